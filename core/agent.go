@@ -1,0 +1,46 @@
+package core
+
+import "context"
+
+// RunKey names a run. Two tenants may use the same run name.
+type RunKey struct {
+	Tenant string // may be empty
+	Run    string // must not be empty
+}
+
+// String returns "tenant/run", or "run" where there is no tenant.
+func (k RunKey) String() string {
+	if k.Tenant == "" {
+		return k.Run
+	}
+	return k.Tenant + "/" + k.Run
+}
+
+// Request is what an agent is called with.
+type Request[In any] struct {
+	Input    In
+	Run      RunKey
+	Path     string // path of the step within its pipeline, for example "refine/draft"
+	Attempt  int    // from 1
+	Feedback string // why the attempt before this one failed; empty on the first
+}
+
+// Key is the idempotency key of the step: the same for every attempt and after
+// every crash, different for every other step and run.
+func (r Request[In]) Key() string { return r.Run.String() + "#" + r.Path }
+
+// Agent does the work of a step: it calls a model, a service or a function.
+//
+// Call may be used by several runs at once. It should return soon after ctx is
+// done. It must not keep or change what Input points to. An error makes the
+// attempt fail, and is tried again as the step's retries allow, unless it wraps
+// [ErrHarness]. A panic is an error too ([PanicError]).
+type Agent[In, Out any] interface {
+	Call(ctx context.Context, req Request[In]) (Out, error)
+}
+
+// Func makes an [Agent] of a function.
+type Func[In, Out any] func(ctx context.Context, req Request[In]) (Out, error)
+
+// Call calls f.
+func (f Func[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req) }

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors to branch on with errors.Is.
+var (
+	// ErrHarness is wrapped by every fault of a test harness (a script that ran
+	// dry, a recording that is missing). It says nothing about the product: the
+	// engine never retries it and never records it as a failed step.
+	ErrHarness = errors.New("harness fault")
+
+	// ErrRunExists: a run of this key was started before. Resume it, or choose another key.
+	ErrRunExists = errors.New("run exists")
+	// ErrRunNotFound: the backend has no run of this key.
+	ErrRunNotFound = errors.New("run not found")
+	// ErrRunFinished: the run has ended and cannot be resumed.
+	ErrRunFinished = errors.New("run is finished")
+	// ErrPlanChanged: the run was started with another pipeline.
+	ErrPlanChanged = errors.New("pipeline differs from the one the run was started with")
+	// ErrFenced: another executor has claimed the run since; nothing was saved.
+	ErrFenced = errors.New("run was claimed by another executor")
+	// ErrCorrupt: what the backend returned is not what was saved.
+	ErrCorrupt = errors.New("stored record is damaged")
+	// ErrClosed: the backend was closed.
+	ErrClosed = errors.New("backend is closed")
+)
+
+// PlanError says what is wrong with a pipeline. It is found before any run.
+type PlanError struct {
+	Pipeline string
+	Path     string // empty where the whole pipeline is meant
+	Problem  string // what is wrong and what to do
+}
+
+func (e *PlanError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("pipeline %q: %s", e.Pipeline, e.Problem)
+	}
+	return fmt.Sprintf("pipeline %q: step %q: %s", e.Pipeline, e.Path, e.Problem)
+}
+
+// StepError is the failure of a step after its last attempt.
+type StepError struct {
+	Path     string
+	Attempts int
+	Err      error // of the last attempt
+}
+
+func (e *StepError) Error() string {
+	return fmt.Sprintf("step %q failed after %d attempt(s): %v", e.Path, e.Attempts, e.Err)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
+
+// PanicError is a panic of an agent, or of a function that a step reads or
+// writes the scope with.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// SaveError is a save that did not happen. The run stops where it is and can be
+// resumed behind its last saved step.
+type SaveError struct {
+	Run  RunKey
+	What string // "start", "step draft", "finish"
+	Err  error
+}
+
+func (e *SaveError) Error() string { return fmt.Sprintf("save %s of run %s: %v", e.What, e.Run, e.Err) }
+
+func (e *SaveError) Unwrap() error { return e.Err }

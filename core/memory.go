@@ -1,0 +1,163 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Memory is a [Backend] that keeps everything in the process: for tests and for
+// runs that need no durability. Its runs survive the engine, not the process.
+type Memory struct {
+	mu     sync.Mutex
+	ids    map[RunKey]int64
+	runs   []*Snapshot // at index Lease.ID-1
+	counts Counts
+	closed bool
+}
+
+// NewMemory returns an empty backend.
+func NewMemory() *Memory { return &Memory{ids: map[RunKey]int64{}} }
+
+// enter locks; the caller unlocks when it returns nil.
+func (m *Memory) enter(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (m *Memory) saved() {
+	m.counts.Saves++
+	m.counts.Commits++
+}
+
+// Start implements [Backend].
+func (m *Memory) Start(ctx context.Context, rec StartRecord) (Lease, error) {
+	if err := m.enter(ctx); err != nil {
+		return Lease{}, err
+	}
+	defer m.mu.Unlock()
+	if _, ok := m.ids[rec.Key]; ok {
+		return Lease{}, fmt.Errorf("run %s: %w", rec.Key, ErrRunExists)
+	}
+	rec.State = bytes.Clone(rec.State)
+	m.runs = append(m.runs, &Snapshot{Start: rec, Status: Running, Epoch: 1, State: rec.State})
+	id := int64(len(m.runs))
+	m.ids[rec.Key] = id
+	m.saved()
+	return Lease{ID: id, Epoch: 1}, nil
+}
+
+// held returns the run of a lease that is still good.
+func (m *Memory) held(l Lease) (*Snapshot, error) {
+	if l.ID < 1 || l.ID > int64(len(m.runs)) {
+		return nil, fmt.Errorf("lease of run number %d: %w", l.ID, ErrFenced)
+	}
+	r := m.runs[l.ID-1]
+	if r.Epoch != l.Epoch || r.Status != Running {
+		return nil, fmt.Errorf("run %s, epoch %d: %w", r.Start.Key, l.Epoch, ErrFenced)
+	}
+	return r, nil
+}
+
+// Step implements [Backend].
+func (m *Memory) Step(ctx context.Context, lease Lease, rec StepRecord) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	r, err := m.held(lease)
+	if err != nil {
+		return err
+	}
+	if want := int64(len(r.Steps)) + 1; rec.Seq != want {
+		return fmt.Errorf("run %s: step record %d where %d is next: %w", r.Start.Key, rec.Seq, want, ErrFenced)
+	}
+	rec.Output, rec.State = bytes.Clone(rec.Output), bytes.Clone(rec.State)
+	r.Steps = append(r.Steps, rec)
+	if rec.State != nil {
+		r.State = rec.State
+	}
+	m.saved()
+	return nil
+}
+
+// Finish implements [Backend].
+func (m *Memory) Finish(ctx context.Context, lease Lease, rec FinishRecord) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	r, err := m.held(lease)
+	if err != nil {
+		return err
+	}
+	r.Status, r.Error, r.Ended = rec.Status, rec.Error, rec.Time
+	m.saved()
+	return nil
+}
+
+// Claim implements [Backend].
+func (m *Memory) Claim(ctx context.Context, key RunKey) (Lease, Snapshot, error) {
+	if err := m.enter(ctx); err != nil {
+		return Lease{}, Snapshot{}, err
+	}
+	defer m.mu.Unlock()
+	id, ok := m.ids[key]
+	if !ok {
+		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	}
+	r := m.runs[id-1]
+	if r.Status != Running {
+		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w: %v", key, ErrRunFinished, r.Status)
+	}
+	r.Epoch++
+	m.counts.Claims++
+	m.counts.Commits++
+	return Lease{ID: id, Epoch: r.Epoch}, copied(r), nil
+}
+
+// Load implements [Backend].
+func (m *Memory) Load(ctx context.Context, key RunKey) (Snapshot, error) {
+	if err := m.enter(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	defer m.mu.Unlock()
+	id, ok := m.ids[key]
+	if !ok {
+		return Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	}
+	return copied(m.runs[id-1]), nil
+}
+
+func copied(r *Snapshot) Snapshot {
+	s := *r
+	s.Start.State, s.State = bytes.Clone(r.Start.State), bytes.Clone(r.State)
+	s.Steps = append([]StepRecord(nil), r.Steps...)
+	for i := range s.Steps {
+		s.Steps[i].Output, s.Steps[i].State = bytes.Clone(s.Steps[i].Output), bytes.Clone(s.Steps[i].State)
+	}
+	return s
+}
+
+// Counts implements [Backend].
+func (m *Memory) Counts() Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counts
+}
+
+// Close implements [Backend]. The runs are gone.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed, m.runs, m.ids = true, nil, nil
+	return nil
+}

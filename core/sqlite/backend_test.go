@@ -1,0 +1,241 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/coretest"
+)
+
+func openProcess(ctx context.Context, path string) (core.Backend, error) {
+	return Open(ctx, path, Process)
+}
+
+func TestMain(m *testing.M) { os.Exit(coretest.Main(m, openProcess)) }
+
+func TestConformance(t *testing.T) {
+	for _, d := range []Durability{Process, Power} {
+		t.Run(string(d), func(t *testing.T) {
+			coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, filepath.Join(t.TempDir(), "a b%?#.db"), d) })
+		})
+	}
+}
+
+func TestRecoveryAfterKill(t *testing.T) { coretest.Recovery(t, openProcess) }
+
+func mustOpen(t *testing.T, path string, d Durability) *Backend {
+	t.Helper()
+	b, err := Open(t.Context(), path, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestSettingsAreReadBack(t *testing.T) {
+	for d, want := range map[Durability]string{Process: "1", Power: "2"} {
+		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), d)
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": want, "foreign_keys": "1", "mmap_size": "0", "busy_timeout": "5000"} {
+			var got string
+			if err := b.readers.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s: reader has %s=%s, want %s (error %v)", d, pragma, got, want, err)
+			}
+			v, err := queryValue(t.Context(), b.w.conn, "PRAGMA "+pragma)
+			if got := fmt.Sprint(v); err != nil || got != want {
+				t.Errorf("%s: writer has %s=%s, want %s (error %v)", d, pragma, got, want, err)
+			}
+		}
+	}
+}
+
+func TestSettingThatIsNotTakenIsRefused(t *testing.T) {
+	c, err := newConnector(filepath.Join(t.TempDir(), "r.db"), Power)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range c.settings {
+		if s.name == "synchronous" {
+			c.settings[i].set = "OFF" // the mutant: durability silently switched off
+		}
+	}
+	if _, err := c.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), `synchronous is "0" where "2" is needed`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	damaged := filepath.Join(dir, "damaged.db")
+	if err := os.WriteFile(damaged, bytes.Repeat([]byte("not a database "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		path string
+		d    Durability
+		want string
+	}{
+		{":memory:", Power, "nothing in memory is durable"},
+		{"", Power, "a file is needed"},
+		{filepath.Join(dir, "x.db"), "OFF", `durability "OFF": use "power" or "process"`},
+		{filepath.Join(dir, "none", "x.db"), Power, "unable to open database file"},
+		{damaged, Power, "file is not a database"},
+	} {
+		b, err := Open(t.Context(), tc.path, tc.d)
+		if err == nil {
+			b.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("open %q at %q: error %v, want %q", tc.path, tc.d, err, tc.want)
+		}
+	}
+	if got, err := os.ReadFile(damaged); err != nil || len(got) != 15000 {
+		t.Errorf("the damaged file was touched: %d bytes, %v", len(got), err)
+	}
+}
+
+func TestNewerDatabaseIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	if _, err := b.readers.ExecContext(t.Context(), "PRAGMA user_version=99"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path, Process)
+	var newer *ErrNewer
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 1 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDamagedRecordIsNoticed(t *testing.T) {
+	for _, column := range []string{"output", "state", "path", "feedback", "started"} {
+		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+		lease, err := b.Start(t.Context(), core.StartRecord{Key: core.RunKey{Run: "r"}, State: []byte("{}"), Time: time.Unix(1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := core.StepRecord{Seq: 1, Path: "s", Status: core.Completed, Output: []byte("1"), State: []byte("[]"), Started: time.Unix(1, 0), Ended: time.Unix(2, 0)}
+		if err := b.Step(t.Context(), lease, rec); err != nil {
+			t.Fatal(err)
+		}
+		flip := map[string]string{"path": "'z'", "feedback": "'z'", "started": "1"}[column]
+		if flip == "" {
+			flip = "x'7a'"
+		}
+		if _, err := b.readers.ExecContext(t.Context(), "UPDATE steps SET "+column+"="+flip+" WHERE key = 1<<20|1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Load(t.Context(), core.RunKey{Run: "r"}); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%s was changed behind the backend's back, and the load gave %v", column, err)
+		}
+	}
+}
+
+// TestFloorRepeatsTheBytes runs a tape on a fresh database and compares all rows.
+func TestFloorRepeatsTheBytes(t *testing.T) {
+	dir := t.TempDir()
+	b := mustOpen(t, filepath.Join(dir, "recorded.db"), Process)
+	tape := b.Record()
+	double := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return 2 * r.Input, nil })
+	id, set := func(n int) int { return n }, func(n *int, out int) { *n = out }
+	p, err := core.New("p", core.Step("a", double, id, set), core.Step("b", double, id, set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range []string{"r1", "r2"} {
+		if _, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: run}, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := dump(t, b.readers)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if tape.Len() != 8 {
+		t.Fatalf("%d transactions on the tape, want 2 runs of N+2 = 4", tape.Len())
+	}
+	path := filepath.Join(dir, "floor.db")
+	f, err := OpenFloor(t.Context(), path, Process, tape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Replay(4), f.Replay(4)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Replay(1); err == nil {
+		t.Error("the tape never ends")
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := OpenDB(path, Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if d := cmp.Diff(want, dump(t, db)); d != "" {
+		t.Errorf("rows of the floor (-recorded +replayed):\n%s", d)
+	}
+}
+
+func dump(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT quote(id)||run||pipeline||quote(plan)||epoch||status||error||started||ended FROM runs
+		UNION ALL SELECT quote(key)||path||status||attempts||quote(output)||feedback||error||quote(state)||started||ended||sum FROM steps`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	if err := rows.Err(); err != nil || len(all) != 2+2*3 {
+		t.Fatalf("%d rows, error %v", len(all), err)
+	}
+	return all
+}
+
+// BenchmarkSave is one step record of 1 KB, alone on the writer.
+func BenchmarkSave(b *testing.B) {
+	for _, d := range []Durability{Process, Power} {
+		b.Run(string(d), func(b *testing.B) {
+			back, err := Open(b.Context(), filepath.Join(b.TempDir(), "r.db"), d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer back.Close()
+			rec := core.StepRecord{Path: "s", Status: core.Completed, Attempts: 1, Output: bytes.Repeat([]byte("x"), 1024), Started: time.Unix(1, 0), Ended: time.Unix(2, 0)}
+			lease, err := back.Start(b.Context(), core.StartRecord{Key: core.RunKey{Run: "r"}, State: []byte("{}"), Time: time.Unix(1, 0)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				rec.Seq++
+				if err := back.Step(b.Context(), lease, rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

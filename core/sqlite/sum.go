@@ -1,0 +1,39 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sum is the CRC-32C over a step record at its key. SQLite does not checksum its
+// main file: a flipped bit in a payload passes its integrity check. CRC-32C finds
+// every error burst of up to 32 bits and misses one other damage in 2^32; it is no
+// protection against somebody who wants to deceive.
+func sum(key int64, r *core.StepRecord) int64 {
+	var fixed [48]byte
+	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(key))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Status))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Attempts))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Started.UnixNano()))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Ended.UnixNano()))
+	c := crc32.Update(0, castagnoli, b)
+	// Each part is preceded by its length, so that bytes cannot move between parts.
+	part := func(p []byte, null bool) {
+		n := int64(len(p))
+		if null {
+			n = -1
+		}
+		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(n))
+		c = crc32.Update(crc32.Update(c, castagnoli, b), castagnoli, p)
+	}
+	part([]byte(r.Path), false)
+	part(r.Output, r.Output == nil)
+	part([]byte(r.Feedback), false)
+	part([]byte(r.Error), false)
+	part(r.State, r.State == nil)
+	return int64(c)
+}

@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"fmt"
+)
+
+// Tape is what a backend committed, statement by statement with its bytes, in
+// order. Replaying it on a fresh database is the least that the same saves could
+// cost: the floor of a measurement.
+type Tape struct {
+	txs []taped
+}
+
+// taped is one committed transaction.
+type taped []op
+
+type op struct {
+	stmt int
+	args []driver.NamedValue
+}
+
+// Len is the number of committed transactions on the tape.
+func (t *Tape) Len() int { return len(t.txs) }
+
+// Record makes the backend write down every transaction that it commits from
+// now on. The tape must not be read before the backend is closed. Recording
+// copies all bytes: a measured backend does not record.
+func (b *Backend) Record() *Tape {
+	b.lock <- struct{}{}
+	defer func() { <-b.lock }()
+	b.tape = &Tape{}
+	return b.tape
+}
+
+// note adds a statement to the transaction that is being recorded.
+func (b *Backend) note(stmt int, args []driver.NamedValue) {
+	if b.tape == nil {
+		return
+	}
+	kept := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		if p, ok := a.Value.([]byte); ok {
+			a.Value = bytes.Clone(p)
+		}
+		kept[i] = a
+	}
+	b.pending = append(b.pending, op{stmt, kept})
+}
+
+// Floor replays a tape by bare prepared driver calls, in the same transactions,
+// on a database that was prepared as the recording one was. It is not safe for
+// concurrent use.
+type Floor struct {
+	w    *writer
+	tape *Tape
+	next int
+}
+
+// OpenFloor creates the database at path, as [Open] would, and makes it ready to
+// replay the tape from its start.
+func OpenFloor(ctx context.Context, path string, d Durability, tape *Tape) (*Floor, error) {
+	c, err := prepare(ctx, path, d)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWriter(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Floor{w: w, tape: tape}, nil
+}
+
+// Replay commits the next n transactions of the tape.
+func (f *Floor) Replay(n int) error {
+	if left := len(f.tape.txs) - f.next; n > left {
+		return fmt.Errorf("replay %d transactions: %d of %d are left on the tape", n, left, len(f.tape.txs))
+	}
+	for _, tx := range f.tape.txs[f.next : f.next+n] {
+		if _, err := f.w.exec(stmtBegin, nil); err != nil {
+			return fmt.Errorf("replay transaction %d: %w", f.next, err)
+		}
+		for i := range tx {
+			if _, err := f.w.exec(tx[i].stmt, tx[i].args); err != nil {
+				return fmt.Errorf("replay transaction %d: %w", f.next, err)
+			}
+		}
+		if _, err := f.w.exec(stmtCommit, nil); err != nil {
+			return fmt.Errorf("replay transaction %d: %w", f.next, err)
+		}
+		f.next++
+	}
+	return nil
+}
+
+// Close closes the database.
+func (f *Floor) Close() error { return f.w.close() }
