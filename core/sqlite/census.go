@@ -1,0 +1,30 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Census is how much a database holds.
+type Census struct {
+	Runs     int64
+	Finished int64
+	Records  int64 // of steps, the start of each run included
+}
+
+// Count opens the file at path afresh and counts what is in it: the proof that
+// saves were made, by somebody who did not make them.
+func Count(ctx context.Context, path string, d Durability) (c Census, err error) {
+	db, err := OpenDB(path, d)
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE status != 1), (SELECT count(*) FROM steps)`).
+		Scan(&c.Runs, &c.Finished, &c.Records)
+	if err != nil {
+		err = fmt.Errorf("count the runs in %s: %w", path, err)
+	}
+	return c, err
+}

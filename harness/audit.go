@@ -1,0 +1,182 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// auditor gathers what the arms of a session did and says whether it was equal work.
+type auditor struct {
+	session  Session
+	workload Workload
+	bad      []Finding // the first few failures
+	inputs   map[int]evidence
+	slots    int // compared
+	blocks   int
+	runs     int // made by all arms
+	saves    int64
+	rows     int64
+}
+
+func (a *auditor) fail(check, format string, args ...any) {
+	if len(a.bad) < 10 {
+		a.bad = append(a.bad, Finding{Check: check, Detail: fmt.Sprintf(format, args...)})
+	}
+}
+
+// The checks of the audit.
+const (
+	checkWork    = "equal work"
+	checkSaves   = "saves counted"
+	checkRows    = "saves read back"
+	checkScripts = "scripts"
+	checkRuns    = "runs accounted for"
+	checkSamples = "samples"
+	checkSession = "session"
+)
+
+// slot compares what an arm did in a slot with what the others did in that round.
+func (a *auditor) slot(arm *arm, round, runs int) error {
+	a.runs += runs
+	if arm.work == nil {
+		return nil
+	}
+	ev, err := arm.work.evidence()
+	if err != nil {
+		return err
+	}
+	if a.inputs == nil {
+		a.inputs = map[int]evidence{}
+	}
+	a.slots++
+	want, ok := a.inputs[round]
+	if !ok {
+		a.inputs[round] = ev
+		want = ev
+	}
+	switch {
+	case ev.runs != runs:
+		a.fail(checkRuns, "arm %s made %d runs in round %d, planned are %d", arm.name, ev.runs, round, runs)
+	case ev.steps != ev.runs*a.workload.steps:
+		a.fail(checkWork, "arm %s executed %d steps in %d runs of round %d, planned are %d each", arm.name, ev.steps, ev.runs, round, a.workload.steps)
+	case ev.digest == 0 || ev.digest != want.digest:
+		a.fail(checkWork, "arm %s ended round %d with another result than the other arms", arm.name, round)
+	}
+	return nil
+}
+
+// block closes the arms and compares what their files hold with what was run.
+func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) error {
+	a.blocks++
+	if err := book.Verify(); err != nil {
+		a.fail(checkScripts, "%v", err)
+	}
+	for _, arm := range arms {
+		if arm.path == "" || arm.name == ArmNone {
+			continue
+		}
+		runs := int64(a.session.Plan.load(arm.name).Runs())
+		want := runs * int64(a.workload.steps+2)
+		if arm.back != nil {
+			got := arm.back.Counts()
+			a.saves += got.Saves
+			if got.Saves != want || got.Commits != want {
+				a.fail(checkSaves, "arm %s committed %d saves in %d transactions, want %d: %d runs of %d steps make N+2 each",
+					arm.name, got.Saves, got.Commits, want, runs, a.workload.steps)
+			}
+		}
+		if err := arm.close(); err != nil {
+			return fmt.Errorf("close arm %s: %w", arm.name, err)
+		}
+		rows, err := sqlite.Count(ctx, arm.path, a.session.Durability)
+		if err != nil {
+			return fmt.Errorf("read arm %s back: %w", arm.name, err)
+		}
+		a.rows += rows.Records
+		if rows.Finished != runs || rows.Records != runs*int64(a.workload.steps+1) {
+			a.fail(checkRows, "arm %s holds %d finished runs with %d records, want %d and %d",
+				arm.name, rows.Finished, rows.Records, runs, runs*int64(a.workload.steps+1))
+		}
+	}
+	return nil
+}
+
+// account checks that no sample is missing.
+func (a *auditor) account(res *SessionResult) {
+	p := a.session.Plan
+	for _, name := range armNames {
+		res.Counted.Planned += p.Blocks * p.load(name).Runs()
+		res.Counted.Warmups += p.Blocks * p.Warmups
+		res.Counted.First += p.Blocks * p.Rounds
+	}
+	for n, block := range res.Slots {
+		for _, name := range armNames {
+			for _, ns := range block[name] {
+				if ns > 0 {
+					res.Counted.Kept += p.batch(name)
+				}
+			}
+			if len(block) != len(armNames) || len(block[name]) != p.Rounds {
+				a.fail(checkSamples, "block %d has %d slots of arm %s, planned are %d", n, len(block[name]), name, p.Rounds)
+			}
+		}
+	}
+	c := res.Counted
+	if c.Planned != c.Kept+c.Warmups+c.First {
+		a.fail(checkSamples, "%d runs planned, but %d kept + %d warm-ups + %d first of a slot = %d: samples were lost",
+			c.Planned, c.Kept, c.Warmups, c.First, c.Kept+c.Warmups+c.First)
+	}
+	if a.runs != c.Planned {
+		a.fail(checkRuns, "%d runs made, %d planned", a.runs, c.Planned)
+	}
+}
+
+// findings are the failures, or one line for each check that held.
+func (a *auditor) findings() []Finding {
+	good := []Finding{
+		{checkWork, true, fmt.Sprintf("%d slots, the same result and %d steps a run in every arm", a.slots, a.workload.steps)},
+		{checkRuns, true, fmt.Sprintf("%d runs made, as many as planned", a.runs)},
+		{checkSaves, true, fmt.Sprintf("%d, N+2 a run, counted by the backends", a.saves)},
+		{checkRows, true, fmt.Sprintf("%d records found by fresh connections", a.rows)},
+		{checkScripts, true, fmt.Sprintf("sized from the plan in %d blocks, none ran dry, none was left over", a.blocks)},
+		{checkSamples, true, "planned = kept + warm-ups + first of each slot"},
+	}
+	broken := map[string]bool{}
+	for _, f := range a.bad {
+		broken[f.Check] = true
+	}
+	all := a.bad
+	for _, f := range good {
+		if !broken[f.Check] {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// failed ends a session that met a fault: of a script, a step, a disk.
+func (a *auditor) failed(res SessionResult, err error) (SessionResult, error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return res, err
+	}
+	found := Finding{Check: checkSession, Detail: err.Error()}
+	var audit *auditError
+	switch {
+	case errors.As(err, &audit):
+		found = audit.Finding
+	case errors.Is(err, core.ErrHarness):
+		found.Check = checkScripts
+	}
+	res.Problem, res.Audit = err.Error(), []Finding{found}
+	return res, nil
+}
+
+// auditError is a finding that ends the session at once.
+type auditError struct{ Finding }
+
+func (e *auditError) Error() string { return e.Check + ": " + e.Detail }

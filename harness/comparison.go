@@ -1,0 +1,107 @@
+package harness
+
+import (
+	"fmt"
+	"time"
+)
+
+// Names of the arms of a durability measurement.
+const (
+	ArmNone    = "none"    // the pipeline with no backend
+	ArmBackend = "backend" // the same with the backend
+	ArmFloor   = "floor"   // the same bytes by bare driver calls
+	ArmTwin    = "twin"    // the backend arm once more: the A/A pair of the self-check
+	ArmSlow    = "slow"    // the backend arm with an injected slow-down: the other half of it
+)
+
+// Estimate is a figure with what is needed to read it.
+type Estimate struct {
+	Value  float64 `json:"value"`
+	Low    float64 `json:"low"`  // of the interval
+	High   float64 `json:"high"` // of the interval
+	Level  float64 `json:"level"`
+	N      int     `json:"n"`    // of what Of names
+	Of     string  `json:"of"`   // "blocks" or "sessions"
+	Unit   string  `json:"unit"` // "ratio", "us/run"
+	Method string  `json:"method"`
+}
+
+// Finding is one check of the audit: that the measurement measured what it says.
+type Finding struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// Environment is where something was measured.
+type Environment struct {
+	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu"
+	OS         string `json:"os" toml:"os"`
+	Arch       string `json:"arch" toml:"arch"`
+	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS
+	CPU        string `json:"cpu" toml:"cpu"`
+	Kernel     string `json:"kernel" toml:"kernel"`
+	Filesystem string `json:"filesystem" toml:"filesystem"`
+	Go         string `json:"go" toml:"go"`
+	SQLite     string `json:"sqlite" toml:"sqlite"` // version of the driver module
+}
+
+// Comparison is what a measurement found: facts, no judgement.
+type Comparison struct {
+	Schema      int         `json:"schema"` // 1
+	Workload    string      `json:"workload"`
+	Durability  string      `json:"durability"`
+	Started     time.Time   `json:"started"`
+	Seconds     float64     `json:"seconds"`
+	Seed        uint64      `json:"seed"`
+	Plan        Plan        `json:"plan"`
+	Environment Environment `json:"environment"`
+
+	CostRatio Estimate `json:"cost_ratio"` // (W-N)/F
+	Overhead  Estimate `json:"overhead"`   // (W-N)/N
+	Cost      Estimate `json:"cost"`       // W-N, us per run
+	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
+
+	Blocks   []Block   `json:"blocks"` // one row a block, in the order measured
+	Audit    []Finding `json:"audit"`
+	Complete bool      `json:"complete"`          // false: interrupted, or a session failed
+	Problem  string    `json:"problem,omitempty"` // why the figures must not be judged
+}
+
+// Block is the statistics of one block: medians over its rounds.
+type Block struct {
+	Session   int     `json:"session"`
+	CostRatio float64 `json:"cost_ratio"` // (W-N)/F, paired by round
+	Overhead  float64 `json:"overhead"`   // (W-N)/N
+	CostUS    float64 `json:"cost_us"`    // W-N, us per run
+	Twin      float64 `json:"twin"`       // (T-N)/(W-N): the A/A pair
+	Slow      float64 `json:"slow"`       // (S-N)/F: the injected slow-down, on the scale of CostRatio
+	Injected  float64 `json:"injected"`   // (S-N)/(W-N)
+}
+
+// Sessions is the number of sessions that gave blocks.
+func (c *Comparison) Sessions() int {
+	n := 0
+	for _, b := range c.Blocks {
+		n = max(n, b.Session)
+	}
+	return n
+}
+
+// Valid reports whether every finding of the audit is good and nothing failed.
+func (c *Comparison) Valid() bool {
+	for _, f := range c.Audit {
+		if !f.OK {
+			return false
+		}
+	}
+	return c.Problem == ""
+}
+
+// Name of what was measured: "default at process".
+func (c *Comparison) Name() string { return c.Workload + " at " + c.Durability }
+
+// String is "1.273 (1.261 to 1.285, 95%, n=20 blocks)".
+func (e Estimate) String() string {
+	return fmt.Sprintf("%.4g (%.4g to %.4g, %g%%, n=%d %s)", e.Value, e.Low, e.High, 100*e.Level, e.N, e.Of)
+}

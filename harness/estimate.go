@@ -1,0 +1,109 @@
+package harness
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+const (
+	level = 0.95 // of every interval
+	trim  = 0.2  // share cut off each end
+)
+
+// median of v, the mean of the middle two for an even number; v is left as it is.
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	n := len(s)
+	if n == 0 {
+		return math.NaN()
+	}
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// estimate is the 20% trimmed mean of positive ratios or times, on the log scale,
+// with the interval of Yuen (1974): trimmed mean +- t(h-1) * s_w / ((1-2*trim)*sqrt(n)),
+// where s_w is the winsorized standard deviation and h the number of values kept.
+// Blocks of one session that agree with each other more than with other sessions
+// do not count as independent: then the means of the sessions are the sample. With
+// fewer than 5 values the interval is infinite rather than wrong; ties are no trouble.
+func estimate(v []float64, sessions []int, unit string) Estimate {
+	logs := make([]float64, len(v))
+	for i, x := range v {
+		logs[i] = math.Log(x)
+	}
+	e := Estimate{Level: level, N: len(logs), Of: "blocks", Unit: unit, Method: "20% trimmed mean of logs, Yuen's interval"}
+	if means := sessionMeans(logs, sessions); sessionsDiffer(logs, sessions) && len(means) >= 5 {
+		logs, e.N, e.Of = means, len(means), "sessions"
+	}
+	mid, half := yuen(logs)
+	e.Value, e.Low, e.High = math.Exp(mid), math.Exp(mid-half), math.Exp(mid+half)
+	if math.IsInf(half, 0) {
+		e.Low, e.High = 0, math.MaxFloat64 // JSON has no infinity
+	}
+	return e
+}
+
+// yuen returns the trimmed mean and half the width of its interval. Source: Yuen,
+// Biometrika 61 (1974), with the one-sample form of Tukey and McLaughlin (1963).
+func yuen(v []float64) (mid, half float64) {
+	s := slices.Sorted(slices.Values(v))
+	n := len(s)
+	g := int(trim * float64(n))
+	mid = stat.Mean(s[g:n-g], nil)
+	h := n - 2*g
+	if n < 5 || h < 3 {
+		return mid, math.Inf(1)
+	}
+	w := slices.Clone(s)
+	for i := range g {
+		w[i], w[n-1-i] = s[g], s[n-1-g]
+	}
+	se := stat.StdDev(w, nil) / ((1 - 2*trim) * math.Sqrt(float64(n)))
+	return mid, distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(h - 1)}.Quantile(1-(1-level)/2) * se
+}
+
+// sessionMeans averages the values of each session, in order of the sessions.
+func sessionMeans(v []float64, sessions []int) []float64 {
+	sum, n := map[int]float64{}, map[int]float64{}
+	for i, s := range sessions {
+		sum[s] += v[i]
+		n[s]++
+	}
+	var means []float64
+	for s := range slices.Max(sessions) + 1 {
+		if n[s] > 0 {
+			means = append(means, sum[s]/n[s])
+		}
+	}
+	return means
+}
+
+// sessionsDiffer is the F test of a one-way analysis of variance at 5%: do the
+// sessions differ more than their blocks explain?
+func sessionsDiffer(v []float64, sessions []int) bool {
+	groups := map[int][]float64{}
+	for i, s := range sessions {
+		groups[s] = append(groups[s], v[i])
+	}
+	k, n := float64(len(groups)), float64(len(v))
+	if k < 2 || n <= k {
+		return false
+	}
+	grand := stat.Mean(v, nil)
+	var between, within float64
+	for _, g := range groups {
+		m := stat.Mean(g, nil)
+		between += float64(len(g)) * (m - grand) * (m - grand)
+		for _, x := range g {
+			within += (x - m) * (x - m)
+		}
+	}
+	if within == 0 {
+		return between > 0
+	}
+	f := (between / (k - 1)) / (within / (n - k))
+	return distuv.F{D1: k - 1, D2: n - k}.Survival(f) < 0.05
+}

@@ -1,0 +1,200 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// Session is the order for one session, made to be sent to a fresh process.
+type Session struct {
+	Workload   string            `json:"workload"`
+	Durability sqlite.Durability `json:"durability"`
+	Plan       Plan              `json:"plan"`
+	Number     int               `json:"number"` // from 1
+	Seed       uint64            `json:"seed"`
+	Dir        string            `json:"dir"` // existing folder for the databases, on the disk to be measured
+	Mutant     Mutant            `json:"mutant,omitempty"`
+
+	anySlot bool // for tests of the audit: slots may be too short to measure
+}
+
+// SessionResult is what a session found. Slots are nanoseconds per run by block,
+// round and arm.
+type SessionResult struct {
+	Slots   []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
+	Audit   []Finding              `json:"audit"`
+	Counted Accounting             `json:"accounting"`
+	Problem string                 `json:"problem,omitempty"` // a fault that ended the session
+}
+
+// Accounting of the runs: planned = kept + warm-ups + first of a slot.
+type Accounting struct {
+	Planned int `json:"planned"`
+	Kept    int `json:"kept"`
+	Warmups int `json:"warmups"`
+	First   int `json:"first"` // dropped: the first run of a slot pays for the switch
+}
+
+// Smallest slot that the clock can measure.
+const (
+	minSlot  = 200 * time.Microsecond
+	minTicks = 1000
+)
+
+// Run executes the session in this process. A fault of the harness or of the
+// product is told in the result's Problem and audit; an error means that nothing
+// could be measured at all (bad order, no disk). It turns garbage collection off
+// within slots, for the whole process: nothing else should run in it.
+func (s Session) Run(ctx context.Context) (SessionResult, error) {
+	var res SessionResult
+	if err := s.Plan.Check(); err != nil {
+		return res, err
+	}
+	w, err := WorkloadNamed(s.Workload)
+	if err != nil {
+		return res, err
+	}
+	dir, err := os.MkdirTemp(s.Dir, "session-")
+	if err != nil {
+		return res, fmt.Errorf("make a folder for the databases: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // collected between slots, see slot
+
+	o := &opener{workload: w, durability: s.Durability, plan: s.Plan, mutant: s.Mutant}
+	most := 0 // runs of an arm in one block
+	for _, name := range armNames {
+		most = max(most, s.Plan.load(name).Runs())
+	}
+	keys := make([]core.RunKey, most)
+	for i := range keys {
+		keys[i].Run = fmt.Sprintf("r%06d", i)
+	}
+	a := &auditor{session: s, workload: w}
+	if err := o.record(ctx, dir, keys); err != nil {
+		return a.failed(res, err)
+	}
+	rng := rand.New(rand.NewPCG(s.Seed, uint64(s.Number)))
+	for n := range s.Plan.Blocks {
+		sub := filepath.Join(dir, fmt.Sprint("block", n))
+		if err := os.Mkdir(sub, 0o700); err != nil {
+			return res, fmt.Errorf("make a folder for block %d: %w", n, err)
+		}
+		slots, err := s.block(ctx, o, a, rng, sub, keys)
+		if err != nil {
+			return a.failed(res, err)
+		}
+		res.Slots = append(res.Slots, slots)
+		if err := os.RemoveAll(sub); err != nil {
+			return res, err
+		}
+	}
+	a.account(&res)
+	res.Audit = a.findings()
+	return res, nil
+}
+
+// block opens every arm afresh, warms them up and runs the rounds.
+func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand.Rand, dir string, keys []core.RunKey) (slots map[string][]float64, err error) {
+	book, err := o.book()
+	if err != nil {
+		return nil, err
+	}
+	var arms []*arm
+	defer func() {
+		for _, a := range arms {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	for _, name := range armNames {
+		a, err := o.open(ctx, book, name, dir)
+		if err != nil {
+			return nil, err
+		}
+		arms = append(arms, a)
+	}
+	for _, a := range arms {
+		for range s.Plan.Warmups {
+			if err := a.run(keys, 0); err != nil {
+				return nil, fmt.Errorf("arm %s, warm-up: %w", a.name, err)
+			}
+		}
+		if err := audit.slot(a, 0, s.Plan.Warmups); err != nil {
+			return nil, err
+		}
+	}
+	slots = map[string][]float64{}
+	for round := range s.Plan.Rounds {
+		for _, i := range rng.Perm(len(arms)) {
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
+			a := arms[i]
+			ns, err := s.slot(a, round, keys)
+			if err != nil {
+				return nil, fmt.Errorf("arm %s, round %d: %w", a.name, round, err)
+			}
+			if s.Mutant == MutantDrop && round == 1 && a.name == ArmBackend {
+				slots[a.name] = append(slots[a.name], 0) // the slot is lost from the samples
+			} else {
+				slots[a.name] = append(slots[a.name], ns)
+			}
+			if err := audit.slot(a, round+1, 1+s.Plan.batch(a.name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slots, audit.block(ctx, arms, book)
+}
+
+// slot runs the batch of one arm and returns the nanoseconds a run took.
+func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
+	runtime.GC()
+	batch := s.Plan.batch(a.name)
+	if s.Mutant == MutantLeftover && a.name == ArmBackend && round == 0 {
+		batch--
+	}
+	input := round
+	if s.Mutant == MutantSkip && a.name == ArmBackend && round == 1 {
+		input++
+	}
+	if err := a.run(keys, input); err != nil { // pays for the switch
+		return 0, err
+	}
+	began := time.Now()
+	for range batch {
+		if err := a.run(keys, input); err != nil {
+			return 0, err
+		}
+	}
+	took := time.Since(began)
+	if tick := clockTick(); !s.anySlot && (took < minSlot || took < minTicks*tick) {
+		return 0, fmt.Errorf("a slot of %d runs took %v, which a clock with ticks of %v cannot measure: at least %v and %d ticks are needed: use a larger batch",
+			batch, took, tick, minSlot, minTicks)
+	}
+	return float64(took.Nanoseconds()) / float64(batch), nil
+}
+
+// clockTick is the smallest step seen of the clock.
+func clockTick() time.Duration {
+	least := time.Hour
+	for range 5 {
+		t0 := time.Now()
+		t1 := time.Now()
+		for !t1.After(t0) {
+			t1 = time.Now()
+		}
+		least = min(least, t1.Sub(t0))
+	}
+	return least
+}

@@ -1,0 +1,94 @@
+package thresholds
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+var today = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// made is a comparison of the given number of sessions whose (W-N)/F is ratio, whose
+// twins differ by the factor twin and whose slow arm is slower by the factor slow.
+func made(sessions int, ratio, twin, slow float64) *harness.Comparison {
+	rng := rand.New(rand.NewPCG(3, 4))
+	noise := func() float64 { return math.Exp(0.01 * rng.NormFloat64()) }
+	c := &harness.Comparison{Workload: "default", Durability: "process", Complete: true, Plan: harness.DefaultPlan(),
+		Environment: harness.Environment{Class: "here"}, Seed: 5}
+	for s := 1; s <= sessions; s++ {
+		for range 5 {
+			c.Blocks = append(c.Blocks, harness.Block{Session: s, CostRatio: ratio * noise(), Twin: twin * noise(), Slow: ratio * slow * noise()})
+		}
+	}
+	return c
+}
+
+func fileWith(baseline float64) *File {
+	return &File{Schema: 1, Class: "here", Path: "here.toml", Limits: []Limit{{
+		Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: baseline, Margin: 0.1, Limit: round(baseline * 1.1)}}}
+}
+
+func TestVerdicts(t *testing.T) {
+	bad := made(3, 1.3, 1, 1.25)
+	bad.Audit = []harness.Finding{{Check: "equal work", Detail: "arm backend"}}
+	bad.Problem = "equal work: arm backend"
+	for name, tc := range map[string]struct {
+		c      *harness.Comparison
+		limits *File
+		want   Outcome
+		reason string
+	}{
+		"unchanged":               {made(3, 1.3, 1, 1.25), fileWith(1.3), Held, "within its limit 1.43"},
+		"slower by the margin":    {made(3, 1.43, 1, 1.25), fileWith(1.3), Broken, "above its limit"},
+		"at the boundary":         {made(3, 1.3*math.Sqrt(1.1), 1, 1.25), fileWith(1.3), Inconclusive, "decides nothing"},
+		"limit far too loose":     {made(3, 1.3, 1, 1.25), fileWith(3), Invalid, "injected +25% was held"},
+		"arms of the pair vary":   {made(4, 1.3, 1.25, 1.25), fileWith(1.3), Invalid, "A/A pair was broken"},
+		"arms vary the other way": {made(4, 1.3, 0.8, 1.25), fileWith(1.3), Invalid, "A/A pair was broken"},
+		"too few sessions":        {made(2, 1.3, 1, 1.25), fileWith(1.3), Inconclusive, "self-check is undecided"},
+		"no limit":                {made(3, 1.3, 1, 1.25), nil, Inconclusive, "no limit"},
+		"no such limit":           {made(3, 1.3, 1, 1.25), &File{}, Inconclusive, "no limit"},
+		"audit failed":            {bad, fileWith(1.3), Invalid, "equal work: arm backend"},
+		"nothing measured":        {made(0, 1, 1, 1), fileWith(1.3), Inconclusive, "nothing was measured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Judge(tc.c, tc.limits, today)
+			if v.Outcome != tc.want || !strings.Contains(v.Reason, tc.reason) {
+				t.Errorf("%v: %s; want %v with %q", v.Outcome, v.Reason, tc.want, tc.reason)
+			}
+			if v.Next == "" {
+				t.Error("the verdict does not say what to do")
+			}
+		})
+	}
+}
+
+func TestZeroVerdictIsInconclusive(t *testing.T) {
+	if (Verdict{}).Outcome != Inconclusive {
+		t.Error("the zero verdict speaks in somebody's favour")
+	}
+}
+
+func TestForeignClassIsSaid(t *testing.T) {
+	limits := fileWith(1.3)
+	limits.Class = "elsewhere"
+	if v := Judge(made(3, 1.3, 1, 1.25), limits, today); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "another class") {
+		t.Errorf("notes %q", v.Notes)
+	}
+}
+
+func TestExpiredLooseningBreaks(t *testing.T) {
+	limits := fileWith(1.3)
+	limits.Ledger = []Entry{{Change: Loosened, Workload: "default", Metric: MetricCostRatio, Durability: "process", Reason: "new disk", Expires: "2026-02-28"}}
+	v := Judge(made(3, 1.3, 1, 1.25), limits, today)
+	if v.Outcome != Broken || !strings.Contains(v.Reason, "new disk") {
+		t.Errorf("%v: %s", v.Outcome, v.Reason)
+	}
+	limits.Ledger[0].Expires = "2026-03-01"
+	if v := Judge(made(3, 1.3, 1, 1.25), limits, today); v.Outcome != Held {
+		t.Errorf("on its last day: %v: %s", v.Outcome, v.Reason)
+	}
+}

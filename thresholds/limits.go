@@ -1,0 +1,226 @@
+package thresholds
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// MetricCostRatio is (W-N)/F: what a run pays for its saves, in units of the bare saves.
+const MetricCostRatio = "cost_ratio"
+
+const (
+	schema   = 1
+	dateForm = time.DateOnly
+)
+
+// File is the limits of one environment class, with the ledger of their changes.
+type File struct {
+	Schema int     `toml:"schema"`
+	Class  string  `toml:"class"`
+	Limits []Limit `toml:"limit"`
+	Ledger []Entry `toml:"ledger"`
+	Path   string  `toml:"-"`
+}
+
+// Limit is a calibrated ceiling on one metric of one workload.
+type Limit struct {
+	Workload   string     `toml:"workload"`
+	Metric     string     `toml:"metric"`
+	Durability string     `toml:"durability"`
+	Baseline   float64    `toml:"baseline"` // upper tolerance bound of the unchanged program
+	Margin     float64    `toml:"margin"`   // share, 0.1 is 10%
+	Limit      float64    `toml:"limit"`    // baseline x (1 + margin)
+	Provenance Provenance `toml:"provenance"`
+}
+
+// Boundary is what single blocks are compared with: as far above an unchanged
+// program as below one that is slower by the margin.
+func (l Limit) Boundary() float64 { return l.Baseline * math.Sqrt(1+l.Margin) }
+
+func (l Limit) name() string { return l.Workload + " " + l.Metric + " at " + l.Durability }
+
+// Provenance says how a limit came about and what proves it.
+type Provenance struct {
+	Date        string              `toml:"date"`
+	Commit      string              `toml:"commit"`
+	Seed        uint64              `toml:"seed"`
+	Sessions    int                 `toml:"sessions"`
+	Blocks      int                 `toml:"blocks"`
+	Replays     int                 `toml:"replays"`     // n of the three rates below
+	NullHeld    float64             `toml:"null_held"`   // share of replays of the unchanged program that held
+	NullBroken  float64             `toml:"null_broken"` // share that broke, though nothing differed
+	SlowBroken  float64             `toml:"slow_broken"` // share of replays of the slowed program that broke
+	Injected    float64             `toml:"injected"`    // what the injected slow-down measured as, a ratio
+	Environment harness.Environment `toml:"environment"`
+}
+
+// Entry is one change of a limit.
+type Entry struct {
+	Date       string  `toml:"date"`
+	Change     Kind    `toml:"change"`
+	Workload   string  `toml:"workload"`
+	Metric     string  `toml:"metric"`
+	Durability string  `toml:"durability"`
+	From       float64 `toml:"from"`
+	To         float64 `toml:"to"`
+	Reason     string  `toml:"reason"`
+	Expires    string  `toml:"expires"` // of a loosening: a date
+}
+
+// LimitsError is a limits file that cannot be used.
+type LimitsError struct {
+	Path string
+	Err  error
+}
+
+func (e *LimitsError) Error() string {
+	return fmt.Sprintf("limits file %s: %v", e.Path, e.Err)
+}
+
+func (e *LimitsError) Unwrap() error { return e.Err }
+
+// Load reads the limits for a class from its file in dir, or, where there is none,
+// those of the first other class there is. It returns nil and no error where dir
+// has no limits at all. Errors are a [*LimitsError].
+func Load(dir, class string) (*File, error) {
+	f, err := Read(filepath.Join(dir, class+".toml"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	others, err := filepath.Glob(filepath.Join(dir, "*.toml"))
+	if err != nil || len(others) == 0 {
+		return nil, err
+	}
+	slices.Sort(others)
+	return Read(others[0])
+}
+
+// Read reads and checks one limits file.
+func Read(path string) (*File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &LimitsError{path, err}
+	}
+	f := &File{Path: path}
+	dec := toml.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(f); err != nil {
+		return nil, &LimitsError{path, explain(err)}
+	}
+	if err := f.check(); err != nil {
+		return nil, &LimitsError{path, err}
+	}
+	return f, nil
+}
+
+// explain gives the decoder's errors their line.
+func explain(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		row, _ := strict.Errors[0].Position()
+		return fmt.Errorf("line %d: unknown key %q: remove it, or use the version of the program that wrote it", row, strings.Join(strict.Errors[0].Key(), "."))
+	}
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		row, column := bad.Position()
+		return fmt.Errorf("line %d, column %d: %w", row, column, err)
+	}
+	return err
+}
+
+func (f *File) check() error {
+	if f.Schema != schema {
+		return fmt.Errorf("schema %d: this program reads %d", f.Schema, schema)
+	}
+	if f.Class == "" {
+		return errors.New("no class: it names the kind of machine the limits are for")
+	}
+	seen := map[string]bool{}
+	for _, l := range f.Limits {
+		if seen[l.name()] {
+			return fmt.Errorf("%s: given twice", l.name())
+		}
+		seen[l.name()] = true
+		for name, v := range map[string]float64{"baseline": l.Baseline, "margin": l.Margin, "limit": l.Limit} {
+			if !(v > 0) || math.IsInf(v, 0) {
+				return fmt.Errorf("%s: %s is %v: a positive, finite number is needed", l.name(), name, v)
+			}
+		}
+		if l.Metric != MetricCostRatio {
+			return fmt.Errorf("%s: unknown metric: there is %s", l.name(), MetricCostRatio)
+		}
+		if want := l.Baseline * (1 + l.Margin); math.Abs(l.Limit-want) > 1e-6*want {
+			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits are not edited by hand: use flujo-harness calibrate",
+				l.name(), l.Limit, want)
+		}
+	}
+	for _, e := range f.Ledger {
+		if e.Change == Loosened {
+			if _, err := time.Parse(dateForm, e.Expires); err != nil || e.Reason == "" {
+				return fmt.Errorf("ledger: loosening of %s on %s needs a reason and an expiry as YYYY-MM-DD", e.Workload, e.Date)
+			}
+		}
+	}
+	return nil
+}
+
+// Find returns a limit, nil where there is none.
+func (f *File) Find(workload, metric, durability string) *Limit {
+	for i, l := range f.Limits {
+		if l.Workload == workload && l.Metric == metric && l.Durability == durability {
+			return &f.Limits[i]
+		}
+	}
+	return nil
+}
+
+// expired returns the loosening that made the limit what it is, if its time is over.
+func (f *File) expired(l *Limit, now time.Time) *Entry {
+	for i := len(f.Ledger) - 1; i >= 0; i-- {
+		e := &f.Ledger[i]
+		if e.Workload != l.Workload || e.Metric != l.Metric || e.Durability != l.Durability {
+			continue
+		}
+		if e.Change == Loosened && now.UTC().Format(dateForm) > e.Expires {
+			return e
+		}
+		return nil
+	}
+	return nil
+}
+
+// Save writes the file, whole or not at all.
+func (f *File) Save() error {
+	if err := f.check(); err != nil {
+		return &LimitsError{f.Path, err}
+	}
+	var out bytes.Buffer
+	out.WriteString("# Written by flujo-harness calibrate. Not to be edited by hand.\n")
+	enc := toml.NewEncoder(&out)
+	if err := enc.Encode(f); err != nil {
+		return &LimitsError{f.Path, err}
+	}
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+		return &LimitsError{f.Path, err}
+	}
+	tmp := f.Path + ".new"
+	if err := os.WriteFile(tmp, out.Bytes(), 0o644); err != nil {
+		return &LimitsError{f.Path, errors.Join(err, os.Remove(tmp))}
+	}
+	if err := os.Rename(tmp, f.Path); err != nil {
+		return &LimitsError{f.Path, err}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package thresholds
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Error rates of a decision at the boundary, each valid however often one looks.
+const (
+	alpha = 0.001 // of calling a program broken whose blocks are as often below the boundary as above
+	beta  = 0.05  // of calling one held
+)
+
+// signEvidence is the one-sided sign e-value of k among n blocks above a boundary,
+// mixed uniformly over the alternatives p > 1/2:
+//
+//	E(k, n) = 2^(n+1) * integral from 1/2 to 1 of p^k (1-p)^(n-k) dp
+//
+// It assumes only that blocks are exchangeable around their median. By Ville's
+// inequality it exceeds 1/alpha at any time with probability at most alpha while
+// the median is not above the boundary. Ties with the boundary count as not above.
+// Source: Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021).
+func signEvidence(k, n int) float64 {
+	a, b := float64(k+1), float64(n-k+1)
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	tail := distuv.Beta{Alpha: a, Beta: b}.Survival(0.5)
+	return math.Exp(float64(n+1)*math.Ln2+la+lb-lab) * tail
+}
+
+// decision of a sequential test, with the counts at which it fell.
+type decision struct {
+	outcome  Outcome
+	above, n int
+}
+
+// decide looks at the blocks after every session from the second on and stops at
+// the first that decides: Broken (above the boundary), Held (below), or, after
+// all of them, Inconclusive. sessions[i] is the session of values[i], ascending.
+func decide(values []float64, sessions []int, boundary float64) decision {
+	d := decision{}
+	for i, v := range values {
+		d.n++
+		if v > boundary {
+			d.above++
+		}
+		last := i+1 == len(values) || sessions[i+1] != sessions[i]
+		if !last || sessions[i] == sessions[0] {
+			continue
+		}
+		switch {
+		case signEvidence(d.above, d.n) >= 1/alpha:
+			d.outcome = Broken
+			return d
+		case signEvidence(d.n-d.above, d.n) >= 1/beta:
+			d.outcome = Held
+			return d
+		}
+	}
+	return d
+}
