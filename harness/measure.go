@@ -74,8 +74,8 @@ func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison
 	return c, nil
 }
 
-// fit chooses the batches so that a slot of each arm takes three times the least
-// that can be measured; the floor may be half as slow as the backend.
+// fit chooses the batches so that a slot of each arm takes about twice goodSlot:
+// short slots lie close together, where noise hits neighbours alike.
 func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
 	p := spec.Plan
 	if p.Batch != 0 || p.NoneBatch != 0 {
@@ -122,8 +122,8 @@ func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Batch = int(math.Ceil(float64(3*minSlot) / float64(backend)))
-	p.NoneBatch = int(math.Ceil(float64(3*minSlot) / float64(none) / float64(p.Batch)))
+	p.Batch = int(math.Ceil(float64(2*goodSlot) / float64(backend)))
+	p.NoneBatch = int(math.Ceil(float64(2*goodSlot) / float64(none) / float64(p.Batch)))
 	return p, nil
 }
 

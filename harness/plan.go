@@ -21,10 +21,10 @@ type Plan struct {
 	SlowBy    float64 `json:"slow_by" toml:"slow_by"`       // share that the slow arm is slowed down by: 0.25
 }
 
-// DefaultPlan takes about half a second a session at durability "process". Batch
+// DefaultPlan takes about a second and a half a session at durability "process". Batch
 // and NoneBatch are left to [Measure], which fits them to the machine.
 func DefaultPlan() Plan {
-	return Plan{Sessions: 24, Blocks: 5, Warmups: 8, Rounds: 10, SlowBy: 0.25}
+	return Plan{Sessions: 24, Blocks: 5, Warmups: 8, Rounds: 20, SlowBy: 0.25}
 }
 
 // Check returns what is wrong with the plan.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"strings"
 
 	"github.com/flujo/flujo-harness/core"
@@ -62,20 +63,19 @@ func (r *runs[S]) run(ctx context.Context, e *core.Engine, key core.RunKey, inpu
 
 func (r *runs[S]) evidence() (evidence, error) {
 	ev := evidence{runs: len(r.results)}
-	for i, res := range r.results {
-		ev.steps += res.Steps
-		b, err := json.Marshal(res)
+	equal := true
+	for i := range r.results {
+		ev.steps += r.results[i].Steps
+		equal = equal && reflect.DeepEqual(r.results[i], r.results[0])
+	}
+	if equal && ev.runs > 0 {
+		b, err := json.Marshal(r.results[0])
 		if err != nil {
 			return ev, err
 		}
 		h := fnv.New64a()
 		h.Write(b)
-		switch d := h.Sum64(); {
-		case i == 0:
-			ev.digest = d
-		case ev.digest != d:
-			ev.digest = 0
-		}
+		ev.digest = h.Sum64()
 	}
 	clear(r.results)
 	r.results = r.results[:0]

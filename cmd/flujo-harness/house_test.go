@@ -1,0 +1,128 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/flujo/flujo-harness/"
+
+// mayImport is the import table: which top-level folders of this module each may
+// use. Imports run one way.
+var mayImport = map[string][]string{
+	"core":       {"core"},
+	"stubs":      {"core", "stubs"},
+	"harness":    {"core", "stubs", "harness"},
+	"thresholds": {"core", "stubs", "harness", "thresholds"},
+	"reports":    {"core", "stubs", "harness", "thresholds", "reports"},
+	"suites":     {"core", "stubs", "harness", "thresholds", "suites"},
+	"cmd":        {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
+}
+
+// problems with one import of a file, none if it is allowed.
+func importProblem(file, imported string) string {
+	folder, _, _ := strings.Cut(file, "/")
+	isTest := strings.HasSuffix(file, "_test.go")
+	switch {
+	case strings.HasPrefix(imported, module):
+		target, _, _ := strings.Cut(strings.TrimPrefix(imported, module), "/")
+		if !slices.Contains(mayImport[folder], target) {
+			return folder + " may not import " + target
+		}
+	case imported == "github.com/onsi/ginkgo/v2" && folder != "suites":
+		return "only suites may import Ginkgo's DSL: it registers flags and keeps global state"
+	case filepath.ToSlash(filepath.Dir(file)) == "core" && !isTest && strings.Contains(strings.Split(imported, "/")[0], "."):
+		return "core itself imports only the standard library"
+	}
+	return ""
+}
+
+// The source is read, not "go list" asked: a test that asks stays green from the
+// cache after the table was broken.
+func TestImportTable(t *testing.T) {
+	root := filepath.Join("..", "..")
+	files := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return skipOr(err)
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		files++
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if p := importProblem(rel, imported); p != "" {
+				t.Errorf("%s imports %s: %s", rel, imported, p)
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 50 {
+		t.Errorf("%d files read, error %v", files, err)
+	}
+}
+
+func skipOr(err error) error {
+	if err != nil {
+		return err
+	}
+	return fs.SkipDir
+}
+
+// The table itself is seen red.
+func TestImportTableFindsWhatItForbids(t *testing.T) {
+	for _, tc := range []struct {
+		file, imported string
+		bad            bool
+	}{
+		{"core/run.go", module + "stubs", true},
+		{"core/run.go", "modernc.org/sqlite", true},
+		{"core/run_test.go", "github.com/google/go-cmp/cmp", false},
+		{"core/sqlite/backend.go", "modernc.org/sqlite", false},
+		{"harness/arm.go", module + "thresholds", true},
+		{"harness/arm.go", module + "core/sqlite", false},
+		{"suites/a_test.go", module + "reports", true},
+		{"suites/a_test.go", "github.com/onsi/ginkgo/v2", false},
+		{"reports/ginkgo.go", "github.com/onsi/ginkgo/v2", true},
+		{"reports/ginkgo.go", "github.com/onsi/ginkgo/v2/types", false},
+		{"util/x.go", module + "core", true},
+		{"cmd/flujo-harness/run.go", module + "reports", false},
+	} {
+		if got := importProblem(tc.file, tc.imported) != ""; got != tc.bad {
+			t.Errorf("%s imports %s: refused %v, want %v", tc.file, tc.imported, got, tc.bad)
+		}
+	}
+}
+
+func TestTopLevelHoldsWhatTheDesignNames(t *testing.T) {
+	allowed := []string{"LICENSE", "README.md", "cmd", "core", "go.mod", "go.sum", "harness", "reports", "stubs", "suites", "thresholds"}
+	entries, err := os.ReadDir(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(allowed, e.Name()) {
+			t.Errorf("%s stands at the top level, beside what the design names", e.Name())
+		}
+	}
+}

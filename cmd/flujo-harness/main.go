@@ -1,0 +1,101 @@
+// Command flujo-harness runs the suites of a project, measures what durability
+// costs, judges it by calibrated limits and reports. "flujo-harness help" lists
+// its commands; exit codes are in the help of each.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitHeld         = 0
+	exitBroken       = 1 // specs failed or a limit broke
+	exitUsage        = 2
+	exitFault        = 3 // of the harness: invalid, unreadable input, damaged database
+	exitInconclusive = 4 // under --strict
+	exitInterrupted  = 130
+	exitFocused      = 197 // programmatic focus, as Ginkgo has it
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// exitError carries the exit code of a command. Its error may be nil: then
+// everything has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage marks an error as the caller's.
+func usage(err error) error { return &exitError{exitUsage, err} }
+
+// fault marks an error as the harness's, or of what it reads and writes.
+func fault(err error) error { return &exitError{exitFault, err} }
+
+// run is the whole program. Errors that no command has marked are usage errors:
+// they come from cobra, before anything was done.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitHeld
+	}
+	code := exitUsage
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code = exit.code
+	}
+	if exit == nil || exit.err != nil {
+		fmt.Fprintf(stderr, "flujo-harness: %v\n", err)
+	}
+	if exit == nil {
+		fmt.Fprintln(stderr, `"flujo-harness help" lists the commands, "flujo-harness help COMMAND" its flags.`)
+	}
+	return code
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "flujo-harness",
+		Short: "Test durable agent pipelines, measure what durability costs, and judge it",
+		Long: `flujo-harness runs the suites of a project, measures what durability costs, judges
+it by calibrated limits and reports.
+
+Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage or configuration;
+3 fault of the harness (an invalid measurement, unreadable input, a damaged
+database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(runCommand(), benchCommand(), calibrateCommand(), reportCommand(), selftestCommand(), sessionCommand())
+	return root
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// outputFlags say where results go.
+type outputFlags struct {
+	db     string
+	out    string
+	strict bool
+}
+
+func (f *outputFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.db, "db", "", "history database (default .flujo/history.db of the module)")
+	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default reports/out of the module)")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
+}
+
+func runCommand() *cobra.Command {
+	var measure measureFlags
+	var output outputFlags
+	cmd := &cobra.Command{
+		Use:   "run [packages]",
+		Short: "Run the suites, measure, judge, and report",
+		Long: `Runs the Ginkgo suites of the packages (./... by default) as a child process,
+measures what durability costs, judges it by the committed limits, writes all
+to the history and the HTML report, and says in at most 12 lines what came of it.`,
+		RunE: func(cmd *cobra.Command, packages []string) error {
+			if len(packages) == 0 {
+				packages = []string{"./..."}
+			}
+			return job{cmd, measure, output, packages}.run()
+		},
+	}
+	measure.register(cmd, harness.DefaultPlan().Sessions)
+	output.register(cmd)
+	return cmd
+}
+
+func benchCommand() *cobra.Command {
+	var measure measureFlags
+	var output outputFlags
+	cmd := &cobra.Command{
+		Use: "bench", Args: cobra.NoArgs,
+		Short: "Measure, judge and report, without the suites",
+		RunE:  func(cmd *cobra.Command, _ []string) error { return job{cmd, measure, output, nil}.run() },
+	}
+	measure.register(cmd, harness.DefaultPlan().Sessions)
+	output.register(cmd)
+	return cmd
+}
+
+// job is one call of run or bench.
+type job struct {
+	cmd      *cobra.Command
+	measure  measureFlags
+	output   outputFlags
+	packages []string // nil: no suites
+}
+
+// run looks at everything that can be wrong before it does any work, works, and
+// keeps what it has whatever happens.
+func (j job) run() error {
+	ctx := j.cmd.Context()
+	p, err := findProject()
+	if err != nil {
+		return fault(err)
+	}
+	spec, err := j.measure.spec()
+	if err != nil {
+		return err
+	}
+	limits, err := j.measure.readLimits(ctx, p)
+	if err != nil {
+		return err
+	}
+	var dirs []string
+	if j.packages != nil {
+		if !p.module {
+			return usage(errors.New("there is no go.mod here or above: call run inside a Go module, or use flujo-harness bench"))
+		}
+		if dirs, err = p.ginkgoSuites(ctx, j.packages); err != nil {
+			return usage(err)
+		}
+	}
+	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
+	if err != nil {
+		return fault(err)
+	}
+	defer history.Close()
+	out := p.path(j.output.out, "reports/out")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fault(fmt.Errorf("make the folder of the report: %w", err))
+	}
+
+	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages)}
+	r.Commit, r.Dirty = p.revision(ctx)
+	progress := newProgress(j.cmd.ErrOrStderr())
+	defer progress.end()
+	var suites suitesRun
+	if dirs != nil {
+		progress.set(fmt.Sprintf("running %d Ginkgo suite(s)", len(dirs)), "")
+		if suites, err = p.runSuites(ctx, dirs, filepath.Join(p.root, ".flujo", "ginkgo.log")); err != nil {
+			return fault(err)
+		}
+		r.Suites, r.SuiteError = suites.results, suites.problem
+	}
+	var problem error
+	if ctx.Err() == nil {
+		m, err := measure(ctx, p, spec, limits, progress)
+		if problem = err; m.comparison != nil {
+			r.Comparisons, r.Verdicts = []harness.Comparison{*m.comparison}, []thresholds.Verdict{m.verdict}
+		}
+	}
+	progress.end()
+	if problem != nil && ctx.Err() == nil {
+		r.Verdicts = []thresholds.Verdict{{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,
+			Durability: string(spec.Durability), Reason: problem.Error(), Next: "mend what the message says, then run again"}}
+	}
+	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
+	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.output.strict)
+	return j.keep(context.WithoutCancel(ctx), history, r, out)
+}
+
+// conclude gives the outcome of all and the exit code.
+func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
+	outcome := thresholds.Inconclusive
+	if len(r.Verdicts) > 0 {
+		outcome = r.Verdicts[0].Outcome
+	}
+	failed := r.Suites != nil && !r.Suites.Green()
+	switch {
+	case !r.Complete:
+		return thresholds.Inconclusive, exitInterrupted
+	case r.SuiteError != "":
+		return thresholds.Invalid, exitFault
+	case failed:
+		return thresholds.Broken, exitBroken
+	case focused || r.Suites != nil && r.Suites.Focused():
+		return thresholds.Inconclusive, exitFocused
+	case outcome == thresholds.Invalid:
+		return outcome, exitFault
+	case outcome == thresholds.Broken:
+		return outcome, exitBroken
+	case outcome == thresholds.Inconclusive && strict:
+		return outcome, exitInconclusive
+	}
+	return outcome, exitHeld
+}
+
+// keep writes the history and the report and prints the summary. The summary comes
+// whatever fails; where the history cannot take the run, a file does.
+func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, out string) error {
+	id, failed := history.Append(ctx, r)
+	if failed != nil {
+		failed = fmt.Errorf("%w\n%s", failed, rescue(r))
+	}
+	r.ID = id
+	earlier, err := history.Latest(ctx, 200)
+	failed = errors.Join(failed, err)
+	page, err := reports.WriteReport(out, r, earlier)
+	failed = errors.Join(failed, err)
+	if err != nil {
+		page = "not written"
+	}
+	for _, line := range reports.Summary(r, reports.Previous(r, earlier), short(page)) {
+		fmt.Fprintln(j.cmd.OutOrStdout(), line)
+	}
+	switch {
+	case failed != nil:
+		return fault(failed)
+	case r.ExitCode != exitHeld:
+		return &exitError{code: r.ExitCode}
+	}
+	return nil
+}
+
+// rescue writes a run that the history could not take to a file of its own.
+func rescue(r reports.Run) string {
+	data, err := json.MarshalIndent(r, "", " ")
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp("", "flujo-harness-run-*.json"); err == nil {
+			_, err = f.Write(data)
+			if err = errors.Join(err, f.Close()); err == nil {
+				return "the results of this run are in " + f.Name()
+			}
+		}
+	}
+	return fmt.Sprintf("the results of this run could not be written to a file either: %v", err)
+}
+
+// commandLine is the call as it can be typed again: only the flags that were given.
+func commandLine(cmd *cobra.Command, packages []string) string {
+	words := []string{cmd.CommandPath()}
+	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, fmt.Sprintf("--%s=%s", f.Name, f.Value)) })
+	return strings.Join(append(words, packages...), " ")
+}

@@ -1,0 +1,26 @@
+// Package reports keeps the results of runs and shows them.
+//
+// A [Run] is what one command found: the specs of the suites ([Results], read by
+// [ReadGinkgo]), the measurements of package harness and the verdicts of package
+// thresholds. [OpenHistory] keeps runs in a database file; [Summary] writes one for
+// a terminal, [WriteReport] as a page that needs no network and no script.
+//
+// The package shows and counts; it judges nothing. A verdict is printed as
+// thresholds made it, an estimate as harness made it. What it works out itself is
+// the pass rate with its band ([Counts.PassRate], [Wilson]) and how each spec moved
+// since the run before ([Transitions]).
+//
+// Two rules run through it. Input that cannot be read is an error or a failure,
+// never "0 tests" and never green. And nothing that a test or an agent wrote reaches
+// a screen as a control character: see [Visible].
+//
+// The life of a run:
+//
+//	history, err := reports.OpenHistory(ctx, ".flujo/history.db") // before measuring: it must be writable
+//	results, err := reports.ReadGinkgo(file, moduleRoot)
+//	run := reports.Run{Started: started, Suites: results, Outcome: outcome}
+//	run.ID, err = history.Append(ctx, run)
+//	earlier, err := history.Latest(ctx, 30)
+//	page, err := reports.WriteReport(".flujo/report", run, earlier)
+//	for _, line := range reports.Summary(run, reports.Previous(run, earlier), page) { … }
+package reports

@@ -1,0 +1,125 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// CostSentence says what durability costs and for which runs that is next to
+// nothing:
+//
+//	durability ("process") costs 212 us a run (208 to 217, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms
+//
+// The length is a hundred times the estimate, rounded up: never a run too short. Of a
+// measurement that is not valid it says so in place of the length.
+func CostSentence(c harness.Comparison) string {
+	name := "durability"
+	if c.Durability != "" {
+		name = "durability (\"" + Visible(c.Durability) + "\")"
+	}
+	if !estimated(c.Cost) {
+		return name + ": its cost was not estimated"
+	}
+	if !c.Valid() {
+		return fmt.Sprintf("%s: %s us a run (%s) is not to be relied on: the measurement is at fault", name, figure(c.Cost.Value), within(c.Cost, 1))
+	}
+	if c.Cost.Value <= 0 {
+		return fmt.Sprintf("%s costs nothing that could be measured (%s us a run, %s)", name, figure(c.Cost.Value), within(c.Cost, 1))
+	}
+	return fmt.Sprintf("%s costs %s us a run (%s): under 1%% of any run longer than %s", name,
+		figure(c.Cost.Value), within(c.Cost, 1), milliseconds(c.Cost.Value*100/1000))
+}
+
+// estimated reports whether there is a figure to show.
+func estimated(e harness.Estimate) bool {
+	return e.N > 0 && !math.IsNaN(e.Value) && !math.IsInf(e.Value, 0)
+}
+
+// bounded reports whether the interval says anything: harness leaves it open where
+// there are too few blocks.
+func bounded(e harness.Estimate) bool {
+	return !math.IsNaN(e.Low) && !math.IsNaN(e.High) && e.High < math.MaxFloat64 && e.Low > -math.MaxFloat64
+}
+
+// within is "208 to 217, 95%, n=15 blocks", the bounds times scale.
+func within(e harness.Estimate, scale float64) string {
+	n := fmt.Sprintf("n=%d %s", e.N, Visible(e.Of))
+	if !bounded(e) {
+		return "no interval: too few, " + n
+	}
+	return fmt.Sprintf("%s to %s, %s%%, %s", figure(e.Low*scale), figure(e.High*scale), percent(e.Level), n)
+}
+
+// overheadText is "79.8x = 7,980% (7,700 to 8,260%, n=15 blocks)".
+func overheadText(e harness.Estimate) string {
+	if !estimated(e) {
+		return "not estimated"
+	}
+	return fmt.Sprintf("%sx = %s%% (%s)", figure(e.Value), figure(100*e.Value), within(scaled(e, 100), 1))
+}
+
+// scaled is the estimate in another unit.
+func scaled(e harness.Estimate, by float64) harness.Estimate {
+	e.Value *= by
+	e.Low *= by
+	e.High *= by
+	return e
+}
+
+// figure shows three significant digits, all of those before the point, and commas:
+// 1.31, 212, 7,980, 0.00213.
+func figure(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "?"
+	case math.IsInf(v, 0) || math.Abs(v) >= 1e15:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	case v == 0:
+		return "0"
+	}
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(v))))
+	if digits < 0 { // 7,981.4 is 7,980: three digits are all that is known
+		unit := math.Pow10(-digits)
+		return commas(strconv.FormatFloat(math.Round(v/unit)*unit, 'f', 0, 64))
+	}
+	return strconv.FormatFloat(v, 'f', min(digits, 12), 64)
+}
+
+// commas groups the digits of a whole number.
+func commas(s string) string {
+	sign := ""
+	if strings.HasPrefix(s, "-") {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+// milliseconds shows a length of time, rounded up to three digits.
+func milliseconds(ms float64) string {
+	unit := "ms"
+	if ms >= 1000 {
+		ms, unit = ms/1000, "s"
+	}
+	step := math.Pow10(int(math.Floor(math.Log10(ms))) - 2)
+	up := math.Ceil(ms/step-1e-9) * step // 6.1 is not 6.11 for its last bit
+	s := figure(up)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s + " " + unit
+}
+
+// plural is "1 spec", "2 specs".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return commas(strconv.Itoa(n)) + " " + noun + "s"
+}

@@ -1,0 +1,203 @@
+package reports
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func rendered(t *testing.T, run Run, earlier []Run) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Render(&b, run, earlier); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestPages(t *testing.T) {
+	for name, sample := range samples {
+		t.Run(name, func(t *testing.T) {
+			run, earlier := sample()
+			page := rendered(t, run, earlier)
+			if *pages != "" {
+				if err := os.WriteFile(filepath.Join(*pages, name+".html"), []byte(page), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			standsAlone(t, page)
+			if !strings.Contains(page, strings.ToUpper(run.Outcome.String())) {
+				t.Error("the verdict is not in words")
+			}
+			if strings.Contains(page, "ZgotmplZ") || strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
+				t.Error("a value did not come through the template")
+			}
+		})
+	}
+}
+
+// standsAlone checks that the page loads nothing and runs nothing.
+func standsAlone(t *testing.T, page string) {
+	t.Helper()
+	for _, banned := range []string{"<script", "<img", "<iframe", "<form", "@import", "url(", "http://", "https://", "src=\"", " onerror=\"", "\x1b", "\u202e", "\u2066", "\u200f", "\u061c", "\u009b"} {
+		if strings.Contains(page, banned) {
+			t.Errorf("page contains %q", banned)
+		}
+	}
+	for _, needed := range []string{`<html lang="en">`, "default-src &#39;none&#39;|default-src 'none'", "<title>", "prefers-color-scheme:dark", "@media print", `name="viewport"`} {
+		found := false
+		for _, n := range strings.Split(needed, "|") {
+			found = found || strings.Contains(page, n)
+		}
+		if !found {
+			t.Errorf("page lacks %q", needed)
+		}
+	}
+	if n := strings.Count(page, "<h1"); n != 1 {
+		t.Errorf("%d h1", n)
+	}
+	level := 1
+	for _, m := range regexp.MustCompile(`<h([1-6])`).FindAllStringSubmatch(page, -1) {
+		now := int(m[1][0] - '0')
+		if now > level+1 {
+			t.Errorf("heading h%d follows h%d", now, level)
+		}
+		level = now
+	}
+	if tables, captions := strings.Count(page, "<table"), strings.Count(page, "<caption"); tables != captions {
+		t.Errorf("%d tables, %d captions", tables, captions)
+	}
+	if imgs, titles := strings.Count(page, `role="img"`), strings.Count(page, "<desc>"); imgs != titles {
+		t.Errorf("%d charts, %d descriptions", imgs, titles)
+	}
+}
+
+func TestPageHasTheFigures(t *testing.T) {
+	run, earlier := brokenRun()
+	page := rendered(t, run, earlier)
+	for _, want := range []string{
+		"2 of 38 specs failed",        // the verdict says so first
+		"36 of 38 specs that ran",     // the rate with its denominator
+		"82.7 to 98.5%",               // and its band
+		"Of all 40 specs",             // and of all
+		"costs 212 us a run",          // the cost sentence
+		"under 1% of any run",         //
+		"<td class=\"num\">1.53</td>", // the ratio
+		"1.51 to 1.55",                // its interval
+		"15 blocks",                   // its n
+		"Limit 1.45",                  //
+		"boundary 1.38",               //
+		"+25% injected|&#43;25% injected",
+		"resumes at step 3",
+		"suites/core/resume_test.go:41",
+		"assignment to entry in nil map",
+		"1 retry-rescued",
+		"judged by the limits of another class",
+		"thresholds/limits/linux-amd64-2cpu.toml",
+		"7130992", "linux-amd64-2cpu", "AMD EPYC 7B13",
+		"Since run 10", // 11 had no suites
+	} {
+		found := false
+		for _, w := range strings.Split(want, "|") {
+			found = found || strings.Contains(page, w)
+		}
+		if !found {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+	if n := strings.Count(page, "<circle class=\"one\""); n != 15+11 {
+		t.Errorf("%d dots, want one a block and one a run with specs: 26", n)
+	}
+}
+
+func TestHostileNamesAreShownNotObeyed(t *testing.T) {
+	run, earlier := hostileRun()
+	page := rendered(t, run, earlier)
+	for _, want := range []string{`\x1b[31mred\u202egnp.exe\u2066\u200f\u061c\u009b`, "&lt;script&gt;alert(1)&lt;/script&gt;", "line one\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+}
+
+func TestPageOfAnEmptyRun(t *testing.T) {
+	standsAlone(t, rendered(t, Run{}, nil))
+	standsAlone(t, rendered(t, Run{Suites: &Results{}}, nil))
+}
+
+func TestPageOfManySpecs(t *testing.T) {
+	run := Run{ID: 2, Suites: gomega(t, october), Outcome: thresholds.Broken, Complete: true}
+	page := rendered(t, run, []Run{{ID: 1, Suites: gomega(t, march)}})
+	for _, want := range []string{"910 of 911 specs that ran passed", "1 of 911 specs failed", "3 fixed", "34 new", "10 gone",
+		"internal/async_assertion_test.go:344", "&lt;time.Duration&gt;: 10102554"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+}
+
+func TestWriteReport(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	run, earlier := heldRun()
+	for range 2 { // the second replaces the first
+		path, err := WriteReport(dir, run, earlier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != rendered(t, run, earlier) {
+			t.Error("the file is not the page")
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != "index.html" {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if path, err := WriteReport(filepath.Join(file, "report"), Run{}, nil); err == nil {
+		t.Errorf("wrote %s", path)
+	}
+	// A folder in place of the page: the rename fails, and no half page is left.
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "index.html"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if path, err := WriteReport(dir, Run{}, nil); err == nil {
+		t.Errorf("wrote %s", path)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+type full struct{}
+
+var errFull = errors.New("disk full")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestRenderTellsOfAFullDisk(t *testing.T) {
+	var w io.Writer = full{}
+	if err := Render(w, Run{}, nil); !errors.Is(err, errFull) {
+		t.Errorf("err = %v", err)
+	}
+}

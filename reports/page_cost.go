@@ -1,0 +1,134 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// costView is one measurement.
+type costView struct {
+	Workload string
+	Sentence string
+	Word     string // of the verdict
+	Tone     string
+	Reason   string
+	Figures  []figureRow
+	Limit    string // the sentence on limit and boundary
+	Plot     *plotView
+	Self     []selfRow
+	Audit    []harness.Finding
+	Blocks   []blockRow
+	Facts    []fact
+}
+
+type figureRow struct{ Name, Value, Unit, Interval, N, Durability, Note string }
+
+type selfRow struct {
+	Name, Want, Got, Blocks, Explain, Tone string
+}
+
+type blockRow struct{ Block, Session, Ratio, Slow, Overhead, Cost, Twin string }
+
+func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
+	view := costView{
+		Workload: Visible(c.Name()),
+		Sentence: sentence(CostSentence(*c)),
+		Word:     "not judged",
+		Tone:     "inconclusive",
+		Figures: []figureRow{
+			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "what durability costs, over the least it could cost; the figure with a limit"),
+			row("(W-N)/N", scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; not gated"),
+			row("W-N", c.Cost, "us/run", c.Durability, "what durability adds to one run"),
+			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "what the injected slow-down came to"),
+		},
+		Limit: "There is no limit for this workload: nothing was judged. Derive one with flujo-harness calibrate.",
+		Plot:  newPlot(c, v),
+		Facts: costFacts(c, v),
+	}
+	for _, f := range c.Audit {
+		view.Audit = append(view.Audit, harness.Finding{Check: Visible(f.Check), OK: f.OK, Detail: oneLine(f.Detail)})
+	}
+	for i, b := range c.Blocks {
+		view.Blocks = append(view.Blocks, blockRow{fmt.Sprint(i + 1), fmt.Sprint(b.Session), figure(b.CostRatio), figure(b.Slow),
+			figure(100 * b.Overhead), figure(b.CostUS), figure(b.Twin)})
+	}
+	if v == nil {
+		return view
+	}
+	view.Word, view.Tone, view.Reason = v.Outcome.String(), v.Outcome.String(), sentence(oneLine(v.Reason))
+	if v.Limit != 0 {
+		view.Limit = fmt.Sprintf("Limit %s: baseline %s and a margin of %s%%. Blocks are compared with the boundary %s, half-way between the two on the log scale; %d of %s above it.",
+			figure(v.Limit), figure(v.Baseline), percent(v.Margin), figure(v.Boundary), v.Above, plural(v.N, "block"))
+	}
+	for _, s := range v.Self {
+		tone := thresholds.Broken
+		switch s.Got {
+		case s.Want:
+			tone = thresholds.Held
+		case thresholds.Inconclusive:
+			tone = thresholds.Inconclusive
+		}
+		view.Self = append(view.Self, selfRow{Visible(s.Name), s.Want.String(), s.Got.String(), fmt.Sprintf("%d of %d", s.Above, s.N),
+			oneLine(s.Explain), tone.String()})
+	}
+	return view
+}
+
+func row(name string, e harness.Estimate, unit, durability, note string) figureRow {
+	r := figureRow{Name: name, Unit: unit, Durability: Visible(durability), Note: note, Value: "not estimated", Interval: "none", N: fmt.Sprintf("%d %s", e.N, Visible(e.Of))}
+	if !estimated(e) {
+		return r
+	}
+	r.Value, r.Interval = figure(e.Value), "none: too few"
+	if bounded(e) {
+		r.Interval = fmt.Sprintf("%s to %s", figure(e.Low), figure(e.High))
+	}
+	return r
+}
+
+func costFacts(c *harness.Comparison, v *thresholds.Verdict) []fact {
+	p, e := c.Plan, c.Environment
+	all := []fact{
+		{"durability", Visible(c.Durability)},
+		{"measured", fmt.Sprintf("%s of %s, in %.3g s", plural(len(c.Blocks), "block"), plural(c.Sessions(), "session"), c.Seconds)},
+		{"plan", fmt.Sprintf("at most %s of %s; a block: %s of each arm, then %s with %s; slow arm slowed down by %s%%",
+			plural(p.Sessions, "session"), plural(p.Blocks, "block"), plural(p.Warmups, "warm-up run"), plural(p.Rounds, "round"), batches(p), percent(p.SlowBy))},
+		{"seed", fmt.Sprint(c.Seed)},
+		{"method", oneLine(c.CostRatio.Method)},
+		{"machine class", Visible(e.Class)},
+		{"machine", join(e.CPU, fmt.Sprintf("%s in use", plural(e.Cores, "core")), e.OS+"/"+e.Arch, e.Kernel, e.Filesystem)},
+		{"software", join(e.Go, prefixed("SQLite driver ", e.SQLite))},
+		{"problem", oneLine(c.Problem)},
+	}
+	if v != nil {
+		all = append(all, fact{"limit from", Visible(v.Source)})
+	}
+	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
+}
+
+// batches of a plan are 0 until they were fitted to the machine.
+func batches(p harness.Plan) string {
+	if p.Batch == 0 || p.NoneBatch == 0 {
+		return "batches fitted to the machine"
+	}
+	return fmt.Sprintf("batches of %s (without a backend %s)", plural(p.Batch, "run"), count(p.Batch*p.NoneBatch))
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+func join(parts ...string) string {
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" || s == "/" })
+	for i := range parts {
+		parts[i] = Visible(parts[i])
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,58 @@
+package reports
+
+import (
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// Run is what one command found.
+type Run struct {
+	ID      int64     // given by the history; 0: not in it
+	Started time.Time // kept in nanoseconds, UTC
+	Seconds float64   // wall time
+	Commit  string    // of the code under test, "" where it is unknown
+	Dirty   bool      // the tree had changes beyond Commit
+	Command string    // as it can be typed again
+
+	Suites      *Results // nil: suites were not run, or see SuiteError
+	SuiteError  string   // why suites could not be run or read
+	Comparisons []harness.Comparison
+	Verdicts    []thresholds.Verdict
+
+	Outcome  thresholds.Outcome // of the whole run
+	ExitCode int
+	Complete bool // false: interrupted; what is here was measured
+}
+
+// Previous is the run that r is compared with: the latest of earlier that came
+// before r and has results of suites. It is nil where there is none.
+func Previous(r Run, earlier []Run) *Run {
+	var best *Run
+	for i := range earlier {
+		e := &earlier[i]
+		if e.Suites == nil || !e.before(r) {
+			continue
+		}
+		if best == nil || best.before(*e) {
+			best = e
+		}
+	}
+	return best
+}
+
+// before reports whether r went into the history before o. A run that is not in the
+// history yet comes after all that are.
+func (r Run) before(o Run) bool { return r.ID != 0 && (o.ID == 0 || r.ID < o.ID) }
+
+// verdictFor returns the verdict on a comparison, nil where nothing was judged.
+func (r Run) verdictFor(c *harness.Comparison) *thresholds.Verdict {
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		if v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {
+			return v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package reports
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func TestSummaryGolden(t *testing.T) {
+	for name, sample := range samples {
+		t.Run(name, func(t *testing.T) {
+			run, earlier := sample()
+			lines := Summary(run, Previous(run, earlier), ".flujo/report/index.html")
+			if len(lines) > 12 {
+				t.Errorf("%d lines, at most 12 are read", len(lines))
+			}
+			for _, l := range lines {
+				if l != Visible(l) {
+					t.Errorf("line acts on the terminal: %q", l)
+				}
+			}
+			golden(t, "summary-"+name+".txt", strings.Join(lines, "\n")+"\n")
+		})
+	}
+}
+
+// Everything there can be at once still fits.
+func TestSummaryIsNeverLongerThan12Lines(t *testing.T) {
+	run, earlier := hostileRun()
+	for range 20 {
+		run.Comparisons = append(run.Comparisons, comparison("another", 1.2))
+	}
+	lines := Summary(run, Previous(run, earlier), "x")
+	if len(lines) != 12 {
+		t.Errorf("%d lines, want 12:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+	if want := "20 workloads more: see the report"; !strings.Contains(strings.Join(lines, "\n"), "workloads more") {
+		t.Errorf("workloads left out without a word, want something like %q", want)
+	}
+}
+
+func TestSummaryNamesAtMostThree(t *testing.T) {
+	run, _ := heldRun()
+	run.Outcome = thresholds.Broken
+	before := Run{ID: 3, Suites: results(10)}
+	run.Suites = results(5)
+	for _, s := range results(10).Specs[5:] {
+		s.State = Failed
+		run.Suites.Specs = append(run.Suites.Specs, s)
+	}
+	line := specLines(run, &before)[1]
+	want := "newly broken: core > a pipeline > after a crash > resumes at step 6, core > a pipeline > after a crash > resumes at step 7, " +
+		"core > a pipeline > after a crash > resumes at step 8 and 2 more (since run 3)"
+	if diff := cmp.Diff(want, line); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNothingRanIsNotGood(t *testing.T) {
+	run := Run{Suites: results(0, spec("talks to Postgres", Skipped)), Complete: true}
+	text := strings.Join(Summary(run, nil, ""), "\n")
+	for _, want := range []string{"INCONCLUSIVE: no spec ran", "none of 1 spec ran: no pass rate"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "100%") {
+		t.Errorf("a rate of nothing:\n%s", text)
+	}
+}
+
+func TestCostSentence(t *testing.T) {
+	open := estimate(212, 0.02, "us/run")
+	open.Low, open.High = 0, 1.7976931348623157e308
+	for name, test := range map[string]struct {
+		cost harness.Estimate
+		want string
+	}{
+		"whole":         {estimate(212, 0.02, "us/run"), `durability ("process") costs 212 us a run (208 to 216, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms`},
+		"no more digit": {estimate(61, 0.1, "us/run"), `durability ("process") costs 61.0 us a run (54.9 to 67.1, 95%, n=15 blocks): under 1% of any run longer than 6.1 ms`},
+		"rounds up":     {estimate(212.31, 0, "us/run"), `durability ("process") costs 212 us a run (212 to 212, 95%, n=15 blocks): under 1% of any run longer than 21.3 ms`},
+		"seconds":       {estimate(12345, 0.1, "us/run"), `durability ("process") costs 12,300 us a run (11,100 to 13,600, 95%, n=15 blocks): under 1% of any run longer than 1.24 s`},
+		"open interval": {open, `durability ("process") costs 212 us a run (no interval: too few, n=15 blocks): under 1% of any run longer than 21.2 ms`},
+		"negative":      {estimate(-3, 0, "us/run"), `durability ("process") costs nothing that could be measured (-3.00 us a run, -3.00 to -3.00, 95%, n=15 blocks)`},
+		"none":          {harness.Estimate{}, `durability ("process"): its cost was not estimated`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := CostSentence(harness.Comparison{Durability: "process", Cost: test.cost})
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestFigure(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 1.3147: "1.31", 212.4: "212", 7981.4: "7,980", 1234567: "1,230,000", 0.0021349: "0.00213",
+		99.96: "100.0", -1.5: "-1.50", 79.8: "79.8"} {
+		if got := figure(v); got != want {
+			t.Errorf("figure(%v) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run go test ./reports -update and look at the difference", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (go test ./reports -update writes it anew):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,63 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Visible returns s on one line with every character spelled out that would act on
+// a screen instead of showing on it: C0 and C1 controls with ESC and DEL, marks and
+// overrides of direction, line and paragraph separators, and bytes that are no
+// UTF-8. They appear as \n, \x1b, \u202e. Everything else stays as it is.
+func Visible(s string) string {
+	if !strings.ContainsFunc(s, acts) && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case acts(r) && r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case acts(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// acts reports whether a screen obeys the rune instead of showing it.
+func acts(r rune) bool {
+	switch {
+	case r < 0x20, 0x7f <= r && r <= 0x9f: // C0, DEL, C1
+	case r == 0x061c, r == 0x200e, r == 0x200f: // marks of direction
+	case 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069: // embeddings, overrides, isolates
+	case r == 0x2028, r == 0x2029: // separators of lines and paragraphs
+	default:
+		return false
+	}
+	return true
+}
+
+// visibleBlock is [Visible] for text that may run over lines: line breaks stay, and
+// tabs are four spaces.
+func visibleBlock(s string) string {
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\t", "    ")
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Visible(line)
+	}
+	return strings.Join(lines, "\n")
+}

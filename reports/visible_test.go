@@ -1,0 +1,37 @@
+package reports
+
+import "testing"
+
+func TestVisible(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "",
+		"plain, ünïcode 日本 👩‍💻 <b>":      "plain, ünïcode 日本 👩‍💻 <b>",
+		"\x00\a\b\v\f\x1b[31m\x7f":       `\x00\x07\x08\x0b\x0c\x1b[31m\x7f`,
+		"a\nb\rc\td":                     `a\nb\rc\td`,
+		"\u0080\u009b\u009f\u00a0":       "\\u0080\\u009b\\u009f\u00a0",
+		"\u202a\u202b\u202c\u202d\u202e": `\u202a\u202b\u202c\u202d\u202e`,
+		"\u2066\u2067\u2068\u2069":       `\u2066\u2067\u2068\u2069`,
+		"\u200e\u200f\u061c":             `\u200e\u200f\u061c`,
+		"\u2028\u2029":                   `\u2028\u2029`,
+		"a\xffb\xc3":                     `a\xffb\xc3`,
+		"\ufffd":                         "\ufffd",
+	} {
+		if got := Visible(in); got != want {
+			t.Errorf("Visible(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got := visibleBlock("a\r\n\tb\x1b\nc\rd"); got != "a\n    b\\x1b\nc\\rd" {
+		t.Errorf("block: %q", got)
+	}
+}
+
+func FuzzVisible(f *testing.F) {
+	f.Add("a\x1b\u202e\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, r := range Visible(s) {
+			if acts(r) {
+				t.Fatalf("%q lets %U through", s, r)
+			}
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package suites_test
+
+import (
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"context"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+func TestSuites(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Durable pipelines")
+}
+
+// TestMain also serves as the process that the recovery specs kill.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(victimPath); path != "" {
+		os.Exit(victim(path))
+	}
+	os.Exit(m.Run())
+}
+
+// note is the scope of the pipelines in these suites.
+type note struct {
+	Text string
+	Seen []string
+}
+
+func text(n note) string             { return n.Text }
+func setText(n *note, answer string) { n.Text = answer }
+
+// step is a node that hands its text to the agent and keeps the answer.
+func step(name string, agent core.Agent[string, string], opts ...core.StepOption) *core.Node[note] {
+	return core.Step(name, agent, text, setText, opts...)
+}
+
+// pipeline must be a good one.
+func pipeline(nodes ...*core.Node[note]) *core.Pipeline[note] {
+	GinkgoHelper()
+	p, err := core.New("suite", nodes...)
+	Expect(err).NotTo(HaveOccurred())
+	return p
+}
+
+// database is a fresh backend, closed at the end of the spec.
+func database(durability sqlite.Durability) *sqlite.Backend {
+	GinkgoHelper()
+	b, err := sqlite.Open(context.Background(), GinkgoT().TempDir()+"/runs.db", durability)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(b.Close)
+	return b
+}
