@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
@@ -151,16 +152,17 @@ func (c *Comparison) add(number int, res SessionResult) {
 	}
 }
 
-// mergeAudit keeps one line for every check that held, the newest, and all that failed.
+// mergeAudit keeps one line for every check that held, with the newest detail, and
+// all that failed.
 func mergeAudit(have, more []Finding, session int) []Finding {
 	for _, f := range more {
-		f.Detail = fmt.Sprintf("session %d: %s", session, f.Detail)
-		known := -1
-		for i := range have {
-			if f.OK && have[i].OK && have[i].Check == f.Check {
-				known = i
-			}
+		if !f.OK {
+			f.Detail = fmt.Sprintf("session %d: %s", session, f.Detail)
+			have = append(have, f)
+			continue
 		}
+		f.Detail = fmt.Sprintf("in each of %d session(s); the last: %s", session, f.Detail)
+		known := slices.IndexFunc(have, func(h Finding) bool { return h.OK && h.Check == f.Check })
 		if known < 0 {
 			have = append(have, f)
 		} else {

@@ -20,17 +20,17 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			// What a script's own Go module needs to be built as this one is.
-			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN", "GONOSUMDB", "GOSUMDB"} {
-				if v, ok := os.LookupEnv(name); ok {
-					env.Setenv(name, v)
-				}
-			}
+			// A script that builds a Go module of its own needs the caches of this machine.
 			home, err := os.UserHomeDir()
 			if err != nil {
 				return err
 			}
-			env.Setenv("REAL_HOME", home)
+			env.Setenv("HOME", home)
+			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN", "GOSUMDB"} {
+				if v, ok := os.LookupEnv(name); ok {
+					env.Setenv(name, v)
+				}
+			}
 			env.Setenv("REPO", root)
 			return nil
 		},
