@@ -36,7 +36,7 @@ type UnwritableError struct {
 }
 
 func (e *UnwritableError) Error() string {
-	return fmt.Sprintf("history %s cannot be written (%v): make the file and its folder writable, or name another file with --db", e.Path, e.Err)
+	return fmt.Sprintf("history %s cannot be written (%v): make the file and its folder writable and see that the disk has room, or name another file with --db", e.Path, e.Err)
 }
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
