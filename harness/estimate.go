@@ -13,8 +13,9 @@ const (
 	trim  = 0.2  // share cut off each end
 )
 
-// median of v, the mean of the middle two for an even number; v is left as it is.
-func median(v []float64) float64 {
+// Median of v, the mean of the middle two for an even number, NaN for none; v is
+// left as it is.
+func Median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	n := len(s)
 	if n == 0 {

@@ -197,7 +197,7 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 		to   *float64
 		from []float64
 	}{{&b.CostRatio, ratio}, {&b.Overhead, overhead}, {&b.CostUS, cost}, {&b.Twin, twin}, {&b.Slow, slow}, {&b.Injected, injected}} {
-		*m.to = median(m.from)
+		*m.to = Median(m.from)
 	}
 	return b, nil
 }

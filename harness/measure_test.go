@@ -185,7 +185,7 @@ func TestYuenCoversNominally(t *testing.T) {
 
 func TestMedianLeavesItsInput(t *testing.T) {
 	v := []float64{3, 1, 2, 9}
-	if m := median(v); m != 2.5 || !slices.Equal(v, []float64{3, 1, 2, 9}) {
+	if m := Median(v); m != 2.5 || !slices.Equal(v, []float64{3, 1, 2, 9}) {
 		t.Errorf("median %v of %v", m, v)
 	}
 }

@@ -15,14 +15,14 @@ import (
 
 // What a limit must show in replay before it may be used.
 const (
-	needHeld     = 0.95  // of the unchanged program
-	needBroken   = 0.95  // of the slowed program
-	mostFalse    = 0.001 // of the unchanged program, called broken
-	replays      = 2000
+	needHeld   = 0.95  // of the unchanged program
+	needBroken = 0.95  // of the slowed program
+	mostFalse  = 0.001 // of the unchanged program, called broken
+	replays    = 2000
 	// Share of sessions whose median the baseline lies above. A session's median
 	// scatters; a verdict takes many. With 0.9 the baseline of 10 noisy sessions was
 	// their largest, and 17% of replays of +10% stayed unbroken.
-	coverage = 0.75
+	coverage     = 0.75
 	replayBudget = 24 // sessions a replayed verdict may use
 )
 
@@ -75,8 +75,7 @@ func derive(c *harness.Comparison, margin float64) (Limit, error) {
 	slow := bySession(c, func(b harness.Block) float64 { return b.Slow })
 	medians := make([]float64, len(null))
 	for i, blocks := range null {
-		s := slices.Sorted(slices.Values(blocks))
-		medians[i] = (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+		medians[i] = harness.Median(blocks)
 	}
 	l := Limit{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, Margin: margin,
 		Baseline: round(upperTolerance(medians, coverage, 0.95))}

@@ -53,8 +53,7 @@ summary. Nothing is measured and no verdict is made anew.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&output.db, "db", "", "history database (default .flujo/history.db of the module)")
-	cmd.Flags().StringVar(&output.out, "out", "", "folder of the HTML report (default reports/out of the module)")
+	output.register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
 	return cmd
 }

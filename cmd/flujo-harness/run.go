@@ -20,20 +20,17 @@ import (
 
 // outputFlags say where results go.
 type outputFlags struct {
-	db     string
-	out    string
-	strict bool
+	db  string
+	out string
 }
 
 func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default reports/out of the module)")
-	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
 func runCommand() *cobra.Command {
-	var measure measureFlags
-	var output outputFlags
+	var j job
 	cmd := &cobra.Command{
 		Use:   "run [packages]",
 		Short: "Run the suites, measure, judge, and report",
@@ -44,24 +41,25 @@ to the history and the HTML report, and says in at most 12 lines what came of it
 			if len(packages) == 0 {
 				packages = []string{"./..."}
 			}
-			return job{cmd, measure, output, packages}.run()
+			j.cmd, j.packages = cmd, packages
+			return j.run()
 		},
 	}
-	measure.register(cmd, harness.DefaultPlan().Sessions)
-	output.register(cmd)
+	j.register(cmd)
 	return cmd
 }
 
 func benchCommand() *cobra.Command {
-	var measure measureFlags
-	var output outputFlags
+	var j job
 	cmd := &cobra.Command{
 		Use: "bench", Args: cobra.NoArgs,
 		Short: "Measure, judge and report, without the suites",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return job{cmd, measure, output, nil}.run() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			j.cmd = cmd
+			return j.run()
+		},
 	}
-	measure.register(cmd, harness.DefaultPlan().Sessions)
-	output.register(cmd)
+	j.register(cmd)
 	return cmd
 }
 
@@ -70,7 +68,14 @@ type job struct {
 	cmd      *cobra.Command
 	measure  measureFlags
 	output   outputFlags
+	strict   bool
 	packages []string // nil: no suites
+}
+
+func (j *job) register(cmd *cobra.Command) {
+	j.measure.register(cmd, harness.DefaultPlan().Sessions)
+	j.output.register(cmd)
+	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
 // run looks at everything that can be wrong before it does any work, works, and
@@ -133,7 +138,7 @@ func (j job) run() error {
 			Durability: string(spec.Durability), Reason: problem.Error(), Next: "mend what the message says, then run again"}}
 	}
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
-	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.output.strict)
+	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
 	return j.keep(context.WithoutCancel(ctx), history, r, out)
 }
 
