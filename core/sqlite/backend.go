@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +40,16 @@ const (
 // Backend is a [core.Backend] in a SQLite file. All methods may be called from
 // several goroutines.
 type Backend struct {
-	path    string
-	readers *sql.DB
-	lock    chan struct{} // held by whoever uses the writer: a lock that a context can stop waiting for
+	path     string
+	readers  *sql.DB
+	maxBatch int // 1: no save shares a transaction
+
+	mu    sync.Mutex // guards the queue
+	queue []*save
+	led   bool // somebody leads: commits, or has been chosen to
+	batch []*save
+
+	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
 	args    []driver.NamedValue
 	tape    *Tape
@@ -79,35 +87,9 @@ func Open(ctx context.Context, path string, d Durability) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{path: c.path, w: w, lock: make(chan struct{}, 1), readers: sql.OpenDB(c)}
+	b := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
 	return b, nil
-}
-
-// write runs f within one transaction of the writer.
-func (b *Backend) write(ctx context.Context, counter *atomic.Int64, f func() error) error {
-	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("save to %s: %w", b.path, err)
-	}
-	select {
-	case b.lock <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the writer of %s: %w", b.path, context.Cause(ctx))
-	}
-	defer func() { <-b.lock }()
-	if b.closed.Load() {
-		return core.ErrClosed
-	}
-	b.pending = nil
-	if err := b.w.tx(f); err != nil {
-		return err
-	}
-	counter.Add(1)
-	b.commits.Add(1)
-	if b.tape != nil {
-		b.tape.txs = append(b.tape.txs, b.pending)
-	}
-	return nil
 }
 
 // bind numbers arguments in the writer's own buffer, which is used again.
@@ -291,8 +273,8 @@ func (b *Backend) Counts() core.Counts {
 
 // Close waits for a save under way and closes the file. Closing again does nothing.
 func (b *Backend) Close() error {
-	b.lock <- struct{}{}
-	defer func() { <-b.lock }()
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	if b.closed.Swap(true) {
 		return nil
 	}

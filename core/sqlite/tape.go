@@ -29,8 +29,8 @@ func (t *Tape) Len() int { return len(t.txs) }
 // now on. The tape must not be read before the backend is closed. Recording
 // copies all bytes: a measured backend does not record.
 func (b *Backend) Record() *Tape {
-	b.lock <- struct{}{}
-	defer func() { <-b.lock }()
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	b.tape = &Tape{}
 	return b.tape
 }

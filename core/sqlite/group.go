@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// maxBatch is the most saves that one transaction takes.
+const maxBatch = 256
+
+// save is one write that waits for its turn.
+type save struct {
+	do      func() error  // runs its statements on the writer, within a transaction
+	counter *atomic.Int64 // counts it once it is committed
+	err     error
+	turn    chan bool // true: lead the next batch; false: done, see err
+	chosen  bool      // to lead; needs the queue's lock
+}
+
+// write commits one save. Saves of runs at once are combined: while one
+// transaction is on its way to the disk the next ones queue up, and the first of
+// them then commits all that wait in one transaction of its own. A goroutine that
+// did nothing else would add two switches to every save.
+func (b *Backend) write(ctx context.Context, counter *atomic.Int64, do func() error) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("save to %s: %w", b.path, err)
+	}
+	s := &save{do: do, counter: counter}
+	b.mu.Lock()
+	lead := !b.led
+	if !lead {
+		s.turn = make(chan bool, 1)
+	}
+	b.led = true
+	b.queue = append(b.queue, s)
+	b.mu.Unlock()
+	if !lead {
+		select {
+		case lead = <-s.turn:
+		case <-ctx.Done():
+			if b.withdraw(s) {
+				return fmt.Errorf("wait for the writer of %s: %w", b.path, context.Cause(ctx))
+			}
+			lead = <-s.turn // too late: it is being committed, or it leads
+		}
+	}
+	if lead {
+		b.lead(s)
+	}
+	return s.err
+}
+
+// withdraw takes a save out of the queue, unless somebody commits it already or it
+// has been chosen to lead.
+func (b *Backend) withdraw(s *save) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.queue, s)
+	if i < 0 || s.chosen {
+		return false
+	}
+	b.queue = slices.Delete(b.queue, i, i+1)
+	return true
+}
+
+// lead commits what is queued, its own save first, and hands the lead on.
+func (b *Backend) lead(own *save) {
+	b.mu.Lock()
+	n := min(len(b.queue), b.maxBatch)
+	b.batch = append(b.batch[:0], b.queue[:n]...) // only who leads uses it
+	b.queue = slices.Delete(b.queue, 0, n)
+	b.mu.Unlock()
+
+	b.commit(b.batch)
+	for _, s := range b.batch {
+		if s != own {
+			s.turn <- false
+		}
+	}
+	clear(b.batch)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.led = len(b.queue) > 0; b.led {
+		b.queue[0].chosen = true
+		b.queue[0].turn <- true
+	}
+}
+
+// commit sets the error of every save of the batch.
+func (b *Backend) commit(batch []*save) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.closed.Load() {
+		for _, s := range batch {
+			s.err = core.ErrClosed
+		}
+		return
+	}
+	if len(batch) > 1 && b.together(batch) == nil {
+		return
+	}
+	// One save, or a batch that failed: one by one, so that each fails or succeeds for
+	// reasons of its own.
+	for _, s := range batch {
+		b.pending = nil
+		if s.err = b.w.tx(s.do); s.err == nil {
+			b.committed(s)
+		}
+	}
+}
+
+// together commits the batch in one transaction. A save that is refused changes
+// nothing and leaves the others alone; any other error undoes them all.
+func (b *Backend) together(batch []*save) error {
+	b.pending = nil
+	err := b.w.tx(func() error {
+		for _, s := range batch {
+			mark := len(b.pending)
+			if s.err = s.do(); refused(s.err) {
+				b.pending = b.pending[:mark]
+			} else if s.err != nil {
+				return s.err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var done []*save
+	for _, s := range batch {
+		if s.err == nil {
+			done = append(done, s)
+		}
+	}
+	if len(done) > 0 {
+		b.committed(done...)
+	}
+	return nil
+}
+
+// committed counts one transaction and its saves.
+func (b *Backend) committed(saves ...*save) {
+	for _, s := range saves {
+		s.counter.Add(1)
+	}
+	b.commits.Add(1)
+	if b.tape != nil {
+		b.tape.txs = append(b.tape.txs, b.pending)
+	}
+}
+
+// refused tells an error of a statement that SQLite has undone by itself, or that
+// matched no row, from one that puts the whole transaction in doubt.
+func refused(err error) bool {
+	return errors.Is(err, core.ErrFenced) || code(err) == lib.SQLITE_CONSTRAINT_UNIQUE
+}
