@@ -268,6 +268,33 @@ func TestUnstorableValuesAreNamed(t *testing.T) {
 	}
 }
 
+// moody is a scope that panics when it is stored from its second value on.
+type moody int
+
+func (m moody) MarshalJSON() ([]byte, error) {
+	if m > 0 {
+		panic("not today")
+	}
+	return []byte("0"), nil
+}
+
+func TestScopeThatPanicsWhenStoredStopsItsRunAlone(t *testing.T) {
+	next := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return r.Input + 1, nil })
+	p, err := core.New("p", core.Step("s", next, func(m moody) int { return int(m) }, func(m *moody, out int) { *m = moody(out) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := core.NewEngine(core.WithBackend(core.NewMemory()))
+	for scope, what := range map[moody]string{0: "step s", 1: "start"} {
+		_, err := core.Run(t.Context(), e, p, core.RunKey{Run: what}, scope)
+		var save *core.SaveError
+		var panicked *core.PanicError
+		if !errors.As(err, &save) || !errors.As(err, &panicked) || save.What != what {
+			t.Errorf("scope %d: %v", scope, err)
+		}
+	}
+}
+
 func TestBadPlansAreRefused(t *testing.T) {
 	ok := step("a", appending)
 	for name, tc := range map[string]struct {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type run[S any] struct {
 // start saves the start of the run.
 func (r *run[S]) start(ctx context.Context) error {
 	var err error
-	if r.state, err = json.Marshal(r.result.Scope); err != nil {
+	if r.state, err = encodeScope(r.result.Scope); err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
 	r.lease, err = r.engine.backend.Start(ctx, StartRecord{
@@ -135,7 +136,7 @@ func (r *run[S]) save(ctx context.Context, rec StepRecord) error {
 		return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err}
 	}
 	if rec.Status == Completed {
-		state, err := json.Marshal(r.result.Scope)
+		state, err := encodeScope(r.result.Scope)
 		if err != nil {
 			return fail(fmt.Errorf("the scope cannot be stored: %w", err))
 		}
@@ -153,6 +154,17 @@ func (r *run[S]) save(ctx context.Context, rec StepRecord) error {
 		r.state = rec.State
 	}
 	return nil
+}
+
+// encodeScope makes the stored form of a scope. A panic of its own MarshalJSON is an
+// error like any other: it must not end the process of all other runs.
+func encodeScope[S any](scope S) (state []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			state, err = nil, &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return json.Marshal(scope)
 }
 
 // finish saves the end of the run and returns failed where there is one.
