@@ -47,6 +47,15 @@ type arm struct {
 	txs  int             // transactions of a run, for the floor
 }
 
+// runKeys are made before anything is timed.
+func runKeys(n int) []core.RunKey {
+	keys := make([]core.RunKey, n)
+	for i := range keys {
+		keys[i].Run = fmt.Sprintf("r%06d", i)
+	}
+	return keys
+}
+
 // run makes one run of the arm.
 func (a *arm) run(keys []core.RunKey, input int) error {
 	key := keys[a.next]

@@ -88,6 +88,15 @@ func (c *Comparison) Sessions() int {
 	return n
 }
 
+// Column is one statistic of all blocks, with the session of each, in the order measured.
+func (c *Comparison) Column(of func(Block) float64) (values []float64, sessions []int) {
+	values, sessions = make([]float64, len(c.Blocks)), make([]int, len(c.Blocks))
+	for i, b := range c.Blocks {
+		values[i], sessions[i] = of(b), b.Session
+	}
+	return values, sessions
+}
+
 // Valid reports whether every finding of the audit is good and nothing failed.
 func (c *Comparison) Valid() bool {
 	for _, f := range c.Audit {

@@ -12,14 +12,18 @@ import (
 	"github.com/shirou/gopsutil/v4/host"
 )
 
+// Class names the kind of machine that limits are kept by: "linux-amd64-2cpu".
+func Class() string {
+	return fmt.Sprintf("%s-%s-%dcpu", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+}
+
 // Describe returns the environment of a measurement whose databases lie in dir.
 // What cannot be found out is "unknown".
 func Describe(ctx context.Context, dir string) Environment {
 	e := Environment{
-		OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
+		Class: Class(), OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 		CPU: "unknown", Kernel: "unknown", Filesystem: "unknown", SQLite: "unknown",
 	}
-	e.Class = fmt.Sprintf("%s-%s-%dcpu", e.OS, e.Arch, e.Cores)
 	if infos, err := cpu.InfoWithContext(ctx); err == nil && len(infos) > 0 {
 		e.CPU = infos[0].ModelName
 	}

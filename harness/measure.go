@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/stubs"
 )
@@ -99,10 +98,7 @@ func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
 		if err != nil {
 			return 0, err
 		}
-		keys := make([]core.RunKey, tries*runs)
-		for i := range keys {
-			keys[i].Run = fmt.Sprintf("r%06d", i)
-		}
+		keys := runKeys(tries * runs)
 		least := time.Hour
 		for range tries {
 			began := time.Now()
@@ -204,16 +200,12 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 
 // estimate makes the figures of the blocks so far.
 func (c *Comparison) estimate() {
-	sessions := make([]int, len(c.Blocks))
-	column := func(of func(Block) float64) []float64 {
-		v := make([]float64, len(c.Blocks))
-		for i, b := range c.Blocks {
-			sessions[i], v[i] = b.Session, of(b)
-		}
-		return v
+	figure := func(unit string, of func(Block) float64) Estimate {
+		values, sessions := c.Column(of)
+		return estimate(values, sessions, unit)
 	}
-	c.CostRatio = estimate(column(func(b Block) float64 { return b.CostRatio }), sessions, "ratio")
-	c.Overhead = estimate(column(func(b Block) float64 { return b.Overhead }), sessions, "ratio")
-	c.Cost = estimate(column(func(b Block) float64 { return b.CostUS }), sessions, "us/run")
-	c.Injected = estimate(column(func(b Block) float64 { return b.Injected }), sessions, "ratio")
+	c.CostRatio = figure("ratio", func(b Block) float64 { return b.CostRatio })
+	c.Overhead = figure("ratio", func(b Block) float64 { return b.Overhead })
+	c.Cost = figure("us/run", func(b Block) float64 { return b.CostUS })
+	c.Injected = figure("ratio", func(b Block) float64 { return b.Injected })
 }

@@ -25,7 +25,8 @@ type Session struct {
 	Dir        string            `json:"dir"` // existing folder for the databases, on the disk to be measured
 	Mutant     Mutant            `json:"mutant,omitempty"`
 
-	anySlot bool // for tests of the audit: slots may be too short to measure
+	tick    time.Duration // of the clock, found by Run
+	anySlot bool          // for tests of the audit: slots may be too short to measure
 }
 
 // SessionResult is what a session found. Slots are nanoseconds per run by block,
@@ -77,9 +78,9 @@ func (s Session) Run(ctx context.Context) (SessionResult, error) {
 	for _, name := range armNames {
 		most = max(most, s.Plan.load(name).Runs())
 	}
-	keys := make([]core.RunKey, most)
-	for i := range keys {
-		keys[i].Run = fmt.Sprintf("r%06d", i)
+	keys := runKeys(most)
+	if !s.anySlot {
+		s.tick = clockTick()
 	}
 	a := &auditor{session: s, workload: w}
 	if err := o.record(ctx, dir, keys); err != nil {
@@ -179,9 +180,9 @@ func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 		}
 	}
 	took := time.Since(began)
-	if tick := clockTick(); !s.anySlot && took < minTicks*tick {
+	if took < minTicks*s.tick {
 		return 0, fmt.Errorf("a slot of %d runs took %v, which a clock with ticks of %v cannot measure: at least %d ticks are needed: use a larger batch",
-			batch, took, tick, minTicks)
+			batch, took, s.tick, minTicks)
 	}
 	return float64(took.Nanoseconds()) / float64(batch), nil
 }

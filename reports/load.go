@@ -19,7 +19,7 @@ func (h *History) Load(ctx context.Context, id int64) (*Run, error) {
 		return nil, err
 	}
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("load run %d of history %s: %w: list them with runs", id, h.path, ErrNoRun)
+		return nil, fmt.Errorf("load run %d of history %s: %w: the trend in the report of the latest run numbers them", id, h.path, ErrNoRun)
 	}
 	return &runs[0], nil
 }

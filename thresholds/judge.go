@@ -31,23 +31,17 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	if len(c.Blocks) == 0 {
 		return v.end(Inconclusive, "nothing was measured", "run again and let it finish")
 	}
-	sessions := make([]int, len(c.Blocks))
-	column := func(of func(harness.Block) float64) []float64 {
-		values := make([]float64, len(c.Blocks))
-		for i, b := range c.Blocks {
-			sessions[i], values[i] = b.Session, of(b)
-		}
-		return values
-	}
-	twins := column(func(b harness.Block) float64 { return b.Twin })
+	twins, sessions := c.Column(func(b harness.Block) float64 { return b.Twin })
 	v.Self = append(v.Self, judgeTwins(twins, sessions))
 	if limit == nil {
 		return v.end(Inconclusive, fmt.Sprintf("there is no limit for workload %q at durability %q", c.Workload, c.Durability),
 			"make one: flujo-harness calibrate --write")
 	}
 	v.Limit, v.Boundary, v.Baseline, v.Margin = limit.Limit, limit.Boundary(), limit.Baseline, limit.Margin
-	v.Self = append(v.Self, judgeInjected(c, column(func(b harness.Block) float64 { return b.Slow }), sessions, v.Boundary))
-	d := decide(column(func(b harness.Block) float64 { return b.CostRatio }), sessions, v.Boundary)
+	slow, _ := c.Column(func(b harness.Block) float64 { return b.Slow })
+	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
+	ratios, _ := c.Column(func(b harness.Block) float64 { return b.CostRatio })
+	d := decide(ratios, sessions, v.Boundary)
 	v.Above, v.N = d.above, d.n
 
 	for _, s := range v.Self {

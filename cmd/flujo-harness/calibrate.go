@@ -26,19 +26,14 @@ the margin must break. Prints what would change. A limit that becomes easier to 
 is written only with --reason and --expires, and stands in the ledger of the file.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx := cmd.Context()
-			p, err := findProject()
-			if err != nil {
-				return fault(err)
-			}
-			spec, err := flags.spec()
+			p, spec, err := flags.prepare()
 			if err != nil {
 				return err
 			}
 			if !(margin > 0 && margin <= 100) {
 				return usage(fmt.Errorf("--margin %v: a percentage above 0, up to 100", margin))
 			}
-			dir := p.path(flags.limits, "thresholds/limits")
-			class := harness.Describe(ctx, p.root).Class
+			dir, class := flags.limitsDir(p), harness.Class()
 			limits, err := thresholds.Load(dir, class)
 			if err != nil {
 				return usage(err)

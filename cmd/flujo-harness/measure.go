@@ -31,8 +31,17 @@ func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
-// spec checks the flags and makes the order of the measurement of them, before
-// anything is run.
+// prepare finds the project, checks the flags and makes the order of the
+// measurement of them, before anything is run.
+func (f *measureFlags) prepare() (project, harness.Spec, error) {
+	p, err := findProject()
+	if err != nil {
+		return p, harness.Spec{}, fault(err)
+	}
+	spec, err := f.spec()
+	return p, spec, err
+}
+
 func (f *measureFlags) spec() (harness.Spec, error) {
 	spec := harness.Spec{Workload: f.workload, Durability: sqlite.Durability(f.durability), Plan: harness.DefaultPlan(), Seed: f.seed}
 	if spec.Seed == 0 {
@@ -51,9 +60,12 @@ func (f *measureFlags) spec() (harness.Spec, error) {
 	return spec, nil
 }
 
+// limitsDir is the folder of the limits files.
+func (f *measureFlags) limitsDir(p project) string { return p.path(f.limits, "thresholds/limits") }
+
 // readLimits loads the limits for this machine; nil where there are none.
-func (f *measureFlags) readLimits(ctx context.Context, p project) (*thresholds.File, error) {
-	limits, err := thresholds.Load(p.path(f.limits, "thresholds/limits"), harness.Describe(ctx, p.root).Class)
+func (f *measureFlags) readLimits(p project) (*thresholds.File, error) {
+	limits, err := thresholds.Load(f.limitsDir(p), harness.Class())
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -85,9 +97,8 @@ func measure(ctx context.Context, p project, spec harness.Spec, limits *threshol
 	stage := fmt.Sprintf("measuring %s at %s", spec.Workload, spec.Durability)
 	progress.set(stage, "")
 	c, err := harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool {
-		m.verdict = thresholds.Judge(c, limits, time.Now())
 		progress.set(stage, fmt.Sprintf("session %d of %d, %s", c.Sessions(), c.Plan.Sessions, secondsLeft(began, c.Sessions(), c.Plan.Sessions)))
-		return m.verdict.Decided()
+		return thresholds.Judge(c, limits, time.Now()).Decided()
 	})
 	if err != nil {
 		return m, fault(fmt.Errorf("measure %s at %s: %w", spec.Workload, spec.Durability, err))

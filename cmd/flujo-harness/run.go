@@ -82,15 +82,11 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
-	p, err := findProject()
-	if err != nil {
-		return fault(err)
-	}
-	spec, err := j.measure.spec()
+	p, spec, err := j.measure.prepare()
 	if err != nil {
 		return err
 	}
-	limits, err := j.measure.readLimits(ctx, p)
+	limits, err := j.measure.readLimits(p)
 	if err != nil {
 		return err
 	}

@@ -33,15 +33,11 @@ func selftestCommand() *cobra.Command {
 		Use: "selftest", Args: cobra.NoArgs,
 		Short: "Break every guard on purpose and show that it notices",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := findProject()
-			if err != nil {
-				return fault(err)
-			}
-			spec, err := flags.spec()
+			p, spec, err := flags.prepare()
 			if err != nil {
 				return err
 			}
-			limits, err := flags.readLimits(cmd.Context(), p)
+			limits, err := flags.readLimits(p)
 			if err != nil {
 				return err
 			}
