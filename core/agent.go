@@ -20,9 +20,20 @@ func (k RunKey) String() string {
 type Request[In any] struct {
 	Input    In
 	Run      RunKey
-	Path     string // path of the step within its pipeline, for example "refine/draft"
+	Path     string // path of the step within its run, for example "refine#3/draft"
 	Attempt  int    // from 1
-	Feedback string // why the attempt before this one failed; empty on the first
+	Feedback string // why the attempt, or the alternative, before this one failed; empty on the first
+
+	meter     *meter
+	ticket    uint64 // the attempt that may still use the meter
+	execution uint64 // see Execution; the lowest bit says that it is a resumed one
+}
+
+// Execution numbers the calls of [Run], [Resume] and [Signal] in this process, so
+// that a test double can tell two runs under one key apart, and a resumed run from
+// a new one. It is 0 outside an engine.
+func (r Request[In]) Execution() (number uint64, resumed bool) {
+	return r.execution >> 1, r.execution&1 == 1
 }
 
 // Key is the idempotency key of the step: the same for every attempt and after
@@ -41,6 +52,13 @@ type Agent[In, Out any] interface {
 
 // Func makes an [Agent] of a function.
 type Func[In, Out any] func(ctx context.Context, req Request[In]) (Out, error)
+
+func (f Func[In, Out]) check() string {
+	if f == nil {
+		return "no agent: a step needs one to call"
+	}
+	return ""
+}
 
 // Call calls f.
 func (f Func[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req) }

@@ -1,17 +1,28 @@
 // Package core is a compact durable engine for pipelines of agents.
 //
-// A [Pipeline] is data: steps with paths, known before the first run. [Run]
-// executes one over a typed scope and, when the [Engine] has a [Backend], saves
-// the start, every step and the end of the run, each in one transaction of its
-// own: a run of N steps makes N+2 saves. [Resume] continues, in this or another
-// process, behind the last saved step.
+// A [Pipeline] is data: nodes with paths, known before the first run. Steps call
+// agents ([Step]); [Then], [Loop], [Branch], [Parallel], [Map], [Fallback],
+// [Validate], [Redirect] and [Sub] hold other nodes; [Human] waits for a person.
+// [New] finds what is wrong with a plan, and knows the worst-case number of calls
+// of every agent.
+//
+// [Run] executes a plan over a typed scope and, when the [Engine] has a [Backend],
+// saves the start, every step and the end of the run, each in one transaction of
+// its own: a run of N steps makes N+2 saves. [Resume] goes on, in this or another
+// process, behind the last saved steps: it walks the plan again, takes records in
+// place of calls, and asks conditions and merges anew, so these must depend on the
+// scope alone; where they do not, it stops with [ErrDiverged] before any call.
+// [Signal] answers a pause. [Replay] runs a record again without any agent.
 //
 // There is no test mode: no option and no environment variable skips a save.
 //
 // What it promises: step records exactly once, step effects at least once. An
 // agent that was called but whose record was not saved is called again after a
-// crash, with the same [Request.Key], so that it can recognise the repetition.
+// crash, with the same [Request.Key], so that it can recognise the repetition. A
+// scope comes back as it was stored, or is refused with the path of the field. A
+// failure may be handled by retries, fallbacks and loops; a pause, want of budget,
+// a lost lease, a cancelled context and a fault of the harness may not.
 //
-// What it is not: a scheduler, a queue or a workflow server. It starts no
-// goroutine of its own and owns no clock but the one it is given.
+// What it is not: a scheduler, a queue or a workflow server. Goroutines are
+// started for branches, and for calls with a deadline, and end with them.
 package core

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,7 +46,7 @@ func TestSequenceRunsInOrderAndSavesNPlus2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := core.Result[doc]{Status: core.Completed, Scope: doc{Text: "a g/b g/c"}, Steps: 3, Calls: 3}
+	want := core.Result[doc]{Status: core.Completed, Scope: doc{Text: "a g/b g/c"}, Steps: 3, Calls: 3, Usage: core.Usage{Calls: 3, Steps: 3}}
 	if d := cmp.Diff(want, res); d != "" {
 		t.Errorf("result (-want +got):\n%s", d)
 	}
@@ -156,10 +157,19 @@ func TestPanickingWriteLeavesTheScope(t *testing.T) {
 }
 
 func TestHarnessFaultStopsWithoutRetryOrRecord(t *testing.T) {
+	for name, give := range map[string]func() error{
+		"returned": func() error { return fmt.Errorf("script: %w", core.ErrHarness) },
+		"panicked": func() error { panic(fmt.Errorf("script: %w", core.ErrHarness)) },
+	} {
+		t.Run(name, func(t *testing.T) { harnessFault(t, give) })
+	}
+}
+
+func harnessFault(t *testing.T, give func() error) {
 	calls := 0
 	dry := func(context.Context, core.Request[string]) (string, error) {
 		calls++
-		return "", fmt.Errorf("script: %w", core.ErrHarness)
+		return "", give()
 	}
 	b := core.NewMemory()
 	key := core.RunKey{Run: "r"}
@@ -259,14 +269,38 @@ func TestResumeContinuesBehindTheLastSavedStep(t *testing.T) {
 }
 
 func TestUnstorableValuesAreNamed(t *testing.T) {
-	e := core.NewEngine(core.WithBackend(core.NewMemory()))
-	fn := core.Step("s", core.Func[string, func()](func(context.Context, core.Request[string]) (func(), error) { return func() {}, nil }),
-		read, func(*doc, func()) {})
-	_, err := core.Run(t.Context(), e, plan(t, fn), core.RunKey{Run: "r"}, doc{})
-	if err == nil || !strings.Contains(err.Error(), `step "s"`) || !strings.Contains(err.Error(), "cannot be stored") {
+	nan := core.Step("s", core.Func[string, float64](func(context.Context, core.Request[string]) (float64, error) { return math.NaN(), nil }),
+		read, func(*doc, float64) {})
+	_, err := run(t, plan(t, nan), doc{}, core.WithBackend(core.NewMemory()))
+	var value *core.ValueError
+	if want := `save step s of run r: the output of the agent cannot be stored: `; !errors.As(err, &value) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v", err)
+	}
+	_, err = run(t, plan(t, step("s", appending)), doc{Note: "\xff"}, core.WithBackend(core.NewMemory()))
+	if want := `save start of run r: the scope cannot be stored: `; !errors.As(err, &value) || value.Field != "Note" || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A test double that reaches a save is refused with the step's name, unless the
+// engine is told to take it.
+func TestTestDoublesAreNotSaved(t *testing.T) {
+	mock := core.Step("s", core.Func[string, double](func(context.Context, core.Request[string]) (double, error) { return double{Name: "m"}, nil }),
+		read, func(d *doc, out double) { d.Note = out.Name })
+	_, err := run(t, plan(t, mock), doc{}, core.WithBackend(core.NewMemory()))
+	var found *core.DoubleError
+	if !errors.As(err, &found) || !strings.Contains(err.Error(), "save step s of run r") {
+		t.Errorf("error %v", err)
+	}
+	res, err := run(t, plan(t, mock), doc{}, core.WithBackend(core.NewMemory()), core.WithTestDoubles())
+	if err != nil || res.Scope.Note != "m" {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+type double struct{ Name string }
+
+func (double) TestDouble() {}
 
 // moody is a scope that panics when it is stored from its second value on.
 type moody int
@@ -277,6 +311,8 @@ func (m moody) MarshalJSON() ([]byte, error) {
 	}
 	return []byte("0"), nil
 }
+
+func (m *moody) UnmarshalJSON([]byte) error { *m = 0; return nil }
 
 func TestScopeThatPanicsWhenStoredStopsItsRunAlone(t *testing.T) {
 	next := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return r.Input + 1, nil })
@@ -306,7 +342,7 @@ func TestBadPlansAreRefused(t *testing.T) {
 		"no name":        {[]*core.Node[doc]{step("", appending)}, "no name"},
 		"slash":          {[]*core.Node[doc]{step("a/b", appending)}, "may not contain"},
 		"twice":          {[]*core.Node[doc]{ok, step("a", appending)}, "two nodes have this path"},
-		"empty sequence": {[]*core.Node[doc]{core.Then[doc]("g")}, "the sequence is empty"},
+		"empty sequence": {[]*core.Node[doc]{core.Then[doc]("g")}, "it is empty"},
 		"no agent":       {[]*core.Node[doc]{core.Step[doc, string, string]("a", nil, read, write)}, "no agent"},
 		"no read":        {[]*core.Node[doc]{core.Step("a", core.Func[string, string](appending), nil, write)}, "no read function"},
 		"no write":       {[]*core.Node[doc]{core.Step("a", core.Func[string, string](appending), read, nil)}, "no write function"},
@@ -331,21 +367,4 @@ func TestMaxCallsMultipliesRetries(t *testing.T) {
 	if d := cmp.Diff([]string{"a", "g/b"}, p.Paths()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-}
-
-func ExampleRun() {
-	upper := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
-		return strings.ToUpper(req.Input), nil
-	})
-	p, err := core.New("shout", core.Step("upper", upper,
-		func(d doc) string { return d.Text },
-		func(d *doc, out string) { d.Text = out }, core.Retries(2)))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	engine := core.NewEngine(core.WithBackend(core.NewMemory())) // sqlite.Open gives a durable one
-	res, err := core.Run(context.Background(), engine, p, core.RunKey{Run: "first"}, doc{Text: "hello"})
-	fmt.Println(res.Status, res.Scope.Text, err)
-	// Output: completed HELLO <nil>
 }

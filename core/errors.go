@@ -24,6 +24,19 @@ var (
 	ErrFenced = errors.New("run was claimed by another executor")
 	// ErrCorrupt: what the backend returned is not what was saved.
 	ErrCorrupt = errors.New("stored record is damaged")
+	// ErrDiverged: a resumed run went another way than its records. Nothing was
+	// called and nothing was saved beyond them.
+	ErrDiverged = errors.New("run went another way than its records")
+	// ErrNotRecorded: a replay came to a step that the recorded run did not reach.
+	ErrNotRecorded = errors.New("step is not recorded")
+	// ErrNoPause: the token belongs to no pause of this run.
+	ErrNoPause = errors.New("no pause has this token: take the token from the result of the run, or from its trace")
+	// ErrAnswered: somebody else has answered the pause before.
+	ErrAnswered = errors.New("the pause has been answered already")
+	// ErrSignalled: an answer came that the executor has not seen; its end was not saved.
+	ErrSignalled = errors.New("an answer came meanwhile")
+	// ErrNoBackend: the engine saves nothing.
+	ErrNoBackend = errors.New("the engine has no backend")
 	// ErrClosed: the backend was closed.
 	ErrClosed = errors.New("backend is closed")
 )
@@ -33,7 +46,10 @@ type PlanError struct {
 	Pipeline string
 	Path     string // empty where the whole pipeline is meant
 	Problem  string // what is wrong and what to do
+	Err      error  // where there is more to it, for example a [*TypeError]
 }
+
+func (e *PlanError) Unwrap() error { return e.Err }
 
 func (e *PlanError) Error() string {
 	if e.Path == "" {
@@ -55,6 +71,23 @@ func (e *StepError) Error() string {
 
 func (e *StepError) Unwrap() error { return e.Err }
 
+// NodeError is the failure of a node that is no step: of its function, or of what
+// it holds.
+type NodeError struct {
+	Kind string // "branch", "parallel", …
+	Path string
+	Err  error
+}
+
+func (e *NodeError) Error() string { return fmt.Sprintf("%s %q failed: %v", e.Kind, e.Path, e.Err) }
+
+func (e *NodeError) Unwrap() error { return e.Err }
+
+// RecordedError is the text of an error of which only the record is left.
+type RecordedError struct{ Text string }
+
+func (e *RecordedError) Error() string { return e.Text }
+
 // PanicError is a panic of an agent, or of a function that a step reads or
 // writes the scope with.
 type PanicError struct {
@@ -63,6 +96,12 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value where it is an error: a fault of the harness stays one.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
 
 // SaveError is a save that did not happen. The run stops where it is and can be
 // resumed behind its last saved step.

@@ -2,9 +2,12 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Memory is a [Backend] that keeps everything in the process: for tests and for
@@ -99,13 +102,22 @@ func (m *Memory) Finish(ctx context.Context, lease Lease, rec FinishRecord) erro
 	if err != nil {
 		return err
 	}
-	r.Status, r.Error, r.Ended = rec.Status, rec.Error, rec.Time
+	if rec.Status == Paused && rec.Answers != len(r.Answers) {
+		return fmt.Errorf("run %s: %w", r.Start.Key, ErrSignalled)
+	}
+	if want := int64(len(r.Steps)) + 1; rec.State != nil && rec.Seq != want {
+		return fmt.Errorf("run %s: state %d where %d is next: %w", r.Start.Key, rec.Seq, want, ErrFenced)
+	}
+	r.Status, r.Error, r.Exits, r.Ended = rec.Status, rec.Error, bytes.Clone(rec.Exits), rec.Time
+	if rec.State != nil {
+		r.State = bytes.Clone(rec.State)
+	}
 	m.saved()
 	return nil
 }
 
 // Claim implements [Backend].
-func (m *Memory) Claim(ctx context.Context, key RunKey) (Lease, Snapshot, error) {
+func (m *Memory) Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Snapshot, error) {
 	if err := m.enter(ctx); err != nil {
 		return Lease{}, Snapshot{}, err
 	}
@@ -115,13 +127,44 @@ func (m *Memory) Claim(ctx context.Context, key RunKey) (Lease, Snapshot, error)
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
 	}
 	r := m.runs[id-1]
-	if r.Status != Running {
+	if r.Status == Completed || r.Status == Failed {
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w: %v", key, ErrRunFinished, r.Status)
 	}
+	if epoch != 0 && epoch != r.Epoch {
+		return Lease{}, Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, r.Epoch, ErrFenced)
+	}
 	r.Epoch++
+	r.Status, r.Error, r.Ended = Running, "", time.Time{}
 	m.counts.Claims++
 	m.counts.Commits++
 	return Lease{ID: id, Epoch: r.Epoch}, copied(r), nil
+}
+
+// Signal implements [Backend].
+func (m *Memory) Signal(ctx context.Context, key RunKey, rec AnswerRecord) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	id, ok := m.ids[key]
+	if !ok {
+		return fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	}
+	r := m.runs[id-1]
+	asked := slices.ContainsFunc(r.Steps, func(s StepRecord) bool { return s.Status == Paused && s.Token == rec.Token })
+	if !asked || r.Status == Completed || r.Status == Failed {
+		return fmt.Errorf("run %s: %w", key, ErrNoPause)
+	}
+	if r.answers()[rec.Token] != nil {
+		return fmt.Errorf("run %s: %w", key, ErrAnswered)
+	}
+	rec.Answer = bytes.Clone(rec.Answer)
+	r.Answers = append(r.Answers, rec)
+	slices.SortStableFunc(r.Answers, func(a, b AnswerRecord) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Token, b.Token))
+	})
+	m.saved()
+	return nil
 }
 
 // Load implements [Backend].
@@ -140,9 +183,13 @@ func (m *Memory) Load(ctx context.Context, key RunKey) (Snapshot, error) {
 func copied(r *Snapshot) Snapshot {
 	s := *r
 	s.Start.State, s.State = bytes.Clone(r.Start.State), bytes.Clone(r.State)
-	s.Steps = append([]StepRecord(nil), r.Steps...)
+	s.Exits = bytes.Clone(r.Exits)
+	s.Steps, s.Answers = slices.Clone(r.Steps), slices.Clone(r.Answers)
 	for i := range s.Steps {
 		s.Steps[i].Output, s.Steps[i].State = bytes.Clone(s.Steps[i].Output), bytes.Clone(s.Steps[i].State)
+	}
+	for i := range s.Answers {
+		s.Answers[i].Answer = bytes.Clone(s.Answers[i].Answer)
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
@@ -9,4 +10,8 @@ import (
 
 func TestMemoryConformance(t *testing.T) {
 	coretest.Conformance(t, func(*testing.T) core.Backend { return core.NewMemory() })
+}
+
+func TestMemoryModel(t *testing.T) {
+	coretest.Model(t, func(context.Context, string) (core.Backend, error) { return core.NewMemory(), nil }, coretest.Volatile)
 }

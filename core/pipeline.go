@@ -1,123 +1,181 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"strings"
 )
 
-// Node is a part of a pipeline over the scope S: a step or a sequence. Make one
-// with [Step] or [Then].
+// Node is a part of a pipeline over the scope S: a step, or a shape that holds
+// other nodes. It is data, may be used in several places and never changes. Make
+// one with [Step], [Then], [Loop], [Branch], [Parallel], [Map], [Human],
+// [Fallback], [Validate], [Redirect], [Sub] or [Pass].
 type Node[S any] struct {
-	name     string
-	step     body[S] // nil for a sequence
-	opts     stepOptions
-	children []*Node[S] // of a sequence
+	name string
+	body body[S]
+}
+
+// body is what one kind of node does. Each kind has a file of its own.
+type body[S any] interface {
+	// place checks the node and enters what it holds at path into the plan.
+	place(p *planner, path string, often tally) error
+	// run does the work. A failure is what fallbacks, loops and policies may handle;
+	// a stop (paused, out of budget, fenced, cancelled, fault of the harness) is not:
+	// everybody passes it on.
+	run(ctx context.Context, l *lane[S], path string) (failure, stop error)
 }
 
 // Then is a sequence: its nodes run one after the other, and the first failure
-// ends it. Its name is the first part of the paths within it.
+// ends it. What was done before a failure stays done: nothing is rolled back.
 func Then[S any](name string, nodes ...*Node[S]) *Node[S] {
-	return &Node[S]{name: name, children: append([]*Node[S](nil), nodes...)}
+	return &Node[S]{name, &sequence[S]{nodes: append([]*Node[S](nil), nodes...)}}
+}
+
+// Pass is a node that does nothing: the case of a [Branch] where nothing is to do.
+func Pass[S any](name string) *Node[S] { return &Node[S]{name, &sequence[S]{empty: true}} }
+
+type sequence[S any] struct {
+	nodes []*Node[S]
+	empty bool // on purpose
+}
+
+func (q *sequence[S]) place(p *planner, path string, often tally) error {
+	p.mark("then", path)
+	if len(q.nodes) == 0 && !q.empty {
+		return p.bad(path, "it is empty: add a step, or use Pass where nothing is to do")
+	}
+	return placeAll(p, q, path+"/", q.nodes, often)
+}
+
+func (q *sequence[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
+	if len(q.nodes) == 0 {
+		return nil, nil
+	}
+	return l.each(ctx, path+"/", q.nodes)
+}
+
+// each runs nodes in order until one fails or stops.
+func (l *lane[S]) each(ctx context.Context, prefix string, nodes []*Node[S]) (failure, stop error) {
+	for _, n := range nodes {
+		path := n.name
+		if prefix != "" {
+			path = prefix + n.name
+		}
+		if failure, stop = l.exec(ctx, n, path); failure != nil || stop != nil {
+			return failure, stop
+		}
+	}
+	return nil, nil
 }
 
 // Pipeline is a checked plan over the scope S. It is immutable, may be run by
 // several goroutines at once and, being data, has its paths and its worst-case
 // number of calls before any run.
 type Pipeline[S any] struct {
-	name  string
-	steps []placed[S] // the executed order of a sequence is the order of its leaves
-	print uint64
+	name   string
+	root   sequence[S]
+	codec  *codec[S]
+	plan   *planner
+	print  uint64
+	budget Budget
 }
 
-// placed is a step at its path.
-type placed[S any] struct {
-	path string
-	node *Node[S]
-}
-
-// New checks the nodes and makes a pipeline of them, run in this order. Any
-// problem is a [*PlanError].
+// New checks the nodes and makes a pipeline of them, run in this order. Whatever
+// can be known before the first run is checked here: missing agents and
+// functions, duplicate paths, nodes that contain themselves, and scopes and
+// outputs that cannot be copied and stored. A problem is a [*PlanError].
 func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
-	p := &Pipeline[S]{name: name}
+	p := &Pipeline[S]{name: name, root: sequence[S]{nodes: append([]*Node[S](nil), nodes...)}, plan: newPlanner(name)}
 	if name == "" {
 		return nil, &PlanError{Problem: "the pipeline has no name: give it one"}
 	}
-	if err := p.place("", nodes, map[string]bool{}); err != nil {
+	var err error
+	if p.codec, err = newCodec[S](); err != nil {
+		return nil, &PlanError{Pipeline: name, Problem: fmt.Sprintf("the scope cannot be used: %v", err), Err: err}
+	}
+	if err := placeAll(p.plan, &p.root, "", p.root.nodes, once); err != nil {
 		return nil, err
 	}
-	if len(p.steps) == 0 {
+	if len(p.plan.steps)+len(p.plan.humans) == 0 {
 		return nil, &PlanError{Pipeline: name, Problem: "there is no step to run: add at least one"}
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "v1 %q", name)
-	for _, s := range p.steps {
-		fmt.Fprintf(h, " %q", s.path)
-	}
+	fmt.Fprintf(h, "v2 %q %s", name, p.plan.marks.String())
 	p.print = h.Sum64()
 	return p, nil
 }
 
-func (p *Pipeline[S]) place(prefix string, nodes []*Node[S], seen map[string]bool) error {
-	for i, n := range nodes {
-		if n == nil {
-			return &PlanError{Pipeline: p.name, Path: prefix, Problem: fmt.Sprintf("node %d is nil", i+1)}
-		}
-		path := prefix + n.name
-		bad := func(problem string) error {
-			return &PlanError{Pipeline: p.name, Path: path, Problem: problem}
-		}
-		switch {
-		case n.name == "":
-			return bad("a node has no name: give it one")
-		case strings.ContainsAny(n.name, "/#"):
-			return bad("a name may not contain '/' or '#': they separate the parts of a path")
-		case seen[path]:
-			return bad("two nodes have this path: rename one")
-		}
-		seen[path] = true
-		if n.step == nil {
-			if len(n.children) == 0 {
-				return bad("the sequence is empty: add a step or leave it out")
-			}
-			if err := p.place(path+"/", n.children, seen); err != nil {
-				return err
-			}
-			continue
-		}
-		if problem := n.step.check(); problem != "" {
-			return bad(problem)
-		}
-		if problem := n.opts.check(); problem != "" {
-			return bad(problem)
-		}
-		p.steps = append(p.steps, placed[S]{path: path, node: n})
-	}
-	return nil
+// Within returns the same pipeline with a budget for each run. The budget is not
+// part of the plan's fingerprint: a run that stopped for want of budget can be
+// resumed with a larger one.
+func (p *Pipeline[S]) Within(b Budget) *Pipeline[S] {
+	q := *p
+	q.budget = b
+	return &q
 }
 
 // Name of the pipeline.
 func (p *Pipeline[S]) Name() string { return p.name }
 
-// Paths of the steps, in order.
+// Paths of the steps in the plan, in order. A step within a loop or a map has one
+// path here and one for each iteration in a run: see [PlanPath].
 func (p *Pipeline[S]) Paths() []string {
-	paths := make([]string, len(p.steps))
-	for i, s := range p.steps {
+	paths := make([]string, len(p.plan.steps))
+	for i, s := range p.plan.steps {
 		paths[i] = s.path
 	}
 	return paths
 }
 
 // MaxCalls is the largest number of calls of its agent that one run can make,
-// retries included, for every step by its path.
+// loops and retries multiplied out, for every step by its path in the plan.
 func (p *Pipeline[S]) MaxCalls() map[string]int {
-	calls := make(map[string]int, len(p.steps))
-	for _, s := range p.steps {
-		calls[s.path] = 1 + s.node.opts.retries
-	}
-	return calls
+	return p.plan.calls(func(s tally) int { return s.max })
 }
 
-// Fingerprint identifies the plan: its name and the order of its paths. A run
-// can be resumed only by a pipeline of the same fingerprint.
+// MinCalls is the number of calls of its agent that every completed run has made
+// at least: 0 where a branch, a fallback or an empty map may leave the step out.
+func (p *Pipeline[S]) MinCalls() map[string]int {
+	return p.plan.calls(func(s tally) int { return s.min })
+}
+
+// Fingerprint identifies the plan: its name, its paths and the kinds of its nodes.
+// A run can be resumed only by a pipeline of the same fingerprint.
 func (p *Pipeline[S]) Fingerprint() uint64 { return p.print }
+
+// PlanPath is the path in the plan of a path in a run: "refine/draft" for
+// "refine#3/draft".
+func PlanPath(path string) string {
+	if !strings.Contains(path, "#") {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		parts[i], _, _ = strings.Cut(part, "#")
+	}
+	return strings.Join(parts, "/")
+}
+
+// LanePath is a path in a run without the iterations that come one after the other
+// (of loops and validations) and with the items of maps, which do not: what calls
+// with the same lane path and run see has an order.
+func (p *Pipeline[S]) LanePath(path string) string {
+	if !strings.Contains(path, "#") {
+		return path
+	}
+	var plan, lane strings.Builder
+	for i, part := range strings.Split(path, "/") {
+		if i > 0 {
+			plan.WriteByte('/')
+			lane.WriteByte('/')
+		}
+		name, _, _ := strings.Cut(part, "#")
+		plan.WriteString(name)
+		if p.plan.maps[plan.String()] {
+			name = part
+		}
+		lane.WriteString(name)
+	}
+	return lane.String()
+}

@@ -6,194 +6,227 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
-	"time"
+	"maps"
+	"sync"
+	"sync/atomic"
 )
 
-// run is one execution of a pipeline.
-type run[S any] struct {
-	engine *Engine
-	plan   *Pipeline[S]
-	key    RunKey
-	lease  Lease
-	seq    int64  // of the last saved step
-	state  []byte // as last saved
-	result Result[S]
+// run is one execution of a pipeline, whatever the scopes of its lanes.
+type run struct {
+	engine    *Engine
+	execution uint64 // see Request.Execution
+	key       RunKey
+	lease     Lease
+
+	// Loaded, and not changed while lanes run.
+	records map[string]*StepRecord // by path
+	answers map[string][]byte      // by token
+	verify  func(rec *StepRecord, want, got []byte) error
+
+	steps, calls, abandoned atomic.Int64
+
+	mu     sync.Mutex // guards what follows
+	seq    int64      // of the last saved step
+	last   []byte     // the state saved last, of whatever lane
+	pauses []Pause
+	exits  map[string]Exit
+}
+
+// executions of this process.
+var executions atomic.Uint64
+
+func (r *run) saving() bool { return r.engine.backend != nil && r.verify == nil }
+
+func (r *run) pause(p Pause) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pauses = append(r.pauses, p)
+}
+
+func (r *run) exit(path string, e Exit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.exits == nil {
+		r.exits = map[string]Exit{}
+	}
+	r.exits[path] = e
+}
+
+// newLane makes the first lane of a run, all that it needs in one piece of memory.
+func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
+	budget := p.budget
+	if budget.Steps == 0 {
+		budget.Steps = DefaultSteps
+	}
+	var root struct {
+		lane   lane[S]
+		thread thread
+		run    run
+		purse  purse
+	}
+	root.run.engine, root.run.key, root.run.execution = e, key, executions.Add(1)<<1
+	root.purse.fill(budget)
+	root.thread.purse = &root.purse
+	root.lane = lane[S]{run: &root.run, thread: &root.thread, codec: p.codec}
+	return &root.lane
 }
 
 // start saves the start of the run.
-func (r *run[S]) start(ctx context.Context) error {
-	var err error
-	if r.state, err = encodeScope(r.result.Scope); err != nil {
+func (l *lane[S]) start(ctx context.Context, p *Pipeline[S]) error {
+	r := l.run
+	state, err := l.codec.encode(&l.scope, r.engine.doubles)
+	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
 	r.lease, err = r.engine.backend.Start(ctx, StartRecord{
-		Key: r.key, Pipeline: r.plan.name, Plan: r.plan.print, State: r.state, Time: r.engine.now(),
+		Key: r.key, Pipeline: p.name, Plan: p.print, State: state, Time: r.engine.now(),
 	})
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: err}
 	}
+	l.stored, r.last = state, state
 	return nil
 }
 
-// claim takes over a saved run and returns how many of its steps are done.
-func (r *run[S]) claim(ctx context.Context) (done int, err error) {
-	// Looked at before it is claimed: a wrong pipeline must not fence off the right one.
-	saved, err := r.engine.backend.Load(ctx, r.key)
-	if err != nil {
-		return 0, fmt.Errorf("resume run %s: %w", r.key, err)
+// loaded makes the lane of a run that goes on behind what is saved of it.
+func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[S] {
+	l := newLane(e, p, snap.Start.Key)
+	r := l.run
+	r.execution |= 1
+	r.lease, r.seq, r.last, r.answers = lease, int64(len(snap.Steps)), snap.State, snap.answers()
+	r.records = make(map[string]*StepRecord, len(snap.Steps))
+	for i := range snap.Steps {
+		r.records[snap.Steps[i].Path] = &snap.Steps[i]
 	}
-	if saved.Start.Plan != r.plan.print {
-		return 0, fmt.Errorf("resume run %s: %w: saved by %q, resumed by %q: resume with the pipeline of the start, or start a new run",
-			r.key, ErrPlanChanged, saved.Start.Pipeline, r.plan.name)
-	}
-	lease, saved, err := r.engine.backend.Claim(ctx, r.key)
-	if err != nil {
-		return 0, fmt.Errorf("resume run %s: %w", r.key, err)
-	}
-	for i, s := range saved.Steps {
-		if i >= len(r.plan.steps) || s.Path != r.plan.steps[i].path || s.Seq != int64(i+1) {
-			return 0, fmt.Errorf("resume run %s: %w: record %d is of step %q, which is not the plan's", r.key, ErrCorrupt, s.Seq, s.Path)
-		}
-	}
-	if err := json.Unmarshal(saved.State, &r.result.Scope); err != nil {
-		return 0, fmt.Errorf("resume run %s: the saved scope does not fit %T: %w", r.key, r.result.Scope, err)
-	}
-	r.lease, r.state, r.seq = lease, saved.State, int64(len(saved.Steps))
-	if n := len(saved.Steps); n > 0 && saved.Steps[n-1].Status == Failed {
-		// Killed between the record of the failed step and the end of the run.
-		last := saved.Steps[n-1]
-		failed := &StepError{Path: last.Path, Attempts: last.Attempts, Err: errors.New(last.Error)}
-		return 0, r.finish(ctx, Failed, failed)
-	}
-	return len(saved.Steps), nil
+	l.stored, l.stale = snap.Start.State, true
+	l.left.Store(int64(len(snap.Steps)))
+	return l
 }
 
-// steps executes the plan from the given step on and ends the run.
-func (r *run[S]) steps(ctx context.Context, from int) error {
-	for i := from; i < len(r.plan.steps); i++ {
-		if err := context.Cause(ctx); err != nil {
-			return fmt.Errorf("run %s stopped before step %q: %w", r.key, r.plan.steps[i].path, err)
-		}
-		failed, err := r.step(ctx, &r.plan.steps[i])
-		if err != nil {
-			return err
-		}
-		if failed != nil {
-			return r.finish(ctx, Failed, failed)
-		}
-	}
-	return r.finish(ctx, Completed, nil)
-}
-
-// step makes the attempts of one step and saves its record. A failed step is
-// returned apart from err, which stops the run without an end.
-func (r *run[S]) step(ctx context.Context, s *placed[S]) (failed *StepError, stop error) {
-	saving := r.engine.backend != nil
-	rec := StepRecord{Path: s.path, Status: Completed}
-	if saving {
-		rec.Started = r.engine.now()
-	}
-	most := 1 + s.node.opts.retries
-	var err error
-	for rec.Attempts < most {
-		if rec.Attempts > 0 {
-			if err := pause(ctx, s.node.opts.wait(rec.Attempts+1)); err != nil {
-				return nil, fmt.Errorf("run %s stopped before a retry of step %q: %w", r.key, s.path, err)
+// execute walks the plan, past what is recorded and on from there, and saves how
+// it ended.
+func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S], error) {
+	e, started := l.run.engine, l.run
+	var steps, calls, abandoned int64
+	for {
+		r := l.run
+		status, err := p.walk(ctx, l)
+		steps, calls, abandoned = steps+r.steps.Load(), calls+r.calls.Load(), abandoned+r.abandoned.Load()
+		if errors.Is(err, ErrSignalled) {
+			// An answer came while the last lanes were running: take it in.
+			snap, loadErr := e.backend.Load(ctx, r.key)
+			if loadErr == nil {
+				l = loaded(e, p, r.lease, snap)
+				continue
 			}
+			err = loadErr
 		}
-		rec.Attempts++
-		r.result.Calls++
-		rec.Output, err = s.node.step.try(ctx, attempt{r.key, s.path, rec.Attempts, rec.Feedback}, &r.result.Scope, saving)
-		if err == nil {
-			break
+		result := Result[S]{
+			Status: status, Pauses: r.pauses, Exits: maps.Clone(r.exits),
+			Steps: int(steps), Calls: int(calls), Abandoned: int(abandoned), Usage: l.purse.used,
 		}
-		if errors.Is(err, ErrHarness) {
-			return nil, fmt.Errorf("run %s stopped in step %q: %w", r.key, s.path, err)
+		if stop := l.fresh(); stop != nil && err == nil {
+			err = stop
 		}
-		if cause := context.Cause(ctx); cause != nil {
-			return nil, fmt.Errorf("run %s stopped in step %q: %w", r.key, s.path, cause)
-		}
-		rec.Feedback = err.Error()
+		result.Scope = l.scope
+		e.ended(ctx, started, result.Status, err)
+		return result, err
 	}
-	r.result.Steps++
-	if err != nil {
-		failed = &StepError{Path: s.path, Attempts: rec.Attempts, Err: err}
-		rec.Status, rec.Error = Failed, err.Error()
+}
+
+// walk executes the plan once.
+func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
+	r := l.run
+	inner, cancel := r.wall(ctx, "", p.budget.Wall)
+	defer cancel()
+	failure, stop := l.each(inner, "", p.root.nodes)
+	switch {
+	case stop == errPaused:
+		return r.end(ctx, FinishRecord{Status: Paused, Answers: len(r.answers)}, nil)
+	case stop != nil:
+		var short *BudgetError
+		if errors.As(stop, &short) {
+			return r.end(ctx, FinishRecord{Status: Stopped, Error: short.Error()}, stop)
+		}
+		return Running, stop
 	}
-	if saving {
-		if err := r.save(ctx, rec); err != nil {
-			return nil, err
+	if n := l.left.Load(); n != 0 {
+		return Running, fmt.Errorf("run %s: %w: it would end with %d saved record(s) of other steps left: "+
+			"conditions, choices and merges must depend on the scope alone", r.key, ErrDiverged, n)
+	}
+	rec := FinishRecord{Status: Completed}
+	if failure != nil {
+		rec.Status, rec.Error = Failed, failure.Error()
+	}
+	if err := l.lastState(&rec); err != nil {
+		return Running, err
+	}
+	return r.end(ctx, rec, failure)
+}
+
+// lastState gives the end of the run its scope, unless that was saved last.
+func (l *lane[S]) lastState(rec *FinishRecord) error {
+	if !l.run.saving() {
+		return nil
+	}
+	state := l.stored
+	if l.dirty {
+		if stop := l.fresh(); stop != nil {
+			return stop
+		}
+		var err error
+		if state, err = l.codec.encode(&l.scope, l.run.engine.doubles); err != nil {
+			return &SaveError{Run: l.run.key, What: "finish", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 		}
 	}
-	return failed, nil
+	if !bytes.Equal(state, l.run.last) {
+		rec.State, rec.Seq = state, l.run.seq+1
+	}
+	return nil
+}
+
+// end saves how the run ended, or that it is given up for now. err is what the
+// caller is told.
+func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, error) {
+	if !r.saving() {
+		return rec.Status, err
+	}
+	rec.Time = r.engine.now()
+	if len(r.exits) > 0 {
+		exits, jsonErr := json.Marshal(r.exits)
+		if jsonErr != nil {
+			return Running, &SaveError{Run: r.key, What: "finish", Err: jsonErr}
+		}
+		rec.Exits = exits
+	}
+	// An end is saved even when the caller has cancelled meanwhile: it has been reached.
+	if saveErr := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec); saveErr != nil {
+		return Running, &SaveError{Run: r.key, What: "finish", Err: saveErr}
+	}
+	return rec.Status, err
+}
+
+// keepState enters the state into the record, unless it is the one stored before.
+// Bytes are compared, not hashes: a collision would lose the new state in silence.
+func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
+	if l.stored == nil || !bytes.Equal(state, l.stored) {
+		rec.State = state
+	}
+	l.stored, l.dirty = state, false
 }
 
 // save saves the record of a step. Work that is done is saved even when the
-// caller has cancelled meanwhile: it may have been paid for.
-func (r *run[S]) save(ctx context.Context, rec StepRecord) error {
-	fail := func(err error) error {
+// caller has cancelled meanwhile: it may have been paid for. Lanes take turns.
+func (r *run) save(ctx context.Context, rec *StepRecord) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec.Seq, rec.Ended = r.seq+1, r.engine.now()
+	if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, *rec); err != nil {
 		return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err}
 	}
-	if rec.Status == Completed {
-		state, err := encodeScope(r.result.Scope)
-		if err != nil {
-			return fail(fmt.Errorf("the scope cannot be stored: %w", err))
-		}
-		// Compared byte by byte, not by hash: a collision would lose the new state in silence.
-		if !bytes.Equal(state, r.state) {
-			rec.State = state
-		}
-	}
 	r.seq++
-	rec.Seq, rec.Ended = r.seq, r.engine.now()
-	if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, rec); err != nil {
-		return fail(err)
-	}
 	if rec.State != nil {
-		r.state = rec.State
+		r.last = rec.State
 	}
 	return nil
-}
-
-// encodeScope makes the stored form of a scope. A panic of its own MarshalJSON is an
-// error like any other: it must not end the process of all other runs.
-func encodeScope[S any](scope S) (state []byte, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			state, err = nil, &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return json.Marshal(scope)
-}
-
-// finish saves the end of the run and returns failed where there is one.
-func (r *run[S]) finish(ctx context.Context, status Status, failed *StepError) error {
-	if r.engine.backend != nil {
-		rec := FinishRecord{Status: status, Time: r.engine.now()}
-		if failed != nil {
-			rec.Error = failed.Error()
-		}
-		if err := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec); err != nil {
-			return &SaveError{Run: r.key, What: "finish", Err: err}
-		}
-	}
-	r.result.Status = status
-	if failed != nil {
-		return failed
-	}
-	return nil
-}
-
-// pause waits, or returns the cause why ctx ended before.
-func pause(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
-	return context.Cause(ctx)
 }

@@ -168,8 +168,8 @@ func mergeAudit(have, more []Finding, session int) []Finding {
 	return have
 }
 
-// ErrNotPositive is a slot, or a difference of arms, that is not above zero:
-// an arm that does nothing, or samples that were lost.
+// ErrNotPositive is a slot, or the median of a difference of arms, that is not
+// above zero: an arm that does nothing, or samples that were lost.
 var ErrNotPositive = errors.New("not above zero")
 
 // blockOf takes the medians over the rounds of the paired ratios. slots are ns per
@@ -180,22 +180,44 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 	ratio, overhead, cost, twin, slow, injected := make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds)
 	for r := range rounds {
 		at := func(arm string) float64 { return slots[arm][r] }
-		n, f := at(ArmNone), at(ArmFloor)
-		w, t, s := at(ArmBackend)-n, at(ArmTwin)-n, at(ArmSlow)-n
-		for name, v := range map[string]float64{"N": n, "F": f, "W-N": w, "T-N": t, "S-N": s} {
-			if !(v > 0) || math.IsInf(v, 0) {
-				return b, fmt.Errorf("round %d: %s is %v ns: %w", r+1, name, v, ErrNotPositive)
+		for _, arm := range []string{ArmNone, ArmFloor, ArmBackend, ArmTwin, ArmSlow} {
+			if v := at(arm); !(v > 0) || math.IsInf(v, 0) {
+				return b, fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", r+1, arm, v, ErrNotPositive)
 			}
 		}
-		ratio[r], overhead[r], cost[r], twin[r], slow[r], injected[r] = w/f, w/n, w/1e3, t/w, s/f, s/w
+		// A difference may well be below zero: the machine was away in the slot without the
+		// backend. Such a round counts as it is, with the smallest of its block; a median
+		// bears fewer than half of them, and none is left out.
+		n, f := at(ArmNone), at(ArmFloor)
+		w, t, s := at(ArmBackend)-n, at(ArmTwin)-n, at(ArmSlow)-n
+		ratio[r], overhead[r], cost[r], slow[r] = w/f, w/n, w/1e3, s/f
+		twin[r], injected[r] = quotient(t, w), quotient(s, w)
 	}
 	for _, m := range []struct {
+		name string
 		to   *float64
 		from []float64
-	}{{&b.CostRatio, ratio}, {&b.Overhead, overhead}, {&b.CostUS, cost}, {&b.Twin, twin}, {&b.Slow, slow}, {&b.Injected, injected}} {
-		*m.to = Median(m.from)
+	}{{"(W-N)/F", &b.CostRatio, ratio}, {"(W-N)/N", &b.Overhead, overhead}, {"W-N", &b.CostUS, cost},
+		{"(T-N)/(W-N)", &b.Twin, twin}, {"(S-N)/F", &b.Slow, slow}, {"(S-N)/(W-N)", &b.Injected, injected}} {
+		if *m.to = Median(m.from); !(*m.to > 0) {
+			return b, fmt.Errorf("the median of %s over %d rounds is %v: %w", m.name, rounds, *m.to, ErrNotPositive)
+		}
 	}
 	return b, nil
+}
+
+// quotient of two differences of one round. Where they do not both make sense it is
+// the smallest or the largest number there is: it takes its side of the median.
+func quotient(a, b float64) float64 {
+	switch {
+	case a > 0 && b > 0:
+		return a / b
+	case b > 0:
+		return -math.MaxFloat64
+	case a > 0:
+		return math.MaxFloat64
+	}
+	return 1 // the machine was away in the slot that both are compared with: it says nothing of either
 }
 
 // estimate makes the figures of the blocks so far.

@@ -28,12 +28,30 @@ func TestBlockIsTheMedianOfPairedRounds(t *testing.T) {
 }
 
 func TestBadSamplesAreNeverFigures(t *testing.T) {
-	for _, bad := range []float64{0, -1, math.NaN(), math.Inf(1), 900} { // 900 ns: quicker than with no backend
+	for _, bad := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 		slots := slotsOf()
 		slots[ArmBackend][1] = bad
 		if _, err := blockOf(1, slots); !errors.Is(err, ErrNotPositive) {
 			t.Errorf("a slot of %v ns: %v", bad, err)
 		}
+	}
+	slots := slotsOf()
+	slots[ArmBackend] = []float64{900, 900} // quicker than with no backend
+	if _, err := blockOf(1, slots); !errors.Is(err, ErrNotPositive) {
+		t.Errorf("a backend that costs nothing: %v", err)
+	}
+}
+
+// The machine was away in one slot without the backend: the round stays, on its
+// side of the median, and the block stays good.
+func TestOneBadRoundDoesNotMakeABlockInvalid(t *testing.T) {
+	slots := map[string][]float64{
+		ArmNone: {1000, 1000, 900000}, ArmBackend: {101000, 101000, 101000}, ArmFloor: {50000, 50000, 50000}, ArmTwin: {101000, 101000, 101000}, ArmSlow: {126000, 126000, 126000},
+	}
+	b, err := blockOf(1, slots)
+	want := Block{Session: 1, CostRatio: 2, Overhead: 100, CostUS: 100, Twin: 1, Slow: 2.5, Injected: 1.25}
+	if err != nil || b != want {
+		t.Errorf("block %+v, error %v; want %+v", b, err, want)
 	}
 }
 

@@ -1,7 +1,11 @@
 package stubs
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -9,17 +13,27 @@ import (
 // ExhaustedError is a call beyond the end of a script. It wraps core.ErrHarness:
 // the test is at fault, not the product.
 type ExhaustedError struct {
-	Step    string // path
-	Scope   string // arm
+	Step    string // path in the run
+	Scope   string // arm, and run where the script is one of each run
 	Have    int    // outputs of the script
 	Asked   int    // number of the call that found none, from 1
 	Formula string // how the script was sized
+	Calls   []Call // the last ones before
 }
 
 func (e *ExhaustedError) Error() string {
-	return fmt.Sprintf("script of step %q in arm %q ran dry: it has %d outputs and output %d was asked for; sized as %s. "+
+	text := fmt.Sprintf("script of step %q in %s ran dry: it has %d outputs and output %d was asked for; sized as %s. "+
 		"More runs or calls were made than planned: size the book from the load that is run",
 		e.Step, e.Scope, e.Have, e.Asked, e.Formula)
+	for i, c := range e.Calls {
+		if i == 0 {
+			text += ". Before it: "
+		} else {
+			text += "; "
+		}
+		text += c.String()
+	}
+	return text
 }
 
 // Unwrap returns core.ErrHarness.
@@ -39,20 +53,52 @@ func (e *UnscriptedError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *UnscriptedError) Unwrap() error { return core.ErrHarness }
 
-// LeftoverError is a script that was read less often than its arm must have read
-// it: runs or calls are missing. It wraps core.ErrHarness.
+// LeftoverError is a script that was read less often than it must have been: runs
+// or calls are missing. It wraps core.ErrHarness.
 type LeftoverError struct {
-	Step    string
-	Scope   string
-	Asked   int // calls made
-	Least   int // calls that the planned runs must make
+	Step    string // path, without the iterations of loops
+	Scope   string // arm, and run where the script is one of each run
+	Asked   int    // calls made
+	Least   int    // calls that the planned runs must make
 	Formula string
 }
 
 func (e *LeftoverError) Error() string {
-	return fmt.Sprintf("script of step %q in arm %q was asked for %d outputs where the planned runs need at least %d; sized as %s. "+
+	return fmt.Sprintf("script of step %q in %s was asked for %d outputs where the planned runs need at least %d; sized as %s. "+
 		"Fewer runs or calls were made than planned", e.Step, e.Scope, e.Asked, e.Least, e.Formula)
 }
 
 // Unwrap returns core.ErrHarness.
 func (e *LeftoverError) Unwrap() error { return core.ErrHarness }
+
+// InputError is a call with another input than [Agent.Expect] states. It wraps
+// core.ErrHarness.
+type InputError struct {
+	Step  string
+	Scope string
+	Call  int // within the run, from 1
+	Diff  string
+}
+
+func (e *InputError) Error() string {
+	return fmt.Sprintf("call %d of step %q in %s had another input than expected (-want +got):\n%s", e.Call, e.Step, e.Scope, strings.TrimRight(e.Diff, "\n"))
+}
+
+// Unwrap returns core.ErrHarness.
+func (e *InputError) Unwrap() error { return core.ErrHarness }
+
+// difference compares two inputs as JSON, so that no type is too private for it.
+func difference[In any](want, got In) string {
+	plain := func(in In) any {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Sprintf("%#v", in)
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			return string(text)
+		}
+		return v
+	}
+	return cmp.Diff(plain(want), plain(got))
+}

@@ -42,11 +42,11 @@ func runs(t testing.TB, p *core.Pipeline[string], b *stubs.Book, arm string, n i
 
 // The seed's case: 10 + 10 iterations, warm-ups and retries, and no size by hand.
 func TestSeedsCaseIsSizedFromThePlan(t *testing.T) {
-	flaky := stubs.Generate(func(_ int, r core.Request[string]) (string, error) {
+	flaky := stubs.From(func(r core.Request[string]) stubs.Reply[string] {
 		if r.Attempt == 1 {
-			return "", errors.New("transient")
+			return stubs.Fail[string](errors.New("transient"))
 		}
-		return "out", nil
+		return stubs.Say("out")
 	})
 	p := pipeline(t, stubs.Always[string]("out"), flaky)
 	without, with := stubs.Load{Arm: "without", Warmups: 2, Rounds: 10, Batch: 1}, stubs.Load{Arm: "with", Warmups: 2, Rounds: 10, Batch: 1}
@@ -73,7 +73,7 @@ total: 96 outputs`
 }
 
 func TestOneOutputTooFew(t *testing.T) {
-	failing := stubs.Generate(func(int, core.Request[string]) (string, error) { return "", errors.New("always") })
+	failing := stubs.From(func(core.Request[string]) stubs.Reply[string] { return stubs.Fail[string](errors.New("always")) })
 	p := pipeline(t, failing)
 	b, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
 	if err != nil {
@@ -85,7 +85,8 @@ func TestOneOutputTooFew(t *testing.T) {
 	err = runs(t, p, b, "a", 1)
 	want := `run 0 stopped in step "s1": script of step "s1" in arm "a" ran dry: it has 1 outputs and output 2 was asked for; ` +
 		`sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2, less 1 removed. ` +
-		`More runs or calls were made than planned: size the book from the load that is run`
+		`More runs or calls were made than planned: size the book from the load that is run. ` +
+		`Before it: call 1: s1 of run "0" in arm "a", attempt 1`
 	var dry *stubs.ExhaustedError
 	if !errors.As(err, &dry) || !errors.Is(err, core.ErrHarness) || err.Error() != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
@@ -95,8 +96,10 @@ func TestOneOutputTooFew(t *testing.T) {
 func TestSwallowedExhaustionIsReported(t *testing.T) {
 	inner := stubs.Outputs[string]("only one")
 	swallow := core.Func[string, string](func(ctx context.Context, r core.Request[string]) (out string, err error) {
-		if out, err = inner.Call(ctx, r); err != nil {
-			return "made up", nil // the broad catch of the seed's project
+		for range 2 {
+			if out, err = inner.Call(ctx, r); err != nil {
+				return "made up", nil // the broad catch of the seed's project
+			}
 		}
 		return out, nil
 	})
@@ -109,7 +112,7 @@ func TestSwallowedExhaustionIsReported(t *testing.T) {
 		t.Fatalf("the error was to be swallowed: %v", err)
 	}
 	var dry *stubs.ExhaustedError
-	if err := b.Verify(); !errors.As(err, &dry) || dry.Have != 1 || dry.Asked != 2 || dry.Formula != "1 outputs written out by hand" {
+	if err := b.Verify(); !errors.As(err, &dry) || dry.Have != 1 || dry.Asked != 2 || dry.Formula != "1 replies a run, written out" || dry.Scope != `arm "a", run "0"` {
 		t.Errorf("verify: %v", err)
 	}
 }
@@ -160,22 +163,29 @@ func TestMisuseIsNamed(t *testing.T) {
 	}
 }
 
+// BenchmarkCall is one scripted call, with and without the transcript.
 func BenchmarkCall(b *testing.B) {
-	agent := stubs.Always[string]("out")
-	p := pipeline(b, agent)
-	book, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1 << 40})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, err := book.In(b.Context(), "a")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := agent.Call(ctx, core.Request[string]{Path: "s1"}); err != nil {
-			b.Fatal(err)
-		}
+	always, outputs := stubs.Always[string]("out"), stubs.Outputs[string]("out").Cycle()
+	for name, bench := range map[string]struct {
+		agent core.Agent[string, string]
+		ring  int
+	}{"without recording": {always, 0}, "with recording": {always, 256}, "in order": {outputs, 0}} {
+		b.Run(name, func(b *testing.B) {
+			book, err := stubs.Size(pipeline(b, bench.agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 1 << 39})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, err := book.Transcript(bench.ring).In(b.Context(), "a")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bench.agent.Call(ctx, core.Request[string]{Path: "s1", Input: "some input"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

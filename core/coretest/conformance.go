@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,56 +15,82 @@ import (
 // at is a fixed time, so that nothing depends on the clock.
 func at(seconds int64) time.Time { return time.Unix(1_700_000_000+seconds, 123).UTC() }
 
-var key = core.RunKey{Tenant: "acme", Run: "r1"}
+var (
+	key = core.RunKey{Tenant: "acme", Run: "r1"}
+	ctx = context.Background() // of every call that is not to be cancelled
+)
 
 func startOf(k core.RunKey) core.StartRecord {
 	return core.StartRecord{Key: k, Pipeline: "p", Plan: 1<<63 + 7, State: []byte(`{"n":0}`), Time: at(0)}
 }
 
 func stepOf(seq int64) core.StepRecord {
-	return core.StepRecord{
+	rec := core.StepRecord{
 		Seq: seq, Path: fmt.Sprintf("a/s%d", seq), Status: core.Completed, Attempts: 2,
-		Output: []byte(`"out"`), Feedback: "try again", State: fmt.Appendf(nil, `{"n":%d}`, seq), Started: at(seq), Ended: at(seq + 1),
+		Usage: core.Usage{Calls: 2, Tokens: 1 << 40, Cost: 7 + seq}, Output: []byte(`"out"`), Feedback: "try again",
+		State: fmt.Appendf(nil, `{"n":%d}`, seq), Started: at(seq), Ended: at(seq + 1),
 	}
+	return rec
+}
+
+// pauseOf is the record of a pause.
+func pauseOf(seq int64, token string) core.StepRecord {
+	rec := stepOf(seq)
+	rec.Status, rec.Token, rec.Output, rec.Feedback, rec.State = core.Paused, token, []byte(`"may I?"`), "", nil
+	return rec
 }
 
 // Conformance checks a backend. open returns an empty one, made for this test
 // and closed by it.
 func Conformance(t *testing.T, open func(t *testing.T) core.Backend) {
-	ctx := context.Background()
-	begin := func(t *testing.T) (core.Backend, core.Lease) {
-		b := open(t)
-		t.Cleanup(func() { check(t, "close", b.Close(), nil) })
-		lease, err := b.Start(ctx, startOf(key))
-		check(t, "start", err, nil)
-		return b, lease
-	}
+	s := suite{open}
+	s.saves(t)
+	s.ends(t)
+	s.claims(t)
+	s.pauses(t)
+	s.races(t)
+	s.names(t)
+}
 
+// suite is the tests of one backend.
+type suite struct {
+	open func(t *testing.T) core.Backend
+}
+
+// begin opens a backend and starts the run of key in it.
+func (s suite) begin(t *testing.T) (core.Backend, core.Lease) {
+	t.Helper()
+	b := s.open(t)
+	t.Cleanup(func() { check(t, "close", b.Close(), nil) })
+	lease, err := b.Start(ctx, startOf(key))
+	check(t, "start", err, nil)
+	return b, lease
+}
+
+func (s suite) saves(t *testing.T) {
 	t.Run("what is saved is loaded", func(t *testing.T) {
-		b, lease := begin(t)
+		b, lease := s.begin(t)
 		second := stepOf(2)
-		second.State, second.Feedback = nil, "" // unchanged
+		second.State, second.Feedback, second.Usage = nil, "", core.Usage{} // unchanged, and nothing used
 		third := stepOf(3)
-		third.Status, third.Output, third.State, third.Error = core.Failed, nil, nil, "no\x00 \u202e luck"
-		for _, rec := range []core.StepRecord{stepOf(1), second, third} {
+		third.Status, third.Output, third.State, third.Error = core.Failed, nil, nil, "no\x00 \u202e luck \xff"
+		want := core.Snapshot{
+			Start: startOf(key), Status: core.Running, Epoch: 1,
+			State: stepOf(1).State, Steps: []core.StepRecord{stepOf(1), second, third, pauseOf(4, "t")},
+		}
+		for _, rec := range want.Steps {
 			check(t, "step", b.Step(ctx, lease, rec), nil)
 		}
+		same(t, "snapshot of a running run", load(t, b, key), want)
 		check(t, "finish", b.Finish(ctx, lease, core.FinishRecord{Status: core.Failed, Error: "no luck", Time: at(9)}), nil)
-		got, err := b.Load(ctx, key)
-		check(t, "load", err, nil)
-		want := core.Snapshot{
-			Start: startOf(key), Status: core.Failed, Error: "no luck", Epoch: 1,
-			State: stepOf(1).State, Steps: []core.StepRecord{stepOf(1), second, third}, Ended: at(9),
-		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("loaded snapshot (-want +got):\n%s", d)
-		}
-		if got, want := b.Counts(), (core.Counts{Saves: 5, Commits: 5}); got != want {
-			t.Errorf("counts of 3 steps: %+v, want %+v (N+2)", got, want)
+		want.Status, want.Error, want.Ended = core.Failed, "no luck", at(9)
+		same(t, "snapshot of a failed run", load(t, b, key), want)
+		if got, want := b.Counts(), (core.Counts{Saves: 6, Commits: 6}); got != want {
+			t.Errorf("counts of 4 steps: %+v, want %+v (N+2)", got, want)
 		}
 	})
 	t.Run("a key starts once", func(t *testing.T) {
-		b, _ := begin(t)
+		b, _ := s.begin(t)
 		_, err := b.Start(ctx, startOf(key))
 		check(t, "second start", err, core.ErrRunExists)
 		_, err = b.Start(ctx, startOf(core.RunKey{Tenant: "other", Run: key.Run}))
@@ -75,121 +100,123 @@ func Conformance(t *testing.T, open func(t *testing.T) core.Backend) {
 		}
 	})
 	t.Run("an unknown run is not found", func(t *testing.T) {
-		b, _ := begin(t)
+		b, _ := s.begin(t)
 		_, err := b.Load(ctx, core.RunKey{Run: key.Run}) // the tenant is missing
 		check(t, "load", err, core.ErrRunNotFound)
-		_, _, err = b.Claim(ctx, core.RunKey{Tenant: "acme", Run: "r2"})
+		_, _, err = b.Claim(ctx, core.RunKey{Tenant: "acme", Run: "r2"}, 0)
 		check(t, "claim", err, core.ErrRunNotFound)
 	})
-	t.Run("a claim fences the holder off", func(t *testing.T) {
-		b, old := begin(t)
-		check(t, "step", b.Step(ctx, old, stepOf(1)), nil)
-		lease, snap, err := b.Claim(ctx, key)
-		check(t, "claim", err, nil)
-		if lease.Epoch != 2 || snap.Epoch != 2 || len(snap.Steps) != 1 {
-			t.Errorf("claimed epoch %d, snapshot epoch %d with %d steps; want 2, 2, 1", lease.Epoch, snap.Epoch, len(snap.Steps))
-		}
-		check(t, "step of the old holder", b.Step(ctx, old, stepOf(2)), core.ErrFenced)
-		check(t, "finish of the old holder", b.Finish(ctx, old, core.FinishRecord{Status: core.Completed, Time: at(3)}), core.ErrFenced)
-		check(t, "step of the new holder", b.Step(ctx, lease, stepOf(2)), nil)
-		if got, want := b.Counts(), (core.Counts{Saves: 3, Claims: 1, Commits: 4}); got != want {
-			t.Errorf("counts %+v, want %+v", got, want)
-		}
-	})
 	t.Run("no record is doubled or left out", func(t *testing.T) {
-		b, lease := begin(t)
+		b, lease := s.begin(t)
 		check(t, "step 1", b.Step(ctx, lease, stepOf(1)), nil)
 		check(t, "step 1 again", b.Step(ctx, lease, stepOf(1)), core.ErrFenced)
 		check(t, "step 3 before 2", b.Step(ctx, lease, stepOf(3)), core.ErrFenced)
 		check(t, "step of no run", b.Step(ctx, core.Lease{ID: 77, Epoch: 1}, stepOf(2)), core.ErrFenced)
 	})
-	t.Run("an end is final", func(t *testing.T) {
-		b, lease := begin(t)
-		end := core.FinishRecord{Status: core.Completed, Time: at(5)}
-		check(t, "finish", b.Finish(ctx, lease, end), nil)
-		check(t, "finish again", b.Finish(ctx, lease, end), core.ErrFenced)
-		check(t, "step", b.Step(ctx, lease, stepOf(1)), core.ErrFenced)
-		_, _, err := b.Claim(ctx, key)
-		check(t, "claim", err, core.ErrRunFinished)
-	})
 	t.Run("slices stay the caller's", func(t *testing.T) {
-		b, lease := begin(t)
-		rec := stepOf(1)
-		check(t, "step", b.Step(ctx, lease, rec), nil)
-		clear(rec.State)
-		clear(rec.Output)
-		got, err := b.Load(ctx, key)
-		check(t, "load", err, nil)
-		if d := cmp.Diff(stepOf(1), got.Steps[0]); d != "" {
-			t.Errorf("step after its slices were overwritten (-want +got):\n%s", d)
+		b, lease := s.begin(t)
+		step, pause, end := stepOf(1), pauseOf(2, "t"), core.FinishRecord{Status: core.Paused, Exits: []byte("{}"), Answers: 1, Time: at(5)}
+		answer := core.AnswerRecord{Token: "t", Answer: []byte("true"), Time: at(4)}
+		check(t, "step", b.Step(ctx, lease, step), nil)
+		check(t, "pause", b.Step(ctx, lease, pause), nil)
+		check(t, "signal", b.Signal(ctx, key, answer), nil)
+		check(t, "finish", b.Finish(ctx, lease, end), nil)
+		want := load(t, b, key)
+		got := load(t, b, key)
+		for _, p := range [][]byte{step.State, step.Output, pause.Output, answer.Answer, end.Exits,
+			got.State, got.Start.State, got.Steps[0].State, got.Steps[1].Output, got.Answers[0].Answer, got.Exits} {
+			clear(p)
 		}
-		clear(got.State)
-		again, err := b.Load(ctx, key)
-		check(t, "load again", err, nil)
-		if d := cmp.Diff(stepOf(1).State, again.State); d != "" {
-			t.Errorf("state after a loaded one was overwritten (-want +got):\n%s", d)
-		}
+		same(t, "snapshot after the slices given and got were overwritten", load(t, b, key), want)
 	})
 	t.Run("a cancelled caller saves nothing", func(t *testing.T) {
-		b, lease := begin(t)
+		b, lease := s.begin(t)
+		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
 		gone, cancel := context.WithCancel(ctx)
 		cancel()
 		_, err := b.Start(gone, startOf(core.RunKey{Run: "late"}))
 		check(t, "start", err, context.Canceled)
-		check(t, "step", b.Step(gone, lease, stepOf(1)), context.Canceled)
-		if n := b.Counts().Saves; n != 1 {
-			t.Errorf("%d saves, want the start alone", n)
+		check(t, "step", b.Step(gone, lease, stepOf(2)), context.Canceled)
+		check(t, "finish", b.Finish(gone, lease, core.FinishRecord{Status: core.Completed, Time: at(5)}), context.Canceled)
+		check(t, "signal", b.Signal(gone, key, core.AnswerRecord{Token: "t", Answer: []byte("1"), Time: at(5)}), context.Canceled)
+		_, _, err = b.Claim(gone, key, 0)
+		check(t, "claim", err, context.Canceled)
+		if got, want := b.Counts(), (core.Counts{Saves: 2, Commits: 2}); got != want {
+			t.Errorf("counts %+v, want %+v: the start and the pause alone", got, want)
 		}
 	})
 	t.Run("a closed backend says so", func(t *testing.T) {
-		b, lease := begin(t)
+		b, lease := s.begin(t)
 		check(t, "close", b.Close(), nil)
 		_, err := b.Start(ctx, startOf(core.RunKey{Run: "late"}))
 		check(t, "start", err, core.ErrClosed)
 		check(t, "step", b.Step(ctx, lease, stepOf(1)), core.ErrClosed)
+		check(t, "finish", b.Finish(ctx, lease, core.FinishRecord{Status: core.Paused, Time: at(5)}), core.ErrClosed)
+		check(t, "signal", b.Signal(ctx, key, core.AnswerRecord{Token: "t", Answer: []byte("1"), Time: at(5)}), core.ErrClosed)
 		_, err = b.Load(ctx, key)
 		check(t, "load", err, core.ErrClosed)
-		_, _, err = b.Claim(ctx, key)
+		_, _, err = b.Claim(ctx, key, 0)
 		check(t, "claim", err, core.ErrClosed)
 	})
-	t.Run("runs at once do not mix", func(t *testing.T) {
-		b, _ := begin(t)
-		const runs, steps = 16, 5
-		var wg sync.WaitGroup
-		errs := make(chan error, runs)
-		for i := range runs {
-			wg.Go(func() { errs <- oneRun(ctx, b, core.RunKey{Run: fmt.Sprint("c", i)}, steps) })
+}
+
+func (s suite) ends(t *testing.T) {
+	t.Run("an end is final", func(t *testing.T) {
+		for _, status := range []core.Status{core.Completed, core.Failed} {
+			b, lease := s.begin(t)
+			end := core.FinishRecord{Status: status, Time: at(5)}
+			check(t, "finish", b.Finish(ctx, lease, end), nil)
+			check(t, "finish again", b.Finish(ctx, lease, end), core.ErrFenced)
+			check(t, "step", b.Step(ctx, lease, stepOf(1)), core.ErrFenced)
+			_, _, err := b.Claim(ctx, key, 0)
+			check(t, "claim", err, core.ErrRunFinished)
+			_, _, err = b.Claim(ctx, key, 7)
+			check(t, "claim of another epoch", err, core.ErrRunFinished)
 		}
-		wg.Wait()
-		close(errs)
-		for err := range errs {
-			check(t, "run", err, nil)
+	})
+	t.Run("an end keeps the scope and the exits", func(t *testing.T) {
+		b, lease := s.begin(t)
+		check(t, "step", b.Step(ctx, lease, stepOf(1)), nil)
+		before := load(t, b, key)
+		end := core.FinishRecord{Status: core.Completed, Exits: []byte(`{"loop":1}`), State: []byte(`"end"`), Time: at(5)}
+		for _, seq := range []int64{1, 3} { // taken, and too far
+			end.Seq = seq
+			check(t, fmt.Sprintf("finish with state %d", seq), b.Finish(ctx, lease, end), core.ErrFenced)
 		}
-		for i := range runs {
-			s, err := b.Load(ctx, core.RunKey{Run: fmt.Sprint("c", i)})
-			check(t, "load", err, nil)
-			if len(s.Steps) != steps || s.Status != core.Completed {
-				t.Errorf("run c%d: %d steps, %v", i, len(s.Steps), s.Status)
-			}
+		same(t, "snapshot after refused ends", load(t, b, key), before)
+		end.Seq = 2
+		check(t, "finish", b.Finish(ctx, lease, end), nil)
+		want := before
+		want.Status, want.Exits, want.State, want.Ended = core.Completed, end.Exits, end.State, at(5)
+		same(t, "snapshot of the end", load(t, b, key), want)
+		if got, want := b.Counts(), (core.Counts{Saves: 3, Commits: 3}); got != want {
+			t.Errorf("counts %+v, want %+v: an end with a scope is one save", got, want)
 		}
-		if n, want := b.Counts().Saves, int64(1+runs*(steps+2)); n != want {
-			t.Errorf("%d saves, want %d", n, want)
+	})
+	t.Run("an end without a step keeps the scope", func(t *testing.T) {
+		b, lease := s.begin(t)
+		check(t, "finish", b.Finish(ctx, lease, core.FinishRecord{Status: core.Completed, State: []byte(`"end"`), Seq: 1, Time: at(5)}), nil)
+		got := load(t, b, key)
+		if string(got.State) != `"end"` || string(got.Start.State) != `{"n":0}` || len(got.Steps) != 0 {
+			t.Errorf("state %s, started with %s, %d steps", got.State, got.Start.State, len(got.Steps))
 		}
 	})
 }
 
-// oneRun saves a whole run.
-func oneRun(ctx context.Context, b core.Backend, k core.RunKey, steps int64) error {
-	lease, err := b.Start(ctx, startOf(k))
-	if err != nil {
-		return err
+// load returns the snapshot of a run.
+func load(t *testing.T, b core.Backend, k core.RunKey) core.Snapshot {
+	t.Helper()
+	s, err := b.Load(ctx, k)
+	check(t, "load", err, nil)
+	return s
+}
+
+// same compares a loaded snapshot.
+func same(t *testing.T, what string, got, want core.Snapshot) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
-	for seq := int64(1); seq <= steps; seq++ {
-		if err := b.Step(ctx, lease, stepOf(seq)); err != nil {
-			return err
-		}
-	}
-	return b.Finish(ctx, lease, core.FinishRecord{Status: core.Completed, Time: at(9)})
 }
 
 // check ends the test unless err is of the wanted kind.

@@ -1,199 +1,225 @@
 package coretest
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
-	"os"
-	"os/exec"
+	"math/rand/v2"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Opener opens the backend whose file, or folder, is at path, and creates it when
-// it is missing.
-type Opener func(ctx context.Context, path string) (core.Backend, error)
-
-const (
-	childPath = "FLUJO_CORETEST_PATH" // set only in the child that is to be killed
-	childStep = "FLUJO_CORETEST_STEP"
-	steps     = 4
+var (
+	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits")
+	seed   = flag.Uint64("coretest.seed", 1, "coretest: seed of -coretest.rounds")
 )
 
-// Main runs the tests, or, in a child process that [Recovery] has started, the
-// pipeline that will be killed. Call it from TestMain and pass on its result.
-func Main(m *testing.M, open Opener) int {
-	path := os.Getenv(childPath)
-	if path == "" {
-		return m.Run()
+// Recovery runs a pipeline that uses every combinator in a child process which kills
+// itself by SIGKILL before, and in another run after, every single commit. The run is
+// then continued, in some cases in a child that is killed as well, until it is
+// completed: its scope and its records must be those of a run that nobody harmed, what
+// was acknowledged must be there, no step whose record was saved may have been called
+// again, and the process that died must not be able to save any more. With -short it
+// takes every third moment; -coretest.rounds adds runs killed several times.
+func Recovery(t *testing.T, open Opener) {
+	commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
+	check(t, "run the pipeline unharmed", err, nil)
+	var all []kill
+	for n := 1; n <= commits; n++ {
+		all = append(all, kill{n, false}, kill{n, true})
 	}
-	step, err := strconv.Atoi(os.Getenv(childStep))
-	if err == nil {
-		err = child(path, step, open)
-	}
-	fmt.Fprintln(os.Stderr, "child was not killed:", err)
-	return 1
-}
-
-type scope struct{ Done []string }
-
-// pipeline has steps s1 to s4; each leaves a line in the file at log, its effect,
-// and calls in before it returns.
-func pipeline(log string, in func(path string)) (*core.Pipeline[scope], error) {
-	agent := core.Func[int, string](func(_ context.Context, req core.Request[int]) (string, error) {
-		f, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return "", err
+	t.Run("killed at every commit", func(t *testing.T) {
+		var plans [][]kill
+		for i, k := range all {
+			if !testing.Short() || i%3 == 0 {
+				plans = append(plans, []kill{k})
+			}
+			if i%8 == 3 { // a sample: a second death soon after the first
+				plans = append(plans, []kill{k, all[2+i%5]})
+			}
 		}
-		_, err = fmt.Fprintln(f, req.Key())
-		if err := errors.Join(err, f.Close()); err != nil {
-			return "", err
+		rng := rand.New(rand.NewPCG(*seed, 0))
+		for range *rounds {
+			plan := []kill{all[rng.IntN(len(all))]}
+			for rng.IntN(3) > 0 && len(plan) < 4 {
+				plan = append(plan, all[rng.IntN(12)])
+			}
+			plans = append(plans, plan)
 		}
-		in(req.Path)
-		return req.Path, nil
+		v, kills, errs := matrix(t, plans, want, open, wrapped(func(b core.Backend) core.Backend { return b })(open))
+		for _, err := range errs {
+			t.Error(err)
+		}
+		t.Logf("%d commits, %d runs with %d kills (%d at random, -coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were under way",
+			commits, len(plans), kills, *rounds, *rounds, *seed, v.lost, v.doubled, v.repeated, v.underWay)
 	})
-	var nodes []*core.Node[scope]
-	for i := range steps {
-		nodes = append(nodes, core.Step(fmt.Sprint("s", i+1), agent,
-			func(s scope) int { return len(s.Done) },
-			func(s *scope, out string) { s.Done = append(slices.Clone(s.Done), out) }))
+	for _, control := range []struct {
+		what  string
+		spoil func(core.Backend) core.Backend
+		want  []error
+	}{
+		{"forgets the last record", forget, []error{errDoubled, errRepeated}},
+		{"does not fence", unfence, []error{errGhost}},
+	} {
+		t.Run("control: a backend that "+control.what+" is found", func(t *testing.T) {
+			// Behind the records of gather and sort: later ones may come in another order,
+			// and pauses have no call that could be made again.
+			plans := [][]kill{{{3, true}}, {{4, true}}}
+			v, _, errs := matrix(t, plans, want, open, wrapped(control.spoil)(open))
+			for _, want := range control.want {
+				if !errors.Is(errors.Join(errs...), want) {
+					t.Errorf("the check did not notice %q; it said: %v", want, errs)
+				}
+			}
+			t.Logf("found: %d lost, %d doubled, %d called again, %d faults in all", v.lost, v.doubled, v.repeated, len(errs))
+		})
 	}
-	return core.New("recovery", nodes...)
 }
 
-// child runs the pipeline, says on standard output that it is in the given step,
-// and waits there for its end.
-func child(path string, step int, open Opener) error {
-	ctx := context.Background()
+// unharmed runs the pipeline with nobody killing it.
+func unharmed(path string, open Opener) (commits int, e evidence, err error) {
 	b, err := open(ctx, path)
 	if err != nil {
-		return err
+		return 0, e, err
 	}
-	p, err := pipeline(path+".log", func(at string) {
-		if at == fmt.Sprint("s", step) {
-			fmt.Println("in", at)
-			select {} // with the backend open, until kill -9
-		}
-	})
-	if err != nil {
-		return err
+	defer func() { err = errors.Join(err, b.Close()) }()
+	m := &mortal{Backend: b, effects: effects{path, 1}}
+	if err := e.finish(m, m.effects, false); err != nil {
+		return 0, e, err
 	}
-	_, err = core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, key, scope{})
-	return err
+	if v := judge(e, e); len(v.errs) > 0 {
+		return 0, e, fmt.Errorf("the unharmed run is not in order: %w", errors.Join(v.errs...))
+	}
+	return m.commits, e, nil
 }
 
-// Recovery kills a process with SIGKILL inside each step of a pipeline in turn
-// and resumes the run in this one: no saved step may run again, none may be left
-// out, and the end must be that of an unharmed run. It also takes the saves away
-// and demands that its own check notices.
-func Recovery(t *testing.T, open Opener) {
-	for step := 1; step <= steps; step++ {
-		t.Run(fmt.Sprintf("killed in step %d", step), func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "runs")
-			killIn(t, path, step)
-			if err := resume(path, step, open); err != nil {
-				t.Error(err)
+// finish takes the run to its end and gathers what is left of it, also where there
+// is no end.
+func (e *evidence) finish(b core.Backend, world effects, eager bool) error {
+	var errs [4]error
+	e.result, errs[0] = world.drive(b, eager)
+	e.final, errs[1] = b.Load(ctx, key)
+	e.acks, errs[2] = lines(world.path + ".acknowledged")
+	e.effects, errs[3] = lines(world.path + ".effects")
+	return errors.Join(errs[:]...)
+}
+
+// matrix carries out the plans, as many at once as there are processors. Children
+// and looks behind kills use open, the last round uses spoiled.
+func matrix(t *testing.T, plans [][]kill, want evidence, open, spoiled Opener) (sum verdict, kills int, errs []error) {
+	dir := t.TempDir()
+	next := make(chan int)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				e, err := harm(filepath.Join(dir, fmt.Sprint("runs", i)), plans[i], open, spoiled)
+				v := judge(want, e)
+				if err != nil {
+					v.errs = append([]error{err}, v.errs...)
+				}
+				mu.Lock()
+				kills += len(e.behind)
+				sum.lost, sum.doubled, sum.repeated, sum.underWay = sum.lost+v.lost, sum.doubled+v.doubled, sum.repeated+v.repeated, sum.underWay+v.underWay
+				for _, err := range v.errs {
+					errs = append(errs, fmt.Errorf("killed %v: %w", plans[i], err))
+				}
+				mu.Unlock()
 			}
 		})
 	}
-	t.Run("control: with the last record forgotten the check fails", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "runs")
-		killIn(t, path, 3)
-		err := resume(path, 3, func(ctx context.Context, path string) (core.Backend, error) {
-			b, err := open(ctx, path)
-			return forgetful{b}, err
-		})
-		if err == nil {
-			t.Error("a backend forgot a saved step, and the check of the recovery did not notice")
-		}
-	})
-}
-
-// killIn starts a child and kills it once it is in the given step.
-func killIn(t *testing.T, path string, step int) {
-	t.Helper()
-	exe, err := os.Executable()
-	check(t, "find the test program", err, nil)
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), childPath+"="+path, childStep+"="+strconv.Itoa(step))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	check(t, "connect the child", err, nil)
-	check(t, "start the child", cmd.Start(), nil)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	killed := cmd.Process.Kill()
-	_ = cmd.Wait() // "signal: killed" is what is wanted
-	check(t, "wait for the child to be in its step", err, nil)
-	check(t, "kill the child", killed, nil)
-	if want := fmt.Sprintf("in s%d\n", step); line != want {
-		t.Fatalf("the child said %q, want %q", line, want)
+	for i := range plans {
+		next <- i
 	}
+	close(next)
+	wg.Wait()
+	return sum, kills, errs
 }
 
-// resume continues the run that was killed in the given step and checks it.
-func resume(path string, step int, open Opener) (err error) {
-	ctx := context.Background()
-	b, err := open(ctx, path)
+// harm starts a run in a child for each kill, one after the other, and takes it to
+// its end in this process.
+func harm(path string, plan []kill, open, spoiled Opener) (e evidence, err error) {
+	for i, k := range plan {
+		killed, err := job{Path: path, Round: i + 1, Kill: k}.spawn()
+		if err != nil {
+			return e, err
+		}
+		if !killed {
+			if i == 0 {
+				return e, fmt.Errorf("the run ended before it was killed %v", k)
+			}
+			break // the later rounds have fewer commits left than a plan may say
+		}
+		s, err := behind(path, open)
+		if err != nil {
+			return e, fmt.Errorf("behind kill %d: %w", i+1, err)
+		}
+		e.behind = append(e.behind, s)
+	}
+	acks, err := lines(path + ".acknowledged")
 	if err != nil {
-		return err
+		return e, err
+	}
+	b, err := spoiled(ctx, path)
+	if err != nil {
+		return e, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	p, err := pipeline(path+".log", func(string) {})
-	if err != nil {
-		return err
-	}
-	res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, key)
-	if err != nil {
-		return err
-	}
-	if want := []string{"s1", "s2", "s3", "s4"}; res.Status != core.Completed || !slices.Equal(res.Scope.Done, want) {
-		return fmt.Errorf("resumed run is %v with %v, want completed with %v", res.Status, res.Scope.Done, want)
-	}
-	if want := steps - step + 1; res.Steps != want {
-		return fmt.Errorf("the resumed run executed %d steps, want %d", res.Steps, want)
-	}
-	log, err := os.ReadFile(path + ".log")
-	if err != nil {
-		return err
-	}
-	var want []string // the step that was under way has its effect twice, with one key
-	for i := 1; i <= steps; i++ {
-		want = append(want, fmt.Sprintf("%s#s%d", key, i))
-		if i == step {
-			want = append(want, want[len(want)-1])
-		}
-	}
-	if got := strings.Fields(string(log)); !slices.Equal(got, want) {
-		return fmt.Errorf("effects %v, want %v", got, want)
-	}
-	snap, err := b.Load(ctx, key)
-	if err != nil {
-		return err
-	}
-	for i, s := range snap.Steps {
-		if want := fmt.Sprint("s", i+1); s.Path != want {
-			return fmt.Errorf("record %d is of %s, want %s", i+1, s.Path, want)
-		}
-	}
-	if len(snap.Steps) != steps {
-		return fmt.Errorf("%d records, want %d", len(snap.Steps), steps)
-	}
-	return nil
+	h := &haunted{Backend: b, dead: lastLease(acks)}
+	err = e.finish(h, effects{path, len(plan) + 1}, plan[0].Commit%2 == 0)
+	return e, errors.Join(append(h.accepted, err)...)
 }
 
-// forgetful loses the last step record when a run is claimed.
-type forgetful struct{ core.Backend }
-
-func (f forgetful) Claim(ctx context.Context, k core.RunKey) (core.Lease, core.Snapshot, error) {
-	lease, s, err := f.Backend.Claim(ctx, k)
-	if n := len(s.Steps); n > 1 {
-		s.Steps, s.State = s.Steps[:n-1], s.Steps[n-2].State
+// behind is what a process that comes to the run finds; zero where there is none.
+func behind(path string, open Opener) (s core.Snapshot, err error) {
+	b, err := open(ctx, path)
+	if err != nil {
+		return s, err
 	}
-	return lease, s, err
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if s, err = b.Load(ctx, key); errors.Is(err, core.ErrRunNotFound) {
+		err = nil
+	}
+	return s, err
+}
+
+// lastLease is the one that the process held last which died last.
+func lastLease(acks []line) (l core.Lease) {
+	for _, a := range acks {
+		if a.fields[0] == ackStart || a.fields[0] == ackClaim {
+			fmt.Sscan(a.fields[1], &l.ID)
+			fmt.Sscan(a.fields[2], &l.Epoch)
+		}
+	}
+	return l
+}
+
+// haunted makes the process that died save once more behind each claim, as if its
+// last words had been held up on their way.
+type haunted struct {
+	core.Backend
+	dead     core.Lease
+	accepted []error // what should have been refused
+}
+
+func (h *haunted) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+	l, s, err := h.Backend.Claim(ctx, k, epoch)
+	if err == nil && h.dead != (core.Lease{}) {
+		rec := stepOf(int64(len(s.Steps) + 1))
+		for what, err := range map[string]error{
+			"step":   h.Backend.Step(ctx, h.dead, rec),
+			"finish": h.Backend.Finish(ctx, h.dead, core.FinishRecord{Status: core.Stopped, Time: at(9)}),
+		} {
+			if !errors.Is(err, core.ErrFenced) {
+				h.accepted = append(h.accepted, fmt.Errorf("%w: its %s: error %v", errGhost, what, err))
+			}
+		}
+	}
+	return l, s, err
 }

@@ -47,7 +47,11 @@ type Backend struct {
 	mu    sync.Mutex // guards the queue
 	queue []*save
 	led   bool // somebody leads: commits, or has been chosen to
-	batch []*save
+
+	// Of who leads, and of nobody else.
+	batch   []*save
+	company int           // saves that the last transaction had and left waiting, at most maxBatch
+	lasted  time.Duration // the last transaction with company
 
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
@@ -70,6 +74,9 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 	migrations, err := fs.Sub(files, "migrations")
 	if err != nil {
 		return nil, err
+	}
+	if place(ctx, c.path, d, migrations) {
+		return c, nil
 	}
 	db := sql.OpenDB(c)
 	err = Migrate(ctx, db, c.path, migrations)
@@ -134,11 +141,12 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
-	args := b.bind(key, rec.Path, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback, rec.Error,
-		blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec), lease.ID, lease.Epoch, rec.Seq)
+	args := b.bind(key, rec.Path, lease.ID, lease.Epoch, rec.Seq, key-1, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
+		rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
+		rec.Token, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
 	b.note(stmtInsertStep, args)
-	ok, err := b.w.affect(stmtInsertStep, args)
-	if code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY || err == nil && !ok {
+	_, err := b.w.exec(stmtInsertStep, args)
+	if c := code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
 	}
 	return err
@@ -154,8 +162,15 @@ func blob(p []byte) driver.Value {
 
 // Finish implements [core.Backend].
 func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
-	return b.write(ctx, &b.saves, func() error {
-		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), lease.ID, lease.Epoch)
+	err := b.write(ctx, &b.saves, func() error {
+		if rec.State != nil {
+			// A record without a path: the run is still running here, so the fence holds for it too.
+			end := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
+			if err := b.insertStep(lease, end); err != nil {
+				return err
+			}
+		}
+		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
 		b.note(stmtFinish, args)
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
@@ -163,16 +178,31 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		}
 		return err
 	})
+	if rec.Status == core.Paused && errors.Is(err, core.ErrFenced) && b.answered(ctx, lease, rec.Answers) {
+		err = fmt.Errorf("run number %d: %w", lease.ID, core.ErrSignalled)
+	}
+	return err
+}
+
+// answered tells a pause that was refused for its answers from one that was fenced.
+func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) bool {
+	var n int
+	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND epoch = ? AND status = 1`,
+		lease.ID, lease.Epoch).Scan(&n)
+	return err == nil && n != known
 }
 
 // Claim implements [core.Backend].
-func (b *Backend) Claim(ctx context.Context, key core.RunKey) (core.Lease, core.Snapshot, error) {
+func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
 	snap, id, err := b.load(ctx, key)
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	if snap.Status != core.Running {
+	if snap.Status == core.Completed || snap.Status == core.Failed {
 		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, snap.Status)
+	}
+	if epoch != 0 && epoch != snap.Epoch {
+		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, snap.Epoch, core.ErrFenced)
 	}
 	lease := core.Lease{ID: id, Epoch: snap.Epoch + 1}
 	err = b.write(ctx, &b.claims, func() error {
@@ -190,6 +220,27 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey) (core.Lease, core.
 	// The holder before may have saved between the load and the claim; now it cannot.
 	snap, _, err = b.load(ctx, key)
 	return lease, snap, err
+}
+
+// Signal implements [core.Backend].
+func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
+	_, id, err := b.load(ctx, key)
+	if err != nil {
+		return err
+	}
+	err = b.write(ctx, &b.saves, func() error {
+		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
+		b.note(stmtAnswer, args)
+		ok, err := b.w.affect(stmtAnswer, args)
+		if err == nil && !ok {
+			err = fmt.Errorf("run %s: %w", key, core.ErrNoPause)
+		}
+		return err
+	})
+	if code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
+		err = fmt.Errorf("run %s: %w", key, core.ErrAnswered)
+	}
+	return err
 }
 
 // Load implements [core.Backend].
@@ -214,9 +265,9 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	var s core.Snapshot
 	var id, plan, started, ended int64
 	s.Start.Key = key
-	err = tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended
+	err = tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits
 		FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended)
+		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)
 	}
@@ -227,7 +278,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	if ended != 0 {
 		s.Ended = instant(ended)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum
+	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost
 		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, id<<seqBits, id<<seqBits|maxSeq)
 	if err != nil {
 		return fail(err)
@@ -236,7 +287,8 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	for want := int64(0); rows.Next(); want++ {
 		var r core.StepRecord
 		var stepKey, began, finished, stored int64
-		if err := rows.Scan(&stepKey, &r.Path, &r.Status, &r.Attempts, &r.Output, &r.Feedback, &r.Error, &r.State, &began, &finished, &stored); err != nil {
+		if err := rows.Scan(&stepKey, &r.Path, &r.Status, &r.Attempts, &r.Output, &r.Feedback, &r.Error, &r.State, &began, &finished, &stored,
+			&r.Token, &r.Usage.Calls, &r.Usage.Tokens, &r.Usage.Cost); err != nil {
 			return fail(err)
 		}
 		r.Seq, r.Started, r.Ended = stepKey&maxSeq, instant(began), instant(finished)
@@ -249,9 +301,10 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 		if r.State != nil {
 			s.State = r.State
 		}
-		if r.Seq == 0 {
+		switch {
+		case r.Seq == 0:
 			s.Start.State = r.State
-		} else {
+		case r.Path != "": // without one it is the state at the end
 			s.Steps = append(s.Steps, r)
 		}
 	}
@@ -261,7 +314,31 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	if s.State == nil {
 		return fail(fmt.Errorf("%w: no state is stored", core.ErrCorrupt))
 	}
+	if s.Answers, err = loadAnswers(ctx, tx, id); err != nil {
+		return fail(err)
+	}
 	return s, id, nil
+}
+
+func loadAnswers(ctx context.Context, tx *sql.Tx, run int64) (answers []core.AnswerRecord, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT token, answer, at, sum FROM answers WHERE run = ? ORDER BY at, token`, run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a core.AnswerRecord
+		var at, stored int64
+		if err := rows.Scan(&a.Token, &a.Answer, &at, &stored); err != nil {
+			return nil, err
+		}
+		a.Time = instant(at)
+		if got := sumAnswer(run, &a); got != stored {
+			return nil, fmt.Errorf("%w: the answer to token %q has checksum %08x, stored with it is %08x", core.ErrCorrupt, a.Token, got, stored)
+		}
+		answers = append(answers, a)
+	}
+	return answers, rows.Err()
 }
 
 func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }

@@ -34,6 +34,10 @@ func TestConformance(t *testing.T) {
 
 func TestRecoveryAfterKill(t *testing.T) { coretest.Recovery(t, openProcess) }
 
+func TestFencing(t *testing.T) { coretest.Fencing(t, openProcess) }
+
+func TestModel(t *testing.T) { coretest.Model(t, openProcess, coretest.Durable) }
+
 func mustOpen(t *testing.T, path string, d Durability) *Backend {
 	t.Helper()
 	b, err := Open(t.Context(), path, d)
@@ -117,7 +121,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path, Process)
 	var newer *ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 1 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 2 {
 		t.Errorf("error %v", err)
 	}
 }

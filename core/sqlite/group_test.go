@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
@@ -128,62 +128,17 @@ func TestAQueuedCallerCanLeave(t *testing.T) {
 	}
 }
 
-// BenchmarkConcurrentRuns is whole runs of 3 steps of 1 KB, many at once, with saves
-// combined and with a transaction for each, in turns within one process. It reports
-// runs a second and the p50 and p99 of one save.
-func BenchmarkConcurrentRuns(b *testing.B) {
-	for _, d := range []Durability{Process, Power} {
-		for _, at := range []int{1, 8, 64} {
-			for _, batch := range []int{1, maxBatch} {
-				b.Run(fmt.Sprintf("%s/at-once=%d/max-batch=%d", d, at, batch), func(b *testing.B) { concurrentRuns(b, d, at, batch) })
-			}
+// Who leads waits for company, but not for a clock: in testing/synctest it stands still
+// while anybody runs.
+func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b.company, b.lasted = maxBatch, time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := b.Start(t.Context(), started("r")); err != nil {
+			t.Error(err)
 		}
+	})
+	if b.company != 1 {
+		t.Errorf("the next save waits for %d, want itself alone", b.company)
 	}
-}
-
-func concurrentRuns(b *testing.B, d Durability, at, batch int) {
-	back, err := Open(b.Context(), filepath.Join(b.TempDir(), "r.db"), d)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer back.Close()
-	back.maxBatch = batch
-	output := make([]byte, 1024)
-	took := make([][]time.Duration, at)
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for worker := range at {
-		wg.Go(func() {
-			timed := func(f func() error) {
-				began := time.Now()
-				if err := f(); err != nil {
-					b.Error(err)
-				}
-				took[worker] = append(took[worker], time.Since(began))
-			}
-			for n := range next {
-				var lease core.Lease
-				timed(func() (err error) { lease, err = back.Start(b.Context(), started(fmt.Sprint(n))); return err })
-				for seq := range int64(3) {
-					rec := core.StepRecord{Seq: seq + 1, Path: "s", Status: core.Completed, Attempts: 1, Output: output, Started: time.Unix(1, 0), Ended: time.Unix(2, 0)}
-					timed(func() error { return back.Step(b.Context(), lease, rec) })
-				}
-				timed(func() error {
-					return back.Finish(b.Context(), lease, core.FinishRecord{Status: core.Completed, Time: time.Unix(3, 0)})
-				})
-			}
-		})
-	}
-	b.ResetTimer()
-	for n := range b.N {
-		next <- n
-	}
-	close(next)
-	wg.Wait()
-	b.StopTimer()
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
-	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-us/save")
-	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-us/save")
 }

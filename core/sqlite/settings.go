@@ -56,8 +56,9 @@ func settingsFor(d Durability) ([]setting, error) {
 // connector opens connections to one database file with the settings made and
 // read back on each. It is a driver.Connector.
 type connector struct {
-	path     string
-	settings []setting
+	path       string
+	durability Durability
+	settings   []setting
 }
 
 // newConnector also switches the process to OFD locks where they can be had:
@@ -75,7 +76,7 @@ func newConnector(path string, d Durability) (*connector, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	_, _ = driversqlite.OFDLocking(true) // unavailable or too late: SQLite then locks as it always did
-	return &connector{path: abs, settings: settings}, nil
+	return &connector{path: abs, durability: d, settings: settings}, nil
 }
 
 // OpenDB opens a pool of connections to the database file at path, each with the

@@ -35,5 +35,21 @@ func sum(key int64, r *core.StepRecord) int64 {
 	part([]byte(r.Feedback), false)
 	part([]byte(r.Error), false)
 	part(r.State, r.State == nil)
+	if r.Token != "" || r.Usage != (core.Usage{}) { // older records have neither
+		part([]byte(r.Token), false)
+		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(r.Usage.Calls))
+		b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Tokens))
+		b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Cost))
+		c = crc32.Update(c, castagnoli, b)
+	}
 	return int64(c)
+}
+
+// sumAnswer is the CRC-32C over an answer and what it belongs to.
+func sumAnswer(run int64, a *core.AnswerRecord) int64 {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(run))
+	b = binary.LittleEndian.AppendUint64(b, uint64(a.Time.UnixNano()))
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(a.Token)))
+	b = append(append(b, a.Token...), a.Answer...)
+	return int64(crc32.Checksum(b, castagnoli))
 }

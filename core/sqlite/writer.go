@@ -16,6 +16,7 @@ const (
 	stmtInsertStep
 	stmtFinish
 	stmtClaim
+	stmtAnswer
 	stmtCount
 )
 
@@ -23,14 +24,23 @@ var statements = [stmtCount]string{
 	stmtBegin:    `BEGIN IMMEDIATE`,
 	stmtCommit:   `COMMIT`,
 	stmtRollback: `ROLLBACK`,
+	// Parameters have no numbers: the driver would look each up by its name.
 	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started)
-		VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)`,
-	// Nothing is inserted unless the lease is good, the run is running and the record before is there.
-	stmtInsertStep: `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum)
-		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM runs
-		WHERE id = ?12 AND epoch = ?13 AND status = 1 AND (?14 = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ?1 - 1))`,
-	stmtFinish: `UPDATE runs SET status = ?1, error = ?2, ended = ?3 WHERE id = ?4 AND epoch = ?5 AND status = 1`,
-	stmtClaim:  `UPDATE runs SET epoch = epoch + 1 WHERE id = ?1 AND epoch = ?2 AND status = 1`,
+		VALUES (?, ?, ?, ?, 1, ?, ?)`,
+	// Unless the lease is good, the run is running and the record before is there, the path
+	// is NULL, and the column refuses it. Not INSERT ... SELECT: from the table itself that goes
+	// by way of a temporary one, and keeps a copy of every page that it changes.
+	stmtInsertStep: `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost)
+		VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
+			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ?))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	// A pause (status 4) is refused where there are other answers than its executor knows of.
+	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ? WHERE id = ? AND epoch = ? AND status = 1
+		AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0 WHERE id = ? AND epoch = ? AND status NOT IN (2, 3)`,
+	// The pause must be there, and the run not at its end.
+	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
+		WHERE id = ? AND status NOT IN (2, 3)
+		AND EXISTS (SELECT 1 FROM steps WHERE key BETWEEN ? AND ? AND status = 4 AND token = ?)`,
 }
 
 // writer is the one connection that writes: driver calls on prepared
@@ -53,6 +63,11 @@ func newWriter(ctx context.Context, c *connector) (*writer, error) {
 			return nil, errors.Join(fmt.Errorf("prepare statement %d for database %s: %w", i, c.path, err), w.close())
 		}
 		w.stmts[i] = s.(driver.StmtExecContext)
+	}
+	if c.durability == Power {
+		if err := w.extendWAL(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("extend the log of database %s: %w", c.path, err), w.close())
+		}
 	}
 	return w, nil
 }

@@ -1,0 +1,126 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Cache keeps outputs of agents beyond a run. It may be used by several goroutines
+// at once. The key holds the tenant: a cache need not know of it.
+type Cache interface {
+	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
+	Put(ctx context.Context, key string, value []byte) error
+}
+
+// Cached is an agent that asks the cache before it calls agent. Outputs are kept
+// under name, tenant and input; errors are not kept. A hit counts as no call, and
+// gives its reservation back. An error of the cache makes the attempt fail.
+func Cached[In, Out any](name string, cache Cache, agent Agent[In, Out]) Agent[In, Out] {
+	c := &cached[In, Out]{name: name, cache: cache, agent: agent}
+	if c.in, c.problem = newCodec[In](); c.problem == nil {
+		c.out, c.problem = newCodec[Out]()
+	}
+	return c
+}
+
+type cached[In, Out any] struct {
+	name    string
+	cache   Cache
+	agent   Agent[In, Out]
+	in      *codec[In]
+	out     *codec[Out]
+	problem error
+}
+
+func (c *cached[In, Out]) check() string {
+	switch {
+	case c.name == "":
+		return "the cached agent has no name: it keeps its outputs apart from those of others"
+	case c.cache == nil:
+		return "no cache: NewMemoryCache is one"
+	case c.agent == nil:
+		return "no agent: a cached one needs one to call"
+	case c.problem != nil:
+		return fmt.Sprintf("the agent cannot be cached: %v", c.problem)
+	}
+	if inner, ok := any(c.agent).(interface{ check() string }); ok {
+		return inner.check()
+	}
+	return ""
+}
+
+// Call implements [Agent].
+func (c *cached[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) {
+	var out Out
+	input, err := c.in.encode(&req.Input, false)
+	if err != nil {
+		return out, fmt.Errorf("cached agent %q: its input cannot be a key: %w", c.name, err)
+	}
+	// JSON keeps the parts apart, whatever characters they hold.
+	parts, err := json.Marshal([]string{req.Run.Tenant, c.name})
+	if err != nil {
+		return out, err
+	}
+	key := fmt.Sprintf("%s %x", parts, sha256.Sum256(input))
+	value, ok, err := c.cache.Get(ctx, key)
+	if err != nil {
+		return out, fmt.Errorf("cached agent %q: read the cache: %w", c.name, err)
+	}
+	if ok {
+		if err := c.out.decode(value, &out); err != nil {
+			return out, fmt.Errorf("cached agent %q: the cached output does not fit %T: %w", c.name, out, err)
+		}
+		return out, req.meter.with(req.ticket, req.Path, func() error {
+			req.meter.free = true
+			return nil
+		})
+	}
+	if out, err = c.agent.Call(ctx, req); err != nil {
+		return out, err
+	}
+	if value, err = c.out.encode(&out, false); err != nil {
+		return out, fmt.Errorf("cached agent %q: its output cannot be kept: %w", c.name, err)
+	}
+	if err := c.cache.Put(ctx, key, value); err != nil {
+		return out, fmt.Errorf("cached agent %q: write the cache: %w", c.name, err)
+	}
+	return out, nil
+}
+
+// NewMemoryCache is a [Cache] in the process that keeps the most recently put
+// outputs, at most the given number.
+func NewMemoryCache(most int) Cache { return &memoryCache{most: most, values: map[string][]byte{}} }
+
+type memoryCache struct {
+	most   int
+	mu     sync.Mutex
+	values map[string][]byte
+	order  []string // of putting
+}
+
+func (c *memoryCache) Get(_ context.Context, key string) ([]byte, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	value, ok := c.values[key]
+	return bytes.Clone(value), ok, nil
+}
+
+func (c *memoryCache) Put(_ context.Context, key string, value []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.values[key]; ok {
+		c.order = slices.DeleteFunc(c.order, func(k string) bool { return k == key })
+	}
+	c.order = append(c.order, key)
+	c.values[key] = bytes.Clone(value)
+	for len(c.order) > max(c.most, 0) {
+		delete(c.values, c.order[0])
+		c.order = c.order[1:]
+	}
+	return nil
+}

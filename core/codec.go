@@ -1,0 +1,284 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"runtime/debug"
+)
+
+// codec copies and stores values of one type. A value comes back from storage as
+// it was or is refused; of a time that is its instant and its offset, without
+// the monotonic reading. It is safe for concurrent use.
+type codec[T any] struct {
+	shape  *shape
+	points bool // a value may hold pointers
+}
+
+// newCodec checks the type; the error is a [*TypeError].
+func newCodec[T any]() (*codec[T], error) {
+	s, err := shapeOf(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, err
+	}
+	return &codec[T]{shape: s, points: s.points(map[*shape]bool{})}, nil
+}
+
+func (s *shape) points(seen map[*shape]bool) bool {
+	if s == nil || seen[s] {
+		return false
+	}
+	seen[s] = true
+	for _, f := range s.fields {
+		if f.shape.points(seen) {
+			return true
+		}
+	}
+	return s.form == pointer && s.elem.form != double || s.elem.points(seen)
+}
+
+// copy returns a value that shares nothing with v that can change, test doubles
+// and what map keys point to apart. Within it is shared what is shared in v.
+func (c *codec[T]) copy(v *T) (to T, err error) {
+	if c.shape.plain {
+		return *v, nil
+	}
+	defer contain(&err)
+	deep := *v // apart from to: a value that failed half-way is not returned
+	if err := (&copier{}).deepen(c.shape, reflect.ValueOf(&deep).Elem()); err != nil {
+		return to, err
+	}
+	return deep, nil
+}
+
+// encode returns v as JSON. The error is a [*ValueError], a [*DoubleError] or,
+// where a method of v panicked, a [*PanicError].
+func (c *codec[T]) encode(v *T, doubles bool) (data []byte, err error) {
+	defer contain(&err)
+	if !c.shape.sound {
+		w := walker{doubles: doubles, points: c.points}
+		if err := w.check(c.shape, reflect.ValueOf(v)); err != nil {
+			return nil, err
+		}
+	}
+	if data, err = json.Marshal(v); err != nil {
+		w := walker{doubles: true, try: true}
+		if bad := w.check(c.shape, reflect.ValueOf(v)); bad != nil {
+			return nil, bad
+		}
+		return nil, &ValueError{Problem: err.Error()}
+	}
+	// What marshal methods return is not walked, and may nest as well.
+	if bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > maxDepth && !json.Valid(data) {
+		return nil, &ValueError{Problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back", maxDepth)}
+	}
+	return data, nil
+}
+
+// decode reads what encode wrote, and nothing else. It changes v only on success.
+func (c *codec[T]) decode(data []byte, v *T) (err error) {
+	defer contain(&err)
+	var read T
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&read); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("there is more behind the value, from byte %d on", d.InputOffset())
+	}
+	*v = read
+	return nil
+}
+
+// contain makes an error of the panic of a user's method.
+func contain(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+}
+
+// copier makes a deep copy of a shallow one. made holds what is copied already,
+// so that a cycle ends and what is shared stays shared.
+type copier struct {
+	made  map[object]reflect.Value
+	depth int
+}
+
+// object is what a pointer, a map or a slice of some length leads to.
+type object struct {
+	spot
+	len int
+}
+
+// deepen replaces, within the settable v, all that it shares with the original.
+func (c *copier) deepen(s *shape, v reflect.Value) (err error) {
+	if s.plain || s.form == double {
+		return nil
+	}
+	if c.depth++; c.depth > maxDepth {
+		return &ValueError{Problem: fmt.Sprintf("it is nested deeper than %d levels: keep it flat, with identifiers", maxDepth)}
+	}
+	defer func() { c.depth-- }()
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+	}
+	if s.clone != nil && v.CanInterface() {
+		from := v
+		if s.clone.Type.In(0) != s.typ {
+			from = v.Addr()
+		}
+		made, err := cloned(s, from)
+		if err != nil {
+			return err
+		}
+		if made.Type() != s.typ {
+			made = made.Elem()
+		}
+		v.Set(made)
+		return nil
+	}
+	switch s.form {
+	case raw:
+		v.SetBytes(bytes.Clone(v.Bytes()))
+	case opaque:
+		return c.opaque(v)
+	case dynamic:
+		return c.dynamic(v)
+	case record:
+		for i := range s.fields {
+			if f := &s.fields[i]; !f.shape.plain {
+				if err := c.deepen(f.shape, v.Field(f.index)); err != nil {
+					return err
+				}
+			}
+		}
+	case array:
+		return c.elements(s, v)
+	case pointer, list, table:
+		return c.reference(s, v)
+	}
+	return nil
+}
+
+// cloned calls the Clone of a value, or of a pointer to one.
+func cloned(s *shape, v reflect.Value) (reflect.Value, error) {
+	made := s.clone.Func.Call([]reflect.Value{v.Convert(s.clone.Type.In(0))})[0]
+	if made.Kind() == reflect.Pointer && made.IsNil() {
+		return made, fmt.Errorf("copy a %s: its Clone returned nil", s.typ)
+	}
+	return made, nil
+}
+
+// reference copies what a pointer, a slice or a map leads to.
+func (c *copier) reference(s *shape, v reflect.Value) error {
+	at := object{spot: spot{v.Pointer(), s.typ}}
+	if s.form == list {
+		at.len = v.Len()
+	}
+	if made, ok := c.made[at]; ok {
+		v.Set(made)
+		return nil
+	}
+	var made reflect.Value
+	var fill func() error
+	switch {
+	case s.form == list && s.elem.plain: // ends every cycle
+		made = reflect.MakeSlice(s.typ, v.Len(), v.Len())
+		reflect.Copy(made, v)
+		v.Set(made)
+		return nil
+	case s.form == list:
+		made = reflect.MakeSlice(s.typ, v.Len(), v.Len())
+		reflect.Copy(made, v)
+		fill = func() error { return c.elements(s, made) }
+	case s.form == table:
+		from := reflect.ValueOf(v.Interface()) // v itself is set below
+		made = reflect.MakeMapWithSize(s.typ, v.Len())
+		fill = func() error { return c.entries(s, from, made) }
+	case s.elem.form == double:
+		return nil // what is expected of a double is counted in one place
+	case s.elem.clone != nil && s.elem.clone.Type.Out(0) == reflect.PointerTo(s.elem.typ):
+		var err error
+		if made, err = cloned(s.elem, v); err != nil {
+			return err
+		}
+	default:
+		made = reflect.New(s.elem.typ)
+		made.Elem().Set(v.Elem())
+		fill = func() error { return c.deepen(s.elem, made.Elem()) }
+	}
+	made = made.Convert(s.typ)
+	if c.made == nil {
+		c.made = map[object]reflect.Value{}
+	}
+	c.made[at] = made
+	v.Set(made)
+	if fill == nil {
+		return nil
+	}
+	return fill()
+}
+
+func (c *copier) elements(s *shape, v reflect.Value) error {
+	if s.elem.plain {
+		return nil
+	}
+	for i := range v.Len() {
+		if err := c.deepen(s.elem, v.Index(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) entries(s *shape, from, to reflect.Value) error {
+	// One key and one element for all entries: the map copies them.
+	k, e := reflect.New(s.typ.Key()).Elem(), reflect.New(s.elem.typ).Elem()
+	for it := from.MapRange(); it.Next(); {
+		k.SetIterKey(it)
+		e.SetIterValue(it)
+		if err := c.deepen(s.elem, e); err != nil {
+			return err
+		}
+		to.SetMapIndex(k, e)
+	}
+	return nil
+}
+
+// dynamic copies what an any holds; of a type that cannot be copied it is the
+// [*TypeError].
+func (c *copier) dynamic(v reflect.Value) error {
+	t := v.Elem().Type()
+	s, err := shapeOf(t)
+	if err != nil || s.plain {
+		return err
+	}
+	made := reflect.New(t).Elem()
+	made.Set(v.Elem())
+	if err := c.deepen(s, made); err != nil {
+		return err
+	}
+	v.Set(made)
+	return nil
+}
+
+// opaque copies as storage would.
+func (c *copier) opaque(v reflect.Value) error {
+	data, err := json.Marshal(v.Addr().Interface())
+	if err != nil {
+		return fmt.Errorf("copy a %s: %w", v.Type(), err)
+	}
+	made := reflect.New(v.Type())
+	if err := json.Unmarshal(data, made.Interface()); err != nil {
+		return fmt.Errorf("copy a %s: %w", v.Type(), err)
+	}
+	v.Set(made.Elem())
+	return nil
+}

@@ -1,0 +1,176 @@
+package coretest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Fencing freezes a process (SIGSTOP) inside a step, lets another take over its run,
+// and wakes it up: at once, behind the other's record of the same step, and behind
+// the end. It must be refused with core.ErrFenced, and no record may be doubled.
+// A backend that does not fence must be found out.
+func Fencing(t *testing.T, open Opener) {
+	if !canFreeze {
+		t.Skip("a process cannot be frozen on this system")
+	}
+	for _, wake := range []string{"s2", "s3", ""} {
+		t.Run("woken "+map[string]string{"s2": "behind the claim", "s3": "behind the record of its step", "": "behind the end"}[wake], func(t *testing.T) {
+			said, err := freeze(t, wake, open, false)
+			if err != nil {
+				t.Error(err)
+			}
+			if said != saidFenced {
+				t.Errorf("the worker that was woken %s, want %s", said, saidFenced)
+			}
+		})
+	}
+	t.Run("control: without a fence a record is doubled", func(t *testing.T) {
+		said, err := freeze(t, "s3", open, true)
+		if !errors.Is(err, errDoubled) {
+			t.Errorf("the worker %s, and the check found: %v", said, err)
+		}
+	})
+}
+
+// What the worker says on its standard output.
+const (
+	saidReady  = "is in its step"
+	saidFenced = "was fenced"
+	saidSaved  = "completed the run"
+)
+
+// steps makes a pipeline of three steps, which call in before they return.
+func (e effects) steps(in func(path string) error) (*core.Pipeline[doc], error) {
+	agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
+		return req.Input + " " + req.Path, in(req.Path)
+	})
+	var nodes []*core.Node[doc]
+	for _, name := range []string{"s1", "s2", "s3"} {
+		nodes = append(nodes, core.Step(name, agent, docText, setText))
+	}
+	return core.New("fencing", nodes...)
+}
+
+// work is the worker: it runs the pipeline, and in its second step says so and
+// waits for a line on standard input.
+func (j job) work(open Opener) (err error) {
+	b, err := open(ctx, j.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if j.Unfenced {
+		b = unfence(b)
+	}
+	p, err := effects{}.steps(func(path string) error {
+		if path != "s2" {
+			return nil
+		}
+		fmt.Println(saidReady)
+		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, key, doc{})
+	switch {
+	case errors.Is(err, core.ErrFenced):
+		fmt.Println(saidFenced)
+	case err == nil:
+		fmt.Println(saidSaved)
+	default:
+		return err
+	}
+	return nil
+}
+
+// worker is a child that does [job.work].
+type worker struct {
+	io.Writer
+	out  *bufio.Reader
+	pid  int
+	wait func() error
+}
+
+func (w *worker) says() (string, error) {
+	s, err := w.out.ReadString('\n')
+	return s[:max(0, len(s)-1)], err
+}
+
+func hire(t *testing.T, j job) *worker {
+	t.Helper()
+	cmd, err := j.command()
+	check(t, "find the test program", err, nil)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	check(t, "connect the child", err, nil)
+	out, err := cmd.StdoutPipe()
+	check(t, "connect the child", err, nil)
+	check(t, "start the child", cmd.Start(), nil)
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test failed half-way
+	return &worker{in, bufio.NewReader(out), cmd.Process.Pid, cmd.Wait}
+}
+
+// freeze lets a worker be frozen in s2, continues its run here, and wakes it while
+// that is in the given step, or behind the end. It returns what the worker said in
+// the end and what is wrong with the run.
+func freeze(t *testing.T, wake string, open Opener, unfenced bool) (said string, err error) {
+	path := filepath.Join(t.TempDir(), "runs")
+	w := hire(t, job{Path: path, Worker: true, Unfenced: unfenced})
+	ready, err := w.says()
+	check(t, "wait for the worker to be in its step", err, nil)
+	if ready != saidReady {
+		t.Fatalf("the worker %q", ready)
+	}
+	check(t, "freeze the worker", suspend(w.pid), nil)
+	// It could go on from here, but for being frozen.
+	_, err = fmt.Fprintln(w, "go on")
+	check(t, "let the worker go on", err, nil)
+	thaw := func() error {
+		if err := wakeUp(w.pid); err != nil {
+			return err
+		}
+		var err error
+		if said, err = w.says(); err != nil {
+			return err
+		}
+		return w.wait()
+	}
+	b, err := open(ctx, path)
+	check(t, "open", err, nil)
+	defer func() { check(t, "close", b.Close(), nil) }()
+	p, err := effects{}.steps(func(path string) error {
+		if path == wake {
+			return thaw()
+		}
+		return nil
+	})
+	check(t, "make the pipeline", err, nil)
+	res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, key)
+	if wake == "" {
+		check(t, "wake the worker", thaw(), nil)
+	}
+	var errs []error
+	if err != nil || res.Status != core.Completed || res.Scope.Text != " s1 s2 s3" {
+		errs = append(errs, fmt.Errorf("%w: who took over has %v with %q, %w", errDiffers, res.Status, res.Scope.Text, err))
+	}
+	times := map[string]int{}
+	for _, rec := range load(t, b, key).Steps {
+		if times[rec.Path]++; times[rec.Path] > 1 {
+			errs = append(errs, fmt.Errorf("%w: %s", errDoubled, rec.Path))
+		}
+	}
+	if len(times) != 3 {
+		errs = append(errs, fmt.Errorf("%w: records of %v, want s1 to s3", errDiffers, times))
+	}
+	return said, errors.Join(errs...)
+}

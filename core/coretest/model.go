@@ -1,0 +1,258 @@
+package coretest
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Opener opens the backend whose file, or folder, is at path, and creates it when
+// it is missing.
+type Opener func(ctx context.Context, path string) (core.Backend, error)
+
+// Life says what is left of a backend that was closed.
+type Life bool
+
+const (
+	Volatile Life = false // nothing
+	Durable  Life = true  // all, at the path it was opened at
+)
+
+// checks is how many histories are tried where the command line does not say.
+const checks = 25
+
+// Model plays generated histories of operations on the backend and on a simple
+// model of it, and compares every error, and every run behind every operation and
+// every reopening. More histories: -rapid.checks=10000. A failure prints the shortest
+// history found and the flags that repeat it. It also plays them on backends with a
+// defect each, and demands that it finds it.
+func Model(t *testing.T, open Opener, life Life) {
+	t.Run("agrees", func(t *testing.T) {
+		modestly(t)
+		rapid.Check(t, func(rt *rapid.T) {
+			ops := histories(bool(life)).Draw(rt, "history")
+			if err := play(filepath.Join(t.TempDir(), "runs"), open, ops); err != nil {
+				rt.Fatal(err)
+			}
+		})
+	})
+	for _, d := range defects {
+		if d.reopen && life != Durable {
+			continue
+		}
+		t.Run("control: a backend that "+d.what+" is found", func(t *testing.T) {
+			const most = 500
+			for seed := range most {
+				ops := histories(d.reopen).Example(seed)
+				if err := play(filepath.Join(t.TempDir(), "runs"), d.spoil(open), ops); err != nil {
+					t.Logf("found by history %d of %d operations: %.200s", seed+1, len(ops), err)
+					return
+				}
+			}
+			t.Errorf("%d histories did not show the defect", most)
+		})
+	}
+}
+
+// modestly lowers the number of rapid's checks for one test, unless the command line
+// has set it.
+func modestly(t *testing.T) {
+	f := flag.Lookup("rapid.checks")
+	given := false
+	flag.Visit(func(g *flag.Flag) { given = given || g.Name == f.Name })
+	if given {
+		return
+	}
+	before, n := f.Value.String(), checks
+	if testing.Short() {
+		n /= 4
+	}
+	// Through the value: flag.Set would make it look given to the next test.
+	check(t, "set the number of checks", f.Value.Set(fmt.Sprint(n)), nil)
+	t.Cleanup(func() { check(t, "set the number of checks", f.Value.Set(before), nil) })
+}
+
+// game is a history being played on a backend and on the model.
+type game struct {
+	path   string
+	open   Opener
+	b      core.Backend
+	model  oracle
+	leases [][2]core.Lease // handed out, by the model and by the backend
+}
+
+// play returns the first difference.
+func play(path string, open Opener, ops []operation) (err error) {
+	g := &game{path: path, open: open}
+	if g.b, err = open(ctx, path); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.b.Close()) }()
+	for i, o := range ops {
+		err := g.do(o)
+		if err == nil {
+			err = g.compare(keys[o.Run])
+		}
+		if err != nil {
+			return fmt.Errorf("operation %d, %v: %w", i+1, o, err)
+		}
+	}
+	if err := g.compare(keys...); err != nil {
+		return fmt.Errorf("behind the last operation: %w", err)
+	}
+	return nil
+}
+
+// do makes one call of both and compares the errors.
+func (g *game) do(o operation) error {
+	k := keys[o.Run]
+	_, r := g.model.find(k)
+	var run core.Snapshot
+	if r != nil {
+		run = *r
+	}
+	seq, answers := int64(len(run.Steps)+1+o.Skew), int64(len(run.Answers)+o.Skew)
+	switch o.Do {
+	case opStart:
+		lease, err := g.b.Start(ctx, o.startRecord())
+		want, wantErr := g.model.start(o.startRecord())
+		return g.leased(want, lease, wantErr, err)
+	case opClaim:
+		epoch := run.Epoch + int64(o.Skew)
+		if o.Any {
+			epoch = 0
+		}
+		lease, snap, err := g.b.Claim(ctx, k, epoch)
+		want, wantErr := g.model.claim(k, epoch)
+		if err == nil && r != nil {
+			if err := differ(*r, snap); err != nil {
+				return fmt.Errorf("claimed snapshot %w", err)
+			}
+		}
+		return g.leased(want, lease, wantErr, err)
+	case opStep, opFinish:
+		if seq < 1 {
+			return nil // nobody counts from below 1, and the contract has no error for it
+		}
+		lease := g.lease(o, k)
+		if o.Do == opStep {
+			return agree(g.model.step(lease[0], o.stepRecord(seq)), g.b.Step(ctx, lease[1], o.stepRecord(seq)))
+		}
+		rec := o.finishRecord(seq, answers)
+		return agree(g.model.finish(lease[0], rec), g.b.Finish(ctx, lease[1], rec))
+	case opSignal:
+		rec := core.AnswerRecord{Token: o.Token, Answer: fmt.Appendf(nil, "%q", o.Text), Time: o.moment()}
+		return agree(g.model.signal(k, rec), g.b.Signal(ctx, k, rec))
+	case opReopen:
+		return g.reopen()
+	}
+	return nil // a load: every operation is compared by one
+}
+
+// leased compares the outcome of what hands out leases, and keeps them.
+func (g *game) leased(want, got core.Lease, wantErr, err error) error {
+	if err := agree(wantErr, err); err != nil {
+		return err
+	}
+	if err == nil && got.Epoch != want.Epoch {
+		return fmt.Errorf("a lease of epoch %d, want %d", got.Epoch, want.Epoch)
+	}
+	if err == nil {
+		g.leases = append(g.leases, [2]core.Lease{want, got})
+	}
+	return nil
+}
+
+// lease chooses a lease of the run, rightly or wrongly.
+func (g *game) lease(o operation, k core.RunKey) [2]core.Lease {
+	id, _ := g.model.find(k)
+	var own [][2]core.Lease
+	for _, l := range slices.Backward(g.leases) {
+		if l[0].ID == id {
+			own = append(own, l)
+		}
+	}
+	if len(own) == 0 || o.Lease == -2 {
+		none := core.Lease{ID: 1 << 30, Epoch: 1}
+		return [2]core.Lease{none, none}
+	}
+	if o.Lease == -1 {
+		next := own[0]
+		next[0].Epoch++
+		next[1].Epoch++
+		return next
+	}
+	return own[min(o.Lease, len(own)-1)]
+}
+
+func (g *game) reopen() error {
+	if err := g.b.Close(); err != nil {
+		return err
+	}
+	b, err := g.open(ctx, g.path)
+	if err != nil {
+		return err
+	}
+	g.b = b
+	g.model.counts = core.Counts{}
+	return g.compare(keys...)
+}
+
+// compare looks at the given runs and at the counts.
+func (g *game) compare(all ...core.RunKey) error {
+	for _, k := range all {
+		_, r := g.model.find(k)
+		got, err := g.b.Load(ctx, k)
+		if r == nil {
+			if err := agree(core.ErrRunNotFound, err); err != nil {
+				return fmt.Errorf("load run %q: %w", k, err)
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := differ(*r, got); err != nil {
+			return fmt.Errorf("run %q %w", k, err)
+		}
+	}
+	if got := g.b.Counts(); got != g.model.counts {
+		return fmt.Errorf("counts %+v, want %+v", got, g.model.counts)
+	}
+	return nil
+}
+
+// differ compares snapshots; the slow comparison explains what the quick one finds.
+func differ(want, got core.Snapshot) error {
+	if reflect.DeepEqual(want, got) {
+		return nil
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		return fmt.Errorf("(-want +got):\n%s", d)
+	}
+	return nil // times are equal with other inner parts
+}
+
+// agree compares the class of an error with that of the model's.
+func agree(want, got error) error {
+	for _, class := range []error{core.ErrRunExists, core.ErrRunNotFound, core.ErrRunFinished, core.ErrFenced, core.ErrCorrupt,
+		core.ErrNoPause, core.ErrAnswered, core.ErrSignalled, core.ErrClosed} {
+		if errors.Is(got, class) && errors.Is(want, class) {
+			return nil
+		}
+	}
+	if want == nil && got == nil {
+		return nil
+	}
+	return fmt.Errorf("error %v, want %v", got, want)
+}

@@ -1,0 +1,141 @@
+package core
+
+import (
+	"context"
+	"fmt"
+)
+
+// Human pauses the run until a person has answered. ask makes the prompt of the
+// scope; write puts the answer into it. The pause is saved with a token; [Signal]
+// gives the answer, in any process, at any later time. A run pauses once nothing
+// else of it can go on: branches beside this one run to their end first.
+func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ...HumanOption[A]) *Node[S] {
+	b := &human[S, A]{ask: ask, write: write}
+	if b.codec, b.problem = newCodec[A](); b.problem == nil {
+		b.prompt, b.problem = newCodec[string]()
+	}
+	for _, opt := range opts {
+		opt(&b.opts)
+	}
+	return &Node[S]{name, b}
+}
+
+// HumanOption changes which answers are taken.
+type HumanOption[A any] func(*humanOptions[A])
+
+type humanOptions[A any] struct{ checks []func(A) error }
+
+// Accept refuses the answers for which check returns an error, before they are
+// recorded: the run stays paused and can be answered again.
+func Accept[A any](check func(A) error) HumanOption[A] {
+	return func(o *humanOptions[A]) { o.checks = append(o.checks, check) }
+}
+
+// Pause is a question that waits for an answer.
+type Pause struct {
+	Path   string
+	Token  string // for [Signal]
+	Prompt string
+}
+
+// accepter is a node that takes answers.
+type accepter interface {
+	// canonical checks an answer and returns it as it is stored.
+	canonical(answer []byte) ([]byte, error)
+}
+
+type human[S, A any] struct {
+	ask     func(S) string
+	write   func(*S, A)
+	opts    humanOptions[A]
+	codec   *codec[A]
+	prompt  *codec[string]
+	problem error // of the codecs
+}
+
+func (b *human[S, A]) place(p *planner, path string, often tally) error {
+	p.mark("human", path)
+	switch {
+	case b.ask == nil:
+		return p.bad(path, "no ask function: it makes the prompt")
+	case b.write == nil:
+		return p.bad(path, "no write function: it puts the answer into the scope")
+	case b.problem != nil:
+		return &PlanError{Pipeline: p.pipeline, Path: path, Problem: fmt.Sprintf("the answer cannot be used: %v", b.problem), Err: b.problem}
+	}
+	p.humans[path] = b
+	return nil
+}
+
+func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
+	var a A
+	if err := b.codec.decode(answer, &a); err != nil {
+		return nil, fmt.Errorf("it is not a %T: %w", a, err)
+	}
+	for _, check := range b.opts.checks {
+		if err := protect(func() error { return check(a) }); err != nil {
+			return nil, err
+		}
+	}
+	return b.codec.encode(&a, false)
+}
+
+func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
+	r := l.run
+	rec, ok := l.recorded(path)
+	if ok {
+		l.purse.spent(rec.used())
+		return b.resume(l, rec)
+	}
+	if stop := l.begin(ctx, path); stop != nil {
+		return nil, stop
+	}
+	if !r.saving() {
+		return nil, fmt.Errorf("run %s: step %q: %w: give it one: a pause lives in it", r.key, path, ErrNoBackend)
+	}
+	if stop := l.fresh(); stop != nil {
+		return nil, stop
+	}
+	if stop := l.purse.take(Usage{Steps: 1}, path); stop != nil {
+		return nil, stop
+	}
+	rec = &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), Started: r.engine.now()}
+	prompt, err := contained(func() (string, error) { return b.ask(l.scope), nil })
+	if err != nil {
+		return &NodeError{"human", path, err}, nil
+	}
+	if rec.Output, err = b.prompt.encode(&prompt, false); err != nil {
+		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
+	}
+	if stop := r.save(ctx, rec); stop != nil {
+		return nil, stop
+	}
+	r.steps.Add(1)
+	r.engine.stepped(ctx, r, rec)
+	r.pause(Pause{Path: path, Token: rec.Token, Prompt: prompt})
+	return nil, errPaused
+}
+
+// resume goes on behind the pause where the answer is there.
+func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) {
+	answer, ok := l.run.answers[rec.Token]
+	if !ok {
+		var prompt string
+		if err := b.prompt.decode(rec.Output, &prompt); err != nil {
+			return nil, fmt.Errorf("run %s: %w: prompt of step %q: %v", l.run.key, ErrCorrupt, rec.Path, err)
+		}
+		l.run.pause(Pause{Path: rec.Path, Token: rec.Token, Prompt: prompt})
+		return nil, errPaused
+	}
+	var a A
+	if err := b.codec.decode(answer, &a); err != nil {
+		return nil, fmt.Errorf("run %s: the recorded answer to %q does not fit %T: %w: resume with the program that recorded it", l.run.key, rec.Path, a, err)
+	}
+	if l.watched {
+		l.sawOutput(answer)
+	}
+	return l.change("human", rec.Path, func(s *S) error {
+		b.write(s, a)
+		return nil
+	})
+}

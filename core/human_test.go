@@ -1,0 +1,218 @@
+package core_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// approve asks about the text and appends the answer.
+func approve(name string) *core.Node[doc] {
+	return core.Human(name, func(d doc) string { return "approve " + d.Text + "?" },
+		func(d *doc, a string) { d.Text = strings.TrimSpace(d.Text + " " + a) },
+		core.Accept(func(a string) error {
+			if a != "yes" && a != "no" {
+				return fmt.Errorf("say yes or no, not %q", a)
+			}
+			return nil
+		}))
+}
+
+// paused makes a run that waits for its answer.
+func paused(t *testing.T, nodes ...*core.Node[doc]) (*core.Engine, *core.Memory, *core.Pipeline[doc], core.Result[doc]) {
+	t.Helper()
+	b := core.NewMemory()
+	e, p := core.NewEngine(core.WithBackend(b)), plan(t, nodes...)
+	res, err := core.Run(t.Context(), e, p, core.RunKey{Run: "r"}, doc{Text: "in"})
+	if err != nil || res.Status != core.Paused || len(res.Pauses) == 0 {
+		t.Fatalf("result %+v, error %v", res, err)
+	}
+	return e, b, p, res
+}
+
+func TestPauseIsSavedAndAnsweredAndTheRunGoesOn(t *testing.T) {
+	e, b, p, res := paused(t, step("a", appending), approve("ask"), step("b", appending))
+	if got := res.Pauses[0]; got.Path != "ask" || got.Prompt != "approve in a?" || len(got.Token) < 20 {
+		t.Errorf("pause %+v", got)
+	}
+	key := core.RunKey{Run: "r"}
+	snap, err := b.Load(t.Context(), key)
+	if err != nil || snap.Status != core.Paused || snap.Steps[1].Token != res.Pauses[0].Token {
+		t.Errorf("saved: %+v, %v", snap, err)
+	}
+	// A resume without an answer changes nothing and asks the same.
+	again, err := core.Resume(t.Context(), e, p, key)
+	if err != nil || again.Status != core.Paused || again.Pauses[0] != res.Pauses[0] || again.Calls != 0 {
+		t.Errorf("resumed without an answer: %+v, %v", again, err)
+	}
+	end, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, "yes")
+	if err != nil || end.Status != core.Completed || end.Scope.Text != "in a yes b" || end.Calls != 1 {
+		t.Errorf("answered: %+v, %v", end, err)
+	}
+	if snap, err = b.Load(t.Context(), key); err != nil || len(snap.Answers) != 1 || string(snap.Answers[0].Answer) != `"yes"` {
+		t.Errorf("saved answers %+v, %v", snap.Answers, err)
+	}
+}
+
+func TestPauseIsPossibleEverywhere(t *testing.T) {
+	for name, node := range map[string]func() *core.Node[doc]{
+		"last step": func() *core.Node[doc] { return approve("ask") },
+		"loop":      func() *core.Node[doc] { return core.Loop("l", 2, nil, approve("ask"), core.MaxIsSuccess()) },
+		"branch": func() *core.Node[doc] {
+			return core.Branch("b", func(doc) (string, error) { return "ask", nil }, approve("ask"))
+		},
+		"parallel": func() *core.Node[doc] { return core.Parallel("f", texts, core.Branches(approve("a"), approve("b"))) },
+		"fallback": func() *core.Node[doc] { return core.Fallback("f", step("x", fails("no")), approve("ask")) },
+		"validate": func() *core.Node[doc] { return core.Validate("v", func(doc) error { return nil }, approve("ask")) },
+		"redirect": func() *core.Node[doc] {
+			return core.Redirect("r", func(doc, string) (string, error) { return "", nil }, approve("ask"))
+		},
+		"loop in parallel": func() *core.Node[doc] {
+			return core.Parallel("f", texts, core.Branches(core.Loop("l", 2, nil, approve("ask"), core.MaxIsSuccess()), step("s", appending)))
+		},
+		"parallel in loop": func() *core.Node[doc] {
+			return core.Loop("l", 2, nil, core.Parallel("f", texts, core.Branches(approve("a"), step("s", appending))), core.MaxIsSuccess())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, b, p, res := paused(t, node())
+			answers := 0
+			for res.Status == core.Paused {
+				var err error
+				answers++
+				if res, err = core.Signal(t.Context(), e, p, core.RunKey{Run: "r"}, res.Pauses[0].Token, "yes"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			snap, err := b.Load(t.Context(), core.RunKey{Run: "r"})
+			if err != nil || res.Status != core.Completed || strings.Count(res.Scope.Text, "yes") == 0 || len(snap.Answers) != answers {
+				t.Errorf("after %d answers: %+v; %d saved; %v", answers, res, len(snap.Answers), err)
+			}
+			var state doc
+			if err := json.Unmarshal(snap.State, &state); err != nil || state != res.Scope {
+				t.Errorf("saved state %s, want %+v; %v", snap.State, res.Scope, err)
+			}
+		})
+	}
+}
+
+func TestAnswersThatAreNotTaken(t *testing.T) {
+	e, b, p, res := paused(t, approve("ask"), step("a", appending))
+	key, token := core.RunKey{Run: "r"}, res.Pauses[0].Token
+	refuse := func(name string, want error, text string, err error) {
+		t.Helper()
+		var s *core.SignalError
+		if !errors.As(err, &s) || want != nil && !errors.Is(err, want) || err.Error() != text {
+			t.Errorf("%s: error\n%v\nwant\n%s", name, err, text)
+		}
+	}
+	_, err := core.Signal(t.Context(), e, p, key, "nonsense", "yes")
+	refuse("wrong token", core.ErrNoPause, `answer to run r, token "nonsense": no pause has this token: take the token from the result of the run, or from its trace`, err)
+	_, err = core.Signal(t.Context(), e, p, key, "", "yes")
+	refuse("no token", core.ErrNoPause, `answer to run r, token "": no pause has this token: take the token from the result of the run, or from its trace`, err)
+	_, err = core.Signal(t.Context(), e, p, key, token, "perhaps")
+	refuse("refused", nil, `answer to "ask" of run r: refused: say yes or no, not "perhaps": answer again`, err)
+	_, err = core.Signal(t.Context(), e, p, core.RunKey{Tenant: "x", Run: "r"}, token, "yes")
+	refuse("other tenant", core.ErrRunNotFound, `answer to run x/r, token "`+token+`": run x/r: run not found`, err)
+	_, err = core.Signal(t.Context(), e, plan(t, approve("ask"), step("b", appending)), key, token, "yes")
+	refuse("other plan", core.ErrPlanChanged, `answer to run r, token "`+token+`": pipeline differs from the one the run was started with: saved by "p", resumed by "p": resume with the pipeline of the start, or start a new run`, err)
+	if _, err := core.Signal(t.Context(), e, p, key, token, 7); err == nil || !strings.Contains(err.Error(), "it is not a string") {
+		t.Errorf("answer of another type: %v", err)
+	}
+	if snap, err := b.Load(t.Context(), key); err != nil || len(snap.Answers) != 0 || snap.Status != core.Paused {
+		t.Errorf("a refused answer left its mark: %+v, %v", snap, err)
+	}
+	if res, err := core.Signal(t.Context(), e, p, key, token, json.RawMessage(`"no"`)); err != nil || res.Scope.Text != "in no a" {
+		t.Errorf("answer as JSON: %+v, %v", res, err)
+	}
+	_, err = core.Signal(t.Context(), e, p, key, token, "yes")
+	refuse("after the end", core.ErrRunFinished, `answer to run r, token "`+token+`": run is finished: it has completed: start a new run under another key`, err)
+}
+
+// Two answers race: one is taken, the others are told so, and no step runs twice.
+func TestOneOfManyAnswersWins(t *testing.T) {
+	for range 50 {
+		var calls sync.Map
+		once := func(ctx context.Context, req core.Request[string]) (string, error) {
+			if _, twice := calls.LoadOrStore(req.Key(), true); twice {
+				t.Errorf("%s was called twice", req.Key())
+			}
+			return appending(ctx, req)
+		}
+		e, b, p, res := paused(t, approve("ask"), step("a", once), step("b", once))
+		key := core.RunKey{Run: "r"}
+		var wg sync.WaitGroup
+		won := make(chan core.Result[doc], 8)
+		for i := range 8 {
+			wg.Go(func() {
+				got, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, []string{"yes", "no"}[i%2])
+				switch {
+				case err == nil:
+					won <- got
+				case !errors.Is(err, core.ErrAnswered) && !errors.Is(err, core.ErrRunFinished):
+					t.Errorf("loser got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		close(won)
+		if len(won) != 1 {
+			t.Fatalf("%d answers won", len(won))
+		}
+		if got := <-won; got.Status != core.Completed {
+			t.Errorf("the winner's run: %+v", got)
+		}
+		if snap, err := b.Load(t.Context(), key); err != nil || snap.Status != core.Completed || len(snap.Answers) != 1 || len(snap.Steps) != 3 {
+			t.Errorf("saved: %+v, %v", snap, err)
+		}
+	}
+}
+
+// An answer that comes while another branch still works must not be left lying.
+func TestAnswerDuringARunIsTakenIn(t *testing.T) {
+	b := core.NewMemory()
+	var e *core.Engine
+	var p *core.Pipeline[doc]
+	key := core.RunKey{Run: "r"}
+	asked := make(chan string, 1)
+	slow := func(ctx context.Context, req core.Request[string]) (string, error) {
+		res, err := core.Signal(ctx, e, p, key, <-asked, "yes")
+		if err != nil || res.Status != core.Running {
+			t.Errorf("signal to a running run: %+v, %v", res, err)
+		}
+		return appending(ctx, req)
+	}
+	e = core.NewEngine(core.WithBackend(tokenTap{b, asked}))
+	p = plan(t, core.Parallel("f", texts, core.Branches(approve("ask"), step("slow", slow))))
+	res, err := core.Run(t.Context(), e, p, key, doc{Text: "in"})
+	if err != nil || res.Status != core.Completed || res.Scope.Text != "ask=in yes, slow=in f/slow" || res.Steps != 2 {
+		t.Errorf("result %+v, error %v", res, err)
+	}
+}
+
+// tokenTap tells the token of a pause once it is saved.
+type tokenTap struct {
+	*core.Memory
+	tokens chan string
+}
+
+func (b tokenTap) Step(ctx context.Context, l core.Lease, r core.StepRecord) error {
+	err := b.Memory.Step(ctx, l, r)
+	if r.Status == core.Paused && err == nil {
+		b.tokens <- r.Token
+	}
+	return err
+}
+
+func TestPauseNeedsABackend(t *testing.T) {
+	_, err := run(t, plan(t, approve("ask")), doc{})
+	if want := `run r: step "ask": the engine has no backend: give it one: a pause lives in it`; !errors.Is(err, core.ErrNoBackend) || fmt.Sprint(err) != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,86 @@
+package core_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+func TestRunsAndStepsAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	clock := time.Unix(0, 0)
+	tick := func() time.Time { clock = clock.Add(time.Second); return clock }
+	p := plan(t, step("secret", spending(5, 7)), step("bad", fails("no"), core.Retries(1)))
+	_, _ = run(t, p, doc{Text: "confidential"}, core.WithLogger(log), core.WithBackend(core.NewMemory()), core.WithClock(tick))
+	want := `level=DEBUG msg=step run=r path=secret status=completed attempts=1 took=1s tokens=5 cost=7 error=""
+level=DEBUG msg=step run=r path=bad status=failed attempts=2 took=1s tokens=0 cost=0 error=no
+level=WARN msg=run run=r status=failed steps=2 calls=3 abandoned=0 error="step \"bad\" failed after 2 attempt(s): no"
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("log (-want +got):\n%s", d)
+	}
+	if strings.Contains(out.String(), "confidential") {
+		t.Error("a scope was logged")
+	}
+}
+
+// tracer remembers the ended spans, children before their parents.
+type tracer struct {
+	noop.Tracer
+	mu    sync.Mutex
+	spans []string
+}
+
+type span struct {
+	noop.Span
+	t          *tracer
+	name, note string
+}
+
+type parentKey struct{}
+
+func (tr *tracer) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	parent, _ := ctx.Value(parentKey{}).(string)
+	s := &span{t: tr, name: parent + ">" + name}
+	return trace.ContextWithSpan(context.WithValue(ctx, parentKey{}, name), s), s
+}
+
+func (s *span) SetStatus(c codes.Code, text string)          { s.note = fmt.Sprint(" ", c, " ", text) }
+func (s *span) AddEvent(name string, _ ...trace.EventOption) { s.note = " " + name }
+func (s *span) End(...trace.SpanEndOption) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.t.spans = append(s.t.spans, s.name+s.note)
+}
+
+func TestEveryNodeHasASpan(t *testing.T) {
+	tr := &tracer{}
+	p := plan(t, core.Loop("l", 1, nil, step("a", appending), core.MaxIsSuccess()),
+		core.Fallback("f", step("x", fails("no")), approve("ask")))
+	if _, err := run(t, p, doc{}, core.WithTracer(tr), core.WithBackend(core.NewMemory())); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"l>l#1/a", ">l", `f>f/x Error step "f/x" failed after 1 attempt(s): no`, "f>f/ask paused", ">f paused"}
+	if !slices.Equal(tr.spans, want) {
+		t.Errorf("spans\n%s\nwant\n%s", strings.Join(tr.spans, "\n"), strings.Join(want, "\n"))
+	}
+}

@@ -1,0 +1,223 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Parallel runs its branches at the same time, each on a copy of the scope, and
+// then lets merge put the results into it. merge is required; [Disjoint] is the
+// one for branches that change different parts. Every branch runs to its end, also
+// when another has failed: what was begun may have been paid for. A branch that
+// pauses does not hold up the others. merge must depend on its arguments alone:
+// after a crash it is called again.
+func Parallel[S any](name string, merge func(into *S, branches []Ended[S]) error, branches []*Node[S], opts ...ForkOption) *Node[S] {
+	return &Node[S]{name, &parallel[S]{merge: merge, nodes: slices.Clone(branches), opts: forked(opts)}}
+}
+
+// Branches lists the branches of a [Parallel].
+func Branches[S any](nodes ...*Node[S]) []*Node[S] { return nodes }
+
+// ForkOption changes how a [Parallel] or a [Map] runs and judges its branches.
+type ForkOption func(*forkOptions)
+
+// policy says what a failed branch means.
+type policy int8
+
+const (
+	allSucceed policy = iota
+	anySucceeds
+	collect
+)
+
+type forkOptions struct {
+	policy policy
+	atOnce int
+}
+
+func forked(opts []ForkOption) forkOptions {
+	o := forkOptions{atOnce: 8}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// AnySucceeds makes one successful branch enough; merge gets the successful ones.
+// The default is that all must succeed.
+func AnySucceeds() ForkOption { return func(o *forkOptions) { o.policy = anySucceeds } }
+
+// CollectFailures never fails for a branch: merge gets all of them, the failed
+// ones with their error.
+func CollectFailures() ForkOption { return func(o *forkOptions) { o.policy = collect } }
+
+// AtOnce bounds how many branches run at the same time, each in a goroutine of its
+// own. The default is 8.
+func AtOnce(n int) ForkOption { return func(o *forkOptions) { o.atOnce = n } }
+
+type parallel[S any] struct {
+	merge func(*S, []Ended[S]) error
+	nodes []*Node[S]
+	opts  forkOptions
+}
+
+func (o forkOptions) check(p *planner, path string) error {
+	if o.atOnce < 1 {
+		return p.bad(path, fmt.Sprintf("%d branches at once: use 1 or more", o.atOnce))
+	}
+	return nil
+}
+
+func (b *parallel[S]) place(p *planner, path string, often tally) error {
+	p.mark("parallel", path)
+	switch {
+	case b.merge == nil:
+		return p.bad(path, "no merge function: it puts the results of the branches into the scope; Disjoint is one")
+	case len(b.nodes) == 0:
+		return p.bad(path, "it has no branch")
+	}
+	if err := b.opts.check(p, path); err != nil {
+		return err
+	}
+	for i := range b.nodes {
+		n := len(p.steps)
+		if err := placeAll(p, b, path+"/", b.nodes[i:i+1], often, b.nodes[:i]...); err != nil {
+			return err
+		}
+		if b.opts.policy != allSucceed {
+			p.mayFail(n)
+		}
+	}
+	return nil
+}
+
+func (b *parallel[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
+	if stop := l.fresh(); stop != nil {
+		return nil, stop
+	}
+	f := &fork[S, S]{kind: "parallel", path: path, opts: b.opts, merge: b.merge, codec: l.codec}
+	for _, n := range b.nodes {
+		f.branches = append(f.branches, forkBranch[S]{name: n.name, path: path + "/" + n.name, scope: &l.scope,
+			run: func(ctx context.Context, l *lane[S]) (failure, stop error) { return l.exec(ctx, n, path+"/"+n.name) }})
+	}
+	return f.run(ctx, l)
+}
+
+// fork runs branches over T within a lane over S.
+type fork[S, T any] struct {
+	kind, path string
+	opts       forkOptions
+	codec      *codec[T]
+	branches   []forkBranch[T]
+	merge      func(*S, []Ended[T]) error
+}
+
+type forkBranch[T any] struct {
+	name, path string
+	scope      *T // copied
+	run        func(context.Context, *lane[T]) (failure, stop error)
+}
+
+func (f *fork[S, T]) run(ctx context.Context, l *lane[S]) (failure, stop error) {
+	lanes, err := f.lanes(l)
+	if err != nil {
+		return &NodeError{f.kind, f.path, err}, nil
+	}
+	atOnce := f.opts.atOnce
+	if l.run.engine.isolation {
+		// One after the other, so that a change of the scope around has one possible author.
+		defer l.guard(f.path, func() ([]byte, error) { return l.codec.encode(&l.scope, true) })()
+		for _, b := range lanes {
+			b.guards = l.guards
+		}
+		atOnce = 1
+	}
+	failures, stop := f.all(ctx, lanes, atOnce)
+	for _, b := range lanes {
+		l.purse.giveBack(b.purse)
+		if l.watched {
+			l.outputs = l.outputs*31 + b.outputs
+		}
+	}
+	if stop != nil {
+		return nil, stop
+	}
+	ended := make([]Ended[T], 0, len(lanes))
+	var failed []error
+	for i, b := range f.branches {
+		if failures[i] != nil {
+			failed = append(failed, failures[i])
+			if f.opts.policy != collect {
+				continue
+			}
+		}
+		if stop := lanes[i].fresh(); stop != nil {
+			return nil, stop
+		}
+		ended = append(ended, Ended[T]{Name: b.name, Scope: lanes[i].scope, Err: failures[i]})
+	}
+	if f.opts.policy == allSucceed && len(failed) > 0 || f.opts.policy == anySucceeds && len(ended) == 0 && len(failed) > 0 {
+		return &NodeError{f.kind, f.path, errors.Join(failed...)}, nil
+	}
+	return l.change(f.kind, f.path, func(s *S) error { return f.merge(s, ended) })
+}
+
+// lanes makes a lane for each branch, with its own copy and its part of the budget.
+func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
+	purses := l.purse.split(len(f.branches))
+	lanes := make([]*lane[T], len(f.branches))
+	for i, b := range f.branches {
+		scope, err := contained(func() (T, error) { return f.codec.copy(b.scope) })
+		if err != nil {
+			for _, p := range purses {
+				l.purse.giveBack(p)
+			}
+			return nil, err
+		}
+		t := &thread{parent: l.thread, purse: purses[i], feedback: l.feedback, watched: l.watched}
+		if l.left.Load() != 0 {
+			t.left.Store(l.run.under(b.path))
+		}
+		lanes[i] = &lane[T]{run: l.run, thread: t, codec: f.codec, scope: scope}
+	}
+	return lanes, nil
+}
+
+// all runs every branch, atOnce at a time, and returns the failure of each. A pause
+// leaves the others alone, any other stop cancels them.
+func (f *fork[S, T]) all(ctx context.Context, lanes []*lane[T], atOnce int) (failures []error, stop error) {
+	failures = make([]error, len(lanes))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex // guards stop: the first one counts, the others follow from it
+	branch := func(i int) {
+		failure, s := f.branches[i].run(ctx, lanes[i])
+		failures[i] = failure
+		mu.Lock()
+		defer mu.Unlock()
+		if s != nil && (stop == nil || stop == errPaused) {
+			stop = s
+		}
+		if s != nil && s != errPaused {
+			cancel(s)
+		}
+	}
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(atOnce, len(lanes)) {
+		workers.Go(func() {
+			for i := range next {
+				branch(i)
+			}
+		})
+	}
+	for i := range lanes {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return failures, stop
+}

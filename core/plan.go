@@ -1,0 +1,112 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+)
+
+// planner walks a tree of nodes before the first run: it finds what is wrong and
+// writes down every step and pause.
+type planner struct {
+	pipeline string
+	steps    []planned
+	humans   map[string]accepter // by path in the plan
+	maps     map[string]bool     // their paths in the plan
+	seen     map[string]bool
+	open     map[any]bool    // nodes that are being walked: one met again contains itself
+	marks    strings.Builder // what the fingerprint is made of
+}
+
+// planned is a step in the plan.
+type planned struct {
+	path  string
+	often tally
+}
+
+// tally is how often something happens in one run.
+type tally struct{ min, max int }
+
+var once = tally{1, 1}
+
+// mostCalls bounds the worst case of one step, so that products cannot overflow.
+const mostCalls = 1 << 40
+
+// times stops above mostCalls. A max below 0 is a number that has overflown.
+func (s tally) times(min, max int) tally {
+	if max < 0 || s.max > 0 && max > mostCalls/s.max {
+		return tally{s.min * min, mostCalls + 1}
+	}
+	return tally{s.min * min, s.max * max}
+}
+
+// optional is for what a run may leave out.
+func (s tally) optional() tally { return tally{0, s.max} }
+
+func newPlanner(pipeline string) *planner {
+	return &planner{pipeline: pipeline, humans: map[string]accepter{}, maps: map[string]bool{}, seen: map[string]bool{}, open: map[any]bool{}}
+}
+
+func (p *planner) bad(path, problem string) error {
+	return &PlanError{Pipeline: p.pipeline, Path: path, Problem: problem}
+}
+
+func (p *planner) mark(kind, path string) { fmt.Fprintf(&p.marks, " %s %q", kind, path) }
+
+// step enters a step.
+func (p *planner) step(path string, often tally) error {
+	p.mark("step", path)
+	if often.max > mostCalls {
+		return p.bad(path, "loops and retries multiply to more than 2^40 calls: lower a maximum")
+	}
+	p.steps = append(p.steps, planned{path, often})
+	return nil
+}
+
+// mayFail is for nodes, entered since there were n steps, whose failure does not
+// fail the run: the steps behind the first may be left out.
+func (p *planner) mayFail(n int) {
+	for i := n + 1; i < len(p.steps); i++ {
+		p.steps[i].often = p.steps[i].often.optional()
+	}
+}
+
+func (p *planner) calls(of func(tally) int) map[string]int {
+	calls := make(map[string]int, len(p.steps))
+	for _, s := range p.steps {
+		calls[s.path] = of(s.often)
+	}
+	return calls
+}
+
+// placeAll places the nodes that owner holds.
+func placeAll[S any](p *planner, owner any, prefix string, nodes []*Node[S], often tally, before ...*Node[S]) error {
+	if p.open[owner] {
+		return p.bad(strings.TrimSuffix(prefix, "/"), "it contains itself: a plan must end")
+	}
+	p.open[owner] = true
+	defer delete(p.open, owner)
+	if often.max > mostCalls {
+		return p.bad(strings.TrimSuffix(prefix, "/"), "loops multiply to more than 2^40 iterations: lower a maximum")
+	}
+	for i, n := range nodes {
+		if n == nil {
+			return p.bad(strings.TrimSuffix(prefix, "/"), fmt.Sprintf("node %d is nil", len(before)+i+1))
+		}
+		path := prefix + n.name
+		switch {
+		case n.name == "":
+			return p.bad(path, "a node has no name: give it one")
+		case strings.ContainsAny(n.name, "/#"):
+			return p.bad(path, "a name may not contain '/' or '#': they separate the parts of a path")
+		case p.seen[path]:
+			return p.bad(path, "two nodes have this path: rename one")
+		case n.body == nil:
+			return p.bad(path, "it is an empty Node: make nodes with the functions of this package")
+		}
+		p.seen[path] = true
+		if err := n.body.place(p, path, often); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// The benchmarks here compare arms within one process. An iteration is a round: every
+// arm once, in a random order of a fixed seed, timed by itself. What is reported is the
+// median over the rounds of the ratio of two arms, with its interval: neighbours in
+// time meet the same noise, so the ratio holds where absolute times do not.
+//
+//	go test -run '^$' -bench Ratio -benchtime 300x ./core/sqlite
+
+// median of v and its 95% interval, free of any assumption on the distribution: from
+// the k-th smallest to the k-th largest value, with the largest k for which a fair coin
+// falls heads fewer than k times in n with a probability of at most 2.5% (David and
+// Nagaraja, Order Statistics, section 7.1). Below 6 values there is none: 0 to
+// infinity. Rounds are taken for independent; ties only widen the interval.
+func median(v []float64) (mid, low, high float64) {
+	s := slices.Sorted(slices.Values(v))
+	n := len(s)
+	if n == 0 {
+		return math.NaN(), 0, math.Inf(1)
+	}
+	mid = (s[(n-1)/2] + s[n/2]) / 2
+	logFactorial := func(n int) float64 { l, _ := math.Lgamma(float64(n) + 1); return l }
+	k, below := 0, 0.0
+	for ; ; k++ {
+		below += math.Exp(logFactorial(n) - logFactorial(k) - logFactorial(n-k) - float64(n)*math.Ln2)
+		if below > 0.025 {
+			break
+		}
+	}
+	if k == 0 {
+		return mid, 0, math.Inf(1)
+	}
+	return mid, s[k-1], s[n-k]
+}
+
+// Ranks from the table in Hollander and Wolfe, Nonparametric Statistical Methods, and
+// by hand: P(Bin(6, 1/2) = 0) = 1/64, P(Bin(5, 1/2) = 0) = 1/32.
+func TestMedianInterval(t *testing.T) {
+	for n, rank := range map[int]int{5: 0, 6: 1, 8: 1, 9: 2, 10: 2, 20: 6, 50: 18, 100: 40, 1000: 469} {
+		v := make([]float64, n)
+		for i := range v {
+			v[(i*7)%n] = float64(i + 1) // 7 divides none of them: a shuffle
+		}
+		mid, low, high := median(v)
+		wantLow, wantHigh := float64(rank), float64(n+1-rank)
+		if rank == 0 {
+			wantLow, wantHigh = 0, math.Inf(1)
+		}
+		if mid != float64(n+1)/2 || low != wantLow || high != wantHigh {
+			t.Errorf("n=%d: %v (%v to %v), want %v (%v to %v)", n, mid, low, high, float64(n+1)/2, wantLow, wantHigh)
+		}
+	}
+}
+
+// inTurns runs rounds of arms that time themselves, and returns the seconds of each arm
+// by round. Every so many rounds it opens the arms anew, so that all of them have
+// databases of the same age.
+func inTurns(b *testing.B, rounds int, open func(session int) (arms []func(round int) time.Duration, done func())) [][]float64 {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var took [][]float64
+	var arms []func(int) time.Duration
+	done := func() {}
+	for round := 0; b.Loop(); round++ {
+		if round%rounds == 0 {
+			done()
+			arms, done = open(round / rounds)
+			took = append(took, make([][]float64, len(arms)-len(took))...)
+		}
+		for _, arm := range rng.Perm(len(arms)) {
+			took[arm] = append(took[arm], arms[arm](round%rounds).Seconds())
+		}
+	}
+	done()
+	return took
+}
+
+// reportRatio reports the ratio of two arms over the rounds.
+func reportRatio(b *testing.B, over, under []float64) {
+	ratios := make([]float64, len(over))
+	for i := range ratios {
+		ratios[i] = over[i] / under[i]
+	}
+	mid, low, high := median(ratios)
+	b.ReportMetric(mid, "ratio")
+	b.ReportMetric(low, "ratio_lo")
+	b.ReportMetric(high, "ratio_hi")
+	b.ReportMetric(float64(len(ratios)), "rounds")
+	b.ReportMetric(0, "ns/op") // of a round: says nothing
+}
+
+// reportMedian reports the median of an arm's seconds, times scale.
+func reportMedian(b *testing.B, seconds []float64, scale float64, unit string) {
+	mid, _, _ := median(seconds)
+	b.ReportMetric(mid*scale, unit)
+}
+
+// note is a scope of 1 KB that every step changes.
+type note struct {
+	Text string
+	N    int
+}
+
+func benchPipeline(b *testing.B, steps int) (*core.Pipeline[note], note) {
+	next := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return r.Input + 1, nil })
+	var nodes []*core.Node[note]
+	for i := range steps {
+		nodes = append(nodes, core.Step(fmt.Sprint("s", i), next, func(s note) int { return s.N }, func(s *note, out int) { s.N = out }))
+	}
+	p, err := core.New("bench", nodes...)
+	must(b, err)
+	return p, note{Text: strings.Repeat("x", 1000)}
+}
+
+func benchKeys(n int) []core.RunKey {
+	keys := make([]core.RunKey, n)
+	for i := range keys {
+		keys[i].Run = fmt.Sprintf("r%06d", i)
+	}
+	return keys
+}
+
+// must ends the benchmark on an error.
+func must(b *testing.B, err error) {
+	if err != nil {
+		b.Helper()
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkFloorRatio is what a run of 3 steps over a state of 1 KB costs, saved by the
+// backend, over what its N+2 transactions cost when bare prepared statements replay
+// them. Limits: 1.25 at process, 1.10 at power.
+func BenchmarkFloorRatio(b *testing.B) {
+	for _, d := range []Durability{Process, Power} {
+		b.Run(string(d), func(b *testing.B) { floorRatio(b, d) })
+	}
+}
+
+func floorRatio(b *testing.B, d Durability) {
+	const (
+		batch  = 4             // runs timed at a time
+		slot   = 1 + batch     // the first run of a slot pays for the switch
+		rounds = 40            // with the same two databases
+		runs   = rounds * slot // of one database
+		steps  = 3
+		txs    = steps + 2 // of a run
+	)
+	p, scope := benchPipeline(b, steps)
+	keys := benchKeys(runs)
+	dir := b.TempDir()
+	open := func(name string) (*Backend, func(n int)) {
+		back, err := Open(b.Context(), filepath.Join(dir, name), d)
+		must(b, err)
+		engine := core.NewEngine(core.WithBackend(back))
+		return back, func(n int) {
+			_, err := core.Run(b.Context(), engine, p, keys[n], scope)
+			must(b, err)
+		}
+	}
+	recorder, run := open("recorded.db")
+	tape := recorder.Record()
+	for n := range runs {
+		run(n)
+	}
+	must(b, recorder.Close())
+	if tape.Len() != runs*txs {
+		b.Fatalf("%d transactions on the tape, want %d", tape.Len(), runs*txs)
+	}
+	arm := func(run func(n int)) func(int) time.Duration {
+		return func(round int) time.Duration {
+			first := round * slot
+			run(first)
+			began := time.Now()
+			for n := range batch {
+				run(first + 1 + n)
+			}
+			return time.Since(began)
+		}
+	}
+	took := inTurns(b, rounds, func(session int) ([]func(int) time.Duration, func()) {
+		back, run := open(fmt.Sprintf("engine%d.db", session))
+		floor, err := OpenFloor(b.Context(), filepath.Join(dir, fmt.Sprintf("floor%d.db", session)), d, tape)
+		must(b, err)
+		return []func(int) time.Duration{arm(run), arm(func(int) { must(b, floor.Replay(txs)) })},
+			func() { must(b, errors.Join(back.Close(), floor.Close())) }
+	})
+	reportRatio(b, took[0], took[1])
+	reportMedian(b, took[0], 1e6/batch, "engine-us/run")
+	reportMedian(b, took[1], 1e6/batch, "floor-us/run")
+}
+
+// BenchmarkGroupRatio is how many times as many runs of 3 steps a second are made at
+// power where saves share transactions, over a transaction for each; and how long a
+// save takes there. Goals at 64 runs at once: 10 times, a p99 below 10 times the p50.
+func BenchmarkGroupRatio(b *testing.B) {
+	for _, at := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("at-once=%d", at), func(b *testing.B) { groupRatio(b, at) })
+	}
+}
+
+func groupRatio(b *testing.B, at int) {
+	const (
+		rounds = 10 // with the same two databases
+		each   = 8  // runs of a worker at a time: fewer would measure how a slot starts and ends
+	)
+	p, scope := benchPipeline(b, 3)
+	keys := benchKeys((1 + rounds) * at * each)
+	dir := b.TempDir()
+	var latencies []time.Duration // of the saves in the grouped arm
+	slot := func(back *Backend, n int) time.Duration {
+		watches := make([]stopwatch, at)
+		errs := make([]error, at*each)
+		var wg sync.WaitGroup
+		began := time.Now()
+		for w := range at {
+			watches[w].Backend = back
+			wg.Go(func() {
+				engine := core.NewEngine(core.WithBackend(&watches[w]))
+				for i := range each {
+					_, errs[w*each+i] = core.Run(b.Context(), engine, p, keys[(n*at+w)*each+i], scope)
+				}
+			})
+		}
+		wg.Wait()
+		took := time.Since(began)
+		must(b, errors.Join(errs...))
+		if n > 0 && back.maxBatch > 1 {
+			for w := range watches {
+				latencies = append(latencies, watches[w].took...)
+			}
+		}
+		return took
+	}
+	took := inTurns(b, rounds, func(session int) (arms []func(int) time.Duration, done func()) {
+		var opened []*Backend
+		for _, batch := range []int{maxBatch, 1} {
+			back, err := Open(b.Context(), filepath.Join(dir, fmt.Sprintf("batch%d-%d.db", batch, session)), Power)
+			must(b, err)
+			back.maxBatch = batch
+			opened = append(opened, back)
+			slot(back, 0) // warm
+			arms = append(arms, func(round int) time.Duration { return slot(back, 1+round) })
+		}
+		return arms, func() { must(b, errors.Join(opened[0].Close(), opened[1].Close())) }
+	})
+	reportRatio(b, took[1], took[0]) // of times: the inverse of that of rates
+	for i, name := range []string{"grouped-runs/s", "single-runs/s"} {
+		mid, _, _ := median(took[i])
+		b.ReportMetric(float64(at*each)/mid, name)
+	}
+	slices.Sort(latencies)
+	b.ReportMetric(float64(latencies[len(latencies)/2].Nanoseconds())/1e3, "p50-us/save")
+	b.ReportMetric(float64(latencies[len(latencies)*99/100].Nanoseconds())/1e3, "p99-us/save")
+}
+
+// stopwatch times the saves of one worker.
+type stopwatch struct {
+	core.Backend
+	took []time.Duration
+}
+
+func (s *stopwatch) lap(began time.Time) { s.took = append(s.took, time.Since(began)) }
+
+func (s *stopwatch) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
+	defer s.lap(time.Now())
+	return s.Backend.Start(ctx, rec)
+}
+
+func (s *stopwatch) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {
+	defer s.lap(time.Now())
+	return s.Backend.Step(ctx, lease, rec)
+}
+
+func (s *stopwatch) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
+	defer s.lap(time.Now())
+	return s.Backend.Finish(ctx, lease, rec)
+}

@@ -1,0 +1,213 @@
+package sqlite
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	driversqlite "modernc.org/sqlite"
+)
+
+// The tests here start themselves again in a child process, which finds these set.
+const (
+	childPath = "FLUJO_SQLITE_CHILD_PATH"
+	childMode = "FLUJO_SQLITE_CHILD_MODE"
+)
+
+// child is a test that runs in another process.
+type child struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startChild(t *testing.T, name, path, mode string) *child {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, cmd: exec.Command(exe, "-test.run=^"+name+"$", "-test.count=1")}
+	c.cmd.Env = append(os.Environ(), childPath+"="+path, childMode+"="+mode)
+	c.cmd.Stderr = os.Stderr
+	out, errOut := c.cmd.StdoutPipe()
+	in, errIn := c.cmd.StdinPipe()
+	if err := errors.Join(errOut, errIn, c.cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	c.in, c.out = in, bufio.NewReader(out)
+	t.Cleanup(c.kill)
+	return c
+}
+
+// says reads a line.
+func (c *child) says() string {
+	line, err := c.out.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("the child said %q and ended: %v", line, err)
+	}
+	return line[:len(line)-1]
+}
+
+func (c *child) goOn() {
+	if _, err := fmt.Fprintln(c.in); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait() // "signal: killed" is what is wanted
+}
+
+// pause of the child until the parent says go on.
+func pause() { _, _ = bufio.NewReader(os.Stdin).ReadString('\n') }
+
+// saveRuns starts runs named by their numbers.
+func saveRuns(b *Backend, from, to int) error {
+	for n := from; n < to; n++ {
+		if _, err := b.Start(context.Background(), started(fmt.Sprint(n))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A process with an open database opens and closes its file, as a hash or a backup
+// would. It must still hold its lock then: without it another process may take itself
+// for the only one. It goes on to save and is killed with kill -9, with its log extended.
+func TestLockOutlivesAnotherDescriptor(t *testing.T) {
+	const before, all = 1, 6
+	if path := os.Getenv(childPath); path != "" {
+		holdDatabase(path, os.Getenv(childMode) == "posix", before, all)
+		return
+	}
+	for _, tc := range []struct {
+		mode string
+		held bool
+	}{
+		{"ofd", true},
+		{"posix", false}, // the control
+	} {
+		path := filepath.Join(t.TempDir(), "r.db")
+		c := startChild(t, t.Name(), path, tc.mode)
+		if said := c.says(); said != "ready "+tc.mode {
+			t.Fatalf("the child said %q, want %q", said, "ready "+tc.mode)
+		}
+		if held := isLocked(t, path); held != tc.held {
+			t.Errorf("%s: the database is locked after its file was closed elsewhere: %v, want %v", tc.mode, held, tc.held)
+		}
+		c.goOn()
+		if said := c.says(); said != "saved" {
+			t.Errorf("the child said %q", said)
+		}
+		if n := logSize(t, path); n != walBytes {
+			t.Errorf("the log has %d bytes, want %d", n, walBytes)
+		}
+		c.kill()
+		if n := found(t, path); n != all {
+			t.Errorf("%d of %d saves are there after kill -9", n, all)
+		}
+	}
+}
+
+// isLocked says whether anybody holds the lock that SQLite's users of a database share.
+func isLocked(t *testing.T, path string) bool {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const ofdSetLock = 37 // F_OFD_SETLK of Linux
+	shared := syscall.Flock_t{Type: syscall.F_WRLCK, Start: 0x40000002, Len: 510}
+	err = syscall.FcntlFlock(f.Fd(), ofdSetLock, &shared)
+	if err != nil && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EACCES) {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+// holdDatabase is the child of [TestLockOutlivesAnotherDescriptor].
+func holdDatabase(path string, posix bool, before, all int) {
+	err := func() error {
+		if posix {
+			// The kind of locks is settled by the first one of the process.
+			db, err := sql.Open("sqlite", path+".other")
+			if err != nil {
+				return err
+			}
+			if _, err := db.Exec("CREATE TABLE t (x)"); err != nil {
+				return err
+			}
+			defer db.Close()
+		}
+		b, err := Open(context.Background(), path, Power)
+		if err != nil {
+			return err
+		}
+		if err := saveRuns(b, 0, before); err != nil {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		fmt.Println("ready", map[bool]string{true: "ofd", false: "posix"}[driversqlite.OFDLockingEnabled()])
+		pause()
+		return saveRuns(b, before, all)
+	}()
+	if err != nil {
+		fmt.Println("failed:", err)
+	} else {
+		fmt.Println("saved")
+	}
+	pause()
+}
+
+// The system refuses to let the log grow to its full size: the database is opened and
+// saves all the same.
+func TestOpenWithoutRoomForTheLog(t *testing.T) {
+	const most, runs = walBytes / 4, 20
+	if path := os.Getenv(childPath); path != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most})
+		if err == nil {
+			var b *Backend
+			if b, err = Open(context.Background(), path, Power); err == nil {
+				if fi, err := os.Stat(path + "-wal"); err == nil {
+					fmt.Println("log", fi.Size())
+				}
+				err = saveRuns(b, 0, runs)
+			}
+		}
+		fmt.Println("error", err)
+		pause()
+		return
+	}
+	path := filepath.Join(t.TempDir(), "r.db")
+	c := startChild(t, t.Name(), path, "")
+	if said := c.says(); said != "log 0" {
+		t.Errorf("the child said %q, want an empty log", said)
+	}
+	if said := c.says(); said != "error <nil>" {
+		t.Errorf("the child said %q", said)
+	}
+	c.kill()
+	if n := found(t, path); n != runs {
+		t.Errorf("%d of %d saves are there after kill -9", n, runs)
+	}
+}

@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// migrated makes a new database in the old way: an empty file is there already.
+func migrated(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "migrated.db")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func own(t testing.TB) fs.FS {
+	t.Helper()
+	m, err := fs.Sub(files, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// properties are all of a database that another one of the same kind must share.
+func properties(t *testing.T, path string) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	b := mustOpen(t, path, Power)
+	for _, q := range []string{
+		"SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema ORDER BY rowid", "PRAGMA user_version", "PRAGMA application_id",
+		"PRAGMA journal_mode", "PRAGMA page_size", "PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA encoding", "PRAGMA auto_vacuum", "PRAGMA integrity_check",
+	} {
+		rows, err := b.readers.QueryContext(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			row, to := make([]sql.NullString, len(columns)), make([]any, len(columns))
+			for i := range row {
+				to[i] = &row[i]
+			}
+			if err := rows.Scan(to...); err != nil {
+				t.Fatal(err)
+			}
+			all[q] = append(all[q], fmt.Sprint(row))
+		}
+		if err := rows.Err(); err != nil || len(all[q]) == 0 {
+			t.Fatalf("%s: %d rows, error %v", q, len(all[q]), err)
+		}
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["mode"] = []string{fi.Mode().String()}
+	return all
+}
+
+func TestTemplateEqualsMigration(t *testing.T) {
+	placed := filepath.Join(t.TempDir(), "placed.db")
+	if !place(t.Context(), placed, Power, own(t)) {
+		t.Fatal("the database was not made from the template")
+	}
+	if d := cmp.Diff(properties(t, migrated(t)), properties(t, placed)); d != "" {
+		t.Errorf("a new database (-migrated +from the template):\n%s", d)
+	}
+}
+
+func TestTemplateIsPutOverNothing(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"an empty file":           func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a link to nothing":       func(path string) error { return os.Symlink(path+".elsewhere", path) },
+		"a log that was left":     func(path string) error { return os.WriteFile(path+"-wal", []byte("x"), 0o600) },
+		"a journal that was left": func(path string) error { return os.WriteFile(path+"-journal", []byte("x"), 0o600) },
+		"no such folder":          func(path string) error { return os.Remove(filepath.Dir(path)) },
+	} {
+		path := filepath.Join(t.TempDir(), "r.db")
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		if place(t.Context(), path, Process, own(t)) {
+			t.Errorf("%s: a database was put there", name)
+		}
+		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".flujo-new-*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind: %v, error %v", name, left, err)
+		}
+	}
+}
+
+// The log of a database that was deleted alone must not come to life in a new one.
+func TestNewDatabaseBesideAnOldLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	if _, err := b.Start(t.Context(), started("0")); err != nil {
+		t.Fatal(err)
+	}
+	lost := imitation(t, path, walBytes)
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(t, lost); n != 0 {
+		t.Error("a new database has a run of the old one")
+	}
+
+	control := imitation(t, path, walBytes)
+	bytes, err := templateBytes(t.Context(), own(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(control, bytes, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(t, control); n != 1 {
+		t.Errorf("control: %d runs of the old log in a template that was put beside it, want 1", n)
+	}
+}
+
+func TestCreatingAtOnceMakesOneDatabase(t *testing.T) {
+	const rounds, openers = 10, 8
+	for range rounds {
+		path := filepath.Join(t.TempDir(), "r.db")
+		errs := make([]error, openers)
+		var wg sync.WaitGroup
+		for i := range openers {
+			wg.Go(func() {
+				b, err := Open(t.Context(), path, []Durability{Process, Power}[i%2])
+				if err == nil {
+					_, err = b.Start(t.Context(), started(fmt.Sprint(i)))
+					err = errors.Join(err, b.Close())
+				}
+				errs[i] = err
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if n := found(t, path); n != openers {
+			t.Errorf("%d of %d runs are in the database", n, openers)
+		}
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name()[0] == '.' }) {
+			t.Errorf("left behind: %v, error %v", entries, err)
+		}
+	}
+}
+
+// BenchmarkOpen is the opening of a new database from the template, over the same by
+// migrations.
+func BenchmarkOpen(b *testing.B) {
+	for _, d := range []Durability{Process, Power} {
+		b.Run(string(d), func(b *testing.B) {
+			dir := b.TempDir()
+			if _, err := templateBytes(b.Context(), own(b)); err != nil { // once a process
+				b.Fatal(err)
+			}
+			open := func(path string) time.Duration {
+				began := time.Now()
+				c, err := prepare(b.Context(), path, d)
+				must(b, err)
+				w, err := newWriter(b.Context(), c)
+				took := time.Since(began)
+				must(b, err)
+				must(b, w.close())
+				return took
+			}
+			n := 0
+			took := inTurns(b, 1, func(int) ([]func(int) time.Duration, func()) {
+				n++
+				return []func(int) time.Duration{
+					func(int) time.Duration {
+						return open(filepath.Join(dir, fmt.Sprintf("template%d.db", n)))
+					},
+					func(int) time.Duration {
+						path := filepath.Join(dir, fmt.Sprintf("migrated%d.db", n))
+						must(b, os.WriteFile(path, nil, 0o644))
+						return open(path)
+					},
+				}, func() {}
+			})
+			reportRatio(b, took[0], took[1])
+			reportMedian(b, took[0], 1e6, "template-us")
+			reportMedian(b, took[1], 1e6, "migrated-us")
+		})
+	}
+}

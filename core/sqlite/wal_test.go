@@ -1,0 +1,301 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+func logSize(t *testing.T, path string) int64 {
+	t.Helper()
+	fi, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi.Size()
+}
+
+func TestLogIsExtendedAtPower(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(filepath.Join(dir, "power.db"), link); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(dir, "power.db")
+	b := mustOpen(t, path, Power)
+	if n := logSize(t, path); n != walBytes {
+		t.Errorf("the log of a backend has %d bytes, want %d", n, walBytes)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a closed database is more than one file: %v", err)
+	}
+	mustOpen(t, link, Power)
+	if n := logSize(t, path); n != walBytes {
+		t.Errorf("the log of a database that was opened by a link has %d bytes, want %d", n, walBytes)
+	}
+
+	floor, err := OpenFloor(t.Context(), filepath.Join(dir, "floor.db"), Power, &Tape{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer floor.Close()
+	if n := logSize(t, filepath.Join(dir, "floor.db")); n != walBytes {
+		t.Errorf("the log of a floor has %d bytes, want %d: it must cost what the backend costs", n, walBytes)
+	}
+
+	mustOpen(t, filepath.Join(dir, "process.db"), Process)
+	if n := logSize(t, filepath.Join(dir, "process.db")); n >= walBytes {
+		t.Errorf("the log was extended at process too: %d bytes", n)
+	}
+}
+
+// SQLite must write an extended log again from its start, not cut it off.
+func TestExtendedLogKeepsItsSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Power)
+	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA journal_size_limit"); err != nil || v != int64(-1) {
+		t.Errorf("journal_size_limit is %v (error %v), want -1: none", v, err)
+	}
+	rec := started("")
+	rec.State = make([]byte, 20<<10) // 5 pages and more: 300 of them fill the log twice
+	for i := range 400 {
+		rec.Key.Run = fmt.Sprint(i)
+		if _, err := b.Start(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := logSize(t, path); n < walBytes || n > 2*walBytes {
+		t.Errorf("after 2000 frames the log has %d bytes, want about %d", n, walBytes)
+	}
+}
+
+// imitation copies the files of an open database, as kill -9 would leave them, with
+// the log cut off after limit bytes.
+func imitation(t *testing.T, path string, limit int64) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy.db")
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if suffix != "" {
+			content = content[:min(int64(len(content)), limit)]
+		}
+		if err := os.WriteFile(to+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// found opens the database, counts which of the runs named 0, 1, 2, ... are there up
+// to the first that is not, and checks the file.
+func found(t *testing.T, path string) int {
+	t.Helper()
+	b := mustOpen(t, path, Power)
+	var verdict string
+	if err := b.readers.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity_check of %s: %q, error %v", path, verdict, err)
+	}
+	for n := 0; ; n++ {
+		if _, err := b.Load(t.Context(), core.RunKey{Run: fmt.Sprint(n)}); errors.Is(err, core.ErrRunNotFound) {
+			return n
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestExtendedLogIsRecovered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Power)
+	const runs = 5
+	for n := range runs + 1 {
+		if got := found(t, imitation(t, path, walBytes)); got != n {
+			t.Errorf("killed after %d saves: %d recovered", n, got)
+		}
+		if _, err := b.Start(t.Context(), started(fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := 0
+	for limit := int64(0); limit < 100<<10; limit += 4001 {
+		n := found(t, imitation(t, path, limit))
+		if n < last {
+			t.Errorf("%d saves in the first %d bytes of the log, %d in fewer", n, limit, last)
+		}
+		last = n
+	}
+	if last != runs+1 {
+		t.Errorf("%d saves recovered of the whole log, want %d", last, runs+1)
+	}
+	t.Run("control: without the lock a save is lost", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "r.db")
+		b := mustOpen(t, path, Process)
+		save := func(run string) {
+			if _, err := b.Start(t.Context(), started(run)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save("0")
+		size := logSize(t, path) // somebody looks, and is overtaken
+		save("1")
+		f, err := os.OpenFile(path+"-wal", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		pad(f, size)
+		if n := found(t, imitation(t, path, walBytes)); n != 1 {
+			t.Errorf("%d saves recovered where the second was overwritten, want 1", n)
+		}
+	})
+}
+
+// One connection saves while others come, extend the log where the lock is free, save
+// and go. Its own log is short, so that each first comer has all to do.
+func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
+	const databases, saves, others = 5, 40, 3
+	extended := 0
+	for range databases {
+		path := filepath.Join(t.TempDir(), "r.db")
+		writer := mustOpen(t, path, Process)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for n := range saves {
+				if _, err := writer.Start(t.Context(), started(fmt.Sprint(n))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for n := range others {
+			b := mustOpen(t, path, Power)
+			if logSize(t, path) == walBytes {
+				extended++
+			}
+			if _, err := b.Start(t.Context(), started(fmt.Sprint(saves+n))); err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Wait()
+		if n := found(t, imitation(t, path, walBytes)); n != saves+others {
+			t.Errorf("%d saves recovered, want %d", n, saves+others)
+		}
+	}
+	t.Logf("%d of %d connections found the log extended", extended, databases*others)
+}
+
+// An optimisation waits for nobody.
+func TestExtendingGivesWay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	other := mustOpen(t, path, Process)
+	var b *Backend
+	err := other.w.tx(func() error { // holds the write lock
+		b = mustOpen(t, path, Power)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := logSize(t, path); n >= walBytes {
+		t.Errorf("the log was extended to %d bytes under somebody else's lock", n)
+	}
+	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
+		t.Errorf("busy_timeout is %v afterwards (error %v), want 5000", v, err)
+	}
+	if _, err := b.Start(t.Context(), started("r")); err != nil {
+		t.Error(err)
+	}
+}
+
+// brokenFile fails in its n-th call.
+type brokenFile struct {
+	calls, failAt int
+	size          int64
+}
+
+func (f *brokenFile) call() error {
+	if f.calls++; f.calls == f.failAt {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
+	n := len(p)
+	err := f.call()
+	if err != nil {
+		n /= 2 // a full disk takes what it can
+	}
+	f.size = max(f.size, at+int64(n))
+	return n, err
+}
+
+func (f *brokenFile) Sync() error { return f.call() }
+
+func (f *brokenFile) Truncate(size int64) error { f.size = size; return nil }
+
+func TestPadLeavesAFullDiskAlone(t *testing.T) {
+	const before = 12392
+	whole := &brokenFile{size: before}
+	if pad(whole, before); whole.size != walBytes {
+		t.Fatalf("%d bytes, want %d", whole.size, walBytes)
+	}
+	for failAt := 1; failAt < whole.calls; failAt++ {
+		f := &brokenFile{size: before, failAt: failAt}
+		if pad(f, before); f.size != before {
+			t.Errorf("write %d failed and left %d bytes, want the %d of before", failAt, f.size, before)
+		}
+	}
+}
+
+// BenchmarkExtendedLog is a run of 3 saves at power with the log extended, over one with
+// a log that grows, within the first 1000 frames of both.
+func BenchmarkExtendedLog(b *testing.B) {
+	const (
+		rounds = 25 // with the same two databases: 25*4 runs of about 6 frames
+		batch  = 4  // runs timed at a time
+	)
+	dir := b.TempDir()
+	p, scope := benchPipeline(b, 1)
+	keys := benchKeys(rounds * batch)
+	took := inTurns(b, rounds, func(session int) (arms []func(int) time.Duration, done func()) {
+		var opened []*Backend
+		for arm := range 2 {
+			c, err := prepare(b.Context(), filepath.Join(dir, fmt.Sprintf("%d-%d.db", session, arm)), Power)
+			must(b, err)
+			if arm == 1 {
+				c.durability = Process // in name only: the settings stay those of power
+			}
+			w, err := newWriter(b.Context(), c)
+			must(b, err)
+			back := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
+			opened = append(opened, back)
+			engine := core.NewEngine(core.WithBackend(back))
+			arms = append(arms, func(round int) time.Duration {
+				began := time.Now()
+				for i := range batch {
+					_, err := core.Run(b.Context(), engine, p, keys[round*batch+i], scope)
+					must(b, err)
+				}
+				return time.Since(began)
+			})
+		}
+		return arms, func() { must(b, errors.Join(opened[0].Close(), opened[1].Close())) }
+	})
+	reportRatio(b, took[0], took[1])
+	reportMedian(b, took[0], 1e6/batch, "extended-us/run")
+	reportMedian(b, took[1], 1e6/batch, "growing-us/run")
+}

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Validate runs the node and then checks the scope. What check returns is the
+// failure ([*ValidationError]): the output stays in the scope, the node is not run
+// again unless [Rerun] asks for it, and a [Fallback] around it takes over. check
+// must depend on the scope alone: after a crash it is asked again.
+func Validate[S any](name string, check func(S) error, node *Node[S], opts ...ValidateOption) *Node[S] {
+	b := &validate[S]{check: check, nodes: []*Node[S]{node}}
+	for _, opt := range opts {
+		opt(&b.opts)
+	}
+	return &Node[S]{name, b}
+}
+
+// ValidateOption changes what follows a failed validation.
+type ValidateOption func(*validateOptions)
+
+type validateOptions struct{ reruns int }
+
+// Rerun runs the node up to n times more, with the text of the failed validation
+// as feedback. The default is 0.
+func Rerun(n int) ValidateOption { return func(o *validateOptions) { o.reruns = n } }
+
+// ValidationError is an output that was refused.
+type ValidationError struct {
+	Path string
+	Err  error // what the check returned
+}
+
+func (e *ValidationError) Error() string {
+	return fmt.Sprintf("validation %q refused the output: %v", e.Path, e.Err)
+}
+
+func (e *ValidationError) Unwrap() error { return e.Err }
+
+type validate[S any] struct {
+	check func(S) error
+	nodes []*Node[S]
+	opts  validateOptions
+}
+
+func (b *validate[S]) place(p *planner, path string, often tally) error {
+	p.mark("validate", path)
+	switch {
+	case b.check == nil:
+		return p.bad(path, "no check function: it says what is wrong with the scope")
+	case b.opts.reruns < 0:
+		return p.bad(path, fmt.Sprintf("%d reruns: use 0 or more", b.opts.reruns))
+	}
+	return placeAll(p, b, path+"/", b.nodes, often.times(1, 1+b.opts.reruns))
+}
+
+func (b *validate[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
+	defer l.withFeedback(l.feedback)()
+	for i := 1; ; i++ {
+		failure, stop = l.each(ctx, path+"#"+strconv.Itoa(i)+"/", b.nodes)
+		if failure != nil || stop != nil {
+			return failure, stop
+		}
+		if stop := l.fresh(); stop != nil {
+			return nil, stop
+		}
+		err := protect(func() error { return b.check(l.scope) })
+		switch {
+		case err == nil:
+			return nil, nil
+		case i > b.opts.reruns || errors.Is(err, ErrHarness):
+			return &ValidationError{path, err}, nil
+		}
+		l.feedback = err.Error()
+	}
+}

@@ -1,0 +1,208 @@
+package stubs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Reply is what a scripted agent does in one call. Make one with [Say], [Fail],
+// [RateLimited], [Panic], [Hang], [Malformed], [Stream] or [Draw], and change it
+// with its methods, which return a changed copy.
+type Reply[Out any] struct {
+	out    Out
+	err    error
+	plain  bool // nothing but out and err
+	times  int
+	wait   Latency
+	tokens int64
+	cost   int64
+	tools  []tool
+	chunks []string
+	breaks int // behind so many chunks; -1: never
+	act    func(ctx context.Context, seed uint64) (Out, error)
+}
+
+type tool struct {
+	name string
+	call func(context.Context) error
+}
+
+// Say answers out.
+func Say[Out any](out Out) Reply[Out] { return Reply[Out]{out: out, plain: true} }
+
+// Fail returns err as it is.
+func Fail[Out any](err error) Reply[Out] { return Reply[Out]{err: err, plain: true} }
+
+// RateLimitError is the refusal of a service that is asked too often. The engine
+// waits as long before it tries again.
+type RateLimitError struct{ After time.Duration }
+
+func (e *RateLimitError) Error() string { return fmt.Sprintf("rate limited: retry after %v", e.After) }
+
+// RetryAfter is asked by the engine.
+func (e *RateLimitError) RetryAfter() time.Duration { return e.After }
+
+// RateLimited fails with a [*RateLimitError].
+func RateLimited[Out any](after time.Duration) Reply[Out] {
+	return Fail[Out](&RateLimitError{after})
+}
+
+// Panic panics with v.
+func Panic[Out any](v any) Reply[Out] {
+	return Reply[Out]{act: func(context.Context, uint64) (Out, error) { panic(v) }}
+}
+
+// Hang returns only when the context is done, with its cause.
+func Hang[Out any]() Reply[Out] {
+	return Reply[Out]{act: func(ctx context.Context, _ uint64) (out Out, err error) {
+		<-ctx.Done()
+		return out, context.Cause(ctx)
+	}}
+}
+
+// MalformedError is an output of a model that cannot be read.
+type MalformedError struct {
+	Raw string
+	Err error
+}
+
+func (e *MalformedError) Error() string {
+	return fmt.Sprintf("malformed output %q: %v", shorten(e.Raw, 80), e.Err)
+}
+
+func (e *MalformedError) Unwrap() error { return e.Err }
+
+// Malformed reads raw as JSON, as an agent does with the text of a model, and
+// fails with [*MalformedError] where that cannot be done.
+func Malformed[Out any](raw string) Reply[Out] {
+	return Reply[Out]{act: func(context.Context, uint64) (out Out, err error) {
+		if err := json.Unmarshal([]byte(raw), &out); err != nil {
+			var none Out
+			return none, &MalformedError{raw, err}
+		}
+		return out, nil
+	}}
+}
+
+// StreamError is a stream that ended in the middle.
+type StreamError struct {
+	Chunk int    // that did not come, from 0
+	Got   string // before it
+}
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("stream broke at chunk %d, behind %q", e.Chunk, shorten(e.Got, 80))
+}
+
+// Stream gives the chunks, one after the other, to the function of [WithChunks],
+// and answers them joined.
+func Stream[Out ~string](chunks ...string) Reply[Out] {
+	return Reply[Out]{chunks: chunks, breaks: -1, out: Out(strings.Join(chunks, ""))}
+}
+
+// BreakAt ends the stream with a [*StreamError] before chunk k, from 0.
+func (r Reply[Out]) BreakAt(k int) Reply[Out] { r.breaks = k; return r }
+
+// Draw answers what draw makes of random numbers: the same in every execution.
+func Draw[Out any](draw func(*Numbers) Out) Reply[Out] {
+	return Reply[Out]{act: func(_ context.Context, seed uint64) (Out, error) { return draw(numbers(seed)), nil }}
+}
+
+// Times repeats the reply n times in a [Script].
+func (r Reply[Out]) Times(n int) Reply[Out] { r.times = n; return r }
+
+// After waits before the reply; the end of the context ends the wait.
+func (r Reply[Out]) After(l Latency) Reply[Out] { r.wait, r.plain = l, false; return r }
+
+// Using reports tokens and cost to the budget, before the reply.
+func (r Reply[Out]) Using(tokens, cost int64) Reply[Out] {
+	r.tokens, r.cost, r.plain = tokens, cost, false
+	return r
+}
+
+// ToolError is a tool that failed.
+type ToolError struct {
+	Tool string
+	Err  error
+}
+
+func (e *ToolError) Error() string { return fmt.Sprintf("tool %q: %v", e.Tool, e.Err) }
+
+func (e *ToolError) Unwrap() error { return e.Err }
+
+// Tool calls a tool before the reply, in the order given. Its error is the reply,
+// as [*ToolError].
+func (r Reply[Out]) Tool(name string, call func(context.Context) error) Reply[Out] {
+	r.tools, r.plain = append(r.tools[:len(r.tools):len(r.tools)], tool{name, call}), false
+	return r
+}
+
+type chunksKey struct{}
+
+// WithChunks hands the chunks of streamed replies to each.
+func WithChunks(ctx context.Context, each func(path, chunk string)) context.Context {
+	return context.WithValue(ctx, chunksKey{}, each)
+}
+
+// give does what a reply says.
+func give[In, Out any](ctx context.Context, req core.Request[In], r *Reply[Out], seed uint64) (out Out, err error) {
+	if r.wait != nil {
+		if err := sleep(ctx, r.wait(numbers(seed))); err != nil {
+			return out, err
+		}
+	}
+	if r.tokens != 0 || r.cost != 0 {
+		if err := req.Spend(r.tokens, r.cost); err != nil {
+			return out, err
+		}
+	}
+	for _, t := range r.tools {
+		if err := t.call(ctx); err != nil {
+			return out, &ToolError{t.name, err}
+		}
+	}
+	each, _ := ctx.Value(chunksKey{}).(func(path, chunk string))
+	for i, chunk := range r.chunks {
+		if i == r.breaks {
+			return out, &StreamError{i, strings.Join(r.chunks[:i], "")}
+		}
+		if err := context.Cause(ctx); err != nil {
+			return out, err
+		}
+		if each != nil {
+			each(req.Path, chunk)
+		}
+	}
+	if r.act != nil {
+		return r.act(ctx, seed)
+	}
+	return r.out, r.err
+}
+
+// sleep waits, or returns why the context ended before.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// shorten cuts a text for a message.
+func shorten(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
