@@ -18,7 +18,8 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: storeCommands,
 		Setup: func(env *testscript.Env) error {
 			// A script that builds a Go module of its own needs the caches of this machine.
 			home, err := os.UserHomeDir()

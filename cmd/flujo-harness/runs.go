@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// aboutStore is said in the help of every command over a database of runs.
+const aboutStore = `The database is the one that your program gives to sqlite.Open: name it with --db. It
+is only read: not created, not migrated, not repaired. Engines may go on saving to it.
+
+Exit codes: 0 shown; 2 usage, or no such run; 3 a database that is missing, damaged, of
+a newer version or of another program.`
+
+// storeFlags name a database of runs and a tenant in it.
+type storeFlags struct {
+	cmd        *cobra.Command
+	db, tenant string
+}
+
+func (f *storeFlags) register(cmd *cobra.Command) {
+	f.cmd = cmd
+	cmd.Flags().StringVar(&f.db, "db", "", "database of the runs (default .flujo/runs.db of the module)")
+	cmd.Flags().StringVar(&f.tenant, "tenant", "", `tenant of the run; "" is the one without a name (default any)`)
+}
+
+// store is an open database of runs.
+type store struct {
+	*sqlite.Reader
+	path   string
+	tenant *string // nil: any
+}
+
+func (f *storeFlags) open() (*store, error) {
+	p, err := findProject()
+	if err != nil {
+		return nil, fault(err)
+	}
+	s := &store{path: short(p.path(f.db, ".flujo/runs.db"))}
+	if f.cmd.Flags().Changed("tenant") {
+		s.tenant = &f.tenant
+	}
+	s.Reader, err = sqlite.OpenReader(f.cmd.Context(), s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: name the one that your program gives to sqlite.Open with --db", err)
+	}
+	return s, shown(err)
+}
+
+// shown makes a fault of an error whose text has names out of a database.
+func shown(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault(errors.New(reports.Visible(err.Error())))
+}
+
+// load finds the run that the user means and loads it.
+func (s *store) load(ctx context.Context, id string) (core.Snapshot, error) {
+	found, err := s.List(ctx, sqlite.Filter{Tenant: s.tenant, Run: id})
+	if err != nil {
+		return core.Snapshot{}, shown(err)
+	}
+	switch len(found) {
+	case 1:
+		snap, err := s.Load(ctx, found[0].Key)
+		return snap, shown(err)
+	case 0:
+		return core.Snapshot{}, usage(fmt.Errorf(`no run %q in %s: "flujo-harness runs" lists what is there`, id, s.path))
+	}
+	text := fmt.Sprintf("%d runs are called %q: say which one:", len(found), id)
+	for _, r := range found {
+		text += fmt.Sprintf("\n  --tenant %q %q  (%s, %s)", r.Key.Tenant, r.Key.Run, r.Status, r.Started.Format(time.RFC3339))
+	}
+	return core.Snapshot{}, usage(errors.New(text))
+}
+
+func runsCommand() *cobra.Command {
+	var flags storeFlags
+	var status string
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "runs", Args: cobra.NoArgs,
+		Short: "List the runs of an engine, the newest first",
+		Long: `Lists the runs in a database of the engine, the newest first. A run without an end
+shows the time up to its latest save, with "…".
+
+` + aboutStore + `
+
+--json prints {"version": 1, "database", "runs": [...], "more": true where the limit left
+some out}. A run is {"tenant", "run", "pipeline", "status", "error", "epoch", "started",
+"ended" (none while running), "took_ns", "steps", "attempts", "calls", "tokens", "cost"
+(in millionths)}.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, ok := sqlite.Filter{}, status == ""
+			for st := core.Running; st <= core.Stopped && !ok; st++ {
+				filter.Status, ok = st, st.String() == status
+			}
+			switch {
+			case !ok:
+				return usage(fmt.Errorf("--status %q: use running, completed, failed, paused or stopped", status))
+			case limit < 0:
+				return usage(fmt.Errorf("--limit %d: use 0 (all) or more", limit))
+			}
+			s, err := flags.open()
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			filter.Tenant = s.tenant
+			if limit > 0 {
+				filter.Limit = limit + 1 // one more tells whether there is more
+			}
+			runs, err := s.List(cmd.Context(), filter)
+			if err != nil {
+				return shown(err)
+			}
+			more := limit > 0 && len(runs) > limit
+			if more {
+				runs = runs[:limit]
+			}
+			if asJSON {
+				list := make([]runJSON, len(runs))
+				for i, r := range runs {
+					list[i] = newRunJSON(r)
+				}
+				return printJSON(cmd.OutOrStdout(), struct {
+					Version  int       `json:"version"`
+					Database string    `json:"database"`
+					Runs     []runJSON `json:"runs"`
+					More     bool      `json:"more"`
+				}{1, s.path, list, more})
+			}
+			text := newScreen(cmd.OutOrStdout()).table(runs)
+			switch {
+			case len(runs) == 0:
+				text = fmt.Sprintf("no such runs in %s\n", s.path)
+			case more:
+				text += "… and older ones: --limit 0 lists all\n"
+			}
+			return print(cmd.OutOrStdout(), text)
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVar(&status, "status", "", "only running, completed, failed, paused or stopped ones")
+	cmd.Flags().IntVar(&limit, "limit", 20, "most runs to list; 0 is all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// runJSON is a run in the output of --json.
+type runJSON struct {
+	Tenant   string    `json:"tenant"`
+	Run      string    `json:"run"`
+	Pipeline string    `json:"pipeline"`
+	Status   string    `json:"status"`
+	Error    string    `json:"error,omitempty"`
+	Epoch    int64     `json:"epoch"`
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Took     int64     `json:"took_ns"`
+	Steps    int64     `json:"steps"`
+	Attempts int64     `json:"attempts"`
+	Calls    int64     `json:"calls"`
+	Tokens   int64     `json:"tokens"`
+	Cost     int64     `json:"cost"`
+}
+
+func newRunJSON(r sqlite.RunInfo) runJSON {
+	return runJSON{r.Key.Tenant, r.Key.Run, r.Pipeline, r.Status.String(), r.Error, r.Epoch, r.Started, r.Ended, int64(r.Took()),
+		r.Usage.Steps, r.Attempts, r.Usage.Calls, r.Usage.Tokens, r.Usage.Cost}
+}
+
+func print(out io.Writer, text string) error {
+	if _, err := io.WriteString(out, text); err != nil {
+		return fault(err)
+	}
+	return nil
+}
+
+// printJSON writes v so that no string in it acts on a terminal: what acts there and
+// is not escaped by encoding/json is beyond ASCII, and Visible writes it as JSON does.
+func printJSON(out io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return shown(err)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(strings.ToValidUTF8(string(data), "\ufffd") + "\n") {
+		b.WriteString(reports.Visible(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\x7f", `\u007f`)) + "\n")
+	}
+	return print(out, b.String())
+}
+
+// screen is where text is shown.
+type screen struct {
+	width  int // in characters; 0: no limit
+	colour bool
+}
+
+// newScreen looks at the terminal. Elsewhere there are no colours, and there is no
+// width but for the one in COLUMNS.
+func newScreen(out io.Writer) (s screen) {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		s.width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is unknown
+	} else if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
+		s.width = n
+	}
+	if s.width != 0 {
+		s.width = max(s.width, 60) // below, nothing lines up anyway
+	}
+	return s
+}
+
+// The colours, by their number in an SGR sequence.
+const (
+	bold = "1"
+	dim  = "2"
+	red  = "31"
+)
+
+func (s screen) paint(colour, text string) string {
+	if !s.colour || colour == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+func statusColour(s core.Status) string {
+	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: red, core.Paused: "33", core.Stopped: "33"}[s]
+}
+
+// table has a line for each run, and one more below it for the error and, where the
+// screen is narrow, for the counts.
+func (s screen) table(runs []sqlite.RunInfo) string {
+	const status, took, counts = 2, 4, 5 // columns
+	rows := [][]string{{"RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS", "ATTEMPTS", "TOKENS", "COST"}}
+	columns := len(rows[0]) - 2
+	for _, r := range runs {
+		so := brief(r.Took())
+		if r.Ended.IsZero() {
+			so += "…"
+		}
+		if spent(r.Usage) != "" {
+			columns = len(rows[0])
+		}
+		rows = append(rows, []string{reports.Visible(r.Key.String()), reports.Visible(r.Pipeline), r.Status.String(), r.Started.Format(time.RFC3339), so,
+			grouped(r.Usage.Steps), grouped(r.Attempts), grouped(r.Usage.Tokens), money(r.Usage.Cost)})
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	over := func() (n int) { // what a line has too much
+		for _, w := range widths[:columns] {
+			n += w + 2
+		}
+		return n - 2 - s.width
+	}
+	narrow := s.width > 0 && over() > 0
+	if narrow {
+		columns = counts
+		for i, least := range []int{16, 8} { // names are cut, down to what tells them apart
+			widths[i] = max(widths[i]-max(over(), 0), min(widths[i], least))
+		}
+	}
+	var b strings.Builder
+	for i, row := range rows {
+		line := ""
+		for c, cell := range row[:columns] {
+			cell = cut(cell, widths[c])
+			space := strings.Repeat(" ", widths[c]-utf8.RuneCountInString(cell))
+			switch {
+			case i == 0:
+				cell = s.paint(bold, cell)
+			case c == status:
+				cell = s.paint(statusColour(runs[i-1].Status), cell)
+			}
+			if c >= took { // numbers stand to the right
+				cell, space = space+cell, ""
+			}
+			line += cell + space + "  "
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		if i > 0 && narrow {
+			b.WriteString("    " + s.paint(dim, cut(used(runs[i-1]), s.width-4)) + "\n")
+		}
+		if i > 0 && runs[i-1].Error != "" {
+			b.WriteString("    " + s.paint(red, cut(cut(reports.Visible(runs[i-1].Error), 160), s.width-4)) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// used is "9 steps, 11 attempts, 4,200 tokens, cost 0.0123".
+func used(r sqlite.RunInfo) string {
+	return plural(r.Usage.Steps, "step") + ", " + plural(r.Attempts, "attempt") + spent(r.Usage)
+}
+
+// spent is ", 4,200 tokens, cost 0.0123", empty where nothing was.
+func spent(u core.Usage) (text string) {
+	if u.Tokens != 0 {
+		text += ", " + plural(u.Tokens, "token")
+	}
+	if u.Cost != 0 {
+		text += ", cost " + money(u.Cost)
+	}
+	return text
+}
+
+func plural(n int64, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return grouped(n) + " " + word
+}
+
+// grouped writes 1234567 as 1,234,567.
+func grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// money writes millionths of the unit of account in units.
+func money(millionths int64) string { return strconv.FormatFloat(float64(millionths)/1e6, 'f', -1, 64) }
+
+// brief writes a duration with about three digits.
+func brief(d time.Duration) string {
+	switch size := d.Abs(); {
+	case size >= time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case size >= time.Minute:
+		d = d.Round(time.Second)
+	case size >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	case size >= time.Millisecond:
+		d = d.Round(10 * time.Microsecond)
+	}
+	return d.String()
+}
+
+// cut keeps at most n characters; below 1 all of them.
+func cut(text string, n int) string {
+	if r := []rune(text); n > 0 && len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}

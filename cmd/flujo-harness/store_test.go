@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// storeCommands make databases of runs for the scripts.
+var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	// exits CODE ARGUMENT... runs the program, which must exit with the code.
+	"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+		code := 0
+		if exit := new(exec.ExitError); errors.As(ts.Exec("flujo-harness", args[1:]...), &exit) {
+			code = exit.ExitCode()
+		}
+		if strconv.Itoa(code) != args[0] {
+			ts.Fatalf("exit code %d, want %s", code, args[0])
+		}
+	},
+	// record FILE KIND writes the runs of a kind, the same bytes of them every time.
+	"record": func(ts *testscript.TestScript, _ bool, args []string) {
+		b, err := sqlite.Open(context.Background(), ts.MkAbs(args[0]), sqlite.Process)
+		ts.Check(err)
+		ts.Check(errors.Join(kinds[args[1]](b), b.Close()))
+	},
+	// sql FILE STATEMENT changes a database behind the engine's back.
+	"sql": func(ts *testscript.TestScript, _ bool, args []string) {
+		db, err := sqlite.OpenDB(ts.MkAbs(args[0]), sqlite.Process)
+		ts.Check(err)
+		_, err = db.Exec(args[1])
+		ts.Check(errors.Join(err, db.Close()))
+	},
+}
+
+var kinds = map[string]func(core.Backend) error{
+	"shop":    recordShop,
+	"hostile": recordHostile,
+	"empty":   func(core.Backend) error { return nil },
+	"paper":   func(b core.Backend) error { return recordPaper(b, "") },
+	"changed": func(b core.Backend) error { return recordPaper(b, ", and then some") },
+}
+
+// bench is an engine whose time goes on only when an agent works.
+type bench struct {
+	*core.Engine
+	now    time.Time
+	tokens int
+}
+
+func newBench(b core.Backend) *bench {
+	w := &bench{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
+	w.Engine = core.NewEngine(core.WithBackend(b), core.WithClock(func() time.Time { return w.now }), core.WithTokens(func() string {
+		w.tokens++
+		return fmt.Sprintf("token-%d", w.tokens)
+	}))
+	return w
+}
+
+type article struct {
+	Topic, Notes, Draft, Remarks, Facts, Style, Link string
+	Approved                                         bool
+}
+
+func topic(a article) string { return a.Topic }
+
+// agent works for d, uses tokens, and fails as often as it is told to.
+func (w *bench) agent(d time.Duration, tokens int64, failures map[string]int, why error) core.Func[string, string] {
+	return func(_ context.Context, r core.Request[string]) (string, error) {
+		w.now = w.now.Add(d)
+		if err := r.Spend(tokens, 3*tokens); err != nil {
+			return "", err
+		}
+		if r.Attempt <= failures[r.Run.Run] {
+			return "", why
+		}
+		return fmt.Sprintf("%s of %q", r.Path, r.Input), nil
+	}
+}
+
+func (w *bench) pipeline() (*core.Pipeline[article], error) {
+	down := errors.New("503 Service Unavailable: the model is overloaded, please try again later; request id req_011CSHoEeqs5C35K2UUqR7Fy")
+	return core.New("article",
+		core.Step("gather", w.agent(1234*time.Millisecond, 800, map[string]int{"order-1": 1}, errors.New("the source list is empty")), topic,
+			func(a *article, out string) { a.Notes = out }, core.Retries(2)),
+		core.Loop("refine", 3, func(a article) (bool, error) { return strings.Contains(a.Draft, "#2") || a.Topic == "bees", nil },
+			core.Then("pass",
+				core.Step("draft", w.agent(4*time.Second, 2100, nil, nil), topic, func(a *article, out string) { a.Draft = out }),
+				core.Step("review", w.agent(850*time.Millisecond, 400, nil, nil), func(a article) string { return a.Draft }, func(a *article, out string) { a.Remarks = out }))),
+		core.Parallel("checks", func(into *article, ended []core.Ended[article]) error {
+			into.Facts, into.Style = ended[0].Scope.Facts, ended[1].Scope.Style
+			return nil
+		}, core.Branches(
+			core.Step("facts", w.agent(2*time.Second, 500, map[string]int{"crashed": 1}, core.ErrHarness), topic, func(a *article, out string) { a.Facts = out }),
+			core.Step("style", w.agent(70*time.Millisecond, 0, nil, nil), topic, func(a *article, out string) { a.Style = out }),
+		), core.AtOnce(1)),
+		core.Fallback("publish",
+			core.Step("blog", w.agent(300*time.Millisecond, 0, map[string]int{"order-1": 9, "order-2": 9}, down), topic, func(a *article, out string) { a.Link = out }, core.Retries(1)),
+			core.Step("mail", w.agent(95*time.Microsecond, 0, map[string]int{"order-2": 9}, errors.New("no such mailbox:\n\teditors@example.com")), topic, func(a *article, out string) { a.Link = out })),
+		core.Human("approve", func(a article) string {
+			return fmt.Sprintf("May the article on %s go out?\nIt is at %s.", a.Topic, a.Link)
+		},
+			func(a *article, ok bool) { a.Approved = ok }))
+}
+
+// recordShop writes a run of each status.
+func recordShop(b core.Backend) error {
+	w, ctx := newBench(b), context.Background()
+	p, err := w.pipeline()
+	if err != nil {
+		return err
+	}
+	run := func(tenant, name, topic string, want core.Status, budget core.Budget) error {
+		res, err := core.Run(ctx, w.Engine, p.Within(budget), core.RunKey{Tenant: tenant, Run: name}, article{Topic: topic})
+		w.now = w.now.Add(time.Minute)
+		if res.Status != want {
+			return fmt.Errorf("run %s: %v, %w", name, res.Status, err)
+		}
+		return nil
+	}
+	if err := errors.Join(
+		run("acme", "order-1", "whales", core.Paused, core.Budget{}),
+		run("acme", "order-2", "bees", core.Failed, core.Budget{}),
+		run("globex", "order-1", "bees", core.Paused, core.Budget{}),
+		run("", "crashed", "bees", core.Running, core.Budget{}),
+		run("", "dear", "bees", core.Stopped, core.Budget{Tokens: 3000}),
+	); err != nil {
+		return err
+	}
+	w.now = w.now.Add(2 * time.Hour)
+	_, err = core.Signal(ctx, w.Engine, p, core.RunKey{Tenant: "acme", Run: "order-1"}, "token-1", true)
+	return err
+}
+
+// recordHostile writes texts that would act on a terminal, wherever a run has any; one
+// of its runs has a name that can be typed.
+func recordHostile(b core.Backend) error {
+	const evil = "x\x1b[2J\x1b]0;owned\x07\u009b31m\u202etxt\x7f\x00"
+	const worse = evil + "\xff" // not UTF-8: no scope, output or answer may hold it
+	w, ctx := newBench(b), context.Background()
+	p, err := core.New("p"+evil,
+		core.Step("s"+evil, w.agent(time.Second, 0, map[string]int{"plain": 1}, errors.New("feedback\r\n"+worse)), topic, func(a *article, out string) { a.Notes = out }, core.Retries(1)),
+		core.Human("h"+evil, topic, func(*article, string) {}),
+		core.Step("t"+evil, w.agent(time.Second, 0, map[string]int{"plain": 1, "r" + worse: 1}, errors.New("error\n"+worse)), topic, func(a *article, out string) { a.Notes = out }))
+	if err != nil {
+		return err
+	}
+	for i, key := range []core.RunKey{{Tenant: "t" + worse, Run: "r" + worse}, {Tenant: evil, Run: "plain"}} {
+		if _, err := core.Run(ctx, w.Engine, p, key, article{Topic: evil}); err != nil {
+			return err
+		}
+		if _, err := core.Signal(ctx, w.Engine, p, key, fmt.Sprintf("token-%d", i+1), "a"+evil); err == nil {
+			return errors.New("the last step has not failed")
+		}
+	}
+	return nil
+}
+
+// recordPaper writes runs of a pipeline with the plan of the default workload; more is
+// what it writes into the final text beyond the output.
+func recordPaper(b core.Backend, more string) error {
+	type paper struct { // as the workload has it
+		Topic   string   `json:"topic"`
+		Draft   string   `json:"draft"`
+		Remarks []string `json:"remarks"`
+		Final   string   `json:"final"`
+	}
+	w, ctx := newBench(b), context.Background()
+	fail := map[string]error{"failed": errors.New("no paper"), "crashed": core.ErrHarness}
+	p, err := core.New("paper",
+		core.Step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { return "a draft", nil }),
+			func(s paper) string { return s.Topic }, func(s *paper, out string) { s.Draft = out }),
+		core.Step("review", core.Func[string, []string](func(_ context.Context, r core.Request[string]) ([]string, error) {
+			return []string{"shorter"}, fail[r.Run.Run]
+		}),
+			func(s paper) string { return s.Draft }, func(s *paper, out []string) { s.Remarks = out }),
+		core.Step("final", core.Func[[]string, string](func(context.Context, core.Request[[]string]) (string, error) { return "a text", nil }),
+			func(s paper) []string { return s.Remarks }, func(s *paper, out string) { s.Final = out + more }))
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"good", "failed", "crashed"} {
+		if res, err := core.Run(ctx, w.Engine, p, core.RunKey{Run: name}, paper{Topic: "saves"}); err != nil && fail[name] == nil {
+			return fmt.Errorf("run %s: %v, %w", name, res.Status, err)
+		}
+	}
+	return nil
+}

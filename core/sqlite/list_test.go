@@ -1,0 +1,263 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// recordRuns fills a database: a/one has completed, b/one has failed, two is running.
+func recordRuns(t *testing.T, b *Backend) {
+	t.Helper()
+	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
+	for i, key := range []core.RunKey{{Tenant: "a", Run: "one"}, {Tenant: "b", Run: "one"}, {Run: "two"}} {
+		began := int64(100 * (i + 1))
+		lease, err := b.Start(t.Context(), core.StartRecord{Key: key, Pipeline: "p", State: []byte("{}"), Time: at(began)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for seq := int64(1); seq <= 2; seq++ {
+			rec := core.StepRecord{Seq: seq, Path: "s", Status: core.Completed, Attempts: int(seq), Output: []byte("1"),
+				Usage: core.Usage{Calls: seq, Tokens: 10 * seq, Cost: 5}, Started: at(began), Ended: at(began + seq)}
+			if err := b.Step(t.Context(), lease, rec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		end := []core.FinishRecord{{Status: core.Completed, State: []byte("[]"), Seq: 3, Time: at(began + 9)}, {Status: core.Failed, Error: "no", Time: at(began + 9)}}
+		if i < len(end) {
+			if err := b.Finish(t.Context(), lease, end[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func mustRead(t *testing.T, path string) *Reader {
+	t.Helper()
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func TestList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b%?#.db")
+	recordRuns(t, mustOpen(t, path, Process)) // still open: an engine may be at work
+	r := mustRead(t, path)
+	all, err := r.List(t.Context(), Filter{})
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%d runs, error %v", len(all), err)
+	}
+	want := RunInfo{Key: core.RunKey{Tenant: "b", Run: "one"}, Pipeline: "p", Status: core.Failed, Error: "no", Epoch: 1, Attempts: 3,
+		Usage:   core.Usage{Calls: 3, Steps: 2, Tokens: 30, Cost: 10},
+		Started: time.Unix(200, 0).UTC(), Saved: time.Unix(202, 0).UTC(), Ended: time.Unix(209, 0).UTC()}
+	if d := cmp.Diff(want, all[1]); d != "" {
+		t.Errorf("run (-want +got):\n%s", d)
+	}
+	if running, failed := all[0].Took(), all[1].Took(); running != 2*time.Second || failed != 9*time.Second {
+		t.Errorf("took %v up to the latest save, and %v", running, failed)
+	}
+	for _, tc := range []struct {
+		name string
+		f    Filter
+		want string
+	}{
+		{"all, newest first", Filter{}, "two b/one a/one"},
+		{"limit", Filter{Limit: 2}, "two b/one"},
+		{"tenant", Filter{Tenant: new("a")}, "a/one"},
+		{"no tenant", Filter{Tenant: new("")}, "two"},
+		{"status", Filter{Status: core.Failed}, "b/one"},
+		{"name", Filter{Run: "one"}, "b/one a/one"},
+		{"name with tenant", Filter{Run: "a/one"}, "a/one"},
+		{"name of a tenant", Filter{Run: "one", Tenant: new("a")}, "a/one"},
+		{"tenant given twice", Filter{Run: "a/one", Tenant: new("a")}, ""},
+		{"no such", Filter{Run: "on"}, ""},
+	} {
+		runs, err := r.List(t.Context(), tc.f)
+		var got []string
+		for _, i := range runs {
+			got = append(got, i.Key.String())
+		}
+		if err != nil || strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: %v, error %v; want %s", tc.name, got, err, tc.want)
+		}
+	}
+}
+
+// The steps of runs that are not listed are not read.
+func TestListSearchesStepsByKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	recordRuns(t, mustOpen(t, path, Process))
+	rows, err := mustRead(t, path).db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+listRuns, nil, "", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	if !strings.Contains(plan.String(), "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)") {
+		t.Errorf("plan:\n%s", plan.String())
+	}
+}
+
+// A reader leaves files as they were, also beside a journal that a crash left.
+func TestReaderLeavesNoTrace(t *testing.T) {
+	dir := t.TempDir()
+	closed, cut := filepath.Join(dir, "closed.db"), filepath.Join(dir, "cut", "cut.db")
+	b, err := Open(t.Context(), closed, Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordRuns(t, b)
+	if err := os.Mkdir(filepath.Dir(cut), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []string{"", "-wal"} { // what a killed process leaves
+		data, err := os.ReadFile(closed + end)
+		if err == nil {
+			err = os.WriteFile(cut+end, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{closed, cut} {
+		before := contents(t, filepath.Dir(path))
+		r, err := OpenReader(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, err := r.List(t.Context(), Filter{})
+		if err := errors.Join(err, r.Close()); err != nil || len(runs) != 3 {
+			t.Errorf("%d runs in %s, error %v", len(runs), path, err)
+		}
+		if d := cmp.Diff(before, contents(t, filepath.Dir(path))); d != "" {
+			t.Errorf("the reader of %s left a trace:\n%s", path, d)
+		}
+	}
+}
+
+// contents are the files of a folder, without the shared memory, which is no data.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() || strings.HasSuffix(e.Name(), "-shm") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(data)
+	}
+	return all
+}
+
+func TestReaderCannotWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	recordRuns(t, mustOpen(t, path, Process))
+	if _, err := mustRead(t, path).db.ExecContext(t.Context(), "DELETE FROM steps"); err == nil {
+		t.Error("the reader has deleted records")
+	}
+}
+
+func TestReaderRefuses(t *testing.T) {
+	dir := t.TempDir()
+	made := func(name string, statements ...string) string {
+		path := filepath.Join(dir, name)
+		if name != "foreign.db" {
+			if err := mustOpen(t, path, Process).Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		db, err := OpenDB(path, Process)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for _, s := range statements {
+			if _, err := db.ExecContext(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	text, empty := filepath.Join(dir, "text.db"), filepath.Join(dir, "empty.db")
+	if err := errors.Join(os.WriteFile(text, []byte(strings.Repeat("not a database ", 1000)), 0o600), os.WriteFile(empty, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ path, want string }{
+		{filepath.Join(dir, "missing.db"), "no database at"},
+		{filepath.Join(dir, "nowhere", "missing.db"), "no database at"},
+		{made("newer.db", "PRAGMA user_version=99"), "schema version 99"},
+		{made("older.db", "PRAGMA user_version=1"), "sqlite.Open of this version brings it up to date"},
+		{made("foreign.db", "CREATE TABLE runs (id INTEGER)"), "holds no runs of an engine"},
+		{empty, "holds no runs of an engine"},
+		{text, "file is not a database"},
+		{dir, "unable to open database file"},
+		{":memory:", "a file is needed"},
+	} {
+		r, err := OpenReader(t.Context(), tc.path)
+		if err == nil {
+			r.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %q", tc.path, err, tc.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "missing.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a missing file was created")
+	}
+	if got, err := os.ReadFile(empty); err != nil || len(got) != 0 {
+		t.Error("an empty file was written")
+	}
+	var newer *ErrNewer
+	if _, err := OpenReader(context.Background(), filepath.Join(dir, "newer.db")); !errors.As(err, &newer) || newer.Has != 99 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestReaderLoadsWhatTheBackendLoads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	recordRuns(t, b)
+	key := core.RunKey{Tenant: "a", Run: "one"}
+	want, err := b.Load(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := mustRead(t, path)
+	got, err := r.Load(t.Context(), key)
+	if d := cmp.Diff(want, got); err != nil || d != "" {
+		t.Errorf("error %v (-backend +reader):\n%s", err, d)
+	}
+	if _, err := r.Load(t.Context(), core.RunKey{Run: "none"}); !errors.Is(err, core.ErrRunNotFound) {
+		t.Errorf("error %v", err)
+	}
+}
