@@ -1,0 +1,105 @@
+// Command peers measures package core beside DBOS Transact for Go on SQLite: the
+// same three-step run, the same state of about 1 KiB, at the same durability.
+//
+// A run is a start, three steps that each set one field of the state, and an end.
+// Each side commits five transactions for it and stores the state at the start and
+// behind each step; DBOS is spared the state at the end, since core does not save it
+// again either. Both sides use the same SQLite driver in the same process. A block is
+// one arm on a fresh database: opened, migrated and warmed up, then timed. Blocks
+// alternate within each round in random order, and a ratio is of two blocks of one
+// round. After its timed part every block proves that the settings were the claimed
+// ones and that its rows are in the file; one that cannot ends the program in error.
+//
+// It measures the happy path of one process on one machine. It does not measure
+// recovery, queues, several processes, Postgres (which DBOS recommends for
+// production), large states or steps that take time: the ratio is of what the engines
+// themselves cost, and fades as the steps get slower. DBOS also checks before each
+// step whether it ran before, and keeps indexes for its queries: it pays for that
+// here, and its users may want it.
+//
+// It is a module of its own, so that nothing of DBOS becomes a dependency of core. It
+// needs a unix. "go run . -h" lists the flags.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+const tmpfs = 0x01021994 // f_type of statfs(2)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures as the arguments say and prints the table.
+func run(ctx context.Context, out io.Writer, args []string) error {
+	p := plan{}
+	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	flags.IntVar(&p.rounds, "rounds", 11, "rounds; 6 or more for an interval")
+	flags.IntVar(&p.runs, "runs", 200, "least runs timed in a block")
+	flags.DurationVar(&p.block, "block", 400*time.Millisecond, "least time of a block: the faster arm makes more runs in it")
+	flags.IntVar(&p.warm, "warm", 50, "runs before the timed part of each block")
+	flags.Uint64Var(&p.seed, "seed", 1, "of the order of the blocks")
+	durability := flags.String("durability", "process,power", "process (synchronous=NORMAL), power (FULL)")
+	concurrency := flags.String("concurrency", "1,8", "runs at once")
+	dir := flags.String("dir", os.TempDir(), "where the databases are made; must be on a real disk")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	for d := range strings.SplitSeq(*durability, ",") {
+		p.durabilities = append(p.durabilities, sqlite.Durability(d))
+	}
+	for c := range strings.SplitSeq(*concurrency, ",") {
+		n, err := strconv.Atoi(c)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-concurrency %q: use whole numbers from 1, with commas between", *concurrency)
+		}
+		p.workers = append(p.workers, n)
+	}
+	if p.rounds < 1 || p.runs < 1 {
+		return fmt.Errorf("%d rounds of %d runs: use 1 or more of each", p.rounds, p.runs)
+	}
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(*dir, &disk); err != nil {
+		return fmt.Errorf("file system of %s: %w", *dir, err)
+	}
+	if disk.Type == tmpfs {
+		return fmt.Errorf("%s is in memory (tmpfs), where a sync reaches no disk: name a directory on a disk with -dir", *dir)
+	}
+	var err error
+	if p.dir, err = os.MkdirTemp(*dir, "peers"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(p.dir)
+
+	fmt.Fprintf(out, "%s %s/%s, %d CPUs, file system %#x, %s UTC; versions: see go.mod\n\n", runtime.Version(),
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), disk.Type, time.Now().UTC().Format(time.DateTime))
+	results, err := p.measure(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.table(out, results); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "\ngo run . -rounds %d -runs %d -block %v -warm %d -seed %d -durability %s -concurrency %s -dir %s\n",
+		p.rounds, p.runs, p.block, p.warm, p.seed, *durability, *concurrency, *dir)
+	return err
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// TestEveryArmStoresItsRuns measures as little as possible: each block proves its own
+// rows and settings, and a claim of one run too many is refused.
+func TestEveryArmStoresItsRuns(t *testing.T) {
+	ctx := context.Background()
+	p := plan{rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{1, 4},
+		durabilities: []sqlite.Durability{sqlite.Process, sqlite.Power}}
+	results, err := p.measure(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, d := range p.durabilities {
+		for _, a := range arms(d) {
+			for _, w := range p.workers {
+				rows++
+				if b := results[cell{d, w, a.name}]; len(b) != 1 || len(b[0].latencies) != p.runs {
+					t.Errorf("%s, %s, %d at once: blocks %v, want one of %d runs", a.name, d, w, b, p.runs)
+				}
+			}
+			e, err := a.open(ctx, filepath.Join(t.TempDir(), "runs.db"), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Run(ctx, "only"); err != nil {
+				t.Error(err)
+			}
+			if err := e.Close(ctx, 2); err == nil || !strings.Contains(err.Error(), "stored are") {
+				t.Errorf("%s, %s: one run claimed as two: error %v", a.name, d, err)
+			}
+		}
+	}
+	var out bytes.Buffer
+	if err := p.table(&out, results); err != nil || strings.Count(out.String(), "\n") != rows+3 {
+		t.Errorf("table of %d rows, error %v:\n%s", rows, err, out.String())
+	}
+}
+
+func TestWrongSettingsAreRefused(t *testing.T) {
+	ctx := context.Background()
+	for dsn, level := range map[string]sqlite.Durability{
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)": sqlite.Power,
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)":   sqlite.Process,
+		"?_pragma=synchronous(NORMAL)":                           sqlite.Process,
+	} {
+		db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db")+dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(2)
+		if err := checkSettings(ctx, db, level); err == nil {
+			t.Errorf("%s passed as %s", dsn, level)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestInterval checks ranks against the usual table for the sign test at 95%.
+func TestInterval(t *testing.T) {
+	for n, want := range map[int]float64{6: 1, 8: 1, 9: 2, 11: 2, 12: 3, 15: 4, 20: 6, 25: 8} {
+		v := make([]float64, n)
+		for i := range v {
+			v[i] = float64(n - i)
+		}
+		if low, high := interval(v); low != want || high != float64(n+1)-want {
+			t.Errorf("n = %d: ranks %v and %v, want %v and %v", n, low, high, want, float64(n+1)-want)
+		}
+	}
+	if low, high := interval([]float64{1, 2, 3, 4, 5}); !math.IsInf(low, -1) || !math.IsInf(high, 1) {
+		t.Errorf("n = 5: %v to %v, want no bounds", low, high)
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"text/tabwriter"
+)
+
+// table prints a row for each arm.
+func (p plan) table(out io.Writer, results map[cell][]block) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "durability\tat once\tarm\truns/s: median\tmin - max\tp50 ms\tp99 ms\tKiB/run\tcore/row: median\t95% interval\tn")
+	for _, d := range p.durabilities {
+		for _, workers := range p.workers {
+			mine := results[cell{d, workers, arms(d)[0].name}]
+			for i, a := range arms(d) {
+				blocks := results[cell{d, workers, a.name}]
+				var rates, sizes, ratios, latencies []float64
+				for r, b := range blocks {
+					rates, sizes = append(rates, b.rate), append(sizes, b.bytes/1024)
+					ratios = append(ratios, mine[r].rate/b.rate)
+					latencies = append(latencies, b.latencies...)
+				}
+				slices.Sort(latencies)
+				fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%.0f - %.0f\t%.3f\t%.3f\t%.1f\t", d, workers, a.name, median(rates),
+					slices.Min(rates), slices.Max(rates), quantile(latencies, 0.50), quantile(latencies, 0.99), median(sizes))
+				if i == 0 {
+					fmt.Fprintf(w, "\t\t%d\n", len(blocks))
+					continue
+				}
+				low, high := interval(ratios)
+				fmt.Fprintf(w, "%.2f\t%.2f - %.2f\t%d\n", median(ratios), low, high, len(ratios))
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "\nLatencies: all rounds together. Ratios: runs/s of core over that of the row, in the same round; n rounds; interval from order statistics.")
+	return err
+}
+
+// median of v, the mean of the middle two for an even number; v is left as it is.
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// quantile of sorted values: the smallest that at least the share q does not exceed.
+func quantile(sorted []float64, q float64) float64 {
+	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
+}
+
+// interval for the median that holds in at least 95% of cases whatever the
+// distribution: the values of rank k and n+1-k, with the largest k for which
+// 2 P(Binomial(n, 1/2) < k) <= 5% (Conover, Practical Nonparametric Statistics,
+// 3.2). Values must be independent; ties only make it wider. Below n = 6 there is
+// none and it is unbounded.
+func interval(v []float64) (low, high float64) {
+	s := slices.Sorted(slices.Values(v))
+	n, k := len(s), 0
+	term := math.Pow(0.5, float64(n)) // P(Binomial = k)
+	for tail := term; 2*tail <= 0.05; tail += term {
+		term *= float64(n-k) / float64(k+1)
+		k++
+	}
+	if k == 0 {
+		return math.Inf(-1), math.Inf(1)
+	}
+	return s[k-1], s[n-k]
+}
