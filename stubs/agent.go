@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"hash/maphash"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -16,29 +14,26 @@ import (
 // from the script of the arm and the step it is called for. It is safe for
 // concurrent use.
 type Agent[In, Out any] struct {
-	replies []Reply[Out]                      // in order, those with a number given as often
-	answer  func(core.Request[In]) Reply[Out] // where there are no replies
-	always  *Out                              // where there is neither
+	last    atomic.Pointer[script] // that was found last
+	always  *Out                   // alone, and nothing is expected
+	answer  func(core.Request[In]) Reply[Out]
+	replies []*Reply[Out] // in order, those with a number given as often; nil where there is none
+	expect  []In
 	cycle   bool
 	lenient bool
-	expect  []In
-	last    atomic.Pointer[found] // the script that was found last
-}
-
-type found struct {
-	arm    *arm
-	path   string
-	script *script
 }
 
 // Always answers out, as often as the book is sized for.
 func Always[In, Out any](out Out) *Agent[In, Out] {
-	return &Agent[In, Out]{always: &out}
+	reply := Say(out)
+	return &Agent[In, Out]{always: &out, answer: func(core.Request[In]) Reply[Out] { return reply }}
 }
 
 // From answers what reply makes of the request, its input, path and attempt among
 // it, as often as the book is sized for. reply may be called by several runs at
-// once, and should depend on the request alone.
+// once, and should depend on the request alone. Random numbers of its replies
+// follow from run, path and attempt: an agent that is called twice within one
+// attempt draws the same ones again.
 func From[In, Out any](reply func(core.Request[In]) Reply[Out]) *Agent[In, Out] {
 	return &Agent[In, Out]{answer: reply}
 }
@@ -46,10 +41,10 @@ func From[In, Out any](reply func(core.Request[In]) Reply[Out]) *Agent[In, Out] 
 // Script answers the replies in order: every run, and within it every item of a
 // map, reads them from the first one. Behind the last one it is exhausted.
 func Script[In, Out any](replies ...Reply[Out]) *Agent[In, Out] {
-	a := &Agent[In, Out]{replies: []Reply[Out]{}}
+	a := &Agent[In, Out]{replies: []*Reply[Out]{}}
 	for _, r := range replies {
-		for range max(r.times, 1) {
-			a.replies = append(a.replies, r)
+		for range 1 + r.more {
+			a.replies = append(a.replies, &r)
 		}
 	}
 	return a
@@ -78,11 +73,11 @@ func (a *Agent[In, Out]) AllowLeftovers() *Agent[In, Out] {
 // Expect states the inputs of the first calls of every run. Another input is an
 // [*InputError], at once and in [Book.Verify].
 func (a *Agent[In, Out]) Expect(inputs ...In) *Agent[In, Out] {
-	return a.with(func(b *Agent[In, Out]) { b.expect = slices.Clone(inputs) })
+	return a.with(func(b *Agent[In, Out]) { b.expect, b.always = slices.Clone(inputs), nil })
 }
 
 func (a *Agent[In, Out]) with(change func(*Agent[In, Out])) *Agent[In, Out] {
-	b := &Agent[In, Out]{replies: a.replies, answer: a.answer, always: a.always, cycle: a.cycle, lenient: a.lenient, expect: a.expect}
+	b := &Agent[In, Out]{always: a.always, answer: a.answer, replies: a.replies, expect: a.expect, cycle: a.cycle, lenient: a.lenient}
 	change(b)
 	return b
 }
@@ -95,51 +90,63 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 		return out, err
 	}
 	if asked := s.asked.Add(1); asked > int64(s.have) {
-		return out, s.arm.book.fault(&ExhaustedError{Step: req.Path, Scope: fmt.Sprintf("arm %q", s.arm.load.Arm), Have: s.have, Asked: int(asked),
-			Formula: s.formula(), Calls: s.arm.book.Calls(3)})
+		return out, s.dry(req.Path, int(asked))
 	}
-	n := 0
-	if a.replies != nil || len(a.expect) != 0 {
-		n = s.arm.turn(a, req.Run, req.Path, execution(req))
+	if req.Attempt > 1 {
+		s.again.Add(1)
 	}
-	if b := s.arm.book; b.ring.on() {
-		c := call{arm: s.arm, run: req.Run, path: req.Path, attempt: req.Attempt, input: hash(req.Input)}
-		if b.ring.full {
-			c.text, c.at = copied(req.Input), time.Since(b.ring.born)
-		}
-		b.ring.add(c)
-	}
-	if n < len(a.expect) {
-		if diff := difference(a.expect[n], req.Input); diff != "" {
-			return out, s.arm.book.fault(&InputError{Step: req.Path, Scope: s.arm.scope(req.Run), Call: n + 1, Diff: diff})
-		}
+	if r := &s.arm.book.ring; r.full {
+		r.add(s.arm, req.Run, req.Path, req.Attempt, copied(req.Input))
+	} else if len(r.calls) > 0 {
+		r.add(s.arm, req.Run, req.Path, req.Attempt, nil)
 	}
 	if a.always != nil {
 		return *a.always, nil
 	}
+	return a.reply(ctx, s.arm, &req)
+}
+
+// reply answers with the reply whose turn it is.
+func (a *Agent[In, Out]) reply(ctx context.Context, arm *arm, req *core.Request[In]) (out Out, err error) {
+	n := 0
+	if a.replies != nil || len(a.expect) != 0 {
+		n = arm.turn(a, req.Run, req.Path, execution(req))
+	}
+	if n < len(a.expect) {
+		if diff := difference(a.expect[n], req.Input); diff != "" {
+			return out, arm.book.fault(&InputError{Step: req.Path, Scope: arm.scope(req.Run), Call: n + 1, Diff: diff})
+		}
+	}
 	if a.replies == nil {
-		r := a.answer(req)
+		r := a.answer(*req)
 		if r.plain {
 			return r.out, r.err
 		}
-		return give(ctx, req, &r, s.arm.seed(req.Run, req.Path, req.Attempt))
+		return give(ctx, arm, req, &r, arm.seed(req.Run, req.Path, req.Attempt))
 	}
-	if n >= len(a.replies) && !(a.cycle && len(a.replies) > 0) {
-		return out, s.arm.book.fault(&ExhaustedError{Step: req.Path, Scope: s.arm.scope(req.Run), Have: len(a.replies), Asked: n + 1,
-			Formula: fmt.Sprintf("%d replies a run, written out", len(a.replies)), Calls: s.arm.book.Calls(3)})
+	have := len(a.replies)
+	if n >= have && (!a.cycle || have == 0) {
+		return out, arm.book.fault(&ExhaustedError{Step: req.Path, Scope: arm.scope(req.Run), Have: have, Asked: n + 1,
+			Formula: written(have), PerRun: true, Calls: arm.book.Calls(3)})
 	}
-	r := &a.replies[n%len(a.replies)]
+	r := a.replies[n%have]
 	if r.plain {
 		return r.out, r.err
 	}
-	return give(ctx, req, r, s.arm.seed(req.Run, req.Path, n))
+	return give(ctx, arm, req, r, arm.seed(req.Run, req.Path, n))
 }
 
 // unread implements reader.
-func (a *Agent[In, Out]) unread(n int) (have int, left bool) {
-	have = max(len(a.replies), len(a.expect))
-	return have, n < have && !a.lenient && !a.cycle
+func (a *Agent[In, Out]) unread(n int) (least int, left bool) {
+	least = len(a.expect)
+	if !a.cycle {
+		least = max(least, len(a.replies))
+	}
+	return least, n < least && !a.lenient
 }
+
+// written is the formula of a script that is not sized.
+func written(replies int) string { return fmt.Sprintf("%d replies for each run, written out", replies) }
 
 // find finds the script of a step in the arm of the context. Most calls of an
 // agent are for the step of the call before.
@@ -150,36 +157,26 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In"}
 		}
 	}
-	if f := a.last.Load(); f != nil && f.arm == scope.arm && f.path == path {
-		return f.script, nil
+	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.path == path {
+		return s, nil
 	}
 	s, err := scope.arm.script(path)
 	if err == nil {
-		a.last.Store(&found{scope.arm, path, s})
+		a.last.Store(s)
 	}
 	return s, err
 }
 
-// seed of one call.
+// seed of one call: it follows from the seed of the book and the scope of the call
+// alone, whatever runs beside it.
 func (a *arm) seed(run core.RunKey, path string, n int) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %q %q %q %q %d", a.book.seed, a.load.Arm, run.Tenant, run.Run, path, n)
 	return h.Sum64()
 }
 
-// hashSeed of inputs is one for the process: hashes are compared within it only.
-var hashSeed = maphash.MakeSeed()
-
-// hash tells inputs apart in the transcript: cheap where they are texts.
-func hash[In any](in In) uint64 {
-	if text, ok := any(in).(string); ok {
-		return maphash.String(hashSeed, text)
-	}
-	return maphash.Bytes(hashSeed, copied(in))
-}
-
-// execution of a request: one number for a run and all its resumes in this process.
-func execution[In any](req core.Request[In]) uint64 {
+// execution of a request: 0 for one that goes on with a run.
+func execution[In any](req *core.Request[In]) uint64 {
 	n, resumed := req.Execution()
 	if resumed {
 		return 0

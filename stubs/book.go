@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -20,10 +21,40 @@ type Load struct {
 	Warmups int
 	Rounds  int
 	Batch   int
+	Resumes int // most often that one run is cut off and resumed: each time it may call again what it had called
 }
 
 // Runs is the number of runs of the arm.
 func (l Load) Runs() int { return l.Warmups + l.Rounds*l.Batch }
+
+func (l Load) problem() string {
+	switch measured, ok := product(l.Rounds, l.Batch); {
+	case l.Arm == "":
+		return "an arm needs a name"
+	case l.Warmups < 0 || l.Rounds < 0 || l.Batch < 0 || l.Resumes < 0:
+		return "numbers are 0 or more"
+	case !ok || l.Warmups > mostOutputs:
+		return "these are more runs than can be counted: plan less"
+	case l.Warmups+measured == 0:
+		return "an arm needs at least one run"
+	}
+	return ""
+}
+
+// mostOutputs bounds a script, so that sums of scripts cannot overflow.
+const mostOutputs = 1 << 52
+
+// product of numbers that are 0 or more, where it is at most mostOutputs.
+func product(numbers ...int) (p int, ok bool) {
+	p = 1
+	for _, n := range numbers {
+		if n > 0 && p > mostOutputs/n {
+			return 0, false
+		}
+		p *= n
+	}
+	return p, true
+}
 
 // Plan is what a book needs to know of a pipeline; core.Pipeline has it.
 type Plan interface {
@@ -42,8 +73,13 @@ type Book struct {
 	ring ring
 
 	mu     sync.Mutex
-	faults []error // what must not be swallowed
+	faults []error // what must not be swallowed, the first mostFaults
+	more   int     // faults behind them
 }
+
+// mostFaults of one book are kept and reported: enough to explain, and a loop that
+// swallows errors does not fill the memory.
+const mostFaults = 100
 
 // arm is a scope: the scripts of its steps by path in the plan.
 type arm struct {
@@ -51,55 +87,67 @@ type arm struct {
 	load    Load
 	scripts map[string]*script
 
-	mu   sync.Mutex
-	runs map[core.RunKey]*turns // of scripts that are read in order
+	// Of agents that read in order. What has been read to its end is not dropped: a
+	// further call must find that it has. It is bounded by the plan as the calls are.
+	mu     sync.Mutex
+	runs   map[core.RunKey]*executed // the latest execution of each
+	places map[reading]*int          // calls so far
 }
 
-// turns are the places of one run in its scripts.
-type turns struct {
-	execution uint64
-	next      map[turn]int
+// executed is one execution of a run and its resumes, as far as this process knows.
+type executed struct {
+	run    core.RunKey
+	number uint64    // 0: it was begun in another process, or outside an engine
+	before *executed // under the same key
 }
 
-// turn is one reader of a run: an agent, in one lane.
-type turn struct {
+// reading is one reader of a run: an agent, in one lane.
+type reading struct {
+	by    *executed
 	agent reader
 	lane  string
 }
 
 // reader is an agent whatever its types.
 type reader interface {
-	unread(n int) (have int, left bool)
+	unread(n int) (least int, left bool)
 }
 
 type script struct {
-	arm    *arm
-	calls  int // worst case of one run
-	least  int // that every completed run makes
-	have   int // outputs
-	mutant int // outputs taken away by Remove
-	asked  atomic.Int64
+	arm   *arm
+	path  string // in the plan
+	calls int    // worst case of one run
+	least int    // that every completed run makes, without retries
+	have  int    // outputs
+	taken int    // outputs taken away by Remove
+	asked atomic.Int64
+	again atomic.Int64 // asked for by retries
 }
 
 // Size makes the scripts for a pipeline under the given loads: in each arm every
-// step gets (warm-ups + rounds x batch) x worst-case calls per run outputs.
+// step gets (warm-ups + rounds x batch) x worst-case calls per run outputs, and as
+// many for each of the Resumes.
 func Size(p Plan, loads ...Load) (*Book, error) {
-	b := &Book{plan: p, arms: map[string]*arm{}}
+	b := &Book{plan: p, arms: map[string]*arm{}, ring: ring{born: time.Now()}}
 	b.Transcript(defaultRing)
 	if len(loads) == 0 {
 		return nil, errors.New("size scripts: no load: say how often each arm runs")
 	}
 	calls, least := p.MaxCalls(), p.MinCalls()
 	for _, l := range loads {
-		if l.Arm == "" || l.Warmups < 0 || l.Rounds < 0 || l.Batch < 0 || l.Runs() == 0 {
-			return nil, fmt.Errorf("size scripts: load %+v: an arm needs a name and at least one run", l)
+		if problem := l.problem(); problem != "" {
+			return nil, fmt.Errorf("size scripts: load %+v: %s", l, problem)
 		}
 		if b.arms[l.Arm] != nil {
 			return nil, fmt.Errorf("size scripts: arm %q is given twice", l.Arm)
 		}
-		a := &arm{book: b, load: l, scripts: map[string]*script{}, runs: map[core.RunKey]*turns{}}
+		a := &arm{book: b, load: l, scripts: map[string]*script{}, runs: map[core.RunKey]*executed{}, places: map[reading]*int{}}
 		for _, path := range p.Paths() {
-			a.scripts[path] = &script{arm: a, calls: calls[path], least: least[path], have: l.Runs() * calls[path]}
+			have, ok := product(l.Runs(), 1+l.Resumes, calls[path])
+			if !ok {
+				return nil, fmt.Errorf("size scripts: load %+v: %d runs x %d calls of step %q are more than can be counted: plan less", l, l.Runs(), calls[path], path)
+			}
+			a.scripts[path] = &script{arm: a, path: path, calls: calls[path], least: least[path], have: have}
 		}
 		b.arms[l.Arm] = a
 	}
@@ -141,12 +189,31 @@ func (b *Book) In(ctx context.Context, arm string) (context.Context, error) {
 // Remove takes n outputs away from the end of a script: the fault that the
 // self-tests make on purpose. Call it before the first run.
 func (b *Book) Remove(armName, path string, n int) error {
-	if a := b.arms[armName]; a != nil && a.scripts[path] != nil {
-		a.scripts[path].have -= n
-		a.scripts[path].mutant += n
-		return nil
+	a := b.arms[armName]
+	if a == nil || a.scripts[path] == nil {
+		return fmt.Errorf("scripts: no step %q in arm %q", path, armName)
 	}
-	return fmt.Errorf("scripts: no step %q in arm %q", path, armName)
+	s := a.scripts[path]
+	if n < 0 || n > s.have {
+		return fmt.Errorf("scripts: %d outputs cannot be taken away from the %d of step %q in arm %q", n, s.have, path, armName)
+	}
+	s.have, s.taken = s.have-n, s.taken+n
+	return nil
+}
+
+// Optional takes it that runs may leave out the given steps, by path in the plan:
+// those whose agents are not scripted, or stand behind a cache. Call it before the
+// first run.
+func (b *Book) Optional(paths ...string) error {
+	for _, path := range paths {
+		for name, a := range b.arms {
+			if a.scripts[path] == nil {
+				return fmt.Errorf("scripts: no step %q in arm %q", path, name)
+			}
+			a.scripts[path].least = 0
+		}
+	}
+	return nil
 }
 
 // script finds the script of a path in a run.
@@ -158,23 +225,41 @@ func (a *arm) script(path string) (*script, error) {
 }
 
 // turn counts one more call of an agent within its run and lane and returns how
-// many there were before. A new execution under the same key begins anew; a
-// resumed one (0) goes on where the run was.
+// many there were before.
 func (a *arm) turn(agent reader, run core.RunKey, path string, execution uint64) int {
+	lane := a.book.plan.LanePath(path)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := a.runs[run]
-	if r == nil || execution != 0 && r.execution != execution {
-		if r != nil {
-			a.book.leftovers(a, run, r)
-		}
-		r = &turns{execution: execution, next: map[turn]int{}}
-		a.runs[run] = r
+	at := reading{a.executed(run, execution), agent, lane}
+	calls := a.places[at]
+	if calls == nil {
+		calls = new(int)
+		a.places[at] = calls
 	}
-	t := turn{agent, a.book.plan.LanePath(path)}
-	n := r.next[t]
-	r.next[t] = n + 1
-	return n
+	*calls++
+	return *calls - 1
+}
+
+// executed finds an execution by its number, which grows with every start of a run
+// in the process. A new one under a known key begins anew; 0, a resumed one, goes
+// on with the latest.
+func (a *arm) executed(run core.RunKey, number uint64) *executed {
+	latest := a.runs[run]
+	switch {
+	case latest != nil && (number == 0 || number == latest.number):
+		return latest
+	case latest == nil || number > latest.number:
+		a.runs[run] = &executed{run, number, latest}
+		return a.runs[run]
+	}
+	e := latest
+	for e.before != nil && e.before.number > number {
+		e = e.before
+	}
+	if e.before == nil || e.before.number != number {
+		e.before = &executed{run, number, e.before}
+	}
+	return e.before
 }
 
 // scope names one run of the arm in messages.
@@ -185,66 +270,75 @@ func (a *arm) scope(run core.RunKey) string {
 // formula is how the script was sized, with its numbers.
 func (s *script) formula() string {
 	l := s.arm.load
-	text := fmt.Sprintf("(%d warm-ups + %d rounds x %d runs) x %d calls a run = %d", l.Warmups, l.Rounds, l.Batch, s.calls, s.have+s.mutant)
-	if s.mutant != 0 {
-		text += fmt.Sprintf(", less %d removed", s.mutant)
+	text := fmt.Sprintf("(%d warm-ups + %d rounds x %d runs) x ", l.Warmups, l.Rounds, l.Batch)
+	if l.Resumes != 0 {
+		text += fmt.Sprintf("(1 + %d resumes) x ", l.Resumes)
+	}
+	text += fmt.Sprintf("%d calls a run = %d", s.calls, s.have+s.taken)
+	if s.taken != 0 {
+		text += fmt.Sprintf(", less %d removed", s.taken)
 	}
 	return text
+}
+
+// dry is the fault of a call beyond the script.
+func (s *script) dry(path string, asked int) error {
+	b := s.arm.book
+	return b.fault(&ExhaustedError{Step: path, Scope: fmt.Sprintf("arm %q", s.arm.load.Arm), Have: s.have, Asked: asked,
+		Formula: s.formula(), Calls: b.Calls(3)})
 }
 
 // fault remembers a fault of the harness and returns it.
 func (b *Book) fault(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.faults) < 100 { // enough to explain; a loop that swallows errors must not fill the memory
+	if len(b.faults) < mostFaults {
 		b.faults = append(b.faults, err)
+	} else {
+		b.more++
 	}
 	return err
-}
-
-// leftovers remembers the replies that a run has left unread.
-func (b *Book) leftovers(a *arm, run core.RunKey, r *turns) {
-	for _, err := range a.unread(run, r) {
-		_ = b.fault(err)
-	}
-}
-
-// unread lists the scripts that a run has not read to their ends.
-func (a *arm) unread(run core.RunKey, r *turns) (errs []error) {
-	for t, n := range r.next {
-		if have, left := t.agent.unread(n); left {
-			errs = append(errs, &LeftoverError{Step: t.lane, Scope: a.scope(run), Asked: n, Least: have,
-				Formula: fmt.Sprintf("%d replies a run, written out", have)})
-		}
-	}
-	return errs
 }
 
 // Verify reports, joined, what must not pass in silence even where the error was
 // swallowed: scripts that ran dry, calls without a script and unexpected inputs;
 // replies that a run left unread; and scripts that were read less often than the
-// planned runs must have read them.
+// planned runs must have read them, retries not counted. Call it behind the last
+// run.
 func (b *Book) Verify() error {
 	b.mu.Lock()
-	errs := slices.Clone(b.faults)
+	errs, more := slices.Clone(b.faults), b.more
 	b.mu.Unlock()
-	var late []error
-	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
-		a := b.arms[name]
+	left := b.leftovers()
+	if room := mostFaults - len(errs); len(left) > room {
+		left, more = left[:room], more+len(left)-room
+	}
+	errs = append(errs, left...)
+	if more != 0 {
+		errs = append(errs, fmt.Errorf("scripts: %d more faults: %w", more, core.ErrHarness))
+	}
+	return errors.Join(errs...)
+}
+
+// leftovers lists the scripts that were not read as far as they must have been.
+func (b *Book) leftovers() (errs []error) {
+	b.each(func(a *arm, path string, s *script) {
+		if first, least := int(s.asked.Load()-s.again.Load()), a.load.Runs()*s.least; first < least {
+			errs = append(errs, &LeftoverError{Step: path, Scope: fmt.Sprintf("arm %q", a.load.Arm), Asked: first, Least: least, Formula: s.formula()})
+		}
+	})
+	sized := len(errs)
+	for _, a := range b.arms {
 		a.mu.Lock()
-		for run, r := range a.runs {
-			late = append(late, a.unread(run, r)...)
+		for at, calls := range a.places {
+			if least, left := at.agent.unread(*calls); left {
+				errs = append(errs, &LeftoverError{Step: at.lane, Scope: a.scope(at.by.run), Asked: *calls, Least: least, Formula: written(least), PerRun: true})
+			}
 		}
 		a.mu.Unlock()
 	}
-	slices.SortFunc(late, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
-	errs = append(errs, late...)
-	b.each(func(a *arm, path string, s *script) {
-		if asked, least := int(s.asked.Load()), a.load.Runs()*s.least; asked < least {
-			errs = append(errs, &LeftoverError{Step: path, Scope: fmt.Sprintf("arm %q", a.load.Arm), Asked: asked, Least: least, Formula: s.formula()})
-		}
-	})
-	return errors.Join(errs...)
+	slices.SortFunc(errs[sized:], func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
+	return errs
 }
 
 // String shows the size of every script with its formula.

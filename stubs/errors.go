@@ -18,13 +18,17 @@ type ExhaustedError struct {
 	Have    int    // outputs of the script
 	Asked   int    // number of the call that found none, from 1
 	Formula string // how the script was sized
+	PerRun  bool   // its replies were written out for each run, not sized
 	Calls   []Call // the last ones before
 }
 
 func (e *ExhaustedError) Error() string {
-	text := fmt.Sprintf("script of step %q in %s ran dry: it has %d outputs and output %d was asked for; sized as %s. "+
-		"More runs or calls were made than planned: size the book from the load that is run",
-		e.Step, e.Scope, e.Have, e.Asked, e.Formula)
+	advice := "More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off"
+	if e.PerRun {
+		advice = "The run called more often than there are replies: add replies, give one Times, or let the script Cycle"
+	}
+	text := fmt.Sprintf("script of step %q in %s ran dry: it has %d outputs and output %d was asked for; sized as %s. %s",
+		e.Step, e.Scope, e.Have, e.Asked, e.Formula, advice)
 	for i, c := range e.Calls {
 		if i == 0 {
 			text += ". Before it: "
@@ -58,14 +62,19 @@ func (e *UnscriptedError) Unwrap() error { return core.ErrHarness }
 type LeftoverError struct {
 	Step    string // path, without the iterations of loops
 	Scope   string // arm, and run where the script is one of each run
-	Asked   int    // calls made
+	Asked   int    // calls made, without retries where the script was sized
 	Least   int    // calls that the planned runs must make
-	Formula string
+	Formula string // how the script was sized
+	PerRun  bool   // its replies were written out for each run, not sized
 }
 
 func (e *LeftoverError) Error() string {
-	return fmt.Sprintf("script of step %q in %s was asked for %d outputs where the planned runs need at least %d; sized as %s. "+
-		"Fewer runs or calls were made than planned", e.Step, e.Scope, e.Asked, e.Least, e.Formula)
+	need, advice := "the planned runs need", "Fewer runs or calls were made than planned: make them, plan fewer, or call the step Optional where its agent is not scripted or stands behind a cache"
+	if e.PerRun {
+		need, advice = "the script holds", "The run left the others unread: remove them, or AllowLeftovers"
+	}
+	return fmt.Sprintf("script of step %q in %s was asked for %d outputs where %s at least %d; sized as %s. %s",
+		e.Step, e.Scope, e.Asked, need, e.Least, e.Formula, advice)
 }
 
 // Unwrap returns core.ErrHarness.

@@ -1,58 +1,72 @@
 package stubs
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
 
+// Point is a call that a fault may hit.
+type Point struct {
+	Name    string      // path of the step for agents; "Start", "Step", "Finish", "Claim", "Signal" or "Load" for backends
+	Run     core.RunKey // empty for a lease that the wrapped backend did not give out
+	Path    string      // of the step; empty for calls of backends that are about none
+	Attempt int         // of agents
+	N       int         // number of the call within the wrapper, from 1: it depends on the schedule where runs are concurrent
+}
+
 // Fault is something that goes wrong with a call on purpose. The zero values of
 // its parts do nothing.
 type Fault struct {
-	At     int                    // number of the call it hits, from 1; 0: every call that When allows
-	Sticky bool                   // and every later one
-	When   func(call string) bool // only calls of this name: a path for agents, "Start", "Step", "Finish", "Claim", "Signal", "Load" for backends
-	Delay  time.Duration          // waits first; the end of the context ends it
-	Err    error                  // returned in place of the call
-	After  bool                   // Err comes behind the call, whose effect stays: an answer that was lost
-	Hit    func()                 // called where the fault hits
+	At     int              // number of the call it hits, from 1, among those that When allows; 0: all of them
+	Sticky bool             // and every later one
+	When   func(Point) bool // only calls for which it is true; [Seldom] is one
+	Delay  time.Duration    // waits first; the end of the context ends it
+	Err    error            // returned in place of the call
+	After  bool             // Err comes behind the call, whose effect stays: an answer that was lost
+	Hit    func(Point)      // called where the fault hits
 }
 
 // faults counts the calls of one wrapper.
 type faults struct {
-	list  []Fault
-	calls []atomic.Int64 // that When allowed, for each fault
+	list    []Fault
+	calls   atomic.Int64
+	allowed []atomic.Int64 // calls that When allowed, for each fault
 }
 
 func newFaults(list []Fault) *faults {
-	return &faults{list: append([]Fault(nil), list...), calls: make([]atomic.Int64, len(list))}
+	return &faults{list: slices.Clone(list), allowed: make([]atomic.Int64, len(list))}
 }
 
 // around makes one call with the faults that hit it.
-func (f *faults) around(ctx context.Context, name string, call func() error) error {
+func (f *faults) around(ctx context.Context, at Point, call func() error) error {
+	at.N = int(f.calls.Add(1))
 	var late error
-	for i, fault := range f.list {
-		if fault.When != nil && !fault.When(name) {
-			continue
-		}
-		n := int(f.calls[i].Add(1))
-		if fault.At != 0 && n != fault.At && !(fault.Sticky && n > fault.At) {
+	for i := range f.list {
+		fault := &f.list[i]
+		if !f.hits(i, at) {
 			continue
 		}
 		if fault.Hit != nil {
-			fault.Hit()
+			fault.Hit(at)
 		}
-		if err := sleep(ctx, fault.Delay); err != nil && fault.Delay > 0 {
-			return err
+		if fault.Delay > 0 {
+			if err := sleep(ctx, fault.Delay); err != nil {
+				return err
+			}
 		}
 		switch {
-		case fault.Err == nil:
-		case fault.After:
-			late = fault.Err
-		default:
+		case fault.Err != nil && !fault.After:
 			return fault.Err
+		case fault.Err != nil && late == nil:
+			late = fault.Err
 		}
 	}
 	if err := call(); err != nil {
@@ -61,16 +75,27 @@ func (f *faults) around(ctx context.Context, name string, call func() error) err
 	return late
 }
 
-// Faulty is agent with faults.
+// hits counts the call for fault i.
+func (f *faults) hits(i int, at Point) bool {
+	fault := &f.list[i]
+	if fault.When != nil && !fault.When(at) {
+		return false
+	}
+	n := int(f.allowed[i].Add(1))
+	return fault.At == 0 || n == fault.At || fault.Sticky && n > fault.At
+}
+
+// Faulty is agent with faults. Those that hit the same call add up, until one fails
+// it.
 func Faulty[In, Out any](agent core.Agent[In, Out], list ...Fault) core.Agent[In, Out] {
 	f := newFaults(list)
-	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (out Out, err error) {
-		err = f.around(ctx, req.Path, func() (err error) {
+	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
+		var out, none Out
+		err := f.around(ctx, pointOf(req), func() (err error) {
 			out, err = agent.Call(ctx, req)
 			return err
 		})
 		if err != nil {
-			var none Out
 			return none, err
 		}
 		return out, nil
@@ -78,79 +103,140 @@ func Faulty[In, Out any](agent core.Agent[In, Out], list ...Fault) core.Agent[In
 }
 
 // Corrupting is agent with some of its outputs changed: those of the calls for
-// which hit returns true, n counted from 1.
-func Corrupting[In, Out any](agent core.Agent[In, Out], hit func(n int) bool, corrupt func(*Out)) core.Agent[In, Out] {
+// which hit returns true. corrupt must not change what the output shares with
+// others.
+func Corrupting[In, Out any](agent core.Agent[In, Out], hit func(Point) bool, corrupt func(*Out)) core.Agent[In, Out] {
 	var calls atomic.Int64
 	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
-		n := int(calls.Add(1))
+		at := pointOf(req)
+		at.N = int(calls.Add(1))
 		out, err := agent.Call(ctx, req)
-		if err == nil && hit(n) {
+		if err == nil && hit(at) {
 			corrupt(&out)
 		}
 		return out, err
 	})
 }
 
-// Seldom hits about one call in n, chosen by seed and number alone.
-func Seldom(seed uint64, n int) func(call int) bool {
-	return func(call int) bool { return n > 0 && numbers(seed^uint64(call)*0x9e3779b97f4a7c15).IntN(n) == 0 }
+func pointOf[In any](req core.Request[In]) Point {
+	return Point{Name: req.Path, Run: req.Run, Path: req.Path, Attempt: req.Attempt}
+}
+
+// Seldom hits about one call in n. Which ones follows from the seed, the call and
+// how often it was made, not from the schedule: the same calls are hit whatever
+// runs beside them. It keeps a few bytes for every call; use one for each wrapper.
+func Seldom(seed uint64, n int) func(Point) bool {
+	var mu sync.Mutex
+	made := map[Point]uint64{}
+	return func(at Point) bool {
+		at.N = 0
+		mu.Lock()
+		made[at]++
+		count := made[at]
+		mu.Unlock()
+		return n > 0 && numbers(at.seed(seed, count)).IntN(n) == 0
+	}
+}
+
+// seed of the random numbers of a point, whatever the schedule.
+func (p Point) seed(seed, count uint64) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %q %q %q %q %d %d", seed, p.Name, p.Run.Tenant, p.Run.Run, p.Path, p.Attempt, count)
+	return h.Sum64()
+}
+
+// leases remembers whose they are: records of steps do not say.
+type leases struct{ runs sync.Map } // core.RunKey by Lease.ID
+
+func (l *leases) run(lease core.Lease) core.RunKey {
+	run, _ := l.runs.Load(lease.ID)
+	key, _ := run.(core.RunKey)
+	return key
 }
 
 // FaultyBackend is b with faults.
 func FaultyBackend(b core.Backend, list ...Fault) core.Backend {
-	return &faultyBackend{b, newFaults(list)}
+	return &faultyBackend{Backend: b, faults: newFaults(list)}
 }
 
 type faultyBackend struct {
 	core.Backend
 	*faults
+	leases
 }
 
 func (b *faultyBackend) Start(ctx context.Context, rec core.StartRecord) (lease core.Lease, err error) {
-	err = b.around(ctx, "Start", func() (err error) { lease, err = b.Backend.Start(ctx, rec); return err })
+	err = b.around(ctx, Point{Name: "Start", Run: rec.Key}, func() (err error) {
+		if lease, err = b.Backend.Start(ctx, rec); err == nil {
+			b.runs.Store(lease.ID, rec.Key)
+		}
+		return err
+	})
 	return lease, err
 }
 
 func (b *faultyBackend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {
-	return b.around(ctx, "Step", func() error { return b.Backend.Step(ctx, lease, rec) })
+	return b.around(ctx, Point{Name: "Step", Run: b.run(lease), Path: rec.Path}, func() error { return b.Backend.Step(ctx, lease, rec) })
 }
 
 func (b *faultyBackend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
-	return b.around(ctx, "Finish", func() error { return b.Backend.Finish(ctx, lease, rec) })
+	return b.around(ctx, Point{Name: "Finish", Run: b.run(lease)}, func() error { return b.Backend.Finish(ctx, lease, rec) })
 }
 
 func (b *faultyBackend) Claim(ctx context.Context, key core.RunKey, epoch int64) (lease core.Lease, snap core.Snapshot, err error) {
-	err = b.around(ctx, "Claim", func() (err error) { lease, snap, err = b.Backend.Claim(ctx, key, epoch); return err })
+	err = b.around(ctx, Point{Name: "Claim", Run: key}, func() (err error) {
+		if lease, snap, err = b.Backend.Claim(ctx, key, epoch); err == nil {
+			b.runs.Store(lease.ID, key)
+		}
+		return err
+	})
 	return lease, snap, err
 }
 
 func (b *faultyBackend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
-	return b.around(ctx, "Signal", func() error { return b.Backend.Signal(ctx, key, rec) })
+	return b.around(ctx, Point{Name: "Signal", Run: key}, func() error { return b.Backend.Signal(ctx, key, rec) })
 }
 
 func (b *faultyBackend) Load(ctx context.Context, key core.RunKey) (snap core.Snapshot, err error) {
-	err = b.around(ctx, "Load", func() (err error) { snap, err = b.Backend.Load(ctx, key); return err })
+	err = b.around(ctx, Point{Name: "Load", Run: key}, func() (err error) { snap, err = b.Backend.Load(ctx, key); return err })
 	return snap, err
 }
 
-// CorruptingBackend is b with one bit of a step's stored bytes flipped, in the
-// records for which hit returns true, n counted from 1: a defect that a backend
-// must have caught before it hands the record out.
-func CorruptingBackend(b core.Backend, seed uint64, hit func(n int) bool) core.Backend {
+// CorruptingBackend is b with one bit flipped in the stored state of some steps,
+// those for which hit returns true. Which bit follows from the seed and the step.
+func CorruptingBackend(b core.Backend, seed uint64, hit func(Point) bool) core.Backend {
 	return &corruptingBackend{Backend: b, seed: seed, hit: hit}
 }
 
 type corruptingBackend struct {
 	core.Backend
+	leases
 	seed  uint64
-	hit   func(n int) bool
+	hit   func(Point) bool
 	calls atomic.Int64
 }
 
+func (b *corruptingBackend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
+	lease, err := b.Backend.Start(ctx, rec)
+	if err == nil {
+		b.runs.Store(lease.ID, rec.Key)
+	}
+	return lease, err
+}
+
+func (b *corruptingBackend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+	lease, snap, err := b.Backend.Claim(ctx, key, epoch)
+	if err == nil {
+		b.runs.Store(lease.ID, key)
+	}
+	return lease, snap, err
+}
+
 func (b *corruptingBackend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {
-	if n := int(b.calls.Add(1)); b.hit(n) && len(rec.State) > 0 {
-		rec.State = append([]byte(nil), rec.State...)
-		bit := numbers(b.seed ^ uint64(n)).IntN(8 * len(rec.State))
+	at := Point{Name: "Step", Run: b.run(lease), Path: rec.Path, N: int(b.calls.Add(1))}
+	if len(rec.State) > 0 && b.hit(at) {
+		rec.State = bytes.Clone(rec.State)
+		bit := numbers(at.seed(b.seed, 0)).IntN(8 * len(rec.State))
 		rec.State[bit/8] ^= 1 << (bit % 8)
 	}
 	return b.Backend.Step(ctx, lease, rec)

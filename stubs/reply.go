@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +18,14 @@ type Reply[Out any] struct {
 	out    Out
 	err    error
 	plain  bool // nothing but out and err
-	times  int
+	more   int  // times that a Script repeats it
 	wait   Latency
 	tokens int64
 	cost   int64
 	tools  []tool
 	chunks []string
-	breaks int // behind so many chunks; -1: never
+	broken bool
+	breaks int // before this chunk
 	act    func(ctx context.Context, seed uint64) (Out, error)
 }
 
@@ -102,19 +104,23 @@ func (e *StreamError) Error() string {
 // Stream gives the chunks, one after the other, to the function of [WithChunks],
 // and answers them joined.
 func Stream[Out ~string](chunks ...string) Reply[Out] {
-	return Reply[Out]{chunks: chunks, breaks: -1, out: Out(strings.Join(chunks, ""))}
+	return Reply[Out]{chunks: slices.Clone(chunks), out: Out(strings.Join(chunks, ""))}
 }
 
-// BreakAt ends the stream with a [*StreamError] before chunk k, from 0.
-func (r Reply[Out]) BreakAt(k int) Reply[Out] { r.breaks = k; return r }
+// BreakAt ends the stream with a [*StreamError] before chunk k, from 0. A chunk
+// that the reply does not have is an [*UnscriptedError] when it is called.
+func (r Reply[Out]) BreakAt(k int) Reply[Out] {
+	r.broken, r.breaks, r.plain = true, k, false
+	return r
+}
 
 // Draw answers what draw makes of random numbers: the same in every execution.
 func Draw[Out any](draw func(*Numbers) Out) Reply[Out] {
 	return Reply[Out]{act: func(_ context.Context, seed uint64) (Out, error) { return draw(numbers(seed)), nil }}
 }
 
-// Times repeats the reply n times in a [Script].
-func (r Reply[Out]) Times(n int) Reply[Out] { r.times = n; return r }
+// Times makes a [Script] give the reply n times; 0 leaves it out.
+func (r Reply[Out]) Times(n int) Reply[Out] { r.more = n - 1; return r }
 
 // After waits before the reply; the end of the context ends the wait.
 func (r Reply[Out]) After(l Latency) Reply[Out] { r.wait, r.plain = l, false; return r }
@@ -150,7 +156,11 @@ func WithChunks(ctx context.Context, each func(path, chunk string)) context.Cont
 }
 
 // give does what a reply says.
-func give[In, Out any](ctx context.Context, req core.Request[In], r *Reply[Out], seed uint64) (out Out, err error) {
+func give[In, Out any](ctx context.Context, arm *arm, req *core.Request[In], r *Reply[Out], seed uint64) (out Out, err error) {
+	if r.broken && (r.breaks < 0 || r.breaks >= len(r.chunks)) {
+		return out, arm.book.fault(&UnscriptedError{Step: req.Path,
+			Problem: fmt.Sprintf("its reply breaks at chunk %d of %d: BreakAt takes the number of a chunk of Stream, from 0", r.breaks, len(r.chunks))})
+	}
 	if r.wait != nil {
 		if err := sleep(ctx, r.wait(numbers(seed))); err != nil {
 			return out, err
@@ -166,22 +176,32 @@ func give[In, Out any](ctx context.Context, req core.Request[In], r *Reply[Out],
 			return out, &ToolError{t.name, err}
 		}
 	}
-	each, _ := ctx.Value(chunksKey{}).(func(path, chunk string))
-	for i, chunk := range r.chunks {
-		if i == r.breaks {
-			return out, &StreamError{i, strings.Join(r.chunks[:i], "")}
-		}
-		if err := context.Cause(ctx); err != nil {
+	if len(r.chunks) > 0 {
+		if err := stream(ctx, req.Path, r); err != nil {
 			return out, err
-		}
-		if each != nil {
-			each(req.Path, chunk)
 		}
 	}
 	if r.act != nil {
 		return r.act(ctx, seed)
 	}
 	return r.out, r.err
+}
+
+// stream hands out the chunks of a reply.
+func stream[Out any](ctx context.Context, path string, r *Reply[Out]) error {
+	each, _ := ctx.Value(chunksKey{}).(func(path, chunk string))
+	for i, chunk := range r.chunks {
+		if r.broken && i == r.breaks {
+			return &StreamError{i, strings.Join(r.chunks[:i], "")}
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if each != nil {
+			each(path, chunk)
+		}
+	}
+	return nil
 }
 
 // sleep waits, or returns why the context ended before.

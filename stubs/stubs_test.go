@@ -11,7 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-func pipeline(t testing.TB, agents ...core.Agent[string, string]) *core.Pipeline[string] {
+// planned is a pipeline with a step for each agent, s1, s2, …, that may retry once.
+func planned(t testing.TB, agents ...core.Agent[string, string]) *core.Pipeline[string] {
 	t.Helper()
 	var nodes []*core.Node[string]
 	for i, a := range agents {
@@ -22,6 +23,34 @@ func pipeline(t testing.TB, agents ...core.Agent[string, string]) *core.Pipeline
 		t.Fatal(err)
 	}
 	return p
+}
+
+// sized is a book of one load and the context of its arm.
+func sized(t testing.TB, p stubs.Plan, load stubs.Load) (*stubs.Book, context.Context) {
+	t.Helper()
+	b, err := stubs.Size(p, load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := b.In(t.Context(), load.Arm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, ctx
+}
+
+// outcome is what a call comes to, as a text: the output in quotes, or the error.
+func outcome[In, Out any](agent core.Agent[In, Out], ctx context.Context, req core.Request[In]) (text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			text = fmt.Sprint("panic: ", v)
+		}
+	}()
+	out, err := agent.Call(ctx, req)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%q", fmt.Sprint(out))
 }
 
 // runs makes n runs in an arm and returns the first error.
@@ -48,7 +77,7 @@ func TestSeedsCaseIsSizedFromThePlan(t *testing.T) {
 		}
 		return stubs.Say("out")
 	})
-	p := pipeline(t, stubs.Always[string]("out"), flaky)
+	p := planned(t, stubs.Always[string]("out"), flaky)
 	without, with := stubs.Load{Arm: "without", Warmups: 2, Rounds: 10, Batch: 1}, stubs.Load{Arm: "with", Warmups: 2, Rounds: 10, Batch: 1}
 	b, err := stubs.Size(p, without, with)
 	if err != nil {
@@ -74,7 +103,7 @@ total: 96 outputs`
 
 func TestOneOutputTooFew(t *testing.T) {
 	failing := stubs.From(func(core.Request[string]) stubs.Reply[string] { return stubs.Fail[string](errors.New("always")) })
-	p := pipeline(t, failing)
+	p := planned(t, failing)
 	b, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +114,7 @@ func TestOneOutputTooFew(t *testing.T) {
 	err = runs(t, p, b, "a", 1)
 	want := `run 0 stopped in step "s1": script of step "s1" in arm "a" ran dry: it has 1 outputs and output 2 was asked for; ` +
 		`sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2, less 1 removed. ` +
-		`More runs or calls were made than planned: size the book from the load that is run. ` +
+		`More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. ` +
 		`Before it: call 1: s1 of run "0" in arm "a", attempt 1`
 	var dry *stubs.ExhaustedError
 	if !errors.As(err, &dry) || !errors.Is(err, core.ErrHarness) || err.Error() != want {
@@ -103,7 +132,7 @@ func TestSwallowedExhaustionIsReported(t *testing.T) {
 		}
 		return out, nil
 	})
-	p := pipeline(t, swallow)
+	p := planned(t, swallow)
 	b, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 1, Batch: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -112,13 +141,13 @@ func TestSwallowedExhaustionIsReported(t *testing.T) {
 		t.Fatalf("the error was to be swallowed: %v", err)
 	}
 	var dry *stubs.ExhaustedError
-	if err := b.Verify(); !errors.As(err, &dry) || dry.Have != 1 || dry.Asked != 2 || dry.Formula != "1 replies a run, written out" || dry.Scope != `arm "a", run "0"` {
+	if err := b.Verify(); !errors.As(err, &dry) || dry.Have != 1 || dry.Asked != 2 || dry.Formula != "1 replies for each run, written out" || !dry.PerRun || dry.Scope != `arm "a", run "0"` {
 		t.Errorf("verify: %v", err)
 	}
 }
 
 func TestLeftoversAreReported(t *testing.T) {
-	p := pipeline(t, stubs.Always[string]("out"))
+	p := planned(t, stubs.Always[string]("out"))
 	b, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 3, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -132,34 +161,121 @@ func TestLeftoversAreReported(t *testing.T) {
 	}
 }
 
-func TestMisuseIsNamed(t *testing.T) {
-	agent := stubs.Always[string]("out")
-	p := pipeline(t, agent)
-	_, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "in")
-	var unscripted *stubs.UnscriptedError
-	if !errors.As(err, &unscripted) || !strings.Contains(err.Error(), "outside a book") {
-		t.Errorf("outside a book: %v", err)
+// Retries do not make up for runs that are missing.
+func TestRetriesDoNotHideMissingRuns(t *testing.T) {
+	flaky := stubs.Script[string](stubs.Fail[string](errors.New("transient")), stubs.Say("out"))
+	p := planned(t, flaky)
+	b, _ := sized(t, p, stubs.Load{Arm: "a", Rounds: 3, Batch: 1})
+	if err := runs(t, p, b, "a", 2); err != nil {
+		t.Fatal(err)
 	}
-	b, err := stubs.Size(p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
+	var left *stubs.LeftoverError
+	if err := b.Verify(); !errors.As(err, &left) || left.Asked != 2 || left.Least != 3 || left.PerRun {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+func TestUnreadRepliesAreReported(t *testing.T) {
+	agent := stubs.Outputs[string]("one", "two")
+	for name, c := range map[string]struct {
+		agent core.Agent[string, string]
+		left  int
+	}{"each run": {agent, 2}, "allowed": {agent.AllowLeftovers(), 0}, "cycle": {agent.Cycle(), 0}} {
+		p := planned(t, c.agent)
+		b, _ := sized(t, p, stubs.Load{Arm: "a", Rounds: 2, Batch: 1})
+		if err := runs(t, p, b, "a", 2); err != nil {
+			t.Fatal(err)
+		}
+		left := 0
+		if err := b.Verify(); err != nil {
+			left = len(strings.Split(err.Error(), "\n"))
+		}
+		if left != c.left {
+			t.Errorf("%s: %d leftovers, want %d: %v", name, left, c.left, b.Verify())
+		}
+	}
+}
+
+// A step whose agent is not scripted, or not always asked, has to be named.
+func TestOptionalSteps(t *testing.T) {
+	cached := core.Cached("c", core.NewMemoryCache(9), core.Agent[string, string](stubs.Always[string]("out")))
+	p := planned(t, cached, pathAgent)
+	b, _ := sized(t, p, stubs.Load{Arm: "a", Rounds: 3, Batch: 1})
+	if err := runs(t, p, b, "a", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(); err == nil || strings.Count(err.Error(), "Optional") != 2 {
+		t.Errorf("verify: %v", err)
+	}
+	if err := b.Optional("s1", "s2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A loop that swallows errors neither fills the memory nor hides how often it did.
+func TestFaultsAreBounded(t *testing.T) {
+	agent := stubs.Always[string]("out")
+	b, ctx := sized(t, planned(t, agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
+	for range 250 {
+		outcome(agent, ctx, core.Request[string]{Path: "s1"})
+	}
+	err := b.Verify()
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != 101 || lines[100] != "scripts: 148 more faults: harness fault" {
+		t.Errorf("%d lines, the last one %s", len(lines), lines[len(lines)-1])
+	}
+}
+
+// One agent in two arms at once reads the script of each.
+func TestArmsAreApart(t *testing.T) {
+	agent := stubs.Outputs[string]("one", "two")
+	p := planned(t, agent, agent)
+	b, err := stubs.Size(p, stubs.Load{Arm: "a", Warmups: 1}, stubs.Load{Arm: "b", Warmups: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := runs(t, pipeline(t, agent, agent), b, "a", 1); !errors.As(err, &unscripted) || unscripted.Step != "s2" {
-		t.Errorf("a step that was not sized: %v", err)
+	var ctxs []context.Context
+	for _, arm := range []string{"a", "b"} {
+		ctx, err := b.In(t.Context(), arm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(ctx) // as the engine puts something around it
+		defer cancel()
+		ctxs = append(ctxs, ctx)
 	}
-	if _, err := b.In(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "[a]") {
-		t.Errorf("unknown arm: %v", err)
-	}
-	for _, loads := range [][]stubs.Load{
-		{}, {{Arm: "a"}}, {{Rounds: 1, Batch: 1}}, {{Arm: "a", Warmups: -1, Rounds: 9, Batch: 9}},
-		{{Arm: "a", Warmups: 1}, {Arm: "a", Warmups: 1}},
-	} {
-		if _, err := stubs.Size(p, loads...); err == nil {
-			t.Errorf("loads %+v were accepted", loads)
+	for _, want := range []string{`"one"`, `"two"`} {
+		for _, path := range []string{"s1", "s2"} {
+			for _, ctx := range ctxs {
+				if text := outcome(agent, ctx, core.Request[string]{Path: path}); text != want {
+					t.Errorf("%s: %s, want %s", path, text, want)
+				}
+			}
 		}
 	}
-	if b.Remove("a", "nope", 1) == nil {
-		t.Error("an output of an unknown step was removed")
+	if err := b.Verify(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCallsWithoutAScript(t *testing.T) {
+	agent := stubs.Always[string]("out")
+	p := planned(t, agent)
+	_, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "in")
+	want := `run r stopped in step "s1": step "s1" has no script: it was called outside a book: run under the context of Book.In`
+	var unscripted *stubs.UnscriptedError
+	if !errors.As(err, &unscripted) || err.Error() != want {
+		t.Errorf("error %v\nwant  %s", err, want)
+	}
+	b, _ := sized(t, p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
+	want = `step "s2" has no script: the book of arm "a" has no script for it: size the book from the pipeline that is run`
+	if err := runs(t, planned(t, agent, agent), b, "a", 1); !errors.As(err, &unscripted) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("error %v\nwant  %s", err, want)
+	}
+	if err := b.Verify(); err == nil || err.Error() != want {
+		t.Errorf("verify: %v\nwant  %s", err, want)
 	}
 }
 
@@ -171,7 +287,7 @@ func BenchmarkCall(b *testing.B) {
 		ring  int
 	}{"without recording": {always, 0}, "with recording": {always, 256}, "in order": {outputs, 0}} {
 		b.Run(name, func(b *testing.B) {
-			book, err := stubs.Size(pipeline(b, bench.agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 1 << 39})
+			book, err := stubs.Size(planned(b, bench.agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 1 << 39})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -187,22 +303,4 @@ func BenchmarkCall(b *testing.B) {
 			}
 		})
 	}
-}
-
-func ExampleSize() {
-	drafter := stubs.Always[string]("a draft")
-	p, err := core.New("p", core.Step("draft", drafter,
-		func(s string) string { return s }, func(s *string, out string) { *s = out }, core.Retries(2)))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	book, err := stubs.Size(p,
-		stubs.Load{Arm: "without", Warmups: 2, Rounds: 10, Batch: 1},
-		stubs.Load{Arm: "with", Warmups: 2, Rounds: 10, Batch: 1})
-	fmt.Println(book, err)
-	// Output:
-	// with draft: (2 warm-ups + 10 rounds x 1 runs) x 3 calls a run = 36
-	// without draft: (2 warm-ups + 10 rounds x 1 runs) x 3 calls a run = 36
-	// total: 72 outputs <nil>
 }

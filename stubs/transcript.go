@@ -19,7 +19,6 @@ type Call struct {
 	Run     core.RunKey
 	Path    string
 	Attempt int
-	Hash    uint64        // of the input: equal inputs have equal ones, within a process
 	At      time.Duration // since the book was made; only after RecordInputs
 	Input   []byte        // as JSON; only after RecordInputs
 }
@@ -32,22 +31,22 @@ func (c Call) String() string {
 	return text
 }
 
-// call is a Call as it is kept: nothing in it is copied.
-type call struct {
+// entry is a Call as it is kept: nothing in it is copied unless it is asked for.
+type entry struct {
 	arm     *arm
 	run     core.RunKey
 	path    string
 	attempt int
-	input   uint64
 	at      time.Duration
-	text    []byte
+	input   []byte
 }
 
 // ring keeps the last calls in memory that is there before the first one.
 type ring struct {
 	mu    sync.Mutex
-	calls []call
-	next  uint64 // number of calls so far
+	calls []entry
+	place int    // of the next one
+	count uint64 // of calls so far
 	full  bool   // inputs and times are kept as well
 	born  time.Time
 }
@@ -55,24 +54,35 @@ type ring struct {
 // Transcript keeps the last n calls instead of the last 256; 0 turns it off. Call
 // it before the first run.
 func (b *Book) Transcript(n int) *Book {
-	b.ring.calls, b.ring.born = make([]call, max(n, 0)), time.Now()
+	b.ring.calls = make([]entry, max(n, 0))
+	b.ring.full = b.ring.full && n > 0
 	return b
 }
 
-// RecordInputs keeps a copy of every input, as JSON, and the time beside the calls:
-// reading the clock alone costs more than a scripted call. Call it before the
-// first run.
+// RecordInputs keeps a deep copy of every input, as JSON, and the time beside the
+// calls: reading the clock alone costs more than a scripted call. Call it before
+// the first run, behind Transcript.
 func (b *Book) RecordInputs() *Book {
-	b.ring.full = true
+	b.ring.full = len(b.ring.calls) > 0
 	return b
 }
 
-func (r *ring) on() bool { return len(r.calls) > 0 }
-
-func (r *ring) add(c call) {
+// add enters a call. It fills its place where it lies: a call is large.
+func (r *ring) add(a *arm, run core.RunKey, path string, attempt int, input []byte) {
+	var at time.Duration
+	if r.full {
+		at = time.Since(r.born)
+	}
 	r.mu.Lock()
-	r.calls[r.next%uint64(len(r.calls))] = c
-	r.next++
+	e := &r.calls[r.place]
+	e.arm, e.run, e.path, e.attempt = a, run, path, attempt
+	if r.full {
+		e.at, e.input = at, input
+	}
+	if r.place++; r.place == len(r.calls) {
+		r.place = 0
+	}
+	r.count++
 	r.mu.Unlock()
 }
 
@@ -81,12 +91,16 @@ func (b *Book) Calls(n int) []Call {
 	r := &b.ring
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kept := min(r.next, uint64(len(r.calls)), uint64(max(n, 0)))
+	size := len(r.calls)
+	kept := min(n, size)
+	if r.count < uint64(size) {
+		kept = min(kept, int(r.count))
+	}
 	var calls []Call
-	for seq := r.next - kept; seq < r.next; seq++ {
-		c := r.calls[seq%uint64(len(r.calls))]
-		calls = append(calls, Call{Seq: seq + 1, Arm: c.arm.load.Arm, Run: c.run, Path: c.path, Attempt: c.attempt,
-			Hash: c.input, At: c.at, Input: c.text})
+	for back := kept; back > 0; back-- {
+		e := r.calls[(r.place-back+size)%size]
+		calls = append(calls, Call{Seq: r.count - uint64(back) + 1, Arm: e.arm.load.Arm, Run: e.run, Path: e.path, Attempt: e.attempt,
+			At: e.at, Input: e.input})
 	}
 	return calls
 }

@@ -1,0 +1,313 @@
+package stubs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Mode says what a cassette does with a request. It can be a flag: flag.TextVar.
+type Mode uint8
+
+const (
+	Replay Mode = iota // answer from the file; the real agent is never called
+	Record             // call the real agent once for each request; Close writes the file
+	Verify             // call the real agent and compare its answer with the file
+)
+
+var modes = [...]string{"replay", "record", "verify"}
+
+func (m Mode) String() string {
+	if int(m) < len(modes) {
+		return modes[m]
+	}
+	return fmt.Sprintf("mode %d", m)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Mode) UnmarshalText(text []byte) error {
+	i := slices.Index(modes[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no mode of a cassette: use one of %q", text, modes)
+	}
+	*m = Mode(i)
+	return nil
+}
+
+// Cassette is a recording of agents ([Recorded]) and of what they ask over HTTP
+// ([Cassette.Transport]). It is safe for concurrent use.
+//
+// A recording is found by the hash of its request, the name of the agent, the full
+// path of the step, and the how-manieth same request it is of its run and step. The
+// run's key is not part of it: a recording is replayed for any run. The path is the
+// full one, with the numbers of iterations and items, because calls of one such path
+// are made one after the other: replay does not depend on the order of branches.
+// So while recording, where two runs make the same request, the agent is called for
+// one of them and the other gets the same answer, as both will when it is replayed.
+//
+// Secrets are redacted before a request is hashed, compared, shown or written; the
+// secret may be another one when it is replayed. A replay answers what the file has:
+// "[redacted:rule]" where a secret was.
+//
+// Life cycle: open, record or replay, [Cassette.Verify], [Cassette.Close].
+type Cassette struct {
+	file   string
+	mode   Mode
+	red    *redactor
+	told   []string // secrets by value
+	ignore []string
+	header []string // of responses, kept
+
+	mu     sync.Mutex
+	tracks map[slot]*track
+	counts map[asker]int
+	astray map[core.RunKey]error // runs that were found to differ from the file
+	faults []error               // what must not be swallowed
+	asked  int
+	closed bool
+}
+
+// slot is where a recording lies: the hash of its request and its number from 1.
+type slot struct {
+	key string
+	n   int
+}
+
+type asker struct {
+	run core.RunKey
+	key string
+}
+
+// track is a recording in memory.
+type track struct {
+	interaction
+	at   slot
+	line int // in the file
+	seq  int // of asking
+	used bool
+
+	// While it is being recorded:
+	by      core.RunKey
+	done    chan struct{} // closed when the answer is there, or will not be
+	dropped bool
+	live    []byte // the output with its secrets
+	err     error
+}
+
+// CassetteOption changes how requests are compared and what is redacted.
+type CassetteOption func(*Cassette)
+
+// Secrets names values that must never be written, such as os.Getenv("API_KEY").
+// It is for what no rule can know for a secret. A file that holds one is refused.
+func Secrets(values ...string) CassetteOption {
+	return func(c *Cassette) {
+		c.told = append(c.told, slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })...)
+	}
+}
+
+// RedactWith adds a rule: redact is given every text behind all other rules. It must
+// leave alone what it has redacted, and may be called concurrently.
+func RedactWith(redact func(text string) string) CassetteOption {
+	return func(c *Cassette) { c.red.custom = redact }
+}
+
+// KeepFields names fields and query parameters whose values are no secrets although
+// they look so: "next_token". Values of a known form are redacted even there.
+func KeepFields(names ...string) CassetteOption {
+	return func(c *Cassette) {
+		for _, n := range names {
+			c.red.keep[fold(n)] = true
+		}
+	}
+}
+
+// IgnoreFields names fields of JSON objects and query parameters, at any depth, that
+// change from run to run: they are written but not compared.
+func IgnoreFields(names ...string) CassetteOption {
+	return func(c *Cassette) { c.ignore = append(c.ignore, names...) }
+}
+
+// KeepHeaders names more headers of responses to record. Those of requests are
+// neither recorded nor compared.
+func KeepHeaders(names ...string) CassetteOption {
+	return func(c *Cassette) { c.header = append(c.header, names...) }
+}
+
+// OpenCassette opens a cassette. To record it needs no file; an existing one is
+// replaced by Close, and not before.
+func OpenCassette(path string, mode Mode, opts ...CassetteOption) (*Cassette, error) {
+	c := &Cassette{
+		file: path, mode: mode, red: &redactor{keep: map[string]bool{}}, header: slices.Clone(keptHeaders),
+		tracks: map[slot]*track{}, counts: map[asker]int{}, astray: map[core.RunKey]error{},
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	slices.Sort(c.ignore)
+	c.ignore = slices.Compact(c.ignore)
+	for _, s := range c.told {
+		if len(s) < 8 {
+			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets 8 or more", len(s))
+		}
+		c.red.know(s)
+	}
+	if mode > Verify {
+		return nil, c.bad(0, "%v: use Replay, Record or Verify", mode)
+	}
+	if mode == Record {
+		return c, c.makeFolder()
+	}
+	return c, c.load()
+}
+
+// take finds the recording of a request. Where it must be made, live is true, and
+// the caller must call keep or drop.
+func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t *track, live bool, err error) {
+	c.redact(&q)
+	key := q.hash(c.ignore)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, false, c.bad(0, "%s was called after the cassette was closed", q.what())
+	}
+	if err := c.astray[run]; err != nil {
+		return nil, false, err // nothing behind a difference can be compared
+	}
+	c.counts[asker{run, key}]++
+	at := slot{key, c.counts[asker{run, key}]}
+	for {
+		t = c.tracks[at]
+		switch {
+		case t == nil && c.mode == Record:
+			c.asked++
+			t = &track{interaction: q, at: at, seq: c.asked, by: run, done: make(chan struct{})}
+			c.tracks[at] = t
+			return t, true, nil
+		case t == nil:
+			return nil, false, c.fault(c.miss(q, at))
+		case c.mode != Record:
+			t.used = true
+			return t, false, nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		c.mu.Lock()
+		if err != nil || !t.dropped {
+			return t, false, err
+		}
+	}
+}
+
+// keep ends the recording of a request with its answer.
+func (c *Cassette) keep(t *track, output []byte, err error) {
+	answer := t.interaction
+	answer.Output = output
+	if err != nil {
+		answer.Output, answer.Error = nil, failed(err)
+	}
+	c.redact(&answer)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.interaction, t.live, t.err = answer, output, err
+	close(t.done)
+}
+
+// drop ends the recording of a request that got no answer worth to be kept.
+func (c *Cassette) drop(t *track) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.tracks, t.at)
+	if who := (asker{t.by, t.at.key}); c.counts[who] == t.at.n {
+		c.counts[who]-- // the run may be resumed and ask again
+	}
+	t.dropped = true
+	close(t.done)
+}
+
+// unrecordable says that an error tells of the caller or the harness, not of the
+// agent. That the time of an attempt is up tells of the agent.
+func unrecordable(ctx context.Context, err error) bool {
+	return errors.Is(err, core.ErrHarness) || errors.As(err, new(*core.BudgetError)) ||
+		ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+}
+
+// fault remembers what must not be swallowed, and returns it. mu is held.
+func (c *Cassette) fault(err error) error {
+	if len(c.faults) < 100 { // enough to explain
+		c.faults = append(c.faults, err)
+	}
+	return err
+}
+
+// compare reports a real answer that is not the recorded one. live is redacted here.
+func (c *Cassette) compare(t *track, run core.RunKey, output []byte, err error) error {
+	live := t.interaction
+	live.Output, live.Error = output, nil
+	if err != nil {
+		live.Output, live.Error = nil, failed(err)
+	}
+	c.redact(&live)
+	diff := differences("", t.answer(c.ignore), live.answer(c.ignore))
+	if len(diff) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := &MismatchError{File: c.file, Line: t.line, Name: t.Name, Path: t.Path, Diff: diff}
+	if run != (core.RunKey{}) {
+		c.astray[run] = found
+	}
+	return c.fault(found)
+}
+
+// Verify reports, joined, every miss and every difference, also where the error was
+// swallowed, and the recordings that nobody asked for ([*UnusedError]).
+func (c *Cassette) Verify() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	errs := slices.Clone(c.faults)
+	unused := &UnusedError{File: c.file, Of: len(c.tracks)}
+	for _, t := range slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return a.line - b.line }) {
+		if c.mode != Record && !t.used {
+			unused.Lines = append(unused.Lines, t.line)
+			unused.What = append(unused.What, t.what())
+		}
+	}
+	if len(unused.Lines) > 0 {
+		errs = append(errs, unused)
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends the use of the cassette. In mode Record it writes the file, in one
+// piece: on an error the file that was there still is, and Close can be called
+// again. Calls still under way are not in it, which is an error behind the writing.
+func (c *Cassette) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.mode != Record {
+		c.closed = true
+		return nil
+	}
+	busy, err := c.store()
+	if err != nil {
+		return err
+	}
+	c.closed = true
+	if len(busy) > 0 {
+		return c.bad(0, "written, but %d call(s) were still under way and are not in it: %s: end them (an HTTP body: read or close it) before Close", len(busy), busy[0])
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package stubs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// CassetteError is a cassette that cannot be read, written or used. It wraps
+// core.ErrHarness.
+type CassetteError struct {
+	File    string
+	Line    int // 0 where no line is meant
+	Problem string
+	Err     error // behind it, where there is one
+}
+
+func (e *CassetteError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("cassette %s: %s", e.File, e.Problem)
+	}
+	return fmt.Sprintf("cassette %s:%d: %s", e.File, e.Line, e.Problem)
+}
+
+// Unwrap returns core.ErrHarness, and the error behind it.
+func (e *CassetteError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{core.ErrHarness}
+	}
+	return []error{core.ErrHarness, e.Err}
+}
+
+func (c *Cassette) bad(line int, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &CassetteError{File: c.file, Line: line, Problem: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// refuse is bad, remembered for Verify.
+func (c *Cassette) refuse(line int, format string, args ...any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault(c.bad(line, format, args...))
+}
+
+// MissError is a request that was not recorded. It wraps core.ErrHarness. What it
+// holds is redacted.
+type MissError struct {
+	File       string
+	Name, Path string   // of agent (or method and URL) and step
+	N          int      // it was the n-th same request of its run and step
+	Recorded   int      // same requests that are recorded
+	Asked      string   // JSON
+	Line       int      // of the nearest recording; 0 where there is none of its kind
+	Nearest    string   // what it is of
+	Diff       []string // from it to what was asked, by field
+}
+
+func (e *MissError) Error() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "cassette %s has no recording of request %d of %s\n  asked: %s\n", e.File, e.N, describe(e.Name, e.Path), e.Asked)
+	switch {
+	case e.Recorded > 0:
+		fmt.Fprintf(&out, "  the same request is recorded %d time(s) and was made once more\n", e.Recorded)
+	case e.Line > 0:
+		fmt.Fprintf(&out, "  nearest: line %d, %s\n%s", e.Line, e.Nearest, listed(e.Diff))
+	default:
+		out.WriteString("  nothing like it is recorded\n")
+	}
+	out.WriteString("Record it again: run once in mode stubs.Record with the real agent. Name fields that change on every run in stubs.IgnoreFields")
+	return out.String()
+}
+
+// Unwrap returns core.ErrHarness.
+func (e *MissError) Unwrap() error { return core.ErrHarness }
+
+// MismatchError is a real answer that is not the recorded one. It does not wrap
+// core.ErrHarness: it is a finding about the agent, and fails its step. Until the
+// run ends each further call of it gets the same error, since what comes behind a
+// difference cannot be compared.
+type MismatchError struct {
+	File       string
+	Line       int
+	Name, Path string
+	Diff       []string // from the recorded answer to the real one, by field, redacted
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s answers otherwise than recorded in %s:%d\n%s"+
+		"If the new answer is right, record it again in mode stubs.Record; name fields that change on every run in stubs.IgnoreFields",
+		describe(e.Name, e.Path), e.File, e.Line, listed(e.Diff))
+}
+
+// UnusedError is recordings that no call asked for. It wraps core.ErrHarness.
+type UnusedError struct {
+	File  string
+	Of    int      // recordings in all
+	Lines []int    // unused
+	What  []string // the same, by name and step
+}
+
+func (e *UnusedError) Error() string {
+	var list []string
+	for i, line := range e.Lines {
+		list = append(list, fmt.Sprintf("line %d: %s", line, e.What[i]))
+	}
+	return fmt.Sprintf("cassette %s: %d of %d recordings were not asked for\n%s"+
+		"Calls are missing, or the file is older than the pipeline: record it again", e.File, len(e.Lines), e.Of, listed(list))
+}
+
+// Unwrap returns core.ErrHarness.
+func (e *UnusedError) Unwrap() error { return core.ErrHarness }
+
+func describe(name, path string) string {
+	if method, url, ok := strings.Cut(name, " "); ok && strings.Contains(url, "://") {
+		name = method + " " + url
+	} else {
+		name = fmt.Sprintf("agent %q", name)
+	}
+	if path != "" {
+		name += fmt.Sprintf(", step %q", path)
+	}
+	return name
+}
+
+func (q *interaction) what() string { return describe(q.Name, q.Path) }
+
+// listed writes up to ten lines, indented.
+func listed(lines []string) string {
+	var out strings.Builder
+	for i, line := range lines {
+		if i == 10 {
+			fmt.Fprintf(&out, "    and %d more\n", len(lines)-i)
+			break
+		}
+		fmt.Fprintf(&out, "    %s\n", line)
+	}
+	return out.String()
+}
+
+// miss says what is nearest to a request: the same agent before another, the same
+// step before another, and then what differs least. mu is held.
+func (c *Cassette) miss(q interaction, at slot) *MissError {
+	e := &MissError{File: c.file, Name: q.Name, Path: q.Path, N: at.n, Asked: show(q.request(nil), "")}
+	asked := q.request(c.ignore)
+	var best []int
+	for _, t := range c.tracks {
+		switch {
+		case t.Kind != q.Kind:
+			continue
+		case t.at.key == at.key:
+			e.Recorded++
+			continue
+		}
+		diff := differences("", t.request(c.ignore), asked)
+		far := []int{differ(t.Name, q.Name), differ(core.PlanPath(t.Path), core.PlanPath(q.Path)), len(strings.Join(diff, "")), differ(t.Path, q.Path), t.line}
+		if best == nil || slices.Compare(far, best) < 0 {
+			best, e.Line, e.Nearest, e.Diff = far, t.line, t.what(), diff
+		}
+	}
+	if len(e.Diff) == 0 && e.Line > 0 {
+		e.Diff = []string{"the same request, of another agent or step"}
+	}
+	return e
+}
+
+func differ(a, b string) int {
+	if a == b {
+		return 0
+	}
+	return 1
+}
+
+// failure is a recorded error.
+type failure struct {
+	Text    string `json:"text"`
+	Timeout bool   `json:"timeout,omitempty"`
+}
+
+func failed(err error) *failure {
+	var n net.Error
+	return &failure{Text: err.Error(), Timeout: errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()}
+}
+
+// replayed is the error for who calls.
+func (f *failure) replayed() error {
+	err := &core.RecordedError{Text: f.Text}
+	if f.Timeout {
+		return &timeoutError{err}
+	}
+	return err
+}
+
+// timeoutError is recognised by what retries timeouts only.
+type timeoutError struct{ *core.RecordedError }
+
+func (e *timeoutError) Unwrap() error      { return e.RecordedError }
+func (*timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+func (*timeoutError) Timeout() bool        { return true }

@@ -1,0 +1,218 @@
+package stubs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// once runs a pipeline of one step, "draft", with up to two retries, and prints
+// what it came to.
+func once(agent core.Agent[string, string], opts ...core.StepOption) {
+	p, err := core.New("example", core.Step("draft", agent,
+		func(s string) string { return s }, func(s *string, out string) { *s = out }, append(opts, core.Retries(2))...))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	book, err := stubs.Size(p, stubs.Load{Arm: "test", Rounds: 1, Batch: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, err := book.In(context.Background(), "test")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx = stubs.WithChunks(ctx, func(_, chunk string) { fmt.Printf("chunk: %q\n", chunk) })
+	res, err := core.Run(ctx, core.NewEngine(), p.Within(core.Budget{Tokens: 100}), core.RunKey{Run: "1"}, "hello")
+	fmt.Printf("%d call(s): %s %v\n", res.Calls, res.Scope, errors.Join(err, book.Verify()))
+}
+
+// A script is sized from the plan and the load: nothing is counted by hand.
+func Example() {
+	p, err := core.New("example", core.Step("draft", stubs.Always[string]("a draft"),
+		func(s string) string { return s }, func(s *string, out string) { *s = out }, core.Retries(2)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load := stubs.Load{Arm: "with", Warmups: 2, Rounds: 10, Batch: 1}
+	book, err := stubs.Size(p, load)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(book)
+	ctx, err := book.In(context.Background(), "with")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range load.Runs() {
+		if _, err := core.Run(ctx, core.NewEngine(), p, core.RunKey{Run: fmt.Sprint(i)}, "a question"); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println("verified:", book.Verify())
+	// Output:
+	// with draft: (2 warm-ups + 10 rounds x 1 runs) x 3 calls a run = 36
+	// total: 36 outputs
+	// verified: <nil>
+}
+
+func ExampleSize() {
+	p, err := core.New("p", core.Loop("refine", 5, nil, core.Step("draft", stubs.Always[string]("a draft"),
+		func(s string) string { return s }, func(s *string, out string) { *s = out }, core.Retries(2)), core.MaxIsSuccess()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	book, err := stubs.Size(p,
+		stubs.Load{Arm: "without", Warmups: 2, Rounds: 10, Batch: 1},
+		stubs.Load{Arm: "with", Warmups: 2, Rounds: 10, Batch: 1, Resumes: 1})
+	fmt.Println(book, err)
+	// Output:
+	// with refine/draft: (2 warm-ups + 10 rounds x 1 runs) x (1 + 1 resumes) x 15 calls a run = 360
+	// without refine/draft: (2 warm-ups + 10 rounds x 1 runs) x 15 calls a run = 180
+	// total: 540 outputs <nil>
+}
+
+func ExampleAlways() {
+	once(stubs.Always[string]("a draft"))
+	// Output: 1 call(s): a draft <nil>
+}
+
+// Outputs that are generated from the input, or from the attempt.
+func ExampleFrom() {
+	once(stubs.From(func(r core.Request[string]) stubs.Reply[string] {
+		if r.Attempt < 3 {
+			return stubs.Fail[string](errors.New("transient"))
+		}
+		return stubs.Say(strings.ToUpper(r.Input))
+	}))
+	// Output: 3 call(s): HELLO <nil>
+}
+
+// Errors come n times, and the text follows.
+func ExampleScript() {
+	once(stubs.Script[string](stubs.Fail[string](errors.New("transient")).Times(2), stubs.Say("a draft")))
+	// Output: 3 call(s): a draft <nil>
+}
+
+// What is left over is a fault, unless it is allowed, and so is what is missing,
+// unless the script may begin again.
+func ExampleOutputs() {
+	agent := stubs.Outputs[string]("one", "two")
+	once(agent.AllowLeftovers())
+	once(agent.Cycle())
+	// Output:
+	// 1 call(s): one <nil>
+	// 1 call(s): one <nil>
+}
+
+func ExampleRateLimited() {
+	once(stubs.Script[string](stubs.RateLimited[string](time.Millisecond), stubs.Say("a draft")))
+	// Output: 2 call(s): a draft <nil>
+}
+
+// A reply that takes for ever, and a step that has enough of it.
+func ExampleHang() {
+	once(stubs.Script[string](stubs.Hang[string](), stubs.Say("a draft")), core.Timeout(10*time.Millisecond))
+	// Output: 2 call(s): a draft <nil>
+}
+
+// Replies take a fixed time, a time of a distribution, or one that was recorded.
+func ExampleReply_After() {
+	fails := stubs.Fail[string](errors.New("transient"))
+	once(stubs.Script[string](
+		fails.After(stubs.Fixed(time.Millisecond)),
+		fails.After(stubs.LogNormal(time.Millisecond, 0.5)),
+		stubs.Say("a draft").After(stubs.Sampled(900*time.Microsecond, 1200*time.Microsecond))))
+	// Output: 3 call(s): a draft <nil>
+}
+
+func ExamplePanic() {
+	once(stubs.Script[string](stubs.Panic[string]("boom"), stubs.Say("a draft")))
+	// Output: 2 call(s): a draft <nil>
+}
+
+func ExampleMalformed() {
+	once(stubs.Script[string](stubs.Malformed[string](`"half a dr`).Times(3)))
+	// Output: 3 call(s): hello step "draft" failed after 3 attempt(s): malformed output "\"half a dr": unexpected end of JSON input
+}
+
+func ExampleStream() {
+	once(stubs.Script[string](stubs.Stream[string]("a", " draft").BreakAt(1), stubs.Stream[string]("a", " draft")))
+	// Output:
+	// chunk: "a"
+	// chunk: "a"
+	// chunk: " draft"
+	// 2 call(s): a draft <nil>
+}
+
+// The same seed, run and step draw the same number, whatever runs beside them.
+func ExampleDraw() {
+	dice := stubs.Script[string](stubs.Draw(func(n *stubs.Numbers) string { return fmt.Sprint(1 + n.IntN(6)) }))
+	once(dice)
+	once(dice)
+	// Output:
+	// 1 call(s): 5 <nil>
+	// 1 call(s): 5 <nil>
+}
+
+func ExampleReply_Tool() {
+	search := func(context.Context) error { fmt.Println("searched"); return nil }
+	once(stubs.Script[string](stubs.Say("a draft").Tool("search", search)))
+	// Output:
+	// searched
+	// 1 call(s): a draft <nil>
+}
+
+func ExampleReply_Using() {
+	once(stubs.Script[string](stubs.Say("a long draft").Using(101, 0)))
+	// Output: 1 call(s): hello run 1 stopped in step "draft": budget: step "draft" needs 101 tokens and 100 are left: resume with a larger budget
+}
+
+func ExampleChoose() {
+	urgent := func(in string) bool { return strings.Contains(in, "!") }
+	once(stubs.Choose(
+		stubs.When(urgent, core.Agent[string, string](stubs.Always[string]("at once"))),
+		stubs.Else(core.Agent[string, string](stubs.Always[string]("a draft")))))
+	// Output: 1 call(s): a draft <nil>
+}
+
+func ExampleFromTable() {
+	table, err := stubs.ParseTable("drafts.yaml", []byte(`
+stubs: 1
+steps:
+  draft:
+    - fail: the model is down
+    - say: a draft
+      tokens: 50
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	agent, err := stubs.FromTable[string, string](table, "draft")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	once(agent)
+	// Output: 2 call(s): a draft <nil>
+}
+
+// An answer that is lost behind its effect.
+func ExampleFaulty() {
+	pays := stubs.Script[string](stubs.Say("paid")).Cycle()
+	once(stubs.Faulty(core.Agent[string, string](pays), stubs.Fault{At: 1, Err: errors.New("connection lost"), After: true}))
+	// Output: 2 call(s): paid <nil>
+}

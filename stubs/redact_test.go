@@ -1,0 +1,216 @@
+package stubs
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func newRedactor() *redactor { return &redactor{keep: map[string]bool{}} }
+
+// The secrets below are made up and put together here, so that no scanner of this
+// repository takes them for real ones.
+var (
+	fakeJWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+	fakePEM = "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIBOgIBAAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeK\n-----END RSA PRIVATE KEY-----"
+)
+
+func TestTextRules(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"use sk-" + "proj-abcdefghij1234567890 now", "use [redacted:api-key] now"},
+		{"sk-" + "ant-api03-abcdefghij1234567890", "[redacted:api-key]"},
+		{"ghp_" + "abcdefghij1234567890", "[redacted:github]"},
+		{"github_pat_" + "11ABCDEFG0abcdefghij", "[redacted:github]"},
+		{"(xoxb-" + "12345678-abcdefgh)", "([redacted:slack])"},
+		{"AKIA" + "IOSFODNN7EXAMPLE.", "[redacted:aws]."},
+		{"AIza" + "SyA1234567890abcdefghijklmnopqrstuv", "[redacted:google]"},
+		{"jwt " + fakeJWT + ", ok", "jwt [redacted:jwt], ok"},
+		{"key:\n" + fakePEM + "\nend", "key:\n[redacted:private-key]\nend"},
+		{fakePEM[:60], "[redacted:private-key]"}, // cut off
+		{"Bearer abc123def456", "Bearer [redacted:bearer]"},
+		{"curl -H 'authorization: Basic dXNlcjpodW50ZXIy'", "curl -H 'authorization: [redacted:header]'"},
+		{"postgres://admin:pa55wort@db:5432/x", "postgres://admin:[redacted:url-password]@db:5432/x"},
+		{"GET https://h/p?q=cats&api_key=abc&page=2: 401", "GET https://h/p?q=cats&api_key=[redacted:field]&page=2: 401"},
+		{"https://h/?x-amz-%73ignature=abc", "https://h/?x-amz-%73ignature=[redacted:field]"},
+		{"DB_PASSWORD=hunter2", "DB_PASSWORD=[redacted:assignment]"},
+		{`set "client_secret" : "not a digit in it"`, `set "client_secret" : "[redacted:assignment]"`},
+		{`{\"password\": \"hunter\"} in a log`, `{\"password\": \"[redacted:assignment]\"} in a log`},
+		{"key 9hJ2kL5mN8pQ1rS4tV7wX0yZ3aB6cD9e.", "key [redacted:entropy]."},
+		{`{"a": 1.0, "token": "x"}`, `{"a":1.0,"token":"[redacted:field]"}`},
+		{"data: {\"password\": \"x\"}\n\n", "data: {\"password\":\"[redacted:field]\"}\n\n"},
+		{base64.StdEncoding.EncodeToString([]byte("password=hunter2")), base64.StdEncoding.EncodeToString([]byte("password=[redacted:assignment]"))},
+	} {
+		r := newRedactor()
+		got := r.text(tt.in, "")
+		if got != tt.want {
+			t.Errorf("text %q\n got %q\nwant %q", tt.in, got, tt.want)
+		}
+		if again := newRedactor().text(got, ""); again != got {
+			t.Errorf("text %q\nredacted once  %q\nredacted twice %q", tt.in, got, again)
+		}
+	}
+}
+
+func TestTreeRules(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{`{"Api-Key":"x","X-API-KEY":"y","openaiApiKey":"z"}`, `{"Api-Key":"[redacted:field]","X-API-KEY":"[redacted:field]","openaiApiKey":"[redacted:field]"}`},
+		{`{"headers":{"Authorization":["Bearer x"],"Set-Cookie":["a=b"],"Accept":["*/*"]}}`, `{"headers":{"Accept":["*/*"],"Authorization":["[redacted:field]"],"Set-Cookie":["[redacted:field]"]}}`},
+		{`{"credentials":{"user":"u","pin":12,"on":true,"none":null,"empty":""}}`, `{"credentials":{"empty":"","none":null,"on":true,"pin":0,"user":"[redacted:field]"}}`},
+		{`[{"name":"Cookie","value":"a=b"},{"name":"topic","value":"cats"}]`, `[{"name":"Cookie","value":"[redacted:field]"},{"name":"topic","value":"cats"}]`},
+		{`{"prompt":"log in with tr0ub4dor&3","password":"tr0ub4dor&3"}`, `{"password":"[redacted:field]","prompt":"log in with [redacted:known]"}`},
+		{`{"a":"https://h/?q=tr0ub4dor%263","password":"tr0ub4dor&3"}`, `{"a":"https://h/?q=[redacted:known]","password":"[redacted:field]"}`},
+		{`{"arguments":"{\"path\":\"/x\",\"token\":\"abc\"}"}`, `{"arguments":"{\"path\":\"/x\",\"token\":\"[redacted:field]\"}"}`},
+		{`{"arguments":"{ \"path\": \"/x\" }"}`, `{"arguments":"{ \"path\": \"/x\" }"}`},
+		{`{"sk-proj-abcdefghij1234567890":"owner"}`, `{"[redacted:api-key]":"owner"}`},
+		{`{"max_tokens":100,"usage":{"prompt_tokens":12},"total_tokens":"many"}`, `{"max_tokens":100,"total_tokens":"many","usage":{"prompt_tokens":12}}`},
+		{`{"content":[{"token":"Hello","logprob":-0.5,"bytes":[72]}]}`, `{"content":[{"bytes":[72],"logprob":-0.5,"token":"Hello"}]}`},
+		{`{"n":12345678901234567890.10,"e":1e400}`, `{"e":1e400,"n":12345678901234567890.10}`},
+	} {
+		tree, err := parse([]byte(tt.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(canonical(newRedactor().tree(tree)))
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.in, diff)
+		}
+		tree, _ = parse([]byte(got))
+		if again := string(canonical(newRedactor().tree(tree))); again != got {
+			t.Errorf("redacted once  %s\nredacted twice %s", got, again)
+		}
+	}
+}
+
+// Ordinary texts and identifiers are left alone.
+func TestWhatIsNoSecret(t *testing.T) {
+	sum := sha256.Sum256([]byte("x"))
+	png := append([]byte("\x89PNG\r\n\x1a\n"), make([]byte, 60)...)
+	for i := range png[16:] {
+		png[16+i] = byte(i * 41)
+	}
+	for _, s := range []string{
+		"The bearer certificates of a basic understanding: a token of thanks, the secret is out.",
+		"The password: required. Token: string. The secret ingredient = patience.",
+		"token = parser.next(); if token == nil { return }",
+		"sk-learn-compatible-estimators are risk-free, task-oriented-things-1234567890",
+		"550e8400-e29b-41d4-a716-446655440000",
+		"commit 6a25b88f0d1c4e7f9a3b5c8d2e4f6071829304a5",
+		fmt.Sprintf("%x", sum), fmt.Sprintf("%X", sum),
+		"/home/user/go/pkg/mod/github.com/Masterminds/semver/v3@v3.4.0/constraints.go",
+		"https://github.com/flujo/flujo-harness/blob/main/core/engine.go#L42",
+		"TestRecordedAgentIsReplayedWithoutTheRealOne2",
+		"github.com/flujo/flujo-harness/stubs_test.TestBadCassettes",
+		"2026-07-01T12:34:56.789012345Z", "user@example.com", "http://127.0.0.1:8080/path",
+		base64.StdEncoding.EncodeToString([]byte("An ordinary text, in base64 as Go writes a []byte.")),
+		"data:image/png;base64," + base64.StdEncoding.EncodeToString(png),
+		base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\xff\x00payload", 200))),
+	} {
+		if got := newRedactor().text(s, ""); got != s {
+			t.Errorf("%q\nbecame %q", s, got)
+		}
+	}
+	for _, s := range []string{`{"id":"toolu_01A09q90qw90lq917835Xb7Kq9Zt"}`, `{"tool_call_id":"call_9hJ2kL5mN8pQ1rS4tV7wX0yZ"}`, `{"etag":"9hJ2kL5mN8pQ1rS4tV7wX0yZ3aB6cD9e"}`} {
+		if got := newRedactor().text(s, ""); got != s {
+			t.Errorf("%q\nbecame %q", s, got)
+		}
+	}
+}
+
+// The sources and notes of this project: nothing in them is a secret.
+func TestSourcesAreLeftAlone(t *testing.T) {
+	files, _ := filepath.Glob("../core/*.go")
+	files = append(files, "../README.md")
+	bytes := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || strings.HasSuffix(file, "redact.go") {
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes += len(data)
+		for _, p := range newRedactor().spans(string(data), true) {
+			t.Errorf("%s: %q is taken for a secret (%s)", file, data[p.from:p.to], p.with)
+		}
+	}
+	if bytes < 50_000 {
+		t.Fatalf("only %d bytes read", bytes)
+	}
+}
+
+// The rates that entropy.go states, over seeded random keys.
+func TestEntropyFindsRandomKeys(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	for _, tt := range []struct {
+		chars int
+		least float64
+	}{{300, 0}, {24, .90}, {32, .97}, {64, .997}, {256, .999}} {
+		found, n := 0, 2000
+		for range n {
+			data := make([]byte, tt.chars)
+			_, _ = random.Read(data)
+			if isRandom(base64.StdEncoding.EncodeToString(data)[:tt.chars]) {
+				found++
+			}
+		}
+		if rate := float64(found) / float64(n); rate < tt.least || tt.least == 0 && found > 0 {
+			t.Errorf("%d characters: %d of %d found, want %.1f%% (and none of what is too long for a key)", tt.chars, found, n, 100*tt.least)
+		}
+	}
+}
+
+// A model streams in pieces: no event holds the whole secret.
+func TestSecretsAcrossEvents(t *testing.T) {
+	r := newRedactor()
+	r.know("tr0ub4dor&3")
+	event := func(s string) any {
+		return string(canonical(map[string]any{"id": "same-same", "delta": map[string]any{"content": s}}))
+	}
+	var chunks []any
+	for _, s := range []string{"the key is s", "k-", "abcdefgh", "1234567890", " and tr0ub", "4dor&3", " is the other"} {
+		chunks = append(chunks, event(s))
+	}
+	r.deltas(chunks)
+	var got []string
+	for _, c := range chunks {
+		var e struct{ Delta struct{ Content string } }
+		if err := json.Unmarshal([]byte(c.(string)), &e); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.Delta.Content)
+	}
+	want := []string{"the key is [redacted:api-key]", "", "", "", " and [redacted:known]", "", " is the other"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What was redacted once stays as it is: else a replay would miss.
+func FuzzRedactTwice(f *testing.F) {
+	for _, s := range []string{"a token: \"x y z\"", "Bearer abc12345", `{"password":"x","a":["sk-abcdefghij1234567890"]}`, "data: {\"token\":\"a\"}\n\n", "https://u:p1@h?sig=1", fakePEM, fakeJWT,
+		"cGFzc3dvcmQ9aHVudGVyMg=="} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		s = strings.ToValidUTF8(s, "")
+		once := canonical(newRedactor().tree(s))
+		tree, err := parse(once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The rule may be another; the key looks at neither.
+		twice := canonical(newRedactor().tree(tree))
+		if a, b := markers.ReplaceAll(once, nil), markers.ReplaceAll(twice, nil); string(a) != string(b) {
+			t.Errorf("%q\nredacted once  %s\nredacted twice %s", s, once, twice)
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package stubs
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// tee keeps what passes through a body, and calls end once: at the end, behind an
+// error, or when it is closed before.
+type tee struct {
+	io.ReadCloser
+	size int64 // by the header, -1 where it says nothing
+	end  func(data []byte, err error, cut bool)
+
+	once sync.Once
+	mu   sync.Mutex // a client may close while it reads
+	data []byte
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.mu.Lock()
+	t.data = append(t.data, p[:n]...)
+	t.mu.Unlock()
+	switch {
+	case err == io.EOF:
+		t.finish(nil, false)
+	case err != nil:
+		t.finish(err, false)
+	}
+	return n, err
+}
+
+func (t *tee) Close() error {
+	err := t.ReadCloser.Close()
+	t.mu.Lock()
+	cut := int64(len(t.data)) != t.size
+	t.mu.Unlock()
+	t.finish(nil, cut)
+	return err
+}
+
+func (t *tee) finish(err error, cut bool) {
+	t.once.Do(func() {
+		t.mu.Lock()
+		data := bytes.Clone(t.data)
+		t.mu.Unlock()
+		t.end(data, err, cut)
+	})
+}
+
+// tape is a recorded body: at most one part for each Read, then end.
+type tape struct {
+	ctx context.Context
+	end error
+
+	mu     sync.Mutex
+	parts  []string
+	closed bool
+}
+
+func (t *tape) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case t.ctx.Err() != nil:
+		return 0, t.ctx.Err()
+	case len(t.parts) == 0:
+		return 0, t.end
+	}
+	n := copy(p, t.parts[0])
+	if t.parts[0] = t.parts[0][n:]; t.parts[0] == "" {
+		t.parts = t.parts[1:]
+	}
+	return n, nil
+}
+
+func (t *tape) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	return nil
+}
+
+// eachData lets f change the JSON in a text: the text itself, or the data lines of an
+// event, whose other lines other may change. It keeps the text as it was written
+// where nothing has changed, and says whether there was JSON.
+func eachData(s string, f func(any) any, other func(string) string) (string, bool) {
+	if tree, ok := parseContainer(s); ok {
+		before := string(canonical(tree))
+		if after := string(canonical(f(tree))); after != before {
+			s = strings.Replace(s, strings.TrimSpace(s), after, 1)
+		}
+		return s, true
+	}
+	found := false
+	lines := strings.SplitAfter(s, "\n")
+	for i, line := range lines {
+		data, is := strings.CutPrefix(line, "data:")
+		if _, ok := parseContainer(data); is && ok {
+			data, _ = eachData(data, f, other)
+			lines[i], found = "data:"+data, true
+		}
+	}
+	if !found {
+		return s, false
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "data:") {
+			lines[i] = other(line)
+		}
+	}
+	return strings.Join(lines, ""), true
+}
+
+// leaves lets f change all strings of a tree.
+func leaves(v any, path string, f func(path, s string) string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			v[k] = leaves(v[k], path+"."+k, f)
+		}
+	case []any:
+		for i := range v {
+			v[i] = leaves(v[i], path+"[]", f)
+		}
+	case string:
+		return f(path, v)
+	}
+	return v
+}
+
+// deltas redacts secrets that a model streams in pieces: no event holds one whole.
+func (r *redactor) deltas(chunks []any) {
+	pieces := map[string][]string{} // by where they are in their event
+	walk := func(f func(path, s string) string) {
+		for i, chunk := range chunks {
+			if s, ok := chunk.(string); ok {
+				chunks[i], _ = eachData(s, func(v any) any { return leaves(v, "", f) }, func(s string) string { return s })
+			}
+		}
+	}
+	walk(func(path, s string) string {
+		pieces[path] = append(pieces[path], s)
+		return s
+	})
+	for path, list := range pieces {
+		pieces[path] = r.across(list)
+	}
+	walk(func(path, _ string) string {
+		s := pieces[path][0]
+		pieces[path] = pieces[path][1:]
+		return s
+	})
+}
+
+// across redacts what goes across the borders of the pieces of a text.
+func (r *redactor) across(pieces []string) []string {
+	whole := strings.Join(pieces, "")
+	var found []span
+	for _, p := range r.spans(whole, false) {
+		at := 0
+		for _, piece := range pieces {
+			if p.from >= at && p.from < at+len(piece) && p.to > at+len(piece) {
+				found = append(found, p)
+			}
+			at += len(piece)
+		}
+	}
+	out, at := make([]string, len(pieces)), 0
+	for i, piece := range pieces {
+		out[i] = cut(whole, at, at+len(piece), found)
+		at += len(piece)
+	}
+	return out
+}

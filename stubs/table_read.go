@@ -1,0 +1,397 @@
+package stubs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	tableVersion = 1         // of the format that this program reads
+	mostTimes    = 1_000_000 // that a table may repeat a reply
+	mostSearched = 2_000     // lines of a file in which the line of an error of syntax is looked for
+)
+
+// lineError is an error at a node of the file.
+func lineError(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
+}
+
+// document reads the only document of a file.
+func document(data []byte) (*yaml.Node, error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	switch err := d.Decode(&doc); {
+	case errors.Is(err, io.EOF) || err == nil && (len(doc.Content) == 0 || doc.Content[0].Tag == "!!null"):
+		return nil, errors.New("line 1: there is nothing in it: begin it with stubs: 1")
+	case err != nil:
+		return nil, syntax(data, err)
+	}
+	switch err := d.Decode(&second); {
+	case err == nil:
+		return nil, lineError(&second, "a second document begins: keep one")
+	case !errors.Is(err, io.EOF):
+		return nil, syntax(data, err)
+	}
+	return doc.Content[0], nil
+}
+
+// syntax is an error of the YAML reader with the line where the trouble begins. The
+// reader's own number is that of the construct around it, and one too small, or
+// missing (yaml v3.0.5, parser.fail): here it is the line behind the longest part
+// of the file that can be read.
+func syntax(data []byte, err error) error {
+	lines := bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+	if len(lines) > mostSearched {
+		return fmt.Errorf("line %d or before: %s", len(lines), reason(err))
+	}
+	good := len(lines) - 1
+	for good > 0 && !readable(bytes.Join(lines[:good], nil)) {
+		good--
+	}
+	return fmt.Errorf("line %d: %s", good+1, reason(err))
+}
+
+func readable(data []byte) bool {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		switch err := d.Decode(new(yaml.Node)); {
+		case errors.Is(err, io.EOF):
+			return true
+		case err != nil:
+			return false
+		}
+	}
+}
+
+// reason is the text of an error of the YAML reader without its place.
+func reason(err error) string {
+	return place.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
+}
+
+var place = regexp.MustCompile(`^line \d+: `)
+
+func readTable(root *yaml.Node) (map[string][]tableEntry, error) {
+	file, err := mapping(root, "a table", nil)
+	if err != nil {
+		return nil, err
+	}
+	// The version first: a newer format may have what this one does not know.
+	version := file["stubs"]
+	if version == nil {
+		return nil, lineError(root, "it does not begin with stubs: 1, the version of its format")
+	}
+	number, err := whole(version, "stubs", 1, math.MaxInt)
+	switch {
+	case err != nil:
+		return nil, err
+	case number > tableVersion:
+		return nil, lineError(version, "version %d of the format, and this program reads version %d: use a newer program", number, tableVersion)
+	}
+	if file, err = mapping(root, "a table", []string{"stubs", "steps"}); err != nil {
+		return nil, err
+	}
+	if file["steps"] == nil {
+		return nil, lineError(root, "it has no steps: add the paths of the plan with their replies")
+	}
+	named, err := mapping(file["steps"], "steps", nil)
+	if err != nil {
+		return nil, err
+	}
+	steps := map[string][]tableEntry{}
+	for _, step := range inOrder(named) {
+		if steps[step], err = entries(named[step], fmt.Sprintf("step %q", step), true); err != nil {
+			return nil, err
+		}
+	}
+	return steps, nil
+}
+
+// inOrder is the names of fields in the order of the file, so that the first error
+// is the one that is reported.
+func inOrder(fields map[string]*yaml.Node) []string {
+	var names []string
+	for name := range fields {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		x, y := fields[a], fields[b]
+		if x.Line != y.Line {
+			return x.Line - y.Line
+		}
+		return x.Column - y.Column
+	})
+	return names
+}
+
+// entries reads the list of a step, or of a case.
+func entries(n *yaml.Node, what string, mayBeCases bool) ([]tableEntry, error) {
+	items, err := list(n, what)
+	if err != nil {
+		return nil, err
+	}
+	var read []tableEntry
+	for i, item := range items {
+		e, err := readEntry(item)
+		switch {
+		case err != nil:
+			return nil, err
+		case e.kind == "replies" && !mayBeCases:
+			return nil, lineError(item, "replies within replies: a case has plain ones")
+		case i > 0 && (e.kind == "replies") != (read[0].kind == "replies"):
+			return nil, lineError(item, "cases beside plain replies: give the plain ones an entry with replies and without case, behind the cases")
+		case i > 0 && e.kind == "replies" && read[i-1].holds == "":
+			return nil, lineError(item, "the entry before has no case and takes every input: put it last")
+		}
+		read = append(read, e)
+	}
+	return read, nil
+}
+
+var (
+	answers     = []string{"say", "fail", "rate_limit", "malformed", "stream", "panic", "hang", "replies"}
+	replyFields = []string{"break_at", "times", "after", "tokens", "cost"}
+	caseFields  = []string{"case", "cycle", "allow_leftovers"}
+)
+
+func readEntry(n *yaml.Node) (e tableEntry, err error) {
+	fields, err := mapping(n, "a reply", slices.Concat(answers, replyFields, caseFields))
+	if err != nil {
+		return e, err
+	}
+	e = tableEntry{line: n.Line, breaks: -1, times: 1}
+	for _, kind := range answers {
+		if fields[kind] == nil {
+			continue
+		}
+		if e.kind != "" {
+			return e, lineError(fields[kind], "%s beside %s: an entry has one of %s", kind, e.kind, strings.Join(answers, ", "))
+		}
+		e.kind = kind
+	}
+	if e.kind == "" {
+		return e, lineError(n, "it says nothing: an entry has one of %s", strings.Join(answers, ", "))
+	}
+	foreign := caseFields
+	if e.kind == "replies" {
+		foreign = replyFields
+	}
+	for _, name := range foreign {
+		if fields[name] != nil {
+			return e, lineError(fields[name], "%s does not belong to an entry with %s", name, e.kind)
+		}
+	}
+	for _, name := range inOrder(fields) {
+		if err := e.read(name, fields[name]); err != nil {
+			return e, err
+		}
+	}
+	if b := fields["break_at"]; b != nil && (e.kind != "stream" || e.breaks >= len(e.stream)) {
+		return e, lineError(b, "break_at is %d, and its stream has %d chunks: give the number of a chunk, from 0", e.breaks, len(e.stream))
+	}
+	return e, nil
+}
+
+// read reads one field.
+func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
+	switch name {
+	case "say":
+		e.line = n.Line // an output that does not fit is here
+		e.say, err = asJSON(n)
+	case "fail", "malformed", "panic":
+		e.text, err = text(n, name)
+	case "rate_limit":
+		e.wait, err = duration(n, name)
+	case "stream":
+		e.stream, err = texts(n, name)
+	case "hang":
+		var on bool
+		if on, err = boolean(n, name); err == nil && !on {
+			err = lineError(n, "hang is true, or left out")
+		}
+	case "break_at":
+		e.breaks, err = whole(n, name, 0, math.MaxInt)
+	case "times":
+		e.times, err = whole(n, name, 1, mostTimes)
+	case "after":
+		e.after, err = latency(n)
+	case "tokens":
+		e.tokens, err = whole(n, name, int64(0), math.MaxInt64)
+	case "cost":
+		e.cost, err = whole(n, name, int64(0), math.MaxInt64)
+	case "case":
+		e.holds, err = text(n, name)
+	case "replies":
+		e.replies, err = entries(n, name, false)
+	case "cycle":
+		e.cycle, err = boolean(n, name)
+	case "allow_leftovers":
+		e.lenient, err = boolean(n, name)
+	}
+	return err
+}
+
+// mapping is the fields of a mapping. Fields of other names, where names are given,
+// and doubles are errors.
+func mapping(n *yaml.Node, what string, names []string) (map[string]*yaml.Node, error) {
+	content := target(n).Content
+	if target(n).Kind != yaml.MappingNode {
+		return nil, lineError(n, "%s is a mapping of names to values", what)
+	}
+	fields, lines := map[string]*yaml.Node{}, map[string]int{}
+	for i := 0; i+1 < len(content); i += 2 {
+		key := content[i]
+		name := target(key).Value
+		switch {
+		case target(key).Kind != yaml.ScalarNode:
+			return nil, lineError(key, "a name is a text")
+		case fields[name] != nil:
+			return nil, lineError(key, "%q is given twice: it was on line %d before", name, lines[name])
+		case names != nil && !slices.Contains(names, name):
+			return nil, lineError(key, "unknown field %q: it may be %s", name, strings.Join(names, ", "))
+		}
+		fields[name], lines[name] = content[i+1], key.Line
+	}
+	return fields, nil
+}
+
+// target is the node that an alias stands for.
+func target(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func list(n *yaml.Node, what string) ([]*yaml.Node, error) {
+	if t := target(n); t.Kind == yaml.SequenceNode && len(t.Content) > 0 {
+		return t.Content, nil
+	}
+	return nil, lineError(n, "%s is a list with at least one entry", what)
+}
+
+func text(n *yaml.Node, what string) (string, error) {
+	if t := target(n); t.Kind == yaml.ScalarNode && t.Tag != "!!null" {
+		return t.Value, nil
+	}
+	return "", lineError(n, "%s is a text", what)
+}
+
+func texts(n *yaml.Node, what string) ([]string, error) {
+	items, err := list(n, what)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]string, len(items))
+	for i, item := range items {
+		if all[i], err = text(item, "a part of "+what); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func boolean(n *yaml.Node, what string) (on bool, err error) {
+	if t := target(n); t.Kind == yaml.ScalarNode && t.Tag == "!!bool" && t.Decode(&on) == nil {
+		return on, nil
+	}
+	return false, lineError(n, "%s is true or false", what)
+}
+
+func whole[T int | int64](n *yaml.Node, what string, least, most T) (number T, err error) {
+	t := target(n)
+	if t.Kind != yaml.ScalarNode || t.Tag != "!!int" || t.Decode(&number) != nil || number < least || number > most {
+		if most == mostTimes {
+			return 0, lineError(n, "%s is a whole number from %d to %d", what, least, most)
+		}
+		return 0, lineError(n, "%s is a whole number from %d on", what, least)
+	}
+	return number, nil
+}
+
+func duration(n *yaml.Node, what string) (time.Duration, error) {
+	value, err := text(n, what)
+	if err == nil {
+		var d time.Duration
+		if d, err = time.ParseDuration(value); err == nil && d >= 0 {
+			return d, nil
+		}
+	}
+	return 0, lineError(n, "%s is a duration, for example 10ms or 2s", what)
+}
+
+// latency is a duration, a list of them to draw from, or the shape of a log-normal.
+func latency(n *yaml.Node) (Latency, error) {
+	switch target(n).Kind {
+	case yaml.SequenceNode:
+		items, err := list(n, "after")
+		if err != nil {
+			return nil, err
+		}
+		recorded := make([]time.Duration, len(items))
+		for i, item := range items {
+			if recorded[i], err = duration(item, "a part of after"); err != nil {
+				return nil, err
+			}
+		}
+		return Sampled(recorded...), nil
+	case yaml.MappingNode:
+		fields, err := mapping(n, "after", []string{"median", "sigma"})
+		if err != nil {
+			return nil, err
+		}
+		var sigma float64
+		if fields["median"] == nil || fields["sigma"] == nil {
+			return nil, lineError(n, "after has a median and a sigma, for example {median: 10ms, sigma: 0.5}")
+		}
+		median, err := duration(fields["median"], "median")
+		if err != nil {
+			return nil, err
+		}
+		s := fields["sigma"]
+		if target(s).Decode(&sigma) != nil || !(sigma >= 0 && sigma <= 10) {
+			return nil, lineError(s, "sigma is a number from 0 to 10")
+		}
+		return LogNormal(median, sigma), nil
+	}
+	d, err := duration(n, "after")
+	return Fixed(d), err
+}
+
+// asJSON is a YAML value as JSON.
+func asJSON(n *yaml.Node) ([]byte, error) {
+	untimed(n)
+	var v any
+	if err := n.Decode(&v); err != nil {
+		var bad *yaml.TypeError
+		if errors.As(err, &bad) {
+			return nil, errors.New(bad.Errors[0]) // with its line
+		}
+		return nil, lineError(n, "%s", reason(err))
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, lineError(n, "say cannot be written as JSON: %w", err)
+	}
+	return data, nil
+}
+
+// untimed makes texts of what YAML takes for times: JSON has none, and a date
+// would come out with a clock.
+func untimed(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for _, inner := range n.Content {
+		untimed(inner)
+	}
+}
