@@ -62,6 +62,8 @@ type Comparison struct {
 	Cost      Estimate `json:"cost"`       // W-N, us per run
 	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
 
+	Counters map[string]Counters `json:"counters,omitempty"` // by arm, of one run
+
 	Blocks   []Block   `json:"blocks"` // one row a block, in the order measured
 	Audit    []Finding `json:"audit"`
 	Complete bool      `json:"complete"`          // false: interrupted, or a session failed
@@ -77,6 +79,20 @@ type Block struct {
 	Twin      float64 `json:"twin"`       // (T-N)/(W-N): the A/A pair
 	Slow      float64 `json:"slow"`       // (S-N)/F: the injected slow-down, on the scale of CostRatio
 	Injected  float64 `json:"injected"`   // (S-N)/(W-N)
+
+	Slots map[string][]float64 `json:"slots,omitempty"` // arm -> ns per run, by round: what all of it was computed from
+}
+
+// Counters are what one run of an arm does, counted and not timed. They are the
+// same wherever the same program does the same work.
+type Counters struct {
+	Allocs     float64 `json:"allocs" toml:"allocs"`           // objects put on the heap
+	AllocBytes float64 `json:"alloc_bytes" toml:"alloc_bytes"` // bytes of them
+	Commits    float64 `json:"commits" toml:"commits"`         // transactions
+	Statements float64 `json:"statements" toml:"statements"`   // of them, BEGIN and COMMIT aside
+	Pages      float64 `json:"pages" toml:"pages"`             // written to the log
+	Bytes      float64 `json:"bytes" toml:"bytes"`             // written to files, checkpoints included
+	Syncs      float64 `json:"syncs" toml:"syncs"`             // fsyncs
 }
 
 // Sessions is the number of sessions that gave blocks.

@@ -175,7 +175,7 @@ var ErrNotPositive = errors.New("not above zero")
 // blockOf takes the medians over the rounds of the paired ratios. slots are ns per
 // run by arm and round.
 func blockOf(session int, slots map[string][]float64) (Block, error) {
-	b := Block{Session: session}
+	b := Block{Session: session, Slots: slots}
 	rounds := len(slots[ArmNone])
 	ratio, overhead, cost, twin, slow, injected := make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds)
 	for r := range rounds {
