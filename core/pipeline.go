@@ -115,6 +115,10 @@ func (p *Pipeline[S]) Within(b Budget) *Pipeline[S] {
 	return &q
 }
 
+// Copy returns a copy of the scope as every attempt and every branch gets one: it
+// shares nothing with the original that either of them could change.
+func (p *Pipeline[S]) Copy(scope S) (S, error) { return p.codec.copy(&scope) }
+
 // Name of the pipeline.
 func (p *Pipeline[S]) Name() string { return p.name }
 

@@ -4,47 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"path/filepath"
 	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Mutant is a lie told on purpose, to show that the audit or the self-check
-// notices it. The zero value is none.
-type Mutant string
-
-// The mutants, by what they break.
-const (
-	MutantNone       Mutant = ""
-	MutantUnequalAA  Mutant = "unequal-aa"  // the twin of the A/A pair is slowed down too
-	MutantNoSlowdown Mutant = "no-slowdown" // the injected slow-down is not injected
-	MutantNoSave     Mutant = "no-save"     // step saves of the backend arm are dropped
-	MutantShort      Mutant = "short"       // one output is missing in a script of the backend arm
-	MutantLeftover   Mutant = "leftover"    // one planned run of the backend arm is not made
-	MutantSkip       Mutant = "skip-step"   // the backend arm gets other work than the rest
-	MutantDrop       Mutant = "drop-sample" // one slot is left out of the samples
-)
-
-// Mutants lists them all.
-func Mutants() []Mutant {
-	return []Mutant{MutantUnequalAA, MutantNoSlowdown, MutantNoSave, MutantShort, MutantLeftover, MutantSkip, MutantDrop}
-}
-
 // arm is one open variant within a block.
 type arm struct {
-	name string
-	ctx  context.Context // with the scripts of the arm
-	work instance        // nil for the floor
-	eng  *core.Engine
-	back *sqlite.Backend // nil where nothing is saved
-	fl   *sqlite.Floor   // only of the floor
-	path string          // of the database
-	next int             // number of the next run: its key
-	slow float64         // share of its own time that a run is slowed down by
-	txs  int             // transactions of a run, for the floor
+	name     string
+	ctx      context.Context // with the scripts of the arm
+	work     instance        // nil where no pipeline runs
+	eng      *core.Engine
+	back     *sqlite.Backend // nil where nothing is saved
+	fl       *sqlite.Floor   // the floor, or what the slow arm does more
+	path     string          // of the database
+	atOnce   int
+	next     int       // number of the next run: its key
+	slow     float64   // share of its own time that an operation is slowed down by
+	more     float64   // transactions that an operation of the slow arm makes more
+	owed     float64   // of them, not made yet
+	stubs    rehearsal // only of the arm of the scripts
+	copies   bool      // only copies are made
+	premade  bool      // a lie: the timed operations do nothing
+	swallows bool      // a lie: a run that fails is left out
 }
 
 // runKeys are made before anything is timed.
@@ -56,18 +45,33 @@ func runKeys(n int) []core.RunKey {
 	return keys
 }
 
-// run makes one run of the arm.
-func (a *arm) run(keys []core.RunKey, input int) error {
-	key := keys[a.next]
-	a.next++
-	if a.fl != nil {
-		return a.fl.Replay(a.txs)
-	}
-	if a.slow == 0 {
-		return a.work.run(a.ctx, a.eng, key, input)
+// once makes one operation of the arm.
+func (a *arm) once(keys []core.RunKey, input int) error {
+	mine := keys[a.next : a.next+a.atOnce]
+	a.next += a.atOnce
+	switch {
+	case a.stubs != nil:
+		for _, key := range mine {
+			if err := a.stubs.Run(a.ctx, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	case a.copies:
+		return a.work.copies(input)
+	case a.work == nil:
+		return a.fl.Next()
+	case a.slow == 0 && a.more == 0:
+		return a.work.once(a.ctx, a.eng, mine, input)
 	}
 	began := time.Now()
-	err := a.work.run(a.ctx, a.eng, key, input)
+	err := a.work.once(a.ctx, a.eng, mine, input)
+	if a.more > 0 {
+		for a.owed += a.more; a.owed >= 1 && err == nil; a.owed-- {
+			err = a.fl.Replay(1)
+		}
+		return err
+	}
 	end := began.Add(time.Duration(float64(time.Since(began)) * (1 + a.slow)))
 	for time.Now().Before(end) { // busy, as a slower backend would be
 	}
@@ -87,71 +91,142 @@ func (a *arm) close() error {
 	return errors.Join(errs...)
 }
 
-// opener opens the arms of the blocks of one session.
-type opener struct {
-	workload   Workload
-	durability sqlite.Durability
-	plan       Plan
-	mutant     Mutant
-	tape       *sqlite.Tape // of one block's runs, recorded from the backend
+// rehearsal is the calls of agents that one run makes, without the run.
+type rehearsal interface {
+	Run(ctx context.Context, key core.RunKey) error
 }
 
-// armNames in the order in which blocks open them.
-var armNames = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow}
+// calls says whether the arm calls agents.
+func calls(name string) bool { return name != ArmFloor && name != ArmCopies }
+
+// saves says whether the arm saves to a database, by way of the backend.
+func saves(name string) bool {
+	switch name {
+	case ArmNone, ArmFloor, ArmStubs, ArmCopies, ArmEncoded:
+		return false
+	}
+	return true
+}
+
+// opener opens the arms of the blocks of one session.
+type opener struct {
+	session  Session
+	workload Workload
+	expected expected
+	tape     *sqlite.Tape // of one block's operations, recorded from the backend
+	stubs    rehearsal
+}
 
 // book sizes the scripts of one block for every arm that calls agents.
 func (o *opener) book() (*stubs.Book, error) {
+	p := o.session.Plan
 	var loads []stubs.Load
-	for _, name := range armNames {
-		if name != ArmFloor {
-			loads = append(loads, o.plan.load(name))
+	for _, name := range p.Arms() {
+		if !calls(name) {
+			continue
 		}
+		warmups := p.Warmups
+		if name == ArmBackend && o.session.Mutant == MutantLong {
+			warmups++
+		}
+		loads = append(loads, o.workload.load(name, warmups, p.Rounds, 1+p.Batch[name]))
 	}
 	book, err := stubs.Size(o.workload.plan, loads...)
-	if err == nil && o.mutant == MutantShort {
+	if err == nil && o.session.Mutant == MutantShort {
 		// Down to one output less than the runs need, the reserve for retries included.
-		path, load := o.workload.plan.Paths()[0], o.plan.load(ArmBackend)
-		err = book.Remove(ArmBackend, path, load.Runs()*(o.workload.plan.MaxCalls()[path]-1)+1)
+		path, runs := o.workload.plan.Paths()[0], p.ops(ArmBackend)*o.workload.AtOnce
+		err = book.Remove(ArmBackend, path, runs*(o.workload.plan.MaxCalls()[path]-1)+1)
 	}
 	return book, err
 }
 
 // open opens an arm afresh, in a database of its own below dir.
 func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (*arm, error) {
-	a := &arm{name: name, path: filepath.Join(dir, name+".db"), txs: o.workload.steps + 2}
-	if name == ArmFloor {
-		var err error
-		a.fl, err = sqlite.OpenFloor(ctx, a.path, o.durability, o.tape)
-		return a, err
-	}
+	s := o.session
+	a := &arm{name: name, atOnce: o.workload.AtOnce, path: filepath.Join(dir, name+".db")}
 	var err error
-	if a.ctx, err = book.In(ctx, name); err != nil {
-		return nil, err
+	if calls(name) {
+		if a.ctx, err = book.In(ctx, name); err != nil {
+			return nil, err
+		}
 	}
-	a.work = o.workload.instance()
-	var opts []core.Option
-	if name != ArmNone {
-		if a.back, err = sqlite.Open(ctx, a.path, o.durability); err != nil {
+	switch name {
+	case ArmFloor:
+		a.fl, err = sqlite.OpenFloor(ctx, a.path, s.Durability, o.tape)
+		return a, err
+	case ArmStubs:
+		a.stubs = o.stubs
+		return a, nil
+	}
+	a.work, a.copies = o.workload.instance(), name == ArmCopies
+	var back core.Backend
+	switch {
+	case saves(name):
+		if a.back, err = o.backend(ctx, name, a.path); err != nil {
 			return nil, fmt.Errorf("open arm %s: %w", name, err)
 		}
-		var b core.Backend = a.back
-		if name == ArmBackend && o.mutant == MutantNoSave {
-			b = noSave{b}
+		back = a.back
+		if name == ArmBackend && s.Mutant == MutantNoSave {
+			back = noSave{back}
 		}
-		opts = append(opts, core.WithBackend(b))
+	case name == ArmEncoded:
+		back = discard{}
+	case name == ArmNone && o.workload.Pauses > 0:
+		back = core.NewMemory() // a pause must be kept somewhere
 	}
-	if name == ArmSlow && o.mutant != MutantNoSlowdown || name == ArmTwin && o.mutant == MutantUnequalAA {
-		a.slow = o.plan.SlowBy
+	var opts []core.Option
+	if back != nil {
+		opts = append(opts, core.WithBackend(back))
+	}
+	if name == ArmTraced || name == ArmTotal {
+		opts = append(opts, core.WithTracer(noop.NewTracerProvider().Tracer("")),
+			core.WithLogger(slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	}
 	a.eng = core.NewEngine(opts...)
-	return a, nil
+	if name == ArmSlow && s.Mutant != MutantNoSlowdown || name == ArmTwin && s.Mutant == MutantUnequalAA {
+		err = o.slowDown(ctx, a, dir)
+	}
+	a.premade = name == ArmBackend && s.Mutant == MutantEmptied
+	a.swallows = name == ArmBackend && s.Mutant == MutantSurvivors
+	return a, err
 }
 
-// record makes one block's worth of runs on a recording backend: the tape that
-// every floor arm of the session replays. Nothing of it is timed.
+// slowDown gives an arm its slow-down. At durability "process" it is busy for a share
+// of its time. At "power" that would not slow it down: the disk catches up in the pause.
+// There it makes a share of the floor's transactions more, in a file of its own.
+func (o *opener) slowDown(ctx context.Context, a *arm, dir string) (err error) {
+	s := o.session
+	if s.Durability == sqlite.Process {
+		a.slow = s.Plan.SlowBy
+		return nil
+	}
+	a.more = s.Plan.SlowBy * float64(o.tape.Len()) / float64(s.Plan.ops(ArmBackend))
+	a.fl, err = sqlite.OpenFloor(ctx, filepath.Join(dir, a.name+"-more.db"), s.Durability, o.tape)
+	return err
+}
+
+// backend opens the backend of an arm.
+func (o *opener) backend(ctx context.Context, name, path string) (*sqlite.Backend, error) {
+	switch {
+	case name == ArmUnsynced, name == ArmBackend && o.session.Mutant == MutantUnsynced:
+		return sqlite.OpenUnsynced(ctx, path)
+	case name == ArmProcess:
+		return sqlite.Open(ctx, path, sqlite.Process)
+	case name == ArmPower:
+		return sqlite.Open(ctx, path, sqlite.Power)
+	}
+	return sqlite.Open(ctx, path, o.session.Durability)
+}
+
+// record makes one block's worth of operations on a recording backend: the tape
+// that every floor arm of the session replays. Nothing of it is timed.
 func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) error {
-	load := o.plan.load(ArmBackend)
-	book, err := stubs.Size(o.workload.plan, load)
+	p := o.session.Plan
+	ops := 0
+	for _, name := range []string{ArmFloor, ArmBackend, ArmSlow} {
+		ops = max(ops, p.ops(name))
+	}
+	book, err := stubs.Size(o.workload.plan, o.workload.load(ArmBackend, ops, 0, 0))
 	if err != nil {
 		return err
 	}
@@ -160,29 +235,32 @@ func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) err
 		return err
 	}
 	tape := a.back.Record()
-	for i := range load.Runs() {
-		if err := a.run(keys, o.inputOf(i)); err != nil {
+	for i := range ops {
+		if err := a.once(keys, o.inputOf(i)); err != nil {
 			return errors.Join(fmt.Errorf("record the floor: %w", err), a.close())
 		}
+		a.back.Mark()
 	}
+	saved := a.back.Counts().Saves
 	if err := a.close(); err != nil {
 		return err
 	}
-	if want := load.Runs() * a.txs; tape.Len() != want {
+	if want := int64(ops * o.expected.saves); saved != want || o.workload.AtOnce == 1 && tape.Len() < int(want) {
 		return &auditError{Finding{Check: checkSaves, Detail: fmt.Sprintf(
-			"arm %s committed %d transactions while the floor was recorded, want %d: %d runs of %d steps make N+2 each",
-			ArmBackend, tape.Len(), want, load.Runs(), o.workload.steps)}}
+			"arm %s committed %d saves in %d transactions while the floor was recorded, want %d: %d runs of %d steps make N+2 each",
+			ArmBackend, saved, tape.Len(), want, ops*o.expected.runs, o.expected.steps/o.expected.runs)}}
 	}
 	o.tape = tape
 	return nil
 }
 
-// inputOf the i-th run of an arm with the backend's batch: its round, 0 for warm-ups.
+// inputOf the i-th operation of an arm with the backend's batch: its round, 0 for warm-ups.
 func (o *opener) inputOf(i int) int {
-	if i < o.plan.Warmups {
+	p := o.session.Plan
+	if i < p.Warmups {
 		return 0
 	}
-	return (i - o.plan.Warmups) / (1 + o.plan.Batch)
+	return (i - p.Warmups) / (1 + p.Batch[ArmBackend])
 }
 
 // noSave is a backend that drops step saves: the persistence that the seed's
@@ -190,3 +268,13 @@ func (o *opener) inputOf(i int) int {
 type noSave struct{ core.Backend }
 
 func (noSave) Step(context.Context, core.Lease, core.StepRecord) error { return nil }
+
+// discard is a backend that keeps nothing: what is left is the encoding of states
+// and outputs.
+type discard struct{ core.Backend }
+
+func (discard) Start(context.Context, core.StartRecord) (core.Lease, error) {
+	return core.Lease{ID: 1, Epoch: 1}, nil
+}
+func (discard) Step(context.Context, core.Lease, core.StepRecord) error     { return nil }
+func (discard) Finish(context.Context, core.Lease, core.FinishRecord) error { return nil }

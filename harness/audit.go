@@ -14,11 +14,12 @@ import (
 type auditor struct {
 	session  Session
 	workload Workload
+	expected expected
 	bad      []Finding // the first few failures
 	inputs   map[int]evidence
 	slots    int // compared
 	blocks   int
-	runs     int // made by all arms
+	ops      int // made by all arms
 	saves    int64
 	rows     int64
 }
@@ -31,21 +32,23 @@ func (a *auditor) fail(check, format string, args ...any) {
 
 // The checks of the audit.
 const (
-	checkWork    = "equal work"
-	checkSaves   = "saves counted"
-	checkRows    = "saves read back"
-	checkScripts = "scripts"
-	checkRuns    = "runs accounted for"
-	checkSamples = "samples"
-	checkSession = "session"
+	checkWork       = "equal work"
+	checkSaves      = "saves counted"
+	checkRows       = "saves read back"
+	checkDurability = "durability"
+	checkScripts    = "scripts"
+	checkRuns       = "runs accounted for"
+	checkSamples    = "samples"
+	checkSession    = "session"
 )
 
 // slot compares what an arm did in a slot with what the others did in that round.
 func (a *auditor) slot(arm *arm, round, runs int) error {
-	a.runs += runs
-	if arm.work == nil {
+	a.ops += runs
+	if arm.work == nil || arm.copies {
 		return nil
 	}
+	runs *= arm.atOnce
 	ev, err := arm.work.evidence()
 	if err != nil {
 		return err
@@ -62,8 +65,8 @@ func (a *auditor) slot(arm *arm, round, runs int) error {
 	switch {
 	case ev.runs != runs:
 		a.fail(checkRuns, "arm %s made %d runs in round %d, planned are %d", arm.name, ev.runs, round, runs)
-	case ev.steps != ev.runs*a.workload.steps:
-		a.fail(checkWork, "arm %s executed %d steps in %d runs of round %d, planned are %d each", arm.name, ev.steps, ev.runs, round, a.workload.steps)
+	case ev.steps*a.expected.runs != ev.runs*a.expected.steps:
+		a.fail(checkWork, "arm %s executed %d steps in %d runs of round %d, planned are %d each", arm.name, ev.steps, ev.runs, round, a.steps())
 	case ev.digest == 0 || ev.digest != want.digest:
 		a.fail(checkWork, "arm %s ended round %d with another result than the other arms", arm.name, round)
 	}
@@ -76,18 +79,25 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 	if err := book.Verify(); err != nil {
 		a.fail(checkScripts, "%v", err)
 	}
+	p, x := a.session.Plan, a.expected
 	for _, arm := range arms {
-		if arm.path == "" || arm.name == ArmNone {
+		if !saves(arm.name) && arm.name != ArmFloor {
 			continue
 		}
-		runs := int64(a.session.Plan.load(arm.name).Runs())
-		want := runs * int64(a.workload.steps+2)
+		ops := p.ops(arm.name)
+		want := int64(ops * x.saves)
 		if arm.back != nil {
 			got := arm.back.Counts()
 			a.saves += got.Saves
-			if got.Saves != want || got.Commits != want {
+			// Runs at the same time share transactions.
+			if got.Saves != want || got.Commits-got.Claims > want || a.workload.AtOnce == 1 && got.Commits-got.Claims != want {
 				a.fail(checkSaves, "arm %s committed %d saves in %d transactions, want %d: %d runs of %d steps make N+2 each",
-					arm.name, got.Saves, got.Commits, want, runs, a.workload.steps)
+					arm.name, got.Saves, got.Commits, want, ops*x.runs, a.steps())
+			}
+			if want := a.durability(arm.name); want != "" {
+				if got, err := arm.back.Durability(); err != nil || got != want {
+					a.fail(checkDurability, "arm %s saves at durability %q, which must be %q: %v", arm.name, got, want, err)
+				}
 			}
 		}
 		if err := arm.close(); err != nil {
@@ -98,50 +108,68 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 			return fmt.Errorf("read arm %s back: %w", arm.name, err)
 		}
 		a.rows += rows.Records
-		if rows.Finished != runs || rows.Records != runs*int64(a.workload.steps+1) {
+		if rows.Finished != int64(ops*x.runs) || rows.Records != int64(ops*x.records) {
 			a.fail(checkRows, "arm %s holds %d finished runs with %d records, want %d and %d",
-				arm.name, rows.Finished, rows.Records, runs, runs*int64(a.workload.steps+1))
+				arm.name, rows.Finished, rows.Records, ops*x.runs, ops*x.records)
 		}
 	}
 	return nil
 }
 
+// durability that an arm must have; none for the one that is left to the operating
+// system.
+func (a *auditor) durability(arm string) sqlite.Durability {
+	switch arm {
+	case ArmUnsynced:
+		return ""
+	case ArmProcess:
+		return sqlite.Process
+	case ArmPower:
+		return sqlite.Power
+	}
+	return a.session.Durability
+}
+
+// steps of one run.
+func (a *auditor) steps() int { return a.expected.steps / max(1, a.expected.runs) }
+
 // account checks that no sample is missing.
 func (a *auditor) account(res *SessionResult) {
 	p := a.session.Plan
-	for _, name := range armNames {
-		res.Counted.Planned += p.Blocks * p.load(name).Runs()
+	for _, name := range p.Arms() {
+		res.Counted.Planned += p.Blocks * p.ops(name)
 		res.Counted.Warmups += p.Blocks * p.Warmups
 		res.Counted.First += p.Blocks * p.Rounds
 	}
 	for n, block := range res.Slots {
-		for _, name := range armNames {
+		for _, name := range p.Arms() {
 			for _, ns := range block[name] {
 				if ns > 0 {
-					res.Counted.Kept += p.batch(name)
+					res.Counted.Kept += p.Batch[name]
 				}
 			}
-			if len(block) != len(armNames) || len(block[name]) != p.Rounds {
+			if len(block) != len(p.Batch) || len(block[name]) != p.Rounds {
 				a.fail(checkSamples, "block %d has %d slots of arm %s, planned are %d", n, len(block[name]), name, p.Rounds)
 			}
 		}
 	}
 	c := res.Counted
 	if c.Planned != c.Kept+c.Warmups+c.First {
-		a.fail(checkSamples, "%d runs planned, but %d kept + %d warm-ups + %d first of a slot = %d: samples were lost",
+		a.fail(checkSamples, "%d operations planned, but %d kept + %d warm-ups + %d first of a slot = %d: samples were lost",
 			c.Planned, c.Kept, c.Warmups, c.First, c.Kept+c.Warmups+c.First)
 	}
-	if a.runs != c.Planned {
-		a.fail(checkRuns, "%d runs made, %d planned", a.runs, c.Planned)
+	if a.ops != c.Planned {
+		a.fail(checkRuns, "%d operations made, %d planned", a.ops, c.Planned)
 	}
 }
 
 // findings are the failures, or one line for each check that held.
 func (a *auditor) findings() []Finding {
 	good := []Finding{
-		{checkWork, true, fmt.Sprintf("%d slots, the same result and %d steps a run in every arm", a.slots, a.workload.steps)},
-		{checkRuns, true, fmt.Sprintf("%d runs made, as many as planned", a.runs)},
+		{checkWork, true, fmt.Sprintf("%d slots, the same result and %d steps a run in every arm", a.slots, a.steps())},
+		{checkRuns, true, fmt.Sprintf("%d operations made, as many as planned", a.ops)},
 		{checkSaves, true, fmt.Sprintf("%d, N+2 a run, counted by the backends", a.saves)},
+		{checkDurability, true, fmt.Sprintf("%q, read back from the connection that saved", a.session.Durability)},
 		{checkRows, true, fmt.Sprintf("%d records found by fresh connections", a.rows)},
 		{checkScripts, true, fmt.Sprintf("sized from the plan in %d blocks, none ran dry, none was left over", a.blocks)},
 		{checkSamples, true, "planned = kept + warm-ups + first of each slot"},

@@ -12,6 +12,19 @@ const (
 	ArmFloor   = "floor"   // the same bytes by bare driver calls
 	ArmTwin    = "twin"    // the backend arm once more: the A/A pair of the self-check
 	ArmSlow    = "slow"    // the backend arm with an injected slow-down: the other half of it
+	ArmStubs   = "stubs"   // the calls of the scripted agents alone, with no engine
+)
+
+// Names of the arms of an attribution, beside [ArmNone]: each adds one thing to the
+// one before.
+const (
+	ArmCopies   = "copies"   // the copies of the scope alone
+	ArmEncoded  = "encoded"  // + encoding of states and outputs
+	ArmUnsynced = "unsynced" // + transactions that are left to the operating system
+	ArmProcess  = "process"  // + what surviving kill -9 takes
+	ArmPower    = "power"    // + what surviving the loss of power takes
+	ArmTraced   = "traced"   // + a log line and a span for every step, at the durability that is measured
+	ArmTotal    = "total"    // the last of them once more: what the increments must add up to
 )
 
 // Estimate is a figure with what is needed to read it.
@@ -61,8 +74,11 @@ type Comparison struct {
 	Overhead  Estimate `json:"overhead"`   // (W-N)/N
 	Cost      Estimate `json:"cost"`       // W-N, us per run
 	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
+	Scripts   Estimate `json:"scripts"`    // what the scripted agents cost alone, us per run; Value 0: not measured
 
 	Counters map[string]Counters `json:"counters,omitempty"` // by arm, of one run
+
+	Conditions []Conditions `json:"conditions"` // by session
 
 	Blocks   []Block   `json:"blocks"` // one row a block, in the order measured
 	Audit    []Finding `json:"audit"`

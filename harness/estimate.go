@@ -35,14 +35,28 @@ func estimate(v []float64, sessions []int, unit string) Estimate {
 	for i, x := range v {
 		logs[i] = math.Log(x)
 	}
-	e := Estimate{Level: level, N: len(logs), Of: "blocks", Unit: unit, Method: "20% trimmed mean of logs, Yuen's interval"}
-	if means := sessionMeans(logs, sessions); sessionsDiffer(logs, sessions) && len(means) >= 5 {
-		logs, e.N, e.Of = means, len(means), "sessions"
+	e := estimateSum(logs, sessions, unit)
+	e.Method = "20% trimmed mean of logs, Yuen's interval"
+	e.Value = math.Exp(e.Value)
+	if e.High == math.MaxFloat64 {
+		e.Low = 0
+		return e
 	}
-	mid, half := yuen(logs)
-	e.Value, e.Low, e.High = math.Exp(mid), math.Exp(mid-half), math.Exp(mid+half)
+	e.Low, e.High = math.Exp(e.Low), math.Exp(e.High)
+	return e
+}
+
+// estimateSum is the same of values that may be added up and may be negative: they
+// are taken as they are.
+func estimateSum(v []float64, sessions []int, unit string) Estimate {
+	e := Estimate{Level: level, N: len(v), Of: "blocks", Unit: unit, Method: "20% trimmed mean, Yuen's interval"}
+	if means := sessionMeans(v, sessions); sessionsDiffer(v, sessions) && len(means) >= 5 {
+		v, e.N, e.Of = means, len(means), "sessions"
+	}
+	mid, half := yuen(v)
+	e.Value, e.Low, e.High = mid, mid-half, mid+half
 	if math.IsInf(half, 0) {
-		e.Low, e.High = 0, math.MaxFloat64 // JSON has no infinity
+		e.Low, e.High = -math.MaxFloat64, math.MaxFloat64 // JSON has no infinity
 	}
 	return e
 }

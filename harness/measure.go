@@ -17,7 +17,7 @@ import (
 type Spec struct {
 	Workload   string
 	Durability sqlite.Durability
-	Plan       Plan   // Batch and NoneBatch 0: fitted to the machine
+	Plan       Plan   // Batch empty: fitted to the machine
 	Seed       uint64 // of the order of the arms
 	Dir        string // existing folder on the disk to be measured
 	Mutant     Mutant
@@ -29,6 +29,9 @@ type Runner func(context.Context, Session) (SessionResult, error)
 
 // InProcess runs sessions in this process.
 func InProcess(ctx context.Context, s Session) (SessionResult, error) { return s.Run(ctx) }
+
+// costArms are the arms of a [Comparison].
+var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow}
 
 // Measure runs session after session until enough says so, or the plan's number
 // of sessions is reached. enough is called after every session and may judge; it
@@ -45,52 +48,78 @@ func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison
 		Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
 		Environment: Describe(ctx, spec.Dir),
 	}
-	if c.Plan, err = fit(ctx, w, spec); err != nil {
+	if c.Plan, err = fit(ctx, w, spec, costArms); err != nil {
 		return nil, fmt.Errorf("fit the batch to this machine: %w", err)
 	}
-	if err := c.Plan.Check(); err != nil {
-		return nil, err
-	}
-	for n := 1; n <= c.Plan.Sessions; n++ {
-		res, err := run(ctx, Session{
-			Workload: spec.Workload, Durability: spec.Durability, Plan: c.Plan, Number: n, Seed: spec.Seed, Dir: spec.Dir, Mutant: spec.Mutant,
-		})
-		if ctx.Err() != nil {
-			break // what was measured is kept, not complete
-		}
-		if err != nil {
-			return nil, fmt.Errorf("session %d: %w", n, err)
-		}
+	c.Complete, err = spec.each(ctx, c.Plan, run, func(n int, res SessionResult) (done bool) {
 		c.add(n, res)
 		if c.Problem != "" {
-			break
+			return true
 		}
 		c.estimate()
-		if c.Complete = n == c.Plan.Sessions || enough(c); c.Complete {
+		return enough(c)
+	})
+	c.Complete = c.Complete && c.Problem == ""
+	c.Seconds = time.Since(c.Started).Seconds()
+	return c, err
+}
+
+// each runs the sessions of a plan until take has enough or the plan's time is over.
+// It is not complete where it was interrupted.
+func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res SessionResult) (done bool)) (complete bool, err error) {
+	if err := p.Check(); err != nil {
+		return false, err
+	}
+	began := time.Now()
+	for n := 1; n <= p.Sessions; n++ {
+		if n > 2 && p.Budget > 0 && time.Since(began) > p.Budget {
+			break
+		}
+		res, err := run(ctx, Session{
+			Workload: s.Workload, Durability: s.Durability, Plan: p, Number: n, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant,
+		})
+		if ctx.Err() != nil {
+			return false, nil // what was measured is kept
+		}
+		if err != nil {
+			return false, fmt.Errorf("session %d: %w", n, err)
+		}
+		if take(n, res) {
 			break
 		}
 	}
-	c.Seconds = time.Since(c.Started).Seconds()
-	return c, nil
+	return true, nil
 }
 
-// fit chooses the batches so that a slot of each arm takes about twice goodSlot:
-// short slots lie close together, where noise hits neighbours alike.
-func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
+// slots are meant to take this long: short ones lie close together, where noise
+// hits neighbours alike. Arms that save nothing are so quick beside the others that
+// their error does not count.
+const (
+	goodSlot  = 400 * time.Microsecond
+	quickSlot = 200 * time.Microsecond
+)
+
+// fit chooses the batches so that a slot of each arm takes about as long as it is
+// meant to. It must be called with the arms that are to be measured.
+func fit(ctx context.Context, w Workload, spec Spec, arms []string) (Plan, error) {
 	p := spec.Plan
-	if p.Batch != 0 || p.NoneBatch != 0 {
+	if len(p.Batch) != 0 {
 		return p, nil
 	}
-	const tries = 20
-	p.Batch, p.NoneBatch = 1, 1
+	x, err := w.expect(ctx)
+	if err != nil {
+		return p, err
+	}
+	const tries = 12
+	p.Batch = map[string]int{}
 	dir, err := os.MkdirTemp(spec.Dir, "fit-")
 	if err != nil {
 		return p, err
 	}
 	defer os.RemoveAll(dir)
-	o := &opener{workload: w, durability: spec.Durability, plan: p}
-	quickest := func(name string, runs int) (time.Duration, error) {
-		book, err := stubs.Size(w.plan, stubs.Load{Arm: name, Rounds: tries, Batch: runs})
+	o := &opener{session: Session{Durability: spec.Durability}, workload: w, expected: x}
+	quickest := func(name string, ops int) (time.Duration, error) {
+		book, err := stubs.Size(w.plan, w.load(name, 0, tries, ops))
 		if err != nil {
 			return 0, err
 		}
@@ -98,20 +127,20 @@ func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
 		if err != nil {
 			return 0, err
 		}
-		keys := runKeys(tries * runs)
+		keys := runKeys(tries * ops * w.AtOnce)
 		least := time.Hour
 		for range tries {
 			began := time.Now()
-			for range runs {
-				if err := a.run(keys, 0); err != nil {
+			for range ops {
+				if err := a.once(keys, 0); err != nil {
 					return 0, errors.Join(err, a.close())
 				}
 			}
-			least = min(least, time.Since(began)/time.Duration(runs))
+			least = min(least, time.Since(began)/time.Duration(ops))
 		}
 		return max(least, 1), a.close()
 	}
-	none, err := quickest(ArmNone, 200)
+	none, err := quickest(ArmNone, 40)
 	if err != nil {
 		return p, err
 	}
@@ -119,8 +148,16 @@ func fit(ctx context.Context, w Workload, spec Spec) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Batch = int(math.Ceil(float64(2*goodSlot) / float64(backend)))
-	p.NoneBatch = int(math.Ceil(float64(2*goodSlot) / float64(none) / float64(p.Batch)))
+	saving := max(1, int(goodSlot/backend))
+	if spec.Durability == sqlite.Power {
+		// The slow arm makes whole transactions more: at least one in every slot.
+		saving = max(saving, int(math.Ceil(1/(p.SlowBy*float64(x.saves)))))
+	}
+	for _, name := range arms {
+		if p.Batch[name] = saving; !saves(name) && name != ArmFloor {
+			p.Batch[name] = max(1, int(math.Ceil(float64(quickSlot)/float64(none))))
+		}
+	}
 	return p, nil
 }
 
@@ -138,6 +175,8 @@ func (c *Comparison) add(number int, res SessionResult) {
 	if c.Problem != "" {
 		return
 	}
+	c.count(res.Counters)
+	c.Conditions = append(c.Conditions, res.Conditions)
 	for i, slots := range res.Slots {
 		b, err := blockOf(number, slots)
 		if err != nil {
@@ -145,6 +184,20 @@ func (c *Comparison) add(number int, res SessionResult) {
 			return
 		}
 		c.Blocks = append(c.Blocks, b)
+	}
+}
+
+// count takes the counters of a session. Of several sessions the fewest count, as of
+// several tries within one: what else goes on in a process only adds to them.
+func (c *Comparison) count(counters map[string]Counters) {
+	if c.Counters == nil {
+		c.Counters = map[string]Counters{}
+	}
+	for name, n := range counters {
+		if have, ok := c.Counters[name]; ok {
+			n.Allocs, n.AllocBytes = min(n.Allocs, have.Allocs), min(n.AllocBytes, have.AllocBytes)
+		}
+		c.Counters[name] = n
 	}
 }
 

@@ -121,7 +121,7 @@ func TestInterruptedMeasurementKeepsWhatItHas(t *testing.T) {
 
 func TestSessionsGoThroughAProcessUnchanged(t *testing.T) {
 	o := order(t, MutantNone)
-	o.Plan.Batch, o.Plan.NoneBatch = 40, 40 // long enough for any clock: 40 runs with and 1,600 without saves
+	o.Plan.Batch = batches(40, 1600) // long enough for any clock: 40 runs with and 1,600 without saves
 	in, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -144,13 +144,13 @@ func TestSessionsGoThroughAProcessUnchanged(t *testing.T) {
 
 func TestFitChoosesSlotsThatTheClockCanMeasure(t *testing.T) {
 	spec := specOf(t)
-	spec.Plan.Batch, spec.Plan.NoneBatch = 0, 0
+	spec.Plan.Batch = nil
 	w, err := Default()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := fit(t.Context(), w, spec)
-	if err != nil || p.Batch < 1 || p.NoneBatch < 1 || p.Check() != nil {
+	p, err := fit(t.Context(), w, spec, costArms)
+	if err != nil || len(p.Batch) != len(costArms) || p.Check() != nil {
 		t.Errorf("plan %+v, error %v", p, err)
 	}
 }
@@ -159,10 +159,10 @@ func TestBadOrdersAreRefused(t *testing.T) {
 	never := func(context.Context, Session) (SessionResult, error) { panic("run") }
 	for name, change := range map[string]func(*Spec){
 		"workload":   func(s *Spec) { s.Workload = "nope" },
-		"durability": func(s *Spec) { s.Durability, s.Plan.Batch, s.Plan.NoneBatch = "OFF", 0, 0 },
+		"durability": func(s *Spec) { s.Durability, s.Plan.Batch = "OFF", nil },
 		"sessions":   func(s *Spec) { s.Plan.Sessions = 1 },
 		"slow-down":  func(s *Spec) { s.Plan.SlowBy = math.NaN() },
-		"folder":     func(s *Spec) { s.Dir, s.Plan.Batch, s.Plan.NoneBatch = s.Dir+"/none", 0, 0 },
+		"folder":     func(s *Spec) { s.Dir, s.Plan.Batch = s.Dir+"/none", nil },
 	} {
 		spec := specOf(t)
 		change(&spec)

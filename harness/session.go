@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
@@ -29,29 +30,26 @@ type Session struct {
 	anySlot bool          // for tests of the audit: slots may be too short to measure
 }
 
-// SessionResult is what a session found. Slots are nanoseconds per run by block,
-// round and arm.
+// SessionResult is what a session found.
 type SessionResult struct {
-	Slots   []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
-	Audit   []Finding              `json:"audit"`
-	Counted Accounting             `json:"accounting"`
-	Problem string                 `json:"problem,omitempty"` // a fault that ended the session
+	Slots      []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
+	Counters   map[string]Counters    `json:"counters"`
+	Conditions Conditions             `json:"conditions"`
+	Audit      []Finding              `json:"audit"`
+	Counted    Accounting             `json:"accounting"`
+	Problem    string                 `json:"problem,omitempty"` // a fault that ended the session
 }
 
-// Accounting of the runs: planned = kept + warm-ups + first of a slot.
+// Accounting of the operations: planned = kept + warm-ups + first of a slot.
 type Accounting struct {
 	Planned int `json:"planned"`
 	Kept    int `json:"kept"`
 	Warmups int `json:"warmups"`
-	First   int `json:"first"` // dropped: the first run of a slot pays for the switch
+	First   int `json:"first"` // dropped: the first operation of a slot pays for the switch
 }
 
-// A slot is meant to take twice goodSlot, and must take minTicks of the clock: then
-// the clock's own error is below 0.1%.
-const (
-	goodSlot = 200 * time.Microsecond
-	minTicks = 1000
-)
+// A slot must take minTicks of the clock: then the clock's own error is below 0.1%.
+const minTicks = 1000
 
 // Run executes the session in this process. A fault of the harness or of the
 // product is told in the result's Problem and audit; an error means that nothing
@@ -73,17 +71,30 @@ func (s Session) Run(ctx context.Context) (SessionResult, error) {
 	defer os.RemoveAll(dir)
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // collected between rounds, see block
 
-	o := &opener{workload: w, durability: s.Durability, plan: s.Plan, mutant: s.Mutant}
-	most := 0 // runs of an arm in one block
-	for _, name := range armNames {
-		most = max(most, s.Plan.load(name).Runs())
+	o := &opener{session: s, workload: w}
+	most := 0 // operations of an arm in one block
+	for _, name := range s.Plan.Arms() {
+		most = max(most, s.Plan.ops(name))
 	}
-	keys := runKeys(most)
+	keys := runKeys(most * w.AtOnce)
 	if !s.anySlot {
 		s.tick = clockTick()
+		if s.Mutant == MutantCoarse {
+			s.tick = 10 * time.Millisecond
+		}
+	}
+	if res.Conditions, err = s.conditions(ctx, dir); err != nil {
+		return res, err
 	}
 	a := &auditor{session: s, workload: w}
+	if o.expected, err = w.expect(ctx); err != nil {
+		return a.failed(res, err)
+	}
+	a.expected = o.expected
 	if err := o.record(ctx, dir, keys); err != nil {
+		return a.failed(res, err)
+	}
+	if res.Counters, err = o.count(ctx, dir); err != nil {
 		return a.failed(res, err)
 	}
 	rng := rand.New(rand.NewPCG(s.Seed, uint64(s.Number)))
@@ -118,7 +129,7 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 			err = errors.Join(err, a.close())
 		}
 	}()
-	for _, name := range armNames {
+	for _, name := range s.Plan.Arms() {
 		a, err := o.open(ctx, book, name, dir)
 		if err != nil {
 			return nil, err
@@ -127,7 +138,7 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 	}
 	for _, a := range arms {
 		for range s.Plan.Warmups {
-			if err := a.run(keys, 0); err != nil {
+			if err := a.once(keys, 0); err != nil {
 				return nil, fmt.Errorf("arm %s, warm-up: %w", a.name, err)
 			}
 		}
@@ -136,8 +147,11 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 		}
 	}
 	slots = map[string][]float64{}
+	runtime.GC() // every block starts from the same heap
 	for round := range s.Plan.Rounds {
-		runtime.GC() // here and nowhere else: every arm of a round starts from the same heap
+		if heapBytes() > collectAt {
+			runtime.GC() // between rounds and nowhere else
+		}
 		for _, i := range rng.Perm(len(arms)) {
 			if err := context.Cause(ctx); err != nil {
 				return nil, err
@@ -152,7 +166,7 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 			} else {
 				slots[a.name] = append(slots[a.name], ns)
 			}
-			if err := audit.slot(a, round+1, 1+s.Plan.batch(a.name)); err != nil {
+			if err := audit.slot(a, round+1, 1+s.Plan.Batch[a.name]); err != nil {
 				return nil, err
 			}
 		}
@@ -162,30 +176,48 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 
 // slot runs the batch of one arm and returns the nanoseconds a run took.
 func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
-	batch := s.Plan.batch(a.name)
+	batch := s.Plan.Batch[a.name]
+	first, timed := 1, batch
 	if s.Mutant == MutantLeftover && a.name == ArmBackend && round == 0 {
-		batch--
+		timed--
+	}
+	if a.premade {
+		first, timed = 1+batch, 0
 	}
 	input := round
 	if s.Mutant == MutantSkip && a.name == ArmBackend && round == 1 {
 		input++
 	}
-	if err := a.run(keys, input); err != nil { // pays for the switch
-		return 0, err
+	for range first { // pays for the switch
+		if err := a.once(keys, input); err != nil {
+			return 0, err
+		}
 	}
 	began := time.Now()
-	for range batch {
-		if err := a.run(keys, input); err != nil {
+	for i := range timed {
+		err := error(nil)
+		if a.swallows && round == 1 && i == 0 {
+			err = errSwallowed
+		} else {
+			err = a.once(keys, input)
+		}
+		if err != nil && !a.swallows {
 			return 0, err
+		}
+	}
+	if a.premade {
+		for time.Since(began) < 2*minTicks*s.tick { // work of some kind
 		}
 	}
 	took := time.Since(began)
 	if took < minTicks*s.tick {
-		return 0, fmt.Errorf("a slot of %d runs took %v, which a clock with ticks of %v cannot measure: at least %d ticks are needed: use a larger batch",
+		return 0, fmt.Errorf("a slot of %d operations took %v, which a clock with ticks of %v cannot measure: at least %d ticks are needed: use a larger batch, or a machine with a better clock",
 			batch, took, s.tick, minTicks)
 	}
-	return float64(took.Nanoseconds()) / float64(batch), nil
+	return float64(took.Nanoseconds()) / float64(batch*a.atOnce), nil
 }
+
+var errSwallowed = errors.New("a run failed")
 
 // clockTick is the smallest step seen of the clock.
 func clockTick() time.Duration {
@@ -199,4 +231,14 @@ func clockTick() time.Duration {
 		least = min(least, t1.Sub(t0))
 	}
 	return least
+}
+
+// collectAt is the heap from which garbage is collected before a round, in bytes.
+const collectAt = 64 << 20
+
+// heapBytes is how much lies on the heap, garbage included.
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

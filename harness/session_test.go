@@ -8,8 +8,20 @@ import (
 // small is a plan for tests: it measures next to nothing and audits everything.
 func small() Plan {
 	p := DefaultPlan()
-	p.Blocks, p.Rounds, p.Warmups, p.Batch, p.NoneBatch = 2, 2, 2, 2, 4
+	p.Blocks, p.Rounds, p.Warmups = 2, 2, 2
+	p.Batch = batches(2, 8)
 	return p
+}
+
+// batches of the arms that save, and of the rest.
+func batches(saving, quick int) map[string]int {
+	b := map[string]int{}
+	for _, name := range costArms {
+		if b[name] = saving; !saves(name) && name != ArmFloor {
+			b[name] = quick
+		}
+	}
+	return b
 }
 
 func order(t *testing.T, m Mutant) Session {
@@ -26,8 +38,8 @@ func TestSessionIsAudited(t *testing.T) {
 			t.Errorf("%s: %s", f.Check, f.Detail)
 		}
 	}
-	if len(res.Audit) != 6 || len(res.Slots) != 2 {
-		t.Errorf("%d findings, %d blocks; want 6 and 2", len(res.Audit), len(res.Slots))
+	if len(res.Audit) != 7 || len(res.Slots) != 2 {
+		t.Errorf("%d findings, %d blocks; want 7 and 2", len(res.Audit), len(res.Slots))
 	}
 	if res.Counted.Kept != 2*2*(4*2+8) {
 		t.Errorf("accounting %+v", res.Counted)
@@ -37,11 +49,14 @@ func TestSessionIsAudited(t *testing.T) {
 // Each lie must be found, by the check that is there for it.
 func TestAuditFindsTheMutants(t *testing.T) {
 	for m, want := range map[Mutant]string{
-		MutantNoSave:   checkSaves,
-		MutantShort:    checkScripts,
-		MutantLeftover: checkRuns,
-		MutantSkip:     checkWork,
-		MutantDrop:     checkSamples,
+		MutantNoSave:    checkSaves,
+		MutantUnsynced:  checkDurability,
+		MutantShort:     checkScripts,
+		MutantLong:      checkScripts,
+		MutantLeftover:  checkRuns,
+		MutantSurvivors: checkRuns,
+		MutantSkip:      checkWork,
+		MutantDrop:      checkSamples,
 	} {
 		t.Run(string(m), func(t *testing.T) {
 			res, err := order(t, m).Run(t.Context())
@@ -59,5 +74,14 @@ func TestAuditFindsTheMutants(t *testing.T) {
 			}
 			t.Log(bad)
 		})
+	}
+}
+
+func TestACoarseClockIsRefused(t *testing.T) {
+	s := order(t, MutantCoarse)
+	s.anySlot = false
+	res, err := s.Run(t.Context())
+	if err != nil || !strings.Contains(res.Problem, "a clock with ticks of 10ms cannot measure") {
+		t.Errorf("problem %q, error %v", res.Problem, err)
 	}
 }

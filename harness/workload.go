@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"reflect"
-	"strings"
+	"sync"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/stubs"
@@ -17,15 +18,22 @@ import (
 type Workload struct {
 	Name        string
 	Description string
-	plan        stubs.Plan
-	steps       int // executed in a run
-	instance    func() instance
+	Seed        string        // the test of the seed's persistence suite that it stands for, if any
+	AtOnce      int           // runs that are made at the same time; 1: one after the other
+	Latency     time.Duration // of each step: what its agent takes
+	Pauses      int           // for a human, of each run; it is answered at once
+
+	plan     stubs.Plan
+	instance func() instance
 }
 
 // instance is one arm's own use of a workload in one block.
 type instance interface {
-	// run makes one run. It is what is timed.
-	run(ctx context.Context, e *core.Engine, key core.RunKey, input int) error
+	// once makes the runs of one operation, as many as there are keys, at the same time.
+	// It is what is timed.
+	once(ctx context.Context, e *core.Engine, keys []core.RunKey, input int) error
+	// copies makes the copies of the scope that one run makes at least.
+	copies(input int) error
 	// evidence says what the runs since the last call have done, and forgets them.
 	evidence() (evidence, error)
 }
@@ -33,31 +41,80 @@ type instance interface {
 // evidence is what the runs of a slot have done, to be compared between arms.
 type evidence struct {
 	runs   int
-	steps  int
-	digest uint64 // of one run's final scope and steps; 0 where two runs differ
+	steps  int    // of all runs
+	digest uint64 // of one run's final scope, steps and exits; 0 where two runs differ
 }
 
 // NewWorkload makes a workload of a pipeline of scripted agents. input makes the
 // scope of a run from the number of its round; all arms of a round get the same.
 func NewWorkload[S any](name, description string, p *core.Pipeline[S], input func(round int) S) Workload {
-	return Workload{
-		Name: name, Description: description, plan: p, steps: len(p.Paths()),
-		instance: func() instance { return &runs[S]{plan: p, input: input} },
-	}
+	w := Workload{Name: name, Description: description, AtOnce: 1, plan: p}
+	w.instance = func() instance { return &runs[S]{plan: p, input: input} }
+	return w
+}
+
+// load is what the scripts of an arm are sized from, for so many operations.
+func (w Workload) load(arm string, warmups, rounds, batch int) stubs.Load {
+	n := max(1, w.AtOnce)
+	return stubs.Load{Arm: arm, Warmups: warmups * n, Rounds: rounds, Batch: batch * n, Resumes: w.Pauses}
 }
 
 type runs[S any] struct {
 	plan    *core.Pipeline[S]
 	input   func(int) S
 	results []core.Result[S]
+	errs    []error
+	kept    S // so that copies are not optimised away
 }
 
-func (r *runs[S]) run(ctx context.Context, e *core.Engine, key core.RunKey, input int) error {
-	res, err := core.Run(ctx, e, r.plan, key, r.input(input))
-	if err != nil {
-		return err
+func (r *runs[S]) once(ctx context.Context, e *core.Engine, keys []core.RunKey, input int) error {
+	n := len(r.results)
+	if len(keys) == 1 {
+		res, err := r.one(ctx, e, keys[0], input)
+		if err != nil {
+			return err
+		}
+		r.results = append(r.results, res)
+		return nil
 	}
-	r.results = append(r.results, res)
+	for range keys {
+		r.results = append(r.results, core.Result[S]{})
+	}
+	if len(r.errs) < len(keys) {
+		r.errs = make([]error, len(keys))
+	}
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() { r.results[n+i], r.errs[i] = r.one(ctx, e, key, input) })
+	}
+	wg.Wait()
+	for i := range keys {
+		if r.errs[i] != nil {
+			return r.errs[i]
+		}
+	}
+	return nil
+}
+
+// one makes one run, and answers where it pauses.
+func (r *runs[S]) one(ctx context.Context, e *core.Engine, key core.RunKey, input int) (core.Result[S], error) {
+	res, err := core.Run(ctx, e, r.plan, key, r.input(input))
+	for err == nil && res.Status == core.Paused {
+		steps := res.Steps
+		res, err = core.Signal(ctx, e, r.plan, key, res.Pauses[0].Token, true)
+		res.Steps += steps
+	}
+	return res, err
+}
+
+func (r *runs[S]) copies(input int) error {
+	scope := r.input(input)
+	for range 1 + len(r.plan.Paths()) {
+		var err error
+		if r.kept, err = r.plan.Copy(scope); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -82,57 +139,50 @@ func (r *runs[S]) evidence() (evidence, error) {
 	return ev, nil
 }
 
-// paper is the scope of the default workload: about 1 KB as JSON.
-type paper struct {
-	Topic   string   `json:"topic"`
-	Draft   string   `json:"draft"`
-	Remarks []string `json:"remarks"`
-	Final   string   `json:"final"`
+// expected is what one operation of a workload must do, found out by the backend
+// in memory: every arm is held to it.
+type expected struct {
+	runs    int
+	steps   int
+	saves   int // start, steps, answers and finish
+	records int // of steps, the start included
+	digest  uint64
 }
 
-// Default is three steps over a scope of about 1 KB: a draft, its review, the
-// final text. Each step may retry once, which its scripts are sized for.
-func Default() (Workload, error) {
-	text := strings.Repeat("Durable pipelines keep what was paid for. ", 8) // 336 bytes
-	draft := stubs.Always[string](text)
-	review := stubs.Always[string]([]string{"say what it costs", "say how it is known"})
-	final := stubs.Always[[]string](text)
-	p, err := core.New("paper",
-		core.Step("draft", draft,
-			func(s paper) string { return s.Topic }, func(s *paper, out string) { s.Draft = out }, core.Retries(1)),
-		core.Step("review", review,
-			func(s paper) string { return s.Draft }, func(s *paper, out []string) { s.Remarks = out }, core.Retries(1)),
-		core.Step("final", final,
-			func(s paper) []string { return s.Remarks }, func(s *paper, out string) { s.Final = out }, core.Retries(1)))
+// expect makes one operation of the workload on the backend in memory.
+func (w Workload) expect(ctx context.Context) (expected, error) {
+	var x expected
+	book, err := stubs.Size(w.plan, w.load(ArmBackend, 1, 0, 0))
 	if err != nil {
-		return Workload{}, err
+		return x, err
 	}
-	topics := make([]string, 64) // made before, so that no arm pays for them
-	for i := range topics {
-		topics[i] = fmt.Sprintf("topic %02d", i)
+	if ctx, err = book.In(ctx, ArmBackend); err != nil {
+		return x, err
 	}
-	return NewWorkload("default", "3 steps, scope of about 1 KB, one retry allowed each", p,
-		func(round int) paper { return paper{Topic: topics[round%len(topics)]} }), nil
-}
-
-// Workloads returns all built-in workloads.
-func Workloads() ([]Workload, error) {
-	w, err := Default()
-	return []Workload{w}, err
-}
-
-// WorkloadNamed returns a built-in workload.
-func WorkloadNamed(name string) (Workload, error) {
-	all, err := Workloads()
+	memory, work, keys := core.NewMemory(), w.instance(), runKeys(w.AtOnce)
+	if err := work.once(ctx, core.NewEngine(core.WithBackend(memory)), keys, 0); err != nil {
+		return x, fmt.Errorf("make one operation of workload %q: %w", w.Name, err)
+	}
+	if err := book.Verify(); err != nil {
+		return x, fmt.Errorf("make one operation of workload %q: %w", w.Name, err)
+	}
+	ev, err := work.evidence()
 	if err != nil {
-		return Workload{}, err
+		return x, err
 	}
-	var names []string
-	for _, w := range all {
-		if w.Name == name {
-			return w, nil
+	x = expected{runs: ev.runs, steps: ev.steps, saves: int(memory.Counts().Saves), digest: ev.digest}
+	for _, key := range keys {
+		snap, err := memory.Load(ctx, key)
+		if err != nil {
+			return x, err
 		}
-		names = append(names, w.Name)
+		x.records += 1 + len(snap.Steps)
 	}
-	return Workload{}, fmt.Errorf("no workload %q: there is %s", name, strings.Join(names, ", "))
+	// A pause is a step, and adds the finish that says "paused" and the answer.
+	if want := x.steps + 2*x.runs + 2*w.Pauses*x.runs; x.saves != want {
+		return x, &auditError{Finding{Check: checkSaves, Detail: fmt.Sprintf(
+			"one operation of workload %q makes %d saves on the backend in memory, want %d: N+2 for each of %d runs with %d steps in all, and 2 for each pause",
+			w.Name, x.saves, want, x.runs, x.steps)}}
+	}
+	return x, nil
 }

@@ -112,10 +112,10 @@ func costFacts(c *harness.Comparison, v *thresholds.Verdict) []fact {
 
 // batches of a plan are 0 until they were fitted to the machine.
 func batches(p harness.Plan) string {
-	if p.Batch == 0 || p.NoneBatch == 0 {
+	if len(p.Batch) == 0 {
 		return "batches fitted to the machine"
 	}
-	return fmt.Sprintf("batches of %s (without a backend %s)", plural(p.Batch, "run"), count(p.Batch*p.NoneBatch))
+	return fmt.Sprintf("batches of %s (without a backend %s)", plural(p.Batch[harness.ArmBackend], "run"), count(p.Batch[harness.ArmNone]))
 }
 
 func prefixed(prefix, s string) string {

@@ -68,7 +68,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.UTC)
 func comparison(workload string, ratio float64) harness.Comparison {
 	c := harness.Comparison{
 		Schema: 1, Workload: workload, Durability: "process", Started: noon, Seconds: 0.84, Seed: 7130992,
-		Plan: harness.Plan{Sessions: 24, Blocks: 5, Warmups: 8, Rounds: 10, Batch: 8, NoneBatch: 16, SlowBy: 0.25},
+		Plan: harness.Plan{Sessions: 24, Blocks: 5, Warmups: 8, Rounds: 10, Batch: map[string]int{harness.ArmBackend: 8, harness.ArmNone: 128}, SlowBy: 0.25},
 		Environment: harness.Environment{Class: "linux-amd64-2cpu", OS: "linux", Arch: "amd64", Cores: 2, CPU: "AMD EPYC 7B13",
 			Kernel: "6.8.0", Filesystem: "ext4", Go: "go1.26.0", SQLite: "v1.62.0"},
 		CostRatio: estimate(ratio, 0.013, "ratio"),

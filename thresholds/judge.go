@@ -8,8 +8,13 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// aaMargin is the margin by which the two arms of the A/A pair may not differ.
+// aaMargin is the margin by which the two arms of the A/A pair may not differ, where
+// there is no limit to take it from.
 const aaMargin = 0.10
+
+// leastRatio of (W-N)/F: the backend makes the floor's statements and more. What is
+// below has not done them while it was timed.
+const leastRatio = 0.9
 
 // Judge judges a comparison by the limits. limits may be nil: then nothing is
 // judged but the self-check's A/A pair, and the verdict is inconclusive. now
@@ -31,16 +36,27 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	if len(c.Blocks) == 0 {
 		return v.end(Inconclusive, "nothing was measured", "run again and let it finish")
 	}
-	twins, sessions := c.Column(func(b harness.Block) float64 { return b.Twin })
-	v.Self = append(v.Self, judgeTwins(twins, sessions))
+	if limit != nil {
+		v.Limit, v.Boundary, v.Baseline, v.Margin = limit.Limit, limit.Boundary(), limit.Baseline, limit.Margin
+	}
+	v.Notes = append(v.Notes, storageNote(c)...)
+	ratios, sessions := c.Column(func(b harness.Block) float64 { return b.CostRatio })
+	if d := decide(inverse(ratios), sessions, 1/leastRatio); d.outcome == Broken {
+		return v.end(Invalid, fmt.Sprintf("below the floor: (W-N)/F is under %.2g in %d of %d blocks: the backend arm has not done its work while it was timed", leastRatio, d.above, d.n),
+			"look for work that is done before or behind the timed runs, or not at all")
+	}
+	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
+	margin := aaMargin
+	if limit != nil {
+		margin = limit.Margin
+	}
+	v.Self = append(v.Self, judgeTwins(twins, sessions, margin))
 	if limit == nil {
 		return v.end(Inconclusive, fmt.Sprintf("there is no limit for workload %q at durability %q", c.Workload, c.Durability),
 			"make one: flujo-harness calibrate --write")
 	}
-	v.Limit, v.Boundary, v.Baseline, v.Margin = limit.Limit, limit.Boundary(), limit.Baseline, limit.Margin
 	slow, _ := c.Column(func(b harness.Block) float64 { return b.Slow })
 	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
-	ratios, _ := c.Column(func(b harness.Block) float64 { return b.CostRatio })
 	d := decide(ratios, sessions, v.Boundary)
 	v.Above, v.N = d.above, d.n
 
@@ -49,13 +65,17 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			return v.end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
+	if e := limits.expired(limit, now); e != nil {
+		return v.end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
+	}
+	if away := awayMedian(c); away > harness.AwayBound {
+		return v.end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: the process was away from the processor for %.0f%% of the time (median of %d sessions), and at most %.0f%% is bearable",
+			100*away, len(c.Conditions), 100*harness.AwayBound), "measure where less else is running: flujo-harness doctor")
+	}
 	for _, s := range v.Self {
 		if s.Got != s.Want {
 			return v.end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
-	}
-	if e := limits.expired(limit, now); e != nil {
-		return v.end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
 	}
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)
 	switch d.outcome {
@@ -97,13 +117,46 @@ func opposite(o Outcome) Outcome {
 	return Held
 }
 
-// judgeTwins demands that two equal arms do not differ by the margin, either way.
-func judgeTwins(twins []float64, sessions []int) Check {
-	up, inverse := math.Sqrt(1+aaMargin), make([]float64, len(twins))
-	for i, t := range twins {
-		inverse[i] = 1 / t
+// storageNote warns of a sync that is quicker than storage can be.
+func storageNote(c *harness.Comparison) []string {
+	var syncs []float64
+	for _, s := range c.Conditions {
+		if s.Syncs > 0 {
+			syncs = append(syncs, float64(s.Sync))
+		}
 	}
-	more, less := decide(twins, sessions, up), decide(inverse, sessions, up)
+	if m := time.Duration(harness.Median(syncs)); len(syncs) == 0 || m >= harness.LeastSync {
+		return nil
+	} else {
+		return []string{fmt.Sprintf("a sync takes %v here (median of %d sessions): quicker than storage can be, so it ends in a cache; unless the device protects that cache, nothing measured here survives the loss of power", m, len(syncs))}
+	}
+}
+
+// awayMedian is the share of the time that the process was away, 0 where nobody looked.
+func awayMedian(c *harness.Comparison) float64 {
+	var away []float64
+	for _, s := range c.Conditions {
+		away = append(away, s.Canary.Away)
+	}
+	if len(away) == 0 {
+		return 0
+	}
+	return harness.Median(away)
+}
+
+// inverse of every value.
+func inverse(v []float64) []float64 {
+	w := make([]float64, len(v))
+	for i, x := range v {
+		w[i] = 1 / x
+	}
+	return w
+}
+
+// judgeTwins demands that two equal arms do not differ by the margin, either way.
+func judgeTwins(twins []float64, sessions []int, margin float64) Check {
+	up := math.Sqrt(1 + margin)
+	more, less := decide(twins, sessions, up), decide(inverse(twins), sessions, up)
 	c := Check{Name: "the A/A pair", Want: Held, Got: Inconclusive, Above: more.above, N: more.n}
 	switch {
 	case more.outcome == Broken || less.outcome == Broken:

@@ -169,14 +169,17 @@ func recordHostile(b core.Backend) error {
 // what it writes into the final text beyond the output.
 func recordPaper(b core.Backend, more string) error {
 	type paper struct { // as the workload has it
-		Topic   string   `json:"topic"`
-		Draft   string   `json:"draft"`
-		Remarks []string `json:"remarks"`
-		Final   string   `json:"final"`
+		Topic    string   `json:"topic"`
+		Context  string   `json:"context"`
+		Draft    string   `json:"draft"`
+		Remarks  []string `json:"remarks"`
+		Final    string   `json:"final"`
+		Turn     int      `json:"turn"`
+		Approved bool     `json:"approved"`
 	}
 	w, ctx := newBench(b), context.Background()
 	fail := map[string]error{"failed": errors.New("no paper"), "crashed": core.ErrHarness}
-	p, err := core.New("paper",
+	p, err := core.New("default",
 		core.Step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { return "a draft", nil }),
 			func(s paper) string { return s.Topic }, func(s *paper, out string) { s.Draft = out }),
 		core.Step("review", core.Func[string, []string](func(_ context.Context, r core.Request[string]) ([]string, error) {

@@ -86,6 +86,20 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 // Open opens the database file at path and creates it when it is missing. Errors
 // are those of the file system, settings that SQLite did not take, or [*ErrNewer].
 func Open(ctx context.Context, path string, d Durability) (*Backend, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return open(ctx, path, d)
+}
+
+// OpenUnsynced opens a database whose saves are left to the operating system
+// (synchronous=OFF): they survive nothing but the ordinary end of the process. It is
+// there to find out what the rest of a save costs, and for nothing else.
+func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
+	return open(ctx, path, unsynced)
+}
+
+func open(ctx context.Context, path string, d Durability) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
 		return nil, err
@@ -342,6 +356,35 @@ func loadAnswers(ctx context.Context, tx *sql.Tx, run int64) (answers []core.Ans
 }
 
 func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
+
+// Durability is what a save survives, read back from the connection that makes
+// them. Where the database is not in WAL mode, or its saves are left to the operating
+// system, that is an error.
+func (b *Backend) Durability() (Durability, error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.closed.Load() {
+		return "", core.ErrClosed
+	}
+	read := func(name string) (string, error) {
+		v, err := queryValue(context.Background(), b.w.conn, "PRAGMA "+name)
+		return fmt.Sprint(v), err
+	}
+	mode, err := read("journal_mode")
+	if err != nil {
+		return "", err
+	}
+	level, err := read("synchronous")
+	if err != nil {
+		return "", err
+	}
+	for _, d := range []Durability{Power, Process} {
+		if want, err := d.synchronous(); err == nil && level == want && mode == "wal" {
+			return d, nil
+		}
+	}
+	return "", fmt.Errorf("database %s: journal_mode is %q and synchronous %s: nothing is durable", b.path, mode, level)
+}
 
 // Counts implements [core.Backend].
 func (b *Backend) Counts() core.Counts {

@@ -21,7 +21,18 @@ const (
 	// Process is WAL with synchronous=NORMAL: a save survives kill -9 of the
 	// process; the last ones may be lost with the power. The file stays intact.
 	Process Durability = "process"
+
+	// unsynced is WAL with synchronous=OFF: see [OpenUnsynced].
+	unsynced Durability = "unsynced"
 )
+
+// check refuses what is not for use.
+func (d Durability) check() error {
+	if d == Power || d == Process {
+		return nil
+	}
+	return fmt.Errorf("durability %q: use %q or %q", string(d), Power, Process)
+}
 
 // synchronous is the value of the pragma, by number as SQLite reads it back.
 func (d Durability) synchronous() (string, error) {
@@ -30,8 +41,10 @@ func (d Durability) synchronous() (string, error) {
 		return "2", nil
 	case Process:
 		return "1", nil
+	case unsynced:
+		return "0", nil
 	}
-	return "", fmt.Errorf("durability %q: use %q or %q", string(d), Power, Process)
+	return "", d.check()
 }
 
 // setting is one pragma of a connection. They are made by statement, in this
@@ -83,6 +96,9 @@ func newConnector(path string, d Durability) (*connector, error) {
 // settings of this package made and read back. It is for databases beside the
 // engine's own that want the same care; the file is created when it is missing.
 func OpenDB(path string, d Durability) (*sql.DB, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
 	c, err := newConnector(path, d)
 	if err != nil {
 		return nil, err

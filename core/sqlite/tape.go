@@ -11,7 +11,8 @@ import (
 // order. Replaying it on a fresh database is the least that the same saves could
 // cost: the floor of a measurement.
 type Tape struct {
-	txs []taped
+	txs   []taped
+	marks []int // transactions that were there at the end of each operation
 }
 
 // taped is one committed transaction.
@@ -33,6 +34,25 @@ func (b *Backend) Record() *Tape {
 	defer b.writing.Unlock()
 	b.tape = &Tape{}
 	return b.tape
+}
+
+// Mark marks the end of an operation: what was committed since the mark before
+// belongs to it. Call it where nothing is being saved.
+func (b *Backend) Mark() {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.tape != nil {
+		b.tape.marks = append(b.tape.marks, len(b.tape.txs))
+	}
+}
+
+// Statements is the number of statements on the tape, BEGIN and COMMIT aside.
+func (t *Tape) Statements() int {
+	n := 0
+	for _, tx := range t.txs {
+		n += len(tx)
+	}
+	return n
 }
 
 // note adds a statement to the transaction that is being recorded.
@@ -57,6 +77,7 @@ type Floor struct {
 	w    *writer
 	tape *Tape
 	next int
+	mark int
 }
 
 // OpenFloor creates the database at path, as [Open] would, and makes it ready to
@@ -71,6 +92,15 @@ func OpenFloor(ctx context.Context, path string, d Durability, tape *Tape) (*Flo
 		return nil, err
 	}
 	return &Floor{w: w, tape: tape}, nil
+}
+
+// Next commits what was committed up to the next mark.
+func (f *Floor) Next() error {
+	if f.mark == len(f.tape.marks) {
+		return fmt.Errorf("replay operation %d: %d are on the tape", f.mark+1, len(f.tape.marks))
+	}
+	f.mark++
+	return f.Replay(f.tape.marks[f.mark-1] - f.next)
 }
 
 // Replay commits the next n transactions of the tape.

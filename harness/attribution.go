@@ -1,0 +1,180 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// Waterfall says what the cost of a run is made of: one thing is added after the
+// other, each in an arm of its own.
+type Waterfall struct {
+	Schema      int         `json:"schema"` // 1
+	Workload    string      `json:"workload"`
+	Durability  string      `json:"durability"`
+	Started     time.Time   `json:"started"`
+	Seconds     float64     `json:"seconds"`
+	Seed        uint64      `json:"seed"`
+	Plan        Plan        `json:"plan"`
+	Environment Environment `json:"environment"`
+
+	Increments []Increment `json:"increments"`
+	Total      Estimate    `json:"total"` // us per run: everything at once, in an arm of its own
+	Gap        Estimate    `json:"gap"`   // the sum of the increments less the total, us per run
+	AddsUp     bool        `json:"adds_up"`
+	Open       Estimate    `json:"open"` // us: making a database, once for a process
+
+	Sessions []SessionResult `json:"sessions"`
+	Audit    []Finding       `json:"audit"`
+	Complete bool            `json:"complete"`
+	Problem  string          `json:"problem,omitempty"`
+}
+
+// Increment is one bar of a [Waterfall].
+type Increment struct {
+	Arm      string   `json:"arm"`
+	Category string   `json:"category"` // as the seed's report names it
+	Adds     string   `json:"adds"`
+	Cost     Estimate `json:"cost"` // us per run
+}
+
+// increments are the arms of an attribution in their order, each over the one
+// before; the first two stand on their own.
+var increments = []Increment{
+	{Arm: ArmCopies, Category: "context isolation", Adds: "a copy of the scope for the run and for each attempt"},
+	{Arm: ArmNone, Category: "engine", Adds: "the walk over the plan, the calls of the scripted agents, the result"},
+	{Arm: ArmEncoded, Category: "state management", Adds: "encoding of states and outputs, keys and times of the records"},
+	{Arm: ArmUnsynced, Category: "SQLite persistence", Adds: "N+2 transactions that are left to the operating system"},
+	{Arm: ArmProcess, Category: "transaction handling", Adds: "what it takes to survive kill -9 (synchronous=NORMAL)"},
+	{Arm: ArmPower, Category: "durable commits", Adds: "what it takes to survive the loss of power (synchronous=FULL)"},
+	{Arm: ArmTraced, Category: "logging and tracing", Adds: "a log line and a span for every step"},
+}
+
+// attributed are the increments at a durability.
+func attributed(d sqlite.Durability) (all []Increment) {
+	for _, i := range increments {
+		if i.Arm != ArmPower || d == sqlite.Power {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// Attribute measures what the cost of a run is made of. It makes all sessions of
+// the plan; there is nothing to stop early for. progress is called after each.
+func Attribute(ctx context.Context, spec Spec, run Runner, progress func(sessions int)) (*Waterfall, error) {
+	w, err := WorkloadNamed(spec.Workload)
+	if err != nil {
+		return nil, err
+	}
+	if w.Pauses > 0 {
+		return nil, fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: attribute another one", w.Name)
+	}
+	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
+		Environment: Describe(ctx, spec.Dir), Increments: attributed(spec.Durability)}
+	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the backend and its floor keep the audit as it is elsewhere
+	for _, i := range f.Increments {
+		arms = append(arms, i.Arm)
+	}
+	if f.Plan, err = fit(ctx, w, spec, arms); err != nil {
+		return nil, fmt.Errorf("fit the batch to this machine: %w", err)
+	}
+	if f.Open, err = opening(ctx, spec); err != nil {
+		return nil, err
+	}
+	f.Complete, err = spec.each(ctx, f.Plan, run, func(n int, res SessionResult) bool {
+		f.Audit = mergeAudit(f.Audit, res.Audit, n)
+		for _, a := range f.Audit {
+			if !a.OK && f.Problem == "" {
+				f.Problem = a.Check + ": " + a.Detail
+			}
+		}
+		if f.Problem == "" {
+			f.Sessions = append(f.Sessions, res)
+		}
+		progress(n)
+		return f.Problem != ""
+	})
+	f.Complete = f.Complete && f.Problem == ""
+	f.Seconds = time.Since(f.Started).Seconds()
+	return f, errors.Join(err, f.estimate())
+}
+
+// estimate takes the medians over the rounds of each block, and the estimates over
+// the blocks.
+func (f *Waterfall) estimate() error {
+	if len(f.Sessions) == 0 {
+		return nil
+	}
+	var sessions []int
+	costs := make([][]float64, len(f.Increments))
+	var total, gap []float64
+	for n, s := range f.Sessions {
+		for b, slots := range s.Slots {
+			rounds := len(slots[ArmTotal])
+			cost := make([]float64, len(f.Increments))
+			for i := range f.Increments {
+				diffs := make([]float64, rounds)
+				for r := range rounds {
+					v := slots[f.Increments[i].Arm][r]
+					if i > 0 {
+						v -= slots[f.Increments[i-1].Arm][r]
+					}
+					diffs[r] = v / 1e3
+				}
+				cost[i] = Median(diffs)
+				costs[i] = append(costs[i], cost[i])
+			}
+			all := make([]float64, rounds)
+			for r := range rounds {
+				if all[r] = slots[ArmTotal][r] / 1e3; !(all[r] > 0) {
+					return fmt.Errorf("session %d, block %d: the slot of arm %s is %v us: %w", n+1, b+1, ArmTotal, all[r], ErrNotPositive)
+				}
+			}
+			sum := 0.0
+			for _, c := range cost {
+				sum += c
+			}
+			total, gap, sessions = append(total, Median(all)), append(gap, sum-Median(all)), append(sessions, n+1)
+		}
+	}
+	for i := range f.Increments {
+		f.Increments[i].Cost = estimateSum(costs[i], sessions, "us/run")
+	}
+	f.Total, f.Gap = estimateSum(total, sessions, "us/run"), estimateSum(gap, sessions, "us/run")
+	f.AddsUp = f.Gap.Low <= 0 && f.Gap.High >= 0
+	return nil
+}
+
+// opening measures how long it takes to make a database, in this process.
+func opening(ctx context.Context, spec Spec) (Estimate, error) {
+	dir, err := os.MkdirTemp(spec.Dir, "open-")
+	if err != nil {
+		return Estimate{}, err
+	}
+	defer os.RemoveAll(dir)
+	var took []float64
+	var each []int
+	for n := range 21 {
+		began := time.Now()
+		b, err := sqlite.Open(ctx, filepath.Join(dir, fmt.Sprint(n, ".db")), spec.Durability)
+		if err != nil {
+			return Estimate{}, fmt.Errorf("measure how long a database takes to open: %w", err)
+		}
+		d := time.Since(began)
+		if err := b.Close(); err != nil {
+			return Estimate{}, err
+		}
+		if n > 0 { // the first one pays for the process
+			took, each = append(took, float64(d.Nanoseconds())/1e3), append(each, n)
+		}
+	}
+	e := estimateSum(took, each, "us")
+	e.Of = "openings"
+	return e, nil
+}

@@ -1,0 +1,66 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// Conditions are how quiet the machine was when a session began, and how its
+// storage took a sync.
+type Conditions struct {
+	Canary CanaryResult  `json:"canary"`
+	Sync   time.Duration `json:"sync_ns"` // median of overwriting 4 KiB and syncing
+	Syncs  int           `json:"syncs"`   // n of it; 0 where it was not measured
+}
+
+// LeastSync is the quickest that a sync can be believed to be: quicker ones end in a
+// cache, whose owner must vouch for it.
+const LeastSync = 50 * time.Microsecond
+
+// conditions looks at the machine before anything is measured.
+func (s Session) conditions(ctx context.Context, dir string) (c Conditions, err error) {
+	c.Canary = Canary(ctx)
+	if s.Durability == sqlite.Power {
+		c.Syncs = 20
+		c.Sync, err = syncTime(dir, c.Syncs)
+	}
+	switch s.Mutant {
+	case MutantNoisy:
+		c.Canary.Away = 0.9
+	case MutantLyingDisk:
+		c.Sync, c.Syncs = 5*time.Microsecond, 20
+	}
+	return c, err
+}
+
+// syncTime measures a sync of 4 KiB that overwrite what is there, in dir.
+func syncTime(dir string, n int) (median time.Duration, err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "sync"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("measure a sync: %w", err)
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	took := make([]time.Duration, 0, n)
+	for i := range n + 1 {
+		page[0] = byte(i)
+		began := time.Now()
+		if _, err = f.WriteAt(page, 0); err == nil {
+			err = f.Sync()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("measure a sync: %w", err)
+		}
+		if i > 0 { // the first one allocates
+			took = append(took, time.Since(began))
+		}
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
