@@ -115,6 +115,7 @@ type opener struct {
 	expected expected
 	tape     *sqlite.Tape // of one block's operations, recorded from the backend
 	stubs    rehearsal
+	traffic  **sqlite.Traffic // where not nil, the backend arm counts what it writes, there
 }
 
 // book sizes the scripts of one block for every arm that calls agents.
@@ -208,6 +209,10 @@ func (o *opener) slowDown(ctx context.Context, a *arm, dir string) (err error) {
 // backend opens the backend of an arm.
 func (o *opener) backend(ctx context.Context, name, path string) (*sqlite.Backend, error) {
 	switch {
+	case name == ArmBackend && o.traffic != nil:
+		b, t, err := sqlite.OpenCounted(ctx, path, o.session.Durability)
+		*o.traffic = t
+		return b, err
 	case name == ArmUnsynced, name == ArmBackend && o.session.Mutant == MutantUnsynced:
 		return sqlite.OpenUnsynced(ctx, path)
 	case name == ArmProcess:

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -24,33 +25,77 @@ const (
 // of it is timed.
 func (o *opener) count(ctx context.Context, dir string) (map[string]Counters, error) {
 	dir = filepath.Join(dir, "count")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder for what is counted: %w", err)
-	}
 	counters := map[string]Counters{}
 	for _, name := range []string{ArmNone, ArmBackend} {
 		if o.session.Plan.Batch[name] == 0 {
 			continue
 		}
-		book, err := stubs.Size(o.workload.plan, o.workload.load(name, countWarm, countTries, countOps))
+		a, err := o.openCount(ctx, name, filepath.Join(dir, "allocs"))
 		if err != nil {
 			return nil, err
 		}
-		a, err := o.open(ctx, book, name, dir)
-		if err != nil {
-			return nil, err
-		}
-		c, err := a.count(runKeys((countWarm + countTries*countOps) * a.atOnce))
+		c, err := a.countAllocs(runKeys(countAll * a.atOnce))
 		if err := errors.Join(err, a.close()); err != nil {
-			return nil, fmt.Errorf("count what arm %s does: %w", name, err)
+			return nil, fmt.Errorf("count what arm %s allocates: %w", name, err)
+		}
+		if name == ArmBackend {
+			if err := o.countWrites(ctx, filepath.Join(dir, "writes"), &c); err != nil {
+				return nil, fmt.Errorf("count what arm %s writes: %w", name, err)
+			}
 		}
 		counters[name] = c
 	}
 	return counters, nil
 }
 
-// count returns the counters of one run.
-func (a *arm) count(keys []core.RunKey) (c Counters, err error) {
+// countAll is the number of operations of a counted arm.
+const countAll = countWarm + countTries*countOps
+
+// openCount opens an arm in a folder of its own, with scripts for all that is counted.
+func (o *opener) openCount(ctx context.Context, name, dir string) (*arm, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder for what is counted: %w", err)
+	}
+	book, err := stubs.Size(o.workload.plan, o.workload.load(name, countAll, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	return o.open(ctx, book, name, dir)
+}
+
+// countWrites counts transactions, statements and what reaches the files: on a backend
+// that records and counts, which would spoil the count of allocations.
+func (o *opener) countWrites(ctx context.Context, dir string, c *Counters) error {
+	counted := *o
+	counted.traffic = new(*sqlite.Traffic)
+	a, err := counted.openCount(ctx, ArmBackend, dir)
+	if err != nil {
+		return err
+	}
+	traffic := *counted.traffic
+	defer traffic.Stop()
+	keys := runKeys(countAll * a.atOnce)
+	for range countWarm {
+		if err := a.once(keys, 0); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	tape, before := a.back.Record(), traffic.Counts()
+	for range countAll - countWarm {
+		if err := a.once(keys, 0); err != nil {
+			return errors.Join(err, a.close())
+		}
+	}
+	after := traffic.Counts()
+	runs := float64((countAll - countWarm) * a.atOnce)
+	c.Commits, c.Statements = float64(tape.Len())/runs, float64(tape.Statements())/runs
+	c.Pages, c.Bytes = float64(after.Pages-before.Pages)/runs, float64(after.Bytes-before.Bytes)/runs
+	c.Syncs = float64(after.Syncs-before.Syncs) / runs
+	return a.close()
+}
+
+// countAllocs counts the allocations of one run.
+func (a *arm) countAllocs(keys []core.RunKey) (c Counters, err error) {
 	for range countWarm {
 		if err := a.once(keys, 0); err != nil {
 			return c, err

@@ -89,21 +89,23 @@ func Open(ctx context.Context, path string, d Durability) (*Backend, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	return open(ctx, path, d)
+	return open(ctx, path, d, "")
 }
 
 // OpenUnsynced opens a database whose saves are left to the operating system
 // (synchronous=OFF): they survive nothing but the ordinary end of the process. It is
 // there to find out what the rest of a save costs, and for nothing else.
 func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
-	return open(ctx, path, unsynced)
+	return open(ctx, path, unsynced, "")
 }
 
-func open(ctx context.Context, path string, d Durability) (*Backend, error) {
+// open opens the database by way of the named VFS, or the system's own.
+func open(ctx context.Context, path string, d Durability, vfs string) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
 		return nil, err
 	}
+	c.vfs = vfs
 	w, err := newWriter(ctx, c)
 	if err != nil {
 		return nil, err

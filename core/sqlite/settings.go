@@ -72,6 +72,7 @@ type connector struct {
 	path       string
 	durability Durability
 	settings   []setting
+	vfs        string // none: the system's own
 }
 
 // newConnector also switches the process to OFD locks where they can be had:
@@ -112,6 +113,9 @@ func (c *connector) Driver() driver.Driver { return &driversqlite.Driver{} }
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.path)}).String() + "?_txlock=immediate"
+	if c.vfs != "" {
+		name += "&vfs=" + c.vfs
+	}
 	conn, err := c.Driver().Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", c.path, err)
