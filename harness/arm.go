@@ -187,6 +187,9 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	if name == ArmSlow && s.Mutant != MutantNoSlowdown || name == ArmTwin && s.Mutant == MutantUnequalAA {
 		err = o.slowDown(ctx, a, dir)
 	}
+	if s.Slower > 0 && (name == ArmBackend || name == ArmTwin || name == ArmSlow) && o.tape != nil {
+		a.slow = (1+a.slow)*(1+s.Slower) - 1
+	}
 	a.premade = name == ArmBackend && s.Mutant == MutantEmptied
 	a.swallows = name == ArmBackend && s.Mutant == MutantSurvivors
 	return a, err

@@ -21,6 +21,7 @@ type Spec struct {
 	Seed       uint64 // of the order of the arms
 	Dir        string // existing folder on the disk to be measured
 	Mutant     Mutant
+	Slower     float64 // share that every arm with the backend is slowed down by: a regression made on purpose; only at durability "process"
 }
 
 // Runner runs one session, best in a process of its own: every process carries
@@ -76,7 +77,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 			break
 		}
 		res, err := run(ctx, Session{
-			Workload: s.Workload, Durability: s.Durability, Plan: p, Number: n, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant,
+			Workload: s.Workload, Durability: s.Durability, Plan: p, Number: n, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower,
 		})
 		if ctx.Err() != nil {
 			return false, nil // what was measured is kept

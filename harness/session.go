@@ -25,6 +25,7 @@ type Session struct {
 	Seed       uint64            `json:"seed"`
 	Dir        string            `json:"dir"` // existing folder for the databases, on the disk to be measured
 	Mutant     Mutant            `json:"mutant,omitempty"`
+	Slower     float64           `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
 
 	tick    time.Duration // of the clock, found by Run
 	anySlot bool          // for tests of the audit: slots may be too short to measure

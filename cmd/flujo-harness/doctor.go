@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+func doctorCommand() *cobra.Command {
+	var dir, file string
+	var strict bool
+	cmd := &cobra.Command{
+		Use: "doctor", Args: cobra.NoArgs,
+		Short: "Look at machine, disk and noise: is this a place to measure?",
+		Long: `Measures the clock, the cores, the disk and SQLite, reads what the system tells of
+itself, and says whether to measure here: at any durability, at "process" only, or not
+at all. It takes a few seconds and wants the machine for itself: what else runs is part
+of what it finds.
+
+Marks: ok; note, worth knowing; warn, figures are worse or doubtful; bad; unknown, the
+fact cannot be had here. Every figure has its unit and n.
+
+Exit codes: 0 with or without warnings; 2 usage; 3 it could not find out, as where the
+folder cannot be written to; 4 under --strict where timings must not be gated on;
+130 interrupted.
+
+--json writes {"schema": 1, "dir", "started", "seconds", "environment", "checks":
+[{"name", "mark", "finding", "figures": [{"name", "value", "unit", "n"}], "do", "bars"}],
+"advice", "reasons" (names of checks)}.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			folder, err := doctorDir(dir)
+			if err != nil {
+				return err
+			}
+			progress := newProgress(cmd.ErrOrStderr())
+			defer progress.end()
+			place, err := harness.Inspect(cmd.Context(), folder, func(check string) { progress.set("looking at this place", check) })
+			progress.end()
+			if cmd.Context().Err() != nil {
+				return &exitError{exitInterrupted, nil}
+			}
+			if err != nil {
+				return fault(err)
+			}
+			if file == "-" {
+				err = printJSON(cmd.OutOrStdout(), place)
+			} else {
+				err = print(cmd.OutOrStdout(), newScreen(cmd.OutOrStdout()).place(place))
+			}
+			if err == nil && file != "" && file != "-" {
+				err = writePlace(file, place)
+			}
+			if err != nil {
+				return err
+			}
+			return placeExit(place, strict)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder to measure in (default .flujo of the module, or the module where there is none yet)")
+	cmd.Flags().StringVar(&file, "json", "", `write JSON to this file; "-" is standard output, in place of the table`)
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where this is not a place to gate on timings")
+	return cmd
+}
+
+// doctorDir is the folder that the user named, or the one that measurements are made in.
+func doctorDir(given string) (string, error) {
+	if given != "" {
+		info, err := os.Stat(given)
+		if err == nil && !info.IsDir() {
+			err = errors.New("it is not a folder")
+		}
+		if err != nil {
+			return "", usage(fmt.Errorf("--dir %s: %w: name an existing folder", given, err))
+		}
+		return given, nil
+	}
+	p, err := findProject()
+	if err != nil {
+		return "", fault(err)
+	}
+	if dir := p.path("", ".flujo"); isDir(dir) {
+		return dir, nil
+	}
+	return p.root, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// placeExit is the exit that the advice leads to.
+func placeExit(p *harness.Place, strict bool) error {
+	if strict && p.Advice == harness.NoTimings {
+		return &exitError{code: exitInconclusive}
+	}
+	return nil
+}
+
+func writePlace(path string, p *harness.Place) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fault(fmt.Errorf("--json: %w", err))
+	}
+	if err := errors.Join(printJSON(f, p), f.Close()); err != nil {
+		return fault(fmt.Errorf("--json %s: %w", path, err))
+	}
+	return nil
+}
+
+// place is a line for each check, longer ones wrapped, then the advice and what to do.
+func (s screen) place(p *harness.Place) string {
+	const markWidth, nameWidth = 7, 10
+	width := 100
+	if s.width > 0 {
+		width = min(width, s.width)
+	}
+	indent := strings.Repeat(" ", markWidth+2+nameWidth+2)
+	var b, todo strings.Builder
+	for _, c := range p.Checks {
+		for i, line := range wrap(c.Finding, width-len(indent)) {
+			before := indent
+			if i == 0 {
+				before = s.paint(markColour(c.Mark), fmt.Sprintf("%-*s", markWidth, c.Mark)) + fmt.Sprintf("  %-*s  ", nameWidth, c.Name)
+			}
+			b.WriteString(before + line + "\n")
+		}
+		if c.Do == "" {
+			continue
+		}
+		for i, line := range wrap(c.Do, width-nameWidth-4) {
+			name := ""
+			if i == 0 {
+				name = c.Name
+			}
+			fmt.Fprintf(&todo, "  %-*s  %s\n", nameWidth, name, line)
+		}
+	}
+	advice := string(p.Advice)
+	if len(p.Reasons) > 0 {
+		advice += ", because of " + strings.Join(p.Reasons, ", ")
+	}
+	b.WriteString("\n" + s.paint(bold, advice) + "\n")
+	if todo.Len() > 0 {
+		b.WriteString("what to do:\n" + todo.String())
+	}
+	return b.String()
+}
+
+func markColour(m harness.Mark) string {
+	return map[harness.Mark]string{harness.MarkOK: "32", harness.MarkNote: "36", harness.MarkWarn: "33", harness.MarkBad: red, harness.MarkUnknown: dim}[m]
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+func TestDoctorExit(t *testing.T) {
+	for _, tc := range []struct {
+		advice harness.Advice
+		strict bool
+		code   int
+	}{
+		{harness.MeasureHere, true, 0},
+		{harness.ProcessOnly, true, 0},
+		{harness.NoTimings, true, exitInconclusive},
+		{harness.NoTimings, false, 0},
+	} {
+		code := 0
+		if exit := new(exitError); errors.As(placeExit(&harness.Place{Advice: tc.advice}, tc.strict), &exit) {
+			code = exit.code
+		}
+		if code != tc.code {
+			t.Errorf("%q, strict %v: exit %d, want %d", tc.advice, tc.strict, code, tc.code)
+		}
+	}
+}
+
+func TestPlaceIsShown(t *testing.T) {
+	p := &harness.Place{
+		Checks: []harness.Check{
+			{Name: "clock", Mark: harness.MarkOK, Finding: "smallest tick 50ns (n=20)"},
+			{Name: "filesystem", Mark: harness.MarkUnknown, Finding: "the type of the file system cannot be found out", Do: "be sure that it is a local disk, of this machine and of no other one"},
+			{Name: "race", Mark: harness.MarkBad, Finding: "built with -race", Do: "build without it"},
+		},
+		Advice: harness.NoTimings, Reasons: []string{"race"},
+	}
+	want := `ok       clock       smallest tick 50ns (n=20)
+unknown  filesystem  the type of the file system cannot be
+                     found out
+bad      race        built with -race
+
+do not gate on timings here, because of race
+what to do:
+  filesystem  be sure that it is a local disk, of this
+              machine and of no other one
+  race        build without it
+`
+	if got := (screen{width: 60}).place(p); got != want {
+		t.Error(cmp.Diff(want, got))
+	}
+	p.Checks, p.Advice, p.Reasons = p.Checks[:1], harness.MeasureHere, nil
+	want = "ok       clock       smallest tick 50ns (n=20)\n\nmeasure here\n"
+	if got := (screen{}).place(p); got != want {
+		t.Error(cmp.Diff(want, got))
+	}
+}

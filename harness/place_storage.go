@@ -1,0 +1,158 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+const (
+	syncs       = 200 // writes of each kind, and saves at each durability
+	storageTime = 1500 * time.Millisecond
+	leastSyncs  = 20
+	page        = 4096
+	// A flash cell takes hundreds of us to program. A sync in less has ended in a memory:
+	// one with a battery or capacitors, or one that forgets.
+	honestSync = 50 // us
+)
+
+// latencies are the times of one kind of operation, in us.
+type latencies struct {
+	p50, p95 float64
+	n        int
+}
+
+// latency makes the operation up to syncs times, and stops after storageTime once it
+// has leastSyncs. Quantiles are by nearest rank.
+func (s *site) latency(ctx context.Context, op func(i int) error) (latencies, error) {
+	var took []float64
+	began := s.now()
+	for i := range syncs {
+		from := s.now()
+		if err := errors.Join(context.Cause(ctx), op(i)); err != nil {
+			return latencies{}, err
+		}
+		to := s.now()
+		took = append(took, to.Sub(from).Seconds()*1e6)
+		if len(took) >= leastSyncs && to.Sub(began) > storageTime {
+			break
+		}
+	}
+	slices.Sort(took)
+	q := func(p float64) float64 { return stat.Quantile(p, stat.Empirical, took, nil) }
+	return latencies{q(0.5), q(0.95), len(took)}, nil
+}
+
+func (l latencies) String() string {
+	return fmt.Sprintf("%s/%s us (n=%d)", threeDigits(l.p50), threeDigits(l.p95), l.n)
+}
+
+func (l latencies) figures(name string) []Figure {
+	return []Figure{{name + " p50", l.p50, "us", l.n}, {name + " p95", l.p95, "us", l.n}}
+}
+
+// threeDigits writes a positive number with the digits that can mean something.
+func threeDigits(v float64) string {
+	if v < 100 {
+		return fmt.Sprintf("%.3g", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// checkSync times a write of 4 KiB with the sync behind it, at the end of a file and
+// over what is there.
+func (s *site) checkSync(ctx context.Context) (c Check, err error) {
+	fail := func(err error) (Check, error) {
+		return c, fmt.Errorf("time fsync in %s: %w", s.dir, err)
+	}
+	f, err := os.Create(filepath.Join(s.scratch, "fsync"))
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data := make([]byte, page)
+	written := 0
+	write := func(i int) error {
+		data[0] = byte(i) // else a clever disk may see that nothing changes
+		_, err := f.WriteAt(data, int64(i)*page)
+		return errors.Join(err, s.sync(f))
+	}
+	add, err := s.latency(ctx, func(i int) error { written++; return write(i) })
+	if err != nil {
+		return fail(err)
+	}
+	over, err := s.latency(ctx, func(i int) error { return write(i % written) })
+	if err != nil {
+		return fail(err)
+	}
+	c = Check{Mark: MarkOK, Figures: append(add.figures("append"), over.figures("overwrite")...)}
+	c.Finding = fmt.Sprintf("4 KiB, p50/p95: append %v, overwrite %v", add, over)
+	if min(add.p50, over.p50) < honestSync {
+		c.Mark, c.Bars = MarkWarn, ProcessOnly
+		c.Finding += fmt.Sprintf("; p50 under %d us", honestSync)
+		c.Do = `storage that lies, or has a power-protected cache: durability "power" cannot be believed here unless the device has one: ask who runs the disk`
+	}
+	return c, nil
+}
+
+// checkSQLite times saves of the backend at both durabilities. That the journal is a WAL
+// is in the opening: the backend refuses a database that did not take its settings.
+func (s *site) checkSQLite(ctx context.Context) (Check, error) {
+	bad := func(err error) (Check, error) {
+		return Check{Mark: MarkBad, Bars: NoTimings, Finding: strings.ReplaceAll(err.Error(), "\n", "; "),
+			Do: "the backend cannot work here: name a folder on a local disk with --dir"}, nil
+	}
+	process, err := s.saves(ctx, sqlite.Process)
+	if err != nil {
+		return bad(err)
+	}
+	power, err := s.saves(ctx, sqlite.Power)
+	if err != nil {
+		return bad(err)
+	}
+	c := Check{Mark: MarkOK, Figures: append(process.figures("process"), power.figures("power")...)}
+	ratio := "unknown"
+	if process.p50 > 0 {
+		c.Figures = append(c.Figures, Figure{"power/process p50", power.p50 / process.p50, "ratio", min(process.n, power.n)})
+		ratio = fmt.Sprintf("x%.1f", power.p50/process.p50)
+	}
+	c.Finding = fmt.Sprintf("WAL; save p50/p95: process %v, power %v, %s", process, power, ratio)
+	return c, nil
+}
+
+// saves times step saves of about 100 bytes, and has them counted by another connection.
+func (s *site) saves(ctx context.Context, d sqlite.Durability) (l latencies, err error) {
+	path := filepath.Join(s.scratch, string(d)+".db")
+	b, err := s.open(ctx, path, d)
+	if err != nil {
+		return l, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	start := s.now()
+	lease, err := b.Start(ctx, core.StartRecord{Key: core.RunKey{Run: "doctor"}, Pipeline: "doctor", State: []byte(`{}`), Time: start})
+	if err != nil {
+		return l, err
+	}
+	output := []byte(`"` + strings.Repeat("x", 100) + `"`)
+	l, err = s.latency(ctx, func(i int) error {
+		return b.Step(ctx, lease, core.StepRecord{Seq: int64(i + 1), Path: "save", Status: core.Completed, Attempts: 1, Output: output, Started: start, Ended: start})
+	})
+	if err != nil {
+		return l, err
+	}
+	census, err := sqlite.Count(ctx, path, d)
+	if want := int64(l.n + 1); err == nil && census.Records != want { // the start is one too
+		err = fmt.Errorf("%d of %d saves are found by another connection", census.Records, want)
+	}
+	return l, err
+}

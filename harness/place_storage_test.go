@@ -1,0 +1,64 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+func TestSyncCheck(t *testing.T) {
+	takes := func(d time.Duration) func(*site, *hands, fstest.MapFS) {
+		return func(s *site, h *hands, _ fstest.MapFS) {
+			s.sync = func(*os.File) error { h.at = h.at.Add(d); return nil }
+		}
+	}
+	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSync }, change{
+		"a disk":       {nil, said{MarkOK, "", "4 KiB, p50/p95: append 200/200 us (n=200), overwrite 200/200 us (n=200)", ""}},
+		"a slow disk":  {takes(30 * time.Millisecond), said{MarkOK, "", "append 30000/30000 us (n=50)", ""}},
+		"a crawl":      {takes(time.Second), said{MarkOK, "", "(n=20)", ""}},
+		"a liar":       {takes(40 * time.Microsecond), said{MarkWarn, ProcessOnly, "append 40/40 us (n=200), overwrite 40/40 us (n=200); p50 under 50 us", "power-protected cache"}},
+		"just no liar": {takes(50 * time.Microsecond), said{MarkOK, "", "append 50/50 us", ""}},
+		"a liar over old data": {func(s *site, h *hands, _ fstest.MapFS) {
+			n := 0
+			s.sync = func(*os.File) error {
+				if n++; n <= syncs {
+					h.at = h.at.Add(time.Millisecond)
+				}
+				return nil
+			}
+		}, said{MarkWarn, ProcessOnly, "append 1000/1000 us", ""}},
+	})
+}
+
+func TestSQLiteCheck(t *testing.T) {
+	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSQLite }, change{
+		"good": {nil, said{MarkOK, "", "WAL; save p50/p95: process 30/30 us (n=200), power 240/240 us (n=200), x8.0", ""}},
+		"no WAL": {func(s *site, _ *hands, _ fstest.MapFS) {
+			s.open = func(context.Context, string, sqlite.Durability) (core.Backend, error) {
+				return nil, errors.New(`journal_mode is "delete" where "wal" is needed`)
+			}
+		}, said{MarkBad, NoTimings, `journal_mode is "delete"`, "local disk"}},
+		"only power fails": {func(s *site, _ *hands, _ fstest.MapFS) {
+			open := s.open
+			s.open = func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
+				if d == sqlite.Power {
+					return nil, errors.New("disk I/O error")
+				}
+				return open(ctx, path, d)
+			}
+		}, said{MarkBad, NoTimings, "disk I/O error", ""}},
+		"lost saves": {func(s *site, _ *hands, _ fstest.MapFS) {
+			open := s.open
+			s.open = func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
+				b, err := open(ctx, path, d)
+				return noSave{b}, err
+			}
+		}, said{MarkBad, NoTimings, "1 of 201 saves are found", ""}},
+	})
+}

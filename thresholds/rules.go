@@ -1,0 +1,96 @@
+package thresholds
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// Rule is a way to judge a measurement that is in use elsewhere, for comparison with
+// ours on the same blocks. It says whether it raises an alarm.
+type Rule struct {
+	Name  string
+	Alarm func(before, now *harness.Comparison, margin float64) bool
+}
+
+// rulesSample is how many measurements of each side the rules look at.
+const rulesSample = 10
+
+// Rules of others. before is a measurement of the unchanged program, made earlier.
+func Rules() []Rule {
+	return []Rule{
+		{"benchstat's test: 10 then 10, Mann-Whitney p < .05, slower", func(before, now *harness.Comparison, _ float64) bool {
+			a, b := backendTimes(before), backendTimes(now)
+			return mannWhitney(a, b) < 0.05 && harness.Median(b) > harness.Median(a)
+		}},
+		{"benchstat's test and a threshold of the margin", func(before, now *harness.Comparison, margin float64) bool {
+			a, b := backendTimes(before), backendTimes(now)
+			return mannWhitney(a, b) < 0.05 && harness.Median(b) > (1+margin)*harness.Median(a)
+		}},
+		{"the seed's rule: overhead of 10 iterations, limit = the last one and the margin", func(before, now *harness.Comparison, margin float64) bool {
+			return seedOverhead(now) > (1+margin)*seedOverhead(before)
+		}},
+		{"percentage against the last run, the margin", func(before, now *harness.Comparison, margin float64) bool {
+			return stat.Mean(backendTimes(now), nil) > (1+margin)*stat.Mean(backendTimes(before), nil)
+		}},
+	}
+}
+
+// backendTimes are the medians of the backend arm in the first blocks, ns per run.
+func backendTimes(c *harness.Comparison) (times []float64) {
+	for _, b := range c.Blocks[:min(rulesSample, len(c.Blocks))] {
+		times = append(times, harness.Median(b.Slots[harness.ArmBackend]))
+	}
+	return times
+}
+
+// seedOverhead is (mean W - mean N)/mean N of the first rounds of the first block, each
+// arm trimmed by its smallest and largest.
+func seedOverhead(c *harness.Comparison) float64 {
+	trimmed := func(arm string) float64 {
+		s := c.Blocks[0].Slots[arm]
+		s = slices.Sorted(slices.Values(s[:min(rulesSample, len(s))]))
+		return stat.Mean(s[1:len(s)-1], nil)
+	}
+	n := trimmed(harness.ArmNone)
+	return (trimmed(harness.ArmBackend) - n) / n
+}
+
+// mannWhitney is the two-sided p-value of the rank sum test, by the normal
+// approximation with correction for continuity and ties. Source: Mann and Whitney,
+// Annals of Mathematical Statistics 18 (1947).
+func mannWhitney(a, b []float64) float64 {
+	n, m := float64(len(a)), float64(len(b))
+	u, all := 0.0, append(slices.Clone(a), b...)
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case x > y:
+				u++
+			case x == y:
+				u += 0.5
+			}
+		}
+	}
+	ties, total := 0.0, n+m
+	slices.Sort(all)
+	for i := 0; i < len(all); {
+		j := i
+		for j < len(all) && all[j] == all[i] {
+			j++
+		}
+		t := float64(j - i)
+		ties += t*t*t - t
+		i = j
+	}
+	sd := math.Sqrt(n * m / 12 * (total + 1 - ties/(total*(total-1))))
+	if sd == 0 {
+		return 1
+	}
+	z := max(0, math.Abs(u-n*m/2)-0.5) / sd
+	return 2 * distuv.UnitNormal.Survival(z)
+}
