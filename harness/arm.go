@@ -78,14 +78,15 @@ func (a *arm) once(keys []core.RunKey, input int) error {
 	return err
 }
 
+// close closes the databases of the arm, which are deleted next.
 func (a *arm) close() error {
 	var errs []error
 	if a.back != nil {
-		errs = append(errs, a.back.Close())
+		errs = append(errs, a.back.Discard())
 		a.back = nil
 	}
 	if a.fl != nil {
-		errs = append(errs, a.fl.Close())
+		errs = append(errs, a.fl.Discard())
 		a.fl = nil
 	}
 	return errors.Join(errs...)

@@ -96,7 +96,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 // hits neighbours alike. Arms that save nothing are so quick beside the others that
 // their error does not count.
 const (
-	goodSlot  = 400 * time.Microsecond
+	goodSlot  = 200 * time.Microsecond
 	quickSlot = 200 * time.Microsecond
 )
 
@@ -260,6 +260,10 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 	return b, nil
 }
 
+// outermost is beyond all figures, and far enough from the largest number that two of
+// them have a mean.
+const outermost = 1e300
+
 // quotient of two differences of one round. Where they do not both make sense it is
 // the smallest or the largest number there is: it takes its side of the median.
 func quotient(a, b float64) float64 {
@@ -267,9 +271,9 @@ func quotient(a, b float64) float64 {
 	case a > 0 && b > 0:
 		return a / b
 	case b > 0:
-		return -math.MaxFloat64
+		return -outermost
 	case a > 0:
-		return math.MaxFloat64
+		return outermost
 	}
 	return 1 // the machine was away in the slot that both are compared with: it says nothing of either
 }

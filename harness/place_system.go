@@ -41,7 +41,7 @@ func (s *site) quota() (cores float64, throttled int64) {
 	}
 	cores, throttled = 0, -1
 	limit := func(root, group string, read func(dir string) float64) {
-		for dir := path.Join(root, group); ; dir = path.Dir(dir) {
+		for dir := path.Join(root, path.Clean("/"+group)); ; dir = path.Dir(dir) {
 			if _, err := fs.Stat(s.files, dir); err == nil && cores == 0 {
 				cores = unlimited // the group can be seen
 			}

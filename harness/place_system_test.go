@@ -19,7 +19,7 @@ func TestQuotaCheck(t *testing.T) {
 		"none":          {nil, said{MarkOK, "", "GOMAXPROCS 2 of 2 cores; no quota", ""}},
 		"half a core":   {put(own+"cpu.max", "50000 100000"), said{MarkWarn, "", "quota 0.5 cores; throttled 0 times", "raise it to 2 cores"}},
 		"of a parent":   {put("sys/fs/cgroup/user/cpu.max", "150000 100000"), said{MarkWarn, "", "quota 1.5 cores", "raise it"}},
-		"the least":     {put("sys/fs/cgroup/user/cpu.max", "150000 100000", own+"cpu.max", "100000 100000"), said{MarkWarn, "", "quota 1 cores", ""}},
+		"the least":     {put("sys/fs/cgroup/user/cpu.max", "100000 100000", own+"cpu.max", "150000 100000"), said{MarkWarn, "", "quota 1 cores", ""}},
 		"enough":        {put(own+"cpu.max", "400000 100000"), said{MarkOK, "", "quota 4 cores", ""}},
 		"throttled now": {put(own+"cpu.max", "400000 100000", own+"cpu.stat", "nr_periods 9\nnr_throttled 7\n"), said{MarkWarn, "", "throttled 7 times during this inspection, 7 in all", "something else"}},
 		"throttled before": {func(s *site, h *hands, files fstest.MapFS) {
@@ -37,6 +37,7 @@ func TestQuotaCheck(t *testing.T) {
 		"no groups":          {gone("sys/fs/cgroup"), said{MarkUnknown, "", "control groups cannot be read", ""}},
 		"no /proc":           {gone("proc"), said{MarkUnknown, "", "control groups cannot be read", ""}},
 		"nonsense":           {put(own+"cpu.max", "a lot"), said{MarkOK, "", "no quota", ""}},
+		"no period":          {put(own+"cpu.max", "50000 0"), said{MarkOK, "", "no quota", ""}},
 	})
 }
 

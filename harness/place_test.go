@@ -158,6 +158,7 @@ func TestAdvice(t *testing.T) {
 func TestAGoodSiteIsOneToMeasureIn(t *testing.T) {
 	s, _, files := made(t)
 	put("proc/stat", "cpu  1000 0 100 9000 0 0 10 5 0 0\n")(s, nil, files)
+	s.before = counters{}
 	var told, names []string
 	checks, err := s.inspect(t.Context(), func(check string) {
 		told = append(told, check)

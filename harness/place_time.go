@@ -41,10 +41,10 @@ func (s *site) checkClock(context.Context) (Check, error) {
 		c.Mark, c.Bars = MarkBad, NoTimings
 		c.Finding = fmt.Sprintf("the clock went back %d times in %d readings: it is not monotonic", back, reads)
 		c.Do = "choose another clock source in the kernel, or another machine"
-	case minTicks*least > 2*goodSlot:
+	case minTicks*least > goodSlot:
 		c.Mark, c.Bars = MarkBad, NoTimings
 		c.Do = fmt.Sprintf("sessions refuse to measure: a slot of %v must have %d ticks; measure where the clock ticks every %v or faster",
-			2*goodSlot, minTicks, 2*goodSlot/minTicks)
+			goodSlot, minTicks, goodSlot/minTicks)
 	case cost > 1000:
 		c.Mark = MarkWarn
 		c.Do = "a quick clock needs tens of ns: see /sys/devices/system/clocksource for one that the kernel need not be asked for (tsc, kvm-clock)"

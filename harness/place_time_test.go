@@ -11,7 +11,7 @@ func TestClockCheck(t *testing.T) {
 	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkClock }, change{
 		"good": {nil, said{MarkOK, "", "smallest tick 50ns (n=20), a reading costs 50 ns (n=10000)", ""}},
 		"10 ms": {func(s *site, h *hands, _ fstest.MapFS) { s.now = h.coarse(10 * time.Millisecond) },
-			said{MarkBad, NoTimings, "smallest tick 10ms", "refuse to measure: a slot of 400µs must have 1000 ticks"}},
+			said{MarkBad, NoTimings, "smallest tick 10ms", "refuse to measure: a slot of 200µs must have 1000 ticks"}},
 		"just too coarse": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 401 },
 			said{MarkBad, NoTimings, "smallest tick 401ns", "every 400ns or faster"}},
 		"just fine": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 400 }, said{MarkOK, "", "400ns", ""}},

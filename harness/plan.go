@@ -25,7 +25,7 @@ type Plan struct {
 // DefaultPlan takes about half a second a session at durability "process". Batch is
 // left to [Measure], which fits it to the machine.
 func DefaultPlan() Plan {
-	return Plan{Sessions: 24, Blocks: 6, Warmups: 4, Rounds: 16, SlowBy: 0.25}
+	return Plan{Sessions: 24, Blocks: 8, Warmups: 4, Rounds: 20, SlowBy: 0.25}
 }
 
 // Check returns what is wrong with the plan.

@@ -9,53 +9,86 @@ import (
 // Kind of a change of a limit.
 type Kind string
 
-// The kinds. Only Loosened makes anything easier to hold; Dropped does so too and
-// is never written by a calibration.
+// The kinds. Loosened makes something easier to hold, whatever else it tightens;
+// Dropped does so too and is never written by a calibration.
 const (
 	Added     Kind = "added"
 	Tightened Kind = "tightened"
 	Loosened  Kind = "loosened"
 	Unchanged Kind = "unchanged"
+	Dropped   Kind = "dropped"
 )
 
-// Change is the difference that a new limit makes.
+// Change is the difference between two limits on the same thing.
 type Change struct {
 	Kind     Kind
-	From, To Limit // From is zero where the limit is added
+	From, To Limit  // From is zero where the limit is added, To where it is dropped
+	Note     string // what else makes it one, "" for nothing
 }
 
 // Compare says what a new limit would change in the file.
 func (f *File) Compare(l Limit) Change {
 	old := f.Find(l.Workload, l.Metric, l.Durability)
-	switch {
-	case old == nil:
+	if old == nil {
 		return Change{Kind: Added, To: l}
-	case l.Boundary() > old.Boundary():
-		return Change{Loosened, *old, l}
-	case l.Boundary() < old.Boundary():
-		return Change{Tightened, *old, l}
 	}
-	return Change{Unchanged, *old, l}
+	return changeOf(*old, l)
+}
+
+// changeOf one limit: anything that rises is a loosening.
+func changeOf(old, l Limit) Change {
+	rose, fell := moved(old.Counters, l.Counters)
+	c := Change{Kind: Unchanged, From: old, To: l}
+	switch {
+	case l.Boundary() > old.Boundary() || len(rose) > 0:
+		c.Kind = Loosened
+	case l.Boundary() < old.Boundary() || len(fell) > 0:
+		c.Kind = Tightened
+	}
+	return c
+}
+
+// Limit that changes: as it becomes or, where it is dropped, as it was.
+func (c Change) Limit() Limit {
+	if c.Kind == Dropped {
+		return c.From
+	}
+	return c.To
 }
 
 // String is one line of the diff.
 func (c Change) String() string {
+	text := ""
 	switch c.Kind {
 	case Added:
-		return fmt.Sprintf("added      %s: limit %.4g (baseline %.4g, margin %.3g%%)", c.To.name(), c.To.Limit, c.To.Baseline, 100*c.To.Margin)
-	case Unchanged:
-		return fmt.Sprintf("unchanged  %s: limit %.4g", c.To.name(), c.To.Limit)
+		text = fmt.Sprintf("limit %.4g (baseline %.4g, margin %.3g%%)", c.To.Limit, c.To.Baseline, 100*c.To.Margin)
+	case Dropped:
+		text = fmt.Sprintf("limit %.4g", c.From.Limit)
+	default:
+		text = fmt.Sprintf("limit %.4g", c.From.Limit)
+		if c.From.Limit != c.To.Limit {
+			text += fmt.Sprintf(" -> %.4g (%+.2f%%)", c.To.Limit, 100*(c.To.Limit/c.From.Limit-1))
+		}
+		if c.From.Margin != c.To.Margin {
+			text += fmt.Sprintf(", margin %.3g%% -> %.3g%%", 100*c.From.Margin, 100*c.To.Margin)
+		}
+		text += sayMoved(moved(c.From.Counters, c.To.Counters))
 	}
-	return fmt.Sprintf("%-10s %s: limit %.4g -> %.4g (%+.2f%%)", c.Kind, c.To.name(), c.From.Limit, c.To.Limit, 100*(c.To.Limit/c.From.Limit-1))
+	if c.Note != "" {
+		text += "; " + c.Note
+	}
+	return fmt.Sprintf("%-10s %s: %s", c.Kind, c.Limit().name(), text)
 }
 
 // ErrSilentLoosening: a limit would become easier to hold without a reason and an expiry.
 var ErrSilentLoosening = errors.New("loosening needs a reason and an expiry")
 
 // Apply puts the changed limit into the file and its entry into the ledger. A
-// loosening needs a reason and an expiry after now, as YYYY-MM-DD.
+// loosening needs a reason and an expiry after now, as YYYY-MM-DD. Given for a limit
+// that is still looser than it was before an earlier loosening, they extend that.
 func (f *File) Apply(c Change, reason, expires string, now time.Time) error {
-	if c.Kind == Loosened {
+	extends := expires != "" && f.tolerance(&c.To) != nil
+	if c.Kind == Loosened || extends {
 		if _, err := time.Parse(dateForm, expires); err != nil || reason == "" {
 			return fmt.Errorf("%s: %w: give --reason TEXT and --expires YYYY-MM-DD", c.To.name(), ErrSilentLoosening)
 		}
@@ -65,14 +98,18 @@ func (f *File) Apply(c Change, reason, expires string, now time.Time) error {
 	} else {
 		expires = ""
 	}
+	e := Entry{
+		Date: now.UTC().Format(dateForm), Change: c.Kind, Workload: c.To.Workload, Metric: c.To.Metric, Durability: c.To.Durability,
+		From: c.From.Limit, To: c.To.Limit, Reason: reason, Expires: expires,
+	}
+	if c.Kind == Loosened {
+		e.FromBoundary, e.FromCounters = c.From.Boundary(), c.From.Counters
+	}
 	if old := f.Find(c.To.Workload, c.To.Metric, c.To.Durability); old != nil {
 		*old = c.To
 	} else {
 		f.Limits = append(f.Limits, c.To)
 	}
-	f.Ledger = append(f.Ledger, Entry{
-		Date: now.UTC().Format(dateForm), Change: c.Kind, Workload: c.To.Workload, Metric: c.To.Metric, Durability: c.To.Durability,
-		From: c.From.Limit, To: c.To.Limit, Reason: reason, Expires: expires,
-	})
+	f.Ledger = append(f.Ledger, e)
 	return nil
 }

@@ -3,6 +3,7 @@ package thresholds
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -77,6 +78,14 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			return v.end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
 	}
+	rose, note := judgeCounters(c, limit)
+	if note != "" {
+		v.Notes = append(v.Notes, note)
+	}
+	if len(rose) > 0 {
+		return v.end(Broken, fmt.Sprintf("%s: a run does more than its limit allows: %s", c.Name(), strings.Join(rose, ", ")),
+			"counts have no noise: find what does more since the last run that held")
+	}
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)
 	switch d.outcome {
 	case Held:
@@ -115,6 +124,26 @@ func opposite(o Outcome) Outcome {
 		return Broken
 	}
 	return Held
+}
+
+// judgeCounters lists the counters that are above their limits. Allocations depend on
+// the compiler and the library: under others than at calibration they are not judged.
+func judgeCounters(c *harness.Comparison, limit *Limit) (rose []string, note string) {
+	got, counted := c.Counters[harness.ArmBackend]
+	if limit.Counters == nil || !counted {
+		return nil, ""
+	}
+	allowed, at := *limit.Counters, limit.Provenance.Environment
+	if c.Environment.Go != at.Go {
+		allowed.Allocs, allowed.AllocBytes = got.Allocs, got.AllocBytes
+		note = fmt.Sprintf("allocations were not judged: calibrated with %s, measured with %s", at.Go, c.Environment.Go)
+	}
+	for _, n := range counts {
+		if have, most := *n.of(&got), *n.of(&allowed); round(have) > most {
+			rose = append(rose, fmt.Sprintf("%s %.6g, at most %.6g", n.name, have, most))
+		}
+	}
+	return rose, note
 }
 
 // storageNote warns of a sync that is quicker than storage can be.

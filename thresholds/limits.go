@@ -36,13 +36,15 @@ type File struct {
 
 // Limit is a calibrated ceiling on one metric of one workload.
 type Limit struct {
-	Workload   string     `toml:"workload"`
-	Metric     string     `toml:"metric"`
-	Durability string     `toml:"durability"`
-	Baseline   float64    `toml:"baseline"` // upper tolerance bound of the unchanged program
-	Margin     float64    `toml:"margin"`   // share, 0.1 is 10%
-	Limit      float64    `toml:"limit"`    // baseline x (1 + margin)
-	Provenance Provenance `toml:"provenance"`
+	Workload   string  `toml:"workload"`
+	Metric     string  `toml:"metric"`
+	Durability string  `toml:"durability"`
+	Baseline   float64 `toml:"baseline"` // upper tolerance bound of the unchanged program
+	Margin     float64 `toml:"margin"`   // share, 0.1 is 10%
+	Limit      float64 `toml:"limit"`    // baseline x (1 + margin)
+
+	Counters   *harness.Counters `toml:"counters"` // of one run of the backend arm, each exact; nil: not limited
+	Provenance Provenance        `toml:"provenance"`
 }
 
 // Boundary is what single blocks are compared with: as far above an unchanged
@@ -55,14 +57,17 @@ func (l Limit) name() string { return l.Workload + " " + l.Metric + " at " + l.D
 type Provenance struct {
 	Date        string              `toml:"date"`
 	Commit      string              `toml:"commit"`
+	Modules     []string            `toml:"modules,omitempty"` // of the program that measured, with versions
 	Seed        uint64              `toml:"seed"`
 	Sessions    int                 `toml:"sessions"`
 	Blocks      int                 `toml:"blocks"`
+	Method      string              `toml:"method"`      // of the proof; "" in files from before there was a second
 	Replays     int                 `toml:"replays"`     // n of the three rates below
 	NullHeld    float64             `toml:"null_held"`   // share of replays of the unchanged program that held
 	NullBroken  float64             `toml:"null_broken"` // share that broke, though nothing differed
 	SlowBroken  float64             `toml:"slow_broken"` // share of replays of the slowed program that broke
 	Injected    float64             `toml:"injected"`    // what the injected slow-down measured as, a ratio
+	Plan        harness.Plan        `toml:"plan"`
 	Environment harness.Environment `toml:"environment"`
 }
 
@@ -76,7 +81,15 @@ type Entry struct {
 	From       float64 `toml:"from"`
 	To         float64 `toml:"to"`
 	Reason     string  `toml:"reason"`
-	Expires    string  `toml:"expires"` // of a loosening: a date
+	Expires    string  `toml:"expires"` // of a loosening, and of an extension of one: a date
+
+	// Of a loosening: what held before it.
+	FromBoundary float64           `toml:"from_boundary,omitempty"` // 0 in files from before it was kept
+	FromCounters *harness.Counters `toml:"from_counters"`
+}
+
+func (e *Entry) of(l *Limit) bool {
+	return e.Workload == l.Workload && e.Metric == l.Metric && e.Durability == l.Durability
 }
 
 // LimitsError is a limits file that cannot be used.
@@ -94,22 +107,30 @@ func (e *LimitsError) Unwrap() error { return e.Err }
 // Load reads the limits for a class from its file in dir, or, where there is none,
 // those of the first other class there is. It returns nil and no error where dir
 // has no limits at all. Errors are a [*LimitsError].
-func Load(dir, class string) (*File, error) {
-	f, err := Read(filepath.Join(dir, class+".toml"))
+func Load(dir, class string) (*File, error) { return LoadFS(os.DirFS(dir), dir, class) }
+
+// LoadFS is [Load] for a folder of another kind, which messages call dir.
+func LoadFS(fsys fs.FS, dir, class string) (*File, error) {
+	f, err := readFS(fsys, dir, class+".toml")
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	others, err := filepath.Glob(filepath.Join(dir, "*.toml"))
+	others, err := fs.Glob(fsys, "*.toml")
 	if err != nil || len(others) == 0 {
 		return nil, err
 	}
 	slices.Sort(others)
-	return Read(others[0])
+	return readFS(fsys, dir, others[0])
 }
 
 // Read reads and checks one limits file.
 func Read(path string) (*File, error) {
-	data, err := os.ReadFile(path)
+	return readFS(os.DirFS(filepath.Dir(path)), filepath.Dir(path), filepath.Base(path))
+}
+
+func readFS(fsys fs.FS, dir, name string) (*File, error) {
+	path := filepath.Join(dir, name)
+	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return nil, &LimitsError{path, err}
 	}
@@ -165,9 +186,12 @@ func (f *File) check() error {
 			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits are not edited by hand: use flujo-harness calibrate",
 				l.name(), l.Limit, want)
 		}
+		if err := checkCounters(l.Counters); err != nil {
+			return fmt.Errorf("%s: %w", l.name(), err)
+		}
 	}
 	for _, e := range f.Ledger {
-		if e.Change == Loosened {
+		if e.Change == Loosened || e.Expires != "" {
 			if _, err := time.Parse(dateForm, e.Expires); err != nil || e.Reason == "" {
 				return fmt.Errorf("ledger: loosening of %s on %s needs a reason and an expiry as YYYY-MM-DD", e.Workload, e.Date)
 			}
@@ -186,17 +210,40 @@ func (f *File) Find(workload, metric, durability string) *Limit {
 	return nil
 }
 
-// expired returns the loosening that made the limit what it is, if its time is over.
-func (f *File) expired(l *Limit, now time.Time) *Entry {
-	for i := len(f.Ledger) - 1; i >= 0; i-- {
+// tolerance returns the entry that says until when a limit may stay looser than it
+// was, nil where it is not looser. It is the latest entry with an expiry: a loosening
+// stays one until the limit is again as tight as before, however often it was
+// calibrated since.
+func (f *File) tolerance(l *Limit) *Entry {
+	var latest *Entry
+	looser := false
+	for i := range f.Ledger {
 		e := &f.Ledger[i]
-		if e.Workload != l.Workload || e.Metric != l.Metric || e.Durability != l.Durability {
+		if !e.of(l) {
 			continue
 		}
-		if e.Change == Loosened && now.UTC().Format(dateForm) > e.Expires {
-			return e
+		if e.Change == Loosened {
+			rose, _ := moved(e.FromCounters, l.Counters)
+			over := l.Boundary() > e.FromBoundary
+			if e.FromBoundary == 0 {
+				over = l.Limit > e.From
+			}
+			looser = looser || over || len(rose) > 0
 		}
+		if e.Expires != "" {
+			latest = e
+		}
+	}
+	if !looser {
 		return nil
+	}
+	return latest
+}
+
+// expired returns the entry that tolerated a loosening, if its time is over.
+func (f *File) expired(l *Limit, now time.Time) *Entry {
+	if e := f.tolerance(l); e != nil && now.UTC().Format(dateForm) > e.Expires {
+		return e
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,6 +43,11 @@ func TestBadLimitsAreRefused(t *testing.T) {
 		"syntax":           {"margin = 0.1", "margin = ", "line 8"},
 		"wrong type":       {"margin = 0.1", `margin = "ten"`, "line 8"},
 		"twice":            {"[[limit]]", good[strings.Index(good, "[[limit]]"):] + "[[limit]]", "given twice"},
+		"negative counter": {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\npages = -1\n", "counter pages is -1: a finite number"},
+		"counter not one":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nsyncs = nan\n", "counter syncs is NaN"},
+		"endless counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nallocs = inf\n", "counter allocs is +Inf"},
+		"unknown counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nlocks = 1\n", `unknown key "limit.counters.locks"`},
+		"bad expiry":       {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"tightened\"\nexpires = \"soon\"\n", "needs a reason and an expiry"},
 		"silent loosening": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\n", "needs a reason and an expiry"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +130,50 @@ func TestNothingIsLoosenedInSilence(t *testing.T) {
 	}
 }
 
+// A loosening stays one until the limit is as tight as before, or has a new expiry:
+// calibrating once more does not make it good.
+func TestALooseningIsNotForgotten(t *testing.T) {
+	april, may := time.Date(2026, 4, 2, 0, 0, 0, 0, time.UTC), time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC)
+	f := fileWith(1.3)
+	f.Limits[0].Counters = &harness.Counters{Pages: 4}
+	apply := func(baseline, pages float64, reason, expires string) {
+		t.Helper()
+		l := fileWith(baseline).Limits[0]
+		l.Counters = &harness.Counters{Pages: pages}
+		if err := f.Apply(f.Compare(l), reason, expires, today); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expired := func(now time.Time) bool { return f.expired(&f.Limits[0], now) != nil }
+	apply(1.5, 4, "bigger records", "2026-04-01")
+	if expired(today) || !expired(april) {
+		t.Error("a loosening does not end when it says")
+	}
+	apply(1.49, 4, "", "")
+	if !expired(april) {
+		t.Error("a little tighter, and the expiry is forgotten")
+	}
+	if err := f.Apply(f.Compare(f.Limits[0]), "", "2026-05-01", today); !errors.Is(err, ErrSilentLoosening) {
+		t.Errorf("extended without a reason: %v", err)
+	}
+	apply(1.49, 4, "still being mended", "2026-05-01")
+	if expired(april) || !expired(may) {
+		t.Error("the extension does not count")
+	}
+	apply(1.3, 4, "", "")
+	if expired(may) {
+		t.Error("as tight as before, and still called loosened")
+	}
+	apply(1.2, 5, "an index", "2026-04-01")
+	if !expired(april) {
+		t.Error("a loosening of a counter does not end")
+	}
+	apply(1.2, 4, "", "2026-05-01")
+	if expired(may) || f.Ledger[len(f.Ledger)-1].Expires != "" {
+		t.Error("nothing is loosened, and yet it expires")
+	}
+}
+
 func TestUpperToleranceIsTheRankThatWilksGives(t *testing.T) {
 	values := func(n int) (v []float64) {
 		for i := range n {
@@ -138,26 +190,105 @@ func TestUpperToleranceIsTheRankThatWilksGives(t *testing.T) {
 	}
 }
 
+// prove is an order for a proof by so many replays.
+func prove(margin float64, replays int) Order { return Order{Margin: margin, Replays: replays} }
+
 func TestCalibrationProvesItsMargin(t *testing.T) {
-	l, err := derive(made(30, 1.3, 1, 1.1), 0.1)
+	l, err := derive(made(30, 1.3, 1, 1.1), prove(0.1, 2000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Baseline < 1.3 || l.Baseline > 1.33 || l.Provenance.NullHeld < 0.99 || l.Provenance.SlowBroken < 0.99 || l.Provenance.NullBroken != 0 {
+	p := l.Provenance
+	if l.Baseline < 1.3 || l.Baseline > 1.33 || p.NullHeld < 0.99 || p.SlowBroken < 0.99 || p.NullBroken != 0 || p.Replays != 2000 || p.Method != "out-of-bag" {
 		t.Errorf("limit %+v", l)
 	}
 	// The injection did nothing: no limit may come of it.
-	_, err = derive(made(30, 1.3, 1, 1), 0.1)
+	_, err = derive(made(30, 1.3, 1, 1), prove(0.1, 500))
 	var margin *MarginError
 	if !errors.As(err, &margin) || margin.Broken != 0 {
 		t.Errorf("a slow-down that slows nothing: %v", err)
 	}
 	// A margin smaller than the noise: refused, and the smallest that would do is named.
-	_, err = derive(made(30, 1.3, 1, 1.001), 0.001)
+	_, err = derive(made(30, 1.3, 1, 1.001), prove(0.001, 500))
 	if !errors.As(err, &margin) || margin.Smallest < 0.01 || margin.Smallest > 0.1 {
 		t.Errorf("a margin of 0.1%%: %v", err)
 	}
-	if _, _, err := Calibrate(context.Background(), harness.Spec{}, 2, nil, "", nil); err == nil {
-		t.Error("a margin of 200% was taken")
+}
+
+func TestBadCalibrationsAreRefused(t *testing.T) {
+	plan := harness.DefaultPlan()
+	few := plan
+	few.Sessions = 3
+	for name, tc := range map[string]struct {
+		plan  harness.Plan
+		order Order
+		want  string
+	}{
+		"margin of 200%":   {plan, prove(2, 2000), "use a share"},
+		"no margin":        {plan, prove(0, 2000), "use a share"},
+		"few replays":      {plan, prove(0.1, 99), "at least 100"},
+		"too few sessions": {few, prove(0.1, 2000), "at least 4"},
+	} {
+		if _, _, err := Calibrate(context.Background(), harness.Spec{Plan: tc.plan}, tc.order, nil, nil); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// noisy sessions of 5 blocks about a level, with the standard deviations of sessions
+// and of blocks, on the log scale.
+func noisy(rng *rand.Rand, sessions int, level, session, block float64) [][]float64 {
+	all := make([][]float64, sessions)
+	for s := range all {
+		mid := math.Log(level) + session*rng.NormFloat64()
+		for range 5 {
+			all[s] = append(all[s], math.Exp(mid+block*rng.NormFloat64()))
+		}
+	}
+	return all
+}
+
+// The rates of a calibration are those of fresh sessions, which know nothing of it, or
+// worse. n calibrations of 30 sessions each, by 100 replays; n times 20 sequences of 24
+// fresh sessions.
+func TestRatesOfReplayAreThoseOfFreshSessions(t *testing.T) {
+	const n = 40
+	rng := rand.New(rand.NewPCG(21, 22))
+	var all []int
+	for i := range replayBudget {
+		all = append(all, i)
+	}
+	for _, tc := range []struct{ session, block, margin float64 }{
+		{0.01, 0.02, 0.10},
+		{0.01, 0.02, 0.05},
+		{0.02, 0.02, 0.05},
+		{0.03, 0.02, 0.02}, // the unchanged program does not always hold
+	} {
+		var told, truth rates
+		for range n {
+			null, slow := noisy(rng, 30, 1, tc.session, tc.block), noisy(rng, 30, 1+tc.margin, tc.session, tc.block)
+			r := replay(null, slow, tc.margin, 100, rng.Uint64())
+			told = rates{told.held + r.held/n, told.wrong + r.wrong/n, told.broken + r.broken/n}
+			boundary := Limit{Baseline: baseline(null), Margin: tc.margin}.Boundary()
+			for range 20 {
+				const each = 1.0 / (n * 20)
+				switch outcome(noisy(rng, replayBudget, 1, tc.session, tc.block), all, boundary, rng) {
+				case Held:
+					truth.held += each
+				case Broken:
+					truth.wrong += each
+				}
+				if outcome(noisy(rng, replayBudget, 1+tc.margin, tc.session, tc.block), all, boundary, rng) == Broken {
+					truth.broken += each
+				}
+			}
+		}
+		t.Logf("sd %v of sessions, %v of blocks, margin %v: told %.3f, truth %.3f (held, broken, slowed broken; seed 21,22; n=%d, %d)",
+			tc.session, tc.block, tc.margin, told, truth, n*100, n*20)
+		for name, d := range map[string]float64{"held": truth.held - told.held, "broke": told.wrong - truth.wrong, "slowed broke": truth.broken - told.broken} {
+			if d < -0.05 || d > 0.10 {
+				t.Errorf("sd %v and %v, margin %v: the share that %s is %.3f worse than the truth, want -0.05 to 0.10", tc.session, tc.block, tc.margin, name, d)
+			}
+		}
 	}
 }

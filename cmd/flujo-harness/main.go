@@ -96,6 +96,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(runCommand(), benchCommand(), calibrateCommand(), reportCommand(), selftestCommand(), doctorCommand(), sessionCommand(), runsCommand(), traceCommand(), replayCommand())
+	root.AddCommand(runCommand(), benchCommand(), calibrateCommand(), gateCommand(), reportCommand(), selftestCommand(), doctorCommand(), campaignCommand(),
+		sessionCommand(), burnCommand(), runsCommand(), traceCommand(), replayCommand())
 	return root
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,16 +17,17 @@ import (
 
 // measureFlags are the flags of every command that measures.
 type measureFlags struct {
-	workload   string
-	durability string
-	limits     string
-	sessions   int
-	seed       uint64
+	workloads    []string
+	durabilities []string
+	limits       string
+	base         string // only of commands that judge
+	sessions     int
+	seed         uint64
 }
 
 func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
-	cmd.Flags().StringVar(&f.workload, "workload", "default", "workload to measure")
-	cmd.Flags().StringVar(&f.durability, "durability", string(sqlite.Process), `what a save must survive: "process" (kill -9) or "power" (loss of power)`)
+	cmd.Flags().StringSliceVar(&f.workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
+	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
@@ -34,30 +36,66 @@ func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
 // prepare finds the project, checks the flags and makes the order of the
 // measurement of them, before anything is run.
 func (f *measureFlags) prepare() (project, harness.Spec, error) {
-	p, err := findProject()
+	p, specs, err := f.prepareAll()
 	if err != nil {
-		return p, harness.Spec{}, fault(err)
+		return p, harness.Spec{}, err
 	}
-	spec, err := f.spec()
-	return p, spec, err
+	if len(specs) > 1 {
+		return p, specs[0], usage(errors.New("one --workload and one --durability at a time here"))
+	}
+	return p, specs[0], nil
 }
 
-func (f *measureFlags) spec() (harness.Spec, error) {
-	spec := harness.Spec{Workload: f.workload, Durability: sqlite.Durability(f.durability), Plan: harness.DefaultPlan(), Seed: f.seed}
-	if spec.Seed == 0 {
-		spec.Seed = uint64(rand.Uint32())
+// prepareAll is prepare for a command that measures one after the other.
+func (f *measureFlags) prepareAll() (project, []harness.Spec, error) {
+	p, err := findProject()
+	if err != nil {
+		return p, nil, fault(err)
 	}
-	spec.Plan.Sessions = f.sessions
+	specs, err := f.specs()
+	return p, specs, err
+}
+
+// specs are the orders of all measurements: each workload at each durability.
+func (f *measureFlags) specs() ([]harness.Spec, error) {
 	if f.sessions < 2 {
-		return spec, usage(fmt.Errorf("--sessions %d: at least 2", f.sessions))
+		return nil, usage(fmt.Errorf("--sessions %d: at least 2", f.sessions))
 	}
-	if _, err := harness.WorkloadNamed(f.workload); err != nil {
-		return spec, usage(fmt.Errorf("--workload: %w", err))
+	workloads := f.workloads
+	if slices.Equal(workloads, []string{"all"}) {
+		known, err := harness.Workloads()
+		if err != nil {
+			return nil, fault(err)
+		}
+		workloads = nil
+		for _, w := range known {
+			workloads = append(workloads, w.Name)
+		}
 	}
-	if spec.Durability != sqlite.Process && spec.Durability != sqlite.Power {
-		return spec, usage(fmt.Errorf("--durability %q: use %q or %q", f.durability, sqlite.Process, sqlite.Power))
+	var specs []harness.Spec
+	for _, w := range workloads {
+		if _, err := harness.WorkloadNamed(w); err != nil {
+			return nil, usage(fmt.Errorf("--workload: %w", err))
+		}
+		for _, d := range f.durabilities {
+			spec := harness.Spec{Workload: w, Durability: sqlite.Durability(d), Plan: harness.DefaultPlan(), Seed: f.seed}
+			if spec.Durability != sqlite.Process && spec.Durability != sqlite.Power {
+				return nil, usage(fmt.Errorf("--durability %q: use %q or %q", d, sqlite.Process, sqlite.Power))
+			}
+			if spec.Seed == 0 {
+				spec.Seed = uint64(rand.Uint32())
+			}
+			spec.Plan.Sessions = f.sessions
+			if slices.ContainsFunc(specs, func(s harness.Spec) bool { return s.Workload == w && s.Durability == spec.Durability }) {
+				return nil, usage(fmt.Errorf("%s at %s: given twice", w, d))
+			}
+			specs = append(specs, spec)
+		}
 	}
-	return spec, nil
+	if len(specs) == 0 {
+		return nil, usage(errors.New("--workload and --durability: at least one of each"))
+	}
+	return specs, nil
 }
 
 // limitsDir is the folder of the limits files.

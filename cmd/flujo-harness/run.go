@@ -68,13 +68,16 @@ type job struct {
 	cmd      *cobra.Command
 	measure  measureFlags
 	output   outputFlags
+	results  resultFlags
 	strict   bool
 	packages []string // nil: no suites
 }
 
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.register(cmd, harness.DefaultPlan().Sessions)
+	registerBase(cmd, &j.measure.base)
 	j.output.register(cmd)
+	j.results.register(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
@@ -86,10 +89,18 @@ func (j job) run() error {
 	if err != nil {
 		return err
 	}
-	limits, err := j.measure.readLimits(p)
+	if err := j.results.check(); err != nil {
+		return err
+	}
+	rules, err := j.measure.rules(ctx, p)
 	if err != nil {
 		return err
 	}
+	ruled, err := rules.of(harness.Class())
+	if err != nil {
+		return err
+	}
+	ruled.say(j.results.talk(j.cmd))
 	var dirs []string
 	if j.packages != nil {
 		if !p.module {
@@ -123,9 +134,9 @@ func (j job) run() error {
 	}
 	var problem error
 	if ctx.Err() == nil {
-		m, err := measure(ctx, p, spec, limits, progress)
+		m, err := measure(ctx, p, spec, ruled.limits, progress)
 		if problem = err; m.comparison != nil {
-			r.Comparisons, r.Verdicts = []harness.Comparison{*m.comparison}, []thresholds.Verdict{m.verdict}
+			r.Comparisons, r.Verdicts = []harness.Comparison{*m.comparison}, []thresholds.Verdict{ruled.note(m.verdict)}
 		}
 	}
 	progress.end()
@@ -175,12 +186,12 @@ func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, 
 	earlier, err := history.Latest(ctx, 200)
 	failed = errors.Join(failed, err)
 	page, err := reports.WriteReport(out, r, earlier)
-	failed = errors.Join(failed, err)
+	failed = errors.Join(failed, err, j.results.write(r, j.cmd.OutOrStdout()))
 	if err != nil {
 		page = "not written"
 	}
 	for _, line := range reports.Summary(r, reports.Previous(r, earlier), short(page)) {
-		fmt.Fprintln(j.cmd.OutOrStdout(), line)
+		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}
 	switch {
 	case failed != nil:

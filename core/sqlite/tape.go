@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 )
 
@@ -127,3 +128,6 @@ func (f *Floor) Replay(n int) error {
 
 // Close closes the database.
 func (f *Floor) Close() error { return f.w.close() }
+
+// Discard closes a database that is about to be deleted: see [Backend.Discard].
+func (f *Floor) Discard() error { return errors.Join(f.w.careless(), f.Close()) }

@@ -104,6 +104,12 @@ func (w *writer) tx(f func() error) error {
 	return err
 }
 
+// careless lets the connection sync nothing from now on.
+func (w *writer) careless() error {
+	_, err := pragma(context.Background(), w.conn, setting{name: "synchronous", set: "OFF"})
+	return err
+}
+
 // close finalizes the statements before the connection: one left open would
 // keep the lock.
 func (w *writer) close() error {

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// rules are the limits that a command judges by: those of the work tree or, with
+// --base, those of the base branch, which a change cannot loosen for itself.
+type rules struct {
+	tree   string // folder of the limits files of the work tree
+	base   string // revision, "" for none
+	commit string // of base
+	files  fs.FS  // the folder as it is in base
+}
+
+// rules finds the base, if there is one.
+func (f *measureFlags) rules(ctx context.Context, p project) (rules, error) {
+	return p.rules(ctx, f.limits, f.base)
+}
+
+func (p project) rules(ctx context.Context, dir, base string) (rules, error) {
+	r := rules{tree: p.path(dir, "thresholds/limits"), base: base}
+	if base == "" {
+		return r, nil
+	}
+	var err error
+	if r.commit, err = p.commitOf(ctx, base); err != nil {
+		return r, usage(fmt.Errorf("--base %s: %w", base, err))
+	}
+	if r.files, err = p.filesAt(ctx, r.commit, r.tree); err != nil {
+		return r, usage(fmt.Errorf("--base %s: %w", base, err))
+	}
+	return r, nil
+}
+
+// ruled is what one comparison is judged by.
+type ruled struct {
+	limits  *thresholds.File    // nil: there are none
+	changes []thresholds.Change // base -> work tree
+	base    string
+	head    *thresholds.File
+}
+
+// of returns the limits for a class of machine.
+func (r rules) of(class string) (ruled, error) {
+	head, err := thresholds.Load(r.tree, class)
+	if err != nil {
+		return ruled{}, usage(err)
+	}
+	if head != nil {
+		head.Path = short(head.Path)
+	}
+	if r.base == "" {
+		return ruled{limits: head}, nil
+	}
+	base, err := thresholds.LoadFS(r.files, r.base+":"+filepath.ToSlash(short(r.tree)), class)
+	if err != nil {
+		return ruled{}, usage(err)
+	}
+	if base == nil {
+		return ruled{}, usage(fmt.Errorf("--base %s: there are no limits in %s at %.12s: name a later revision, or leave --base out until limits are in it",
+			r.base, short(r.tree), r.commit))
+	}
+	return ruled{limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.base, head: head}, nil
+}
+
+// judge is [thresholds.Judge], and says by what it judged.
+func (r ruled) judge(c *harness.Comparison, now time.Time) thresholds.Verdict {
+	return r.note(thresholds.Judge(c, r.limits, now))
+}
+
+// note says in a verdict how the change at hand differs from what it was judged by.
+func (r ruled) note(v thresholds.Verdict) thresholds.Verdict {
+	for _, change := range r.changes {
+		if l := change.Limit(); l.Workload != v.Workload || l.Metric != v.Metric || l.Durability != v.Durability {
+			continue
+		}
+		if change.Kind == thresholds.Added {
+			v.Source = r.head.Path
+			v.Notes = append(v.Notes, fmt.Sprintf("%s has no such limit: judged by the one that this change adds", r.base))
+			continue
+		}
+		v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of %s, not of this change: %s", r.base, change))
+	}
+	return v
+}
+
+// say prints the difference that a change makes to the limits.
+func (r ruled) say(out io.Writer) {
+	for _, c := range r.changes {
+		by := r.base
+		if c.Kind == thresholds.Added {
+			by = "this change"
+		}
+		fmt.Fprintf(out, "%s: judged by %s\n", c, by)
+	}
+}
+
+// commitOf a revision of the project.
+func (p project) commitOf(ctx context.Context, ref string) (string, error) {
+	if strings.HasPrefix(ref, "-") {
+		return "", errors.New("a revision cannot begin with a dash")
+	}
+	if _, err := p.git(ctx, "rev-parse", "--git-dir"); err != nil {
+		return "", fmt.Errorf("%s is in no git repository, or there is no git: call it in one (%w)", short(p.root), err)
+	}
+	commit, err := p.git(ctx, "rev-parse", "--verify", "--quiet", ref+"^{commit}")
+	if err != nil {
+		return "", errors.New("there is no such revision here: fetch it first, as with git fetch origin main")
+	}
+	return commit, nil
+}
+
+// filesAt is a folder of the project as it is in a commit.
+func (p project) filesAt(ctx context.Context, commit, dir string) (fs.FS, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := filepath.Rel(p.root, abs)
+	if err != nil {
+		return nil, err
+	}
+	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") { // git takes it from the root of the tree otherwise
+		rel = "./" + rel
+	}
+	g := gitFolder{show: func(args ...string) (string, error) { return p.git(ctx, args...) }, tree: commit + ":" + rel}
+	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
+		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --base out until limits are in it", short(dir), commit)
+	}
+	return g, nil
+}
+
+// gitFolder reads the files of a folder out of git.
+type gitFolder struct {
+	show  func(args ...string) (string, error) // git
+	tree  string                               // commit:./folder
+	names string                               // each followed by a zero byte
+}
+
+// Open is what an fs.FS must have; limits are read by the two below.
+func (g gitFolder) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
+}
+
+func (g gitFolder) Glob(pattern string) (found []string, err error) {
+	for name := range strings.SplitSeq(g.names, "\x00") {
+		if ok, err := path.Match(pattern, name); err != nil {
+			return nil, err
+		} else if ok {
+			found = append(found, name)
+		}
+	}
+	return found, nil
+}
+
+func (g gitFolder) ReadFile(name string) ([]byte, error) {
+	for known := range strings.SplitSeq(g.names, "\x00") {
+		if known == name {
+			text, err := g.show("cat-file", "blob", g.tree+"/"+name)
+			return []byte(text), err
+		}
+	}
+	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+}

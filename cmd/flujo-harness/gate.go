@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func gateCommand() *cobra.Command {
+	var limits, base string
+	var strict bool
+	cmd := &cobra.Command{
+		Use: "gate FILE...", Args: cobra.MinimumNArgs(1),
+		Short: "Judge recorded results by the limits; measure nothing",
+		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
+not, by the limits as they are now. Every figure is computed again from the raw samples in
+the file; a file that is empty, cut off, edited or of another version is a fault. Prints a
+line for each verdict, and one for each limit that no result is of; the worst decides.
+
+Exit codes: 0 held; 1 a limit broke; 2 usage, or limits that cannot be used; 3 a fault,
+of a file or of the measurement; 4 inconclusive, under --strict.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			p, err := findProject()
+			if err != nil {
+				return fault(err)
+			}
+			rules, err := p.rules(cmd.Context(), limits, base)
+			if err != nil {
+				return err
+			}
+			var all []harness.Comparison
+			var failed error
+			for _, path := range paths {
+				r, err := harness.ReadResults(path)
+				if failed = errors.Join(failed, err); err == nil {
+					all = append(all, r.Comparisons...)
+				}
+			}
+			if failed != nil {
+				return fault(failed)
+			}
+			lines, worst, err := gate(all, rules, time.Now())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
+			if code := exitCode(worst, strict); code != exitHeld {
+				return &exitError{code: code}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
+	registerBase(cmd, &base)
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	return cmd
+}
+
+func registerBase(cmd *cobra.Command, base *string) {
+	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
+}
+
+// gate judges recorded comparisons, each by the limits for the class that it was
+// measured on, and returns what to print.
+func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
+	worst = thresholds.Held
+	add := func(o thresholds.Outcome, what string) {
+		lines = append(lines, fmt.Sprintf("%-12s %s", strings.ToUpper(o.String()), reports.Visible(strings.Join(strings.Fields(what), " "))))
+		worst = worse(worst, o)
+	}
+	classes := map[string]ruled{}
+	var order []ruled
+	for i := range all {
+		c := &all[i]
+		r, known := classes[c.Environment.Class]
+		if !known {
+			if r, err = rules.of(c.Environment.Class); err != nil {
+				return nil, worst, err
+			}
+			classes[c.Environment.Class], order = r, append(order, r)
+			var diff strings.Builder
+			r.say(&diff)
+			if diff.Len() > 0 {
+				lines = append(lines, strings.TrimSuffix(diff.String(), "\n"))
+			}
+		}
+		v := r.judge(c, now)
+		text := v.Reason
+		if !strings.Contains(text, c.Name()) {
+			text = c.Name() + ": " + text
+		}
+		if !c.Complete && c.Valid() {
+			v.Notes = append(v.Notes, fmt.Sprintf("the measurement was interrupted after %d sessions", c.Sessions()))
+		}
+		for _, n := range v.Notes {
+			text += "; " + n
+		}
+		add(v.Outcome, text)
+	}
+	said := map[string]bool{} // classes may share a file
+	for _, r := range order {
+		if r.limits == nil || said[r.limits.Path] {
+			continue
+		}
+		said[r.limits.Path] = true
+		for _, l := range r.limits.Limits {
+			if !slices.ContainsFunc(all, func(c harness.Comparison) bool { return c.Workload == l.Workload && c.Durability == l.Durability }) {
+				add(thresholds.Inconclusive, fmt.Sprintf("%s at %s: there is a limit in %s, and no result", l.Workload, l.Durability, r.limits.Path))
+			}
+		}
+	}
+	return lines, worst, nil
+}
+
+// worse of two outcomes: invalid, broken, inconclusive, held.
+func worse(a, b thresholds.Outcome) thresholds.Outcome {
+	rank := map[thresholds.Outcome]int{thresholds.Held: 0, thresholds.Inconclusive: 1, thresholds.Broken: 2, thresholds.Invalid: 3}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+// exitCode of the worst outcome.
+func exitCode(o thresholds.Outcome, strict bool) int {
+	switch {
+	case o == thresholds.Invalid:
+		return exitFault
+	case o == thresholds.Broken:
+		return exitBroken
+	case o == thresholds.Inconclusive && strict:
+		return exitInconclusive
+	}
+	return exitHeld
+}

@@ -1,0 +1,159 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+)
+
+// resultsSchema is the version of the results format that is written and read.
+const resultsSchema = 1
+
+// Results is what a command measured, as it is written to a file: every figure
+// with the slots that it was computed from.
+type Results struct {
+	Schema      int             `json:"schema"` // 1
+	Program     Program         `json:"program"`
+	Command     string          `json:"command"` // as it can be typed again
+	Commit      string          `json:"commit"`  // of the measured tree, "" where it is unknown
+	Dirty       bool            `json:"dirty"`   // the tree had changes beyond Commit
+	Comparisons []Comparison    `json:"comparisons"`
+	Verdicts    json.RawMessage `json:"verdicts,omitempty"` // as given then, by package thresholds; never read back
+}
+
+// Program is the build that measured.
+type Program struct {
+	Module   string `json:"module"`
+	Version  string `json:"version"`  // "(devel)" for a build of a work tree
+	Revision string `json:"revision"` // of that tree, "+changes" where it had any; "" where it is unknown
+	Go       string `json:"go"`
+}
+
+// ThisProgram describes the running program.
+func ThisProgram() Program {
+	p := Program{Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return p
+	}
+	p.Module, p.Version = info.Main.Path, info.Main.Version
+	modified := false
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			p.Revision = s.Value
+		case "vcs.modified":
+			modified = s.Value == "true"
+		}
+	}
+	if modified {
+		p.Revision += "+changes"
+	}
+	return p
+}
+
+// SchemaError is a file that another version of the program wrote.
+type SchemaError struct{ Got, Want int }
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("schema %d: this program reads %d: use the version of the program that wrote it", e.Got, e.Want)
+}
+
+// ResultsError is a results file that cannot be used. It wraps the cause: a
+// [*SchemaError], [ErrNoResults], or one of the errors of [Recompute].
+type ResultsError struct {
+	Path string
+	Err  error
+}
+
+func (e *ResultsError) Error() string { return fmt.Sprintf("results file %s: %v", e.Path, e.Err) }
+
+func (e *ResultsError) Unwrap() error { return e.Err }
+
+// ErrNoResults: a results file without a comparison.
+var ErrNoResults = errors.New("there is no comparison in it: nothing was measured")
+
+// Write writes the results as indented JSON.
+func (r Results) Write(w io.Writer) error {
+	r.Schema = resultsSchema
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	return nil
+}
+
+// ReadResults reads a results file, compressed or not, and recomputes every
+// comparison in it from its slots. Errors are a [*ResultsError].
+func ReadResults(path string) (*Results, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &ResultsError{path, err}
+	}
+	defer f.Close()
+	r, err := DecodeResults(f)
+	if err != nil {
+		return nil, &ResultsError{path, err}
+	}
+	return r, nil
+}
+
+// DecodeResults is [ReadResults] for what is not in a file.
+func DecodeResults(in io.Reader) (*Results, error) {
+	data, err := unpacked(in)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fmt.Errorf("the file is empty: %w", ErrNoResults)
+	}
+	var version struct {
+		Schema *int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return nil, fmt.Errorf("this is no results file, or not all of one: %w", err)
+	}
+	switch {
+	case version.Schema == nil:
+		return nil, errors.New("this is no results file: it has no schema: use what --json wrote")
+	case *version.Schema != resultsSchema:
+		return nil, &SchemaError{*version.Schema, resultsSchema}
+	}
+	r := &Results{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("read the results: %w", err)
+	}
+	if len(r.Comparisons) == 0 {
+		return nil, ErrNoResults
+	}
+	for i := range r.Comparisons {
+		again, err := Recompute(&r.Comparisons[i])
+		if err != nil {
+			return nil, fmt.Errorf("comparison %d, %s: %w", i+1, r.Comparisons[i].Name(), err)
+		}
+		r.Comparisons[i] = *again
+	}
+	return r, nil
+}
+
+// unpacked reads all, and undoes a compression by gzip, which its first bytes tell.
+func unpacked(in io.Reader) ([]byte, error) {
+	b := bufio.NewReader(in)
+	if head, err := b.Peek(2); err != nil || head[0] != 0x1f || head[1] != 0x8b {
+		return io.ReadAll(b)
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(z)
+	return data, errors.Join(err, z.Close())
+}

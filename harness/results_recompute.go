@@ -1,0 +1,117 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// What recorded results must have, to be judged. A decision is possible from the
+// second session on, and an interval from 5 values on.
+const (
+	minSessions = 2
+	minBlocks   = 5
+)
+
+// Faults of recorded results. [ErrNotPositive] is another.
+var (
+	ErrTooFew     = errors.New("too few blocks to judge")
+	ErrMissingArm = errors.New("an arm is missing")
+	ErrMissing    = errors.New("samples are missing")
+	ErrNotRaw     = errors.New("does not follow from the raw slots: the results were damaged or edited")
+	ErrNoAudit    = errors.New("there is no audit: nothing shows that the arms did equal work")
+)
+
+// recomputed says how far a figure computed again may lie from the stored one:
+// other processors round otherwise in the last bits.
+const recomputed = 1e-9
+
+// Recompute computes the statistics of every block and the figures of recorded
+// results again, from their raw slots, and returns the comparison made of those.
+// It is an error where they differ from what is stored, where the slots are not all
+// there or not all positive, or where there are too few to judge. A comparison
+// whose measurement was at fault (see [Comparison.Valid]) may have too few.
+func Recompute(c *Comparison) (*Comparison, error) {
+	if c.Schema != 1 {
+		return nil, &SchemaError{c.Schema, 1}
+	}
+	if err := c.Plan.Check(); err != nil {
+		return nil, err
+	}
+	out := *c
+	out.Blocks = make([]Block, len(c.Blocks))
+	in, last := map[int]int{}, 0 // blocks of each session, and the session before
+	for i, stored := range c.Blocks {
+		name := fmt.Sprintf("session %d, block %d", stored.Session, in[stored.Session]+1)
+		if err := c.complete(stored); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		b, err := blockOf(stored.Session, stored.Slots)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, f := range []struct {
+			name      string
+			got, want float64
+		}{{"(W-N)/F", stored.CostRatio, b.CostRatio}, {"(W-N)/N", stored.Overhead, b.Overhead}, {"W-N", stored.CostUS, b.CostUS},
+			{"(T-N)/(W-N)", stored.Twin, b.Twin}, {"(S-N)/F", stored.Slow, b.Slow}, {"(S-N)/(W-N)", stored.Injected, b.Injected}} {
+			if !near(f.got, f.want) {
+				return nil, fmt.Errorf("%s: %s of %v, where the slots give %v: %w", name, f.name, f.got, f.want, ErrNotRaw)
+			}
+		}
+		if stored.Session < max(1, last) || stored.Session > last+1 {
+			return nil, fmt.Errorf("%s follows session %d: %w", name, last, ErrMissing)
+		}
+		out.Blocks[i], last = b, stored.Session
+		in[stored.Session]++
+	}
+	if !c.Valid() {
+		return &out, nil
+	}
+	if len(c.Audit) == 0 {
+		return nil, ErrNoAudit
+	}
+	if len(c.Blocks) < minBlocks || len(in) < minSessions {
+		return nil, fmt.Errorf("%d blocks of %d sessions, at least %d of %d are needed: measure again, and let it finish: %w",
+			len(c.Blocks), len(in), minBlocks, minSessions, ErrTooFew)
+	}
+	for s := range len(in) {
+		if in[s+1] != c.Plan.Blocks {
+			return nil, fmt.Errorf("session %d has %d blocks, planned are %d: %w", s+1, in[s+1], c.Plan.Blocks, ErrMissing)
+		}
+	}
+	out.estimate()
+	for _, f := range []struct {
+		name      string
+		got, want Estimate
+	}{{"(W-N)/F", c.CostRatio, out.CostRatio}, {"(W-N)/N", c.Overhead, out.Overhead}, {"W-N", c.Cost, out.Cost}, {"(S-N)/(W-N)", c.Injected, out.Injected}} {
+		if !near(f.got.Value, f.want.Value) || !near(f.got.Low, f.want.Low) || !near(f.got.High, f.want.High) || f.got.N != f.want.N {
+			return nil, fmt.Errorf("the figure of %s is %v, where the blocks give %v: %w", f.name, f.got, f.want, ErrNotRaw)
+		}
+	}
+	return &out, nil
+}
+
+// complete reports which slots of a block are missing.
+func (c *Comparison) complete(b Block) error {
+	for _, arm := range []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow} {
+		if len(b.Slots[arm]) == 0 {
+			return fmt.Errorf("arm %s has no slots: %w", arm, ErrMissingArm)
+		}
+	}
+	for arm, slots := range b.Slots {
+		if len(slots) != c.Plan.Rounds {
+			return fmt.Errorf("arm %s has %d slots, planned are %d: %w", arm, len(slots), c.Plan.Rounds, ErrMissing)
+		}
+		if i := slices.IndexFunc(slots, func(v float64) bool { return !(v > 0) || math.IsInf(v, 0) }); i >= 0 {
+			return fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", i+1, arm, slots[i], ErrNotPositive)
+		}
+	}
+	return nil
+}
+
+// near is false for NaN.
+func near(got, want float64) bool {
+	return got == want || math.Abs(got-want) <= recomputed*math.Abs(want)
+}

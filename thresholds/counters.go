@@ -1,0 +1,93 @@
+package thresholds
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// count is one of the counters, with its name in the limits file.
+type count struct {
+	name string
+	of   func(*harness.Counters) *float64
+}
+
+var counts = []count{
+	{"allocs", func(c *harness.Counters) *float64 { return &c.Allocs }},
+	{"alloc_bytes", func(c *harness.Counters) *float64 { return &c.AllocBytes }},
+	{"commits", func(c *harness.Counters) *float64 { return &c.Commits }},
+	{"statements", func(c *harness.Counters) *float64 { return &c.Statements }},
+	{"pages", func(c *harness.Counters) *float64 { return &c.Pages }},
+	{"bytes", func(c *harness.Counters) *float64 { return &c.Bytes }},
+	{"syncs", func(c *harness.Counters) *float64 { return &c.Syncs }},
+}
+
+// limitCounters makes limits of what a calibration counted: the largest value of
+// each and, where calibration saw it vary, as much again as it varied by. It is nil
+// where nothing was counted.
+func limitCounters(seen []harness.Counters) *harness.Counters {
+	if len(seen) == 0 {
+		return nil
+	}
+	var limits harness.Counters
+	for _, n := range counts {
+		least, most := math.Inf(1), math.Inf(-1)
+		for i := range seen {
+			v := *n.of(&seen[i])
+			least, most = min(least, v), max(most, v)
+		}
+		*n.of(&limits) = round(most + (most - least))
+	}
+	return &limits
+}
+
+// checkCounters refuses what no count can be.
+func checkCounters(c *harness.Counters) error {
+	if c == nil {
+		return nil
+	}
+	for _, n := range counts {
+		if v := *n.of(c); !(v >= 0) || math.IsInf(v, 0) {
+			return fmt.Errorf("counter %s is %v: a finite number, zero or more, is needed", n.name, v)
+		}
+	}
+	return nil
+}
+
+// moved says which counters rose and which fell. To limit what was not limited is a
+// fall, no longer to limit it a rise.
+func moved(from, to *harness.Counters) (rose, fell []string) {
+	switch {
+	case from == nil && to == nil:
+		return nil, nil
+	case from == nil:
+		return nil, []string{"counters are limited now"}
+	case to == nil:
+		return []string{"counters are no longer limited"}, nil
+	}
+	for _, n := range counts {
+		a, b := *n.of(from), *n.of(to)
+		line := fmt.Sprintf("%s %.6g -> %.6g", n.name, a, b)
+		switch {
+		case b > a:
+			rose = append(rose, line)
+		case b < a:
+			fell = append(fell, line)
+		}
+	}
+	return rose, fell
+}
+
+// sayMoved is the end of a line of the diff, empty where no counter changed.
+func sayMoved(rose, fell []string) string {
+	text := ""
+	if len(rose) > 0 {
+		text += "; rose: " + strings.Join(rose, ", ")
+	}
+	if len(fell) > 0 {
+		text += "; fell: " + strings.Join(fell, ", ")
+	}
+	return text
+}
