@@ -18,11 +18,12 @@ type Difference struct {
 	BaseNS Estimate `json:"base_ns"` // ns an operation
 	HeadNS Estimate `json:"head_ns"` // ns an operation
 
-	Blocks   []DifferenceBlock `json:"blocks"` // in the order measured
-	Audit    []Finding         `json:"audit"`
-	Notes    []string          `json:"notes,omitempty"` // what a reader must know: "the samples were not interleaved"
-	Complete bool              `json:"complete"`        // false: interrupted, or a session failed
-	Problem  string            `json:"problem,omitempty"`
+	Blocks     []DifferenceBlock `json:"blocks"` // in the order measured
+	Audit      []Finding         `json:"audit"`
+	Notes      []string          `json:"notes,omitempty"`       // what a reader must know: "the samples were not interleaved"
+	MoreAllocs bool              `json:"more_allocs,omitempty"` // Head allocates more objects an operation, exactly; see Notes
+	Complete   bool              `json:"complete"`              // false: interrupted, or a session failed
+	Problem    string            `json:"problem,omitempty"`
 }
 
 // DifferenceBlock is the statistics of one block.

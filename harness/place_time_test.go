@@ -12,9 +12,9 @@ func TestClockCheck(t *testing.T) {
 		"good": {nil, said{MarkOK, "", "smallest tick 50ns (n=20), a reading costs 50 ns (n=10000)", ""}},
 		"10 ms": {func(s *site, h *hands, _ fstest.MapFS) { s.now = h.coarse(10 * time.Millisecond) },
 			said{MarkBad, NoTimings, "smallest tick 10ms", "refuse to measure: a slot of 200µs must have 1000 ticks"}},
-		"just too coarse": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 401 },
-			said{MarkBad, NoTimings, "smallest tick 401ns", "every 400ns or faster"}},
-		"just fine": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 400 }, said{MarkOK, "", "400ns", ""}},
+		"just too coarse": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 201 },
+			said{MarkBad, NoTimings, "smallest tick 201ns", "every 200ns or faster"}},
+		"just fine": {func(s *site, h *hands, _ fstest.MapFS) { h.read = 200 }, said{MarkOK, "", "200ns", ""}},
 		"slow to read": {func(s *site, h *hands, _ fstest.MapFS) {
 			reads := 0
 			s.now = func() time.Time {

@@ -49,6 +49,11 @@ type decision struct {
 // the first that decides: Broken (above the boundary), Held (below), or, after
 // all of them, Inconclusive. sessions[i] is the session of values[i], ascending.
 func decide(values []float64, sessions []int, boundary float64) decision {
+	return decideAt(values, sessions, boundary, 1/alpha, 1/beta)
+}
+
+// decideAt is decide with other evidence asked for.
+func decideAt(values []float64, sessions []int, boundary, toBreak, toHold float64) decision {
 	d := decision{}
 	for i, v := range values {
 		d.n++
@@ -60,10 +65,10 @@ func decide(values []float64, sessions []int, boundary float64) decision {
 			continue
 		}
 		switch {
-		case signEvidence(d.above, d.n) >= 1/alpha:
+		case signEvidence(d.above, d.n) >= toBreak:
 			d.outcome = Broken
 			return d
-		case signEvidence(d.n-d.above, d.n) >= 1/beta:
+		case signEvidence(d.n-d.above, d.n) >= toHold:
 			d.outcome = Held
 			return d
 		}

@@ -22,6 +22,7 @@ type measureFlags struct {
 	limits       string
 	base         string // only of commands that judge
 	sessions     int
+	budget       time.Duration
 	seed         uint64
 }
 
@@ -30,6 +31,7 @@ func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
+	cmd.Flags().DurationVar(&f.budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
@@ -85,7 +87,7 @@ func (f *measureFlags) specs() ([]harness.Spec, error) {
 			if spec.Seed == 0 {
 				spec.Seed = uint64(rand.Uint32())
 			}
-			spec.Plan.Sessions = f.sessions
+			spec.Plan.Sessions, spec.Plan.Budget = f.sessions, f.budget
 			if slices.ContainsFunc(specs, func(s harness.Spec) bool { return s.Workload == w && s.Durability == spec.Durability }) {
 				return nil, usage(fmt.Errorf("%s at %s: given twice", w, d))
 			}

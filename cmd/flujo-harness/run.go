@@ -85,7 +85,7 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
-	p, spec, err := j.measure.prepare()
+	p, specs, err := j.measure.prepareAll()
 	if err != nil {
 		return err
 	}
@@ -132,18 +132,20 @@ func (j job) run() error {
 		}
 		r.Suites, r.SuiteError = suites.results, suites.problem
 	}
-	var problem error
-	if ctx.Err() == nil {
+	for _, spec := range specs {
+		if ctx.Err() != nil {
+			break
+		}
 		m, err := measure(ctx, p, spec, ruled.limits, progress)
-		if problem = err; m.comparison != nil {
-			r.Comparisons, r.Verdicts = []harness.Comparison{*m.comparison}, []thresholds.Verdict{ruled.note(m.verdict)}
+		if m.comparison != nil {
+			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.comparison), append(r.Verdicts, ruled.note(m.verdict))
+		}
+		if err != nil && ctx.Err() == nil {
+			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,
+				Durability: string(spec.Durability), Reason: err.Error(), Next: "mend what the message says, then run again"})
 		}
 	}
 	progress.end()
-	if problem != nil && ctx.Err() == nil {
-		r.Verdicts = []thresholds.Verdict{{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,
-			Durability: string(spec.Durability), Reason: problem.Error(), Next: "mend what the message says, then run again"}}
-	}
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
 	return j.keep(context.WithoutCancel(ctx), history, r, out)
@@ -152,8 +154,11 @@ func (j job) run() error {
 // conclude gives the outcome of all and the exit code.
 func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 	outcome := thresholds.Inconclusive
-	if len(r.Verdicts) > 0 {
-		outcome = r.Verdicts[0].Outcome
+	for i, v := range r.Verdicts {
+		if i == 0 {
+			outcome = v.Outcome
+		}
+		outcome = worse(outcome, v.Outcome)
 	}
 	failed := r.Suites != nil && !r.Suites.Green()
 	switch {

@@ -1,0 +1,378 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// comparing is one call of compare.
+type comparing struct {
+	packages string
+	bench    string
+	margin   float64 // percent
+	json     string
+	budget   time.Duration
+	seed     uint64
+	strict   bool
+}
+
+func compareCommand() *cobra.Command {
+	var c comparing
+	cmd := &cobra.Command{
+		Use: "compare BASE [HEAD]", Args: cobra.RangeArgs(1, 2),
+		Short: "Compare the Go benchmarks of two revisions in one job",
+		Long: `Builds the test binaries of both revisions and runs their ordinary Go benchmarks in
+turns, each in processes of its own, the base once more as the A/A pair. Judges whether
+HEAD, by default the working tree as it is, is slower than BASE by the margin. Works in
+any Go module with Benchmark functions. Revisions are checked out in folders of their
+own, which are removed at the end.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+	}
+	cmd.Flags().StringVar(&c.packages, "pkg", "./...", "packages whose benchmarks are compared")
+	cmd.Flags().StringVar(&c.bench, "bench", ".", "regular expression of the benchmarks' names, \"Benchmark\" aside")
+	cmd.Flags().Float64Var(&c.margin, "margin", 5, "slow-down that is too much, in percent")
+	cmd.Flags().StringVar(&c.json, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
+	cmd.Flags().DurationVar(&c.budget, "time", 2*time.Minute, "time for all benchmarks together")
+	cmd.Flags().Uint64Var(&c.seed, "seed", 0, "seed of the order of the processes (default a random one)")
+	cmd.Flags().BoolVar(&c.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	return cmd
+}
+
+// revisionsCompared is what the command writes as JSON.
+type revisionsCompared struct {
+	Schema      int                   `json:"schema"` // 1
+	Seed        uint64                `json:"seed"`
+	Differences []*harness.Difference `json:"differences"`
+	Verdicts    []thresholds.Verdict  `json:"verdicts"`
+	New         []string              `json:"new,omitempty"`       // benchmarks of HEAD only
+	Gone        []string              `json:"gone,omitempty"`      // of BASE only
+	Identical   []string              `json:"identical,omitempty"` // packages with the same binary at both
+}
+
+// target is one benchmark of one package.
+type target struct {
+	pkg, name string
+	spec      harness.BenchSpec
+	found     []*harness.Difference
+}
+
+func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
+	ctx := cmd.Context()
+	pattern, err := regexp.Compile(c.bench)
+	if err != nil {
+		return usage(fmt.Errorf("--bench: %w", err))
+	}
+	if !(c.margin > 0 && c.margin <= 100) || c.budget <= 0 {
+		return usage(errors.New("--margin is a percentage above 0, up to 100, and --time above 0"))
+	}
+	p, err := findProject()
+	if err != nil {
+		return fault(err)
+	}
+	if !p.module {
+		return usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
+	}
+	if c.seed == 0 {
+		c.seed = uint64(rand.Uint32())
+	}
+	tmp, err := os.MkdirTemp("", "flujo-harness-compare-")
+	if err != nil {
+		return fault(err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	progress := newProgress(cmd.ErrOrStderr())
+	defer progress.end()
+
+	var sides [2]checkout
+	for i := range sides {
+		if i == 1 && len(args) == 1 {
+			sides[i] = checkout{name: "working tree", dir: p.root}
+			break
+		}
+		var remove func() error
+		if sides[i], remove, err = p.checkOut(ctx, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
+			return usage(err)
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+	}
+	progress.set("building the test binaries", "")
+	result := revisionsCompared{Schema: 1, Seed: c.seed}
+	targets, err := c.build(ctx, tmp, sides, pattern, &result)
+	if err != nil {
+		return err
+	}
+	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 {
+		return usage(fmt.Errorf("no benchmark of %s matches %q", c.packages, c.bench))
+	}
+	c.measure(ctx, targets, progress)
+	progress.end()
+	worst := thresholds.Held
+	for _, t := range targets {
+		for _, d := range t.found {
+			v := thresholds.JudgeDifference(d, c.margin/100, len(targets))
+			worst = worse(worst, v.Outcome)
+			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
+		}
+	}
+	out := resultFlags{json: c.json}
+	if c.json != "" {
+		data, err := json.MarshalIndent(result, "", " ")
+		if err == nil && c.json == "-" {
+			_, err = cmd.OutOrStdout().Write(append(data, '\n'))
+		} else if err == nil {
+			err = writeWhole(c.json, data)
+		}
+		if err != nil {
+			return fault(err)
+		}
+	}
+	if err := result.show(out.talk(cmd), sides, c.margin); err != nil {
+		return fault(err)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &exitError{code: exitInterrupted}
+	case exitCode(worst, c.strict) != exitHeld:
+		return &exitError{code: exitCode(worst, c.strict)}
+	}
+	return nil
+}
+
+// checkout is a revision in a folder.
+type checkout struct {
+	name string
+	dir  string // of the module
+}
+
+// checkOut checks a revision out in a work tree of its own.
+func (p project) checkOut(ctx context.Context, revision, to string) (c checkout, remove func() error, err error) {
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.root}, args...)...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
+		}
+		return strings.TrimSpace(string(out)), err
+	}
+	within, err := git("rev-parse", "--show-prefix")
+	if err != nil {
+		return c, nil, fmt.Errorf("compare revisions: this is no git repository, or git is missing: %w", err)
+	}
+	commit, err := git("rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	if err != nil {
+		return c, nil, fmt.Errorf("there is no revision %q: name a commit, branch or tag (in CI, fetch it first)", revision)
+	}
+	if _, err := git("worktree", "add", "--quiet", "--detach", to, commit); err != nil {
+		return c, nil, err
+	}
+	remove = func() error {
+		ctx = context.WithoutCancel(ctx)
+		_, err := git("worktree", "remove", "--force", to)
+		return err
+	}
+	c = checkout{name: revision, dir: filepath.Join(to, filepath.FromSlash(within))}
+	if _, err := os.Stat(filepath.Join(c.dir, "go.mod")); err != nil {
+		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", revision, filepath.Join(within, "go.mod")), remove())
+	}
+	return c, remove, nil
+}
+
+// isBenchmark matches the functions that go test takes for benchmarks.
+var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
+
+// packages with benchmarks: import path -> folder.
+func (c *comparing) packagesOf(ctx context.Context, side checkout) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-e", "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}`, "--", c.packages)
+	cmd.Dir = side.dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the packages at %s: %w: %s", side.name, err, strings.TrimSpace(stderr.String()))
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for _, file := range fields[min(2, len(fields)):] {
+			if text, err := os.ReadFile(filepath.Join(fields[1], file)); err == nil && isBenchmark.Match(text) {
+				found[fields[0]] = fields[1]
+			}
+		}
+	}
+	return found, nil
+}
+
+// build builds the test binaries and lists what there is to compare.
+func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pattern *regexp.Regexp, result *revisionsCompared) ([]*target, error) {
+	var dirs [2]map[string]string
+	for i := range sides {
+		var err error
+		if dirs[i], err = c.packagesOf(ctx, sides[i]); err != nil {
+			return nil, usage(err)
+		}
+	}
+	all := maps.Clone(dirs[0])
+	maps.Copy(all, dirs[1])
+	var targets []*target
+	for n, pkg := range slices.Sorted(maps.Keys(all)) {
+		var names [2][]string
+		var binaries [2]string
+		for i := range sides {
+			if dirs[i][pkg] == "" {
+				continue
+			}
+			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
+			build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", binaries[i], pkg)
+			build.Dir = sides[i].dir
+			if said, err := build.CombinedOutput(); err != nil {
+				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, firstLines(string(said), 10)))
+			}
+			list := exec.CommandContext(ctx, binaries[i], "-test.list=^Benchmark")
+			list.Dir = dirs[i][pkg]
+			said, err := list.Output()
+			if err != nil {
+				return nil, fault(fmt.Errorf("list the benchmarks of %s at %s: %w", pkg, sides[i].name, err))
+			}
+			for name := range strings.Lines(string(said)) {
+				if name = strings.TrimSpace(name); strings.HasPrefix(name, "Benchmark") && pattern.MatchString(strings.TrimPrefix(name, "Benchmark")) {
+					names[i] = append(names[i], name)
+				}
+			}
+		}
+		one := func(i int) (only []string) {
+			for _, name := range names[i] {
+				if !slices.Contains(names[1-i], name) {
+					only = append(only, pkg+"."+name)
+				}
+			}
+			return only
+		}
+		result.Gone, result.New = append(result.Gone, one(0)...), append(result.New, one(1)...)
+		both := slices.DeleteFunc(slices.Clone(names[0]), func(name string) bool { return !slices.Contains(names[1], name) })
+		if len(both) == 0 {
+			continue
+		}
+		same, err := equalFiles(binaries[0], binaries[1])
+		if err != nil {
+			return nil, fault(err)
+		}
+		if same {
+			result.Identical = append(result.Identical, pkg)
+			continue
+		}
+		twin := binaries[0] + ".twin"
+		data, err := os.ReadFile(binaries[0])
+		if err == nil {
+			err = os.WriteFile(twin, data, 0o700)
+		}
+		if err != nil {
+			return nil, fault(err)
+		}
+		for _, name := range both {
+			targets = append(targets, &target{pkg: pkg, name: name, spec: harness.BenchSpec{
+				Package: pkg, Benchmark: name, Twin: twin, Time: 50 * time.Millisecond, Seed: c.seed + uint64(len(targets)), Blocks: 96,
+				Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
+				Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
+			}})
+		}
+	}
+	return targets, nil
+}
+
+// measure measures one benchmark after the other; each may take its share of the time
+// that is left.
+func (c *comparing) measure(ctx context.Context, targets []*target, progress *progress) {
+	end := time.Now().Add(c.budget)
+	for i, t := range targets {
+		if ctx.Err() != nil {
+			return
+		}
+		t.spec.Budget = max(time.Millisecond, time.Until(end)/time.Duration(len(targets)-i))
+		stage := fmt.Sprintf("measuring %s.%s, %d of %d", t.pkg, t.name, i+1, len(targets))
+		progress.set(stage, "")
+		found, err := harness.CompareBenchmarks(ctx, t.spec, func(all []*harness.Difference) bool {
+			progress.set(stage, fmt.Sprintf("%d blocks", len(all[0].Blocks)))
+			for _, d := range all {
+				if !thresholds.JudgeDifference(d, c.margin/100, len(targets)).Decided() {
+					return false
+				}
+			}
+			return true
+		})
+		if err != nil {
+			found = []*harness.Difference{{Schema: 1, Name: t.pkg + "." + t.name, Problem: err.Error()}}
+		}
+		t.found = found
+	}
+}
+
+// show prints the table.
+func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64) error {
+	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].name, sides[0].name, margin, r.Seed)
+	if len(r.Differences) > 0 {
+		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\thead/base (95%, n)")
+		for i, d := range r.Differences {
+			figures := "\t\t"
+			if len(d.Blocks) > 0 {
+				figures = fmt.Sprintf("%s\t%s\t%.4g (%.4g to %.4g, n=%d %s)", micros(d.BaseNS.Value/1e3), micros(d.HeadNS.Value/1e3), d.Ratio.Value, d.Ratio.Low, d.Ratio.High, d.Ratio.N, d.Ratio.Of)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), d.Name, figures)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		for i, d := range r.Differences {
+			if v := r.Verdicts[i]; v.Outcome != thresholds.Held {
+				fmt.Fprintf(to, "%s: %s\n  %s\n", d.Name, v.Reason, v.Next)
+			}
+		}
+	}
+	for _, pkg := range r.Identical {
+		fmt.Fprintf(to, "HELD  %s: the test binaries are identical\n", pkg)
+	}
+	for _, l := range []struct {
+		what  string
+		names []string
+	}{{"new, not judged", r.New}, {"gone, not judged", r.Gone}} {
+		if len(l.names) > 0 {
+			fmt.Fprintf(to, "%s: %s\n", l.what, strings.Join(l.names, ", "))
+		}
+	}
+	return nil
+}
+
+func equalFiles(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	return bytes.Equal(x, y), err
+}
+
+func firstLines(text string, n int) string {
+	lines := strings.SplitAfterN(text, "\n", n+1)
+	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
+}

@@ -1,0 +1,522 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Subject is a variant of some work, to be compared with others by [Compare].
+type Subject struct {
+	Name string
+	// Open prepares the work afresh, for each block: what it opens carries a bias of its
+	// own. op does it once, for the i-th time since Open, and is what is timed; a failure
+	// ends the comparison. close, which may be nil, undoes what Open did.
+	Open func(ctx context.Context) (op func(i int) error, close func() error, err error)
+	// Digest, which may be nil, is a hash of what the last operation made: the subjects
+	// of a comparison must agree on it.
+	Digest func() uint64
+}
+
+// Func is a subject that needs no preparation.
+func Func(name string, op func() error) Subject {
+	return Subject{Name: name, Open: func(context.Context) (func(int) error, func() error, error) {
+		return func(int) error { return op() }, nil, nil
+	}}
+}
+
+// ComparePlan says how subjects are compared. Zero values stand for the defaults.
+type ComparePlan struct {
+	Name     string        // of the comparison, unique in the program
+	Sessions int           // at most; 24
+	Blocks   int           // per session; 8
+	Rounds   int           // per block; 20
+	SlowBy   float64       // share that a copy of each later subject is slowed down by, for the self-check; 0.25
+	Seed     uint64        // of the order in the rounds
+	Budget   time.Duration // no session begins after it; 0: no bound
+
+	// Exec is the command that runs this program again so that it comes to the same call
+	// of Compare: then every session runs in a process of its own, as it should. See
+	// [TestProcess]. Empty: all run in this process, and the result says so.
+	Exec []string
+	// Enough is asked after each session from the second on, and may judge; nil: all
+	// sessions are made. It must be a rule that stays valid under repeated looks, as those
+	// of package thresholds are.
+	Enough func([]*Difference) bool
+
+	now func() time.Time // for tests
+}
+
+// ErrOtherComparison is what Compare returns at once in a process that was started for
+// a session of a comparison of another name: pass it by.
+var ErrOtherComparison = errors.New("this process is there for a session of another comparison")
+
+// ErrBadComparison is a comparison that cannot be made.
+var ErrBadComparison = errors.New("bad comparison")
+
+// childVariable holds the order for a session in a process that was started for it.
+const childVariable = "FLUJO_HARNESS_COMPARE"
+
+// compareOrder is one session of a comparison.
+type compareOrder struct {
+	Name   string         `json:"name"`
+	Number int            `json:"number"`
+	Seed   uint64         `json:"seed"`
+	Batch  map[string]int `json:"batch"`
+	Out    string         `json:"out"` // file for the result
+}
+
+// compareSession is what came of it.
+type compareSession struct {
+	Slots   []map[string][]float64 `json:"slots"`
+	Calls   int                    `json:"calls"`
+	Planned int                    `json:"planned"`
+	Problem string                 `json:"problem,omitempty"`
+}
+
+// TestProcess is the [ComparePlan.Exec] of a Go test: it runs the same test binary
+// again, and in it the test of this name alone.
+func TestProcess(test string) []string {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	parts := strings.Split(test, "/")
+	for i, p := range parts {
+		parts[i] = "^" + strings.NewReplacer(`\`, `\\`, ".", `\.`, "(", `\(`, ")", `\)`, "[", `\[`, "]", `\]`, "+", `\+`, "*", `\*`, "?", `\?`, "$", `\$`, "|", `\|`, "^", `\^`, "{", `\{`, "}", `\}`).Replace(p) + "$"
+	}
+	return []string{exe, "-test.run=" + strings.Join(parts, "/"), "-test.count=1"}
+}
+
+const (
+	twinSuffix = " (twin)"
+	slowSuffix = " (slowed)"
+)
+
+// Compare measures subjects that claim to do the same work, each against the first,
+// interleaved in random order, and returns a difference for each but the first. Faults
+// of a subject are told in the differences; an error means that nothing could be
+// measured. A cancelled context ends it with what was measured, marked incomplete.
+func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Difference, error) {
+	if err := plan.fill(subjects); err != nil {
+		return nil, err
+	}
+	if text := os.Getenv(childVariable); text != "" {
+		return nil, plan.serve(ctx, text, subjects)
+	}
+	began := time.Now()
+	var all []*Difference
+	for _, s := range subjects[1:] {
+		d := &Difference{Schema: 1, Name: plan.Name, Base: subjects[0].Name, Head: s.Name, Started: began.UTC(), Seed: plan.Seed, Environment: Describe(ctx, os.TempDir())}
+		if len(plan.Exec) == 0 {
+			d.Notes = append(d.Notes, "all sessions ran in one process, whose own bias is in the result: give Exec")
+		}
+		all = append(all, d)
+	}
+	batch, dead, err := plan.fit(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	if dead != "" {
+		return plan.end(all, began, false, Finding{Check: checkWork, Detail: fmt.Sprintf("below the floor: subject %q takes no longer than a function that does nothing: the compiler may have removed its body", dead)}), nil
+	}
+	complete := true
+	for n := 1; n <= plan.Sessions; n++ {
+		if n > 2 && plan.Budget > 0 && time.Since(began) > plan.Budget {
+			break
+		}
+		order := compareOrder{Name: plan.Name, Number: n, Seed: plan.Seed, Batch: batch}
+		res, err := plan.session(ctx, order, subjects)
+		if ctx.Err() != nil {
+			complete = false
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compare %q: session %d: %w", plan.Name, n, err)
+		}
+		if res.Problem == "" && res.Calls != res.Planned {
+			res.Problem = fmt.Sprintf("%d operations made, %d planned", res.Calls, res.Planned)
+		}
+		if res.Problem != "" {
+			return plan.end(all, began, false, Finding{Check: checkSession, Detail: fmt.Sprintf("session %d: %s", n, res.Problem)}), nil
+		}
+		for _, d := range all {
+			if err := d.add(n, res.Slots); err != nil {
+				return plan.end(all, began, false, Finding{Check: checkSamples, Detail: err.Error()}), nil
+			}
+		}
+		if n > 1 && plan.Enough != nil && plan.Enough(all) {
+			break
+		}
+	}
+	work := Finding{checkWork, true, "each subject made the same on the last operation of every slot"}
+	for _, s := range subjects {
+		if s.Digest == nil {
+			work.Detail = "not checked: not every subject has a digest"
+		}
+	}
+	return plan.end(all, began, complete, work, Finding{checkRuns, true, "as many operations were made as planned"}), nil
+}
+
+// fill sets the defaults and checks the rest.
+func (p *ComparePlan) fill(subjects []Subject) error {
+	for _, f := range []struct {
+		n *int
+		d int
+	}{{&p.Sessions, 24}, {&p.Blocks, 8}, {&p.Rounds, 20}} {
+		if *f.n == 0 {
+			*f.n = f.d
+		}
+	}
+	if p.SlowBy == 0 {
+		p.SlowBy = 0.25
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	seen := map[string]bool{}
+	for _, s := range subjects {
+		switch {
+		case s.Name == "" || s.Open == nil:
+			return fmt.Errorf("%w %q: subject %q needs a name and a function that opens it", ErrBadComparison, p.Name, s.Name)
+		case seen[s.Name]:
+			return fmt.Errorf("%w %q: subject %q is given twice", ErrBadComparison, p.Name, s.Name)
+		}
+		seen[s.Name] = true
+	}
+	switch {
+	case p.Name == "":
+		return fmt.Errorf("%w: it has no name", ErrBadComparison)
+	case len(subjects) < 2:
+		return fmt.Errorf("%w %q: %d subject(s): two at least", ErrBadComparison, p.Name, len(subjects))
+	case p.Sessions < 2 || p.Blocks < 1 || p.Rounds < 1:
+		return fmt.Errorf("%w %q: at least 2 sessions and 1 of everything else", ErrBadComparison, p.Name)
+	case !(p.SlowBy > 0 && p.SlowBy <= 10):
+		return fmt.Errorf("%w %q: a slow-down of %v: use a share above 0, up to 10", ErrBadComparison, p.Name, p.SlowBy)
+	}
+	return nil
+}
+
+// end completes the differences.
+func (p ComparePlan) end(all []*Difference, began time.Time, complete bool, findings ...Finding) []*Difference {
+	for _, d := range all {
+		d.Audit = append(d.Audit, findings...)
+		for _, f := range findings {
+			if !f.OK {
+				d.Problem = f.Check + ": " + f.Detail
+			}
+		}
+		d.Complete, d.Seconds = complete && d.Problem == "", time.Since(began).Seconds()
+	}
+	return all
+}
+
+// runner is one open subject within a block.
+type runner struct {
+	name   string
+	op     func(int) error
+	close  func() error
+	digest func() uint64
+	slow   float64
+	calls  int
+}
+
+// once makes one operation.
+func (r *runner) once(now func() time.Time) error {
+	i := r.calls
+	r.calls++
+	if r.slow == 0 {
+		return r.op(i)
+	}
+	began := now()
+	err := r.op(i)
+	end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + r.slow)))
+	for now().Before(end) { // busy, as slower work would be
+	}
+	return err
+}
+
+// many makes n operations. A slowed subject is slowed down as a whole: its single
+// operations may be shorter than a tick of the clock.
+func (r *runner) many(n int, now func() time.Time) error {
+	slow := r.slow
+	r.slow = 0
+	defer func() { r.slow = slow }()
+	began := now()
+	for range n {
+		if err := r.once(now); err != nil {
+			return err
+		}
+	}
+	if slow > 0 {
+		end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + slow)))
+		for now().Before(end) {
+		}
+	}
+	return nil
+}
+
+// open opens every subject, the twin of the first and a slowed copy of the others.
+func (p ComparePlan) open(ctx context.Context, subjects []Subject) (all []*runner, err error) {
+	one := func(s Subject, suffix string, slow float64) error {
+		op, closing, err := s.Open(ctx)
+		if err != nil {
+			return fmt.Errorf("open subject %q: %w", s.Name+suffix, err)
+		}
+		all = append(all, &runner{name: s.Name + suffix, op: op, close: closing, digest: s.Digest, slow: slow})
+		return nil
+	}
+	for i, s := range subjects {
+		err = errors.Join(err, one(s, "", 0))
+		if i == 0 {
+			err = errors.Join(err, one(s, twinSuffix, 0))
+		} else {
+			err = errors.Join(err, one(s, slowSuffix, p.SlowBy))
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(all))
+	}
+	return all, nil
+}
+
+func closeAll(all []*runner) (err error) {
+	for _, r := range all {
+		if r.close != nil {
+			err = errors.Join(err, r.close())
+		}
+	}
+	return err
+}
+
+// fit chooses how many operations a slot of each subject has, and names a subject that
+// does nothing.
+func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[string]int, dead string, err error) {
+	all, err := p.open(ctx, subjects)
+	if err != nil {
+		return nil, "", fmt.Errorf("compare %q: %w", p.Name, err)
+	}
+	defer func() { err = errors.Join(err, closeAll(all)) }()
+	quickest := func(r *runner, most int) (n int, ns float64, err error) {
+		for n = 1; ; n *= 2 {
+			least := time.Duration(math.MaxInt64)
+			for range 3 {
+				began := p.now()
+				if err := r.many(n, p.now); err != nil {
+					return 0, 0, fmt.Errorf("compare %q: subject %q: %w", p.Name, r.name, err)
+				}
+				least = min(least, p.now().Sub(began))
+			}
+			if least >= goodSlot || n >= most {
+				return n, float64(least) / float64(n), nil
+			}
+		}
+	}
+	empty, _, err := Func("nothing", func() error { return nil }).Open(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	_, nothing, err := quickest(&runner{name: "nothing", op: empty}, 1<<18)
+	if err != nil {
+		return nil, "", err
+	}
+	batch = map[string]int{}
+	for _, r := range all {
+		n, ns, err := quickest(r, 1<<26)
+		if err != nil {
+			return nil, "", err
+		}
+		batch[r.name] = n
+		if ns < 1.2*nothing && r.slow == 0 && dead == "" {
+			dead = r.name
+		}
+	}
+	// Equal work in equal slots: all as many as the first.
+	for name := range batch {
+		batch[name] = batch[subjects[0].Name]
+	}
+	return batch, dead, nil
+}
+
+// session runs one session, in a process of its own where there is a command for it.
+func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects []Subject) (res compareSession, err error) {
+	if len(p.Exec) == 0 {
+		return p.run(ctx, order, subjects)
+	}
+	dir, err := os.MkdirTemp("", "flujo-harness-compare-")
+	if err != nil {
+		return res, err
+	}
+	defer os.RemoveAll(dir)
+	order.Out = filepath.Join(dir, "result.json")
+	text, err := json.Marshal(order)
+	if err != nil {
+		return res, err
+	}
+	cmd := exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
+	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	said, failed := cmd.CombinedOutput()
+	data, err := os.ReadFile(order.Out)
+	if err != nil {
+		return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
+	}
+	return res, json.Unmarshal(data, &res)
+}
+
+// tail is the end of what a process said.
+func tail(text []byte) string {
+	const most = 500
+	if len(text) > most {
+		text = text[len(text)-most:]
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// serve is the child's side of session. It ends the process where the order is its own.
+func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject) error {
+	var order compareOrder
+	if err := json.Unmarshal([]byte(text), &order); err != nil {
+		return fmt.Errorf("read the order of a session from %s: %w", childVariable, err)
+	}
+	if order.Name != p.Name {
+		return fmt.Errorf("compare %q: %w: %q", p.Name, ErrOtherComparison, order.Name)
+	}
+	res, err := p.run(ctx, order, subjects)
+	if err != nil {
+		res.Problem = err.Error()
+	}
+	data, err := json.Marshal(res)
+	if err == nil {
+		err = os.WriteFile(order.Out, data, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	os.Exit(0)
+	return nil
+}
+
+// run runs a session in this process.
+func (p ComparePlan) run(ctx context.Context, order compareOrder, subjects []Subject) (res compareSession, err error) {
+	rng := rand.New(rand.NewPCG(order.Seed, uint64(order.Number)))
+	for b := range p.Blocks {
+		all, err := p.open(ctx, subjects)
+		if err != nil {
+			return res, err
+		}
+		slots, problem := p.block(ctx, all, order.Batch, rng)
+		for _, r := range all {
+			res.Calls += r.calls
+			res.Planned += p.Rounds * (1 + order.Batch[r.name])
+		}
+		if err := closeAll(all); err != nil {
+			return res, fmt.Errorf("block %d: close: %w", b+1, err)
+		}
+		if problem != nil {
+			if ctx.Err() != nil {
+				return res, problem
+			}
+			res.Problem = fmt.Sprintf("block %d: %v", b+1, problem)
+			return res, nil
+		}
+		res.Slots = append(res.Slots, slots)
+	}
+	return res, nil
+}
+
+// block runs the rounds of one block.
+func (p ComparePlan) block(ctx context.Context, all []*runner, batch map[string]int, rng *rand.Rand) (map[string][]float64, error) {
+	slots := map[string][]float64{}
+	runtime.GC()
+	for round := range p.Rounds {
+		var digest *uint64
+		for _, i := range rng.Perm(len(all)) {
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
+			r, n := all[i], batch[all[i].name]
+			err := r.many(1, p.now) // pays for the switch
+			began := p.now()
+			if err == nil {
+				err = r.many(n, p.now)
+			}
+			took := p.now().Sub(began)
+			if err != nil {
+				return nil, fmt.Errorf("round %d: subject %q: %w", round+1, r.name, err)
+			}
+			slots[r.name] = append(slots[r.name], float64(took)/float64(n))
+			if r.digest == nil {
+				continue
+			}
+			if d := r.digest(); digest == nil {
+				digest = &d
+			} else if *digest != d {
+				return nil, fmt.Errorf("round %d: subject %q made something else than the others", round+1, r.name)
+			}
+		}
+	}
+	return slots, nil
+}
+
+// add takes the blocks of a session.
+func (d *Difference) add(session int, blocks []map[string][]float64) error {
+	for i, slots := range blocks {
+		b := DifferenceBlock{Session: session, Slots: map[string][]float64{}}
+		ratio := func(of, to string) (float64, error) {
+			var r []float64
+			for k, v := range slots[of] {
+				w := slots[to][k]
+				if !(v > 0) || !(w > 0) || math.IsInf(v, 0) || math.IsInf(w, 0) {
+					return 0, fmt.Errorf("session %d, block %d, round %d: slots of %v and %v ns: %w", session, i+1, k+1, v, w, ErrNotPositive)
+				}
+				r = append(r, v/w)
+			}
+			return Median(r), nil
+		}
+		var err error
+		if b.Ratio, err = ratio(d.Head, d.Base); err != nil {
+			return err
+		}
+		if b.Twin, err = ratio(d.Base+twinSuffix, d.Base); err != nil {
+			return err
+		}
+		if b.Slow, err = ratio(d.Head+slowSuffix, d.Base); err != nil {
+			return err
+		}
+		b.BaseNS, b.HeadNS = Median(slots[d.Base]), Median(slots[d.Head])
+		for _, name := range []string{d.Base, d.Head, d.Base + twinSuffix, d.Head + slowSuffix} {
+			b.Slots[name] = slots[name]
+		}
+		d.Blocks = append(d.Blocks, b)
+	}
+	d.estimate()
+	return nil
+}
+
+// estimate makes the figures of the blocks so far.
+func (d *Difference) estimate() {
+	figure := func(unit string, of func(DifferenceBlock) float64) Estimate {
+		values, sessions := d.Column(of)
+		return estimate(values, sessions, unit)
+	}
+	d.Ratio = figure("ratio", func(b DifferenceBlock) float64 { return b.Ratio })
+	d.BaseNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.BaseNS })
+	d.HeadNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.HeadNS })
+}
+
+// Column is one statistic of all blocks, with the session of each.
+func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64, sessions []int) {
+	for _, b := range d.Blocks {
+		values, sessions = append(values, of(b)), append(sessions, b.Session)
+	}
+	return values, sessions
+}

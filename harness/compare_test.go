@@ -1,0 +1,206 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clockwork is a clock that only the subjects advance, by durations with seeded noise.
+type clockwork struct {
+	at  time.Time
+	rng *rand.Rand
+}
+
+func newClockwork() *clockwork {
+	return &clockwork{time.Unix(0, 0), rand.New(rand.NewPCG(1, 2))}
+}
+
+// now takes 20 ns itself, so that a busy wait ends.
+func (c *clockwork) now() time.Time {
+	c.at = c.at.Add(20)
+	return c.at
+}
+
+func (c *clockwork) subject(name string, took time.Duration) Subject {
+	return Func(name, func() error {
+		c.at = c.at.Add(time.Duration(float64(took) * math.Exp(0.02*c.rng.NormFloat64())))
+		return nil
+	})
+}
+
+func quickPlan(c *clockwork) ComparePlan {
+	return ComparePlan{Name: "made up", Sessions: 3, Blocks: 3, Rounds: 5, Seed: 3, now: c.now}
+}
+
+func TestCompareFindsTheRatio(t *testing.T) {
+	c := newClockwork()
+	all, err := Compare(t.Context(), quickPlan(c), c.subject("base", 10_000), c.subject("same", 10_000), c.subject("slower", 12_000))
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%d differences, %v", len(all), err)
+	}
+	for i, want := range []float64{1, 1.2} {
+		d := all[i]
+		if d.Problem != "" || !d.Complete || len(d.Blocks) != 9 || math.Abs(d.Ratio.Value-want) > 0.01 {
+			t.Errorf("%s: ratio %v, %d blocks, problem %q; want %v", d.Head, d.Ratio, len(d.Blocks), d.Problem, want)
+		}
+		for _, b := range d.Blocks {
+			if math.Abs(b.Twin-1) > 0.03 || math.Abs(b.Slow/want-1.25) > 0.03 {
+				t.Errorf("%s: twin %v, slowed %v", d.Head, b.Twin, b.Slow)
+			}
+		}
+		if len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "one process") {
+			t.Errorf("notes %q", d.Notes)
+		}
+	}
+}
+
+func TestCompareStopsWhereThereIsEnough(t *testing.T) {
+	c := newClockwork()
+	p := quickPlan(c)
+	p.Enough = func(all []*Difference) bool { return len(all[0].Blocks) >= 6 }
+	all, err := Compare(t.Context(), p, c.subject("a", 10_000), c.subject("b", 10_000))
+	if err != nil || len(all[0].Blocks) != 6 {
+		t.Errorf("%d blocks, %v", len(all[0].Blocks), err)
+	}
+}
+
+func TestCompareTellsFaultsOfSubjects(t *testing.T) {
+	boom := errors.New("boom")
+	for name, tc := range map[string]struct {
+		subjects func(c *clockwork) []Subject
+		want     string
+	}{
+		"an operation fails": {func(c *clockwork) []Subject {
+			n := 0
+			return []Subject{c.subject("a", 10_000), Func("b", func() error {
+				c.at = c.at.Add(10_000)
+				if n++; n > 3000 {
+					return boom
+				}
+				return nil
+			})}
+		}, `subject "b": boom`},
+		"unequal work": {func(c *clockwork) []Subject {
+			a, b := c.subject("a", 10_000), c.subject("b", 10_000)
+			a.Digest, b.Digest = func() uint64 { return 1 }, func() uint64 { return 2 }
+			return []Subject{a, b}
+		}, "made something else than the others"},
+		"dead code": {func(c *clockwork) []Subject {
+			return []Subject{c.subject("a", 10_000), Func("b", func() error { return nil })}
+		}, "below the floor"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClockwork()
+			p := quickPlan(c)
+			if name == "dead code" { // what does nothing takes no time by a made-up clock
+				p.now = time.Now
+			}
+			all, err := Compare(t.Context(), p, tc.subjects(c)...)
+			if err != nil || !strings.Contains(all[0].Problem, tc.want) || all[0].Complete {
+				t.Errorf("problem %q, error %v; want %q", all[0].Problem, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestBadComparisonsAreRefused(t *testing.T) {
+	ok := Func("a", func() error { return nil })
+	for name, tc := range map[string]struct {
+		plan     ComparePlan
+		subjects []Subject
+	}{
+		"no name":        {ComparePlan{}, []Subject{ok, Func("b", nil)}},
+		"one subject":    {ComparePlan{Name: "x"}, []Subject{ok}},
+		"twice":          {ComparePlan{Name: "x"}, []Subject{ok, ok}},
+		"nothing opens":  {ComparePlan{Name: "x"}, []Subject{ok, {Name: "b"}}},
+		"one session":    {ComparePlan{Name: "x", Sessions: 1}, []Subject{ok, Func("b", nil)}},
+		"bad slow-down":  {ComparePlan{Name: "x", SlowBy: math.NaN()}, []Subject{ok, Func("b", nil)}},
+		"negative round": {ComparePlan{Name: "x", Rounds: -1}, []Subject{ok, Func("b", nil)}},
+	} {
+		if _, err := Compare(t.Context(), tc.plan, tc.subjects...); !errors.Is(err, ErrBadComparison) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnInterruptedComparisonKeepsWhatItHas(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := newClockwork()
+	p := quickPlan(c)
+	p.Enough = func([]*Difference) bool { cancel(); return false }
+	all, err := Compare(ctx, p, c.subject("a", 10_000), c.subject("b", 10_000))
+	if err != nil || all[0].Complete || len(all[0].Blocks) != 6 {
+		t.Errorf("complete %v, %d blocks, %v", all[0].Complete, len(all[0].Blocks), err)
+	}
+}
+
+// Every session runs in a process of its own, which comes to the second comparison
+// past the first.
+func TestCompareInProcesses(t *testing.T) {
+	work := func(n int) func() error {
+		return func() error {
+			x := uint64(n)
+			for range n {
+				x ^= x << 13
+				x ^= x >> 7
+				x ^= x << 17
+			}
+			if x == 0 {
+				return errors.New("unreachable")
+			}
+			return nil
+		}
+	}
+	for _, name := range []string{"first", "second"} {
+		p := ComparePlan{Name: name, Sessions: 2, Blocks: 1, Rounds: 2, Exec: TestProcess(t.Name())}
+		all, err := Compare(t.Context(), p, Func("base", work(2000)), Func("head", work(6000)))
+		if errors.Is(err, ErrOtherComparison) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := all[0]
+		if os.Getenv(childVariable) != "" {
+			t.Fatal("a child went on behind its session")
+		}
+		if d.Problem != "" || len(d.Blocks) != 2 || d.Blocks[1].Session != 2 || len(d.Notes) != 0 {
+			t.Errorf("%s: %d blocks, problem %q, notes %q", name, len(d.Blocks), d.Problem, d.Notes)
+		}
+	}
+	p := ComparePlan{Name: "nowhere", Sessions: 2, Exec: TestProcess("TestThatIsNot")}
+	if _, err := Compare(t.Context(), p, Func("base", work(2000)), Func("head", work(2000))); err == nil || !strings.Contains(err.Error(), "came to no comparison") {
+		t.Errorf("a process that does not come here: %v", err)
+	}
+}
+
+func TestSamplesOfOthers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	sample := func(n int, mid float64) (v []float64) {
+		for range n {
+			v = append(v, mid*math.Exp(0.01*rng.NormFloat64()))
+		}
+		return v
+	}
+	d, err := FromSamples("x", sample(100, 1000), sample(100, 1100))
+	if err != nil || len(d.Blocks) != 20 || d.Blocks[19].Session != 4 || math.Abs(d.Ratio.Value-1.1) > 0.01 || len(d.Notes) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	for name, bad := range map[string][2][]float64{
+		"few":      {sample(49, 1), sample(49, 1)},
+		"unequal":  {sample(60, 1), sample(61, 1)},
+		"zero":     {append(sample(60, 1), 0), sample(61, 1)},
+		"NaN":      {sample(61, 1), append(sample(60, 1), math.NaN())},
+		"infinite": {sample(61, 1), append(sample(60, 1), math.Inf(1))},
+	} {
+		if _, err := FromSamples("x", bad[0], bad[1]); !errors.Is(err, ErrBadSamples) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package thresholds
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// apart is a difference whose head takes ratio of the base, and whose twin differs by
+// the factor twin.
+func apart(sessions int, ratio, twin, slow float64) *harness.Difference {
+	rng := rand.New(rand.NewPCG(7, 8))
+	noise := func() float64 { return math.Exp(0.01 * rng.NormFloat64()) }
+	d := &harness.Difference{Name: "sort", Base: "old", Head: "new", Complete: true, Audit: []harness.Finding{{Check: "equal work", OK: true}}}
+	for s := 1; s <= sessions; s++ {
+		for range 6 {
+			b := harness.DifferenceBlock{Session: s, Ratio: ratio * noise(), Twin: twin * noise(), BaseNS: 100, HeadNS: 100 * ratio}
+			if slow != 0 {
+				b.Slow = ratio * slow * noise()
+			}
+			d.Blocks = append(d.Blocks, b)
+		}
+	}
+	d.Ratio = harness.Estimate{Value: ratio, Low: ratio * 0.99, High: ratio * 1.01, N: len(d.Blocks), Of: "blocks"}
+	return d
+}
+
+func TestDifferencesAreJudged(t *testing.T) {
+	bad := apart(3, 1, 1, 1.25)
+	bad.Problem = `session 1: subject "new": boom`
+	mute := apart(3, 1, 1, 1.25)
+	mute.Audit = nil
+	for name, tc := range map[string]struct {
+		d      *harness.Difference
+		margin float64
+		family int
+		want   Outcome
+		says   string
+	}{
+		"the same":                  {apart(3, 1, 1, 1.25), 0.1, 1, Held, "not slower by 10%"},
+		"slower":                    {apart(3, 1.1, 1, 1.25), 0.1, 1, Broken, "slower: 12 of 12"},
+		"faster":                    {apart(3, 0.5, 1, 1.25), 0.1, 1, Held, "not slower"},
+		"at the boundary":           {apart(3, math.Sqrt(1.1), 1, 1.25), 0.1, 1, Inconclusive, "decides nothing"},
+		"slower, one of many":       {apart(2, 1.1, 1, 1.25), 0.1, 100, Inconclusive, "decides nothing"},
+		"slower, one of many, long": {apart(4, 1.1, 1, 1.25), 0.1, 100, Broken, "slower"},
+		"arms of the pair differ":   {apart(3, 1, 1.2, 1.25), 0.1, 1, Invalid, "A/A pair was broken"},
+		"nothing injected":          {apart(3, 1, 1, 1), 0.1, 1, Invalid, "injected slow-down was held"},
+		"no self-check in samples":  {apart(3, 1, 0, 0), 0.1, 1, Held, "not slower"},
+		"a subject fails":           {bad, 0.1, 1, Invalid, "boom"},
+		"no audit":                  {mute, 0.1, 1, Invalid, "no audit"},
+		"nothing measured":          {apart(0, 1, 1, 1), 0.1, 1, Inconclusive, "nothing was measured"},
+		"margin":                    {apart(3, 1, 1, 1.25), math.NaN(), 1, Invalid, "a margin of NaN"},
+		"family":                    {apart(3, 1, 1, 1.25), 0.1, 0, Invalid, "over 0 differences"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := JudgeDifference(tc.d, tc.margin, tc.family)
+			if v.Outcome != tc.want || !strings.Contains(v.Reason, tc.says) || v.Next == "" {
+				t.Errorf("%v: %s (next %q); want %v with %q", v.Outcome, v.Reason, v.Next, tc.want, tc.says)
+			}
+		})
+	}
+	if v := JudgeDifference(apart(3, 0.5, 1, 1.25), 0.1, 1); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "new is faster") {
+		t.Errorf("notes %q", v.Notes)
+	}
+}
