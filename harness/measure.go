@@ -98,7 +98,6 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 const (
 	goodSlot  = 200 * time.Microsecond
 	quickSlot = 300 * time.Microsecond
-	timerSlot = 3 * time.Millisecond
 )
 
 // fit chooses the batches so that a slot of each arm takes about as long as it is
@@ -142,27 +141,24 @@ func fit(ctx context.Context, w Workload, spec Spec, arms []string) (Plan, error
 		}
 		return max(least, 1), a.close()
 	}
-	none, err := quickest(ArmNone, 40)
-	if err != nil {
-		return p, err
-	}
 	backend, err := quickest(ArmBackend, 1)
 	if err != nil {
 		return p, err
 	}
-	good, quick := goodSlot, quickSlot
-	if w.Latency > 0 { // timers vary by more than a run's saves take
-		good, quick = timerSlot, timerSlot
-	}
-	saving := max(1, int(good/backend))
+	saving := max(1, int(goodSlot/backend))
 	if spec.Durability == sqlite.Power {
 		// The slow arm makes whole transactions more: at least one in every slot.
 		saving = max(saving, int(math.Ceil(1/(p.SlowBy*float64(x.saves)))))
 	}
 	for _, name := range arms {
-		if p.Batch[name] = saving; !saves(name) && name != ArmFloor {
-			p.Batch[name] = max(1, int(math.Ceil(float64(quick)/float64(none))))
+		if p.Batch[name] = saving; saves(name) || name == ArmFloor {
+			continue
 		}
+		took, err := quickest(name, 40)
+		if err != nil {
+			return p, err
+		}
+		p.Batch[name] = int(math.Ceil(float64(quickSlot) / float64(took)))
 	}
 	return p, nil
 }

@@ -65,7 +65,7 @@ of the workload is made of. Judges nothing.`,
 				one := spec
 				one.Workload = w.Name
 				if w.Latency > 0 {
-					one.Plan.Blocks = 4 // they take long, and nothing is judged
+					one.Plan.Blocks, one.Plan.Rounds = 4, 10 // they take long, and nothing is judged
 				}
 				progress.set("measuring "+w.Name, "")
 				c, err := harness.Measure(ctx, one, run, func(*harness.Comparison) bool { return false })
