@@ -72,8 +72,22 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 	allocs := map[string][2][]float64{}
 	complete := true
 	var problem error
+	// soFar is what was measured, complete enough to be judged.
+	soFar := func() []*Difference {
+		for name, d := range byName {
+			d.Audit = []Finding{{checkRuns, d.Problem == "", fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
+			if len(d.Blocks) > 0 {
+				d.estimate()
+			}
+			d.Notes, d.MoreAllocs = nil, false
+			if note := moreAllocs(allocs[name]); note != "" {
+				d.Notes, d.MoreAllocs = []string{note}, true
+			}
+		}
+		return sorted(byName)
+	}
 	for n := range spec.Blocks {
-		if n >= 2*blocksInSession && n%blocksInSession == 0 && (enough(sorted(byName)) || spec.Budget > 0 && time.Since(began) > spec.Budget) {
+		if n >= 2*blocksInSession && n%blocksInSession == 0 && (enough(soFar()) || spec.Budget > 0 && time.Since(began) > spec.Budget) {
 			break
 		}
 		sides := []BenchSide{spec.Base, spec.Head, twin}
@@ -118,21 +132,13 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 	if problem != nil && len(byName) == 0 {
 		byName[spec.Benchmark] = &Difference{Schema: 1, Name: spec.Package + "." + spec.Benchmark, Base: spec.Base.Revision, Head: spec.Head.Revision, Started: began.UTC()}
 	}
-	for name, d := range byName {
+	for _, d := range byName {
 		if d.Complete = complete; problem != nil {
 			d.Problem, d.Complete = problem.Error(), false
 		}
 		d.Seconds = time.Since(began).Seconds()
-		d.Audit = append(d.Audit, Finding{checkRuns, d.Problem == "", fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))})
-		if len(d.Blocks) > 0 {
-			d.estimate()
-		}
-		if note := moreAllocs(allocs[name]); note != "" {
-			d.Notes = append(d.Notes, note)
-			d.MoreAllocs = true
-		}
 	}
-	return sorted(byName), nil
+	return soFar(), nil
 }
 
 func sorted(byName map[string]*Difference) (all []*Difference) {

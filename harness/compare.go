@@ -130,6 +130,12 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 		return plan.end(all, began, false, Finding{Check: checkWork, Detail: fmt.Sprintf("below the floor: subject %q takes no longer than a function that does nothing: the compiler may have removed its body", dead)}), nil
 	}
 	complete := true
+	work := Finding{checkWork, true, "each subject made the same on the last operation of every slot"}
+	for _, s := range subjects {
+		if s.Digest == nil {
+			work.Detail = "not checked: not every subject has a digest"
+		}
+	}
 	for n := 1; n <= plan.Sessions; n++ {
 		if n > 2 && plan.Budget > 0 && time.Since(began) > plan.Budget {
 			break
@@ -153,18 +159,13 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 			if err := d.add(n, res.Slots); err != nil {
 				return plan.end(all, began, false, Finding{Check: checkSamples, Detail: err.Error()}), nil
 			}
+			d.Audit = []Finding{work, {checkRuns, true, "as many operations were made as planned"}}
 		}
 		if n > 1 && plan.Enough != nil && plan.Enough(all) {
 			break
 		}
 	}
-	work := Finding{checkWork, true, "each subject made the same on the last operation of every slot"}
-	for _, s := range subjects {
-		if s.Digest == nil {
-			work.Detail = "not checked: not every subject has a digest"
-		}
-	}
-	return plan.end(all, began, complete, work, Finding{checkRuns, true, "as many operations were made as planned"}), nil
+	return plan.end(all, began, complete), nil
 }
 
 // fill sets the defaults and checks the rest.

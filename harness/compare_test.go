@@ -63,10 +63,45 @@ func TestCompareFindsTheRatio(t *testing.T) {
 func TestCompareStopsWhereThereIsEnough(t *testing.T) {
 	c := newClockwork()
 	p := quickPlan(c)
-	p.Enough = func(all []*Difference) bool { return len(all[0].Blocks) >= 6 }
+	p.Enough = func(all []*Difference) bool {
+		judgeable(t, all)
+		return len(all[0].Blocks) >= 6
+	}
 	all, err := Compare(t.Context(), p, c.subject("a", 10_000), c.subject("b", 10_000))
 	if err != nil || len(all[0].Blocks) != 6 {
 		t.Errorf("%d blocks, %v", len(all[0].Blocks), err)
+	}
+}
+
+// judgeable demands what a judge needs of differences that still grow: one without an
+// audit is invalid, which would end the measurement.
+func judgeable(t *testing.T, all []*Difference) {
+	t.Helper()
+	for _, d := range all {
+		if len(d.Audit) == 0 || !d.Audit[0].OK || d.Ratio.N != len(d.Blocks) {
+			t.Errorf("after %d blocks: audit %v, ratio %v", len(d.Blocks), d.Audit, d.Ratio)
+		}
+	}
+}
+
+func TestBenchmarksAreComparedUntilThereIsEnough(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	looks := 0
+	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
+		run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
+			took := map[string]float64{"old": 100, "new": 130}[side.Revision]
+			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Allocs: 2}, "X/sub": {NS: 100, Allocs: -1}}, nil
+		}}
+	all, err := CompareBenchmarks(t.Context(), spec, func(all []*Difference) bool {
+		judgeable(t, all)
+		looks++
+		return looks == 3
+	})
+	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete || all[0].MoreAllocs {
+		t.Errorf("%d differences, %v: %+v", len(all), err, all[0])
+	}
+	if len(all[0].Audit) != 1 || !strings.HasPrefix(all[0].Audit[0].Detail, "24 blocks") {
+		t.Errorf("audit %v", all[0].Audit)
 	}
 }
 
