@@ -26,14 +26,14 @@ type arm struct {
 	fl       *sqlite.Floor   // the floor, or what the slow arm does more
 	path     string          // of the database
 	atOnce   int
-	next     int       // number of the next run: its key
-	slow     float64   // share of its own time that an operation is slowed down by
-	more     float64   // transactions that an operation of the slow arm makes more
-	owed     float64   // of them, not made yet
-	stubs    rehearsal // only of the arm of the scripts
-	copies   bool      // only copies are made
-	premade  bool      // a lie: the timed operations do nothing
-	swallows bool      // a lie: a run that fails is left out
+	next     int              // number of the next run: its key
+	slow     float64          // share of its own time that an operation is slowed down by
+	more     float64          // transactions that an operation of the slow arm makes more
+	owed     float64          // of them, not made yet
+	stubs    *stubs.Rehearsal // only of the arm of the scripts
+	copies   bool             // only copies are made
+	premade  bool             // a lie: the timed operations do nothing
+	swallows bool             // a lie: a run that fails is left out
 }
 
 // runKeys are made before anything is timed.
@@ -92,11 +92,6 @@ func (a *arm) close() error {
 	return errors.Join(errs...)
 }
 
-// rehearsal is the calls of agents that one run makes, without the run.
-type rehearsal interface {
-	Run(ctx context.Context, key core.RunKey) error
-}
-
 // calls says whether the arm calls agents.
 func calls(name string) bool { return name != ArmFloor && name != ArmCopies }
 
@@ -114,8 +109,7 @@ type opener struct {
 	session  Session
 	workload Workload
 	expected expected
-	tape     *sqlite.Tape // of one block's operations, recorded from the backend
-	stubs    rehearsal
+	tape     *sqlite.Tape     // of one block's operations, recorded from the backend
 	traffic  **sqlite.Traffic // where not nil, the backend arm counts what it writes, there
 }
 
@@ -157,7 +151,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 		a.fl, err = sqlite.OpenFloor(ctx, a.path, s.Durability, o.tape)
 		return a, err
 	case ArmStubs:
-		a.stubs = o.stubs
+		a.stubs = o.expected.calls
 		return a, nil
 	}
 	a.work, a.copies = o.workload.instance(), name == ArmCopies

@@ -33,7 +33,7 @@ func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 			t.Errorf("%v", rec)
 		case *benchfmt.Result:
 			lines++
-			if len(first) < 5 {
+			if len(first) < 6 {
 				l := line{rec.Name.String(), rec.Iters, map[string]float64{}}
 				for _, v := range rec.Values {
 					l.Values[v.Unit] = v.Value
@@ -45,8 +45,8 @@ func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 			}
 		}
 	}
-	if in.Err() != nil || lines != 6*5 {
-		t.Errorf("%d lines, error %v; want one for each of 6 blocks and 5 arms", lines, in.Err())
+	if in.Err() != nil || lines != 6*6 {
+		t.Errorf("%d lines, error %v; want one for each of 6 blocks and 6 arms", lines, in.Err())
 	}
 	name := func(arm string) string { return "Durability/workload=default/durability=process/arm=" + arm + "-2" }
 	want := []line{
@@ -56,6 +56,7 @@ func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 		{name(ArmFloor), 4, map[string]float64{"sec/op": 55e-6}},
 		{name(ArmTwin), 4, map[string]float64{"sec/op": 116e-6}},
 		{name(ArmSlow), 4, map[string]float64{"sec/op": 138.5e-6}},
+		{name(ArmStubs), 16, map[string]float64{"sec/op": 40e-9}},
 	}
 	if d := cmp.Diff(want, first, cmp.Comparer(near)); d != "" {
 		t.Errorf("(-want +read):\n%s", d)

@@ -322,11 +322,8 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 			}
 		}
 	}
-	empty, _, err := Func("nothing", func() error { return nil }).Open(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	_, nothing, err := quickest(&runner{name: "nothing", op: empty}, 1<<18)
+	empty := &runner{name: "nothing", op: func(int) error { return nothingAtAll() }}
+	_, nothing, err := quickest(empty, 1<<18)
 	if err != nil {
 		return nil, "", err
 	}
@@ -337,6 +334,15 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 			return nil, "", err
 		}
 		batch[r.name] = n
+		// Something else may have run just then: what is near is looked at again, both.
+		for try := 0; try < 10 && ns >= 1.2*nothing && ns < 4*nothing && r.slow == 0; try++ {
+			_, a, err := quickest(r, 1<<18)
+			_, b, none := quickest(empty, 1<<18)
+			if err := errors.Join(err, none); err != nil {
+				return nil, "", err
+			}
+			ns, nothing = min(ns, a), min(nothing, b)
+		}
 		if ns < 1.2*nothing && r.slow == 0 && dead == "" {
 			dead = r.name
 		}
@@ -347,6 +353,9 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 	}
 	return batch, dead, nil
 }
+
+// nothingAtAll is what a subject does whose body the compiler has removed.
+var nothingAtAll = func() error { return nil }
 
 // session runs one session, in a process of its own where there is a command for it.
 func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects []Subject) (res compareSession, err error) {

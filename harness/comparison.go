@@ -74,7 +74,7 @@ type Comparison struct {
 	Overhead  Estimate `json:"overhead"`   // (W-N)/N
 	Cost      Estimate `json:"cost"`       // W-N, us per run
 	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
-	Scripts   Estimate `json:"scripts"`    // what the scripted agents cost alone, us per run; Value 0: not measured
+	Scripts   Estimate `json:"scripts"`    // what the scripted agents cost alone, us per run: in every other arm but the floor's
 
 	Counters map[string]Counters `json:"counters,omitempty"` // by arm, of one run
 
@@ -95,6 +95,7 @@ type Block struct {
 	Twin      float64 `json:"twin"`       // (T-N)/(W-N): the A/A pair
 	Slow      float64 `json:"slow"`       // (S-N)/F: the injected slow-down, on the scale of CostRatio
 	Injected  float64 `json:"injected"`   // (S-N)/(W-N)
+	ScriptsUS float64 `json:"scripts_us"` // the calls of the scripted agents alone, us per run
 
 	Slots map[string][]float64 `json:"slots,omitempty"` // arm -> ns per run, by round: what all of it was computed from
 }

@@ -32,7 +32,7 @@ type Runner func(context.Context, Session) (SessionResult, error)
 func InProcess(ctx context.Context, s Session) (SessionResult, error) { return s.Run(ctx) }
 
 // costArms are the arms of a [Comparison].
-var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow}
+var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStubs}
 
 // Measure runs session after session until enough says so, or the plan's number
 // of sessions is reached. enough is called after every session and may judge; it
@@ -94,10 +94,11 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 
 // slots are meant to take this long: short ones lie close together, where noise
 // hits neighbours alike. Arms that save nothing are so quick beside the others that
-// their error does not count.
+// their error does not count. The scripts alone enter no ratio.
 const (
 	goodSlot  = 200 * time.Microsecond
 	quickSlot = 300 * time.Microsecond
+	stubsSlot = 150 * time.Microsecond
 )
 
 // fit chooses the batches so that a slot of each arm takes about as long as it is
@@ -158,7 +159,11 @@ func fit(ctx context.Context, w Workload, spec Spec, arms []string) (Plan, error
 		if err != nil {
 			return p, err
 		}
-		p.Batch[name] = int(math.Ceil(float64(quickSlot) / float64(took)))
+		slot := quickSlot
+		if name == ArmStubs {
+			slot = stubsSlot
+		}
+		p.Batch[name] = int(math.Ceil(float64(slot) / float64(took)))
 	}
 	return p, nil
 }
@@ -232,10 +237,15 @@ var ErrNotPositive = errors.New("not above zero")
 func blockOf(session int, slots map[string][]float64) (Block, error) {
 	b := Block{Session: session, Slots: slots}
 	rounds := len(slots[ArmNone])
+	for _, arm := range costArms {
+		if len(slots[arm]) != rounds || rounds == 0 {
+			return b, fmt.Errorf("arm %s has %d slots, and arm %s %d: %w", arm, len(slots[arm]), ArmNone, rounds, ErrMissingArm)
+		}
+	}
 	ratio, overhead, cost, twin, slow, injected := make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds), make([]float64, rounds)
 	for r := range rounds {
 		at := func(arm string) float64 { return slots[arm][r] }
-		for _, arm := range []string{ArmNone, ArmFloor, ArmBackend, ArmTwin, ArmSlow} {
+		for _, arm := range costArms {
 			if v := at(arm); !(v > 0) || math.IsInf(v, 0) {
 				return b, fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", r+1, arm, v, ErrNotPositive)
 			}
@@ -258,6 +268,7 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 			return b, fmt.Errorf("the median of %s over %d rounds is %v: %w", m.name, rounds, *m.to, ErrNotPositive)
 		}
 	}
+	b.ScriptsUS = Median(slots[ArmStubs]) / 1e3
 	return b, nil
 }
 
@@ -289,4 +300,5 @@ func (c *Comparison) estimate() {
 	c.Overhead = figure("ratio", func(b Block) float64 { return b.Overhead })
 	c.Cost = figure("us/run", func(b Block) float64 { return b.CostUS })
 	c.Injected = figure("ratio", func(b Block) float64 { return b.Injected })
+	c.Scripts = figure("us/run", func(b Block) float64 { return b.ScriptsUS })
 }

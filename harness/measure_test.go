@@ -17,14 +17,14 @@ import (
 // slotsOf makes two rounds of plausible slots.
 func slotsOf() map[string][]float64 {
 	return map[string][]float64{
-		ArmNone: {1000, 1000}, ArmBackend: {101000, 121000}, ArmFloor: {50000, 60000}, ArmTwin: {111000, 121000}, ArmSlow: {126000, 151000},
+		ArmNone: {1000, 1000}, ArmBackend: {101000, 121000}, ArmFloor: {50000, 60000}, ArmTwin: {111000, 121000}, ArmSlow: {126000, 151000}, ArmStubs: {30, 50},
 	}
 }
 
 func TestBlockIsTheMedianOfPairedRounds(t *testing.T) {
 	b, err := blockOf(3, slotsOf())
 	b.Slots = nil
-	want := Block{Session: 3, CostRatio: 2, Overhead: 110, CostUS: 110, Twin: 1.05, Slow: 2.5, Injected: 1.25}
+	want := Block{Session: 3, CostRatio: 2, Overhead: 110, CostUS: 110, Twin: 1.05, Slow: 2.5, Injected: 1.25, ScriptsUS: 0.04}
 	if err != nil || !cmp.Equal(b, want) {
 		t.Errorf("block %+v, error %v; want %+v", b, err, want)
 	}
@@ -38,6 +38,13 @@ func TestBadSamplesAreNeverFigures(t *testing.T) {
 			t.Errorf("a slot of %v ns: %v", bad, err)
 		}
 	}
+	for _, arm := range costArms {
+		slots := slotsOf()
+		delete(slots, arm)
+		if _, err := blockOf(1, slots); !errors.Is(err, ErrMissingArm) {
+			t.Errorf("no slots of arm %s: %v", arm, err)
+		}
+	}
 	slots := slotsOf()
 	slots[ArmBackend] = []float64{900, 900} // quicker than with no backend
 	if _, err := blockOf(1, slots); !errors.Is(err, ErrNotPositive) {
@@ -49,11 +56,11 @@ func TestBadSamplesAreNeverFigures(t *testing.T) {
 // side of the median, and the block stays good.
 func TestOneBadRoundDoesNotMakeABlockInvalid(t *testing.T) {
 	slots := map[string][]float64{
-		ArmNone: {1000, 1000, 900000}, ArmBackend: {101000, 101000, 101000}, ArmFloor: {50000, 50000, 50000}, ArmTwin: {101000, 101000, 101000}, ArmSlow: {126000, 126000, 126000},
+		ArmNone: {1000, 1000, 900000}, ArmBackend: {101000, 101000, 101000}, ArmFloor: {50000, 50000, 50000}, ArmTwin: {101000, 101000, 101000}, ArmSlow: {126000, 126000, 126000}, ArmStubs: {30, 30, 30},
 	}
 	b, err := blockOf(1, slots)
 	b.Slots = nil
-	want := Block{Session: 1, CostRatio: 2, Overhead: 100, CostUS: 100, Twin: 1, Slow: 2.5, Injected: 1.25}
+	want := Block{Session: 1, CostRatio: 2, Overhead: 100, CostUS: 100, Twin: 1, Slow: 2.5, Injected: 1.25, ScriptsUS: 0.03}
 	if err != nil || !cmp.Equal(b, want) {
 		t.Errorf("block %+v, error %v; want %+v", b, err, want)
 	}

@@ -55,7 +55,7 @@ func Recompute(c *Comparison) (*Comparison, error) {
 			name      string
 			got, want float64
 		}{{"(W-N)/F", stored.CostRatio, b.CostRatio}, {"(W-N)/N", stored.Overhead, b.Overhead}, {"W-N", stored.CostUS, b.CostUS},
-			{"(T-N)/(W-N)", stored.Twin, b.Twin}, {"(S-N)/F", stored.Slow, b.Slow}, {"(S-N)/(W-N)", stored.Injected, b.Injected}} {
+			{"(T-N)/(W-N)", stored.Twin, b.Twin}, {"(S-N)/F", stored.Slow, b.Slow}, {"(S-N)/(W-N)", stored.Injected, b.Injected}, {"scripts", stored.ScriptsUS, b.ScriptsUS}} {
 			if !near(f.got, f.want) {
 				return nil, fmt.Errorf("%s: %s of %v, where the slots give %v: %w", name, f.name, f.got, f.want, ErrNotRaw)
 			}
@@ -85,7 +85,7 @@ func Recompute(c *Comparison) (*Comparison, error) {
 	for _, f := range []struct {
 		name      string
 		got, want Estimate
-	}{{"(W-N)/F", c.CostRatio, out.CostRatio}, {"(W-N)/N", c.Overhead, out.Overhead}, {"W-N", c.Cost, out.Cost}, {"(S-N)/(W-N)", c.Injected, out.Injected}} {
+	}{{"(W-N)/F", c.CostRatio, out.CostRatio}, {"(W-N)/N", c.Overhead, out.Overhead}, {"W-N", c.Cost, out.Cost}, {"(S-N)/(W-N)", c.Injected, out.Injected}, {"scripts", c.Scripts, out.Scripts}} {
 		if !near(f.got.Value, f.want.Value) || !near(f.got.Low, f.want.Low) || !near(f.got.High, f.want.High) || f.got.N != f.want.N {
 			return nil, fmt.Errorf("the figure of %s is %v, where the blocks give %v: %w", f.name, f.got, f.want, ErrNotRaw)
 		}
@@ -95,7 +95,7 @@ func Recompute(c *Comparison) (*Comparison, error) {
 
 // complete reports which slots of a block are missing.
 func (c *Comparison) complete(b Block) error {
-	for _, arm := range []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow} {
+	for _, arm := range costArms {
 		if len(b.Slots[arm]) == 0 {
 			return fmt.Errorf("arm %s has no slots: %w", arm, ErrMissingArm)
 		}

@@ -41,7 +41,7 @@ func TestSessionIsAudited(t *testing.T) {
 	if len(res.Audit) != 7 || len(res.Slots) != 2 {
 		t.Errorf("%d findings, %d blocks; want 7 and 2", len(res.Audit), len(res.Slots))
 	}
-	if res.Counted.Kept != 2*2*(4*2+8) {
+	if res.Counted.Kept != 2*2*(4*2+2*8) {
 		t.Errorf("accounting %+v", res.Counted)
 	}
 }

@@ -147,6 +147,7 @@ type expected struct {
 	saves   int // start, steps, answers and finish
 	records int // of steps, the start included
 	digest  uint64
+	calls   *stubs.Rehearsal // of the agents, by one run
 }
 
 // expect makes one operation of the workload on the backend in memory.
@@ -157,6 +158,9 @@ func (w Workload) expect(ctx context.Context) (expected, error) {
 		return x, err
 	}
 	if ctx, err = book.In(ctx, ArmBackend); err != nil {
+		return x, err
+	}
+	if x.calls, err = book.Rehearse(ArmBackend); err != nil {
 		return x, err
 	}
 	memory, work, keys := core.NewMemory(), w.instance(), runKeys(w.AtOnce)
@@ -170,7 +174,7 @@ func (w Workload) expect(ctx context.Context) (expected, error) {
 	if err != nil {
 		return x, err
 	}
-	x = expected{runs: ev.runs, steps: ev.steps, saves: int(memory.Counts().Saves), digest: ev.digest}
+	x.runs, x.steps, x.saves, x.digest = ev.runs, ev.steps, int(memory.Counts().Saves), ev.digest
 	for _, key := range keys {
 		snap, err := memory.Load(ctx, key)
 		if err != nil {

@@ -43,6 +43,7 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "what durability costs, over the least it could cost; the figure with a limit"),
 			row("(W-N)/N", scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; not gated"),
 			row("W-N", c.Cost, "us/run", c.Durability, "what durability adds to one run"),
+			row("scripts", c.Scripts, "us/run", c.Durability, "the calls of the scripted agents alone: in N and W alike, so in no difference of them"),
 			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "what the injected slow-down came to"),
 		},
 		Limit: "There is no limit for this workload: nothing was judged. Derive one with flujo-harness calibrate.",

@@ -184,9 +184,13 @@ func measured(run Run, c *harness.Comparison, several bool) []string {
 		cost = Visible(c.Name()) + ": " + cost
 	}
 	v := run.verdictFor(c)
+	scripts := ""
+	if estimated(c.Scripts) {
+		scripts = fmt.Sprintf("; the scripts alone %s us a run", figure(c.Scripts.Value))
+	}
 	return []string{
 		cost,
-		ratioLine(c, v) + "; overhead (W-N)/N " + overheadText(c.Overhead) + ", not gated",
+		ratioLine(c, v) + "; overhead (W-N)/N " + overheadText(c.Overhead) + ", not gated" + scripts,
 		selfLine(v),
 	}
 }

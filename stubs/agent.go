@@ -95,6 +95,9 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 	if req.Attempt > 1 {
 		s.again.Add(1)
 	}
+	if s.arm.rehearsal != nil {
+		a.rehearse(s.arm.rehearsal, req)
+	}
 	if r := &s.arm.book.ring; r.full {
 		r.add(s.arm, req.Run, req.Path, req.Attempt, copied(req.Input))
 	} else if len(r.calls) > 0 {
@@ -104,6 +107,16 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 		return *a.always, nil
 	}
 	return a.reply(ctx, s.arm, &req)
+}
+
+// rehearse is apart so that req is copied to the heap only where it is asked for.
+func (a *Agent[In, Out]) rehearse(r *Rehearsal, req core.Request[In]) {
+	r.keep(req.Run, func(ctx context.Context, run core.RunKey) error {
+		req := req
+		req.Run = run
+		_, err := a.Call(ctx, req)
+		return err
+	})
 }
 
 // reply answers with the reply whose turn it is.

@@ -87,6 +87,8 @@ type arm struct {
 	load    Load
 	scripts map[string]*script
 
+	rehearsal *Rehearsal // nil: nobody asked for one
+
 	// Of agents that read in order. What has been read to its end is not dropped: a
 	// further call must find that it has. It is bounded by the plan as the calls are.
 	mu     sync.Mutex
@@ -179,11 +181,19 @@ func (c *armContext) Value(key any) any {
 
 // In returns a context whose scripted agents read the scripts of the given arm.
 func (b *Book) In(ctx context.Context, arm string) (context.Context, error) {
-	a, ok := b.arms[arm]
-	if !ok {
-		return nil, fmt.Errorf("scripts: no arm %q: the book has %v", arm, slices.Sorted(maps.Keys(b.arms)))
+	a, err := b.arm(arm)
+	if err != nil {
+		return nil, err
 	}
 	return &armContext{ctx, a}, nil
+}
+
+func (b *Book) arm(name string) (*arm, error) {
+	a, ok := b.arms[name]
+	if !ok {
+		return nil, fmt.Errorf("scripts: no arm %q: the book has %v", name, slices.Sorted(maps.Keys(b.arms)))
+	}
+	return a, nil
 }
 
 // Remove takes n outputs away from the end of a script: the fault that the

@@ -24,7 +24,7 @@ func measured(s harness.Session) harness.SessionResult {
 	for range s.Plan.Blocks {
 		slots := map[string][]float64{}
 		for range s.Plan.Rounds {
-			for arm, ns := range map[string]float64{harness.ArmNone: 1000, harness.ArmFloor: 50000, harness.ArmBackend: 66000, harness.ArmTwin: 66000, harness.ArmSlow: 66000 + 65000*s.Plan.SlowBy} {
+			for arm, ns := range map[string]float64{harness.ArmNone: 1000, harness.ArmFloor: 50000, harness.ArmBackend: 66000, harness.ArmTwin: 66000, harness.ArmStubs: 30, harness.ArmSlow: 66000 + 65000*s.Plan.SlowBy} {
 				slots[arm] = append(slots[arm], ns)
 			}
 		}
