@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // project is the Go module that the program was called in.
@@ -80,6 +81,18 @@ func (p project) scratch() (dir string, remove func() error, err error) {
 	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
 		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
 			return "", nil, fmt.Errorf("make a folder to measure in: %w", err)
+		}
+	}
+	// What killed processes left behind. No measurement takes a day.
+	old, err := filepath.Glob(filepath.Join(base, "measure-*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, left := range old {
+		if info, err := os.Stat(left); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			if err := os.RemoveAll(left); err != nil {
+				return "", nil, fmt.Errorf("remove what a killed measurement left: %w", err)
+			}
 		}
 	}
 	dir, err = os.MkdirTemp(base, "measure-")
