@@ -18,8 +18,11 @@ const MetricRatio = "ratio"
 // anything. That Head is faster is a note, not an outcome.
 func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict {
 	v := Verdict{Workload: d.Name, Metric: MetricRatio, N: len(d.Blocks), Notes: append([]string(nil), d.Notes...), Source: "margin"}
+	end := func(o Outcome, reason, next string) Verdict {
+		return v.end(o, fmt.Sprintf("%s: %s against %s: %s", d.Name, d.Head, d.Base, reason), next)
+	}
 	if !(margin > 0 && margin <= 1) || family < 1 {
-		return v.end(Invalid, fmt.Sprintf("a margin of %v over %d differences: use a share above 0, up to 1 (0.05 is 5%%), and 1 or more", margin, family), "mend the call")
+		return end(Invalid, fmt.Sprintf("a margin of %v over %d differences: use a share above 0, up to 1 (0.05 is 5%%), and 1 or more", margin, family), "mend the call")
 	}
 	v.Baseline, v.Margin, v.Limit, v.Boundary = 1, margin, 1+margin, math.Sqrt(1+margin)
 	for _, f := range d.Audit {
@@ -28,18 +31,17 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 			if reason == "" {
 				reason = f.Check + ": " + f.Detail
 			}
-			return v.end(Invalid, "the measurement is at fault, or a subject fails: "+reason, "mend what the audit found, then run again")
+			return end(Invalid, "the measurement is at fault, or a subject fails: "+reason, "mend what the audit found, then run again")
 		}
 	}
 	switch {
 	case d.Problem != "":
-		return v.end(Invalid, "the measurement is at fault, or a subject fails: "+d.Problem, "mend what the audit found, then run again")
+		return end(Invalid, "the measurement is at fault, or a subject fails: "+d.Problem, "mend what the audit found, then run again")
 	case len(d.Audit) == 0:
-		return v.end(Invalid, "there is no audit: nothing shows what was measured", "measure with harness.Compare, or take samples with harness.FromSamples")
+		return end(Invalid, "there is no audit: nothing shows what was measured", "measure with harness.Compare, or take samples with harness.FromSamples")
 	case len(d.Blocks) == 0:
-		return v.end(Inconclusive, "nothing was measured", "run again and let it finish")
+		return end(Inconclusive, "nothing was measured", "run again and let it finish")
 	}
-	name := fmt.Sprintf("%s: %s against %s", d.Name, d.Head, d.Base)
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	test := decideAt(ratios, sessions, v.Boundary, float64(family)/alpha, 1/beta)
 	v.Above, v.N = test.above, test.n
@@ -58,16 +60,16 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 		}
 	}
 	if d.MoreAllocs {
-		return v.end(Broken, fmt.Sprintf("%s: it allocates more: %s", name, strings.Join(d.Notes, "; ")), "counts have no noise: find what allocates, or say why it may")
+		return end(Broken, "it allocates more: "+strings.Join(d.Notes, "; "), "counts have no noise: find what allocates, or say why it may")
 	}
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
-			return v.end(Invalid, fmt.Sprintf("%s: the self-check failed: %s was %s and must be %s", name, s.Name, s.Got, s.Want), s.Explain)
+			return end(Invalid, fmt.Sprintf("the self-check failed: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want {
-			return v.end(Inconclusive, fmt.Sprintf("%s: the self-check is undecided after %d blocks: %s", name, len(d.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
+			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(d.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
 	}
 	if d.Ratio.High < 1/(1+margin) {
@@ -76,10 +78,10 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g; ratio %v", test.above, test.n, v.Boundary, d.Ratio)
 	switch test.outcome {
 	case Held:
-		return v.end(Held, fmt.Sprintf("%s: not slower by %.3g%%: %s", name, 100*margin, counts), "nothing to do")
+		return end(Held, fmt.Sprintf("not slower by %.3g%%: %s", 100*margin, counts), "nothing to do")
 	case Broken:
-		return v.end(Broken, fmt.Sprintf("%s: slower: %s", name, counts), "find what takes longer, or say why it may")
+		return end(Broken, "slower: "+counts, "find what takes longer, or say why it may")
 	}
-	return v.end(Inconclusive, fmt.Sprintf("%s: %s, which decides nothing; a rise of more than %.3g%% is excluded", name, counts, 100*max(0, d.Ratio.High-1)),
+	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% is excluded", counts, 100*max(0, d.Ratio.High-1)),
 		"measure on a quieter machine, or allow more sessions")
 }

@@ -23,6 +23,7 @@ const leastRatio = 0.9
 // [Verdict.Decided] says whether more sessions could change anything.
 func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, N: len(c.Blocks)}
+	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
 	var limit *Limit
 	if limits != nil {
 		v.Source = limits.Path
@@ -32,10 +33,10 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		}
 	}
 	if !c.Valid() {
-		return v.end(Invalid, "the measurement is at fault, not the product: "+c.Problem, "mend what the audit found, then run again")
+		return end(Invalid, "the measurement is at fault, not the product: "+c.Problem, "mend what the audit found, then run again")
 	}
 	if len(c.Blocks) == 0 {
-		return v.end(Inconclusive, "nothing was measured", "run again and let it finish")
+		return end(Inconclusive, "nothing was measured", "run again and let it finish")
 	}
 	if limit != nil {
 		v.Limit, v.Boundary, v.Baseline, v.Margin = limit.Limit, limit.Boundary(), limit.Baseline, limit.Margin
@@ -43,7 +44,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v.Notes = append(v.Notes, storageNote(c)...)
 	ratios, sessions := c.Column(func(b harness.Block) float64 { return b.CostRatio })
 	if d := decide(inverse(ratios), sessions, 1/leastRatio); d.outcome == Broken {
-		return v.end(Invalid, fmt.Sprintf("below the floor: (W-N)/F is under %.2g in %d of %d blocks: the backend arm has not done its work while it was timed", leastRatio, d.above, d.n),
+		return end(Invalid, fmt.Sprintf("below the floor: (W-N)/F is under %.2g in %d of %d blocks: the backend arm has not done its work while it was timed", leastRatio, d.above, d.n),
 			"look for work that is done before or behind the timed runs, or not at all")
 	}
 	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
@@ -53,7 +54,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	}
 	v.Self = append(v.Self, judgeTwins(twins, sessions, margin))
 	if limit == nil {
-		return v.end(Inconclusive, fmt.Sprintf("there is no limit for workload %q at durability %q", c.Workload, c.Durability),
+		return end(Inconclusive, "there is no limit for it",
 			"make one: flujo-harness calibrate --write")
 	}
 	slow, _ := c.Column(func(b harness.Block) float64 { return b.Slow })
@@ -63,19 +64,19 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
-			return v.end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
+			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
 	if e := limits.expired(limit, now); e != nil {
-		return v.end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
+		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
 	}
 	if away := awayMedian(c); away > harness.AwayBound {
-		return v.end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: the process was away from the processor for %.0f%% of the time (median of %d sessions), and at most %.0f%% is bearable",
+		return end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: the process was away from the processor for %.0f%% of the time (median of %d sessions), and at most %.0f%% is bearable",
 			100*away, len(c.Conditions), 100*harness.AwayBound), "measure where less else is running: flujo-harness doctor")
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want {
-			return v.end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
+			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
 	}
 	rose, note := judgeCounters(c, limit)
@@ -83,19 +84,19 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		v.Notes = append(v.Notes, note)
 	}
 	if len(rose) > 0 {
-		return v.end(Broken, fmt.Sprintf("%s: a run does more than its limit allows: %s", c.Name(), strings.Join(rose, ", ")),
+		return end(Broken, "a run does more than its limit allows: "+strings.Join(rose, ", "),
 			"counts have no noise: find what does more since the last run that held")
 	}
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)
 	switch d.outcome {
 	case Held:
-		return v.end(Held, fmt.Sprintf("%s: (W-N)/F is within its limit %.4g: %s", c.Name(), v.Limit, counts), "nothing to do")
+		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
-		return v.end(Broken, fmt.Sprintf("%s: (W-N)/F is above its limit: %s, calibrated baseline %.4g", c.Name(), counts, v.Baseline),
+		return end(Broken, fmt.Sprintf("(W-N)/F is above its limit: %s, calibrated baseline %.4g", counts, v.Baseline),
 			"find what made saves dearer since the last run that held")
 	}
-	return v.end(Inconclusive, fmt.Sprintf("%s: %s, which decides nothing; a rise of more than %.3g%% above the baseline is excluded",
-		c.Name(), counts, 100*excluded(c, v.Baseline)), "measure on a quieter machine, or allow more sessions")
+	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% above the baseline is excluded",
+		counts, 100*excluded(c, v.Baseline)), "measure on a quieter machine, or allow more sessions")
 }
 
 // end completes the verdict.

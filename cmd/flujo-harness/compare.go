@@ -343,9 +343,9 @@ func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64)
 		if err := table.Flush(); err != nil {
 			return err
 		}
-		for i, d := range r.Differences {
-			if v := r.Verdicts[i]; v.Outcome != thresholds.Held {
-				fmt.Fprintf(to, "%s: %s\n  %s\n", d.Name, v.Reason, v.Next)
+		for _, v := range r.Verdicts {
+			if v.Outcome != thresholds.Held {
+				fmt.Fprintf(to, "%s\n  %s\n", v.Reason, v.Next)
 			}
 		}
 	}

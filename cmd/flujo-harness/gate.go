@@ -94,9 +94,6 @@ func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string,
 		}
 		v := r.judge(c, now)
 		text := v.Reason
-		if !strings.Contains(text, c.Name()) {
-			text = c.Name() + ": " + text
-		}
 		if !c.Complete && c.Valid() {
 			v.Notes = append(v.Notes, fmt.Sprintf("the measurement was interrupted after %d sessions", c.Sessions()))
 		}
