@@ -28,6 +28,7 @@ type arm struct {
 	atOnce   int
 	next     int              // number of the next run: its key
 	slow     float64          // share of its own time that an operation is slowed down by
+	agents   time.Duration    // of an operation's time, that its agents take: it is not slowed down
 	more     float64          // transactions that an operation of the slow arm makes more
 	owed     float64          // of them, not made yet
 	stubs    *stubs.Rehearsal // only of the arm of the scripts
@@ -72,7 +73,8 @@ func (a *arm) once(keys []core.RunKey, input int) error {
 		}
 		return err
 	}
-	end := began.Add(time.Duration(float64(time.Since(began)) * (1 + a.slow)))
+	took := time.Since(began)
+	end := began.Add(took + time.Duration(float64(max(0, took-a.agents))*a.slow))
 	for time.Now().Before(end) { // busy, as a slower backend would be
 	}
 	return err
@@ -185,6 +187,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	if s.Slower > 0 && (name == ArmBackend || name == ArmTwin || name == ArmSlow) && o.tape != nil {
 		a.slow = (1+a.slow)*(1+s.Slower) - 1
 	}
+	a.agents = time.Duration(o.expected.steps) * o.workload.Latency
 	a.premade = name == ArmBackend && s.Mutant == MutantEmptied
 	a.swallows = name == ArmBackend && s.Mutant == MutantSurvivors
 	return a, err
