@@ -156,7 +156,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 		a.stubs = o.expected.calls
 		return a, nil
 	}
-	a.work, a.copies = o.workload.instance(), name == ArmCopies
+	a.work, a.copies = o.workload.fresh(), name == ArmCopies
 	var back core.Backend
 	switch {
 	case saves(name):

@@ -68,11 +68,7 @@ func attributed(d sqlite.Durability) (all []Increment) {
 // Attribute measures what the cost of a run is made of. It makes all sessions of
 // the plan; there is nothing to stop early for. progress is called after each.
 func Attribute(ctx context.Context, spec Spec, run Runner, progress func(sessions int)) (*Waterfall, error) {
-	w, err := WorkloadNamed(spec.Workload)
-	if err != nil {
-		return nil, err
-	}
-	if w.Pauses > 0 {
+	if w, err := WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 		return nil, fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: attribute another one", w.Name)
 	}
 	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
@@ -81,8 +77,9 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 	for _, i := range f.Increments {
 		arms = append(arms, i.Arm)
 	}
-	if f.Plan, err = fit(ctx, w, spec, arms); err != nil {
-		return nil, fmt.Errorf("fit the batch to this machine: %w", err)
+	var err error
+	if f.Plan, err = spec.fitted(ctx, run, arms); err != nil {
+		return nil, err
 	}
 	if f.Open, err = opening(ctx, spec); err != nil {
 		return nil, err

@@ -63,6 +63,7 @@ type Environment struct {
 type Comparison struct {
 	Schema      int         `json:"schema"` // 1
 	Workload    string      `json:"workload"`
+	Suite       string      `json:"suite,omitempty"` // package of the module that has the workload; empty for a built-in one
 	Durability  string      `json:"durability"`
 	Started     time.Time   `json:"started"`
 	Seconds     float64     `json:"seconds"`

@@ -30,9 +30,14 @@ func Median(v []float64) float64 {
 // Blocks of one session that agree with each other more than with other sessions
 // do not count as independent: then the means of the sessions are the sample. With
 // fewer than 5 values the interval is infinite rather than wrong; ties are no trouble.
+// Where a value is not above zero, which only noise as large as the figure makes it, all
+// are taken as they are: see [estimateSum].
 func estimate(v []float64, sessions []int, unit string) Estimate {
 	logs := make([]float64, len(v))
 	for i, x := range v {
+		if !(x > 0) {
+			return estimateSum(v, sessions, unit)
+		}
 		logs[i] = math.Log(x)
 	}
 	e := estimateSum(logs, sessions, unit)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -13,6 +14,40 @@ import (
 // Exec returns a runner that runs each session in a fresh process: the program
 // exe with args, which must call [ServeSession].
 func Exec(exe string, args ...string) Runner {
+	return execute(func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, exe, args...) })
+}
+
+// ExecTest returns a runner for the workload of a test program, which must call
+// [Serve] for it before it runs any test. dir is the folder to run it in, that of
+// its package; empty: the working folder.
+func ExecTest(program, dir, workload string) Runner {
+	return execute(func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, program, "-test.run=^$")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), servedWorkload+"="+workload)
+		return cmd
+	})
+}
+
+// servedWorkload is the environment variable that tells a test program of which
+// workload it is to run a session.
+const servedWorkload = "FLUJO_HARNESS_SESSION"
+
+// Serve runs a session of the workload, and ends the process, where a runner of
+// [ExecTest] has started it for that. It must be called before any test runs: from
+// a package variable, an init function or TestMain.
+func Serve(w Workload) {
+	if os.Getenv(servedWorkload) != w.Name {
+		return
+	}
+	if err := ServeSession(context.Background(), os.Stdin, os.Stdout, w); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func execute(command func(context.Context) *exec.Cmd) Runner {
 	return func(ctx context.Context, s Session) (SessionResult, error) {
 		var res SessionResult
 		order, err := json.Marshal(s)
@@ -20,28 +55,31 @@ func Exec(exe string, args ...string) Runner {
 			return res, err
 		}
 		var stdout, stderr bytes.Buffer
-		cmd := exec.CommandContext(ctx, exe, args...)
+		cmd := command(ctx)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(order), &stdout, &stderr
 		if err := cmd.Run(); err != nil {
 			return res, fmt.Errorf("session process: %w: %s", err, strings.TrimSpace(stderr.String()))
 		}
-		if err := json.Unmarshal(stdout.Bytes(), &res); err != nil {
-			return res, fmt.Errorf("read the result of the session process: %w", err)
+		out := bytes.TrimSpace(stdout.Bytes())
+		last := out[bytes.LastIndexByte(out, '\n')+1:] // a test program may have printed before
+		if err := json.Unmarshal(last, &res); err != nil {
+			return res, fmt.Errorf("the session process gave no result: does it call harness.Serve, or suites.DescribeOverhead, for workload %q before its first test? It printed %.200q", s.Workload, out)
 		}
 		return res, nil
 	}
 }
 
 // ServeSession is the other end of [Exec]: it reads an order from in, runs it in
-// this process, and writes the result to out.
-func ServeSession(ctx context.Context, in io.Reader, out io.Writer) error {
+// this process, and writes the result to out, as one line. The workload is one of
+// own or a built-in one.
+func ServeSession(ctx context.Context, in io.Reader, out io.Writer, own ...Workload) error {
 	var s Session
 	dec := json.NewDecoder(in)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&s); err != nil {
 		return fmt.Errorf("read the order of the session: %w", err)
 	}
-	res, err := s.Run(ctx)
+	res, err := s.Run(ctx, own...)
 	if err != nil {
 		return err
 	}

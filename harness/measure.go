@@ -16,6 +16,7 @@ import (
 // Spec orders a measurement.
 type Spec struct {
 	Workload   string
+	Suite      string // package of the module that has the workload, such as "./flows"; empty for a built-in one
 	Durability sqlite.Durability
 	Plan       Plan   // Batch empty: fitted to the machine
 	Seed       uint64 // of the order of the arms
@@ -28,8 +29,10 @@ type Spec struct {
 // its own bias, which only another process shows.
 type Runner func(context.Context, Session) (SessionResult, error)
 
-// InProcess runs sessions in this process.
-func InProcess(ctx context.Context, s Session) (SessionResult, error) { return s.Run(ctx) }
+// InProcess runs sessions in this process, of the given workloads or built-in ones.
+func InProcess(own ...Workload) Runner {
+	return func(ctx context.Context, s Session) (SessionResult, error) { return s.Run(ctx, own...) }
+}
 
 // costArms are the arms of a [Comparison].
 var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStubs}
@@ -41,16 +44,13 @@ var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStub
 // of a session are told in the comparison; an error means that nothing could be
 // measured.
 func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison) bool) (*Comparison, error) {
-	w, err := WorkloadNamed(spec.Workload)
-	if err != nil {
-		return nil, err
-	}
 	c := &Comparison{
-		Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
+		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
 		Environment: Describe(ctx, spec.Dir),
 	}
-	if c.Plan, err = fit(ctx, w, spec, costArms); err != nil {
-		return nil, fmt.Errorf("fit the batch to this machine: %w", err)
+	var err error
+	if c.Plan, err = spec.fitted(ctx, run, costArms); err != nil {
+		return nil, err
 	}
 	c.Complete, err = spec.each(ctx, c.Plan, run, func(n int, res SessionResult) (done bool) {
 		c.add(n, res)
@@ -76,9 +76,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 		if n > 2 && p.Budget > 0 && time.Since(began) > p.Budget {
 			break
 		}
-		res, err := run(ctx, Session{
-			Workload: s.Workload, Durability: s.Durability, Plan: p, Number: n, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower,
-		})
+		res, err := run(ctx, s.session(p, n))
 		if ctx.Err() != nil {
 			return false, nil // what was measured is kept
 		}
@@ -92,6 +90,28 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 	return true, nil
 }
 
+// session is the order for one session.
+func (s Spec) session(p Plan, number int) Session {
+	return Session{Workload: s.Workload, Durability: s.Durability, Plan: p, Number: number, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower}
+}
+
+// fitted is the plan with batches for the arms: those that it has or, found in a
+// session of their own, ones that fit the machine.
+func (s Spec) fitted(ctx context.Context, run Runner, arms []string) (Plan, error) {
+	p := s.Plan
+	if len(p.Batch) != 0 {
+		return p, nil
+	}
+	order := s.session(p, 0)
+	order.Fit = arms
+	res, err := run(ctx, order)
+	if err != nil {
+		return p, fmt.Errorf("fit the batch to this machine: %w", err)
+	}
+	p.Batch = res.Batch
+	return p, nil
+}
+
 // slots are meant to take this long: short ones lie close together, where noise
 // hits neighbours alike. Arms that save nothing are so quick beside the others that
 // their error does not count. The scripts alone enter no ratio.
@@ -102,24 +122,20 @@ const (
 )
 
 // fit chooses the batches so that a slot of each arm takes about as long as it is
-// meant to. It must be called with the arms that are to be measured.
-func fit(ctx context.Context, w Workload, spec Spec, arms []string) (Plan, error) {
-	p := spec.Plan
-	if len(p.Batch) != 0 {
-		return p, nil
-	}
+// meant to. They must be the arms that are to be measured.
+func (s Session) fit(ctx context.Context, w Workload) (map[string]int, error) {
 	x, err := w.expect(ctx)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	const tries = 12
-	p.Batch = map[string]int{}
-	dir, err := os.MkdirTemp(spec.Dir, "fit-")
+	batch := map[string]int{}
+	dir, err := os.MkdirTemp(s.Dir, "fit-")
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	o := &opener{session: Session{Durability: spec.Durability}, workload: w, expected: x}
+	o := &opener{session: Session{Durability: s.Durability}, workload: w, expected: x}
 	quickest := func(name string, ops int) (time.Duration, error) {
 		book, err := stubs.Size(w.plan, w.load(name, 0, tries, ops))
 		if err != nil {
@@ -144,28 +160,28 @@ func fit(ctx context.Context, w Workload, spec Spec, arms []string) (Plan, error
 	}
 	backend, err := quickest(ArmBackend, 1)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	saving := max(1, int(goodSlot/backend))
-	if spec.Durability == sqlite.Power {
+	if s.Durability == sqlite.Power {
 		// The slow arm makes whole transactions more: at least one in every slot.
-		saving = max(saving, int(math.Ceil(1/(p.SlowBy*float64(x.saves)))))
+		saving = max(saving, int(math.Ceil(1/(s.Plan.SlowBy*float64(x.saves)))))
 	}
-	for _, name := range arms {
-		if p.Batch[name] = saving; saves(name) || name == ArmFloor {
+	for _, name := range s.Fit {
+		if batch[name] = saving; saves(name) || name == ArmFloor {
 			continue
 		}
 		took, err := quickest(name, 40)
 		if err != nil {
-			return p, err
+			return nil, err
 		}
 		slot := quickSlot
 		if name == ArmStubs {
 			slot = stubsSlot
 		}
-		p.Batch[name] = int(math.Ceil(float64(slot) / float64(took)))
+		batch[name] = int(math.Ceil(float64(slot) / float64(took)))
 	}
-	return p, nil
+	return batch, nil
 }
 
 // add takes a session's blocks and audit into the comparison.
@@ -228,8 +244,7 @@ func mergeAudit(have, more []Finding, session int) []Finding {
 	return have
 }
 
-// ErrNotPositive is a slot, or the median of a difference of arms, that is not
-// above zero: an arm that does nothing, or samples that were lost.
+// ErrNotPositive is a slot that is not above zero: samples that were lost.
 var ErrNotPositive = errors.New("not above zero")
 
 // blockOf takes the medians over the rounds of the paired ratios. slots are ns per
@@ -251,23 +266,15 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 			}
 		}
 		// A difference may well be below zero: the machine was away in the slot without the
-		// backend. Such a round counts as it is, with the smallest of its block; a median
-		// bears fewer than half of them, and none is left out.
+		// backend. Such a round counts as it is, with the smallest of its block, and so does
+		// a block most of whose rounds are such: none is left out.
 		n, f := at(ArmNone), at(ArmFloor)
 		w, t, s := at(ArmBackend)-n, at(ArmTwin)-n, at(ArmSlow)-n
 		ratio[r], overhead[r], cost[r], slow[r] = w/f, w/n, w/1e3, s/f
 		twin[r], injected[r] = quotient(t, w), quotient(s, w)
 	}
-	for _, m := range []struct {
-		name string
-		to   *float64
-		from []float64
-	}{{"(W-N)/F", &b.CostRatio, ratio}, {"(W-N)/N", &b.Overhead, overhead}, {"W-N", &b.CostUS, cost},
-		{"(T-N)/(W-N)", &b.Twin, twin}, {"(S-N)/F", &b.Slow, slow}, {"(S-N)/(W-N)", &b.Injected, injected}} {
-		if *m.to = Median(m.from); !(*m.to > 0) {
-			return b, fmt.Errorf("the median of %s over %d rounds is %v: %w", m.name, rounds, *m.to, ErrNotPositive)
-		}
-	}
+	b.CostRatio, b.Overhead, b.CostUS = Median(ratio), Median(overhead), Median(cost)
+	b.Twin, b.Slow, b.Injected = Median(twin), Median(slow), Median(injected)
 	b.ScriptsUS = Median(slots[ArmStubs]) / 1e3
 	return b, nil
 }

@@ -45,10 +45,34 @@ func TestBadSamplesAreNeverFigures(t *testing.T) {
 			t.Errorf("no slots of arm %s: %v", arm, err)
 		}
 	}
-	slots := slotsOf()
-	slots[ArmBackend] = []float64{900, 900} // quicker than with no backend
-	if _, err := blockOf(1, slots); !errors.Is(err, ErrNotPositive) {
-		t.Errorf("a backend that costs nothing: %v", err)
+}
+
+// Noise as large as a difference may turn it round. That is a fact like any other: the
+// figures bear it, and the judge counts it below every boundary.
+func TestADifferenceBelowZeroIsAFact(t *testing.T) {
+	c := &Comparison{}
+	for i := range 8 {
+		slots := slotsOf()
+		if i == 3 {
+			slots[ArmNone] = []float64{201000, 221000}
+		}
+		b, err := blockOf(1, slots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 3 && (b.CostRatio > -1.8 || b.CostUS != -100) {
+			t.Errorf("the block with the noise: %+v", b)
+		}
+		c.Blocks = append(c.Blocks, b)
+	}
+	c.estimate()
+	for name, e := range map[string]Estimate{"(W-N)/F": c.CostRatio, "(W-N)/N": c.Overhead, "W-N": c.Cost, "injected": c.Injected} {
+		if !(e.Low <= e.Value && e.Value <= e.High) || math.IsInf(e.High, 0) {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+	if c.CostRatio.Value != 2 {
+		t.Errorf("(W-N)/F: %v, want that of the other blocks", c.CostRatio)
 	}
 }
 
@@ -152,11 +176,7 @@ func TestSessionsGoThroughAProcessUnchanged(t *testing.T) {
 func TestFitChoosesSlotsThatTheClockCanMeasure(t *testing.T) {
 	spec := specOf(t)
 	spec.Plan.Batch = nil
-	w, err := Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := fit(t.Context(), w, spec, costArms)
+	p, err := spec.fitted(t.Context(), InProcess(), costArms)
 	if err != nil || len(p.Batch) != len(costArms) || p.Check() != nil {
 		t.Errorf("plan %+v, error %v", p, err)
 	}
@@ -165,7 +185,7 @@ func TestFitChoosesSlotsThatTheClockCanMeasure(t *testing.T) {
 func TestBadOrdersAreRefused(t *testing.T) {
 	never := func(context.Context, Session) (SessionResult, error) { panic("run") }
 	for name, change := range map[string]func(*Spec){
-		"workload":   func(s *Spec) { s.Workload = "nope" },
+		"workload":   func(s *Spec) { s.Workload, s.Plan.Batch = "nope", nil },
 		"durability": func(s *Spec) { s.Durability, s.Plan.Batch = "OFF", nil },
 		"sessions":   func(s *Spec) { s.Plan.Sessions = 1 },
 		"slow-down":  func(s *Spec) { s.Plan.SlowBy = math.NaN() },
@@ -173,7 +193,11 @@ func TestBadOrdersAreRefused(t *testing.T) {
 	} {
 		spec := specOf(t)
 		change(&spec)
-		if _, err := Measure(t.Context(), spec, never, nil); err == nil {
+		run := never
+		if spec.Plan.Batch == nil { // the session that fits it finds out
+			run = InProcess()
+		}
+		if _, err := Measure(t.Context(), spec, run, nil); err == nil {
 			t.Errorf("bad %s was taken", name)
 		}
 	}

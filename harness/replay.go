@@ -34,7 +34,7 @@ func Replay(ctx context.Context, snap core.Snapshot) (core.Status, error) {
 		return core.Running, err
 	}
 	for _, w := range all {
-		if r, ok := w.instance().(replayer); ok && r.fingerprint() == snap.Start.Plan {
+		if r, ok := w.fresh().(replayer); ok && r.fingerprint() == snap.Start.Plan {
 			return r.replay(ctx, snap)
 		}
 	}

@@ -26,6 +26,7 @@ type Session struct {
 	Dir        string            `json:"dir"` // existing folder for the databases, on the disk to be measured
 	Mutant     Mutant            `json:"mutant,omitempty"`
 	Slower     float64           `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
+	Fit        []string          `json:"fit,omitempty"`    // only batches are to be found, for these arms and the plan's rounds
 
 	tick    time.Duration // of the clock, found by Run
 	anySlot bool          // for tests of the audit: slots may be too short to measure
@@ -33,7 +34,8 @@ type Session struct {
 
 // SessionResult is what a session found.
 type SessionResult struct {
-	Slots      []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
+	Batch      map[string]int         `json:"batch,omitempty"` // only where they were to be found
+	Slots      []map[string][]float64 `json:"slots"`           // one a block: arm -> ns per run, by round
 	Counters   map[string]Counters    `json:"counters"`
 	Conditions Conditions             `json:"conditions"`
 	Audit      []Finding              `json:"audit"`
@@ -55,14 +57,19 @@ const minTicks = 1000
 // Run executes the session in this process. A fault of the harness or of the
 // product is told in the result's Problem and audit; an error means that nothing
 // could be measured at all (bad order, no disk). It collects garbage between
-// rounds only, for the whole process: nothing else should run in it.
-func (s Session) Run(ctx context.Context) (SessionResult, error) {
+// rounds only, for the whole process: nothing else should run in it. The workload
+// is one of own or a built-in one.
+func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error) {
 	var res SessionResult
-	if err := s.Plan.Check(); err != nil {
+	w, err := workloadOf(s.Workload, own)
+	if err != nil {
 		return res, err
 	}
-	w, err := WorkloadNamed(s.Workload)
-	if err != nil {
+	if s.Fit != nil {
+		res.Batch, err = s.fit(ctx, w)
+		return res, err
+	}
+	if err := s.Plan.Check(); err != nil {
 		return res, err
 	}
 	dir, err := os.MkdirTemp(s.Dir, "session-")

@@ -21,10 +21,11 @@ type Workload struct {
 	Seed        string        // the test of the seed's persistence suite that it stands for, if any
 	AtOnce      int           // runs that are made at the same time; 1: one after the other
 	Latency     time.Duration // of each step: what its agent takes
-	Pauses      int           // for a human, of each run; it is answered at once
+	Pauses      int           // for a human, of each run; they are answered at once
+	Answer      any           // to each of them; nil: true
 
 	plan     stubs.Plan
-	instance func() instance
+	instance func(answer any) instance
 }
 
 // instance is one arm's own use of a workload in one block.
@@ -49,8 +50,16 @@ type evidence struct {
 // scope of a run from the number of its round; all arms of a round get the same.
 func NewWorkload[S any](name, description string, p *core.Pipeline[S], input func(round int) S) Workload {
 	w := Workload{Name: name, Description: description, AtOnce: 1, plan: p}
-	w.instance = func() instance { return &runs[S]{plan: p, input: input} }
+	w.instance = func(answer any) instance { return &runs[S]{plan: p, input: input, answer: answer} }
 	return w
+}
+
+// fresh is an instance for one arm in one block.
+func (w Workload) fresh() instance {
+	if w.Answer == nil {
+		return w.instance(true)
+	}
+	return w.instance(w.Answer)
 }
 
 // load is what the scripts of an arm are sized from, for so many operations.
@@ -62,6 +71,7 @@ func (w Workload) load(arm string, warmups, rounds, batch int) stubs.Load {
 type runs[S any] struct {
 	plan    *core.Pipeline[S]
 	input   func(int) S
+	answer  any
 	results []core.Result[S]
 	errs    []error
 	kept    S // so that copies are not optimised away
@@ -101,7 +111,7 @@ func (r *runs[S]) one(ctx context.Context, e *core.Engine, key core.RunKey, inpu
 	res, err := core.Run(ctx, e, r.plan, key, r.input(input))
 	for err == nil && res.Status == core.Paused {
 		steps := res.Steps
-		res, err = core.Signal(ctx, e, r.plan, key, res.Pauses[0].Token, true)
+		res, err = core.Signal(ctx, e, r.plan, key, res.Pauses[0].Token, r.answer)
 		res.Steps += steps
 	}
 	return res, err
@@ -163,7 +173,7 @@ func (w Workload) expect(ctx context.Context) (expected, error) {
 	if x.calls, err = book.Rehearse(ArmBackend); err != nil {
 		return x, err
 	}
-	memory, work, keys := core.NewMemory(), w.instance(), runKeys(w.AtOnce)
+	memory, work, keys := core.NewMemory(), w.fresh(), runKeys(w.AtOnce)
 	if err := work.once(ctx, core.NewEngine(core.WithBackend(memory)), keys, 0); err != nil {
 		return x, fmt.Errorf("make one operation of workload %q: %w", w.Name, err)
 	}

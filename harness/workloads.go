@@ -162,6 +162,19 @@ func Workloads() ([]Workload, error) {
 	return all, errors.Join(problems...)
 }
 
+// workloadOf finds a workload among those of a program and the built-in ones.
+func workloadOf(name string, own []Workload) (Workload, error) {
+	for _, w := range own {
+		if _, err := WorkloadNamed(w.Name); err == nil {
+			return w, fmt.Errorf("workload %q is a built-in one: give yours another name", w.Name)
+		}
+		if w.Name == name {
+			return w, nil
+		}
+	}
+	return WorkloadNamed(name)
+}
+
 // WorkloadNamed returns a built-in workload.
 func WorkloadNamed(name string) (Workload, error) {
 	all, err := Workloads()

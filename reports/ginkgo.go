@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // FormatError is a file of results that cannot be taken at its word: empty, cut
@@ -129,6 +131,9 @@ func (g *ginkgoReader) add(report *types.Report) error {
 				return err
 			}
 			failed = failed || spec.State == Failed
+			if err := g.measured(node); err != nil {
+				return err
+			}
 			specs = append(specs, spec)
 			places = append(places, node.LeafNodeLocation)
 		case node.LeafNodeType == types.NodeTypeInvalid:
@@ -211,6 +216,25 @@ func (g *ginkgoReader) spec(node *types.SpecReport, suite string) (Spec, error) 
 	spec.Message = shorten(text)
 	spec.File, spec.Line = g.relative(at.FileName), at.LineNumber
 	return spec, nil
+}
+
+// measured takes the comparison that a spec has made, the last where it has retried.
+func (g *ginkgoReader) measured(node *types.SpecReport) error {
+	for _, entry := range slices.Backward(node.ReportEntries) {
+		if entry.Name != thresholds.OverheadEntry {
+			continue
+		}
+		var m thresholds.Judged
+		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m); err != nil {
+			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
+		}
+		if m.Comparison == nil {
+			return fmt.Errorf("the comparison of spec %q is not there", node.FullText())
+		}
+		g.results.Measured = append(g.results.Measured, m)
+		return nil
+	}
+	return nil
 }
 
 // message is what a failure says; a panic has its value apart.

@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // State of a spec at the end of a run.
@@ -78,8 +80,9 @@ type Suite struct {
 
 // Results are the specs of one run of the suites.
 type Results struct {
-	Suites []Suite
-	Specs  []Spec
+	Suites   []Suite
+	Specs    []Spec
+	Measured []thresholds.Judged // what suites have measured of their own; a [Run] has them among its comparisons
 }
 
 // Counts of specs by state.

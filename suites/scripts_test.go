@@ -63,7 +63,7 @@ var _ = Describe("Scripted agents", Label("category:scripts"), func() {
 		plan := harness.DefaultPlan()
 		plan.Blocks, plan.Rounds = 1, 1
 		c, err := harness.Measure(ctx, harness.Spec{Workload: "default", Durability: "process", Plan: plan, Seed: 1, Dir: GinkgoT().TempDir(), Mutant: harness.MutantShort},
-			harness.InProcess, func(*harness.Comparison) bool { return true })
+			harness.InProcess(), func(*harness.Comparison) bool { return true })
 		Expect(err).NotTo(HaveOccurred())
 		v := thresholds.Judge(c, nil, time.Now())
 		Expect(v.Outcome).To(Equal(thresholds.Invalid))

@@ -3,7 +3,6 @@ package suites
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/onsi/gomega/gmeasure"
 	"github.com/onsi/gomega/types"
@@ -19,56 +18,43 @@ func Hold() types.GomegaMatcher { return holds{} }
 type holds struct{}
 
 func (holds) Match(actual any) (bool, error) {
-	v, err := verdictOf(actual)
+	j, err := judgedOf(actual)
 	if err != nil {
 		return false, err
 	}
-	switch v.Outcome {
+	switch j.Verdict.Outcome {
 	case thresholds.Held:
 		return true, nil
 	case thresholds.Broken:
 		return false, nil
 	}
-	return false, errors.New(tell(v))
+	return false, errors.New(j.String())
 }
 
 func (holds) FailureMessage(actual any) string { return "to hold, but " + told(actual) }
 
 func (holds) NegatedFailureMessage(actual any) string { return "not to hold, but " + told(actual) }
 
-func verdictOf(actual any) (thresholds.Verdict, error) {
+func judgedOf(actual any) (thresholds.Judged, error) {
 	switch v := actual.(type) {
-	case thresholds.Verdict:
+	case thresholds.Judged:
 		return v, nil
+	case thresholds.Verdict:
+		return thresholds.Judged{Verdict: v}, nil
 	case *thresholds.Verdict:
 		if v != nil {
-			return *v, nil
+			return thresholds.Judged{Verdict: *v}, nil
 		}
 	}
-	return thresholds.Verdict{}, fmt.Errorf("Hold wants a thresholds.Verdict, of thresholds.Judge or JudgeDifference; it got %T", actual)
+	return thresholds.Judged{}, fmt.Errorf("Hold wants a thresholds.Verdict, of thresholds.Judge or JudgeDifference, or a thresholds.Judged; it got %T", actual)
 }
 
 func told(actual any) string {
-	v, err := verdictOf(actual)
+	j, err := judgedOf(actual)
 	if err != nil {
 		return err.Error()
 	}
-	return tell(v)
-}
-
-// tell is a verdict with the figures that explain it.
-func tell(v thresholds.Verdict) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "the verdict is %s: %s\n", v.Outcome, v.Reason)
-	fmt.Fprintf(&b, "  boundary  %.4g (baseline %.4g, margin %.3g%%), above it %d of %d blocks\n", v.Boundary, v.Baseline, 100*v.Margin, v.Above, v.N)
-	for _, s := range v.Self {
-		fmt.Fprintf(&b, "  %s: %s, must be %s (%d of %d above)\n", s.Name, s.Got, s.Want, s.Above, s.N)
-	}
-	for _, n := range v.Notes {
-		fmt.Fprintf(&b, "  note: %s\n", n)
-	}
-	fmt.Fprintf(&b, "  next: %s", v.Next)
-	return b.String()
+	return j.String()
 }
 
 // Samples are the durations of a measurement of a gmeasure experiment, in ns, for

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 )
 
@@ -55,7 +56,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v.Self = append(v.Self, judgeTwins(twins, sessions, margin))
 	if limit == nil {
 		return end(Inconclusive, "there is no limit for it",
-			"make one: flujo-harness calibrate --write")
+			"make one: "+calibrateCommand(c))
 	}
 	slow, _ := c.Column(func(b harness.Block) float64 { return b.Slow })
 	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
@@ -97,6 +98,21 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	}
 	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% above the baseline is excluded",
 		counts, 100*excluded(c, v.Baseline)), "measure on a quieter machine, or allow more sessions")
+}
+
+// calibrateCommand makes a limit for what was measured.
+func calibrateCommand(c *harness.Comparison) string {
+	command := "flujo-harness calibrate"
+	if c.Suite != "" {
+		command += " --suite " + c.Suite
+	}
+	if c.Workload != "default" {
+		command += " --workload " + c.Workload
+	}
+	if c.Durability != string(sqlite.Process) {
+		command += " --durability " + c.Durability
+	}
+	return command + " --write"
 }
 
 // end completes the verdict.
@@ -174,11 +190,14 @@ func awayMedian(c *harness.Comparison) float64 {
 	return harness.Median(away)
 }
 
-// inverse of every value.
+// inverse of every value. What is not above zero is below all that is, and its inverse
+// above all.
 func inverse(v []float64) []float64 {
 	w := make([]float64, len(v))
 	for i, x := range v {
-		w[i] = 1 / x
+		if w[i] = 1 / x; !(x > 0) {
+			w[i] = math.Inf(1)
+		}
 	}
 	return w
 }

@@ -52,6 +52,8 @@ func TestVerdicts(t *testing.T) {
 		"no limit":                {made(3, 1.3, 1, 1.25), nil, Inconclusive, "no limit"},
 		"no such limit":           {made(3, 1.3, 1, 1.25), &File{}, Inconclusive, "no limit"},
 		"audit failed":            {bad, fileWith(1.3), Invalid, "equal work: arm backend"},
+		"work not done":           {made(3, 0.5, 1, 1.25), fileWith(1.3), Invalid, "below the floor"},
+		"costs less than nothing": {made(3, -0.5, 1, 1.25), fileWith(1.3), Invalid, "below the floor"},
 		"nothing measured":        {made(0, 1, 1, 1), fileWith(1.3), Inconclusive, "nothing was measured"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,9 +66,7 @@ type calibration struct {
 	limits  *thresholds.File
 	head    string // commit of the tree
 	commit  string // the same, and whether the tree has changes
-	program string // hash of the executable: what changes matter
 	scratch string // folder to measure in
-	session harness.Runner
 	out     io.Writer
 	err     io.Writer // for progress
 }
@@ -77,7 +75,7 @@ type calibration struct {
 // others, and is named at the end.
 func (k *calibration) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
-	p, specs, err := k.flags.prepareAll()
+	p, specs, err := k.flags.prepareAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,16 +91,10 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 		k.limits = &thresholds.File{Schema: 1, Class: class, Path: filepath.Join(dir, class+".toml")}
 	}
 	var remove func() error
-	if k.scratch, remove, err = p.scratch(); err != nil {
+	if k.scratch, remove, err = harness.Scratch(p.root); err != nil {
 		return fault(err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	if k.session, err = sessions(); err != nil {
-		return fault(err)
-	}
-	if k.program, err = programHash(); err != nil {
-		return fault(err)
-	}
 	var dirty bool
 	if k.head, dirty = p.revision(ctx); dirty {
 		k.commit = k.head + "+changes"
@@ -135,9 +127,17 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 // written.
 func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	spec.Dir, spec.Plan.SlowBy = k.scratch, k.margin/100
+	session, program, err := k.project.sessions(spec)
+	if err != nil {
+		return fault(err)
+	}
+	hash, err := hashOf(program)
+	if err != nil {
+		return fault(err)
+	}
 	kept, err := thresholds.OpenCheckpoint(
 		filepath.Join(k.project.root, ".flujo", "calibration", fmt.Sprintf("%s-%s.jsonl", spec.Workload, spec.Durability)),
-		thresholds.Identity{Workload: spec.Workload, Durability: string(spec.Durability), Program: k.program, Commit: k.head,
+		thresholds.Identity{Workload: spec.Workload, Durability: string(spec.Durability), Program: hash, Commit: k.head,
 			Environment: harness.Describe(ctx, spec.Dir), Plan: spec.Plan, Seed: k.flags.seed}, time.Now())
 	if err != nil {
 		return fault(err)
@@ -155,7 +155,7 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	defer progress.end()
 	progress.set(stage, "")
 	order := thresholds.Order{Margin: k.margin / 100, Replays: k.replays, Commit: k.commit}
-	limit, c, err := thresholds.Calibrate(ctx, spec, order, kept.Runner(k.session), func(c *harness.Comparison) {
+	limit, c, err := thresholds.Calibrate(ctx, spec, order, kept.Runner(session), func(c *harness.Comparison) {
 		progress.set(stage, fmt.Sprintf("session %d of %d, %s", c.Sessions(), c.Plan.Sessions, secondsLeft(began, c.Sessions()-there, c.Plan.Sessions-there)))
 	})
 	progress.end()
@@ -205,20 +205,16 @@ func clock(t, now time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// programHash tells builds of this program apart.
-func programHash() (string, error) {
-	exe, err := os.Executable()
+// hashOf tells builds of a program apart: of what changes, only that matters.
+func hashOf(program string) (string, error) {
+	f, err := os.Open(program)
 	if err != nil {
-		return "", fmt.Errorf("find this program: %w", err)
-	}
-	f, err := os.Open(exe)
-	if err != nil {
-		return "", fmt.Errorf("read this program: %w", err)
+		return "", fmt.Errorf("read the program that is measured: %w", err)
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("read this program: %w", err)
+		return "", fmt.Errorf("read the program that is measured: %w", err)
 	}
 	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }

@@ -66,7 +66,7 @@ type outcomes struct {
 
 func (c *campaign) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
-	p, spec, err := c.flags.prepare()
+	p, spec, err := c.flags.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,13 +76,13 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 {
 		return usage(errors.New("--n is 1 or more, --margin above 0, --burners and --change 0 or more"))
 	}
-	dir, remove, err := p.scratch()
+	dir, remove, err := harness.Scratch(p.root)
 	if err != nil {
 		return fault(err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	spec.Dir = dir
-	run, err := sessions()
+	run, _, err := p.sessions(spec)
 	if err != nil {
 		return fault(err)
 	}

@@ -31,7 +31,7 @@ func costCommand() *cobra.Command {
 a run that durability takes; then measures, one thing added after the other, what a run
 of the workload is made of. Judges nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			p, spec, err := flags.prepare()
+			p, spec, err := flags.prepare(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -41,11 +41,15 @@ of the workload is made of. Judges nothing.`,
 			if w, err := harness.WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 				return usage(fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: name another one", w.Name))
 			}
-			run, err := sessions()
+			run, _, err := p.sessions(spec)
 			if err != nil {
 				return fault(err)
 			}
-			dir, remove, err := p.scratch()
+			ours, _, err := p.sessions(harness.Spec{})
+			if err != nil {
+				return fault(err)
+			}
+			dir, remove, err := harness.Scratch(p.root)
 			if err != nil {
 				return fault(err)
 			}
@@ -63,12 +67,12 @@ of the workload is made of. Judges nothing.`,
 					continue
 				}
 				one := spec
-				one.Workload = w.Name
+				one.Workload, one.Suite = w.Name, ""
 				if w.Latency > 0 {
 					one.Plan.Blocks, one.Plan.Rounds = 4, 10 // they take long, and nothing is judged
 				}
 				progress.set("measuring "+w.Name, "")
-				c, err := harness.Measure(ctx, one, run, func(*harness.Comparison) bool { return false })
+				c, err := harness.Measure(ctx, one, ours, func(*harness.Comparison) bool { return false })
 				if err != nil {
 					return fault(err)
 				}

@@ -44,7 +44,7 @@ lines of .gitignore. Says which commands come next; go.mod is left to you.
 
 A file that is there with other content is kept: --force overwrites it, --dry-run shows
 what init would write. .gitignore only gets the lines that it lacks. Called again, init
-changes nothing. It makes no limits: flujo-harness calibrate --write does, by measuring.
+changes nothing. It makes no limits: flujo-harness calibrate does, by measuring.
 
 Exit codes: 0 all is there; 1 files with other content were kept; 2 usage, or no Go
 module; 3 a file could not be read or written.`,
@@ -230,6 +230,7 @@ func (s *scaffold) files() []scaffoldFile {
 	list := []scaffoldFile{
 		{path: s.name + "/review.go", template: "review.go"},
 		{path: s.name + "/review_test.go", template: "review_test.go"},
+		{path: s.name + "/overhead_test.go", template: "overhead_test.go"},
 		{path: s.name + "/" + s.name + "_suite_test.go", template: "flows_suite_test.go"},
 	}
 	if slices.Contains(s.ci, "github") {
@@ -385,7 +386,8 @@ func (s *scaffold) next(ctx context.Context) {
 	}
 	s.say("  %-42s # specs, a measurement, a report", "go tool flujo-harness run ./...")
 	if limits, err := filepath.Glob(filepath.Join(s.project.root, "thresholds", "limits", "*.toml")); err == nil && len(limits) == 0 {
-		s.say("  %-42s # makes the limit by which run judges from then on", "go tool flujo-harness calibrate --write")
+		s.say("  # the limit by which run judges from then on:")
+		s.say("  go tool flujo-harness calibrate --suite ./%s --workload review --write", s.name)
 	}
 }
 

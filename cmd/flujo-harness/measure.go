@@ -18,6 +18,7 @@ import (
 // measureFlags are the flags of every command that measures.
 type measureFlags struct {
 	workloads    []string
+	suite        string
 	durabilities []string
 	limits       string
 	base         string // only of commands that judge
@@ -28,6 +29,7 @@ type measureFlags struct {
 
 func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().StringSliceVar(&f.workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
+	cmd.Flags().StringVar(&f.suite, "suite", "", "package of tests that has the --workload, by suites.DescribeOverhead: ./flows (default: ours are measured)")
 	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
@@ -37,8 +39,8 @@ func (f *measureFlags) register(cmd *cobra.Command, sessions int) {
 
 // prepare finds the project, checks the flags and makes the order of the
 // measurement of them, before anything is run.
-func (f *measureFlags) prepare() (project, harness.Spec, error) {
-	p, specs, err := f.prepareAll()
+func (f *measureFlags) prepare(ctx context.Context) (project, harness.Spec, error) {
+	p, specs, err := f.prepareAll(ctx)
 	if err != nil {
 		return p, harness.Spec{}, err
 	}
@@ -49,13 +51,23 @@ func (f *measureFlags) prepare() (project, harness.Spec, error) {
 }
 
 // prepareAll is prepare for a command that measures one after the other.
-func (f *measureFlags) prepareAll() (project, []harness.Spec, error) {
+func (f *measureFlags) prepareAll(ctx context.Context) (project, []harness.Spec, error) {
 	p, err := findProject()
 	if err != nil {
 		return p, nil, fault(err)
 	}
 	specs, err := f.specs()
-	return p, specs, err
+	if err != nil || f.suite == "" {
+		return p, specs, err
+	}
+	suite, err := p.suite(ctx, f.suite)
+	if err != nil {
+		return p, nil, usage(err)
+	}
+	for i := range specs {
+		specs[i].Suite = suite
+	}
+	return p, specs, nil
 }
 
 // specs are the orders of all measurements: each workload at each durability.
@@ -64,6 +76,9 @@ func (f *measureFlags) specs() ([]harness.Spec, error) {
 		return nil, usage(fmt.Errorf("--sessions %d: at least 2", f.sessions))
 	}
 	workloads := f.workloads
+	if f.suite != "" && (slices.Equal(workloads, []string{"default"}) || slices.Equal(workloads, []string{"all"})) {
+		return nil, usage(errors.New("--suite: name the workload that it describes: --workload NAME"))
+	}
 	if slices.Equal(workloads, []string{"all"}) {
 		known, err := harness.Workloads()
 		if err != nil {
@@ -76,7 +91,7 @@ func (f *measureFlags) specs() ([]harness.Spec, error) {
 	}
 	var specs []harness.Spec
 	for _, w := range workloads {
-		if _, err := harness.WorkloadNamed(w); err != nil {
+		if _, err := harness.WorkloadNamed(w); err != nil && f.suite == "" {
 			return nil, usage(fmt.Errorf("--workload: %w", err))
 		}
 		for _, d := range f.durabilities {
@@ -115,19 +130,13 @@ func (f *measureFlags) readLimits(p project) (*thresholds.File, error) {
 	return limits, nil
 }
 
-// measured is a comparison with its verdict.
-type measured struct {
-	comparison *harness.Comparison
-	verdict    thresholds.Verdict
-}
-
 // measure runs sessions until the verdict is decided.
-func measure(ctx context.Context, p project, spec harness.Spec, limits *thresholds.File, progress *progress) (m measured, err error) {
-	run, err := sessions()
+func measure(ctx context.Context, p project, spec harness.Spec, limits *thresholds.File, progress *progress) (m thresholds.Judged, err error) {
+	run, _, err := p.sessions(spec)
 	if err != nil {
 		return m, fault(err)
 	}
-	dir, remove, err := p.scratch()
+	dir, remove, err := harness.Scratch(p.root)
 	if err != nil {
 		return m, fault(err)
 	}
@@ -136,13 +145,11 @@ func measure(ctx context.Context, p project, spec harness.Spec, limits *threshol
 	began := time.Now()
 	stage := fmt.Sprintf("measuring %s at %s", spec.Workload, spec.Durability)
 	progress.set(stage, "")
-	c, err := harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool {
+	m, err = thresholds.Measure(ctx, spec, limits, run, func(c *harness.Comparison) {
 		progress.set(stage, fmt.Sprintf("session %d of %d, %s", c.Sessions(), c.Plan.Sessions, secondsLeft(began, c.Sessions(), c.Plan.Sessions)))
-		return thresholds.Judge(c, limits, time.Now()).Decided()
 	})
 	if err != nil {
 		return m, fault(fmt.Errorf("measure %s at %s: %w", spec.Workload, spec.Durability, err))
 	}
-	m.comparison, m.verdict = c, thresholds.Judge(c, limits, time.Now())
 	return m, nil
 }

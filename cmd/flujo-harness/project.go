@@ -8,7 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // project is the Go module that the program was called in.
@@ -22,14 +23,10 @@ func findProject() (project, error) {
 	if err != nil {
 		return project{}, fmt.Errorf("find the working folder: %w", err)
 	}
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
-			return project{d, true}, nil
-		}
-		if d == filepath.Dir(d) {
-			return project{root: dir}, nil
-		}
+	if root := harness.ModuleRoot(dir); root != "" {
+		return project{root, true}, nil
 	}
+	return project{root: dir}, nil
 }
 
 // path makes a default path of the project absolute; a path that the user gave is
@@ -69,35 +66,43 @@ func (p project) git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// scratch makes a folder for databases under measurement, on the disk of the
-// project and not in a temporary folder that may be memory.
-func (p project) scratch() (dir string, remove func() error, err error) {
-	base := filepath.Join(p.root, ".flujo")
-	if err := os.MkdirAll(base, 0o755); err != nil {
-		return "", nil, fmt.Errorf("make a folder to measure in: %w", err)
+// suite finds a package of tests and builds its program. It returns the package as
+// a path of the module, such as "./flows".
+func (p project) suite(ctx context.Context, pkg string) (string, error) {
+	if !p.module {
+		return "", fmt.Errorf("--suite %s: there is no go.mod here or above", pkg)
 	}
-	// Git must not see it in a project that has not heard of us.
-	ignore := filepath.Join(base, ".gitignore")
-	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
-			return "", nil, fmt.Errorf("make a folder to measure in: %w", err)
-		}
-	}
-	// What killed processes left behind. No measurement takes a day.
-	old, err := filepath.Glob(filepath.Join(base, "measure-*"))
+	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", pkg)
+	dir, err := list.Output()
 	if err != nil {
-		return "", nil, err
+		return "", fmt.Errorf("--suite %s: %w", pkg, told(err))
 	}
-	for _, left := range old {
-		if info, err := os.Stat(left); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-			if err := os.RemoveAll(left); err != nil {
-				return "", nil, fmt.Errorf("remove what a killed measurement left: %w", err)
-			}
-		}
+	rel, err := filepath.Rel(p.root, strings.TrimSpace(string(dir)))
+	if err != nil || strings.HasPrefix(rel, "..") || strings.Contains(rel, "\n") {
+		return "", fmt.Errorf("--suite %s: name one package of this module", pkg)
 	}
-	dir, err = os.MkdirTemp(base, "measure-")
-	if err != nil {
-		return "", nil, fmt.Errorf("make a folder to measure in: %w", err)
+	suite := "./" + filepath.ToSlash(rel)
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", p.program(suite), suite)
+	build.Dir = p.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("--suite %s: build its tests: %w\n%s", pkg, err, out)
 	}
-	return dir, func() error { return os.RemoveAll(dir) }, nil
+	if _, err := os.Stat(p.program(suite)); err != nil {
+		return "", fmt.Errorf("--suite %s: it has no tests", pkg)
+	}
+	return suite, nil
+}
+
+// program is where the test program of a suite is built.
+func (p project) program(suite string) string {
+	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
+	return filepath.Join(p.root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
+}
+
+// told is an error of a program with what it said.
+func told(err error) error {
+	if exit := new(exec.ExitError); errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return err
 }

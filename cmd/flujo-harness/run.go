@@ -85,7 +85,7 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
-	p, specs, err := j.measure.prepareAll()
+	p, specs, err := j.measure.prepareAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,13 +132,25 @@ func (j job) run() error {
 		}
 		r.Suites, r.SuiteError = suites.results, suites.problem
 	}
+	if r.Suites != nil && len(r.Suites.Measured) > 0 {
+		for _, m := range r.Suites.Measured {
+			if rules.base != "" {
+				m.Verdict = thresholds.Judge(m.Comparison, ruled.limits, time.Now())
+			}
+			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.note(m.Verdict))
+		}
+		r.Suites.Measured = nil
+		if !j.cmd.Flags().Changed("workload") {
+			specs = nil // the module measures what is its own
+		}
+	}
 	for _, spec := range specs {
 		if ctx.Err() != nil {
 			break
 		}
 		m, err := measure(ctx, p, spec, ruled.limits, progress)
-		if m.comparison != nil {
-			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.comparison), append(r.Verdicts, ruled.note(m.verdict))
+		if m.Comparison != nil {
+			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.note(m.Verdict))
 		}
 		if err != nil && ctx.Err() == nil {
 			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,

@@ -69,7 +69,7 @@ func selftestCommand() *cobra.Command {
 		Use: "selftest", Args: cobra.NoArgs,
 		Short: "Break every guard on purpose and show that it notices",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, spec, err := flags.prepare()
+			p, spec, err := flags.prepare(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -126,9 +126,9 @@ func (l lie) tell(ctx context.Context, lab *lab) (thresholds.Verdict, error) {
 	spec.Mutant = l.mutant
 	m, err := measure(ctx, lab.project, spec, lab.limits, lab.progress)
 	if l.mutant == harness.MutantNone {
-		lab.honest = m.comparison
+		lab.honest = m.Comparison
 	}
-	return m.verdict, err
+	return m.Verdict, err
 }
 
 // noticed says whether the verdict is the one that there must be, for its reason.

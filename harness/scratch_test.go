@@ -1,4 +1,4 @@
-package main
+package harness
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 )
 
 func TestOldMeasurementsAreRemoved(t *testing.T) {
-	p := project{root: t.TempDir()}
+	root := t.TempDir()
 	made := func(name string, age time.Duration) string {
-		dir := filepath.Join(p.root, ".flujo", name)
+		dir := filepath.Join(root, ".flujo", name)
 		if err := os.MkdirAll(filepath.Join(dir, "session-1"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -21,7 +21,7 @@ func TestOldMeasurementsAreRemoved(t *testing.T) {
 		return dir
 	}
 	old, running, other := made("measure-1", 25*time.Hour), made("measure-2", time.Hour), made("calibration", 25*time.Hour)
-	dir, remove, err := p.scratch()
+	dir, remove, err := Scratch(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,91 @@
+package suites
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// DescribeOverhead describes what durability costs a pipeline of one's own: it is
+// measured in fresh processes and judged by its limit. limits is the folder of the
+// limits files, relative to the package.
+//
+// args are the durabilities to measure at (sqlite.Process where there is none), and
+// decorators of Ginkgo. Call it at the level of the package, so that it can find out
+// whether this process was started for a session:
+//
+//	var _ = suites.DescribeOverhead(harness.NewWorkload("review", "…", pipeline, input), "../thresholds/limits")
+//
+// The spec fails where the limit is broken or the measurement is invalid, and is
+// skipped where nothing can be said: no limit yet (flujo-harness calibrate --suite
+// makes one), too much noise, a program built for the race detector or for coverage.
+// The comparison and its verdict are in the report, as the entry [OverheadEntry].
+func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
+	harness.Serve(w)
+	var durabilities []sqlite.Durability
+	decorated := []any{Serial, Label("category:persistence-overhead", "workload:"+w.Name)}
+	for _, a := range args {
+		if d, ok := a.(sqlite.Durability); ok {
+			durabilities = append(durabilities, d)
+		} else {
+			decorated = append(decorated, a)
+		}
+	}
+	if durabilities == nil {
+		durabilities = []sqlite.Durability{sqlite.Process}
+	}
+	return Describe("What durability costs "+w.Name, append(decorated, func() {
+		for _, d := range durabilities {
+			It(fmt.Sprintf("holds its limit at durability %s", d), func(ctx SpecContext) {
+				if instrumented || testing.CoverMode() != "" {
+					Skip("a program built with -race or -cover has other costs: run this spec without")
+				}
+				judged, err := overhead(ctx, w, d, limits)
+				Expect(err).NotTo(HaveOccurred())
+				AddReportEntry(thresholds.OverheadEntry, judged)
+				if v := judged.Verdict; v.Outcome == thresholds.Inconclusive {
+					Skip(v.Reason + "; " + v.Next)
+				}
+				Expect(judged).To(Hold())
+			})
+		}
+	})...)
+}
+
+// overhead measures and judges a workload of this test program.
+func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limits string) (j thresholds.Judged, err error) {
+	file, err := thresholds.Load(limits, harness.Class())
+	if err != nil {
+		return j, err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return j, err
+	}
+	root := harness.ModuleRoot(here)
+	suite, err := filepath.Rel(root, here)
+	if err != nil {
+		return j, fmt.Errorf("find the module of this package: %w", err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return j, err
+	}
+	dir, remove, err := harness.Scratch(root)
+	if err != nil {
+		return j, err
+	}
+	DeferCleanup(remove)
+	spec := harness.Spec{Workload: w.Name, Suite: "./" + filepath.ToSlash(suite), Durability: d,
+		Plan: harness.DefaultPlan(), Seed: uint64(GinkgoRandomSeed()), Dir: dir}
+	return thresholds.Measure(ctx, spec, file, harness.ExecTest(program, "", w.Name), func(*harness.Comparison) {})
+}

@@ -1,0 +1,68 @@
+package thresholds
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// OverheadEntry is the name under which a suite has a [Judged] in its Ginkgo report.
+const OverheadEntry = "flujo-harness overhead"
+
+// Judged is a comparison with the verdict on it. As JSON it has every block, so that
+// the verdict can be recomputed.
+type Judged struct {
+	Comparison *harness.Comparison `json:"comparison"`
+	Verdict    Verdict             `json:"verdict"`
+}
+
+// Measure measures until the verdict by the limits is decided, or the plan is at its
+// end. limits may be nil, as in [Judge]. The slow-down of the self-check is the plan's,
+// or the limit's margin where that is more. progress is called after each session.
+func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.Runner, progress func(*harness.Comparison)) (j Judged, err error) {
+	if limits != nil {
+		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
+			spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin)
+		}
+	}
+	judge := func(c *harness.Comparison) Verdict { return Judge(c, limits, time.Now()) }
+	j.Comparison, err = harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool {
+		progress(c)
+		return judge(c).Decided()
+	})
+	if err == nil {
+		j.Verdict = judge(j.Comparison)
+	}
+	return j, err
+}
+
+// String is a small table.
+func (j Judged) String() string {
+	var b strings.Builder
+	v := j.Verdict
+	fmt.Fprintf(&b, "%s: %s\n", strings.ToUpper(v.Outcome.String()), v.Reason)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	if c := j.Comparison; c != nil && len(c.Blocks) > 0 {
+		fmt.Fprintf(w, "  (W-N)/F\t%v\n", c.CostRatio)
+		fmt.Fprintf(w, "  W-N\t%v\tdurability %s\n", c.Cost, c.Durability)
+		fmt.Fprintf(w, "  (W-N)/N\t%v\tnot gated\n", c.Overhead)
+		fmt.Fprintf(w, "  scripts\t%v\tin every arm that runs the pipeline\n", c.Scripts)
+	}
+	if v.Boundary > 0 {
+		fmt.Fprintf(w, "  boundary\t%.4g\tbaseline %.4g, margin %.3g%%; above it %d of %d blocks\n", v.Boundary, v.Baseline, 100*v.Margin, v.Above, v.N)
+	}
+	for _, s := range v.Self {
+		fmt.Fprintf(w, "  %s\t%s\tmust be %s (%d of %d above)\n", s.Name, s.Got, s.Want, s.Above, s.N)
+	}
+	w.Flush() // into memory: it cannot fail
+	for _, n := range v.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
+	fmt.Fprintf(&b, "  next: %s", cmp.Or(v.Next, "nothing to do"))
+	return b.String()
+}
