@@ -48,7 +48,7 @@ type Finding struct {
 
 // Environment is where something was measured.
 type Environment struct {
-	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu"
+	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu-amd-epyc"
 	OS         string `json:"os" toml:"os"`
 	Arch       string `json:"arch" toml:"arch"`
 	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS
