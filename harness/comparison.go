@@ -87,10 +87,10 @@ type Comparison struct {
 	Problem  string    `json:"problem,omitempty"` // why the figures must not be judged
 }
 
-// Block is the statistics of one block: medians over its rounds.
+// Block is the statistics of one block, of the quicker half of each arm's slots.
 type Block struct {
 	Session   int     `json:"session"`
-	CostRatio float64 `json:"cost_ratio"` // (W-N)/F, paired by round
+	CostRatio float64 `json:"cost_ratio"` // (W-N)/F
 	Overhead  float64 `json:"overhead"`   // (W-N)/N
 	CostUS    float64 `json:"cost_us"`    // W-N, us per run
 	Twin      float64 `json:"twin"`       // (T-N)/(W-N): the A/A pair
