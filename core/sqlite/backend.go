@@ -220,22 +220,28 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 	if epoch != 0 && epoch != snap.Epoch {
 		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, snap.Epoch, core.ErrFenced)
 	}
-	lease := core.Lease{ID: id, Epoch: snap.Epoch + 1}
+	lease, claimed := core.Lease{ID: id, Epoch: snap.Epoch + 1}, core.Snapshot{}
 	err = b.write(ctx, &b.claims, func() error {
+		// Once more, within the transaction: the holder before may have saved since, and an
+		// error behind the commit would be one of a claim that was made.
+		now, _, err := read(context.Background(), b.w.reads, key)
+		if err != nil {
+			return fmt.Errorf("load run %s: %w", key, err)
+		}
 		args := b.bind(id, snap.Epoch)
 		b.note(stmtClaim, args)
 		ok, err := b.w.affect(stmtClaim, args)
 		if err == nil && !ok {
 			err = fmt.Errorf("run %s: %w", key, core.ErrFenced) // another claim, or the end, came between
 		}
+		now.Status, now.Error, now.Epoch, now.Ended = core.Running, "", lease.Epoch, time.Time{}
+		claimed = now
 		return err
 	})
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	// The holder before may have saved between the load and the claim; now it cannot.
-	snap, _, err = b.load(ctx, key)
-	return lease, snap, err
+	return lease, claimed, nil
 }
 
 // Signal implements [core.Backend].
@@ -265,23 +271,36 @@ func (b *Backend) Load(ctx context.Context, key core.RunKey) (core.Snapshot, err
 	return snap, err
 }
 
-func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int64, error) {
-	fail := func(err error) (core.Snapshot, int64, error) {
-		if b.closed.Load() {
+func (b *Backend) load(ctx context.Context, key core.RunKey) (snap core.Snapshot, id int64, err error) {
+	defer func() {
+		if err != nil && b.closed.Load() {
 			err = core.ErrClosed
 		}
-		return core.Snapshot{}, 0, fmt.Errorf("load run %s: %w", key, err)
-	}
-	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for both reads
+		if err != nil {
+			err = fmt.Errorf("load run %s: %w", key, b.trouble(err))
+		}
+	}()
+	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for all that is read
 	if err != nil {
-		return fail(err)
+		return snap, 0, err
 	}
 	defer tx.Rollback()
+	return read(ctx, tx, key)
+}
 
+// queries is a transaction, or a connection within one.
+type queries interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// read returns a run and its number.
+func read(ctx context.Context, tx queries, key core.RunKey) (core.Snapshot, int64, error) {
+	fail := func(err error) (core.Snapshot, int64, error) { return core.Snapshot{}, 0, err }
 	var s core.Snapshot
 	var id, plan, started, ended int64
 	s.Start.Key = key
-	err = tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits
+	err := tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits
 		FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
 		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -336,7 +355,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	return s, id, nil
 }
 
-func loadAnswers(ctx context.Context, tx *sql.Tx, run int64) (answers []core.AnswerRecord, err error) {
+func loadAnswers(ctx context.Context, tx queries, run int64) (answers []core.AnswerRecord, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT token, answer, at, sum FROM answers WHERE run = ? ORDER BY at, token`, run)
 	if err != nil {
 		return nil, err

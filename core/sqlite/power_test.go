@@ -379,9 +379,13 @@ func losePower(t *testing.T, d Durability, n int, report bool) (l losses) {
 			t.Fatal(err)
 		}
 		// The log is begun again within few saves, or within as many as it is everywhere.
-		p, most, checkpoint := newTroupe(t, 6, 8, 900), 1000, 8+rng.IntN(40)
+		steps, fill, most, checkpoint := 8, 900, 1000, 8+rng.IntN(40)
 		if film%4 == 3 {
-			p, checkpoint = newTroupe(t, 6, 10, 40<<10), 1000
+			steps, fill, checkpoint = 10, 40<<10, 1000
+		}
+		p, err := castOf(6, steps, fill)
+		if err != nil {
+			t.Fatal(err)
 		}
 		recovered := false
 		for life := 0; len(p.open()) > 0 && l.images < n; life++ {

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
-	"testing"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -108,17 +107,16 @@ type troupe struct {
 	leases []core.Lease
 }
 
-func newTroupe(t *testing.T, runs, steps, fill int) *troupe {
-	t.Helper()
+func castOf(runs, steps, fill int) (*troupe, error) {
 	p := &troupe{done: make([]int, runs), leases: make([]core.Lease, runs)}
 	for i := range runs {
 		s, err := newSaga(fmt.Sprint("run", i), steps, fill*(1+i%3))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		p.sagas = append(p.sagas, s)
 	}
-	return p
+	return p, nil
 }
 
 // meet finds out how far the runs of a database are, and goes on from there.

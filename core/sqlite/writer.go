@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ var statements = [stmtCount]string{
 type writer struct {
 	conn  driver.Conn
 	stmts [stmtCount]driver.StmtExecContext
+	reads *sql.DB // by way of conn, within its transaction: only where no time matters
 }
 
 func newWriter(ctx context.Context, c *connector) (*writer, error) {
@@ -56,7 +58,8 @@ func newWriter(ctx context.Context, c *connector) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn}
+	w := &writer{conn: conn, reads: sql.OpenDB(lent{c, conn})}
+	w.reads.SetMaxOpenConns(1)
 	for i, text := range statements {
 		s, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 		if err != nil {
@@ -119,7 +122,24 @@ func (w *writer) close() error {
 			errs = append(errs, s.(driver.Stmt).Close())
 		}
 	}
-	return errors.Join(append(errs, w.conn.Close())...)
+	return errors.Join(append(errs, w.reads.Close(), w.conn.Close())...)
+}
+
+// lent is a connection that a pool may use and not close. It is its own connector.
+type lent struct {
+	driver.Connector
+	driver.Conn
+}
+
+// Connect implements driver.Connector.
+func (l lent) Connect(context.Context) (driver.Conn, error) { return l, nil }
+
+// Close implements driver.Conn.
+func (lent) Close() error { return nil }
+
+// QueryContext implements driver.QueryerContext.
+func (l lent) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return l.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }
 
 // named numbers the arguments of a statement.
