@@ -103,12 +103,12 @@ func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
 func open(ctx context.Context, path string, d Durability, vfs string) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	c.vfs = vfs
 	w, err := newWriter(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	b := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
