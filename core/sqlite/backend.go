@@ -3,7 +3,7 @@
 //
 // Every connection has its settings made and read back ([Durability] says what
 // a save survives). Each save is one transaction, fenced by the run's epoch in
-// the statement itself. Step records carry a checksum.
+// the statement itself. Runs, step records and answers carry checksums.
 //
 // Open a database once per process and share the [Backend]. Several processes may
 // use one file. The file must be on a local file system: WAL does not work over
@@ -56,6 +56,7 @@ type Backend struct {
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
 	args    []driver.NamedValue
+	buf     []byte // for checksums
 	tape    *Tape
 	pending taped
 
@@ -125,7 +126,10 @@ func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	var lease core.Lease
 	err := b.write(ctx, &b.saves, func() error {
-		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano())
+		var born, now int64
+		b.buf, born = sumStart(b.buf, &rec)
+		b.buf, now = sumNow(b.buf, 1, core.Running, "", 0, nil)
+		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now)
 		b.note(stmtInsertRun, args)
 		res, err := b.w.exec(stmtInsertRun, args)
 		if err != nil {
@@ -157,7 +161,8 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
-	args := b.bind(key, rec.Path, lease.ID, lease.Epoch, rec.Seq, key-1, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
+	var boxed driver.Value = key // once
+	args := b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
 		rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
 		rec.Token, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
 	b.note(stmtInsertStep, args)
@@ -186,7 +191,9 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 				return err
 			}
 		}
-		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
+		var now int64
+		b.buf, now = sumNow(b.buf, lease.Epoch, rec.Status, rec.Error, rec.Time.UnixNano(), rec.Exits)
+		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), now, lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
 		b.note(stmtFinish, args)
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
@@ -228,7 +235,9 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 		if err != nil {
 			return fmt.Errorf("load run %s: %w", key, err)
 		}
-		args := b.bind(id, snap.Epoch)
+		var sum int64
+		b.buf, sum = sumNow(b.buf, lease.Epoch, core.Running, "", 0, now.Exits)
+		args := b.bind(sum, id, snap.Epoch)
 		b.note(stmtClaim, args)
 		ok, err := b.w.affect(stmtClaim, args)
 		if err == nil && !ok {
@@ -299,10 +308,11 @@ func read(ctx context.Context, tx queries, key core.RunKey) (core.Snapshot, int6
 	fail := func(err error) (core.Snapshot, int64, error) { return core.Snapshot{}, 0, err }
 	var s core.Snapshot
 	var id, plan, started, ended int64
+	var stored sql.NullInt64
 	s.Start.Key = key
-	err := tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits
+	err := tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits, sum
 		FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits)
+		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &stored)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)
 	}
@@ -312,6 +322,11 @@ func read(ctx context.Context, tx queries, key core.RunKey) (core.Snapshot, int6
 	s.Start.Plan, s.Start.Time = uint64(plan), instant(started)
 	if ended != 0 {
 		s.Ended = instant(ended)
+	}
+	buf, born := sumStart(nil, &s.Start)
+	_, now := sumNow(buf, s.Epoch, s.Status, s.Error, ended, s.Exits)
+	if stored.Valid && stored.Int64 != born|now {
+		return fail(fmt.Errorf("%w: the run has checksum %016x, stored with it is %016x", core.ErrCorrupt, uint64(born|now), uint64(stored.Int64)))
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost
 		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, id<<seqBits, id<<seqBits|maxSeq)

@@ -121,7 +121,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path, Process)
 	var newer *ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 2 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 3 {
 		t.Errorf("error %v", err)
 	}
 }

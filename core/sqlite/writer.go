@@ -26,18 +26,18 @@ var statements = [stmtCount]string{
 	stmtCommit:   `COMMIT`,
 	stmtRollback: `ROLLBACK`,
 	// Parameters have no numbers: the driver would look each up by its name.
-	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started)
-		VALUES (?, ?, ?, ?, 1, ?, ?)`,
+	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum)
+		VALUES (?, ?, ?, ?, 1, ?, ?, ?)`,
 	// Unless the lease is good, the run is running and the record before is there, the path
 	// is NULL, and the column refuses it. Not INSERT ... SELECT: from the table itself that goes
 	// by way of a temporary one, and keeps a copy of every page that it changes.
 	stmtInsertStep: `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost)
 		VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
-			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ?))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
-	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ? WHERE id = ? AND epoch = ? AND status = 1
+	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status = 1
 		AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0 WHERE id = ? AND epoch = ? AND status NOT IN (2, 3)`,
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status NOT IN (2, 3)`,
 	// The pause must be there, and the run not at its end.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
 		WHERE id = ? AND status NOT IN (2, 3)
