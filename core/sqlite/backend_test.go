@@ -36,6 +36,8 @@ func TestRecoveryAfterKill(t *testing.T) { coretest.Recovery(t, openProcess) }
 
 func TestFencing(t *testing.T) { coretest.Fencing(t, openProcess) }
 
+func TestRivals(t *testing.T) { coretest.Rivals(t, openProcess) }
+
 func TestModel(t *testing.T) { coretest.Model(t, openProcess, coretest.Durable) }
 
 func mustOpen(t *testing.T, path string, d Durability) *Backend {

@@ -127,11 +127,11 @@ func (p *troupe) meet(b *Backend) error {
 			return err
 		}
 		if p.done[i] > 0 {
-			snap, id, err := b.load(context.Background(), s.key)
+			run, err := b.load(context.Background(), s.key)
 			if err != nil {
 				return err
 			}
-			p.leases[i] = core.Lease{ID: id, Epoch: snap.Epoch}
+			p.leases[i] = core.Lease{ID: run.id, Epoch: run.Epoch}
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 // half is over.
 
 // sumStart is the CRC-32C over what never changes of a run, as the high half.
-func sumStart(buf []byte, rec *core.StartRecord) ([]byte, int64) {
+func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
 	buf = binary.LittleEndian.AppendUint64(buf[:0], rec.Plan)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(rec.Time.UnixNano()))
 	for _, part := range []string{rec.Key.Tenant, rec.Key.Run, rec.Pipeline} {

@@ -37,7 +37,10 @@ var statements = [stmtCount]string{
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
 	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status = 1
 		AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status NOT IN (2, 3)`,
+	// Refused where more is saved than the claim has read, unless it says that it is sure.
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, sum = sum & -4294967296 | ?
+		WHERE id = ? AND epoch = ? AND status NOT IN (2, 3) AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ?
+		AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
 	// The pause must be there, and the run not at its end.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
 		WHERE id = ? AND status NOT IN (2, 3)
