@@ -28,8 +28,9 @@ type job struct {
 	Path     string
 	Round    int
 	Kill     kill
-	Worker   bool // be the worker of [Fencing] instead
-	Unfenced bool // with a backend that does not fence
+	Worker   bool    // be the worker of [Fencing] instead
+	Contest  contest // be the other process of [Rivals] instead
+	Unfenced bool    // with a backend that does not fence
 }
 
 // kill is the moment in which a process ends itself by SIGKILL.
@@ -45,9 +46,8 @@ func (k kill) String() string {
 	return fmt.Sprintf("before commit %d", k.Commit)
 }
 
-// Main runs the tests, or, in a child process that [Recovery] or [Fencing] has
-// started, the pipeline that is to be harmed. Call it from TestMain and pass on its
-// result.
+// Main runs the tests, or, in a child process that [Recovery], [Fencing] or [Rivals] has
+// started, what that is to do. Call it from TestMain and pass on its result.
 func Main(m *testing.M, open Opener) int {
 	text, ok := os.LookupEnv(jobVariable)
 	if !ok {
@@ -55,9 +55,13 @@ func Main(m *testing.M, open Opener) int {
 	}
 	var j job
 	err := json.Unmarshal([]byte(text), &j)
-	if err == nil && j.Worker {
+	switch {
+	case err != nil:
+	case j.Worker:
 		err = j.work(open)
-	} else if err == nil {
+	case j.Contest != "":
+		err = j.rival(open)
+	default:
 		err = j.run(open)
 	}
 	if err != nil {

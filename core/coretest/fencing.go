@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,7 +17,8 @@ import (
 // Fencing freezes a process (SIGSTOP) inside a step, lets another take over its run,
 // and wakes it up: at once, behind the other's record of the same step, and behind
 // the end. It must be refused with core.ErrFenced, and no record may be doubled.
-// A backend that does not fence must be found out.
+// A backend that does not fence must be found out. Each of -coretest.rounds freezes one
+// more.
 func Fencing(t *testing.T, open Opener) {
 	if !canFreeze {
 		t.Skip("a process cannot be frozen on this system")
@@ -30,6 +32,29 @@ func Fencing(t *testing.T, open Opener) {
 			if said != saidFenced {
 				t.Errorf("the worker that was woken %s, want %s", said, saidFenced)
 			}
+		})
+	}
+	if *rounds > 0 {
+		t.Run("woken at random", func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(*seed, 1))
+			bad, doubled := 0, 0
+			for range *rounds {
+				wake := []string{"s2", "s3", ""}[rng.IntN(3)]
+				if said, err := freeze(t, wake, open, false); err != nil || said != saidFenced {
+					bad++
+					t.Errorf("woken in %q the worker %s: %v\ngo test -run '%s' -coretest.rounds=%d -coretest.seed=%d", wake, said, err, t.Name(), *rounds, *seed)
+				}
+			}
+			controls := (*rounds + 9) / 10
+			for range controls {
+				if _, err := freeze(t, "s3", open, true); errors.Is(err, errDoubled) {
+					doubled++
+				}
+			}
+			if doubled == 0 {
+				t.Error("control: without a fence nothing was doubled")
+			}
+			t.Logf("%d workers woken behind another's claim: %d not refused; without a fence %d of %d doubled a record", *rounds, bad, doubled, controls)
 		})
 	}
 	t.Run("control: without a fence a record is doubled", func(t *testing.T) {

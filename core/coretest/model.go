@@ -39,8 +39,13 @@ const checks = 25
 func Model(t *testing.T, open Opener, life Life) {
 	t.Run("agrees", func(t *testing.T) {
 		modestly(t)
+		played := 0
+		defer func() {
+			t.Logf("%d operations, by hostile tenants among others: %d differences (-rapid.checks, -rapid.seed)", played, map[bool]int{true: 1}[t.Failed()])
+		}()
 		rapid.Check(t, func(rt *rapid.T) {
 			ops := histories(bool(life)).Draw(rt, "history")
+			played += len(ops)
 			if err := play(filepath.Join(t.TempDir(), "runs"), open, ops); err != nil {
 				rt.Fatal(err)
 			}
@@ -87,6 +92,7 @@ type game struct {
 	path   string
 	open   Opener
 	b      core.Backend
+	keys   []core.RunKey
 	model  oracle
 	leases [][2]core.Lease // handed out, by the model and by the backend
 }
@@ -98,16 +104,21 @@ func play(path string, open Opener, ops []operation) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.b.Close()) }()
+	for _, o := range ops {
+		if !slices.Contains(g.keys, o.Key) {
+			g.keys = append(g.keys, o.Key)
+		}
+	}
 	for i, o := range ops {
 		err := g.do(o)
 		if err == nil {
-			err = g.compare(keys[o.Run])
+			err = g.compare(o.Key)
 		}
 		if err != nil {
 			return fmt.Errorf("operation %d, %v: %w", i+1, o, err)
 		}
 	}
-	if err := g.compare(keys...); err != nil {
+	if err := g.compare(g.keys...); err != nil {
 		return fmt.Errorf("behind the last operation: %w", err)
 	}
 	return nil
@@ -115,7 +126,7 @@ func play(path string, open Opener, ops []operation) (err error) {
 
 // do makes one call of both and compares the errors.
 func (g *game) do(o operation) error {
-	k := keys[o.Run]
+	k := o.Key
 	_, r := g.model.find(k)
 	var run core.Snapshot
 	if r != nil {
@@ -205,7 +216,7 @@ func (g *game) reopen() error {
 	}
 	g.b = b
 	g.model.counts = core.Counts{}
-	return g.compare(keys...)
+	return g.compare(g.keys...)
 }
 
 // compare looks at the given runs and at the counts.
@@ -215,7 +226,7 @@ func (g *game) compare(all ...core.RunKey) error {
 		got, err := g.b.Load(ctx, k)
 		if r == nil {
 			if err := agree(core.ErrRunNotFound, err); err != nil {
-				return fmt.Errorf("load run %q: %w", k, err)
+				return fmt.Errorf("load run %.40q: %w", k, err)
 			}
 			continue
 		}
@@ -223,7 +234,7 @@ func (g *game) compare(all ...core.RunKey) error {
 			return err
 		}
 		if err := differ(*r, got); err != nil {
-			return fmt.Errorf("run %q %w", k, err)
+			return fmt.Errorf("run %.40q %w", k, err)
 		}
 	}
 	if got := g.b.Counts(); got != g.model.counts {

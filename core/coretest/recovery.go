@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits")
+	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits; further rounds of Fencing and of each contest of Rivals")
 	seed   = flag.Uint64("coretest.seed", 1, "coretest: seed of -coretest.rounds")
 )
 
