@@ -26,11 +26,14 @@ var (
 // was acknowledged must be there, no step whose record was saved may have been called
 // again, and the process that died must not be able to save any more. With -short it
 // takes every third moment; -coretest.rounds adds runs killed several times.
-func Recovery(t *testing.T, open Opener) { run(t, RecoveryCases("", open)) }
+func Recovery(t *testing.T, open Opener) {
+	run(t, RecoveryCases("", open, func(i int) bool { return !testing.Short() || i%3 == 0 }))
+}
 
-// RecoveryCases are the parts of [Recovery]. name tells several backends of one program
-// apart: [Serve] must be called for it, before any test runs.
-func RecoveryCases(name string, open Opener) []Case {
+// RecoveryCases are the parts of [Recovery], at the moments, counted from 0, that are
+// taken. name tells several backends of one program apart: [Serve] must be called for
+// it, before any test runs.
+func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case {
 	cases := []Case{{"a run that is killed at any commit ends as one that is not", func(t testing.TB) {
 		commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
 		check(t, "run the pipeline unharmed", err, nil)
@@ -40,10 +43,10 @@ func RecoveryCases(name string, open Opener) []Case {
 		}
 		var plans [][]kill
 		for i, k := range all {
-			if !testing.Short() || i%3 == 0 {
+			if take(i) {
 				plans = append(plans, []kill{k})
 			}
-			if i%8 == 3 { // a sample: a second death soon after the first
+			if i%8 == 3 && take(i/8) { // a sample: a second death soon after the first
 				plans = append(plans, []kill{k, all[2+i%5]})
 			}
 		}
