@@ -44,8 +44,7 @@ func passed(m types.GomegaMatcher, actual any, negated string) {
 }
 
 var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
-	var key = core.RunKey{Run: "r"}
-	ask := func(name string) *core.Node[note] { return core.Human(name, text, setText) }
+	key := core.RunKey{Run: "r"}
 	run := func(ctx context.Context, nodes ...*core.Node[note]) *suites.Ran[note] {
 		return suites.Run(ctx, core.NewMemory(), pipeline(nodes...), key, note{})
 	}
