@@ -94,6 +94,8 @@ type arm struct {
 	mu     sync.Mutex
 	runs   map[core.RunKey]*executed // the latest execution of each
 	places map[reading]*int          // calls so far
+
+	elsewhere map[lane]int // calls of resumed runs in other processes, see Resumed
 }
 
 // executed is one execution of a run and its resumes, as far as this process knows.
@@ -237,13 +239,16 @@ func (a *arm) script(path string) (*script, error) {
 // turn counts one more call of an agent within its run and lane and returns how
 // many there were before.
 func (a *arm) turn(agent reader, run core.RunKey, path string, execution uint64) int {
-	lane := a.book.plan.LanePath(path)
+	place := a.book.plan.LanePath(path)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := reading{a.executed(run, execution), agent, lane}
+	at := reading{a.executed(run, execution), agent, place}
 	calls := a.places[at]
 	if calls == nil {
 		calls = new(int)
+		if at.by.number == 0 {
+			*calls = a.elsewhere[lane{run, place}]
+		}
 		a.places[at] = calls
 	}
 	*calls++

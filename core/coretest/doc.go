@@ -15,6 +15,9 @@
 // Each comes with controls: backends with a known defect, which it must find. A check
 // of which no control is red proves nothing.
 //
+// ConformanceCases and its like are the same one by one, for test frameworks: suites.DescribeBackend
+// makes specs of them.
+//
 // The normal tests take the short form. The long ones:
 //
 //	go test ./core/sqlite -run Model -rapid.checks=10000

@@ -36,8 +36,11 @@ const checks = 25
 // every reopening. More histories: -rapid.checks=10000. A failure prints the shortest
 // history found and the flags that repeat it. It also plays them on backends with a
 // defect each, and demands that it finds it.
-func Model(t *testing.T, open Opener, life Life) {
-	t.Run("agrees", func(t *testing.T) {
+func Model(t *testing.T, open Opener, life Life) { run(t, ModelCases(open, life)) }
+
+// ModelCases are the parts of [Model].
+func ModelCases(open Opener, life Life) []Case {
+	cases := []Case{{"it agrees with a model", func(t testing.TB) {
 		modestly(t)
 		played := 0
 		defer func() {
@@ -50,12 +53,12 @@ func Model(t *testing.T, open Opener, life Life) {
 				rt.Fatal(err)
 			}
 		})
-	})
+	}}}
 	for _, d := range defects {
 		if d.reopen && life != Durable {
 			continue
 		}
-		t.Run("control: a backend that "+d.what+" is found", func(t *testing.T) {
+		cases = append(cases, Case{"control: a backend that " + d.what + " is found", func(t testing.TB) {
 			const most = 500
 			for seed := range most {
 				ops := histories(d.reopen).Example(seed)
@@ -65,13 +68,14 @@ func Model(t *testing.T, open Opener, life Life) {
 				}
 			}
 			t.Errorf("%d histories did not show the defect", most)
-		})
+		}})
 	}
+	return cases
 }
 
 // modestly lowers the number of rapid's checks for one test, unless the command line
 // has set it.
-func modestly(t *testing.T) {
+func modestly(t testing.TB) {
 	f := flag.Lookup("rapid.checks")
 	given := false
 	flag.Visit(func(g *flag.Flag) { given = given || g.Name == f.Name })
