@@ -57,7 +57,7 @@ func (t *tee) finish(err error, cut bool) {
 // tape is a recorded body: at most one part for each Read, then end.
 type tape struct {
 	ctx context.Context
-	end error
+	end func() error
 
 	mu     sync.Mutex
 	parts  []string
@@ -73,7 +73,7 @@ func (t *tape) Read(p []byte) (int, error) {
 	case t.ctx.Err() != nil:
 		return 0, t.ctx.Err()
 	case len(t.parts) == 0:
-		return 0, t.end
+		return 0, t.end()
 	}
 	n := copy(p, t.parts[0])
 	if t.parts[0] = t.parts[0][n:]; t.parts[0] == "" {
