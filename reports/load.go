@@ -331,25 +331,32 @@ func scanName(rows *sql.Rows) (n name, err error) {
 
 // name is a spec with its texts and nothing else.
 func (r *reader) name(id int64) (Spec, error) {
-	if r.names == nil {
-		all, err := collect(r.ctx, r.db, "SELECT id, key, sum FROM names", nil, scanName)
-		if err != nil {
-			return Spec{}, err
-		}
-		r.names = make(map[int64]Spec, len(all))
-		for _, n := range all {
-			s, err := parseKey(n.key)
-			if err != nil {
-				return Spec{}, fmt.Errorf("name %d: %w", n.id, err)
-			}
-			r.names[n.id] = s
-		}
+	if err := r.readNames(); err != nil {
+		return Spec{}, err
 	}
 	s, ok := r.names[id]
 	if !ok {
 		return Spec{}, fmt.Errorf("name %d is missing: %w", id, errSum)
 	}
 	return s, nil
+}
+
+// readNames reads all names, once.
+func (r *reader) readNames() error {
+	if r.names != nil {
+		return nil
+	}
+	all, err := collect(r.ctx, r.db, "SELECT id, key, sum FROM names", nil, scanName)
+	if err != nil {
+		return err
+	}
+	r.names = make(map[int64]Spec, len(all))
+	for _, n := range all {
+		if r.names[n.id], err = parseKey(n.key); err != nil {
+			return fmt.Errorf("name %d: %w", n.id, err)
+		}
+	}
+	return nil
 }
 
 // parseKey is the way back from Spec.Key.
