@@ -66,17 +66,31 @@ func (o *outcomes) pack() []byte {
 	return p.b
 }
 
-func unpackOutcomes(b []byte) (*outcomes, error) {
-	u := unpacker{b: b}
+// unpackCodes reads only which specs there are and their states: all that a window
+// needs. What is behind them is left in u.
+func unpackCodes(u *unpacker) (*outcomes, error) {
 	o := &outcomes{rosters: make([]int64, u.count())}
 	for i := range o.rosters {
 		o.rosters[i] = u.int()
 	}
-	n := u.count()
-	if u.err != nil {
+	if o.codes = u.bytes(); u.err != nil {
 		return nil, u.err
 	}
-	o.codes, u.b = u.b[:n], u.b[n:]
+	for _, c := range o.codes {
+		if int(c&^retriedBit) >= len(states) {
+			return nil, fmt.Errorf("a state has the code %d, which this version does not know", c)
+		}
+	}
+	return o, nil
+}
+
+func unpackOutcomes(b []byte) (*outcomes, error) {
+	u := unpacker{b: b}
+	o, err := unpackCodes(&u)
+	if err != nil {
+		return nil, err
+	}
+	n := len(o.codes)
 	o.attempts = make([]int, n)
 	for i := range o.attempts {
 		o.attempts[i] = u.uint()
@@ -103,11 +117,6 @@ func unpackOutcomes(b []byte) (*outcomes, error) {
 				break
 			}
 			o.order[i] = last
-		}
-	}
-	for _, c := range o.codes {
-		if int(c&^retriedBit) >= len(states) {
-			return nil, fmt.Errorf("a state has the code %d, which this version does not know", c)
 		}
 	}
 	return o, u.end()

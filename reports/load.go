@@ -208,7 +208,10 @@ func (r *reader) results(run int64) (*Results, error) {
 	if err := unlist(string(content), &out.Suites); err != nil {
 		return nil, err
 	}
-	o, err := r.outcomes(w)
+	if content, err = r.unpack(w.outcomes); err != nil {
+		return nil, err
+	}
+	o, err := unpackOutcomes(content)
 	if err != nil {
 		return nil, err
 	}
@@ -218,14 +221,6 @@ func (r *reader) results(run int64) (*Results, error) {
 	}
 	out.Specs, err = r.specs(o, durations)
 	return &out, err
-}
-
-func (r *reader) outcomes(w resultRow) (*outcomes, error) {
-	content, err := r.unpack(w.outcomes)
-	if err != nil {
-		return nil, err
-	}
-	return unpackOutcomes(content)
 }
 
 func (r *reader) durations(w resultRow, n int) ([]time.Duration, error) {

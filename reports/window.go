@@ -61,7 +61,11 @@ func (r *reader) window(runs []runRecord, durations int) (*window, error) {
 
 // column puts one run into its place in w.
 func (r *reader) column(w *window, at int, row resultRow, rosters map[int64][]int64) error {
-	o, err := r.outcomes(row)
+	content, err := r.unpack(row.outcomes)
+	if err != nil {
+		return err
+	}
+	o, err := unpackCodes(&unpacker{b: content})
 	if err != nil {
 		return err
 	}
