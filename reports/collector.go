@@ -70,7 +70,7 @@ func (c *collector) keep(n int) error {
 // pass that was retried; a failure in any other series of attempts is a failure.
 func (c *collector) attempt(s Spec) error {
 	s.Occurrence = 1
-	id := maphash.String(c.seed, s.Key())
+	id := maphash.String(c.seed, s.identity())
 	i, known := c.index[id]
 	if !known {
 		c.index[id] = len(c.results.Specs)
@@ -110,7 +110,7 @@ func (c *collector) number(first int, places []place) {
 		return cmp.Or(strings.Compare(places[a].file, places[b].file), cmp.Compare(places[a].line, places[b].line))
 	})
 	for _, i := range order {
-		id := maphash.String(c.seed, specs[i].Key()) // of occurrence 0
+		id := maphash.String(c.seed, specs[i].identity()) // of occurrence 0
 		c.index[id]++
 		specs[i].Occurrence = c.index[id]
 	}

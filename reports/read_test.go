@@ -79,10 +79,10 @@ func TestReadSampleFiles(t *testing.T) {
 			keys := map[string]bool{}
 			for i := range r.Results.Specs {
 				s := &r.Results.Specs[i]
-				if keys[s.Key()] {
-					t.Errorf("two specs are %s", s.Key())
+				if keys[s.identity()] {
+					t.Errorf("two specs are %s", s.identity())
 				}
-				keys[s.Key()] = true
+				keys[s.identity()] = true
 				if ran := s.State == Passed || s.State == Failed; ran != (s.Attempts > 0) && s.State != Skipped || s.Suite == "" || s.Occurrence == 0 {
 					t.Errorf("%+v", s)
 				}
@@ -104,15 +104,15 @@ func TestIdentitiesAreTheSameInEveryFormat(t *testing.T) {
 	} {
 		a := map[string]Spec{}
 		for _, s := range sampleReading(t, pair.a).Results.Specs {
-			a[s.Key()] = s
+			a[s.identity()] = s
 		}
 		for _, s := range sampleReading(t, pair.b).Results.Specs {
-			was, both := a[s.Key()]
+			was, both := a[s.identity()]
 			if !both {
-				t.Errorf("%s is in %s only", s.Key(), pair.b)
+				t.Errorf("%s is in %s only", s.identity(), pair.b)
 				continue
 			}
-			delete(a, s.Key())
+			delete(a, s.identity())
 			if was.State != s.State || was.Retried != s.Retried || pair.sameLocations && s.State == Failed && (was.File != s.File || was.Line != s.Line) {
 				t.Errorf("%s and %s: %+v, %+v", pair.a, pair.b, was, s)
 			}

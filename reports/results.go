@@ -39,12 +39,18 @@ type Spec struct {
 	Labels     []string
 }
 
-// Key identifies the spec from run to run: its suite, its texts in one, and its
-// occurrence. Labels, file and line are not part of it: relabelling or moving a spec
-// must not cut its history. Nor is where one text ends and the next begins, which
-// JUnit XML does not say: a run has the same keys whichever file it is read from.
-// Specs that differ in nothing else differ in Occurrence.
+// Key identifies the spec from run to run. Labels, file and line are not part of
+// it: relabelling or moving a spec must not cut its history.
 func (s *Spec) Key() string {
+	// JSON keeps ["a", "b c"] and ["a b", "c"] apart; strings and numbers always encode.
+	key, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence})
+	return string(key)
+}
+
+// identity is the Key without where one text ends and the next begins, which JUnit XML
+// does not say: a run has the same identities whichever file it is read from. Specs
+// that differ in nothing else differ in Occurrence.
+func (s *Spec) identity() string {
 	key, _ := json.Marshal([]any{s.Suite, s.text(), s.Occurrence}) // strings and numbers always encode
 	return string(key)
 }
