@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -156,9 +155,6 @@ func (c *collector) relative(name string) string {
 
 // sane reports whether a duration is one: in seconds, not negative, at most 30 years.
 func sane(s float64) bool { return s >= 0 && s < 1e9 }
-
-// seconds is a duration as test runners write it.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // shorten cuts a message at maxMessage bytes, between two runes, and says so.
 func shorten(s string) string {
