@@ -133,7 +133,7 @@ func (c *collector) number(first int, places []place) {
 // told notes how many results were further attempts.
 func (c *collector) told() {
 	if c.repeats > 0 {
-		c.note("%d results have the name of another one: taken as further attempts of the same spec", c.repeats)
+		c.note("results with the name of another one, taken as further attempts of the same spec: %d", c.repeats)
 	}
 }
 

@@ -344,7 +344,7 @@ func (g *goTestReader) end() error {
 		return &FormatError{Format: formatGoTest, Line: g.badLine, Err: fmt.Errorf("there is no event in it: %s", g.badWhy)}
 	}
 	if g.bad > 0 {
-		g.c.note("%d lines are no events, the first is line %d (%s): passed over", g.bad, g.badLine, g.badWhy)
+		g.c.note("lines that are no events, passed over: %d; the first is line %d: %s", g.bad, g.badLine, g.badWhy)
 	}
 	left := make([]string, 0, len(g.packages))
 	for name := range g.packages {

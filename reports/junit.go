@@ -191,7 +191,7 @@ func (j *junitReader) start(t *xml.StartElement) error {
 		case j.seen:
 			return fmt.Errorf("a second root element <%s> begins behind the end of the first", name)
 		case name != "testsuites" && name != "testsuite":
-			return fmt.Errorf("its root element is <%s> where <testsuites> or <testsuite> is needed", name)
+			return fmt.Errorf("%w: its root element is <%s> where <testsuites> or <testsuite> is needed", ErrUnknownFormat, name)
 		}
 		j.seen = true
 	}

@@ -154,7 +154,7 @@ func (e *FormatError) Error() string {
 	if next == "" {
 		next = "run the suites again and let them finish"
 	}
-	return fmt.Sprintf("read %s: %v: no result was taken from it; %s", what, e.Err, next)
+	return Visible(fmt.Sprintf("read %s: %v: no result was taken from it; %s", what, e.Err, next))
 }
 
 func (e *FormatError) Unwrap() error { return e.Err }
