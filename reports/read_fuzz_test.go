@@ -13,7 +13,7 @@ import (
 // Whatever a file holds, it is refused with a typed error or read into results that
 // are sound and the same each time. Run one with
 //
-//	go test ./reports -run '^$' -fuzz '^FuzzReadJUnit$' -fuzztime 60s
+//	go test ./reports -run '^$' -fuzz '^FuzzReadJUnit$' -fuzztime 60s -fuzzminimizetime 20x
 func fuzzRead(f *testing.F, format string, seeds ...string) {
 	for name, sample := range sampleFiles {
 		if sample.format == format && !strings.HasPrefix(name, "gomega") && !strings.HasPrefix(name, "perf") {
