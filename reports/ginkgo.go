@@ -148,7 +148,11 @@ func (g *ginkgoReader) add(report *types.Report) error {
 		}
 	}
 	for _, reason := range report.SpecialSuiteFailureReasons {
-		suite.Failures = append(suite.Failures, SuiteFailure{Node: "suite", Message: shorten(reason)})
+		failure := SuiteFailure{Node: "suite", Message: shorten(reason)}
+		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
+			failure = SuiteFailure{Node: Truncated, Message: why}
+		}
+		suite.Failures = append(suite.Failures, failure)
 	}
 	suite.Failures = append(suite.Failures, g.untold(report, len(specs), failed || len(suite.Failures) > 0)...)
 	g.number(specs, places)

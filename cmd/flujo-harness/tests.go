@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// tests are what run runs: the Ginkgo suites of some packages.
+type tests struct {
+	what string   // "3 Ginkgo suites"
+	all  []string // import paths of all shards
+	once func(context.Context) (suitesRun, error)
+}
+
+// tests finds what to run, and all that can be wrong with it before anything runs.
+func (p project) tests(ctx context.Context, j *job) (*tests, error) {
+	if !p.module {
+		return nil, usage(errors.New("there is no go.mod here or above: call run inside a Go module, or use flujo-harness bench"))
+	}
+	if j.runs < 1 {
+		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
+	}
+	if err := refuse(j.flags); err != nil {
+		return nil, usage(err)
+	}
+	tags, _ := takeFlag(j.flags, "tags")
+	packages, err := p.testPackages(ctx, j.packages, tags)
+	if err != nil {
+		return nil, usage(err)
+	}
+	suites := ginkgoSuites(packages)
+	if len(suites) == 0 {
+		return nil, usage(errors.New("no Ginkgo suite"))
+	}
+	t := &tests{}
+	for _, s := range suites {
+		t.all = append(t.all, s.ImportPath)
+	}
+	slices.Sort(t.all)
+	suites = slices.DeleteFunc(suites, func(s testPackage) bool { return !j.share.has(slices.Index(t.all, s.ImportPath)) })
+	if len(suites) == 0 {
+		return nil, usage(fmt.Errorf("--shard %s: there are only %d suites, so this part is empty: use fewer parts", &j.share, len(t.all)))
+	}
+	if err := p.distinct(suites); err != nil {
+		return nil, usage(err)
+	}
+	g, err := newGinkgo(ctx, p, suites, j.flags)
+	if err != nil {
+		return nil, err
+	}
+	t.what, t.once = fmt.Sprintf("%d Ginkgo suite(s)", len(suites)), g.run
+	return t, nil
+}
+
+// repeat runs all of it k times, until it is interrupted. It returns what each time
+// gave, and all of it as one.
+func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []*reports.Results, all suitesRun, err error) {
+	for i := range k {
+		if ctx.Err() != nil {
+			break
+		}
+		stage := "running " + t.what
+		if k > 1 {
+			stage += fmt.Sprintf(", run %d of %d", i+1, k)
+		}
+		progress.set(stage, "")
+		one, err := t.once(ctx)
+		if err != nil {
+			return nil, all, err
+		}
+		if one.results != nil {
+			every = append(every, one.results)
+		}
+		if all.problem == "" {
+			all.problem = one.problem
+		}
+		all.focused = all.focused || one.focused
+		for _, h := range one.hints {
+			if !slices.Contains(all.hints, h) {
+				all.hints = append(all.hints, h)
+			}
+		}
+	}
+	all.results = reports.Repeated(every)
+	return every, all, nil
+}
