@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -94,11 +95,15 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 		return s, err
 	}
 	s.hints = hints(g.log)
-	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(readTold(tmp)) == 0 {
+	told := readTold(tmp)
+	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
+		if said := refused(g.log); said != "" {
+			return s, usage(fmt.Errorf("Ginkgo refuses the flags behind --: %s: go run %s help run lists them", said, ginkgoTool))
+		}
 		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
 		return s, nil
 	}
-	whole = g.complete(ctx, whole, readTold(tmp), tmp)
+	whole = g.complete(ctx, whole, told, tmp)
 	text, err := json.Marshal(whole)
 	if err != nil {
 		return s, fmt.Errorf("put the reports of the suites together: %w", err)
@@ -229,10 +234,8 @@ func hints(log string) (all []string) {
 		return nil
 	}
 	for said, advice := range map[string]string{
-		"calling RunSpecs more than once":     "two suites in one package: Ginkgo runs one RunSpecs in each; move the second one to a package of its own",
-		"flag provided but not defined":       "Ginkgo does not know a flag that was given behind --: go run " + ginkgoTool + " help run lists them",
-		"Ginkgo detected a version mismatch":  "the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them",
-		"Ginkgo detected configuration issue": "flags behind -- do not go together: see " + short(log),
+		"calling RunSpecs more than once":    "two suites in one package: Ginkgo runs one RunSpecs in each; move the second one to a package of its own",
+		"Ginkgo detected a version mismatch": "the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them",
 	} {
 		if strings.Contains(string(text), said) {
 			all = append(all, advice)
@@ -241,6 +244,26 @@ func hints(log string) (all []string) {
 	slices.Sort(all)
 	return all
 }
+
+// refused is what Ginkgo has against its flags, "" where it had nothing.
+func refused(log string) string {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(colours.ReplaceAllString(string(text), ""), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "flag provided but not defined") || strings.Contains(line, "invalid value") {
+			return strings.TrimSpace(line)
+		}
+		if strings.Contains(line, "Ginkgo detected configuration issues") && i+1 < len(lines) {
+			return strings.TrimSpace(lines[i+1])
+		}
+	}
+	return ""
+}
+
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // lastLines returns the end of a text file, its lines joined.
 func lastLines(path string, n int) string {

@@ -49,12 +49,12 @@ func (g *ginkgo) complete(ctx context.Context, whole []types.Report, told []told
 	var lacking []testPackage
 	for _, s := range g.suites {
 		i := slices.IndexFunc(whole, func(r types.Report) bool { return sameDir(r.SuitePath, s.Dir) })
-		if i < 0 || specs(whole[i]) < whole[i].PreRunStats.TotalSpecs {
+		if i < 0 || specs(whole[i]) < whole[i].PreRunStats.TotalSpecs || notRun(&whole[i]) {
 			lacking = append(lacking, s)
 		}
 	}
 	if len(lacking) == 0 {
-		return plainer(whole)
+		return plainer(whole, ctx.Err() != nil)
 	}
 	expected := g.expected(ctx, lacking, tmp)
 	for _, s := range lacking {
@@ -65,7 +65,12 @@ func (g *ginkgo) complete(ctx context.Context, whole []types.Report, told []told
 		mine := slices.DeleteFunc(slices.Clone(told), func(t toldSpec) bool { return t.Suite != s.Dir })
 		fill(&whole[i], mine, expected[s.Dir], ctx.Err() != nil)
 	}
-	return plainer(whole)
+	return plainer(whole, ctx.Err() != nil)
+}
+
+// notRun reports whether Ginkgo did not come to the suite before its time was over.
+func notRun(r *types.Report) bool {
+	return len(r.SpecialSuiteFailureReasons) == 1 && strings.HasPrefix(r.SpecialSuiteFailureReasons[0], "Suite did not run because")
 }
 
 // specs is how many specs a report has: the rest are nodes of the suite.
@@ -159,10 +164,12 @@ func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted 
 	r.PreRunStats.TotalSpecs = announced
 	why := fmt.Sprintf("%d of %d specs had ended", finished, announced)
 	switch {
-	case slices.ContainsFunc(r.SpecReports, func(s types.SpecReport) bool {
+	case notRun(r), slices.ContainsFunc(r.SpecReports, func(s types.SpecReport) bool {
 		return s.LeafNodeType.Is(types.NodeTypesForSuiteLevelNodes) && s.Failed()
 	}):
-		why = "" // a node of the suite failed before its specs, and says so
+		why = "" // the report says it already
+	case interrupted && finished == 0:
+		why = "the run was interrupted before a spec of it ended"
 	case interrupted:
 		why = "the run was interrupted: " + why
 	case finished == 0 && announced == 0:
@@ -178,12 +185,17 @@ func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted 
 	}
 }
 
-// plainer lets what a compiler says begin with where it is.
-func plainer(all []types.Report) []types.Report {
+// plainer lets what a compiler says begin with where it is. One that was interrupted
+// has nothing to say.
+func plainer(all []types.Report, interrupted bool) []types.Report {
 	for i := range all {
 		for j, reason := range all[i].SpecialSuiteFailureReasons {
 			head, said, found := strings.Cut(reason, "\n")
 			if !found || !strings.HasPrefix(head, "Failed to compile") {
+				continue
+			}
+			if interrupted {
+				all[i].SpecialSuiteFailureReasons[j] = reports.Truncated + ": the run was interrupted before the suite was compiled"
 				continue
 			}
 			var lines []string
