@@ -250,7 +250,7 @@ func (j job) keep(ctx context.Context, p project, history *reports.History, r re
 	if err != nil {
 		page = "not written"
 	}
-	lines := reports.Summary(r, reports.Previous(r, earlier), short(page))
+	lines := append(reports.Summary(r, reports.Previous(r, earlier), short(page)), flaky(r.Suites)...)
 	for _, line := range lines {
 		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}

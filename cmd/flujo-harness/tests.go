@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
 )
@@ -87,4 +88,30 @@ func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []
 	}
 	all.results = reports.Repeated(every)
 	return every, all, nil
+}
+
+// maxFlaky is the most flaky specs that are named: the report has all of them.
+const maxFlaky = 10
+
+// flaky tells of the specs that passed and failed in the runs of --runs.
+func flaky(r *reports.Results) (lines []string) {
+	if r == nil {
+		return nil
+	}
+	more := 0
+	for i := range r.Specs {
+		s := &r.Specs[i]
+		switch {
+		case s.Detail != reports.BothWays:
+		case len(lines) < maxFlaky:
+			rate, _, _ := strings.Cut(s.Message, "\n")
+			lines = append(lines, "flaky: "+reports.Visible(s.Name()+": "+rate))
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("flaky: %d more: see the report", more))
+	}
+	return lines
 }
