@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -29,7 +30,7 @@ type Spec struct {
 	Suite      string        // path of the suite, relative to the module where it lies in it
 	Containers []string      // texts of the containers, outermost first
 	Leaf       string        // text of the spec itself
-	Occurrence int           // 1, and 2, 3, … where one suite has the same texts again
+	Occurrence int           // 1, and 2, 3, … where one suite has the same text again
 	State      State         //
 	Detail     string        // the runner's own word where it says more: "panicked"; or [BothWays]
 	Attempts   int           // runs of the spec within this one result; 0 where it did not run
@@ -47,6 +48,26 @@ func (s *Spec) Key() string {
 	// JSON keeps ["a", "b c"] and ["a b", "c"] apart; strings and numbers always encode.
 	key, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence})
 	return string(key)
+}
+
+// identity is the Key without where one text ends and the next begins, which JUnit XML
+// does not say: a run has the same identities whichever file it is read from. Specs
+// that differ in nothing else differ in Occurrence.
+func (s *Spec) identity() string {
+	key, _ := json.Marshal([]any{s.Suite, s.text(), s.Occurrence}) // strings and numbers always encode
+	return string(key)
+}
+
+// text is the texts of the spec in one, with single spaces, and with U+FFFD for what
+// XML cannot hold.
+func (s *Spec) text() string {
+	words := strings.Fields(strings.Join(append(s.Containers[:len(s.Containers):len(s.Containers)], s.Leaf), " "))
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0xfffe || r == 0xffff {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.Join(words, " ")), "\ufffd")
 }
 
 // Name is the texts of the spec as one reads them, behind its suite.
