@@ -112,15 +112,24 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(g.log))
 		return s, nil
 	}
-	switch counts := s.results.Counts(); {
-	case counts.All() == 0 && s.results.SuiteFailures() == 0:
-		s.hints = append(s.hints, "there is no spec in these suites: write an It in them, or name other packages")
-	case counts.Passed+counts.Failed == 0 && s.results.SuiteFailures() == 0:
-		s.hints = append(s.hints, "no spec ran: all of them are skipped or pending: look at the filters behind --")
-	case failed != nil && !s.focused && s.results.Green() && ctx.Err() == nil:
+	if hint := nothingRan(s.results); hint != "" {
+		s.hints = append(s.hints, hint)
+	}
+	if failed != nil && !s.focused && s.results.Green() && ctx.Err() == nil {
 		s.problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
 	}
 	return s, nil
+}
+
+// nothingRan is what to do where no spec ran, and nothing says why.
+func nothingRan(r *reports.Results) string {
+	switch c := r.Counts(); {
+	case c.Passed+c.Failed+r.SuiteFailures() > 0:
+		return ""
+	case c.All() == 0:
+		return "there is no spec to run: write one (an It, or a TestXxx), or name other packages"
+	}
+	return "no spec ran: all of them are skipped or pending: look at the filters behind --"
 }
 
 // command is Ginkgo over suites with reports in a folder.

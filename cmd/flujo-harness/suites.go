@@ -72,11 +72,6 @@ func (t testPackage) ginkgo() string {
 	return ""
 }
 
-// ginkgoSuites are the packages whose tests use Ginkgo.
-func ginkgoSuites(all []testPackage) []testPackage {
-	return slices.DeleteFunc(slices.Clone(all), func(t testPackage) bool { return t.suite == "" })
-}
-
 // distinct refuses suites whose reports Ginkgo would write to one file: it names them
 // by the folders, with "_" for what is between.
 func (p project) distinct(suites []testPackage) error {
@@ -91,29 +86,37 @@ func (p project) distinct(suites []testPackage) error {
 	return nil
 }
 
-// taken are the flags of Ginkgo that run has to have for itself.
-var taken = map[string]string{
-	"json-report":           "use --json of flujo-harness, or call Ginkgo itself",
-	"keep-separate-reports": "the report is needed whole: call Ginkgo itself",
-	"dry-run":               "nothing would be run: call Ginkgo itself",
-	"repeat":                "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
-	"until-it-fails":        "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
-	"skip-package":          "a suite that was left out cannot be told from one that was lost: name the packages to run",
-	"r":                     "name the packages to run, as in ./...",
-}
+// The flags that run has to have for itself, with what to do instead.
+var (
+	takenOfGinkgo = map[string]string{
+		"json-report":           "use --json of flujo-harness, or call Ginkgo itself",
+		"keep-separate-reports": "the report is needed whole: call Ginkgo itself",
+		"dry-run":               "nothing would be run: call Ginkgo itself",
+		"repeat":                "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
+		"until-it-fails":        "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
+		"skip-package":          "a suite that was left out cannot be told from one that was lost: name the packages to run",
+		"r":                     "name the packages to run, as in ./...",
+	}
+	takenOfGoTest = map[string]string{
+		"json": "its output is read, not shown: call go test itself",
+		"c":    "nothing would be run: call go test itself",
+		"list": "nothing would be run: call go test itself",
+		"n":    "nothing would be run: call go test itself",
+	}
+)
 
-// refuse finds what run cannot pass on among the flags for Ginkgo.
-func refuse(flags []string) error {
+// refuse finds what run cannot pass on among the flags behind "--".
+func refuse(flags []string, taken map[string]string) error {
 	for _, f := range flags {
 		if !strings.HasPrefix(f, "-") {
 			continue
 		}
 		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
-		if name == "" {
-			return nil // what is behind "--" is for the test program
+		if name == "" || name == "args" {
+			return nil // what is behind is for the test program
 		}
 		if advice, ok := taken[name]; ok {
-			return fmt.Errorf("%s cannot be passed to Ginkgo: %s", f, advice)
+			return fmt.Errorf("%s cannot be passed on: %s", f, advice)
 		}
 	}
 	return nil

@@ -10,9 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// tests are what run runs: the Ginkgo suites of some packages.
+// tests are what run runs: the Ginkgo suites of some packages or, where there is none,
+// their tests for go test.
 type tests struct {
-	what string   // "3 Ginkgo suites"
+	what string   // for people
 	all  []string // import paths of all shards
 	once func(context.Context) (suitesRun, error)
 }
@@ -25,17 +26,15 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 	if j.runs < 1 {
 		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
-	if err := refuse(j.flags); err != nil {
-		return nil, usage(err)
-	}
 	tags, _ := takeFlag(j.flags, "tags")
 	packages, err := p.testPackages(ctx, j.packages, tags)
 	if err != nil {
 		return nil, usage(err)
 	}
-	suites := ginkgoSuites(packages)
-	if len(suites) == 0 {
-		return nil, usage(errors.New("no Ginkgo suite"))
+	suites := slices.DeleteFunc(slices.Clone(packages), func(t testPackage) bool { return t.suite == "" })
+	plain := len(suites) == 0
+	if plain {
+		suites = packages
 	}
 	t := &tests{}
 	for _, s := range suites {
@@ -46,14 +45,25 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 	if len(suites) == 0 {
 		return nil, usage(fmt.Errorf("--shard %s: there are only %d suites, so this part is empty: use fewer parts", &j.share, len(t.all)))
 	}
-	if err := p.distinct(suites); err != nil {
+	if plain {
+		t.what, t.once = fmt.Sprintf("the tests of %d package(s) by go test", len(suites)), goTests{p, suites, j.flags}.run
+		if err := refuse(j.flags, takenOfGoTest); err != nil {
+			return nil, usage(err)
+		}
+		return t, nil
+	}
+	t.what = fmt.Sprintf("%d Ginkgo suite(s)", len(suites))
+	if left := len(packages) - len(t.all); left > 0 {
+		t.what += fmt.Sprintf(" (%d package(s) without one left out: name them alone to run them by go test)", left)
+	}
+	if err := errors.Join(refuse(j.flags, takenOfGinkgo), p.distinct(suites)); err != nil {
 		return nil, usage(err)
 	}
 	g, err := newGinkgo(ctx, p, suites, j.flags)
 	if err != nil {
 		return nil, err
 	}
-	t.what, t.once = fmt.Sprintf("%d Ginkgo suite(s)", len(suites)), g.run
+	t.once = g.run
 	return t, nil
 }
 
