@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -70,7 +69,7 @@ func (c *collector) keep(n int) error {
 // pass that was retried; a failure in any other series of attempts is a failure.
 func (c *collector) attempt(s Spec) error {
 	s.Occurrence = 1
-	id := maphash.String(c.seed, s.identity())
+	id := s.hash(c.seed)
 	i, known := c.index[id]
 	if !known {
 		c.index[id] = len(c.results.Specs)
@@ -98,6 +97,21 @@ func (c *collector) attempt(s Spec) error {
 	return c.keep(len(was.Message))
 }
 
+// hash is that of the identity but the occurrence.
+func (s *Spec) hash(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	write := func(text string) {
+		_, _ = h.WriteString(text) // never fails
+		_ = h.WriteByte(0)
+	}
+	write(s.Suite)
+	for word := range s.words() {
+		write(word)
+	}
+	return h.Sum64()
+}
+
 // number tells apart the specs from first on that have the same texts: by place in
 // the source, so that a random order of running does not swap them.
 func (c *collector) number(first int, places []place) {
@@ -110,7 +124,7 @@ func (c *collector) number(first int, places []place) {
 		return cmp.Or(strings.Compare(places[a].file, places[b].file), cmp.Compare(places[a].line, places[b].line))
 	})
 	for _, i := range order {
-		id := maphash.String(c.seed, specs[i].identity()) // of occurrence 0
+		id := specs[i].hash(c.seed)
 		c.index[id]++
 		specs[i].Occurrence = c.index[id]
 	}
@@ -141,9 +155,6 @@ func (c *collector) relative(name string) string {
 
 // sane reports whether a duration is one: in seconds, not negative, at most 30 years.
 func sane(s float64) bool { return s >= 0 && s < 1e9 }
-
-// seconds is a duration as test runners write it.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // shorten cuts a message at maxMessage bytes, between two runes, and says so.
 func shorten(s string) string {

@@ -140,7 +140,7 @@ func (r *ctrfReader) test() error {
 		r.found.Other++
 		spec.State, spec.Detail = Failed, cmp.Or(t.RawStatus, t.Status)
 	}
-	suites, err := texts(t.Suite)
+	suites, err := oneOrMore(t.Suite)
 	if err != nil {
 		return fmt.Errorf("the suite of test %q: %w", t.Name, err)
 	}
@@ -151,8 +151,8 @@ func (r *ctrfReader) test() error {
 	return r.c.add(spec)
 }
 
-// texts reads a text, or an array of them.
-func texts(v jsontext.Value) ([]string, error) {
+// oneOrMore reads a text, or an array of them.
+func oneOrMore(v jsontext.Value) ([]string, error) {
 	switch v.Kind() {
 	case jsontext.KindInvalid, 'n':
 		return nil, nil

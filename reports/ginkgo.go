@@ -247,7 +247,7 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 			continue
 		}
 		var m thresholds.Judged
-		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m); err != nil {
+		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m, asGinkgo); err != nil {
 			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
 		}
 		if m.Comparison == nil {

@@ -36,7 +36,7 @@ func readJUnit(in *input, c *collector) error {
 		return &FormatError{Format: formatJUnit, Line: 1, Err: err, Next: "write the file in UTF-8"}
 	}
 	clean := newCleanXML(src.Reader)
-	j := junitReader{c: c, d: xml.NewDecoder(clean), root: claims{-1, -1, -1, -1}}
+	j := junitReader{a: map[string]string{}, c: c, d: xml.NewDecoder(clean), root: claims{-1, -1, -1, -1}}
 	j.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 by now
 	if err := j.read(); err != nil {
 		line, _ := j.d.InputPos()
@@ -93,8 +93,10 @@ type junitReader struct {
 	root    claims
 	found   tally
 	suites  []*junitSuite // that are open, the outermost first
-	test    *junitCase    // that is open
-	text    *excerpt      // what the text here belongs to
+	test    *junitCase    // that is open: one, used again
+	spare   junitCase
+	a       map[string]string // attributes of the element, used again
+	text    *excerpt          // what the text here belongs to
 }
 
 // junitSuite is a testsuite while it is read.
@@ -176,10 +178,10 @@ func (j *junitReader) finish() error {
 }
 
 func (j *junitReader) start(t *xml.StartElement) error {
-	a, err := attributes(t)
-	if err != nil {
+	if err := j.attributes(t); err != nil {
 		return err
 	}
+	a := j.a
 	name := t.Name.Local
 	if j.depth++; j.depth > maxDepth {
 		return fmt.Errorf("%w: elements stand %d deep in each other", ErrTooBig, j.depth)
@@ -195,6 +197,7 @@ func (j *junitReader) start(t *xml.StartElement) error {
 	}
 	switch {
 	case name == "testsuites" && j.depth == 1:
+		var err error
 		if j.root, err = claimed(a); err != nil {
 			return err
 		}
@@ -218,26 +221,23 @@ func (j *junitReader) start(t *xml.StartElement) error {
 	return nil
 }
 
-// attributes refuses what encoding/xml accepts.
-func attributes(t *xml.StartElement) (map[string]string, error) {
+// attributes takes those of an element, and refuses what encoding/xml accepts.
+func (j *junitReader) attributes(t *xml.StartElement) error {
+	clear(j.a)
 	if len(t.Attr) > maxAttributes {
-		return nil, fmt.Errorf("%w: <%s> has %d attributes", ErrTooBig, t.Name.Local, len(t.Attr))
+		return fmt.Errorf("%w: <%s> has %d attributes", ErrTooBig, t.Name.Local, len(t.Attr))
 	}
-	if len(t.Attr) == 0 {
-		return nil, nil
-	}
-	a := make(map[string]string, len(t.Attr))
 	for _, attr := range t.Attr {
 		name := attr.Name.Local
 		if attr.Name.Space != "" {
 			name = attr.Name.Space + ":" + name
 		}
-		if _, twice := a[name]; twice {
-			return nil, fmt.Errorf("<%s> has the attribute %q twice", t.Name.Local, name)
+		if _, twice := j.a[name]; twice {
+			return fmt.Errorf("<%s> has the attribute %q twice", t.Name.Local, name)
 		}
-		a[name] = attr.Value
+		j.a[name] = attr.Value
 	}
-	return a, nil
+	return nil
 }
 
 // recognise tells a dialect by the name of the root.
@@ -314,8 +314,12 @@ func (j *junitReader) begin(a map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("testcase %q: %w", a["name"], err)
 	}
-	line, _ := strconv.Atoi(a["line"]) // where it is no number, there is none
-	j.test = &junitCase{name: a["name"], class: a["classname"], status: a["status"], file: a["file"], line: max(0, line), took: took}
+	j.test = &j.spare
+	*j.test = junitCase{name: a["name"], class: a["classname"], status: a["status"], file: a["file"], took: took}
+	if text := a["line"]; text != "" {
+		line, _ := strconv.Atoi(text) // where it is no number, there is none
+		j.test.line = max(0, line)
+	}
 	return nil
 }
 

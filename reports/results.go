@@ -2,7 +2,9 @@ package reports
 
 import (
 	"encoding/json"
+	"iter"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,17 +60,37 @@ func (s *Spec) identity() string {
 	return string(key)
 }
 
-// text is the texts of the spec in one, with single spaces, and with U+FFFD for what
-// XML cannot hold.
-func (s *Spec) text() string {
-	words := strings.Fields(strings.Join(append(s.Containers[:len(s.Containers):len(s.Containers)], s.Leaf), " "))
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0xfffe || r == 0xffff {
-			return utf8.RuneError
+// text is the texts of the spec in one.
+func (s *Spec) text() string { return strings.Join(slices.Collect(s.words()), " ") }
+
+// words are those of the texts, with U+FFFD for what XML cannot hold.
+func (s *Spec) words() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(s.Containers) + 1 {
+			text := s.Leaf
+			if i < len(s.Containers) {
+				text = s.Containers[i]
+			}
+			for word := range strings.FieldsSeq(text) {
+				if strings.ContainsFunc(word, notInXML) || !utf8.ValidString(word) {
+					word = strings.Map(func(r rune) rune {
+						if notInXML(r) {
+							return utf8.RuneError
+						}
+						return r
+					}, word)
+				}
+				if !yield(word) {
+					return
+				}
+			}
 		}
-		return r
-	}, strings.Join(words, " ")), "\ufffd")
+	}
 }
+
+// notInXML reports whether XML 1.0 has no place for the character, or it stands for a
+// byte that was none.
+func notInXML(r rune) bool { return r < ' ' || r == 0xfffe || r == 0xffff || r == utf8.RuneError }
 
 // Name is the texts of the spec as one reads them, behind its suite.
 func (s *Spec) Name() string {
@@ -127,21 +149,25 @@ func (c Counts) All() int { return c.Passed + c.Failed + c.Skipped + c.Pending }
 func (r *Results) Counts() Counts {
 	var c Counts
 	for i := range r.Specs {
-		switch r.Specs[i].State {
-		case Passed:
-			c.Passed++
-		case Skipped:
-			c.Skipped++
-		case Pending:
-			c.Pending++
-		default: // a state that nobody knows speaks for nothing good
-			c.Failed++
-		}
-		if r.Specs[i].Retried {
-			c.Retried++
-		}
+		c.add(&r.Specs[i])
 	}
 	return c
+}
+
+func (c *Counts) add(s *Spec) {
+	switch s.State {
+	case Passed:
+		c.Passed++
+	case Skipped:
+		c.Skipped++
+	case Pending:
+		c.Pending++
+	default: // a state that nobody knows speaks for nothing good
+		c.Failed++
+	}
+	if s.Retried {
+		c.Retried++
+	}
 }
 
 // SuiteFailures is the number of failures that no spec carries.
