@@ -166,7 +166,7 @@ func (j job) run() error {
 		if every, suites, err = tests.repeat(ctx, j.runs, progress); err != nil {
 			return marked(err)
 		}
-		r.Suites, r.SuiteError = suites.results, suites.problem
+		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
 		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Runs: every}
 		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures

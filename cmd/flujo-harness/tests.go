@@ -13,9 +13,10 @@ import (
 // tests are what run runs: the Ginkgo suites of some packages or, where there is none,
 // their tests for go test.
 type tests struct {
-	what string   // for people
-	all  []string // import paths of all shards
-	once func(context.Context) (suitesRun, error)
+	what   string   // for people
+	format string   // of what is read
+	all    []string // import paths of all shards
+	once   func(context.Context) (suitesRun, error)
 }
 
 // tests finds what to run, and all that can be wrong with it before anything runs.
@@ -46,13 +47,13 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 		return nil, usage(fmt.Errorf("--shard %s: there are only %d suites, so this part is empty: use fewer parts", &j.share, len(t.all)))
 	}
 	if plain {
-		t.what, t.once = fmt.Sprintf("the tests of %d package(s) by go test", len(suites)), goTests{p, suites, j.flags}.run
+		t.what, t.format, t.once = fmt.Sprintf("the tests of %d package(s) by go test", len(suites)), "go test -json", goTests{p, suites, j.flags}.run
 		if err := refuse(j.flags, takenOfGoTest); err != nil {
 			return nil, usage(err)
 		}
 		return t, nil
 	}
-	t.what = fmt.Sprintf("%d Ginkgo suite(s)", len(suites))
+	t.what, t.format = fmt.Sprintf("%d Ginkgo suite(s)", len(suites)), "Ginkgo JSON"
 	if left := len(packages) - len(t.all); left > 0 {
 		t.what += fmt.Sprintf(" (%d package(s) without one left out: name them alone to run them by go test)", left)
 	}
