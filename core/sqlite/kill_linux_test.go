@@ -150,7 +150,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 		return path
 	}
 	all := spawn(t, database(t), doom{Seed: 1})
-	n, rng := trials(24), chance(0)
+	n, rng := trials(16), chance(0)
 	kills, lost, recoveries := 0, 0, 0
 	for trial := uint64(0); kills < n; trial++ {
 		path := database(t)

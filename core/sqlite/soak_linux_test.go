@@ -37,40 +37,12 @@ type reading struct {
 	Max  time.Duration
 }
 
-// clocked times saves.
-type clocked struct {
-	core.Backend
-	mu   sync.Mutex
-	took []time.Duration
-}
-
-func (c *clocked) note(began time.Time) {
-	d := time.Since(began)
-	c.mu.Lock()
-	c.took = append(c.took, d)
-	c.mu.Unlock()
-}
-
-func (c *clocked) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
-	defer c.note(time.Now())
-	return c.Backend.Start(ctx, rec)
-}
-
-func (c *clocked) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {
-	defer c.note(time.Now())
-	return c.Backend.Step(ctx, l, rec)
-}
-
-func (c *clocked) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord) error {
-	defer c.note(time.Now())
-	return c.Backend.Finish(ctx, l, rec)
-}
-
-func (c *clocked) read(path string, runs int64) (r reading, err error) {
-	c.mu.Lock()
-	took := c.took
-	c.took = nil
-	c.mu.Unlock()
+// reading looks at the clock since the reading before, and at the process.
+func (s *stopwatch) reading(path string, runs int64) (r reading, err error) {
+	s.mu.Lock()
+	took := s.took
+	s.took = nil
+	s.mu.Unlock()
 	slices.Sort(took)
 	r.Runs = runs
 	if n := len(took); n > 0 {
@@ -110,8 +82,8 @@ func soak(path string) error {
 	if err != nil {
 		return err
 	}
-	c := &clocked{Backend: b}
-	e := core.NewEngine(core.WithBackend(c))
+	watch := &stopwatch{Backend: b}
+	e := core.NewEngine(core.WithBackend(watch))
 	var runs atomic.Int64
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -130,7 +102,7 @@ func soak(path string) error {
 	go func() { pause(); stop.Store(true) }()
 	for next := int64(soakRow); !stop.Load(); runtime.Gosched() {
 		if n := runs.Load(); n >= next {
-			r, err := c.read(path, n)
+			r, err := watch.reading(path, n)
 			if err != nil {
 				return err
 			}
