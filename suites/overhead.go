@@ -32,7 +32,7 @@ import (
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	harness.Serve(w)
 	var durabilities []sqlite.Durability
-	decorated := []any{Serial, Label("category:persistence-overhead", "workload:"+w.Name)}
+	decorated := []any{Serial, Label("category:persistence-overhead"), labelled("workload", w.Name)}
 	for _, a := range args {
 		if d, ok := a.(sqlite.Durability); ok {
 			durabilities = append(durabilities, d)
