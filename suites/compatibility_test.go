@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -158,7 +159,10 @@ var _ = Describe("A database of version 2", Label("category:compatibility"), fun
 			func() error { _, err := sqlite.Open(ctx, path, sqlite.Process); return err },
 			func() error { _, err := sqlite.OpenReader(ctx, path); return err },
 		} {
-			Expect(open()).To(MatchError(fmt.Sprintf("database %s has schema version 99, this program knows up to 2: use a newer program; nothing was changed", path)))
+			err := open()
+			var newer *sqlite.ErrNewer
+			Expect(errors.As(err, &newer)).To(BeTrue(), "%v", err)
+			Expect(err).To(MatchError(fmt.Sprintf("database %s has schema version 99, this program knows up to %d: use a newer program; nothing was changed", path, newer.Know)))
 		}
 		Expect(os.ReadFile(path)).To(Equal(before))
 	})
@@ -183,6 +187,12 @@ func write(ctx context.Context, name string) {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(run(b, failing, "failed")).To(suites.HaveFailedAt("a"))
 	Expect(b.Close()).To(Succeed())
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	Expect(err).NotTo(HaveOccurred())
+	var version int
+	Expect(db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)).To(Succeed())
+	Expect(db.Close()).To(Succeed())
+	Expect(version).To(Equal(2), "this version writes another: keep the file, and describe a new one beside it")
 	data, err := os.ReadFile(path)
 	Expect(err).NotTo(HaveOccurred())
 	var packed bytes.Buffer
