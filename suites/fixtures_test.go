@@ -113,6 +113,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		s := found[spec]
 		Expect(s.State).To(Equal(types.SpecStateFailed), "%s: %v", spec, s.State)
 		Expect(s.Failure.Message).To(ContainSubstring(text))
+		Expect(s.LeafNodeLocation.FileName).To(HaveSuffix("fixtures_test.go"), "where the user has described it")
 		delete(found, spec)
 	},
 		Entry("another outcome", "The pipeline defective other outcome: ends as it should", `to have failed at "a", but it has completed`),
