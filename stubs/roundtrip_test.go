@@ -731,6 +731,13 @@ func TestSecretsAreRefused(t *testing.T) {
 	}
 	file := recordOne(t, nil, topic{Topic: "so " + secret})
 	_, leaked := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets(secret))
+	for skip := range 3 {
+		coded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", skip) + secret + "!"))
+		var bad *stubs.CassetteError
+		if _, err := stubs.OpenCassette(recordOne(t, nil, topic{}, topic{Topic: coded}), stubs.Replay, stubs.Secrets(secret)); !errors.As(err, &bad) || bad.Line == 0 {
+			t.Errorf("base64 from place %d: %v", skip, err)
+		}
+	}
 	_, short := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets("", "abc"))
 	golden(t, "secrets.golden", "", strings.NewReplacer(dir, "DIR", filepath.Dir(file), "DIR").Replace(fmt.Sprintln(refused)+fmt.Sprintln(leaked)+fmt.Sprintln(short)))
 }
