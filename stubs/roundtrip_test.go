@@ -679,6 +679,9 @@ func TestCanary(t *testing.T) {
 			fmt.Fprintf(w, "data: {\"delta\":{\"content\":%q}}\n\n", part)
 		}
 		fmt.Fprintf(w, "data: {\"secret\":%q}\n\n", canaries[7])
+		if cookie, err := r.Cookie("s"); err == nil { // and one that repeats a cookie
+			fmt.Fprintf(w, "data: {\"seen\":%q}\n\n", cookie.Value)
+		}
 	}))
 	defer server.Close()
 	client := &http.Client{Transport: c.Transport(nil)}
