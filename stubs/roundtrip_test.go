@@ -356,6 +356,25 @@ func TestOtherStreams(t *testing.T) {
 	}
 }
 
+// Who knows the last event closes without asking for the end.
+func TestReaderThatKnowsTheEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	c := open(t, file, stubs.Record)
+	last := "data: [DONE]\n\n"
+	resp, err := (&http.Client{Transport: c.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(strings.NewReader(last)), ContentLength: -1}, nil
+	}))}).Get("https://x.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, len(last))); errors.Join(err, resp.Body.Close(), c.Close()) != nil {
+		t.Fatal(err)
+	}
+	if text := read(t, file); !strings.Contains(text, "[DONE]") || strings.Contains(text, `"cut"`) {
+		t.Errorf("a stream that was read to its last event is taken for cut off: %s", text)
+	}
+}
+
 // Who closes a body early and reads on when it is replayed is told so.
 func TestStreamCutByItsReader(t *testing.T) {
 	p := newProvider(t)
