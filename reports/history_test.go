@@ -280,6 +280,30 @@ func TestTwoProcessesAppendAtOnce(t *testing.T) {
 	}
 }
 
+// Who reads does not wait for who writes, and sees what was there before.
+func TestReadingWhileAnotherWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	h := open(t, path)
+	if _, err := h.Append(t.Context(), Run{Suites: results(3)}); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := open(t, path).db.Begin() // immediate: the one writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("DELETE FROM results"); err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.Account(t.Context(), AccountOptions{})
+	if err != nil || a.Counts.Passed != 3 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if all, err := h.Latest(t.Context(), 5); err != nil || len(all) != 1 {
+		t.Errorf("%d runs, %v", len(all), err)
+	}
+}
+
 // unzip gives a file of testdata as it was before it was compressed.
 func unzip(t *testing.T, name string) []byte {
 	t.Helper()
