@@ -355,6 +355,42 @@ func TestVersion1IsCarriedOver(t *testing.T) {
 	}
 }
 
+// What cannot be carried over stays where it is, all of it.
+func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var before int
+	if err := db.QueryRow("SELECT count(*) FROM results").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE results SET labels = '[broken' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := readAll(t.Context(), path); err == nil || !strings.Contains(err.Error(), "run 6") || !strings.Contains(err.Error(), path) {
+			t.Fatalf("err = %v, want one that names the run and the file", err)
+		}
+		var runs, left int
+		err = db.QueryRow("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM results_v1)").Scan(&runs, &left)
+		if err != nil || runs != 0 || left != before {
+			t.Errorf("%d runs were carried over and %d of %d results are left: %v", runs, left, before, err)
+		}
+	}
+	if _, err := db.Exec("UPDATE results_v1 SET labels = '[]' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := readAll(t.Context(), path); err != nil || len(all) != 7 {
+		t.Errorf("once it is mended: %d runs, %v", len(all), err)
+	}
+}
+
 // What has left its place in the file is told or does not matter; it is never another
 // result. SQLite itself notices less than half of such flips.
 func TestFlippedBits(t *testing.T) {
