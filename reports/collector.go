@@ -57,6 +57,22 @@ func (c *collector) add(s Spec) error {
 	return nil
 }
 
+// fail adds a failure that no spec carries to its suite.
+func (c *collector) fail(s *Suite, node, message, file string, line int) error {
+	message = shorten(strings.TrimSpace(message))
+	s.Failures = append(s.Failures, SuiteFailure{Node: node, Message: message, File: c.relative(file), Line: line})
+	return c.keep(len(node) + len(message) + overhead)
+}
+
+// suite adds a suite that has ended.
+func (c *collector) suite(s Suite) error {
+	c.results.Suites = append(c.results.Suites, s)
+	return c.keep(len(s.Path) + overhead)
+}
+
+// overhead is about what something costs beside its texts, in bytes.
+const overhead = 400
+
 // keep counts n bytes of texts.
 func (c *collector) keep(n int) error {
 	if c.kept += n; c.kept > c.most.kept {
