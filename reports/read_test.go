@@ -334,3 +334,33 @@ func packed(text string) []byte {
 	}
 	return b.Bytes()
 }
+
+func TestCombineTakesAFailureForAFailure(t *testing.T) {
+	of := func(state State, attempts int, retried bool, message string) *Reading {
+		s := Spec{Suite: "s", Leaf: "x", Occurrence: 1, State: state, Attempts: attempts, Retried: retried, Message: message, Duration: time.Duration(attempts) * time.Second}
+		return &Reading{Results: &Results{Suites: []Suite{{Path: "s"}}, Specs: []Spec{s}}}
+	}
+	passed, failed, skipped, pending := of(Passed, 1, false, ""), of(Failed, 2, false, "m"), of(Skipped, 0, false, "not here"), of(Pending, 0, false, "")
+	retried := of(Passed, 2, true, "first")
+	for name, test := range map[string]struct {
+		parts []*Reading
+		want  *Reading
+		n     int
+	}{
+		"failed later":    {[]*Reading{passed, failed}, of(Failed, 3, false, "m"), 1},
+		"failed first":    {[]*Reading{failed, passed}, of(Failed, 3, false, "m"), 1},
+		"failed, retried": {[]*Reading{failed, retried}, of(Failed, 4, false, "m"), 1},
+		"retried":         {[]*Reading{passed, retried}, of(Passed, 3, true, "first"), 1},
+		"retried first":   {[]*Reading{retried, passed}, of(Passed, 3, true, "first"), 1},
+		"not run first":   {[]*Reading{skipped, passed}, passed, 0},
+		"not run later":   {[]*Reading{failed, pending}, failed, 0},
+		"never run":       {[]*Reading{skipped, pending}, skipped, 0},
+		"three":           {[]*Reading{passed, skipped, failed}, of(Failed, 3, false, "m"), 1},
+		"one":             {[]*Reading{failed}, failed, 0},
+	} {
+		all, n := Combine(test.parts...)
+		if diff := gocmp.Diff(test.want.Results.Specs, all.Specs); diff != "" || n != test.n || len(all.Suites) != len(test.parts) {
+			t.Errorf("%s: %d, %d suites, %s", name, n, len(all.Suites), diff)
+		}
+	}
+}
