@@ -78,7 +78,7 @@ func (a *accountant) choose() error {
 	case len(rows) == 0 && a.o.Run != 0:
 		return fmt.Errorf("run %d: %w", a.o.Run, ErrNoRun)
 	case len(rows) == 0:
-		return fmt.Errorf("%w: make one with flujo-harness run or flujo-harness ingest", ErrNoRuns)
+		return ErrNoRuns
 	}
 	a.row = rows[0]
 	if a.a.Run, err = a.whole(a.row); err != nil {
