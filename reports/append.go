@@ -235,7 +235,7 @@ func (w *rowWriter) insertResults(run int64, r *Results) error {
 
 // nameAll gives the number of each spec's name, a new one where it has none yet.
 func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
-	known, err := collect(w.ctx, w.tx, "SELECT id, key, sum FROM names", nil, scanName)
+	known, err := collect(w.ctx, w.tx, "SELECT id, key, texts, sum FROM names", nil, scanName)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,8 @@ func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
 		key := specs[i].Key()
 		id, ok := w.names[key]
 		if !ok {
-			err := w.tx.QueryRowContext(w.ctx, "INSERT INTO names (key, sum) VALUES (?, ?) RETURNING id", key, checksum(key)).Scan(&id)
+			texts := specs[i].encodeTexts()
+			err := w.tx.QueryRowContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) RETURNING id", key, texts, checksum(key, texts)).Scan(&id)
 			if err != nil {
 				return nil, fmt.Errorf("spec %q: %w", specs[i].Name(), err)
 			}

@@ -66,6 +66,15 @@ func resultsV1(ctx context.Context, tx *sql.Tx, r *Run) (err error) {
 	r.Suites.Specs, err = collect(ctx, tx, `SELECT s.suite, s.containers, s.leaf, s.occurrence,
 			r.state, r.detail, r.attempts, r.retried, r.duration, r.message, r.file, r.line, r.labels
 		FROM results_v1 r JOIN specs_v1 s ON s.id = r.spec_id WHERE r.run_id = ? ORDER BY r.position`, []any{r.ID}, scanSpecV1)
+	// A key of version 1 told apart what differs only in where a text ends.
+	seen := map[string]bool{}
+	for i := range r.Suites.Specs {
+		s := &r.Suites.Specs[i]
+		for seen[s.Key()] {
+			s.Occurrence++
+		}
+		seen[s.Key()] = true
+	}
 	return err
 }
 

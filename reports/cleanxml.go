@@ -83,8 +83,8 @@ func (c *cleanXML) step() error {
 	i := bytes.Index(chunk, []byte(end))
 	n := i + len(end)
 	if i < 0 {
-		if n = len(chunk) - len(end) + 1; last {
-			n = len(chunk)
+		if n = len(chunk); !last {
+			n = whole(chunk[:n-len(end)+1], false)
 		}
 	}
 	switch c.state {
@@ -96,12 +96,11 @@ func (c *cleanXML) step() error {
 		}
 		c.emit(chunk[:n], false)
 	case inCDATA:
-		if i >= 0 {
+		if i < 0 {
+			c.kept(chunk[:n], false)
+		} else {
 			c.kept(chunk[:i], false)
 			c.out = append(c.out, end...)
-		} else {
-			n = whole(chunk[:n], last)
-			c.kept(chunk[:n], false)
 		}
 	}
 	if i >= 0 {

@@ -23,6 +23,7 @@ type collector struct {
 	kept    int // bytes of texts
 	index   map[uint64]int
 	seed    maphash.Seed
+	name    []byte       // used again
 	settled map[int]bool // specs whose attempts are no chain of failures that a pass ended
 	repeats int          // results that were further attempts of a spec
 	most    struct{ specs, kept int }
@@ -56,6 +57,22 @@ func (c *collector) add(s Spec) error {
 	return nil
 }
 
+// fail adds a failure that no spec carries to its suite.
+func (c *collector) fail(s *Suite, node, message, file string, line int) error {
+	message = shorten(strings.TrimSpace(message))
+	s.Failures = append(s.Failures, SuiteFailure{Node: node, Message: message, File: c.relative(file), Line: line})
+	return c.keep(len(node) + len(message) + overhead)
+}
+
+// suite adds a suite that has ended.
+func (c *collector) suite(s Suite) error {
+	c.results.Suites = append(c.results.Suites, s)
+	return c.keep(len(s.Path) + overhead)
+}
+
+// overhead is about what something costs beside its texts, in bytes.
+const overhead = 400
+
 // keep counts n bytes of texts.
 func (c *collector) keep(n int) error {
 	if c.kept += n; c.kept > c.most.kept {
@@ -69,7 +86,7 @@ func (c *collector) keep(n int) error {
 // pass that was retried; a failure in any other series of attempts is a failure.
 func (c *collector) attempt(s Spec) error {
 	s.Occurrence = 1
-	id := s.hash(c.seed)
+	id := c.hash(&s)
 	i, known := c.index[id]
 	if !known {
 		c.index[id] = len(c.results.Specs)
@@ -97,19 +114,10 @@ func (c *collector) attempt(s Spec) error {
 	return c.keep(len(was.Message))
 }
 
-// hash is that of the identity but the occurrence.
-func (s *Spec) hash(seed maphash.Seed) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	write := func(text string) {
-		_, _ = h.WriteString(text) // never fails
-		_ = h.WriteByte(0)
-	}
-	write(s.Suite)
-	for word := range s.words() {
-		write(word)
-	}
-	return h.Sum64()
+// hash is that of the key but the occurrence.
+func (c *collector) hash(s *Spec) uint64 {
+	c.name = s.appendName(c.name[:0])
+	return maphash.Bytes(c.seed, c.name)
 }
 
 // number tells apart the specs from first on that have the same texts: by place in
@@ -124,7 +132,7 @@ func (c *collector) number(first int, places []place) {
 		return cmp.Or(strings.Compare(places[a].file, places[b].file), cmp.Compare(places[a].line, places[b].line))
 	})
 	for _, i := range order {
-		id := specs[i].hash(c.seed)
+		id := c.hash(&specs[i])
 		c.index[id]++
 		specs[i].Occurrence = c.index[id]
 	}

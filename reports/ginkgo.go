@@ -108,11 +108,11 @@ func (g *ginkgoReader) suite() error {
 
 // ginkgoSuite takes over the nodes of one suite.
 type ginkgoSuite struct {
-	c        *collector
-	first    int // of its specs in the results
-	places   []place
-	failed   bool
-	failures []SuiteFailure
+	c      *collector
+	first  int // of its specs in the results
+	places []place
+	failed bool
+	suite  Suite
 }
 
 func (s *ginkgoSuite) node(node *types.SpecReport) error {
@@ -131,12 +131,8 @@ func (s *ginkgoSuite) node(node *types.SpecReport) error {
 	case node.LeafNodeType == types.NodeTypeInvalid:
 		return fmt.Errorf("node %q has a type that this version does not know", node.LeafNodeText)
 	case node.Failed():
-		s.failures = append(s.failures, SuiteFailure{
-			Node:    node.LeafNodeType.String(),
-			Message: shorten(message(node.Failure)),
-			File:    s.c.relative(node.Failure.Location.FileName),
-			Line:    node.Failure.Location.LineNumber,
-		})
+		at := node.Failure.Location
+		return s.c.fail(&s.suite, node.LeafNodeType.String(), message(node.Failure), at.FileName, at.LineNumber)
 	}
 	return nil
 }
@@ -146,32 +142,28 @@ func (s *ginkgoSuite) end(report *types.Report) error {
 	if report.SuitePath == "" {
 		return errors.New("a suite has no SuitePath: is this a Ginkgo report?")
 	}
-	suite := Suite{
-		Path:        s.c.relative(report.SuitePath),
-		Description: report.SuiteDescription,
-		Started:     report.StartTime,
-		Duration:    max(0, report.RunTime), // across processes it is a difference of wall clocks
-		Seed:        report.SuiteConfig.RandomSeed,
-		Focused:     report.SuiteHasProgrammaticFocus,
-		Failures:    s.failures,
-	}
-	for _, reason := range report.SpecialSuiteFailureReasons {
-		failure := SuiteFailure{Node: "suite", Message: shorten(reason)}
-		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
-			failure = SuiteFailure{Node: Truncated, Message: why}
-		}
-		suite.Failures = append(suite.Failures, failure)
-	}
+	s.suite.Path, s.suite.Description = s.c.relative(report.SuitePath), report.SuiteDescription
+	s.suite.Started, s.suite.Duration = report.StartTime, max(0, report.RunTime) // across processes it is a difference of wall clocks
+	s.suite.Seed, s.suite.Focused = report.SuiteConfig.RandomSeed, report.SuiteHasProgrammaticFocus
 	specs := s.c.results.Specs[s.first:]
-	suite.Failures = append(suite.Failures, untold(report, len(specs), s.failed || len(suite.Failures) > 0)...)
+	reasons := slices.Clone(report.SpecialSuiteFailureReasons)
+	told := s.failed || len(s.suite.Failures)+len(reasons) > 0
+	for _, reason := range append(reasons, untold(report, len(specs), told)...) {
+		node := "suite"
+		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
+			node, reason = Truncated, why
+		}
+		if err := s.c.fail(&s.suite, node, reason, "", 0); err != nil {
+			return err
+		}
+	}
 	for i := range specs {
-		specs[i].Suite = suite.Path
+		specs[i].Suite = s.suite.Path
 	}
 	s.c.number(s.first, s.places)
 	s.c.reading.during(report.StartTime)
 	s.c.reading.during(report.EndTime)
-	s.c.results.Suites = append(s.c.results.Suites, suite)
-	return nil
+	return s.c.suite(s.suite)
 }
 
 // What is said of a suite in every format that Ginkgo writes.
@@ -181,20 +173,16 @@ const (
 )
 
 // untold finds failures that a suite does not spell out.
-func untold(report *types.Report, specs int, told bool) []SuiteFailure {
-	var found []SuiteFailure
-	add := func(format string, args ...any) {
-		found = append(found, SuiteFailure{Node: "suite", Message: fmt.Sprintf(format, args...)})
-	}
+func untold(report *types.Report, specs int, told bool) (found []string) {
 	if report.SuiteConfig.DryRun {
-		add(dryRun)
+		found = append(found, dryRun)
 	}
 	// A failed suite may stop before its last spec; one that succeeded may not.
 	if report.SuiteSucceeded && specs != report.PreRunStats.TotalSpecs {
-		add("the suite announced %d specs and reports %d", report.PreRunStats.TotalSpecs, specs)
+		found = append(found, fmt.Sprintf("the suite announced %d specs and reports %d", report.PreRunStats.TotalSpecs, specs))
 	}
 	if !report.SuiteSucceeded && !told {
-		add(failedUntold)
+		found = append(found, failedUntold)
 	}
 	return found
 }

@@ -95,6 +95,7 @@ type goPackage struct {
 	tests []*goTest // in the order of their start
 	named map[string]*goTest
 	out   excerpt
+	told  bool // a test failed
 }
 
 // goTest is one test, with all its repeats.
@@ -137,6 +138,7 @@ func (g *goTestReader) event(e *goEvent) error {
 		if b == nil {
 			b = &excerpt{}
 			g.builds[e.ImportPath] = b
+			g.c.kept += len(e.ImportPath) + overhead
 		}
 		return g.c.keep(b.add(e.Output))
 	case "build-fail":
@@ -155,7 +157,9 @@ func (g *goTestReader) event(e *goEvent) error {
 	if p == nil {
 		p = &goPackage{suite: Suite{Path: e.Package, Started: e.Time}, named: map[string]*goTest{}}
 		g.packages[e.Package] = p
-		g.c.kept += len(e.Package)
+		if err := g.c.keep(len(e.Package) + overhead); err != nil {
+			return err
+		}
 	}
 	g.c.reading.during(e.Time)
 	switch e.Action {
@@ -240,12 +244,35 @@ func (t *goTest) end(s State, elapsed float64) {
 
 // finish takes over a package that has ended by an action, "" for one that has not.
 func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
-	fail := func(node, message string) {
+	fail := func(node, message string) error {
 		at := Spec{Suite: p.suite.Path, Message: message}
 		goWhere(&at)
-		p.suite.Failures = append(p.suite.Failures,
-			SuiteFailure{Node: node, Message: shorten(strings.TrimSpace(message)), File: g.c.relative(at.File), Line: at.Line})
+		return g.c.fail(&p.suite, node, message, at.File, at.Line)
 	}
+	if err := g.tests(p, action, fail); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case action == "":
+		err = fail("package", "it has no end in the file: the file was cut short, or go test was\n"+p.out.String())
+	case action == "fail" && failedBuild != "":
+		text := ""
+		if b := g.builds[failedBuild]; b != nil {
+			text = b.String()
+		}
+		err = fail("build", text+p.out.String())
+	case action == "fail" && !p.told: // it died outside of its tests, or could not be built
+		err = fail("package", p.out.String())
+	}
+	if err == nil && (len(p.suite.Failures) > 0 || len(p.tests) > 0) {
+		err = g.c.suite(p.suite)
+	}
+	return err
+}
+
+// tests takes over the tests of a package that has ended.
+func (g *goTestReader) tests(p *goPackage, action string, fail func(node, message string) error) error {
 	names, failed := make([]string, len(p.tests)), map[string]bool{}
 	for i, t := range p.tests {
 		names[i] = t.name
@@ -253,41 +280,33 @@ func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
 		switch {
 		case t.running && action == "pass" && benchmark: // its figures are its end
 		case t.running && action == "pass":
-			fail(t.name, "it began and has no end, and its package passed: its result is missing from the file")
+			if err := fail(t.name, "it began and has no end, and its package passed: its result is missing from the file"); err != nil {
+				return err
+			}
 		case t.running || t.state == Failed:
 			failed[t.name] = true
 			if benchmark {
-				fail(t.name, t.message())
+				if err := fail(t.name, t.message()); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	p.told = len(failed) > 0
 	family := subtestsOf(names, failed)
 	for _, t := range p.tests {
+		var err error
 		switch {
 		case strings.HasPrefix(t.name, "Benchmark"), t.running && action == "pass", t.state == "" && !t.running:
 		case !family.parent[t.name]:
-			if err := g.c.attempt(g.spec(p, t)); err != nil {
-				return err
-			}
+			err = g.c.attempt(g.spec(p, t))
 		case failed[t.name] && !family.failed[t.name]:
-			fail(t.name, t.message())
+			err = fail(t.name, t.message())
+		}
+		if err != nil {
+			return err
 		}
 		g.c.kept -= t.out.size()
-	}
-	switch {
-	case action == "":
-		fail("package", "it has no end in the file: the file was cut short, or go test was\n"+p.out.String())
-	case action == "fail" && failedBuild != "":
-		text := ""
-		if b := g.builds[failedBuild]; b != nil {
-			text = b.String()
-		}
-		fail("build", text+p.out.String())
-	case action == "fail" && len(failed) == 0:
-		fail("package", p.out.String()) // it died outside of its tests, or could not be built
-	}
-	if len(p.suite.Failures) > 0 || len(p.tests) > 0 {
-		g.c.results.Suites = append(g.c.results.Suites, p.suite)
 	}
 	return nil
 }

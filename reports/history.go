@@ -115,7 +115,7 @@ func (h *History) writable(ctx context.Context) error {
 		return h.explain("write to", err)
 	}
 	defer tx.Rollback()
-	_, err = tx.ExecContext(ctx, `INSERT INTO names (key, sum) VALUES ('', 0)`)
+	_, err = tx.ExecContext(ctx, `INSERT INTO names (key, texts, sum) VALUES ('', '', 0)`)
 	if err != nil {
 		return h.explain("write to", err)
 	}

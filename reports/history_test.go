@@ -646,3 +646,22 @@ type sqliteError int
 
 func (e sqliteError) Error() string { return fmt.Sprintf("code %d", int(e)) }
 func (e sqliteError) Code() int     { return int(e) }
+
+// A run that is told in one format and then in another moves no spec, and keeps its
+// containers as they were told first.
+func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, name := range []string{"gomega-2024-10-29-eeca931.json.gz", "gomega-2024-10-29-eeca931.xml.gz"} {
+		if _, err := h.Append(t.Context(), Run{Key: name, Suites: sampleReading(t, name).Results}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := h.Latest(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moves := Transitions(runs[1].Suites, runs[0].Suites)
+	if len(moves) != 1 || moves[0].Kind != StillFailing || len(moves[0].Spec.Containers) == 0 {
+		t.Errorf("moves %+v, want the one that fails in both", moves)
+	}
+}

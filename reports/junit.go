@@ -111,7 +111,7 @@ type junitSuite struct {
 	places []place // of its specs, wherever they failed
 	cases  []Spec  // of gotestsum: parents are taken out of them at the end
 	ginkgo map[string]string
-	fault  *SuiteFailure // that is open
+	fault  string // message of the failure that is open
 }
 
 // junitCase is a testcase while it is read.
@@ -169,8 +169,11 @@ func (j *junitReader) read() error {
 func (j *junitReader) finish() error {
 	if j.dialect == goJUnit {
 		if j.root.errors > 0 && j.c.results.SuiteFailures() == 0 {
-			j.c.results.Suites = append(j.c.results.Suites, Suite{Path: "go build", Failures: []SuiteFailure{
-				{Node: "build", Message: fmt.Sprintf("gotestsum counts %d errors that no test carries: see its own output", j.root.errors)}}})
+			s := Suite{Path: "go build"}
+			message := fmt.Sprintf("gotestsum counts %d errors that no test carries: see its own output", j.root.errors)
+			if err := errors.Join(j.c.fail(&s, "build", message, "", 0), j.c.suite(s)); err != nil {
+				return err
+			}
 		}
 		j.root.errors = -1
 	}
@@ -214,7 +217,7 @@ func (j *junitReader) start(t *xml.StartElement) error {
 	case name == "failure" || name == "error":
 		if len(j.suites) > 0 {
 			s := j.suites[len(j.suites)-1]
-			s.fault = &SuiteFailure{Node: "suite", Message: a["message"]}
+			s.fault = a["message"]
 			j.text = &excerpt{}
 		}
 	}
@@ -359,11 +362,11 @@ func (j *junitReader) end(name string) error {
 		return j.take(t)
 	case name == "testsuite" && j.test == nil:
 		return j.close()
-	case j.test == nil && (name == "failure" || name == "error") && len(j.suites) > 0:
+	case j.test == nil && j.text != nil && (name == "failure" || name == "error"):
 		s := j.suites[len(j.suites)-1]
-		s.fault.Message = shorten(both(s.fault.Message, j.text.String()))
-		s.Failures = append(s.Failures, *s.fault)
+		text := j.text.String()
 		j.text = nil
+		return j.c.fail(&s.Suite, "suite", both(s.fault, text), "", 0)
 	case j.text != nil && (name == "failure" || name == "error" || name == "skipped" || name == "system-err"):
 		j.text = nil
 	}

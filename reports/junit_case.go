@@ -47,8 +47,7 @@ func (j *junitReader) take(t *junitCase) error {
 		if t.name == "TestMain" && t.class == "" { // what gotestsum calls the failure of a package; it counts it at the root only
 			j.found.failed++
 			j.found.elements++
-			s.Failures = append(s.Failures, SuiteFailure{Node: "package", Message: shorten(goMessage(t.text.String()))})
-			return nil
+			return j.c.fail(&s.Suite, "package", goMessage(t.text.String()), "", 0)
 		}
 		spec.Message, spec.Containers = goMessage(spec.Message), nil
 		if spec.State == Failed {
@@ -57,7 +56,7 @@ func (j *junitReader) take(t *junitCase) error {
 		goWhere(&spec)
 		s.own.add(n)
 		s.cases = append(s.cases, spec)
-		return j.c.keep(len(spec.Message) + len(spec.Leaf))
+		return j.c.keep(len(spec.Message) + len(spec.Leaf) + overhead)
 	case jestJUnit:
 		s.own.add(n)
 		s.places = append(s.places, place{})
@@ -92,7 +91,7 @@ func (j *junitReader) ginkgo(s *junitSuite, t *junitCase, spec Spec) error {
 	}
 	if node != "It" {
 		if spec.State == Failed {
-			s.Failures = append(s.Failures, SuiteFailure{Node: node, Message: shorten(spec.Message), File: spec.File, Line: spec.Line})
+			return j.c.fail(&s.Suite, node, spec.Message, spec.File, spec.Line)
 		}
 		return nil
 	}
@@ -168,7 +167,7 @@ func (j *junitReader) close() error {
 		j.found.add(s.found)
 	}
 	if s.own.tests > 0 || len(s.Failures) > 0 {
-		j.c.results.Suites = append(j.c.results.Suites, s.Suite)
+		return j.c.suite(s.Suite)
 	}
 	return nil
 }
@@ -189,12 +188,15 @@ func (j *junitReader) settle(s *junitSuite) error {
 		}
 		family := subtestsOf(names, failed)
 		for _, spec := range s.cases {
-			if !family.parent[spec.Leaf] {
-				if err := j.c.attempt(spec); err != nil {
-					return err
-				}
-			} else if spec.State == Failed && !family.failed[spec.Leaf] {
-				s.Failures = append(s.Failures, SuiteFailure{Node: spec.Leaf, Message: shorten(spec.Message), File: spec.File, Line: spec.Line})
+			var err error
+			switch {
+			case !family.parent[spec.Leaf]:
+				err = j.c.attempt(spec)
+			case spec.State == Failed && !family.failed[spec.Leaf]:
+				err = j.c.fail(&s.Suite, spec.Leaf, spec.Message, spec.File, spec.Line)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		s.cases = nil
@@ -206,17 +208,20 @@ func (j *junitReader) settle(s *junitSuite) error {
 func (j *junitReader) ginkgoSuite(s *junitSuite) error {
 	s.Focused = s.ginkgo["SuiteHasProgrammaticFocus"] == "true"
 	s.Seed, _ = strconv.ParseInt(cmp.Or(s.ginkgo["RandomSeed"], "0"), 10, 64) // 0 where it is none
-	fail := func(message string) {
-		s.Failures = append(s.Failures, SuiteFailure{Node: "suite", Message: shorten(message)})
-	}
+	var reasons []string
 	if reason := s.ginkgo["SpecialSuiteFailureReason"]; reason != "" {
-		fail(reason)
+		reasons = append(reasons, reason)
 	}
 	if s.ginkgo["DryRun"] == "true" {
-		fail(dryRun)
+		reasons = append(reasons, dryRun)
 	}
-	if s.ginkgo["SuiteSucceeded"] == "false" && s.own.failed == 0 && len(s.Failures) == 0 {
-		fail(failedUntold)
+	if s.ginkgo["SuiteSucceeded"] == "false" && s.own.failed == 0 && len(s.Failures)+len(reasons) == 0 {
+		reasons = append(reasons, failedUntold)
+	}
+	for _, reason := range reasons {
+		if err := j.c.fail(&s.Suite, "suite", reason, "", 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -326,16 +325,17 @@ func (r *reader) blob(id int64) ([]byte, error) {
 }
 
 type name struct {
-	id  int64
-	key string
+	id    int64
+	key   string
+	texts string
 }
 
 func scanName(rows *sql.Rows) (n name, err error) {
 	var sum int64
-	if err := rows.Scan(&n.id, &n.key, &sum); err != nil {
+	if err := rows.Scan(&n.id, &n.key, &n.texts, &sum); err != nil {
 		return n, err
 	}
-	if sum != checksum(n.key) {
+	if sum != checksum(n.key, n.texts) {
 		return n, fmt.Errorf("name %d: %w", n.id, errSum)
 	}
 	return n, nil
@@ -358,23 +358,17 @@ func (r *reader) readNames() error {
 	if r.names != nil {
 		return nil
 	}
-	all, err := collect(r.ctx, r.db, "SELECT id, key, sum FROM names", nil, scanName)
+	all, err := collect(r.ctx, r.db, "SELECT id, key, texts, sum FROM names", nil, scanName)
 	if err != nil {
 		return err
 	}
 	r.names = make(map[int64]Spec, len(all))
 	for _, n := range all {
-		if r.names[n.id], err = parseKey(n.key); err != nil {
+		if r.names[n.id], err = decodeTexts(n.texts); err != nil {
 			return fmt.Errorf("name %d: %w", n.id, err)
 		}
 	}
 	return nil
-}
-
-// parseKey is the way back from Spec.Key.
-func parseKey(key string) (s Spec, err error) {
-	err = json.Unmarshal([]byte(key), &[]any{&s.Suite, &s.Containers, &s.Leaf, &s.Occurrence})
-	return s, err
 }
 
 // collect runs a query to its end, so that no connection is held between two.

@@ -60,7 +60,7 @@ func sound(t *testing.T, r *Reading) {
 	keys := map[string]bool{}
 	for i := range r.Results.Specs {
 		s := &r.Results.Specs[i]
-		if id := s.identity(); keys[id] {
+		if id := s.Key(); keys[id] {
 			t.Fatalf("two specs are %s", id)
 		} else {
 			keys[id] = true

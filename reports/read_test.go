@@ -79,10 +79,10 @@ func TestReadSampleFiles(t *testing.T) {
 			keys := map[string]bool{}
 			for i := range r.Results.Specs {
 				s := &r.Results.Specs[i]
-				if keys[s.identity()] {
-					t.Errorf("two specs are %s", s.identity())
+				if keys[s.Key()] {
+					t.Errorf("two specs are %s", s.Key())
 				}
-				keys[s.identity()] = true
+				keys[s.Key()] = true
 				if ran := s.State == Passed || s.State == Failed; ran != (s.Attempts > 0) && s.State != Skipped || s.Suite == "" || s.Occurrence == 0 {
 					t.Errorf("%+v", s)
 				}
@@ -104,15 +104,15 @@ func TestIdentitiesAreTheSameInEveryFormat(t *testing.T) {
 	} {
 		a := map[string]Spec{}
 		for _, s := range sampleReading(t, pair.a).Results.Specs {
-			a[s.identity()] = s
+			a[s.Key()] = s
 		}
 		for _, s := range sampleReading(t, pair.b).Results.Specs {
-			was, both := a[s.identity()]
+			was, both := a[s.Key()]
 			if !both {
-				t.Errorf("%s is in %s only", s.identity(), pair.b)
+				t.Errorf("%s is in %s only", s.Key(), pair.b)
 				continue
 			}
-			delete(a, s.identity())
+			delete(a, s.Key())
 			if was.State != s.State || was.Retried != s.Retried || pair.sameLocations && s.State == Failed && (was.File != s.File || was.Line != s.Line) {
 				t.Errorf("%s and %s: %+v, %+v", pair.a, pair.b, was, s)
 			}
@@ -157,17 +157,17 @@ func TestReadTakesRetries(t *testing.T) {
 	}
 	for _, name := range []string{"shop-retries.xml", "shop-surefire.xml", "shelf.xml.gz"} {
 		for _, s := range sampleReading(t, name).Results.Specs {
-			w, asked := want[name+" "+s.text()]
+			w, asked := want[name+" "+string(s.appendText(nil))]
 			if !asked {
 				continue
 			}
-			delete(want, name+" "+s.text())
+			delete(want, name+" "+string(s.appendText(nil)))
 			got := Spec{State: s.State, Retried: s.Retried, Attempts: s.Attempts, Duration: s.Duration, Message: s.Message}
 			if strings.HasPrefix(name, "shelf") {
 				got.Duration, got.Message = 0, ""
 			}
 			if diff := gocmp.Diff(w, got); diff != "" {
-				t.Errorf("%s %s: %s", name, s.text(), diff)
+				t.Errorf("%s %s: %s", name, string(s.appendText(nil)), diff)
 			}
 		}
 	}
@@ -333,4 +333,34 @@ func packed(text string) []byte {
 		panic(err)
 	}
 	return b.Bytes()
+}
+
+func TestCombineTakesAFailureForAFailure(t *testing.T) {
+	of := func(state State, attempts int, retried bool, message string) *Reading {
+		s := Spec{Suite: "s", Leaf: "x", Occurrence: 1, State: state, Attempts: attempts, Retried: retried, Message: message, Duration: time.Duration(attempts) * time.Second}
+		return &Reading{Results: &Results{Suites: []Suite{{Path: "s"}}, Specs: []Spec{s}}}
+	}
+	passed, failed, skipped, pending := of(Passed, 1, false, ""), of(Failed, 2, false, "m"), of(Skipped, 0, false, "not here"), of(Pending, 0, false, "")
+	retried := of(Passed, 2, true, "first")
+	for name, test := range map[string]struct {
+		parts []*Reading
+		want  *Reading
+		n     int
+	}{
+		"failed later":    {[]*Reading{passed, failed}, of(Failed, 3, false, "m"), 1},
+		"failed first":    {[]*Reading{failed, passed}, of(Failed, 3, false, "m"), 1},
+		"failed, retried": {[]*Reading{failed, retried}, of(Failed, 4, false, "m"), 1},
+		"retried":         {[]*Reading{passed, retried}, of(Passed, 3, true, "first"), 1},
+		"retried first":   {[]*Reading{retried, passed}, of(Passed, 3, true, "first"), 1},
+		"not run first":   {[]*Reading{skipped, passed}, passed, 0},
+		"not run later":   {[]*Reading{failed, pending}, failed, 0},
+		"never run":       {[]*Reading{skipped, pending}, skipped, 0},
+		"three":           {[]*Reading{passed, skipped, failed}, of(Failed, 3, false, "m"), 1},
+		"one":             {[]*Reading{failed}, failed, 0},
+	} {
+		all, n := Combine(test.parts...)
+		if diff := gocmp.Diff(test.want.Results.Specs, all.Specs); diff != "" || n != test.n || len(all.Suites) != len(test.parts) {
+			t.Errorf("%s: %d, %d suites, %s", name, n, len(all.Suites), diff)
+		}
+	}
 }

@@ -2,11 +2,11 @@ package reports
 
 import (
 	"encoding/json"
-	"iter"
 	"path"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/thresholds"
@@ -44,53 +44,66 @@ type Spec struct {
 	Labels     []string
 }
 
-// Key identifies the spec from run to run. Labels, file and line are not part of
-// it: relabelling or moving a spec must not cut its history.
+// Key identifies the spec from run to run: its suite, its texts in one, and its
+// occurrence. Labels, file and line are not part of it: relabelling or moving a spec
+// must not cut its history. Nor is where one text ends and the next begins, which
+// JUnit XML does not say: a run has the same keys whichever file it is read from.
+// Specs that differ in nothing else differ in Occurrence. The three stand on a line each.
 func (s *Spec) Key() string {
-	// JSON keeps ["a", "b c"] and ["a b", "c"] apart; strings and numbers always encode.
-	key, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence})
-	return string(key)
+	b := s.appendName(make([]byte, 0, 256))
+	return string(strconv.AppendInt(append(b, '\n'), int64(s.Occurrence), 10))
 }
 
-// identity is the Key without where one text ends and the next begins, which JUnit XML
-// does not say: a run has the same identities whichever file it is read from. Specs
-// that differ in nothing else differ in Occurrence.
-func (s *Spec) identity() string {
-	key, _ := json.Marshal([]any{s.Suite, s.text(), s.Occurrence}) // strings and numbers always encode
-	return string(key)
+// appendName appends the suite and the text of the spec.
+func (s *Spec) appendName(b []byte) []byte {
+	return s.appendText(append(appendWords(b, len(b), s.Suite), '\n'))
 }
 
-// text is the texts of the spec in one.
-func (s *Spec) text() string { return strings.Join(slices.Collect(s.words()), " ") }
+// appendText appends the texts in one.
+func (s *Spec) appendText(b []byte) []byte {
+	start := len(b)
+	for _, text := range s.Containers {
+		b = appendWords(b, start, text)
+	}
+	return appendWords(b, start, s.Leaf)
+}
 
-// words are those of the texts, with U+FFFD for what XML cannot hold.
-func (s *Spec) words() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for i := range len(s.Containers) + 1 {
-			text := s.Leaf
-			if i < len(s.Containers) {
-				text = s.Containers[i]
-			}
-			for word := range strings.FieldsSeq(text) {
-				if strings.ContainsFunc(word, notInXML) || !utf8.ValidString(word) {
-					word = strings.Map(func(r rune) rune {
-						if notInXML(r) {
-							return utf8.RuneError
-						}
-						return r
-					}, word)
-				}
-				if !yield(word) {
-					return
-				}
-			}
+// appendWords appends a text behind what is there from start on, with single spaces,
+// and with U+FFFD for what XML cannot hold.
+func appendWords(b []byte, start int, text string) []byte {
+	space := len(b) > start
+	for _, r := range text {
+		switch {
+		case '!' <= r && r <= '~':
+		case unicode.IsSpace(r):
+			space = len(b) > start
+			continue
+		case r < ' ', r == 0xfffe, r == 0xffff:
+			r = utf8.RuneError
+		}
+		if space {
+			b, space = append(b, ' '), false
+		}
+		if r < utf8.RuneSelf {
+			b = append(b, byte(r))
+		} else {
+			b = utf8.AppendRune(b, r)
 		}
 	}
+	return b
 }
 
-// notInXML reports whether XML 1.0 has no place for the character, or it stands for a
-// byte that was none.
-func notInXML(r rune) bool { return r < ' ' || r == 0xfffe || r == 0xffff || r == utf8.RuneError }
+// encodeTexts is the spec with its texts apart and nothing else, as the history keeps it.
+func (s *Spec) encodeTexts() string {
+	texts, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence}) // strings and numbers always encode
+	return string(texts)
+}
+
+// decodeTexts is the way back.
+func decodeTexts(texts string) (s Spec, err error) {
+	err = json.Unmarshal([]byte(texts), &[]any{&s.Suite, &s.Containers, &s.Leaf, &s.Occurrence})
+	return s, err
+}
 
 // Name is the texts of the spec as one reads them, behind its suite.
 func (s *Spec) Name() string {

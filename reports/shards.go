@@ -14,9 +14,9 @@ func Combine(readings ...*Reading) (all *Results, several int) {
 		all.Suites = append(all.Suites, r.Results.Suites...)
 		all.Measured = append(all.Measured, r.Results.Measured...)
 		for _, s := range r.Results.Specs {
-			i, known := at[s.identity()]
+			i, known := at[s.Key()]
 			if !known {
-				at[s.identity()] = len(all.Specs)
+				at[s.Key()] = len(all.Specs)
 				all.Specs = append(all.Specs, s)
 				continue
 			}

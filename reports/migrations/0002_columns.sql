@@ -36,9 +36,10 @@ CREATE INDEX runs_in_time ON runs (at, id);
 
 -- The texts of a spec are long and the same from run to run: kept once.
 CREATE TABLE names (
-    id  INTEGER PRIMARY KEY,
-    key TEXT    NOT NULL UNIQUE, -- reports.Spec.Key
-    sum INTEGER NOT NULL
+    id    INTEGER PRIMARY KEY,
+    key   TEXT    NOT NULL UNIQUE, -- reports.Spec.Key: the texts in one
+    texts TEXT    NOT NULL,        -- JSON array of suite, array of containers, leaf, occurrence
+    sum   INTEGER NOT NULL
 ) STRICT;
 
 -- Content that many runs share: messages, and where specs are with their labels.
