@@ -80,13 +80,11 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 	outputs, flags := takeFlag(g.flags, "output-dir")
 	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
-	failed := cmd.Run()
-	endGroup(cmd)
-	var exit *exec.ExitError
-	if failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return s, fmt.Errorf("start Ginkgo: %w", failed)
+	failed, err := runGroup(ctx, cmd)
+	if err != nil {
+		return s, fmt.Errorf("start Ginkgo: %w", err)
 	}
-	s.focused = exit != nil && exit.ExitCode() == exitFocused
+	s.focused = cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == exitFocused
 	whole, err := readGinkgo(filepath.Join(tmp, "reports"))
 	if err != nil {
 		return s, err
@@ -98,7 +96,7 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 	told := readTold(tmp)
 	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
 		if said := refused(g.log); said != "" {
-			return s, usage(fmt.Errorf("Ginkgo refuses the flags behind --: %s: go run %s help run lists them", said, ginkgoTool))
+			return s, usage(fmt.Errorf("the flags behind -- are refused by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
 		}
 		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
 		return s, nil
@@ -144,9 +142,21 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 	}
 	cmd := exec.CommandContext(ctx, g.program, append(args, tests...)...)
 	cmd.Dir = g.project.root
+	return cmd
+}
+
+// runGroup runs a command with all that it starts: where ctx ends they are interrupted,
+// and have 20 s to report; what is left of them when the command has ended is killed. It
+// returns how the command failed, and why it could not be run at all.
+func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
 	interruptible(cmd)
 	cmd.WaitDelay = 20 * time.Second
-	return cmd
+	failed = cmd.Run()
+	endGroup(cmd)
+	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
+		return nil, failed
+	}
+	return failed, nil
 }
 
 // telling makes the files that are compiled into the suites, and the environment for it.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/flujo/flujo-harness/reports"
 )
@@ -45,12 +44,9 @@ func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, g.flags...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
-	interruptible(cmd)
-	cmd.WaitDelay = 20 * time.Second
-	failed := cmd.Run()
-	endGroup(cmd)
-	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return s, fmt.Errorf("start go test: %w", failed)
+	failed, err := runGroup(ctx, cmd)
+	if err != nil {
+		return s, fmt.Errorf("start go test: %w", err)
 	}
 	reading, err := reports.ReadFile(events, g.project.root)
 	switch {

@@ -29,6 +29,16 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default reports/out of the module)")
 }
 
+// open opens the history and makes the folder of the report.
+func (f *outputFlags) open(ctx context.Context, p project) (history *reports.History, out string, err error) {
+	out = p.path(f.out, "reports/out")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
+	}
+	history, err = reports.OpenHistory(ctx, p.path(f.db, ".flujo/history.db"))
+	return history, out, err
+}
+
 func runCommand() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
@@ -146,15 +156,11 @@ func (j job) run() error {
 			return err
 		}
 	}
-	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
+	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)
 	}
 	defer history.Close()
-	out := p.path(j.output.out, "reports/out")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fault(fmt.Errorf("make the folder of the report: %w", err))
-	}
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Commit, r.Dirty = p.revision(ctx)

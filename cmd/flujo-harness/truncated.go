@@ -97,8 +97,7 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return f == "-p" || f == "--p" || f == "-cover" || f == "--cover" })
 	dir := filepath.Join(tmp, "expected")
 	cmd := g.command(ctx, dir, suites, append([]string{"--dry-run"}, flags...))
-	_ = cmd.Run() // what it lists counts
-	endGroup(cmd)
+	_, _ = runGroup(ctx, cmd) // what it lists counts
 	all, err := readGinkgo(dir)
 	if err != nil {
 		return found
