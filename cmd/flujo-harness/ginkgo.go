@@ -17,6 +17,7 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -45,12 +46,13 @@ const (
 // newGinkgo builds the command of the version that the module requires: so the command
 // and the package in the suites are never of two versions, whatever is on the PATH.
 func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []string) (*ginkgo, error) {
-	g := &ginkgo{project: p, suites: suites, flags: flags,
-		program: filepath.Join(p.root, ".flujo", "bin", "ginkgo"+filepath.Ext(os.Args[0])),
-		log:     filepath.Join(p.root, ".flujo", "ginkgo.log")}
-	if err := os.MkdirAll(filepath.Dir(g.program), 0o755); err != nil {
+	dir, err := harness.Folder(p.root)
+	if err != nil {
 		return nil, fault(fmt.Errorf("make a folder for the command of Ginkgo: %w", err))
 	}
+	g := &ginkgo{project: p, suites: suites, flags: flags,
+		program: filepath.Join(dir, "bin", "ginkgo"+filepath.Ext(os.Args[0])),
+		log:     filepath.Join(dir, "ginkgo.log")}
 	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
 	build.Dir = p.root
 	if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {

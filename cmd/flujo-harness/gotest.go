@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -22,8 +23,8 @@ type goTests struct {
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
 func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
-	dir := filepath.Join(g.project.root, ".flujo")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	dir, err := harness.Folder(g.project.root)
+	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
 	}
 	events, log := filepath.Join(dir, "gotest.jsonl"), filepath.Join(dir, "gotest.log")

@@ -62,8 +62,9 @@ them. A spec that passed and failed is flaky: it counts as failed, with all that
 did, so that its rate is not cut off at the first pass or failure, as retries are.
 
 --shard I/N runs the I-th of N parts, by package: specs of one suite share set-up,
-order and processes, so a suite is never split. The parts are dealt out from the sorted list of
-suites. What each wrote with --json makes one run again: flujo-harness merge FILE...
+order and processes, so a suite is never split. The parts are dealt out from the sorted
+list of suites. What each wrote with --json makes one run again: flujo-harness merge
+FILE...
 
 On GitHub Actions the summary goes to the page of the job, and what failed to the lines
 of the change. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
@@ -295,6 +296,11 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	words = append(words, packages...)
 	if len(flags) > 0 {
 		words = append(append(words, "--"), flags...)
+	}
+	for i, word := range words[1:] {
+		if strings.ContainsAny(word, " \t\n\"\\$`!&|;<>()*?[]#~") {
+			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
 	}
 	return strings.Join(words, " ")
 }
