@@ -63,7 +63,9 @@ func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []str
 
 // run runs all suites once and reads what they report, and what those that have died
 // have told before.
-func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
+//
+// tell is called about once a second with how far it is.
+func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err error) {
 	tmp, err := os.MkdirTemp("", "flujo-harness-")
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
@@ -82,7 +84,9 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 	outputs, flags := takeFlag(g.flags, "output-dir")
 	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
+	stop := watch(tmp, tell)
 	failed, err := runGroup(ctx, cmd)
+	stop()
 	if err != nil {
 		return s, fmt.Errorf("start Ginkgo: %w", err)
 	}

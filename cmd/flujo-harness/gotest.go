@@ -22,7 +22,7 @@ type goTests struct {
 
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
-func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
+func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err error) {
 	dir, err := harness.Folder(g.project.root)
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
