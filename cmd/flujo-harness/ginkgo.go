@@ -76,7 +76,7 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 		return s, fmt.Errorf("log the suites: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	env, err := g.telling(tmp)
+	env, err := g.telling(ctx, tmp)
 	if err != nil {
 		return s, fmt.Errorf("prepare the suites to tell of their specs: %w", err)
 	}
@@ -167,9 +167,15 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
 
 // telling makes the files that are compiled into the suites, and the environment for it.
 // A module that has an overlay of its own keeps it, and its suites tell nothing.
-func (g *ginkgo) telling(tmp string) (env []string, err error) {
+func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err error) {
 	env = os.Environ()
-	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
+	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // of the environment, or of go env -w
+	ask.Dir = g.project.root
+	goflags, err := ask.Output()
+	if err != nil {
+		return nil, told(err)
+	}
+	if strings.Contains(string(goflags), "-overlay") {
 		return env, nil
 	}
 	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
@@ -197,8 +203,8 @@ func (g *ginkgo) telling(tmp string) (env []string, err error) {
 		return nil, err
 	}
 	path := filepath.Join(tmp, "overlay.json")
-	goflags := strings.TrimSpace(os.Getenv("GOFLAGS") + " '-overlay=" + path + "'")
-	return append(env, "GOFLAGS="+goflags, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
+	all := strings.TrimSpace(string(goflags)) + " '-overlay=" + path + "'"
+	return append(env, "GOFLAGS="+all, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
 }
 
 // readGinkgo reads the reports in the folder: the one that Ginkgo merged, or, where it
