@@ -30,16 +30,9 @@ func Scratch(root string) (dir string, remove func() error, err error) {
 			err = fmt.Errorf("make a folder to measure in: %w", err)
 		}
 	}()
-	base := filepath.Join(root, ".flujo")
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	base, err := Folder(root)
+	if err != nil {
 		return "", nil, err
-	}
-	// Git must not see it in a project that has not heard of us.
-	ignore := filepath.Join(base, ".gitignore")
-	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
-			return "", nil, err
-		}
 	}
 	// What killed processes left behind. No measurement takes a day.
 	old, err := filepath.Glob(filepath.Join(base, "measure-*"))
@@ -55,4 +48,20 @@ func Scratch(root string) (dir string, remove func() error, err error) {
 	}
 	dir, err = os.MkdirTemp(base, "measure-")
 	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
+// Folder makes the folder of a module for all that is kept on this machine only. Git
+// does not see it, in a project that has not heard of us either.
+func Folder(root string) (string, error) {
+	base := filepath.Join(root, ".flujo")
+	if err := os.MkdirAll(base, 0o755); err != nil {
+		return "", err
+	}
+	ignore := filepath.Join(base, ".gitignore")
+	if _, err := os.Stat(ignore); errors.Is(err, os.ErrNotExist) {
+		if err := os.WriteFile(ignore, []byte("*\n"), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return base, nil
 }

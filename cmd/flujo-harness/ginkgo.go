@@ -17,6 +17,7 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -45,12 +46,13 @@ const (
 // newGinkgo builds the command of the version that the module requires: so the command
 // and the package in the suites are never of two versions, whatever is on the PATH.
 func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []string) (*ginkgo, error) {
-	g := &ginkgo{project: p, suites: suites, flags: flags,
-		program: filepath.Join(p.root, ".flujo", "bin", "ginkgo"+filepath.Ext(os.Args[0])),
-		log:     filepath.Join(p.root, ".flujo", "ginkgo.log")}
-	if err := os.MkdirAll(filepath.Dir(g.program), 0o755); err != nil {
+	dir, err := harness.Folder(p.root)
+	if err != nil {
 		return nil, fault(fmt.Errorf("make a folder for the command of Ginkgo: %w", err))
 	}
+	g := &ginkgo{project: p, suites: suites, flags: flags,
+		program: filepath.Join(dir, "bin", "ginkgo"+filepath.Ext(os.Args[0])),
+		log:     filepath.Join(dir, "ginkgo.log")}
 	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
 	build.Dir = p.root
 	if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
@@ -61,7 +63,9 @@ func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []str
 
 // run runs all suites once and reads what they report, and what those that have died
 // have told before.
-func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
+//
+// tell is called about once a second with how far it is.
+func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err error) {
 	tmp, err := os.MkdirTemp("", "flujo-harness-")
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
@@ -72,7 +76,7 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 		return s, fmt.Errorf("log the suites: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	env, err := g.telling(tmp)
+	env, err := g.telling(ctx, tmp)
 	if err != nil {
 		return s, fmt.Errorf("prepare the suites to tell of their specs: %w", err)
 	}
@@ -80,13 +84,13 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 	outputs, flags := takeFlag(g.flags, "output-dir")
 	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
-	failed := cmd.Run()
-	endGroup(cmd)
-	var exit *exec.ExitError
-	if failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return s, fmt.Errorf("start Ginkgo: %w", failed)
+	stop := watch(tmp, tell)
+	failed, err := runGroup(ctx, cmd)
+	stop()
+	if err != nil {
+		return s, fmt.Errorf("start Ginkgo: %w", err)
 	}
-	s.focused = exit != nil && exit.ExitCode() == exitFocused
+	s.focused = cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == exitFocused
 	whole, err := readGinkgo(filepath.Join(tmp, "reports"))
 	if err != nil {
 		return s, err
@@ -98,7 +102,7 @@ func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
 	told := readTold(tmp)
 	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
 		if said := refused(g.log); said != "" {
-			return s, usage(fmt.Errorf("Ginkgo refuses the flags behind --: %s: go run %s help run lists them", said, ginkgoTool))
+			return s, usage(fmt.Errorf("the flags behind -- are refused by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
 		}
 		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
 		return s, nil
@@ -144,16 +148,34 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 	}
 	cmd := exec.CommandContext(ctx, g.program, append(args, tests...)...)
 	cmd.Dir = g.project.root
+	return cmd
+}
+
+// runGroup runs a command with all that it starts: where ctx ends they are interrupted,
+// and have 20 s to report; what is left of them when the command has ended is killed. It
+// returns how the command failed, and why it could not be run at all.
+func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
 	interruptible(cmd)
 	cmd.WaitDelay = 20 * time.Second
-	return cmd
+	failed = cmd.Run()
+	endGroup(cmd)
+	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
+		return nil, failed
+	}
+	return failed, nil
 }
 
 // telling makes the files that are compiled into the suites, and the environment for it.
 // A module that has an overlay of its own keeps it, and its suites tell nothing.
-func (g *ginkgo) telling(tmp string) (env []string, err error) {
+func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err error) {
 	env = os.Environ()
-	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
+	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // of the environment, or of go env -w
+	ask.Dir = g.project.root
+	goflags, err := ask.Output()
+	if err != nil {
+		return nil, told(err)
+	}
+	if strings.Contains(string(goflags), "-overlay") {
 		return env, nil
 	}
 	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
@@ -181,8 +203,8 @@ func (g *ginkgo) telling(tmp string) (env []string, err error) {
 		return nil, err
 	}
 	path := filepath.Join(tmp, "overlay.json")
-	goflags := strings.TrimSpace(os.Getenv("GOFLAGS") + " '-overlay=" + path + "'")
-	return append(env, "GOFLAGS="+goflags, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
+	all := strings.TrimSpace(string(goflags)) + " '-overlay=" + path + "'"
+	return append(env, "GOFLAGS="+all, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
 }
 
 // readGinkgo reads the reports in the folder: the one that Ginkgo merged, or, where it

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -22,9 +22,9 @@ type goTests struct {
 
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
-func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
-	dir := filepath.Join(g.project.root, ".flujo")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err error) {
+	dir, err := harness.Folder(g.project.root)
+	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
 	}
 	events, log := filepath.Join(dir, "gotest.jsonl"), filepath.Join(dir, "gotest.log")
@@ -45,12 +45,9 @@ func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, g.flags...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
-	interruptible(cmd)
-	cmd.WaitDelay = 20 * time.Second
-	failed := cmd.Run()
-	endGroup(cmd)
-	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return s, fmt.Errorf("start go test: %w", failed)
+	failed, err := runGroup(ctx, cmd)
+	if err != nil {
+		return s, fmt.Errorf("start go test: %w", err)
 	}
 	reading, err := reports.ReadFile(events, g.project.root)
 	switch {

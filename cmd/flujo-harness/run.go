@@ -29,6 +29,16 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default reports/out of the module)")
 }
 
+// open opens the history and makes the folder of the report.
+func (f *outputFlags) open(ctx context.Context, p project) (history *reports.History, out string, err error) {
+	out = p.path(f.out, "reports/out")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
+	}
+	history, err = reports.OpenHistory(ctx, p.path(f.db, ".flujo/history.db"))
+	return history, out, err
+}
+
 func runCommand() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
@@ -52,8 +62,9 @@ them. A spec that passed and failed is flaky: it counts as failed, with all that
 did, so that its rate is not cut off at the first pass or failure, as retries are.
 
 --shard I/N runs the I-th of N parts, by package: specs of one suite share set-up,
-order and processes, so a suite is never split. The parts are dealt out from the sorted list of
-suites. What each wrote with --json makes one run again: flujo-harness merge FILE...
+order and processes, so a suite is never split. The parts are dealt out from the sorted
+list of suites. What each wrote with --json makes one run again: flujo-harness merge
+FILE...
 
 On GitHub Actions the summary goes to the page of the job, and what failed to the lines
 of the change. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
@@ -146,15 +157,11 @@ func (j job) run() error {
 			return err
 		}
 	}
-	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
+	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)
 	}
 	defer history.Close()
-	out := p.path(j.output.out, "reports/out")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fault(fmt.Errorf("make the folder of the report: %w", err))
-	}
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Commit, r.Dirty = p.revision(ctx)
@@ -289,6 +296,11 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	words = append(words, packages...)
 	if len(flags) > 0 {
 		words = append(append(words, "--"), flags...)
+	}
+	for i, word := range words[1:] {
+		if strings.ContainsAny(word, " \t\n\"\\$`!&|;<>()*?[]#~") {
+			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
 	}
 	return strings.Join(words, " ")
 }

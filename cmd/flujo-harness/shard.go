@@ -113,15 +113,11 @@ func (j job) merge(paths []string) error {
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
 	ctx := j.cmd.Context()
-	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
+	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)
 	}
 	defer history.Close()
-	out := p.path(j.output.out, "reports/out")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fault(fmt.Errorf("make the folder of the report: %w", err))
-	}
 	return j.keep(ctx, p, history, r, out, nil)
 }
 

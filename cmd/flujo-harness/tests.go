@@ -16,7 +16,8 @@ type tests struct {
 	what   string   // for people
 	format string   // of what is read
 	all    []string // import paths of all shards
-	once   func(context.Context) (suitesRun, error)
+	once   func(ctx context.Context, tell func(string)) (suitesRun, error)
+	hints  []string // what is not run
 }
 
 // tests finds what to run, and all that can be wrong with it before anything runs.
@@ -55,7 +56,7 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 	}
 	t.what, t.format = fmt.Sprintf("%d Ginkgo suite(s)", len(suites)), "Ginkgo JSON"
 	if left := len(packages) - len(t.all); left > 0 {
-		t.what += fmt.Sprintf(" (%d package(s) without one left out: name them alone to run them by go test)", left)
+		t.hints = append(t.hints, fmt.Sprintf("%d package(s) have tests for go test only and were left out: name them without the suites to run them", left))
 	}
 	if err := errors.Join(refuse(j.flags, takenOfGinkgo), p.distinct(suites)); err != nil {
 		return nil, usage(err)
@@ -80,7 +81,7 @@ func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []
 			stage += fmt.Sprintf(", run %d of %d", i+1, k)
 		}
 		progress.set(stage, "")
-		one, err := t.once(ctx)
+		one, err := t.once(ctx, func(far string) { progress.set(stage, far) })
 		if err != nil {
 			return nil, all, err
 		}
@@ -97,7 +98,7 @@ func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []
 			}
 		}
 	}
-	all.results = reports.Repeated(every)
+	all.results, all.hints = reports.Repeated(every), append(all.hints, t.hints...)
 	return every, all, nil
 }
 

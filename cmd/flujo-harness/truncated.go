@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/onsi/ginkgo/v2/types"
 
@@ -26,20 +29,53 @@ type toldSpec struct {
 // readTold reads what the processes of the suites told. The last line of a process that
 // was killed may be cut off.
 func readTold(tmp string) (all []toldSpec) {
-	paths, _ := filepath.Glob(filepath.Join(tmp, "told", "*.jsonl")) // the pattern is a good one
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // as if nothing had been told
-		}
-		for line := range bytes.Lines(text) {
-			var t toldSpec
-			if json.Unmarshal(line, &t) == nil {
-				all = append(all, t)
-			}
+	for line := range linesTold(tmp) {
+		var t toldSpec
+		if json.Unmarshal(line, &t) == nil {
+			all = append(all, t)
 		}
 	}
 	return all
+}
+
+// linesTold are the lines that the processes have told so far, each process for itself.
+func linesTold(tmp string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		paths, _ := filepath.Glob(filepath.Join(tmp, "told", "*.jsonl")) // the pattern is a good one
+		for _, path := range paths {
+			text, _ := os.ReadFile(path) // what cannot be read is as if it had not been told
+			for line := range bytes.Lines(text) {
+				if !yield(line) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// watch tells about once a second how many specs have ended, until it is stopped.
+func watch(tmp string, tell func(string)) (stop func()) {
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		t := time.NewTicker(time.Second)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				n := 0
+				for line := range linesTold(tmp) {
+					if bytes.Contains(line, []byte(`"Ended":true`)) {
+						n++
+					}
+				}
+				tell(fmt.Sprintf("%d specs have ended", n))
+			}
+		}
+	})
+	return func() { close(done); ended.Wait() }
 }
 
 // complete makes a report for each suite that has none, and adds to each that lacks
@@ -97,8 +133,7 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return f == "-p" || f == "--p" || f == "-cover" || f == "--cover" })
 	dir := filepath.Join(tmp, "expected")
 	cmd := g.command(ctx, dir, suites, append([]string{"--dry-run"}, flags...))
-	_ = cmd.Run() // what it lists counts
-	endGroup(cmd)
+	_, _ = runGroup(ctx, cmd) // what it lists counts
 	all, err := readGinkgo(dir)
 	if err != nil {
 		return found
