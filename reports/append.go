@@ -11,10 +11,22 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Append adds the run and returns its number; r.ID is not looked at. All of it is
+// Appended says what became of a run.
+type Appended struct {
+	ID    int64 // of the run
+	Known bool  // the same run was there already: nothing was added
+}
+
+// Append adds the run; r.ID is not looked at. A run that is there already, by its Key
+// or, without one, by its content, is not added again: see [Appended]. All of it is
 // kept or nothing. The end of ctx does not stop it: a run that was interrupted
 // belongs in the history too.
-func (h *History) Append(ctx context.Context, r Run) (id int64, err error) {
+func (h *History) Append(ctx context.Context, r Run) (Appended, error) {
+	id, err := h.append(ctx, r)
+	return Appended{ID: id}, err
+}
+
+func (h *History) append(ctx context.Context, r Run) (id int64, err error) {
 	ctx = context.WithoutCancel(ctx)
 	comparisons, verdicts, err := encode(r)
 	if err != nil {

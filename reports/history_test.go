@@ -42,14 +42,14 @@ func TestHistoryKeepsRuns(t *testing.T) {
 	gomegas := Run{Started: noon, Suites: gomega(t, march), Outcome: thresholds.Broken, ExitCode: 1, Complete: true}
 	want := []Run{{}, broken, invalid, hostile, gomegas, {Suites: &Results{}}}
 	for i := range want {
-		id, err := h.Append(t.Context(), want[i])
+		added, err := h.Append(t.Context(), want[i])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id != int64(i+1) {
-			t.Errorf("run %d has number %d", i+1, id)
+		if added.ID != int64(i+1) || added.Known {
+			t.Errorf("run %d: %+v", i+1, added)
 		}
-		want[i].ID = id
+		want[i].ID = added.ID
 	}
 
 	again := open(t, path) // what is in the file, not in the handle
@@ -95,8 +95,8 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 		"a figure is not a number":      {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if id, err := h.Append(t.Context(), run); err == nil {
-				t.Fatalf("appended as %d", id)
+			if added, err := h.Append(t.Context(), run); err == nil {
+				t.Fatalf("appended as %d", added.ID)
 			}
 			for _, table := range []string{"runs", "suites", "specs", "results"} {
 				var n int

@@ -15,6 +15,10 @@ type Run struct {
 	Commit  string    // of the code under test, "" where it is unknown
 	Dirty   bool      // the tree had changes beyond Commit
 	Command string    // as it can be typed again
+	Branch  string    // "" where it is unknown
+	Key     string    // identity given from outside: of the CI job and its attempt, or the digest of a file; "": the digest of the run
+	Format  string    // of the results: "Ginkgo JSON", "JUnit XML", …; "" where suites were not run
+	Facts   []Fact    // what else is known of it: host, CI job, tool versions; shown as it is
 
 	Suites      *Results // nil: suites were not run, or see SuiteError
 	SuiteError  string   // why suites could not be run or read

@@ -12,14 +12,16 @@ const (
 	StillFailing Kind = "still failing" //
 	Failing      Kind = "failing"       // fails, and there is no earlier run to compare with
 	RetryRescued Kind = "retry-rescued" // passed only after a failed attempt, whatever it did before
+	Flaky        Kind = "flaky"         // passes or fails, and does both at one commit
 	Fixed        Kind = "fixed"         // passes, and failed before
 	NewlySkipped Kind = "newly skipped" // skipped or pending, and ran before
+	Renamed      Kind = "renamed"       // is there under another name
 	New          Kind = "new"           // was not there before, and does not fail
 	Gone         Kind = "gone"          // was there before
 )
 
 // kinds is the order to show them in.
-var kinds = []Kind{Broke, NewFailing, StillFailing, Failing, RetryRescued, Fixed, NewlySkipped, New, Gone}
+var kinds = []Kind{Broke, NewFailing, StillFailing, Failing, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
 
 // Transition is how one spec moved between two runs.
 type Transition struct {

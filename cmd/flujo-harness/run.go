@@ -195,11 +195,11 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
 func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, out string) error {
-	id, failed := history.Append(ctx, r)
+	added, failed := history.Append(ctx, r)
 	if failed != nil {
 		failed = fmt.Errorf("%w\n%s", failed, rescue(r))
 	}
-	r.ID = id
+	r.ID = added.ID
 	earlier, err := history.Latest(ctx, 200)
 	failed = errors.Join(failed, err)
 	page, err := reports.WriteReport(out, r, earlier)
