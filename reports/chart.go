@@ -25,7 +25,8 @@ type plotView struct {
 	Left, Right     float64 // of the plot itself
 	Top, Bottom     float64
 	Backend, Slow   []dot
-	BackendY, SlowY float64 // of the rows' names
+	Null            *segment // where blocks would lie if only chance moved them
+	BackendY, SlowY float64  // of the rows' names
 	BackendText     string
 	SlowText        string
 	Lines           []line
@@ -89,6 +90,10 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 		p.Lines = []line{
 			a.line(v.Boundary, 20, "boundary", "boundary "+figure(v.Boundary)),
 			a.line(v.Limit, 44, "limit", "limit "+figure(v.Limit)),
+		}
+		if low, high, ok := nullRange(c); ok {
+			p.Null = &segment{X: a.at(max(a.from, v.Baseline*low)), Width: a.at(min(a.to, v.Baseline*high)) - a.at(max(a.from, v.Baseline*low))}
+			p.Desc += " The grey area is the null band around the baseline: how far the same arm twice came apart."
 		}
 	}
 	return p
