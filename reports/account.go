@@ -115,10 +115,11 @@ type AttentionKind string
 
 // The kinds, the most urgent first.
 const (
-	NewlyBroken AttentionKind = "newly broken" // fails, and did not in the run before, or was not there
-	LongFailing AttentionKind = "long failing" // fails, and has in the run before
-	FlakyNow    AttentionKind = "flaky"        // passed only when retried, or flips: see Flake
 	SuiteBroken AttentionKind = "suite failed" // a failure that no spec carries; Spec has suite, place and message
+	NewlyBroken AttentionKind = "newly broken" // fails, and did not in the run before, or was not there
+	FailingNow  AttentionKind = "failing"      // fails, and there is no earlier run to compare with
+	FlakyNow    AttentionKind = "flaky"        // passed only when retried in this run, or is among Account.Flakes
+	LongFailing AttentionKind = "long failing" // fails, and has in the run before
 )
 
 // Attention is one thing to look at.
@@ -155,8 +156,8 @@ type Move struct {
 // MatrixStates are the rows and columns of a [Matrix], in order.
 var MatrixStates = []State{Passed, Failed, Skipped, Pending, ""}
 
-// Matrix counts specs by state before and now; "" is not there. Renamed specs count
-// as one spec. Row and column sums are the counts of the two runs.
+// Matrix counts specs by state before and now; "" is not there. A renamed spec counts
+// once, in the states that it had and has.
 type Matrix struct {
 	Compared bool // false: there is no earlier run, all are in the row ""
 	N        map[State]map[State]int
@@ -170,7 +171,7 @@ func (m Matrix) At(before, now State) int { return m.N[before][now] }
 type McNemar struct {
 	Fixed, Broke int
 	P            float64 // two-sided, exact; 1 where nothing moved
-	Repeated     bool    // false: one run each; the specs are as good as deterministic, read the counts and not P
+	Repeated     bool    // either commit has several runs; false: read the counts and not P, as if specs were deterministic
 }
 
 // Cause of a green turn.
@@ -184,13 +185,15 @@ const (
 	ByRetry        Cause = "retry"             // an attempt failed in this run
 	BySkip         Cause = "skip"              // skipped, pending or gone: it stopped failing by not running
 	ByRename       Cause = "rename"            // what failed is there no more under its old name
+	FileChanged    Cause = "spec file changed" // the body of the spec is the same, other lines of its file are not
 	NothingChanged Cause = "nothing changed"   // the same commit: a flake
 	CauseUnknown   Cause = "unknown"           // the source is not there
 )
 
 // GreenTurn is one spec that failed in the run before and does not now.
 type GreenTurn struct {
-	Move     Move
+	Move     Move   // zero of a limit
+	Limit    string // workload and durability of a limit that was broken and holds; "" of a spec
 	Cause    Cause
 	Evidence string // what the cause was told by, a sentence without a full stop
 }
@@ -271,7 +274,7 @@ type ChangePoint struct {
 	At     int     // place in Trend.Points of the first run of the new level
 	Before Rate    // over the runs since the change before
 	After  Rate    // over the runs until the change behind
-	P      float64 // exact, corrected for the number of places looked at
+	P      float64 // of the place that divides best: Trend.Method
 }
 
 // LimitChange is a change of a limit beside the trend.
@@ -313,9 +316,3 @@ type HeatRow struct {
 
 // Fact is a name and a value.
 type Fact struct{ Name, Value string }
-
-// Account tells of a run. The error is [ErrNoRuns], [ErrNoRun], a [*DamagedError] or
-// an [*InUseError].
-func (h *History) Account(ctx context.Context, o AccountOptions) (*Account, error) {
-	return nil, errors.New("not there yet")
-}

@@ -2,13 +2,13 @@ package reports
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // Appended says what became of a run.
@@ -17,50 +17,88 @@ type Appended struct {
 	Known bool  // the same run was there already: nothing was added
 }
 
-// Append adds the run; r.ID is not looked at. A run that is there already, by its Key
-// or, without one, by its content, is not added again: see [Appended]. All of it is
-// kept or nothing. The end of ctx does not stop it: a run that was interrupted
-// belongs in the history too.
+// Append adds the run; r.ID is not looked at. A run that is there already is not
+// added again: see [Appended]. Two runs are the same where all of them is, or, where
+// they have a Key, that and their results: a job that is run again with other results
+// is another run beside the first, never in its place. All of a run is kept or
+// nothing. The end of ctx does not stop it: a run that was interrupted belongs in the
+// history too.
 func (h *History) Append(ctx context.Context, r Run) (Appended, error) {
-	id, err := h.append(ctx, r)
-	return Appended{ID: id}, err
-}
-
-func (h *History) append(ctx context.Context, r Run) (id int64, err error) {
 	ctx = context.WithoutCancel(ctx)
-	comparisons, verdicts, err := encode(r)
-	if err != nil {
-		return 0, fmt.Errorf("append to history %s: %w", h.path, err)
-	}
 	tx, err := h.db.BeginTx(ctx, nil)
 	if err != nil {
-		return 0, h.explain("append to", err)
+		return Appended{}, h.explain("append to", err)
 	}
 	defer tx.Rollback()
-	err = tx.QueryRowContext(ctx, `INSERT INTO runs
-		(started, seconds, commit_id, dirty, command, has_suites, suite_error, comparisons, verdicts, outcome, exit_code, complete)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		nanos(r.Started), r.Seconds, r.Commit, r.Dirty, r.Command, r.Suites != nil, r.SuiteError,
-		comparisons, verdicts, r.Outcome.String(), r.ExitCode, r.Complete).Scan(&id)
+	added, err := appendRun(ctx, tx, r, 0)
 	if err != nil {
-		return 0, h.explain("append to", err)
-	}
-	if r.Suites != nil {
-		if err := appendSuites(ctx, tx, id, r.Suites.Suites); err != nil {
-			return 0, h.explain("append to", err)
-		}
-		if err := appendSpecs(ctx, tx, id, r.Suites.Specs); err != nil {
-			return 0, h.explain("append to", err)
-		}
+		return Appended{}, h.explain("append to", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, h.explain("append to", err)
+		return Appended{}, h.explain("append to", err)
 	}
-	return id, nil
+	return added, nil
 }
 
-// encode refuses what JSON cannot hold, such as an estimate that is not a number.
-func encode(r Run) (comparisons, verdicts string, err error) {
+// appendRun gives the run the number id, or the next where id is 0.
+func appendRun(ctx context.Context, tx *sql.Tx, r Run, id int64) (Appended, error) {
+	comparisons, verdicts, err := encodeMeasured(r)
+	if err != nil {
+		return Appended{}, err
+	}
+	same, err := identity(r, comparisons, verdicts)
+	if err != nil {
+		return Appended{}, err
+	}
+	if id == 0 {
+		known, err := collect(ctx, tx, "SELECT id FROM runs WHERE digest = ?", []any{same}, scanNumber)
+		if err != nil {
+			return Appended{}, err
+		}
+		if len(known) > 0 {
+			return Appended{ID: known[0], Known: true}, nil
+		}
+	} else { // of a history from before runs had an identity: never drop one
+		same = digest(fmt.Appendf(same, " %d", id))
+	}
+	w := rowWriter{ctx: ctx, tx: tx}
+	row, err := runRow(ctx, tx, r, same)
+	if err != nil {
+		return Appended{}, err
+	}
+	if id, err = w.insertRun(row, id); err != nil {
+		return Appended{}, err
+	}
+	if r.Suites != nil {
+		if err := w.insertResults(id, r.Suites); err != nil {
+			return Appended{}, err
+		}
+	}
+	if len(r.Comparisons)+len(r.Verdicts) > 0 {
+		if err := w.insertMeasured(id, comparisons, verdicts); err != nil {
+			return Appended{}, err
+		}
+	}
+	return Appended{ID: id}, nil
+}
+
+// identity is what two runs that are the same share.
+func identity(r Run, comparisons, verdicts string) ([]byte, error) {
+	r.ID = 0
+	var whole any = r
+	if r.Key != "" {
+		whole = []any{r.Key, r.Suites, r.SuiteError, comparisons, verdicts}
+	}
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
+}
+
+// encodeMeasured refuses what JSON cannot hold, such as an estimate that is not a number.
+func encodeMeasured(r Run) (comparisons, verdicts string, err error) {
 	for i := range r.Comparisons {
 		if _, err := json.Marshal(r.Comparisons[i]); err != nil {
 			return "", "", fmt.Errorf("comparison of %q: %w", r.Comparisons[i].Workload, err)
@@ -75,71 +113,200 @@ func encode(r Run) (comparisons, verdicts string, err error) {
 	return comparisons, verdicts, nil
 }
 
-// list is a JSON array, [] of nil.
-func list[T any](values []T) (string, error) {
-	if values == nil {
-		values = []T{}
+// runColumns are the columns of table runs but id and sum, in the order of runRow.
+const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
+	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
+
+func runRow(ctx context.Context, tx *sql.Tx, r Run, same []byte) ([]any, error) {
+	at := nanos(r.Started)
+	if at == 0 { // just after the newest
+		newest, err := collect(ctx, tx, "SELECT coalesce(max(at), 0) + 1 FROM runs", nil, scanNumber)
+		if err != nil {
+			return nil, err
+		}
+		at = newest[0]
 	}
-	text, err := json.Marshal(values)
-	return string(text), err
+	facts, err := list(r.Facts)
+	if err != nil {
+		return nil, err
+	}
+	var c Counts
+	failures := 0
+	if r.Suites != nil {
+		c, failures = r.Suites.Counts(), r.Suites.SuiteFailures()
+	}
+	return []any{same, at, nanos(r.Started), r.Seconds, r.Commit, bit(r.Dirty), r.Branch, r.Command, r.Key, r.Format, facts,
+		bit(r.Suites != nil), r.SuiteError, r.Outcome.String(), int64(r.ExitCode), bit(r.Complete),
+		int64(c.Passed), int64(c.Failed), int64(c.Skipped), int64(c.Pending), int64(c.Retried), int64(failures)}, nil
 }
 
-func appendSuites(ctx context.Context, tx *sql.Tx, run int64, suites []Suite) error {
-	for i, s := range suites {
-		failures, err := list(s.Failures)
+// bit is a bool as SQLite keeps it.
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// rowWriter writes the rows of one run.
+type rowWriter struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	names map[string]int64
+	deflater
+}
+
+func (w *rowWriter) insertRun(row []any, id int64) (int64, error) {
+	var given any
+	if id != 0 {
+		given = id
+	}
+	err := w.tx.QueryRowContext(w.ctx, `INSERT INTO runs (id, `+runColumns+`, sum)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		append(append([]any{given}, row...), checksum(row...))...).Scan(&id)
+	return id, err
+}
+
+func (w *rowWriter) insertMeasured(run int64, comparisons, verdicts string) error {
+	cs, err := w.pack([]byte(comparisons))
+	if err != nil {
+		return err
+	}
+	vs, err := w.pack([]byte(verdicts))
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO measurements (run_id, comparisons, verdicts, sum) VALUES (?, ?, ?, ?)",
+		run, cs, vs, checksum(run, cs, vs))
+	return err
+}
+
+func (w *rowWriter) insertResults(run int64, r *Results) error {
+	ids, err := w.nameAll(r.Specs)
+	if err != nil {
+		return err
+	}
+	order, kept := sorted(ids)
+	o := outcomes{order: kept}
+	if o.rosters, err = w.rosters(r.Specs, ids, order); err != nil {
+		return err
+	}
+	durations := make([]time.Duration, len(order))
+	for i, at := range order {
+		s := &r.Specs[at]
+		code := slices.Index(states, s.State)
+		if code < 0 {
+			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
+		}
+		if s.Retried {
+			code |= retriedBit
+		}
+		o.codes = append(o.codes, byte(code))
+		o.attempts = append(o.attempts, max(0, s.Attempts))
+		durations[i] = s.Duration
+		for _, text := range []struct {
+			s    string
+			into *[]sparse
+		}{{s.Detail, &o.details}, {s.Message, &o.messages}} {
+			if text.s == "" {
+				continue
+			}
+			blob, err := w.blob([]byte(text.s))
+			if err != nil {
+				return err
+			}
+			*text.into = append(*text.into, sparse{i, blob})
+		}
+	}
+	suites, err := list(r.Suites)
+	if err != nil {
+		return err
+	}
+	packed := make([][]byte, 3)
+	for i, content := range [][]byte{o.pack(), packDurations(durations), []byte(suites)} {
+		if packed[i], err = w.pack(content); err != nil {
+			return err
+		}
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO results (run_id, outcomes, durations, suites, sum) VALUES (?, ?, ?, ?, ?)",
+		run, packed[0], packed[1], packed[2], checksum(run, packed[0], packed[1], packed[2]))
+	return err
+}
+
+// nameAll gives the number of each spec's name, a new one where it has none yet.
+func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
+	known, err := collect(w.ctx, w.tx, "SELECT id, key, sum FROM names", nil, scanName)
+	if err != nil {
+		return nil, err
+	}
+	w.names = make(map[string]int64, len(known))
+	for _, n := range known {
+		w.names[n.key] = n.id
+	}
+	ids := make([]int64, len(specs))
+	seen := make(map[int64]bool, len(specs))
+	for i := range specs {
+		key := specs[i].Key()
+		id, ok := w.names[key]
+		if !ok {
+			err := w.tx.QueryRowContext(w.ctx, "INSERT INTO names (key, sum) VALUES (?, ?) RETURNING id", key, checksum(key)).Scan(&id)
+			if err != nil {
+				return nil, fmt.Errorf("spec %q: %w", specs[i].Name(), err)
+			}
+			w.names[key] = id
+		}
+		if seen[id] {
+			return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+		}
+		seen[id] = true
+		ids[i] = id
+	}
+	return ids, nil
+}
+
+// rosters writes what many runs share and returns the numbers of the blobs.
+func (w *rowWriter) rosters(specs []Spec, ids []int64, order []int) (blobs []int64, err error) {
+	var r roster
+	flush := func() error {
+		if len(r.ids) == 0 {
+			return nil
+		}
+		content, err := r.pack()
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO suites
-			(run_id, position, path, description, started, duration, seed, focused, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			run, i, s.Path, s.Description, nanos(s.Started), int64(s.Duration), s.Seed, s.Focused, failures)
-		if err != nil {
-			return fmt.Errorf("suite %q: %w", s.Path, err)
-		}
+		blob, err := w.blob(content)
+		blobs, r = append(blobs, blob), roster{}
+		return err
 	}
-	return nil
+	for i, at := range order {
+		if i > 0 && ids[at]/rosterSpan != ids[order[i-1]]/rosterSpan {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		s := &specs[at]
+		r.ids = append(r.ids, ids[at])
+		r.files = append(r.files, s.File)
+		r.lines = append(r.lines, s.Line)
+		r.labels = append(r.labels, s.Labels)
+	}
+	return blobs, flush()
 }
 
-func appendSpecs(ctx context.Context, tx *sql.Tx, run int64, specs []Spec) error {
-	// The update changes nothing: it is there so that RETURNING gives the number of a
-	// spec that was known already.
-	name, err := tx.PrepareContext(ctx, `INSERT INTO specs (key, suite, containers, leaf, occurrence) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id`)
+// blob is the number of the content, which is written where it is new.
+func (w *rowWriter) blob(content []byte) (id int64, err error) {
+	sum := digest(content)
+	err = w.tx.QueryRowContext(w.ctx, "SELECT id FROM blobs WHERE digest = ?", sum).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	packed, err := w.pack(content)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer name.Close()
-	result, err := tx.PrepareContext(ctx, `INSERT INTO results
-		(run_id, position, spec_id, state, detail, attempts, retried, duration, message, file, line, labels)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer result.Close()
-	for i := range specs {
-		if err := appendSpec(ctx, name, result, run, i, &specs[i]); err != nil {
-			return fmt.Errorf("spec %q: %w", specs[i].Name(), err)
-		}
-	}
-	return nil
-}
-
-func appendSpec(ctx context.Context, name, result *sql.Stmt, run int64, position int, s *Spec) error {
-	containers, err := list(s.Containers)
-	if err != nil {
-		return err
-	}
-	labels, err := list(s.Labels)
-	if err != nil {
-		return err
-	}
-	var id int64
-	if err := name.QueryRowContext(ctx, s.Key(), s.Suite, containers, s.Leaf, s.Occurrence).Scan(&id); err != nil {
-		return err
-	}
-	_, err = result.ExecContext(ctx, run, position, id, string(s.State), s.Detail, s.Attempts, s.Retried,
-		int64(s.Duration), s.Message, s.File, s.Line, labels)
-	return err
+	err = w.tx.QueryRowContext(w.ctx, "INSERT INTO blobs (digest, packed) VALUES (?, ?) RETURNING id", sum, packed).Scan(&id)
+	return id, err
 }
 
 // nanos is a time as it is kept; 0 of the zero time, which has no such number.
@@ -155,23 +322,4 @@ func fromNanos(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
-}
-
-// decodeRun is the way back from encode.
-func decodeRun(r *Run, comparisons, verdicts, outcome string) error {
-	var cs []harness.Comparison
-	if err := json.Unmarshal([]byte(comparisons), &cs); err != nil {
-		return fmt.Errorf("comparisons: %w", err)
-	}
-	var vs []thresholds.Verdict
-	if err := json.Unmarshal([]byte(verdicts), &vs); err != nil {
-		return fmt.Errorf("verdicts: %w", err)
-	}
-	if len(cs) > 0 {
-		r.Comparisons = cs
-	}
-	if len(vs) > 0 {
-		r.Verdicts = vs
-	}
-	return r.Outcome.UnmarshalText([]byte(outcome))
 }

@@ -64,6 +64,9 @@ func (h *History) check(ctx context.Context) error {
 	if err := sqlite.Migrate(ctx, h.db, h.path, migrations); err != nil {
 		return h.explain("open", err)
 	}
+	if err := h.carryOver(ctx); err != nil {
+		return h.explain("carry over from version 1 in", err)
+	}
 	return h.writable(ctx)
 }
 
@@ -112,7 +115,7 @@ func (h *History) writable(ctx context.Context) error {
 		return h.explain("write to", err)
 	}
 	defer tx.Rollback()
-	_, err = tx.ExecContext(ctx, `INSERT INTO specs (key, suite, containers, leaf, occurrence) VALUES ('', '', '[]', '', 0)`)
+	_, err = tx.ExecContext(ctx, `INSERT INTO names (key, sum) VALUES ('', 0)`)
 	if err != nil {
 		return h.explain("write to", err)
 	}

@@ -51,6 +51,10 @@ func (e *ForeignError) Error() string {
 // ErrNoRun is a run that is not in the history.
 var ErrNoRun = errors.New("no such run in the history")
 
+// errSum is content that is not what was written: a page of the file that is damaged
+// and still reads as a database.
+var errSum = errors.New("its checksum does not fit")
+
 // The primary result codes of SQLite that need different answers from the user.
 // https://www.sqlite.org/rescode.html
 const (
@@ -67,6 +71,9 @@ const (
 // explain turns an error of the database into one that says what to do. A locked
 // file is never called damaged: people delete what is damaged.
 func (h *History) explain(doing string, err error) error {
+	if errors.Is(err, errSum) || errors.Is(err, errPacked) {
+		return &DamagedError{Path: h.path, Err: err}
+	}
 	var coded interface {
 		error
 		Code() int

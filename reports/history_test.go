@@ -2,15 +2,23 @@ package reports
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -98,7 +106,7 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 			if added, err := h.Append(t.Context(), run); err == nil {
 				t.Fatalf("appended as %d", added.ID)
 			}
-			for _, table := range []string{"runs", "suites", "specs", "results"} {
+			for _, table := range []string{"runs", "names", "blobs", "results", "measurements"} {
 				var n int
 				if err := h.db.QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
 					t.Fatal(err)
@@ -121,17 +129,139 @@ func TestAppendOfAnInterruptedRun(t *testing.T) {
 	}
 }
 
-func TestTwoHandlesAppendAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "h.db")
-	const handles, runs = 2, 10
-	var wait sync.WaitGroup
-	for range handles {
+func TestTheSameRunTwiceIsOneRun(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	file := Run{Key: "job 7, attempt 1", Started: noon, Suites: results(3)}
+	read := file
+	read.Started, read.Command = noon.Add(time.Hour), "ingest again" // the same file, read again later
+	rerun := file
+	rerun.Suites = results(2, spec("x", Failed))
+	other := file
+	other.Key = "job 7, attempt 2"
+	plain := Run{Started: noon, Suites: results(3)}
+	later := plain
+	later.Started = noon.Add(1)
+	for i, step := range []struct {
+		run  Run
+		want Appended
+	}{
+		{file, Appended{ID: 1}}, {file, Appended{1, true}}, {read, Appended{1, true}},
+		{rerun, Appended{ID: 2}}, {other, Appended{ID: 3}},
+		{plain, Appended{ID: 4}}, {plain, Appended{4, true}}, {later, Appended{ID: 5}},
+	} {
+		got, err := h.Append(t.Context(), step.run)
+		if err != nil || got != step.want {
+			t.Errorf("step %d: %+v, %v, want %+v", i, got, err, step.want)
+		}
+	}
+	if got, err := h.Load(t.Context(), 1); err != nil || !got.Started.Equal(noon) {
+		t.Errorf("the first was replaced: %v, %v", got, err)
+	}
+}
+
+// A field that is added to a spec or a run must be kept too.
+func TestEveryFieldIsKept(t *testing.T) {
+	s := Spec{Occurrence: 1, State: Failed}
+	fill(reflect.ValueOf(&s).Elem())
+	r := Run{Started: noon, Suites: &Results{Specs: []Spec{s}, Suites: make([]Suite, 1)}, Outcome: thresholds.Broken}
+	fill(reflect.ValueOf(&r.Suites.Suites[0]).Elem())
+	fill(reflect.ValueOf(&r).Elem())
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	added, err := h.Append(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID = added.ID
+	got, err := h.Load(t.Context(), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&r, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// fill sets every field that is zero and no slice of structs of other packages.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.IsZero() {
+			continue
+		}
+		switch f.Interface().(type) {
+		case time.Time:
+			f.Set(reflect.ValueOf(noon))
+		case []string:
+			f.Set(reflect.ValueOf([]string{"a", "b"}))
+		case []SuiteFailure:
+			f.Set(reflect.ValueOf([]SuiteFailure{{Node: "BeforeSuite", Message: "no", File: "a.go", Line: 3}}))
+		case []Fact:
+			f.Set(reflect.ValueOf([]Fact{{"host", "a"}}))
+		}
+		switch f.Kind() {
+		case reflect.String:
+			f.SetString("text of " + v.Type().Field(i).Name)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(int64(7 + i))
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Float64:
+			f.SetFloat(1.5)
+		}
+	}
+}
+
+func TestOrderIsThatOfTheStart(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, hour := range []int{3, 1, 2} {
+		if _, err := h.Append(t.Context(), Run{Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Append(t.Context(), Run{Suites: results(4)}); err != nil { // nobody knows when: after all that are there
+		t.Fatal(err)
+	}
+	latest, err := h.Latest(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int64{4, 1, 3, 2} {
+		if latest[i].ID != want {
+			t.Errorf("place %d: run %d, want %d", i, latest[i].ID, want)
+		}
+		before, err := h.Before(t.Context(), want)
+		if err != nil || (before == nil) != (i == 3) || before != nil && before.ID != latest[i+1].ID {
+			t.Errorf("before run %d: %v, %v", want, before, err)
+		}
+	}
+}
+
+// appendTo makes this test program a writer of the history named in the variable.
+const appendTo = "FLUJO_HARNESS_TEST_APPEND_TO"
+
+func TestTwoProcessesAppendAtOnce(t *testing.T) {
+	const processes, runs = 3, 8
+	if path := os.Getenv(appendTo); path != "" {
 		h := open(t, path)
+		for i := range runs {
+			if _, err := h.Append(t.Context(), Run{Key: fmt.Sprint(os.Getpid(), " ", i), Suites: results(20, spec(fmt.Sprint("of process ", os.Getpid()), Passed))}); err != nil {
+				t.Error(err)
+			}
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "h.db") // they also make it at once
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for range processes {
 		wait.Go(func() {
-			for range runs {
-				if _, err := h.Append(context.Background(), Run{Suites: results(20)}); err != nil {
-					t.Error(err)
-				}
+			child := exec.Command(program, "-test.run=^TestTwoProcessesAppendAtOnce$")
+			child.Env = append(os.Environ(), appendTo+"="+path)
+			if out, err := child.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}
@@ -140,14 +270,130 @@ func TestTwoHandlesAppendAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != handles*runs {
-		t.Errorf("%d runs, want %d", len(all), handles*runs)
+	if len(all) != processes*runs {
+		t.Errorf("%d runs, want %d", len(all), processes*runs)
 	}
 	for _, r := range all {
-		if len(r.Suites.Specs) != 20 {
+		if len(r.Suites.Specs) != 21 {
 			t.Errorf("run %d has %d specs", r.ID, len(r.Suites.Specs))
 		}
 	}
+}
+
+// unzip gives a file of testdata as it was before it was compressed.
+func unzip(t *testing.T, name string) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// The database was made by the last program of version 1, the JSON is what it read back.
+func TestVersion1IsCarriedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var want []Run
+	if err := json.Unmarshal(unzip(t, "history-v1.json.gz"), &want); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to carry over
+		h := open(t, path)
+		for _, w := range want {
+			got, err := h.Load(t.Context(), w.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&w, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("run %d: %s", w.ID, diff)
+			}
+		}
+		var old int
+		if err := h.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%v1'").Scan(&old); err != nil || old != 0 {
+			t.Errorf("%d tables of version 1 are left, %v", old, err)
+		}
+	}
+	added, err := open(t, path).Append(t.Context(), Run{Started: noon.Add(time.Hour)})
+	if err != nil || added.ID != want[0].ID+1 {
+		t.Errorf("the next run is %+v, %v, want number %d", added, err, want[0].ID+1)
+	}
+}
+
+// What has left its place in the file is told or does not matter; it is never another
+// result. SQLite itself notices less than half of such flips.
+func TestFlippedBits(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "whole.db")
+	h, err := OpenHistory(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Run{Started: noon, Commit: "854f075", Branch: "main", Suites: gomega(t, march), Comparisons: comparisons(1)}
+	r.Suites.Specs = r.Suites.Specs[:120]
+	if _, err := h.Append(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := open(t, path).Latest(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	told, same := 0, 0
+	for range 300 {
+		at, bit := 100+random.IntN(len(sound)-100), random.IntN(8)
+		bad := bytes.Clone(sound)
+		bad[at] ^= 1 << bit
+		path := filepath.Join(dir, "bad.db")
+		for _, name := range []string{path + "-wal", path + "-shm"} {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(path, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readAll(t.Context(), path)
+		switch {
+		case err != nil:
+			told++
+		case cmp.Equal(want, got):
+			same++
+		default:
+			t.Errorf("bit %d of byte %d: no error and another result: %s", bit, at, cmp.Diff(want, got))
+		}
+	}
+	t.Logf("of 300 flips %d were told and %d did not matter", told, same)
+	if told < 20 {
+		t.Errorf("only %d of 300 flips were told: is anything checked?", told)
+	}
+}
+
+func readAll(ctx context.Context, path string) ([]Run, error) {
+	h, err := OpenHistory(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return h.Latest(ctx, 10)
 }
 
 func TestDamagedHistory(t *testing.T) {
@@ -214,7 +460,7 @@ func TestNewerHistory(t *testing.T) {
 	}
 	_, err := OpenHistory(t.Context(), path)
 	var newer *sqlite.ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 1 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 2 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
 }

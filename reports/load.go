@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -9,12 +10,14 @@ import (
 	"time"
 )
 
-const selectRun = `SELECT id, started, seconds, commit_id, dirty, command, has_suites, suite_error,
-	comparisons, verdicts, outcome, exit_code, complete FROM runs `
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
 
 // Load returns the run of this number, or [ErrNoRun].
 func (h *History) Load(ctx context.Context, id int64) (*Run, error) {
-	runs, err := h.load(ctx, selectRun+"WHERE id = ?", id)
+	runs, err := h.load(ctx, "WHERE id = ?", id)
 	if err != nil {
 		return nil, err
 	}
@@ -24,55 +27,342 @@ func (h *History) Load(ctx context.Context, id int64) (*Run, error) {
 	return &runs[0], nil
 }
 
-// Latest returns the last n runs with all their results, the newest first.
+// Latest returns the last n runs with all their results, the newest first: in the
+// order of their start, which need not be that in which they were appended.
 func (h *History) Latest(ctx context.Context, n int) ([]Run, error) {
-	return h.load(ctx, selectRun+"ORDER BY id DESC LIMIT ?", max(0, n))
+	return h.load(ctx, "ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
 }
 
-// Before returns the latest run before this number that has results of suites: what
-// the specs of the run are compared with. It is nil where there is none.
+// Before returns the latest run before this one that has results of suites: what the
+// specs of the run are compared with. It is nil where there is none. A number that is
+// not in the history comes after all that are.
 func (h *History) Before(ctx context.Context, id int64) (*Run, error) {
-	runs, err := h.load(ctx, selectRun+"WHERE id < ? AND has_suites ORDER BY id DESC LIMIT 1", id)
+	runs, err := h.load(ctx, `WHERE has_suites AND id != ?1 AND
+		(at, id) < (coalesce((SELECT at FROM runs WHERE id = ?1), 0x7fffffffffffffff), ?1) ORDER BY at DESC, id DESC LIMIT 1`, id)
 	if err != nil || len(runs) == 0 {
 		return nil, err
 	}
 	return &runs[0], nil
 }
 
-func (h *History) load(ctx context.Context, query string, arg any) ([]Run, error) {
-	runs, err := collect(ctx, h.db, query, arg, scanRun)
+func (h *History) load(ctx context.Context, which string, args ...any) ([]Run, error) {
+	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the file for all queries
 	if err != nil {
 		return nil, h.explain("read", err)
 	}
-	for i := range runs {
-		if runs[i].Suites == nil {
-			continue
-		}
-		if runs[i].Suites, err = h.results(ctx, runs[i].ID); err != nil {
-			return nil, h.explain("read", fmt.Errorf("run %d: %w", runs[i].ID, err))
+	defer tx.Rollback()
+	runs, err := newReader(ctx, tx).runs(which, args...)
+	if err != nil {
+		return nil, h.explain("read", err)
+	}
+	return runs, nil
+}
+
+// reader reads rows within one transaction and proves the checksum of each.
+type reader struct {
+	ctx context.Context
+	db  querier
+	inflater
+	blobs map[int64][]byte
+	names map[int64]Spec // only the texts
+}
+
+func newReader(ctx context.Context, db querier) *reader {
+	return &reader{ctx: ctx, db: db, blobs: map[int64][]byte{}}
+}
+
+// runs are loaded whole.
+func (r *reader) runs(which string, args ...any) ([]Run, error) {
+	rows, err := r.rows(which, args...)
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]Run, len(rows))
+	for i := range rows {
+		if runs[i], err = r.whole(rows[i]); err != nil {
+			return nil, fmt.Errorf("run %d: %w", rows[i].ID, err)
 		}
 	}
 	return runs, nil
 }
 
-func (h *History) results(ctx context.Context, run int64) (*Results, error) {
-	suites, err := collect(ctx, h.db, `SELECT path, description, started, duration, seed, focused, failures
-		FROM suites WHERE run_id = ? ORDER BY position`, run, scanSuite)
+// whole adds to a row what is in the other tables.
+func (r *reader) whole(row runRecord) (Run, error) {
+	run := row.Run
+	if err := r.measured(&run); err != nil {
+		return Run{}, err
+	}
+	if row.rated {
+		var err error
+		if run.Suites, err = r.results(run.ID); err != nil {
+			return Run{}, err
+		}
+	}
+	return run, nil
+}
+
+// runRecord is a row of table runs.
+type runRecord struct {
+	Run
+	at            int64
+	rated         bool
+	counts        Counts
+	suiteFailures int
+}
+
+func (r *runRecord) line() RunLine {
+	return RunLine{ID: r.ID, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
+		Outcome: r.Outcome, Complete: r.Complete, Rated: r.rated, Counts: r.counts, Suites: r.suiteFailures}
+}
+
+func (r *reader) rows(which string, args ...any) ([]runRecord, error) {
+	return collect(r.ctx, r.db, "SELECT id, "+runColumns+", sum FROM runs "+which, args, scanRun)
+}
+
+func scanRun(rows *sql.Rows) (runRecord, error) {
+	var (
+		r                          runRecord
+		same                       []byte
+		started, dirty, has        int64
+		exit, complete             int64
+		facts, outcome             string
+		sum                        int64
+		passed, failed, skipped    int64
+		pending, retried, failures int64
+	)
+	err := rows.Scan(&r.ID, &same, &r.at, &started, &r.Seconds, &r.Commit, &dirty, &r.Branch, &r.Command, &r.Key, &r.Format, &facts,
+		&has, &r.SuiteError, &outcome, &exit, &complete, &passed, &failed, &skipped, &pending, &retried, &failures, &sum)
+	if err != nil {
+		return r, err
+	}
+	if sum != checksum(same, r.at, started, r.Seconds, r.Commit, dirty, r.Branch, r.Command, r.Key, r.Format, facts,
+		has, r.SuiteError, outcome, exit, complete, passed, failed, skipped, pending, retried, failures) {
+		return r, fmt.Errorf("run %d: %w", r.ID, errSum)
+	}
+	r.Started, r.Dirty, r.Complete, r.ExitCode = fromNanos(started), dirty != 0, complete != 0, int(exit)
+	r.rated, r.suiteFailures = has != 0, int(failures)
+	r.counts = Counts{Passed: int(passed), Failed: int(failed), Skipped: int(skipped), Pending: int(pending), Retried: int(retried)}
+	return r, errors.Join(unlist(facts, &r.Facts), r.Outcome.UnmarshalText([]byte(outcome)))
+}
+
+func (r *reader) measured(run *Run) error {
+	type row struct {
+		comparisons, verdicts []byte
+		sum                   int64
+	}
+	rows, err := collect(r.ctx, r.db, "SELECT comparisons, verdicts, sum FROM measurements WHERE run_id = ?", []any{run.ID}, func(rows *sql.Rows) (w row, err error) {
+		err = rows.Scan(&w.comparisons, &w.verdicts, &w.sum)
+		return w, err
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	w := rows[0]
+	if w.sum != checksum(run.ID, w.comparisons, w.verdicts) {
+		return fmt.Errorf("measurements: %w", errSum)
+	}
+	comparisons, err := r.unpack(w.comparisons)
+	if err != nil {
+		return err
+	}
+	verdicts, err := r.unpack(w.verdicts)
+	if err != nil {
+		return err
+	}
+	return decodeMeasured(run, comparisons, verdicts)
+}
+
+// resultRow is a row of table results, still packed.
+type resultRow struct {
+	run                         int64
+	outcomes, durations, suites []byte
+}
+
+func scanResults(rows *sql.Rows) (w resultRow, err error) {
+	var sum int64
+	if err := rows.Scan(&w.run, &w.outcomes, &w.durations, &w.suites, &sum); err != nil {
+		return w, err
+	}
+	if sum != checksum(w.run, w.outcomes, w.durations, w.suites) {
+		return w, fmt.Errorf("results of run %d: %w", w.run, errSum)
+	}
+	return w, nil
+}
+
+const selectResults = "SELECT run_id, outcomes, durations, suites, sum FROM results "
+
+func (r *reader) results(run int64) (*Results, error) {
+	rows, err := collect(r.ctx, r.db, selectResults+"WHERE run_id = ?", []any{run}, scanResults)
 	if err != nil {
 		return nil, err
 	}
-	specs, err := collect(ctx, h.db, `SELECT s.suite, s.containers, s.leaf, s.occurrence,
-			r.state, r.detail, r.attempts, r.retried, r.duration, r.message, r.file, r.line, r.labels
-		FROM results r JOIN specs s ON s.id = r.spec_id WHERE r.run_id = ? ORDER BY r.position`, run, scanSpec)
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("its results are missing: %w", errSum)
+	}
+	w := rows[0]
+	content, err := r.unpack(w.suites)
 	if err != nil {
 		return nil, err
 	}
-	return &Results{Suites: suites, Specs: specs}, nil
+	var out Results
+	if err := unlist(string(content), &out.Suites); err != nil {
+		return nil, err
+	}
+	if content, err = r.unpack(w.outcomes); err != nil {
+		return nil, err
+	}
+	o, err := unpackOutcomes(content)
+	if err != nil {
+		return nil, err
+	}
+	durations, err := r.durations(w, len(o.codes))
+	if err != nil {
+		return nil, err
+	}
+	out.Specs, err = r.specs(o, durations)
+	return &out, err
+}
+
+func (r *reader) durations(w resultRow, n int) ([]time.Duration, error) {
+	content, err := r.unpack(w.durations)
+	if err != nil {
+		return nil, err
+	}
+	return unpackDurations(content, n)
+}
+
+// specs puts the columns together.
+func (r *reader) specs(o *outcomes, durations []time.Duration) ([]Spec, error) {
+	var all []Spec
+	for _, id := range o.rosters {
+		content, err := r.blob(id)
+		if err != nil {
+			return nil, err
+		}
+		roster, err := unpackRoster(content)
+		if err != nil {
+			return nil, err
+		}
+		for i, name := range roster.ids {
+			s, err := r.name(name)
+			if err != nil {
+				return nil, err
+			}
+			s.File, s.Line, s.Labels = roster.files[i], roster.lines[i], roster.labels[i]
+			all = append(all, s)
+		}
+	}
+	if len(all) != len(o.codes) {
+		return nil, fmt.Errorf("%d specs and %d states: %w", len(all), len(o.codes), errSum)
+	}
+	for i := range all {
+		s := &all[i]
+		s.State, s.Retried = states[o.codes[i]&^retriedBit], o.codes[i]&retriedBit != 0
+		s.Attempts, s.Duration = o.attempts[i], durations[i]
+	}
+	for _, t := range o.details {
+		text, err := r.blob(t.blob)
+		if err != nil {
+			return nil, err
+		}
+		all[t.at].Detail = string(text)
+	}
+	for _, t := range o.messages {
+		text, err := r.blob(t.blob)
+		if err != nil {
+			return nil, err
+		}
+		all[t.at].Message = string(text)
+	}
+	if o.order == nil {
+		return all, nil
+	}
+	placed := make([]Spec, len(all))
+	for i, at := range o.order {
+		placed[at] = all[i]
+	}
+	return placed, nil
+}
+
+// blob is shared content by its number.
+func (r *reader) blob(id int64) ([]byte, error) {
+	if content, ok := r.blobs[id]; ok {
+		return content, nil
+	}
+	type row struct{ digest, packed []byte }
+	rows, err := collect(r.ctx, r.db, "SELECT digest, packed FROM blobs WHERE id = ?", []any{id}, func(rows *sql.Rows) (w row, err error) {
+		err = rows.Scan(&w.digest, &w.packed)
+		return w, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("shared content %d is missing: %w", id, errSum)
+	}
+	content, err := r.unpack(rows[0].packed)
+	if err != nil || !bytes.Equal(digest(content), rows[0].digest) {
+		return nil, errors.Join(fmt.Errorf("shared content %d: %w", id, errSum), err)
+	}
+	r.blobs[id] = content
+	return content, nil
+}
+
+type name struct {
+	id  int64
+	key string
+}
+
+func scanName(rows *sql.Rows) (n name, err error) {
+	var sum int64
+	if err := rows.Scan(&n.id, &n.key, &sum); err != nil {
+		return n, err
+	}
+	if sum != checksum(n.key) {
+		return n, fmt.Errorf("name %d: %w", n.id, errSum)
+	}
+	return n, nil
+}
+
+// name is a spec with its texts and nothing else.
+func (r *reader) name(id int64) (Spec, error) {
+	if err := r.readNames(); err != nil {
+		return Spec{}, err
+	}
+	s, ok := r.names[id]
+	if !ok {
+		return Spec{}, fmt.Errorf("name %d is missing: %w", id, errSum)
+	}
+	return s, nil
+}
+
+// readNames reads all names, once.
+func (r *reader) readNames() error {
+	if r.names != nil {
+		return nil
+	}
+	all, err := collect(r.ctx, r.db, "SELECT id, key, sum FROM names", nil, scanName)
+	if err != nil {
+		return err
+	}
+	r.names = make(map[int64]Spec, len(all))
+	for _, n := range all {
+		if r.names[n.id], err = parseKey(n.key); err != nil {
+			return fmt.Errorf("name %d: %w", n.id, err)
+		}
+	}
+	return nil
+}
+
+// parseKey is the way back from Spec.Key.
+func parseKey(key string) (s Spec, err error) {
+	err = json.Unmarshal([]byte(key), &[]any{&s.Suite, &s.Containers, &s.Leaf, &s.Occurrence})
+	return s, err
 }
 
 // collect runs a query to its end, so that no connection is held between two.
-func collect[T any](ctx context.Context, db *sql.DB, query string, arg any, scan func(*sql.Rows) (T, error)) (all []T, err error) {
-	rows, err := db.QueryContext(ctx, query, arg)
+func collect[T any](ctx context.Context, db querier, query string, args []any, scan func(*sql.Rows) (T, error)) (all []T, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,61 +377,7 @@ func collect[T any](ctx context.Context, db *sql.DB, query string, arg any, scan
 	return all, rows.Err()
 }
 
-func scanRun(rows *sql.Rows) (Run, error) {
-	var (
-		r                              Run
-		started                        int64
-		hasSuites                      bool
-		comparisons, verdicts, outcome string
-	)
-	err := rows.Scan(&r.ID, &started, &r.Seconds, &r.Commit, &r.Dirty, &r.Command, &hasSuites, &r.SuiteError,
-		&comparisons, &verdicts, &outcome, &r.ExitCode, &r.Complete)
-	if err != nil {
-		return Run{}, err
-	}
-	r.Started = fromNanos(started)
-	if hasSuites {
-		r.Suites = &Results{} // filled in by load
-	}
-	if err := decodeRun(&r, comparisons, verdicts, outcome); err != nil {
-		return Run{}, fmt.Errorf("run %d: %w", r.ID, err)
-	}
-	return r, nil
-}
-
-func scanSuite(rows *sql.Rows) (Suite, error) {
-	var (
-		s                 Suite
-		started, duration int64
-		failures          string
-	)
-	if err := rows.Scan(&s.Path, &s.Description, &started, &duration, &s.Seed, &s.Focused, &failures); err != nil {
-		return Suite{}, err
-	}
-	s.Started, s.Duration = fromNanos(started), time.Duration(duration)
-	return s, unlist(failures, &s.Failures)
-}
-
-func scanSpec(rows *sql.Rows) (Spec, error) {
-	var (
-		s                  Spec
-		state              string
-		duration           int64
-		containers, labels string
-	)
-	err := rows.Scan(&s.Suite, &containers, &s.Leaf, &s.Occurrence, &state, &s.Detail, &s.Attempts, &s.Retried,
-		&duration, &s.Message, &s.File, &s.Line, &labels)
-	if err != nil {
-		return Spec{}, err
-	}
-	s.State, s.Duration = State(state), time.Duration(duration)
-	return s, errors.Join(unlist(containers, &s.Containers), unlist(labels, &s.Labels))
-}
-
-// unlist is the way back from list; an empty array is nil again.
-func unlist[T any](text string, into *[]T) error {
-	if text == "[]" {
-		return nil
-	}
-	return json.Unmarshal([]byte(text), into)
+func scanNumber(rows *sql.Rows) (n int64, err error) {
+	err = rows.Scan(&n)
+	return n, err
 }

@@ -98,21 +98,25 @@ func (c Counts) All() int { return c.Passed + c.Failed + c.Skipped + c.Pending }
 func (r *Results) Counts() Counts {
 	var c Counts
 	for i := range r.Specs {
-		switch r.Specs[i].State {
-		case Passed:
-			c.Passed++
-		case Skipped:
-			c.Skipped++
-		case Pending:
-			c.Pending++
-		default: // a state that nobody knows speaks for nothing good
-			c.Failed++
-		}
-		if r.Specs[i].Retried {
-			c.Retried++
-		}
+		c.add(&r.Specs[i])
 	}
 	return c
+}
+
+func (c *Counts) add(s *Spec) {
+	switch s.State {
+	case Passed:
+		c.Passed++
+	case Skipped:
+		c.Skipped++
+	case Pending:
+		c.Pending++
+	default: // a state that nobody knows speaks for nothing good
+		c.Failed++
+	}
+	if s.Retried {
+		c.Retried++
+	}
 }
 
 // SuiteFailures is the number of failures that no spec carries.

@@ -1,0 +1,139 @@
+package reports
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+var attentionOrder = []AttentionKind{SuiteBroken, NewlyBroken, FailingNow, FlakyNow, LongFailing}
+
+// tellAttention lists what to look at first: within a kind the youngest failure
+// first, of flaky specs the surest.
+func (a *accountant) tellAttention() {
+	run := a.a.Run
+	if run.Suites == nil {
+		return
+	}
+	for _, s := range run.Suites.Suites {
+		for _, f := range s.Failures {
+			a.a.Attention = append(a.a.Attention, Attention{Kind: SuiteBroken, Cluster: -1, Message: f.Message,
+				Spec: Spec{Suite: s.Path, Leaf: f.Node, State: Failed, Message: f.Message, File: f.File, Line: f.Line}})
+		}
+	}
+	cluster := map[string]int{}
+	for i := range a.a.Clusters {
+		for k := range a.a.Clusters[i].Specs {
+			cluster[a.a.Clusters[i].Specs[k].Key()] = i
+		}
+	}
+	flakes := map[string]*Flake{}
+	for i := range a.a.Flakes {
+		flakes[a.a.Flakes[i].Spec.Key()] = &a.a.Flakes[i]
+	}
+	told := map[string]bool{}
+	for _, m := range a.a.Moves {
+		key := m.Spec.Key()
+		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Cluster: -1, Flake: flakes[key]}
+		at.Owner, _ = label(&m.Spec, "owner:")
+		switch {
+		case m.Now == Failed && m.Kind == Flaky, m.Kind == RetryRescued:
+			at.Kind = FlakyNow
+		case m.Now != Failed:
+			continue
+		case m.Kind == StillFailing:
+			at.Kind = LongFailing
+		case m.Kind == Failing:
+			at.Kind = FailingNow
+		default:
+			at.Kind = NewlyBroken
+		}
+		if m.Now == Failed {
+			at.Age, at.Cluster = a.ages[key], cluster[key]
+			c := &a.a.Clusters[at.Cluster]
+			c.Since = max(c.Since, at.Age.Runs)
+		}
+		told[key] = true
+		a.a.Attention = append(a.a.Attention, at)
+	}
+	for i := range a.a.Flakes {
+		f := &a.a.Flakes[i]
+		if key := f.Spec.Key(); !told[key] && f.Spec.State != "" { // in this run
+			owner, _ := label(&f.Spec, "owner:")
+			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: f.Spec, Message: f.Spec.Message,
+				Rerun: rerun(f.Spec, run.Format), Owner: owner, Cluster: -1, Flake: f})
+		}
+	}
+	slices.SortStableFunc(a.a.Attention, func(x, y Attention) int {
+		return cmp.Or(cmp.Compare(slices.Index(attentionOrder, x.Kind), slices.Index(attentionOrder, y.Kind)), cmp.Compare(x.Age.Runs, y.Age.Runs))
+	})
+}
+
+// rerun is a command that runs only this spec, "" where its runner is not known or
+// its name has characters that no command line should have.
+func rerun(s Spec, format string) string {
+	for _, r := range s.Suite + texts(&s) {
+		if !unicode.IsPrint(r) {
+			return ""
+		}
+	}
+	where := s.Suite
+	if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
+		where = "./" + where
+	}
+	switch format {
+	case "Ginkgo JSON":
+		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
+		return "go tool ginkgo run --focus=" + quote(regexp.QuoteMeta(full)+"$") + " " + quote(where)
+	case "go test -json":
+		var parts []string
+		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
+			for _, p := range strings.Split(t, "/") {
+				parts = append(parts, "^"+regexp.QuoteMeta(p)+"$")
+			}
+		}
+		return "go test -run=" + quote(strings.Join(parts, "/")) + " " + quote(where)
+	}
+	return ""
+}
+
+var plain = regexp.MustCompile(`^[\w./@%+=:,-]+$`)
+
+// quote makes s one word of a POSIX shell.
+func quote(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// tellLedger lists changes of limits, the newest first, and puts them beside the trend.
+func (a *accountant) tellLedger() {
+	today := day(a.o.Now)
+	for _, f := range a.o.Limits {
+		for _, e := range f.Ledger {
+			line := LedgerLine{Entry: e, Class: f.Class, Path: f.Path}
+			if e.Change == thresholds.Loosened && e.Expires != "" {
+				line.Expired = e.Expires < today
+				line.Current = !line.Expired
+			}
+			a.a.Ledger = append(a.a.Ledger, line)
+		}
+	}
+	slices.SortStableFunc(a.a.Ledger, func(x, y LedgerLine) int { return cmp.Compare(y.Entry.Date, x.Entry.Date) })
+	points := a.a.Trend.Points
+	for _, line := range slices.Backward(a.a.Ledger) {
+		at := slices.IndexFunc(points, func(p RunLine) bool { return day(p.Started) >= line.Entry.Date })
+		if at < 0 {
+			at = len(points)
+		}
+		if at > 0 || a.a.Trend.Older == 0 { // one from before the window has no place in it
+			a.a.Trend.Limits = append(a.a.Trend.Limits, LimitChange{At: at, Line: line})
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package reports
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Claims are the figures that a text gives of a run and its phases: a release note, a
+// report that was written by hand. Percentages are as printed, without their sign, so
+// that it is known to how many digits they must be right; "" and 0 are not claimed.
+type Claims struct {
+	Total      int    // specs
+	Rate       string // pass rate of the run: "97.7"
+	RateFirst  string // pass rate at the end of the first phase: "96.3"
+	Points     string // percentage points between the two: "1.4"
+	Fewer      string // percent fewer failures, said of the newest phase: "19.7"
+	Target     string // pass rate to reach: "98.5"
+	TargetFail int    // failures with which it is said to be reached: 35
+}
+
+// Dispute returns a sentence for each claim that the history does not bear out, in
+// the order of the fields; nil where all are right. What it needs a plan with phases
+// for is not disputed without one.
+func (a *Account) Dispute(c Claims) []string {
+	var all []string
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if c.Total != 0 && c.Total != a.Counts.All() {
+		add("the run has %s, not %s", plural(a.Counts.All(), "spec"), count(c.Total))
+	}
+	if left := a.RateAll.Of - a.Rate.Of; c.Rate != "" && !rounds(a.RateAll, c.Rate) {
+		switch {
+		case rounds(a.Rate, c.Rate) && (c.Total == 0 || c.Total == a.RateAll.Of):
+			add("%s%% leaves %s out: it is %s of the %s that ran (%s); of all %s it is %s",
+				c.Rate, plural(left, "skipped spec"), count(a.Rate.Good), count(a.Rate.Of), a.Rate.exact(), count(a.RateAll.Of), a.RateAll.exact())
+		case !rounds(a.Rate, c.Rate):
+			add("the pass rate is %s of the %s that ran and %s of all %s, not %s%%", a.Rate.exact(), count(a.Rate.Of), a.RateAll.exact(), count(a.RateAll.Of), c.Rate)
+		}
+	}
+	if a.Overall != nil {
+		a.disputePhases(c, add)
+	}
+	if share, err := strconv.ParseFloat(c.Target, 64); err == nil && c.TargetFail != 0 {
+		t := NewTarget(share, a.Counts)
+		if c.TargetFail > t.MaxFail {
+			ran := a.Rate.Of
+			add("%s%% of %s needs at most %s, %s: with %d it is %s", c.Target, count(ran), plural(t.MaxFail, "failure"), fixes(t.ToGo), c.TargetFail,
+				Rate{Good: ran - c.TargetFail, Of: ran}.exact())
+		}
+	}
+	return all
+}
+
+func (a *Account) disputePhases(c Claims, add func(string, ...any)) {
+	first, last := a.Overall.From.Counts, a.Overall.Counts
+	if from := first.PassRate(); c.RateFirst != "" && !rounds(from, c.RateFirst) {
+		add("%s of %s is a pass rate of %s, not %s%%", plural(first.Failed, "failure"), count(from.Of), from.exact(), c.RateFirst)
+	}
+	points := 100 * (last.PassRate().Share() - first.PassRate().Share())
+	if c.Points != "" && strconv.FormatFloat(points, 'f', digits(c.Points), 64) != c.Points {
+		add("from %s to %s are %.2f percentage points, not %s", first.PassRate().exact(), last.PassRate().exact(), points, c.Points)
+	}
+	phase := a.Phases[len(a.Phases)-1]
+	if phase.From == nil || c.Fewer == "" || rounds(phase.Fewer, c.Fewer) {
+		return
+	}
+	here := fmt.Sprintf("%s went from %d to %d failures, %s%% fewer", Visible(phase.Name), phase.Fewer.Of, phase.Counts.Failed, percent(phase.Fewer.Share()))
+	if rounds(a.Overall.Fewer, c.Fewer) {
+		add("%s%% fewer failures is %d to %d, over all phases; %s", c.Fewer, a.Overall.Fewer.Of, a.Overall.Counts.Failed, here)
+		return
+	}
+	add("%s, not %s%%", here, c.Fewer)
+}
+
+// exact is a rate in percent with two digits: what claims are told apart by.
+func (r Rate) exact() string {
+	if r.Of == 0 {
+		return "no rate"
+	}
+	return fmt.Sprintf("%.2f%%", 100*r.Share())
+}
+
+// rounds reports whether the rate is what was printed, to its digits.
+func rounds(r Rate, printed string) bool {
+	return r.Of > 0 && strconv.FormatFloat(100*r.Share(), 'f', digits(printed), 64) == printed
+}
+
+// digits behind the point.
+func digits(printed string) int {
+	_, behind, _ := strings.Cut(printed, ".")
+	return len(behind)
+}
+
+// fixes is "1 fix", "19 fixes".
+func fixes(n int) string {
+	if n == 1 {
+		return "1 fix"
+	}
+	return count(n) + " fixes"
+}

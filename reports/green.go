@@ -1,0 +1,153 @@
+package reports
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// tellGreen says of everything that failed in the run before and does not now, why.
+// The causes are asked for in an order: what did not pass in the ordinary way first
+// (skipped, renamed, retried), then a limit that was loosened, then the source.
+func (a *accountant) tellGreen() error {
+	if a.a.Previous == nil {
+		return nil
+	}
+	failed := map[string]*Spec{}
+	for i := range a.was.Specs {
+		if s := &a.was.Specs[i]; s.State == Failed {
+			failed[s.Key()] = s
+		}
+	}
+	files := sourceFiles{source: a.o.Source, read: map[string][]byte{}}
+	for _, m := range a.a.Moves {
+		if m.Before != Failed || m.Now == Failed {
+			continue
+		}
+		turn := GreenTurn{Move: m}
+		turn.Cause, turn.Evidence = a.cause(m, failed[m.Spec.Key()], &files)
+		a.a.Green = append(a.a.Green, turn)
+	}
+	return a.limitsTurned()
+}
+
+func (a *accountant) cause(m Move, was *Spec, files *sourceFiles) (Cause, string) {
+	switch {
+	case m.Now == "":
+		return BySkip, "it is gone"
+	case m.Now != Passed:
+		return BySkip, fmt.Sprintf("it is %s", m.Now)
+	case m.From != "":
+		return ByRename, fmt.Sprintf("%q failed, and this is like it by name", m.From)
+	case m.Spec.Retried:
+		return ByRetry, fmt.Sprintf("attempt %d passed, one before it failed", m.Spec.Attempts)
+	}
+	if was != nil {
+		if e := a.loosened(was.Message); e != nil {
+			return LimitLoosened, fmt.Sprintf("the limit of %s went from %s to %s on %s, and its failure named it", e.Workload, figure(e.From), figure(e.To), e.Date)
+		}
+	}
+	before, now := *a.a.Previous, a.row.line()
+	switch {
+	case sameCommit(before, now):
+		return NothingChanged, "it failed and passed at commit " + shortCommit(now.Commit)
+	case before.Commit == "" || now.Commit == "":
+		return CauseUnknown, "the commit of one of the runs is not known"
+	case before.Dirty || now.Dirty:
+		return CauseUnknown, "the tree had changes that are not committed: what ran is in no commit"
+	case files.source == nil:
+		return CauseUnknown, "the source of the two commits is not at hand"
+	}
+	return files.compare(a.ctx, before.Commit, now.Commit, m.Spec)
+}
+
+// loosened is the entry of a ledger that loosened a limit between the two runs and
+// whose workload the message names; nil: none.
+func (a *accountant) loosened(message string) *thresholds.Entry {
+	from, to := day(a.a.Previous.Started), day(a.a.Run.Started)
+	for _, f := range a.o.Limits {
+		for i := range f.Ledger {
+			e := &f.Ledger[i]
+			if e.Change == thresholds.Loosened && e.Workload != "" && e.Date >= from && e.Date <= to && strings.Contains(message, e.Workload) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// limitsTurned finds limits that were broken in the run before and hold.
+func (a *accountant) limitsTurned() error {
+	before := Run{ID: a.a.Previous.ID}
+	if err := a.measured(&before); err != nil {
+		return err
+	}
+	for _, v := range a.a.Run.Verdicts {
+		for _, w := range before.Verdicts {
+			if v.Workload != w.Workload || v.Durability != w.Durability || v.Metric != w.Metric ||
+				w.Outcome != thresholds.Broken || v.Outcome != thresholds.Held {
+				continue
+			}
+			turn := GreenTurn{Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is not known"}
+			switch previous, now := *a.a.Previous, a.row.line(); {
+			case v.Limit > w.Limit:
+				turn.Cause, turn.Evidence = LimitLoosened, fmt.Sprintf("its limit was %s and is %s", figure(w.Limit), figure(v.Limit))
+			case sameCommit(previous, now):
+				turn.Cause, turn.Evidence = NothingChanged, "broken and held at commit "+shortCommit(now.Commit)
+			case previous.Commit != now.Commit:
+				turn.Cause, turn.Evidence = ProductChanged, fmt.Sprintf("the limit %s is the same, the commit is not", figure(v.Limit))
+			}
+			a.a.Green = append(a.a.Green, turn)
+		}
+	}
+	return nil
+}
+
+// sourceFiles reads each file of a commit once.
+type sourceFiles struct {
+	source Source
+	read   map[string][]byte
+}
+
+func (f *sourceFiles) file(ctx context.Context, commit, path string) ([]byte, error) {
+	key := commit + ":" + path
+	if have, ok := f.read[key]; ok {
+		return have, nil
+	}
+	content, err := f.source.File(ctx, commit, path)
+	if err == nil {
+		f.read[key] = content
+	}
+	return content, err
+}
+
+// compare says what changed between two commits for a spec that passes now: File is
+// where it is defined.
+func (f *sourceFiles) compare(ctx context.Context, before, now string, s Spec) (Cause, string) {
+	if s.File == "" {
+		return CauseUnknown, "its results do not say where it is defined"
+	}
+	new, err := f.file(ctx, now, s.File)
+	if err != nil {
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, shortCommit(now))
+	}
+	old, err := f.file(ctx, before, s.File)
+	if err != nil {
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, shortCommit(before))
+	}
+	if bytes.Equal(old, new) {
+		return ProductChanged, fmt.Sprintf("%s is the same at both commits", s.File)
+	}
+	oldBody, okOld := specBody(old, s)
+	newBody, okNew := specBody(new, s)
+	switch {
+	case !okOld || !okNew:
+		return CauseUnknown, fmt.Sprintf("%s changed, and the body of the spec was not found in it", s.File)
+	case oldBody != newBody:
+		return BodyChanged, fmt.Sprintf("the body of the spec in %s differs between %s and %s", s.File, shortCommit(before), shortCommit(now))
+	}
+	return FileChanged, fmt.Sprintf("the body of the spec is the same, other lines of %s are not", s.File)
+}

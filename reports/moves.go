@@ -1,0 +1,214 @@
+package reports
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+const (
+	renameLike  = 0.7   // least likeness of names that is suggested as a renaming
+	renamePairs = 250e3 // more pairs than that are not looked at
+)
+
+// compared is two runs spec by spec.
+type compared struct {
+	moves  []Move
+	matrix Matrix
+}
+
+// compareResults pairs specs by [Spec.Key], then what is gone with what is new where
+// the names are alike. was may be nil. sameCode says that both ran the same commit.
+func compareResults(was, now *Results, sameCode bool) compared {
+	c := compared{matrix: Matrix{Compared: was != nil, N: map[State]map[State]int{}}}
+	for _, s := range MatrixStates {
+		c.matrix.N[s] = map[State]int{}
+	}
+	before := map[string]*Spec{}
+	if was != nil {
+		for i := range was.Specs {
+			before[was.Specs[i].Key()] = &was.Specs[i]
+		}
+	}
+	var fresh []*Spec
+	for i := range now.Specs {
+		s := &now.Specs[i]
+		key := s.Key()
+		if old := before[key]; old != nil {
+			c.add(old, s, sameCode)
+			delete(before, key)
+			continue
+		}
+		fresh = append(fresh, s)
+	}
+	var gone []*Spec
+	if was != nil {
+		for i := range was.Specs {
+			if s := &was.Specs[i]; before[s.Key()] != nil {
+				gone = append(gone, s)
+			}
+		}
+	}
+	from := renames(gone, fresh)
+	renamed := map[*Spec]bool{}
+	for _, s := range fresh {
+		r, ok := from[s]
+		if !ok {
+			c.addNew(s, was != nil)
+			continue
+		}
+		renamed[r.old] = true
+		c.addRenamed(r, s)
+	}
+	for _, s := range gone {
+		if !renamed[s] {
+			c.matrix.N[s.State][""]++
+			c.moves = append(c.moves, Move{Kind: Gone, Spec: *s, Before: s.State})
+		}
+	}
+	slices.SortStableFunc(c.moves, func(a, b Move) int {
+		return slices.Index(kinds, a.Kind) - slices.Index(kinds, b.Kind)
+	})
+	return c
+}
+
+func (c *compared) add(old, s *Spec, sameCode bool) {
+	c.matrix.N[old.State][s.State]++
+	kind := move(old.State, s)
+	if sameCode && (kind == Broke || kind == Fixed) {
+		kind = Flaky
+	}
+	if kind != "" {
+		c.moves = append(c.moves, Move{Kind: kind, Spec: *s, Before: old.State, Now: s.State})
+	}
+}
+
+func (c *compared) addNew(s *Spec, compared bool) {
+	c.matrix.N[""][s.State]++
+	kind := move("", s)
+	if !compared {
+		kind = alone(s)
+	}
+	if kind != "" {
+		c.moves = append(c.moves, Move{Kind: kind, Spec: *s, Now: s.State})
+	}
+}
+
+func (c *compared) addRenamed(r renaming, s *Spec) {
+	c.matrix.N[r.old.State][s.State]++
+	kind := move(r.old.State, s)
+	if s.State != Failed && !s.Retried {
+		kind = Renamed
+	}
+	c.moves = append(c.moves, Move{Kind: kind, Spec: *s, Before: r.old.State, Now: s.State, From: r.old.Name(), Like: r.like})
+}
+
+// paired counts those that changed sides.
+func (c *compared) paired() McNemar {
+	return NewMcNemar(c.matrix.At(Failed, Passed), c.matrix.At(Passed, Failed))
+}
+
+// renaming is where a new spec may come from.
+type renaming struct {
+	old  *Spec
+	like float64
+}
+
+// renames suggests which new spec is which old one under another name: the most alike
+// first, each once. Names are alike by their texts without the suite, so that a suite
+// may move; across suites they must be the same.
+func renames(gone, fresh []*Spec) map[*Spec]renaming {
+	from := map[*Spec]renaming{}
+	if float64(len(gone))*float64(len(fresh)) > renamePairs {
+		return from
+	}
+	type pair struct {
+		old, now *Spec
+		like     float64
+	}
+	var pairs []pair
+	grams := map[*Spec]map[string]int{}
+	for _, s := range slices.Concat(gone, fresh) {
+		grams[s] = bigrams(texts(s))
+	}
+	for _, old := range gone {
+		for _, now := range fresh {
+			least := renameLike
+			if old.Suite != now.Suite {
+				least = 1
+			}
+			if like := dice(grams[old], grams[now]); like >= least {
+				pairs = append(pairs, pair{old, now, like})
+			}
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.like, a.like) })
+	used := map[*Spec]bool{}
+	for _, p := range pairs {
+		if _, ok := from[p.now]; !ok && !used[p.old] {
+			from[p.now], used[p.old] = renaming{p.old, p.like}, true
+		}
+	}
+	return from
+}
+
+func texts(s *Spec) string { return strings.Join(append(slices.Clone(s.Containers), s.Leaf), " ") }
+
+func bigrams(s string) map[string]int {
+	r := []rune(strings.ToLower(s))
+	all := map[string]int{}
+	for i := 0; i+1 < len(r); i++ {
+		all[string(r[i:i+2])]++
+	}
+	if len(r) == 1 {
+		all[string(r)]++
+	}
+	return all
+}
+
+// dice is the share of pairs of letters that two texts have in common, 0 to 1.
+//
+// Source: L. R. Dice, "Measures of the amount of ecologic association between
+// species", Ecology 26 (1945), 297-302.
+func dice(a, b map[string]int) float64 {
+	common, total := 0, 0
+	for g, n := range a {
+		common += min(n, b[g])
+		total += n
+	}
+	for _, n := range b {
+		total += n
+	}
+	if total == 0 {
+		return 0
+	}
+	return 2 * float64(common) / float64(total)
+}
+
+// tellMoves compares with the run before.
+func (a *accountant) tellMoves() error {
+	now := a.a.Run.Suites
+	if now == nil {
+		return nil
+	}
+	run, previous := a.a.Run, a.a.Previous
+	sameCode := previous != nil && sameCommit(*previous, a.row.line())
+	c := compareResults(a.was, now, sameCode)
+	a.a.Moves, a.a.Matrix, a.a.Paired = c.moves, c.matrix, c.paired()
+	if previous != nil {
+		repeats := 0
+		for _, l := range a.w.runs {
+			if l.ID != run.ID && l.ID != previous.ID && (sameCommit(l, *previous) || sameCommit(l, a.row.line())) {
+				repeats++
+			}
+		}
+		a.a.Paired.Repeated = sameCode || repeats > 0
+	}
+	a.a.Clusters = clusters(now.Specs)
+	return a.tellGreen()
+}
+
+// sameCommit is not known of a tree with changes.
+func sameCommit(a, b RunLine) bool {
+	return a.Commit != "" && a.Commit == b.Commit && !a.Dirty && !b.Dirty
+}

@@ -1,0 +1,91 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+)
+
+// tellPhases compares the end of each phase with that of the one before it. Only runs
+// up to the one that is told of count.
+func (a *accountant) tellPhases() error {
+	if a.o.Plan == nil || len(a.o.Plan.Phases) == 0 || !a.row.rated {
+		return nil
+	}
+	rows, err := a.rows("WHERE has_suites AND (at, id) <= (?, ?) ORDER BY at, id", a.row.at, a.row.ID)
+	if err != nil {
+		return err
+	}
+	var ends []RunLine
+	var names []string
+	next := 0
+	for _, plan := range a.o.Plan.Phases {
+		end, open, err := a.phaseEnd(rows, next, plan)
+		if err != nil {
+			return err
+		}
+		p := Phase{Name: plan.Name, Open: open}
+		if end >= next {
+			if len(ends) > 0 {
+				p.From = &ends[len(ends)-1]
+			}
+			if err := a.fillPhase(&p, rows[end].line(), plan.Target); err != nil {
+				return err
+			}
+			next = end + 1
+			ends, names = append(ends, *p.To), append(names, p.Name)
+		}
+		a.a.Phases = append(a.a.Phases, p)
+	}
+	if len(ends) < 2 {
+		return nil
+	}
+	a.a.Overall = &Phase{Name: names[0] + " to " + names[len(names)-1], From: &ends[0], Open: a.a.Phases[len(a.a.Phases)-1].Open}
+	return a.fillPhase(a.a.Overall, ends[len(ends)-1], a.o.Plan.Target)
+}
+
+// phaseEnd is the place of the last run of a phase whose runs begin at next; less
+// than next where it has none.
+func (a *accountant) phaseEnd(rows []runRecord, next int, plan PlanPhase) (end int, open bool, err error) {
+	newest := len(rows) - 1
+	switch {
+	case plan.Run != 0:
+		end = slices.IndexFunc(rows, func(r runRecord) bool { return r.ID == plan.Run })
+		if end >= 0 && end < next {
+			return 0, false, &PlanError{Err: fmt.Errorf("phase %q ends with run %d, which belongs to a phase before it", plan.Name, plan.Run)}
+		}
+		if end < 0 { // not yet there
+			return newest, true, nil
+		}
+		return end, false, nil
+	case plan.Until.IsZero():
+		return newest, true, nil
+	}
+	end = next - 1
+	for i := next; i < len(rows) && rows[i].at < plan.Until.UnixNano(); i++ {
+		end = i
+	}
+	return end, a.o.Now.Before(plan.Until), nil
+}
+
+func (a *accountant) fillPhase(p *Phase, to RunLine, target float64) error {
+	p.To, p.Counts = &to, to.Counts
+	p.Rate, p.RateAll = p.Counts.PassRate(), p.Counts.PassRateOfAll()
+	if target != 0 {
+		p.Target = NewTarget(target, p.Counts)
+	}
+	if p.From == nil {
+		return nil
+	}
+	p.Fewer = Rate{Good: p.From.Counts.Failed - p.Counts.Failed, Of: p.From.Counts.Failed}
+	now, err := a.results(to.ID)
+	if err != nil {
+		return fmt.Errorf("run %d: %w", to.ID, err)
+	}
+	was, err := a.results(p.From.ID)
+	if err != nil {
+		return fmt.Errorf("run %d: %w", p.From.ID, err)
+	}
+	c := compareResults(was, now, false)
+	p.Paired = c.paired()
+	return nil
+}

@@ -1,0 +1,113 @@
+package reports
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// rankTest is the one-sided Mann-Whitney test of whether newer values tend to be
+// larger than older ones. Without ties, P is exact; with ties it is the normal
+// approximation with the corrections for ties and for continuity. It assumes that
+// without a change all orders are equally likely.
+//
+// Source: H. B. Mann, D. R. Whitney, "On a test of whether one of two random
+// variables is stochastically larger than the other", Annals of Mathematical
+// Statistics 18 (1947), 50-60.
+type rankTest struct {
+	tails map[[2]int][]float64 // P(U >= u) by the two sizes: many specs share them
+}
+
+func (t *rankTest) larger(older, newer []float64) float64 {
+	n, m := len(newer), len(older)
+	if n == 0 || m == 0 {
+		return 1
+	}
+	type value struct {
+		v     float64
+		newer bool
+	}
+	all := make([]value, 0, n+m)
+	for _, v := range older {
+		all = append(all, value{v, false})
+	}
+	for _, v := range newer {
+		all = append(all, value{v, true})
+	}
+	slices.SortFunc(all, func(a, b value) int { return cmp.Compare(a.v, b.v) })
+	rank, ties := 0.0, 0.0 // sum of the newer ranks; sum of t^3-t
+	for i := 0; i < len(all); {
+		j := i
+		for j < len(all) && all[j].v == all[i].v {
+			j++
+		}
+		for _, v := range all[i:j] {
+			if v.newer {
+				rank += float64(i+1+j) / 2
+			}
+		}
+		t := float64(j - i)
+		ties += t*t*t - t
+		i = j
+	}
+	u := rank - float64(n*(n+1))/2
+	if ties == 0 {
+		return t.tail(n, m)[int(u)]
+	}
+	total := float64(n + m)
+	variance := float64(n*m) / 12 * (total + 1 - ties/(total*(total-1)))
+	if variance <= 0 {
+		return 1
+	}
+	z := (u - float64(n*m)/2 - 0.5) / math.Sqrt(variance)
+	return distuv.UnitNormal.Survival(z)
+}
+
+// tail is P(U >= u) for every u, by the recurrence of Mann and Whitney: the largest
+// of all values is a newer one, above all m older, or an older one.
+func (t *rankTest) tail(n, m int) []float64 {
+	if have, ok := t.tails[[2]int{n, m}]; ok {
+		return have
+	}
+	// ways[j][u] of i newer and j older values, as shares so that nothing overflows.
+	ways := make([][]float64, m+1)
+	for j := range ways {
+		ways[j] = []float64{1}
+	}
+	for i := 1; i <= n; i++ {
+		next := make([][]float64, m+1)
+		next[0] = []float64{1}
+		for j := 1; j <= m; j++ {
+			next[j] = make([]float64, i*j+1)
+			isNewer := float64(i) / float64(i+j)
+			for u, p := range ways[j] {
+				next[j][u+j] += isNewer * p
+			}
+			for u, p := range next[j-1] {
+				next[j][u] += (1 - isNewer) * p
+			}
+		}
+		ways = next
+	}
+	tail := ways[m]
+	for u := len(tail) - 2; u >= 0; u-- {
+		tail[u] += tail[u+1]
+	}
+	if t.tails == nil {
+		t.tails = map[[2]int][]float64{}
+	}
+	t.tails[[2]int{n, m}] = tail
+	return tail
+}
+
+// median of values, which are sorted in place; NaN of none.
+func median(values []float64) float64 {
+	n := len(values)
+	if n == 0 {
+		return math.NaN()
+	}
+	slices.Sort(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
