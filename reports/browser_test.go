@@ -300,6 +300,7 @@ const wider = `[...document.querySelectorAll('body *')].filter(e => !e.closest('
 func phone(tb *tab, path string) {
 	tb.size(390, 844, true)
 	tb.open(path)
+	is[int](tb, `document.querySelectorAll('details').forEach(d => { d.open = true }), 0`)
 	want(tb, "width of the page", 390, `Math.max(document.documentElement.scrollWidth, innerWidth)`)
 	want(tb, "what is wider than the screen", []string{}, wider)
 }

@@ -71,6 +71,9 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 	all := append(slices.Clone(backend), slow...)
 	if v != nil && v.Limit > 0 {
 		all = append(all, v.Limit, v.Boundary)
+		if low, high, ok := nullRange(c); ok {
+			all = append(all, v.Baseline*low, v.Baseline*high)
+		}
 	}
 	a := newAxis(slices.Min(all), slices.Max(all), chartLeft, chartWidth-chartRight)
 	p := &plotView{
@@ -92,7 +95,7 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 			a.line(v.Limit, 44, "limit", "limit "+figure(v.Limit)),
 		}
 		if low, high, ok := nullRange(c); ok {
-			p.Null = &segment{X: a.at(max(a.from, v.Baseline*low)), Width: a.at(min(a.to, v.Baseline*high)) - a.at(max(a.from, v.Baseline*low))}
+			p.Null = &segment{X: a.at(v.Baseline * low), Width: a.at(v.Baseline*high) - a.at(v.Baseline*low)}
 			p.Desc += " The grey area is the null band around the baseline: how far the same arm twice came apart."
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
+	"unicode/utf8"
 )
 
 //go:embed page.html.tmpl panels.html.tmpl page.css page.js
@@ -94,7 +96,7 @@ func WriteReport(dir string, a *Account) (string, error) {
 	defer root.Close()
 	p, full := newPage(a), map[string]string{}
 	for i, t := range a.Attention[:min(len(a.Attention), len(p.Attention))] {
-		if whole := visibleBlock(t.Message); len(whole) > len(p.Attention[i].Message) {
+		if whole := visibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
 			sum := sha256.Sum256([]byte(t.Spec.Key()))
 			name := path.Join(messagesDir, hex.EncodeToString(sum[:8])+".txt")
 			full[name], p.Attention[i].Full = whole+"\n", name

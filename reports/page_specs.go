@@ -76,6 +76,9 @@ type groupView struct {
 	Specs       []specView
 }
 
+// Open reports whether the list is shown at once: what moved, unless it is long.
+func (g groupView) Open() bool { return g.Moved && g.Count <= 20 }
+
 type specView struct {
 	Name, Where, Tag string
 	Filter           filterView
@@ -356,7 +359,7 @@ type clusterView struct {
 
 func newCluster(i int, c Cluster) clusterView {
 	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Number: i + 1, Count: len(c.Specs), Place: Visible(c.Place),
-		Title: cut(oneLine(firstLine(c.Message)), 200), Message: messageText(c.Message), Pattern: cut(oneLine(c.Pattern), 400)}
+		Title: cut(oneLine(c.Message), 160), Message: messageText(c.Message), Pattern: cut(oneLine(c.Pattern), 400)}
 	if c.Since > 1 {
 		v.Age = fmt.Sprintf("the oldest has failed for %s", plural(c.Since, "run"))
 	}
