@@ -187,3 +187,16 @@ func heatCells(codes []byte) string {
 	}
 	return string(cells)
 }
+
+// FlakyNow are the flaky specs that this run, or another of its commit, has shown to
+// be so.
+func (a *Account) FlakyNow() []Spec {
+	now := RunLine{Commit: a.Run.Commit, Dirty: a.Run.Dirty}
+	var all []Spec
+	for _, f := range a.Flakes {
+		if f.Certain > 0 && (f.Last.ID == a.Run.ID || sameCommit(f.Last, now)) {
+			all = append(all, f.Spec)
+		}
+	}
+	return all
+}

@@ -45,6 +45,23 @@ func (h *History) Before(ctx context.Context, id int64) (*Run, error) {
 	return &runs[0], nil
 }
 
+// Lines returns the last n runs without their results, the newest first, and how many
+// older ones there are.
+func (h *History) Lines(ctx context.Context, n int) (lines []RunLine, older int, err error) {
+	rows, err := newReader(ctx, h.db).rows("ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
+	if err != nil {
+		return nil, 0, h.explain("read", err)
+	}
+	for i := range rows {
+		lines = append(lines, rows[i].line())
+	}
+	var all int
+	if err := h.db.QueryRowContext(ctx, "SELECT count(*) FROM runs").Scan(&all); err != nil {
+		return nil, 0, h.explain("read", err)
+	}
+	return lines, max(0, all-len(lines)), nil
+}
+
 func (h *History) load(ctx context.Context, which string, args ...any) ([]Run, error) {
 	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the file for all queries
 	if err != nil {

@@ -212,3 +212,15 @@ func (a *accountant) tellMoves() error {
 func sameCommit(a, b RunLine) bool {
 	return a.Commit != "" && a.Commit == b.Commit && !a.Dirty && !b.Dirty
 }
+
+// NewFailures are the specs that fail and did not in the run before, or were not
+// there. A spec that is flaky and fails now is among them: the run is red for it.
+func (a *Account) NewFailures() []Spec {
+	var all []Spec
+	for _, m := range a.Moves {
+		if m.Now == Failed && m.Before != Failed && m.Kind != Failing {
+			all = append(all, m.Spec)
+		}
+	}
+	return all
+}

@@ -17,39 +17,49 @@ import (
 func gateCommand() *cobra.Command {
 	var limits, base string
 	var strict bool
+	var specs specGate
 	cmd := &cobra.Command{
-		Use: "gate FILE...", Args: cobra.MinimumNArgs(1),
-		Short: "Judge recorded results by the limits; measure nothing",
+		Use:   "gate [FILE...]",
+		Short: "Judge recorded results by limits and a pass-rate target; measure nothing",
 		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
 not, by the limits as they are now. Every figure is computed again from the raw samples in
-the file; a file that is empty, cut off, edited or of another version is a fault. Prints a
-line for each verdict, and one for each limit that no result is of; the worst decides.
+the file; a file that is empty, cut off, edited or of another version is a fault.
 
-Exit codes: 0 held; 1 a limit broke; 2 usage, or limits that cannot be used; 3 a fault,
-of a file or of the measurement; 4 inconclusive, under --strict.`,
+With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs of the
+newest run of the history too, or of --run. A history that is missing, damaged or has no
+run, and a run without results, with programmatic focus, or that was interrupted is a fault.
+
+Prints a line for each verdict, and one for each limit that no result is of; the worst
+decides.
+
+Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage, or limits
+that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
+under --strict.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
+			asked, err := specs.check(cmd)
+			if err != nil {
+				return usage(err)
+			}
+			if len(paths) == 0 && !asked {
+				return usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs"))
+			}
 			p, err := findProject()
 			if err != nil {
 				return fault(err)
 			}
-			rules, err := p.rules(cmd.Context(), limits, base)
-			if err != nil {
-				return err
-			}
-			var all []harness.Comparison
-			var failed error
-			for _, path := range paths {
-				r, err := harness.ReadResults(path)
-				if failed = errors.Join(failed, err); err == nil {
-					all = append(all, r.Comparisons...)
+			worst := thresholds.Held
+			var lines []string
+			if len(paths) > 0 {
+				if lines, worst, err = gateFiles(cmd, p, paths, limits, base); err != nil {
+					return err
 				}
 			}
-			if failed != nil {
-				return fault(failed)
-			}
-			lines, worst, err := gate(all, rules, time.Now())
-			if err != nil {
-				return err
+			if asked {
+				of, outcome, err := specs.judge(cmd.Context(), p)
+				if err != nil {
+					return fault(err)
+				}
+				lines, worst = append(lines, of...), worse(worst, outcome)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
 			if code := exitCode(worst, strict); code != exitHeld {
@@ -61,7 +71,28 @@ of a file or of the measurement; 4 inconclusive, under --strict.`,
 	cmd.Flags().StringVar(&limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	registerBase(cmd, &base)
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	specs.register(cmd)
 	return cmd
+}
+
+// gateFiles judges measurement files; its error has its exit code.
+func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base string) (lines []string, worst thresholds.Outcome, err error) {
+	rules, err := p.rules(cmd.Context(), limits, base)
+	if err != nil {
+		return nil, worst, err
+	}
+	var all []harness.Comparison
+	var failed error
+	for _, path := range paths {
+		r, err := harness.ReadResults(path)
+		if failed = errors.Join(failed, err); err == nil {
+			all = append(all, r.Comparisons...)
+		}
+	}
+	if failed != nil {
+		return nil, worst, fault(failed)
+	}
+	return gate(all, rules, time.Now())
 }
 
 func registerBase(cmd *cobra.Command, base *string) {
@@ -73,8 +104,7 @@ func registerBase(cmd *cobra.Command, base *string) {
 func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
 	worst = thresholds.Held
 	add := func(o thresholds.Outcome, what string) {
-		lines = append(lines, fmt.Sprintf("%-12s %s", strings.ToUpper(o.String()), reports.Visible(strings.Join(strings.Fields(what), " "))))
-		worst = worse(worst, o)
+		lines, worst = append(lines, verdictLine(o, what)), worse(worst, o)
 	}
 	classes := map[string]ruled{}
 	var order []ruled
@@ -115,6 +145,11 @@ func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string,
 		}
 	}
 	return lines, worst, nil
+}
+
+// verdictLine is one verdict in one line, its outcome first.
+func verdictLine(o thresholds.Outcome, what string) string {
+	return fmt.Sprintf("%-12s %s", strings.ToUpper(o.String()), reports.Visible(strings.Join(strings.Fields(what), " ")))
 }
 
 // worse of two outcomes: invalid, broken, inconclusive, held.

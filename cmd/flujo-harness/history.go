@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+func historyCommand() *cobra.Command {
+	var db string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "history", Args: cobra.NoArgs,
+		Short: "List the recorded runs; prune and back up their database",
+		Long: `Lists the runs of the history, the newest first, with the specs that passed, failed and
+were left out, and the pass rate of those that ran.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 {
+				return usage(fmt.Errorf("--limit %d: list at least one run", limit))
+			}
+			return withHistory(cmd.Context(), db, func(h *reports.History) error {
+				lines, older, err := h.Lines(cmd.Context(), limit)
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASSED\tFAILED\tLEFT OUT\tPASS RATE")
+				for _, l := range lines {
+					fmt.Fprintln(w, historyRow(l))
+				}
+				if older > 0 {
+					fmt.Fprintf(w, "%d older: --limit lists more\n", older)
+				}
+				return w.Flush()
+			})
+		},
+	}
+	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
+	cmd.Flags().IntVar(&limit, "limit", 20, "most runs listed")
+	cmd.AddCommand(pruneCommand(&db), backupCommand(&db))
+	return cmd
+}
+
+// historyRow is a run as one row of the list.
+func historyRow(l reports.RunLine) string {
+	cells := []string{fmt.Sprint(l.ID), "unknown", l.Branch, l.Commit[:min(len(l.Commit), 12)], l.Outcome.String(), "", "", "", "no results"}
+	if !l.Started.IsZero() {
+		cells[1] = l.Started.UTC().Format("2006-01-02 15:04")
+	}
+	if l.Dirty {
+		cells[3] += "+"
+	}
+	if c := l.Counts; l.Rated {
+		cells[5], cells[6], cells[7], cells[8] = fmt.Sprint(c.Passed), fmt.Sprint(c.Failed), fmt.Sprint(c.Skipped+c.Pending), "none ran"
+		if r := c.PassRate(); r.Of > 0 {
+			cells[8] = fmt.Sprintf("%.2f%%", 100*r.Share())
+		}
+	}
+	if !l.Complete {
+		cells[4] += ", interrupted"
+	}
+	for i := range cells {
+		cells[i] = reports.Visible(cells[i])
+	}
+	return strings.Join(cells, "\t")
+}
+
+func pruneCommand(db *string) *cobra.Command {
+	var keep int
+	var olderThan string
+	cmd := &cobra.Command{
+		Use: "prune", Args: cobra.NoArgs,
+		Short: "Remove old runs from the history",
+		Long: `Removes all runs but the newest --keep, or those that started longer ago than
+--older-than ("90d", "36h"); with both, a run stays that either would keep. The newest run
+always stays. Names and messages that no run has any more go too, and the file becomes
+smaller. What was removed cannot be brought back: flujo-harness history backup FILE first.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var r reports.Retention
+			if cmd.Flags().Changed("keep") {
+				if keep < 1 {
+					return usage(fmt.Errorf("--keep %d: keep at least one run", keep))
+				}
+				r.Newest = keep
+			}
+			if olderThan != "" {
+				age, err := parseAge(olderThan)
+				if err != nil {
+					return usage(err)
+				}
+				r.Since = time.Now().Add(-age)
+			}
+			if r == (reports.Retention{}) {
+				return usage(errors.New("history prune: say what to keep with --keep N or --older-than AGE"))
+			}
+			return withHistory(cmd.Context(), *db, func(h *reports.History) error {
+				p, err := h.Prune(cmd.Context(), r)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "removed %d run(s), %d left; the file has %.1f MB, it had %.1f\n", p.Removed, p.Left, float64(p.After)/1e6, float64(p.Before)/1e6)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().IntVar(&keep, "keep", 0, "number of runs to keep, the newest")
+	cmd.Flags().StringVar(&olderThan, "older-than", "", `remove runs that started longer ago: "90d", "36h"`)
+	return cmd
+}
+
+// parseAge reads a length of time, in days too.
+func parseAge(s string) (time.Duration, error) {
+	age, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		age = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || age <= 0 || age > 100*365*24*time.Hour {
+		return 0, fmt.Errorf("--older-than %q: give days or hours, such as 90d or 36h", s)
+	}
+	return age, nil
+}
+
+func backupCommand(db *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE", Args: cobra.ExactArgs(1),
+		Short: "Copy the history to a new file, while it is in use",
+		Long: `Writes a copy of the history to FILE, whole or not at all, and reads it back. Never copy the
+database as a file: what was written last lies beside it. FILE must not be there yet.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withHistory(cmd.Context(), *db, func(h *reports.History) error {
+				n, err := h.Backup(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%d run(s) are in %s\n", n, reports.Visible(args[0]))
+				return nil
+			})
+		},
+	}
+}
+
+// withHistory does something with a history that must be there.
+func withHistory(ctx context.Context, db string, do func(*reports.History) error) error {
+	p, err := findProject()
+	if err != nil {
+		return fault(err)
+	}
+	h, err := openRecorded(ctx, p.path(db, ".flujo/history.db"))
+	if err != nil {
+		return fault(err)
+	}
+	defer h.Close()
+	if err := do(h); err != nil {
+		return fault(err)
+	}
+	return nil
+}
+
+// openRecorded opens a history that must be there: a mistyped name makes no file.
+func openRecorded(ctx context.Context, path string) (*reports.History, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", short(path))
+	}
+	return reports.OpenHistory(ctx, path)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func init() { storeCommands["recordspecs"] = recordSpecs }
+
+// recordspecs FILE RUN... appends runs to a history, an hour apart. A run is its commit and
+// a character for each spec: "abc:..FRsp". "!" in front makes it an interrupted one, "*"
+// a focused one, "?" one whose suites gave no results.
+func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: recordspecs FILE RUN...")
+	}
+	ctx := context.Background()
+	h, err := reports.OpenHistory(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer h.Close()
+	for i, arg := range args[1:] {
+		commit, cells, _ := strings.Cut(strings.TrimLeft(arg, "!*?"), ":")
+		r := reports.Run{Started: time.Date(2026, 11, 23, 12+i, 0, 0, 0, time.UTC), Commit: commit, Branch: "main", Format: "Ginkgo JSON",
+			Complete: arg[0] != '!', Outcome: thresholds.Held}
+		if arg[0] == '?' {
+			r.SuiteError = "the report is cut short"
+		} else {
+			r.Suites = specsOf(cells, arg[0] == '*')
+		}
+		_, err := h.Append(ctx, r)
+		ts.Check(err)
+	}
+}
+
+func specsOf(cells string, focused bool) *reports.Results {
+	r := &reports.Results{Suites: []reports.Suite{{Path: "shop", Focused: focused}}}
+	for i, c := range cells {
+		s := reports.Spec{Suite: "shop", Containers: []string{"an order"}, Leaf: fmt.Sprintf("is kept %d", i+1), Occurrence: 1, Attempts: 1, File: "shop/order_test.go", Line: 10 + i}
+		switch c {
+		case 'F':
+			s.State, s.Message = reports.Failed, "it is lost"
+		case 's':
+			s.State, s.Attempts = reports.Skipped, 0
+		case 'p':
+			s.State, s.Attempts = reports.Pending, 0
+		case 'R':
+			s.State, s.Retried, s.Attempts = reports.Passed, true, 2
+		default:
+			s.State = reports.Passed
+		}
+		r.Specs = append(r.Specs, s)
+	}
+	return r
+}
