@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
@@ -97,8 +96,7 @@ func WriteReport(dir string, a *Account) (string, error) {
 	p, full := newPage(a), map[string]string{}
 	for i, t := range a.Attention[:min(len(a.Attention), len(p.Attention))] {
 		if whole := visibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
-			sum := sha256.Sum256([]byte(t.Spec.Key()))
-			name := path.Join(messagesDir, hex.EncodeToString(sum[:8])+".txt")
+			name := path.Join(messagesDir, specID(&t.Spec)+".txt")
 			full[name], p.Attention[i].Full = whole+"\n", name
 		}
 	}

@@ -281,3 +281,24 @@ func brief(run Run, c *harness.Comparison) string {
 	}
 	return fmt.Sprintf("%s: %s: %s", Visible(c.Name()), word, ratioLine(c, v))
 }
+
+// Details is all of the account in plain text, without line ends, to stand behind its
+// [Summary].
+func Details(a *Account) []string {
+	var lines []string
+	for _, s := range sections(a) {
+		lines = append(lines, "", s.Title)
+		for _, it := range s.Items {
+			lines = append(lines, "  "+it.Before+it.Name+it.After)
+			if it.Command != "" {
+				lines = append(lines, "    run it again: "+it.Command)
+			}
+			if it.Block != "" {
+				for _, l := range strings.Split(it.Block, "\n") {
+					lines = append(lines, "    | "+l)
+				}
+			}
+		}
+	}
+	return lines
+}

@@ -71,6 +71,7 @@ type job struct {
 	results  resultFlags
 	strict   bool
 	packages []string // nil: no suites
+	about    reports.AccountOptions
 }
 
 func (j *job) register(cmd *cobra.Command) {
@@ -109,6 +110,9 @@ func (j job) run() error {
 		if dirs, err = p.ginkgoSuites(ctx, j.packages); err != nil {
 			return usage(err)
 		}
+	}
+	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+		return err
 	}
 	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
 	if err != nil {
@@ -160,7 +164,7 @@ func (j job) run() error {
 	progress.end()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
-	return j.keep(context.WithoutCancel(ctx), history, r, out)
+	return j.keep(context.WithoutCancel(ctx), p, history, r, out)
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -194,20 +198,25 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
-func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, out string) error {
+func (j job) keep(ctx context.Context, p project, history *reports.History, r reports.Run, out string) error {
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
 		failed = fmt.Errorf("%w\n%s", failed, rescue(r))
 	}
 	r.ID = added.ID
-	earlier, err := history.Latest(ctx, 200)
-	failed = errors.Join(failed, err)
-	page, err := reports.WriteReport(out, r, earlier)
+	account := reports.Alone(r)
+	if failed == nil {
+		told, err := new(accountFlags).tell(ctx, history, j.about, r.ID)
+		if failed = err; err == nil {
+			account = told
+		}
+	}
+	page, err := reports.WriteReport(out, account)
 	failed = errors.Join(failed, err, j.results.write(r, j.cmd.OutOrStdout()))
 	if err != nil {
 		page = "not written"
 	}
-	for _, line := range reports.Summary(r, reports.Previous(r, earlier), short(page)) {
+	for _, line := range reports.Summary(account, short(page)) {
 		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}
 	switch {
