@@ -14,7 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
+	cdpinput "github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -266,7 +266,7 @@ func filters(tb *tab, path string) {
 
 func keyboard(tb *tab, _ string) {
 	all := is[int](tb, visible+".length")
-	call(tb, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
+	call(tb, cdpinput.DispatchKeyEvent, cdpinput.DispatchKeyEventParams{Type: cdpinput.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
 	want(tb, "focus after /", "q", `document.activeElement.id`)
 	tb.do(chromedp.KeyEvent("promise 44 j"))
 	want(tb, "keys go to the field", "promise 44 j", `document.activeElement.value`)

@@ -56,7 +56,10 @@ func TestReadGinkgoKeepsWhatFailed(t *testing.T) {
 }
 
 func node(kind, text, state, more string) string {
-	return fmt.Sprintf(`{"ContainerHierarchyTexts":["a"],"LeafNodeType":%q,"LeafNodeText":%q,"LeafNodeLocation":{"FileName":"/m/a_test.go","LineNumber":7},"State":%q,"NumAttempts":1%s}`,
+	if !strings.Contains(more, "NumAttempts") {
+		more += `,"NumAttempts":1`
+	}
+	return fmt.Sprintf(`{"ContainerHierarchyTexts":["a"],"LeafNodeType":%q,"LeafNodeText":%q,"LeafNodeLocation":{"FileName":"/m/a_test.go","LineNumber":7},"State":%q%s}`,
 		kind, text, state, more)
 }
 

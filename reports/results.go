@@ -2,9 +2,12 @@ package reports
 
 import (
 	"encoding/json"
+	"iter"
 	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -26,7 +29,7 @@ type Spec struct {
 	Suite      string        // path of the suite, relative to the module where it lies in it
 	Containers []string      // texts of the containers, outermost first
 	Leaf       string        // text of the spec itself
-	Occurrence int           // 1, and 2, 3, … where one suite has the same texts again
+	Occurrence int           // 1, and 2, 3, … where one suite has the same text again
 	State      State         //
 	Detail     string        // the runner's own word where it says more: "panicked"
 	Attempts   int           // runs of the spec within this one result; 0 where it did not run
@@ -45,6 +48,46 @@ func (s *Spec) Key() string {
 	key, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence})
 	return string(key)
 }
+
+// identity is the Key without where one text ends and the next begins, which JUnit XML
+// does not say: a run has the same identities whichever file it is read from. Specs
+// that differ in nothing else differ in Occurrence.
+func (s *Spec) identity() string {
+	key, _ := json.Marshal([]any{s.Suite, s.text(), s.Occurrence}) // strings and numbers always encode
+	return string(key)
+}
+
+// text is the texts of the spec in one.
+func (s *Spec) text() string { return strings.Join(slices.Collect(s.words()), " ") }
+
+// words are those of the texts, with U+FFFD for what XML cannot hold.
+func (s *Spec) words() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(s.Containers) + 1 {
+			text := s.Leaf
+			if i < len(s.Containers) {
+				text = s.Containers[i]
+			}
+			for word := range strings.FieldsSeq(text) {
+				if strings.ContainsFunc(word, notInXML) || !utf8.ValidString(word) {
+					word = strings.Map(func(r rune) rune {
+						if notInXML(r) {
+							return utf8.RuneError
+						}
+						return r
+					}, word)
+				}
+				if !yield(word) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// notInXML reports whether XML 1.0 has no place for the character, or it stands for a
+// byte that was none.
+func notInXML(r rune) bool { return r < ' ' || r == 0xfffe || r == 0xffff || r == utf8.RuneError }
 
 // Name is the texts of the spec as one reads them, behind its suite.
 func (s *Spec) Name() string {

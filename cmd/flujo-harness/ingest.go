@@ -1,0 +1,259 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// ingestMemory is what the collector of garbage keeps to, in bytes: files of hundreds
+// of thousands of specs are read within 512 MiB.
+const ingestMemory = 416 << 20
+
+func ingestCommand() *cobra.Command {
+	var i ingest
+	cmd := &cobra.Command{
+		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
+		Short: "Take results that other tools wrote into the history",
+		Long: `Reads Ginkgo JSON, JUnit XML (surefire, Gradle, gotestsum, pytest, jest, Ginkgo and their
+like), go test -json and CTRF, compressed by gzip or not, and keeps them in the history.
+The format is told by the content. FILE is a file, a pattern ("out/**" is not one: name the
+folder), a folder, which is searched for .xml, .json, .jsonl and .ndjson, or - for standard
+input.
+
+All files of one call are the parts of one run; with --each every file is a run. The same
+results are kept once, however often they are taken in. Where and when the run was made is
+told by flags, else by the file, else by the variables of GitHub Actions, GitLab CI or
+another CI service.
+
+A file is taken whole or not at all. It is refused where it is empty, cut short, of no known
+format, or where its own totals are not those of its results; then nothing of the call is
+kept (with --each: nothing of that file). Figures of benchmarks are no specs and are refused
+too: see flujo-harness compare.
+
+Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
+or the history could not be written.`,
+		RunE: func(cmd *cobra.Command, named []string) error {
+			i.cmd, i.named = cmd, named
+			return i.run()
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&i.db, "db", "", "history database (default .flujo/history.db of the module)")
+	f.StringVar(&i.root, "root", "", "folder that absolute paths in the files are made relative to (default the module)")
+	f.BoolVar(&i.each, "each", false, "every file is a run of its own, not a part of one")
+	f.StringVar(&i.id, "run-id", "", "identity of the run: the same results under the same identity are kept once")
+	f.StringVar(&i.commit, "commit", "", "commit of the code under test")
+	f.StringVar(&i.branch, "branch", "", "branch of the code under test")
+	f.StringVar(&i.job, "job", "", "name of the CI job")
+	f.StringVar(&i.started, "started", "", "when the run started: 2026-11-23T12:00:00Z, or seconds since 1970")
+	return cmd
+}
+
+// ingest is one call of the command.
+type ingest struct {
+	cmd                                        *cobra.Command
+	named                                      []string
+	db, root, id, commit, branch, job, started string
+	each                                       bool
+	at                                         time.Time // that --started names
+	ci                                         ciRun
+}
+
+func (i *ingest) run() error {
+	if err := i.check(); err != nil {
+		return usage(err)
+	}
+	p, err := findProject()
+	if err != nil {
+		return fault(err)
+	}
+	files, err := resultFiles(i.named)
+	if err != nil {
+		return err
+	}
+	if i.id != "" && i.each && len(files) > 1 {
+		return usage(fmt.Errorf("--run-id %s with --each: %d files would be one run: leave out one of the two", i.id, len(files)))
+	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(ingestMemory))
+	i.ci = ciIdentity(os.Getenv)
+	root := i.root
+	if root == "" && p.module {
+		root = p.root
+	}
+	if root != "" {
+		if root, err = filepath.Abs(root); err != nil {
+			return fault(err)
+		}
+	}
+	readings, failed := i.read(files, root)
+	if failed != nil && !i.each || len(readings) == 0 {
+		return fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
+	}
+	history, err := reports.OpenHistory(i.cmd.Context(), p.path(i.db, ".flujo/history.db"))
+	if err != nil {
+		return fault(errors.Join(failed, err))
+	}
+	defer history.Close()
+	runs := [][]*reports.Reading{readings}
+	if i.each {
+		runs = slices.Collect(slices.Chunk(readings, 1))
+	}
+	for _, parts := range runs {
+		if err := i.keep(i.cmd.Context(), history, parts); err != nil {
+			return fault(errors.Join(failed, err))
+		}
+	}
+	if failed != nil {
+		return fault(failed)
+	}
+	return nil
+}
+
+// check finds before any work what is wrong with the flags.
+func (i *ingest) check() error {
+	if i.started == "" {
+		return nil
+	}
+	if s, err := strconv.ParseInt(i.started, 10, 64); err == nil && s > 0 && s < 1e11 {
+		i.at = time.Unix(s, 0).UTC()
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, i.started)
+	if err != nil || t.Year() < 1970 {
+		return fmt.Errorf("--started %s: write it as 2026-11-23T12:00:00Z, or in seconds since 1970", i.started)
+	}
+	i.at = t.UTC()
+	return nil
+}
+
+// read reads all files, each content once, and says what is in them. The error is of
+// all that were refused.
+func (i *ingest) read(files []resultFile, root string) (readings []*reports.Reading, failed error) {
+	seen := map[string]string{} // names by digest
+	for _, f := range files {
+		var r *reports.Reading
+		var err error
+		name := f.path
+		if name == "-" {
+			name = "standard input"
+			r, err = reports.Read(i.cmd.InOrStdin(), root)
+		} else {
+			r, err = reports.ReadFile(name, root)
+		}
+		switch {
+		case f.passedOver(err):
+			i.say("%s: passed over: %v", name, reports.ErrUnknownFormat)
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case seen[r.Digest] != "":
+			i.say("%s: the same as %s: taken once", name, seen[r.Digest])
+		default:
+			seen[r.Digest] = name
+			i.say("%s: %s, %s", name, r.Format, countsLine(r.Results))
+			for _, note := range r.Notes {
+				i.say("%s: note: %s", name, note)
+			}
+			readings = append(readings, r)
+		}
+	}
+	return readings, failed
+}
+
+// say prints a line. What files are named and what is in them may be anybody's.
+func (i *ingest) say(format string, args ...any) {
+	fmt.Fprintln(i.cmd.OutOrStdout(), reports.Visible(fmt.Sprintf(format, args...)))
+}
+
+// countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
+func countsLine(r *reports.Results) string {
+	c := r.Counts()
+	text := fmt.Sprintf("%s: %s passed, %s failed, %s skipped", plural(int64(c.All()), "spec"), grouped(int64(c.Passed)), grouped(int64(c.Failed)), grouped(int64(c.Skipped)))
+	if c.Pending > 0 {
+		text += fmt.Sprintf(", %d pending", c.Pending)
+	}
+	if c.Retried > 0 {
+		text += fmt.Sprintf(" (%d of those passed after a retry)", c.Retried)
+	}
+	if n := r.SuiteFailures(); n > 0 {
+		text += ", " + plural(int64(n), "failure") + " outside the specs"
+	}
+	return text
+}
+
+// keep appends the run that the parts make.
+func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*reports.Reading) error {
+	results, several := reports.Combine(parts...)
+	if several > 0 {
+		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", plural(int64(several), "result"))
+	}
+	r := i.describe(parts, results)
+	added, err := history.Append(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case added.Known:
+		i.say("run %d: was in the history already: nothing was added", added.ID)
+	default:
+		i.say("run %d: %s", added.ID, countsLine(results))
+	}
+	return nil
+}
+
+// describe is the run with all that is known of it: by flags, by its files, by CI.
+func (i *ingest) describe(parts []*reports.Reading, results *reports.Results) reports.Run {
+	r := reports.Run{Command: commandLine(i.cmd, i.named), Suites: results, Complete: true, Outcome: thresholds.Held, Facts: i.ci.facts}
+	var formats, digests []string
+	var ended time.Time
+	var build string
+	for _, part := range parts {
+		digests = append(digests, part.Digest)
+		if !slices.Contains(formats, part.Format) {
+			formats = append(formats, part.Format)
+		}
+		if !part.Started.IsZero() {
+			if r.Started.IsZero() || part.Started.Before(r.Started) {
+				r.Started = part.Started
+			}
+			if end := part.Started.Add(part.Took); end.After(ended) {
+				ended = end
+			}
+		}
+		r.Commit, r.Branch, build = cmp.Or(r.Commit, part.Commit), cmp.Or(r.Branch, part.Branch), cmp.Or(build, part.Build)
+	}
+	r.Seconds = ended.Sub(r.Started).Seconds()
+	r.Format = strings.Join(formats, ", ")
+	r.Commit, r.Branch = cmp.Or(i.commit, r.Commit, i.ci.commit), cmp.Or(i.branch, r.Branch, i.ci.branch)
+	if job := cmp.Or(i.job, build); job != "" {
+		r.Facts = append(slices.DeleteFunc(slices.Clone(r.Facts), func(f reports.Fact) bool { return f.Name == "CI job" }), reports.Fact{Name: "CI job", Value: job})
+	}
+	if !i.at.IsZero() {
+		r.Started = i.at
+	}
+	slices.Sort(digests)
+	content := fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(digests, "\n"))))
+	if r.Key = i.id; r.Key == "" {
+		r.Key = joined(cmp.Or(i.ci.id, "file"), i.commit, i.started, content)
+	}
+	switch {
+	case !results.Green():
+		r.Outcome, r.ExitCode = thresholds.Broken, exitBroken
+	case results.Focused():
+		r.Outcome, r.ExitCode = thresholds.Inconclusive, exitFocused
+	}
+	return r
+}

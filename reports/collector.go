@@ -1,0 +1,169 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxMessage is the most bytes kept of one failure's message: matchers print whole
+// objects, and a history keeps every run.
+const maxMessage = 16 << 10
+
+// collector takes the specs that a reader finds, within the bounds of one file.
+type collector struct {
+	reading *Reading
+	results *Results
+	root    string
+	kept    int // bytes of texts
+	index   map[uint64]int
+	seed    maphash.Seed
+	settled map[int]bool // specs whose attempts are no chain of failures that a pass ended
+	repeats int          // results that were further attempts of a spec
+	most    struct{ specs, kept int }
+}
+
+func newCollector(reading *Reading, root string) *collector {
+	c := &collector{reading: reading, results: reading.Results, root: root, index: map[uint64]int{}, seed: maphash.MakeSeed(), settled: map[int]bool{}}
+	c.most.specs, c.most.kept = maxSpecs, maxKept
+	return c
+}
+
+// note tells people what a reader passed over or decided.
+func (c *collector) note(format string, args ...any) {
+	c.reading.Notes = append(c.reading.Notes, fmt.Sprintf(format, args...))
+}
+
+// add appends a spec that is not there yet.
+func (c *collector) add(s Spec) error {
+	s.Message = shorten(s.Message)
+	n := len(s.Message) + len(s.Leaf) + len(s.Detail)
+	for _, text := range s.Containers {
+		n += len(text)
+	}
+	if err := c.keep(n); err != nil {
+		return err
+	}
+	if len(c.results.Specs) >= c.most.specs {
+		return fmt.Errorf("%w: more than %d specs", ErrTooBig, c.most.specs)
+	}
+	c.results.Specs = append(c.results.Specs, s)
+	return nil
+}
+
+// keep counts n bytes of texts.
+func (c *collector) keep(n int) error {
+	if c.kept += n; c.kept > c.most.kept {
+		return fmt.Errorf("%w: more than %d MiB of names and messages", ErrTooBig, c.most.kept>>20)
+	}
+	return nil
+}
+
+// attempt adds a spec, or one more attempt of the spec that has the same identity.
+// A retry stops at its first pass, so only failures with one pass behind them are a
+// pass that was retried; a failure in any other series of attempts is a failure.
+func (c *collector) attempt(s Spec) error {
+	s.Occurrence = 1
+	id := s.hash(c.seed)
+	i, known := c.index[id]
+	if !known {
+		c.index[id] = len(c.results.Specs)
+		return c.add(s)
+	}
+	c.repeats++
+	was := &c.results.Specs[i]
+	switch failed := s.State == Failed; {
+	case s.Attempts == 0: // it did not run this time
+		return nil
+	case was.Attempts == 0:
+		c.results.Specs[i] = s
+		return c.keep(len(s.Message))
+	case was.State == Failed && !failed && !c.settled[i]:
+		was.State, was.Retried = Passed, true
+	case was.State == Passed && (failed || was.Retried):
+		was.State, was.Retried, c.settled[i] = Failed, false, true
+	}
+	was.Attempts += s.Attempts
+	was.Duration += s.Duration
+	if was.Message != "" || s.Message == "" {
+		return nil
+	}
+	was.Message, was.File, was.Line, was.Detail = shorten(s.Message), s.File, s.Line, s.Detail
+	return c.keep(len(was.Message))
+}
+
+// hash is that of the identity but the occurrence.
+func (s *Spec) hash(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	write := func(text string) {
+		_, _ = h.WriteString(text) // never fails
+		_ = h.WriteByte(0)
+	}
+	write(s.Suite)
+	for word := range s.words() {
+		write(word)
+	}
+	return h.Sum64()
+}
+
+// number tells apart the specs from first on that have the same texts: by place in
+// the source, so that a random order of running does not swap them.
+func (c *collector) number(first int, places []place) {
+	specs := c.results.Specs[first:]
+	order := make([]int, len(specs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(strings.Compare(places[a].file, places[b].file), cmp.Compare(places[a].line, places[b].line))
+	})
+	for _, i := range order {
+		id := specs[i].hash(c.seed)
+		c.index[id]++
+		specs[i].Occurrence = c.index[id]
+	}
+}
+
+// told notes how many results were further attempts.
+func (c *collector) told() {
+	if c.repeats > 0 {
+		c.note("results with the name of another one, taken as further attempts of the same spec: %d", c.repeats)
+	}
+}
+
+// relative is name below the root, with slashes; name as it is where it lies elsewhere.
+func (c *collector) relative(name string) string {
+	if c.root == "" || !filepath.IsAbs(name) {
+		return name
+	}
+	rel, err := filepath.Rel(c.root, name)
+	if err != nil {
+		return name
+	}
+	rel = filepath.ToSlash(rel)
+	if rel == ".." || strings.HasPrefix(rel, "../") {
+		return name
+	}
+	return path.Clean(rel)
+}
+
+// sane reports whether a duration is one: in seconds, not negative, at most 30 years.
+func sane(s float64) bool { return s >= 0 && s < 1e9 }
+
+// shorten cuts a message at maxMessage bytes, between two runes, and says so.
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	end := maxMessage
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s\n… %d more bytes", s[:end], len(s)-end)
+}

@@ -1,0 +1,90 @@
+package reports
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// detect tells the format by the first 64 KiB.
+func (in *input) detect() (string, error) {
+	head, err := in.Peek(in.Size())
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bytes.ErrTooLarge) {
+		return "", &FormatError{Err: err}
+	}
+	text := bytes.TrimLeft(head, " \t\r\n")
+	switch {
+	case len(text) == 0:
+		return "", &FormatError{Err: ErrEmpty}
+	case text[0] == '<':
+		return formatJUnit, nil
+	case text[0] == '[':
+		return formatGinkgo, nil
+	case text[0] == '{':
+		if format := formatOf(memberNames(text)); format != "" {
+			return format, nil
+		}
+	}
+	for line := range bytes.Lines(text) {
+		if goTestLine.Match(line) {
+			return formatGoTest, nil // behind lines of something else
+		}
+		if benchmarkLine.Match(line) {
+			return formatBenchmarks, nil
+		}
+	}
+	return "", &FormatError{Err: ErrUnknownFormat, Next: advice(text)}
+}
+
+var (
+	goTestLine    = regexp.MustCompile(`^\{.*"Action":"`)
+	benchmarkLine = regexp.MustCompile(`^Benchmark[^a-z]\S*\s+\d+\s`)
+	goTestText    = regexp.MustCompile(`(?m)^(=== RUN |--- (PASS|FAIL): |(ok|FAIL|\?) +\t\S+\t)`)
+)
+
+// memberNames are the names in the first object of a text, as far as they are there.
+func memberNames(text []byte) []string {
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	if _, err := d.ReadToken(); err != nil {
+		return nil
+	}
+	var names []string
+	for {
+		name, err := d.ReadToken()
+		if err != nil || name.Kind() != '"' {
+			return names
+		}
+		names = append(names, name.String())
+		if d.SkipValue() != nil {
+			return names
+		}
+	}
+}
+
+func formatOf(names []string) string {
+	for _, name := range names {
+		switch name {
+		case "Action":
+			return formatGoTest
+		case "results", "reportFormat":
+			return formatCTRF
+		}
+	}
+	return ""
+}
+
+// advice guesses what the file is, to say what to do with it.
+func advice(text []byte) string {
+	switch {
+	case goTestText.Match(text):
+		return "it looks like what go test prints: run go test -json"
+	case bytes.Contains(text, []byte(`"comparisons"`)):
+		return "it looks like what flujo-harness bench --json writes: flujo-harness gate judges it"
+	case text[0] == '{' && bytes.Contains(text, []byte(`"SuitePath"`)):
+		return "it looks like one suite of a Ginkgo report: use the whole file that --json-report writes, an array"
+	}
+	return "name the file that your test runner wrote in one of these formats"
+}

@@ -1,0 +1,36 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+)
+
+// excerpt keeps the beginning and the end of a long output.
+type excerpt struct {
+	head, tail []byte
+	dropped    int
+}
+
+// add returns how many bytes more are kept.
+func (x *excerpt) add(s string) int {
+	const half = maxMessage / 2
+	was := x.size()
+	if room := half - len(x.head); room > 0 {
+		n := min(room, len(s))
+		x.head, s = append(x.head, s[:n]...), s[n:]
+	}
+	if x.tail = append(x.tail, s...); len(x.tail) > 2*half {
+		x.dropped += len(x.tail) - half
+		x.tail = append(x.tail[:0], x.tail[len(x.tail)-half:]...)
+	}
+	return x.size() - was
+}
+
+func (x *excerpt) size() int { return len(x.head) + len(x.tail) }
+
+func (x *excerpt) String() string {
+	if x.dropped == 0 {
+		return string(x.head) + string(x.tail)
+	}
+	return strings.ToValidUTF8(fmt.Sprintf("%s\n… %d bytes left out …\n%s", x.head, x.dropped, x.tail), "\ufffd")
+}

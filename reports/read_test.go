@@ -1,0 +1,336 @@
+package reports
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// The counts of the Gomega and perf files were counted by another program; those of
+// the shop's and the library's are what their makers meant.
+var sampleFiles = map[string]struct {
+	format   string
+	counts   Counts
+	suites   int
+	failures int // that no spec carries
+	notes    int
+}{
+	"gomega-2023-03-13-854f075.json.gz":         {formatGinkgo, Counts{Passed: 884, Failed: 3}, 10, 0, 0},
+	"gomega-2023-03-13-854f075.xml.gz":          {formatJUnit, Counts{Passed: 884, Failed: 3}, 10, 0, 0},
+	"gomega-2024-10-29-eeca931.json.gz":         {formatGinkgo, Counts{Passed: 910, Failed: 1}, 10, 0, 0},
+	"gomega-2024-10-29-eeca931.xml.gz":          {formatJUnit, Counts{Passed: 910, Failed: 1}, 10, 0, 0}, // states 912 tests: one node is no spec
+	"gomega-2024-10-29-eeca931.gotest.jsonl.gz": {formatGoTest, Counts{Passed: 5, Failed: 1}, 5, 0, 0},
+	"perf-2026-06-10-712aea8.gotest.jsonl.gz":   {formatGoTest, Counts{Passed: 85}, 6, 0, 0}, // 94 tests, 9 of them with subtests
+	"shelf.json.gz":                             {formatGinkgo, Counts{Passed: 10, Failed: 5, Skipped: 1, Pending: 2, Retried: 1}, 1, 0, 0},
+	"shelf.xml.gz":                              {formatJUnit, Counts{Passed: 10, Failed: 5, Skipped: 1, Pending: 2, Retried: 1}, 1, 0, 0},
+	"shop-gotest.jsonl":                         {formatGoTest, Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0},
+	"shop-gotestsum.xml":                        {formatJUnit, Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0}, // of the same run
+	"shop-surefire.xml":                         {formatJUnit, Counts{Passed: 3, Failed: 2, Skipped: 1, Retried: 2}, 1, 0, 0},
+	"shop-pytest.xml":                           {formatJUnit, Counts{Passed: 1, Failed: 2, Skipped: 2}, 1, 0, 1}, // 6 testcases of 5 tests
+	"shop-jest.xml":                             {formatJUnit, Counts{Passed: 3, Failed: 1, Skipped: 1}, 2, 0, 0},
+	"shop-nested.xml":                           {formatJUnit, Counts{Passed: 3, Failed: 1}, 3, 0, 0},
+	"shop-retries.xml":                          {formatJUnit, Counts{Passed: 2, Failed: 2, Retried: 1}, 1, 0, 1},
+	"shop-ctrf.json":                            {formatCTRF, Counts{Passed: 3, Failed: 2, Skipped: 1, Pending: 1, Retried: 1}, 3, 0, 0},
+}
+
+func sampleReading(t *testing.T, name string) *Reading {
+	t.Helper()
+	root := "/src/gomega"
+	if strings.HasPrefix(name, "shelf") {
+		root = "/src/library"
+	}
+	r, err := ReadFile(filepath.Join("testdata", name), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestReadSampleFiles(t *testing.T) {
+	for name, want := range sampleFiles {
+		t.Run(name, func(t *testing.T) {
+			r := sampleReading(t, name)
+			if r.Format != want.format {
+				t.Errorf("format %q, want %q", r.Format, want.format)
+			}
+			if diff := gocmp.Diff(want.counts, r.Results.Counts()); diff != "" {
+				t.Error(diff)
+			}
+			if n := len(r.Results.Suites); n != want.suites {
+				t.Errorf("%d suites, want %d", n, want.suites)
+			}
+			if n := r.Results.SuiteFailures(); n != want.failures {
+				t.Errorf("%d failures outside the specs, want %d", n, want.failures)
+			}
+			if len(r.Notes) != want.notes {
+				t.Errorf("notes %q, want %d", r.Notes, want.notes)
+			}
+			keys := map[string]bool{}
+			for i := range r.Results.Specs {
+				s := &r.Results.Specs[i]
+				if keys[s.identity()] {
+					t.Errorf("two specs are %s", s.identity())
+				}
+				keys[s.identity()] = true
+				if ran := s.State == Passed || s.State == Failed; ran != (s.Attempts > 0) && s.State != Skipped || s.Suite == "" || s.Occurrence == 0 {
+					t.Errorf("%+v", s)
+				}
+			}
+		})
+	}
+}
+
+// A run has the same identities in every form that it is kept in.
+func TestIdentitiesAreTheSameInEveryFormat(t *testing.T) {
+	for _, pair := range []struct {
+		a, b          string
+		sameLocations bool
+	}{
+		{a: "gomega-2023-03-13-854f075.json.gz", b: "gomega-2023-03-13-854f075.xml.gz", sameLocations: true},
+		{a: "gomega-2024-10-29-eeca931.json.gz", b: "gomega-2024-10-29-eeca931.xml.gz", sameLocations: true},
+		{a: "shelf.json.gz", b: "shelf.xml.gz"}, // with labels, and with texts that end as labels do
+		{a: "shop-gotest.jsonl", b: "shop-gotestsum.xml", sameLocations: true},
+	} {
+		a := map[string]Spec{}
+		for _, s := range sampleReading(t, pair.a).Results.Specs {
+			a[s.identity()] = s
+		}
+		for _, s := range sampleReading(t, pair.b).Results.Specs {
+			was, both := a[s.identity()]
+			if !both {
+				t.Errorf("%s is in %s only", s.identity(), pair.b)
+				continue
+			}
+			delete(a, s.identity())
+			if was.State != s.State || was.Retried != s.Retried || pair.sameLocations && s.State == Failed && (was.File != s.File || was.Line != s.Line) {
+				t.Errorf("%s and %s: %+v, %+v", pair.a, pair.b, was, s)
+			}
+		}
+		for key := range a {
+			t.Errorf("%s is in %s only", key, pair.a)
+		}
+	}
+}
+
+// Ginkgo writes the labels of a spec behind its text. The log of a spec that ran says
+// where the text ends; of one that did not, what stands in brackets is taken for labels.
+func TestSplitLabels(t *testing.T) {
+	for _, test := range []struct{ name, leaf, text, labels string }{
+		{"a shelf holds [b, c]", "holds", "a shelf holds", "b, c"},
+		{"a shelf takes [any] [b, c]", "takes [any]", "a shelf takes [any]", "b, c"},
+		{"a shelf takes [any]", "takes [any]", "a shelf takes [any]", ""},
+		{"a shelf runs [b] [>= 1.0]", "runs", "a shelf runs", "b"},
+		{"a shelf waits [b, c]", "", "a shelf waits", "b, c"},
+		{"a shelf waits [later] [b, c]", "", "a shelf waits [later]", "b, c"},
+		{"a shelf waits [later]", "", "a shelf waits", "later"}, // cannot be told
+		{"[b]", "", "[b]", ""},
+	} {
+		text, labels := splitLabels(test.name, test.leaf)
+		if text != test.text || strings.Join(labels, ", ") != test.labels {
+			t.Errorf("%q, leaf %q: %q %q", test.name, test.leaf, text, labels)
+		}
+	}
+}
+
+func TestReadTakesRetries(t *testing.T) {
+	want := map[string]Spec{
+		"shop-retries.xml rescued":  {State: Passed, Retried: true, Attempts: 3, Duration: 6 * time.Second, Message: "first"},
+		"shop-retries.xml lost":     {State: Failed, Attempts: 2, Duration: 2 * time.Second, Message: "first"},
+		"shop-retries.xml repeated": {State: Failed, Attempts: 3, Duration: 3 * time.Second, Message: "the second of three"},
+		"shop-retries.xml sound":    {State: Passed, Attempts: 1, Duration: time.Second},
+		"shop-surefire.xml removes": {State: Failed, Attempts: 3, Duration: 12 * time.Millisecond,
+			Message: "org.opentest4j.AssertionFailedError: expected: <2> but was: <3>\n\tat com.example.shop.CartTest.removes(CartTest.java:31)"},
+		"shop-surefire.xml pays":        {State: Passed, Retried: true, Attempts: 2, Duration: 500 * time.Millisecond, Message: "connection reset"},
+		"shop-surefire.xml ships":       {State: Passed, Retried: true, Attempts: 3, Duration: 250 * time.Millisecond, Message: "no route"},
+		"shelf.xml.gz a shelf is flaky": {State: Passed, Retried: true, Attempts: 2},
+	}
+	for _, name := range []string{"shop-retries.xml", "shop-surefire.xml", "shelf.xml.gz"} {
+		for _, s := range sampleReading(t, name).Results.Specs {
+			w, asked := want[name+" "+s.text()]
+			if !asked {
+				continue
+			}
+			delete(want, name+" "+s.text())
+			got := Spec{State: s.State, Retried: s.Retried, Attempts: s.Attempts, Duration: s.Duration, Message: s.Message}
+			if strings.HasPrefix(name, "shelf") {
+				got.Duration, got.Message = 0, ""
+			}
+			if diff := gocmp.Diff(w, got); diff != "" {
+				t.Errorf("%s %s: %s", name, s.text(), diff)
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not there: %v", want)
+	}
+}
+
+func TestReadTakesWhatAFileSaysOfItsRun(t *testing.T) {
+	for name, want := range map[string]Reading{
+		"shop-ctrf.json":  {Started: time.UnixMilli(1795432106000).UTC(), Took: 4500 * time.Millisecond, Commit: "9f3ab27c11d04e5f", Branch: "main", Build: "ci"},
+		"shop-jest.xml":   {Started: time.Date(2026, 11, 23, 11, 8, 26, 0, time.UTC), Took: 1200 * time.Millisecond},
+		"shop-pytest.xml": {Started: time.Date(2026, 11, 23, 10, 8, 26, 1002000, time.UTC), Took: 61 * time.Millisecond},
+		"shop-nested.xml": {},
+	} {
+		r := sampleReading(t, name)
+		got := Reading{Started: r.Started, Took: r.Took, Commit: r.Commit, Branch: r.Branch, Build: r.Build}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestReadIsTheSamePackedOrNotAndInUTF16(t *testing.T) {
+	for _, name := range []string{"shop-jest.xml", "shop-ctrf.json", "shop-gotest.jsonl", "gomega-2023-03-13-854f075.json.gz"} {
+		plain := testFile(t, name)
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		if _, err := z.Write(plain); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		first, err := Read(bytes.NewReader(plain), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wide := []byte{0xff, 0xfe}
+		for _, u := range utf16.Encode([]rune(string(plain))) {
+			wide = append(wide, byte(u), byte(u>>8))
+		}
+		for how, text := range map[string][]byte{"packed": packed.Bytes(), "a mark": append([]byte("\xef\xbb\xbf"), plain...), "UTF-16": wide} {
+			r, err := Read(bytes.NewReader(text), "")
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, how, err)
+				continue
+			}
+			if diff := gocmp.Diff(first.Results, r.Results); diff != "" {
+				t.Errorf("%s, %s: %s", name, how, diff)
+			}
+			if how == "packed" && (r.Digest != first.Digest || len(r.Digest) != 64) {
+				t.Errorf("%s: digests %q and %q", name, first.Digest, r.Digest)
+			}
+		}
+	}
+}
+
+// testFile is a sample as it is unpacked.
+func testFile(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(name, ".gz") {
+		return data
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err = io.ReadAll(z); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func cased(attributes string, cases ...string) string {
+	return fmt.Sprintf(`<testsuite name="s"%s>%s</testsuite>`, cmp.Or(attributes, ""), strings.Join(cases, ""))
+}
+
+// Each of these is refused, and the message says where, what and what to do.
+func TestReadRefuses(t *testing.T) {
+	const pass = `<testcase name="a"/>`
+	event := func(more string) string { return `{"Action":"pass","Package":"p","Test":"A"` + more + "}\n" }
+	for name, test := range map[string]struct {
+		text string
+		want string // in the message
+		is   error
+	}{
+		"empty":                  {"", "the file is empty", ErrEmpty},
+		"blank":                  {" \n\t\n", "the file is empty", ErrEmpty},
+		"a mark alone":           {"\xef\xbb\xbf", "the file is empty", ErrEmpty},
+		"text":                   {"all tests passed", "none of Ginkgo JSON", ErrUnknownFormat},
+		"a web page":             {"<html><body>404</body></html>", "line 1: it is none of Ginkgo JSON, JUnit XML, go test -json and CTRF JSON: its root element is <html>", ErrUnknownFormat},
+		"go test without -json":  {"=== RUN   TestA\n--- PASS: TestA (0.00s)\nok  \tp\t0.1s\n", "run go test -json", ErrUnknownFormat},
+		"our own measurements":   {`{"schema":1,"comparisons":[]}`, "flujo-harness gate judges it", ErrUnknownFormat},
+		"one suite of Ginkgo":    {`{"SuitePath":"/m"}`, "use the whole file", ErrUnknownFormat},
+		"benchmarks":             {string(testFile(t, "shop-bench.txt")), "3 results of 2 benchmarks", ErrFigures},
+		"no testcase":            {cased(""), "there is no spec in it", ErrNoSpecs},
+		"no suite":               {"<testsuites/>", "there is no spec in it", ErrNoSpecs},
+		"no test files":          {`{"Action":"start","Package":"p"}` + "\n" + `{"Action":"skip","Package":"p"}`, "there is no spec in it", ErrNoSpecs},
+		"packed and cut":         {string(packed("<testsuite><testcase/>")[:30]), "the gzip file is cut short", io.ErrUnexpectedEOF},
+		"packed and damaged":     {"\x1f\x8b\x08\x00 nothing like it at all", "the gzip file is damaged", nil},
+		"cut in a tag":           {`<testsuite><testcase na`, "line 1 in suite \"tests\": it is cut short", io.ErrUnexpectedEOF},
+		"cut in an element":      {"<testsuite>\n<testcase>\n", "line 3 in suite \"tests\": it is cut short", io.ErrUnexpectedEOF},
+		"cut in a comment":       {cased("", pass) + "<!-- ", "it is cut short", io.ErrUnexpectedEOF},
+		"cut in text":            {`<testsuite><testcase><failure><![CDATA[no end`, "it is cut short", io.ErrUnexpectedEOF},
+		"a second root":          {cased("", pass) + "\n" + cased("", pass), "line 2: a second root element <testsuite>", nil},
+		"text behind":            {cased("", pass) + "\nDone.", "line 2: there is text outside of the root", nil},
+		"an attribute twice":     {cased("", `<testcase name="a" name="b"/>`), `<testcase> has the attribute "name" twice`, nil},
+		"a document type":        {`<!DOCTYPE x [<!ENTITY a "b">]>` + cased("", pass), "document type", nil},
+		"not nested":             {`<testsuite><testcase></testsuite></testcase>`, "line 1", nil},
+		"an unknown entity":      {cased("", `<testcase name="&nbsp;"/>`), "line 1 in suite \"s\": invalid character entity", nil},
+		"negative time":          {cased("", `<testcase name="a" time="-0.5"/>`), `the time "-0.5" is no number of seconds`, nil},
+		"no time":                {cased("", `<testcase name="a" time="NaN"/>`), `the time "NaN"`, nil},
+		"eternal":                {cased("", `<testcase name="a" time="1e300"/>`), `the time "1e300"`, nil},
+		"negative suite":         {cased(` time="-1"`, pass), `the time "-1"`, nil},
+		"a testcase in another":  {cased("", "<testcase><testcase/></testcase>"), "a testcase stands in another", nil},
+		"a testcase outside":     {"<testsuites><testcase/></testsuites>", "outside of a testsuite", nil},
+		"unknown encoding":       {`<?xml version="1.0" encoding="klingon"?>` + cased("", pass), `encoding "klingon" is not known`, nil},
+		"more tests stated":      {cased(` tests="2"`, pass), `testsuite "s" states 2 tests and has 1: a difference of -1`, nil},
+		"fewer tests stated":     {cased(` tests="0"`, pass), "a difference of +1", nil},
+		"failures not there":     {cased(` tests="1" failures="1"`, pass), "states 1 failures and errors and has 0", nil},
+		"skips not there":        {cased(` tests="1" skipped="3"`, pass), "states 3 skipped and has 0", nil},
+		"the root disagrees":     {`<testsuites tests="4294967296">` + cased(` tests="1"`, pass) + "</testsuites>", "testsuites states 4294967296 tests and has 1", nil},
+		"a total that is none":   {cased(` tests="many"`, pass), `tests="many" is no number`, nil},
+		"a negative total":       {cased(` tests="-1"`, pass), `tests="-1" is no number`, nil},
+		"no event":               {`{"Action":}` + "\n", "line 1: there is no event in it", nil},
+		"negative event":         {event("") + event(`,"Elapsed":-1`), "line 2: p A took -1 s", nil},
+		"CTRF cut":               {`{"results":{"tests":[{"name":"a","status":"passed"`, "it is cut short", io.ErrUnexpectedEOF},
+		"CTRF without tests":     {`{"results":{}}`, "it has no results.tests", nil},
+		"CTRF and more":          {`{"results":{"tests":[{"name":"a","status":"passed"}]}} {}`, "there is more behind the end", nil},
+		"CTRF with a name twice": {`{"results":{"tests":[{"name":"a","status":"failed","status":"passed"}]}}`, "byte 59: /results/tests/0/status is there twice", nil},
+		"CTRF without a status":  {`{"results":{"tests":[{"name":"a"}]}}`, `test "a" has no status`, nil},
+		"CTRF of another kind":   {`{"results":{"tests":[{"name":7,"status":"passed"}]}}`, "/results/tests/0/name is a JSON number, which does not fit", nil},
+		"CTRF negative":          {`{"results":{"tests":[{"name":"a","status":"passed","duration":-3}]}}`, `test "a" took -3 ms`, nil},
+		"CTRF totals":            {`{"results":{"summary":{"tests":1,"passed":2},"tests":[{"name":"a","status":"passed"}]}}`, "the summary states 2 passed and has 1", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Read(strings.NewReader(test.text), "")
+			var format *FormatError
+			if !errors.As(err, &format) || r != nil {
+				t.Fatalf("reading %+v, err %v; want a FormatError", r, err)
+			}
+			if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "no result was taken from it; ") {
+				t.Errorf("%v\nwant %q in it, and what to do", err, test.want)
+			}
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("%v is not %v", err, test.is)
+			}
+		})
+	}
+	_, err := ReadFile(filepath.Join("testdata", "none.xml"), "")
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "none.xml") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func packed(text string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, text)
+	if err := errors.Join(err, z.Close()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
