@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -139,12 +140,14 @@ func newJUnitCase(s *Spec) junitCaseOut {
 	return c
 }
 
-// leafName tells specs of the same texts apart.
+// leafName is a name that no reader takes for none, and that tells specs of the same
+// texts apart.
 func leafName(s *Spec) string {
+	name := cmp.Or(s.Leaf, "(no text)")
 	if s.Occurrence > 1 {
-		return fmt.Sprintf("%s (%d)", s.Leaf, s.Occurrence)
+		return fmt.Sprintf("%s (%d)", name, s.Occurrence)
 	}
-	return s.Leaf
+	return name
 }
 
 func junitText(kind, text string) *junitTextOut {
