@@ -157,19 +157,21 @@ var panels = []string{"rate", "attention", "moves", "trend", "clusters", "cost",
 func TestPageInChromium(t *testing.T) {
 	browser := chromium(t)
 	path := written(t, fullAccount(240, 40, ""))
-	for name, test := range map[string]func(*tab, string){
-		"panels": seesPanels, "filters": filters, "keyboard": keyboard, "schemes": schemes, "phone": phone, "copy": copies, "without script": withoutScript, "axe": axe,
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(*tab, string)
+	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"without script", withoutScript}, {"axe", axe}} {
+		t.Run(test.name, func(t *testing.T) {
 			tb := newTab(t, browser)
 			tb.size(1280, 900, false)
 			tb.open(path)
-			test(tb, path)
+			test.do(tb, path)
 		})
 	}
 	if *pages != "" {
 		pictures(newTab(t, browser), path)
 	}
+	t.Run("live", func(t *testing.T) { livePage(newTab(t, browser)) })
 	t.Run("hostile", func(t *testing.T) { obeysNobody(newTab(t, browser)) })
 	t.Run("large", func(t *testing.T) { large(newTab(t, browser)) })
 }
@@ -227,6 +229,12 @@ func (tb *tab) fill(css, text string) {
 	tb.do(chromedp.KeyEvent(text))
 }
 
+// until waits for what the page does in its own time.
+func (tb *tab) until(script string) {
+	tb.t.Helper()
+	is[bool](tb, `new Promise(r => { (function look() { (`+script+`) ? r(true) : setTimeout(look, 2) })() })`)
+}
+
 const visible = `[...document.querySelectorAll('[data-f]')].filter(e => !e.hidden)`
 
 func filters(tb *tab, path string) {
@@ -256,12 +264,13 @@ func filters(tb *tab, path string) {
 
 	n := is[string](tb, `document.querySelector('a[href="#cell=passed-failed"]').textContent`)
 	tb.click(`a[href="#cell=passed-failed"]`)
+	tb.until(`document.querySelector('#say').textContent.includes(' match')`) // the browser tells of a new fragment a little later
 	want(tb, "specs of the cell", n, `String(document.querySelectorAll('.specs li:not([hidden])').length)`)
 	want(tb, "specs of another cell", 0, visible+`.filter(e => e.dataset.cell !== 'passed-failed').length`)
 
 	tb.open(path + "#owner=storage")
 	want(tb, "entries of another owner", 0, visible+`.filter(e => e.dataset.owner !== 'storage').length`)
-	want(tb, "a fragment that is a place filters nothing", all, `(location.hash = '#trend', new Promise(r => setTimeout(() => r(`+visible+`.length))))`)
+	want(tb, "a fragment that is a place filters nothing", all, `new Promise(r => { addEventListener('hashchange', () => r(`+visible+`.length), {once: true}); location.hash = '#trend' })`)
 }
 
 func keyboard(tb *tab, _ string) {
@@ -308,7 +317,7 @@ func phone(tb *tab, path string) {
 func copies(tb *tab, _ string) {
 	command := is[string](tb, `document.querySelector('button.copy').dataset.copy`)
 	tb.click("button.copy")
-	is[bool](tb, `new Promise(r => { (function look() { if (document.querySelector("button.copy").textContent === "copied") { r(true) } else { requestAnimationFrame(look) } })() })`)
+	tb.until(`document.querySelector('button.copy').textContent === 'copied'`)
 	want(tb, "what is said", "Copied: "+command, `document.querySelector('#say').textContent`)
 }
 
