@@ -304,7 +304,7 @@ func schemes(tb *tab, _ string) {
 	want(tb, "the search on paper", "none", `getComputedStyle(document.querySelector('.bar-find')).display`)
 }
 
-const wider = `[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll,svg,pre,.skip') && e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 120))`
+const wider = `[...document.querySelectorAll('body *')].filter(e => !e.parentElement.closest('.scroll,svg,pre') && !e.matches('.skip') && e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 120))`
 
 func phone(tb *tab, path string) {
 	tb.size(390, 844, true)
@@ -317,7 +317,7 @@ func phone(tb *tab, path string) {
 func copies(tb *tab, _ string) {
 	command := is[string](tb, `document.querySelector('button.copy').dataset.copy`)
 	tb.click("button.copy")
-	tb.until(`document.querySelector('button.copy').textContent === 'copied'`)
+	tb.until(`document.querySelector('#say').textContent.startsWith('Copied')`)
 	want(tb, "what is said", "Copied: "+command, `document.querySelector('#say').textContent`)
 }
 
