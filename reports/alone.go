@@ -2,8 +2,10 @@ package reports
 
 import "slices"
 
-// Alone tells of a run by itself, where there is no history to compare it with.
+// Alone tells of a run by itself, without its secrets, where there is no history to
+// compare it with.
 func Alone(run Run) *Account {
+	run = new(censor).run(run)
 	word, reason := headline(run)
 	a := &Account{Run: run, Headline: Headline{Outcome: run.Outcome, Word: word, Reason: reason, Next: next(run)}, Notes: notes(run)}
 	if run.Suites == nil {

@@ -132,7 +132,7 @@ func (a *accountant) tellLedger() {
 		if at < 0 {
 			at = len(points)
 		}
-		if at > 0 || a.a.Trend.Older == 0 { // one from before the window has no place in it
+		if at > 0 || a.a.Trend.Older == 0 || day(points[0].Started) == line.Entry.Date { // one from before the window has no place in it
 			a.a.Trend.Limits = append(a.a.Trend.Limits, LimitChange{At: at, Line: line})
 		}
 	}

@@ -156,7 +156,11 @@ func (s *ginkgoSuite) end(report *types.Report) error {
 		Failures:    s.failures,
 	}
 	for _, reason := range report.SpecialSuiteFailureReasons {
-		suite.Failures = append(suite.Failures, SuiteFailure{Node: "suite", Message: shorten(reason)})
+		failure := SuiteFailure{Node: "suite", Message: shorten(reason)}
+		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
+			failure = SuiteFailure{Node: Truncated, Message: why}
+		}
+		suite.Failures = append(suite.Failures, failure)
 	}
 	specs := s.c.results.Specs[s.first:]
 	suite.Failures = append(suite.Failures, untold(report, len(specs), s.failed || len(suite.Failures) > 0)...)
@@ -243,7 +247,7 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 			continue
 		}
 		var m thresholds.Judged
-		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m); err != nil {
+		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m, asGinkgo); err != nil {
 			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
 		}
 		if m.Comparison == nil {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -614,6 +615,41 @@ func TestMisuseOfRecorded(t *testing.T) {
 		fmt.Fprintln(&text, err)
 	}
 	golden(t, "misuse.golden", "", strings.ReplaceAll(text.String(), t.TempDir()[:strings.LastIndex(t.TempDir(), "/")], "DIR"))
+}
+
+// The whole text of what else is refused while a cassette is used.
+func TestRefusalsOfCassettes(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.jsonl")
+	answers := func(v any) core.Agent[int, any] {
+		return core.Func[int, any](func(context.Context, core.Request[int]) (any, error) { return v, nil })
+	}
+	c := open(t, file, stubs.Record)
+	req := core.Request[int]{Path: "s"}
+	if _, err := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	_, err := (&http.Client{Transport: c.Transport(newProvider(t))}).Get("https://x.test/compressed")
+	var encoded *stubs.CassetteError // within what net/http says of it
+	if !errors.As(err, &encoded) {
+		t.Fatal(err)
+	}
+	closed(t, c)
+	_, late := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req)
+	v := open(t, file, stubs.Verify)
+	_, unlike := stubs.Recorded(v, "a", answers(func() {})).Call(t.Context(), req)
+	var text strings.Builder
+	for err, of := range map[error]*stubs.Cassette{encoded: c, late: c, unlike: v} {
+		if !errors.Is(err, core.ErrHarness) || !errors.Is(of.Verify(), err) {
+			t.Errorf("no fault of the harness, or forgotten: %v", err)
+		}
+	}
+	_, folder := stubs.OpenCassette(dir, stubs.Replay)
+	_, within := stubs.OpenCassette(filepath.Join(file, "c.jsonl"), stubs.Record)
+	for _, err := range []error{encoded, late, unlike, folder, within} {
+		fmt.Fprintln(&text, err)
+	}
+	golden(t, "refused.golden", dir, text.String())
 }
 
 // An output whose type has changed must not come back with a part missing.

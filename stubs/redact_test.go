@@ -173,22 +173,28 @@ func TestSecretsAcrossEvents(t *testing.T) {
 	r := newRedactor()
 	r.know("tr0ub4dor&3")
 	event := func(s string) any {
-		return string(canonical(map[string]any{"id": "same-same", "delta": map[string]any{"content": s}}))
+		return string(canonical(map[string]any{"id": "same-same", "part": "aB3" + s[:1], "delta": map[string]any{"content": s}}))
 	}
 	var chunks []any
-	for _, s := range []string{"the key is s", "k-", "abcdefgh", "1234567890", " and tr0ub", "4dor&3", " is the other"} {
+	for _, s := range []string{"the key is s", "k-", "abcdefgh", "1234567890", " and tr0ub", "4dor&3", " is the other, 9hJ2kL5mN8pQ", "1rS4tV7wX0yZ3aB6cD9e", " the third"} {
 		chunks = append(chunks, event(s))
 	}
 	r.deltas(chunks)
 	var got []string
 	for _, c := range chunks {
-		var e struct{ Delta struct{ Content string } }
+		var e struct {
+			Part  string
+			Delta struct{ Content string }
+		}
 		if err := json.Unmarshal([]byte(c.(string)), &e); err != nil {
 			t.Fatal(err)
 		}
+		if len(e.Part) != 4 {
+			t.Errorf("what is no text was taken for one: %q", e.Part)
+		}
 		got = append(got, e.Delta.Content)
 	}
-	want := []string{"the key is [redacted:api-key]", "", "", "", " and [redacted:known]", "", " is the other"}
+	want := []string{"the key is [redacted:api-key]", "", "", "", " and [redacted:known]", "", " is the other, [redacted:entropy]", "", " the third"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -371,18 +371,22 @@ func TestStreamCutByItsReader(t *testing.T) {
 	if err := errors.Join(resp.Body.Close(), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
+	c = open(t, file, stubs.Replay)
+	resp, err = post(t.Context(), &http.Client{Transport: c.Transport(nil)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = io.ReadAll(resp.Body)
-	if !errors.Is(err, core.ErrHarness) {
-		t.Errorf("no fault of the harness: %v", err)
+	if !errors.Is(err, core.ErrHarness) || !errors.Is(c.Verify(), err) {
+		t.Errorf("no fault of the harness, or forgotten: %v", err)
 	}
 	v := open(t, file, stubs.Verify) // where the reader stopped is not the server's doing
-	seen(post(t.Context(), &http.Client{Transport: v.Transport(p)}, chatURL, `{"stream":true}`))
-	if err := v.Verify(); err != nil {
-		t.Error(err)
+	resp, again := post(t.Context(), &http.Client{Transport: v.Transport(p)}, chatURL, `{"stream":true}`)
+	if again != nil {
+		t.Fatal(again)
+	}
+	if _, again := io.ReadFull(resp.Body, make([]byte, 10)); errors.Join(again, resp.Body.Close(), v.Verify()) != nil {
+		t.Error(again, v.Verify())
 	}
 	golden(t, "http_cut.golden", filepath.Dir(file), fmt.Sprint(err))
 }

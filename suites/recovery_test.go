@@ -16,7 +16,7 @@ import (
 
 const victimPath = "FLUJO_SUITES_VICTIM" // set only in the process that is to be killed
 
-var order = core.RunKey{Tenant: "shop", Run: "order-1"}
+var orderKey = core.RunKey{Tenant: "shop", Run: "order-1"}
 
 // tracked is three steps that note where they ran; hold is called in each.
 func tracked(where string, hold func(path string)) (*core.Pipeline[note], error) {
@@ -40,7 +40,7 @@ func victim(path string) int {
 				select {}
 			}
 		}); err == nil {
-			_, err = core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, order, note{})
+			_, err = core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, orderKey, note{})
 		}
 	}
 	fmt.Fprintln(os.Stderr, "the victim was not killed:", err)
@@ -69,10 +69,10 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 		DeferCleanup(b.Close)
 		p, err := tracked("after", func(string) {})
 		Expect(err).NotTo(HaveOccurred())
-		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, order)
+		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, orderKey)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res.Scope.Seen).To(Equal([]string{"before:reserve", "after:charge", "after:ship"}))
-		saved, err := b.Load(ctx, order)
+		saved, err := b.Load(ctx, orderKey)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(saved.Steps).To(HaveLen(3))
 		Expect(saved.Status).To(Equal(core.Completed))
@@ -91,13 +91,13 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 		Expect(err).NotTo(HaveOccurred())
 		late := make(chan error, 1)
 		go func() {
-			_, err := core.Run(ctx, e, sleepy, order, note{})
+			_, err := core.Run(ctx, e, sleepy, orderKey, note{})
 			late <- err
 		}()
 		<-inFirst
 		awake, err := tracked("new", func(string) {})
 		Expect(err).NotTo(HaveOccurred())
-		res, err := core.Resume(ctx, e, awake, order)
+		res, err := core.Resume(ctx, e, awake, orderKey)
 		Expect(err).NotTo(HaveOccurred())
 		close(resumed)
 		Expect(<-late).To(MatchError(core.ErrFenced))
@@ -108,12 +108,12 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 		func(ctx SpecContext, prepare func(ctx context.Context, e *core.Engine) error, want error) {
 			e := core.NewEngine(core.WithBackend(database(sqlite.Process)))
 			Expect(prepare(ctx, e)).To(Succeed())
-			_, err := core.Resume(ctx, e, pipeline(step("a", sign)), order)
+			_, err := core.Resume(ctx, e, pipeline(step("a", sign)), orderKey)
 			Expect(err).To(MatchError(want))
 		},
 		Entry("of a run that never was", func(context.Context, *core.Engine) error { return nil }, core.ErrRunNotFound),
 		Entry("of a finished run", func(ctx context.Context, e *core.Engine) error {
-			_, err := core.Run(ctx, e, pipeline(step("a", sign)), order, note{})
+			_, err := core.Run(ctx, e, pipeline(step("a", sign)), orderKey, note{})
 			return err
 		}, core.ErrRunFinished),
 		Entry("by another pipeline", func(ctx context.Context, e *core.Engine) error {
@@ -122,7 +122,7 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 				cancel()
 				return "", nil
 			})
-			if _, err := core.Run(cut, e, pipeline(step("b", stop), step("c", sign)), order, note{}); err == nil {
+			if _, err := core.Run(cut, e, pipeline(step("b", stop), step("c", sign)), orderKey, note{}); err == nil {
 				return fmt.Errorf("the run was to be cut")
 			}
 			return nil

@@ -1,0 +1,619 @@
+package reports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// cellsRun is a run a day after the one before: its commit, "+" behind it for a tree
+// with changes, and a character for each spec as in [HeatRow].
+func cellsRun(i int, text string) Run {
+	commit, cells, _ := strings.Cut(text, ":")
+	commit, dirty := strings.CutSuffix(commit, "+")
+	r := Run{Started: noon.AddDate(0, 0, i), Commit: commit, Dirty: dirty, Format: "Ginkgo JSON", Complete: true, Suites: &Results{Suites: []Suite{{Path: "shop"}}}}
+	for k, c := range cells {
+		s := Spec{Suite: "shop", Containers: []string{"an order"}, Leaf: strings.Repeat(string(rune('a'+k)), 8), Occurrence: 1, Attempts: 1,
+			State: Passed, Duration: time.Second, File: "shop/order_test.go", Line: 10 + k}
+		switch c {
+		case ' ':
+			continue
+		case 'F':
+			s.State, s.Message = Failed, fmt.Sprintf("it is lost at %#x", 4096+i)
+		case 's':
+			s.State = Skipped
+		case 'p':
+			s.State = Pending
+		case 'R':
+			s.Retried, s.Attempts = true, 2
+		}
+		r.Suites.Specs = append(r.Suites.Specs, s)
+	}
+	return r
+}
+
+// accountOf the newest of these runs.
+func accountOf(t *testing.T, o AccountOptions, runs ...Run) *Account {
+	t.Helper()
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, r := range runs {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := h.Account(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func cells(texts ...string) []Run {
+	var all []Run
+	for i, text := range texts {
+		all = append(all, cellsRun(i, text))
+	}
+	return all
+}
+
+func TestMovesAndMatrix(t *testing.T) {
+	a := accountOf(t, AccountOptions{}, cells("a:.F.FF. s.", "b:F.R.Fs.. ")...)
+	want := map[string]Kind{"aaaaaaaa": Broke, "bbbbbbbb": Fixed, "cccccccc": RetryRescued, "dddddddd": Fixed, "eeeeeeee": StillFailing,
+		"ffffffff": NewlySkipped, "gggggggg": New, "iiiiiiii": Gone}
+	got := map[string]Kind{}
+	for _, m := range a.Moves {
+		got[m.Spec.Leaf] = m.Kind
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	type cell struct {
+		before, now State
+		n           int
+	}
+	for _, c := range []cell{{Passed, Failed, 1}, {Failed, Passed, 2}, {Passed, Passed, 1}, {Failed, Failed, 1}, {Passed, Skipped, 1},
+		{"", Passed, 1}, {Passed, "", 1}, {Skipped, Passed, 1}, {Pending, "", 0}} {
+		if got := a.Matrix.At(c.before, c.now); got != c.n {
+			t.Errorf("%q to %q: %d, want %d", c.before, c.now, got, c.n)
+		}
+	}
+	if a.Paired.Fixed != 2 || a.Paired.Broke != 1 || a.Paired.P != 1 || a.Paired.Repeated {
+		t.Errorf("%+v", a.Paired)
+	}
+	if got := a.NewFailures(); len(got) != 1 || got[0].Leaf != "aaaaaaaa" {
+		t.Errorf("new failures: %v", got)
+	}
+}
+
+func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
+	a := accountOf(t, AccountOptions{}, cells("a:...", "b:.F.", "b:F..")...)
+	for _, m := range a.Moves {
+		if m.Kind != Flaky {
+			t.Errorf("%s is %s", m.Spec.Leaf, m.Kind)
+		}
+	}
+	if len(a.Green) != 1 || a.Green[0].Cause != NothingChanged {
+		t.Errorf("green: %+v", a.Green)
+	}
+	if len(a.NewFailures()) != 1 || len(a.FlakyNow()) != 2 || !a.Paired.Repeated {
+		t.Errorf("new failures %v, flaky %v, %+v", a.NewFailures(), a.FlakyNow(), a.Paired)
+	}
+	dirty := accountOf(t, AccountOptions{}, cells("b+:.F", "b+:F.")...) // nobody knows what ran
+	if len(dirty.Flakes) != 0 || dirty.Green[0].Cause != CauseUnknown {
+		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Green)
+	}
+}
+
+func TestRenames(t *testing.T) {
+	before, now := cellsRun(0, "a:.F"), cellsRun(1, "b:...")
+	before.Suites.Specs[0].Leaf, now.Suites.Specs[0].Leaf = "keeps the order of the customer", "keeps every order of the customer"
+	before.Suites.Specs[1].Leaf, now.Suites.Specs[1].Leaf = "refunds what was paid twice", "refunds what was paid three times"
+	a := accountOf(t, AccountOptions{}, before, now)
+	if len(a.Moves) != 3 || a.Moves[0].Kind != Renamed || a.Moves[1].Kind != Renamed || a.Moves[2].Kind != New {
+		t.Fatalf("%+v", a.Moves)
+	}
+	if m := a.Moves[1]; m.From != "shop > an order > refunds what was paid twice" || m.Like < renameLike || m.Like >= 1 || m.Before != Failed {
+		t.Errorf("%+v", m)
+	}
+	if len(a.Green) != 1 || a.Green[0].Cause != ByRename {
+		t.Errorf("green: %+v", a.Green)
+	}
+	if a.Matrix.At(Failed, Passed) != 1 || a.Matrix.At(Passed, "") != 0 {
+		t.Error("a renamed spec does not count once")
+	}
+	moved := cellsRun(1, "b:.F") // the suite is elsewhere, its specs have their texts
+	for i := range moved.Suites.Specs {
+		moved.Suites.Specs[i].Suite = "store"
+	}
+	a = accountOf(t, AccountOptions{}, cellsRun(0, "a:.F"), moved)
+	for _, m := range a.Moves {
+		if m.From == "" || m.Like != 1 {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+func TestFlakes(t *testing.T) {
+	type want struct {
+		flaked, of, certain, flips int
+	}
+	for name, tt := range map[string]struct {
+		commits, cells string
+		want           *want // nil: no flake
+	}{
+		"never fails":                    {"abcdef", "......", nil},
+		"always fails":                   {"abcdef", "FFFFFF", nil},
+		"broke and stays broken":         {"abcdef", "...FFF", nil},
+		"was mended":                     {"abcdef", "FFF...", nil},
+		"one short break proves nothing": {"abcdef", "..F...", nil},
+		"two short breaks":               {"abcdef", ".F..F.", &want{2, 6, 0, 4}},
+		"three in a row are a break":     {"abcdefgh", ".FFF.FFF.", nil},
+		"even at one commit":             {"aaaaa", ".FFF.", nil},
+		"two in a row at one commit":     {"aaaa", ".FF.", &want{2, 4, 2, 2}},
+		"both at one commit, fails last": {"abb", "..F", &want{1, 3, 1, 1}},
+		"rescued once":                   {"abc", "..R", &want{1, 3, 1, 0}},
+		"skips and gaps lie between":     {"abcdefgh", ".sF .pF.", &want{2, 5, 0, 4}},
+		"a rescue ends no row of three":  {"abcdef", ".FFRF.", &want{4, 6, 1, 4}},
+		"the first run tells nothing":    {"abc", "F..", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var runs []Run
+			for i, c := range tt.cells {
+				runs = append(runs, cellsRun(i, fmt.Sprintf("%c:%c.", tt.commits[min(i, len(tt.commits)-1)], c)))
+			}
+			if strings.HasPrefix(name, "three in") {
+				for i := range runs {
+					runs[i].Commit = fmt.Sprint("commit ", i)
+				}
+			}
+			a := accountOf(t, AccountOptions{}, runs...)
+			if tt.want == nil {
+				if len(a.Flakes) != 0 {
+					t.Errorf("%+v", a.Flakes)
+				}
+				return
+			}
+			if len(a.Flakes) != 1 {
+				t.Fatalf("%d flakes", len(a.Flakes))
+			}
+			f := a.Flakes[0]
+			if got := (want{f.Flaked.Good, f.Flaked.Of, f.Certain, f.Flips}); got != *tt.want {
+				t.Errorf("%+v, want %+v", got, *tt.want)
+			}
+			if low, high := Wilson(f.Flaked.Good, f.Flaked.Of, z95); f.Low != low || f.High != high {
+				t.Errorf("band %v to %v", f.Low, f.High)
+			}
+			if censored := strings.Contains(tt.cells, "R"); f.Censored != censored || censored != strings.Contains(strings.Join(a.Notes, ";"), "attempts stop at the first pass") {
+				t.Errorf("censored %v, notes %q", f.Censored, a.Notes)
+			}
+			if len(a.Heat.Rows) != 1 || a.Heat.Rows[0].Cells != tt.cells || len(a.Heat.Runs) != len(tt.cells) {
+				t.Errorf("heat: %+v", a.Heat.Rows)
+			}
+		})
+	}
+}
+
+func TestAges(t *testing.T) {
+	runs := cells("a:.F .F", "b:FF .F", "c:FF..s", "d:F.F.F", "e:FF.FF")
+	for _, window := range []int{0, 2, 3} { // it looks back beyond the window
+		a := accountOf(t, AccountOptions{Window: window}, runs...)
+		ages := map[string]Age{}
+		for _, at := range a.Attention {
+			ages[at.Spec.Leaf] = at.Age
+		}
+		for leaf, want := range map[string]struct {
+			runs        int
+			since, last int64
+			known       bool
+		}{
+			"aaaaaaaa": {4, 2, 1, true}, "bbbbbbbb": {1, 5, 4, true}, "dddddddd": {1, 5, 4, true}, "eeeeeeee": {4, 1, 0, false},
+		} {
+			age := ages[leaf]
+			last := int64(0)
+			if age.LastPassed != nil {
+				last = age.LastPassed.ID
+			}
+			if age.Runs != want.runs || age.Since.ID != want.since || last != want.last || age.Known != want.known {
+				t.Errorf("window %d: %s: %d runs since %d, passed in %d, known %v, want %+v", window, leaf, age.Runs, age.Since.ID, last, age.Known, want)
+			}
+		}
+	}
+	young := accountOf(t, AccountOptions{}, cells("a:. ", "b:.F", "c:.F")...)
+	if age := young.Attention[0].Age; age.Runs != 2 || !age.Known || age.LastPassed != nil {
+		t.Errorf("of a spec that came failing: %+v", age)
+	}
+}
+
+func TestAttentionIsInOrder(t *testing.T) {
+	r := cellsRun(1, "b:FF.R")
+	r.Suites.Suites[0].Failures = []SuiteFailure{{Node: "AfterSuite", Message: "leak", File: "shop/suite_test.go", Line: 7}}
+	r.Suites.Specs[1].Labels = []string{"slow", "owner:team-shop"}
+	a := accountOf(t, AccountOptions{}, cellsRun(0, "a:F..."), r)
+	var got []string
+	for _, at := range a.Attention {
+		got = append(got, fmt.Sprintf("%s %s %s", at.Kind, at.Spec.Leaf, at.Owner))
+	}
+	want := []string{"suite failed AfterSuite ", "newly broken bbbbbbbb team-shop", "flaky dddddddd ", "long failing aaaaaaaa "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if at := a.Attention[1]; at.Rerun != "go tool ginkgo run --focus='an order bbbbbbbb$' ./shop" || at.Cluster != 0 || len(a.Clusters) != 1 {
+		t.Errorf("%+v, %d clusters", at, len(a.Clusters))
+	}
+	alone := accountOf(t, AccountOptions{}, cells("a:F.")...)
+	if alone.Attention[0].Kind != FailingNow || alone.Previous != nil || alone.Matrix.Compared || len(alone.Green) != 0 {
+		t.Errorf("of the first run: %+v", alone.Attention[0])
+	}
+}
+
+func TestRerun(t *testing.T) {
+	for _, tt := range []struct {
+		format, suite, leaf, want string
+	}{
+		{"Ginkgo JSON", "a/b", "it's $HOME", `go tool ginkgo run --focus='it'\''s \$HOME$' ./a/b`},
+		{"go test -json", "example.org/shop", "TestOrder/is kept", `go test -run='^TestOrder$/^is kept$' example.org/shop`},
+		{"go test -json", "shop", "TestOrder", `go test -run='^TestOrder$' ./shop`},
+		{"JUnit XML", "shop", "x", ""},
+		{"Ginkgo JSON", "shop", "clears\x1b[2J the screen", ""},
+		{"Ginkgo JSON", "shop\n; rm x", "y", ""},
+	} {
+		if got := rerun(Spec{Suite: tt.suite, Leaf: tt.leaf}, tt.format); got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
+		}
+	}
+}
+
+func TestClusters(t *testing.T) {
+	fail := func(leaf, message string, line int) Spec {
+		s := spec(leaf, Failed)
+		s.Message, s.Line = message, line
+		return s
+	}
+	got := clusters([]Spec{
+		fail("a", "Expected\n    <int>: 4\nto equal\n    <int>: 5", 10),
+		fail("b", `dial tcp 127.0.0.1:4242: connect: connection refused after 1.2s at 2026-11-25T10:00:00Z`, 20),
+		fail("c", `dial tcp 127.0.0.1:51: connect: connection refused after 0.7s at 2026-11-24T09:10:11.5+01:00`, 30),
+		fail("d", "Expected\n    <int>: 7\nto equal\n    <int>: 5", 40), // the same words, and who knows
+		fail("e", "Expected\n    <int>: 1\nto equal\n    <int>: 9", 10), // the same place
+		fail("f", "panic: nil map\ngoroutine 17 [running]:\n/home/a/src/shop/order.go:12 +0x1d", 50),
+		fail("g", "panic: nil map\ngoroutine 201 [running]:\n/builds/x9/shop/order.go:12 +0xff3", 60),
+		spec("h", Passed),
+	})
+	var names []string
+	for _, c := range got {
+		var leaves []string
+		for _, s := range c.Specs {
+			leaves = append(leaves, s.Leaf)
+		}
+		names = append(names, strings.Join(leaves, ""))
+	}
+	if diff := cmp.Diff([]string{"ae", "bc", "fg", "d"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if got[0].Place == "" || got[1].Place != "" {
+		t.Errorf("places %q, %q", got[0].Place, got[1].Place)
+	}
+}
+
+// versions of a file at commits.
+type versions map[string]string
+
+func (v versions) File(_ context.Context, commit, path string) ([]byte, error) {
+	if src, ok := v[commit]; ok && path == "shop/order_test.go" {
+		return []byte(src), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+const orderTest = `package shop
+
+var _ = Describe("an order", func() {
+	BeforeEach(func() { open() })
+	It("aaaaaaaa", func() {
+		Expect(total()).To(Equal(5))
+	})
+	It("bbbbbbbb", func() { Expect(refund()).To(Succeed()) })
+})
+`
+
+func TestCausesOfGreenTurns(t *testing.T) {
+	runs := func(after string) []Run {
+		r := cells("old:FF", after)
+		for i := range r[0].Suites.Specs {
+			r[0].Suites.Specs[i].Message = "overhead of three-steps is above its limit"
+		}
+		return r
+	}
+	limits := []*thresholds.File{{Ledger: []thresholds.Entry{{Date: day(noon.AddDate(0, 0, 1)), Change: thresholds.Loosened, Workload: "three-steps", From: 1.1, To: 1.5}}}}
+	old := versions{"old": orderTest}
+	with := func(src string) versions { return versions{"old": orderTest, "new": src} }
+	for name, tt := range map[string]struct {
+		after string
+		o     AccountOptions
+		want  []Cause
+	}{
+		"the product":         {"new:..", AccountOptions{Source: with(orderTest)}, []Cause{ProductChanged, ProductChanged}},
+		"one body":            {"new:..", AccountOptions{Source: with(strings.Replace(orderTest, "Equal(5)", "Equal(4)", 1))}, []Cause{BodyChanged, FileChanged}},
+		"what is before each": {"new:..", AccountOptions{Source: with(strings.Replace(orderTest, "open()", "openTwice()", 1))}, []Cause{FileChanged, FileChanged}},
+		"only the layout": {"new:..", AccountOptions{Source: with("// moved\n\n" + strings.ReplaceAll(orderTest, "\t\tExpect(total())", "\t\t// a total\n\n\t\tExpect(total())"))},
+			[]Cause{FileChanged, FileChanged}},
+		"a limit":             {"new:..", AccountOptions{Source: with(orderTest), Limits: limits}, []Cause{LimitLoosened, LimitLoosened}},
+		"a retry":             {"new:R.", AccountOptions{Source: with(orderTest)}, []Cause{ByRetry, ProductChanged}},
+		"left out":            {"new:sp", AccountOptions{Source: with(orderTest), Limits: limits}, []Cause{BySkip, BySkip}},
+		"gone":                {"new:. ", AccountOptions{Source: with(orderTest)}, []Cause{ProductChanged, BySkip}},
+		"no source":           {"new:..", AccountOptions{}, []Cause{CauseUnknown, CauseUnknown}},
+		"no source of one":    {"new:..", AccountOptions{Source: old}, []Cause{CauseUnknown, CauseUnknown}},
+		"no Go":               {"new:..", AccountOptions{Source: with("def test_a(): pass")}, []Cause{CauseUnknown, CauseUnknown}},
+		"a tree with changes": {"new+:..", AccountOptions{Source: with(orderTest)}, []Cause{CauseUnknown, CauseUnknown}},
+		"the same commit":     {"old:..", AccountOptions{Source: old}, []Cause{NothingChanged, NothingChanged}},
+		"still failing":       {"new:FF", AccountOptions{Source: with(orderTest)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := accountOf(t, tt.o, runs(tt.after)...)
+			slices.SortFunc(a.Green, func(x, y GreenTurn) int { return strings.Compare(x.Move.Spec.Leaf, y.Move.Spec.Leaf) })
+			var got []Cause
+			for _, g := range a.Green {
+				got = append(got, g.Cause)
+				if g.Evidence == "" {
+					t.Error("no evidence")
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLimitsThatTurnedGreen(t *testing.T) {
+	before, now := cellsRun(0, "a:."), cellsRun(1, "b:.")
+	before.Verdicts = []thresholds.Verdict{verdict("loop", thresholds.Broken, 15), verdict("map", thresholds.Broken, 15), verdict("same", thresholds.Held, 0)}
+	now.Verdicts = []thresholds.Verdict{verdict("loop", thresholds.Held, 0), verdict("map", thresholds.Held, 0), verdict("same", thresholds.Held, 0)}
+	now.Verdicts[1].Limit *= 2
+	a := accountOf(t, AccountOptions{}, before, now)
+	if len(a.Green) != 2 || a.Green[0].Cause != ProductChanged || a.Green[1].Cause != LimitLoosened || a.Green[1].Limit != "map at process" {
+		t.Errorf("%+v", a.Green)
+	}
+}
+
+func TestSpecBody(t *testing.T) {
+	const src = `package shop
+
+func TestTotal(t *testing.T) {
+	t.Run("of two", func(t *testing.T) { check(2) })
+}
+
+var _ = Describe("an order", func() {
+	Context("paid", func() { It("is kept", func() { a() }) })
+	Context("unpaid", func() { It("is kept", func() { b() }) })
+	DescribeTable("sums", func(n int) { sum(n) }, Entry("of three", 3))
+	for _, x := range all {
+		It("twice", func() { c(x) })
+		It("twice", func() { d(x) })
+	}
+})
+`
+	for _, tt := range []struct {
+		containers []string
+		leaf       string
+		want       []string
+		ok         bool
+	}{
+		{[]string{"an order", "paid"}, "is kept", []string{"a()"}, true},
+		{[]string{"an order", "unpaid"}, "is kept", []string{"b()"}, true},
+		{[]string{"an order", "sums"}, "of three", []string{"of three", "sum(n)"}, true},
+		{nil, "TestTotal", []string{"check(2)"}, true},
+		{[]string{"TestTotal"}, "of two", []string{"check(2)"}, true},
+		{nil, "TestTotal/of_two", []string{"check(2)"}, true},
+		{[]string{"an order"}, "is kept", nil, false}, // two, and nothing to choose by
+		{[]string{"an order"}, "twice", nil, false},
+		{[]string{"an order"}, "nowhere", nil, false},
+		{nil, "", nil, false},
+	} {
+		body, ok := specBody([]byte(src), Spec{Containers: tt.containers, Leaf: tt.leaf})
+		if ok != tt.ok {
+			t.Errorf("%v %q: found %v", tt.containers, tt.leaf, ok)
+		}
+		for _, part := range tt.want {
+			if !strings.Contains(body, part) {
+				t.Errorf("%v %q: %s", tt.containers, tt.leaf, body)
+			}
+		}
+	}
+}
+
+// timed runs of 40 specs with a noise of 10%; slow says by how much a spec is slower in a run.
+func timed(seed uint64, runs int, slow func(run, spec int) float64) []Run {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var all []Run
+	for i := range runs {
+		r := cellsRun(i, fmt.Sprintf("c%d:%s", i, strings.Repeat(".", 40)))
+		for k := range r.Suites.Specs {
+			r.Suites.Specs[k].Duration = time.Duration(1e7 * math.Exp(0.1*random.NormFloat64()) * float64(1+k) * slow(i, k))
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func TestSlowing(t *testing.T) {
+	a := accountOf(t, AccountOptions{}, timed(1, 30, func(run, spec int) float64 {
+		if spec == 7 && run >= 20 {
+			return 1.5
+		}
+		return 1
+	})...)
+	if len(a.Slowing) != 1 || a.Slowing[0].Spec.Line != 17 {
+		t.Fatalf("%+v", a.Slowing)
+	}
+	if s := a.Slowing[0]; s.Tested != 40 || s.NBefore != 20 || s.NNow != 10 || s.Ratio < 1.4 || s.Ratio > 1.6 || s.Significance > 0.05 {
+		t.Errorf("%+v", s)
+	}
+	for name, slow := range map[string]func(run, spec int) float64{
+		"nothing changed":             func(int, int) float64 { return 1 },
+		"the machine is busy of late": func(run, _ int) float64 { return map[bool]float64{true: 3, false: 1}[run >= 20] },
+		"faster":                      func(run, spec int) float64 { return map[bool]float64{true: 0.3, false: 1}[run >= 20 && spec == 3] },
+	} {
+		for seed := range uint64(5) {
+			if a := accountOf(t, AccountOptions{}, timed(10+seed, 30, slow)...); len(a.Slowing) > 0 {
+				t.Errorf("%s: %+v", name, a.Slowing)
+			}
+		}
+	}
+	if few := accountOf(t, AccountOptions{}, timed(1, 8, func(run, _ int) float64 { return float64(1 + run) })...); few.Slowing != nil {
+		t.Errorf("of eight runs: %+v", few.Slowing)
+	}
+	if len(a.Slowest) != MaxSlowest || a.Slowest[0].Spec.Duration < a.Slowest[1].Spec.Duration || a.Slowest[0].Median == 0 {
+		t.Errorf("slowest: %+v", a.Slowest[0])
+	}
+}
+
+func TestBranches(t *testing.T) {
+	on := func(i int, branch, text string) Run {
+		r := cellsRun(i, text)
+		r.Branch = branch
+		return r
+	}
+	main := []Run{on(0, "main", "a:.."), on(1, "main", "b:.F")}
+	first := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"))...)
+	if first.Previous.ID != 2 || !strings.Contains(strings.Join(first.Notes, ";"), "the first run of branch topic: it is compared with run 2 of branch main") {
+		t.Errorf("previous %+v, notes %q", first.Previous, first.Notes)
+	}
+	second := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
+	if second.Previous.ID != 3 || len(second.Trend.Points) != 2 || second.Matrix.At(Failed, Passed) != 1 {
+		t.Errorf("previous %+v, %d points", second.Previous, len(second.Trend.Points))
+	}
+}
+
+func TestTrendAndLedger(t *testing.T) {
+	var runs []Run
+	for i := range 30 {
+		failing := 2 + i%2
+		if i >= 18 {
+			failing = 6 + i%2
+		}
+		runs = append(runs, cellsRun(i, fmt.Sprintf("c%d:%s%s", i, strings.Repeat("F", failing), strings.Repeat(".", 40-failing))))
+	}
+	limits := []*thresholds.File{{Class: "linux", Path: "l.toml", Ledger: []thresholds.Entry{
+		{Date: day(noon.AddDate(0, 0, 10)), Change: thresholds.Loosened, Workload: "loop", From: 1, To: 2, Expires: day(noon.AddDate(0, 0, 20))},
+		{Date: day(noon.AddDate(0, 0, 25)), Change: thresholds.Loosened, Workload: "map", From: 1, To: 2, Expires: day(noon.AddDate(1, 0, 0))},
+		{Date: day(noon.AddDate(0, 0, 26)), Change: thresholds.Tightened, Workload: "map", From: 2, To: 1.5}}}}
+	a := accountOf(t, AccountOptions{Limits: limits, Plan: &Plan{Target: 95}}, runs...)
+	if len(a.Trend.Changes) != 1 || a.Trend.Changes[0].At != 18 || a.Trend.Changes[0].Before.Of != 18*40 || a.Trend.Changes[0].After.Of != 12*40 {
+		t.Errorf("changes: %+v", a.Trend.Changes)
+	}
+	var at []int
+	for _, l := range a.Trend.Limits {
+		at = append(at, l.At)
+	}
+	if diff := cmp.Diff([]int{10, 25, 26}, at); diff != "" {
+		t.Error(diff)
+	}
+	if l := a.Ledger; len(l) != 3 || l[0].Current || l[0].Expired || !l[1].Current || !l[2].Expired {
+		t.Errorf("ledger: %+v", l)
+	}
+	if a.Target.ToGo != 5 || a.Target.Progress.Of != 0 || a.Forecast != nil {
+		t.Errorf("target %+v, forecast %+v", a.Target, a.Forecast)
+	}
+	short := accountOf(t, AccountOptions{Window: 5, Limits: limits}, runs...)
+	if len(short.Trend.Points) != 5 || short.Trend.Older != 25 || len(short.Trend.Limits) != 2 {
+		t.Errorf("%d points, %d older, limits %+v", len(short.Trend.Points), short.Trend.Older, short.Trend.Limits)
+	}
+}
+
+func TestPhases(t *testing.T) {
+	runs := cells("a:FFF..", "b:FF...", "c:F....", "d:.F...", "e:.....")
+	until := func(i int) time.Time { return noon.AddDate(0, 0, i).Add(time.Hour) }
+	a := accountOf(t, AccountOptions{Plan: &Plan{Phases: []PlanPhase{
+		{Name: "one", Until: until(0)}, {Name: "two", Run: 3, Target: 80}, {Name: "nothing ran", Until: until(2)}, {Name: "rest", Target: 100}}}}, runs...)
+	type line struct {
+		from, to     int64
+		fixed, broke int
+		open         bool
+	}
+	var got []line
+	for _, p := range append(a.Phases, *a.Overall) {
+		l := line{fixed: p.Paired.Fixed, broke: p.Paired.Broke, open: p.Open}
+		if p.From != nil {
+			l.from = p.From.ID
+		}
+		if p.To != nil {
+			l.to = p.To.ID
+		}
+		got = append(got, l)
+	}
+	want := []line{{0, 1, 0, 0, false}, {1, 3, 2, 0, false}, {}, {3, 5, 1, 0, true}, {1, 5, 3, 0, true}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(line{})); diff != "" {
+		t.Error(diff)
+	}
+	if a.Phases[1].Target == nil || !a.Phases[1].Target.Reached || a.Overall.Name != "one to rest" {
+		t.Errorf("%+v", a.Phases[1])
+	}
+	early := accountOf(t, AccountOptions{Run: 2, Plan: &Plan{Phases: []PlanPhase{{Name: "one", Until: until(9)}, {Name: "two"}}}}, runs...)
+	if !early.Phases[0].Open || early.Phases[0].To.ID != 2 || early.Phases[1].To != nil || early.Overall != nil {
+		t.Errorf("%+v", early.Phases)
+	}
+}
+
+func TestAccountOfWhatIsNotThere(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	if _, err := h.Account(t.Context(), AccountOptions{}); !errors.Is(err, ErrNoRuns) {
+		t.Errorf("of an empty history: %v", err)
+	}
+	if _, err := h.Append(t.Context(), Run{SuiteError: "cut short"}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.Account(t.Context(), AccountOptions{Plan: SeedPlan()})
+	if err != nil || a.Target != nil || a.Moves != nil || len(a.Headline.Next) == 0 {
+		t.Errorf("of a run without results: %+v, %v", a, err)
+	}
+	if _, err := h.Account(t.Context(), AccountOptions{Run: 7}); !errors.Is(err, ErrNoRun) {
+		t.Errorf("of a run that is not there: %v", err)
+	}
+}
+
+// A row that is not what was written is told by whatever reads it.
+func TestDamagedRows(t *testing.T) {
+	for _, change := range []string{
+		"UPDATE runs SET failed = failed + 1 WHERE id = 2",
+		"UPDATE runs SET outcome = 'held' WHERE id = 2",
+		"UPDATE runs SET outcome = 'held' WHERE id = 1",
+		"UPDATE results SET outcomes = (SELECT outcomes FROM results WHERE run_id = 1) WHERE run_id = 2",
+		"UPDATE results SET durations = zeroblob(length(durations)) WHERE run_id = 2",
+		"DELETE FROM results WHERE run_id = 2",
+		"DELETE FROM results WHERE run_id = 1",
+		"UPDATE names SET key = replace(key, 'shop', 'shot')",
+		"DELETE FROM names WHERE id = 2",
+		"DELETE FROM blobs",
+		"UPDATE blobs SET packed = (SELECT packed FROM blobs ORDER BY id LIMIT 1)",
+		"UPDATE measurements SET verdicts = comparisons WHERE run_id = 2",
+	} {
+		h := open(t, filepath.Join(t.TempDir(), "h.db"))
+		for i, r := range cells("a:.F..", "b:..F.") {
+			r.Verdicts, r.Outcome = []thresholds.Verdict{verdict("loop", thresholds.Broken, 15)}, thresholds.Broken
+			r.Comparisons = comparisons(1)
+			if _, err := h.Append(t.Context(), r); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		if _, err := h.db.Exec(change); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *DamagedError
+		if a, err := h.Account(t.Context(), AccountOptions{}); !errors.As(err, &damaged) {
+			t.Errorf("%s: %v, %v", change, a != nil, err)
+		}
+	}
+}
