@@ -72,7 +72,7 @@ file that cannot be written.`,
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := reports.OpenHistory(ctx, p.path(output.db, ".flujo/history.db"))
+			history, err := openRecorded(ctx, p.path(output.db, ".flujo/history.db"))
 			if err != nil {
 				return fault(err)
 			}

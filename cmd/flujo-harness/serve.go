@@ -47,7 +47,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := reports.OpenHistory(ctx, p.path(db, ".flujo/history.db"))
+			history, err := openRecorded(ctx, p.path(db, ".flujo/history.db"))
 			if err != nil {
 				return fault(err)
 			}
