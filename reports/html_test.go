@@ -171,6 +171,50 @@ func TestWriteReport(t *testing.T) {
 	}
 }
 
+// Messages too long for the page lie beside it, under names that say nothing of the
+// tests; nothing is written where a link leads out of the folder.
+func TestLongMessages(t *testing.T) {
+	dir := t.TempDir()
+	bad := spec("../../"+hostile, Failed)
+	bad.Message = strings.Repeat("a line of it\n", 1000) + "the end\x1b"
+	long := Alone(Run{Suites: results(3, bad)})
+	path, err := WriteReport(dir, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "messages", "*"))
+	if len(files) != 1 || !regexp.MustCompile(`^[0-9a-f]{16}\.txt$`).MatchString(filepath.Base(files[0])) {
+		t.Fatalf("files: %v", files)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || !strings.HasSuffix(string(text), "the end\\x1b\n") {
+		t.Errorf("%v, ends with %q", err, text[max(0, len(text)-20):])
+	}
+	if !strings.Contains(string(page), "messages/"+filepath.Base(files[0])) || strings.Contains(string(page), "the end") {
+		t.Error("the page does not say where the rest is, or has it")
+	}
+	if _, err := WriteReport(dir, Alone(Run{Suites: results(3)})); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "messages", "*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+
+	outside, linked := t.TempDir(), t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(linked, "messages")); err != nil {
+		t.Skip(err)
+	}
+	if _, err := WriteReport(linked, long); err == nil {
+		t.Error("wrote through a link")
+	}
+	if got, _ := os.ReadDir(outside); len(got) != 0 {
+		t.Errorf("outside: %v", got)
+	}
+}
+
 func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {

@@ -26,7 +26,7 @@ func leakyRun() (Run, []Run) {
 	run.Suites.Specs = append([]Spec{before, bad}, run.Suites.Specs...)
 	s := &run.Suites.Suites[0]
 	s.Description, s.Failures = said, []SuiteFailure{{Node: "BeforeSuite", Message: said, File: "a_test.go", Line: 3}}
-	run.Command, run.SuiteError = "flujo-harness run --token="+canaries[0], said
+	run.Command, run.SuiteError = "flujo-harness run --token="+canaries[0]+" --filter "+canaries[3], said
 	run.Comparisons[0].Problem = said
 	run.Comparisons[0].Audit = append(run.Comparisons[0].Audit, harness.Finding{Check: "odd", Detail: said})
 	run.Verdicts[0].Reason, run.Verdicts[0].Next, run.Verdicts[0].Notes = said, said, []string{said}
