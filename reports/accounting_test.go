@@ -114,6 +114,9 @@ func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
 	if len(dirty.Flakes) != 0 || dirty.Green[0].Cause != CauseUnknown {
 		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Green)
 	}
+	if a := accountOf(t, AccountOptions{}, cells("b:.", "b+:F", "b:.")...); len(a.Flakes) != 0 {
+		t.Errorf("it failed with changes in the tree only: %+v", a.Flakes)
+	}
 }
 
 func TestRenames(t *testing.T) {
@@ -142,6 +145,11 @@ func TestRenames(t *testing.T) {
 		if m.From == "" || m.Like != 1 {
 			t.Errorf("%+v", m)
 		}
+	}
+	moved.Suites.Specs[1].Leaf += "!" // elsewhere and called otherwise: nobody can say
+	a = accountOf(t, AccountOptions{}, cellsRun(0, "a:.F"), moved)
+	if len(a.Moves) != 3 || a.Moves[0].Kind != NewFailing || a.Moves[2].Kind != Gone {
+		t.Errorf("%+v", a.Moves)
 	}
 }
 
@@ -434,14 +442,14 @@ var _ = Describe("an order", func() {
 	}
 }
 
-// timed runs of 40 specs with a noise of 10%; slow says by how much a spec is slower in a run.
-func timed(seed uint64, runs int, slow func(run, spec int) float64) []Run {
+// timed runs of 40 specs with a log-normal noise; slow says by how much a spec is slower in a run.
+func timed(seed uint64, noise float64, runs int, slow func(run, spec int) float64) []Run {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var all []Run
 	for i := range runs {
 		r := cellsRun(i, fmt.Sprintf("c%d:%s", i, strings.Repeat(".", 40)))
 		for k := range r.Suites.Specs {
-			r.Suites.Specs[k].Duration = time.Duration(1e7 * math.Exp(0.1*random.NormFloat64()) * float64(1+k) * slow(i, k))
+			r.Suites.Specs[k].Duration = time.Duration(1e7 * math.Exp(noise*random.NormFloat64()) * float64(1+k) * slow(i, k))
 		}
 		all = append(all, r)
 	}
@@ -449,7 +457,7 @@ func timed(seed uint64, runs int, slow func(run, spec int) float64) []Run {
 }
 
 func TestSlowing(t *testing.T) {
-	a := accountOf(t, AccountOptions{}, timed(1, 30, func(run, spec int) float64 {
+	a := accountOf(t, AccountOptions{}, timed(1, 0.1, 30, func(run, spec int) float64 {
 		if spec == 7 && run >= 20 {
 			return 1.5
 		}
@@ -466,13 +474,13 @@ func TestSlowing(t *testing.T) {
 		"the machine is busy of late": func(run, _ int) float64 { return map[bool]float64{true: 3, false: 1}[run >= 20] },
 		"faster":                      func(run, spec int) float64 { return map[bool]float64{true: 0.3, false: 1}[run >= 20 && spec == 3] },
 	} {
-		for seed := range uint64(5) {
-			if a := accountOf(t, AccountOptions{}, timed(10+seed, 30, slow)...); len(a.Slowing) > 0 {
+		for seed := range uint64(4) {
+			if a := accountOf(t, AccountOptions{}, timed(10+seed, []float64{0.1, 0.6}[seed%2], 30, slow)...); len(a.Slowing) > 0 {
 				t.Errorf("%s: %+v", name, a.Slowing)
 			}
 		}
 	}
-	if few := accountOf(t, AccountOptions{}, timed(1, 8, func(run, _ int) float64 { return float64(1 + run) })...); few.Slowing != nil {
+	if few := accountOf(t, AccountOptions{}, timed(1, 0.1, 8, func(run, _ int) float64 { return float64(1 + run) })...); few.Slowing != nil {
 		t.Errorf("of eight runs: %+v", few.Slowing)
 	}
 	if len(a.Slowest) != MaxSlowest || a.Slowest[0].Spec.Duration < a.Slowest[1].Spec.Duration || a.Slowest[0].Median == 0 {
@@ -490,6 +498,9 @@ func TestBranches(t *testing.T) {
 	first := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"))...)
 	if first.Previous.ID != 2 || !strings.Contains(strings.Join(first.Notes, ";"), "the first run of branch topic: it is compared with run 2 of branch main") {
 		t.Errorf("previous %+v, notes %q", first.Previous, first.Notes)
+	}
+	if a := accountOf(t, AccountOptions{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 3 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
+		t.Errorf("where some runs have no branch: previous %+v, notes %q, %d points", a.Previous, a.Notes, len(a.Trend.Points))
 	}
 	second := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
 	if second.Previous.ID != 3 || len(second.Trend.Points) != 2 || second.Matrix.At(Failed, Passed) != 1 {

@@ -3,6 +3,7 @@ package reports
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -197,7 +198,10 @@ func rosterIDs(u *unpacker) []int64 {
 	ids := make([]int64, u.count())
 	last := int64(0)
 	for i := range ids {
-		last += u.int()
+		if last += u.int(); last <= 0 || last > math.MaxInt32 { // rows of a window are found by these numbers
+			u.fail()
+			return nil
+		}
 		ids[i] = last
 	}
 	return ids

@@ -6,9 +6,17 @@
 // a terminal, [WriteReport] as a page that needs no network and no script.
 //
 // The package shows and counts; it judges nothing. A verdict is printed as
-// thresholds made it, an estimate as harness made it. What it works out itself is
-// the pass rate with its band ([Counts.PassRate], [Wilson]) and how each spec moved
-// since the run before ([Transitions]).
+// thresholds made it, an estimate as harness made it. What it works out itself is in
+// one value, the [Account] of a run, which every output prints: the pass rate with its
+// band ([Counts.PassRate], [Wilson]), how each spec moved since the run before and why
+// it turned green, since when it fails, what is flaky, what became slow, and how far a
+// target is. [History.Account] makes it from a history of any length in the time that
+// a page takes to open.
+//
+// A history holds one row a run, its specs packed by column; texts that recur are kept
+// once. The same run twice is one run ([Appended]); a job that is run again is another
+// run beside the first. Every row has a checksum: SQLite has none. [History.Prune] and
+// [History.Backup] look after the file.
 //
 // Two rules run through it. Input that cannot be read is an error or a failure,
 // never "0 tests" and never green. And nothing that a test or an agent wrote reaches
@@ -19,7 +27,8 @@
 //	history, err := reports.OpenHistory(ctx, ".flujo/history.db") // before measuring: it must be writable
 //	results, err := reports.ReadGinkgo(file, moduleRoot)
 //	run := reports.Run{Started: started, Suites: results, Outcome: outcome}
-//	run.ID, err = history.Append(ctx, run)
+//	added, err := history.Append(ctx, run)
+//	account, err := history.Account(ctx, reports.AccountOptions{Run: added.ID})
 //	earlier, err := history.Latest(ctx, 30)
 //	page, err := reports.WriteReport(".flujo/report", run, earlier)
 //	for _, line := range reports.Summary(run, reports.Previous(run, earlier), page) { … }

@@ -280,6 +280,30 @@ func TestTwoProcessesAppendAtOnce(t *testing.T) {
 	}
 }
 
+// Who reads does not wait for who writes, and sees what was there before.
+func TestReadingWhileAnotherWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	h := open(t, path)
+	if _, err := h.Append(t.Context(), Run{Suites: results(3)}); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := open(t, path).db.Begin() // immediate: the one writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("DELETE FROM results"); err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.Account(t.Context(), AccountOptions{})
+	if err != nil || a.Counts.Passed != 3 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if all, err := h.Latest(t.Context(), 5); err != nil || len(all) != 1 {
+		t.Errorf("%d runs, %v", len(all), err)
+	}
+}
+
 // unzip gives a file of testdata as it was before it was compressed.
 func unzip(t *testing.T, name string) []byte {
 	t.Helper()
@@ -328,6 +352,42 @@ func TestVersion1IsCarriedOver(t *testing.T) {
 	added, err := open(t, path).Append(t.Context(), Run{Started: noon.Add(time.Hour)})
 	if err != nil || added.ID != want[0].ID+1 {
 		t.Errorf("the next run is %+v, %v, want number %d", added, err, want[0].ID+1)
+	}
+}
+
+// What cannot be carried over stays where it is, all of it.
+func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var before int
+	if err := db.QueryRow("SELECT count(*) FROM results").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE results SET labels = '[broken' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := readAll(t.Context(), path); err == nil || !strings.Contains(err.Error(), "run 6") || !strings.Contains(err.Error(), path) {
+			t.Fatalf("err = %v, want one that names the run and the file", err)
+		}
+		var runs, left int
+		err = db.QueryRow("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM results_v1)").Scan(&runs, &left)
+		if err != nil || runs != 0 || left != before {
+			t.Errorf("%d runs were carried over and %d of %d results are left: %v", runs, left, before, err)
+		}
+	}
+	if _, err := db.Exec("UPDATE results_v1 SET labels = '[]' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := readAll(t.Context(), path); err != nil || len(all) != 7 {
+		t.Errorf("once it is mended: %d runs, %v", len(all), err)
 	}
 }
 

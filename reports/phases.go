@@ -11,7 +11,11 @@ func (a *accountant) tellPhases() error {
 	if a.o.Plan == nil || len(a.o.Plan.Phases) == 0 || !a.row.rated {
 		return nil
 	}
-	rows, err := a.rows("WHERE has_suites AND (at, id) <= (?, ?) ORDER BY at, id", a.row.at, a.row.ID)
+	which, args := "has_suites AND (at, id) <= (?, ?)", []any{a.row.at, a.row.ID}
+	if branch := a.a.Run.Branch; branch != "" { // the phases of one branch do not end with runs of another
+		which, args = which+" AND branch IN (?, '')", append(args, branch)
+	}
+	rows, err := a.rows("WHERE "+which+" ORDER BY at, id", args...)
 	if err != nil {
 		return err
 	}

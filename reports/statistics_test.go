@@ -298,9 +298,8 @@ func TestTargets(t *testing.T) {
 		{98.5, 2240, 35, 34, 1, false},
 		{100, 5, 0, 0, 0, true},
 		{100, 4, 1, 0, 1, false},
-		{90, 9, 1, 1, 0, true}, // 0.9 of 10 is 9, whatever floating point makes of it
-		{70, 7, 3, 3, 0, true},
-		{50, 0, 0, 0, 0, false}, // nothing ran: nothing is reached
+		{55, 55, 45, 45, 0, true}, // 55% of 100 are 55, and 55.00000000000001 as a product
+		{50, 0, 0, 0, 0, false},   // nothing ran: nothing is reached
 	} {
 		got := NewTarget(tt.percent, Counts{Passed: tt.passed, Failed: tt.failed})
 		if got.MaxFail != tt.maxFail || got.ToGo != tt.toGo || got.Reached != tt.reached {

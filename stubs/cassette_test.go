@@ -385,6 +385,28 @@ func TestMiss(t *testing.T) {
 	}
 }
 
+// The same step is nearer than the same words, and the same agent nearer than both.
+func TestNearestIsOfTheSameStep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	c := open(t, file, stubs.Record)
+	writer, critic := stubs.Recorded(c, "writer", fn(echo)), stubs.Recorded(c, "critic", fn(echo))
+	must(t, writer, "r", "loop#1/draft", topic{Topic: "something else", Depth: 9})
+	must(t, writer, "r", "other", topic{Topic: "saves"})
+	must(t, critic, "r", "loop#2/draft", topic{Topic: "saves"})
+	closed(t, c)
+	for _, q := range []struct{ agent, path, nearest string }{
+		{"writer", "loop#2/draft", `agent "writer", step "loop#1/draft"`},
+		{"writer", "third", `agent "writer", step "other"`},
+		{"critic", "other", `agent "critic", step "loop#2/draft"`},
+	} {
+		_, err := call(t, stubs.Recorded[topic, string](open(t, file, stubs.Replay), q.agent, nil), "r", q.path, topic{Topic: "saves", Depth: 1})
+		var miss *stubs.MissError
+		if !errors.As(err, &miss) || miss.Nearest != q.nearest {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
 // An agent sees why the attempt before failed: it is part of the request.
 func TestFeedbackIsAsked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
@@ -21,19 +22,20 @@ import (
 //
 //	var _ = suites.DescribeBackend("postgres", open, coretest.Durable)
 func DescribeBackend(name string, open coretest.Opener, life coretest.Life, decorators ...any) bool {
+	here := types.NewCodeLocation(1)
 	first := backends.claim(name)
 	if first {
 		coretest.Serve(name, open)
 	}
-	return Describe("The backend "+name, append(decorators, func() {
+	return Describe("The backend "+name, append(decorators, here, func() {
 		if !first {
-			backends.refuse(name)
+			backends.refuse(name, here)
 			return
 		}
 		its := func(what, category string, cases []coretest.Case) {
-			Describe(what, Label("category:"+category), func() {
+			Describe(what, here, Label("category:"+category), func() {
 				for _, c := range cases {
-					It(c.Name, func() { c.Check(GinkgoTB()) })
+					It(c.Name, here, func() { c.Check(GinkgoTB()) })
 				}
 			})
 		}

@@ -3,6 +3,7 @@ package suites
 import (
 	"fmt"
 
+	ginkgo "github.com/onsi/ginkgo/v2/types"
 	"github.com/onsi/gomega/types"
 
 	"github.com/flujo/flujo-harness/core"
@@ -32,6 +33,7 @@ type subject[S, A any] struct {
 	Case[S, A]
 	build  func(A) (*core.Pipeline[S], error)
 	agents A
+	at     ginkgo.CodeLocation // of the call that describes it
 }
 
 // pipeline builds the pipeline of the case.

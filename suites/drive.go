@@ -141,7 +141,7 @@ func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
 		recorded[rec.Path] = true
 	}
 	var errs []error
-	for _, call := range book.Calls(1 << 20) {
+	for _, call := range book.Calls(1 << 20) { // as many as it remembers
 		if recorded[call.Path] {
 			errs = append(errs, fmt.Errorf("step %q was called again, although its record was saved: %v", call.Path, call))
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
@@ -40,6 +41,9 @@ func (a aliased) Clone() aliased {
 	return a
 }
 
+// counted is what an agent and a step must not depend on.
+var counted atomic.Int64
+
 func describeDefects() bool {
 	type row = suites.Case[note, core.Agent[string, string]]
 	one := func(a core.Agent[string, string]) (*core.Pipeline[note], error) {
@@ -60,9 +64,15 @@ func describeDefects() bool {
 		row{Name: "who am I", Outcome: suites.HaveCompleted(), Change: as(stubs.From(func(core.Request[string]) stubs.Reply[string] {
 			return stubs.Say(fmt.Sprint(os.Getpid()))
 		}))},
+		row{Name: "counts calls", Outcome: suites.HaveCompleted(), Change: as(core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
+			return fmt.Sprint(counted.Add(1)), nil
+		}))},
 		row{Name: "twice", Outcome: suites.HaveCompleted()}, row{Name: "twice", Outcome: suites.HaveCompleted()},
 	)
 	suites.DescribePipeline("defective", one, core.Agent[string, string](good), row{Name: "same name", Outcome: suites.HaveCompleted()})
+	suites.DescribePipeline("counting", func(a core.Agent[string, string]) (*core.Pipeline[note], error) {
+		return core.New("p", core.Step("a", a, text, func(n *note, _ string) { n.Text = fmt.Sprint(counted.Add(1)) }))
+	}, core.Agent[string, string](good), row{Name: "writes", Outcome: suites.HaveCompleted()})
 	suites.DescribePipeline("aliasing", func(a core.Agent[string, string]) (*core.Pipeline[aliased], error) {
 		return core.New("p", core.Step("a", a, func(aliased) string { return "" }, func(a *aliased, out string) { a.Words[0] = out }))
 	}, core.Agent[string, string](good),
@@ -82,7 +92,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Expect(err).NotTo(HaveOccurred())
 		report := filepath.Join(GinkgoT().TempDir(), "report.json")
 		cmd := exec.CommandContext(ctx, exe, "-test.run=^TestSuites$", "-ginkgo.json-report="+report, "-ginkgo.no-color",
-			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|of its own)|who am I.*killed|aliasing.*shares|forgetful.*woken behind the claim")
+			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|of its own)|who am I.*killed|counts calls.*(budget|shares)|counting.*replayed|aliasing.*shares|forgetful.*woken behind the claim")
 		cmd.Env = append(os.Environ(), defective+"=1")
 		out, err := cmd.CombinedOutput()
 		Expect(err).To(MatchError("exit status 1"), "%s", out)
@@ -103,6 +113,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		s := found[spec]
 		Expect(s.State).To(Equal(types.SpecStateFailed), "%s: %v", spec, s.State)
 		Expect(s.Failure.Message).To(ContainSubstring(text))
+		Expect(s.LeafNodeLocation.FileName).To(HaveSuffix("fixtures_test.go"), "where the user has described it")
 		delete(found, spec)
 	},
 		Entry("another outcome", "The pipeline defective other outcome: ends as it should", `to have failed at "a", but it has completed`),
@@ -113,6 +124,9 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Entry("an answer that nobody asked for", "The pipeline defective unasked: ends as it should", "answers that nobody asked for"),
 		Entry("a fault for good", "The pipeline defective disk is gone: ends the same in spite of its faults", "was taken up 200 times and has not ended: resume run suite/case: disk is gone"),
 		Entry("an agent that depends on its process", "The pipeline defective who am I: ends the same when its process is killed at any save", "killed behind commit 2 of 4 it is another run"),
+		Entry("an agent that depends on what ran before, when budgets end", "The pipeline defective counts calls: stops where its budget ends, and goes on with a larger one", "stopped for want of calls and resumed it is another run"),
+		Entry("an agent that depends on what ran before, beside others", "The pipeline defective counts calls: shares nothing between steps, branches and runs at once", "with isolation checks it is another run"),
+		Entry("a step that does not write what the agent said", "The pipeline counting writes: can be replayed from its records", "the difference: replay: step \"a\" makes another scope"),
 		Entry("a name that is taken", "The pipeline defective twice: has a name of its own", "two cases of a pipeline are described as twice"),
 		Entry("a pipeline whose name is taken", "The pipeline defective has a name of its own", "two pipelines are described as defective"),
 		Entry("an alias of its input", "The pipeline aliasing input: ends as it should", "has changed its Input"),

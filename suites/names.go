@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 )
 
 // names of what is described in this program: children are told by them what to do.
@@ -25,8 +26,8 @@ func (n names) claim(name string) bool {
 }
 
 // refuse makes a spec that fails, in place of those of a name that was taken.
-func (n names) refuse(name string) {
-	It("has a name of its own", func() {
+func (n names) refuse(name string, at types.CodeLocation) {
+	It("has a name of its own", at, func() {
 		Fail("two " + n.what + " are described as " + name + ": rename one: child processes find their work by it")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
 
 	"github.com/flujo/flujo-harness/core"
@@ -36,24 +37,25 @@ import (
 //	var _ = suites.DescribePipeline("order", newOrder, scripted,
 //		suites.Case[Order, Agents]{Name: "is shipped", Input: Order{ID: 1}, Outcome: suites.HaveCompleted()})
 func DescribePipeline[S, A any](name string, build func(A) (*core.Pipeline[S], error), agents A, cases ...Case[S, A]) bool {
+	here := types.NewCodeLocation(1)
 	var subjects []*subject[S, A]
 	for _, c := range cases {
-		subjects = append(subjects, &subject[S, A]{c, build, agents})
+		subjects = append(subjects, &subject[S, A]{c, build, agents, here})
 	}
 	first := pipelines.claim(name)
 	if first {
 		serve(name, subjects)
 	}
-	return Describe("The pipeline "+name, labelled("workload", name), func() {
+	return Describe("The pipeline "+name, here, labelled("workload", name), func() {
 		if !first {
-			pipelines.refuse(name)
+			pipelines.refuse(name, here)
 			return
 		}
 		seen := names{"cases of a pipeline", map[string]bool{}}
 		for _, c := range subjects {
-			Describe(c.Name+":", func() {
+			Describe(c.Name+":", here, func() {
 				if !seen.claim(c.Name) {
-					seen.refuse(c.Name)
+					seen.refuse(c.Name, here)
 					return
 				}
 				c.describe(name)
@@ -66,7 +68,7 @@ func DescribePipeline[S, A any](name string, build func(A) (*core.Pipeline[S], e
 var caseKey = core.RunKey{Tenant: "suite", Run: "case"}
 
 func (c *subject[S, A]) describe(pipeline string) {
-	It("ends as it should", Label("category:outcome"), func(ctx SpecContext) {
+	It("ends as it should", c.at, Label("category:outcome"), func(ctx SpecContext) {
 		Expect(c.Outcome).NotTo(BeNil(), "the case has no Outcome: say what must come of the run: suites.HaveCompleted() …")
 		ran := c.undisturbed(ctx)
 		Expect(ran).To(c.Outcome)
@@ -75,25 +77,25 @@ func (c *subject[S, A]) describe(pipeline string) {
 		}
 		Expect(c.unasked(ran.Saved)).To(BeEmpty(), "answers that nobody asked for; the run paused at %q", pausePaths(ran.Result.Pauses))
 	})
-	It("can be replayed from its records", Label("category:replay"), func(ctx SpecContext) {
+	It("can be replayed from its records", c.at, Label("category:replay"), func(ctx SpecContext) {
 		ran := c.undisturbed(ctx)
 		Expect(ran).To(ReplayIdentically(ran.pipeline))
 	})
-	It("shares nothing between steps, branches and runs at once", Label("category:isolation"), c.isolated)
-	It("stops where its budget ends, and goes on with a larger one", Label("category:budget"), c.budgeted)
+	It("shares nothing between steps, branches and runs at once", c.at, Label("category:isolation"), c.isolated)
+	It("stops where its budget ends, and goes on with a larger one", c.at, Label("category:budget"), c.budgeted)
 	if len(c.Answers) > 0 {
-		It("takes one answer to each pause, from any process", Label("category:human-in-the-loop"), func(ctx SpecContext) {
+		It("takes one answer to each pause, from any process", c.at, Label("category:human-in-the-loop"), func(ctx SpecContext) {
 			c.same(c.undisturbed(ctx).Saved, c.end(ctx, drive{key: caseKey, open: temporary(), twice: true}).Saved, "answered twice")
 		})
 	}
 	if len(c.Faults) > 0 {
-		It("ends the same in spite of its faults", Label("category:recovery"), func(ctx SpecContext) {
+		It("ends the same in spite of its faults", c.at, Label("category:recovery"), func(ctx SpecContext) {
 			b := core.NewMemory()
 			d := drive{key: caseKey, open: kept(b), through: stubs.FaultyBackend(b, c.Faults...), again: true}
 			c.same(c.undisturbed(ctx).Saved, c.end(ctx, d).Saved, "with faults")
 		})
 	}
-	It("ends the same when its process is killed at any save", Label("category:recovery"), func(ctx SpecContext) {
+	It("ends the same when its process is killed at any save", c.at, Label("category:recovery"), func(ctx SpecContext) {
 		c.mortal(ctx, pipeline)
 	})
 }
@@ -177,6 +179,9 @@ func (c *subject[S, A]) mortal(ctx SpecContext, pipeline string) {
 	want := c.end(ctx, drive{key: caseKey, open: kept(b)}).Saved
 	commits := int(b.Counts().Commits)
 	kills := min(commits, mostKills)
+	if instrumented {
+		kills = min(kills, 4) // such a process takes long to start
+	}
 	for i := range kills + 1 {
 		at := i * commits / kills // 0: before the first one
 		k := killing{Pipeline: pipeline, Case: c.Name, Path: filepath.Join(GinkgoT().TempDir(), "runs.db"), Commit: max(at, 1), Before: at == 0}

@@ -1,13 +1,11 @@
 package suites_test
 
 import (
-	"os"
+	"context"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"context"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
@@ -17,14 +15,6 @@ import (
 func TestSuites(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Durable pipelines")
-}
-
-// TestMain also serves as the process that the recovery specs kill.
-func TestMain(m *testing.M) {
-	if path := os.Getenv(victimPath); path != "" {
-		os.Exit(victim(path))
-	}
-	os.Exit(m.Run())
 }
 
 // note is the scope of the pipelines in these suites.

@@ -59,6 +59,9 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	}
 	defer history.Close()
 	a, err := history.Account(ctx, reports.AccountOptions{Run: g.run})
+	if errors.Is(err, reports.ErrNoRuns) {
+		err = fmt.Errorf("%w: make one with flujo-harness run or flujo-harness ingest", err)
+	}
 	if err != nil {
 		return nil, worst, err
 	}

@@ -7,7 +7,7 @@
 //
 // Open a database once per process and share the [Backend]. Several processes may
 // use one file. The file must be on a local file system: WAL does not work over
-// a network.
+// a network, and a database there is refused where that can be found out.
 package sqlite
 
 import (
@@ -70,6 +70,9 @@ var _ core.Backend = (*Backend)(nil)
 func prepare(ctx context.Context, path string, d Durability) (*connector, error) {
 	c, err := newConnector(path, d)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuseNetwork(c.path, filesystem); err != nil {
 		return nil, err
 	}
 	migrations, err := fs.Sub(files, "migrations")

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
@@ -53,37 +54,53 @@ func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
 	}
 }
 
-// A claim shares a transaction with a step of the holder before: what it returns must
-// show it.
-func TestAClaimSeesTheStepOfItsTransaction(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
-	lease, err := b.Start(t.Context(), started("r"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	commits := b.Counts().Commits
-	var snap core.Snapshot
-	var errs [2]error
-	var wg sync.WaitGroup
-	held(b, 2, func() {
-		wg.Go(func() {
-			errs[0] = b.Step(t.Context(), lease, core.StepRecord{Seq: 1, Path: "s", Status: core.Completed, Started: fixed(1), Ended: fixed(2)})
+// A claim shares a transaction with something that is saved of its run: what it returns
+// must show it.
+func TestAClaimSeesWhatItsTransactionSaves(t *testing.T) {
+	step := core.StepRecord{Seq: 2, Path: "s", Status: core.Completed, Started: fixed(1), Ended: fixed(2)}
+	for name, save := range map[string]func(b *Backend, l core.Lease) error{
+		"a step": func(b *Backend, l core.Lease) error { return b.Step(t.Context(), l, step) },
+		"an answer": func(b *Backend, _ core.Lease) error {
+			return b.Signal(t.Context(), core.RunKey{Run: "r"}, core.AnswerRecord{Token: "t", Answer: []byte("1"), Time: fixed(3)})
+		},
+		"a pause": func(b *Backend, l core.Lease) error {
+			return b.Finish(t.Context(), l, core.FinishRecord{Status: core.Paused, Exits: []byte(`{"l":1}`), Time: fixed(3)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+			lease, err := b.Start(t.Context(), started("r"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pause := core.StepRecord{Seq: 1, Path: "p", Status: core.Paused, Token: "t", Started: fixed(1), Ended: fixed(1)}
+			if err := b.Step(t.Context(), lease, pause); err != nil {
+				t.Fatal(err)
+			}
+			commits := b.Counts().Commits
+			var snap core.Snapshot
+			var errs [2]error
+			var wg sync.WaitGroup
+			held(b, 2, func() {
+				wg.Go(func() { errs[0] = save(b, lease) })
+				for queued := false; !queued; runtime.Gosched() {
+					b.mu.Lock()
+					queued = len(b.queue) == 1
+					b.mu.Unlock()
+				}
+				wg.Go(func() { _, snap, errs[1] = b.Claim(t.Context(), core.RunKey{Run: "r"}, 0) })
+			})
+			wg.Wait()
+			want, err := b.Load(t.Context(), core.RunKey{Run: "r"})
+			if err := errors.Join(errs[0], errs[1], err); err != nil {
+				t.Fatal(err)
+			}
+			if n := b.Counts().Commits - commits; n != 2 {
+				t.Fatalf("%d transactions, want one of nothing and one of both", n)
+			}
+			if d := cmp.Diff(want, snap); d != "" || snap.Epoch != 2 || snap.Status != core.Running {
+				t.Errorf("the claim (+) differs from what is loaded behind it (-):\n%s", d)
+			}
 		})
-		for queued := false; !queued; runtime.Gosched() {
-			b.mu.Lock()
-			queued = len(b.queue) == 1
-			b.mu.Unlock()
-		}
-		wg.Go(func() { _, snap, errs[1] = b.Claim(t.Context(), core.RunKey{Run: "r"}, 0) })
-	})
-	wg.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
-		t.Fatal(err)
-	}
-	if n := b.Counts().Commits - commits; n != 2 {
-		t.Fatalf("%d transactions, want one of nothing and one of both", n)
-	}
-	if len(snap.Steps) != 1 || snap.Epoch != 2 {
-		t.Errorf("epoch %d with %d steps, want 2 with 1", snap.Epoch, len(snap.Steps))
 	}
 }

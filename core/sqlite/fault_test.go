@@ -199,7 +199,7 @@ func TestFaultsOfTheDisk(t *testing.T) {
 			}
 		}
 	}
-	n := min(trials(120), len(all))
+	n := min(trials(80), len(all))
 	chance(0).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	refused, absorbed, late, texts := 0, 0, 0, map[string]int{}
 	for i, f := range all[:n] {

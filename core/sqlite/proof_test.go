@@ -26,7 +26,7 @@ func trials(short int) int {
 	if *proofN > 0 {
 		return *proofN
 	}
-	if testing.Short() {
+	if testing.Short() || raced {
 		return max(1, short/4)
 	}
 	return short

@@ -1,0 +1,66 @@
+package reports
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestReadPlan(t *testing.T) {
+	read := func(text string) (*Plan, error) {
+		path := filepath.Join(t.TempDir(), "plan.toml")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return ReadPlan(path)
+	}
+	got, err := read(`
+target = 98.5
+
+[[phase]]
+name = "Phase 3"
+until = 2025-08-08T19:00:00Z
+
+[[phase]]
+name = "Phase 4"
+run = 4
+target = 97.5
+
+[[phase]]
+name = "Phase 5"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Plan{Target: 98.5, Phases: []PlanPhase{{Name: "Phase 3", Until: time.Date(2025, 8, 8, 19, 0, 0, 0, time.UTC)}, {Name: "Phase 4", Run: 4, Target: 97.5}, {Name: "Phase 5"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for text, message := range map[string]string{
+		"":                          "neither a target nor a phase",
+		"target = 985":              "between 0 and 100",
+		"target = -1":               "between 0 and 100",
+		"target = nan":              "between 0 and 100",
+		"target = 98.5\ntraget = 1": "unknown key",
+		"target = \"98.5%\"":        "line 1",
+		"[[phase]]\nuntil = 2025-08-08T19:00:00Z":                                                                      "give it a name",
+		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\nrun = 1":                                               "not with both",
+		"[[phase]]\nname = \"a\"\n[[phase]]\nname = \"b\"":                                                             "only the last phase may be open",
+		"[[phase]]\nname = \"a\"\nrun = -1":                                                                            "no number of a run",
+		"[[phase]]\nname = \"a\"\ntarget = 101":                                                                        `phase 1 ("a")`,
+		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\n[[phase]]\nname = \"b\"\nuntil = 2025-08-07T19:00:00Z": "ends before the phase before it",
+	} {
+		var plan *PlanError
+		if _, err := read(text); !errors.As(err, &plan) || !strings.Contains(err.Error(), message) {
+			t.Errorf("%q: %v, want %q", text, err, message)
+		}
+	}
+	if _, err := ReadPlan(filepath.Join(t.TempDir(), "none.toml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
