@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -42,6 +43,10 @@ type Account struct {
 	Ledger     []LedgerLine // changes of limits, the newest first
 	Facts      []Fact       // environment and seeds of the run
 	Notes      []string     // what else must be said: censored rates, focus, a dirty tree
+
+	// Measured by flujo-harness cost, which is of no run: whoever has it puts it here.
+	Curve       []harness.Point    // share of durability by the length of a step
+	Attribution *harness.Waterfall // what the cost of a run is made of
 }
 
 // AccountOptions says what an account is to look at. The zero value is good: the

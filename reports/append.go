@@ -21,10 +21,11 @@ type Appended struct {
 // added again: see [Appended]. Two runs are the same where all of them is, or, where
 // they have a Key, that and their results: a job that is run again with other results
 // is another run beside the first, never in its place. All of a run is kept or
-// nothing. The end of ctx does not stop it: a run that was interrupted belongs in the
-// history too.
+// nothing, and its secrets are taken out before. The end of ctx does not stop it: a run
+// that was interrupted belongs in the history too.
 func (h *History) Append(ctx context.Context, r Run) (Appended, error) {
 	ctx = context.WithoutCancel(ctx)
+	r = h.censor.run(r)
 	tx, err := h.db.BeginTx(ctx, nil)
 	if err != nil {
 		return Appended{}, h.explain("append to", err)

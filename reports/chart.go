@@ -25,7 +25,8 @@ type plotView struct {
 	Left, Right     float64 // of the plot itself
 	Top, Bottom     float64
 	Backend, Slow   []dot
-	BackendY, SlowY float64 // of the rows' names
+	Null            *segment // where blocks would lie if only chance moved them
+	BackendY, SlowY float64  // of the rows' names
 	BackendText     string
 	SlowText        string
 	Lines           []line
@@ -70,6 +71,9 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 	all := append(slices.Clone(backend), slow...)
 	if v != nil && v.Limit > 0 {
 		all = append(all, v.Limit, v.Boundary)
+		if low, high, ok := nullRange(c); ok {
+			all = append(all, v.Baseline*low, v.Baseline*high)
+		}
 	}
 	a := newAxis(slices.Min(all), slices.Max(all), chartLeft, chartWidth-chartRight)
 	p := &plotView{
@@ -89,6 +93,10 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 		p.Lines = []line{
 			a.line(v.Boundary, 20, "boundary", "boundary "+figure(v.Boundary)),
 			a.line(v.Limit, 44, "limit", "limit "+figure(v.Limit)),
+		}
+		if low, high, ok := nullRange(c); ok {
+			p.Null = &segment{X: a.at(v.Baseline * low), Width: a.at(v.Baseline*high) - a.at(v.Baseline*low)}
+			p.Desc += " The grey area is the null band around the baseline: how far the same arm twice came apart."
 		}
 	}
 	return p

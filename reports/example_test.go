@@ -24,12 +24,12 @@ func Example() {
 		return
 	}
 	run := reports.Run{Suites: results, Outcome: thresholds.Broken, ExitCode: 1, Complete: true}
-	for _, line := range reports.Summary(run, nil, "") {
+	for _, line := range reports.Summary(reports.Alone(run), "") {
 		fmt.Println(line)
 	}
 	// Output:
 	// BROKEN: 1 of 2 specs failed
-	// specs: 1 of 2 specs passed (50%, 95% band 9.5 to 90.5%); 1 skipped
+	// specs: 1 of 2 specs passed (50%, 33.33% of all, 95% band 9.5 to 90.5%); 1 skipped
 	// failing: orders > refunds it (no earlier run to compare with)
 	// durability: not measured
 	// next: mend the specs and suites that failed, then run again

@@ -141,7 +141,7 @@ func TestReadGinkgoFindsFailuresOutsideTheSpecs(t *testing.T) {
 			if r.Green() {
 				t.Error("it is green")
 			}
-			if line := strings.Join(Summary(Run{Suites: r, Complete: true}, nil, ""), "\n"); !strings.Contains(line, "1 failure outside the specs") {
+			if line := strings.Join(Summary(Alone(Run{Suites: r, Complete: true}), ""), "\n"); !strings.Contains(line, "1 failure outside the specs") {
 				t.Errorf("the summary does not say it:\n%s", line)
 			}
 		})

@@ -18,8 +18,9 @@ import (
 // others. Durability is "process": a run that was appended survives the death of the
 // process; the last one may be lost with the power.
 type History struct {
-	db   *sql.DB
-	path string
+	db     *sql.DB
+	path   string
+	censor censor
 }
 
 //go:embed migrations/*.sql

@@ -179,7 +179,7 @@ func TestReadGoTestBadLines(t *testing.T) {
 		"the package fails":       {good + `{"Action":"fail","Package":"p"}`, Counts{Passed: 1}, 1, 0},
 		"begun again without end": {good + `{"Action":"start","Package":"p"}` + "\n" + good + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1}, 1, 1},
 		"rescued in a second run": {strings.ReplaceAll(good, "pass", "fail") + `{"Action":"fail","Package":"p"}` + "\n" + good + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1, Retried: 1}, 0, 1},
-		"recurring by -count":      {strings.ReplaceAll(good, "pass", "fail") + good + `{"Action":"fail","Package":"p"}`, Counts{Failed: 1}, 0, 0},
+		"recurring by -count":     {strings.ReplaceAll(good, "pass", "fail") + good + `{"Action":"fail","Package":"p"}`, Counts{Failed: 1}, 0, 0},
 		"a benchmark":             {good + `{"Action":"run","Package":"p","Test":"BenchmarkA"}` + "\n" + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1}, 0, 0},
 		"a benchmark fails":       {good + `{"Action":"fail","Package":"p","Test":"BenchmarkA"}` + "\n" + `{"Action":"fail","Package":"p"}`, Counts{Passed: 1}, 1, 0},
 	} {

@@ -16,7 +16,7 @@ import (
 func rendered(t *testing.T, run Run, earlier []Run) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Render(&b, run, earlier); err != nil {
+	if err := Render(&b, told(run, earlier)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -46,7 +46,10 @@ func TestPages(t *testing.T) {
 // standsAlone checks that the page loads nothing and runs nothing.
 func standsAlone(t *testing.T, page string) {
 	t.Helper()
-	for _, banned := range []string{"<script", "<img", "<iframe", "<form", "@import", "url(", "http://", "https://", "src=\"", " onerror=\"", "\x1b", "\u202e", "\u2066", "\u200f", "\u061c", "\u009b"} {
+	if n := strings.Count(page, "<script"); n != 1 {
+		t.Errorf("%d scripts, want the page's own", n)
+	}
+	for _, banned := range []string{"<img", "<iframe", "<form", "@import", "url(", "http://", "https://", "src=\"", " onerror=\"", "\x1b", "\u202e", "\u2066", "\u200f", "\u061c", "\u009b"} {
 		if strings.Contains(page, banned) {
 			t.Errorf("page contains %q", banned)
 		}
@@ -98,11 +101,11 @@ func TestPageHasTheFigures(t *testing.T) {
 		"resumes at step 3",
 		"suites/core/resume_test.go:41",
 		"assignment to entry in nil map",
-		"1 retry-rescued",
+		`<span class="label">retry-rescued</span>`,
 		"judged by the limits of another class",
 		"thresholds/limits/linux-amd64-2cpu.toml",
 		"7130992", "linux-amd64-2cpu", "AMD EPYC 7B13",
-		"Since run 10", // 11 had no suites
+		"in run 10 (rows)", // 11 had no suites
 	} {
 		found := false
 		for _, w := range strings.Split(want, "|") {
@@ -135,7 +138,7 @@ func TestPageOfAnEmptyRun(t *testing.T) {
 func TestPageOfManySpecs(t *testing.T) {
 	run := Run{ID: 2, Suites: gomega(t, october), Outcome: thresholds.Broken, Complete: true}
 	page := rendered(t, run, []Run{{ID: 1, Suites: gomega(t, march)}})
-	for _, want := range []string{"910 of 911 specs that ran passed", "1 of 911 specs failed", "3 fixed", "34 new", "10 gone",
+	for _, want := range []string{"910 of 911 specs that ran passed", "1 of 911 specs failed", "failed before, passed now: 3", "absent before, passed now: 34", "absent now: 10",
 		"internal/async_assertion_test.go:344", "&lt;time.Duration&gt;: 10102554"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("page lacks %q", want)
@@ -147,7 +150,7 @@ func TestWriteReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	run, earlier := heldRun()
 	for range 2 { // the second replaces the first
-		path, err := WriteReport(dir, run, earlier)
+		path, err := WriteReport(dir, told(run, earlier))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,12 +171,56 @@ func TestWriteReport(t *testing.T) {
 	}
 }
 
+// Messages too long for the page lie beside it, under names that say nothing of the
+// tests; nothing is written where a link leads out of the folder.
+func TestLongMessages(t *testing.T) {
+	dir := t.TempDir()
+	bad := spec("../../"+hostile, Failed)
+	bad.Message = strings.Repeat("a line of it\n", 1000) + "the end\x1b"
+	long := Alone(Run{Suites: results(3, bad)})
+	path, err := WriteReport(dir, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "messages", "*"))
+	if len(files) != 1 || !regexp.MustCompile(`^[0-9a-f]{16}\.txt$`).MatchString(filepath.Base(files[0])) {
+		t.Fatalf("files: %v", files)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || !strings.HasSuffix(string(text), "the end\\x1b\n") {
+		t.Errorf("%v, ends with %q", err, text[max(0, len(text)-20):])
+	}
+	if !strings.Contains(string(page), "messages/"+filepath.Base(files[0])) || strings.Contains(string(page), "the end") {
+		t.Error("the page does not say where the rest is, or has it")
+	}
+	if _, err := WriteReport(dir, Alone(Run{Suites: results(3)})); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "messages", "*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+
+	outside, linked := t.TempDir(), t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(linked, "messages")); err != nil {
+		t.Skip(err)
+	}
+	if _, err := WriteReport(linked, long); err == nil {
+		t.Error("wrote through a link")
+	}
+	if got, _ := os.ReadDir(outside); len(got) != 0 {
+		t.Errorf("outside: %v", got)
+	}
+}
+
 func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if path, err := WriteReport(filepath.Join(file, "report"), Run{}, nil); err == nil {
+	if path, err := WriteReport(filepath.Join(file, "report"), &Account{}); err == nil {
 		t.Errorf("wrote %s", path)
 	}
 	// A folder in place of the page: the rename fails, and no half page is left.
@@ -181,7 +228,7 @@ func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "index.html"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if path, err := WriteReport(dir, Run{}, nil); err == nil {
+	if path, err := WriteReport(dir, &Account{}); err == nil {
 		t.Errorf("wrote %s", path)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
@@ -197,7 +244,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestRenderTellsOfAFullDisk(t *testing.T) {
 	var w io.Writer = full{}
-	if err := Render(w, Run{}, nil); !errors.Is(err, errFull) {
+	if err := Render(w, &Account{}); !errors.Is(err, errFull) {
 		t.Errorf("err = %v", err)
 	}
 }

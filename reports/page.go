@@ -10,74 +10,78 @@ import (
 )
 
 const (
-	maxAttention = 50  // specs shown in full
-	maxListed    = 200 // specs in a list of names
+	maxAttention = 100  // specs shown in full; more are in the list of all
+	maxListed    = 200  // names in a list
+	maxShown     = 3000 // characters of a message
 )
 
 // page is what the template shows: text that is ready to read. Everything written by
 // others went through Visible or visibleBlock.
 type page struct {
-	Title    string
-	Meta     []string // run, time, commit
-	Word     string   // "BROKEN"
-	Tone     string   // class: held, broken, inconclusive, invalid
-	Reason   string
-	Next     []string
-	Notes    []string
-	Specs    *specsView // nil: no results
-	NoSpecs  string     // why
-	Suites   []failureView
-	Failing  []failureView
-	MoreFail int // beyond Failing
-	Moved    []movedView
-	Since    string // "run 11", "" where there is no earlier run
+	Title   string
+	Live    string   // address that tells of new runs; "": the page is a file
+	Meta    []string // run, time, commit
+	Word    string   // "BROKEN"
+	Tone    string   // class: held, broken, inconclusive, invalid
+	Reason  string
+	Next    []string
+	Notes   []string
+	Loose   []string // loosenings in force: they stand beside the pass rate
+	Specs   *specsView
+	NoSpecs string // why there are none
+
+	Target     *targetView
+	Phases     []phaseView
+	Overall    *phaseView
+	Categories []categoryView
+	Forecast   string
+
+	Attention     []attentionView
+	MoreAttention int
+	Matrix        *matrixView
+	Green         []greenView
+	Paired        string
+	Groups        []groupView
+	AllSpecs      int
+	Kinds, Owners []string // to filter by
+	Since         string   // "run 11", "" where there is no earlier run
+
+	Trend    trendView
+	Clusters []clusterView
 	Costs    []costView
-	Trend    *trendView
+	Curve    *curveView
+	Fall     *fallView
+	Heat     *heatView
+	Flakes   []flakeView
+	Ledger   []ledgerView
+	Slowest  []slowView
+	Slowing  []slowingView
 	Facts    []fact
 }
 
 type fact struct{ Name, Value string }
 
-type specsView struct {
-	None     bool   // no spec ran
-	Percent  string // "97.6%"
-	Ran, All string // sentences
-	Bar      []segment
-	Rows     []fact
-}
-
-// segment of the bar of all specs, in percent of its width.
-type segment struct {
-	Tone     string
-	X, Width float64
-}
-
-type failureView struct {
-	Tag, Name, Where, Detail, Message string
-}
-
-type movedView struct {
-	Kind  string
-	Count int
-	Names []string
-	More  int
-}
-
-func newPage(run Run, earlier []Run) page {
-	word, reason := headline(run)
+func newPage(a *Account) page {
+	run := &a.Run
 	p := page{
-		Title:  fmt.Sprintf("%s: flujo-harness report", strings.ToLower(word)),
-		Meta:   meta(run),
-		Word:   word,
-		Tone:   run.Outcome.String(),
-		Reason: sentence(reason),
-		Next:   sentences(next(run)),
-		Notes:  notes(run),
-		Facts:  facts(run),
-		Trend:  newTrend(run, earlier),
+		Title:  fmt.Sprintf("%s: flujo-harness report", strings.ToLower(a.Headline.Word)),
+		Meta:   meta(*run),
+		Word:   a.Headline.Word,
+		Tone:   a.Headline.Outcome.String(),
+		Reason: sentence(oneLine(a.Headline.Reason)),
+		Facts:  facts(a),
 	}
 	if run.ID != 0 {
-		p.Title = fmt.Sprintf("%s, run %d: flujo-harness report", strings.ToLower(word), run.ID)
+		p.Title = fmt.Sprintf("%s, run %d: flujo-harness report", strings.ToLower(a.Headline.Word), run.ID)
+	}
+	for _, s := range a.Headline.Next {
+		p.Next = append(p.Next, sentence(oneLine(s)))
+	}
+	for _, s := range a.Notes {
+		p.Notes = append(p.Notes, oneLine(s))
+	}
+	if a.Previous != nil {
+		p.Since = "run " + lineName(*a.Previous)
 	}
 	switch {
 	case run.SuiteError != "":
@@ -86,11 +90,14 @@ func newPage(run Run, earlier []Run) page {
 		p.NoSpecs = "Suites were not part of this run."
 	}
 	if run.Suites != nil {
-		p.addSpecs(run, Previous(run, earlier))
+		p.addSpecs(a)
 	}
-	for _, c := range worstFirst(run) {
-		p.Costs = append(p.Costs, newCost(c, run.verdictFor(c)))
-	}
+	p.addRates(a)
+	p.addCosts(a)
+	p.Trend = newTrend(a.Trend)
+	p.addFlakes(a)
+	p.addLedger(a)
+	p.addSlow(a)
 	return p
 }
 
@@ -109,6 +116,9 @@ func meta(run Run) []string {
 		}
 		m = append(m, commit)
 	}
+	if run.Branch != "" {
+		m = append(m, "branch "+cut(Visible(run.Branch), 60))
+	}
 	if !run.Complete {
 		m = append(m, "interrupted")
 	}
@@ -121,75 +131,12 @@ func shortCommit(commit string) string {
 	return string(r[:min(len(r), 12)])
 }
 
-func (p *page) addSpecs(run Run, previous *Run) {
-	c := run.Suites.Counts()
-	p.Specs = newSpecs(c)
-	var before *Results
-	if previous != nil {
-		before = previous.Suites
-		p.Since = "an earlier run"
-		if previous.ID != 0 {
-			p.Since = fmt.Sprintf("run %d", previous.ID)
-		}
+// lineName is a run as one calls it.
+func lineName(r RunLine) string {
+	if r.ID == 0 {
+		return "this run"
 	}
-	for _, s := range run.Suites.Suites {
-		for _, f := range s.Failures {
-			p.Suites = append(p.Suites, failureView{Tag: "suite failed", Name: Visible(s.Path), Where: where(f.File, f.Line),
-				Detail: Visible(f.Node), Message: visibleBlock(f.Message)})
-		}
-	}
-	moves := Transitions(before, run.Suites)
-	failing := ofKind(moves, Broke, NewFailing, StillFailing, Failing)
-	for _, t := range failing[:min(len(failing), maxAttention)] {
-		p.Failing = append(p.Failing, failureView{Tag: string(t.Kind), Name: Visible(t.Spec.Name()), Where: where(t.Spec.File, t.Spec.Line),
-			Detail: Visible(t.Spec.Detail), Message: visibleBlock(t.Spec.Message)})
-	}
-	p.MoreFail = len(failing) - len(p.Failing)
-	for _, kind := range []Kind{RetryRescued, Fixed, NewlySkipped, New, Gone} {
-		of := ofKind(moves, kind)
-		if len(of) == 0 {
-			continue
-		}
-		m := movedView{Kind: string(kind), Count: len(of)}
-		for _, t := range of[:min(len(of), maxListed)] {
-			m.Names = append(m.Names, Visible(t.Spec.Name()))
-		}
-		m.More = len(of) - len(m.Names)
-		p.Moved = append(p.Moved, m)
-	}
-}
-
-func newSpecs(c Counts) *specsView {
-	ran, all := c.PassRate(), c.PassRateOfAll()
-	v := &specsView{
-		None: ran.Of == 0,
-		All:  fmt.Sprintf("Of all %s, skipped and pending ones included, %d passed: %s%%.", plural(all.Of, "spec"), all.Good, all.percent()),
-		Rows: []fact{{"passed", count(c.Passed)}, {"failed", count(c.Failed)}, {"skipped", count(c.Skipped)},
-			{"pending", count(c.Pending)}, {"passed only when retried", count(c.Retried)}},
-	}
-	if all.Of == 0 {
-		v.All = "The suites have no specs."
-		return v
-	}
-	x := 0.0
-	for _, part := range []struct {
-		tone string
-		n    int
-	}{{"passed", c.Passed}, {"failed", c.Failed}, {"left", c.Skipped + c.Pending}} {
-		if part.n == 0 {
-			continue
-		}
-		width := 100 * float64(part.n) / float64(all.Of)
-		v.Bar = append(v.Bar, segment{part.tone, min(x, 99.5), max(width, 0.5)}) // one failure in a thousand is still seen
-		x += width
-	}
-	if v.None {
-		return v
-	}
-	low, high := ran.Band()
-	v.Percent = ran.percent() + "%"
-	v.Ran = fmt.Sprintf("%s of %s that ran passed; 95%% band %s to %s%% (Wilson).", count(ran.Good), plural(ran.Of, "spec"), percent(low), percent(high))
-	return v
+	return fmt.Sprint(r.ID)
 }
 
 func count(n int) string { return commas(fmt.Sprint(n)) }
@@ -200,6 +147,28 @@ func where(file string, line int) string {
 		return Visible(file)
 	}
 	return fmt.Sprintf("%s:%d", Visible(file), line)
+}
+
+// messageText is a text of others over several lines, cut where it would fill the page.
+func messageText(s string) string {
+	s = visibleBlock(strings.TrimSpace(s))
+	if r := []rune(s); len(r) > maxShown {
+		return fmt.Sprintf("%s\n… %s more characters: see --json", string(r[:maxShown]), count(len(r)-maxShown))
+	}
+	return s
+}
+
+// took is a length of time, to three digits.
+func took(d time.Duration) string {
+	switch {
+	case d >= 100*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Nanosecond).String()
 }
 
 // sentence ends with a full stop, and starts with a capital unless its first word is
@@ -219,30 +188,20 @@ func sentence(s string) string {
 	return s + "."
 }
 
-func sentences(all []string) []string {
-	out := make([]string, len(all))
-	for i, s := range all {
-		out[i] = sentence(s)
-	}
-	return out
-}
-
 // facts are what one needs to measure again.
-func facts(run Run) []fact {
+func facts(a *Account) []fact {
+	run := &a.Run
 	all := []fact{
 		{"command", Visible(run.Command)},
 		{"commit", Visible(run.Commit)},
-		{"took", (time.Duration(run.Seconds * float64(time.Second))).Round(10 * time.Millisecond).String()},
+		{"took", took(time.Duration(run.Seconds * float64(time.Second)))},
 		{"exit code", fmt.Sprint(run.ExitCode)},
 	}
-	if run.Suites != nil {
-		var seeds []string
-		for _, s := range run.Suites.Suites {
-			if seed := fmt.Sprint(s.Seed); !slices.Contains(seeds, seed) {
-				seeds = append(seeds, seed)
-			}
+	for _, f := range a.Facts {
+		name := Visible(f.Name)
+		if !slices.ContainsFunc(all, func(have fact) bool { return have.Name == name }) {
+			all = append(all, fact{name, cut(Visible(f.Value), 400)})
 		}
-		all = append(all, fact{"seed of the specs' order", cut(strings.Join(seeds, ", "), 200)})
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
 }

@@ -9,6 +9,22 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+func (p *page) addCosts(a *Account) {
+	for _, c := range worstFirst(a.Run) {
+		p.Costs = append(p.Costs, newCost(c, a.Run.verdictFor(c)))
+	}
+	curve := a.Curve
+	if curve == nil && len(a.Run.Comparisons) > 0 {
+		curve = harness.Amortize(a.Run.Comparisons[0].Durability, a.Run.Comparisons)
+	}
+	if measured := slices.IndexFunc(curve, func(pt harness.Point) bool { return !pt.Measured }); measured > 1 || a.Curve != nil && len(curve) > 1 {
+		p.Curve = newCurve(curve)
+	}
+	if a.Attribution != nil && a.Attribution.Problem == "" {
+		p.Fall = newFall(a.Attribution)
+	}
+}
+
 // costView is one measurement.
 type costView struct {
 	Workload string
@@ -42,6 +58,7 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 		Figures: []figureRow{
 			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "what durability costs, over the least it could cost; the figure with a limit"),
 			row("(W-N)/N", scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; not gated"),
+			nullBand(c),
 			row("W-N", c.Cost, "us/run", c.Durability, "what durability adds to one run"),
 			row("scripts", c.Scripts, "us/run", c.Durability, "the calls of the scripted agents alone: in N and W alike, so in no difference of them"),
 			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "what the injected slow-down came to"),
@@ -77,6 +94,40 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 			oneLine(s.Explain), tone.String()})
 	}
 	return view
+}
+
+// nullBand is how far two arms came apart that are the same.
+func nullBand(c *harness.Comparison) figureRow {
+	r := figureRow{Name: "(T-N)/(W-N)", Unit: "ratio", Durability: Visible(c.Durability), Value: "not measured", Interval: "none", N: "0 blocks",
+		Note: "the null band: median and range of the same arm twice, which should be 1"}
+	twins := twins(c)
+	if len(twins) == 0 {
+		return r
+	}
+	median := (twins[(len(twins)-1)/2] + twins[len(twins)/2]) / 2
+	r.Value, r.Interval, r.N = fmt.Sprintf("%.4g", median), fmt.Sprintf("%.4g to %.4g", twins[0], twins[len(twins)-1]), plural(len(twins), "block")
+	return r
+}
+
+// twins are the ratios of the A/A pair in the blocks, sorted.
+func twins(c *harness.Comparison) []float64 {
+	var all []float64
+	for _, b := range c.Blocks {
+		if finite(b.Twin) && b.Twin > 0 {
+			all = append(all, b.Twin)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// nullRange is from the smallest to the largest of them.
+func nullRange(c *harness.Comparison) (low, high float64, ok bool) {
+	all := twins(c)
+	if len(all) == 0 {
+		return 0, 0, false
+	}
+	return all[0], all[len(all)-1], true
 }
 
 func row(name string, e harness.Estimate, unit, durability, note string) figureRow {

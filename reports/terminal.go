@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -13,43 +14,88 @@ const (
 	maxNames = 3  // of specs in one line
 )
 
-// Summary is the run in at most 12 lines of plain text, without line ends: the
-// verdict first, then specs, what broke, durability, notes, the report and what to
-// do. previous is the run to compare specs with ([Previous]), or nil; reportPath may
-// be empty.
-func Summary(run Run, previous *Run, reportPath string) []string {
-	word, reason := headline(run)
-	head := []string{word + ": " + reason}
-	head = append(head, specLines(run, previous)...)
+// Summary is the account in at most 12 lines of plain text, without line ends: the
+// verdict first, then specs, what broke, durability, notes, the report and what to do.
+// reportPath may be empty.
+func Summary(a *Account, reportPath string) []string {
+	head := []string{a.Headline.Word + ": " + oneLine(a.Headline.Reason)}
+	head = append(head, specLines(a)...)
 
 	var tail []string
-	if all := notes(run); len(all) > 0 {
+	if all := saidBeside(a); len(all) > 0 {
 		tail = append(tail, "notes: "+strings.Join(all, "; "))
 	}
 	if reportPath != "" {
 		tail = append(tail, "report: "+Visible(reportPath))
 	}
-	tail = append(tail, "next: "+strings.Join(next(run), "; "))
+	var steps []string
+	for _, s := range a.Headline.Next {
+		steps = append(steps, oneLine(s))
+	}
+	tail = append(tail, "next: "+strings.Join(steps, "; "))
 
-	lines := append(head, costLines(run, maxLines-len(head)-len(tail))...)
+	lines := append(head, costLines(a.Run, maxLines-len(head)-len(tail))...)
 	return append(lines, tail...)
 }
 
-// specLines are at most three.
-func specLines(run Run, previous *Run) []string {
+// saidBeside are the notes, and the loosenings in force before them.
+func saidBeside(a *Account) []string {
+	var all []string
+	for _, l := range a.Ledger {
+		if l.Current {
+			all = append(all, ledgerText(l))
+		}
+	}
+	for _, n := range a.Notes {
+		all = append(all, oneLine(n))
+	}
+	return all
+}
+
+// specLines are at most four.
+func specLines(a *Account) []string {
 	switch {
-	case run.SuiteError != "":
+	case a.Run.SuiteError != "":
 		return []string{"specs: no results"} // why is in the first line
-	case run.Suites == nil:
+	case a.Run.Suites == nil:
 		return []string{"specs: not run"}
 	}
-	c := run.Suites.Counts()
-	line := "specs: " + passLine(c)
-	lines := []string{line}
-	if n := run.Suites.SuiteFailures(); n > 0 {
-		lines = append(lines, "outside the specs: "+names(suiteFailureNames(run.Suites)))
+	line := "specs: " + passLine(a.Counts)
+	if t := a.Target; t != nil {
+		line += "; " + oneLine(lowerFirst(targetText(*t)))
 	}
-	return append(lines, movedLine(run, previous))
+	lines := []string{line}
+	if n := a.Run.Suites.SuiteFailures(); n > 0 {
+		lines = append(lines, "outside the specs: "+names(suiteFailureNames(a.Run.Suites)))
+	}
+	lines = append(lines, movedLine(a))
+	if line := phaseLine(a); line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// phaseLine is "phase 4: 10.2% fewer (6 of 59); over all 19.7% fewer (13 of 66)".
+func phaseLine(a *Account) string {
+	if len(a.Phases) == 0 {
+		return ""
+	}
+	last := a.Phases[len(a.Phases)-1]
+	for i := len(a.Phases) - 1; last.To == nil && i >= 0; i-- {
+		last = a.Phases[i]
+	}
+	if last.To == nil || last.Fewer.Of == 0 {
+		return ""
+	}
+	text, _ := fewer(last.Fewer)
+	line := fmt.Sprintf("phase %s: %s failures", cut(Visible(last.Name), 60), text)
+	if a.Overall != nil && a.Overall.Fewer.Of > 0 {
+		text, _ := fewer(a.Overall.Fewer)
+		line += "; over all phases " + text
+	}
+	return line
 }
 
 // passLine is "41 of 41 specs passed (100%, 95% band 91.4 to 100%); 0 skipped".
@@ -59,8 +105,12 @@ func passLine(c Counts) string {
 		return fmt.Sprintf("none of %s ran: no pass rate", plural(c.All(), "spec")) + leftOut(c)
 	}
 	low, high := r.Band()
-	return fmt.Sprintf("%d of %s passed (%s%%, 95%% band %s to %s%%)%s", r.Good, plural(r.Of, "spec"),
-		r.percent(), percent(low), percent(high), leftOut(c))
+	all := ""
+	if whole := c.PassRateOfAll(); whole.Of != r.Of {
+		all = ", " + ratePercent(whole) + " of all"
+	}
+	return fmt.Sprintf("%s of %s passed (%s%s, 95%% band %s to %s%%)%s", count(r.Good), plural(r.Of, "spec"),
+		ratePercent(r), all, percent(low), percent(high), leftOut(c))
 }
 
 func leftOut(c Counts) string {
@@ -75,38 +125,36 @@ func leftOut(c Counts) string {
 }
 
 // movedLine is what changed for the worse, then how much for the better.
-func movedLine(run Run, previous *Run) string {
-	var earlier *Results
-	if previous != nil {
-		earlier = previous.Suites
-	}
-	moves := Transitions(earlier, run.Suites)
-	if earlier == nil {
+func movedLine(a *Account) string {
+	if !a.Matrix.Compared {
 		line := "no earlier run to compare with"
-		if failing := ofKind(moves, Failing); len(failing) > 0 {
-			line = "failing: " + names(specNames(failing)) + " (" + line + ")"
+		if failing := movedNames(a, Failing, Broke, NewFailing); len(failing) > 0 {
+			line = "failing: " + names(failing) + " (" + line + ")"
 		}
 		return line
 	}
 	line := "nothing newly broken"
-	if broke := ofKind(moves, Broke, NewFailing); len(broke) > 0 {
-		line = "newly broken: " + names(specNames(broke))
+	if broke := movedNames(a, Broke, NewFailing); len(broke) > 0 {
+		line = "newly broken: " + names(broke)
 	}
-	for _, kind := range []Kind{StillFailing, Fixed, NewlySkipped, New, Gone} {
-		if n := len(ofKind(moves, kind)); n > 0 {
+	for _, kind := range []Kind{StillFailing, Flaky, Fixed, NewlySkipped, Renamed, New, Gone} {
+		if n := len(movedNames(a, kind)); n > 0 {
 			line += fmt.Sprintf("; %d %s", n, kind)
 		}
 	}
-	if previous.ID != 0 {
-		line += fmt.Sprintf(" (since run %d)", previous.ID)
+	if a.Previous != nil {
+		line += fmt.Sprintf(" (since run %s)", lineName(*a.Previous))
 	}
 	return line
 }
 
-func specNames(ts []Transition) []string {
-	out := make([]string, len(ts))
-	for i := range ts {
-		out[i] = ts[i].Spec.Name()
+// movedNames are the specs that moved in one of these ways.
+func movedNames(a *Account, kinds ...Kind) []string {
+	var out []string
+	for i := range a.Moves {
+		if slices.Contains(kinds, a.Moves[i].Kind) {
+			out = append(out, a.Moves[i].Spec.Name())
+		}
 	}
 	return out
 }
@@ -232,4 +280,25 @@ func brief(run Run, c *harness.Comparison) string {
 		word = v.Outcome.String()
 	}
 	return fmt.Sprintf("%s: %s: %s", Visible(c.Name()), word, ratioLine(c, v))
+}
+
+// Details is all of the account in plain text, without line ends, to stand behind its
+// [Summary].
+func Details(a *Account) []string {
+	var lines []string
+	for _, s := range sections(a) {
+		lines = append(lines, "", s.Title)
+		for _, it := range s.Items {
+			lines = append(lines, "  "+it.Before+it.Name+it.After)
+			if it.Command != "" {
+				lines = append(lines, "    run it again: "+it.Command)
+			}
+			if it.Block != "" {
+				for _, l := range strings.Split(it.Block, "\n") {
+					lines = append(lines, "    | "+l)
+				}
+			}
+		}
+	}
+	return lines
 }

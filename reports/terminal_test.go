@@ -16,7 +16,7 @@ func TestSummaryGolden(t *testing.T) {
 	for name, sample := range samples {
 		t.Run(name, func(t *testing.T) {
 			run, earlier := sample()
-			lines := Summary(run, Previous(run, earlier), ".flujo/report/index.html")
+			lines := Summary(told(run, earlier), ".flujo/report/index.html")
 			if len(lines) > 12 {
 				t.Errorf("%d lines, at most 12 are read", len(lines))
 			}
@@ -36,7 +36,7 @@ func TestSummaryIsNeverLongerThan12Lines(t *testing.T) {
 	for range 20 {
 		run.Comparisons = append(run.Comparisons, comparison("another", 1.2))
 	}
-	lines := Summary(run, Previous(run, earlier), "x")
+	lines := Summary(told(run, earlier), "x")
 	if len(lines) != 12 {
 		t.Errorf("%d lines, want 12:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
@@ -54,7 +54,7 @@ func TestSummaryNamesAtMostThree(t *testing.T) {
 		s.State = Failed
 		run.Suites.Specs = append(run.Suites.Specs, s)
 	}
-	line := specLines(run, &before)[1]
+	line := specLines(told(run, []Run{before}))[1]
 	want := "newly broken: core > a pipeline > after a crash > resumes at step 6, core > a pipeline > after a crash > resumes at step 7, " +
 		"core > a pipeline > after a crash > resumes at step 8 and 2 more (since run 3)"
 	if diff := cmp.Diff(want, line); diff != "" {
@@ -64,7 +64,7 @@ func TestSummaryNamesAtMostThree(t *testing.T) {
 
 func TestNothingRanIsNotGood(t *testing.T) {
 	run := Run{Suites: results(0, spec("talks to Postgres", Skipped)), Complete: true}
-	text := strings.Join(Summary(run, nil, ""), "\n")
+	text := strings.Join(Summary(Alone(run), ""), "\n")
 	for _, want := range []string{"INCONCLUSIVE: no spec ran", "none of 1 spec ran: no pass rate"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -104,7 +104,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
 		sessionCommand(), burnCommand(), runsCommand(), traceCommand(), replayCommand(), initCommand())
 	return root
 }

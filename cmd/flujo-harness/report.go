@@ -1,59 +1,155 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
 )
 
+// form is one way to write a report.
+type form struct {
+	flag, what string
+	path       string
+	write      func(io.Writer, *reports.Account) error
+}
+
 func reportCommand() *cobra.Command {
 	var output outputFlags
+	var look accountFlags
 	var id int64
+	var verbose bool
+	var most int
+	forms := []*form{
+		{flag: "html", what: "the page, all in one file,", write: reports.Render},
+		{flag: "md", what: "Markdown", write: func(w io.Writer, a *reports.Account) error { return reports.WriteMarkdown(w, a, most) }},
+		{flag: "json", what: "JSON for programs", write: reports.WriteJSON},
+		{flag: "junit", what: "JUnit XML", write: reports.WriteJUnit},
+		{flag: "ctrf", what: "CTRF", write: reports.WriteCTRF},
+		{flag: "openmetrics", what: "OpenMetrics text", write: reports.WriteOpenMetrics},
+		{flag: "badge", what: "an SVG badge", write: reports.WriteBadge},
+		{flag: "csv", what: "CSV, a row for each spec,", write: reports.WriteCSV},
+	}
 	cmd := &cobra.Command{
 		Use: "report", Args: cobra.NoArgs,
-		Short: "Show a recorded run again, from the history",
-		Long: `Renders the HTML report of a recorded run, the latest by default, and prints its
-summary. Nothing is measured and no verdict is made anew.`,
+		Short: "Show a recorded run in the light of the history: page, Markdown, JSON, JUnit, CTRF, metrics, badge, CSV",
+		Long: `Tells of a recorded run, the latest by default: did it pass, what changed, is that
+real, what to do first. Nothing is measured and no verdict is made anew.
+
+Without other flags it writes the page to the folder of --out and prints 12 lines; -v
+prints everything. With --html, --md and the others it writes only those; each takes a
+path, or "-" for standard output, and the 12 lines then go to standard error.
+
+--json prints {"schema": 1, "verdict": {"outcome", "reason", "next", …},
+"runs": [{"id", "total", "passed", "failed", "skipped", "flaky", "pass_rate",
+"pass_rate_all", …}], "transitions": [{"kind", "before", "now", "spec", "message",
+"rerun"}], …}: total = passed + failed + skipped, pending specs are among the skipped,
+flaky ones (passed only when retried) among the passed; rates are shares between 0 and
+1, null where nothing ran; pass_rate leaves the skipped out, pass_rate_all does not.
+
+Exit codes: 0 the report was written, whatever it says (flujo-harness gate judges);
+2 usage, or a plan or limits that cannot be used; 3 no run, a damaged history, or a
+file that cannot be written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := findProject()
 			if err != nil {
 				return fault(err)
 			}
+			asked, talk, err := askedFor(cmd, forms)
+			if err != nil {
+				return err
+			}
+			if most < reports.LeastMarkdown {
+				return usage(fmt.Errorf("--md-bytes %d: give at least %d", most, reports.LeastMarkdown))
+			}
+			options, err := look.options(p)
+			if err != nil {
+				return err
+			}
 			ctx := cmd.Context()
-			history, err := reports.OpenHistory(ctx, p.path(output.db, ".flujo/history.db"))
+			history, err := openRecorded(ctx, p.path(output.db, ".flujo/history.db"))
 			if err != nil {
 				return fault(err)
 			}
 			defer history.Close()
-			earlier, err := history.Latest(ctx, 200)
+			a, err := look.tell(ctx, history, options, id)
 			if err != nil {
-				return fault(err)
+				return err
 			}
-			if len(earlier) == 0 {
-				return fault(errors.New("the history has no run yet: make one with flujo-harness run"))
-			}
-			r := earlier[0]
-			if id != 0 {
-				chosen, err := history.Load(ctx, id)
-				if err != nil {
+			page := ""
+			if len(asked) == 0 || cmd.Flags().Changed("out") {
+				if page, err = reports.WriteReport(p.path(output.out, "reports/out"), a); err != nil {
 					return fault(err)
 				}
-				r = *chosen
 			}
-			page, err := reports.WriteReport(p.path(output.out, "reports/out"), r, earlier)
-			if err != nil {
+			if err := writeForms(asked, a, cmd.OutOrStdout()); err != nil {
 				return fault(err)
 			}
-			for _, line := range reports.Summary(r, reports.Previous(r, earlier), short(page)) {
-				fmt.Fprintln(cmd.OutOrStdout(), line)
+			lines := reports.Summary(a, short(page))
+			if verbose {
+				lines = append(lines, reports.Details(a)...)
 			}
-			return nil
+			_, err = fmt.Fprintln(talk, strings.Join(lines, "\n"))
+			return err
 		},
 	}
 	output.register(cmd)
+	look.register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything, not only 12 lines")
+	for _, f := range forms {
+		cmd.Flags().StringVar(&f.path, f.flag, "", fmt.Sprintf(`write %s to this file ("-": standard output; .gz: compressed)`, f.what))
+	}
+	cmd.Flags().IntVar(&most, "md-bytes", 65000, "most bytes of the Markdown: sections that do not fit are left out and named")
 	return cmd
+}
+
+// askedFor are the forms with a path, and where people are told things: not standard
+// output where a form goes there.
+func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer, err error) {
+	talk = cmd.OutOrStdout()
+	var there []string
+	for _, f := range forms {
+		switch {
+		case f.path == "" && cmd.Flags().Changed(f.flag):
+			return nil, nil, usage(fmt.Errorf(`--%s: give a path, or "-" for standard output`, f.flag))
+		case f.path == "":
+			continue
+		case f.path == "-":
+			there, talk = append(there, "--"+f.flag), cmd.ErrOrStderr()
+		default:
+			if err := writable(f.path); err != nil {
+				return nil, nil, usage(fmt.Errorf("--%s: %w", f.flag, err))
+			}
+		}
+		asked = append(asked, f)
+	}
+	if len(there) > 1 {
+		return nil, nil, usage(fmt.Errorf("%s: only one of them can go to standard output", strings.Join(there, " and ")))
+	}
+	return asked, talk, nil
+}
+
+// writeForms writes each; one that fails does not stop the others.
+func writeForms(forms []*form, a *reports.Account, stdout io.Writer) (failed error) {
+	for _, f := range forms {
+		var text bytes.Buffer
+		err := f.write(&text, a)
+		switch {
+		case err != nil:
+		case f.path == "-":
+			_, err = stdout.Write(text.Bytes())
+		default:
+			err = writeWhole(f.path, text.Bytes())
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("write --%s %s: %w", f.flag, f.path, err))
+		}
+	}
+	return failed
 }

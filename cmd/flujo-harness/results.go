@@ -38,12 +38,20 @@ func (f *resultFlags) check() error {
 		if path == "" || path == "-" {
 			continue
 		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return usage(fmt.Errorf("%s is a folder: name a file", path))
+		if err := writable(path); err != nil {
+			return usage(err)
 		}
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return usage(fmt.Errorf("write results to %s: %w: make the folder first", path, err))
-		}
+	}
+	return nil
+}
+
+// writable finds before any work what would stop the writing of a file.
+func writable(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder: name a file", path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("write results to %s: %w: make the folder first", path, err)
 	}
 	return nil
 }

@@ -110,6 +110,7 @@ type job struct {
 	ci       ciFlags
 	strict   bool
 	packages []string // nil: no suites
+	about    reports.AccountOptions
 	flags    []string // for Ginkgo, or go test
 	runs     int
 	share    share
@@ -156,6 +157,9 @@ func (j job) run() error {
 		if tests, err = p.tests(ctx, &j); err != nil {
 			return err
 		}
+	}
+	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+		return err
 	}
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
@@ -247,24 +251,29 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 func (j job) keep(ctx context.Context, p project, history *reports.History, r reports.Run, out string, hints []string) error {
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
-		failed = fmt.Errorf("%w\n%s", failed, rescue(r))
+		failed = fmt.Errorf("%w\n%s", failed, rescue(reports.Alone(r).Run))
 	}
 	r.ID = added.ID
-	earlier, err := history.Latest(ctx, 200)
-	failed = errors.Join(failed, err)
-	page, err := reports.WriteReport(out, r, earlier)
+	account := reports.Alone(r)
+	if failed == nil {
+		told, err := new(accountFlags).tell(ctx, history, j.about, r.ID)
+		if failed = err; err == nil {
+			account = told
+		}
+	}
+	page, err := reports.WriteReport(out, account)
 	failed = errors.Join(failed, err, j.results.write(r, j.cmd.OutOrStdout()))
 	if err != nil {
 		page = "not written"
 	}
-	lines := append(reports.Summary(r, reports.Previous(r, earlier), short(page)), flaky(r.Suites)...)
+	lines := append(reports.Summary(account, short(page)), flaky(account.Run.Suites)...)
 	for _, line := range lines {
 		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}
 	for _, hint := range hints {
 		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
 	}
-	failed = errors.Join(failed, j.ci.write(ctx, p, r, lines, j.results.talk(j.cmd)))
+	failed = errors.Join(failed, j.ci.write(ctx, p, account.Run, lines, j.results.talk(j.cmd)))
 	switch {
 	case failed != nil:
 		return fault(failed)

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// accountFlags say what a report is to look at.
+type accountFlags struct {
+	plan   string
+	limits string
+	target float64
+	window int
+	cost   string
+}
+
+func (f *accountFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.plan, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
+	cmd.Flags().Float64Var(&f.target, "target", 0, "pass rate to reach, in percent of the specs that ran (default that of the plan)")
+	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
+	cmd.Flags().IntVar(&f.window, "window", reports.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
+	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
+}
+
+// options reads the files that the flags name.
+func (f *accountFlags) options(p project) (reports.AccountOptions, error) {
+	o := reports.AccountOptions{Window: f.window, Source: commits{p}, Now: time.Now()}
+	if f.window < 1 {
+		return o, usage(fmt.Errorf("--window %d: look at one run or more", f.window))
+	}
+	plan, err := reports.ReadPlan(p.path(f.plan, "thresholds/plan.toml"))
+	switch {
+	case err == nil:
+		o.Plan = plan
+	case f.plan != "" || !errors.Is(err, fs.ErrNotExist):
+		return o, usage(err)
+	}
+	if f.target != 0 {
+		if err := reports.CheckTarget(f.target); err != nil {
+			return o, usage(err)
+		}
+		with := reports.Plan{Target: f.target}
+		if o.Plan != nil {
+			with.Phases = o.Plan.Phases
+		}
+		o.Plan = &with
+	}
+	files, err := filepath.Glob(filepath.Join(p.path(f.limits, "thresholds/limits"), "*.toml"))
+	if err != nil {
+		return o, usage(err)
+	}
+	for _, path := range files {
+		limits, err := thresholds.Read(path)
+		if err != nil {
+			return o, usage(err)
+		}
+		o.Limits = append(o.Limits, limits)
+	}
+	return o, nil
+}
+
+// tell is the account of a run of the history, the newest for 0.
+func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.AccountOptions, run int64) (*reports.Account, error) {
+	o.Run = run
+	a, err := h.Account(ctx, o)
+	if errors.Is(err, reports.ErrNoRuns) {
+		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
+	}
+	if err != nil {
+		return nil, fault(err)
+	}
+	if f.cost != "" {
+		data, err := os.ReadFile(f.cost)
+		if err != nil {
+			return nil, usage(err)
+		}
+		var c costs
+		if err := json.Unmarshal(data, &c); err != nil || c.Schema != 1 || c.Waterfall == nil {
+			return nil, fault(fmt.Errorf("--cost %s: it is not what flujo-harness cost --json wrote: %w", f.cost, err))
+		}
+		a.Curve, a.Attribution = c.Curve, c.Waterfall
+	}
+	return a, nil
+}
+
+// commits is the source of the module as git has it.
+type commits struct{ p project }
+
+var commitHash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// File returns a file as it was at a commit.
+func (c commits) File(ctx context.Context, commit, path string) ([]byte, error) {
+	if !commitHash.MatchString(commit) {
+		return nil, fmt.Errorf("%q is no commit", commit)
+	}
+	cmd := exec.CommandContext(ctx, "git", "show", commit+":./"+path)
+	cmd.Dir = c.p.root
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%s at %s: %w", path, commit, err)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+func serveCommand() *cobra.Command {
+	var db, token string
+	var look accountFlags
+	var port int
+	cmd := &cobra.Command{
+		Use: "serve", Args: cobra.NoArgs,
+		Short: "Show the report on this machine, live as runs arrive",
+		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
+browser when a run arrives. It prints the address, with a token that the browser then
+keeps; requests by another name, without the token, or other than GET are refused.
+"?run=N" shows an older run. Ends with Ctrl-C.
+
+Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if port < 0 || port > 65535 {
+				return usage(fmt.Errorf("--port %d: 0 to 65535", port))
+			}
+			if cmd.Flags().Changed("token") && len(token) < 16 {
+				return usage(errors.New("--token: give 16 characters or more, or leave it out"))
+			}
+			if token == "" {
+				token = rand.Text()
+			}
+			p, err := findProject()
+			if err != nil {
+				return fault(err)
+			}
+			options, err := look.options(p)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			history, err := openRecorded(ctx, p.path(db, ".flujo/history.db"))
+			if err != nil {
+				return fault(err)
+			}
+			defer history.Close()
+			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err != nil {
+				return fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
+			}
+			at := listener.Addr().(*net.TCPAddr).Port
+			live := &reports.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
+				Tell: func(ctx context.Context, run int64) (*reports.Account, error) {
+					options := options
+					options.Now = time.Now()
+					return look.tell(ctx, history, options, run)
+				},
+				State: func(ctx context.Context) (string, error) {
+					lines, older, err := history.Lines(ctx, 1)
+					if err != nil || len(lines) == 0 {
+						return "empty", err
+					}
+					return fmt.Sprintf("%d of %d", lines[0].ID, older+1), nil
+				}}
+			fmt.Fprintf(cmd.OutOrStdout(), "http://127.0.0.1:%d/?token=%s\n", at, token)
+			return serve(ctx, listener, live, log.New(cmd.ErrOrStderr(), "flujo-harness: ", 0))
+		},
+	}
+	cmd.Flags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
+	cmd.Flags().IntVar(&port, "port", 0, "port on 127.0.0.1 (0: any that is free)")
+	cmd.Flags().StringVar(&token, "token", "", "token that requests must know (default one made up)")
+	look.register(cmd)
+	return cmd
+}
+
+// serve answers until ctx ends.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, errs *log.Logger) error {
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: errs,
+		BaseContext: func(net.Listener) context.Context { return ctx }} // events end with it
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fault(err)
+	case <-ctx.Done():
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := s.Shutdown(wait); err != nil {
+		return errors.Join(s.Close())
+	}
+	return nil
+}

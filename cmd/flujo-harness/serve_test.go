@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// serve shows the run of the history to who knows the address that it prints, and ends
+// with its context.
+func TestServe(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "history.db")
+	h, err := reports.OpenHistory(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Append(t.Context(), reports.Run{Suites: specsOf("..F", false), Complete: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	said, stdout := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "--db", db}, strings.NewReader(""), stdout, io.Discard)
+		_ = stdout.CloseWithError(errors.New("serve ended"))
+	}()
+	address, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = strings.TrimSpace(address)
+	if !regexp.MustCompile(`^http://127\.0\.0\.1:\d+/\?token=\w{16,}$`).MatchString(address) {
+		t.Fatalf("printed %q", address)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := (&http.Client{Jar: jar}).Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(page), "is kept 3") {
+		t.Errorf("status %d, %d bytes, %v", res.StatusCode, len(page), err)
+	}
+	stop()
+	if code := <-ended; code != exitHeld {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,189 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// told is an account of the run in the light of earlier ones, with what can be said
+// without a database.
+func told(run Run, earlier []Run) *Account {
+	a := Alone(run)
+	for _, e := range earlier {
+		if e.before(run) {
+			a.Trend.Points = append(a.Trend.Points, lineOf(e))
+		}
+	}
+	slices.SortFunc(a.Trend.Points, func(x, y RunLine) int { return cmp.Compare(x.ID, y.ID) })
+	a.Trend.Points = append(a.Trend.Points, lineOf(run))
+	previous := Previous(run, earlier)
+	if previous == nil || run.Suites == nil {
+		return a
+	}
+	line := lineOf(*previous)
+	a.Previous, a.Moves = &line, nil
+	was := map[string]State{}
+	for i := range previous.Suites.Specs {
+		was[previous.Suites.Specs[i].Key()] = previous.Suites.Specs[i].State
+	}
+	a.Matrix = Matrix{Compared: true, N: map[State]map[State]int{}}
+	count := func(before, now State) {
+		if a.Matrix.N[before] == nil {
+			a.Matrix.N[before] = map[State]int{}
+		}
+		a.Matrix.N[before][now]++
+	}
+	for _, t := range Transitions(previous.Suites, run.Suites) {
+		m := Move{Kind: t.Kind, Spec: t.Spec, Before: was[t.Spec.Key()], Now: t.Spec.State}
+		if t.Kind == Gone {
+			m.Now = ""
+			count(m.Before, "")
+		}
+		a.Moves = append(a.Moves, m)
+	}
+	for i := range run.Suites.Specs {
+		count(was[run.Suites.Specs[i].Key()], run.Suites.Specs[i].State)
+	}
+	return a
+}
+
+func lineOf(r Run) RunLine {
+	l := RunLine{ID: r.ID, Started: r.Started, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch, Outcome: r.Outcome, Complete: r.Complete}
+	if r.Suites != nil {
+		l.Rated, l.Counts, l.Suites = true, r.Suites.Counts(), r.Suites.SuiteFailures()
+	}
+	return l
+}
+
+// fullAccount has something in every panel. text is put wherever a test, an agent or a
+// person can write; n is the number of specs, runs that of the window.
+func fullAccount(n, runs int, text string) *Account {
+	run, _ := brokenRun()
+	run.ID, run.Branch = int64(runs), "main"
+	before := results(0)
+	for i := range n {
+		s := spec(fmt.Sprintf("keeps promise %d of a pipeline that pauses, loops and resumes", i+1), Passed)
+		s.Labels = []string{"owner:" + []string{"engine", "storage", "agents"}[i%3], "category:" + []string{"loops", "pauses"}[i%2]}
+		s.File, s.Line, s.Duration = fmt.Sprintf("suites/core/part%d_test.go", i%20), 10+i, time.Duration(1+i%97)*time.Millisecond
+		if i%7 == 0 && text != "" {
+			s.Leaf += text
+		}
+		old := s
+		switch {
+		case i%40 == 3:
+			s.State = Failed
+		case i%40 == 5:
+			s.State, old.State = Failed, Failed
+		case i%80 == 7:
+			old.State = Failed
+		case i%80 == 9:
+			s.State = Skipped
+		case i%80 == 11:
+			s.Retried, s.Attempts = true, 3
+		}
+		if s.State == Failed || s.Retried {
+			s.Message = "Expected\n    <int>: 4\nto equal\n    <int>: 5\n" + text
+		}
+		before.Specs, run.Suites.Specs = append(before.Specs, old), append(run.Suites.Specs, s)
+	}
+	run.Suites.Specs[0].Detail = "timedout" + text
+	run.Facts = []Fact{{"host", "runner-7"}, {"job", "https://ci.example/" + text}}
+	var earlier []Run
+	for i := 1; i < runs; i++ {
+		r := Run{ID: int64(i), Started: noon.Add(time.Duration(i-runs) * time.Hour), Commit: fmt.Sprintf("%07x", 0x1a2b3c0+i), Complete: true, Suites: results(0)}
+		for j := range min(n, 400) {
+			s := spec(fmt.Sprint(j), Passed)
+			switch {
+			case j*runs < 5*(runs-i), (i*j)%197 == 7:
+				s.State = Failed
+			case i%5 == 0 && j%60 == 1:
+				s.State = Skipped
+			}
+			r.Suites.Specs = append(r.Suites.Specs, s)
+		}
+		r.Outcome = thresholds.Broken
+		earlier = append(earlier, r)
+	}
+	earlier[len(earlier)-1].Suites = before
+	a := told(run, earlier)
+	a.Target = &Target{Share: 0.985, MaxFail: 4, ToGo: a.Counts.Failed - 4, Progress: Rate{Good: 3, Of: 9}}
+	rerun := "go tool ginkgo --focus-file suites/core/part3_test.go:13 ./suites/core"
+	for i := range a.Attention {
+		t := &a.Attention[i]
+		t.Rerun, t.Age, t.Cluster = rerun, Age{Since: a.Trend.Points[0], Runs: 1 + i%4, Known: i%2 == 0, Time: noon, LastPassed: &a.Trend.Points[0]}, 0
+	}
+	fillHistory(a, text)
+	fillLimits(a, text)
+	return a
+}
+
+func fillHistory(a *Account, text string) {
+	failing := Cluster{Message: "Expected\n    <int>: 4" + text, Pattern: "Expected <int>: N to equal <int>: N", Place: "suites/core/part3_test.go:13", Since: 3}
+	for _, m := range a.Moves {
+		if m.Now == Failed {
+			failing.Specs = append(failing.Specs, m.Spec)
+		}
+		if m.Kind == Fixed {
+			a.Green = append(a.Green, GreenTurn{Move: m, Cause: []Cause{ProductChanged, BodyChanged, LimitLoosened}[len(a.Green)%3], Evidence: "the body of the spec is the same, core/loop.go is not" + text})
+		}
+	}
+	a.Clusters = []Cluster{failing, {Message: "Timed out after 1.000s." + text, Pattern: "Timed out after N", Specs: failing.Specs[:1], Since: 1}}
+	a.Paired = McNemar{Fixed: len(a.Green), Broke: 2, P: 0.031}
+	points := a.Trend.Points
+	a.Heat.Runs = points
+	for i := range min(120, len(a.Run.Suites.Specs)) {
+		s := a.Run.Suites.Specs[i]
+		var cells strings.Builder
+		for j := range points {
+			cells.WriteByte(" .....F..R.s..F.p."[(i*7+j*5+i*j)%17])
+		}
+		a.Heat.Rows = append(a.Heat.Rows, HeatRow{Spec: s, Cells: cells.String()})
+		a.Flakes = append(a.Flakes, Flake{Spec: s, Flaked: Rate{Good: 3, Of: 40}, Low: 0.026, High: 0.2, Certain: 2, Flips: 5, Censored: true, Last: points[len(points)-1]})
+	}
+	a.Attention = append(a.Attention, Attention{Kind: FlakyNow, Spec: a.Flakes[0].Spec, Message: "Timed out after 1.000s." + text, Flake: &a.Flakes[0], Cluster: -1})
+	a.Slowing = []Slowing{{Spec: a.Run.Suites.Specs[1], Before: 12 * time.Millisecond, Now: 31 * time.Millisecond, Ratio: 2.6, NBefore: 20, NNow: 10, P: 0.0001, Tested: 2283, Significance: 0.02}}
+	for i, s := range a.Slowest {
+		a.Slowest[i].Share, a.Slowest[i].Median = 0.01, s.Spec.Duration*9/10
+	}
+	last, first := points[len(points)-1], points[0]
+	a.Phases = []Phase{
+		{Name: "3: isolation" + text, From: &first, To: &first, Fewer: Rate{Good: 5, Of: 64}, Rate: Rate{2216, 2275}, RateAll: Rate{2216, 2283}, Counts: Counts{Failed: 59}, Paired: McNemar{Fixed: 6, Broke: 1, P: 0.125}},
+		{Name: "4: performance", From: &first, To: &last, Open: true, Target: &Target{Share: 0.985, ToGo: 19, MaxFail: 34}, Fewer: Rate{Good: 6, Of: 59}, Rate: Rate{2222, 2275}, RateAll: Rate{2222, 2283}, Counts: Counts{Failed: 53}, Paired: McNemar{Fixed: 6, P: 0.031}},
+	}
+	a.Overall = &Phase{Name: "all phases", From: &first, To: &last, Fewer: Rate{Good: 13, Of: 66}, Rate: Rate{2222, 2275}, RateAll: Rate{2222, 2283}, Counts: Counts{Failed: 53}}
+	a.Categories = []Category{{Name: "loops" + text, Counts: Counts{Passed: 100, Failed: 4}, Failed: 6, Rate: Rate{100, 104}}, {Counts: Counts{Passed: 3}, Rate: Rate{3, 3}}}
+	a.Forecast = &Forecast{Runs: 12.4, Low: 6, High: 31, N: 29, Method: "exact binomial on the changes between runs"}
+	if len(points) > 8 {
+		a.Trend.Changes = []ChangePoint{{At: len(points) / 2, Before: Rate{38000, 40000}, After: Rate{39400, 40000}, P: 0.0003}}
+		a.Trend.Method = "binary segmentation on exact tests"
+	}
+	a.Trend.Older = 12
+	a.Facts = []Fact{{"seed of the specs' order", "1795432086"}, {"Go", "go1.26.0"}, {"note", text}}
+}
+
+func fillLimits(a *Account, text string) {
+	loose := LedgerLine{Class: "linux-amd64-2cpu", Path: "thresholds/limits/linux-amd64-2cpu.toml", Current: true, Entry: thresholds.Entry{Date: "2026-11-02", Change: thresholds.Loosened,
+		Workload: "default", Metric: thresholds.MetricCostRatio, Durability: "process", From: 1.31, To: 1.45, Reason: "new disk" + text, Expires: "2026-12-01"}}
+	tight := LedgerLine{Class: "linux-amd64-2cpu", Entry: thresholds.Entry{Date: "2026-10-12", Change: thresholds.Tightened, Workload: "default", Metric: thresholds.MetricCostRatio, Durability: "process", From: 1.5, To: 1.31}}
+	a.Ledger = []LedgerLine{loose, tight}
+	a.Trend.Limits = []LimitChange{{At: 1, Line: tight}, {At: len(a.Trend.Points) - 2, Line: loose}}
+	for i, latency := range []time.Duration{0, 10 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
+		run := 2.6 + 3*float64(latency)/1e3
+		part := func(cost float64) float64 { return cost / (run + cost) }
+		a.Curve = append(a.Curve, harness.Point{Latency: latency, Run: run, Cost: 212, Share: part(212), Low: part(205), High: part(219), Measured: i < 4})
+	}
+	w := &harness.Waterfall{Workload: "default", Durability: "process", AddsUp: true, Total: estimate(230, 0.03, "us/run"), Gap: estimate(1.2, 0.9, "us/run"), Open: estimate(540, 0.1, "us")}
+	for i, part := range []struct {
+		name string
+		us   float64
+	}{{"context isolation", 1.2}, {"engine", 1.4}, {"state management", 19}, {"saves", 171}, {"durability", 31}, {"tracing", 7.6}} {
+		w.Increments = append(w.Increments, harness.Increment{Arm: fmt.Sprint(i), Category: part.name, Adds: "what it adds" + text, Cost: estimate(part.us, 0.05, "us/run")})
+	}
+	a.Attribution = w
+}

@@ -1,0 +1,146 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// targetView is how far the pass rate is from where it should be.
+type targetView struct {
+	Text, Certain string
+	Tone          string
+	Progress      float64 // percent; negative: nothing to draw
+	ProgressText  string
+}
+
+type phaseView struct {
+	Name, Runs, Failed, Fewer, Rate, RateAll, Paired, Target, Tone string
+}
+
+type categoryView struct {
+	Name, Passed, Rate, Band, Failed, Before string
+}
+
+func (p *page) addRates(a *Account) {
+	if a.Target != nil && a.Run.Suites != nil {
+		p.Target = newTarget(*a.Target)
+	}
+	for _, ph := range a.Phases {
+		p.Phases = append(p.Phases, newPhase(ph))
+	}
+	if a.Overall != nil {
+		v := newPhase(*a.Overall)
+		p.Overall = &v
+	}
+	for _, c := range a.Categories {
+		low, high := c.Rate.Band()
+		v := categoryView{Name: orNone(Visible(c.Name)), Passed: fmt.Sprintf("%s of %s", count(c.Rate.Good), count(c.Rate.Of)), Rate: "none", Band: "none",
+			Failed: count(c.Counts.Failed), Before: count(c.Failed)}
+		if c.Rate.Of > 0 {
+			v.Rate, v.Band = ratePercent(c.Rate), fmt.Sprintf("%s to %s%%", percent(low), percent(high))
+		}
+		p.Categories = append(p.Categories, v)
+	}
+	p.Forecast = forecast(a)
+}
+
+func newTarget(t Target) *targetView {
+	v := &targetView{Text: targetText(t), Tone: "broken", Progress: -1}
+	switch {
+	case t.Certain:
+		v.Tone, v.Certain = "held", "So is it by the lower end of the 95% band."
+	case t.Reached:
+		v.Tone, v.Certain = "held", "By the lower end of the 95% band it is not: so many specs cannot say more."
+	}
+	if t.Progress.Of > 0 {
+		v.Progress = 100 * min(1, max(0, t.Progress.Share()))
+		v.ProgressText = fmt.Sprintf("%d of %s made that were missing in the first run of the window.", t.Progress.Good, plural2(t.Progress.Of, "fix", "fixes"))
+	}
+	return v
+}
+
+// targetText is "Target 98.5%: 19 fixes to go; at most 34 may fail."
+func targetText(t Target) string {
+	goal := "Target " + percent2(t.Share) + "%: "
+	if t.Reached {
+		return goal + fmt.Sprintf("reached; at most %s may fail.", count(t.MaxFail))
+	}
+	return goal + fmt.Sprintf("%s to go; at most %s may fail.", plural2(t.ToGo, "fix", "fixes"), count(t.MaxFail))
+}
+
+func plural2(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + many
+}
+
+func newPhase(ph Phase) phaseView {
+	v := phaseView{Name: Visible(ph.Name), Runs: "no run yet", Failed: "none", Fewer: "none", Rate: "none", RateAll: "none", Paired: "none", Target: "none"}
+	if ph.To == nil {
+		return v
+	}
+	v.Runs = "to run " + lineName(*ph.To)
+	if ph.From != nil {
+		v.Runs = fmt.Sprintf("run %s to run %s", lineName(*ph.From), lineName(*ph.To))
+		v.Paired = fmt.Sprintf("%d fixed, %d broke, p = %s", ph.Paired.Fixed, ph.Paired.Broke, figure(ph.Paired.P))
+	}
+	if ph.Open {
+		v.Runs += ", open"
+	}
+	v.Failed = count(ph.Counts.Failed)
+	if ph.Fewer.Of > 0 {
+		v.Fewer, v.Tone = fewer(ph.Fewer)
+	}
+	v.Rate, v.RateAll = rateOf(ph.Rate), rateOf(ph.RateAll)
+	if ph.Target != nil {
+		v.Target = targetText(*ph.Target)
+	}
+	return v
+}
+
+// fewer is "10.2% fewer (6 of 59)".
+func fewer(r Rate) (text, tone string) {
+	switch {
+	case r.Good > 0:
+		return fmt.Sprintf("%s%% fewer (%d of %d)", percent(r.Share()), r.Good, r.Of), "held"
+	case r.Good < 0:
+		return fmt.Sprintf("%s%% more (%d on %d)", percent(-r.Share()), -r.Good, r.Of), "broken"
+	}
+	return fmt.Sprintf("as many (%d)", r.Of), ""
+}
+
+func rateOf(r Rate) string {
+	if r.Of == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s of %s", ratePercent(r), count(r.Of))
+}
+
+// ratePercent is a rate to a hundredth of a percent. It never rounds up to 100 what
+// is below it.
+func ratePercent(r Rate) string {
+	share := r.Share()
+	if math.IsNaN(share) {
+		return "none"
+	}
+	text := strconv.FormatFloat(100*share, 'f', 2, 64)
+	if r.Good < r.Of && text == "100.00" {
+		text = "99.99"
+	}
+	return strings.TrimSuffix(text, ".00") + "%"
+}
+
+func forecast(a *Account) string {
+	f := a.Forecast
+	if f == nil {
+		if a.NoForecast == "" {
+			return ""
+		}
+		return "No forecast: " + oneLine(a.NoForecast) + "."
+	}
+	return fmt.Sprintf("If failures go on as they did, the target is reached after %s more runs (95%% prediction interval %d to %d, n=%s). %s",
+		figure(f.Runs), f.Low, f.High, plural(f.N, "change"), sentence(oneLine(f.Method)))
+}

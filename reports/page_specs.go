@@ -1,0 +1,371 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// segment of the bar of all specs, in percent of its width.
+type segment struct {
+	Tone     string
+	X, Width float64
+}
+
+// specsView is the pass rate.
+type specsView struct {
+	None     bool   // no spec ran
+	Percent  string // "97.67%"
+	Ran, All string // sentences
+	Bar      []segment
+	Target   float64 // place on the bar; 0: none
+	Rows     []fact
+}
+
+func newSpecs(a *Account) *specsView {
+	c, ran, all := a.Counts, a.Rate, a.RateAll
+	v := &specsView{
+		None: ran.Of == 0,
+		All:  fmt.Sprintf("Of all %s, skipped and pending ones included, %s passed: %s.", plural(all.Of, "spec"), count(all.Good), ratePercent(all)),
+		Rows: []fact{{"passed", count(c.Passed)}, {"failed", count(c.Failed)}, {"skipped", count(c.Skipped)},
+			{"pending", count(c.Pending)}, {"passed only when retried", count(c.Retried)}},
+	}
+	if all.Of == 0 {
+		v.All = "The suites have no specs."
+		return v
+	}
+	x := 0.0
+	for _, part := range []struct {
+		tone string
+		n    int
+	}{{"passed", c.Passed}, {"failed", c.Failed}, {"left", c.Skipped + c.Pending}} {
+		if part.n == 0 {
+			continue
+		}
+		width := 100 * float64(part.n) / float64(all.Of)
+		v.Bar = append(v.Bar, segment{part.tone, min(x, 99.5), max(width, 0.5)}) // one failure in a thousand is still seen
+		x += width
+	}
+	if v.None {
+		return v
+	}
+	low, high := ran.Band()
+	v.Percent = ratePercent(ran)
+	v.Ran = fmt.Sprintf("%s of %s that ran passed; 95%% band %s to %s%% (Wilson).", count(ran.Good), plural(ran.Of, "spec"), percent(low), percent(high))
+	return v
+}
+
+// attentionView is one thing to look at.
+type attentionView struct {
+	ID                           string
+	Kind, Tone                   string
+	Name, Where, Detail, Message string
+	Rerun, Owner, Age, Cluster   string
+	Full                         string // file with the whole message, "": it is here
+	Labels                       []string
+	Filter                       filterView
+}
+
+// filterView is what an item can be found by, beside its text.
+type filterView struct{ Kind, Cell, Owner string }
+
+type groupView struct {
+	Cell, Title string
+	Count       int
+	Moved       bool
+	Specs       []specView
+}
+
+// Open reports whether the list is shown at once: what moved, unless it is long.
+func (g groupView) Open() bool { return g.Moved && g.Count <= 20 }
+
+type specView struct {
+	Name, Where, Tag string
+	Filter           filterView
+}
+
+func (p *page) addSpecs(a *Account) {
+	p.Specs = newSpecs(a)
+	if t := a.Target; t != nil && p.Specs.Bar != nil {
+		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
+	}
+	moves := map[string]*Move{}
+	for i := range a.Moves {
+		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
+	}
+	p.AllSpecs = len(a.Run.Suites.Specs)
+	for i, t := range a.Attention {
+		if len(p.Attention) == maxAttention {
+			p.MoreAttention = len(a.Attention) - maxAttention
+			break
+		}
+		p.Attention = append(p.Attention, newAttention(i, t, moves[t.Spec.Key()]))
+	}
+	p.addGroups(a, moves)
+	p.Matrix = newMatrix(a.Matrix)
+	for _, g := range a.Green {
+		p.Green = append(p.Green, greenView{Name: Visible(g.Move.Spec.Name()), Cause: string(g.Cause), Sure: g.Cause == ProductChanged,
+			Evidence: sentence(oneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec, "")})
+	}
+	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {
+		p.Paired = fmt.Sprintf("Paired spec by spec, %d fixed and %d broke: exact McNemar p = %s, n = %d. ", m.Fixed, m.Broke, figure(m.P), m.Fixed+m.Broke)
+		if m.Repeated {
+			p.Paired += "It is how often chance alone would part them so, were a spec as likely to go either way."
+		} else {
+			p.Paired += "One run each: for specs that always do the same, the counts say it all; p is for repeated runs."
+		}
+	}
+	for i, c := range a.Clusters {
+		p.Clusters = append(p.Clusters, newCluster(i, c))
+	}
+}
+
+// filterOf is what a spec can be found by.
+func filterOf(m *Move, s *Spec, owner string) filterView {
+	f := filterView{Owner: Visible(owner)}
+	if owner == "" {
+		f.Owner = Visible(ownerOf(s))
+	}
+	if m != nil {
+		f.Kind, f.Cell = string(m.Kind), cell(m.Before, m.Now)
+	}
+	return f
+}
+
+// ownerOf is the owner that a label names, "" where none does.
+func ownerOf(s *Spec) string {
+	for _, l := range s.Labels {
+		if name, ok := strings.CutPrefix(l, "owner:"); ok {
+			return strings.TrimSpace(name)
+		}
+	}
+	return ""
+}
+
+func newAttention(i int, t Attention, m *Move) attentionView {
+	v := attentionView{
+		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",
+		Name: Visible(t.Spec.Name()), Where: where(t.Spec.File, t.Spec.Line), Detail: oneLine(t.Spec.Detail),
+		Message: messageText(t.Message), Rerun: Visible(t.Rerun), Owner: Visible(t.Owner),
+		Filter: filterOf(m, &t.Spec, t.Owner),
+	}
+	switch t.Kind {
+	case FlakyNow:
+		v.Tone, v.Filter.Kind = "inconclusive", string(Flaky)
+	case SuiteBroken:
+		v.Name = Visible(t.Spec.Suite)
+		v.Filter = filterView{}
+	}
+	for _, l := range t.Spec.Labels {
+		if !strings.HasPrefix(l, "owner:") {
+			v.Labels = append(v.Labels, Visible(l))
+		}
+	}
+	switch f := t.Flake; {
+	case f != nil:
+		v.Age = fmt.Sprintf("Flaked in %d of %s (95%% band %s to %s%%), last in run %s.", f.Flaked.Good, plural(f.Flaked.Of, "run"), percent(f.Low), percent(f.High), lineName(f.Last))
+	case t.Age.Runs > 1:
+		v.Age = age(t.Age)
+	}
+	if t.Cluster >= 0 {
+		v.Cluster = fmt.Sprint(t.Cluster + 1)
+	}
+	return v
+}
+
+// age is "Failing for 4 runs, since run 9 of 3 March; last passed in run 8.".
+func age(a Age) string {
+	s := fmt.Sprintf("Failing for %s, since run %s", plural(a.Runs, "run"), lineName(a.Since))
+	if !a.Known {
+		s = fmt.Sprintf("Failing for at least %s, since run %s", plural(a.Runs, "run"), lineName(a.Since))
+	}
+	if !a.Time.IsZero() {
+		s += " of " + a.Time.UTC().Format("2 January 2006")
+	}
+	switch {
+	case a.LastPassed != nil:
+		s += "; last passed in run " + lineName(*a.LastPassed)
+	case a.Known:
+		s += "; it never passed"
+	}
+	return s + "."
+}
+
+// addGroups lists every spec by how it moved: those that moved before those that did
+// not.
+func (p *page) addGroups(a *Account, moves map[string]*Move) {
+	at := map[string]int{}
+	add := func(before, now State, s *Spec, m *Move) {
+		key := cell(before, now)
+		i, known := at[key]
+		if !known {
+			i = len(p.Groups)
+			at[key] = i
+			p.Groups = append(p.Groups, groupView{Cell: key, Title: groupTitle(a.Matrix.Compared, before, now), Moved: before != now && a.Matrix.Compared})
+		}
+		g := &p.Groups[i]
+		v := specView{Name: Visible(s.Name()), Where: where(s.File, s.Line), Filter: filterOf(m, s, "")}
+		v.Filter.Cell = key
+		if m != nil {
+			v.Tag = string(m.Kind)
+			if m.From != "" {
+				v.Tag += " from " + cut(Visible(m.From), 200)
+			}
+			if k := string(m.Kind); !slices.Contains(p.Kinds, k) {
+				p.Kinds = append(p.Kinds, k)
+			}
+		}
+		if o := v.Filter.Owner; o != "" && !slices.Contains(p.Owners, o) {
+			p.Owners = append(p.Owners, o)
+		}
+		g.Specs, g.Count = append(g.Specs, v), g.Count+1
+	}
+	for i := range a.Moves {
+		m := &a.Moves[i]
+		add(m.Before, m.Now, &m.Spec, m)
+	}
+	for i := range a.Run.Suites.Specs {
+		s := &a.Run.Suites.Specs[i]
+		if moves[s.Key()] != nil {
+			continue
+		}
+		before := s.State
+		if !a.Matrix.Compared {
+			before = ""
+		}
+		add(before, s.State, s, nil)
+	}
+	slices.SortStableFunc(p.Groups, func(a, b groupView) int {
+		return rank(a.Cell) - rank(b.Cell)
+	})
+	slices.Sort(p.Owners)
+}
+
+// rank of a cell: failing ones first, then the other moves, what did not move last.
+func rank(cell string) int {
+	before, now, _ := strings.Cut(cell, "-")
+	switch {
+	case now == "failed" && before != "failed":
+		return 0
+	case now == "failed":
+		return 1
+	case before != now && before == "failed":
+		return 2
+	case before != now:
+		return 3
+	}
+	return 4
+}
+
+func groupTitle(compared bool, before, now State) string {
+	switch {
+	case !compared:
+		return string(now)
+	case before == now:
+		return fmt.Sprintf("%s in both", now)
+	}
+	return fmt.Sprintf("%s before, %s now", stateName(before), stateName(now))
+}
+
+func stateName(s State) string {
+	if s == "" {
+		return "absent"
+	}
+	return string(s)
+}
+
+// cell names a cell of the matrix in the URL.
+func cell(before, now State) string { return stateName(before) + "-" + stateName(now) }
+
+// matrixView is the table of states before and now.
+type matrixView struct {
+	Columns []string
+	Rows    []matrixRow
+}
+
+type matrixRow struct {
+	Name  string
+	Cells []matrixCell
+	Sum   string
+}
+
+type matrixCell struct {
+	Cell, Count, Tone string // Count is "" where there is none
+	Label             string
+}
+
+// newMatrix leaves out states that no spec has or had.
+func newMatrix(m Matrix) *matrixView {
+	if !m.Compared {
+		return nil
+	}
+	var rows, columns []State
+	for _, s := range MatrixStates {
+		row, column := 0, 0
+		for _, o := range MatrixStates {
+			row, column = row+m.At(s, o), column+m.At(o, s)
+		}
+		if row > 0 {
+			rows = append(rows, s)
+		}
+		if column > 0 {
+			columns = append(columns, s)
+		}
+	}
+	v := &matrixView{}
+	for _, s := range columns {
+		v.Columns = append(v.Columns, stateName(s))
+	}
+	for _, before := range rows {
+		r, sum := matrixRow{Name: stateName(before)}, 0
+		for _, now := range columns {
+			n := m.At(before, now)
+			c := matrixCell{Cell: cell(before, now), Label: fmt.Sprintf("%s: %s", plural(n, "spec"), groupTitle(true, before, now))}
+			sum += n
+			if n > 0 {
+				c.Count = count(n)
+			}
+			switch {
+			case n == 0:
+			case now == Failed && before != Failed:
+				c.Tone = "broken"
+			case before == Failed && now == Passed:
+				c.Tone = "held"
+			case now == Failed, before != now:
+				c.Tone = "inconclusive"
+			}
+			r.Cells = append(r.Cells, c)
+		}
+		r.Sum = count(sum)
+		v.Rows = append(v.Rows, r)
+	}
+	return v
+}
+
+type greenView struct {
+	Name, Cause, Evidence string
+	Sure                  bool
+	Filter                filterView
+}
+
+type clusterView struct {
+	ID                string
+	Number            int
+	Title, Place, Age string
+	Message, Pattern  string
+	Count, More       int
+	Names             []string
+}
+
+func newCluster(i int, c Cluster) clusterView {
+	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Number: i + 1, Count: len(c.Specs), Place: Visible(c.Place),
+		Title: cut(oneLine(c.Message), 160), Message: messageText(c.Message), Pattern: cut(oneLine(c.Pattern), 400)}
+	if c.Since > 1 {
+		v.Age = fmt.Sprintf("the oldest has failed for %s", plural(c.Since, "run"))
+	}
+	for _, s := range c.Specs[:min(len(c.Specs), 20)] {
+		v.Names = append(v.Names, Visible(s.Name()))
+	}
+	v.More = len(c.Specs) - len(v.Names)
+	return v
+}

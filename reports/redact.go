@@ -1,0 +1,131 @@
+package reports
+
+import (
+	"regexp"
+	"slices"
+	"sync"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// censor takes secrets out of what tests wrote, before it is kept: what is not in the
+// history is in no page either. What becomes of a run depends on that run alone, so
+// that the same run twice is the same. Names recur from run to run: what became of
+// them by themselves is remembered. Its zero value is ready to use, by several
+// goroutines at once.
+type censor struct {
+	names sync.Map // of string to string
+}
+
+// run returns a copy of r without secrets. It looks twice where it found one: a secret
+// that one text gives away by its form is taken out of the texts before it too.
+func (c *censor) run(r Run) Run {
+	reading := censoring{names: &c.names}
+	clean := reading.run(r)
+	if reading.found {
+		clean = reading.run(r)
+	}
+	return clean
+}
+
+// censoring is the reading of one run.
+type censoring struct {
+	secrets stubs.Redactor
+	names   *sync.Map
+	found   bool
+}
+
+// redaction is what takes the place of a secret. By which rule one was found depends
+// on what was read before, and a name must be the same in every run.
+var redaction = regexp.MustCompile(`\[redacted:[a-z0-9-]+\]`)
+
+func redacted(r *stubs.Redactor, s string) string {
+	if s == "" {
+		return s
+	}
+	clean := r.Text(s)
+	if clean == s {
+		return s
+	}
+	return redaction.ReplaceAllString(clean, "[redacted]")
+}
+
+func (c *censoring) text(s *string) {
+	if clean := redacted(&c.secrets, *s); clean != *s {
+		*s, c.found = clean, true
+	}
+}
+
+// name is a text that recurs.
+func (c *censoring) name(s *string) {
+	known, ok := c.names.Load(*s)
+	if !ok {
+		known = redacted(new(stubs.Redactor), *s)
+		c.names.Store(*s, known)
+	}
+	*s = known.(string)
+	if c.found {
+		*s = redacted(&c.secrets, *s)
+	}
+}
+
+// all does the same to each of a copy.
+func all(texts []string, do func(*string)) []string {
+	texts = slices.Clone(texts)
+	for i := range texts {
+		do(&texts[i])
+	}
+	return texts
+}
+
+func (c *censoring) run(r Run) Run {
+	c.text(&r.Command)
+	c.text(&r.SuiteError)
+	r.Facts = slices.Clone(r.Facts)
+	for i := range r.Facts {
+		c.text(&r.Facts[i].Value)
+	}
+	if r.Suites != nil {
+		r.Suites = c.results(*r.Suites)
+	}
+	r.Comparisons = slices.Clone(r.Comparisons)
+	for i := range r.Comparisons {
+		m := &r.Comparisons[i]
+		c.text(&m.Problem)
+		m.Audit = slices.Clone(m.Audit)
+		for j, f := range m.Audit {
+			c.text(&f.Detail)
+			m.Audit[j] = harness.Finding{Check: f.Check, OK: f.OK, Detail: f.Detail}
+		}
+	}
+	r.Verdicts = slices.Clone(r.Verdicts)
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		c.text(&v.Reason)
+		c.text(&v.Next)
+		v.Notes = all(v.Notes, c.text)
+	}
+	return r
+}
+
+func (c *censoring) results(r Results) *Results {
+	r.Suites, r.Specs = slices.Clone(r.Suites), slices.Clone(r.Specs)
+	for i := range r.Suites {
+		s := &r.Suites[i]
+		c.name(&s.Description)
+		s.Failures = slices.Clone(s.Failures)
+		for j := range s.Failures {
+			c.name(&s.Failures[j].Node)
+			c.text(&s.Failures[j].Message)
+		}
+	}
+	for i := range r.Specs {
+		s := &r.Specs[i]
+		c.text(&s.Message)
+		c.name(&s.Leaf)
+		c.name(&s.Detail)
+		s.Containers, s.Labels = all(s.Containers, c.name), all(s.Labels, c.name)
+	}
+	return &r
+}

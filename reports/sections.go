@@ -1,0 +1,154 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+)
+
+// section is a part of an account in words, for outputs that are text.
+type section struct {
+	Title string
+	Items []item
+}
+
+// item is a line, and what belongs to it. Name and what follows is as others wrote it,
+// made visible; the rest are our own words.
+type item struct {
+	Before, Name, After string
+	Block               string // over several lines
+	Command             string
+}
+
+const maxInSection = 50 // items: more are in the page
+
+// sections are in the order of what to look at first; those with nothing to tell are
+// left out.
+func sections(a *Account) []section {
+	all := []section{
+		{"Needs attention", attentionItems(a)},
+		{"What moved", movedItems(a)},
+		{"What stopped failing, and why", greenItems(a)},
+		{"Failures that say the same", clusterItems(a)},
+		{"Phases", phaseItems(a)},
+		{"What durability costs", costItems(a)},
+		{"Trend", trendItems(a)},
+		{"Flakes", flakeItems(a)},
+		{"Ledger of limits", ledgerItems(a)},
+		{"Slowest specs", slowItems(a)},
+	}
+	all = slices.DeleteFunc(all, func(s section) bool { return len(s.Items) == 0 })
+	for i, s := range all {
+		if more := len(s.Items) - maxInSection; more > 0 {
+			all[i].Items = append(s.Items[:maxInSection:maxInSection], item{Before: fmt.Sprintf("and %d more: see the page", more)})
+		}
+	}
+	return all
+}
+
+func attentionItems(a *Account) (all []item) {
+	for i, t := range a.Attention {
+		v := newAttention(i, t, nil)
+		it := item{Before: v.Kind + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
+		if v.Where != "" {
+			it.After += " at " + v.Where
+		}
+		if v.Owner != "" {
+			it.After += ", owner " + v.Owner
+		}
+		if v.Age != "" {
+			it.After += ". " + v.Age
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
+func movedItems(a *Account) (all []item) {
+	if !a.Matrix.Compared {
+		return nil
+	}
+	for _, kind := range kinds {
+		for _, name := range movedNames(a, kind) {
+			all = append(all, item{Before: string(kind) + ": ", Name: Visible(name)})
+		}
+	}
+	return all
+}
+
+func greenItems(a *Account) (all []item) {
+	for _, g := range a.Green {
+		all = append(all, item{Before: string(g.Cause) + ": ", Name: Visible(g.Move.Spec.Name()), After: " (" + oneLine(g.Evidence) + ")"})
+	}
+	return all
+}
+
+func clusterItems(a *Account) (all []item) {
+	for _, c := range a.Clusters {
+		it := item{Before: plural(len(c.Specs), "spec") + ": ", Name: cut(oneLine(c.Message), 200)}
+		if c.Place != "" {
+			it.After = " at " + Visible(c.Place)
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
+func phaseItems(a *Account) (all []item) {
+	add := func(p Phase) {
+		v := newPhase(p)
+		it := item{Name: v.Name, After: fmt.Sprintf(" (%s): %s failed, failures %s, passed %s, of all %s", v.Runs, v.Failed, v.Fewer, v.Rate, v.RateAll)}
+		if p.Target != nil {
+			it.After += "; " + v.Target
+		}
+		all = append(all, it)
+	}
+	for _, p := range a.Phases {
+		add(p)
+	}
+	if a.Overall != nil {
+		add(*a.Overall)
+	}
+	return all
+}
+
+func costItems(a *Account) (all []item) {
+	for _, c := range worstFirst(a.Run) {
+		all = append(all, item{Before: brief(a.Run, c)}, item{Before: CostSentence(*c)})
+	}
+	return all
+}
+
+func trendItems(a *Account) (all []item) {
+	for _, c := range newTrend(a.Trend).Changes {
+		all = append(all, item{Before: c.Text})
+	}
+	if f := forecast(a); f != "" {
+		all = append(all, item{Before: f})
+	}
+	return all
+}
+
+func flakeItems(a *Account) (all []item) {
+	for _, f := range a.Flakes {
+		all = append(all, item{Name: Visible(f.Spec.Name()), After: fmt.Sprintf(" in %d of %s (95%% band %s to %s%%), %d certain, last in run %s",
+			f.Flaked.Good, plural(f.Flaked.Of, "run"), percent(f.Low), percent(f.High), f.Certain, lineName(f.Last))})
+	}
+	return all
+}
+
+func ledgerItems(a *Account) (all []item) {
+	for _, l := range a.Ledger {
+		all = append(all, item{Name: ledgerText(l)})
+	}
+	return all
+}
+
+func slowItems(a *Account) (all []item) {
+	for _, s := range a.Slowest {
+		all = append(all, item{Before: took(s.Spec.Duration) + " ", Name: Visible(s.Spec.Name()), After: fmt.Sprintf(" (%s%% of all)", percent(s.Share))})
+	}
+	for _, s := range a.Slowing {
+		all = append(all, item{Before: "slowing: ", Name: Visible(s.Spec.Name()), After: fmt.Sprintf(" %s to %s (%sx, adjusted p %s)", took(s.Before), took(s.Now), figure(s.Ratio), figure(s.Significance))})
+	}
+	return all
+}

@@ -1,0 +1,64 @@
+package reports
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WriteCSV writes a row for each spec of the run, and for each that is gone. Cells that
+// a spreadsheet would take for a formula begin with an apostrophe, and characters that
+// act stand as visible escapes.
+func WriteCSV(w io.Writer, a *Account) error {
+	out := csv.NewWriter(w)
+	write := func(cells ...string) {
+		for i := range cells {
+			cells[i] = guarded(cells[i])
+		}
+		_ = out.Write(cells) // Flush tells
+	}
+	write("run", "id", "suite", "name", "state", "before", "transition", "attempts", "retried", "duration_ms", "file", "line", "owner", "labels", "message")
+	moves := map[string]*Move{}
+	for i := range a.Moves {
+		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
+	}
+	row := func(s *Spec, state State, m *Move) {
+		before, kind := string(state), ""
+		switch {
+		case m != nil:
+			before, kind = string(m.Before), string(m.Kind)
+		case !a.Matrix.Compared:
+			before = ""
+		}
+		write(fmt.Sprint(a.Run.ID), specID(s), s.Suite, s.Name(), string(state), before, kind, strconv.Itoa(s.Attempts), strconv.FormatBool(s.Retried),
+			strconv.FormatFloat(float64(s.Duration)/float64(time.Millisecond), 'f', -1, 64), s.File, strconv.Itoa(s.Line), ownerOf(s), strings.Join(s.Labels, " "), s.Message)
+	}
+	if a.Run.Suites != nil {
+		for i := range a.Run.Suites.Specs {
+			s := &a.Run.Suites.Specs[i]
+			row(s, s.State, moves[s.Key()])
+		}
+	}
+	for i := range a.Moves {
+		if m := &a.Moves[i]; m.Now == "" {
+			row(&m.Spec, "", m)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("write CSV: %w", err)
+	}
+	return nil
+}
+
+// guarded makes a cell a text for every spreadsheet.
+func guarded(s string) string {
+	s = Visible(s)
+	if first := strings.TrimLeft(s, " \u00a0"); first != "" && strings.ContainsRune("=+-@|", rune(first[0])) {
+		return "'" + s
+	}
+	return s
+}

@@ -1,0 +1,263 @@
+package reports
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var outputs = map[string]func(io.Writer, *Account) error{
+	"html": Render, "json": WriteJSON, "junit": WriteJUnit, "ctrf": WriteCTRF, "openmetrics": WriteOpenMetrics, "badge": WriteBadge, "csv": WriteCSV,
+	"md":       func(w io.Writer, a *Account) error { return WriteMarkdown(w, a, 65000) },
+	"terminal": func(w io.Writer, a *Account) error { return lines(w, append(Summary(a, hostile), Details(a)...)) },
+}
+
+func lines(w io.Writer, all []string) error {
+	_, err := io.WriteString(w, strings.Join(all, "\n")+"\n")
+	return err
+}
+
+func output(t *testing.T, name string, a *Account) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := outputs[name](&b, a); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// accounts are odd ones: nothing in them, no suites, text that acts everywhere.
+func accounts() map[string]*Account {
+	run, earlier := hostileRun()
+	invalid, _ := invalidRun()
+	all := map[string]*Account{"empty": {}, "no specs": Alone(Run{Suites: &Results{}}), "no results": Alone(invalid), "hostile run": told(run, earlier), "full": fullAccount(120, 20, " "+hostile)}
+	all["full"].Run.Commit, all["full"].Run.Branch = hostile, hostile
+	return all
+}
+
+func TestEveryOutputOfEveryAccountIsWellFormed(t *testing.T) {
+	acts := regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+	for kind, a := range accounts() {
+		for name := range outputs {
+			text := output(t, name, a)
+			if m := acts.FindString(text); m != "" && name != "json" && name != "ctrf" { // programs read these two as they are
+				t.Errorf("%s of %s has %q", name, kind, m)
+			}
+			if err := wellFormed(name, text); err != nil {
+				t.Errorf("%s of %s: %v", name, kind, err)
+			}
+		}
+	}
+}
+
+func wellFormed(name, text string) error {
+	switch name {
+	case "json", "ctrf":
+		return json.Unmarshal([]byte(text), new(any))
+	case "junit", "badge":
+		d := xml.NewDecoder(strings.NewReader(text))
+		for {
+			if _, err := d.Token(); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+	case "openmetrics":
+		return openMetrics(text)
+	case "csv":
+		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		for _, cells := range rows {
+			for _, c := range cells {
+				if strings.IndexAny(strings.TrimLeft(c, " "), "=+-@|") == 0 {
+					return errors.New("a cell is a formula: " + c)
+				}
+			}
+		}
+		return err
+	}
+	return nil
+}
+
+var (
+	metricHead   = regexp.MustCompile(`^# (TYPE|UNIT|HELP) ([a-z_]+) (.+)$`)
+	metricSample = regexp.MustCompile(`^([a-z_]+)(\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? [0-9.e+-]+$`)
+)
+
+// openMetrics holds the rules of the format: families in one piece, each with its type
+// before its samples, units as the end of names, no sample twice, and the end marked.
+func openMetrics(text string) error {
+	body, ok := strings.CutSuffix(text, "# EOF\n")
+	if !ok || strings.Contains(body, "# EOF") {
+		return errors.New("it does not end with # EOF")
+	}
+	family, kind := "", ""
+	seen, had := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := metricHead.FindStringSubmatch(line); m != nil {
+			if m[1] == "TYPE" {
+				if family, kind = m[2], m[3]; seen[family] {
+					return errors.New("family twice: " + family)
+				}
+				seen[family] = true
+			}
+			if m[2] != family || m[1] == "UNIT" && !strings.HasSuffix(family, "_"+m[3]) {
+				return errors.New("out of place: " + line)
+			}
+			continue
+		}
+		m := metricSample.FindStringSubmatch(line)
+		switch {
+		case m == nil:
+			return errors.New("no sample: " + line)
+		case m[1] != family && !(kind == "info" && m[1] == family+"_info"):
+			return errors.New("a sample of another family: " + line)
+		case had[m[1]+m[2]]:
+			return errors.New("sample twice: " + line)
+		}
+		had[m[1]+m[2]] = true
+	}
+	return nil
+}
+
+// What we write, our own readers take, with the same counts and names.
+func TestJUnitAndCTRFAreReadBack(t *testing.T) {
+	run, earlier := brokenRun()
+	run.Suites.Suites[0].Failures = []SuiteFailure{{Node: "AfterSuite", Message: "left a file behind", File: "a_test.go", Line: 3}}
+	nameless := spec("", Passed)
+	run.Suites.Specs = append(run.Suites.Specs, nameless)
+	a := told(run, earlier)
+	full := fullAccount(200, 10, " <b>\x1b & \"text\"")
+	for name, a := range map[string]*Account{"broken": a, "gomega": Alone(Run{Suites: gomega(t, october)}), "full": full} {
+		for _, form := range []string{"junit", "ctrf"} {
+			t.Run(name+" "+form, func(t *testing.T) {
+				read, err := Read(strings.NewReader(output(t, form, a)), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, want := read.Results.Counts(), a.Run.Suites.Counts()
+				want.Failed += a.Run.Suites.SuiteFailures() // tests of their own in both
+				if form == "junit" {                        // has no word for pending
+					want.Skipped, want.Pending = want.Skipped+want.Pending, 0
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				names := map[string]bool{}
+				for i := range read.Results.Specs {
+					names[read.Results.Specs[i].Leaf] = true
+				}
+				for i := range a.Run.Suites.Specs {
+					leaf := leafName(&a.Run.Suites.Specs[i])
+					if form == "junit" {
+						leaf = Visible(leaf)
+					}
+					if !names[leaf] {
+						t.Errorf("%q is not there", leaf)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestJSONFields(t *testing.T) {
+	a := fullAccount(200, 10, "")
+	var got struct {
+		Schema int
+		Runs   []map[string]any
+		Verdict,
+		Target map[string]any
+		Transitions []map[string]any
+	}
+	if err := json.Unmarshal([]byte(output(t, "json", a)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Schema != 1 || len(got.Runs) != 10 || len(got.Transitions) != len(a.Moves) || got.Verdict["outcome"] != "broken" {
+		t.Errorf("schema %d, %d runs, %d transitions, verdict %v", got.Schema, len(got.Runs), len(got.Transitions), got.Verdict)
+	}
+	last := got.Runs[len(got.Runs)-1]
+	c := a.Counts
+	want := map[string]any{"id": 10., "total": float64(c.All()), "passed": float64(c.Passed), "failed": float64(c.Failed), "skipped": float64(c.Skipped + c.Pending),
+		"flaky": float64(c.Retried), "pass_rate": float64(c.Passed) / float64(c.Passed+c.Failed), "pass_rate_all": float64(c.Passed) / float64(c.All())}
+	maps.DeleteFunc(last, func(k string, _ any) bool { return want[k] == nil })
+	if diff := cmp.Diff(want, last); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMarkdownKeepsItsCap(t *testing.T) {
+	a := fullAccount(200, 10, " "+hostile+strings.Repeat("`", 40))
+	for _, most := range []int{LeastMarkdown, 4000, 10000, 65000} {
+		var b bytes.Buffer
+		if err := WriteMarkdown(&b, a, most); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		if len(text) > most {
+			t.Errorf("%d bytes, at most %d", len(text), most)
+		}
+		for _, s := range sections(a) {
+			heading := strings.Contains(text, "\n### "+s.Title+"\n")
+			if whole := strings.Contains(text, markdownSection(s)); heading != whole {
+				t.Errorf("at %d bytes a part of %q is there", most, s.Title)
+			}
+			if !heading && !strings.Contains(text[strings.LastIndex(text, "_Left out"):], s.Title) {
+				t.Errorf("at %d bytes nothing says that %q was left out", most, s.Title)
+			}
+		}
+	}
+	if err := WriteMarkdown(io.Discard, a, 100); err == nil {
+		t.Error("a cap that nothing fits was taken")
+	}
+}
+
+func TestMarkdownShowsTextAsItIs(t *testing.T) {
+	for in, want := range map[string]string{"a": "`a`", "a`b": "`` a`b ``", "``": "``` `` ```", " a ": "`  a  `", "<b>@all\x1b": "`<b>@all\\x1b`"} {
+		if got := codeSpan(in); got != want {
+			t.Errorf("codeSpan(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestCSVCells(t *testing.T) {
+	for in, want := range map[string]string{"": "", "a=b": "a=b", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "  =1": "'  =1", "\t=1": `\t=1`, "é": "é"} {
+		if got := guarded(in); got != want {
+			t.Errorf("guarded(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Nothing secret is in any output, nor in the file of the history.
+func TestNoOutputHoldsASecret(t *testing.T) {
+	h := open(t, t.TempDir()+"/history.db")
+	run, earlier := leakyRun()
+	slices.Reverse(earlier) // the oldest first
+	for _, r := range append(earlier, run) {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := h.Account(t.Context(), AccountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range outputs {
+		text := output(t, name, a)
+		holdsNoSecret(t, name, text)
+		if !strings.Contains(text, "[redacted]") && name != "openmetrics" && name != "badge" {
+			t.Errorf("%s does not say that something was taken out", name)
+		}
+	}
+}
