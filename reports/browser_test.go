@@ -202,11 +202,16 @@ func seesPanels(tb *tab, path string) {
 	want(tb, "the target above the fold", true, `document.querySelector('#target').getBoundingClientRect().bottom < 900`)
 	want(tb, "charts: blocks, trend, curve, parts", 4, `document.querySelectorAll('figure svg').length`)
 	want(tb, "charts without a table behind them", 0, `[...document.querySelectorAll('figure')].filter(f => !f.parentElement.querySelector('table')).length`)
-	want(tb, "marks outside of their chart", []string{}, `[...document.querySelectorAll('figure svg')].flatMap(svg => { const box = svg.getBoundingClientRect();
-		return [...svg.querySelectorAll('text,rect,circle,path,line')].filter(m => { const r = m.getBoundingClientRect(); return r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1 || r.bottom > box.bottom + 1 }).map(m => svg.querySelector('title').textContent + ': ' + m.outerHTML) })`)
+	marksInside(tb)
 	if diff := cmp.Diff([]string{"file://" + path}, tb.asked()); diff != "" {
 		tb.t.Errorf("requests: %s", diff)
 	}
+}
+
+func marksInside(tb *tab) {
+	tb.t.Helper()
+	want(tb, "marks outside of their chart", []string{}, `[...document.querySelectorAll('figure svg')].flatMap(svg => { const box = svg.getBoundingClientRect();
+		return [...svg.querySelectorAll('text,rect,circle,path,line')].filter(m => { const r = m.getBoundingClientRect(); return r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1 || r.bottom > box.bottom + 1 }).map(m => svg.querySelector('title').textContent + ': ' + m.outerHTML) })`)
 }
 
 func (tb *tab) asked() []string {
@@ -301,6 +306,8 @@ func schemes(tb *tab, _ string) {
 	}
 	tb.media("print", "dark")
 	want(tb, "paper", light, background)
+	tb.size(794, 1123, false) // A4
+	want(tb, "what is wider than paper", []string{}, strings.Replace(wider, ".scroll,svg,pre", "svg,pre", 1))
 	want(tb, "the search on paper", "none", `getComputedStyle(document.querySelector('.bar-find')).display`)
 }
 
@@ -312,6 +319,7 @@ func phone(tb *tab, path string) {
 	is[int](tb, `document.querySelectorAll('details').forEach(d => { d.open = true }), 0`)
 	want(tb, "width of the page", 390, `Math.max(document.documentElement.scrollWidth, innerWidth)`)
 	want(tb, "what is wider than the screen", []string{}, wider)
+	marksInside(tb)
 }
 
 func copies(tb *tab, _ string) {

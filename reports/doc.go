@@ -2,8 +2,11 @@
 //
 // A [Run] is what one command found: the specs of the suites ([Results], read by
 // [ReadGinkgo]), the measurements of package harness and the verdicts of package
-// thresholds. [OpenHistory] keeps runs in a database file; [Summary] writes one for
-// a terminal, [WriteReport] as a page that needs no network and no script.
+// thresholds. [OpenHistory] keeps runs in a database file, without the secrets in them;
+// [Summary] tells of one in a terminal, [WriteReport] as a page that needs no network
+// and reads without JavaScript, [Live] as the same page while runs arrive, and
+// [WriteMarkdown], [WriteJSON], [WriteJUnit], [WriteCTRF], [WriteOpenMetrics],
+// [WriteBadge] and [WriteCSV] for other readers.
 //
 // The package shows and counts; it judges nothing. A verdict is printed as
 // thresholds made it, an estimate as harness made it. What it works out itself is in
@@ -29,7 +32,6 @@
 //	run := reports.Run{Started: started, Suites: results, Outcome: outcome}
 //	added, err := history.Append(ctx, run)
 //	account, err := history.Account(ctx, reports.AccountOptions{Run: added.ID})
-//	earlier, err := history.Latest(ctx, 30)
-//	page, err := reports.WriteReport(".flujo/report", run, earlier)
-//	for _, line := range reports.Summary(run, reports.Previous(run, earlier), page) { … }
+//	page, err := reports.WriteReport("reports/out", account)
+//	for _, line := range reports.Summary(account, page) { … }
 package reports

@@ -38,7 +38,6 @@ type trendChart struct {
 	MarkY         float64
 	Skips         []bar
 	SkipBase      float64
-	SkipText      string
 	AxisText      string
 }
 
@@ -132,7 +131,7 @@ func newTrendChart(t Trend) *trendChart {
 	gap := (right - left - 40) / float64(max(1, len(runs)-1))
 	x := func(i float64) float64 { return math.Round(10*(left+20+i*gap)) / 10 }
 	c := &trendChart{Width: chartWidth, Height: 286, Left: left, Right: right, Bottom: bottom, RunsY: 248, TextY: 278,
-		MarkY: 20, SkipBase: 228, Title: "Pass rate by run", AxisText: "run; line and area: pass rate and its 95% band"}
+		MarkY: 20, SkipBase: 228, Title: "Pass rate by run", AxisText: "run"}
 	for _, share := range []float64{floor, (floor + 1) / 2, 1} {
 		c.Levels = append(c.Levels, tick{X: left - 8, Y: y(share), Text: percent2(share) + "%"})
 	}
@@ -147,12 +146,12 @@ func newTrendChart(t Trend) *trendChart {
 			c.Runs = append(c.Runs, tick{X: x(float64(i)), Text: strings.TrimSuffix(lineName(r), " run")})
 		}
 	}
-	if most > 0 {
-		c.SkipText = fmt.Sprintf("bars: skipped and pending, at most %s", count(most))
-	}
 	c.marks(t, x, y)
 	first, last := runs[0], runs[len(runs)-1]
-	c.Desc = fmt.Sprintf("%s: %s. %s: %s. The axis starts at %s%%.", c.name(first), first.Counts.PassRate(), c.name(last), last.Counts.PassRate(), percent2(floor))
+	c.Desc = fmt.Sprintf("Line and area: pass rate and its 95%% band. %s: %s. %s: %s. The axis starts at %s%%.", c.name(first), first.Counts.PassRate(), c.name(last), last.Counts.PassRate(), percent2(floor))
+	if most > 0 {
+		c.Desc += fmt.Sprintf(" Bars below: skipped and pending specs, at most %s.", count(most))
+	}
 	if len(t.Limits) > 0 {
 		c.Desc += " Letters: changes of limits, listed below."
 	}

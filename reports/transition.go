@@ -98,14 +98,3 @@ func alone(spec *Spec) Kind {
 	}
 	return ""
 }
-
-// ofKind returns the transitions of these kinds, in their order.
-func ofKind(all []Transition, kinds ...Kind) []Transition {
-	var out []Transition
-	for _, t := range all {
-		if slices.Contains(kinds, t.Kind) {
-			out = append(out, t)
-		}
-	}
-	return out
-}
