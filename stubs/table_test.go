@@ -74,10 +74,11 @@ func TestBadTables(t *testing.T) {
 		"times of a case": {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n      times: 2\n", `line 5: times does not belong to an entry with replies`},
 		"cases and plain": {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: [{say: x}]\n    - say: y\n",
 			`line 6: cases beside plain replies: give the plain ones an entry with replies and without case, behind the cases`},
-		"no replies":     {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: []\n", `line 5: replies is a list with at least one entry`},
-		"nested replies": {"stubs: 1\nsteps:\n  a:\n    - replies:\n        - replies: [{say: x}]\n", `line 5: replies within replies: a case has plain ones`},
-		"unreachable":    {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n    - case: u\n      replies: [{say: y}]\n", `line 5: the entry before has no case and takes every input: put it last`},
-		"first of two":   {"stubs: 1\nsteps:\n  b: [{say: x, n: 1}]\n  a: [{say: x, n: 1}]\n", `line 3: unknown field "n": it may be say, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, case, cycle, allow_leftovers`},
+		"no replies":      {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: []\n", `line 5: replies is a list with at least one entry`},
+		"nested replies":  {"stubs: 1\nsteps:\n  a:\n    - replies:\n        - replies: [{say: x}]\n", `line 5: replies within replies: a case has plain ones`},
+		"unreachable":     {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n    - case: u\n      replies: [{say: y}]\n", `line 5: the entry before has no case and takes every input: put it last`},
+		"first of fields": {"stubs: 1\nsteps:\n  a:\n    - say: x\n      times: 0\n      tokens: -1\n      cost: -1\n      after: soon\n", `line 5: times is a whole number from 1 to 1000000`},
+		"first of two":    {"stubs: 1\nsteps:\n  b: [{say: x, n: 1}]\n  a: [{say: x, n: 1}]\n", `line 3: unknown field "n": it may be say, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, case, cycle, allow_leftovers`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 20 { // the same one every time
