@@ -71,7 +71,7 @@ func FuzzResumeStored(f *testing.F) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of a run that would not end
 		defer cancel()
 		replayed, err := core.Replay(ctx, p, snap)
-		if err == nil && snap.Status == core.Completed {
+		if err == nil && snap.Status == core.Completed && replayed.Status == core.Completed {
 			if text, err := json.Marshal(replayed.Scope); err != nil || string(text) != string(snap.State) {
 				t.Errorf("replayed to %s, %v; saved is %s", text, err, snap.State)
 			}

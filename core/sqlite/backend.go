@@ -331,10 +331,11 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	fail := func(err error) (stored, error) { return stored{}, err }
 	var s stored
 	var plan, started, ended int64
+	var behind sql.NullInt64 // key of the next run's first record
 	s.Start.Key = key
-	err := tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits, sum
-		FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum)
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT min(key) FROM steps WHERE key > id << 20 | 1048575),
+		id, pipeline, plan, epoch, status, error, started, ended, exits, sum FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
+		Scan(&behind, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)
 	}
@@ -349,6 +350,9 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	_, now := sumNow(buf, s.Epoch, s.Status, s.Error, ended, s.Exits)
 	if was, ok := s.sum.(int64); ok && was != born|now {
 		return fail(fmt.Errorf("%w: the run has checksum %016x, stored with it is %016x", core.ErrCorrupt, uint64(born|now), uint64(was)))
+	}
+	if behind.Int64&maxSeq != 0 {
+		return fail(fmt.Errorf("%w: behind the run lies record %d of no run, which may be its last", core.ErrCorrupt, behind.Int64))
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost
 		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, s.id<<seqBits, s.id<<seqBits|maxSeq)

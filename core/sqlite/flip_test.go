@@ -200,3 +200,20 @@ func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// A flipped bit in the key of a run's last record made the run one record shorter, and
+// not even integrity_check told.
+func TestLastRecordUnderAnotherKeyIsNoticed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	want, err := storedRuns(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mustOpen(t, path, Process)
+	if _, err := b.readers.ExecContext(t.Context(), "UPDATE steps SET key = key + (1 << 24) WHERE key = (SELECT max(key) FROM steps)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Load(t.Context(), want[3].Start.Key); !errors.Is(err, core.ErrCorrupt) {
+		t.Errorf("error %v", err)
+	}
+}

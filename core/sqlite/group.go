@@ -96,6 +96,7 @@ func (b *Backend) lead(own *save) {
 			s.turn <- false
 		}
 	}
+	b.tidy()
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,6 +162,15 @@ func (b *Backend) commit(batch []*save) {
 		if s.err = b.w.tx(s.do); s.err == nil {
 			b.committed(s)
 		}
+	}
+}
+
+// tidy keeps the log short, in between.
+func (b *Backend) tidy() {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if !b.closed.Load() {
+		b.w.shorten(context.Background())
 	}
 }
 

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"io"
+	"math"
 	"os"
 )
 
@@ -25,28 +27,47 @@ const walBytes = 32 + 1024*(24+4096)
 // the lock is taken, the file cannot be opened or the disk is full: then the file gets
 // its old size back. An error means that the connection must not be used.
 func (w *writer) extendWAL(ctx context.Context) error {
-	// SQLite's own name for the file: it has resolved symbolic links.
-	v, err := queryValue(ctx, w.conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")
-	if err != nil {
-		return err
-	}
-	name, _ := v.(string)
-	name += "-wal"
-	if fi, err := os.Stat(name); err != nil || fi.Size() >= walBytes {
+	if w.logSize() >= walBytes {
 		return nil
 	}
+	return w.waiting(ctx, "0", func() error {
+		if _, err := w.exec(stmtBegin, nil); err != nil {
+			return nil
+		}
+		lengthen(w.log)
+		_, err := w.exec(stmtRollback, nil)
+		return err
+	})
+}
+
+// logName is the log's name by SQLite's own name for the database: it has resolved symbolic
+// links.
+func logName(ctx context.Context, conn driver.Conn) (string, error) {
+	v, err := queryValue(ctx, conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")
+	name, _ := v.(string)
+	return name + "-wal", err
+}
+
+// logSize is the size of the log; where it is not to be had, more than any.
+func (w *writer) logSize() int64 {
+	fi, err := os.Stat(w.log)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return fi.Size()
+}
+
+// waiting calls f with another time that the connection waits for locks, in milliseconds.
+func (w *writer) waiting(ctx context.Context, most string, f func() error) error {
 	timeout, err := queryValue(ctx, w.conn, "PRAGMA busy_timeout")
 	if err != nil {
 		return err
 	}
-	if _, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: "0"}); err != nil {
+	if _, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: most}); err != nil {
 		return err
 	}
-	if _, err := w.exec(stmtBegin, nil); err == nil {
-		lengthen(name)
-		if _, err := w.exec(stmtRollback, nil); err != nil {
-			return err
-		}
+	if err := f(); err != nil {
+		return err
 	}
 	was := fmt.Sprint(timeout)
 	got, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: was})
@@ -54,6 +75,33 @@ func (w *writer) extendWAL(ctx context.Context) error {
 		err = fmt.Errorf("busy_timeout is %s where %s was", got, was)
 	}
 	return err
+}
+
+const (
+	longLog  = 4 * walBytes // the log is cut off where it is longer
+	logLooks = 1024         // transactions between two looks at it
+)
+
+// shorten cuts a long log off. SQLite begins it again from its start only in a moment in
+// which nobody reads from it, and where somebody always does it grows without an end.
+// Readers that come now do not hold it up; to those that are there it gives 100 ms, and
+// tries again later. It is called after each transaction.
+func (w *writer) shorten(ctx context.Context) {
+	if w.unlooked++; w.unlooked < logLooks {
+		return
+	}
+	w.unlooked = 0
+	if size := w.logSize(); size <= longLog || size == math.MaxInt64 {
+		return
+	}
+	// An error is none of the saves, which are made: the log stays as it is.
+	_ = w.waiting(ctx, "100", func() error {
+		_, _ = queryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+		return nil
+	})
+	if w.extended {
+		_ = w.extendWAL(ctx)
+	}
 }
 
 // lengthen extends the file with that name, if it can.

@@ -299,3 +299,45 @@ func BenchmarkExtendedLog(b *testing.B) {
 	reportMedian(b, took[0], 1e6/batch, "extended-us/run")
 	reportMedian(b, took[1], 1e6/batch, "growing-us/run")
 }
+
+// Somebody who reads all the time kept the log from being begun again: it grew for as
+// long as there were saves.
+func TestLongLogIsCutOff(t *testing.T) {
+	for d, want := range map[Durability]int64{Process: longLog, Power: walBytes} {
+		path := filepath.Join(t.TempDir(), "r.db")
+		b := mustOpen(t, path, d)
+		if err := saveRuns(b, 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		look, err := b.readers.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := look.QueryRowContext(t.Context(), "SELECT count(*) FROM runs").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		rec := started("")
+		rec.State = make([]byte, 500<<10)
+		saved := 1
+		for ; logSize(t, path) <= longLog; saved++ {
+			rec.Key.Run = fmt.Sprint(saved)
+			if _, err := b.Start(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := look.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		b.w.unlooked = logLooks - 1
+		if err := saveRuns(b, saved, saved+1); err != nil {
+			t.Fatal(err)
+		}
+		if size := logSize(t, path); size > want {
+			t.Errorf("%s: the log still has %d bytes, at most %d", d, size, want)
+		}
+		if got := found(t, imitation(t, path, 2*longLog)); got != saved+1 {
+			t.Errorf("%s: %d saves are there, want %d", d, got, saved+1)
+		}
+	}
+}

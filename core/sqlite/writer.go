@@ -54,6 +54,10 @@ type writer struct {
 	conn  driver.Conn
 	stmts [stmtCount]driver.StmtExecContext
 	reads *sql.DB // by way of conn, within its transaction: only where no time matters
+
+	log      string // name of the file
+	extended bool   // whether it is extended beforehand
+	unlooked int    // transactions since somebody looked at it
 }
 
 func newWriter(ctx context.Context, c *connector) (*writer, error) {
@@ -70,7 +74,10 @@ func newWriter(ctx context.Context, c *connector) (*writer, error) {
 		}
 		w.stmts[i] = s.(driver.StmtExecContext)
 	}
-	if c.durability == Power {
+	if w.log, err = logName(ctx, conn); err != nil {
+		return nil, errors.Join(fmt.Errorf("find the log of database %s: %w", c.path, err), w.close())
+	}
+	if w.extended = c.durability == Power; w.extended {
 		if err := w.extendWAL(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("extend the log of database %s: %w", c.path, err), w.close())
 		}
