@@ -119,7 +119,8 @@ type Counts struct {
 //
 // All methods may be called from several goroutines. Each of Start, Step, Finish,
 // Signal and Claim is one atomic, committed change when it returns nil, and no change
-// when it returns an error. A cancelled ctx is honoured while the call waits for
+// when it returns an error; but where the disk failed in the commit, a crash right
+// behind it may bring the change back, whole. A cancelled ctx is honoured while the call waits for
 // its turn, never in the middle of a write. Byte slices belong to the caller: a
 // backend copies what it keeps, and what it returns is the caller's own.
 //

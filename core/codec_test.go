@@ -603,3 +603,42 @@ func BenchmarkMarshal(b *testing.B) {
 	benchmark(b, flatOf, benchMarshal[flat])
 	benchmark(b, nestedOf, benchMarshal[nested])
 }
+
+// Whatever is stored, it is refused or becomes a value that is stored as it was read.
+func FuzzDecodeStored(f *testing.F) {
+	c, err := newCodec[rich]()
+	if err != nil {
+		f.Fatal(err)
+	}
+	fill := filler{Rand: rand.New(rand.NewPCG(1, 2))}
+	for range 8 {
+		var v rich
+		fill.fill(reflect.ValueOf(&v).Elem())
+		if text, err := c.encode(&v, false); err == nil {
+			f.Add(text)
+		}
+	}
+	for _, text := range []string{`{}`, `null`, `[]`, `{"Any":1e999}`, `{"I8":300}`, `{"b":true,"B":false}`, strings.Repeat(`{"Ptr":`, 50), `{"Raw":{}} {}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var v, again rich
+		if c.decode(data, &v) != nil {
+			return
+		}
+		once, err := c.encode(&v, false)
+		if err != nil {
+			return // it may hold what cannot be stored
+		}
+		if err := c.decode(once, &again); err != nil {
+			t.Fatalf("%s is stored and cannot be read: %v", once, err)
+		}
+		twice, err := c.encode(&again, false)
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Errorf("%s\nbecomes\n%s, %v", once, twice, err)
+		}
+		if _, err := c.copy(&v); err != nil {
+			t.Errorf("a copy of what can be stored: %v", err)
+		}
+	})
+}

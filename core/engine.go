@@ -76,6 +76,12 @@ type Result[S any] struct {
 	Usage     Usage           // of the whole run, what was resumed included
 }
 
+// Untyped is the result for those who look at runs of any pipeline.
+func (r Result[S]) Untyped() Result[any] {
+	return Result[any]{Status: r.Status, Scope: r.Scope, Pauses: r.Pauses, Exits: r.Exits,
+		Steps: r.Steps, Calls: r.Calls, Abandoned: r.Abandoned, Usage: r.Usage}
+}
+
 // Run executes the pipeline under a new key.
 //
 // It returns nil where the run completed, and also where it is [Paused]: the

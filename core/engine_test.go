@@ -29,7 +29,7 @@ func step(name string, f core.Func[string, string], opts ...core.StepOption) *co
 	return core.Step(name, f, read, write, opts...)
 }
 
-func plan(t *testing.T, nodes ...*core.Node[doc]) *core.Pipeline[doc] {
+func plan(t testing.TB, nodes ...*core.Node[doc]) *core.Pipeline[doc] {
 	t.Helper()
 	p, err := core.New("p", nodes...)
 	if err != nil {

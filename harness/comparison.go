@@ -48,7 +48,7 @@ type Finding struct {
 
 // Environment is where something was measured.
 type Environment struct {
-	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu"
+	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu-amd-epyc"
 	OS         string `json:"os" toml:"os"`
 	Arch       string `json:"arch" toml:"arch"`
 	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS
@@ -87,10 +87,10 @@ type Comparison struct {
 	Problem  string    `json:"problem,omitempty"` // why the figures must not be judged
 }
 
-// Block is the statistics of one block: medians over its rounds.
+// Block is the statistics of one block, of the quicker half of each arm's slots.
 type Block struct {
 	Session   int     `json:"session"`
-	CostRatio float64 `json:"cost_ratio"` // (W-N)/F, paired by round
+	CostRatio float64 `json:"cost_ratio"` // (W-N)/F
 	Overhead  float64 `json:"overhead"`   // (W-N)/N
 	CostUS    float64 `json:"cost_us"`    // W-N, us per run
 	Twin      float64 `json:"twin"`       // (T-N)/(W-N): the A/A pair

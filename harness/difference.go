@@ -1,6 +1,10 @@
 package harness
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"time"
+)
 
 // Difference is what the comparison of two arms that claim to do the same work
 // found: facts, no judgement. Package thresholds judges it by a margin.
@@ -35,4 +39,58 @@ type DifferenceBlock struct {
 	BaseNS  float64              `json:"base_ns"` // ns an operation
 	HeadNS  float64              `json:"head_ns"`
 	Slots   map[string][]float64 `json:"slots,omitempty"` // arm -> ns an operation, by round
+}
+
+// add takes the blocks of a session.
+func (d *Difference) add(session int, blocks []map[string][]float64) error {
+	for i, slots := range blocks {
+		b := DifferenceBlock{Session: session, Slots: map[string][]float64{}}
+		ratio := func(of, to string) (float64, error) {
+			var r []float64
+			for k, v := range slots[of] {
+				w := slots[to][k]
+				if !(v > 0) || !(w > 0) || math.IsInf(v, 0) || math.IsInf(w, 0) {
+					return 0, fmt.Errorf("session %d, block %d, round %d: slots of %v and %v ns: %w", session, i+1, k+1, v, w, ErrNotPositive)
+				}
+				r = append(r, v/w)
+			}
+			return Median(r), nil
+		}
+		var err error
+		if b.Ratio, err = ratio(d.Head, d.Base); err != nil {
+			return err
+		}
+		if b.Twin, err = ratio(d.Base+twinSuffix, d.Base); err != nil {
+			return err
+		}
+		if b.Slow, err = ratio(d.Head+slowSuffix, d.Base); err != nil {
+			return err
+		}
+		b.BaseNS, b.HeadNS = Median(slots[d.Base]), Median(slots[d.Head])
+		for _, name := range []string{d.Base, d.Head, d.Base + twinSuffix, d.Head + slowSuffix} {
+			b.Slots[name] = slots[name]
+		}
+		d.Blocks = append(d.Blocks, b)
+	}
+	d.estimate()
+	return nil
+}
+
+// estimate makes the figures of the blocks so far.
+func (d *Difference) estimate() {
+	figure := func(unit string, of func(DifferenceBlock) float64) Estimate {
+		values, sessions := d.Column(of)
+		return estimate(values, sessions, unit)
+	}
+	d.Ratio = figure("ratio", func(b DifferenceBlock) float64 { return b.Ratio })
+	d.BaseNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.BaseNS })
+	d.HeadNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.HeadNS })
+}
+
+// Column is one statistic of all blocks, with the session of each.
+func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64, sessions []int) {
+	for _, b := range d.Blocks {
+		values, sessions = append(values, of(b)), append(sessions, b.Session)
+	}
+	return values, sessions
 }

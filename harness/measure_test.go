@@ -21,10 +21,10 @@ func slotsOf() map[string][]float64 {
 	}
 }
 
-func TestBlockIsTheMedianOfPairedRounds(t *testing.T) {
+func TestBlockIsOfTheQuickerSlots(t *testing.T) {
 	b, err := blockOf(3, slotsOf())
 	b.Slots = nil
-	want := Block{Session: 3, CostRatio: 2, Overhead: 110, CostUS: 110, Twin: 1.05, Slow: 2.5, Injected: 1.25, ScriptsUS: 0.04}
+	want := Block{Session: 3, CostRatio: 2, Overhead: 100, CostUS: 100, Twin: 1.1, Slow: 2.5, Injected: 1.25, ScriptsUS: 0.03}
 	if err != nil || !cmp.Equal(b, want) {
 		t.Errorf("block %+v, error %v; want %+v", b, err, want)
 	}
@@ -60,10 +60,15 @@ func TestADifferenceBelowZeroIsAFact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 3 && (b.CostRatio > -1.8 || b.CostUS != -100) {
+		if i == 3 && (b.CostRatio != -2 || b.CostUS != -100) {
 			t.Errorf("the block with the noise: %+v", b)
 		}
 		c.Blocks = append(c.Blocks, b)
+	}
+	equal := slotsOf()
+	equal[ArmBackend] = equal[ArmNone]
+	if b, err := blockOf(1, equal); err != nil || math.IsInf(b.Twin, 0) || math.IsNaN(b.Injected) || b.CostRatio > 1e-9 {
+		t.Errorf("no difference at all: %+v, %v", b, err)
 	}
 	c.estimate()
 	for name, e := range map[string]Estimate{"(W-N)/F": c.CostRatio, "(W-N)/N": c.Overhead, "W-N": c.Cost, "injected": c.Injected} {
@@ -76,11 +81,11 @@ func TestADifferenceBelowZeroIsAFact(t *testing.T) {
 	}
 }
 
-// The machine was away in one slot without the backend: the round stays, on its
-// side of the median, and the block stays good.
-func TestOneBadRoundDoesNotMakeABlockInvalid(t *testing.T) {
+// The machine was away in some slots: they are not in the quicker half.
+func TestSlowSlotsDoNotChangeABlock(t *testing.T) {
 	slots := map[string][]float64{
-		ArmNone: {1000, 1000, 900000}, ArmBackend: {101000, 101000, 101000}, ArmFloor: {50000, 50000, 50000}, ArmTwin: {101000, 101000, 101000}, ArmSlow: {126000, 126000, 126000}, ArmStubs: {30, 30, 30},
+		ArmNone: {1000, 1000, 1000, 900000, 1000}, ArmBackend: {9e6, 101000, 9e7, 101000, 101000}, ArmFloor: {50000, 50000, 50000, 50000, 9e9},
+		ArmTwin: {101000, 101000, 1e9, 101000, 101000}, ArmSlow: {126000, 126000, 1e6, 2e6, 126000}, ArmStubs: {30, 30, 30, 40, 50},
 	}
 	b, err := blockOf(1, slots)
 	b.Slots = nil

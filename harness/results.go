@@ -26,6 +26,7 @@ type Results struct {
 	Dirty       bool            `json:"dirty"`   // the tree had changes beyond Commit
 	Comparisons []Comparison    `json:"comparisons"`
 	Verdicts    json.RawMessage `json:"verdicts,omitempty"` // as given then, by package thresholds; never read back
+	Suites      json.RawMessage `json:"suites,omitempty"`   // what was run beside, for flujo-harness merge; never read back
 }
 
 // Program is the build that measured.

@@ -114,7 +114,7 @@ func TestRecomputeRefusesBadSamples(t *testing.T) {
 		"infinite":     {slot(math.Inf(1)), ErrNotPositive},
 		"zero":         {slot(0), ErrNotPositive},
 		"negative":     {slot(-5), ErrNotPositive},
-		"another slot": {slot(60001), ErrNotRaw},
+		"another slot": {slot(49999), ErrNotRaw},
 		"a slot less":  {func(c *Comparison) { c.Blocks[0].Slots[ArmTwin] = c.Blocks[0].Slots[ArmTwin][:1] }, ErrMissing},
 		"no arm":       {func(c *Comparison) { delete(c.Blocks[5].Slots, ArmSlow) }, ErrMissingArm},
 		"no slots":     {func(c *Comparison) { c.Blocks[5].Slots = nil }, ErrMissingArm},

@@ -101,12 +101,13 @@ const earlierRuns = "(at, id) < (?, ?)"
 // the first of its branch.
 func (a *accountant) compare() error {
 	f := runFilter{earlierRuns, []any{a.row.at, a.row.ID}}
+	first := false
 	if branch := a.a.Run.Branch; branch != "" {
 		mine, err := collect(a.ctx, a.db, "SELECT count(*) FROM runs WHERE has_suites AND branch = ? AND "+earlierRuns, append([]any{branch}, f.args...), scanNumber)
 		if err != nil {
 			return err
 		}
-		if mine[0] > 0 {
+		if first = mine[0] == 0; !first {
 			f.which, f.args = f.which+" AND branch IN (?, '')", append(f.args, branch)
 		}
 	}
@@ -120,18 +121,21 @@ func (a *accountant) compare() error {
 	}
 	a.past, a.rest = f, int(total[0])-len(rows)
 	a.all = append(rows, a.row)
-	for i := len(rows) - 1; i >= 0 && a.was == nil; i-- {
-		if !rows[i].rated || !a.row.rated {
-			continue
+	if a.row.rated {
+		previous, err := runFilter{"has_suites AND " + f.which, f.args}.before(a.reader, 1)
+		if err != nil {
+			return err
 		}
-		line := rows[i].line()
-		a.a.Previous = &line
-		if a.was, err = a.results(line.ID); err != nil {
-			return fmt.Errorf("run %d: %w", line.ID, err)
+		for i := range previous {
+			line := previous[i].line()
+			a.a.Previous = &line
+			if a.was, err = a.results(line.ID); err != nil {
+				return fmt.Errorf("run %d: %w", line.ID, err)
+			}
 		}
 	}
-	if p := a.a.Previous; p != nil && p.Branch != a.a.Run.Branch {
-		a.note("the first run of branch %s: it is compared with run %d of branch %s", cmp.Or(a.a.Run.Branch, "(unknown)"), p.ID, cmp.Or(p.Branch, "(unknown)"))
+	if p := a.a.Previous; p != nil && first && p.Branch != "" {
+		a.note("the first run of branch %s: it is compared with run %d of branch %s", oneLine(a.a.Run.Branch), p.ID, oneLine(p.Branch))
 	}
 	return nil
 }

@@ -499,6 +499,9 @@ func TestBranches(t *testing.T) {
 	if first.Previous.ID != 2 || !strings.Contains(strings.Join(first.Notes, ";"), "the first run of branch topic: it is compared with run 2 of branch main") {
 		t.Errorf("previous %+v, notes %q", first.Previous, first.Notes)
 	}
+	if a := accountOf(t, AccountOptions{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 3 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
+		t.Errorf("where some runs have no branch: previous %+v, notes %q, %d points", a.Previous, a.Notes, len(a.Trend.Points))
+	}
 	second := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
 	if second.Previous.ID != 3 || len(second.Trend.Points) != 2 || second.Matrix.At(Failed, Passed) != 1 {
 		t.Errorf("previous %+v, %d points", second.Previous, len(second.Trend.Points))

@@ -18,16 +18,16 @@ func cleaned(r io.Reader) (string, error) {
 
 func TestCleanXML(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                               "",
-		"<a>\x1b[31m\x00\t\r\n</a>":      "<a>\ufffd[31m\ufffd\t\r\n</a>",
-		"<a>&#x1b;&#27;&#0;&#xFFFF;</a>": "<a>\ufffd\ufffd\ufffd\ufffd</a>",
+		"":                                    "",
+		"<a>\x1b[31m\x00\t\r\n</a>":           "<a>\ufffd[31m\ufffd\t\r\n</a>",
+		"<a>&#x1b;&#27;&#0;&#xFFFF;</a>":      "<a>\ufffd\ufffd\ufffd\ufffd</a>",
 		"<a>&#xD800;&#1114112;&#9999999;</a>": "<a>\ufffd\ufffd\ufffd</a>",
-		"<a>&#9;&#x41;&#x1F600;&lt;&#;&#x;&#z;&# 27;</a>":  "<a>&#9;&#x41;&#x1F600;&lt;&#;&#x;&#z;&# 27;</a>",
-		"<a b='&#x1b;\x1b>' c=\"'>\">x</a>":                "<a b='\ufffd\ufffd>' c=\"'>\">x</a>",
-		"<a><![CDATA[&#x1b; \x1b ]] > <b>]]></a>":          "<a><![CDATA[&#x1b; \ufffd ]] > <b>]]></a>",
-		"<a>x<!-- \x1b <b> -- > -->y</a>":                  "<a>xy</a>",
-		"<?xml version=\"1.0\"?><a/>":                      "<?xml version=\"1.0\"?><a/>",
-		"<a>\xff\xc3é\xe2\x82€\xed\xa0\x80\uffff</a>":      "<a>\ufffd\ufffdé\ufffd\ufffd€\ufffd\ufffd\ufffd\ufffd</a>",
+		"<a>&#9;&#x41;&#x1F600;&lt;&#;&#x;&#z;&# 27;</a>": "<a>&#9;&#x41;&#x1F600;&lt;&#;&#x;&#z;&# 27;</a>",
+		"<a b='&#x1b;\x1b>' c=\"'>\">x</a>":               "<a b='\ufffd\ufffd>' c=\"'>\">x</a>",
+		"<a><![CDATA[&#x1b; \x1b ]] > <b>]]></a>":         "<a><![CDATA[&#x1b; \ufffd ]] > <b>]]></a>",
+		"<a>x<!-- \x1b <b> -- > -->y</a>":                 "<a>xy</a>",
+		"<?xml version=\"1.0\"?><a/>":                     "<?xml version=\"1.0\"?><a/>",
+		"<a>\xff\xc3é\xe2\x82€\xed\xa0\x80\uffff</a>":     "<a>\ufffd\ufffdé\ufffd\ufffd€\ufffd\ufffd\ufffd\ufffd</a>",
 	} {
 		for how, r := range map[string]io.Reader{"whole": strings.NewReader(text), "by byte": iotest.OneByteReader(strings.NewReader(text))} {
 			if got, err := cleaned(r); err != nil || got != want {

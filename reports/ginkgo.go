@@ -149,7 +149,11 @@ func (s *ginkgoSuite) end(report *types.Report) error {
 	reasons := slices.Clone(report.SpecialSuiteFailureReasons)
 	told := s.failed || len(s.suite.Failures)+len(reasons) > 0
 	for _, reason := range append(reasons, untold(report, len(specs), told)...) {
-		if err := s.c.fail(&s.suite, "suite", reason, "", 0); err != nil {
+		name := "suite"
+		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
+			name, reason = Truncated, why
+		}
+		if err := s.c.fail(&s.suite, name, reason, "", 0); err != nil {
 			return err
 		}
 	}
@@ -231,7 +235,7 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 			continue
 		}
 		var m thresholds.Judged
-		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m); err != nil {
+		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m, asGinkgo); err != nil {
 			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
 		}
 		if m.Comparison == nil {

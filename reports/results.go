@@ -24,6 +24,9 @@ const (
 	Pending State = "pending" // declared without running
 )
 
+// BothWays is the [Spec.Detail] of a spec that passed and failed in the runs of [Repeated].
+const BothWays = "flaky"
+
 // Spec is the result of one spec (an It of Ginkgo).
 type Spec struct {
 	Suite      string        // path of the suite, relative to the module where it lies in it
@@ -31,7 +34,7 @@ type Spec struct {
 	Leaf       string        // text of the spec itself
 	Occurrence int           // 1, and 2, 3, … where one suite has the same text again
 	State      State         //
-	Detail     string        // the runner's own word where it says more: "panicked"
+	Detail     string        // the runner's own word where it says more: "panicked"; or [BothWays]
 	Attempts   int           // runs of the spec within this one result; 0 where it did not run
 	Retried    bool          // passed, but only after an attempt that failed
 	Duration   time.Duration // of all attempts
@@ -122,6 +125,11 @@ type SuiteFailure struct {
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"`
 }
+
+// Truncated is the node of a [SuiteFailure] that says that the process of a suite ended
+// before its report: the specs that it had told of until then are there, the others
+// are skipped.
+const Truncated = "truncated"
 
 // Suite is one suite of a run.
 type Suite struct {

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -85,28 +86,50 @@ func (a *Agent[In, Out]) with(change func(*Agent[In, Out])) *Agent[In, Out] {
 // Call implements core.Agent. Its errors are those of the script and, wrapping
 // core.ErrHarness, [*ExhaustedError], [*UnscriptedError] and [*InputError].
 func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Out, err error) {
-	s, err := a.find(ctx, req.Path)
-	if err != nil {
-		return out, err
+	s := a.last.Load() // most calls of an agent are for the step of the call before
+	if scope, ok := ctx.(*armContext); !ok || s == nil || s.arm != scope.arm || s.path != req.Path {
+		if s, err = a.find(ctx, req.Path); err != nil {
+			return out, err
+		}
 	}
-	if asked := s.asked.Add(1); asked > int64(s.have) {
+	// Read before the count: what comes behind an atomic operation waits for it.
+	have, watched, always := s.have, s.arm.rehearsal != nil || len(s.arm.book.ring.calls) > 0, a.always
+	if asked := s.asked.Add(1); asked > int64(have) {
 		return out, s.dry(req.Path, int(asked))
 	}
 	if req.Attempt > 1 {
 		s.again.Add(1)
 	}
-	if s.arm.rehearsal != nil {
-		a.rehearse(s.arm.rehearsal, req)
+	if watched {
+		a.watch(s.arm, &req)
 	}
-	if r := &s.arm.book.ring; r.full {
-		r.add(s.arm, req.Run, req.Path, req.Attempt, copied(req.Input))
-	} else if len(r.calls) > 0 {
-		r.add(s.arm, req.Run, req.Path, req.Attempt, nil)
+	if always != nil {
+		return *always, nil
 	}
-	if a.always != nil {
-		return *a.always, nil
+	return a.reply(ctx, s, &req)
+}
+
+// watch keeps a call for those who asked for it.
+func (a *Agent[In, Out]) watch(arm *arm, req *core.Request[In]) {
+	if arm.rehearsal != nil {
+		a.rehearse(arm.rehearsal, *req)
 	}
-	return a.reply(ctx, s.arm, &req)
+	r := &arm.book.ring
+	if len(r.calls) == 0 {
+		return
+	}
+	var at time.Duration
+	var input []byte
+	if r.full {
+		at, input = time.Since(r.born), copied(req.Input)
+	}
+	r.mu.Lock()
+	e := r.next() // filled where it lies: a call is large
+	e.arm, e.run, e.path, e.attempt = arm, req.Run, req.Path, req.Attempt
+	if r.full {
+		e.at, e.input = at, input
+	}
+	r.mu.Unlock()
 }
 
 // rehearse is apart so that req is copied to the heap only where it is asked for.
@@ -120,10 +143,10 @@ func (a *Agent[In, Out]) rehearse(r *Rehearsal, req core.Request[In]) {
 }
 
 // reply answers with the reply whose turn it is.
-func (a *Agent[In, Out]) reply(ctx context.Context, arm *arm, req *core.Request[In]) (out Out, err error) {
-	n := 0
+func (a *Agent[In, Out]) reply(ctx context.Context, s *script, req *core.Request[In]) (out Out, err error) {
+	n, arm := 0, s.arm
 	if a.replies != nil || len(a.expect) != 0 {
-		n = arm.turn(a, req.Run, req.Path, execution(req))
+		n = s.turn(a, req.Run, req.Path, execution(req))
 	}
 	if n < len(a.expect) {
 		if diff := difference(a.expect[n], req.Input); diff != "" {
@@ -170,7 +193,7 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In"}
 		}
 	}
-	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.path == path {
+	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.planned(path) {
 		return s, nil
 	}
 	s, err := scope.arm.script(path)

@@ -94,6 +94,11 @@ type arm struct {
 	mu     sync.Mutex
 	runs   map[core.RunKey]*executed // the latest execution of each
 	places map[reading]*int          // calls so far
+	latest *executed                 // that was looked up last
+	at     reading                   // that was counted last
+	calls  *int                      // of it
+
+	elsewhere map[lane]int // calls of resumed runs in other processes, see Resumed
 }
 
 // executed is one execution of a run and its resumes, as far as this process knows.
@@ -118,6 +123,7 @@ type reader interface {
 type script struct {
 	arm   *arm
 	path  string // in the plan
+	items bool   // each item of a map reads for itself
 	calls int    // worst case of one run
 	least int    // that every completed run makes, without retries
 	have  int    // outputs
@@ -149,7 +155,8 @@ func Size(p Plan, loads ...Load) (*Book, error) {
 			if !ok {
 				return nil, fmt.Errorf("size scripts: load %+v: %d runs x %d calls of step %q are more than can be counted: plan less", l, l.Runs(), calls[path], path)
 			}
-			a.scripts[path] = &script{arm: a, path: path, calls: calls[path], least: least[path], have: have}
+			items := p.LanePath(strings.ReplaceAll(path, "/", "#1/")+"#1") != path
+			a.scripts[path] = &script{arm: a, path: path, items: items, calls: calls[path], least: least[path], have: have}
 		}
 		b.arms[l.Arm] = a
 	}
@@ -234,33 +241,67 @@ func (a *arm) script(path string) (*script, error) {
 	return nil, a.book.fault(&UnscriptedError{Step: path, Problem: fmt.Sprintf("the book of arm %q has no script for it: size the book from the pipeline that is run", a.load.Arm)})
 }
 
+// planned reports whether a path in a run is of this script, that is whether
+// core.PlanPath makes of it the path in the plan.
+func (s *script) planned(path string) bool {
+	at, number := 0, false
+	for i := range len(path) {
+		switch path[i] {
+		case '#':
+			number = true
+		case '/':
+			number = false
+		}
+		if number {
+			continue
+		}
+		if at == len(s.path) || s.path[at] != path[i] {
+			return false
+		}
+		at++
+	}
+	return at == len(s.path)
+}
+
 // turn counts one more call of an agent within its run and lane and returns how
 // many there were before.
-func (a *arm) turn(agent reader, run core.RunKey, path string, execution uint64) int {
-	lane := a.book.plan.LanePath(path)
+func (s *script) turn(agent reader, run core.RunKey, path string, execution uint64) int {
+	a, place := s.arm, s.path
+	if s.items {
+		place = a.book.plan.LanePath(path)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := reading{a.executed(run, execution), agent, lane}
-	calls := a.places[at]
-	if calls == nil {
-		calls = new(int)
-		a.places[at] = calls
+	if at := (reading{a.executed(run, execution), agent, place}); at != a.at {
+		a.at, a.calls = at, a.places[at]
+		if a.calls == nil {
+			a.calls = new(int)
+			if at.by.number == 0 {
+				*a.calls = a.elsewhere[lane{run, place}]
+			}
+			a.places[at] = a.calls
+		}
 	}
-	*calls++
-	return *calls - 1
+	*a.calls++
+	return *a.calls - 1
 }
 
 // executed finds an execution by its number, which grows with every start of a run
 // in the process. A new one under a known key begins anew; 0, a resumed one, goes
 // on with the latest.
 func (a *arm) executed(run core.RunKey, number uint64) *executed {
-	latest := a.runs[run]
+	latest := a.latest
+	if latest == nil || latest.run != run {
+		latest = a.runs[run]
+	}
 	switch {
-	case latest != nil && (number == 0 || number == latest.number):
-		return latest
 	case latest == nil || number > latest.number:
-		a.runs[run] = &executed{run, number, latest}
-		return a.runs[run]
+		latest = &executed{run, number, latest}
+		a.runs[run] = latest
+		fallthrough
+	case number == 0 || number == latest.number:
+		a.latest = latest
+		return latest
 	}
 	e := latest
 	for e.before != nil && e.before.number > number {

@@ -176,7 +176,7 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, false, c.bad(0, "%s was called after the cassette was closed", q.what())
+		return nil, false, c.fault(c.bad(0, "%s was called after the cassette was closed", q.what()))
 	}
 	if err := c.astray[run]; err != nil {
 		return nil, false, err // nothing behind a difference can be compared

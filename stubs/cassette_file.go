@@ -181,6 +181,9 @@ func (c *Cassette) strict(line []byte, at int, v any) error {
 	if _, err := parse(line); err != nil {
 		return c.bad(at, "not one JSON value: %w", err)
 	}
+	if name, found := doubled(line); found {
+		return c.bad(at, "duplicate key: an object has %q twice: keep one of them, or record again", name)
+	}
 	if err := decode(line, v); err != nil {
 		return c.bad(at, "not as this version writes it: %w", err)
 	}

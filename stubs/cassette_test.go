@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -384,6 +385,28 @@ func TestMiss(t *testing.T) {
 	}
 }
 
+// The same step is nearer than the same words, and the same agent nearer than both.
+func TestNearestIsOfTheSameStep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	c := open(t, file, stubs.Record)
+	writer, critic := stubs.Recorded(c, "writer", fn(echo)), stubs.Recorded(c, "critic", fn(echo))
+	must(t, writer, "r", "loop#1/draft", topic{Topic: "something else", Depth: 9})
+	must(t, writer, "r", "other", topic{Topic: "saves"})
+	must(t, critic, "r", "loop#2/draft", topic{Topic: "saves"})
+	closed(t, c)
+	for _, q := range []struct{ agent, path, nearest string }{
+		{"writer", "loop#2/draft", `agent "writer", step "loop#1/draft"`},
+		{"writer", "third", `agent "writer", step "other"`},
+		{"critic", "other", `agent "critic", step "loop#2/draft"`},
+	} {
+		_, err := call(t, stubs.Recorded[topic, string](open(t, file, stubs.Replay), q.agent, nil), "r", q.path, topic{Topic: "saves", Depth: 1})
+		var miss *stubs.MissError
+		if !errors.As(err, &miss) || miss.Nearest != q.nearest {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
 // An agent sees why the attempt before failed: it is part of the request.
 func TestFeedbackIsAsked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
@@ -614,6 +637,41 @@ func TestMisuseOfRecorded(t *testing.T) {
 		fmt.Fprintln(&text, err)
 	}
 	golden(t, "misuse.golden", "", strings.ReplaceAll(text.String(), t.TempDir()[:strings.LastIndex(t.TempDir(), "/")], "DIR"))
+}
+
+// The whole text of what else is refused while a cassette is used.
+func TestRefusalsOfCassettes(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.jsonl")
+	answers := func(v any) core.Agent[int, any] {
+		return core.Func[int, any](func(context.Context, core.Request[int]) (any, error) { return v, nil })
+	}
+	c := open(t, file, stubs.Record)
+	req := core.Request[int]{Path: "s"}
+	if _, err := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	_, err := (&http.Client{Transport: c.Transport(newProvider(t))}).Get("https://x.test/compressed")
+	var encoded *stubs.CassetteError // within what net/http says of it
+	if !errors.As(err, &encoded) {
+		t.Fatal(err)
+	}
+	closed(t, c)
+	_, late := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req)
+	v := open(t, file, stubs.Verify)
+	_, unlike := stubs.Recorded(v, "a", answers(func() {})).Call(t.Context(), req)
+	var text strings.Builder
+	for err, of := range map[error]*stubs.Cassette{encoded: c, late: c, unlike: v} {
+		if !errors.Is(err, core.ErrHarness) || !errors.Is(of.Verify(), err) {
+			t.Errorf("no fault of the harness, or forgotten: %v", err)
+		}
+	}
+	_, folder := stubs.OpenCassette(dir, stubs.Replay)
+	_, within := stubs.OpenCassette(filepath.Join(file, "c.jsonl"), stubs.Record)
+	for _, err := range []error{encoded, late, unlike, folder, within} {
+		fmt.Fprintln(&text, err)
+	}
+	golden(t, "refused.golden", dir, text.String())
 }
 
 // An output whose type has changed must not come back with a part missing.

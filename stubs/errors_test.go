@@ -3,8 +3,11 @@ package stubs_test
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/stubs"
@@ -49,6 +52,36 @@ func TestMessages(t *testing.T) {
 		if errors.Is(c.err, core.ErrHarness) != c.harness {
 			t.Errorf("%T: a fault of the harness: %v, want %v", c.err, !c.harness, c.harness)
 		}
+	}
+}
+
+// What Verify says of a book to which everything happened, as it is read at the end
+// of a test: every fault that was swallowed, and then what was left over.
+func TestVerifySaysAll(t *testing.T) {
+	expecting := stubs.Outputs[string]("out", "out").Expect("question")
+	never := stubs.Always[string]("out")
+	p := planned(t, expecting, never)
+	b, ctx := sized(t, p, stubs.Load{Arm: "with", Rounds: 1, Batch: 1})
+	ask := func(agent core.Agent[string, string], run, path, in string) {
+		outcome(agent, ctx, core.Request[string]{Run: core.RunKey{Run: run}, Path: path, Input: in, Attempt: 1})
+	}
+	ask(expecting, "r", "s1", "answer")
+	ask(never, "r", "s3", "")
+	ask(expecting, "q", "s1", "question")
+	ask(expecting, "q", "s1", "question")
+	want := `call 1 of step "s1" in arm "with", run "r" had another input than expected (-want +got):
+  string(
+- 	"question",
++ 	"answer",
+  )
+step "s3" has no script: the book of arm "with" has no script for it: size the book from the pipeline that is run
+script of step "s1" in arm "with" ran dry: it has 2 outputs and output 3 was asked for; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. Before it: call 1: s1 of run "r" in arm "with", attempt 1; call 2: s1 of run "q" in arm "with", attempt 1
+script of step "s2" in arm "with" was asked for 0 outputs where the planned runs need at least 1; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. Fewer runs or calls were made than planned: make them, plan fewer, or call the step Optional where its agent is not scripted or stands behind a cache
+script of step "s1" in arm "with", run "q" was asked for 1 outputs where the script holds at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers
+script of step "s1" in arm "with", run "r" was asked for 1 outputs where the script holds at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers`
+	// go-cmp takes one kind of space or another in each process.
+	if d := cmp.Diff(want, strings.ReplaceAll(b.Verify().Error(), "\u00a0", " ")); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

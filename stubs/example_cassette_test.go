@@ -97,3 +97,72 @@ func ExampleCassette_Transport() {
 	// data: [DONE]
 	// replay <nil>
 }
+
+// The real agent has changed since it was recorded, and a pipeline asks for what was
+// not: both are named, with the difference.
+func ExampleMode() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+
+	answer := "about "
+	real := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) { return answer + req.Input, nil })
+	ask := func(mode stubs.Mode, input string) error {
+		tape, err := stubs.OpenCassette(filepath.Join(dir, "writer.jsonl"), mode)
+		if err != nil {
+			return err
+		}
+		_, err = stubs.Recorded(tape, "writer", real).Call(context.Background(), core.Request[string]{Path: "draft", Input: input})
+		return errors.Join(err, tape.Close())
+	}
+	fmt.Println(ask(stubs.Record, "saves"), ask(stubs.Verify, "saves"))
+
+	answer = "all about "
+	var mismatch *stubs.MismatchError
+	if errors.As(ask(stubs.Verify, "saves"), &mismatch) {
+		fmt.Println("line", mismatch.Line, mismatch.Diff)
+	}
+	var miss *stubs.MissError
+	if errors.As(ask(stubs.Replay, "loops"), &miss) {
+		fmt.Println("line", miss.Line, miss.Diff)
+	}
+	// Output:
+	// <nil> <nil>
+	// line 2 [output: recorded "about saves", now "all about saves"]
+	// line 2 [input: recorded "saves", now "loops"]
+}
+
+// No secret is written: those of known names and forms, those that look random, and
+// those that are named.
+func ExampleSecrets() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+
+	file := filepath.Join(dir, "writer.jsonl")
+	tape, err := stubs.OpenCassette(file, stubs.Record, stubs.Secrets("correct horse battery"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	real := core.Func[map[string]string, string](func(context.Context, core.Request[map[string]string]) (string, error) {
+		return "the staple is correct horse battery", nil
+	})
+	_, err = stubs.Recorded(tape, "writer", real).Call(context.Background(), core.Request[map[string]string]{Path: "draft", Input: map[string]string{
+		"api_key": "4711",
+		"text":    "use sk-" + "made-up-0123456789 or 9hJ2kL5mN8pQ" + "1rS4tV7wX0yZ3aB6",
+	}})
+	err = errors.Join(err, tape.Close())
+	data, readErr := os.ReadFile(file)
+	_, line, _ := strings.Cut(string(data), `"input":`)
+	fmt.Println(line, errors.Join(err, readErr))
+	// Output:
+	// {"api_key":"[redacted:field]","text":"use [redacted:api-key] or [redacted:entropy]"},"output":"the staple is [redacted:known]"}
+	//  <nil>
+}

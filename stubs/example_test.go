@@ -11,27 +11,54 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// once runs a pipeline of one step, "draft", with up to two retries, and prints
-// what it came to.
-func once(agent core.Agent[string, string], opts ...core.StepOption) {
-	p, err := core.New("example", core.Step("draft", agent,
-		func(s string) string { return s }, func(s *string, out string) { *s = out }, append(opts, core.Retries(2))...))
+// play makes one run of a pipeline, with a hundred tokens to spend.
+func play(p *core.Pipeline[string]) (res core.Result[string], book *stubs.Book, err error) {
+	book, err = stubs.Size(p, stubs.Load{Arm: "test", Rounds: 1, Batch: 1})
 	if err != nil {
-		fmt.Println(err)
-		return
+		return res, nil, err
 	}
-	book, err := stubs.Size(p, stubs.Load{Arm: "test", Rounds: 1, Batch: 1})
+	ctx, err := book.RecordInputs().In(context.Background(), "test")
 	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ctx, err := book.In(context.Background(), "test")
-	if err != nil {
-		fmt.Println(err)
-		return
+		return res, nil, err
 	}
 	ctx = stubs.WithChunks(ctx, func(_, chunk string) { fmt.Printf("chunk: %q\n", chunk) })
-	res, err := core.Run(ctx, core.NewEngine(), p.Within(core.Budget{Tokens: 100}), core.RunKey{Run: "1"}, "hello")
+	res, err = core.Run(ctx, core.NewEngine(), p.Within(core.Budget{Tokens: 100}), core.RunKey{Run: "1"}, "hello")
+	return res, book, err
+}
+
+// run makes one run of one step, "draft".
+func run(agent core.Agent[string, string], opts ...core.StepOption) (res core.Result[string], book *stubs.Book, err error) {
+	p, err := core.New("example", core.Step("draft", agent,
+		func(s string) string { return s }, func(s *string, out string) { *s = out }, opts...))
+	if err != nil {
+		return res, nil, err
+	}
+	return play(p)
+}
+
+// thrice makes one run of a loop of three iterations, and prints the outputs.
+func thrice(agent core.Agent[string, string]) {
+	p, err := core.New("example", core.Loop("refine", 3, nil, core.Step("draft", agent,
+		func(s string) string { return s }, func(s *string, out string) { *s += ", " + out }), core.MaxIsSuccess()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, book, err := play(p)
+	if book == nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(res.Scope, errors.Join(err, book.Verify()))
+}
+
+// once prints what a step with up to two retries came to.
+func once(agent core.Agent[string, string], opts ...core.StepOption) {
+	res, book, err := run(agent, append(opts, core.Retries(2))...)
+	if book == nil {
+		fmt.Println(err)
+		return
+	}
 	fmt.Printf("%d call(s): %s %v\n", res.Calls, res.Scope, errors.Join(err, book.Verify()))
 }
 
@@ -122,9 +149,18 @@ func ExampleRateLimited() {
 	// Output: 2 call(s): a draft <nil>
 }
 
-// A reply that takes for ever, and a step that has enough of it.
+// A reply that takes for ever, until somebody hangs up: here its tool, so that no
+// clock is needed. core.Timeout ends it as well.
 func ExampleHang() {
-	once(stubs.Script[string](stubs.Hang[string](), stubs.Say("a draft")), core.Timeout(10*time.Millisecond))
+	var hangUp context.CancelCauseFunc
+	hangs := stubs.Script[string](stubs.Hang[string]().Tool("hang up", func(context.Context) error {
+		hangUp(errors.New("the caller hung up"))
+		return nil
+	}), stubs.Say("a draft"))
+	once(core.Func[string, string](func(ctx context.Context, req core.Request[string]) (string, error) {
+		ctx, hangUp = context.WithCancelCause(ctx)
+		return hangs.Call(ctx, req)
+	}))
 	// Output: 2 call(s): a draft <nil>
 }
 

@@ -72,6 +72,7 @@ func TestTreeRules(t *testing.T) {
 		{`{"sk-proj-abcdefghij1234567890":"owner"}`, `{"[redacted:api-key]":"owner"}`},
 		{`{"max_tokens":100,"usage":{"prompt_tokens":12},"total_tokens":"many"}`, `{"max_tokens":100,"total_tokens":"many","usage":{"prompt_tokens":12}}`},
 		{`{"content":[{"token":"Hello","logprob":-0.5,"bytes":[72]}]}`, `{"content":[{"bytes":[72],"logprob":-0.5,"token":"Hello"}]}`},
+		{`{"html":"<b>&"}`, `{"html":"<b>&"}`},
 		{`{"n":12345678901234567890.10,"e":1e400}`, `{"e":1e400,"n":12345678901234567890.10}`},
 	} {
 		tree, err := parse([]byte(tt.in))
@@ -108,6 +109,7 @@ func TestWhatIsNoSecret(t *testing.T) {
 		"https://github.com/flujo/flujo-harness/blob/main/core/engine.go#L42",
 		"TestRecordedAgentIsReplayedWithoutTheRealOne2",
 		"github.com/flujo/flujo-harness/stubs_test.TestBadCassettes",
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
 		"2026-07-01T12:34:56.789012345Z", "user@example.com", "http://127.0.0.1:8080/path",
 		base64.StdEncoding.EncodeToString([]byte("An ordinary text, in base64 as Go writes a []byte.")),
 		"data:image/png;base64," + base64.StdEncoding.EncodeToString(png),
@@ -172,23 +174,31 @@ func TestEntropyFindsRandomKeys(t *testing.T) {
 func TestSecretsAcrossEvents(t *testing.T) {
 	r := newRedactor()
 	r.know("tr0ub4dor&3")
+	n := 0
 	event := func(s string) any {
-		return string(canonical(map[string]any{"id": "same-same", "delta": map[string]any{"content": s}}))
+		n = (n + 4) % 32
+		return string(canonical(map[string]any{"id": "same-same", "part": "9hJ2kL5mN8pQ1rS4tV7wX0yZ3aB6cD9e"[n : n+4], "delta": map[string]any{"content": s}}))
 	}
 	var chunks []any
-	for _, s := range []string{"the key is s", "k-", "abcdefgh", "1234567890", " and tr0ub", "4dor&3", " is the other"} {
+	for _, s := range []string{"the key is s", "k-", "abcdefgh", "1234567890", " and tr0ub", "4dor&3", " is the other, 9hJ2kL5mN8pQ", "1rS4tV7wX0yZ3aB6cD9e", " the third"} {
 		chunks = append(chunks, event(s))
 	}
 	r.deltas(chunks)
 	var got []string
 	for _, c := range chunks {
-		var e struct{ Delta struct{ Content string } }
+		var e struct {
+			Part  string
+			Delta struct{ Content string }
+		}
 		if err := json.Unmarshal([]byte(c.(string)), &e); err != nil {
 			t.Fatal(err)
 		}
+		if len(e.Part) != 4 {
+			t.Errorf("what is no text was taken for one: %q", e.Part)
+		}
 		got = append(got, e.Delta.Content)
 	}
-	want := []string{"the key is [redacted:api-key]", "", "", "", " and [redacted:known]", "", " is the other"}
+	want := []string{"the key is [redacted:api-key]", "", "", "", " and [redacted:known]", "", " is the other, [redacted:entropy]", "", " the third"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

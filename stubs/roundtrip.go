@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -244,7 +245,8 @@ func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Res
 	if err := decode(output, &r); err != nil {
 		return nil, c.refuse(t.line, "%s: its recording is no response: %v", t.what(), err)
 	}
-	body := &tape{ctx: req.Context(), end: io.EOF}
+	ends := func(err error) func() error { return func() error { return err } }
+	body := &tape{ctx: req.Context(), end: ends(io.EOF)}
 	size := int64(-1)
 	for _, part := range append(r.Chunks, string(r.Body), r.Text, string(r.Base64)) {
 		if part != "" {
@@ -256,11 +258,13 @@ func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Res
 	}
 	switch {
 	case r.Broken != nil && r.Broken.Text == io.ErrUnexpectedEOF.Error():
-		body.end, size = io.ErrUnexpectedEOF, -1
+		body.end, size = ends(io.ErrUnexpectedEOF), -1
 	case r.Broken != nil:
-		body.end, size = r.Broken.replayed(), -1
-	case r.Cut:
-		body.end, size = c.bad(t.line, "%s: its reader closed it here when it was recorded, and now reads on: record it again", t.what()), -1
+		body.end, size = ends(r.Broken.replayed()), -1
+	case r.Cut: // remembered, since a client may swallow it
+		body.end, size = sync.OnceValue(func() error {
+			return c.refuse(t.line, "%s: its reader closed it here when it was recorded, and now reads on: record it again", t.what())
+		}), -1
 	}
 	resp := &http.Response{
 		Status: fmt.Sprintf("%d %s", r.Status, http.StatusText(r.Status)), StatusCode: r.Status,

@@ -356,6 +356,25 @@ func TestOtherStreams(t *testing.T) {
 	}
 }
 
+// Who knows the last event closes without asking for the end.
+func TestReaderThatKnowsTheEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	c := open(t, file, stubs.Record)
+	last := "data: [DONE]\n\n"
+	resp, err := (&http.Client{Transport: c.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(strings.NewReader(last)), ContentLength: -1}, nil
+	}))}).Get("https://x.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, len(last))); errors.Join(err, resp.Body.Close(), c.Close()) != nil {
+		t.Fatal(err)
+	}
+	if text := read(t, file); !strings.Contains(text, "[DONE]") || strings.Contains(text, `"cut"`) {
+		t.Errorf("a stream that was read to its last event is taken for cut off: %s", text)
+	}
+}
+
 // Who closes a body early and reads on when it is replayed is told so.
 func TestStreamCutByItsReader(t *testing.T) {
 	p := newProvider(t)
@@ -371,18 +390,22 @@ func TestStreamCutByItsReader(t *testing.T) {
 	if err := errors.Join(resp.Body.Close(), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
+	c = open(t, file, stubs.Replay)
+	resp, err = post(t.Context(), &http.Client{Transport: c.Transport(nil)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = io.ReadAll(resp.Body)
-	if !errors.Is(err, core.ErrHarness) {
-		t.Errorf("no fault of the harness: %v", err)
+	if !errors.Is(err, core.ErrHarness) || !errors.Is(c.Verify(), err) {
+		t.Errorf("no fault of the harness, or forgotten: %v", err)
 	}
 	v := open(t, file, stubs.Verify) // where the reader stopped is not the server's doing
-	seen(post(t.Context(), &http.Client{Transport: v.Transport(p)}, chatURL, `{"stream":true}`))
-	if err := v.Verify(); err != nil {
-		t.Error(err)
+	resp, again := post(t.Context(), &http.Client{Transport: v.Transport(p)}, chatURL, `{"stream":true}`)
+	if again != nil {
+		t.Fatal(again)
+	}
+	if _, again := io.ReadFull(resp.Body, make([]byte, 10)); errors.Join(again, resp.Body.Close(), v.Verify()) != nil {
+		t.Error(again, v.Verify())
 	}
 	golden(t, "http_cut.golden", filepath.Dir(file), fmt.Sprint(err))
 }
@@ -675,6 +698,9 @@ func TestCanary(t *testing.T) {
 			fmt.Fprintf(w, "data: {\"delta\":{\"content\":%q}}\n\n", part)
 		}
 		fmt.Fprintf(w, "data: {\"secret\":%q}\n\n", canaries[7])
+		if cookie, err := r.Cookie("s"); err == nil { // and one that repeats a cookie
+			fmt.Fprintf(w, "data: {\"seen\":%q}\n\n", cookie.Value)
+		}
 	}))
 	defer server.Close()
 	client := &http.Client{Transport: c.Transport(nil)}
@@ -727,6 +753,13 @@ func TestSecretsAreRefused(t *testing.T) {
 	}
 	file := recordOne(t, nil, topic{Topic: "so " + secret})
 	_, leaked := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets(secret))
+	for skip := range 3 {
+		coded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", skip) + secret + "!"))
+		var bad *stubs.CassetteError
+		if _, err := stubs.OpenCassette(recordOne(t, nil, topic{}, topic{Topic: coded}), stubs.Replay, stubs.Secrets(secret)); !errors.As(err, &bad) || bad.Line == 0 {
+			t.Errorf("base64 from place %d: %v", skip, err)
+		}
+	}
 	_, short := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets("", "abc"))
 	golden(t, "secrets.golden", "", strings.NewReplacer(dir, "DIR", filepath.Dir(file), "DIR").Replace(fmt.Sprintln(refused)+fmt.Sprintln(leaked)+fmt.Sprintln(short)))
 }

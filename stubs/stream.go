@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -56,7 +57,7 @@ func (t *tee) finish(err error, cut bool) {
 // tape is a recorded body: at most one part for each Read, then end.
 type tape struct {
 	ctx context.Context
-	end error
+	end func() error
 
 	mu     sync.Mutex
 	parts  []string
@@ -72,7 +73,7 @@ func (t *tape) Read(p []byte) (int, error) {
 	case t.ctx.Err() != nil:
 		return 0, t.ctx.Err()
 	case len(t.parts) == 0:
-		return 0, t.end
+		return 0, t.end()
 	}
 	n := copy(p, t.parts[0])
 	if t.parts[0] = t.parts[0][n:]; t.parts[0] == "" {
@@ -151,7 +152,8 @@ func (r *redactor) deltas(chunks []any) {
 		return s
 	})
 	for path, list := range pieces {
-		pieces[path] = r.across(list)
+		name := path[strings.LastIndexByte(path, '.')+1:]
+		pieces[path] = r.across(list, slices.Contains(textNames, fold(name)))
 	}
 	walk(func(path, _ string) string {
 		s := pieces[path][0]
@@ -160,11 +162,15 @@ func (r *redactor) deltas(chunks []any) {
 	})
 }
 
+// textNames are the folded names of fields that hold a piece of one text in each
+// event. What others hold, one behind the other, may only seem random.
+var textNames = []string{"content", "text", "delta", "arguments", "partialjson", "thinking", "reasoning", "reasoningcontent", "completion"}
+
 // across redacts what goes across the borders of the pieces of a text.
-func (r *redactor) across(pieces []string) []string {
+func (r *redactor) across(pieces []string, random bool) []string {
 	whole := strings.Join(pieces, "")
 	var found []span
-	for _, p := range r.spans(whole, false) {
+	for _, p := range r.spans(whole, random) {
 		at := 0
 		for _, piece := range pieces {
 			if p.from >= at && p.from < at+len(piece) && p.to > at+len(piece) {

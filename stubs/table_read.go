@@ -379,6 +379,9 @@ func asJSON(n *yaml.Node) ([]byte, error) {
 		return nil, lineError(n, "%s", reason(err))
 	}
 	data, err := json.Marshal(v)
+	if errors.As(err, new(*json.UnsupportedTypeError)) {
+		return nil, lineError(n, "say has a name that is no text: put it in quotes")
+	}
 	if err != nil {
 		return nil, lineError(n, "say cannot be written as JSON: %w", err)
 	}

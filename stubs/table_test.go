@@ -69,6 +69,7 @@ func TestBadTables(t *testing.T) {
 		"break_at of say": {"stubs: 1\nsteps:\n  a:\n    - say: a\n      break_at: 0\n", `line 5: break_at is 0, and its stream has 0 chunks: give the number of a chunk, from 0`},
 		"stream is text":  {"stubs: 1\nsteps:\n  a:\n    - stream: abc\n", `line 4: stream is a list with at least one entry`},
 		"not a number":    {"stubs: 1\nsteps:\n  a:\n    - say: .nan\n", `line 4: say cannot be written as JSON: json: unsupported value: NaN`},
+		"name is number":  {"stubs: 1\nsteps:\n  a:\n    - say: {x: {1: y}}\n", `line 4: say has a name that is no text: put it in quotes`},
 		"case alone":      {"stubs: 1\nsteps:\n  a:\n    - say: x\n      case: y\n", `line 5: case does not belong to an entry with say`},
 		"times of a case": {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n      times: 2\n", `line 5: times does not belong to an entry with replies`},
 		"cases and plain": {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: [{say: x}]\n    - say: y\n",

@@ -67,23 +67,14 @@ func (b *Book) RecordInputs() *Book {
 	return b
 }
 
-// add enters a call. It fills its place where it lies: a call is large.
-func (r *ring) add(a *arm, run core.RunKey, path string, attempt int, input []byte) {
-	var at time.Duration
-	if r.full {
-		at = time.Since(r.born)
-	}
-	r.mu.Lock()
+// next is the place of one more call. mu is held.
+func (r *ring) next() *entry {
 	e := &r.calls[r.place]
-	e.arm, e.run, e.path, e.attempt = a, run, path, attempt
-	if r.full {
-		e.at, e.input = at, input
-	}
 	if r.place++; r.place == len(r.calls) {
 		r.place = 0
 	}
 	r.count++
-	r.mu.Unlock()
+	return e
 }
 
 // Calls returns the last n calls that are kept, the oldest first.

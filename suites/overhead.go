@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
@@ -30,9 +31,10 @@ import (
 // makes one), too much noise, a program built for the race detector or for coverage.
 // The comparison and its verdict are in the report, as the entry [OverheadEntry].
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
+	here := types.NewCodeLocation(1)
 	harness.Serve(w)
 	var durabilities []sqlite.Durability
-	decorated := []any{Serial, Label("category:persistence-overhead", "workload:"+w.Name)}
+	decorated := []any{here, Serial, Label("category:persistence-overhead"), labelled("workload", w.Name)}
 	for _, a := range args {
 		if d, ok := a.(sqlite.Durability); ok {
 			durabilities = append(durabilities, d)
@@ -45,7 +47,7 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	}
 	return Describe("What durability costs "+w.Name, append(decorated, func() {
 		for _, d := range durabilities {
-			It(fmt.Sprintf("holds its limit at durability %s", d), func(ctx SpecContext) {
+			It(fmt.Sprintf("holds its limit at durability %s", d), here, func(ctx SpecContext) {
 				if instrumented || testing.CoverMode() != "" {
 					Skip("a program built with -race or -cover has other costs: run this spec without")
 				}

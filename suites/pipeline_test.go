@@ -96,22 +96,7 @@ var _ = Describe("A sequence", Label("category:pipeline"), func() {
 	})
 })
 
-var _ = Describe("Retries", Label("category:retry"), func() {
-	It("hand the reason of the failure to the next attempt", func(ctx SpecContext) {
-		var feedback []string
-		picky := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
-			feedback = append(feedback, req.Feedback)
-			if req.Attempt < 3 {
-				return "", fmt.Errorf("attempt %d is too short", req.Attempt)
-			}
-			return "long enough", nil
-		})
-		res, err := core.Run(ctx, core.NewEngine(), pipeline(step("a", picky, core.Retries(2))), core.RunKey{Run: "r"}, note{})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(res.Scope.Text).To(Equal("long enough"))
-		Expect(feedback).To(Equal([]string{"", "attempt 1 is too short", "attempt 2 is too short"}))
-	})
-
+var _ = Describe("Retries", Label("category:error-recovery"), func() {
 	It("turn a panic into a failed attempt", func(ctx SpecContext) {
 		once := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 			if req.Attempt == 1 {

@@ -1,29 +1,20 @@
 package suites_test
 
 import (
-	"os"
+	"context"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"context"
-
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/suites"
 )
 
 func TestSuites(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Durable pipelines")
-}
-
-// TestMain also serves as the process that the recovery specs kill.
-func TestMain(m *testing.M) {
-	if path := os.Getenv(victimPath); path != "" {
-		os.Exit(victim(path))
-	}
-	os.Exit(m.Run())
 }
 
 // note is the scope of the pipelines in these suites.
@@ -34,6 +25,25 @@ type note struct {
 
 func text(n note) string             { return n.Text }
 func setText(n *note, answer string) { n.Text = answer }
+
+// key of the one run of most specs.
+var key = core.RunKey{Tenant: "acme", Run: "r"}
+
+// saved runs a pipeline of the nodes over a database of its own.
+func saved(ctx context.Context, nodes ...*core.Node[note]) *suites.Ran[note] {
+	GinkgoHelper()
+	return suites.Run(ctx, database(sqlite.Process), pipeline(nodes...), key, note{})
+}
+
+// ask is a person that is shown the text, and replaces it.
+func ask(name string, opts ...core.HumanOption[string]) *core.Node[note] {
+	return core.Human(name, text, setText, opts...)
+}
+
+// add appends the answer of the agent to what was seen.
+func add(name string, agent core.Agent[string, string], opts ...core.StepOption) *core.Node[note] {
+	return core.Step(name, agent, text, func(n *note, answer string) { n.Seen = append(n.Seen, answer) }, opts...)
+}
 
 // step is a node that hands its text to the agent and keeps the answer.
 func step(name string, agent core.Agent[string, string], opts ...core.StepOption) *core.Node[note] {

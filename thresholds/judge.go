@@ -19,17 +19,19 @@ const aaMargin = 0.10
 const leastRatio = 0.9
 
 // Judge judges a comparison by the limits. limits may be nil: then nothing is
-// judged but the self-check's A/A pair, and the verdict is inconclusive. now
-// decides whether a loosening has expired. The comparison may still be growing:
+// judged but the self-check's A/A pair, and the verdict is inconclusive. By limits of
+// another class of machine it can hold, and break by counts, but not by time: of 15
+// unchanged workloads, 5 were above limits from another processor. now decides whether a loosening has expired. The comparison may still be growing:
 // [Verdict.Decided] says whether more sessions could change anything.
 func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, N: len(c.Blocks)}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
 	var limit *Limit
+	foreign := false
 	if limits != nil {
 		v.Source = limits.Path
 		limit = limits.Find(c.Workload, MetricCostRatio, c.Durability)
-		if limits.Class != c.Environment.Class {
+		if foreign = limits.Class != c.Environment.Class; foreign {
 			v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of another class of machine: calibrated on %s, measured on %s", limits.Class, c.Environment.Class))
 		}
 	}
@@ -65,6 +67,9 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
+			if foreign && s.Want == Broken {
+				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "make a limit for this class: "+calibrateCommand(c))
+			}
 			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
@@ -93,6 +98,10 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	case Held:
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
+		if foreign {
+			return end(Inconclusive, fmt.Sprintf("%s of another class of machine, %s: that may be this one's own", counts, limits.Class),
+				"make a limit for this class: "+calibrateCommand(c))
+		}
 		return end(Broken, fmt.Sprintf("(W-N)/F is above its limit: %s, calibrated baseline %.4g", counts, v.Baseline),
 			"find what made saves dearer since the last run that held")
 	}

@@ -82,6 +82,27 @@ func TestForeignClassIsSaid(t *testing.T) {
 	}
 }
 
+// What differs between processors is no regression; what is counted does not differ.
+func TestForeignLimitsDoNotBreakByTime(t *testing.T) {
+	limits := fileWith(1.3)
+	limits.Class = "elsewhere"
+	for name, c := range map[string]*harness.Comparison{
+		"above the limit":          made(3, 1.6, 1, 1.25),
+		"the injection not enough": made(3, 1, 1, 1.25),
+	} {
+		v := Judge(c, limits, today)
+		if v.Outcome != Inconclusive || !strings.Contains(v.Reason, "another class of machine") || !strings.Contains(v.Next, "calibrate --write") {
+			t.Errorf("%s: %v: %s; %s", name, v.Outcome, v.Reason, v.Next)
+		}
+	}
+	c := made(3, 1.3, 1, 1.25)
+	c.Counters = map[string]harness.Counters{harness.ArmBackend: {Commits: 6}}
+	limits.Limits[0].Counters = &harness.Counters{Commits: 5}
+	if v := Judge(c, limits, today); v.Outcome != Broken {
+		t.Errorf("a commit more: %v: %s", v.Outcome, v.Reason)
+	}
+}
+
 func TestExpiredLooseningBreaks(t *testing.T) {
 	limits := fileWith(1.3)
 	limits.Ledger = []Entry{{Change: Loosened, Workload: "default", Metric: MetricCostRatio, Durability: "process", Reason: "new disk", Expires: "2026-02-28"}}

@@ -2,6 +2,7 @@ package thresholds
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -105,7 +106,7 @@ func (e *LimitsError) Error() string {
 func (e *LimitsError) Unwrap() error { return e.Err }
 
 // Load reads the limits for a class from its file in dir, or, where there is none,
-// those of the first other class there is. It returns nil and no error where dir
+// those of the class that is most like it. It returns nil and no error where dir
 // has no limits at all. Errors are a [*LimitsError].
 func Load(dir, class string) (*File, error) { return LoadFS(os.DirFS(dir), dir, class) }
 
@@ -119,8 +120,19 @@ func LoadFS(fsys fs.FS, dir, class string) (*File, error) {
 	if err != nil || len(others) == 0 {
 		return nil, err
 	}
-	slices.Sort(others)
+	slices.SortFunc(others, func(a, b string) int {
+		return cmp.Or(alike(b, class)-alike(a, class), cmp.Compare(a, b))
+	})
 	return readFS(fsys, dir, others[0])
+}
+
+// alike counts the words that two classes begin with alike.
+func alike(a, b string) (n int) {
+	x, y := strings.Split(strings.TrimSuffix(a, ".toml"), "-"), strings.Split(b, "-")
+	for n < min(len(x), len(y)) && x[n] == y[n] {
+		n++
+	}
+	return n
 }
 
 // Read reads and checks one limits file.

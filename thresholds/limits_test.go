@@ -64,6 +64,28 @@ func TestBadLimitsAreRefused(t *testing.T) {
 	}
 }
 
+func TestTheClassMostAlikeIsTaken(t *testing.T) {
+	dir := t.TempDir()
+	for _, class := range []string{"darwin-arm64-2cpu-m4", "linux-amd64-16cpu-amd-epyc", "linux-amd64-2cpu-amd-epyc"} {
+		f := fileWith(1.3)
+		f.Class, f.Path = class, filepath.Join(dir, class+".toml")
+		if err := f.Save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for class, want := range map[string]string{
+		"linux-amd64-2cpu-intel-xeon": "linux-amd64-2cpu-amd-epyc",
+		"linux-amd64-4cpu-intel-xeon": "linux-amd64-16cpu-amd-epyc", // as much alike as the next: the first by name
+		"linux-amd64-2cpu-amd-epyc":   "linux-amd64-2cpu-amd-epyc",
+		"darwin-arm64-8cpu-m4":        "darwin-arm64-2cpu-m4",
+		"plan9-386-1cpu-unknown":      "darwin-arm64-2cpu-m4",
+	} {
+		if f, err := Load(dir, class); err != nil || f.Class != want {
+			t.Errorf("for %s: %v, error %v; want %s", class, f, err, want)
+		}
+	}
+}
+
 func TestSavedLimitsAreRead(t *testing.T) {
 	dir := t.TempDir()
 	f := fileWith(1.3)

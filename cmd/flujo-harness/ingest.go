@@ -216,7 +216,7 @@ func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*re
 
 // describe is the run with all that is known of it: by flags, by its files, by CI.
 func (i *ingest) describe(parts []*reports.Reading, results *reports.Results) reports.Run {
-	r := reports.Run{Command: commandLine(i.cmd, i.named), Suites: results, Complete: true, Outcome: thresholds.Held, Facts: i.ci.facts}
+	r := reports.Run{Command: commandLine(i.cmd, i.named, nil), Suites: results, Complete: true, Outcome: thresholds.Held, Facts: i.ci.facts}
 	var formats, digests []string
 	var ended time.Time
 	var build string

@@ -55,6 +55,14 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 // fault marks an error as the harness's, or of what it reads and writes.
 func fault(err error) error { return &exitError{exitFault, err} }
 
+// marked is an error that nobody has marked yet as a fault.
+func marked(err error) error {
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		return err
+	}
+	return fault(err)
+}
+
 // run is the whole program. Errors that no command has marked are usage errors:
 // they come from cobra, before anything was done.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -96,7 +104,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(runCommand(), benchCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
 		sessionCommand(), burnCommand(), runsCommand(), traceCommand(), replayCommand(), initCommand())
 	return root
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +35,7 @@ func TestCommands(t *testing.T) {
 				}
 			}
 			env.Setenv("REPO", root)
+			env.Setenv("CLASS", harness.Class())
 			return nil
 		},
 	})

@@ -21,6 +21,7 @@ import (
 type resultFlags struct {
 	json     string
 	benchfmt string
+	part     *part // what goes to json beside what was measured; nil: nothing
 }
 
 func (f *resultFlags) register(cmd *cobra.Command) {
@@ -65,6 +66,11 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		return fmt.Errorf("write the verdicts: %w", err)
 	}
 	results := harness.Results{Program: harness.ThisProgram(), Command: r.Command, Commit: r.Commit, Dirty: r.Dirty, Comparisons: r.Comparisons, Verdicts: verdicts}
+	if f.part != nil {
+		if results.Suites, err = json.Marshal(f.part); err != nil {
+			return fmt.Errorf("write the results of the suites: %w", err)
+		}
+	}
 	var failed error
 	for _, form := range []struct {
 		path  string

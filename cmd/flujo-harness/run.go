@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,20 +32,47 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 func runCommand() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
-		Use:   "run [packages]",
+		Use:   "run [packages] [-- flags]",
 		Short: "Run the suites, measure, judge, and report",
 		Long: `Runs the Ginkgo suites of the packages (./... by default) as a child process,
 measures what durability costs, judges it by the committed limits, writes all
-to the history and the HTML report, and says in at most 12 lines what came of it.`,
-		RunE: func(cmd *cobra.Command, packages []string) error {
-			if len(packages) == 0 {
-				packages = []string{"./..."}
+to the history and the HTML report, and says in at most 12 lines what came of it.
+--workload none measures nothing.
+
+The suites are run by the Ginkgo that go.mod requires, with the flags behind "--":
+
+  flujo-harness run ./orders -- -p --race --label-filter '!slow'
+
+Where none of the packages has a Ginkgo suite, their tests are run by go test, with
+those flags. A suite whose process is killed keeps the specs that had ended; it is
+marked as truncated, and the run is never green.
+
+--runs K runs all specs K times, each time in new processes and whatever comes of
+them. A spec that passed and failed is flaky: it counts as failed, with all that it
+did, so that its rate is not cut off at the first pass or failure, as retries are.
+
+--shard I/N runs the I-th of N parts, by package: specs of one suite share set-up,
+order and processes, so a suite is never split. The parts are dealt out from the sorted list of
+suites. What each wrote with --json makes one run again: flujo-harness merge FILE...
+
+On GitHub Actions the summary goes to the page of the job, and what failed to the lines
+of the change. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
+of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j.packages = args
+			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+				j.packages, j.flags = args[:dash], args[dash:]
 			}
-			j.cmd, j.packages = cmd, packages
+			if len(j.packages) == 0 {
+				j.packages = []string{"./..."}
+			}
+			j.cmd = cmd
 			return j.run()
 		},
 	}
 	j.register(cmd)
+	cmd.Flags().IntVar(&j.runs, "runs", 1, "how often to run the specs, each time in new processes")
+	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, as 2/3; see merge")
 	return cmd
 }
 
@@ -69,8 +96,12 @@ type job struct {
 	measure  measureFlags
 	output   outputFlags
 	results  resultFlags
+	ci       ciFlags
 	strict   bool
 	packages []string // nil: no suites
+	flags    []string // for Ginkgo, or go test
+	runs     int
+	share    share
 }
 
 func (j *job) register(cmd *cobra.Command) {
@@ -78,6 +109,7 @@ func (j *job) register(cmd *cobra.Command) {
 	registerBase(cmd, &j.measure.base)
 	j.output.register(cmd)
 	j.results.register(cmd)
+	j.ci.register(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
@@ -85,11 +117,18 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
+	none := j.packages != nil && slices.Equal(j.measure.workloads, []string{"none"})
+	if none {
+		j.measure.workloads = []string{"default"}
+	}
 	p, specs, err := j.measure.prepareAll(ctx)
 	if err != nil {
 		return err
 	}
-	if err := j.results.check(); err != nil {
+	if none {
+		specs = nil
+	}
+	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
 	}
 	rules, err := j.measure.rules(ctx, p)
@@ -101,13 +140,10 @@ func (j job) run() error {
 		return err
 	}
 	ruled.say(j.results.talk(j.cmd))
-	var dirs []string
+	var tests *tests
 	if j.packages != nil {
-		if !p.module {
-			return usage(errors.New("there is no go.mod here or above: call run inside a Go module, or use flujo-harness bench"))
-		}
-		if dirs, err = p.ginkgoSuites(ctx, j.packages); err != nil {
-			return usage(err)
+		if tests, err = p.tests(ctx, &j); err != nil {
+			return err
 		}
 	}
 	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
@@ -120,17 +156,21 @@ func (j job) run() error {
 		return fault(fmt.Errorf("make the folder of the report: %w", err))
 	}
 
-	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages)}
+	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Commit, r.Dirty = p.revision(ctx)
 	progress := newProgress(j.cmd.ErrOrStderr())
 	defer progress.end()
 	var suites suitesRun
-	if dirs != nil {
-		progress.set(fmt.Sprintf("running %d Ginkgo suite(s)", len(dirs)), "")
-		if suites, err = p.runSuites(ctx, dirs, filepath.Join(p.root, ".flujo", "ginkgo.log")); err != nil {
-			return fault(err)
+	if tests != nil {
+		var every []*reports.Results
+		if every, suites, err = tests.repeat(ctx, j.runs, progress); err != nil {
+			return marked(err)
 		}
-		r.Suites, r.SuiteError = suites.results, suites.problem
+		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
+		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Runs: every}
+		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
+			specs = nil // the first shard measures
+		}
 	}
 	if r.Suites != nil && len(r.Suites.Measured) > 0 {
 		for _, m := range r.Suites.Measured {
@@ -160,7 +200,7 @@ func (j job) run() error {
 	progress.end()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
-	return j.keep(context.WithoutCancel(ctx), history, r, out)
+	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.hints)
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -171,6 +211,9 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 			outcome = v.Outcome
 		}
 		outcome = worse(outcome, v.Outcome)
+	}
+	if len(r.Verdicts) == 0 && r.Suites != nil {
+		outcome = thresholds.Held // nothing but specs was asked for, and they decide below
 	}
 	failed := r.Suites != nil && !r.Suites.Green()
 	switch {
@@ -194,7 +237,7 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
-func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, out string) error {
+func (j job) keep(ctx context.Context, p project, history *reports.History, r reports.Run, out string, hints []string) error {
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
 		failed = fmt.Errorf("%w\n%s", failed, rescue(r))
@@ -207,9 +250,14 @@ func (j job) keep(ctx context.Context, history *reports.History, r reports.Run, 
 	if err != nil {
 		page = "not written"
 	}
-	for _, line := range reports.Summary(r, reports.Previous(r, earlier), short(page)) {
+	lines := append(reports.Summary(r, reports.Previous(r, earlier), short(page)), flaky(r.Suites)...)
+	for _, line := range lines {
 		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}
+	for _, hint := range hints {
+		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
+	}
+	failed = errors.Join(failed, j.ci.write(ctx, p, r, lines, j.results.talk(j.cmd)))
 	switch {
 	case failed != nil:
 		return fault(failed)
@@ -235,8 +283,12 @@ func rescue(r reports.Run) string {
 }
 
 // commandLine is the call as it can be typed again: only the flags that were given.
-func commandLine(cmd *cobra.Command, packages []string) string {
+func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	words := []string{cmd.CommandPath()}
 	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, fmt.Sprintf("--%s=%s", f.Name, f.Value)) })
-	return strings.Join(append(words, packages...), " ")
+	words = append(words, packages...)
+	if len(flags) > 0 {
+		words = append(append(words, "--"), flags...)
+	}
+	return strings.Join(words, " ")
 }

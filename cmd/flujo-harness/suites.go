@@ -1,106 +1,142 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"go/parser"
+	"go/token"
+	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
-
-	"github.com/flujo/flujo-harness/reports"
 )
 
 const ginkgoPackage = "github.com/onsi/ginkgo/v2"
 
-// ginkgoSuites lists the folders of the packages whose tests use Ginkgo.
-func (p project) ginkgoSuites(ctx context.Context, packages []string) ([]string, error) {
-	args := append([]string{"list", "-f", `{{.Dir}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}`, "--"}, packages...)
+// testPackage is a package with tests.
+type testPackage struct {
+	Dir                       string
+	ImportPath                string
+	TestGoFiles, XTestGoFiles []string
+
+	suite string // name of the package in the files that import Ginkgo; "": it has only tests for go test
+}
+
+// testPackages lists the packages that have tests, as go list -tags finds them.
+func (p project) testPackages(ctx context.Context, patterns []string, tags string) ([]testPackage, error) {
+	args := append([]string{"list", "-tags=" + tags, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"}, patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("list packages %s: %w: %s", strings.Join(packages, " "), err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), told(err))
 	}
-	var dirs []string
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		for _, imported := range fields[min(1, len(fields)):] {
-			if imported == ginkgoPackage {
-				dirs = append(dirs, fields[0])
-				break
+	var all []testPackage
+	matched := 0
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; matched++ {
+		var pkg testPackage
+		if err := d.Decode(&pkg); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), err)
+		}
+		if len(pkg.TestGoFiles)+len(pkg.XTestGoFiles) > 0 {
+			pkg.suite = pkg.ginkgo()
+			all = append(all, pkg)
+		}
+	}
+	switch {
+	case matched == 0:
+		return nil, fmt.Errorf("no package matches %s: name folders of this module, as ./... or ./orders", strings.Join(patterns, " "))
+	case len(all) == 0:
+		return nil, fmt.Errorf("no tests in %s: name packages that have *_test.go files, or use flujo-harness bench to measure only", strings.Join(patterns, " "))
+	}
+	return all, nil
+}
+
+// ginkgo is the name of the package in the first of its test files that imports Ginkgo.
+func (t testPackage) ginkgo() string {
+	for _, name := range slices.Concat(t.TestGoFiles, t.XTestGoFiles) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(t.Dir, name), nil, parser.ImportsOnly)
+		if err != nil {
+			continue // the compiler says it better
+		}
+		for _, i := range f.Imports {
+			if i.Path.Value == `"`+ginkgoPackage+`"` {
+				return f.Name.Name
 			}
 		}
 	}
-	if len(dirs) == 0 {
-		return nil, fmt.Errorf("no Ginkgo suite in %s: name packages whose tests import %s, or use flujo-harness bench to measure only", strings.Join(packages, " "), ginkgoPackage)
-	}
-	return dirs, nil
+	return ""
 }
 
-// suitesRun is how the suites ended.
-type suitesRun struct {
-	results *reports.Results
-	problem string // why there are no results
-	focused bool
+// distinct refuses suites whose reports Ginkgo would write to one file: it names them
+// by the folders, with "_" for what is between.
+func (p project) distinct(suites []testPackage) error {
+	seen := map[string]string{}
+	for _, s := range suites {
+		name := strings.NewReplacer(string(filepath.Separator), "_", " ", "_").Replace(s.Dir)
+		if other, ok := seen[name]; ok {
+			return fmt.Errorf("the suites in %s and %s have one name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", short(other), short(s.Dir))
+		}
+		seen[name] = s.Dir
+	}
+	return nil
 }
 
-// runSuites runs Ginkgo as a child process and reads its report. What the child
-// prints goes to the file at log.
-func (p project) runSuites(ctx context.Context, dirs []string, log string) (s suitesRun, err error) {
-	tmp, err := os.MkdirTemp("", "flujo-harness-")
-	if err != nil {
-		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
+// The flags that run has to have for itself, with what to do instead.
+var (
+	takenOfGinkgo = map[string]string{
+		"json-report":           "use --json of flujo-harness, or call Ginkgo itself",
+		"keep-separate-reports": "the report is needed whole: call Ginkgo itself",
+		"dry-run":               "nothing would be run: call Ginkgo itself",
+		"repeat":                "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
+		"until-it-fails":        "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
+		"skip-package":          "a suite that was left out cannot be told from one that was lost: name the packages to run",
+		"r":                     "name the packages to run, as in ./...",
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
-		return s, fmt.Errorf("make a folder for the log of the suites: %w", err)
+	takenOfGoTest = map[string]string{
+		"json": "its output is read, not shown: call go test itself",
+		"c":    "nothing would be run: call go test itself",
+		"list": "nothing would be run: call go test itself",
+		"n":    "nothing would be run: call go test itself",
 	}
-	out, err := os.Create(log)
-	if err != nil {
-		return s, fmt.Errorf("log the suites: %w", err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+)
 
-	const name = "report.json"
-	args := append([]string{"tool", "ginkgo", "run", "--no-color", "--keep-going", "--json-report=" + name, "--output-dir=" + tmp}, dirs...)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = p.root, out, out
-	interruptible(cmd)
-	cmd.WaitDelay = 20 * time.Second
-	failed := cmd.Run()
-	var exit *exec.ExitError
-	if failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return s, fmt.Errorf("start go tool ginkgo: %w", failed)
+// refuse finds what run cannot pass on among the flags behind "--".
+func refuse(flags []string, taken map[string]string) error {
+	for _, f := range flags {
+		if !strings.HasPrefix(f, "-") {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
+		if name == "" || name == "args" {
+			return nil // what is behind is for the test program
+		}
+		if advice, ok := taken[name]; ok {
+			return fmt.Errorf("%s cannot be passed on: %s", f, advice)
+		}
 	}
-	s.focused = exit != nil && exit.ExitCode() == exitFocused
-
-	file, err := os.Open(filepath.Join(tmp, name))
-	if err != nil {
-		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(log, 3), short(log))
-		return s, nil
-	}
-	defer file.Close()
-	if s.results, err = reports.ReadGinkgo(file, p.root); err != nil {
-		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(log))
-		return s, nil
-	}
-	if failed != nil && !s.focused && s.results.Green() {
-		s.problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(log, 3), short(log))
-	}
-	return s, nil
+	return nil
 }
 
-// lastLines returns the end of a text file, its lines joined.
-func lastLines(path string, n int) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
+// takeFlag returns the value of a flag and the flags without it.
+func takeFlag(flags []string, name string) (value string, rest []string) {
+	for i := 0; i < len(flags); i++ {
+		flag, given, joined := strings.Cut(flags[i], "=")
+		switch {
+		case flags[i] == "--":
+			return value, append(rest, flags[i:]...)
+		case flag != "-"+name && flag != "--"+name:
+			rest = append(rest, flags[i])
+		case joined:
+			value = given
+		case i+1 < len(flags):
+			i++
+			value = flags[i]
+		}
 	}
-	lines := strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
-	return strings.Join(lines[max(0, len(lines)-n):], " | ")
+	return value, rest
 }

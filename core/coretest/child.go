@@ -1,35 +1,28 @@
 package coretest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
 )
 
-// jobVariable holds the job of a child process; it is set in no other.
-const jobVariable = "FLUJO_CORETEST_JOB"
-
-// How a child exits that was not killed.
-const (
-	exitDone  = 0
-	exitError = 3
-)
+// children do the jobs of [Recovery], [Fencing] and [Rivals].
+var children = Children[job]{"FLUJO_CORETEST_JOB"}
 
 // job is what a child process is to do.
 type job struct {
+	Backend  string // its name, where a program has several
 	Path     string
 	Round    int
 	Kill     kill
-	Worker   bool // be the worker of [Fencing] instead
-	Unfenced bool // with a backend that does not fence
+	Worker   bool    // be the worker of [Fencing] instead
+	Contest  contest // be the other process of [Rivals] instead
+	Unfenced bool    // with a backend that does not fence
 }
 
 // kill is the moment in which a process ends itself by SIGKILL.
@@ -45,26 +38,25 @@ func (k kill) String() string {
 	return fmt.Sprintf("before commit %d", k.Commit)
 }
 
-// Main runs the tests, or, in a child process that [Recovery] or [Fencing] has
-// started, the pipeline that is to be harmed. Call it from TestMain and pass on its
-// result.
+// Main runs the tests, or, in a child process that [Recovery], [Fencing] or [Rivals] has
+// started, what that is to do. Call it from TestMain and pass on its result.
 func Main(m *testing.M, open Opener) int {
-	text, ok := os.LookupEnv(jobVariable)
-	if !ok {
-		return m.Run()
-	}
-	var j job
-	err := json.Unmarshal([]byte(text), &j)
-	if err == nil && j.Worker {
-		err = j.work(open)
-	} else if err == nil {
-		err = j.run(open)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "child:", err)
-		return exitError
-	}
-	return exitDone
+	Serve("", open)
+	return m.Run()
+}
+
+// Serve is what [Main] does in a child process, for the backend of this name: see
+// [RecoveryCases]. Elsewhere it does nothing.
+func Serve(name string, open Opener) {
+	children.Serve(func(j job) bool { return j.Backend == name }, func(j job) error {
+		switch {
+		case j.Worker:
+			return j.work(open)
+		case j.Contest != "":
+			return j.rival(open)
+		}
+		return j.run(open)
+	})
 }
 
 // run drives the pipeline to its end, which is seldom reached.
@@ -75,57 +67,29 @@ func (j job) run(open Opener) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	e := effects{j.Path, j.Round}
-	_, err = e.drive(&mortal{Backend: b, effects: e, kill: j.Kill}, j.Round%2 == 0) // so that both ways are taken
+	_, err = e.drive(e.mortal(b, j.Kill), j.Round%2 == 0) // so that both ways are taken
 	return err
-}
-
-// command is this program as a child with the job.
-func (j job) command() (*exec.Cmd, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(j)
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), jobVariable+"="+string(text))
-	if _, ok := os.LookupEnv("GORACE"); !ok {
-		cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // or it waits for a second at its end
-	}
-	return cmd, nil
-}
-
-// spawn runs the job in a child and says whether it was killed.
-func (j job) spawn() (killed bool, err error) {
-	cmd, err := j.command()
-	if err != nil {
-		return false, err
-	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
-	switch code := cmd.ProcessState.ExitCode(); {
-	case err == nil:
-		return false, nil
-	case !errors.As(err, new(*exec.ExitError)):
-		return false, err
-	case code == exitError || out.Len() > 0:
-		return false, fmt.Errorf("child of round %d: %w\n%s", j.Round, err, &out)
-	}
-	return true, nil
 }
 
 // mortal counts commits, notes the ones that were acknowledged, and kills its
 // process at one of them.
 type mortal struct {
 	core.Backend
-	effects effects
-	kill    kill
+	noted func(fields ...any) error
+	kill  kill
 
 	mu      sync.Mutex
 	commits int
+}
+
+func (e effects) mortal(b core.Backend, k kill) *mortal {
+	return &mortal{Backend: b, kill: k, noted: func(fields ...any) error { return e.note(".acknowledged", fields...) }}
+}
+
+// Mortal is b in a process that kills itself, as kill -9 does, behind the commit of the
+// given number, from 1, or with before in place of it. Claims are commits too.
+func Mortal(b core.Backend, commit int, before bool) core.Backend {
+	return &mortal{Backend: b, kill: kill{commit, !before}, noted: func(...any) error { return nil }}
 }
 
 // commit makes one commit, which returns what is to be noted of it, and kills the
@@ -140,7 +104,7 @@ func (m *mortal) commit(do func() ([]any, error)) error {
 	}
 	fields, err := do()
 	if err == nil {
-		err = m.effects.note(".acknowledged", fields...)
+		err = m.noted(fields...)
 	}
 	if now {
 		die()

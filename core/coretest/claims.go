@@ -11,8 +11,8 @@ import (
 // rivals is how many goroutines race for one thing.
 const rivals = 16
 
-func (s suite) claims(t *testing.T) {
-	t.Run("a claim fences the holder off", func(t *testing.T) {
+func (s *suite) claims() {
+	s.must("a claim fences the holder off", func(t testing.TB) {
 		b, old := s.begin(t)
 		check(t, "step", b.Step(ctx, old, stepOf(1)), nil)
 		lease, snap, err := b.Claim(ctx, key, 0)
@@ -31,7 +31,7 @@ func (s suite) claims(t *testing.T) {
 			t.Errorf("counts %+v, want %+v", got, want)
 		}
 	})
-	t.Run("a claim of one epoch takes no other", func(t *testing.T) {
+	s.must("a claim of one epoch takes no other", func(t testing.TB) {
 		b, first := s.begin(t)
 		for _, epoch := range []int64{2, -1} {
 			_, _, err := b.Claim(ctx, key, epoch)
@@ -48,7 +48,7 @@ func (s suite) claims(t *testing.T) {
 		}
 	})
 	for _, status := range []core.Status{core.Paused, core.Stopped} {
-		t.Run("a "+status.String()+" run is released and goes on when it is claimed", func(t *testing.T) {
+		s.must("a "+status.String()+" run is released and goes on when it is claimed", func(t testing.TB) {
 			b, first := s.begin(t)
 			check(t, "step", b.Step(ctx, first, pauseOf(1, "t")), nil)
 			want := load(t, b, key)
@@ -95,7 +95,7 @@ func racers(f func(i int) error) []error {
 
 // winners returns the indexes without an error and demands that the others have
 // the given one.
-func winners(t *testing.T, errs []error, lost error) (won []int) {
+func winners(t testing.TB, errs []error, lost error) (won []int) {
 	t.Helper()
 	for i, err := range errs {
 		switch {

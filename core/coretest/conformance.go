@@ -43,22 +43,33 @@ func pauseOf(seq int64, token string) core.StepRecord {
 // Conformance checks a backend. open returns an empty one, made for this test
 // and closed by it.
 func Conformance(t *testing.T, open func(t *testing.T) core.Backend) {
-	s := suite{open}
-	s.saves(t)
-	s.ends(t)
-	s.claims(t)
-	s.pauses(t)
-	s.races(t)
-	s.names(t)
+	run(t, ConformanceCases(func(t testing.TB) core.Backend { return open(t.(*testing.T)) }))
+}
+
+// ConformanceCases are the demands of [Conformance], one by one.
+func ConformanceCases(open func(t testing.TB) core.Backend) []Case {
+	s := &suite{open: open}
+	s.saves()
+	s.ends()
+	s.claims()
+	s.pauses()
+	s.races()
+	s.names()
+	return s.cases
 }
 
 // suite is the tests of one backend.
 type suite struct {
-	open func(t *testing.T) core.Backend
+	open  func(t testing.TB) core.Backend
+	cases []Case
+}
+
+func (s *suite) must(what string, check func(t testing.TB)) {
+	s.cases = append(s.cases, Case{what, check})
 }
 
 // begin opens a backend and starts the run of key in it.
-func (s suite) begin(t *testing.T) (core.Backend, core.Lease) {
+func (s *suite) begin(t testing.TB) (core.Backend, core.Lease) {
 	t.Helper()
 	b := s.open(t)
 	t.Cleanup(func() { check(t, "close", b.Close(), nil) })
@@ -67,8 +78,8 @@ func (s suite) begin(t *testing.T) (core.Backend, core.Lease) {
 	return b, lease
 }
 
-func (s suite) saves(t *testing.T) {
-	t.Run("what is saved is loaded", func(t *testing.T) {
+func (s *suite) saves() {
+	s.must("what is saved is loaded", func(t testing.TB) {
 		b, lease := s.begin(t)
 		second := stepOf(2)
 		second.State, second.Feedback, second.Usage = nil, "", core.Usage{} // unchanged, and nothing used
@@ -89,7 +100,7 @@ func (s suite) saves(t *testing.T) {
 			t.Errorf("counts of 4 steps: %+v, want %+v (N+2)", got, want)
 		}
 	})
-	t.Run("a key starts once", func(t *testing.T) {
+	s.must("a key starts once", func(t testing.TB) {
 		b, _ := s.begin(t)
 		_, err := b.Start(ctx, startOf(key))
 		check(t, "second start", err, core.ErrRunExists)
@@ -99,21 +110,21 @@ func (s suite) saves(t *testing.T) {
 			t.Errorf("%d saves counted, want 2: a refused one is none", n)
 		}
 	})
-	t.Run("an unknown run is not found", func(t *testing.T) {
+	s.must("an unknown run is not found", func(t testing.TB) {
 		b, _ := s.begin(t)
 		_, err := b.Load(ctx, core.RunKey{Run: key.Run}) // the tenant is missing
 		check(t, "load", err, core.ErrRunNotFound)
 		_, _, err = b.Claim(ctx, core.RunKey{Tenant: "acme", Run: "r2"}, 0)
 		check(t, "claim", err, core.ErrRunNotFound)
 	})
-	t.Run("no record is doubled or left out", func(t *testing.T) {
+	s.must("no record is doubled or left out", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "step 1", b.Step(ctx, lease, stepOf(1)), nil)
 		check(t, "step 1 again", b.Step(ctx, lease, stepOf(1)), core.ErrFenced)
 		check(t, "step 3 before 2", b.Step(ctx, lease, stepOf(3)), core.ErrFenced)
 		check(t, "step of no run", b.Step(ctx, core.Lease{ID: 77, Epoch: 1}, stepOf(2)), core.ErrFenced)
 	})
-	t.Run("slices stay the caller's", func(t *testing.T) {
+	s.must("slices stay the caller's", func(t testing.TB) {
 		b, lease := s.begin(t)
 		step, pause, end := stepOf(1), pauseOf(2, "t"), core.FinishRecord{Status: core.Paused, Exits: []byte("{}"), Answers: 1, Time: at(5)}
 		answer := core.AnswerRecord{Token: "t", Answer: []byte("true"), Time: at(4)}
@@ -129,7 +140,7 @@ func (s suite) saves(t *testing.T) {
 		}
 		same(t, "snapshot after the slices given and got were overwritten", load(t, b, key), want)
 	})
-	t.Run("a cancelled caller saves nothing", func(t *testing.T) {
+	s.must("a cancelled caller saves nothing", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
 		gone, cancel := context.WithCancel(ctx)
@@ -145,7 +156,7 @@ func (s suite) saves(t *testing.T) {
 			t.Errorf("counts %+v, want %+v: the start and the pause alone", got, want)
 		}
 	})
-	t.Run("a closed backend says so", func(t *testing.T) {
+	s.must("a closed backend says so", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "close", b.Close(), nil)
 		_, err := b.Start(ctx, startOf(core.RunKey{Run: "late"}))
@@ -160,8 +171,8 @@ func (s suite) saves(t *testing.T) {
 	})
 }
 
-func (s suite) ends(t *testing.T) {
-	t.Run("an end is final", func(t *testing.T) {
+func (s *suite) ends() {
+	s.must("an end is final", func(t testing.TB) {
 		for _, status := range []core.Status{core.Completed, core.Failed} {
 			b, lease := s.begin(t)
 			end := core.FinishRecord{Status: status, Time: at(5)}
@@ -174,7 +185,7 @@ func (s suite) ends(t *testing.T) {
 			check(t, "claim of another epoch", err, core.ErrRunFinished)
 		}
 	})
-	t.Run("an end keeps the scope and the exits", func(t *testing.T) {
+	s.must("an end keeps the scope and the exits", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "step", b.Step(ctx, lease, stepOf(1)), nil)
 		before := load(t, b, key)
@@ -193,7 +204,7 @@ func (s suite) ends(t *testing.T) {
 			t.Errorf("counts %+v, want %+v: an end with a scope is one save", got, want)
 		}
 	})
-	t.Run("an end without a step keeps the scope", func(t *testing.T) {
+	s.must("an end without a step keeps the scope", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "finish", b.Finish(ctx, lease, core.FinishRecord{Status: core.Completed, State: []byte(`"end"`), Seq: 1, Time: at(5)}), nil)
 		got := load(t, b, key)
@@ -204,7 +215,7 @@ func (s suite) ends(t *testing.T) {
 }
 
 // load returns the snapshot of a run.
-func load(t *testing.T, b core.Backend, k core.RunKey) core.Snapshot {
+func load(t testing.TB, b core.Backend, k core.RunKey) core.Snapshot {
 	t.Helper()
 	s, err := b.Load(ctx, k)
 	check(t, "load", err, nil)
@@ -212,7 +223,7 @@ func load(t *testing.T, b core.Backend, k core.RunKey) core.Snapshot {
 }
 
 // same compares a loaded snapshot.
-func same(t *testing.T, what string, got, want core.Snapshot) {
+func same(t testing.TB, what string, got, want core.Snapshot) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
@@ -220,7 +231,7 @@ func same(t *testing.T, what string, got, want core.Snapshot) {
 }
 
 // check ends the test unless err is of the wanted kind.
-func check(t *testing.T, what string, err, want error) {
+func check(t testing.TB, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Fatalf("%s: error %v, want %v", what, err, want)

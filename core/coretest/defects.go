@@ -39,6 +39,7 @@ var defects = []defect{
 	{"pauses past an answer", false, wrapped(func(b core.Backend) core.Backend { return hasty{b} })},
 	{"claims whatever epoch", false, wrapped(func(b core.Backend) core.Backend { return greedy{b} })},
 	{"folds the case of names", false, wrapped(func(b core.Backend) core.Backend { return folding{b} })},
+	{"shows what belongs to a tenant whose name is alike", false, wrapped(func(b core.Backend) core.Backend { return cutting{b} })},
 	{"loses a step when it is opened again", true, lossy},
 }
 
@@ -82,6 +83,14 @@ type folding struct{ core.Backend }
 
 func (b folding) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
 	k.Run = strings.ToLower(k.Run)
+	return b.Backend.Load(ctx, k)
+}
+
+// cutting reads the names of tenants as C does.
+type cutting struct{ core.Backend }
+
+func (b cutting) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
+	k.Tenant, _, _ = strings.Cut(k.Tenant, "\x00")
 	return b.Backend.Load(ctx, k)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,28 +17,62 @@ import (
 // Fencing freezes a process (SIGSTOP) inside a step, lets another take over its run,
 // and wakes it up: at once, behind the other's record of the same step, and behind
 // the end. It must be refused with core.ErrFenced, and no record may be doubled.
-// A backend that does not fence must be found out.
+// A backend that does not fence must be found out. Each of -coretest.rounds freezes one
+// more.
 func Fencing(t *testing.T, open Opener) {
 	if !canFreeze {
 		t.Skip("a process cannot be frozen on this system")
 	}
+	run(t, FencingCases("", open))
+}
+
+// FencingCases are the parts of [Fencing], named as for [RecoveryCases]; none where a
+// process cannot be frozen.
+func FencingCases(name string, open Opener) (cases []Case) {
+	if !canFreeze {
+		return nil
+	}
 	for _, wake := range []string{"s2", "s3", ""} {
-		t.Run("woken "+map[string]string{"s2": "behind the claim", "s3": "behind the record of its step", "": "behind the end"}[wake], func(t *testing.T) {
-			said, err := freeze(t, wake, open, false)
+		when := map[string]string{"s2": "behind the claim", "s3": "behind the record of its step", "": "behind the end"}[wake]
+		cases = append(cases, Case{"a process that is woken " + when + " is refused", func(t testing.TB) {
+			said, err := freeze(t, name, wake, open, false)
 			if err != nil {
 				t.Error(err)
 			}
 			if said != saidFenced {
 				t.Errorf("the worker that was woken %s, want %s", said, saidFenced)
 			}
-		})
+		}})
 	}
-	t.Run("control: without a fence a record is doubled", func(t *testing.T) {
-		said, err := freeze(t, "s3", open, true)
+	if *rounds > 0 {
+		cases = append(cases, Case{"woken at random", func(t testing.TB) {
+			rng := rand.New(rand.NewPCG(*seed, 1))
+			bad, doubled := 0, 0
+			for range *rounds {
+				wake := []string{"s2", "s3", ""}[rng.IntN(3)]
+				if said, err := freeze(t, name, wake, open, false); err != nil || said != saidFenced {
+					bad++
+					t.Errorf("woken in %q the worker %s: %v\ngo test -run '%s' -coretest.rounds=%d -coretest.seed=%d", wake, said, err, t.Name(), *rounds, *seed)
+				}
+			}
+			controls := (*rounds + 9) / 10
+			for range controls {
+				if _, err := freeze(t, name, "s3", open, true); errors.Is(err, errDoubled) {
+					doubled++
+				}
+			}
+			if doubled == 0 {
+				t.Error("control: without a fence nothing was doubled")
+			}
+			t.Logf("%d workers woken behind another's claim: %d not refused; without a fence %d of %d doubled a record", *rounds, bad, doubled, controls)
+		}})
+	}
+	return append(cases, Case{"control: without a fence a record is doubled", func(t testing.TB) {
+		said, err := freeze(t, name, "s3", open, true)
 		if !errors.Is(err, errDoubled) {
 			t.Errorf("the worker %s, and the check found: %v", said, err)
 		}
-	})
+	}})
 }
 
 // What the worker says on its standard output.
@@ -106,9 +141,9 @@ func (w *worker) says() (string, error) {
 	return s[:max(0, len(s)-1)], err
 }
 
-func hire(t *testing.T, j job) *worker {
+func hire(t testing.TB, j job) *worker {
 	t.Helper()
-	cmd, err := j.command()
+	cmd, err := children.Command(j)
 	check(t, "find the test program", err, nil)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -123,9 +158,9 @@ func hire(t *testing.T, j job) *worker {
 // freeze lets a worker be frozen in s2, continues its run here, and wakes it while
 // that is in the given step, or behind the end. It returns what the worker said in
 // the end and what is wrong with the run.
-func freeze(t *testing.T, wake string, open Opener, unfenced bool) (said string, err error) {
+func freeze(t testing.TB, name, wake string, open Opener, unfenced bool) (said string, err error) {
 	path := filepath.Join(t.TempDir(), "runs")
-	w := hire(t, job{Path: path, Worker: true, Unfenced: unfenced})
+	w := hire(t, job{Backend: name, Path: path, Worker: true, Unfenced: unfenced})
 	ready, err := w.says()
 	check(t, "wait for the worker to be in its step", err, nil)
 	if ready != saidReady {

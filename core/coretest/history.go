@@ -28,7 +28,7 @@ const (
 // backend, and rapid can make a failing one shorter.
 type operation struct {
 	Do     verb
-	Run    int         // index of the run it is about
+	Key    core.RunKey // of the run it is about
 	Lease  int         // 0: the newest of the run; n: the nth before; -1: one of the future; -2: of no run
 	Skew   int         // how far its Seq, its Answers or its epoch is from the right one
 	Any    bool        // of a claim: of whatever epoch
@@ -40,7 +40,7 @@ type operation struct {
 }
 
 func (o operation) String() string {
-	s := fmt.Sprintf("%s run %d", o.Do, o.Run)
+	s := fmt.Sprintf("%s run %.40q", o.Do, o.Key)
 	switch o.Do {
 	case opStep, opFinish:
 		s += fmt.Sprintf(" by lease %d, skew %d: %v, token %q, text %.20q, state %v", o.Lease, o.Skew, o.Status, o.Token, o.Text, o.State)
@@ -52,8 +52,19 @@ func (o operation) String() string {
 	return s
 }
 
-// keys of the runs of a history: alike, of two tenants, printed the same.
-var keys = []core.RunKey{{Tenant: "a", Run: "b/c"}, {Tenant: "a/b", Run: "c"}, {Tenant: "a", Run: "B/c"}}
+// casts are the keys of the three runs of a history: alike, of two tenants, printed the
+// same, or of names that are hostile.
+var casts = rapid.Custom(func(t *rapid.T) []core.RunKey {
+	names := hostile()
+	i := rapid.IntRange(0, len(names)-3).Draw(t, "name")
+	switch rapid.IntRange(0, 2).Draw(t, "cast") {
+	case 1: // of tenants that are alike
+		return []core.RunKey{{Tenant: names[i], Run: "r"}, {Tenant: names[i+1], Run: "r"}, {Tenant: names[i+2], Run: "r"}}
+	case 2: // of runs that are
+		return []core.RunKey{{Tenant: names[i], Run: names[i]}, {Tenant: names[i], Run: names[i+1]}, {Tenant: names[i+1], Run: names[i]}}
+	}
+	return []core.RunKey{{Tenant: "a", Run: "b/c"}, {Tenant: "a/b", Run: "c"}, {Tenant: "a", Run: "B/c"}}
+})
 
 var (
 	often = rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, -1, 1})
@@ -74,10 +85,10 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 	if durable {
 		verbs = append(slices.Repeat(verbs, 2), opReopen) // seldom: it takes longer than all others together
 	}
-	one := rapid.Custom(func(t *rapid.T) operation {
+	one := func(t *rapid.T, cast []core.RunKey) operation {
 		o := operation{
 			Do:  rapid.SampledFrom(verbs).Draw(t, "do"),
-			Run: which.Draw(t, "run"),
+			Key: cast[which.Draw(t, "run")],
 		}
 		switch o.Do {
 		case opStep, opFinish:
@@ -92,11 +103,12 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 		}
 		o.Number = numbers.Draw(t, "number")
 		return o
-	})
+	}
 	// One slice has five operations on the average, which is too few to get anywhere,
 	// and a larger least length could not be made shorter.
-	part := rapid.SliceOfN(one, 0, 40)
 	return rapid.Custom(func(t *rapid.T) (all []operation) {
+		cast := casts.Draw(t, "keys")
+		part := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) operation { return one(t, cast) }), 0, 40)
 		for range 6 {
 			all = append(all, part.Draw(t, "part")...)
 		}
@@ -108,7 +120,7 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 func (o operation) moment() time.Time { return at(0).Add(time.Duration(o.Number)) }
 
 func (o operation) startRecord() core.StartRecord {
-	return core.StartRecord{Key: keys[o.Run], Pipeline: o.Text, Plan: uint64(o.Number) << 13, State: fmt.Appendf(nil, "%q", o.Text), Time: o.moment()}
+	return core.StartRecord{Key: o.Key, Pipeline: o.Text, Plan: uint64(o.Number) << 13, State: fmt.Appendf(nil, "%q", o.Text), Time: o.moment()}
 }
 
 func (o operation) stepRecord(seq int64) core.StepRecord {

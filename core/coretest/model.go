@@ -36,21 +36,29 @@ const checks = 25
 // every reopening. More histories: -rapid.checks=10000. A failure prints the shortest
 // history found and the flags that repeat it. It also plays them on backends with a
 // defect each, and demands that it finds it.
-func Model(t *testing.T, open Opener, life Life) {
-	t.Run("agrees", func(t *testing.T) {
+func Model(t *testing.T, open Opener, life Life) { run(t, ModelCases(open, life)) }
+
+// ModelCases are the parts of [Model].
+func ModelCases(open Opener, life Life) []Case {
+	cases := []Case{{"it agrees with a model", func(t testing.TB) {
 		modestly(t)
+		played := 0
+		defer func() {
+			t.Logf("%d operations, by hostile tenants among others: %d differences (-rapid.checks, -rapid.seed)", played, map[bool]int{true: 1}[t.Failed()])
+		}()
 		rapid.Check(t, func(rt *rapid.T) {
 			ops := histories(bool(life)).Draw(rt, "history")
+			played += len(ops)
 			if err := play(filepath.Join(t.TempDir(), "runs"), open, ops); err != nil {
 				rt.Fatal(err)
 			}
 		})
-	})
+	}}}
 	for _, d := range defects {
 		if d.reopen && life != Durable {
 			continue
 		}
-		t.Run("control: a backend that "+d.what+" is found", func(t *testing.T) {
+		cases = append(cases, Case{"control: a backend that " + d.what + " is found", func(t testing.TB) {
 			const most = 500
 			for seed := range most {
 				ops := histories(d.reopen).Example(seed)
@@ -60,13 +68,14 @@ func Model(t *testing.T, open Opener, life Life) {
 				}
 			}
 			t.Errorf("%d histories did not show the defect", most)
-		})
+		}})
 	}
+	return cases
 }
 
 // modestly lowers the number of rapid's checks for one test, unless the command line
 // has set it.
-func modestly(t *testing.T) {
+func modestly(t testing.TB) {
 	f := flag.Lookup("rapid.checks")
 	given := false
 	flag.Visit(func(g *flag.Flag) { given = given || g.Name == f.Name })
@@ -87,6 +96,7 @@ type game struct {
 	path   string
 	open   Opener
 	b      core.Backend
+	keys   []core.RunKey
 	model  oracle
 	leases [][2]core.Lease // handed out, by the model and by the backend
 }
@@ -98,16 +108,21 @@ func play(path string, open Opener, ops []operation) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.b.Close()) }()
+	for _, o := range ops {
+		if !slices.Contains(g.keys, o.Key) {
+			g.keys = append(g.keys, o.Key)
+		}
+	}
 	for i, o := range ops {
 		err := g.do(o)
 		if err == nil {
-			err = g.compare(keys[o.Run])
+			err = g.compare(o.Key)
 		}
 		if err != nil {
 			return fmt.Errorf("operation %d, %v: %w", i+1, o, err)
 		}
 	}
-	if err := g.compare(keys...); err != nil {
+	if err := g.compare(g.keys...); err != nil {
 		return fmt.Errorf("behind the last operation: %w", err)
 	}
 	return nil
@@ -115,7 +130,7 @@ func play(path string, open Opener, ops []operation) (err error) {
 
 // do makes one call of both and compares the errors.
 func (g *game) do(o operation) error {
-	k := keys[o.Run]
+	k := o.Key
 	_, r := g.model.find(k)
 	var run core.Snapshot
 	if r != nil {
@@ -205,7 +220,7 @@ func (g *game) reopen() error {
 	}
 	g.b = b
 	g.model.counts = core.Counts{}
-	return g.compare(keys...)
+	return g.compare(g.keys...)
 }
 
 // compare looks at the given runs and at the counts.
@@ -215,7 +230,7 @@ func (g *game) compare(all ...core.RunKey) error {
 		got, err := g.b.Load(ctx, k)
 		if r == nil {
 			if err := agree(core.ErrRunNotFound, err); err != nil {
-				return fmt.Errorf("load run %q: %w", k, err)
+				return fmt.Errorf("load run %.40q: %w", k, err)
 			}
 			continue
 		}
@@ -223,7 +238,7 @@ func (g *game) compare(all ...core.RunKey) error {
 			return err
 		}
 		if err := differ(*r, got); err != nil {
-			return fmt.Errorf("run %q %w", k, err)
+			return fmt.Errorf("run %.40q %w", k, err)
 		}
 	}
 	if got := g.b.Counts(); got != g.model.counts {

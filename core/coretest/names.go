@@ -19,8 +19,8 @@ func hostile() []string {
 	}
 }
 
-func (s suite) names(t *testing.T) {
-	t.Run("names that are alike stay apart", func(t *testing.T) {
+func (s *suite) names() {
+	s.must("names that are alike stay apart", func(t testing.TB) {
 		b := s.open(t)
 		t.Cleanup(func() { check(t, "close", b.Close(), nil) })
 		keys := []core.RunKey{{Tenant: "a/b", Run: "c"}, {Tenant: "a", Run: "b/c"}, {Run: "a/b/c"}} // all print the same

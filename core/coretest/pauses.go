@@ -12,8 +12,8 @@ func answerOf(token string, seconds int64, answer string) core.AnswerRecord {
 	return core.AnswerRecord{Token: token, Answer: []byte(answer), Time: at(seconds)}
 }
 
-func (s suite) pauses(t *testing.T) {
-	t.Run("the first answer is the one", func(t *testing.T) {
+func (s *suite) pauses() {
+	s.must("the first answer is the one", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
 		check(t, "answer", b.Signal(ctx, key, answerOf("t", 5, `"yes"`)), nil)
@@ -28,7 +28,7 @@ func (s suite) pauses(t *testing.T) {
 			t.Errorf("counts %+v, want %+v: a refused answer is none", got, want)
 		}
 	})
-	t.Run("an answer needs its pause", func(t *testing.T) {
+	s.must("an answer needs its pause", func(t testing.TB) {
 		b, lease := s.begin(t)
 		done := stepOf(1)
 		done.Token = "of no pause"
@@ -50,7 +50,7 @@ func (s suite) pauses(t *testing.T) {
 		}
 		check(t, "answer", b.Signal(ctx, key, answerOf("t", 5, "1")), nil)
 	})
-	t.Run("answers come until the end", func(t *testing.T) {
+	s.must("answers come until the end", func(t testing.TB) {
 		b, lease := s.begin(t)
 		for i := range int64(5) {
 			check(t, "pause", b.Step(ctx, lease, pauseOf(i+1, fmt.Sprint("t", i))), nil)
@@ -77,7 +77,7 @@ func (s suite) pauses(t *testing.T) {
 			t.Errorf("%d answers, want 3", len(got.Answers))
 		}
 	})
-	t.Run("answers are in order of time", func(t *testing.T) {
+	s.must("answers are in order of time", func(t testing.TB) {
 		b, lease := s.begin(t)
 		times := []int64{5, 3, 9, 4} // the clocks of two processes differ
 		for i, at := range times {
@@ -90,7 +90,7 @@ func (s suite) pauses(t *testing.T) {
 		want.Answers = []core.AnswerRecord{answerOf("t3", 3, "1"), answerOf("t4", 4, "1"), answerOf("t5", 5, "1"), answerOf("t9", 9, "1")}
 		same(t, "answers", got, want)
 	})
-	t.Run("a pause that has not seen all answers is refused", func(t *testing.T) {
+	s.must("a pause that has not seen all answers is refused", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(2, "u")), nil)

@@ -9,8 +9,8 @@ import (
 
 // races are what many goroutines do at once. Which of them wins is left open, that
 // one wins is not.
-func (s suite) races(t *testing.T) {
-	t.Run("runs at once do not mix", func(t *testing.T) {
+func (s *suite) races() {
+	s.must("runs at once do not mix", func(t testing.TB) {
 		b, _ := s.begin(t)
 		const steps = 5
 		errs := racers(func(i int) error { return oneRun(b, core.RunKey{Run: fmt.Sprint("c", i)}, steps) })
@@ -24,7 +24,7 @@ func (s suite) races(t *testing.T) {
 			t.Errorf("%d saves, want %d", n, want)
 		}
 	})
-	t.Run("of starts at once one wins", func(t *testing.T) {
+	s.must("of starts at once one wins", func(t testing.TB) {
 		b, _ := s.begin(t)
 		k := core.RunKey{Run: "contested"}
 		errs := racers(func(int) error { _, err := b.Start(ctx, startOf(k)); return err })
@@ -32,7 +32,7 @@ func (s suite) races(t *testing.T) {
 			t.Errorf("%d of %d starts won, want 1", len(won), rivals)
 		}
 	})
-	t.Run("of claims of one epoch at once one wins", func(t *testing.T) {
+	s.must("of claims of one epoch at once one wins", func(t testing.TB) {
 		b, _ := s.begin(t)
 		errs := racers(func(int) error { _, _, err := b.Claim(ctx, key, 1); return err })
 		if won := winners(t, errs, core.ErrFenced); len(won) != 1 {
@@ -42,7 +42,7 @@ func (s suite) races(t *testing.T) {
 			t.Errorf("epoch %d, want 2", got)
 		}
 	})
-	t.Run("no two claims at once get one epoch", func(t *testing.T) {
+	s.must("no two claims at once get one epoch", func(t testing.TB) {
 		b, _ := s.begin(t)
 		var leases [rivals]core.Lease
 		errs := racers(func(i int) (err error) { leases[i], _, err = b.Claim(ctx, key, 0); return err })
@@ -55,7 +55,7 @@ func (s suite) races(t *testing.T) {
 			t.Errorf("%d claims won %d epochs, the run has %d; want as many, and one more", len(won), len(epochs), got)
 		}
 	})
-	t.Run("of answers at once one wins", func(t *testing.T) {
+	s.must("of answers at once one wins", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
 		errs := racers(func(i int) error { return b.Signal(ctx, key, answerOf("t", int64(i), fmt.Sprint(i))) })
@@ -64,7 +64,7 @@ func (s suite) races(t *testing.T) {
 			t.Errorf("answers %v won, %d are saved; want one, and that one", won, len(got))
 		}
 	})
-	t.Run("no answer is overlooked by a pause", func(t *testing.T) {
+	s.must("no answer is overlooked by a pause", func(t testing.TB) {
 		b, _ := s.begin(t)
 		for round := range rivals {
 			k := core.RunKey{Run: fmt.Sprint("p", round)}
@@ -91,7 +91,7 @@ func (s suite) races(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a step and a claim at once", func(t *testing.T) {
+	s.must("a step and a claim at once", func(t testing.TB) {
 		b, _ := s.begin(t)
 		for round := range rivals {
 			k := core.RunKey{Run: fmt.Sprint("s", round)}

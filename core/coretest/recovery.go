@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits")
+	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits; further rounds of Fencing and of each contest of Rivals")
 	seed   = flag.Uint64("coretest.seed", 1, "coretest: seed of -coretest.rounds")
 )
 
@@ -27,19 +27,26 @@ var (
 // again, and the process that died must not be able to save any more. With -short it
 // takes every third moment; -coretest.rounds adds runs killed several times.
 func Recovery(t *testing.T, open Opener) {
-	commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
-	check(t, "run the pipeline unharmed", err, nil)
-	var all []kill
-	for n := 1; n <= commits; n++ {
-		all = append(all, kill{n, false}, kill{n, true})
-	}
-	t.Run("killed at every commit", func(t *testing.T) {
+	run(t, RecoveryCases("", open, func(i int) bool { return !testing.Short() || i%3 == 0 }))
+}
+
+// RecoveryCases are the parts of [Recovery], at the moments, counted from 0, that are
+// taken. name tells several backends of one program apart: [Serve] must be called for
+// it, before any test runs.
+func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case {
+	cases := []Case{{"a run that is killed at any commit ends as one that is not", func(t testing.TB) {
+		commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
+		check(t, "run the pipeline unharmed", err, nil)
+		var all []kill
+		for n := 1; n <= commits; n++ {
+			all = append(all, kill{n, false}, kill{n, true})
+		}
 		var plans [][]kill
 		for i, k := range all {
-			if !testing.Short() || i%3 == 0 {
+			if take(i) {
 				plans = append(plans, []kill{k})
 			}
-			if i%8 == 3 { // a sample: a second death soon after the first
+			if i%8 == 3 && take(i/8) { // a sample: a second death soon after the first
 				plans = append(plans, []kill{k, all[2+i%5]})
 			}
 		}
@@ -51,13 +58,13 @@ func Recovery(t *testing.T, open Opener) {
 			}
 			plans = append(plans, plan)
 		}
-		v, kills, errs := matrix(t, plans, want, open, wrapped(func(b core.Backend) core.Backend { return b })(open))
+		v, kills, errs := matrix(t, name, plans, want, open, open)
 		for _, err := range errs {
 			t.Error(err)
 		}
 		t.Logf("%d commits, %d runs with %d kills (%d at random, -coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were under way",
 			commits, len(plans), kills, *rounds, *rounds, *seed, v.lost, v.doubled, v.repeated, v.underWay)
-	})
+	}}}
 	for _, control := range []struct {
 		what  string
 		spoil func(core.Backend) core.Backend
@@ -66,19 +73,22 @@ func Recovery(t *testing.T, open Opener) {
 		{"forgets the last record", forget, []error{errDoubled, errRepeated}},
 		{"does not fence", unfence, []error{errGhost}},
 	} {
-		t.Run("control: a backend that "+control.what+" is found", func(t *testing.T) {
+		cases = append(cases, Case{"control: a backend that " + control.what + " is found", func(t testing.TB) {
+			_, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
+			check(t, "run the pipeline unharmed", err, nil)
 			// Behind the records of gather and sort: later ones may come in another order,
 			// and pauses have no call that could be made again.
 			plans := [][]kill{{{3, true}}, {{4, true}}}
-			v, _, errs := matrix(t, plans, want, open, wrapped(control.spoil)(open))
+			v, _, errs := matrix(t, name, plans, want, open, wrapped(control.spoil)(open))
 			for _, want := range control.want {
 				if !errors.Is(errors.Join(errs...), want) {
 					t.Errorf("the check did not notice %q; it said: %v", want, errs)
 				}
 			}
 			t.Logf("found: %d lost, %d doubled, %d called again, %d faults in all", v.lost, v.doubled, v.repeated, len(errs))
-		})
+		}})
 	}
+	return cases
 }
 
 // unharmed runs the pipeline with nobody killing it.
@@ -88,8 +98,9 @@ func unharmed(path string, open Opener) (commits int, e evidence, err error) {
 		return 0, e, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	m := &mortal{Backend: b, effects: effects{path, 1}}
-	if err := e.finish(m, m.effects, false); err != nil {
+	world := effects{path, 1}
+	m := world.mortal(b, kill{})
+	if err := e.finish(m, world, false); err != nil {
 		return 0, e, err
 	}
 	if v := judge(e, e); len(v.errs) > 0 {
@@ -111,7 +122,7 @@ func (e *evidence) finish(b core.Backend, world effects, eager bool) error {
 
 // matrix carries out the plans, as many at once as there are processors. Children
 // and looks behind kills use open, the last round uses spoiled.
-func matrix(t *testing.T, plans [][]kill, want evidence, open, spoiled Opener) (sum verdict, kills int, errs []error) {
+func matrix(t testing.TB, name string, plans [][]kill, want evidence, open, spoiled Opener) (sum verdict, kills int, errs []error) {
 	dir := t.TempDir()
 	next := make(chan int)
 	var mu sync.Mutex
@@ -119,7 +130,7 @@ func matrix(t *testing.T, plans [][]kill, want evidence, open, spoiled Opener) (
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := range next {
-				e, err := harm(filepath.Join(dir, fmt.Sprint("runs", i)), plans[i], open, spoiled)
+				e, err := harm(name, filepath.Join(dir, fmt.Sprint("runs", i)), plans[i], open, spoiled)
 				v := judge(want, e)
 				if err != nil {
 					v.errs = append([]error{err}, v.errs...)
@@ -144,9 +155,9 @@ func matrix(t *testing.T, plans [][]kill, want evidence, open, spoiled Opener) (
 
 // harm starts a run in a child for each kill, one after the other, and takes it to
 // its end in this process.
-func harm(path string, plan []kill, open, spoiled Opener) (e evidence, err error) {
+func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err error) {
 	for i, k := range plan {
-		killed, err := job{Path: path, Round: i + 1, Kill: k}.spawn()
+		killed, err := children.Spawn(job{Backend: name, Path: path, Round: i + 1, Kill: k})
 		if err != nil {
 			return e, err
 		}

@@ -3,11 +3,11 @@
 //
 // Every connection has its settings made and read back ([Durability] says what
 // a save survives). Each save is one transaction, fenced by the run's epoch in
-// the statement itself. Step records carry a checksum.
+// the statement itself. Runs, step records and answers carry checksums.
 //
 // Open a database once per process and share the [Backend]. Several processes may
 // use one file. The file must be on a local file system: WAL does not work over
-// a network.
+// a network, and a database there is refused where that can be found out.
 package sqlite
 
 import (
@@ -56,6 +56,7 @@ type Backend struct {
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
 	args    []driver.NamedValue
+	buf     []byte // for checksums
 	tape    *Tape
 	pending taped
 
@@ -69,6 +70,9 @@ var _ core.Backend = (*Backend)(nil)
 func prepare(ctx context.Context, path string, d Durability) (*connector, error) {
 	c, err := newConnector(path, d)
 	if err != nil {
+		return nil, err
+	}
+	if err := refuseNetwork(c.path, filesystem); err != nil {
 		return nil, err
 	}
 	migrations, err := fs.Sub(files, "migrations")
@@ -103,12 +107,12 @@ func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
 func open(ctx context.Context, path string, d Durability, vfs string) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	c.vfs = vfs
 	w, err := newWriter(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	b := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
@@ -125,7 +129,10 @@ func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	var lease core.Lease
 	err := b.write(ctx, &b.saves, func() error {
-		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano())
+		var born, now int64
+		b.buf, born = sumStart(b.buf, rec)
+		b.buf, now = sumNow(b.buf, 1, core.Running, "", 0, nil)
+		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now)
 		b.note(stmtInsertRun, args)
 		res, err := b.w.exec(stmtInsertRun, args)
 		if err != nil {
@@ -157,7 +164,8 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
-	args := b.bind(key, rec.Path, lease.ID, lease.Epoch, rec.Seq, key-1, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
+	var boxed driver.Value = key // once
+	args := b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
 		rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
 		rec.Token, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
 	b.note(stmtInsertStep, args)
@@ -186,7 +194,9 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 				return err
 			}
 		}
-		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
+		var now int64
+		b.buf, now = sumNow(b.buf, lease.Epoch, rec.Status, rec.Error, rec.Time.UnixNano(), rec.Exits)
+		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), now, lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
 		b.note(stmtFinish, args)
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
@@ -210,21 +220,28 @@ func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) boo
 
 // Claim implements [core.Backend].
 func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
-	snap, id, err := b.load(ctx, key)
+	run, err := b.load(ctx, key)
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	if snap.Status == core.Completed || snap.Status == core.Failed {
-		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, snap.Status)
+	if run.Status == core.Completed || run.Status == core.Failed {
+		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, run.Status)
 	}
-	if epoch != 0 && epoch != snap.Epoch {
-		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, snap.Epoch, core.ErrFenced)
+	if epoch != 0 && epoch != run.Epoch {
+		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, run.Epoch, core.ErrFenced)
 	}
-	lease := core.Lease{ID: id, Epoch: snap.Epoch + 1}
+	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1}, core.Snapshot{}
 	err = b.write(ctx, &b.claims, func() error {
-		args := b.bind(id, snap.Epoch)
-		b.note(stmtClaim, args)
-		ok, err := b.w.affect(stmtClaim, args)
+		now := run
+		ok, err := b.claim(now, false)
+		if err == nil && !ok {
+			// The holder before may have saved since. It is read within the transaction: an error
+			// behind the commit would be one of a claim that was made.
+			if now, err = read(context.Background(), b.w.reads, key); err == nil && now.Epoch == run.Epoch {
+				ok, err = b.claim(now, true)
+			}
+		}
+		claimed = now.Snapshot
 		if err == nil && !ok {
 			err = fmt.Errorf("run %s: %w", key, core.ErrFenced) // another claim, or the end, came between
 		}
@@ -233,17 +250,30 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	// The holder before may have saved between the load and the claim; now it cannot.
-	snap, _, err = b.load(ctx, key)
-	return lease, snap, err
+	claimed.Status, claimed.Error, claimed.Epoch, claimed.Ended = core.Running, "", lease.Epoch, time.Time{}
+	return lease, claimed, nil
+}
+
+// claim makes the run the claimer's, where what it has read of it is all that is saved;
+// sure is that nobody else can have saved.
+func (b *Backend) claim(run stored, sure bool) (bool, error) {
+	var now int64
+	b.buf, now = sumNow(b.buf, run.Epoch+1, core.Running, "", 0, run.Exits)
+	args := b.bind(now, run.id, run.Epoch, sure, run.sum, int64(len(run.Answers)), run.next)
+	ok, err := b.w.affect(stmtClaim, args)
+	if ok {
+		b.note(stmtClaim, args)
+	}
+	return ok, err
 }
 
 // Signal implements [core.Backend].
 func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
-	_, id, err := b.load(ctx, key)
+	run, err := b.load(ctx, key)
 	if err != nil {
 		return err
 	}
+	id := run.id
 	err = b.write(ctx, &b.saves, func() error {
 		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
 		b.note(stmtAnswer, args)
@@ -261,29 +291,50 @@ func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRe
 
 // Load implements [core.Backend].
 func (b *Backend) Load(ctx context.Context, key core.RunKey) (core.Snapshot, error) {
-	snap, _, err := b.load(ctx, key)
-	return snap, err
+	run, err := b.load(ctx, key)
+	return run.Snapshot, err
 }
 
-func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int64, error) {
-	fail := func(err error) (core.Snapshot, int64, error) {
-		if b.closed.Load() {
+// stored is a run as it lies in the database.
+type stored struct {
+	core.Snapshot
+	id   int64
+	sum  any   // of its row; nil in one of an older version
+	next int64 // key of the record behind its last
+}
+
+func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err error) {
+	defer func() {
+		if err != nil && b.closed.Load() {
 			err = core.ErrClosed
 		}
-		return core.Snapshot{}, 0, fmt.Errorf("load run %s: %w", key, err)
-	}
-	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for both reads
+		if err != nil {
+			err = fmt.Errorf("load run %s: %w", key, b.trouble(err))
+		}
+	}()
+	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for all that is read
 	if err != nil {
-		return fail(err)
+		return run, err
 	}
 	defer tx.Rollback()
+	return read(ctx, tx, key)
+}
 
-	var s core.Snapshot
-	var id, plan, started, ended int64
+// queries is a transaction, or a connection within one.
+type queries interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// read returns a run, its checksums looked at.
+func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
+	fail := func(err error) (stored, error) { return stored{}, err }
+	var s stored
+	var plan, started, ended int64
 	s.Start.Key = key
-	err = tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits
+	err := tx.QueryRowContext(ctx, `SELECT id, pipeline, plan, epoch, status, error, started, ended, exits, sum
 		FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits)
+		Scan(&s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)
 	}
@@ -294,12 +345,18 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	if ended != 0 {
 		s.Ended = instant(ended)
 	}
+	buf, born := sumStart(nil, s.Start)
+	_, now := sumNow(buf, s.Epoch, s.Status, s.Error, ended, s.Exits)
+	if was, ok := s.sum.(int64); ok && was != born|now {
+		return fail(fmt.Errorf("%w: the run has checksum %016x, stored with it is %016x", core.ErrCorrupt, uint64(born|now), uint64(was)))
+	}
 	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost
-		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, id<<seqBits, id<<seqBits|maxSeq)
+		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, s.id<<seqBits, s.id<<seqBits|maxSeq)
 	if err != nil {
 		return fail(err)
 	}
 	defer rows.Close()
+	s.next = s.id << seqBits
 	for want := int64(0); rows.Next(); want++ {
 		var r core.StepRecord
 		var stepKey, began, finished, stored int64
@@ -311,6 +368,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 		if r.Seq != want {
 			return fail(fmt.Errorf("%w: record %d is missing", core.ErrCorrupt, want))
 		}
+		s.next = stepKey + 1
 		if got := sum(stepKey, &r); got != stored {
 			return fail(fmt.Errorf("%w: record %d has checksum %08x, stored with it is %08x", core.ErrCorrupt, r.Seq, got, stored))
 		}
@@ -330,13 +388,13 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (core.Snapshot, int
 	if s.State == nil {
 		return fail(fmt.Errorf("%w: no state is stored", core.ErrCorrupt))
 	}
-	if s.Answers, err = loadAnswers(ctx, tx, id); err != nil {
+	if s.Answers, err = loadAnswers(ctx, tx, s.id); err != nil {
 		return fail(err)
 	}
-	return s, id, nil
+	return s, nil
 }
 
-func loadAnswers(ctx context.Context, tx *sql.Tx, run int64) (answers []core.AnswerRecord, err error) {
+func loadAnswers(ctx context.Context, tx queries, run int64) (answers []core.AnswerRecord, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT token, answer, at, sum FROM answers WHERE run = ? ORDER BY at, token`, run)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,8 @@ func TestRecoveryAfterKill(t *testing.T) { coretest.Recovery(t, openProcess) }
 
 func TestFencing(t *testing.T) { coretest.Fencing(t, openProcess) }
 
+func TestRivals(t *testing.T) { coretest.Rivals(t, openProcess) }
+
 func TestModel(t *testing.T) { coretest.Model(t, openProcess, coretest.Durable) }
 
 func mustOpen(t *testing.T, path string, d Durability) *Backend {
@@ -121,7 +123,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path, Process)
 	var newer *ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 2 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 3 {
 		t.Errorf("error %v", err)
 	}
 }

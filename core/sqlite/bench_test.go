@@ -269,13 +269,19 @@ func groupRatio(b *testing.B, at int) {
 	b.ReportMetric(float64(latencies[len(latencies)*99/100].Nanoseconds())/1e3, "p99-us/save")
 }
 
-// stopwatch times the saves of one worker.
+// stopwatch times saves.
 type stopwatch struct {
 	core.Backend
+	mu   sync.Mutex
 	took []time.Duration
 }
 
-func (s *stopwatch) lap(began time.Time) { s.took = append(s.took, time.Since(began)) }
+func (s *stopwatch) lap(began time.Time) {
+	d := time.Since(began)
+	s.mu.Lock()
+	s.took = append(s.took, d)
+	s.mu.Unlock()
+}
 
 func (s *stopwatch) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	defer s.lap(time.Now())

@@ -73,16 +73,6 @@ func (c *child) kill() {
 // pause of the child until the parent says go on.
 func pause() { _, _ = bufio.NewReader(os.Stdin).ReadString('\n') }
 
-// saveRuns starts runs named by their numbers.
-func saveRuns(b *Backend, from, to int) error {
-	for n := from; n < to; n++ {
-		if _, err := b.Start(context.Background(), started(fmt.Sprint(n))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // A process with an open database opens and closes its file, as a hash or a backup
 // would. It must still hold its lock then: without it another process may take itself
 // for the only one. It goes on to save and is killed with kill -9, with its log extended.

@@ -56,7 +56,10 @@ func (b *Backend) write(ctx context.Context, counter *atomic.Int64, do func() er
 	if lead {
 		b.lead(s)
 	}
-	return s.err
+	if s.err != nil {
+		return b.trouble(s.err)
+	}
+	return nil
 }
 
 // withdraw takes a save out of the queue, unless somebody commits it already or it

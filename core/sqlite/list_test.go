@@ -261,3 +261,31 @@ func TestReaderLoadsWhatTheBackendLoads(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A list of one tenant shows no run of another, whatever they are called.
+func TestListShowsNoOtherTenant(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	tenants := []string{"", "a", "A", "a ", "a\x00", "a\x00b", "a%", "_", "%", "*", "a'b", `a"b`, "a/b", "a;--", "\u00e9", "e\u0301", "\xff", "\xfe", "\ufffd", "NULL", "0", "1 OR 1"}
+	b := mustOpen(t, path, Process)
+	for _, tenant := range tenants {
+		rec := started("r")
+		rec.Key.Tenant = tenant
+		if _, err := b.Start(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, tenant := range tenants {
+		got, err := r.List(t.Context(), Filter{Tenant: &tenant})
+		if err != nil || len(got) != 1 || got[0].Key.Tenant != tenant {
+			t.Errorf("tenant %q: %d runs, %v", tenant, len(got), err)
+		}
+	}
+	if got, err := r.List(t.Context(), Filter{}); err != nil || len(got) != len(tenants) {
+		t.Errorf("of all tenants: %d runs of %d, %v", len(got), len(tenants), err)
+	}
+}

@@ -53,3 +53,30 @@ func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 	b = append(append(b, a.Token...), a.Answer...)
 	return int64(crc32.Checksum(b, castagnoli))
 }
+
+// The checksum of a run is of two halves, so that each statement knows all that its
+// half is over.
+
+// sumStart is the CRC-32C over what never changes of a run, as the high half.
+func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
+	buf = binary.LittleEndian.AppendUint64(buf[:0], rec.Plan)
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(rec.Time.UnixNano()))
+	for _, part := range []string{rec.Key.Tenant, rec.Key.Run, rec.Pipeline} {
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(part)))
+		buf = append(buf, part...)
+	}
+	return buf, int64(crc32.Checksum(buf, castagnoli)) << 32
+}
+
+// sumNow is the CRC-32C over what changes of a run, as the low half.
+func sumNow(buf []byte, epoch int64, status core.Status, text string, ended int64, exits []byte) ([]byte, int64) {
+	buf = binary.LittleEndian.AppendUint64(buf[:0], uint64(epoch))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(status))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(ended))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(text)))
+	buf = append(buf, text...)
+	if exits != nil { // an empty one is another than none
+		buf = append(append(buf, 1), exits...)
+	}
+	return buf, int64(crc32.Checksum(buf, castagnoli))
+}

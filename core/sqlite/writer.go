@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -25,18 +26,21 @@ var statements = [stmtCount]string{
 	stmtCommit:   `COMMIT`,
 	stmtRollback: `ROLLBACK`,
 	// Parameters have no numbers: the driver would look each up by its name.
-	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started)
-		VALUES (?, ?, ?, ?, 1, ?, ?)`,
+	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum)
+		VALUES (?, ?, ?, ?, 1, ?, ?, ?)`,
 	// Unless the lease is good, the run is running and the record before is there, the path
 	// is NULL, and the column refuses it. Not INSERT ... SELECT: from the table itself that goes
 	// by way of a temporary one, and keeps a copy of every page that it changes.
 	stmtInsertStep: `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost)
 		VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
-			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ?))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
-	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ? WHERE id = ? AND epoch = ? AND status = 1
+	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status = 1
 		AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0 WHERE id = ? AND epoch = ? AND status NOT IN (2, 3)`,
+	// Refused where more is saved than the claim has read, unless it says that it is sure.
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, sum = sum & -4294967296 | ?
+		WHERE id = ? AND epoch = ? AND status NOT IN (2, 3) AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ?
+		AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
 	// The pause must be there, and the run not at its end.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
 		WHERE id = ? AND status NOT IN (2, 3)
@@ -49,6 +53,7 @@ var statements = [stmtCount]string{
 type writer struct {
 	conn  driver.Conn
 	stmts [stmtCount]driver.StmtExecContext
+	reads *sql.DB // by way of conn, within its transaction: only where no time matters
 }
 
 func newWriter(ctx context.Context, c *connector) (*writer, error) {
@@ -56,7 +61,8 @@ func newWriter(ctx context.Context, c *connector) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn}
+	w := &writer{conn: conn, reads: sql.OpenDB(lent{c, conn})}
+	w.reads.SetMaxOpenConns(1)
 	for i, text := range statements {
 		s, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 		if err != nil {
@@ -119,7 +125,24 @@ func (w *writer) close() error {
 			errs = append(errs, s.(driver.Stmt).Close())
 		}
 	}
-	return errors.Join(append(errs, w.conn.Close())...)
+	return errors.Join(append(errs, w.reads.Close(), w.conn.Close())...)
+}
+
+// lent is a connection that a pool may use and not close. It is its own connector.
+type lent struct {
+	driver.Connector
+	driver.Conn
+}
+
+// Connect implements driver.Connector.
+func (l lent) Connect(context.Context) (driver.Conn, error) { return l, nil }
+
+// Close implements driver.Conn.
+func (lent) Close() error { return nil }
+
+// QueryContext implements driver.QueryerContext.
+func (l lent) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return l.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }
 
 // named numbers the arguments of a statement.

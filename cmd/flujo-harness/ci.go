@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// ciFlags say what the pages of a CI system are told.
+type ciFlags struct {
+	summary     string
+	annotations string
+}
+
+func (f *ciFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append the summary as Markdown to this file (default $GITHUB_STEP_SUMMARY, where it is set)")
+	standard := "none"
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		standard = "github"
+	}
+	cmd.Flags().StringVar(&f.annotations, "annotations", standard, `print what failed as annotations of lines: "github" (the default on GitHub Actions) or "none"`)
+}
+
+func (f *ciFlags) check() error {
+	if f.annotations != "github" && f.annotations != "none" {
+		return usage(fmt.Errorf(`--annotations %s: use "github" or "none"`, f.annotations))
+	}
+	if f.summary == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(f.summary)); err != nil || !info.IsDir() {
+		return usage(fmt.Errorf("--summary %s: there is no such folder: make it first", f.summary))
+	}
+	return nil
+}
+
+// write tells of a run where that was asked for.
+func (f *ciFlags) write(ctx context.Context, p project, r reports.Run, lines []string, out io.Writer) error {
+	if f.annotations == "github" {
+		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
+		for _, a := range annotations(r, prefix) {
+			fmt.Fprintln(out, a)
+		}
+	}
+	if f.summary == "" {
+		return nil
+	}
+	file, err := os.OpenFile(f.summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = io.WriteString(file, markdown(lines))
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	return nil
+}
+
+// markdown is the summary in a block of code, in which nothing acts as Markdown.
+func markdown(lines []string) string {
+	text := strings.Join(lines, "\n")
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return "### flujo-harness\n\n" + fence + "text\n" + text + "\n" + fence + "\n"
+}
+
+// maxAnnotations is how many errors, and how many warnings, GitHub shows of one step.
+const maxAnnotations = 10
+
+// annotations are the commands to GitHub Actions for what failed: specs and failures
+// of suites at their lines, limits without one; and, as warnings, specs that passed
+// only when retried. Files are named from the root of the repository, where prefix
+// is the module's folder in it.
+func annotations(r reports.Run, prefix string) []string {
+	errs, warnings := &annotated{kind: "error"}, &annotated{kind: "warning"}
+	if r.SuiteError != "" {
+		errs.add("", 0, "no results of the suites", r.SuiteError)
+	}
+	if r.Suites != nil {
+		for _, s := range r.Suites.Suites {
+			for _, f := range s.Failures {
+				errs.add(inRepository(prefix, f.File), f.Line, s.Path+": "+f.Node, f.Message)
+			}
+		}
+		for i := range r.Suites.Specs {
+			s := &r.Suites.Specs[i]
+			switch {
+			case s.State == reports.Failed:
+				errs.add(inRepository(prefix, s.File), s.Line, s.Name(), s.Message)
+			case s.Retried:
+				warnings.add(inRepository(prefix, s.File), s.Line, s.Name()+" passed only when retried", s.Message)
+			}
+		}
+	}
+	for _, v := range r.Verdicts {
+		if v.Outcome == thresholds.Broken || v.Outcome == thresholds.Invalid {
+			errs.add("", 0, v.Outcome.String(), v.Reason+"; "+v.Next)
+		}
+	}
+	return append(errs.lines(), warnings.lines()...)
+}
+
+// inRepository is the file below the root of the repository; "" where it lies elsewhere.
+func inRepository(prefix, file string) string {
+	if file == "" || path.IsAbs(file) || filepath.IsAbs(file) {
+		return ""
+	}
+	return path.Join(prefix, file)
+}
+
+// annotated are the annotations of one kind.
+type annotated struct {
+	kind  string
+	shown []string
+	more  int
+}
+
+func (a *annotated) add(file string, line int, title, message string) {
+	if len(a.shown) == maxAnnotations {
+		a.more++
+		return
+	}
+	at := ""
+	if file != "" {
+		at = fmt.Sprintf("file=%s,line=%d,", property(file), max(1, line))
+	}
+	a.shown = append(a.shown, fmt.Sprintf("::%s %stitle=%s::%s", a.kind, at, property(title), data(message)))
+}
+
+func (a *annotated) lines() []string {
+	if a.more > 0 { // in the place of the last one, which would not be shown
+		a.shown[len(a.shown)-1] = fmt.Sprintf("::%s title=flujo-harness::and %d more: see the report", a.kind, a.more+1)
+	}
+	return a.shown
+}
+
+// data and property write texts so that GitHub reads them as one value: a line break
+// would end the command, and what follows could be another one.
+func data(s string) string {
+	s = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
+	return reports.Visible(s)
+}
+
+func property(s string) string {
+	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(data(s))
+}

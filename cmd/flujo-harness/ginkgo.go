@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// ginkgo runs suites by the Ginkgo of the user's own module, in a process of its own.
+type ginkgo struct {
+	project project
+	suites  []testPackage
+	flags   []string // of the user
+	program string   // its command
+	log     string   // file of all that it says
+}
+
+// suitesRun is how the suites ended.
+type suitesRun struct {
+	results *reports.Results
+	problem string   // why there are no results
+	focused bool     //
+	hints   []string // what to do, beyond the summary
+}
+
+const (
+	ginkgoReport = "flujo-harness-report.json"
+	specsEnv     = "FLUJO_HARNESS_SPECS" // folder where the specs of a suite are told one by one
+)
+
+// newGinkgo builds the command of the version that the module requires: so the command
+// and the package in the suites are never of two versions, whatever is on the PATH.
+func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []string) (*ginkgo, error) {
+	g := &ginkgo{project: p, suites: suites, flags: flags,
+		program: filepath.Join(p.root, ".flujo", "bin", "ginkgo"+filepath.Ext(os.Args[0])),
+		log:     filepath.Join(p.root, ".flujo", "ginkgo.log")}
+	if err := os.MkdirAll(filepath.Dir(g.program), 0o755); err != nil {
+		return nil, fault(fmt.Errorf("make a folder for the command of Ginkgo: %w", err))
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
+	build.Dir = p.root
+	if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
+		return nil, usage(fmt.Errorf("build the command of Ginkgo that go.mod names: %w\n%s\ncall: go get -tool %s && go mod tidy", err, strings.TrimSpace(string(out)), ginkgoTool))
+	}
+	return g, nil
+}
+
+// run runs all suites once and reads what they report, and what those that have died
+// have told before.
+func (g *ginkgo) run(ctx context.Context) (s suitesRun, err error) {
+	tmp, err := os.MkdirTemp("", "flujo-harness-")
+	if err != nil {
+		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	out, err := os.Create(g.log)
+	if err != nil {
+		return s, fmt.Errorf("log the suites: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	env, err := g.telling(tmp)
+	if err != nil {
+		return s, fmt.Errorf("prepare the suites to tell of their specs: %w", err)
+	}
+
+	outputs, flags := takeFlag(g.flags, "output-dir")
+	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
+	failed := cmd.Run()
+	endGroup(cmd)
+	var exit *exec.ExitError
+	if failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
+		return s, fmt.Errorf("start Ginkgo: %w", failed)
+	}
+	s.focused = exit != nil && exit.ExitCode() == exitFocused
+	whole, err := readGinkgo(filepath.Join(tmp, "reports"))
+	if err != nil {
+		return s, err
+	}
+	if err := g.moveOutputs(filepath.Join(tmp, "reports"), outputs); err != nil {
+		return s, err
+	}
+	s.hints = hints(g.log)
+	told := readTold(tmp)
+	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
+		if said := refused(g.log); said != "" {
+			return s, usage(fmt.Errorf("Ginkgo refuses the flags behind --: %s: go run %s help run lists them", said, ginkgoTool))
+		}
+		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
+		return s, nil
+	}
+	whole = g.complete(ctx, whole, told, tmp)
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return s, fmt.Errorf("put the reports of the suites together: %w", err)
+	}
+	if s.results, err = reports.ReadGinkgo(strings.NewReader(string(text)), g.project.root); err != nil {
+		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(g.log))
+		return s, nil
+	}
+	if hint := nothingRan(s.results); hint != "" {
+		s.hints = append(s.hints, hint)
+	}
+	if failed != nil && !s.focused && s.results.Green() && ctx.Err() == nil {
+		s.problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
+	}
+	return s, nil
+}
+
+// nothingRan is what to do where no spec ran, and nothing says why.
+func nothingRan(r *reports.Results) string {
+	switch c := r.Counts(); {
+	case c.Passed+c.Failed+r.SuiteFailures() > 0:
+		return ""
+	case c.All() == 0:
+		return "there is no spec to run: write one (an It, or a TestXxx), or name other packages"
+	}
+	return "no spec ran: all of them are skipped or pending: look at the filters behind --"
+}
+
+// command is Ginkgo over suites with reports in a folder.
+func (g *ginkgo) command(ctx context.Context, reports string, suites []testPackage, flags []string) *exec.Cmd {
+	args := append([]string{"run", "--no-color", "--keep-going", "--json-report=" + ginkgoReport, "--output-dir=" + reports}, flags...)
+	tests := []string{}
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, tests = args[:i:i], args[i:]
+	}
+	for _, s := range suites {
+		args = append(args, s.Dir)
+	}
+	cmd := exec.CommandContext(ctx, g.program, append(args, tests...)...)
+	cmd.Dir = g.project.root
+	interruptible(cmd)
+	cmd.WaitDelay = 20 * time.Second
+	return cmd
+}
+
+// telling makes the files that are compiled into the suites, and the environment for it.
+// A module that has an overlay of its own keeps it, and its suites tell nothing.
+func (g *ginkgo) telling(tmp string) (env []string, err error) {
+	env = os.Environ()
+	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
+		return env, nil
+	}
+	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
+		return nil, err
+	}
+	t, err := template.New("telling").Delims("<<", ">>").ParseFS(templates, "templates/telling_test.go.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for i, s := range g.suites {
+		path := filepath.Join(tmp, fmt.Sprintf("telling%d_test.go", i))
+		f, err := os.Create(path)
+		if err != nil {
+			return nil, err
+		}
+		err = t.ExecuteTemplate(f, "telling_test.go.tmpl", struct{ Package, Env, Dir string }{s.suite, specsEnv, s.Dir})
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		overlay.Replace[filepath.Join(s.Dir, "zz_flujo_harness_telling_test.go")] = path
+	}
+	text, err := json.Marshal(overlay)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(tmp, "overlay.json")
+	goflags := strings.TrimSpace(os.Getenv("GOFLAGS") + " '-overlay=" + path + "'")
+	return append(env, "GOFLAGS="+goflags, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
+}
+
+// readGinkgo reads the reports in the folder: the one that Ginkgo merged, or, where it
+// did not come to that, those of the suites that have ended.
+func readGinkgo(dir string) (all []types.Report, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+ginkgoReport))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the report of the suites: %w", err)
+		}
+		var some []types.Report
+		if json.Unmarshal(text, &some) == nil { // else its process was killed while it wrote
+			all = append(all, some...)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// moveOutputs moves what else Ginkgo was asked to write to where it would have
+// written it: the folder of --output-dir, or the one that it was called in.
+func (g *ginkgo) moveOutputs(from, to string) error {
+	if to == "" {
+		to = g.project.root
+	}
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("keep what Ginkgo wrote: %w", err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), text, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("keep what Ginkgo wrote: %w", err)
+		}
+	}
+	return nil
+}
+
+// hints turns what Ginkgo says about misuse into what to do.
+func hints(log string) (all []string) {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return nil
+	}
+	for said, advice := range map[string]string{
+		"calling RunSpecs more than once":    "two suites in one package: Ginkgo runs one RunSpecs in each; move the second one to a package of its own",
+		"Ginkgo detected a version mismatch": "the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them",
+	} {
+		if strings.Contains(string(text), said) {
+			all = append(all, advice)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// refused is what Ginkgo has against its flags, "" where it had nothing.
+func refused(log string) string {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(colours.ReplaceAllString(string(text), ""), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "flag provided but not defined") || strings.Contains(line, "invalid value") {
+			return strings.TrimSpace(line)
+		}
+		if strings.Contains(line, "Ginkgo detected configuration issues") && i+1 < len(lines) {
+			return strings.TrimSpace(lines[i+1])
+		}
+	}
+	return ""
+}
+
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// lastLines returns the end of a text file, its lines joined.
+func lastLines(path string, n int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
+	return strings.Join(lines[max(0, len(lines)-n):], " | ")
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// goTests runs the tests of packages without a Ginkgo suite by go test.
+type goTests struct {
+	project  project
+	packages []testPackage
+	flags    []string // of the user
+}
+
+// run runs all packages once and reads the events, which are written as they come: what
+// had ended before a kill is there, and what had begun has failed.
+func (g goTests) run(ctx context.Context) (s suitesRun, err error) {
+	dir := filepath.Join(g.project.root, ".flujo")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
+	}
+	events, log := filepath.Join(dir, "gotest.jsonl"), filepath.Join(dir, "gotest.log")
+	out, err := os.Create(events)
+	if err != nil {
+		return s, fmt.Errorf("keep the events of go test: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	said, err := os.Create(log)
+	if err != nil {
+		return s, fmt.Errorf("log go test: %w", err)
+	}
+	defer func() { err = errors.Join(err, said.Close()) }()
+
+	args := []string{"test", "-json", "-count=1"} // a result from the cache is none of this run
+	for _, t := range g.packages {
+		args = append(args, t.ImportPath)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, g.flags...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
+	interruptible(cmd)
+	cmd.WaitDelay = 20 * time.Second
+	failed := cmd.Run()
+	endGroup(cmd)
+	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
+		return s, fmt.Errorf("start go test: %w", failed)
+	}
+	reading, err := reports.ReadFile(events, g.project.root)
+	switch {
+	case errors.Is(err, reports.ErrNoSpecs): // as of a pattern of -run that no test matches
+		reading = &reports.Reading{Results: &reports.Results{}}
+	case err != nil:
+		s.problem = fmt.Sprintf("go test gave no results (%v): %v: %s", failed, err, lastLines(log, 3))
+		return s, nil
+	}
+	s.results, s.hints = reading.Results, reading.Notes
+	if err := g.locate(ctx, s.results); err != nil {
+		return s, err
+	}
+	if hint := nothingRan(s.results); hint != "" {
+		s.hints = append(s.hints, hint)
+	}
+	if failed != nil && s.results.Green() && ctx.Err() == nil {
+		s.problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), short(events))
+	}
+	return s, nil
+}
+
+// locate names files from the folder of the module: events name them by the package.
+func (g goTests) locate(ctx context.Context, r *reports.Results) error {
+	list := exec.CommandContext(context.WithoutCancel(ctx), "go", "list", "-m")
+	list.Dir = g.project.root
+	module, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("find the name of the module: %w", told(err))
+	}
+	prefix := strings.TrimSpace(string(module)) + "/"
+	for i := range r.Specs {
+		r.Specs[i].File = strings.TrimPrefix(r.Specs[i].File, prefix)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// share is which part of the suites to run: the index-th of n, from 1. The zero value
+// is all of them.
+type share struct{ index, n int }
+
+func (s *share) String() string {
+	if s.n == 0 {
+		return "1/1"
+	}
+	return fmt.Sprintf("%d/%d", s.index, s.n)
+}
+
+// Type names the value in the help.
+func (s *share) Type() string { return "I/N" }
+
+func (s *share) Set(text string) error {
+	i, n, _ := strings.Cut(text, "/")
+	var err1, err2 error
+	s.index, err1 = strconv.Atoi(i)
+	s.n, err2 = strconv.Atoi(n)
+	if err1 != nil || err2 != nil || s.index < 1 || s.index > s.n {
+		return errors.New("use I/N, the I-th of N parts, from 1/N to N/N")
+	}
+	return nil
+}
+
+// has reports whether the part has the suite at this place of the sorted list of all.
+func (s *share) has(place int) bool { return s.n == 0 || place%s.n == s.index-1 }
+
+// part is what a run found out about specs, as it stands in a results file under
+// "suites": enough to make one run of the parts.
+type part struct {
+	Shard  string             `json:"shard"`  // "2/3"; "1/1": all
+	Suites []string           `json:"suites"` // import paths of all parts together
+	Runs   []*reports.Results `json:"runs"`   // one for each repetition
+}
+
+// partFile is a results file, as far as merge needs it.
+type partFile struct {
+	Schema      int                  `json:"schema"`
+	Command     string               `json:"command"`
+	Commit      string               `json:"commit"`
+	Dirty       bool                 `json:"dirty"`
+	Comparisons []harness.Comparison `json:"comparisons"`
+	Verdicts    []thresholds.Verdict `json:"verdicts"`
+	Suites      *part                `json:"suites"`
+}
+
+func mergeCommand() *cobra.Command {
+	var j job
+	cmd := &cobra.Command{
+		Use: "merge FILE...", Args: cobra.MinimumNArgs(1),
+		Short: "Make one run of the parts that were run with --shard",
+		Long: `Reads what "flujo-harness run --shard I/N --json FILE" wrote, all N parts of it, and makes
+one run of them, with its entry in the history, its report and its exit code, as if all
+had been run here. Verdicts are taken as they were given; gate judges again.
+
+Parts that are missing or there twice, of other commits, of another list of suites or of
+another number of --runs are refused: what was not run must not be green.
+
+Exit codes: those of run.`,
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			j.cmd = cmd
+			return j.merge(paths)
+		},
+	}
+	j.output.register(cmd)
+	j.results.register(cmd)
+	j.ci.register(cmd)
+	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	return cmd
+}
+
+func (j job) merge(paths []string) error {
+	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
+		return err
+	}
+	p, err := findProject()
+	if err != nil {
+		return fault(err)
+	}
+	var files []partFile
+	for _, path := range paths {
+		f, err := readPart(path)
+		if err != nil {
+			return fault(fmt.Errorf("merge %s: %w", path, err))
+		}
+		files = append(files, f)
+	}
+	if err := fit(paths, files); err != nil {
+		return fault(err)
+	}
+	r := together(files)
+	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Runs: merged(files)}
+	r.Command = commandLine(j.cmd, paths, nil)
+	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
+	ctx := j.cmd.Context()
+	history, err := reports.OpenHistory(ctx, p.path(j.output.db, ".flujo/history.db"))
+	if err != nil {
+		return fault(err)
+	}
+	defer history.Close()
+	out := p.path(j.output.out, "reports/out")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fault(fmt.Errorf("make the folder of the report: %w", err))
+	}
+	return j.keep(ctx, p, history, r, out, nil)
+}
+
+func readPart(path string) (f partFile, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return f, err
+	}
+	switch err := json.Unmarshal(text, &f); {
+	case err != nil:
+		return f, fmt.Errorf("this is no results file, or not all of one: %w: use what run --json wrote, not compressed", err)
+	case f.Schema != 1:
+		return f, fmt.Errorf("schema %d: this program reads 1", f.Schema)
+	case f.Suites == nil || len(f.Suites.Runs) == 0:
+		return f, errors.New("there are no results of suites in it: use what run --json wrote")
+	}
+	return f, nil
+}
+
+// fit refuses files that are not all the parts of one run.
+func fit(paths []string, files []partFile) error {
+	first := files[0]
+	there := map[string]string{}
+	for i, f := range files {
+		var s share
+		if err := s.Set(f.Suites.Shard); err != nil {
+			return fmt.Errorf("merge %s: shard %q: %w", paths[i], f.Suites.Shard, err)
+		}
+		other, twice := there[f.Suites.Shard]
+		switch {
+		case twice:
+			return fmt.Errorf("merge: %s and %s are both part %s: name each once", other, paths[i], f.Suites.Shard)
+		case s.n != len(files):
+			return fmt.Errorf("merge: %s is part %s, and there are %d files: name all parts of one run", paths[i], f.Suites.Shard, len(files))
+		case f.Commit != first.Commit:
+			return fmt.Errorf("merge: %s is of commit %.12s, and %s of %.12s: run the parts of one commit", paths[0], first.Commit, paths[i], f.Commit)
+		case !slices.Equal(f.Suites.Suites, first.Suites.Suites):
+			return fmt.Errorf("merge: %s and %s were dealt out from different lists of suites: run all parts with the same packages", paths[0], paths[i])
+		case len(f.Suites.Runs) != len(first.Suites.Runs):
+			return fmt.Errorf("merge: %s has %d runs, and %s %d: run all parts with the same --runs", paths[0], len(first.Suites.Runs), paths[i], len(f.Suites.Runs))
+		}
+		there[f.Suites.Shard] = paths[i]
+	}
+	return nil
+}
+
+// merged are the results of all parts, for each repetition.
+func merged(files []partFile) []*reports.Results {
+	runs := make([]*reports.Results, len(files[0].Suites.Runs))
+	for i := range runs {
+		runs[i] = &reports.Results{}
+		for _, f := range files {
+			runs[i].Suites = append(runs[i].Suites, f.Suites.Runs[i].Suites...)
+			runs[i].Specs = append(runs[i].Specs, f.Suites.Runs[i].Specs...)
+		}
+	}
+	return runs
+}
+
+// together is the run that the parts make.
+func together(files []partFile) reports.Run {
+	r := reports.Run{Started: time.Now().UTC(), Commit: files[0].Commit, Complete: true, Suites: reports.Repeated(merged(files))}
+	for _, f := range files {
+		r.Dirty = r.Dirty || f.Dirty
+		r.Comparisons, r.Verdicts = append(r.Comparisons, f.Comparisons...), append(r.Verdicts, f.Verdicts...)
+	}
+	for _, s := range r.Suites.Suites {
+		r.Seconds += s.Duration.Seconds()
+		if !s.Started.IsZero() && s.Started.Before(r.Started) {
+			r.Started = s.Started
+		}
+	}
+	return r
+}

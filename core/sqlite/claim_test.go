@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// A claim used to be committed first and its snapshot loaded then. Where that failed, the
+// caller was given an error and the run was claimed all the same.
+func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	var broken atomic.Bool // from the first write to the log on, reading fails
+	var armed atomic.Bool
+	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
+		if armed.Load() && op.op == opSync {
+			broken.Store(true)
+		}
+		if broken.Load() && (op.op == opRead || op.op == opShmLock) {
+			return lib.SQLITE_IOERR_READ
+		}
+		return lib.SQLITE_OK
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taps.Delete(path)
+	if err := saveRuns(b, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	_, _, claimErr := b.Claim(t.Context(), core.RunKey{Run: "0"}, 0)
+	armed.Store(false)
+	if !broken.Swap(false) {
+		t.Fatal("nothing was written to the log")
+	}
+	snap, err := b.Load(t.Context(), core.RunKey{Run: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claimed := snap.Epoch == 2; claimed != (claimErr == nil) {
+		t.Errorf("claimed: %v, and the error is: %v", claimed, claimErr)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A claim shares a transaction with something that is saved of its run: what it returns
+// must show it.
+func TestAClaimSeesWhatItsTransactionSaves(t *testing.T) {
+	step := core.StepRecord{Seq: 2, Path: "s", Status: core.Completed, Started: fixed(1), Ended: fixed(2)}
+	for name, save := range map[string]func(b *Backend, l core.Lease) error{
+		"a step": func(b *Backend, l core.Lease) error { return b.Step(t.Context(), l, step) },
+		"an answer": func(b *Backend, _ core.Lease) error {
+			return b.Signal(t.Context(), core.RunKey{Run: "r"}, core.AnswerRecord{Token: "t", Answer: []byte("1"), Time: fixed(3)})
+		},
+		"a pause": func(b *Backend, l core.Lease) error {
+			return b.Finish(t.Context(), l, core.FinishRecord{Status: core.Paused, Exits: []byte(`{"l":1}`), Time: fixed(3)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+			lease, err := b.Start(t.Context(), started("r"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pause := core.StepRecord{Seq: 1, Path: "p", Status: core.Paused, Token: "t", Started: fixed(1), Ended: fixed(1)}
+			if err := b.Step(t.Context(), lease, pause); err != nil {
+				t.Fatal(err)
+			}
+			commits := b.Counts().Commits
+			var snap core.Snapshot
+			var errs [2]error
+			var wg sync.WaitGroup
+			held(b, 2, func() {
+				wg.Go(func() { errs[0] = save(b, lease) })
+				for queued := false; !queued; runtime.Gosched() {
+					b.mu.Lock()
+					queued = len(b.queue) == 1
+					b.mu.Unlock()
+				}
+				wg.Go(func() { _, snap, errs[1] = b.Claim(t.Context(), core.RunKey{Run: "r"}, 0) })
+			})
+			wg.Wait()
+			want, err := b.Load(t.Context(), core.RunKey{Run: "r"})
+			if err := errors.Join(errs[0], errs[1], err); err != nil {
+				t.Fatal(err)
+			}
+			if n := b.Counts().Commits - commits; n != 2 {
+				t.Fatalf("%d transactions, want one of nothing and one of both", n)
+			}
+			if d := cmp.Diff(want, snap); d != "" || snap.Epoch != 2 || snap.Status != core.Running {
+				t.Errorf("the claim (+) differs from what is loaded behind it (-):\n%s", d)
+			}
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// flipped is what came of one bit.
+type flipped int
+
+const (
+	harmless flipped = iota // it means nothing, or nothing that is loaded
+	noticed                 // whoever opens the database or loads the run is told
+	checked                 // integrity_check tells, nobody else does
+	missed                  // a run is another than it was, or not there, and nothing tells
+)
+
+// turn turns one bit of the file around.
+func turn(path string, bit int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	if _, err = f.ReadAt(b[:], bit/8); err == nil {
+		b[0] ^= 1 << (bit % 8)
+		_, err = f.WriteAt(b[:], bit/8)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// afterFlip loads all runs of a damaged database. It also says whether somebody would
+// have been deceived who looks at no checksums.
+func afterFlip(ctx context.Context, path string, want []core.Snapshot, plain string) (out flipped, deceived bool, detail string) {
+	b, err := open(ctx, path, unsynced, "")
+	if err != nil {
+		return noticed, false, err.Error()
+	}
+	defer b.Close() // of a damaged database: it may well complain
+	rows, err := unchecked(ctx, b)
+	deceived = err == nil && rows != plain
+	for _, snap := range want {
+		got, err := b.Load(ctx, snap.Start.Key)
+		switch {
+		case err == nil && reflect.DeepEqual(got, snap):
+			continue
+		case err == nil:
+			detail = cmp.Diff(snap, got)
+		default:
+			detail = err.Error()
+		}
+		if err != nil && !errors.Is(err, core.ErrRunNotFound) {
+			return noticed, deceived, detail
+		}
+		var verdict string
+		err = b.readers.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict)
+		if err != nil || verdict != "ok" {
+			return checked, deceived, fmt.Sprint(verdict, err)
+		}
+		return missed, deceived, detail
+	}
+	return harmless, false, ""
+}
+
+// unchecked reads what belongs to the runs without a look at checksums.
+func unchecked(ctx context.Context, b *Backend) (text string, err error) {
+	err = b.readers.QueryRowContext(ctx, `SELECT
+		(SELECT group_concat(quote(path)||status||quote(output)||feedback||error||quote(state)||token) FROM steps) ||
+		(SELECT group_concat(epoch||status||error||ended||quote(exits)) FROM runs)`).Scan(&text)
+	return text, err
+}
+
+// storedRuns makes a database of runs that have come differently far, and returns them
+// as they are loaded.
+func storedRuns(ctx context.Context, path string) (all []core.Snapshot, err error) {
+	b, err := Open(ctx, path, Process)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	p, err := castOf(4, 6, 700)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range p.sagas {
+		for range len(s.saves) - 3*i {
+			if err := p.save(b, i); err != nil {
+				return nil, err
+			}
+		}
+		snap, err := b.Load(ctx, s.key)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, snap)
+	}
+	return all, nil
+}
+
+// One bit of the file is turned around, anywhere in it: in states, in records, in the
+// rows of runs, or in what holds them together.
+func TestFlippedBits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	want, err := storedRuns(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mustOpen(t, path, Process)
+	plain, err := unchecked(t.Context(), b)
+	if err := errors.Join(err, b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	all, rng := int64(len(whole))*8, chance(0)
+	n := min(int64(trials(600)), all)
+	var count [missed + 1]int
+	deceived := 0
+	for i := range n {
+		bit := i
+		if n < all {
+			bit = rng.Int64N(all)
+		}
+		if err := turn(path, bit); err != nil {
+			t.Fatal(err)
+		}
+		out, lied, detail := afterFlip(t.Context(), path, want, plain)
+		count[out]++
+		if lied {
+			deceived++
+		}
+		if out == missed {
+			t.Errorf("bit %d of byte %d (page %d, %d): %s\n%s", bit%8, bit/8, bit/8/4096+1, bit/8%4096, detail, repeat(t, int(n)))
+		}
+		if err := turn(path, bit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, whole) {
+		t.Errorf("the file is not as it was: %v", err)
+	}
+	if deceived == 0 {
+		t.Error("control: no bit deceives somebody who looks at no checksums")
+	}
+	t.Logf("%d of %d bits: %d noticed by opening and loading, %d by integrity_check alone, %d meant nothing, %d missed; without checksums %d would have been believed",
+		n, all, count[noticed], count[checked], count[harmless], count[missed], deceived)
+}
+
+// The row of a run had no checksum: another status or error passed for the true one.
+func TestDamagedRunIsNoticed(t *testing.T) {
+	for column, to := range map[string]string{
+		"pipeline": "'q'", "plan": "plan + 1", "epoch": "epoch + 1", "status": "5", "error": "'none'", "started": "started + 1",
+		"ended": "ended + 1", "exits": "NULL", "sum": "sum + 1",
+	} {
+		path := filepath.Join(t.TempDir(), "r.db")
+		want, err := storedRuns(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := mustOpen(t, path, Process)
+		if _, err := b.readers.ExecContext(t.Context(), "UPDATE runs SET "+column+" = "+to+" WHERE run = 'run1'"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Load(t.Context(), want[1].Start.Key); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%s was changed behind the backend's back, and the load gave %v", column, err)
+		}
+		if _, _, err := b.Claim(t.Context(), want[1].Start.Key, 0); !errors.Is(err, core.ErrCorrupt) {
+			t.Errorf("%s was changed behind the backend's back, and the claim gave %v", column, err)
+		}
+	}
+}
+
+// Runs from before there was a checksum go on without one.
+func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	p, err := castOf(1, 6, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; len(p.open()) > 0; n++ {
+		if n == 2 {
+			if _, err := b.readers.ExecContext(t.Context(), "UPDATE runs SET sum = NULL"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(p.save(b, 0), p.exactly(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	lib "modernc.org/sqlite/lib"
+)
+
+// doom is what a child does before it dies.
+type doom struct {
+	Seed  uint64
+	Kill  int64 // before this operation on the files, from 1; 0: not at all
+	Power bool
+	Early bool // acknowledges before it saves: the control
+}
+
+// goOn lets the runs of the database at path go on to their end, as far as it gets. Each
+// acknowledged save is a line of a file. It returns how many operations there were.
+func (d doom) goOn(path string) (ops int64, err error) {
+	ctx := context.Background()
+	var n atomic.Int64
+	durability := Process
+	if d.Power {
+		durability = Power
+	}
+	b, err := openTapped(ctx, path, durability, func(fileOp) int32 {
+		if n.Add(1) == d.Kill {
+			_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		return lib.SQLITE_OK
+	})
+	if err != nil {
+		return 0, err
+	}
+	p, err := castOf(3, 4, 1500)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.meet(b); err != nil {
+		return 0, err
+	}
+	if _, err := pragma(ctx, b.w.conn, setting{name: "wal_autocheckpoint", set: "10"}); err != nil {
+		return 0, err
+	}
+	rng := chance(d.Seed)
+	for open := p.open(); len(open) > 0; open = p.open() {
+		open = open[:1+rng.IntN(len(open))]
+		if d.Early {
+			err = acknowledge(path, open)
+		}
+		if err := errors.Join(err, p.together(b, open)); err != nil {
+			return 0, err
+		}
+		if !d.Early {
+			err = acknowledge(path, open)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	err = b.Close()
+	return n.Load(), err
+}
+
+func acknowledge(path string, runs []int) error {
+	f, err := os.OpenFile(path+".acknowledged", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	for _, i := range runs {
+		_, err = fmt.Fprintln(f, i)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// behindKill compares what is there with what was acknowledged.
+func behindKill(ctx context.Context, path string) (missing int, err error) {
+	p, err := castOf(3, 4, 1500)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.meetAt(ctx, path); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(path + ".acknowledged")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	for i := range p.sagas {
+		missing += max(0, strings.Count(string(text), fmt.Sprintln(i))-p.done[i])
+	}
+	return missing, nil
+}
+
+// A process is killed before an operation on the files, whichever: while it opens,
+// saves, writes its log into the database, or closes. Another one recovers and is killed
+// as well, and a third goes on to the end.
+func TestKilledAtFileOperations(t *testing.T) {
+	if path := os.Getenv(childPath); path != "" {
+		var d doom
+		err := json.Unmarshal([]byte(os.Getenv(childMode)), &d)
+		if err == nil {
+			var n int64
+			n, err = d.goOn(path)
+			fmt.Println("through", n, err)
+		}
+		os.Exit(0)
+	}
+	// spawn says how many operations a child made, 0 where it was killed.
+	spawn := func(t *testing.T, path string, d doom) (n int64) {
+		t.Helper()
+		mode, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := startChild(t, "TestKilledAtFileOperations", path, string(mode))
+		said, err := c.out.ReadString('\n')
+		waitErr := c.cmd.Wait()
+		if err == nil {
+			if _, err := fmt.Sscanf(said, "through %d <nil>", &n); err != nil {
+				t.Fatalf("the child said %q", said)
+			}
+			return n
+		}
+		if status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+			t.Fatalf("the child ended otherwise than by its kill: %v", waitErr)
+		}
+		return 0
+	}
+	database := func(t *testing.T) string {
+		dir, err := os.MkdirTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "r.db")
+		if err := made(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	all := spawn(t, database(t), doom{Seed: 1})
+	n, rng := trials(16), chance(0)
+	kills, lost, recoveries := 0, 0, 0
+	for trial := uint64(0); kills < n; trial++ {
+		path := database(t)
+		first := doom{Seed: trial, Kill: 1 + rng.Int64N(all), Power: trial%2 == 0}
+		killed := func(d doom) bool {
+			if spawn(t, path, d) > 0 {
+				return false
+			}
+			kills++
+			missing, err := behindKill(t.Context(), path)
+			if err != nil || missing > 0 {
+				lost += missing
+				t.Errorf("killed by %+v: %d acknowledged saves are missing, %v\n%s", d, missing, err, repeat(t, n))
+			}
+			return true
+		}
+		if killed(first) {
+			// Few operations: it is opening, and recovers.
+			if killed(doom{Seed: trial, Kill: 1 + rng.Int64N(60), Power: first.Power}) {
+				recoveries++
+			}
+		}
+		spawn(t, path, doom{Seed: trial})
+		p, err := castOf(3, 4, 1500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.meetAt(t.Context(), path); err != nil || len(p.open()) > 0 {
+			t.Errorf("killed by %+v: %d runs are not at their end, %v\n%s", first, len(p.open()), err, repeat(t, n))
+		}
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	t.Logf("%d kills before one of %d operations, %d of them while recovering: %d acknowledged saves lost", kills, all, recoveries, lost)
+
+	t.Run("control: who acknowledges too early loses saves", func(t *testing.T) {
+		for trial := uint64(0); trial < 40; trial++ {
+			path := database(t)
+			spawn(t, path, doom{Seed: trial, Kill: 1 + rng.Int64N(all), Early: true})
+			if missing, err := behindKill(t.Context(), path); err != nil {
+				t.Fatal(err)
+			} else if missing > 0 {
+				t.Logf("%d lost by kill %d", missing, trial+1)
+				return
+			}
+		}
+		t.Error("nothing was lost")
+	})
+}

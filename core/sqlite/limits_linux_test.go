@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// scarcity is a limit of the system that a child runs into.
+type scarcity struct {
+	name     string
+	resource int
+	set      func() (uint64, error) // of the limit, in the open database
+	use      func(b *Backend, n int) error
+	codes    []int  // one of these is the error
+	says     string // and this is part of it
+}
+
+var scarcities = []scarcity{
+	{
+		name: "size of files", resource: syscall.RLIMIT_FSIZE,
+		set:   func() (uint64, error) { return 300_000, nil },
+		use:   largeRun,
+		codes: []int{lib.SQLITE_IOERR_WRITE, lib.SQLITE_FULL}, says: "limits on the size of files",
+	},
+	{
+		name: "open files", resource: syscall.RLIMIT_NOFILE,
+		set: func() (uint64, error) { // no further one
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				return 0, err
+			}
+			return uint64(f.Fd()), f.Close()
+		},
+		// A reader needs a descriptor, a save does not.
+		use: func(b *Backend, n int) error {
+			if err := largeRun(b, n); err != nil {
+				return err
+			}
+			_, err := b.Load(context.Background(), core.RunKey{Run: fmt.Sprint(n)})
+			return err
+		},
+		codes: []int{lib.SQLITE_CANTOPEN}, says: "how many files may be open",
+	},
+}
+
+// largeRun starts a run with a large scope.
+func largeRun(b *Backend, n int) error {
+	rec := started(fmt.Sprint(n))
+	rec.State = fmt.Appendf(nil, "%20000d", n)
+	_, err := b.Start(context.Background(), rec)
+	return err
+}
+
+// Files may not grow, or not be opened: the caller is told so, nothing that was saved is
+// lost, and when the limit is lifted the same backend works again.
+func TestTheSystemHasNoMore(t *testing.T) {
+	const more = 30 // saves when the limit is lifted
+	if path := os.Getenv(childPath); path != "" {
+		for _, s := range scarcities {
+			if s.name == os.Getenv(childMode) {
+				fmt.Println(s.endure(path, more))
+			}
+		}
+		pause()
+		return
+	}
+	for _, s := range scarcities {
+		t.Run(s.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "r.db")
+			c := startChild(t, "TestTheSystemHasNoMore", path, s.name)
+			var saved, refused int
+			said := c.says()
+			if _, err := fmt.Sscanf(said, "saved %d refused %d", &saved, &refused); err != nil || refused == 0 {
+				t.Fatalf("the child said %q", said)
+			}
+			c.kill()
+			if n := found(t, path); n != saved {
+				t.Errorf("%d of %d saves are there behind kill -9", n, saved)
+			}
+			t.Logf("%d saves refused, %d made before and behind, all there", refused, saved)
+		})
+	}
+}
+
+// endure saves until it is refused, five times, and goes on when the limit is lifted.
+func (s scarcity) endure(path string, more int) string {
+	signal.Ignore(syscall.SIGXFSZ)
+	b, err := Open(context.Background(), path, Process)
+	if err != nil {
+		return fmt.Sprint("open: ", err)
+	}
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(s.resource, &before); err != nil {
+		return err.Error()
+	}
+	limit, err := s.set()
+	if err != nil {
+		return err.Error()
+	}
+	if err := syscall.Setrlimit(s.resource, &syscall.Rlimit{Cur: limit, Max: before.Max}); err != nil {
+		return err.Error()
+	}
+	saved, refused := 0, 0
+	for refused < 5 {
+		err := s.use(b, saved)
+		switch {
+		case err == nil:
+			saved++
+		case !strings.Contains(err.Error(), s.says) || !strings.Contains(err.Error(), path) || !s.of(err):
+			return fmt.Sprint("unclear: ", err)
+		default:
+			refused++
+			// It was the reading where the save is there.
+			if saved < int(b.Counts().Saves) {
+				saved++
+			}
+		}
+		if saved > 10_000 {
+			return "the limit does not bind"
+		}
+	}
+	if err := syscall.Setrlimit(s.resource, &before); err != nil {
+		return err.Error()
+	}
+	for range more {
+		if err := s.use(b, saved); err != nil {
+			return fmt.Sprint("the limit is lifted, and: ", err)
+		}
+		saved++
+	}
+	return fmt.Sprintf("saved %d refused %d", saved, refused)
+}
+
+func (s scarcity) of(err error) bool {
+	for _, c := range s.codes {
+		if code(err) == c || code(err)&0xff == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Neither the file nor its folder can be written to. Where somebody is root, who may
+// write all the same, a VFS that opens for reading only stands for it.
+func TestReadOnlyDatabase(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "r.db")
+	b := mustOpen(t, path, Process)
+	if err := errors.Join(saveRuns(b, 0, 3), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refuses := func(err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "written to") {
+			t.Errorf("error %v, want one that names the file and says what to do", err)
+		}
+	}
+	t.Run("by the file system", func(t *testing.T) {
+		if err := registerShim(); err != nil {
+			t.Fatal(err)
+		}
+		readOnlyFor.Store(path, true)
+		defer readOnlyFor.Delete(path)
+		b, err := openTapped(t.Context(), path, Power, func(fileOp) int32 { return lib.SQLITE_OK })
+		defer taps.Delete(path)
+		if err == nil {
+			_, err = b.Start(t.Context(), started("late"))
+			if n := b.Counts().Saves; n != 0 {
+				t.Errorf("%d saves counted", n)
+			}
+			_ = b.Close()
+		}
+		refuses(err)
+	})
+	t.Run("by its mode", func(t *testing.T) {
+		if os.Geteuid() == 0 {
+			t.Skip("root may write whatever the mode is")
+		}
+		if err := errors.Join(os.Chmod(path, 0o444), os.Chmod(dir, 0o555)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(t.Context(), path, Process)
+		if err == nil {
+			_, err = b.Start(t.Context(), started("late"))
+			_ = b.Close()
+		}
+		refuses(err)
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// The cause is gone.
+	if n := found(t, path); n != 3 {
+		t.Errorf("%d saves are there, want 3", n)
+	}
+	if err := saveRuns(mustOpen(t, path, Process), 3, 5); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,199 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// shoot lets the runs go on in the database at path until all are at their end or most
+// transactions are made, and records it. The database is closed in the end where
+// that is said.
+func (p *troupe) shoot(ctx context.Context, path string, d Durability, rng *rand.Rand, most, checkpoint int, closed bool) (f *film, err error) {
+	f, err = newFilm(path, p.done)
+	if err != nil {
+		return nil, err
+	}
+	b, err := openTapped(ctx, path, d, f.tap)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if !closed {
+			taps.Delete(path)
+		}
+		err = errors.Join(err, b.Close())
+		taps.Delete(path)
+	}()
+	if err := p.meet(b); err != nil {
+		return nil, err
+	}
+	// So that the log is written into the database, and begun again, within few saves.
+	if _, err := pragma(ctx, b.w.conn, setting{name: "wal_autocheckpoint", set: fmt.Sprint(checkpoint)}); err != nil {
+		return nil, err
+	}
+	for range most {
+		open := p.open()
+		if len(open) == 0 {
+			break
+		}
+		rng.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+		open = open[:1+rng.IntN(len(open))]
+		if rng.IntN(2) == 0 {
+			open = open[:1]
+		}
+		before := slices.Clone(p.done)
+		if err := p.together(b, open); err != nil {
+			return nil, err
+		}
+		for _, i := range open {
+			for range p.done[i] - before[i] {
+				f.acknowledged(i)
+			}
+		}
+	}
+	return f, nil
+}
+
+// losses is what the images of a campaign show.
+type losses struct {
+	images, events, saves int
+	lost                  int // images without a save that had been acknowledged
+	torn                  int // images that cannot be opened, are damaged, or hold a run as it never was
+	first                 string
+}
+
+func (l losses) String() string {
+	return fmt.Sprintf("%d images of %d events with %d acknowledged saves: %d with lost saves, %d torn", l.images, l.events, l.saves, l.lost, l.torn)
+}
+
+// look opens an image and compares what is in it with what was acknowledged. It
+// returns how far the runs are.
+func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (found []int, err error) {
+	l.images++
+	b, err := open(ctx, path, unsynced, "")
+	if err != nil {
+		l.torn++
+		return nil, fmt.Errorf("torn: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.Discard()) }()
+	var verdict string
+	if err := b.readers.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		l.torn++
+		return nil, fmt.Errorf("torn: integrity_check says %q, %w", verdict, err)
+	}
+	for i, s := range p.sagas {
+		n, err := s.found(b)
+		if err != nil {
+			l.torn++
+			return nil, fmt.Errorf("torn: %w", err)
+		}
+		if n < done[i] {
+			l.lost++
+			return nil, fmt.Errorf("lost: %d of %d acknowledged saves of %s are there", n, done[i], s.key)
+		}
+		found = append(found, n)
+	}
+	return found, nil
+}
+
+// losePower records runs at a durability and looks at n images of them.
+func losePower(t *testing.T, d Durability, n int, report bool) (l losses) {
+	each := min(250, max(10, n/12)) // images of one life
+	for film := uint64(0); l.images < n; film++ {
+		rng := chance(film)
+		dir := filepath.Join(t.TempDir(), fmt.Sprint("film", film))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "r.db")
+		if err := made(t.Context(), path); err != nil { // in peace: entries of directories are not lost here
+			t.Fatal(err)
+		}
+		// The log is begun again within few saves, or within as many as it is everywhere.
+		steps, fill, most, checkpoint := 8, 900, 1000, 8+rng.IntN(40)
+		if film%4 == 3 {
+			steps, fill, checkpoint = 10, 40<<10, 1000
+		}
+		p, err := castOf(6, steps, fill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recovered := false
+		for life := 0; len(p.open()) > 0 && l.images < n; life++ {
+			if life == 0 && film%2 == 0 {
+				most = 12 // closed, or cut off, in the middle
+			}
+			f, err := p.shoot(t.Context(), path, d, rng, most, checkpoint, life == 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.events += len(f.events)
+			l.saves += f.saves()
+			var survivor string
+			err = f.images(min(each, n-l.images), rng, filepath.Join(dir, "image"), func(image, how string, done []int) error {
+				_, bad := l.look(t.Context(), p, image, done)
+				if bad != nil && l.first == "" {
+					l.first = fmt.Sprintf("film %d, life %d, %s: %v", film, life, how, bad)
+				}
+				if bad != nil && report {
+					t.Errorf("film %d, life %d, %s: %v\n%s", film, life, how, bad, repeat(t, n))
+					keepImage(t, image, fmt.Sprintf("film%d-image%d", film, l.images))
+				}
+				if bad == nil && survivor == "" && life == 0 && rng.IntN(20) == 0 {
+					survivor = filepath.Join(dir, "survivor")
+					return os.Rename(filepath.Dir(image), survivor)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The power comes back, the runs go on from an image, and it is lost again.
+			if survivor != "" && !recovered {
+				path, recovered = filepath.Join(survivor, "r.db"), true
+				if err := p.meetAt(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			most = 1000
+		}
+	}
+	return l
+}
+
+// keepImage copies a bad image to where go test -artifacts keeps it.
+func keepImage(t *testing.T, path, name string) {
+	if err := os.CopyFS(filepath.Join(t.ArtifactDir(), name), os.DirFS(filepath.Dir(path))); err != nil {
+		t.Log(err)
+	}
+}
+
+// Power is lost at any moment of runs that are saved at once, and of recovering from an
+// earlier loss. What was not synced is kept, dropped, or torn by sectors. No save that
+// was acknowledged may be missing, and no run may be as it never was. The controls do
+// not sync, and must be caught at it.
+func TestPowerLoss(t *testing.T) {
+	n := trials(150)
+	l := losePower(t, Power, n, true)
+	t.Logf("power (synchronous=FULL): %v", l)
+	t.Run("control: process loses saves and tears nothing", func(t *testing.T) {
+		l := losePower(t, Process, max(40, n/4), false)
+		if l.lost == 0 || l.torn > 0 {
+			t.Errorf("%v; want losses and nothing torn", l)
+		}
+		t.Logf("process (NORMAL): %v; the first: %s", l, l.first)
+	})
+	t.Run("control: without syncs the database is torn", func(t *testing.T) {
+		l := losePower(t, unsynced, max(40, n/4), false)
+		if l.lost == 0 || l.torn == 0 {
+			t.Errorf("%v; want losses and damage", l)
+		}
+		t.Logf("unsynced (OFF): %v; the first: %s", l, l.first)
+	})
+}

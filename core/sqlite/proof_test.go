@@ -1,0 +1,44 @@
+package sqlite
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// The campaigns of this package try to lose data. Each is a test with a short form,
+// which is what runs without flags, and a long one:
+//
+//	go test ./core/sqlite -run TestPowerLoss -v -proof.n=10000 -proof.seed=1 -timeout=1h
+//
+// Beside every zero stands a control: the same check on something broken on purpose,
+// which must be found.
+var (
+	proofN    = flag.Int("proof.n", 0, "sqlite: trials of a campaign; 0 is its short form")
+	proofSeed = flag.Uint64("proof.seed", 1, "sqlite: seed of the campaigns")
+	proofFor  = flag.Duration("proof.for", 0, "sqlite: how long TestSoak takes; 0 is its short form, of a number of runs")
+)
+
+// trials is how many a campaign makes.
+func trials(short int) int {
+	if *proofN > 0 {
+		return *proofN
+	}
+	if testing.Short() || raced {
+		return max(1, short/4)
+	}
+	return short
+}
+
+// chance is the source of randomness of one part of a campaign.
+func chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(*proofSeed, part)) }
+
+// repeat is the line that runs a campaign again.
+func repeat(t *testing.T, n int) string {
+	return fmt.Sprintf("go test ./core/sqlite -run '^%s$' -v -count=1 -proof.n=%d -proof.seed=%d", t.Name(), n, *proofSeed)
+}
+
+// fixed is a time that depends on no clock.
+func fixed(n int) time.Time { return time.Unix(1_700_000_000+int64(n), 0).UTC() }

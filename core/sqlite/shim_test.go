@@ -1,0 +1,286 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// A VFS between SQLite and the files of a test, as in traffic.go: it shows every
+// operation to the test before it is made, and fails it where the test wants it to.
+
+const shimVFS = "flujo-shim"
+
+// Operations of the VFS.
+const (
+	opOpen     = "open"
+	opDelete   = "delete"
+	opAccess   = "access"
+	opRead     = "read"
+	opWrite    = "write"
+	opTruncate = "truncate"
+	opSync     = "sync"
+	opFileSize = "size"
+	opLock     = "lock"
+	opShmMap   = "shmmap"
+	opShmLock  = "shmlock"
+)
+
+// fileOp is one operation. What it writes lies in memory of SQLite: it must be copied
+// to be kept.
+type fileOp struct {
+	op   string
+	end  string // of the file's name behind the database's: "", "-wal", "-shm", "-journal"
+	at   int64  // of a write; the size of a truncate
+	data []byte // of a write
+}
+
+// tap is told of the operations on one database, from whatever goroutine makes them.
+// What it returns in place of SQLITE_OK is the outcome of the operation, which is not made.
+type tap func(fileOp) int32
+
+var (
+	taps        sync.Map // of tap, by path
+	shimFiles   sync.Map // of *shimFile, by their address
+	shimOnce    sync.Once
+	shimErr     error
+	shimOpen    openFunc
+	shimDelete  func(tls *libc.TLS, vfs, name uintptr, dir int32) int32
+	shimAccess  func(tls *libc.TLS, vfs, name uintptr, flags int32, out uintptr) int32
+	readOnlyFor sync.Map // paths of databases that can only be read, as on a file system mounted so
+)
+
+type shimFile struct {
+	path, end string
+	original  *lib.Tsqlite3_io_methods
+	replaced  uintptr
+}
+
+// function is what lies at a pointer to C code, as Go calls it.
+func function[F any](p uintptr) F {
+	return *(*F)(unsafe.Pointer(&struct{ f uintptr }{p}))
+}
+
+func registerShim() error {
+	shimOnce.Do(func() {
+		tls := libc.NewTLS()
+		defer tls.Close()
+		system := lib.Xsqlite3_vfs_find(tls, 0)
+		name, err := libc.CString(shimVFS)
+		v := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{})))
+		if system == 0 || err != nil || v == 0 {
+			shimErr = errors.New("no VFS to begin with")
+			return
+		}
+		vfs := at[lib.Tsqlite3_vfs](v)
+		*vfs = *at[lib.Tsqlite3_vfs](system)
+		shimOpen = function[openFunc](vfs.FxOpen)
+		shimDelete = function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
+		shimAccess = function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
+		vfs.FzName, vfs.FpNext = name, 0
+		vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = pointer(tappedOpen), pointer(tappedDelete), pointer(tappedAccess)
+		if rc := lib.Xsqlite3_vfs_register(tls, v, 0); rc != lib.SQLITE_OK {
+			shimErr = errors.New("the VFS is not taken")
+		}
+	})
+	return shimErr
+}
+
+// openTapped opens a database whose operations go by f, from the first one on that
+// comes when it exists.
+func openTapped(ctx context.Context, path string, d Durability, f tap) (*Backend, error) {
+	if err := registerShim(); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	taps.Store(abs, f)
+	return open(ctx, path, d, shimVFS)
+}
+
+// split takes the end off a file's name.
+func split(name string) (path, end string) {
+	for _, end := range []string{"-wal", "-shm", "-journal"} {
+		if path, ok := strings.CutSuffix(name, end); ok {
+			return path, end
+		}
+	}
+	return name, ""
+}
+
+func tapped(path string, op fileOp) int32 {
+	f, ok := taps.Load(path)
+	if !ok {
+		return lib.SQLITE_OK
+	}
+	return f.(tap)(op)
+}
+
+func tappedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
+	if name == 0 {
+		return shimOpen(tls, vfs, name, file, flags, out)
+	}
+	path, end := split(libc.GoString(name))
+	at[lib.Tsqlite3_file](file).FpMethods = 0
+	if rc := tapped(path, fileOp{op: opOpen, end: end}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	if _, ok := readOnlyFor.Load(path); ok {
+		flags = flags&^(lib.SQLITE_OPEN_READWRITE|lib.SQLITE_OPEN_CREATE) | lib.SQLITE_OPEN_READONLY
+	}
+	rc := shimOpen(tls, vfs, name, file, flags, out)
+	methods := at[lib.Tsqlite3_file](file).FpMethods
+	if rc != lib.SQLITE_OK || methods == 0 {
+		return rc
+	}
+	copied := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_io_methods{})))
+	f := &shimFile{path, end, at[lib.Tsqlite3_io_methods](methods), copied}
+	m := at[lib.Tsqlite3_io_methods](copied)
+	*m = *f.original
+	m.FxClose, m.FxRead, m.FxWrite, m.FxTruncate = pointer(tappedClose), pointer(tappedRead), pointer(tappedWrite), pointer(tappedTruncate)
+	m.FxSync, m.FxFileSize, m.FxLock = pointer(tappedSync), pointer(tappedFileSize), pointer(tappedLock)
+	m.FxShmMap, m.FxShmLock = pointer(tappedShmMap), pointer(tappedShmLock)
+	shimFiles.Store(file, f)
+	at[lib.Tsqlite3_file](file).FpMethods = copied
+	return rc
+}
+
+func tappedDelete(tls *libc.TLS, vfs, name uintptr, dir int32) int32 {
+	path, end := split(libc.GoString(name))
+	if rc := tapped(path, fileOp{op: opDelete, end: end}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shimDelete(tls, vfs, name, dir)
+}
+
+func tappedAccess(tls *libc.TLS, vfs, name uintptr, flags int32, out uintptr) int32 {
+	path, end := split(libc.GoString(name))
+	if rc := tapped(path, fileOp{op: opAccess, end: end}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shimAccess(tls, vfs, name, flags, out)
+}
+
+func shimmed(file uintptr) *shimFile {
+	f, _ := shimFiles.Load(file)
+	return f.(*shimFile)
+}
+
+func (f *shimFile) tapped(op fileOp) int32 {
+	op.end = f.end
+	return tapped(f.path, op)
+}
+
+func tappedClose(tls *libc.TLS, file uintptr) int32 {
+	f := shimmed(file)
+	shimFiles.Delete(file)
+	rc := function[closeFunc](f.original.FxClose)(tls, file)
+	libc.Xfree(tls, f.replaced)
+	return rc
+}
+
+func tappedRead(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opRead, at: offset}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[writeFunc](f.original.FxRead)(tls, file, data, n, offset)
+}
+
+func tappedWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opWrite, at: offset, data: unsafe.Slice(at[byte](data), n)}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[writeFunc](f.original.FxWrite)(tls, file, data, n, offset)
+}
+
+func tappedTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opTruncate, at: size}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[func(*libc.TLS, uintptr, int64) int32](f.original.FxTruncate)(tls, file, size)
+}
+
+func tappedSync(tls *libc.TLS, file uintptr, flags int32) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opSync}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[syncFunc](f.original.FxSync)(tls, file, flags)
+}
+
+func tappedFileSize(tls *libc.TLS, file, size uintptr) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opFileSize}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[func(*libc.TLS, uintptr, uintptr) int32](f.original.FxFileSize)(tls, file, size)
+}
+
+func tappedLock(tls *libc.TLS, file uintptr, level int32) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opLock}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[syncFunc](f.original.FxLock)(tls, file, level)
+}
+
+func tappedShmMap(tls *libc.TLS, file uintptr, page, size, extend int32, out uintptr) int32 {
+	f := shimmed(file)
+	if rc := f.tapped(fileOp{op: opShmMap}); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return function[func(*libc.TLS, uintptr, int32, int32, int32, uintptr) int32](f.original.FxShmMap)(tls, file, page, size, extend, out)
+}
+
+func tappedShmLock(tls *libc.TLS, file uintptr, offset, n, flags int32) int32 {
+	f := shimmed(file)
+	// Giving a lock back does not fail.
+	if flags&lib.SQLITE_SHM_UNLOCK == 0 {
+		if rc := f.tapped(fileOp{op: opShmLock}); rc != lib.SQLITE_OK {
+			return rc
+		}
+	}
+	return function[func(*libc.TLS, uintptr, int32, int32, int32) int32](f.original.FxShmLock)(tls, file, offset, n, flags)
+}
+
+func TestShimSeesEverything(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	var mu sync.Mutex
+	seen := map[string]int{}
+	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[op.op]++
+		return lib.SQLITE_OK
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := saveRuns(b, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(t, imitation(t, path, walBytes)); n != 3 {
+		t.Errorf("%d saves found, want 3", n)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []string{opOpen, opDelete, opAccess, opRead, opWrite, opSync, opFileSize, opLock, opShmMap, opShmLock} {
+		if seen[op] == 0 {
+			t.Errorf("no %s was seen", op)
+		}
+	}
+	t.Logf("%v", seen)
+}

@@ -1,0 +1,39 @@
+package stubs
+
+import (
+	"fmt"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Resumed tells an arm that another process has executed what is saved of a run: its
+// scripts then go on behind the calls that the records tell of, as they do within one
+// process. Call it before the run is resumed here. Where several agents answer for one
+// step, as in [Choose], each of them goes on behind all calls of the step.
+func (b *Book) Resumed(armName string, snap core.Snapshot) error {
+	a, err := b.arm(armName)
+	if err != nil {
+		return fmt.Errorf("go on with run %q: %w", snap.Start.Key, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, rec := range snap.Steps {
+		s := a.scripts[core.PlanPath(rec.Path)]
+		if s == nil || rec.Usage.Calls == 0 {
+			continue // asked of a person, or answered from a cache
+		}
+		s.asked.Add(rec.Usage.Calls)
+		s.again.Add(rec.Usage.Calls - 1)
+		if a.elsewhere == nil {
+			a.elsewhere = map[lane]int{}
+		}
+		a.elsewhere[lane{snap.Start.Key, b.plan.LanePath(rec.Path)}] += int(rec.Usage.Calls)
+	}
+	return nil
+}
+
+// lane is a line of execution of a run.
+type lane struct {
+	run  core.RunKey
+	path string
+}

@@ -1,0 +1,58 @@
+package suites
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/coretest"
+)
+
+// DescribeBackend describes what a backend must do: everything in package coretest, one
+// spec for each demand. open opens the backend whose file, or folder, is at a path, and
+// creates it when it is missing. For one that outlives its process (coretest.Durable),
+// child processes are killed at commits of a run, at other ones with another seed, and
+// frozen in the middle of one.
+//
+// Call it at the level of the package: the children are this test program, started again.
+//
+//	var _ = suites.DescribeBackend("postgres", open, coretest.Durable)
+func DescribeBackend(name string, open coretest.Opener, life coretest.Life, decorators ...any) bool {
+	here := types.NewCodeLocation(1)
+	first := backends.claim(name)
+	if first {
+		coretest.Serve(name, open)
+	}
+	return Describe("The backend "+name, append(decorators, here, func() {
+		if !first {
+			backends.refuse(name, here)
+			return
+		}
+		its := func(what, category string, cases []coretest.Case) {
+			Describe(what, here, Label("category:"+category), func() {
+				for _, c := range cases {
+					It(c.Name, here, func() { c.Check(GinkgoTB()) })
+				}
+			})
+		}
+		its("does what is demanded of it:", "conformance", coretest.ConformanceCases(func(t testing.TB) core.Backend {
+			b, err := open(context.Background(), filepath.Join(t.TempDir(), "runs"))
+			if err != nil {
+				t.Fatalf("open: %v", err)
+			}
+			return b
+		}))
+		its("in histories of any kind:", "conformance", coretest.ModelCases(open, life))
+		if life == coretest.Durable {
+			its("behind kill -9:", "recovery", coretest.RecoveryCases(name, open, everyFourth))
+			its("beside a process that wakes up late:", "recovery", coretest.FencingCases(name, open))
+		}
+	})...)
+}
+
+// everyFourth takes a quarter of the moments, which one by the seed.
+func everyFourth(moment int) bool { return (int64(moment)+GinkgoRandomSeed())%4 == 0 }

@@ -1,0 +1,57 @@
+package suites
+
+import "fmt"
+
+// claim is a matcher that says something of a run.
+type claim struct {
+	name  string // of the matcher
+	takes string // what it can be given
+	want  string // "have completed"
+	holds func(facts) (bool, error)
+}
+
+// takesRuns is what can be given to most matchers.
+const takesRuns = "a run: the *suites.Ran of suites.Run, a core.Result, or a core.Snapshot"
+
+// Match implements types.GomegaMatcher.
+func (c claim) Match(actual any) (bool, error) {
+	f, err := factsOf(c.name, c.takes, actual)
+	if err != nil {
+		return false, err
+	}
+	return c.holds(f)
+}
+
+// FailureMessage implements types.GomegaMatcher.
+func (c claim) FailureMessage(actual any) string { return c.message(actual, "to ") }
+
+// NegatedFailureMessage implements types.GomegaMatcher.
+func (c claim) NegatedFailureMessage(actual any) string { return c.message(actual, "not to ") }
+
+func (c claim) message(actual any, to string) string {
+	f, err := factsOf(c.name, c.takes, actual)
+	if err != nil {
+		return err.Error()
+	}
+	text := fmt.Sprintf("Expected %s %s%s", f.what, to, c.want)
+	if f.result != nil || f.err != nil {
+		text += ", but " + f.told()
+	}
+	if table := f.table(); table != "" {
+		text += "\n" + table
+	}
+	return text
+}
+
+// ofRun is a claim on how a run ended. It is an error where that is not known.
+func ofRun(name, want string, holds func(facts) (bool, error)) claim {
+	return claim{name, takesRuns, want, func(f facts) (bool, error) {
+		if f.result == nil {
+			return false, fmt.Errorf("%s wants %s; it got only an error or counts", name, takesRuns)
+		}
+		if err := f.ended(); err != nil {
+			return false, err
+		}
+		return holds(f)
+	}}
+}

@@ -1,0 +1,168 @@
+package suites
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// drive is how a case is driven to its end.
+type drive struct {
+	key     core.RunKey
+	open    func(context.Context) (core.Backend, error) // once for each process
+	through core.Backend                                // what the engine saves through, in place of what is opened; nil: that
+	options []core.Option
+	budget  core.Budget // in place of the pipeline's own; zero: that
+	larger  bool        // the run has stopped for a smaller budget
+	twice   bool        // each pause is also answered with a wrong token, and a second time
+	again   bool        // goes on behind a save that failed
+}
+
+// mostProcesses of one run: more than any run needs that ends.
+const mostProcesses = 200
+
+// to takes the run from where it is to its end. Each start, answer and resumption is
+// made as by another process: the backend is opened anew, and so are the scripts, which
+// go on behind the calls that are recorded.
+func (c *subject[S, A]) to(ctx context.Context, d drive) (*Ran[S], error) {
+	p, err := c.pipeline()
+	if err != nil {
+		return nil, err
+	}
+	if d.budget != (core.Budget{}) {
+		p = p.Within(d.budget)
+	}
+	ran, more := &Ran[S]{key: d.key, pipeline: p}, true
+	for range mostProcesses {
+		b, err := d.open(ctx)
+		if err != nil {
+			return ran, fmt.Errorf("case %q: open the backend: %w", c.Name, err)
+		}
+		r := *ran
+		r.backend, r.engine = b, core.NewEngine(append([]core.Option{core.WithBackend(b)}, d.options...)...)
+		if d.through != nil { // only where there are no options
+			r.engine = core.NewEngine(core.WithBackend(d.through))
+		}
+		ran, more, err = c.process(ctx, d, &r)
+		if err := errors.Join(err, b.Close()); err != nil {
+			return ran, fmt.Errorf("case %q: %w", c.Name, err)
+		}
+		if cut := ran.Err != nil && ran.Result.Status == core.Running; !more || cut && (!d.again || errors.Is(ran.Err, core.ErrHarness)) {
+			return ran, nil
+		}
+		d.larger = false
+	}
+	return ran, fmt.Errorf("case %q: the run was taken up %d times and has not ended: %w", c.Name, mostProcesses, orNothing(ran.Err))
+}
+
+// process takes the run one part further, if there is more to do.
+func (c *subject[S, A]) process(ctx context.Context, d drive, r *Ran[S]) (next *Ran[S], more bool, err error) {
+	before, err := r.backend.Load(ctx, d.key)
+	if err != nil && !errors.Is(err, core.ErrRunNotFound) {
+		return r, false, err
+	}
+	if err == nil {
+		r.Saved = before
+	}
+	book, scripted, err := c.scripts(ctx, r.pipeline, before)
+	if err != nil {
+		return r, false, err
+	}
+	pause, answer, found := c.pause(before)
+	switch {
+	case before.Status == 0: // not started
+		input := asText(c.Input)
+		next = r.next(func() (core.Result[S], error) { return core.Run(scripted, r.engine, r.pipeline, d.key, c.Input) })
+		if now := asText(c.Input); now != input {
+			err = fmt.Errorf("the run has changed its Input, from %s to %s: the copies that are made of the scope share memory with it: look at its Clone methods", input, now)
+		}
+	case before.Status == core.Paused && answer != nil:
+		next, err = r.say(scripted, d, pause, answer.With)
+	case before.Status == core.Paused && found, before.Status == core.Completed, before.Status == core.Failed,
+		before.Status == core.Stopped && !d.larger:
+		return r, false, nil
+	default:
+		next = r.next(func() (core.Result[S], error) { return core.Resume(scripted, r.engine, r.pipeline, d.key) })
+	}
+	return next, true, errors.Join(err, checkScripts(book, before, next.Saved))
+}
+
+func asText(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// say answers a pause.
+func (r *Ran[S]) say(ctx context.Context, d drive, pause core.StepRecord, with any) (*Ran[S], error) {
+	signal := func(token string) (core.Result[S], error) {
+		return core.Signal(ctx, r.engine, r.pipeline, d.key, token, with)
+	}
+	if d.twice {
+		if _, err := signal("not " + pause.Token); !errors.Is(err, core.ErrNoPause) {
+			return r, fmt.Errorf("an answer with a wrong token to %q: error %v, want %v", pause.Path, err, core.ErrNoPause)
+		}
+	}
+	next := r.next(func() (core.Result[S], error) { return signal(pause.Token) })
+	if d.twice && next.Err == nil {
+		if _, err := signal(pause.Token); !errors.Is(err, core.ErrAnswered) && !errors.Is(err, core.ErrRunFinished) {
+			return next, fmt.Errorf("a second answer to %q: error %v, want %v", pause.Path, err, core.ErrAnswered)
+		}
+	}
+	return next, nil
+}
+
+// scripts sizes the scripts of one process that takes up the run.
+func (c *subject[S, A]) scripts(ctx context.Context, p *core.Pipeline[S], saved core.Snapshot) (*stubs.Book, context.Context, error) {
+	const arm = "case"
+	book, err := stubs.Size(p, stubs.Load{Arm: arm, Rounds: 1, Batch: 1})
+	if err == nil {
+		err = book.Resumed(arm, saved)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	scripted, err := book.In(ctx, arm)
+	return book, scripted, err
+}
+
+// checkScripts looks at the scripts behind a process: no call may have gone wrong
+// unnoticed, and no step may have been called whose record was saved before. Where the
+// run has ended, nothing may be left of replies in order.
+func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
+	recorded := map[string]bool{}
+	for _, rec := range before.Steps {
+		recorded[rec.Path] = true
+	}
+	var errs []error
+	for _, call := range book.Calls(1 << 20) { // as many as it remembers
+		if recorded[call.Path] {
+			errs = append(errs, fmt.Errorf("step %q was called again, although its record was saved: %v", call.Path, call))
+		}
+	}
+	ended := after.Status == core.Completed || after.Status == core.Failed
+	for _, err := range each(book.Verify()) {
+		var left *stubs.LeftoverError
+		if !errors.As(err, &left) || left.PerRun && ended { // how often steps are called is the plan's to say: this is one run
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// each lists the errors that were joined.
+func each(err error) []error {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return all.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}

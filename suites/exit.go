@@ -1,0 +1,51 @@
+package suites
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// HaveExitReason succeeds where the loop of a run has ended for the reason. Where the
+// run has several, or a loop within a loop, say which with [ExitMatcher.Of].
+func HaveExitReason(reason core.ExitReason) *ExitMatcher { return exitMatcher(reason, "") }
+
+// ExitMatcher is what [HaveExitReason] makes.
+type ExitMatcher struct {
+	claim
+	reason core.ExitReason
+}
+
+// Of is about the loop at path, as it is in the run ("outer#2/inner").
+func (m *ExitMatcher) Of(path string) *ExitMatcher { return exitMatcher(m.reason, path) }
+
+func exitMatcher(reason core.ExitReason, path string) *ExitMatcher {
+	want := fmt.Sprintf("have a loop that ended for %q", reason)
+	if path != "" {
+		want = fmt.Sprintf("have ended the loop %q for %q", path, reason)
+	}
+	return &ExitMatcher{claim{"HaveExitReason", takesRuns, want, func(f facts) (bool, error) {
+		if f.result == nil {
+			return false, fmt.Errorf("HaveExitReason wants %s; it got only an error or counts", takesRuns)
+		}
+		if err := f.valid(); err != nil {
+			return false, err
+		}
+		exits := f.result.Exits
+		known := slices.Sorted(maps.Keys(exits))
+		exit, ok := exits[path]
+		switch {
+		case len(exits) == 0:
+			return false, fmt.Errorf("HaveExitReason: no loop of %s has ended\n%s", f.what, f.table())
+		case path == "" && len(exits) > 1:
+			return false, fmt.Errorf("HaveExitReason: several loops of %s have ended: say which, with Of: %q", f.what, known)
+		case path == "":
+			exit = exits[known[0]]
+		case !ok:
+			return false, fmt.Errorf("HaveExitReason: no loop %q of %s has ended: these have: %q", path, f.what, known)
+		}
+		return exit.Reason == reason, nil
+	}}, reason}
+}

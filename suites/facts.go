@@ -1,0 +1,180 @@
+package suites
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// facts are what the matchers know of a run. What is nil is not known.
+type facts struct {
+	what   string
+	result *core.Result[any]
+	err    error
+	saved  *core.Snapshot
+	saves  *int64
+}
+
+type factual interface{ facts() facts }
+
+// factsOf reads what a spec gave to a matcher, which takes what it says it takes.
+func factsOf(matcher, takes string, actual any) (facts, error) {
+	switch v := actual.(type) {
+	case factual:
+		return v.facts(), nil
+	case interface{ Untyped() core.Result[any] }:
+		result := v.Untyped()
+		return facts{what: "the run", result: &result}, nil
+	case core.Snapshot:
+		return factsSaved(v)
+	case *core.Snapshot:
+		if v != nil {
+			return factsSaved(*v)
+		}
+	case core.Backend:
+		n := v.Counts().Saves
+		return facts{what: "the backend", saves: &n}, nil
+	case core.Counts:
+		return facts{what: "the backend", saves: &v.Saves}, nil
+	case error:
+		return facts{what: "the run", err: v}, nil
+	}
+	return facts{}, wrongType(matcher, takes, actual)
+}
+
+func wrongType(matcher, takes string, actual any) error {
+	return fmt.Errorf("%s wants %s; it got %T", matcher, takes, actual)
+}
+
+// factsSaved reads what is saved of a run.
+func factsSaved(s core.Snapshot) (facts, error) {
+	result := core.Result[any]{Status: s.Status, Steps: len(s.Steps)}
+	if s.Exits != nil {
+		if err := json.Unmarshal(s.Exits, &result.Exits); err != nil {
+			return facts{}, fmt.Errorf("exits of run %q: %w", s.Start.Key, err)
+		}
+	}
+	for _, rec := range s.Steps {
+		if rec.Status == core.Paused && !answered(s, rec.Token) {
+			result.Pauses = append(result.Pauses, core.Pause{Path: rec.Path, Token: rec.Token})
+		}
+	}
+	f := facts{what: fmt.Sprintf("run %q of pipeline %q", s.Start.Key.String(), s.Start.Pipeline), result: &result, saved: &s}
+	return f, nil
+}
+
+func answered(s core.Snapshot, token string) bool {
+	return slices.ContainsFunc(s.Answers, func(a core.AnswerRecord) bool { return a.Token == token })
+}
+
+// ended is an error unless the run came to an end of its own: what has not ended, or
+// ended by a fault of the test, is neither this nor that.
+func (f facts) ended() error {
+	if err := f.valid(); err != nil {
+		return err
+	}
+	switch f.result.Status {
+	case core.Completed, core.Failed, core.Paused, core.Stopped:
+		return nil
+	}
+	cause := "it was cut off, or is under way"
+	if f.err != nil {
+		cause = f.err.Error()
+	}
+	return fmt.Errorf("nothing can be said: %s has not ended: %s\n%s", f.what, cause, f.table())
+}
+
+// valid is an error where the test is at fault.
+func (f facts) valid() error {
+	if errors.Is(f.err, core.ErrHarness) {
+		return fmt.Errorf("INVALID: the test is at fault, not %s: %w", f.what, f.err)
+	}
+	return nil
+}
+
+// told is how the run ended, in a sentence.
+func (f facts) told() string {
+	if f.result == nil {
+		return f.err.Error()
+	}
+	text := "it has " + map[core.Status]string{core.Completed: "completed", core.Failed: "failed", core.Paused: "paused",
+		core.Stopped: "stopped", core.Running: "not ended"}[f.result.Status]
+	switch {
+	case f.err != nil:
+		text += ": " + f.err.Error()
+	case f.result.Status == core.Paused:
+		text += fmt.Sprintf(" at %q", pausePaths(f.result.Pauses))
+	case f.saved != nil && f.saved.Error != "":
+		text += ": " + f.saved.Error
+	}
+	return text
+}
+
+func pausePaths(pauses []core.Pause) (paths []string) {
+	for _, p := range pauses {
+		paths = append(paths, p.Path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// table shows what was done and saved, save by save as far as that is known.
+func (f facts) table() string {
+	var b strings.Builder
+	switch {
+	case f.saved != nil:
+		tabulate(&b, f.saved)
+	case f.result != nil:
+		fmt.Fprintf(&b, "  %d step(s), %d call(s)\n", f.result.Steps, f.result.Calls)
+	}
+	if f.result != nil {
+		for _, path := range slices.Sorted(maps.Keys(f.result.Exits)) {
+			e := f.result.Exits[path]
+			fmt.Fprintf(&b, "  loop %q ended behind %d iteration(s): %s\n", path, e.Iterations, e.Reason)
+		}
+	}
+	if f.saves != nil {
+		fmt.Fprintf(&b, "  %d save(s), counted by the backend\n", *f.saves)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// tabulate writes a line for each save that there is a record of.
+func tabulate(to io.Writer, s *core.Snapshot) {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	paths := map[string]string{} // by token
+	fmt.Fprint(w, "save\twhat\tstatus\tattempts\twhy\n1\tstart\t\t\t\n")
+	for _, rec := range s.Steps {
+		paths[rec.Token] = rec.Path
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\n", rec.Seq+1, rec.Path, rec.Status, rec.Attempts, oneLine(rec.Error))
+	}
+	for _, a := range s.Answers {
+		fmt.Fprintf(w, "+\tanswer to %s\t\t\t%s\n", paths[a.Token], oneLine(string(a.Answer)))
+	}
+	if s.Status != core.Running {
+		fmt.Fprintf(w, "+\tend\t%s\t\t%s\n", s.Status, oneLine(s.Error))
+	}
+	w.Flush() // into memory: it cannot fail
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(to, "  "+strings.TrimRight(line, " \n"))
+	}
+}
+
+func oneLine(text string) string {
+	line, _, more := strings.Cut(text, "\n")
+	if runes := []rune(line); len(runes) > 120 {
+		line, more = string(runes[:120]), true
+	}
+	if more {
+		line += " …"
+	}
+	return line
+}

@@ -1,0 +1,70 @@
+package suites
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onsi/gomega/types"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// HaveFailedAt succeeds where a run has failed, and the step, loop or other node at
+// path, as it is in the run ("refine#2/draft"), is part of the failure. A step whose
+// failure was handled, by a fallback for example, is none. It takes a *Ran, or the
+// error of the run.
+func HaveFailedAt(path string) types.GomegaMatcher {
+	return ofError("HaveFailedAt", fmt.Sprintf("have failed at %q", path), func(f facts) (bool, error) {
+		paths := failurePaths(f.err)
+		if f.result == nil && len(paths) == 0 && !errors.As(f.err, new(*core.BudgetError)) {
+			return false, fmt.Errorf("HaveFailedAt wants the failure of a run; this error is none: %w", f.err)
+		}
+		return slices.Contains(paths, path), nil
+	})
+}
+
+// ofError is a claim on why a run ended.
+func ofError(name, want string, holds func(facts) (bool, error)) claim {
+	const takes = "a run or its failure: the *suites.Ran of suites.Run, or the error of core.Run"
+	return claim{name, takes, want, func(f facts) (bool, error) {
+		if err := f.valid(); err != nil {
+			return false, err
+		}
+		if f.result == nil && f.err != nil {
+			return holds(f)
+		}
+		if f.result == nil || f.err == nil && (f.result.Status == core.Failed || f.result.Status == core.Stopped) {
+			return false, fmt.Errorf("%s wants %s: neither a result nor a snapshot says at which path it was", name, takes)
+		}
+		if err := f.ended(); err != nil {
+			return false, err
+		}
+		return holds(f)
+	}}
+}
+
+// failurePaths are those of all nodes that are part of a failure, the outer ones first.
+func failurePaths(err error) (paths []string) {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *core.StepError:
+		paths = []string{e.Path}
+	case *core.LoopError:
+		paths = []string{e.Path}
+	case *core.NodeError:
+		paths = []string{e.Path}
+	case *core.ValidationError:
+		paths = []string{e.Path}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		paths = append(paths, failurePaths(e.Unwrap())...)
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			paths = append(paths, failurePaths(inner)...)
+		}
+	}
+	return paths
+}

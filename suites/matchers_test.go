@@ -1,0 +1,339 @@
+package suites_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/suites"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// undecided demands that a matcher is an error, for To and NotTo alike.
+func undecided(m types.GomegaMatcher, actual any, text string) {
+	GinkgoHelper()
+	ok, err := m.Match(actual)
+	Expect(ok).To(BeFalse())
+	Expect(err).To(MatchError(ContainSubstring(text)))
+}
+
+// refused demands that a matcher fails, and explains itself so.
+func refused(m types.GomegaMatcher, actual any, texts ...string) {
+	GinkgoHelper()
+	Expect(m.Match(actual)).To(BeFalse())
+	for _, text := range texts {
+		Expect(m.FailureMessage(actual)).To(ContainSubstring(text))
+	}
+}
+
+// passed demands that a matcher succeeds, and what it says where NotTo was meant.
+func passed(m types.GomegaMatcher, actual any, negated string) {
+	GinkgoHelper()
+	Expect(m.Match(actual)).To(BeTrue())
+	Expect(m.NegatedFailureMessage(actual)).To(ContainSubstring(negated))
+}
+
+var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
+	key := core.RunKey{Run: "r"}
+	run := func(ctx context.Context, nodes ...*core.Node[note]) *suites.Ran[note] {
+		return suites.Run(ctx, core.NewMemory(), pipeline(nodes...), key, note{})
+	}
+	cutOff := func(ctx context.Context) *suites.Ran[note] {
+		cut, cancel := context.WithCancel(ctx)
+		return run(cut, step("a", sign), step("b", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
+			cancel()
+			return "", nil
+		})), step("c", sign))
+	}
+	dry := func(ctx context.Context) *suites.Ran[note] {
+		return run(ctx, step("a", stubs.Always[string]("called outside a book")))
+	}
+
+	Describe("HaveCompleted", func() {
+		It("tells runs that completed from those that ended otherwise", func(ctx SpecContext) {
+			done := run(ctx, step("a", sign))
+			passed(suites.HaveCompleted(), done, `Expected run "r" of pipeline "suite" not to have completed, but it has completed`)
+			passed(suites.HaveCompleted(), done.Result, "Expected the run not to have completed")
+			passed(suites.HaveCompleted(), done.Saved, "")
+			passed(suites.HaveCompleted(), &done.Saved, "")
+			failed := run(ctx, step("a", sign), step("b", broken, core.Retries(2)))
+			refused(suites.HaveCompleted(), failed, `but it has failed: step "b" failed after 3 attempt(s): model unavailable`,
+				"  save  what   status     attempts  why\n"+
+					"  1     start\n"+
+					"  2     a      completed  1\n"+
+					"  3     b      failed     3         model unavailable\n"+
+					"  +     end    failed               step \"b\" failed after 3 attempt(s): model unavailable\n"+
+					"  4 save(s), counted by the backend")
+			refused(suites.HaveCompleted(), failed.Saved, "it has failed: step")
+			refused(suites.HaveCompleted(), run(ctx, ask("boss")), `it has paused at ["boss"]`, "2     boss   paused")
+		})
+
+		It("takes what core.Run returns", func(ctx SpecContext) {
+			Expect(core.Run(ctx, core.NewEngine(), pipeline(step("a", sign)), key, note{})).To(suites.HaveCompleted())
+		})
+
+		It("is an error, either way, where a run was cut off or the test is at fault", func(ctx SpecContext) {
+			cut := cutOff(ctx)
+			undecided(suites.HaveCompleted(), cut, "nothing can be said: run \"r\" of pipeline \"suite\" has not ended: run r stopped before step \"c\": context canceled\n  save")
+			undecided(suites.HaveCompleted(), cut.Result, "has not ended")
+			undecided(suites.HaveCompleted(), cut.Saved, "has not ended: it was cut off, or is under way")
+			undecided(suites.HaveCompleted(), dry(ctx), "INVALID: the test is at fault")
+			undecided(suites.HaveCompleted(), core.Result[note]{}, "has not ended")
+		})
+
+		It("says what it wants where it is given something else", func() {
+			for _, actual := range []any{nil, 1, errors.New("no"), core.Counts{}, (*core.Snapshot)(nil), (*suites.Ran[note])(nil)} {
+				undecided(suites.HaveCompleted(), actual, "HaveCompleted wants a run: the *suites.Ran of suites.Run")
+			}
+		})
+	})
+
+	Describe("HaveFailedAt", func() {
+		nested := core.Loop("refine", 2, nil, core.Fallback("any", step("one", broken), core.Then("two", step("x", broken))), core.MaxIsSuccess())
+
+		It("takes every node that is part of the failure", func(ctx SpecContext) {
+			ran := run(ctx, nested)
+			for _, path := range []string{"refine", "refine#1/any", "refine#1/any/one", "refine#1/any/two/x"} {
+				passed(suites.HaveFailedAt(path), ran, fmt.Sprintf("not to have failed at %q, but it has failed: loop", path))
+				passed(suites.HaveFailedAt(path), ran.Err, "")
+			}
+			refused(suites.HaveFailedAt("refine#1/any/two"), ran, "refine#1/any/two/x  failed")
+			passed(suites.HaveFailedAt("check"), run(ctx, core.Validate("check", func(note) error { return errors.New("no") }, step("a", sign))), "")
+		})
+
+		It("does not take a failure that was handled", func(ctx SpecContext) {
+			ran := run(ctx, core.Fallback("any", step("one", broken), step("two", sign)))
+			Expect(ran).To(suites.HaveCompleted())
+			refused(suites.HaveFailedAt("any/one"), ran, `to have failed at "any/one", but it has completed`)
+			ran = run(ctx, core.Fallback("any", step("one", broken), step("two", sign)), step("last", broken))
+			refused(suites.HaveFailedAt("any/one"), ran, `but it has failed: step "last"`)
+		})
+
+		It("is an error where the path cannot be known", func(ctx SpecContext) {
+			ran := run(ctx, step("a", broken))
+			undecided(suites.HaveFailedAt("a"), ran.Result, "neither a result nor a snapshot says at which path")
+			undecided(suites.HaveFailedAt("a"), ran.Saved, "neither a result nor a snapshot says at which path")
+			undecided(suites.HaveFailedAt("a"), core.ErrFenced, "this error is none: run was claimed by another executor")
+			undecided(suites.HaveFailedAt("a"), dry(ctx), "INVALID")
+			undecided(suites.HaveFailedAt("a"), dry(ctx).Err, "INVALID")
+			undecided(suites.HaveFailedAt("a"), cutOff(ctx), "has not ended")
+			undecided(suites.HaveFailedAt("a"), nil, "wants a run or its failure")
+			undecided(suites.HaveFailedAt("a"), core.NewMemory(), "wants a run or its failure")
+		})
+	})
+
+	It("HavePausedAt takes each pause of a run that waits", func(ctx SpecContext) {
+		ran := run(ctx, core.Parallel("both", core.Disjoint[note], core.Branches(ask("a"), ask("b"))))
+		for _, path := range []string{"both/a", "both/b"} {
+			passed(suites.HavePausedAt(path), ran, fmt.Sprintf("not to have paused at %q, but it has paused at", path))
+			passed(suites.HavePausedAt(path), ran.Result, "")
+			passed(suites.HavePausedAt(path), ran.Saved, "")
+		}
+		refused(suites.HavePausedAt("both"), ran, `it has paused at ["both/a" "both/b"]`, "both/a  paused")
+		one := ran.Answer(ctx, "both/a", "yes")
+		refused(suites.HavePausedAt("both/a"), one, "+     answer to both/a                    \"yes\"\n")
+		refused(suites.HavePausedAt("both/a"), one.Saved, "")
+		done := one.Answer(ctx, "both/b", "")
+		refused(suites.HavePausedAt("both/b"), done, "but it has completed")
+		Expect(done.Answer(ctx, "both/b", "").Err).To(MatchError(core.ErrNoPause))
+		undecided(suites.HavePausedAt("a"), cutOff(ctx), "has not ended")
+		undecided(suites.HavePausedAt("a"), dry(ctx), "INVALID")
+	})
+
+	It("HaveStoppedFor names the resource that was used up", func(ctx SpecContext) {
+		p := pipeline(step("a", sign), step("b", sign)).Within(core.Budget{Calls: 1})
+		ran := suites.Run(ctx, core.NewMemory(), p, key, note{})
+		passed(suites.HaveStoppedFor("calls"), ran, "not to have stopped for want of calls, but it has stopped: run r stopped in step")
+		passed(suites.HaveStoppedFor("calls"), ran.Err, "")
+		refused(suites.HaveStoppedFor("tokens"), ran, "to have stopped for want of tokens")
+		refused(suites.HaveStoppedFor("calls"), run(ctx, step("a", sign)), "but it has completed")
+		undecided(suites.HaveStoppedFor("calls"), ran.Saved, "neither a result nor a snapshot")
+		undecided(suites.HaveStoppedFor("calls"), cutOff(ctx), "has not ended")
+	})
+
+	It("HaveSaved takes the number that the backend counted", func(ctx SpecContext) {
+		b := core.NewMemory()
+		p := pipeline(step("a", sign), ask("boss"))
+		ran := suites.Run(ctx, b, p, key, note{})
+		passed(suites.HaveSaved(4), ran, "not to have made 4 save(s)")
+		ran = ran.Answer(ctx, "boss", "yes")
+		passed(suites.HaveSaved(6), ran, "")
+		second := suites.Run(ctx, b, p, core.RunKey{Run: "second"}, note{})
+		passed(suites.HaveSaved(4), second, "")
+		passed(suites.HaveSaved(10), b, "not to have made 10 save(s)")
+		passed(suites.HaveSaved(10), b.Counts(), "")
+		refused(suites.HaveSaved(5), ran, "to have made 5 save(s), but it has completed", "3     boss            paused", "6 save(s), counted by the backend")
+		refused(suites.HaveSaved(5), b, "Expected the backend to have made 5 save(s)\n  10 save(s), counted by the backend")
+		undecided(suites.HaveSaved(0), suites.Run(ctx, nil, pipeline(step("a", sign)), key, note{}), "says nothing of saves")
+		undecided(suites.HaveSaved(4), ran.Saved, "says nothing of saves")
+		undecided(suites.HaveSaved(1), dry(ctx), "INVALID")
+		undecided(suites.HaveSaved(1), "b", "it got string")
+	})
+
+	Describe("HaveExitReason", func() {
+		loop := func(name string, node *core.Node[note], opts ...core.LoopOption) *core.Node[note] {
+			return core.Loop(name, 2, func(note) (bool, error) { return false, nil }, node, opts...)
+		}
+
+		It("takes the reason of the one loop", func(ctx SpecContext) {
+			ran := run(ctx, loop("refine", step("a", sign)))
+			passed(suites.HaveExitReason(core.ExitMax), ran, `not to have a loop that ended for "max", but it has failed`)
+			passed(suites.HaveExitReason(core.ExitMax), ran.Result, "")
+			passed(suites.HaveExitReason(core.ExitMax), ran.Saved, "")
+			passed(suites.HaveExitReason(core.ExitMax).Of("refine"), ran, `not to have ended the loop "refine" for "max"`)
+			refused(suites.HaveExitReason(core.ExitCondition), ran, "refine#2/a  completed", `loop "refine" ended behind 2 iteration(s): max`)
+		})
+
+		It("wants to know which where there are several", func(ctx SpecContext) {
+			ran := run(ctx, loop("outer", loop("inner", step("a", sign), core.MaxIsSuccess()), core.MaxIsSuccess()))
+			undecided(suites.HaveExitReason(core.ExitMax), ran, `say which, with Of: ["outer" "outer#1/inner" "outer#2/inner"]`)
+			passed(suites.HaveExitReason(core.ExitMax).Of("outer#2/inner"), ran, "")
+			undecided(suites.HaveExitReason(core.ExitMax).Of("outer#3/inner"), ran, `no loop "outer#3/inner"`)
+		})
+
+		It("is an error where no loop has ended", func(ctx SpecContext) {
+			undecided(suites.HaveExitReason(core.ExitMax), run(ctx, step("a", sign)), "no loop of run \"r\" of pipeline \"suite\" has ended\n  save")
+			undecided(suites.HaveExitReason(core.ExitMax), dry(ctx), "INVALID")
+			undecided(suites.HaveExitReason(core.ExitMax), errors.New("no"), "wants a run")
+			damaged := run(ctx, step("a", sign)).Saved
+			damaged.Exits = []byte("{")
+			undecided(suites.HaveExitReason(core.ExitMax), damaged, "exits of run")
+		})
+	})
+
+	Describe("ReplayIdentically", func() {
+		It("takes records of which the pipeline makes the same", func(ctx SpecContext) {
+			p := pipeline(step("a", sign), core.Fallback("any", step("b", broken), ask("boss")))
+			ran := suites.Run(ctx, core.NewMemory(), p, key, note{})
+			passed(suites.ReplayIdentically(p), ran, "not to replay identically, but it has paused")
+			ran = ran.Answer(ctx, "any/boss", "yes")
+			passed(suites.ReplayIdentically(p), ran, "")
+			passed(suites.ReplayIdentically(p), ran.Saved, "")
+			failing := pipeline(step("a", sign), step("b", broken))
+			passed(suites.ReplayIdentically(failing), suites.Run(ctx, core.NewMemory(), failing, key, note{}), "")
+		})
+
+		It("takes the part that there is of a run without an end", func(ctx SpecContext) {
+			cut := cutOff(ctx)
+			passed(suites.ReplayIdentically(pipeline(step("a", sign), step("b", sign), step("c", sign))), cut, "")
+			short := pipeline(step("a", sign), step("b", sign)).Within(core.Budget{Calls: 1})
+			passed(suites.ReplayIdentically(short), suites.Run(ctx, core.NewMemory(), short, key, note{}), "")
+		})
+
+		It("shows the first step that makes something else", func(ctx SpecContext) {
+			ran := run(ctx, step("a", sign), step("b", sign))
+			changed := pipeline(core.Step("a", sign, text, setText), core.Step("b", sign, text, func(n *note, out string) { n.Text = out + "!" }))
+			refused(suites.ReplayIdentically(changed), ran, "to replay identically, but it has completed", "3     b      completed", `the difference: replay: step "b" makes another scope`)
+		})
+
+		It("is an error where nothing can be compared", func(ctx SpecContext) {
+			ran := run(ctx, step("a", sign))
+			undecided(suites.ReplayIdentically(pipeline(step("other", sign))), ran, "INVALID: run \"r\" of pipeline \"suite\" cannot be replayed by this pipeline: replay run r: pipeline differs")
+			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), ran.Result, "of this nothing is saved")
+			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), dry(ctx), "has no record to replay")
+			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), 7, "it got int")
+		})
+	})
+})
+
+var _ = Describe("LeakNothing", Serial, Label("category:matchers"), func() {
+	It("takes a function that tidies up, and one that leaves a goroutine a moment", func(ctx SpecContext) {
+		passed(suites.LeakNothing(), func() {}, "to leak something")
+		passed(suites.LeakNothing(), func() error {
+			f, err := os.Create(filepath.Join(GinkgoT().TempDir(), "x"))
+			if err != nil {
+				return err
+			}
+			go func() { time.Sleep(time.Millisecond) }()
+			return f.Close()
+		}, "")
+		passed(suites.LeakNothing(), func() {
+			b := database("process")
+			Expect(suites.Run(ctx, b, pipeline(step("a", sign)), core.RunKey{Run: "r"}, note{})).To(suites.HaveCompleted())
+			Expect(b.Close()).To(Succeed())
+		}, "")
+	})
+
+	It("names the goroutine and the file that were left", func() {
+		stop, path := make(chan struct{}), filepath.Join(GinkgoT().TempDir(), "left open")
+		DeferCleanup(func() { close(stop) })
+		refused(suites.LeakNothing(), func() { go func() { <-stop }() }, "but it left\nfound unexpected goroutines", "matchers_test.go")
+		if _, err := os.Stat("/proc/self/fd"); err != nil {
+			return // open files are not listed here
+		}
+		leave := func() error {
+			f, err := os.Create(path)
+			DeferCleanup(f.Close)
+			return err
+		}
+		refusedOnce(suites.LeakNothing(), leave, "open file: "+path)
+	})
+
+	It("is an error where the function failed, or is none", func() {
+		undecided(suites.LeakNothing(), func() error { return errors.New("no disk") }, "nothing can be said: the function failed: no disk")
+		undecided(suites.LeakNothing(), "f", "LeakNothing wants a func() or func() error, which it calls; it got string")
+		undecided(suites.LeakNothing(), nil, "it got <nil>")
+	})
+})
+
+// refusedOnce is refused for matchers that call what they are given.
+func refusedOnce(m types.GomegaMatcher, actual any, text string) {
+	GinkgoHelper()
+	Expect(m.Match(actual)).To(BeFalse())
+	Expect(m.FailureMessage(actual)).To(ContainSubstring(text))
+}
+
+var _ = Describe("HoldLimit", Label("category:gate"), func() {
+	// measured is a comparison of which every block shows the same.
+	measured := func(ratio float64) *harness.Comparison {
+		c := &harness.Comparison{Workload: "review", Durability: "process", Complete: true, Plan: harness.DefaultPlan(),
+			Environment: harness.Environment{Class: "here"}}
+		for i := range 20 {
+			c.Blocks = append(c.Blocks, harness.Block{Session: 1 + i/5, CostRatio: ratio, Twin: 1, Slow: 1.25 * ratio})
+		}
+		return c
+	}
+	limits := func() string {
+		GinkgoHelper()
+		dir := GinkgoT().TempDir()
+		f := thresholds.File{Schema: 1, Class: "here", Path: filepath.Join(dir, "here.toml"), Limits: []thresholds.Limit{
+			{Workload: "review", Metric: thresholds.MetricCostRatio, Durability: "process", Baseline: 1.3, Margin: 0.1, Limit: 1.43}}}
+		Expect(f.Save()).To(Succeed())
+		return dir
+	}
+
+	It("judges a comparison by the limit of its workload", func() {
+		m := suites.HoldLimit("review", limits())
+		passed(m, measured(1.3), "not to hold, but HELD: review at process: (W-N)/F is within its limit 1.43")
+		refused(m, measured(1.5), "to hold, but BROKEN: review at process", "boundary", "15 of 15 blocks")
+	})
+
+	It("takes the verdict of what is judged already", func() {
+		c := measured(1.5)
+		judged := thresholds.Judged{Comparison: c, Verdict: thresholds.Verdict{Outcome: thresholds.Held, Reason: "as the base branch has it"}}
+		passed(suites.HoldLimit("review", "nowhere"), judged, "as the base branch has it")
+	})
+
+	It("is an error, either way, where nothing was found out", func() {
+		undecided(suites.HoldLimit("review", GinkgoT().TempDir()), measured(1.3), "INCONCLUSIVE: review at process: there is no limit for it")
+		bad := measured(1.3)
+		bad.Problem = "arms did unequal work"
+		undecided(suites.HoldLimit("review", limits()), bad, "INVALID")
+		undecided(suites.HoldLimit("order", limits()), measured(1.3), `about workload "order"; this comparison is of "review"`)
+		undecided(suites.HoldLimit("review", limits()), thresholds.Verdict{}, "HoldLimit wants a *harness.Comparison")
+		undecided(suites.HoldLimit("review", limits()), (*harness.Comparison)(nil), "HoldLimit wants")
+		broken := limits()
+		Expect(os.WriteFile(filepath.Join(broken, "here.toml"), []byte("schema = 9"), 0o600)).To(Succeed())
+		undecided(suites.HoldLimit("review", broken), measured(1.3), "schema 9")
+	})
+})

@@ -1,0 +1,23 @@
+package suites
+
+import (
+	"fmt"
+
+	"github.com/onsi/gomega/types"
+)
+
+// HaveSaved succeeds where n saves were committed, as the backend counted them: for a
+// [Ran], those of the run (N steps make N+2, each answered pause two more); for a
+// core.Backend or its core.Counts, all since it was opened.
+func HaveSaved(n int) types.GomegaMatcher {
+	const takes = "what was counted by a backend: a *suites.Ran with one, a core.Backend, or core.Counts"
+	return claim{"HaveSaved", takes, fmt.Sprintf("have made %d save(s)", n), func(f facts) (bool, error) {
+		if f.saves == nil {
+			return false, fmt.Errorf("HaveSaved wants %s: this says nothing of saves", takes)
+		}
+		if err := f.valid(); err != nil {
+			return false, err
+		}
+		return *f.saves == int64(n), nil
+	}}
+}
