@@ -149,11 +149,11 @@ func (s *ginkgoSuite) end(report *types.Report) error {
 	reasons := slices.Clone(report.SpecialSuiteFailureReasons)
 	told := s.failed || len(s.suite.Failures)+len(reasons) > 0
 	for _, reason := range append(reasons, untold(report, len(specs), told)...) {
-		node := "suite"
+		name := "suite"
 		if why, ok := strings.CutPrefix(reason, Truncated+": "); ok {
-			node, reason = Truncated, why
+			name, reason = Truncated, why
 		}
-		if err := s.c.fail(&s.suite, node, reason, "", 0); err != nil {
+		if err := s.c.fail(&s.suite, name, reason, "", 0); err != nil {
 			return err
 		}
 	}

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// recurring is a text n times over, as a stream.
-type recurring struct {
+// streamed is a text n times over, as a stream.
+type streamed struct {
 	head, text, tail string
 	n                int
 	rest             string
 	begun            bool
 }
 
-func (r *recurring) Read(p []byte) (int, error) {
+func (r *streamed) Read(p []byte) (int, error) {
 	for r.rest == "" {
 		switch {
 		case !r.begun:
@@ -38,7 +38,7 @@ func (r *recurring) Read(p []byte) (int, error) {
 // What would cost much is refused early, whatever it is.
 func TestReadRefusesBombs(t *testing.T) {
 	const million = 1 << 20
-	for name, bomb := range map[string]recurring{
+	for name, bomb := range map[string]streamed{
 		"a million elements in each other":       {head: "<testsuite><testcase/>", text: "<a>", n: million},
 		"a million testsuites in each other":     {text: "<testsuite>", n: million},
 		"a million attributes":                   {head: "<testsuite", text: " a='b'", n: million, tail: "/>"},
@@ -67,7 +67,7 @@ func TestReadRefusesBombs(t *testing.T) {
 // Many small things are refused when they are too many together.
 func TestReadIsBounded(t *testing.T) {
 	const many = 3000
-	for name, files := range map[string]map[string]recurring{
+	for name, files := range map[string]map[string]streamed{
 		"specs": {
 			formatJUnit:  {head: "<testsuite>", text: "<testcase name='a%d'/>", n: many, tail: "</testsuite>"},
 			formatGoTest: {text: `{"Action":"pass","Package":"p","Test":"A%d"}` + "\n", n: many},
@@ -118,7 +118,7 @@ func TestReadIsBounded(t *testing.T) {
 
 // A small file that unpacks to more than anyone has.
 func TestReadRefusesWhatUnpacksToTooMuch(t *testing.T) {
-	in, err := unpack(&recurring{head: "<testsuite>", text: "<testcase/>" + strings.Repeat(" ", 1<<10), n: 1 << 20})
+	in, err := unpack(&streamed{head: "<testsuite>", text: "<testcase/>" + strings.Repeat(" ", 1<<10), n: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestReadGoTestBadLines(t *testing.T) {
 		"the package fails":       {good + `{"Action":"fail","Package":"p"}`, Counts{Passed: 1}, 1, 0},
 		"begun again without end": {good + `{"Action":"start","Package":"p"}` + "\n" + good + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1}, 1, 1},
 		"rescued in a second run": {strings.ReplaceAll(good, "pass", "fail") + `{"Action":"fail","Package":"p"}` + "\n" + good + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1, Retried: 1}, 0, 1},
-		"recurring by -count":     {strings.ReplaceAll(good, "pass", "fail") + good + `{"Action":"fail","Package":"p"}`, Counts{Failed: 1}, 0, 0},
+		"streamed by -count":      {strings.ReplaceAll(good, "pass", "fail") + good + `{"Action":"fail","Package":"p"}`, Counts{Failed: 1}, 0, 0},
 		"a benchmark":             {good + `{"Action":"run","Package":"p","Test":"BenchmarkA"}` + "\n" + `{"Action":"pass","Package":"p"}`, Counts{Passed: 1}, 0, 0},
 		"a benchmark fails":       {good + `{"Action":"fail","Package":"p","Test":"BenchmarkA"}` + "\n" + `{"Action":"fail","Package":"p"}`, Counts{Passed: 1}, 1, 0},
 	} {

@@ -216,6 +216,9 @@ func TestReadIsTheSamePackedOrNotAndInUTF16(t *testing.T) {
 			if diff := gocmp.Diff(first.Results, r.Results); diff != "" {
 				t.Errorf("%s, %s: %s", name, how, diff)
 			}
+			if other, err := Read(bytes.NewReader(append(bytes.Clone(plain), '\n')), ""); err != nil || other.Digest == first.Digest {
+				t.Errorf("%s: other content has the same digest, or %v", name, err)
+			}
 			if how == "packed" && (r.Digest != first.Digest || len(r.Digest) != 64) {
 				t.Errorf("%s: digests %q and %q", name, first.Digest, r.Digest)
 			}
