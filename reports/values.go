@@ -19,7 +19,19 @@ type values struct {
 }
 
 func newValues(in *input, format string) *values {
-	return &values{jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true)), in.meter, format}
+	return &values{jsontext.NewDecoder(filled{in}, jsontext.AllowInvalidUTF8(true)), in.meter, format}
+}
+
+// filled reads as much as is asked for: the decoder moves its whole buffer each time
+// that it wants more of a long value.
+type filled struct{ r io.Reader }
+
+func (f filled) Read(p []byte) (int, error) {
+	n, err := io.ReadFull(f.r, p)
+	if n > 0 {
+		return n, nil // the error comes again
+	}
+	return n, err
 }
 
 // fault says where the text is at fault.
