@@ -22,12 +22,17 @@ type Judged struct {
 }
 
 // Measure measures until the verdict by the limits is decided, or the plan is at its
-// end. limits may be nil, as in [Judge]. The slow-down of the self-check is the plan's,
-// or the limit's margin where that is more. progress is called after each session.
+// end. limits may be nil, as in [Judge]. A limit of this class of machine is judged by
+// blocks like those it was calibrated with, slot for slot: with one run in a slot and not
+// two, (W-N)/F of the same program is 1.3% higher. The slow-down of the self-check is the
+// plan's, or the limit's margin where that is more. progress is called after each session.
 func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.Runner, progress func(*harness.Comparison)) (j Judged, err error) {
 	if limits != nil {
 		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
 			spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin)
+			if made := l.Provenance.Plan; limits.Class == harness.Class() && made.Check() == nil {
+				spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
+			}
 		}
 	}
 	judge := func(c *harness.Comparison) Verdict { return Judge(c, limits, time.Now()) }

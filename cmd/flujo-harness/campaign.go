@@ -97,7 +97,7 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	defer progress.end()
 	progress.set("calibrating", "")
 	quiet := spec
-	quiet.Plan.Sessions = c.calibration
+	quiet.Plan.Sessions, quiet.Plan.Budget = c.calibration, 0
 	limit, _, err := thresholds.Calibrate(ctx, quiet, thresholds.Order{Margin: c.margin / 100, Replays: 2000, Commit: "campaign"}, run, func(*harness.Comparison) {})
 	var refused *thresholds.MarginError
 	if err != nil && !errors.As(err, &refused) {
@@ -152,14 +152,14 @@ func (c *campaign) measure(ctx context.Context, o *outcomes, spec harness.Spec, 
 	for i := range c.n {
 		spec.Seed++
 		progress.set(fmt.Sprintf("judging %+.3g%% beside %d burners", o.change, o.burners), fmt.Sprintf("%d of %d, %s", i, c.n, secondsLeft(began, i, c.n)))
-		m, err := harness.Measure(ctx, spec, run, func(m *harness.Comparison) bool { return thresholds.Judge(m, limits, time.Now()).Decided() })
+		j, err := thresholds.Measure(ctx, spec, limits, run, func(*harness.Comparison) {})
 		if err != nil {
 			return fault(err)
 		}
 		if ctx.Err() != nil {
 			return nil // the table says how many there are
 		}
-		v := thresholds.Judge(m, limits, time.Now())
+		m, v := j.Comparison, j.Verdict
 		o.count[v.Outcome]++
 		o.seconds, o.all = append(o.seconds, m.Seconds), append(o.all, m)
 		if v.Outcome == thresholds.Invalid && o.invalid == "" {
@@ -167,11 +167,10 @@ func (c *campaign) measure(ctx context.Context, o *outcomes, spec harness.Spec, 
 		}
 		if raw != nil {
 			row := struct {
-				Change     float64
-				Burners    int
-				Verdict    thresholds.Verdict
-				Comparison *harness.Comparison
-			}{o.change, o.burners, v, m}
+				Change  float64
+				Burners int
+				thresholds.Judged
+			}{o.change, o.burners, j}
 			if err := json.NewEncoder(raw).Encode(row); err != nil {
 				return fault(err)
 			}

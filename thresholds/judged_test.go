@@ -1,0 +1,49 @@
+package thresholds
+
+import (
+	"context"
+	"maps"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// A verdict is on blocks like those of the calibration where the limit is this class's
+// own and of the arms that are measured today, and on fitted ones otherwise.
+func TestMeasuredAsItWasCalibrated(t *testing.T) {
+	slots := map[string]int{"none": 6, "backend": 2, "floor": 2, "twin": 2, "slow": 2, "stubs": 6}
+	fitted := map[string]int{"none": 7, "backend": 1, "floor": 1, "twin": 1, "slow": 1, "stubs": 7}
+	for name, c := range map[string]struct {
+		class string
+		batch map[string]int
+		want  map[string]int
+	}{
+		"own class":       {harness.Class(), slots, slots},
+		"another class":   {"plan9-mips-1cpu", slots, fitted},
+		"older arms":      {harness.Class(), map[string]int{"none": 6, "backend": 2}, fitted},
+		"no plan is kept": {harness.Class(), nil, fitted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			limit := Limit{Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: 1.3, Margin: 0.1, Limit: 1.43}
+			limit.Provenance.Plan = harness.Plan{Sessions: 9, Blocks: 5, Warmups: 3, Rounds: 11, Batch: c.batch, SlowBy: 0.1}
+			spec := harness.Spec{Workload: "default", Durability: "process", Plan: harness.DefaultPlan(), Seed: 1, Dir: t.TempDir()}
+			run := func(_ context.Context, s harness.Session) (harness.SessionResult, error) {
+				if s.Fit != nil {
+					return harness.SessionResult{Batch: fitted}, nil
+				}
+				return measured(s), nil
+			}
+			j, err := Measure(t.Context(), spec, &File{Schema: 1, Class: c.class, Limits: []Limit{limit}}, run, func(*harness.Comparison) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, blocks := j.Comparison.Plan, spec.Plan.Blocks
+			if maps.Equal(c.want, slots) || name == "older arms" {
+				blocks = 5
+			}
+			if !maps.Equal(got.Batch, c.want) || got.Blocks != blocks || got.Sessions != spec.Plan.Sessions || got.SlowBy != spec.Plan.SlowBy {
+				t.Errorf("measured with %+v, want slots %v and %d blocks", got, c.want, blocks)
+			}
+		})
+	}
+}
