@@ -21,8 +21,9 @@ const leastRatio = 0.9
 // Judge judges a comparison by the limits. limits may be nil: then nothing is
 // judged but the self-check's A/A pair, and the verdict is inconclusive. By limits of
 // another class of machine it can hold, and break by counts, but not by time: of 15
-// unchanged workloads, 5 were above limits from another processor. now decides whether a loosening has expired. The comparison may still be growing:
-// [Verdict.Decided] says whether more sessions could change anything.
+// unchanged workloads, 5 were above limits from another processor. now decides whether
+// a loosening has expired. The comparison may still be growing: [Verdict.Decided] says
+// whether more sessions could change anything.
 func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, N: len(c.Blocks)}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
