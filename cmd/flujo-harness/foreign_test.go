@@ -158,7 +158,9 @@ func byGinkgo(t *testing.T, run *reports.Results) *reports.Results {
 			specs.Suites = append(specs.Suites, s)
 		}
 	}
-	t.Logf("of them by go test, beside the specs, by package: %v", beside)
+	if len(beside) > 0 {
+		t.Logf("of them by go test, beside the specs, by package: %v", beside)
+	}
 	return specs
 }
 
