@@ -18,6 +18,10 @@
 // which neither To nor NotTo accepts: a script that ran dry, a run that was cut off, an
 // inconclusive verdict. A failure shows the table of what was saved.
 //
+// What this package is not: a framework. Everything in it is an ordinary Ginkgo spec or
+// Gomega matcher, and it is the only package here that imports Ginkgo's DSL, which
+// registers flags and keeps global state.
+//
 // # Labels
 //
 // Every spec has one label "category:NAME": what it is about, by which reports group.
@@ -38,8 +42,4 @@
 // An order that a person approves, a review loop, and a comparison of encoding/json with
 // a wrapper are whole suites of this package, and examples of [DescribePipeline] and of
 // [Hold].
-//
-// What this package is not: a framework. Everything in it is an ordinary Ginkgo spec or
-// Gomega matcher, and it is the only package here that imports Ginkgo's DSL, which
-// registers flags and keeps global state.
 package suites
