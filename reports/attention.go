@@ -86,11 +86,14 @@ func rerun(s Spec, format string) string {
 	if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
 		where = "./" + where
 	}
+	if slices.Contains(s.Labels, ByGoTest) {
+		format = formatGoTest
+	}
 	switch format {
-	case "Ginkgo JSON":
+	case formatGinkgo:
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
 		return "go tool ginkgo run --focus=" + quote(regexp.QuoteMeta(full)+"$") + " " + quote(where)
-	case "go test -json":
+	case formatGoTest:
 		var parts []string
 		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
 			for _, p := range strings.Split(t, "/") {

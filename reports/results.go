@@ -27,6 +27,9 @@ const (
 // BothWays is the [Spec.Detail] of a spec that passed and failed in the runs of [Repeated].
 const BothWays = "flaky"
 
+// ByGoTest is a label of a [Spec] that go test ran beside the specs of a Ginkgo suite.
+const ByGoTest = "runner:go-test"
+
 // Spec is the result of one spec (an It of Ginkgo).
 type Spec struct {
 	Suite      string        // path of the suite, relative to the module where it lies in it

@@ -58,17 +58,9 @@ func unpacked(name string) string {
 	return path
 }
 
-func opened(ctx context.Context, path string) *sqlite.Backend {
-	GinkgoHelper()
-	b, err := sqlite.Open(ctx, path, sqlite.Process)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(b.Close)
-	return b
-}
-
 var _ = Describe("A database of version 1", Label("category:compatibility"), func() {
 	It("is brought up to date when it is opened, and tells what it told", func(ctx SpecContext) {
-		b := opened(ctx, unpacked("runs-v1.db.gz"))
+		b := opened(unpacked("runs-v1.db.gz"), sqlite.Process)
 		snap, err := b.Load(ctx, core.RunKey{Tenant: "old", Run: "completed"})
 		Expect(snap, err).To(suites.HaveCompleted())
 		Expect(snap.State).To(MatchJSON(`{"Text":"<abc","Seen":["<a","<ab","<abc"]}`))
@@ -82,7 +74,7 @@ var _ = Describe("A database of version 1", Label("category:compatibility"), fun
 	})
 
 	It("keeps a run that was cut off, though this version's plan is another, and says so", func(ctx SpecContext) {
-		b := opened(ctx, unpacked("runs-v1.db.gz"))
+		b := opened(unpacked("runs-v1.db.gz"), sqlite.Process)
 		old := core.RunKey{Tenant: "old", Run: "cut off"}
 		before, err := b.Load(ctx, old)
 		Expect(err).NotTo(HaveOccurred())
@@ -95,7 +87,7 @@ var _ = Describe("A database of version 1", Label("category:compatibility"), fun
 
 	It("takes new runs beside the old ones", func(ctx SpecContext) {
 		path := unpacked("runs-v1.db.gz")
-		Expect(suites.Run(ctx, opened(ctx, path), pipeline(step("a", sign)), core.RunKey{Tenant: "old", Run: "new"}, note{})).To(And(suites.HaveCompleted(), suites.HaveSaved(3)))
+		Expect(suites.Run(ctx, opened(path, sqlite.Process), pipeline(step("a", sign)), core.RunKey{Tenant: "old", Run: "new"}, note{})).To(And(suites.HaveCompleted(), suites.HaveSaved(3)))
 		r, err := sqlite.OpenReader(ctx, path)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(r.Close)
@@ -122,7 +114,7 @@ var _ = Describe("A database of version 2", Label("category:compatibility"), fun
 	})
 
 	It("tells what it told, and replays", func(ctx SpecContext) {
-		b := opened(ctx, unpacked(file))
+		b := opened(unpacked(file), sqlite.Process)
 		snap, err := b.Load(ctx, core.RunKey{Run: "completed"})
 		Expect(snap, err).To(And(suites.HaveCompleted(), suites.HaveExitReason(core.ExitCondition), suites.ReplayIdentically(released())))
 		Expect(snap.State).To(MatchJSON(`{"Text":"yesb","Seen":["adraft","adraft","yesc"]}`))
@@ -132,7 +124,7 @@ var _ = Describe("A database of version 2", Label("category:compatibility"), fun
 	})
 
 	It("lets runs go on that wait, have stopped, or were cut off", func(ctx SpecContext) {
-		b := opened(ctx, unpacked(file))
+		b := opened(unpacked(file), sqlite.Process)
 		e, p := core.NewEngine(core.WithBackend(b)), released()
 		snap, err := b.Load(ctx, core.RunKey{Run: "paused"})
 		Expect(snap, err).To(suites.HavePausedAt("boss"))

@@ -18,18 +18,28 @@
 // which neither To nor NotTo accepts: a script that ran dry, a run that was cut off, an
 // inconclusive verdict. A failure shows the table of what was saved.
 //
-// # Labels
-//
-// Every spec has one label "category:NAME": what it is about, by which reports group.
-// The descriptions give category:outcome, replay, isolation, budget, recovery,
-// human-in-the-loop, conformance and persistence-overhead; this project's suites have
-// loops, error-recovery, messages, success-conditions, test-doubles, serialization,
-// compatibility, and more. Specs about one pipeline or workload have "workload:NAME",
-// too. To choose by them:
-//
-//	go tool ginkgo --label-filter 'category: containsAny {recovery, replay} && workload: containsAny order' ./...
-//
 // What this package is not: a framework. Everything in it is an ordinary Ginkgo spec or
 // Gomega matcher, and it is the only package here that imports Ginkgo's DSL, which
 // registers flags and keeps global state.
+//
+// # Labels
+//
+// Every spec has one label "category:NAME": what it is about, by which reports group.
+// Specs about one pipeline or workload have "workload:NAME", too. The categories are
+//
+//   - of the descriptions: outcome, replay, isolation, budget, recovery,
+//     human-in-the-loop, conformance, persistence-overhead;
+//   - of this project's suites, besides: pipeline, loops, error-recovery, messages,
+//     success-conditions, test-doubles, serialization, compatibility, comparison, gate,
+//     matchers, self-check.
+//
+// To choose by them:
+//
+//	go tool ginkgo --label-filter 'category: containsAny {recovery, replay} && workload: containsAny order' ./...
+//
+// # Examples
+//
+// An order that a person approves, a review loop, and a comparison of encoding/json with
+// a wrapper are whole suites of this package, and examples of [DescribePipeline] and of
+// [Hold].
 package suites

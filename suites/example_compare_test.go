@@ -84,3 +84,5 @@ var _ = Describe("Encoding with a wrapper and without", Serial, Label("category:
 		Expect(thresholds.JudgeDifference(worse, 0.1, 1)).NotTo(suites.Hold())
 	})
 })
+
+func ExampleHold_comparison() {}

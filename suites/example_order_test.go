@@ -130,3 +130,5 @@ var _ = suites.DescribePipeline("order", newOrder, scriptedServices,
 func refuseCard(core.Request[int]) stubs.Reply[string] {
 	return stubs.Fail[string](errors.New("card refused"))
 }
+
+func ExampleDescribePipeline_order() {}

@@ -106,3 +106,5 @@ var _ = suites.DescribePipeline("review loop", newReview, scriptedStaff,
 func notFound(core.Request[string]) stubs.Reply[string] {
 	return stubs.Fail[string](errors.New("nothing found"))
 }
+
+func ExampleDescribePipeline_review() {}

@@ -76,10 +76,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 	// another opens the database as another process would.
 	another := func() *sqlite.Backend {
 		GinkgoHelper()
-		b, err := sqlite.Open(context.Background(), path, sqlite.Process)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(b.Close)
-		return b
+		return opened(path, sqlite.Process)
 	}
 	// signal answers the only pause of the run, as another process would.
 	signal := func(ctx context.Context, p *core.Pipeline[claim], answer any) (core.Result[claim], error) {

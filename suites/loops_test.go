@@ -142,10 +142,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 
 	It("is not ended by a harness that is at fault", func(ctx SpecContext) {
 		p := pipeline(core.Loop("refine", 5, upTo(3), core.Fallback("any", add("draft", stubs.Outputs[string]("only one"), core.Retries(3)), add("spare", sign))))
-		book, err := stubs.Size(p, stubs.Load{Arm: "arm", Rounds: 1, Batch: 1})
-		Expect(err).NotTo(HaveOccurred())
-		scripted, err := book.In(ctx, "arm")
-		Expect(err).NotTo(HaveOccurred())
+		_, scripted := scripts(ctx, p, 1)
 		ran := suites.Run(scripted, database(sqlite.Process), p, key, note{})
 		Expect(ran.Err).To(MatchError(core.ErrHarness))
 		Expect(ran.Result.Exits).To(BeEmpty())
@@ -167,10 +164,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 			Expect(err).To(suites.HaveStoppedFor("calls"))
 			Expect(b.Close()).To(Succeed())
 		}
-		b, err := sqlite.Open(ctx, path, sqlite.Process)
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(b.Close)
-		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, key)
+		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(opened(path, sqlite.Process))), p, key)
 		Expect(res, err).To(suites.HaveExitReason(core.ExitCondition))
 		Expect(res.Exits["refine"].Iterations).To(Equal(3))
 		Expect(res.Usage.Calls).To(BeEquivalentTo(3))

@@ -27,7 +27,7 @@ func (n names) claim(name string) bool {
 
 // refuse makes a spec that fails, in place of those of a name that was taken.
 func (n names) refuse(name string, at types.CodeLocation) {
-	It("has a name of its own", at, func() {
+	It("has a name of its own", at, Label("category:self-check"), func() {
 		Fail("two " + n.what + " are described as " + name + ": rename one: child processes find their work by it")
 	})
 }

@@ -29,7 +29,8 @@ import (
 // The spec fails where the limit is broken or the measurement is invalid, and is
 // skipped where nothing can be said: no limit yet (flujo-harness calibrate --suite
 // makes one), too much noise, a program built for the race detector or for coverage.
-// The comparison and its verdict are in the report, as the entry [OverheadEntry].
+// The comparison and its verdict are in the report, as the entry
+// [thresholds.OverheadEntry], which prints as a small table and is whole in the JSON.
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	here := types.NewCodeLocation(1)
 	harness.Serve(w)

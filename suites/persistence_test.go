@@ -88,7 +88,7 @@ var _ = Describe("The seed's persistence suite", Serial, Label("category:persist
 			Expect(b.Close()).To(Succeed())
 		}
 		Expect(paid).To(Equal(1))
-		b := opened(ctx, path)
+		b := opened(path, sqlite.Process)
 		for i := range 3 {
 			Expect(b.Load(ctx, core.RunKey{Tenant: "acme", Run: fmt.Sprint(i)})).To(suites.HaveCompleted())
 		}

@@ -37,6 +37,9 @@ func (m *replays) identical(f facts) (bool, error) {
 	case len(f.saved.Steps) == 0:
 		return false, fmt.Errorf("ReplayIdentically: %s has no record to replay\n%s", f.what, f.table())
 	}
+	if err := f.valid(); err != nil {
+		return false, err
+	}
 	status, err := m.replay(*f.saved)
 	want := f.saved.Status
 	partial := want == core.Running || want == core.Stopped

@@ -91,10 +91,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 
 	It("and nothing at all where the test ran out of answers: not even NotTo takes that", func(ctx SpecContext) {
 		p := pipeline(core.Fallback("any", add("a", stubs.Script[string, string](), core.Retries(5)), add("b", sign)))
-		book, err := stubs.Size(p, stubs.Load{Arm: "arm", Rounds: 1, Batch: 1})
-		Expect(err).NotTo(HaveOccurred())
-		scripted, err := book.In(ctx, "arm")
-		Expect(err).NotTo(HaveOccurred())
+		_, scripted := scripts(ctx, p, 1)
 		ran := suites.Run(scripted, database(sqlite.Process), p, key, note{})
 		undecided(suites.HaveCompleted(), ran, "INVALID: the test is at fault")
 		undecided(suites.HaveFailedAt("any/a"), ran, "INVALID: the test is at fault")

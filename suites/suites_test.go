@@ -2,9 +2,13 @@ package suites_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
 
 	"github.com/flujo/flujo-harness/core"
@@ -16,6 +20,27 @@ func TestSuites(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Durable pipelines")
 }
+
+// Reports group by category: a spec without one, or of one that nobody knows, is not
+// found in them.
+var _ = ReportAfterSuite("every spec has one category, which the documentation names", func(r Report) {
+	doc, err := os.ReadFile("doc.go")
+	Expect(err).NotTo(HaveOccurred())
+	_, scheme, _ := strings.Cut(string(doc), "// # Labels\n")
+	for _, spec := range r.SpecReports {
+		if spec.LeafNodeType != types.NodeTypeIt {
+			continue
+		}
+		var categories []string
+		for _, l := range spec.Labels() {
+			if name, ok := strings.CutPrefix(l, "category:"); ok {
+				categories = append(categories, name)
+			}
+		}
+		Expect(categories).To(HaveLen(1), spec.FullText())
+		Expect(scheme).To(MatchRegexp(`\b%s[,;.]`, categories[0]), spec.FullText())
+	}
+})
 
 // note is the scope of the pipelines in these suites.
 type note struct {
@@ -61,7 +86,14 @@ func pipeline(nodes ...*core.Node[note]) *core.Pipeline[note] {
 // database is a fresh backend, closed at the end of the spec.
 func database(durability sqlite.Durability) *sqlite.Backend {
 	GinkgoHelper()
-	b, err := sqlite.Open(context.Background(), GinkgoT().TempDir()+"/runs.db", durability)
+	return opened(filepath.Join(GinkgoT().TempDir(), "runs.db"), durability)
+}
+
+// opened is a backend over the file, as another process would open it; closed at the end
+// of the spec.
+func opened(path string, durability sqlite.Durability) *sqlite.Backend {
+	GinkgoHelper()
+	b, err := sqlite.Open(context.Background(), path, durability)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(b.Close)
 	return b

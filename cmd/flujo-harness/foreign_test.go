@@ -36,7 +36,7 @@ func TestForeignGinkgoSuites(t *testing.T) {
 	} {
 		t.Run(module, func(t *testing.T) {
 			dir := released(t, module)
-			run := foreignRun(t, dir)
+			run := byGinkgo(t, foreignRun(t, dir))
 			log, err := os.ReadFile(filepath.Join(dir, ".flujo", "ginkgo.log"))
 			if err != nil {
 				t.Fatal(err)
@@ -139,6 +139,29 @@ func foreignRun(t *testing.T, dir string) *reports.Results {
 		t.Errorf("%d failures outside the specs\n%s", n, out)
 	}
 	return run
+}
+
+// byGinkgo is the run without the tests that go test ran beside the specs, of which
+// Ginkgo says nothing.
+func byGinkgo(t *testing.T, run *reports.Results) *reports.Results {
+	t.Helper()
+	specs, beside := &reports.Results{}, map[string]int{}
+	for _, s := range run.Specs {
+		if slices.Contains(s.Labels, reports.ByGoTest) {
+			beside[s.Suite]++
+		} else {
+			specs.Specs = append(specs.Specs, s)
+		}
+	}
+	for _, s := range run.Suites {
+		if beside[s.Path] == 0 {
+			specs.Suites = append(specs.Suites, s)
+		}
+	}
+	if len(beside) > 0 {
+		t.Logf("of them by go test, beside the specs, by package: %v", beside)
+	}
+	return specs
 }
 
 // ginkgoAlone runs the same command of Ginkgo over the same suites without us.

@@ -116,37 +116,34 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(g.log))
 		return s, nil
 	}
-	if hint := nothingRan(s.results); hint != "" {
-		s.hints = append(s.hints, hint)
-	}
 	if failed != nil && !s.focused && s.results.Green() && ctx.Err() == nil {
 		s.problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
 	}
 	return s, nil
 }
 
-// nothingRan is what to do where no spec ran, and nothing says why.
-func nothingRan(r *reports.Results) string {
-	switch c := r.Counts(); {
-	case c.Passed+c.Failed+r.SuiteFailures() > 0:
-		return ""
-	case c.All() == 0:
-		return "there is no spec to run: write one (an It, or a TestXxx), or name other packages"
-	}
-	return "no spec ran: all of them are skipped or pending: look at the filters behind --"
-}
-
-// command is Ginkgo over suites with reports in a folder.
+// command is Ginkgo over suites with reports in a folder. What the suites have beside
+// their specs for go test is left to it: each process of a suite would run that, and
+// nobody would record it.
 func (g *ginkgo) command(ctx context.Context, reports string, suites []testPackage, flags []string) *exec.Cmd {
 	args := append([]string{"run", "--no-color", "--keep-going", "--json-report=" + ginkgoReport, "--output-dir=" + reports}, flags...)
-	tests := []string{}
+	var tests []string // flags of the test programs
 	if i := slices.Index(args, "--"); i >= 0 {
-		args, tests = args[:i:i], args[i:]
+		args, tests = args[:i:i], args[i+1:]
 	}
+	var entries []string
+	beside := false
 	for _, s := range suites {
 		args = append(args, s.Dir)
+		entries, beside = append(entries, s.entries...), beside || s.beside
 	}
-	cmd := exec.CommandContext(ctx, g.program, append(args, tests...)...)
+	if beside {
+		tests = append([]string{"-test.run=^(" + strings.Join(entries, "|") + ")$"}, tests...) // one of the user's comes behind it, and counts
+	}
+	if len(tests) > 0 {
+		args = append(append(args, "--"), tests...)
+	}
+	cmd := exec.CommandContext(ctx, g.program, args...)
 	cmd.Dir = g.project.root
 	return cmd
 }

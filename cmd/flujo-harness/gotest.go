@@ -4,20 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// goTests runs the tests of packages without a Ginkgo suite by go test.
+// goTests runs the tests of packages by go test: all of them where there is no Ginkgo
+// suite, else what they have beside their specs.
 type goTests struct {
 	project  project
 	packages []testPackage
 	flags    []string // of the user
+}
+
+// calls are the arguments of go test, a call for each set of tests to leave out: one
+// call for all packages without a suite.
+func (g goTests) calls() (calls [][]string) {
+	by := map[string][]string{}
+	for _, t := range g.packages {
+		skip := strings.Join(t.entries, "|")
+		by[skip] = append(by[skip], t.ImportPath)
+	}
+	for _, skip := range slices.Sorted(maps.Keys(by)) {
+		args := append([]string{"test", "-json", "-count=1"}, by[skip]...) // a result from the cache is none of this run
+		if skip != "" {
+			args = append(args, "-skip=^("+skip+")$")
+		}
+		calls = append(calls, append(args, g.flags...))
+	}
+	return calls
 }
 
 // run runs all packages once and reads the events, which are written as they come: what
@@ -39,15 +60,15 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 	}
 	defer func() { err = errors.Join(err, said.Close()) }()
 
-	args := []string{"test", "-json", "-count=1"} // a result from the cache is none of this run
-	for _, t := range g.packages {
-		args = append(args, t.ImportPath)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, g.flags...)...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
-	failed, err := runGroup(ctx, cmd)
-	if err != nil {
-		return s, fmt.Errorf("start go test: %w", err)
+	var failed error
+	for _, args := range g.calls() {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
+		one, err := runGroup(ctx, cmd)
+		if err != nil {
+			return s, fmt.Errorf("start go test: %w", err)
+		}
+		failed = errors.Join(failed, one)
 	}
 	reading, err := reports.ReadFile(events, g.project.root)
 	switch {
@@ -60,9 +81,6 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 	s.results, s.hints = reading.Results, reading.Notes
 	if err := g.locate(ctx, s.results); err != nil {
 		return s, err
-	}
-	if hint := nothingRan(s.results); hint != "" {
-		s.hints = append(s.hints, hint)
 	}
 	if failed != nil && s.results.Green() && ctx.Err() == nil {
 		s.problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), short(events))

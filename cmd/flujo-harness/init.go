@@ -39,12 +39,13 @@ func initCommand() *cobra.Command {
 		Use: "init [dir]", Args: cobra.MaximumNArgs(1),
 		Short: "Begin in a module of your own: a pipeline, its suite, CI",
 		Long: `Writes into the Go module of dir (default: the working folder): a package with a small
-durable pipeline and its Ginkgo suite, workflows for GitHub Actions and GitLab CI, and the
-lines of .gitignore. Says which commands come next; go.mod is left to you.
+durable pipeline and its Ginkgo suite, the folder of its limits, workflows for GitHub
+Actions and GitLab CI, and the lines of .gitignore. Says which commands come next; go.mod
+is left to you.
 
 A file that is there with other content is kept: --force overwrites it, --dry-run shows
 what init would write. .gitignore only gets the lines that it lacks. Called again, init
-changes nothing. It makes no limits: flujo-harness calibrate does, by measuring.
+changes nothing. The limits themselves are made by flujo-harness calibrate, which measures.
 
 Exit codes: 0 all is there; 1 files with other content were kept; 2 usage, or no Go
 module; 3 a file could not be read or written.`,
@@ -232,6 +233,7 @@ func (s *scaffold) files() []scaffoldFile {
 		{path: s.name + "/review_test.go", template: "review_test.go"},
 		{path: s.name + "/overhead_test.go", template: "overhead_test.go"},
 		{path: s.name + "/" + s.name + "_suite_test.go", template: "flows_suite_test.go"},
+		{path: "thresholds/limits/README.md", template: "limits.md"},
 	}
 	if slices.Contains(s.ci, "github") {
 		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"})

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,6 +25,15 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
 		Cmds: storeCommands,
+		// [race]: the program is built with the race detector, under which a session of a
+		// measurement takes ten times as long.
+		Condition: func(name string) (bool, error) {
+			if name != "race" {
+				return false, fmt.Errorf("no condition %q", name)
+			}
+			info, ok := debug.ReadBuildInfo()
+			return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			// A script that builds a Go module of its own needs the caches of this machine.
 			home, err := os.UserHomeDir()

@@ -53,8 +53,10 @@ The suites are run by the Ginkgo that go.mod requires, with the flags behind "--
 
   flujo-harness run ./orders -- -p --race --label-filter '!slow'
 
-Where none of the packages has a Ginkgo suite, their tests are run by go test, with
-those flags. A suite whose process is killed keeps the specs that had ended; it is
+What the package of a suite has beside its specs for go test is run by that, with the
+flags that it has in common with Ginkgo (-race, -tags, -timeout …), and recorded, too.
+Where none of the packages has a Ginkgo suite, their tests are run by go test, with all
+flags. A suite whose process is killed keeps the specs that had ended; it is
 marked as truncated, and the run is never green.
 
 --runs K runs all specs K times, each time in new processes and whatever comes of

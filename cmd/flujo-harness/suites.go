@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io"
@@ -12,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const ginkgoPackage = "github.com/onsi/ginkgo/v2"
@@ -22,7 +26,9 @@ type testPackage struct {
 	ImportPath                string
 	TestGoFiles, XTestGoFiles []string
 
-	suite string // name of the package in the files that import Ginkgo; "": it has only tests for go test
+	suite   string   // name of the package in the files that import Ginkgo; "": it has only tests for go test
+	entries []string // tests of a suite that run its specs: all of them where none is seen to
+	beside  bool     // a suite has more than that for go test
 }
 
 // testPackages lists the packages that have tests, as go list -tags finds them.
@@ -43,7 +49,9 @@ func (p project) testPackages(ctx context.Context, patterns []string, tags strin
 			return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), err)
 		}
 		if len(pkg.TestGoFiles)+len(pkg.XTestGoFiles) > 0 {
-			pkg.suite = pkg.ginkgo()
+			if pkg.suite = pkg.ginkgo(); pkg.suite != "" {
+				pkg.entries, pkg.beside = pkg.tests()
+			}
 			all = append(all, pkg)
 		}
 	}
@@ -70,6 +78,49 @@ func (t testPackage) ginkgo() string {
 		}
 	}
 	return ""
+}
+
+// tests tells the tests of a suite that run its specs from what it has beside them for
+// go test: other tests, fuzz tests, and examples with an output.
+func (t testPackage) tests() (entries []string, beside bool) {
+	var others []string
+	for _, name := range slices.Concat(t.TestGoFiles, t.XTestGoFiles) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(t.Dir, name), nil, parser.ParseComments)
+		if err != nil {
+			continue // the compiler says it better
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			switch {
+			case !ok || fn.Recv != nil || fn.Name.Name == "TestMain":
+			case isTest(fn.Name.Name, "Test") && runsSpecs(fn):
+				entries = append(entries, fn.Name.Name)
+			case isTest(fn.Name.Name, "Test"), isTest(fn.Name.Name, "Fuzz"):
+				others = append(others, fn.Name.Name)
+			}
+		}
+		beside = beside || slices.ContainsFunc(doc.Examples(f), func(e *doc.Example) bool { return e.Output != "" || e.EmptyOutput })
+	}
+	if entries == nil { // a helper of theirs runs the specs, and any of them may call it
+		return others, false
+	}
+	return entries, beside || others != nil
+}
+
+// isTest reports whether go test takes a function of this name for one of a kind.
+func isTest(name, kind string) bool {
+	rest, ok := strings.CutPrefix(name, kind)
+	first, _ := utf8.DecodeRuneInString(rest)
+	return ok && !unicode.IsLower(first)
+}
+
+func runsSpecs(fn *ast.FuncDecl) (runs bool) {
+	ast.Inspect(fn, func(n ast.Node) bool {
+		name, ok := n.(*ast.Ident)
+		runs = runs || ok && name.Name == "RunSpecs"
+		return !runs
+	})
+	return runs
 }
 
 // distinct refuses suites whose reports Ginkgo would write to one file: it names them
@@ -120,6 +171,24 @@ func refuse(flags []string, taken map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// forGoTest are those of the flags for Ginkgo that mean the same to go test.
+func forGoTest(flags []string) (shared []string) {
+	for _, name := range []string{"tags", "timeout", "mod", "modfile", "ldflags", "gcflags", "asmflags"} {
+		if value, _ := takeFlag(flags, name); value != "" {
+			shared = append(shared, "-"+name+"="+value)
+		}
+	}
+	for _, f := range flags {
+		if f == "--" {
+			break
+		}
+		if name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "="); slices.Contains([]string{"race", "msan", "asan", "trimpath"}, name) {
+			shared = append(shared, f)
+		}
+	}
+	return shared
 }
 
 // takeFlag returns the value of a flag and the flags without it.

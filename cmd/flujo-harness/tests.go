@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// tests are what run runs: the Ginkgo suites of some packages or, where there is none,
-// their tests for go test.
+// tests are what run runs: the Ginkgo suites of some packages, with what these have beside
+// their specs for go test, or, where there is no suite, their tests for go test.
 type tests struct {
 	what   string   // for people
 	format string   // of what is read
@@ -66,7 +67,45 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 		return nil, err
 	}
 	t.once = g.run
+	beside := goTests{p, slices.DeleteFunc(slices.Clone(suites), func(s testPackage) bool { return !s.beside }), forGoTest(j.flags)}
+	if len(beside.packages) > 0 {
+		t.once = func(ctx context.Context, tell func(string)) (suitesRun, error) {
+			s, err := g.run(ctx, tell)
+			if err != nil || s.results == nil || ctx.Err() != nil {
+				return s, err
+			}
+			tell("the tests beside the specs")
+			plain, err := beside.run(ctx, tell)
+			return s.and(plain), err
+		}
+	}
 	return t, nil
+}
+
+// and adds the tests that go test ran beside the specs.
+func (s suitesRun) and(plain suitesRun) suitesRun {
+	s.problem = cmp.Or(s.problem, plain.problem)
+	s.hints = append(s.hints, plain.hints...)
+	if plain.results == nil {
+		return s
+	}
+	for _, t := range plain.results.Specs {
+		t.Labels = append(t.Labels, reports.ByGoTest)
+		s.results.Specs = append(s.results.Specs, t)
+	}
+	s.results.Suites = append(s.results.Suites, plain.results.Suites...)
+	return s
+}
+
+// nothingRan is what to do where no spec ran, and nothing says why.
+func nothingRan(r *reports.Results) string {
+	switch c := r.Counts(); {
+	case c.Passed+c.Failed+r.SuiteFailures() > 0:
+		return ""
+	case c.All() == 0:
+		return "there is no spec to run: write one (an It, or a TestXxx), or name other packages"
+	}
+	return "no spec ran: all of them are skipped or pending: look at the filters behind --"
 }
 
 // repeat runs all of it k times, until it is interrupted. It returns what each time
@@ -87,6 +126,9 @@ func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []
 		}
 		if one.results != nil {
 			every = append(every, one.results)
+			if hint := nothingRan(one.results); hint != "" {
+				one.hints = append(one.hints, hint)
+			}
 		}
 		if all.problem == "" {
 			all.problem = one.problem

@@ -127,7 +127,7 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 		return found // somebody waits for the end
 	}
 	flags := g.flags
-	for _, name := range []string{"output-dir", "procs", "nodes", "junit-report", "gojson-report", "teamcity-report", "coverprofile"} {
+	for _, name := range []string{"timeout", "output-dir", "procs", "nodes", "junit-report", "gojson-report", "teamcity-report", "coverprofile"} {
 		_, flags = takeFlag(flags, name)
 	}
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return f == "-p" || f == "--p" || f == "-cover" || f == "--cover" })

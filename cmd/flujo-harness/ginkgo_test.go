@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Misuse is recognised by Ginkgo's words. Here they are looked for in its source, so that
+// a version with others is noticed.
+func TestGinkgoSaysWhatIsLookedFor(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", ginkgoPackage).Output()
+	if err != nil {
+		t.Fatal(told(err))
+	}
+	for file, words := range map[string]string{
+		"ginkgo/internal/verify_version.go": "Ginkgo detected a version mismatch",
+		"ginkgo/internal/compile.go":        "Failed to compile ",
+		"ginkgo/internal/test_suite.go":     "Suite did not run because",
+		"ginkgo/run/run_command.go":         "Ginkgo detected configuration issues",
+		"types/errors.go":                   "calling RunSpecs more than once",
+	} {
+		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), filepath.FromSlash(file)))
+		if err != nil || !strings.Contains(string(text), words) {
+			t.Errorf("%s does not say %q any more (%v): see hints, refused, plainer and notRun", file, words, err)
+		}
+	}
+}
+
+// Two versions cannot meet by way of run, which builds the command that go.mod names:
+// what to do where they do in spite of that.
+func TestHintsSayWhatToDo(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "ginkgo.log")
+	said := "Ginkgo detected a version mismatch between the Ginkgo CLI and the version of Ginkgo imported by your packages:\n  Ginkgo CLI Version:\n    2.34.0\n"
+	if err := os.WriteFile(log, []byte(said), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them"}
+	if diff := cmp.Diff(want, hints(log)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What go test runs of a suite is told from what runs its specs.
+func TestTestsBesideTheSpecsAreFound(t *testing.T) {
+	const (
+		head   = "package a\n\nimport (\n\t\"testing\"\n\n\t. \"github.com/onsi/ginkgo/v2\"\n)\n\n"
+		entry  = "func TestA(t *testing.T) { RunSpecs(t, \"A\") }\n"
+		helped = "func TestA(t *testing.T) { runSpecs(t) }\n\nfunc TestB(t *testing.T) {}\n"
+	)
+	for name, test := range map[string]struct {
+		source  string
+		entries []string
+		beside  bool
+	}{
+		"specs alone":               {entry + "\nfunc TestMain(m *testing.M) {}\n\nfunc Testify() {}\n\nfunc ExampleX() {}\n", []string{"TestA"}, false},
+		"a test":                    {entry + "\nfunc TestB(t *testing.T) {}\n", []string{"TestA"}, true},
+		"a fuzz test":               {entry + "\nfunc FuzzB(f *testing.F) {}\n", []string{"TestA"}, true},
+		"an example with an output": {entry + "\nfunc ExampleX() {\n\t// Output: x\n}\n", []string{"TestA"}, true},
+		"a helper runs the specs":   {helped, []string{"TestA", "TestB"}, false},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a_test.go"), []byte(head+test.source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		entries, beside := testPackage{Dir: dir, TestGoFiles: []string{"a_test.go"}}.tests()
+		if diff := cmp.Diff(test.entries, entries); diff != "" || beside != test.beside {
+			t.Errorf("%s: beside %v; %s", name, beside, diff)
+		}
+	}
+}
+
+func TestFlagsForGoTest(t *testing.T) {
+	got := forGoTest([]string{"-p", "--race", "--tags=a,b", "-timeout", "3m", "--label-filter", "slow", "--", "-trimpath"})
+	if diff := cmp.Diff([]string{"-tags=a,b", "-timeout=3m", "--race"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// checkCall finds what is wrong with the words behind the name of the program.
+func checkCall(words []string) error {
+	cmd, rest, err := command().Find(words)
+	if err != nil {
+		return err
+	}
+	if !cmd.HasParent() {
+		return fmt.Errorf("no command %q", words)
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+// A call of the program, as it stands in a script or in Markdown.
+var harnessCall = regexp.MustCompile("(?:go tool |go run \\./cmd/|`)flujo-harness ([a-z]+(?: [^`\n&|#]*)?)")
+
+// calls are the calls of the program in a text.
+func calls(text string) (all [][]string) {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	for _, m := range harnessCall.FindAllStringSubmatch(text, -1) {
+		all = append(all, strings.Fields(m[1]))
+	}
+	return all
+}
+
+func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
+	for _, bad := range []string{"nope", "run --nope", "gate --targets 3", "history backup", "merge"} {
+		if checkCall(strings.Fields(bad)) == nil {
+			t.Errorf("%q is taken for a call that can be made", bad)
+		}
+	}
+}
+
+// The workflows are what the services read, and call commands and flags that there are.
+func TestWorkflows(t *testing.T) {
+	s := scaffold{name: "flows", ci: []string{"github", "gitlab"}, project: project{root: t.TempDir()}}
+	files, err := s.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		for _, words := range calls(string(f.text)) {
+			if err := checkCall(words); err != nil {
+				t.Errorf("%s calls %q: %v", f.path, words, err)
+			}
+		}
+	}
+	read := func(path string, into any) {
+		t.Helper()
+		for _, f := range files {
+			if f.path == path {
+				if err := yaml.Unmarshal(f.text, into); err != nil {
+					t.Fatalf("%s: %v", path, err)
+				}
+			}
+		}
+	}
+
+	var github struct {
+		Jobs map[string]struct {
+			Steps []struct {
+				Uses, Run, If string
+				With          struct{ Path, Key string }
+			}
+		}
+	}
+	read(".github/workflows/flujo-harness.yml", &github)
+	cached, run := map[string]bool{}, ""
+	for i, step := range github.Jobs["flujo-harness"].Steps {
+		if (step.Uses == "") == (step.Run == "") {
+			t.Errorf("github: step %d has uses %q and run %q, where one of them is needed", i+1, step.Uses, step.Run)
+		}
+		if strings.HasPrefix(step.Uses, "actions/cache/") {
+			cached[step.With.Path+" as "+step.With.Key] = true
+		}
+		run += step.Run + "\n"
+	}
+	if len(cached) != 1 {
+		t.Errorf("github: the history is restored and saved as one, not %v", cached)
+	}
+
+	var gitlab map[string]struct {
+		Script    []string
+		After     []string `yaml:"after_script"`
+		Cache     struct{ Paths []string }
+		Artifacts struct{ Reports struct{ Junit string } }
+	}
+	read(".gitlab-ci.yml", &gitlab)
+	job := gitlab["flujo-harness"]
+	if len(job.Cache.Paths) != 1 || !strings.HasPrefix(job.Cache.Paths[0], ".flujo/history.db") {
+		t.Errorf("gitlab: cached is %q", job.Cache.Paths)
+	}
+	if !strings.Contains(strings.Join(job.After, "\n"), "--junit "+job.Artifacts.Reports.Junit) {
+		t.Errorf("gitlab: nothing writes %q", job.Artifacts.Reports.Junit)
+	}
+	for service, script := range map[string]string{"github": run, "gitlab": strings.Join(job.Script, "\n")} {
+		if !strings.Contains(script, "go tool flujo-harness run ") || !strings.Contains(script, "go tool flujo-harness gate ") {
+			t.Errorf("%s runs %q", service, script)
+		}
+	}
+}
+
+// What the README tells to type can be typed.
+func TestReadmeCallsWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := calls(string(text))
+	for _, words := range all {
+		if err := checkCall(words); err != nil && words[0] != "help" {
+			t.Errorf("flujo-harness %s: %v", strings.Join(words, " "), err)
+		}
+	}
+	if len(all) < 5 {
+		t.Errorf("%d calls are found in it", len(all))
+	}
+}
