@@ -202,9 +202,8 @@ func bit(b bool) int64 {
 
 // rowWriter writes the rows of one run.
 type rowWriter struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	names map[string]int64
+	ctx context.Context
+	tx  *sql.Tx
 	deflater
 }
 
@@ -304,31 +303,30 @@ func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.names = make(map[string]int64, len(known))
+	free := make(map[string]int64, len(known)) // names that no spec of the run has taken
 	for _, n := range known {
-		w.names[n.key] = n.id
+		free[n.key] = n.id
 	}
-	insert, err := w.tx.PrepareContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) RETURNING id")
+	insert, err := w.tx.PrepareContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING id")
 	if err != nil {
 		return nil, err
 	}
 	defer insert.Close()
 	ids := make([]int64, len(specs))
-	seen := make(map[int64]bool, len(specs))
 	for i := range specs {
 		key := specs[i].Key()
-		id, ok := w.names[key]
+		id, ok := free[key]
+		delete(free, key)
 		if !ok {
 			texts := specs[i].encodeTexts()
-			if err := insert.QueryRowContext(w.ctx, key, texts, checksum(key, texts)).Scan(&id); err != nil {
+			err := insert.QueryRowContext(w.ctx, key, texts, checksum(key, texts)).Scan(&id)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+			}
+			if err != nil {
 				return nil, fmt.Errorf("spec %q: %w", specs[i].Name(), err)
 			}
-			w.names[key] = id
 		}
-		if seen[id] {
-			return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
-		}
-		seen[id] = true
 		ids[i] = id
 	}
 	return ids, nil
