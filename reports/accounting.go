@@ -200,7 +200,7 @@ func accountFacts(run Run) []Fact {
 		}
 	}
 	for _, c := range run.Comparisons {
-		add("seed of the measurement of "+c.Name()+" at "+c.Durability, fmt.Sprint(c.Seed))
+		add("seed of the measurement of "+c.Name(), fmt.Sprint(c.Seed))
 		e := c.Environment
 		add("machine class", e.Class)
 		add("machine", strings.Join(slices.DeleteFunc([]string{e.CPU, fmt.Sprintf("%d cores", e.Cores), e.OS + "/" + e.Arch, e.Kernel, e.Filesystem},

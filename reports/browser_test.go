@@ -181,7 +181,7 @@ func pictures(tb *tab, path string) {
 	for _, p := range []struct {
 		name, media, scheme string
 		width               int64
-	}{{"light", "", "light", 1280}, {"dark", "", "dark", 1280}, {"phone", "", "light", 390}, {"print", "print", "light", 794}} {
+	}{{"light", "", "light", 1280}, {"dark", "", "dark", 1280}, {"phone", "", "light", 390}, {"phone-dark", "", "dark", 390}, {"print", "print", "light", 794}} {
 		tb.size(p.width, 900, p.width < 600)
 		tb.media(p.media, p.scheme)
 		tb.open(path)
