@@ -44,9 +44,13 @@ type Account struct {
 	Facts      []Fact       // environment and seeds of the run
 	Notes      []string     // what else must be said: censored rates, focus, a dirty tree
 
-	// Measured by flujo-harness cost, which is of no run: whoever has it puts it here.
+	Figures       []Figure // of Go benchmarks, in the order of the run
+	FiguresBefore *RunLine // that they stand beside; nil: no run before has any
+
+	// Of what the run has measured. flujo-harness cost measures both in full and is of no
+	// run: whoever has its figures puts them here.
 	Curve       []harness.Point    // share of durability by the length of a step
-	Attribution *harness.Waterfall // what the cost of a run is made of
+	Attribution *harness.Waterfall // what a run is made of
 }
 
 // AccountOptions says what an account is to look at. The zero value is good: the
@@ -187,6 +191,7 @@ const (
 	ByRename       Cause = "rename"            // what failed is there no more under its old name
 	FileChanged    Cause = "spec file changed" // the body of the spec is the same, other lines of its file are not
 	NothingChanged Cause = "nothing changed"   // the same commit: a flake
+	ByFlake        Cause = "flake"             // it did both in the run before, so one pass more says nothing
 	CauseUnknown   Cause = "unknown"           // the source is not there
 )
 
@@ -308,7 +313,8 @@ type Heat struct {
 }
 
 // HeatRow is one spec; Cells has a character for each run: "." passed, "F" failed,
-// "R" passed when retried, "s" skipped, "p" pending, " " not there.
+// "R" passed when retried, "B" passed and failed when repeated, "s" skipped, "p" pending,
+// " " not there.
 type HeatRow struct {
 	Spec  Spec
 	Cells string

@@ -15,41 +15,23 @@ import (
 // without a database.
 func told(run Run, earlier []Run) *Account {
 	a := Alone(run)
-	for _, e := range earlier {
-		if e.before(run) {
-			a.Trend.Points = append(a.Trend.Points, lineOf(e))
+	var previous *Run
+	for i, e := range earlier {
+		if e.ID >= run.ID {
+			continue
+		}
+		a.Trend.Points = append(a.Trend.Points, lineOf(e))
+		if e.Suites != nil && (previous == nil || e.ID > previous.ID) {
+			previous = &earlier[i]
 		}
 	}
 	slices.SortFunc(a.Trend.Points, func(x, y RunLine) int { return cmp.Compare(x.ID, y.ID) })
 	a.Trend.Points = append(a.Trend.Points, lineOf(run))
-	previous := Previous(run, earlier)
 	if previous == nil || run.Suites == nil {
 		return a
 	}
-	line := lineOf(*previous)
-	a.Previous, a.Moves = &line, nil
-	was := map[string]State{}
-	for i := range previous.Suites.Specs {
-		was[previous.Suites.Specs[i].Key()] = previous.Suites.Specs[i].State
-	}
-	a.Matrix = Matrix{Compared: true, N: map[State]map[State]int{}}
-	count := func(before, now State) {
-		if a.Matrix.N[before] == nil {
-			a.Matrix.N[before] = map[State]int{}
-		}
-		a.Matrix.N[before][now]++
-	}
-	for _, t := range Transitions(previous.Suites, run.Suites) {
-		m := Move{Kind: t.Kind, Spec: t.Spec, Before: was[t.Spec.Key()], Now: t.Spec.State}
-		if t.Kind == Gone {
-			m.Now = ""
-			count(m.Before, "")
-		}
-		a.Moves = append(a.Moves, m)
-	}
-	for i := range run.Suites.Specs {
-		count(was[run.Suites.Specs[i].Key()], run.Suites.Specs[i].State)
-	}
+	line, c := lineOf(*previous), compareResults(previous.Suites, a.Run.Suites, false)
+	a.Previous, a.Moves, a.Matrix = &line, c.moves, c.matrix
 	return a
 }
 
@@ -186,4 +168,8 @@ func fillLimits(a *Account, text string) {
 		w.Increments = append(w.Increments, harness.Increment{Arm: fmt.Sprint(i), Category: part.name, Adds: "what it adds" + text, Cost: estimate(part.us, 0.05, "us/run")})
 	}
 	a.Attribution = w
+	add := medianOf([]float64{1e-6, 1.1e-6, 1.2e-6, 1.3e-6, 1.4e-6, 1.5e-6, 1.6e-6}, "sec/op", "results")
+	few := medianOf([]float64{64}, "B/op", "results")
+	a.Figures = []Figure{{Name: "example.com/shop.Add-8" + text, Unit: "sec/op", Now: add, Before: &add}, {Name: "example.com/shop.Add-8" + text, Unit: "B/op" + text, Now: few}}
+	a.FiguresBefore = &a.Trend.Points[0]
 }

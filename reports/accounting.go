@@ -54,7 +54,7 @@ func (f runFilter) before(r *reader, n int) ([]runRecord, error) {
 }
 
 func (a *accountant) account() error {
-	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellMoves, a.tellPhases, a.tellAges} {
+	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -87,11 +87,15 @@ func (a *accountant) choose() error {
 	if a.o.Now.IsZero() {
 		a.o.Now = a.a.Run.Started
 	}
+	a.tellCounts()
+	return nil
+}
+
+func (a *accountant) tellCounts() {
 	if a.a.Run.Suites != nil {
 		a.a.Counts = a.a.Run.Suites.Counts()
 	}
 	a.a.Rate, a.a.RateAll = a.a.Counts.PassRate(), a.a.Counts.PassRateOfAll()
-	return nil
 }
 
 // earlierRuns are those before a place in time.
@@ -162,6 +166,7 @@ func (a *accountant) look() (err error) {
 	}
 	a.tellFlakes()
 	a.tellDurations()
+	a.tellMoves()
 	return nil
 }
 
@@ -173,6 +178,7 @@ func (a *accountant) tellRun() {
 	a.a.Notes = append(a.a.Notes, notes(run)...)
 	a.a.Facts = accountFacts(run)
 	a.tellCategories()
+	a.tellCost()
 	a.tellLedger()
 	a.tellAttention()
 }
@@ -194,7 +200,7 @@ func accountFacts(run Run) []Fact {
 		}
 	}
 	for _, c := range run.Comparisons {
-		add("seed of the measurement of "+c.Name()+" at "+c.Durability, fmt.Sprint(c.Seed))
+		add("seed of the measurement of "+c.Name(), fmt.Sprint(c.Seed))
 		e := c.Environment
 		add("machine class", e.Class)
 		add("machine", strings.Join(slices.DeleteFunc([]string{e.CPU, fmt.Sprintf("%d cores", e.Cores), e.OS + "/" + e.Arch, e.Kernel, e.Filesystem},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -38,6 +39,8 @@ func cellsRun(i int, text string) Run {
 			s.State = Pending
 		case 'R':
 			s.Retried, s.Attempts = true, 2
+		case 'B':
+			s.State, s.Detail, s.Attempts, s.Message = Failed, BothWays, 3, "failed in 1 of 3 runs"
 		}
 		r.Suites.Specs = append(r.Suites.Specs, s)
 	}
@@ -119,6 +122,32 @@ func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
 	}
 }
 
+// A spec that did both in the runs of one command is flaky in that run, whatever it does
+// before and after.
+func TestBothWaysInOneRun(t *testing.T) {
+	a := accountOf(t, AccountOptions{}, cells("a:...B", "b:.BF.")...)
+	got := map[string]Kind{}
+	for _, m := range a.Moves {
+		got[m.Spec.Leaf[:1]] = m.Kind
+	}
+	if diff := cmp.Diff(map[string]Kind{"b": Flaky, "c": Broke, "d": Flaky}, got); diff != "" {
+		t.Error(diff)
+	}
+	if now := a.FlakyNow(); len(a.Flakes) != 2 || len(now) != 1 || now[0].Leaf[:1] != "b" {
+		t.Errorf("flakes %+v, now %v", a.Flakes, now)
+	}
+	if len(a.Green) != 1 || a.Green[0].Cause != ByFlake {
+		t.Errorf("green: %+v", a.Green)
+	}
+	if at := a.Attention[1]; at.Kind != FlakyNow || at.Spec.Retried || at.Spec.Detail != BothWays || at.Flake == nil || at.Age.Runs != 0 {
+		t.Errorf("%+v", at)
+	}
+	alone := Alone(cellsRun(0, "a:.B"))
+	if len(alone.Attention) != 1 || alone.Attention[0].Kind != FlakyNow || !strings.Contains(strings.Join(Summary(alone, ""), "\n"), "1 flaky") {
+		t.Errorf("alone: %+v, %q", alone.Attention, Summary(alone, ""))
+	}
+}
+
 func TestRenames(t *testing.T) {
 	before, now := cellsRun(0, "a:.F"), cellsRun(1, "b:...")
 	before.Suites.Specs[0].Leaf, now.Suites.Specs[0].Leaf = "keeps the order of the customer", "keeps every order of the customer"
@@ -172,6 +201,10 @@ func TestFlakes(t *testing.T) {
 		"two in a row at one commit":     {"aaaa", ".FF.", &want{2, 4, 2, 2}},
 		"both at one commit, fails last": {"abb", "..F", &want{1, 3, 1, 1}},
 		"rescued once":                   {"abc", "..R", &want{1, 3, 1, 0}},
+		"both ways when repeated":        {"abc", "..B", &want{1, 3, 1, 0}},
+		"alone in the history":           {"a", "B", &want{1, 1, 1, 0}},
+		"repeated, ends no row of three": {"abcdef", ".FFBF.", &want{4, 6, 1, 4}},
+		"repeated at the commit":         {"abb", ".FB", &want{2, 3, 2, 2}},
 		"skips and gaps lie between":     {"abcdefgh", ".sF .pF.", &want{2, 5, 0, 4}},
 		"a rescue ends no row of three":  {"abcdef", ".FFRF.", &want{4, 6, 1, 4}},
 		"the first run tells nothing":    {"abc", "F..", nil},
@@ -289,6 +322,11 @@ func TestClusters(t *testing.T) {
 		s.Message, s.Line = message, line
 		return s
 	}
+	panics := func(leaf string, line int) Spec {
+		s := fail(leaf, "Test Panicked\nassignment to entry in nil map", line)
+		s.Detail = "panicked"
+		return s
+	}
 	got := clusters([]Spec{
 		fail("a", "Expected\n    <int>: 4\nto equal\n    <int>: 5", 10),
 		fail("b", `dial tcp 127.0.0.1:4242: connect: connection refused after 1.2s at 2026-11-25T10:00:00Z`, 20),
@@ -298,6 +336,7 @@ func TestClusters(t *testing.T) {
 		fail("f", "panic: nil map\ngoroutine 17 [running]:\n/home/a/src/shop/order.go:12 +0x1d", 50),
 		fail("g", "panic: nil map\ngoroutine 201 [running]:\n/builds/x9/shop/order.go:12 +0xff3", 60),
 		spec("h", Passed),
+		panics("i", 70), panics("j", 70), panics("k", 80), // a panic without its stack: the place is its first line
 	})
 	var names []string
 	for _, c := range got {
@@ -307,7 +346,7 @@ func TestClusters(t *testing.T) {
 		}
 		names = append(names, strings.Join(leaves, ""))
 	}
-	if diff := cmp.Diff([]string{"ae", "bc", "fg", "d"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"ae", "bc", "fg", "ij", "d", "k"}, names); diff != "" {
 		t.Error(diff)
 	}
 	if got[0].Place == "" || got[1].Place != "" {
@@ -544,6 +583,61 @@ func TestTrendAndLedger(t *testing.T) {
 	}
 }
 
+func TestBenchmarksStandBesideThoseBefore(t *testing.T) {
+	runs := cells("a:..", "b:..", "c:.F")
+	runs[0].Benchmarks = []Benchmark{{"Add-8", "sec/op", []float64{7e-9, 1e-9, 3e-9, 2e-9, 6e-9, 5e-9, 4e-9}}, {"Gone-8", "sec/op", []float64{1}}}
+	runs[2].Benchmarks = []Benchmark{{"Add-8", "sec/op", []float64{2e-9, 8e-9, 5e-9}}, {"Add-8", "B/op", []float64{64}}}
+	a := accountOf(t, AccountOptions{}, runs...)
+	if len(a.Figures) != 2 || a.FiguresBefore.ID != 1 || a.Figures[1].Before != nil {
+		t.Fatalf("%+v", a.Figures)
+	}
+	// The interval is of the first and the last of seven: binomial, 98.4%.
+	if f := a.Figures[0]; f.Now.Value != 5e-9 || bounded(f.Now) || f.Before.Value != 4e-9 || f.Before.Low != 1e-9 || f.Before.High != 7e-9 {
+		t.Errorf("%+v, before %+v", f.Now, f.Before)
+	}
+	text := strings.Join(append(Summary(a, ""), Details(a)...), "\n")
+	for _, want := range []string{"benchmarks: 2 figures of 1 benchmark, not judged", "Add-8: 5.000n sec/op (no interval: too few, n=3); in run 1 4.000n sec/op (1.000n to 7.000n, n=7)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if alone := Alone(runs[2]); len(alone.Figures) != 2 || alone.FiguresBefore != nil {
+		t.Errorf("alone: %+v", alone.Figures)
+	}
+}
+
+// What a run has measured is shown without flujo-harness cost: what there is of the curve,
+// and the parts that its arms tell.
+func TestCostOfARunItself(t *testing.T) {
+	r := cellsRun(0, "a:.")
+	r.Comparisons = []harness.Comparison{comparison("default", 1.31)}
+	a := accountOf(t, AccountOptions{}, r)
+	if len(a.Curve) != 3 || !a.Curve[0].Measured || a.Curve[2].Measured {
+		t.Errorf("curve: %+v", a.Curve)
+	}
+	w := a.Attribution
+	if w == nil || len(w.Increments) != 3 {
+		t.Fatalf("parts: %+v", w)
+	}
+	sum := 0.0
+	for _, part := range w.Increments {
+		sum += part.Cost.Value
+	}
+	if math.Abs(sum-w.Total.Value) > 0.01*w.Total.Value || w.Increments[1].Cost.Value < 150 || !bounded(w.Total) {
+		t.Errorf("%v us of parts, %+v", sum, w.Total)
+	}
+	text := strings.Join(Details(a), "\n")
+	for _, want := range []string{"share of a run that durability takes, by the length of a step: no time ", "100ms 0.071% (0.069% to 0.072%) computed", "a run of default at process takes 21", "over the floor "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	r.Comparisons[0].Problem = "saves are missing"
+	if bad := Alone(r); bad.Curve != nil || bad.Attribution != nil {
+		t.Errorf("of an invalid measurement: %+v, %+v", bad.Curve, bad.Attribution)
+	}
+}
+
 func TestPhases(t *testing.T) {
 	runs := cells("a:FFF..", "b:FF...", "c:F....", "d:.F...", "e:.....")
 	until := func(i int) time.Time { return noon.AddDate(0, 0, i).Add(time.Hour) }
@@ -609,12 +703,13 @@ func TestDamagedRows(t *testing.T) {
 		"DELETE FROM names WHERE id = 2",
 		"DELETE FROM blobs",
 		"UPDATE blobs SET packed = (SELECT packed FROM blobs ORDER BY id LIMIT 1)",
+		"UPDATE benchmarks SET figures = zeroblob(length(figures)) WHERE run_id = 2",
 		"UPDATE measurements SET verdicts = comparisons WHERE run_id = 2",
 	} {
 		h := open(t, filepath.Join(t.TempDir(), "h.db"))
 		for i, r := range cells("a:.F..", "b:..F.") {
 			r.Verdicts, r.Outcome = []thresholds.Verdict{verdict("loop", thresholds.Broken, 15)}, thresholds.Broken
-			r.Comparisons = comparisons(1)
+			r.Comparisons, r.Benchmarks = comparisons(1), []Benchmark{{Name: "Add", Unit: "sec/op", Values: []float64{1}}}
 			if _, err := h.Append(t.Context(), r); err != nil {
 				t.Fatal(i, err)
 			}

@@ -56,7 +56,7 @@ func (age *Age) lookBack(w *window, id int64) {
 		case bad:
 			age.Runs++
 			age.Since, age.Time = w.runs[i], w.runs[i].Started
-		case good, rescued:
+		case good, rescued, torn:
 			last := w.runs[i]
 			age.LastPassed, age.Known = &last, true
 			return

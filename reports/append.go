@@ -1,12 +1,14 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
 	"time"
 )
@@ -80,22 +82,71 @@ func appendRun(ctx context.Context, tx *sql.Tx, r Run, id int64) (Appended, erro
 			return Appended{}, err
 		}
 	}
+	if len(r.Benchmarks) > 0 {
+		if err := w.insertBenchmarks(id, r.Benchmarks); err != nil {
+			return Appended{}, err
+		}
+	}
 	return Appended{ID: id}, nil
 }
 
-// identity is what two runs that are the same share.
+// identity is what two runs that are the same share: a digest of their JSON. That of a
+// large file is written piece by piece: whole it would be larger than what it is of.
 func identity(r Run, comparisons, verdicts string) ([]byte, error) {
 	r.ID = 0
-	var whole any = r
-	if r.Key != "" {
-		whole = []any{r.Key, r.Suites, r.SuiteError, comparisons, verdicts}
+	d := digester{sum: sha256.New()}
+	if r.Key == "" {
+		d.value(r)
+		return d.sum.Sum(nil), d.err
 	}
-	text, err := json.Marshal(whole)
-	if err != nil {
-		return nil, err
+	d.text("[")
+	d.value(r.Key)
+	d.text(",")
+	d.results(r.Suites)
+	for _, text := range []string{r.SuiteError, comparisons, verdicts} {
+		d.text(",")
+		d.value(text)
 	}
-	sum := sha256.Sum256(text)
-	return sum[:], nil
+	if len(r.Benchmarks) > 0 {
+		d.text(",")
+		d.value(r.Benchmarks)
+	}
+	d.text("]")
+	return d.sum.Sum(nil), d.err
+}
+
+// digester takes JSON in pieces.
+type digester struct {
+	sum hash.Hash
+	err error // the first
+}
+
+func (d *digester) text(s string) { d.sum.Write([]byte(s)) }
+
+func (d *digester) value(v any) {
+	text, err := json.Marshal(v)
+	d.sum.Write(text)
+	d.err = cmp.Or(d.err, err)
+}
+
+// results takes what [json.Marshal] would write of them.
+func (d *digester) results(r *Results) {
+	if r == nil || r.Specs == nil {
+		d.value(r)
+		return
+	}
+	d.text(`{"Suites":`)
+	d.value(r.Suites)
+	d.text(`,"Specs":[`)
+	for i := range r.Specs {
+		if i > 0 {
+			d.text(",")
+		}
+		d.value(&r.Specs[i])
+	}
+	d.text(`],"Measured":`)
+	d.value(r.Measured)
+	d.text("}")
 }
 
 // encodeMeasured refuses what JSON cannot hold, such as an estimate that is not a number.
@@ -151,9 +202,8 @@ func bit(b bool) int64 {
 
 // rowWriter writes the rows of one run.
 type rowWriter struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	names map[string]int64
+	ctx context.Context
+	tx  *sql.Tx
 	deflater
 }
 
@@ -182,6 +232,19 @@ func (w *rowWriter) insertMeasured(run int64, comparisons, verdicts string) erro
 	return err
 }
 
+func (w *rowWriter) insertBenchmarks(run int64, all []Benchmark) error {
+	text, err := list(all)
+	if err != nil {
+		return fmt.Errorf("benchmarks: %w", err)
+	}
+	figures, err := w.pack([]byte(text))
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO benchmarks (run_id, figures, sum) VALUES (?, ?, ?)", run, figures, checksum(run, figures))
+	return err
+}
+
 func (w *rowWriter) insertResults(run int64, r *Results) error {
 	ids, err := w.nameAll(r.Specs)
 	if err != nil {
@@ -199,8 +262,8 @@ func (w *rowWriter) insertResults(run int64, r *Results) error {
 		if code < 0 {
 			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
 		}
-		if s.Retried {
-			code |= retriedBit
+		if s.Retried || s.bothWays() {
+			code |= bothBit
 		}
 		o.codes = append(o.codes, byte(code))
 		o.attempts = append(o.attempts, max(0, s.Attempts))
@@ -240,27 +303,30 @@ func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.names = make(map[string]int64, len(known))
+	free := make(map[string]int64, len(known)) // names that no spec of the run has taken
 	for _, n := range known {
-		w.names[n.key] = n.id
+		free[n.key] = n.id
 	}
+	insert, err := w.tx.PrepareContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING id")
+	if err != nil {
+		return nil, err
+	}
+	defer insert.Close()
 	ids := make([]int64, len(specs))
-	seen := make(map[int64]bool, len(specs))
 	for i := range specs {
 		key := specs[i].Key()
-		id, ok := w.names[key]
+		id, ok := free[key]
+		delete(free, key)
 		if !ok {
 			texts := specs[i].encodeTexts()
-			err := w.tx.QueryRowContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) RETURNING id", key, texts, checksum(key, texts)).Scan(&id)
+			err := insert.QueryRowContext(w.ctx, key, texts, checksum(key, texts)).Scan(&id)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+			}
 			if err != nil {
 				return nil, fmt.Errorf("spec %q: %w", specs[i].Name(), err)
 			}
-			w.names[key] = id
 		}
-		if seen[id] {
-			return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
-		}
-		seen[id] = true
 		ids[i] = id
 	}
 	return ids, nil

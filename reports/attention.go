@@ -39,8 +39,7 @@ func (a *accountant) tellAttention() {
 	told := map[string]bool{}
 	for _, m := range a.a.Moves {
 		key := m.Spec.Key()
-		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Cluster: -1, Flake: flakes[key]}
-		at.Owner, _ = label(&m.Spec, "owner:")
+		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: ownerOf(&m.Spec), Cluster: -1, Flake: flakes[key]}
 		switch {
 		case m.Now == Failed && m.Kind == Flaky, m.Kind == RetryRescued:
 			at.Kind = FlakyNow
@@ -64,9 +63,8 @@ func (a *accountant) tellAttention() {
 	for i := range a.a.Flakes {
 		f := &a.a.Flakes[i]
 		if key := f.Spec.Key(); !told[key] && f.Spec.State != "" { // in this run
-			owner, _ := label(&f.Spec, "owner:")
 			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: f.Spec, Message: f.Spec.Message,
-				Rerun: rerun(f.Spec, run.Format), Owner: owner, Cluster: -1, Flake: f})
+				Rerun: rerun(f.Spec, run.Format), Owner: ownerOf(&f.Spec), Cluster: -1, Flake: f})
 		}
 	}
 	slices.SortStableFunc(a.a.Attention, func(x, y Attention) int {

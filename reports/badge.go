@@ -25,7 +25,7 @@ func WriteBadge(w io.Writer, a *Account) error {
 	b := badge{Label: "specs", Text: "no results", Color: map[string]string{"held": "#14713d", "broken": "#b3261e", "inconclusive": "#7a5200", "invalid": "#7b2d8e"}[a.Headline.Outcome.String()]}
 	switch {
 	case a.Rate.Of > 0:
-		b.Text = fmt.Sprintf("%s of %s", ratePercent(a.Rate), count(a.Rate.Of))
+		b.Text = fmt.Sprintf("%s of %s", a.Rate.Percent(), count(a.Rate.Of))
 	case a.Run.Suites != nil:
 		b.Text = "none ran"
 	}

@@ -8,15 +8,33 @@ import (
 
 // Claims are the figures that a text gives of a run and its phases: a release note, a
 // report that was written by hand. Percentages are as printed, without their sign, so
-// that it is known to how many digits they must be right; "" and 0 are not claimed.
+// that it is known to how many digits they must be right; "" and 0 are not claimed. A
+// file of them is in TOML.
 type Claims struct {
-	Total      int    // specs
-	Rate       string // pass rate of the run: "97.7"
-	RateFirst  string // pass rate at the end of the first phase: "96.3"
-	Points     string // percentage points between the two: "1.4"
-	Fewer      string // percent fewer failures, said of the newest phase: "19.7"
-	Target     string // pass rate to reach: "98.5"
-	TargetFail int    // failures with which it is said to be reached: 35
+	Total      int    `toml:"total"`           // specs
+	Rate       string `toml:"rate"`            // pass rate of the run: "97.7"
+	RateFirst  string `toml:"rate_first"`      // pass rate at the end of the first phase: "96.3"
+	Points     string `toml:"points"`          // percentage points between the two: "1.4"
+	Fewer      string `toml:"fewer"`           // percent fewer failures, said of the newest phase: "19.7"
+	Target     string `toml:"target"`          // pass rate to reach: "98.5"
+	TargetFail int    `toml:"target_failures"` // failures with which it is said to be reached: 35
+}
+
+// ReadClaims reads claims from a file. Unknown keys and figures that are no numbers are
+// errors.
+func ReadClaims(path string) (c Claims, err error) {
+	if err = readTOML(path, &c); err != nil {
+		return c, fmt.Errorf("claims %s: %w", path, err)
+	}
+	for _, figure := range []string{c.Rate, c.RateFirst, c.Points, c.Fewer, c.Target} {
+		if _, err := strconv.ParseFloat(figure, 64); figure != "" && err != nil {
+			return c, fmt.Errorf("claims %s: %q is no number: write it as it is printed, without its sign", path, figure)
+		}
+	}
+	if c == (Claims{}) {
+		return c, fmt.Errorf("claims %s: nothing is claimed in it", path)
+	}
+	return c, nil
 }
 
 // Dispute returns a sentence for each claim that the history does not bear out, in
@@ -32,9 +50,9 @@ func (a *Account) Dispute(c Claims) []string {
 		switch {
 		case rounds(a.Rate, c.Rate) && (c.Total == 0 || c.Total == a.RateAll.Of):
 			add("%s%% leaves %s out: it is %s of the %s that ran (%s); of all %s it is %s",
-				c.Rate, plural(left, "skipped spec"), count(a.Rate.Good), count(a.Rate.Of), a.Rate.exact(), count(a.RateAll.Of), a.RateAll.exact())
+				c.Rate, plural(left, "skipped spec"), count(a.Rate.Good), count(a.Rate.Of), a.Rate.Percent(), count(a.RateAll.Of), a.RateAll.Percent())
 		case !rounds(a.Rate, c.Rate):
-			add("the pass rate is %s of the %s that ran and %s of all %s, not %s%%", a.Rate.exact(), count(a.Rate.Of), a.RateAll.exact(), count(a.RateAll.Of), c.Rate)
+			add("the pass rate is %s of the %s that ran and %s of all %s, not %s%%", a.Rate.Percent(), count(a.Rate.Of), a.RateAll.Percent(), count(a.RateAll.Of), c.Rate)
 		}
 	}
 	if a.Overall != nil {
@@ -45,7 +63,7 @@ func (a *Account) Dispute(c Claims) []string {
 		if c.TargetFail > t.MaxFail {
 			ran := a.Rate.Of
 			add("%s%% of %s needs at most %s, %s: with %d it is %s", c.Target, count(ran), plural(t.MaxFail, "failure"), fixes(t.ToGo), c.TargetFail,
-				Rate{Good: ran - c.TargetFail, Of: ran}.exact())
+				Rate{Good: ran - c.TargetFail, Of: ran}.Percent())
 		}
 	}
 	return all
@@ -54,11 +72,11 @@ func (a *Account) Dispute(c Claims) []string {
 func (a *Account) disputePhases(c Claims, add func(string, ...any)) {
 	first, last := a.Overall.From.Counts, a.Overall.Counts
 	if from := first.PassRate(); c.RateFirst != "" && !rounds(from, c.RateFirst) {
-		add("%s of %s is a pass rate of %s, not %s%%", plural(first.Failed, "failure"), count(from.Of), from.exact(), c.RateFirst)
+		add("%s of %s is a pass rate of %s, not %s%%", plural(first.Failed, "failure"), count(from.Of), from.Percent(), c.RateFirst)
 	}
 	points := 100 * (last.PassRate().Share() - first.PassRate().Share())
 	if c.Points != "" && strconv.FormatFloat(points, 'f', digits(c.Points), 64) != c.Points {
-		add("from %s to %s are %.2f percentage points, not %s", first.PassRate().exact(), last.PassRate().exact(), points, c.Points)
+		add("from %s to %s are %.2f percentage points, not %s", first.PassRate().Percent(), last.PassRate().Percent(), points, c.Points)
 	}
 	phase := a.Phases[len(a.Phases)-1]
 	if phase.From == nil || c.Fewer == "" || rounds(phase.Fewer, c.Fewer) {
@@ -70,14 +88,6 @@ func (a *Account) disputePhases(c Claims, add func(string, ...any)) {
 		return
 	}
 	add("%s, not %s%%", here, c.Fewer)
-}
-
-// exact is a rate in percent with two digits: what claims are told apart by.
-func (r Rate) exact() string {
-	if r.Of == 0 {
-		return "no rate"
-	}
-	return fmt.Sprintf("%.2f%%", 100*r.Share())
 }
 
 // rounds reports whether the rate is what was printed, to its digits.

@@ -40,7 +40,8 @@ func pattern(message string) string {
 }
 
 // matched begins the messages of matchers: they say what was compared, not why it
-// went wrong, and two of them are one failure only at one place.
+// went wrong, and two of them are one failure only at one place. So are two panics
+// whose stack is not in their message: the place is the first line of it.
 var matched = regexp.MustCompile(`(?i)^\s*(expected|error trace|not equal|assert)`)
 
 // clusters puts failures together that say the same.
@@ -54,7 +55,7 @@ func clusters(specs []Spec) []Cluster {
 			continue
 		}
 		k := key{pattern: pattern(s.Message)}
-		if matched.MatchString(s.Message) || k.pattern == "" {
+		if matched.MatchString(s.Message) || k.pattern == "" || s.Detail == "panicked" && !strings.Contains(s.Message, "goroutine ") {
 			k.place = where(s.File, s.Line)
 		}
 		n, ok := at[k]

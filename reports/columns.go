@@ -19,8 +19,9 @@ const rosterSpan = 128
 // states in the order of their codes; never change it.
 var states = []State{Passed, Failed, Skipped, Pending}
 
-// retriedBit is added to the code of the state.
-const retriedBit = 4
+// bothBit is added to the code of the state where the other outcome was there too: of a
+// pass that was retried, and of a failure that is [BothWays].
+const bothBit = 4
 
 // outcomes is what one run found.
 type outcomes struct {
@@ -78,7 +79,7 @@ func unpackCodes(u *unpacker) (*outcomes, error) {
 		return nil, u.err
 	}
 	for _, c := range o.codes {
-		if int(c&^retriedBit) >= len(states) {
+		if int(c&^bothBit) >= len(states) {
 			return nil, fmt.Errorf("a state has the code %d, which this version does not know", c)
 		}
 	}

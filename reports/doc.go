@@ -1,8 +1,8 @@
 // Package reports keeps the results of runs and shows them.
 //
 // A [Run] is what one command found: the specs of the suites ([Results], read by
-// [ReadGinkgo]), the measurements of package harness and the verdicts of package
-// thresholds. [OpenHistory] keeps runs in a database file, without the secrets in them;
+// [Read] from any runner's file), the measurements of package harness, the verdicts of
+// package thresholds, and figures of Go benchmarks ([Benchmark]). [OpenHistory] keeps runs in a database file, without the secrets in them;
 // [Summary] tells of one in a terminal, [WriteReport] as a page that needs no network
 // and reads without JavaScript, [Live] as the same page while runs arrive, and
 // [WriteMarkdown], [WriteJSON], [WriteJUnit], [WriteCTRF], [WriteOpenMetrics],

@@ -12,8 +12,8 @@ const longStreak = 3
 // tellFlakes looks for specs that fail and pass where nothing called for it. A run
 // flaked for a spec
 //
-//   - certainly, where an attempt failed and a later one passed in it, or where it
-//     failed and another run of the same commit passed;
+//   - certainly, where an attempt failed and a later one passed in it, where it was
+//     repeated and did both, or where it failed and another run of the same commit passed;
 //   - probably, where it failed, at most twice in a row, between runs that passed. One
 //     such row may be a break that was mended soon: without a certain one it takes two.
 //
@@ -85,16 +85,7 @@ func flakeOf(codes []byte, runs []RunLine, commits map[string][]int) (f Flake, o
 		certain  = 1
 		probable = 2
 	)
-	failures, rescues := 0, 0
-	for _, c := range codes {
-		switch outcomeOf(c) {
-		case bad:
-			failures++
-		case rescued:
-			rescues++
-		}
-	}
-	if failures == 0 && rescues == 0 { // nearly all specs
+	if !slices.ContainsFunc(codes, func(c byte) bool { o := outcomeOf(c); return o != notRun && o != good }) { // nearly all specs
 		return f, false
 	}
 	flaked := make([]int, len(codes))
@@ -124,8 +115,8 @@ func flakeOf(codes []byte, runs []RunLine, commits map[string][]int) (f Flake, o
 			markLong(long, streak)
 			streak = nil
 		}
-		if o == rescued {
-			flaked[i], f.Censored = certain, true
+		if o == rescued || o == torn {
+			flaked[i], f.Censored = certain, f.Censored || o == rescued
 		}
 		last = o
 	}
@@ -135,7 +126,7 @@ func flakeOf(codes []byte, runs []RunLine, commits map[string][]int) (f Flake, o
 			continue
 		}
 		for _, j := range commits[runs[i].Commit] {
-			if o := outcomeOf(codes[j]); o == good || o == rescued {
+			if o := outcomeOf(codes[j]); o != notRun && o != bad {
 				flaked[i] = certain
 			}
 		}
@@ -181,8 +172,10 @@ func heatCells(codes []byte) string {
 			cells[i] = ' '
 		case outcomeOf(c) == rescued:
 			cells[i] = 'R'
+		case outcomeOf(c) == torn:
+			cells[i] = 'B'
 		default:
-			cells[i] = ".Fsp"[c&^retriedBit]
+			cells[i] = ".Fsp"[c&^bothBit]
 		}
 	}
 	return string(cells)

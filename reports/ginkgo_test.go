@@ -191,7 +191,7 @@ func TestSpecsOfTheSameTextsStayApart(t *testing.T) {
 	first := read(at(10, "passed", ""), at(20, "passed", ""))
 	second := read(at(20, "passed", `,"LeafNodeLabels":["slow"]`),
 		at(10, "failed", `,"Failure":{"Message":"m","Location":{"FileName":"/m/z_test.go","LineNumber":99}}`))
-	moves := Transitions(first, second)
+	moves := compareResults(first, second, false).moves
 	if len(moves) != 1 || moves[0].Kind != Broke || moves[0].Spec.Occurrence != 1 || moves[0].Spec.File != "z_test.go" {
 		t.Errorf("moves %+v, want that the first of the two broke", moves)
 	}

@@ -45,6 +45,9 @@ func (a *accountant) cause(m Move, was *Spec, files *sourceFiles) (Cause, string
 	case m.Spec.Retried:
 		return ByRetry, fmt.Sprintf("attempt %d passed, one before it failed", m.Spec.Attempts)
 	}
+	if was != nil && was.bothWays() {
+		return ByFlake, "it passed and failed in the run before"
+	}
 	if was != nil {
 		if e := a.loosened(was.Message); e != nil {
 			return LimitLoosened, fmt.Sprintf("the limit of %s went from %s to %s on %s, and its failure named it", e.Workload, figure(e.From), figure(e.To), e.Date)

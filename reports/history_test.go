@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,14 +78,14 @@ func TestHistoryKeepsRuns(t *testing.T) {
 	if len(latest) != 2 || latest[0].ID != 6 || latest[1].ID != 5 {
 		t.Errorf("latest: %d runs", len(latest))
 	}
-	for id, want := range map[int64]int64{6: 5, 5: 4, 4: 2, 99: 6} { // 3 has no suites
-		before, err := again.Before(t.Context(), id)
-		if err != nil || before == nil || before.ID != want {
-			t.Errorf("before %d: %+v, %v, want %d", id, before, err, want)
+	for id, want := range map[int64]int64{6: 5, 5: 4, 4: 2, 2: 0} { // 3 has no suites, and 2 is the first that has some
+		a, err := again.Account(t.Context(), AccountOptions{Run: id})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if before, err := again.Before(t.Context(), 2); before != nil || err != nil {
-		t.Errorf("before the first with suites: %+v, %v", before, err)
+		if (a.Previous == nil) != (want == 0) || a.Previous != nil && a.Previous.ID != want {
+			t.Errorf("before %d: %+v, want %d", id, a.Previous, want)
+		}
 	}
 	if _, err := again.Load(t.Context(), 77); !errors.Is(err, ErrNoRun) {
 		t.Errorf("err = %v, want ErrNoRun", err)
@@ -101,12 +102,13 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 		"the last spec is there twice":  {Suites: results(5, twice, twice)},
 		"the last spec has a bad state": {Suites: results(5, unknown)},
 		"a figure is not a number":      {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
+		"nor is one of a benchmark":     {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if added, err := h.Append(t.Context(), run); err == nil {
 				t.Fatalf("appended as %d", added.ID)
 			}
-			for _, table := range []string{"runs", "names", "blobs", "results", "measurements"} {
+			for _, table := range []string{"runs", "names", "blobs", "results", "measurements", "benchmarks"} {
 				var n int
 				if err := h.db.QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
 					t.Fatal(err)
@@ -181,6 +183,22 @@ func TestEveryFieldIsKept(t *testing.T) {
 	}
 }
 
+// The digest of a run is of what encoding/json makes of it.
+func TestIdentityIsOfTheWholeResults(t *testing.T) {
+	s := Spec{Occurrence: 1, State: Failed, Message: "<a> & \u2028"}
+	fill(reflect.ValueOf(&s).Elem())
+	for _, r := range []*Results{nil, {}, {Specs: []Spec{}}, {Specs: []Spec{s}}, {Specs: []Spec{s, s}, Suites: make([]Suite, 2), Measured: []thresholds.Judged{{}}}} {
+		text, err := json.Marshal([]any{"key", r, "no", "[]", "[]"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := sha256.Sum256(text)
+		if got, err := identity(Run{ID: 7, Key: "key", Suites: r, SuiteError: "no"}, "[]", "[]"); err != nil || !bytes.Equal(got, want[:]) {
+			t.Errorf("%s: %x, %v", text, got, err)
+		}
+	}
+}
+
 // fill sets every field that is zero and no slice of structs of other packages.
 func fill(v reflect.Value) {
 	for i := range v.NumField() {
@@ -195,6 +213,8 @@ func fill(v reflect.Value) {
 			f.Set(reflect.ValueOf([]string{"a", "b"}))
 		case []SuiteFailure:
 			f.Set(reflect.ValueOf([]SuiteFailure{{Node: "BeforeSuite", Message: "no", File: "a.go", Line: 3}}))
+		case []Benchmark:
+			f.Set(reflect.ValueOf([]Benchmark{{Name: "Add", Unit: "sec/op", Values: []float64{1e-9, 2e-9}}}))
 		case []Fact:
 			f.Set(reflect.ValueOf([]Fact{{"host", "a"}}))
 		}
@@ -229,9 +249,12 @@ func TestOrderIsThatOfTheStart(t *testing.T) {
 		if latest[i].ID != want {
 			t.Errorf("place %d: run %d, want %d", i, latest[i].ID, want)
 		}
-		before, err := h.Before(t.Context(), want)
-		if err != nil || (before == nil) != (i == 3) || before != nil && before.ID != latest[i+1].ID {
-			t.Errorf("before run %d: %v, %v", want, before, err)
+		a, err := h.Account(t.Context(), AccountOptions{Run: want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (a.Previous == nil) != (i == 3) || a.Previous != nil && a.Previous.ID != latest[i+1].ID {
+			t.Errorf("before run %d: %v", want, a.Previous)
 		}
 	}
 }
@@ -520,7 +543,7 @@ func TestNewerHistory(t *testing.T) {
 	}
 	_, err := OpenHistory(t.Context(), path)
 	var newer *sqlite.ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 2 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 3 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
 }
@@ -660,7 +683,7 @@ func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	moves := Transitions(runs[1].Suites, runs[0].Suites)
+	moves := compareResults(runs[1].Suites, runs[0].Suites, false).moves
 	if len(moves) != 1 || moves[0].Kind != StillFailing || len(moves[0].Spec.Containers) == 0 {
 		t.Errorf("moves %+v, want the one that fails in both", moves)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -30,18 +31,6 @@ func (h *History) Load(ctx context.Context, id int64) (*Run, error) {
 // order of their start, which need not be that in which they were appended.
 func (h *History) Latest(ctx context.Context, n int) ([]Run, error) {
 	return h.load(ctx, "ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
-}
-
-// Before returns the latest run before this one that has results of suites: what the
-// specs of the run are compared with. It is nil where there is none. A number that is
-// not in the history comes after all that are.
-func (h *History) Before(ctx context.Context, id int64) (*Run, error) {
-	runs, err := h.load(ctx, `WHERE has_suites AND id != ?1 AND
-		(at, id) < (coalesce((SELECT at FROM runs WHERE id = ?1), 0x7fffffffffffffff), ?1) ORDER BY at DESC, id DESC LIMIT 1`, id)
-	if err != nil || len(runs) == 0 {
-		return nil, err
-	}
-	return &runs[0], nil
 }
 
 // Lines returns the last n runs without their results, the newest first, and how many
@@ -106,6 +95,9 @@ func (r *reader) runs(which string, args ...any) ([]Run, error) {
 func (r *reader) whole(row runRecord) (Run, error) {
 	run := row.Run
 	if err := r.measured(&run); err != nil {
+		return Run{}, err
+	}
+	if err := r.benchmarks(&run); err != nil {
 		return Run{}, err
 	}
 	if row.rated {
@@ -186,6 +178,28 @@ func (r *reader) measured(run *Run) error {
 		return err
 	}
 	return decodeMeasured(run, comparisons, verdicts)
+}
+
+func (r *reader) benchmarks(run *Run) error {
+	type row struct {
+		figures []byte
+		sum     int64
+	}
+	rows, err := collect(r.ctx, r.db, "SELECT figures, sum FROM benchmarks WHERE run_id = ?", []any{run.ID}, func(rows *sql.Rows) (w row, err error) {
+		err = rows.Scan(&w.figures, &w.sum)
+		return w, err
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if rows[0].sum != checksum(run.ID, rows[0].figures) {
+		return fmt.Errorf("benchmarks: %w", errSum)
+	}
+	text, err := r.unpack(rows[0].figures)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &run.Benchmarks)
 }
 
 // resultRow is a row of table results, still packed.
@@ -273,7 +287,7 @@ func (r *reader) specs(o *outcomes, durations []time.Duration) ([]Spec, error) {
 	}
 	for i := range all {
 		s := &all[i]
-		s.State, s.Retried = states[o.codes[i]&^retriedBit], o.codes[i]&retriedBit != 0
+		s.State, s.Retried = states[o.codes[i]&^bothBit], o.codes[i]&bothBit != 0
 		s.Attempts, s.Duration = o.attempts[i], durations[i]
 	}
 	for _, t := range o.details {
@@ -281,7 +295,9 @@ func (r *reader) specs(o *outcomes, durations []time.Duration) ([]Spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[t.at].Detail = string(text)
+		s := &all[t.at]
+		s.Detail = string(text)
+		s.Retried = s.Retried && !s.bothWays()
 	}
 	for _, t := range o.messages {
 		text, err := r.blob(t.blob)

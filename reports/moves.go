@@ -75,7 +75,7 @@ func compareResults(was, now *Results, sameCode bool) compared {
 func (c *compared) add(old, s *Spec, sameCode bool) {
 	c.matrix.N[old.State][s.State]++
 	kind := move(old.State, s)
-	if sameCode && (kind == Broke || kind == Fixed) {
+	if (sameCode || old.bothWays()) && (kind == Broke || kind == Fixed) {
 		kind = Flaky
 	}
 	if kind != "" {
@@ -186,10 +186,10 @@ func dice(a, b map[string]int) float64 {
 }
 
 // tellMoves compares with the run before.
-func (a *accountant) tellMoves() error {
+func (a *accountant) tellMoves() {
 	now := a.a.Run.Suites
 	if now == nil {
-		return nil
+		return
 	}
 	run, previous := a.a.Run, a.a.Previous
 	sameCode := previous != nil && sameCommit(*previous, a.row.line())
@@ -205,7 +205,6 @@ func (a *accountant) tellMoves() error {
 		a.a.Paired.Repeated = sameCode || repeats > 0
 	}
 	a.a.Clusters = clusters(now.Specs)
-	return a.tellGreen()
 }
 
 // sameCommit is not known of a tree with changes.

@@ -42,7 +42,6 @@ type page struct {
 	Green         []greenView
 	Paired        string
 	Groups        []groupView
-	AllSpecs      int
 	Kinds, Owners []string // to filter by
 	Since         string   // "run 11", "" where there is no earlier run
 
@@ -51,8 +50,8 @@ type page struct {
 	Costs    []costView
 	Curve    *curveView
 	Fall     *fallView
+	Figures  *figuresView
 	Heat     *heatView
-	Flakes   []flakeView
 	Ledger   []ledgerView
 	Slowest  []slowView
 	Slowing  []slowingView
@@ -94,6 +93,7 @@ func newPage(a *Account) page {
 	}
 	p.addRates(a)
 	p.addCosts(a)
+	p.Figures = newFigures(a)
 	p.Trend = newTrend(a.Trend)
 	p.addFlakes(a)
 	p.addLedger(a)

@@ -13,12 +13,8 @@ func (p *page) addCosts(a *Account) {
 	for _, c := range worstFirst(a.Run) {
 		p.Costs = append(p.Costs, newCost(c, a.Run.verdictFor(c)))
 	}
-	curve := a.Curve
-	if curve == nil && len(a.Run.Comparisons) > 0 {
-		curve = harness.Amortize(a.Run.Comparisons[0].Durability, a.Run.Comparisons)
-	}
-	if measured := slices.IndexFunc(curve, func(pt harness.Point) bool { return !pt.Measured }); measured > 1 || a.Curve != nil && len(curve) > 1 {
-		p.Curve = newCurve(curve)
+	if len(a.Curve) > 1 {
+		p.Curve = newCurve(a.Curve)
 	}
 	if a.Attribution != nil && a.Attribution.Problem == "" {
 		p.Fall = newFall(a.Attribution)

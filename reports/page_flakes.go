@@ -19,12 +19,10 @@ type heatView struct {
 }
 
 type heatRow struct {
-	Name, Title, Text            string // Text has a letter for each run
-	Passed, Failed, Rescued, Out string // paths
-	Flaked, Band, Certain, Last  string
+	Name, Title, Text           string // Text has a letter for each run
+	Passed, Failed, Both, Out   string // paths
+	Flaked, Band, Certain, Last string
 }
-
-type flakeView struct{ Name, Flaked, Band, Certain, Last, Note string }
 
 type ledgerView struct {
 	Date, Change, What, From, To, Reason, Expires, Tone, Class string
@@ -47,21 +45,13 @@ func (p *page) addFlakes(a *Account) {
 		h.More = len(a.Heat.Rows) - len(h.Rows)
 		p.Heat = h
 	}
-	for _, f := range a.Flakes[:min(len(a.Flakes), maxListed)] {
-		v := flakeView{Name: Visible(f.Spec.Name()), Flaked: fmt.Sprintf("%d of %d", f.Flaked.Good, f.Flaked.Of), Band: fmt.Sprintf("%s to %s%%", percent(f.Low), percent(f.High)),
-			Certain: fmt.Sprint(f.Certain), Last: lineName(f.Last)}
-		if f.Censored {
-			v.Note = "attempts stop at the first pass: how often one fails is not known"
-		}
-		p.Flakes = append(p.Flakes, v)
-	}
 }
 
 func newHeatRow(r HeatRow, f *Flake) heatRow {
 	v := heatRow{Name: Visible(r.Spec.Name()), Text: strings.ReplaceAll(Visible(r.Cells), " ", "-"),
-		Passed: cellsPath(r.Cells, "."), Failed: cellsPath(r.Cells, "F"), Rescued: cellsPath(r.Cells, "R"), Out: cellsPath(r.Cells, "sp")}
-	v.Title = fmt.Sprintf("%d passed, %d failed, %d passed when retried, %d skipped or pending", strings.Count(r.Cells, "."), strings.Count(r.Cells, "F"),
-		strings.Count(r.Cells, "R"), strings.Count(r.Cells, "s")+strings.Count(r.Cells, "p"))
+		Passed: cellsPath(r.Cells, "."), Failed: cellsPath(r.Cells, "F"), Both: cellsPath(r.Cells, "RB"), Out: cellsPath(r.Cells, "sp")}
+	v.Title = fmt.Sprintf("%d passed, %d failed, %d both in one run, %d skipped or pending", strings.Count(r.Cells, "."), strings.Count(r.Cells, "F"),
+		strings.Count(r.Cells, "R")+strings.Count(r.Cells, "B"), strings.Count(r.Cells, "s")+strings.Count(r.Cells, "p"))
 	if f != nil {
 		v.Flaked, v.Band = fmt.Sprintf("%d of %d", f.Flaked.Good, f.Flaked.Of), fmt.Sprintf("%s to %s%%", percent(f.Low), percent(f.High))
 		v.Certain, v.Last = fmt.Sprint(f.Certain), lineName(f.Last)

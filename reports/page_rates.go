@@ -2,9 +2,6 @@ package reports
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 )
 
 // targetView is how far the pass rate is from where it should be.
@@ -39,7 +36,7 @@ func (p *page) addRates(a *Account) {
 		v := categoryView{Name: orNone(Visible(c.Name)), Passed: fmt.Sprintf("%s of %s", count(c.Rate.Good), count(c.Rate.Of)), Rate: "none", Band: "none",
 			Failed: count(c.Counts.Failed), Before: count(c.Failed)}
 		if c.Rate.Of > 0 {
-			v.Rate, v.Band = ratePercent(c.Rate), fmt.Sprintf("%s to %s%%", percent(low), percent(high))
+			v.Rate, v.Band = c.Rate.Percent(), fmt.Sprintf("%s to %s%%", percent(low), percent(high))
 		}
 		p.Categories = append(p.Categories, v)
 	}
@@ -56,7 +53,7 @@ func newTarget(t Target) *targetView {
 	}
 	if t.Progress.Of > 0 {
 		v.Progress = 100 * min(1, max(0, t.Progress.Share()))
-		v.ProgressText = fmt.Sprintf("%d of %s made that were missing in the first run of the window.", t.Progress.Good, plural2(t.Progress.Of, "fix", "fixes"))
+		v.ProgressText = fmt.Sprintf("%d of %s made that were missing in the first run of the window.", t.Progress.Good, fixes(t.Progress.Of))
 	}
 	return v
 }
@@ -67,14 +64,7 @@ func targetText(t Target) string {
 	if t.Reached {
 		return goal + fmt.Sprintf("reached; at most %s may fail.", count(t.MaxFail))
 	}
-	return goal + fmt.Sprintf("%s to go; at most %s may fail.", plural2(t.ToGo, "fix", "fixes"), count(t.MaxFail))
-}
-
-func plural2(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
+	return goal + fmt.Sprintf("%s to go; at most %s may fail.", fixes(t.ToGo), count(t.MaxFail))
 }
 
 func newPhase(ph Phase) phaseView {
@@ -116,21 +106,7 @@ func rateOf(r Rate) string {
 	if r.Of == 0 {
 		return "none"
 	}
-	return fmt.Sprintf("%s of %s", ratePercent(r), count(r.Of))
-}
-
-// ratePercent is a rate to a hundredth of a percent. It never rounds up to 100 what
-// is below it.
-func ratePercent(r Rate) string {
-	share := r.Share()
-	if math.IsNaN(share) {
-		return "none"
-	}
-	text := strconv.FormatFloat(100*share, 'f', 2, 64)
-	if r.Good < r.Of && text == "100.00" {
-		text = "99.99"
-	}
-	return strings.TrimSuffix(text, ".00") + "%"
+	return fmt.Sprintf("%s of %s", r.Percent(), count(r.Of))
 }
 
 func forecast(a *Account) string {

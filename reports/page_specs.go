@@ -26,7 +26,7 @@ func newSpecs(a *Account) *specsView {
 	c, ran, all := a.Counts, a.Rate, a.RateAll
 	v := &specsView{
 		None: ran.Of == 0,
-		All:  fmt.Sprintf("Of all %s, skipped and pending ones included, %s passed: %s.", plural(all.Of, "spec"), count(all.Good), ratePercent(all)),
+		All:  fmt.Sprintf("Of all %s, skipped and pending ones included, %s passed: %s.", plural(all.Of, "spec"), count(all.Good), all.Percent()),
 		Rows: []fact{{"passed", count(c.Passed)}, {"failed", count(c.Failed)}, {"skipped", count(c.Skipped)},
 			{"pending", count(c.Pending)}, {"passed only when retried", count(c.Retried)}},
 	}
@@ -50,7 +50,7 @@ func newSpecs(a *Account) *specsView {
 		return v
 	}
 	low, high := ran.Band()
-	v.Percent = ratePercent(ran)
+	v.Percent = ran.Percent()
 	v.Ran = fmt.Sprintf("%s of %s that ran passed; 95%% band %s to %s%% (Wilson).", count(ran.Good), plural(ran.Of, "spec"), percent(low), percent(high))
 	return v
 }
@@ -93,7 +93,6 @@ func (p *page) addSpecs(a *Account) {
 	for i := range a.Moves {
 		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
 	}
-	p.AllSpecs = len(a.Run.Suites.Specs)
 	for i, t := range a.Attention {
 		if len(p.Attention) == maxAttention {
 			p.MoreAttention = len(a.Attention) - maxAttention
@@ -105,7 +104,7 @@ func (p *page) addSpecs(a *Account) {
 	p.Matrix = newMatrix(a.Matrix)
 	for _, g := range a.Green {
 		p.Green = append(p.Green, greenView{Name: Visible(g.Move.Spec.Name()), Cause: string(g.Cause), Sure: g.Cause == ProductChanged,
-			Evidence: sentence(oneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec, "")})
+			Evidence: sentence(oneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec)})
 	}
 	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {
 		p.Paired = fmt.Sprintf("Paired spec by spec, %d fixed and %d broke: exact McNemar p = %s, n = %d. ", m.Fixed, m.Broke, figure(m.P), m.Fixed+m.Broke)
@@ -121,11 +120,8 @@ func (p *page) addSpecs(a *Account) {
 }
 
 // filterOf is what a spec can be found by.
-func filterOf(m *Move, s *Spec, owner string) filterView {
-	f := filterView{Owner: Visible(owner)}
-	if owner == "" {
-		f.Owner = Visible(ownerOf(s))
-	}
+func filterOf(m *Move, s *Spec) filterView {
+	f := filterView{Owner: Visible(ownerOf(s))}
 	if m != nil {
 		f.Kind, f.Cell = string(m.Kind), cell(m.Before, m.Now)
 	}
@@ -134,12 +130,8 @@ func filterOf(m *Move, s *Spec, owner string) filterView {
 
 // ownerOf is the owner that a label names, "" where none does.
 func ownerOf(s *Spec) string {
-	for _, l := range s.Labels {
-		if name, ok := strings.CutPrefix(l, "owner:"); ok {
-			return strings.TrimSpace(name)
-		}
-	}
-	return ""
+	owner, _ := label(s, "owner:")
+	return owner
 }
 
 func newAttention(i int, t Attention, m *Move) attentionView {
@@ -147,7 +139,7 @@ func newAttention(i int, t Attention, m *Move) attentionView {
 		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",
 		Name: Visible(t.Spec.Name()), Where: where(t.Spec.File, t.Spec.Line), Detail: oneLine(t.Spec.Detail),
 		Message: messageText(t.Message), Rerun: Visible(t.Rerun), Owner: Visible(t.Owner),
-		Filter: filterOf(m, &t.Spec, t.Owner),
+		Filter: filterOf(m, &t.Spec),
 	}
 	switch t.Kind {
 	case FlakyNow:
@@ -204,7 +196,7 @@ func (p *page) addGroups(a *Account, moves map[string]*Move) {
 			p.Groups = append(p.Groups, groupView{Cell: key, Title: groupTitle(a.Matrix.Compared, before, now), Moved: before != now && a.Matrix.Compared})
 		}
 		g := &p.Groups[i]
-		v := specView{Name: Visible(s.Name()), Where: where(s.File, s.Line), Filter: filterOf(m, s, "")}
+		v := specView{Name: Visible(s.Name()), Where: where(s.File, s.Line), Filter: filterOf(m, s)}
 		v.Filter.Cell = key
 		if m != nil {
 			v.Tag = string(m.Kind)
@@ -350,7 +342,6 @@ type greenView struct {
 
 type clusterView struct {
 	ID                string
-	Number            int
 	Title, Place, Age string
 	Message, Pattern  string
 	Count, More       int
@@ -358,7 +349,7 @@ type clusterView struct {
 }
 
 func newCluster(i int, c Cluster) clusterView {
-	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Number: i + 1, Count: len(c.Specs), Place: Visible(c.Place),
+	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Count: len(c.Specs), Place: Visible(c.Place),
 		Title: cut(oneLine(c.Message), 160), Message: messageText(c.Message), Pattern: cut(oneLine(c.Pattern), 400)}
 	if c.Since > 1 {
 		v.Age = fmt.Sprintf("the oldest has failed for %s", plural(c.Since, "run"))

@@ -11,14 +11,12 @@ type trendView struct {
 	Chart   *trendChart // nil with fewer than two runs that have a rate
 	Rows    []trendRow  // the newest first
 	Note    string
-	Changes []changeView
+	Changes []string
 	Limits  []limitView
 	Method  string
 }
 
 type trendRow struct{ Run, Started, Commit, Outcome, Passed, Rate, Band, Skipped string }
-
-type changeView struct{ Run, Before, After, P, Text string }
 
 type limitView struct{ Letter, Text string }
 
@@ -68,9 +66,7 @@ func newTrend(t Trend) trendView {
 		if c.After.Share() < c.Before.Share() {
 			word = "fell"
 		}
-		run := lineName(t.Points[c.At])
-		v.Changes = append(v.Changes, changeView{Run: run, Before: c.Before.String(), After: c.After.String(), P: figure(c.P),
-			Text: fmt.Sprintf("At run %s the pass rate %s from %s to %s (p = %s, n = %s and %s outcomes).", run, word, ratePercent(c.Before), ratePercent(c.After), figure(c.P), count(c.Before.Of), count(c.After.Of))})
+		v.Changes = append(v.Changes, fmt.Sprintf("At run %s the pass rate %s from %s to %s (p = %s, n = %s and %s outcomes).", lineName(t.Points[c.At]), word, c.Before.Percent(), c.After.Percent(), figure(c.P), count(c.Before.Of), count(c.After.Of)))
 	}
 	for i, l := range t.Limits {
 		letter := ""
@@ -106,7 +102,7 @@ func newTrendRow(r RunLine) trendRow {
 	row.Passed, row.Skipped = fmt.Sprintf("%s of %s", count(rate.Good), count(rate.Of)), count(c.Skipped+c.Pending)
 	if rate.Of > 0 {
 		low, high := rate.Band()
-		row.Rate, row.Band = ratePercent(rate), fmt.Sprintf("%s to %s%%", percent(low), percent(high))
+		row.Rate, row.Band = rate.Percent(), fmt.Sprintf("%s to %s%%", percent(low), percent(high))
 	}
 	return row
 }

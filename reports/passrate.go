@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // z95 is the 97.5% point of the standard normal distribution: 95% two-sided.
@@ -65,7 +66,20 @@ func (r Rate) String() string {
 		r.percent(), percent(low), percent(high))
 }
 
-// percent never rounds up to 100 what is below it.
+// Percent is the rate to a hundredth of a percent, "97.67%", without the hundredths
+// where they are 0; "none" of nothing. It never rounds up to 100 what is below it.
+func (r Rate) Percent() string {
+	if r.Of == 0 {
+		return "none"
+	}
+	text := strconv.FormatFloat(100*r.Share(), 'f', 2, 64)
+	if r.Good < r.Of && text == "100.00" {
+		text = "99.99"
+	}
+	return strings.TrimSuffix(text, ".00") + "%"
+}
+
+// percent is the same to a tenth, without the sign: it never rounds up to 100 what is below it.
 func (r Rate) percent() string {
 	if r.Good < r.Of && r.Share() > 0.999 {
 		return strconv.FormatFloat(math.Floor(r.Share()*1e4)/100, 'f', -1, 64)

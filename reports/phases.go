@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // tellPhases compares the end of each phase with that of the one before it. Only runs
@@ -65,7 +66,7 @@ func (a *accountant) phaseEnd(rows []runRecord, next int, plan PlanPhase) (end i
 		return newest, true, nil
 	}
 	end = next - 1
-	for i := next; i < len(rows) && rows[i].at < plan.Until.UnixNano(); i++ {
+	for i := next; i < len(rows) && time.Unix(0, rows[i].at).Before(plan.Until); i++ {
 		end = i
 	}
 	return end, a.o.Now.Before(plan.Until), nil

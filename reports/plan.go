@@ -18,6 +18,10 @@ import (
 //	name = "Phase 4"
 //	until = 2025-08-09T12:00:00Z # ends with the last run that started before; or run = 4
 //	target = 97.5                # optional
+//
+// The target of a phase is what it is to have reached when it ends. flujo-harness gate
+// judges a run by it, or by the plan's own where its phase has none: until the phase ends, a
+// target that is not reached is inconclusive, and broken from then on.
 type Plan struct {
 	Target float64     `toml:"target"` // pass rate in percent, of the specs that ran; 0: none
 	Phases []PlanPhase `toml:"phase"`
@@ -50,27 +54,33 @@ func (e *PlanError) Unwrap() error { return e.Err }
 // ReadPlan reads a plan from TOML. Unknown keys, phases out of order and targets
 // outside 0 to 100 are errors. The error is a [*PlanError].
 func ReadPlan(path string) (*Plan, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, &PlanError{path, err}
-	}
 	var p Plan
-	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&p); err != nil {
-		var strict *toml.StrictMissingError
-		if errors.As(err, &strict) {
-			err = fmt.Errorf("unknown key:\n%s", strict.String())
-		}
-		var place *toml.DecodeError
-		if errors.As(err, &place) {
-			row, _ := place.Position()
-			err = fmt.Errorf("line %d: %w", row, err)
-		}
+	if err := readTOML(path, &p); err != nil {
 		return nil, &PlanError{path, err}
 	}
 	if err := p.check(); err != nil {
 		return nil, &PlanError{path, err}
 	}
 	return &p, nil
+}
+
+// readTOML refuses keys that are not in the value.
+func readTOML(path string, into any) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	err = toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(into)
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) {
+		return fmt.Errorf("unknown key:\n%s", strict.String())
+	}
+	var place *toml.DecodeError
+	if errors.As(err, &place) {
+		row, _ := place.Position()
+		return fmt.Errorf("line %d: %w", row, err)
+	}
+	return err
 }
 
 func (p *Plan) check() error {

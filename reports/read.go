@@ -19,9 +19,10 @@ import (
 
 // Reading is what one file of results says.
 type Reading struct {
-	Format  string // "Ginkgo JSON", "JUnit XML", "go test -json", "CTRF JSON"
-	Digest  string // SHA-256 of the file, unpacked, in hex: the same for x.xml and x.xml.gz
-	Results *Results
+	Format     string // "Ginkgo JSON", "JUnit XML", "go test -json", "CTRF JSON", "Go benchmark format"
+	Digest     string // SHA-256 of the file, unpacked, in hex: the same for x.xml and x.xml.gz
+	Results    *Results
+	Benchmarks []Benchmark // of a file of benchmarks, which has no specs
 
 	Started time.Time     // zero where the file does not say
 	Took    time.Duration // of the run, 0 where the file does not say
@@ -73,7 +74,7 @@ func Read(r io.Reader, root string) (*Reading, error) {
 	if err == nil {
 		err = in.drained()
 	}
-	if err == nil && len(reading.Results.Specs) == 0 && reading.Results.SuiteFailures() == 0 {
+	if err == nil && reading.Results.empty() && len(reading.Benchmarks) == 0 {
 		err = ErrNoSpecs
 	}
 	if err != nil {
@@ -113,7 +114,7 @@ func ReadFile(path, root string) (*Reading, error) {
 var ErrEmpty = errors.New("the file is empty")
 
 // ErrUnknownFormat is a file of no format that [Read] knows.
-var ErrUnknownFormat = errors.New("it is none of Ginkgo JSON, JUnit XML, go test -json and CTRF JSON")
+var ErrUnknownFormat = errors.New("it is none of Ginkgo JSON, JUnit XML, go test -json, CTRF JSON and the Go benchmark format")
 
 // ErrNoSpecs is a file of results without a single spec: never "0 of 0 passed".
 var ErrNoSpecs = errors.New("there is no spec in it")

@@ -15,6 +15,7 @@ import (
 	"unicode/utf16"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // The counts of the Gomega and perf files were counted by another program; those of
@@ -263,11 +264,12 @@ func TestReadRefuses(t *testing.T) {
 		"blank":                  {" \n\t\n", "the file is empty", ErrEmpty},
 		"a mark alone":           {"\xef\xbb\xbf", "the file is empty", ErrEmpty},
 		"text":                   {"all tests passed", "none of Ginkgo JSON", ErrUnknownFormat},
-		"a web page":             {"<html><body>404</body></html>", "line 1: it is none of Ginkgo JSON, JUnit XML, go test -json and CTRF JSON: its root element is <html>", ErrUnknownFormat},
+		"a web page":             {"<html><body>404</body></html>", "line 1: it is none of Ginkgo JSON, JUnit XML, go test -json, CTRF JSON and the Go benchmark format: its root element is <html>", ErrUnknownFormat},
 		"go test without -json":  {"=== RUN   TestA\n--- PASS: TestA (0.00s)\nok  \tp\t0.1s\n", "run go test -json", ErrUnknownFormat},
 		"our own measurements":   {`{"schema":1,"comparisons":[]}`, "flujo-harness gate judges it", ErrUnknownFormat},
 		"one suite of Ginkgo":    {`{"SuitePath":"/m"}`, "use the whole file", ErrUnknownFormat},
-		"benchmarks":             {string(testFile(t, "shop-bench.txt")), "3 results of 2 benchmarks", ErrFigures},
+		"benchmarks that fail":   {"BenchmarkA 1 2 ns/op\n--- FAIL: BenchmarkB\nFAIL\n", "line 2: it tells of a failure", nil},
+		"benchmarks cut short":   {"BenchmarkA 1 2 ns/op\nBenchmarkB 1 2\n", "line 2", nil},
 		"no testcase":            {cased(""), "there is no spec in it", ErrNoSpecs},
 		"no suite":               {"<testsuites/>", "there is no spec in it", ErrNoSpecs},
 		"no test files":          {`{"Action":"start","Package":"p"}` + "\n" + `{"Action":"skip","Package":"p"}`, "there is no spec in it", ErrNoSpecs},
@@ -325,6 +327,25 @@ func TestReadRefuses(t *testing.T) {
 	_, err := ReadFile(filepath.Join("testdata", "none.xml"), "")
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "none.xml") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestReadBenchmarks(t *testing.T) {
+	r, err := ReadFile(filepath.Join("testdata", "shop-bench.txt"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Benchmark{
+		{"example.com/shop/cart.Add-8", "sec/op", []float64{1.042e-06, 1.039e-06}},
+		{"example.com/shop/cart.Add-8", "B/op", []float64{64, 64}},
+		{"example.com/shop/cart.Add-8", "allocs/op", []float64{1, 1}},
+		{"example.com/shop/cart.Pay/n=10-8", "sec/op", []float64{6.0211e-05}},
+	}
+	if diff := gocmp.Diff(want, r.Benchmarks, cmpopts.EquateApprox(1e-12, 0)); diff != "" || r.Format != formatBenchmarks || len(r.Results.Specs) != 0 || r.Digest == "" {
+		t.Errorf("%s, %s", diff, r.Format)
+	}
+	if all := CombineBenchmarks(r, r); len(all) != len(want) || len(all[0].Values) != 4 || len(r.Benchmarks[0].Values) != 2 {
+		t.Errorf("of two files: %+v", all)
 	}
 }
 

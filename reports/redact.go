@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/stubs"
@@ -15,13 +16,18 @@ import (
 // them by themselves is remembered. Its zero value is ready to use, by several
 // goroutines at once.
 type censor struct {
-	names sync.Map // of string to string
+	names sync.Map     // of string to string
+	known atomic.Int64 // names that are remembered, about
 }
 
-// run returns a copy of r without secrets. It looks twice where it found one: a secret
-// that one text gives away by its form is taken out of the texts before it too.
+// maxRemembered is the most names that are: a file of a million specs says each once.
+const maxRemembered = 100_000
+
+// run returns r without secrets; r stays as it is, and what holds no secret is shared
+// with it. It looks twice where it found one: a secret that one text gives away by its
+// form is taken out of the texts before it too.
 func (c *censor) run(r Run) Run {
-	reading := censoring{names: &c.names}
+	reading := censoring{censor: c}
 	clean := reading.run(r)
 	if reading.found {
 		clean = reading.run(r)
@@ -31,9 +37,10 @@ func (c *censor) run(r Run) Run {
 
 // censoring is the reading of one run.
 type censoring struct {
+	*censor
 	secrets stubs.Redactor
-	names   *sync.Map
 	found   bool
+	changed bool // a text, since this was last looked at
 }
 
 // redaction is what takes the place of a secret. By which rule one was found depends
@@ -53,30 +60,40 @@ func redacted(r *stubs.Redactor, s string) string {
 
 func (c *censoring) text(s *string) {
 	if clean := redacted(&c.secrets, *s); clean != *s {
-		*s, c.found = clean, true
+		*s, c.found, c.changed = clean, true, true
 	}
 }
 
 // name is a text that recurs.
 func (c *censoring) name(s *string) {
-	known, ok := c.names.Load(*s)
-	if !ok {
-		known = redacted(new(stubs.Redactor), *s)
-		c.names.Store(*s, known)
+	was := *s
+	if known, ok := c.names.Load(was); ok {
+		*s = known.(string)
+	} else {
+		*s = redacted(new(stubs.Redactor), was)
+		if c.known.Add(1) <= maxRemembered {
+			c.names.Store(was, *s)
+		}
 	}
-	*s = known.(string)
 	if c.found {
 		*s = redacted(&c.secrets, *s)
 	}
+	c.changed = c.changed || *s != was
 }
 
-// all does the same to each of a copy.
+// all does the same to each, in a copy where it changes one.
 func all(texts []string, do func(*string)) []string {
-	texts = slices.Clone(texts)
-	for i := range texts {
-		do(&texts[i])
+	clean := texts
+	for i, text := range texts {
+		if do(&text); text == texts[i] {
+			continue
+		}
+		if &clean[0] == &texts[0] {
+			clean = slices.Clone(texts)
+		}
+		clean[i] = text
 	}
-	return texts
+	return clean
 }
 
 func (c *censoring) run(r Run) Run {
@@ -99,6 +116,10 @@ func (c *censoring) run(r Run) Run {
 			m.Audit[j] = harness.Finding{Check: f.Check, OK: f.OK, Detail: f.Detail}
 		}
 	}
+	r.Benchmarks = slices.Clone(r.Benchmarks)
+	for i := range r.Benchmarks {
+		c.name(&r.Benchmarks[i].Name)
+	}
 	r.Verdicts = slices.Clone(r.Verdicts)
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -110,7 +131,7 @@ func (c *censoring) run(r Run) Run {
 }
 
 func (c *censoring) results(r Results) *Results {
-	r.Suites, r.Specs = slices.Clone(r.Suites), slices.Clone(r.Specs)
+	r.Suites = slices.Clone(r.Suites)
 	for i := range r.Suites {
 		s := &r.Suites[i]
 		c.name(&s.Description)
@@ -120,12 +141,20 @@ func (c *censoring) results(r Results) *Results {
 			c.text(&s.Failures[j].Message)
 		}
 	}
-	for i := range r.Specs {
-		s := &r.Specs[i]
+	copied := false
+	for i, s := range r.Specs {
+		c.changed = false
 		c.text(&s.Message)
 		c.name(&s.Leaf)
 		c.name(&s.Detail)
 		s.Containers, s.Labels = all(s.Containers, c.name), all(s.Labels, c.name)
+		if !c.changed {
+			continue
+		}
+		if !copied {
+			r.Specs, copied = slices.Clone(r.Specs), true
+		}
+		r.Specs[i] = s
 	}
 	return &r
 }

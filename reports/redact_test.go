@@ -29,6 +29,7 @@ func leakyRun() (Run, []Run) {
 	run.Command, run.SuiteError = "flujo-harness run --token="+canaries[0]+" --filter "+canaries[3], said
 	run.Comparisons[0].Problem = said
 	run.Comparisons[0].Audit = append(run.Comparisons[0].Audit, harness.Finding{Check: "odd", Detail: said})
+	run.Benchmarks = []Benchmark{{Name: "Call/" + canaries[0], Unit: "sec/op", Values: []float64{1}}}
 	run.Verdicts[0].Reason, run.Verdicts[0].Next, run.Verdicts[0].Notes = said, said, []string{said}
 	return run, earlier
 }

@@ -47,6 +47,9 @@ type Spec struct {
 	Labels     []string
 }
 
+// bothWays reports whether the spec failed, and passed as well, in the runs of [Repeated].
+func (s *Spec) bothWays() bool { return s.State == Failed && s.Detail == BothWays }
+
 // Key identifies the spec from run to run: its suite, its texts in one, and its
 // occurrence. Labels, file and line are not part of it: relabelling or moving a spec
 // must not cut its history. Nor is where one text ends and the next begins, which
@@ -194,6 +197,9 @@ func (r *Results) SuiteFailures() int {
 	}
 	return n
 }
+
+// empty reports whether they say nothing.
+func (r *Results) empty() bool { return len(r.Specs) == 0 && r.SuiteFailures() == 0 }
 
 // Focused reports whether a suite has programmatic focus.
 func (r *Results) Focused() bool {

@@ -84,7 +84,7 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left i
 		if stay[r.ID] {
 			continue
 		}
-		for _, statement := range []string{"DELETE FROM measurements WHERE run_id = ?", "DELETE FROM results WHERE run_id = ?", "DELETE FROM runs WHERE id = ?"} {
+		for _, statement := range []string{"DELETE FROM measurements WHERE run_id = ?", "DELETE FROM benchmarks WHERE run_id = ?", "DELETE FROM results WHERE run_id = ?", "DELETE FROM runs WHERE id = ?"} {
 			if _, err := tx.ExecContext(ctx, statement, r.ID); err != nil {
 				return 0, 0, err
 			}

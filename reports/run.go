@@ -24,31 +24,12 @@ type Run struct {
 	SuiteError  string   // why suites could not be run or read
 	Comparisons []harness.Comparison
 	Verdicts    []thresholds.Verdict
+	Benchmarks  []Benchmark `json:",omitempty"` // figures of Go benchmarks, which nobody judges
 
 	Outcome  thresholds.Outcome // of the whole run
 	ExitCode int
 	Complete bool // false: interrupted; what is here was measured
 }
-
-// Previous is the run that r is compared with: the latest of earlier that came
-// before r and has results of suites. It is nil where there is none.
-func Previous(r Run, earlier []Run) *Run {
-	var best *Run
-	for i := range earlier {
-		e := &earlier[i]
-		if e.Suites == nil || !e.before(r) {
-			continue
-		}
-		if best == nil || best.before(*e) {
-			best = e
-		}
-	}
-	return best
-}
-
-// before reports whether r went into the history before o. A run that is not in the
-// history yet comes after all that are.
-func (r Run) before(o Run) bool { return r.ID != 0 && (o.ID == 0 || r.ID < o.ID) }
 
 // verdictFor returns the verdict on a comparison, nil where nothing was judged.
 func (r Run) verdictFor(c *harness.Comparison) *thresholds.Verdict {

@@ -31,6 +31,7 @@ func sections(a *Account) []section {
 		{"Failures that say the same", clusterItems(a)},
 		{"Phases", phaseItems(a)},
 		{"What durability costs", costItems(a)},
+		{"Go benchmarks", benchmarkItems(a)},
 		{"Trend", trendItems(a)},
 		{"Flakes", flakeItems(a)},
 		{"Ledger of limits", ledgerItems(a)},
@@ -115,12 +116,18 @@ func costItems(a *Account) (all []item) {
 	for _, c := range worstFirst(a.Run) {
 		all = append(all, item{Before: brief(a.Run, c)}, item{Before: CostSentence(*c)})
 	}
+	if line := curveText(a.Curve); line != "" {
+		all = append(all, item{Before: line})
+	}
+	if line := partsText(a.Attribution); line != "" {
+		all = append(all, item{Before: line})
+	}
 	return all
 }
 
 func trendItems(a *Account) (all []item) {
 	for _, c := range newTrend(a.Trend).Changes {
-		all = append(all, item{Before: c.Text})
+		all = append(all, item{Before: c})
 	}
 	if f := forecast(a); f != "" {
 		all = append(all, item{Before: f})

@@ -172,7 +172,7 @@ func TestSeedsReport(t *testing.T) {
 	if want := (Counts{Passed: 2222, Failed: 53, Skipped: 8}); a.Counts != want {
 		t.Errorf("counts %+v, want %+v", a.Counts, want)
 	}
-	if a.Rate != (Rate{2222, 2275}) || a.Rate.exact() != "97.67%" || a.RateAll != (Rate{2222, 2283}) || a.RateAll.exact() != "97.33%" {
+	if a.Rate != (Rate{2222, 2275}) || a.Rate.Percent() != "97.67%" || a.RateAll != (Rate{2222, 2283}) || a.RateAll.Percent() != "97.33%" {
 		t.Errorf("rates %v %v", a.Rate, a.RateAll)
 	}
 	var failed []int
@@ -226,6 +226,23 @@ func TestSeedsReport(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, a.Dispute(SeedClaims())); diff != "" {
 		t.Error(diff)
+	}
+	// And so do the outputs.
+	for _, sentence := range a.Dispute(SeedClaims()) {
+		a.Notes = append(a.Notes, "claimed otherwise: "+sentence)
+	}
+	for name, parts := range map[string][]string{
+		"terminal": {"2,222 of 2,275 specs passed (97.67%, 97.33% of all", "target 98.5%: 19 fixes to go; at most 34 may fail", "phase Phase 4: 10.2% fewer (6 of 59) failures; over all phases 19.7% fewer (13 of 66)", "claimed otherwise: 97.7% leaves 8 skipped specs out", "LOOSENED"},
+		"html":     {"97.67%", "97.33%", "10.2% fewer (6 of 59)", "19.7% fewer (13 of 66)", "19 fixes to go", "66 failures of 2,275 is a pass rate of 97.10%, not 96.3%", "exact McNemar p = 0.031", "0.500 to 12.0"},
+		"md":       {"97.67%", "97.33% of all", "10.2% fewer (6 of 59)", "19.7% fewer (13 of 66)", "19 fixes to go"},
+		"json":     {`"pass_rate_all": 0.9732`, `"fixes_to_go": 19`, `"fewer_failures": 6`, `"fewer_failures": 13`, `"mcnemar_p": 0.03125`},
+	} {
+		text := output(t, name, a)
+		for _, part := range parts {
+			if part = strings.ReplaceAll(part, "LOOSENED", "loosened, 0.500 to 12.0, until 2025-09-09"); !strings.Contains(text, part) {
+				t.Errorf("%s does not say %q", name, part)
+			}
+		}
 	}
 	honest := Claims{Total: 2283, Rate: "97.33", RateFirst: "97.1", Points: "0.57", Fewer: "10.2", Target: "98.5", TargetFail: 34}
 	if got := a.Dispute(honest); got != nil {

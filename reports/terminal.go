@@ -20,6 +20,9 @@ const (
 func Summary(a *Account, reportPath string) []string {
 	head := []string{a.Headline.Word + ": " + oneLine(a.Headline.Reason)}
 	head = append(head, specLines(a)...)
+	if all := a.Run.Benchmarks; len(all) > 0 {
+		head = append(head, "benchmarks: "+figuresText(all)+", not judged")
+	}
 
 	var tail []string
 	if all := saidBeside(a); len(all) > 0 {
@@ -107,10 +110,10 @@ func passLine(c Counts) string {
 	low, high := r.Band()
 	all := ""
 	if whole := c.PassRateOfAll(); whole.Of != r.Of {
-		all = ", " + ratePercent(whole) + " of all"
+		all = ", " + whole.Percent() + " of all"
 	}
 	return fmt.Sprintf("%s of %s passed (%s%s, 95%% band %s to %s%%)%s", count(r.Good), plural(r.Of, "spec"),
-		ratePercent(r), all, percent(low), percent(high), leftOut(c))
+		r.Percent(), all, percent(low), percent(high), leftOut(c))
 }
 
 func leftOut(c Counts) string {
@@ -130,6 +133,9 @@ func movedLine(a *Account) string {
 		line := "no earlier run to compare with"
 		if failing := movedNames(a, Failing, Broke, NewFailing); len(failing) > 0 {
 			line = "failing: " + names(failing) + " (" + line + ")"
+		}
+		if n := len(movedNames(a, Flaky)); n > 0 {
+			line += fmt.Sprintf("; %d %s", n, Flaky)
 		}
 		return line
 	}

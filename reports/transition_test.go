@@ -6,10 +6,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func kindsOf(ts []Transition) map[Kind]int {
+// kindsOf counts the moves between two runs; what is suggested as renamed is new and gone.
+func kindsOf(older, newer *Results) map[Kind]int {
 	n := map[Kind]int{}
-	for _, t := range ts {
-		n[t.Kind]++
+	for _, m := range compareResults(older, newer, false).moves {
+		if m.Kind == Renamed {
+			n[New]++
+			n[Gone]++
+			continue
+		}
+		n[m.Kind]++
 	}
 	return n
 }
@@ -17,17 +23,17 @@ func kindsOf(ts []Transition) map[Kind]int {
 // Counted from the two files by another program.
 func TestTransitionsOfRealRuns(t *testing.T) {
 	older, newer := gomega(t, march), gomega(t, october)
-	if diff := cmp.Diff(map[Kind]int{Fixed: 3, Broke: 1, New: 34, Gone: 10}, kindsOf(Transitions(older, newer))); diff != "" {
+	if diff := cmp.Diff(map[Kind]int{Fixed: 3, Broke: 1, New: 34, Gone: 10}, kindsOf(older, newer)); diff != "" {
 		t.Error(diff)
 	}
 	// Backwards, what was new is gone and what broke is fixed.
-	if diff := cmp.Diff(map[Kind]int{Fixed: 1, Broke: 3, New: 10, Gone: 34}, kindsOf(Transitions(newer, older))); diff != "" {
+	if diff := cmp.Diff(map[Kind]int{Fixed: 1, Broke: 3, New: 10, Gone: 34}, kindsOf(newer, older)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[Kind]int{StillFailing: 1}, kindsOf(Transitions(newer, newer))); diff != "" {
+	if diff := cmp.Diff(map[Kind]int{StillFailing: 1}, kindsOf(newer, newer)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[Kind]int{Failing: 1}, kindsOf(Transitions(nil, newer))); diff != "" {
+	if diff := cmp.Diff(map[Kind]int{Failing: 1}, kindsOf(nil, newer)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -35,7 +41,9 @@ func TestTransitionsOfRealRuns(t *testing.T) {
 func TestTransitionOfEveryMove(t *testing.T) {
 	retried := spec("x", Passed)
 	retried.Retried = true
-	states := map[string]*Spec{"": nil, "retried": &retried}
+	both := spec("x", Failed)
+	both.Detail = BothWays
+	states := map[string]*Spec{"": nil, "retried": &retried, "both": &both}
 	for _, s := range []State{Passed, Failed, Skipped, Pending} {
 		one := spec("x", s)
 		states[string(s)] = &one
@@ -53,24 +61,13 @@ func TestTransitionOfEveryMove(t *testing.T) {
 		{"failed", "retried"}: RetryRescued, {"passed", "retried"}: RetryRescued, {"", "retried"}: RetryRescued,
 		{"passed", "skipped"}: NewlySkipped, {"failed", "skipped"}: NewlySkipped, {"passed", "pending"}: NewlySkipped, {"skipped", "pending"}: "",
 		{"", "skipped"}: New, {"passed", ""}: Gone, {"failed", ""}: Gone,
+		{"passed", "both"}: Flaky, {"failed", "both"}: Flaky, {"", "both"}: Flaky, {"both", "both"}: Flaky,
+		{"both", "passed"}: Flaky, {"both", "failed"}: StillFailing, {"both", "skipped"}: NewlySkipped,
 	} {
-		got := Transitions(of(states[move[0]]), of(states[move[1]]))
+		got := compareResults(of(states[move[0]]), of(states[move[1]]), false).moves
 		switch {
 		case want == "" && len(got) != 0, want != "" && (len(got) != 1 || got[0].Kind != want):
 			t.Errorf("%q to %q: %+v, want %q", move[0], move[1], got, want)
 		}
-	}
-}
-
-func TestPreviousIsTheLatestEarlierRunWithSuites(t *testing.T) {
-	with := &Results{}
-	runs := []Run{{ID: 9, Suites: with}, {ID: 3, Suites: with}, {ID: 7}, {ID: 5, Suites: with}, {ID: 8, Suites: with}}
-	for id, want := range map[int64]int64{9: 8, 8: 5, 5: 3, 0: 9} {
-		if got := Previous(Run{ID: id}, runs); got == nil || got.ID != want {
-			t.Errorf("before %d: %+v, want %d", id, got, want)
-		}
-	}
-	if got := Previous(Run{ID: 3}, runs); got != nil {
-		t.Errorf("before the first: %+v", got)
 	}
 }

@@ -131,17 +131,20 @@ const (
 	bad
 	good
 	rescued // good after a failed attempt
+	torn    // bad in some runs of one command and good in others
 )
 
 func outcomeOf(code byte) outcome {
 	switch {
 	case code == absent:
 		return notRun
-	case states[code&^retriedBit] == Failed:
+	case states[code&^bothBit] == Failed && code&bothBit != 0:
+		return torn
+	case states[code&^bothBit] == Failed:
 		return bad
-	case states[code&^retriedBit] != Passed:
+	case states[code&^bothBit] != Passed:
 		return notRun
-	case code&retriedBit != 0:
+	case code&bothBit != 0:
 		return rescued
 	}
 	return good

@@ -7,26 +7,31 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // jsonReport is an account for programs. Schema grows when a field changes its
 // meaning or goes; fields may be added. Texts are as others wrote them; shares are
 // between 0 and 1, null of nothing; times are RFC 3339, durations milliseconds.
 type jsonReport struct {
-	Schema      int              `json:"schema"` // 1
-	Verdict     jsonVerdict      `json:"verdict"`
-	Runs        []jsonRun        `json:"runs"` // of the window, the oldest first; the last one is told of
-	Target      *jsonTarget      `json:"target"`
-	Transitions []jsonTransition `json:"transitions"` // every spec that moved or fails
-	Green       []jsonGreen      `json:"green_turns"`
-	Paired      jsonPaired       `json:"paired"`
-	Clusters    []jsonCluster    `json:"clusters"`
-	Flakes      []jsonFlake      `json:"flakes"`
-	Phases      []jsonPhase      `json:"phases"`
-	Overall     *jsonPhase       `json:"all_phases"`
-	Costs       []jsonCost       `json:"durability"`
-	Loosenings  []string         `json:"loosenings_in_force"`
-	Notes       []string         `json:"notes"`
+	Schema      int                 `json:"schema"` // 1
+	Verdict     jsonVerdict         `json:"verdict"`
+	Runs        []jsonRun           `json:"runs"` // of the window, the oldest first; the last one is told of
+	Target      *jsonTarget         `json:"target"`
+	Transitions []jsonTransition    `json:"transitions"` // every spec that moved or fails
+	Green       []jsonGreen         `json:"green_turns"`
+	Paired      jsonPaired          `json:"paired"`
+	Clusters    []jsonCluster       `json:"clusters"`
+	Flakes      []jsonFlake         `json:"flakes"`
+	Phases      []jsonPhase         `json:"phases"`
+	Overall     *jsonPhase          `json:"all_phases"`
+	Costs       []jsonCost          `json:"durability"`
+	Curve       []harness.Point     `json:"amortization"`
+	Parts       []harness.Increment `json:"attribution"`
+	Figures     []jsonFigure        `json:"benchmarks"`
+	Loosenings  []string            `json:"loosenings_in_force"`
+	Notes       []string            `json:"notes"`
 }
 
 type jsonVerdict struct {
@@ -82,9 +87,10 @@ type jsonSpec struct {
 
 type jsonTransition struct {
 	Kind    string   `json:"kind"`
-	Before  string   `json:"before"` // "" where it was not there
-	Now     string   `json:"now"`    // "" where it is gone
-	From    string   `json:"from,omitempty"`
+	Before  string   `json:"before"`         // "" where it was not there
+	Now     string   `json:"now"`            // "" where it is gone
+	From    string   `json:"from,omitempty"` // of one that may have been renamed: its old name
+	Like    float64  `json:"like,omitempty"` // how alike the names are, 0 to 1
 	Spec    jsonSpec `json:"spec"`
 	Message string   `json:"message,omitempty"`
 	Rerun   string   `json:"rerun,omitempty"`
@@ -118,6 +124,7 @@ type jsonFlake struct {
 	Low      float64  `json:"low"`
 	High     float64  `json:"high"`
 	Certain  int      `json:"certain"`
+	Flips    int      `json:"flips"` // changes of outcome in the window
 	Censored bool     `json:"censored"`
 }
 
@@ -145,10 +152,33 @@ type jsonCost struct {
 	Of         string   `json:"n_of"`
 }
 
+type jsonFigure struct {
+	Name   string      `json:"name"`
+	Unit   string      `json:"unit"`
+	Now    jsonMedian  `json:"now"`
+	Before *jsonMedian `json:"before"`     // null: no earlier run has it
+	Run    *int64      `json:"before_run"` // likewise
+}
+
+type jsonMedian struct {
+	Median float64  `json:"median"`
+	Low    *float64 `json:"low"` // 95%; null: too few results
+	High   *float64 `json:"high"`
+	N      int      `json:"n"`
+}
+
+func newJSONMedian(e *harness.Estimate) jsonMedian {
+	m := jsonMedian{Median: e.Value, N: e.N}
+	if bounded(*e) {
+		m.Low, m.High = &e.Low, &e.High
+	}
+	return m
+}
+
 // WriteJSON writes the account for programs.
 func WriteJSON(w io.Writer, a *Account) error {
 	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
-		Phases: []jsonPhase{}, Costs: []jsonCost{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...),
+		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...),
 		Verdict: jsonVerdict{Outcome: a.Headline.Outcome.String(), Reason: a.Headline.Reason, Next: a.Headline.Next, ExitCode: a.Run.ExitCode, Run: a.Run.ID, Complete: a.Run.Complete},
 		Paired:  jsonPaired{a.Paired.Fixed, a.Paired.Broke, a.Paired.P, a.Paired.Repeated}}
 	if a.Previous != nil {
@@ -182,6 +212,17 @@ func WriteJSON(w io.Writer, a *Account) error {
 		}
 		r.Costs = append(r.Costs, cost)
 	}
+	if a.Attribution != nil {
+		r.Parts = append(r.Parts, a.Attribution.Increments...)
+	}
+	for _, f := range a.Figures {
+		j := jsonFigure{Name: f.Name, Unit: f.Unit, Now: newJSONMedian(&f.Now)}
+		if f.Before != nil {
+			m := newJSONMedian(f.Before)
+			j.Before, j.Run = &m, &a.FiguresBefore.ID
+		}
+		r.Figures = append(r.Figures, j)
+	}
 	for _, l := range a.Ledger {
 		if l.Current {
 			r.Loosenings = append(r.Loosenings, ledgerText(l))
@@ -202,7 +243,7 @@ func (r *jsonReport) addSpecs(a *Account) {
 	}
 	for i := range a.Moves {
 		m := &a.Moves[i]
-		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From,
+		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
 			Spec: newJSONSpec(&m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()]})
 	}
 	for i := range a.Green {
@@ -218,7 +259,7 @@ func (r *jsonReport) addSpecs(a *Account) {
 	}
 	for i := range a.Flakes {
 		f := &a.Flakes[i]
-		r.Flakes = append(r.Flakes, jsonFlake{newJSONSpec(&f.Spec), f.Flaked.Good, f.Flaked.Of, f.Low, f.High, f.Certain, f.Censored})
+		r.Flakes = append(r.Flakes, jsonFlake{newJSONSpec(&f.Spec), f.Flaked.Good, f.Flaked.Of, f.Low, f.High, f.Certain, f.Flips, f.Censored})
 	}
 }
 

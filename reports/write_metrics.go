@@ -55,13 +55,13 @@ func (m *metrics) specs(a *Account) {
 		m.family("flujo_target_fixes", "gauge", "", "Fixes that are missing to the target.")
 		m.sample("flujo_target_fixes", float64(a.Target.ToGo))
 	}
-	kinds := map[Kind]int{}
+	moved := map[Kind]int{}
 	for i := range a.Moves {
-		kinds[a.Moves[i].Kind]++
+		moved[a.Moves[i].Kind]++
 	}
 	m.family("flujo_transitions", "gauge", "", "Specs by how they moved since the run before.")
-	for _, k := range []Kind{Broke, NewFailing, StillFailing, Failing, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone} {
-		m.sample("flujo_transitions", float64(kinds[k]), "kind", string(k))
+	for _, k := range kinds {
+		m.sample("flujo_transitions", float64(moved[k]), "kind", string(k))
 	}
 	m.family("flujo_flaky_specs", "gauge", "", "Specs of the window that flake.")
 	m.sample("flujo_flaky_specs", float64(len(a.Flakes)))

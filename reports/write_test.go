@@ -42,10 +42,14 @@ func accounts() map[string]*Account {
 	invalid, _ := invalidRun()
 	all := map[string]*Account{"empty": {}, "no specs": Alone(Run{Suites: &Results{}}), "no results": Alone(invalid), "hostile run": told(run, earlier), "full": fullAccount(120, 20, " "+hostile)}
 	all["full"].Run.Commit, all["full"].Run.Branch = hostile, hostile
+	all["200 attacks"] = attacked()
 	return all
 }
 
 func TestEveryOutputOfEveryAccountIsWellFormed(t *testing.T) {
+	if n := len(attacks()); n != 200 {
+		t.Fatalf("%d attacks, want 200", n)
+	}
 	acts := regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 	for kind, a := range accounts() {
 		for name := range outputs {
@@ -75,6 +79,8 @@ func wellFormed(name, text string) error {
 		}
 	case "openmetrics":
 		return openMetrics(text)
+	case "md":
+		return inCode(text)
 	case "csv":
 		rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 		for _, cells := range rows {
@@ -85,6 +91,33 @@ func wellFormed(name, text string) error {
 			}
 		}
 		return err
+	}
+	return nil
+}
+
+var ticks = regexp.MustCompile("`+")
+
+// inCode looks for markup outside of blocks and spans of code, which end with as many
+// backticks as they begin with.
+func inCode(text string) error {
+	for text != "" {
+		at := ticks.FindStringIndex(text)
+		if at == nil {
+			at = []int{len(text), len(text)}
+		}
+		if i := strings.IndexAny(text[:at[0]], "<@[]"); i >= 0 {
+			return errors.New("it acts: " + cut(text[i:], 100))
+		}
+		fence := text[at[0]:at[1]]
+		text = text[at[1]:]
+		for closed := fence == ""; !closed; {
+			end := ticks.FindStringIndex(text)
+			if end == nil {
+				return errors.New("code has no end: " + cut(text, 100))
+			}
+			closed = text[end[0]:end[1]] == fence
+			text = text[end[1]:]
+		}
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type accountFlags struct {
 	target float64
 	window int
 	cost   string
+	claims string
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -34,6 +35,7 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.window, "window", reports.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
+	cmd.Flags().StringVar(&f.claims, "claims", "", "TOML file of the figures that a text gives (total, rate, rate_first, points, fewer, target, target_failures): the report notes what the history does not bear out")
 }
 
 // options reads the files that the flags name.
@@ -42,11 +44,8 @@ func (f *accountFlags) options(p project) (reports.AccountOptions, error) {
 	if f.window < 1 {
 		return o, usage(fmt.Errorf("--window %d: look at one run or more", f.window))
 	}
-	plan, err := reports.ReadPlan(p.path(f.plan, "thresholds/plan.toml"))
-	switch {
-	case err == nil:
-		o.Plan = plan
-	case f.plan != "" || !errors.Is(err, fs.ErrNotExist):
+	var err error
+	if o.Plan, err = p.plan(f.plan); err != nil {
 		return o, usage(err)
 	}
 	if f.target != 0 {
@@ -73,15 +72,45 @@ func (f *accountFlags) options(p project) (reports.AccountOptions, error) {
 	return o, nil
 }
 
+// plan reads the file of the plan, by default the one of the module; nil where that is
+// not there.
+func (p project) plan(named string) (*reports.Plan, error) {
+	plan, err := reports.ReadPlan(p.path(named, "thresholds/plan.toml"))
+	if named == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return plan, err
+}
+
+// accountOr is the account, or what to do where there is none.
+func accountOr(a *reports.Account, err error) (*reports.Account, error) {
+	var plan *reports.PlanError
+	switch {
+	case errors.As(err, &plan):
+		return nil, usage(err)
+	case errors.Is(err, reports.ErrNoRuns):
+		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
+	case err != nil:
+		return nil, fault(err)
+	}
+	return a, nil
+}
+
 // tell is the account of a run of the history, the newest for 0.
 func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.AccountOptions, run int64) (*reports.Account, error) {
 	o.Run = run
-	a, err := h.Account(ctx, o)
-	if errors.Is(err, reports.ErrNoRuns) {
-		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
-	}
+	a, err := accountOr(h.Account(ctx, o))
 	if err != nil {
-		return nil, fault(err)
+		return nil, err
+	}
+	if f.claims != "" {
+		claims, err := reports.ReadClaims(f.claims)
+		if err != nil {
+			return nil, usage(err)
+		}
+		for _, sentence := range a.Dispute(claims) {
+			a.Notes = append(a.Notes, "claimed otherwise: "+sentence)
+		}
 	}
 	if f.cost != "" {
 		data, err := os.ReadFile(f.cost)

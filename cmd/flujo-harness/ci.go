@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type ciFlags struct {
 }
 
 func (f *ciFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append the summary as Markdown to this file (default $GITHUB_STEP_SUMMARY, where it is set)")
+	cmd.Flags().StringVar(&f.summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append the report as Markdown to this file (default $GITHUB_STEP_SUMMARY, where it is set)")
 	standard := "none"
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
 		standard = "github"
@@ -44,21 +45,21 @@ func (f *ciFlags) check() error {
 	return nil
 }
 
-// write tells of a run where that was asked for.
-func (f *ciFlags) write(ctx context.Context, p project, r reports.Run, lines []string, out io.Writer) error {
+// write tells of a run where that was asked for. An account has no secrets in it.
+func (f *ciFlags) write(ctx context.Context, p project, a *reports.Account, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
-		for _, a := range annotations(r, prefix) {
-			fmt.Fprintln(out, a)
+		for _, line := range annotations(a.Run, prefix) {
+			fmt.Fprintln(out, line)
 		}
 	}
 	if f.summary == "" {
 		return nil
 	}
-	file, err := os.OpenFile(f.summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	text := bytes.NewBufferString("\n") // the file may have a line without end
+	err := reports.WriteMarkdown(text, a, markdownBytes)
 	if err == nil {
-		_, err = io.WriteString(file, markdown(lines))
-		err = errors.Join(err, file.Close())
+		err = appendTo(f.summary, text.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("write the summary: %w", err)
@@ -66,14 +67,13 @@ func (f *ciFlags) write(ctx context.Context, p project, r reports.Run, lines []s
 	return nil
 }
 
-// markdown is the summary in a block of code, in which nothing acts as Markdown.
-func markdown(lines []string) string {
-	text := strings.Join(lines, "\n")
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
+func appendTo(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
 	}
-	return "### flujo-harness\n\n" + fence + "text\n" + text + "\n" + fence + "\n"
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
 }
 
 // maxAnnotations is how many errors, and how many warnings, GitHub shows of one step.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -48,9 +50,47 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestMarkdownStaysInItsBlock(t *testing.T) {
-	text := markdown([]string{"BROKEN: a ```` of", "<script>"})
-	if want := "`````text\nBROKEN: a ```` of\n<script>\n`````\n"; !strings.HasSuffix(text, want) {
-		t.Errorf("got %q, want the end %q", text, want)
+// What goes to the pages of a CI system holds no secret and nothing that acts.
+func TestNothingSecretGoesToCI(t *testing.T) {
+	secret := "ghp_" + "canary1abcdefghij1234567890" // put together here, so that no scanner takes it for real
+	said := "key " + secret + "\n::error::\x1b[31m\u202e <script>"
+	run := reports.Run{Format: "Ginkgo JSON", Command: "run --token=" + secret, Outcome: thresholds.Broken, Complete: true, Suites: &reports.Results{
+		Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "BeforeSuite", Message: said}}}},
+		Specs: []reports.Spec{{Suite: "shop", Leaf: "asks with " + secret, Occurrence: 1, State: reports.Failed, Attempts: 1, Message: said, Labels: []string{"owner:" + secret}},
+			{Suite: "shop", Leaf: "late", Occurrence: 1, State: reports.Passed, Retried: true, Attempts: 2, Message: said}}},
+		Verdicts: []thresholds.Verdict{{Outcome: thresholds.Broken, Workload: "default", Reason: said, Next: said, Notes: []string{said}}}}
+	history, err := reports.OpenHistory(t.Context(), filepath.Join(t.TempDir(), "h.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer history.Close()
+	if _, err := history.Append(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := history.Account(t.Context(), reports.AccountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range map[string]*reports.Account{"alone": reports.Alone(run), "from the history": kept} {
+		f := ciFlags{summary: filepath.Join(t.TempDir(), "summary.md"), annotations: "github"}
+		var out strings.Builder
+		if err := f.write(t.Context(), project{root: t.TempDir()}, a, &out); err != nil {
+			t.Fatal(err)
+		}
+		summary, err := os.ReadFile(f.summary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, text := range map[string]string{"annotations": out.String(), "summary": string(summary)} {
+			if strings.Contains(text, secret) || !strings.Contains(text, "[redacted]") {
+				t.Errorf("%s, %s: a secret, or nothing is said of it:\n%s", name, what, text)
+			}
+			if strings.ContainsAny(text, "\x1b\u202e") {
+				t.Errorf("%s, %s: characters that act:\n%q", name, what, text)
+			}
+		}
+		if n := strings.Count(out.String(), "\n"); n != 4 {
+			t.Errorf("%s: %d lines, want one for each annotation:\n%s", name, n, out.String())
+		}
 	}
 }

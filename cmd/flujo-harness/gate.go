@@ -26,8 +26,13 @@ not, by the limits as they are now. Every figure is computed again from the raw 
 the file; a file that is empty, cut off, edited or of another version is a fault.
 
 With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs of the
-newest run of the history too, or of --run. A history that is missing, damaged or has no
-run, and a run without results, with programmatic focus, or that was interrupted is a fault.
+newest run of the history too, or of --run. Without --target the target is the plan's,
+where there is one (--plan): that of the phase which the run belongs to, else the plan's own.
+Until such a phase has ended, a target that is not reached is inconclusive; then it is
+broken. With a plan that has a target, gate without any file and flag judges by it.
+
+A history that is missing, damaged or has no run, and a run without results, with
+programmatic focus, or that was interrupted is a fault.
 
 Prints a line for each verdict, and one for each limit that no result is of; the worst
 decides.
@@ -36,16 +41,16 @@ Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage,
 that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
 under --strict.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			asked, err := specs.check(cmd)
+			p, err := findProject()
+			if err != nil {
+				return fault(err)
+			}
+			asked, err := specs.check(cmd, p, len(paths) == 0)
 			if err != nil {
 				return usage(err)
 			}
 			if len(paths) == 0 && !asked {
-				return usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs"))
-			}
-			p, err := findProject()
-			if err != nil {
-				return fault(err)
+				return usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs, or a target in thresholds/plan.toml"))
 			}
 			worst := thresholds.Held
 			var lines []string
@@ -57,7 +62,7 @@ under --strict.`,
 			if asked {
 				of, outcome, err := specs.judge(cmd.Context(), p)
 				if err != nil {
-					return fault(err)
+					return marked(err)
 				}
 				lines, worst = append(lines, of...), worse(worst, outcome)
 			}

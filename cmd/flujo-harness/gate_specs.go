@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,9 @@ import (
 type specGate struct {
 	db       string
 	run      int64
-	target   float64 // percent
+	target   float64       // percent; 0: not asked for
+	file     string        // of the plan
+	plan     *reports.Plan // nil: none, or there is a target
 	noNew    bool
 	maxFlaky int // -1: not asked for
 	minSpecs int
@@ -26,16 +29,24 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&g.db, "db", "", "history database (default .flujo/history.db of the module)")
 	f.Int64Var(&g.run, "run", 0, "number of the run whose specs are judged (default the newest)")
-	f.Float64Var(&g.target, "target", 0, "least pass rate in percent of the specs that ran")
+	f.Float64Var(&g.target, "target", 0, "least pass rate in percent of the specs that ran (default that of the plan)")
+	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	f.BoolVar(&g.noNew, "no-new-failures", false, "no spec may fail that did not fail in the run before")
 	f.IntVar(&g.maxFlaky, "max-flaky", -1, "most specs that may be flaky: passed only when retried, or pass and fail at one commit")
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
 
-// check reports whether anything was asked of the specs.
-func (g *specGate) check(cmd *cobra.Command) (asked bool, err error) {
+// check reports whether anything was asked of the specs. A plan asks where the history is
+// meant, and where alone says that nothing else is judged.
+func (g *specGate) check(cmd *cobra.Command, p project, alone bool) (asked bool, err error) {
 	given := cmd.Flags().Changed
 	asked = given("target") || g.noNew || given("max-flaky") || given("min-specs")
+	if !given("target") && (asked || alone || given("db") || given("run") || given("plan")) {
+		if g.plan, err = p.plan(g.file); err != nil {
+			return asked, err
+		}
+		asked = asked || g.plan != nil
+	}
 	switch {
 	case given("target") && !(g.target > 0 && g.target <= 100):
 		return asked, fmt.Errorf("--target %v: a pass rate in percent is above 0 and at most 100", g.target)
@@ -58,10 +69,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		return nil, worst, err
 	}
 	defer history.Close()
-	a, err := history.Account(ctx, reports.AccountOptions{Run: g.run})
-	if errors.Is(err, reports.ErrNoRuns) {
-		err = fmt.Errorf("%w: make one with flujo-harness run or flujo-harness ingest", err)
-	}
+	a, err := accountOr(history.Account(ctx, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now()}))
 	if err != nil {
 		return nil, worst, err
 	}
@@ -75,9 +83,16 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	if n := a.Run.Suites.SuiteFailures(); n > 0 {
 		add(thresholds.Broken, "suites: %d failure(s) that no spec carries", n)
 	}
-	if g.target > 0 {
-		t := reports.NewTarget(g.target, a.Counts)
-		add(heldIf(t.Reached), "pass rate: %v; of all %d: %.2f%%; target %v%%: %s", a.Rate, a.RateAll.Of, 100*a.RateAll.Share(), g.target, t)
+	switch target, whose, due := g.aim(a); {
+	case target > 0:
+		t := reports.NewTarget(target, a.Counts)
+		outcome := heldIf(t.Reached)
+		if outcome == thresholds.Broken && !due {
+			outcome = thresholds.Inconclusive
+		}
+		add(outcome, "pass rate: %v; of all %d: %s; target %v%%%s: %s", a.Rate, a.RateAll.Of, a.RateAll.Percent(), target, whose, t)
+	case !g.noNew && g.maxFlaky < 0 && g.minSpecs == 0:
+		return nil, worst, usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
 	}
 	if g.noNew {
 		fresh := a.NewFailures()
@@ -98,6 +113,34 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		add(heldIf(a.Rate.Of >= g.minSpecs), "specs that ran: %d; at least %d must", a.Rate.Of, g.minSpecs)
 	}
 	return lines, worst, nil
+}
+
+// aim is the pass rate to judge by in percent, 0 for none, whose it is, and whether its time
+// has come.
+func (g *specGate) aim(a *reports.Account) (target float64, whose string, due bool) {
+	if g.plan == nil {
+		return g.target, "", true
+	}
+	target, whose, due = g.plan.Target, " of the plan", true
+	for i, phase := range a.Phases {
+		if phase.To == nil {
+			continue
+		}
+		of, mine := g.plan.Phases[i], phase.To.ID == a.Run.ID
+		if of.Target > 0 && (mine || g.plan.Target == 0) { // what an earlier phase has reached must stay so
+			target, whose = of.Target, fmt.Sprintf(" of phase %q", of.Name)
+		}
+		if !mine || !phase.Open || of.Target == 0 && g.plan.Target == 0 {
+			continue
+		}
+		switch {
+		case !of.Until.IsZero():
+			whose, due = whose+", until "+of.Until.UTC().Format("2006-01-02 15:04 UTC"), false
+		case of.Run != 0:
+			whose, due = fmt.Sprintf("%s, until run %d", whose, of.Run), false
+		}
+	}
+	return target, whose, due
 }
 
 func heldIf(ok bool) thresholds.Outcome {

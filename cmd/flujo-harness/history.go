@@ -63,7 +63,7 @@ func historyRow(l reports.RunLine) string {
 	if c := l.Counts; l.Rated {
 		cells[5], cells[6], cells[7], cells[8] = fmt.Sprint(c.Passed), fmt.Sprint(c.Failed), fmt.Sprint(c.Skipped+c.Pending), "none ran"
 		if r := c.PassRate(); r.Of > 0 {
-			cells[8] = fmt.Sprintf("%.2f%%", 100*r.Share())
+			cells[8] = r.Percent()
 		}
 	}
 	if !l.Complete {

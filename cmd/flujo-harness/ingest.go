@@ -30,10 +30,12 @@ func ingestCommand() *cobra.Command {
 		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
 		Short: "Take results that other tools wrote into the history",
 		Long: `Reads Ginkgo JSON, JUnit XML (surefire, Gradle, gotestsum, pytest, jest, Ginkgo and their
-like), go test -json and CTRF, compressed by gzip or not, and keeps them in the history.
+like), go test -json, CTRF and the Go benchmark format, compressed by gzip or not, and keeps
+them in the history.
 The format is told by the content. FILE is a file, a pattern ("out/**" is not one: name the
 folder), a folder, which is searched for .xml, .json, .jsonl and .ndjson, or - for standard
-input.
+input. Figures of benchmarks are kept and shown beside those of the run before, and judged
+by nobody: flujo-harness compare measures two revisions side by side.
 
 All files of one call are the parts of one run; with --each every file is a run. The same
 results are kept once, however often they are taken in. Where and when the run was made is
@@ -42,8 +44,7 @@ another CI service.
 
 A file is taken whole or not at all. It is refused where it is empty, cut short, of no known
 format, or where its own totals are not those of its results; then nothing of the call is
-kept (with --each: nothing of that file). Figures of benchmarks are no specs and are refused
-too: see flujo-harness compare.
+kept (with --each: nothing of that file).
 
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
 or the history could not be written.`,
@@ -164,7 +165,7 @@ func (i *ingest) read(files []resultFile, root string) (readings []*reports.Read
 			i.say("%s: the same as %s: taken once", name, seen[r.Digest])
 		default:
 			seen[r.Digest] = name
-			i.say("%s: %s, %s", name, r.Format, countsLine(r.Results))
+			i.say("%s: %s, %s", name, r.Format, foundLine(r.Results, r.Benchmarks))
 			for _, note := range r.Notes {
 				i.say("%s: note: %s", name, note)
 			}
@@ -177,6 +178,17 @@ func (i *ingest) read(files []resultFile, root string) (readings []*reports.Read
 // say prints a line. What files are named and what is in them may be anybody's.
 func (i *ingest) say(format string, args ...any) {
 	fmt.Fprintln(i.cmd.OutOrStdout(), reports.Visible(fmt.Sprintf(format, args...)))
+}
+
+// foundLine is what is in a file or a run.
+func foundLine(r *reports.Results, all []reports.Benchmark) string {
+	switch {
+	case len(all) == 0:
+		return countsLine(r)
+	case r == nil || len(r.Specs) == 0 && r.SuiteFailures() == 0:
+		return plural(int64(len(all)), "figure") + " of benchmarks"
+	}
+	return countsLine(r) + "; " + plural(int64(len(all)), "figure") + " of benchmarks"
 }
 
 // countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
@@ -209,14 +221,15 @@ func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*re
 	case added.Known:
 		i.say("run %d: was in the history already: nothing was added", added.ID)
 	default:
-		i.say("run %d: %s", added.ID, countsLine(results))
+		i.say("run %d: %s", added.ID, foundLine(r.Suites, r.Benchmarks))
 	}
 	return nil
 }
 
 // describe is the run with all that is known of it: by flags, by its files, by CI.
 func (i *ingest) describe(parts []*reports.Reading, results *reports.Results) reports.Run {
-	r := reports.Run{Command: commandLine(i.cmd, i.named, nil), Suites: results, Complete: true, Outcome: thresholds.Held, Facts: i.ci.facts}
+	r := reports.Run{Command: commandLine(i.cmd, i.named, nil), Suites: results, Benchmarks: reports.CombineBenchmarks(parts...), Complete: true,
+		Outcome: thresholds.Held, Facts: i.ci.facts}
 	var formats, digests []string
 	var ended time.Time
 	var build string
@@ -250,6 +263,8 @@ func (i *ingest) describe(parts []*reports.Reading, results *reports.Results) re
 		r.Key = joined(cmp.Or(i.ci.id, "file"), i.commit, i.started, content)
 	}
 	switch {
+	case len(results.Specs) == 0 && results.SuiteFailures() == 0: // benchmarks, which nobody judges
+		r.Suites, r.Outcome = nil, thresholds.Inconclusive
 	case !results.Green():
 		r.Outcome, r.ExitCode = thresholds.Broken, exitBroken
 	case results.Focused():

@@ -12,6 +12,9 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
+// markdownBytes is the most that a comment on GitHub may have, less what else is in it.
+const markdownBytes = 65_000
+
 // form is one way to write a report.
 type form struct {
 	flag, what string
@@ -105,7 +108,7 @@ file that cannot be written.`,
 	for _, f := range forms {
 		cmd.Flags().StringVar(&f.path, f.flag, "", fmt.Sprintf(`write %s to this file ("-": standard output; .gz: compressed)`, f.what))
 	}
-	cmd.Flags().IntVar(&most, "md-bytes", 65000, "most bytes of the Markdown: sections that do not fit are left out and named")
+	cmd.Flags().IntVar(&most, "md-bytes", markdownBytes, "most bytes of the Markdown: sections that do not fit are left out and named")
 	return cmd
 }
 

@@ -180,7 +180,7 @@ func (j job) run() error {
 			return marked(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
-		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Runs: every}
+		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every}
 		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
@@ -275,7 +275,7 @@ func (j job) keep(ctx context.Context, p project, history *reports.History, r re
 	for _, hint := range hints {
 		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
 	}
-	failed = errors.Join(failed, j.ci.write(ctx, p, account.Run, lines, j.results.talk(j.cmd)))
+	failed = errors.Join(failed, j.ci.write(ctx, p, account, j.results.talk(j.cmd)))
 	switch {
 	case failed != nil:
 		return fault(failed)

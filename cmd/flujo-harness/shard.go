@@ -50,6 +50,7 @@ func (s *share) has(place int) bool { return s.n == 0 || place%s.n == s.index-1 
 type part struct {
 	Shard  string             `json:"shard"`  // "2/3"; "1/1": all
 	Suites []string           `json:"suites"` // import paths of all parts together
+	Format string             `json:"format"` // of what was read: "Ginkgo JSON"
 	Runs   []*reports.Results `json:"runs"`   // one for each repetition
 }
 
@@ -97,6 +98,9 @@ func (j job) merge(paths []string) error {
 	if err != nil {
 		return fault(err)
 	}
+	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+		return err
+	}
 	var files []partFile
 	for _, path := range paths {
 		f, err := readPart(path)
@@ -109,7 +113,7 @@ func (j job) merge(paths []string) error {
 		return fault(err)
 	}
 	r := together(files)
-	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Runs: merged(files)}
+	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files)}
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
 	ctx := j.cmd.Context()
@@ -179,7 +183,8 @@ func merged(files []partFile) []*reports.Results {
 
 // together is the run that the parts make.
 func together(files []partFile) reports.Run {
-	r := reports.Run{Started: time.Now().UTC(), Commit: files[0].Commit, Complete: true, Suites: reports.Repeated(merged(files))}
+	r := reports.Run{Started: time.Now().UTC(), Commit: files[0].Commit, Complete: true, Format: files[0].Suites.Format,
+		Suites: reports.Repeated(merged(files))}
 	for _, f := range files {
 		r.Dirty = r.Dirty || f.Dirty
 		r.Comparisons, r.Verdicts = append(r.Comparisons, f.Comparisons...), append(r.Verdicts, f.Verdicts...)

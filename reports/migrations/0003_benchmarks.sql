@@ -1,0 +1,7 @@
+-- Never change this file once it is released: add the next number instead.
+-- Figures of Go benchmarks, of the runs that have some.
+CREATE TABLE benchmarks (
+    run_id  INTEGER PRIMARY KEY REFERENCES runs (id),
+    figures BLOB    NOT NULL, -- JSON array of reports.Benchmark
+    sum     INTEGER NOT NULL
+) STRICT;
