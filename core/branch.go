@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Default is the name of the case that a [Branch] takes where no other has the
@@ -13,7 +14,7 @@ const Default = "default"
 // name without a case is a failure. choose must depend on the scope alone: after a
 // crash it is asked again.
 func Branch[S any](name string, choose func(S) (string, error), cases ...*Node[S]) *Node[S] {
-	return &Node[S]{name, &branch[S]{choose: choose, cases: append([]*Node[S](nil), cases...)}}
+	return &Node[S]{name, &branch[S]{choose: choose, cases: slices.Clone(cases)}}
 }
 
 type branch[S any] struct {
@@ -52,10 +53,8 @@ func (b *branch[S]) run(ctx context.Context, l *lane[S], path string) (failure, 
 
 // byName finds a node by its name.
 func byName[S any](nodes []*Node[S], name string) *Node[S] {
-	for _, n := range nodes {
-		if n.name == name {
-			return n
-		}
+	if i := slices.IndexFunc(nodes, func(n *Node[S]) bool { return n.name == name }); i >= 0 {
+		return nodes[i]
 	}
 	return nil
 }

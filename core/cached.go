@@ -11,8 +11,10 @@ import (
 )
 
 // Cache keeps outputs of agents beyond a run. It may be used by several goroutines
-// at once. The key holds the tenant: a cache need not know of it.
+// at once. The key holds the tenant: a cache need not know of it. Values belong to the
+// caller: a cache copies what it keeps and what it returns.
 type Cache interface {
+	// Get returns ok false where nothing was put under the key, or it is kept no longer.
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
 	Put(ctx context.Context, key string, value []byte) error
 }

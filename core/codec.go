@@ -94,7 +94,36 @@ func (c *codec[T]) decode(data []byte, v *T) (err error) {
 	return nil
 }
 
-// contain makes an error of the panic of a user's method.
+// doubled reads a JSON value and finds a name that an object in it has twice: decoding
+// takes the last one in silence.
+func doubled(d *json.Decoder) (name string, found bool) {
+	token, err := d.Token()
+	open, inner := token.(json.Delim)
+	if err != nil || !inner {
+		return "", false
+	}
+	names := map[string]bool{}
+	for d.More() {
+		if open == '{' {
+			token, err := d.Token()
+			if err != nil {
+				return "", false
+			}
+			name := token.(string) // nothing else is a name
+			if names[name] {
+				return name, true
+			}
+			names[name] = true
+		}
+		if name, found := doubled(d); found {
+			return name, true
+		}
+	}
+	_, _ = d.Token() // the end of it
+	return "", false
+}
+
+// contain, deferred, makes an error of a panic of the user's.
 func contain(err *error) {
 	if v := recover(); v != nil {
 		*err = &PanicError{Value: v, Stack: debug.Stack()}

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Ended is how one branch of a Parallel ended.
+// Ended is how one branch of a [Parallel], or one item of a [Map], ended.
 type Ended[S any] struct {
-	Name  string
-	Scope S     // the branch's own copy, as it left it
-	Err   error // nil where the branch succeeded
+	Name  string // of the branch; "#1" for the first item
+	Scope S      // the branch's own copy, as it left it
+	Err   error  // nil where the branch succeeded
 }
 
 // ConflictError is two branches that changed one field to different values.
@@ -28,7 +28,7 @@ func (e *ConflictError) Error() string {
 		e.First, e.Second, named(e.Field))
 }
 
-// Disjoint is a merge function for Parallel: it takes over what each branch that
+// Disjoint is a merge function for [Parallel]: it takes over what each branch that
 // succeeded changed against into, the scope before the fork. Two that changed the
 // same to different values are a [*ConflictError], and into stays as it was.
 //

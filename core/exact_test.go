@@ -8,6 +8,8 @@ import (
 	"math/big"
 	"net/netip"
 	"reflect"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -351,7 +353,9 @@ func TestDepthIsWhatEncodingJSONReads(t *testing.T) {
 
 func TestLargeStates(t *testing.T) {
 	sizes := []int{1 << 20}
-	if !testing.Short() {
+	info, ok := debug.ReadBuildInfo()
+	raced := ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) // 15 times as slow
+	if !testing.Short() && !raced {
 		sizes = append(sizes, 64<<20)
 	}
 	for _, size := range sizes {

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 )
 
@@ -71,6 +73,9 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 	var a A
 	if err := b.codec.decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("it is not a %T: %w", a, err)
+	}
+	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer))); found {
+		return nil, fmt.Errorf("it says %q twice, and could mean either", name)
 	}
 	for _, check := range b.opts.checks {
 		if err := protect(func() error { return check(a) }); err != nil {

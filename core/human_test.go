@@ -135,6 +135,47 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	refuse("after the end", core.ErrRunFinished, `answer to run r, token "`+token+`": run is finished: it has completed: start a new run under another key`, err)
 }
 
+// An answer comes from outside: what could mean two things, is more than one answer, or
+// costs more than it can be worth is refused before it is recorded.
+func TestHostileAnswersAreRefused(t *testing.T) {
+	type choice struct {
+		Yes   bool
+		Notes map[string]any
+	}
+	b := core.NewMemory()
+	e := core.NewEngine(core.WithBackend(b))
+	p := plan(t, core.Human("ask", func(doc) string { return "well?" }, func(*doc, choice) {}))
+	key := core.RunKey{Run: "r"}
+	res, err := core.Run(t.Context(), e, p, key, doc{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const deep = 1 << 20
+	for name, tc := range map[string]struct{ answer, says string }{
+		"a name twice":               {`{"Yes":false,"Yes":true}`, `it says "Yes" twice`},
+		"a name twice within":        {`{"Notes":{"a":[{"b":1,"c":{"b":1},"b":2}]}}`, `it says "b" twice`},
+		"a second value":             {`{"Yes":true}{"Yes":false}`, "invalid character"},
+		"half of one":                {`{"Yes":true`, "unexpected end"},
+		"arrays in each other":       {`{"Notes":{"a":` + strings.Repeat("[", deep) + strings.Repeat("]", deep) + "}}", "depth"},
+		"objects in each other":      {strings.Repeat(`{"Notes":`, deep) + "null" + strings.Repeat("}", deep), "depth"},
+		"a name that is not there":   {`{"Yes":true,"No":true}`, `unknown field "No"`},
+		"another kind":               {`[true]`, "cannot unmarshal array"},
+		"a number that is too large": {`{"Notes":{"a":1e999}}`, "cannot unmarshal number"},
+		"nothing":                    {``, "unexpected end"},
+	} {
+		if _, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, json.RawMessage(tc.answer)); err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: error %.200v, want %q", name, err, tc.says)
+		}
+	}
+	if snap, err := b.Load(t.Context(), key); err != nil || len(snap.Answers) != 0 || snap.Status != core.Paused {
+		t.Errorf("a refused answer left its mark: %+v, %v", snap, err)
+	}
+	good := `{"Notes":{"a":[{"b":1},{"b":1}],"b":"a"},"Yes":true}`
+	if res, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, json.RawMessage(good)); err != nil || res.Status != core.Completed {
+		t.Errorf("a good answer: %v, %v", res.Status, err)
+	}
+}
+
 // Two answers race: one is taken, the others are told so, and no step runs twice.
 func TestOneOfManyAnswersWins(t *testing.T) {
 	for range 50 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 )
@@ -125,11 +124,7 @@ var errPaused = errors.New("paused")
 
 // contained calls f and makes an error of its panic.
 func contained[T any](f func() (T, error)) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
+	defer contain(&err)
 	return f()
 }
 

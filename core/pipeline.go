@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ type body[S any] interface {
 // Then is a sequence: its nodes run one after the other, and the first failure
 // ends it. What was done before a failure stays done: nothing is rolled back.
 func Then[S any](name string, nodes ...*Node[S]) *Node[S] {
-	return &Node[S]{name, &sequence[S]{nodes: append([]*Node[S](nil), nodes...)}}
+	return &Node[S]{name, &sequence[S]{nodes: slices.Clone(nodes)}}
 }
 
 // Pass is a node that does nothing: the case of a [Branch] where nothing is to do.
@@ -86,7 +87,7 @@ type Pipeline[S any] struct {
 // functions, duplicate paths, nodes that contain themselves, and scopes and
 // outputs that cannot be copied and stored. A problem is a [*PlanError].
 func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
-	p := &Pipeline[S]{name: name, root: sequence[S]{nodes: append([]*Node[S](nil), nodes...)}, plan: newPlanner(name)}
+	p := &Pipeline[S]{name: name, root: sequence[S]{nodes: slices.Clone(nodes)}, plan: newPlanner(name)}
 	if name == "" {
 		return nil, &PlanError{Problem: "the pipeline has no name: give it one"}
 	}

@@ -16,7 +16,7 @@ var ErrRedirectCycle = errors.New("redirect cycle")
 // with [ErrRedirectCycle] that shows the way taken. next must depend on its
 // arguments alone: after a crash it is asked again.
 func Redirect[S any](name string, next func(s S, from string) (to string, err error), nodes ...*Node[S]) *Node[S] {
-	return &Node[S]{name, &redirect[S]{next: next, nodes: append([]*Node[S](nil), nodes...)}}
+	return &Node[S]{name, &redirect[S]{next: next, nodes: slices.Clone(nodes)}}
 }
 
 type redirect[S any] struct {

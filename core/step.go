@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -216,11 +215,7 @@ func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRec
 
 // try calls the agent on a copy of the scope.
 func (c *call[S, In, Out]) try(ctx context.Context, codec *codec[S], scope *S, req Request[In]) (try attempt[S, Out]) {
-	defer func() {
-		if v := recover(); v != nil {
-			try.err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
+	defer contain(&try.err)
 	if try.scope, try.err = codec.copy(scope); try.err != nil {
 		return try
 	}

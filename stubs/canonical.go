@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 type number = json.Number
@@ -28,32 +30,11 @@ func parse(data []byte) (v any, err error) {
 // doubled finds a name that an object of a JSON text has twice: the decoder of the
 // standard library takes the last one in silence.
 func doubled(data []byte) (name string, found bool) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	var open []map[string]bool // names of the objects around, nil for an array
-	named := false             // the next string is a value
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return "", false
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, map[string]bool{})
-		case json.Delim('['):
-			open = append(open, nil)
-		case json.Delim('}'), json.Delim(']'):
-			open = open[:len(open)-1]
-		default:
-			if s, ok := token.(string); ok && !named && len(open) > 0 && open[len(open)-1] != nil {
-				if open[len(open)-1][s] {
-					return s, true
-				}
-				open[len(open)-1][s], named = true, true
-				continue
-			}
-		}
-		named = false
+	err := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowInvalidUTF8(true)).SkipValue()
+	if s := (*jsontext.SyntacticError)(nil); errors.As(err, &s) && errors.Is(err, jsontext.ErrDuplicateName) {
+		return s.JSONPointer.LastToken(), true
 	}
+	return "", false
 }
 
 // parseContainer reads a text that is a JSON object or array.

@@ -22,6 +22,9 @@ import (
 // recording changes the lines of what has changed.
 const format = 1
 
+// mostFile is the most bytes of a file that are read.
+const mostFile = 256 << 20
+
 type header struct {
 	Format int      `json:"flujo_cassette"`
 	Ignore []string `json:"ignore,omitempty"` // left out of the keys below
@@ -105,6 +108,9 @@ func (c *Cassette) redactJSON(data []byte) []byte {
 
 // load reads the file.
 func (c *Cassette) load() error {
+	if info, err := os.Stat(c.file); err == nil && info.Size() > mostFile {
+		return c.bad(0, "it has more than %d MiB: record fewer runs into one cassette", mostFile>>20)
+	}
 	data, err := os.ReadFile(c.file)
 	if errors.Is(err, os.ErrNotExist) {
 		return c.bad(0, "%w: record it first: run once in mode stubs.Record with the real agent", err)
@@ -120,6 +126,9 @@ func (c *Cassette) load() error {
 func (c *Cassette) read(data []byte) error {
 	if len(data) == 0 {
 		return c.bad(0, "the file is empty: record it again")
+	}
+	if len(data) > mostFile {
+		return c.bad(0, "it would have more than %d MiB: record fewer runs into one cassette", mostFile>>20)
 	}
 	if line := c.leak(data); line > 0 {
 		return c.bad(line, "it holds a value that was given to Secrets: take that secret out of use, and record again")

@@ -17,8 +17,10 @@ import (
 
 const (
 	tableVersion = 1         // of the format that this program reads
-	mostTimes    = 1_000_000 // that a table may repeat a reply
-	mostSearched = 2_000     // lines of a file in which the line of an error of syntax is looked for
+	mostTimes    = 1_000_000 // that the replies of a step may be given in all
+	mostValues   = 1_000_000 // of a file, aliases multiplied out
+	mostBytes    = 4 << 20   // of a file
+	mostSearched = 4 << 20   // bytes that are read again to find the line of an error of syntax
 )
 
 // lineError is an error at a node of the file.
@@ -28,6 +30,9 @@ func lineError(n *yaml.Node, format string, args ...any) error {
 
 // document reads the only document of a file.
 func document(data []byte) (*yaml.Node, error) {
+	if len(data) > mostBytes {
+		return nil, fmt.Errorf("line 1: it has more than %d MiB: make several files of it", mostBytes>>20)
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	switch err := d.Decode(&doc); {
@@ -42,7 +47,27 @@ func document(data []byte) (*yaml.Node, error) {
 	case !errors.Is(err, io.EOF):
 		return nil, syntax(data, err)
 	}
+	if values(doc.Content[0], map[*yaml.Node]int{}) > mostValues {
+		return nil, lineError(doc.Content[0], "with its aliases it has more than %d values: write fewer", mostValues)
+	}
 	return doc.Content[0], nil
+}
+
+// values is how many values a node stands for, aliases multiplied out; where there are
+// more than mostValues, how many more is not said. known holds the nodes that were met,
+// those that are being counted with 0: what contains itself is refused where it is read.
+func values(n *yaml.Node, known map[*yaml.Node]int) int {
+	n = target(n)
+	if count, ok := known[n]; ok {
+		return count
+	}
+	known[n] = 0
+	count := 1
+	for _, inner := range n.Content {
+		count = min(count+values(inner, known), mostValues+1)
+	}
+	known[n] = count
+	return count
 }
 
 // syntax is an error of the YAML reader with the line where the trouble begins. The
@@ -50,13 +75,17 @@ func document(data []byte) (*yaml.Node, error) {
 // missing (yaml v3.0.5, parser.fail): here it is the line behind the longest part
 // of the file that can be read.
 func syntax(data []byte, err error) error {
-	lines := bytes.SplitAfter(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
-	if len(lines) > mostSearched {
-		return fmt.Errorf("line %d or before: %s", len(lines), reason(err))
-	}
-	good := len(lines) - 1
-	for good > 0 && !readable(bytes.Join(lines[:good], nil)) {
-		good--
+	data = bytes.TrimSuffix(data, []byte("\n"))
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	good, end := len(lines)-1, len(data)
+	for searched := 0; good > 0; good-- {
+		end -= len(lines[good])
+		if searched += end; searched > mostSearched {
+			return fmt.Errorf("line %d or before: %s", good+1, reason(err))
+		}
+		if readable(data[:end]) {
+			break
+		}
 	}
 	return fmt.Errorf("line %d: %s", good+1, reason(err))
 }
@@ -140,11 +169,15 @@ func entries(n *yaml.Node, what string, mayBeCases bool) ([]tableEntry, error) {
 		return nil, err
 	}
 	var read []tableEntry
+	given := 0
 	for i, item := range items {
 		e, err := readEntry(item)
+		given += e.given()
 		switch {
 		case err != nil:
 			return nil, err
+		case given > mostTimes:
+			return nil, lineError(item, "%s has replies for more than %d calls up to here: give fewer, or cycle", what, mostTimes)
 		case e.kind == "replies" && !mayBeCases:
 			return nil, lineError(item, "replies within replies: a case has plain ones")
 		case i > 0 && (e.kind == "replies") != (read[0].kind == "replies"):
@@ -155,6 +188,17 @@ func entries(n *yaml.Node, what string, mayBeCases bool) ([]tableEntry, error) {
 		read = append(read, e)
 	}
 	return read, nil
+}
+
+// given is how often an entry, or all that a case holds, is to be given.
+func (e *tableEntry) given() (n int) {
+	if e.kind != "replies" {
+		return e.times
+	}
+	for i := range e.replies {
+		n += e.replies[i].given()
+	}
+	return n
 }
 
 var (

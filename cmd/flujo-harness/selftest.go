@@ -65,10 +65,28 @@ type lab struct {
 
 func selftestCommand() *cobra.Command {
 	var flags measureFlags
+	var campaigns proofFlags
 	cmd := &cobra.Command{
 		Use: "selftest", Args: cobra.NoArgs,
 		Short: "Break every guard on purpose and show that it notices",
+		Long: `Tells the gate every lie that there is, one after the other, and shows that it notices.
+
+With --campaign NAME it tries to lose data instead: by loss of power, kill -9, faults of the
+disk, rivals, flipped bits, hostile input. The campaigns are tests of flujo-harness itself
+and run in a checkout of it: each prints N, its seed (1, or --seed), the line that runs it,
+and its figures. "--campaign list" says what each does, what must come of it and of its
+control, and its line.
+
+Exit codes: 0 all was noticed, the campaign held; 1 a campaign failed; 2 usage, or no
+checkout for a campaign; 3 a lie was not noticed, or a campaign could not be run; 130
+interrupted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if campaigns.name != "" {
+				return campaigns.run(flags.seed)
+			}
+			if campaigns.n != 0 || campaigns.long {
+				return usage(errors.New("--n and --long belong to --campaign: name one"))
+			}
 			p, spec, err := flags.prepare(cmd.Context())
 			if err != nil {
 				return err
@@ -114,6 +132,7 @@ func selftestCommand() *cobra.Command {
 		},
 	}
 	flags.register(cmd, harness.DefaultPlan().Sessions)
+	campaigns.register(cmd)
 	return cmd
 }
 

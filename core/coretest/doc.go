@@ -21,7 +21,7 @@
 // The normal tests take the short form. The long ones:
 //
 //	go test ./core/sqlite -run Model -rapid.checks=10000
-//	go test ./core/sqlite -run Recovery -coretest.rounds=1000 -coretest.seed=7 -timeout=1h
+//	go test ./core/sqlite -run Recovery -coretest.rounds=2000 -coretest.seed=7 -timeout=1h
 //	go test ./core/sqlite -run 'Fencing|Rivals' -coretest.rounds=500 -coretest.seed=7 -timeout=1h
 //
 // What it does not see: a missing fsync. The memory of the system survives SIGKILL;

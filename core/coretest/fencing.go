@@ -52,7 +52,7 @@ func FencingCases(name string, open Opener) (cases []Case) {
 				wake := []string{"s2", "s3", ""}[rng.IntN(3)]
 				if said, err := freeze(t, name, wake, open, false); err != nil || said != saidFenced {
 					bad++
-					t.Errorf("woken in %q the worker %s: %v\ngo test -run '%s' -coretest.rounds=%d -coretest.seed=%d", wake, said, err, t.Name(), *rounds, *seed)
+					t.Errorf("woken in %q the worker %s: %v\n%s", wake, said, err, repeat(t))
 				}
 			}
 			controls := (*rounds + 9) / 10
@@ -196,7 +196,7 @@ func freeze(t testing.TB, name, wake string, open Opener, unfenced bool) (said s
 	}
 	var errs []error
 	if err != nil || res.Status != core.Completed || res.Scope.Text != " s1 s2 s3" {
-		errs = append(errs, fmt.Errorf("%w: who took over has %v with %q, %w", errDiffers, res.Status, res.Scope.Text, err))
+		errs = append(errs, fmt.Errorf("%w: who took over has %v with %q, %v", errDiffers, res.Status, res.Scope.Text, err))
 	}
 	times := map[string]int{}
 	for _, rec := range load(t, b, key).Steps {

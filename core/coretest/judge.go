@@ -87,6 +87,11 @@ type verdict struct {
 	errs                    []error
 }
 
+// add adds the numbers of another one.
+func (v *verdict) add(w verdict) {
+	v.lost, v.doubled, v.repeated, v.underWay = v.lost+w.lost, v.doubled+w.doubled, v.repeated+w.repeated, v.underWay+w.underWay
+}
+
 func (v *verdict) bad(kind error, format string, args ...any) {
 	v.errs = append(v.errs, fmt.Errorf("%w: %.1000s", kind, fmt.Sprintf(format, args...)))
 }

@@ -83,7 +83,7 @@ func modestly(t testing.TB) {
 		return
 	}
 	before, n := f.Value.String(), checks
-	if testing.Short() {
+	if Brief() {
 		n /= 4
 	}
 	// Through the value: flag.Set would make it look given to the next test.

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -15,19 +17,26 @@ import (
 )
 
 var (
-	rounds = flag.Int("coretest.rounds", 0, "coretest: further runs of the crash matrix, each killed up to four times at random commits; further rounds of Fencing and of each contest of Rivals")
+	rounds = flag.Int("coretest.rounds", 0, "coretest: further kills of the crash matrix, at random commits; further rounds of Fencing and of each contest of Rivals")
 	seed   = flag.Uint64("coretest.seed", 1, "coretest: seed of -coretest.rounds")
 )
+
+// repeat is the line that runs a test again, in the folder of its package.
+func repeat(t testing.TB) string {
+	name := strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^")
+	return fmt.Sprintf("go test -run '^%s$' -v -count=1 -coretest.rounds=%d -coretest.seed=%d", name, *rounds, *seed)
+}
 
 // Recovery runs a pipeline that uses every combinator in a child process which kills
 // itself by SIGKILL before, and in another run after, every single commit. The run is
 // then continued, in some cases in a child that is killed as well, until it is
 // completed: its scope and its records must be those of a run that nobody harmed, what
 // was acknowledged must be there, no step whose record was saved may have been called
-// again, and the process that died must not be able to save any more. With -short it
-// takes every third moment; -coretest.rounds adds runs killed several times.
+// again, and the process that died must not be able to save any more. Where tests are to
+// be [Brief] it takes every fourth moment; -coretest.rounds adds as many kills or a few
+// more, of runs that are killed up to four times.
 func Recovery(t *testing.T, open Opener) {
-	run(t, RecoveryCases("", open, func(i int) bool { return !testing.Short() || i%3 == 0 }))
+	run(t, RecoveryCases("", open, func(i int) bool { return !Brief() || i%4 == 0 }))
 }
 
 // RecoveryCases are the parts of [Recovery], at the moments, counted from 0, that are
@@ -37,6 +46,15 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 	cases := []Case{{"a run that is killed at any commit ends as one that is not", func(t testing.TB) {
 		commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
 		check(t, "run the pipeline unharmed", err, nil)
+		kinds := map[string]int{ackStart: 0, ackClaim: 0, ackStep: 0, ackFinish: 0, ackSignal: 0}
+		for _, a := range want.acks {
+			kinds[a.fields[0]]++
+		}
+		for kind, n := range kinds {
+			if n == 0 {
+				t.Errorf("no %s is among the commits: nobody would be killed at one", kind)
+			}
+		}
 		var all []kill
 		for n := 1; n <= commits; n++ {
 			all = append(all, kill{n, false}, kill{n, true})
@@ -50,20 +68,19 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 				plans = append(plans, []kill{k, all[2+i%5]})
 			}
 		}
-		rng := rand.New(rand.NewPCG(*seed, 0))
-		for range *rounds {
-			plan := []kill{all[rng.IntN(len(all))]}
-			for rng.IntN(3) > 0 && len(plan) < 4 {
-				plan = append(plan, all[rng.IntN(12)])
-			}
-			plans = append(plans, plan)
-		}
 		v, kills, errs := matrix(t, name, plans, want, open, open)
-		for _, err := range errs {
-			t.Error(err)
+		runs, rng := len(plans), rand.New(rand.NewPCG(*seed, 0))
+		for left := *rounds; left > 0 && len(errs) == 0; {
+			plans := atRandom(rng, all, left)
+			more, made, found := matrix(t, name, plans, want, open, open)
+			v.add(more)
+			runs, kills, left, errs = runs+len(plans), kills+made, left-made, append(errs, found...)
 		}
-		t.Logf("%d commits, %d runs with %d kills (%d at random, -coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were under way",
-			commits, len(plans), kills, *rounds, *rounds, *seed, v.lost, v.doubled, v.repeated, v.underWay)
+		for _, err := range errs {
+			t.Errorf("%v\n%s", err, repeat(t))
+		}
+		t.Logf("%d commits (%v), %d runs with %d kills (-coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were under way",
+			commits, kinds, runs, kills, *rounds, *seed, v.lost, v.doubled, v.repeated, v.underWay)
 	}}}
 	for _, control := range []struct {
 		what  string
@@ -89,6 +106,19 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 		}})
 	}
 	return cases
+}
+
+// atRandom plans runs with so many kills or a few more. The first of a run is at any
+// moment, the others are soon after it went on.
+func atRandom(rng *rand.Rand, all []kill, kills int) (plans [][]kill) {
+	for planned := 0; planned < kills; {
+		plan := []kill{all[rng.IntN(len(all))]}
+		for rng.IntN(3) > 0 && len(plan) < 4 {
+			plan = append(plan, all[rng.IntN(12)])
+		}
+		plans, planned = append(plans, plan), planned+len(plan)
+	}
+	return plans
 }
 
 // unharmed runs the pipeline with nobody killing it.
@@ -137,7 +167,7 @@ func matrix(t testing.TB, name string, plans [][]kill, want evidence, open, spoi
 				}
 				mu.Lock()
 				kills += len(e.behind)
-				sum.lost, sum.doubled, sum.repeated, sum.underWay = sum.lost+v.lost, sum.doubled+v.doubled, sum.repeated+v.repeated, sum.underWay+v.underWay
+				sum.add(v)
 				for _, err := range v.errs {
 					errs = append(errs, fmt.Errorf("killed %v: %w", plans[i], err))
 				}

@@ -44,7 +44,7 @@ func Rivals(t *testing.T, open Opener) {
 			n := few + *rounds
 			won, errs := compete(t, c, n, open, false)
 			for _, err := range errs {
-				t.Errorf("%v\ngo test -run '%s' -coretest.rounds=%d -coretest.seed=%d", err, t.Name(), *rounds, *seed)
+				t.Errorf("%v\n%s", err, repeat(t))
 			}
 			t.Logf("%d rounds, of which the other process won %d: %d with two winners or a doubled record", n, won, len(errs))
 		})

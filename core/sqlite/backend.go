@@ -455,20 +455,22 @@ func (b *Backend) Counts() core.Counts {
 	return core.Counts{Saves: b.saves.Load(), Claims: b.claims.Load(), Commits: b.commits.Load()}
 }
 
-// Close waits for a save under way and closes the file. Closing again does nothing.
+// Close implements [core.Backend]. It waits for a save under way. Closing again does
+// nothing.
+func (b *Backend) Close() error { return b.close(func() error { return nil }) }
+
 // Discard closes a database that is about to be deleted: what its log holds is not
 // synced into the file any more, which takes most of the time of [Backend.Close].
-func (b *Backend) Discard() error {
-	return errors.Join(b.w.careless(), b.Close())
-}
+func (b *Backend) Discard() error { return b.close(b.w.careless) }
 
-func (b *Backend) Close() error {
+// close closes the files, the first time, behind what is to be done before.
+func (b *Backend) close(before func() error) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	if b.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(b.readers.Close(), b.w.close())
+	return errors.Join(before(), b.readers.Close(), b.w.close())
 }
 
 // code is SQLite's extended result code, 0 where err is of another kind.

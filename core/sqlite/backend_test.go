@@ -25,6 +25,7 @@ func openProcess(ctx context.Context, path string) (core.Backend, error) {
 func TestMain(m *testing.M) { os.Exit(coretest.Main(m, openProcess)) }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, d := range []Durability{Process, Power} {
 		t.Run(string(d), func(t *testing.T) {
 			coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, filepath.Join(t.TempDir(), "a b%?#.db"), d) })
@@ -32,13 +33,25 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func TestRecoveryAfterKill(t *testing.T) { coretest.Recovery(t, openProcess) }
+func TestRecoveryAfterKill(t *testing.T) {
+	t.Parallel()
+	coretest.Recovery(t, openProcess)
+}
 
-func TestFencing(t *testing.T) { coretest.Fencing(t, openProcess) }
+func TestFencing(t *testing.T) {
+	t.Parallel()
+	coretest.Fencing(t, openProcess)
+}
 
-func TestRivals(t *testing.T) { coretest.Rivals(t, openProcess) }
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	coretest.Rivals(t, openProcess)
+}
 
-func TestModel(t *testing.T) { coretest.Model(t, openProcess, coretest.Durable) }
+func TestModel(t *testing.T) {
+	t.Parallel()
+	coretest.Model(t, openProcess, coretest.Durable)
+}
 
 func mustOpen(t *testing.T, path string, d Durability) *Backend {
 	t.Helper()

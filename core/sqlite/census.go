@@ -24,7 +24,7 @@ func Count(ctx context.Context, path string, d Durability) (c Census, err error)
 	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE status != 1), (SELECT count(*) FROM steps)`).
 		Scan(&c.Runs, &c.Finished, &c.Records)
 	if err != nil {
-		err = fmt.Errorf("count the runs in %s: %w", path, err)
+		err = fmt.Errorf("count the runs in %s: %w", path, advised(err))
 	}
 	return c, err
 }

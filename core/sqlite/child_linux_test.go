@@ -39,6 +39,9 @@ func startChild(t *testing.T, name, path, mode string) *child {
 	}
 	c := &child{t: t, cmd: exec.Command(exe, "-test.run=^"+name+"$", "-test.count=1")}
 	c.cmd.Env = append(os.Environ(), childPath+"="+path, childMode+"="+mode)
+	if _, ok := os.LookupEnv("GORACE"); !ok {
+		c.cmd.Env = append(c.cmd.Env, "GORACE=atexit_sleep_ms=0") // or it waits for a second at its end
+	}
 	c.cmd.Stderr = os.Stderr
 	out, errOut := c.cmd.StdoutPipe()
 	in, errIn := c.cmd.StdinPipe()

@@ -110,6 +110,7 @@ func storedRuns(ctx context.Context, path string) (all []core.Snapshot, err erro
 // One bit of the file is turned around, anywhere in it: in states, in records, in the
 // rows of runs, or in what holds them together.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "r.db")
 	want, err := storedRuns(t.Context(), path)
 	if err != nil {
@@ -154,12 +155,13 @@ func TestFlippedBits(t *testing.T) {
 	if deceived == 0 {
 		t.Error("control: no bit deceives somebody who looks at no checksums")
 	}
-	t.Logf("%d of %d bits: %d noticed by opening and loading, %d by integrity_check alone, %d meant nothing, %d missed; without checksums %d would have been believed",
-		n, all, count[noticed], count[checked], count[harmless], count[missed], deceived)
+	t.Logf("%d of %d bits: %d noticed by opening and loading, %d by integrity_check alone, %d meant nothing, %d missed; without checksums %d would have been believed\n%s",
+		n, all, count[noticed], count[checked], count[harmless], count[missed], deceived, repeat(t, int(n)))
 }
 
 // The row of a run had no checksum: another status or error passed for the true one.
 func TestDamagedRunIsNoticed(t *testing.T) {
+	t.Parallel()
 	for column, to := range map[string]string{
 		"pipeline": "'q'", "plan": "plan + 1", "epoch": "epoch + 1", "status": "5", "error": "'none'", "started": "started + 1",
 		"ended": "ended + 1", "exits": "NULL", "sum": "sum + 1",

@@ -117,6 +117,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 		}
 		os.Exit(0)
 	}
+	t.Parallel()
 	// spawn says how many operations a child made, 0 where it was killed.
 	spawn := func(t *testing.T, path string, d doom) (n int64) {
 		t.Helper()
@@ -183,7 +184,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 		}
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
-	t.Logf("%d kills before one of %d operations, %d of them while recovering: %d acknowledged saves lost", kills, all, recoveries, lost)
+	t.Logf("%d kills before one of %d operations, %d of them while recovering: %d acknowledged saves lost\n%s", kills, all, recoveries, lost, repeat(t, n))
 
 	t.Run("control: who acknowledges too early loses saves", func(t *testing.T) {
 		for trial := uint64(0); trial < 40; trial++ {

@@ -105,7 +105,7 @@ func (r *Reader) check(ctx context.Context) error {
 	case err != nil && code(err)&0xff == lib.SQLITE_CANTOPEN:
 		return fmt.Errorf("open database %s: %w: it and its folder must be readable, and the folder writable, since SQLite reads through a file beside the database", r.path, err)
 	case err != nil:
-		return fmt.Errorf("open database %s: %w", r.path, err)
+		return fmt.Errorf("open database %s: %w", r.path, advised(err))
 	case columns != 4:
 		return fmt.Errorf("database %s holds no runs of an engine (it may be another program's, or the history of flujo-harness): name the one that was given to sqlite.Open; nothing was changed", r.path)
 	case has > know:
@@ -161,7 +161,7 @@ type Filter struct {
 func (r *Reader) List(ctx context.Context, f Filter) (runs []RunInfo, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("list the runs in %s: %w", r.path, err)
+			err = fmt.Errorf("list the runs in %s: %w", r.path, advised(err))
 		}
 	}()
 	if f.Limit == 0 {

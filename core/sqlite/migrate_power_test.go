@@ -12,6 +12,7 @@ import (
 // Power is lost while a database of an older version is brought up to date: it is of the
 // old version or of the new one, with all that was in it.
 func TestPowerLossWhileMigrating(t *testing.T) {
+	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
 	path := filepath.Join(dir, "r.db")
 	all, err := fs.Sub(files, "migrations")

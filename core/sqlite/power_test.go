@@ -85,7 +85,7 @@ func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (
 	var verdict string
 	if err := b.readers.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		l.torn++
-		return nil, fmt.Errorf("torn: integrity_check says %q, %w", verdict, err)
+		return nil, fmt.Errorf("torn: integrity_check says %q, %v", verdict, err)
 	}
 	for i, s := range p.sagas {
 		n, err := s.found(b)
@@ -179,9 +179,10 @@ func keepImage(t *testing.T, path, name string) {
 // was acknowledged may be missing, and no run may be as it never was. The controls do
 // not sync, and must be caught at it.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	n := trials(150)
 	l := losePower(t, Power, n, true)
-	t.Logf("power (synchronous=FULL): %v", l)
+	t.Logf("power (synchronous=FULL): %v\n%s", l, repeat(t, n))
 	t.Run("control: process loses saves and tears nothing", func(t *testing.T) {
 		l := losePower(t, Process, max(40, n/4), false)
 		if l.lost == 0 || l.torn > 0 {

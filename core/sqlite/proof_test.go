@@ -4,14 +4,16 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/flujo/flujo-harness/core/coretest"
 )
 
 // The campaigns of this package try to lose data. Each is a test with a short form,
-// which is what runs without flags, and a long one:
-//
-//	go test ./core/sqlite -run TestPowerLoss -v -proof.n=10000 -proof.seed=1 -timeout=1h
+// which is what runs without flags, and a long one; "flujo-harness selftest --campaign list"
+// has the lines of all of them.
 //
 // Beside every zero stands a control: the same check on something broken on purpose,
 // which must be found.
@@ -26,10 +28,28 @@ func trials(short int) int {
 	if *proofN > 0 {
 		return *proofN
 	}
-	if testing.Short() || raced {
-		return max(1, short/4)
+	if coretest.Brief() {
+		return max(1, short/5)
 	}
 	return short
+}
+
+// several calls f for 0 to n-1, a few of them at once: mostly they wait for the disk.
+func several(n int, f func(i int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
 }
 
 // chance is the source of randomness of one part of a campaign.
@@ -37,7 +57,7 @@ func chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(*proofSeed, pa
 
 // repeat is the line that runs a campaign again.
 func repeat(t *testing.T, n int) string {
-	return fmt.Sprintf("go test ./core/sqlite -run '^%s$' -v -count=1 -proof.n=%d -proof.seed=%d", t.Name(), n, *proofSeed)
+	return fmt.Sprintf("go test ./core/sqlite -run '^%s$' -v -count=1 -timeout=0 -proof.n=%d -proof.seed=%d", t.Name(), n, *proofSeed)
 }
 
 // fixed is a time that depends on no clock.

@@ -32,7 +32,20 @@ func deaf(release <-chan struct{}) core.Func[int, int] {
 	return func(context.Context, core.Request[int]) (int, error) { <-release; return 0, nil }
 }
 
-// waiting is how many of them still run.
+// leaves is an agent that leaves a file and a goroutine behind, until its context ends.
+func leaves(ctx context.Context, r core.Request[int]) (int, error) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	go func() {
+		<-ctx.Done()
+		_ = f.Close()
+	}()
+	return r.Input, nil
+}
+
+// waiting is how many of those that do not hear still run.
 func waiting() int {
 	stacks := make([]byte, 16<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "deaf.func1(")
@@ -73,6 +86,7 @@ func runaways(t *testing.T, release <-chan struct{}) []runaway {
 			core.Failed, func(err error) bool { return err != nil }, false},
 		{"a panic", made(step("s", func(context.Context, core.Request[int]) (int, error) { panic("boom") })),
 			core.Failed, func(err error) bool { return errors.As(err, new(*core.PanicError)) }, false},
+		{"leaves more behind than its context", made(step("s", leaves, core.Timeout(time.Hour))), core.Completed, func(err error) bool { return err == nil }, false},
 		{"does not hear", made(step("s", deaf(release), core.Timeout(time.Millisecond))),
 			core.Failed, func(err error) bool { return errors.As(err, new(*core.AbandonedError)) }, true},
 	}
@@ -89,7 +103,7 @@ func descriptors(t *testing.T) int {
 }
 
 // Pipelines that would not end are stopped, all of them, and leave neither goroutines nor
-// descriptors.
+// descriptors, nor does a step whose agent leaves some to its context.
 func TestRunawaysAreStopped(t *testing.T) {
 	n := trials(90)
 	path := filepath.Join(t.TempDir(), "r.db")
@@ -146,5 +160,5 @@ func TestRunawaysAreStopped(t *testing.T) {
 	if now := descriptors(t); now != files {
 		t.Errorf("%d descriptors are open, %d were", now, files)
 	}
-	t.Logf("%d runs of %d kinds: all stopped, %d descriptors before and behind", n, len(kinds), files)
+	t.Logf("%d runs of %d kinds: all stopped, %d descriptors before and behind\n%s", n, len(kinds), files, repeat(t, n))
 }

@@ -63,11 +63,6 @@ type shimFile struct {
 	replaced  uintptr
 }
 
-// function is what lies at a pointer to C code, as Go calls it.
-func function[F any](p uintptr) F {
-	return *(*F)(unsafe.Pointer(&struct{ f uintptr }{p}))
-}
-
 func registerShim() error {
 	shimOnce.Do(func() {
 		tls := libc.NewTLS()

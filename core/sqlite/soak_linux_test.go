@@ -87,17 +87,25 @@ func soak(path string) error {
 	var runs atomic.Int64
 	var stop atomic.Bool
 	var wg sync.WaitGroup
-	errs := make([]error, soakers+1)
-	for w := range soakers {
-		wg.Go(func() { errs[w] = soaker(ctx, e, p, b, path, w, &runs, &stop) })
+	errs := make([]error, soakers+1) // looked at when all have ended
+	worker := func(w int, work func() error) {
+		wg.Go(func() {
+			if errs[w] = work(); errs[w] != nil {
+				stop.Store(true)
+			}
+		})
 	}
-	wg.Go(func() { // somebody looks on, whose reading keeps the log from being begun again
-		for n := 0; !stop.Load() && errs[soakers] == nil; n++ {
+	for w := range soakers {
+		worker(w, func() error { return soaker(ctx, e, p, b, path, w, &runs, &stop) })
+	}
+	worker(soakers, func() error { // somebody looks on, whose reading keeps the log from being begun again
+		for n := 0; !stop.Load(); n++ {
 			_, err := b.Load(ctx, core.RunKey{Run: fmt.Sprintf("%d-%d", n%soakers, n/soakers%8)})
 			if err != nil && !errors.Is(err, core.ErrRunNotFound) {
-				errs[soakers] = err
+				return err
 			}
 		}
+		return nil
 	})
 	go func() { pause(); stop.Store(true) }()
 	for next := int64(soakRow); !stop.Load(); runtime.Gosched() {
@@ -112,9 +120,6 @@ func soak(path string) error {
 			}
 			fmt.Println(string(text))
 			next = n + soakRow
-		}
-		if errors.Join(errs...) != nil {
-			stop.Store(true)
 		}
 		time.Sleep(time.Millisecond) // between looks at a counter: nothing depends on it
 	}
@@ -195,6 +200,9 @@ func TestSoak(t *testing.T) {
 					t.Fatal(said)
 				}
 			}
+			if err := c.cmd.Wait(); err != nil { // the race detector, for one
+				t.Errorf("the last life ended with %v", err)
+			}
 		}
 		c.kill()
 		text, err := os.ReadFile(path + ".acknowledged")
@@ -236,7 +244,8 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d runs at once, %v, %d lives of which %d were killed: %d runs finished, %d records, %d lost", soakers, time.Since(began).Round(time.Second), lives, lives-1, found.Finished, found.Records, lost)
+	t.Logf("%d runs at once, %v, %d lives of which %d were killed: %d runs finished, %d records, %d lost (-proof.for=%v -proof.seed=%d)",
+		soakers, time.Since(began).Round(time.Second), lives, lives-1, found.Finished, found.Records, lost, *proofFor, *proofSeed)
 	t.Logf("heap %d KiB at most in the first third, %d in the last; resident %d KiB; log %d KiB; a save took %v, p99 %v (medians of %d readings), %v at most",
 		early>>10, late>>10, largest(func(r reading) int64 { return r.RSS }, all)>>10, log>>10, p50[len(p50)/2], p99[len(p99)/2], len(all), time.Duration(largest(func(r reading) int64 { return int64(r.Max) }, all)))
 }

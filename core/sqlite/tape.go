@@ -86,11 +86,11 @@ type Floor struct {
 func OpenFloor(ctx context.Context, path string, d Durability, tape *Tape) (*Floor, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	w, err := newWriter(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	return &Floor{w: w, tape: tape}, nil
 }

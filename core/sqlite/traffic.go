@@ -111,7 +111,7 @@ func registerCounting() error {
 		}
 		vfs := at[lib.Tsqlite3_vfs](v)
 		*vfs = *at[lib.Tsqlite3_vfs](system)
-		systemOpen = *(*openFunc)(unsafe.Pointer(&struct{ f uintptr }{vfs.FxOpen}))
+		systemOpen = function[openFunc](vfs.FxOpen)
 		vfs.FzName, vfs.FpNext, vfs.FxOpen = name, 0, pointer(countedOpen)
 		registered.Store(lib.Xsqlite3_vfs_register(tls, v, 0) == lib.SQLITE_OK)
 	})
@@ -123,6 +123,9 @@ func registerCounting() error {
 
 // at is what lies at an address outside Go's memory.
 func at[T any](address uintptr) *T { return *(**T)(unsafe.Pointer(&address)) }
+
+// function is what lies at a pointer to a function of SQLite, as Go calls it.
+func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ f uintptr }{p})) }
 
 // pointer is a function of the package as SQLite calls it.
 func pointer(f any) uintptr {
@@ -166,19 +169,19 @@ func countedWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int3
 	if f.log && n == walFrameHeader {
 		f.traffic.pages.Add(1)
 	}
-	return (*(*writeFunc)(unsafe.Pointer(&struct{ f uintptr }{f.original.FxWrite})))(tls, file, data, n, offset)
+	return function[writeFunc](f.original.FxWrite)(tls, file, data, n, offset)
 }
 
 func countedSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	f := counted(file)
 	f.traffic.syncs.Add(1)
-	return (*(*syncFunc)(unsafe.Pointer(&struct{ f uintptr }{f.original.FxSync})))(tls, file, flags)
+	return function[syncFunc](f.original.FxSync)(tls, file, flags)
 }
 
 func countedClose(tls *libc.TLS, file uintptr) int32 {
 	f := counted(file)
 	openFiles.Delete(file)
-	rc := (*(*closeFunc)(unsafe.Pointer(&struct{ f uintptr }{f.original.FxClose})))(tls, file)
+	rc := function[closeFunc](f.original.FxClose)(tls, file)
 	libc.Xfree(tls, f.replaced)
 	return rc
 }

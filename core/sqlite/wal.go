@@ -100,7 +100,7 @@ func (w *writer) shorten(ctx context.Context) {
 		return nil
 	})
 	if w.extended {
-		_ = w.extendWAL(ctx)
+		_ = w.extendWAL(ctx) // a connection that is of no use says so in the next save
 	}
 }
 

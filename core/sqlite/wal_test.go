@@ -119,6 +119,7 @@ func found(t *testing.T, path string) int {
 }
 
 func TestExtendedLogIsRecovered(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "r.db")
 	b := mustOpen(t, path, Power)
 	const runs = 5
@@ -302,7 +303,8 @@ func BenchmarkExtendedLog(b *testing.B) {
 
 // Somebody who reads all the time kept the log from being begun again: it grew for as
 // long as there were saves.
-func TestLongLogIsCutOff(t *testing.T) {
+func TestLogThatAReaderKeepsGrowingIsCutOff(t *testing.T) {
+	t.Parallel()
 	for d, want := range map[Durability]int64{Process: longLog, Power: walBytes} {
 		path := filepath.Join(t.TempDir(), "r.db")
 		b := mustOpen(t, path, d)

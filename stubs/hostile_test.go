@@ -1,0 +1,98 @@
+package stubs_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// A small file of scripts that stands for more than anybody has is refused, and quickly.
+func TestTableBombsAreRefused(t *testing.T) {
+	// Each of n anchors is a list of n aliases of the one before: n to the power of depth.
+	aliases := func(depth, n int) string {
+		var b strings.Builder
+		b.WriteString("stubs: 1\nsteps:\n  a:\n    - say:\n      - &a0 x\n")
+		for i := range depth {
+			fmt.Fprintf(&b, "      - &a%d [%s]\n", i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), n))
+		}
+		return b.String()
+	}
+	chunks := "stubs: 1\nsteps:\n  s: &s\n    - stream: &c [" + strings.Repeat("x, ", 500) + "]\n" +
+		"  r: &r [" + strings.Repeat("{stream: *c}, ", 500) + "]\n  a: [" + strings.Repeat("{case: x, replies: *r}, ", 500) + "]\n"
+	const deep = 1 << 20
+	for name, tc := range map[string]struct{ file, says string }{
+		"aliases of aliases":          {aliases(9, 9), "with its aliases it has more than 1000000 values"},
+		"aliases of lists":            {chunks, "with its aliases it has more than 1000000 values"},
+		"lists in each other":         {"stubs: 1\nsteps:\n  a: [{say: " + strings.Repeat("[", deep), "depth"},
+		"mappings in each other":      {"stubs: 1\nsteps:\n  a: [{say: " + strings.Repeat("{a: ", deep/2), "depth"},
+		"lists in each other, closed": {"stubs: 1\nsteps:\n  a: [{say: " + strings.Repeat("[", deep) + strings.Repeat("]", deep) + "}]", "depth"},
+		"more than a file has":        {"stubs: 1\nsteps:\n  a: [{say: " + strings.Repeat("x", 64<<20) + "}]", "more than 4 MiB"},
+		"lines before an error":       {"stubs: 1\n" + strings.Repeat("- x\n", 1<<19), "or before: "},
+		"replies without end":         {"stubs: 1\nsteps:\n  a:\n" + strings.Repeat("    - {say: x, times: 1000000}\n", 1000), "line 5: step \"a\" has replies for more than 1000000 calls"},
+		"replies of cases without end": {"stubs: 1\nsteps:\n  a:\n" + strings.Repeat("    - {case: x, replies: [{say: x, times: 1000000}]}\n", 1000),
+			"line 5: step \"a\" has replies for more than 1000000 calls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := stubs.ParseTable("t.yaml", []byte(tc.file)); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error %.300v, want %q", err, tc.says)
+			}
+		})
+	}
+}
+
+// Whatever a line of a cassette holds, it is refused or taken for what it is.
+func TestCassetteBombsAreRefused(t *testing.T) {
+	head, line := "{\"flujo_cassette\":1}\n", func(input string) string {
+		return `{"key":"x","kind":"agent","name":"a","path":"p","n":1,"input":` + input + `,"output":1}` + "\n"
+	}
+	const deep = 1 << 20
+	nested := `"x"` // JSON in a text, in JSON in a text ...
+	for range 12 {
+		nested = fmt.Sprintf("%q", `{"a":`+nested+`}`)
+	}
+	for name, tc := range map[string]struct {
+		file, says string
+		at         int // line
+	}{
+		"arrays in each other":            {head + line(strings.Repeat("[", deep)+strings.Repeat("]", deep)), "depth", 2},
+		"objects in each other":           {head + line(strings.Repeat(`{"a":`, deep)+"1"+strings.Repeat("}", deep)), "depth", 2},
+		"a header of arrays":              {strings.Repeat("[", deep), "depth", 1},
+		"a second header":                 {head + head, "unknown field", 2},
+		"a second value in a line":        {head + strings.TrimSuffix(line("1"), "\n") + line("2"), "not one JSON value", 2},
+		"a name twice":                    {head + line(`{"a":[{"b":1,"b":2}]}`), `an object has "b" twice`, 2},
+		"a name twice, written otherwise": {head + line(`{"b":1,"\u0062":2}`), `an object has "b" twice`, 2},
+		"JSON in texts in each other":     {head + line(nested), "the key is not that of the request", 2},
+		"1 MiB of nothing":                {head + line(`"`+strings.Repeat(" ", 1<<20)+`"`), "the key is not that of the request", 2},
+		"a million empty lines":           {head + strings.Repeat("\n", deep), "not one JSON value", 2},
+		"NUL":                             {head + line("\"\x00\""), "not one JSON value", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "c.jsonl")
+			if err := os.WriteFile(file, []byte(tc.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := stubs.OpenCassette(file, stubs.Replay)
+			var bad *stubs.CassetteError
+			if !errors.As(err, &bad) || !errors.Is(err, core.ErrHarness) || bad.Line != tc.at || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error %.300v, want one at line %d that says %q", err, tc.at, tc.says)
+			}
+			if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, []byte(tc.file)) {
+				t.Errorf("the file was touched: %v", err)
+			}
+		})
+	}
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	if err := errors.Join(os.WriteFile(file, []byte(head), 0o600), os.Truncate(file, 1<<30)); err != nil { // a hole
+		t.Fatal(err)
+	}
+	if _, err := stubs.OpenCassette(file, stubs.Replay); err == nil || !strings.Contains(err.Error(), "it has more than 256 MiB") {
+		t.Errorf("1 GiB: error %v", err)
+	}
+}
