@@ -114,11 +114,11 @@ func (s Spec) fitted(ctx context.Context, run Runner, arms []string) (Plan, erro
 	return p, nil
 }
 
-// slots are meant to take this long, and twice what the clock needs at least: short
-// ones lie close together, where noise hits neighbours alike. Arms that save nothing
-// are so quick beside the others that their error does not count: with slots of 300 us
-// for them, the blocks of a session scattered more (1.6% against 1.35%, 400 blocks each)
-// and took a sixth longer. The scripts alone enter no ratio.
+// slots are meant to take this long, and at least twice what the clock needs for one that
+// saves: short ones lie close together, where noise hits neighbours alike. Arms that save
+// nothing are so quick beside the others that their error does not count: with slots of
+// 300 us for them, the blocks of a session scattered more (1.6% against 1.35%, 400 blocks
+// each) and took a sixth longer. The scripts alone enter no ratio.
 const (
 	goodSlot  = 200 * time.Microsecond
 	quickSlot = 100 * time.Microsecond

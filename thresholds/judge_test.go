@@ -36,12 +36,23 @@ func TestVerdicts(t *testing.T) {
 	bad := made(3, 1.3, 1, 1.25)
 	bad.Audit = []harness.Finding{{Check: "equal work", Detail: "arm backend"}}
 	bad.Problem = "equal work: arm backend"
+	noisy := func(sessions int, allocs float64) *harness.Comparison {
+		c := made(sessions, 1.3, 1, 1.25)
+		c.Conditions = []harness.Conditions{{Canary: harness.CanaryResult{Away: 0.9}}}
+		c.Counters = map[string]harness.Counters{harness.ArmBackend: {Allocs: allocs}}
+		return c
+	}
+	counted := fileWith(1.3)
+	counted.Limits[0].Counters = &harness.Counters{Allocs: 120}
 	for name, tc := range map[string]struct {
 		c      *harness.Comparison
 		limits *File
 		want   Outcome
 		reason string
 	}{
+		"too noisy to time":       {noisy(3, 120), counted, Inconclusive, "too noisy"},
+		"counts have no noise":    {noisy(3, 121), counted, Broken, "allocs 121, at most 120"},
+		"one process may err":     {noisy(1, 121), counted, Inconclusive, "too noisy"},
 		"unchanged":               {made(3, 1.3, 1, 1.25), fileWith(1.3), Held, "within its limit 1.43"},
 		"slower by the margin":    {made(3, 1.43, 1, 1.25), fileWith(1.3), Broken, "above its limit"},
 		"at the boundary":         {made(3, 1.3*math.Sqrt(1.1), 1, 1.25), fileWith(1.3), Inconclusive, "decides nothing"},
