@@ -127,6 +127,9 @@ func (r *ctrfReader) test() error {
 	case "passed":
 		r.found.Passed++
 		spec.State, spec.Retried = Passed, t.Flaky || t.Retries > 0
+		if spec.Retried {
+			spec.Attempts = max(spec.Attempts, 2) // flaky, and the report does not say how often it was tried
+		}
 	case "failed":
 		r.found.Failed++
 		spec.State = Failed

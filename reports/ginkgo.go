@@ -220,6 +220,12 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (Spec, error) {
 	default:
 		return Spec{}, fmt.Errorf("spec %q has a state that this version does not know", node.FullText())
 	}
+	if spec.State == Passed || spec.State == Failed {
+		spec.Attempts = max(spec.Attempts, 1) // a report that does not say
+	}
+	if node.NumAttempts < 0 {
+		return Spec{}, fmt.Errorf("spec %q has %d attempts", node.FullText(), node.NumAttempts)
+	}
 	if node.RunTime < 0 {
 		return Spec{}, fmt.Errorf("spec %q ran for %v", node.FullText(), node.RunTime)
 	}

@@ -79,7 +79,7 @@ func (w *writer) waiting(ctx context.Context, most string, f func() error) error
 
 const (
 	longLog  = 4 * walBytes // the log is cut off where it is longer
-	logLooks = 1024         // transactions between two looks at it
+	logLooks = 256          // transactions between two looks at it
 )
 
 // shorten cuts a long log off. SQLite begins it again from its start only in a moment in
