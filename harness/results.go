@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // resultsSchema is the version of the results format that is written and read.
@@ -109,12 +111,9 @@ func ReadResults(path string) (*Results, error) {
 
 // DecodeResults is [ReadResults] for what is not in a file.
 func DecodeResults(in io.Reader) (*Results, error) {
-	data, err := unpacked(in)
+	data, err := ResultsText(in)
 	if err != nil {
 		return nil, err
-	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, fmt.Errorf("the file is empty: %w", ErrNoResults)
 	}
 	var version struct {
 		Schema *int `json:"schema"`
@@ -145,16 +144,32 @@ func DecodeResults(in io.Reader) (*Results, error) {
 	return r, nil
 }
 
-// unpacked reads all, and undoes a compression by gzip, which its first bytes tell.
-func unpacked(in io.Reader) ([]byte, error) {
+// mostResults is how large a results file may be, unpacked, in bytes.
+const mostResults = 256 << 20
+
+// ResultsText is the JSON of a results file, compressed by gzip or not. It refuses
+// what is too large, no JSON, or has a name twice in one object, of which readers would
+// take different ones.
+func ResultsText(in io.Reader) ([]byte, error) {
 	b := bufio.NewReader(in)
-	if head, err := b.Peek(2); err != nil || head[0] != 0x1f || head[1] != 0x8b {
-		return io.ReadAll(b)
+	from := io.Reader(b)
+	if head, err := b.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
+		if from, err = gzip.NewReader(b); err != nil {
+			return nil, err
+		}
 	}
-	z, err := gzip.NewReader(b)
-	if err != nil {
+	data, err := io.ReadAll(io.LimitReader(from, mostResults+1))
+	switch {
+	case err != nil:
 		return nil, err
+	case len(data) > mostResults:
+		return nil, fmt.Errorf("it is larger than %d MiB: results of one run are not: use what --json wrote", mostResults>>20)
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, fmt.Errorf("the file is empty: %w", ErrNoResults)
 	}
-	data, err := io.ReadAll(z)
-	return data, errors.Join(err, z.Close())
+	d := jsontext.NewDecoder(bytes.NewReader(data))
+	if err := d.SkipValue(); err != nil {
+		return nil, fmt.Errorf("this is no results file, or not all of one: %w", err)
+	}
+	return data, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -57,6 +58,45 @@ func TestResultsAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
+// bomb unpacks to more than a results file may have.
+func bomb(t *testing.T) string {
+	t.Helper()
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	blanks := bytes.Repeat([]byte(" "), 1<<20)
+	for i := 0; err == nil && i <= mostResults>>20; i++ {
+		_, err = z.Write(blanks)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// Whatever a file holds, it is refused, or every figure in it is one.
+func FuzzDecodeResults(f *testing.F) {
+	f.Add([]byte(`{"schema": 1, "comparisons": []}`))
+	whole, err := json.Marshal(Results{Schema: 1, Comparisons: []Comparison{{Schema: 1, Workload: "default", Plan: small(),
+		Blocks: []Block{{Session: 1, Slots: fake(1).Slots[0]}}}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := DecodeResults(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for _, c := range r.Comparisons {
+			for _, b := range c.Blocks {
+				if math.IsNaN(b.CostRatio) || math.IsInf(b.CostRatio, 0) {
+					t.Errorf("(W-N)/F of a block is %v", b.CostRatio)
+				}
+			}
+		}
+	})
+}
+
 func TestFilesThatAreNoResultsAreRefused(t *testing.T) {
 	var good bytes.Buffer
 	if err := recorded(t).Write(&good); err != nil {
@@ -78,6 +118,9 @@ func TestFilesThatAreNoResultsAreRefused(t *testing.T) {
 		"NaN":              {strings.Replace(good.String(), "101000", "NaN", 1), "no results file"},
 		"another schema":   {strings.Replace(good.String(), `"schema": 1`, `"schema": 2`, 1), "schema 2: this program reads 1"},
 		"a later measure":  {strings.Replace(good.String(), "   \"schema\": 1", "   \"schema\": 7", 1), "schema 7: this program reads 1"},
+		"a name twice":     {strings.Replace(good.String(), `"schema": 1`, `"schema": 1, "commit": "x", "commit": "y"`, 1), "duplicate"},
+		"a bomb":           {bomb(t), "larger than 256 MiB"},
+		"too deep":         {strings.Repeat("[", 100_000), "no results file"},
 		"cut off packed":   {packed.String()[:packed.Len()/2], "unexpected EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {

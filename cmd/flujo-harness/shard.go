@@ -126,13 +126,18 @@ func (j job) merge(paths []string) error {
 }
 
 func readPart(path string) (f partFile, err error) {
-	text, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return f, err
 	}
+	defer file.Close()
+	text, err := harness.ResultsText(file)
+	if err != nil {
+		return f, fmt.Errorf("%w: use what run --json wrote", err)
+	}
 	switch err := json.Unmarshal(text, &f); {
 	case err != nil:
-		return f, fmt.Errorf("this is no results file, or not all of one: %w: use what run --json wrote, not compressed", err)
+		return f, fmt.Errorf("this is no results file, or not all of one: %w: use what run --json wrote", err)
 	case f.Schema != 1:
 		return f, fmt.Errorf("schema %d: this program reads 1", f.Schema)
 	case f.Suites == nil || len(f.Suites.Runs) == 0:
