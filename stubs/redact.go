@@ -241,34 +241,69 @@ func (r *redactor) spans(s string, random bool) []span {
 			at += i + len(v)
 		}
 	}
-	if len(s) >= 8 { // shorter than anything below
-		for _, p := range patterns {
-			for _, m := range p.re.FindAllStringSubmatchIndex(s, -1) {
-				from, to := m[len(m)-2], m[len(m)-1]
-				if p.fits == nil || p.fits(s[from:to]) {
-					add(from, to, p.name)
-					if p.keep {
-						r.learn(s[from:to])
-					}
-				}
-			}
-		}
-		for _, m := range queryParam.FindAllStringSubmatchIndex(s, -1) {
-			if name, err := url.QueryUnescape(s[m[2]:m[3]]); err == nil && r.secretName(name) {
-				add(m[4], m[5], "field")
-				r.learn(s[m[4]:m[5]])
-			}
-		}
-		found = append(found, r.encoded(s)...)
-		if random {
-			for _, m := range randomToken.FindAllStringIndex(s, -1) {
-				if isRandom(s[m[0]:m[1]]) {
-					add(m[0], m[1], "entropy")
+	if suspicious(s) {
+		found = append(found, r.ruled(s, random)...)
+	}
+	return disjoint(found)
+}
+
+// ruled finds what the form of a text gives away.
+func (r *redactor) ruled(s string, random bool) (found []span) {
+	add := func(from, to int, rule string) { found = append(found, span{from, to, "[redacted:" + rule + "]"}) }
+	for _, p := range patterns {
+		for _, m := range p.re.FindAllStringSubmatchIndex(s, -1) {
+			from, to := m[len(m)-2], m[len(m)-1]
+			if p.fits == nil || p.fits(s[from:to]) {
+				add(from, to, p.name)
+				if p.keep {
+					r.learn(s[from:to])
 				}
 			}
 		}
 	}
-	return disjoint(found)
+	for _, m := range queryParam.FindAllStringSubmatchIndex(s, -1) {
+		if name, err := url.QueryUnescape(s[m[2]:m[3]]); err == nil && r.secretName(name) {
+			add(m[4], m[5], "field")
+			r.learn(s[m[4]:m[5]])
+		}
+	}
+	found = append(found, r.encoded(s)...)
+	if random {
+		for _, m := range randomToken.FindAllStringIndex(s, -1) {
+			if isRandom(s[m[0]:m[1]]) {
+				add(m[0], m[1], "entropy")
+			}
+		}
+	}
+	return found
+}
+
+// suspicious reports whether any rule could find something: most names of tests are
+// words, and there are up to a million of them. A secret has a colon or an equals sign before
+// it, or "bearer" or "basic", or is a run of 10 letters, digits and signs at least.
+func suspicious(s string) bool {
+	if len(s) < 8 { // shorter than any
+		return false
+	}
+	run := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == ':' || c == '=' || c >= utf8.RuneSelf: // beyond ASCII a letter may be another's other case
+			return true
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_+/-", c) >= 0:
+			if run++; run >= 10 {
+				return true
+			}
+			for _, word := range [...]string{"bearer", "basic"} {
+				if len(s)-i >= len(word) && strings.EqualFold(s[i:i+len(word)], word) {
+					return true
+				}
+			}
+		default:
+			run = 0
+		}
+	}
+	return false
 }
 
 // disjoint puts spans in order and makes one of those that overlap.

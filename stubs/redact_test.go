@@ -59,6 +59,35 @@ func TestTextRules(t *testing.T) {
 	}
 }
 
+// Where a rule finds something, the text was looked at: in pieces of secrets and words, in
+// any order.
+func TestWhateverIsFoundWasSuspicious(t *testing.T) {
+	pieces := []string{"sk-", "ghp_", "xoxb-", "AKIA", "eyJ", ".", "-----BEGIN", " PRIVATE KEY-----", "bearer ", "Bas", "ba\u017fic ", "ic\t", "://", "@", "?", "&", "=", ":", "password", "token",
+		" ", "a", "7", "ABCDEFGH", "abcd1234", "Q8x", "hunter2", "dXNlcjpodW50ZXIy", "adds an item", "/", "_", "-", "+", "\n"}
+	rng := rand.New(rand.NewPCG(5, 6))
+	found := 0
+	for range 20_000 {
+		var b strings.Builder
+		for range 1 + rng.IntN(8) {
+			b.WriteString(pieces[rng.IntN(len(pieces))])
+		}
+		if len(newRedactor().ruled(b.String(), true)) == 0 {
+			continue
+		}
+		if found++; !suspicious(b.String()) {
+			t.Errorf("a secret in %q would be missed", b.String())
+		}
+	}
+	if found < 1000 {
+		t.Errorf("%d texts had a secret: the test tries too little", found)
+	}
+	for _, plain := range []string{"", "adds an item to the cart", "retries twice, then fails", "a-b c_d"} {
+		if suspicious(plain) {
+			t.Errorf("%q is looked at in vain", plain)
+		}
+	}
+}
+
 func TestTreeRules(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{`{"Api-Key":"x","X-API-KEY":"y","openaiApiKey":"z"}`, `{"Api-Key":"[redacted:field]","X-API-KEY":"[redacted:field]","openaiApiKey":"[redacted:field]"}`},
@@ -212,6 +241,9 @@ func FuzzRedactTwice(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		s = strings.ToValidUTF8(s, "")
+		if !suspicious(s) && len(newRedactor().ruled(s, true)) > 0 {
+			t.Errorf("a secret in %q is not looked for", s)
+		}
 		once := canonical(newRedactor().tree(s))
 		tree, err := parse(once)
 		if err != nil {
