@@ -77,7 +77,8 @@ type Comparison struct {
 	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
 	Scripts   Estimate `json:"scripts"`    // what the scripted agents cost alone, us per run: in every other arm but the floor's
 
-	Counters map[string]Counters `json:"counters,omitempty"` // by arm, of one run
+	Counters map[string]Counters `json:"counters,omitempty"`      // by arm, of one run: the fewest of any session
+	Most     map[string]Counters `json:"most_counters,omitempty"` // the most of any session
 
 	Conditions []Conditions `json:"conditions"` // by session
 
@@ -111,6 +112,14 @@ type Counters struct {
 	Pages      float64 `json:"pages" toml:"pages"`             // written to the log
 	Bytes      float64 `json:"bytes" toml:"bytes"`             // written to files, checkpoints included
 	Syncs      float64 `json:"syncs" toml:"syncs"`             // fsyncs
+}
+
+// each applies f to every counter of both.
+func (a Counters) each(b Counters, f func(a, b float64) float64) Counters {
+	return Counters{
+		Allocs: f(a.Allocs, b.Allocs), AllocBytes: f(a.AllocBytes, b.AllocBytes), Commits: f(a.Commits, b.Commits), Statements: f(a.Statements, b.Statements),
+		Pages: f(a.Pages, b.Pages), Bytes: f(a.Bytes, b.Bytes), Syncs: f(a.Syncs, b.Syncs),
+	}
 }
 
 // Sessions is the number of sessions that gave blocks.

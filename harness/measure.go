@@ -216,16 +216,19 @@ func (c *Comparison) add(number int, res SessionResult) {
 }
 
 // count takes the counters of a session. Of several sessions the fewest count, as of
-// several tries within one: what else goes on in a process only adds to them.
+// several tries within one: what else goes on in a process only adds to them. How far they
+// vary is for a calibration to know.
 func (c *Comparison) count(counters map[string]Counters) {
 	if c.Counters == nil {
-		c.Counters = map[string]Counters{}
+		c.Counters, c.Most = map[string]Counters{}, map[string]Counters{}
 	}
 	for name, n := range counters {
+		least, most := n, n
 		if have, ok := c.Counters[name]; ok {
-			n.Allocs, n.AllocBytes = min(n.Allocs, have.Allocs), min(n.AllocBytes, have.AllocBytes)
+			least = have.each(n, func(a, b float64) float64 { return min(a, b) })
+			most = c.Most[name].each(n, func(a, b float64) float64 { return max(a, b) })
 		}
-		c.Counters[name] = n
+		c.Counters[name], c.Most[name] = least, most
 	}
 }
 

@@ -265,3 +265,16 @@ func TestSessionsThatDisagreeAreTheSample(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
+
+func TestSessionsCountTheFewestAndTheMost(t *testing.T) {
+	var c Comparison
+	for _, n := range []Counters{{Allocs: 121, Commits: 5, Pages: 9}, {Allocs: 120, Commits: 6, Pages: 8}, {Allocs: 125, Commits: 4, Pages: 8}} {
+		c.count(map[string]Counters{ArmBackend: n})
+	}
+	if got, want := c.Counters[ArmBackend], (Counters{Allocs: 120, Commits: 4, Pages: 8}); got != want {
+		t.Errorf("the fewest are %+v, want %+v", got, want)
+	}
+	if got, want := c.Most[ArmBackend], (Counters{Allocs: 125, Commits: 6, Pages: 9}); got != want {
+		t.Errorf("the most are %+v, want %+v", got, want)
+	}
+}

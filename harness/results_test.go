@@ -27,6 +27,7 @@ func recorded(t *testing.T) Results {
 	}
 	c.Environment = Environment{OS: "linux", Arch: "amd64", Cores: 2, CPU: "Some CPU", Filesystem: "ext4"}
 	c.Counters = map[string]Counters{ArmBackend: {Allocs: 120, AllocBytes: 9000, Commits: 5, Syncs: 1}}
+	c.Most = c.Counters
 	return Results{Program: ThisProgram(), Command: "flujo-harness bench", Commit: "abc", Comparisons: []Comparison{*c}}
 }
 

@@ -162,12 +162,15 @@ func TestCountersAreLimits(t *testing.T) {
 	}
 }
 
-// The counters of a measurement become limits.
+// The counters of a measurement become limits: exact ones, and where its sessions varied
+// as much looser as they did. A pause draws what it allocates: its limit was the fewest of 30
+// sessions, which two sessions of the same program were above.
 func TestCalibrationLimitsCounters(t *testing.T) {
 	c := made(30, 1.3, 1, 1.1)
-	c.Counters = map[string]harness.Counters{harness.ArmBackend: {Allocs: 120}, harness.ArmFloor: {Allocs: 3}}
+	c.Counters = map[string]harness.Counters{harness.ArmBackend: {Allocs: 120, Commits: 5}, harness.ArmFloor: {Allocs: 3}}
+	c.Most = map[string]harness.Counters{harness.ArmBackend: {Allocs: 123, Commits: 5}, harness.ArmFloor: {Allocs: 9}}
 	l, err := derive(c, prove(0.1, 100))
-	if err != nil || l.Counters == nil || l.Counters.Allocs != 120 {
+	if err != nil || l.Counters == nil || l.Counters.Allocs != 126 || l.Counters.Commits != 5 {
 		t.Errorf("counters %+v, error %v", l.Counters, err)
 	}
 }
