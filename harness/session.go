@@ -141,8 +141,9 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 			err = errors.Join(err, a.close())
 		}
 	}()
-	for _, name := range s.Plan.Arms() {
-		a, err := o.open(ctx, book, name, dir)
+	names := s.Plan.Arms()
+	for _, i := range rng.Perm(len(names)) { // with runs of 1 MB, what was opened later was slower
+		a, err := o.open(ctx, book, names[i], dir)
 		if err != nil {
 			return nil, err
 		}
