@@ -2,11 +2,12 @@
 //
 // A [Run] is what one command found: the specs of the suites ([Results], read by
 // [Read] from any runner's file), the measurements of package harness, the verdicts of
-// package thresholds, and figures of Go benchmarks ([Benchmark]). [OpenHistory] keeps runs in a database file, without the secrets in them;
-// [Summary] tells of one in a terminal, [WriteReport] as a page that needs no network
-// and reads without JavaScript, [Live] as the same page while runs arrive, and
-// [WriteMarkdown], [WriteJSON], [WriteJUnit], [WriteCTRF], [WriteOpenMetrics],
-// [WriteBadge] and [WriteCSV] for other readers.
+// package thresholds, and figures of Go benchmarks ([Benchmark]). [OpenHistory] keeps
+// runs in a database file, without the secrets in them; [Summary] tells of one in a
+// terminal, [WriteReport] as a page that needs no network and reads without JavaScript,
+// [Live] as the same page while runs arrive, and [WriteMarkdown], [WriteJSON],
+// [WriteJUnit], [WriteCTRF], [WriteOpenMetrics], [WriteBadge] and [WriteCSV] for other
+// readers.
 //
 // The package shows and counts; it judges nothing. A verdict is printed as
 // thresholds made it, an estimate as harness made it. What it works out itself is in
