@@ -82,13 +82,14 @@ var proofs = []proof{
 	fuzzing("reports", "FuzzRead", "FuzzReadJUnit", "FuzzReadGinkgo", "FuzzReadGoTest", "FuzzReadCTRF", "FuzzReadBenchmarks", "FuzzVisible"),
 }
 
-// fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes.
+// fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes on the wall,
+// which are fewer of processor where something else wants the core.
 const fuzzFlag = "-fuzztime=%dm"
 
 // fuzzing is the campaign of the fuzz targets of a package.
 func fuzzing(pkg string, targets ...string) proof {
 	return proof{name: "fuzz-" + pkg, does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
-		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "CPU-minutes for each target"}
+		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "minutes for each target, on one core"}
 }
 
 // lines are the commands of the campaign: one, or one for each fuzz target. Of n 0 they
@@ -213,7 +214,7 @@ func (f *proofFlags) run(seed uint64) error {
 				return err
 			}
 			began := time.Now()
-			problem, err := attempt(ctx, project.root, line, out, f.cmd.ErrOrStderr())
+			problem, used, err := attempt(ctx, project.root, line, out, f.cmd.ErrOrStderr())
 			switch {
 			case ctx.Err() != nil:
 				return &exitError{exitInterrupted, nil}
@@ -225,7 +226,7 @@ func (f *proofFlags) run(seed uint64) error {
 			default:
 				problem = "held"
 			}
-			if err := print(out, fmt.Sprintf("campaign %s, in %.0f s: %s\n", p.name, time.Since(began).Seconds(), problem)); err != nil {
+			if err := print(out, fmt.Sprintf("campaign %s, in %.0f s (%.0f s of processor): %s\n", p.name, time.Since(began).Seconds(), used.Seconds(), problem)); err != nil {
 				return err
 			}
 		}
@@ -236,21 +237,26 @@ func (f *proofFlags) run(seed uint64) error {
 	return nil
 }
 
-// attempt runs a line and says what is wrong.
-func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, err error) {
+// attempt runs a line and says what is wrong, and how much processor time the line and all
+// that it started and waited for have used, compilers too; children that it killed and left
+// are not in it.
+func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, used time.Duration, err error) {
 	var heard bytes.Buffer
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, io.MultiWriter(out, &heard), said
 	failed, err := runGroup(ctx, cmd)
+	if state := cmd.ProcessState; state != nil {
+		used = state.UserTime() + state.SystemTime()
+	}
 	switch {
 	case err != nil:
-		return "", err
+		return "", used, err
 	case failed != nil:
-		return failed.Error(), nil
+		return failed.Error(), used, nil
 	case strings.Contains(heard.String(), "no tests to run"):
-		return "nothing was run: it needs Linux", nil
+		return "nothing was run: it needs Linux", used, nil
 	}
-	return "", nil
+	return "", used, nil
 }
 
 // isHarness says whether the project is this module's own source.
