@@ -95,11 +95,14 @@ func fuzzing(pkg string, targets ...string) proof {
 // lines are the commands of the campaign: one, or one for each fuzz target. Of n 0 they
 // are those of the short form.
 func (p *proof) lines(n int, seed uint64) (lines [][]string) {
+	// Go makes each interesting input smaller for up to a minute, and tries no other
+	// meanwhile where there is one worker: a second is enough.
+	fuzz := []string{"-parallel=1", "-fuzzminimizetime=1s", "-timeout=0"}
 	base := slices.Concat([]string{"go", "test"}, p.in)
 	tail := []string{"-v", "-count=1", "-timeout=0"}
 	if p.n == fuzzFlag && n > 0 {
 		for target := range strings.SplitSeq(p.run, "|") {
-			lines = append(lines, slices.Concat(base, []string{"-run=^$", "-fuzz=^" + target + "$", fmt.Sprintf(p.n, n), "-parallel=1", "-timeout=0"}))
+			lines = append(lines, slices.Concat(base, []string{"-run=^$", "-fuzz=^" + target + "$", fmt.Sprintf(p.n, n)}, fuzz))
 		}
 		return lines
 	}
