@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -146,6 +147,46 @@ func (f *Waterfall) estimate() error {
 	f.Total, f.Gap = estimateSum(total, sessions, "us/run"), estimateSum(gap, sessions, "us/run")
 	f.AddsUp = f.Gap.Low <= 0 && f.Gap.High >= 0
 	return nil
+}
+
+// Parts is what a run with a backend is made of, as far as the arms of a comparison
+// tell: each is a difference of two of them in the same block, so they add up. It is nil
+// where the comparison must not be judged, or has no block that tells.
+func (c *Comparison) Parts() *Waterfall {
+	if !c.Valid() {
+		return nil
+	}
+	w := &Waterfall{Workload: c.Workload, Durability: c.Durability, AddsUp: true, Increments: []Increment{
+		{Arm: ArmStubs, Category: "scripts", Adds: "the calls of the scripted agents"},
+		{Arm: ArmNone, Category: "engine", Adds: "the walk over the plan, copies of the scope, the result"},
+		{Arm: ArmFloor, Category: "floor", Adds: "the same bytes in the same transactions, by bare driver calls"},
+		{Arm: ArmBackend, Category: "over the floor", Adds: "encoding, keys and times of the records, the way to the driver"},
+	}}
+	var sessions []int
+	var total []float64
+	costs := make([][]float64, len(w.Increments))
+	for _, b := range c.Blocks {
+		none := b.CostUS / b.Overhead   // (W-N) / ((W-N)/N)
+		floor := b.CostUS / b.CostRatio // (W-N) / ((W-N)/F)
+		if math.IsNaN(none+floor) || math.IsInf(none+floor, 0) {
+			continue
+		}
+		sessions, total = append(sessions, b.Session), append(total, none+b.CostUS)
+		for i, v := range []float64{b.ScriptsUS, none - b.ScriptsUS, floor, b.CostUS - floor} {
+			costs[i] = append(costs[i], v)
+		}
+	}
+	if len(total) == 0 {
+		return nil
+	}
+	for i := range w.Increments {
+		w.Increments[i].Cost = estimateSum(costs[i], sessions, "us/run")
+	}
+	w.Total = estimateSum(total, sessions, "us/run")
+	if c.Scripts.N == 0 { // not measured: the engine has them
+		w.Increments = w.Increments[1:]
+	}
+	return w
 }
 
 // opening measures how long it takes to make a database, in this process.

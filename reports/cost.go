@@ -16,49 +16,9 @@ func (a *accountant) tellCost() {
 			a.a.Curve = harness.Amortize(c.Durability, a.a.Run.Comparisons)
 		}
 		if a.a.Attribution == nil {
-			a.a.Attribution = partsOf(c)
+			a.a.Attribution = c.Parts()
 		}
 	}
-}
-
-// partsOf is what a run with a backend is made of, as far as the arms of a comparison
-// tell: each is a difference of two of them in the same block, so they add up. It is nil
-// where the measurement says nothing.
-func partsOf(c *harness.Comparison) *harness.Waterfall {
-	if !c.Valid() || !estimated(c.Cost) || !estimated(c.Overhead) || !estimated(c.CostRatio) {
-		return nil
-	}
-	without := func(b harness.Block) float64 { return b.CostUS / b.Overhead } // (W-N) / ((W-N)/N)
-	floor := func(b harness.Block) float64 { return b.CostUS / b.CostRatio }
-	of := func(value func(harness.Block) float64) harness.Estimate {
-		var finiteOnes []float64
-		for _, b := range c.Blocks {
-			if v := value(b); finite(v) {
-				finiteOnes = append(finiteOnes, v)
-			}
-		}
-		return medianOf(finiteOnes, "us/run", "blocks")
-	}
-	w := &harness.Waterfall{Workload: c.Workload, Durability: c.Durability, AddsUp: true, Total: of(func(b harness.Block) float64 { return without(b) + b.CostUS })}
-	for _, part := range []struct {
-		arm, name, adds string
-		value           func(harness.Block) float64
-	}{
-		{harness.ArmStubs, "scripts", "the calls of the scripted agents", func(b harness.Block) float64 { return b.ScriptsUS }},
-		{harness.ArmNone, "engine", "the walk over the plan, copies of the scope, the result", func(b harness.Block) float64 { return without(b) - b.ScriptsUS }},
-		{harness.ArmFloor, "floor", "the same bytes in the same transactions, by bare driver calls", floor},
-		{harness.ArmBackend, "over the floor", "encoding, keys and times of the records, the way to the driver", func(b harness.Block) float64 { return b.CostUS - floor(b) }},
-	} {
-		if part.arm == harness.ArmStubs && !estimated(c.Scripts) {
-			continue // not measured: the engine has them
-		}
-		e := of(part.value)
-		if !estimated(e) {
-			return nil
-		}
-		w.Increments = append(w.Increments, harness.Increment{Arm: part.arm, Category: part.name, Adds: part.adds, Cost: e})
-	}
-	return w
 }
 
 // curveText is "share of a run by the length of a step: no time 98% (97% to 99%), …".
