@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -297,39 +298,64 @@ func (w *rowWriter) insertResults(run int64, r *Results) error {
 	return err
 }
 
-// nameAll gives the number of each spec's name, a new one where it has none yet.
+// namesAtOnce is how many new names a statement writes: a file may have a million.
+const namesAtOnce = 100
+
+// nameAll gives the number of each spec's name, the next one where it has none yet.
 func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
 	known, err := collect(w.ctx, w.tx, "SELECT id, key, texts, sum FROM names", nil, scanName)
 	if err != nil {
 		return nil, err
 	}
 	free := make(map[string]int64, len(known)) // names that no spec of the run has taken
+	last := int64(0)
 	for _, n := range known {
-		free[n.key] = n.id
+		free[n.key], last = n.id, max(last, n.id)
 	}
-	insert, err := w.tx.PrepareContext(w.ctx, "INSERT INTO names (key, texts, sum) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING id")
-	if err != nil {
-		return nil, err
-	}
-	defer insert.Close()
+	known = nil
 	ids := make([]int64, len(specs))
+	var fresh []any // id, key, texts, sum of each
 	for i := range specs {
 		key := specs[i].Key()
 		id, ok := free[key]
 		delete(free, key)
 		if !ok {
+			last++
+			id = last
 			texts := specs[i].encodeTexts()
-			err := insert.QueryRowContext(w.ctx, key, texts, checksum(key, texts)).Scan(&id)
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil, fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
-			}
-			if err != nil {
-				return nil, fmt.Errorf("spec %q: %w", specs[i].Name(), err)
-			}
+			fresh = append(fresh, id, key, texts, checksum(key, texts))
 		}
 		ids[i] = id
+		if len(fresh) == 4*namesAtOnce || i == len(specs)-1 && len(fresh) > 0 {
+			if err := w.insertNames(specs, fresh); err != nil {
+				return nil, err
+			}
+			fresh = fresh[:0]
+		}
 	}
 	return ids, nil
+}
+
+// insertNames writes the rows of new names of the specs.
+func (w *rowWriter) insertNames(specs []Spec, rows []any) error {
+	n := len(rows) / 4
+	done, err := w.tx.ExecContext(w.ctx, "INSERT INTO names (id, key, texts, sum) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", n-1)+
+		" ON CONFLICT (key) DO NOTHING", rows...)
+	if err != nil {
+		return fmt.Errorf("names of %d specs: %w", n, err)
+	}
+	if written, err := done.RowsAffected(); err != nil || written == int64(n) {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range specs {
+		key := specs[i].Key()
+		if seen[key] {
+			return fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+		}
+		seen[key] = true
+	}
+	return fmt.Errorf("names of %d specs: some are there already, without a number", n)
 }
 
 // rosters writes what many runs share and returns the numbers of the blobs.

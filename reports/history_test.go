@@ -96,17 +96,22 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	twice := spec("x", Passed)
 	unknown := spec("y", "splendid")
+	many := results(3*namesAtOnce, twice)
+	many.Specs = append([]Spec{twice}, many.Specs...)
 	notANumber := comparison("w", 1)
 	notANumber.CostRatio.Value = math.NaN()
 	for name, run := range map[string]Run{
-		"the last spec is there twice":  {Suites: results(5, twice, twice)},
-		"the last spec has a bad state": {Suites: results(5, unknown)},
-		"a figure is not a number":      {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
-		"nor is one of a benchmark":     {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
+		"the last spec is there twice":     {Suites: results(5, twice, twice)},
+		"a spec is there twice, far apart": {Suites: many},
+		"the last spec has a bad state":    {Suites: results(5, unknown)},
+		"a figure is not a number":         {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
+		"nor is one of a benchmark":        {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if added, err := h.Append(t.Context(), run); err == nil {
 				t.Fatalf("appended as %d", added.ID)
+			} else if strings.Contains(name, "twice") && !strings.Contains(err.Error(), twice.Name()) {
+				t.Errorf("it does not say which: %v", err)
 			}
 			for _, table := range []string{"runs", "names", "blobs", "results", "measurements", "benchmarks"} {
 				var n int
