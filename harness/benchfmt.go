@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -80,7 +81,9 @@ func (r Results) revision() string {
 
 // benchName has the processors last, as package testing has it.
 func benchName(c *Comparison, arm string) benchfmt.Name {
-	name := fmt.Sprintf("Durability/workload=%s/durability=%s/arm=%s", c.Workload, c.Durability, arm)
+	// A name has no spaces in this format: package testing does the same to those of sub-benchmarks.
+	workload := strings.Join(strings.Fields(c.Workload), "_")
+	name := fmt.Sprintf("Durability/workload=%s/durability=%s/arm=%s", workload, c.Durability, arm)
 	if c.Environment.Cores > 1 {
 		name += fmt.Sprintf("-%d", c.Environment.Cores)
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 	r := recorded(t)
-	r.Dirty = true
+	r.Dirty, r.Comparisons[0].Workload = true, "a review"
 	var out bytes.Buffer
 	if err := r.WriteBenchmarks(&out); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 	if in.Err() != nil || lines != 6*6 {
 		t.Errorf("%d lines, error %v; want one for each of 6 blocks and 6 arms", lines, in.Err())
 	}
-	name := func(arm string) string { return "Durability/workload=default/durability=process/arm=" + arm + "-2" }
+	name := func(arm string) string { return "Durability/workload=a_review/durability=process/arm=" + arm + "-2" }
 	want := []line{
 		{name(ArmNone), 16, map[string]float64{"sec/op": 1e-6}}, // 2 rounds of 2 x 4 runs
 		{name(ArmBackend), 4, map[string]float64{"sec/op": 111e-6, "B/op": 9000, "allocs/op": 120, "commits/op": 5, "fsyncs/op": 1,

@@ -192,7 +192,7 @@ func (p *ComparePlan) fill(subjects []Subject) error {
 		case seen[s.Name]:
 			return fmt.Errorf("%w %q: subject %q is given twice", ErrBadComparison, p.Name, s.Name)
 		}
-		seen[s.Name] = true
+		seen[s.Name], seen[s.Name+twinSuffix], seen[s.Name+slowSuffix] = true, true, true // its copies' names too
 	}
 	switch {
 	case p.Name == "":
@@ -231,36 +231,20 @@ type runner struct {
 	calls  int
 }
 
-// once makes one operation.
-func (r *runner) once(now func() time.Time) error {
-	i := r.calls
-	r.calls++
-	if r.slow == 0 {
-		return r.op(i)
-	}
-	began := now()
-	err := r.op(i)
-	end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + r.slow)))
-	for now().Before(end) { // busy, as slower work would be
-	}
-	return err
-}
-
 // many makes n operations. A slowed subject is slowed down as a whole: its single
 // operations may be shorter than a tick of the clock.
 func (r *runner) many(n int, now func() time.Time) error {
-	slow := r.slow
-	r.slow = 0
-	defer func() { r.slow = slow }()
 	began := now()
 	for range n {
-		if err := r.once(now); err != nil {
+		i := r.calls
+		r.calls++
+		if err := r.op(i); err != nil {
 			return err
 		}
 	}
-	if slow > 0 {
-		end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + slow)))
-		for now().Before(end) {
+	if r.slow > 0 {
+		end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + r.slow)))
+		for now().Before(end) { // busy, as slower work would be
 		}
 	}
 	return nil

@@ -148,6 +148,7 @@ func TestBadComparisonsAreRefused(t *testing.T) {
 	}{
 		"no name":        {ComparePlan{}, []Subject{ok, Func("b", nil)}},
 		"one subject":    {ComparePlan{Name: "x"}, []Subject{ok}},
+		"name of a copy": {ComparePlan{Name: "x"}, []Subject{ok, Func("a (twin)", nil)}},
 		"twice":          {ComparePlan{Name: "x"}, []Subject{ok, ok}},
 		"nothing opens":  {ComparePlan{Name: "x"}, []Subject{ok, {Name: "b"}}},
 		"one session":    {ComparePlan{Name: "x", Sessions: 1}, []Subject{ok, Func("b", nil)}},

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
@@ -113,11 +114,17 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 // calibrateCommand makes a limit for what was measured.
 func calibrateCommand(c *harness.Comparison) string {
 	command := "flujo-harness calibrate"
+	word := func(s string) string {
+		if strings.ContainsFunc(s, unicode.IsSpace) {
+			return fmt.Sprintf("%q", s)
+		}
+		return s
+	}
 	if c.Suite != "" {
-		command += " --suite " + c.Suite
+		command += " --suite " + word(c.Suite)
 	}
 	if c.Workload != "default" {
-		command += " --workload " + c.Workload
+		command += " --workload " + word(c.Workload)
 	}
 	if c.Durability != string(sqlite.Process) {
 		command += " --durability " + c.Durability

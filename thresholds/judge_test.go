@@ -93,6 +93,15 @@ func TestForeignClassIsSaid(t *testing.T) {
 	}
 }
 
+// The command that it names can be typed as it stands.
+func TestNextCommandIsQuoted(t *testing.T) {
+	c := made(3, 1, 1, 1.25)
+	c.Workload, c.Suite = "a review", "./flows"
+	if v := Judge(c, nil, today); v.Next != `make one: flujo-harness calibrate --suite ./flows --workload "a review" --write` {
+		t.Errorf("next: %s", v.Next)
+	}
+}
+
 // What differs between processors is no regression; what is counted does not differ.
 func TestForeignLimitsDoNotBreakByTime(t *testing.T) {
 	limits := fileWith(1.3)
