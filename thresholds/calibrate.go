@@ -100,13 +100,9 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 	slow := bySession(c, func(b harness.Block) float64 { return b.Slow })
 	l := Limit{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, Margin: order.Margin, Baseline: round(baseline(null))}
 	l.Limit = round(l.Baseline * (1 + l.Margin))
-	var counted []harness.Counters
-	for _, seen := range []map[string]harness.Counters{c.Counters, c.Most} {
-		if n, ok := seen[harness.ArmBackend]; ok {
-			counted = append(counted, n)
-		}
+	if least, ok := c.Counters[harness.ArmBackend]; ok {
+		l.Counters = limitCounters(least, c.Most[harness.ArmBackend])
 	}
-	l.Counters = limitCounters(counted)
 	r := replay(null, slow, order.Margin, order.Replays, c.Seed)
 	l.Provenance = Provenance{
 		Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(), Seed: c.Seed, Sessions: len(null), Blocks: len(c.Blocks),

@@ -24,21 +24,13 @@ var counts = []count{
 	{"syncs", func(c *harness.Counters) *float64 { return &c.Syncs }},
 }
 
-// limitCounters makes limits of what a calibration counted: the largest value of
-// each and, where calibration saw it vary, as much again as it varied by. It is nil
-// where nothing was counted.
-func limitCounters(seen []harness.Counters) *harness.Counters {
-	if len(seen) == 0 {
-		return nil
-	}
+// limitCounters makes limits of the fewest and the most that the sessions of a calibration
+// counted: the most and, where they varied, as much again as they did.
+func limitCounters(least, most harness.Counters) *harness.Counters {
 	var limits harness.Counters
 	for _, n := range counts {
-		least, most := math.Inf(1), math.Inf(-1)
-		for i := range seen {
-			v := *n.of(&seen[i])
-			least, most = min(least, v), max(most, v)
-		}
-		*n.of(&limits) = round(most + (most - least))
+		few, many := *n.of(&least), *n.of(&most)
+		*n.of(&limits) = round(many + (many - few))
 	}
 	return &limits
 }
