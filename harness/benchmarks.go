@@ -58,9 +58,10 @@ var ErrNoBenchmark = errors.New("it told of no benchmark")
 
 // CompareBenchmarks runs the benchmark at both revisions, and at the first once more,
 // process by process in random order, until enough says so after a group of blocks. It
-// returns a difference for each sub-benchmark. Faults of a benchmark are told in the
+// returns a difference for each sub-benchmark, and the names of those that only the base
+// has, or only the head. Faults of a benchmark are told in the
 // difference; a cancelled context ends it with what was measured.
-func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Difference) bool) ([]*Difference, error) {
+func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Difference) bool) (all []*Difference, only [2][]string, err error) {
 	if spec.run == nil {
 		spec.run = runBenchmark
 	}
@@ -70,6 +71,7 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 	twin.Binary = spec.Twin
 	byName := map[string]*Difference{}
 	allocs := map[string][2][]float64{}
+	told := [2]map[string]bool{{}, {}} // names, by the base and by the head
 	complete := true
 	var problem error
 	// soFar is what was measured, complete enough to be judged.
@@ -87,7 +89,7 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 		return sorted(byName)
 	}
 	for n := range spec.Blocks {
-		if n >= 2*blocksInSession && n%blocksInSession == 0 && (enough(soFar()) || spec.Budget > 0 && time.Since(began) > spec.Budget) {
+		if n >= 2*blocksInSession && n%blocksInSession == 0 && (len(byName) == 0 || enough(soFar()) || spec.Budget > 0 && time.Since(began) > spec.Budget) {
 			break
 		}
 		sides := []BenchSide{spec.Base, spec.Head, twin}
@@ -104,6 +106,11 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 		}
 		if problem != nil {
 			break
+		}
+		for i := range told {
+			for name := range got[i] {
+				told[i][name] = true
+			}
 		}
 		for name, base := range got[0] {
 			head, ok := got[1][name]
@@ -126,7 +133,15 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 			}
 		}
 	}
-	if len(byName) == 0 && problem == nil && complete {
+	for i := range told {
+		for name := range told[i] {
+			if !told[1-i][name] {
+				only[i] = append(only[i], name)
+			}
+		}
+		slices.Sort(only[i])
+	}
+	if len(byName)+len(only[0])+len(only[1]) == 0 && problem == nil && complete {
 		problem = fmt.Errorf("%s: %w at both revisions", spec.Benchmark, ErrNoBenchmark)
 	}
 	if problem != nil && len(byName) == 0 {
@@ -138,7 +153,7 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 		}
 		d.Seconds = time.Since(began).Seconds()
 	}
-	return soFar(), nil
+	return soFar(), only, nil
 }
 
 func sorted(byName map[string]*Difference) (all []*Difference) {

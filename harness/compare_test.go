@@ -90,15 +90,18 @@ func TestBenchmarksAreComparedUntilThereIsEnough(t *testing.T) {
 	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
 		run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
 			took := map[string]float64{"old": 100, "new": 130}[side.Revision]
-			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Allocs: 2}, "X/sub": {NS: 100, Allocs: -1}}, nil
+			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Allocs: 2}, "X/sub": {NS: 100, Allocs: -1}, "X/only-" + side.Revision: {NS: 9, Allocs: -1}}, nil
 		}}
-	all, err := CompareBenchmarks(t.Context(), spec, func(all []*Difference) bool {
+	all, only, err := CompareBenchmarks(t.Context(), spec, func(all []*Difference) bool {
 		judgeable(t, all)
 		looks++
 		return looks == 3
 	})
 	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete || all[0].MoreAllocs {
 		t.Errorf("%d differences, %v: %+v", len(all), err, all[0])
+	}
+	if only[0] == nil || only[0][0] != "X/only-old" || len(only[0]) != 1 || len(only[1]) != 1 || only[1][0] != "X/only-new" {
+		t.Errorf("on one side only: %v", only)
 	}
 	if len(all[0].Audit) != 1 || !strings.HasPrefix(all[0].Audit[0].Detail, "24 blocks") {
 		t.Errorf("audit %v", all[0].Audit)

@@ -123,12 +123,12 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 {
 		return usage(fmt.Errorf("no benchmark of %s matches %q", c.packages, c.bench))
 	}
-	c.measure(ctx, targets, progress)
+	c.measure(ctx, targets, &result, progress)
 	progress.end()
 	worst := thresholds.Held
 	for _, t := range targets {
 		for _, d := range t.found {
-			v := thresholds.JudgeDifference(d, c.margin/100, len(targets))
+			v := thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(t.found))
 			worst = worse(worst, v.Outcome)
 			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
 		}
@@ -302,7 +302,7 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 
 // measure measures one benchmark after the other; each may take its share of the time
 // that is left.
-func (c *comparing) measure(ctx context.Context, targets []*target, progress *progress) {
+func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *progress) {
 	end := time.Now().Add(c.budget)
 	for i, t := range targets {
 		if ctx.Err() != nil {
@@ -311,10 +311,11 @@ func (c *comparing) measure(ctx context.Context, targets []*target, progress *pr
 		t.spec.Budget = max(time.Millisecond, time.Until(end)/time.Duration(len(targets)-i))
 		stage := fmt.Sprintf("measuring %s.%s, %d of %d", t.pkg, t.name, i+1, len(targets))
 		progress.set(stage, "")
-		found, err := harness.CompareBenchmarks(ctx, t.spec, func(all []*harness.Difference) bool {
+		found, only, err := harness.CompareBenchmarks(ctx, t.spec, func(all []*harness.Difference) bool {
 			progress.set(stage, fmt.Sprintf("%d blocks", len(all[0].Blocks)))
 			for _, d := range all {
-				if !thresholds.JudgeDifference(d, c.margin/100, len(targets)).Decided() {
+				// Each benchmark has its share of the chance of a false alarm, and its parts share that.
+				if !thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(all)).Decided() {
 					return false
 				}
 			}
@@ -324,6 +325,11 @@ func (c *comparing) measure(ctx context.Context, targets []*target, progress *pr
 			found = []*harness.Difference{{Schema: 1, Name: t.pkg + "." + t.name, Problem: err.Error()}}
 		}
 		t.found = found
+		for i, names := range []*[]string{&result.Gone, &result.New} {
+			for _, name := range only[i] {
+				*names = append(*names, t.pkg+"."+name)
+			}
+		}
 	}
 }
 
