@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // proof is a campaign that tries to lose data, or to act where it may not. It is a test of
@@ -198,6 +202,13 @@ func (f *proofFlags) run(seed uint64) error {
 		return usage(fmt.Errorf("--campaign %s: here is no checkout of %s: campaigns are tests of that module; clone it, and call this there", f.name, harnessModule))
 	}
 	ctx := f.cmd.Context()
+	commit, dirty := project.revision(ctx)
+	if commit = cmp.Or(commit, "unknown"); dirty {
+		commit += " with changes"
+	}
+	if err := print(out, fmt.Sprintf("%s, commit %s, %s on %s\n", time.Now().UTC().Format(time.DateOnly), commit, runtime.Version(), harness.Class())); err != nil {
+		return err
+	}
 	seed = max(seed, 1)
 	red := 0
 	for _, p := range chosen {
