@@ -180,7 +180,7 @@ func (j job) run() error {
 			return marked(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
-		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every}
+		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every, Problem: suites.problem}
 		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
@@ -212,6 +212,9 @@ func (j job) run() error {
 	}
 	progress.end()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
+	if j.results.part != nil {
+		j.results.part.Interrupted = !r.Complete
+	}
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
 	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.hints)
 }
