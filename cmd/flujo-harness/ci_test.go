@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +48,39 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	got := annotations(r, "")
 	if len(got) != maxAnnotations || !strings.HasSuffix(got[9], "::and 4 more: see the report") {
 		t.Errorf("%d annotations, the last is %q", len(got), got[len(got)-1])
+	}
+}
+
+// The branch is the one that CI tells of, else that of the tree; a tag or a commit has none.
+func TestBranch(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "GITHUB_SERVER_URL"} {
+		t.Setenv(name, "")
+	}
+	p := project{root: t.TempDir()}
+	git := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
+		if _, err := p.git(t.Context(), args...); err != nil {
+			t.Fatal(told(err))
+		}
+	}
+	git("init", "-q", "-b", "rooms")
+	git("commit", "-q", "--allow-empty", "-m", "one")
+	if got := p.branch(t.Context()); got != "rooms" {
+		t.Errorf("branch %q, want that of the tree", got)
+	}
+	git("checkout", "-q", "--detach")
+	if got := p.branch(t.Context()); got != "" {
+		t.Errorf("branch %q of a commit", got)
+	}
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("GITHUB_REF_NAME", "7/merge")
+	t.Setenv("GITHUB_HEAD_REF", "doors")
+	if got := p.branch(t.Context()); got != "doors" {
+		t.Errorf("branch %q, want that of the pull request", got)
 	}
 }
 

@@ -170,6 +170,7 @@ func (j job) run() error {
 	defer history.Close()
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
+	r.Branch = p.branch(ctx)
 	r.Commit, r.Dirty = p.revision(ctx)
 	progress := newProgress(j.cmd.ErrOrStderr())
 	defer progress.end()

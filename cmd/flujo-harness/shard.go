@@ -121,6 +121,7 @@ func (j job) merge(paths []string) error {
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
 	ctx := j.cmd.Context()
+	r.Branch = p.branch(ctx)
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)
