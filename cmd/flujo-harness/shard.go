@@ -57,6 +57,17 @@ type part struct {
 	Interrupted bool   `json:"interrupted,omitempty"` // not all was run
 }
 
+// clean is the part without its secrets.
+func (p part) clean() part {
+	runs := make([]*reports.Results, len(p.Runs))
+	for i := range p.Runs {
+		r := reports.Alone(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem}).Run
+		runs[i], p.Problem = r.Suites, r.SuiteError
+	}
+	p.Runs = runs
+	return p
+}
+
 // partFile is a results file, as far as merge needs it.
 type partFile struct {
 	Schema      int                  `json:"schema"`
