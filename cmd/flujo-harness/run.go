@@ -160,7 +160,7 @@ func (j job) run() error {
 			return err
 		}
 	}
-	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&accountFlags{limits: j.measure.limits, window: reports.DefaultWindow}).options(p); err != nil {
 		return err
 	}
 	history, out, err := j.output.open(ctx, p)
