@@ -252,7 +252,11 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 			build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", binaries[i], pkg)
 			build.Dir = sides[i].dir
 			if said, err := build.CombinedOutput(); err != nil {
-				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, firstLines(string(said), 10)))
+				what := firstLines(string(said), 10)
+				if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
+					what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
+				}
+				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, what))
 			}
 			list := exec.CommandContext(ctx, binaries[i], "-test.list=^Benchmark")
 			list.Dir = dirs[i][pkg]
