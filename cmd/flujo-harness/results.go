@@ -85,9 +85,11 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		path  string
 		write func(io.Writer) error
 	}{{f.json, results.Write}, {f.benchfmt, results.WriteBenchmarks}} {
+		if form.path == "" {
+			continue
+		}
 		var text bytes.Buffer
 		switch err := form.write(&text); {
-		case form.path == "":
 		case err != nil:
 			failed = errors.Join(failed, fmt.Errorf("write results to %s: %w", form.path, err))
 		case form.path == "-":
