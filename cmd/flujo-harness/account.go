@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -113,13 +111,9 @@ func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.A
 		}
 	}
 	if f.cost != "" {
-		data, err := os.ReadFile(f.cost)
+		c, err := readCosts(f.cost)
 		if err != nil {
-			return nil, usage(err)
-		}
-		var c costs
-		if err := json.Unmarshal(data, &c); err != nil || c.Schema != 1 || c.Waterfall == nil {
-			return nil, fault(fmt.Errorf("--cost %s: it is not what flujo-harness cost --json wrote: %w", f.cost, err))
+			return nil, err
 		}
 		a.Curve, a.Attribution = c.Curve, c.Waterfall
 	}

@@ -32,6 +32,9 @@ func (f *measureFlags) rules(ctx context.Context, p project) (rules, error) {
 func (p project) rules(ctx context.Context, dir, base string) (rules, error) {
 	r := rules{tree: p.path(dir, "thresholds/limits"), base: base}
 	if base == "" {
+		if dir != "" && !isDir(dir) { // or every verdict would be without a limit, and none broken
+			return r, usage(fmt.Errorf("--limits %s: there is no such folder: name the one that has the limits files", dir))
+		}
 		return r, nil
 	}
 	var err error

@@ -137,7 +137,13 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 			fmt.Fprintf(out, "invalid (%+.3g%%, %d burners), the first: %s\n", o.change, o.burners, o.invalid)
 		}
 	}
-	return c.compareRules(cmd, kinds)
+	if err := c.compareRules(cmd, kinds); err != nil {
+		return fault(err)
+	}
+	if ctx.Err() != nil {
+		return &exitError{exitInterrupted, errors.New("interrupted: the table has what was judged before")}
+	}
+	return nil
 }
 
 // measure makes the verdicts of one kind.

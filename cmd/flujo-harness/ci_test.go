@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +52,39 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	}
 }
 
+// The branch is the one that CI tells of, else that of the tree; a tag or a commit has none.
+func TestBranch(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "GITHUB_SERVER_URL"} {
+		t.Setenv(name, "")
+	}
+	p := project{root: t.TempDir()}
+	git := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
+		if _, err := p.git(t.Context(), args...); err != nil {
+			t.Fatal(told(err))
+		}
+	}
+	git("init", "-q", "-b", "rooms")
+	git("commit", "-q", "--allow-empty", "-m", "one")
+	if got := p.branch(t.Context()); got != "rooms" {
+		t.Errorf("branch %q, want that of the tree", got)
+	}
+	git("checkout", "-q", "--detach")
+	if got := p.branch(t.Context()); got != "" {
+		t.Errorf("branch %q of a commit", got)
+	}
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("GITHUB_REF_NAME", "7/merge")
+	t.Setenv("GITHUB_HEAD_REF", "doors")
+	if got := p.branch(t.Context()); got != "doors" {
+		t.Errorf("branch %q, want that of the pull request", got)
+	}
+}
+
 // What goes to the pages of a CI system holds no secret and nothing that acts.
 func TestNothingSecretGoesToCI(t *testing.T) {
 	secret := "ghp_" + "canary1abcdefghij1234567890" // put together here, so that no scanner takes it for real
@@ -92,5 +127,27 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 		if n := strings.Count(out.String(), "\n"); n != 4 {
 			t.Errorf("%s: %d lines, want one for each annotation:\n%s", name, n, out.String())
 		}
+	}
+}
+
+// A results file is an artefact that CI keeps: what the specs said goes into it as into
+// the history.
+func TestNothingSecretGoesToResults(t *testing.T) {
+	secret := "ghp_" + "canary1abcdefghij1234567890"
+	specs := &reports.Results{Specs: []reports.Spec{{Suite: "shop", Leaf: "asks", State: reports.Failed, Message: "key " + secret}}}
+	run := reports.Run{Command: "run -- --token=" + secret, Suites: specs, Verdicts: []thresholds.Verdict{{Reason: "key " + secret}}}
+	f := resultFlags{json: filepath.Join(t.TempDir(), "results.json"), part: &part{Shard: "1/1", Runs: []*reports.Results{specs}, Problem: "key " + secret}}
+	if err := f.write(run, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(f.json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "[redacted]"); n != 4 || strings.Contains(string(text), secret) {
+		t.Errorf("%d of 4 redacted:\n%s", n, text)
+	}
+	if !strings.Contains(specs.Specs[0].Message, secret) {
+		t.Error("the results at hand were changed")
 	}
 }

@@ -84,6 +84,10 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if !(c.margin > 0 && c.margin <= 100) || c.budget <= 0 {
 		return usage(errors.New("--margin is a percentage above 0, up to 100, and --time above 0"))
 	}
+	out := resultFlags{json: c.json}
+	if err := out.check(); err != nil {
+		return err
+	}
 	p, err := findProject()
 	if err != nil {
 		return fault(err)
@@ -126,6 +130,9 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	c.measure(ctx, targets, &result, progress)
 	progress.end()
 	worst := thresholds.Held
+	if len(targets)+len(result.Identical) == 0 {
+		worst = thresholds.Inconclusive // all there is is new or gone
+	}
 	for _, t := range targets {
 		for _, d := range t.found {
 			v := thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(t.found))
@@ -133,7 +140,9 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
 		}
 	}
-	out := resultFlags{json: c.json}
+	if err := result.show(out.talk(cmd), sides, c.margin); err != nil {
+		return fault(err)
+	}
 	if c.json != "" {
 		data, err := json.MarshalIndent(result, "", " ")
 		if err == nil && c.json == "-" {
@@ -144,9 +153,6 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 		if err != nil {
 			return fault(err)
 		}
-	}
-	if err := result.show(out.talk(cmd), sides, c.margin); err != nil {
-		return fault(err)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -183,11 +189,11 @@ func (p project) checkOut(ctx context.Context, revision, to string) (c checkout,
 	if err != nil {
 		return c, nil, fmt.Errorf("there is no revision %q: name a commit, branch or tag (in CI, fetch it first)", revision)
 	}
+	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
 	if _, err := git("worktree", "add", "--quiet", "--detach", to, commit); err != nil {
 		return c, nil, err
 	}
 	remove = func() error {
-		ctx = context.WithoutCancel(ctx)
 		_, err := git("worktree", "remove", "--force", to)
 		return err
 	}
@@ -246,7 +252,11 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 			build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", binaries[i], pkg)
 			build.Dir = sides[i].dir
 			if said, err := build.CombinedOutput(); err != nil {
-				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, firstLines(string(said), 10)))
+				what := firstLines(string(said), 10)
+				if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
+					what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
+				}
+				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, what))
 			}
 			list := exec.CommandContext(ctx, binaries[i], "-test.list=^Benchmark")
 			list.Dir = dirs[i][pkg]

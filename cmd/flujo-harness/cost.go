@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -19,6 +20,30 @@ type costs struct {
 	Schema    int                `json:"schema"` // 1
 	Curve     []harness.Point    `json:"amortization"`
 	Waterfall *harness.Waterfall `json:"attribution"`
+}
+
+// readCosts reads them again, compressed or not.
+func readCosts(path string) (c costs, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return c, usage(err)
+	}
+	defer file.Close()
+	text, err := harness.ResultsText(file)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	switch {
+	case err != nil:
+	case c.Schema != 1:
+		err = fmt.Errorf("schema %d, and this program reads 1", c.Schema)
+	case c.Waterfall == nil:
+		err = errors.New("there is no attribution in it")
+	}
+	if err != nil {
+		return c, fault(fmt.Errorf("--cost %s: it is not what flujo-harness cost --json wrote: %w", path, err))
+	}
+	return c, nil
 }
 
 func costCommand() *cobra.Command {

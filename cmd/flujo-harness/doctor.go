@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -103,11 +104,11 @@ func placeExit(p *harness.Place, strict bool) error {
 }
 
 func writePlace(path string, p *harness.Place) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return fault(fmt.Errorf("--json: %w", err))
+	var text bytes.Buffer
+	if err := printJSON(&text, p); err != nil {
+		return err
 	}
-	if err := errors.Join(printJSON(f, p), f.Close()); err != nil {
+	if err := writeWhole(path, text.Bytes()); err != nil {
 		return fault(fmt.Errorf("--json %s: %w", path, err))
 	}
 	return nil

@@ -35,7 +35,7 @@ A history that is missing, damaged or has no run, and a run without results, wit
 programmatic focus, or that was interrupted is a fault.
 
 Prints a line for each verdict, and one for each limit that no result is of; the worst
-decides.
+decides. What was recorded at another commit than the one at hand is judged, with a note.
 
 Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage, or limits
 that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
@@ -90,14 +90,19 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 	var failed error
 	for _, path := range paths {
 		r, err := harness.ReadResults(path)
-		if failed = errors.Join(failed, err); err == nil {
-			all = append(all, r.Comparisons...)
+		if failed = errors.Join(failed, err); err != nil {
+			continue
+		}
+		all = append(all, r.Comparisons...)
+		if other := p.ofAnother(cmd.Context(), r.Commit); other != "" {
+			lines = append(lines, fmt.Sprintf("note: %s: %s", reports.Visible(path), other))
 		}
 	}
 	if failed != nil {
 		return nil, worst, fault(failed)
 	}
-	return gate(all, rules, time.Now())
+	verdicts, worst, err := gate(all, rules, time.Now())
+	return append(lines, verdicts...), worst, err
 }
 
 func registerBase(cmd *cobra.Command, base *string) {

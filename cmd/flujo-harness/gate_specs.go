@@ -76,6 +76,9 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	if err := judgeable(a); err != nil {
 		return nil, worst, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
+	if other := p.ofAnother(ctx, a.Run.Commit); other != "" {
+		lines = append(lines, fmt.Sprintf("note: run %d: %s", a.Run.ID, other))
+	}
 	worst = thresholds.Held
 	add := func(o thresholds.Outcome, format string, args ...any) {
 		lines, worst = append(lines, verdictLine(o, fmt.Sprintf("run %d: ", a.Run.ID)+fmt.Sprintf(format, args...))), worse(worst, o)

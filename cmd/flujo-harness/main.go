@@ -1,6 +1,6 @@
 // Command flujo-harness runs the suites of a project, measures what durability
 // costs, judges it by calibrated limits and reports. "flujo-harness help" lists
-// its commands; exit codes are in the help of each.
+// its commands and exit codes.
 package main
 
 import (
@@ -27,7 +27,11 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interrupts := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it; else the suites would outlive a closed terminal
+		interrupts = append(interrupts, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -80,10 +84,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.As(err, &exit) {
 		code = exit.code
 	}
+	if ctx.Err() != nil { // what failed, failed for that
+		code = exitInterrupted
+	}
 	if exit == nil || exit.err != nil {
 		fmt.Fprintf(stderr, "flujo-harness: %v\n", err)
 	}
-	if exit == nil {
+	if exit == nil && code == exitUsage {
 		fmt.Fprintln(stderr, `"flujo-harness help" lists the commands, "flujo-harness help COMMAND" its flags.`)
 	}
 	return code

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -51,4 +53,22 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// Whatever a command makes of it: who was interrupted is told so, not of a mistake.
+func TestAnInterruptIsToldAsOne(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"go.mod": "module example.com/shop\n", "shop_test.go": "package shop\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{{"run"}, {"bench", "--suite", "."}, {"compare", "HEAD"}, {"campaign"}, {"cost"}, {"doctor"}} {
+		var out strings.Builder
+		if code := run(ctx, args, strings.NewReader(""), &out, &out); code != exitInterrupted {
+			t.Errorf("%s: exit code %d, want %d\n%s", args, code, exitInterrupted, out.String())
+		}
+	}
 }

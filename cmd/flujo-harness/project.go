@@ -59,6 +59,26 @@ func (p project) revision(ctx context.Context) (commit string, dirty bool) {
 	return head, err != nil || status != ""
 }
 
+// branch is the one that CI says is tested, where a commit without one is checked out, else
+// the one of the tree; "" where there is none.
+func (p project) branch(ctx context.Context) string {
+	if branch := ciIdentity(os.Getenv).branch; branch != "" {
+		return branch
+	}
+	branch, _ := p.git(ctx, "symbolic-ref", "--quiet", "--short", "HEAD") // fails where there is none
+	return branch
+}
+
+// ofAnother says so where what was recorded at a commit is not of the tree's; "" where it
+// is, or where one of them is unknown.
+func (p project) ofAnother(ctx context.Context, recorded string) string {
+	head, _ := p.revision(ctx)
+	if recorded == "" || head == "" || strings.HasPrefix(head, recorded) {
+		return ""
+	}
+	return fmt.Sprintf("it is of commit %.12s, and the tree at hand is at %.12s", recorded, head)
+}
+
 func (p project) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = p.root

@@ -97,8 +97,7 @@ file that cannot be written.`,
 			if verbose {
 				lines = append(lines, reports.Details(a)...)
 			}
-			_, err = fmt.Fprintln(talk, strings.Join(lines, "\n"))
-			return err
+			return print(talk, strings.Join(lines, "\n")+"\n")
 		},
 	}
 	output.register(cmd)

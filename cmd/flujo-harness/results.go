@@ -64,18 +64,19 @@ func (f *resultFlags) talk(cmd *cobra.Command) io.Writer {
 	return cmd.OutOrStdout()
 }
 
-// write writes what was measured in each form that was asked for.
+// write writes what was measured in each form that was asked for, without secrets.
 func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 	if f.json == "" && f.benchfmt == "" {
 		return nil
 	}
+	r = reports.Alone(r).Run // without its secrets
 	verdicts, err := json.Marshal(r.Verdicts)
 	if err != nil {
 		return fmt.Errorf("write the verdicts: %w", err)
 	}
 	results := harness.Results{Program: harness.ThisProgram(), Command: r.Command, Commit: r.Commit, Dirty: r.Dirty, Comparisons: r.Comparisons, Verdicts: verdicts}
 	if f.part != nil {
-		if results.Suites, err = json.Marshal(f.part); err != nil {
+		if results.Suites, err = json.Marshal(f.part.clean()); err != nil {
 			return fmt.Errorf("write the results of the suites: %w", err)
 		}
 	}
@@ -84,9 +85,11 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		path  string
 		write func(io.Writer) error
 	}{{f.json, results.Write}, {f.benchfmt, results.WriteBenchmarks}} {
+		if form.path == "" {
+			continue
+		}
 		var text bytes.Buffer
 		switch err := form.write(&text); {
-		case form.path == "":
 		case err != nil:
 			failed = errors.Join(failed, fmt.Errorf("write results to %s: %w", form.path, err))
 		case form.path == "-":

@@ -160,7 +160,7 @@ func (j job) run() error {
 			return err
 		}
 	}
-	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&accountFlags{limits: j.measure.limits, window: reports.DefaultWindow}).options(p); err != nil {
 		return err
 	}
 	history, out, err := j.output.open(ctx, p)
@@ -170,6 +170,7 @@ func (j job) run() error {
 	defer history.Close()
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
+	r.Branch = p.branch(ctx)
 	r.Commit, r.Dirty = p.revision(ctx)
 	progress := newProgress(j.cmd.ErrOrStderr())
 	defer progress.end()
@@ -180,7 +181,7 @@ func (j job) run() error {
 			return marked(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
-		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every}
+		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every, Problem: suites.problem}
 		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
@@ -212,6 +213,9 @@ func (j job) run() error {
 	}
 	progress.end()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
+	if j.results.part != nil {
+		j.results.part.Interrupted = !r.Complete
+	}
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
 	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.hints)
 }

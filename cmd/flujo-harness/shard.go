@@ -52,6 +52,20 @@ type part struct {
 	Suites []string           `json:"suites"` // import paths of all parts together
 	Format string             `json:"format"` // of what was read: "Ginkgo JSON"
 	Runs   []*reports.Results `json:"runs"`   // one for each repetition
+
+	Problem     string `json:"problem,omitempty"`     // what makes the results no good, green as they may be
+	Interrupted bool   `json:"interrupted,omitempty"` // not all was run
+}
+
+// clean is the part without its secrets.
+func (p part) clean() part {
+	runs := make([]*reports.Results, len(p.Runs))
+	for i := range p.Runs {
+		r := reports.Alone(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem}).Run
+		runs[i], p.Problem = r.Suites, r.SuiteError
+	}
+	p.Runs = runs
+	return p
 }
 
 // partFile is a results file, as far as merge needs it.
@@ -74,8 +88,9 @@ func mergeCommand() *cobra.Command {
 one run of them, with its entry in the history, its report and its exit code, as if all
 had been run here. Verdicts are taken as they were given; gate judges again.
 
-Parts that are missing or there twice, of other commits, of another list of suites or of
-another number of --runs are refused: what was not run must not be green.
+Parts that are missing or there twice, were interrupted, are of other commits, of another
+list of suites or of another number of --runs are refused: what was not run must not be
+green.
 
 Exit codes: those of run.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -113,10 +128,11 @@ func (j job) merge(paths []string) error {
 		return fault(err)
 	}
 	r := together(files)
-	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files)}
+	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
 	ctx := j.cmd.Context()
+	r.Branch = p.branch(ctx)
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)
@@ -165,6 +181,8 @@ func fit(paths []string, files []partFile) error {
 			return fmt.Errorf("merge: %s is of commit %.12s, and %s of %.12s: run the parts of one commit", paths[0], first.Commit, paths[i], f.Commit)
 		case !slices.Equal(f.Suites.Suites, first.Suites.Suites):
 			return fmt.Errorf("merge: %s and %s were dealt out from different lists of suites: run all parts with the same packages", paths[0], paths[i])
+		case f.Suites.Interrupted:
+			return fmt.Errorf("merge: %s was interrupted: run that part again", paths[i])
 		case len(f.Suites.Runs) != len(first.Suites.Runs):
 			return fmt.Errorf("merge: %s has %d runs, and %s %d: run all parts with the same --runs", paths[0], len(first.Suites.Runs), paths[i], len(f.Suites.Runs))
 		}
@@ -192,6 +210,9 @@ func together(files []partFile) reports.Run {
 		Suites: reports.Repeated(merged(files))}
 	for _, f := range files {
 		r.Dirty = r.Dirty || f.Dirty
+		if r.SuiteError == "" && f.Suites.Problem != "" {
+			r.SuiteError = fmt.Sprintf("part %s: %s", f.Suites.Shard, f.Suites.Problem)
+		}
 		r.Comparisons, r.Verdicts = append(r.Comparisons, f.Comparisons...), append(r.Verdicts, f.Verdicts...)
 	}
 	for _, s := range r.Suites.Suites {

@@ -52,10 +52,28 @@ func TestOnlyAllPartsOfOneRunFit(t *testing.T) {
 		{file("2/2", "abc", 1, "a"), "different lists of suites"},
 		{file("2/2", "abc", 2, "a", "b"), "with the same --runs"},
 		{file("2-2", "abc", 1, "a", "b"), `shard "2-2": use I/N`},
+		{partFile{Commit: "abc", Suites: &part{Shard: "2/2", Suites: []string{"a", "b"}, Runs: make([]*reports.Results, 1), Interrupted: true}}, "y was interrupted: run that part again"},
 	} {
 		err := fit([]string{"x", "y"}, []partFile{good, test.other})
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%+v: %v, want %q", test.other.Suites, err, test.want)
 		}
+	}
+}
+
+// A part whose suites were at fault, though all that it reports is green, makes the whole so.
+func TestAProblemOfAPartIsOneOfTheWhole(t *testing.T) {
+	green := func(shard, problem string) partFile {
+		return partFile{Suites: &part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}
+	}
+	r := together([]partFile{green("1/2", ""), green("2/2", "Ginkgo failed, but its report has no failure")})
+	if outcome, code := conclude(r, false, false); code != exitFault {
+		t.Errorf("%v, exit code %d, want %d", outcome, code, exitFault)
+	}
+	if want := "part 2/2: Ginkgo failed, but its report has no failure"; r.SuiteError != want {
+		t.Errorf("problem %q, want %q", r.SuiteError, want)
+	}
+	if _, code := conclude(together([]partFile{green("1/2", ""), green("2/2", "")}), false, false); code != exitHeld {
+		t.Errorf("without a problem: exit code %d", code)
 	}
 }
