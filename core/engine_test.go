@@ -208,6 +208,19 @@ func harnessFault(t *testing.T, give func() error) {
 	}
 }
 
+// What an agent returns is no word of the backend.
+func TestErrorOfTheBackendFromAnAgentIsItsFailure(t *testing.T) {
+	for name, e := range map[string]*core.Engine{"without a backend": core.NewEngine(), "with one": core.NewEngine(core.WithBackend(core.NewMemory()))} {
+		for _, cause := range []error{core.ErrSignalled, core.ErrFenced, core.ErrDiverged} {
+			fail := func(context.Context, core.Request[string]) (string, error) { return "", cause }
+			res, err := core.Run(t.Context(), e, plan(t, step("s", fail)), core.RunKey{Run: cause.Error()}, doc{})
+			if !errors.As(err, new(*core.StepError)) || res.Status != core.Failed {
+				t.Errorf("%s, %v: %v, error %v", name, cause, res.Status, err)
+			}
+		}
+	}
+}
+
 func TestCancelledRunKeepsPaidWorkAndResumes(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("shutting down")

@@ -1,10 +1,12 @@
 package core_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -229,11 +231,15 @@ func TestAnswerDuringARunIsTakenIn(t *testing.T) {
 		}
 		return appending(ctx, req)
 	}
-	e = core.NewEngine(core.WithBackend(tokenTap{b, asked}))
-	p = plan(t, core.Parallel("f", texts, core.Branches(approve("ask"), step("slow", slow))))
+	var log bytes.Buffer
+	e = core.NewEngine(core.WithBackend(tokenTap{b, asked}), core.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	p = plan(t, core.Parallel("f", texts, core.Branches(approve("ask"), step("slow", slow))), step("last", appending))
 	res, err := core.Run(t.Context(), e, p, key, doc{Text: "in"})
-	if err != nil || res.Status != core.Completed || res.Scope.Text != "ask=in yes, slow=in f/slow" || res.Steps != 2 {
+	if err != nil || res.Status != core.Completed || res.Scope.Text != "ask=in yes, slow=in f/slow last" || res.Steps != 3 || res.Calls != 2 {
 		t.Errorf("result %+v, error %v", res, err)
+	}
+	if want := fmt.Sprintf("status=completed steps=%d calls=%d ", res.Steps, res.Calls); !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %q as the result does:\n%s", want, log.String())
 	}
 }
 
