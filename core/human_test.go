@@ -243,6 +243,50 @@ func TestAnswerDuringARunIsTakenIn(t *testing.T) {
 	}
 }
 
+// Who answered is told so also where another executor, not this one, has taken the run
+// to its end.
+func TestAnswerToARunThatSomebodyElseEnds(t *testing.T) {
+	for name, before := range map[string]string{"before it is looked at": "load", "before it is claimed": "claim"} {
+		t.Run(name, func(t *testing.T) {
+			e, b, p, res := paused(t, approve("ask"), step("a", appending))
+			key := core.RunKey{Run: "r"}
+			other := func() {
+				if end, err := core.Resume(t.Context(), e, p, key); err != nil || end.Status != core.Completed {
+					t.Errorf("the other executor: %+v, %v", end, err)
+				}
+			}
+			late := core.NewEngine(core.WithBackend(&overtaken{Memory: b, before: before, other: other}))
+			got, err := core.Signal(t.Context(), late, p, key, res.Pauses[0].Token, "yes")
+			if err != nil || got.Status != core.Running || got.Calls != 0 {
+				t.Errorf("%+v, error %v", got, err)
+			}
+		})
+	}
+}
+
+// overtaken lets another executor act behind an answer, where a resume begins.
+type overtaken struct {
+	*core.Memory
+	before string
+	loads  int
+	other  func()
+}
+
+func (b *overtaken) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
+	// The first looks at the run, the second behind the answer, the third is the resume's.
+	if b.loads++; b.loads == 3 && b.before == "load" {
+		b.other()
+	}
+	return b.Memory.Load(ctx, k)
+}
+
+func (b *overtaken) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+	if b.before == "claim" {
+		b.other()
+	}
+	return b.Memory.Claim(ctx, k, epoch)
+}
+
 // tokenTap tells the token of a pause once it is saved.
 type tokenTap struct {
 	*core.Memory
