@@ -141,6 +141,17 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 }
 
+func TestVersionBelowNoneIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	if _, err := b.readers.ExecContext(t.Context(), "PRAGMA user_version=-1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path, Process); err == nil || !strings.Contains(err.Error(), "schema version -1") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestDamagedRecordIsNoticed(t *testing.T) {
 	for _, column := range []string{"output", "state", "path", "feedback", "started"} {
 		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
