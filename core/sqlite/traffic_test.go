@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// steps saves a run of n steps and returns what it wrote.
+// traffic saves a run of n steps and returns what it wrote.
 func traffic(t *testing.T, d Durability, n int) TrafficCounts {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "odd name%20.db")
