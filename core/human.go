@@ -74,7 +74,7 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 	if err := b.codec.decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("it is not a %T: %w", a, err)
 	}
-	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer))); found {
+	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer)), b.codec.shape); found {
 		return nil, fmt.Errorf("it says %q twice, and could mean either", name)
 	}
 	for _, check := range b.opts.checks {

@@ -140,9 +140,19 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 // An answer comes from outside: what could mean two things, is more than one answer, or
 // costs more than it can be worth is refused before it is recorded.
 func TestHostileAnswersAreRefused(t *testing.T) {
+	type sums struct {
+		Sum int
+		In  *struct{ Yes bool }
+	}
+	type part struct {
+		sums
+		A      int
+		Id, ID int
+	}
 	type choice struct {
 		Yes   bool
-		Notes map[string]any
+		Notes map[string]any     `json:",omitzero"`
+		Parts map[string][]*part `json:",omitzero"`
 	}
 	b := core.NewMemory()
 	e := core.NewEngine(core.WithBackend(b))
@@ -156,6 +166,10 @@ func TestHostileAnswersAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ answer, says string }{
 		"a name twice":               {`{"Yes":false,"Yes":true}`, `it says "Yes" twice`},
 		"a name twice within":        {`{"Notes":{"a":[{"b":1,"c":{"b":1},"b":2}]}}`, `it says "b" twice`},
+		"a name in two cases":        {`{"Yes":false,"yes":true}`, `it says "yes" twice`},
+		"a name in two cases within": {`{"Parts":{"a":[{"A":1,"Sum":1,"\u017fum":2}]}}`, `it says "ſum" twice`},
+		"one of two names so":        {`{"Parts":{"a":[{"Id":1,"ID":2,"iD":3}]}}`, `it says "iD" twice`},
+		"an embedded name so":        {`{"Parts":{"a":[{"In":{"Yes":true,"YES":false}}]}}`, `it says "YES" twice`},
 		"a second value":             {`{"Yes":true}{"Yes":false}`, "invalid character"},
 		"half of one":                {`{"Yes":true`, "unexpected end"},
 		"arrays in each other":       {`{"Notes":{"a":` + strings.Repeat("[", deep) + strings.Repeat("]", deep) + "}}", "depth"},
@@ -172,7 +186,7 @@ func TestHostileAnswersAreRefused(t *testing.T) {
 	if snap, err := b.Load(t.Context(), key); err != nil || len(snap.Answers) != 0 || snap.Status != core.Paused {
 		t.Errorf("a refused answer left its mark: %+v, %v", snap, err)
 	}
-	good := `{"Notes":{"a":[{"b":1},{"b":1}],"b":"a"},"Yes":true}`
+	good := `{"Notes":{"A":1,"a":[{"b":1,"B":1},{"b":1}],"b":"a"},"yes":true,"Parts":{"a":[],"A":[{"sum":1,"Id":1,"ID":2}]}}`
 	if res, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, json.RawMessage(good)); err != nil || res.Status != core.Completed {
 		t.Errorf("a good answer: %v, %v", res.Status, err)
 	}
