@@ -66,6 +66,7 @@ func (b *human[S, A]) place(p *planner, path string, often tally) error {
 		return &PlanError{Pipeline: p.pipeline, Path: path, Problem: fmt.Sprintf("the answer cannot be used: %v", b.problem), Err: b.problem}
 	}
 	p.humans[path] = b
+	p.fallible++ // its prompt
 	return nil
 }
 
