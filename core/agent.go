@@ -1,6 +1,9 @@
 package core
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // RunKey names a run. Two tenants may use the same run name.
 type RunKey struct {
@@ -38,7 +41,13 @@ func (r Request[In]) Execution() (number uint64, resumed bool) {
 
 // Key is the idempotency key of the step: the same for every attempt and after
 // every crash, different for every other step and run.
-func (r Request[In]) Key() string { return r.Run.String() + "#" + r.Path }
+func (r Request[In]) Key() string {
+	run := RunKey{apart.Replace(r.Run.Tenant), apart.Replace(r.Run.Run)}
+	return run.String() + "#" + r.Path
+}
+
+// apart escapes what separates the parts of a key: "a/b" and "c" would be "a" and "b/c".
+var apart = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23")
 
 // Agent does the work of a step: it calls a model, a service or a function.
 //

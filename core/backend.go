@@ -72,7 +72,7 @@ type FinishRecord struct {
 	Status  Status // Completed, Failed, Paused or Stopped
 	Error   string
 	Exits   []byte // of loops, as JSON; nil where there was none
-	State   []byte // the scope at the end; nil where it is the one saved last
+	State   []byte // the scope of a run that has completed or failed; nil where it is the one saved last
 	Seq     int64  // position of State, where there is one
 	Answers int    // that the executor knows of: with another number a pause is refused
 	Time    time.Time

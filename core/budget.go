@@ -33,7 +33,9 @@ func (u Usage) minus(v Usage) Usage {
 // branches, so that no branch depends on the speed of another, and take back what
 // a branch did not use. A reservation without cover stops the run with
 // [*BudgetError]: nothing is overspent. It is saved as [Stopped] and can be
-// resumed with a larger budget. An attempt that a crash cut off is not counted.
+// resumed with a larger budget. What a step has used whose record was not saved, since
+// a crash, a cancelled context or want of budget came before, is not counted by the
+// resume, which begins that step again.
 type Budget struct {
 	Calls, Steps, Tokens, Cost int64
 	// Wall is time in which steps are executed. Waiting for a person or a restart

@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"runtime/debug"
+	"strings"
 )
 
 // codec copies and stores values of one type. A value comes back from storage as
@@ -94,15 +95,19 @@ func (c *codec[T]) decode(data []byte, v *T) (err error) {
 	return nil
 }
 
-// doubled reads a JSON value and finds a name that an object in it has twice: decoding
-// takes the last one in silence.
-func doubled(d *json.Decoder) (name string, found bool) {
+// doubled reads the JSON of a value of shape s, nil where that is not known, and finds
+// a name that an object in it has twice: decoding takes the last one in silence. Of a
+// struct it takes names in whatever case.
+func doubled(d *json.Decoder, s *shape) (name string, found bool) {
 	token, err := d.Token()
 	open, inner := token.(json.Delim)
 	if err != nil || !inner {
 		return "", false
 	}
-	names := map[string]bool{}
+	if s != nil && s.form == pointer {
+		s = s.elem
+	}
+	names, part := map[string]bool{}, s
 	for d.More() {
 		if open == '{' {
 			token, err := d.Token()
@@ -110,17 +115,42 @@ func doubled(d *json.Decoder) (name string, found bool) {
 				return "", false
 			}
 			name := token.(string) // nothing else is a name
-			if names[name] {
+			key := name
+			if s != nil && s.form == record {
+				key, part = s.stored(name)
+			}
+			if names[key] {
 				return name, true
 			}
-			names[name] = true
+			names[key] = true
 		}
-		if name, found := doubled(d); found {
+		if s != nil && s.form != record {
+			part = s.elem
+		}
+		if name, found := doubled(d, part); found {
 			return name, true
 		}
 	}
 	_, _ = d.Token() // the end of it
 	return "", false
+}
+
+// stored finds the field of a record that a name in JSON stands for: the one of this
+// name, or else the first whose name is alike.
+func (s *shape) stored(name string) (own string, of *shape) {
+	own = name
+	for _, f := range s.fields {
+		to, in := "", f.shape
+		if f.flat {
+			to, in = in.stored(name)
+		} else {
+			to, _, _ = storedName(s.typ.Field(f.index))
+		}
+		if in != nil && (to == name || of == nil && strings.EqualFold(to, name)) {
+			own, of = to, in
+		}
+	}
+	return own, of
 }
 
 // contain, deferred, makes an error of a panic of the user's.

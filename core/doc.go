@@ -7,8 +7,8 @@
 // of every agent.
 //
 // [Run] executes a plan over a typed scope and, when the [Engine] has a [Backend],
-// saves the start, every step and the end of the run, each in one transaction of
-// its own: a run of N steps makes N+2 saves. [Resume] goes on, in this or another
+// saves the start, every step and the end of the run, each atomically: a
+// run of N steps makes N+2 saves. [Resume] goes on, in this or another
 // process, behind the last saved steps: it walks the plan again, takes records in
 // place of calls, and asks conditions and merges anew, so these must depend on the
 // scope alone; where they do not, it stops with [ErrDiverged] before any call.

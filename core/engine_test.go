@@ -113,6 +113,31 @@ func TestRetriesGetTheFeedbackAndTheScopeBefore(t *testing.T) {
 	}
 }
 
+// Runs whose names print alike are others, and so are their effects.
+func TestKeysOfEffectsAreOfOneStepOfOneRun(t *testing.T) {
+	seen := map[string]string{}
+	agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
+		at := fmt.Sprintf("tenant %q, run %q, step %q", req.Run.Tenant, req.Run.Run, req.Path)
+		if other, taken := seen[req.Key()]; taken {
+			t.Errorf("%s and %s have one key: %s", at, other, req.Key())
+		}
+		seen[req.Key()] = at
+		return "", nil
+	})
+	loop := func(step string) *core.Node[doc] {
+		return core.Loop("l", 1, nil, core.Then("1", core.Step(step, agent, read, write)), core.MaxIsSuccess())
+	}
+	p := plan(t, loop("s"), core.Then("1", core.Then("1", core.Step("s", agent, read, write))))
+	for _, key := range []core.RunKey{
+		{Tenant: "a", Run: "b/c"}, {Tenant: "a/b", Run: "c"}, {Run: "a/b/c"}, {Run: "r"}, {Tenant: "", Run: "r#l"}, {Run: "/r"}, {Tenant: "/", Run: "r"},
+		{Tenant: "a", Run: "%2F"}, {Tenant: "a", Run: "/"}, {Tenant: "a", Run: "%"}, {Tenant: "a", Run: "%25"},
+	} {
+		if _, err := core.Run(t.Context(), core.NewEngine(), p, key, doc{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFailedStepEndsTheRun(t *testing.T) {
 	cause := errors.New("model is down")
 	down := func(context.Context, core.Request[string]) (string, error) { return "", cause }
@@ -180,6 +205,19 @@ func harnessFault(t *testing.T, give func() error) {
 	}
 	if snap, err := b.Load(t.Context(), key); err != nil || len(snap.Steps) != 0 || snap.Status != core.Running {
 		t.Errorf("a harness fault was recorded: %+v, %v", snap, err)
+	}
+}
+
+// What an agent returns is no word of the backend.
+func TestErrorOfTheBackendFromAnAgentIsItsFailure(t *testing.T) {
+	for name, e := range map[string]*core.Engine{"without a backend": core.NewEngine(), "with one": core.NewEngine(core.WithBackend(core.NewMemory()))} {
+		for _, cause := range []error{core.ErrSignalled, core.ErrFenced, core.ErrDiverged} {
+			fail := func(context.Context, core.Request[string]) (string, error) { return "", cause }
+			res, err := core.Run(t.Context(), e, plan(t, step("s", fail)), core.RunKey{Run: cause.Error()}, doc{})
+			if !errors.As(err, new(*core.StepError)) || res.Status != core.Failed {
+				t.Errorf("%s, %v: %v, error %v", name, cause, res.Status, err)
+			}
+		}
 	}
 }
 

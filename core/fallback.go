@@ -19,11 +19,11 @@ func (b *fallback[S]) place(p *planner, path string, often tally) error {
 	if len(b.nodes) < 2 {
 		return p.bad(path, "nothing to fall back to: add a node")
 	}
-	n := len(p.steps)
+	entered := p.mayFail()
 	if err := placeAll(p, b, path+"/", b.nodes[:1], often); err != nil {
 		return err
 	}
-	p.mayFail(n)
+	entered()
 	return placeAll(p, b, path+"/", b.nodes[1:], often.optional(), b.nodes[0])
 }
 

@@ -230,18 +230,32 @@ func TestAlternativesMayBeLeftOutOfTheCalls(t *testing.T) {
 	}
 }
 
+func TestFirstStepOfAnAlternativeIsNotLeftOut(t *testing.T) {
+	inner := core.Loop("l", 2, never, core.Validate("v", atLeast(1), work("a", appending)))
+	p := plan(t, core.Fallback("f", core.Then("p", core.Pass[doc]("x"), inner, work("b", appending)), work("c", appending)))
+	if d := cmp.Diff(map[string]int{"f/p/l/v/a": 1, "f/p/b": 0, "f/c": 0}, p.MinCalls()); d != "" {
+		t.Errorf("least calls (-want +got):\n%s", d)
+	}
+}
+
 func TestEveryCompletedRunMakesTheLeastCallsOfItsPlan(t *testing.T) {
 	tail := func(name string) *core.Node[doc] {
 		return core.Then(name, work("a", fails("no")), work("b", appending))
 	}
 	for name, node := range map[string]*core.Node[doc]{
-		"primary of a fallback":  core.Fallback("n", tail("p"), work("c", appending)),
-		"one of many suffices":   core.Parallel("n", keepFirst, core.Branches(tail("p"), work("c", appending)), core.AnySucceeds(), core.AtOnce(1)),
+		"primary of a fallback":         core.Fallback("n", tail("p"), work("c", appending)),
+		"one of many suffices":          core.Parallel("n", keepFirst, core.Branches(tail("p"), work("c", appending)), core.AnySucceeds(), core.AtOnce(1)),
+		"a check before the first step": core.Fallback("n", core.Then("p", core.Validate("v", func(doc) error { return errors.New("no") }, core.Pass[doc]("x")), work("a", appending)), work("c", appending)),
+		"a condition before it":         core.Fallback("n", core.Then("p", core.Loop("l", 1, never, core.Pass[doc]("x")), work("a", appending)), work("c", appending)),
+		"a choice before it":            core.Fallback("n", core.Then("p", core.Branch("b", to, core.Pass[doc]("x")), work("a", appending)), work("c", appending)),
+		"a merge before it": core.Fallback("n", core.Then("p", core.Parallel("x", func(*doc, []core.Ended[doc]) error { return errors.New("no") }, core.Branches(core.Pass[doc]("x"))),
+			work("a", appending)), work("c", appending)),
+		"a question before it":   core.Fallback("n", core.Then("p", core.Human("h", func(doc) string { return "\xff" }, func(*doc, string) {}), work("a", appending)), work("c", appending)),
 		"failures are collected": core.Parallel("n", keepFirst, core.Branches(tail("p"), work("c", appending)), core.CollectFailures(), core.AtOnce(1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan(t, node, work("z", appending))
-			got := once(t, core.NewEngine(), p, doc{})
+			got := once(t, stopped(core.NewMemory()), p, doc{})
 			if got.Status != core.Completed {
 				t.Fatalf("%v, error %v", got.Status, got.Err)
 			}

@@ -66,6 +66,7 @@ func (b *human[S, A]) place(p *planner, path string, often tally) error {
 		return &PlanError{Pipeline: p.pipeline, Path: path, Problem: fmt.Sprintf("the answer cannot be used: %v", b.problem), Err: b.problem}
 	}
 	p.humans[path] = b
+	p.fallible++ // its prompt
 	return nil
 }
 
@@ -74,7 +75,7 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 	if err := b.codec.decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("it is not a %T: %w", a, err)
 	}
-	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer))); found {
+	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer)), b.codec.shape); found {
 		return nil, fmt.Errorf("it says %q twice, and could mean either", name)
 	}
 	for _, check := range b.opts.checks {

@@ -1,10 +1,12 @@
 package core_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -138,9 +140,19 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 // An answer comes from outside: what could mean two things, is more than one answer, or
 // costs more than it can be worth is refused before it is recorded.
 func TestHostileAnswersAreRefused(t *testing.T) {
+	type sums struct {
+		Sum int
+		In  *struct{ Yes bool }
+	}
+	type part struct {
+		sums
+		A      int
+		Id, ID int
+	}
 	type choice struct {
 		Yes   bool
-		Notes map[string]any
+		Notes map[string]any     `json:",omitzero"`
+		Parts map[string][]*part `json:",omitzero"`
 	}
 	b := core.NewMemory()
 	e := core.NewEngine(core.WithBackend(b))
@@ -154,6 +166,10 @@ func TestHostileAnswersAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ answer, says string }{
 		"a name twice":               {`{"Yes":false,"Yes":true}`, `it says "Yes" twice`},
 		"a name twice within":        {`{"Notes":{"a":[{"b":1,"c":{"b":1},"b":2}]}}`, `it says "b" twice`},
+		"a name in two cases":        {`{"Yes":false,"yes":true}`, `it says "yes" twice`},
+		"a name in two cases within": {`{"Parts":{"a":[{"A":1,"Sum":1,"\u017fum":2}]}}`, `it says "ſum" twice`},
+		"one of two names so":        {`{"Parts":{"a":[{"Id":1,"ID":2,"iD":3}]}}`, `it says "iD" twice`},
+		"an embedded name so":        {`{"Parts":{"a":[{"In":{"Yes":true,"YES":false}}]}}`, `it says "YES" twice`},
 		"a second value":             {`{"Yes":true}{"Yes":false}`, "invalid character"},
 		"half of one":                {`{"Yes":true`, "unexpected end"},
 		"arrays in each other":       {`{"Notes":{"a":` + strings.Repeat("[", deep) + strings.Repeat("]", deep) + "}}", "depth"},
@@ -170,7 +186,7 @@ func TestHostileAnswersAreRefused(t *testing.T) {
 	if snap, err := b.Load(t.Context(), key); err != nil || len(snap.Answers) != 0 || snap.Status != core.Paused {
 		t.Errorf("a refused answer left its mark: %+v, %v", snap, err)
 	}
-	good := `{"Notes":{"a":[{"b":1},{"b":1}],"b":"a"},"Yes":true}`
+	good := `{"Notes":{"A":1,"a":[{"b":1,"B":1},{"b":1}],"b":"a"},"yes":true,"Parts":{"a":[],"A":[{"sum":1,"Id":1,"ID":2}]}}`
 	if res, err := core.Signal(t.Context(), e, p, key, res.Pauses[0].Token, json.RawMessage(good)); err != nil || res.Status != core.Completed {
 		t.Errorf("a good answer: %v, %v", res.Status, err)
 	}
@@ -229,12 +245,60 @@ func TestAnswerDuringARunIsTakenIn(t *testing.T) {
 		}
 		return appending(ctx, req)
 	}
-	e = core.NewEngine(core.WithBackend(tokenTap{b, asked}))
-	p = plan(t, core.Parallel("f", texts, core.Branches(approve("ask"), step("slow", slow))))
+	var log bytes.Buffer
+	e = core.NewEngine(core.WithBackend(tokenTap{b, asked}), core.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	p = plan(t, core.Parallel("f", texts, core.Branches(approve("ask"), step("slow", slow))), step("last", appending))
 	res, err := core.Run(t.Context(), e, p, key, doc{Text: "in"})
-	if err != nil || res.Status != core.Completed || res.Scope.Text != "ask=in yes, slow=in f/slow" || res.Steps != 2 {
+	if err != nil || res.Status != core.Completed || res.Scope.Text != "ask=in yes, slow=in f/slow last" || res.Steps != 3 || res.Calls != 2 {
 		t.Errorf("result %+v, error %v", res, err)
 	}
+	if want := fmt.Sprintf("status=completed steps=%d calls=%d ", res.Steps, res.Calls); !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %q as the result does:\n%s", want, log.String())
+	}
+}
+
+// Who answered is told so also where another executor, not this one, has taken the run
+// to its end.
+func TestAnswerToARunThatSomebodyElseEnds(t *testing.T) {
+	for name, before := range map[string]string{"before it is looked at": "load", "before it is claimed": "claim"} {
+		t.Run(name, func(t *testing.T) {
+			e, b, p, res := paused(t, approve("ask"), step("a", appending))
+			key := core.RunKey{Run: "r"}
+			other := func() {
+				if end, err := core.Resume(t.Context(), e, p, key); err != nil || end.Status != core.Completed {
+					t.Errorf("the other executor: %+v, %v", end, err)
+				}
+			}
+			late := core.NewEngine(core.WithBackend(&overtaken{Memory: b, before: before, other: other}))
+			got, err := core.Signal(t.Context(), late, p, key, res.Pauses[0].Token, "yes")
+			if err != nil || got.Status != core.Running || got.Calls != 0 {
+				t.Errorf("%+v, error %v", got, err)
+			}
+		})
+	}
+}
+
+// overtaken lets another executor act behind an answer, where a resume begins.
+type overtaken struct {
+	*core.Memory
+	before string
+	loads  int
+	other  func()
+}
+
+func (b *overtaken) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
+	// The first looks at the run, the second behind the answer, the third is the resume's.
+	if b.loads++; b.loads == 3 && b.before == "load" {
+		b.other()
+	}
+	return b.Memory.Load(ctx, k)
+}
+
+func (b *overtaken) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+	if b.before == "claim" {
+		b.other()
+	}
+	return b.Memory.Claim(ctx, k, epoch)
 }
 
 // tokenTap tells the token of a pause once it is saved.

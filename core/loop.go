@@ -115,7 +115,7 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 	}
 	for {
 		i++
-		failure, stop = l.each(ctx, path+"#"+strconv.Itoa(i)+"/", b.nodes)
+		failure, stop = l.iterate(ctx, path, i, b.nodes)
 		switch {
 		case stop != nil && errors.As(stop, new(*BudgetError)):
 			_ = exit(ExitBudget, nil)
@@ -159,6 +159,15 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 			seen, l.outputs = seen*31+l.outputs, 0
 		}
 	}
+}
+
+// iterate runs a body for the ith time. Steps look at ctx themselves; a body that comes to
+// none would go on when nobody waits any more.
+func (l *lane[S]) iterate(ctx context.Context, path string, i int, body []*Node[S]) (failure, stop error) {
+	if i > 1 && ctx.Err() != nil && l.left.Load() == 0 && l.run.verify == nil {
+		return nil, fmt.Errorf("run %s stopped before iteration %d of %q: %w", l.run.key, i, path, context.Cause(ctx))
+	}
+	return l.each(ctx, path+"#"+strconv.Itoa(i)+"/", body)
 }
 
 // stallWatch counts iterations in a row that changed nothing.

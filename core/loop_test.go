@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -256,7 +257,7 @@ func TestCancelledLoopStopsTheRunAndCanBeResumed(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		cancel = stop
 		res, err := core.Run(ctx, e, p, runR, doc{})
-		wantText(t, err, `run r stopped before step "l#3/a": shutting down`)
+		wantText(t, err, `run r stopped before iteration 3 of "l": shutting down`)
 		if !errors.Is(err, why) || errors.As(err, new(*core.LoopError)) || res.Status != core.Running || res.Scope.Text != "l#1/a l#2/a" {
 			t.Errorf("%s: %+v, error %v", name, res, err)
 		}
@@ -270,6 +271,49 @@ func TestCancelledLoopStopsTheRunAndCanBeResumed(t *testing.T) {
 		t.Errorf("resumed: %+v, error %v", res, err)
 	}
 	wantExits(t, res.Exits, map[string]core.Exit{"l": {Reason: core.ExitCondition, Iterations: 4}})
+}
+
+// A body in which nothing is called would never look whether anybody still waits.
+func TestLoopWithoutStepsCanBeStopped(t *testing.T) {
+	why := errors.New("shutting down")
+	for name, tc := range map[string]struct {
+		budget core.Budget
+		cause  error
+		status core.Status
+		reason core.ExitReason
+	}{
+		"cancelled":     {core.Budget{}, why, core.Running, core.ExitCancelled},
+		"out of budget": {core.Budget{Wall: time.Nanosecond}, nil, core.Stopped, core.ExitBudget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ctx context.Context
+			var cancel context.CancelCauseFunc
+			asked := 0
+			until := func(doc) (bool, error) {
+				if asked++; asked == 3 && tc.cause != nil {
+					cancel(tc.cause)
+				}
+				if asked > 1_000_000 {
+					panic("it goes on")
+				}
+				return false, nil
+			}
+			check := func(d doc) error {
+				_, err := until(d)
+				return errors.Join(err, errors.New("not yet"))
+			}
+			body := core.Branch("b", func(doc) (string, error) { return "pass", nil }, core.Pass[doc]("pass"), step("a", appending))
+			for kind, node := range map[string]*core.Node[doc]{"loop": core.Loop("l", 1<<30, until, body), "rerun": core.Validate("v", check, body, core.Rerun(1_000_000))} {
+				asked = 0
+				ctx, cancel = context.WithCancelCause(t.Context())
+				res, err := core.Run(ctx, core.NewEngine(), plan(t, node).Within(tc.budget), runR, doc{})
+				if res.Status != tc.status || err == nil || tc.cause != nil && !errors.Is(err, tc.cause) || kind == "loop" && res.Exits["l"].Reason != tc.reason {
+					t.Errorf("%s: %+v, error %.200v", kind, res, err)
+				}
+				cancel(nil)
+			}
+		})
+	}
 }
 
 func TestHarnessFaultIsNoExitOfALoop(t *testing.T) {

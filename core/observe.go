@@ -55,7 +55,7 @@ func (e *Engine) stepped(ctx context.Context, r *run, rec *StepRecord) {
 func (r *StepRecord) took() time.Duration { return r.Ended.Sub(r.Started) }
 
 // ended tells of the end of a run, or of this part of it.
-func (e *Engine) ended(ctx context.Context, r *run, status Status, err error) {
+func (e *Engine) ended(ctx context.Context, key RunKey, status Status, steps, calls, abandoned int64, err error) {
 	if e.log == nil {
 		return
 	}
@@ -63,6 +63,6 @@ func (e *Engine) ended(ctx context.Context, r *run, status Status, err error) {
 	if err != nil {
 		level, text = slog.LevelWarn, err.Error()
 	}
-	e.log.LogAttrs(ctx, level, "run", slog.String("run", r.key.String()), slog.String("status", status.String()),
-		slog.Int64("steps", r.steps.Load()), slog.Int64("calls", r.calls.Load()), slog.Int64("abandoned", r.abandoned.Load()), slog.String("error", text))
+	e.log.LogAttrs(ctx, level, "run", slog.String("run", key.String()), slog.String("status", status.String()),
+		slog.Int64("steps", steps), slog.Int64("calls", calls), slog.Int64("abandoned", abandoned), slog.String("error", text))
 }

@@ -83,12 +83,12 @@ func (b *parallel[S]) place(p *planner, path string, often tally) error {
 		return err
 	}
 	for i := range b.nodes {
-		n := len(p.steps)
+		entered := p.mayFail()
 		if err := placeAll(p, b, path+"/", b.nodes[i:i+1], often, b.nodes[:i]...); err != nil {
 			return err
 		}
 		if b.opts.policy != allSucceed {
-			p.mayFail(n)
+			entered()
 		}
 	}
 	return nil

@@ -14,13 +14,15 @@ type planner struct {
 	maps     map[string]bool     // their paths in the plan
 	seen     map[string]bool
 	open     map[any]bool    // nodes that are being walked: one met again contains itself
+	fallible int             // nodes so far that may fail although their steps have not
 	marks    strings.Builder // what the fingerprint is made of
 }
 
 // planned is a step in the plan.
 type planned struct {
-	path  string
-	often tally
+	path     string
+	often    tally
+	fallible int // of the plan when the step was entered
 }
 
 // tally is how often something happens in one run.
@@ -58,15 +60,21 @@ func (p *planner) step(path string, often tally) error {
 	if often.max > mostCalls {
 		return p.bad(path, "loops and retries multiply to more than 2^40 calls: lower a maximum")
 	}
-	p.steps = append(p.steps, planned{path, often})
+	p.steps = append(p.steps, planned{path, often, p.fallible})
 	return nil
 }
 
-// mayFail is for nodes, entered since there were n steps, whose failure does not
-// fail the run: the steps behind the first may be left out.
-func (p *planner) mayFail(n int) {
-	for i := n + 1; i < len(p.steps); i++ {
-		p.steps[i].often = p.steps[i].often.optional()
+// mayFail is called before nodes are entered whose failure does not fail the run, and
+// what it returns behind them: all steps but the first may be left out, and that too
+// where something may fail before it.
+func (p *planner) mayFail() (entered func()) {
+	n, fallible := len(p.steps), p.fallible
+	return func() {
+		for i, s := range p.steps[n:] {
+			if i > 0 || s.fallible > fallible {
+				p.steps[n+i].often = s.often.optional()
+			}
+		}
 	}
 }
 
@@ -107,6 +115,11 @@ func placeAll[S any](p *planner, owner any, prefix string, nodes []*Node[S], oft
 		if err := n.body.place(p, path, often); err != nil {
 			return err
 		}
+	}
+	switch owner.(type) {
+	case *sequence[S], *fallback[S]:
+	default: // its choice, condition, check or merge may fail
+		p.fallible++
 	}
 	return nil
 }

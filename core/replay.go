@@ -26,7 +26,8 @@ func (e *ReplayError) Error() string {
 // answers of its people. No agent is called and nothing is saved. It shows that a
 // changed pipeline still makes the same of them ([*ReplayError], [ErrDiverged],
 // [ErrNotRecorded]), and brings back any run for a debugger. A failed run fails
-// with the recorded text.
+// with the recorded text; where it no longer fails the error is nil, so compare
+// the status with the recorded one.
 func Replay[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (Result[S], error) {
 	if snap.Start.Plan != p.print {
 		return Result[S]{Status: Running}, fmt.Errorf("replay run %s: %w: saved by %q, replayed by %q",

@@ -106,13 +106,13 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 // execute walks the plan, past what is recorded and on from there, and saves how
 // it ended.
 func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S], error) {
-	e, started := l.run.engine, l.run
+	e := l.run.engine
 	var steps, calls, abandoned int64
 	for {
 		r := l.run
 		status, err := p.walk(ctx, l)
 		steps, calls, abandoned = steps+r.steps.Load(), calls+r.calls.Load(), abandoned+r.abandoned.Load()
-		if errors.Is(err, ErrSignalled) {
+		if status == Running && r.saving() && errors.Is(err, ErrSignalled) {
 			// An answer came while the last lanes were running: take it in.
 			snap, loadErr := e.backend.Load(ctx, r.key)
 			if loadErr == nil {
@@ -129,7 +129,7 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 			err = stop
 		}
 		result.Scope = l.scope
-		e.ended(ctx, started, result.Status, err)
+		e.ended(ctx, r.key, status, steps, calls, abandoned, err)
 		return result, err
 	}
 }

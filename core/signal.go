@@ -80,8 +80,8 @@ func Signal[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, t
 		return result, nil
 	}
 	result, err = resume(ctx, e, p, key, snap.Epoch)
-	if errors.Is(err, ErrFenced) && result.Steps == 0 && result.Status == Running {
-		return result, nil // somebody else has taken the run up meanwhile, with this answer
+	if (errors.Is(err, ErrFenced) || errors.Is(err, ErrRunFinished)) && result.Steps == 0 && result.Status == Running {
+		return result, nil // somebody else has taken the run up meanwhile, with this answer, or to its end
 	}
 	return result, err
 }

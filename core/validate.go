@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // Validate runs the node and then checks the scope. What check returns is the
@@ -60,7 +59,7 @@ func (b *validate[S]) place(p *planner, path string, often tally) error {
 func (b *validate[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
 	defer l.withFeedback(l.feedback)()
 	for i := 1; ; i++ {
-		failure, stop = l.each(ctx, path+"#"+strconv.Itoa(i)+"/", b.nodes)
+		failure, stop = l.iterate(ctx, path, i, b.nodes)
 		if failure != nil || stop != nil {
 			return failure, stop
 		}

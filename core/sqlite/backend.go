@@ -2,8 +2,8 @@
 // through modernc.org/sqlite, with a single writing connection.
 //
 // Every connection has its settings made and read back ([Durability] says what
-// a save survives). Each save is one transaction, fenced by the run's epoch in
-// the statement itself. Runs, step records and answers carry checksums.
+// a save survives). Each save is made in one transaction, which saves of runs at
+// once may share, and is fenced by the run's epoch in the statement itself. Runs, step records and answers carry checksums.
 //
 // Open a database once per process and share the [Backend]. Several processes may
 // use one file. The file must be on a local file system: WAL does not work over
@@ -143,7 +143,10 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 			return err
 		}
 		lease = core.Lease{ID: id, Epoch: 1}
-		return b.insertStep(lease, core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time})
+		if err := b.insertStep(lease, core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}); err != nil {
+			return halfDone{err}
+		}
+		return nil
 	})
 	if code(err) == lib.SQLITE_CONSTRAINT_UNIQUE {
 		err = fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
@@ -156,10 +159,18 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 
 // Step implements [core.Backend].
 func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {
-	if rec.Seq < 1 || rec.Seq > maxSeq {
-		return fmt.Errorf("step record %d: a run holds at most %d", rec.Seq, maxSeq)
+	if err := checkSeq(rec.Seq); err != nil {
+		return err
 	}
 	return b.write(ctx, &b.saves, func() error { return b.insertStep(lease, rec) })
+}
+
+// checkSeq keeps a record within the keys of its run.
+func checkSeq(seq int64) error {
+	if seq < 1 || seq > maxSeq {
+		return fmt.Errorf("step record %d: a run holds at most %d", seq, maxSeq)
+	}
+	return nil
 }
 
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
@@ -186,6 +197,11 @@ func blob(p []byte) driver.Value {
 
 // Finish implements [core.Backend].
 func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
+	if rec.State != nil {
+		if err := checkSeq(rec.Seq); err != nil {
+			return err
+		}
+	}
 	err := b.write(ctx, &b.saves, func() error {
 		if rec.State != nil {
 			// A record without a path: the run is still running here, so the fence holds for it too.
@@ -201,6 +217,9 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
 			err = fmt.Errorf("run number %d, epoch %d: %w", lease.ID, lease.Epoch, core.ErrFenced)
+		}
+		if err != nil && rec.State != nil {
+			err = halfDone{err}
 		}
 		return err
 	})

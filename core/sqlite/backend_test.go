@@ -141,6 +141,41 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 }
 
+func TestVersionBelowNoneIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	if _, err := b.readers.ExecContext(t.Context(), "PRAGMA user_version=-1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path, Process); err == nil || !strings.Contains(err.Error(), "schema version -1") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The end of a run that has as many records as it can hold has no place for a scope: the
+// next place is that of another run's start.
+func TestEndDoesNotLeaveItsRun(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	var lease core.Lease
+	for _, run := range []string{"first", "second"} {
+		var err error
+		if lease, err = b.Start(t.Context(), started(run)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := fmt.Sprintf("UPDATE steps SET key = %d WHERE key = %d", lease.ID<<seqBits|maxSeq, lease.ID<<seqBits)
+	if _, err := b.readers.ExecContext(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Finish(t.Context(), lease, core.FinishRecord{Status: core.Completed, State: []byte("1"), Seq: maxSeq + 1, Time: fixed(1)})
+	if err == nil || !strings.Contains(err.Error(), "a run holds at most") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := b.Start(t.Context(), started("third")); err != nil {
+		t.Errorf("the next run: %v", err)
+	}
+}
+
 func TestDamagedRecordIsNoticed(t *testing.T) {
 	for _, column := range []string{"output", "state", "path", "feedback", "started"} {
 		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)

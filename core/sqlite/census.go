@@ -9,7 +9,7 @@ import (
 // Census is how much a database holds.
 type Census struct {
 	Runs     int64
-	Finished int64
+	Finished int64 // runs that have ended, are paused or have stopped
 	Records  int64 // of steps, the start of each run included
 }
 

@@ -17,11 +17,9 @@ import (
 // A claim used to be committed first and its snapshot loaded then. Where that failed, the
 // caller was given an error and the run was claimed all the same.
 func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "r.db")
-	var broken atomic.Bool // from the first write to the log on, reading fails
-	var armed atomic.Bool
-	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
-		if armed.Load() && op.op == opSync {
+	var broken atomic.Bool // from the first sync of the log on, reading fails
+	b, armed := openArmed(t, func(op fileOp) int32 {
+		if op.op == opSync {
 			broken.Store(true)
 		}
 		if broken.Load() && (op.op == opRead || op.op == opShmLock) {
@@ -29,17 +27,10 @@ func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
 		}
 		return lib.SQLITE_OK
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taps.Delete(path)
-	if err := saveRuns(b, 0, 1); err != nil {
-		t.Fatal(err)
-	}
 	armed.Store(true)
 	_, _, claimErr := b.Claim(t.Context(), core.RunKey{Run: "0"}, 0)
 	armed.Store(false)
-	if !broken.Swap(false) {
+	if !broken.Load() {
 		t.Fatal("nothing was written to the log")
 	}
 	snap, err := b.Load(t.Context(), core.RunKey{Run: "0"})

@@ -215,8 +215,13 @@ func (b *Backend) committed(saves ...*save) {
 	}
 }
 
+// halfDone is the error of a save of which an earlier statement has changed something.
+type halfDone struct{ error }
+
+func (e halfDone) Unwrap() error { return e.error }
+
 // refused tells an error of a statement that SQLite has undone by itself, or that
 // matched no row, from one that puts the whole transaction in doubt.
 func refused(err error) bool {
-	return errors.Is(err, core.ErrFenced) || code(err) == lib.SQLITE_CONSTRAINT_UNIQUE
+	return (errors.Is(err, core.ErrFenced) || code(err) == lib.SQLITE_CONSTRAINT_UNIQUE) && !errors.As(err, new(halfDone))
 }

@@ -108,6 +108,36 @@ func TestABadSaveFailsAlone(t *testing.T) {
 	}
 }
 
+// A pause with a scope is two statements: where the second one is refused the first one
+// must not be committed with the batch.
+func TestARefusedSaveLeavesNothingInItsBatch(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	lease, err := b.Start(t.Context(), started("r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs [2]error
+	var wg sync.WaitGroup
+	held(b, 2, func() {
+		wg.Go(func() { _, errs[0] = b.Start(t.Context(), started("good")) })
+		wg.Go(func() {
+			errs[1] = b.Finish(t.Context(), lease, core.FinishRecord{Status: core.Paused, State: []byte("1"), Seq: 1, Answers: 7, Time: time.Unix(2, 0)})
+		})
+	})
+	wg.Wait()
+	if errs[0] != nil || !errors.Is(errs[1], core.ErrSignalled) {
+		t.Errorf("the good save: %v; the pause that does not know the answers: %v", errs[0], errs[1])
+	}
+	snap, err := b.Load(t.Context(), core.RunKey{Run: "r"})
+	if err != nil || string(snap.State) != "{}" {
+		t.Errorf("the scope of the refused pause is there: %s, error %v", snap.State, err)
+	}
+	step := core.StepRecord{Seq: 1, Path: "s", Status: core.Completed, Started: time.Unix(2, 0), Ended: time.Unix(2, 0)}
+	if err := b.Step(t.Context(), lease, step); err != nil {
+		t.Errorf("the next step: %v", err)
+	}
+}
+
 func TestAQueuedCallerCanLeave(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
 	ctx, cancel := context.WithCancel(t.Context())

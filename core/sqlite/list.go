@@ -193,10 +193,11 @@ func (r *Reader) List(ctx context.Context, f Filter) (runs []RunInfo, err error)
 }
 
 // listRuns chooses runs first, so that only their steps are read. Records without a
-// path are states at a start or an end.
+// path are states at a start or an end. sum() fails where an integer would overflow; total()
+// does not, and counts exactly up to 2^53.
 const listRuns = `SELECT r.tenant, r.run, r.pipeline, r.status, r.error, r.epoch, r.started, r.ended,
-		coalesce(max(s.ended), r.started), count(s.key), coalesce(sum(s.attempts), 0),
-		coalesce(sum(s.calls), 0), coalesce(sum(s.tokens), 0), coalesce(sum(s.cost), 0)
+		coalesce(max(s.ended), r.started), count(s.key), CAST(total(s.attempts) AS INTEGER),
+		CAST(total(s.calls) AS INTEGER), CAST(total(s.tokens) AS INTEGER), CAST(total(s.cost) AS INTEGER)
 	FROM (SELECT * FROM runs
 		WHERE (?1 IS NULL OR tenant = ?1) AND (?3 = 0 OR status = ?3)
 		AND (?2 = '' OR run = ?2 OR ?1 IS NULL AND tenant != '' AND tenant || '/' || run = ?2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,26 @@ func TestList(t *testing.T) {
 		if err != nil || strings.Join(got, " ") != tc.want {
 			t.Errorf("%s: %v, error %v; want %s", tc.name, got, err, tc.want)
 		}
+	}
+}
+
+// One run whose agents have reported nonsense must not hide all others.
+func TestListOfMoreThanCanBeCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	b := mustOpen(t, path, Process)
+	lease, err := b.Start(t.Context(), started("r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := int64(1); seq <= 2; seq++ {
+		rec := core.StepRecord{Seq: seq, Path: "s", Status: core.Completed, Usage: core.Usage{Tokens: math.MaxInt64, Cost: 1 << 40}, Started: fixed(1), Ended: fixed(2)}
+		if err := b.Step(t.Context(), lease, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := mustRead(t, path).List(t.Context(), Filter{})
+	if err != nil || len(runs) != 1 || runs[0].Usage != (core.Usage{Steps: 2, Tokens: math.MaxInt64, Cost: 1 << 41}) {
+		t.Errorf("%+v, error %v", runs, err)
 	}
 }
 

@@ -43,6 +43,9 @@ func migrateOne(ctx context.Context, db *sql.DB, path string, migrations fs.FS, 
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&has); err != nil {
 		return false, fmt.Errorf("read the version of database %s: %w", path, err)
 	}
+	if has < 0 {
+		return false, fmt.Errorf("database %s has schema version %d, which this program never writes: name another file", path, has)
+	}
 	if has > len(names) {
 		return false, &ErrNewer{Path: path, Has: has, Know: len(names)}
 	}

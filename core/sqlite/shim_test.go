@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -100,6 +101,28 @@ func openTapped(ctx context.Context, path string, d Durability, f tap) (*Backend
 	}
 	taps.Store(abs, f)
 	return open(ctx, path, d, shimVFS)
+}
+
+// openArmed opens a database in which run 0 is saved, and whose operations go by f while
+// the test has it armed.
+func openArmed(t *testing.T, f tap) (b *Backend, armed *atomic.Bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "r.db")
+	armed = new(atomic.Bool)
+	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
+		if !armed.Load() {
+			return lib.SQLITE_OK
+		}
+		return f(op)
+	})
+	t.Cleanup(func() { taps.Delete(path) })
+	if err == nil {
+		err = saveRuns(b, 0, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, armed
 }
 
 // split takes the end off a file's name.

@@ -43,6 +43,9 @@ func OpenCounted(ctx context.Context, path string, d Durability) (*Backend, *Tra
 	if err != nil {
 		return nil, nil, err
 	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil { // as SQLite names its files
+		abs = filepath.Join(dir, filepath.Base(abs))
+	}
 	if err := registerCounting(); err != nil {
 		return nil, nil, err
 	}

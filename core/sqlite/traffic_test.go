@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// steps saves a run of n steps and returns what it wrote.
+// traffic saves a run of n steps and returns what it wrote.
 func traffic(t *testing.T, d Durability, n int) TrafficCounts {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "odd name%20.db")
@@ -58,6 +60,27 @@ func TestTrafficIsTheSameForTheSameWork(t *testing.T) {
 			t.Errorf("%s: %d syncs in 21 saves", d, first.Syncs)
 		}
 		t.Logf("%s: %+v", d, first)
+	}
+}
+
+// SQLite opens the file that a link leads to, and so the folder of every temporary file on
+// some systems.
+func TestTrafficBehindALinkIsCounted(t *testing.T) {
+	dir := t.TempDir()
+	folder, link := filepath.Join(dir, "folder"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.Symlink(folder, link)); err != nil {
+		t.Fatal(err)
+	}
+	b, tr, err := OpenCounted(t.Context(), filepath.Join(link, "r.db"), Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Stop()
+	if err := errors.Join(saveRuns(b, 0, 1), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if c := tr.Counts(); c.Pages == 0 || c.Writes == 0 {
+		t.Errorf("one save wrote %+v", c)
 	}
 }
 

@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	lib "modernc.org/sqlite/lib"
@@ -32,26 +30,17 @@ func TestDiskErrorsAreNotBare(t *testing.T) {
 		"a read without a descriptor":   {opOpen, lib.SQLITE_CANTOPEN, load, "how many files may be open"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "r.db")
-			var armed atomic.Bool
-			b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
-				if armed.Load() && op.op == tc.op {
+			b, armed := openArmed(t, func(op fileOp) int32 {
+				if op.op == tc.op {
 					return tc.code
 				}
 				return lib.SQLITE_OK
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer taps.Delete(path)
-			if err := saveRuns(b, 0, 1); err != nil {
-				t.Fatal(err)
-			}
 			armed.Store(true)
-			err = tc.use(b)
+			err := tc.use(b)
 			armed.Store(false)
-			if err == nil || code(err)&0xff != int(tc.code)&0xff || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), tc.says) {
-				t.Errorf("error %v, want one of code %d that names %s and says %q", err, tc.code, path, tc.says)
+			if err == nil || code(err)&0xff != int(tc.code)&0xff || !strings.Contains(err.Error(), b.path) || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error %v, want one of code %d that names %s and says %q", err, tc.code, b.path, tc.says)
 			}
 			if err := tc.use(b); err != nil {
 				t.Errorf("the cause is gone, and %v", err)
