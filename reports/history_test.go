@@ -95,14 +95,16 @@ func TestHistoryKeepsRuns(t *testing.T) {
 func TestAppendIsAllOrNothing(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	twice := spec("x", Passed)
-	unknown := spec("y", "splendid")
+	unknown, often := spec("y", "splendid"), spec("z", Failed)
+	often.Attempts = math.MaxInt32 + 1
 	notANumber := comparison("w", 1)
 	notANumber.CostRatio.Value = math.NaN()
 	for name, run := range map[string]Run{
-		"the last spec is there twice":  {Suites: results(5, twice, twice)},
-		"the last spec has a bad state": {Suites: results(5, unknown)},
-		"a figure is not a number":      {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
-		"nor is one of a benchmark":     {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
+		"the last spec is there twice":   {Suites: results(5, twice, twice)},
+		"the last spec has a bad state":  {Suites: results(5, unknown)},
+		"a figure is not a number":       {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
+		"more attempts than a row holds": {Suites: results(5, often)},
+		"nor is one of a benchmark":      {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if added, err := h.Append(t.Context(), run); err == nil {
@@ -686,5 +688,12 @@ func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
 	moves := compareResults(runs[1].Suites, runs[0].Suites, false).moves
 	if len(moves) != 1 || moves[0].Kind != StillFailing || len(moves[0].Spec.Containers) == 0 {
 		t.Errorf("moves %+v, want the one that fails in both", moves)
+	}
+}
+
+// What is written can be read.
+func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {
+	if packed, err := new(deflater).pack(make([]byte, maxInflated+1)); err == nil {
+		t.Errorf("%d bytes were packed into %d, and no reader takes them", maxInflated+1, len(packed))
 	}
 }
