@@ -104,6 +104,8 @@ func (c *collector) attempt(s Spec) error {
 		was.State, was.Retried = Passed, true
 	case was.State == Passed && (failed || was.Retried):
 		was.State, was.Retried, c.settled[i] = Failed, false, true
+	case was.State == Passed:
+		was.Retried = s.Retried // the runner's own word for it
 	}
 	was.Attempts += s.Attempts
 	was.Duration += s.Duration
