@@ -43,9 +43,11 @@ func (c *collector) note(format string, args ...any) {
 // add appends a spec that is not there yet.
 func (c *collector) add(s Spec) error {
 	s.Message = shorten(s.Message)
-	n := len(s.Message) + len(s.Leaf) + len(s.Detail)
-	for _, text := range s.Containers {
-		n += len(text)
+	n := len(s.Message) + len(s.Leaf) + len(s.Detail) + len(s.File)
+	for _, texts := range [][]string{s.Containers, s.Labels} {
+		for _, text := range texts {
+			n += len(text)
+		}
 	}
 	if err := c.keep(n); err != nil {
 		return err
