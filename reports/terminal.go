@@ -21,7 +21,7 @@ func Summary(a *Account, reportPath string) []string {
 	head := []string{a.Headline.Word + ": " + oneLine(a.Headline.Reason)}
 	head = append(head, specLines(a)...)
 	if all := a.Run.Benchmarks; len(all) > 0 {
-		head = append(head, "benchmarks: "+figuresText(all)+", not judged")
+		head = append(head, "benchmarks: "+FiguresText(all)+", not judged")
 	}
 
 	var tail []string
