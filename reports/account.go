@@ -15,7 +15,7 @@ import (
 // have nothing to tell; shares are between 0 and 1.
 type Account struct {
 	Run      Run      // that is told of, with its results, comparisons and verdicts
-	Previous *RunLine // that specs are compared with: the latest before it with results; nil: none
+	Previous *RunLine // that specs are compared with: the latest before it with results that was not interrupted; nil: none
 	Headline Headline
 
 	Counts  Counts

@@ -552,6 +552,24 @@ func TestBranches(t *testing.T) {
 	}
 }
 
+// A run that was interrupted says little of what it did not reach: the next one is not
+// compared with it, and no phase ends with it.
+func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
+	runs := cells("a:F..", "b:sss", "c:F.F")
+	runs[1].Complete = false
+	a := accountOf(t, AccountOptions{Plan: &Plan{Phases: []PlanPhase{{Name: "one", Until: noon.AddDate(0, 0, 1).Add(time.Hour)}, {Name: "two"}}}}, runs...)
+	if fresh := a.NewFailures(); a.Previous == nil || a.Previous.ID != 1 || len(fresh) != 1 || fresh[0].Leaf != "cccccccc" || len(a.Trend.Points) != 3 {
+		t.Errorf("previous %+v, new failures %v, %d points", a.Previous, fresh, len(a.Trend.Points))
+	}
+	if one := a.Phases[0]; one.To == nil || one.To.ID != 1 {
+		t.Errorf("%+v", one)
+	}
+	runs[0].Branch, runs[1].Branch, runs[2].Branch = "main", "topic", "topic"
+	if a := accountOf(t, AccountOptions{}, runs...); a.Previous == nil || a.Previous.ID != 1 {
+		t.Errorf("the first whole run of a branch is compared with %+v", a.Previous)
+	}
+}
+
 func TestTrendAndLedger(t *testing.T) {
 	var runs []Run
 	for i := range 30 {

@@ -236,11 +236,11 @@ func fill(v reflect.Value) {
 func TestOrderIsThatOfTheStart(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for _, hour := range []int{3, 1, 2} {
-		if _, err := h.Append(t.Context(), Run{Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
+		if _, err := h.Append(t.Context(), Run{Complete: true, Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := h.Append(t.Context(), Run{Suites: results(4)}); err != nil { // nobody knows when: after all that are there
+	if _, err := h.Append(t.Context(), Run{Complete: true, Suites: results(4)}); err != nil { // nobody knows when: after all that are there
 		t.Fatal(err)
 	}
 	latest, err := h.Latest(t.Context(), 10)

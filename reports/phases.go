@@ -7,12 +7,12 @@ import (
 )
 
 // tellPhases compares the end of each phase with that of the one before it. Only runs
-// up to the one that is told of count.
+// up to the one that is told of count, and none that was interrupted.
 func (a *accountant) tellPhases() error {
 	if a.o.Plan == nil || len(a.o.Plan.Phases) == 0 || !a.row.rated {
 		return nil
 	}
-	which, args := "has_suites AND (at, id) <= (?, ?)", []any{a.row.at, a.row.ID}
+	which, args := "has_suites AND complete AND (at, id) <= (?, ?)", []any{a.row.at, a.row.ID}
 	if branch := a.a.Run.Branch; branch != "" { // the phases of one branch do not end with runs of another
 		which, args = which+" AND branch IN (?, '')", append(args, branch)
 	}
