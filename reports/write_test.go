@@ -216,6 +216,9 @@ func TestFailuresOfPartsOfOneSuite(t *testing.T) {
 	r.Suites[0].Failures = []SuiteFailure{{Node: "AfterSuite", Message: long + "left a file"}}
 	r.Suites[1].Failures = []SuiteFailure{{Node: "AfterSuite", Message: long + "left a process"}}
 	a := Alone(Run{Suites: r})
+	if text := output(t, "ctrf", a); !strings.Contains(text, `"suites": 1,`) {
+		t.Error("CTRF counts the parts and not the suite")
+	}
 	read, err := Read(strings.NewReader(output(t, "junit", a)), "")
 	if err != nil {
 		t.Fatal(err)
