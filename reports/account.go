@@ -15,7 +15,7 @@ import (
 // have nothing to tell; shares are between 0 and 1.
 type Account struct {
 	Run      Run      // that is told of, with its results, comparisons and verdicts
-	Previous *RunLine // that specs are compared with: the latest before it with results; nil: none
+	Previous *RunLine // that specs are compared with: the latest before it with results that was not interrupted; nil: none
 	Headline Headline
 
 	Counts  Counts
@@ -227,7 +227,7 @@ type Flake struct {
 type Slow struct {
 	Spec   Spec
 	Share  float64       // of the time of all specs of the run
-	Median time.Duration // over the window; 0: it never ran before
+	Median time.Duration // of its passes without a retry in the newest runs, this one among them; 0: there is none
 }
 
 // Slowing is a spec that takes longer than it did.
@@ -246,7 +246,7 @@ type Slowing struct {
 type Phase struct {
 	Name    string
 	From    *RunLine // its last run is compared with this one; nil: there is none before
-	To      *RunLine // nil: no run of it yet
+	To      *RunLine // nil: no run of it yet or, where it is not open, none in the history
 	Open    bool     // it has not ended: To is the newest run of it so far
 	Target  *Target  // at its end; nil: none
 	Fewer   Rate     // failures fewer than before, of those before; Good is negative where there are more

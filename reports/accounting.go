@@ -107,7 +107,7 @@ func (a *accountant) compare() error {
 	f := runFilter{earlierRuns, []any{a.row.at, a.row.ID}}
 	first := false
 	if branch := a.a.Run.Branch; branch != "" {
-		mine, err := collect(a.ctx, a.db, "SELECT count(*) FROM runs WHERE has_suites AND branch = ? AND "+earlierRuns, append([]any{branch}, f.args...), scanNumber)
+		mine, err := collect(a.ctx, a.db, "SELECT count(*) FROM runs WHERE has_suites AND complete AND branch = ? AND "+earlierRuns, append([]any{branch}, f.args...), scanNumber)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (a *accountant) compare() error {
 	a.past, a.rest = f, int(total[0])-len(rows)
 	a.all = append(rows, a.row)
 	if a.row.rated {
-		previous, err := runFilter{"has_suites AND " + f.which, f.args}.before(a.reader, 1)
+		previous, err := runFilter{"has_suites AND complete AND " + f.which, f.args}.before(a.reader, 1)
 		if err != nil {
 			return err
 		}

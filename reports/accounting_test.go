@@ -305,7 +305,7 @@ func TestRerun(t *testing.T) {
 	}{
 		{"Ginkgo JSON", "a/b", "it's $HOME", `go tool ginkgo run --focus='it'\''s \$HOME$' ./a/b`},
 		{"go test -json", "example.org/shop", "TestOrder/is kept", `go test -run='^TestOrder$/^is kept$' example.org/shop`},
-		{"go test -json", "shop", "TestOrder", `go test -run='^TestOrder$' ./shop`},
+		{"go test -json", "shop/cart", "TestOrder", `go test -run='^TestOrder$' shop/cart`}, // a package, whatever its module is called
 		{"JUnit XML", "shop", "x", ""},
 		{"Ginkgo JSON", "shop", "clears\x1b[2J the screen", ""},
 		{"Ginkgo JSON", "shop\n; rm x", "y", ""},
@@ -433,6 +433,11 @@ func TestLimitsThatTurnedGreen(t *testing.T) {
 	if len(a.Green) != 2 || a.Green[0].Cause != ProductChanged || a.Green[1].Cause != LimitLoosened || a.Green[1].Limit != "map at process" {
 		t.Errorf("%+v", a.Green)
 	}
+	for name, want := range map[string]string{"html": "<td>map at process</td>", "json": `"limit": "map at process"`, "md": "limit loosened: `map at process`", "terminal": "limit loosened: map at process"} {
+		if text := output(t, name, a); !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, name)
+		}
+	}
 }
 
 func TestSpecBody(t *testing.T) {
@@ -544,6 +549,24 @@ func TestBranches(t *testing.T) {
 	second := accountOf(t, AccountOptions{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
 	if second.Previous.ID != 3 || len(second.Trend.Points) != 2 || second.Matrix.At(Failed, Passed) != 1 {
 		t.Errorf("previous %+v, %d points", second.Previous, len(second.Trend.Points))
+	}
+}
+
+// A run that was interrupted says little of what it did not reach: the next one is not
+// compared with it, and no phase ends with it.
+func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
+	runs := cells("a:F..", "b:sss", "c:F.F")
+	runs[1].Complete = false
+	a := accountOf(t, AccountOptions{Plan: &Plan{Phases: []PlanPhase{{Name: "one", Until: noon.AddDate(0, 0, 1).Add(time.Hour)}, {Name: "two"}}}}, runs...)
+	if fresh := a.NewFailures(); a.Previous == nil || a.Previous.ID != 1 || len(fresh) != 1 || fresh[0].Leaf != "cccccccc" || len(a.Trend.Points) != 3 {
+		t.Errorf("previous %+v, new failures %v, %d points", a.Previous, fresh, len(a.Trend.Points))
+	}
+	if one := a.Phases[0]; one.To == nil || one.To.ID != 1 {
+		t.Errorf("%+v", one)
+	}
+	runs[0].Branch, runs[1].Branch, runs[2].Branch = "main", "topic", "topic"
+	if a := accountOf(t, AccountOptions{}, runs...); a.Previous == nil || a.Previous.ID != 1 {
+		t.Errorf("the first whole run of a branch is compared with %+v", a.Previous)
 	}
 }
 
@@ -665,6 +688,22 @@ func TestPhases(t *testing.T) {
 	}
 	if a.Phases[1].Target == nil || !a.Phases[1].Target.Reached || a.Overall.Name != "one to rest" {
 		t.Errorf("%+v", a.Phases[1])
+	}
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, r := range runs {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Prune(t.Context(), Retention{Newest: 2}); err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := h.Account(t.Context(), AccountOptions{Plan: &Plan{Phases: []PlanPhase{{Name: "one", Run: 1}, {Name: "two", Run: 9}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := pruned.Phases[0], pruned.Phases[1]; one.Open || one.To != nil || !two.Open || two.To == nil || two.To.ID != 5 {
+		t.Errorf("its last run was pruned: %+v\nwhat is to come: %+v", one, two)
 	}
 	early := accountOf(t, AccountOptions{Run: 2, Plan: &Plan{Phases: []PlanPhase{{Name: "one", Until: until(9)}, {Name: "two"}}}}, runs...)
 	if !early.Phases[0].Open || early.Phases[0].To.ID != 2 || early.Phases[1].To != nil || early.Overall != nil {

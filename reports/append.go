@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -262,6 +263,9 @@ func (w *rowWriter) insertResults(run int64, r *Results) error {
 		code := slices.Index(states, s.State)
 		if code < 0 {
 			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
+		}
+		if s.Attempts > math.MaxInt32 { // what packs them could not be read again
+			return fmt.Errorf("spec %q has %d attempts, which no history can keep", s.Name(), s.Attempts)
 		}
 		if s.Retried || s.bothWays() {
 			code |= bothBit

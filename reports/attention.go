@@ -20,10 +20,13 @@ func (a *accountant) tellAttention() {
 	if run.Suites == nil {
 		return
 	}
+	times := map[[2]string]int{} // that a node of a suite failed: each failure is one of its own
 	for _, s := range run.Suites.Suites {
 		for _, f := range s.Failures {
+			node := [2]string{s.Path, f.Node}
+			times[node]++
 			a.a.Attention = append(a.a.Attention, Attention{Kind: SuiteBroken, Cluster: -1, Message: f.Message,
-				Spec: Spec{Suite: s.Path, Leaf: f.Node, State: Failed, Message: f.Message, File: f.File, Line: f.Line}})
+				Spec: Spec{Suite: s.Path, Leaf: f.Node, Occurrence: times[node], State: Failed, Message: f.Message, File: f.File, Line: f.Line}})
 		}
 	}
 	cluster := map[string]int{}
@@ -80,15 +83,15 @@ func rerun(s Spec, format string) string {
 			return ""
 		}
 	}
-	where := s.Suite
-	if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
-		where = "./" + where
-	}
 	if slices.Contains(s.Labels, ByGoTest) {
 		format = formatGoTest
 	}
 	switch format {
 	case formatGinkgo:
+		where := s.Suite
+		if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
+			where = "./" + where
+		}
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
 		return "go tool ginkgo run --focus=" + quote(regexp.QuoteMeta(full)+"$") + " " + quote(where)
 	case formatGoTest:
@@ -98,7 +101,7 @@ func rerun(s Spec, format string) string {
 				parts = append(parts, "^"+regexp.QuoteMeta(p)+"$")
 			}
 		}
-		return "go test -run=" + quote(strings.Join(parts, "/")) + " " + quote(where)
+		return "go test -run=" + quote(strings.Join(parts, "/")) + " " + quote(s.Suite) // a package
 	}
 	return ""
 }

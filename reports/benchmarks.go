@@ -190,8 +190,8 @@ func (a *accountant) tellFigures(before map[[2]string]*harness.Estimate) {
 	}
 }
 
-// figuresText is "4 figures of 2 benchmarks".
-func figuresText(all []Benchmark) string {
+// FiguresText is "4 figures of 2 benchmarks".
+func FiguresText(all []Benchmark) string {
 	names := map[string]bool{}
 	for _, b := range all {
 		names[b.Name] = true

@@ -123,7 +123,8 @@ type axis struct {
 
 // newAxis takes a step of 1, 2 or 5 times a power of ten that gives 3 to 6 steps.
 func newAxis(low, high, left, right float64) axis {
-	if high-low < 1e-9*math.Abs(high) || high == low {
+	low, high = max(low, -1e300), min(high, 1e300) // no measurement is beyond it, and no difference of two then overflows
+	if high-low < max(1e-300, 1e-9*math.Abs(high)) {
 		low, high = low-0.5*cmp.Or(math.Abs(low), 1), high+0.5*cmp.Or(math.Abs(high), 1)
 	}
 	step := math.Pow10(int(math.Floor(math.Log10(high - low))))

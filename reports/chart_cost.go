@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,14 @@ func stepText(d time.Duration) string {
 	return strings.Replace(d.String(), "µ", "u", 1)
 }
 
-func share(s float64) string { return fmt.Sprintf("%.2g%%", 100*s) }
+// share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
+// 100 what is below it.
+func share(s float64) string {
+	if math.Abs(s) > 0.99 {
+		return strconv.FormatFloat(math.Floor(s*1e4+1e-9)/100, 'f', -1, 64) + "%"
+	}
+	return fmt.Sprintf("%.2g%%", 100*s)
+}
 
 // fallView is what the cost of a run is made of: a bar for each thing added.
 type fallView struct {

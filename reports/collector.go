@@ -43,9 +43,11 @@ func (c *collector) note(format string, args ...any) {
 // add appends a spec that is not there yet.
 func (c *collector) add(s Spec) error {
 	s.Message = shorten(s.Message)
-	n := len(s.Message) + len(s.Leaf) + len(s.Detail)
-	for _, text := range s.Containers {
-		n += len(text)
+	n := len(s.Message) + len(s.Leaf) + len(s.Detail) + len(s.File)
+	for _, texts := range [][]string{s.Containers, s.Labels} {
+		for _, text := range texts {
+			n += len(text)
+		}
 	}
 	if err := c.keep(n); err != nil {
 		return err
@@ -104,6 +106,8 @@ func (c *collector) attempt(s Spec) error {
 		was.State, was.Retried = Passed, true
 	case was.State == Passed && (failed || was.Retried):
 		was.State, was.Retried, c.settled[i] = Failed, false, true
+	case was.State == Passed:
+		was.Retried = s.Retried // the runner's own word for it
 	}
 	was.Attempts += s.Attempts
 	was.Duration += s.Duration

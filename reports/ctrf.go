@@ -151,6 +151,9 @@ func (r *ctrfReader) test() error {
 		spec.Suite, spec.Containers = suites[0], suites[1:]
 	}
 	r.places = append(r.places, place{})
+	if err := r.c.keep(len(spec.Suite)); err != nil { // each has its own
+		return err
+	}
 	return r.c.add(spec)
 }
 

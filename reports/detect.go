@@ -12,7 +12,7 @@ import (
 // detect tells the format by the first 64 KiB.
 func (in *input) detect() (string, error) {
 	head, err := in.Peek(in.Size())
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bytes.ErrTooLarge) {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", &FormatError{Err: err}
 	}
 	text := bytes.TrimLeft(head, " \t\r\n")

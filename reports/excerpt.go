@@ -28,9 +28,12 @@ func (x *excerpt) add(s string) int {
 
 func (x *excerpt) size() int { return len(x.head) + len(x.tail) }
 
+// String is at most maxMessage bytes, so that nobody cuts off the end.
 func (x *excerpt) String() string {
-	if x.dropped == 0 {
+	if x.dropped == 0 && x.size() <= maxMessage {
 		return string(x.head) + string(x.tail)
 	}
-	return strings.ToValidUTF8(fmt.Sprintf("%s\n… %d bytes left out …\n%s", x.head, x.dropped, x.tail), "\ufffd")
+	const words = 64 // bytes, for what stands between and for runes that are cut
+	left := max(0, x.size()-(maxMessage-words))
+	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(string(x.head), ""), x.dropped+left, strings.ToValidUTF8(string(x.tail[left:]), ""))
 }

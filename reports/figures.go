@@ -54,7 +54,7 @@ func within(e harness.Estimate, scale float64) string {
 	return fmt.Sprintf("%s to %s, %s%%, %s", figure(e.Low*scale), figure(e.High*scale), percent(e.Level), n)
 }
 
-// overheadText is "79.8x = 7,980% (7,700 to 8,260%, n=15 blocks)".
+// overheadText is "79.8x = 7,980% (7,700 to 8,260, 95%, n=15 blocks)".
 func overheadText(e harness.Estimate) string {
 	if !estimated(e) {
 		return "not estimated"

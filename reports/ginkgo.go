@@ -80,6 +80,9 @@ func (g *ginkgoReader) suite() error {
 		if err != nil {
 			return err
 		}
+		if len(rest)+len(value) > maxValue {
+			return fmt.Errorf("%w: more than %d MiB beside the specs of a suite", ErrTooBig, maxValue>>20)
+		}
 		if name == "SuitePath" {
 			_ = json.Unmarshal(value, &g.path) // what is no text is found below
 		}

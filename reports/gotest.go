@@ -86,7 +86,8 @@ type goTestReader struct {
 	bad      int // lines that are no events
 	badLine  int // the first of them
 	badWhy   string
-	unknown  map[string]bool // actions that were told already
+	unknown  int    // events with an action of a newer go test
+	action   string // of the first of them
 }
 
 // goPackage is a package while it is tested.
@@ -167,9 +168,8 @@ func (g *goTestReader) event(e *goEvent) error {
 		return nil
 	case "run", "output", "bench", "pass", "fail", "skip":
 	default:
-		if !g.unknown[e.Action] {
-			g.c.note("action %q is not known to this version: passed over", e.Action)
-			g.unknown = map[string]bool{e.Action: true}
+		if g.unknown++; g.unknown == 1 {
+			g.action = e.Action
 		}
 		return nil
 	}
@@ -187,12 +187,15 @@ func (g *goTestReader) event(e *goEvent) error {
 	return nil
 }
 
-// during widens the time of the run so that t is in it.
+// during widens the time of the run so that t is in it. A time that no history can
+// keep, in nanoseconds since 1970, is none.
 func (r *Reading) during(t time.Time) {
 	switch {
-	case t.IsZero():
+	case t.Year() < 1970 || t.Year() > 2200:
 	case r.Started.IsZero():
 		r.Started = t
+	case t.Before(r.Started):
+		r.Started, r.Took = t, r.Took+r.Started.Sub(t)
 	default:
 		r.Took = max(r.Took, t.Sub(r.Started))
 	}
@@ -364,6 +367,9 @@ func (g *goTestReader) end() error {
 	}
 	if g.bad > 0 {
 		g.c.note("lines that are no events, passed over: %d; the first is line %d: %s", g.bad, g.badLine, g.badWhy)
+	}
+	if g.unknown > 0 {
+		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)
 	}
 	left := make([]string, 0, len(g.packages))
 	for name := range g.packages {

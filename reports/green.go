@@ -34,6 +34,14 @@ func (a *accountant) tellGreen() error {
 	return a.limitsTurned()
 }
 
+// name is the spec's or the limit's.
+func (g *GreenTurn) name() string {
+	if g.Limit != "" {
+		return g.Limit
+	}
+	return g.Move.Spec.Name()
+}
+
 func (a *accountant) cause(m Move, was *Spec, files *sourceFiles) (Cause, string) {
 	switch {
 	case m.Now == "":

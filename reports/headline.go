@@ -85,6 +85,8 @@ func next(r Run) []string {
 	switch {
 	case r.SuiteError != "":
 		steps = append(steps, "make the suites run to their end, then run again")
+	case r.Suites != nil && r.Suites.SuiteFailures() == 0 && r.Suites.Counts().PassRate().Of == 0:
+		steps = append(steps, "find out why no spec ran, then run again")
 	case r.Suites != nil && !r.Suites.Green():
 		steps = append(steps, "mend the specs and suites that failed, then run again")
 	}

@@ -95,7 +95,8 @@ func TestHistoryKeepsRuns(t *testing.T) {
 func TestAppendIsAllOrNothing(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	twice := spec("x", Passed)
-	unknown := spec("y", "splendid")
+	unknown, often := spec("y", "splendid"), spec("z", Failed)
+	often.Attempts = math.MaxInt32 + 1
 	many := results(3*namesAtOnce, twice)
 	many.Specs = append([]Spec{twice}, many.Specs...)
 	notANumber := comparison("w", 1)
@@ -105,6 +106,7 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 		"a spec is there twice, far apart": {Suites: many},
 		"the last spec has a bad state":    {Suites: results(5, unknown)},
 		"a figure is not a number":         {Suites: results(5), Comparisons: append(comparisons(1), notANumber)},
+		"more attempts than a row holds":   {Suites: results(5, often)},
 		"nor is one of a benchmark":        {Suites: results(5), Key: "k", Benchmarks: []Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -239,11 +241,11 @@ func fill(v reflect.Value) {
 func TestOrderIsThatOfTheStart(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for _, hour := range []int{3, 1, 2} {
-		if _, err := h.Append(t.Context(), Run{Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
+		if _, err := h.Append(t.Context(), Run{Complete: true, Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := h.Append(t.Context(), Run{Suites: results(4)}); err != nil { // nobody knows when: after all that are there
+	if _, err := h.Append(t.Context(), Run{Complete: true, Suites: results(4)}); err != nil { // nobody knows when: after all that are there
 		t.Fatal(err)
 	}
 	latest, err := h.Latest(t.Context(), 10)
@@ -691,5 +693,12 @@ func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
 	moves := compareResults(runs[1].Suites, runs[0].Suites, false).moves
 	if len(moves) != 1 || moves[0].Kind != StillFailing || len(moves[0].Spec.Containers) == 0 {
 		t.Errorf("moves %+v, want the one that fails in both", moves)
+	}
+}
+
+// What is written can be read.
+func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {
+	if packed, err := new(deflater).pack(make([]byte, maxInflated+1)); err == nil {
+		t.Errorf("%d bytes were packed into %d, and no reader takes them", maxInflated+1, len(packed))
 	}
 }

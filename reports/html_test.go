@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -233,6 +234,46 @@ func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// A letter is for a place in the trend, and what changed there is told in one line: the
+// ledger has all of it.
+func TestTheTrendOfALongLedgerIsShort(t *testing.T) {
+	a := fullAccount(40, 40, "")
+	a.Trend.Limits = nil
+	for run := range 30 {
+		for i := range 15 {
+			change := thresholds.Tightened
+			if i == 0 {
+				change = thresholds.Loosened
+			}
+			a.Trend.Limits = append(a.Trend.Limits, LimitChange{At: run, Line: LedgerLine{Entry: thresholds.Entry{Date: "2026-11-02", Change: change, Workload: "default"}}})
+		}
+	}
+	v := newTrend(a.Trend)
+	if len(v.Limits) != maxLetters || len(v.Chart.Marks) != maxLetters {
+		t.Fatalf("%d lines and %d letters", len(v.Limits), len(v.Chart.Marks))
+	}
+	for i, l := range v.Limits {
+		if m := v.Chart.Marks[i]; m.Text != l.Letter || len(l.Letter) != 1 || l.Text != "15 changes of limits on 2026-11-02, 1 loosening among them: see the ledger" {
+			t.Errorf("%+v, %+v", m, l)
+		}
+	}
+	if last := v.Chart.Marks[maxLetters-1]; last.Text != "Z" || last.X < v.Chart.Marks[0].X {
+		t.Errorf("the newest is not there: %+v", last)
+	}
+	if v.MoreLimits != 4 {
+		t.Errorf("%d places left out, want 4", v.MoreLimits)
+	}
+}
+
+// A figure that no measurement gives, as of a file that was written by hand, ends no axis.
+func TestAxisEnds(t *testing.T) {
+	for _, ends := range [][2]float64{{-math.MaxFloat64, math.MaxFloat64}, {0, math.MaxFloat64}, {0, 5e-324}, {1, 1}, {1.2, 1.3}} {
+		if n := len(newAxis(ends[0], ends[1], 0, 100).ticks()); n < 2 || n > 12 {
+			t.Errorf("%v: %d ticks", ends, n)
+		}
 	}
 }
 

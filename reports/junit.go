@@ -385,13 +385,19 @@ func both(message, text string) string {
 	return message + "\n" + text
 }
 
-// junitSeconds reads "0.25", and "1,234.5" as surefire writes it.
+// thousands are commas as surefire writes them, and none that stands for a point.
+var thousands = regexp.MustCompile(`^[1-9]\d{0,2}(,\d{3})+(\.\d*)?$`)
+
+// junitSeconds reads "0.25", and "1,234.5".
 func junitSeconds(text string) (time.Duration, error) {
-	text = strings.ReplaceAll(strings.TrimSpace(text), ",", "")
-	if text == "" {
+	number := strings.TrimSpace(text)
+	if number == "" {
 		return 0, nil
 	}
-	s, err := strconv.ParseFloat(text, 64)
+	if thousands.MatchString(number) {
+		number = strings.ReplaceAll(number, ",", "")
+	}
+	s, err := strconv.ParseFloat(number, 64)
 	if err != nil || !sane(s) {
 		return 0, fmt.Errorf("the time %q is no number of seconds from 0 up", text)
 	}

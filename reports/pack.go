@@ -96,6 +96,9 @@ const (
 type deflater struct{ w *flate.Writer }
 
 func (d *deflater) pack(content []byte) ([]byte, error) {
+	if len(content) > maxInflated {
+		return nil, errInflated
+	}
 	var out bytes.Buffer
 	out.WriteByte(deflated)
 	if d.w == nil {
@@ -119,8 +122,10 @@ func (d *deflater) pack(content []byte) ([]byte, error) {
 	return append([]byte{stored}, content...), nil
 }
 
-// maxInflated bounds what one value may become, far above any run.
+// maxInflated bounds what one value may become, in bytes, far above any run.
 const maxInflated = 1 << 28
+
+var errInflated = fmt.Errorf("more than %d MiB in one value, which is larger than any run", maxInflated>>20)
 
 // inflater is the way back. Its values stay good.
 type inflater struct{ r io.ReadCloser }
@@ -148,7 +153,7 @@ func (i *inflater) unpack(packed []byte) ([]byte, error) {
 		return nil, err
 	}
 	if out.Len() > maxInflated {
-		return nil, errors.New("packed values are larger than any run")
+		return nil, errInflated
 	}
 	return out.Bytes(), nil
 }

@@ -194,8 +194,11 @@ func facts(a *Account) []fact {
 	all := []fact{
 		{"command", Visible(run.Command)},
 		{"commit", Visible(run.Commit)},
-		{"took", took(time.Duration(run.Seconds * float64(time.Second)))},
+		{"took", ""},
 		{"exit code", fmt.Sprint(run.ExitCode)},
+	}
+	if run.Seconds > 0 { // a file of results may not say
+		all[2].Value = took(seconds(run.Seconds))
 	}
 	for _, f := range a.Facts {
 		name := Visible(f.Name)

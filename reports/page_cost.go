@@ -142,7 +142,7 @@ func costFacts(c *harness.Comparison, v *thresholds.Verdict) []fact {
 	p, e := c.Plan, c.Environment
 	all := []fact{
 		{"durability", Visible(c.Durability)},
-		{"measured", fmt.Sprintf("%s of %s, in %.3g s", plural(len(c.Blocks), "block"), plural(c.Sessions(), "session"), c.Seconds)},
+		{"measured", fmt.Sprintf("%s of %s, in %s", plural(len(c.Blocks), "block"), plural(c.Sessions(), "session"), took(seconds(c.Seconds)))},
 		{"plan", fmt.Sprintf("at most %s of %s; a block: %s of each arm, then %s with %s; slow arm slowed down by %s%%",
 			plural(p.Sessions, "session"), plural(p.Blocks, "block"), plural(p.Warmups, "warm-up run"), plural(p.Rounds, "round"), batches(p), percent(p.SlowBy))},
 		{"seed", fmt.Sprint(c.Seed)},

@@ -107,8 +107,8 @@ func newLedger(l LedgerLine) ledgerView {
 	return v
 }
 
-// ledgerText is "2026-11-02: default cost_ratio at process loosened, 1.31 to 1.45, until
-// 2026-12-01: new disk".
+// ledgerText is "2026-11-02: limit of default, cost_ratio at process loosened, 1.31 to
+// 1.45, until 2026-12-01 (in force): new disk".
 func ledgerText(l LedgerLine) string {
 	v := newLedger(l)
 	s := fmt.Sprintf("%s: limit of %s %s, %s to %s", v.Date, v.What, v.Change, v.From, v.To)

@@ -70,6 +70,9 @@ func targetText(t Target) string {
 func newPhase(ph Phase) phaseView {
 	v := phaseView{Name: Visible(ph.Name), Runs: "no run yet", Failed: "none", Fewer: "none", Rate: "none", RateAll: "none", Paired: "none", Target: "none"}
 	if ph.To == nil {
+		if !ph.Open {
+			v.Runs = "no run in the history"
+		}
 		return v
 	}
 	v.Runs = "to run " + lineName(*ph.To)

@@ -103,7 +103,7 @@ func (p *page) addSpecs(a *Account) {
 	p.addGroups(a, moves)
 	p.Matrix = newMatrix(a.Matrix)
 	for _, g := range a.Green {
-		p.Green = append(p.Green, greenView{Name: Visible(g.Move.Spec.Name()), Cause: string(g.Cause), Sure: g.Cause == ProductChanged,
+		p.Green = append(p.Green, greenView{Name: Visible(g.name()), Cause: string(g.Cause), Sure: g.Cause == ProductChanged,
 			Evidence: sentence(oneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec)})
 	}
 	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {

@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // trendView is the pass rate over the runs.
 type trendView struct {
-	Chart   *trendChart // nil with fewer than two runs that have a rate
-	Rows    []trendRow  // the newest first
-	Note    string
-	Changes []string
-	Limits  []limitView
-	Method  string
+	Chart      *trendChart // nil with fewer than two runs that have a rate
+	Rows       []trendRow  // the newest first
+	Note       string
+	Changes    []string
+	Limits     []limitView // a place each, the newest of them
+	MoreLimits int         // places before them
+	Method     string
 }
 
 type trendRow struct{ Run, Started, Commit, Outcome, Passed, Rate, Band, Skipped string }
@@ -68,12 +71,11 @@ func newTrend(t Trend) trendView {
 		}
 		v.Changes = append(v.Changes, fmt.Sprintf("At run %s the pass rate %s from %s to %s (p = %s, n = %s and %s outcomes).", lineName(t.Points[c.At]), word, c.Before.Percent(), c.After.Percent(), figure(c.P), count(c.Before.Of), count(c.After.Of)))
 	}
-	for i, l := range t.Limits {
-		letter := ""
-		if i < maxLetters {
-			letter = string(rune('A' + i))
-		}
-		v.Limits = append(v.Limits, limitView{letter, ledgerText(l.Line)})
+	places := limitPlaces(t.Limits)
+	v.MoreLimits = max(0, len(places)-maxLetters)
+	places = places[v.MoreLimits:]
+	for i, changes := range places {
+		v.Limits = append(v.Limits, limitView{letter(i), limitsText(changes)})
 	}
 	v.Method = sentence(oneLine(t.Method))
 	rated := 0
@@ -83,10 +85,42 @@ func newTrend(t Trend) trendView {
 		}
 	}
 	if rated >= 2 {
-		v.Chart = newTrendChart(t)
+		v.Chart = newTrendChart(t, places)
 	}
 	return v
 }
+
+// limitPlaces are the changes of limits by their place in the trend: a calibration
+// changes many at once.
+func limitPlaces(limits []LimitChange) (places [][]LimitChange) {
+	for i, l := range limits {
+		if i == 0 || l.At != limits[i-1].At {
+			places = append(places, nil)
+		}
+		places[len(places)-1] = append(places[len(places)-1], l)
+	}
+	return places
+}
+
+// limitsText is the change at one place, or how many there are: the ledger has them all.
+func limitsText(changes []LimitChange) string {
+	if len(changes) == 1 {
+		return ledgerText(changes[0].Line)
+	}
+	first, last, loosened := Visible(changes[0].Line.Entry.Date), Visible(changes[len(changes)-1].Line.Entry.Date), 0
+	for _, c := range changes {
+		if c.Line.Entry.Change == thresholds.Loosened {
+			loosened++
+		}
+	}
+	when := "on " + first
+	if last != first {
+		when = "from " + first + " to " + last
+	}
+	return fmt.Sprintf("%d changes of limits %s, %s among them: see the ledger", len(changes), when, plural(loosened, "loosening"))
+}
+
+func letter(i int) string { return string(rune('A' + i)) }
 
 func newTrendRow(r RunLine) trendRow {
 	row := trendRow{Run: lineName(r), Commit: shortCommit(r.Commit), Outcome: r.Outcome.String(),
@@ -109,7 +143,7 @@ func newTrendRow(r RunLine) trendRow {
 
 // newTrendChart draws the runs at equal distances; those without a rate leave a gap
 // in the line, not a zero.
-func newTrendChart(t Trend) *trendChart {
+func newTrendChart(t Trend, limits [][]LimitChange) *trendChart {
 	const top, bottom, left, right = 40.0, 196.0, 76.0, chartWidth - 20
 	runs := t.Points
 	lowest, most := 1.0, 0
@@ -142,13 +176,16 @@ func newTrendChart(t Trend) *trendChart {
 			c.Runs = append(c.Runs, tick{X: x(float64(i)), Text: strings.TrimSuffix(lineName(r), " run")})
 		}
 	}
-	c.marks(t, x, y)
+	c.steps(t, x, y)
+	for i, changes := range limits {
+		c.Marks = append(c.Marks, tick{X: min(x(float64(changes[0].At)-0.5), c.Right), Text: letter(i)})
+	}
 	first, last := runs[0], runs[len(runs)-1]
 	c.Desc = fmt.Sprintf("Line and area: pass rate and its 95%% band. %s: %s. %s: %s. The axis starts at %s%%.", c.name(first), first.Counts.PassRate(), c.name(last), last.Counts.PassRate(), percent2(floor))
 	if most > 0 {
 		c.Desc += fmt.Sprintf(" Bars below: skipped and pending specs, at most %s.", count(most))
 	}
-	if len(t.Limits) > 0 {
+	if len(limits) > 0 {
 		c.Desc += " Letters: changes of limits, listed below."
 	}
 	return c
@@ -197,24 +234,14 @@ func (c *trendChart) line(runs []RunLine, x, y func(float64) float64) {
 	c.Line, c.Band = line.String(), band.String()
 }
 
-// marks are the levels between change points, and letters for changes of limits.
-func (c *trendChart) marks(t Trend, x, y func(float64) float64) {
+// steps are the levels between change points.
+func (c *trendChart) steps(t Trend, x, y func(float64) float64) {
 	from := 0
 	for i, ch := range t.Changes {
 		c.Steps = append(c.Steps, step{x(float64(from)), x(float64(ch.At) - 0.5), y(ch.Before.Share())})
 		if from = ch.At; i == len(t.Changes)-1 {
 			c.Steps = append(c.Steps, step{x(float64(ch.At) - 0.5), x(float64(len(t.Points) - 1)), y(ch.After.Share())})
 		}
-	}
-	at := map[int]int{}
-	for i, l := range t.Limits[:min(len(t.Limits), maxLetters)] {
-		letter := string(rune('A' + i))
-		if j, there := at[l.At]; there {
-			c.Marks[j].Text += letter
-			continue
-		}
-		at[l.At] = len(c.Marks)
-		c.Marks = append(c.Marks, tick{X: min(x(float64(l.At)-0.5), c.Right), Text: letter})
 	}
 }
 

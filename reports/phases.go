@@ -7,12 +7,12 @@ import (
 )
 
 // tellPhases compares the end of each phase with that of the one before it. Only runs
-// up to the one that is told of count.
+// up to the one that is told of count, and none that was interrupted.
 func (a *accountant) tellPhases() error {
 	if a.o.Plan == nil || len(a.o.Plan.Phases) == 0 || !a.row.rated {
 		return nil
 	}
-	which, args := "has_suites AND (at, id) <= (?, ?)", []any{a.row.at, a.row.ID}
+	which, args := "has_suites AND complete AND (at, id) <= (?, ?)", []any{a.row.at, a.row.ID}
 	if branch := a.a.Run.Branch; branch != "" { // the phases of one branch do not end with runs of another
 		which, args = which+" AND branch IN (?, '')", append(args, branch)
 	}
@@ -58,10 +58,17 @@ func (a *accountant) phaseEnd(rows []runRecord, next int, plan PlanPhase) (end i
 		if end >= 0 && end < next {
 			return 0, false, &PlanError{Err: fmt.Errorf("phase %q ends with run %d, which belongs to a phase before it", plan.Name, plan.Run)}
 		}
-		if end < 0 { // not yet there
-			return newest, true, nil
+		if end >= 0 {
+			return end, false, nil
 		}
-		return end, false, nil
+		gone, err := collect(a.ctx, a.db, "SELECT count(*) FROM sqlite_sequence WHERE name = 'runs' AND seq >= ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)", []any{plan.Run}, scanNumber)
+		if err != nil {
+			return 0, false, err
+		}
+		if gone[0] > 0 { // pruned: nobody can say how the phase ended
+			return next - 1, false, nil
+		}
+		return newest, true, nil // it is to come
 	case plan.Until.IsZero():
 		return newest, true, nil
 	}

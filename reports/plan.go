@@ -28,7 +28,8 @@ type Plan struct {
 }
 
 // PlanPhase is one phase. It ends with the last run that started before Until, or
-// with the run of the number Run; the last phase may be open.
+// with the run of the number Run; the last phase may be open. In a file, a date or
+// time without a zone is UTC.
 type PlanPhase struct {
 	Name   string    `toml:"name"`
 	Until  time.Time `toml:"until"`
@@ -57,6 +58,11 @@ func ReadPlan(path string) (*Plan, error) {
 	var p Plan
 	if err := readTOML(path, &p); err != nil {
 		return nil, &PlanError{path, err}
+	}
+	for i := range p.Phases { // a gate must not depend on the zone of the machine that reads it
+		if u := &p.Phases[i].Until; u.Location() == time.Local {
+			*u = time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), u.Nanosecond(), time.UTC)
+		}
 	}
 	if err := p.check(); err != nil {
 		return nil, &PlanError{path, err}

@@ -41,6 +41,19 @@ name = "Phase 5"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	local := time.Local
+	t.Cleanup(func() { time.Local = local })
+	time.Local = time.FixedZone("far east", 11*3600)
+	for text, until := range map[string]time.Time{
+		"2026-12-01":                time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
+		"2026-12-01T18:30:00":       time.Date(2026, 12, 1, 18, 30, 0, 0, time.UTC),
+		"2026-12-01T18:30:00+02:00": time.Date(2026, 12, 1, 16, 30, 0, 0, time.UTC),
+	} {
+		p, err := read("[[phase]]\nname = \"a\"\nuntil = " + text)
+		if err != nil || !p.Phases[0].Until.Equal(until) {
+			t.Errorf("%s: %+v, %v, want %v wherever it is read", text, p, err, until)
+		}
+	}
 	for text, message := range map[string]string{
 		"":                          "neither a target nor a phase",
 		"target = 985":              "between 0 and 100",

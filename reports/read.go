@@ -175,8 +175,11 @@ type meter struct {
 }
 
 func (m *meter) Read(p []byte) (int, error) {
-	if m.n >= min(m.allow, maxUnpacked) {
-		return 0, fmt.Errorf("%w: more than %d MiB", ErrTooBig, min(maxValue, m.n)>>20)
+	switch {
+	case m.n >= maxUnpacked:
+		return 0, fmt.Errorf("%w: more than %d MiB", ErrTooBig, maxUnpacked>>20)
+	case m.n >= m.allow:
+		return 0, fmt.Errorf("%w: one value of more than %d MiB", ErrTooBig, maxValue>>20)
 	}
 	n, err := m.r.Read(p)
 	m.sum.Write(p[:n])

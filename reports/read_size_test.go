@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -157,6 +158,15 @@ func TestReadRefusesAValueWithoutEnd(t *testing.T) {
 		if used := g.peak - min(before, g.peak); used > 3*maxValue {
 			t.Errorf("%s: %d MiB in use", format, used>>20)
 		}
+	}
+}
+
+// What a suite says beside its specs is kept until its end, whatever it is called.
+func TestReadRefusesASuiteThatSaysTooMuch(t *testing.T) {
+	member := func(i int, text string) string { return fmt.Sprintf(`,"more-%d":%q`, i, text) }
+	g := &generated{file: bigFile{head: `[{"SuitePath":"/m/big"`, tail: `}]`, spec: member}, specs: maxValue>>20 + 8, text: strings.Repeat("x", 1<<20), every: 1 << 30, look: live}
+	if _, err := Read(g, "/m"); !errors.Is(err, ErrTooBig) {
+		t.Errorf("err = %v, want ErrTooBig", err)
 	}
 }
 

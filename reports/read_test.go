@@ -288,6 +288,7 @@ func TestReadRefuses(t *testing.T) {
 		"negative time":          {cased("", `<testcase name="a" time="-0.5"/>`), `the time "-0.5" is no number of seconds`, nil},
 		"no time":                {cased("", `<testcase name="a" time="NaN"/>`), `the time "NaN"`, nil},
 		"eternal":                {cased("", `<testcase name="a" time="1e300"/>`), `the time "1e300"`, nil},
+		"a decimal comma":        {cased("", `<testcase name="a" time="0,25"/>`), `the time "0,25" is no number of seconds`, nil},
 		"negative suite":         {cased(` time="-1"`, pass), `the time "-1"`, nil},
 		"a testcase in another":  {cased("", "<testcase><testcase/></testcase>"), "a testcase stands in another", nil},
 		"a testcase outside":     {"<testsuites><testcase/></testsuites>", "outside of a testsuite", nil},
@@ -385,6 +386,81 @@ func TestCombineTakesAFailureForAFailure(t *testing.T) {
 		all, n := Combine(test.parts...)
 		if diff := gocmp.Diff(test.want.Results.Specs, all.Specs); diff != "" || n != test.n || len(all.Suites) != len(test.parts) {
 			t.Errorf("%s: %d, %d suites, %s", name, n, len(all.Suites), diff)
+		}
+	}
+}
+
+// Suites stand in a file in any order; a run begins with the earliest of them.
+func TestARunBeginsWithItsEarliestSuite(t *testing.T) {
+	text := `<testsuites>` + strings.Repeat("%s", 3) + `</testsuites>`
+	text = fmt.Sprintf(text, cased(` timestamp="2026-11-23T12:00:10Z" time="5"`, `<testcase name="a"/>`),
+		cased(` timestamp="2026-11-23T12:00:00Z" time="1"`, `<testcase name="b"/>`),
+		cased(` timestamp="1200-01-01T00:00:00Z"`, `<testcase name="c"/>`)) // no clock says that, and no history can keep it
+	r, err := Read(strings.NewReader(text), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC); !r.Started.Equal(want) || r.Took != 15*time.Second {
+		t.Errorf("from %v for %v, want %v for 15s", r.Started, r.Took, want)
+	}
+}
+
+func TestSecondsWithCommas(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1,234.5": 1234500 * time.Millisecond, "1,234,567": 1234567 * time.Second, "0.25": 250 * time.Millisecond, " ": 0} {
+		if got, err := junitSeconds(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
+
+// A pass that its runner had to retry stays one beside other passes of that name.
+func TestARetriedPassBesideOthers(t *testing.T) {
+	r, err := Read(strings.NewReader(cased("", `<testcase name="a"/>`, `<testcase name="a"><flakyFailure message="no route"/></testcase>`)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Results.Specs[0]; s.State != Passed || !s.Retried || s.Attempts != 3 || s.Message != "no route" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A note for each event that is not known would be longer than the results.
+func TestUnknownActionsAreToldOnce(t *testing.T) {
+	var text strings.Builder
+	for i := range 6 {
+		fmt.Fprintf(&text, `{"Action":"new-%d","Package":"p"}`+"\n", i%3)
+	}
+	text.WriteString(`{"Action":"run","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p"}` + "\n")
+	r, err := Read(strings.NewReader(text.String()), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{`events with an action that this version does not know, passed over: 6; the first is "new-0"`}; gocmp.Diff(want, r.Notes) != "" {
+		t.Errorf("notes %q, want %q", r.Notes, want)
+	}
+}
+
+// What a test said last is what it failed of.
+func TestAnExcerptKeepsTheEnd(t *testing.T) {
+	for _, size := range []int{100, maxMessage, maxMessage + 1, maxMessage * 5 / 4, maxMessage * 3 / 2, 4 * maxMessage} {
+		var x excerpt
+		text := "the beginning" + strings.Repeat("é", size/2) + "the end"
+		for len(text) > 0 {
+			n := min(len(text), 999)
+			x.add(text[:n])
+			text = text[n:]
+		}
+		got := shorten(x.String())
+		if !strings.HasPrefix(got, "the beginning") || !strings.HasSuffix(got, "the end") || len(got) > maxMessage {
+			t.Errorf("of %d bytes %d are left, the last ones %q", size, len(got), got[len(got)-20:])
+		}
+	}
+}
+
+func TestTooBigSaysHowBig(t *testing.T) {
+	for m, want := range map[*meter]string{{n: maxUnpacked, allow: maxUnpacked}: "more than 1024 MiB", {n: maxUnpacked, allow: 2 * maxUnpacked}: "more than 1024 MiB", {n: 40 << 20, allow: 40 << 20}: "one value of more than 32 MiB"} {
+		if _, err := m.Read(nil); !errors.Is(err, ErrTooBig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
 		}
 	}
 }

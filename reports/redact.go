@@ -134,6 +134,7 @@ func (c *censoring) results(r Results) *Results {
 	r.Suites = slices.Clone(r.Suites)
 	for i := range r.Suites {
 		s := &r.Suites[i]
+		c.name(&s.Path)
 		c.name(&s.Description)
 		s.Failures = slices.Clone(s.Failures)
 		for j := range s.Failures {
@@ -141,20 +142,43 @@ func (c *censoring) results(r Results) *Results {
 			c.text(&s.Failures[j].Message)
 		}
 	}
-	copied := false
+	var changed []int
 	for i, s := range r.Specs {
 		c.changed = false
 		c.text(&s.Message)
+		c.name(&s.Suite)
 		c.name(&s.Leaf)
 		c.name(&s.Detail)
 		s.Containers, s.Labels = all(s.Containers, c.name), all(s.Labels, c.name)
 		if !c.changed {
 			continue
 		}
-		if !copied {
-			r.Specs, copied = slices.Clone(r.Specs), true
+		if changed == nil {
+			r.Specs = slices.Clone(r.Specs)
 		}
-		r.Specs[i] = s
+		r.Specs[i], changed = s, append(changed, i)
 	}
+	tellApart(r.Specs, changed)
 	return &r
+}
+
+// tellApart numbers those specs anew that have a name of another one, now that the
+// secret is gone in which they differed.
+func tellApart(specs []Spec, changed []int) {
+	if changed == nil {
+		return
+	}
+	taken := map[string]bool{}
+	for i := range specs {
+		if _, is := slices.BinarySearch(changed, i); !is {
+			taken[specs[i].Key()] = true
+		}
+	}
+	for _, i := range changed {
+		s := &specs[i]
+		for taken[s.Key()] {
+			s.Occurrence++
+		}
+		taken[s.Key()] = true
+	}
 }

@@ -23,9 +23,10 @@ func leakyRun() (Run, []Run) {
 	bad.Containers, bad.Labels = []string{"with " + canaries[1]}, []string{canaries[2]}
 	bad.Message, bad.Detail = said, canaries[0]
 	before := spec("a text before the one that gives it away: "+canaries[3], Passed)
-	run.Suites.Specs = append([]Spec{before, bad}, run.Suites.Specs...)
 	s := &run.Suites.Suites[0]
+	s.Path, bad.Suite = "tests of "+canaries[1], "tests of "+canaries[1] // JUnit has it from who wrote the test
 	s.Description, s.Failures = said, []SuiteFailure{{Node: "BeforeSuite", Message: said, File: "a_test.go", Line: 3}}
+	run.Suites.Specs = append([]Spec{before, bad}, run.Suites.Specs...)
 	run.Command, run.SuiteError = "flujo-harness run --token="+canaries[0]+" --filter "+canaries[3], said
 	run.Comparisons[0].Problem = said
 	run.Comparisons[0].Audit = append(run.Comparisons[0].Audit, harness.Finding{Check: "odd", Detail: said})
@@ -74,5 +75,30 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	var c censor
 	if got, _ := json.Marshal(c.run(run)); string(got) != string(want) {
 		t.Errorf("changed:\n%s\nto\n%s", want, got)
+	}
+}
+
+// Two names that differ in their secrets only are the same once those are taken out: they
+// are still two specs.
+func TestNamesThatDifferInTheirSecretsOnly(t *testing.T) {
+	first, second, third := spec("takes [redacted]", Passed), spec("takes "+canaries[1], Passed), spec("takes "+canaries[0], Failed)
+	h := open(t, t.TempDir()+"/history.db")
+	added, err := h.Append(t.Context(), Run{Suites: results(0, third, second, first)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := h.Load(t.Context(), added.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var occurrences []int
+	for _, s := range got.Suites.Specs {
+		occurrences = append(occurrences, s.Occurrence)
+	}
+	if len(occurrences) != 3 || occurrences[0] != 2 || occurrences[1] != 3 || occurrences[2] != 1 || got.Suites.Counts().Failed != 1 {
+		t.Errorf("%v of %+v", occurrences, got.Suites.Specs)
+	}
+	if _, err := h.Append(t.Context(), Run{Suites: results(0, second, first, first)}); err == nil {
+		t.Error("one spec is there twice, and nothing says so")
 	}
 }

@@ -9,7 +9,7 @@ import (
 // processes of its own; nil of none. A spec that failed in any run is failed, with how
 // often and what it said first; one that passed as well has [BothWays] as its Detail. No
 // run was left out for what came of an earlier one, so a rate is not censored. Attempts
-// and durations are sums.
+// and durations are sums; what suites have measured is that of the first run.
 func Repeated(runs []*Results) *Results {
 	switch len(runs) {
 	case 0:

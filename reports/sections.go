@@ -78,7 +78,7 @@ func movedItems(a *Account) (all []item) {
 
 func greenItems(a *Account) (all []item) {
 	for _, g := range a.Green {
-		all = append(all, item{Before: string(g.Cause) + ": ", Name: Visible(g.Move.Spec.Name()), After: " (" + oneLine(g.Evidence) + ")"})
+		all = append(all, item{Before: string(g.Cause) + ": ", Name: Visible(g.name()), After: " (" + oneLine(g.Evidence) + ")"})
 	}
 	return all
 }

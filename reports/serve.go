@@ -22,7 +22,7 @@ type Live struct {
 	State func(ctx context.Context) (string, error)              // of the history: another one when a run has come or gone
 	Hosts []string                                               // "127.0.0.1:8517"
 	Token string
-	Every time.Duration // between looks for a new run
+	Every time.Duration // between looks for a new run; more than 0
 }
 
 // cookie keeps the token out of the address. Cookies are of a host, not of a port: the

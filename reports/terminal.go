@@ -21,7 +21,7 @@ func Summary(a *Account, reportPath string) []string {
 	head := []string{a.Headline.Word + ": " + oneLine(a.Headline.Reason)}
 	head = append(head, specLines(a)...)
 	if all := a.Run.Benchmarks; len(all) > 0 {
-		head = append(head, "benchmarks: "+figuresText(all)+", not judged")
+		head = append(head, "benchmarks: "+FiguresText(all)+", not judged")
 	}
 
 	var tail []string
@@ -201,8 +201,8 @@ func cut(s string, n int) string {
 	return s
 }
 
-// costLines tells of the measurements in at most room lines: the first, the one that
-// went worst, in three.
+// costLines tells of the measurements in at most room lines, three at least: the first,
+// the one that went worst, in three where there is room.
 func costLines(run Run, room int) []string {
 	if len(run.Comparisons) == 0 {
 		return []string{"durability: not measured"}
@@ -210,8 +210,8 @@ func costLines(run Run, room int) []string {
 	order := worstFirst(run)
 	lines := measured(run, order[0], len(order) > 1)
 	for i, c := range order[1:] {
-		if left := len(order) - 1 - i; len(lines) == room-1 && left > 1 {
-			return append(lines, fmt.Sprintf("%s more: see the report", plural(left, "workload")))
+		if left := len(order) - 1 - i; len(lines) == room || len(lines) == room-1 && left > 1 {
+			return append(lines[:room-1], fmt.Sprintf("%s more: see the report", plural(left, "workload")))
 		}
 		lines = append(lines, brief(run, c))
 	}
@@ -264,7 +264,7 @@ func ratioLine(c *harness.Comparison, v *thresholds.Verdict) string {
 	return fmt.Sprintf("%s, limit %s, %d of %d blocks above the boundary %s", line, figure(v.Limit), v.Above, v.N, figure(v.Boundary))
 }
 
-// selfLine is "self-check: A/A pair held (2 of 15 above), +25% injected broken (15 of 15 above)".
+// selfLine is "self-check: the A/A pair held (2 of 15 above), the injected +25% broken (15 of 15 above)".
 func selfLine(v *thresholds.Verdict) string {
 	if v == nil || len(v.Self) == 0 {
 		return "self-check: none"

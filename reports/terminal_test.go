@@ -40,6 +40,15 @@ func TestSummaryIsNeverLongerThan12Lines(t *testing.T) {
 	if len(lines) != 12 {
 		t.Errorf("%d lines, want 12:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
+	withAll := told(run, earlier)
+	withAll.Run.Benchmarks = []Benchmark{{Name: "Add", Unit: "sec/op"}}
+	withAll.Phases = []Phase{{Name: "one", To: &RunLine{ID: 1}, Fewer: Rate{Good: 1, Of: 2}}}
+	for n := range 4 {
+		withAll.Run.Comparisons = run.Comparisons[:n]
+		if all := Summary(withAll, "x"); len(all) > 12 || n > 1 && !strings.Contains(strings.Join(all, "\n"), "more: see the report") {
+			t.Errorf("%d lines of %d workloads:\n%s", len(all), n, strings.Join(all, "\n"))
+		}
+	}
 	if want := "20 workloads more: see the report"; !strings.Contains(strings.Join(lines, "\n"), "workloads more") {
 		t.Errorf("workloads left out without a word, want something like %q", want)
 	}
@@ -65,7 +74,7 @@ func TestSummaryNamesAtMostThree(t *testing.T) {
 func TestNothingRanIsNotGood(t *testing.T) {
 	run := Run{Suites: results(0, spec("talks to Postgres", Skipped)), Complete: true}
 	text := strings.Join(Summary(Alone(run), ""), "\n")
-	for _, want := range []string{"INCONCLUSIVE: no spec ran", "none of 1 spec ran: no pass rate"} {
+	for _, want := range []string{"INCONCLUSIVE: no spec ran", "none of 1 spec ran: no pass rate", "next: find out why no spec ran"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -122,5 +131,13 @@ func golden(t *testing.T, name, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (go test ./reports -update writes it anew):\n%s", path, diff)
+	}
+}
+
+func TestShareIsPlain(t *testing.T) {
+	for s, want := range map[float64]string{1: "100%", 0.9999: "99.99%", 0.99999: "99.99%", 0.996: "99.6%", 0.98: "98%", 0.00071: "0.071%", 0: "0%"} {
+		if got := share(s); got != want {
+			t.Errorf("share(%v) = %q, want %q", s, got, want)
+		}
 	}
 }

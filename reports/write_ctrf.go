@@ -68,12 +68,14 @@ func WriteCTRF(w io.Writer, a *Account) error {
 		r.add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError})
 	}
 	if s := a.Run.Suites; s != nil {
-		r.Summary.Suites = len(s.Suites)
+		paths := map[string]bool{} // parts of one suite are one
 		for _, suite := range s.Suites {
+			paths[suite.Path] = true
 			for _, f := range suite.Failures {
 				r.add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line})
 			}
 		}
+		r.Summary.Suites = len(paths)
 		for i := range s.Specs {
 			r.add(newCTRFTest(&s.Specs[i]))
 		}

@@ -97,7 +97,8 @@ type jsonTransition struct {
 }
 
 type jsonGreen struct {
-	Spec     jsonSpec `json:"spec"`
+	Spec     jsonSpec `json:"spec"` // without texts where it is a limit
+	Limit    string   `json:"limit,omitempty"`
 	Cause    string   `json:"cause"`
 	Evidence string   `json:"evidence"`
 }
@@ -146,8 +147,12 @@ type jsonCost struct {
 	Durability string   `json:"durability"`
 	Outcome    string   `json:"outcome"` // "" where nothing was judged
 	Ratio      *float64 `json:"cost_ratio"`
+	RatioLow   *float64 `json:"cost_ratio_low"` // 95%; null: too few
+	RatioHigh  *float64 `json:"cost_ratio_high"`
 	Limit      *float64 `json:"limit"`
-	CostUS     *float64 `json:"cost_us"`
+	CostUS     *float64 `json:"cost_us"` // a run
+	CostLow    *float64 `json:"cost_us_low"`
+	CostHigh   *float64 `json:"cost_us_high"`
 	N          int      `json:"n"`
 	Of         string   `json:"n_of"`
 }
@@ -168,11 +173,16 @@ type jsonMedian struct {
 }
 
 func newJSONMedian(e *harness.Estimate) jsonMedian {
-	m := jsonMedian{Median: e.Value, N: e.N}
-	if bounded(*e) {
-		m.Low, m.High = &e.Low, &e.High
+	low, high := endsOf(e)
+	return jsonMedian{Median: e.Value, Low: low, High: high, N: e.N}
+}
+
+// endsOf the interval, nil where there is none.
+func endsOf(e *harness.Estimate) (low, high *float64) {
+	if !estimated(*e) || !bounded(*e) {
+		return nil, nil
 	}
-	return m
+	return &e.Low, &e.High
 }
 
 // WriteJSON writes the account for programs.
@@ -198,6 +208,8 @@ func WriteJSON(w io.Writer, a *Account) error {
 	for i := range a.Run.Comparisons {
 		c := &a.Run.Comparisons[i]
 		cost := jsonCost{Workload: c.Workload, Durability: c.Durability, N: c.CostRatio.N, Of: c.CostRatio.Of}
+		cost.RatioLow, cost.RatioHigh = endsOf(&c.CostRatio)
+		cost.CostLow, cost.CostHigh = endsOf(&c.Cost)
 		if estimated(c.CostRatio) {
 			cost.Ratio = &c.CostRatio.Value
 		}
@@ -248,7 +260,7 @@ func (r *jsonReport) addSpecs(a *Account) {
 	}
 	for i := range a.Green {
 		g := &a.Green[i]
-		r.Green = append(r.Green, jsonGreen{newJSONSpec(&g.Move.Spec), string(g.Cause), g.Evidence})
+		r.Green = append(r.Green, jsonGreen{newJSONSpec(&g.Move.Spec), g.Limit, string(g.Cause), g.Evidence})
 	}
 	for _, c := range a.Clusters {
 		j := jsonCluster{Message: c.Message, Pattern: c.Pattern, Place: c.Place, Since: c.Since}

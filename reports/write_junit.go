@@ -76,9 +76,9 @@ func WriteJUnit(w io.Writer, a *Account) error {
 			if !s.Started.IsZero() {
 				suites[i].Timestamp = s.Started.UTC().Format("2006-01-02T15:04:05")
 			}
-			for n, f := range s.Failures {
+			for _, f := range s.Failures {
 				name := "[" + Visible(f.Node) + "]"
-				if n > 0 {
+				if n := len(suites[i].Cases); n > 0 {
 					name += fmt.Sprintf(" (%d)", n+1) // several in one suite are not attempts of one
 				}
 				suites[i].Cases = append(suites[i].Cases, junitCaseOut{Class: suites[i].Name, Name: name, File: Visible(f.File), Line: f.Line, Time: "0", Error: junitText("failed outside the specs", f.Message)})

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 var outputs = map[string]func(io.Writer, *Account) error{
@@ -202,6 +205,54 @@ func TestJUnitAndCTRFAreReadBack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Parts of one suite, as shards have them, fail each for itself.
+func TestFailuresOfPartsOfOneSuite(t *testing.T) {
+	r := results(1)
+	r.Suites = append(r.Suites, r.Suites[0])
+	long := strings.Repeat("a line of it\n", 1000)
+	r.Suites[0].Failures = []SuiteFailure{{Node: "AfterSuite", Message: long + "left a file"}}
+	r.Suites[1].Failures = []SuiteFailure{{Node: "AfterSuite", Message: long + "left a process"}}
+	a := Alone(Run{Suites: r})
+	if text := output(t, "ctrf", a); !strings.Contains(text, `"suites": 1,`) {
+		t.Error("CTRF counts the parts and not the suite")
+	}
+	read, err := Read(strings.NewReader(output(t, "junit", a)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := read.Results.Counts(); c.Failed != 2 {
+		t.Errorf("JUnit XML has %d failures, want 2", c.Failed)
+	}
+	dir := t.TempDir()
+	if _, err := WriteReport(dir, a); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "messages", "*")); len(files) != 2 {
+		t.Errorf("messages in full: %v, want two", files)
+	}
+}
+
+// An estimate has its interval in the machine formats too.
+func TestJSONHasTheIntervalOfWhatDurabilityCosts(t *testing.T) {
+	run, earlier := heldRun()
+	few := comparison("few", 1.2)
+	few.CostRatio.Low, few.CostRatio.High = -math.MaxFloat64, math.MaxFloat64
+	run.Comparisons = append(run.Comparisons, few)
+	var got struct{ Durability []map[string]any }
+	if err := json.Unmarshal([]byte(output(t, "json", told(run, earlier))), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"cost_ratio_low": 1.31 * 0.987, "cost_ratio_high": 1.31 * 1.013, "cost_us_low": 212 * 0.979, "cost_us_high": 212 * 1.021}
+	for name, v := range want {
+		if diff := cmp.Diff(v, got.Durability[0][name], cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if v, there := got.Durability[1]["cost_ratio_low"]; !there || v != nil {
+		t.Errorf("an open interval: %v", v)
 	}
 }
 

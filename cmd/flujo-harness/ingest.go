@@ -186,9 +186,9 @@ func foundLine(r *reports.Results, all []reports.Benchmark) string {
 	case len(all) == 0:
 		return countsLine(r)
 	case r == nil || len(r.Specs) == 0 && r.SuiteFailures() == 0:
-		return plural(int64(len(all)), "figure") + " of benchmarks"
+		return reports.FiguresText(all)
 	}
-	return countsLine(r) + "; " + plural(int64(len(all)), "figure") + " of benchmarks"
+	return countsLine(r) + "; " + reports.FiguresText(all)
 }
 
 // countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
