@@ -33,7 +33,7 @@ func (l Load) problem() string {
 		return "an arm needs a name"
 	case l.Warmups < 0 || l.Rounds < 0 || l.Batch < 0 || l.Resumes < 0:
 		return "numbers are 0 or more"
-	case !ok || l.Warmups > mostOutputs:
+	case !ok || l.Warmups > mostOutputs || l.Resumes > mostOutputs:
 		return "these are more runs than can be counted: plan less"
 	case l.Warmups+measured == 0:
 		return "an arm needs at least one run"

@@ -204,6 +204,9 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 			err = context.Cause(ctx)
 		}
 		c.mu.Lock()
+		if err != nil {
+			c.unasked(run, at)
+		}
 		if err != nil || !t.dropped {
 			return t, false, err
 		}
@@ -229,11 +232,17 @@ func (c *Cassette) drop(t *track) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tracks, t.at)
-	if who := (asker{t.by, t.at.key}); c.counts[who] == t.at.n {
-		c.counts[who]-- // the run may be resumed and ask again
-	}
+	c.unasked(t.by, t.at)
 	t.dropped = true
 	close(t.done)
+}
+
+// unasked takes back a request that got no answer: the run may be resumed and ask
+// again. mu is held.
+func (c *Cassette) unasked(run core.RunKey, at slot) {
+	if who := (asker{run, at.key}); c.counts[who] == at.n {
+		c.counts[who]--
+	}
 }
 
 // unrecordable says that an error tells of the caller or the harness, not of the

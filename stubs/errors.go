@@ -96,15 +96,16 @@ func (e *InputError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *InputError) Unwrap() error { return core.ErrHarness }
 
-// difference compares two inputs as JSON, so that no type is too private for it.
+// difference compares two inputs as JSON, so that no type is too private for it, and
+// numbers as they are written, to their last digit.
 func difference[In any](want, got In) string {
 	plain := func(in In) any {
 		text, err := json.Marshal(in)
 		if err != nil {
 			return fmt.Sprintf("%#v", in)
 		}
-		var v any
-		if err := json.Unmarshal(text, &v); err != nil {
+		v, err := parse(text)
+		if err != nil {
 			return string(text)
 		}
 		return v

@@ -3,6 +3,7 @@ package stubs_test
 import (
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,7 @@ func TestRefusals(t *testing.T) {
 		{size(stubs.Load{Arm: "a", Rounds: 1}), `size scripts: load {Arm:a Warmups:0 Rounds:1 Batch:0 Resumes:0}: an arm needs at least one run`},
 		{size(stubs.Load{Arm: "a", Warmups: -1, Rounds: 9, Batch: 9}), `size scripts: load {Arm:a Warmups:-1 Rounds:9 Batch:9 Resumes:0}: numbers are 0 or more`},
 		{size(stubs.Load{Arm: "a", Rounds: 1 << 40, Batch: 1 << 40}), `size scripts: load {Arm:a Warmups:0 Rounds:1099511627776 Batch:1099511627776 Resumes:0}: these are more runs than can be counted: plan less`},
+		{size(stubs.Load{Arm: "a", Warmups: 1, Resumes: math.MaxInt}), `size scripts: load {Arm:a Warmups:1 Rounds:0 Batch:0 Resumes:9223372036854775807}: these are more runs than can be counted: plan less`},
 		{size(stubs.Load{Arm: "a", Warmups: 1 << 52}), `size scripts: load {Arm:a Warmups:4503599627370496 Rounds:0 Batch:0 Resumes:0}: 4503599627370496 runs x 2 calls of step "s1" are more than can be counted: plan less`},
 		{size(stubs.Load{Arm: "a", Warmups: 1}, stubs.Load{Arm: "a", Warmups: 1}), `size scripts: arm "a" is given twice`},
 		{unknown, `scripts: no arm "b": the book has [a]`},

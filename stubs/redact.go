@@ -73,17 +73,16 @@ func (r *redactor) value(v any, field string, secret bool) any {
 	switch v := v.(type) {
 	case map[string]any:
 		_, logprob := v["logprob"] // there a "token" is a piece of text
-		pair := ""                 // {"name": "Authorization", "value": …}
+		pair := false              // {"name": "Authorization", "value": …}
 		for _, k := range []string{"name", "key"} {
-			if s, ok := v[k].(string); ok && r.secretName(s) {
-				pair = "value"
-			}
+			s, ok := v[k].(string)
+			pair = pair || ok && r.secretName(s)
 		}
 		if chunks, ok := v["chunks"].([]any); ok {
 			r.deltas(chunks)
 		}
 		for _, k := range sortedKeys(v) {
-			hide := secret && !r.keep[fold(k)] || r.secretName(k) && !(logprob && k == "token") || k == pair
+			hide := secret && !r.keep[fold(k)] || r.secretName(k) && !(logprob && k == "token") || pair && k == "value"
 			child := r.value(v[k], k, hide)
 			delete(v, k)
 			v[cut(k, 0, len(k), r.spans(k, false))] = child
@@ -95,7 +94,7 @@ func (r *redactor) value(v any, field string, secret bool) any {
 		}
 		return v
 	case string:
-		if secret && v != "" && !strings.HasPrefix(v, "[redacted:") {
+		if secret && v != "" && !isMarker(v) {
 			r.learn(v)
 			return "[redacted:field]"
 		}
@@ -130,6 +129,13 @@ func (r *redactor) know(value string) {
 		}
 	}
 	r.known = slices.SortedFunc(slices.Values(r.known), func(a, b string) int { return len(b) - len(a) })
+}
+
+// secrets are those that are known, which stay as they are.
+func (r *redactor) secrets() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.known
 }
 
 // headers makes the secrets of a request known: an answer may repeat them.
@@ -195,7 +201,7 @@ type pattern struct {
 	keep bool                // the value is known from then on
 }
 
-const nameInText = `[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|secret[_-]?key|private[_-]?key|access[_-]?key|authorization|cookie|credential)`
+const nameInText = `[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|secret[_-]?key|private[_-]?key|access[_-]?key|subscription[_-]?key|session[_-]?id|authorization|cookie|credential)`
 
 var patterns = []pattern{
 	{name: "private-key", re: regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)`)},
@@ -223,15 +229,18 @@ var (
 	markers     = regexp.MustCompile(`\[redacted(?::[a-z0-9-]+)?\]`)
 )
 
+// isMarker reports whether all of s is what took the place of a secret.
+func isMarker(s string) bool {
+	at := markers.FindStringIndex(s)
+	return at != nil && at[0] == 0 && at[1] == len(s)
+}
+
 // spans finds what is secret in a text: in order, and none over another. random
 // says whether also to look for what is merely random.
 func (r *redactor) spans(s string, random bool) []span {
 	var found []span
 	add := func(from, to int, rule string) { found = append(found, span{from, to, "[redacted:" + rule + "]"}) }
-	r.mu.RLock()
-	known := r.known
-	r.mu.RUnlock()
-	for _, v := range known {
+	for _, v := range r.secrets() {
 		for at := 0; ; {
 			i := strings.Index(s[at:], v)
 			if i < 0 {
@@ -249,29 +258,35 @@ func (r *redactor) spans(s string, random bool) []span {
 
 // ruled finds what the form of a text gives away.
 func (r *redactor) ruled(s string, random bool) (found []span) {
-	add := func(from, to int, rule string) { found = append(found, span{from, to, "[redacted:" + rule + "]"}) }
+	marked := markers.FindAllStringIndex(s, -1)
+	add := func(from, to int, rule string, keep bool) {
+		within := func(m []int) bool { return m[0] < from && from < m[1] || m[0] == from && m[1] == to }
+		if slices.ContainsFunc(marked, within) {
+			return // what was redacted, by whatever rule, stays
+		}
+		found = append(found, span{from, to, "[redacted:" + rule + "]"})
+		if keep {
+			r.learn(s[from:to])
+		}
+	}
 	for _, p := range patterns {
 		for _, m := range p.re.FindAllStringSubmatchIndex(s, -1) {
 			from, to := m[len(m)-2], m[len(m)-1]
 			if p.fits == nil || p.fits(s[from:to]) {
-				add(from, to, p.name)
-				if p.keep {
-					r.learn(s[from:to])
-				}
+				add(from, to, p.name, p.keep)
 			}
 		}
 	}
 	for _, m := range queryParam.FindAllStringSubmatchIndex(s, -1) {
 		if name, err := url.QueryUnescape(s[m[2]:m[3]]); err == nil && r.secretName(name) {
-			add(m[4], m[5], "field")
-			r.learn(s[m[4]:m[5]])
+			add(m[4], m[5], "field", true)
 		}
 	}
 	found = append(found, r.encoded(s)...)
 	if random {
 		for _, m := range randomToken.FindAllStringIndex(s, -1) {
 			if isRandom(s[m[0]:m[1]]) {
-				add(m[0], m[1], "entropy")
+				add(m[0], m[1], "entropy", false)
 			}
 		}
 	}
@@ -282,9 +297,6 @@ func (r *redactor) ruled(s string, random bool) (found []span) {
 // words, and there are up to a million of them. A secret has a colon or an equals sign before
 // it, or "bearer" or "basic", or is a run of 10 letters, digits and signs at least.
 func suspicious(s string) bool {
-	if len(s) < 8 { // shorter than any
-		return false
-	}
 	run := 0
 	for i := range len(s) {
 		switch c := s[i]; {

@@ -237,6 +237,21 @@ func TestExpectedInputs(t *testing.T) {
 	}
 }
 
+// Identifiers are compared to their last digit.
+func TestExpectedNumbersAreExact(t *testing.T) {
+	agent := stubs.Always[int64]("out").Expect(1 << 53)
+	p, err := core.New("p", core.Step("s", agent, func(string) int64 { return 0 }, func(*string, string) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ctx := sized(t, p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
+	_, err = agent.Call(ctx, core.Request[int64]{Path: "s", Input: 1<<53 + 1})
+	var other *stubs.InputError
+	if !errors.As(err, &other) || !strings.Contains(other.Diff, "9007199254740992") || !strings.Contains(other.Diff, "9007199254740993") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	is := func(want string) func(string) bool { return func(in string) bool { return in == want } }
 	agent := stubs.Choose(stubs.When(is("x"), core.Agent[string, string](stubs.Outputs[string]("one", "two"))), stubs.When(is("y"), core.Agent[string, string](stubs.Always[string]("why"))))

@@ -124,6 +124,9 @@ func (t *transport) send(req *http.Request, body []byte) (*http.Response, error)
 		return nil, err
 	}
 	resp.Request = req
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
 	if code := resp.Header.Get("Content-Encoding"); code != "" && code != "identity" || resp.StatusCode == http.StatusSwitchingProtocols {
 		err := t.tape.refuse(0, "%s %s: a response of status %d in encoding %q cannot be recorded: secrets could not be found in it", req.Method, req.URL.Path, resp.StatusCode, code)
 		return nil, errors.Join(err, resp.Body.Close())
@@ -132,7 +135,14 @@ func (t *transport) send(req *http.Request, body []byte) (*http.Response, error)
 }
 
 func (t *transport) record(req *http.Request, body []byte, track *track) (*http.Response, error) {
+	ended := false
+	defer func() {
+		if !ended {
+			t.tape.drop(track) // a panic, or runtime.Goexit
+		}
+	}()
 	resp, err := t.send(req, body)
+	ended = true
 	switch {
 	case err == nil:
 		size := resp.ContentLength

@@ -512,6 +512,31 @@ func TestBodiesAreClosed(t *testing.T) {
 	}
 }
 
+// A base of a test's own may panic, and leave out the body.
+func TestBasesThatAreNotHTTP(t *testing.T) {
+	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), stubs.Record)
+	client := &http.Client{Transport: c.Transport(roundTrip(func(req *http.Request) (*http.Response, error) {
+		if req.URL.Path == "/panics" {
+			panic("no network here")
+		}
+		return &http.Response{StatusCode: 204}, nil
+	}))}
+	if got := seen(client.Get("https://x.test/none")); !strings.HasPrefix(got, "204 ") || !strings.HasSuffix(got, "error: <nil> close: <nil>") {
+		t.Errorf("without a body: %s", got)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_, _ = client.Get("https://x.test/panics")
+	}()
+	if err := c.Close(); err != nil { // else who asks the same would wait for ever
+		t.Errorf("the call that panicked: %v", err)
+	}
+}
+
 // A JSON body that is closed before its end was read is whole all the same.
 func TestDecoderThatStopsEarly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // tee keeps what passes through a body, and calls end once: at the end, behind an
@@ -89,35 +90,43 @@ func (t *tape) Close() error {
 	return nil
 }
 
-// eachData lets f change the JSON in a text: the text itself, or the data lines of an
-// event, whose other lines other may change. It keeps the text as it was written
-// where nothing has changed, and says whether there was JSON.
+// eachData lets f change the JSON in a text: the text itself, or the data lines of
+// events, between which other may change what there is. It keeps the text as it was
+// written where nothing has changed, and says whether there was JSON.
 func eachData(s string, f func(any) any, other func(string) string) (string, bool) {
 	if tree, ok := parseContainer(s); ok {
-		before := string(canonical(tree))
-		if after := string(canonical(f(tree))); after != before {
-			s = strings.Replace(s, strings.TrimSpace(s), after, 1)
+		text, before := strings.TrimSpace(s), string(canonical(tree))
+		after := string(canonical(f(tree)))
+		// What the tree does not hold, f has not seen.
+		if _, twice := doubled([]byte(text)); twice || after != before || !utf8.ValidString(text) {
+			s = strings.Replace(s, text, after, 1)
 		}
 		return s, true
 	}
-	found := false
-	lines := strings.SplitAfter(s, "\n")
-	for i, line := range lines {
+	var out strings.Builder
+	found, done := false, 0 // what is in out, of s
+	at := 0
+	for line := range strings.Lines(s) {
+		begin := at
+		at += len(line)
 		data, is := strings.CutPrefix(line, "data:")
-		if _, ok := parseContainer(data); is && ok {
-			data, _ = eachData(data, f, other)
-			lines[i], found = "data:"+data, true
+		if _, ok := parseContainer(data); !is || !ok {
+			continue
 		}
+		if begin > done {
+			out.WriteString(other(s[done:begin]))
+		}
+		data, _ = eachData(data, f, other)
+		out.WriteString("data:" + data)
+		found, done = true, at
 	}
 	if !found {
 		return s, false
 	}
-	for i, line := range lines {
-		if !strings.HasPrefix(line, "data:") {
-			lines[i] = other(line)
-		}
+	if done < len(s) {
+		out.WriteString(other(s[done:]))
 	}
-	return strings.Join(lines, ""), true
+	return out.String(), true
 }
 
 // leaves lets f change all strings of a tree.
@@ -166,19 +175,11 @@ func (r *redactor) deltas(chunks []any) {
 // event. What others hold, one behind the other, may only seem random.
 var textNames = []string{"content", "text", "delta", "arguments", "partialjson", "thinking", "reasoning", "reasoningcontent", "completion"}
 
-// across redacts what goes across the borders of the pieces of a text.
+// across redacts what the pieces of a text give away together: a secret may go across
+// their borders, or be whole in one of them and its name in another.
 func (r *redactor) across(pieces []string, random bool) []string {
 	whole := strings.Join(pieces, "")
-	var found []span
-	for _, p := range r.spans(whole, random) {
-		at := 0
-		for _, piece := range pieces {
-			if p.from >= at && p.from < at+len(piece) && p.to > at+len(piece) {
-				found = append(found, p)
-			}
-			at += len(piece)
-		}
-	}
+	found := r.spans(whole, random)
 	out, at := make([]string, len(pieces)), 0
 	for i, piece := range pieces {
 		out[i] = cut(whole, at, at+len(piece), found)

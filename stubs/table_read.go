@@ -413,7 +413,7 @@ func latency(n *yaml.Node) (Latency, error) {
 
 // asJSON is a YAML value as JSON.
 func asJSON(n *yaml.Node) ([]byte, error) {
-	untimed(n)
+	untimed(n, map[*yaml.Node]bool{})
 	var v any
 	if err := n.Decode(&v); err != nil {
 		var bad *yaml.TypeError
@@ -433,12 +433,17 @@ func asJSON(n *yaml.Node) ([]byte, error) {
 }
 
 // untimed makes texts of what YAML takes for times: JSON has none, and a date
-// would come out with a clock.
-func untimed(n *yaml.Node) {
+// would come out with a clock. done holds the nodes that were met.
+func untimed(n *yaml.Node, done map[*yaml.Node]bool) {
+	n = target(n)
+	if done[n] {
+		return
+	}
+	done[n] = true
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!timestamp" {
 		n.Tag = "!!str"
 	}
 	for _, inner := range n.Content {
-		untimed(inner)
+		untimed(inner, done)
 	}
 }

@@ -118,6 +118,9 @@ func (r *Ran[S]) say(ctx context.Context, d drive, pause core.StepRecord, with a
 	return next, nil
 }
 
+// mostCalls that one process makes are looked at behind it.
+const mostCalls = 1 << 16
+
 // scripts sizes the scripts of one process that takes up the run.
 func (c *subject[S, A]) scripts(ctx context.Context, p *core.Pipeline[S], saved core.Snapshot) (*stubs.Book, context.Context, error) {
 	const arm = "case"
@@ -128,7 +131,11 @@ func (c *subject[S, A]) scripts(ctx context.Context, p *core.Pipeline[S], saved 
 	if err != nil {
 		return nil, nil, err
 	}
-	scripted, err := book.In(ctx, arm)
+	calls := 0
+	for _, n := range p.MaxCalls() {
+		calls = min(calls+min(n, mostCalls), mostCalls)
+	}
+	scripted, err := book.Transcript(calls).In(ctx, arm)
 	return book, scripted, err
 }
 
@@ -141,7 +148,7 @@ func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
 		recorded[rec.Path] = true
 	}
 	var errs []error
-	for _, call := range book.Calls(1 << 20) { // as many as it remembers
+	for _, call := range book.Calls(mostCalls) {
 		if recorded[call.Path] {
 			errs = append(errs, fmt.Errorf("step %q was called again, although its record was saved: %v", call.Path, call))
 		}

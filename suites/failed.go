@@ -16,26 +16,27 @@ import (
 // error of the run.
 func HaveFailedAt(path string) types.GomegaMatcher {
 	return ofError("HaveFailedAt", fmt.Sprintf("have failed at %q", path), func(f facts) (bool, error) {
-		paths := failurePaths(f.err)
-		if f.result == nil && len(paths) == 0 && !errors.As(f.err, new(*core.BudgetError)) {
-			return false, fmt.Errorf("HaveFailedAt wants the failure of a run; this error is none: %w", f.err)
-		}
-		return slices.Contains(paths, path), nil
+		return slices.Contains(failurePaths(f.err), path), nil
 	})
 }
 
-// ofError is a claim on why a run ended.
+// ofError is a claim on why a run ended. It is an error where that is not known.
 func ofError(name, want string, holds func(facts) (bool, error)) claim {
 	const takes = "a run or its failure: the *suites.Ran of suites.Run, or the error of core.Run"
 	return claim{name, takes, want, func(f facts) (bool, error) {
 		if err := f.valid(); err != nil {
 			return false, err
 		}
-		if f.result == nil && f.err != nil {
+		switch {
+		case f.result == nil && f.err == nil:
+			return false, fmt.Errorf("%s wants %s; it got no run, or counts", name, takes)
+		case f.result == nil:
+			if len(failurePaths(f.err)) == 0 && !errors.As(f.err, new(*core.BudgetError)) {
+				return false, fmt.Errorf("%s wants the failure of a run; this error is none: %w", name, f.err)
+			}
 			return holds(f)
-		}
-		if f.result == nil || f.err == nil && (f.result.Status == core.Failed || f.result.Status == core.Stopped) {
-			return false, fmt.Errorf("%s wants %s: neither a result nor a snapshot says at which path it was", name, takes)
+		case f.err == nil && (f.result.Status == core.Failed || f.result.Status == core.Stopped):
+			return false, fmt.Errorf("%s wants %s: neither a result nor a snapshot says at which path it was, or for want of what", name, takes)
 		}
 		if err := f.ended(); err != nil {
 			return false, err

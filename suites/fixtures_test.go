@@ -18,6 +18,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/stubs"
 	"github.com/flujo/flujo-harness/suites"
 )
@@ -78,6 +79,13 @@ func describeDefects() bool {
 	}, core.Agent[string, string](good),
 		suites.Case[aliased, core.Agent[string, string]]{Name: "input", Input: aliased{[]string{"word"}, 0}, Outcome: suites.HaveCompleted()},
 		suites.Case[aliased, core.Agent[string, string]]{Name: "step", Input: aliased{[]string{"word"}, 1}, Outcome: suites.HaveCompleted()})
+	workload, err := one(good)
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		suites.DescribeOverhead(harness.NewWorkload("defective", "", workload, func(int) note { return note{} }), "nowhere")
+	}
 	suites.DescribeBackend("forgetful", func(context.Context, string) (core.Backend, error) { return core.NewMemory(), nil }, coretest.Durable)
 	return true
 }
@@ -129,6 +137,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Entry("a step that does not write what the agent said", "The pipeline counting writes: can be replayed from its records", "the difference: replay: step \"a\" makes another scope"),
 		Entry("a name that is taken", "The pipeline defective twice: has a name of its own", "two cases of a pipeline are described as twice"),
 		Entry("a pipeline whose name is taken", "The pipeline defective has a name of its own", "two pipelines are described as defective"),
+		Entry("a workload whose name is taken", "What durability costs defective has a name of its own", "two workloads are described as defective"),
 		Entry("an alias of its input", "The pipeline aliasing input: ends as it should", "has changed its Input"),
 		Entry("an alias of the scope", "The pipeline aliasing step: shares nothing between steps, branches and runs at once", "which it must not reach"),
 		Entry("a backend that forgets", "The backend forgetful beside a process that wakes up late: a process that is woken behind the claim is refused", "run not found"),

@@ -65,6 +65,12 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		return run(ctx, step("a", stubs.Always[string]("called outside a book")))
 	}
 
+	It("Run leaves the options of its caller alone", func(ctx SpecContext) {
+		opts := make([]core.Option, 0, 1)
+		suites.Run(ctx, core.NewMemory(), pipeline(step("a", sign)), key, note{}, opts...)
+		Expect(opts[:1][0]).To(BeNil())
+	})
+
 	Describe("HaveCompleted", func() {
 		It("tells runs that completed from those that ended otherwise", func(ctx SpecContext) {
 			done := run(ctx, step("a", sign))
@@ -164,7 +170,9 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		refused(suites.HaveStoppedFor("tokens"), ran, "to have stopped for want of tokens")
 		refused(suites.HaveStoppedFor("calls"), run(ctx, step("a", sign)), "but it has completed")
 		undecided(suites.HaveStoppedFor("calls"), ran.Saved, "neither a result nor a snapshot")
+		refused(suites.HaveStoppedFor("calls"), run(ctx, step("a", broken)).Err, "to have stopped for want of calls")
 		undecided(suites.HaveStoppedFor("calls"), cutOff(ctx), "has not ended")
+		undecided(suites.HaveStoppedFor("calls"), cutOff(ctx).Err, "HaveStoppedFor wants the failure of a run; this error is none")
 		undecided(suites.HaveStoppedFor("calls"), dry(ctx), "INVALID")
 	})
 
@@ -242,6 +250,18 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			ran := run(ctx, step("a", sign), step("b", sign))
 			changed := pipeline(core.Step("a", sign, text, setText), core.Step("b", sign, text, func(n *note, out string) { n.Text = out + "!" }))
 			refused(suites.ReplayIdentically(changed), ran, "to replay identically, but it has completed", "3     b      completed", `the difference: replay: step "b" makes another scope`)
+		})
+
+		It("does not take records that the pipeline cannot read, though the run has no end", func(ctx SpecContext) {
+			p := pipeline(step("a", sign), step("b", sign), step("c", sign))
+			for text, damage := range map[string]func(*core.Snapshot){
+				"the recorded output does not fit": func(s *core.Snapshot) { s.Steps[0].Output = []byte("7") },
+				"stored record is damaged":         func(s *core.Snapshot) { s.Steps[0].Status = core.Paused },
+			} {
+				cut := cutOff(ctx).Saved
+				damage(&cut)
+				refused(suites.ReplayIdentically(p), cut, "to replay identically", "the difference: ", text)
+			}
 		})
 
 		It("is an error where nothing can be compared", func(ctx SpecContext) {

@@ -16,6 +16,7 @@ type names struct {
 var (
 	backends  = names{what: "backends", taken: map[string]bool{}}
 	pipelines = names{what: "pipelines", taken: map[string]bool{}}
+	workloads = names{what: "workloads", taken: map[string]bool{}}
 )
 
 // claim reports whether the name was free.

@@ -33,9 +33,12 @@ import (
 // [thresholds.OverheadEntry], which prints as a small table and is whole in the JSON.
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	here := types.NewCodeLocation(1)
-	harness.Serve(w)
+	first := workloads.claim(w.Name)
+	if first {
+		harness.Serve(w)
+	}
 	var durabilities []sqlite.Durability
-	decorated := []any{here, Serial, Label("category:persistence-overhead"), labelled("workload", w.Name)}
+	decorated := []any{here, Serial, labelled("workload", w.Name)}
 	for _, a := range args {
 		if d, ok := a.(sqlite.Durability); ok {
 			durabilities = append(durabilities, d)
@@ -47,8 +50,12 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 		durabilities = []sqlite.Durability{sqlite.Process}
 	}
 	return Describe("What durability costs "+w.Name, append(decorated, func() {
+		if !first {
+			workloads.refuse(w.Name, here)
+			return
+		}
 		for _, d := range durabilities {
-			It(fmt.Sprintf("holds its limit at durability %s", d), here, func(ctx SpecContext) {
+			It(fmt.Sprintf("holds its limit at durability %s", d), here, Label("category:persistence-overhead"), func(ctx SpecContext) {
 				if instrumented || testing.CoverMode() != "" {
 					Skip("a program built with -race or -cover has other costs: run this spec without")
 				}

@@ -146,6 +146,7 @@ func (c *subject[S, A]) isolated(ctx SpecContext) {
 	wg.Wait()
 	for i := range atOnce {
 		Expect(errs[i]).NotTo(HaveOccurred())
+		Expect(runs[i].facts().ended()).To(Succeed())
 		c.same(want, runs[i].Saved, "beside %d others", atOnce-1)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -26,7 +27,7 @@ type Ran[S any] struct {
 // fails the spec: say with a matcher what is expected.
 func Run[S any](ctx context.Context, b core.Backend, p *core.Pipeline[S], key core.RunKey, scope S, opts ...core.Option) *Ran[S] {
 	if b != nil {
-		opts = append(opts, core.WithBackend(b))
+		opts = append(slices.Clip(opts), core.WithBackend(b))
 	}
 	r := &Ran[S]{key: key, pipeline: p, backend: b, engine: core.NewEngine(opts...)}
 	return r.next(func() (core.Result[S], error) { return core.Run(ctx, r.engine, p, key, scope) })

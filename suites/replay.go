@@ -51,6 +51,8 @@ func (m *replays) identical(f facts) (bool, error) {
 	case partial && (err == nil || errors.Is(err, core.ErrNotRecorded)):
 	case status != want:
 		m.found = fmt.Errorf("it is %s, replayed it is %s: %w", want, status, orNothing(err))
+	case want != core.Failed && want != core.Stopped: // these end with an error
+		m.found = err
 	}
 	return m.found == nil, nil
 }
