@@ -154,8 +154,8 @@ func OpenCassette(path string, mode Mode, opts ...CassetteOption) (*Cassette, er
 	slices.Sort(c.ignore)
 	c.ignore = slices.Compact(c.ignore)
 	for _, s := range c.told {
-		if len(s) < 8 {
-			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets 8 or more", len(s))
+		if len(s) < leastSecret {
+			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets %d or more", len(s), leastSecret)
 		}
 		c.red.know(s)
 	}

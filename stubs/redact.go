@@ -22,9 +22,14 @@ type redactor struct {
 	custom func(string) string
 	keep   map[string]bool // folded names whose values are no secrets
 
-	mu    sync.RWMutex
-	known []string // values, the longest first
+	mu      sync.RWMutex
+	known   map[string]bool  // values
+	lengths map[string][]int // that they have, by their first leastSecret bytes
 }
+
+// leastSecret is the length of the shortest value that is looked for wherever it occurs,
+// in bytes.
+const leastSecret = 8
 
 // secretNames are the folded ends of names whose values are secret.
 var secretNames = []string{
@@ -112,7 +117,7 @@ func (r *redactor) learn(value string) {
 	if _, rest, ok := strings.Cut(value, " "); ok { // "Bearer …"
 		value = rest
 	}
-	if len(value) >= 8 && (len(value) >= 20 || strings.ContainsAny(value, "0123456789")) && !strings.ContainsAny(value, " \t\r\n") {
+	if len(value) >= leastSecret && (len(value) >= 20 || strings.ContainsAny(value, "0123456789")) && !strings.ContainsAny(value, " \t\r\n") {
 		r.know(value)
 	}
 }
@@ -123,19 +128,39 @@ func (r *redactor) know(value string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known, r.lengths = map[string]bool{}, map[string][]int{}
+	}
 	for _, v := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
-		if !slices.Contains(r.known, v) {
-			r.known = append(slices.Clip(r.known), v) // readers may hold the old one
+		r.known[v] = true
+		if begin := v[:leastSecret]; !slices.Contains(r.lengths[begin], len(v)) {
+			r.lengths[begin] = append(r.lengths[begin], len(v))
 		}
 	}
-	r.known = slices.SortedFunc(slices.Values(r.known), func(a, b string) int { return len(b) - len(a) })
 }
 
-// secrets are those that are known, which stay as they are.
-func (r *redactor) secrets() []string {
+// learned is how many values are known.
+func (r *redactor) learned() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.known
+	return len(r.known)
+}
+
+// repeated finds known values, in one pass: a file of results may give away many.
+func (r *redactor) repeated(s string) (found []span) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.known) == 0 {
+		return nil
+	}
+	for at := 0; at+leastSecret <= len(s); at++ {
+		for _, n := range r.lengths[s[at:at+leastSecret]] {
+			if at+n <= len(s) && r.known[s[at:at+n]] {
+				found = append(found, span{at, at + n, "[redacted:known]"})
+			}
+		}
+	}
+	return found
 }
 
 // headers makes the secrets of a request known: an answer may repeat them.
@@ -238,18 +263,7 @@ func isMarker(s string) bool {
 // spans finds what is secret in a text: in order, and none over another. random
 // says whether also to look for what is merely random.
 func (r *redactor) spans(s string, random bool) []span {
-	var found []span
-	add := func(from, to int, rule string) { found = append(found, span{from, to, "[redacted:" + rule + "]"}) }
-	for _, v := range r.secrets() {
-		for at := 0; ; {
-			i := strings.Index(s[at:], v)
-			if i < 0 {
-				break
-			}
-			add(at+i, at+i+len(v), "known")
-			at += i + len(v)
-		}
-	}
+	found := r.repeated(s)
 	if suspicious(s) {
 		found = append(found, r.ruled(s, random)...)
 	}

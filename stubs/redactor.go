@@ -12,9 +12,9 @@ type Redactor struct{ red redactor }
 // Text returns the text without the secrets in it. Where it finds one by its name, it
 // looks again: the same may stand in front of it.
 func (r *Redactor) Text(text string) string {
-	before := r.red.secrets()
+	before := r.red.learned()
 	text = r.red.text(text, "")
-	if len(r.red.secrets()) > len(before) {
+	if r.red.learned() > before {
 		text = r.red.text(text, "")
 	}
 	return text
