@@ -50,6 +50,6 @@ func Amortize(durability string, comparisons []Comparison) []Point {
 }
 
 func point(latency time.Duration, run float64, cost Estimate, measured bool) Point {
-	share := func(c float64) float64 { return c / (run + c) }
+	share := func(c float64) float64 { return max(0, c) / (run + max(0, c)) } // 0 to 1, of an interval without ends too
 	return Point{Latency: latency, Run: run, Cost: cost.Value, Share: share(cost.Value), Low: share(cost.Low), High: share(cost.High), Measured: measured}
 }

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -23,11 +24,15 @@ type Claims struct {
 // ReadClaims reads claims from a file. Unknown keys and figures that are no numbers are
 // errors.
 func ReadClaims(path string) (c Claims, err error) {
-	if err = readTOML(path, &c); err != nil {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = decodeTOML(text, &c)
+	}
+	if err != nil {
 		return c, fmt.Errorf("claims %s: %w", path, err)
 	}
 	for _, figure := range []string{c.Rate, c.RateFirst, c.Points, c.Fewer, c.Target} {
-		if _, err := strconv.ParseFloat(figure, 64); figure != "" && err != nil {
+		if v, err := strconv.ParseFloat(figure, 64); figure != "" && (err != nil || !finite(v)) {
 			return c, fmt.Errorf("claims %s: %q is no number: write it as it is printed, without its sign", path, figure)
 		}
 	}

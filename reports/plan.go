@@ -52,11 +52,20 @@ func (e *PlanError) Error() string {
 
 func (e *PlanError) Unwrap() error { return e.Err }
 
-// ReadPlan reads a plan from TOML. Unknown keys, phases out of order and targets
-// outside 0 to 100 are errors. The error is a [*PlanError].
+// ReadPlan reads a plan from a file: see [ParsePlan].
 func ReadPlan(path string) (*Plan, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &PlanError{path, err}
+	}
+	return ParsePlan(path, text)
+}
+
+// ParsePlan reads a plan from TOML, which messages call path. Unknown keys, phases out of
+// order and targets outside 0 to 100 are errors. The error is a [*PlanError].
+func ParsePlan(path string, text []byte) (*Plan, error) {
 	var p Plan
-	if err := readTOML(path, &p); err != nil {
+	if err := decodeTOML(text, &p); err != nil {
 		return nil, &PlanError{path, err}
 	}
 	for i := range p.Phases { // a gate must not depend on the zone of the machine that reads it
@@ -70,13 +79,9 @@ func ReadPlan(path string) (*Plan, error) {
 	return &p, nil
 }
 
-// readTOML refuses keys that are not in the value.
-func readTOML(path string, into any) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	err = toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(into)
+// decodeTOML refuses keys that are not in the value.
+func decodeTOML(text []byte, into any) error {
+	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) {
 		return fmt.Errorf("unknown key:\n%s", strict.String())

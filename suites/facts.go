@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -26,6 +27,9 @@ type factual interface{ facts() facts }
 
 // factsOf reads what a spec gave to a matcher, which takes what it says it takes.
 func factsOf(matcher, takes string, actual any) (facts, error) {
+	if v := reflect.ValueOf(actual); v.Kind() == reflect.Pointer && v.IsNil() {
+		return facts{}, fmt.Errorf("%s wants %s; it got a %T that is nil", matcher, takes, actual)
+	}
 	switch v := actual.(type) {
 	case factual:
 		return v.facts(), nil
@@ -35,9 +39,7 @@ func factsOf(matcher, takes string, actual any) (facts, error) {
 	case core.Snapshot:
 		return factsSaved(v)
 	case *core.Snapshot:
-		if v != nil {
-			return factsSaved(*v)
-		}
+		return factsSaved(*v)
 	case core.Backend:
 		n := v.Counts().Saves
 		return facts{what: "the backend", saves: &n}, nil

@@ -104,7 +104,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		})
 
 		It("says what it wants where it is given something else", func() {
-			for _, actual := range []any{nil, 1, errors.New("no"), core.Counts{}, (*core.Snapshot)(nil), (*suites.Ran[note])(nil)} {
+			for _, actual := range []any{nil, 1, errors.New("no"), core.Counts{}, (*core.Snapshot)(nil), (*core.Result[note])(nil), (*suites.Ran[note])(nil)} {
 				undecided(suites.HaveCompleted(), actual, "HaveCompleted wants a run: the *suites.Ran of suites.Run")
 			}
 		})
@@ -174,6 +174,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		undecided(suites.HaveStoppedFor("calls"), cutOff(ctx), "has not ended")
 		undecided(suites.HaveStoppedFor("calls"), cutOff(ctx).Err, "HaveStoppedFor wants the failure of a run; this error is none")
 		undecided(suites.HaveStoppedFor("calls"), dry(ctx), "INVALID")
+		undecided(suites.HaveStoppedFor("call"), ran, `HaveStoppedFor wants one of ["calls" "steps"`)
 	})
 
 	It("HaveSaved takes the number that the backend counted", func(ctx SpecContext) {

@@ -155,6 +155,10 @@ func readFS(fsys fs.FS, dir, name string) (*File, error) {
 	if err := f.check(); err != nil {
 		return nil, &LimitsError{path, err}
 	}
+	// By limits of another class nothing breaks by time: one word must not do that.
+	if named := strings.TrimSuffix(name, ".toml"); f.Class != named {
+		return nil, &LimitsError{path, fmt.Errorf("it is of class %q, and by its name of %q: limits are not edited by hand: restore the file, or remove it", f.Class, named)}
+	}
 	return f, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -108,6 +109,27 @@ func (r ruled) say(out io.Writer) {
 		}
 		fmt.Fprintf(out, "%s: judged by %s\n", c, by)
 	}
+}
+
+// planAt is the plan as it is in a revision; nil where it has none.
+func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, error) {
+	commit, err := p.commitOf(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("--base %s: %w", ref, err)
+	}
+	file := p.path(named, "thresholds/plan.toml")
+	folder, err := p.filesAt(ctx, commit, filepath.Dir(file))
+	if err != nil {
+		return nil, nil // it has not even the folder
+	}
+	text, err := fs.ReadFile(folder, filepath.Base(file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--base %s: %w", ref, err)
+	}
+	return reports.ParsePlan(ref+":"+filepath.ToSlash(short(file)), text)
 }
 
 // commitOf a revision of the project.

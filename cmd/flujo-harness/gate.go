@@ -29,7 +29,8 @@ With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs
 newest run of the history too, or of --run. Without --target the target is the plan's,
 where there is one (--plan): that of the phase which the run belongs to, else the plan's own.
 Until such a phase has ended, a target that is not reached is inconclusive; then it is
-broken. With a plan that has a target, gate without any file and flag judges by it.
+broken. With a plan that has a target, gate without any file and flag judges by it. With
+--base it is the plan of that revision, too.
 
 A history that is missing, damaged or has no run, and a run without results, with
 programmatic focus, or that was interrupted is a fault.
@@ -45,7 +46,7 @@ under --strict.`,
 			if err != nil {
 				return fault(err)
 			}
-			asked, err := specs.check(cmd, p, len(paths) == 0)
+			asked, err := specs.check(cmd, p, len(paths) == 0, base)
 			if err != nil {
 				return usage(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type specGate struct {
 	target   float64       // percent; 0: not asked for
 	file     string        // of the plan
 	plan     *reports.Plan // nil: none, or there is a target
+	whose    string        // whose plan it is, where a change brings another; a line to print
 	noNew    bool
 	maxFlaky int // -1: not asked for
 	minSpecs int
@@ -37,13 +39,25 @@ func (g *specGate) register(cmd *cobra.Command) {
 }
 
 // check reports whether anything was asked of the specs. A plan asks where the history is
-// meant, and where alone says that nothing else is judged.
-func (g *specGate) check(cmd *cobra.Command, p project, alone bool) (asked bool, err error) {
+// meant, and where alone says that nothing else is judged. With a base it is the plan of
+// the base, which a change cannot lower for itself.
+func (g *specGate) check(cmd *cobra.Command, p project, alone bool, base string) (asked bool, err error) {
 	given := cmd.Flags().Changed
 	asked = given("target") || g.noNew || given("max-flaky") || given("min-specs")
 	if !given("target") && (asked || alone || given("db") || given("run") || given("plan")) {
 		if g.plan, err = p.plan(g.file); err != nil {
 			return asked, err
+		}
+		if base != "" {
+			was, err := p.planAt(cmd.Context(), base, g.file)
+			switch {
+			case err != nil:
+				return asked, err
+			case was == nil && g.plan != nil:
+				g.whose = fmt.Sprintf("note: %s has no plan: judged by the one that this change adds", base)
+			case !reflect.DeepEqual(was, g.plan):
+				g.plan, g.whose = was, fmt.Sprintf("note: judged by the plan of %s, which this change alters", base)
+			}
 		}
 		asked = asked || g.plan != nil
 	}
@@ -78,6 +92,9 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	}
 	if other := p.ofAnother(ctx, a.Run.Commit); other != "" {
 		lines = append(lines, fmt.Sprintf("note: run %d: %s", a.Run.ID, other))
+	}
+	if g.whose != "" {
+		lines = append(lines, g.whose)
 	}
 	worst = thresholds.Held
 	add := func(o thresholds.Outcome, format string, args ...any) {

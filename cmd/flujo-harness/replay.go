@@ -117,5 +117,6 @@ func goTest(path string, snap core.Snapshot) string {
 
 	db, err := sqlite.OpenReader(t.Context(), %q)
 	snap, err := db.Load(t.Context(), %s)
-	_, err = core.Replay(t.Context(), pipeline, snap) // nil, or the first step that differs`, snap.Start.Pipeline, path, key)
+	res, err := core.Replay(t.Context(), pipeline, snap)
+	// res.Status must be snap.Status; where it is not, err names the first step that differs`, snap.Start.Pipeline, path, key)
 }
