@@ -55,7 +55,8 @@ func (o Order) check(spec harness.Spec) error {
 // MarginError is a margin that the null sessions of a calibration cannot resolve.
 type MarginError struct {
 	Margin   float64 // asked for
-	Smallest float64 // that would do; 0 where none up to 100% does
+	Smallest float64 // that would do, of a slow-down of just that size; 0 where none up to 100% does
+	Injected float64 // what the slow-down of Margin measured as, a share
 	Held     float64 // share of null replays that held
 	False    float64 // share of null replays that broke
 	Broken   float64 // share of slowed replays that broke
@@ -64,7 +65,10 @@ type MarginError struct {
 
 func (e *MarginError) Error() string {
 	next := "none up to 100% would do: measure on a quieter machine"
-	if e.Smallest > 0 {
+	switch {
+	case e.Smallest > 0 && e.Smallest <= e.Margin:
+		next = fmt.Sprintf("by its noise this machine resolves %.3g%%, but what was injected measured %+.3g%%: ask for a larger margin", 100*e.Smallest, 100*e.Injected)
+	case e.Smallest > 0:
 		next = fmt.Sprintf("the smallest that this machine resolves now is %.3g%%", 100*e.Smallest)
 	}
 	return fmt.Sprintf("a margin of %.3g%% cannot be resolved: of %d replays of unchanged sessions %.1f%% held and %.2f%% broke, of slowed ones %.1f%% broke; %s",
@@ -112,7 +116,7 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 	if r.proven() {
 		return l, nil
 	}
-	e := &MarginError{Margin: order.Margin, Held: r.held, False: r.wrong, Broken: r.broken, Replays: order.Replays}
+	e := &MarginError{Margin: order.Margin, Injected: c.Injected.Value - 1, Held: r.held, False: r.wrong, Broken: r.broken, Replays: order.Replays}
 	for percent := 1; percent <= 100 && e.Smallest == 0; percent++ {
 		m := float64(percent) / 100
 		scaled := make([][]float64, len(null))
