@@ -49,13 +49,13 @@ const DefaultSteps = 100_000
 // BudgetError is a run, or sub-pipeline, without budget for what comes next. No
 // retry, fallback or loop can catch it.
 type BudgetError struct {
-	Resource   string // "calls", "steps", "tokens", "cost", "wall time"
+	Resource   string // one of [Resources]
 	Left, Need int64  // wall time in nanoseconds
 	Path       string // of the step that needs it
 }
 
 func (e *BudgetError) Error() string {
-	if e.Resource == "wall time" {
+	if e.Resource == wallTime {
 		return fmt.Sprintf("budget: the wall time of %v is used up: resume with a larger budget", time.Duration(e.Need))
 	}
 	return fmt.Sprintf("budget: step %q needs %d %s and %d are left: resume with a larger budget", e.Path, e.Need, e.Resource, e.Left)
@@ -72,6 +72,11 @@ type purse struct {
 }
 
 var resources = [4]string{"calls", "steps", "tokens", "cost"}
+
+const wallTime = "wall time"
+
+// Resources are what a run can be out of, as a [BudgetError] names them.
+func Resources() []string { return append(slices.Clone(resources[:]), wallTime) }
 
 func (u Usage) list() [4]int64 { return [4]int64{u.Calls, u.Steps, u.Tokens, u.Cost} }
 
@@ -262,7 +267,7 @@ func (r *run) wall(ctx context.Context, path string, most time.Duration) (contex
 		return ctx, func() {}
 	}
 	left := most - r.active(path)
-	return context.WithTimeoutCause(ctx, left, &BudgetError{Resource: "wall time", Need: int64(most)})
+	return context.WithTimeoutCause(ctx, left, &BudgetError{Resource: wallTime, Need: int64(most)})
 }
 
 // active is the time in which loaded steps under path were executed: the union of

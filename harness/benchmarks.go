@@ -59,8 +59,8 @@ var ErrNoBenchmark = errors.New("it told of no benchmark")
 // CompareBenchmarks runs the benchmark at both revisions, and at the first once more,
 // process by process in random order, until enough says so after a group of blocks. It
 // returns a difference for each sub-benchmark, and the names of those that only the base
-// has, or only the head. Faults of a benchmark are told in the
-// difference; a cancelled context ends it with what was measured.
+// has, or only the head. Faults of a benchmark are told in the difference; a cancelled
+// context ends it with what was measured.
 func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Difference) bool) (all []*Difference, only [2][]string, err error) {
 	if spec.run == nil {
 		spec.run = runBenchmark

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -144,13 +143,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 		return fault(err)
 	}
 	if c.json != "" {
-		data, err := json.MarshalIndent(result, "", " ")
-		if err == nil && c.json == "-" {
-			_, err = cmd.OutOrStdout().Write(append(data, '\n'))
-		} else if err == nil {
-			err = writeWhole(c.json, data)
-		}
-		if err != nil {
+		if err := out.writeJSON(result, cmd.OutOrStdout()); err != nil {
 			return fault(err)
 		}
 	}

@@ -123,16 +123,7 @@ of the workload is made of. Judges nothing.`,
 				return fault(errors.New(result.Waterfall.Problem))
 			}
 			if out.json != "" {
-				data, err := json.MarshalIndent(result, "", " ")
-				if err != nil {
-					return fault(err)
-				}
-				if out.json == "-" {
-					_, err = cmd.OutOrStdout().Write(append(data, '\n'))
-				} else {
-					err = writeWhole(out.json, data)
-				}
-				if err != nil {
+				if err := out.writeJSON(result, cmd.OutOrStdout()); err != nil {
 					return fault(err)
 				}
 			}

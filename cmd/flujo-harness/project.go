@@ -72,8 +72,8 @@ func (p project) branch(ctx context.Context) string {
 // ofAnother says so where what was recorded at a commit is not of the tree's; "" where it
 // is, or where one of them is unknown.
 func (p project) ofAnother(ctx context.Context, recorded string) string {
-	head, _ := p.revision(ctx)
-	if recorded == "" || head == "" || strings.HasPrefix(head, recorded) {
+	head, err := p.git(ctx, "rev-parse", "HEAD")
+	if recorded == "" || err != nil || strings.HasPrefix(head, recorded) {
 		return ""
 	}
 	return fmt.Sprintf("it is of commit %.12s, and the tree at hand is at %.12s", recorded, head)

@@ -69,7 +69,8 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 	if f.json == "" && f.benchfmt == "" {
 		return nil
 	}
-	r = reports.Alone(r).Run // without its secrets
+	r.Suites = nil // they are in the part
+	r = reports.Redacted(r)
 	verdicts, err := json.Marshal(r.Verdicts)
 	if err != nil {
 		return fmt.Errorf("write the verdicts: %w", err)
@@ -102,6 +103,19 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		}
 	}
 	return failed
+}
+
+// writeJSON writes v to the file that --json names, or to standard output.
+func (f *resultFlags) writeJSON(v any, stdout io.Writer) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	switch {
+	case err != nil:
+		return err
+	case f.json == "-":
+		_, err = stdout.Write(append(data, '\n'))
+		return err
+	}
+	return writeWhole(f.json, data)
 }
 
 // writeWhole writes a file, whole or not at all, compressed where its name ends in ".gz".

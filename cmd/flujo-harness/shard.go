@@ -61,7 +61,7 @@ type part struct {
 func (p part) clean() part {
 	runs := make([]*reports.Results, len(p.Runs))
 	for i := range p.Runs {
-		r := reports.Alone(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem}).Run
+		r := reports.Redacted(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem})
 		runs[i], p.Problem = r.Suites, r.SuiteError
 	}
 	p.Runs = runs

@@ -3,7 +3,8 @@
 //
 // Every connection has its settings made and read back ([Durability] says what
 // a save survives). Each save is made in one transaction, which saves of runs at
-// once may share, and is fenced by the run's epoch in the statement itself. Runs, step records and answers carry checksums.
+// once may share, and is fenced by the run's epoch in the statement itself. Runs, step
+// records and answers carry checksums.
 //
 // Open a database once per process and share the [Backend]. Several processes may
 // use one file. The file must be on a local file system: WAL does not work over
