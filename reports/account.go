@@ -24,11 +24,12 @@ type Account struct {
 	Target  *Target // nil: none was asked for
 
 	Attention []Attention // what to do first, the most urgent first
+	Outside   []Outside   // every failure outside the specs of this run and, where it is no more, of the run before; sorted by kind
 	Moves     []Move      // every spec that moved or fails, sorted by kind; those that pass or are left out in both runs are not here
 	Matrix    Matrix      // of all specs by their state before and now
 	Paired    McNemar     // whether more broke than were fixed, or fewer
 	Green     []GreenTurn // of the moves: each way to stop failing, and why
-	Clusters  []Cluster   // of the failures of this run, the largest first
+	Clusters  []Cluster   // of the failures of this run, the largest first; none of a failure that stands alone
 	Flakes    []Flake     // of the window, the surest first
 	Slowest   []Slow      // of this run, the slowest first, at most MaxSlowest
 	Slowing   []Slowing   // of the window, those that pass Benjamini-Hochberg at 5%, the worst first
@@ -117,25 +118,28 @@ type Target struct {
 // AttentionKind is why a spec is listed first.
 type AttentionKind string
 
-// The kinds, the most urgent first.
+// The kinds, the most urgent first. Of those that are flaky, the ones that fail in this
+// run come before all that passed.
 const (
-	SuiteBroken AttentionKind = "suite failed" // a failure that no spec carries; Spec has suite, place and message
-	NewlyBroken AttentionKind = "newly broken" // fails, and did not in the run before, or was not there
-	FailingNow  AttentionKind = "failing"      // fails, and there is no earlier run to compare with
-	FlakyNow    AttentionKind = "flaky"        // passed only when retried in this run, or is among Account.Flakes
-	LongFailing AttentionKind = "long failing" // fails, and has in the run before
+	SuiteBroken AttentionKind = "suite failed"  // a failure outside the specs: Outside says which
+	NewlyBroken AttentionKind = "newly broken"  // fails, and did not in the run before, or was not there
+	FailingNow  AttentionKind = "failing"       // fails, and there is no earlier run to compare with
+	FailingOn   AttentionKind = "still failing" // fails, and did in the run before
+	FlakyNow    AttentionKind = "flaky"         // passed only when retried in this run, or is among Account.Flakes
+	LongFailing AttentionKind = "long failing"  // fails, and has for at least three runs in a row
 )
 
 // Attention is one thing to look at.
 type Attention struct {
 	Kind    AttentionKind
-	Spec    Spec
-	Message string // of the failure; of a flaky spec the last one known
-	Rerun   string // command that runs only this spec; "" where its runner is not known
-	Owner   string // of a label "owner:…", "" where there is none
-	Age     Age    // of what fails
-	Cluster int    // place in Account.Clusters, -1: in none
-	Flake   *Flake // of a flaky one, nil where it was only rescued in this run
+	Spec    Spec     // of a failure outside the specs: Outside.Spec
+	Outside *Outside // nil of a spec
+	Message string   // of the failure; of a flaky spec the last one known
+	Rerun   string   // command that runs only this spec; "" where its runner is not known
+	Owner   string   // of a label "owner:…", "" where there is none
+	Age     Age      // of what fails
+	Cluster int      // place in Account.Clusters, -1: in none
+	Flake   *Flake   // of a flaky one, nil where it was only rescued in this run
 }
 
 // Age says since when a spec fails without a pass in between.
@@ -295,6 +299,7 @@ type LedgerLine struct {
 	Path    string // of the limits file
 	Expired bool   // a loosening whose time is over
 	Current bool   // a loosening that is in force
+	Judged  bool   // the run was judged by this limit
 }
 
 // Forecast says after how many more runs the target is reached if failures go on as

@@ -31,7 +31,7 @@ func told(run Run, earlier []Run) *Account {
 		return a
 	}
 	line, c := lineOf(*previous), compareResults(previous.Suites, a.Run.Suites, false)
-	a.Previous, a.Moves, a.Matrix = &line, c.moves, c.matrix
+	a.Previous, a.Moves, a.Matrix, a.Outside = &line, c.moves, c.matrix, compareOutside(previous.Suites, a.Run.Suites, false)
 	return a
 }
 
@@ -150,7 +150,7 @@ func fillHistory(a *Account, text string) {
 }
 
 func fillLimits(a *Account, text string) {
-	loose := LedgerLine{Class: "linux-amd64-2cpu", Path: "thresholds/limits/linux-amd64-2cpu.toml", Current: true, Entry: thresholds.Entry{Date: "2026-11-02", Change: thresholds.Loosened,
+	loose := LedgerLine{Class: "linux-amd64-2cpu", Path: "thresholds/limits/linux-amd64-2cpu.toml", Current: true, Judged: true, Entry: thresholds.Entry{Date: "2026-11-02", Change: thresholds.Loosened,
 		Workload: "default", Metric: thresholds.MetricCostRatio, Durability: "process", From: 1.31, To: 1.45, Reason: "new disk" + text, Expires: "2026-12-01"}}
 	tight := LedgerLine{Class: "linux-amd64-2cpu", Entry: thresholds.Entry{Date: "2026-10-12", Change: thresholds.Tightened, Workload: "default", Metric: thresholds.MetricCostRatio, Durability: "process", From: 1.5, To: 1.31}}
 	a.Ledger = []LedgerLine{loose, tight}

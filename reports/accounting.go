@@ -54,7 +54,7 @@ func (f runFilter) before(r *reader, n int) ([]runRecord, error) {
 }
 
 func (a *accountant) account() error {
-	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges} {
+	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -166,6 +166,7 @@ func (a *accountant) look() (err error) {
 	}
 	a.tellFlakes()
 	a.tellDurations()
+	a.recall()
 	a.tellMoves()
 	return nil
 }

@@ -15,6 +15,7 @@ func Alone(run Run) *Account {
 		a.tellSlowest(&times{})
 	}
 	a.tellMoves()
+	_ = a.tellOutside() // it reads no history
 	a.tellFigures(nil)
 	a.tellRun()
 	return a.a

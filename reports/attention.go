@@ -3,6 +3,7 @@ package reports
 import (
 	"cmp"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,28 +12,33 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-var attentionOrder = []AttentionKind{SuiteBroken, NewlyBroken, FailingNow, FlakyNow, LongFailing}
+var attentionOrder = []AttentionKind{SuiteBroken, NewlyBroken, FailingNow, FailingOn, FlakyNow, LongFailing}
 
-// tellAttention lists what to look at first: within a kind the youngest failure
-// first, of flaky specs the surest.
+// tellAttention lists what to look at first: what fails now before what passed, then by
+// kind, within a kind the youngest failure first, of flaky specs the surest.
 func (a *accountant) tellAttention() {
 	run := a.a.Run
 	if run.Suites == nil {
 		return
 	}
-	times := map[[2]string]int{} // that a node of a suite failed: each failure is one of its own
-	for _, s := range run.Suites.Suites {
-		for _, f := range s.Failures {
-			node := [2]string{s.Path, f.Node}
-			times[node]++
-			a.a.Attention = append(a.a.Attention, Attention{Kind: SuiteBroken, Cluster: -1, Message: f.Message,
-				Spec: Spec{Suite: s.Path, Leaf: f.Node, Occurrence: times[node], State: Failed, Message: f.Message, File: f.File, Line: f.Line}})
-		}
-	}
-	cluster := map[string]int{}
+	cluster := map[string]int{} // one more than the place
 	for i := range a.a.Clusters {
 		for k := range a.a.Clusters[i].Specs {
-			cluster[a.a.Clusters[i].Specs[k].Key()] = i
+			cluster[a.a.Clusters[i].Specs[k].Key()] = i + 1
+		}
+	}
+	join := func(at *Attention) {
+		at.Cluster = cluster[at.Spec.Key()] - 1
+		if at.Cluster >= 0 {
+			c := &a.a.Clusters[at.Cluster]
+			c.Since = max(c.Since, at.Age.Runs)
+		}
+	}
+	for i := range a.a.Outside {
+		if o := &a.a.Outside[i]; o.Now {
+			at := Attention{Kind: SuiteBroken, Spec: o.Spec(), Outside: o, Message: o.Failure.Message, Age: o.Age}
+			join(&at)
+			a.a.Attention = append(a.a.Attention, at)
 		}
 	}
 	flakes := map[string]*Flake{}
@@ -48,17 +54,18 @@ func (a *accountant) tellAttention() {
 			at.Kind = FlakyNow
 		case m.Now != Failed:
 			continue
-		case m.Kind == StillFailing:
+		case m.Kind == StillFailing && a.ages[key].Runs >= longStreak:
 			at.Kind = LongFailing
+		case m.Kind == StillFailing:
+			at.Kind = FailingOn
 		case m.Kind == Failing:
 			at.Kind = FailingNow
 		default:
 			at.Kind = NewlyBroken
 		}
 		if m.Now == Failed {
-			at.Age, at.Cluster = a.ages[key], cluster[key]
-			c := &a.a.Clusters[at.Cluster]
-			c.Since = max(c.Since, at.Age.Runs)
+			at.Age = a.ages[key]
+			join(&at)
 		}
 		told[key] = true
 		a.a.Attention = append(a.a.Attention, at)
@@ -70,8 +77,14 @@ func (a *accountant) tellAttention() {
 				Rerun: rerun(f.Spec, run.Format), Owner: ownerOf(&f.Spec), Cluster: -1, Flake: f})
 		}
 	}
+	passed := func(t Attention) int {
+		if t.Spec.State == Failed {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(a.a.Attention, func(x, y Attention) int {
-		return cmp.Or(cmp.Compare(slices.Index(attentionOrder, x.Kind), slices.Index(attentionOrder, y.Kind)), cmp.Compare(x.Age.Runs, y.Age.Runs))
+		return cmp.Or(passed(x)-passed(y), cmp.Compare(slices.Index(attentionOrder, x.Kind), slices.Index(attentionOrder, y.Kind)), cmp.Compare(x.Age.Runs, y.Age.Runs))
 	})
 }
 
@@ -116,12 +129,31 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// judgedBy reports whether the limit that an entry of a ledger is about judged the run.
+func judgedBy(r *Run, f *thresholds.File, e *thresholds.Entry) bool {
+	return slices.ContainsFunc(r.Verdicts, func(v thresholds.Verdict) bool {
+		return v.Workload == e.Workload && v.Metric == e.Metric && v.Durability == e.Durability && v.Limit != 0 &&
+			filepath.Base(v.Source) == filepath.Base(f.Path) // named by its class; whose revision it is does not matter
+	})
+}
+
+// inForce are the loosenings that helped to judge the run.
+func (a *Account) inForce() []LedgerLine {
+	var all []LedgerLine
+	for _, l := range a.Ledger {
+		if l.Current && l.Judged {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // tellLedger lists changes of limits, the newest first, and puts them beside the trend.
 func (a *accountant) tellLedger() {
 	today := day(a.o.Now)
 	for _, f := range a.o.Limits {
 		for _, e := range f.Ledger {
-			line := LedgerLine{Entry: e, Class: f.Class, Path: f.Path}
+			line := LedgerLine{Entry: e, Class: f.Class, Path: f.Path, Judged: judgedBy(&a.a.Run, f, &e)}
 			if e.Change == thresholds.Loosened && e.Expires != "" {
 				line.Expired = e.Expires < today
 				line.Current = !line.Expired

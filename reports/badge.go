@@ -29,6 +29,9 @@ func WriteBadge(w io.Writer, a *Account) error {
 	case a.Run.Suites != nil:
 		b.Text = "none ran"
 	}
+	if n := outsideCount(a.Run); n > 0 {
+		b.Text += fmt.Sprintf(", %s outside", plural(n, "failure"))
+	}
 	if word := a.Headline.Outcome.String(); word == "invalid" || word == "inconclusive" {
 		b.Text += ", " + word
 	}

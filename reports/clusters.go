@@ -39,12 +39,44 @@ func pattern(message string) string {
 	return strings.TrimSpace(message)
 }
 
+// tellClusters groups what failed, in the specs and outside of them.
+func (a *accountant) tellClusters() {
+	var failed []Spec
+	for i := range a.a.Outside {
+		if o := &a.a.Outside[i]; o.Now {
+			failed = append(failed, o.Spec())
+		}
+	}
+	for i := range a.a.Run.Suites.Specs {
+		if s := &a.a.Run.Suites.Specs[i]; s.State == Failed {
+			failed = append(failed, *s)
+		}
+	}
+	a.a.Clusters = clusters(failed)
+}
+
+// caused begins the part of a message that another error has put there: of a matcher that
+// expected no error. That error is the cause, wherever it was noticed.
+var caused = regexp.MustCompile(`(?is)\b(?:got an error|unexpected error|error occurred)\b[^\n:]{0,40}:\s*(.+)`)
+
+// around is what testify prints behind an error: the name of the test, and its own words.
+var around = regexp.MustCompile(`(?m)^\s*(Test|Messages):\s.*$`)
+
+// cause is the error that a message passes on, "" where it has none.
+func cause(message string) string {
+	m := caused.FindStringSubmatch(message)
+	if m == nil {
+		return ""
+	}
+	return around.ReplaceAllString(m[1], "")
+}
+
 // matched begins the messages of matchers: they say what was compared, not why it
 // went wrong, and two of them are one failure only at one place. So are two panics
 // whose stack is not in their message: the place is the first line of it.
 var matched = regexp.MustCompile(`(?i)^\s*(expected|error trace|not equal|assert)`)
 
-// clusters puts failures together that say the same.
+// clusters puts failures together that say the same: two at least make a group.
 func clusters(specs []Spec) []Cluster {
 	type key struct{ pattern, place string }
 	at := map[key]int{}
@@ -55,7 +87,9 @@ func clusters(specs []Spec) []Cluster {
 			continue
 		}
 		k := key{pattern: pattern(s.Message)}
-		if matched.MatchString(s.Message) || k.pattern == "" || s.Detail == "panicked" && !strings.Contains(s.Message, "goroutine ") {
+		if why := cause(s.Message); why != "" {
+			k.pattern = pattern(why)
+		} else if matched.MatchString(s.Message) || k.pattern == "" || s.Detail == "panicked" && !strings.Contains(s.Message, "goroutine ") {
 			k.place = where(s.File, s.Line)
 		}
 		n, ok := at[k]
@@ -69,6 +103,7 @@ func clusters(specs []Spec) []Cluster {
 		}
 		all[n].Specs = append(all[n].Specs, *s)
 	}
+	all = slices.DeleteFunc(all, func(c Cluster) bool { return len(c.Specs) < 2 })
 	slices.SortStableFunc(all, func(x, y Cluster) int { return cmp.Compare(len(y.Specs), len(x.Specs)) })
 	return all
 }

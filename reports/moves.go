@@ -30,12 +30,13 @@ func compareResults(was, now *Results, sameCode bool) compared {
 			before[was.Specs[i].Key()] = &was.Specs[i]
 		}
 	}
+	b := newBarrier(now)
 	var fresh []*Spec
 	for i := range now.Specs {
 		s := &now.Specs[i]
 		key := s.Key()
 		if old := before[key]; old != nil {
-			c.add(old, s, sameCode)
+			c.add(old, s, sameCode, b.skipped(s))
 			delete(before, key)
 			continue
 		}
@@ -44,7 +45,12 @@ func compareResults(was, now *Results, sameCode bool) compared {
 	var gone []*Spec
 	if was != nil {
 		for i := range was.Specs {
-			if s := &was.Specs[i]; before[s.Key()] != nil {
+			switch s := &was.Specs[i]; {
+			case before[s.Key()] == nil:
+			case b.missing(s):
+				c.matrix.N[s.State][""]++
+				c.moves = append(c.moves, Move{Kind: NotRun, Spec: *s, Before: s.State})
+			default:
 				gone = append(gone, s)
 			}
 		}
@@ -72,9 +78,12 @@ func compareResults(was, now *Results, sameCode bool) compared {
 	return c
 }
 
-func (c *compared) add(old, s *Spec, sameCode bool) {
+func (c *compared) add(old, s *Spec, sameCode, barred bool) {
 	c.matrix.N[old.State][s.State]++
 	kind := move(old.State, s)
+	if barred && kind == NewlySkipped {
+		kind = NotRun
+	}
 	if (sameCode || old.bothWays()) && (kind == Broke || kind == Fixed) {
 		kind = Flaky
 	}
@@ -204,7 +213,6 @@ func (a *accountant) tellMoves() {
 		}
 		a.a.Paired.Repeated = sameCode || repeats > 0
 	}
-	a.a.Clusters = clusters(now.Specs)
 }
 
 // sameCommit is not known of a tree with changes.

@@ -26,7 +26,7 @@ type page struct {
 	Reason  string
 	Next    []string
 	Notes   []string
-	Loose   []string // loosenings in force: they stand beside the pass rate
+	Loose   []string // loosenings that helped to judge the run: they stand next to the pass rate
 	Specs   *specsView
 	NoSpecs string // why there are none
 
@@ -38,6 +38,8 @@ type page struct {
 
 	Attention     []attentionView
 	MoreAttention int
+	Outside       []outsideView
+	MoreOutside   int
 	Matrix        *matrixView
 	Green         []greenView
 	Paired        string

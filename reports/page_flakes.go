@@ -79,9 +79,9 @@ func cellsPath(cells, letters string) string {
 func (p *page) addLedger(a *Account) {
 	for _, l := range a.Ledger {
 		p.Ledger = append(p.Ledger, newLedger(l))
-		if l.Current {
-			p.Loose = append(p.Loose, ledgerText(l))
-		}
+	}
+	for _, l := range a.inForce() {
+		p.Loose = append(p.Loose, ledgerText(l))
 	}
 }
 

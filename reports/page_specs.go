@@ -30,6 +30,12 @@ func newSpecs(a *Account) *specsView {
 		Rows: []fact{{"passed", count(c.Passed)}, {"failed", count(c.Failed)}, {"skipped", count(c.Skipped)},
 			{"pending", count(c.Pending)}, {"passed only when retried", count(c.Retried)}},
 	}
+	if n := notRunCount(a); n > 0 {
+		v.Rows = append(v.Rows, fact{"not run: their suite could not", count(n)})
+	}
+	if n := outsideCount(a.Run); n > 0 {
+		v.Rows = append(v.Rows, fact{"failures outside the specs", count(n)})
+	}
 	if all.Of == 0 {
 		v.All = "The suites have no specs."
 		return v
@@ -100,6 +106,7 @@ func (p *page) addSpecs(a *Account) {
 		}
 		p.Attention = append(p.Attention, newAttention(i, t, moves[t.Spec.Key()]))
 	}
+	p.addOutside(a)
 	p.addGroups(a, moves)
 	p.Matrix = newMatrix(a.Matrix)
 	for _, g := range a.Green {
@@ -117,6 +124,33 @@ func (p *page) addSpecs(a *Account) {
 	for i, c := range a.Clusters {
 		p.Clusters = append(p.Clusters, newCluster(i, c))
 	}
+}
+
+// outsideView is a failure outside the specs as a row of a table.
+type outsideView struct {
+	Name, Where, Kind, Tone, NotRun, Age string
+	Filter                               filterView
+}
+
+func (p *page) addOutside(a *Account) {
+	for i := range a.Outside[:min(len(a.Outside), maxListed)] {
+		o := &a.Outside[i]
+		v := outsideView{Name: Visible(o.Name()), Where: where(o.Failure.File, o.Failure.Line), Kind: string(o.Kind), Tone: "broken", Filter: filterView{Kind: string(o.Kind)}}
+		switch {
+		case o.Kind == Fixed:
+			v.Tone = "held"
+		case !o.Now:
+			v.Tone = "inconclusive"
+		default:
+			v.Age = fmt.Sprint(max(1, o.Age.Runs))
+			v.NotRun = count(o.NotRun)
+		}
+		if !slices.Contains(p.Kinds, v.Kind) {
+			p.Kinds = append(p.Kinds, v.Kind)
+		}
+		p.Outside = append(p.Outside, v)
+	}
+	p.MoreOutside = len(a.Outside) - len(p.Outside)
 }
 
 // filterOf is what a spec can be found by.
@@ -145,8 +179,11 @@ func newAttention(i int, t Attention, m *Move) attentionView {
 	case FlakyNow:
 		v.Tone, v.Filter.Kind = "inconclusive", string(Flaky)
 	case SuiteBroken:
-		v.Name = Visible(t.Spec.Suite)
-		v.Filter = filterView{}
+		v.Name, v.Filter = Visible(t.Outside.Name()), filterView{Kind: string(t.Outside.Kind)}
+		v.Detail = string(t.Outside.Kind)
+		if n := t.Outside.NotRun; n > 0 {
+			v.Detail += fmt.Sprintf("; %s not run", plural(n, "spec"))
+		}
 	}
 	for _, l := range t.Spec.Labels {
 		if !strings.HasPrefix(l, "owner:") {

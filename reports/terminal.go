@@ -41,13 +41,11 @@ func Summary(a *Account, reportPath string) []string {
 	return append(lines, tail...)
 }
 
-// saidBeside are the notes, and the loosenings in force before them.
+// saidBeside are the notes, and before them the loosenings that helped to judge the run.
 func saidBeside(a *Account) []string {
 	var all []string
-	for _, l := range a.Ledger {
-		if l.Current {
-			all = append(all, ledgerText(l))
-		}
+	for _, l := range a.inForce() {
+		all = append(all, ledgerText(l))
 	}
 	for _, n := range a.Notes {
 		all = append(all, oneLine(n))
@@ -143,7 +141,7 @@ func movedLine(a *Account) string {
 	if broke := movedNames(a, Broke, NewFailing); len(broke) > 0 {
 		line = "newly broken: " + names(broke)
 	}
-	for _, kind := range []Kind{StillFailing, Flaky, Fixed, NewlySkipped, Renamed, New, Gone} {
+	for _, kind := range []Kind{StillFailing, NotRun, Flaky, Fixed, NewlySkipped, Renamed, New, Gone} {
 		if n := len(movedNames(a, kind)); n > 0 {
 			line += fmt.Sprintf("; %d %s", n, kind)
 		}
@@ -154,9 +152,15 @@ func movedLine(a *Account) string {
 	return line
 }
 
-// movedNames are the specs that moved in one of these ways.
+// movedNames are the failures outside the specs, then the specs, that moved in one of
+// these ways.
 func movedNames(a *Account, kinds ...Kind) []string {
 	var out []string
+	for i := range a.Outside {
+		if slices.Contains(kinds, a.Outside[i].Kind) {
+			out = append(out, a.Outside[i].Name())
+		}
+	}
 	for i := range a.Moves {
 		if slices.Contains(kinds, a.Moves[i].Kind) {
 			out = append(out, a.Moves[i].Spec.Name())

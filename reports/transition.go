@@ -9,6 +9,7 @@ const (
 	NewFailing   Kind = "new, failing"  // fails, and was not there before
 	StillFailing Kind = "still failing" //
 	Failing      Kind = "failing"       // fails, and there is no earlier run to compare with
+	NotRun       Kind = "not run"       // its suite or package could not run: a failure outside the specs kept it from it
 	RetryRescued Kind = "retry-rescued" // passed only after a failed attempt, whatever it did before
 	Flaky        Kind = "flaky"         // passes or fails, and does both at one commit
 	Fixed        Kind = "fixed"         // passes, and failed before
@@ -19,7 +20,7 @@ const (
 )
 
 // kinds is the order to show them in.
-var kinds = []Kind{Broke, NewFailing, StillFailing, Failing, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
+var kinds = []Kind{Broke, NewFailing, StillFailing, Failing, NotRun, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
 
 // move is the kind of one spec's move, "" where there is nothing to tell. The state
 // before is "" of a spec that was not there.

@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-// WriteCSV writes a row for each spec of the run, and for each that is gone. Cells that
+// WriteCSV writes a row for each failure outside the specs, for each spec of the run, and
+// for each that is gone or could not run; column "outside" is the node of the first and
+// empty for specs. Cells that
 // a spreadsheet would take for a formula begin with an apostrophe, and characters that
 // act stand as visible escapes.
 func WriteCSV(w io.Writer, a *Account) error {
@@ -20,7 +22,7 @@ func WriteCSV(w io.Writer, a *Account) error {
 		}
 		_ = out.Write(cells) // Flush tells
 	}
-	write("run", "id", "suite", "name", "state", "before", "transition", "attempts", "retried", "duration_ms", "file", "line", "owner", "labels", "message")
+	write("run", "id", "suite", "name", "state", "before", "transition", "attempts", "retried", "duration_ms", "file", "line", "owner", "labels", "message", "outside")
 	moves := map[string]*Move{}
 	for i := range a.Moves {
 		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
@@ -34,7 +36,16 @@ func WriteCSV(w io.Writer, a *Account) error {
 			before = ""
 		}
 		write(fmt.Sprint(a.Run.ID), specID(s), s.Suite, s.Name(), string(state), before, kind, strconv.Itoa(s.Attempts), strconv.FormatBool(s.Retried),
-			strconv.FormatFloat(float64(s.Duration)/float64(time.Millisecond), 'f', -1, 64), s.File, strconv.Itoa(s.Line), ownerOf(s), strings.Join(s.Labels, " "), s.Message)
+			strconv.FormatFloat(float64(s.Duration)/float64(time.Millisecond), 'f', -1, 64), s.File, strconv.Itoa(s.Line), ownerOf(s), strings.Join(s.Labels, " "), s.Message, "")
+	}
+	for i := range a.Outside {
+		o := &a.Outside[i]
+		s := o.Spec()
+		before := Failed
+		if o.Now && o.Kind != StillFailing {
+			before = ""
+		}
+		write(fmt.Sprint(a.Run.ID), specID(&s), s.Suite, o.Name(), string(s.State), string(before), string(o.Kind), "", "", "", s.File, strconv.Itoa(s.Line), "", "", s.Message, o.Failure.Node)
 	}
 	if a.Run.Suites != nil {
 		for i := range a.Run.Suites.Specs {

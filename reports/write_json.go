@@ -19,6 +19,7 @@ type jsonReport struct {
 	Verdict     jsonVerdict         `json:"verdict"`
 	Runs        []jsonRun           `json:"runs"` // of the window, the oldest first; the last one is told of
 	Target      *jsonTarget         `json:"target"`
+	Outside     []jsonOutside       `json:"failures_outside_specs"`
 	Transitions []jsonTransition    `json:"transitions"` // every spec that moved or fails
 	Green       []jsonGreen         `json:"green_turns"`
 	Paired      jsonPaired          `json:"paired"`
@@ -30,7 +31,7 @@ type jsonReport struct {
 	Curve       []harness.Point     `json:"amortization"`
 	Parts       []harness.Increment `json:"attribution"`
 	Figures     []jsonFigure        `json:"benchmarks"`
-	Loosenings  []string            `json:"loosenings_in_force"`
+	Loosenings  []string            `json:"loosenings_in_force"` // of limits that judged the run
 	Notes       []string            `json:"notes"`
 }
 
@@ -42,6 +43,24 @@ type jsonVerdict struct {
 	Run      int64    `json:"run"`
 	Previous *int64   `json:"previous"` // that specs are compared with
 	Complete bool     `json:"complete"`
+}
+
+// jsonOutside is a failure of a build, of the set-up of a suite or of a package: of this
+// run, or of the run before where it is no more.
+type jsonOutside struct {
+	ID         string `json:"id"`   // the same from run to run: a hash of suite, node and occurrence
+	Kind       string `json:"kind"` // broke, still failing, failing, flaky; of one that is no more: fixed, gone, not run, flaky
+	Failing    bool   `json:"failing"`
+	Suite      string `json:"suite"`
+	Node       string `json:"node"` // "build", "BeforeSuite", "package", …
+	Occurrence int    `json:"occurrence"`
+	Message    string `json:"message"`
+	File       string `json:"file,omitempty"`
+	Line       int    `json:"line,omitempty"`
+	Runs       int    `json:"age_runs"`    // in a row, this one included; 0 where it is no more
+	Since      *int64 `json:"since_run"`   // the first of them; null where it is no more
+	Passed     *int64 `json:"last_passed"` // the last run of its suite without it; null: none is known
+	NotRun     int    `json:"specs_not_run"`
 }
 
 // jsonRun is one run: total = passed + failed + skipped, and flaky ones are among
@@ -59,6 +78,7 @@ type jsonRun struct {
 	Skipped     int      `json:"skipped"` // pending ones too
 	Pending     int      `json:"pending"` // of those skipped
 	Flaky       int      `json:"flaky"`   // of those passed: only when retried
+	Outside     int      `json:"failures_outside_specs"`
 	PassRate    *float64 `json:"pass_rate"`
 	PassRateAll *float64 `json:"pass_rate_all"`
 	Low         *float64 `json:"pass_rate_low"` // Wilson, 95%
@@ -187,7 +207,7 @@ func endsOf(e *harness.Estimate) (low, high *float64) {
 
 // WriteJSON writes the account for programs.
 func WriteJSON(w io.Writer, a *Account) error {
-	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
+	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
 		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...),
 		Verdict: jsonVerdict{Outcome: a.Headline.Outcome.String(), Reason: a.Headline.Reason, Next: a.Headline.Next, ExitCode: a.Run.ExitCode, Run: a.Run.ID, Complete: a.Run.Complete},
 		Paired:  jsonPaired{a.Paired.Fixed, a.Paired.Broke, a.Paired.P, a.Paired.Repeated}}
@@ -197,6 +217,7 @@ func WriteJSON(w io.Writer, a *Account) error {
 	if t := a.Target; t != nil {
 		r.Target = &jsonTarget{t.Share, t.Reached, t.Certain, t.ToGo, t.MaxFail}
 	}
+	r.addOutside(a)
 	r.addSpecs(a)
 	for _, p := range a.Phases {
 		r.Phases = append(r.Phases, newJSONPhase(p))
@@ -235,10 +256,8 @@ func WriteJSON(w io.Writer, a *Account) error {
 		}
 		r.Figures = append(r.Figures, j)
 	}
-	for _, l := range a.Ledger {
-		if l.Current {
-			r.Loosenings = append(r.Loosenings, ledgerText(l))
-		}
+	for _, l := range a.inForce() {
+		r.Loosenings = append(r.Loosenings, ledgerText(l))
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
@@ -246,6 +265,25 @@ func WriteJSON(w io.Writer, a *Account) error {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
+}
+
+func (r *jsonReport) addOutside(a *Account) {
+	for i := range a.Outside {
+		o := &a.Outside[i]
+		s := o.Spec()
+		j := jsonOutside{ID: specID(&s), Kind: string(o.Kind), Failing: o.Now, Suite: o.Suite, Node: o.Failure.Node, Occurrence: o.Occurrence,
+			Message: o.Failure.Message, File: o.Failure.File, Line: o.Failure.Line, NotRun: o.NotRun}
+		if o.Now {
+			j.Runs, j.Since = max(1, o.Age.Runs), &a.Run.ID
+			if o.Age.Runs > 1 {
+				j.Since = &o.Age.Since.ID
+			}
+			if o.Age.LastPassed != nil {
+				j.Passed = &o.Age.LastPassed.ID
+			}
+		}
+		r.Outside = append(r.Outside, j)
+	}
 }
 
 func (r *jsonReport) addSpecs(a *Account) {
@@ -284,13 +322,21 @@ func jsonRuns(a *Account) []jsonRun {
 		}
 	}
 	r := a.Run
-	return append(all, newJSONRun(RunLine{ID: r.ID, Started: r.Started, Commit: r.Commit, Branch: r.Branch, Outcome: r.Outcome, Rated: r.Suites != nil, Counts: a.Counts}))
+	return append(all, newJSONRun(RunLine{ID: r.ID, Started: r.Started, Commit: r.Commit, Branch: r.Branch, Outcome: r.Outcome, Rated: r.Suites != nil, Counts: a.Counts, Suites: outsideCount(r)}))
+}
+
+// outsideCount is the number of failures outside the specs.
+func outsideCount(r Run) int {
+	if r.Suites == nil {
+		return 0
+	}
+	return r.Suites.SuiteFailures()
 }
 
 func newJSONRun(l RunLine) jsonRun {
 	c := l.Counts
 	j := jsonRun{ID: l.ID, Commit: l.Commit, Branch: l.Branch, Outcome: l.Outcome.String(), Rated: l.Rated, Total: c.All(), Passed: c.Passed, Failed: c.Failed,
-		Skipped: c.Skipped + c.Pending, Pending: c.Pending, Flaky: c.Retried, PassRate: shareOf(c.PassRate()), PassRateAll: shareOf(c.PassRateOfAll())}
+		Skipped: c.Skipped + c.Pending, Pending: c.Pending, Flaky: c.Retried, Outside: l.Suites, PassRate: shareOf(c.PassRate()), PassRateAll: shareOf(c.PassRateOfAll())}
 	if !l.Started.IsZero() {
 		j.Started = l.Started.UTC().Format(time.RFC3339Nano)
 	}

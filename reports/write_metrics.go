@@ -55,6 +55,16 @@ func (m *metrics) specs(a *Account) {
 		m.family("flujo_target_fixes", "gauge", "", "Fixes that are missing to the target.")
 		m.sample("flujo_target_fixes", float64(a.Target.ToGo))
 	}
+	m.family("flujo_failures_outside_specs", "gauge", "", "Failures of builds, suites and packages that no spec carries.")
+	m.sample("flujo_failures_outside_specs", float64(outsideCount(a.Run)))
+	outside := map[Kind]int{}
+	for i := range a.Outside {
+		outside[a.Outside[i].Kind]++
+	}
+	m.family("flujo_outside_transitions", "gauge", "", "Failures outside the specs by how they moved since the run before.")
+	for _, k := range []Kind{Broke, StillFailing, Failing, Flaky, Fixed, NotRun, Gone} {
+		m.sample("flujo_outside_transitions", float64(outside[k]), "kind", string(k))
+	}
 	moved := map[Kind]int{}
 	for i := range a.Moves {
 		moved[a.Moves[i].Kind]++
