@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	lib "modernc.org/sqlite/lib"
@@ -69,8 +67,7 @@ func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.quiet {
 		mode = "rw" // never creates the file
 	}
-	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.path)}).String() + "?mode=" + mode
-	conn, err := c.Driver().Open(name)
+	conn, err := c.Driver().Open(fileURI(c.path, "mode="+mode))
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -85,6 +84,9 @@ func newConnector(path string, d Durability) (*connector, error) {
 	if path == "" || strings.Contains(path, ":memory:") {
 		return nil, fmt.Errorf("open database %q: a file is needed: nothing in memory is durable", path)
 	}
+	if strings.HasPrefix(path, "file:") || strings.Contains(path, "\x00") {
+		return nil, fmt.Errorf("open database %q: the path of a file is needed, not a URI, and without zero bytes", path)
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
@@ -112,11 +114,11 @@ func (c *connector) Driver() driver.Driver { return &driversqlite.Driver{} }
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.path)}).String() + "?_txlock=immediate"
+	parameters := []string{"_txlock=immediate"}
 	if c.vfs != "" {
-		name += "&vfs=" + c.vfs
+		parameters = append(parameters, "vfs="+c.vfs)
 	}
-	conn, err := c.Driver().Open(name)
+	conn, err := c.Driver().Open(fileURI(c.path, parameters...))
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", c.path, err)
 	}

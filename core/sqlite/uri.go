@@ -1,0 +1,36 @@
+package sqlite
+
+import "strings"
+
+// fileURI returns the SQLite URI of the database file at path, an absolute path in the
+// notation of the system, with parameters such as "mode=ro".
+//
+// The path follows "file:" directly. After "file://" SQLite expects an authority, and
+// reads one out of the drive letter of C:\runs.db. Every byte that is not plain in a URI
+// is escaped, the backslash too: the notation `\\?\` of Windows allows no other
+// separator. SQLite undoes the escapes and hands the same bytes to the system.
+//
+// See https://www.sqlite.org/uri.html.
+func fileURI(path string, parameters ...string) string {
+	const hex = "0123456789ABCDEF"
+	var uri strings.Builder
+	uri.Grow(len("file:") + len(path) + 32)
+	uri.WriteString("file:")
+	if strings.HasPrefix(path, "//") { // an empty authority, or the next name would be taken for one
+		uri.WriteString("//")
+	}
+	for i := range len(path) {
+		c := path[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("/:-._~", c) >= 0:
+			uri.WriteByte(c)
+		default:
+			uri.WriteString("%" + string(hex[c>>4]) + string(hex[c&15]))
+		}
+	}
+	for i, p := range parameters {
+		uri.WriteByte("?&"[min(i, 1)])
+		uri.WriteString(p)
+	}
+	return uri.String()
+}
