@@ -18,6 +18,8 @@ type Account struct {
 	Previous *RunLine // that specs are compared with: the latest before it with results that was not interrupted; nil: none
 	Headline Headline
 
+	Reference *Reference // what AccountOptions.OtherCommit has chosen, which Previous is then; nil: not asked for
+
 	Counts  Counts
 	Rate    Rate    // passed of passed and failed, with its Wilson band: Rate.Band
 	RateAll Rate    // passed of all, skipped and pending ones too
@@ -61,8 +63,13 @@ type AccountOptions struct {
 	Window int                // runs looked at for flakes, slowing specs, trend and heat; 0: DefaultWindow
 	Plan   *Plan              // targets and phases; nil: none
 	Limits []*thresholds.File // their ledgers
-	Source Source             // of the code under test; nil: it is not there
-	Now    time.Time          // decides whether a loosening has expired; zero: the start of the run
+
+	// OtherCommit compares the run with its [Reference], which is never a run of the same
+	// commit, instead of the run before it.
+	OtherCommit bool
+
+	Source Source    // of the code under test; nil: it is not there
+	Now    time.Time // decides whether a loosening has expired; zero: the start of the run
 }
 
 // DefaultWindow is the number of runs that an account looks at.

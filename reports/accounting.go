@@ -125,7 +125,12 @@ func (a *accountant) compare() error {
 	}
 	a.past, a.rest = f, int(total[0])-len(rows)
 	a.all = append(rows, a.row)
-	if a.row.rated {
+	switch {
+	case a.row.rated && a.o.OtherCommit:
+		if err := a.judgeAgainst(); err != nil {
+			return err
+		}
+	case a.row.rated:
 		previous, err := runFilter{"has_suites AND complete AND " + f.which, f.args}.before(a.reader, 1)
 		if err != nil {
 			return err

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -130,12 +128,9 @@ func (c commits) File(ctx context.Context, commit, path string) ([]byte, error) 
 	if !commitHash.MatchString(commit) {
 		return nil, fmt.Errorf("%q is no commit", commit)
 	}
-	cmd := exec.CommandContext(ctx, "git", "show", commit+":./"+path)
-	cmd.Dir = c.p.root
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := cmd.Run(); err != nil {
+	text, err := c.p.gitBytes(ctx, "show", commit+":./"+path)
+	if err != nil {
 		return nil, fmt.Errorf("%s at %s: %w", path, commit, err)
 	}
-	return out.Bytes(), nil
+	return text, nil
 }

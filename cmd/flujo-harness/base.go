@@ -19,10 +19,9 @@ import (
 // rules are the limits that a command judges by: those of the work tree or, with
 // --base, those of the base branch, which a change cannot loosen for itself.
 type rules struct {
-	tree   string // folder of the limits files of the work tree
-	base   string // revision, "" for none
-	commit string // of base
-	files  fs.FS  // the folder as it is in base
+	tree  string    // folder of the limits files of the work tree
+	base  *revision // nil: the work tree alone
+	files fs.FS     // the folder as it is in base
 }
 
 // rules finds the base, if there is one.
@@ -31,18 +30,19 @@ func (f *measureFlags) rules(ctx context.Context, p project) (rules, error) {
 }
 
 func (p project) rules(ctx context.Context, dir, base string) (rules, error) {
-	r := rules{tree: p.path(dir, "thresholds/limits"), base: base}
+	r := rules{tree: p.path(dir, "thresholds/limits")}
 	if base == "" {
 		if dir != "" && !isDir(dir) { // or every verdict would be without a limit, and none broken
 			return r, usage(fmt.Errorf("--limits %s: there is no such folder: name the one that has the limits files", dir))
 		}
 		return r, nil
 	}
-	var err error
-	if r.commit, err = p.commitOf(ctx, base); err != nil {
+	of, err := p.commitOf(ctx, base)
+	if err != nil {
 		return r, usage(fmt.Errorf("--base %s: %w", base, err))
 	}
-	if r.files, err = p.filesAt(ctx, r.commit, r.tree); err != nil {
+	r.base = &of
+	if r.files, err = p.filesAt(ctx, of.commit, r.tree); err != nil {
 		return r, usage(fmt.Errorf("--base %s: %w", base, err))
 	}
 	return r, nil
@@ -65,18 +65,18 @@ func (r rules) of(class string) (ruled, error) {
 	if head != nil {
 		head.Path = short(head.Path)
 	}
-	if r.base == "" {
+	if r.base == nil {
 		return ruled{limits: head}, nil
 	}
-	base, err := thresholds.LoadFS(r.files, r.base+":"+filepath.ToSlash(short(r.tree)), class)
+	base, err := thresholds.LoadFS(r.files, r.base.asked+":"+filepath.ToSlash(short(r.tree)), class)
 	if err != nil {
 		return ruled{}, usage(err)
 	}
 	if base == nil {
 		return ruled{}, usage(fmt.Errorf("--base %s: there are no limits in %s at %.12s: name a later revision, or leave --base out until limits are in it",
-			r.base, short(r.tree), r.commit))
+			r.base.asked, short(r.tree), r.base.commit))
 	}
-	return ruled{limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.base, head: head}, nil
+	return ruled{limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.base.asked, head: head}, nil
 }
 
 // judge is [thresholds.Judge], and says by what it judged.
@@ -100,6 +100,13 @@ func (r ruled) note(v thresholds.Verdict) thresholds.Verdict {
 	return v
 }
 
+// sayBase prints the commit whose limits and plan decide, where one was given.
+func (r rules) sayBase(out io.Writer) {
+	if r.base != nil {
+		fmt.Fprintf(out, "base: %s\n", *r.base)
+	}
+}
+
 // say prints the difference that a change makes to the limits.
 func (r ruled) say(out io.Writer) {
 	for _, c := range r.changes {
@@ -113,12 +120,12 @@ func (r ruled) say(out io.Writer) {
 
 // planAt is the plan as it is in a revision; nil where it has none.
 func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, error) {
-	commit, err := p.commitOf(ctx, ref)
+	of, err := p.commitOf(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("--base %s: %w", ref, err)
 	}
 	file := p.path(named, "thresholds/plan.toml")
-	folder, err := p.filesAt(ctx, commit, filepath.Dir(file))
+	folder, err := p.filesAt(ctx, of.commit, filepath.Dir(file))
 	if err != nil {
 		return nil, nil // it has not even the folder
 	}
@@ -130,21 +137,6 @@ func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, 
 		return nil, fmt.Errorf("--base %s: %w", ref, err)
 	}
 	return reports.ParsePlan(ref+":"+filepath.ToSlash(short(file)), text)
-}
-
-// commitOf a revision of the project.
-func (p project) commitOf(ctx context.Context, ref string) (string, error) {
-	if strings.HasPrefix(ref, "-") {
-		return "", errors.New("a revision cannot begin with a dash")
-	}
-	if _, err := p.git(ctx, "rev-parse", "--git-dir"); err != nil {
-		return "", fmt.Errorf("%s is in no git repository, or there is no git: call it in one (%w)", short(p.root), err)
-	}
-	commit, err := p.git(ctx, "rev-parse", "--verify", "--quiet", ref+"^{commit}")
-	if err != nil {
-		return "", errors.New("there is no such revision here: fetch it first, as with git fetch origin main")
-	}
-	return commit, nil
 }
 
 // filesAt is a folder of the project as it is in a commit.

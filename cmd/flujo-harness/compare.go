@@ -159,40 +159,31 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 // checkout is a revision in a folder.
 type checkout struct {
 	name string
-	dir  string // of the module
+	of   revision // zero: the working tree
+	dir  string   // of the module
 }
 
 // checkOut checks a revision out in a work tree of its own.
-func (p project) checkOut(ctx context.Context, revision, to string) (c checkout, remove func() error, err error) {
-	git := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.root}, args...)...)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
-		}
-		return strings.TrimSpace(string(out)), err
-	}
-	within, err := git("rev-parse", "--show-prefix")
+func (p project) checkOut(ctx context.Context, asked, to string) (c checkout, remove func() error, err error) {
+	of, err := p.commitOf(ctx, asked)
 	if err != nil {
-		return c, nil, fmt.Errorf("compare revisions: this is no git repository, or git is missing: %w", err)
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
 	}
-	commit, err := git("rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	within, err := p.git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
-		return c, nil, fmt.Errorf("there is no revision %q: name a commit, branch or tag (in CI, fetch it first)", revision)
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
-	if _, err := git("worktree", "add", "--quiet", "--detach", to, commit); err != nil {
+	if _, err := p.git(ctx, "worktree", "add", "--quiet", "--detach", to, of.commit); err != nil {
 		return c, nil, err
 	}
 	remove = func() error {
-		_, err := git("worktree", "remove", "--force", to)
+		_, err := p.git(ctx, "worktree", "remove", "--force", to)
 		return err
 	}
-	c = checkout{name: revision, dir: filepath.Join(to, filepath.FromSlash(within))}
+	c = checkout{name: asked, of: of, dir: filepath.Join(to, filepath.FromSlash(within))}
 	if _, err := os.Stat(filepath.Join(c.dir, "go.mod")); err != nil {
-		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", revision, filepath.Join(within, "go.mod")), remove())
+		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
 	}
 	return c, remove, nil
 }
@@ -339,6 +330,11 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *revi
 // show prints the table.
 func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64) error {
 	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].name, sides[0].name, margin, r.Seed)
+	for _, side := range sides {
+		if side.of.commit != "" {
+			fmt.Fprintf(to, "revision: %s\n", side.of)
+		}
+	}
 	if len(r.Differences) > 0 {
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\thead/base (95%, n)")

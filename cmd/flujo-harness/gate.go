@@ -32,6 +32,13 @@ Until such a phase has ended, a target that is not reached is inconclusive; then
 broken. With a plan that has a target, gate without any file and flag judges by it. With
 --base it is the plan of that revision, too.
 
+--no-new-failures compares with the newest run before of another commit, on the same
+branch if there is one: runs of one commit are attempts of one run, and none of them
+excuses another. It prints which run that is. Specs that fail without such a run are
+inconclusive, exit 4 also without --strict. Specs of that run that are no longer there or
+no longer run are named; those of them that are gone and had failed count as failed for the
+target.
+
 A history that is missing, damaged or has no run, and a run without results, with
 programmatic focus, or that was interrupted is a fault.
 
@@ -40,11 +47,19 @@ decides. What was recorded at another commit than the one at hand is judged, wit
 
 Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage, or limits
 that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
-under --strict.`,
+under --strict, and failures that nobody can judge.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			p, err := findProject()
 			if err != nil {
 				return fault(err)
+			}
+			var lines []string
+			if base != "" {
+				of, err := p.commitOf(cmd.Context(), base)
+				if err != nil {
+					return usage(fmt.Errorf("--base %s: %w", base, err))
+				}
+				lines = append(lines, fmt.Sprintf("base: %s", of))
 			}
 			asked, err := specs.check(cmd, p, len(paths) == 0, base)
 			if err != nil {
@@ -53,22 +68,23 @@ under --strict.`,
 			if len(paths) == 0 && !asked {
 				return usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs, or a target in thresholds/plan.toml"))
 			}
-			worst := thresholds.Held
-			var lines []string
+			worst, unknown := thresholds.Held, false
 			if len(paths) > 0 {
-				if lines, worst, err = gateFiles(cmd, p, paths, limits, base); err != nil {
+				of, outcome, err := gateFiles(cmd, p, paths, limits, base)
+				if err != nil {
 					return err
 				}
+				lines, worst = append(lines, of...), outcome
 			}
 			if asked {
-				of, outcome, err := specs.judge(cmd.Context(), p)
+				of, outcome, nobodyKnows, err := specs.judge(cmd.Context(), p)
 				if err != nil {
 					return marked(err)
 				}
-				lines, worst = append(lines, of...), worse(worst, outcome)
+				lines, worst, unknown = append(lines, of...), worse(worst, outcome), nobodyKnows
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
-			if code := exitCode(worst, strict); code != exitHeld {
+			if code := exitCode(worst, strict || unknown); code != exitHeld {
 				return &exitError{code: code}
 			}
 			return nil

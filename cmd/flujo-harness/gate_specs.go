@@ -33,7 +33,7 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f.Int64Var(&g.run, "run", 0, "number of the run whose specs are judged (default the newest)")
 	f.Float64Var(&g.target, "target", 0, "least pass rate in percent of the specs that ran (default that of the plan)")
 	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
-	f.BoolVar(&g.noNew, "no-new-failures", false, "no spec may fail that did not fail in the run before")
+	f.BoolVar(&g.noNew, "no-new-failures", false, "no spec may fail that did not fail in the newest run before it of another commit")
 	f.IntVar(&g.maxFlaky, "max-flaky", -1, "most specs that may be flaky: passed only when retried, or pass and fail at one commit")
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
@@ -76,19 +76,21 @@ func (g *specGate) check(cmd *cobra.Command, p project, alone bool, base string)
 	return asked, nil
 }
 
-// judge judges a run of the history. What cannot be judged is an error.
-func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst thresholds.Outcome, err error) {
+// judge judges a run of the history. What cannot be judged is an error. unknown says that
+// specs fail of which nobody knows whether the change is to blame: never green, also
+// without --strict.
+func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
 	history, err := openRecorded(ctx, p.path(g.db, ".flujo/history.db"))
 	if err != nil {
-		return nil, worst, err
+		return nil, worst, false, err
 	}
 	defer history.Close()
-	a, err := accountOr(history.Account(ctx, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now()}))
+	a, err := accountOr(history.Account(ctx, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
 	if err != nil {
-		return nil, worst, err
+		return nil, worst, false, err
 	}
 	if err := judgeable(a); err != nil {
-		return nil, worst, fmt.Errorf("run %d: %w", a.Run.ID, err)
+		return nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
 	if other := p.ofAnother(ctx, a.Run.Commit); other != "" {
 		lines = append(lines, fmt.Sprintf("note: run %d: %s", a.Run.ID, other))
@@ -103,26 +105,42 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	if n := a.Run.Suites.SuiteFailures(); n > 0 {
 		add(thresholds.Broken, "suites: %d failure(s) that no spec carries", n)
 	}
+	gone, skipped := a.NotRun()
+	if g.noNew || len(gone)+len(skipped) > 0 {
+		lines = append(lines, fmt.Sprintf("run %d: %s", a.Run.ID, reports.Visible(comparedWith(a.Reference))))
+	}
+	for _, of := range []struct {
+		what  string
+		specs []reports.Move
+	}{{"no longer there", gone}, {"no longer run", skipped}} {
+		if len(of.specs) > 0 {
+			lines = append(lines, fmt.Sprintf("run %d: %s: %s", a.Run.ID, of.what, reports.Visible(missingNames(of.specs))))
+		}
+	}
 	switch target, whose, due := g.aim(a); {
 	case target > 0:
-		t := reports.NewTarget(target, a.Counts)
+		counts, of := a.Counts, ""
+		if n := failedBefore(gone); n > 0 {
+			counts.Failed += n
+			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Reference.Run.ID, plural(int64(n), "spec"))
+		}
+		t := reports.NewTarget(target, counts)
 		outcome := heldIf(t.Reached)
 		if outcome == thresholds.Broken && !due {
 			outcome = thresholds.Inconclusive
 		}
-		add(outcome, "pass rate: %v; of all %d: %s; target %v%%%s: %s", a.Rate, a.RateAll.Of, a.RateAll.Percent(), target, whose, t)
+		add(outcome, "pass rate: %v; of all %d: %s; target %v%%%s%s: %s", a.Rate, a.RateAll.Of, a.RateAll.Percent(), target, whose, of, t)
 	case !g.noNew && g.maxFlaky < 0 && g.minSpecs == 0:
-		return nil, worst, usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
+		return nil, worst, false, usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
 	}
 	if g.noNew {
-		fresh := a.NewFailures()
-		switch {
-		case a.Previous == nil && a.Counts.Failed > 0:
-			add(thresholds.Inconclusive, "new failures: %d specs fail, and there is no earlier run to compare with", a.Counts.Failed)
-		case len(fresh) > 0:
-			add(thresholds.Broken, "new failures: %s (since run %d)", firstNames(fresh), a.Previous.ID)
-		default:
-			add(thresholds.Held, "new failures: none")
+		var outcome thresholds.Outcome
+		var text string
+		outcome, text, unknown = newFailures(a)
+		add(outcome, "new failures: %s", text)
+		if n := len(a.Reference.Rescued); n > 0 {
+			lines = append(lines, fmt.Sprintf("run %d: passed here and failed in an earlier run of the same commit: %s; --max-flaky bounds such specs",
+				a.Run.ID, reports.Visible(firstNames(a.Reference.Rescued))))
 		}
 	}
 	if g.maxFlaky >= 0 {
@@ -130,9 +148,69 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		add(heldIf(len(flaky) <= g.maxFlaky), "flaky specs: %s; at most %d may be", firstNames(flaky), g.maxFlaky)
 	}
 	if g.minSpecs > 0 {
-		add(heldIf(a.Rate.Of >= g.minSpecs), "specs that ran: %d; at least %d must", a.Rate.Of, g.minSpecs)
+		of := ""
+		if len(gone)+len(skipped) > 0 {
+			of = fmt.Sprintf(" (%d fewer than in run %d, named above)", len(gone)+len(skipped), a.Reference.Run.ID)
+		}
+		add(heldIf(a.Rate.Of >= g.minSpecs), "specs that ran: %d%s; at least %d must", a.Rate.Of, of, g.minSpecs)
 	}
-	return lines, worst, nil
+	return lines, worst, unknown, nil
+}
+
+// comparedWith says which run a run is judged against, and why.
+func comparedWith(ref *reports.Reference) string {
+	if ref.Run == nil {
+		return "compared with no run: " + ref.Why
+	}
+	commit := "of no known commit"
+	if ref.Run.Commit != "" {
+		commit = fmt.Sprintf("of commit %.12s", ref.Run.Commit)
+	}
+	return fmt.Sprintf("compared with run %d %s: %s", ref.Run.ID, commit, ref.Why)
+}
+
+// newFailures judges the failures of a run by those of its reference. unknown: some specs
+// fail, and there is nothing to compare them with that is known to be of other code.
+func newFailures(a *reports.Account) (outcome thresholds.Outcome, text string, unknown bool) {
+	fresh, still := a.NewFailures(), a.StillFailing()
+	switch ref := a.Reference; {
+	case ref.Run == nil && a.Counts.Failed > 0:
+		return thresholds.Inconclusive, fmt.Sprintf("%s, and there is no run to compare with: %s; make a run of the base first", plural(int64(a.Counts.Failed), "failure"), ref.Why), true
+	case len(fresh) > 0:
+		return thresholds.Broken, fmt.Sprintf("%s (since run %d)", firstNames(fresh), ref.Run.ID), false
+	case ref.Unsure && len(still) > 0:
+		return thresholds.Inconclusive, fmt.Sprintf("none is known to be new, but these fail in run %d too, which may be of the same code: %s; record the commit of every run", ref.Run.ID, firstNames(still)), true
+	case len(still) > 0:
+		return thresholds.Held, fmt.Sprintf("none; these failed in run %d too: %s", ref.Run.ID, firstNames(still)), false
+	}
+	return thresholds.Held, "none", false
+}
+
+// failedBefore counts the moves of specs that failed.
+func failedBefore(moves []reports.Move) (n int) {
+	for _, m := range moves {
+		if m.Before == reports.Failed {
+			n++
+		}
+	}
+	return n
+}
+
+// missingNames is firstNames of specs that are missing, those that failed first and marked.
+func missingNames(moves []reports.Move) string {
+	var specs []reports.Spec
+	for _, m := range moves {
+		if m.Before == reports.Failed {
+			m.Spec.Leaf += " (it failed)"
+			specs = append(specs, m.Spec)
+		}
+	}
+	for _, m := range moves {
+		if m.Before != reports.Failed {
+			specs = append(specs, m.Spec)
+		}
+	}
+	return firstNames(specs)
 }
 
 // aim is the pass rate to judge by in percent, 0 for none, whose it is, and whether its time

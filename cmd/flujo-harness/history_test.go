@@ -15,7 +15,8 @@ import (
 func init() { storeCommands["recordspecs"] = recordSpecs }
 
 // recordspecs FILE RUN... appends runs to a history, an hour apart. A run is its commit and
-// a character for each spec: "abc:..FRsp". "!" in front makes it an interrupted one, "*"
+// a character for each spec: "abc:..FRsp", "-" where it is not there. The commit may be
+// empty, have a "+" behind it for a tree with changes, and "@branch" (default main). "!" in front makes it an interrupted one, "*"
 // a focused one, "?" one whose suites gave no results.
 func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -27,7 +28,12 @@ func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	defer h.Close()
 	for i, arg := range args[1:] {
 		commit, cells, _ := strings.Cut(strings.TrimLeft(arg, "!*?"), ":")
-		r := reports.Run{Started: time.Date(2026, 11, 23, 12+i, 0, 0, 0, time.UTC), Commit: commit, Branch: "main", Format: "Ginkgo JSON",
+		commit, branch, named := strings.Cut(commit, "@")
+		if !named {
+			branch = "main"
+		}
+		commit, dirty := strings.CutSuffix(commit, "+")
+		r := reports.Run{Started: time.Date(2026, 11, 23, 12+i, 0, 0, 0, time.UTC), Commit: commit, Dirty: dirty, Branch: branch, Format: "Ginkgo JSON",
 			Complete: arg[0] != '!', Outcome: thresholds.Held}
 		if arg[0] == '?' {
 			r.SuiteError = "the report is cut short"
@@ -42,6 +48,9 @@ func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 func specsOf(cells string, focused bool) *reports.Results {
 	r := &reports.Results{Suites: []reports.Suite{{Path: "shop", Focused: focused}}}
 	for i, c := range cells {
+		if c == '-' {
+			continue
+		}
 		s := reports.Spec{Suite: "shop", Containers: []string{"an order"}, Leaf: fmt.Sprintf("is kept %d", i+1), Occurrence: 1, Attempts: 1, File: "shop/order_test.go", Line: 10 + i}
 		switch c {
 		case 'F':

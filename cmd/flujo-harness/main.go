@@ -10,9 +10,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -110,8 +113,26 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return noEmptyValues(cmd) },
 	}
 	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
 		sessionCommand(), burnCommand(), runsCommand(), traceCommand(), replayCommand(), initCommand())
 	return root
+}
+
+// noEmptyValues refuses a flag that was given without a value, as in --base="$BASE" where
+// that variable is not set: the command would go on as if the flag had not been asked for.
+func noEmptyValues(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		empty := func(s string) bool { return strings.TrimSpace(s) == "" }
+		if err == nil && (len(values) == 0 || slices.ContainsFunc(values, empty)) {
+			err = usage(fmt.Errorf("--%s has an empty value: give one, or leave the flag out (is a variable in the command line not set?)", f.Name))
+		}
+	})
+	return err
 }

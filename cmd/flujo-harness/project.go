@@ -79,13 +79,6 @@ func (p project) ofAnother(ctx context.Context, recorded string) string {
 	return fmt.Sprintf("it is of commit %.12s, and the tree at hand is at %.12s", recorded, head)
 }
 
-func (p project) git(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = p.root
-	out, err := cmd.Output()
-	return strings.TrimSpace(string(out)), err
-}
-
 // suite finds a package of tests and builds its program. It returns the package as
 // a path of the module, such as "./flows".
 func (p project) suite(ctx context.Context, pkg string) (string, error) {

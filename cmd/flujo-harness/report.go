@@ -118,8 +118,6 @@ func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer,
 	var there []string
 	for _, f := range forms {
 		switch {
-		case f.path == "" && cmd.Flags().Changed(f.flag):
-			return nil, nil, usage(fmt.Errorf(`--%s: give a path, or "-" for standard output`, f.flag))
 		case f.path == "":
 			continue
 		case f.path == "-":

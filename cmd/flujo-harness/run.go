@@ -153,6 +153,7 @@ func (j job) run() error {
 	if err != nil {
 		return err
 	}
+	rules.sayBase(j.results.talk(j.cmd))
 	ruled.say(j.results.talk(j.cmd))
 	var tests *tests
 	if j.packages != nil {
@@ -188,7 +189,7 @@ func (j job) run() error {
 	}
 	if r.Suites != nil && len(r.Suites.Measured) > 0 {
 		for _, m := range r.Suites.Measured {
-			if rules.base != "" {
+			if rules.base != nil {
 				m.Verdict = thresholds.Judge(m.Comparison, ruled.limits, time.Now())
 			}
 			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.note(m.Verdict))

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// repository is a git repository with two commits, the first of which is returned, and a
+// remote without any branch here.
+func repository(t *testing.T) (p project, first, second string) {
+	t.Helper()
+	p = project{root: t.TempDir()}
+	for name, value := range map[string]string{"GIT_CONFIG_GLOBAL": os.DevNull, "GIT_CONFIG_NOSYSTEM": "1",
+		"GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@example.com", "GIT_COMMITTER_NAME": "Ann", "GIT_COMMITTER_EMAIL": "ann@example.com"} {
+		t.Setenv(name, value)
+	}
+	git(t, p, "init", "-q", "-b", "main")
+	commit := func(text string) string {
+		if err := os.WriteFile(filepath.Join(p.root, "limit"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		git(t, p, "add", ".")
+		git(t, p, "commit", "-q", "-m", text)
+		return git(t, p, "rev-parse", "HEAD")
+	}
+	first, second = commit("tight"), commit("loose")
+	git(t, p, "remote", "add", "origin", p.root)
+	return p, first, second
+}
+
+func git(t *testing.T, p project, args ...string) string {
+	t.Helper()
+	out, err := p.git(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A name of the base that the change at hand can make mean another commit is refused, with
+// the full names to choose from.
+func TestRevisionsAreNotResolvedByOthers(t *testing.T) {
+	p, first, second := repository(t)
+	git(t, p, "update-ref", "refs/remotes/origin/main", first)
+	for name, tc := range map[string]struct {
+		refs  []string // made at the second commit
+		asked string
+		want  string // the error; "": the first commit is found
+	}{
+		"the branch of the remote":        {nil, "origin/main", ""},
+		"its full name":                   {[]string{"refs/tags/origin/main", "refs/heads/origin/main"}, "refs/remotes/origin/main", ""},
+		"its short full name":             {[]string{"refs/tags/origin/main"}, "remotes/origin/main", ""},
+		"a commit":                        {[]string{"refs/heads/" + first}, first, ""},
+		"a short commit":                  {nil, first[:9], ""},
+		"beside a tag":                    {[]string{"refs/tags/origin/main"}, "origin/main", "refs/remotes/origin/main and refs/tags/origin/main"},
+		"beside a branch":                 {[]string{"refs/heads/origin/main"}, "origin/main", "refs/heads/origin/main and refs/remotes/origin/main"},
+		"beside a tag, an ancestor of it": {[]string{"refs/tags/origin/main"}, "origin/main~0", "ambiguous"},
+		"a branch and a tag":              {[]string{"refs/tags/main"}, "main", "refs/heads/main and refs/tags/main"},
+		"a branch like a commit":          {[]string{"refs/heads/" + first[:9]}, first[:9], "refs/heads/" + first[:9] + " and " + first},
+		"a tag for a remote's branch":     {[]string{"refs/tags/origin/next"}, "origin/next", "refs/tags/origin/next here, and not a branch of the remote origin"},
+		"a branch for a remote's branch":  {[]string{"refs/heads/origin/next"}, "origin/next", "git fetch origin next:refs/remotes/origin/next"},
+		"nothing":                         {nil, "nowhere", `no revision "nowhere"`},
+		"a flag":                          {nil, "--all", "dash"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, ref := range tc.refs {
+				git(t, p, "update-ref", ref, second)
+				defer git(t, p, "update-ref", "-d", ref)
+			}
+			got, err := p.commitOf(t.Context(), tc.asked)
+			switch {
+			case tc.want == "" && (err != nil || got.commit != first):
+				t.Errorf("%v, error %v, want commit %s", got, err, first)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("%v, error %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// A commit reads as it was made, whatever a clone has been told to take in its place.
+func TestReplacedCommitsAreNotRead(t *testing.T) {
+	p, first, second := repository(t)
+	git(t, p, "replace", first, second)
+	files, err := p.filesAt(t.Context(), first, p.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := files.(gitFolder).ReadFile("limit")
+	if err != nil || string(text) != "tight" {
+		t.Errorf("%q, error %v: want what the first commit has", text, err)
+	}
+	git(t, p, "replace", "-d", first)
+	grafts := filepath.Join(p.root, ".git", "info", "grafts")
+	if err := os.WriteFile(grafts, []byte(second+"\n"), 0o644); err != nil { // it has no parent
+		t.Fatal(err)
+	}
+	if got, err := p.commitOf(t.Context(), "main~1"); err != nil || got.commit != first {
+		t.Errorf("%v, error %v, want %s", got, err, first)
+	}
+}
+
+// What is judged must not depend on whether a variable of a script is set.
+func TestFlagsWithoutAValueAreRefused(t *testing.T) {
+	flags := 0
+	var walk func(*cobra.Command)
+	walk = func(parent *cobra.Command) {
+		for _, cmd := range parent.Commands() {
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				flags++
+				fresh, _, err := command().Find(strings.Fields(cmd.CommandPath())[1:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, value := range []string{"", " "} {
+					if err = fresh.ParseFlags([]string{"--" + f.Name + "=" + value}); err == nil {
+						err = noEmptyValues(fresh)
+					}
+					if err == nil {
+						t.Errorf("%s --%s=%q was taken", cmd.CommandPath(), f.Name, value)
+					}
+				}
+			})
+			walk(cmd)
+		}
+	}
+	walk(command())
+	if flags < 50 {
+		t.Errorf("looked at %d flags only", flags)
+	}
+}
