@@ -26,6 +26,8 @@ func TestCleanXML(t *testing.T) {
 		"<a b='&#x1b;\x1b>' c=\"'>\">x</a>":               "<a b='\ufffd\ufffd>' c=\"'>\">x</a>",
 		"<a><![CDATA[&#x1b; \x1b ]] > <b>]]></a>":         "<a><![CDATA[&#x1b; \ufffd ]] > <b>]]></a>",
 		"<a>x<!-- \x1b <b> -- > -->y</a>":                 "<a>xy</a>",
+		"<!DOCTYPE testsuites>\n<a/>":                     "\n<a/>",
+		"<!doctype  a-b.c\n><a/>":                         "<a/>",
 		"<?xml version=\"1.0\"?><a/>":                     "<?xml version=\"1.0\"?><a/>",
 		"<a>\xff\xc3é\xe2\x82€\xed\xa0\x80\uffff</a>":     "<a>\ufffd\ufffdé\ufffd\ufffd€\ufffd\ufffd\ufffd\ufffd</a>",
 	} {
@@ -84,7 +86,7 @@ func TestCleanXMLIsBounded(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 	// An error further down names its line of the file, whatever was left out before.
-	_, err = Read(strings.NewReader("<testsuite>\n<testcase><failure>"+strings.Repeat("x\n", 3*maxText)+"</failure></testcase>\n<testcase time='-1'/></testsuite>"), "")
+	_, err = Read(strings.NewReader("<testsuite>\n<testcase><failure>"+strings.Repeat("x\n", 3*maxText)+"</failure></testcase>\n<testcase a='1' a='2'/></testsuite>"), "")
 	var refused *FormatError
 	if !errors.As(err, &refused) || refused.Line != 3*maxText+3 {
 		t.Errorf("err = %v, want line %d", err, 3*maxText+3)

@@ -43,7 +43,8 @@ func (c *collector) note(format string, args ...any) {
 // add appends a spec that is not there yet.
 func (c *collector) add(s Spec) error {
 	s.Message = shorten(s.Message)
-	n := len(s.Message) + len(s.Leaf) + len(s.Detail) + len(s.File)
+	s.Output = shorten(s.Output)
+	n := len(s.Message) + len(s.Output) + len(s.Leaf) + len(s.Detail) + len(s.File)
 	for _, texts := range [][]string{s.Containers, s.Labels} {
 		for _, text := range texts {
 			n += len(text)
@@ -53,10 +54,14 @@ func (c *collector) add(s Spec) error {
 		return err
 	}
 	if len(c.results.Specs) >= c.most.specs {
-		return fmt.Errorf("%w: more than %d specs", ErrTooBig, c.most.specs)
+		return c.tooMany()
 	}
 	c.results.Specs = append(c.results.Specs, s)
 	return nil
+}
+
+func (c *collector) tooMany() error {
+	return fmt.Errorf("%w: more than %d specs", ErrTooBig, c.most.specs)
 }
 
 // fail adds a failure that no spec carries to its suite.
@@ -124,17 +129,30 @@ func (c *collector) hash(s *Spec) uint64 {
 	return maphash.Bytes(c.seed, c.name)
 }
 
-// number tells apart the specs from first on that have the same texts: by place in
-// the source, so that a random order of running does not swap them.
+// place says where a result stands. It tells results of the same texts apart in an order
+// that does not change with the order of the file, as far as anything differs.
+type place struct {
+	host string // project, browser or machine that the result is of
+	file string
+	line int
+	kin  uint64 // digest of the names in the same testsuite element
+	id   int    // of the testsuite element, as the file numbers them
+}
+
+func (p place) compare(o place) int {
+	return cmp.Or(strings.Compare(p.host, o.host), strings.Compare(p.file, o.file), cmp.Compare(p.line, o.line), cmp.Compare(p.kin, o.kin), cmp.Compare(p.id, o.id))
+}
+
+// number gives each spec from first on its occurrence among the specs of the same texts:
+// by place, and by position in the file where their places are the same. A random order
+// of running must not swap them.
 func (c *collector) number(first int, places []place) {
 	specs := c.results.Specs[first:]
 	order := make([]int, len(specs))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(strings.Compare(places[a].file, places[b].file), cmp.Compare(places[a].line, places[b].line))
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return places[a].compare(places[b]) })
 	for _, i := range order {
 		id := c.hash(&specs[i])
 		c.index[id]++

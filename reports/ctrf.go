@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -34,33 +36,43 @@ type ctrfReader struct {
 	summary *ctrfSummary
 	places  []place
 	found   ctrfSummary
+
+	badTimes int    // durations that are none, and
+	badTime  string // the first of them
+	oddTags  int    // tests with tags that are no texts
+	other    string // a status that the format leaves open
 }
 
 type ctrfSummary struct {
-	Tests   int     `json:"tests"`
-	Passed  int     `json:"passed"`
-	Failed  int     `json:"failed"`
-	Pending int     `json:"pending"`
-	Skipped int     `json:"skipped"`
-	Other   int     `json:"other"`
-	Start   float64 `json:"start"` // ms since 1970
-	Stop    float64 `json:"stop"`
+	Tests   int            `json:"tests"`
+	Passed  int            `json:"passed"`
+	Failed  int            `json:"failed"`
+	Pending int            `json:"pending"`
+	Skipped int            `json:"skipped"`
+	Other   int            `json:"other"`
+	Start   jsontext.Value `json:"start"` // ms since 1970
+	Stop    jsontext.Value `json:"stop"`
 }
 
 type ctrfTest struct {
 	Name      string         `json:"name"`
 	Status    string         `json:"status"`
-	RawStatus string         `json:"rawStatus"`
-	Duration  float64        `json:"duration"` // ms
+	RawStatus jsontext.Value `json:"rawStatus"`
+	Duration  jsontext.Value `json:"duration"` // ms
 	Suite     jsontext.Value `json:"suite"`    // a text, or several
-	Message   string         `json:"message"`
-	Trace     string         `json:"trace"`
-	FilePath  string         `json:"filePath"`
-	Line      int            `json:"line"`
-	Tags      []string       `json:"tags"`
+	Message   jsontext.Value `json:"message"`
+	Trace     jsontext.Value `json:"trace"`
+	FilePath  jsontext.Value `json:"filePath"`
+	Line      jsontext.Value `json:"line"`
+	Tags      jsontext.Value `json:"tags"`
+	Browser   jsontext.Value `json:"browser"`
+	Device    jsontext.Value `json:"device"`
 	Labels    jsontext.Value `json:"labels"` // passed over
-	Retries   int            `json:"retries"`
-	Flaky     bool           `json:"flaky"`
+	Stdout    jsontext.Value `json:"stdout"` // lines
+	Stderr    jsontext.Value `json:"stderr"` // lines
+	Retries   jsontext.Value `json:"retries"`
+	Flaky     jsontext.Value `json:"flaky"`
+	Attempts  jsontext.Value `json:"retryAttempts"`
 }
 
 func (r *ctrfReader) member(name string) error {
@@ -115,20 +127,29 @@ func (r *ctrfReader) test() error {
 		return errors.New("a test has no name")
 	case t.Status == "":
 		return fmt.Errorf("test %q has no status", t.Name)
-	case !sane(t.Duration / 1000):
-		return fmt.Errorf("test %q took %v ms", t.Name, t.Duration)
-	case t.Retries < 0:
-		return fmt.Errorf("test %q has %d retries", t.Name, t.Retries)
 	}
-	spec := Spec{Leaf: t.Name, Duration: seconds(t.Duration / 1000), Attempts: 1 + t.Retries, Message: both(t.Message, t.Trace),
-		File: r.c.relative(t.FilePath), Line: max(0, t.Line), Labels: t.Tags}
+	retries, _ := wholeNumber(t.Retries)
+	if retries < 0 {
+		return fmt.Errorf("test %q has %d retries", t.Name, retries)
+	}
+	line, _ := wholeNumber(t.Line)
+	tags, err := oneOrMore(t.Tags)
+	if err != nil {
+		r.oddTags++
+		tags = nil
+	}
+	spec := Spec{Leaf: t.Name, Duration: r.duration(t.Duration), Attempts: 1 + retries, Message: both(textOf(t.Message), textOf(t.Trace)),
+		File: r.c.relative(textOf(t.FilePath)), Line: max(0, line), Labels: tags}
+	at := place{host: strings.TrimSpace(textOf(t.Browser) + " " + textOf(t.Device)), file: spec.File, line: spec.Line}
 	r.found.Tests++
 	switch t.Status {
 	case "passed":
 		r.found.Passed++
-		spec.State, spec.Retried = Passed, t.Flaky || t.Retries > 0
-		if spec.Retried {
+		spec.State = Passed
+		before, failed := beforePass(t.Attempts, retries)
+		if spec.Retried = isFlaky(t.Flaky, failed); spec.Retried {
 			spec.Attempts = max(spec.Attempts, 2) // flaky, and the report does not say how often it was tried
+			spec.Message = cmp.Or(spec.Message, before)
 		}
 	case "failed":
 		r.found.Failed++
@@ -141,7 +162,12 @@ func (r *ctrfReader) test() error {
 		spec.State, spec.Attempts = Pending, 0
 	default:
 		r.found.Other++
-		spec.State, spec.Detail = Failed, cmp.Or(t.RawStatus, t.Status)
+		spec.State, spec.Detail = Failed, cmp.Or(textOf(t.RawStatus), t.Status)
+		r.other = cmp.Or(r.other, t.Status)
+	}
+	if spec.State == Failed {
+		spec.Output = ctrfOutput(t.Stdout, t.Stderr)
+		failedAt(&spec, "", r.c.relative)
 	}
 	suites, err := oneOrMore(t.Suite)
 	if err != nil {
@@ -150,11 +176,96 @@ func (r *ctrfReader) test() error {
 	if len(suites) > 0 {
 		spec.Suite, spec.Containers = suites[0], suites[1:]
 	}
-	r.places = append(r.places, place{})
-	if err := r.c.keep(len(spec.Suite)); err != nil { // each has its own
+	r.places = append(r.places, at)
+	if err := r.c.keep(len(spec.Suite) + len(at.host)); err != nil { // each has its own
 		return err
 	}
 	return r.c.add(spec)
+}
+
+// duration reads milliseconds. What is no duration costs a note, not the file.
+func (r *ctrfReader) duration(v jsontext.Value) time.Duration {
+	if !v.IsValid() || v.Kind() == 'n' {
+		return 0
+	}
+	ms, err := strconv.ParseFloat(textOf(v), 64)
+	if err != nil || !sane(ms/1000) {
+		if r.badTimes++; r.badTimes == 1 {
+			r.badTime = string(v)
+		}
+		return 0
+	}
+	return seconds(ms / 1000)
+}
+
+// isFlaky reports whether a test that passed failed before: the word of the report
+// where it has one, and else that it was retried.
+func isFlaky(flaky jsontext.Value, retried bool) bool {
+	switch flaky.Kind() {
+	case 't':
+		return true
+	case 'f':
+		return false
+	}
+	return retried
+}
+
+// beforePass returns what the first attempt that failed said, and whether one failed.
+// Retries of which the report says no more are taken to follow failures.
+func beforePass(v jsontext.Value, retries int) (message string, failed bool) {
+	var attempts []struct {
+		Status  string         `json:"status"`
+		Message jsontext.Value `json:"message"`
+		Trace   jsontext.Value `json:"trace"`
+	}
+	if json.Unmarshal(v, &attempts) != nil || len(attempts) == 0 {
+		return "", retries > 0
+	}
+	for _, a := range attempts {
+		if a.Status != "passed" {
+			return both(textOf(a.Message), textOf(a.Trace)), true
+		}
+	}
+	return "", false
+}
+
+// ctrfOutput joins the lines that a test wrote to its two streams.
+func ctrfOutput(streams ...jsontext.Value) string {
+	var all excerpt
+	for _, v := range streams {
+		lines, err := oneOrMore(v)
+		if err != nil {
+			continue
+		}
+		for _, line := range lines {
+			all.add(strings.TrimSuffix(line, "\n"))
+			all.add("\n")
+		}
+	}
+	return strings.TrimSpace(all.String())
+}
+
+// textOf is a JSON string, or the JSON of anything else; "" for null and for nothing.
+func textOf(v jsontext.Value) string {
+	switch v.Kind() {
+	case jsontext.KindInvalid, 'n':
+		return ""
+	case '"':
+		var text string
+		if json.Unmarshal(v, &text) == nil {
+			return text
+		}
+	}
+	return string(v)
+}
+
+// wholeNumber reads a number, also one in a string; 0 for what is none.
+func wholeNumber(v jsontext.Value) (int, bool) {
+	n, err := strconv.ParseFloat(textOf(v), 64)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
+		return 0, false
+	}
+	return int(n), true
 }
 
 // oneOrMore reads a text, or an array of them.
@@ -181,6 +292,7 @@ func (r *ctrfReader) end() error {
 	if err := r.check(); err != nil {
 		return r.d.fault(err)
 	}
+	r.notes()
 	specs := r.c.results.Specs
 	suites := map[string]int{}
 	for i := range specs {
@@ -215,14 +327,44 @@ func (r *ctrfReader) check() error {
 			return &TotalsError{Of: "the summary", What: of.what, Said: of.said, Found: of.found}
 		}
 	}
+	r.span(s)
+	return nil
+}
+
+// span takes the time of the run from the summary, if it is one.
+func (r *ctrfReader) span(s *ctrfSummary) {
 	const latest = 1e14 // ms: beyond the year 5000
-	if s.Start < 0 || s.Stop < 0 || s.Start > latest || s.Stop > latest || s.Stop != 0 && s.Stop < s.Start {
-		return fmt.Errorf("the summary starts at %.0f and stops at %.0f ms since 1970", s.Start, s.Stop)
+	var at [2]float64
+	for i, v := range []jsontext.Value{s.Start, s.Stop} {
+		if text := textOf(v); text != "" {
+			ms, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(ms >= 0 && ms <= latest) {
+				r.c.note("the time of the run is not taken: the summary starts at %s and stops at %s", shortText(string(s.Start)), shortText(string(s.Stop)))
+				return
+			}
+			at[i] = ms
+		}
 	}
-	for _, ms := range []float64{s.Start, s.Stop} {
+	if at[1] != 0 && at[1] < at[0] {
+		r.c.note("the time of the run is not taken: the summary starts at %.0f and stops at %.0f ms since 1970", at[0], at[1])
+		return
+	}
+	for _, ms := range at {
 		if ms > 0 {
 			r.c.reading.during(time.UnixMilli(int64(math.Floor(ms))).UTC())
 		}
 	}
-	return nil
+}
+
+// notes says what was passed over or decided.
+func (r *ctrfReader) notes() {
+	if r.badTimes > 0 {
+		r.c.note("times that are no duration, taken as none: %d; the first is %s", r.badTimes, shortText(r.badTime))
+	}
+	if r.oddTags > 0 {
+		r.c.note("tests with tags that are no texts, which are passed over: %d", r.oddTags)
+	}
+	if r.found.Other > 0 {
+		r.c.note("tests with a status that is none of passed, failed, skipped and pending count as failed: %d; the first has the status %q", r.found.Other, shortText(r.other))
+	}
 }

@@ -26,6 +26,9 @@ func (x *excerpt) add(s string) int {
 	return x.size() - was
 }
 
+// empty returns an excerpt without text that uses the buffers of x again.
+func (x *excerpt) empty() excerpt { return excerpt{head: x.head[:0], tail: x.tail[:0]} }
+
 func (x *excerpt) size() int { return len(x.head) + len(x.tail) }
 
 // String is at most maxMessage bytes, so that nobody cuts off the end.

@@ -129,7 +129,7 @@ func (s *ginkgoSuite) node(node *types.SpecReport) error {
 		if err := s.measured(node); err != nil {
 			return err
 		}
-		s.places = append(s.places, place{node.LeafNodeLocation.FileName, node.LeafNodeLocation.LineNumber})
+		s.places = append(s.places, place{file: node.LeafNodeLocation.FileName, line: node.LeafNodeLocation.LineNumber})
 		return s.c.add(spec)
 	case node.LeafNodeType == types.NodeTypeInvalid:
 		return fmt.Errorf("node %q has a type that this version does not know", node.LeafNodeText)

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -25,18 +26,20 @@ const (
 //
 // A spec is a testcase. Its suite is the name of the outermost testsuite (with Ginkgo,
 // its package), its containers are the names of the inner ones and the class name
-// where it says more. Testcases of one identity are attempts of one spec: see
-// [collector.attempt]; with Ginkgo and jest they are several specs of the same texts.
-// A pass with a flakyFailure or the like is a pass that was retried.
+// where it says more. Testcases of the same texts are specs of their own, numbered by
+// [collector.number], unless there is evidence that they are attempts of one: elements
+// such as flakyFailure in the testcase, or what [junitReader.merge] looks for.
 //
-// What the runner says of its totals must be true of the testcases.
+// The testcases are what counts. A total that differs from them is a note, and failures
+// that the file states beyond those that it lists are a [SuiteFailure]. The output of
+// [WriteJUnit] must agree with its own totals.
 func readJUnit(in *input, c *collector) error {
 	src, err := declared(in)
 	if err != nil {
 		return &FormatError{Format: formatJUnit, Line: 1, Err: err, Next: "write the file in UTF-8"}
 	}
 	clean := newCleanXML(src.Reader)
-	j := junitReader{a: map[string]string{}, c: c, d: xml.NewDecoder(clean), root: claims{-1, -1, -1, -1}}
+	j := junitReader{a: map[string]string{}, c: c, d: xml.NewDecoder(clean), root: noClaims, builds: map[string]string{}}
 	j.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 by now
 	if err := j.read(); err != nil {
 		line, _ := j.d.InputPos()
@@ -49,7 +52,6 @@ func readJUnit(in *input, c *collector) error {
 		}
 		return f
 	}
-	c.told()
 	return nil
 }
 
@@ -74,59 +76,70 @@ func declared(in *input) (*input, error) {
 	}
 }
 
-// dialect is what one runner does in its own way.
+// dialect is what one producer does in its own way.
 type dialect int
 
 const (
 	plainJUnit dialect = iota
 	ginkgoJUnit
-	goJUnit   // gotestsum
-	jestJUnit // names need not differ
+	goJUnit  // gotestsum or go-junit-report
+	ownJUnit // WriteJUnit
 )
 
 type junitReader struct {
-	c       *collector
-	d       *xml.Decoder
-	dialect dialect
-	depth   int
-	seen    bool // a root
-	root    claims
-	found   tally
-	suites  []*junitSuite // that are open, the outermost first
-	test    *junitCase    // that is open: one, used again
-	spare   junitCase
-	a       map[string]string // attributes of the element, used again
-	text    *excerpt          // what the text here belongs to
+	c         *collector
+	d         *xml.Decoder
+	dialect   dialect
+	depth     int
+	seen      bool   // a root
+	rootName  string // its attribute name
+	project   bool   // its attributes are those that Playwright writes, whose hosts are projects
+	root      claims
+	found     tally
+	suites    []*junitSuite // that are open, the outermost first
+	test      *junitCase    // that is open: one, used again
+	spare     junitCase
+	a         map[string]string // attributes of the element, used again
+	text      *excerpt          // what the text here belongs to
+	nested    int               // depth of the element that text belongs to
+	clock     clock
+	differing differing
+	badTotal  string            // the first total that is no number
+	places    []place           // of all specs
+	cases     int               // of the suites that are open
+	builds    map[string]string // what go-junit-report prints of a build, by package
+	bench     []junitResult     // benchmarks that passed
+	gotestsum bool
+	repeated  int // results of one name of which some passed and some failed
+	rescued   int // testcases that are attempts of another one
 }
 
 // junitSuite is a testsuite while it is read.
 type junitSuite struct {
 	Suite
-	name   string
-	line   int
-	claims claims
-	found  tally   // with those of the suites in it
-	own    tally   // without
-	first  int     // of its specs in the results
-	places []place // of its specs, wherever they failed
-	cases  []Spec  // of gotestsum: parents are taken out of them at the end
-	ginkgo map[string]string
-	fault  string // message of the failure that is open
+	name     string
+	line     int
+	implicit bool // testcases outside of any testsuite
+	claims   claims
+	found    tally // with those of the suites in it
+	own      tally // without
+	inner    bool  // it has suites in it
+	place    place
+	doubt    string // of its duration
+	cases    []junitResult
+	props    map[string]string // what decides the dialect
+	fault    string            // message of the failure that is open
 }
 
-// junitCase is a testcase while it is read.
-type junitCase struct {
-	name, class, status, file string
-	line                      int
-	took                      time.Duration
-	kind, message             string // of the failure: the name of its element
-	text                      excerpt
-	detail                    string // the type of the failure
-	failures                  int    // elements
-	skipped                   bool
-	retries                   int
-	rescued                   string // message of an attempt before
-	log                       excerpt
+// junitResult is a testcase that was read, until its testsuite ends.
+type junitResult struct {
+	spec  Spec
+	place place
+	doubt string // of its duration
+	class string
+	fault string // attribute message of its first failure
+	text  string // of goJUnit: the message as it was written
+	size  int
 }
 
 func (j *junitReader) suiteName() string {
@@ -149,8 +162,8 @@ func (j *junitReader) read() error {
 		case xml.StartElement:
 			err = j.start(&t)
 		case xml.EndElement:
-			j.depth--
 			err = j.end(t.Name.Local)
+			j.depth--
 		case xml.CharData:
 			if j.text != nil {
 				j.text.add(string(t))
@@ -164,20 +177,53 @@ func (j *junitReader) read() error {
 	}
 }
 
-// finish compares the totals of the root. The errors that gotestsum counts there are
-// lines of the build, not testcases.
+// finish compares the totals of the root and numbers the specs.
 func (j *junitReader) finish() error {
-	if j.dialect == goJUnit {
-		if j.root.errors > 0 && j.c.results.SuiteFailures() == 0 {
-			s := Suite{Path: "go build"}
-			message := fmt.Sprintf("gotestsum counts %d errors that no test carries: see its own output", j.root.errors)
-			if err := errors.Join(j.c.fail(&s, "build", message, "", 0), j.c.suite(s)); err != nil {
-				return err
-			}
-		}
-		j.root.errors = -1
+	if err := j.closeImplicit(); err != nil {
+		return err
 	}
-	return j.root.check("testsuites", j.found)
+	if err := j.finishGo(); err != nil {
+		return err
+	}
+	name := "the file"
+	if j.rootName != "" {
+		name = "testsuites " + strconv.Quote(shortText(j.rootName))
+	}
+	excess, err := j.compare(j.root, name, j.found)
+	if err != nil {
+		return err
+	}
+	if excess != "" {
+		s := Suite{Path: cmp.Or(j.rootName, "tests")}
+		if err := errors.Join(j.c.fail(&s, "suite", excess, "", 0), j.c.suite(s)); err != nil {
+			return err
+		}
+	}
+	j.c.number(0, j.places)
+	j.clock.settle(j.c.note)
+	j.differing.note(j.c.note)
+	if j.badTotal != "" {
+		j.c.note("totals that are no number are passed over; the first is %s", j.badTotal)
+	}
+	j.noteRepeats()
+	return nil
+}
+
+// compare looks for differences between what is stated and what was counted. It returns
+// the message of a failure for failures that are stated and not listed.
+func (j *junitReader) compare(said claims, of string, counts ...tally) (excess string, err error) {
+	for _, e := range said.differences(of, counts...) {
+		if j.dialect == ownJUnit {
+			return "", e
+		}
+		most := max(counts[0].failed, counts[0].elements)
+		if e.What == failuresAndErrors && e.Said > most {
+			excess = fmt.Sprintf("%s says %d %s and lists %d: see the output of the runner", of, e.Said, e.What, most)
+			continue
+		}
+		j.differing.add(e)
+	}
+	return excess, nil
 }
 
 func (j *junitReader) start(t *xml.StartElement) error {
@@ -190,23 +236,17 @@ func (j *junitReader) start(t *xml.StartElement) error {
 		return fmt.Errorf("%w: elements stand %d deep in each other", ErrTooBig, j.depth)
 	}
 	if j.depth == 1 {
-		switch {
-		case j.seen:
-			return fmt.Errorf("a second root element <%s> begins behind the end of the first", name)
-		case name != "testsuites" && name != "testsuite":
-			return fmt.Errorf("%w: its root element is <%s> where <testsuites> or <testsuite> is needed", ErrUnknownFormat, name)
-		}
-		j.seen = true
-	}
-	switch {
-	case name == "testsuites" && j.depth == 1:
-		var err error
-		if j.root, err = claimed(a); err != nil {
+		if err := j.begins(name, a); err != nil {
 			return err
 		}
-		j.recognise(a["name"])
-		return j.times(a, nil)
+	}
+	switch {
+	case (name == "testsuites" || name == "testrun") && j.depth == 1:
+		return j.readRoot(a)
 	case name == "testsuite" && j.test == nil:
+		if err := j.closeImplicit(); err != nil {
+			return err
+		}
 		return j.open(a)
 	case name == "testcase":
 		return j.begin(a)
@@ -214,15 +254,78 @@ func (j *junitReader) start(t *xml.StartElement) error {
 		j.property(a["name"], a["value"])
 	case j.test != nil:
 		j.within(name, a)
-	case name == "failure" || name == "error":
+	case (name == "failure" || name == "error") && j.text == nil:
 		if len(j.suites) > 0 {
 			s := j.suites[len(j.suites)-1]
 			s.fault = a["message"]
-			j.text = &excerpt{}
+			j.collect(&excerpt{})
 		}
 	}
 	return nil
 }
+
+// begins takes the root element, by name.
+func (j *junitReader) begins(name string, a map[string]string) error {
+	if j.seen {
+		return fmt.Errorf("a second root element <%s> begins behind the end of the first", name)
+	}
+	j.seen = true
+	switch name {
+	case "testsuites", "testsuite", "testcase", "testrun":
+		return nil
+	}
+	next := "<testsuites> or <testsuite> is needed"
+	if converter := otherXML[name]; converter != "" {
+		next = "JUnit XML is needed: " + converter
+	}
+	return fmt.Errorf("%w: its root element is <%s> where %s", ErrUnknownFormat, name, next)
+}
+
+// otherXML says how to make JUnit XML of what other tools write, by root element.
+var otherXML = map[string]string{
+	"TestRun":        "it looks like TRX: have dotnet test write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
+	"test-run":       "it looks like NUnit 3: have it write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
+	"test-results":   "it looks like NUnit 2: convert it to JUnit XML, or use JunitXml.TestLogger",
+	"assemblies":     "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
+	"assembly":       "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
+	"testng-results": "it looks like the results of TestNG: use the files of its folder junitreports",
+	"robot":          "it looks like output of Robot Framework: run rebot --xunit FILE",
+	"Site":           "it looks like Test.xml of CTest: run ctest --output-junit FILE",
+	"checkstyle":     "it looks like Checkstyle: have the linter write JUnit XML",
+	"coverage":       "it looks like a report of coverage, which has no results of tests",
+	"Catch2TestRun":  "it looks like XML of Catch2: run it with --reporter junit",
+	"Catch":          "it looks like XML of Catch2: run it with --reporter junit",
+	"doctest":        "it looks like XML of doctest: run it with --reporters=junit",
+	"TestLog":        "it looks like XML of Boost.Test: run it with --log_format=JUNIT",
+	"TestResult":     "it looks like XML of Boost.Test: run it with --log_format=JUNIT",
+	"testExecutions": "it looks like generic test data of SonarQube: have the runner write JUnit XML",
+}
+
+// readRoot takes the attributes of the root.
+func (j *junitReader) readRoot(a map[string]string) (err error) {
+	if j.root, err = j.claims(a); err != nil {
+		return err
+	}
+	j.rootName = a["name"]
+	_, id := a["id"]
+	_, name := a["name"]
+	if j.project = id && name; a["name"] == ownName {
+		j.dialect = ownJUnit
+	}
+	took, _ := j.clock.read(a)
+	j.during(a, took)
+	return nil
+}
+
+func (j *junitReader) claims(a map[string]string) (claims, error) {
+	c, bad, err := claimed(a)
+	j.badTotal = cmp.Or(j.badTotal, bad)
+	return c, err
+}
+
+// collect adds the text from here to the end of the element, with that of the elements
+// in it, to x.
+func (j *junitReader) collect(x *excerpt) { j.text, j.nested = x, j.depth }
 
 // attributes takes those of an element, and refuses what encoding/xml accepts.
 func (j *junitReader) attributes(t *xml.StartElement) error {
@@ -243,52 +346,52 @@ func (j *junitReader) attributes(t *xml.StartElement) error {
 	return nil
 }
 
-// recognise tells a dialect by the name of the root.
-func (j *junitReader) recognise(name string) {
-	if strings.HasPrefix(name, "jest ") || strings.HasPrefix(name, "vitest ") {
-		j.dialect = jestJUnit
-	}
-}
-
-// times reads when something was, and how long it took, into the reading and a suite.
-func (j *junitReader) times(a map[string]string, s *junitSuite) error {
-	took, err := junitSeconds(a["time"])
-	if err != nil {
-		return err
-	}
+// during takes the time of something into the time of the run.
+func (j *junitReader) during(a map[string]string, took time.Duration) time.Time {
 	at := junitTime(a["timestamp"])
-	if s != nil {
-		s.Duration, s.Started = took, at
-	}
 	if !at.IsZero() {
 		j.c.reading.during(at)
 		j.c.reading.during(at.Add(took))
 	}
-	return nil
+	return at
 }
+
+// stamped is a suite name with the time of the run, as unittest-xml-reporting writes it.
+var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
 
 func (j *junitReader) open(a map[string]string) error {
 	line, _ := j.d.InputPos()
-	s := &junitSuite{name: a["name"], line: line, first: len(j.c.results.Specs)}
-	if s.name == "" {
-		s.name = a["package"]
-	}
-	if s.name == "" {
-		s.name = "tests"
+	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), line: line, props: map[string]string{"package": a["package"]}}
+	if m := stamped.FindStringSubmatch(s.name); m != nil {
+		s.name = m[1]
 	}
 	s.Path, s.Description = s.name, a["name"]
+	s.place.host, s.place.file = a["hostname"], a["file"]
+	s.place.id, _ = strconv.Atoi(a["id"]) // 0 where it is none
 	var err error
-	if s.claims, err = claimed(a); err != nil {
+	if s.claims, err = j.claims(a); err != nil {
 		return err
 	}
-	s.ginkgo = map[string]string{"package": a["package"]}
-	if len(j.suites) == 0 {
-		j.recognise(a["name"])
-	} else {
+	if len(j.suites) > 0 {
 		s.Path = j.suites[0].Path
+		j.suites[len(j.suites)-1].inner = true
+		s.place.host = cmp.Or(s.place.host, j.suites[0].place.host)
+	}
+	if id, numbered := a["id"]; numbered {
+		s.props["id"] = id
 	}
 	j.suites = append(j.suites, s)
-	return j.times(a, s)
+	s.Duration, s.doubt = j.clock.read(a)
+	s.Started = j.during(a, s.Duration)
+	return nil
+}
+
+// closeImplicit ends the suite of testcases that stand outside of any.
+func (j *junitReader) closeImplicit() error {
+	if len(j.suites) == 1 && j.suites[0].implicit {
+		return j.close()
+	}
+	return nil
 }
 
 // property tells more of a suite; some are a dialect's own.
@@ -297,31 +400,35 @@ func (j *junitReader) property(name, value string) {
 	switch name {
 	case "go.version":
 		j.dialect = goJUnit
+		_, numbered := s.props["id"] // by go-junit-report alone
+		j.gotestsum = !numbered
 	case "SuiteSucceeded", "SuiteHasProgrammaticFocus", "SpecialSuiteFailureReason", "RandomSeed", "DryRun":
-		s.ginkgo[name] = value
+		s.props[name] = value
 		if name == "SuiteSucceeded" {
 			j.dialect = ginkgoJUnit
-			s.Path = j.c.relative(s.ginkgo["package"])
+			s.Path = j.c.relative(s.props["package"])
 		}
 	}
 }
 
 func (j *junitReader) begin(a map[string]string) error {
-	switch {
-	case j.test != nil:
+	if j.test != nil {
 		return errors.New("a testcase stands in another")
-	case len(j.suites) == 0:
-		return errors.New("a testcase stands outside of a testsuite")
 	}
-	took, err := junitSeconds(a["time"])
-	if err != nil {
-		return fmt.Errorf("testcase %q: %w", a["name"], err)
+	if len(j.suites) == 0 {
+		if err := j.open(map[string]string{"name": j.rootName}); err != nil {
+			return err
+		}
+		j.suites[0].implicit = true
 	}
 	j.test = &j.spare
-	*j.test = junitCase{name: a["name"], class: a["classname"], status: a["status"], file: a["file"], took: took}
-	if text := a["line"]; text != "" {
-		line, _ := strconv.Atoi(text) // where it is no number, there is none
-		j.test.line = max(0, line)
+	j.test.reset()
+	t := j.test
+	t.name, t.class, t.file = a["name"], a["classname"], a["file"]
+	t.status, t.result = strings.ToLower(a["status"]), strings.ToLower(a["result"])
+	t.took, t.doubt = j.clock.read(a)
+	if line, err := strconv.Atoi(a["line"]); err == nil { // where it is no number, there is none
+		t.line = max(0, line)
 	}
 	return nil
 }
@@ -329,32 +436,33 @@ func (j *junitReader) begin(a map[string]string) error {
 // within takes over an element in a testcase.
 func (j *junitReader) within(name string, a map[string]string) {
 	t := j.test
-	switch name {
+	if j.text != nil {
+		return // it is part of the element around it
+	}
+	switch strings.ToLower(name) {
 	case "failure", "error":
-		t.failures++
-		if t.kind == "" {
-			t.kind, t.message, t.detail = name, a["message"], a["type"]
-			j.text = &t.text
-		}
-	case "skipped":
+		t.fail(strings.ToLower(name), a)
+		j.collect(&t.text)
+	case "skipped", "ignored", "disabled":
 		t.skipped = true
-		if t.message == "" {
-			t.message = a["message"]
-			j.text = &t.text
-		}
-	case "rerunFailure", "rerunError", "flakyFailure", "flakyError":
+		t.skip = cmp.Or(t.skip, a["message"])
+		j.collect(&t.skipText)
+	case "rerunfailure", "rerunerror", "flakyfailure", "flakyerror":
 		t.retries++
-		if t.rescued == "" {
-			t.rescued = a["message"]
+		if t.retries > 1 {
+			t.rescued.add("\n\n")
 		}
+		t.retryMessage = a["message"]
+		j.collect(&t.retryText)
+	case "system-out":
+		j.collect(&t.out)
 	case "system-err":
-		if j.dialect == ginkgoJUnit {
-			j.text = &t.log
-		}
+		j.collect(&t.log)
 	}
 }
 
 func (j *junitReader) end(name string) error {
+	at := j.depth
 	switch {
 	case name == "testcase":
 		t := j.test
@@ -362,13 +470,16 @@ func (j *junitReader) end(name string) error {
 		return j.take(t)
 	case name == "testsuite" && j.test == nil:
 		return j.close()
-	case j.test == nil && j.text != nil && (name == "failure" || name == "error"):
+	case j.text != nil && at == j.nested:
+		text := j.text
+		j.text = nil
+		if j.test != nil {
+			j.test.ended(text)
+			return nil
+		}
 		s := j.suites[len(j.suites)-1]
-		text := j.text.String()
-		j.text = nil
-		return j.c.fail(&s.Suite, "suite", both(s.fault, text), "", 0)
-	case j.text != nil && (name == "failure" || name == "error" || name == "skipped" || name == "system-err"):
-		j.text = nil
+		s.own.elements++
+		return j.c.fail(&s.Suite, "suite", both(s.fault, text.String()), "", 0)
 	}
 	return nil
 }
@@ -383,34 +494,4 @@ func both(message, text string) string {
 		return text
 	}
 	return message + "\n" + text
-}
-
-// thousands are commas as surefire writes them, and none that stands for a point.
-var thousands = regexp.MustCompile(`^[1-9]\d{0,2}(,\d{3})+(\.\d*)?$`)
-
-// junitSeconds reads "0.25", and "1,234.5".
-func junitSeconds(text string) (time.Duration, error) {
-	number := strings.TrimSpace(text)
-	if number == "" {
-		return 0, nil
-	}
-	if thousands.MatchString(number) {
-		number = strings.ReplaceAll(number, ",", "")
-	}
-	s, err := strconv.ParseFloat(number, 64)
-	if err != nil || !sane(s) {
-		return 0, fmt.Errorf("the time %q is no number of seconds from 0 up", text)
-	}
-	return seconds(s), nil
-}
-
-// junitTime reads a time stamp; one without a zone is taken as UTC. It is zero where
-// there is none, or one of another form.
-func junitTime(text string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05Z0700"} {
-		if t, err := time.Parse(layout, text); err == nil && t.Year() > 1 {
-			return t.UTC()
-		}
-	}
-	return time.Time{}
 }

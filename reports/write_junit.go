@@ -50,12 +50,15 @@ type junitTextOut struct {
 	Text    string `xml:",chardata"`
 }
 
+// ownName is the name of the root element of [WriteJUnit].
+const ownName = "flujo-harness"
+
 // WriteJUnit writes the specs of the run as JUnit XML. A pass that was retried has a
 // flakyFailure, as surefire writes it; a failure that no spec carries is a testcase
 // with an error, so that no reader takes the suite for good. Characters that XML cannot
 // hold, and those that act on a screen, stand as visible escapes.
 func WriteJUnit(w io.Writer, a *Account) error {
-	out := junitSuitesOut{Name: "flujo-harness"}
+	out := junitSuitesOut{Name: ownName}
 	if a.Run.SuiteError != "" {
 		out.add(junitSuiteOut{Name: "suites", Time: "0", Cases: []junitCaseOut{{Class: "suites", Name: "[results]", Time: "0", Error: junitText("no results", a.Run.SuiteError)}}})
 	}
