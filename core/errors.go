@@ -35,6 +35,11 @@ var (
 	ErrAnswered = errors.New("the pause has been answered already")
 	// ErrSignalled: an answer came that the executor has not seen; its end was not saved.
 	ErrSignalled = errors.New("an answer came meanwhile")
+	// ErrInDoubt: a save may have been made or not; the backend cannot find out now.
+	// Resume the run: its records say what was saved. See [Backend].
+	ErrInDoubt = errors.New("it is not known whether the save was made")
+	// ErrCancelled: the run was cancelled: see [Cancel].
+	ErrCancelled = errors.New("run was cancelled")
 	// ErrNoBackend: the engine saves nothing.
 	ErrNoBackend = errors.New("the engine has no backend")
 	// ErrClosed: the backend was closed.

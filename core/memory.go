@@ -15,9 +15,15 @@ import (
 type Memory struct {
 	mu     sync.Mutex
 	ids    map[RunKey]int64
-	runs   []*Snapshot // at index Lease.ID-1
+	runs   []*kept // at index Lease.ID-1; nil where it was pruned
 	counts Counts
 	closed bool
+}
+
+// kept is a run in memory.
+type kept struct {
+	Snapshot
+	seen int // answers that the executor knew of when it paused
 }
 
 // NewMemory returns an empty backend.
@@ -50,8 +56,9 @@ func (m *Memory) Start(ctx context.Context, rec StartRecord) (Lease, error) {
 	if _, ok := m.ids[rec.Key]; ok {
 		return Lease{}, fmt.Errorf("run %s: %w", rec.Key, ErrRunExists)
 	}
-	rec.State = bytes.Clone(rec.State)
-	m.runs = append(m.runs, &Snapshot{Start: rec, Status: Running, Epoch: 1, State: rec.State})
+	holder := rec.Holder
+	rec.State, rec.Holder = bytes.Clone(rec.State), Holder{}
+	m.runs = append(m.runs, &kept{Snapshot: Snapshot{Start: rec, Status: Running, Epoch: 1, Holder: holder, State: rec.State}})
 	id := int64(len(m.runs))
 	m.ids[rec.Key] = id
 	m.saved()
@@ -59,8 +66,8 @@ func (m *Memory) Start(ctx context.Context, rec StartRecord) (Lease, error) {
 }
 
 // held returns the run of a lease that is still good.
-func (m *Memory) held(l Lease) (*Snapshot, error) {
-	if l.ID < 1 || l.ID > int64(len(m.runs)) {
+func (m *Memory) held(l Lease) (*kept, error) {
+	if l.ID < 1 || l.ID > int64(len(m.runs)) || m.runs[l.ID-1] == nil {
 		return nil, fmt.Errorf("lease of run number %d: %w", l.ID, ErrFenced)
 	}
 	r := m.runs[l.ID-1]
@@ -108,7 +115,8 @@ func (m *Memory) Finish(ctx context.Context, lease Lease, rec FinishRecord) erro
 	if want := int64(len(r.Steps)) + 1; rec.State != nil && rec.Seq != want {
 		return fmt.Errorf("run %s: state %d where %d is next: %w", r.Start.Key, rec.Seq, want, ErrFenced)
 	}
-	r.Status, r.Error, r.Exits, r.Ended = rec.Status, rec.Error, bytes.Clone(rec.Exits), rec.Time
+	r.Status, r.Error, r.Exits, r.Wake, r.Ended = rec.Status, rec.Error, bytes.Clone(rec.Exits), rec.Wake, rec.Time
+	r.Holder.Until, r.seen = time.Time{}, rec.Answers
 	if rec.State != nil {
 		r.State = bytes.Clone(rec.State)
 	}
@@ -118,6 +126,16 @@ func (m *Memory) Finish(ctx context.Context, lease Lease, rec FinishRecord) erro
 
 // Claim implements [Backend].
 func (m *Memory) Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Snapshot, error) {
+	return m.claim(ctx, key, epoch, Holder{}, Status.Ended)
+}
+
+// Acquire implements [Backend].
+func (m *Memory) Acquire(ctx context.Context, known Snapshot, h Holder) (Lease, Snapshot, error) {
+	return m.claim(ctx, known.Start.Key, known.Epoch, h, func(s Status) bool { return s == Completed })
+}
+
+// claim claims a run, unless final says that its status is for ever.
+func (m *Memory) claim(ctx context.Context, key RunKey, epoch int64, h Holder, final func(Status) bool) (Lease, Snapshot, error) {
 	if err := m.enter(ctx); err != nil {
 		return Lease{}, Snapshot{}, err
 	}
@@ -127,17 +145,38 @@ func (m *Memory) Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Sna
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
 	}
 	r := m.runs[id-1]
-	if r.Status == Completed || r.Status == Failed {
+	if final(r.Status) {
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w: %v", key, ErrRunFinished, r.Status)
 	}
 	if epoch != 0 && epoch != r.Epoch {
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, r.Epoch, ErrFenced)
 	}
+	if r.Status.Ended() {
+		r.State = r.reopened()
+	}
 	r.Epoch++
-	r.Status, r.Error, r.Ended = Running, "", time.Time{}
+	r.Status, r.Error, r.Holder, r.Wake, r.Ended = Running, "", h, time.Time{}, time.Time{}
 	m.counts.Claims++
 	m.counts.Commits++
-	return Lease{ID: id, Epoch: r.Epoch}, copied(r), nil
+	return Lease{ID: id, Epoch: r.Epoch}, copied(&r.Snapshot), nil
+}
+
+// Renew implements [Backend].
+func (m *Memory) Renew(ctx context.Context, h Holder, leases []Lease) (lost []Lease, err error) {
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for _, l := range leases {
+		r, err := m.held(l)
+		if err != nil {
+			lost = append(lost, l)
+			continue
+		}
+		r.Holder = h
+	}
+	m.counts.Heartbeats++
+	return lost, nil
 }
 
 // Signal implements [Backend].
@@ -152,7 +191,7 @@ func (m *Memory) Signal(ctx context.Context, key RunKey, rec AnswerRecord) error
 	}
 	r := m.runs[id-1]
 	asked := slices.ContainsFunc(r.Steps, func(s StepRecord) bool { return s.Status == Paused && s.Token == rec.Token })
-	if !asked || r.Status == Completed || r.Status == Failed {
+	if !asked || r.Status.Ended() {
 		return fmt.Errorf("run %s: %w", key, ErrNoPause)
 	}
 	if r.answers()[rec.Token] != nil {
@@ -177,7 +216,7 @@ func (m *Memory) Load(ctx context.Context, key RunKey) (Snapshot, error) {
 	if !ok {
 		return Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
 	}
-	return copied(m.runs[id-1]), nil
+	return copied(&m.runs[id-1].Snapshot), nil
 }
 
 func copied(r *Snapshot) Snapshot {

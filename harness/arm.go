@@ -284,3 +284,6 @@ func (discard) Start(context.Context, core.StartRecord) (core.Lease, error) {
 }
 func (discard) Step(context.Context, core.Lease, core.StepRecord) error     { return nil }
 func (discard) Finish(context.Context, core.Lease, core.FinishRecord) error { return nil }
+func (discard) Renew(context.Context, core.Holder, []core.Lease) ([]core.Lease, error) {
+	return nil, nil
+}

@@ -21,7 +21,7 @@ var (
 )
 
 func startOf(k core.RunKey) core.StartRecord {
-	return core.StartRecord{Key: k, Pipeline: "p", Plan: 1<<63 + 7, State: []byte(`{"n":0}`), Time: at(0)}
+	return core.StartRecord{Key: k, Pipeline: "p", Plan: 1<<63 + 7, PlanText: "pipeline p", State: []byte(`{"n":0}`), Time: at(0)}
 }
 
 func stepOf(seq int64) core.StepRecord {
@@ -37,6 +37,7 @@ func stepOf(seq int64) core.StepRecord {
 func pauseOf(seq int64, token string) core.StepRecord {
 	rec := stepOf(seq)
 	rec.Status, rec.Token, rec.Output, rec.Feedback, rec.State = core.Paused, token, []byte(`"may I?"`), "", nil
+	rec.For, rec.Due = "editors", at(1000+seq)
 	return rec
 }
 
@@ -52,6 +53,9 @@ func ConformanceCases(open func(t testing.TB) core.Backend) []Case {
 	s.saves()
 	s.ends()
 	s.claims()
+	s.holders()
+	s.lists()
+	s.prunes()
 	s.pauses()
 	s.races()
 	s.names()
@@ -116,6 +120,9 @@ func (s *suite) saves() {
 		check(t, "load", err, core.ErrRunNotFound)
 		_, _, err = b.Claim(ctx, core.RunKey{Tenant: "acme", Run: "r2"}, 0)
 		check(t, "claim", err, core.ErrRunNotFound)
+		_, _, err = b.Acquire(ctx, core.Snapshot{Start: core.StartRecord{Key: core.RunKey{Tenant: "acme", Run: "r2"}}, Epoch: 1}, me)
+		check(t, "acquire", err, core.ErrRunNotFound)
+		check(t, "answer", b.Signal(ctx, core.RunKey{Run: key.Run}, answerOf("t", 5, "1")), core.ErrRunNotFound)
 	})
 	s.must("no record is doubled or left out", func(t testing.TB) {
 		b, lease := s.begin(t)
@@ -152,6 +159,10 @@ func (s *suite) saves() {
 		check(t, "signal", b.Signal(gone, key, core.AnswerRecord{Token: "t", Answer: []byte("1"), Time: at(5)}), context.Canceled)
 		_, _, err = b.Claim(gone, key, 0)
 		check(t, "claim", err, context.Canceled)
+		_, _, err = b.Acquire(gone, load(t, b, key), me)
+		check(t, "acquire", err, context.Canceled)
+		_, err = b.Renew(gone, me, []core.Lease{lease})
+		check(t, "renew", err, context.Canceled)
 		if got, want := b.Counts(), (core.Counts{Saves: 2, Commits: 2}); got != want {
 			t.Errorf("counts %+v, want %+v: the start and the pause alone", got, want)
 		}
@@ -168,12 +179,16 @@ func (s *suite) saves() {
 		check(t, "load", err, core.ErrClosed)
 		_, _, err = b.Claim(ctx, key, 0)
 		check(t, "claim", err, core.ErrClosed)
+		_, _, err = b.Acquire(ctx, core.Snapshot{Start: startOf(key), Epoch: 1}, me)
+		check(t, "acquire", err, core.ErrClosed)
+		_, err = b.Renew(ctx, me, nil)
+		check(t, "renew", err, core.ErrClosed)
 	})
 }
 
 func (s *suite) ends() {
 	s.must("an end is final", func(t testing.TB) {
-		for _, status := range []core.Status{core.Completed, core.Failed} {
+		for _, status := range []core.Status{core.Completed, core.Failed, core.Cancelled} {
 			b, lease := s.begin(t)
 			end := core.FinishRecord{Status: status, Time: at(5)}
 			check(t, "finish", b.Finish(ctx, lease, end), nil)

@@ -221,7 +221,7 @@ func (e effects) drive(b core.Backend, eager bool) (res core.Result[doc], err er
 		case errors.Is(err, core.ErrRunNotFound):
 			res, err = core.Run(ctx, engine, p, key, doc{Text: "begin"})
 		case err != nil:
-		case ended(&snap):
+		case snap.Status.Ended():
 			return res, nil
 		case waits && (eager || snap.Status == core.Paused):
 			res, err = core.Signal(ctx, engine, p, key, pause.Token, answerTo(pause.Path))

@@ -15,13 +15,17 @@ import (
 type verb string
 
 const (
-	opStart  verb = "start"
-	opStep   verb = "step"
-	opFinish verb = "finish"
-	opClaim  verb = "claim"
-	opSignal verb = "signal"
-	opLoad   verb = "load"
-	opReopen verb = "reopen"
+	opStart   verb = "start"
+	opStep    verb = "step"
+	opFinish  verb = "finish"
+	opClaim   verb = "claim"
+	opAcquire verb = "acquire"
+	opRenew   verb = "renew"
+	opSignal  verb = "signal"
+	opLoad    verb = "load"
+	opList    verb = "list"
+	opPrune   verb = "prune"
+	opReopen  verb = "reopen"
 )
 
 // operation is one call, as data: a history of them means the same to every
@@ -31,7 +35,7 @@ type operation struct {
 	Key    core.RunKey // of the run it is about
 	Lease  int         // 0: the newest of the run; n: the nth before; -1: one of the future; -2: of no run
 	Skew   int         // how far its Seq, its Answers or its epoch is from the right one
-	Any    bool        // of a claim: of whatever epoch
+	Any    bool        // of a claim: of whatever epoch; of an acquisition: by a snapshot without records
 	Status core.Status // of a step or of an end
 	Token  string
 	Text   string // wherever a text is wanted
@@ -44,8 +48,12 @@ func (o operation) String() string {
 	switch o.Do {
 	case opStep, opFinish:
 		s += fmt.Sprintf(" by lease %d, skew %d: %v, token %q, text %.20q, state %v", o.Lease, o.Skew, o.Status, o.Token, o.Text, o.State)
-	case opClaim:
+	case opClaim, opAcquire:
 		s += fmt.Sprintf(" any %v, skew %d", o.Any, o.Skew)
+	case opRenew:
+		s += fmt.Sprintf(" by lease %d up to %d", o.Lease, o.Number)
+	case opList, opPrune:
+		s += fmt.Sprintf(" of status %v at %d", o.Status, o.Number)
 	case opSignal:
 		s += fmt.Sprintf(" token %q, %d", o.Token, o.Number)
 	}
@@ -74,9 +82,10 @@ var (
 	texts   = rapid.OneOf(rapid.SampledFrom([]string{"", "e\u0301", "\xff\x00'", strings.Repeat("x", 5000)}), rapid.String())
 	numbers = rapid.OneOf(rapid.Int64Range(0, 9), rapid.Int64Range(0, 1<<50))
 	// A step comes more often than what ends it, so that histories get somewhere.
-	verbs = []verb{opStart, opStart, opStep, opStep, opStep, opStep, opFinish, opClaim, opSignal, opSignal, opLoad}
+	verbs = []verb{opStart, opStart, opStart, opStep, opStep, opStep, opStep, opStep, opFinish, opClaim, opAcquire, opRenew, opSignal, opSignal,
+		opSignal, opLoad, opList, opPrune}
 	kinds = []core.Status{core.Completed, core.Paused, core.Paused, core.Failed}
-	ends  = []core.Status{core.Paused, core.Paused, core.Paused, core.Stopped, core.Stopped, core.Completed, core.Failed}
+	ends  = []core.Status{core.Paused, core.Paused, core.Paused, core.Stopped, core.Stopped, core.Completed, core.Failed, core.Cancelled}
 )
 
 // histories makes them, with reopening for a backend that outlives its closing.
@@ -91,12 +100,15 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 			Key: cast[which.Draw(t, "run")],
 		}
 		switch o.Do {
-		case opStep, opFinish:
+		case opStep, opFinish, opRenew:
 			o.Lease = rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 1, 2, -1, -2}).Draw(t, "lease")
 			o.Skew = often.Draw(t, "skew")
-			o.Status = rapid.SampledFrom(map[verb][]core.Status{opStep: kinds, opFinish: ends}[o.Do]).Draw(t, "status")
+			o.Status = rapid.SampledFrom(map[verb][]core.Status{opStep: kinds, opFinish: ends, opRenew: ends}[o.Do]).Draw(t, "status")
 			o.Token, o.Text, o.State = tokens.Draw(t, "token"), texts.Draw(t, "text"), rapid.Bool().Draw(t, "state")
-		case opClaim:
+		case opList, opPrune:
+			o.Status = rapid.SampledFrom([]core.Status{0, 0, core.Running, core.Paused, core.Stopped, core.Failed}).Draw(t, "status")
+			o.Any = rapid.Bool().Draw(t, "any")
+		case opClaim, opAcquire:
 			o.Any, o.Skew = rapid.Bool().Draw(t, "any"), often.Draw(t, "skew")
 		case opSignal:
 			o.Token, o.Text = tokens.Draw(t, "token"), texts.Draw(t, "text")
@@ -120,7 +132,25 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 func (o operation) moment() time.Time { return at(0).Add(time.Duration(o.Number)) }
 
 func (o operation) startRecord() core.StartRecord {
-	return core.StartRecord{Key: o.Key, Pipeline: o.Text, Plan: uint64(o.Number) << 13, State: fmt.Appendf(nil, "%q", o.Text), Time: o.moment()}
+	rec := core.StartRecord{Key: o.Key, Pipeline: o.Text, Plan: uint64(o.Number) << 13, PlanText: fmt.Sprint("plan ", o.Number),
+		State: fmt.Appendf(nil, "%q", o.Text), Holder: o.holder(), Time: o.moment()}
+	if o.Number%3 == 0 {
+		rec.Origin = core.Origin{Key: core.RunKey{Tenant: o.Text, Run: o.Text}, Seq: o.Number}
+	}
+	return rec
+}
+
+// holder is alive up to a time made of the number; sometimes there is none.
+func (o operation) holder() core.Holder {
+	if o.Number%4 == 0 {
+		return core.Holder{}
+	}
+	return core.Holder{Executor: fmt.Sprint("executor", o.Number%3), Until: o.moment()}
+}
+
+// filter is for what is seen at a time made of the number.
+func (o operation) filter() core.Filter {
+	return core.Filter{Status: o.Status, Now: o.moment(), Due: o.Any && o.Number%3 == 0, CutOff: o.Any && o.Number%3 == 1, Live: o.Any && o.Number%3 == 2}
 }
 
 func (o operation) stepRecord(seq int64) core.StepRecord {
@@ -135,6 +165,9 @@ func (o operation) stepRecord(seq int64) core.StepRecord {
 	if o.State {
 		rec.State = fmt.Append(nil, o.Number)
 	}
+	if o.Status == core.Paused && o.Number%2 == 0 {
+		rec.For, rec.Due = o.Text, o.moment().Add(time.Hour)
+	}
 	return rec
 }
 
@@ -144,7 +177,10 @@ func (o operation) finishRecord(seq, answers int64) core.FinishRecord {
 	if o.State {
 		rec.Exits = fmt.Append(nil, o.Number)
 	}
-	if o.State && (o.Status == core.Completed || o.Status == core.Failed) {
+	if o.Status == core.Paused && o.Number%2 == 0 {
+		rec.Wake = o.moment()
+	}
+	if o.State && o.Status.Ended() {
 		rec.State, rec.Seq = fmt.Appendf(nil, "[%d]", o.Number), seq
 	}
 	return rec

@@ -148,13 +148,48 @@ func (g *game) do(o operation) error {
 			epoch = 0
 		}
 		lease, snap, err := g.b.Claim(ctx, k, epoch)
-		want, wantErr := g.model.claim(k, epoch)
+		want, wantErr := g.model.claim(k, epoch, core.Holder{}, false)
 		if err == nil && r != nil {
 			if err := differ(*r, snap); err != nil {
 				return fmt.Errorf("claimed snapshot %w", err)
 			}
 		}
 		return g.leased(want, lease, wantErr, err)
+	case opAcquire:
+		known := run
+		known.Epoch = max(1, known.Epoch+int64(o.Skew)) // 0 is no epoch
+		if o.Any {
+			known.Steps = nil // as if it had been loaded before they were saved
+		}
+		known.Start.Key = k
+		lease, snap, err := g.b.Acquire(ctx, known, o.holder())
+		want, wantErr := g.model.claim(k, known.Epoch, o.holder(), true)
+		if err == nil && r != nil {
+			if err := differ(*r, snap); err != nil {
+				return fmt.Errorf("acquired snapshot %w", err)
+			}
+		}
+		return g.leased(want, lease, wantErr, err)
+	case opRenew:
+		lease := g.lease(o, k)
+		lost, err := g.b.Renew(ctx, o.holder(), lease[1:])
+		if want := g.model.renew(o.holder(), lease[0]); len(want) != len(lost) {
+			return fmt.Errorf("a heartbeat lost %d leases, want %d", len(lost), len(want))
+		}
+		return err
+	case opList:
+		return g.list(o.filter())
+	case opPrune:
+		p, ok := g.b.(core.Pruner)
+		if !ok {
+			return nil
+		}
+		f := core.PruneFilter{Status: o.Status, Before: o.moment(), Limit: 99}
+		n, more, err := p.Prune(ctx, f)
+		if want := g.model.prune(f); n != want || more {
+			return fmt.Errorf("%d runs were pruned, more %v; want %d, false", n, more, want)
+		}
+		return err
 	case opStep, opFinish:
 		if seq < 1 {
 			return nil // nobody counts from below 1, and the contract has no error for it
@@ -172,6 +207,33 @@ func (g *game) do(o operation) error {
 		return g.reopen()
 	}
 	return nil // a load: every operation is compared by one
+}
+
+// list compares the runs that a filter chooses, and what is said of each.
+func (g *game) list(f core.Filter) error {
+	l, ok := g.b.(core.Lister)
+	if !ok {
+		return nil
+	}
+	runs, err := l.List(ctx, f)
+	if err != nil {
+		return err
+	}
+	var keys []core.RunKey
+	for _, got := range runs {
+		keys = append(keys, got.Key)
+		if _, r := g.model.find(got.Key); r != nil {
+			want := r.Info()
+			want.ID = got.ID
+			if d := cmp.Diff(want, got); d != "" {
+				return fmt.Errorf("run %.40q in a list (-want +got):\n%s", got.Key, d)
+			}
+		}
+	}
+	if want := g.model.list(f); !slices.Equal(want, keys) {
+		return fmt.Errorf("%d runs are listed, %.200q; want %.200q", len(keys), keys, want)
+	}
+	return nil
 }
 
 // leased compares the outcome of what hands out leases, and keeps them.

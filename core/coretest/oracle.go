@@ -3,6 +3,7 @@ package coretest
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -10,13 +11,14 @@ import (
 // oracle says what a backend must do, as plainly as it can be said: no locks, no
 // files, no speed. It is a second writing of the contract, independent of Memory.
 type oracle struct {
-	runs   []*core.Snapshot // Lease.ID is the index plus 1
+	runs   []*core.Snapshot // Lease.ID is the index plus 1; nil once it was pruned
+	seen   []int            // answers that the executor of each knew of when it paused
 	counts core.Counts      // since it was opened
 }
 
 func (o *oracle) find(k core.RunKey) (int64, *core.Snapshot) {
 	for i, r := range o.runs {
-		if r.Start.Key == k {
+		if r != nil && r.Start.Key == k {
 			return int64(i + 1), r
 		}
 	}
@@ -28,7 +30,7 @@ func (o *oracle) held(l core.Lease) *core.Snapshot {
 	if l.ID < 1 || l.ID > int64(len(o.runs)) {
 		return nil
 	}
-	if r := o.runs[l.ID-1]; r.Epoch == l.Epoch && r.Status == core.Running {
+	if r := o.runs[l.ID-1]; r != nil && r.Epoch == l.Epoch && r.Status == core.Running {
 		return r
 	}
 	return nil
@@ -40,7 +42,10 @@ func (o *oracle) start(rec core.StartRecord) (core.Lease, error) {
 	if _, r := o.find(rec.Key); r != nil {
 		return core.Lease{}, core.ErrRunExists
 	}
-	o.runs = append(o.runs, &core.Snapshot{Start: rec, Status: core.Running, Epoch: 1, State: rec.State})
+	holder := rec.Holder
+	rec.Holder = core.Holder{}
+	o.runs = append(o.runs, &core.Snapshot{Start: rec, Status: core.Running, Epoch: 1, Holder: holder, State: rec.State})
+	o.seen = append(o.seen, 0)
 	o.saved()
 	return core.Lease{ID: int64(len(o.runs)), Epoch: 1}, nil
 }
@@ -68,7 +73,9 @@ func (o *oracle) finish(l core.Lease, rec core.FinishRecord) error {
 	case rec.State != nil && rec.Seq != int64(len(r.Steps)+1):
 		return core.ErrFenced
 	}
-	r.Status, r.Error, r.Exits, r.Ended = rec.Status, rec.Error, rec.Exits, rec.Time
+	r.Status, r.Error, r.Exits, r.Wake, r.Ended = rec.Status, rec.Error, rec.Exits, rec.Wake, rec.Time
+	r.Holder.Until = time.Time{}
+	o.seen[l.ID-1] = rec.Answers
 	if rec.State != nil {
 		r.State = rec.State
 	}
@@ -76,18 +83,27 @@ func (o *oracle) finish(l core.Lease, rec core.FinishRecord) error {
 	return nil
 }
 
-func (o *oracle) claim(k core.RunKey, epoch int64) (core.Lease, error) {
+// claim is a Claim, or with reopen an Acquire.
+func (o *oracle) claim(k core.RunKey, epoch int64, h core.Holder, reopen bool) (core.Lease, error) {
 	id, r := o.find(k)
 	switch {
 	case r == nil:
 		return core.Lease{}, core.ErrRunNotFound
-	case ended(r):
+	case r.Status == core.Completed, r.Status.Ended() && !reopen:
 		return core.Lease{}, core.ErrRunFinished
 	case epoch != 0 && epoch != r.Epoch:
 		return core.Lease{}, core.ErrFenced
 	}
+	if r.Status.Ended() {
+		r.State = r.Start.State
+		for _, s := range r.Steps {
+			if s.State != nil {
+				r.State = s.State
+			}
+		}
+	}
 	r.Epoch++
-	r.Status, r.Error, r.Ended = core.Running, "", core.Snapshot{}.Ended
+	r.Status, r.Error, r.Holder, r.Wake, r.Ended = core.Running, "", h, time.Time{}, time.Time{}
 	o.counts.Claims++
 	o.counts.Commits++
 	return core.Lease{ID: id, Epoch: r.Epoch}, nil
@@ -101,7 +117,7 @@ func (o *oracle) signal(k core.RunKey, rec core.AnswerRecord) error {
 	asked := slices.ContainsFunc(r.Steps, func(s core.StepRecord) bool { return s.Status == core.Paused && s.Token == rec.Token })
 	answered := slices.ContainsFunc(r.Answers, func(a core.AnswerRecord) bool { return a.Token == rec.Token })
 	switch {
-	case !asked || ended(r):
+	case !asked || r.Status.Ended():
 		return core.ErrNoPause
 	case answered:
 		return core.ErrAnswered
@@ -114,4 +130,46 @@ func (o *oracle) signal(k core.RunKey, rec core.AnswerRecord) error {
 	return nil
 }
 
-func ended(r *core.Snapshot) bool { return r.Status == core.Completed || r.Status == core.Failed }
+func (o *oracle) renew(h core.Holder, l core.Lease) (lost []core.Lease) {
+	o.counts.Heartbeats++
+	if r := o.held(l); r != nil {
+		r.Holder = h
+		return nil
+	}
+	return []core.Lease{l}
+}
+
+// list is by the words of the contract: it looks at each run by itself.
+func (o *oracle) list(f core.Filter) (keys []core.RunKey) {
+	var runs []core.RunInfo
+	for i, r := range o.runs {
+		if r == nil || f.Status != 0 && r.Status != f.Status {
+			continue
+		}
+		running := r.Status == core.Running
+		alive := running && r.Holder.Until.After(f.Now)
+		woken := r.Status == core.Paused && (len(r.Answers) != o.seen[i] || !r.Wake.IsZero() && !r.Wake.After(f.Now))
+		if f.Live && !alive || f.CutOff && (!running || alive) || f.Due && !woken && (!running || alive) {
+			continue
+		}
+		runs = append(runs, core.RunInfo{ID: int64(i), Key: r.Start.Key, Started: r.Start.Time})
+	}
+	slices.SortFunc(runs, func(a, b core.RunInfo) int { return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID)) })
+	for _, r := range runs {
+		keys = append(keys, r.Key)
+	}
+	return keys
+}
+
+func (o *oracle) prune(f core.PruneFilter) (deleted int) {
+	for i, r := range o.runs {
+		if r == nil || r.Status == core.Running || !r.Ended.Before(f.Before) {
+			continue
+		}
+		if f.Status == 0 && r.Status.Ended() || f.Status == r.Status {
+			o.runs[i] = nil
+			deleted++
+		}
+	}
+	return deleted
+}

@@ -18,7 +18,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,8 +60,11 @@ type Backend struct {
 	tape    *Tape
 	pending taped
 
-	closed                 atomic.Bool
-	saves, claims, commits atomic.Int64
+	plans sync.Map // fingerprints whose texts are saved
+
+	closed                             atomic.Bool
+	saves, claims, commits, heartbeats atomic.Int64
+	deletions                          atomic.Int64 // of no interest to [core.Counts]
 }
 
 var _ core.Backend = (*Backend)(nil)
@@ -76,7 +78,10 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 	if err := refuseNetwork(c.path, filesystem); err != nil {
 		return nil, err
 	}
-	migrations, err := fs.Sub(files, "migrations")
+	if err := refuseForeign(ctx, c); err != nil {
+		return nil, err
+	}
+	migrations, err := migrationFiles()
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +135,14 @@ func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	var lease core.Lease
 	err := b.write(ctx, &b.saves, func() error {
+		if err := b.insertPlan(rec); err != nil {
+			return err
+		}
 		var born, now int64
 		b.buf, born = sumStart(b.buf, rec)
-		b.buf, now = sumNow(b.buf, 1, core.Running, "", 0, nil)
-		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now)
+		b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
+		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now,
+			rec.Holder.Executor, nanos(rec.Holder.Until), sumHolder(rec.Holder))
 		b.note(stmtInsertRun, args)
 		res, err := b.w.exec(stmtInsertRun, args)
 		if err != nil {
@@ -144,7 +153,18 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 			return err
 		}
 		lease = core.Lease{ID: id, Epoch: 1}
-		if err := b.insertStep(lease, core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}); err != nil {
+		if o := rec.Origin; o != (core.Origin{}) {
+			args := b.bind(o.Key.Tenant, o.Key.Run, o.Seq, id)
+			b.note(stmtOrigin, args)
+			if _, err := b.w.exec(stmtOrigin, args); err != nil {
+				return halfDone{err}
+			}
+		}
+		err = b.insertStep(lease, core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time})
+		if errors.Is(err, core.ErrFenced) {
+			err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, id)
+		}
+		if err != nil {
 			return halfDone{err}
 		}
 		return nil
@@ -155,7 +175,23 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 	if err != nil {
 		return core.Lease{}, err
 	}
+	b.plans.Store(rec.Plan, true)
 	return lease, nil
+}
+
+// insertPlan saves the text of a plan with the first run of it that this backend starts.
+// Texts are never deleted: there are few.
+func (b *Backend) insertPlan(rec core.StartRecord) error {
+	if rec.PlanText == "" {
+		return nil
+	}
+	if _, known := b.plans.Load(rec.Plan); known {
+		return nil
+	}
+	args := b.bind(int64(rec.Plan), rec.PlanText, sumText(rec.PlanText))
+	b.note(stmtInsertPlan, args)
+	_, err := b.w.exec(stmtInsertPlan, args)
+	return err
 }
 
 // Step implements [core.Backend].
@@ -177,15 +213,41 @@ func checkSeq(seq int64) error {
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
 	var boxed driver.Value = key // once
-	args := b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), rec.Feedback,
-		rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
-		rec.Token, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
-	b.note(stmtInsertStep, args)
-	_, err := b.w.exec(stmtInsertStep, args)
+	stmt, args := stmtInsertStep, b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
+		blob(rec.Output), rec.Feedback, rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
+		rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
+	if isPause(&rec) {
+		stmt = stmtInsertPause
+		for _, v := range []driver.Value{rec.Token, rec.For, nanos(rec.Due)} {
+			args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: v})
+		}
+		b.args = args
+	}
+	b.note(stmt, args)
+	_, err := b.w.exec(stmt, args)
 	if c := code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
 	}
 	return err
+}
+
+// isPause reports whether a record has what only pauses have.
+func isPause(r *core.StepRecord) bool { return r.Token != "" || r.For != "" || !r.Due.IsZero() }
+
+// nanos is a time as it is stored: 0 for the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// moment is the time of nanoseconds that [nanos] made.
+func moment(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return instant(n)
 }
 
 // blob keeps nil apart from empty: the driver stores an empty slice as an empty blob.
@@ -212,8 +274,9 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 			}
 		}
 		var now int64
-		b.buf, now = sumNow(b.buf, lease.Epoch, rec.Status, rec.Error, rec.Time.UnixNano(), rec.Exits)
-		args := b.bind(int64(rec.Status), rec.Error, rec.Time.UnixNano(), blob(rec.Exits), now, lease.ID, lease.Epoch, rec.Status != core.Paused, int64(rec.Answers))
+		end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
+		b.buf, now = sumNow(b.buf, current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
+		args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, lease.ID, lease.Epoch, rec.Status != core.Paused, seen)
 		b.note(stmtFinish, args)
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
@@ -238,205 +301,10 @@ func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) boo
 	return err == nil && n != known
 }
 
-// Claim implements [core.Backend].
-func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
-	run, err := b.load(ctx, key)
-	if err != nil {
-		return core.Lease{}, core.Snapshot{}, err
-	}
-	if run.Status == core.Completed || run.Status == core.Failed {
-		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, run.Status)
-	}
-	if epoch != 0 && epoch != run.Epoch {
-		return core.Lease{}, core.Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, run.Epoch, core.ErrFenced)
-	}
-	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1}, core.Snapshot{}
-	err = b.write(ctx, &b.claims, func() error {
-		now := run
-		ok, err := b.claim(now, false)
-		if err == nil && !ok {
-			// The holder before may have saved since. It is read within the transaction: an error
-			// behind the commit would be one of a claim that was made.
-			if now, err = read(context.Background(), b.w.reads, key); err == nil && now.Epoch == run.Epoch {
-				ok, err = b.claim(now, true)
-			}
-		}
-		claimed = now.Snapshot
-		if err == nil && !ok {
-			err = fmt.Errorf("run %s: %w", key, core.ErrFenced) // another claim, or the end, came between
-		}
-		return err
-	})
-	if err != nil {
-		return core.Lease{}, core.Snapshot{}, err
-	}
-	claimed.Status, claimed.Error, claimed.Epoch, claimed.Ended = core.Running, "", lease.Epoch, time.Time{}
-	return lease, claimed, nil
-}
-
-// claim makes the run the claimer's, where what it has read of it is all that is saved;
-// sure is that nobody else can have saved.
-func (b *Backend) claim(run stored, sure bool) (bool, error) {
-	var now int64
-	b.buf, now = sumNow(b.buf, run.Epoch+1, core.Running, "", 0, run.Exits)
-	args := b.bind(now, run.id, run.Epoch, sure, run.sum, int64(len(run.Answers)), run.next)
-	ok, err := b.w.affect(stmtClaim, args)
-	if ok {
-		b.note(stmtClaim, args)
-	}
-	return ok, err
-}
-
-// Signal implements [core.Backend].
-func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
-	run, err := b.load(ctx, key)
-	if err != nil {
-		return err
-	}
-	id := run.id
-	err = b.write(ctx, &b.saves, func() error {
-		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
-		b.note(stmtAnswer, args)
-		ok, err := b.w.affect(stmtAnswer, args)
-		if err == nil && !ok {
-			err = fmt.Errorf("run %s: %w", key, core.ErrNoPause)
-		}
-		return err
-	})
-	if code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
-		err = fmt.Errorf("run %s: %w", key, core.ErrAnswered)
-	}
-	return err
-}
-
 // Load implements [core.Backend].
 func (b *Backend) Load(ctx context.Context, key core.RunKey) (core.Snapshot, error) {
 	run, err := b.load(ctx, key)
 	return run.Snapshot, err
-}
-
-// stored is a run as it lies in the database.
-type stored struct {
-	core.Snapshot
-	id   int64
-	sum  any   // of its row; nil in one of an older version
-	next int64 // key of the record behind its last
-}
-
-func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err error) {
-	defer func() {
-		if err != nil && b.closed.Load() {
-			err = core.ErrClosed
-		}
-		if err != nil {
-			err = fmt.Errorf("load run %s: %w", key, b.trouble(err))
-		}
-	}()
-	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for all that is read
-	if err != nil {
-		return run, err
-	}
-	defer tx.Rollback()
-	return read(ctx, tx, key)
-}
-
-// queries is a transaction, or a connection within one.
-type queries interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// read returns a run, its checksums looked at.
-func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
-	fail := func(err error) (stored, error) { return stored{}, err }
-	var s stored
-	var plan, started, ended int64
-	var behind sql.NullInt64 // key of the next run's first record
-	s.Start.Key = key
-	err := tx.QueryRowContext(ctx, `SELECT (SELECT min(key) FROM steps WHERE key > id << 20 | 1048575),
-		id, pipeline, plan, epoch, status, error, started, ended, exits, sum FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&behind, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fail(core.ErrRunNotFound)
-	}
-	if err != nil {
-		return fail(err)
-	}
-	s.Start.Plan, s.Start.Time = uint64(plan), instant(started)
-	if ended != 0 {
-		s.Ended = instant(ended)
-	}
-	buf, born := sumStart(nil, s.Start)
-	_, now := sumNow(buf, s.Epoch, s.Status, s.Error, ended, s.Exits)
-	if was, ok := s.sum.(int64); ok && was != born|now {
-		return fail(fmt.Errorf("%w: the run has checksum %016x, stored with it is %016x", core.ErrCorrupt, uint64(born|now), uint64(was)))
-	}
-	if behind.Int64&maxSeq != 0 {
-		return fail(fmt.Errorf("%w: behind the run lies record %d of no run, which may be its last", core.ErrCorrupt, behind.Int64))
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost
-		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, s.id<<seqBits, s.id<<seqBits|maxSeq)
-	if err != nil {
-		return fail(err)
-	}
-	defer rows.Close()
-	s.next = s.id << seqBits
-	for want := int64(0); rows.Next(); want++ {
-		var r core.StepRecord
-		var stepKey, began, finished, stored int64
-		if err := rows.Scan(&stepKey, &r.Path, &r.Status, &r.Attempts, &r.Output, &r.Feedback, &r.Error, &r.State, &began, &finished, &stored,
-			&r.Token, &r.Usage.Calls, &r.Usage.Tokens, &r.Usage.Cost); err != nil {
-			return fail(err)
-		}
-		r.Seq, r.Started, r.Ended = stepKey&maxSeq, instant(began), instant(finished)
-		if r.Seq != want {
-			return fail(fmt.Errorf("%w: record %d is missing", core.ErrCorrupt, want))
-		}
-		s.next = stepKey + 1
-		if got := sum(stepKey, &r); got != stored {
-			return fail(fmt.Errorf("%w: record %d has checksum %08x, stored with it is %08x", core.ErrCorrupt, r.Seq, got, stored))
-		}
-		if r.State != nil {
-			s.State = r.State
-		}
-		switch {
-		case r.Seq == 0:
-			s.Start.State = r.State
-		case r.Path != "": // without one it is the state at the end
-			s.Steps = append(s.Steps, r)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fail(err)
-	}
-	if s.State == nil {
-		return fail(fmt.Errorf("%w: no state is stored", core.ErrCorrupt))
-	}
-	if s.Answers, err = loadAnswers(ctx, tx, s.id); err != nil {
-		return fail(err)
-	}
-	return s, nil
-}
-
-func loadAnswers(ctx context.Context, tx queries, run int64) (answers []core.AnswerRecord, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT token, answer, at, sum FROM answers WHERE run = ? ORDER BY at, token`, run)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var a core.AnswerRecord
-		var at, stored int64
-		if err := rows.Scan(&a.Token, &a.Answer, &at, &stored); err != nil {
-			return nil, err
-		}
-		a.Time = instant(at)
-		if got := sumAnswer(run, &a); got != stored {
-			return nil, fmt.Errorf("%w: the answer to token %q has checksum %08x, stored with it is %08x", core.ErrCorrupt, a.Token, got, stored)
-		}
-		answers = append(answers, a)
-	}
-	return answers, rows.Err()
 }
 
 func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
@@ -472,7 +340,7 @@ func (b *Backend) Durability() (Durability, error) {
 
 // Counts implements [core.Backend].
 func (b *Backend) Counts() core.Counts {
-	return core.Counts{Saves: b.saves.Load(), Claims: b.claims.Load(), Commits: b.commits.Load()}
+	return core.Counts{Saves: b.saves.Load(), Claims: b.claims.Load(), Commits: b.commits.Load(), Heartbeats: b.heartbeats.Load()}
 }
 
 // Close implements [core.Backend]. It waits for a save under way. Closing again does

@@ -136,7 +136,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path, Process)
 	var newer *ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 3 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != schemaVersion {
 		t.Errorf("error %v", err)
 	}
 }

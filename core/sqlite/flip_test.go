@@ -164,7 +164,8 @@ func TestDamagedRunIsNoticed(t *testing.T) {
 	t.Parallel()
 	for column, to := range map[string]string{
 		"pipeline": "'q'", "plan": "plan + 1", "epoch": "epoch + 1", "status": "5", "error": "'none'", "started": "started + 1",
-		"ended": "ended + 1", "exits": "NULL", "sum": "sum + 1",
+		"ended": "ended + 1", "exits": "NULL", "sum": "sum + 1", "wake": "wake + 1", "seen": "seen + 1", "executor": "'nobody'", "until": "until + 1",
+		"origin_run": "'none'",
 	} {
 		path := filepath.Join(t.TempDir(), "r.db")
 		want, err := storedRuns(t.Context(), path)
@@ -180,25 +181,6 @@ func TestDamagedRunIsNoticed(t *testing.T) {
 		}
 		if _, _, err := b.Claim(t.Context(), want[1].Start.Key, 0); !errors.Is(err, core.ErrCorrupt) {
 			t.Errorf("%s was changed behind the backend's back, and the claim gave %v", column, err)
-		}
-	}
-}
-
-// Runs from before there was a checksum go on without one.
-func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
-	p, err := castOf(1, 6, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; len(p.open()) > 0; n++ {
-		if n == 2 {
-			if _, err := b.readers.ExecContext(t.Context(), "UPDATE runs SET sum = NULL"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(p.save(b, 0), p.exactly(b)); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -206,10 +206,14 @@ func (b *Backend) together(batch []*save) error {
 
 // committed counts one transaction and its saves.
 func (b *Backend) committed(saves ...*save) {
+	counts := false
 	for _, s := range saves {
 		s.counter.Add(1)
+		counts = counts || s.counter != &b.heartbeats && s.counter != &b.deletions
 	}
-	b.commits.Add(1)
+	if counts {
+		b.commits.Add(1)
+	}
 	if b.tape != nil {
 		b.tape.txs = append(b.tape.txs, b.pending)
 	}

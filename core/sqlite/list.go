@@ -91,26 +91,16 @@ func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
 
 // check tells a database that can be read from all others.
 func (r *Reader) check(ctx context.Context) error {
-	migrations, err := fs.Glob(files, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	know, has, columns := len(migrations), 0, 0
-	err = r.db.QueryRowContext(ctx, `SELECT user_version,
-		(SELECT count(*) FROM pragma_table_info('runs') WHERE name IN ('tenant', 'run', 'plan', 'epoch')) FROM pragma_user_version`).Scan(&has, &columns)
+	f, err := readFormat(ctx, r.db)
 	switch {
 	case err != nil && code(err)&0xff == lib.SQLITE_CANTOPEN:
 		return fmt.Errorf("open database %s: %w: it and its folder must be readable, and the folder writable, since SQLite reads through a file beside the database", r.path, err)
 	case err != nil:
 		return fmt.Errorf("open database %s: %w", r.path, advised(err))
-	case columns != 4:
-		return fmt.Errorf("database %s holds no runs of an engine (it may be another program's, or the history of flujo-harness): name the one that was given to sqlite.Open; nothing was changed", r.path)
-	case has > know:
-		return &ErrNewer{Path: r.path, Has: has, Know: know}
-	case has < know:
-		return fmt.Errorf("database %s has schema version %d, this program reads %d: sqlite.Open of this version brings it up to date; nothing was changed", r.path, has, know)
+	case f.empty():
+		return fmt.Errorf("database %s is empty: name the one that was given to sqlite.Open; nothing was changed", r.path)
 	}
-	return nil
+	return f.check(r.path)
 }
 
 // Close closes the file.
@@ -122,82 +112,140 @@ func (r *Reader) Load(ctx context.Context, key core.RunKey) (core.Snapshot, erro
 	return (&Backend{path: r.path, readers: r.db}).Load(ctx, key)
 }
 
-// RunInfo is a run at a glance.
-type RunInfo struct {
-	Key      core.RunKey
-	Pipeline string
-	Status   core.Status
-	Error    string
-	Epoch    int64      // 1 for the starter, one more with every claim
-	Attempts int64      // of all steps; hits of a cache count here, and not in Usage.Calls
-	Usage    core.Usage // Steps are executed steps and pauses
-	Started  time.Time
-	Saved    time.Time // end of the latest record of a step; Started where there is none
-	Ended    time.Time // or paused, or stopped; zero while running
-}
-
-// Took is the time from the start to the end, or to the latest save of a run
-// without an end. Waiting for answers and restarts is in it.
-func (i RunInfo) Took() time.Duration {
-	if i.Ended.IsZero() {
-		return i.Saved.Sub(i.Started)
-	}
-	return i.Ended.Sub(i.Started)
-}
-
-// Filter chooses runs. The zero value is all of them.
-type Filter struct {
-	Tenant *string     // nil: of every tenant
-	Run    string      // name of the run; without a Tenant also "tenant/run"; empty: every run
-	Status core.Status // 0: any
-	Limit  int         // 0: no limit
-}
+// RunInfo and Filter are those of package core.
+type (
+	RunInfo = core.RunInfo
+	Filter  = core.Filter
+)
 
 // List returns the chosen runs, the newest first, in one query. It looks at no
 // checksums: [Reader.Load] does.
-func (r *Reader) List(ctx context.Context, f Filter) (runs []RunInfo, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("list the runs in %s: %w", r.path, advised(err))
-		}
-	}()
-	if f.Limit == 0 {
-		f.Limit = -1
+func (r *Reader) List(ctx context.Context, f Filter) ([]RunInfo, error) {
+	return list(ctx, r.db, r.path, f)
+}
+
+// Questions implements core.Lister.
+func (r *Reader) Questions(ctx context.Context, f Filter) ([]core.Question, error) {
+	return questions(ctx, r.db, r.path, f)
+}
+
+// List implements [core.Lister].
+func (b *Backend) List(ctx context.Context, f Filter) ([]RunInfo, error) {
+	if b.closed.Load() {
+		return nil, core.ErrClosed
 	}
-	var tenant any
+	return list(ctx, b.readers, b.path, f)
+}
+
+// Questions implements [core.Lister].
+func (b *Backend) Questions(ctx context.Context, f Filter) ([]core.Question, error) {
+	if b.closed.Load() {
+		return nil, core.ErrClosed
+	}
+	return questions(ctx, b.readers, b.path, f)
+}
+
+var _ interface {
+	core.Lister
+	core.Pruner
+} = (*Backend)(nil)
+
+func list(ctx context.Context, db *sql.DB, path string, f Filter) (runs []RunInfo, err error) {
+	err = each(ctx, db, listRuns, f, func(rows *sql.Rows) error {
+		var i RunInfo
+		var started, saved, ended, until, wake int64
+		err := rows.Scan(&i.ID, &i.Key.Tenant, &i.Key.Run, &i.Pipeline, &i.Status, &i.Error, &i.Epoch, &started, &ended,
+			&i.Holder.Executor, &until, &i.Origin.Key.Tenant, &i.Origin.Key.Run, &i.Origin.Seq, &wake,
+			&saved, &i.Usage.Steps, &i.Attempts, &i.Usage.Calls, &i.Usage.Tokens, &i.Usage.Cost, &i.Open)
+		i.Started, i.Saved, i.Ended, i.Wake = instant(started), instant(saved), moment(ended), moment(wake)
+		if i.Status == core.Running {
+			i.Holder.Until = moment(until)
+		}
+		runs = append(runs, i)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the runs in %s: %w", path, advised(err))
+	}
+	return runs, nil
+}
+
+func questions(ctx context.Context, db *sql.DB, path string, f Filter) (all []core.Question, err error) {
+	f.After = nil
+	err = each(ctx, db, listQuestions, f, func(rows *sql.Rows) error {
+		var q core.Question
+		var asked, due int64
+		err := rows.Scan(&q.Key.Tenant, &q.Key.Run, &q.Pipeline, &q.Path, &q.Token, &q.Prompt, &q.For, &asked, &due)
+		q.Asked, q.Due = instant(asked), moment(due)
+		all = append(all, q)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the open questions in %s: %w", path, advised(err))
+	}
+	return all, nil
+}
+
+// each runs a query over the runs that a filter chooses.
+func each(ctx context.Context, db *sql.DB, query string, f Filter, row func(*sql.Rows) error) error {
+	var tenant, after, afterID any
 	if f.Tenant != nil {
 		tenant = *f.Tenant
 	}
-	rows, err := r.db.QueryContext(ctx, listRuns, tenant, f.Run, int64(f.Status), f.Limit)
+	if f.After != nil {
+		after, afterID = f.After.Started.UnixNano(), f.After.ID
+	}
+	limit := f.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	rows, err := db.QueryContext(ctx, query, tenant, f.Run, int64(f.Status), limit, f.Pipeline, bound(f.Since), bound(f.Before),
+		f.Live, f.CutOff, f.Due, nanos(f.Now), after, afterID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var i RunInfo
-		var started, saved, ended int64
-		if err := rows.Scan(&i.Key.Tenant, &i.Key.Run, &i.Pipeline, &i.Status, &i.Error, &i.Epoch, &started, &ended,
-			&saved, &i.Usage.Steps, &i.Attempts, &i.Usage.Calls, &i.Usage.Tokens, &i.Usage.Cost); err != nil {
-			return nil, err
+		if err := row(rows); err != nil {
+			return err
 		}
-		i.Started, i.Saved = instant(started), instant(saved)
-		if ended != 0 {
-			i.Ended = instant(ended)
-		}
-		runs = append(runs, i)
 	}
-	return runs, rows.Err()
+	return rows.Err()
 }
 
+// bound is a time that bounds others: NULL where there is none.
+func bound(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixNano()
+}
+
+// chosen is the condition of a [Filter], but for what comes after a run, and how many.
+const chosen = `(?1 IS NULL OR runs.tenant = ?1) AND (?3 = 0 OR runs.status = ?3)
+		AND (?2 = '' OR runs.run = ?2 OR ?1 IS NULL AND runs.tenant != '' AND runs.tenant || '/' || runs.run = ?2)
+		AND (?5 = '' OR runs.pipeline = ?5) AND (?6 IS NULL OR runs.started >= ?6) AND (?7 IS NULL OR runs.started < ?7)
+		AND (NOT ?8 OR runs.status = 1 AND runs.until > ?11) AND (NOT ?9 OR runs.status = 1 AND runs.until <= ?11)
+		AND (NOT ?10 OR runs.status = 1 AND runs.until <= ?11 OR runs.status = 4 AND (runs.wake != 0 AND runs.wake <= ?11
+			OR runs.seen != (SELECT count(*) FROM answers WHERE answers.run = runs.id)))
+		AND (?12 IS NULL OR runs.started < ?12 OR runs.started = ?12 AND runs.id < ?13)`
+
 // listRuns chooses runs first, so that only their steps are read. Records without a
-// path are states at a start or an end. sum() fails where an integer would overflow; total()
-// does not, and counts exactly up to 2^53.
-const listRuns = `SELECT r.tenant, r.run, r.pipeline, r.status, r.error, r.epoch, r.started, r.ended,
-		coalesce(max(s.ended), r.started), count(s.key), CAST(total(s.attempts) AS INTEGER),
-		CAST(total(s.calls) AS INTEGER), CAST(total(s.tokens) AS INTEGER), CAST(total(s.cost) AS INTEGER)
-	FROM (SELECT * FROM runs
-		WHERE (?1 IS NULL OR tenant = ?1) AND (?3 = 0 OR status = ?3)
-		AND (?2 = '' OR run = ?2 OR ?1 IS NULL AND tenant != '' AND tenant || '/' || run = ?2)
-		ORDER BY started DESC, id DESC LIMIT ?4) r
+// path are states at a start or an end, those of status 7 void another. sum() fails where
+// an integer would overflow; total() does not, and counts exactly up to 2^53.
+const listRuns = `SELECT r.id, r.tenant, r.run, r.pipeline, r.status, r.error, r.epoch, r.started, r.ended,
+		r.executor, r.until, r.origin_tenant, r.origin_run, r.origin_seq, r.wake,
+		max(r.started, coalesce(max(s.ended), r.started)), count(CASE WHEN s.status != 7 THEN 1 END), CAST(total(s.attempts) AS INTEGER),
+		CAST(total(s.calls) AS INTEGER), CAST(total(s.tokens) AS INTEGER), CAST(total(s.cost) AS INTEGER),
+		CAST(total(s.status = 4 AND r.status NOT IN (2, 3, 6)
+			AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.run = r.id AND a.token = s.token)) AS INTEGER)
+	FROM (SELECT runs.* FROM runs WHERE ` + chosen + ` ORDER BY started DESC, id DESC LIMIT ?4) r
 	LEFT JOIN steps s ON s.key BETWEEN r.id << 20 AND r.id << 20 | 1048575 AND s.path != ''
 	GROUP BY r.id ORDER BY r.started DESC, r.id DESC`
+
+// listQuestions begins with the pauses, of which there is an index.
+const listQuestions = `SELECT runs.tenant, runs.run, runs.pipeline, s.path, s.token, s.output, s.whom, s.ended, s.due
+	FROM steps s CROSS JOIN runs ON runs.id = s.key >> 20
+	WHERE s.status = 4 AND runs.status NOT IN (2, 3, 6) AND ` + chosen + `
+		AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.run = runs.id AND a.token = s.token)
+	ORDER BY s.ended, s.key LIMIT ?4`

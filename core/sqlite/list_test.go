@@ -60,7 +60,7 @@ func TestList(t *testing.T) {
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%d runs, error %v", len(all), err)
 	}
-	want := RunInfo{Key: core.RunKey{Tenant: "b", Run: "one"}, Pipeline: "p", Status: core.Failed, Error: "no", Epoch: 1, Attempts: 3,
+	want := RunInfo{ID: 2, Key: core.RunKey{Tenant: "b", Run: "one"}, Pipeline: "p", Status: core.Failed, Error: "no", Epoch: 1, Attempts: 3,
 		Usage:   core.Usage{Calls: 3, Steps: 2, Tokens: 30, Cost: 10},
 		Started: time.Unix(200, 0).UTC(), Saved: time.Unix(202, 0).UTC(), Ended: time.Unix(209, 0).UTC()}
 	if d := cmp.Diff(want, all[1]); d != "" {
@@ -120,7 +120,7 @@ func TestListOfMoreThanCanBeCounted(t *testing.T) {
 func TestListSearchesStepsByKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	recordRuns(t, mustOpen(t, path, Process))
-	rows, err := mustRead(t, path).db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+listRuns, nil, "", 0, 1)
+	rows, err := mustRead(t, path).db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+listRuns, nil, "", 0, 1, "", nil, nil, false, false, false, 0, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,9 +237,9 @@ func TestReaderRefuses(t *testing.T) {
 		{filepath.Join(dir, "missing.db"), "no database at"},
 		{filepath.Join(dir, "nowhere", "missing.db"), "no database at"},
 		{made("newer.db", "PRAGMA user_version=99"), "schema version 99"},
-		{made("older.db", "PRAGMA user_version=1"), "sqlite.Open of this version brings it up to date"},
+		{made("older.db", "PRAGMA application_id=0", "PRAGMA user_version=3"), "in an older format (schema version 3)"},
 		{made("foreign.db", "CREATE TABLE runs (id INTEGER)"), "holds no runs of an engine"},
-		{empty, "holds no runs of an engine"},
+		{empty, "is empty"},
 		{text, "file is not a database"},
 		{dir, "unable to open database file"},
 		{":memory:", "a file is needed"},

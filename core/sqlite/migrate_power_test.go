@@ -15,22 +15,12 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
 	path := filepath.Join(dir, "r.db")
-	all, err := fs.Sub(files, "migrations")
+	schema, err := fs.ReadFile(files, "migrations/0001_runs.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := fstest.MapFS{}
-	names, err := fs.Glob(all, "*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names[:1] {
-		text, err := fs.ReadFile(all, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first[name] = &fstest.MapFile{Data: text}
-	}
+	first := fstest.MapFS{"0001.sql": &fstest.MapFile{Data: schema}}
+	all := fstest.MapFS{"0001.sql": first["0001.sql"], "0002.sql": &fstest.MapFile{Data: []byte("ALTER TABLE runs ADD COLUMN more TEXT; CREATE TABLE more (x)")}}
 	c, err := newConnector(path, Power)
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +28,7 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 	db := sql.OpenDB(c)
 	insertErr := Migrate(ctx, db, path, first)
 	if insertErr == nil {
-		_, insertErr = db.ExecContext(ctx, `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started) VALUES ('t', 'r', 'p', 1, 1, 1, 1)`)
+		_, insertErr = db.ExecContext(ctx, `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held) VALUES ('t', 'r', 'p', 1, 1, 1, 1, 1, '', 0, 0)`)
 	}
 	if err := errors.Join(insertErr, db.Close(), registerShim()); err != nil {
 		t.Fatal(err)
@@ -65,17 +55,15 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 		var runs, version int
 		err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT user_version FROM pragma_user_version), (SELECT * FROM pragma_integrity_check)`).
 			Scan(&runs, &version, &verdict)
+		if err == nil {
+			err = Migrate(ctx, db, image, all) // again, or further
+		}
 		if err := errors.Join(err, db.Close()); err != nil || runs != 1 || verdict != "ok" || version < 1 {
 			t.Errorf("%s: %d runs, version %d, %q, %v\n%s", how, runs, version, verdict, err, repeat(t, n))
 			return nil
 		}
 		versions[version]++
-		b, err := Open(ctx, image, Power) // and is migrated, or migrated further
-		if err != nil {
-			t.Errorf("%s: %v\n%s", how, err, repeat(t, n))
-			return nil
-		}
-		return b.Close()
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

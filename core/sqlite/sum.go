@@ -35,11 +35,14 @@ func sum(key int64, r *core.StepRecord) int64 {
 	part([]byte(r.Feedback), false)
 	part([]byte(r.Error), false)
 	part(r.State, r.State == nil)
-	if r.Token != "" || r.Usage != (core.Usage{}) { // older records have neither
+	b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(r.Usage.Calls))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Tokens))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Cost))
+	c = crc32.Update(c, castagnoli, b)
+	if isPause(r) {
 		part([]byte(r.Token), false)
-		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(r.Usage.Calls))
-		b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Tokens))
-		b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Cost))
+		part([]byte(r.For), false)
+		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(r.Due)))
 		c = crc32.Update(c, castagnoli, b)
 	}
 	return int64(c)
@@ -61,22 +64,48 @@ func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
 	buf = binary.LittleEndian.AppendUint64(buf[:0], rec.Plan)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(rec.Time.UnixNano()))
-	for _, part := range []string{rec.Key.Tenant, rec.Key.Run, rec.Pipeline} {
+	parts := []string{rec.Key.Tenant, rec.Key.Run, rec.Pipeline}
+	if o := rec.Origin; o != (core.Origin{}) {
+		parts = append(parts, o.Key.Tenant, o.Key.Run)
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(o.Seq))
+	}
+	for _, part := range parts {
 		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(part)))
 		buf = append(buf, part...)
 	}
 	return buf, int64(crc32.Checksum(buf, castagnoli)) << 32
 }
 
+// current is what changes of a run, as its row holds it.
+type current struct {
+	epoch             int64
+	status            core.Status
+	error             string
+	ended, wake, seen int64
+	exits             []byte
+}
+
 // sumNow is the CRC-32C over what changes of a run, as the low half.
-func sumNow(buf []byte, epoch int64, status core.Status, text string, ended int64, exits []byte) ([]byte, int64) {
-	buf = binary.LittleEndian.AppendUint64(buf[:0], uint64(epoch))
-	buf = binary.LittleEndian.AppendUint64(buf, uint64(status))
-	buf = binary.LittleEndian.AppendUint64(buf, uint64(ended))
-	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(text)))
-	buf = append(buf, text...)
-	if exits != nil { // an empty one is another than none
-		buf = append(append(buf, 1), exits...)
+func sumNow(buf []byte, c current) ([]byte, int64) {
+	for i, n := range []int64{c.epoch, int64(c.status), c.ended, c.wake, c.seen, int64(len(c.error))} {
+		if i == 0 {
+			buf = buf[:0]
+		}
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(n))
+	}
+	buf = append(buf, c.error...)
+	if c.exits != nil { // an empty one is another than none
+		buf = append(append(buf, 1), c.exits...)
 	}
 	return buf, int64(crc32.Checksum(buf, castagnoli))
 }
+
+// sumHolder is the CRC-32C over the holder of a run.
+func sumHolder(h core.Holder) int64 {
+	var fixed [64]byte
+	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(h.Until)))
+	return int64(crc32.Checksum(append(b, h.Executor...), castagnoli))
+}
+
+// sumText is the CRC-32C over the text of a plan.
+func sumText(text string) int64 { return int64(crc32.Checksum([]byte(text), castagnoli)) }

@@ -13,38 +13,58 @@ const (
 	stmtBegin = iota
 	stmtCommit
 	stmtRollback
+	stmtInsertPlan
 	stmtInsertRun
+	stmtOrigin
 	stmtInsertStep
+	stmtInsertPause
 	stmtFinish
 	stmtClaim
+	stmtReopen
+	stmtRenew
 	stmtAnswer
+	stmtPrune
 	stmtCount
 )
+
+// insertStep begins the insertion of a step record. Unless the lease is good, the run is
+// running and the record before is there, the path is NULL, and the column refuses it. Not
+// INSERT ... SELECT: from the table itself that goes by way of a temporary one, and keeps a
+// copy of every page that it changes.
+const insertStep = `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, calls, tokens, cost%s)
+	VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
+		AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?%s)`
 
 var statements = [stmtCount]string{
 	stmtBegin:    `BEGIN IMMEDIATE`,
 	stmtCommit:   `COMMIT`,
 	stmtRollback: `ROLLBACK`,
 	// Parameters have no numbers: the driver would look each up by its name.
-	stmtInsertRun: `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum)
-		VALUES (?, ?, ?, ?, 1, ?, ?, ?)`,
-	// Unless the lease is good, the run is running and the record before is there, the path
-	// is NULL, and the column refuses it. Not INSERT ... SELECT: from the table itself that goes
-	// by way of a temporary one, and keeps a copy of every page that it changes.
-	stmtInsertStep: `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, token, calls, tokens, cost)
-		VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
-			AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	stmtInsertPlan: `INSERT OR IGNORE INTO plans (plan, text, sum) VALUES (?, ?, ?)`,
+	// The number is larger than that of every run that there is or was.
+	stmtInsertRun: `INSERT INTO runs (id, tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held)
+		VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM runs), 0)) + 1 FROM gone), ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
+	stmtOrigin:     `UPDATE runs SET origin_tenant = ?, origin_run = ?, origin_seq = ? WHERE id = ?`,
+	stmtInsertStep: fmt.Sprintf(insertStep, "", ""),
+	// Only pauses have these columns, and all other steps have the time to bind them.
+	stmtInsertPause: fmt.Sprintf(insertStep, ", token, whom, due", ", ?, ?, ?"),
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
-	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, sum = sum & -4294967296 | ? WHERE id = ? AND epoch = ? AND status = 1
-		AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	// Refused where more is saved than the claim has read, unless it says that it is sure.
-	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, sum = sum & -4294967296 | ?
-		WHERE id = ? AND epoch = ? AND status NOT IN (2, 3) AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ?
-		AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
+	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, wake = ?, seen = ?, sum = sum & -4294967296 | ?
+		WHERE id = ? AND epoch = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
+	// A run that has failed (3) or was cancelled (6) is claimed only by who says so. Refused
+	// where more is saved than the claim has read, unless it says that it is sure.
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, sum = sum & -4294967296 | ?,
+		executor = ?, until = ?, held = ?
+		WHERE id = ? AND epoch = ? AND status != 2 AND (? OR status NOT IN (3, 6))
+		AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ? AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
+	// The state at the end of a run that goes on.
+	stmtReopen: `DELETE FROM steps WHERE key = ? AND path = ''`,
+	stmtRenew:  `UPDATE runs SET executor = ?, until = ?, held = ? WHERE id = ? AND epoch = ? AND status = 1`,
 	// The pause must be there, and the run not at its end.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
-		WHERE id = ? AND status NOT IN (2, 3)
+		WHERE id = ? AND status NOT IN (2, 3, 6)
 		AND EXISTS (SELECT 1 FROM steps WHERE key BETWEEN ? AND ? AND status = 4 AND token = ?)`,
+	stmtPrune: `DELETE FROM runs WHERE id = ? AND epoch = ? AND status = ? AND status != 1`,
 }
 
 // writer is the one connection that writes: driver calls on prepared

@@ -1,0 +1,119 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"time"
+)
+
+// Lister is a [Backend] that can list its runs. It is optional.
+type Lister interface {
+	// List returns the chosen runs, the newest first.
+	List(ctx context.Context, f Filter) ([]RunInfo, error)
+	// Questions returns the pauses of the chosen runs that have no answer, the oldest
+	// first. Runs that have ended have none. Filter.After does not apply.
+	Questions(ctx context.Context, f Filter) ([]Question, error)
+}
+
+// Pruner is a [Backend] that can delete runs. It is optional.
+type Pruner interface {
+	// Prune deletes runs that have ended: see [Prune]. It returns how many were
+	// deleted, and whether there are more.
+	Prune(ctx context.Context, p PruneFilter) (deleted int, more bool, err error)
+}
+
+// Filter chooses runs. The zero value is all of them.
+type Filter struct {
+	Tenant   *string // nil: of every tenant
+	Run      string  // name of the run; without a Tenant also "tenant/run"; empty: every run
+	Pipeline string  // name; empty: any
+	Status   Status  // 0: any
+
+	Since, Before time.Time // started at Since or later, and before Before; zero: no bound
+
+	Now    time.Time // for what follows
+	Live   bool      // only runs that an executor runs which is alive at Now
+	CutOff bool      // only runs that are running by their record, but have no executor that is alive at Now
+	// Due is for only the runs that somebody should resume at Now: those that are cut
+	// off, and paused ones with an answer that was not taken in, or whose time has come.
+	Due bool
+
+	After *RunInfo // only runs that come after this one in the list
+	Limit int      // most runs, or questions; 0: no limit
+}
+
+// RunInfo is a run at a glance.
+type RunInfo struct {
+	ID       int64 // the backend's own number
+	Key      RunKey
+	Pipeline string
+	Status   Status
+	Error    string
+	Epoch    int64  // 1 for the starter, one more with every claim
+	Holder   Holder // who executes it, or did last
+	Origin   Origin // of a fork
+	Open     int64  // pauses without an answer; 0 for a run that has ended
+	Attempts int64  // of all steps; hits of a cache count here, and not in Usage.Calls
+	Usage    Usage  // Steps are executed steps and pauses
+	Started  time.Time
+	Saved    time.Time // end of the latest record of a step; Started where there is none
+	Wake     time.Time // when a paused run can go on without an answer; zero: never
+	Ended    time.Time // or paused, or stopped; zero while running
+}
+
+// Took is the time from the start to the end, or to the latest save of a run
+// without an end. Waiting for answers and restarts is in it.
+func (i RunInfo) Took() time.Duration {
+	if i.Ended.IsZero() {
+		return i.Saved.Sub(i.Started)
+	}
+	return i.Ended.Sub(i.Started)
+}
+
+// CutOff reports whether the run is running by its record, but has no executor that
+// is alive at now.
+func (i RunInfo) CutOff(now time.Time) bool { return i.Status == Running && !i.Holder.Alive(now) }
+
+// State is the status, in which a running run that nobody executes at now is told
+// apart: "cut off", or "pending" when no executor has had it yet (see [Begin]).
+func (i RunInfo) State(now time.Time) string {
+	switch {
+	case !i.CutOff(now):
+		return i.Status.String()
+	case i.Holder.Executor == "" && i.Epoch == 1:
+		return "pending"
+	}
+	return "cut off"
+}
+
+// Question is a pause that waits for an answer or for its time.
+type Question struct {
+	Key      RunKey
+	Pipeline string
+	Path     string
+	Token    string // for [Signal]
+	Prompt   []byte // as JSON, nil for a [Wait]
+	For      string // who is asked; empty: nobody in particular
+	Asked    time.Time
+	Due      time.Time // when it ends without an answer; zero: never
+}
+
+// PruneFilter chooses what is deleted. Only runs that ended before Before are.
+type PruneFilter struct {
+	Tenant *string   // nil: of every tenant
+	Status Status    // 0: completed, failed and cancelled ones; Paused and Stopped must be asked for; never Running
+	Before time.Time // they ended, paused or stopped before
+	Limit  int       // most runs of one call; 0: 100
+}
+
+// pruneLimit is the most runs that one call of [Prune] deletes where it is not told.
+const pruneLimit = 100
+
+// Most is the most runs that one call deletes.
+func (p PruneFilter) Most() int { return cmp.Or(p.Limit, pruneLimit) }
+
+// prunable reports whether a run of this status and end may be deleted.
+func (p PruneFilter) prunable(s *Snapshot) bool {
+	chosen := s.Status == p.Status || p.Status == 0 && s.Status.Ended()
+	return chosen && s.Status != Running && s.Ended.Before(p.Before) && (p.Tenant == nil || *p.Tenant == s.Start.Key.Tenant)
+}

@@ -1,0 +1,230 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Claim implements [core.Backend].
+func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+	run, err := b.load(ctx, key)
+	if err != nil {
+		return core.Lease{}, core.Snapshot{}, err
+	}
+	return b.take(ctx, run, claim{epoch: epoch})
+}
+
+// Acquire implements [core.Backend].
+func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	c := claim{epoch: known.Epoch, holder: h, reopen: true}
+	run := stored{Snapshot: known}
+	var err error
+	if run.row, err = b.row(ctx, known.Start.Key); err == nil && run.sum != run.sumOf(known) {
+		run, err = b.load(ctx, known.Start.Key) // its row has changed
+	}
+	if err != nil {
+		return core.Lease{}, core.Snapshot{}, err
+	}
+	return b.take(ctx, run, c)
+}
+
+// claim is how a run is claimed.
+type claim struct {
+	epoch  int64 // that it must have; 0: any
+	holder core.Holder
+	reopen bool // also when it has failed or was cancelled
+}
+
+// allows returns why a run may not be claimed so.
+func (c claim) allows(run stored) error {
+	switch key := run.Start.Key; {
+	case run.Status == core.Completed || run.Status.Ended() && !c.reopen:
+		return fmt.Errorf("run %s: %w: %v", key, core.ErrRunFinished, run.Status)
+	case c.epoch != 0 && c.epoch != run.Epoch:
+		return fmt.Errorf("run %s: epoch %d, now %d: %w", key, c.epoch, run.Epoch, core.ErrFenced)
+	}
+	return nil
+}
+
+// take claims a run as it was read.
+func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, core.Snapshot, error) {
+	if err := c.allows(run); err != nil {
+		return core.Lease{}, core.Snapshot{}, err
+	}
+	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1}, core.Snapshot{}
+	err := b.write(ctx, &b.claims, func() error {
+		now := run
+		ok, err := b.claim(now, c, false)
+		if err == nil && !ok {
+			// The holder before may have saved since. It is read within the transaction: an error
+			// after the commit would be one of a claim that was made.
+			if now, err = read(context.Background(), b.w.reads, run.Start.Key); err == nil && now.Epoch == run.Epoch && c.allows(now) == nil {
+				ok, err = b.claim(now, c, true)
+			}
+		}
+		if err == nil && !ok {
+			return fmt.Errorf("run %s: %w", run.Start.Key, core.ErrFenced) // another claim, or the end, came between
+		}
+		if err == nil && now.Status.Ended() {
+			now.State = reopened(now.Snapshot)
+			args := b.bind(now.id<<seqBits | int64(len(now.Steps)+1))
+			b.note(stmtReopen, args)
+			if _, err = b.w.exec(stmtReopen, args); err != nil {
+				err = halfDone{err}
+			}
+		}
+		claimed = now.Snapshot
+		return err
+	})
+	if err != nil {
+		return core.Lease{}, core.Snapshot{}, err
+	}
+	claimed.Status, claimed.Error, claimed.Epoch, claimed.Holder = core.Running, "", lease.Epoch, c.holder
+	claimed.Wake, claimed.Ended = time.Time{}, time.Time{}
+	return lease, claimed, nil
+}
+
+// claim makes the run the claimer's, where what it has read of it is all that is saved;
+// sure is that nobody else can have saved.
+func (b *Backend) claim(run stored, c claim, sure bool) (bool, error) {
+	var now int64
+	b.buf, now = sumNow(b.buf, current{epoch: run.Epoch + 1, status: core.Running, exits: run.Exits})
+	next := run.id<<seqBits | int64(len(run.Steps)+1)
+	if run.ends {
+		next++
+	}
+	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), sumHolder(c.holder), run.id, run.Epoch, c.reopen,
+		sure, run.sum, int64(len(run.Answers)), next)
+	ok, err := b.w.affect(stmtClaim, args)
+	if ok {
+		b.note(stmtClaim, args)
+	}
+	return ok, err
+}
+
+// reopened is the state of a run that goes on after its end: that of its records.
+func reopened(s core.Snapshot) []byte {
+	state := s.Start.State
+	for _, rec := range s.Steps {
+		if rec.State != nil {
+			state = rec.State
+		}
+	}
+	return state
+}
+
+// Renew implements [core.Backend].
+func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease) (lost []core.Lease, err error) {
+	err = b.write(ctx, &b.heartbeats, func() error {
+		lost = nil // the transaction may be made a second time
+		sum := sumHolder(h)
+		for _, l := range leases {
+			args := b.bind(h.Executor, nanos(h.Until), sum, l.ID, l.Epoch)
+			ok, err := b.w.affect(stmtRenew, args)
+			if err != nil {
+				return halfDone{err}
+			}
+			if !ok {
+				lost = append(lost, l)
+				continue
+			}
+			b.note(stmtRenew, args)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
+// Signal implements [core.Backend]. It reads nothing of the run but its number.
+func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
+	run, err := b.row(ctx, key)
+	if err != nil {
+		return err
+	}
+	id := run.id
+	err = b.write(ctx, &b.saves, func() error {
+		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
+		b.note(stmtAnswer, args)
+		ok, err := b.w.affect(stmtAnswer, args)
+		if err == nil && !ok {
+			err = fmt.Errorf("run %s: %w", key, core.ErrNoPause)
+		}
+		return err
+	})
+	if code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
+		err = fmt.Errorf("run %s: %w", key, core.ErrAnswered)
+	}
+	return err
+}
+
+// Prune implements [core.Pruner]. Each run is deleted in a transaction of its own, so that
+// saves wait for one run at most.
+func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, more bool, err error) {
+	fail := func(err error) (int, bool, error) {
+		return deleted, false, fmt.Errorf("prune the runs in %s: %w", b.path, b.trouble(err))
+	}
+	if b.closed.Load() {
+		return fail(core.ErrClosed)
+	}
+	limit := p.Most()
+	var tenant any
+	if p.Tenant != nil {
+		tenant = *p.Tenant
+	}
+	rows, err := b.readers.QueryContext(ctx, `SELECT id, epoch, status FROM runs WHERE (?1 = 0 AND status IN (2, 3, 6) OR status = ?1) AND status != 1
+		AND ended < ?2 AND (?3 IS NULL OR tenant = ?3) ORDER BY id LIMIT ?4`, int64(p.Status), nanos(p.Before), tenant, limit+1)
+	if err != nil {
+		return fail(err)
+	}
+	var old [][3]int64
+	for rows.Next() {
+		var r [3]int64
+		if err := rows.Scan(&r[0], &r[1], &r[2]); err != nil {
+			return fail(errors.Join(err, rows.Close()))
+		}
+		old = append(old, r)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fail(err)
+	}
+	more = len(old) > limit
+	for _, r := range old[:min(limit, len(old))] {
+		gone := false
+		err := b.write(ctx, &b.deletions, func() (err error) {
+			gone, err = b.w.affect(stmtPrune, b.bind(r[0], r[1], r[2])) // unless it was resumed meanwhile
+			return err
+		})
+		if err != nil {
+			return fail(err)
+		}
+		if gone {
+			deleted++
+		}
+	}
+	return deleted, more, nil
+}
+
+// row reads the row of a run, and none of its records.
+func (b *Backend) row(ctx context.Context, key core.RunKey) (r row, err error) {
+	err = b.readers.QueryRowContext(ctx, `SELECT id, sum, seen FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).Scan(&r.id, &r.sum, &r.seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = core.ErrRunNotFound
+	}
+	if err != nil && b.closed.Load() {
+		err = core.ErrClosed
+	}
+	if err != nil {
+		err = fmt.Errorf("find run %s: %w", key, b.trouble(err))
+	}
+	return r, err
+}
