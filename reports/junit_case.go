@@ -30,7 +30,6 @@ type junitCase struct {
 	retryText         excerpt
 	rescued           excerpt // what the attempts before said
 	out, log          excerpt // system-out and system-err
-	outEnds, logEnds  int
 }
 
 // reset makes t ready for another testcase, and keeps its buffers.

@@ -3,6 +3,7 @@ package reports
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -226,7 +227,8 @@ func (j *junitReader) finishGo() error {
 // takeBuilds adds what go-junit-report prints of a build in a suite of its own, "[p]",
 // to the failure of the package p.
 func (j *junitReader) takeBuilds() error {
-	for name, text := range j.builds {
+	for _, name := range slices.Sorted(maps.Keys(j.builds)) {
+		text := j.builds[name]
 		path, _, _ := strings.Cut(name, " ")
 		found := false
 		for i := range j.c.results.Suites {
