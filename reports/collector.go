@@ -20,17 +20,16 @@ type collector struct {
 	reading *Reading
 	results *Results
 	root    string
-	kept    int // bytes of texts
+	folders *goFolders // of Go modules; nil until one is asked for
+	kept    int        // bytes of texts
 	index   map[uint64]int
 	seed    maphash.Seed
-	name    []byte       // used again
-	settled map[int]bool // specs whose attempts are no chain of failures that a pass ended
-	repeats int          // results that were further attempts of a spec
+	name    []byte // used again
 	most    struct{ specs, kept int }
 }
 
 func newCollector(reading *Reading, root string) *collector {
-	c := &collector{reading: reading, results: reading.Results, root: root, index: map[uint64]int{}, seed: maphash.MakeSeed(), settled: map[int]bool{}}
+	c := &collector{reading: reading, results: reading.Results, root: root, index: map[uint64]int{}, seed: maphash.MakeSeed()}
 	c.most.specs, c.most.kept = maxSpecs, maxKept
 	return c
 }
@@ -88,41 +87,6 @@ func (c *collector) keep(n int) error {
 	return nil
 }
 
-// attempt adds a spec, or one more attempt of the spec that has the same identity.
-// A retry stops at its first pass, so only failures with one pass behind them are a
-// pass that was retried; a failure in any other series of attempts is a failure.
-func (c *collector) attempt(s Spec) error {
-	s.Occurrence = 1
-	id := c.hash(&s)
-	i, known := c.index[id]
-	if !known {
-		c.index[id] = len(c.results.Specs)
-		return c.add(s)
-	}
-	c.repeats++
-	was := &c.results.Specs[i]
-	switch failed := s.State == Failed; {
-	case s.Attempts == 0: // it did not run this time
-		return nil
-	case was.Attempts == 0:
-		c.results.Specs[i] = s
-		return c.keep(len(s.Message))
-	case was.State == Failed && !failed && !c.settled[i]:
-		was.State, was.Retried = Passed, true
-	case was.State == Passed && (failed || was.Retried):
-		was.State, was.Retried, c.settled[i] = Failed, false, true
-	case was.State == Passed:
-		was.Retried = s.Retried // the runner's own word for it
-	}
-	was.Attempts += s.Attempts
-	was.Duration += s.Duration
-	if was.Message != "" || s.Message == "" {
-		return nil
-	}
-	was.Message, was.File, was.Line, was.Detail = shorten(s.Message), s.File, s.Line, s.Detail
-	return c.keep(len(was.Message))
-}
-
 // hash is that of the key but the occurrence.
 func (c *collector) hash(s *Spec) uint64 {
 	c.name = s.appendName(c.name[:0])
@@ -157,13 +121,6 @@ func (c *collector) number(first int, places []place) {
 		id := c.hash(&specs[i])
 		c.index[id]++
 		specs[i].Occurrence = c.index[id]
-	}
-}
-
-// told notes how many results were further attempts.
-func (c *collector) told() {
-	if c.repeats > 0 {
-		c.note("results with the name of another one, taken as further attempts of the same spec: %d", c.repeats)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +20,7 @@ import (
 // maxLine is the most bytes of one event: test2json cuts output at 4 KiB.
 const maxLine = 1 << 20
 
-// readGoTest reads what go test -json prints, line by line.
+// readGoTest reads what go test -json prints, line by line, of any Go since 1.12.
 //
 // A spec is a test without subtests, under its full name; its suite is the package.
 // A test with subtests is no spec: it fails when one of them does, and one bug would
@@ -28,11 +28,14 @@ const maxLine = 1 << 20
 // as is one of a benchmark, of the build, or of the package itself.
 //
 // What has begun and has no end has failed: a test that was running when the program
-// died, a package when the file stops. Tests that were repeated by -count fail when
-// one of the repeats does, as for go test itself. Packages that were tested again,
-// later in the file, are retries. A line that is no event is passed over and told.
+// died, a package when the file stops, a test program that go test calls ok and that
+// never printed PASS. Tests that were repeated by -count fail when one of the repeats
+// does, as for go test itself. Packages that occur again are attempts of the same
+// specs only where the file shows a rerun of failed tests: see [goTestReader.settle].
+// Go before 1.24 prints failures of the build as text between the events: a line that
+// is no event and reports a failure is one, any other is passed over with a note.
 func readGoTest(in *input, c *collector) error {
-	g := goTestReader{c: c, packages: map[string]*goPackage{}, builds: map[string]*excerpt{}}
+	g := goTestReader{c: c, packages: map[string]*goPackage{}, runs: map[string][]packageRun{}, builds: map[string]*goBuild{}}
 	for number := 1; ; number++ {
 		line, whole, err := readLine(in.Reader)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -46,6 +49,9 @@ func readGoTest(in *input, c *collector) error {
 		if err != nil {
 			break
 		}
+	}
+	if g.events == 0 {
+		return &FormatError{Format: formatGoTest, Line: g.stray.first, Err: fmt.Errorf("there is no event in it: %w", g.stray.why)}
 	}
 	return g.end()
 }
@@ -76,78 +82,91 @@ type goEvent struct {
 	Output      string
 	ImportPath  string // of a build
 	FailedBuild string // ImportPath of the build that a package failed by
+	Key, Value  string // of an attribute
+	Path        string // folder of artifacts
 }
 
 type goTestReader struct {
 	c        *collector
-	packages map[string]*goPackage // that run now
-	builds   map[string]*excerpt
+	packages map[string]*goPackage   // those being tested
+	runs     map[string][]packageRun // of packages that have ended, by import path
+	again    []packageRun            // of packages that had ended before, to be settled at the end
+	latest   time.Time               // last end of a package in its first run
+	late     bool                    // a package began for the first time after another one was tested again
+	builds   map[string]*goBuild     // by ImportPath
+	stray    strayLines              // that are no events
+	silent   []string                // packages with a result, and neither a test nor any output
+	spoken   bool                    // there are events other than results
+	bench    benchmarks
 	events   int
-	bad      int // lines that are no events
-	badLine  int // the first of them
-	badWhy   string
 	unknown  int    // events with an action of a newer go test
 	action   string // of the first of them
+	missing  int    // packages whose end is known by their output only
+	dropped  int    // attributes beyond maxAttrs
+	stored   int    // tests that passed and have artifacts
 }
 
-// goPackage is a package while it is tested.
-type goPackage struct {
-	suite Suite
-	tests []*goTest // in the order of their start
-	named map[string]*goTest
-	out   excerpt
-	told  bool // a test failed
-}
-
-// goTest is one test, with all its repeats.
-type goTest struct {
-	name    string
-	running bool
-	state   State
-	runs    int
-	took    time.Duration
-	out     excerpt
+// goBuild is one build that go test reports events of.
+type goBuild struct {
+	out           excerpt
+	failed, named bool // named: a package failed by it
 }
 
 func (g *goTestReader) line(number int, line []byte, whole bool) error {
-	var e goEvent
-	why := "it is longer than 1 MiB"
-	if whole {
-		err := json.Unmarshal(line, &e)
-		switch {
-		case err != nil:
-			why = plainJSON(err).Error()
-		case e.Action == "":
-			why = "it has no Action"
-		case !sane(e.Elapsed):
-			return fmt.Errorf("%s %s took %v s", e.Package, e.Test, e.Elapsed)
-		default:
-			g.events++
-			return g.event(&e)
+	e, err := decodeEvent(line)
+	if !whole {
+		err = errors.New("it is longer than 1 MiB")
+	}
+	if err != nil && whole {
+		// What writes to the same file without a line break puts its text before an event.
+		if at := bytes.LastIndex(line, []byte(`{"Time":"`)); at > 0 {
+			if behind, failed := decodeEvent(line[at:]); failed == nil {
+				if err := g.c.keep(g.stray.add(number, string(line[:at]), err)); err != nil {
+					return err
+				}
+				e, err = behind, nil
+			}
 		}
 	}
-	if g.bad++; g.bad == 1 {
-		g.badLine, g.badWhy = number, why
+	if err != nil {
+		return g.c.keep(g.stray.add(number, string(line), err))
 	}
-	return nil
+	if !sane(e.Elapsed) {
+		return fmt.Errorf("%s %s took %v s", e.Package, e.Test, e.Elapsed)
+	}
+	g.events++
+	g.stray.trouble = false
+	return g.event(&e)
 }
+
+func decodeEvent(line []byte) (e goEvent, err error) {
+	if err := json.Unmarshal(line, &e); err != nil {
+		return e, plainJSON(err)
+	}
+	if e.Action == "" {
+		return e, errors.New("it has no Action")
+	}
+	return e, nil
+}
+
+// withoutPackage is the suite of events that name no package, as test2json writes them
+// of a single test program.
+const withoutPackage = "tests"
 
 func (g *goTestReader) event(e *goEvent) error {
 	switch e.Action {
-	case "build-output":
-		b := g.builds[e.ImportPath]
-		if b == nil {
-			b = &excerpt{}
-			g.builds[e.ImportPath] = b
-			g.c.kept += len(e.ImportPath) + overhead
+	case "build-output", "build-fail":
+		return g.build(e)
+	case "start", "run", "pause", "cont", "output", "bench", "attr", "artifacts":
+		g.spoken = true
+	case "pass", "fail", "skip":
+	default:
+		if g.unknown++; g.unknown == 1 {
+			g.action = e.Action
 		}
-		return g.c.keep(b.add(e.Output))
-	case "build-fail":
-		return nil // the package that needs it says so
-	}
-	if e.Package == "" {
 		return nil
 	}
+	e.Package = cmp.Or(e.Package, withoutPackage)
 	p := g.packages[e.Package]
 	if p != nil && e.Action == "start" { // again, and the first time has no end
 		if err := g.finish(p, "", ""); err != nil {
@@ -156,35 +175,40 @@ func (g *goTestReader) event(e *goEvent) error {
 		p = nil
 	}
 	if p == nil {
-		p = &goPackage{suite: Suite{Path: e.Package, Started: e.Time}, named: map[string]*goTest{}}
+		p = newGoPackage(e)
 		g.packages[e.Package] = p
+		g.late = g.late || len(g.again) > 0 && len(g.runs[e.Package]) == 0
 		if err := g.c.keep(len(e.Package) + overhead); err != nil {
 			return err
 		}
 	}
+	p.ended = e.Time
 	g.c.reading.during(e.Time)
-	switch e.Action {
-	case "start", "pause", "cont", "attr", "artifacts":
-		return nil
-	case "run", "output", "bench", "pass", "fail", "skip":
-	default:
-		if g.unknown++; g.unknown == 1 {
-			g.action = e.Action
-		}
-		return nil
-	}
-	if e.Test != "" {
+	if e.Test != "" && !p.endsBy(e) {
 		return g.test(p, e)
 	}
 	switch e.Action {
 	case "output":
+		p.read(nil, e.Output)
 		return g.c.keep(p.out.add(e.Output))
 	case "pass", "fail", "skip":
-		delete(g.packages, e.Package)
 		p.suite.Duration = seconds(e.Elapsed)
 		return g.finish(p, e.Action, e.FailedBuild)
 	}
 	return nil
+}
+
+// build takes an event of a build. A package that needs it fails by it, unless the file
+// ends before.
+func (g *goTestReader) build(e *goEvent) error {
+	b := g.builds[e.ImportPath]
+	if b == nil {
+		b = &goBuild{}
+		g.builds[e.ImportPath] = b
+		g.c.kept += len(e.ImportPath) + overhead
+	}
+	b.failed = b.failed || e.Action == "build-fail"
+	return g.c.keep(b.out.add(e.Output))
 }
 
 // during widens the time of the run so that t is in it. A time that no history can
@@ -207,127 +231,54 @@ func (g *goTestReader) test(p *goPackage, e *goEvent) error {
 		if len(p.tests) >= g.c.most.specs {
 			return fmt.Errorf("%w: more than %d tests", ErrTooBig, g.c.most.specs)
 		}
-		t = &goTest{name: e.Test}
-		p.named[e.Test] = t
-		p.tests = append(p.tests, t)
+		t = p.add(e.Test)
 		if err := g.c.keep(len(e.Test)); err != nil {
 			return err
 		}
 	}
+	t.mark(e.Action, g.events)
 	switch e.Action {
 	case "run":
-		t.running = true
+		t.running, t.said = true, ""
 	case "output":
+		p.read(t, e.Output)
 		return g.c.keep(t.out.add(e.Output))
+	case "attr":
+		return g.c.keep(g.attribute(t, e.Key, e.Value))
+	case "artifacts":
+		t.artifacts = e.Path
 	case "bench":
 		t.running = false
 	case "pass":
-		t.end(Passed, e.Elapsed)
+		t.end(Passed, seconds(e.Elapsed))
 		if t.state == Passed { // nobody asks for what it printed, and it may be long
 			g.c.kept -= t.out.size()
 			t.out = excerpt{}
 		}
 	case "skip":
-		t.end(Skipped, e.Elapsed)
+		t.end(Skipped, seconds(e.Elapsed))
 	case "fail":
-		t.end(Failed, e.Elapsed)
+		t.end(Failed, seconds(e.Elapsed))
 	}
 	return nil
 }
 
-// end ends one run of the test: of several, a failure stays.
-func (t *goTest) end(s State, elapsed float64) {
-	if t.state == "" || t.state == Skipped || s == Failed {
-		t.state = s
-	}
-	t.running = false
-	t.runs++
-	t.took += seconds(elapsed)
-}
+// The most attributes that are kept of a test, and bytes of each.
+const maxAttrs, maxAttr = 32, 256
 
-// finish takes over a package that has ended by an action, "" for one that has not.
-func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
-	fail := func(node, message string) error {
-		at := Spec{Suite: p.suite.Path, Message: message}
-		goWhere(&at)
-		return g.c.fail(&p.suite, node, message, at.File, at.Line)
-	}
-	if err := g.tests(p, action, fail); err != nil {
-		return err
-	}
-	var err error
+// attribute keeps what t.Attr reports as a label "key:value", as Ginkgo's are written. It
+// returns how many bytes more are kept.
+func (g *goTestReader) attribute(t *goTest, key, value string) int {
+	label := key + ":" + value
 	switch {
-	case action == "":
-		err = fail("package", "it has no end in the file: the file was cut short, or go test was\n"+p.out.String())
-	case action == "fail" && failedBuild != "":
-		text := ""
-		if b := g.builds[failedBuild]; b != nil {
-			text = b.String()
-		}
-		err = fail("build", text+p.out.String())
-	case action == "fail" && !p.told: // it died outside of its tests, or could not be built
-		err = fail("package", p.out.String())
+	case slices.Contains(t.labels, label): // of a repeat
+		return 0
+	case len(t.labels) >= maxAttrs || len(label) > maxAttr:
+		g.dropped++
+		return 0
 	}
-	if err == nil && (len(p.suite.Failures) > 0 || len(p.tests) > 0) {
-		err = g.c.suite(p.suite)
-	}
-	return err
-}
-
-// tests takes over the tests of a package that has ended.
-func (g *goTestReader) tests(p *goPackage, action string, fail func(node, message string) error) error {
-	names, failed := make([]string, len(p.tests)), map[string]bool{}
-	for i, t := range p.tests {
-		names[i] = t.name
-		benchmark := strings.HasPrefix(t.name, "Benchmark")
-		switch {
-		case t.running && action == "pass" && benchmark: // its figures are its end
-		case t.running && action == "pass":
-			if err := fail(t.name, "it began and has no end, and its package passed: its result is missing from the file"); err != nil {
-				return err
-			}
-		case t.running || t.state == Failed:
-			failed[t.name] = true
-			if benchmark {
-				if err := fail(t.name, t.message()); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	p.told = len(failed) > 0
-	family := subtestsOf(names, failed)
-	for _, t := range p.tests {
-		var err error
-		switch {
-		case strings.HasPrefix(t.name, "Benchmark"), t.running && action == "pass", t.state == "" && !t.running:
-		case !family.parent[t.name]:
-			err = g.c.attempt(g.spec(p, t))
-		case failed[t.name] && !family.failed[t.name]:
-			err = fail(t.name, t.message())
-		}
-		if err != nil {
-			return err
-		}
-		g.c.kept -= t.out.size()
-	}
-	return nil
-}
-
-func (g *goTestReader) spec(p *goPackage, t *goTest) Spec {
-	s := Spec{Suite: p.suite.Path, Leaf: t.name, State: t.state, Attempts: t.runs, Duration: t.took}
-	switch {
-	case t.running:
-		s.State, s.Detail, s.Message = Failed, "unfinished", cmp.Or(t.message(), "it began and has no end: its program stopped before")
-		s.Attempts++
-	case t.state == Skipped:
-		s.Message, s.Attempts = t.message(), 0
-	case t.state == Failed:
-		s.Message = t.message()
-	}
-	goWhere(&s)
-	s.File = g.c.relative(s.File)
-	return s
+	t.labels = append(t.labels, label)
+	return len(label)
 }
 
 // goPlace is where a test says that it failed, or the first line of its own in a stack.
@@ -335,52 +286,97 @@ var goPlace = regexp.MustCompile(`(?m)^\s*(\S+_test\.go):(\d+)(?::|\s|$)`)
 
 var goPanic = regexp.MustCompile(`(?m)^panic: `)
 
-// goWhere finds the file and line in the message of a Go test, and a panic. go test
-// names the file without its folder, which is that of the package.
-func goWhere(s *Spec) {
+// goWhere finds the file and line in the message of a Go test, and a panic.
+func (c *collector) goWhere(s *Spec) {
 	if s.State == Failed && s.Detail == "" && goPanic.MatchString(s.Message) {
 		s.Detail = "panicked"
 	}
-	at := goPlace.FindStringSubmatch(s.Message)
+	if file, line := c.goPosition(s.Suite, goPlace.FindStringSubmatch(s.Message)); file != "" {
+		s.File, s.Line = file, line
+	}
+}
+
+// goPosition is the place that a message of a package names, by its name and its line.
+func (c *collector) goPosition(pkg string, at []string) (file string, line int) {
 	if at == nil {
-		return
+		return "", 0
 	}
-	s.File = at[1]
-	if !strings.Contains(s.File, "/") {
-		s.File = path.Join(s.Suite, s.File)
+	if file = c.goFile(pkg, at[1]); file != "" {
+		line, _ = strconv.Atoi(at[2]) // digits; one that is too long for a line is none
 	}
-	s.Line, _ = strconv.Atoi(at[2]) // digits; one that is too long for a line is none
+	return file, line
 }
 
 // goFrame are the lines that the testing package adds.
-var goFrame = regexp.MustCompile(`(?m)^\s*(=== (RUN|PAUSE|CONT|NAME) |--- (PASS|FAIL|SKIP): ).*\n?`)
-
-func (t *goTest) message() string { return goMessage(t.out.String()) }
+var goFrame = regexp.MustCompile(`(?m)^\s*(=== (RUN|PAUSE|CONT|NAME|ATTR|ARTIFACTS) |--- (PASS|FAIL|SKIP): ).*\n?`)
 
 // goMessage is what a test printed itself.
 func goMessage(output string) string { return strings.TrimSpace(goFrame.ReplaceAllString(output, "")) }
 
 // end takes over what has no end.
 func (g *goTestReader) end() error {
-	if g.events == 0 {
-		return &FormatError{Format: formatGoTest, Line: g.badLine, Err: fmt.Errorf("there is no event in it: %s", g.badWhy)}
-	}
-	if g.bad > 0 {
-		g.c.note("lines that are no events, passed over: %d; the first is line %d: %s", g.bad, g.badLine, g.badWhy)
-	}
-	if g.unknown > 0 {
-		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)
-	}
-	left := make([]string, 0, len(g.packages))
-	for name := range g.packages {
-		left = append(left, name)
-	}
-	slices.Sort(left)
-	for _, name := range left {
+	for _, name := range slices.Sorted(maps.Keys(g.packages)) {
 		if err := g.finish(g.packages[name], "", ""); err != nil {
 			return err
 		}
 	}
-	g.c.told()
+	for _, step := range []func() error{g.settle, g.endBuilds, g.endSilent, g.endStray} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	g.c.reading.Benchmarks = g.bench.all
+	if g.missing > 0 {
+		g.c.note("packages whose last event is missing, taken by what go test printed of them: %d", g.missing)
+	}
+	if g.unknown > 0 {
+		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)
+	}
+	if g.dropped > 0 {
+		g.c.note("attributes of tests that were dropped: %d; %d of at most %d bytes are kept of a test", g.dropped, maxAttrs, maxAttr)
+	}
+	if g.stored > 0 {
+		g.c.note("tests that passed and stored artifacts: %d; their folders are not kept", g.stored)
+	}
+	return nil
+}
+
+// outside adds a suite of nothing but a failure.
+func (g *goTestReader) outside(path, node, message string) error {
+	s := Suite{Path: path}
+	file, line := g.c.goPosition(path, goSource.FindStringSubmatch(message))
+	if err := g.c.fail(&s, node, message, file, line); err != nil {
+		return err
+	}
+	return g.c.suite(s)
+}
+
+// endBuilds reports the builds that failed and that no package named: the file ends
+// before the results of the packages.
+func (g *goTestReader) endBuilds() error {
+	for _, path := range slices.Sorted(maps.Keys(g.builds)) {
+		if b := g.builds[path]; b.failed && !b.named {
+			pkg, _, _ := strings.Cut(path, " [")
+			if err := g.outside(cmp.Or(pkg, withoutPackage), "build", b.out.String()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endSilent reports packages that passed without a trace of a test or an output. A file
+// that was stripped of all but results, as gotestsum writes them for timings, cannot say
+// more of a package in which no test was to be run.
+func (g *goTestReader) endSilent() error {
+	if len(g.silent) > 0 && !g.spoken {
+		g.c.note("packages that passed without a test: %d; the first is %s", len(g.silent), g.silent[0])
+		return nil
+	}
+	for _, pkg := range g.silent {
+		if err := g.outside(pkg, "package", "it passed, and reported neither a test nor that there is none to run"); err != nil {
+			return err
+		}
+	}
 	return nil
 }

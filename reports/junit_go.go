@@ -64,7 +64,7 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 		if node != "" {
 			message := strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n")
 			at := Spec{Suite: s.Path, Message: message}
-			goWhere(&at)
+			j.c.goWhere(&at)
 			if err := j.c.fail(&s.Suite, node, message, at.File, at.Line); err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 			spec.Detail, spec.Message = "unfinished", cmp.Or(strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n"), "it began and has no end: its program stopped before")
 		}
 		spec.File, spec.Line = "", 0
-		goWhere(spec)
+		j.c.goWhere(spec)
 		spec.File = j.c.relative(spec.File)
 		names = append(names, spec.Leaf)
 		failed[spec.Leaf] = failed[spec.Leaf] || spec.State == Failed
