@@ -41,6 +41,16 @@ type ctrfReader struct {
 	badTime  string // the first of them
 	oddTags  int    // tests with tags that are no texts
 	other    string // a status that the format leaves open
+
+	exact   bool         // we have written it: see exactName
+	suites  []exactSuite // of it
+	outside []outsideTest
+}
+
+// outsideTest is a test of our own files that stands for a failure outside the specs.
+type outsideTest struct {
+	suite string
+	SuiteFailure
 }
 
 type ctrfSummary struct {
@@ -73,6 +83,7 @@ type ctrfTest struct {
 	Retries   jsontext.Value `json:"retries"`
 	Flaky     jsontext.Value `json:"flaky"`
 	Attempts  jsontext.Value `json:"retryAttempts"`
+	Extra     jsontext.Value `json:"extra"` // of others passed over
 }
 
 func (r *ctrfReader) member(name string) error {
@@ -90,6 +101,12 @@ func (r *ctrfReader) results(name string) error {
 	case "summary":
 		r.summary = &ctrfSummary{}
 		return r.d.decode(r.summary)
+	case "extra":
+		extra, err := r.d.value()
+		if err != nil {
+			return err
+		}
+		return r.ownSuites(extra)
 	case "tool":
 		var tool struct {
 			Name string `json:"name"`
@@ -176,6 +193,12 @@ func (r *ctrfReader) test() error {
 	if len(suites) > 0 {
 		spec.Suite, spec.Containers = suites[0], suites[1:]
 	}
+	if own, err := exactOf(t.Extra); err != nil {
+		return fmt.Errorf("test %q: %w", t.Name, err)
+	} else if own != nil {
+		return r.own(own, spec, at)
+	}
+	spec.Occurrence = 1
 	r.places = append(r.places, at)
 	if err := r.c.keep(len(spec.Suite) + len(at.host)); err != nil { // each has its own
 		return err
@@ -293,6 +316,9 @@ func (r *ctrfReader) end() error {
 		return r.d.fault(err)
 	}
 	r.notes()
+	if r.exact {
+		return r.endExact()
+	}
 	specs := r.c.results.Specs
 	suites := map[string]int{}
 	for i := range specs {

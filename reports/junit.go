@@ -83,7 +83,7 @@ const (
 	plainJUnit dialect = iota
 	ginkgoJUnit
 	goJUnit  // gotestsum or go-junit-report
-	ownJUnit // WriteJUnit
+	ownJUnit // WriteJUnit: see junit_exact.go
 )
 
 type junitReader struct {
@@ -199,7 +199,9 @@ func (j *junitReader) finish() error {
 			return err
 		}
 	}
-	j.c.number(0, j.places)
+	if j.dialect != ownJUnit { // whose occurrences are known
+		j.c.number(0, j.places)
+	}
 	j.clock.settle(j.c.note)
 	j.differing.note(j.c.note)
 	if j.badTotal != "" {
@@ -250,6 +252,8 @@ func (j *junitReader) start(t *xml.StartElement) error {
 		return j.open(a)
 	case name == "testcase":
 		return j.begin(a)
+	case name == "property" && len(j.suites) > 0 && j.test == nil && j.dialect == ownJUnit && a["name"] == exactName:
+		return j.exactSuite(j.suites[len(j.suites)-1], a["value"])
 	case name == "property" && len(j.suites) > 0 && j.test == nil:
 		j.property(a["name"], a["value"])
 	case j.test != nil:
@@ -309,7 +313,7 @@ func (j *junitReader) readRoot(a map[string]string) (err error) {
 	j.rootName = a["name"]
 	_, id := a["id"]
 	_, name := a["name"]
-	if j.project = id && name; a["name"] == ownName {
+	if j.project = id && name; a["name"] == exactName {
 		j.dialect = ownJUnit
 	}
 	took, _ := j.clock.read(a)
@@ -362,7 +366,7 @@ var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
 func (j *junitReader) open(a map[string]string) error {
 	line, _ := j.d.InputPos()
 	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), line: line, props: map[string]string{"package": a["package"]}}
-	if m := stamped.FindStringSubmatch(s.name); m != nil {
+	if m := stamped.FindStringSubmatch(s.name); m != nil && j.dialect != ownJUnit {
 		s.name = m[1]
 	}
 	s.Path, s.Description = s.name, a["name"]
@@ -435,6 +439,10 @@ func (j *junitReader) begin(a map[string]string) error {
 
 // within takes over an element in a testcase.
 func (j *junitReader) within(name string, a map[string]string) {
+	if j.dialect == ownJUnit {
+		j.exactElement(name, a)
+		return
+	}
 	t := j.test
 	if j.text != nil {
 		return // it is part of the element around it
@@ -468,6 +476,8 @@ func (j *junitReader) end(name string) error {
 		t := j.test
 		j.test, j.text = nil, nil
 		return j.take(t)
+	case j.test != nil && j.dialect == ownJUnit:
+		j.text = nil
 	case name == "testsuite" && j.test == nil:
 		return j.close()
 	case j.text != nil && at == j.nested:

@@ -30,6 +30,7 @@ type junitCase struct {
 	retryText         excerpt
 	rescued           excerpt // what the attempts before said
 	out, log          excerpt // system-out and system-err
+	exact             string  // of our own files: see exactName
 }
 
 // reset makes t ready for another testcase, and keeps its buffers.
@@ -86,6 +87,9 @@ const mayFail = "TEST_CASE tagged with !mayfail"
 // take makes a result of a testcase.
 func (j *junitReader) take(t *junitCase) error {
 	s := j.suites[len(j.suites)-1]
+	if j.dialect == ownJUnit {
+		return j.takeExact(s, t)
+	}
 	n := tally{tests: 1, elements: t.failures}
 	spec := Spec{Suite: s.Path, Leaf: t.name, State: Passed, Attempts: 1 + t.retries, Duration: t.took, File: j.c.relative(t.file), Line: t.line}
 	if t.skipped {
@@ -182,7 +186,7 @@ func (j *junitReader) close() error {
 	} else {
 		j.found.add(s.found)
 	}
-	if s.own.tests == 0 && len(s.Failures) == 0 {
+	if s.own.tests == 0 && len(s.Failures) == 0 && j.dialect != ownJUnit {
 		return nil
 	}
 	i := len(j.c.results.Suites)

@@ -2,15 +2,20 @@ package reports
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // Visible returns s on one line with every character spelled out that would act on
 // a screen instead of showing on it: C0 and C1 controls with ESC and DEL, marks and
 // overrides of direction, line and paragraph separators, and bytes that are no
-// UTF-8. They appear as \n, \x1b, \u202e. Everything else stays as it is.
+// UTF-8. They appear as \n, \x1b, \u202e. So does the first character of what a CI system
+// would take for a command in the output of a job: "::" where s begins, and anywhere "##["
+// and the like of "##vso[". Everything else stays unchanged.
 func Visible(s string) string {
+	s = inert(s)
 	if !strings.ContainsFunc(s, acts) && utf8.ValidString(s) {
 		return s
 	}
@@ -38,6 +43,21 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// commands of CI systems that act anywhere in a line: GitHub Actions has the form of
+// Azure Pipelines besides its own.
+var commands = regexp.MustCompile(`##([A-Za-z]*\[)`)
+
+// inert breaks the beginnings of commands. GitHub looks for its own behind spaces too.
+func inert(s string) string {
+	if strings.Contains(s, "##") {
+		s = commands.ReplaceAllString(s, `\x23#$1`)
+	}
+	if rest := strings.TrimLeftFunc(s, unicode.IsSpace); strings.HasPrefix(rest, "::") {
+		return s[:len(s)-len(rest)] + `\x3a` + rest[1:]
+	}
+	return s
+}
+
 // acts reports whether a screen obeys the rune instead of showing it.
 func acts(r rune) bool {
 	switch {
@@ -45,6 +65,7 @@ func acts(r rune) bool {
 	case r == 0x061c, r == 0x200e, r == 0x200f: // marks of direction
 	case 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069: // embeddings, overrides, isolates
 	case r == 0x2028, r == 0x2029: // separators of lines and paragraphs
+	case r == 0xfffe, r == 0xffff: // no characters: XML cannot hold them
 	default:
 		return false
 	}

@@ -15,6 +15,15 @@ func TestVisible(t *testing.T) {
 		"\u2028\u2029":                   `\u2028\u2029`,
 		"a\xffb\xc3":                     `a\xffb\xc3`,
 		"\ufffd":                         "\ufffd",
+		"\ufffe\uffff":                   `\ufffe\uffff`,
+		"::error::x":                     `\x3a:error::x`,
+		" \t::set-output name=a::b":      ` \t\x3a:set-output name=a::b`,
+		"std::vector":                    "std::vector",
+		"a\n::error::x":                  `a\n::error::x`, // in the middle of a line
+		"x ##[error]no":                  `x \x23#[error]no`,
+		"##vso[task.complete]":           `\x23#vso[task.complete]`,
+		"##TeamCity[x] ###[y":            `\x23#TeamCity[x] #\x23#[y`,
+		"## heading [link]":              "## heading [link]",
 	} {
 		if got := Visible(in); got != want {
 			t.Errorf("Visible(%q) = %q, want %q", in, got, want)

@@ -1,9 +1,9 @@
 package reports
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -19,6 +19,7 @@ type ctrfResultsOut struct {
 	Summary     ctrfSummaryOut    `json:"summary"`
 	Tests       []ctrfTestOut     `json:"tests"`
 	Environment map[string]string `json:"environment,omitempty"`
+	Extra       map[string]any    `json:"extra"` // of exactName: the suites
 }
 
 type ctrfSummaryOut struct {
@@ -44,13 +45,17 @@ type ctrfTestOut struct {
 	Tags     []string `json:"tags,omitempty"`
 	File     string   `json:"filePath,omitempty"`
 	Line     int      `json:"line,omitempty"`
-	Retries  int      `json:"retries,omitempty"`
+	Stdout   []string `json:"stdout,omitempty"`
+	Retries  int      `json:"retries,omitempty"` // of a spec that failed in between
 	Flaky    bool     `json:"flaky,omitempty"`
+
+	Extra map[string]*exactSpec `json:"extra,omitempty"` // of exactName
 }
 
 // WriteCTRF writes the specs of the run in the Common Test Report Format
 // (https://ctrf.io). A failure that no spec carries is a failed test: the format has no
-// other place for it.
+// other place for it. What its fields cannot say is in "extra", so that [Read] gives the
+// same results again.
 func WriteCTRF(w io.Writer, a *Account) error {
 	out := ctrfOut{Format: "CTRF", SpecVersion: "1.0.0", GeneratedBy: "flujo-harness", Results: ctrfResultsOut{Tool: map[string]string{"name": "flujo-harness"}, Tests: []ctrfTestOut{}}}
 	r := &out.Results
@@ -65,24 +70,32 @@ func WriteCTRF(w io.Writer, a *Account) error {
 		}
 	}
 	if a.Run.SuiteError != "" {
-		r.add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError})
+		r.add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError, Extra: extraOf(exactNode(&SuiteFailure{Node: "results"}))})
 	}
 	if s := a.Run.Suites; s != nil {
-		paths := map[string]bool{} // parts of one suite are one
+		at := map[string]int{} // parts of one suite are one
+		suites := []exactSuite{}
 		for _, suite := range s.Suites {
-			paths[suite.Path] = true
+			i, known := at[suite.Path]
+			if !known {
+				i, at[suite.Path] = len(suites), len(suites)
+				suites = append(suites, exactSuite{Path: suite.Path})
+			}
+			suites[i].add(&suite)
 			for _, f := range suite.Failures {
-				r.add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line})
+				r.add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line, Extra: extraOf(exactNode(&f))})
 			}
 		}
-		r.Summary.Suites = len(paths)
+		r.Summary.Suites = len(suites)
+		r.Extra = map[string]any{exactName: suites}
 		for i := range s.Specs {
 			r.add(newCTRFTest(&s.Specs[i]))
 		}
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", " ")
-	if err := e.Encode(out); err != nil {
+	if r.Extra == nil {
+		r.Extra = map[string]any{exactName: []exactSuite{}}
+	}
+	if err := encodeVisibly(w, out, " "); err != nil {
 		return fmt.Errorf("write CTRF: %w", err)
 	}
 	return nil
@@ -90,14 +103,29 @@ func WriteCTRF(w io.Writer, a *Account) error {
 
 func newCTRFTest(s *Spec) ctrfTestOut {
 	t := ctrfTestOut{Name: leafName(s), Status: string(s.State), Duration: float64(s.Duration) / float64(time.Millisecond), Suite: append([]string{s.Suite}, s.Containers...),
-		Message: s.Message, Raw: s.Detail, Tags: s.Labels, File: s.File, Line: max(0, s.Line), Retries: max(0, s.Attempts-1), Flaky: s.Retried}
+		Message: s.Message, Raw: s.Detail, Tags: s.Labels, File: s.File, Line: max(0, s.Line), Flaky: s.Retried}
 	switch s.State {
 	case Passed, Failed, Skipped, Pending:
 	default:
 		t.Status, t.Raw = "failed", string(s.State)
 	}
+	if s.Retried || s.State == Failed { // a spec that passed each time is not one that needed to be tried again
+		t.Retries = max(0, s.Attempts-1)
+	}
+	if s.Output != "" {
+		t.Stdout = strings.Split(s.Output, "\n")
+	}
+	attempts := 1 + t.Retries
+	if s.State == Skipped || s.State == Pending {
+		attempts = 0
+	}
+	if t.Name != s.Leaf || t.Raw != "" || s.Attempts != attempts || s.Retried && s.Attempts < 2 || s.Occurrence != 1 || s.Suite == "" {
+		t.Extra = extraOf(newExact(s))
+	}
 	return t
 }
+
+func extraOf(e *exactSpec) map[string]*exactSpec { return map[string]*exactSpec{exactName: e} }
 
 func (r *ctrfResultsOut) add(t ctrfTestOut) {
 	s := &r.Summary

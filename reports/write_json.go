@@ -3,7 +3,6 @@ package reports
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -259,9 +258,7 @@ func WriteJSON(w io.Writer, a *Account) error {
 	for _, l := range a.inForce() {
 		r.Loosenings = append(r.Loosenings, ledgerText(l))
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", " ")
-	if err := e.Encode(r); err != nil {
+	if err := encodeVisibly(w, r, " "); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,19 +30,36 @@ type junitSuiteOut struct {
 	Skipped   int            `xml:"skipped,attr"`
 	Time      string         `xml:"time,attr"`
 	Timestamp string         `xml:"timestamp,attr,omitempty"`
+	Exact     *junitExactOut `xml:"properties"`
 	Cases     []junitCaseOut `xml:"testcase"`
 }
 
 type junitCaseOut struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	File    string        `xml:"file,attr,omitempty"`
-	Line    int           `xml:"line,attr,omitempty"`
-	Time    string        `xml:"time,attr"`
-	Failure *junitTextOut `xml:"failure"`
-	Error   *junitTextOut `xml:"error"`
-	Flaky   *junitTextOut `xml:"flakyFailure"`
-	Skipped *junitTextOut `xml:"skipped"`
+	Class   string         `xml:"classname,attr"`
+	Name    string         `xml:"name,attr"`
+	File    string         `xml:"file,attr,omitempty"`
+	Line    int            `xml:"line,attr,omitempty"`
+	Time    string         `xml:"time,attr"`
+	Exact   *junitExactOut `xml:"properties"`
+	Failure *junitTextOut  `xml:"failure"`
+	Error   *junitTextOut  `xml:"error"`
+	Flaky   *junitTextOut  `xml:"flakyFailure"`
+	Skipped *junitTextOut  `xml:"skipped"`
+	Out     string         `xml:"system-out,omitempty"`
+}
+
+// junitExactOut is the property with what the format has no word for: see exactName.
+type junitExactOut struct {
+	Property struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
+	} `xml:"property"`
+}
+
+func newJUnitExact(v any) *junitExactOut {
+	var e junitExactOut
+	e.Property.Name, e.Property.Value = exactName, exactText(v)
+	return &e
 }
 
 type junitTextOut struct {
@@ -50,51 +68,20 @@ type junitTextOut struct {
 	Text    string `xml:",chardata"`
 }
 
-// ownName is the name of the root element of [WriteJUnit].
-const ownName = "flujo-harness"
-
 // WriteJUnit writes the specs of the run as JUnit XML. A pass that was retried has a
 // flakyFailure, as surefire writes it; a failure that no spec carries is a testcase
 // with an error, so that no reader takes the suite for good. Characters that XML cannot
-// hold, and those that act on a screen, stand as visible escapes.
+// hold, and those that act on a screen, stand as visible escapes. What these elements
+// cannot say is in a property, so that [Read] gives the same results again.
 func WriteJUnit(w io.Writer, a *Account) error {
-	out := junitSuitesOut{Name: ownName}
+	out := junitSuitesOut{Name: exactName}
 	if a.Run.SuiteError != "" {
-		out.add(junitSuiteOut{Name: "suites", Time: "0", Cases: []junitCaseOut{{Class: "suites", Name: "[results]", Time: "0", Error: junitText("no results", a.Run.SuiteError)}}})
+		node := exactNode(&SuiteFailure{Node: "results"})
+		out.add(junitSuiteOut{Name: "suites", Time: "0", Cases: []junitCaseOut{{Class: "suites", Name: "[results]", Time: "0", Exact: newJUnitExact(node), Error: junitText("no results", a.Run.SuiteError)}}})
 	}
-	if r := a.Run.Suites; r != nil {
-		at := map[string]int{}
-		var suites []junitSuiteOut
-		var times []time.Duration
-		suite := func(path string) int {
-			i, known := at[path]
-			if !known {
-				i, at[path] = len(suites), len(suites)
-				suites, times = append(suites, junitSuiteOut{Name: Visible(path)}), append(times, 0)
-			}
-			return i
-		}
-		for _, s := range r.Suites {
-			i := suite(s.Path)
-			if !s.Started.IsZero() {
-				suites[i].Timestamp = s.Started.UTC().Format("2006-01-02T15:04:05")
-			}
-			for _, f := range s.Failures {
-				name := "[" + Visible(f.Node) + "]"
-				if n := len(suites[i].Cases); n > 0 {
-					name += fmt.Sprintf(" (%d)", n+1) // several in one suite are not attempts of one
-				}
-				suites[i].Cases = append(suites[i].Cases, junitCaseOut{Class: suites[i].Name, Name: name, File: Visible(f.File), Line: f.Line, Time: "0", Error: junitText("failed outside the specs", f.Message)})
-			}
-		}
-		for k := range r.Specs {
-			i := suite(r.Specs[k].Suite)
-			suites[i].Cases = append(suites[i].Cases, newJUnitCase(&r.Specs[k]))
-			times[i] += r.Specs[k].Duration
-		}
-		for i := range suites {
-			suites[i].Time = seconds3(times[i])
-			out.add(suites[i])
+	if a.Run.Suites != nil {
+		for _, s := range junitSuitesOf(a.Run.Suites) {
+			out.add(s)
 		}
 	}
 	out.Time = seconds3(time.Duration(a.Run.Seconds * float64(time.Second)))
@@ -108,6 +95,49 @@ func WriteJUnit(w io.Writer, a *Account) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// junitSuitesOf makes one testsuite of all suites of the same path.
+func junitSuitesOf(r *Results) []junitSuiteOut {
+	at := map[string]int{}
+	var suites []junitSuiteOut
+	var times []time.Duration
+	var exact []exactSuite
+	suite := func(path string) int {
+		i, known := at[path]
+		if !known {
+			i, at[path] = len(suites), len(suites)
+			suites, times, exact = append(suites, junitSuiteOut{Name: Visible(path)}), append(times, 0), append(exact, exactSuite{Path: path})
+		}
+		return i
+	}
+	for _, s := range r.Suites {
+		i := suite(s.Path)
+		if !s.Started.IsZero() && suites[i].Timestamp == "" {
+			suites[i].Timestamp = s.Started.UTC().Format("2006-01-02T15:04:05.999999999")
+		}
+		exact[i].add(&s)
+		for _, f := range s.Failures {
+			name := "[" + Visible(f.Node) + "]"
+			if n := len(suites[i].Cases); n > 0 {
+				name += fmt.Sprintf(" (%d)", n+1) // several in one suite are not attempts of one
+			}
+			suites[i].Cases = append(suites[i].Cases, junitCaseOut{Class: suites[i].Name, Name: name, File: Visible(f.File), Line: f.Line, Time: "0",
+				Exact: newJUnitExact(exactNode(&f)), Error: junitText("failed outside the specs", f.Message)})
+		}
+	}
+	for k := range r.Specs {
+		i := suite(r.Specs[k].Suite)
+		suites[i].Cases = append(suites[i].Cases, newJUnitCase(&r.Specs[k]))
+		times[i] += r.Specs[k].Duration
+	}
+	for i := range suites {
+		suites[i].Time = seconds3(times[i])
+		if exact[i] != (exactSuite{Path: suites[i].Name}) || suites[i].Name == "" {
+			suites[i].Exact = newJUnitExact(exact[i])
+		}
+	}
+	return suites
 }
 
 // add counts what is in the suite.
@@ -128,19 +158,39 @@ func (out *junitSuitesOut) add(s junitSuiteOut) {
 }
 
 func newJUnitCase(s *Spec) junitCaseOut {
-	c := junitCaseOut{Class: Visible(strings.Join(s.Containers, " ")), Name: Visible(leafName(s)), File: Visible(s.File), Line: s.Line, Time: seconds3(s.Duration)}
+	c := junitCaseOut{Class: Visible(strings.Join(s.Containers, " ")), Name: Visible(leafName(s)), File: Visible(s.File), Line: s.Line, Time: seconds3(s.Duration), Out: visibleBlock(s.Output)}
 	switch {
 	case s.State == Skipped, s.State == Pending:
 		c.Skipped = &junitTextOut{Message: Visible(firstLine(s.Message))}
 		if s.State == Pending {
 			c.Skipped.Message = "pending"
 		}
+		if text := visibleBlock(s.Message); text != c.Skipped.Message {
+			c.Skipped.Text = text
+		}
 	case s.State != Passed:
 		c.Failure = junitText(s.Detail, s.Message)
 	case s.Retried:
 		c.Flaky = junitText(s.Detail, s.Message)
 	}
+	if !c.plainlySays(s) {
+		c.Exact = newJUnitExact(newExact(s))
+	}
 	return c
+}
+
+// plainlySays reports whether our reader needs no property to find the spec in the case.
+func (c *junitCaseOut) plainlySays(s *Spec) bool {
+	t := junitCase{name: c.Name, class: c.Class, skipped: c.Skipped != nil}
+	switch {
+	case c.Failure != nil:
+		t.failures, t.detail = 1, c.Failure.Type
+	case c.Flaky != nil:
+		t.retries, t.detail = 1, "" // the type of an attempt is not that of the spec
+	}
+	p, _ := plainExact(&t, s.Suite)
+	return p.State == s.State && p.Leaf == s.Leaf && slices.Equal(p.Containers, s.Containers) && p.Occurrence == s.Occurrence &&
+		p.Attempts == s.Attempts && p.Retried == s.Retried && p.Detail == s.Detail && len(s.Labels) == 0
 }
 
 // leafName is a name that no reader takes for none, and that tells specs of the same
