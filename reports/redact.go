@@ -1,13 +1,12 @@
 package reports
 
 import (
-	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
 // censor takes secrets out of what tests wrote, before it is kept: what is not in the
@@ -38,16 +37,14 @@ func (c *censor) run(r Run) Run {
 // censoring is the reading of one run.
 type censoring struct {
 	*censor
-	secrets stubs.Redactor
+	secrets redact.Redactor
 	found   bool
 	changed bool // a text, since this was last looked at
 }
 
-// redaction is what takes the place of a secret. By which rule one was found depends
-// on what was read before, and a name must be the same in every run.
-var redaction = regexp.MustCompile(`\[redacted:[a-z0-9-]+\]`)
-
-func redacted(r *stubs.Redactor, s string) string {
+// redacted is s without its secrets. By which rule one was found depends on what was read
+// before, and a name must be the same in every run: so the markers do not name the rule.
+func redacted(r *redact.Redactor, s string) string {
 	if s == "" {
 		return s
 	}
@@ -55,7 +52,7 @@ func redacted(r *stubs.Redactor, s string) string {
 	if clean == s {
 		return s
 	}
-	return redaction.ReplaceAllString(clean, "[redacted]")
+	return redact.Unnamed(clean)
 }
 
 func (c *censoring) text(s *string) {
@@ -70,7 +67,7 @@ func (c *censoring) name(s *string) {
 	if known, ok := c.names.Load(was); ok {
 		*s = known.(string)
 	} else {
-		*s = redacted(new(stubs.Redactor), was)
+		*s = redacted(new(redact.Redactor), was)
 		if c.known.Add(1) <= maxRemembered {
 			c.names.Store(was, *s)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
 // Mode says what a cassette does with a request. It can be a flag: flag.TextVar.
@@ -61,7 +62,7 @@ func (m *Mode) UnmarshalText(text []byte) error {
 type Cassette struct {
 	file   string
 	mode   Mode
-	red    *redactor
+	red    *redact.Redactor
 	told   []string // secrets by value
 	ignore []string
 	header []string // of responses, kept
@@ -113,20 +114,16 @@ func Secrets(values ...string) CassetteOption {
 	}
 }
 
-// RedactWith adds a rule: redact is given every text behind all other rules. It must
-// leave alone what it has redacted, and may be called concurrently.
-func RedactWith(redact func(text string) string) CassetteOption {
-	return func(c *Cassette) { c.red.custom = redact }
+// RedactWith adds a rule that is given every text after all other rules. It must not
+// change what it has redacted, and may be called concurrently.
+func RedactWith(rule func(text string) string) CassetteOption {
+	return func(c *Cassette) { c.red.AddRule(rule) }
 }
 
 // KeepFields names fields and query parameters whose values are no secrets although
 // they look so: "next_token". Values of a known form are redacted even there.
 func KeepFields(names ...string) CassetteOption {
-	return func(c *Cassette) {
-		for _, n := range names {
-			c.red.keep[fold(n)] = true
-		}
-	}
+	return func(c *Cassette) { c.red.KeepFields(names...) }
 }
 
 // IgnoreFields names fields of JSON objects and query parameters, at any depth, that
@@ -145,7 +142,7 @@ func KeepHeaders(names ...string) CassetteOption {
 // replaced by Close, and not before.
 func OpenCassette(path string, mode Mode, opts ...CassetteOption) (*Cassette, error) {
 	c := &Cassette{
-		file: path, mode: mode, red: &redactor{keep: map[string]bool{}}, header: slices.Clone(keptHeaders),
+		file: path, mode: mode, red: new(redact.Redactor), header: slices.Clone(keptHeaders),
 		tracks: map[slot]*track{}, counts: map[asker]int{}, astray: map[core.RunKey]error{},
 	}
 	for _, opt := range opts {
@@ -154,10 +151,10 @@ func OpenCassette(path string, mode Mode, opts ...CassetteOption) (*Cassette, er
 	slices.Sort(c.ignore)
 	c.ignore = slices.Compact(c.ignore)
 	for _, s := range c.told {
-		if len(s) < leastSecret {
-			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets %d or more", len(s), leastSecret)
+		if len(s) < redact.Shortest {
+			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets %d or more", len(s), redact.Shortest)
 		}
-		c.red.know(s)
+		c.red.Know(s)
 	}
 	if mode > Verify {
 		return nil, c.bad(0, "%v: use Replay, Record or Verify", mode)

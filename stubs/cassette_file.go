@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
 // format is the version of the file. A cassette is JSON Lines: the header, and then
@@ -51,7 +53,7 @@ type interaction struct {
 // plain is a tree of canonical JSON in which all redactions look the same: which
 // rule found a secret may depend on what was known by then.
 func plain(data []byte, ignore []string) any {
-	tree, err := parse(markers.ReplaceAll(data, []byte("[redacted]")))
+	tree, err := parse([]byte(redact.Unnamed(string(data))))
 	if err != nil {
 		return nil
 	}
@@ -62,7 +64,7 @@ func plain(data []byte, ignore []string) any {
 func (q *interaction) request(ignore []string) any {
 	tree := map[string]any{"input": plain(q.Input, ignore)}
 	if q.Feedback != "" {
-		tree["feedback"] = markers.ReplaceAllString(q.Feedback, "[redacted]")
+		tree["feedback"] = redact.Unnamed(q.Feedback)
 	}
 	return tree
 }
@@ -73,37 +75,47 @@ func (q *interaction) answer(ignore []string) any {
 	case q.Error == nil:
 		return map[string]any{"output": plain(q.Output, ignore)}
 	case q.Error.Timeout:
-		return map[string]any{"timeout": markers.ReplaceAllString(q.Error.Text, "[redacted]")}
+		return map[string]any{"timeout": redact.Unnamed(q.Error.Text)}
 	}
-	return map[string]any{"error": markers.ReplaceAllString(q.Error.Text, "[redacted]")}
+	return map[string]any{"error": redact.Unnamed(q.Error.Text)}
 }
 
 func (q *interaction) hash(ignore []string) string {
-	name := markers.ReplaceAllString(q.Name, "[redacted]")
+	name := redact.Unnamed(q.Name)
 	return fmt.Sprintf("%x", sha256.Sum256(canonical([]any{q.Kind, name, q.Path, q.request(ignore)})))
 }
 
-// redact takes the secrets out of an interaction, which must not share trees with others.
+// redact takes the secrets out of an interaction.
 func (c *Cassette) redact(q *interaction) {
 	if q.Kind == httpKind {
-		q.Name = c.red.text(q.Name, "id") // a path is no random text
+		q.Name = c.red.Field("id", q.Name) // a path is no random text
 	}
-	q.Feedback = c.red.text(q.Feedback, "")
+	q.Feedback = c.red.Text(q.Feedback)
 	q.Input = c.redactJSON(q.Input)
 	if q.Error != nil {
-		q.Error = &failure{Text: c.red.text(q.Error.Text, ""), Timeout: q.Error.Timeout}
+		q.Error = &failure{Text: c.red.Text(q.Error.Text), Timeout: q.Error.Timeout}
 	}
 	if q.Output != nil {
 		q.Output = c.redactJSON(q.Output)
 	}
 }
 
+// redactJSON is data without its secrets, in canonical form. Of a response that came as
+// events, what they say together is looked at first.
 func (c *Cassette) redactJSON(data []byte) []byte {
 	tree, err := parse(data)
 	if err != nil { // not from a marshaller: nothing of it may be written
 		return []byte("null")
 	}
-	return canonical(c.red.tree(tree))
+	if answer, ok := tree.(map[string]any); ok {
+		if chunks, ok := answer["chunks"].([]any); ok {
+			deltas(c.red, chunks)
+		}
+	}
+	if tree, err = parse(c.red.JSON(canonical(tree))); err != nil {
+		return []byte("null")
+	}
+	return canonical(tree)
 }
 
 // load reads the file.

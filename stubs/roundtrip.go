@@ -51,7 +51,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c.mode == Replay && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	c.red.headers(req)
+	c.red.Request(req)
 	who, _ := ctx.Value(callKey{}).(caller)
 	track, live, err := c.take(ctx, question(req, body, who.path), who.run)
 	switch {

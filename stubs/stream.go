@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
 // tee keeps what passes through a body, and calls end once: at the end, behind an
@@ -147,7 +149,7 @@ func leaves(v any, path string, f func(path, s string) string) any {
 }
 
 // deltas redacts secrets that a model streams in pieces: no event holds one whole.
-func (r *redactor) deltas(chunks []any) {
+func deltas(red *redact.Redactor, chunks []any) {
 	pieces := map[string][]string{} // by where they are in their event
 	walk := func(f func(path, s string) string) {
 		for i, chunk := range chunks {
@@ -162,7 +164,7 @@ func (r *redactor) deltas(chunks []any) {
 	})
 	for path, list := range pieces {
 		name := path[strings.LastIndexByte(path, '.')+1:]
-		pieces[path] = r.across(list, slices.Contains(textNames, fold(name)))
+		pieces[path] = red.Pieces(list, slices.Contains(textNames, strings.ToLower(strings.ReplaceAll(name, "_", ""))))
 	}
 	walk(func(path, _ string) string {
 		s := pieces[path][0]
@@ -171,19 +173,6 @@ func (r *redactor) deltas(chunks []any) {
 	})
 }
 
-// textNames are the folded names of fields that hold a piece of one text in each
+// textNames are the names, in lower case without underscores, of fields that hold a piece of one text in each
 // event. What others hold, one behind the other, may only seem random.
 var textNames = []string{"content", "text", "delta", "arguments", "partialjson", "thinking", "reasoning", "reasoningcontent", "completion"}
-
-// across redacts what the pieces of a text give away together: a secret may go across
-// their borders, or be whole in one of them and its name in another.
-func (r *redactor) across(pieces []string, random bool) []string {
-	whole := strings.Join(pieces, "")
-	found := r.spans(whole, random)
-	out, at := make([]string, len(pieces)), 0
-	for i, piece := range pieces {
-		out[i] = cut(whole, at, at+len(piece), found)
-		at += len(piece)
-	}
-	return out
-}

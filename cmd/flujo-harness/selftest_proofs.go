@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -72,7 +73,7 @@ var proofs = []proof{
 		in:   []string{"./core/sqlite"}, run: "^TestSoak$", n: "-proof.for=%dm", long: 30, unit: "minutes", seed: "-proof.seed=%d"},
 	{name: "hostile-files", does: "reports, results, cassettes, scripts, answers: bombs, depth, second roots, names twice, 64 MiB",
 		must: "refused with the place, within limits",
-		in:   []string{"./reports", "./stubs", "./core", "./harness"}, run: "NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
+		in:   []string{"./reports", "./stubs", "./stubs/redact", "./core", "./harness"}, run: "WorkIsLinear|NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
 	{name: "hostile-texts", does: "200 hostile texts in every name and message, into every output; the page in a browser, where there is one",
 		must: "0 scripts run, 0 requests, 0 escapes to the terminal, 0 canary secrets",
 		in:   []string{"./reports", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAccount|SecretsAreTakenOut|TestPageInChromium/hostile"},
@@ -80,7 +81,8 @@ var proofs = []proof{
 		must: "the same bytes; control: without -trimpath they differ",
 		in:   []string{"./cmd/flujo-harness"}, run: "^TestReproducibleBuild$", more: []string{"-reproducible"}},
 	fuzzing("core", "FuzzResumeStored", "FuzzDecodeStored"),
-	fuzzing("stubs", "FuzzOpenCassette", "FuzzParseTable", "FuzzRedactTwice"),
+	fuzzing("stubs", "FuzzOpenCassette", "FuzzParseTable"),
+	fuzzing("stubs/redact", "FuzzRedactTwice"),
 	fuzzing("harness", "FuzzDecodeResults"),
 	fuzzing("thresholds", "FuzzReadLimits"),
 	fuzzing("reports", "FuzzRead", "FuzzReadJUnit", "FuzzReadGinkgo", "FuzzReadGoTest", "FuzzReadCTRF", "FuzzReadBenchmarks", "FuzzVisible"),
@@ -92,7 +94,7 @@ const fuzzFlag = "-fuzztime=%dm"
 
 // fuzzing is the campaign of the fuzz targets of a package.
 func fuzzing(pkg string, targets ...string) proof {
-	return proof{name: "fuzz-" + pkg, does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
+	return proof{name: "fuzz-" + path.Base(pkg), does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
 		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "minutes for each target, on one core"}
 }
 

@@ -1,4 +1,4 @@
-package stubs
+package redact
 
 import (
 	"encoding/base64"

@@ -1,0 +1,451 @@
+package redact
+
+import (
+	"encoding/base64"
+	"strings"
+)
+
+// separate looks for a value that only white space separates from its name.
+func (sc *scanner) separate(at, end int) int {
+	s := sc.s
+	if end >= len(s) || s[end] != ' ' && s[end] != '\t' && s[end] != '(' {
+		return 0
+	}
+	w := s[at:end]
+	v := skipBlank(s, end)
+	if v >= len(s) {
+		return 0
+	}
+	if w[0] == '-' && len(w) > 2 {
+		return sc.option(w, v)
+	}
+	if !mayBeSecret(w) {
+		return 0
+	}
+	if s[end] == '(' {
+		if w == "PASSWORD" {
+			if from, to, ok := quotedValue(s, end+1); ok {
+				return sc.give(from, to, "assignment")
+			}
+		}
+		return 0
+	}
+	switch k := sc.r.classify(w); {
+	case k == noSecret || k == header:
+		return 0
+	case typed(s, v) > 0: // password string = "x"
+		if from, to, ok := quotedValue(s, skipBlank(s, typed(s, v))); ok && sc.accept(w, k, s[from:to], quoted) {
+			return sc.give(from, to, "assignment")
+		}
+	case k == password && s[v] == '\'' && sc.sqlBefore(at, w):
+		if from, to, ok := quotedValue(s, v); ok {
+			return sc.give(from, to, "assignment")
+		}
+	case k == password && (w == "password" || w == "passwd") && sc.login >= 0 && at-sc.login < lookBehind:
+		to := valueEnd(s, v)
+		if to > v && !isPlaceholder(s[v:to]) && (sc.netrc(at) || hasDigit(s[v:to]) && !isWord(s[v:to])) {
+			return sc.give(v, to, "assignment")
+		}
+	case lineStart(s, at) && restBlank(s, valueEnd(s, v)) && (strings.Contains(w, "_") || w == "requirepass" || w == "masterauth" || w == "rootpw" || w == "bindpw"):
+		if to := valueEnd(s, v); to > v && sc.accept(w, k, s[v:to], line) { // a setting: requirepass x
+			return sc.give(v, to, "assignment")
+		}
+	case k != password && strings.Contains(w, "_") && strings.Contains(s[max(0, at-40):at], " set "): // aws configure set aws_secret_access_key x
+		if to := valueEnd(s, v); to > v && hasDigit(s[v:to]) && !isCode(s[v:to]) {
+			return sc.give(v, to, "assignment")
+		}
+	case k == password && (w == "aws_secret_access_key" || strings.HasPrefix(s[max(0, at-5):at], " set ")):
+		if to := valueEnd(s, v); to > v && sc.accept(w, k, s[v:to], tight) {
+			return sc.give(v, to, "assignment")
+		}
+	}
+	return 0
+}
+
+// netrc reports whether a machine and its login stand before position at.
+func (sc *scanner) netrc(at int) bool {
+	before := sc.s[max(0, at-lookBehind):at]
+	return strings.Contains(before, "machine ") || strings.Contains(before, "default login")
+}
+
+// sqlBefore reports whether a word of SQL stands before a password.
+func (sc *scanner) sqlBefore(at int, w string) bool {
+	if w == "PASSWORD" {
+		return true
+	}
+	switch strings.ToLower(lastWord(strings.TrimRight(sc.s[max(0, at-20):at], " "), 0)) {
+	case "with", "encrypted", "unencrypted", "user", "role", "login", "identified", "set":
+		return true
+	}
+	return false
+}
+
+// option looks for the argument of an option: --password x.
+func (sc *scanner) option(w string, v int) int {
+	s := sc.s
+	k := sc.r.classify(w)
+	if k == noSecret || k == header {
+		return sc.userOption(w, v)
+	}
+	from, to, ok := quotedValue(s, v)
+	if !ok {
+		from, to = v, valueEnd(s, v)
+	}
+	if to <= from || s[from] == '-' || s[from] == '|' || s[from] == '=' {
+		return 0
+	}
+	arg := s[from:to]
+	if isPlaceholder(arg) || IsMarker(arg) || !ok && (isWord(arg) || optionProse[strings.ToLower(arg)] || isCode(arg)) || isComplaint(arg) {
+		return 0
+	}
+	return sc.give(from, to, "assignment")
+}
+
+// optionProse are words that follow an option in a sentence about it.
+var optionProse = words(`flag flags option options instead argument arguments value values then will would can could needs need takes sets gives used use uses which where because
+	only before after without does do did are be were requires until unless also but so it its as on per via into over more than once both either`)
+
+// userOption looks for a password after the user: -u user:x, --user user:x.
+func (sc *scanner) userOption(w string, v int) int {
+	switch w {
+	case "--user", "--proxy-user", "--username", "--auth", "--creds":
+		return sc.userAndPassword(v)
+	}
+	return 0
+}
+
+func (sc *scanner) userAndPassword(v int) int {
+	s := sc.s
+	from, to, ok := quotedValue(s, v)
+	if !ok {
+		from, to = v, valueEnd(s, v)
+	}
+	user, pass, ok := strings.Cut(s[from:to], ":")
+	if !ok || user == "" || pass == "" || isPlaceholder(pass) || IsMarker(pass) || !hasLetter(pass) && len(pass) < 6 || strings.HasPrefix(pass, "//") {
+		return 0
+	}
+	return sc.give(to-len(pass), to, "assignment")
+}
+
+// programs take a password after the given options.
+var programs = map[string]map[string]bool{
+	"-p": words("sshpass mysql mysqldump mysqladmin mariadb docker podman helm mongo mongosh mongodump az twine nerdctl skopeo ansible-vault cqlsh oc sshfs rclone"),
+	"-a": words("redis-cli"), "-w": words("ldapsearch ldapadd ldapmodify ldappasswd"), "-P": words("sqlcmd bcp zip unzip ipmitool"), "-U": words("smbclient"),
+	"-u": words("curl wget http https xh httpie ab lftp hey"), "-x": words("ldapsearch"), "-k": words("openssl"),
+}
+
+// keyword looks at words that say that a secret follows. at to end is the word, after which
+// something stands.
+func (sc *scanner) keyword(at, end int) int {
+	s := sc.s
+	w := s[at:end]
+	v := skipBlank(s, end)
+	if v >= len(s) {
+		return 0
+	}
+	if w[0] == '-' && len(w) >= 2 && w[1] != '-' && s[end] != ':' && s[end] != '=' {
+		return sc.shortOption(at, end, v)
+	}
+	if s[end] == ':' {
+		return sc.colons(at, end)
+	}
+	switch len(w) {
+	case 4, 5, 6, 7, 8, 10:
+	default:
+		return 0
+	}
+	switch strings.ToLower(w) {
+	case "bearer":
+		return sc.scheme(v, true)
+	case "basic":
+		return sc.scheme(v, false)
+	case "machine", "login":
+		sc.login = at
+	case "identified":
+		return sc.identifiedBy(v)
+	case "token", "apikey", "api-key":
+		to := valueEnd(s, v)
+		if x := s[v:to]; len(x) >= 20 && hasDigit(x) && hasLetter(x) && !wordy(x) && sc.headerBefore(at) {
+			return sc.give(v, to, "bearer")
+		}
+	case "pass", "auth":
+		if w[0] == 'P' && w[1] == 'A' && at > 0 && s[at-1] == '\n' && userLineBefore(s, at) {
+			return sc.give(v, upTo(s, v, "\r\n"), "assignment")
+		}
+		if w == "AUTH" {
+			return sc.authCommand(v)
+		}
+	}
+	return 0
+}
+
+// userLineBefore reports whether the line before position at is a USER command.
+func userLineBefore(s string, at int) bool {
+	before := strings.TrimRight(s[max(0, at-80):at], "\r\n")
+	return strings.HasPrefix(before[strings.LastIndexByte(before, '\n')+1:], "USER ")
+}
+
+func (sc *scanner) headerBefore(at int) bool {
+	return strings.Contains(strings.ToLower(sc.s[max(0, at-20):at]), "authorization")
+}
+
+// authCommand looks at AUTH of SMTP and Redis.
+func (sc *scanner) authCommand(v int) int {
+	s := sc.s
+	for _, method := range []string{"PLAIN ", "LOGIN ", "XOAUTH2 "} {
+		if rest, ok := strings.CutPrefix(s[v:], method); ok {
+			from := len(s) - len(rest)
+			if to := valueEnd(s, from); to-from >= 12 {
+				return sc.give(from, to, "assignment")
+			}
+		}
+	}
+	if to := valueEnd(s, v); to-v >= 6 && restBlank(s, to) && hasDigit(s[v:to]) && hasLetter(s[v:to]) && !isCode(s[v:to]) {
+		return sc.give(v, to, "assignment")
+	}
+	return 0
+}
+
+// scheme looks at the token after "Bearer" or "Basic".
+func (sc *scanner) scheme(v int, bearer bool) int {
+	s := sc.s
+	to := v
+	for to < len(s) && (inRun[s[to]] || s[to] == '.' || s[to] == '~' || s[to] == '=') {
+		to++
+	}
+	for to > v && s[to-1] == '.' {
+		to--
+	}
+	x := s[v:to]
+	if len(x) < 8 {
+		return 0
+	}
+	if !bearer {
+		data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(x, "="))
+		if err != nil || !isText(data, false) || !strings.Contains(string(data), ":") {
+			return 0
+		}
+		return sc.give(v, to, "bearer")
+	}
+	bare := strings.TrimRight(x, "0123456789")
+	if len(x)-len(bare) <= 2 && (strings.Trim(bare, "abcdefghijklmnopqrstuvwxyz") == "" || wordy(x)) && (len(bare) < 24 || strings.Contains(bare, "-")) {
+		return 0 // "bearer authentication2 works"
+	}
+	if !hasDigit(x) && len(x) < 20 || strings.ContainsAny(x, "-/._") && !hasDigit(x) {
+		return 0
+	}
+	return sc.give(v, to, "bearer")
+}
+
+// identifiedBy looks at IDENTIFIED [WITH plugin] BY 'x'.
+func (sc *scanner) identifiedBy(v int) int {
+	s := sc.s
+	rest := s[v:min(len(s), v+80)]
+	by := 0
+	if len(rest) > 3 && strings.EqualFold(rest[:3], "by ") {
+		by = v + 3
+	} else if len(rest) > 5 && strings.EqualFold(rest[:5], "with ") {
+		for _, word := range []string{" by ", " BY ", " as ", " AS "} {
+			if i := strings.Index(rest, word); i >= 0 {
+				by = v + i + 4
+			}
+		}
+	}
+	if by == 0 {
+		return 0
+	}
+	from := skipBlank(s, by)
+	for _, word := range []string{"PASSWORD ", "VALUES "} {
+		if strings.HasPrefix(s[from:], word) {
+			from = skipBlank(s, from+len(word))
+		}
+	}
+	if from, to, ok := quotedValue(s, from); ok {
+		return sc.give(from, to, "assignment")
+	}
+	if to := valueEnd(s, from); to > from && s[v] == 'B' && !isPlaceholder(s[from:to]) {
+		return sc.give(from, to, "assignment")
+	}
+	return 0
+}
+
+// shortOption looks at options of one letter, of programs that take a password by them.
+func (sc *scanner) shortOption(at, end, v int) int {
+	s := sc.s
+	w := s[at:end]
+	list := programs[w[:2]]
+	if w == "-passin" || w == "-passout" || w == "-pass" {
+		for _, sort := range []string{"pass:"} {
+			if strings.HasPrefix(s[v:], sort) {
+				return sc.give(v+len(sort), valueEnd(s, v), "assignment")
+			}
+		}
+		return 0
+	}
+	if list == nil || at > 0 && s[at-1] != ' ' && s[at-1] != '\t' {
+		return 0
+	}
+	program := sc.programBefore(at, list)
+	switch {
+	case w[1] == 'u':
+		if len(w) != 2 {
+			return 0
+		}
+		if program == "" {
+			to := valueEnd(s, v)
+			if _, pass, ok := strings.Cut(s[v:to], ":"); !ok || !hasDigit(pass) || !hasLetter(pass) || strings.ContainsAny(pass, "/:") {
+				return 0
+			}
+		}
+		return sc.userAndPassword(v)
+	case program == "":
+		return 0
+	case len(w) > 2: // -pX, for programs that take it so
+		if strings.HasPrefix(program, "my") || program == "mariadb" || program == "sshpass" {
+			return sc.give(at+2, valueEnd(s, at), "assignment")
+		}
+		return 0
+	case w[1] == 'U':
+		if _, pass, ok := strings.Cut(s[v:valueEnd(s, v)], "%"); ok {
+			to := valueEnd(s, v)
+			return sc.give(to-len(pass), to, "assignment")
+		}
+		return 0
+	case strings.HasPrefix(program, "my") || program == "mariadb" || program == "docker" && strings.Contains(s[max(0, at-lookBehind):at], " run"):
+		return 0 // a port, the name of a database
+	}
+	from, to, ok := quotedValue(s, v)
+	if !ok {
+		from, to = v, valueEnd(s, v)
+	}
+	if to <= from || s[from] == '-' || isPlaceholder(s[from:to]) || IsMarker(s[from:to]) || !hasLetter(s[from:to]) && len(s[from:to]) < 6 {
+		return 0
+	}
+	return sc.give(from, to, "assignment")
+}
+
+// programBefore is the first program of a list that stands before position at in its line.
+func (sc *scanner) programBefore(at int, list map[string]bool) string {
+	before := sc.s[max(0, at-lookBehind):at]
+	sc.r.work.add(len(before))
+	before = before[strings.LastIndexByte(before, '\n')+1:]
+	for w := range strings.FieldsSeq(before) {
+		if w = w[strings.LastIndexAny(w, "/\"'`")+1:]; len(w) > 1 && list[w] {
+			return w
+		}
+	}
+	return ""
+}
+
+// colons looks at texts whose parts are separated by colons: .pgpass, the driver of MySQL,
+// Oracle's user/password@.
+func (sc *scanner) colons(at, end int) int {
+	s := sc.s
+	if s[at:end] == "Private-Lines" { // a key of PuTTY
+		from := upTo(s, end, "\r\n")
+		if i := strings.Index(s[from:], "Private-MAC"); i >= 0 {
+			return sc.add(skipSpace(s, from), upTo(s, from+i, "\r\n"), "private-key")
+		}
+		return sc.add(skipSpace(s, from), len(s), "private-key")
+	}
+	rest := s[end+1 : min(len(s), end+1+lookBehind)]
+	stop := strings.IndexAny(rest, " \t\r\n\"'<>`")
+	if stop >= 0 {
+		rest = rest[:stop]
+	}
+	sc.r.work.add(len(rest))
+	if pass, _, ok := strings.Cut(rest, "@tcp("); ok && pass != "" || ok2(rest, "@unix(", &pass) {
+		return sc.give(end+1, end+1+len(pass), "url-password")
+	}
+	if s[at:end] == "thin" {
+		if user, pass, ok := strings.Cut(rest, "/"); ok {
+			if pass, _, ok := strings.Cut(pass, "@"); ok && pass != "" && !strings.Contains(user, "@") {
+				from := end + 1 + len(user) + 1
+				return sc.give(from, from+len(pass), "url-password")
+			}
+		}
+	}
+	if at > 0 && s[at-1] != '\n' || !lineAll(s, end+1+len(rest)) {
+		return 0
+	}
+	parts := strings.Split(rest, ":")
+	if len(parts) != 4 || len(parts[3]) < 4 || parts[0] != "*" && (len(parts[0]) < 3 || strings.Trim(parts[0], "0123456789") != "") || parts[1] == "" || parts[2] == "" {
+		return 0
+	}
+	from := end + 1 + len(rest) - len(parts[3])
+	return sc.give(from, end+1+len(rest), "assignment")
+}
+
+func ok2(rest, mark string, pass *string) bool {
+	var ok bool
+	*pass, _, ok = strings.Cut(rest, mark)
+	return ok && *pass != ""
+}
+
+func lineAll(s string, at int) bool { return at == len(s) || s[at] == '\n' || s[at] == '\r' }
+
+// schemes of the Authorization header.
+var schemes = words(`basic bearer token digest apikey api-key key negotiate ntlm oauth jwt hawk geniekey sharedkey sharedkeylite googlelogin aws aws4-hmac-sha256 splunk
+	snowflake ssws zoho-oauthtoken bot client-id pveapitoken sso-key`)
+
+// headerValue looks at the value of Authorization or Cookie, to the end of the line or of the
+// quotes around the header.
+func (sc *scanner) headerValue(at, v int) int {
+	s := sc.s
+	stops := "\r\n\"'`\\"
+	if from, to, ok := quotedValue(s, v); ok {
+		return sc.headerText(at, from, to)
+	}
+	if s[v] == '[' && markerEnd(s[v:]) == 0 {
+		v++
+		stops += "]"
+	}
+	if v < len(s) && (s[v] == '"' || s[v] == '\'') {
+		if from, to, ok := quotedValue(s, v); ok {
+			return sc.headerText(at, from, to)
+		}
+		return 0
+	}
+	if at > 0 && s[at-1] == '\'' {
+		stops = "\r\n'"
+	} else if at == 0 || s[at-1] != '"' && s[at-1] != '`' {
+		if word := s[v:min(len(s), v+7)]; strings.EqualFold(word, "digest ") {
+			stops = "\r\n"
+		}
+	}
+	to := near(s, v, stops)
+	if next := sc.headerText(at, v, to); next == 0 || to < v+judged {
+		return next
+	}
+	sc.found = sc.found[:len(sc.found)-1]
+	return sc.add(v, upTo(s, to, stops), "header")
+}
+
+func (sc *scanner) headerText(at, from, to int) int {
+	s := sc.s
+	for to > from && isSpace(s[to-1]) {
+		to--
+	}
+	v := s[from:to]
+	if len(v) < 4 || isPlaceholder(v) || IsMarker(v) || isComplaint(v) {
+		return 0
+	}
+	first, rest, ok := strings.Cut(v, " ")
+	switch {
+	case s[at]|0x20 == 'c' || s[at]|0x20 == 's': // cookies
+		if !strings.Contains(v, "=") && !hasDigit(v) {
+			return 0
+		}
+	case ok && schemes[strings.ToLower(first)]:
+		if rest = strings.TrimSpace(rest); rest == "" || isPlaceholder(rest) || IsMarker(rest) || isWord(rest) || !hasDigit(rest) && strings.Contains(rest, " ") {
+			return 0
+		}
+	case !hasDigit(v):
+		return 0
+	}
+	if n := markerEnd(v); n > 0 && strings.Trim(v[n:], " ;,") == "" {
+		return 0
+	}
+	sc.r.learn(v)
+	return sc.add(from, to, "header")
+}

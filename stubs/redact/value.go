@@ -1,0 +1,474 @@
+package redact
+
+import "strings"
+
+// place says how a value stands next to its name: the closer, the surer.
+type place uint8
+
+const (
+	loose  place = iota // in a sentence: "the token: abc123"
+	line                // alone on the line with its name, as in YAML
+	tight               // name=value
+	quoted              // name = "value"
+	strict              // a parameter of a URL, an element of XML, the argument of an option
+)
+
+// named looks for the value of the name from at to end and returns where to go on, or 0.
+func (sc *scanner) named(at, end int) int {
+	s := sc.s
+	p := closing(s, end)
+	q := skipBlank(s, p)
+	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !elementAt(s, at, end) {
+		if q < len(s) && at > 1 && (p > end && s[q]|0x20 == 'v' || (s[q] == '\n' || s[q] == '\r') && s[at-1] == ' ') {
+			if k := sc.r.classify(s[at:end]); k != noSecret { // name="PASSWORD" value="x"
+				return sc.pairValue(at, k, p)
+			}
+		}
+		return sc.separate(at, end)
+	}
+	k := sc.r.classify(s[at:end])
+	if k == noSecret && s[q] == '=' && q == end && at > 0 && (s[at-1] == '?' || s[at-1] == '&') {
+		k = parameterKind(s[at:end])
+	}
+	if k == noSecret {
+		return 0
+	}
+	if k == token && sc.counted(at) {
+		return 0
+	}
+	name := s[at:end]
+	switch {
+	case elementAt(s, at, end):
+		return sc.element(name, k, end)
+	case s[q] == '>' || s[q] == ',':
+		return sc.pairValue(at, k, q)
+	}
+	if to := sc.pairValue(at, k, p); to > 0 {
+		return to
+	}
+	return sc.assigned(at, end, q, k)
+}
+
+// parameterKind is what names mean as parameters of a URL only.
+func parameterKind(name string) kind {
+	if strings.EqualFold(name, "signature") {
+		return token
+	}
+	return noSecret
+}
+
+// assigned looks for a value after the separator at position q.
+func (sc *scanner) assigned(at, end, q int, k kind) int {
+	s := sc.s
+	name := s[at:end]
+	spaced := q > end && (s[q-1] == ' ' || s[q-1] == '\t')
+	sign := s[q]
+	q++
+	if q < len(s) && (sign == '=' && s[q] == '>' || sign == ':' && s[q] == '=') {
+		sign = '='
+		q++
+	} else if q < len(s) && (sign == '=' && (s[q] == '=' || s[q] == '~') || sign == ':' && (s[q] == ':' || strings.HasPrefix(s[q:], "//"))) {
+		return 0
+	}
+	v := skipBlank(s, q)
+	if v >= len(s) {
+		return 0
+	}
+	if next := typed(s, v); next > 0 { // password: string = "x"
+		sign, v = '=', skipBlank(s, next)
+	}
+	if k == header && !strings.ContainsAny(s[q:v], "\n") {
+		return sc.headerValue(at, v)
+	}
+	if from, to, ok := quotedValue(s, v); ok {
+		if !sc.accept(name, k, s[from:to], quoted) {
+			return 0
+		}
+		return sc.give(from, to, "assignment")
+	}
+	if strings.IndexByte("\r\n|>", s[v]) >= 0 {
+		return sc.block(at, end, v, k)
+	}
+	before := byte(0)
+	if at > 0 {
+		before = s[at-1]
+	}
+	switch {
+	case sign == '=' && !spaced && v == q && (before == '?' || before == '&' || before == ';' && !strings.ContainsAny(s[max(0, at-2):at], " ")):
+		to := v
+		for to < len(s) && to < v+judged && strings.IndexByte("&#; \t\r\n\"'<>`\\", s[to]) < 0 {
+			to++
+		}
+		if before == ';' {
+			to = near(s, v, ";\r\n\"'<>`")
+		}
+		if to == v || !sc.accept(name, k, s[v:to], strict) {
+			return 0
+		}
+		return sc.give(v, to, "field")
+	case sign == ':' && v == q && !spaced:
+		return sc.formatted(at, end, v, k)
+	}
+	to := valueEnd(s, v)
+	where := loose
+	alone := lineStart(s, at)
+	switch {
+	case sign == '=' && v == q && !spaced:
+		where = tight
+		if semi := strings.IndexByte(s[to:min(len(s), to+100)], ';'); before == '"' || semi == 0 {
+			// A connection string: its values may hold spaces.
+			to = max(to, near(s, v, ";\r\n\"'<>`"))
+		}
+	case alone && restBlank(s, to):
+		where = line
+	}
+	if !sc.accept(name, k, s[v:to], where) {
+		return 0
+	}
+	return sc.give(v, to, "assignment")
+}
+
+// formatted looks for a value directly after a colon, as Go prints structs and maps:
+// {Password:x Token:y}, map[password:x].
+func (sc *scanner) formatted(at, end, v int, k kind) int {
+	s := sc.s
+	inside := strings.LastIndexAny(s[max(0, at-lookBehind):at], "{[\n")
+	inside += max(0, at-lookBehind)
+	braces := inside >= 0 && inside < at && (s[inside] == '{' || s[inside] == '[')
+	to := valueEnd(s, v)
+	where := loose
+	if braces && at > 0 && (s[at-1] == '{' || s[at-1] == '[' || s[at-1] == ' ' || s[at-1] == ',') {
+		where = tight
+		to = fieldEnd(s, v)
+	} else if lineStart(s, at) && restBlank(s, to) {
+		where = line
+	}
+	if to <= v || !sc.accept(s[at:end], k, s[v:to], where) {
+		return 0
+	}
+	return sc.give(v, to, "assignment")
+}
+
+// fieldEnd is the end of a value that Go printed: the next field, or the end of the struct.
+func fieldEnd(s string, v int) int {
+	for to := v; to < len(s) && to < v+lookBehind; to++ {
+		switch s[to] {
+		case '}', ']', '\n', '\r', '"':
+			return to
+		case ',':
+			if to+1 < len(s) && (s[to+1] == ' ' || inName[s[to+1]]) {
+				return to
+			}
+		case ' ':
+			n := to + 1
+			for n < len(s) && n < to+longestName && inName[s[n]] {
+				n++
+			}
+			if n > to+1 && n < len(s) && s[n] == ':' {
+				return to
+			}
+		}
+	}
+	return valueEnd(s, v)
+}
+
+// block looks for a value in the next line, as YAML writes a text of several lines.
+func (sc *scanner) block(at, end, v int, k kind) int {
+	s := sc.s
+	if s[v] != '|' && s[v] != '>' || !lineStart(s, at) {
+		return 0
+	}
+	eol := near(s, v, "\r\n")
+	if eol-v > 2 {
+		return 0
+	}
+	from := skipSpace(s, eol)
+	to := near(s, from, "\r\n")
+	if from == to || !sc.accept(s[at:end], k, s[from:to], line) {
+		return 0
+	}
+	return sc.give(from, to, "assignment")
+}
+
+// pairValue looks for the value of a pair: {name: PASSWORD, value: x}, the same in two lines
+// of YAML, or <add key="password" value="x"/>. p is the position after the name of the secret.
+func (sc *scanner) pairValue(at int, k kind, p int) int {
+	s := sc.s
+	q := p
+	for q < len(s) && q < p+64 && strings.IndexByte(" \t\r\n,\"'\\", s[q]) >= 0 {
+		q++
+	}
+	if q >= len(s) {
+		return 0
+	}
+	rest := s[q:]
+	if s[min(q, len(s)-1)] == '-' || len(rest) < 6 || !strings.EqualFold(rest[:5], "value") || inName[rest[5]] {
+		if to := sc.nextArgument(at, k, p); to > 0 {
+			return to
+		}
+		return 0
+	}
+	q = skipBlank(s, closing(s, q+5))
+	if q >= len(s) || s[q] != ':' && s[q] != '=' {
+		return 0
+	}
+	v := skipBlank(s, q+1)
+	if from, to, ok := quotedValue(s, v); ok {
+		if !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
+			return sc.give(from, to, "field")
+		}
+		return 0
+	}
+	to := valueEnd(s, v)
+	if v >= len(s) || to == v || isPlaceholder(s[v:to]) || IsMarker(s[v:to]) {
+		return 0
+	}
+	return sc.give(v, to, "field")
+}
+
+// nextArgument looks for the value of an option in a list: "--password", "x".
+func (sc *scanner) nextArgument(at int, k kind, p int) int {
+	s := sc.s
+	q := skipBlank(s, p)
+	if s[at] != '-' || q >= len(s) || s[q] != ',' {
+		return 0
+	}
+	from, to, ok := quotedValue(s, skipBlank(s, q+1))
+	if !ok || !sc.accept(s[at:], k, s[from:to], strict) {
+		return 0
+	}
+	return sc.give(from, to, "assignment")
+}
+
+// elementAt reports whether the word is the name of an opening XML element.
+func elementAt(s string, at, end int) bool {
+	if at == 0 || s[at-1] == '<' {
+		return at > 0
+	}
+	if s[at-1] != ':' {
+		return false
+	}
+	n := at - 1
+	for n > 0 && at-n < 32 && inName[s[n-1]] {
+		n--
+	}
+	return n < at-1 && n > 0 && s[n-1] == '<'
+}
+
+// element looks for the text of an XML element whose name ends at position end.
+func (sc *scanner) element(name string, k kind, end int) int {
+	s := sc.s
+	close := strings.IndexAny(s[end:min(len(s), end+lookBehind)], "<>")
+	if close < 0 || s[end+close] != '>' || close > 0 && s[end] != ' ' && s[end] != '\n' {
+		return 0
+	}
+	from := end + close + 1
+	if s[from-2] == '/' {
+		return 0
+	}
+	to := near(s, from, "<")
+	if to == from+judged {
+		to = upTo(s, to, "<")
+		sc.r.work.add(to - from)
+		if !strings.HasPrefix(s[to:], "</") {
+			return to
+		}
+	}
+	if !strings.HasPrefix(s[to:], "</") {
+		if !strings.HasPrefix(s[to:], "<![CDATA[") {
+			return 0
+		}
+		from = to + len("<![CDATA[")
+		if to = upTo(s, from, "]"); from >= to {
+			return 0
+		}
+	}
+	for from < to && isSpace(s[from]) {
+		from++
+	}
+	for from < to && isSpace(s[to-1]) {
+		to--
+	}
+	if from == to || !sc.accept(name, k, s[from:to], strict) {
+		return 0
+	}
+	return sc.give(from, to, "field")
+}
+
+// counted reports whether the word before position at makes a token a word of a text: "next
+// token = page2", "unexpected token: x".
+func (sc *scanner) counted(at int) bool {
+	s := sc.s
+	e := at
+	for e > 0 && at-e < 4 && (s[e-1] == ' ' || s[e-1] == '"' || s[e-1] == '\'') {
+		e--
+	}
+	b := e
+	for b > 0 && e-b < 20 && isLetter(s[b-1]) {
+		b--
+	}
+	return e < at && b < e && counters[strings.ToLower(s[b:e])]
+}
+
+// closing is the position after the quote that closes a name, if there is one.
+func closing(s string, at int) int {
+	p := at
+	for p < len(s) && p < at+8 && s[p] == '\\' {
+		p++
+	}
+	switch {
+	case p < len(s) && (s[p] == '"' || s[p] == '\'' || s[p] == '`'):
+		p++
+	case strings.HasPrefix(s[p:], "&quot;"):
+		p += len("&quot;")
+	case strings.HasPrefix(s[p:], "&#34;"):
+		p += len("&#34;")
+	default:
+		p = at
+	}
+	if p < len(s) && s[p] == ']' {
+		p++
+	}
+	return p
+}
+
+// skipBlank skips up to 32 spaces and tabs.
+func skipBlank(s string, at int) int {
+	p := at
+	for p < len(s) && p < at+32 && (s[p] == ' ' || s[p] == '\t') {
+		p++
+	}
+	return p
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// near is upTo, at most as far as a value is judged by.
+func near(s string, at int, chars string) int { return upTo(s[:min(len(s), at+judged)], at, chars) }
+
+// upTo is the position of the first of chars at or after position at, or the end of s.
+func upTo(s string, at int, chars string) int {
+	if i := strings.IndexAny(s[at:], chars); i >= 0 {
+		return at + i
+	}
+	return len(s)
+}
+
+// typed is the position after `string =`, where a declaration has a type.
+func typed(s string, at int) int {
+	for _, t := range []string{"string", "String", "str", "&str", "std::string"} {
+		if rest, ok := strings.CutPrefix(s[at:], t); ok && rest != "" && (rest[0] == ' ' || rest[0] == '=') {
+			if eq := skipBlank(rest, 0); eq < len(rest) && rest[eq] == '=' && !strings.HasPrefix(rest[eq:], "==") {
+				return len(s) - len(rest) + eq + 1
+			}
+		}
+	}
+	return 0
+}
+
+// quotedValue is the inside of the quotes that begin at position at. Escaped quotes end where
+// as many backslashes stand before the same quote.
+func quotedValue(s string, at int) (from, to int, ok bool) {
+	if at < len(s) && at+1 < len(s) && strings.IndexByte("bruf@[(", s[at]) >= 0 && strings.IndexByte("\"'", s[at+1]) >= 0 {
+		at++
+	}
+	p := at
+	for p < len(s) && p < at+8 && s[p] == '\\' {
+		p++
+	}
+	for _, entity := range []string{"&quot;", "&#34;", "&apos;", "&#39;"} {
+		if strings.HasPrefix(s[p:], entity) {
+			from = p + len(entity)
+			if i := strings.Index(s[from:min(len(s), from+lookBehind)], entity); i > 0 {
+				return from, from + i, true
+			}
+			return 0, 0, false
+		}
+	}
+	if p >= len(s) || s[p] != '"' && s[p] != '\'' && s[p] != '`' {
+		return 0, 0, false
+	}
+	mark, slashes := s[p], p-at
+	from = p + 1
+	for to = from; to < len(s) && to < from+lookAhead; to++ {
+		switch c := s[to]; {
+		case c == '\n' && mark != '`':
+			return 0, 0, false
+		case c == '\\' && slashes == 0 && mark == '"':
+			to++
+		case c == mark && slashes == 0:
+			return from, to, to > from
+		case c == '\\' && slashes > 0:
+			n := to
+			for n < len(s) && s[n] == '\\' {
+				n++
+			}
+			if n < len(s) && s[n] == mark && n-to <= slashes {
+				return from, to, to > from
+			}
+			to = n
+		}
+	}
+	return 0, 0, false
+}
+
+// valueEnd is the end of a value without quotes.
+func valueEnd(s string, at int) int {
+	to := at
+	for ; to < len(s); to++ {
+		if to == at+judged {
+			return to
+		}
+		c := s[to]
+		if c <= ' ' || c == '"' || c == '\'' || c == '<' || c == '>' || c == '`' || c == '\\' && to+1 < len(s) && strings.IndexByte(`nrt"'`, s[to+1]) >= 0 {
+			break
+		}
+		if c == '&' || c == ',' || c == ';' {
+			n := to + 1
+			for n < len(s) && n < to+40 && inName[s[n]] {
+				n++
+			}
+			if n == to+1 || n < len(s) && (s[n] == '=' || s[n] == ':') {
+				break
+			}
+		}
+		if c == '[' && to > at {
+			if n := markerEnd(s[to:]); n > 0 {
+				to += n - 1
+			}
+		}
+	}
+	for to > at && strings.IndexByte(".,:;", s[to-1]) >= 0 {
+		to--
+	}
+	if to > at && strings.IndexByte(")}]", s[to-1]) >= 0 && !strings.ContainsAny(s[at:to], "({[") {
+		to--
+	}
+	return to
+}
+
+// lineStart reports whether nothing but indentation, a list mark, a quote or "export" stands before
+// position at in its line.
+func lineStart(s string, at int) bool {
+	n := at
+	for n > 0 && at-n < 64 && (s[n-1] == ' ' || s[n-1] == '\t' || s[n-1] == '"' || s[n-1] == '\'' || s[n-1] == '-' || s[n-1] == '+') {
+		n--
+	}
+	if n == 0 || s[n-1] == '\n' || s[n-1] == '\r' {
+		return true
+	}
+	for _, word := range []string{"export", "set", "ENV", "ARG", "setx"} {
+		if b := n - len(word); b >= 0 && s[b:n] == word && (b == 0 || s[b-1] == '\n') {
+			return true
+		}
+	}
+	return false
+}
+
+// restBlank reports whether nothing but a comment follows in the line.
+func restBlank(s string, at int) bool {
+	for at < len(s) && strings.IndexByte(" \t,;\"'", s[at]) >= 0 {
+		at++
+	}
+	return at == len(s) || s[at] == '\n' || s[at] == '\r' || s[at] == '#' || s[at] == '}' || strings.HasPrefix(s[at:], `\n`)
+}
