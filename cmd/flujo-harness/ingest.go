@@ -42,9 +42,15 @@ results are kept once, however often they are taken in. Where and when the run w
 told by flags, else by the file, else by the variables of GitHub Actions, GitLab CI or
 another CI service.
 
-A file is taken whole or not at all. It is refused where it is empty, cut short, of no known
-format, or where its own totals are not those of its results; then nothing of the call is
-kept (with --each: nothing of that file).
+Results of one name are attempts of one test only where the file says so: by flakyFailure
+and rerunFailure, by totals that do not count the failed attempt, or by a runner that is
+known to repeat in this form (gotestsum --rerun-fails). Otherwise each is a test of its own.
+
+A file is taken whole or not at all. It is refused where it is empty, cut short or of no
+known format; then nothing of the call is kept (with --each: nothing of that file). Where
+the totals of a JUnit file differ from its testcases, the testcases are taken and the
+difference is printed; failures that it states and does not list count as a failure of the
+suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
 
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
 or the history could not be written.`,
