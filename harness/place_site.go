@@ -33,6 +33,8 @@ type site struct {
 	virtual func(context.Context) (system, role string, err error)
 	sync    func(*os.File) error
 	open    func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error)
+	// warnings are the protections that a database at path cannot have, once one was opened there.
+	warnings func(path string) []string
 
 	before counters // when the inspection began
 }
@@ -64,6 +66,7 @@ func thisSite(dir, scratch string) *site {
 			}
 			return b, nil
 		},
+		warnings: sqlite.Warnings,
 	}
 }
 

@@ -127,6 +127,11 @@ func (s *site) checkSQLite(ctx context.Context) (Check, error) {
 		ratio = fmt.Sprintf("x%.1f", power.p50/process.p50)
 	}
 	c.Finding = fmt.Sprintf("WAL; save p50/p95: process %v, power %v, %s", process, power, ratio)
+	if missing := s.warnings(filepath.Join(s.scratch, string(sqlite.Process)+".db")); len(missing) > 0 {
+		c.Mark = MarkWarn
+		c.Finding += "; " + strings.Join(missing, "; ")
+		c.Do = "a protection of saved runs is not available here: use a local disk, and see the finding"
+	}
 	return c, nil
 }
 

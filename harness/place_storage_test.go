@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -60,5 +61,13 @@ func TestSQLiteCheck(t *testing.T) {
 				return noSave{b}, err
 			}
 		}, said{MarkBad, NoTimings, "1 of 201 saves are found", ""}},
+		"a protection is missing": {func(s *site, _ *hands, _ fstest.MapFS) {
+			s.warnings = func(path string) []string {
+				if filepath.Dir(path) != s.scratch {
+					return nil
+				}
+				return []string{"this system has no locks that hold"}
+			}
+		}, said{MarkWarn, "", "; this system has no locks that hold", "local disk"}},
 	})
 }

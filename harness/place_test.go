@@ -59,6 +59,7 @@ func made(t *testing.T) (*site, *hands, fstest.MapFS) {
 			}
 			return timedSaves{b, h, cost}, err
 		},
+		warnings: func(string) []string { return nil },
 	}
 	s.before = s.counters()
 	files["proc/stat"] = &fstest.MapFile{Data: []byte("cpu  1100 0 100 9100 0 0 10 5 0 0\n")} // since then

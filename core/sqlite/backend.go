@@ -75,9 +75,6 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseNetwork(c.path, filesystem); err != nil {
-		return nil, err
-	}
 	if err := refuseForeign(ctx, c); err != nil {
 		return nil, err
 	}
@@ -122,6 +119,7 @@ func open(ctx context.Context, path string, d Durability, vfs string) (*Backend,
 	}
 	b := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
+	logWarnings(b.path, b.Warnings())
 	return b, nil
 }
 
@@ -311,7 +309,8 @@ func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
 
 // Durability is what a save survives, read back from the connection that makes
 // them. Where the database is not in WAL mode, or its saves are left to the operating
-// system, that is an error.
+// system, that is an error. What else may fail a save on this system is in
+// [Backend.Warnings].
 func (b *Backend) Durability() (Durability, error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -337,6 +336,9 @@ func (b *Backend) Durability() (Durability, error) {
 	}
 	return "", fmt.Errorf("database %s: journal_mode is %q and synchronous %s: nothing is durable", b.path, mode, level)
 }
+
+// Warnings are the protections that the database cannot have here: see [Warnings].
+func (b *Backend) Warnings() []string { return Warnings(b.path) }
 
 // Counts implements [core.Backend].
 func (b *Backend) Counts() core.Counts {

@@ -8,6 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
+
+	driversqlite "modernc.org/sqlite"
 )
 
 // applicationID is written into the header of every database of runs: "fljo".
@@ -55,18 +58,17 @@ func readFormat(ctx context.Context, db *sql.DB) (f format, err error) {
 // another program. It looks before any connection is opened that could change a byte of
 // the file: even the journal mode is kept in it.
 func refuseForeign(ctx context.Context, c *connector) error {
-	header := make([]byte, 100)
-	file, err := os.Open(c.path)
-	if err != nil {
-		return nil // it is missing, or SQLite reports what is wrong
+	if info, err := os.Stat(c.path); err != nil || info.Size() == 0 {
+		return nil // it is missing or empty, or SQLite reports what is wrong
 	}
-	n, err := io.ReadFull(file, header)
-	_ = file.Close()
-	if n == 0 || err != nil {
-		return nil // it is empty, or no database, which SQLite reports
-	}
-	if be32(header[68:]) == applicationID && be32(header[60:]) == schemaVersion {
-		return nil
+	if lockWarning(runtime.GOOS, driversqlite.OFDLockingEnabled()) == "" { // else closing the file would drop the locks of others in this process
+		header, err := readHeader(c.path)
+		if err != nil {
+			return nil // it is no database, which SQLite reports
+		}
+		if be32(header[68:]) == applicationID && be32(header[60:]) == schemaVersion {
+			return nil
+		}
 	}
 	// What was saved last may still be in the log: SQLite must read it.
 	db := sql.OpenDB(&lookOnly{c, quiet(c.path)})
@@ -78,6 +80,17 @@ func refuseForeign(ctx context.Context, c *connector) error {
 		return nil
 	}
 	return f.check(c.path)
+}
+
+// readHeader reads the header of a database.
+func readHeader(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	header := make([]byte, 100)
+	_, err = io.ReadFull(file, header)
+	return header, errors.Join(err, file.Close())
 }
 
 // be32 reads a number of a database header.

@@ -2,9 +2,14 @@ package sqlite
 
 import "syscall"
 
-// filesystem is the number of the file system that dir is on.
-func filesystem(dir string) (uint32, error) {
+// filesystem finds out what file system dir is on.
+func filesystem(dir string) (string, storage, error) {
 	var s syscall.Statfs_t
-	err := syscall.Statfs(dir, &s)
-	return uint32(s.Type), err
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return "", unknownStorage, err
+	}
+	if known, ok := linuxStorage[uint32(s.Type)]; ok {
+		return known.name, known.is, nil
+	}
+	return "", localDisk, nil
 }

@@ -1,8 +1,6 @@
-//go:build !linux
+//go:build !linux && !darwin && !windows
 
 package sqlite
 
-import "errors"
-
 // filesystem cannot be found out here.
-func filesystem(string) (uint32, error) { return 0, errors.ErrUnsupported }
+func filesystem(string) (string, storage, error) { return "", unknownStorage, nil }

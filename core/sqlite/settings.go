@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	driversqlite "modernc.org/sqlite"
@@ -50,19 +52,24 @@ func (d Durability) synchronous() (string, error) {
 // order, and read back: a pragma that SQLite does not take is no error to it.
 type setting struct{ name, set, want string }
 
-func settingsFor(d Durability) ([]setting, error) {
+func settingsFor(d Durability, goos string) ([]setting, error) {
 	level, err := d.synchronous()
 	if err != nil {
 		return nil, err
 	}
-	return []setting{
+	settings := []setting{
 		{"busy_timeout", "5000", "5000"}, // first: the next ones may have to wait
 		{"journal_mode", "WAL", "wal"},
 		{"synchronous", level, level},
 		{"foreign_keys", "ON", "1"},
 		{"mmap_size", "0", "0"},
 		{"trusted_schema", "OFF", "0"},
-	}, nil
+		{"wal_autocheckpoint", "1000", "1000"}, // see walBytes
+	}
+	if d == Power && goos == "darwin" { // there fsync leaves the data in the cache of the disk
+		settings = append(settings, setting{"fullfsync", "ON", "1"}, setting{"checkpoint_fullfsync", "ON", "1"})
+	}
+	return settings, nil
 }
 
 // connector opens connections to one database file with the settings made and
@@ -74,10 +81,10 @@ type connector struct {
 	vfs        string // none: the system's own
 }
 
-// newConnector also switches the process to OFD locks where they can be had:
-// POSIX locks are dropped when any descriptor of the file is closed.
+// newConnector refuses names of no file, files of other machines, and locks that do not
+// hold (see [ErrWeakLocks]).
 func newConnector(path string, d Durability) (*connector, error) {
-	settings, err := settingsFor(d)
+	settings, err := settingsFor(d, runtime.GOOS)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +98,9 @@ func newConnector(path string, d Durability) (*connector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	_, _ = driversqlite.OFDLocking(true) // unavailable or too late: SQLite then locks as it always did
+	if err := errors.Join(requireLocks(abs), refuseNetwork(abs, filesystem)); err != nil {
+		return nil, err
+	}
 	return &connector{path: abs, durability: d, settings: settings}, nil
 }
 
