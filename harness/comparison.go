@@ -77,8 +77,9 @@ type Comparison struct {
 	Injected  Estimate `json:"injected"`   // (S-N)/(W-N) of the slow arm: what the injection came to
 	Scripts   Estimate `json:"scripts"`    // what the scripted agents cost alone, us per run: in every other arm but the floor's
 
-	Counters map[string]Counters `json:"counters,omitempty"`      // by arm, of one run: the fewest of any session
-	Most     map[string]Counters `json:"most_counters,omitempty"` // the most of any session
+	Counters map[string]Counters   `json:"counters,omitempty"`         // by arm, of one run: the fewest of any session
+	Most     map[string]Counters   `json:"most_counters,omitempty"`    // the most of any session
+	Counted  []map[string]Counters `json:"session_counters,omitempty"` // by session and arm: what the two above are computed from; nil in files from before it was kept
 
 	Conditions []Conditions `json:"conditions"` // by session
 

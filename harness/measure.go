@@ -222,6 +222,7 @@ func (c *Comparison) count(counters map[string]Counters) {
 	if c.Counters == nil {
 		c.Counters, c.Most = map[string]Counters{}, map[string]Counters{}
 	}
+	c.Counted = append(c.Counted, counters)
 	for name, n := range counters {
 		least, most := n, n
 		if have, ok := c.Counters[name]; ok {

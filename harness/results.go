@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 
@@ -29,6 +31,7 @@ type Results struct {
 	Comparisons []Comparison    `json:"comparisons"`
 	Verdicts    json.RawMessage `json:"verdicts,omitempty"` // as given then, by package thresholds; never read back
 	Suites      json.RawMessage `json:"suites,omitempty"`   // what was run beside, for flujo-harness merge; never read back
+	Digest      string          `json:"digest,omitempty"`   // SHA-256 of all the rest, see digestOf; "" in files of earlier versions
 }
 
 // Program is the build that measured.
@@ -86,6 +89,14 @@ var ErrNoResults = errors.New("there is no comparison in it: nothing was measure
 // Write writes the results as indented JSON.
 func (r Results) Write(w io.Writer) error {
 	r.Schema = resultsSchema
+	r.Digest = ""
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	if r.Digest, err = digestOf(text); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", " ")
 	if err := enc.Encode(r); err != nil {
@@ -93,6 +104,25 @@ func (r Results) Write(w io.Writer) error {
 	}
 	return nil
 }
+
+// digestOf is the SHA-256 of a JSON object without its member "digest", blanks between
+// tokens and the order of the members aside. It finds mistakes. It binds nobody: who edits a
+// file can compute it again.
+func digestOf(text []byte) (string, error) {
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		return "", err
+	}
+	delete(members, "digest")
+	text, err := json.Marshal(members) // sorts the names, and takes the blanks out
+	return fmt.Sprintf("%x", sha256.Sum256(text)), err
+}
+
+// ErrEdited: the digest of a results file is not that of what is in it.
+var ErrEdited = errors.New("its digest is not that of its content: the file was damaged or edited")
+
+// commitDigits are a commit as git writes it, abbreviated or not.
+var commitDigits = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
 // ReadResults reads a results file, compressed or not, and recomputes every
 // comparison in it from its slots. Errors are a [*ResultsError].
@@ -130,6 +160,9 @@ func DecodeResults(in io.Reader) (*Results, error) {
 	r := &Results{}
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("read the results: %w", err)
+	}
+	if r.Commit != "" && !commitDigits.MatchString(r.Commit) {
+		return nil, fmt.Errorf("the commit is %q: 7 to 64 digits of 0-9a-f are needed, or none", r.Commit)
 	}
 	if len(r.Comparisons) == 0 {
 		return nil, ErrNoResults
@@ -170,6 +203,15 @@ func ResultsText(in io.Reader) ([]byte, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
 	if err := d.SkipValue(); err != nil {
 		return nil, fmt.Errorf("this is no results file, or not all of one: %w", err)
+	}
+	var claimed struct {
+		Schema int     `json:"schema"`
+		Digest *string `json:"digest"`
+	}
+	if json.Unmarshal(data, &claimed) == nil && claimed.Schema == resultsSchema && claimed.Digest != nil {
+		if digest, err := digestOf(data); err != nil || digest != *claimed.Digest {
+			return nil, ErrEdited
+		}
 	}
 	return data, nil
 }

@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -66,6 +67,9 @@ func Recompute(c *Comparison) (*Comparison, error) {
 		out.Blocks[i], last = b, stored.Session
 		in[stored.Session]++
 	}
+	if err := c.recount(&out); err != nil {
+		return nil, err
+	}
 	if !c.Valid() {
 		return &out, nil
 	}
@@ -91,6 +95,22 @@ func Recompute(c *Comparison) (*Comparison, error) {
 		}
 	}
 	return &out, nil
+}
+
+// recount computes the counters of out again from those of every session, which are not in
+// files of earlier versions.
+func (c *Comparison) recount(out *Comparison) error {
+	if c.Counted == nil {
+		return nil
+	}
+	out.Counters, out.Most, out.Counted = nil, nil, nil
+	for _, counters := range c.Counted {
+		out.count(counters)
+	}
+	if !maps.Equal(out.Counters, c.Counters) || !maps.Equal(out.Most, c.Most) {
+		return fmt.Errorf("the counters are %v to %v, where those of the sessions give %v to %v: %w", c.Counters, c.Most, out.Counters, out.Most, ErrNotRaw)
+	}
+	return nil
 }
 
 // complete reports which slots of a block are missing.

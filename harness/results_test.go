@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,8 +28,8 @@ func recorded(t *testing.T) Results {
 	}
 	c.Environment = Environment{OS: "linux", Arch: "amd64", Cores: 2, CPU: "Some CPU", Filesystem: "ext4"}
 	c.Counters = map[string]Counters{ArmBackend: {Allocs: 120, AllocBytes: 9000, Commits: 5, Syncs: 1}}
-	c.Most = c.Counters
-	return Results{Program: ThisProgram(), Command: "flujo-harness bench", Commit: "abc", Comparisons: []Comparison{*c}}
+	c.Most, c.Counted = c.Counters, []map[string]Counters{c.Counters}
+	return Results{Program: ThisProgram(), Command: "flujo-harness bench", Commit: "abc1234", Comparisons: []Comparison{*c}}
 }
 
 func TestResultsAreReadAsTheyWereWritten(t *testing.T) {
@@ -43,6 +44,10 @@ func TestResultsAreReadAsTheyWereWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Schema, want.Verdicts = 1, nil
+	var err error
+	if want.Digest, err = digestOf(plain.Bytes()); err != nil {
+		t.Fatal(err)
+	}
 	for name, data := range map[string][]byte{"plain": plain.Bytes(), "packed": packed.Bytes()} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -103,6 +108,7 @@ func TestFilesThatAreNoResultsAreRefused(t *testing.T) {
 	if err := recorded(t).Write(&good); err != nil {
 		t.Fatal(err)
 	}
+	undigested := regexp.MustCompile(`,\s*"digest": "[0-9a-f]*"`).ReplaceAllString(good.String(), "")
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(good.Bytes()); err != nil || z.Close() != nil {
@@ -118,7 +124,11 @@ func TestFilesThatAreNoResultsAreRefused(t *testing.T) {
 		"more behind it":   {good.String() + "{}", "no results file"},
 		"NaN":              {strings.Replace(good.String(), "101000", "NaN", 1), "no results file"},
 		"another schema":   {strings.Replace(good.String(), `"schema": 1`, `"schema": 2`, 1), "schema 2: this program reads 1"},
-		"a later measure":  {strings.Replace(good.String(), "   \"schema\": 1", "   \"schema\": 7", 1), "schema 7: this program reads 1"},
+		"a later measure":  {strings.Replace(undigested, "   \"schema\": 1", "   \"schema\": 7", 1), "schema 7: this program reads 1"},
+		"another commit":   {strings.Replace(good.String(), "abc1234", "abc1235", 1), "its digest is not that of its content"},
+		"clean":            {strings.Replace(good.String(), `"dirty": false`, `"dirty": true`, 1), "its digest is not that of its content"},
+		"a command":        {strings.Replace(undigested, "abc1234", `\n::error::x`, 1), "7 to 64 digits"},
+		"an escape":        {strings.Replace(undigested, "abc1234", `\u001b[2J`, 1), "7 to 64 digits"},
 		"a name twice":     {strings.Replace(good.String(), `"schema": 1`, `"schema": 1, "commit": "x", "commit": "y"`, 1), "duplicate"},
 		"a bomb":           {bomb(t), "larger than 256 MiB"},
 		"too deep":         {strings.Repeat("[", 100_000), "no results file"},
@@ -177,6 +187,7 @@ func TestRecomputeRefusesBadSamples(t *testing.T) {
 		"from the second on": {func(c *Comparison) { c.Blocks = c.Blocks[2:] }, ErrMissing},
 		"out of order":       {func(c *Comparison) { c.Blocks[1], c.Blocks[2] = c.Blocks[2], c.Blocks[1] }, ErrMissing},
 		"no audit":           {func(c *Comparison) { c.Audit = nil }, ErrNoAudit},
+		"counters":           {func(c *Comparison) { c.Counters = map[string]Counters{ArmBackend: {Allocs: 1}} }, ErrNotRaw},
 		"figure":             {func(c *Comparison) { c.CostRatio.Value *= 0.99 }, ErrNotRaw},
 		"interval":           {func(c *Comparison) { c.Overhead.High *= 0.99 }, ErrNotRaw},
 		"n":                  {func(c *Comparison) { c.Cost.N++ }, ErrNotRaw},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -106,7 +107,7 @@ func rerun(s Spec, format string) string {
 			where = "./" + where
 		}
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
-		return "go tool ginkgo run --focus=" + quote(regexp.QuoteMeta(full)+"$") + " " + quote(where)
+		return harness.ShellLine("go", "tool", "ginkgo", "run", "--focus="+regexp.QuoteMeta(full)+"$", where)
 	case formatGoTest:
 		var parts []string
 		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
@@ -114,19 +115,9 @@ func rerun(s Spec, format string) string {
 				parts = append(parts, "^"+regexp.QuoteMeta(p)+"$")
 			}
 		}
-		return "go test -run=" + quote(strings.Join(parts, "/")) + " " + quote(s.Suite) // a package
+		return harness.ShellLine("go", "test", "-run="+strings.Join(parts, "/"), s.Suite) // a package
 	}
 	return ""
-}
-
-var plain = regexp.MustCompile(`^[\w./@%+=:,-]+$`)
-
-// quote makes s one word of a POSIX shell.
-func quote(s string) string {
-	if plain.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // judgedBy reports whether the limit that an entry of a ledger is about judged the run.

@@ -100,7 +100,7 @@ func (f *File) Apply(c Change, reason, expires string, now time.Time) error {
 	}
 	e := Entry{
 		Date: now.UTC().Format(dateForm), Change: c.Kind, Workload: c.To.Workload, Metric: c.To.Metric, Durability: c.To.Durability,
-		From: c.From.Limit, To: c.To.Limit, Reason: reason, Expires: expires,
+		From: c.From.Limit, To: c.To.Limit, ToBoundary: c.To.Boundary(), Reason: reason, Expires: expires,
 	}
 	if c.Kind == Loosened {
 		e.FromBoundary, e.FromCounters = c.From.Boundary(), c.From.Counters

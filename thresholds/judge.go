@@ -5,7 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
@@ -113,23 +112,17 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 
 // calibrateCommand makes a limit for what was measured.
 func calibrateCommand(c *harness.Comparison) string {
-	command := "flujo-harness calibrate"
-	word := func(s string) string {
-		if strings.ContainsFunc(s, unicode.IsSpace) {
-			return fmt.Sprintf("%q", s)
-		}
-		return s
-	}
+	words := []string{"flujo-harness", "calibrate"}
 	if c.Suite != "" {
-		command += " --suite " + word(c.Suite)
+		words = append(words, "--suite", c.Suite)
 	}
 	if c.Workload != "default" {
-		command += " --workload " + word(c.Workload)
+		words = append(words, "--workload", c.Workload)
 	}
 	if c.Durability != string(sqlite.Process) {
-		command += " --durability " + c.Durability
+		words = append(words, "--durability", c.Durability)
 	}
-	return command + " --write"
+	return harness.ShellLine(append(words, "--write")...)
 }
 
 // end completes the verdict.

@@ -97,7 +97,7 @@ func TestForeignClassIsSaid(t *testing.T) {
 func TestNextCommandIsQuoted(t *testing.T) {
 	c := made(3, 1, 1, 1.25)
 	c.Workload, c.Suite = "a review", "./flows"
-	if v := Judge(c, nil, today); v.Next != `make one: flujo-harness calibrate --suite ./flows --workload "a review" --write` {
+	if v := Judge(c, nil, today); v.Next != `make one: flujo-harness calibrate --suite ./flows --workload 'a review' --write` {
 		t.Errorf("next: %s", v.Next)
 	}
 }

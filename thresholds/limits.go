@@ -84,6 +84,8 @@ type Entry struct {
 	Reason     string  `toml:"reason"`
 	Expires    string  `toml:"expires"` // of a loosening, and of an extension of one: a date
 
+	ToBoundary float64 `toml:"to_boundary,omitempty"` // 0 in files from before it was kept
+
 	// Of a loosening: what held before it.
 	FromBoundary float64           `toml:"from_boundary,omitempty"` // 0 in files from before it was kept
 	FromCounters *harness.Counters `toml:"from_counters"`
@@ -205,6 +207,9 @@ func (f *File) check() error {
 		if err := checkCounters(l.Counters); err != nil {
 			return fmt.Errorf("%s: %w", l.name(), err)
 		}
+		if err := f.follows(&l); err != nil {
+			return fmt.Errorf("%s: %w", l.name(), err)
+		}
 	}
 	for _, e := range f.Ledger {
 		if e.Change == Loosened || e.Expires != "" {
@@ -212,6 +217,28 @@ func (f *File) check() error {
 				return fmt.Errorf("ledger: loosening of %s on %s needs a reason and an expiry as YYYY-MM-DD", e.Workload, e.Date)
 			}
 		}
+	}
+	return nil
+}
+
+// follows reports where a limit is not what the newest entry of its ledger made it. A limit
+// without an entry is from a file that was written by hand or has no ledger.
+func (f *File) follows(l *Limit) error {
+	for i := range slices.Backward(f.Ledger) {
+		e := &f.Ledger[i]
+		if !e.of(l) {
+			continue
+		}
+		differs := func(a, b float64) bool { return !(math.Abs(a-b) <= 1e-9*math.Abs(b)) }
+		switch {
+		case e.Change == Dropped:
+			return fmt.Errorf("limit %v, and the ledger says that it was dropped on %s: limits are not edited by hand: use flujo-harness calibrate", l.Limit, e.Date)
+		case differs(l.Limit, e.To):
+			return fmt.Errorf("limit %v, and the newest entry of the ledger, of %s, made it %v: limits are not edited by hand: use flujo-harness calibrate", l.Limit, e.Date, e.To)
+		case e.ToBoundary != 0 && differs(l.Boundary(), e.ToBoundary):
+			return fmt.Errorf("boundary %v, and the newest entry of the ledger, of %s, made it %v: limits are not edited by hand: use flujo-harness calibrate", l.Boundary(), e.Date, e.ToBoundary)
+		}
+		return nil
 	}
 	return nil
 }

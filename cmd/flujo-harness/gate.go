@@ -23,7 +23,10 @@ func gateCommand() *cobra.Command {
 		Short: "Judge recorded results by limits and a pass-rate target; measure nothing",
 		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
 not, by the limits as they are now. Every figure is computed again from the raw samples in
-the file; a file that is empty, cut off, edited or of another version is a fault.
+the file; a file that is empty, cut off, edited or of another version is a fault. Its digest
+and the raw samples find mistakes, not forgers: who can write the file can make it say what
+they like, so take it from the job that measured. What it says of its commit, age and class
+of machine is printed.
 
 With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs of the
 newest run of the history too, or of --run. Without --target the target is the plan's,
@@ -111,8 +114,9 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 			continue
 		}
 		all = append(all, r.Comparisons...)
+		lines = append(lines, reports.Visible(fmt.Sprintf("%s: %s", path, origin(r, time.Now()))))
 		if other := p.ofAnother(cmd.Context(), r.Commit); other != "" {
-			lines = append(lines, fmt.Sprintf("note: %s: %s", reports.Visible(path), other))
+			lines = append(lines, reports.Visible(fmt.Sprintf("note: %s: %s", path, other)))
 		}
 	}
 	if failed != nil {
@@ -120,6 +124,39 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 	}
 	verdicts, worst, err := gate(all, rules, time.Now())
 	return append(lines, verdicts...), worst, err
+}
+
+// origin says what a results file says of itself and nothing can prove.
+func origin(r *harness.Results, now time.Time) string {
+	text := "commit not known"
+	if r.Commit != "" {
+		text = fmt.Sprintf("commit %.12s", r.Commit)
+	}
+	if r.Dirty {
+		text += ", with changes that are in no commit"
+	}
+	var classes []string
+	oldest := r.Comparisons[0].Started
+	for _, c := range r.Comparisons {
+		if !slices.Contains(classes, c.Environment.Class) {
+			classes = append(classes, c.Environment.Class)
+		}
+		if c.Started.Before(oldest) {
+			oldest = c.Started
+		}
+	}
+	age := "which is in the future: a clock is wrong"
+	if d := now.Sub(oldest); d >= 0 {
+		age = fmt.Sprintf("%s ago", d.Round(time.Second))
+		if days := int64(d.Hours() / 24); days > 1 {
+			age = plural(days, "day") + " ago"
+		}
+	}
+	text += fmt.Sprintf("; measured %s, %s, on %s", oldest.UTC().Format("2006-01-02 15:04 UTC"), age, strings.Join(classes, ", "))
+	if r.Digest == "" {
+		text += "; it has no digest: an earlier version wrote it, or somebody edited it"
+	}
+	return text
 }
 
 func registerBase(cmd *cobra.Command, base *string) {

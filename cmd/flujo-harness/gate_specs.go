@@ -93,7 +93,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		return nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
 	if other := p.ofAnother(ctx, a.Run.Commit); other != "" {
-		lines = append(lines, fmt.Sprintf("note: run %d: %s", a.Run.ID, other))
+		lines = append(lines, reports.Visible(fmt.Sprintf("note: run %d: %s", a.Run.ID, other)))
 	}
 	if g.whose != "" {
 		lines = append(lines, g.whose)

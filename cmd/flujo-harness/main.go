@@ -16,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/flujo/flujo-harness/reports"
 )
 
 // Exit codes.
@@ -91,12 +93,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		code = exitInterrupted
 	}
 	if exit == nil || exit.err != nil {
-		fmt.Fprintf(stderr, "flujo-harness: %v\n", err)
+		fmt.Fprintf(stderr, "flujo-harness: %s\n", visibleLines(err.Error()))
 	}
 	if exit == nil && code == exitUsage {
 		fmt.Fprintln(stderr, `"flujo-harness help" lists the commands, "flujo-harness help COMMAND" its flags.`)
 	}
 	return code
+}
+
+// visibleLines makes a message of several lines visible. Its texts may be those of a file,
+// and a CI service obeys a line that begins with a command of its own.
+func visibleLines(message string) string {
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		lines[i] = reports.Visible(strings.ReplaceAll(line, "\t", "    "))
+		if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "::") || strings.HasPrefix(trimmed, "##") {
+			lines[i] = "| " + lines[i]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func command() *cobra.Command {

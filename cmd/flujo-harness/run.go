@@ -305,18 +305,29 @@ func rescue(r reports.Run) string {
 	return fmt.Sprintf("the results of this run could not be written to a file either: %v", err)
 }
 
-// commandLine is the call as it can be typed again: only the flags that were given.
+// commandLine is the call as it can be typed again: only the flags that were given, those
+// that may be given more often once for each value.
 func commandLine(cmd *cobra.Command, packages, flags []string) string {
-	words := []string{cmd.CommandPath()}
-	cmd.Flags().Visit(func(f *pflag.Flag) { words = append(words, fmt.Sprintf("--%s=%s", f.Name, f.Value)) })
+	words := strings.Fields(cmd.CommandPath())
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			// A list of texts is read as a line of CSV.
+			if f.Value.Type() == "stringSlice" && strings.ContainsAny(value, ",\"\r\n") {
+				value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+			}
+			words = append(words, "--"+f.Name+"="+value)
+		}
+	})
+	if len(flags) == 0 && slices.ContainsFunc(packages, func(name string) bool { return name != "-" && strings.HasPrefix(name, "-") }) {
+		words = append(words, "--")
+	}
 	words = append(words, packages...)
 	if len(flags) > 0 {
 		words = append(append(words, "--"), flags...)
 	}
-	for i, word := range words[1:] {
-		if strings.ContainsAny(word, " \t\n\"\\$`!&|;<>()*?[]#~") {
-			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
+	return harness.ShellLine(words...)
 }

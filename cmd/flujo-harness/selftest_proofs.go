@@ -122,17 +122,6 @@ func (p *proof) lines(n int, seed uint64) (lines [][]string) {
 	return [][]string{line}
 }
 
-// typed is a command as it is typed into a shell.
-func typed(line []string) string {
-	words := slices.Clone(line)
-	for i, w := range words {
-		if strings.ContainsAny(w, "^$|()") {
-			words[i] = "'" + w + "'"
-		}
-	}
-	return strings.Join(words, " ")
-}
-
 // proofFlags choose campaigns.
 type proofFlags struct {
 	cmd  *cobra.Command
@@ -180,7 +169,7 @@ func listed() string {
 			fmt.Fprintf(&b, "  --long  %d %s\n", p.long, p.unit)
 		}
 		for _, line := range p.lines(p.long, 1) {
-			fmt.Fprintf(&b, "  runs    %s\n", typed(line))
+			fmt.Fprintf(&b, "  runs    %s\n", harness.ShellLine(line...))
 		}
 	}
 	return b.String()
@@ -226,7 +215,7 @@ func (f *proofFlags) run(seed uint64) error {
 			if p.seed != "" {
 				how += fmt.Sprintf(", seed %d", seed)
 			}
-			if err := print(out, fmt.Sprintf("campaign %s, %s: %s\n%s\n", p.name, how, p.must, typed(line))); err != nil {
+			if err := print(out, fmt.Sprintf("campaign %s, %s: %s\n%s\n", p.name, how, p.must, harness.ShellLine(line...))); err != nil {
 				return err
 			}
 			began := time.Now()
@@ -238,7 +227,7 @@ func (f *proofFlags) run(seed uint64) error {
 				return fault(fmt.Errorf("campaign %s: %w: it needs the go command", p.name, err))
 			case problem != "":
 				red++
-				problem = "FAILED: " + problem + ": run it again by\n" + typed(line)
+				problem = "FAILED: " + problem + ": run it again by\n" + harness.ShellLine(line...)
 			default:
 				problem = "held"
 			}

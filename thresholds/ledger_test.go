@@ -1,0 +1,44 @@
+package thresholds
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A limit is what the newest entry of its ledger made it, its boundary too: a higher
+// baseline with a smaller margin has the same limit and breaks later.
+func TestLimitsFollowTheirLedger(t *testing.T) {
+	made := func() *File {
+		l := Limit{Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: 1, Margin: 0.21, Limit: 1.21}
+		f := &File{Schema: 1, Class: "here", Path: filepath.Join(t.TempDir(), "here.toml")}
+		if err := f.Apply(f.Compare(l), "", "", today); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for name, tc := range map[string]struct {
+		edit func(*File)
+		want string // "": it is taken
+	}{
+		"as it was made":   {func(*File) {}, ""},
+		"without a ledger": {func(f *File) { f.Ledger = nil }, ""},
+		"loosened": {func(f *File) { f.Limits[0].Baseline, f.Limits[0].Limit = 2, 2.42 },
+			"limit 2.42, and the newest entry of the ledger, of"},
+		"tightened": {func(f *File) { f.Limits[0].Baseline, f.Limits[0].Limit = 0.5, 0.605 }, "made it 1.21"},
+		"the same limit, a later boundary": {func(f *File) { f.Limits[0].Baseline, f.Limits[0].Margin = 1.2, 1.21/1.2-1 },
+			"made it 1.1"},
+		"dropped": {func(f *File) {
+			f.Ledger = append(f.Ledger, Entry{Change: Dropped, Workload: "default", Metric: MetricCostRatio, Durability: "process"})
+		}, "dropped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := made()
+			tc.edit(f)
+			err := f.check()
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
