@@ -31,6 +31,19 @@ type Run struct {
 	Complete bool // false: interrupted; what is here was measured
 }
 
+// LeftOut is the name of the [Fact] that says which tests a run did not reach.
+const LeftOut = "left out"
+
+// LeftOut says which tests the run did not reach, "" where none is known.
+func (r *Run) LeftOut() string {
+	for _, f := range r.Facts {
+		if f.Name == LeftOut {
+			return f.Value
+		}
+	}
+	return ""
+}
+
 // verdictFor returns the verdict on a comparison, nil where nothing was judged.
 func (r Run) verdictFor(c *harness.Comparison) *thresholds.Verdict {
 	for i := range r.Verdicts {

@@ -32,6 +32,7 @@ type jsonReport struct {
 	Figures     []jsonFigure        `json:"benchmarks"`
 	Loosenings  []string            `json:"loosenings_in_force"` // of limits that judged the run
 	Notes       []string            `json:"notes"`
+	LeftOut     string              `json:"left_out,omitempty"` // tests that the run did not reach
 }
 
 type jsonVerdict struct {
@@ -207,7 +208,7 @@ func endsOf(e *harness.Estimate) (low, high *float64) {
 // WriteJSON writes the account for programs.
 func WriteJSON(w io.Writer, a *Account) error {
 	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
-		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...),
+		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...), LeftOut: a.Run.LeftOut(),
 		Verdict: jsonVerdict{Outcome: a.Headline.Outcome.String(), Reason: a.Headline.Reason, Next: a.Headline.Next, ExitCode: a.Run.ExitCode, Run: a.Run.ID, Complete: a.Run.Complete},
 		Paired:  jsonPaired{a.Paired.Fixed, a.Paired.Broke, a.Paired.P, a.Paired.Repeated}}
 	if a.Previous != nil {

@@ -49,7 +49,7 @@ func (f *ciFlags) check() error {
 func (f *ciFlags) write(ctx context.Context, p project, a *reports.Account, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
-		for _, line := range annotations(a.Run, prefix) {
+		for _, line := range annotations(a.Run, p.root, prefix) {
 			fmt.Fprintln(out, line)
 		}
 	}
@@ -82,8 +82,8 @@ const maxAnnotations = 10
 // annotations are the commands to GitHub Actions for what failed: specs and failures
 // of suites at their lines, limits without one; and, as warnings, specs that passed
 // only when retried. Files are named from the root of the repository, where prefix
-// is the module's folder in it.
-func annotations(r reports.Run, prefix string) []string {
+// is the module's folder, root, in it.
+func annotations(r reports.Run, root, prefix string) []string {
 	errs, warnings := &annotated{kind: "error"}, &annotated{kind: "warning"}
 	if r.SuiteError != "" {
 		errs.add("", 0, "no results of the suites", r.SuiteError)
@@ -91,16 +91,16 @@ func annotations(r reports.Run, prefix string) []string {
 	if r.Suites != nil {
 		for _, s := range r.Suites.Suites {
 			for _, f := range s.Failures {
-				errs.add(inRepository(prefix, f.File), f.Line, s.Path+": "+f.Node, f.Message)
+				errs.add(inRepository(root, prefix, f.File), f.Line, s.Path+": "+f.Node, f.Message)
 			}
 		}
 		for i := range r.Suites.Specs {
 			s := &r.Suites.Specs[i]
 			switch {
 			case s.State == reports.Failed:
-				errs.add(inRepository(prefix, s.File), s.Line, s.Name(), s.Message)
+				errs.add(inRepository(root, prefix, s.File), s.Line, s.Name(), s.Message)
 			case s.Retried:
-				warnings.add(inRepository(prefix, s.File), s.Line, s.Name()+" passed only when retried", s.Message)
+				warnings.add(inRepository(root, prefix, s.File), s.Line, s.Name()+" passed only when retried", s.Message)
 			}
 		}
 	}
@@ -112,12 +112,19 @@ func annotations(r reports.Run, prefix string) []string {
 	return append(errs.lines(), warnings.lines()...)
 }
 
-// inRepository is the file below the root of the repository; "" where it lies elsewhere.
-func inRepository(prefix, file string) string {
+// inRepository is the file below the root of the repository; "" where it does not exist
+// or lies elsewhere.
+func inRepository(root, prefix, file string) string {
 	if file == "" || path.IsAbs(file) || filepath.IsAbs(file) {
 		return ""
 	}
-	return path.Join(prefix, file)
+	if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(file))); err != nil || info.IsDir() {
+		return ""
+	}
+	if file = path.Join(prefix, file); strings.HasPrefix(file, "../") {
+		return ""
+	}
+	return file
 }
 
 // annotated are the annotations of one kind.

@@ -22,6 +22,7 @@ func TestAnnotations(t *testing.T) {
 			Specs: []reports.Spec{
 				{Suite: "shop", Leaf: "adds up: 1, 2", State: reports.Failed, Message: "Expected\r\n 100%\n::error::not a command\x1b[31m", File: "shop/a,b:c.go", Line: 12},
 				{Suite: "shop", Leaf: "elsewhere", State: reports.Failed, Message: "m", File: "/go/pkg/mod/x.go", Line: 3},
+				{Suite: "shop", Leaf: "gone", State: reports.Failed, Message: "m", File: "example.com/shop/gone_test.go", Line: 3},
 				{Suite: "shop", Leaf: "late", State: reports.Passed, Retried: true, Message: "m", File: "shop/l_test.go", Line: 4},
 				{Suite: "shop", Leaf: "good", State: reports.Passed},
 			},
@@ -32,10 +33,20 @@ func TestAnnotations(t *testing.T) {
 		"::error file=mod/shop/shop_suite_test.go,line=9,title=shop%3A BeforeSuite::no database",
 		`::error file=mod/shop/a%2Cb%3Ac.go,line=12,title=shop > adds up%3A 1%2C 2::Expected%0D%0A 100%25%0A::error::not a command\x1b[31m`,
 		"::error title=shop > elsewhere::m",
+		"::error title=shop > gone::m", // GitHub shows nothing at a line of a file that is not there
 		"::error title=broken::above its limit; look",
 		"::warning file=mod/shop/l_test.go,line=4,title=shop > late passed only when retried::m",
 	}
-	if diff := cmp.Diff(want, annotations(r, "mod/")); diff != "" {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "shop"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop_suite_test.go", "a,b:c.go", "l_test.go"} {
+		if err := os.WriteFile(filepath.Join(root, "shop", name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, annotations(r, root, "mod/")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -46,7 +57,7 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	for i := range 13 {
 		r.Suites.Specs = append(r.Suites.Specs, reports.Spec{Suite: "s", Leaf: fmt.Sprint(i), State: reports.Failed})
 	}
-	got := annotations(r, "")
+	got := annotations(r, t.TempDir(), "")
 	if len(got) != maxAnnotations || !strings.HasSuffix(got[9], "::and 4 more: see the report") {
 		t.Errorf("%d annotations, the last is %q", len(got), got[len(got)-1])
 	}

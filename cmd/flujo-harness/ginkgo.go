@@ -135,7 +135,7 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 	beside := false
 	for _, s := range suites {
 		args = append(args, s.Dir)
-		entries, beside = append(entries, s.entries...), beside || s.beside
+		entries, beside = append(entries, s.entries...), beside || len(s.plain) > 0
 	}
 	if beside {
 		tests = append([]string{"-test.run=^(" + strings.Join(entries, "|") + ")$"}, tests...) // one of the user's comes behind it, and counts

@@ -53,23 +53,27 @@ func TestTestsBesideTheSpecsAreFound(t *testing.T) {
 		helped = "func TestA(t *testing.T) { runSpecs(t) }\n\nfunc TestB(t *testing.T) {}\n"
 	)
 	for name, test := range map[string]struct {
-		source  string
-		entries []string
-		beside  bool
+		source         string
+		entries, plain []string
 	}{
-		"specs alone":               {entry + "\nfunc TestMain(m *testing.M) {}\n\nfunc Testify() {}\n\nfunc ExampleX() {}\n", []string{"TestA"}, false},
-		"a test":                    {entry + "\nfunc TestB(t *testing.T) {}\n", []string{"TestA"}, true},
-		"a fuzz test":               {entry + "\nfunc FuzzB(f *testing.F) {}\n", []string{"TestA"}, true},
-		"an example with an output": {entry + "\nfunc ExampleX() {\n\t// Output: x\n}\n", []string{"TestA"}, true},
-		"a helper runs the specs":   {helped, []string{"TestA", "TestB"}, false},
+		"specs alone":               {entry + "\nfunc TestMain(m *testing.M) {}\n\nfunc Testify() {}\n\nfunc ExampleX() {}\n", []string{"TestA"}, nil},
+		"a test":                    {entry + "\nfunc TestB(t *testing.T) {}\n", []string{"TestA"}, []string{"TestB"}},
+		"a fuzz test":               {entry + "\nfunc FuzzB(f *testing.F) {}\n", []string{"TestA"}, []string{"FuzzB"}},
+		"an example with an output": {entry + "\nfunc ExampleX() {\n\t// Output: x\n}\n", []string{"TestA"}, []string{"ExampleX"}},
+		"a helper runs the specs":   {helped, []string{"TestA", "TestB"}, nil},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "a_test.go"), []byte(head+test.source), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		entries, beside := testPackage{Dir: dir, TestGoFiles: []string{"a_test.go"}}.tests()
-		if diff := cmp.Diff(test.entries, entries); diff != "" || beside != test.beside {
-			t.Errorf("%s: beside %v; %s", name, beside, diff)
+		pkg := testPackage{Dir: dir, TestGoFiles: []string{"a_test.go"}, suite: "a"}
+		entries, plain := pkg.tests()
+		if diff := cmp.Diff(test.entries, entries) + cmp.Diff(test.plain, plain); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		pkg.suite = ""
+		if entries, plain := pkg.tests(); entries != nil || len(plain) != len(test.entries)+len(test.plain) {
+			t.Errorf("%s, not as a suite: %q, %q", name, entries, plain)
 		}
 	}
 }

@@ -134,3 +134,50 @@ func TestFlagsWithoutAValueAreRefused(t *testing.T) {
 		t.Errorf("looked at %d flags only", flags)
 	}
 }
+
+// What a run writes is no change of the tree; anything else is, and so is what git knows.
+func TestOwnOutputsAreNoChanges(t *testing.T) {
+	p, _, _ := repository(t)
+	write := func(name string) {
+		t.Helper()
+		path := filepath.Join(p.root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := []string{filepath.Join(p.root, "h.db"), filepath.Join(p.root, "h.db-wal"), filepath.Join(p.root, "page"), "", "-", p.root, filepath.Dir(p.root)}
+	dirty := func() bool {
+		t.Helper()
+		commit, dirty := p.revision(t.Context(), own...)
+		if commit == "" {
+			t.Fatal("no commit")
+		}
+		return dirty
+	}
+	for _, name := range []string{".flujo/history.db", "reports/out/index.html", "h.db", "h.db-wal", "page/a/index.html"} {
+		write(name)
+		if dirty() {
+			t.Fatalf("%s is a change", name)
+		}
+	}
+	for _, name := range []string{"reports/a.go", "pages", "h.db2", "limit"} {
+		write(name)
+		if !dirty() {
+			t.Errorf("%s is no change", name)
+		}
+		if name == "limit" {
+			continue
+		}
+		if err := os.Remove(filepath.Join(p.root, filepath.FromSlash(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git(t, p, "checkout", "-q", "limit")
+	git(t, p, "add", "-f", "page")
+	if !dirty() {
+		t.Error("a file that git was given is no change")
+	}
+}

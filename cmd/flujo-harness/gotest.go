@@ -79,8 +79,8 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 		return s, nil
 	}
 	s.results, s.hints = reading.Results, reading.Notes
-	if err := g.locate(ctx, s.results); err != nil {
-		return s, err
+	if ctx.Err() == nil {
+		g.expect(s.results)
 	}
 	if failed != nil && s.results.Green() && ctx.Err() == nil {
 		s.problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), short(events))
@@ -88,17 +88,55 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 	return s, nil
 }
 
-// locate names files from the folder of the module: events name them by the package.
-func (g goTests) locate(ctx context.Context, r *reports.Results) error {
-	list := exec.CommandContext(context.WithoutCancel(ctx), "go", "list", "-m")
-	list.Dir = g.project.root
-	module, err := list.Output()
-	if err != nil {
-		return fmt.Errorf("find the name of the module: %w", told(err))
+// expect adds a failure to each package that go test passed without running all of its
+// tests: those of a TestMain that does not call m.Run, of a program that exits before, or
+// of a filter in GOFLAGS. Where the flags of the user choose tests, or a failure ends the
+// run, no test is missed.
+func (g goTests) expect(r *reports.Results) {
+	if filters(g.flags) || slices.ContainsFunc(g.flags, isFailfast) && !r.Green() {
+		return
 	}
-	prefix := strings.TrimSpace(string(module)) + "/"
-	for i := range r.Specs {
-		r.Specs[i].File = strings.TrimPrefix(r.Specs[i].File, prefix)
+	ran, failed := map[string]bool{}, map[string]bool{}
+	for _, s := range r.Specs {
+		name, _, _ := strings.Cut(s.Leaf, "/")
+		ran[s.Suite+" "+name] = true
+		failed[s.Suite] = failed[s.Suite] || s.State == reports.Failed
 	}
-	return nil
+	at := map[string]int{}
+	for i, s := range r.Suites {
+		at[s.Path] = i
+		failed[s.Path] = failed[s.Path] || len(s.Failures) > 0
+	}
+	for _, t := range g.packages {
+		missing := slices.DeleteFunc(slices.Clone(t.plain), func(name string) bool { return ran[t.ImportPath+" "+name] })
+		if len(missing) == 0 || failed[t.ImportPath] {
+			continue
+		}
+		i, known := at[t.ImportPath]
+		if !known {
+			i = len(r.Suites)
+			r.Suites = append(r.Suites, reports.Suite{Path: t.ImportPath})
+		}
+		const most = 10
+		names := strings.Join(missing[:min(most, len(missing))], ", ")
+		if len(missing) > most {
+			names += ", …"
+		}
+		r.Suites[i].Failures = append(r.Suites[i].Failures, reports.SuiteFailure{Node: "package",
+			Message: fmt.Sprintf("%d of %s did not run, and go test reports no failure: %s: does TestMain call m.Run, does nothing exit before, and do neither GOFLAGS nor TestMain set -run or -skip?",
+				len(missing), plural(int64(len(t.plain)), "test"), names)})
+	}
+}
+
+// filters reports whether flags of go test choose tests.
+func filters(flags []string) bool {
+	return slices.ContainsFunc(flags, func(f string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
+		return strings.HasPrefix(f, "-") && slices.Contains([]string{"run", "skip", "test.run", "test.skip", "test.list"}, name)
+	})
+}
+
+func isFailfast(flag string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+	return name == "failfast" || name == "test.failfast"
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -49,14 +50,53 @@ func short(path string) string {
 }
 
 // revision is the commit of the tree, empty outside of git, and whether the tree
-// has changes beyond it.
-func (p project) revision(ctx context.Context) (commit string, dirty bool) {
+// has changes beyond it. What the program writes itself is no change: .flujo, the default
+// folder of the report, and the named files and folders, as far as git does not know them.
+func (p project) revision(ctx context.Context, own ...string) (commit string, dirty bool) {
 	head, err := p.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return "", false
 	}
-	status, err := p.git(ctx, "status", "--porcelain")
-	return head, err != nil || status != ""
+	top, err := p.git(ctx, "rev-parse", "--show-cdup") // "../" for a folder in the tree, "" for its root
+	if err != nil {
+		return head, true
+	}
+	status, err := p.gitBytes(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	if err != nil {
+		return head, true
+	}
+	own = slices.DeleteFunc(own, func(path string) bool { return within(p.root, []string{path}) }) // the sources are in it as well
+	own = append(own, filepath.Join(p.root, ".flujo"), filepath.Join(p.root, "reports", "out"))
+	for change := range strings.SplitSeq(strings.TrimSuffix(string(status), "\x00"), "\x00") {
+		file, untracked := strings.CutPrefix(change, "?? ")
+		if change != "" && !(untracked && within(filepath.Join(p.root, filepath.FromSlash(top), filepath.FromSlash(file)), own)) {
+			return head, true
+		}
+	}
+	return head, false
+}
+
+// within reports whether a file is one of others, or lies in one of them that is a folder.
+func within(file string, others []string) bool {
+	file = real(file)
+	return slices.ContainsFunc(others, func(other string) bool {
+		if other == "" || other == "-" {
+			return false
+		}
+		rel, err := filepath.Rel(real(other), file)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+	})
+}
+
+// real is an absolute path without links, as far as it exists.
+func real(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	return path
 }
 
 // branch is the one that CI says is tested, where a commit without one is checked out, else

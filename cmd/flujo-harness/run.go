@@ -53,10 +53,12 @@ The suites are run by the Ginkgo that go.mod requires, with the flags behind "--
 
   flujo-harness run ./orders -- -p --race --label-filter '!slow'
 
-What the package of a suite has beside its specs for go test is run by that, with the
-flags that it has in common with Ginkgo (-race, -tags, -timeout …), and recorded, too.
-Where none of the packages has a Ginkgo suite, their tests are run by go test, with all
-flags. A suite whose process is killed keeps the specs that had ended; it is
+All other tests of the packages are run by go test, with the flags that it has in common
+with Ginkgo (-race, -tags, -timeout …). Where none of the packages has a Ginkgo suite, all
+flags are for go test. A test that is in the source and that go test neither runs nor
+reports is a failure outside the specs, unless the flags choose tests (-run, -skip).
+Modules below this one are not reached by ./...: the summary and the report name them.
+A suite whose process is killed keeps the specs that had ended; it is
 marked as truncated, and the run is never green.
 
 --runs K runs all specs K times, each time in new processes and whatever comes of
@@ -172,7 +174,12 @@ func (j job) run() error {
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.branch(ctx)
-	r.Commit, r.Dirty = p.revision(ctx)
+	r.Commit, r.Dirty = p.revision(ctx, j.own()...)
+	if tests != nil {
+		if line := leftOutLine(tests.leftOut); line != "" {
+			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
+		}
+	}
 	progress := newProgress(j.cmd.ErrOrStderr())
 	defer progress.end()
 	var suites suitesRun
@@ -219,6 +226,11 @@ func (j job) run() error {
 	}
 	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
 	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.hints)
+}
+
+// own are the files and folders that the run itself writes.
+func (j job) own() []string {
+	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.json, j.results.benchfmt, j.ci.summary}
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -274,6 +286,9 @@ func (j job) keep(ctx context.Context, p project, history *reports.History, r re
 		page = "not written"
 	}
 	lines := append(reports.Summary(account, short(page)), flaky(account.Run.Suites)...)
+	if left := account.Run.LeftOut(); left != "" {
+		lines = append(lines, "left out: "+reports.Visible(left))
+	}
 	for _, line := range lines {
 		fmt.Fprintln(j.results.talk(j.cmd), line)
 	}

@@ -28,12 +28,14 @@ type testPackage struct {
 
 	suite   string   // name of the package in the files that import Ginkgo; "": it has only tests for go test
 	entries []string // tests of a suite that run its specs: all of them where none is seen to
-	beside  bool     // a suite has more than that for go test
+	plain   []string // what go test runs: of a suite, what is not in entries
 }
 
-// testPackages lists the packages that have tests, as go list -tags finds them.
-func (p project) testPackages(ctx context.Context, patterns []string, tags string) ([]testPackage, error) {
-	args := append([]string{"list", "-tags=" + tags, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"}, patterns...)
+// testPackages lists the packages that have tests. The flags are those of go test, of
+// which go list takes the ones that choose files.
+func (p project) testPackages(ctx context.Context, patterns, flags []string) ([]testPackage, error) {
+	args := append([]string{"list"}, listFlags(flags)...)
+	args = append(append(args, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"), patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -49,9 +51,8 @@ func (p project) testPackages(ctx context.Context, patterns []string, tags strin
 			return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), err)
 		}
 		if len(pkg.TestGoFiles)+len(pkg.XTestGoFiles) > 0 {
-			if pkg.suite = pkg.ginkgo(); pkg.suite != "" {
-				pkg.entries, pkg.beside = pkg.tests()
-			}
+			pkg.suite = pkg.ginkgo()
+			pkg.entries, pkg.plain = pkg.tests()
 			all = append(all, pkg)
 		}
 	}
@@ -80,10 +81,9 @@ func (t testPackage) ginkgo() string {
 	return ""
 }
 
-// tests tells the tests of a suite that run its specs from what it has beside them for
-// go test: other tests, fuzz tests, and examples with an output.
-func (t testPackage) tests() (entries []string, beside bool) {
-	var others []string
+// tests finds what go test runs of the package: tests, fuzz tests, and examples with an
+// output. Those of a suite that run its specs are returned apart.
+func (t testPackage) tests() (entries, plain []string) {
 	for _, name := range slices.Concat(t.TestGoFiles, t.XTestGoFiles) {
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(t.Dir, name), nil, parser.ParseComments)
 		if err != nil {
@@ -93,18 +93,22 @@ func (t testPackage) tests() (entries []string, beside bool) {
 			fn, ok := d.(*ast.FuncDecl)
 			switch {
 			case !ok || fn.Recv != nil || fn.Name.Name == "TestMain":
-			case isTest(fn.Name.Name, "Test") && runsSpecs(fn):
+			case t.suite != "" && isTest(fn.Name.Name, "Test") && runsSpecs(fn):
 				entries = append(entries, fn.Name.Name)
 			case isTest(fn.Name.Name, "Test"), isTest(fn.Name.Name, "Fuzz"):
-				others = append(others, fn.Name.Name)
+				plain = append(plain, fn.Name.Name)
 			}
 		}
-		beside = beside || slices.ContainsFunc(doc.Examples(f), func(e *doc.Example) bool { return e.Output != "" || e.EmptyOutput })
+		for _, e := range doc.Examples(f) {
+			if e.Output != "" || e.EmptyOutput {
+				plain = append(plain, "Example"+e.Name)
+			}
+		}
 	}
-	if entries == nil { // a helper of theirs runs the specs, and any of them may call it
-		return others, false
+	if t.suite != "" && entries == nil { // a helper of theirs runs the specs, and any of them may call it
+		return plain, nil
 	}
-	return entries, beside || others != nil
+	return entries, plain
 }
 
 // isTest reports whether go test takes a function of this name for one of a kind.
@@ -189,6 +193,14 @@ func forGoTest(flags []string) (shared []string) {
 		}
 	}
 	return shared
+}
+
+// listFlags are those of the flags that go list has as well, and that choose files.
+func listFlags(flags []string) (shared []string) {
+	return slices.DeleteFunc(forGoTest(flags), func(f string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
+		return !slices.Contains([]string{"tags", "mod", "modfile", "race", "msan", "asan"}, name)
+	})
 }
 
 // takeFlag returns the value of a flag and the flags without it.

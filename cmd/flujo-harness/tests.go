@@ -5,20 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// tests are what run runs: the Ginkgo suites of some packages, with what these have beside
-// their specs for go test, or, where there is no suite, their tests for go test.
+// tests are what run runs: the Ginkgo suites of the packages by Ginkgo, and all other
+// tests of theirs by go test.
 type tests struct {
-	what   string   // for people
-	format string   // of what is read
-	all    []string // import paths of all shards
-	once   func(ctx context.Context, tell func(string)) (suitesRun, error)
-	hints  []string // what is not run
+	what    string   // for people
+	format  string   // of what is read
+	all     []string // import paths of all shards
+	once    func(ctx context.Context, tell func(string)) (suitesRun, error)
+	leftOut []string // what the patterns do not reach, for people
 }
 
 // tests finds what to run, and all that can be wrong with it before anything runs.
@@ -29,57 +31,98 @@ func (p project) tests(ctx context.Context, j *job) (*tests, error) {
 	if j.runs < 1 {
 		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
-	tags, _ := takeFlag(j.flags, "tags")
-	packages, err := p.testPackages(ctx, j.packages, tags)
+	packages, err := p.testPackages(ctx, j.packages, j.flags)
 	if err != nil {
 		return nil, usage(err)
 	}
-	suites := slices.DeleteFunc(slices.Clone(packages), func(t testPackage) bool { return t.suite == "" })
-	plain := len(suites) == 0
-	if plain {
-		suites = packages
-	}
-	t := &tests{}
-	for _, s := range suites {
+	t := &tests{format: "go test -json"}
+	for _, s := range packages {
 		t.all = append(t.all, s.ImportPath)
+		if s.suite != "" {
+			t.format = "Ginkgo JSON"
+		}
 	}
 	slices.Sort(t.all)
-	suites = slices.DeleteFunc(suites, func(s testPackage) bool { return !j.share.has(slices.Index(t.all, s.ImportPath)) })
-	if len(suites) == 0 {
-		return nil, usage(fmt.Errorf("--shard %s: there are only %d suites, so this part is empty: use fewer parts", &j.share, len(t.all)))
+	plain := t.format != "Ginkgo JSON"
+	packages = slices.DeleteFunc(packages, func(s testPackage) bool { return !j.share.has(slices.Index(t.all, s.ImportPath)) })
+	if len(packages) == 0 {
+		return nil, usage(fmt.Errorf("--shard %s: there are only %d packages with tests, so this part is empty: use fewer parts", &j.share, len(t.all)))
 	}
+	if slices.Contains(j.packages, "./...") {
+		t.leftOut = p.otherModules()
+	}
+	suites := slices.DeleteFunc(slices.Clone(packages), func(s testPackage) bool { return s.suite == "" })
+	byGo := goTests{p, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), j.flags}
+	t.what = fmt.Sprintf("the tests of %s by go test", plural(int64(len(byGo.packages)), "package"))
 	if plain {
-		t.what, t.format, t.once = fmt.Sprintf("the tests of %d package(s) by go test", len(suites)), "go test -json", goTests{p, suites, j.flags}.run
 		if err := refuse(j.flags, takenOfGoTest); err != nil {
 			return nil, usage(err)
 		}
+		t.once = byGo.run
 		return t, nil
 	}
-	t.what, t.format = fmt.Sprintf("%d Ginkgo suite(s)", len(suites)), "Ginkgo JSON"
-	if left := len(packages) - len(t.all); left > 0 {
-		t.hints = append(t.hints, fmt.Sprintf("%d package(s) have tests for go test only and were left out: name them without the suites to run them", left))
-	}
+	byGo.flags = forGoTest(j.flags)
 	if err := errors.Join(refuse(j.flags, takenOfGinkgo), p.distinct(suites)); err != nil {
 		return nil, usage(err)
+	}
+	if len(suites) == 0 { // of this shard
+		t.once = func(ctx context.Context, tell func(string)) (suitesRun, error) {
+			s, err := byGo.run(ctx, tell)
+			return suitesRun{results: &reports.Results{}}.and(s), err
+		}
+		return t, nil
 	}
 	g, err := newGinkgo(ctx, p, suites, j.flags)
 	if err != nil {
 		return nil, err
 	}
 	t.once = g.run
-	beside := goTests{p, slices.DeleteFunc(slices.Clone(suites), func(s testPackage) bool { return !s.beside }), forGoTest(j.flags)}
-	if len(beside.packages) > 0 {
-		t.once = func(ctx context.Context, tell func(string)) (suitesRun, error) {
-			s, err := g.run(ctx, tell)
-			if err != nil || s.results == nil || ctx.Err() != nil {
-				return s, err
-			}
-			tell("the tests beside the specs")
-			plain, err := beside.run(ctx, tell)
-			return s.and(plain), err
+	if len(byGo.packages) == 0 {
+		t.what = plural(int64(len(suites)), "Ginkgo suite")
+		return t, nil
+	}
+	t.what = plural(int64(len(suites)), "Ginkgo suite") + " and " + t.what
+	t.once = func(ctx context.Context, tell func(string)) (suitesRun, error) {
+		s, err := g.run(ctx, tell)
+		if err != nil || s.results == nil || ctx.Err() != nil {
+			return s, err
 		}
+		tell("go test")
+		plain, err := byGo.run(ctx, tell)
+		return s.and(plain), err
 	}
 	return t, nil
+}
+
+// otherModules names the modules below that of the project, which "./..." does not reach.
+func (p project) otherModules() (names []string) {
+	_ = filepath.WalkDir(p.root, func(name string, d fs.DirEntry, err error) error { // what cannot be read has no module
+		base := filepath.Base(name)
+		switch {
+		case err != nil || name == p.root:
+		case d.IsDir() && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "vendor" || base == "testdata" || base == "node_modules"):
+			return filepath.SkipDir
+		case base == "go.mod" && filepath.Dir(name) != p.root:
+			if rel, err := filepath.Rel(p.root, filepath.Dir(name)); err == nil {
+				names = append(names, filepath.ToSlash(rel))
+			}
+		}
+		return nil
+	})
+	return names
+}
+
+// leftOutLine says what was not run, "" where there is nothing.
+func leftOutLine(leftOut []string) string {
+	if len(leftOut) == 0 {
+		return ""
+	}
+	const most = 5
+	names := strings.Join(leftOut[:min(most, len(leftOut))], ", ")
+	if more := len(leftOut) - most; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return plural(int64(len(leftOut)), "module") + " below this one, which ./... does not reach: " + names + "; call run in each"
 }
 
 // and adds the tests that go test ran beside the specs.
@@ -140,7 +183,7 @@ func (t *tests) repeat(ctx context.Context, k int, progress *progress) (every []
 			}
 		}
 	}
-	all.results, all.hints = reports.Repeated(every), append(all.hints, t.hints...)
+	all.results = reports.Repeated(every)
 	return every, all, nil
 }
 
