@@ -307,16 +307,15 @@ const namesAtOnce = 100
 
 // nameAll gives the number of each spec's name, the next one where it has none yet.
 func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
-	known, err := collect(w.ctx, w.tx, "SELECT id, key, texts, sum FROM names", nil, scanName)
+	highest, err := collect(w.ctx, w.tx, "SELECT coalesce(max(id), 0) FROM names", nil, scanNumber)
 	if err != nil {
 		return nil, err
 	}
-	free := make(map[string]int64, len(known)) // names that no spec of the run has taken
-	last := int64(0)
-	for _, n := range known {
-		free[n.key], last = n.id, max(last, n.id)
+	last := highest[0]
+	free, err := w.knownNames(specs, last) // names that no spec of the run has taken
+	if err != nil {
+		return nil, err
 	}
-	known = nil
 	ids := make([]int64, len(specs))
 	var fresh []any // id, key, texts, sum of each
 	for i := range specs {
@@ -338,6 +337,33 @@ func (w *rowWriter) nameAll(specs []Spec) ([]int64, error) {
 		}
 	}
 	return ids, nil
+}
+
+// knownNames gives the numbers of those names of the specs that are there already, among
+// about so many: of few specs each is looked for, as many small runs would otherwise read
+// the whole table each.
+func (w *rowWriter) knownNames(specs []Spec, all int64) (map[string]int64, error) {
+	free := make(map[string]int64, len(specs))
+	take := func(query string, args ...any) error {
+		known, err := collect(w.ctx, w.tx, "SELECT id, key, texts, sum FROM names"+query, args, scanName)
+		for _, n := range known {
+			free[n.key] = n.id
+		}
+		return err
+	}
+	if int64(len(specs)) > all/8 {
+		return free, take("")
+	}
+	for some := range slices.Chunk(specs, namesAtOnce) {
+		keys := make([]any, len(some))
+		for i := range some {
+			keys[i] = some[i].Key()
+		}
+		if err := take(" WHERE key IN (?"+strings.Repeat(", ?", len(keys)-1)+")", keys...); err != nil {
+			return nil, err
+		}
+	}
+	return free, nil
 }
 
 // insertNames writes the rows of new names of the specs.

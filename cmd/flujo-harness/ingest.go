@@ -107,7 +107,7 @@ func (i *ingest) run() error {
 			return fault(err)
 		}
 	}
-	readings, failed := i.read(files, root)
+	readings, names, failed := i.read(files, root)
 	if failed != nil && !i.each || len(readings) == 0 {
 		return fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
 	}
@@ -120,8 +120,12 @@ func (i *ingest) run() error {
 	if i.each {
 		runs = slices.Collect(slices.Chunk(readings, 1))
 	}
-	for _, parts := range runs {
-		if err := i.keep(i.cmd.Context(), history, parts); err != nil {
+	for k, parts := range runs {
+		named := i.named
+		if i.each { // the command that takes in this run: all names in each row are their square
+			named = names[k : k+1]
+		}
+		if err := i.keep(i.cmd.Context(), history, parts, named); err != nil {
 			return fault(errors.Join(failed, err))
 		}
 	}
@@ -148,9 +152,9 @@ func (i *ingest) check() error {
 	return nil
 }
 
-// read reads all files, each content once, and says what is in them. The error is of
-// all that were refused.
-func (i *ingest) read(files []resultFile, root string) (readings []*reports.Reading, failed error) {
+// read reads all files, each content once, and says what is in them; paths are those of
+// the readings. The error is of all that were refused.
+func (i *ingest) read(files []resultFile, root string) (readings []*reports.Reading, paths []string, failed error) {
 	seen := map[string]string{} // names by digest
 	for _, f := range files {
 		var r *reports.Reading
@@ -175,10 +179,10 @@ func (i *ingest) read(files []resultFile, root string) (readings []*reports.Read
 			for _, note := range r.Notes {
 				i.say("%s: note: %s", name, note)
 			}
-			readings = append(readings, r)
+			readings, paths = append(readings, r), append(paths, f.path)
 		}
 	}
-	return readings, failed
+	return readings, paths, failed
 }
 
 // say prints a line. What files are named and what is in them may be anybody's.
@@ -214,12 +218,12 @@ func countsLine(r *reports.Results) string {
 }
 
 // keep appends the run that the parts make.
-func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*reports.Reading) error {
+func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*reports.Reading, named []string) error {
 	results, several := reports.Combine(parts...)
 	if several > 0 {
 		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", plural(int64(several), "result"))
 	}
-	r := i.describe(parts, results)
+	r := i.describe(parts, results, named)
 	added, err := history.Append(ctx, r)
 	switch {
 	case err != nil:
@@ -233,8 +237,8 @@ func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*re
 }
 
 // describe is the run with all that is known of it: by flags, by its files, by CI.
-func (i *ingest) describe(parts []*reports.Reading, results *reports.Results) reports.Run {
-	r := reports.Run{Command: commandLine(i.cmd, i.named, nil), Suites: results, Benchmarks: reports.CombineBenchmarks(parts...), Complete: true,
+func (i *ingest) describe(parts []*reports.Reading, results *reports.Results, named []string) reports.Run {
+	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: reports.CombineBenchmarks(parts...), Complete: true,
 		Outcome: thresholds.Held, Facts: i.ci.facts}
 	var formats, digests []string
 	var ended time.Time

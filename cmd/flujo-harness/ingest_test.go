@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +52,7 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 		{Format: "CTRF JSON", Digest: "1", Started: began, Took: time.Second, Commit: "file", Branch: "file", Build: "file", Results: results},
 	}
 	i := ingest{cmd: ingestCommand(), ci: ciRun{id: "ci/7", commit: "ci", branch: "ci", facts: []reports.Fact{{Name: "CI job", Value: "ci"}}}}
-	r := i.describe(parts, results)
+	r := i.describe(parts, results, nil)
 	if r.Commit != "file" || r.Branch != "file" || r.Started != began || r.Seconds != 120 || r.Format != "JUnit XML, CTRF JSON" || !r.Complete || r.ExitCode != exitHeld {
 		t.Errorf("by its files: %+v", r)
 	}
@@ -57,19 +60,52 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 		t.Error(diff)
 	}
 	parts[0], parts[1] = parts[1], parts[0]
-	if again := i.describe(parts, results); again.Key != r.Key || !strings.HasPrefix(r.Key, "ci/7/") {
+	if again := i.describe(parts, results, nil); again.Key != r.Key || !strings.HasPrefix(r.Key, "ci/7/") {
 		t.Errorf("keys %q and %q", r.Key, again.Key)
 	}
 	i.commit, i.branch, i.id, i.at, i.job = "flag", "flag", "mine", began.Add(-time.Hour), "flag"
-	if r = i.describe(parts, results); r.Commit != "flag" || r.Branch != "flag" || r.Key != "mine" || r.Started != i.at || r.Facts[0].Value != "flag" {
+	if r = i.describe(parts, results, nil); r.Commit != "flag" || r.Branch != "flag" || r.Key != "mine" || r.Started != i.at || r.Facts[0].Value != "flag" {
 		t.Errorf("by flags: %+v", r)
 	}
 	i = ingest{cmd: ingestCommand(), ci: ciRun{commit: "ci", branch: "ci"}}
-	if r = i.describe(parts[1:], results); r.Commit != "ci" || r.Branch != "ci" {
+	if r = i.describe(parts[1:], results, nil); r.Commit != "ci" || r.Branch != "ci" {
 		t.Errorf("by CI: %+v", r)
 	}
 	failed := &reports.Results{Specs: []reports.Spec{{State: reports.Failed}}}
-	if r = i.describe(parts, failed); r.ExitCode != exitBroken {
+	if r = i.describe(parts, failed, nil); r.ExitCode != exitBroken {
 		t.Errorf("failed: %+v", r)
+	}
+}
+
+// Each of many runs keeps the command of its own file: all names in every row would grow
+// with the square of their number.
+func TestEachRunKeepsItsOwnCommand(t *testing.T) {
+	t.Chdir(t.TempDir())
+	args := []string{"ingest", "--db", "h.db", "--each"}
+	for k := range 30 {
+		name := fmt.Sprintf("result-%d.xml", k)
+		text := fmt.Sprintf(`<testsuites><testsuite name="shop" tests="1"><testcase name="takes an order %d"/></testsuite></testsuites>`, k)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, name)
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != exitHeld {
+		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
+	}
+	h, err := reports.OpenHistory(t.Context(), "h.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	runs, err := h.Latest(t.Context(), 100)
+	if err != nil || len(runs) != 30 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	for _, r := range runs {
+		if n := strings.Count(r.Command, ".xml"); n != 1 || !strings.Contains(r.Command, fmt.Sprintf("result-%d.xml", 30-1)) && r.ID == 30 {
+			t.Errorf("run %d: %d files in %q", r.ID, n, r.Command)
+		}
 	}
 }
