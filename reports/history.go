@@ -49,6 +49,56 @@ func OpenHistory(ctx context.Context, path string) (*History, error) {
 	return h, nil
 }
 
+// OpenRecorded opens a history that is there for reading: as [OpenHistory] does where it
+// can be written, which brings it up to date, and else without writing anything, so that
+// a history on a read-only file system is shown. One from an older version cannot be
+// brought up to date there: the error says so. Errors are those of OpenHistory.
+func OpenRecorded(ctx context.Context, path string) (*History, error) {
+	h, err := OpenHistory(ctx, path)
+	var unwritable *UnwritableError
+	if !errors.As(err, &unwritable) {
+		return h, err
+	}
+	db, openErr := sqlite.OpenReadOnly(ctx, path)
+	if openErr != nil {
+		return nil, fmt.Errorf("%w; nor can it be read where it lies: %w", err, openErr)
+	}
+	h = &History{db: db, path: path}
+	if err := h.checkReading(ctx); err != nil {
+		_ = db.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return h, nil
+}
+
+// checkReading is check without writing.
+func (h *History) checkReading(ctx context.Context) error {
+	if err := h.sound(ctx); err != nil {
+		return err
+	}
+	if err := h.own(ctx); err != nil {
+		return err
+	}
+	files, err := fs.Glob(embedded, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var version int
+	if err := h.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return h.explain("read", err)
+	}
+	old, err := has(ctx, h.db, "runs_v1")
+	switch {
+	case err != nil:
+		return h.explain("read", err)
+	case version > len(files):
+		return &sqlite.ErrNewer{Path: h.path, Has: version, Know: len(files)}
+	case version < len(files) || old:
+		return &UnwritableError{Path: h.path, Err: fmt.Errorf("it has version %d and must be brought to version %d", version, len(files))}
+	}
+	return nil
+}
+
 // check looks before it touches: nothing is written into a file that is damaged or
 // belongs to another program.
 func (h *History) check(ctx context.Context) error {

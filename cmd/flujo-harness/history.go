@@ -173,5 +173,5 @@ func openRecorded(ctx context.Context, path string) (*reports.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", short(path))
 	}
-	return reports.OpenHistory(ctx, path)
+	return reports.OpenRecorded(ctx, path)
 }
