@@ -37,7 +37,7 @@ func (b *branch[S]) run(ctx context.Context, l *lane[S], path string) (failure, 
 	if stop := l.fresh(); stop != nil {
 		return nil, stop
 	}
-	chosen, err := contained(func() (string, error) { return b.choose(l.scope) })
+	chosen, err := ask(l, b.choose)
 	if err != nil {
 		return &NodeError{"branch", path, err}, nil
 	}

@@ -179,19 +179,45 @@ type meter struct {
 	ticket         uint64 // of the attempt under way
 	running        bool
 	purse          *purse
+	due            Usage // to be reserved when the agent asks for it
 	reserved, used Usage
 	reported       bool
 	free           bool // the answer came from a cache
 	overdrawn      error
 }
 
-func (m *meter) open(p *purse, reserved Usage) (ticket uint64) {
+// asker is an agent that may do without a call: it asks for what an attempt
+// reserves when it needs it ([Request.demand]).
+type asker interface{ asks() }
+
+// open begins an attempt. What it needs is reserved now, or where asks when the
+// agent asks for it.
+func (m *meter) open(p *purse, needs Usage, path string, asks bool) (ticket uint64, stop error) {
+	due := Usage{}
+	if asks {
+		due, needs = needs, due
+	} else if stop := p.reserve(needs, path); stop != nil {
+		return 0, stop
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ticket++
-	m.running, m.purse, m.reserved, m.used = true, p, reserved, Usage{}
+	m.running, m.purse, m.due, m.reserved, m.used = true, p, due, needs, Usage{}
 	m.reported, m.free, m.overdrawn = false, false, nil
-	return m.ticket
+	return m.ticket, nil
+}
+
+// demand reserves what is still due of the attempt.
+func (r Request[In]) demand() error {
+	return r.meter.with(r.ticket, r.Path, func() error {
+		m := r.meter
+		if err := m.purse.reserve(m.due, r.Path); err != nil {
+			m.overdrawn = err
+			return err
+		}
+		m.reserved, m.due = m.reserved.plus(m.due), Usage{}
+		return nil
+	})
 }
 
 // close ends the attempt. An agent that did not report has used what was reserved.
@@ -202,7 +228,7 @@ func (m *meter) close() (used Usage, overdrawn error) {
 	used = m.reserved
 	if m.reported || m.free {
 		used = m.used
-		used.Calls = 1
+		used.Calls = m.reserved.Calls
 	}
 	if m.free {
 		used.Calls = 0

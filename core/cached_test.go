@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -273,5 +278,88 @@ func TestMemoryCacheKeepsBytesOfItsOwn(t *testing.T) {
 	got, ok, err := c.Get(t.Context(), "k")
 	if d := cmp.Diff("in", string(got)); d != "" || !ok || err != nil {
 		t.Errorf("%v, error %v (-want +got):\n%s", ok, err, d)
+	}
+}
+
+// Requests for one input that come at once are one call, whoever asks.
+func TestRequestsAtOnceAreOneCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		slow := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
+			calls.Add(1)
+			time.Sleep(time.Second)
+			return "[" + req.Input + "]", nil
+		})
+		cache := core.NewMemoryCache(9)
+		p := plan(t, core.Map("m", 9, func(d doc) []doc { return make([]doc, 8) }, core.Then("t",
+			asking("a", core.Cached("c", cache, slow)),
+			core.Step("b", core.Cached("c", cache, slow), func(doc) string { return "" }, write)),
+			func(into *doc, items []core.Ended[doc]) error {
+				for _, i := range items {
+					into.Text += i.Scope.Text
+				}
+				return nil
+			}))
+		b := core.NewMemory()
+		res, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: "r"}, doc{})
+		if err != nil || calls.Load() != 1 || res.Calls != 1 || res.Usage.Calls != 1 || res.Scope.Text != "[][][][][][][][]" {
+			t.Errorf("%d calls, %+v, %v", calls.Load(), res, err)
+		}
+	})
+}
+
+// A request that fails is nobody's answer: the next one calls for itself.
+func TestRequestsAtOnceDoNotShareFailures(t *testing.T) {
+	for how, fail := range map[string]func() (string, error){
+		"error":  func() (string, error) { return "", errors.New("down") },
+		"panic":  func() (string, error) { panic("down") },
+		"goexit": func() (string, error) { runtime.Goexit(); return "", nil },
+		"hangs":  func() (string, error) { time.Sleep(time.Hour); return "late", nil },
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int64
+				agent := core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
+					n := calls.Add(1)
+					time.Sleep(time.Second)
+					if n == 1 {
+						return fail()
+					}
+					return "ok", nil
+				})
+				p := plan(t, core.Map("m", 9, func(d doc) []doc { return make([]doc, 4) },
+					asking("a", core.Cached("c", core.NewMemoryCache(9), agent), core.Timeout(time.Minute)),
+					func(into *doc, items []core.Ended[doc]) error {
+						for _, i := range items {
+							into.Text += fmt.Sprint(i.Err == nil, " ")
+						}
+						return nil
+					}, core.CollectFailures()))
+				res, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, doc{})
+				failed := strings.Count(res.Scope.Text, "false")
+				if how == "hangs" { // those that waited reach their own timeouts with it, or call
+					if err != nil || failed < 1 {
+						t.Errorf("%q, %v", res.Scope.Text, err)
+					}
+				} else if err != nil || failed != 1 || calls.Load() != 2 {
+					t.Errorf("%d calls, %q, %v", calls.Load(), res.Scope.Text, err)
+				}
+				time.Sleep(2 * time.Hour) // the abandoned agent ends
+			})
+		})
+	}
+}
+
+// A hit needs no budget for a call; a miss does.
+func TestHitNeedsNoBudget(t *testing.T) {
+	calls := 0
+	same := func(doc) string { return "in" }
+	c := core.Cached("c", core.NewMemoryCache(9), counted(&calls))
+	p := plan(t, core.Step("a", c, same, write, core.Reserve(10, 0)), core.Step("b", c, same, write, core.Reserve(10, 0)),
+		core.Step("d", c, func(doc) string { return "other" }, write))
+	res, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(core.NewMemory())), p.Within(core.Budget{Calls: 1, Tokens: 10}), core.RunKey{Run: "r"}, doc{})
+	var over *core.BudgetError
+	if !errors.As(err, &over) || over.Path != "d" || over.Resource != "calls" || calls != 1 || res.Usage.Tokens != 10 {
+		t.Errorf("%+v, %v, %d calls", res, err, calls)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +17,7 @@ import (
 type codec[T any] struct {
 	shape  *shape
 	points bool // a value may hold pointers
+	lossy  bool // a value may come back from storage without what storage does not keep of it, see lossy
 }
 
 // newCodec checks the type; the error is a [*TypeError].
@@ -25,7 +26,25 @@ func newCodec[T any]() (*codec[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &codec[T]{shape: s, points: s.points(map[*shape]bool{})}, nil
+	return &codec[T]{shape: s, points: s.points(map[*shape]bool{}), lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
+}
+
+// holds reports whether a value may hold one of the given forms. Of two of them
+// storage does not keep all: of a time the monotonic reading and the name of its
+// zone, of a type with marshal methods what these leave out. User code must not see
+// that before a crash and miss it after, so such scopes are read back from what was
+// saved. Scopes with test doubles are not: what a double expects is not stored at all.
+func (s *shape) holds(seen map[*shape]bool, forms ...form) bool {
+	if s == nil || seen[s] {
+		return false
+	}
+	seen[s] = true
+	for _, f := range s.fields {
+		if f.shape.holds(seen, forms...) {
+			return true
+		}
+	}
+	return slices.Contains(forms, s.form) || s.elem.holds(seen, forms...)
 }
 
 func (s *shape) points(seen map[*shape]bool) bool {
@@ -151,13 +170,6 @@ func (s *shape) stored(name string) (own string, of *shape) {
 		}
 	}
 	return own, of
-}
-
-// contain, deferred, makes an error of a panic of the user's.
-func contain(err *error) {
-	if v := recover(); v != nil {
-		*err = &PanicError{Value: v, Stack: debug.Stack()}
-	}
 }
 
 // copier makes a deep copy of a shallow one. made holds what is copied already,

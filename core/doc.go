@@ -16,6 +16,11 @@
 //
 // There is no test mode: no option and no environment variable skips a save.
 //
+// What functions of the user receive is the same in an undisturbed run and after any
+// resume: errors of agents have a recorded form ([RecordedError]) from the start, in
+// which errors.Is finds codes ([Code]) and nothing else, and scopes and outputs whose
+// types leave something out when they are stored are read back at once.
+//
 // What it promises: step records exactly once, step effects at least once. An
 // agent that was called but whose record was not saved is called again after a
 // crash, with the same [Request.Key], so that it can recognise the repetition. A

@@ -20,6 +20,8 @@ type Engine struct {
 	log       *slog.Logger // nil: silent
 	tracer    trace.Tracer // nil: no spans
 	grace     time.Duration
+	failed    func(key RunKey, path string, attempt int, err error)
+	texts     bool // of errors, in logs and spans
 	isolation bool
 	doubles   bool
 	detached  atomic.Int64 // attempts in a goroutine of their own that have not returned
@@ -39,7 +41,7 @@ func WithClock(now func() time.Time) Option { return func(e *Engine) { e.now = n
 func WithTokens(token func() string) Option { return func(e *Engine) { e.token = token } }
 
 // WithGrace is how long an agent may take to return once its deadline has passed.
-// Then it is abandoned ([*AbandonedError]). The default is one second.
+// Then it is abandoned ([ErrAbandoned]). The default is one second.
 func WithGrace(d time.Duration) Option { return func(e *Engine) { e.grace = d } }
 
 // WithIsolationChecks looks for steps that change a scope which is not theirs

@@ -139,8 +139,8 @@ func TestKeysOfEffectsAreOfOneStepOfOneRun(t *testing.T) {
 }
 
 func TestFailedStepEndsTheRun(t *testing.T) {
-	cause := errors.New("model is down")
-	down := func(context.Context, core.Request[string]) (string, error) { return "", cause }
+	const cause = core.Code("model is down")
+	down := func(context.Context, core.Request[string]) (string, error) { return "", fmt.Errorf("%w", cause) }
 	b := core.NewMemory()
 	e := core.NewEngine(core.WithBackend(b))
 	p := plan(t, step("a", appending), step("b", down, core.Retries(1)), step("c", appending))
@@ -164,8 +164,8 @@ func TestFailedStepEndsTheRun(t *testing.T) {
 func TestPanicCarriesItsStack(t *testing.T) {
 	boom := func(context.Context, core.Request[string]) (string, error) { panic("boom") }
 	_, err := core.Run(t.Context(), core.NewEngine(), plan(t, step("s", boom)), core.RunKey{Run: "r"}, doc{})
-	var p *core.PanicError
-	if !errors.As(err, &p) || p.Value != "boom" || !strings.Contains(string(p.Stack), "engine_test.go") {
+	var p *core.RecordedError
+	if !errors.As(err, &p) || !errors.Is(err, core.ErrPanic) || p.Text != "panic: boom" || !strings.Contains(p.Stack, "engine_test.go") || strings.Contains(p.Stack, "core/step.go") {
 		t.Errorf("error %v", err)
 	}
 }

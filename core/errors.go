@@ -67,7 +67,7 @@ func (e *PlanError) Error() string {
 type StepError struct {
 	Path     string
 	Attempts int
-	Err      error // of the last attempt
+	Err      error // of the last attempt: a [*RecordedError]
 }
 
 func (e *StepError) Error() string {
@@ -88,16 +88,11 @@ func (e *NodeError) Error() string { return fmt.Sprintf("%s %q failed: %v", e.Ki
 
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// RecordedError is the text of an error of which only the record is left.
-type RecordedError struct{ Text string }
-
-func (e *RecordedError) Error() string { return e.Text }
-
-// PanicError is a panic of an agent, or of a function that a step reads or
-// writes the scope with.
+// PanicError is a panic of a function of the pipeline, or of a method of its scope.
+// Of an agent's panic the step keeps a [*RecordedError] with the code [ErrPanic].
 type PanicError struct {
 	Value any
-	Stack []byte
+	Stack []byte // from the panic up to the engine: functions, files and lines
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }

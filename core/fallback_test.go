@@ -76,7 +76,7 @@ func TestFallbackFindsTheScopeAsTheFailedOneLeftIt(t *testing.T) {
 }
 
 func TestFallbackWhereAllFailJoinsTheirFailures(t *testing.T) {
-	cause := errors.New("third")
+	const cause = core.Code("third")
 	third := func(context.Context, core.Request[string]) (string, error) { return "", cause }
 	got := everyWay(t, plan(t, core.Fallback("f", core.Then("p", work("a", appending), work("x", fails("first"))), work("b", fails("second")), work("c", third)), work("z", appending)), doc{})
 	wantText(t, got.Err, "fallback \"f\" failed: step \"f/p/x\" failed after 1 attempt(s): first\n"+

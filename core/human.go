@@ -79,7 +79,7 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 		return nil, fmt.Errorf("it says %q twice, and could mean either", name)
 	}
 	for _, check := range b.opts.checks {
-		if err := protect(func() error { return check(a) }); err != nil {
+		if _, err := isolated(func() (struct{}, error) { return struct{}{}, check(a) }); err != nil {
 			return nil, err
 		}
 	}
@@ -93,23 +93,24 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 		l.purse.spent(rec.used())
 		return b.resume(l, rec)
 	}
+	if stop := l.fresh(); stop != nil {
+		return nil, stop
+	}
+	// Before anything else: a prompt that fails has no record, also in a replay.
+	prompt, err := ask(l, func(s S) (string, error) { return b.ask(s), nil })
+	if err != nil {
+		return &NodeError{"human", path, err}, nil
+	}
 	if stop := l.begin(ctx, path); stop != nil {
 		return nil, stop
 	}
 	if !r.saving() {
 		return nil, fmt.Errorf("run %s: step %q: %w: give it one: a pause lives in it", r.key, path, ErrNoBackend)
 	}
-	if stop := l.fresh(); stop != nil {
-		return nil, stop
-	}
 	if stop := l.purse.take(Usage{Steps: 1}, path); stop != nil {
 		return nil, stop
 	}
 	rec = &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), Started: r.engine.now()}
-	prompt, err := contained(func() (string, error) { return b.ask(l.scope), nil })
-	if err != nil {
-		return &NodeError{"human", path, err}, nil
-	}
 	if rec.Output, err = b.prompt.encode(&prompt, false); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}

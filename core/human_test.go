@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/flujo/flujo-harness/core"
 )
 
@@ -320,4 +322,34 @@ func TestPauseNeedsABackend(t *testing.T) {
 	if want := `run r: step "ask": the engine has no backend: give it one: a pause lives in it`; !errors.Is(err, core.ErrNoBackend) || fmt.Sprint(err) != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
+}
+
+// Branches come to their pauses in any order; the result has them in that of their paths.
+func TestPausesAreInTheOrderOfTheirPaths(t *testing.T) {
+	ask := func(name string) *core.Node[doc] {
+		return core.Human(name, func(doc) string { return "?" }, func(*doc, bool) {})
+	}
+	want := []string{"p/a", "p/m#1/x", "p/m#2/x", "p/m#3/x", "p/m#4/x", "p/m#5/x", "p/m#6/x", "p/m#7/x", "p/m#8/x", "p/m#9/x", "p/m#10/x", "p/z"}
+	p := plan(t, core.Parallel("p", core.Disjoint[doc], core.Branches(ask("z"),
+		core.Map("m", 10, func(doc) []doc { return make([]doc, 10) }, ask("x"), func(*doc, []core.Ended[doc]) error { return nil }, core.AtOnce(10)), ask("a"))))
+	for i := range 20 {
+		b := core.NewMemory()
+		e, key := core.NewEngine(core.WithBackend(b)), core.RunKey{Run: fmt.Sprint(i)}
+		for _, res := range []core.Result[doc]{must(core.Run(t.Context(), e, p, key, doc{})), must(core.Resume(t.Context(), e, p, key))} {
+			var got []string
+			for _, pause := range res.Pauses {
+				got = append(got, pause.Path)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("pauses (-want +got):\n%s", d)
+			}
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }

@@ -7,13 +7,18 @@ import (
 )
 
 // IsolationError is a step that changed a scope which was not its own: it shares
-// memory with it, most often through a Clone method that copies too little.
+// memory with it, most often through a Clone method that copies too little. Where
+// Scope is empty, its agent (or its read function) changed its input.
 type IsolationError struct {
 	Step  string // path of the step that made the change
-	Scope string // path of the fork, or of the step, whose scope was changed
+	Scope string // path of the fork, or of the step, whose scope was changed; empty for the input of the step
 }
 
 func (e *IsolationError) Error() string {
+	if e.Scope == "" {
+		return fmt.Sprintf("step %q changed a scope that it only reads: its agent, or its read function, changes what its input points to: "+
+			"let it work on a copy", e.Step)
+	}
 	return fmt.Sprintf("step %q changed the scope of %q, which it must not reach: the two share memory: "+
 		"look at the Clone methods of the scope, and at agents that keep or change their input", e.Step, e.Scope)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
@@ -41,11 +42,76 @@ func TestScopesShareNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := append(make([]string, 0, 8), "mine")
-	for _, opts := range [][]core.Option{{}, {core.WithIsolationChecks()}} {
+	b := core.NewMemory()
+	for _, opts := range [][]core.Option{{}, {core.WithBackend(b)}} {
 		res, err := core.Run(t.Context(), core.NewEngine(opts...), p, core.RunKey{Run: "r"}, bag{mine})
 		if want := []string{"mine", "a", "b"}; err != nil || !slices.Equal(res.Scope.Words, want) || mine[0] != "mine" {
 			t.Errorf("words %q, the caller's %q; error %v", res.Scope.Words, mine, err)
 		}
+	}
+	snap, err := b.Load(t.Context(), core.RunKey{Run: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Replay(t.Context(), p, snap); err != nil {
+		t.Errorf("the record holds what its outputs do not explain: %v", err)
+	}
+	// The checks name the first agent that does so.
+	_, err = core.Run(t.Context(), core.NewEngine(core.WithIsolationChecks()), p, core.RunKey{Run: "r"}, bag{mine})
+	var changed *core.IsolationError
+	if !errors.As(err, &changed) || changed.Step != "fan/a" || changed.Scope != "" || !strings.Contains(err.Error(), "let it work on a copy") {
+		t.Errorf("with the checks: %v", err)
+	}
+}
+
+// An agent that keeps its output and changes it later changes nothing of the run.
+func TestOutputsBelongToTheRun(t *testing.T) {
+	var kept []string
+	agent := core.Func[string, []string](func(context.Context, core.Request[string]) ([]string, error) {
+		if kept == nil {
+			kept = []string{"first"}
+			return kept, nil
+		}
+		kept[0] = "changed"
+		return nil, nil
+	})
+	one := func(name string) *core.Node[bag] {
+		return core.Step(name, agent, func(bag) string { return "" }, func(b *bag, out []string) { b.Words = append(b.Words, out...) })
+	}
+	p, err := core.New("p", one("a"), one("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, bag{})
+	if err != nil || !slices.Equal(res.Scope.Words, []string{"first"}) {
+		t.Errorf("words %q, %v", res.Scope.Words, err)
+	}
+}
+
+// Conditions and other functions cannot change the scope that they look at.
+func TestFunctionsThatLookChangeNothing(t *testing.T) {
+	spoil := func(b bag) { b.Words[0] = "spoilt" }
+	word := func(name string) *core.Node[bag] {
+		return core.Step(name, core.Func[string, string](appending), func(bag) string { return "" }, func(*bag, string) {})
+	}
+	sub, err := core.New("sub", word("s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := core.New("p",
+		core.Loop("l", 1, func(b bag) (bool, error) { spoil(b); return true, nil }, word("a")),
+		core.Branch("b", func(b bag) (string, error) { spoil(b); return "c", nil }, word("c")),
+		core.Validate("v", func(b bag) error { spoil(b); return nil }, word("a")),
+		core.Redirect("r", func(b bag, _ string) (string, error) { spoil(b); return "", nil }, word("a")),
+		core.Map("m", 1, func(b bag) []bag { spoil(b); return nil }, word("a"), func(*bag, []core.Ended[bag]) error { return nil }),
+		core.Sub("s", sub, func(b bag) bag { spoil(b); return b }, func(*bag, bag) {}),
+		core.Human("h", func(b bag) string { spoil(b); return "?" }, func(*bag, bool) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(core.NewMemory())), p, core.RunKey{Run: "r"}, bag{[]string{"whole"}})
+	if err != nil || res.Status != core.Paused || res.Scope.Words[0] != "whole" {
+		t.Errorf("%+v, %v", res, err)
 	}
 }
 

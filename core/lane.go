@@ -24,6 +24,7 @@ type lane[S any] struct {
 // other, whatever their scopes.
 type thread struct {
 	parent   *thread
+	apart    bool         // code of the user is called in goroutines of its own, which it may end
 	left     atomic.Int64 // loaded records of this thread and its children not met again yet
 	purse    *purse
 	meter    meter
@@ -67,7 +68,7 @@ func (l *lane[S]) change(kind, path string, f func(*S) error) (failure, stop err
 	if stop := l.fresh(); stop != nil {
 		return nil, stop
 	}
-	next, err := contained(func() (S, error) {
+	next, err := contained(l.thread, func() (S, error) {
 		next, err := l.codec.copy(&l.scope)
 		if err == nil {
 			err = f(&next)
@@ -121,15 +122,3 @@ func (r *run) under(path string) (n int64) {
 
 // errPaused is the stop of a lane that waits for an answer.
 var errPaused = errors.New("paused")
-
-// contained calls f and makes an error of its panic.
-func contained[T any](f func() (T, error)) (v T, err error) {
-	defer contain(&err)
-	return f()
-}
-
-// protect is contained for what returns only an error.
-func protect(f func() error) error {
-	_, err := contained(func() (struct{}, error) { return struct{}{}, f() })
-	return err
-}

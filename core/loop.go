@@ -132,7 +132,7 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 			return nil, stop
 		}
 		if b.until != nil {
-			done, err := contained(func() (bool, error) { return b.until(l.scope) })
+			done, err := ask(l, b.until)
 			if err != nil {
 				return exit(ExitConditionError, err), nil
 			}

@@ -174,7 +174,7 @@ func TestOuterIterationsThatRepeatThemselvesMakeNoProgress(t *testing.T) {
 }
 
 func TestLoopEndsWithTheFailureOfItsBody(t *testing.T) {
-	cause := errors.New("no")
+	const cause = core.Code("no")
 	second := func(ctx context.Context, req core.Request[string]) (string, error) {
 		if strings.HasPrefix(req.Path, "l#2/") {
 			return "", cause

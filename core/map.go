@@ -50,7 +50,7 @@ func (b *mapping[S, T]) run(ctx context.Context, l *lane[S], path string) (failu
 	if stop := l.fresh(); stop != nil {
 		return nil, stop
 	}
-	items, err := contained(func() ([]T, error) { return b.split(l.scope), nil })
+	items, err := ask(l, func(s S) ([]T, error) { return b.split(s), nil })
 	if err == nil && len(items) > b.max {
 		err = fmt.Errorf("%d items where the plan allows %d: raise the maximum or split less", len(items), b.max)
 	}

@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -29,17 +30,24 @@ func TestRunsAndStepsAreLogged(t *testing.T) {
 	}}))
 	clock := time.Unix(0, 0)
 	tick := func() time.Time { clock = clock.Add(time.Second); return clock }
-	p := plan(t, step("secret", spending(5, 7)), step("bad", fails("no"), core.Retries(1)))
+	p := plan(t, step("secret", spending(5, 7)), step("bad", func(_ context.Context, r core.Request[string]) (string, error) {
+		return "", errors.New("no record of " + r.Input)
+	}, core.Retries(1)))
 	_, _ = run(t, p, doc{Text: "confidential"}, core.WithLogger(log), core.WithBackend(core.NewMemory()), core.WithClock(tick))
 	want := `level=DEBUG msg=step run=r path=secret status=completed attempts=1 took=1s tokens=5 cost=7 error=""
-level=DEBUG msg=step run=r path=bad status=failed attempts=2 took=1s tokens=0 cost=0 error=no
-level=WARN msg=run run=r status=failed steps=2 calls=3 abandoned=0 error="step \"bad\" failed after 2 attempt(s): no"
+level=DEBUG msg=step run=r path=bad status=failed attempts=2 took=1s tokens=0 cost=0 error="step \"bad\" failed after 2 attempt(s)"
+level=WARN msg=run run=r status=failed steps=2 calls=3 abandoned=0 error="step \"bad\" failed after 2 attempt(s)"
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("log (-want +got):\n%s", d)
 	}
 	if strings.Contains(out.String(), "confidential") {
 		t.Error("a scope was logged")
+	}
+	out.Reset()
+	_, _ = run(t, p, doc{Text: "confidential"}, core.WithLogger(log), core.WithErrorTexts())
+	if !strings.Contains(out.String(), "no record of confidential") {
+		t.Errorf("with the option: %s", out.String())
 	}
 }
 
@@ -79,7 +87,7 @@ func TestEveryNodeHasASpan(t *testing.T) {
 	if _, err := run(t, p, doc{}, core.WithTracer(tr), core.WithBackend(core.NewMemory())); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"l>l#1/a", ">l", `f>f/x Error step "f/x" failed after 1 attempt(s): no`, "f>f/ask paused", ">f paused"}
+	want := []string{"l>l#1/a", ">l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", ">f paused"}
 	if !slices.Equal(tr.spans, want) {
 		t.Errorf("spans\n%s\nwant\n%s", strings.Join(tr.spans, "\n"), strings.Join(want, "\n"))
 	}

@@ -170,14 +170,14 @@ func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
 	purses := l.purse.split(len(f.branches))
 	lanes := make([]*lane[T], len(f.branches))
 	for i, b := range f.branches {
-		scope, err := contained(func() (T, error) { return f.codec.copy(b.scope) })
+		scope, err := contained(l.thread, func() (T, error) { return f.codec.copy(b.scope) })
 		if err != nil {
 			for _, p := range purses {
 				l.purse.giveBack(p)
 			}
 			return nil, err
 		}
-		t := &thread{parent: l.thread, purse: purses[i], feedback: l.feedback, watched: l.watched}
+		t := &thread{parent: l.thread, apart: true, purse: purses[i], feedback: l.feedback, watched: l.watched}
 		if l.left.Load() != 0 {
 			t.left.Store(l.run.under(b.path))
 		}
@@ -194,30 +194,31 @@ func (f *fork[S, T]) all(ctx context.Context, lanes []*lane[T], atOnce int) (fai
 	defer cancel(nil)
 	var mu sync.Mutex // guards stop: the first one counts, the others follow from it
 	branch := func(i int) {
-		failure, s := f.branches[i].run(ctx, lanes[i])
-		failures[i] = failure
-		mu.Lock()
-		defer mu.Unlock()
-		if s != nil && (stop == nil || stop == errPaused) {
-			stop = s
-		}
-		if s != nil && s != errPaused {
-			cancel(s)
-		}
-	}
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(atOnce, len(lanes)) {
-		workers.Go(func() {
-			for i := range next {
-				branch(i)
+		// What remains where the branch ends its goroutine. The agents and functions of
+		// a plan cannot: what is left is a backend, a tracer or a method of the scope.
+		s := fmt.Errorf("%s %q: branch %q: %w", f.kind, f.path, f.branches[i].name, errGoexit)
+		defer func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if s != nil && (stop == nil || stop == errPaused) {
+				stop = s
 			}
+			if s != nil && s != errPaused {
+				cancel(s)
+			}
+		}()
+		failures[i], s = f.branches[i].run(ctx, lanes[i])
+	}
+	// A goroutine for each branch, and not one for several: it may be ended by what it calls.
+	slots := make(chan struct{}, atOnce)
+	var branches sync.WaitGroup
+	for i := range lanes {
+		slots <- struct{}{}
+		branches.Go(func() {
+			defer func() { <-slots }()
+			branch(i)
 		})
 	}
-	for i := range lanes {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
+	branches.Wait()
 	return failures, stop
 }

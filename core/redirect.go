@@ -48,7 +48,7 @@ func (b *redirect[S]) run(ctx context.Context, l *lane[S], path string) (failure
 		if stop := l.fresh(); stop != nil {
 			return nil, stop
 		}
-		to, err := contained(func() (string, error) { return b.next(l.scope, n.name) })
+		to, err := ask(l, func(s S) (string, error) { return b.next(s, n.name) })
 		switch {
 		case err != nil:
 			return &NodeError{"redirect", path, err}, nil

@@ -2,11 +2,14 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -43,6 +46,22 @@ func (r *run) pause(p Pause) {
 	r.pauses = append(r.pauses, p)
 }
 
+// waiting returns the pauses in the order of their paths: branches come to them in any.
+func (r *run) waiting() []Pause {
+	slices.SortFunc(r.pauses, func(a, b Pause) int { return comparePaths(a.Path, b.Path) })
+	return r.pauses
+}
+
+// comparePaths orders paths by their parts, and iterations by their numbers.
+func comparePaths(a, b string) int {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	return slices.CompareFunc(x, y, func(a, b string) int {
+		a, i, _ := strings.Cut(a, "#")
+		b, j, _ := strings.Cut(b, "#")
+		return cmp.Or(cmp.Compare(a, b), cmp.Compare(len(i), len(j)), cmp.Compare(i, j))
+	})
+}
+
 func (r *run) exit(path string, e Exit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +85,7 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 	}
 	root.run.engine, root.run.key, root.run.execution = e, key, executions.Add(1)<<1
 	root.purse.fill(budget)
-	root.thread.purse = &root.purse
+	root.thread.purse, root.thread.apart = &root.purse, e.backend != nil
 	root.lane = lane[S]{run: &root.run, thread: &root.thread, codec: p.codec}
 	return &root.lane
 }
@@ -84,7 +103,7 @@ func (l *lane[S]) start(ctx context.Context, p *Pipeline[S]) error {
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: err}
 	}
-	l.stored, r.last = state, state
+	l.stored, r.last, l.stale = state, state, l.codec.lossy
 	return nil
 }
 
@@ -98,7 +117,7 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 	for i := range snap.Steps {
 		r.records[snap.Steps[i].Path] = &snap.Steps[i]
 	}
-	l.stored, l.stale = snap.Start.State, true
+	l.stored, l.stale, l.apart = snap.Start.State, true, true
 	l.left.Store(int64(len(snap.Steps)))
 	return l
 }
@@ -122,7 +141,7 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 			err = loadErr
 		}
 		result := Result[S]{
-			Status: status, Pauses: r.pauses, Exits: maps.Clone(r.exits),
+			Status: status, Pauses: r.waiting(), Exits: maps.Clone(r.exits),
 			Steps: int(steps), Calls: int(calls), Abandoned: int(abandoned), Usage: l.purse.used,
 		}
 		if stop := l.fresh(); stop != nil && err == nil {
@@ -147,6 +166,10 @@ func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
 		var short *BudgetError
 		if errors.As(stop, &short) {
 			return r.end(ctx, FinishRecord{Status: Stopped, Error: short.Error()}, stop)
+		}
+		var later *RetryLaterError
+		if errors.As(stop, &later) {
+			return r.end(ctx, FinishRecord{Status: Stopped, Error: later.Error()}, stop)
 		}
 		return Running, stop
 	}
@@ -212,7 +235,7 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 	if l.stored == nil || !bytes.Equal(state, l.stored) {
 		rec.State = state
 	}
-	l.stored, l.dirty = state, false
+	l.stored, l.dirty, l.stale = state, false, l.codec.lossy
 }
 
 // save saves the record of a step. Work that is done is saved even when the

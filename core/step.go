@@ -1,10 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Step is a node that calls an agent once, and again after a failure as its
@@ -15,74 +15,11 @@ import (
 func Step[S, In, Out any](name string, agent Agent[In, Out], read func(S) In, write func(*S, Out), opts ...StepOption) *Node[S] {
 	c := &call[S, In, Out]{agent: agent, read: read, write: write}
 	c.codec, c.problem = newCodec[Out]()
+	_, c.asks = any(agent).(asker)
 	for _, opt := range opts {
 		opt(&c.opts)
 	}
 	return &Node[S]{name, c}
-}
-
-// StepOption changes how a step is run.
-type StepOption func(*stepOptions)
-
-type stepOptions struct {
-	retries int
-	base    time.Duration // wait before the first retry; doubled with each
-	most    time.Duration // longest wait
-	timeout time.Duration // of one attempt
-	reserve Usage         // of one attempt
-}
-
-func (o stepOptions) check() string {
-	switch {
-	case o.retries < 0:
-		return fmt.Sprintf("%d retries: use 0 or more", o.retries)
-	case o.base < 0 || o.most < o.base:
-		return fmt.Sprintf("backoff from %v to %v: use 0 <= base <= most", o.base, o.most)
-	case o.timeout < 0:
-		return fmt.Sprintf("a timeout of %v: use 0 (none) or more", o.timeout)
-	case o.reserve.Tokens < 0 || o.reserve.Cost < 0:
-		return fmt.Sprintf("%d tokens and a cost of %d reserved: use 0 or more", o.reserve.Tokens, o.reserve.Cost)
-	}
-	return ""
-}
-
-// wait is how long to pause before the given attempt (2 is the first retry).
-func (o stepOptions) wait(attempt int) time.Duration {
-	d := o.base
-	for i := 2; i < attempt && d < o.most; i++ {
-		d *= 2
-	}
-	return min(d, o.most)
-}
-
-// retryAfter is how long an error asks to wait.
-func retryAfter(err error) time.Duration {
-	var limited interface{ RetryAfter() time.Duration }
-	if errors.As(err, &limited) {
-		return limited.RetryAfter()
-	}
-	return 0
-}
-
-// Retries lets a step try again up to n times: 1+n attempts. The default is 0.
-func Retries(n int) StepOption { return func(o *stepOptions) { o.retries = n } }
-
-// Backoff waits base before the first retry and twice as long before each
-// further one, but never longer than most. The default is not to wait. An error
-// with a method RetryAfter() time.Duration makes the wait at least that long.
-func Backoff(base, most time.Duration) StepOption {
-	return func(o *stepOptions) { o.base, o.most = base, most }
-}
-
-// Timeout ends the context of each attempt after d. An agent that does not return
-// then is abandoned: see [WithGrace].
-func Timeout(d time.Duration) StepOption { return func(o *stepOptions) { o.timeout = d } }
-
-// Reserve is the most that one attempt is expected to use. It is taken out of the
-// budget before the call; what the agent did not use ([Request.Spend]) is given
-// back. An agent that never reports has used it all.
-func Reserve(tokens, cost int64) StepOption {
-	return func(o *stepOptions) { o.reserve = Usage{Tokens: tokens, Cost: cost} }
 }
 
 type call[S, In, Out any] struct {
@@ -90,6 +27,7 @@ type call[S, In, Out any] struct {
 	read    func(S) In
 	write   func(*S, Out)
 	opts    stepOptions
+	asks    bool // the agent reserves what it needs itself, see asker
 	codec   *codec[Out]
 	problem error // of the codec
 }
@@ -141,11 +79,6 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 	}
 	try, feedback := attempt[S, Out]{}, l.feedback
 	for {
-		if rec.Attempts > 0 {
-			if cause := pause(ctx, max(c.opts.wait(rec.Attempts+1), retryAfter(try.err))); cause != nil {
-				return nil, fmt.Errorf("run %s stopped before a retry of step %q: %w", r.key, path, cause)
-			}
-		}
 		rec.Attempts++
 		try, stop = c.attempt(ctx, l, rec, feedback)
 		if stop != nil {
@@ -154,16 +87,26 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 		if try.err == nil || rec.Attempts > c.opts.retries {
 			break
 		}
-		feedback = try.err.Error()
+		again := false
+		if again, try.err = c.again(l, try.err); !again {
+			break
+		}
+		feedback = recordedText(try.err)
 		rec.Feedback = feedback
+		if stop := c.opts.rest(ctx, path, rec.Attempts+1, try.err); stop != nil {
+			return nil, fmt.Errorf("run %s stopped before a retry of step %q: %w", r.key, path, stop)
+		}
 	}
 	r.steps.Add(1)
 	if stop := l.guarded(path); stop != nil {
 		return nil, stop
 	}
 	if try.err != nil {
-		rec.Status, rec.Error = Failed, try.err.Error()
-		failure = &StepError{Path: path, Attempts: rec.Attempts, Err: try.err}
+		failed := asRecorded(try.err)
+		if err := rec.fail(failed); err != nil {
+			return nil, &SaveError{Run: r.key, What: "step " + path, Err: err}
+		}
+		failure = &StepError{Path: path, Attempts: rec.Attempts, Err: failed}
 	} else {
 		l.scope = try.scope
 	}
@@ -174,35 +117,64 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 	return failure, nil
 }
 
+// again reports whether an error is worth a retry. Where the function that decides
+// it fails, the step fails with that.
+func (c *call[S, In, Out]) again(l *lane[S], failed error) (bool, error) {
+	if errors.Is(failed, ErrFinal) {
+		return false, failed
+	}
+	if c.opts.worth == nil {
+		return true, failed
+	}
+	worth, err := contained(l.thread, func() (bool, error) { return c.opts.worth(failed), nil })
+	if err != nil {
+		return false, fmt.Errorf("is it worth a retry (%w): %w", failed, err)
+	}
+	return worth, failed
+}
+
 // attempt is what one attempt came to.
 type attempt[S, Out any] struct {
 	scope S // with the output written
 	out   Out
 	err   error
+	stop  error // ends the run
 }
 
 // attempt makes one attempt. What ends the run rather than the attempt is a stop.
 func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRecord, feedback string) (try attempt[S, Out], stop error) {
 	reserved := c.opts.reserve
 	reserved.Calls = 1
-	if stop := l.purse.reserve(reserved, rec.Path); stop != nil {
+	ticket, stop := l.meter.open(l.purse, reserved, rec.Path, c.asks)
+	if stop != nil {
 		return try, stop
 	}
 	req := Request[In]{
 		Run: l.run.key, Path: rec.Path, Attempt: rec.Attempts, Feedback: feedback,
-		meter: &l.meter, ticket: l.meter.open(l.purse, reserved), execution: l.run.execution,
+		meter: &l.meter, ticket: ticket, execution: l.run.execution,
 	}
+	work := c.work(l)
 	if _, ends := ctx.Deadline(); ends || c.opts.timeout > 0 {
-		try = c.detached(ctx, l, req)
+		try = c.detached(ctx, l.run, work, req)
 	} else {
-		try = c.try(ctx, l.codec, &l.scope, req)
+		if l.apart {
+			work.isolated(ctx, req)
+		} else {
+			c.try(ctx, work, req)
+		}
+		try = work.try
 	}
 	used, overdrawn := l.meter.close()
 	rec.Usage = rec.Usage.plus(used)
 	l.run.calls.Add(used.Calls)
+	if try.err != nil && l.run.engine.failed != nil {
+		l.run.engine.failed(l.run.key, rec.Path, rec.Attempts, try.err)
+	}
 	switch {
 	case overdrawn != nil:
 		return try, overdrawn
+	case try.stop != nil:
+		return try, try.stop
 	case try.err == nil:
 		return try, nil
 	case errors.Is(try.err, ErrHarness):
@@ -213,17 +185,93 @@ func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRec
 	return try, nil
 }
 
-// try calls the agent on a copy of the scope.
-func (c *call[S, In, Out]) try(ctx context.Context, codec *codec[S], scope *S, req Request[In]) (try attempt[S, Out]) {
-	defer contain(&try.err)
-	if try.scope, try.err = codec.copy(scope); try.err != nil {
-		return try
+// work is what an attempt works on and comes to. It has two copies of the scope: the
+// agent may keep or change what its input points to, so the output is not written
+// into the copy that the input was made of.
+type work[S, In, Out any] struct {
+	call    *call[S, In, Out]
+	codec   *codec[S]
+	view    S    // for the input; the output is written into try.scope
+	settle  bool // the output is recorded
+	doubles bool // may be recorded
+	guarded bool // look for changes of view
+	try     attempt[S, Out]
+}
+
+func (c *call[S, In, Out]) work(l *lane[S]) *work[S, In, Out] {
+	e := l.run.engine
+	w := &work[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), doubles: e.doubles, guarded: e.isolation}
+	if w.view, w.try.err = l.codec.copy(&l.scope); w.try.err == nil {
+		w.try.scope, w.try.err = l.codec.copy(&l.scope)
 	}
-	req.Input = c.read(try.scope)
-	if try.out, try.err = c.agent.Call(ctx, req); try.err == nil {
-		c.write(&try.scope, try.out)
+	return w
+}
+
+// isolated makes an attempt in a goroutine of its own, which the agent may end.
+func (w *work[S, In, Out]) isolated(ctx context.Context, req Request[In]) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.call.try(ctx, w, req)
+	}()
+	<-done
+}
+
+// try calls the agent.
+func (c *call[S, In, Out]) try(ctx context.Context, w *work[S, In, Out], req Request[In]) {
+	if w.try.err != nil {
+		return // the scope cannot be copied
 	}
-	return try
+	var o outcome
+	defer o.end(&w.try.err)
+	w.try.err = w.do(ctx, req)
+	o.returned = true
+}
+
+func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) {
+	var before []byte
+	if w.guarded {
+		before, _ = w.codec.encode(&w.view, true) // what cannot be stored is refused by the save
+	}
+	req.Input = w.call.read(w.view)
+	out, err := w.call.agent.Call(ctx, req)
+	if before != nil {
+		if after, bad := w.codec.encode(&w.view, true); bad != nil || !bytes.Equal(before, after) {
+			w.try.stop = &IsolationError{Step: req.Path}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	w.try.out = w.call.own(out, w.settle, w.doubles)
+	w.call.write(&w.try.scope, w.try.out)
+	return nil
+}
+
+// own makes a copy of an output, which the agent may go on to change. Where outputs
+// are recorded it is what will be read from the record. An output that cannot be
+// copied is left alone: the save says why.
+func (c *call[S, In, Out]) own(out Out, settle, doubles bool) Out {
+	if c.codec.shape.plain && !c.codec.lossy {
+		return out
+	}
+	return c.copied(out, settle && c.codec.lossy, doubles)
+}
+
+func (c *call[S, In, Out]) copied(out Out, stored, doubles bool) (made Out) {
+	var err error
+	if !stored {
+		made, err = c.codec.copy(&out)
+	} else {
+		var data []byte
+		if data, err = c.codec.encode(&out, doubles); err == nil {
+			err = c.codec.decode(data, &made)
+		}
+	}
+	if err != nil {
+		return out
+	}
+	return made
 }
 
 // used is what the step of a record has used, the step itself included.
@@ -266,7 +314,11 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 func (c *call[S, In, Out]) replay(l *lane[S], rec *StepRecord) (failure, stop error) {
 	l.purse.spent(rec.used())
 	if rec.Status == Failed {
-		return &StepError{Path: rec.Path, Attempts: rec.Attempts, Err: &RecordedError{rec.Error}}, nil
+		failed, err := rec.failure()
+		if err != nil {
+			return nil, fmt.Errorf("run %s: %w", l.run.key, err)
+		}
+		return &StepError{Path: rec.Path, Attempts: rec.Attempts, Err: failed}, nil
 	}
 	if rec.Status != Completed {
 		return nil, fmt.Errorf("run %s: %w: record %d of step %q has status %v", l.run.key, ErrCorrupt, rec.Seq, rec.Path, rec.Status)
@@ -310,17 +362,4 @@ func (c *call[S, In, Out]) reenact(l *lane[S], rec *StepRecord) (stop error) {
 	}
 	l.stored = state
 	return l.run.verify(rec, want, state)
-}
-
-// pause waits, or returns the cause why ctx ended before.
-func pause(ctx context.Context, d time.Duration) error {
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
-	return context.Cause(ctx)
 }

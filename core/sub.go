@@ -35,10 +35,10 @@ func (b *sub[S, T]) run(ctx context.Context, l *lane[S], path string) (failure, 
 	ctx, end := l.narrow(ctx, l.run, path, b.pipeline.budget)
 	defer end()
 	inner := &lane[T]{run: l.run, thread: l.thread, codec: b.pipeline.codec}
-	err := protect(func() (err error) {
-		made := b.in(l.scope)
-		inner.scope, err = inner.codec.copy(&made)
-		return err
+	var err error
+	inner.scope, err = ask(l, func(s S) (T, error) {
+		made := b.in(s)
+		return inner.codec.copy(&made)
 	})
 	if err != nil {
 		return &NodeError{"sub-pipeline", path, err}, nil

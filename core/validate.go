@@ -66,7 +66,7 @@ func (b *validate[S]) run(ctx context.Context, l *lane[S], path string) (failure
 		if stop := l.fresh(); stop != nil {
 			return nil, stop
 		}
-		err := protect(func() error { return b.check(l.scope) })
+		_, err := ask(l, func(s S) (struct{}, error) { return struct{}{}, b.check(s) })
 		switch {
 		case err == nil:
 			return nil, nil

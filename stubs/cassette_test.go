@@ -351,8 +351,8 @@ func TestPanicIsRecorded(t *testing.T) {
 		if got, want := fmt.Sprint(err), `step "s" failed after 1 attempt(s): panic: index out of range`; got != want {
 			t.Errorf("%v: %s", mode, got)
 		}
-		var pe *core.PanicError
-		if mode == stubs.Record && (!errors.As(err, &pe) || !strings.Contains(string(pe.Stack), "TestPanicIsRecorded")) {
+		var failed *core.RecordedError
+		if mode == stubs.Record && (!errors.As(err, &failed) || !strings.Contains(failed.Stack, "TestPanicIsRecorded")) {
 			t.Error("the stack of the panic is lost")
 		}
 		closed(t, c)
@@ -461,7 +461,12 @@ func TestVerifyMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "saves")
+		var last error // as the agent returned it: the run returns its recorded form
+		e := core.NewEngine(core.WithFailures(func(_ core.RunKey, _ string, _ int, err error) { last = err }))
+		_, err = core.Run(t.Context(), e, p, core.RunKey{Run: "r"}, "saves")
+		if err != nil {
+			err = errors.Join(err, last)
+		}
 		return c, err
 	}
 	if c, err := run(fn(echo)); errors.Join(err, c.Verify(), c.Close()) != nil {

@@ -15,18 +15,15 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// quota is an error of one's own.
-type quota struct{ Left int }
+// errQuota is an error of one's own that others branch on.
+const errQuota = core.Code("no calls left")
 
-func (q *quota) Error() string { return fmt.Sprintf("%d calls left", q.Left) }
-
-// An error keeps its type.
+// An error keeps its text and its codes, in the run and after any resume of it.
 func ExampleFail() {
-	agent := stubs.Script[string](stubs.Fail[string](&quota{0}).Times(3))
+	agent := stubs.Script[string](stubs.Fail[string](fmt.Errorf("ask the model: %w", errQuota)).Times(3))
 	_, _, err := run(agent, core.Retries(2))
-	var q *quota
-	fmt.Println(errors.As(err, &q), err)
-	// Output: true step "draft" failed after 3 attempt(s): 0 calls left
+	fmt.Println(errors.Is(err, errQuota), err)
+	// Output: true step "draft" failed after 3 attempt(s): ask the model: no calls left
 }
 
 // Two times, and no third one.

@@ -32,7 +32,12 @@ func TestRepliesThroughTheEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, ctx := sized(t, p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
-		res, err := core.Run(ctx, core.NewEngine(), p.Within(core.Budget{Tokens: 100, Cost: 100}), core.RunKey{Run: "r"}, "in")
+		var last error // as the agent returned it: the run returns its recorded form
+		e := core.NewEngine(core.WithFailures(func(_ core.RunKey, _ string, _ int, err error) { last = err }))
+		res, err := core.Run(ctx, e, p.Within(core.Budget{Tokens: 100, Cost: 100}), core.RunKey{Run: "r"}, "in")
+		if err != nil {
+			err = errors.Join(err, last)
+		}
 		return res, b, err
 	}
 	t.Run("a typed error n times", func(t *testing.T) {

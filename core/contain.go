@@ -1,0 +1,105 @@
+package core
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// Code of the user is called in three ways: it returns, it panics, or it ends its
+// goroutine (runtime.Goexit). The engine makes an error of the second, and of the
+// third where the goroutine is its own: one of a branch, or one that it started for
+// the call. A goroutine that belongs to the caller of [Run] ends, as it does in any
+// function call; that is so only for the sequential part of runs that are not saved.
+
+// errGoexit is the failure of what ended its goroutine.
+var errGoexit = fmt.Errorf("%w: neither a return nor a panic, but runtime.Goexit, as in testing.T.FailNow: return an error instead", ErrGoexit)
+
+// outcome notes how a call of the user's code ended. Its zero value is: not by return.
+type outcome struct{ returned bool }
+
+// end, deferred, makes an error of a panic and of an ended goroutine.
+func (o *outcome) end(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: stackOfUser()}
+	} else if !o.returned {
+		*err = errGoexit
+	}
+}
+
+// contain, deferred, makes an error of a panic of the user's.
+func contain(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: stackOfUser()}
+	}
+}
+
+// enginePackage begins the names of all functions of this package.
+var enginePackage = func() string {
+	pc, _, _, _ := runtime.Caller(0)
+	name := runtime.FuncForPC(pc).Name()
+	slash := strings.LastIndexByte(name, '/')
+	return name[:slash+1+strings.IndexByte(name[slash+1:], '.')+1]
+}()
+
+// stackOfUser, called by a deferred function after a panic, returns the stack from
+// the panic up to the engine. It has no numbers of goroutines and no addresses, and
+// does not depend on how the engine came there: the same panic has the same stack
+// after a resume.
+func stackOfUser() []byte {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var stack strings.Builder
+	panicked := false
+	for {
+		f, more := frames.Next()
+		switch {
+		case !panicked:
+			panicked = f.Function == "runtime.gopanic"
+		case strings.HasPrefix(f.Function, "runtime.") && stack.Len() == 0: // a fault of the program
+		case strings.HasPrefix(f.Function, enginePackage) && stack.Len() > 0:
+			return []byte(stack.String())
+		default:
+			fmt.Fprintf(&stack, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
+		}
+		if !more {
+			return []byte(stack.String())
+		}
+	}
+}
+
+// contained calls f, code of the user, and makes an error of its panic and, in a
+// goroutine of the engine's, of its end.
+func contained[T any](t *thread, f func() (T, error)) (v T, err error) {
+	if t.apart {
+		return isolated(f)
+	}
+	defer contain(&err)
+	return f()
+}
+
+// isolated calls f in a goroutine of its own, which f may end.
+func isolated[T any](f func() (T, error)) (v T, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var o outcome
+		defer o.end(&err)
+		v, err = f()
+		o.returned = true
+	}()
+	<-done
+	return v, err
+}
+
+// ask calls f, a condition or another function of the user, with a copy of the
+// scope: what it does to its argument reaches nobody.
+func ask[S, T any](l *lane[S], f func(S) (T, error)) (T, error) {
+	return contained(l.thread, func() (v T, err error) {
+		scope, err := l.codec.copy(&l.scope)
+		if err != nil {
+			return v, err
+		}
+		return f(scope)
+	})
+}
