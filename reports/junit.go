@@ -285,26 +285,6 @@ func (j *junitReader) begins(name string, a map[string]string) error {
 	return fmt.Errorf("%w: its root element is <%s> where %s", ErrUnknownFormat, name, next)
 }
 
-// otherXML says how to make JUnit XML of what other tools write, by root element.
-var otherXML = map[string]string{
-	"TestRun":        "it looks like TRX: have dotnet test write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
-	"test-run":       "it looks like NUnit 3: have it write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
-	"test-results":   "it looks like NUnit 2: convert it to JUnit XML, or use JunitXml.TestLogger",
-	"assemblies":     "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
-	"assembly":       "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
-	"testng-results": "it looks like the results of TestNG: use the files of its folder junitreports",
-	"robot":          "it looks like output of Robot Framework: run rebot --xunit FILE",
-	"Site":           "it looks like Test.xml of CTest: run ctest --output-junit FILE",
-	"checkstyle":     "it looks like Checkstyle: have the linter write JUnit XML",
-	"coverage":       "it looks like a report of coverage, which has no results of tests",
-	"Catch2TestRun":  "it looks like XML of Catch2: run it with --reporter junit",
-	"Catch":          "it looks like XML of Catch2: run it with --reporter junit",
-	"doctest":        "it looks like XML of doctest: run it with --reporters=junit",
-	"TestLog":        "it looks like XML of Boost.Test: run it with --log_format=JUNIT",
-	"TestResult":     "it looks like XML of Boost.Test: run it with --log_format=JUNIT",
-	"testExecutions": "it looks like generic test data of SonarQube: have the runner write JUnit XML",
-}
-
 // readRoot takes the attributes of the root.
 func (j *junitReader) readRoot(a map[string]string) (err error) {
 	if j.root, err = j.claims(a); err != nil {

@@ -51,6 +51,7 @@ known format; then nothing of the call is kept (with --each: nothing of that fil
 the totals of a JUnit file differ from its testcases, the testcases are taken and the
 difference is printed; failures that it states and does not list count as a failure of the
 suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
+The properties and attachments of JUnit and CTRF files, and the output of tests, are not kept.
 
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
 or the history could not be written.`,
