@@ -55,6 +55,9 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 		}
 		return digit && len(v) >= 6 || len(v) >= 16
 	}
+	if i := strings.IndexByte(v, ':'); i > 0 && i <= longestName && !hasDigit(v[:i]) {
+		return false // the next field of a struct
+	}
 	return len(v) >= 6 && letter && (digit || k == password && strings.ContainsAny(v, "!@#$%^*~+="))
 }
 
@@ -145,12 +148,12 @@ func isComplaint(v string) bool {
 			return true
 		}
 	case "the", "your", "this", "a", "password", "token", "field", "value":
-		return strings.Contains(rest, " ") && strings.ContainsAny(rest, " ") && (complaints[lastWord(rest, 0)] || complaints[strings.ToLower(second)] || strings.Contains(rest, " is ") || strings.Contains(rest, " must "))
+		return strings.Contains(rest, " ") && (complaints[lastWord(rest)] || complaints[strings.ToLower(second)] || strings.Contains(rest, " is ") || strings.Contains(rest, " must "))
 	}
 	return false
 }
 
-func lastWord(s string, _ int) string {
+func lastWord(s string) string {
 	if i := strings.LastIndexByte(s, ' '); i >= 0 {
 		return s[i+1:]
 	}

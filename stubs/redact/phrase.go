@@ -38,7 +38,7 @@ func (sc *scanner) separate(at, end int) int {
 			return sc.give(from, to, "assignment")
 		}
 	case k == password && s[v] == '\'' && sc.sqlBefore(at, w):
-		if from, to, ok := quotedValue(s, v); ok {
+		if from, to, ok := quotedValue(s, v); ok && !isWord(s[from:to]) {
 			return sc.give(from, to, "assignment")
 		}
 	case k == password && (w == "password" || w == "passwd") && sc.login >= 0 && at-sc.login < lookBehind:
@@ -65,7 +65,7 @@ func (sc *scanner) separate(at, end int) int {
 // netrc reports whether a machine and its login stand before position at.
 func (sc *scanner) netrc(at int) bool {
 	before := sc.s[max(0, at-lookBehind):at]
-	return strings.Contains(before, "machine ") || strings.Contains(before, "default login")
+	return strings.Contains(before, "machine ") && strings.Contains(before, "login ") || strings.Contains(before, "default login")
 }
 
 // sqlBefore reports whether a word of SQL stands before a password.
@@ -73,7 +73,7 @@ func (sc *scanner) sqlBefore(at int, w string) bool {
 	if w == "PASSWORD" {
 		return true
 	}
-	switch strings.ToLower(lastWord(strings.TrimRight(sc.s[max(0, at-20):at], " "), 0)) {
+	switch strings.ToLower(lastWord(strings.TrimRight(sc.s[max(0, at-20):at], " "))) {
 	case "with", "encrypted", "unencrypted", "user", "role", "login", "identified", "set":
 		return true
 	}
@@ -162,6 +162,9 @@ func (sc *scanner) keyword(at, end int) int {
 	case "machine", "login":
 		sc.login = at
 	case "identified":
+		if before := strings.ToLower(lastWord(strings.TrimRight(s[max(0, at-20):at], " "))); before == "is" || before == "are" || before == "be" || before == "was" || before == "were" {
+			return 0
+		}
 		return sc.identifiedBy(v)
 	case "token", "apikey", "api-key":
 		to := valueEnd(s, v)

@@ -289,7 +289,7 @@ func (sc *scanner) element(name string, k kind, end int) int {
 	for from < to && isSpace(s[to-1]) {
 		to--
 	}
-	if from == to || !sc.accept(name, k, s[from:to], strict) {
+	if from == to || k == token && !hasLetter(s[from:to]) || !sc.accept(name, k, s[from:to], strict) {
 		return 0
 	}
 	return sc.give(from, to, "field")
