@@ -17,7 +17,7 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 	if where == strict {
 		return !isComplaint(v)
 	}
-	if k != password && where != quoted && !letter || strings.HasSuffix(folded, "pin") && (len(v) < 4 || letter) {
+	if k != password && where != quoted && !letter && folded != "pin" || strings.HasSuffix(folded, "pin") && (len(v) < 4 || letter) {
 		return false // a count
 	}
 	if where == quoted {
@@ -37,6 +37,12 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 	if folded == "pass" && (where == loose || name != folded && where == line) {
 		return false // "PASS: TestX"
 	}
+	if (folded == "otp" || folded == "totp" || folded == "pin") && where != loose && !letter && len(v) >= 4 {
+		return true
+	}
+	if user, pass, ok := strings.Cut(v, ":"); ok && strings.HasSuffix(folded, "auth") && where != loose && len(user) > 0 && len(pass) >= 6 {
+		return true
+	}
 	if short {
 		return len(v) >= 6 && digit && letter || k == password && where == tight && (letter && len(v) >= 4 && !isNumber(v) || len(v) >= 6)
 	}
@@ -53,7 +59,7 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 		if k == password {
 			return len(v) >= 4
 		}
-		return digit && len(v) >= 6 || len(v) >= 16
+		return digit && len(v) >= 6 || len(v) >= 16 || len(folded) > len("apikey") && len(v) >= 8
 	}
 	if i := strings.IndexByte(v, ':'); i > 0 && i <= longestName && !hasDigit(v[:i]) {
 		return false // the next field of a struct

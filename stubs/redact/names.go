@@ -188,6 +188,11 @@ func classifyWords(list []string) kind {
 	if len(list) > 1 && metaWords[last] && !strings.HasSuffix(folded, "sessid") || last == "tokens" && !tokenOwner(list) {
 		return noSecret
 	}
+	for _, stem := range []string{"password", "secret", "passphrase"} { // also of a token
+		if at := strings.Index(folded, stem); at >= 0 && !strings.HasPrefix(folded[at:], "secretar") && !strings.HasPrefix(folded[at:], "secretly") && !strings.Contains(folded, "key") {
+			return password
+		}
+	}
 	for i := len(list) - 1; i >= 0; i-- {
 		w := list[i]
 		k := secretWords[w]
@@ -219,6 +224,8 @@ func classifyWords(list []string) kind {
 	}
 	switch {
 	case strings.HasSuffix(last, "pwd"):
+		return password
+	case last == "masterauth" || strings.HasSuffix(last, "pw") && passOwners[strings.TrimSuffix(last, "pw")]:
 		return password
 	case strings.HasSuffix(last, "pass") && passOwners[strings.TrimSuffix(last, "pass")]:
 		return password

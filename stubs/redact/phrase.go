@@ -37,6 +37,14 @@ func (sc *scanner) separate(at, end int) int {
 		if from, to, ok := quotedValue(s, skipBlank(s, typed(s, v))); ok && sc.accept(w, k, s[from:to], quoted) {
 			return sc.give(from, to, "assignment")
 		}
+	case k == password && strings.HasPrefix(s[v:], "is "):
+		from, to, ok := quotedValue(s, skipBlank(s, v+3))
+		if !ok {
+			from, to = skipBlank(s, v+3), valueEnd(s, skipBlank(s, v+3))
+		}
+		if x := s[from:to]; x != "" && len(x) >= 4 && !isPlaceholder(x) && !IsMarker(x) && !isWord(x) && !isComplaint(x) && (ok || hasDigit(x) && hasLetter(x)) {
+			return sc.give(from, to, "assignment")
+		}
 	case k == password && s[v] == '\'' && sc.sqlBefore(at, w):
 		if from, to, ok := quotedValue(s, v); ok && !isWord(s[from:to]) {
 			return sc.give(from, to, "assignment")
@@ -129,7 +137,7 @@ func (sc *scanner) userAndPassword(v int) int {
 
 // programs take a password after the given options.
 var programs = map[string]map[string]bool{
-	"-p": words("sshpass mysql mysqldump mysqladmin mariadb docker podman helm mongo mongosh mongodump az twine nerdctl skopeo ansible-vault cqlsh oc sshfs rclone"),
+	"-p": words("sshpass mysql mysqldump mysqladmin mariadb 7z 7za docker podman helm mongo mongosh mongodump az twine nerdctl skopeo ansible-vault cqlsh oc sshfs rclone"),
 	"-a": words("redis-cli"), "-w": words("ldapsearch ldapadd ldapmodify ldappasswd"), "-P": words("sqlcmd bcp zip unzip ipmitool"), "-U": words("smbclient"),
 	"-u": words("curl wget http https xh httpie ab lftp hey"), "-x": words("ldapsearch"), "-k": words("openssl"),
 }
@@ -304,7 +312,7 @@ func (sc *scanner) shortOption(at, end, v int) int {
 	case program == "":
 		return 0
 	case len(w) > 2: // -pX, for programs that take it so
-		if strings.HasPrefix(program, "my") || program == "mariadb" || program == "sshpass" {
+		if strings.HasPrefix(program, "my") || program == "mariadb" || program == "sshpass" || strings.HasPrefix(program, "7z") {
 			return sc.give(at+2, valueEnd(s, at), "assignment")
 		}
 		return 0

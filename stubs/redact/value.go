@@ -40,6 +40,12 @@ func (sc *scanner) named(at, end int) int {
 	switch {
 	case elementAt(s, at, end):
 		return sc.element(name, k, end)
+	case s[q] == '>' && p > end && q+1 < len(s) && at > 6 && (s[at-6:at-1] == "name=" || s[at-5:at-1] == "key="): // <property name="password">x</property>
+		to := near(s, q+1, "<")
+		if to > q+1 && strings.HasPrefix(s[to:], "</") && strings.TrimSpace(s[q+1:to]) != "" && sc.accept(name, k, s[q+1:to], strict) {
+			return sc.give(q+1, to, "field")
+		}
+		return 0
 	case s[q] == '>' || s[q] == ',':
 		return sc.pairValue(at, k, q)
 	}
