@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -71,3 +72,31 @@ func (f Func[In, Out]) check() string {
 
 // Call calls f.
 func (f Func[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req) }
+
+// AgentFunc makes an [Agent] of a plain function of the input, for example of a
+// client's method. A function that needs the rest of the [Request] is a [Func].
+func AgentFunc[In, Out any](f func(ctx context.Context, in In) (Out, error)) Agent[In, Out] {
+	if f == nil {
+		return Func[In, Out](nil)
+	}
+	return Func[In, Out](func(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req.Input) })
+}
+
+// MeteredFunc is [AgentFunc] for a function that also returns what its call has
+// used, as the answers of model services say. Tokens and Cost are reported as by
+// [Request.Spend], also where the function returns an error; Calls and Steps are
+// counted by the engine and ignored.
+func MeteredFunc[In, Out any](f func(ctx context.Context, in In) (Out, Usage, error)) Agent[In, Out] {
+	if f == nil {
+		return Func[In, Out](nil)
+	}
+	return Func[In, Out](func(ctx context.Context, req Request[In]) (Out, error) {
+		out, used, err := f(ctx, req.Input)
+		if used.Tokens != 0 || used.Cost != 0 || err == nil {
+			if short := req.Spend(used.Tokens, used.Cost); short != nil {
+				err = errors.Join(err, short)
+			}
+		}
+		return out, err
+	})
+}

@@ -14,7 +14,7 @@ const (
 	Completed Status = 2
 	Failed    Status = 3
 	Paused    Status = 4 // waits for an answer
-	Stopped   Status = 5 // out of budget
+	Stopped   Status = 5 // out of budget, or asked to wait for longer than it may
 	Cancelled Status = 6 // ended from outside, see [Cancel]
 	Retried   Status = 7 // of a step record only: it voids the failed one of its path, see [Retry]
 )
@@ -92,7 +92,7 @@ type StepRecord struct {
 	Token    string    // of a pause
 	For      string    // of a pause: who is asked
 	Due      time.Time // of a pause: when it ends without an answer; zero: never
-	Output   []byte    // of the agent, as JSON, nil where the step failed; the prompt of a pause
+	Output   []byte    // as JSON: of the agent; where the step failed, codes and stack of its error, or nil; the prompt of a pause
 	Feedback string    // of the last failed attempt
 	Error    string    // where the step failed
 	State    []byte    // the scope after the step, as JSON; nil where it did not change

@@ -88,8 +88,9 @@ func (r Result[S]) Untyped() Result[any] {
 //
 // It returns nil where the run completed, and also where it is [Paused]: the
 // result has the tokens then. A failure is a [*StepError], [*LoopError],
-// [*ValidationError] or [*NodeError], and the run is saved as failed. Want of
-// budget ([*BudgetError]) is saved as [Stopped]. A cancelled context, a fault of
+// [*ValidationError] or [*NodeError], and the run is saved as failed. Running
+// out of budget ([*BudgetError]) and a retry that must wait for too long
+// ([*RetryLaterError]) are saved as [Stopped]. A cancelled context, a fault of
 // the harness ([ErrHarness]) and a save that failed ([*SaveError]) stop the run
 // without a trace. Paused, stopped and cut-off runs can be resumed.
 func Run[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S) (Result[S], error) {

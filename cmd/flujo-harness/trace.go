@@ -323,7 +323,7 @@ func (t *trace) node(n *node, corner, bars string) {
 			t.block(under, "answer", "", t.pretty(answer.Answer, width), most)
 		}
 	}
-	if t.outputs && s.Output != nil && s.Status != core.Paused {
+	if t.outputs && s.Output != nil && s.Status == core.Completed {
 		t.block(under, "output", dim, t.pretty(s.Output, width), 0)
 	}
 	if t.states && s.State != nil {
