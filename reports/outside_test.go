@@ -299,3 +299,15 @@ func TestALooseningIsSaidWhereItJudged(t *testing.T) {
 		}
 	}
 }
+
+// A list of very many specs is cut, and says how many it leaves out.
+func TestThePageOfVeryManyFailuresIsBounded(t *testing.T) {
+	r := results(0)
+	for i := range 20_000 {
+		r.Specs = append(r.Specs, spec(fmt.Sprintf("keeps promise %d", i), Failed))
+	}
+	text := output(t, "html", Alone(Run{Suites: r}))
+	if len(text) > 2<<20 || !strings.Contains(text, "failed: 20000</summary>") || !strings.Contains(text, "and 15000 more: flujo-harness report --csv lists all") {
+		t.Errorf("%d bytes", len(text))
+	}
+}

@@ -82,6 +82,12 @@ type groupView struct {
 	Specs       []specView
 }
 
+// maxGroup is the most specs that one list names: a page of 100,000 would be of 16 MB.
+const maxGroup = 5000
+
+// More is the number of specs that the list leaves out.
+func (g groupView) More() int { return g.Count - len(g.Specs) }
+
 // Open reports whether the list is shown at once: what moved, unless it is long.
 func (g groupView) Open() bool { return g.Moved && g.Count <= 20 }
 
@@ -247,7 +253,9 @@ func (p *page) addGroups(a *Account, moves map[string]*Move) {
 		if o := v.Filter.Owner; o != "" && !slices.Contains(p.Owners, o) {
 			p.Owners = append(p.Owners, o)
 		}
-		g.Specs, g.Count = append(g.Specs, v), g.Count+1
+		if g.Count++; len(g.Specs) < maxGroup {
+			g.Specs = append(g.Specs, v)
+		}
 	}
 	for i := range a.Moves {
 		m := &a.Moves[i]
