@@ -239,17 +239,36 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 }
 
 // save saves the record of a step. Work that is done is saved even when the
-// caller has cancelled meanwhile: it may have been paid for. Lanes take turns.
+// caller has cancelled meanwhile: it may have been paid for. Records are numbered in the
+// order in which they are saved; branches then wait for their commit together, where the
+// backend allows it, and take turns where it does not.
 func (r *run) save(ctx context.Context, rec *StepRecord) error {
+	fail := func(err error) error { return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err} }
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	rec.Seq, rec.Ended = r.seq+1, r.engine.now()
-	if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, *rec); err != nil {
-		return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err}
+	queue, ok := r.engine.backend.(StepQueue)
+	if !ok {
+		defer r.mu.Unlock()
+		if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, *rec); err != nil {
+			return fail(err)
+		}
+		r.numbered(rec)
+		return nil
 	}
+	// If it is not saved, none with a higher number is, and the run stops.
+	enqueued := queue.Enqueue(r.lease, *rec)
+	r.numbered(rec)
+	r.mu.Unlock()
+	if err := enqueued.Wait(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// numbered notes that the record has its number. r.mu is held.
+func (r *run) numbered(rec *StepRecord) {
 	r.seq++
 	if rec.State != nil {
 		r.last = rec.State
 	}
-	return nil
 }

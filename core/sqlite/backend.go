@@ -59,6 +59,7 @@ type Backend struct {
 	buf     []byte // for checksums
 	tape    *Tape
 	pending taped
+	broken  map[core.Lease]brokenStep // by the lease of the run
 
 	plans sync.Map // fingerprints whose texts are saved
 
@@ -67,7 +68,10 @@ type Backend struct {
 	deletions                          atomic.Int64 // of no interest to [core.Counts]
 }
 
-var _ core.Backend = (*Backend)(nil)
+var (
+	_ core.Backend   = (*Backend)(nil)
+	_ core.StepQueue = (*Backend)(nil)
+)
 
 // prepare creates or migrates the database at path.
 func prepare(ctx context.Context, path string, d Durability) (*connector, error) {
@@ -199,6 +203,31 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 	}
 	return b.write(ctx, &b.saves, func() error { return b.insertStep(lease, rec) })
 }
+
+// Enqueue implements [core.StepQueue].
+func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	s := &queuedStep{b: b, rec: rec}
+	s.do, s.counter, s.lease, s.seq = s.insert, &b.saves, lease, rec.Seq
+	b.enqueue(&s.save)
+	return s
+}
+
+// queuedStep is a step that is enqueued.
+type queuedStep struct {
+	save
+	b   *Backend
+	rec core.StepRecord
+}
+
+func (s *queuedStep) insert() error {
+	if err := checkSeq(s.rec.Seq); err != nil {
+		return err
+	}
+	return s.b.insertStep(s.lease, s.rec)
+}
+
+// Wait implements [core.Enqueued].
+func (s *queuedStep) Wait() error { return s.b.wait(context.Background(), &s.save) }
 
 // checkSeq keeps a record within the keys of its run.
 func checkSeq(seq int64) error {

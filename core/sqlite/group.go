@@ -17,13 +17,24 @@ import (
 // maxBatch is the most saves that one transaction takes.
 const maxBatch = 256
 
+// mostBroken is how many failures are remembered for the steps that follow them.
+const mostBroken = 1000
+
+// brokenStep is why a step was not saved.
+type brokenStep struct {
+	seq int64
+	err error
+}
+
 // save is one write that waits for its turn.
 type save struct {
 	do      func() error  // runs its statements on the writer, within a transaction
 	counter *atomic.Int64 // counts it once it is committed
 	err     error
-	turn    chan bool // true: lead the next batch; false: done, see err
-	chosen  bool      // to lead; needs the queue's lock
+	turn    chan bool  // true: lead the next batch; false: done, see err; nil: leads from the start
+	chosen  bool       // to lead; needs the queue's lock
+	lease   core.Lease // of the run whose step it is; zero for other saves
+	seq     int64      // of the step
 }
 
 // write commits one save. Saves of runs at once are combined: while one
@@ -35,14 +46,25 @@ func (b *Backend) write(ctx context.Context, counter *atomic.Int64, do func() er
 		return fmt.Errorf("save to %s: %w", b.path, err)
 	}
 	s := &save{do: do, counter: counter}
+	b.enqueue(s)
+	return b.wait(ctx, s)
+}
+
+// enqueue gives a save its place in the order of commits. Whoever enqueues must wait:
+// the save may have been chosen to commit those of others.
+func (b *Backend) enqueue(s *save) {
 	b.mu.Lock()
-	lead := !b.led
-	if !lead {
+	defer b.mu.Unlock()
+	if s.chosen = !b.led; !s.chosen {
 		s.turn = make(chan bool, 1)
 	}
 	b.led = true
 	b.queue = append(b.queue, s)
-	b.mu.Unlock()
+}
+
+// wait returns once an enqueued save is committed, or is not.
+func (b *Backend) wait(ctx context.Context, s *save) error {
+	lead := s.turn == nil
 	if !lead {
 		select {
 		case lead = <-s.turn:
@@ -100,7 +122,9 @@ func (b *Backend) lead(own *save) {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.company = min(len(b.batch)+len(b.queue), b.maxBatch)
+	// Halved, not forgotten: one batch that was cut short by a busy machine would make the next
+	// one lonely too, and every second one after it.
+	b.company = max(min(len(b.batch)+len(b.queue), b.maxBatch), b.company/2)
 	clear(b.batch)
 	if b.led = len(b.queue) > 0; b.led {
 		b.queue[0].chosen = true
@@ -115,8 +139,13 @@ func (b *Backend) lead(own *save) {
 //
 // It waits only while the queue grows, up to as many saves as there were last time:
 // nothing new for an eighth of the time that the last transaction took ends it, and so
-// does all of that time. Runs whose agents are slow lose that eighth, 0.2 ms at most; a
-// run alone never waits.
+// does all of that time. Runs whose agents are slow lose that eighth, 0.2 ms at most. A
+// run that is alone again waits so for its next few saves, and then never.
+//
+// It yields the processor rather than sleeping: the wait is of some microseconds, and the
+// shortest sleep or timer takes tens. It also lets the very goroutines run that are
+// waited for. Of a map of 800 items, 8 at once, on a busy machine of two processors, 802
+// saves came to 105 to 270 transactions at [Process] (n=48), against 802 without company.
 func (b *Backend) gather() (company bool) {
 	if b.company <= 1 {
 		return false
@@ -159,10 +188,30 @@ func (b *Backend) commit(batch []*save) {
 	// reasons of its own.
 	for _, s := range batch {
 		b.pending = nil
-		if s.err = b.w.tx(s.do); s.err == nil {
+		if s.err = b.follows(s, b.w.tx(s.do)); s.err == nil {
 			b.committed(s)
 		}
 	}
+}
+
+// follows returns the reason why a step was not saved. A step that was enqueued after one
+// that then failed finds no record before its own, as if the run were another's: its
+// error is the one of the first.
+func (b *Backend) follows(s *save, err error) error {
+	first, broken := b.broken[s.lease]
+	switch {
+	case s.lease == core.Lease{} || err == nil && !broken:
+	case err == nil:
+		delete(b.broken, s.lease) // made again, with success
+	case broken && s.seq > first.seq && errors.Is(err, core.ErrFenced):
+		return first.err
+	case !errors.Is(err, core.ErrFenced):
+		if b.broken == nil || len(b.broken) >= mostBroken {
+			b.broken = map[core.Lease]brokenStep{}
+		}
+		b.broken[s.lease] = brokenStep{s.seq, fmt.Errorf("step %d of the run was not saved: %w", s.seq, err)}
+	}
+	return err
 }
 
 // tidy keeps the log short, in between.
@@ -181,7 +230,7 @@ func (b *Backend) together(batch []*save) error {
 	err := b.w.tx(func() error {
 		for _, s := range batch {
 			mark := len(b.pending)
-			if s.err = s.do(); refused(s.err) {
+			if s.err = b.follows(s, s.do()); refused(s.err) {
 				b.pending = b.pending[:mark]
 			} else if s.err != nil {
 				return s.err
