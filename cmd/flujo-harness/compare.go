@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -43,7 +45,9 @@ func compareCommand() *cobra.Command {
 turns, each in processes of its own, the base once more as the A/A pair. Judges whether
 HEAD, by default the working tree as it is, is slower than BASE by the margin. Works in
 any Go module with Benchmark functions. Revisions are checked out in folders of their
-own, which are removed at the end.`,
+own, which are removed at the end. A package is held without a measurement only where its
+test binaries and all files of its folder are the same at both. A benchmark that is gone or
+has another name is inconclusive: its cost was not looked at.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	cmd.Flags().StringVar(&c.packages, "pkg", "./...", "packages whose benchmarks are compared")
@@ -129,8 +133,8 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	c.measure(ctx, targets, &result, progress)
 	progress.end()
 	worst := thresholds.Held
-	if len(targets)+len(result.Identical) == 0 {
-		worst = thresholds.Inconclusive // all there is is new or gone
+	if len(targets)+len(result.Identical) == 0 || len(result.Gone) > 0 {
+		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
 	}
 	for _, t := range targets {
 		for _, d := range t.found {
@@ -268,6 +272,9 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 			continue
 		}
 		same, err := equalFiles(binaries[0], binaries[1])
+		if err == nil && same {
+			same, err = equalFolders(dirs[0][pkg], dirs[1][pkg])
+		}
 		if err != nil {
 			return nil, fault(err)
 		}
@@ -355,12 +362,12 @@ func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64)
 		}
 	}
 	for _, pkg := range r.Identical {
-		fmt.Fprintf(to, "HELD  %s: the test binaries are identical\n", pkg)
+		fmt.Fprintf(to, "HELD  %s: the test binaries and the files of the package are identical\n", pkg)
 	}
 	for _, l := range []struct {
 		what  string
 		names []string
-	}{{"new, not judged", r.New}, {"gone, not judged", r.Gone}} {
+	}{{"new, not judged", r.New}, {"gone or renamed, so inconclusive", r.Gone}} {
 		if len(l.names) > 0 {
 			fmt.Fprintf(to, "%s: %s\n", l.what, strings.Join(l.names, ", "))
 		}
@@ -375,6 +382,45 @@ func equalFiles(a, b string) (bool, error) {
 	}
 	y, err := os.ReadFile(b)
 	return bytes.Equal(x, y), err
+}
+
+// equalFolders reports whether two folders of a package have the same files with the same
+// content: those that its benchmarks may read. The folders of git and of this program
+// are left out.
+func equalFolders(a, b string) (bool, error) {
+	var found [2]map[string][sha256.Size]byte
+	for i, dir := range []string{a, b} {
+		found[i] = map[string][sha256.Size]byte{}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case path != dir && d.IsDir() && (d.Name() == ".git" || d.Name() == ".flujo"):
+				return fs.SkipDir
+			case d.IsDir() || d.Name() == ".git":
+				return nil
+			}
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			text := []byte(d.Type().String()) // of what is no file, and must not be opened
+			switch {
+			case d.Type()&fs.ModeSymlink != 0:
+				var to string
+				to, err = os.Readlink(path)
+				text = append(text, to...)
+			case d.Type().IsRegular():
+				text, err = os.ReadFile(path)
+			}
+			found[i][name] = sha256.Sum256(text)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return maps.Equal(found[0], found[1]), nil
 }
 
 func firstLines(text string, n int) string {

@@ -37,6 +37,7 @@ func main() {
 		interrupts = append(interrupts, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once, also where it waits for input
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
