@@ -112,7 +112,7 @@ func TestChoiceThatChangesItsMindIsNoticedAndCallsNobody(t *testing.T) {
 			chosen = tc.chosen
 			log := &callLog{}
 			res, err := core.Resume(log.in(t.Context()), stopped(b), p, runR)
-			wantText(t, err, `run r: run went another way than its records: `+tc.text+`: conditions, choices and merges must depend on the scope alone`)
+			wantText(t, err, `run r: run went another way than its records: `+tc.text+`: conditions, choices and merges must depend on the scope alone; the plan has not changed, so one of them has`)
 			wantSeen(t, log.calls)
 			if snap := load(t, b); !errors.Is(err, core.ErrDiverged) || res.Status != core.Running || len(snap.Steps) != 1 || snap.Status != core.Running {
 				t.Errorf("%v, error %v, saved %v with %d steps", res.Status, err, snap.Status, len(snap.Steps))

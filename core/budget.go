@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -300,9 +301,12 @@ func (r *run) wall(ctx context.Context, path string, most time.Duration) (contex
 // their times, since branches overlap.
 func (r *run) active(path string) (total time.Duration) {
 	var steps []*StepRecord
-	for p, rec := range r.records {
-		if path == "" || strings.HasPrefix(p, path+"/") {
-			steps = append(steps, rec)
+	if path == "" {
+		steps = slices.Collect(maps.Values(r.records))
+	}
+	for _, p := range r.under(path) {
+		if strings.HasPrefix(p, path+"/") {
+			steps = append(steps, r.records[p])
 		}
 	}
 	slices.SortFunc(steps, func(a, b *StepRecord) int { return a.Started.Compare(b.Started) })

@@ -24,6 +24,9 @@ type Engine struct {
 	texts     bool // of errors, in logs and spans
 	isolation bool
 	doubles   bool
+	executor  string
+	lease     time.Duration
+	held      held
 	detached  atomic.Int64 // attempts in a goroutine of their own that have not returned
 }
 
@@ -55,9 +58,12 @@ func WithTestDoubles() Option { return func(e *Engine) { e.doubles = true } }
 
 // NewEngine returns an engine; without options it saves nothing.
 func NewEngine(opts ...Option) *Engine {
-	e := &Engine{now: time.Now, token: rand.Text, grace: time.Second}
+	e := &Engine{now: time.Now, token: rand.Text, grace: time.Second, lease: DefaultLease}
 	for _, opt := range opts {
 		opt(e)
+	}
+	if e.executor == "" && e.backend != nil {
+		e.executor = executorName()
 	}
 	return e
 }
@@ -66,11 +72,27 @@ func NewEngine(opts ...Option) *Engine {
 // where no run is under way, those that were abandoned and still run.
 func (e *Engine) Detached() int { return int(e.detached.Load()) }
 
+// Next says who goes on with a run that has not ended.
+type Next int8
+
+const (
+	// Here: this call went on with the run. The result is how far it came.
+	Here Next = iota
+	// Elsewhere: an executor that is alive has the run, and will take in what was
+	// recorded: see [Result.Holder].
+	Elsewhere
+	// Nobody: no executor has the run. [ResumeAll] takes it up, or [Resume] it.
+	Nobody
+)
+
 // Result is what a run has come to.
 type Result[S any] struct {
 	Status    Status // Running where it stopped without an end and can be resumed
-	Scope     S      // the scope behind the last successful step
+	Next      Next   // who goes on
+	Holder    Holder // of the run, where Next is Elsewhere
+	Scope     S      // the scope after the last successful step
 	Pauses    []Pause
+	Wake      time.Time       // when a paused run can go on without an answer; zero: never
 	Exits     map[string]Exit // of loops, by their paths
 	Steps     int             // executed by this call, failed ones included
 	Calls     int             // of agents, made by this call
@@ -80,7 +102,7 @@ type Result[S any] struct {
 
 // Untyped is the result for those who look at runs of any pipeline.
 func (r Result[S]) Untyped() Result[any] {
-	return Result[any]{Status: r.Status, Scope: r.Scope, Pauses: r.Pauses, Exits: r.Exits,
+	return Result[any]{Status: r.Status, Next: r.Next, Holder: r.Holder, Scope: r.Scope, Pauses: r.Pauses, Wake: r.Wake, Exits: r.Exits,
 		Steps: r.Steps, Calls: r.Calls, Abandoned: r.Abandoned, Usage: r.Usage}
 }
 
@@ -92,60 +114,57 @@ func (r Result[S]) Untyped() Result[any] {
 // out of budget ([*BudgetError]) and a retry that must wait for too long
 // ([*RetryLaterError]) are saved as [Stopped]. A cancelled context, a fault of
 // the harness ([ErrHarness]) and a save that failed ([*SaveError]) stop the run
-// without a trace. Paused, stopped and cut-off runs can be resumed.
+// without a trace. Paused, stopped and cut-off runs can be resumed. A run that [Cancel]
+// has ended returns [ErrCancelled].
 func Run[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S) (Result[S], error) {
-	l := newLane(e, p, key)
-	var err error
-	if l.scope, err = p.codec.copy(&scope); err != nil {
-		return Result[S]{Status: Running, Scope: scope}, fmt.Errorf("run %s: copy the scope: %w", key, err)
-	}
-	if key.Run == "" {
-		return Result[S]{Status: Running, Scope: scope}, errors.New("run a pipeline: the key has no run name: give every run one of its own")
-	}
-	if l.run.saving() {
-		if err := l.start(ctx, p); err != nil {
-			return Result[S]{Status: Running, Scope: scope}, err
-		}
+	l, err := begin(ctx, e, p, key, scope, e.holder)
+	if err != nil {
+		return Result[S]{Status: Running, Next: Nobody, Scope: scope}, err
 	}
 	return execute(ctx, p, l)
 }
 
-// Resume goes on with a saved run behind its last saved steps. It claims the run,
-// so that an executor which still holds it is refused ([ErrFenced]) at its next
-// save. Errors wrap [ErrRunNotFound], [ErrRunFinished], [ErrPlanChanged],
-// [ErrDiverged] or [ErrCorrupt], or are those of [Run].
-func Resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey) (Result[S], error) {
-	return resume(ctx, e, p, key, 0)
-}
-
-func resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, epoch int64) (Result[S], error) {
-	result := Result[S]{Status: Running}
-	// Looked at before it is claimed: a wrong pipeline must not fence off the right one.
-	if _, err := e.load(ctx, p.name, p.print, key); err != nil {
-		return result, fmt.Errorf("resume run %s: %w", key, err)
-	}
-	lease, snap, err := e.backend.Claim(ctx, key, epoch)
-	if err != nil {
-		return result, fmt.Errorf("resume run %s: %w", key, err)
-	}
-	return execute(ctx, p, loaded(e, p, lease, snap))
-}
-
-// load loads a run of the given plan.
-func (e *Engine) load(ctx context.Context, pipeline string, plan uint64, key RunKey) (Snapshot, error) {
+// Begin saves the start of a run and leaves its execution to others: to [ResumeAll] or
+// [Resume], in this process or another one.
+func Begin[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S) error {
 	if e.backend == nil {
-		return Snapshot{}, ErrNoBackend
+		return fmt.Errorf("begin run %s: %w", key, ErrNoBackend)
 	}
-	snap, err := e.backend.Load(ctx, key)
-	if err != nil {
-		return snap, err
+	_, err := begin(ctx, e, p, key, scope, func() Holder { return Holder{} })
+	return err
+}
+
+// begin makes the first lane of a run and saves its start.
+func begin[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S, holder func() Holder) (l *lane[S], err error) {
+	l = newLane(e, p, key)
+	if l.scope, err = p.codec.copy(&scope); err != nil {
+		return nil, fmt.Errorf("run %s: copy the scope: %w", key, err)
 	}
-	switch {
-	case snap.Status == Completed || snap.Status == Failed:
-		return snap, fmt.Errorf("%w: it has %v: start a new run under another key", ErrRunFinished, snap.Status)
-	case snap.Start.Plan != plan:
-		return snap, fmt.Errorf("%w: saved by %q, resumed by %q: resume with the pipeline of the start, or start a new run",
-			ErrPlanChanged, snap.Start.Pipeline, pipeline)
+	if key.Run == "" {
+		return nil, errors.New("run a pipeline: the key has no run name: give every run one of its own")
 	}
-	return snap, nil
+	if l.run.saving() {
+		if err := l.start(ctx, p, holder(), Origin{}); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// RunOrResume executes a run of this key to its end, whoever began it and however
+// often it is called: it starts the run, or goes on with it, or returns what it has
+// come to. So a request or a job can be repeated. A run that an executor has which is
+// alive is left to it: the result is Running and Elsewhere then. The scope counts only
+// where the run is new. Errors are those of [Run] and [Resume]; a run that has failed
+// before returns its recorded failure as a [*RecordedError].
+func RunOrResume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S) (Result[S], error) {
+	result, err := Run(ctx, e, p, key, scope)
+	if !errors.Is(err, ErrRunExists) {
+		return result, err
+	}
+	result, err = resume(ctx, e, p, key, claimant{gentle: true})
+	if ended := new(finishedError); errors.As(err, &ended) {
+		return result, ended.Unwrap()
+	}
+	return result, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Human pauses the run until a person has answered. ask makes the prompt of the
@@ -19,13 +20,35 @@ func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ..
 	for _, opt := range opts {
 		opt(&b.opts)
 	}
+	if b.problem == nil && b.opts.after != 0 {
+		b.late, b.problem = b.codec.encode(&b.opts.fallback, false)
+	}
 	return &Node[S]{name, b}
 }
 
 // HumanOption changes which answers are taken.
 type HumanOption[A any] func(*humanOptions[A])
 
-type humanOptions[A any] struct{ checks []func(A) error }
+type humanOptions[A any] struct {
+	checks   []func(A) error
+	whom     string
+	after    time.Duration // 0: it waits for ever
+	fallback A             // the answer then
+}
+
+// For says who is asked: a person, a role or a queue. It is kept with the question: see
+// [Questions].
+func For[A any](whom string) HumanOption[A] {
+	return func(o *humanOptions[A]) { o.whom = whom }
+}
+
+// Deadline takes answer for the answer once nobody has given one for so long. The time
+// is counted from the question and goes on while no process runs; it is up when
+// somebody resumes the run after it, as [ResumeAll] does by itself. A person who answers
+// before that is not too late.
+func Deadline[A any](after time.Duration, answer A) HumanOption[A] {
+	return func(o *humanOptions[A]) { o.after, o.fallback = after, answer }
+}
 
 // Accept refuses the answers for which check returns an error, before they are
 // recorded: the run stays paused and can be answered again.
@@ -38,12 +61,23 @@ type Pause struct {
 	Path   string
 	Token  string // for [Signal]
 	Prompt string
+	For    string    // who is asked; empty: nobody in particular
+	Due    time.Time // when it ends without an answer; zero: never
+}
+
+// paused enters a pause into the run.
+func (r *run) paused(rec *StepRecord, prompt string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pauses = append(r.pauses, Pause{Path: rec.Path, Token: rec.Token, Prompt: prompt, For: rec.For, Due: rec.Due})
 }
 
 // accepter is a node that takes answers.
 type accepter interface {
 	// canonical checks an answer and returns it as it is stored.
 	canonical(answer []byte) ([]byte, error)
+	// timeout is the answer, as it is stored, of a pause that nobody has answered in time.
+	timeout() []byte
 }
 
 type human[S, A any] struct {
@@ -52,7 +86,8 @@ type human[S, A any] struct {
 	opts    humanOptions[A]
 	codec   *codec[A]
 	prompt  *codec[string]
-	problem error // of the codecs
+	late    []byte // the answer of the deadline, as it is stored
+	problem error  // of the codecs
 }
 
 func (b *human[S, A]) place(p *planner, path string, often tally) error {
@@ -65,10 +100,15 @@ func (b *human[S, A]) place(p *planner, path string, often tally) error {
 	case b.problem != nil:
 		return &PlanError{Pipeline: p.pipeline, Path: path, Problem: fmt.Sprintf("the answer cannot be used: %v", b.problem), Err: b.problem}
 	}
+	if b.opts.after < 0 {
+		return p.bad(path, fmt.Sprintf("a deadline after %v: use more than 0", b.opts.after))
+	}
 	p.humans[path] = b
 	p.fallible++ // its prompt
 	return nil
 }
+
+func (b *human[S, A]) timeout() []byte { return b.late }
 
 func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 	var a A
@@ -110,7 +150,10 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 	if stop := l.purse.take(Usage{Steps: 1}, path); stop != nil {
 		return nil, stop
 	}
-	rec = &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), Started: r.engine.now()}
+	rec = &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), For: b.opts.whom, Started: r.engine.now()}
+	if b.opts.after > 0 {
+		rec.Due = rec.Started.Add(b.opts.after)
+	}
 	if rec.Output, err = b.prompt.encode(&prompt, false); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}
@@ -119,7 +162,7 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 	}
 	r.steps.Add(1)
 	r.engine.stepped(ctx, r, rec)
-	r.pause(Pause{Path: path, Token: rec.Token, Prompt: prompt})
+	r.paused(rec, prompt)
 	return nil, errPaused
 }
 
@@ -131,7 +174,7 @@ func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) 
 		if err := b.prompt.decode(rec.Output, &prompt); err != nil {
 			return nil, fmt.Errorf("run %s: %w: prompt of step %q: %v", l.run.key, ErrCorrupt, rec.Path, err)
 		}
-		l.run.pause(Pause{Path: rec.Path, Token: rec.Token, Prompt: prompt})
+		l.run.paused(rec, prompt)
 		return nil, errPaused
 	}
 	var a A

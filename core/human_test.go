@@ -124,8 +124,11 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	refuse("refused", nil, `answer to "ask" of run r: refused: say yes or no, not "perhaps": answer again`, err)
 	_, err = core.Signal(t.Context(), e, p, core.RunKey{Tenant: "x", Run: "r"}, token, "yes")
 	refuse("other tenant", core.ErrRunNotFound, `answer to run x/r, token "`+token+`": run x/r: run not found`, err)
-	_, err = core.Signal(t.Context(), e, plan(t, approve("ask"), step("b", appending)), key, token, "yes")
-	refuse("other plan", core.ErrPlanChanged, `answer to run r, token "`+token+`": pipeline differs from the one the run was started with: saved by "p", resumed by "p": resume with the pipeline of the start, or start a new run`, err)
+	_, err = core.Signal(t.Context(), e, plan(t, step("a", appending), approve("ask")), key, token, "yes")
+	refuse("other plan", core.ErrPlanChanged, `answer to "ask" of run r: resume run r: pipeline differs from the one the run was started with: `+
+		`the first difference is step "a", where it was human "ask": use the pipeline of the start, or start a new run; its records do not fit: `+
+		`run r: run went another way than its records: step "a" is next, but 1 saved record(s) of other steps come first: `+
+		`conditions, choices and merges must depend on the scope alone`, err)
 	if _, err := core.Signal(t.Context(), e, p, key, token, 7); err == nil || !strings.Contains(err.Error(), "it is not a string") {
 		t.Errorf("answer of another type: %v", err)
 	}
@@ -136,7 +139,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 		t.Errorf("answer as JSON: %+v, %v", res, err)
 	}
 	_, err = core.Signal(t.Context(), e, p, key, token, "yes")
-	refuse("after the end", core.ErrRunFinished, `answer to run r, token "`+token+`": run is finished: it has completed: start a new run under another key`, err)
+	refuse("after the end", core.ErrRunFinished, `answer to "ask" of run r: run is finished: it has completed: start a new run under another key`, err)
 }
 
 // An answer comes from outside: what could mean two things, is more than one answer, or
@@ -262,7 +265,7 @@ func TestAnswerDuringARunIsTakenIn(t *testing.T) {
 // Who answered is told so also where another executor, not this one, has taken the run
 // to its end.
 func TestAnswerToARunThatSomebodyElseEnds(t *testing.T) {
-	for name, before := range map[string]string{"before it is looked at": "load", "before it is claimed": "claim"} {
+	for name, before := range map[string]string{"right after it is recorded": "signal", "before it is claimed": "claim"} {
 		t.Run(name, func(t *testing.T) {
 			e, b, p, res := paused(t, approve("ask"), step("a", appending))
 			key := core.RunKey{Run: "r"}
@@ -280,27 +283,26 @@ func TestAnswerToARunThatSomebodyElseEnds(t *testing.T) {
 	}
 }
 
-// overtaken lets another executor act behind an answer, where a resume begins.
+// overtaken lets another executor act after an answer was recorded.
 type overtaken struct {
 	*core.Memory
 	before string
-	loads  int
 	other  func()
 }
 
-func (b *overtaken) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
-	// The first looks at the run, the second behind the answer, the third is the resume's.
-	if b.loads++; b.loads == 3 && b.before == "load" {
+func (b *overtaken) Signal(ctx context.Context, k core.RunKey, rec core.AnswerRecord) error {
+	err := b.Memory.Signal(ctx, k, rec)
+	if b.before == "signal" {
 		b.other()
 	}
-	return b.Memory.Load(ctx, k)
+	return err
 }
 
-func (b *overtaken) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
+func (b *overtaken) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
 	if b.before == "claim" {
 		b.other()
 	}
-	return b.Memory.Claim(ctx, k, epoch)
+	return b.Memory.Acquire(ctx, known, h)
 }
 
 // tokenTap tells the token of a pause once it is saved.

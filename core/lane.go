@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -104,20 +105,37 @@ func (l *lane[S]) begin(ctx context.Context, path string) (stop error) {
 		return fmt.Errorf("run %s: %w: step %q is next, but %d saved record(s) of other steps come first: "+
 			"conditions, choices and merges must depend on the scope alone", l.run.key, ErrDiverged, path, n)
 	}
+	if l.run.probe {
+		// Not a stop like others: the other lanes are to be looked at too.
+		l.run.more.Store(true)
+		return errPaused
+	}
 	if l.run.verify != nil {
 		return fmt.Errorf("replay run %s: step %q: %w", l.run.key, path, ErrNotRecorded)
 	}
 	return nil
 }
 
-// under counts the loaded records at and below a path.
-func (r *run) under(path string) (n int64) {
-	for p := range r.records {
-		if rest, ok := strings.CutPrefix(p, path); ok && (rest == "" || rest[0] == '/' || rest[0] == '#') {
-			n++
-		}
+// under returns the paths of the loaded records at and below a path.
+func (r *run) under(path string) (paths []string) {
+	if r.paths == nil {
+		return nil
 	}
-	return n
+	for _, prefix := range []string{path + "#", path + "/"} {
+		all := r.paths()
+		from, _ := slices.BinarySearch(all, prefix)
+		n, _ := slices.BinarySearchFunc(all[from:], prefix, func(p, prefix string) int {
+			if strings.HasPrefix(p, prefix) {
+				return -1
+			}
+			return 1
+		})
+		paths = append(paths, all[from:from+n]...)
+	}
+	if _, ok := r.records[path]; ok {
+		paths = append(paths, path)
+	}
+	return paths
 }
 
 // errPaused is the stop of a lane that waits for an answer.

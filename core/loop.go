@@ -86,7 +86,7 @@ type loop[S any] struct {
 }
 
 func (b *loop[S]) place(p *planner, path string, often tally) error {
-	p.mark("loop", path)
+	p.mark("loop", path, "max", b.max)
 	switch {
 	case b.max < 1:
 		return p.bad(path, fmt.Sprintf("a maximum of %d iterations: use 1 or more", b.max))

@@ -28,7 +28,7 @@ type mapping[S, T any] struct {
 }
 
 func (b *mapping[S, T]) place(p *planner, path string, often tally) error {
-	p.mark("map", path)
+	p.mark("map", path, "max", b.max)
 	p.maps[path] = true
 	switch {
 	case b.max < 1:

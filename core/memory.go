@@ -199,11 +199,16 @@ func (m *Memory) Signal(ctx context.Context, key RunKey, rec AnswerRecord) error
 	}
 	rec.Answer = bytes.Clone(rec.Answer)
 	r.Answers = append(r.Answers, rec)
-	slices.SortStableFunc(r.Answers, func(a, b AnswerRecord) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Token, b.Token))
-	})
+	sortAnswers(r.Answers)
 	m.saved()
 	return nil
+}
+
+// sortAnswers puts them in the order of [Snapshot.Answers].
+func sortAnswers(answers []AnswerRecord) {
+	slices.SortStableFunc(answers, func(a, b AnswerRecord) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Token, b.Token))
+	})
 }
 
 // Load implements [Backend].

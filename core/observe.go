@@ -146,6 +146,13 @@ func (e *Engine) stepText(rec *StepRecord) string {
 	return outline(&StepError{Path: rec.Path, Attempts: rec.Attempts, Err: failed})
 }
 
+// warn logs what went wrong beside a run.
+func (e *Engine) warn(ctx context.Context, what string, err error) {
+	if e.log != nil {
+		e.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", err.Error()))
+	}
+}
+
 // took is how long the step was executed, 0 where no times were taken.
 func (r *StepRecord) took() time.Duration { return r.Ended.Sub(r.Started) }
 

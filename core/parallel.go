@@ -179,7 +179,7 @@ func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
 		}
 		t := &thread{parent: l.thread, apart: true, purse: purses[i], feedback: l.feedback, watched: l.watched}
 		if l.left.Load() != 0 {
-			t.left.Store(l.run.under(b.path))
+			t.left.Store(int64(len(l.run.under(b.path))))
 		}
 		lanes[i] = &lane[T]{run: l.run, thread: t, codec: f.codec, scope: scope}
 	}

@@ -78,7 +78,8 @@ type Pipeline[S any] struct {
 	root   sequence[S]
 	codec  *codec[S]
 	plan   *planner
-	print  uint64
+	text   string // of the plan
+	print  uint64 // hash of text
 	budget Budget
 }
 
@@ -102,7 +103,8 @@ func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
 		return nil, &PlanError{Pipeline: name, Problem: "there is no step to run: add at least one"}
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "v2 %q %s", name, p.plan.marks.String())
+	p.text = fmt.Sprintf("pipeline %q\n%s", name, p.plan.marks.String())
+	h.Write([]byte(p.text))
 	p.print = h.Sum64()
 	return p, nil
 }
@@ -145,8 +147,11 @@ func (p *Pipeline[S]) MinCalls() map[string]int {
 	return p.plan.calls(func(s tally) int { return s.min })
 }
 
-// Fingerprint identifies the plan: its name, its paths and the kinds of its nodes.
-// A run can be resumed only by a pipeline of the same fingerprint.
+// Plan is the text of the plan, a line for each node: its kind, its path, and the
+// maximum of a loop or a map. It is saved with every run.
+func (p *Pipeline[S]) Plan() string { return p.text }
+
+// Fingerprint is the hash of [Pipeline.Plan].
 func (p *Pipeline[S]) Fingerprint() uint64 { return p.print }
 
 // PlanPath is the path in the plan of a path in a run: "refine/draft" for

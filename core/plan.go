@@ -15,7 +15,7 @@ type planner struct {
 	seen     map[string]bool
 	open     map[any]bool    // nodes that are being walked: one met again contains itself
 	fallible int             // nodes so far that may fail although their steps have not
-	marks    strings.Builder // what the fingerprint is made of
+	marks    strings.Builder // the text that the fingerprint is made of, a line for each node
 }
 
 // planned is a step in the plan.
@@ -52,7 +52,15 @@ func (p *planner) bad(path, problem string) error {
 	return &PlanError{Pipeline: p.pipeline, Path: path, Problem: problem}
 }
 
-func (p *planner) mark(kind, path string) { fmt.Fprintf(&p.marks, " %s %q", kind, path) }
+// mark adds a line to the text of the plan: the kind of a node, its path, and what else
+// the records of a run depend on, such as the maximum of a loop.
+func (p *planner) mark(kind, path string, details ...any) {
+	fmt.Fprintf(&p.marks, "%s %q", kind, path)
+	for _, d := range details {
+		fmt.Fprintf(&p.marks, " %v", d)
+	}
+	p.marks.WriteByte('\n')
+}
 
 // step enters a step.
 func (p *planner) step(path string, often tally) error {

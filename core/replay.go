@@ -30,8 +30,7 @@ func (e *ReplayError) Error() string {
 // the status with the recorded one.
 func Replay[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (Result[S], error) {
 	if snap.Start.Plan != p.print {
-		return Result[S]{Status: Running}, fmt.Errorf("replay run %s: %w: saved by %q, replayed by %q",
-			snap.Start.Key, ErrPlanChanged, snap.Start.Pipeline, p.name)
+		return Result[S]{Status: Running}, planChanged("replay", p.text, snap)
 	}
 	l := loaded(NewEngine(), p, Lease{}, snap)
 	l.run.verify = func(rec *StepRecord, want, got []byte) error {
@@ -41,7 +40,7 @@ func Replay[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (Result[S
 		return nil
 	}
 	result, err := execute(ctx, p, l)
-	if ended := snap.Status == Completed || snap.Status == Failed; !ended || result.Status != snap.Status {
+	if !snap.Status.Ended() || result.Status != snap.Status {
 		return result, err
 	}
 	state, encodeErr := p.codec.encode(&result.Scope, true)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // run is one execution of a pipeline, whatever the scopes of its lanes.
@@ -25,6 +26,9 @@ type run struct {
 	records map[string]*StepRecord // by path
 	answers map[string][]byte      // by token
 	verify  func(rec *StepRecord, want, got []byte) error
+	probe   bool            // the records are gone through, and nothing is done beyond them
+	more    atomic.Bool     // a probe came to something that is to be done
+	paths   func() []string // of records, sorted
 
 	steps, calls, abandoned atomic.Int64
 
@@ -39,12 +43,6 @@ type run struct {
 var executions atomic.Uint64
 
 func (r *run) saving() bool { return r.engine.backend != nil && r.verify == nil }
-
-func (r *run) pause(p Pause) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pauses = append(r.pauses, p)
-}
 
 // waiting returns the pauses in the order of their paths: branches come to them in any.
 func (r *run) waiting() []Pause {
@@ -91,14 +89,14 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 }
 
 // start saves the start of the run.
-func (l *lane[S]) start(ctx context.Context, p *Pipeline[S]) error {
+func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], holder Holder, origin Origin) error {
 	r := l.run
 	state, err := l.codec.encode(&l.scope, r.engine.doubles)
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
 	r.lease, err = r.engine.backend.Start(ctx, StartRecord{
-		Key: r.key, Pipeline: p.name, Plan: p.print, State: state, Time: r.engine.now(),
+		Key: r.key, Pipeline: p.name, Plan: p.print, PlanText: p.text, State: state, Origin: origin, Holder: holder, Time: r.engine.now(),
 	})
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: err}
@@ -107,7 +105,7 @@ func (l *lane[S]) start(ctx context.Context, p *Pipeline[S]) error {
 	return nil
 }
 
-// loaded makes the lane of a run that goes on behind what is saved of it.
+// loaded makes the lane of a run that goes on after what is saved of it.
 func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[S] {
 	l := newLane(e, p, snap.Start.Key)
 	r := l.run
@@ -115,10 +113,19 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 	r.lease, r.seq, r.last, r.answers = lease, int64(len(snap.Steps)), snap.State, snap.answers()
 	r.records = make(map[string]*StepRecord, len(snap.Steps))
 	for i := range snap.Steps {
-		r.records[snap.Steps[i].Path] = &snap.Steps[i]
+		rec := &snap.Steps[i]
+		if rec.Status != Retried {
+			r.records[rec.Path] = rec
+			continue
+		}
+		if void, ok := r.records[rec.Path]; ok {
+			l.purse.spent(void.used()) // it was paid for all the same
+			delete(r.records, rec.Path)
+		}
 	}
+	r.paths = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(r.records)) })
 	l.stored, l.stale, l.apart = snap.Start.State, true, true
-	l.left.Store(int64(len(snap.Steps)))
+	l.left.Store(int64(len(r.records)))
 	return l
 }
 
@@ -127,6 +134,10 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S], error) {
 	e := l.run.engine
 	var steps, calls, abandoned int64
+	var release func()
+	if l.run.saving() {
+		ctx, release = e.hold(ctx, l.run.key, l.run.lease)
+	}
 	for {
 		r := l.run
 		status, err := p.walk(ctx, l)
@@ -140,9 +151,16 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 			}
 			err = loadErr
 		}
+		if release != nil {
+			release()
+			status, err = e.released(ctx, r, status, err)
+		}
 		result := Result[S]{
-			Status: status, Pauses: r.waiting(), Exits: maps.Clone(r.exits),
+			Status: status, Pauses: r.waiting(), Wake: wake(r.pauses), Exits: maps.Clone(r.exits),
 			Steps: int(steps), Calls: int(calls), Abandoned: int(abandoned), Usage: l.purse.used,
+		}
+		if status == Running {
+			result.Next = Nobody
 		}
 		if stop := l.fresh(); stop != nil && err == nil {
 			err = stop
@@ -153,6 +171,32 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 	}
 }
 
+// released tells why a run has stopped before its end, and lets others take it up.
+func (e *Engine) released(ctx context.Context, r *run, status Status, err error) (Status, error) {
+	if status != Running {
+		return status, err
+	}
+	if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrCancelled) {
+		e.giveUp(ctx, r.key, r.lease)
+		return status, err
+	}
+	snap, loadErr := e.backend.Load(context.WithoutCancel(ctx), r.key)
+	if loadErr == nil && snap.Status == Cancelled {
+		return Cancelled, cancelled(snap)
+	}
+	return status, err
+}
+
+// wake is when the first of the pauses ends by itself.
+func wake(pauses []Pause) (first time.Time) {
+	for _, p := range pauses {
+		if !p.Due.IsZero() && (first.IsZero() || p.Due.Before(first)) {
+			first = p.Due
+		}
+	}
+	return first
+}
+
 // walk executes the plan once.
 func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
 	r := l.run
@@ -161,7 +205,7 @@ func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
 	failure, stop := l.each(inner, "", p.root.nodes)
 	switch {
 	case stop == errPaused:
-		return r.end(ctx, FinishRecord{Status: Paused, Answers: len(r.answers)}, nil)
+		return r.end(ctx, FinishRecord{Status: Paused, Answers: len(r.answers), Wake: wake(r.pauses)}, nil)
 	case stop != nil:
 		var short *BudgetError
 		if errors.As(stop, &short) {
@@ -223,7 +267,11 @@ func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, err
 		rec.Exits = exits
 	}
 	// An end is saved even when the caller has cancelled meanwhile: it has been reached.
-	if saveErr := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec); saveErr != nil {
+	saveErr := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec)
+	if errors.Is(saveErr, ErrInDoubt) {
+		saveErr = r.settle(ctx, saveErr, func(s *Snapshot) bool { return s.Status == rec.Status && s.Ended.Equal(rec.Time) })
+	}
+	if saveErr != nil {
 		return Running, &SaveError{Run: r.key, What: "finish", Err: saveErr}
 	}
 	return rec.Status, err
@@ -243,14 +291,23 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 // order in which they are saved; branches then wait for their commit together, where the
 // backend allows it, and take turns where it does not.
 func (r *run) save(ctx context.Context, rec *StepRecord) error {
-	fail := func(err error) error { return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err} }
+	fail := func(err error) error {
+		if errors.Is(err, ErrInDoubt) {
+			if err = r.settle(ctx, err, func(s *Snapshot) bool { return rec.isAt(s.Steps) }); err == nil {
+				return nil
+			}
+		}
+		return &SaveError{Run: r.key, What: "step " + rec.Path, Err: err}
+	}
 	r.mu.Lock()
 	rec.Seq, rec.Ended = r.seq+1, r.engine.now()
 	queue, ok := r.engine.backend.(StepQueue)
 	if !ok {
 		defer r.mu.Unlock()
 		if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, *rec); err != nil {
-			return fail(err)
+			if err := fail(err); err != nil {
+				return err
+			}
 		}
 		r.numbered(rec)
 		return nil
@@ -271,4 +328,25 @@ func (r *run) numbered(rec *StepRecord) {
 	if rec.State != nil {
 		r.last = rec.State
 	}
+}
+
+// settle finds out about a save in doubt by reading the run back. Where that says that
+// the save was made, there is no error; else the run stops, for the next executor's
+// claim to decide.
+func (r *run) settle(ctx context.Context, doubt error, made func(*Snapshot) bool) error {
+	snap, err := r.engine.backend.Load(context.WithoutCancel(ctx), r.key)
+	if err == nil && snap.Epoch == r.lease.Epoch && made(&snap) {
+		return nil
+	}
+	return doubt
+}
+
+// isAt reports whether the record is the one at its position.
+func (r *StepRecord) isAt(steps []StepRecord) bool {
+	if int64(len(steps)) < r.Seq {
+		return false
+	}
+	s := steps[r.Seq-1]
+	return s.Path == r.Path && s.Status == r.Status && s.Attempts == r.Attempts && s.Token == r.Token && s.Error == r.Error && s.Usage == r.Usage &&
+		s.Ended.Equal(r.Ended) && bytes.Equal(s.Output, r.Output) && bytes.Equal(s.State, r.State)
 }

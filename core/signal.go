@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,24 +26,71 @@ func (e *SignalError) Error() string {
 
 func (e *SignalError) Unwrap() error { return e.Err }
 
-// Signal answers a pause: it checks the answer, records it, and resumes the run
-// where it is paused. answer is the value that the [Human] node takes, or its JSON
-// as [json.RawMessage]. Of several answers to one token the first is recorded, the
-// others get [ErrAnswered]. Where an executor holds the run already, Signal leaves
-// it to that one and returns a result with status [Running].
+// Signal answers a pause and goes on with the run: it checks the answer, records it, and
+// takes the run up unless an executor that is alive has it. Result.Next says who goes on:
+// this call (Here), or another executor (Elsewhere, named by Result.Holder), which takes
+// the answer in. answer is the value that the [Human] node takes, or its JSON as
+// [json.RawMessage]. Of several answers to one token the first is recorded, the others
+// get [ErrAnswered].
+//
+// Where the error is a [*SignalError] the answer was not recorded. An answer is recorded
+// only when the pipeline can go on from the records of the run with it.
 func Signal[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Result[S], error) {
-	result := Result[S]{Status: Running}
-	fail := func(path string, err error) (Result[S], error) {
-		return result, &SignalError{Run: key, Path: path, Token: token, Err: err}
-	}
-	if e.backend == nil {
-		return fail("", ErrNoBackend)
-	}
-	snap, err := e.load(ctx, p.name, p.print, key)
+	snap, err := recordAnswer(ctx, e, p, key, token, answer)
 	if err != nil {
-		return fail("", err)
+		return Result[S]{Status: Running, Next: Nobody}, err
 	}
+	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
+		// Its executor takes the answer in before it pauses, unless it has paused meanwhile.
+		if snap, err = e.backend.Load(ctx, key); err != nil {
+			return Result[S]{Status: Running, Next: Nobody}, fmt.Errorf("resume run %s after the answer was recorded: %w", key, err)
+		}
+		if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) || snap.Status.Ended() {
+			return Result[S]{Status: snap.Status, Next: Elsewhere, Holder: snap.Holder}, nil
+		}
+	}
+	result, err := resumeFrom(ctx, e, p, snap, claimant{epoch: snap.Epoch, gentle: true, news: true})
+	if errors.Is(err, errUnclaimed) && (errors.Is(err, ErrFenced) || errors.Is(err, ErrRunFinished)) {
+		// Somebody else has taken the run up meanwhile, with this answer, or to its end.
+		result, err = Result[S]{Status: Running, Next: Elsewhere}, nil
+		if snap, loadErr := e.backend.Load(ctx, key); loadErr == nil {
+			result.Holder = snap.Holder
+		}
+		return result, nil
+	}
+	return result, err
+}
+
+// Answer records the answer to a pause as [Signal] does, and leaves it to others to go on
+// with the run: it returns at once, as the handler of a request needs it. The result
+// says who goes on: an executor that has the run (Elsewhere), or, after the next
+// look of [ResumeAll], whoever takes it up (Nobody).
+func Answer[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Next, Holder, error) {
+	snap, err := recordAnswer(ctx, e, p, key, token, answer)
+	if err != nil {
+		return Nobody, Holder{}, err
+	}
+	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
+		if now, err := e.backend.Load(ctx, key); err == nil {
+			snap = now // it may have paused meanwhile
+		}
+	}
+	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
+		return Elsewhere, snap.Holder, nil
+	}
+	return Nobody, snap.Holder, nil
+}
+
+// recordAnswer checks an answer and records it. The returned snapshot has it.
+func recordAnswer[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Snapshot, error) {
 	path := ""
+	fail := func(err error) (Snapshot, error) {
+		return Snapshot{}, &SignalError{Run: key, Path: path, Token: token, Err: err}
+	}
+	snap, err := e.load(ctx, key)
+	if err != nil {
+		return fail(err)
+	}
 	for _, rec := range snap.Steps {
 		if rec.Status == Paused && rec.Token == token && token != "" {
 			path = rec.Path
@@ -50,38 +98,49 @@ func Signal[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, t
 	}
 	asked := p.plan.humans[PlanPath(path)]
 	switch {
-	case asked == nil:
-		return fail("", ErrNoPause)
+	case snap.Status.Ended():
+		return fail(&finishedError{snap})
+	case snap.Start.Pipeline != p.name:
+		return fail(planChanged("answer", p.text, snap))
+	case path == "":
+		return fail(ErrNoPause)
 	case snap.answers()[token] != nil:
-		return fail(path, ErrAnswered)
+		return fail(ErrAnswered)
+	case asked == nil:
+		return fail(planChanged("answer", p.text, snap))
 	}
 	raw, err := json.Marshal(answer)
 	if err == nil {
 		raw, err = asked.canonical(raw)
 	}
 	if err != nil {
-		return fail(path, fmt.Errorf("refused: %w: answer again", err))
+		return fail(fmt.Errorf("refused: %w: answer again", err))
 	}
-	err = e.backend.Signal(ctx, key, AnswerRecord{Token: token, Answer: raw, Time: e.now()})
+	rec := AnswerRecord{Token: token, Answer: raw, Time: e.now()}
+	snap.Answers = append(snap.Answers, rec)
+	sortAnswers(snap.Answers)
+	known, err := e.completed(ctx, snap)
+	if err == nil {
+		_, err = examine(ctx, p, known)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	err = e.backend.Signal(ctx, key, rec)
+	if errors.Is(err, ErrInDoubt) {
+		if now, loadErr := e.backend.Load(ctx, key); loadErr == nil && bytes.Equal(now.answers()[token], raw) {
+			err = nil
+		}
+	}
 	if errors.Is(err, ErrNoPause) {
-		// It was there a moment ago: the run has ended meanwhile, most often behind another answer.
+		// It was there a moment ago: the run has ended meanwhile, most often after another answer.
 		err = ErrRunFinished
 		if snap, loadErr := e.backend.Load(ctx, key); loadErr == nil && snap.answers()[token] != nil {
 			err = ErrAnswered
 		}
 	}
 	if err != nil {
-		return fail(path, err)
+		return fail(err)
 	}
-	if snap, err = e.backend.Load(ctx, key); err != nil {
-		return result, fmt.Errorf("resume run %s behind the recorded answer: %w", key, err)
-	}
-	if snap.Status != Paused {
-		return result, nil
-	}
-	result, err = resume(ctx, e, p, key, snap.Epoch)
-	if (errors.Is(err, ErrFenced) || errors.Is(err, ErrRunFinished)) && result.Steps == 0 && result.Status == Running {
-		return result, nil // somebody else has taken the run up meanwhile, with this answer, or to its end
-	}
-	return result, err
+	return snap, nil
 }

@@ -46,7 +46,7 @@ type validate[S any] struct {
 }
 
 func (b *validate[S]) place(p *planner, path string, often tally) error {
-	p.mark("validate", path)
+	p.mark("validate", path, "reruns", b.opts.reruns)
 	switch {
 	case b.check == nil:
 		return p.bad(path, "no check function: it says what is wrong with the scope")

@@ -105,7 +105,7 @@ func TestCheckThatChangesItsMindIsNoticedAndCallsNobody(t *testing.T) {
 	log := &callLog{}
 	_, err := core.Resume(log.in(t.Context()), stopped(b), p, runR)
 	wantText(t, err, `run r: run went another way than its records: step "z" is next, but 1 saved record(s) of other steps come first: `+
-		`conditions, choices and merges must depend on the scope alone`)
+		`conditions, choices and merges must depend on the scope alone; the plan has not changed, so one of them has`)
 	wantSeen(t, log.calls)
 }
 

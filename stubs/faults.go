@@ -193,6 +193,20 @@ func (b *faultyBackend) Claim(ctx context.Context, key core.RunKey, epoch int64)
 	return lease, snap, err
 }
 
+// Acquire is a claim too: its points are named Claim.
+func (b *faultyBackend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (lease core.Lease, snap core.Snapshot, err error) {
+	err = b.around(ctx, Point{Name: "Claim", Run: known.Start.Key}, func() (err error) {
+		if lease, snap, err = b.Backend.Acquire(ctx, known, h); err == nil {
+			b.runs.Store(lease.ID, known.Start.Key)
+		}
+		return err
+	})
+	return lease, snap, err
+}
+
+// Unwrap lets [core.List] and its like find the backend.
+func (b *faultyBackend) Unwrap() core.Backend { return b.Backend }
+
 func (b *faultyBackend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
 	return b.around(ctx, Point{Name: "Signal", Run: key}, func() error { return b.Backend.Signal(ctx, key, rec) })
 }
@@ -231,6 +245,17 @@ func (b *corruptingBackend) Claim(ctx context.Context, key core.RunKey, epoch in
 	}
 	return lease, snap, err
 }
+
+func (b *corruptingBackend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	lease, snap, err := b.Backend.Acquire(ctx, known, h)
+	if err == nil {
+		b.runs.Store(lease.ID, known.Start.Key)
+	}
+	return lease, snap, err
+}
+
+// Unwrap lets [core.List] and its like find the backend.
+func (b *corruptingBackend) Unwrap() core.Backend { return b.Backend }
 
 func (b *corruptingBackend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {
 	at := Point{Name: "Step", Run: b.run(lease), Path: rec.Path, N: int(b.calls.Add(1))}

@@ -41,7 +41,9 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 		<-inFirst
 		awake, err := tracked("new", func(string) {})
 		Expect(err).NotTo(HaveOccurred())
-		res, err := core.Resume(ctx, e, awake, key)
+		// An engine takes no run from itself.
+		Expect(core.Resume(ctx, e, awake, key)).To(HaveField("Next", core.Elsewhere))
+		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), awake, key)
 		Expect(err).NotTo(HaveOccurred())
 		close(resumed)
 		Expect(<-late).To(MatchError(core.ErrFenced))

@@ -149,6 +149,17 @@ func (m *mortal) Claim(ctx context.Context, k core.RunKey, epoch int64) (l core.
 	return l, s, err
 }
 
+func (m *mortal) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (l core.Lease, s core.Snapshot, err error) {
+	err = m.commit(func() ([]any, error) {
+		l, s, err = m.Backend.Acquire(ctx, known, h)
+		return []any{ackClaim, l.ID, l.Epoch}, err
+	})
+	return l, s, err
+}
+
+// Unwrap lets [core.List] and its like find the backend.
+func (m *mortal) Unwrap() core.Backend { return m.Backend }
+
 func (m *mortal) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {
 	return m.commit(func() ([]any, error) { return []any{ackStep, rec.Path}, m.Backend.Step(ctx, l, rec) })
 }

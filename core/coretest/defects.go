@@ -3,8 +3,11 @@ package coretest
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -41,6 +44,20 @@ var defects = []defect{
 	{"folds the case of names", false, wrapped(func(b core.Backend) core.Backend { return folding{b} })},
 	{"shows what belongs to a tenant whose name is alike", false, wrapped(func(b core.Backend) core.Backend { return cutting{b} })},
 	{"loses a step when it is opened again", true, lossy},
+	{"does not see a lease that is lost", false, wrapped(func(b core.Backend) core.Backend { return confident{b} })},
+	{"takes a heartbeat for a save", false, wrapped(func(b core.Backend) core.Backend { return &pedantic{Backend: b} })},
+	{"gives who acquires a run what was loaded before", false, wrapped(func(b core.Backend) core.Backend { return stale{b} })},
+	{"makes nobody the holder", false, wrapped(func(b core.Backend) core.Backend { return anonymous{b} })},
+	{"forgets when a pause wakes", false, wrapped(func(b core.Backend) core.Backend { return sleepy{b} })},
+	{"lists the living among the cut off", false, wrapped(func(b core.Backend) core.Backend { return grave{b} })},
+	{"overlooks an answer in what is due", false, wrapped(func(b core.Backend) core.Backend { return punctual{b} })},
+	{"prunes what is paused", false, wrapped(func(b core.Backend) core.Backend { return eager{b} })},
+}
+
+// raceDefects show only where several want something at once: the model, which plays one
+// operation after the other, cannot find them.
+var raceDefects = []defect{
+	{"lets a pause overtake an answer", false, wrapped(func(b core.Backend) core.Backend { return newLoser(b) })},
 }
 
 type deaf struct{ core.Backend }
@@ -77,6 +94,178 @@ type greedy struct{ core.Backend }
 
 func (b greedy) Claim(ctx context.Context, k core.RunKey, _ int64) (core.Lease, core.Snapshot, error) {
 	return b.Backend.Claim(ctx, k, 0)
+}
+
+func (b greedy) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	if now, err := b.Load(ctx, known.Start.Key); err == nil {
+		known = now
+	}
+	return b.Backend.Acquire(ctx, known, h)
+}
+
+// confident never loses a lease.
+type confident struct{ core.Backend }
+
+func (b confident) Renew(ctx context.Context, h core.Holder, leases []core.Lease) ([]core.Lease, error) {
+	_, err := b.Backend.Renew(ctx, h, leases)
+	return nil, err
+}
+
+// pedantic counts heartbeats among the saves.
+type pedantic struct{ core.Backend }
+
+func (b *pedantic) Counts() core.Counts {
+	c := b.Backend.Counts()
+	c.Saves, c.Heartbeats = c.Saves+c.Heartbeats, 0
+	return c
+}
+
+// stale looks at nothing that was saved since a run was loaded.
+type stale struct{ core.Backend }
+
+func (b stale) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	l, s, err := b.Backend.Acquire(ctx, known, h)
+	if err == nil {
+		s.Steps, s.Answers = known.Steps, known.Answers
+	}
+	return l, s, err
+}
+
+// anonymous does not keep who acquires a run.
+type anonymous struct{ core.Backend }
+
+func (b anonymous) Acquire(ctx context.Context, known core.Snapshot, _ core.Holder) (core.Lease, core.Snapshot, error) {
+	return b.Backend.Acquire(ctx, known, core.Holder{})
+}
+
+type sleepy struct{ core.Backend }
+
+func (b sleepy) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord) error {
+	rec.Wake = time.Time{}
+	return b.Backend.Finish(ctx, l, rec)
+}
+
+// lists is a backend that lists, with its list changed.
+type lists struct {
+	core.Backend
+	core.Lister
+}
+
+func listing(b core.Backend) lists {
+	l, _ := b.(core.Lister)
+	return lists{b, l}
+}
+
+// grave takes every running run for one that was cut off.
+type grave struct{ core.Backend }
+
+func (b grave) List(ctx context.Context, f core.Filter) ([]core.RunInfo, error) {
+	if f.CutOff {
+		f.CutOff, f.Status = false, core.Running
+	}
+	return listing(b.Backend).List(ctx, f)
+}
+
+func (b grave) Questions(ctx context.Context, f core.Filter) ([]core.Question, error) {
+	return listing(b.Backend).Questions(ctx, f)
+}
+
+// punctual lists paused runs only when their time has come.
+type punctual struct{ core.Backend }
+
+func (b punctual) List(ctx context.Context, f core.Filter) ([]core.RunInfo, error) {
+	runs, err := listing(b.Backend).List(ctx, f)
+	if f.Due {
+		runs = slices.DeleteFunc(runs, func(r core.RunInfo) bool {
+			return r.Status == core.Paused && (r.Wake.IsZero() || r.Wake.After(f.Now))
+		})
+	}
+	return runs, err
+}
+
+func (b punctual) Questions(ctx context.Context, f core.Filter) ([]core.Question, error) {
+	return listing(b.Backend).Questions(ctx, f)
+}
+
+// eager prunes paused runs although nobody asked for them.
+type eager struct{ core.Backend }
+
+func (b eager) Prune(ctx context.Context, f core.PruneFilter) (int, bool, error) {
+	p, ok := b.Backend.(core.Pruner)
+	if !ok {
+		return 0, false, nil
+	}
+	n, more, err := p.Prune(ctx, f)
+	if err == nil && f.Status == 0 {
+		f.Status = core.Paused
+		m, _, pruneErr := p.Prune(ctx, f)
+		n, err = n+m, pruneErr
+	}
+	return n, more, err
+}
+
+// loser lets a pause count the answers before it waits for the row, as a subquery does
+// under READ COMMITTED: an answer that is committed in between is lost, since who gave it
+// finds the run still running.
+type loser struct {
+	core.Backend
+	mu      sync.Mutex
+	runs    map[int64]core.RunKey
+	answers map[core.RunKey]int
+	looks   map[core.RunKey]bool // somebody looked at the run after its answer
+}
+
+func newLoser(b core.Backend) *loser {
+	return &loser{Backend: b, runs: map[int64]core.RunKey{}, answers: map[core.RunKey]int{}, looks: map[core.RunKey]bool{}}
+}
+
+func (b *loser) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
+	l, err := b.Backend.Start(ctx, rec)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs[l.ID] = rec.Key
+	return l, err
+}
+
+func (b *loser) Signal(ctx context.Context, k core.RunKey, rec core.AnswerRecord) error {
+	err := b.Backend.Signal(ctx, k, rec)
+	if err == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.answers[k]++
+	}
+	return err
+}
+
+func (b *loser) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
+	s, err := b.Backend.Load(ctx, k)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looks[k] = b.answers[k] > 0
+	return s, err
+}
+
+func (b *loser) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord) error {
+	b.mu.Lock()
+	k := b.runs[l.ID]
+	counted, looked := b.answers[k], false
+	b.mu.Unlock()
+	// The wait for the row; its length does not matter, only that others may come first.
+	for range 100_000 {
+		if looked {
+			break
+		}
+		runtime.Gosched()
+		b.mu.Lock()
+		looked = b.looks[k]
+		b.mu.Unlock()
+	}
+	err := b.Backend.Finish(ctx, l, rec)
+	if errors.Is(err, core.ErrSignalled) && counted == rec.Answers {
+		rec.Answers = counted + 1 // the count from before the wait had fitted
+		err = b.Backend.Finish(ctx, l, rec)
+	}
+	return err
 }
 
 type folding struct{ core.Backend }
@@ -145,6 +334,12 @@ func (b *unfenced) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.
 	return l, s, err
 }
 
+func (b *unfenced) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	l, s, err := b.Backend.Acquire(ctx, known, h)
+	b.keep(l, known.Start.Key)
+	return l, s, err
+}
+
 // again calls save with a lease that is good and the next position in the run.
 func (b *unfenced) again(ctx context.Context, old core.Lease, err error, save func(core.Lease, int64) error) error {
 	if !errors.Is(err, core.ErrFenced) {
@@ -188,13 +383,22 @@ func forget(b core.Backend) core.Backend {
 
 func (b *forgetful) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
 	l, s, err := b.Backend.Claim(ctx, k, epoch)
+	return l, b.forget(l, s), err
+}
+
+func (b *forgetful) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
+	l, s, err := b.Backend.Acquire(ctx, known, h)
+	return l, b.forget(l, s), err
+}
+
+func (b *forgetful) forget(l core.Lease, s core.Snapshot) core.Snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forgot[l.ID] = 0
 	if n := len(s.Steps); n > 1 {
 		s.Steps, s.State, b.forgot[l.ID] = s.Steps[:n-1], s.Steps[n-2].State, 1
 	}
-	return l, s, err
+	return s
 }
 
 func (b *forgetful) behind(l core.Lease) int64 {

@@ -118,6 +118,9 @@ func play(path string, open Opener, ops []operation) (err error) {
 		if err == nil {
 			err = g.compare(o.Key)
 		}
+		if err == nil && o.Do == opSignal {
+			err = g.list(core.Filter{Now: o.moment(), Due: true}) // an answer may be a reason to go on
+		}
 		if err != nil {
 			return fmt.Errorf("operation %d, %v: %w", i+1, o, err)
 		}

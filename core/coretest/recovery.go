@@ -251,16 +251,28 @@ type haunted struct {
 
 func (h *haunted) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
 	l, s, err := h.Backend.Claim(ctx, k, epoch)
-	if err == nil && h.dead != (core.Lease{}) {
-		rec := stepOf(int64(len(s.Steps) + 1))
-		for what, err := range map[string]error{
-			"step":   h.Backend.Step(ctx, h.dead, rec),
-			"finish": h.Backend.Finish(ctx, h.dead, core.FinishRecord{Status: core.Stopped, Time: at(9)}),
-		} {
-			if !errors.Is(err, core.ErrFenced) {
-				h.accepted = append(h.accepted, fmt.Errorf("%w: its %s: error %v", errGhost, what, err))
-			}
+	h.haunt(ctx, s, err)
+	return l, s, err
+}
+
+func (h *haunted) Acquire(ctx context.Context, known core.Snapshot, holder core.Holder) (core.Lease, core.Snapshot, error) {
+	l, s, err := h.Backend.Acquire(ctx, known, holder)
+	h.haunt(ctx, s, err)
+	return l, s, err
+}
+
+// haunt saves by the lease of the dead.
+func (h *haunted) haunt(ctx context.Context, s core.Snapshot, claimErr error) {
+	if claimErr != nil || h.dead == (core.Lease{}) {
+		return
+	}
+	rec := stepOf(int64(len(s.Steps) + 1))
+	for what, err := range map[string]error{
+		"step":   h.Backend.Step(ctx, h.dead, rec),
+		"finish": h.Backend.Finish(ctx, h.dead, core.FinishRecord{Status: core.Stopped, Time: at(9)}),
+	} {
+		if !errors.Is(err, core.ErrFenced) {
+			h.accepted = append(h.accepted, fmt.Errorf("%w: its %s: error %v", errGhost, what, err))
 		}
 	}
-	return l, s, err
 }

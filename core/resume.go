@@ -1,0 +1,207 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ResumeOption changes which runs [Resume] takes.
+type ResumeOption func(*claimant)
+
+// AtEpoch resumes the run only while it has this epoch: [ErrFenced] otherwise. It is for
+// jobs that name a run and the epoch that they saw.
+func AtEpoch(epoch int64) ResumeOption { return func(c *claimant) { c.epoch = epoch } }
+
+// claimant is how a run is taken up.
+type claimant struct {
+	epoch  int64 // that it must have; 0: any
+	gentle bool  // not from an executor that is alive
+	retry  bool  // also when it has failed or was cancelled
+	news   bool  // there may be an answer that no executor has taken in: the run is claimed even where nothing follows from it
+}
+
+// Resume goes on with a saved run after its last saved steps. It claims the run, so
+// that another executor which still has it is refused ([ErrFenced]) at its next save:
+// for runs that may be alive elsewhere use [ResumeAll] or [RunOrResume]. A run that this
+// very engine executes is left alone: the result is Running and Elsewhere.
+//
+// A run that has ended returns its result and [ErrRunFinished]. A run that waits for an
+// answer which is not there returns as it is, without a save.
+//
+// The records of the run are gone through before anything is claimed or saved. Where
+// the pipeline has changed since they were made, they must be what its beginning would
+// have made: steps may be added after the last recorded one. Errors wrap
+// [ErrRunNotFound], [ErrRunFinished], [ErrPlanChanged], [ErrDiverged] or [ErrCorrupt], or
+// are those of [Run].
+func Resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, opts ...ResumeOption) (Result[S], error) {
+	var c claimant
+	for _, opt := range opts {
+		opt(&c)
+	}
+	return resume(ctx, e, p, key, c)
+}
+
+func resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, c claimant) (Result[S], error) {
+	snap, err := e.load(ctx, key)
+	if err != nil {
+		return Result[S]{Status: Running, Next: Nobody}, fmt.Errorf("resume run %s: %w", key, err)
+	}
+	return resumeFrom(ctx, e, p, snap, c)
+}
+
+// errUnclaimed is wrapped around the error of a run that was not claimed.
+var errUnclaimed = errors.New("not claimed")
+
+// unclaimed is an error before the run was claimed.
+type unclaimed struct{ error }
+
+func (u unclaimed) Is(target error) bool { return target == errUnclaimed }
+func (u unclaimed) Unwrap() error        { return u.error }
+
+// resumeFrom goes on with a run as it was loaded.
+func resumeFrom[S any](ctx context.Context, e *Engine, p *Pipeline[S], snap Snapshot, c claimant) (Result[S], error) {
+	key := snap.Start.Key
+	idle := Result[S]{Status: snap.Status, Next: Nobody}
+	fail := func(err error) (Result[S], error) { return idle, unclaimed{fmt.Errorf("resume run %s: %w", key, err)} }
+	elsewhere := Result[S]{Status: Running, Next: Elsewhere, Holder: snap.Holder}
+	live := snap.Status == Running && snap.Holder.Alive(e.now())
+	switch {
+	case snap.Status == Completed, snap.Status.Ended() && !c.retry:
+		return finished(p, snap)
+	case c.epoch != 0 && c.epoch != snap.Epoch:
+		return fail(fmt.Errorf("epoch %d, now %d: %w", c.epoch, snap.Epoch, ErrFenced))
+	case e.executes(key), live && c.gentle:
+		return elsewhere, nil
+	}
+	known, err := e.completed(ctx, snap)
+	if err != nil {
+		return fail(err)
+	}
+	timedOut := due(p, &known, e.now())
+	state, err := examine(ctx, p, known)
+	switch {
+	case err != nil:
+		return state.result, unclaimed{err}
+	case snap.Status == Paused && state.waits() && len(timedOut) == 0 && !c.news:
+		return state.result, nil
+	}
+	for _, a := range timedOut {
+		if err := e.backend.Signal(ctx, key, a); err != nil && !errors.Is(err, ErrAnswered) {
+			return fail(fmt.Errorf("record that a pause has timed out: %w", err))
+		}
+		snap.Answers = append(snap.Answers, a)
+	}
+	sortAnswers(snap.Answers)
+	lease, now, err := e.backend.Acquire(ctx, snap, e.holder())
+	if err != nil {
+		return fail(err)
+	}
+	if known, err = e.completed(ctx, now); err == nil && (len(now.Steps) != len(snap.Steps) || len(now.Answers) != len(snap.Answers)) {
+		state, err = examine(ctx, p, known) // the holder before has saved since
+	}
+	if err == nil {
+		err = e.adopt(ctx, lease, now, known)
+	}
+	if err == nil && c.retry {
+		err = e.void(ctx, lease, &known, failedPaths(state.failure))
+	}
+	if err != nil {
+		e.giveUp(ctx, key, lease)
+		return idle, fmt.Errorf("resume run %s: %w", key, err)
+	}
+	return execute(ctx, p, loaded(e, p, lease, known))
+}
+
+// load loads a run.
+func (e *Engine) load(ctx context.Context, key RunKey) (Snapshot, error) {
+	if e.backend == nil {
+		return Snapshot{}, ErrNoBackend
+	}
+	return e.backend.Load(ctx, key)
+}
+
+// finished is the result of a run that has ended.
+func finished[S any](p *Pipeline[S], snap Snapshot) (Result[S], error) {
+	result := Result[S]{Status: snap.Status, Usage: snap.Info().Usage}
+	if snap.Start.Pipeline != p.name {
+		return result, unclaimed{planChanged("resume", p.text, snap)}
+	}
+	if err := p.codec.decode(snap.State, &result.Scope); err != nil {
+		return result, unclaimed{fmt.Errorf("run %s: the saved scope does not fit %T: %w", snap.Start.Key, result.Scope, err)}
+	}
+	if len(snap.Exits) > 0 {
+		if err := json.Unmarshal(snap.Exits, &result.Exits); err != nil {
+			return result, unclaimed{fmt.Errorf("run %s: %w: how its loops ended: %v", snap.Start.Key, ErrCorrupt, err)}
+		}
+	}
+	return result, unclaimed{fmt.Errorf("resume run %s: %w", snap.Start.Key, &finishedError{snap})}
+}
+
+// finishedError is ErrRunFinished with how the run ended.
+type finishedError struct{ snap Snapshot }
+
+func (e *finishedError) Error() string {
+	return fmt.Sprintf("%v: it has %v: start a new run under another key", ErrRunFinished, e.snap.Status)
+}
+
+func (e *finishedError) Is(target error) bool { return target == ErrRunFinished }
+
+// Unwrap returns what the run ended with.
+func (e *finishedError) Unwrap() error {
+	switch e.snap.Status {
+	case Failed:
+		return &RecordedError{Text: e.snap.Error}
+	case Cancelled:
+		return cancelled(e.snap)
+	}
+	return nil
+}
+
+// due adds to a snapshot the answers of pauses whose time has come, and returns them.
+func due[S any](p *Pipeline[S], snap *Snapshot, now time.Time) (answers []AnswerRecord) {
+	for _, rec := range snap.open() {
+		if rec.Due.IsZero() || rec.Due.After(now) {
+			continue
+		}
+		if asked, ok := p.plan.humans[PlanPath(rec.Path)]; ok {
+			answers = append(answers, AnswerRecord{Token: rec.Token, Answer: asked.timeout(), Time: now})
+		}
+	}
+	snap.Answers = append(slices.Clip(snap.Answers), answers...)
+	sortAnswers(snap.Answers)
+	return answers
+}
+
+// ResumeAll takes up every run of the pipeline that nobody executes and that can go on,
+// at its start and from then on, until ctx ends: runs that were cut off, that were only
+// begun ([Begin]), paused ones with an answer that nobody has taken in, and those whose
+// time has come. It leaves alone what an executor has that is alive, in whatever
+// process. each, which may be nil, is called with the result of every run that was taken
+// up, from several goroutines. The backend must be a [Lister]. It returns the cause of
+// the end of ctx, or an error of the listing.
+//
+// Call it in each process that executes runs: a process that dies is replaced by the
+// others within its lease (see [WithLease]).
+func ResumeAll[S any](ctx context.Context, e *Engine, p *Pipeline[S], each func(RunKey, Result[S], error)) error {
+	if e.backend == nil {
+		return ErrNoBackend
+	}
+	lister, err := as[Lister](e.backend, "list its runs")
+	if err != nil {
+		return fmt.Errorf("resume all runs of %q: %w", p.name, err)
+	}
+	s := sweeper[S]{e: e, p: p, each: each, gaveUp: map[RunKey]int64{}, slots: make(chan struct{}, resumedAtOnce)}
+	defer s.wait.Wait()
+	for {
+		if err := s.sweep(ctx, lister); err != nil {
+			return err
+		}
+		if err := pause(ctx, e.lease/3); err != nil {
+			return err
+		}
+	}
+}
