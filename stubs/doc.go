@@ -21,9 +21,9 @@
 // between can swallow it: [Book.Verify] reports it at the end, with calls out of
 // scope, inputs other than expected, and what was left unread.
 //
-// [Faulty] and [FaultyBackend] make calls of any agent and any backend go wrong. A
-// [Cassette] records a real agent once ([Recorded]), or one that calls a model over
-// HTTP ([Cassette.Transport]), without its secrets, and replays it for ever.
+// [Faulty] and [FaultyBackend] make calls of any agent and any backend fail. Package
+// cassette records a real agent, or the HTTP calls of one, and replays them; package
+// redact removes secrets from texts.
 //
 // Life cycle: make agents, a pipeline of them, a book from the pipeline; run under
 // the context of [Book.In]; verify. Agents and books keep nothing open.

@@ -1,6 +1,7 @@
 package stubs
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -104,8 +105,10 @@ func difference[In any](want, got In) string {
 		if err != nil {
 			return fmt.Sprintf("%#v", in)
 		}
-		v, err := parse(text)
-		if err != nil {
+		var v any
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
 			return string(text)
 		}
 		return v

@@ -18,7 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 	"github.com/flujo/flujo-harness/suites"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -87,8 +87,8 @@ var _ = Describe("A database that a newer version has taken over", Label("catego
 })
 
 var _ = Describe("Recordings and results", Label("category:compatibility"), func() {
-	writer := func(tape *stubs.Cassette, calls *int) core.Agent[string, string] {
-		return stubs.Recorded(tape, "writer", core.Agent[string, string](core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
+	writer := func(tape *cassette.Cassette, calls *int) core.Agent[string, string] {
+		return cassette.Recorded(tape, "writer", core.Agent[string, string](core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 			*calls++
 			return "about " + req.Input, nil
 		})))
@@ -97,9 +97,9 @@ var _ = Describe("Recordings and results", Label("category:compatibility"), func
 	It("of format 1 are replayed", func(ctx SpecContext) {
 		const file = "writer-v1.jsonl"
 		calls := 0
-		run := func(path string, mode stubs.Mode) {
+		run := func(path string, mode cassette.Mode) {
 			GinkgoHelper()
-			tape, err := stubs.OpenCassette(path, mode)
+			tape, err := cassette.Open(path, mode)
 			Expect(err).NotTo(HaveOccurred())
 			p := pipeline(step("a", writer(tape, &calls)), core.Loop("l", 2, nil, step("b", writer(tape, &calls)), core.MaxIsSuccess()))
 			ran := suites.Run(ctx, nil, p, key, note{Text: "saves"})
@@ -109,17 +109,17 @@ var _ = Describe("Recordings and results", Label("category:compatibility"), func
 			Expect(tape.Close()).To(Succeed())
 		}
 		if *update {
-			run(filepath.Join("testdata", file), stubs.Record)
+			run(filepath.Join("testdata", file), cassette.Record)
 			calls = 0
 		}
-		run(unpacked(file), stubs.Replay)
+		run(unpacked(file), cassette.Replay)
 		Expect(calls).To(BeZero(), "the real agent was called")
 	})
 
 	It("of a newer format are refused with both numbers", func() {
 		path := filepath.Join(GinkgoT().TempDir(), "new.jsonl")
 		Expect(os.WriteFile(path, []byte("{\"flujo_cassette\":9}\n"), 0o600)).To(Succeed())
-		_, err := stubs.OpenCassette(path, stubs.Replay)
+		_, err := cassette.Open(path, cassette.Replay)
 		Expect(err).To(MatchError(ContainSubstring("written by a newer version: its format is 9, this version reads 1: update flujo-harness")))
 	})
 

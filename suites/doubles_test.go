@@ -14,6 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 	"github.com/flujo/flujo-harness/suites"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -160,10 +161,10 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 			return fmt.Sprintf("answer %d", asked), nil
 		})
 		path := filepath.Join(GinkgoT().TempDir(), "agents.jsonl")
-		for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay, stubs.Replay} {
-			tape, err := stubs.OpenCassette(path, mode)
+		for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay, cassette.Replay} {
+			tape, err := cassette.Open(path, mode)
 			Expect(err).NotTo(HaveOccurred())
-			ran := suites.Run(ctx, database(sqlite.Process), pipeline(step("a", stubs.Recorded(tape, "writer", real))), key, note{})
+			ran := suites.Run(ctx, database(sqlite.Process), pipeline(step("a", cassette.Recorded(tape, "writer", real))), key, note{})
 			Expect(ran).To(suites.HaveCompleted())
 			Expect(ran.Result.Scope.Text).To(Equal("answer 1"))
 			Expect(tape.Verify()).To(Succeed())
@@ -174,16 +175,16 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 
 	It("of a recording has no answer to what was never recorded, and no handler hides that", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "agents.jsonl")
-		run := func(mode stubs.Mode, input string) (*stubs.Cassette, *suites.Ran[note]) {
-			tape, err := stubs.OpenCassette(path, mode)
+		run := func(mode cassette.Mode, input string) (*cassette.Cassette, *suites.Ran[note]) {
+			tape, err := cassette.Open(path, mode)
 			Expect(err).NotTo(HaveOccurred())
-			p := pipeline(core.Fallback("any", step("a", stubs.Recorded(tape, "writer", core.Agent[string, string](sign)), core.Retries(3)), step("b", sign)))
+			p := pipeline(core.Fallback("any", step("a", cassette.Recorded(tape, "writer", core.Agent[string, string](sign)), core.Retries(3)), step("b", sign)))
 			return tape, suites.Run(ctx, database(sqlite.Process), p, key, note{Text: input})
 		}
-		tape, ran := run(stubs.Record, "a question")
+		tape, ran := run(cassette.Record, "a question")
 		Expect(ran).To(suites.HaveCompleted())
 		Expect(tape.Close()).To(Succeed())
-		tape, ran = run(stubs.Replay, "another question")
+		tape, ran = run(cassette.Replay, "another question")
 		Expect(ran.Err).To(And(MatchError(core.ErrHarness), MatchError(ContainSubstring("another question"))))
 		Expect(tape.Verify()).To(MatchError(core.ErrHarness))
 		Expect(tape.Close()).To(Succeed())

@@ -1,4 +1,4 @@
-package stubs_test
+package cassette_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 )
 
 func TestBadCassettes(t *testing.T) {
@@ -48,18 +48,18 @@ func TestBadCassettes(t *testing.T) {
 		if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(tt.file), 0o666)); err != nil {
 			t.Fatal(err)
 		}
-		_, err := stubs.OpenCassette(file, stubs.Replay)
-		var bad *stubs.CassetteError
+		_, err := cassette.Open(file, cassette.Replay)
+		var bad *cassette.FileError
 		if !errors.As(err, &bad) || !errors.Is(err, core.ErrHarness) || bad.File != file || bad.Line == 0 && tt.name != "empty" {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 		fmt.Fprintf(&text, "%s:\n  %s\n", tt.name, strings.ReplaceAll(fmt.Sprint(err), filepath.Dir(file), "DIR"))
 	}
-	_, err := stubs.OpenCassette(filepath.Join(dir, "none.jsonl"), stubs.Replay)
+	_, err := cassette.Open(filepath.Join(dir, "none.jsonl"), cassette.Replay)
 	if !errors.Is(err, os.ErrNotExist) || !errors.Is(err, core.ErrHarness) {
 		t.Errorf("missing: %v", err)
 	}
-	_, isDir := stubs.OpenCassette(dir, stubs.Record)
+	_, isDir := cassette.Open(dir, cassette.Record)
 	fmt.Fprintf(&text, "missing:\n  %v\nfolder:\n  %v\n", err, isDir)
 	golden(t, "bad_files.golden", dir, text.String())
 }
@@ -78,19 +78,19 @@ func TestHarmlessChangesOfTheFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		c, err := stubs.OpenCassette(file, stubs.Replay)
+		c, err := cassette.Open(file, cassette.Replay)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if out := must(t, stubs.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "a"}); !strings.HasSuffix(out, "about a") {
+		if out := must(t, cassette.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "a"}); !strings.HasSuffix(out, "about a") {
 			t.Errorf("%s: %q", name, out)
 		}
 	}
 }
 
 // Whatever is in the file: an error with its name, or a cassette that can be used.
-func FuzzOpenCassette(f *testing.F) {
+func FuzzOpen(f *testing.F) {
 	text := read(f, recordOne(f, nil, topic{Topic: "a"}, topic{Topic: "sk-proj-1234567890abcdefghij"}))
 	f.Add([]byte(text))
 	f.Add([]byte(text[:len(text)/2]))
@@ -102,11 +102,11 @@ func FuzzOpenCassette(f *testing.F) {
 		if err := os.WriteFile(file, data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		c, err := stubs.OpenCassette(file, stubs.Replay)
-		var bad *stubs.CassetteError
+		c, err := cassette.Open(file, cassette.Replay)
+		var bad *cassette.FileError
 		switch {
 		case err == nil:
-			_, err = call(t, stubs.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "none of these"})
+			_, err = call(t, cassette.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "none of these"})
 			if !errors.Is(err, core.ErrHarness) || c.Verify() == nil {
 				t.Errorf("a made-up request: %v", err)
 			}

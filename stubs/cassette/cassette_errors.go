@@ -1,4 +1,4 @@
-package stubs
+package cassette
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 
 // CassetteError is a cassette that cannot be read, written or used. It wraps
 // core.ErrHarness.
-type CassetteError struct {
+type FileError struct {
 	File    string
 	Line    int // 0 where no line is meant
 	Problem string
 	Err     error // behind it, where there is one
 }
 
-func (e *CassetteError) Error() string {
+func (e *FileError) Error() string {
 	if e.Line == 0 {
 		return fmt.Sprintf("cassette %s: %s", e.File, e.Problem)
 	}
@@ -28,7 +28,7 @@ func (e *CassetteError) Error() string {
 }
 
 // Unwrap returns core.ErrHarness, and the error behind it.
-func (e *CassetteError) Unwrap() []error {
+func (e *FileError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{core.ErrHarness}
 	}
@@ -37,7 +37,7 @@ func (e *CassetteError) Unwrap() []error {
 
 func (c *Cassette) bad(line int, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
-	return &CassetteError{File: c.file, Line: line, Problem: err.Error(), Err: errors.Unwrap(err)}
+	return &FileError{File: c.file, Line: line, Problem: err.Error(), Err: errors.Unwrap(err)}
 }
 
 // refuse is bad, remembered for Verify.

@@ -1,4 +1,4 @@
-package stubs_test
+package cassette_test
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 )
 
 // An agent is recorded once; from then on the file answers in its place.
@@ -28,13 +28,13 @@ func ExampleRecorded() {
 		fmt.Println("the real agent is called")
 		return "about " + req.Input, nil
 	})
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} { // in a test: flag.TextVar(&mode, "cassette", stubs.Replay, "…")
-		tape, err := stubs.OpenCassette(filepath.Join(dir, "writer.jsonl"), mode)
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} { // in a test: flag.TextVar(&mode, "cassette", stubs.Replay, "…")
+		tape, err := cassette.Open(filepath.Join(dir, "writer.jsonl"), mode)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		p, err := core.New("essay", core.Step("draft", stubs.Recorded(tape, "writer", real),
+		p, err := core.New("essay", core.Step("draft", cassette.Recorded(tape, "writer", real),
 			func(s string) string { return s }, func(s *string, out string) { *s = out }))
 		if err != nil {
 			fmt.Println(err)
@@ -67,8 +67,8 @@ func ExampleCassette_Transport() {
 	}
 	defer os.RemoveAll(dir)
 
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
-		tape, err := stubs.OpenCassette(filepath.Join(dir, "model.jsonl"), mode)
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
+		tape, err := cassette.Open(filepath.Join(dir, "model.jsonl"), mode)
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -110,23 +110,23 @@ func ExampleMode() {
 
 	answer := "about "
 	real := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) { return answer + req.Input, nil })
-	ask := func(mode stubs.Mode, input string) error {
-		tape, err := stubs.OpenCassette(filepath.Join(dir, "writer.jsonl"), mode)
+	ask := func(mode cassette.Mode, input string) error {
+		tape, err := cassette.Open(filepath.Join(dir, "writer.jsonl"), mode)
 		if err != nil {
 			return err
 		}
-		_, err = stubs.Recorded(tape, "writer", real).Call(context.Background(), core.Request[string]{Path: "draft", Input: input})
+		_, err = cassette.Recorded(tape, "writer", real).Call(context.Background(), core.Request[string]{Path: "draft", Input: input})
 		return errors.Join(err, tape.Close())
 	}
-	fmt.Println(ask(stubs.Record, "saves"), ask(stubs.Verify, "saves"))
+	fmt.Println(ask(cassette.Record, "saves"), ask(cassette.Verify, "saves"))
 
 	answer = "all about "
-	var mismatch *stubs.MismatchError
-	if errors.As(ask(stubs.Verify, "saves"), &mismatch) {
+	var mismatch *cassette.MismatchError
+	if errors.As(ask(cassette.Verify, "saves"), &mismatch) {
 		fmt.Println("line", mismatch.Line, mismatch.Diff)
 	}
-	var miss *stubs.MissError
-	if errors.As(ask(stubs.Replay, "loops"), &miss) {
+	var miss *cassette.MissError
+	if errors.As(ask(cassette.Replay, "loops"), &miss) {
 		fmt.Println("line", miss.Line, miss.Diff)
 	}
 	// Output:
@@ -146,7 +146,7 @@ func ExampleSecrets() {
 	defer os.RemoveAll(dir)
 
 	file := filepath.Join(dir, "writer.jsonl")
-	tape, err := stubs.OpenCassette(file, stubs.Record, stubs.Secrets("correct horse battery"))
+	tape, err := cassette.Open(file, cassette.Record, cassette.Secrets("correct horse battery"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -154,7 +154,7 @@ func ExampleSecrets() {
 	real := core.Func[map[string]string, string](func(context.Context, core.Request[map[string]string]) (string, error) {
 		return "the staple is correct horse battery", nil
 	})
-	_, err = stubs.Recorded(tape, "writer", real).Call(context.Background(), core.Request[map[string]string]{Path: "draft", Input: map[string]string{
+	_, err = cassette.Recorded(tape, "writer", real).Call(context.Background(), core.Request[map[string]string]{Path: "draft", Input: map[string]string{
 		"api_key": "4711",
 		"text":    "use sk-" + "made-up-0123456789 or 9hJ2kL5mN8pQ" + "1rS4tV7wX0yZ3aB6",
 	}})

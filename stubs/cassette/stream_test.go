@@ -1,4 +1,4 @@
-package stubs
+package cassette
 
 import (
 	"encoding/json"

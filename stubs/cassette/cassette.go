@@ -1,4 +1,4 @@
-package stubs
+package cassette
 
 import (
 	"context"
@@ -104,11 +104,11 @@ type track struct {
 }
 
 // CassetteOption changes how requests are compared and what is redacted.
-type CassetteOption func(*Cassette)
+type Option func(*Cassette)
 
 // Secrets names values that must never be written, such as os.Getenv("API_KEY").
 // It is for what no rule can know for a secret. A file that holds one is refused.
-func Secrets(values ...string) CassetteOption {
+func Secrets(values ...string) Option {
 	return func(c *Cassette) {
 		c.told = append(c.told, slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })...)
 	}
@@ -116,31 +116,31 @@ func Secrets(values ...string) CassetteOption {
 
 // RedactWith adds a rule that is given every text after all other rules. It must not
 // change what it has redacted, and may be called concurrently.
-func RedactWith(rule func(text string) string) CassetteOption {
+func RedactWith(rule func(text string) string) Option {
 	return func(c *Cassette) { c.red.AddRule(rule) }
 }
 
 // KeepFields names fields and query parameters whose values are no secrets although
 // they look so: "next_token". Values of a known form are redacted even there.
-func KeepFields(names ...string) CassetteOption {
+func KeepFields(names ...string) Option {
 	return func(c *Cassette) { c.red.KeepFields(names...) }
 }
 
 // IgnoreFields names fields of JSON objects and query parameters, at any depth, that
 // change from run to run: they are written but not compared.
-func IgnoreFields(names ...string) CassetteOption {
+func IgnoreFields(names ...string) Option {
 	return func(c *Cassette) { c.ignore = append(c.ignore, names...) }
 }
 
 // KeepHeaders names more headers of responses to record. Those of requests are
 // neither recorded nor compared.
-func KeepHeaders(names ...string) CassetteOption {
+func KeepHeaders(names ...string) Option {
 	return func(c *Cassette) { c.header = append(c.header, names...) }
 }
 
 // OpenCassette opens a cassette. To record it needs no file; an existing one is
 // replaced by Close, and not before.
-func OpenCassette(path string, mode Mode, opts ...CassetteOption) (*Cassette, error) {
+func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 	c := &Cassette{
 		file: path, mode: mode, red: new(redact.Redactor), header: slices.Clone(keptHeaders),
 		tracks: map[slot]*track{}, counts: map[asker]int{}, astray: map[core.RunKey]error{},

@@ -1,4 +1,4 @@
-package stubs_test
+package cassette_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -29,7 +29,7 @@ func golden(t *testing.T, name, dir, got string) {
 	if dir != "" {
 		got = strings.ReplaceAll(got, dir, "DIR")
 	}
-	file := filepath.Join("testdata", "cassette", name)
+	file := filepath.Join("testdata", name)
 	if *update {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(got), 0o666)); err != nil {
 			t.Fatal(err)
@@ -44,16 +44,16 @@ func golden(t *testing.T, name, dir, got string) {
 	}
 }
 
-func open(t testing.TB, path string, mode stubs.Mode, opts ...stubs.CassetteOption) *stubs.Cassette {
+func open(t testing.TB, path string, mode cassette.Mode, opts ...cassette.Option) *cassette.Cassette {
 	t.Helper()
-	c, err := stubs.OpenCassette(path, mode, opts...)
+	c, err := cassette.Open(path, mode, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func closed(t testing.TB, c *stubs.Cassette) {
+func closed(t testing.TB, c *cassette.Cassette) {
 	t.Helper()
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
@@ -97,12 +97,12 @@ func must(t testing.TB, a core.Agent[topic, string], run, path string, in topic)
 }
 
 // recordOne records the given calls of echo at step "draft" in one file.
-func recordOne(t testing.TB, opts []stubs.CassetteOption, in ...topic) (file string) {
+func recordOne(t testing.TB, opts []cassette.Option, in ...topic) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record, opts...)
+	c := open(t, file, cassette.Record, opts...)
 	for _, x := range in {
-		must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", x)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", x)
 	}
 	closed(t, c)
 	return file
@@ -117,13 +117,13 @@ type essay struct {
 
 // essays is a pipeline of every kind of repetition: retries, iterations, branches
 // and items with the same input.
-func essays(t testing.TB, c *stubs.Cassette, real bool) *core.Pipeline[essay] {
+func essays(t testing.TB, c *cassette.Cassette, real bool) *core.Pipeline[essay] {
 	t.Helper()
 	agent := func(name string, f core.Func[string, string]) core.Agent[string, string] {
 		if !real {
-			return stubs.Recorded[string, string](c, name, nil)
+			return cassette.Recorded[string, string](c, name, nil)
 		}
-		return stubs.Recorded(c, name, f)
+		return cassette.Recorded(c, name, f)
 	}
 	var drafts, notes atomic.Int64
 	draft := agent("writer", func(_ context.Context, r core.Request[string]) (string, error) {
@@ -156,7 +156,7 @@ func essays(t testing.TB, c *stubs.Cassette, real bool) *core.Pipeline[essay] {
 
 func TestRecordOnceReplayForEver(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sub", "essays.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	want, err := core.Run(t.Context(), core.NewEngine(), essays(t, c, true), core.RunKey{Run: "first"}, essay{Topic: "saves"})
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestRecordOnceReplayForEver(t *testing.T) {
 	}
 	closed(t, c)
 
-	c = open(t, file, stubs.Replay)
+	c = open(t, file, cassette.Replay)
 	p, e := essays(t, c, false), core.NewEngine(core.WithBackend(core.NewMemory()))
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -191,8 +191,8 @@ func TestFileIsTheSameInAnyOrder(t *testing.T) {
 	var files [2]string
 	for i := range files {
 		file := filepath.Join(t.TempDir(), "c.jsonl")
-		c := open(t, file, stubs.Record)
-		a := stubs.Recorded(c, "writer", fn(echo))
+		c := open(t, file, cassette.Record)
+		a := cassette.Recorded(c, "writer", fn(echo))
 		for k := range 6 {
 			if i == 1 {
 				k = 5 - k
@@ -210,16 +210,16 @@ func TestFileIsTheSameInAnyOrder(t *testing.T) {
 
 func TestOccurrences(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	n := 0
-	a := stubs.Recorded(c, "voter", fn(func(context.Context, core.Request[topic]) (string, error) {
+	a := cassette.Recorded(c, "voter", fn(func(context.Context, core.Request[topic]) (string, error) {
 		n++
 		return fmt.Sprint("vote ", n), nil
 	}))
 	record := []string{must(t, a, "r", "s", topic{}), must(t, a, "r", "s", topic{}), must(t, a, "r", "t", topic{})}
 	closed(t, c)
-	c = open(t, file, stubs.Replay)
-	a = stubs.Recorded[topic, string](c, "voter", nil)
+	c = open(t, file, cassette.Replay)
+	a = cassette.Recorded[topic, string](c, "voter", nil)
 	for _, run := range []string{"x", "y"} { // each counts for itself
 		t3 := must(t, a, run, "t", topic{})
 		if diff := cmp.Diff(record, []string{must(t, a, run, "s", topic{}), must(t, a, run, "s", topic{}), t3}); diff != "" {
@@ -234,10 +234,10 @@ func TestOccurrences(t *testing.T) {
 func TestRunsShareARecording(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "c.jsonl")
-		c := open(t, file, stubs.Record)
+		c := open(t, file, cassette.Record)
 		var calls atomic.Int64
 		release := make(chan struct{})
-		a := stubs.Recorded(c, "writer", fn(func(ctx context.Context, r core.Request[topic]) (string, error) {
+		a := cassette.Recorded(c, "writer", fn(func(ctx context.Context, r core.Request[topic]) (string, error) {
 			n := calls.Add(1)
 			select {
 			case <-release:
@@ -311,19 +311,19 @@ func TestWhatIsRecordedOfErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "c.jsonl")
-			c := open(t, file, stubs.Record)
-			must(t, stubs.Recorded(c, "other", fn(echo)), "r", "s", topic{})
+			c := open(t, file, cassette.Record)
+			must(t, cassette.Recorded(c, "other", fn(echo)), "r", "s", topic{})
 			ctx := tt.ctx
 			if ctx == nil {
 				ctx = t.Context()
 			}
-			a := stubs.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) { return "", tt.err }))
+			a := cassette.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) { return "", tt.err }))
 			if _, err := a.Call(ctx, core.Request[topic]{}); err != tt.err {
 				t.Fatalf("while recording: %v", err)
 			}
 			closed(t, c)
-			_, err := call(t, stubs.Recorded[topic, string](open(t, file, stubs.Replay), "a", nil), "", "", topic{})
-			if miss := errors.As(err, new(*stubs.MissError)); miss == tt.kept {
+			_, err := call(t, cassette.Recorded[topic, string](open(t, file, cassette.Replay), "a", nil), "", "", topic{})
+			if miss := errors.As(err, new(*cassette.MissError)); miss == tt.kept {
 				t.Fatalf("recorded %v, want %v: %v", !miss, tt.kept, err)
 			}
 			if !tt.kept {
@@ -340,9 +340,9 @@ func TestWhatIsRecordedOfErrors(t *testing.T) {
 
 func TestPanicIsRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
 		c := open(t, file, mode)
-		a := stubs.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) { panic("index out of range") }))
+		a := cassette.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) { panic("index out of range") }))
 		p, err := core.New("p", core.Step("s", a, func(s string) topic { return topic{} }, func(*string, string) {}))
 		if err != nil {
 			t.Fatal(err)
@@ -352,7 +352,7 @@ func TestPanicIsRecorded(t *testing.T) {
 			t.Errorf("%v: %s", mode, got)
 		}
 		var failed *core.RecordedError
-		if mode == stubs.Record && (!errors.As(err, &failed) || !strings.Contains(failed.Stack, "TestPanicIsRecorded")) {
+		if mode == cassette.Record && (!errors.As(err, &failed) || !strings.Contains(failed.Stack, "TestPanicIsRecorded")) {
 			t.Error("the stack of the panic is lost")
 		}
 		closed(t, c)
@@ -374,8 +374,8 @@ func TestMiss(t *testing.T) {
 		"miss_nothing_there.golden": {"", "draft", topic{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := open(t, file, stubs.Replay)
-			a := stubs.Recorded[topic, string](c, ask.agent, nil)
+			c := open(t, file, cassette.Replay)
+			a := cassette.Recorded[topic, string](c, ask.agent, nil)
 			_, err := call(t, a, "r", ask.path, ask.in)
 			if !errors.Is(err, core.ErrHarness) {
 				t.Errorf("no fault of the harness: %v", err)
@@ -391,8 +391,8 @@ func TestMiss(t *testing.T) {
 // The same step is nearer than the same words, and the same agent nearer than both.
 func TestNearestIsOfTheSameStep(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
-	writer, critic := stubs.Recorded(c, "writer", fn(echo)), stubs.Recorded(c, "critic", fn(echo))
+	c := open(t, file, cassette.Record)
+	writer, critic := cassette.Recorded(c, "writer", fn(echo)), cassette.Recorded(c, "critic", fn(echo))
 	must(t, writer, "r", "loop#1/draft", topic{Topic: "something else", Depth: 9})
 	must(t, writer, "r", "other", topic{Topic: "saves"})
 	must(t, critic, "r", "loop#2/draft", topic{Topic: "saves"})
@@ -402,8 +402,8 @@ func TestNearestIsOfTheSameStep(t *testing.T) {
 		{"writer", "third", `agent "writer", step "other"`},
 		{"critic", "other", `agent "critic", step "loop#2/draft"`},
 	} {
-		_, err := call(t, stubs.Recorded[topic, string](open(t, file, stubs.Replay), q.agent, nil), "r", q.path, topic{Topic: "saves", Depth: 1})
-		var miss *stubs.MissError
+		_, err := call(t, cassette.Recorded[topic, string](open(t, file, cassette.Replay), q.agent, nil), "r", q.path, topic{Topic: "saves", Depth: 1})
+		var miss *cassette.MissError
 		if !errors.As(err, &miss) || miss.Nearest != q.nearest {
 			t.Errorf("%+v: %v", q, err)
 		}
@@ -414,36 +414,36 @@ func TestNearestIsOfTheSameStep(t *testing.T) {
 func TestFeedbackIsAsked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
 	req := core.Request[topic]{Path: "s", Feedback: "too long"}
-	c := open(t, file, stubs.Record)
-	if _, err := stubs.Recorded(c, "a", fn(echo)).Call(t.Context(), req); err != nil {
+	c := open(t, file, cassette.Record)
+	if _, err := cassette.Recorded(c, "a", fn(echo)).Call(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, c)
 	req.Feedback = "too short"
-	_, err := stubs.Recorded[topic, string](open(t, file, stubs.Replay), "a", nil).Call(t.Context(), req)
+	_, err := cassette.Recorded[topic, string](open(t, file, cassette.Replay), "a", nil).Call(t.Context(), req)
 	golden(t, "miss_feedback.golden", filepath.Dir(file), fmt.Sprint(err))
 }
 
 func TestMissIsNeverRetriedOrCaught(t *testing.T) {
-	c := open(t, recordOne(t, nil, topic{Topic: "x"}), stubs.Replay)
+	c := open(t, recordOne(t, nil, topic{Topic: "x"}), cassette.Replay)
 	var others atomic.Int64
 	input, write := func(s string) topic { return topic{Topic: s} }, func(s *string, out string) { *s = out }
 	p, err := core.New("p", core.Fallback("f",
-		core.Step("draft", stubs.Recorded[topic, string](c, "writer", nil), input, write, core.Retries(3)),
+		core.Step("draft", cassette.Recorded[topic, string](c, "writer", nil), input, write, core.Retries(3)),
 		core.Step("other", fn(func(context.Context, core.Request[topic]) (string, error) { others.Add(1); return "", nil }), input, write)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	res, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "y")
-	if !errors.As(err, new(*stubs.MissError)) || res.Calls != 1 || others.Load() != 0 {
+	if !errors.As(err, new(*cassette.MissError)) || res.Calls != 1 || others.Load() != 0 {
 		t.Errorf("%d calls, %d of the fallback: %v", res.Calls, others.Load(), err)
 	}
 }
 
 func TestVerifyMode(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
-	must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "f/draft", topic{Topic: "saves"})
+	c := open(t, file, cassette.Record)
+	must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "f/draft", topic{Topic: "saves"})
 	closed(t, c)
 	before := read(t, file)
 	var calls, others atomic.Int64
@@ -451,12 +451,12 @@ func TestVerifyMode(t *testing.T) {
 		calls.Add(1)
 		return "about " + r.Input.Topic + ", in long", nil
 	}
-	run := func(agent core.Agent[topic, string]) (*stubs.Cassette, error) {
-		c := open(t, file, stubs.Verify)
+	run := func(agent core.Agent[topic, string]) (*cassette.Cassette, error) {
+		c := open(t, file, cassette.Verify)
 		write := func(s *string, out string) { *s = out }
 		p, err := core.New("p", core.Fallback("f",
-			core.Step("draft", stubs.Recorded(c, "writer", agent), func(s string) topic { return topic{Topic: s} }, write, core.Retries(2)),
-			core.Step("b", stubs.Recorded(c, "other", fn(func(context.Context, core.Request[topic]) (string, error) { others.Add(1); return "", nil })),
+			core.Step("draft", cassette.Recorded(c, "writer", agent), func(s string) topic { return topic{Topic: s} }, write, core.Retries(2)),
+			core.Step("b", cassette.Recorded(c, "other", fn(func(context.Context, core.Request[topic]) (string, error) { others.Add(1); return "", nil })),
 				func(s string) topic { return topic{Topic: s} }, write)))
 		if err != nil {
 			t.Fatal(err)
@@ -473,7 +473,7 @@ func TestVerifyMode(t *testing.T) {
 		t.Errorf("the same answer: %v", errors.Join(err, c.Verify()))
 	}
 	c, err := run(fn(now))
-	var found *stubs.MismatchError
+	var found *cassette.MismatchError
 	if !errors.As(err, &found) || errors.Is(err, core.ErrHarness) || calls.Load() != 1 || others.Load() != 0 {
 		t.Errorf("%d calls, %d of the fallback: %v", calls.Load(), others.Load(), err)
 	}
@@ -496,9 +496,9 @@ func TestVerifyMode(t *testing.T) {
 
 func TestUnusedRecordings(t *testing.T) {
 	file := recordOne(t, nil, topic{Topic: "a"}, topic{Topic: "b"}, topic{Topic: "c"})
-	c := open(t, file, stubs.Replay)
-	must(t, stubs.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "b"})
-	var unused *stubs.UnusedError
+	c := open(t, file, cassette.Replay)
+	must(t, cassette.Recorded[topic, string](c, "writer", nil), "r", "draft", topic{Topic: "b"})
+	var unused *cassette.UnusedError
 	if err := c.Verify(); !errors.As(err, &unused) || !errors.Is(err, core.ErrHarness) || len(unused.Lines) != 2 {
 		t.Fatalf("verify: %v", err)
 	}
@@ -511,7 +511,7 @@ func TestLongListsAreCutShort(t *testing.T) {
 		all = append(all, topic{Depth: i})
 	}
 	file := recordOne(t, nil, all...)
-	if got := open(t, file, stubs.Replay).Verify().Error(); !strings.Contains(got, "15 of 15 recordings were not asked for") || !strings.Contains(got, "    and 5 more\n") {
+	if got := open(t, file, cassette.Replay).Verify().Error(); !strings.Contains(got, "15 of 15 recordings were not asked for") || !strings.Contains(got, "    and 5 more\n") {
 		t.Error(got)
 	}
 }
@@ -520,7 +520,7 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 	t.Run("nothing recorded", func(t *testing.T) {
 		file := recordOne(t, nil, topic{Topic: "a"})
 		before := read(t, file)
-		err := open(t, file, stubs.Record).Close()
+		err := open(t, file, cassette.Record).Close()
 		golden(t, "close_nothing.golden", filepath.Dir(file), fmt.Sprint(err))
 		if read(t, file) != before {
 			t.Error("the file has changed")
@@ -529,8 +529,8 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 	t.Run("not writable, then writable", func(t *testing.T) {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "sub", "c.jsonl")
-		c := open(t, file, stubs.Record)
-		must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
+		c := open(t, file, cassette.Record)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
 		if err := os.Rename(filepath.Dir(file), filepath.Join(dir, "away")); err != nil {
 			t.Fatal(err)
 		}
@@ -541,12 +541,12 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 			t.Fatal(err)
 		}
 		closed(t, c)
-		must(t, stubs.Recorded[topic, string](open(t, file, stubs.Replay), "writer", nil), "r", "draft", topic{})
+		must(t, cassette.Recorded[topic, string](open(t, file, cassette.Replay), "writer", nil), "r", "draft", topic{})
 	})
 	t.Run("not replaceable", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "c.jsonl")
-		c := open(t, file, stubs.Record)
-		must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
+		c := open(t, file, cassette.Record)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
 		if err := os.MkdirAll(filepath.Join(file, "in the way"), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -565,8 +565,8 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer reader.Close()
-		c := open(t, file, stubs.Record)
-		must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", topic{Topic: "new"})
+		c := open(t, file, cassette.Record)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{Topic: "new"})
 		closed(t, c)
 		if got, err := io.ReadAll(reader); string(got) != before || err != nil {
 			t.Errorf("who reads the old file meanwhile gets %q: %v", got, err)
@@ -578,8 +578,8 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 		if err := errors.Join(os.Chmod(file, 0o600), os.Symlink(file, link)); err != nil {
 			t.Fatal(err)
 		}
-		c := open(t, link, stubs.Record)
-		must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", topic{Topic: "new"})
+		c := open(t, link, cassette.Record)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{Topic: "new"})
 		closed(t, c)
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(read(t, file), "new") {
 			t.Errorf("behind the link: %v %v", info.Mode(), err)
@@ -588,12 +588,12 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 	t.Run("under way", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "c.jsonl")
-			c := open(t, file, stubs.Record)
-			must(t, stubs.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
+			c := open(t, file, cassette.Record)
+			must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
 			release := make(chan struct{})
 			defer close(release)
 			go func() {
-				_, _ = call(t, stubs.Recorded(c, "slow", fn(func(context.Context, core.Request[topic]) (string, error) {
+				_, _ = call(t, cassette.Recorded(c, "slow", fn(func(context.Context, core.Request[topic]) (string, error) {
 					<-release
 					return "late", nil
 				})), "r", "wait", topic{})
@@ -610,9 +610,9 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 
 func TestUseAfterClose(t *testing.T) {
 	file := recordOne(t, nil, topic{})
-	for _, mode := range []stubs.Mode{stubs.Replay, stubs.Verify, stubs.Record} {
+	for _, mode := range []cassette.Mode{cassette.Replay, cassette.Verify, cassette.Record} {
 		c := open(t, file, mode)
-		a := stubs.Recorded(c, "writer", fn(echo))
+		a := cassette.Recorded(c, "writer", fn(echo))
 		must(t, a, "r", "draft", topic{})
 		closed(t, c)
 		if _, err := call(t, a, "r2", "draft", topic{}); !errors.Is(err, core.ErrHarness) || !strings.Contains(err.Error(), "after the cassette was closed") {
@@ -623,18 +623,18 @@ func TestUseAfterClose(t *testing.T) {
 }
 
 func TestMisuseOfRecorded(t *testing.T) {
-	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), stubs.Record)
+	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), cassette.Record)
 	type creds struct {
 		Token map[string]int `json:"token"`
 		PIN   time.Duration  `json:"password"`
 		At    time.Time      `json:"secret"`
 	}
-	_, noName := stubs.Recorded(c, "", fn(echo)).Call(t.Context(), core.Request[topic]{Path: "s"})
-	_, noAgent := stubs.Recorded[topic, string](c, "a", nil).Call(t.Context(), core.Request[topic]{Path: "s"})
-	_, noKey := stubs.Recorded(c, "a", core.Func[chan int, int](func(context.Context, core.Request[chan int]) (int, error) { return 0, nil })).Call(t.Context(), core.Request[chan int]{Path: "s"})
-	_, noJSON := stubs.Recorded(c, "a", core.Func[int, func()](func(context.Context, core.Request[int]) (func(), error) { return func() {}, nil })).Call(t.Context(), core.Request[int]{Path: "s"})
-	_, face := stubs.Recorded(c, "a", core.Func[int, error](func(context.Context, core.Request[int]) (error, error) { return errors.New("x"), nil })).Call(t.Context(), core.Request[int]{Path: "s"})
-	_, unfit := stubs.Recorded(c, "a", core.Func[int, creds](func(context.Context, core.Request[int]) (creds, error) {
+	_, noName := cassette.Recorded(c, "", fn(echo)).Call(t.Context(), core.Request[topic]{Path: "s"})
+	_, noAgent := cassette.Recorded[topic, string](c, "a", nil).Call(t.Context(), core.Request[topic]{Path: "s"})
+	_, noKey := cassette.Recorded(c, "a", core.Func[chan int, int](func(context.Context, core.Request[chan int]) (int, error) { return 0, nil })).Call(t.Context(), core.Request[chan int]{Path: "s"})
+	_, noJSON := cassette.Recorded(c, "a", core.Func[int, func()](func(context.Context, core.Request[int]) (func(), error) { return func() {}, nil })).Call(t.Context(), core.Request[int]{Path: "s"})
+	_, face := cassette.Recorded(c, "a", core.Func[int, error](func(context.Context, core.Request[int]) (error, error) { return errors.New("x"), nil })).Call(t.Context(), core.Request[int]{Path: "s"})
+	_, unfit := cassette.Recorded(c, "a", core.Func[int, creds](func(context.Context, core.Request[int]) (creds, error) {
 		return creds{map[string]int{"a": 1}, 7, time.Unix(0, 0).UTC()}, nil
 	})).Call(t.Context(), core.Request[int]{Path: "s"})
 	var text strings.Builder
@@ -654,28 +654,28 @@ func TestRefusalsOfCassettes(t *testing.T) {
 	answers := func(v any) core.Agent[int, any] {
 		return core.Func[int, any](func(context.Context, core.Request[int]) (any, error) { return v, nil })
 	}
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	req := core.Request[int]{Path: "s"}
-	if _, err := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req); err != nil {
+	if _, err := cassette.Recorded(c, "a", answers("x")).Call(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
 	_, err := (&http.Client{Transport: c.Transport(newProvider(t))}).Get("https://x.test/compressed")
-	var encoded *stubs.CassetteError // within what net/http says of it
+	var encoded *cassette.FileError // within what net/http says of it
 	if !errors.As(err, &encoded) {
 		t.Fatal(err)
 	}
 	closed(t, c)
-	_, late := stubs.Recorded(c, "a", answers("x")).Call(t.Context(), req)
-	v := open(t, file, stubs.Verify)
-	_, unlike := stubs.Recorded(v, "a", answers(func() {})).Call(t.Context(), req)
+	_, late := cassette.Recorded(c, "a", answers("x")).Call(t.Context(), req)
+	v := open(t, file, cassette.Verify)
+	_, unlike := cassette.Recorded(v, "a", answers(func() {})).Call(t.Context(), req)
 	var text strings.Builder
-	for err, of := range map[error]*stubs.Cassette{encoded: c, late: c, unlike: v} {
+	for err, of := range map[error]*cassette.Cassette{encoded: c, late: c, unlike: v} {
 		if !errors.Is(err, core.ErrHarness) || !errors.Is(of.Verify(), err) {
 			t.Errorf("no fault of the harness, or forgotten: %v", err)
 		}
 	}
-	_, folder := stubs.OpenCassette(dir, stubs.Replay)
-	_, within := stubs.OpenCassette(filepath.Join(file, "c.jsonl"), stubs.Record)
+	_, folder := cassette.Open(dir, cassette.Replay)
+	_, within := cassette.Open(filepath.Join(file, "c.jsonl"), cassette.Record)
 	for _, err := range []error{encoded, late, unlike, folder, within} {
 		fmt.Fprintln(&text, err)
 	}
@@ -687,13 +687,13 @@ func TestOutputOfAnotherType(t *testing.T) {
 	type old struct{ Text string }
 	type new struct{ Content string }
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
-	_, err := stubs.Recorded(c, "a", core.Func[int, old](func(context.Context, core.Request[int]) (old, error) { return old{"x"}, nil })).Call(t.Context(), core.Request[int]{})
+	c := open(t, file, cassette.Record)
+	_, err := cassette.Recorded(c, "a", core.Func[int, old](func(context.Context, core.Request[int]) (old, error) { return old{"x"}, nil })).Call(t.Context(), core.Request[int]{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	closed(t, c)
-	_, err = stubs.Recorded[int, new](open(t, file, stubs.Replay), "a", nil).Call(t.Context(), core.Request[int]{})
+	_, err = cassette.Recorded[int, new](open(t, file, cassette.Replay), "a", nil).Call(t.Context(), core.Request[int]{})
 	golden(t, "other_type.golden", filepath.Dir(file), fmt.Sprint(err))
 }
 
@@ -706,21 +706,21 @@ func TestOptions(t *testing.T) {
 	type agent = core.Func[in, map[string]string]
 	file := filepath.Join(t.TempDir(), "c.jsonl")
 	first := in{"saves", "monday", map[string]any{"trace": 1, "next_token": "page-2-of-9", "by": "ticket INT-4711"}}
-	opts := []stubs.CassetteOption{
-		stubs.IgnoreFields("at"), stubs.KeepFields("NextToken"),
-		stubs.RedactWith(func(s string) string { return strings.ReplaceAll(s, "INT-4711", "[redacted:ticket]") }),
+	opts := []cassette.Option{
+		cassette.IgnoreFields("at"), cassette.KeepFields("NextToken"),
+		cassette.RedactWith(func(s string) string { return strings.ReplaceAll(s, "INT-4711", "[redacted:ticket]") }),
 	}
-	c := open(t, file, stubs.Record, opts...)
+	c := open(t, file, cassette.Record, opts...)
 	out := map[string]string{"answer": "INT-4711 is done", "at": "monday"}
-	if _, err := stubs.Recorded(c, "a", agent(func(context.Context, core.Request[in]) (map[string]string, error) { return out, nil })).Call(t.Context(), core.Request[in]{Input: first}); err != nil {
+	if _, err := cassette.Recorded(c, "a", agent(func(context.Context, core.Request[in]) (map[string]string, error) { return out, nil })).Call(t.Context(), core.Request[in]{Input: first}); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, c)
 	golden(t, "options_file.golden", "", read(t, file))
 
 	second := in{"saves", "tuesday", map[string]any{"trace": 1, "next_token": "page-2-of-9", "by": "ticket INT-4711"}}
-	replay := func(q in, opts ...stubs.CassetteOption) error {
-		_, err := stubs.Recorded[in, map[string]string](open(t, file, stubs.Replay, opts...), "a", nil).Call(t.Context(), core.Request[in]{Input: q})
+	replay := func(q in, opts ...cassette.Option) error {
+		_, err := cassette.Recorded[in, map[string]string](open(t, file, cassette.Replay, opts...), "a", nil).Call(t.Context(), core.Request[in]{Input: q})
 		return err
 	}
 	if err := replay(second, opts...); err != nil {
@@ -733,18 +733,18 @@ func TestOptions(t *testing.T) {
 	if err := replay(second, opts...); err == nil {
 		t.Error("a field that is not ignored was not compared")
 	}
-	if err := replay(second, append(opts, stubs.IgnoreFields("trace"))...); err != nil {
+	if err := replay(second, append(opts, cassette.IgnoreFields("trace"))...); err != nil {
 		t.Errorf("a field that is ignored since needs no new recording: %v", err)
 	}
 	second.Meta["trace"], second.Meta["by"] = 1, "ticket INT-4711 of Ann"
-	ann := stubs.RedactWith(func(s string) string {
+	ann := cassette.RedactWith(func(s string) string {
 		return strings.NewReplacer("INT-4711", "[redacted:ticket]", " of Ann", "", "sav", "s[redacted:v]").Replace(s)
 	})
 	if err := replay(second, opts[0], opts[1], ann); err != nil {
 		t.Errorf("a rule that is new needs no new recording: %v", err)
 	}
-	v := open(t, file, stubs.Verify, opts...)
-	if _, err := stubs.Recorded(v, "a", agent(func(context.Context, core.Request[in]) (map[string]string, error) {
+	v := open(t, file, cassette.Verify, opts...)
+	if _, err := cassette.Recorded(v, "a", agent(func(context.Context, core.Request[in]) (map[string]string, error) {
 		return map[string]string{"answer": "INT-4711 is done", "at": "friday"}, nil
 	})).Call(t.Context(), core.Request[in]{Input: first}); err != nil {
 		t.Errorf("an ignored field of an output was compared: %v", err)
@@ -752,17 +752,17 @@ func TestOptions(t *testing.T) {
 }
 
 func TestModeIsAFlag(t *testing.T) {
-	var mode stubs.Mode
+	var mode cassette.Mode
 	set := flag.NewFlagSet("x", flag.ContinueOnError)
 	set.SetOutput(&strings.Builder{})
-	set.TextVar(&mode, "cassette", stubs.Replay, "replay, record or verify")
-	if err := set.Parse([]string{"-cassette=record"}); err != nil || mode != stubs.Record {
+	set.TextVar(&mode, "cassette", cassette.Replay, "replay, record or verify")
+	if err := set.Parse([]string{"-cassette=record"}); err != nil || mode != cassette.Record {
 		t.Errorf("%v %v", mode, err)
 	}
 	if err := set.Parse([]string{"-cassette=tape"}); err == nil || !strings.Contains(err.Error(), `"tape" is no mode of a cassette: use one of ["replay" "record" "verify"]`) {
 		t.Error(err)
 	}
-	if _, err := stubs.OpenCassette("x", 7); err == nil || err.Error() != "cassette x: mode 7: use Replay, Record or Verify" {
+	if _, err := cassette.Open("x", 7); err == nil || err.Error() != "cassette x: mode 7: use Replay, Record or Verify" {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package stubs_test
+package cassette_test
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/stubs"
+	"github.com/flujo/flujo-harness/stubs/cassette"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -187,7 +187,7 @@ func exchange(t *testing.T, client *http.Client, key string) []string {
 func TestTransportRecordsAndReplays(t *testing.T) {
 	p := newProvider(t)
 	file := filepath.Join(t.TempDir(), "http.jsonl")
-	c := open(t, file, stubs.Record, stubs.KeepHeaders("x-kept"))
+	c := open(t, file, cassette.Record, cassette.KeepHeaders("x-kept"))
 	want := exchange(t, &http.Client{Transport: c.Transport(p)}, "key-of-recording-1234567890")
 	closed(t, c)
 	if got, _ := p.bodies.Load(int64(1)); got != `{"model":"m","messages":[{"role":"user","content":"hi"}]}` {
@@ -195,7 +195,7 @@ func TestTransportRecordsAndReplays(t *testing.T) {
 	}
 	golden(t, "http_file.golden", "", read(t, file))
 
-	c = open(t, file, stubs.Replay)
+	c = open(t, file, cassette.Replay)
 	before := p.calls.Load()
 	got := exchange(t, &http.Client{Transport: c.Transport(nil)}, "key-of-replay-0987654321")
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -208,14 +208,14 @@ func TestTransportRecordsAndReplays(t *testing.T) {
 		t.Error(err)
 	}
 
-	c = open(t, file, stubs.Verify, stubs.IgnoreFields("id", "content"), stubs.KeepHeaders("x-kept"))
+	c = open(t, file, cassette.Verify, cassette.IgnoreFields("id", "content"), cassette.KeepHeaders("x-kept"))
 	exchange(t, &http.Client{Transport: c.Transport(p)}, "key-of-verification-123123")
 	if err := c.Verify(); err != nil {
 		t.Errorf("verify: %v", err)
 	}
-	c = open(t, file, stubs.Verify)
+	c = open(t, file, cassette.Verify)
 	_, err := post(t.Context(), &http.Client{Transport: c.Transport(p)}, chatURL, `{"messages":[{"content":"hi","role":"user"}],"model":"m"}`)
-	var found *stubs.MismatchError
+	var found *cassette.MismatchError
 	if !errors.As(err, &found) || errors.Is(err, core.ErrHarness) {
 		t.Fatalf("another answer: %v", err)
 	}
@@ -230,7 +230,7 @@ func TestStreamIsSeenAsItComes(t *testing.T) {
 		<-p.step // now each event waits
 	}
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	p.step <- struct{}{}
 	resp, err := post(t.Context(), &http.Client{Transport: c.Transport(p)}, chatURL, `{"stream":true}`)
 	if err != nil {
@@ -258,7 +258,7 @@ func TestStreamIsSeenAsItComes(t *testing.T) {
 		t.Error("a stream that was read to [DONE] is taken for cut off")
 	}
 
-	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
+	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, cassette.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestStreamIsSeenAsItComes(t *testing.T) {
 func TestBrokenStream(t *testing.T) {
 	p := newProvider(t)
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
 		c := open(t, file, mode)
 		resp, err := post(t.Context(), &http.Client{Transport: c.Transport(p)}, chatURL, `{"stream":true,"model":"breaks"}`)
 		if err != nil {
@@ -300,11 +300,11 @@ func TestBrokenStream(t *testing.T) {
 func TestRecordedBodyCanBeCancelledAndClosed(t *testing.T) {
 	p := newProvider(t)
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	seen(post(t.Context(), &http.Client{Transport: c.Transport(p)}, chatURL, `{"stream":true}`))
 	closed(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
-	resp, err := post(ctx, &http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
+	resp, err := post(ctx, &http.Client{Transport: open(t, file, cassette.Replay).Transport(nil)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,13 +330,13 @@ func TestOtherStreams(t *testing.T) {
 		"application/x-ndjson": "{\"password\":\"x\"}\n{\"b\":2}\n",
 	} {
 		file := filepath.Join(t.TempDir(), "c.jsonl")
-		c := open(t, file, stubs.Record)
+		c := open(t, file, cassette.Record)
 		base := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil
 		})
 		seen((&http.Client{Transport: c.Transport(base)}).Get("https://x.test/"))
 		closed(t, c)
-		resp, err := (&http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}).Get("https://x.test/")
+		resp, err := (&http.Client{Transport: open(t, file, cassette.Replay).Transport(nil)}).Get("https://x.test/")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,8 +348,8 @@ func TestOtherStreams(t *testing.T) {
 		}
 		body = strings.Replace(body, "2", "3", 1)
 		for ignore, same := range map[string]bool{"b": true, "c": false} {
-			v := open(t, file, stubs.Verify, stubs.IgnoreFields(ignore))
-			if _, err := (&http.Client{Transport: v.Transport(base)}).Get("https://x.test/"); errors.As(err, new(*stubs.MismatchError)) == same {
+			v := open(t, file, cassette.Verify, cassette.IgnoreFields(ignore))
+			if _, err := (&http.Client{Transport: v.Transport(base)}).Get("https://x.test/"); errors.As(err, new(*cassette.MismatchError)) == same {
 				t.Errorf("%s: ignoring %q: %v", kind, ignore, err)
 			}
 		}
@@ -359,7 +359,7 @@ func TestOtherStreams(t *testing.T) {
 // Who knows the last event closes without asking for the end.
 func TestReaderThatKnowsTheEnd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	last := "data: [DONE]\n\n"
 	resp, err := (&http.Client{Transport: c.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: io.NopCloser(strings.NewReader(last)), ContentLength: -1}, nil
@@ -379,7 +379,7 @@ func TestReaderThatKnowsTheEnd(t *testing.T) {
 func TestStreamCutByItsReader(t *testing.T) {
 	p := newProvider(t)
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	resp, err := post(t.Context(), &http.Client{Transport: c.Transport(p)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
@@ -390,7 +390,7 @@ func TestStreamCutByItsReader(t *testing.T) {
 	if err := errors.Join(resp.Body.Close(), c.Close()); err != nil {
 		t.Fatal(err)
 	}
-	c = open(t, file, stubs.Replay)
+	c = open(t, file, cassette.Replay)
 	resp, err = post(t.Context(), &http.Client{Transport: c.Transport(nil)}, chatURL, `{"stream":true}`)
 	if err != nil {
 		t.Fatal(err)
@@ -399,7 +399,7 @@ func TestStreamCutByItsReader(t *testing.T) {
 	if !errors.Is(err, core.ErrHarness) || !errors.Is(c.Verify(), err) {
 		t.Errorf("no fault of the harness, or forgotten: %v", err)
 	}
-	v := open(t, file, stubs.Verify) // where the reader stopped is not the server's doing
+	v := open(t, file, cassette.Verify) // where the reader stopped is not the server's doing
 	resp, again := post(t.Context(), &http.Client{Transport: v.Transport(p)}, chatURL, `{"stream":true}`)
 	if again != nil {
 		t.Fatal(again)
@@ -416,7 +416,7 @@ func TestTransportErrors(t *testing.T) {
 	base := func(err error) http.RoundTripper {
 		return roundTrip(func(req *http.Request) (*http.Response, error) { return nil, err })
 	}
-	c := open(t, file, stubs.Record)
+	c := open(t, file, cassette.Record)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _ = post(t.Context(), &http.Client{Transport: c.Transport(base(refused))}, chatURL, `1`)
@@ -424,7 +424,7 @@ func TestTransportErrors(t *testing.T) {
 	_, _ = post(t.Context(), &http.Client{Transport: c.Transport(base(core.ErrHarness))}, chatURL, `3`)
 	_, _ = post(cancelled, &http.Client{Transport: c.Transport(base(context.Canceled))}, chatURL, `4`)
 	closed(t, c)
-	c = open(t, file, stubs.Replay)
+	c = open(t, file, cassette.Replay)
 	client := &http.Client{Transport: c.Transport(base(errors.New("called")))}
 	var timeout interface{ Timeout() bool }
 	if _, err := post(t.Context(), client, chatURL, `1`); fmt.Sprint(err) != `Post "`+chatURL+`": dial tcp: connection refused` {
@@ -434,12 +434,12 @@ func TestTransportErrors(t *testing.T) {
 		t.Error(err)
 	}
 	for _, body := range []string{`3`, `4`} {
-		if _, err := post(t.Context(), client, chatURL, body); !errors.As(err, new(*stubs.MissError)) {
+		if _, err := post(t.Context(), client, chatURL, body); !errors.As(err, new(*cassette.MissError)) {
 			t.Errorf("request %s: %v", body, err)
 		}
 	}
 	_, err := post(t.Context(), client, chatURL+"?stream=1", `{"model":"m"}`)
-	var miss *stubs.MissError
+	var miss *cassette.MissError
 	if !errors.As(err, &miss) {
 		t.Fatal(err)
 	}
@@ -448,7 +448,7 @@ func TestTransportErrors(t *testing.T) {
 		t.Errorf("a cancelled request was replayed: %v", err)
 	}
 
-	c = open(t, filepath.Join(t.TempDir(), "c.jsonl"), stubs.Record)
+	c = open(t, filepath.Join(t.TempDir(), "c.jsonl"), cassette.Record)
 	client = &http.Client{Transport: c.Transport(newProvider(t))}
 	if _, err := client.Get("https://x.test/compressed"); !errors.Is(err, core.ErrHarness) || !strings.Contains(err.Error(), `encoding "br" cannot be recorded`) {
 		t.Errorf("compressed: %v", err)
@@ -487,7 +487,7 @@ func TestBodiesAreClosed(t *testing.T) {
 		answer = &spyBody{Reader: strings.NewReader("{}")}
 		return &http.Response{StatusCode: 200, Body: answer, ContentLength: -1}, nil
 	})
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay, stubs.Verify} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay, cassette.Verify} {
 		c := open(t, file, mode)
 		body := &spyBody{Reader: strings.NewReader("{}")}
 		req, err := http.NewRequest(http.MethodPost, chatURL, body)
@@ -503,7 +503,7 @@ func TestBodiesAreClosed(t *testing.T) {
 		}
 		miss := &spyBody{Reader: strings.NewReader("{1}")}
 		req, _ = http.NewRequest(http.MethodPost, chatURL, miss)
-		if mode == stubs.Replay {
+		if mode == cassette.Replay {
 			if _, err := c.Transport(base).RoundTrip(req); err == nil || miss.closed.Load() == 0 {
 				t.Errorf("a miss leaves the body open: %v", err)
 			}
@@ -514,7 +514,7 @@ func TestBodiesAreClosed(t *testing.T) {
 
 // A base of a test's own may panic, and leave out the body.
 func TestBasesThatAreNotHTTP(t *testing.T) {
-	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), stubs.Record)
+	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), cassette.Record)
 	client := &http.Client{Transport: c.Transport(roundTrip(func(req *http.Request) (*http.Response, error) {
 		if req.URL.Path == "/panics" {
 			panic("no network here")
@@ -540,7 +540,7 @@ func TestBasesThatAreNotHTTP(t *testing.T) {
 // A JSON body that is closed before its end was read is whole all the same.
 func TestDecoderThatStopsEarly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
 		c := open(t, file, mode)
 		client := &http.Client{Transport: c.Transport(roundTrip(func(*http.Request) (*http.Response, error) {
 			body := io.MultiReader(strings.NewReader(`{"a":1}`), strings.NewReader("\n"))
@@ -554,7 +554,7 @@ func TestDecoderThatStopsEarly(t *testing.T) {
 		if err := json.NewDecoder(resp.Body).Decode(&v); err != nil || v.A != 1 {
 			t.Errorf("%v: %v %v", mode, v, err)
 		}
-		if mode == stubs.Replay {
+		if mode == cassette.Replay {
 			if rest, err := io.ReadAll(resp.Body); len(rest) != 0 || err != nil {
 				t.Errorf("behind it %q %v", rest, err)
 			}
@@ -566,7 +566,7 @@ func TestDecoderThatStopsEarly(t *testing.T) {
 }
 
 func TestSameRequests(t *testing.T) {
-	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), stubs.Record)
+	c := open(t, filepath.Join(t.TempDir(), "c.jsonl"), cassette.Record)
 	client := &http.Client{Transport: c.Transport(newProvider(t))}
 	form := func(mark string) (string, string) {
 		var body bytes.Buffer
@@ -596,9 +596,9 @@ func TestSameRequests(t *testing.T) {
 	golden(t, "http_same.golden", "", read(t, c2file(c)))
 }
 
-func c2file(c *stubs.Cassette) string { // the file is named in every error
-	_, err := stubs.Recorded[int, int](c, "", nil).Call(context.Background(), core.Request[int]{})
-	var bad *stubs.CassetteError
+func c2file(c *cassette.Cassette) string { // the file is named in every error
+	_, err := cassette.Recorded[int, int](c, "", nil).Call(context.Background(), core.Request[int]{})
+	var bad *cassette.FileError
 	_ = errors.As(err, &bad)
 	return bad.File
 }
@@ -620,7 +620,7 @@ func TestTransportUnderConcurrentRuns(t *testing.T) {
 		var branches []*core.Node[map[string]string]
 		for i := range 8 {
 			name := fmt.Sprint("b", i)
-			branches = append(branches, core.Step(name, stubs.Scoped(ask), func(map[string]string) string { return "" },
+			branches = append(branches, core.Step(name, cassette.Scoped(ask), func(map[string]string) string { return "" },
 				func(m *map[string]string, out string) { *m = map[string]string{name: out} }))
 		}
 		p, err := core.New("p", core.Parallel("all", func(into *map[string]string, done []core.Ended[map[string]string]) error {
@@ -647,7 +647,7 @@ func TestTransportUnderConcurrentRuns(t *testing.T) {
 		return out
 	}
 	var want map[string]any
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
 		c := open(t, file, mode)
 		plan := pipeline(&http.Client{Transport: c.Transport(p)})
 		var wg sync.WaitGroup
@@ -688,7 +688,7 @@ var canaries = []string{
 
 func TestCanary(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, stubs.Record, stubs.Secrets(canaries[9], canaries[14]))
+	c := open(t, file, cassette.Record, cassette.Secrets(canaries[9], canaries[14]))
 	type doc struct {
 		APIKey string
 		Text   string
@@ -697,14 +697,14 @@ func TestCanary(t *testing.T) {
 		Env    map[string]string
 	}
 	// Found late: said in prose before a field gives it away.
-	early := stubs.Recorded(c, "early", fn(echo))
+	early := cassette.Recorded(c, "early", fn(echo))
 	must(t, early, "r", "s0", topic{Topic: "say " + canaries[15] + " and " + canaries[0]})
 	in := doc{
 		APIKey: canaries[0], Text: "the key " + canaries[2] + " and " + canaries[9] + " at https://h/?q=1&token=" + canaries[6],
 		Args: `{"tool":"login","password":"` + canaries[5] + `"}`, Blob: []byte("password=" + canaries[13] + "\n"),
 		Env: map[string]string{canaries[14]: "x", "SECRET": canaries[15]},
 	}
-	agent := stubs.Recorded(c, "a", core.Func[doc, doc](func(_ context.Context, r core.Request[doc]) (doc, error) {
+	agent := cassette.Recorded(c, "a", core.Func[doc, doc](func(_ context.Context, r core.Request[doc]) (doc, error) {
 		if r.Feedback == "" {
 			return doc{}, errors.New("401: token=" + canaries[4] + " for " + canaries[0])
 		}
@@ -750,18 +750,18 @@ func TestCanary(t *testing.T) {
 		t.Errorf("only %d redactions: was it recorded at all?\n%s", n, text)
 	}
 
-	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, stubs.Replay).Transport(nil)}, target, `{"messages":[{"content":"my key is other-key-in-header-1"}]}`, "X-Api-Key", "other-key-in-header-1")
+	resp, err = post(t.Context(), &http.Client{Transport: open(t, file, cassette.Replay).Transport(nil)}, target, `{"messages":[{"content":"my key is other-key-in-header-1"}]}`, "X-Api-Key", "other-key-in-header-1")
 	got := strings.NewReplacer("data: {\"delta\":{\"content\":\"", "", "\"}}\n\n", "").Replace(seen(resp, err))
 	if !strings.Contains(got, "you sent [redacted:known], [redacted:known]data:") {
 		t.Errorf("a secret that was streamed in pieces: %s", got)
 	}
 
 	// Another secret in the same place finds the recording.
-	c = open(t, file, stubs.Replay, stubs.Secrets(canaries[9], canaries[14]))
+	c = open(t, file, cassette.Replay, cassette.Secrets(canaries[9], canaries[14]))
 	in.APIKey, in.Args = "other-key-1234567", `{"tool":"login","password":"other"}`
 	in.Text = "the key sk-" + "another-one-987654321 and " + canaries[9] + " at https://h/?q=1&token=zzz"
 	in.Blob, in.Env = []byte("password=another-1\n"), map[string]string{canaries[14]: "x", "SECRET": "q"}
-	if _, err := stubs.Recorded[doc, doc](c, "a", nil).Call(t.Context(), core.Request[doc]{Input: in, Path: "s"}); err == nil || errors.Is(err, core.ErrHarness) {
+	if _, err := cassette.Recorded[doc, doc](c, "a", nil).Call(t.Context(), core.Request[doc]{Input: in, Path: "s"}); err == nil || errors.Is(err, core.ErrHarness) {
 		t.Errorf("replay with other secrets: %v", err)
 	}
 }
@@ -770,21 +770,21 @@ func TestCanary(t *testing.T) {
 func TestSecretsAreRefused(t *testing.T) {
 	const secret = "correct horse battery"
 	dir := t.TempDir()
-	c := open(t, filepath.Join(dir, "c.jsonl"), stubs.Record, stubs.Secrets(secret))
-	must(t, stubs.Recorded(c, "agent of "+secret, fn(echo)), "r", "draft", topic{})
+	c := open(t, filepath.Join(dir, "c.jsonl"), cassette.Record, cassette.Secrets(secret))
+	must(t, cassette.Recorded(c, "agent of "+secret, fn(echo)), "r", "draft", topic{})
 	refused := c.Close()
 	if _, err := os.Stat(filepath.Join(dir, "c.jsonl")); err == nil {
 		t.Error("it was written")
 	}
 	file := recordOne(t, nil, topic{Topic: "so " + secret})
-	_, leaked := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets(secret))
+	_, leaked := cassette.Open(file, cassette.Replay, cassette.Secrets(secret))
 	for skip := range 3 {
 		coded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", skip) + secret + "!"))
-		var bad *stubs.CassetteError
-		if _, err := stubs.OpenCassette(recordOne(t, nil, topic{}, topic{Topic: coded}), stubs.Replay, stubs.Secrets(secret)); !errors.As(err, &bad) || bad.Line == 0 {
+		var bad *cassette.FileError
+		if _, err := cassette.Open(recordOne(t, nil, topic{}, topic{Topic: coded}), cassette.Replay, cassette.Secrets(secret)); !errors.As(err, &bad) || bad.Line == 0 {
 			t.Errorf("base64 from place %d: %v", skip, err)
 		}
 	}
-	_, short := stubs.OpenCassette(file, stubs.Replay, stubs.Secrets("", "abc"))
+	_, short := cassette.Open(file, cassette.Replay, cassette.Secrets("", "abc"))
 	golden(t, "secrets.golden", "", strings.NewReplacer(dir, "DIR", filepath.Dir(file), "DIR").Replace(fmt.Sprintln(refused)+fmt.Sprintln(leaked)+fmt.Sprintln(short)))
 }
