@@ -88,6 +88,10 @@ func recordedText(err error) string {
 	return storable.Replace(strings.ToValidUTF8(err.Error(), "\uFFFD"))
 }
 
+// AsRecorded returns the form in which the engine records an error, for test
+// doubles that record one themselves.
+func AsRecorded(err error) *RecordedError { return asRecorded(err) }
+
 // asRecorded returns the recorded form of an error.
 func asRecorded(err error) *RecordedError {
 	if e, ok := err.(*RecordedError); ok {

@@ -177,18 +177,29 @@ func differ(a, b string) int {
 
 // failure is a recorded error.
 type failure struct {
-	Text    string `json:"text"`
-	Timeout bool   `json:"timeout,omitempty"`
+	Text    string   `json:"text"`
+	Timeout bool     `json:"timeout,omitempty"`
+	Codes   []string `json:"codes,omitempty"` // of core.Code: whether the engine tries again depends on them
 }
 
 func failed(err error) *failure {
 	var n net.Error
-	return &failure{Text: err.Error(), Timeout: errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()}
+	var codes []string
+	for _, code := range core.AsRecorded(err).Codes {
+		if !slices.Contains(unrecordedCodes, code) {
+			codes = append(codes, code)
+		}
+	}
+	return &failure{Text: err.Error(), Codes: codes, Timeout: errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()}
 }
+
+// unrecordedCodes are codes of errors that cassettes record in another way or not at all.
+var unrecordedCodes = append(core.AsRecorded(context.DeadlineExceeded).Codes,
+	append(core.AsRecorded(context.Canceled).Codes, string(core.ErrPanic))...)
 
 // replayed is the error for who calls.
 func (f *failure) replayed() error {
-	err := &core.RecordedError{Text: f.Text}
+	err := &core.RecordedError{Text: f.Text, Codes: f.Codes}
 	if f.Timeout {
 		return &timeoutError{err}
 	}

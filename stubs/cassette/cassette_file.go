@@ -93,7 +93,7 @@ func (c *Cassette) redact(q *interaction) {
 	q.Feedback = c.red.Text(q.Feedback)
 	q.Input = c.redactJSON(q.Input)
 	if q.Error != nil {
-		q.Error = &failure{Text: c.red.Text(q.Error.Text), Timeout: q.Error.Timeout}
+		q.Error = &failure{Text: c.red.Text(q.Error.Text), Timeout: q.Error.Timeout, Codes: q.Error.Codes}
 	}
 	if q.Output != nil {
 		q.Output = c.redactJSON(q.Output)

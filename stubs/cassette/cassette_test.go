@@ -766,3 +766,24 @@ func TestModeIsAFlag(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A replayed error has the codes of the recorded one: a final error is not tried again.
+func TestCodesOfErrorsAreRecorded(t *testing.T) {
+	const refused = core.Code("refused")
+	file := filepath.Join(t.TempDir(), "c.jsonl")
+	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+		c := open(t, file, mode)
+		a := stubs.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) {
+			return "", core.Final(fmt.Errorf("ask: %w", refused))
+		}))
+		p, err := core.New("p", core.Step("s", a, func(string) topic { return topic{} }, func(*string, string) {}, core.Retries(3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "")
+		if !errors.Is(err, refused) || !errors.Is(err, core.ErrFinal) || res.Calls != 1 {
+			t.Errorf("%v: %d calls, %v", mode, res.Calls, err)
+		}
+		closed(t, c)
+	}
+}
