@@ -771,9 +771,9 @@ func TestModeIsAFlag(t *testing.T) {
 func TestCodesOfErrorsAreRecorded(t *testing.T) {
 	const refused = core.Code("refused")
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	for _, mode := range []stubs.Mode{stubs.Record, stubs.Replay} {
+	for _, mode := range []cassette.Mode{cassette.Record, cassette.Replay} {
 		c := open(t, file, mode)
-		a := stubs.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) {
+		a := cassette.Recorded(c, "a", fn(func(context.Context, core.Request[topic]) (string, error) {
 			return "", core.Final(fmt.Errorf("ask: %w", refused))
 		}))
 		p, err := core.New("p", core.Step("s", a, func(string) topic { return topic{} }, func(*string, string) {}, core.Retries(3)))
