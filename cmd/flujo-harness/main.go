@@ -146,6 +146,9 @@ func noEmptyValues(cmd *cobra.Command) (err error) {
 			values = list.GetSlice()
 		}
 		empty := func(s string) bool { return strings.TrimSpace(s) == "" }
+		if f.Name == "tenant" {
+			return // "" is the tenant without a name
+		}
 		if err == nil && (len(values) == 0 || slices.ContainsFunc(values, empty)) {
 			err = usage(fmt.Errorf("--%s has an empty value: give one, or leave the flag out (is a variable in the command line not set?)", f.Name))
 		}

@@ -93,29 +93,31 @@ func (s *store) load(ctx context.Context, id string) (core.Snapshot, error) {
 
 func runsCommand() *cobra.Command {
 	var flags storeFlags
-	var status string
+	var chosen runFlags
 	var limit int
-	var asJSON bool
+	var asJSON, waiting bool
 	cmd := &cobra.Command{
 		Use: "runs", Args: cobra.NoArgs,
 		Short: "List the runs of an engine, the newest first",
 		Long: `Lists the runs in a database of the engine, the newest first. A run without an end
-shows the time up to its latest save, with "…".
+shows the time up to its latest save, with "…". A run is running while an executor has
+it that is alive; it is cut off when that has died or given it up, and pending when no
+executor has had it yet. --waiting lists what waits for an answer instead, the oldest
+question first.
 
 ` + aboutStore + `
 
 --json prints {"version": 1, "database", "runs": [...], "more": true where the limit left
-some out}. A run is {"tenant", "run", "pipeline", "status", "error", "epoch", "started",
-"ended" (none while running), "took_ns", "steps", "attempts", "calls", "tokens", "cost"
-(in millionths)}.`,
+some out, "next": for --after}. A run is {"tenant", "run", "pipeline", "status", "error",
+"epoch", "executor", "forked_from", "waiting" (questions), "started", "ended" (none while
+running), "took_ns", "steps", "attempts", "calls", "tokens", "cost" (in millionths)}. With
+--waiting "waiting" takes the place of "runs": {"tenant", "run", "pipeline", "path",
+"token", "prompt", "for", "asked", "due"}.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, ok := sqlite.Filter{}, status == ""
-			for st := core.Running; st <= core.Stopped && !ok; st++ {
-				filter.Status, ok = st, st.String() == status
-			}
+			filter, err := chosen.filter(time.Now())
 			switch {
-			case !ok:
-				return usage(fmt.Errorf("--status %q: use running, completed, failed, paused or stopped", status))
+			case err != nil:
+				return usage(err)
 			case limit < 0:
 				return usage(fmt.Errorf("--limit %d: use 0 (all) or more", limit))
 			}
@@ -127,6 +129,9 @@ some out}. A run is {"tenant", "run", "pipeline", "status", "error", "epoch", "s
 			filter.Tenant = s.tenant
 			if limit > 0 {
 				filter.Limit = limit + 1 // one more tells whether there is more
+			}
+			if waiting {
+				return showWaiting(cmd.Context(), cmd.OutOrStdout(), s, filter, limit, asJSON)
 			}
 			runs, err := s.List(cmd.Context(), filter)
 			if err != nil {
@@ -146,20 +151,22 @@ some out}. A run is {"tenant", "run", "pipeline", "status", "error", "epoch", "s
 					Database string    `json:"database"`
 					Runs     []runJSON `json:"runs"`
 					More     bool      `json:"more"`
-				}{1, s.path, list, more})
+					Next     string    `json:"next,omitempty"`
+				}{1, s.path, list, more, nextPage(runs, more)})
 			}
 			text := newScreen(cmd.OutOrStdout()).table(runs)
 			switch {
 			case len(runs) == 0:
 				text = fmt.Sprintf("no such runs in %s\n", s.path)
 			case more:
-				text += "… and older ones: --limit 0 lists all\n"
+				text += fmt.Sprintf("… and older ones: --after %s goes on, --limit 0 lists all\n", nextPage(runs, more))
 			}
 			return print(cmd.OutOrStdout(), text)
 		},
 	}
 	flags.register(cmd)
-	cmd.Flags().StringVar(&status, "status", "", "only running, completed, failed, paused or stopped ones")
+	chosen.register(cmd)
+	cmd.Flags().BoolVar(&waiting, "waiting", false, "list what waits for an answer")
 	cmd.Flags().IntVar(&limit, "limit", 20, "most runs to list; 0 is all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -173,6 +180,9 @@ type runJSON struct {
 	Status   string    `json:"status"`
 	Error    string    `json:"error,omitempty"`
 	Epoch    int64     `json:"epoch"`
+	Executor string    `json:"executor,omitempty"`
+	Forked   string    `json:"forked_from,omitempty"`
+	Waiting  int64     `json:"waiting,omitempty"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Took     int64     `json:"took_ns"`
@@ -184,7 +194,11 @@ type runJSON struct {
 }
 
 func newRunJSON(r sqlite.RunInfo) runJSON {
-	return runJSON{r.Key.Tenant, r.Key.Run, r.Pipeline, r.Status.String(), r.Error, r.Epoch, r.Started, r.Ended, int64(r.Took()),
+	forked := ""
+	if r.Origin.Key.Run != "" {
+		forked = r.Origin.Key.String()
+	}
+	return runJSON{r.Key.Tenant, r.Key.Run, r.Pipeline, r.State(time.Now()), r.Error, r.Epoch, r.Holder.Executor, forked, r.Open, r.Started, r.Ended, int64(r.Took()),
 		r.Usage.Steps, r.Attempts, r.Usage.Calls, r.Usage.Tokens, r.Usage.Cost}
 }
 
@@ -245,7 +259,7 @@ func (s screen) paint(colour, text string) string {
 }
 
 func statusColour(s core.Status) string {
-	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: red, core.Paused: "33", core.Stopped: "33"}[s]
+	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: red, core.Paused: "33", core.Stopped: "33", core.Cancelled: dim}[s]
 }
 
 // table has a line for each run, and one more below it for the error and, where the
@@ -262,7 +276,7 @@ func (s screen) table(runs []sqlite.RunInfo) string {
 		if spent(r.Usage) != "" {
 			columns = len(rows[0])
 		}
-		rows = append(rows, []string{reports.Visible(r.Key.String()), reports.Visible(r.Pipeline), r.Status.String(), r.Started.Format(time.RFC3339), so,
+		rows = append(rows, []string{reports.Visible(r.Key.String()), reports.Visible(r.Pipeline), r.State(time.Now()), r.Started.Format(time.RFC3339), so,
 			grouped(r.Usage.Steps), grouped(r.Attempts), grouped(r.Usage.Tokens), money(r.Usage.Cost)})
 	}
 	widths := make([]int, len(rows[0]))

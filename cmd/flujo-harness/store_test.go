@@ -61,7 +61,7 @@ type bench struct {
 
 func newBench(b core.Backend) *bench {
 	w := &bench{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
-	w.Engine = core.NewEngine(core.WithBackend(b), core.WithClock(func() time.Time { return w.now }), core.WithTokens(func() string {
+	w.Engine = core.NewEngine(core.WithExecutor("worker-1"), core.WithBackend(b), core.WithClock(func() time.Time { return w.now }), core.WithTokens(func() string {
 		w.tokens++
 		return fmt.Sprintf("token-%d", w.tokens)
 	}))

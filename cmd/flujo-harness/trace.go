@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -83,18 +82,8 @@ type trace struct {
 }
 
 // info is what List would say of the run, from the very records that are shown.
-func (t *trace) info() sqlite.RunInfo {
-	i := sqlite.RunInfo{Key: t.Start.Key, Pipeline: t.Start.Pipeline, Status: t.Status, Error: t.Error, Epoch: t.Epoch,
-		Started: t.Start.Time, Saved: t.Start.Time, Ended: t.Ended}
-	for _, s := range t.Steps {
-		i.Attempts += int64(s.Attempts)
-		i.Usage.Calls, i.Usage.Tokens, i.Usage.Cost = i.Usage.Calls+s.Usage.Calls, i.Usage.Tokens+s.Usage.Tokens, i.Usage.Cost+s.Usage.Cost
-		i.Usage.Steps++
-		if s.Ended.After(i.Saved) {
-			i.Saved = s.Ended
-		}
-	}
-	return i
+func (t *trace) info() core.RunInfo {
+	return t.Snapshot.Info()
 }
 
 // answer to a pause, nil where it waits for one.
@@ -203,10 +192,13 @@ func (t *trace) text() string {
 			waiting++
 		}
 	}
-	status := i.Status.String()
+	status := i.State(time.Now())
 	switch {
 	case i.Status == core.Running:
-		status += ", or cut off: last saved " + i.Saved.Format(time.RFC3339)
+		status += ": last saved " + i.Saved.Format(time.RFC3339)
+		if i.Holder.Executor != "" {
+			status += " by " + i.Holder.Executor
+		}
 	case waiting > 0:
 		status += ": waits for " + plural(int64(waiting), "answer")
 	}
@@ -216,6 +208,9 @@ func (t *trace) text() string {
 	t.block("", "run", bold, i.Key.String(), 0)
 	t.block("", "pipeline", "", fmt.Sprintf("%s (plan %016x)", i.Pipeline, t.Start.Plan), 0)
 	t.block("", "status", statusColour(i.Status), status, 0)
+	if o := i.Origin; o.Key.Run != "" {
+		t.block("", "forked", "", fmt.Sprintf("from %s, with its first %s", o.Key, plural(o.Seq, "record")), 0)
+	}
 	if i.Error != "" {
 		t.block("", "error", red, i.Error, most)
 	}
