@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/perf/benchfmt"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // Bench is what one benchmark said in one process.
@@ -51,6 +53,10 @@ const blocksInSession = 6
 
 // fastest is what no operation is below, ns: what is has no body left.
 const fastest = 0.5
+
+// leaveToEnd is how long an interrupted benchmark has to end, and how long a process that it
+// left behind may hold its output.
+const leaveToEnd = 20 * time.Second
 
 // ErrNoBenchmark is a process that told of no benchmark: it was skipped, or the binary
 // has none of that name.
@@ -178,7 +184,13 @@ func runBenchmark(ctx context.Context, side BenchSide, benchmark string, t time.
 	cmd.Dir, cmd.Env = side.Dir, os.Environ()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	child.Group(cmd) // a benchmark may start processes of its own
+	cmd.WaitDelay = leaveToEnd
+	err := child.Run(cmd)
+	if cmd.Process != nil {
+		child.EndGroup(cmd.Process.Pid)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the process failed: %w: %s", err, tail(append(stdout.Bytes(), stderr.Bytes()...)))
 	}
 	return parseBenchmarks(&stdout)

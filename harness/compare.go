@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // Subject is a variant of some work, to be compared with others by [Compare].
@@ -346,11 +348,11 @@ func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects [
 	if len(p.Exec) == 0 {
 		return p.run(ctx, order, subjects)
 	}
-	dir, err := os.MkdirTemp("", "flujo-harness-compare-")
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-session-")
 	if err != nil {
 		return res, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, remove()) }()
 	order.Out = filepath.Join(dir, "result.json")
 	text, err := json.Marshal(order)
 	if err != nil {
@@ -358,7 +360,10 @@ func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects [
 	}
 	cmd := exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	said, failed := cmd.CombinedOutput()
+	if err := child.Tie(cmd, nil); err != nil {
+		return res, err
+	}
+	said, failed := child.CombinedOutput(cmd)
 	data, err := os.ReadFile(order.Out)
 	if err != nil {
 		return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
@@ -384,6 +389,7 @@ func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject)
 	if order.Name != p.Name {
 		return fmt.Errorf("compare %q: %w: %q", p.Name, ErrOtherComparison, order.Name)
 	}
+	child.Watch(os.Stdin)
 	res, err := p.run(ctx, order, subjects)
 	if err != nil {
 		res.Problem = err.Error()

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // Exec returns a runner that runs each session in a fresh process: the program
@@ -56,8 +58,11 @@ func execute(command func(context.Context) *exec.Cmd) Runner {
 		}
 		var stdout, stderr bytes.Buffer
 		cmd := command(ctx)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(order), &stdout, &stderr
-		if err := cmd.Run(); err != nil {
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := child.Tie(cmd, order); err != nil {
+			return res, err
+		}
+		if err := child.Run(cmd); err != nil {
 			return res, fmt.Errorf("session process: %w: %s", err, strings.TrimSpace(stderr.String()))
 		}
 		out := bytes.TrimSpace(stdout.Bytes())
@@ -79,6 +84,7 @@ func ServeSession(ctx context.Context, in io.Reader, out io.Writer, own ...Workl
 	if err := dec.Decode(&s); err != nil {
 		return fmt.Errorf("read the order of the session: %w", err)
 	}
+	child.Watch(io.MultiReader(dec.Buffered(), in))
 	res, err := s.Run(ctx, own...)
 	if err != nil {
 		return err

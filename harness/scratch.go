@@ -34,20 +34,64 @@ func Scratch(root string) (dir string, remove func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	// What killed processes left behind. No measurement takes a day.
-	old, err := filepath.Glob(filepath.Join(base, "measure-*"))
+	return Temporary(base, "measure-")
+}
+
+// ownerFile is in each temporary folder. The process that made the folder holds a lock on
+// it, which the system releases however that process ends.
+const ownerFile = "owner"
+
+// Temporary makes a folder in base, whose name begins with prefix. Folders of this prefix
+// that killed processes have left behind are removed first, as far as this user may.
+func Temporary(base, prefix string) (dir string, remove func() error, err error) {
+	others, err := filepath.Glob(filepath.Join(base, prefix+"*"))
 	if err != nil {
 		return "", nil, err
 	}
-	for _, left := range old {
-		if info, err := os.Stat(left); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-			if err := os.RemoveAll(left); err != nil {
-				return "", nil, fmt.Errorf("remove what a killed measurement left: %w", err)
-			}
+	for _, other := range others {
+		if abandoned(other) {
+			_ = os.RemoveAll(other) // or the next one will
 		}
 	}
-	dir, err = os.MkdirTemp(base, "measure-")
-	return dir, func() error { return os.RemoveAll(dir) }, err
+	if dir, err = os.MkdirTemp(base, prefix); err != nil {
+		return "", nil, err
+	}
+	owner, err := own(dir)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, func() error { return errors.Join(owner.Close(), os.RemoveAll(dir)) }, nil
+}
+
+// own takes the lock of a folder. The file gets its name when it is locked: nobody finds it
+// without.
+func own(dir string) (*os.File, error) {
+	owner, err := os.CreateTemp(dir, ownerFile+"-")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintln(owner, "process", os.Getpid()); err != nil {
+		return nil, errors.Join(err, owner.Close())
+	}
+	if !lock(owner) {
+		return owner, nil // a file system without locks: the folder is removed by its age
+	}
+	if err := os.Rename(owner.Name(), filepath.Join(dir, ownerFile)); err != nil {
+		return nil, errors.Join(err, owner.Close())
+	}
+	return owner, nil
+}
+
+// abandoned reports whether the process that made the folder has ended. Where that cannot be
+// told, a folder is taken for abandoned after a day: nothing that is measured takes so long.
+func abandoned(dir string) bool {
+	owner, err := os.OpenFile(filepath.Join(dir, ownerFile), os.O_RDWR, 0)
+	if err != nil {
+		info, statErr := os.Stat(dir)
+		return errors.Is(err, os.ErrNotExist) && statErr == nil && time.Since(info.ModTime()) > 24*time.Hour
+	}
+	defer owner.Close()
+	return lock(owner)
 }
 
 // Folder makes the folder of a module for all that is kept on this machine only. Git

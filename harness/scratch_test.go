@@ -1,8 +1,12 @@
 package harness
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,5 +36,48 @@ func TestOldMeasurementsAreRemoved(t *testing.T) {
 	}
 	if err := remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a killed process left is removed at once, and what a running one has is not.
+func TestFoldersOfKilledProcessesAreRemoved(t *testing.T) {
+	base := t.TempDir()
+	const variable = "FLUJO_HARNESS_TEST_FOLDER"
+	if base := os.Getenv(variable); base != "" {
+		dir, _, err := Temporary(base, "x-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("made " + dir)
+		os.Exit(0) // as if it had been killed
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), variable+"="+base)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	_, left, _ := strings.Cut(strings.TrimSpace(string(said)), "made ")
+	if _, err := os.Stat(filepath.Join(left, "owner")); err != nil {
+		t.Skipf("this file system has no locks: %v", err)
+	}
+	mine, remove, err := Temporary(base, "x-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, removeAgain, err := Temporary(base, "x-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{left: false, mine: true, again: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", path, err == nil, want)
+		}
+	}
+	if err := errors.Join(remove(), removeAgain()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
+		t.Errorf("%d entries are left, error %v", len(left), err)
 	}
 }

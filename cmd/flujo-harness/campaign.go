@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -239,32 +240,44 @@ func burn(n int) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	var started []*exec.Cmd
+	var stops []func()
 	stop = func() {
-		for _, cmd := range started {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait() // it was killed
+		for _, one := range stops {
+			one()
 		}
 	}
 	for range n {
-		cmd := exec.Command(exe, "burn", strconv.Itoa(os.Getpid()))
-		if err := cmd.Start(); err != nil {
+		cmd := exec.Command(exe, "burn")
+		err := child.Tie(cmd, nil)
+		wait := cmd.Wait
+		if err == nil {
+			wait, err = child.Start(cmd)
+		}
+		if err != nil {
 			stop()
 			return nil, fmt.Errorf("start a process that keeps a core busy: %w", err)
 		}
-		started = append(started, cmd)
+		stops = append(stops, func() {
+			_ = cmd.Process.Kill()
+			_ = wait() // it was killed
+		})
 	}
 	return stop, nil
 }
 
-// burnCommand keeps a core busy for as long as the process that started it is there:
-// not for people.
+// burnCommand keeps a core busy until its standard input ends, which is where the process
+// that started it has ended: not for people.
 func burnCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "burn PARENT", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use: "burn", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var over atomic.Bool
+			go func() {
+				_, _ = io.Copy(io.Discard, cmd.InOrStdin())
+				over.Store(true)
+			}()
 			x := uint64(1)
-			for strings.TrimSpace(args[0]) == strconv.Itoa(os.Getppid()) {
+			for !over.Load() {
 				for range 1 << 24 {
 					x ^= x << 13
 					x ^= x >> 7

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -101,11 +102,14 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if c.seed == 0 {
 		c.seed = uint64(rand.Uint32())
 	}
-	tmp, err := os.MkdirTemp("", "flujo-harness-compare-")
+	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
 	if err != nil {
 		return fault(err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	defer func() { err = errors.Join(err, removeTmp()) }()
+	if err := p.forgetTrees(ctx); err != nil {
+		return usage(err)
+	}
 	progress := newProgress(cmd.ErrOrStderr())
 	defer progress.end()
 
@@ -160,6 +164,31 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
+// treesPrefix begins the names of the folders that revisions are checked out in.
+const treesPrefix = "flujo-harness-compare-"
+
+// forgetTrees removes the work trees from the repository whose folder is gone: those of a
+// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
+// is not mounted.
+func (p project) forgetTrees(ctx context.Context) error {
+	all, err := p.git(ctx, "worktree", "list", "--porcelain")
+	if err != nil {
+		return nil // there is no repository: checkOut says so
+	}
+	for line := range strings.Lines(all) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
+		if !ok || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), treesPrefix) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+			if _, err := p.git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
+				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // checkout is a revision in a folder.
 type checkout struct {
 	name string
@@ -201,7 +230,7 @@ func (c *comparing) packagesOf(ctx context.Context, side checkout) (map[string]s
 	cmd.Dir = side.dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := child.Output(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("list the packages at %s: %w: %s", side.name, err, strings.TrimSpace(stderr.String()))
 	}
@@ -239,7 +268,7 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
 			build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", binaries[i], pkg)
 			build.Dir = sides[i].dir
-			if said, err := build.CombinedOutput(); err != nil {
+			if said, err := child.CombinedOutput(build); err != nil {
 				what := firstLines(string(said), 10)
 				if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
 					what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
@@ -248,7 +277,7 @@ func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pa
 			}
 			list := exec.CommandContext(ctx, binaries[i], "-test.list=^Benchmark")
 			list.Dir = dirs[i][pkg]
-			said, err := list.Output()
+			said, err := child.Output(list)
 			if err != nil {
 				return nil, fault(fmt.Errorf("list the benchmarks of %s at %s: %w", pkg, sides[i].name, err))
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -55,7 +56,7 @@ func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []str
 		log:     filepath.Join(dir, "ginkgo.log")}
 	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
 	build.Dir = p.root
-	if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
+	if out, err := child.CombinedOutput(build); err != nil && ctx.Err() == nil {
 		return nil, usage(fmt.Errorf("build the command of Ginkgo that go.mod names: %w\n%s\ncall: go get -tool %s && go mod tidy", err, strings.TrimSpace(string(out)), ginkgoTool))
 	}
 	return g, nil
@@ -66,11 +67,11 @@ func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []str
 //
 // tell is called about once a second with how far it is.
 func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err error) {
-	tmp, err := os.MkdirTemp("", "flujo-harness-")
+	tmp, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-run-")
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	out, err := os.Create(g.log)
 	if err != nil {
 		return s, fmt.Errorf("log the suites: %w", err)
@@ -152,10 +153,21 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 // and have 20 s to report; what is left of them when the command has ended is killed. It
 // returns how the command failed, and why it could not be run at all.
 func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
-	interruptible(cmd)
+	child.Group(cmd)
 	cmd.WaitDelay = 20 * time.Second
-	failed = cmd.Run()
-	endGroup(cmd)
+	guarded, err := newGuard()
+	if err != nil {
+		return nil, err
+	}
+	wait, failed := child.Start(cmd)
+	if failed == nil {
+		err = guarded.over(cmd.Process.Pid)
+		failed = wait()
+		child.EndGroup(cmd.Process.Pid) // a killed Ginkgo leaves its suites
+	}
+	if err = errors.Join(err, guarded.end()); err != nil {
+		return nil, err
+	}
 	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
 		return nil, failed
 	}
@@ -168,7 +180,7 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 	env = os.Environ()
 	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // of the environment, or of go env -w
 	ask.Dir = g.project.root
-	goflags, err := ask.Output()
+	goflags, err := child.Output(ask)
 	if err != nil {
 		return nil, told(err)
 	}

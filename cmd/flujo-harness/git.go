@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // git runs git in the folder of the project and returns its standard output without the
@@ -27,7 +29,7 @@ func (p project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = p.root
 	cmd.Env = append(os.Environ(), "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE="+os.DevNull+"/none")
-	out, err := cmd.Output()
+	out, err := child.Output(cmd)
 	if err != nil {
 		err = fmt.Errorf("git %s: %w", args[0], told(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -163,7 +164,9 @@ func (i *ingest) read(files []resultFile, root string) (readings []*reports.Read
 		name := f.path
 		if name == "-" {
 			name = "standard input"
-			r, err = reports.Read(i.cmd.InOrStdin(), root)
+			r, err = reports.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return i.cmd.InOrStdin(), nil }), root)
+		} else if info, statErr := os.Stat(name); statErr == nil && !info.Mode().IsRegular() {
+			r, err = reports.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return os.Open(name) }), root)
 		} else {
 			r, err = reports.ReadFile(name, root)
 		}
@@ -184,6 +187,22 @@ func (i *ingest) read(files []resultFile, root string) (readings []*reports.Read
 		}
 	}
 	return readings, paths, failed
+}
+
+// untilInterrupted reads what open returns, and ends with an error where ctx ends: both
+// opening a named pipe and reading from it wait for as long as nobody writes. What is opened
+// stays open until the program ends.
+func untilInterrupted(ctx context.Context, open func() (io.Reader, error)) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		from, err := open()
+		if err == nil {
+			_, err = io.Copy(in, from)
+		}
+		in.CloseWithError(err)
+	}()
+	return out
 }
 
 // say prints a line. What files are named and what is in them may be anybody's.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // project is the Go module that the program was called in.
@@ -126,7 +127,7 @@ func (p project) suite(ctx context.Context, pkg string) (string, error) {
 		return "", fmt.Errorf("--suite %s: there is no go.mod here or above", pkg)
 	}
 	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", pkg)
-	dir, err := list.Output()
+	dir, err := child.Output(list)
 	if err != nil {
 		return "", fmt.Errorf("--suite %s: %w", pkg, told(err))
 	}
@@ -137,7 +138,7 @@ func (p project) suite(ctx context.Context, pkg string) (string, error) {
 	suite := "./" + filepath.ToSlash(rel)
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", p.program(suite), suite)
 	build.Dir = p.root
-	if out, err := build.CombinedOutput(); err != nil {
+	if out, err := child.CombinedOutput(build); err != nil {
 		return "", fmt.Errorf("--suite %s: build its tests: %w\n%s", pkg, err, out)
 	}
 	if _, err := os.Stat(p.program(suite)); err != nil {

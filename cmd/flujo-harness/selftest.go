@@ -229,11 +229,11 @@ func foreign(_ context.Context, l *lab) (thresholds.Verdict, error) {
 // rerun appends a run that broke and one that held at the same commit to a history of
 // its own.
 func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
-	dir, err := os.MkdirTemp("", "flujo-harness-selftest-")
+	dir, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-selftest-")
 	if err != nil {
 		return v, fault(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, remove()) }()
 	h, err := reports.OpenHistory(ctx, filepath.Join(dir, "history.db"))
 	if err != nil {
 		return v, fault(err)

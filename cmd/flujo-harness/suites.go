@@ -16,6 +16,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 const ginkgoPackage = "github.com/onsi/ginkgo/v2"
@@ -37,7 +39,7 @@ func (p project) testPackages(ctx context.Context, patterns, flags []string) ([]
 	args := append([]string{"list"}, listFlags(flags)...)
 	args = append(append(args, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"), patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	out, err := cmd.Output()
+	out, err := child.Output(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), told(err))
 	}

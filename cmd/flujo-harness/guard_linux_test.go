@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness/child"
+)
+
+// program is this program as a process of its own, in dir.
+func program(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Args[0], cmd.Dir = "flujo-harness", dir
+	return cmd
+}
+
+// eventually waits until is reports true; what names what is waited for.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after two minutes", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// gone reports whether a process has ended.
+func gone(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.HasPrefix(string(text[bytes.LastIndexByte(text, ')')+1:]), " Z")
+}
+
+// A guard kills the group where the program ends without a word, and only there.
+func TestAGuardEndsWhatAKilledRunLeaves(t *testing.T) {
+	for _, killed := range []bool{true, false} {
+		burner := program(t, "", "burn")
+		child.Group(burner)
+		burner.Cancel = nil
+		if err := child.Tie(burner, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := burner.Start(); err != nil {
+			t.Fatal(err)
+		}
+		g, err := newGuard()
+		if err == nil {
+			err = g.over(burner.Process.Pid)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if killed {
+			if err := errors.Join(g.in.Close(), g.cmd.Wait()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := g.end(); err != nil {
+			t.Fatal(err)
+		}
+		if !killed {
+			if gone(burner.Process.Pid) {
+				t.Error("the guard ended a group that nobody had to end")
+			}
+			_ = burner.Process.Kill()
+		}
+		_ = burner.Wait() // for ever, where nobody killed it
+	}
+}
+
+// A run that is killed leaves no test program behind, though it is a child of go test.
+func TestAKilledRunLeavesNoTests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a module")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.com/shop\n\ngo 1.24\n", "shop_test.go": `package shop
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestShop(t *testing.T) {
+	if err := os.WriteFile("pid.tmp", []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename("pid.tmp", "pid"); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := program(t, dir, "run", "--workload", "none")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	eventually(t, "the test runs", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "pid"))
+		_, scanErr := fmt.Sscan(string(text), &pid)
+		return err == nil && scanErr == nil
+	})
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	eventually(t, "the test program has ended", func() bool { return gone(pid) })
+}
+
+// The first signal ends a command that waits for input: of a pipe that was opened, and of a
+// named pipe that nobody opens.
+func TestTheFirstInterruptEndsReading(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		interrupt := func(args []string, ready func(in io.WriteCloser, out *bufio.Reader) error) {
+			cmd := program(t, dir, args...)
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(ready(in, bufio.NewReader(out)), cmd.Process.Signal(sig)); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // for ever, where it went on reading
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("%q, %v: exit %d, want %d", args, sig, code, exitInterrupted)
+			}
+		}
+		interrupt([]string{"ingest", "-"}, func(in io.WriteCloser, _ *bufio.Reader) error {
+			_, err := io.WriteString(in, "<testsuite>"+strings.Repeat(" ", 1<<20)) // more than a pipe holds: somebody reads
+			return err
+		})
+		interrupt([]string{"ingest", "-", fifo}, func(in io.WriteCloser, out *bufio.Reader) error {
+			_, err := io.WriteString(in, `<testsuite tests="1"><testcase name="a" time="1"/></testsuite>`)
+			if err := errors.Join(err, in.Close()); err != nil {
+				return err
+			}
+			line, err := out.ReadString('\n')
+			if !strings.HasPrefix(line, "standard input: JUnit") {
+				err = errors.Join(err, fmt.Errorf("it printed %q", line))
+			}
+			return err
+		})
+	}
+}
