@@ -101,7 +101,7 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 				}
 			}
 		}
-		rows, err := sqlite.Count(ctx, arm.path, a.session.Durability)
+		rows, err := sqlite.Count(ctx, arm.path)
 		if err != nil {
 			return fmt.Errorf("read arm %s back: %w", arm.name, err)
 		}

@@ -155,7 +155,7 @@ func (s *site) saves(ctx context.Context, d sqlite.Durability) (l latencies, err
 	if err != nil {
 		return l, err
 	}
-	census, err := sqlite.Count(ctx, path, d)
+	census, err := sqlite.Count(ctx, path)
 	if want := int64(l.n + 1); err == nil && census.Records != want { // the start is one too
 		err = fmt.Errorf("%d of %d saves are found by another connection", census.Records, want)
 	}

@@ -105,7 +105,7 @@ func (o *ours) Close(ctx context.Context, runs int) error {
 	if err := inspect(ctx, o.path, "PRAGMA journal_mode", &mode); err != nil || mode != "wal" {
 		return errors.Join(err, fmt.Errorf("core left journal_mode %q, needed is wal", mode))
 	}
-	got, err := sqlite.Count(ctx, o.path, o.durability)
+	got, err := sqlite.Count(ctx, o.path)
 	want := sqlite.Census{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
 	if err == nil && got != want {
 		err = fmt.Errorf("core claims %+v, stored are %+v", want, got)

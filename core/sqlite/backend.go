@@ -86,8 +86,8 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 	if err != nil {
 		return nil, err
 	}
-	if place(ctx, c.path, d, migrations) {
-		return c, nil
+	if placed, err := place(ctx, c.path, d, migrations); placed || err != nil {
+		return c, err
 	}
 	db := sql.OpenDB(c)
 	err = Migrate(ctx, db, c.path, migrations)
@@ -314,18 +314,27 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		}
 		return err
 	})
-	if rec.Status == core.Paused && errors.Is(err, core.ErrFenced) && b.answered(ctx, lease, rec.Answers) {
-		err = fmt.Errorf("run number %d: %w", lease.ID, core.ErrSignalled)
+	if rec.Status == core.Paused && errors.Is(err, core.ErrFenced) {
+		answered, readErr := b.answered(ctx, lease, rec.Answers)
+		switch {
+		case readErr != nil: // it may have been either
+			err = fmt.Errorf("run number %d: its pause was not saved, and why could not be read: %w", lease.ID, b.trouble(readErr))
+		case answered:
+			err = fmt.Errorf("run number %d: %w", lease.ID, core.ErrSignalled)
+		}
 	}
 	return err
 }
 
 // answered tells a pause that was refused for its answers from one that was fenced.
-func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) bool {
+func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) (bool, error) {
 	var n int
 	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND epoch = ? AND status = 1`,
 		lease.ID, lease.Epoch).Scan(&n)
-	return err == nil && n != known
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil && n != known, err
 }
 
 // Load implements [core.Backend].

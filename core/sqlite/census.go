@@ -13,15 +13,16 @@ type Census struct {
 	Records  int64 // of steps, the start of each run included
 }
 
-// Count opens the file at path afresh and counts what is in it: the proof that
-// saves were made, by somebody who did not make them.
-func Count(ctx context.Context, path string, d Durability) (c Census, err error) {
-	db, err := OpenDB(path, d)
+// Count opens the file at path and counts what is in it: the proof that saves were made,
+// by somebody who did not make them. It changes nothing, and errors are those of
+// [OpenReader].
+func Count(ctx context.Context, path string) (c Census, err error) {
+	r, err := OpenReader(ctx, path)
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE status != 1), (SELECT count(*) FROM steps)`).
+	defer func() { err = errors.Join(err, r.Close()) }()
+	err = r.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE status != 1), (SELECT count(*) FROM steps)`).
 		Scan(&c.Runs, &c.Finished, &c.Records)
 	if err != nil {
 		err = fmt.Errorf("count the runs in %s: %w", path, advised(err))

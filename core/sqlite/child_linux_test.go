@@ -223,7 +223,7 @@ func TestWeakLocksAreRefused(t *testing.T) {
 		_, errUnsynced := OpenUnsynced(ctx, path)
 		_, errDB := OpenDB(path, Process)
 		_, errReader := OpenReader(ctx, path)
-		_, errCount := Count(ctx, path, Process)
+		_, errCount := Count(ctx, path)
 		for _, err := range []error{errOpen, errUnsynced, errDB, errReader, errCount} {
 			fmt.Println(errors.Is(err, ErrWeakLocks))
 		}

@@ -71,7 +71,7 @@ func refuseForeign(ctx context.Context, c *connector) error {
 		}
 	}
 	// What was saved last may still be in the log: SQLite must read it.
-	db := sql.OpenDB(&lookOnly{c, quiet(c.path)})
+	db := sql.OpenDB(&lookOnly{connector: c, quiet: quiet(c.path)})
 	f, err := readFormat(ctx, db)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("open database %s: %w", c.path, err)

@@ -214,12 +214,16 @@ func (b *Backend) follows(s *save, err error) error {
 	return err
 }
 
-// tidy keeps the log short, in between.
+// tidy keeps the log short, in between. A failure is none of the saves that were made: it
+// is logged, and refuses further ones where the writer must not be used any more.
 func (b *Backend) tidy() {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	if !b.closed.Load() {
-		b.w.shorten(context.Background())
+	if b.closed.Load() {
+		return
+	}
+	if err := b.w.shorten(context.Background()); err != nil {
+		logWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
 	}
 }
 

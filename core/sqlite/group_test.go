@@ -172,3 +172,23 @@ func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
 		t.Errorf("the next save waits for %d, want half of %d", b.company, maxBatch)
 	}
 }
+
+// A pause that is refused is fenced or signalled, or it is not known which.
+func TestRefusedPauseWhoseCauseCannotBeRead(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	lease, err := b.Start(t.Context(), started("r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.Epoch++
+	pause := core.FinishRecord{Status: core.Paused, Time: time.Unix(9, 0)}
+	if err := b.Finish(t.Context(), lease, pause); !errors.Is(err, core.ErrFenced) {
+		t.Errorf("error %v, want fenced", err)
+	}
+	if err := b.readers.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Finish(t.Context(), lease, pause); err == nil || errors.Is(err, core.ErrFenced) || errors.Is(err, core.ErrSignalled) {
+		t.Errorf("error %v, want the one of reading", err)
+	}
+}

@@ -3,14 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
-
-	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -25,76 +20,24 @@ type Reader struct {
 
 // OpenReader opens the database at path. A missing file is [fs.ErrNotExist], a
 // database of a newer version [*ErrNewer]. One that an older version wrote, or
-// another program, is refused too.
+// another program, is refused too. On a read-only file system it is read as
+// [OpenReadOnly] does.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
-	base, err := newConnector(path, Process)
+	db, err := OpenReadOnly(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no database at %s: %w", path, fs.ErrNotExist)
-	}
-	r := &Reader{db: sql.OpenDB(&lookOnly{base, quiet(base.path)}), path: path}
+	r := &Reader{db: db, path: path}
 	if err := r.check(ctx); err != nil {
 		return nil, errors.Join(err, r.db.Close())
 	}
 	return r, nil
 }
 
-// quiet reports that no journal lies beside the database: it was closed as it
-// should be, and nobody has it open.
-func quiet(path string) bool {
-	for _, end := range []string{"-wal", "-journal"} {
-		if _, err := os.Lstat(path + end); !errors.Is(err, fs.ErrNotExist) {
-			return false
-		}
-	}
-	return true
-}
-
-// lookOnly opens connections that do not write.
-type lookOnly struct {
-	*connector
-	quiet bool
-}
-
-// Connect implements driver.Connector. A read-only connection leaves a journal as it
-// is, where one of another mode would move it into the database when it closes. But
-// it cannot take away the files that it makes beside a quiet database; there is
-// nothing to move then, and the other mode leaves no trace.
-func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
-	mode := "ro"
-	if c.quiet {
-		mode = "rw" // never creates the file
-	}
-	conn, err := c.Driver().Open(fileURI(c.path, "mode="+mode))
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range []setting{
-		{"busy_timeout", "5000", "5000"},
-		{"query_only", "ON", "1"},
-		{"mmap_size", "0", "0"},
-		{"trusted_schema", "OFF", "0"},
-		{"cell_size_check", "ON", "1"}, // a damaged page is an error, not a wrong answer
-	} {
-		got, err := pragma(ctx, conn, s)
-		if err == nil && got != s.want {
-			err = fmt.Errorf("%s is %q where %q is needed", s.name, got, s.want)
-		}
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-	}
-	return conn, nil
-}
-
 // check tells a database that can be read from all others.
 func (r *Reader) check(ctx context.Context) error {
 	f, err := readFormat(ctx, r.db)
 	switch {
-	case err != nil && code(err)&0xff == lib.SQLITE_CANTOPEN:
-		return fmt.Errorf("open database %s: %w: it and its folder must be readable, and the folder writable, since SQLite reads through a file beside the database", r.path, err)
 	case err != nil:
 		return fmt.Errorf("open database %s: %w", r.path, advised(err))
 	case f.empty():

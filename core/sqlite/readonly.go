@@ -3,63 +3,121 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+
+	lib "modernc.org/sqlite/lib"
 )
 
 // ErrHotLog is a database that cannot be read where it lies: it has changes in its log,
 // and the index that SQLite keeps next to it can be neither found nor made.
 var ErrHotLog = errors.New("the last changes are in its -wal file, and the folder cannot be written to read them: copy it, with the -wal file, to a folder that can be")
 
-// OpenReadOnly opens a pool of connections that only read the database file at path, and
-// create nothing next to it where that is not possible: on a file system that is mounted
-// read-only, or in a folder without the right to write. The file must be there.
+// OpenReadOnly opens a pool of connections that only read the database file at path. It
+// creates, migrates and repairs nothing. A missing file is [fs.ErrNotExist].
 //
 // SQLite reads a database in WAL mode by a shared index next to it. Where there is none
-// and none can be made, the file is taken as immutable, but only if it has no log: a log
-// may hold the last changes, and SQLite would ignore it. Then the error is [ErrHotLog].
+// and none can be made, because the file system is mounted read-only or the folder may not
+// be written, the file is taken as immutable, but only if it has no log: a log may hold
+// the last changes, and SQLite would ignore it. Then the error is [ErrHotLog].
 func OpenReadOnly(ctx context.Context, path string) (*sql.DB, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
-	}
 	c, err := newConnector(path, Process)
 	if err != nil {
 		return nil, err
 	}
-	c.settings = []setting{
-		{"busy_timeout", "5000", "5000"},
-		{"foreign_keys", "ON", "1"},
-		{"mmap_size", "0", "0"},
-		{"trusted_schema", "OFF", "0"},
+	info, err := os.Stat(c.path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fs.ErrNotExist // with the path once
+		}
+		return nil, fmt.Errorf("no database at %s: %w", path, err)
 	}
-	c.parameters = []string{"mode=ro"}
-	db := sql.OpenDB(c)
-	first := readable(ctx, db)
-	if first == nil {
-		return db, nil
+	db, first, err := openToRead(ctx, &lookOnly{connector: c, quiet: info.Mode().Perm()&0o222 != 0 && quiet(c.path)})
+	if first == nil || err != nil {
+		return db, err
 	}
-	if err := db.Close(); err != nil {
-		return nil, err
+	fail := func(err error) (*sql.DB, error) { return nil, fmt.Errorf("open database %s: %w", path, err) }
+	if kind := code(first) & 0xff; kind != lib.SQLITE_CANTOPEN && kind != lib.SQLITE_READONLY {
+		return fail(advised(first))
 	}
 	switch info, err := os.Stat(c.path + "-wal"); {
 	case err == nil && info.Size() > 0:
-		return nil, fmt.Errorf("open database %s: %w (%w)", path, ErrHotLog, first)
+		return fail(fmt.Errorf("%w (%w)", ErrHotLog, first))
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+		return fail(err)
 	}
-	c.parameters = []string{"mode=ro", "immutable=1"}
-	db = sql.OpenDB(c)
-	if err := readable(ctx, db); err != nil {
-		_ = db.Close() // the first error is the one to report
-		return nil, err
+	db, again, err := openToRead(ctx, &lookOnly{connector: c, immutable: true})
+	if again != nil {
+		return fail(advised(first))
 	}
-	return db, nil
+	return db, err
 }
 
-// readable reads the schema, which needs the log.
-func readable(ctx context.Context, db *sql.DB) error {
+// openToRead opens a pool and reads the schema, which needs the log. Where that fails
+// the pool is closed; err is a failure to do so.
+func openToRead(ctx context.Context, c *lookOnly) (db *sql.DB, failure, err error) {
+	db = sql.OpenDB(c)
 	var n int
-	return db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+	if failure = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); failure != nil {
+		return nil, failure, db.Close()
+	}
+	return db, nil, nil
+}
+
+// quiet reports that no journal lies next to the database: it was closed in order, and
+// nobody has it open.
+func quiet(path string) bool {
+	for _, end := range []string{"-wal", "-journal"} {
+		if _, err := os.Lstat(path + end); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookOnly opens connections that do not write.
+type lookOnly struct {
+	*connector
+	quiet     bool
+	immutable bool // nobody writes the file, and it has no log
+}
+
+// Connect implements driver.Connector. A read-only connection leaves a journal
+// unchanged, where one of another mode would move it into the database when it closes.
+// But it cannot remove the files that it creates next to a quiet database; there is
+// nothing to move then, and the other mode leaves no trace.
+func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
+	parameters := []string{"mode=ro"}
+	if c.quiet {
+		parameters[0] = "mode=rw" // never creates the file
+	}
+	if c.immutable {
+		parameters = append(parameters, "immutable=1")
+	}
+	conn, err := c.Driver().Open(fileURI(c.path, parameters...))
+	if err != nil {
+		return nil, err
+	}
+	settings := []setting{
+		{"busy_timeout", "5000", "5000"},
+		{"mmap_size", "0", "0"},
+		{"trusted_schema", "OFF", "0"},
+		{"cell_size_check", "ON", "1"}, // a damaged page is an error, not a wrong answer
+	}
+	if c.quiet { // the other modes refuse to write by themselves, and allow VACUUM INTO
+		settings = append(settings, setting{"query_only", "ON", "1"})
+	}
+	for _, s := range settings {
+		got, err := pragma(ctx, conn, s)
+		if err == nil && got != s.want {
+			err = fmt.Errorf("%s is %q where %q is needed", s.name, got, s.want)
+		}
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
 }

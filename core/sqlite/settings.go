@@ -79,7 +79,6 @@ type connector struct {
 	durability Durability
 	settings   []setting
 	vfs        string // none: the system's own
-	parameters []string
 }
 
 // newConnector refuses names of no file, files of other machines, and locks that do not
@@ -124,7 +123,7 @@ func (c *connector) Driver() driver.Driver { return &driversqlite.Driver{} }
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	parameters := append([]string{"_txlock=immediate"}, c.parameters...)
+	parameters := []string{"_txlock=immediate"}
 	if c.vfs != "" {
 		parameters = append(parameters, "vfs="+c.vfs)
 	}

@@ -209,7 +209,7 @@ func TestSoak(t *testing.T) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
-		found, err := Count(t.Context(), path, Process)
+		found, err := Count(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestSoak(t *testing.T) {
 	}
 	slices.Sort(p50)
 	slices.Sort(p99)
-	found, err := Count(t.Context(), path, Process)
+	found, err := Count(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"syscall"
 )
 
 // template holds the bytes of a new database of this version. They are made by the
@@ -52,38 +54,54 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 }
 
 // place makes a new database at path from the template: quicker than migrations do, see
-// BenchmarkOpen. It says whether it did. It does so only where nothing is: not over a database, an empty
-// file or a link, and not beside a log that a lost database has left, which would be
+// BenchmarkOpen. It reports whether it did. It does so only where nothing is: not over a database, an empty
+// file or a link, and not next to a log that a lost database has left, which would be
 // taken for the log of the new one. Where it cannot, SQLite makes the database in its
 // own time, or says what is wrong.
 //
 // The file appears whole: it is written under another name and linked, which fails
 // where the name is taken. So processes that do this at once end up with the one
-// database of whoever was first.
-func place(ctx context.Context, path string, d Durability, migrations fs.FS) bool {
+// database of whoever was first. An error is that the name of the file may not survive the
+// loss of power, which [Power] promises.
+func place(ctx context.Context, path string, d Durability, migrations fs.FS) (bool, error) {
 	for _, suffix := range []string{"", "-wal", "-journal"} {
 		if _, err := os.Lstat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
-			return false
+			return false, nil
 		}
 	}
 	b, err := templateBytes(ctx, migrations)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	dir := filepath.Dir(path)
 	temp := filepath.Join(dir, ".flujo-new-"+rand.Text())
 	defer os.Remove(temp)
 	if err := writeSynced(temp, b); err != nil {
-		return false
+		return false, nil
 	}
+	folder, err := os.Open(dir) // before the file is there: it may not be readable
+	if err != nil {
+		return false, unsyncedName(path, d, err)
+	}
+	defer folder.Close()
 	if err := os.Link(temp, path); err != nil {
-		return false
+		return false, nil
 	}
-	if d == Power {
-		syncDir(dir)
-	}
-	return true
+	return true, unsyncedName(path, d, syncFolder(folder))
 }
+
+// unsyncedName is the error of a database whose name in its folder may not survive the
+// loss of power, where that is promised. Windows and some file systems cannot sync a
+// folder, and SQLite does not insist there.
+func unsyncedName(path string, d Durability, err error) error {
+	if err == nil || d != Power || runtime.GOOS == "windows" || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("make the name of the new database %s durable: %w", path, err)
+}
+
+// syncFolder is replaced in tests.
+var syncFolder = (*os.File).Sync
 
 // writeSynced writes a new file, with the mode that SQLite gives to one, and syncs it:
 // a database of half its pages would be worse than none.
@@ -94,13 +112,4 @@ func writeSynced(path string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncDir makes the names in a folder durable, where that can be asked for: Windows
-// cannot, and SQLite does not ask there.
-func syncDir(dir string) {
-	if f, err := os.Open(dir); err == nil {
-		_ = f.Sync()
-		_ = f.Close()
-	}
 }

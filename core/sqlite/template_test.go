@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,7 +78,7 @@ func properties(t *testing.T, path string) map[string][]string {
 
 func TestTemplateEqualsMigration(t *testing.T) {
 	placed := filepath.Join(t.TempDir(), "placed.db")
-	if !place(t.Context(), placed, Power, own(t)) {
+	if made, err := place(t.Context(), placed, Power, own(t)); !made || err != nil {
 		t.Fatal("the database was not made from the template")
 	}
 	if d := cmp.Diff(properties(t, migrated(t)), properties(t, placed)); d != "" {
@@ -96,7 +98,7 @@ func TestTemplateIsPutOverNothing(t *testing.T) {
 		if err := make(path); err != nil {
 			t.Fatal(err)
 		}
-		if place(t.Context(), path, Process, own(t)) {
+		if made, err := place(t.Context(), path, Process, own(t)); made || err != nil {
 			t.Errorf("%s: a database was put there", name)
 		}
 		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".flujo-new-*"))
@@ -160,6 +162,33 @@ func TestCreatingAtOnceMakesOneDatabase(t *testing.T) {
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name()[0] == '.' }) {
 			t.Errorf("left behind: %v, error %v", entries, err)
+		}
+	}
+}
+
+// At power a new database whose name could be lost is an error, where the system can
+// sync folders at all; at process nothing is promised.
+func TestNewNameIsDurableAtPower(t *testing.T) {
+	original := syncFolder
+	t.Cleanup(func() { syncFolder = original })
+	for _, tc := range []struct {
+		d       Durability
+		err     error
+		refused bool
+	}{
+		{Power, syscall.EIO, runtime.GOOS != "windows"}, {Power, syscall.EINVAL, false}, {Power, errors.ErrUnsupported, false}, {Power, nil, false},
+		{Process, syscall.EIO, false},
+	} {
+		syncFolder = func(*os.File) error { return tc.err }
+		b, err := Open(t.Context(), filepath.Join(t.TempDir(), "r.db"), tc.d)
+		if tc.refused != (err != nil && errors.Is(err, tc.err)) || !tc.refused && err != nil {
+			t.Errorf("%s, the sync fails with %v: error %v, want one: %v", tc.d, tc.err, err, tc.refused)
+		}
+		if err == nil {
+			err = b.Close()
+		}
+		if err != nil && !tc.refused {
+			t.Error(err)
 		}
 	}
 }

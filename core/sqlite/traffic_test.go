@@ -36,7 +36,7 @@ func traffic(t *testing.T, d Durability, n int) TrafficCounts {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := Count(t.Context(), path, d)
+	rows, err := Count(t.Context(), path)
 	if err != nil || rows.Records != int64(n+1) {
 		t.Errorf("%d records, %v", rows.Records, err)
 	}
@@ -151,7 +151,7 @@ func TestTheFloorReplaysOperationByOperation(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := Count(t.Context(), filepath.Join(dir, "f.db"), Process); err != nil || rows.Runs != 6 || tape.Len() != 6 || tape.Statements() != 12 {
+	if rows, err := Count(t.Context(), filepath.Join(dir, "f.db")); err != nil || rows.Runs != 6 || tape.Len() != 6 || tape.Statements() != 12 {
 		t.Errorf("%+v, %d transactions, %d statements, %v", rows, tape.Len(), tape.Statements(), err)
 	}
 }

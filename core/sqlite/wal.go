@@ -3,10 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+
+	lib "modernc.org/sqlite/lib"
 )
 
 // walBytes is the size that the write-ahead log is extended to: its header and 1024
@@ -58,23 +61,36 @@ func (w *writer) logSize() int64 {
 }
 
 // waiting calls f with another time that the connection waits for locks, in milliseconds.
+// Where the time from before cannot be restored the writer takes no more saves: they would
+// give up on a lock that is held for a moment, or wait for longer than was promised.
 func (w *writer) waiting(ctx context.Context, most string, f func() error) error {
 	timeout, err := queryValue(ctx, w.conn, "PRAGMA busy_timeout")
 	if err != nil {
 		return err
 	}
-	if _, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: most}); err != nil {
-		return err
-	}
-	if err := f(); err != nil {
-		return err
-	}
 	was := fmt.Sprint(timeout)
-	got, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: was})
-	if err == nil && got != was {
-		err = fmt.Errorf("busy_timeout is %s where %s was", got, was)
+	if err := w.wait(ctx, most); err != nil {
+		return errors.Join(err, w.waitAgain(ctx, was))
+	}
+	return errors.Join(f(), w.waitAgain(ctx, was))
+}
+
+// wait sets the time that the connection waits for locks, in milliseconds.
+func (w *writer) wait(ctx context.Context, most string) error {
+	got, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: most})
+	if err == nil && got != most {
+		err = fmt.Errorf("busy_timeout is %s where %s was set", got, most)
 	}
 	return err
+}
+
+// waitAgain restores the time that the connection waits for locks.
+func (w *writer) waitAgain(ctx context.Context, was string) error {
+	err := w.wait(ctx, was)
+	if err != nil {
+		w.unfit = fmt.Errorf("the wait for locks could not be restored after the log was looked at: open the database again: %w", err)
+	}
+	return w.unfit
 }
 
 const (
@@ -85,23 +101,27 @@ const (
 // shorten cuts a long log off. SQLite begins it again from its start only in a moment in
 // which nobody reads from it, and where somebody always does it grows without an end.
 // Readers that come now do not hold it up; to those that are there it gives 100 ms, and
-// tries again later. It is called after each transaction.
-func (w *writer) shorten(ctx context.Context) {
+// tries again later. It is called after each transaction. An error is none of the saves,
+// which are made: the log stays unchanged.
+func (w *writer) shorten(ctx context.Context) error {
 	if w.unlooked++; w.unlooked < logLooks {
-		return
+		return nil
 	}
 	w.unlooked = 0
 	if size := w.logSize(); size <= longLog || size == math.MaxInt64 {
-		return
-	}
-	// An error is none of the saves, which are made: the log stays as it is.
-	_ = w.waiting(ctx, "100", func() error {
-		_, _ = queryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
 		return nil
-	})
-	if w.extended {
-		_ = w.extendWAL(ctx) // a connection that is of no use says so in the next save
 	}
+	err := w.waiting(ctx, "100", func() error {
+		_, err := queryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+		if code(err)&0xff == lib.SQLITE_BUSY {
+			return nil // somebody reads or writes: at the next look
+		}
+		return err
+	})
+	if err == nil && w.extended {
+		err = w.extendWAL(ctx)
+	}
+	return err
 }
 
 // lengthen extends the file with that name, if it can.
@@ -129,11 +149,16 @@ func pad(f file, size int64) {
 	for at := size; at < walBytes; {
 		n, err := f.WriteAt(zeros[:min(int64(len(zeros)), walBytes-at)], at)
 		if err != nil {
-			// What little room is left is for the saves.
-			_ = f.Truncate(size)
+			giveBack(f, size)
 			return
 		}
 		at += int64(n)
 	}
-	_ = f.Sync()
+	if f.Sync() != nil { // some file systems find out only now that there is no room
+		giveBack(f, size)
+	}
 }
+
+// giveBack leaves to the saves what little room there is. Where it fails there are zeros
+// behind the log, which do no harm.
+func giveBack(f file, size int64) { _ = f.Truncate(size) }

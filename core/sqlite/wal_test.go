@@ -1,15 +1,19 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -221,6 +225,53 @@ func TestExtendingGivesWay(t *testing.T) {
 	}
 }
 
+// The time that the writer waits for locks is what it was, also after a failure; else no
+// save may go by it.
+func TestWaitForLocksIsRestored(t *testing.T) {
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	cause := errors.New("no checkpoint")
+	if err := b.w.waiting(t.Context(), "0", func() error { return cause }); !errors.Is(err, cause) {
+		t.Errorf("error %v, want %v", err, cause)
+	}
+	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
+		t.Errorf("busy_timeout is %v after a failure (error %v), want 5000", v, err)
+	}
+	if err := saveRuns(b, 0, 1); err != nil {
+		t.Error(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	if err := b.w.waiting(gone, "0", func() error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the restoring", err)
+	}
+	if err := saveRuns(b, 1, 2); err == nil || !strings.Contains(err.Error(), "open the database again") {
+		t.Errorf("a save by a writer that waits for no lock: error %v", err)
+	}
+}
+
+// A log that cannot be shortened is reported, and fails no save.
+func TestFailureToShortenIsReported(t *testing.T) {
+	b, armed := openArmed(t, func(op fileOp) int32 {
+		if op.op == opTruncate {
+			return lib.SQLITE_IOERR_TRUNCATE
+		}
+		return lib.SQLITE_OK
+	})
+	defer b.Close()
+	if err := os.Truncate(b.path+"-wal", longLog+1); err != nil {
+		t.Fatal(err)
+	}
+	b.w.unlooked = logLooks - 1
+	armed.Store(true)
+	err := b.w.shorten(t.Context())
+	armed.Store(false)
+	if code(err)&0xff != lib.SQLITE_IOERR {
+		t.Errorf("error %v, want that of the truncation", err)
+	}
+	if err := saveRuns(b, 1, 2); err != nil {
+		t.Errorf("a save afterwards: %v", err)
+	}
+}
+
 // brokenFile fails in its n-th call.
 type brokenFile struct {
 	calls, failAt int
@@ -254,10 +305,10 @@ func TestPadLeavesAFullDiskAlone(t *testing.T) {
 	if pad(whole, before); whole.size != walBytes {
 		t.Fatalf("%d bytes, want %d", whole.size, walBytes)
 	}
-	for failAt := 1; failAt < whole.calls; failAt++ {
+	for failAt := 1; failAt <= whole.calls; failAt++ {
 		f := &brokenFile{size: before, failAt: failAt}
 		if pad(f, before); f.size != before {
-			t.Errorf("write %d failed and left %d bytes, want the %d of before", failAt, f.size, before)
+			t.Errorf("call %d failed and left %d bytes, want the %d of before", failAt, f.size, before)
 		}
 	}
 }

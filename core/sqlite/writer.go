@@ -78,6 +78,8 @@ type writer struct {
 	log      string // name of the file
 	extended bool   // whether it is extended beforehand
 	unlooked int    // transactions since somebody looked at it
+
+	unfit error // why it may not be used any more
 }
 
 func newWriter(ctx context.Context, c *connector) (*writer, error) {
@@ -123,6 +125,9 @@ func (w *writer) affect(stmt int, args []driver.NamedValue) (bool, error) {
 
 // tx runs f within a transaction: committed when f returns nil, else undone.
 func (w *writer) tx(f func() error) error {
+	if w.unfit != nil {
+		return w.unfit
+	}
 	if _, err := w.exec(stmtBegin, nil); err != nil {
 		return err
 	}
