@@ -62,7 +62,7 @@ func TestBenchmarksAreReadByBenchfmt(t *testing.T) {
 		t.Errorf("(-want +read):\n%s", d)
 	}
 	wantConfig := map[string]string{"goos": "linux", "goarch": "amd64", "cpu": "Some CPU", "pkg": "github.com/flujo/flujo-harness/harness",
-		"durability": "process", "filesystem": "ext4", "seed": "1", "commit": "abc+changes"}
+		"durability": "process", "filesystem": "ext4", "seed": "1", "commit": "abc1234+changes"}
 	if d := cmp.Diff(wantConfig, config); d != "" {
 		t.Errorf("configuration (-want +read):\n%s", d)
 	}

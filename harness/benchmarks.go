@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,10 +20,10 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Bench is what one benchmark said in one process.
+// Bench is what one benchmark printed in one process.
 type Bench struct {
-	NS     float64 // an operation
-	Allocs float64 // an operation, -1 where it was not told
+	NS     float64            // an operation; 0 where the benchmark printed no time
+	Counts map[string]float64 // by unit: "allocs/op", "B/op", and those of b.ReportMetric
 }
 
 // BenchSide is the test binary of one package at one revision.
@@ -58,15 +59,15 @@ const fastest = 0.5
 // left behind may hold its output.
 const leaveToEnd = 20 * time.Second
 
-// ErrNoBenchmark is a process that told of no benchmark: it was skipped, or the binary
-// has none of that name.
-var ErrNoBenchmark = errors.New("it told of no benchmark")
+// ErrNoBenchmark is a process that printed no result.
+var ErrNoBenchmark = errors.New("no result was printed: is it skipped, or does it print to standard output while it runs?")
 
 // CompareBenchmarks runs the benchmark at both revisions, and at the first once more,
-// process by process in random order, until enough says so after a group of blocks. It
-// returns a difference for each sub-benchmark, and the names of those that only the base
-// has, or only the head. Faults of a benchmark are told in the difference; a cancelled
-// context ends it with what was measured.
+// process by process in random order, until enough says so after a group of blocks, or the
+// budget is spent. It returns a difference for each sub-benchmark, and the names of those
+// that only the base has, or only the head. What a benchmark does itself, as to fail or to
+// print nothing, stands in the difference; a cancelled context ends it with what was
+// measured.
 func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Difference) bool) (all []*Difference, only [2][]string, err error) {
 	if spec.run == nil {
 		spec.run = runBenchmark
@@ -75,107 +76,152 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Diffe
 	rng := rand.New(rand.NewPCG(spec.Seed, 0xbe7c))
 	twin := spec.Base
 	twin.Binary = spec.Twin
-	byName := map[string]*Difference{}
-	allocs := map[string][2][]float64{}
-	told := [2]map[string]bool{{}, {}} // names, by the base and by the head
+	sides := [3]BenchSide{spec.Base, spec.Head, twin}
+	m := benchMeasurement{spec: spec, began: began, differences: map[string]*Difference{}, counts: map[string]*[2]map[string][]float64{}, printed: [2]map[string]bool{{}, {}}}
 	complete := true
-	var problem error
-	// soFar is what was measured, complete enough to be judged.
-	soFar := func() []*Difference {
-		for name, d := range byName {
-			d.Audit = []Finding{{checkRuns, d.Problem == "", fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
-			if len(d.Blocks) > 0 {
-				d.estimate()
-			}
-			d.Notes, d.MoreAllocs = nil, false
-			if note := moreAllocs(allocs[name]); note != "" {
-				d.Notes, d.MoreAllocs = []string{note}, true
-			}
-		}
-		return sorted(byName)
-	}
 	for n := range spec.Blocks {
-		if n >= 2*blocksInSession && n%blocksInSession == 0 && (len(byName) == 0 || enough(soFar()) || spec.Budget > 0 && time.Since(began) > spec.Budget) {
+		over := spec.Budget > 0 && time.Since(began) > spec.Budget
+		if n > 0 && over || n >= 2 && len(m.differences) == 0 || n >= 2*blocksInSession && n%blocksInSession == 0 && enough(m.soFar()) {
 			break
 		}
-		sides := []BenchSide{spec.Base, spec.Head, twin}
-		got := make([]map[string]Bench, 3)
+		var got [3]map[string]Bench
+		var failed [3]error
 		for _, i := range rng.Perm(3) {
-			if got[i], problem = spec.run(ctx, sides[i], spec.Benchmark, spec.Time); problem != nil {
-				problem = fmt.Errorf("%s at %s, block %d: %w", spec.Benchmark, sides[i].Revision, n+1, problem)
-				break
+			if got[i], failed[i] = spec.run(ctx, sides[i], spec.Benchmark, spec.Time); errors.Is(failed[i], ErrNoBenchmark) {
+				failed[i] = nil
+			}
+			if failed[i] != nil {
+				failed[i] = fmt.Errorf("%s at %s, block %d: %w", spec.Benchmark, sides[i].Revision, n+1, failed[i])
 			}
 		}
 		if ctx.Err() != nil {
-			complete, problem = false, nil
+			complete = false
 			break
 		}
-		if problem != nil {
+		if errors.Join(failed[:]...) != nil {
+			m.fail(failed)
 			break
 		}
-		for i := range told {
-			for name := range got[i] {
-				told[i][name] = true
-			}
-		}
-		for name, base := range got[0] {
-			head, ok := got[1][name]
-			again, twice := got[2][name]
-			if !ok || !twice {
-				continue // on one side only
-			}
-			d := byName[name]
-			if d == nil {
-				d = &Difference{Schema: 1, Name: spec.Package + "." + name, Base: spec.Base.Revision, Head: spec.Head.Revision, Started: began.UTC(), Seed: spec.Seed,
-					Environment: Describe(ctx, spec.Base.Dir)}
-				byName[name] = d
-			}
-			d.Blocks = append(d.Blocks, DifferenceBlock{Session: 1 + n/blocksInSession, Ratio: head.NS / base.NS, Twin: again.NS / base.NS, BaseNS: base.NS, HeadNS: head.NS})
-			a := allocs[name]
-			a[0], a[1] = append(a[0], base.Allocs, again.Allocs), append(a[1], head.Allocs)
-			allocs[name] = a
-			if base.NS < fastest || head.NS < fastest {
-				d.Problem = fmt.Sprintf("%s: below the floor: %.3g and %.3g ns an operation: the compiler has removed the body", checkWork, base.NS, head.NS)
-			}
-		}
+		m.add(ctx, n, got)
 	}
-	for i := range told {
-		for name := range told[i] {
-			if !told[1-i][name] {
-				only[i] = append(only[i], name)
-			}
-		}
-		slices.Sort(only[i])
+	only = m.only()
+	if len(m.differences)+len(only[0])+len(only[1]) == 0 && complete {
+		m.difference(ctx, spec.Benchmark).NotCompared = fmt.Sprintf("%s at both revisions: %v", spec.Benchmark, ErrNoBenchmark)
 	}
-	if len(byName)+len(only[0])+len(only[1]) == 0 && problem == nil && complete {
-		problem = fmt.Errorf("%s: %w at both revisions", spec.Benchmark, ErrNoBenchmark)
-	}
-	if problem != nil && len(byName) == 0 {
-		byName[spec.Benchmark] = &Difference{Schema: 1, Name: spec.Package + "." + spec.Benchmark, Base: spec.Base.Revision, Head: spec.Head.Revision, Started: began.UTC()}
-	}
-	for _, d := range byName {
-		if d.Complete = complete; problem != nil {
-			d.Problem, d.Complete = problem.Error(), false
-		}
+	for _, d := range m.differences {
+		d.Complete = complete && d.Problem == ""
 		d.Seconds = time.Since(began).Seconds()
 	}
-	return soFar(), only, nil
+	return m.soFar(), only, nil
 }
 
-func sorted(byName map[string]*Difference) (all []*Difference) {
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		all = append(all, byName[name])
+// benchMeasurement is what the processes of one benchmark have printed so far.
+type benchMeasurement struct {
+	spec        BenchSpec
+	began       time.Time
+	differences map[string]*Difference              // by the name of the sub-benchmark
+	counts      map[string]*[2]map[string][]float64 // by name: unit -> the count in each process of the base, and of the head
+	printed     [2]map[string]bool                  // names, by the base and by the head
+}
+
+func (m *benchMeasurement) difference(ctx context.Context, name string) *Difference {
+	d := m.differences[name]
+	if d == nil {
+		d = &Difference{Schema: 1, Name: m.spec.Package + "." + strings.TrimPrefix(name, "Benchmark"), Base: m.spec.Base.Revision, Head: m.spec.Head.Revision, Started: m.began.UTC(), Seed: m.spec.Seed,
+			Environment: Describe(ctx, m.spec.Base.Dir)}
+		m.differences[name], m.counts[name] = d, &[2]map[string][]float64{{}, {}}
+	}
+	return d
+}
+
+// fail records why no block can be made of these processes: base, head, base again.
+func (m *benchMeasurement) fail(failed [3]error) {
+	if len(m.differences) == 0 {
+		m.difference(context.Background(), m.spec.Benchmark)
+	}
+	atBase := failed[0]
+	if atBase == nil {
+		atBase = failed[2]
+	}
+	for _, d := range m.differences {
+		for _, err := range failed {
+			if err != nil && !errors.As(err, new(*exec.ExitError)) {
+				d.Problem = err.Error() // it was not even run
+			}
+		}
+		switch {
+		case d.Problem != "":
+		case atBase != nil:
+			d.NotCompared = "it fails at the base: " + atBase.Error()
+		default:
+			d.HeadFails = failed[1].Error()
+		}
+	}
+}
+
+// add takes a block: what the base, the head and the base again have printed.
+func (m *benchMeasurement) add(ctx context.Context, n int, got [3]map[string]Bench) {
+	for i := range m.printed {
+		for name := range got[i] {
+			m.printed[i][name] = true
+		}
+	}
+	for name, base := range got[0] {
+		head, ok := got[1][name]
+		again, twice := got[2][name]
+		if !ok || !twice {
+			continue // see only
+		}
+		d := m.difference(ctx, name)
+		for i, b := range []Bench{base, head, again} {
+			for unit, count := range b.Counts {
+				of := m.counts[name][i%2]
+				of[unit] = append(of[unit], count)
+			}
+		}
+		switch {
+		case base.NS <= 0 || head.NS <= 0 || again.NS <= 0:
+			d.NotCompared = "it prints no ns/op"
+			continue
+		case base.NS < fastest || head.NS < fastest:
+			d.NotCompared = fmt.Sprintf("%s: below the floor: %.3g and %.3g ns an operation: the compiler has removed the body", checkWork, base.NS, head.NS)
+		}
+		d.Blocks = append(d.Blocks, DifferenceBlock{Session: 1 + n/blocksInSession, Ratio: head.NS / base.NS, Twin: again.NS / base.NS, BaseNS: base.NS, HeadNS: head.NS})
+	}
+}
+
+// soFar is what was measured, complete enough to be judged.
+func (m *benchMeasurement) soFar() (all []*Difference) {
+	for _, name := range slices.Sorted(maps.Keys(m.differences)) {
+		d := m.differences[name]
+		d.Audit = []Finding{{checkRuns, d.Problem == "", fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
+		if len(d.Blocks) > 0 {
+			d.estimate()
+		}
+		d.Counts = nil
+		base, head := m.counts[name][0], m.counts[name][1]
+		for _, unit := range slices.Sorted(maps.Keys(base)) {
+			if len(head[unit]) > 0 {
+				d.Counts = append(d.Counts, Count{Unit: unit, BaseLow: slices.Min(base[unit]), BaseHigh: slices.Max(base[unit]),
+					HeadLow: slices.Min(head[unit]), HeadHigh: slices.Max(head[unit]), Base: len(base[unit]), Head: len(head[unit])})
+			}
+		}
+		all = append(all, d)
 	}
 	return all
 }
 
-// moreAllocs says where every process at the head allocates more than any at the base,
-// and those at the base agree: counts have no noise.
-func moreAllocs(a [2][]float64) string {
-	if len(a[0]) == 0 || slices.Min(a[0]) < 0 || slices.Min(a[0]) != slices.Max(a[0]) || slices.Min(a[1]) <= slices.Max(a[0]) {
-		return ""
+// only are the names that were never printed by both revisions in one block: by the base
+// and by the head.
+func (m *benchMeasurement) only() (only [2][]string) {
+	for i := range m.printed {
+		for _, name := range slices.Sorted(maps.Keys(m.printed[i])) {
+			if m.differences[name] == nil {
+				only[i] = append(only[i], name)
+			}
+		}
 	}
-	return fmt.Sprintf("allocs/op %.6g -> %.6g in each of %d processes", a[0][0], slices.Min(a[1]), len(a[1]))
+	return only
 }
 
 // runBenchmark runs one benchmark in a process of its own.
@@ -191,7 +237,7 @@ func runBenchmark(ctx context.Context, side BenchSide, benchmark string, t time.
 		child.EndGroup(cmd.Process.Pid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the process failed: %w: %s", err, tail(append(stdout.Bytes(), stderr.Bytes()...)))
+		return nil, fmt.Errorf("the process failed: %w: %s", err, strings.ReplaceAll(tail(append(stdout.Bytes(), stderr.Bytes()...)), "\n", " | "))
 	}
 	return parseBenchmarks(&stdout)
 }
@@ -206,15 +252,26 @@ func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
 		if !ok {
 			continue
 		}
-		sec, ok := res.Value("sec/op")
-		if !ok || !(sec > 0) {
+		b := Bench{Counts: map[string]float64{}}
+		for _, v := range res.Values {
+			switch value, unit := v.Value, v.Unit; {
+			case v.OrigUnit == "ns/op":
+				b.NS = v.OrigValue
+			case math.IsNaN(value) || math.IsInf(value, 0): // of b.ReportMetric: nothing to compare
+			case v.OrigUnit != "":
+				b.Counts[v.OrigUnit] = v.OrigValue
+			default:
+				b.Counts[unit] = value
+			}
+		}
+		if !(b.NS > 0) && len(b.Counts) == 0 || math.IsInf(b.NS, 0) {
 			continue
 		}
-		b := Bench{NS: sec * 1e9, Allocs: -1}
-		if n, ok := res.Value("allocs/op"); ok {
-			b.Allocs = n
+		name := strings.TrimPrefix(string(res.Name.Full()), "Benchmark")
+		for n, first := 2, name; all[name].Counts != nil; n++ { // of the package, and of its tests from outside
+			name = fmt.Sprintf("%s (%d)", first, n)
 		}
-		all[strings.TrimPrefix(string(res.Name.Full()), "Benchmark")] = b
+		all[name] = b
 	}
 	if err := r.Err(); err != nil {
 		return nil, err

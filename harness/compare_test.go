@@ -3,9 +3,11 @@ package harness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -90,14 +92,15 @@ func TestBenchmarksAreComparedUntilThereIsEnough(t *testing.T) {
 	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
 		run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
 			took := map[string]float64{"old": 100, "new": 130}[side.Revision]
-			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Allocs: 2}, "X/sub": {NS: 100, Allocs: -1}, "X/only-" + side.Revision: {NS: 9, Allocs: -1}}, nil
+			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Counts: map[string]float64{"allocs/op": 2, "B/op": float64(64 + looks)}}, "X/sub": {NS: 100}, "X/only-" + side.Revision: {NS: 9}}, nil
 		}}
 	all, only, err := CompareBenchmarks(t.Context(), spec, func(all []*Difference) bool {
 		judgeable(t, all)
 		looks++
 		return looks == 3
 	})
-	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete || all[0].MoreAllocs {
+	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete ||
+		len(all[0].Counts) != 2 || all[0].Counts[1] != (Count{"allocs/op", 2, 2, 2, 2, 48, 24}) || all[0].Counts[0].BaseHigh <= all[0].Counts[0].BaseLow || len(all[1].Counts) != 0 {
 		t.Errorf("%d differences, %v: %+v", len(all), err, all[0])
 	}
 	if only[0] == nil || only[0][0] != "X/only-old" || len(only[0]) != 1 || len(only[1]) != 1 || only[1][0] != "X/only-new" {
@@ -237,5 +240,108 @@ func TestSamplesOfOthers(t *testing.T) {
 		if _, err := FromSamples("x", bad[0], bad[1]); !errors.Is(err, ErrBadSamples) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What a benchmark does itself is no fault of the measurement, and nothing of it is held
+// without a measurement: it is in the differences, or in one of the lists.
+func TestWhatBenchmarksDoStandsInTheDifference(t *testing.T) {
+	failed := fmt.Errorf("the process failed: %w", &exec.ExitError{})
+	good := map[string]Bench{"X": {NS: 100}}
+	calls := 0
+	for name, tc := range map[string]struct {
+		base, head func() (map[string]Bench, error)
+		problem    string
+		headFails  string
+		not        string
+		only       [2]int
+		blocks     int
+	}{
+		"skipped at both":  {base: prints(nil, ErrNoBenchmark), head: prints(nil, ErrNoBenchmark), not: "no result was printed"},
+		"skipped at head":  {base: prints(good, nil), head: prints(nil, ErrNoBenchmark), only: [2]int{1, 0}},
+		"skipped at base":  {base: prints(nil, ErrNoBenchmark), head: prints(good, nil), only: [2]int{0, 1}},
+		"fails at base":    {base: prints(nil, failed), head: prints(good, nil), not: "fails at the base"},
+		"fails at head":    {base: prints(good, nil), head: prints(nil, failed), headFails: "BenchmarkX at new, block 1"},
+		"fails at both":    {base: prints(nil, failed), head: prints(nil, failed), not: "fails at the base"},
+		"cannot be run":    {base: prints(good, nil), head: prints(nil, exec.ErrNotFound), problem: exec.ErrNotFound.Error()},
+		"prints no time":   {base: prints(map[string]Bench{"X": {Counts: map[string]float64{"p99-ns": 50}}}, nil), head: prints(map[string]Bench{"X": {Counts: map[string]float64{"p99-ns": 500}}}, nil), not: "no ns/op"},
+		"has no body left": {base: prints(map[string]Bench{"X": {NS: 0.2}}, nil), head: prints(map[string]Bench{"X": {NS: 0.2}}, nil), not: "below the floor", blocks: 12},
+		"names differ in each process": {base: func() (map[string]Bench, error) {
+			calls++
+			return map[string]Bench{fmt.Sprint("X/pid-", calls): {NS: 100}}, nil
+		}, head: prints(map[string]Bench{"X/pid-0": {NS: 100}}, nil), only: [2]int{2, 1}},
+		"names change places": {base: func() (map[string]Bench, error) {
+			calls++
+			return map[string]Bench{"X/" + string(rune('a'+calls%2)): {NS: 100}}, nil
+		}, head: prints(map[string]Bench{"X/c": {NS: 100}}, nil), only: [2]int{-1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls = 0
+			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
+				run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
+					if side.Revision == "new" {
+						return tc.head()
+					}
+					return tc.base()
+				}}
+			all, only, err := CompareBenchmarks(t.Context(), spec, func([]*Difference) bool { return false })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range tc.only {
+				if want >= 0 && len(only[i]) != want || want < 0 && len(only[i]) == 0 {
+					t.Errorf("on side %d only: %q, want %d", i, only[i], want)
+				}
+			}
+			if want := tc.problem + tc.headFails + tc.not; want == "" {
+				if len(all) != 0 {
+					t.Errorf("differences %+v", all[0])
+				}
+				return
+			}
+			if len(all) != 1 {
+				t.Fatalf("%d differences", len(all))
+			}
+			d := all[0]
+			for _, is := range []struct{ is, want string }{{d.Problem, tc.problem}, {d.HeadFails, tc.headFails}, {d.NotCompared, tc.not}} {
+				if (is.want == "") != (is.is == "") || !strings.Contains(is.is, is.want) {
+					t.Errorf("%q, want %q", is.is, is.want)
+				}
+			}
+			if len(d.Blocks) != tc.blocks {
+				t.Errorf("%d blocks, want %d", len(d.Blocks), tc.blocks)
+			}
+		})
+	}
+}
+
+func prints(all map[string]Bench, err error) func() (map[string]Bench, error) {
+	return func() (map[string]Bench, error) { return all, err }
+}
+
+// A benchmark that takes longer than the time there is gets one block, and no more.
+func TestABenchmarkKeepsToItsTime(t *testing.T) {
+	runs := 0
+	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 96, Budget: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
+		run: func(context.Context, BenchSide, string, time.Duration) (map[string]Bench, error) {
+			runs++
+			return map[string]Bench{"X": {NS: 3e9}}, nil
+		}}
+	all, _, err := CompareBenchmarks(t.Context(), spec, func([]*Difference) bool { return false })
+	if err != nil || len(all) != 1 || runs != 3 || !all[0].Complete {
+		t.Errorf("%d processes, %d differences, error %v", runs, len(all), err)
+	}
+}
+
+// Every figure of a result is read, and two results of one name are two.
+func TestAllFiguresOfABenchmarkAreRead(t *testing.T) {
+	all, err := parseBenchmarks(strings.NewReader("BenchmarkX-2 \t 10\t 5 ns/op\t 20.00 MB/s\t 3.5 fsyncs/op\t 64 B/op\t 1 allocs/op\nBenchmarkFake listening on :8080\nBenchmarkX-2\t 10\t 7 ns/op\nBenchmarkNoNs 10\t 50.0 p99-ns\n"))
+	want := map[string]Bench{
+		"X-2":     {NS: 5, Counts: map[string]float64{"MB/s": 20, "fsyncs/op": 3.5, "B/op": 64, "allocs/op": 1}},
+		"X-2 (2)": {NS: 7, Counts: map[string]float64{}},
+		"NoNs":    {Counts: map[string]float64{"p99-ns": 50}},
+	}
+	if err != nil || fmt.Sprint(all) != fmt.Sprint(want) {
+		t.Errorf("read %v, error %v, want %v", all, err, want)
 	}
 }

@@ -22,12 +22,40 @@ type Difference struct {
 	BaseNS Estimate `json:"base_ns"` // ns an operation
 	HeadNS Estimate `json:"head_ns"` // ns an operation
 
-	Blocks     []DifferenceBlock `json:"blocks"` // in the order measured
-	Audit      []Finding         `json:"audit"`
-	Notes      []string          `json:"notes,omitempty"`       // what a reader must know: "the samples were not interleaved"
-	MoreAllocs bool              `json:"more_allocs,omitempty"` // Head allocates more objects an operation, exactly; see Notes
-	Complete   bool              `json:"complete"`              // false: interrupted, or a session failed
-	Problem    string            `json:"problem,omitempty"`
+	Blocks      []DifferenceBlock `json:"blocks"` // in the order measured
+	Audit       []Finding         `json:"audit"`
+	Notes       []string          `json:"notes,omitempty"`        // what a reader must know: "the samples were not interleaved"
+	Counts      []Count           `json:"counts,omitempty"`       // what benchmarks printed besides their time, by unit
+	Complete    bool              `json:"complete"`               // false: interrupted, or a session failed
+	Problem     string            `json:"problem,omitempty"`      // why the figures are invalid
+	HeadFails   string            `json:"head_fails,omitempty"`   // how Head failed where Base did not
+	NotCompared string            `json:"not_compared,omitempty"` // what the subject does that leaves no time to compare: it is skipped, or fails at Base
+}
+
+// Count is a figure that a benchmark printed besides its time, in each of its processes.
+type Count struct {
+	Unit     string  `json:"unit"` // "allocs/op", "B/op", or that of b.ReportMetric
+	BaseLow  float64 `json:"base_low"`
+	BaseHigh float64 `json:"base_high"`
+	HeadLow  float64 `json:"head_low"`
+	HeadHigh float64 `json:"head_high"`
+	Base     int     `json:"base"` // processes
+	Head     int     `json:"head"`
+}
+
+// String is "allocs/op 2 -> 3", with ranges where the processes of a revision differ.
+func (c Count) String() string {
+	side := func(low, high float64) string {
+		if low == high {
+			return fmt.Sprintf("%.6g", low)
+		}
+		return fmt.Sprintf("%.6g to %.6g", low, high)
+	}
+	base, head := side(c.BaseLow, c.BaseHigh), side(c.HeadLow, c.HeadHigh)
+	if base == head {
+		return c.Unit + " " + base
+	}
+	return c.Unit + " " + base + " -> " + head
 }
 
 // DifferenceBlock is the statistics of one block.

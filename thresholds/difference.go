@@ -39,6 +39,15 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 		return end(Invalid, "the measurement is at fault, or a subject fails: "+d.Problem, "mend what the audit found, then run again")
 	case len(d.Audit) == 0:
 		return end(Invalid, "there is no audit: nothing shows what was measured", "measure with harness.Compare, or take samples with harness.FromSamples")
+	case d.HeadFails != "":
+		return end(Broken, "it fails, and did not before: "+d.HeadFails, "mend the benchmark or what it runs")
+	}
+	if more := moreCounted(d.Counts, margin); len(more) > 0 {
+		return end(Broken, "it counts more: "+strings.Join(more, "; "), "counts have no noise: find what allocates, or say why it may")
+	}
+	switch {
+	case d.NotCompared != "":
+		return end(Inconclusive, d.NotCompared, "let the benchmark run and print its time at both revisions")
 	case len(d.Blocks) == 0:
 		return end(Inconclusive, "nothing was measured", "run again and let it finish")
 	}
@@ -58,9 +67,6 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 			v.Self = append(v.Self, Check{Name: "the injected slow-down", Want: Broken, Got: s.outcome, Above: s.above, N: s.n,
 				Explain: "a slowed copy of the subject must be told from the base: if it is not, the margin is too wide, or the clock too coarse"})
 		}
-	}
-	if d.MoreAllocs {
-		return end(Broken, "it allocates more: "+strings.Join(d.Notes, "; "), "counts have no noise: find what allocates, or say why it may")
 	}
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
@@ -84,4 +90,18 @@ func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict 
 	}
 	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% is excluded", counts, 100*max(0, d.Ratio.High-1)),
 		"measure on a quieter machine, or allow more sessions")
+}
+
+// moreCounted are the counts that have risen beyond doubt: objects that every process of Head
+// allocates beyond what all processes of Base agree on, and bytes beyond the margin over the
+// highest of Base. Whether a higher figure of b.ReportMetric is worse is not known here.
+func moreCounted(counts []harness.Count, margin float64) (more []string) {
+	for _, c := range counts {
+		objects := c.Unit == "allocs/op" && c.BaseLow == c.BaseHigh && c.HeadLow > c.BaseHigh
+		bytes := c.Unit == "B/op" && c.HeadLow > c.BaseHigh*(1+margin) && c.HeadLow >= c.BaseHigh+8 // the smallest object; less is rounding
+		if objects || bytes {
+			more = append(more, fmt.Sprintf("%v in each of %d processes", c, c.Head))
+		}
+	}
+	return more
 }

@@ -33,6 +33,15 @@ func TestDifferencesAreJudged(t *testing.T) {
 	bad.Problem = `session 1: subject "new": boom`
 	mute := apart(3, 1, 1, 1.25)
 	mute.Audit = nil
+	counted := func(unit string, base, head, noise float64) *harness.Difference {
+		d := apart(3, 1, 1, 1.25)
+		d.Counts = []harness.Count{{Unit: unit, BaseLow: base, BaseHigh: base + noise, HeadLow: head, HeadHigh: head + noise, Base: 36, Head: 18}}
+		return d
+	}
+	skipped, fails := apart(0, 1, 1, 1), apart(0, 1, 1, 1)
+	skipped.NotCompared, fails.HeadFails = "no result was printed", "exit status 1"
+	metricOnly := counted("allocs/op", 2, 3, 0)
+	metricOnly.NotCompared, metricOnly.Blocks = "it prints no ns/op", nil
 	for name, tc := range map[string]struct {
 		d      *harness.Difference
 		margin float64
@@ -52,6 +61,16 @@ func TestDifferencesAreJudged(t *testing.T) {
 		"a subject fails":           {bad, 0.1, 1, Invalid, "boom"},
 		"no audit":                  {mute, 0.1, 1, Invalid, "no audit"},
 		"nothing measured":          {apart(0, 1, 1, 1), 0.1, 1, Inconclusive, "nothing was measured"},
+		"one object more":           {counted("allocs/op", 2, 3, 0), 0.1, 1, Broken, "counts more: allocs/op 2 -> 3 in each of 18 processes"},
+		"one object less":           {counted("allocs/op", 3, 2, 0), 0.1, 1, Held, ""},
+		"objects that vary":         {counted("allocs/op", 2, 3, 1), 0.1, 1, Held, ""},
+		"more bytes":                {counted("B/op", 64, 4096, 1), 0.1, 1, Broken, "B/op"},
+		"bytes within the margin":   {counted("B/op", 1000, 1050, 1), 0.1, 1, Held, ""},
+		"a byte by rounding":        {counted("B/op", 0, 1, 0), 0.1, 1, Held, ""},
+		"figures of others":         {counted("fsyncs/op", 10, 100, 0), 0.1, 1, Held, ""},
+		"skipped":                   {skipped, 0.1, 1, Inconclusive, "no result was printed"},
+		"fails at head only":        {fails, 0.1, 1, Broken, "it fails, and did not before: exit status 1"},
+		"objects without a time":    {metricOnly, 0.1, 1, Broken, "counts more"},
 		"margin":                    {apart(3, 1, 1, 1.25), math.NaN(), 1, Invalid, "a margin of NaN"},
 		"family":                    {apart(3, 1, 1, 1.25), 0.1, 0, Invalid, "over 0 differences"},
 	} {

@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -46,9 +39,13 @@ func compareCommand() *cobra.Command {
 turns, each in processes of its own, the base once more as the A/A pair. Judges whether
 HEAD, by default the working tree as it is, is slower than BASE by the margin. Works in
 any Go module with Benchmark functions. Revisions are checked out in folders of their
-own, which are removed at the end. A package is held without a measurement only where its
-test binaries and all files of its folder are the same at both. A benchmark that is gone or
-has another name is inconclusive: its cost was not looked at.`,
+own, which are removed at the end. Objects allocated (allocs/op) are judged exactly, bytes
+(B/op) by the margin; other figures of the benchmarks are shown.
+
+A package is held without a measurement only where its test binaries and all files of its
+folder are the same at both, and no data file of the module has changed. A benchmark that is
+gone or has another name, is skipped, or fails at BASE is inconclusive, as is a package that
+BASE cannot build; a benchmark that fails at HEAD only has broken.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	cmd.Flags().StringVar(&c.packages, "pkg", "./...", "packages whose benchmarks are compared")
@@ -69,7 +66,9 @@ type revisionsCompared struct {
 	Verdicts    []thresholds.Verdict  `json:"verdicts"`
 	New         []string              `json:"new,omitempty"`       // benchmarks of HEAD only
 	Gone        []string              `json:"gone,omitempty"`      // of BASE only
-	Identical   []string              `json:"identical,omitempty"` // packages with the same binary at both
+	Identical   []string              `json:"identical,omitempty"` // packages with the same binary and the same files at both
+	NotBuilt    []string              `json:"not_built,omitempty"` // packages that BASE cannot build, with what the compiler says
+	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks build constraints leave out
 }
 
 // target is one benchmark of one package.
@@ -127,7 +126,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	progress.set("building the test binaries", "")
 	result := revisionsCompared{Schema: 1, Seed: c.seed}
-	targets, err := c.build(ctx, tmp, sides, pattern, &result)
+	targets, err := c.build(ctx, p, tmp, sides, pattern, &result)
 	if err != nil {
 		return err
 	}
@@ -137,7 +136,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	c.measure(ctx, targets, &result, progress)
 	progress.end()
 	worst := thresholds.Held
-	if len(targets)+len(result.Identical) == 0 || len(result.Gone) > 0 {
+	if len(targets)+len(result.Identical) == 0 || len(result.Gone)+len(result.NotBuilt) > 0 {
 		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
 	}
 	for _, t := range targets {
@@ -164,172 +163,6 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-// treesPrefix begins the names of the folders that revisions are checked out in.
-const treesPrefix = "flujo-harness-compare-"
-
-// forgetTrees removes the work trees from the repository whose folder is gone: those of a
-// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
-// is not mounted.
-func (p project) forgetTrees(ctx context.Context) error {
-	all, err := p.git(ctx, "worktree", "list", "--porcelain")
-	if err != nil {
-		return nil // there is no repository: checkOut says so
-	}
-	for line := range strings.Lines(all) {
-		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
-		if !ok || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), treesPrefix) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
-			if _, err := p.git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
-				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// checkout is a revision in a folder.
-type checkout struct {
-	name string
-	of   revision // zero: the working tree
-	dir  string   // of the module
-}
-
-// checkOut checks a revision out in a work tree of its own.
-func (p project) checkOut(ctx context.Context, asked, to string) (c checkout, remove func() error, err error) {
-	of, err := p.commitOf(ctx, asked)
-	if err != nil {
-		return c, nil, fmt.Errorf("compare revisions: %w", err)
-	}
-	within, err := p.git(ctx, "rev-parse", "--show-prefix")
-	if err != nil {
-		return c, nil, fmt.Errorf("compare revisions: %w", err)
-	}
-	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
-	if _, err := p.git(ctx, "worktree", "add", "--quiet", "--detach", to, of.commit); err != nil {
-		return c, nil, err
-	}
-	remove = func() error {
-		_, err := p.git(ctx, "worktree", "remove", "--force", to)
-		return err
-	}
-	c = checkout{name: asked, of: of, dir: filepath.Join(to, filepath.FromSlash(within))}
-	if _, err := os.Stat(filepath.Join(c.dir, "go.mod")); err != nil {
-		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
-	}
-	return c, remove, nil
-}
-
-// isBenchmark matches the functions that go test takes for benchmarks.
-var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
-
-// packages with benchmarks: import path -> folder.
-func (c *comparing) packagesOf(ctx context.Context, side checkout) (map[string]string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-e", "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}`, "--", c.packages)
-	cmd.Dir = side.dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := child.Output(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("list the packages at %s: %w: %s", side.name, err, strings.TrimSpace(stderr.String()))
-	}
-	found := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		for _, file := range fields[min(2, len(fields)):] {
-			if text, err := os.ReadFile(filepath.Join(fields[1], file)); err == nil && isBenchmark.Match(text) {
-				found[fields[0]] = fields[1]
-			}
-		}
-	}
-	return found, nil
-}
-
-// build builds the test binaries and lists what there is to compare.
-func (c *comparing) build(ctx context.Context, tmp string, sides [2]checkout, pattern *regexp.Regexp, result *revisionsCompared) ([]*target, error) {
-	var dirs [2]map[string]string
-	for i := range sides {
-		var err error
-		if dirs[i], err = c.packagesOf(ctx, sides[i]); err != nil {
-			return nil, usage(err)
-		}
-	}
-	all := maps.Clone(dirs[0])
-	maps.Copy(all, dirs[1])
-	var targets []*target
-	for n, pkg := range slices.Sorted(maps.Keys(all)) {
-		var names [2][]string
-		var binaries [2]string
-		for i := range sides {
-			if dirs[i][pkg] == "" {
-				continue
-			}
-			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
-			build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", binaries[i], pkg)
-			build.Dir = sides[i].dir
-			if said, err := child.CombinedOutput(build); err != nil {
-				what := firstLines(string(said), 10)
-				if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
-					what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
-				}
-				return nil, fault(fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, sides[i].name, err, what))
-			}
-			list := exec.CommandContext(ctx, binaries[i], "-test.list=^Benchmark")
-			list.Dir = dirs[i][pkg]
-			said, err := child.Output(list)
-			if err != nil {
-				return nil, fault(fmt.Errorf("list the benchmarks of %s at %s: %w", pkg, sides[i].name, err))
-			}
-			for name := range strings.Lines(string(said)) {
-				if name = strings.TrimSpace(name); strings.HasPrefix(name, "Benchmark") && pattern.MatchString(strings.TrimPrefix(name, "Benchmark")) {
-					names[i] = append(names[i], name)
-				}
-			}
-		}
-		one := func(i int) (only []string) {
-			for _, name := range names[i] {
-				if !slices.Contains(names[1-i], name) {
-					only = append(only, pkg+"."+name)
-				}
-			}
-			return only
-		}
-		result.Gone, result.New = append(result.Gone, one(0)...), append(result.New, one(1)...)
-		both := slices.DeleteFunc(slices.Clone(names[0]), func(name string) bool { return !slices.Contains(names[1], name) })
-		if len(both) == 0 {
-			continue
-		}
-		same, err := equalFiles(binaries[0], binaries[1])
-		if err == nil && same {
-			same, err = equalFolders(dirs[0][pkg], dirs[1][pkg])
-		}
-		if err != nil {
-			return nil, fault(err)
-		}
-		if same {
-			result.Identical = append(result.Identical, pkg)
-			continue
-		}
-		twin := binaries[0] + ".twin"
-		data, err := os.ReadFile(binaries[0])
-		if err == nil {
-			err = os.WriteFile(twin, data, 0o700)
-		}
-		if err != nil {
-			return nil, fault(err)
-		}
-		for _, name := range both {
-			targets = append(targets, &target{pkg: pkg, name: name, spec: harness.BenchSpec{
-				Package: pkg, Benchmark: name, Twin: twin, Time: 50 * time.Millisecond, Seed: c.seed + uint64(len(targets)), Blocks: 96,
-				Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
-				Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
-			}})
-		}
-	}
-	return targets, nil
-}
-
 // measure measures one benchmark after the other; each may take its share of the time
 // that is left.
 func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *progress) {
@@ -345,7 +178,7 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *revi
 			progress.set(stage, fmt.Sprintf("%d blocks", len(all[0].Blocks)))
 			for _, d := range all {
 				// Each benchmark has its share of the chance of a false alarm, and its parts share that.
-				if !thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(all)).Decided() {
+				if d.NotCompared == "" && !thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(all)).Decided() {
 					return false
 				}
 			}
@@ -373,13 +206,17 @@ func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64)
 	}
 	if len(r.Differences) > 0 {
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\thead/base (95%, n)")
+		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\thead/base (95%, n)\tother figures")
 		for i, d := range r.Differences {
 			figures := "\t\t"
 			if len(d.Blocks) > 0 {
 				figures = fmt.Sprintf("%s\t%s\t%.4g (%.4g to %.4g, n=%d %s)", micros(d.BaseNS.Value/1e3), micros(d.HeadNS.Value/1e3), d.Ratio.Value, d.Ratio.Low, d.Ratio.High, d.Ratio.N, d.Ratio.Of)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), d.Name, figures)
+			var counts []string
+			for _, c := range d.Counts {
+				counts = append(counts, c.String())
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), d.Name, figures, strings.Join(counts, ", "))
 		}
 		if err := table.Flush(); err != nil {
 			return err
@@ -396,60 +233,15 @@ func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64)
 	for _, l := range []struct {
 		what  string
 		names []string
-	}{{"new, not judged", r.New}, {"gone or renamed, so inconclusive", r.Gone}} {
+	}{{"new, not judged", r.New}, {"gone or renamed, so inconclusive", r.Gone}, {"left out by build constraints, not judged", r.Excluded}} {
 		if len(l.names) > 0 {
 			fmt.Fprintf(to, "%s: %s\n", l.what, strings.Join(l.names, ", "))
 		}
 	}
+	for _, said := range r.NotBuilt {
+		fmt.Fprintf(to, "not built, so inconclusive: %s\n", said)
+	}
 	return nil
-}
-
-func equalFiles(a, b string) (bool, error) {
-	x, err := os.ReadFile(a)
-	if err != nil {
-		return false, err
-	}
-	y, err := os.ReadFile(b)
-	return bytes.Equal(x, y), err
-}
-
-// equalFolders reports whether two folders of a package have the same files with the same
-// content: those that its benchmarks may read. The folders of git and of this program
-// are left out.
-func equalFolders(a, b string) (bool, error) {
-	var found [2]map[string][sha256.Size]byte
-	for i, dir := range []string{a, b} {
-		found[i] = map[string][sha256.Size]byte{}
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case path != dir && d.IsDir() && (d.Name() == ".git" || d.Name() == ".flujo"):
-				return fs.SkipDir
-			case d.IsDir() || d.Name() == ".git":
-				return nil
-			}
-			name, err := filepath.Rel(dir, path)
-			if err != nil {
-				return err
-			}
-			text := []byte(d.Type().String()) // of what is no file, and must not be opened
-			switch {
-			case d.Type()&fs.ModeSymlink != 0:
-				var to string
-				to, err = os.Readlink(path)
-				text = append(text, to...)
-			case d.Type().IsRegular():
-				text, err = os.ReadFile(path)
-			}
-			found[i][name] = sha256.Sum256(text)
-			return err
-		})
-		if err != nil {
-			return false, err
-		}
-	}
-	return maps.Equal(found[0], found[1]), nil
 }
 
 func firstLines(text string, n int) string {

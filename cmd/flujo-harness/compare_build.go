@@ -1,0 +1,294 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
+)
+
+// treesPrefix begins the names of the folders that revisions are checked out in.
+const treesPrefix = "flujo-harness-compare-"
+
+// forgetTrees removes the work trees from the repository whose folder is gone: those of a
+// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
+// is not mounted.
+func (p project) forgetTrees(ctx context.Context) error {
+	all, err := p.git(ctx, "worktree", "list", "--porcelain")
+	if err != nil {
+		return nil // there is no repository: checkOut says so
+	}
+	for line := range strings.Lines(all) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
+		if !ok || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), treesPrefix) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+			if _, err := p.git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
+				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkout is a revision in a folder.
+type checkout struct {
+	name string
+	of   revision // zero: the working tree
+	dir  string   // of the module
+}
+
+// checkOut checks a revision out in a work tree of its own.
+func (p project) checkOut(ctx context.Context, asked, to string) (c checkout, remove func() error, err error) {
+	of, err := p.commitOf(ctx, asked)
+	if err != nil {
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
+	}
+	within, err := p.git(ctx, "rev-parse", "--show-prefix")
+	if err != nil {
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
+	}
+	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
+	if _, err := p.git(ctx, "worktree", "add", "--quiet", "--detach", to, of.commit); err != nil {
+		return c, nil, err
+	}
+	remove = func() error {
+		_, err := p.git(ctx, "worktree", "remove", "--force", to)
+		return err
+	}
+	c = checkout{name: asked, of: of, dir: filepath.Join(to, filepath.FromSlash(within))}
+	if _, err := os.Stat(filepath.Join(c.dir, "go.mod")); err != nil {
+		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
+	}
+	return c, remove, nil
+}
+
+// isBenchmark matches the functions that go test takes for benchmarks.
+var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
+
+// packagesOf finds the packages with benchmarks: import path -> folder; and those that have
+// benchmarks only in files that build constraints leave out.
+func (c *comparing) packagesOf(ctx context.Context, side checkout) (found map[string]string, excluded []string, err error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-e", "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .IgnoredGoFiles}}{{"\t!"}}{{.}}{{end}}`, "--", c.packages)
+	cmd.Dir = side.dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := child.Output(cmd)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the packages at %s: %w: %s", side.name, err, strings.TrimSpace(stderr.String()))
+	}
+	found = map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for _, file := range fields[min(2, len(fields)):] {
+			file, ignored := strings.CutPrefix(file, "!")
+			if text, err := os.ReadFile(filepath.Join(fields[1], file)); err != nil || !isBenchmark.Match(text) {
+				continue
+			}
+			if !ignored {
+				found[fields[0]] = fields[1]
+			} else if strings.HasSuffix(file, "_test.go") {
+				excluded = append(excluded, fields[0])
+			}
+		}
+	}
+	excluded = slices.DeleteFunc(slices.Compact(excluded), func(pkg string) bool { return found[pkg] != "" })
+	return found, excluded, nil
+}
+
+// benchmarkName is a line of -test.list; a TestMain may print others.
+var benchmarkName = regexp.MustCompile(`^Benchmark[\pL\pN_]*$`)
+
+// testBinary builds the test binary of a package, and returns the list of its benchmarks.
+func (s checkout) testBinary(ctx context.Context, pkg, dir, to string) (list string, err error) {
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", to, pkg)
+	build.Dir = s.dir
+	if said, err := child.CombinedOutput(build); err != nil {
+		what := firstLines(string(said), 10)
+		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
+			what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
+		}
+		return "", fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.name, err, what)
+	}
+	ask := exec.CommandContext(ctx, to, "-test.list=^Benchmark")
+	ask.Dir = dir
+	said, err := child.Output(ask)
+	if err != nil {
+		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, told(err), firstLines(string(said), 10))
+	}
+	return string(said), nil
+}
+
+// otherData reports whether a file that git tracks in the module differs between the
+// revisions that a benchmark of any package may read: one that is neither Go source, which
+// would change the binary, nor a text about the module, nor hidden.
+func (p project) otherData(ctx context.Context, sides [2]checkout) (bool, error) {
+	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].of.commit}
+	if sides[1].of.commit != "" {
+		args = append(args, sides[1].of.commit)
+	}
+	changed, err := p.git(ctx, append(args, "--", ".")...)
+	if err != nil {
+		return false, fmt.Errorf("list the files that differ: %w", err)
+	}
+	for name := range strings.SplitSeq(changed, "\x00") {
+		base := filepath.Base(name)
+		about := slices.Contains([]string{".go", ".md"}, filepath.Ext(name)) || slices.Contains([]string{"go.mod", "go.sum", "LICENSE", "Makefile"}, base)
+		if name != "" && !about && !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// build builds the test binaries and lists what there is to compare.
+func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]checkout, pattern *regexp.Regexp, result *revisionsCompared) ([]*target, error) {
+	var dirs [2]map[string]string
+	for i := range sides {
+		var err error
+		if dirs[i], result.Excluded, err = c.packagesOf(ctx, sides[i]); err != nil {
+			return nil, usage(err)
+		}
+	}
+	otherData, err := p.otherData(ctx, sides)
+	if err != nil {
+		return nil, fault(err)
+	}
+	var notBuilt error
+	all := maps.Clone(dirs[0])
+	maps.Copy(all, dirs[1])
+	var targets []*target
+	for n, pkg := range slices.Sorted(maps.Keys(all)) {
+		var names [2][]string
+		var binaries [2]string
+		var failed error
+		for i := range sides {
+			if dirs[i][pkg] == "" {
+				continue
+			}
+			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
+			said, err := sides[i].testBinary(ctx, pkg, dirs[i][pkg], binaries[i])
+			switch {
+			case err != nil && (i == 1 || ctx.Err() != nil):
+				return nil, fault(err)
+			case err != nil:
+				failed = err
+			}
+			for name := range strings.Lines(said) {
+				if name = strings.TrimSpace(name); benchmarkName.MatchString(name) && !slices.Contains(names[i], name) && pattern.MatchString(strings.TrimPrefix(name, "Benchmark")) {
+					names[i] = append(names[i], name)
+				}
+			}
+		}
+		if failed != nil {
+			result.NotBuilt = append(result.NotBuilt, failed.Error())
+			notBuilt = errors.Join(notBuilt, failed)
+			continue
+		}
+		one := func(i int) (only []string) {
+			for _, name := range names[i] {
+				if !slices.Contains(names[1-i], name) {
+					only = append(only, pkg+"."+name)
+				}
+			}
+			return only
+		}
+		result.Gone, result.New = append(result.Gone, one(0)...), append(result.New, one(1)...)
+		both := slices.DeleteFunc(slices.Clone(names[0]), func(name string) bool { return !slices.Contains(names[1], name) })
+		if len(both) == 0 {
+			continue
+		}
+		same, err := equalFiles(binaries[0], binaries[1])
+		if same = same && !otherData; err == nil && same {
+			same, err = equalFolders(dirs[0][pkg], dirs[1][pkg])
+		}
+		if err != nil {
+			return nil, fault(err)
+		}
+		if same {
+			result.Identical = append(result.Identical, pkg)
+			continue
+		}
+		twin := binaries[0] + ".twin"
+		data, err := os.ReadFile(binaries[0])
+		if err == nil {
+			err = os.WriteFile(twin, data, 0o700)
+		}
+		if err != nil {
+			return nil, fault(err)
+		}
+		for _, name := range both {
+			targets = append(targets, &target{pkg: pkg, name: name, spec: harness.BenchSpec{
+				Package: pkg, Benchmark: name, Twin: twin, Time: 50 * time.Millisecond, Seed: c.seed + uint64(len(targets)), Blocks: 96,
+				Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
+				Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
+			}})
+		}
+	}
+	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 && notBuilt != nil {
+		return nil, fault(notBuilt)
+	}
+	return targets, nil
+}
+
+func equalFiles(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	return bytes.Equal(x, y), err
+}
+
+// equalFolders reports whether two folders of a package have the same files with the same
+// content: those that its benchmarks may read. The folders of git and of this program
+// are left out.
+func equalFolders(a, b string) (bool, error) {
+	var found [2]map[string][sha256.Size]byte
+	for i, dir := range []string{a, b} {
+		found[i] = map[string][sha256.Size]byte{}
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case path != dir && d.IsDir() && (d.Name() == ".git" || d.Name() == ".flujo"):
+				return fs.SkipDir
+			case d.IsDir() || d.Name() == ".git":
+				return nil
+			}
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			text := []byte(d.Type().String()) // of what is no file, and must not be opened
+			switch {
+			case d.Type()&fs.ModeSymlink != 0:
+				var to string
+				to, err = os.Readlink(path)
+				text = append(text, to...)
+			case d.Type().IsRegular():
+				text, err = os.ReadFile(path)
+			}
+			found[i][name] = sha256.Sum256(text)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return maps.Equal(found[0], found[1]), nil
+}
