@@ -22,7 +22,6 @@ type accountFlags struct {
 	target float64
 	window int
 	cost   string
-	claims string
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -31,7 +30,6 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.window, "window", reports.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
-	cmd.Flags().StringVar(&f.claims, "claims", "", "TOML file of the figures that a text gives (total, rate, rate_first, points, fewer, target, target_failures): the report notes what the history does not bear out")
 }
 
 // options reads the files that the flags name.
@@ -98,15 +96,6 @@ func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.A
 	a, err := accountOr(h.Account(ctx, o))
 	if err != nil {
 		return nil, err
-	}
-	if f.claims != "" {
-		claims, err := reports.ReadClaims(f.claims)
-		if err != nil {
-			return nil, usage(err)
-		}
-		for _, sentence := range a.Dispute(claims) {
-			a.Notes = append(a.Notes, "claimed otherwise: "+sentence)
-		}
 	}
 	if f.cost != "" {
 		c, err := readCosts(f.cost)
