@@ -88,21 +88,6 @@ type Source interface {
 // ErrNoRuns is a history without the runs that an account is about.
 var ErrNoRuns = errors.New("the history has no run yet")
 
-// RunLine is a run without its results.
-type RunLine struct {
-	ID       int64
-	Started  time.Time
-	Seconds  float64
-	Commit   string
-	Dirty    bool
-	Branch   string
-	Outcome  thresholds.Outcome
-	Complete bool
-	Rated    bool // has results of suites: Counts are of them
-	Counts   Counts
-	Suites   int // failures outside the specs
-}
-
 // Headline is the verdict on the run in words.
 type Headline struct {
 	Outcome thresholds.Outcome
@@ -331,6 +316,3 @@ type HeatRow struct {
 	Spec  Spec
 	Cells string
 }
-
-// Fact is a name and a value.
-type Fact struct{ Name, Value string }

@@ -3,24 +3,22 @@ package reports
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Account tells of a run. The error is [ErrNoRuns], [ErrNoRun], a [*DamagedError] or
+// Analyze compares a run with its history. The error is [ErrNoRuns], [ErrNoRun], a [*DamagedError] or
 // an [*InUseError].
-func (h *History) Account(ctx context.Context, o AccountOptions) (*Account, error) {
-	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the file for all queries
+func Analyze(ctx context.Context, h *History, o AccountOptions) (*Account, error) {
+	a := accountant{ctx: ctx, o: o, a: &Account{}}
+	err := h.read(ctx, func(r *reader) error {
+		a.reader = r
+		return a.account()
+	})
 	if err != nil {
-		return nil, h.explain("read", err)
-	}
-	defer tx.Rollback()
-	a := accountant{reader: newReader(ctx, tx), o: o, a: &Account{}}
-	if err := a.account(); err != nil {
-		return nil, h.explain("read", err)
+		return nil, err
 	}
 	return a.a, nil
 }
@@ -28,6 +26,7 @@ func (h *History) Account(ctx context.Context, o AccountOptions) (*Account, erro
 // accountant fills in an account, one part after the other.
 type accountant struct {
 	*reader
+	ctx  context.Context
 	o    AccountOptions
 	a    *Account
 	row  runRecord // of the run
@@ -38,19 +37,6 @@ type accountant struct {
 	all  []runRecord // of the window, rated or not
 	rest int         // runs before them
 	past runFilter   // what chose them
-}
-
-// runFilter is a condition on runs.
-type runFilter struct {
-	which string
-	args  []any
-}
-
-// before are the newest n runs that the filter takes, oldest first.
-func (f runFilter) before(r *reader, n int) ([]runRecord, error) {
-	rows, err := r.rows("WHERE "+f.which+" ORDER BY at DESC, id DESC LIMIT ?", append(slices.Clone(f.args), n)...)
-	slices.Reverse(rows)
-	return rows, err
 }
 
 func (a *accountant) account() error {
@@ -98,20 +84,17 @@ func (a *accountant) tellCounts() {
 	a.a.Rate, a.a.RateAll = a.a.Counts.PassRate(), a.a.Counts.PassRateOfAll()
 }
 
-// earlierRuns are those before a place in time.
-const earlierRuns = "(at, id) < (?, ?)"
-
 // compare finds the runs to look at: those of the branch, or all where the run is
 // the first of its branch.
 func (a *accountant) compare() error {
 	f := runFilter{earlierRuns, []any{a.row.at, a.row.ID}}
 	first := false
 	if branch := a.a.Run.Branch; branch != "" {
-		mine, err := collect(a.ctx, a.db, "SELECT count(*) FROM runs WHERE has_suites AND complete AND branch = ? AND "+earlierRuns, append([]any{branch}, f.args...), scanNumber)
+		mine, err := a.count("has_suites AND complete AND branch = ? AND "+earlierRuns, append([]any{branch}, f.args...)...)
 		if err != nil {
 			return err
 		}
-		if first = mine[0] == 0; !first {
+		if first = mine == 0; !first {
 			f.which, f.args = f.which+" AND branch IN (?, '')", append(f.args, branch)
 		}
 	}
@@ -119,11 +102,11 @@ func (a *accountant) compare() error {
 	if err != nil {
 		return err
 	}
-	total, err := collect(a.ctx, a.db, "SELECT count(*) FROM runs WHERE "+f.which, f.args, scanNumber)
+	total, err := a.count(f.which, f.args...)
 	if err != nil {
 		return err
 	}
-	a.past, a.rest = f, int(total[0])-len(rows)
+	a.past, a.rest = f, int(total)-len(rows)
 	a.all = append(rows, a.row)
 	switch {
 	case a.row.rated && a.o.OtherCommit:
@@ -215,16 +198,6 @@ func accountFacts(run Run) []Fact {
 		add("SQLite driver", e.SQLite)
 	}
 	return all
-}
-
-// label is the rest of the first label with this beginning.
-func label(s *Spec, beginning string) (value string, ok bool) {
-	for _, l := range s.Labels {
-		if value, ok := strings.CutPrefix(l, beginning); ok && value != "" {
-			return strings.TrimSpace(value), true
-		}
-	}
-	return "", false
 }
 
 // tellCategories counts specs by their label "category:…".

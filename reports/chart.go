@@ -112,8 +112,6 @@ func strip(values []float64, a axis, y float64) []dot {
 	return dots
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
 // axis maps values to places, with round ends.
 type axis struct {
 	from, to   float64 // values

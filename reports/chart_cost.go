@@ -3,9 +3,7 @@ package reports
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/flujo/flujo-harness/harness"
 )
@@ -73,22 +71,6 @@ func newCurve(curve []harness.Point) *curveView {
 	first, last := v.Rows[0], v.Rows[len(v.Rows)-1]
 	v.Desc = fmt.Sprintf("Steps of %s: %s of the run; of %s: %s. Full dots were measured, hollow ones computed; bars are 95%% intervals.", first.Step, first.Share, last.Step, last.Share)
 	return v
-}
-
-func stepText(d time.Duration) string {
-	if d == 0 {
-		return "no time"
-	}
-	return strings.Replace(d.String(), "µ", "u", 1)
-}
-
-// share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
-// 100 what is below it.
-func share(s float64) string {
-	if math.Abs(s) > 0.99 {
-		return strconv.FormatFloat(math.Floor(s*1e4+1e-9)/100, 'f', -1, 64) + "%"
-	}
-	return fmt.Sprintf("%.2g%%", 100*s)
 }
 
 // fallView is what the cost of a run is made of: a bar for each thing added.

@@ -8,12 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
-
-// maxMessage is the most bytes kept of one failure's message: matchers print whole
-// objects, and a history keeps every run.
-const maxMessage = 16 << 10
 
 // collector takes the specs that a reader finds, within the bounds of one file.
 type collector struct {
@@ -142,15 +137,3 @@ func (c *collector) relative(name string) string {
 
 // sane reports whether a duration is one: in seconds, not negative, at most 30 years.
 func sane(s float64) bool { return s >= 0 && s < 1e9 }
-
-// shorten cuts a message at maxMessage bytes, between two runes, and says so.
-func shorten(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	end := maxMessage
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return fmt.Sprintf("%s\n… %d more bytes", s[:end], len(s)-end)
-}

@@ -16,9 +16,6 @@ import (
 // rosterSpan is how many consecutive numbers of names one roster covers.
 const rosterSpan = 128
 
-// states in the order of their codes; never change it.
-var states = []State{Passed, Failed, Skipped, Pending}
-
 // bothBit is added to the code of the state where the other outcome was there too: of a
 // pass that was retried, and of a failure that is [BothWays].
 const bothBit = 4

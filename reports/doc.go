@@ -32,7 +32,7 @@
 //	results, err := reports.ReadGinkgo(file, moduleRoot)
 //	run := reports.Run{Started: started, Suites: results, Outcome: outcome}
 //	added, err := history.Append(ctx, run)
-//	account, err := history.Account(ctx, reports.AccountOptions{Run: added.ID})
+//	account, err := Analyze(ctx, history, reports.AccountOptions{Run: added.ID})
 //	page, err := reports.WriteReport("reports/out", account)
 //	for _, line := range reports.Summary(account, page) { … }
 package reports

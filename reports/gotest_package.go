@@ -430,7 +430,7 @@ func (g *goTestReader) settle() error {
 			name := run.pkg + "\n" + s.Leaf
 			if known := at[name]; rerun && len(known) > 0 {
 				retries++
-				g.c.results.Specs[known[0]].retriedBy(s)
+				retriedBy(&g.c.results.Specs[known[0]], s)
 				continue
 			}
 			s.Occurrence = len(at[name]) + 1
@@ -449,7 +449,7 @@ func (g *goTestReader) settle() error {
 }
 
 // retriedBy takes over one more attempt of a spec that has failed.
-func (s *Spec) retriedBy(again Spec) {
+func retriedBy(s *Spec, again Spec) {
 	if again.Attempts == 0 { // it was skipped
 		return
 	}

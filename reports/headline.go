@@ -125,9 +125,3 @@ func notes(r Run) []string {
 	}
 	return all
 }
-
-// oneLine makes text from elsewhere fit to stand in a sentence: one line, nothing
-// that acts on a screen, no full stop at the end.
-func oneLine(s string) string {
-	return strings.TrimSuffix(Visible(strings.Join(strings.Fields(s), " ")), ".")
-}

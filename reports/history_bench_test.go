@@ -110,7 +110,7 @@ func BenchmarkHistory(b *testing.B) {
 	defer h.Close()
 	busy := cpu(b)
 	for b.Loop() {
-		if _, err := h.Account(b.Context(), AccountOptions{}); err != nil {
+		if _, err := Analyze(b.Context(), h, AccountOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

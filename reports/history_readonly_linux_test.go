@@ -54,7 +54,7 @@ func TestHistoryOnAReadOnlyFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	a, err := h.Account(t.Context(), AccountOptions{})
+	a, err := Analyze(t.Context(), h, AccountOptions{})
 	if err != nil || len(a.NewFailures()) != 1 {
 		t.Errorf("%v, %v", a, err)
 	}

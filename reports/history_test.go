@@ -42,56 +42,6 @@ func open(t *testing.T, path string) *History {
 	return h
 }
 
-func TestHistoryKeepsRuns(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "new", "folder", "history.db")
-	h := open(t, path)
-	broken, _ := brokenRun()
-	invalid, _ := invalidRun()
-	hostile, _ := hostileRun()
-	gomegas := Run{Started: noon, Suites: gomega(t, march), Outcome: thresholds.Broken, ExitCode: 1, Complete: true}
-	want := []Run{{}, broken, invalid, hostile, gomegas, {Suites: &Results{}}}
-	for i := range want {
-		added, err := h.Append(t.Context(), want[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if added.ID != int64(i+1) || added.Known {
-			t.Errorf("run %d: %+v", i+1, added)
-		}
-		want[i].ID = added.ID
-	}
-
-	again := open(t, path) // what is in the file, not in the handle
-	for _, w := range want {
-		got, err := again.Load(t.Context(), w.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(&w, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("run %d: %s", w.ID, diff)
-		}
-	}
-	latest, err := again.Latest(t.Context(), 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(latest) != 2 || latest[0].ID != 6 || latest[1].ID != 5 {
-		t.Errorf("latest: %d runs", len(latest))
-	}
-	for id, want := range map[int64]int64{6: 5, 5: 4, 4: 2, 2: 0} { // 3 has no suites, and 2 is the first that has some
-		a, err := again.Account(t.Context(), AccountOptions{Run: id})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if (a.Previous == nil) != (want == 0) || a.Previous != nil && a.Previous.ID != want {
-			t.Errorf("before %d: %+v, want %d", id, a.Previous, want)
-		}
-	}
-	if _, err := again.Load(t.Context(), 77); !errors.Is(err, ErrNoRun) {
-		t.Errorf("err = %v, want ErrNoRun", err)
-	}
-}
-
 func TestAppendIsAllOrNothing(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	twice := spec("x", Passed)
@@ -239,34 +189,6 @@ func fill(v reflect.Value) {
 	}
 }
 
-func TestOrderIsThatOfTheStart(t *testing.T) {
-	h := open(t, filepath.Join(t.TempDir(), "h.db"))
-	for _, hour := range []int{3, 1, 2} {
-		if _, err := h.Append(t.Context(), Run{Complete: true, Started: noon.Add(time.Duration(hour) * time.Hour), Suites: results(hour)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := h.Append(t.Context(), Run{Complete: true, Suites: results(4)}); err != nil { // nobody knows when: after all that are there
-		t.Fatal(err)
-	}
-	latest, err := h.Latest(t.Context(), 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []int64{4, 1, 3, 2} {
-		if latest[i].ID != want {
-			t.Errorf("place %d: run %d, want %d", i, latest[i].ID, want)
-		}
-		a, err := h.Account(t.Context(), AccountOptions{Run: want})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if (a.Previous == nil) != (i == 3) || a.Previous != nil && a.Previous.ID != latest[i+1].ID {
-			t.Errorf("before run %d: %v", want, a.Previous)
-		}
-	}
-}
-
 // appendTo makes this test program a writer of the history named in the variable.
 const appendTo = "FLUJO_HARNESS_TEST_APPEND_TO"
 
@@ -308,30 +230,6 @@ func TestTwoProcessesAppendAtOnce(t *testing.T) {
 		if len(r.Suites.Specs) != 21 {
 			t.Errorf("run %d has %d specs", r.ID, len(r.Suites.Specs))
 		}
-	}
-}
-
-// Who reads does not wait for who writes, and sees what was there before.
-func TestReadingWhileAnotherWrites(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "h.db")
-	h := open(t, path)
-	if _, err := h.Append(t.Context(), Run{Suites: results(3)}); err != nil {
-		t.Fatal(err)
-	}
-	tx, err := open(t, path).db.Begin() // immediate: the one writer
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec("DELETE FROM results"); err != nil {
-		t.Fatal(err)
-	}
-	a, err := h.Account(t.Context(), AccountOptions{})
-	if err != nil || a.Counts.Passed != 3 {
-		t.Errorf("%+v, %v", a, err)
-	}
-	if all, err := h.Latest(t.Context(), 5); err != nil || len(all) != 1 {
-		t.Errorf("%d runs, %v", len(all), err)
 	}
 }
 
@@ -677,25 +575,6 @@ type sqliteError int
 
 func (e sqliteError) Error() string { return fmt.Sprintf("code %d", int(e)) }
 func (e sqliteError) Code() int     { return int(e) }
-
-// A run that is told in one format and then in another moves no spec, and keeps its
-// containers as they were told first.
-func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
-	h := open(t, filepath.Join(t.TempDir(), "h.db"))
-	for _, name := range []string{"gomega-2024-10-29-eeca931.json.gz", "gomega-2024-10-29-eeca931.xml.gz"} {
-		if _, err := h.Append(t.Context(), Run{Key: name, Suites: sampleReading(t, name).Results}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	runs, err := h.Latest(t.Context(), 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	moves := compareResults(runs[1].Suites, runs[0].Suites, false).moves
-	if len(moves) != 1 || moves[0].Kind != StillFailing || len(moves[0].Spec.Containers) == 0 {
-		t.Errorf("moves %+v, want the one that fails in both", moves)
-	}
-}
 
 // What is written can be read.
 func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {

@@ -120,14 +120,14 @@ func (j *junitReader) goRepeats(cases []junitResult) []junitResult {
 		}
 		j.c.kept -= r.size
 		j.rescued++
-		all[i].spec.again(r.spec, rerun)
+		again(&all[i].spec, r.spec, rerun)
 	}
 	return all
 }
 
 // again takes in another result of the same spec: a pass of several is a pass that was
 // retried if they are attempts, and otherwise a failure.
-func (s *Spec) again(o Spec, attempts bool) {
+func again(s *Spec, o Spec, attempts bool) {
 	was := *s
 	better := s.State == Skipped && o.State != Skipped || s.State == Passed && o.State == Failed
 	if better {

@@ -31,7 +31,7 @@ func (j *junitReader) merge(s *junitSuite) {
 		first := &s.cases[group[0]]
 		for _, i := range group[1:] {
 			o := &s.cases[i]
-			first.spec.again(o.spec, attempts)
+			again(&first.spec, o.spec, attempts)
 			gone[i] = true
 			j.c.kept -= o.size
 			j.rescued++

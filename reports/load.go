@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // querier is a database or a transaction.
@@ -51,16 +53,44 @@ func (h *History) Lines(ctx context.Context, n int) (lines []RunLine, older int,
 }
 
 func (h *History) load(ctx context.Context, which string, args ...any) ([]Run, error) {
-	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one state of the file for all queries
+	var runs []Run
+	err := h.read(ctx, func(r *reader) (err error) {
+		runs, err = r.runs(which, args...)
+		return err
+	})
+	return runs, err
+}
+
+// read calls f with a reader of one state of the file, whatever is appended meanwhile.
+// Errors of the database come back as this package's own, such as [*DamagedError].
+func (h *History) read(ctx context.Context, f func(*reader) error) error {
+	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return nil, h.explain("read", err)
+		return h.explain("read", err)
 	}
 	defer tx.Rollback()
-	runs, err := newReader(ctx, tx).runs(which, args...)
-	if err != nil {
-		return nil, h.explain("read", err)
+	if err := f(newReader(ctx, tx)); err != nil {
+		return h.explain("read", err)
 	}
-	return runs, nil
+	return nil
+}
+
+// count returns the number of runs for which a condition holds.
+func (r *reader) count(which string, args ...any) (int64, error) {
+	n, err := collect(r.ctx, r.db, "SELECT count(*) FROM runs WHERE "+which, args, scanNumber)
+	if err != nil {
+		return 0, err
+	}
+	return n[0], nil
+}
+
+// pruned reports whether a run of this number was recorded and has been removed.
+func (r *reader) pruned(run int64) (bool, error) {
+	n, err := collect(r.ctx, r.db, "SELECT count(*) FROM sqlite_sequence WHERE name = 'runs' AND seq >= ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)", []any{run}, scanNumber)
+	if err != nil {
+		return false, err
+	}
+	return n[0] > 0, nil
 }
 
 // reader reads rows within one transaction and proves the checksum of each.
@@ -407,4 +437,19 @@ func collect[T any](ctx context.Context, db querier, query string, args []any, s
 func scanNumber(rows *sql.Rows) (n int64, err error) {
 	err = rows.Scan(&n)
 	return n, err
+}
+
+// RunLine is a run without its results.
+type RunLine struct {
+	ID       int64
+	Started  time.Time
+	Seconds  float64
+	Commit   string
+	Dirty    bool
+	Branch   string
+	Outcome  thresholds.Outcome
+	Complete bool
+	Rated    bool // has results of suites: Counts are of them
+	Counts   Counts
+	Suites   int // failures outside the specs
 }

@@ -127,28 +127,12 @@ func meta(run Run) []string {
 	return m
 }
 
-// shortCommit is the first 12 characters of a hash.
-func shortCommit(commit string) string {
-	r := []rune(Visible(commit))
-	return string(r[:min(len(r), 12)])
-}
-
 // lineName is a run as one calls it.
 func lineName(r RunLine) string {
 	if r.ID == 0 {
 		return "this run"
 	}
 	return fmt.Sprint(r.ID)
-}
-
-func count(n int) string { return commas(fmt.Sprint(n)) }
-
-// where is "file.go:12", as much of it as is known.
-func where(file string, line int) string {
-	if file == "" || line == 0 {
-		return Visible(file)
-	}
-	return fmt.Sprintf("%s:%d", Visible(file), line)
 }
 
 // messageText is a text of others over several lines, cut where it would fill the page.

@@ -168,12 +168,6 @@ func filterOf(m *Move, s *Spec) filterView {
 	return f
 }
 
-// ownerOf is the owner that a label names, "" where none does.
-func ownerOf(s *Spec) string {
-	owner, _ := label(s, "owner:")
-	return owner
-}
-
 func newAttention(i int, t Attention, m *Move) attentionView {
 	v := attentionView{
 		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",

@@ -61,11 +61,11 @@ func (a *accountant) phaseEnd(rows []runRecord, next int, plan PlanPhase) (end i
 		if end >= 0 {
 			return end, false, nil
 		}
-		gone, err := collect(a.ctx, a.db, "SELECT count(*) FROM sqlite_sequence WHERE name = 'runs' AND seq >= ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)", []any{plan.Run}, scanNumber)
+		gone, err := a.pruned(plan.Run)
 		if err != nil {
 			return 0, false, err
 		}
-		if gone[0] > 0 { // pruned: nobody can say how the phase ended
+		if gone { // nobody can say how the phase ended
 			return next - 1, false, nil
 		}
 		return newest, true, nil // it is to come

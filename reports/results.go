@@ -2,6 +2,7 @@ package reports
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -217,4 +218,39 @@ func (r *Results) Focused() bool {
 func (r *Results) Green() bool {
 	c := r.Counts()
 	return c.Passed > 0 && c.Failed == 0 && r.SuiteFailures() == 0
+}
+
+// label is the rest of the first label with this beginning.
+func label(s *Spec, beginning string) (value string, ok bool) {
+	for _, l := range s.Labels {
+		if value, ok := strings.CutPrefix(l, beginning); ok && value != "" {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+// maxMessage is the most bytes kept of one failure's message: matchers print whole
+// objects, and a history keeps every run.
+const maxMessage = 16 << 10
+
+// shorten cuts a message at maxMessage bytes, between two runes, and says so.
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	end := maxMessage
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s\n… %d more bytes", s[:end], len(s)-end)
+}
+
+// states in the order of their codes; never change it.
+var states = []State{Passed, Failed, Skipped, Pending}
+
+// ownerOf is the owner that a label names, "" where none does.
+func ownerOf(s *Spec) string {
+	owner, _ := label(s, "owner:")
+	return owner
 }

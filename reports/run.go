@@ -54,3 +54,13 @@ func (r Run) verdictFor(c *harness.Comparison) *thresholds.Verdict {
 	}
 	return nil
 }
+
+// Fact is a name and a value.
+type Fact struct{ Name, Value string }
+
+// Benchmark is what one Go benchmark came to in one unit.
+type Benchmark struct {
+	Name   string    // with its package: "example.com/shop/cart.Add-8"
+	Unit   string    // "sec/op", "B/op"
+	Values []float64 // one a result, in the order of the file
+}

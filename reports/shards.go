@@ -20,7 +20,7 @@ func Combine(readings ...*Reading) (all *Results, several int) {
 				all.Specs = append(all.Specs, s)
 				continue
 			}
-			if all.Specs[i].join(s) {
+			if joinSpec(&all.Specs[i], s) {
 				several++
 			}
 		}
@@ -28,9 +28,9 @@ func Combine(readings ...*Reading) (all *Results, several int) {
 	return all, several
 }
 
-// join takes in the result of the same spec in another file, and reports whether it
+// joinSpec takes in the result of the same spec in another file, and reports whether it
 // had run in both.
-func (s *Spec) join(o Spec) bool {
+func joinSpec(s *Spec, o Spec) bool {
 	ran := func(s State) bool { return s != Skipped && s != Pending }
 	if !ran(s.State) || !ran(o.State) {
 		if ran(o.State) {

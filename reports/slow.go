@@ -76,8 +76,6 @@ func newTimes(w *window) *times {
 	return t
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
 func (a *accountant) tellSlowest(t *times) {
 	specs := a.a.Run.Suites.Specs
 	total := time.Duration(0)

@@ -42,11 +42,3 @@ func (a *accountant) tellTarget() {
 	a.a.Target = t
 	a.a.Forecast, a.a.NoForecast = newForecast(failed, t.ToGo)
 }
-
-// fixes is "1 fix", "19 fixes".
-func fixes(n int) string {
-	if n == 1 {
-		return "1 fix"
-	}
-	return count(n) + " fixes"
-}

@@ -197,14 +197,6 @@ func names(all []string) string {
 	return s
 }
 
-// cut keeps at most n runes.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}
-
 // costLines tells of the measurements in at most room lines, three at least: the first,
 // the one that went worst, in three where there is room.
 func costLines(run Run, room int) []string {

@@ -315,7 +315,7 @@ func TestNoOutputHoldsASecret(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, err := h.Account(t.Context(), AccountOptions{})
+	a, err := Analyze(t.Context(), h, AccountOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

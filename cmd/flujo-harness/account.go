@@ -93,7 +93,7 @@ func accountOr(a *reports.Account, err error) (*reports.Account, error) {
 // tell is the account of a run of the history, the newest for 0.
 func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.AccountOptions, run int64) (*reports.Account, error) {
 	o.Run = run
-	a, err := accountOr(h.Account(ctx, o))
+	a, err := accountOr(reports.Analyze(ctx, h, o))
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 	if _, err := history.Append(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := history.Account(t.Context(), reports.AccountOptions{})
+	kept, err := reports.Analyze(t.Context(), history, reports.AccountOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

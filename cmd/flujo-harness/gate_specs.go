@@ -85,7 +85,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		return nil, worst, false, err
 	}
 	defer history.Close()
-	a, err := accountOr(history.Account(ctx, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
+	a, err := accountOr(reports.Analyze(ctx, history, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
 	if err != nil {
 		return nil, worst, false, err
 	}

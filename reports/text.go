@@ -5,9 +5,28 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flujo/flujo-harness/harness"
 )
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func stepText(d time.Duration) string {
+	if d == 0 {
+		return "no time"
+	}
+	return strings.Replace(d.String(), "µ", "u", 1)
+}
+
+// share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
+// 100 what is below it.
+func share(s float64) string {
+	if math.Abs(s) > 0.99 {
+		return strconv.FormatFloat(math.Floor(s*1e4+1e-9)/100, 'f', -1, 64) + "%"
+	}
+	return fmt.Sprintf("%.2g%%", 100*s)
+}
 
 // CostSentence says what durability costs and for which runs that is next to
 // nothing:
@@ -122,4 +141,44 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return commas(strconv.Itoa(n)) + " " + noun + "s"
+}
+
+// oneLine makes text from elsewhere fit to stand in a sentence: one line, nothing
+// that acts on a screen, no full stop at the end.
+func oneLine(s string) string {
+	return strings.TrimSuffix(Visible(strings.Join(strings.Fields(s), " ")), ".")
+}
+
+// shortCommit is the first 12 characters of a hash.
+func shortCommit(commit string) string {
+	r := []rune(Visible(commit))
+	return string(r[:min(len(r), 12)])
+}
+
+func count(n int) string { return commas(fmt.Sprint(n)) }
+
+// where is "file.go:12", as much of it as is known.
+func where(file string, line int) string {
+	if file == "" || line == 0 {
+		return Visible(file)
+	}
+	return fmt.Sprintf("%s:%d", Visible(file), line)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// fixes is "1 fix", "19 fixes".
+func fixes(n int) string {
+	if n == 1 {
+		return "1 fix"
+	}
+	return count(n) + " fixes"
+}
+
+// cut keeps at most n runes.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
