@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// z95 is the 97.5% point of the standard normal distribution: 95% two-sided.
-const z95 = 1.959963984540054
+// Z95 is the 97.5% point of the standard normal distribution: 95% two-sided.
+const Z95 = 1.959963984540054
 
 // Rate is a share with its denominator.
 type Rate struct {
@@ -28,7 +28,7 @@ func (c Counts) PassRateOfAll() Rate { return Rate{Good: c.Passed, Of: c.All()} 
 func (r Rate) Share() float64 { return float64(r.Good) / float64(r.Of) }
 
 // Band is the 95% band of the rate by [Wilson].
-func (r Rate) Band() (low, high float64) { return Wilson(r.Good, r.Of, z95) }
+func (r Rate) Band() (low, high float64) { return Wilson(r.Good, r.Of, Z95) }
 
 // Wilson returns the score interval of k successes in n trials for the normal
 // quantile z (1.96 for 95%), between 0 and 1. It assumes independent trials with
@@ -63,7 +63,7 @@ func (r Rate) String() string {
 	}
 	low, high := r.Band()
 	return fmt.Sprintf("%d of %d (%s%%, 95%% band %s to %s%%)", r.Good, r.Of,
-		r.percent(), percent(low), percent(high))
+		r.percent(), Percent(low), Percent(high))
 }
 
 // Percent is the rate to a hundredth of a percent, "97.67%", without the hundredths
@@ -84,11 +84,11 @@ func (r Rate) percent() string {
 	if r.Good < r.Of && r.Share() > 0.999 {
 		return strconv.FormatFloat(math.Floor(r.Share()*1e4)/100, 'f', -1, 64)
 	}
-	return percent(r.Share())
+	return Percent(r.Share())
 }
 
-// percent is a share in percent, with one digit behind the point unless it is 0.
-func percent(share float64) string {
+// Percent is a share in percent, with one digit behind the point unless it is 0.
+func Percent(share float64) string {
 	s := strconv.FormatFloat(100*share, 'f', 1, 64)
 	if n := len(s); s[n-2:] == ".0" {
 		return s[:n-2]

@@ -19,7 +19,7 @@ func TestWilsonAgainstNewcombesTable(t *testing.T) {
 		{0, 20, 0.0000, 0.1611},
 		{1, 29, 0.0061, 0.1718},
 	} {
-		low, high := Wilson(row.k, row.n, z95)
+		low, high := Wilson(row.k, row.n, Z95)
 		if math.Abs(low-row.low) > 0.00005 || math.Abs(high-row.high) > 0.00005 {
 			t.Errorf("%d of %d: %.4f to %.4f, printed %.4f to %.4f", row.k, row.n, low, high, row.low, row.high)
 		}
@@ -30,7 +30,7 @@ func TestWilsonAgainstNewcombesTable(t *testing.T) {
 // |k/n - p| <= z sqrt(p(1-p)/n), searched for by halving.
 func TestWilsonAgainstTheScoreTest(t *testing.T) {
 	rejected := func(k, n int, p float64) bool {
-		return math.Abs(float64(k)/float64(n)-p) > z95*math.Sqrt(p*(1-p)/float64(n))
+		return math.Abs(float64(k)/float64(n)-p) > Z95*math.Sqrt(p*(1-p)/float64(n))
 	}
 	edge := func(k, n int, out, in float64) float64 {
 		if !rejected(k, n, out) {
@@ -48,7 +48,7 @@ func TestWilsonAgainstTheScoreTest(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 41, 912, 10000} {
 		for k := 0; k <= n; k += max(1, n/7) {
 			p := float64(k) / float64(n)
-			low, high := Wilson(k, n, z95)
+			low, high := Wilson(k, n, Z95)
 			if a, b := edge(k, n, 0, p), edge(k, n, 1, p); math.Abs(low-a) > 1e-9 || math.Abs(high-b) > 1e-9 {
 				t.Errorf("%d of %d: %v to %v, slowly %v to %v", k, n, low, high, a, b)
 			}
@@ -57,13 +57,13 @@ func TestWilsonAgainstTheScoreTest(t *testing.T) {
 }
 
 func TestWilsonAtTheEnds(t *testing.T) {
-	if low, high := Wilson(0, 0, z95); low != 0 || high != 1 {
+	if low, high := Wilson(0, 0, Z95); low != 0 || high != 1 {
 		t.Errorf("of nothing: %v to %v", low, high)
 	}
-	if low, _ := Wilson(0, 7, z95); low != 0 {
+	if low, _ := Wilson(0, 7, Z95); low != 0 {
 		t.Errorf("none of 7 from %v", low)
 	}
-	if _, high := Wilson(7, 7, z95); high != 1 {
+	if _, high := Wilson(7, 7, Z95); high != 1 {
 		t.Errorf("7 of 7 to %v", high)
 	}
 }

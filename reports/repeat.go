@@ -89,7 +89,7 @@ func repeated(runs []*Spec) Spec {
 	switch {
 	case failed != nil:
 		one = *failed
-		one.Message = shorten(fmt.Sprintf("failed in %s runs: %s\n\n%s", Rate{c.Failed, c.Failed + c.Passed}, strings.Join(words, ", "), failed.Message))
+		one.Message = Shorten(fmt.Sprintf("failed in %s runs: %s\n\n%s", Rate{c.Failed, c.Failed + c.Passed}, strings.Join(words, ", "), failed.Message))
 		if passed != nil {
 			one.Detail = BothWays
 		}

@@ -1,4 +1,4 @@
-package reports
+package reports_test
 
 import (
 	"fmt"
@@ -6,23 +6,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flujo/flujo-harness/reports"
+
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestRepeatedKeepsWhatEachRunDid(t *testing.T) {
-	skipped := spec("skipped later", Skipped)
+	skipped := sample.Spec("skipped later", reports.Skipped)
 	skipped.Attempts = 0
-	rescued := spec("rescued once", Passed)
+	rescued := sample.Spec("rescued once", reports.Passed)
 	rescued.Retried, rescued.Attempts, rescued.Message = true, 2, "not at first"
-	runs := []*Results{
-		results(0, spec("good", Passed), spec("bad", Failed), spec("flaky", Passed), spec("skipped later", Passed), spec("rescued once", Passed)),
-		results(0, spec("flaky", Failed), spec("good", Passed), spec("bad", Failed), skipped, rescued, spec("new", Passed)),
-		results(0, spec("good", Passed), spec("bad", Failed), spec("flaky", Passed), skipped, spec("rescued once", Passed)),
+	runs := []*reports.Results{
+		sample.Results(0, sample.Spec("good", reports.Passed), sample.Spec("bad", reports.Failed), sample.Spec("flaky", reports.Passed), sample.Spec("skipped later", reports.Passed), sample.Spec("rescued once", reports.Passed)),
+		sample.Results(0, sample.Spec("flaky", reports.Failed), sample.Spec("good", reports.Passed), sample.Spec("bad", reports.Failed), skipped, rescued, sample.Spec("new", reports.Passed)),
+		sample.Results(0, sample.Spec("good", reports.Passed), sample.Spec("bad", reports.Failed), sample.Spec("flaky", reports.Passed), skipped, sample.Spec("rescued once", reports.Passed)),
 	}
-	runs[1].Suites[0].Failures = []SuiteFailure{{Node: Truncated, Message: "2 of 6 specs had ended"}}
+	runs[1].Suites[0].Failures = []reports.SuiteFailure{{Node: reports.Truncated, Message: "2 of 6 specs had ended"}}
 	runs[2].Suites[0].Focused = true
 
-	all := Repeated(runs)
+	all := reports.Repeated(runs)
 	var got []string
 	for _, s := range all.Specs {
 		message, _, _ := strings.Cut(s.Message, "\n")
@@ -46,10 +50,10 @@ func TestRepeatedKeepsWhatEachRunDid(t *testing.T) {
 	if all.Green() || !strings.Contains(all.Specs[2].Message, "Expected") {
 		t.Errorf("a spec that failed once is green, or says nothing of it: %q", all.Specs[2].Message)
 	}
-	if one := Repeated(runs[:1]); one != runs[0] {
+	if one := reports.Repeated(runs[:1]); one != runs[0] {
 		t.Error("one run is changed")
 	}
-	if Repeated(nil) != nil {
+	if reports.Repeated(nil) != nil {
 		t.Error("no run has results")
 	}
 }

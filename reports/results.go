@@ -49,8 +49,8 @@ type Spec struct {
 	Output     string // what a spec that failed wrote to stdout and stderr, where the runner keeps it apart; bounded as a message
 }
 
-// bothWays reports whether the spec failed, and passed as well, in the runs of [Repeated].
-func (s *Spec) bothWays() bool { return s.State == Failed && s.Detail == BothWays }
+// BothWays reports whether the spec failed, and passed as well, in the runs of [Repeated].
+func (s *Spec) BothWays() bool { return s.State == Failed && s.Detail == BothWays }
 
 // Key identifies the spec from run to run: its suite, its texts in one, and its
 // occurrence. Labels, file and line are not part of it: relabelling or moving a spec
@@ -58,17 +58,17 @@ func (s *Spec) bothWays() bool { return s.State == Failed && s.Detail == BothWay
 // JUnit XML does not say: a run has the same keys whichever file it is read from.
 // Specs that differ in nothing else differ in Occurrence. The three stand on a line each.
 func (s *Spec) Key() string {
-	b := s.appendName(make([]byte, 0, 256))
+	b := s.AppendName(make([]byte, 0, 256))
 	return string(strconv.AppendInt(append(b, '\n'), int64(s.Occurrence), 10))
 }
 
-// appendName appends the suite and the text of the spec.
-func (s *Spec) appendName(b []byte) []byte {
-	return s.appendText(append(appendWords(b, len(b), s.Suite), '\n'))
+// AppendName appends the suite and the text of the spec.
+func (s *Spec) AppendName(b []byte) []byte {
+	return s.AppendText(append(appendWords(b, len(b), s.Suite), '\n'))
 }
 
-// appendText appends the texts in one.
-func (s *Spec) appendText(b []byte) []byte {
+// AppendText appends the texts in one.
+func (s *Spec) AppendText(b []byte) []byte {
 	start := len(b)
 	for _, text := range s.Containers {
 		b = appendWords(b, start, text)
@@ -101,14 +101,14 @@ func appendWords(b []byte, start int, text string) []byte {
 	return b
 }
 
-// encodeTexts is the spec with its texts apart and nothing else, as the history keeps it.
-func (s *Spec) encodeTexts() string {
+// EncodeTexts is the spec with its texts apart and nothing else, as the history keeps it.
+func (s *Spec) EncodeTexts() string {
 	texts, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence}) // strings and numbers always encode
 	return string(texts)
 }
 
-// decodeTexts is the way back.
-func decodeTexts(texts string) (s Spec, err error) {
+// DecodeTexts is the way back.
+func DecodeTexts(texts string) (s Spec, err error) {
 	err = json.Unmarshal([]byte(texts), &[]any{&s.Suite, &s.Containers, &s.Leaf, &s.Occurrence})
 	return s, err
 }
@@ -170,12 +170,12 @@ func (c Counts) All() int { return c.Passed + c.Failed + c.Skipped + c.Pending }
 func (r *Results) Counts() Counts {
 	var c Counts
 	for i := range r.Specs {
-		c.add(&r.Specs[i])
+		c.Add(&r.Specs[i])
 	}
 	return c
 }
 
-func (c *Counts) add(s *Spec) {
+func (c *Counts) Add(s *Spec) {
 	switch s.State {
 	case Passed:
 		c.Passed++
@@ -200,8 +200,8 @@ func (r *Results) SuiteFailures() int {
 	return n
 }
 
-// empty reports whether they say nothing.
-func (r *Results) empty() bool { return len(r.Specs) == 0 && r.SuiteFailures() == 0 }
+// Empty reports whether they say nothing.
+func (r *Results) Empty() bool { return len(r.Specs) == 0 && r.SuiteFailures() == 0 }
 
 // Focused reports whether a suite has programmatic focus.
 func (r *Results) Focused() bool {
@@ -220,8 +220,8 @@ func (r *Results) Green() bool {
 	return c.Passed > 0 && c.Failed == 0 && r.SuiteFailures() == 0
 }
 
-// label is the rest of the first label with this beginning.
-func label(s *Spec, beginning string) (value string, ok bool) {
+// Label is the rest of the first label with this beginning.
+func Label(s *Spec, beginning string) (value string, ok bool) {
 	for _, l := range s.Labels {
 		if value, ok := strings.CutPrefix(l, beginning); ok && value != "" {
 			return strings.TrimSpace(value), true
@@ -230,27 +230,27 @@ func label(s *Spec, beginning string) (value string, ok bool) {
 	return "", false
 }
 
-// maxMessage is the most bytes kept of one failure's message: matchers print whole
+// MaxMessage is the most bytes kept of one failure's message: matchers print whole
 // objects, and a history keeps every run.
-const maxMessage = 16 << 10
+const MaxMessage = 16 << 10
 
-// shorten cuts a message at maxMessage bytes, between two runes, and says so.
-func shorten(s string) string {
-	if len(s) <= maxMessage {
+// Shorten cuts a message at maxMessage bytes, between two runes, and says so.
+func Shorten(s string) string {
+	if len(s) <= MaxMessage {
 		return s
 	}
-	end := maxMessage
+	end := MaxMessage
 	for !utf8.RuneStart(s[end]) {
 		end--
 	}
 	return fmt.Sprintf("%s\n… %d more bytes", s[:end], len(s)-end)
 }
 
-// states in the order of their codes; never change it.
-var states = []State{Passed, Failed, Skipped, Pending}
+// States in the order of their codes; never change it.
+var States = []State{Passed, Failed, Skipped, Pending}
 
-// ownerOf is the owner that a label names, "" where none does.
-func ownerOf(s *Spec) string {
-	owner, _ := label(s, "owner:")
+// OwnerOf is the owner that a label names, "" where none does.
+func OwnerOf(s *Spec) string {
+	owner, _ := Label(s, "owner:")
 	return owner
 }

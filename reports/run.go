@@ -7,6 +7,12 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+// Values of [Run.Format] for which a single spec can be run again by a command.
+const (
+	FormatGinkgo = "Ginkgo JSON"
+	FormatGoTest = "go test -json"
+)
+
 // Run is what one command found.
 type Run struct {
 	ID      int64     // given by the history; 0: not in it
@@ -44,8 +50,8 @@ func (r *Run) LeftOut() string {
 	return ""
 }
 
-// verdictFor returns the verdict on a comparison, nil where nothing was judged.
-func (r Run) verdictFor(c *harness.Comparison) *thresholds.Verdict {
+// VerdictFor returns the verdict on a comparison, nil where nothing was judged.
+func (r Run) VerdictFor(c *harness.Comparison) *thresholds.Verdict {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		if v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {

@@ -19,14 +19,14 @@ const (
 	Gone         Kind = "gone"          // was there before
 )
 
-// kinds is the order to show them in.
-var kinds = []Kind{Broke, NewFailing, StillFailing, Failing, NotRun, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
+// Kinds is the order to show them in.
+var Kinds = []Kind{Broke, NewFailing, StillFailing, Failing, NotRun, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
 
-// move is the kind of one spec's move, "" where there is nothing to tell. The state
+// Move is the kind of one spec's move, "" where there is nothing to tell. The state
 // before is "" of a spec that was not there.
-func move(before State, spec *Spec) Kind {
+func Move(before State, spec *Spec) Kind {
 	switch {
-	case spec.bothWays():
+	case spec.BothWays():
 		return Flaky
 	case spec.State == Failed && before == "":
 		return NewFailing
@@ -46,10 +46,10 @@ func move(before State, spec *Spec) Kind {
 	return ""
 }
 
-// alone is what one run says of a spec by itself.
-func alone(spec *Spec) Kind {
+// Alone is what one run says of a spec by itself.
+func Alone(spec *Spec) Kind {
 	switch {
-	case spec.bothWays():
+	case spec.BothWays():
 		return Flaky
 	case spec.State == Failed:
 		return Failing

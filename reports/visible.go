@@ -16,7 +16,7 @@ import (
 // and the like of "##vso[". Everything else stays unchanged.
 func Visible(s string) string {
 	s = inert(s)
-	if !strings.ContainsFunc(s, acts) && utf8.ValidString(s) {
+	if !strings.ContainsFunc(s, Acts) && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
@@ -31,9 +31,9 @@ func Visible(s string) string {
 			b.WriteString(`\r`)
 		case r == '\t':
 			b.WriteString(`\t`)
-		case acts(r) && r < 0x80:
+		case Acts(r) && r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case acts(r):
+		case Acts(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)
@@ -58,8 +58,8 @@ func inert(s string) string {
 	return s
 }
 
-// acts reports whether a screen obeys the rune instead of showing it.
-func acts(r rune) bool {
+// Acts reports whether a screen obeys the rune instead of showing it.
+func Acts(r rune) bool {
 	switch {
 	case r < 0x20, 0x7f <= r && r <= 0x9f: // C0, DEL, C1
 	case r == 0x061c, r == 0x200e, r == 0x200f: // marks of direction
@@ -72,9 +72,9 @@ func acts(r rune) bool {
 	return true
 }
 
-// visibleBlock is [Visible] for text that may run over lines: line breaks stay, and
+// VisibleBlock is [Visible] for text that may run over lines: line breaks stay, and
 // tabs are four spaces.
-func visibleBlock(s string) string {
+func VisibleBlock(s string) string {
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\t", "    ")
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {

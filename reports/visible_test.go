@@ -29,7 +29,7 @@ func TestVisible(t *testing.T) {
 			t.Errorf("Visible(%q) = %q, want %q", in, got, want)
 		}
 	}
-	if got := visibleBlock("a\r\n\tb\x1b\nc\rd"); got != "a\n    b\\x1b\nc\\rd" {
+	if got := VisibleBlock("a\r\n\tb\x1b\nc\rd"); got != "a\n    b\\x1b\nc\\rd" {
 		t.Errorf("block: %q", got)
 	}
 }
@@ -38,7 +38,7 @@ func FuzzVisible(f *testing.F) {
 	f.Add("a\x1b\u202e\xff")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, r := range Visible(s) {
-			if acts(r) {
+			if Acts(r) {
 				t.Fatalf("%q lets %U through", s, r)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -28,13 +30,13 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.plan, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	cmd.Flags().Float64Var(&f.target, "target", 0, "pass rate to reach, in percent of the specs that ran (default that of the plan)")
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
-	cmd.Flags().IntVar(&f.window, "window", reports.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
+	cmd.Flags().IntVar(&f.window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
 }
 
 // options reads the files that the flags name.
-func (f *accountFlags) options(p project) (reports.AccountOptions, error) {
-	o := reports.AccountOptions{Window: f.window, Source: commits{p}, Now: time.Now()}
+func (f *accountFlags) options(p project) (analysis.Options, error) {
+	o := analysis.Options{Window: f.window, Source: commits{p}, Now: time.Now()}
 	if f.window < 1 {
 		return o, usage(fmt.Errorf("--window %d: look at one run or more", f.window))
 	}
@@ -77,12 +79,12 @@ func (p project) plan(named string) (*reports.Plan, error) {
 }
 
 // accountOr is the account, or what to do where there is none.
-func accountOr(a *reports.Account, err error) (*reports.Account, error) {
+func accountOr(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	var plan *reports.PlanError
 	switch {
 	case errors.As(err, &plan):
 		return nil, usage(err)
-	case errors.Is(err, reports.ErrNoRuns):
+	case errors.Is(err, analysis.ErrNoRuns):
 		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
 	case err != nil:
 		return nil, fault(err)
@@ -91,9 +93,9 @@ func accountOr(a *reports.Account, err error) (*reports.Account, error) {
 }
 
 // tell is the account of a run of the history, the newest for 0.
-func (f *accountFlags) tell(ctx context.Context, h *reports.History, o reports.AccountOptions, run int64) (*reports.Account, error) {
+func (f *accountFlags) tell(ctx context.Context, h *history.History, o analysis.Options, run int64) (*analysis.Analysis, error) {
 	o.Run = run
-	a, err := accountOr(reports.Analyze(ctx, h, o))
+	a, err := accountOr(analysis.Analyze(ctx, h, o))
 	if err != nil {
 		return nil, err
 	}

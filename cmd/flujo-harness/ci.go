@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -46,7 +48,7 @@ func (f *ciFlags) check() error {
 }
 
 // write tells of a run where that was asked for. An account has no secrets in it.
-func (f *ciFlags) write(ctx context.Context, p project, a *reports.Account, out io.Writer) error {
+func (f *ciFlags) write(ctx context.Context, p project, a *analysis.Analysis, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
 		for _, line := range annotations(a.Run, p.root, prefix) {
@@ -57,7 +59,7 @@ func (f *ciFlags) write(ctx context.Context, p project, a *reports.Account, out 
 		return nil
 	}
 	text := bytes.NewBufferString("\n") // the file may have a line without end
-	err := reports.WriteMarkdown(text, a, markdownBytes)
+	err := render.WriteMarkdown(text, a, markdownBytes)
 	if err == nil {
 		err = appendTo(f.summary, text.Bytes())
 	}

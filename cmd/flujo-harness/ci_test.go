@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -105,7 +107,7 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 		Specs: []reports.Spec{{Suite: "shop", Leaf: "asks with " + secret, Occurrence: 1, State: reports.Failed, Attempts: 1, Message: said, Labels: []string{"owner:" + secret}},
 			{Suite: "shop", Leaf: "late", Occurrence: 1, State: reports.Passed, Retried: true, Attempts: 2, Message: said}}},
 		Verdicts: []thresholds.Verdict{{Outcome: thresholds.Broken, Workload: "default", Reason: said, Next: said, Notes: []string{said}}}}
-	history, err := reports.OpenHistory(t.Context(), filepath.Join(t.TempDir(), "h.db"))
+	history, err := history.Open(t.Context(), filepath.Join(t.TempDir(), "h.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +115,11 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 	if _, err := history.Append(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := reports.Analyze(t.Context(), history, reports.AccountOptions{})
+	kept, err := analysis.Analyze(t.Context(), history, analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, a := range map[string]*reports.Account{"alone": reports.Alone(run), "from the history": kept} {
+	for name, a := range map[string]*analysis.Analysis{"alone": analysis.Alone(run), "from the history": kept} {
 		f := ciFlags{summary: filepath.Join(t.TempDir(), "summary.md"), annotations: "github"}
 		var out strings.Builder
 		if err := f.write(t.Context(), project{root: t.TempDir()}, a, &out); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // The campaign over suites that nobody here wrote. It needs the module proxy, and takes
@@ -184,7 +185,7 @@ func ginkgoAlone(t *testing.T, dir string) *reports.Results {
 	if text, err = json.Marshal(all); err != nil {
 		t.Fatal(err)
 	}
-	alone, err := reports.ReadGinkgo(strings.NewReader(string(text)), dir)
+	alone, err := ingest.ReadGinkgo(strings.NewReader(string(text)), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -85,7 +86,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		return nil, worst, false, err
 	}
 	defer history.Close()
-	a, err := accountOr(reports.Analyze(ctx, history, reports.AccountOptions{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
+	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
 	if err != nil {
 		return nil, worst, false, err
 	}
@@ -111,7 +112,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	}
 	for _, of := range []struct {
 		what  string
-		specs []reports.Move
+		specs []analysis.Move
 	}{{"no longer there", gone}, {"no longer run", skipped}} {
 		if len(of.specs) > 0 {
 			lines = append(lines, fmt.Sprintf("run %d: %s: %s", a.Run.ID, of.what, reports.Visible(missingNames(of.specs))))
@@ -124,7 +125,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 			counts.Failed += n
 			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Reference.Run.ID, plural(int64(n), "spec"))
 		}
-		t := reports.NewTarget(target, counts)
+		t := analysis.NewTarget(target, counts)
 		outcome := heldIf(t.Reached)
 		if outcome == thresholds.Broken && !due {
 			outcome = thresholds.Inconclusive
@@ -158,7 +159,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 }
 
 // comparedWith says which run a run is judged against, and why.
-func comparedWith(ref *reports.Reference) string {
+func comparedWith(ref *analysis.Reference) string {
 	if ref.Run == nil {
 		return "compared with no run: " + ref.Why
 	}
@@ -171,7 +172,7 @@ func comparedWith(ref *reports.Reference) string {
 
 // newFailures judges the failures of a run by those of its reference. unknown: some specs
 // fail, and there is nothing to compare them with that is known to be of other code.
-func newFailures(a *reports.Account) (outcome thresholds.Outcome, text string, unknown bool) {
+func newFailures(a *analysis.Analysis) (outcome thresholds.Outcome, text string, unknown bool) {
 	fresh, still := a.NewFailures(), a.StillFailing()
 	switch ref := a.Reference; {
 	case ref.Run == nil && a.Counts.Failed > 0:
@@ -187,7 +188,7 @@ func newFailures(a *reports.Account) (outcome thresholds.Outcome, text string, u
 }
 
 // failedBefore counts the moves of specs that failed.
-func failedBefore(moves []reports.Move) (n int) {
+func failedBefore(moves []analysis.Move) (n int) {
 	for _, m := range moves {
 		if m.Before == reports.Failed {
 			n++
@@ -197,7 +198,7 @@ func failedBefore(moves []reports.Move) (n int) {
 }
 
 // missingNames is firstNames of specs that are missing, those that failed first and marked.
-func missingNames(moves []reports.Move) string {
+func missingNames(moves []analysis.Move) string {
 	var specs []reports.Spec
 	for _, m := range moves {
 		if m.Before == reports.Failed {
@@ -215,7 +216,7 @@ func missingNames(moves []reports.Move) string {
 
 // aim is the pass rate to judge by in percent, 0 for none, whose it is, and whether its time
 // has come.
-func (g *specGate) aim(a *reports.Account) (target float64, whose string, due bool) {
+func (g *specGate) aim(a *analysis.Analysis) (target float64, whose string, due bool) {
 	if g.plan == nil {
 		return g.target, "", true
 	}
@@ -249,7 +250,7 @@ func heldIf(ok bool) thresholds.Outcome {
 }
 
 // judgeable finds what makes the specs of a run say nothing: never green.
-func judgeable(a *reports.Account) error {
+func judgeable(a *analysis.Analysis) error {
 	switch r := a.Run; {
 	case r.SuiteError != "":
 		return fmt.Errorf("its suites gave no results (%s): run them again", r.SuiteError)

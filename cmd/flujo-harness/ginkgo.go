@@ -20,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // ginkgo runs suites by the Ginkgo of the user's own module, in a process of its own.
@@ -113,7 +114,7 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 	if err != nil {
 		return s, fmt.Errorf("put the reports of the suites together: %w", err)
 	}
-	if s.results, err = reports.ReadGinkgo(strings.NewReader(string(text)), g.project.root); err != nil {
+	if s.results, err = ingest.ReadGinkgo(strings.NewReader(string(text)), g.project.root); err != nil {
 		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(g.log))
 		return s, nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // goTests runs the tests of packages by go test: all of them where there is no Ginkgo
@@ -70,10 +71,10 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 		}
 		failed = errors.Join(failed, one)
 	}
-	reading, err := reports.ReadFile(events, g.project.root)
+	reading, err := ingest.ReadFile(events, g.project.root)
 	switch {
-	case errors.Is(err, reports.ErrNoSpecs): // as of a pattern of -run that no test matches
-		reading = &reports.Reading{Results: &reports.Results{}}
+	case errors.Is(err, ingest.ErrNoSpecs): // as of a pattern of -run that no test matches
+		reading = &ingest.Reading{Results: &reports.Results{}}
 	case err != nil:
 		s.problem = fmt.Sprintf("go test gave no results (%v): %v: %s", failed, err, lastLines(log, 3))
 		return s, nil

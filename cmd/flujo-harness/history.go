@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
 )
 
 func historyCommand() *cobra.Command {
@@ -28,7 +29,7 @@ were left out, and the pass rate of those that ran.`,
 			if limit < 1 {
 				return usage(fmt.Errorf("--limit %d: list at least one run", limit))
 			}
-			return withHistory(cmd.Context(), db, func(h *reports.History) error {
+			return withHistory(cmd.Context(), db, func(h *history.History) error {
 				lines, older, err := h.Lines(cmd.Context(), limit)
 				if err != nil {
 					return err
@@ -52,7 +53,7 @@ were left out, and the pass rate of those that ran.`,
 }
 
 // historyRow is a run as one row of the list.
-func historyRow(l reports.RunLine) string {
+func historyRow(l history.RunLine) string {
 	cells := []string{fmt.Sprint(l.ID), "unknown", l.Branch, l.Commit[:min(len(l.Commit), 12)], l.Outcome.String(), "", "", "", "no results"}
 	if !l.Started.IsZero() {
 		cells[1] = l.Started.UTC().Format("2006-01-02 15:04")
@@ -86,7 +87,7 @@ func pruneCommand(db *string) *cobra.Command {
 always stays. Names and messages that no run has any more go too, and the file becomes
 smaller. What was removed cannot be brought back: flujo-harness history backup FILE first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var r reports.Retention
+			var r history.Retention
 			if cmd.Flags().Changed("keep") {
 				if keep < 1 {
 					return usage(fmt.Errorf("--keep %d: keep at least one run", keep))
@@ -100,10 +101,10 @@ smaller. What was removed cannot be brought back: flujo-harness history backup F
 				}
 				r.Since = time.Now().Add(-age)
 			}
-			if r == (reports.Retention{}) {
+			if r == (history.Retention{}) {
 				return usage(errors.New("history prune: say what to keep with --keep N or --older-than AGE"))
 			}
-			return withHistory(cmd.Context(), *db, func(h *reports.History) error {
+			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				p, err := h.Prune(cmd.Context(), r)
 				if err != nil {
 					return err
@@ -139,7 +140,7 @@ func backupCommand(db *string) *cobra.Command {
 		Long: `Writes a copy of the history to FILE, whole or not at all, and reads it back. Never copy the
 database as a file: what was written last lies beside it. FILE must not be there yet.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHistory(cmd.Context(), *db, func(h *reports.History) error {
+			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				n, err := h.Backup(cmd.Context(), args[0])
 				if err != nil {
 					return err
@@ -152,7 +153,7 @@ database as a file: what was written last lies beside it. FILE must not be there
 }
 
 // withHistory does something with a history that must be there.
-func withHistory(ctx context.Context, db string, do func(*reports.History) error) error {
+func withHistory(ctx context.Context, db string, do func(*history.History) error) error {
 	p, err := findProject()
 	if err != nil {
 		return fault(err)
@@ -169,9 +170,9 @@ func withHistory(ctx context.Context, db string, do func(*reports.History) error
 }
 
 // openRecorded opens a history that must be there: a mistyped name makes no file.
-func openRecorded(ctx context.Context, path string) (*reports.History, error) {
+func openRecorded(ctx context.Context, path string) (*history.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", short(path))
 	}
-	return reports.OpenRecorded(ctx, path)
+	return history.OpenRecorded(ctx, path)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -23,7 +24,7 @@ func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: recordspecs FILE RUN...")
 	}
 	ctx := context.Background()
-	h, err := reports.OpenHistory(ctx, ts.MkAbs(args[0]))
+	h, err := history.Open(ctx, ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer h.Close()
 	for i, arg := range args[1:] {

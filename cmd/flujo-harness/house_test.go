@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,7 +31,22 @@ var mayImport = map[string][]string{
 	"cmd":        {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
 }
 
-// problems with one import of a file, none if it is allowed.
+// rooms are the walls within a top-level folder: which packages of the same folder the
+// source files of each package may import. A package that is not listed may import any.
+// Tests are free to look further up.
+var rooms = map[string][]string{
+	"reports":               nil,
+	"reports/internal/text": {"reports"},
+	"reports/ingest":        {"reports", "reports/internal/text"},
+	"reports/history":       {"reports"},
+	"reports/analysis":      {"reports", "reports/internal/text", "reports/history"},
+	"reports/render":        {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
+	"stubs":                 {"stubs/redact"},
+	"stubs/cassette":        {"stubs/redact"},
+	"stubs/redact":          nil,
+}
+
+// importProblem returns what is wrong with one import of a file, or "".
 func importProblem(file, imported string) string {
 	folder, _, _ := strings.Cut(file, "/")
 	isTest := strings.HasSuffix(file, "_test.go")
@@ -39,6 +55,10 @@ func importProblem(file, imported string) string {
 		target, _, _ := strings.Cut(strings.TrimPrefix(imported, module), "/")
 		if !slices.Contains(mayImport[folder], target) {
 			return folder + " may not import " + target
+		}
+		room, whole := path.Dir(file), strings.TrimPrefix(imported, module)
+		if allowed, walled := rooms[room]; walled && !isTest && target == folder && whole != room && !slices.Contains(allowed, whole) {
+			return room + " may not import " + whole
 		}
 	case imported == dsl && folder != "suites":
 		return "only suites may import Ginkgo's DSL: it registers flags and keeps global state"

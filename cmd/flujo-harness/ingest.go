@@ -18,6 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -26,7 +29,7 @@ import (
 const ingestMemory = 416 << 20
 
 func ingestCommand() *cobra.Command {
-	var i ingest
+	var i ingestion
 	cmd := &cobra.Command{
 		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
 		Short: "Take results that other tools wrote into the history",
@@ -74,7 +77,7 @@ or the history could not be written.`,
 }
 
 // ingest is one call of the command.
-type ingest struct {
+type ingestion struct {
 	cmd                                        *cobra.Command
 	named                                      []string
 	db, root, id, commit, branch, job, started string
@@ -83,7 +86,7 @@ type ingest struct {
 	ci                                         ciRun
 }
 
-func (i *ingest) run() error {
+func (i *ingestion) run() error {
 	if err := i.check(); err != nil {
 		return usage(err)
 	}
@@ -113,12 +116,12 @@ func (i *ingest) run() error {
 	if failed != nil && !i.each || len(readings) == 0 {
 		return fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
 	}
-	history, err := reports.OpenHistory(i.cmd.Context(), p.path(i.db, ".flujo/history.db"))
+	history, err := history.Open(i.cmd.Context(), p.path(i.db, ".flujo/history.db"))
 	if err != nil {
 		return fault(errors.Join(failed, err))
 	}
 	defer history.Close()
-	runs := [][]*reports.Reading{readings}
+	runs := [][]*ingest.Reading{readings}
 	if i.each {
 		runs = slices.Collect(slices.Chunk(readings, 1))
 	}
@@ -138,7 +141,7 @@ func (i *ingest) run() error {
 }
 
 // check finds before any work what is wrong with the flags.
-func (i *ingest) check() error {
+func (i *ingestion) check() error {
 	if i.started == "" {
 		return nil
 	}
@@ -156,23 +159,23 @@ func (i *ingest) check() error {
 
 // read reads all files, each content once, and says what is in them; paths are those of
 // the readings. The error is of all that were refused.
-func (i *ingest) read(files []resultFile, root string) (readings []*reports.Reading, paths []string, failed error) {
+func (i *ingestion) read(files []resultFile, root string) (readings []*ingest.Reading, paths []string, failed error) {
 	seen := map[string]string{} // names by digest
 	for _, f := range files {
-		var r *reports.Reading
+		var r *ingest.Reading
 		var err error
 		name := f.path
 		if name == "-" {
 			name = "standard input"
-			r, err = reports.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return i.cmd.InOrStdin(), nil }), root)
+			r, err = ingest.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return i.cmd.InOrStdin(), nil }), root)
 		} else if info, statErr := os.Stat(name); statErr == nil && !info.Mode().IsRegular() {
-			r, err = reports.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return os.Open(name) }), root)
+			r, err = ingest.Read(untilInterrupted(i.cmd.Context(), func() (io.Reader, error) { return os.Open(name) }), root)
 		} else {
-			r, err = reports.ReadFile(name, root)
+			r, err = ingest.ReadFile(name, root)
 		}
 		switch {
 		case f.passedOver(err):
-			i.say("%s: passed over: %v", name, reports.ErrUnknownFormat)
+			i.say("%s: passed over: %v", name, ingest.ErrUnknownFormat)
 		case err != nil:
 			failed = errors.Join(failed, err)
 		case seen[r.Digest] != "":
@@ -206,7 +209,7 @@ func untilInterrupted(ctx context.Context, open func() (io.Reader, error)) io.Re
 }
 
 // say prints a line. What files are named and what is in them may be anybody's.
-func (i *ingest) say(format string, args ...any) {
+func (i *ingestion) say(format string, args ...any) {
 	fmt.Fprintln(i.cmd.OutOrStdout(), reports.Visible(fmt.Sprintf(format, args...)))
 }
 
@@ -216,9 +219,9 @@ func foundLine(r *reports.Results, all []reports.Benchmark) string {
 	case len(all) == 0:
 		return countsLine(r)
 	case r == nil || len(r.Specs) == 0 && r.SuiteFailures() == 0:
-		return reports.FiguresText(all)
+		return analysis.FiguresText(all)
 	}
-	return countsLine(r) + "; " + reports.FiguresText(all)
+	return countsLine(r) + "; " + analysis.FiguresText(all)
 }
 
 // countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
@@ -238,8 +241,8 @@ func countsLine(r *reports.Results) string {
 }
 
 // keep appends the run that the parts make.
-func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*reports.Reading, named []string) error {
-	results, several := reports.Combine(parts...)
+func (i *ingestion) keep(ctx context.Context, history *history.History, parts []*ingest.Reading, named []string) error {
+	results, several := ingest.Combine(parts...)
 	if several > 0 {
 		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", plural(int64(several), "result"))
 	}
@@ -257,8 +260,8 @@ func (i *ingest) keep(ctx context.Context, history *reports.History, parts []*re
 }
 
 // describe is the run with all that is known of it: by flags, by its files, by CI.
-func (i *ingest) describe(parts []*reports.Reading, results *reports.Results, named []string) reports.Run {
-	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: reports.CombineBenchmarks(parts...), Complete: true,
+func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, named []string) reports.Run {
+	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: ingest.CombineBenchmarks(parts...), Complete: true,
 		Outcome: thresholds.Held, Facts: i.ci.facts}
 	var formats, digests []string
 	var ended time.Time

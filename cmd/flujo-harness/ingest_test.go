@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 func TestIdentityOfACIRun(t *testing.T) {
@@ -47,11 +49,11 @@ func TestIdentityOfACIRun(t *testing.T) {
 func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 	began := time.Date(2026, 11, 23, 11, 8, 26, 0, time.UTC)
 	results := &reports.Results{Specs: []reports.Spec{{State: reports.Passed}}}
-	parts := []*reports.Reading{
+	parts := []*ingest.Reading{
 		{Format: "JUnit XML", Digest: "2", Started: began.Add(time.Minute), Took: time.Minute, Results: results},
 		{Format: "CTRF JSON", Digest: "1", Started: began, Took: time.Second, Commit: "file", Branch: "file", Build: "file", Results: results},
 	}
-	i := ingest{cmd: ingestCommand(), ci: ciRun{id: "ci/7", commit: "ci", branch: "ci", facts: []reports.Fact{{Name: "CI job", Value: "ci"}}}}
+	i := ingestion{cmd: ingestCommand(), ci: ciRun{id: "ci/7", commit: "ci", branch: "ci", facts: []reports.Fact{{Name: "CI job", Value: "ci"}}}}
 	r := i.describe(parts, results, nil)
 	if r.Commit != "file" || r.Branch != "file" || r.Started != began || r.Seconds != 120 || r.Format != "JUnit XML, CTRF JSON" || !r.Complete || r.ExitCode != exitHeld {
 		t.Errorf("by its files: %+v", r)
@@ -67,7 +69,7 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 	if r = i.describe(parts, results, nil); r.Commit != "flag" || r.Branch != "flag" || r.Key != "mine" || r.Started != i.at || r.Facts[0].Value != "flag" {
 		t.Errorf("by flags: %+v", r)
 	}
-	i = ingest{cmd: ingestCommand(), ci: ciRun{commit: "ci", branch: "ci"}}
+	i = ingestion{cmd: ingestCommand(), ci: ciRun{commit: "ci", branch: "ci"}}
 	if r = i.describe(parts[1:], results, nil); r.Commit != "ci" || r.Branch != "ci" {
 		t.Errorf("by CI: %+v", r)
 	}
@@ -94,7 +96,7 @@ func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 	if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != exitHeld {
 		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
 	}
-	h, err := reports.OpenHistory(t.Context(), "h.db")
+	h, err := history.Open(t.Context(), "h.db")
 	if err != nil {
 		t.Fatal(err)
 	}

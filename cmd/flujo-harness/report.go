@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // markdownBytes is the most that a comment on GitHub may have, less what else is in it.
@@ -19,7 +20,7 @@ const markdownBytes = 65_000
 type form struct {
 	flag, what string
 	path       string
-	write      func(io.Writer, *reports.Account) error
+	write      func(io.Writer, *analysis.Analysis) error
 }
 
 func reportCommand() *cobra.Command {
@@ -29,14 +30,14 @@ func reportCommand() *cobra.Command {
 	var verbose bool
 	var most int
 	forms := []*form{
-		{flag: "html", what: "the page, all in one file,", write: reports.Render},
-		{flag: "md", what: "Markdown", write: func(w io.Writer, a *reports.Account) error { return reports.WriteMarkdown(w, a, most) }},
-		{flag: "json", what: "JSON for programs", write: reports.WriteJSON},
-		{flag: "junit", what: "JUnit XML", write: reports.WriteJUnit},
-		{flag: "ctrf", what: "CTRF", write: reports.WriteCTRF},
-		{flag: "openmetrics", what: "OpenMetrics text", write: reports.WriteOpenMetrics},
-		{flag: "badge", what: "an SVG badge", write: reports.WriteBadge},
-		{flag: "csv", what: "CSV, a row for each spec,", write: reports.WriteCSV},
+		{flag: "html", what: "the page, all in one file,", write: render.Render},
+		{flag: "md", what: "Markdown", write: func(w io.Writer, a *analysis.Analysis) error { return render.WriteMarkdown(w, a, most) }},
+		{flag: "json", what: "JSON for programs", write: render.WriteJSON},
+		{flag: "junit", what: "JUnit XML", write: render.WriteJUnit},
+		{flag: "ctrf", what: "CTRF", write: render.WriteCTRF},
+		{flag: "openmetrics", what: "OpenMetrics text", write: render.WriteOpenMetrics},
+		{flag: "badge", what: "an SVG badge", write: render.WriteBadge},
+		{flag: "csv", what: "CSV, a row for each spec,", write: render.WriteCSV},
 	}
 	cmd := &cobra.Command{
 		Use: "report", Args: cobra.NoArgs,
@@ -67,8 +68,8 @@ file that cannot be written.`,
 			if err != nil {
 				return err
 			}
-			if most < reports.LeastMarkdown {
-				return usage(fmt.Errorf("--md-bytes %d: give at least %d", most, reports.LeastMarkdown))
+			if most < render.LeastMarkdown {
+				return usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
 			}
 			options, err := look.options(p)
 			if err != nil {
@@ -86,16 +87,16 @@ file that cannot be written.`,
 			}
 			page := ""
 			if len(asked) == 0 || cmd.Flags().Changed("out") {
-				if page, err = reports.WriteReport(p.path(output.out, "reports/out"), a); err != nil {
+				if page, err = render.WriteReport(p.path(output.out, "reports/out"), a); err != nil {
 					return fault(err)
 				}
 			}
 			if err := writeForms(asked, a, cmd.OutOrStdout()); err != nil {
 				return fault(err)
 			}
-			lines := reports.Summary(a, short(page))
+			lines := render.Summary(a, short(page))
 			if verbose {
-				lines = append(lines, reports.Details(a)...)
+				lines = append(lines, render.Details(a)...)
 			}
 			return print(talk, strings.Join(lines, "\n")+"\n")
 		},
@@ -136,7 +137,7 @@ func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer,
 }
 
 // writeForms writes each; one that fails does not stop the others.
-func writeForms(forms []*form, a *reports.Account, stdout io.Writer) (failed error) {
+func writeForms(forms []*form, a *analysis.Analysis, stdout io.Writer) (failed error) {
 	for _, f := range forms {
 		var text bytes.Buffer
 		err := f.write(&text, a)

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // resultFile is a file of results to read.
@@ -87,5 +87,5 @@ func resultFilesBelow(path string) ([]resultFile, error) {
 // passedOver reports whether the error says that a file, which nobody named, is no
 // file of results at all.
 func (f resultFile) passedOver(err error) bool {
-	return f.found && errors.Is(err, reports.ErrUnknownFormat)
+	return f.found && errors.Is(err, ingest.ErrUnknownFormat)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
 )
 
 // resultFlags say where results go that other programs read.
@@ -70,7 +71,7 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		return nil
 	}
 	r.Suites = nil // they are in the part
-	r = reports.Redacted(r)
+	r = analysis.Redacted(r)
 	verdicts, err := json.Marshal(r.Verdicts)
 	if err != nil {
 		return fmt.Errorf("write the verdicts: %w", err)

@@ -15,6 +15,9 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -30,13 +33,13 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 }
 
 // open opens the history and makes the folder of the report.
-func (f *outputFlags) open(ctx context.Context, p project) (history *reports.History, out string, err error) {
+func (f *outputFlags) open(ctx context.Context, p project) (h *history.History, out string, err error) {
 	out = p.path(f.out, "reports/out")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
 	}
-	history, err = reports.OpenHistory(ctx, p.path(f.db, ".flujo/history.db"))
-	return history, out, err
+	h, err = history.Open(ctx, p.path(f.db, ".flujo/history.db"))
+	return h, out, err
 }
 
 func runCommand() *cobra.Command {
@@ -114,7 +117,7 @@ type job struct {
 	ci       ciFlags
 	strict   bool
 	packages []string // nil: no suites
-	about    reports.AccountOptions
+	about    analysis.Options
 	flags    []string // for Ginkgo, or go test
 	runs     int
 	share    share
@@ -163,7 +166,7 @@ func (j job) run() error {
 			return err
 		}
 	}
-	if j.about, err = (&accountFlags{limits: j.measure.limits, window: reports.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&accountFlags{limits: j.measure.limits, window: analysis.DefaultWindow}).options(p); err != nil {
 		return err
 	}
 	history, out, err := j.output.open(ctx, p)
@@ -267,25 +270,25 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
-func (j job) keep(ctx context.Context, p project, history *reports.History, r reports.Run, out string, hints []string) error {
+func (j job) keep(ctx context.Context, p project, history *history.History, r reports.Run, out string, hints []string) error {
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
-		failed = fmt.Errorf("%w\n%s", failed, rescue(reports.Alone(r).Run))
+		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))
 	}
 	r.ID = added.ID
-	account := reports.Alone(r)
+	account := analysis.Alone(r)
 	if failed == nil {
 		told, err := new(accountFlags).tell(ctx, history, j.about, r.ID)
 		if failed = err; err == nil {
 			account = told
 		}
 	}
-	page, err := reports.WriteReport(out, account)
+	page, err := render.WriteReport(out, account)
 	failed = errors.Join(failed, err, j.results.write(r, j.cmd.OutOrStdout()))
 	if err != nil {
 		page = "not written"
 	}
-	lines := append(reports.Summary(account, short(page)), flaky(account.Run.Suites)...)
+	lines := append(render.Summary(account, short(page)), flaky(account.Run.Suites)...)
 	if left := account.Run.LeftOut(); left != "" {
 		lines = append(lines, "left out: "+reports.Visible(left))
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -234,7 +236,7 @@ func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
 		return v, fault(err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	h, err := reports.OpenHistory(ctx, filepath.Join(dir, "history.db"))
+	h, err := history.Open(ctx, filepath.Join(dir, "history.db"))
 	if err != nil {
 		return v, fault(err)
 	}
@@ -261,7 +263,7 @@ func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
 // truncated reads a report of Ginkgo that ends in the middle.
 func truncated(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	const report = `[{"SuitePath":"/suite","SuiteDescription":"Suite","SuiteSucceeded":true,"SpecReports":[{"LeafNodeType":"It","LeafNodeText":"works","State":"passed"`
-	if _, err := reports.ReadGinkgo(strings.NewReader(report), l.project.root); err != nil {
+	if _, err := ingest.ReadGinkgo(strings.NewReader(report), l.project.root); err != nil {
 		return thresholds.Verdict{Outcome: thresholds.Invalid, Reason: err.Error()}, nil
 	}
 	return thresholds.Verdict{Outcome: thresholds.Held, Reason: "half a report was taken for a whole one"}, nil

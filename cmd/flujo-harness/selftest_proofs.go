@@ -73,10 +73,10 @@ var proofs = []proof{
 		in:   []string{"./core/sqlite"}, run: "^TestSoak$", n: "-proof.for=%dm", long: 30, unit: "minutes", seed: "-proof.seed=%d"},
 	{name: "hostile-files", does: "reports, results, cassettes, scripts, answers: bombs, depth, second roots, names twice, 64 MiB",
 		must: "refused with the place, within limits",
-		in:   []string{"./reports", "./stubs", "./stubs/cassette", "./stubs/redact", "./core", "./harness"}, run: "WorkIsLinear|NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
+		in:   []string{"./reports/ingest", "./stubs", "./stubs/cassette", "./stubs/redact", "./core", "./harness"}, run: "WorkIsLinear|NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
 	{name: "hostile-texts", does: "200 hostile texts in every name and message, into every output; the page in a browser, where there is one",
 		must: "0 scripts run, 0 requests, 0 escapes to the terminal, 0 canary secrets",
-		in:   []string{"./reports", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAccount|SecretsAreTakenOut|TestPageInChromium/hostile"},
+		in:   []string{"./reports/history", "./reports/render", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAccount|SecretsAreTakenOut|TestPageInChromium/hostile"},
 	{name: "build", does: "the committed source built twice, in two folders with empty caches",
 		must: "the same bytes; control: without -trimpath they differ",
 		in:   []string{"./cmd/flujo-harness"}, run: "^TestReproducibleBuild$", more: []string{"-reproducible"}},
@@ -86,7 +86,8 @@ var proofs = []proof{
 	fuzzing("stubs/redact", "FuzzRedactTwice"),
 	fuzzing("harness", "FuzzDecodeResults"),
 	fuzzing("thresholds", "FuzzReadLimits"),
-	fuzzing("reports", "FuzzRead", "FuzzReadJUnit", "FuzzReadGinkgo", "FuzzReadGoTest", "FuzzReadCTRF", "FuzzReadBenchmarks", "FuzzVisible"),
+	fuzzing("reports", "FuzzVisible"),
+	fuzzing("reports/ingest", "FuzzRead", "FuzzReadJUnit", "FuzzReadGinkgo", "FuzzReadGoTest", "FuzzReadCTRF", "FuzzReadBenchmarks"),
 }
 
 // fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes on the wall,

@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 func serveCommand() *cobra.Command {
@@ -57,8 +58,8 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				return fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
 			}
 			at := listener.Addr().(*net.TCPAddr).Port
-			live := &reports.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
-				Tell: func(ctx context.Context, run int64) (*reports.Account, error) {
+			live := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
+				Tell: func(ctx context.Context, run int64) (*analysis.Analysis, error) {
 					options := options
 					options.Now = time.Now()
 					return look.tell(ctx, history, options, run)

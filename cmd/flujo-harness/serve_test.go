@@ -13,13 +13,14 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
 )
 
 // serve shows the run of the history to who knows the address that it prints, and ends
 // with its context.
 func TestServe(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "history.db")
-	h, err := reports.OpenHistory(t.Context(), db)
+	h, err := history.Open(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}

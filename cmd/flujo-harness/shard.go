@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -61,7 +62,7 @@ type part struct {
 func (p part) clean() part {
 	runs := make([]*reports.Results, len(p.Runs))
 	for i := range p.Runs {
-		r := reports.Redacted(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem})
+		r := analysis.Redacted(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem})
 		runs[i], p.Problem = r.Suites, r.SuiteError
 	}
 	p.Runs = runs
@@ -113,7 +114,7 @@ func (j job) merge(paths []string) error {
 	if err != nil {
 		return fault(err)
 	}
-	if j.about, err = (&accountFlags{window: reports.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&accountFlags{window: analysis.DefaultWindow}).options(p); err != nil {
 		return err
 	}
 	var files []partFile

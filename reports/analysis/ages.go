@@ -1,0 +1,71 @@
+package analysis
+
+import (
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+)
+
+// tellAges finds since when each failure of the run fails. Runs in which a spec did
+// not run neither end its row of failures nor lengthen it. It looks back beyond the
+// window, as far as it must.
+func (a *analyzer) tellAges() error {
+	a.ages = map[string]Age{}
+	if a.a.Run.Suites == nil {
+		return nil
+	}
+	for i := range a.a.Run.Suites.Specs {
+		if s := &a.a.Run.Suites.Specs[i]; s.State == reports.Failed {
+			a.ages[s.Key()] = Age{}
+		}
+	}
+	w, oldest, rest := a.w, a.all[0], a.rest
+	for {
+		open := false
+		for key, age := range a.ages {
+			if !age.Known {
+				age.lookBack(w, a.ids[key])
+				a.ages[key] = age
+			}
+			open = open || !age.Known
+		}
+		if !open || rest == 0 {
+			return nil
+		}
+		f := history.Filter{Which: a.past.Which, Args: append([]any{oldest.At, oldest.ID}, a.past.Args[2:]...)}
+		rows, err := f.Before(a.Reader, DefaultWindow)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		oldest, rest = rows[0], rest-len(rows)
+		if w, err = a.Window(rows, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// lookBack goes on where it stopped in the runs behind w.
+func (age *Age) lookBack(w *history.Window, id int64) {
+	var codes []byte
+	if id < int64(len(w.Codes)) {
+		codes = w.Codes[id]
+	}
+	if codes == nil {
+		age.Known = len(w.Runs) > 0 // there was no such spec
+		return
+	}
+	for i := len(codes) - 1; i >= 0; i-- {
+		switch history.OutcomeOf(codes[i]) {
+		case history.Bad:
+			age.Runs++
+			age.Since, age.Time = w.Runs[i], w.Runs[i].Started
+		case history.Good, history.Rescued, history.Torn:
+			last := w.Runs[i]
+			age.LastPassed, age.Known = &last, true
+			return
+		}
+	}
+	age.Known = codes[0] == history.Absent // it is younger than these runs
+}

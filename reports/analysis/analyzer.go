@@ -1,0 +1,280 @@
+package analysis
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+// Analyze compares a run with its history. The error is [ErrNoRuns], [ErrNoRun], a [*DamagedError] or
+// an [*InUseError].
+func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, error) {
+	a := analyzer{ctx: ctx, o: o, a: &Analysis{}}
+	err := h.Read(ctx, func(r *history.Reader) error {
+		a.Reader = r
+		return a.account()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.a, nil
+}
+
+// analyzer fills in an account, one part after the other.
+type analyzer struct {
+	*history.Reader
+	ctx  context.Context
+	o    Options
+	a    *Analysis
+	row  history.Record   // of the run
+	was  *reports.Results // of the run before, nil: none
+	ids  map[string]int64
+	ages map[string]Age // of the failures of the run, by key
+	w    *history.Window
+	all  []history.Record // of the window, rated or not
+	rest int              // runs before them
+	past history.Filter   // what chose them
+}
+
+func (a *analyzer) account() error {
+	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	a.tellTrend()
+	a.tellTarget()
+	a.tellRun()
+	return nil
+}
+
+// choose finds the run and its counts.
+func (a *analyzer) choose() error {
+	which, args := "ORDER BY at DESC, id DESC LIMIT 1", []any(nil)
+	if a.o.Run != 0 {
+		which, args = "WHERE id = ?", []any{a.o.Run}
+	}
+	rows, err := a.Rows(which, args...)
+	switch {
+	case err != nil:
+		return err
+	case len(rows) == 0 && a.o.Run != 0:
+		return fmt.Errorf("run %d: %w", a.o.Run, history.ErrNoRun)
+	case len(rows) == 0:
+		return ErrNoRuns
+	}
+	a.row = rows[0]
+	if a.a.Run, err = a.Whole(a.row); err != nil {
+		return err
+	}
+	if a.o.Now.IsZero() {
+		a.o.Now = a.a.Run.Started
+	}
+	a.tellCounts()
+	return nil
+}
+
+func (a *analyzer) tellCounts() {
+	if a.a.Run.Suites != nil {
+		a.a.Counts = a.a.Run.Suites.Counts()
+	}
+	a.a.Rate, a.a.RateAll = a.a.Counts.PassRate(), a.a.Counts.PassRateOfAll()
+}
+
+// compare finds the runs to look at: those of the branch, or all where the run is
+// the first of its branch.
+func (a *analyzer) compare() error {
+	f := history.Filter{Which: history.EarlierRuns, Args: []any{a.row.At, a.row.ID}}
+	first := false
+	if branch := a.a.Run.Branch; branch != "" {
+		mine, err := a.Count("has_suites AND complete AND branch = ? AND "+history.EarlierRuns, append([]any{branch}, f.Args...)...)
+		if err != nil {
+			return err
+		}
+		if first = mine == 0; !first {
+			f.Which, f.Args = f.Which+" AND branch IN (?, '')", append(f.Args, branch)
+		}
+	}
+	rows, err := f.Before(a.Reader, max(1, cmp.Or(a.o.Window, DefaultWindow)-1))
+	if err != nil {
+		return err
+	}
+	total, err := a.Count(f.Which, f.Args...)
+	if err != nil {
+		return err
+	}
+	a.past, a.rest = f, int(total)-len(rows)
+	a.all = append(rows, a.row)
+	switch {
+	case a.row.Rated && a.o.OtherCommit:
+		if err := a.judgeAgainst(); err != nil {
+			return err
+		}
+	case a.row.Rated:
+		previous, err := history.Filter{Which: "has_suites AND complete AND " + f.Which, Args: f.Args}.Before(a.Reader, 1)
+		if err != nil {
+			return err
+		}
+		for i := range previous {
+			line := previous[i].Line()
+			a.a.Previous = &line
+			if a.was, err = a.Results(line.ID); err != nil {
+				return fmt.Errorf("run %d: %w", line.ID, err)
+			}
+		}
+	}
+	if p := a.a.Previous; p != nil && first && p.Branch != "" {
+		a.note("the first run of branch %s: it is compared with run %d of branch %s", text.OneLine(a.a.Run.Branch), p.ID, text.OneLine(p.Branch))
+	}
+	return nil
+}
+
+func (a *analyzer) note(format string, args ...any) {
+	a.a.Notes = append(a.a.Notes, fmt.Sprintf(format, args...))
+}
+
+// look reads the window.
+func (a *analyzer) look() (err error) {
+	for i := range a.all {
+		a.a.Trend.Points = append(a.a.Trend.Points, a.all[i].Line())
+	}
+	a.a.Trend.Older = a.rest
+	if a.w, err = a.Window(a.all, history.SlowWindow); err != nil {
+		return err
+	}
+	if err := a.ReadNames(); err != nil {
+		return err
+	}
+	a.ids = make(map[string]int64, len(a.Names))
+	for id, s := range a.Names {
+		a.ids[s.Key()] = id
+	}
+	a.tellFlakes()
+	a.tellDurations()
+	a.recall()
+	a.tellMoves()
+	return nil
+}
+
+// tellRun tells what the run says by itself, and puts what needs attention first.
+func (a *analyzer) tellRun() {
+	run := a.a.Run
+	word, reason := headline(run)
+	a.a.Headline = Headline{Outcome: run.Outcome, Word: word, Reason: reason, Next: next(run)}
+	a.a.Notes = append(a.a.Notes, notes(run)...)
+	a.a.Facts = accountFacts(run)
+	a.tellCategories()
+	a.tellCost()
+	a.tellLedger()
+	a.tellAttention()
+}
+
+func accountFacts(run reports.Run) []reports.Fact {
+	all := slices.Clone(run.Facts)
+	add := func(name, value string) {
+		if value != "" && !slices.Contains(all, reports.Fact{Name: name, Value: value}) {
+			all = append(all, reports.Fact{Name: name, Value: value})
+		}
+	}
+	add("command", run.Command)
+	add("results", run.Format)
+	if run.Suites != nil {
+		for _, s := range run.Suites.Suites {
+			if s.Seed != 0 {
+				add("seed of "+s.Path, fmt.Sprint(s.Seed))
+			}
+		}
+	}
+	for _, c := range run.Comparisons {
+		add("seed of the measurement of "+c.Name(), fmt.Sprint(c.Seed))
+		e := c.Environment
+		add("machine class", e.Class)
+		add("machine", strings.Join(slices.DeleteFunc([]string{e.CPU, fmt.Sprintf("%d cores", e.Cores), e.OS + "/" + e.Arch, e.Kernel, e.Filesystem},
+			func(s string) bool { return s == "" || s == "/" || s == "0 cores" }), ", "))
+		add("Go", e.Go)
+		add("SQLite driver", e.SQLite)
+	}
+	return all
+}
+
+// tellCategories counts specs by their label "category:…".
+func (a *analyzer) tellCategories() {
+	if a.a.Run.Suites == nil {
+		return
+	}
+	failed := map[string]bool{}
+	if a.was != nil {
+		for i := range a.was.Specs {
+			if s := &a.was.Specs[i]; s.State == reports.Failed {
+				failed[s.Key()] = true
+			}
+		}
+	}
+	by := map[string]*Category{}
+	labelled := false
+	for i := range a.a.Run.Suites.Specs {
+		s := &a.a.Run.Suites.Specs[i]
+		name, ok := reports.Label(s, "category:")
+		labelled = labelled || ok
+		c := by[name]
+		if c == nil {
+			c = &Category{Name: name}
+			by[name] = c
+		}
+		c.Counts.Add(s)
+		if failed[s.Key()] {
+			c.Failed++
+		}
+	}
+	if !labelled {
+		return
+	}
+	for _, c := range by {
+		c.Rate = c.Counts.PassRate()
+		a.a.Categories = append(a.a.Categories, *c)
+	}
+	slices.SortFunc(a.a.Categories, func(x, y Category) int {
+		return cmp.Or(cmp.Compare(y.Counts.Failed, x.Counts.Failed), cmp.Compare(x.Name, y.Name))
+	})
+}
+
+// tellTrend finds change points and puts changes of limits beside the runs.
+func (a *analyzer) tellTrend() {
+	t := &a.a.Trend
+	t.Method = changeMethod
+	var shares []float64
+	var places []int
+	for i, p := range t.Points {
+		if r := p.Counts.PassRate(); p.Rated && r.Of > 0 {
+			shares, places = append(shares, r.Share()), append(places, i)
+		}
+	}
+	at, ps := changePoints(shares)
+	pool := func(from, to int) (r reports.Rate) {
+		for _, i := range places[from:to] {
+			one := t.Points[i].Counts.PassRate()
+			r.Good, r.Of = r.Good+one.Good, r.Of+one.Of
+		}
+		return r
+	}
+	for i, k := range at {
+		from, to := 0, len(places)
+		if i > 0 {
+			from = at[i-1]
+		}
+		if i+1 < len(at) {
+			to = at[i+1]
+		}
+		t.Changes = append(t.Changes, ChangePoint{At: places[k], Before: pool(from, k), After: pool(k, to), P: ps[i]})
+	}
+}
+
+// Day is a date as ledgers have it.
+func Day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -1,0 +1,168 @@
+package analysis
+
+import (
+	"cmp"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+var attentionOrder = []AttentionKind{SuiteBroken, NewlyBroken, FailingNow, FailingOn, FlakyNow, LongFailing}
+
+// tellAttention lists what to look at first: what fails now before what passed, then by
+// kind, within a kind the youngest failure first, of flaky specs the surest.
+func (a *analyzer) tellAttention() {
+	run := a.a.Run
+	if run.Suites == nil {
+		return
+	}
+	cluster := map[string]int{} // one more than the place
+	for i := range a.a.Clusters {
+		for k := range a.a.Clusters[i].Specs {
+			cluster[a.a.Clusters[i].Specs[k].Key()] = i + 1
+		}
+	}
+	join := func(at *Attention) {
+		at.Cluster = cluster[at.Spec.Key()] - 1
+		if at.Cluster >= 0 {
+			c := &a.a.Clusters[at.Cluster]
+			c.Since = max(c.Since, at.Age.Runs)
+		}
+	}
+	for i := range a.a.Outside {
+		if o := &a.a.Outside[i]; o.Now {
+			at := Attention{Kind: SuiteBroken, Spec: o.Spec(), Outside: o, Message: o.Failure.Message, Age: o.Age}
+			join(&at)
+			a.a.Attention = append(a.a.Attention, at)
+		}
+	}
+	flakes := map[string]*Flake{}
+	for i := range a.a.Flakes {
+		flakes[a.a.Flakes[i].Spec.Key()] = &a.a.Flakes[i]
+	}
+	told := map[string]bool{}
+	for _, m := range a.a.Moves {
+		key := m.Spec.Key()
+		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: reports.OwnerOf(&m.Spec), Cluster: -1, Flake: flakes[key]}
+		switch {
+		case m.Now == reports.Failed && m.Kind == reports.Flaky, m.Kind == reports.RetryRescued:
+			at.Kind = FlakyNow
+		case m.Now != reports.Failed:
+			continue
+		case m.Kind == reports.StillFailing && a.ages[key].Runs >= longStreak:
+			at.Kind = LongFailing
+		case m.Kind == reports.StillFailing:
+			at.Kind = FailingOn
+		case m.Kind == reports.Failing:
+			at.Kind = FailingNow
+		default:
+			at.Kind = NewlyBroken
+		}
+		if m.Now == reports.Failed {
+			at.Age = a.ages[key]
+			join(&at)
+		}
+		told[key] = true
+		a.a.Attention = append(a.a.Attention, at)
+	}
+	for i := range a.a.Flakes {
+		f := &a.a.Flakes[i]
+		if key := f.Spec.Key(); !told[key] && f.Spec.State != "" { // in this run
+			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: f.Spec, Message: f.Spec.Message,
+				Rerun: rerun(f.Spec, run.Format), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
+		}
+	}
+	passed := func(t Attention) int {
+		if t.Spec.State == reports.Failed {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(a.a.Attention, func(x, y Attention) int {
+		return cmp.Or(passed(x)-passed(y), cmp.Compare(slices.Index(attentionOrder, x.Kind), slices.Index(attentionOrder, y.Kind)), cmp.Compare(x.Age.Runs, y.Age.Runs))
+	})
+}
+
+// rerun is a command that runs only this spec, "" where its runner is not known or
+// its name has characters that no command line should have.
+func rerun(s reports.Spec, format string) string {
+	for _, r := range s.Suite + texts(&s) {
+		if !unicode.IsPrint(r) {
+			return ""
+		}
+	}
+	if slices.Contains(s.Labels, reports.ByGoTest) {
+		format = reports.FormatGoTest
+	}
+	switch format {
+	case reports.FormatGinkgo:
+		where := s.Suite
+		if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
+			where = "./" + where
+		}
+		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
+		return harness.ShellLine("go", "tool", "ginkgo", "run", "--focus="+regexp.QuoteMeta(full)+"$", where)
+	case reports.FormatGoTest:
+		var parts []string
+		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
+			for _, p := range strings.Split(t, "/") {
+				parts = append(parts, "^"+regexp.QuoteMeta(p)+"$")
+			}
+		}
+		return harness.ShellLine("go", "test", "-run="+strings.Join(parts, "/"), s.Suite) // a package
+	}
+	return ""
+}
+
+// judgedBy reports whether the limit that an entry of a ledger is about judged the run.
+func judgedBy(r *reports.Run, f *thresholds.File, e *thresholds.Entry) bool {
+	return slices.ContainsFunc(r.Verdicts, func(v thresholds.Verdict) bool {
+		return v.Workload == e.Workload && v.Metric == e.Metric && v.Durability == e.Durability && v.Limit != 0 &&
+			filepath.Base(v.Source) == filepath.Base(f.Path) // named by its class; whose revision it is does not matter
+	})
+}
+
+// InForce are the loosenings that helped to judge the run.
+func (a *Analysis) InForce() []LedgerLine {
+	var all []LedgerLine
+	for _, l := range a.Ledger {
+		if l.Current && l.Judged {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// tellLedger lists changes of limits, the newest first, and puts them beside the trend.
+func (a *analyzer) tellLedger() {
+	today := Day(a.o.Now)
+	for _, f := range a.o.Limits {
+		for _, e := range f.Ledger {
+			line := LedgerLine{Entry: e, Class: f.Class, Path: f.Path, Judged: judgedBy(&a.a.Run, f, &e)}
+			if e.Change == thresholds.Loosened && e.Expires != "" {
+				line.Expired = e.Expires < today
+				line.Current = !line.Expired
+			}
+			a.a.Ledger = append(a.a.Ledger, line)
+		}
+	}
+	slices.SortStableFunc(a.a.Ledger, func(x, y LedgerLine) int { return cmp.Compare(y.Entry.Date, x.Entry.Date) })
+	points := a.a.Trend.Points
+	for _, line := range slices.Backward(a.a.Ledger) {
+		at := slices.IndexFunc(points, func(p history.RunLine) bool { return Day(p.Started) >= line.Entry.Date })
+		if at < 0 {
+			at = len(points)
+		}
+		if at > 0 || a.a.Trend.Older == 0 || Day(points[0].Started) == line.Entry.Date { // one from before the window has no place in it
+			a.a.Trend.Limits = append(a.a.Trend.Limits, LimitChange{At: at, Line: line})
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package analysis
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	changeAlpha   = 0.01 // of one test
+	changeStretch = 5    // runs on each side at least
+)
+
+// changeMethod is told beside the trend.
+const changeMethod = "Pettitt's rank test on the pass rates of runs (Applied Statistics 28, 1979, 126-135), at p < 0.01, again in each part; it assumes that without a change the runs could stand in any order"
+
+// changePoints finds where the level of values changes: the place that divides the
+// ranks best, then the same in both parts. A value is one run: that a run has many
+// specs does not make it many. At least changeStretch runs lie on each side. P is
+// Pettitt's approximation, which is conservative for few runs and for ties; fewer
+// than about 12 runs show nothing.
+func changePoints(values []float64) (at []int, ps []float64) {
+	type found struct {
+		at int
+		p  float64
+	}
+	var all []found
+	var split func(from, to int)
+	split = func(from, to int) {
+		k, p := pettitt(values[from:to])
+		if p >= changeAlpha {
+			return
+		}
+		all = append(all, found{from + k, p})
+		split(from, from+k)
+		split(from+k, to)
+	}
+	split(0, len(values))
+	slices.SortFunc(all, func(a, b found) int { return a.at - b.at })
+	for _, f := range all {
+		at, ps = append(at, f.at), append(ps, f.p)
+	}
+	return at, ps
+}
+
+// pettitt returns the first index of the newer part and P, 1 where there are too few.
+func pettitt(values []float64) (k int, p float64) {
+	n := len(values)
+	best, u := 0.0, 0.0
+	// U(t) = U(t-1) + sum over j of sign(x[t] - x[j]).
+	for t := range n {
+		for j := range n {
+			switch {
+			case values[t] > values[j]:
+				u++
+			case values[t] < values[j]:
+				u--
+			}
+		}
+		if newer := t + 1; newer >= changeStretch && n-newer >= changeStretch && math.Abs(u) > best {
+			best, k = math.Abs(u), newer
+		}
+	}
+	if best == 0 {
+		return 0, 1
+	}
+	m := float64(n)
+	return k, min(1, 2*math.Exp(-6*best*best/(m*m*m+m*m)))
+}

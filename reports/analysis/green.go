@@ -1,0 +1,166 @@
+package analysis
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// tellGreen says of everything that failed in the run before and does not now, why.
+// The causes are asked for in an order: what did not pass in the ordinary way first
+// (skipped, renamed, retried), then a limit that was loosened, then the source.
+func (a *analyzer) tellGreen() error {
+	if a.a.Previous == nil {
+		return nil
+	}
+	failed := map[string]*reports.Spec{}
+	for i := range a.was.Specs {
+		if s := &a.was.Specs[i]; s.State == reports.Failed {
+			failed[s.Key()] = s
+		}
+	}
+	files := sourceFiles{source: a.o.Source, read: map[string][]byte{}}
+	for _, m := range a.a.Moves {
+		if m.Before != reports.Failed || m.Now == reports.Failed || m.Kind == reports.NotRun { // what could not run has not stopped failing
+			continue
+		}
+		turn := GreenTurn{Move: m}
+		turn.Cause, turn.Evidence = a.cause(m, failed[m.Spec.Key()], &files)
+		a.a.Green = append(a.a.Green, turn)
+	}
+	return a.limitsTurned()
+}
+
+// Name is the spec's or the limit's.
+func (g *GreenTurn) Name() string {
+	if g.Limit != "" {
+		return g.Limit
+	}
+	return g.Move.Spec.Name()
+}
+
+func (a *analyzer) cause(m Move, was *reports.Spec, files *sourceFiles) (Cause, string) {
+	switch {
+	case m.Now == "":
+		return BySkip, "it is gone"
+	case m.Now != reports.Passed:
+		return BySkip, fmt.Sprintf("it is %s", m.Now)
+	case m.From != "":
+		return ByRename, fmt.Sprintf("%q failed, and this is like it by name", m.From)
+	case m.Spec.Retried:
+		return ByRetry, fmt.Sprintf("attempt %d passed, one before it failed", m.Spec.Attempts)
+	}
+	if was != nil && was.BothWays() {
+		return ByFlake, "it passed and failed in the run before"
+	}
+	if was != nil {
+		if e := a.loosened(was.Message); e != nil {
+			return LimitLoosened, fmt.Sprintf("the limit of %s went from %s to %s on %s, and its failure named it", e.Workload, text.Figure(e.From), text.Figure(e.To), e.Date)
+		}
+	}
+	before, now := *a.a.Previous, a.row.Line()
+	switch {
+	case sameCommit(before, now):
+		return NothingChanged, "it failed and passed at commit " + text.ShortCommit(now.Commit)
+	case before.Commit == "" || now.Commit == "":
+		return CauseUnknown, "the commit of one of the runs is not known"
+	case before.Dirty || now.Dirty:
+		return CauseUnknown, "the tree had changes that are not committed: what ran is in no commit"
+	case files.source == nil:
+		return CauseUnknown, "the source of the two commits is not at hand"
+	}
+	return files.compare(a.ctx, before.Commit, now.Commit, m.Spec)
+}
+
+// loosened is the entry of a ledger that loosened a limit between the two runs and
+// whose workload the message names; nil: none.
+func (a *analyzer) loosened(message string) *thresholds.Entry {
+	from, to := Day(a.a.Previous.Started), Day(a.a.Run.Started)
+	for _, f := range a.o.Limits {
+		for i := range f.Ledger {
+			e := &f.Ledger[i]
+			if e.Change == thresholds.Loosened && e.Workload != "" && e.Date >= from && e.Date <= to && strings.Contains(message, e.Workload) {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// limitsTurned finds limits that were broken in the run before and hold.
+func (a *analyzer) limitsTurned() error {
+	before := reports.Run{ID: a.a.Previous.ID}
+	if err := a.Measured(&before); err != nil {
+		return err
+	}
+	for _, v := range a.a.Run.Verdicts {
+		for _, w := range before.Verdicts {
+			if v.Workload != w.Workload || v.Durability != w.Durability || v.Metric != w.Metric ||
+				w.Outcome != thresholds.Broken || v.Outcome != thresholds.Held {
+				continue
+			}
+			turn := GreenTurn{Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is not known"}
+			switch previous, now := *a.a.Previous, a.row.Line(); {
+			case v.Limit > w.Limit:
+				turn.Cause, turn.Evidence = LimitLoosened, fmt.Sprintf("its limit was %s and is %s", text.Figure(w.Limit), text.Figure(v.Limit))
+			case sameCommit(previous, now):
+				turn.Cause, turn.Evidence = NothingChanged, "broken and held at commit "+text.ShortCommit(now.Commit)
+			case previous.Commit != now.Commit:
+				turn.Cause, turn.Evidence = ProductChanged, fmt.Sprintf("the limit %s is the same, the commit is not", text.Figure(v.Limit))
+			}
+			a.a.Green = append(a.a.Green, turn)
+		}
+	}
+	return nil
+}
+
+// sourceFiles reads each file of a commit once.
+type sourceFiles struct {
+	source Source
+	read   map[string][]byte
+}
+
+func (f *sourceFiles) file(ctx context.Context, commit, path string) ([]byte, error) {
+	key := commit + ":" + path
+	if have, ok := f.read[key]; ok {
+		return have, nil
+	}
+	content, err := f.source.File(ctx, commit, path)
+	if err == nil {
+		f.read[key] = content
+	}
+	return content, err
+}
+
+// compare says what changed between two commits for a spec that passes now: File is
+// where it is defined.
+func (f *sourceFiles) compare(ctx context.Context, before, now string, s reports.Spec) (Cause, string) {
+	if s.File == "" {
+		return CauseUnknown, "its results do not say where it is defined"
+	}
+	new, err := f.file(ctx, now, s.File)
+	if err != nil {
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, text.ShortCommit(now))
+	}
+	old, err := f.file(ctx, before, s.File)
+	if err != nil {
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, text.ShortCommit(before))
+	}
+	if bytes.Equal(old, new) {
+		return ProductChanged, fmt.Sprintf("%s is the same at both commits", s.File)
+	}
+	oldBody, okOld := specBody(old, s)
+	newBody, okNew := specBody(new, s)
+	switch {
+	case !okOld || !okNew:
+		return CauseUnknown, fmt.Sprintf("%s changed, and the body of the spec was not found in it", s.File)
+	case oldBody != newBody:
+		return BodyChanged, fmt.Sprintf("the body of the spec in %s differs between %s and %s", s.File, text.ShortCommit(before), text.ShortCommit(now))
+	}
+	return FileChanged, fmt.Sprintf("the body of the spec is the same, other lines of %s are not", s.File)
+}

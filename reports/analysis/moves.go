@@ -1,0 +1,238 @@
+package analysis
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+)
+
+const (
+	renameLike  = 0.7   // least likeness of names that is suggested as a renaming
+	renamePairs = 250e3 // more pairs than that are not looked at
+)
+
+// compared is two runs spec by spec.
+type compared struct {
+	Moves  []Move
+	Matrix Matrix
+}
+
+// CompareResults pairs specs by [Spec.Key], then what is gone with what is new where
+// the names are alike. was may be nil. sameCode says that both ran the same commit.
+func CompareResults(was, now *reports.Results, sameCode bool) compared {
+	c := compared{Matrix: Matrix{Compared: was != nil, N: map[reports.State]map[reports.State]int{}}}
+	for _, s := range MatrixStates {
+		c.Matrix.N[s] = map[reports.State]int{}
+	}
+	before := map[string]*reports.Spec{}
+	if was != nil {
+		for i := range was.Specs {
+			before[was.Specs[i].Key()] = &was.Specs[i]
+		}
+	}
+	b := newBarrier(now)
+	var fresh []*reports.Spec
+	for i := range now.Specs {
+		s := &now.Specs[i]
+		key := s.Key()
+		if old := before[key]; old != nil {
+			c.add(old, s, sameCode, b.skipped(s))
+			delete(before, key)
+			continue
+		}
+		fresh = append(fresh, s)
+	}
+	var gone []*reports.Spec
+	if was != nil {
+		for i := range was.Specs {
+			switch s := &was.Specs[i]; {
+			case before[s.Key()] == nil:
+			case b.missing(s):
+				c.Matrix.N[s.State][""]++
+				c.Moves = append(c.Moves, Move{Kind: reports.NotRun, Spec: *s, Before: s.State})
+			default:
+				gone = append(gone, s)
+			}
+		}
+	}
+	from := renames(gone, fresh)
+	renamed := map[*reports.Spec]bool{}
+	for _, s := range fresh {
+		r, ok := from[s]
+		if !ok {
+			c.addNew(s, was != nil)
+			continue
+		}
+		renamed[r.old] = true
+		c.addRenamed(r, s)
+	}
+	for _, s := range gone {
+		if !renamed[s] {
+			c.Matrix.N[s.State][""]++
+			c.Moves = append(c.Moves, Move{Kind: reports.Gone, Spec: *s, Before: s.State})
+		}
+	}
+	slices.SortStableFunc(c.Moves, func(a, b Move) int {
+		return slices.Index(reports.Kinds, a.Kind) - slices.Index(reports.Kinds, b.Kind)
+	})
+	return c
+}
+
+func (c *compared) add(old, s *reports.Spec, sameCode, barred bool) {
+	c.Matrix.N[old.State][s.State]++
+	kind := reports.Move(old.State, s)
+	if barred && kind == reports.NewlySkipped {
+		kind = reports.NotRun
+	}
+	if (sameCode || old.BothWays()) && (kind == reports.Broke || kind == reports.Fixed) {
+		kind = reports.Flaky
+	}
+	if kind != "" {
+		c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Before: old.State, Now: s.State})
+	}
+}
+
+func (c *compared) addNew(s *reports.Spec, compared bool) {
+	c.Matrix.N[""][s.State]++
+	kind := reports.Move("", s)
+	if !compared {
+		kind = reports.Alone(s)
+	}
+	if kind != "" {
+		c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Now: s.State})
+	}
+}
+
+func (c *compared) addRenamed(r renaming, s *reports.Spec) {
+	c.Matrix.N[r.old.State][s.State]++
+	kind := reports.Move(r.old.State, s)
+	if s.State != reports.Failed && !s.Retried {
+		kind = reports.Renamed
+	}
+	c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Before: r.old.State, Now: s.State, From: r.old.Name(), Like: r.like})
+}
+
+// paired counts those that changed sides.
+func (c *compared) paired() McNemar {
+	return NewMcNemar(c.Matrix.At(reports.Failed, reports.Passed), c.Matrix.At(reports.Passed, reports.Failed))
+}
+
+// renaming is where a new spec may come from.
+type renaming struct {
+	old  *reports.Spec
+	like float64
+}
+
+// renames suggests which new spec is which old one under another name: the most alike
+// first, each once. Names are alike by their texts without the suite, so that a suite
+// may move; across suites they must be the same.
+func renames(gone, fresh []*reports.Spec) map[*reports.Spec]renaming {
+	from := map[*reports.Spec]renaming{}
+	if float64(len(gone))*float64(len(fresh)) > renamePairs {
+		return from
+	}
+	type pair struct {
+		old, now *reports.Spec
+		like     float64
+	}
+	var pairs []pair
+	grams := map[*reports.Spec]map[string]int{}
+	for _, s := range slices.Concat(gone, fresh) {
+		grams[s] = bigrams(texts(s))
+	}
+	for _, old := range gone {
+		for _, now := range fresh {
+			least := renameLike
+			if old.Suite != now.Suite {
+				least = 1
+			}
+			if like := dice(grams[old], grams[now]); like >= least {
+				pairs = append(pairs, pair{old, now, like})
+			}
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.like, a.like) })
+	used := map[*reports.Spec]bool{}
+	for _, p := range pairs {
+		if _, ok := from[p.now]; !ok && !used[p.old] {
+			from[p.now], used[p.old] = renaming{p.old, p.like}, true
+		}
+	}
+	return from
+}
+
+func texts(s *reports.Spec) string {
+	return strings.Join(append(slices.Clone(s.Containers), s.Leaf), " ")
+}
+
+func bigrams(s string) map[string]int {
+	r := []rune(strings.ToLower(s))
+	all := map[string]int{}
+	for i := 0; i+1 < len(r); i++ {
+		all[string(r[i:i+2])]++
+	}
+	if len(r) == 1 {
+		all[string(r)]++
+	}
+	return all
+}
+
+// dice is the share of pairs of letters that two texts have in common, 0 to 1.
+//
+// Source: L. R. Dice, "Measures of the amount of ecologic association between
+// species", Ecology 26 (1945), 297-302.
+func dice(a, b map[string]int) float64 {
+	common, total := 0, 0
+	for g, n := range a {
+		common += min(n, b[g])
+		total += n
+	}
+	for _, n := range b {
+		total += n
+	}
+	if total == 0 {
+		return 0
+	}
+	return 2 * float64(common) / float64(total)
+}
+
+// tellMoves compares with the run before.
+func (a *analyzer) tellMoves() {
+	now := a.a.Run.Suites
+	if now == nil {
+		return
+	}
+	run, previous := a.a.Run, a.a.Previous
+	sameCode := previous != nil && sameCommit(*previous, a.row.Line())
+	c := CompareResults(a.was, now, sameCode)
+	a.a.Moves, a.a.Matrix, a.a.Paired = c.Moves, c.Matrix, c.paired()
+	if previous != nil {
+		repeats := 0
+		for _, l := range a.w.Runs {
+			if l.ID != run.ID && l.ID != previous.ID && (sameCommit(l, *previous) || sameCommit(l, a.row.Line())) {
+				repeats++
+			}
+		}
+		a.a.Paired.Repeated = sameCode || repeats > 0
+	}
+}
+
+// sameCommit is not known of a tree with changes.
+func sameCommit(a, b history.RunLine) bool {
+	return a.Commit != "" && a.Commit == b.Commit && !a.Dirty && !b.Dirty
+}
+
+// NewFailures are the specs that fail and did not in the run before, or were not
+// there. A spec that is flaky and fails now is among them: the run is red for it.
+func (a *Analysis) NewFailures() []reports.Spec {
+	var all []reports.Spec
+	for _, m := range a.Moves {
+		if m.Now == reports.Failed && m.Before != reports.Failed && m.Kind != reports.Failing {
+			all = append(all, m.Spec)
+		}
+	}
+	return all
+}

@@ -1,0 +1,152 @@
+package analysis
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+const (
+	slowNewer = 10   // runs that are taken as new, at most
+	slowOlder = 8    // runs before them, at least
+	slowRatio = 1.25 // least slow-down that is worth a line
+	slowRate  = 0.05 // of false ones among those told
+)
+
+// tellDurations finds the slowest specs and those that became slower. For the latter
+// each duration is divided by how slow its run was as a whole (the median over the
+// specs of duration over the spec's own median), so that a busy machine makes no spec
+// slow. The newest runs are compared with the older ones by ranks, one-sided, and all
+// specs together by Benjamini and Hochberg; those that did not slow by slowRatio count
+// as tested with P = 1.
+func (a *analyzer) tellDurations() {
+	if a.a.Run.Suites == nil || a.w.Timed == 0 {
+		return
+	}
+	t := newTimes(a.w)
+	a.tellSlowest(t)
+	a.tellSlowing(t)
+}
+
+// times are durations in seconds by spec and run; NaN where it did not run.
+type times struct {
+	ids     []int64
+	values  [][]float64
+	medians []float64
+	factors []float64 // of runs
+	place   map[int64]int
+}
+
+func newTimes(w *history.Window) *times {
+	t := &times{place: map[int64]int{}, factors: make([]float64, w.Timed)}
+	var scratch []float64
+	from := len(w.Runs) - w.Timed
+	for id, codes := range w.Codes {
+		if codes == nil {
+			continue
+		}
+		row := make([]float64, w.Timed)
+		scratch = scratch[:0]
+		for i := range row {
+			row[i] = math.NaN()
+			if o := history.OutcomeOf(codes[from+i]); o == history.Good && w.Took[id][i] > 0 { // a failure may be quick or slow for its own reasons
+				row[i] = w.Took[id][i].Seconds()
+				scratch = append(scratch, row[i])
+			}
+		}
+		if len(scratch) == 0 {
+			continue
+		}
+		t.place[int64(id)] = len(t.ids)
+		t.ids, t.values, t.medians = append(t.ids, int64(id)), append(t.values, row), append(t.medians, median(scratch))
+	}
+	for i := range t.factors {
+		scratch = scratch[:0]
+		for k, row := range t.values {
+			if !math.IsNaN(row[i]) {
+				scratch = append(scratch, row[i]/t.medians[k])
+			}
+		}
+		t.factors[i] = 1
+		if len(scratch) > 0 {
+			t.factors[i] = median(scratch)
+		}
+	}
+	return t
+}
+
+func (a *analyzer) tellSlowest(t *times) {
+	specs := a.a.Run.Suites.Specs
+	total := time.Duration(0)
+	order := make([]*reports.Spec, len(specs))
+	for i := range specs {
+		order[i] = &specs[i]
+		total += specs[i].Duration
+	}
+	slices.SortStableFunc(order, func(x, y *reports.Spec) int { return cmp.Compare(y.Duration, x.Duration) })
+	for _, s := range order[:min(len(order), MaxSlowest)] {
+		if s.Duration == 0 {
+			break
+		}
+		slow := Slow{Spec: *s, Share: float64(s.Duration) / float64(total)}
+		if k, ok := t.place[a.ids[s.Key()]]; ok {
+			slow.Median = text.Seconds(t.medians[k])
+		}
+		a.a.Slowest = append(a.a.Slowest, slow)
+	}
+}
+
+func (a *analyzer) tellSlowing(t *times) {
+	runs := len(t.factors)
+	newer := min(slowNewer, runs/3)
+	if newer < 3 || runs-newer < slowOlder {
+		return
+	}
+	now := map[int64]*reports.Spec{}
+	for i := range a.a.Run.Suites.Specs {
+		s := &a.a.Run.Suites.Specs[i]
+		now[a.ids[s.Key()]] = s
+	}
+	var test rankTest
+	var found []Slowing
+	var ps []float64
+	for k, id := range t.ids {
+		if now[id] == nil {
+			continue
+		}
+		var old, recent []float64
+		for i, v := range t.values[k] {
+			switch {
+			case math.IsNaN(v):
+			case i < runs-newer:
+				old = append(old, v/t.factors[i])
+			default:
+				recent = append(recent, v/t.factors[i])
+			}
+		}
+		if len(recent) < 3 || len(old) < slowOlder {
+			continue
+		}
+		s := Slowing{Spec: *now[id], NBefore: len(old), NNow: len(recent), P: 1}
+		before, after := median(old), median(recent)
+		s.Before, s.Now, s.Ratio = text.Seconds(before), text.Seconds(after), after/before
+		if s.Ratio >= slowRatio {
+			s.P = test.larger(old, recent)
+		}
+		found, ps = append(found, s), append(ps, s.P)
+	}
+	for i, adjusted := range BenjaminiHochberg(ps) {
+		if adjusted <= slowRate {
+			found[i].Tested, found[i].Significance = len(ps), adjusted
+			a.a.Slowing = append(a.a.Slowing, found[i])
+		}
+	}
+	slices.SortStableFunc(a.a.Slowing, func(x, y Slowing) int {
+		return cmp.Compare(y.Now-y.Before, x.Now-x.Before)
+	})
+}

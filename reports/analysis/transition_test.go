@@ -1,0 +1,77 @@
+package analysis
+
+import (
+	"testing"
+
+	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/google/go-cmp/cmp"
+)
+
+// kindsOf counts the moves between two runs; what is suggested as renamed is new and gone.
+func kindsOf(older, newer *reports.Results) map[reports.Kind]int {
+	n := map[reports.Kind]int{}
+	for _, m := range CompareResults(older, newer, false).Moves {
+		if m.Kind == reports.Renamed {
+			n[reports.New]++
+			n[reports.Gone]++
+			continue
+		}
+		n[m.Kind]++
+	}
+	return n
+}
+
+// Counted from the two files by another program.
+func TestTransitionsOfRealRuns(t *testing.T) {
+	older, newer := sample.Gomega(t, sample.March, ingest.ReadGinkgo), sample.Gomega(t, sample.October, ingest.ReadGinkgo)
+	if diff := cmp.Diff(map[reports.Kind]int{reports.Fixed: 3, reports.Broke: 1, reports.New: 34, reports.Gone: 10}, kindsOf(older, newer)); diff != "" {
+		t.Error(diff)
+	}
+	// Backwards, what was new is gone and what broke is fixed.
+	if diff := cmp.Diff(map[reports.Kind]int{reports.Fixed: 1, reports.Broke: 3, reports.New: 10, reports.Gone: 34}, kindsOf(newer, older)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[reports.Kind]int{reports.StillFailing: 1}, kindsOf(newer, newer)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[reports.Kind]int{reports.Failing: 1}, kindsOf(nil, newer)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTransitionOfEveryMove(t *testing.T) {
+	retried := sample.Spec("x", reports.Passed)
+	retried.Retried = true
+	both := sample.Spec("x", reports.Failed)
+	both.Detail = reports.BothWays
+	states := map[string]*reports.Spec{"": nil, "retried": &retried, "both": &both}
+	for _, s := range []reports.State{reports.Passed, reports.Failed, reports.Skipped, reports.Pending} {
+		one := sample.Spec("x", s)
+		states[string(s)] = &one
+	}
+	of := func(s *reports.Spec) *reports.Results {
+		if s == nil {
+			return &reports.Results{}
+		}
+		return &reports.Results{Specs: []reports.Spec{*s}}
+	}
+	for move, want := range map[[2]string]reports.Kind{
+		{"passed", "failed"}: reports.Broke, {"skipped", "failed"}: reports.Broke, {"pending", "failed"}: reports.Broke, {"retried", "failed"}: reports.Broke,
+		{"failed", "failed"}: reports.StillFailing, {"", "failed"}: reports.NewFailing,
+		{"failed", "passed"}: reports.Fixed, {"passed", "passed"}: "", {"skipped", "passed"}: "", {"", "passed"}: reports.New, {"retried", "passed"}: "",
+		{"failed", "retried"}: reports.RetryRescued, {"passed", "retried"}: reports.RetryRescued, {"", "retried"}: reports.RetryRescued,
+		{"passed", "skipped"}: reports.NewlySkipped, {"failed", "skipped"}: reports.NewlySkipped, {"passed", "pending"}: reports.NewlySkipped, {"skipped", "pending"}: "",
+		{"", "skipped"}: reports.New, {"passed", ""}: reports.Gone, {"failed", ""}: reports.Gone,
+		{"passed", "both"}: reports.Flaky, {"failed", "both"}: reports.Flaky, {"", "both"}: reports.Flaky, {"both", "both"}: reports.Flaky,
+		{"both", "passed"}: reports.Flaky, {"both", "failed"}: reports.StillFailing, {"both", "skipped"}: reports.NewlySkipped,
+	} {
+		got := CompareResults(of(states[move[0]]), of(states[move[1]]), false).Moves
+		switch {
+		case want == "" && len(got) != 0, want != "" && (len(got) != 1 || got[0].Kind != want):
+			t.Errorf("%q to %q: %+v, want %q", move[0], move[1], got, want)
+		}
+	}
+}

@@ -1,0 +1,451 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Appended says what became of a run.
+type Appended struct {
+	ID    int64 // of the run
+	Known bool  // the same run was there already: nothing was added
+}
+
+// Append adds the run; r.ID is not looked at. A run that is there already is not
+// added again: see [Appended]. Two runs are the same where all of them is, or, where
+// they have a Key, that and their results: a job that is run again with other results
+// is another run beside the first, never in its place. All of a run is kept or
+// nothing, and its secrets are taken out before. The end of ctx does not stop it: a run
+// that was interrupted belongs in the history too.
+func (h *History) Append(ctx context.Context, r reports.Run) (Appended, error) {
+	ctx = context.WithoutCancel(ctx)
+	r = h.censor.Run(r)
+	tx, err := h.db.BeginTx(ctx, nil)
+	if err != nil {
+		return Appended{}, h.explain("append to", err)
+	}
+	defer tx.Rollback()
+	added, err := appendRun(ctx, tx, r, 0)
+	if err != nil {
+		return Appended{}, h.explain("append to", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return Appended{}, h.explain("append to", err)
+	}
+	return added, nil
+}
+
+// appendRun gives the run the number id, or the next where id is 0.
+func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Appended, error) {
+	comparisons, verdicts, err := encodeMeasured(r)
+	if err != nil {
+		return Appended{}, err
+	}
+	same, err := identity(r, comparisons, verdicts)
+	if err != nil {
+		return Appended{}, err
+	}
+	if id == 0 {
+		known, err := collect(ctx, tx, "SELECT id FROM runs WHERE digest = ?", []any{same}, scanNumber)
+		if err != nil {
+			return Appended{}, err
+		}
+		if len(known) > 0 {
+			return Appended{ID: known[0], Known: true}, nil
+		}
+	} else { // of a history from before runs had an identity: never drop one
+		same = digest(fmt.Appendf(same, " %d", id))
+	}
+	w := rowWriter{ctx: ctx, tx: tx}
+	row, err := runRow(ctx, tx, r, same)
+	if err != nil {
+		return Appended{}, err
+	}
+	if id, err = w.insertRun(row, id); err != nil {
+		return Appended{}, err
+	}
+	if r.Suites != nil {
+		if err := w.insertResults(id, r.Suites); err != nil {
+			return Appended{}, err
+		}
+	}
+	if len(r.Comparisons)+len(r.Verdicts) > 0 {
+		if err := w.insertMeasured(id, comparisons, verdicts); err != nil {
+			return Appended{}, err
+		}
+	}
+	if len(r.Benchmarks) > 0 {
+		if err := w.insertBenchmarks(id, r.Benchmarks); err != nil {
+			return Appended{}, err
+		}
+	}
+	return Appended{ID: id}, nil
+}
+
+// identity is what two runs that are the same share: a digest of their JSON. That of a
+// large file is written piece by piece: whole it would be larger than what it is of.
+func identity(r reports.Run, comparisons, verdicts string) ([]byte, error) {
+	r.ID = 0
+	d := digester{sum: sha256.New()}
+	if r.Key == "" {
+		d.value(r)
+		return d.sum.Sum(nil), d.err
+	}
+	d.text("[")
+	d.value(r.Key)
+	d.text(",")
+	d.results(r.Suites)
+	for _, text := range []string{r.SuiteError, comparisons, verdicts} {
+		d.text(",")
+		d.value(text)
+	}
+	if len(r.Benchmarks) > 0 {
+		d.text(",")
+		d.value(r.Benchmarks)
+	}
+	d.text("]")
+	return d.sum.Sum(nil), d.err
+}
+
+// digester takes JSON in pieces.
+type digester struct {
+	sum hash.Hash
+	err error // the first
+}
+
+func (d *digester) text(s string) { d.sum.Write([]byte(s)) }
+
+func (d *digester) value(v any) {
+	text, err := json.Marshal(v)
+	d.sum.Write(text)
+	d.err = cmp.Or(d.err, err)
+}
+
+// results takes what [json.Marshal] would write of them.
+func (d *digester) results(r *reports.Results) {
+	if r == nil || r.Specs == nil {
+		d.value(r)
+		return
+	}
+	d.text(`{"Suites":`)
+	d.value(r.Suites)
+	d.text(`,"Specs":[`)
+	for i := range r.Specs {
+		if i > 0 {
+			d.text(",")
+		}
+		d.value(&r.Specs[i])
+	}
+	d.text(`],"Measured":`)
+	d.value(r.Measured)
+	d.text("}")
+}
+
+// encodeMeasured refuses what JSON cannot hold, such as an estimate that is not a number.
+func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
+	for i := range r.Comparisons {
+		if _, err := json.Marshal(r.Comparisons[i]); err != nil {
+			return "", "", fmt.Errorf("comparison of %q: %w", r.Comparisons[i].Workload, err)
+		}
+	}
+	if comparisons, err = list(r.Comparisons); err != nil {
+		return "", "", err
+	}
+	if verdicts, err = list(r.Verdicts); err != nil {
+		return "", "", fmt.Errorf("verdicts: %w", err)
+	}
+	return comparisons, verdicts, nil
+}
+
+// runColumns are the columns of table runs but id and sum, in the order of runRow.
+const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
+	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
+
+func runRow(ctx context.Context, tx *sql.Tx, r reports.Run, same []byte) ([]any, error) {
+	at := nanos(r.Started)
+	if at == 0 { // just after the newest
+		newest, err := collect(ctx, tx, "SELECT coalesce(max(at), 0) + 1 FROM runs", nil, scanNumber)
+		if err != nil {
+			return nil, err
+		}
+		at = newest[0]
+	}
+	facts, err := list(r.Facts)
+	if err != nil {
+		return nil, err
+	}
+	var c reports.Counts
+	failures := 0
+	if r.Suites != nil {
+		c, failures = r.Suites.Counts(), r.Suites.SuiteFailures()
+	}
+	return []any{same, at, nanos(r.Started), r.Seconds, r.Commit, bit(r.Dirty), r.Branch, r.Command, r.Key, r.Format, facts,
+		bit(r.Suites != nil), r.SuiteError, r.Outcome.String(), int64(r.ExitCode), bit(r.Complete),
+		int64(c.Passed), int64(c.Failed), int64(c.Skipped), int64(c.Pending), int64(c.Retried), int64(failures)}, nil
+}
+
+// bit is a bool as SQLite keeps it.
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// rowWriter writes the rows of one run.
+type rowWriter struct {
+	ctx context.Context
+	tx  *sql.Tx
+	deflater
+}
+
+func (w *rowWriter) insertRun(row []any, id int64) (int64, error) {
+	var given any
+	if id != 0 {
+		given = id
+	}
+	err := w.tx.QueryRowContext(w.ctx, `INSERT INTO runs (id, `+runColumns+`, sum)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		append(append([]any{given}, row...), checksum(row...))...).Scan(&id)
+	return id, err
+}
+
+func (w *rowWriter) insertMeasured(run int64, comparisons, verdicts string) error {
+	cs, err := w.pack([]byte(comparisons))
+	if err != nil {
+		return err
+	}
+	vs, err := w.pack([]byte(verdicts))
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO measurements (run_id, comparisons, verdicts, sum) VALUES (?, ?, ?, ?)",
+		run, cs, vs, checksum(run, cs, vs))
+	return err
+}
+
+func (w *rowWriter) insertBenchmarks(run int64, all []reports.Benchmark) error {
+	text, err := list(all)
+	if err != nil {
+		return fmt.Errorf("benchmarks: %w", err)
+	}
+	figures, err := w.pack([]byte(text))
+	if err != nil {
+		return err
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO benchmarks (run_id, figures, sum) VALUES (?, ?, ?)", run, figures, checksum(run, figures))
+	return err
+}
+
+func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
+	ids, err := w.nameAll(r.Specs)
+	if err != nil {
+		return err
+	}
+	order, kept := sorted(ids)
+	o := outcomes{order: kept}
+	if o.rosters, err = w.rosters(r.Specs, ids, order); err != nil {
+		return err
+	}
+	durations := make([]time.Duration, len(order))
+	for i, at := range order {
+		s := &r.Specs[at]
+		code := slices.Index(reports.States, s.State)
+		if code < 0 {
+			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
+		}
+		if s.Attempts > math.MaxInt32 { // what packs them could not be read again
+			return fmt.Errorf("spec %q has %d attempts, which no history can keep", s.Name(), s.Attempts)
+		}
+		if s.Retried || s.BothWays() {
+			code |= BothBit
+		}
+		o.codes = append(o.codes, byte(code))
+		o.attempts = append(o.attempts, max(0, s.Attempts))
+		durations[i] = s.Duration
+		for _, text := range []struct {
+			s    string
+			into *[]sparse
+		}{{s.Detail, &o.details}, {s.Message, &o.messages}} {
+			if text.s == "" {
+				continue
+			}
+			blob, err := w.blob([]byte(text.s))
+			if err != nil {
+				return err
+			}
+			*text.into = append(*text.into, sparse{i, blob})
+		}
+	}
+	suites, err := list(r.Suites)
+	if err != nil {
+		return err
+	}
+	packed := make([][]byte, 3)
+	for i, content := range [][]byte{o.pack(), packDurations(durations), []byte(suites)} {
+		if packed[i], err = w.pack(content); err != nil {
+			return err
+		}
+	}
+	_, err = w.tx.ExecContext(w.ctx, "INSERT INTO results (run_id, outcomes, durations, suites, sum) VALUES (?, ?, ?, ?, ?)",
+		run, packed[0], packed[1], packed[2], checksum(run, packed[0], packed[1], packed[2]))
+	return err
+}
+
+// namesAtOnce is how many new names a statement writes: a file may have a million.
+const namesAtOnce = 100
+
+// nameAll gives the number of each spec's name, the next one where it has none yet.
+func (w *rowWriter) nameAll(specs []reports.Spec) ([]int64, error) {
+	highest, err := collect(w.ctx, w.tx, "SELECT coalesce(max(id), 0) FROM names", nil, scanNumber)
+	if err != nil {
+		return nil, err
+	}
+	last := highest[0]
+	free, err := w.knownNames(specs, last) // names that no spec of the run has taken
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(specs))
+	var fresh []any // id, key, texts, sum of each
+	for i := range specs {
+		key := specs[i].Key()
+		id, ok := free[key]
+		delete(free, key)
+		if !ok {
+			last++
+			id = last
+			texts := specs[i].EncodeTexts()
+			fresh = append(fresh, id, key, texts, checksum(key, texts))
+		}
+		ids[i] = id
+		if len(fresh) == 4*namesAtOnce || i == len(specs)-1 && len(fresh) > 0 {
+			if err := w.insertNames(specs, fresh); err != nil {
+				return nil, err
+			}
+			fresh = fresh[:0]
+		}
+	}
+	return ids, nil
+}
+
+// knownNames gives the numbers of those names of the specs that are there already, among
+// about so many: of few specs each is looked for, as many small runs would otherwise read
+// the whole table each.
+func (w *rowWriter) knownNames(specs []reports.Spec, all int64) (map[string]int64, error) {
+	free := make(map[string]int64, len(specs))
+	take := func(query string, args ...any) error {
+		known, err := collect(w.ctx, w.tx, "SELECT id, key, texts, sum FROM names"+query, args, scanName)
+		for _, n := range known {
+			free[n.key] = n.id
+		}
+		return err
+	}
+	if int64(len(specs)) > all/8 {
+		return free, take("")
+	}
+	for some := range slices.Chunk(specs, namesAtOnce) {
+		keys := make([]any, len(some))
+		for i := range some {
+			keys[i] = some[i].Key()
+		}
+		if err := take(" WHERE key IN (?"+strings.Repeat(", ?", len(keys)-1)+")", keys...); err != nil {
+			return nil, err
+		}
+	}
+	return free, nil
+}
+
+// insertNames writes the rows of new names of the specs.
+func (w *rowWriter) insertNames(specs []reports.Spec, rows []any) error {
+	n := len(rows) / 4
+	done, err := w.tx.ExecContext(w.ctx, "INSERT INTO names (id, key, texts, sum) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", n-1)+
+		" ON CONFLICT (key) DO NOTHING", rows...)
+	if err != nil {
+		return fmt.Errorf("names of %d specs: %w", n, err)
+	}
+	if written, err := done.RowsAffected(); err != nil || written == int64(n) {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range specs {
+		key := specs[i].Key()
+		if seen[key] {
+			return fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+		}
+		seen[key] = true
+	}
+	return fmt.Errorf("names of %d specs: some are there already, without a number", n)
+}
+
+// rosters writes what many runs share and returns the numbers of the blobs.
+func (w *rowWriter) rosters(specs []reports.Spec, ids []int64, order []int) (blobs []int64, err error) {
+	var r roster
+	flush := func() error {
+		if len(r.ids) == 0 {
+			return nil
+		}
+		content, err := r.pack()
+		if err != nil {
+			return err
+		}
+		blob, err := w.blob(content)
+		blobs, r = append(blobs, blob), roster{}
+		return err
+	}
+	for i, at := range order {
+		if i > 0 && ids[at]/rosterSpan != ids[order[i-1]]/rosterSpan {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		s := &specs[at]
+		r.ids = append(r.ids, ids[at])
+		r.files = append(r.files, s.File)
+		r.lines = append(r.lines, s.Line)
+		r.labels = append(r.labels, s.Labels)
+	}
+	return blobs, flush()
+}
+
+// blob is the number of the content, which is written where it is new.
+func (w *rowWriter) blob(content []byte) (id int64, err error) {
+	sum := digest(content)
+	err = w.tx.QueryRowContext(w.ctx, "SELECT id FROM blobs WHERE digest = ?", sum).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	packed, err := w.pack(content)
+	if err != nil {
+		return 0, err
+	}
+	err = w.tx.QueryRowContext(w.ctx, "INSERT INTO blobs (digest, packed) VALUES (?, ?) RETURNING id", sum, packed).Scan(&id)
+	return id, err
+}
+
+// nanos is a time as it is kept; 0 of the zero time, which has no such number.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}

@@ -1,0 +1,279 @@
+package history
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// The specs of a run are kept by column, sorted by the number of their name. What
+// seldom changes from run to run (which specs there are, their places and labels) is
+// in rosters, shared blobs of up to rosterSpan names each; what a run found is in
+// its own row: a byte for each state, and the exceptions.
+
+// rosterSpan is how many consecutive numbers of names one roster covers.
+const rosterSpan = 128
+
+// BothBit is added to the code of the state where the other outcome was there too: of a
+// pass that was retried, and of a failure that is [BothWays].
+const BothBit = 4
+
+// outcomes is what one run found.
+type outcomes struct {
+	rosters  []int64  // numbers of blobs
+	codes    []byte   // of the states
+	attempts []int    //
+	order    []int    // place of each in the results; nil: as they are sorted
+	details  []sparse // texts that few specs have, as numbers of blobs
+	messages []sparse
+}
+
+// sparse is a text of one spec.
+type sparse struct {
+	at   int // index of the spec
+	blob int64
+}
+
+func (o *outcomes) pack() []byte {
+	var p packer
+	p.uint(len(o.rosters))
+	for _, id := range o.rosters {
+		p.int(id)
+	}
+	p.uint(len(o.codes))
+	p.b = append(p.b, o.codes...)
+	for _, n := range o.attempts {
+		p.uint(n)
+	}
+	for _, texts := range [][]sparse{o.details, o.messages} {
+		p.uint(len(texts))
+		last := 0
+		for _, t := range texts {
+			p.uint(t.at - last)
+			p.int(t.blob)
+			last = t.at
+		}
+	}
+	p.uint(len(o.order))
+	last := -1
+	for _, at := range o.order { // mostly the one behind the last
+		p.int(int64(at - last - 1))
+		last = at
+	}
+	return p.b
+}
+
+// unpackCodes reads only which specs there are and their states: all that a window
+// needs. What is behind them is left in u.
+func unpackCodes(u *unpacker) (*outcomes, error) {
+	o := &outcomes{rosters: make([]int64, u.count())}
+	for i := range o.rosters {
+		o.rosters[i] = u.int()
+	}
+	if o.codes = u.bytes(); u.err != nil {
+		return nil, u.err
+	}
+	for _, c := range o.codes {
+		if int(c&^BothBit) >= len(reports.States) {
+			return nil, fmt.Errorf("a state has the code %d, which this version does not know", c)
+		}
+	}
+	return o, nil
+}
+
+func unpackOutcomes(b []byte) (*outcomes, error) {
+	u := unpacker{b: b}
+	o, err := unpackCodes(&u)
+	if err != nil {
+		return nil, err
+	}
+	n := len(o.codes)
+	o.attempts = make([]int, n)
+	for i := range o.attempts {
+		o.attempts[i] = u.uint()
+	}
+	for _, texts := range []*[]sparse{&o.details, &o.messages} {
+		*texts = make([]sparse, u.count())
+		last := 0
+		for i := range *texts {
+			last += u.uint()
+			if last >= n {
+				u.fail()
+				break
+			}
+			(*texts)[i] = sparse{last, u.int()}
+		}
+	}
+	last := -1
+	if ordered := u.count(); ordered > 0 {
+		o.order = make([]int, ordered)
+		for i := range o.order {
+			last += int(u.int()) + 1
+			if last < 0 || last >= n || ordered != n {
+				u.fail()
+				break
+			}
+			o.order[i] = last
+		}
+	}
+	return o, u.end()
+}
+
+// roster is a stretch of specs by the numbers of their names.
+type roster struct {
+	ids    []int64
+	files  []string
+	lines  []int
+	labels [][]string
+}
+
+func (r *roster) pack() ([]byte, error) {
+	var p packer
+	p.uint(len(r.ids))
+	last := int64(0)
+	for _, id := range r.ids {
+		p.int(id - last)
+		last = id
+	}
+	labels := make([]string, len(r.labels))
+	for i, l := range r.labels {
+		text, err := list(l)
+		if err != nil {
+			return nil, err
+		}
+		labels[i] = text
+	}
+	p.column(r.files)
+	p.column(labels)
+	lastLine := 0
+	for _, line := range r.lines {
+		p.int(int64(line - lastLine))
+		lastLine = line
+	}
+	return p.b, nil
+}
+
+// column writes texts of which many are the same.
+func (p *packer) column(texts []string) {
+	known := map[string]int{}
+	var table []string
+	for _, t := range texts {
+		if _, ok := known[t]; !ok {
+			known[t] = len(table)
+			table = append(table, t)
+		}
+	}
+	p.uint(len(table))
+	for _, t := range table {
+		p.text(t)
+	}
+	for _, t := range texts {
+		p.uint(known[t])
+	}
+}
+
+func (u *unpacker) column(n int) []string {
+	table := make([]string, u.count())
+	for i := range table {
+		table[i] = u.text()
+	}
+	texts := make([]string, n)
+	for i := range texts {
+		at := u.uint()
+		if at >= len(table) {
+			u.fail()
+			break
+		}
+		texts[i] = table[at]
+	}
+	return texts
+}
+
+// rosterIDs reads only the numbers of the names.
+func rosterIDs(u *unpacker) []int64 {
+	ids := make([]int64, u.count())
+	last := int64(0)
+	for i := range ids {
+		if last += u.int(); last <= 0 || last > math.MaxInt32 { // rows of a window are found by these numbers
+			u.fail()
+			return nil
+		}
+		ids[i] = last
+	}
+	return ids
+}
+
+func unpackRoster(b []byte) (*roster, error) {
+	u := unpacker{b: b}
+	r := &roster{ids: rosterIDs(&u)}
+	n := len(r.ids)
+	r.files = u.column(n)
+	r.labels = make([][]string, n)
+	for i, text := range u.column(n) {
+		if u.err != nil {
+			break
+		}
+		if err := unlist(text, &r.labels[i]); err != nil {
+			return nil, err
+		}
+	}
+	r.lines = make([]int, n)
+	last := 0
+	for i := range r.lines {
+		last += int(u.int())
+		r.lines[i] = last
+	}
+	return r, u.end()
+}
+
+func packDurations(durations []time.Duration) []byte {
+	var p packer
+	for _, d := range durations {
+		p.int(int64(d))
+	}
+	return p.b
+}
+
+func unpackDurations(b []byte, n int) ([]time.Duration, error) {
+	u := unpacker{b: b}
+	all := make([]time.Duration, n)
+	for i := range all {
+		all[i] = time.Duration(u.int())
+	}
+	return all, u.end()
+}
+
+// sorted is the order of specs by the numbers of their names, and nil for it where
+// they are in that order already.
+func sorted(ids []int64) (order, kept []int) {
+	order = make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	if slices.IsSorted(ids) {
+		return order, nil
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(ids[a] - ids[b]) })
+	return order, order
+}
+
+// list is a JSON array, [] of nil.
+func list[T any](values []T) (string, error) {
+	if values == nil {
+		values = []T{}
+	}
+	text, err := json.Marshal(values)
+	return string(text), err
+}
+
+// unlist is the way back from list; an empty array is nil again.
+func unlist[T any](text string, into *[]T) error {
+	if text == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}

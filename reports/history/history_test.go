@@ -1,0 +1,588 @@
+package history
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func open(t *testing.T, path string) *History {
+	t.Helper()
+	h, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func TestAppendIsAllOrNothing(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	twice := sample.Spec("x", reports.Passed)
+	unknown, often := sample.Spec("y", "splendid"), sample.Spec("z", reports.Failed)
+	often.Attempts = math.MaxInt32 + 1
+	many := sample.Results(3*namesAtOnce, twice)
+	many.Specs = append([]reports.Spec{twice}, many.Specs...)
+	notANumber := sample.Comparison("w", 1)
+	notANumber.CostRatio.Value = math.NaN()
+	for name, run := range map[string]reports.Run{
+		"the last spec is there twice":     {Suites: sample.Results(5, twice, twice)},
+		"a spec is there twice, far apart": {Suites: many},
+		"the last spec has a bad state":    {Suites: sample.Results(5, unknown)},
+		"a figure is not a number":         {Suites: sample.Results(5), Comparisons: append(sample.Comparisons(1), notANumber)},
+		"more attempts than a row holds":   {Suites: sample.Results(5, often)},
+		"nor is one of a benchmark":        {Suites: sample.Results(5), Key: "k", Benchmarks: []reports.Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if added, err := h.Append(t.Context(), run); err == nil {
+				t.Fatalf("appended as %d", added.ID)
+			} else if strings.Contains(name, "twice") && !strings.Contains(err.Error(), twice.Name()) {
+				t.Errorf("it does not say which: %v", err)
+			}
+			for _, table := range []string{"runs", "names", "blobs", "results", "measurements", "benchmarks"} {
+				var n int
+				if err := h.db.QueryRow("SELECT count(*) FROM " + table).Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+				if n != 0 {
+					t.Errorf("%d rows left in %s", n, table)
+				}
+			}
+		})
+	}
+}
+
+// A run that was interrupted comes with a context that is over.
+func TestAppendOfAnInterruptedRun(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Append(ctx, reports.Run{Suites: sample.Results(3)}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheSameRunTwiceIsOneRun(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	file := reports.Run{Key: "job 7, attempt 1", Started: sample.Noon, Suites: sample.Results(3)}
+	read := file
+	read.Started, read.Command = sample.Noon.Add(time.Hour), "ingest again" // the same file, read again later
+	rerun := file
+	rerun.Suites = sample.Results(2, sample.Spec("x", reports.Failed))
+	other := file
+	other.Key = "job 7, attempt 2"
+	plain := reports.Run{Started: sample.Noon, Suites: sample.Results(3)}
+	later := plain
+	later.Started = sample.Noon.Add(1)
+	for i, step := range []struct {
+		run  reports.Run
+		want Appended
+	}{
+		{file, Appended{ID: 1}}, {file, Appended{1, true}}, {read, Appended{1, true}},
+		{rerun, Appended{ID: 2}}, {other, Appended{ID: 3}},
+		{plain, Appended{ID: 4}}, {plain, Appended{4, true}}, {later, Appended{ID: 5}},
+	} {
+		got, err := h.Append(t.Context(), step.run)
+		if err != nil || got != step.want {
+			t.Errorf("step %d: %+v, %v, want %+v", i, got, err, step.want)
+		}
+	}
+	if got, err := h.Load(t.Context(), 1); err != nil || !got.Started.Equal(sample.Noon) {
+		t.Errorf("the first was replaced: %v, %v", got, err)
+	}
+}
+
+// A field that is added to a spec or a run must be kept too.
+func TestEveryFieldIsKept(t *testing.T) {
+	s := reports.Spec{Occurrence: 1, State: reports.Failed}
+	fill(reflect.ValueOf(&s).Elem())
+	r := reports.Run{Started: sample.Noon, Suites: &reports.Results{Specs: []reports.Spec{s}, Suites: make([]reports.Suite, 1)}, Outcome: thresholds.Broken}
+	fill(reflect.ValueOf(&r.Suites.Suites[0]).Elem())
+	fill(reflect.ValueOf(&r).Elem())
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	added, err := h.Append(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID = added.ID
+	r.Suites.Specs[0].Output = "" // no history keeps it yet
+	got, err := h.Load(t.Context(), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&r, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The digest of a run is of what encoding/json makes of it.
+func TestIdentityIsOfTheWholeResults(t *testing.T) {
+	s := reports.Spec{Occurrence: 1, State: reports.Failed, Message: "<a> & \u2028"}
+	fill(reflect.ValueOf(&s).Elem())
+	for _, r := range []*reports.Results{nil, {}, {Specs: []reports.Spec{}}, {Specs: []reports.Spec{s}}, {Specs: []reports.Spec{s, s}, Suites: make([]reports.Suite, 2), Measured: []thresholds.Judged{{}}}} {
+		text, err := json.Marshal([]any{"key", r, "no", "[]", "[]"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := sha256.Sum256(text)
+		if got, err := identity(reports.Run{ID: 7, Key: "key", Suites: r, SuiteError: "no"}, "[]", "[]"); err != nil || !bytes.Equal(got, want[:]) {
+			t.Errorf("%s: %x, %v", text, got, err)
+		}
+	}
+}
+
+// fill sets every field that is zero and no slice of structs of other packages.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.IsZero() {
+			continue
+		}
+		switch f.Interface().(type) {
+		case time.Time:
+			f.Set(reflect.ValueOf(sample.Noon))
+		case []string:
+			f.Set(reflect.ValueOf([]string{"a", "b"}))
+		case []reports.SuiteFailure:
+			f.Set(reflect.ValueOf([]reports.SuiteFailure{{Node: "BeforeSuite", Message: "no", File: "a.go", Line: 3}}))
+		case []reports.Benchmark:
+			f.Set(reflect.ValueOf([]reports.Benchmark{{Name: "Add", Unit: "sec/op", Values: []float64{1e-9, 2e-9}}}))
+		case []reports.Fact:
+			f.Set(reflect.ValueOf([]reports.Fact{{Name: "host", Value: "a"}}))
+		}
+		switch f.Kind() {
+		case reflect.String:
+			f.SetString("text of " + v.Type().Field(i).Name)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(int64(7 + i))
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Float64:
+			f.SetFloat(1.5)
+		}
+	}
+}
+
+// appendTo makes this test program a writer of the history named in the variable.
+const appendTo = "FLUJO_HARNESS_TEST_APPEND_TO"
+
+func TestTwoProcessesAppendAtOnce(t *testing.T) {
+	const processes, runs = 3, 8
+	if path := os.Getenv(appendTo); path != "" {
+		h := open(t, path)
+		for i := range runs {
+			if _, err := h.Append(t.Context(), reports.Run{Key: fmt.Sprint(os.Getpid(), " ", i), Suites: sample.Results(20, sample.Spec(fmt.Sprint("of process ", os.Getpid()), reports.Passed))}); err != nil {
+				t.Error(err)
+			}
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "h.db") // they also make it at once
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for range processes {
+		wait.Go(func() {
+			child := exec.Command(program, "-test.run=^TestTwoProcessesAppendAtOnce$")
+			child.Env = append(os.Environ(), appendTo+"="+path)
+			if out, err := child.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	wait.Wait()
+	all, err := open(t, path).Latest(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != processes*runs {
+		t.Errorf("%d runs, want %d", len(all), processes*runs)
+	}
+	for _, r := range all {
+		if len(r.Suites.Specs) != 21 {
+			t.Errorf("run %d has %d specs", r.ID, len(r.Suites.Specs))
+		}
+	}
+}
+
+// unzip gives a file of testdata as it was before it was compressed.
+func unzip(t *testing.T, name string) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// The database was made by the last program of version 1, the JSON is what it read back.
+func TestVersion1IsCarriedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var want []reports.Run
+	if err := json.Unmarshal(unzip(t, "history-v1.json.gz"), &want); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to carry over
+		h := open(t, path)
+		for _, w := range want {
+			got, err := h.Load(t.Context(), w.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&w, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("run %d: %s", w.ID, diff)
+			}
+		}
+		var old int
+		if err := h.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%v1'").Scan(&old); err != nil || old != 0 {
+			t.Errorf("%d tables of version 1 are left, %v", old, err)
+		}
+	}
+	added, err := open(t, path).Append(t.Context(), reports.Run{Started: sample.Noon.Add(time.Hour)})
+	if err != nil || added.ID != want[0].ID+1 {
+		t.Errorf("the next run is %+v, %v, want number %d", added, err, want[0].ID+1)
+	}
+}
+
+// What cannot be carried over stays where it is, all of it.
+func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var before int
+	if err := db.QueryRow("SELECT count(*) FROM results").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE results SET labels = '[broken' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := readAll(t.Context(), path); err == nil || !strings.Contains(err.Error(), "run 6") || !strings.Contains(err.Error(), path) {
+			t.Fatalf("err = %v, want one that names the run and the file", err)
+		}
+		var runs, left int
+		err = db.QueryRow("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM results_v1)").Scan(&runs, &left)
+		if err != nil || runs != 0 || left != before {
+			t.Errorf("%d runs were carried over and %d of %d results are left: %v", runs, left, before, err)
+		}
+	}
+	if _, err := db.Exec("UPDATE results_v1 SET labels = '[]' WHERE run_id = 6 AND position = 199"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := readAll(t.Context(), path); err != nil || len(all) != 7 {
+		t.Errorf("once it is mended: %d runs, %v", len(all), err)
+	}
+}
+
+// What has left its place in the file is told or does not matter; it is never another
+// result. SQLite itself notices less than half of such flips.
+func TestFlippedBits(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "whole.db")
+	h, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reports.Run{Started: sample.Noon, Commit: "854f075", Branch: "main", Suites: sample.Gomega(t, sample.March, ingest.ReadGinkgo), Comparisons: sample.Comparisons(1)}
+	r.Suites.Specs = r.Suites.Specs[:120]
+	if _, err := h.Append(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := open(t, path).Latest(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	told, same := 0, 0
+	for range 300 {
+		at, bit := 100+random.IntN(len(sound)-100), random.IntN(8)
+		bad := bytes.Clone(sound)
+		bad[at] ^= 1 << bit
+		path := filepath.Join(dir, "bad.db")
+		for _, name := range []string{path + "-wal", path + "-shm"} {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(path, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readAll(t.Context(), path)
+		switch {
+		case err != nil:
+			told++
+		case cmp.Equal(want, got):
+			same++
+		default:
+			t.Errorf("bit %d of byte %d: no error and another result: %s", bit, at, cmp.Diff(want, got))
+		}
+	}
+	t.Logf("of 300 flips %d were told and %d did not matter", told, same)
+	if told < 20 {
+		t.Errorf("only %d of 300 flips were told: is anything checked?", told)
+	}
+}
+
+func readAll(ctx context.Context, path string) ([]reports.Run, error) {
+	h, err := Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return h.Latest(ctx, 10)
+}
+
+func TestDamagedHistory(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "whole.db")
+	h, err := Open(t.Context(), whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Append(t.Context(), reports.Run{Suites: sample.Gomega(t, sample.March, ingest.ReadGinkgo)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sound, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := func(from, to int) []byte {
+		b := bytes.Clone(sound)
+		for i := from; i < to; i++ {
+			b[i] = byte(i * 31)
+		}
+		return b
+	}
+	for name, content := range map[string][]byte{
+		"not a database":    []byte(strings.Repeat("this is a diary\n", 500)),
+		"short text":        []byte("hello"),
+		"pages overwritten": noise(len(sound)/2, len(sound)/2+3*4096),
+		"cut short":         sound[:len(sound)/2],
+		"schema gone":       noise(100, 4096),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "h.db")
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			h, err := Open(t.Context(), path)
+			var damaged *DamagedError
+			if !errors.As(err, &damaged) {
+				if h != nil {
+					_ = h.Close()
+				}
+				t.Fatalf("err = %v, want a DamagedError", err)
+			}
+			if damaged.Path != path || !strings.Contains(err.Error(), "nothing was changed") || !strings.Contains(err.Error(), "--db") {
+				t.Errorf("the error does not say what to do: %v", err)
+			}
+			after, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(content, after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestNewerHistory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if _, err := open(t, path).db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path)
+	var newer *sqlite.ErrNewer
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 3 {
+		t.Errorf("err = %v, want ErrNewer with both numbers", err)
+	}
+}
+
+func TestDatabaseOfAnotherProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE TABLE wages (amount INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	var foreign *ForeignError
+	if _, err := Open(t.Context(), path); !errors.As(err, &foreign) {
+		t.Errorf("err = %v, want a ForeignError", err)
+	}
+	var tables int
+	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
+		t.Errorf("%d tables, %v: it was written into", tables, err)
+	}
+}
+
+func TestHistoryThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"its folder is a file": filepath.Join(file, "h.db"),
+		"deeper":               filepath.Join(file, "a", "b", "h.db"),
+		"it is a folder":       t.TempDir(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := Open(t.Context(), path)
+			var unwritable *UnwritableError
+			if !errors.As(err, &unwritable) {
+				if h != nil {
+					_ = h.Close()
+				}
+				t.Fatalf("err = %v, want an UnwritableError", err)
+			}
+			if !strings.Contains(err.Error(), "--db") {
+				t.Errorf("the error does not say what to do: %v", err)
+			}
+		})
+	}
+}
+
+// Permission bits bind nobody who is root.
+func TestReadOnlyHistory(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write anywhere")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "h.db")
+	h, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]func(readOnly bool) error{
+		"file":   func(ro bool) error { return os.Chmod(path, map[bool]os.FileMode{true: 0o444, false: 0o644}[ro]) },
+		"folder": func(ro bool) error { return os.Chmod(dir, map[bool]os.FileMode{true: 0o555, false: 0o755}[ro]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := set(true); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := set(false); err != nil {
+					t.Error(err)
+				}
+			}()
+			var unwritable *UnwritableError
+			if _, err := Open(t.Context(), path); !errors.As(err, &unwritable) {
+				t.Errorf("err = %v, want an UnwritableError", err)
+			}
+		})
+	}
+}
+
+// The wait is SQLite's own, for a lock that is not given back.
+func TestHistoryInUse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the busy time-out of five seconds")
+	}
+	path := filepath.Join(t.TempDir(), "h.db")
+	tx, err := open(t, path).db.Begin() // immediate: the one writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	var inUse *InUseError
+	if _, err := Open(t.Context(), path); !errors.As(err, &inUse) {
+		t.Errorf("err = %v, want an InUseError", err)
+	}
+}
+
+// What is locked is sound: nobody may be told to move it away.
+func TestLockedHistoryIsNotDamaged(t *testing.T) {
+	h := &History{path: "h.db"}
+	for code, want := range map[int]any{
+		codeBusy: new(*InUseError), codeLocked: new(*InUseError), codeBusy | 2<<8: new(*InUseError),
+		codeCorrupt: new(*DamagedError), codeNotADB: new(*DamagedError), codeCorrupt | 1<<8: new(*DamagedError),
+		codeReadOnly: new(*UnwritableError), codeFull: new(*UnwritableError), codeCantOpen: new(*UnwritableError), codeIO: new(*UnwritableError),
+	} {
+		err := h.explain("open", fmt.Errorf("wrapped: %w", sqliteError(code)))
+		if !errors.As(err, want) || !errors.Is(err, sqliteError(code)) {
+			t.Errorf("code %d: %T %v, want %T", code, err, err, want)
+		}
+	}
+	var inUse *InUseError
+	if err := h.explain("open", sqliteError(codeBusy)); errors.As(err, &inUse) && !strings.Contains(err.Error(), "in use") {
+		t.Errorf("it does not say so: %v", err)
+	}
+}
+
+type sqliteError int
+
+func (e sqliteError) Error() string { return fmt.Sprintf("code %d", int(e)) }
+func (e sqliteError) Code() int     { return int(e) }
+
+// What is written can be read.
+func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {
+	if packed, err := new(deflater).pack(make([]byte, maxInflated+1)); err == nil {
+		t.Errorf("%d bytes were packed into %d, and no reader takes them", maxInflated+1, len(packed))
+	}
+}

@@ -1,0 +1,182 @@
+package history
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/stubs/redact"
+)
+
+// Censor takes secrets out of what tests wrote, before it is kept: what is not in the
+// history is in no page either. What becomes of a run depends on that run alone, so
+// that the same run twice is the same. Names recur from run to run: what became of
+// them by themselves is remembered. Its zero value is ready to use, by several
+// goroutines at once.
+type Censor struct {
+	names sync.Map     // of string to string
+	known atomic.Int64 // names that are remembered, about
+}
+
+// maxRemembered is the most names that are: a file of a million specs says each once.
+const maxRemembered = 100_000
+
+// Run returns r without secrets; r stays as it is, and what holds no secret is shared
+// with it. It looks twice where it found one: a secret that one text gives away by its
+// form is taken out of the texts before it too.
+func (c *Censor) Run(r reports.Run) reports.Run {
+	reading := censoring{Censor: c}
+	clean := reading.run(r)
+	if reading.found {
+		clean = reading.run(r)
+	}
+	return clean
+}
+
+// censoring is the reading of one run.
+type censoring struct {
+	*Censor
+	secrets redact.Redactor
+	found   bool
+	changed bool // a text, since this was last looked at
+}
+
+// redacted is s without its secrets. By which rule one was found depends on what was read
+// before, and a name must be the same in every run: so the markers do not name the rule.
+func redacted(r *redact.Redactor, s string) string {
+	if s == "" {
+		return s
+	}
+	clean := r.Text(s)
+	if clean == s {
+		return s
+	}
+	return redact.Unnamed(clean)
+}
+
+func (c *censoring) text(s *string) {
+	if clean := redacted(&c.secrets, *s); clean != *s {
+		*s, c.found, c.changed = clean, true, true
+	}
+}
+
+// name is a text that recurs.
+func (c *censoring) name(s *string) {
+	was := *s
+	if known, ok := c.names.Load(was); ok {
+		*s = known.(string)
+	} else {
+		*s = redacted(new(redact.Redactor), was)
+		if c.known.Add(1) <= maxRemembered {
+			c.names.Store(was, *s)
+		}
+	}
+	if c.found {
+		*s = redacted(&c.secrets, *s)
+	}
+	c.changed = c.changed || *s != was
+}
+
+// all does the same to each, in a copy where it changes one.
+func all(texts []string, do func(*string)) []string {
+	clean := texts
+	for i, text := range texts {
+		if do(&text); text == texts[i] {
+			continue
+		}
+		if &clean[0] == &texts[0] {
+			clean = slices.Clone(texts)
+		}
+		clean[i] = text
+	}
+	return clean
+}
+
+func (c *censoring) run(r reports.Run) reports.Run {
+	c.text(&r.Command)
+	c.text(&r.SuiteError)
+	r.Facts = slices.Clone(r.Facts)
+	for i := range r.Facts {
+		c.text(&r.Facts[i].Value)
+	}
+	if r.Suites != nil {
+		r.Suites = c.results(*r.Suites)
+	}
+	r.Comparisons = slices.Clone(r.Comparisons)
+	for i := range r.Comparisons {
+		m := &r.Comparisons[i]
+		c.text(&m.Problem)
+		m.Audit = slices.Clone(m.Audit)
+		for j, f := range m.Audit {
+			c.text(&f.Detail)
+			m.Audit[j] = harness.Finding{Check: f.Check, OK: f.OK, Detail: f.Detail}
+		}
+	}
+	r.Benchmarks = slices.Clone(r.Benchmarks)
+	for i := range r.Benchmarks {
+		c.name(&r.Benchmarks[i].Name)
+	}
+	r.Verdicts = slices.Clone(r.Verdicts)
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		c.text(&v.Reason)
+		c.text(&v.Next)
+		v.Notes = all(v.Notes, c.text)
+	}
+	return r
+}
+
+func (c *censoring) results(r reports.Results) *reports.Results {
+	r.Suites = slices.Clone(r.Suites)
+	for i := range r.Suites {
+		s := &r.Suites[i]
+		c.name(&s.Path)
+		c.name(&s.Description)
+		s.Failures = slices.Clone(s.Failures)
+		for j := range s.Failures {
+			c.name(&s.Failures[j].Node)
+			c.text(&s.Failures[j].Message)
+		}
+	}
+	var changed []int
+	for i, s := range r.Specs {
+		c.changed = false
+		c.text(&s.Message)
+		c.name(&s.Suite)
+		c.name(&s.Leaf)
+		c.name(&s.Detail)
+		s.Containers, s.Labels = all(s.Containers, c.name), all(s.Labels, c.name)
+		if !c.changed {
+			continue
+		}
+		if changed == nil {
+			r.Specs = slices.Clone(r.Specs)
+		}
+		r.Specs[i], changed = s, append(changed, i)
+	}
+	tellApart(r.Specs, changed)
+	return &r
+}
+
+// tellApart numbers those specs anew that have a name of another one, now that the
+// secret is gone in which they differed.
+func tellApart(specs []reports.Spec, changed []int) {
+	if changed == nil {
+		return
+	}
+	taken := map[string]bool{}
+	for i := range specs {
+		if _, is := slices.BinarySearch(changed, i); !is {
+			taken[specs[i].Key()] = true
+		}
+	}
+	for _, i := range changed {
+		s := &specs[i]
+		for taken[s.Key()] {
+			s.Occurrence++
+		}
+		taken[s.Key()] = true
+	}
+}

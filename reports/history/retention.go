@@ -1,0 +1,208 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// Retention says which runs stay: those that either field asks for. The newest run
+// always stays.
+type Retention struct {
+	Newest int       // so many; 0: not by number
+	Since  time.Time // that started then or later; zero: not by time
+}
+
+// Pruned says what became of a history.
+type Pruned struct {
+	Removed, Left int   // runs
+	Before, After int64 // bytes of the file
+}
+
+// Prune removes the other runs, with the names and texts that only they have, and
+// makes the file smaller. All of them go or none. A run that was removed is not known
+// any more: the same results appended again are a new run.
+func (h *History) Prune(ctx context.Context, keep Retention) (Pruned, error) {
+	if keep.Newest < 1 && keep.Since.IsZero() {
+		return Pruned{}, errors.New("prune: say how many runs to keep, or how old ones")
+	}
+	p := Pruned{Before: h.size()}
+	tx, err := h.db.BeginTx(ctx, nil)
+	if err != nil {
+		return Pruned{}, h.explain("prune", err)
+	}
+	defer tx.Rollback()
+	if p.Removed, p.Left, err = pruneRuns(ctx, tx, keep); err != nil {
+		return Pruned{}, h.explain("prune", err)
+	}
+	if p.Removed == 0 {
+		p.After = p.Before
+		return p, nil
+	}
+	if err := sweep(ctx, tx); err != nil {
+		return Pruned{}, h.explain("prune", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return Pruned{}, h.explain("prune", err)
+	}
+	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+		if _, err := h.db.ExecContext(ctx, statement); err != nil {
+			return p, fmt.Errorf("%d runs were removed, and the file could not be made smaller: %w", p.Removed, h.explain("shrink", err))
+		}
+	}
+	p.After = h.size()
+	return p, nil
+}
+
+// size of the file, 0 where it cannot be told.
+func (h *History) size() int64 {
+	info, err := os.Stat(h.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left int, err error) {
+	stay := map[int64]bool{}
+	rows, err := newReader(ctx, tx).Rows("ORDER BY at DESC, id DESC")
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, r := range rows {
+		if i == 0 || i < keep.Newest || !keep.Since.IsZero() && r.At >= keep.Since.UnixNano() {
+			stay[r.ID] = true
+		}
+	}
+	for _, r := range rows {
+		if stay[r.ID] {
+			continue
+		}
+		for _, statement := range []string{"DELETE FROM measurements WHERE run_id = ?", "DELETE FROM benchmarks WHERE run_id = ?", "DELETE FROM results WHERE run_id = ?", "DELETE FROM runs WHERE id = ?"} {
+			if _, err := tx.ExecContext(ctx, statement, r.ID); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	return len(rows) - len(stay), len(stay), nil
+}
+
+// sweep removes shared rows that no run has any more.
+func sweep(ctx context.Context, tx *sql.Tx) error {
+	r := newReader(ctx, tx)
+	blobs, names := map[int64]bool{}, map[int64]bool{}
+	rows, err := collect(ctx, tx, selectResults, nil, scanResults)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		content, err := r.unpack(row.outcomes)
+		if err != nil {
+			return err
+		}
+		o, err := unpackOutcomes(content)
+		if err != nil {
+			return fmt.Errorf("run %d: %w", row.run, err)
+		}
+		for _, texts := range [][]sparse{o.details, o.messages} {
+			for _, t := range texts {
+				blobs[t.blob] = true
+			}
+		}
+		for _, id := range o.rosters {
+			if blobs[id] {
+				continue
+			}
+			blobs[id] = true
+			content, err := r.blob(id)
+			if err != nil {
+				return err
+			}
+			u := unpacker{b: content}
+			for _, name := range rosterIDs(&u) {
+				names[name] = true
+			}
+			if u.err != nil {
+				return u.err
+			}
+		}
+	}
+	for table, used := range map[string]map[int64]bool{"blobs": blobs, "names": names} {
+		all, err := collect(ctx, tx, "SELECT id FROM "+table, nil, scanNumber)
+		if err != nil {
+			return err
+		}
+		for _, id := range all {
+			if used[id] {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Backup writes a copy of the history to a new file, while others use it: one state of
+// it, whole or not at all. It returns the number of runs read back from the copy. A
+// file that is there already is an error: backups are not overwritten.
+func (h *History) Backup(ctx context.Context, path string) (runs int, err error) {
+	fail := func(err error) (int, error) { return 0, fmt.Errorf("back up history %s to %s: %w", h.path, path, err) }
+	if _, err := os.Lstat(path); err == nil {
+		return fail(errors.New("the file is there already: name a new one"))
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the first error is the one to tell
+		}
+	}()
+	if err := f.Close(); err != nil {
+		return fail(err)
+	}
+	if _, err := h.db.ExecContext(ctx, "VACUUM INTO ?", f.Name()); err != nil { // an empty file is taken as none
+		return 0, h.explain("back up", err)
+	}
+	if runs, err = readBack(ctx, f.Name()); err != nil {
+		return fail(err)
+	}
+	if err := os.Chmod(f.Name(), 0o644); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fail(err)
+	}
+	return runs, nil
+}
+
+// readBack proves the copy, without a file beside it.
+func readBack(ctx context.Context, path string) (int, error) {
+	db, err := sqlite.OpenDB(path, sqlite.Process)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	h := &History{db: db, path: path}
+	if err := h.sound(ctx); err != nil {
+		return 0, err
+	}
+	rows, err := newReader(ctx, db).Rows("")
+	if err != nil {
+		return 0, h.explain("read", err)
+	}
+	// Back to one file: the copy is moved without what SQLite keeps beside it.
+	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode=DELETE"); err != nil {
+		return 0, h.explain("close", err)
+	}
+	return len(rows), db.Close()
+}

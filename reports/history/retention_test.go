@@ -1,0 +1,124 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/google/go-cmp/cmp"
+)
+
+// tenRuns is a history of ten runs, an hour apart, each with a spec and a message of
+// its own.
+func tenRuns(t *testing.T) *History {
+	t.Helper()
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for i := range 10 {
+		own := sample.Spec(fmt.Sprint("only in run ", i), reports.Failed)
+		own.Message = strings.Repeat(fmt.Sprint("message of run ", i, " "), 1000)
+		if _, err := h.Append(t.Context(), reports.Run{Started: sample.Noon.Add(time.Duration(i) * time.Hour), Suites: sample.Results(5, own)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+func TestPrune(t *testing.T) {
+	for name, tt := range map[string]struct {
+		keep Retention
+		left []int64
+	}{
+		"the newest three":      {Retention{Newest: 3}, []int64{10, 9, 8}},
+		"of the last two hours": {Retention{Since: sample.Noon.Add(7 * time.Hour)}, []int64{10, 9, 8}},
+		"one is always left":    {Retention{Since: sample.Noon.Add(99 * time.Hour)}, []int64{10}},
+		"all":                   {Retention{Newest: 99}, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}},
+		"what either asks for":  {Retention{Newest: 1, Since: sample.Noon.Add(8 * time.Hour)}, []int64{10, 9}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := tenRuns(t)
+			want, err := h.Latest(t.Context(), len(tt.left))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := h.Prune(t.Context(), tt.keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Left != len(tt.left) || p.Removed != 10-p.Left {
+				t.Errorf("%+v", p)
+			}
+			got, err := h.Latest(t.Context(), 99)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			var ids []int64
+			for _, r := range got {
+				ids = append(ids, r.ID)
+			}
+			if diff := cmp.Diff(tt.left, ids); diff != "" {
+				t.Error(diff)
+			}
+			var names, blobs int
+			if err := h.db.QueryRow("SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM blobs)").Scan(&names, &blobs); err != nil {
+				t.Fatal(err)
+			}
+			if names != 5+p.Left || blobs != 2*p.Left { // a roster and a message each
+				t.Errorf("%d names and %d blobs are left of %d runs", names, blobs, p.Left)
+			}
+			added, err := h.Append(t.Context(), reports.Run{Started: sample.Noon.Add(100 * time.Hour), Suites: sample.Results(5)})
+			if err != nil || added.ID != 11 {
+				t.Errorf("the next run is %+v, %v", added, err)
+			}
+		})
+	}
+	if _, err := tenRuns(t).Prune(t.Context(), Retention{}); err == nil {
+		t.Error("everything may go")
+	}
+}
+
+func TestBackup(t *testing.T) {
+	h := tenRuns(t)
+	path := filepath.Join(t.TempDir(), "backup.db")
+	n, err := h.Backup(t.Context(), path)
+	if err != nil || n != 10 {
+		t.Fatalf("%d runs, %v", n, err)
+	}
+	want, err := h.Latest(t.Context(), 99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := readAll(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := h.Backup(t.Context(), path); err == nil || !strings.Contains(err.Error(), "new one") {
+		t.Errorf("over an older backup: %v", err)
+	}
+	if _, err := h.Backup(t.Context(), filepath.Join(t.TempDir(), "no", "such", "folder.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("into no folder: %v", err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || strings.Contains(e.Name(), "-") {
+			if e.Name() != "backup.db-wal" && e.Name() != "backup.db-shm" {
+				t.Errorf("%s is left", e.Name())
+			}
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package history
+
+import (
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Absent is the code of a spec that a run does not have.
+const Absent = 0xff
+
+// Window is the states of specs by run, for what looks at many runs at once.
+type Window struct {
+	Runs  []RunLine // that have results, the oldest first
+	Codes [][]byte  // by the number of the name, then by run; nil: in no run
+	Timed int       // of the runs, the last ones: their durations are here
+	Took  [][]time.Duration
+}
+
+// SlowWindow is the runs whose durations are looked at.
+const SlowWindow = 60
+
+// Window reads the states of runs, and the durations of the last few of them.
+func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
+	w := &Window{}
+	for i := range runs {
+		if runs[i].Rated {
+			w.Runs = append(w.Runs, runs[i].Line())
+		}
+	}
+	w.Timed = min(durations, len(w.Runs))
+	if len(w.Runs) == 0 {
+		return w, nil
+	}
+	place := make(map[int64]int, len(w.Runs))
+	low, high := w.Runs[0].ID, w.Runs[0].ID
+	for i, l := range w.Runs {
+		place[l.ID] = i
+		low, high = min(low, l.ID), max(high, l.ID)
+	}
+	rosters := map[int64][]int64{}
+	_, err := collect(r.ctx, r.db, selectResults+"WHERE run_id BETWEEN ? AND ?", []any{low, high}, func(rows *sql.Rows) (struct{}, error) {
+		row, err := scanResults(rows)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if at, ok := place[row.run]; ok {
+			delete(place, row.run)
+			return struct{}{}, r.column(w, at, row, rosters)
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for id := range place {
+		return nil, fmt.Errorf("results of run %d are missing: %w", id, errSum)
+	}
+	return w, nil
+}
+
+// column puts one run into its place in w.
+func (r *Reader) column(w *Window, at int, row resultRow, rosters map[int64][]int64) error {
+	content, err := r.unpack(row.outcomes)
+	if err != nil {
+		return err
+	}
+	o, err := unpackCodes(&unpacker{b: content})
+	if err != nil {
+		return err
+	}
+	var durations []time.Duration
+	from := len(w.Runs) - w.Timed
+	if at >= from {
+		if durations, err = r.durations(row, len(o.codes)); err != nil {
+			return err
+		}
+	}
+	i := 0
+	for _, blob := range o.rosters {
+		ids, ok := rosters[blob]
+		if !ok {
+			content, err := r.blob(blob)
+			if err != nil {
+				return err
+			}
+			u := unpacker{b: content}
+			if ids = rosterIDs(&u); u.err != nil {
+				return u.err
+			}
+			rosters[blob] = ids
+		}
+		for _, id := range ids {
+			if i == len(o.codes) {
+				return fmt.Errorf("run %d has more specs than states: %w", row.run, errSum)
+			}
+			cells := w.cells(id)
+			cells[at] = o.codes[i]
+			if durations != nil {
+				w.Took[id][at-from] = durations[i]
+			}
+			i++
+		}
+	}
+	if i != len(o.codes) {
+		return fmt.Errorf("run %d has %d specs and %d states: %w", row.run, i, len(o.codes), errSum)
+	}
+	return nil
+}
+
+// cells is the row of a spec, made where it is missing.
+func (w *Window) cells(id int64) []byte {
+	for int64(len(w.Codes)) <= id {
+		w.Codes, w.Took = append(w.Codes, nil), append(w.Took, nil)
+	}
+	if w.Codes[id] == nil {
+		row := make([]byte, len(w.Runs))
+		for i := range row {
+			row[i] = Absent
+		}
+		w.Codes[id], w.Took[id] = row, make([]time.Duration, w.Timed)
+	}
+	return w.Codes[id]
+}
+
+// outcome of a code.
+type outcome int
+
+const (
+	NotRun outcome = iota // skipped, pending or absent
+	Bad
+	Good
+	Rescued // good after a failed attempt
+	Torn    // bad in some runs of one command and good in others
+)
+
+func OutcomeOf(code byte) outcome {
+	switch {
+	case code == Absent:
+		return NotRun
+	case reports.States[code&^BothBit] == reports.Failed && code&BothBit != 0:
+		return Torn
+	case reports.States[code&^BothBit] == reports.Failed:
+		return Bad
+	case reports.States[code&^BothBit] != reports.Passed:
+		return NotRun
+	case code&BothBit != 0:
+		return Rescued
+	}
+	return Good
+}

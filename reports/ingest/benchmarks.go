@@ -1,0 +1,124 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"golang.org/x/perf/benchfmt"
+)
+
+// benchmarks takes results of one name and unit together.
+type benchmarks struct {
+	all []reports.Benchmark
+	at  map[[2]string]int
+}
+
+func (b *benchmarks) add(name, unit string, values ...float64) {
+	key := [2]string{name, unit}
+	i, known := b.at[key]
+	if !known {
+		if b.at == nil {
+			b.at = map[[2]string]int{}
+		}
+		i, b.at[key] = len(b.all), len(b.all)
+		b.all = append(b.all, reports.Benchmark{Name: name, Unit: unit})
+	}
+	b.all[i].Values = append(b.all[i].Values, values...)
+}
+
+// CombineBenchmarks are the benchmarks of several files, those of one name and unit
+// together.
+func CombineBenchmarks(readings ...*Reading) []reports.Benchmark {
+	var b benchmarks
+	for _, r := range readings {
+		for _, one := range r.Benchmarks {
+			b.add(one.Name, one.Unit, one.Values...)
+		}
+	}
+	return b.all
+}
+
+// readBenchmarks reads the Go benchmark format: what go test -bench prints, and
+// flujo-harness bench --benchfmt. A file that tells of a failure is refused: the
+// benchmarks behind it are missing.
+func readBenchmarks(in *input, c *collector) error {
+	lines := lineReader{in: in}
+	r := benchfmt.NewReader(&lines, "")
+	var b benchmarks
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.Result:
+			if err := c.takeBenchmark(&b, rec); err != nil {
+				return &FormatError{Format: formatBenchmarks, Err: err}
+			}
+		case *benchfmt.SyntaxError:
+			return &FormatError{Format: formatBenchmarks, Line: rec.Line, Err: errors.New(rec.Msg), Next: "run the benchmarks again and let them finish"}
+		}
+	}
+	if err := r.Err(); err != nil {
+		return &FormatError{Format: formatBenchmarks, Err: err}
+	}
+	if lines.failed > 0 {
+		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it tells of a failure"), Next: "mend what failed and run the benchmarks again"}
+	}
+	if lines.tests > 0 {
+		c.note("tests of which only the end is told, passed over: %d; go test -json has them", lines.tests)
+	}
+	c.reading.Benchmarks = b.all
+	return nil
+}
+
+func (c *collector) takeBenchmark(b *benchmarks, r *benchfmt.Result) error {
+	name := string(r.Name)
+	if pkg := r.GetConfig("pkg"); pkg != "" {
+		name = pkg + "." + name
+	}
+	if commit := r.GetConfig("commit"); c.reading.Commit == "" && !strings.Contains(commit, "+") { // with changes it is another
+		c.reading.Commit = commit
+	}
+	for _, v := range r.Values {
+		if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
+			return fmt.Errorf("%s: %v %s is no figure", name, v.Value, v.Unit)
+		}
+		b.add(name, v.Unit, v.Value)
+	}
+	return c.keep(len(name) + overhead*len(r.Values))
+}
+
+var (
+	failureLine = regexp.MustCompile(`^(FAIL(\s|$)|--- FAIL: |panic: )`)
+	testLine    = regexp.MustCompile(`^--- (PASS|SKIP): `)
+)
+
+// lineReader passes lines on, and sees what of them the reader of benchmarks does not.
+type lineReader struct {
+	in     *input
+	rest   []byte
+	lines  int
+	failed int // the first line that tells of a failure, from 1
+	tests  int // that passed or were skipped
+}
+
+func (f *lineReader) Read(p []byte) (int, error) {
+	if len(f.rest) == 0 {
+		line, _, err := readLine(f.in.Reader)
+		if len(line) == 0 {
+			return 0, err
+		}
+		f.rest = line
+		f.lines++
+		switch {
+		case f.failed == 0 && failureLine.Match(line):
+			f.failed = f.lines
+		case testLine.Match(line):
+			f.tests++
+		}
+	}
+	n := copy(p, f.rest)
+	f.rest = f.rest[n:]
+	return n, nil
+}

@@ -1,0 +1,115 @@
+package ingest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// ExactName marks, in files that this package has written, what the format has no word
+// for: a property of a testcase or testsuite of JUnit XML, a member of "extra" in CTRF.
+// With it a file gives back the results that it was written from.
+const ExactName = "flujo-harness"
+
+// ExactSpec is a spec, or a failure outside the specs, next to its test case.
+type ExactSpec struct {
+	Node       *string       `json:"node,omitempty"` // of a failure outside the specs, nil of a spec
+	Containers []string      `json:"containers,omitempty"`
+	Leaf       string        `json:"leaf,omitempty"`
+	Occurrence int           `json:"occurrence,omitempty"`
+	State      reports.State `json:"state,omitempty"`
+	Detail     string        `json:"detail,omitempty"`
+	Attempts   int           `json:"attempts,omitempty"`
+	Retried    bool          `json:"retried,omitempty"`
+	Labels     []string      `json:"labels,omitempty"`
+}
+
+// ExactSuite is a suite.
+type ExactSuite struct {
+	Path        string `json:"path"`
+	Description string `json:"description,omitempty"`
+	Seed        int64  `json:"seed,omitempty"`
+	Focused     bool   `json:"focused,omitempty"`
+}
+
+func NewExact(s *reports.Spec) *ExactSpec {
+	if !slices.Contains(reports.States, s.State) { // counted as failed
+		failed := *s
+		failed.State, failed.Detail = reports.Failed, string(s.State)
+		s = &failed
+	}
+	return &ExactSpec{Containers: s.Containers, Leaf: s.Leaf, Occurrence: s.Occurrence, State: s.State, Detail: s.Detail, Attempts: s.Attempts, Retried: s.Retried, Labels: s.Labels}
+}
+
+func ExactNode(f *reports.SuiteFailure) *ExactSpec { return &ExactSpec{Node: &f.Node} }
+
+// Add joins a part of the suite.
+func (e *ExactSuite) Add(s *reports.Suite) {
+	e.Description, e.Seed = cmp.Or(e.Description, s.Description), cmp.Or(e.Seed, s.Seed)
+	e.Focused = e.Focused || s.Focused
+}
+
+// ExactText is the JSON of it without characters that act, or that XML cannot hold.
+func ExactText(v any) string {
+	var b bytes.Buffer
+	_ = EncodeVisibly(&b, v, "") // strings and numbers always encode, and a buffer takes all
+	return string(bytes.TrimSpace(b.Bytes()))
+}
+
+// fill puts the exact values into a spec that was read from a test case. found is the
+// state by the test case itself: what contradicts it is refused, so that no file is
+// better than its test cases are.
+func (e *ExactSpec) fill(s *reports.Spec, found reports.State) error {
+	same := e.State == found || e.State == reports.Pending && found == reports.Skipped
+	switch {
+	case e.Occurrence < 1 || e.Attempts < 0:
+		return fmt.Errorf("%s of test %q: occurrence %d and %d attempts", ExactName, e.Leaf, e.Occurrence, e.Attempts)
+	case !same || e.Retried && found != reports.Passed:
+		return fmt.Errorf("%s of test %q says %s, retried %v, and its test case %s", ExactName, e.Leaf, e.State, e.Retried, found)
+	}
+	s.Containers, s.Leaf, s.Occurrence, s.State, s.Detail = e.Containers, e.Leaf, e.Occurrence, e.State, e.Detail
+	s.Attempts, s.Retried, s.Labels = e.Attempts, e.Retried, e.Labels
+	return nil
+}
+
+var errNoFailure = errors.New(ExactName + " names a failure outside the specs in a test case that does not fail")
+
+// EncodeVisibly writes the JSON of v and a line end, with characters that act on a screen
+// as \u escapes, which mean the same to whoever reads JSON.
+func EncodeVisibly(w io.Writer, v any, indent string) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetIndent("", indent)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeActing(text.Bytes()))
+	return err
+}
+
+// escapeActing escapes runes that act, all of which stand inside of strings: JSON has none
+// but line ends between its tokens.
+func escapeActing(text []byte) []byte {
+	hidden := func(r rune) bool { return r != '\n' && reports.Acts(r) }
+	if !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	out := make([]byte, 0, len(text)+64)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if hidden(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = append(out, text[:size]...)
+		}
+		text = text[size:]
+	}
+	return out
+}

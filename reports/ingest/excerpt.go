@@ -1,0 +1,44 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// excerpt keeps the beginning and the end of a long output.
+type excerpt struct {
+	head, tail []byte
+	dropped    int
+}
+
+// add returns how many bytes more are kept.
+func (x *excerpt) add(s string) int {
+	const half = reports.MaxMessage / 2
+	was := x.size()
+	if room := half - len(x.head); room > 0 {
+		n := min(room, len(s))
+		x.head, s = append(x.head, s[:n]...), s[n:]
+	}
+	if x.tail = append(x.tail, s...); len(x.tail) > 2*half {
+		x.dropped += len(x.tail) - half
+		x.tail = append(x.tail[:0], x.tail[len(x.tail)-half:]...)
+	}
+	return x.size() - was
+}
+
+// empty returns an excerpt without text that uses the buffers of x again.
+func (x *excerpt) empty() excerpt { return excerpt{head: x.head[:0], tail: x.tail[:0]} }
+
+func (x *excerpt) size() int { return len(x.head) + len(x.tail) }
+
+// String is at most maxMessage bytes, so that nobody cuts off the end.
+func (x *excerpt) String() string {
+	if x.dropped == 0 && x.size() <= reports.MaxMessage {
+		return string(x.head) + string(x.tail)
+	}
+	const words = 64 // bytes, for what stands between and for runes that are cut
+	left := max(0, x.size()-(reports.MaxMessage-words))
+	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(string(x.head), ""), x.dropped+left, strings.ToValidUTF8(string(x.tail[left:]), ""))
+}

@@ -1,0 +1,266 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// ErrNoSuites is a file of results without a single suite: never "0 of 0 passed".
+var ErrNoSuites = errors.New("there is no suite in it")
+
+// ReadGinkgo is [Read] for the JSON report of Ginkgo (--json-report) and no other
+// format: an array with one object a suite. Specs are decoded one at a time.
+//
+// A failure outside the specs (BeforeSuite and its like, a time-out of the suite, a
+// dry run, fewer specs than the suite announced) becomes a [SuiteFailure]. What is
+// not a complete, consistent report is a [*FormatError].
+func ReadGinkgo(r io.Reader, root string) (*reports.Results, error) {
+	in, err := unpack(r)
+	if err != nil {
+		return nil, err
+	}
+	reading := &Reading{Format: reports.FormatGinkgo, Results: &reports.Results{}}
+	if err := readGinkgo(in, newCollector(reading, root)); err != nil {
+		return nil, err
+	}
+	return reading.Results, nil
+}
+
+// readGinkgo names the suite at fault beside the error.
+func readGinkgo(in *input, c *collector) error {
+	d := newValues(in, reports.FormatGinkgo)
+	g := ginkgoReader{c: c, d: d}
+	err := d.whole('[', func() error {
+		return d.rest(g.suite)
+	})
+	if err == nil && len(c.results.Suites) == 0 {
+		err = d.fault(ErrNoSuites)
+	}
+	if f := (*FormatError)(nil); errors.As(err, &f) {
+		f.Suite = g.path
+	}
+	return err
+}
+
+type ginkgoReader struct {
+	c    *collector
+	d    *values
+	path string // of the suite that is read
+}
+
+// asGinkgo decodes what encoding/json has written.
+var asGinkgo = json.JoinOptions(jsonv1.FormatDurationAsNano(true), jsonv1.ReportErrorsWithLegacySemantics(false))
+
+// suite reads one suite. Its specs come before or behind what is said of all of them.
+func (g *ginkgoReader) suite() error {
+	g.path = ""
+	s := ginkgoSuite{c: g.c, first: len(g.c.results.Specs)}
+	rest := []byte{'{'}
+	err := g.d.object(func(name string) error {
+		if name == "SpecReports" {
+			return g.d.array(func() error {
+				var node types.SpecReport
+				if err := g.d.decode(&node, asGinkgo); err != nil {
+					return err
+				}
+				return s.node(&node)
+			})
+		}
+		value, err := g.d.value()
+		if err != nil {
+			return err
+		}
+		if len(rest)+len(value) > maxValue {
+			return fmt.Errorf("%w: more than %d MiB beside the specs of a suite", ErrTooBig, maxValue>>20)
+		}
+		if name == "SuitePath" {
+			_ = json.Unmarshal(value, &g.path) // what is no text is found below
+		}
+		if len(rest) > 1 {
+			rest = append(rest, ',')
+		}
+		quoted, err := jsontext.AppendQuote(nil, name)
+		if err != nil {
+			return err
+		}
+		rest = append(append(append(rest, quoted...), ':'), value...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var report types.Report
+	if err := json.Unmarshal(append(rest, '}'), &report, asGinkgo); err != nil {
+		return g.d.fault(plainJSON(err))
+	}
+	if err := s.end(&report); err != nil {
+		return g.d.fault(err)
+	}
+	return nil
+}
+
+// ginkgoSuite takes over the nodes of one suite.
+type ginkgoSuite struct {
+	c      *collector
+	first  int // of its specs in the results
+	places []place
+	failed bool
+	suite  reports.Suite
+}
+
+func (s *ginkgoSuite) node(node *types.SpecReport) error {
+	switch {
+	case node.LeafNodeType == types.NodeTypeIt:
+		spec, err := s.spec(node)
+		if err != nil {
+			return err
+		}
+		s.failed = s.failed || spec.State == reports.Failed
+		if err := s.measured(node); err != nil {
+			return err
+		}
+		s.places = append(s.places, place{file: node.LeafNodeLocation.FileName, line: node.LeafNodeLocation.LineNumber})
+		return s.c.add(spec)
+	case node.LeafNodeType == types.NodeTypeInvalid:
+		return fmt.Errorf("node %q has a type that this version does not know", node.LeafNodeText)
+	case node.Failed():
+		at := node.Failure.Location
+		return s.c.fail(&s.suite, node.LeafNodeType.String(), message(node.Failure), at.FileName, at.LineNumber)
+	}
+	return nil
+}
+
+// end takes over what is said of the suite.
+func (s *ginkgoSuite) end(report *types.Report) error {
+	if report.SuitePath == "" {
+		return errors.New("a suite has no SuitePath: is this a Ginkgo report?")
+	}
+	s.suite.Path, s.suite.Description = s.c.relative(report.SuitePath), report.SuiteDescription
+	s.suite.Started, s.suite.Duration = report.StartTime, max(0, report.RunTime) // across processes it is a difference of wall clocks
+	s.suite.Seed, s.suite.Focused = report.SuiteConfig.RandomSeed, report.SuiteHasProgrammaticFocus
+	specs := s.c.results.Specs[s.first:]
+	reasons := slices.Clone(report.SpecialSuiteFailureReasons)
+	told := s.failed || len(s.suite.Failures)+len(reasons) > 0
+	for _, reason := range append(reasons, untold(report, len(specs), told)...) {
+		name := "suite"
+		if why, ok := strings.CutPrefix(reason, reports.Truncated+": "); ok {
+			name, reason = reports.Truncated, why
+		}
+		if err := s.c.fail(&s.suite, name, reason, "", 0); err != nil {
+			return err
+		}
+	}
+	for i := range specs {
+		specs[i].Suite = s.suite.Path
+	}
+	s.c.number(s.first, s.places)
+	s.c.reading.during(report.StartTime)
+	s.c.reading.during(report.EndTime)
+	return s.c.suite(s.suite)
+}
+
+// What is said of a suite in every format that Ginkgo writes.
+const (
+	dryRun       = "a dry run: Ginkgo reports specs as passed that it never ran; run it without --dry-run"
+	failedUntold = "the suite failed, and no spec or node of it says why: see its own output"
+)
+
+// untold finds failures that a suite does not spell out.
+func untold(report *types.Report, specs int, told bool) (found []string) {
+	if report.SuiteConfig.DryRun {
+		found = append(found, dryRun)
+	}
+	// A failed suite may stop before its last spec; one that succeeded may not.
+	if report.SuiteSucceeded && specs != report.PreRunStats.TotalSpecs {
+		found = append(found, fmt.Sprintf("the suite announced %d specs and reports %d", report.PreRunStats.TotalSpecs, specs))
+	}
+	if !report.SuiteSucceeded && !told {
+		found = append(found, failedUntold)
+	}
+	return found
+}
+
+func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
+	at, text := node.LeafNodeLocation, message(node.Failure)
+	spec := reports.Spec{
+		Containers: slices.Clone(node.ContainerHierarchyTexts),
+		Leaf:       node.LeafNodeText,
+		Attempts:   node.NumAttempts,
+		Duration:   node.RunTime,
+		Labels:     node.Labels(),
+	}
+	switch {
+	case node.Failed():
+		spec.State = reports.Failed
+		if node.State != types.SpecStateFailed {
+			spec.Detail = node.State.String()
+		}
+		if node.Failure.Location.FileName != "" {
+			at = node.Failure.Location
+		}
+	case node.State == types.SpecStatePassed:
+		spec.State = reports.Passed
+		// Attempts beyond the first are asked for by MustPassRepeatedly, and a sign
+		// of a failure otherwise.
+		spec.Retried = node.NumAttempts > 1 && node.MaxMustPassRepeatedly <= 1
+		if spec.Retried && len(node.AdditionalFailures) > 0 {
+			text = message(node.AdditionalFailures[0].Failure)
+		}
+	case node.State == types.SpecStateSkipped:
+		spec.State = reports.Skipped
+	case node.State == types.SpecStatePending:
+		spec.State = reports.Pending
+	default:
+		return reports.Spec{}, fmt.Errorf("spec %q has a state that this version does not know", node.FullText())
+	}
+	if spec.State == reports.Passed || spec.State == reports.Failed {
+		spec.Attempts = max(spec.Attempts, 1) // a report that does not say
+	}
+	if node.NumAttempts < 0 {
+		return reports.Spec{}, fmt.Errorf("spec %q has %d attempts", node.FullText(), node.NumAttempts)
+	}
+	if node.RunTime < 0 {
+		return reports.Spec{}, fmt.Errorf("spec %q ran for %v", node.FullText(), node.RunTime)
+	}
+	spec.Message = reports.Shorten(text)
+	spec.File, spec.Line = s.c.relative(at.FileName), at.LineNumber
+	return spec, nil
+}
+
+// measured takes the comparison that a spec has made, the last where it has retried.
+func (s *ginkgoSuite) measured(node *types.SpecReport) error {
+	for _, entry := range slices.Backward(node.ReportEntries) {
+		if entry.Name != thresholds.OverheadEntry {
+			continue
+		}
+		var m thresholds.Judged
+		if err := json.Unmarshal([]byte(entry.Value.AsJSON), &m, asGinkgo); err != nil {
+			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
+		}
+		if m.Comparison == nil {
+			return fmt.Errorf("the comparison of spec %q is not there", node.FullText())
+		}
+		s.c.results.Measured = append(s.c.results.Measured, m)
+		return nil
+	}
+	return nil
+}
+
+// message is what a failure says; a panic has its value apart.
+func message(f types.Failure) string {
+	if f.ForwardedPanic != "" && !strings.Contains(f.Message, f.ForwardedPanic) {
+		return strings.TrimSpace(f.Message + "\n" + f.ForwardedPanic)
+	}
+	return f.Message
+}

@@ -1,0 +1,488 @@
+package ingest
+
+import (
+	"cmp"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/transform"
+)
+
+// Bounds on the shape of a file: real ones have some 5 levels and 15 attributes.
+const (
+	maxDepth      = 64
+	maxAttributes = 256
+)
+
+// readJUnit reads JUnit XML as the runners of several languages write it: one
+// testsuite or many in testsuites, nested or not.
+//
+// A spec is a testcase. Its suite is the name of the outermost testsuite (with Ginkgo,
+// its package), its containers are the names of the inner ones and the class name
+// where it says more. Testcases of the same texts are specs of their own, numbered by
+// [collector.number], unless there is evidence that they are attempts of one: elements
+// such as flakyFailure in the testcase, or what [junitReader.merge] looks for.
+//
+// The testcases are what counts. A total that differs from them is a note, and failures
+// that the file states beyond those that it lists are a [SuiteFailure]. The output of
+// render.WriteJUnit must agree with its own totals.
+func readJUnit(in *input, c *collector) error {
+	src, err := declared(in)
+	if err != nil {
+		return &FormatError{Format: formatJUnit, Line: 1, Err: err, Next: "write the file in UTF-8"}
+	}
+	clean := newCleanXML(src.Reader)
+	j := junitReader{a: map[string]string{}, c: c, d: xml.NewDecoder(clean), root: noClaims, builds: map[string]string{}}
+	j.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 by now
+	if err := j.read(); err != nil {
+		line, _ := j.d.InputPos()
+		f := &FormatError{Format: formatJUnit, Line: line + clean.lines, Suite: j.suiteName(), Err: err}
+		if syntax := (*xml.SyntaxError)(nil); errors.As(err, &syntax) {
+			f.Line, f.Err = syntax.Line+clean.lines, errors.New(syntax.Msg)
+			if syntax.Msg == "unexpected EOF" {
+				f.Err = cutShort(io.ErrUnexpectedEOF)
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+var encodingName = regexp.MustCompile(`^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']+)["']`)
+
+// declared undoes the encoding that the first line names.
+func declared(in *input) (*input, error) {
+	head, _ := in.Peek(256)
+	name := encodingName.FindSubmatch(head)
+	if name == nil {
+		return in, nil
+	}
+	switch label := strings.ToLower(string(name[1])); {
+	case label == "utf-8", label == "utf8", strings.HasPrefix(label, "utf-16"): // the last was undone by its mark
+		return in, nil
+	default:
+		encoding, err := htmlindex.Get(label)
+		if err != nil {
+			return nil, fmt.Errorf("its encoding %q is not known", label)
+		}
+		return &input{newBuffer(transform.NewReader(in, encoding.NewDecoder())), in.meter}, nil
+	}
+}
+
+// dialect is what one producer does in its own way.
+type dialect int
+
+const (
+	plainJUnit dialect = iota
+	ginkgoJUnit
+	goJUnit  // gotestsum or go-junit-report
+	ownJUnit // WriteJUnit: see junit_exact.go
+)
+
+type junitReader struct {
+	c         *collector
+	d         *xml.Decoder
+	dialect   dialect
+	depth     int
+	seen      bool   // a root
+	rootName  string // its attribute name
+	project   bool   // its attributes are those that Playwright writes, whose hosts are projects
+	root      claims
+	found     tally
+	suites    []*junitSuite // that are open, the outermost first
+	test      *JunitCase    // that is open: one, used again
+	spare     JunitCase
+	a         map[string]string // attributes of the element, used again
+	text      *excerpt          // what the text here belongs to
+	nested    int               // depth of the element that text belongs to
+	clock     clock
+	differing differing
+	badTotal  string            // the first total that is no number
+	places    []place           // of all specs
+	cases     int               // of the suites that are open
+	builds    map[string]string // what go-junit-report prints of a build, by package
+	bench     []junitResult     // benchmarks that passed
+	gotestsum bool
+	repeated  int // results of one name of which some passed and some failed
+	rescued   int // testcases that are attempts of another one
+}
+
+// junitSuite is a testsuite while it is read.
+type junitSuite struct {
+	reports.Suite
+	name     string
+	line     int
+	implicit bool // testcases outside of any testsuite
+	claims   claims
+	found    tally // with those of the suites in it
+	own      tally // without
+	inner    bool  // it has suites in it
+	place    place
+	doubt    string // of its duration
+	cases    []junitResult
+	props    map[string]string // what decides the dialect
+	fault    string            // message of the failure that is open
+}
+
+// junitResult is a testcase that was read, until its testsuite ends.
+type junitResult struct {
+	spec  reports.Spec
+	place place
+	doubt string // of its duration
+	class string
+	fault string // attribute message of its first failure
+	text  string // of goJUnit: the message as it was written
+	size  int
+}
+
+func (j *junitReader) suiteName() string {
+	if len(j.suites) == 0 {
+		return ""
+	}
+	return j.suites[len(j.suites)-1].name
+}
+
+func (j *junitReader) read() error {
+	for {
+		token, err := j.d.Token()
+		if err == io.EOF && j.seen {
+			return j.finish()
+		}
+		if err != nil {
+			return cutShort(err)
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			err = j.start(&t)
+		case xml.EndElement:
+			err = j.end(t.Name.Local)
+			j.depth--
+		case xml.CharData:
+			if j.text != nil {
+				j.text.add(string(t))
+			} else if j.depth == 0 && strings.TrimSpace(string(t)) != "" {
+				err = errors.New("there is text outside of the root element")
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// finish compares the totals of the root and numbers the specs.
+func (j *junitReader) finish() error {
+	if err := j.closeImplicit(); err != nil {
+		return err
+	}
+	if err := j.finishGo(); err != nil {
+		return err
+	}
+	name := "the file"
+	if j.rootName != "" {
+		name = "testsuites " + strconv.Quote(shortText(j.rootName))
+	}
+	excess, err := j.compare(j.root, name, j.found)
+	if err != nil {
+		return err
+	}
+	if excess != "" {
+		s := reports.Suite{Path: cmp.Or(j.rootName, "tests")}
+		if err := errors.Join(j.c.fail(&s, "suite", excess, "", 0), j.c.suite(s)); err != nil {
+			return err
+		}
+	}
+	if j.dialect != ownJUnit { // whose occurrences are known
+		j.c.number(0, j.places)
+	}
+	j.clock.settle(j.c.note)
+	j.differing.note(j.c.note)
+	if j.badTotal != "" {
+		j.c.note("totals that are no number are passed over; the first is %s", j.badTotal)
+	}
+	j.noteRepeats()
+	return nil
+}
+
+// compare looks for differences between what is stated and what was counted. It returns
+// the message of a failure for failures that are stated and not listed.
+func (j *junitReader) compare(said claims, of string, counts ...tally) (excess string, err error) {
+	for _, e := range said.differences(of, counts...) {
+		if j.dialect == ownJUnit {
+			return "", e
+		}
+		most := max(counts[0].failed, counts[0].elements)
+		if e.What == failuresAndErrors && e.Said > most {
+			excess = fmt.Sprintf("%s says %d %s and lists %d: see the output of the runner", of, e.Said, e.What, most)
+			continue
+		}
+		j.differing.add(e)
+	}
+	return excess, nil
+}
+
+func (j *junitReader) start(t *xml.StartElement) error {
+	if err := j.attributes(t); err != nil {
+		return err
+	}
+	a := j.a
+	name := t.Name.Local
+	if j.depth++; j.depth > maxDepth {
+		return fmt.Errorf("%w: elements stand %d deep in each other", ErrTooBig, j.depth)
+	}
+	if j.depth == 1 {
+		if err := j.begins(name, a); err != nil {
+			return err
+		}
+	}
+	switch {
+	case (name == "testsuites" || name == "testrun") && j.depth == 1:
+		return j.readRoot(a)
+	case name == "testsuite" && j.test == nil:
+		if err := j.closeImplicit(); err != nil {
+			return err
+		}
+		return j.open(a)
+	case name == "testcase":
+		return j.begin(a)
+	case name == "property" && len(j.suites) > 0 && j.test == nil && j.dialect == ownJUnit && a["name"] == ExactName:
+		return j.exactSuite(j.suites[len(j.suites)-1], a["value"])
+	case name == "property" && len(j.suites) > 0 && j.test == nil:
+		j.property(a["name"], a["value"])
+	case j.test != nil:
+		j.within(name, a)
+	case (name == "failure" || name == "error") && j.text == nil:
+		if len(j.suites) > 0 {
+			s := j.suites[len(j.suites)-1]
+			s.fault = a["message"]
+			j.collect(&excerpt{})
+		}
+	}
+	return nil
+}
+
+// begins takes the root element, by name.
+func (j *junitReader) begins(name string, a map[string]string) error {
+	if j.seen {
+		return fmt.Errorf("a second root element <%s> begins behind the end of the first", name)
+	}
+	j.seen = true
+	switch name {
+	case "testsuites", "testsuite", "testcase", "testrun":
+		return nil
+	}
+	next := "<testsuites> or <testsuite> is needed"
+	if converter := otherXML[name]; converter != "" {
+		next = "JUnit XML is needed: " + converter
+	}
+	return fmt.Errorf("%w: its root element is <%s> where %s", ErrUnknownFormat, name, next)
+}
+
+// readRoot takes the attributes of the root.
+func (j *junitReader) readRoot(a map[string]string) (err error) {
+	if j.root, err = j.claims(a); err != nil {
+		return err
+	}
+	j.rootName = a["name"]
+	_, id := a["id"]
+	_, name := a["name"]
+	if j.project = id && name; a["name"] == ExactName {
+		j.dialect = ownJUnit
+	}
+	took, _ := j.clock.read(a)
+	j.during(a, took)
+	return nil
+}
+
+func (j *junitReader) claims(a map[string]string) (claims, error) {
+	c, bad, err := claimed(a)
+	j.badTotal = cmp.Or(j.badTotal, bad)
+	return c, err
+}
+
+// collect adds the text from here to the end of the element, with that of the elements
+// in it, to x.
+func (j *junitReader) collect(x *excerpt) { j.text, j.nested = x, j.depth }
+
+// attributes takes those of an element, and refuses what encoding/xml accepts.
+func (j *junitReader) attributes(t *xml.StartElement) error {
+	clear(j.a)
+	if len(t.Attr) > maxAttributes {
+		return fmt.Errorf("%w: <%s> has %d attributes", ErrTooBig, t.Name.Local, len(t.Attr))
+	}
+	for _, attr := range t.Attr {
+		name := attr.Name.Local
+		if attr.Name.Space != "" {
+			name = attr.Name.Space + ":" + name
+		}
+		if _, twice := j.a[name]; twice {
+			return fmt.Errorf("<%s> has the attribute %q twice", t.Name.Local, name)
+		}
+		j.a[name] = attr.Value
+	}
+	return nil
+}
+
+// during takes the time of something into the time of the run.
+func (j *junitReader) during(a map[string]string, took time.Duration) time.Time {
+	at := junitTime(a["timestamp"])
+	if !at.IsZero() {
+		j.c.reading.during(at)
+		j.c.reading.during(at.Add(took))
+	}
+	return at
+}
+
+// stamped is a suite name with the time of the run, as unittest-xml-reporting writes it.
+var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
+
+func (j *junitReader) open(a map[string]string) error {
+	line, _ := j.d.InputPos()
+	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), line: line, props: map[string]string{"package": a["package"]}}
+	if m := stamped.FindStringSubmatch(s.name); m != nil && j.dialect != ownJUnit {
+		s.name = m[1]
+	}
+	s.Path, s.Description = s.name, a["name"]
+	s.place.host, s.place.file = a["hostname"], a["file"]
+	s.place.id, _ = strconv.Atoi(a["id"]) // 0 where it is none
+	var err error
+	if s.claims, err = j.claims(a); err != nil {
+		return err
+	}
+	if len(j.suites) > 0 {
+		s.Path = j.suites[0].Path
+		j.suites[len(j.suites)-1].inner = true
+		s.place.host = cmp.Or(s.place.host, j.suites[0].place.host)
+	}
+	if id, numbered := a["id"]; numbered {
+		s.props["id"] = id
+	}
+	j.suites = append(j.suites, s)
+	s.Duration, s.doubt = j.clock.read(a)
+	s.Started = j.during(a, s.Duration)
+	return nil
+}
+
+// closeImplicit ends the suite of testcases that stand outside of any.
+func (j *junitReader) closeImplicit() error {
+	if len(j.suites) == 1 && j.suites[0].implicit {
+		return j.close()
+	}
+	return nil
+}
+
+// property tells more of a suite; some are a dialect's own.
+func (j *junitReader) property(name, value string) {
+	s := j.suites[len(j.suites)-1]
+	switch name {
+	case "go.version":
+		j.dialect = goJUnit
+		_, numbered := s.props["id"] // by go-junit-report alone
+		j.gotestsum = !numbered
+	case "SuiteSucceeded", "SuiteHasProgrammaticFocus", "SpecialSuiteFailureReason", "RandomSeed", "DryRun":
+		s.props[name] = value
+		if name == "SuiteSucceeded" {
+			j.dialect = ginkgoJUnit
+			s.Path = j.c.relative(s.props["package"])
+		}
+	}
+}
+
+func (j *junitReader) begin(a map[string]string) error {
+	if j.test != nil {
+		return errors.New("a testcase stands in another")
+	}
+	if len(j.suites) == 0 {
+		if err := j.open(map[string]string{"name": j.rootName}); err != nil {
+			return err
+		}
+		j.suites[0].implicit = true
+	}
+	j.test = &j.spare
+	j.test.reset()
+	t := j.test
+	t.Name, t.Class, t.file = a["name"], a["classname"], a["file"]
+	t.status, t.result = strings.ToLower(a["status"]), strings.ToLower(a["result"])
+	t.took, t.doubt = j.clock.read(a)
+	if line, err := strconv.Atoi(a["line"]); err == nil { // where it is no number, there is none
+		t.line = max(0, line)
+	}
+	return nil
+}
+
+// within takes over an element in a testcase.
+func (j *junitReader) within(name string, a map[string]string) {
+	if j.dialect == ownJUnit {
+		j.exactElement(name, a)
+		return
+	}
+	t := j.test
+	if j.text != nil {
+		return // it is part of the element around it
+	}
+	switch strings.ToLower(name) {
+	case "failure", "error":
+		t.fail(strings.ToLower(name), a)
+		j.collect(&t.text)
+	case "skipped", "ignored", "disabled":
+		t.Skipped = true
+		t.skip = cmp.Or(t.skip, a["message"])
+		j.collect(&t.skipText)
+	case "rerunfailure", "rerunerror", "flakyfailure", "flakyerror":
+		t.Retries++
+		if t.Retries > 1 {
+			t.rescued.add("\n\n")
+		}
+		t.retryMessage = a["message"]
+		j.collect(&t.retryText)
+	case "system-out":
+		j.collect(&t.out)
+	case "system-err":
+		j.collect(&t.log)
+	}
+}
+
+func (j *junitReader) end(name string) error {
+	at := j.depth
+	switch {
+	case name == "testcase":
+		t := j.test
+		j.test, j.text = nil, nil
+		return j.take(t)
+	case j.test != nil && j.dialect == ownJUnit:
+		j.text = nil
+	case name == "testsuite" && j.test == nil:
+		return j.close()
+	case j.text != nil && at == j.nested:
+		text := j.text
+		j.text = nil
+		if j.test != nil {
+			j.test.ended(text)
+			return nil
+		}
+		s := j.suites[len(j.suites)-1]
+		s.own.elements++
+		return j.c.fail(&s.Suite, "suite", both(s.fault, text.String()), "", 0)
+	}
+	return nil
+}
+
+// both is a message and the text with it, where the one does not say the other.
+func both(message, text string) string {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "" || strings.Contains(message, text):
+		return message
+	case strings.Contains(text, message):
+		return text
+	}
+	return message + "\n" + text
+}

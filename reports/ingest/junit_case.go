@@ -1,0 +1,257 @@
+package ingest
+
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// JunitCase is a testcase while it is read.
+type JunitCase struct {
+	Name, Class, file string
+	status, result    string // in lower case
+	line              int
+	took              time.Duration
+	doubt             string // of took
+	Failures          int    // elements
+	kind, Detail      string // of the first: the name of its element, and its type
+	message           string // of the one that is open
+	faults            []string
+	first             string  // attribute message of the first failure
+	text              excerpt // of the failure that is open
+	Skipped           bool
+	skip              string
+	skipText          excerpt
+	Retries           int
+	retryMessage      string // of the attempt that is open
+	retryText         excerpt
+	rescued           excerpt // what the attempts before said
+	out, log          excerpt // system-out and system-err
+	exact             string  // of our own files: see exactName
+}
+
+// reset makes t ready for another testcase, and keeps its buffers.
+func (t *JunitCase) reset() {
+	was := *t
+	*t = JunitCase{faults: was.faults[:0], text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
+		rescued: was.rescued.empty(), out: was.out.empty(), log: was.log.empty()}
+}
+
+// fail begins a failure or error element.
+func (t *JunitCase) fail(kind string, a map[string]string) {
+	t.Failures++
+	t.message = a["message"]
+	if t.Failures == 1 {
+		t.kind, t.Detail, t.first = kind, a["type"], t.message
+	}
+}
+
+// ended ends an element whose text was collected.
+func (t *JunitCase) ended(text *excerpt) {
+	switch text {
+	case &t.text:
+		if said := both(t.message, t.text.String()); said != "" && !slices.Contains(t.faults, said) {
+			t.faults = append(t.faults, said)
+		}
+		t.text = t.text.empty()
+	case &t.retryText:
+		t.rescued.add(both(t.retryMessage, t.retryText.String()))
+		t.retryText = t.retryText.empty()
+	}
+}
+
+// said joins the messages of the failures.
+func (t *JunitCase) said() string {
+	var all excerpt
+	for i, fault := range t.faults {
+		if i > 0 {
+			all.add("\n\n")
+		}
+		all.add(fault)
+	}
+	return all.String()
+}
+
+var (
+	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted"}
+	skippedWords = []string{"notrun", "not run", "disabled", "skipped", "pending", "ignored", "untested", "suppressed"}
+)
+
+// mayFail is what Catch2 says of a test that failed and was allowed to: it counts such a
+// test as no failure.
+const mayFail = "TEST_CASE tagged with !mayfail"
+
+// take makes a result of a testcase.
+func (j *junitReader) take(t *JunitCase) error {
+	s := j.suites[len(j.suites)-1]
+	if j.dialect == ownJUnit {
+		return j.takeExact(s, t)
+	}
+	n := tally{tests: 1, elements: t.Failures}
+	spec := reports.Spec{Suite: s.Path, Leaf: t.Name, State: reports.Passed, Attempts: 1 + t.Retries, Duration: t.took, File: j.c.relative(t.file), Line: t.line}
+	if t.Skipped {
+		n.skips = 1
+	}
+	is := func(words []string) bool { return slices.Contains(words, t.status) || slices.Contains(words, t.result) }
+	switch {
+	case t.Skipped && t.skip == mayFail && t.Failures > 0:
+		n = tally{tests: 1, skipped: 1}
+		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.said())
+	case t.Failures > 0, is(failingWords):
+		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.said()
+		if t.kind == "error" {
+			spec.Detail = "error"
+		}
+		if t.Failures == 0 {
+			spec.Message = t.skip
+		}
+		spec.Output = outputOf(&t.out, &t.log)
+		failedAt(&spec, t.Class, j.c.relative)
+	case t.Skipped, is(skippedWords): // GoogleTest has no element for the latter
+		n.skipped, spec.State, spec.Attempts, spec.Message = 1, reports.Skipped, 0, both(t.skip, t.skipText.String())
+	case t.Retries > 0:
+		spec.Retried, spec.Message = true, t.rescued.String()
+	}
+	for _, inner := range j.suites[1:] {
+		spec.Containers = append(spec.Containers, inner.name)
+	}
+	if t.Class != "" && t.Class != t.Name && !slices.ContainsFunc(j.suites, func(s *junitSuite) bool { return s.name == t.Class || s.Description == t.Class }) {
+		spec.Containers = append(spec.Containers, t.Class)
+	}
+	s.own.add(n)
+	at := s.place
+	at.file, at.line = j.c.relative(t.file), t.line
+	if t.file == "" {
+		at.file = s.place.file
+	}
+	r := junitResult{spec: spec, place: at, doubt: t.doubt, class: t.Class, fault: cmp.Or(t.first, t.skip)}
+	if j.dialect == ginkgoJUnit {
+		var keep bool
+		var err error
+		if keep, err = j.ginkgo(s, t, &r); err != nil || !keep {
+			return err
+		}
+	}
+	r.spec.Message = reports.Shorten(r.spec.Message)
+	r.size = len(r.spec.Message) + len(r.spec.Output) + len(r.spec.Leaf) + len(r.class) + len(r.spec.File) + overhead
+	if j.cases++; j.cases+len(j.c.results.Specs) > j.c.most.specs {
+		return j.c.tooMany()
+	}
+	s.cases = append(s.cases, r)
+	return j.c.keep(r.size)
+}
+
+// outputOf joins what a test wrote to its two streams, within the bound of a message.
+func outputOf(out, log *excerpt) string {
+	a, b := strings.TrimSpace(out.String()), strings.TrimSpace(log.String())
+	if a == "" || b == "" {
+		return reports.Shorten(a + b)
+	}
+	var all excerpt
+	all.add(a)
+	all.add("\n")
+	all.add(b)
+	return all.String()
+}
+
+// close ends a testsuite: it decides which of its testcases are attempts of one, and
+// compares its totals.
+func (j *junitReader) close() error {
+	s := j.suites[len(j.suites)-1]
+	j.cases -= len(s.cases)
+	if err := j.settle(s); err != nil {
+		return err
+	}
+	s.found.add(s.own)
+	excess, err := j.compare(s.claims, "testsuite "+strconv.Quote(shortText(s.name)), s.found, s.own)
+	if err != nil {
+		return err
+	}
+	if excess != "" {
+		if err := j.c.fail(&s.Suite, "suite", excess, "", 0); err != nil {
+			return err
+		}
+		more := s.claims.failed() - max(s.found.failed, s.found.elements)
+		s.found.failed, s.found.elements = s.found.failed+more, s.found.elements+more
+	}
+	if s.claims.tests >= 0 && !s.inner {
+		s.found.stated = s.claims.tests - s.found.tests
+	}
+	j.suites = j.suites[:len(j.suites)-1]
+	if len(j.suites) > 0 {
+		j.suites[len(j.suites)-1].found.add(s.found)
+	} else {
+		j.found.add(s.found)
+	}
+	if s.own.tests == 0 && len(s.Failures) == 0 && j.dialect != ownJUnit {
+		return nil
+	}
+	i := len(j.c.results.Suites)
+	j.clock.later(s.doubt, func(d time.Duration) { j.c.results.Suites[i].Duration = d })
+	return j.c.suite(s.Suite)
+}
+
+// settle takes over the testcases of a suite that has ended.
+func (j *junitReader) settle(s *junitSuite) error {
+	if j.dialect == plainJUnit && goNames(s) {
+		j.dialect = goJUnit
+	}
+	var err error
+	switch {
+	case j.dialect == ginkgoJUnit:
+		err = j.ginkgoSuite(s)
+	case j.dialect == goJUnit:
+		err = j.goSuite(s)
+	default:
+		j.projects(s)
+		j.merge(s)
+	}
+	if err != nil {
+		return err
+	}
+	kin := kin(s.cases)
+	for i := range s.cases {
+		r := &s.cases[i]
+		j.c.kept -= r.size
+		r.place.kin = kin
+		at := len(j.c.results.Specs)
+		j.clock.later(r.doubt, func(d time.Duration) { j.c.results.Specs[at].Duration += d })
+		if err := j.c.add(r.spec); err != nil {
+			return err
+		}
+		j.places = append(j.places, r.place)
+	}
+	s.cases = nil
+	return nil
+}
+
+// kin digests the names of the testcases of one suite element, in any order.
+func kin(cases []junitResult) (sum uint64) {
+	var name []byte
+	for i := range cases {
+		name = cases[i].spec.AppendName(name[:0])
+		h := fnv.New64a() // the same in every process, unlike that of the collector
+		h.Write(name)
+		sum += h.Sum64()
+	}
+	return sum
+}
+
+// projects adds the project to the names of the tests of Playwright, which writes a
+// testsuite for each file and project, and the project as its host.
+func (j *junitReader) projects(s *junitSuite) {
+	project := s.place.host
+	if !j.project || project == "" || slices.ContainsFunc(s.cases, func(r junitResult) bool { return r.class != s.name }) {
+		return
+	}
+	for i := range s.cases {
+		if spec := &s.cases[i].spec; !strings.HasPrefix(spec.Leaf, "["+project+"] ") { // its option includeProjectInTestName
+			spec.Containers = append([]string{project}, spec.Containers...)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package ingest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// The results of go test, as gotestsum and go-junit-report write them in JUnit XML. The
+// specs are those that [readGoTest] reads of the same run: tests without subtests, named
+// by the package and their full name.
+
+// What go-junit-report writes for what is no test.
+var goNoTest = map[string]string{"[build failed]": "build", "[setup failed]": "build", "Failure": "package"}
+
+var goName = regexp.MustCompile(`^(Test|Benchmark|Example|Fuzz)([^\p{Ll}]|$)`)
+
+// goNames recognises a suite of go-junit-report that has no property go.version: every
+// testcase has the class of its suite, and the name of a Go test.
+func goNames(s *junitSuite) bool {
+	if _, numbered := s.props["id"]; !numbered || len(s.cases) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(s.cases, func(r junitResult) bool {
+		noTest := goNoTest[r.spec.Leaf] != "" || r.spec.Leaf == ""
+		return r.class != s.name || !goName.MatchString(r.spec.Leaf) && !(noTest && r.spec.Detail == "error")
+	})
+}
+
+// goSuite makes of the testcases of a package what the reader of go test -json makes of
+// it: leaves are specs, a failing parent without a failing subtest, a build and the
+// package itself are failures of the suite.
+func (j *junitReader) goSuite(s *junitSuite) error {
+	all := s.cases
+	s.cases = nil
+	names, failed := make([]string, 0, len(all)), map[string]bool{}
+	tests := all[:0:0]
+	for _, r := range all {
+		spec := &r.spec
+		r.text = spec.Message
+		spec.Containers, spec.Message, spec.Output = nil, goMessage(spec.Message), ""
+		if r.fault == "Failed" || r.fault == "Skipped" { // both write it for every test
+			spec.Message = strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n")
+		}
+		node := goNoTest[spec.Leaf]
+		switch {
+		case spec.Leaf == "TestMain" && r.class == "": // gotestsum: it counts it at the root only
+			s.own.tests, s.own.failed, s.own.elements = s.own.tests-1, s.own.failed-1, s.own.elements-1
+			j.found.failed, j.found.elements = j.found.failed+1, j.found.elements+1
+			node = "package"
+			if strings.Contains(spec.Message, " failed]") {
+				node = "build"
+			}
+		case spec.Leaf == "" && r.fault == "Build error":
+			j.builds[strings.Trim(s.name, "[]")] = strings.TrimPrefix(spec.Message, r.fault+"\n")
+			s.name = ""
+			continue
+		case spec.State != reports.Failed || spec.Detail != "error":
+			node = ""
+		}
+		if node != "" {
+			message := strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n")
+			at := reports.Spec{Suite: s.Path, Message: message}
+			j.c.goWhere(&at)
+			if err := j.c.fail(&s.Suite, node, message, at.File, at.Line); err != nil {
+				return err
+			}
+			continue
+		}
+		if spec.Detail == "error" { // a test without an end
+			spec.Detail, spec.Message = "unfinished", cmp.Or(strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n"), "it began and has no end: its program stopped before")
+		}
+		spec.File, spec.Line = "", 0
+		j.c.goWhere(spec)
+		spec.File = j.c.relative(spec.File)
+		names = append(names, spec.Leaf)
+		failed[spec.Leaf] = failed[spec.Leaf] || spec.State == reports.Failed
+		tests = append(tests, r)
+	}
+	family := subtestsOf(names, failed)
+	var leaves []junitResult
+	told := map[string]bool{}
+	for _, r := range tests {
+		name := r.spec.Leaf
+		benchmark := strings.HasPrefix(name, "Benchmark")
+		switch {
+		case benchmark && r.spec.State != reports.Failed:
+			if !family.parent[name] {
+				j.bench = append(j.bench, r)
+			}
+		case !benchmark && !family.parent[name]:
+			leaves = append(leaves, r)
+		case r.spec.State == reports.Failed && (benchmark || !family.failed[name]) && !told[name]:
+			told[name] = true
+			if err := j.c.fail(&s.Suite, name, r.spec.Message, r.spec.File, r.spec.Line); err != nil {
+				return err
+			}
+		}
+	}
+	s.cases = j.goRepeats(leaves)
+	return nil
+}
+
+// goRepeats makes one spec of the results of a test, in the order of the first of each.
+// Several are repeats of -count, of which each must pass, unless gotestsum ran those
+// that failed again.
+func (j *junitReader) goRepeats(cases []junitResult) []junitResult {
+	rerun := rerunByGotestsum(cases)
+	at := map[string]int{}
+	var all []junitResult
+	for _, r := range cases {
+		i, known := at[r.spec.Leaf]
+		if !known {
+			at[r.spec.Leaf] = len(all)
+			all = append(all, r)
+			continue
+		}
+		j.c.kept -= r.size
+		j.rescued++
+		again(&all[i].spec, r.spec, rerun)
+	}
+	return all
+}
+
+// again takes in another result of the same spec: a pass of several is a pass that was
+// retried if they are attempts, and otherwise a failure.
+func again(s *reports.Spec, o reports.Spec, attempts bool) {
+	was := *s
+	better := s.State == reports.Skipped && o.State != reports.Skipped || s.State == reports.Passed && o.State == reports.Failed
+	if better {
+		*s = o
+	}
+	s.Attempts, s.Duration = was.Attempts+o.Attempts, was.Duration+o.Duration
+	s.Retried = was.Retried || o.Retried
+	passed := was.State == reports.Passed || o.State == reports.Passed || s.Retried
+	if s.State == reports.Failed && attempts && passed {
+		s.State, s.Detail, s.Output, s.Retried = reports.Passed, "", "", true
+	}
+	if s.State == reports.Passed && s.Retried {
+		s.Message = cmp.Or(was.Message, o.Message)
+	}
+	if s.State == reports.Failed {
+		s.Retried = false
+	}
+}
+
+// rerunByGotestsum reports whether tests that occur several times in a package were run
+// again because they failed (gotestsum --rerun-fails), and not by -count. Then each of
+// them failed and passed at most once, while a test that passed occurs once; -count
+// repeats all tests but examples. After a crash nobody can tell: tests may be missing.
+func rerunByGotestsum(cases []junitResult) bool {
+	type results struct{ passed, failed, all int }
+	tests := map[string]*results{}
+	for i := range cases {
+		s := &cases[i].spec
+		t := tests[s.Leaf]
+		if t == nil {
+			t = &results{}
+			tests[s.Leaf] = t
+		}
+		t.all++
+		switch s.State {
+		case reports.Failed:
+			t.failed++
+			if s.Detail != "" || !strings.Contains(cases[i].text, "--- FAIL: ") {
+				return false
+			}
+		case reports.Passed:
+			t.passed++
+		}
+	}
+	once := false
+	for name, t := range tests {
+		switch {
+		case t.all > 1 && (t.failed == 0 || t.passed > 1 || t.passed+t.failed < t.all):
+			return false
+		case t.all == 1 && t.passed == 1 && !strings.HasPrefix(name, "Example"):
+			once = true
+		}
+	}
+	return once
+}
+
+// finishGo takes over what belongs to the whole file of go test's results.
+func (j *junitReader) finishGo() error {
+	if j.dialect != goJUnit {
+		return nil
+	}
+	if err := j.takeBuilds(); err != nil {
+		return err
+	}
+	if len(j.c.results.Specs) == 0 && j.c.results.SuiteFailures() == 0 && len(j.bench) > 0 {
+		j.c.note("it has benchmarks and no tests: each benchmark counts as a spec; their figures are in the output of go test")
+		s := &junitSuite{cases: j.goRepeats(j.bench)}
+		for i := range s.cases {
+			if n := len(j.c.results.Suites); n == 0 || j.c.results.Suites[n-1].Path != s.cases[i].spec.Suite {
+				if err := j.c.suite(reports.Suite{Path: s.cases[i].spec.Suite}); err != nil {
+					return err
+				}
+			}
+			if err := j.c.add(s.cases[i].spec); err != nil {
+				return err
+			}
+			j.places = append(j.places, s.cases[i].place)
+		}
+	}
+	// What gotestsum counts as errors at the root are lines of the build.
+	if extra := j.root.errors; extra > 0 && j.gotestsum && j.c.results.SuiteFailures() == 0 {
+		s := reports.Suite{Path: "go build"}
+		message := fmt.Sprintf("gotestsum counts %d errors that no test carries: see its own output", extra)
+		if err := j.c.fail(&s, "build", message, "", 0); err != nil {
+			return err
+		}
+		if err := j.c.suite(s); err != nil {
+			return err
+		}
+	}
+	if j.gotestsum {
+		j.root.errors = -1
+	}
+	return nil
+}
+
+// takeBuilds adds what go-junit-report prints of a build in a suite of its own, "[p]",
+// to the failure of the package p.
+func (j *junitReader) takeBuilds() error {
+	for _, name := range slices.Sorted(maps.Keys(j.builds)) {
+		text := j.builds[name]
+		path, _, _ := strings.Cut(name, " ")
+		found := false
+		for i := range j.c.results.Suites {
+			s := &j.c.results.Suites[i]
+			for k := range s.Failures {
+				if s.Path == path && s.Failures[k].Node == "build" {
+					found = true
+					if s.Failures[k].Message == "" {
+						s.Failures[k].Message = reports.Shorten(text)
+					}
+				}
+			}
+		}
+		if !found {
+			s := reports.Suite{Path: path}
+			if err := j.c.fail(&s, "build", text, "", 0); err != nil {
+				return err
+			}
+			if err := j.c.suite(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

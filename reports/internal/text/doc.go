@@ -1,0 +1,3 @@
+// Package text formats numbers, names and places in the one style that all outputs of the
+// reports share.
+package text

@@ -1,0 +1,449 @@
+package render
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdpinput "github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/google/go-cmp/cmp"
+)
+
+// chromium starts one browser for a test and its subtests, or skips the test where
+// there is none. It has an empty profile of its own and asks nobody for anything.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	path := os.Getenv("CHROMIUM")
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless-shell"} {
+		if path == "" {
+			path, _ = exec.LookPath(name)
+		}
+	}
+	if path == "" {
+		t.Skip("no Chromium here: install Debian's chromium, or name one in CHROMIUM")
+	}
+	options := append([]chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(2 * time.Minute),
+	}, flags("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+		"disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars", "mute-audio")...)
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(browser) // waits until the browser is gone, and its profile can be removed
+		cancel()
+	})
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("start %s: %v", path, err)
+	}
+	return browser
+}
+
+func flags(names ...string) []chromedp.ExecAllocatorOption {
+	var all []chromedp.ExecAllocatorOption
+	for _, name := range names {
+		all = append(all, chromedp.Flag(name, true))
+	}
+	return all
+}
+
+// tab is one page, and what it asked for.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	requests []string
+	dialogs  []string
+}
+
+func newTab(t *testing.T, browser context.Context) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	tb := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, tb.hear); err != nil {
+		t.Fatal(err)
+	}
+	call(tb, network.Enable, network.EnableParams{})
+	return tb
+}
+
+func (tb *tab) hear(event any) {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		if url := e.Request.URL; !strings.HasPrefix(url, "data:") && url != "about:blank" { // the empty icon
+			tb.requests = append(tb.requests, url)
+		}
+	case *cdppage.EventJavascriptDialogOpening:
+		tb.dialogs = append(tb.dialogs, e.Message)
+	}
+}
+
+// call runs a protocol command.
+func call[P, R any](tb *tab, command cdp.Command[P, R], params P) {
+	tb.t.Helper()
+	if _, err := chromedp.Call(tb.ctx, command, params); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	tb.t.Helper()
+	if err := chromedp.Do(tb.ctx, steps...); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+// open goes to the page anew, whatever was there.
+func (tb *tab) open(path string) {
+	tb.t.Helper()
+	tb.do(chromedp.Navigate("about:blank"), chromedp.Navigate("file://"+path))
+}
+
+// is evaluates a script.
+func is[T any](tb *tab, script string) T {
+	tb.t.Helper()
+	v, err := chromedp.Run(tb.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		tb.t.Fatalf("%s: %v", script, err)
+	}
+	return v
+}
+
+func want[T any](tb *tab, what string, want T, script string) {
+	tb.t.Helper()
+	if diff := cmp.Diff(want, is[T](tb, script)); diff != "" {
+		tb.t.Errorf("%s: %s", what, diff)
+	}
+}
+
+func (tb *tab) size(width, height int64, phone bool) {
+	tb.t.Helper()
+	call(tb, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: phone})
+}
+
+func (tb *tab) media(media, scheme string) {
+	tb.t.Helper()
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+}
+
+func written(t *testing.T, a *analysis.Analysis) string {
+	t.Helper()
+	path, err := WriteReport(t.TempDir(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The panels in their order, by the ids of their headings.
+var panels = []string{"rate", "attention", "moves", "trend", "clusters", "cost", "flakes", "ledger", "slow", "run"}
+
+func TestPageInChromium(t *testing.T) {
+	browser := chromium(t)
+	path := written(t, fullAccount(240, 40, ""))
+	for _, test := range []struct {
+		name string
+		do   func(*tab, string)
+	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"without script", withoutScript}, {"axe", axe}} {
+		t.Run(test.name, func(t *testing.T) {
+			tb := newTab(t, browser)
+			tb.size(1280, 900, false)
+			tb.open(path)
+			test.do(tb, path)
+		})
+	}
+	if *sample.Pages != "" {
+		pictures(newTab(t, browser), path)
+	}
+	t.Run("live", func(t *testing.T) { livePage(newTab(t, browser)) })
+	t.Run("hostile", func(t *testing.T) { obeysNobody(newTab(t, browser)) })
+	t.Run("large", func(t *testing.T) { large(newTab(t, browser)) })
+}
+
+// pictures are for people: go test ./reports -run Chromium -pages DIR.
+func pictures(tb *tab, path string) {
+	for _, p := range []struct {
+		name, media, scheme string
+		width               int64
+	}{{"light", "", "light", 1280}, {"dark", "", "dark", 1280}, {"phone", "", "light", 390}, {"phone-dark", "", "dark", 390}, {"print", "print", "light", 794}} {
+		tb.size(p.width, 900, p.width < 600)
+		tb.media(p.media, p.scheme)
+		tb.open(path)
+		png, err := chromedp.Run(tb.ctx, chromedp.FullScreenshot(100))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(*sample.Pages, p.name+".png"), png, 0o644)
+		}
+		if err != nil {
+			tb.t.Fatal(err)
+		}
+	}
+}
+
+func seesPanels(tb *tab, path string) {
+	want(tb, "sections in order", panels, `[...document.querySelectorAll('main section')].map(s => s.getAttribute('aria-labelledby'))`)
+	want(tb, "empty sections", []string{}, `[...document.querySelectorAll('main section')].filter(s => s.getBoundingClientRect().height < 80).map(s => s.getAttribute('aria-labelledby'))`)
+	want(tb, "the verdict above the fold", true, `document.querySelector('#verdict').getBoundingClientRect().bottom < 900`)
+	want(tb, "the target above the fold", true, `document.querySelector('#target').getBoundingClientRect().bottom < 900`)
+	want(tb, "charts: blocks, trend, curve, parts", 4, `document.querySelectorAll('figure svg').length`)
+	want(tb, "charts without a table behind them", 0, `[...document.querySelectorAll('figure')].filter(f => !f.parentElement.querySelector('table')).length`)
+	marksInside(tb)
+	if diff := cmp.Diff([]string{"file://" + path}, tb.asked()); diff != "" {
+		tb.t.Errorf("requests: %s", diff)
+	}
+}
+
+func marksInside(tb *tab) {
+	tb.t.Helper()
+	want(tb, "marks outside of their chart", []string{}, `[...document.querySelectorAll('figure svg')].flatMap(svg => { const box = svg.getBoundingClientRect();
+		return [...svg.querySelectorAll('text,rect,circle,path,line')].filter(m => { const r = m.getBoundingClientRect(); return r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1 || r.bottom > box.bottom + 1 }).map(m => svg.querySelector('title').textContent + ': ' + m.outerHTML) })`)
+}
+
+func (tb *tab) asked() []string {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	return tb.requests
+}
+
+// click clicks at the middle of an element, as a mouse does.
+func (tb *tab) click(css string) {
+	tb.t.Helper()
+	at := is[[]float64](tb, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect(); return [r.left + r.width / 2, r.top + r.height / 2] })()`, css))
+	tb.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// fill puts the focus on a field and types.
+func (tb *tab) fill(css, text string) {
+	tb.t.Helper()
+	is[bool](tb, fmt.Sprintf(`(document.querySelector(%q).focus(), true)`, css))
+	tb.do(chromedp.KeyEvent(text))
+}
+
+// until waits for what the page does in its own time.
+func (tb *tab) until(script string) {
+	tb.t.Helper()
+	is[bool](tb, `new Promise(r => { (function look() { (`+script+`) ? r(true) : setTimeout(look, 2) })() })`)
+}
+
+const visible = `[...document.querySelectorAll('[data-f]')].filter(e => !e.hidden)`
+
+func filters(tb *tab, path string) {
+	all := is[int](tb, visible+".length")
+	tb.fill("#q", "promise 44 ")
+	want(tb, "the fragment", "#q=promise+44+", `location.hash`)
+	some := is[int](tb, visible+".length")
+	if some == 0 || some >= all {
+		tb.t.Errorf("%d of %d entries match", some, all)
+	}
+	want(tb, "entries that do not say so", 0, visible+`.filter(e => !e.textContent.includes('promise 44 ')).length`)
+	want(tb, "what is said", true, fmt.Sprintf(`document.querySelector('#say').textContent.startsWith('%d of %d entries match')`, some, all))
+
+	tb.open(path + "#q=promise+44+") // a link to it
+	want(tb, "entries after opening the link", some, visible+".length")
+	want(tb, "the field after opening the link", "promise 44 ", `document.querySelector('#q').value`)
+
+	tb.open(path)
+	is[bool](tb, `(document.querySelector('#kind').value = 'broke', document.querySelector('#kind').dispatchEvent(new Event('input')))`)
+	want(tb, "the fragment of a kind", "#kind=broke", `location.hash`)
+	want(tb, "entries of another kind", 0, visible+`.filter(e => e.dataset.kind !== 'broke').length`)
+	if n := is[int](tb, visible+".length"); n == 0 {
+		tb.t.Error("nothing broke")
+	}
+	tb.click("#clear")
+	want(tb, "entries behind 'show all'", all, visible+".length")
+
+	n := is[string](tb, `document.querySelector('a[href="#cell=passed-failed"]').textContent`)
+	tb.click(`a[href="#cell=passed-failed"]`)
+	tb.until(`document.querySelector('#say').textContent.includes(' match')`) // the browser tells of a new fragment a little later
+	want(tb, "specs of the cell", n, `String(document.querySelectorAll('.specs li:not([hidden])').length)`)
+	want(tb, "specs of another cell", 0, visible+`.filter(e => e.dataset.cell !== 'passed-failed').length`)
+
+	tb.open(path + "#owner=storage")
+	want(tb, "entries of another owner", 0, visible+`.filter(e => e.dataset.owner !== 'storage').length`)
+	want(tb, "a fragment that is a place filters nothing", all, `new Promise(r => { addEventListener('hashchange', () => r(`+visible+`.length), {once: true}); location.hash = '#trend' })`)
+}
+
+func keyboard(tb *tab, _ string) {
+	all := is[int](tb, visible+".length")
+	call(tb, cdpinput.DispatchKeyEvent, cdpinput.DispatchKeyEventParams{Type: cdpinput.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
+	want(tb, "focus after /", "q", `document.activeElement.id`)
+	tb.do(chromedp.KeyEvent("promise 44 j"))
+	want(tb, "keys go to the field", "promise 44 j", `document.activeElement.value`)
+	tb.do(chromedp.KeyEvent("\x1b"))
+	want(tb, "entries after Esc", all, visible+".length")
+	want(tb, "the fragment after Esc", "", `location.hash`)
+	tb.do(chromedp.KeyEvent("j"))
+	want(tb, "focus after j", "item-1", `document.activeElement.id`)
+	tb.do(chromedp.KeyEvent("j"), chromedp.KeyEvent("j"), chromedp.KeyEvent("k"))
+	want(tb, "focus after j, j, k", "item-2", `document.activeElement.id`)
+	want(tb, "a ring around what has the focus", true, `getComputedStyle(document.activeElement).outlineStyle === 'solid' || !document.activeElement.matches(':focus-visible')`)
+	want(tb, "things to click that the keyboard cannot reach", []string{}, `[...document.querySelectorAll('a[href],button,input,select,summary')].filter(e => e.tabIndex < 0).map(e => e.outerHTML)`)
+}
+
+func schemes(tb *tab, _ string) {
+	background := `getComputedStyle(document.body).backgroundColor`
+	tb.media("", "light")
+	light := is[string](tb, background)
+	tb.media("", "dark")
+	dark := is[string](tb, background)
+	if light != "rgb(255, 255, 255)" || dark == light {
+		tb.t.Errorf("light is %s, dark is %s", light, dark)
+	}
+	tb.media("print", "dark")
+	want(tb, "paper", light, background)
+	tb.size(794, 1123, false) // A4
+	want(tb, "what is wider than paper", []string{}, wider(794, "svg,pre"))
+	want(tb, "the search on paper", "none", `getComputedStyle(document.querySelector('.bar-find')).display`)
+}
+
+// wider are the elements that end to the right of so many pixels, with where they end.
+// What stands in a box that scrolls by itself may. innerWidth is no measure: it grows with
+// what is too wide.
+func wider(than int, scrolling string) string {
+	return fmt.Sprintf(`document.fonts.ready.then(() => [...document.querySelectorAll('body *')].filter(e => !e.parentElement.closest('%s') && !e.matches('.skip') && e.getBoundingClientRect().right > %d + 0.5).map(e => e.getBoundingClientRect().right + ': ' + e.outerHTML.slice(0, 120)))`, scrolling, than)
+}
+
+const openAll = `document.querySelectorAll('details').forEach(d => { d.open = true }), 0`
+
+func phone(tb *tab, path string) {
+	tb.size(390, 844, true)
+	tb.open(path)
+	is[int](tb, openAll)
+	want(tb, "what is wider than the screen", []string{}, wider(390, ".scroll,svg,pre"))
+	want(tb, "width of the page", 390, `document.documentElement.scrollWidth`)
+	marksInside(tb)
+}
+
+func copies(tb *tab, _ string) {
+	command := is[string](tb, `document.querySelector('button.copy').dataset.copy`)
+	tb.click("button.copy")
+	tb.until(`document.querySelector('#say').textContent.startsWith('Copied')`)
+	want(tb, "what is said", "Copied: "+command, `document.querySelector('#say').textContent`)
+}
+
+func withoutScript(tb *tab, path string) {
+	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	tb.open(path)
+	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // so that the test can look
+	want(tb, "the page's script ran", false, `document.documentElement.classList.contains('js')`)
+	want(tb, "panels", panels, `[...document.querySelectorAll('main section')].filter(s => s.getBoundingClientRect().height >= 80).map(s => s.getAttribute('aria-labelledby'))`)
+	want(tb, "buttons that would do nothing", 0, `[...document.querySelectorAll('button,input,select')].filter(e => e.checkVisibility()).length`)
+	want(tb, "cells of the matrix that lead nowhere", []string{}, `[...document.querySelectorAll('.matrix a')].filter(a => !document.getElementById(a.getAttribute('href').slice(1))).map(a => a.getAttribute('href'))`)
+}
+
+// axe runs axe-core, which CI fetches, over the page in light, dark and on a phone.
+func axe(tb *tab, path string) {
+	file := os.Getenv("AXE_CORE")
+	if file == "" {
+		tb.t.Skip("AXE_CORE does not name axe.min.js of the npm package axe-core")
+	}
+	script, err := os.ReadFile(file)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1280, 390} {
+			tb.size(width, 844, width < 600)
+			tb.media("", scheme)
+			tb.open(path)
+			is[bool](tb, string(script)+";true")
+			want(tb, fmt.Sprintf("axe, %s, %d wide", scheme, width), []string{}, `axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.failureSummary.replace(/\n/g, ' ') + ' at ' + n.html.slice(0, 160)).slice(0, 3).join('; ')))`)
+		}
+	}
+}
+
+// attacks are names and messages that try to run a script, to fetch something, to leave
+// their place in the page or to act on a screen.
+func attacks() []string {
+	var all []string
+	for i := range 10 {
+		run := fmt.Sprintf("hit(%d)", i)
+		for _, form := range []string{
+			"<script>%s</script>", "</title><script>%s</script>", "<img src=x onerror=%s>", "\" onmouseover=\"%s\" autofocus onfocus=\"%[1]s", "' onfocus='%s' autofocus='",
+			"<svg onload=%s>", "<svg><script>%s</script></svg>", "javascript:%s", "</script><script>%s</script>", "<iframe srcdoc=\"<script>parent.%s</script>\">",
+			"<style>@import 'http://attack.invalid/%s';</style>", "<link rel=stylesheet href=http://attack.invalid/%s>", "<img src=//attack.invalid/%s>", "<meta http-equiv=refresh content='0;url=http://attack.invalid/%s'>",
+			"<form action=http://attack.invalid/%s><button autofocus>", "<base href=http://attack.invalid/%s>", "{{%s}}", "</pre></article></main><a href=javascript:%s>x</a>", "\x1b[31m%s\u202e\u2066\u009b\x00\x7f", "-->]]></style></svg><script>%s//",
+		} {
+			all = append(all, fmt.Sprintf(form, run))
+		}
+	}
+	return all // 200
+}
+
+// attacked is an account with an attack wherever somebody else can write.
+func attacked() *analysis.Analysis {
+	a := fullAccount(60, 12, " "+strings.Join(attacks()[:20], " "))
+	for i, attack := range attacks() {
+		s := sample.Spec(attack, reports.Failed)
+		s.Suite, s.Containers, s.Message, s.Detail, s.File, s.Occurrence = attack, []string{attack}, attack, attack, attack, i
+		s.Labels = []string{attack, "owner:" + attack}
+		a.Moves = append(a.Moves, analysis.Move{Kind: reports.Broke, Spec: s, Before: reports.Passed, Now: reports.Failed})
+		a.Run.Suites.Specs = append(a.Run.Suites.Specs, s)
+		a.Attention = append([]analysis.Attention{{Kind: analysis.NewlyBroken, Spec: s, Message: attack, Rerun: "go test -run " + attack, Owner: attack, Cluster: -1}}, a.Attention...)
+		a.Clusters = append(a.Clusters, analysis.Cluster{Message: attack, Pattern: attack, Place: attack, Specs: []reports.Spec{s}})
+	}
+	a.Headline.Reason, a.Headline.Next, a.Notes = strings.Join(attacks()[:20], " "), attacks()[:20], attacks()
+	long := strings.Repeat("w", 300)
+	a.Facts = append(a.Facts, reports.Fact{Name: long, Value: long})
+	return a
+}
+
+func obeysNobody(tb *tab) {
+	a := attacked()
+	path := written(tb.t, a)
+	call(tb, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: `window.hits = []; window.hit = i => window.hits.push(i)`})
+	tb.open(path)
+	tb.fill("#q", "hit(3)\x1b")
+	is[int](tb, `document.querySelectorAll('a,button,summary').forEach(e => { if (!e.hash || !e.hash.startsWith('#cell')) { e.focus(); } }), 0`)
+	is[int](tb, `document.querySelectorAll('summary').forEach(e => e.click()), new Promise(r => requestAnimationFrame(() => r(0)))`)
+	want(tb, "scripts that ran", []int{}, `window.hits`)
+	want(tb, "scripts, frames, forms, images", "1 0 0 0", `['script', 'iframe', 'form', 'img'].map(n => document.querySelectorAll(n).length).join(' ')`)
+	want(tb, "handlers", 0, `[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on'))).length`)
+	want(tb, "links elsewhere", []string{}, `[...document.links].map(a => a.getAttribute('href')).filter(h => !h.startsWith('#'))`)
+	want(tb, "characters that act", 0, `(document.documentElement.outerHTML.match(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g) || []).length`)
+	if diff := cmp.Diff([]string{"file://" + path}, tb.asked()); diff != "" || len(tb.dialogs) > 0 {
+		tb.t.Errorf("requests: %s; dialogs: %q", diff, tb.dialogs)
+	}
+	tb.size(390, 844, true)
+	tb.open(path)
+	is[int](tb, openAll)
+	want(tb, "what is wider than a phone", []string{}, wider(390, ".scroll,svg,pre"))
+}
+
+// large is the size that the page is made for.
+func large(tb *tab) {
+	a := fullAccount(2300, 200, "")
+	path := written(tb.t, a)
+	info, err := os.Stat(path)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	if info.Size() > 3<<20 {
+		tb.t.Errorf("%d bytes, at most 3 MiB", info.Size())
+	}
+	tb.size(1280, 900, false)
+	tb.open(path)
+	took, _ := json.Marshal(is[map[string]float64](tb, `(() => { const n = performance.getEntriesByType('navigation')[0]; return {interactive: n.domInteractive, loaded: n.loadEventEnd,
+		paint: (performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime || 0} })()`))
+	search := is[float64](tb, `(() => { const q = document.querySelector('#q'), t = performance.now(); q.value = 'promise 17'; q.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - t })()`)
+	tb.t.Logf("2,300 specs, 200 runs: %d bytes; ms after the start: %s; a search: %.0f ms", info.Size(), took, search)
+}

@@ -1,0 +1,163 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+)
+
+//go:embed page.html.tmpl panels.html.tmpl page.css page.js
+var templates embed.FS
+
+var pageTemplate = template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js"))
+
+// The one style and the one script that a page may have, as its policy names them.
+var (
+	styleSource  = sourceOf("style")
+	scriptSource = sourceOf("script")
+)
+
+// sourceOf hashes what stands in the page: the template engine may have left out
+// comments.
+func sourceOf(element string) string {
+	var text bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&text, element, nil); err != nil {
+		panic(err) // of the package itself, at its start
+	}
+	inner := regexp.MustCompile(`(?s)^\s*<` + element + `>(.*)</` + element + `>\s*$`).FindSubmatch(text.Bytes())
+	sum := sha256.Sum256(inner[1])
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// policy is the Content-Security-Policy of a page: nothing from anywhere, one style
+// and one script by their hashes. A live page may ask its own server for news.
+func policy(live bool) string {
+	p := "default-src 'none'; style-src " + styleSource + "; script-src " + scriptSource + "; img-src data:; base-uri 'none'; form-action 'none'"
+	if live {
+		p += "; connect-src 'self'"
+	}
+	return p
+}
+
+// Render writes the account as one page that stands alone: no network, nothing beside
+// it; it can be mailed, archived and printed, and read without JavaScript. Nothing is
+// written when the page cannot be made.
+func Render(w io.Writer, a *analysis.Analysis) error { return render(w, newPage(a)) }
+
+func render(w io.Writer, p page) error {
+	var text bytes.Buffer
+	if err := pageTemplate.Execute(&text, p); err != nil {
+		return fmt.Errorf("render report: %w", err)
+	}
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// Policy is what the template puts into the page.
+func (p page) Policy() string { return policy(p.Live != "") }
+
+// messagesDir is the folder, beside the page, of messages that are too long for it.
+const messagesDir = "messages"
+
+var messageName = regexp.MustCompile(`^[0-9a-f]{16}\.txt$`)
+
+// WriteReport renders the account into index.html of the folder dir, which is created
+// where it is missing, and returns the path of the file. The page replaces an older
+// one at once: whoever reads it sees one or the other, never half. Failures too long
+// for the page are written in full beside it, in files named by a hash; those of an
+// older page go. Nothing is written outside of dir, whatever tests are called and
+// wherever links in it lead.
+func WriteReport(dir string, a *analysis.Analysis) (string, error) {
+	fail := func(err error) (string, error) {
+		return "", fmt.Errorf("write report: %w: name another folder", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fail(err)
+	}
+	defer root.Close()
+	p, full := newPage(a), map[string]string{}
+	for i, t := range a.Attention[:min(len(a.Attention), len(p.Attention))] {
+		if whole := reports.VisibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
+			name := path.Join(messagesDir, specID(&t.Spec)+".txt")
+			full[name], p.Attention[i].Full = whole+"\n", name
+		}
+	}
+	if err := writeMessages(root, full); err != nil {
+		return fail(err)
+	}
+	var text bytes.Buffer
+	if err := render(&text, p); err != nil {
+		return "", err
+	}
+	if err := replace(root, "index.html", text.Bytes()); err != nil {
+		return fail(err)
+	}
+	return filepath.Join(dir, "index.html"), nil
+}
+
+// writeMessages writes the texts by name and removes what an older page left.
+func writeMessages(root *os.Root, texts map[string]string) error {
+	old, err := fs.ReadDir(root.FS(), messagesDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range old {
+		if name := path.Join(messagesDir, e.Name()); messageName.MatchString(e.Name()) && texts[name] == "" {
+			if err := root.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	if err := root.MkdirAll(messagesDir, 0o755); err != nil {
+		return err
+	}
+	for name, text := range texts {
+		if err := replace(root, name, []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace writes a file, whole or not at all.
+func replace(root *os.Root, name string, data []byte) (err error) {
+	part := name + fmt.Sprintf(".%d.part", os.Getpid())
+	f, err := root.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = root.Remove(part) // the first error is the one to tell
+		}
+	}()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return root.Rename(part, name)
+}

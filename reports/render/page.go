@@ -1,0 +1,201 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+const (
+	maxAttention = 100  // specs shown in full; more are in the list of all
+	maxListed    = 200  // names in a list
+	maxShown     = 3000 // characters of a message
+)
+
+// page is what the template shows: text that is ready to read. Everything written by
+// others went through Visible or visibleBlock.
+type page struct {
+	Title   string
+	Live    string   // address that tells of new runs; "": the page is a file
+	Meta    []string // run, time, commit
+	Word    string   // "BROKEN"
+	Tone    string   // class: held, broken, inconclusive, invalid
+	Reason  string
+	Next    []string
+	Notes   []string
+	Loose   []string // loosenings that helped to judge the run: they stand next to the pass rate
+	Specs   *specsView
+	NoSpecs string // why there are none
+
+	Target     *targetView
+	Phases     []phaseView
+	Overall    *phaseView
+	Categories []categoryView
+	Forecast   string
+
+	Attention     []attentionView
+	MoreAttention int
+	Outside       []outsideView
+	MoreOutside   int
+	Matrix        *matrixView
+	Green         []greenView
+	Paired        string
+	Groups        []groupView
+	Kinds, Owners []string // to filter by
+	Since         string   // "run 11", "" where there is no earlier run
+
+	Trend    trendView
+	Clusters []clusterView
+	Costs    []costView
+	Curve    *curveView
+	Fall     *fallView
+	Figures  *figuresView
+	Heat     *heatView
+	Ledger   []ledgerView
+	Slowest  []slowView
+	Slowing  []slowingView
+	Facts    []fact
+}
+
+type fact struct{ Name, Value string }
+
+func newPage(a *analysis.Analysis) page {
+	run := &a.Run
+	p := page{
+		Title:  fmt.Sprintf("%s: flujo-harness report", strings.ToLower(a.Headline.Word)),
+		Meta:   meta(*run),
+		Word:   a.Headline.Word,
+		Tone:   a.Headline.Outcome.String(),
+		Reason: sentence(text.OneLine(a.Headline.Reason)),
+		Facts:  facts(a),
+	}
+	if run.ID != 0 {
+		p.Title = fmt.Sprintf("%s, run %d: flujo-harness report", strings.ToLower(a.Headline.Word), run.ID)
+	}
+	for _, s := range a.Headline.Next {
+		p.Next = append(p.Next, sentence(text.OneLine(s)))
+	}
+	for _, s := range a.Notes {
+		p.Notes = append(p.Notes, text.OneLine(s))
+	}
+	if a.Previous != nil {
+		p.Since = "run " + lineName(*a.Previous)
+	}
+	switch {
+	case run.SuiteError != "":
+		p.NoSpecs = "The suites gave no results: " + sentence(text.OneLine(run.SuiteError))
+	case run.Suites == nil:
+		p.NoSpecs = "Suites were not part of this run."
+	}
+	if run.Suites != nil {
+		p.addSpecs(a)
+	}
+	p.addRates(a)
+	p.addCosts(a)
+	p.Figures = newFigures(a)
+	p.Trend = newTrend(a.Trend)
+	p.addFlakes(a)
+	p.addLedger(a)
+	p.addSlow(a)
+	return p
+}
+
+func meta(run reports.Run) []string {
+	var m []string
+	if run.ID != 0 {
+		m = append(m, fmt.Sprintf("run %d", run.ID))
+	}
+	if !run.Started.IsZero() {
+		m = append(m, run.Started.UTC().Format("2 January 2006, 15:04 UTC"))
+	}
+	if run.Commit != "" {
+		commit := "commit " + text.ShortCommit(run.Commit)
+		if run.Dirty {
+			commit += " with changes"
+		}
+		m = append(m, commit)
+	}
+	if run.Branch != "" {
+		m = append(m, "branch "+text.Cut(reports.Visible(run.Branch), 60))
+	}
+	if !run.Complete {
+		m = append(m, "interrupted")
+	}
+	return m
+}
+
+// lineName is a run as one calls it.
+func lineName(r history.RunLine) string {
+	if r.ID == 0 {
+		return "this run"
+	}
+	return fmt.Sprint(r.ID)
+}
+
+// messageText is a text of others over several lines, cut where it would fill the page.
+func messageText(s string) string {
+	s = reports.VisibleBlock(strings.TrimSpace(s))
+	if r := []rune(s); len(r) > maxShown {
+		return fmt.Sprintf("%s\n… %s more characters: see --json", string(r[:maxShown]), text.Count(len(r)-maxShown))
+	}
+	return s
+}
+
+// took is a length of time, to three digits.
+func took(d time.Duration) string {
+	switch {
+	case d >= 100*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Nanosecond).String()
+}
+
+// sentence ends with a full stop, and starts with a capital unless its first word is
+// a name, such as "three-steps:".
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	word, _, _ := strings.Cut(s, " ")
+	if !strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		first, size := utf8.DecodeRuneInString(s)
+		s = string(unicode.ToUpper(first)) + s[size:]
+	}
+	if strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
+}
+
+// facts are what one needs to measure again.
+func facts(a *analysis.Analysis) []fact {
+	run := &a.Run
+	all := []fact{
+		{"command", reports.Visible(run.Command)},
+		{"commit", reports.Visible(run.Commit)},
+		{"took", ""},
+		{"exit code", fmt.Sprint(run.ExitCode)},
+	}
+	if run.Seconds > 0 { // a file of results may not say
+		all[2].Value = took(text.Seconds(run.Seconds))
+	}
+	for _, f := range a.Facts {
+		name := reports.Visible(f.Name)
+		if !slices.ContainsFunc(all, func(have fact) bool { return have.Name == name }) {
+			all = append(all, fact{name, text.Cut(reports.Visible(f.Value), 400)})
+		}
+	}
+	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
+}

@@ -1,0 +1,55 @@
+package render
+
+import (
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+// figuresView is the table of Go benchmarks.
+type figuresView struct {
+	Before string // "run 11", "" where no earlier run has any
+	Rows   []benchmarkRow
+	More   int
+}
+
+type benchmarkRow struct{ Name, Now, Interval, N, Before, BeforeInterval string }
+
+// newFigures is nil where there are none.
+func newFigures(a *analysis.Analysis) *figuresView {
+	if len(a.Figures) == 0 {
+		return nil
+	}
+	v := &figuresView{}
+	if a.FiguresBefore != nil {
+		v.Before = "run " + lineName(*a.FiguresBefore)
+	}
+	for _, f := range a.Figures[:min(len(a.Figures), maxListed)] {
+		r := benchmarkRow{Name: reports.Visible(f.Name), Before: "none", BeforeInterval: "none"}
+		r.Now, r.Interval, r.N = analysis.InUnit(f.Now.Value, f.Unit), analysis.Interval(&f.Now), text.Count(f.Now.N)
+		if f.Before != nil {
+			r.Before, r.BeforeInterval = analysis.InUnit(f.Before.Value, f.Unit), analysis.Interval(f.Before)
+		}
+		v.Rows = append(v.Rows, r)
+	}
+	v.More = len(a.Figures) - len(v.Rows)
+	return v
+}
+
+// benchmarkItems are the figures in words.
+func benchmarkItems(a *analysis.Analysis) (all []item) {
+	for _, f := range a.Figures {
+		it := item{Name: reports.Visible(f.Name), After: ": " + figureText(&f.Now)}
+		if f.Before != nil {
+			it.After += "; in run " + lineName(*a.FiguresBefore) + " " + figureText(f.Before)
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
+// figureText is "1.042µ sec/op (1.03µ to 1.05µ, n=10)".
+func figureText(e *harness.Estimate) string {
+	return analysis.InUnit(e.Value, e.Unit) + " (" + analysis.Interval(e) + ", n=" + text.Count(e.N) + ")"
+}

@@ -1,0 +1,146 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+const maxHeat = 100 // rows of the strip
+
+// heatView is a row of outcomes for each flaky spec.
+type heatView struct {
+	Columns int
+	From    string // the oldest run
+	To      string
+	Rows    []heatRow
+	More    int
+}
+
+type heatRow struct {
+	Name, Title, Text           string // Text has a letter for each run
+	Passed, Failed, Both, Out   string // paths
+	Flaked, Band, Certain, Last string
+}
+
+type ledgerView struct {
+	Date, Change, What, From, To, Reason, Expires, Tone, Class string
+}
+
+type slowView struct{ Name, Where, Took, Share, Median string }
+
+type slowingView struct{ Name, Before, Now, Ratio, P, N string }
+
+func (p *page) addFlakes(a *analysis.Analysis) {
+	flakes := map[string]*analysis.Flake{}
+	for i := range a.Flakes {
+		flakes[a.Flakes[i].Spec.Key()] = &a.Flakes[i]
+	}
+	if len(a.Heat.Rows) > 0 && len(a.Heat.Runs) > 0 {
+		h := &heatView{Columns: len(a.Heat.Runs), From: lineName(a.Heat.Runs[0]), To: lineName(a.Heat.Runs[len(a.Heat.Runs)-1])}
+		for _, r := range a.Heat.Rows[:min(len(a.Heat.Rows), maxHeat)] {
+			h.Rows = append(h.Rows, newHeatRow(r, flakes[r.Spec.Key()]))
+		}
+		h.More = len(a.Heat.Rows) - len(h.Rows)
+		p.Heat = h
+	}
+}
+
+func newHeatRow(r analysis.HeatRow, f *analysis.Flake) heatRow {
+	v := heatRow{Name: reports.Visible(r.Spec.Name()), Text: strings.ReplaceAll(reports.Visible(r.Cells), " ", "-"),
+		Passed: cellsPath(r.Cells, "."), Failed: cellsPath(r.Cells, "F"), Both: cellsPath(r.Cells, "RB"), Out: cellsPath(r.Cells, "sp")}
+	v.Title = fmt.Sprintf("%d passed, %d failed, %d both in one run, %d skipped or pending", strings.Count(r.Cells, "."), strings.Count(r.Cells, "F"),
+		strings.Count(r.Cells, "R")+strings.Count(r.Cells, "B"), strings.Count(r.Cells, "s")+strings.Count(r.Cells, "p"))
+	if f != nil {
+		v.Flaked, v.Band = fmt.Sprintf("%d of %d", f.Flaked.Good, f.Flaked.Of), fmt.Sprintf("%s to %s%%", reports.Percent(f.Low), reports.Percent(f.High))
+		v.Certain, v.Last = fmt.Sprint(f.Certain), lineName(f.Last)
+	}
+	return v
+}
+
+// cellsPath draws the cells that have one of these letters, each row of neighbours as
+// one box, one unit a run.
+func cellsPath(cells, letters string) string {
+	var b strings.Builder
+	for i := 0; i < len(cells); {
+		n := 0
+		for i+n < len(cells) && strings.IndexByte(letters, cells[i+n]) >= 0 {
+			n++
+		}
+		if n > 0 {
+			fmt.Fprintf(&b, "M%d 0h%dv1h-%dz", i, n, n)
+		}
+		i += max(n, 1)
+	}
+	return b.String()
+}
+
+func (p *page) addLedger(a *analysis.Analysis) {
+	for _, l := range a.Ledger {
+		p.Ledger = append(p.Ledger, newLedger(l))
+	}
+	for _, l := range a.InForce() {
+		p.Loose = append(p.Loose, ledgerText(l))
+	}
+}
+
+func newLedger(l analysis.LedgerLine) ledgerView {
+	e := l.Entry
+	v := ledgerView{Date: reports.Visible(e.Date), Change: reports.Visible(string(e.Change)), What: fmt.Sprintf("%s, %s at %s", reports.Visible(e.Workload), reports.Visible(e.Metric), reports.Visible(e.Durability)),
+		From: "none", To: "none", Reason: orNone(reports.Visible(e.Reason)), Expires: orNone(reports.Visible(e.Expires)), Class: reports.Visible(l.Class)}
+	if e.From != 0 {
+		v.From = text.Figure(e.From)
+	}
+	if e.To != 0 {
+		v.To = text.Figure(e.To)
+	}
+	switch {
+	case l.Expired:
+		v.Expires += " (over)"
+	case l.Current:
+		v.Expires += " (in force)"
+		v.Tone = "broken"
+	case e.Change == thresholds.Tightened:
+		v.Tone = "held"
+	}
+	return v
+}
+
+// ledgerText is "2026-11-02: limit of default, cost_ratio at process loosened, 1.31 to
+// 1.45, until 2026-12-01 (in force): new disk".
+func ledgerText(l analysis.LedgerLine) string {
+	v := newLedger(l)
+	s := fmt.Sprintf("%s: limit of %s %s, %s to %s", v.Date, v.What, v.Change, v.From, v.To)
+	if l.Entry.Expires != "" {
+		s += ", until " + v.Expires
+	}
+	if l.Entry.Reason != "" {
+		s += ": " + text.Cut(text.OneLine(l.Entry.Reason), 300)
+	}
+	return s
+}
+
+func (p *page) addSlow(a *analysis.Analysis) {
+	for _, s := range a.Slowest {
+		v := slowView{Name: reports.Visible(s.Spec.Name()), Where: text.Where(s.Spec.File, s.Spec.Line), Took: took(s.Spec.Duration), Share: reports.Percent(s.Share) + "%", Median: "none"}
+		if s.Median > 0 {
+			v.Median = took(s.Median)
+		}
+		p.Slowest = append(p.Slowest, v)
+	}
+	for _, s := range a.Slowing[:min(len(a.Slowing), maxListed)] {
+		p.Slowing = append(p.Slowing, slowingView{Name: reports.Visible(s.Spec.Name()), Before: took(s.Before), Now: took(s.Now), Ratio: text.Figure(s.Ratio) + "x",
+			P: text.Figure(s.Significance), N: fmt.Sprintf("%d and %d runs; %s tested", s.NBefore, s.NNow, text.Plural(s.Tested, "spec"))})
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

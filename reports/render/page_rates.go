@@ -1,0 +1,129 @@
+package render
+
+import (
+	"fmt"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+// targetView is how far the pass rate is from where it should be.
+type targetView struct {
+	Text, Certain string
+	Tone          string
+	Progress      float64 // percent; negative: nothing to draw
+	ProgressText  string
+}
+
+type phaseView struct {
+	Name, Runs, Failed, Fewer, Rate, RateAll, Paired, Target, Tone string
+}
+
+type categoryView struct {
+	Name, Passed, Rate, Band, Failed, Before string
+}
+
+func (p *page) addRates(a *analysis.Analysis) {
+	if a.Target != nil && a.Run.Suites != nil {
+		p.Target = newTarget(*a.Target)
+	}
+	for _, ph := range a.Phases {
+		p.Phases = append(p.Phases, newPhase(ph))
+	}
+	if a.Overall != nil {
+		v := newPhase(*a.Overall)
+		p.Overall = &v
+	}
+	for _, c := range a.Categories {
+		low, high := c.Rate.Band()
+		v := categoryView{Name: orNone(reports.Visible(c.Name)), Passed: fmt.Sprintf("%s of %s", text.Count(c.Rate.Good), text.Count(c.Rate.Of)), Rate: "none", Band: "none",
+			Failed: text.Count(c.Counts.Failed), Before: text.Count(c.Failed)}
+		if c.Rate.Of > 0 {
+			v.Rate, v.Band = c.Rate.Percent(), fmt.Sprintf("%s to %s%%", reports.Percent(low), reports.Percent(high))
+		}
+		p.Categories = append(p.Categories, v)
+	}
+	p.Forecast = forecast(a)
+}
+
+func newTarget(t analysis.Target) *targetView {
+	v := &targetView{Text: targetText(t), Tone: "broken", Progress: -1}
+	switch {
+	case t.Certain:
+		v.Tone, v.Certain = "held", "So is it by the lower end of the 95% band."
+	case t.Reached:
+		v.Tone, v.Certain = "held", "By the lower end of the 95% band it is not: so many specs cannot say more."
+	}
+	if t.Progress.Of > 0 {
+		v.Progress = 100 * min(1, max(0, t.Progress.Share()))
+		v.ProgressText = fmt.Sprintf("%d of %s made that were missing in the first run of the window.", t.Progress.Good, text.Fixes(t.Progress.Of))
+	}
+	return v
+}
+
+// targetText is "Target 98.5%: 19 fixes to go; at most 34 may fail."
+func targetText(t analysis.Target) string {
+	goal := "Target " + percent2(t.Share) + "%: "
+	if t.Reached {
+		return goal + fmt.Sprintf("reached; at most %s may fail.", text.Count(t.MaxFail))
+	}
+	return goal + fmt.Sprintf("%s to go; at most %s may fail.", text.Fixes(t.ToGo), text.Count(t.MaxFail))
+}
+
+func newPhase(ph analysis.Phase) phaseView {
+	v := phaseView{Name: reports.Visible(ph.Name), Runs: "no run yet", Failed: "none", Fewer: "none", Rate: "none", RateAll: "none", Paired: "none", Target: "none"}
+	if ph.To == nil {
+		if !ph.Open {
+			v.Runs = "no run in the history"
+		}
+		return v
+	}
+	v.Runs = "to run " + lineName(*ph.To)
+	if ph.From != nil {
+		v.Runs = fmt.Sprintf("run %s to run %s", lineName(*ph.From), lineName(*ph.To))
+		v.Paired = fmt.Sprintf("%d fixed, %d broke, p = %s", ph.Paired.Fixed, ph.Paired.Broke, text.Figure(ph.Paired.P))
+	}
+	if ph.Open {
+		v.Runs += ", open"
+	}
+	v.Failed = text.Count(ph.Counts.Failed)
+	if ph.Fewer.Of > 0 {
+		v.Fewer, v.Tone = fewer(ph.Fewer)
+	}
+	v.Rate, v.RateAll = rateOf(ph.Rate), rateOf(ph.RateAll)
+	if ph.Target != nil {
+		v.Target = targetText(*ph.Target)
+	}
+	return v
+}
+
+// fewer is "10.2% fewer (6 of 59)".
+func fewer(r reports.Rate) (text, tone string) {
+	switch {
+	case r.Good > 0:
+		return fmt.Sprintf("%s%% fewer (%d of %d)", reports.Percent(r.Share()), r.Good, r.Of), "held"
+	case r.Good < 0:
+		return fmt.Sprintf("%s%% more (%d on %d)", reports.Percent(-r.Share()), -r.Good, r.Of), "broken"
+	}
+	return fmt.Sprintf("as many (%d)", r.Of), ""
+}
+
+func rateOf(r reports.Rate) string {
+	if r.Of == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s of %s", r.Percent(), text.Count(r.Of))
+}
+
+func forecast(a *analysis.Analysis) string {
+	f := a.Forecast
+	if f == nil {
+		if a.NoForecast == "" {
+			return ""
+		}
+		return "No forecast: " + text.OneLine(a.NoForecast) + "."
+	}
+	return fmt.Sprintf("If failures go on as they did, the target is reached after %s more runs (95%% prediction interval %d to %d, n=%s). %s",
+		text.Figure(f.Runs), f.Low, f.High, text.Plural(f.N, "change"), sentence(text.OneLine(f.Method)))
+}

@@ -1,0 +1,405 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+// segment of the bar of all specs, in percent of its width.
+type segment struct {
+	Tone     string
+	X, Width float64
+}
+
+// specsView is the pass rate.
+type specsView struct {
+	None     bool   // no spec ran
+	Percent  string // "97.67%"
+	Ran, All string // sentences
+	Bar      []segment
+	Target   float64 // place on the bar; 0: none
+	Rows     []fact
+}
+
+func newSpecs(a *analysis.Analysis) *specsView {
+	c, ran, all := a.Counts, a.Rate, a.RateAll
+	v := &specsView{
+		None: ran.Of == 0,
+		All:  fmt.Sprintf("Of all %s, skipped and pending ones included, %s passed: %s.", text.Plural(all.Of, "spec"), text.Count(all.Good), all.Percent()),
+		Rows: []fact{{"passed", text.Count(c.Passed)}, {"failed", text.Count(c.Failed)}, {"skipped", text.Count(c.Skipped)},
+			{"pending", text.Count(c.Pending)}, {"passed only when retried", text.Count(c.Retried)}},
+	}
+	if n := analysis.NotRunCount(a); n > 0 {
+		v.Rows = append(v.Rows, fact{"not run: their suite could not", text.Count(n)})
+	}
+	if n := outsideCount(a.Run); n > 0 {
+		v.Rows = append(v.Rows, fact{"failures outside the specs", text.Count(n)})
+	}
+	if all.Of == 0 {
+		v.All = "The suites have no specs."
+		return v
+	}
+	x := 0.0
+	for _, part := range []struct {
+		tone string
+		n    int
+	}{{"passed", c.Passed}, {"failed", c.Failed}, {"left", c.Skipped + c.Pending}} {
+		if part.n == 0 {
+			continue
+		}
+		width := 100 * float64(part.n) / float64(all.Of)
+		v.Bar = append(v.Bar, segment{part.tone, min(x, 99.5), max(width, 0.5)}) // one failure in a thousand is still seen
+		x += width
+	}
+	if v.None {
+		return v
+	}
+	low, high := ran.Band()
+	v.Percent = ran.Percent()
+	v.Ran = fmt.Sprintf("%s of %s that ran passed; 95%% band %s to %s%% (Wilson).", text.Count(ran.Good), text.Plural(ran.Of, "spec"), reports.Percent(low), reports.Percent(high))
+	return v
+}
+
+// attentionView is one thing to look at.
+type attentionView struct {
+	ID                           string
+	Kind, Tone                   string
+	Name, Where, Detail, Message string
+	Rerun, Owner, Age, Cluster   string
+	Full                         string // file with the whole message, "": it is here
+	Labels                       []string
+	Filter                       filterView
+}
+
+// filterView is what an item can be found by, beside its text.
+type filterView struct{ Kind, Cell, Owner string }
+
+type groupView struct {
+	Cell, Title string
+	Count       int
+	Moved       bool
+	Specs       []specView
+}
+
+// maxGroup is the most specs that one list names: a page of 100,000 would be of 16 MB.
+const maxGroup = 5000
+
+// More is the number of specs that the list leaves out.
+func (g groupView) More() int { return g.Count - len(g.Specs) }
+
+// Open reports whether the list is shown at once: what moved, unless it is long.
+func (g groupView) Open() bool { return g.Moved && g.Count <= 20 }
+
+type specView struct {
+	Name, Where, Tag string
+	Filter           filterView
+}
+
+func (p *page) addSpecs(a *analysis.Analysis) {
+	p.Specs = newSpecs(a)
+	if t := a.Target; t != nil && p.Specs.Bar != nil {
+		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
+	}
+	moves := map[string]*analysis.Move{}
+	for i := range a.Moves {
+		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
+	}
+	for i, t := range a.Attention {
+		if len(p.Attention) == maxAttention {
+			p.MoreAttention = len(a.Attention) - maxAttention
+			break
+		}
+		p.Attention = append(p.Attention, newAttention(i, t, moves[t.Spec.Key()]))
+	}
+	p.addOutside(a)
+	p.addGroups(a, moves)
+	p.Matrix = newMatrix(a.Matrix)
+	for _, g := range a.Green {
+		p.Green = append(p.Green, greenView{Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
+			Evidence: sentence(text.OneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec)})
+	}
+	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {
+		p.Paired = fmt.Sprintf("Paired spec by spec, %d fixed and %d broke: exact McNemar p = %s, n = %d. ", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
+		if m.Repeated {
+			p.Paired += "It is how often chance alone would part them so, were a spec as likely to go either way."
+		} else {
+			p.Paired += "One run each: for specs that always do the same, the counts say it all; p is for repeated runs."
+		}
+	}
+	for i, c := range a.Clusters {
+		p.Clusters = append(p.Clusters, newCluster(i, c))
+	}
+}
+
+// outsideView is a failure outside the specs as a row of a table.
+type outsideView struct {
+	Name, Where, Kind, Tone, NotRun, Age string
+	Filter                               filterView
+}
+
+func (p *page) addOutside(a *analysis.Analysis) {
+	for i := range a.Outside[:min(len(a.Outside), maxListed)] {
+		o := &a.Outside[i]
+		v := outsideView{Name: reports.Visible(o.Name()), Where: text.Where(o.Failure.File, o.Failure.Line), Kind: string(o.Kind), Tone: "broken", Filter: filterView{Kind: string(o.Kind)}}
+		switch {
+		case o.Kind == reports.Fixed:
+			v.Tone = "held"
+		case !o.Now:
+			v.Tone = "inconclusive"
+		default:
+			v.Age = fmt.Sprint(max(1, o.Age.Runs))
+			v.NotRun = text.Count(o.NotRun)
+		}
+		if !slices.Contains(p.Kinds, v.Kind) {
+			p.Kinds = append(p.Kinds, v.Kind)
+		}
+		p.Outside = append(p.Outside, v)
+	}
+	p.MoreOutside = len(a.Outside) - len(p.Outside)
+}
+
+// filterOf is what a spec can be found by.
+func filterOf(m *analysis.Move, s *reports.Spec) filterView {
+	f := filterView{Owner: reports.Visible(reports.OwnerOf(s))}
+	if m != nil {
+		f.Kind, f.Cell = string(m.Kind), cell(m.Before, m.Now)
+	}
+	return f
+}
+
+func newAttention(i int, t analysis.Attention, m *analysis.Move) attentionView {
+	v := attentionView{
+		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",
+		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
+		Message: messageText(t.Message), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
+		Filter: filterOf(m, &t.Spec),
+	}
+	switch t.Kind {
+	case analysis.FlakyNow:
+		v.Tone, v.Filter.Kind = "inconclusive", string(reports.Flaky)
+	case analysis.SuiteBroken:
+		v.Name, v.Filter = reports.Visible(t.Outside.Name()), filterView{Kind: string(t.Outside.Kind)}
+		v.Detail = string(t.Outside.Kind)
+		if n := t.Outside.NotRun; n > 0 {
+			v.Detail += fmt.Sprintf("; %s not run", text.Plural(n, "spec"))
+		}
+	}
+	for _, l := range t.Spec.Labels {
+		if !strings.HasPrefix(l, "owner:") {
+			v.Labels = append(v.Labels, reports.Visible(l))
+		}
+	}
+	switch f := t.Flake; {
+	case f != nil:
+		v.Age = fmt.Sprintf("Flaked in %d of %s (95%% band %s to %s%%), last in run %s.", f.Flaked.Good, text.Plural(f.Flaked.Of, "run"), reports.Percent(f.Low), reports.Percent(f.High), lineName(f.Last))
+	case t.Age.Runs > 1:
+		v.Age = age(t.Age)
+	}
+	if t.Cluster >= 0 {
+		v.Cluster = fmt.Sprint(t.Cluster + 1)
+	}
+	return v
+}
+
+// age is "Failing for 4 runs, since run 9 of 3 March; last passed in run 8.".
+func age(a analysis.Age) string {
+	s := fmt.Sprintf("Failing for %s, since run %s", text.Plural(a.Runs, "run"), lineName(a.Since))
+	if !a.Known {
+		s = fmt.Sprintf("Failing for at least %s, since run %s", text.Plural(a.Runs, "run"), lineName(a.Since))
+	}
+	if !a.Time.IsZero() {
+		s += " of " + a.Time.UTC().Format("2 January 2006")
+	}
+	switch {
+	case a.LastPassed != nil:
+		s += "; last passed in run " + lineName(*a.LastPassed)
+	case a.Known:
+		s += "; it never passed"
+	}
+	return s + "."
+}
+
+// addGroups lists every spec by how it moved: those that moved before those that did
+// not.
+func (p *page) addGroups(a *analysis.Analysis, moves map[string]*analysis.Move) {
+	at := map[string]int{}
+	add := func(before, now reports.State, s *reports.Spec, m *analysis.Move) {
+		key := cell(before, now)
+		i, known := at[key]
+		if !known {
+			i = len(p.Groups)
+			at[key] = i
+			p.Groups = append(p.Groups, groupView{Cell: key, Title: groupTitle(a.Matrix.Compared, before, now), Moved: before != now && a.Matrix.Compared})
+		}
+		g := &p.Groups[i]
+		v := specView{Name: reports.Visible(s.Name()), Where: text.Where(s.File, s.Line), Filter: filterOf(m, s)}
+		v.Filter.Cell = key
+		if m != nil {
+			v.Tag = string(m.Kind)
+			if m.From != "" {
+				v.Tag += " from " + text.Cut(reports.Visible(m.From), 200)
+			}
+			if k := string(m.Kind); !slices.Contains(p.Kinds, k) {
+				p.Kinds = append(p.Kinds, k)
+			}
+		}
+		if o := v.Filter.Owner; o != "" && !slices.Contains(p.Owners, o) {
+			p.Owners = append(p.Owners, o)
+		}
+		if g.Count++; len(g.Specs) < maxGroup {
+			g.Specs = append(g.Specs, v)
+		}
+	}
+	for i := range a.Moves {
+		m := &a.Moves[i]
+		add(m.Before, m.Now, &m.Spec, m)
+	}
+	for i := range a.Run.Suites.Specs {
+		s := &a.Run.Suites.Specs[i]
+		if moves[s.Key()] != nil {
+			continue
+		}
+		before := s.State
+		if !a.Matrix.Compared {
+			before = ""
+		}
+		add(before, s.State, s, nil)
+	}
+	slices.SortStableFunc(p.Groups, func(a, b groupView) int {
+		return rank(a.Cell) - rank(b.Cell)
+	})
+	slices.Sort(p.Owners)
+}
+
+// rank of a cell: failing ones first, then the other moves, what did not move last.
+func rank(cell string) int {
+	before, now, _ := strings.Cut(cell, "-")
+	switch {
+	case now == "failed" && before != "failed":
+		return 0
+	case now == "failed":
+		return 1
+	case before != now && before == "failed":
+		return 2
+	case before != now:
+		return 3
+	}
+	return 4
+}
+
+func groupTitle(compared bool, before, now reports.State) string {
+	switch {
+	case !compared:
+		return string(now)
+	case before == now:
+		return fmt.Sprintf("%s in both", now)
+	}
+	return fmt.Sprintf("%s before, %s now", stateName(before), stateName(now))
+}
+
+func stateName(s reports.State) string {
+	if s == "" {
+		return "absent"
+	}
+	return string(s)
+}
+
+// cell names a cell of the matrix in the URL.
+func cell(before, now reports.State) string { return stateName(before) + "-" + stateName(now) }
+
+// matrixView is the table of states before and now.
+type matrixView struct {
+	Columns []string
+	Rows    []matrixRow
+}
+
+type matrixRow struct {
+	Name  string
+	Cells []matrixCell
+	Sum   string
+}
+
+type matrixCell struct {
+	Cell, Count, Tone string // Count is "" where there is none
+	Label             string
+}
+
+// newMatrix leaves out states that no spec has or had.
+func newMatrix(m analysis.Matrix) *matrixView {
+	if !m.Compared {
+		return nil
+	}
+	var rows, columns []reports.State
+	for _, s := range analysis.MatrixStates {
+		row, column := 0, 0
+		for _, o := range analysis.MatrixStates {
+			row, column = row+m.At(s, o), column+m.At(o, s)
+		}
+		if row > 0 {
+			rows = append(rows, s)
+		}
+		if column > 0 {
+			columns = append(columns, s)
+		}
+	}
+	v := &matrixView{}
+	for _, s := range columns {
+		v.Columns = append(v.Columns, stateName(s))
+	}
+	for _, before := range rows {
+		r, sum := matrixRow{Name: stateName(before)}, 0
+		for _, now := range columns {
+			n := m.At(before, now)
+			c := matrixCell{Cell: cell(before, now), Label: fmt.Sprintf("%s: %s", text.Plural(n, "spec"), groupTitle(true, before, now))}
+			sum += n
+			if n > 0 {
+				c.Count = text.Count(n)
+			}
+			switch {
+			case n == 0:
+			case now == reports.Failed && before != reports.Failed:
+				c.Tone = "broken"
+			case before == reports.Failed && now == reports.Passed:
+				c.Tone = "held"
+			case now == reports.Failed, before != now:
+				c.Tone = "inconclusive"
+			}
+			r.Cells = append(r.Cells, c)
+		}
+		r.Sum = text.Count(sum)
+		v.Rows = append(v.Rows, r)
+	}
+	return v
+}
+
+type greenView struct {
+	Name, Cause, Evidence string
+	Sure                  bool
+	Filter                filterView
+}
+
+type clusterView struct {
+	ID                string
+	Title, Place, Age string
+	Message, Pattern  string
+	Count, More       int
+	Names             []string
+}
+
+func newCluster(i int, c analysis.Cluster) clusterView {
+	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Count: len(c.Specs), Place: reports.Visible(c.Place),
+		Title: text.Cut(text.OneLine(c.Message), 160), Message: messageText(c.Message), Pattern: text.Cut(text.OneLine(c.Pattern), 400)}
+	if c.Since > 1 {
+		v.Age = fmt.Sprintf("the oldest has failed for %s", text.Plural(c.Since, "run"))
+	}
+	for _, s := range c.Specs[:min(len(c.Specs), 20)] {
+		v.Names = append(v.Names, reports.Visible(s.Name()))
+	}
+	v.More = len(c.Specs) - len(v.Names)
+	return v
+}

@@ -1,0 +1,165 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+// section is a part of an account in words, for outputs that are text.
+type section struct {
+	Title string
+	Items []item
+}
+
+// item is a line, and what belongs to it. Name and what follows is as others wrote it,
+// made visible; the rest are our own words.
+type item struct {
+	Before, Name, After string
+	Block               string // over several lines
+	Command             string
+}
+
+const maxInSection = 50 // items: more are in the page
+
+// sections are in the order of what to look at first; those with nothing to tell are
+// left out.
+func sections(a *analysis.Analysis) []section {
+	all := []section{
+		{"Needs attention", attentionItems(a)},
+		{"What moved", movedItems(a)},
+		{"What stopped failing, and why", greenItems(a)},
+		{"Failures that say the same", clusterItems(a)},
+		{"Phases", phaseItems(a)},
+		{"What durability costs", costItems(a)},
+		{"Go benchmarks", benchmarkItems(a)},
+		{"Trend", trendItems(a)},
+		{"Flakes", flakeItems(a)},
+		{"Ledger of limits", ledgerItems(a)},
+		{"Slowest specs", slowItems(a)},
+	}
+	all = slices.DeleteFunc(all, func(s section) bool { return len(s.Items) == 0 })
+	for i, s := range all {
+		if more := len(s.Items) - maxInSection; more > 0 {
+			all[i].Items = append(s.Items[:maxInSection:maxInSection], item{Before: fmt.Sprintf("and %d more: see the page", more)})
+		}
+	}
+	return all
+}
+
+func attentionItems(a *analysis.Analysis) (all []item) {
+	for i, t := range a.Attention {
+		v := newAttention(i, t, nil)
+		it := item{Before: v.Kind + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
+		if v.Where != "" {
+			it.After += " at " + v.Where
+		}
+		if v.Owner != "" {
+			it.After += ", owner " + v.Owner
+		}
+		if v.Age != "" {
+			it.After += ". " + v.Age
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
+func movedItems(a *analysis.Analysis) (all []item) {
+	if !a.Matrix.Compared {
+		return nil
+	}
+	for _, kind := range reports.Kinds {
+		for _, name := range movedNames(a, kind) {
+			all = append(all, item{Before: string(kind) + ": ", Name: reports.Visible(name)})
+		}
+	}
+	return all
+}
+
+func greenItems(a *analysis.Analysis) (all []item) {
+	for _, g := range a.Green {
+		all = append(all, item{Before: string(g.Cause) + ": ", Name: reports.Visible(g.Name()), After: " (" + text.OneLine(g.Evidence) + ")"})
+	}
+	return all
+}
+
+func clusterItems(a *analysis.Analysis) (all []item) {
+	for _, c := range a.Clusters {
+		it := item{Before: text.Plural(len(c.Specs), "spec") + ": ", Name: text.Cut(text.OneLine(c.Message), 200)}
+		if c.Place != "" {
+			it.After = " at " + reports.Visible(c.Place)
+		}
+		all = append(all, it)
+	}
+	return all
+}
+
+func phaseItems(a *analysis.Analysis) (all []item) {
+	add := func(p analysis.Phase) {
+		v := newPhase(p)
+		it := item{Name: v.Name, After: fmt.Sprintf(" (%s): %s failed, failures %s, passed %s, of all %s", v.Runs, v.Failed, v.Fewer, v.Rate, v.RateAll)}
+		if p.Target != nil {
+			it.After += "; " + v.Target
+		}
+		all = append(all, it)
+	}
+	for _, p := range a.Phases {
+		add(p)
+	}
+	if a.Overall != nil {
+		add(*a.Overall)
+	}
+	return all
+}
+
+func costItems(a *analysis.Analysis) (all []item) {
+	for _, c := range worstFirst(a.Run) {
+		all = append(all, item{Before: brief(a.Run, c)}, item{Before: text.CostSentence(*c)})
+	}
+	if line := analysis.CurveText(a.Curve); line != "" {
+		all = append(all, item{Before: line})
+	}
+	if line := analysis.PartsText(a.Attribution); line != "" {
+		all = append(all, item{Before: line})
+	}
+	return all
+}
+
+func trendItems(a *analysis.Analysis) (all []item) {
+	for _, c := range newTrend(a.Trend).Changes {
+		all = append(all, item{Before: c})
+	}
+	if f := forecast(a); f != "" {
+		all = append(all, item{Before: f})
+	}
+	return all
+}
+
+func flakeItems(a *analysis.Analysis) (all []item) {
+	for _, f := range a.Flakes {
+		all = append(all, item{Name: reports.Visible(f.Spec.Name()), After: fmt.Sprintf(" in %d of %s (95%% band %s to %s%%), %d certain, last in run %s",
+			f.Flaked.Good, text.Plural(f.Flaked.Of, "run"), reports.Percent(f.Low), reports.Percent(f.High), f.Certain, lineName(f.Last))})
+	}
+	return all
+}
+
+func ledgerItems(a *analysis.Analysis) (all []item) {
+	for _, l := range a.Ledger {
+		all = append(all, item{Name: ledgerText(l)})
+	}
+	return all
+}
+
+func slowItems(a *analysis.Analysis) (all []item) {
+	for _, s := range a.Slowest {
+		all = append(all, item{Before: took(s.Spec.Duration) + " ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" (%s%% of all)", reports.Percent(s.Share))})
+	}
+	for _, s := range a.Slowing {
+		all = append(all, item{Before: "slowing: ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" %s to %s (%sx, adjusted p %s)", took(s.Before), took(s.Now), text.Figure(s.Ratio), text.Figure(s.Significance))})
+	}
+	return all
+}

@@ -1,0 +1,194 @@
+package render
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+)
+
+const liveToken = "a-token-of-the-test"
+
+// serving is a server whose history goes to the next run when the test says so.
+func serving(t *testing.T) (address string, next func()) {
+	t.Helper()
+	var runs atomic.Int64
+	runs.Store(1)
+	live := &Live{Token: liveToken, Every: time.Millisecond,
+		State: func(context.Context) (string, error) { return strings.Repeat("+", int(runs.Load())), nil },
+		Tell: func(_ context.Context, id int64) (*analysis.Analysis, error) {
+			run, earlier := sample.HeldRun()
+			switch run.ID = runs.Load(); {
+			case id > run.ID:
+				return nil, history.ErrNoRun
+			case id != 0:
+				run.ID = id
+			}
+			return told(run, earlier), nil
+		}}
+	s := httptest.NewServer(live)
+	t.Cleanup(func() {
+		s.CloseClientConnections() // a page still listens
+		s.Close()
+	})
+	live.Hosts = []string{strings.TrimPrefix(s.URL, "http://")}
+	return s.URL, func() { runs.Add(1) }
+}
+
+// fetch asks without following redirects.
+func fetch(t *testing.T, method, address, host, token string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host != "" {
+		r.Host = host
+	}
+	if token != "" {
+		r.AddCookie(&http.Cookie{Name: "flujo-" + r.URL.Port(), Value: token})
+	}
+	r.Header.Set("Origin", "http://attack.invalid")
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func TestServeRefuses(t *testing.T) {
+	address, _ := serving(t)
+	u, _ := url.Parse(address)
+	for name, test := range map[string]struct {
+		method, path, host, token string
+		status                    int
+	}{
+		"right":                   {"GET", "/", "", liveToken, 200},
+		"an older run":            {"GET", "/?run=1", "", liveToken, 200},
+		"a run that is not there": {"GET", "/?run=9", "", liveToken, 404},
+		"a run that is no number": {"GET", "/?run=x", "", liveToken, 400},
+		"no token":                {"GET", "/", "", "", 403},
+		"another token":           {"GET", "/", "", liveToken + "x", 403},
+		"another in the address":  {"GET", "/?token=x", "", "", 403},
+		"events without a token":  {"GET", "/events?after=x", "", "", 403},
+		"a foreign name":          {"GET", "/", "attack.invalid", liveToken, 421},
+		"a name that ends so":     {"GET", "/", "attack.invalid." + u.Host, liveToken, 421},
+		"another port":            {"GET", "/", "127.0.0.1:1", liveToken, 421},
+		"a name with a dot":       {"GET", "/", "127.0.0.1.:" + u.Port(), liveToken, 421},
+		"POST":                    {"POST", "/", "", liveToken, 405},
+		"OPTIONS":                 {"OPTIONS", "/", "", liveToken, 405},
+		"HEAD":                    {"HEAD", "/", "", liveToken, 405},
+		"elsewhere":               {"GET", "/history.db", "", liveToken, 404},
+		"up":                      {"GET", "/../history.db", "", liveToken, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, body := fetch(t, test.method, address+test.path, test.host, test.token)
+			if res.StatusCode != test.status {
+				t.Errorf("status %d, want %d: %s", res.StatusCode, test.status, text.Cut(body, 200))
+			}
+			csp := res.Header.Get("Content-Security-Policy")
+			for _, part := range []string{"default-src 'none'", "script-src 'sha256-", "style-src 'sha256-", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} {
+				if !strings.Contains(csp, part) {
+					t.Errorf("policy %q lacks %q", csp, part)
+				}
+			}
+			if strings.Contains(csp, "unsafe") {
+				t.Errorf("policy %q", csp)
+			}
+			for header := range res.Header {
+				if strings.HasPrefix(header, "Access-Control-") {
+					t.Errorf("%s: %s", header, res.Header.Get(header))
+				}
+			}
+			if test.status != 200 && strings.Contains(body, "resumes") {
+				t.Error("a refusal tells of the run")
+			}
+		})
+	}
+}
+
+// The token goes from the address into a cookie that scripts and other sites do not see.
+func TestServeKeepsTheTokenOutOfTheAddress(t *testing.T) {
+	address, _ := serving(t)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := (&http.Client{Jar: jar}).Get(address + "/?token=" + liveToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	if res.StatusCode != 200 || res.Request.URL.String() != address+"/" || !strings.Contains(string(body), `data-live="/events?after=`) || strings.Contains(string(body), liveToken) {
+		t.Errorf("status %d at %s", res.StatusCode, res.Request.URL)
+	}
+	first, _ := fetch(t, "GET", address+"/?token="+liveToken, "", "")
+	if c := first.Header.Get("Set-Cookie"); !strings.Contains(c, "HttpOnly") || !strings.Contains(c, "SameSite=Strict") {
+		t.Errorf("cookie %q", c)
+	}
+}
+
+func TestServeTellsOfNewRuns(t *testing.T) {
+	address, next := serving(t)
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", address+"/events?after=%2B", nil)
+	r.AddCookie(&http.Cookie{Name: "flujo-" + r.URL.Port(), Value: liveToken})
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	in := bufio.NewReader(res.Body)
+	if line, err := in.ReadString('\n'); err != nil || line != ": nothing new\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	next()
+	rest, err := io.ReadAll(in) // it ends when there is news
+	if err != nil || !strings.HasSuffix(string(rest), "event: run\ndata: ++\n\n") {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+// livePage is for the browser: the page is loaded anew when a run arrives, and keeps its
+// filter.
+func livePage(tb *tab) {
+	address, next := serving(tb.t)
+	tb.do(chromedp.Navigate(address + "/?token=" + liveToken))
+	want(tb, "the address", address+"/", `location.href`)
+	tb.fill("#q", "loop")
+	loaded := chromedp.Events(tb.ctx, cdppage.LoadEventFired)
+	next()
+	for _, err := range loaded {
+		if err != nil {
+			tb.t.Fatal(err)
+		}
+		break
+	}
+	want(tb, "the title", "held, run 2: flujo-harness report", `document.title`)
+	want(tb, "the filter", "#q=loop", `location.hash`)
+	for _, asked := range tb.asked() {
+		if !strings.HasPrefix(asked, address+"/") {
+			tb.t.Errorf("request to %s", asked)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/ingest"
+)
+
+type ctrfOut struct {
+	Format      string         `json:"reportFormat"`
+	SpecVersion string         `json:"specVersion"`
+	GeneratedBy string         `json:"generatedBy"`
+	Results     ctrfResultsOut `json:"results"`
+}
+
+type ctrfResultsOut struct {
+	Tool        map[string]string `json:"tool"`
+	Summary     ctrfSummaryOut    `json:"summary"`
+	Tests       []ctrfTestOut     `json:"tests"`
+	Environment map[string]string `json:"environment,omitempty"`
+	Extra       map[string]any    `json:"extra"` // of exactName: the suites
+}
+
+type ctrfSummaryOut struct {
+	Tests   int   `json:"tests"`
+	Passed  int   `json:"passed"`
+	Failed  int   `json:"failed"`
+	Pending int   `json:"pending"`
+	Skipped int   `json:"skipped"`
+	Other   int   `json:"other"`
+	Flaky   int   `json:"flaky"`
+	Suites  int   `json:"suites"`
+	Start   int64 `json:"start"` // ms since 1970
+	Stop    int64 `json:"stop"`
+}
+
+type ctrfTestOut struct {
+	Name     string   `json:"name"`
+	Status   string   `json:"status"`
+	Duration float64  `json:"duration"` // ms
+	Suite    []string `json:"suite,omitempty"`
+	Message  string   `json:"message,omitempty"`
+	Raw      string   `json:"rawStatus,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+	File     string   `json:"filePath,omitempty"`
+	Line     int      `json:"line,omitempty"`
+	Stdout   []string `json:"stdout,omitempty"`
+	Retries  int      `json:"retries,omitempty"` // of a spec that failed in between
+	Flaky    bool     `json:"flaky,omitempty"`
+
+	Extra map[string]*ingest.ExactSpec `json:"extra,omitempty"` // of exactName
+}
+
+// WriteCTRF writes the specs of the run in the Common Test Report Format
+// (https://ctrf.io). A failure that no spec carries is a failed test: the format has no
+// other place for it. What its fields cannot say is in "extra", so that [ingest.Read] gives the
+// same results again.
+func WriteCTRF(w io.Writer, a *analysis.Analysis) error {
+	out := ctrfOut{Format: "CTRF", SpecVersion: "1.0.0", GeneratedBy: "flujo-harness", Results: ctrfResultsOut{Tool: map[string]string{"name": "flujo-harness"}, Tests: []ctrfTestOut{}}}
+	r := &out.Results
+	if !a.Run.Started.IsZero() {
+		r.Summary.Start = a.Run.Started.UnixMilli()
+		r.Summary.Stop = r.Summary.Start + int64(a.Run.Seconds*1000)
+	}
+	if a.Run.Commit != "" {
+		r.Environment = map[string]string{"commit": a.Run.Commit}
+		if a.Run.Branch != "" {
+			r.Environment["branchName"] = a.Run.Branch
+		}
+	}
+	if a.Run.SuiteError != "" {
+		r.add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError, Extra: extraOf(ingest.ExactNode(&reports.SuiteFailure{Node: "results"}))})
+	}
+	if s := a.Run.Suites; s != nil {
+		at := map[string]int{} // parts of one suite are one
+		suites := []ingest.ExactSuite{}
+		for _, suite := range s.Suites {
+			i, known := at[suite.Path]
+			if !known {
+				i, at[suite.Path] = len(suites), len(suites)
+				suites = append(suites, ingest.ExactSuite{Path: suite.Path})
+			}
+			suites[i].Add(&suite)
+			for _, f := range suite.Failures {
+				r.add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line, Extra: extraOf(ingest.ExactNode(&f))})
+			}
+		}
+		r.Summary.Suites = len(suites)
+		r.Extra = map[string]any{ingest.ExactName: suites}
+		for i := range s.Specs {
+			r.add(newCTRFTest(&s.Specs[i]))
+		}
+	}
+	if r.Extra == nil {
+		r.Extra = map[string]any{ingest.ExactName: []ingest.ExactSuite{}}
+	}
+	if err := ingest.EncodeVisibly(w, out, " "); err != nil {
+		return fmt.Errorf("write CTRF: %w", err)
+	}
+	return nil
+}
+
+func newCTRFTest(s *reports.Spec) ctrfTestOut {
+	t := ctrfTestOut{Name: leafName(s), Status: string(s.State), Duration: float64(s.Duration) / float64(time.Millisecond), Suite: append([]string{s.Suite}, s.Containers...),
+		Message: s.Message, Raw: s.Detail, Tags: s.Labels, File: s.File, Line: max(0, s.Line), Flaky: s.Retried}
+	switch s.State {
+	case reports.Passed, reports.Failed, reports.Skipped, reports.Pending:
+	default:
+		t.Status, t.Raw = "failed", string(s.State)
+	}
+	if s.Retried || s.State == reports.Failed { // a spec that passed each time is not one that needed to be tried again
+		t.Retries = max(0, s.Attempts-1)
+	}
+	if s.Output != "" {
+		t.Stdout = strings.Split(s.Output, "\n")
+	}
+	attempts := 1 + t.Retries
+	if s.State == reports.Skipped || s.State == reports.Pending {
+		attempts = 0
+	}
+	if t.Name != s.Leaf || t.Raw != "" || s.Attempts != attempts || s.Retried && s.Attempts < 2 || s.Occurrence != 1 || s.Suite == "" {
+		t.Extra = extraOf(ingest.NewExact(s))
+	}
+	return t
+}
+
+func extraOf(e *ingest.ExactSpec) map[string]*ingest.ExactSpec {
+	return map[string]*ingest.ExactSpec{ingest.ExactName: e}
+}
+
+func (r *ctrfResultsOut) add(t ctrfTestOut) {
+	s := &r.Summary
+	s.Tests++
+	switch t.Status {
+	case "passed":
+		s.Passed++
+	case "skipped":
+		s.Skipped++
+	case "pending":
+		s.Pending++
+	default:
+		s.Failed++
+	}
+	if t.Flaky {
+		s.Flaky++
+	}
+	r.Tests = append(r.Tests, t)
+}
