@@ -14,6 +14,12 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 	if folded == "pwd" && (v[0] == '/' || v[0] == '.') || folded == "oldpwd" {
 		return false // the working directory
 	}
+	switch k {
+	case code:
+		return digit && len(v) >= 3 && len(v) <= 64 && strings.Trim(v, alphanumeric+"-") == "" && !wordy(v) && (len(v) >= 6 || !strings.ContainsAny(v, upperLetters))
+	case opaque:
+		return (where == strict || where == tight) && len(v) >= 8 && digit && letter && !isCode(v) && !wordy(v)
+	}
 	if where == strict {
 		return !isComplaint(v)
 	}
@@ -101,7 +107,7 @@ func isPlaceholder(v string) bool {
 	switch v[0] {
 	case '$':
 		rest := v[1:]
-		return rest != "" && (rest[0] == '{' || rest[0] == '(' || strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" || strings.HasPrefix(rest, "env:"))
+		return rest != "" && (standIns[rest] || rest[0] == '{' || rest[0] == '(' || strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" || strings.HasPrefix(rest, "env:"))
 	case '<':
 		return strings.HasSuffix(v, ">")
 	case '{':
@@ -137,16 +143,22 @@ func isCode(v string) bool {
 // complaints begin what a validation says of a field.
 var complaints = words(`must is are cannot can't may should shall required invalid missing too has have was were wrong incorrect expired does doesn't needs need already contains`)
 
+// musts follow "must" and "is" in what a validation says.
+var musts = words(`be not have contain match include start begin end differ use consist exist come only also at no in out less more shorter longer greater equal between`)
+
 // isComplaint reports whether a value is a sentence about the value: "must not be empty".
 func isComplaint(v string) bool {
 	first, rest, ok := strings.Cut(v, " ")
 	if !ok {
 		return false
 	}
+	second, _, _ := strings.Cut(rest, " ")
+	if first == "must" || first == "is" { // a passphrase may begin with them
+		return musts[second] || isWord(second) && second != "this" || states[second] || strings.HasSuffix(second, "ed")
+	}
 	if complaints[strings.ToLower(first)] {
 		return true
 	}
-	second, _, _ := strings.Cut(rest, " ")
 	switch strings.ToLower(first) {
 	case "not":
 		switch second {

@@ -15,6 +15,8 @@ const (
 	token         // a number is a count, and next to "next" or "eos" it is a word of a language
 	key           // long, and no word
 	header        // to the end of the line
+	code          // a code of a few digits or letters
+	opaque        // only where the value is tight or a parameter and looks drawn: session=x, SAMLResponse=x
 )
 
 // stems make every name that holds them a secret, wherever in the folded name they are.
@@ -116,7 +118,7 @@ func mayBeSecret(name string) bool {
 			}
 		case 's': // secret, sess, sig, sid, seed
 			switch name[i+1] | 0x20 {
-			case 'e', 'i':
+			case 'e', 'i', 'a':
 				return true
 			}
 		case 'k': // key, token
@@ -179,6 +181,12 @@ func classifyWords(list []string) kind {
 	}
 	last := list[len(list)-1]
 	folded := strings.Join(list, "")
+	switch {
+	case last == "session", folded == "samlresponse", folded == "samlrequest":
+		return opaque
+	case (last == "code" || last == "codes") && len(list) > 1 && codeOwners[list[len(list)-2]], folded == "cvv", folded == "cvc":
+		return code
+	}
 	if keptFields[folded] {
 		return noSecret
 	}

@@ -138,7 +138,8 @@ func (sc *scanner) userAndPassword(v int) int {
 // programs take a password after the given options.
 var programs = map[string]map[string]bool{
 	"-p": words("sshpass mysql mysqldump mysqladmin mariadb 7z 7za docker podman helm mongo mongosh mongodump az twine nerdctl skopeo ansible-vault cqlsh oc sshfs rclone"),
-	"-a": words("redis-cli"), "-w": words("ldapsearch ldapadd ldapmodify ldappasswd"), "-P": words("sqlcmd bcp zip unzip ipmitool"), "-U": words("smbclient"),
+	"-a": words("redis-cli http https xh httpie"), "-w": words("ldapsearch ldapadd ldapmodify ldappasswd"), "-P": words("sqlcmd bcp zip unzip ipmitool"), "-U": words("smbclient"),
+	"-N": words("ssh-keygen"), "-c": words("snmpwalk snmpget snmpset snmpbulkwalk"), "-b": words("curl"),
 	"-u": words("curl wget http https xh httpie ab lftp hey"), "-x": words("ldapsearch"), "-k": words("openssl"),
 }
 
@@ -153,6 +154,12 @@ func (sc *scanner) keyword(at, end int) int {
 	}
 	if w[0] == '-' && len(w) >= 2 && w[1] != '-' && s[end] != ':' && s[end] != '=' {
 		return sc.shortOption(at, end, v)
+	}
+	if s[end] == ':' && len(w) > 2 && w[:2] == "-u" && sc.programBefore(at, programs["-u"]) != "" { // -uadmin:x
+		if to := valueEnd(s, end+1); to > end+1 && !isPlaceholder(s[end+1:to]) && s[end+1] != '/' {
+			return sc.give(end+1, to, "assignment")
+		}
+		return 0
 	}
 	if s[end] == ':' {
 		return sc.colons(at, end)
@@ -298,6 +305,13 @@ func (sc *scanner) shortOption(at, end, v int) int {
 	}
 	program := sc.programBefore(at, list)
 	switch {
+	case w == "-a" && program != "redis-cli":
+		if program == "" {
+			return 0
+		}
+		return sc.userAndPassword(v)
+	case w == "-b" && program != "" && !strings.Contains(s[v:near(s, v, " \n")], "="):
+		return 0 // a file of cookies
 	case w[1] == 'u':
 		if len(w) != 2 {
 			return 0

@@ -135,6 +135,9 @@ func (sc *scanner) word(at, end int) int {
 	if to := sc.named(at, end); to > 0 {
 		return to
 	}
+	if to := sc.told(at, end); to > 0 {
+		return to
+	}
 	return end
 }
 

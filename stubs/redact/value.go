@@ -57,8 +57,11 @@ func (sc *scanner) named(at, end int) int {
 
 // parameterKind is what names mean as parameters of a URL only.
 func parameterKind(name string) kind {
-	if strings.EqualFold(name, "signature") {
+	switch strings.ToLower(name) {
+	case "signature":
 		return token
+	case "code": // of OAuth; "code=404" is none
+		return opaque
 	}
 	return noSecret
 }
@@ -85,6 +88,9 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	}
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
+	}
+	if sign == ':' && lineStart(s, at) || sign == ':' && s[v] == 'S' || s[v] == 's' {
+		v = wrapped(s, v)
 	}
 	if from, to, ok := quotedValue(s, v); ok {
 		if !sc.accept(name, k, s[from:to], quoted) {
@@ -127,6 +133,13 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 		}
 	case alone && restBlank(s, to):
 		where = line
+	case (before == '\'' || before == '"') && to < len(s) && s[to] == before && strings.Contains(name, "-"):
+		where = line // an option that holds a header: -H 'X-Api-Key: x'
+	case k == password && sign == ':' && at > 0 && sc.listed(at, to):
+		where = line
+	}
+	if eol := phraseEnd(s, at, v, to, name); eol > to {
+		to, where = eol, line
 	}
 	if !sc.accept(name, k, s[v:to], where) {
 		return 0
@@ -148,6 +161,8 @@ func (sc *scanner) formatted(at, end, v int, k kind) int {
 		to = fieldEnd(s, v)
 	} else if lineStart(s, at) && restBlank(s, to) {
 		where = line
+	} else if at > 0 && s[at-1] == '/' && (at == 1 || s[at-2] == ' ') {
+		where = tight // an option of Windows: /password:x
 	}
 	if to <= v || !sc.accept(s[at:end], k, s[v:to], where) {
 		return 0
@@ -400,7 +415,7 @@ func quotedValue(s string, at int) (from, to int, ok bool) {
 		switch c := s[to]; {
 		case c == '\n' && mark != '`':
 			return 0, 0, false
-		case c == '\\' && slashes == 0 && mark == '"':
+		case c == '\\' && slashes == 0 && (mark == '"' || mark == '\'' && to+2 < len(s) && s[to+1] == mark && isLetter(s[to+2])):
 			to++
 		case c == mark && slashes == 0:
 			return from, to, to > from

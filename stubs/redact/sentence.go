@@ -1,0 +1,268 @@
+package redact
+
+import "strings"
+
+// codeOwners make a one-time or recovery code of the word "code" that follows them.
+var codeOwners = words(`mfa otp totp 2fa tfa sms one-time onetime time verification login security recovery backup auth authentication passcode confirmation device pairing`)
+
+// states are what a sentence says of a password: they follow "the password is".
+var states = words(`weak strong short long safe secure unsafe insecure correct visible blank plain public private good bad fine okay here there never always only also still just now
+	already clearly simply stored hidden shown displayed different identical equal unique useless optional mandatory sensitive printed logged empty handled another something nothing either both`)
+
+// setters are the ends of calls whose first argument names the value of the second.
+var setters = []string{"env(", "fill(", "fillin(", "setheader(", "setproperty("}
+
+// told looks for values that a sentence, a call or a command gives, other than by an
+// assignment. at to end is the word before it. It returns where to go on, or 0.
+func (sc *scanner) told(at, end int) int {
+	s := sc.s
+	if end >= len(s) {
+		return 0
+	}
+	w := s[at:end]
+	v := skipBlank(s, end)
+	switch strings.ToLower(w) {
+	case "code", "codes":
+		return sc.oneTimeCode(at, end)
+	case "key":
+		return sc.licenseKey(at, end)
+	case "convertto-securestring":
+		v = skipBlank(s, v+len("-String ")*b2i(strings.HasPrefix(s[v:], "-String ")))
+		if from, to, ok := quotedValue(s, v); ok && !isPlaceholder(s[from:to]) {
+			return sc.give(from, to, "assignment")
+		}
+		return 0
+	case "login", "obscure":
+		if before := s[max(0, at-7):at]; strings.HasSuffix(before, "vault ") || strings.HasSuffix(before, "rclone ") {
+			to := valueEnd(s, v)
+			if to-v >= 8 && restBlank(s, to) && s[v] != '-' && !strings.HasSuffix(s[v:to], "ed") && !isPlaceholder(s[v:to]) && !isWord(s[v:to]) && !strings.Contains(s[v:to], "=") {
+				return sc.give(v, to, "assignment")
+			}
+		}
+		return 0
+	}
+	if v >= len(s) || !mayBeSecret(w) {
+		return 0
+	}
+	k := sc.r.classify(w)
+	if k == noSecret || k == header {
+		return 0
+	}
+	if from, to := sc.toldValue(at, end, v, k); to > from {
+		return sc.give(from, to, "assignment")
+	}
+	return 0
+}
+
+// toldValue is the value that a call or a sentence gives to the secret name from at to end.
+func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
+	s := sc.s
+	w := s[at:end]
+	before := strings.ToLower(s[max(0, at-24):at])
+	rest := s[v:min(len(s), v+lookBehind)]
+	quotedAt := func(p int) (int, int) {
+		if from, to, ok := quotedValue(s, skipBlank(s, p)); ok && sc.accept(w, k, s[from:to], quoted) && !isWord(s[from:to]) {
+			return from, to
+		}
+		return 0, 0
+	}
+	switch {
+	case strings.HasPrefix(rest, "</key>"): // a property list
+		tag := skipSpace(s, v+len("</key>"))
+		if !strings.HasPrefix(s[tag:], "<string>") {
+			return 0, 0
+		}
+		from = tag + len("<string>")
+		if to = near(s, from, "<"); strings.HasPrefix(s[to:], "</string>") && to > from && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
+			return from, to
+		}
+	case s[end] == '(' && (strings.HasPrefix(strings.ToLower(w), "set") || strings.HasPrefix(strings.ToLower(w), "with")):
+		return quotedAt(end + 1)
+	case (rest[0] == '"' || rest[0] == '\'') && len(rest) > 1 && strings.HasPrefix(rest[1:], ","):
+		for _, call := range setters {
+			if strings.HasSuffix(strings.TrimRight(before, "\"'"), call) {
+				return quotedAt(v + 2)
+			}
+		}
+	case k != password && !strings.HasSuffix(before, "using ") && !strings.HasSuffix(before, "with "):
+	case strings.HasPrefix(rest, "-> ") && lineStart(s, at):
+		from = skipBlank(s, v+3)
+		if to = valueEnd(s, from); to-from >= 6 && restBlank(s, to) && sc.spoken(s[from:to]) && !strings.Contains(s[from:to], "assw") {
+			return from, to
+		}
+	case strings.HasPrefix(rest, "to equal "):
+		return quotedAt(v + len("to equal "))
+	case strings.HasPrefix(rest, "to be "):
+		return quotedAt(v + len("to be "))
+	case strings.HasPrefix(rest, "is ") || strings.HasPrefix(rest, "was "):
+		return sc.said(at, v+strings.IndexByte(rest, ' ')+1)
+	case len(rest) > 4 && strings.EqualFold(rest[:4], "for "): // SET PASSWORD FOR x = 'y', Password for x: y
+		if eq := strings.Index(rest, "= "); eq > 0 && !strings.Contains(rest[:eq], "\n") && w == "PASSWORD" {
+			return quotedAt(v + eq + 2)
+		}
+		if colon := strings.Index(rest, ": "); colon > 4 && !strings.ContainsAny(rest[4:colon], " \n/") {
+			from = v + colon + 2
+			if to = valueEnd(s, from); to-from >= 6 && restBlank(s, to) && sc.spoken(s[from:to]) {
+				return from, to
+			}
+		}
+	case afterAny(before, "using ", "with ", "wrong ", "invalid ", "incorrect ", "bad "):
+		if rest[0] == '"' || rest[0] == '\'' {
+			return quotedAt(v)
+		}
+		if to = valueEnd(s, v); to-v >= 6 && hasDigit(s[v:to]) && hasLetter(s[v:to]) && !wordy(s[v:to]) && sc.spoken(s[v:to]) && s[end] == ' ' && inName[rest[0]] {
+			return v, to
+		}
+	}
+	return 0, 0
+}
+
+// said is the value in "the password is x", where x ends the line.
+func (sc *scanner) said(at, v int) (from, to int) {
+	s := sc.s
+	v = skipBlank(s, v)
+	if from, to, ok := quotedValue(s, v); ok && to-from >= 4 && !isWord(s[from:to]) && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
+		return from, to
+	}
+	before := strings.ToLower(s[max(0, at-6):at])
+	if to = valueEnd(s, v); to-v >= 6 && afterAny(before, "the ", "your ", "my ") && restBlank(s, to+b2i(to < len(s) && s[to] == '.')) && sc.spoken(s[v:to]) {
+		return v, to
+	}
+	return 0, 0
+}
+
+// spoken reports whether a word in a sentence is a value, and not what is said of one.
+func (sc *scanner) spoken(v string) bool {
+	low := strings.ToLower(v)
+	for _, end := range []string{"ed", "ing", "able", "ible", "()"} {
+		if strings.HasSuffix(low, end) && !hasDigit(v) {
+			return false
+		}
+	}
+	return !states[low] && !isWord(v) && !isPlaceholder(v) && !IsMarker(v) && !isCode(v) && !isComplaint(v)
+}
+
+func afterAny(before string, ends ...string) bool {
+	for _, end := range ends {
+		if strings.HasSuffix(before, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// oneTimeCode looks for codes after "verification code is" or "recovery codes:".
+func (sc *scanner) oneTimeCode(at, end int) int {
+	s := sc.s
+	owner := strings.ToLower(strings.TrimRight(s[max(0, at-24):at], " "))
+	owner = strings.TrimLeft(owner[strings.LastIndexAny(owner, " \n\"'(")+1:], "-")
+	if !codeOwners[owner] {
+		return 0
+	}
+	v := skipBlank(s, end)
+	rest := s[v:]
+	switch {
+	case rest == "":
+		return 0
+	case rest[0] == ':' || rest[0] == '=':
+		v++
+	case strings.HasPrefix(rest, "is: "):
+		v += 3
+	case strings.HasPrefix(rest, "is "):
+		v += 2
+	case !isDigit(rest[0]):
+		return 0
+	}
+	last := 0
+	for range 16 {
+		from := skipSpace(s, v)
+		to := valueEnd(s, from)
+		x := s[from:to]
+		if len(x) < 4 || !hasDigit(x) || strings.Trim(x, alphanumeric+"-") != "" || wordy(x) {
+			break
+		}
+		last = sc.give(from, to, "code")
+		v = to
+		for v < len(s) && v < to+2 && s[v] == ',' {
+			v++
+		}
+	}
+	return last
+}
+
+// listed reports whether a name at position at is a field of a list, or what a prompt asks
+// for, and its value ends the field: "(password: x)", "user: bob, password: x".
+func (sc *scanner) listed(at, to int) bool {
+	s := sc.s
+	if to < len(s) && strings.IndexByte("),}]\n\r;", s[to]) < 0 {
+		return false
+	}
+	if s[at-1] == '(' {
+		return true
+	}
+	before := s[max(0, at-lookBehind):at]
+	if strings.HasSuffix(before, "Enter ") {
+		return true
+	}
+	before, ok := strings.CutSuffix(before, ", ")
+	i := strings.LastIndexByte(before, ' ')
+	return ok && i > 0 && before[i-1] == ':'
+}
+
+// phraseEnd is the end of a passphrase without quotes: several words to the end of the line.
+func phraseEnd(s string, at, v, to int, name string) int {
+	if !lineStart(s, at) || !strings.Contains(strings.ToLower(name), "phrase") {
+		return to
+	}
+	eol := near(s, v, "\r\n\"'#,;")
+	x := s[v:eol]
+	if strings.Count(x, " ") < 2 || isComplaint(x) || notPhrase[strings.ToLower(x[:strings.IndexByte(x, ' ')])] || strings.Trim(x, alphanumeric+" -") != "" {
+		return to
+	}
+	return eol
+}
+
+// notPhrase begin an error about a passphrase.
+var notPhrase = words(`could unable failed no not error the for your expected got must-not`)
+
+const upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// licenseKey looks for groups of letters and digits after "license key:".
+func (sc *scanner) licenseKey(at, end int) int {
+	s := sc.s
+	if !afterAny(strings.ToLower(s[max(0, at-12):at]), "license ", "licence ", "product ", "activation ", "serial ") {
+		return 0
+	}
+	v := skipBlank(s, end)
+	if v < len(s) && (s[v] == ':' || s[v] == '=') {
+		v = skipBlank(s, v+1)
+	} else if strings.HasPrefix(s[v:], "is ") {
+		v = skipBlank(s, v+3)
+	}
+	to := valueEnd(s, v)
+	x := s[v:to]
+	if len(x) < 12 || !hasDigit(x) || strings.Trim(x, alphanumeric+"-") != "" || strings.ToUpper(x) != x {
+		return 0
+	}
+	return sc.give(v, to, "assignment")
+}
+
+// wrapped is the position behind what may stand between a name and its value: Some( of Rust,
+// string(8) of PHP, an anchor or a tag of YAML.
+func wrapped(s string, v int) int {
+	rest := s[v:min(len(s), v+longestName)]
+	switch {
+	case strings.HasPrefix(rest, `Some("`):
+		return v + len("Some(")
+	case strings.HasPrefix(rest, "string("):
+		if i := strings.Index(rest, `) "`); i > 0 && strings.Trim(rest[7:i], "0123456789") == "" {
+			return v + i + 2
+		}
+	case len(rest) > 2 && (rest[0] == '&' || rest[0] == '!') && isLetter(rest[1]):
+		if i := strings.IndexByte(rest, ' '); i > 0 && strings.Trim(rest[1:i], alphanumeric+"_-") == "" && i+1 < len(rest) && inName[rest[i+1]] {
+			return v + i + 1
+		}
+	}
+	return v
+}
