@@ -52,7 +52,7 @@ func (f *ciFlags) write(ctx context.Context, p project, a *analysis.Analysis, ou
 	if f.annotations == "github" {
 		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
 		for _, line := range annotations(a.Run, p.root, prefix) {
-			fmt.Fprintln(out, line)
+			fmt.Fprintln(acting(out), line)
 		}
 	}
 	if f.summary == "" {

@@ -79,7 +79,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	stderr = newInert(stderr)
+	root.SetOut(newInert(stdout))
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/flujo/flujo-harness/reports"
 )
 
 // progress tells on standard error what is going on: one line that changes on a
@@ -25,7 +27,7 @@ type progress struct {
 
 func newProgress(out io.Writer) *progress {
 	p := &progress{out: out, began: time.Now(), stopped: make(chan struct{})}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+	if terminal(out) != nil && os.Getenv("TERM") != "dumb" {
 		p.live = true
 		p.done.Go(p.tick)
 	}
@@ -58,7 +60,7 @@ func (p *progress) draw() {
 		line += ": " + p.detail
 	}
 	width := 80
-	if f, ok := p.out.(*os.File); ok {
+	if f := terminal(p.out); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
 			width = w
 		}
@@ -66,7 +68,8 @@ func (p *progress) draw() {
 	if r := []rune(line); len(r) >= width {
 		line = string(r[:width-1])
 	}
-	fmt.Fprintf(p.out, "\r\x1b[K%s", line)
+	fmt.Fprint(acting(p.out), "\r\x1b[K")
+	fmt.Fprint(p.out, reports.Visible(line))
 }
 
 // set says what is done now, and how far it is.
@@ -85,7 +88,7 @@ func (p *progress) end() {
 	p.mu.Lock()
 	live := p.live
 	if live {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		fmt.Fprint(acting(p.out), "\r\x1b[K")
 		close(p.stopped)
 	}
 	p.live, p.stage = false, ""

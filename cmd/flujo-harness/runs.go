@@ -232,7 +232,7 @@ type screen struct {
 // newScreen looks at the terminal. Elsewhere there are no colours, and there is no
 // width but for the one in COLUMNS.
 func newScreen(out io.Writer) (s screen) {
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminal(out); f != nil {
 		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		s.width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is unknown
 	} else if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
