@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,7 @@ target.
 A history that is missing, damaged or has no run, and a run without results, with
 programmatic focus, or that was interrupted is a fault.
 
+Specs that a file of "run --json" has next to its measurements must not have failed either.
 Prints a line for each verdict, and one for each limit that no result is of; the worst
 decides. What was recorded at another commit than the one at hand is judged, with a note.
 
@@ -108,10 +110,19 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 	}
 	var all []harness.Comparison
 	var failed error
+	suites := thresholds.Held
+	var ofSuites []string
 	for _, path := range paths {
 		r, err := harness.ReadResults(path)
 		if failed = errors.Join(failed, err); err != nil {
 			continue
+		}
+		outcome, text, err := suitesOf(r)
+		if failed = errors.Join(failed, err); err != nil {
+			continue
+		}
+		if outcome != thresholds.Held {
+			suites, ofSuites = worse(suites, outcome), append(ofSuites, verdictLine(outcome, path+": "+text))
 		}
 		all = append(all, r.Comparisons...)
 		lines = append(lines, reports.Visible(fmt.Sprintf("%s: %s", path, origin(r, time.Now()))))
@@ -123,7 +134,36 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 		return nil, worst, fault(failed)
 	}
 	verdicts, worst, err := gate(all, rules, time.Now())
-	return append(lines, verdicts...), worst, err
+	return slices.Concat(lines, verdicts, ofSuites), worse(worst, suites), err
+}
+
+// suitesOf judges the specs that a results file has next to its measurements: a file of a
+// failed run is not held because what it measured was.
+func suitesOf(r *harness.Results) (outcome thresholds.Outcome, text string, err error) {
+	var p *part
+	if len(r.Suites) > 0 {
+		if err := json.Unmarshal(r.Suites, &p); err != nil {
+			return thresholds.Invalid, "", fmt.Errorf("the results of the suites cannot be read: %w: run again", err)
+		}
+	}
+	if p == nil {
+		return thresholds.Held, "", nil
+	}
+	failed, outside := 0, 0
+	for _, run := range p.Runs {
+		if run != nil {
+			failed, outside = failed+run.Counts().Failed, outside+run.SuiteFailures()
+		}
+	}
+	switch {
+	case failed+outside > 0:
+		return thresholds.Broken, fmt.Sprintf("its suites: %s, %s outside the specs", plural(int64(failed), "failed spec"), plural(int64(outside), "failure")), nil
+	case p.Problem != "":
+		return thresholds.Invalid, "its suites: " + p.Problem, nil
+	case p.Interrupted:
+		return thresholds.Inconclusive, "its suites were interrupted: run again and let them finish", nil
+	}
+	return thresholds.Held, "", nil
 }
 
 // origin says what a results file says of itself and nothing can prove.

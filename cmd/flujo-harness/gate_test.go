@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// A results file of a run whose suites failed is not green because its figures are: here
+// they are inconclusive, which is exit code 0 without --strict.
+func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
+	results, err := harness.ReadResults(filepath.Join("testdata", "results.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	spec := func(state reports.State) []*reports.Results {
+		return []*reports.Results{{Specs: []reports.Spec{{Suite: "shop", Leaf: "sells", State: state}}}}
+	}
+	for name, tc := range map[string]struct {
+		part any
+		code int
+		says string
+	}{
+		"none":        {nil, exitHeld, ""},
+		"passed":      {part{Shard: "1/1", Runs: spec(reports.Passed)}, exitHeld, ""},
+		"failed":      {part{Shard: "1/1", Runs: spec(reports.Failed)}, exitBroken, "its suites: 1 failed spec"},
+		"outside":     {part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, exitBroken, "1 failure outside the specs"},
+		"no results":  {part{Problem: "Ginkgo wrote no report"}, exitFault, "Ginkgo wrote no report"},
+		"interrupted": {part{Interrupted: true, Runs: spec(reports.Passed)}, exitHeld, "were interrupted"}, // exit 4 under --strict
+		"unreadable":  {7, exitFault, "cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := *results
+			if r.Suites, err = json.Marshal(tc.part); err != nil {
+				t.Fatal(err)
+			}
+			if tc.part == nil {
+				r.Suites = nil
+			}
+			f, err := os.Create("r.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Write(f); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if code := run(t.Context(), []string{"gate", "r.json"}, strings.NewReader(""), &out, &out); code != tc.code || !strings.Contains(out.String(), tc.says) {
+				t.Errorf("exit %d, want %d and %q: %s", code, tc.code, tc.says, out.String())
+			}
+		})
+	}
+}
