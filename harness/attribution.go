@@ -10,19 +10,20 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Waterfall says what the cost of a run is made of: one thing is added after the
 // other, each in an arm of its own.
 type Waterfall struct {
-	Schema      int         `json:"schema"` // 1
-	Workload    string      `json:"workload"`
-	Durability  string      `json:"durability"`
-	Started     time.Time   `json:"started"`
-	Seconds     float64     `json:"seconds"`
-	Seed        uint64      `json:"seed"`
-	Plan        Plan        `json:"plan"`
-	Environment Environment `json:"environment"`
+	Schema      int                 `json:"schema"` // 1
+	Workload    string              `json:"workload"`
+	Durability  string              `json:"durability"`
+	Started     time.Time           `json:"started"`
+	Seconds     float64             `json:"seconds"`
+	Seed        uint64              `json:"seed"`
+	Plan        Plan                `json:"plan"`
+	Environment machine.Environment `json:"environment"`
 
 	Increments []Increment `json:"increments"`
 	Total      Estimate    `json:"total"` // us per run: everything at once, in an arm of its own
@@ -73,7 +74,7 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 		return nil, fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: attribute another one", w.Name)
 	}
 	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
-		Environment: Describe(ctx, spec.Dir), Increments: attributed(spec.Durability)}
+		Environment: machine.Describe(ctx, spec.Dir), Increments: attributed(spec.Durability)}
 	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the backend and its floor keep the audit as it is elsewhere
 	for _, i := range f.Increments {
 		arms = append(arms, i.Arm)
@@ -125,7 +126,7 @@ func (f *Waterfall) estimate() error {
 					}
 					diffs[r] = v / 1e3
 				}
-				cost[i] = Median(diffs)
+				cost[i] = machine.Median(diffs)
 				costs[i] = append(costs[i], cost[i])
 			}
 			all := make([]float64, rounds)
@@ -138,7 +139,7 @@ func (f *Waterfall) estimate() error {
 			for _, c := range cost {
 				sum += c
 			}
-			total, gap, sessions = append(total, Median(all)), append(gap, sum-Median(all)), append(sessions, n+1)
+			total, gap, sessions = append(total, machine.Median(all)), append(gap, sum-machine.Median(all)), append(sessions, n+1)
 		}
 	}
 	for i := range f.Increments {

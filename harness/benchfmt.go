@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/flujo/flujo-harness/harness/machine"
 	"golang.org/x/perf/benchfmt"
 )
 
@@ -91,7 +92,7 @@ func benchName(c *Comparison, arm string) benchfmt.Name {
 }
 
 func (c *Comparison) benchValues(b Block, arm string) []benchfmt.Value {
-	values := []benchfmt.Value{{Value: Median(b.Slots[arm]), Unit: "ns/op"}}
+	values := []benchfmt.Value{{Value: machine.Median(b.Slots[arm]), Unit: "ns/op"}}
 	if n, ok := c.Counters[arm]; ok {
 		values = append(values, benchfmt.Value{Value: n.AllocBytes, Unit: "B/op"}, benchfmt.Value{Value: n.Allocs, Unit: "allocs/op"},
 			benchfmt.Value{Value: n.Commits, Unit: "commits/op"}, benchfmt.Value{Value: n.Statements, Unit: "statements/op"},

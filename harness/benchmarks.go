@@ -18,6 +18,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Bench is what one benchmark printed in one process.
@@ -128,7 +129,7 @@ func (m *benchMeasurement) difference(ctx context.Context, name string) *Differe
 	d := m.differences[name]
 	if d == nil {
 		d = &Difference{Schema: 1, Name: m.spec.Package + "." + strings.TrimPrefix(name, "Benchmark"), Base: m.spec.Base.Revision, Head: m.spec.Head.Revision, Started: m.began.UTC(), Seed: m.spec.Seed,
-			Environment: Describe(ctx, m.spec.Base.Dir)}
+			Environment: machine.Describe(ctx, m.spec.Base.Dir)}
 		m.differences[name], m.counts[name] = d, &[2]map[string][]float64{{}, {}}
 	}
 	return d

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Subject is a variant of some work, to be compared with others by [Compare].
@@ -118,7 +119,7 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 	began := time.Now()
 	var all []*Difference
 	for _, s := range subjects[1:] {
-		d := &Difference{Schema: 1, Name: plan.Name, Base: subjects[0].Name, Head: s.Name, Started: began.UTC(), Seed: plan.Seed, Environment: Describe(ctx, os.TempDir())}
+		d := &Difference{Schema: 1, Name: plan.Name, Base: subjects[0].Name, Head: s.Name, Started: began.UTC(), Seed: plan.Seed, Environment: machine.Describe(ctx, os.TempDir())}
 		if len(plan.Exec) == 0 {
 			d.Notes = append(d.Notes, "all sessions ran in one process, whose own bias is in the result: give Exec")
 		}
@@ -303,7 +304,7 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 				}
 				least = min(least, p.now().Sub(began))
 			}
-			if least >= goodSlot || n >= most {
+			if least >= machine.GoodSlot || n >= most {
 				return n, float64(least) / float64(n), nil
 			}
 		}

@@ -3,6 +3,8 @@ package harness
 import (
 	"fmt"
 	"time"
+
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Names of the arms of a durability measurement.
@@ -46,30 +48,17 @@ type Finding struct {
 	Detail string `json:"detail"`
 }
 
-// Environment is where something was measured.
-type Environment struct {
-	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu-amd-epyc"
-	OS         string `json:"os" toml:"os"`
-	Arch       string `json:"arch" toml:"arch"`
-	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS
-	CPU        string `json:"cpu" toml:"cpu"`
-	Kernel     string `json:"kernel" toml:"kernel"`
-	Filesystem string `json:"filesystem" toml:"filesystem"`
-	Go         string `json:"go" toml:"go"`
-	SQLite     string `json:"sqlite" toml:"sqlite"` // version of the driver module
-}
-
 // Comparison is what a measurement found: facts, no judgement.
 type Comparison struct {
-	Schema      int         `json:"schema"` // 1
-	Workload    string      `json:"workload"`
-	Suite       string      `json:"suite,omitempty"` // package of the module that has the workload; empty for a built-in one
-	Durability  string      `json:"durability"`
-	Started     time.Time   `json:"started"`
-	Seconds     float64     `json:"seconds"`
-	Seed        uint64      `json:"seed"`
-	Plan        Plan        `json:"plan"`
-	Environment Environment `json:"environment"`
+	Schema      int                 `json:"schema"` // 1
+	Workload    string              `json:"workload"`
+	Suite       string              `json:"suite,omitempty"` // package of the module that has the workload; empty for a built-in one
+	Durability  string              `json:"durability"`
+	Started     time.Time           `json:"started"`
+	Seconds     float64             `json:"seconds"`
+	Seed        uint64              `json:"seed"`
+	Plan        Plan                `json:"plan"`
+	Environment machine.Environment `json:"environment"`
 
 	CostRatio Estimate `json:"cost_ratio"` // (W-N)/F
 	Overhead  Estimate `json:"overhead"`   // (W-N)/N

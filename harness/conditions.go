@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Conditions are how quiet the machine was when a session began, and how its
 // storage took a sync.
 type Conditions struct {
-	Canary CanaryResult  `json:"canary"`
-	Sync   time.Duration `json:"sync_ns"` // median of overwriting 4 KiB and syncing
-	Syncs  int           `json:"syncs"`   // n of it; 0 where it was not measured
+	Canary machine.CanaryResult `json:"canary"`
+	Sync   time.Duration        `json:"sync_ns"` // median of overwriting 4 KiB and syncing
+	Syncs  int                  `json:"syncs"`   // n of it; 0 where it was not measured
 }
 
 // LeastSync is the quickest that a sync can be believed to be: quicker ones end in a
@@ -25,7 +26,7 @@ const LeastSync = 50 * time.Microsecond
 
 // conditions looks at the machine before anything is measured.
 func (s Session) conditions(ctx context.Context, dir string) (c Conditions, err error) {
-	c.Canary = Canary(ctx)
+	c.Canary = machine.Canary(ctx)
 	if s.Durability == sqlite.Power {
 		c.Syncs = 20
 		c.Sync, err = syncTime(dir, c.Syncs)

@@ -4,19 +4,21 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Difference is what the comparison of two arms that claim to do the same work
 // found: facts, no judgement. Package thresholds judges it by a margin.
 type Difference struct {
-	Schema      int         `json:"schema"` // 1
-	Name        string      `json:"name"`   // of the benchmark or the plan
-	Base        string      `json:"base"`   // what Head is compared with
-	Head        string      `json:"head"`
-	Started     time.Time   `json:"started"`
-	Seconds     float64     `json:"seconds"`
-	Seed        uint64      `json:"seed"`
-	Environment Environment `json:"environment"`
+	Schema      int                 `json:"schema"` // 1
+	Name        string              `json:"name"`   // of the benchmark or the plan
+	Base        string              `json:"base"`   // what Head is compared with
+	Head        string              `json:"head"`
+	Started     time.Time           `json:"started"`
+	Seconds     float64             `json:"seconds"`
+	Seed        uint64              `json:"seed"`
+	Environment machine.Environment `json:"environment"`
 
 	Ratio  Estimate `json:"ratio"`   // Head/Base, paired
 	BaseNS Estimate `json:"base_ns"` // ns an operation
@@ -82,7 +84,7 @@ func (d *Difference) add(session int, blocks []map[string][]float64) error {
 				}
 				r = append(r, v/w)
 			}
-			return Median(r), nil
+			return machine.Median(r), nil
 		}
 		var err error
 		if b.Ratio, err = ratio(d.Head, d.Base); err != nil {
@@ -94,7 +96,7 @@ func (d *Difference) add(session int, blocks []map[string][]float64) error {
 		if b.Slow, err = ratio(d.Head+slowSuffix, d.Base); err != nil {
 			return err
 		}
-		b.BaseNS, b.HeadNS = Median(slots[d.Base]), Median(slots[d.Head])
+		b.BaseNS, b.HeadNS = machine.Median(slots[d.Base]), machine.Median(slots[d.Head])
 		for _, name := range []string{d.Base, d.Head, d.Base + twinSuffix, d.Head + slowSuffix} {
 			b.Slots[name] = slots[name]
 		}

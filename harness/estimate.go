@@ -13,17 +13,6 @@ const (
 	trim  = 0.2  // share cut off each end
 )
 
-// Median of v, the mean of the middle two for an even number, NaN for none; v is
-// left as it is.
-func Median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	n := len(s)
-	if n == 0 {
-		return math.NaN()
-	}
-	return (s[(n-1)/2] + s[n/2]) / 2
-}
-
 // estimate is the 20% trimmed mean of positive ratios or times, on the log scale,
 // with the interval of Yuen (1974): trimmed mean +- t(h-1) * s_w / ((1-2*trim)*sqrt(n)),
 // where s_w is the winsorized standard deviation and h the number of values kept.

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -48,7 +49,7 @@ var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStub
 func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison) bool) (*Comparison, error) {
 	c := &Comparison{
 		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
-		Environment: Describe(ctx, spec.Dir),
+		Environment: machine.Describe(ctx, spec.Dir),
 	}
 	var err error
 	if c.Plan, err = spec.fitted(ctx, run, costArms); err != nil {
@@ -120,7 +121,6 @@ func (s Spec) fitted(ctx context.Context, run Runner, arms []string) (Plan, erro
 // 300 us for them, the blocks of a session scattered more (1.6% against 1.35%, 400 blocks
 // each) and took a sixth longer. The scripts alone enter no ratio.
 const (
-	goodSlot  = 200 * time.Microsecond
 	quickSlot = 100 * time.Microsecond
 	stubsSlot = 60 * time.Microsecond
 )
@@ -166,8 +166,8 @@ func (s Session) fit(ctx context.Context, w Workload) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	shortest := 2 * minTicks * clockTick()
-	saving := max(1, int(goodSlot/backend), int(math.Ceil(float64(shortest)/float64(backend))))
+	shortest := 2 * machine.MinTicks * clockTick()
+	saving := max(1, int(machine.GoodSlot/backend), int(math.Ceil(float64(shortest)/float64(backend))))
 	if s.Durability == sqlite.Power {
 		// The slow arm makes whole transactions more: at least one in every slot.
 		saving = max(saving, int(math.Ceil(1/(s.Plan.SlowBy*float64(x.saves)))))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -243,7 +244,7 @@ func TestYuenCoversNominally(t *testing.T) {
 
 func TestMedianLeavesItsInput(t *testing.T) {
 	v := []float64{3, 1, 2, 9}
-	if m := Median(v); m != 2.5 || !slices.Equal(v, []float64{3, 1, 2, 9}) {
+	if m := machine.Median(v); m != 2.5 || !slices.Equal(v, []float64{3, 1, 2, 9}) {
 		t.Errorf("median %v of %v", m, v)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -26,7 +27,7 @@ func recorded(t *testing.T) Results {
 	if err != nil || !c.Complete || len(c.Blocks) != 6 {
 		t.Fatalf("%+v, error %v", c, err)
 	}
-	c.Environment = Environment{OS: "linux", Arch: "amd64", Cores: 2, CPU: "Some CPU", Filesystem: "ext4"}
+	c.Environment = machine.Environment{OS: "linux", Arch: "amd64", Cores: 2, CPU: "Some CPU", Filesystem: "ext4"}
 	c.Counters = map[string]Counters{ArmBackend: {Allocs: 120, AllocBytes: 9000, Commits: 5, Syncs: 1}}
 	c.Most, c.Counted = c.Counters, []map[string]Counters{c.Counters}
 	return Results{Program: ThisProgram(), Command: "flujo-harness bench", Commit: "abc1234", Comparisons: []Comparison{*c}}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // ErrBadSamples are samples that cannot be compared.
@@ -44,7 +46,7 @@ func FromSamples(name string, base, head []float64) (*Difference, error) {
 		for i := range ratios {
 			ratios[i] = y[i] / x[i]
 		}
-		b.Ratio, b.BaseNS, b.HeadNS = Median(ratios), Median(x), Median(y)
+		b.Ratio, b.BaseNS, b.HeadNS = machine.Median(ratios), machine.Median(x), machine.Median(y)
 		b.Slots = map[string][]float64{d.Base: x, d.Head: y}
 		d.Blocks = append(d.Blocks, b)
 	}

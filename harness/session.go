@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Session is the order for one session, made to be sent to a fresh process.
@@ -54,7 +55,6 @@ type Accounting struct {
 // A slot must take minTicks of the clock: then the clock's own error is below 0.1%. Of
 // an arm that saves nothing, whose time is a hundredth of the others', quickTicks do, 0.5%.
 const (
-	minTicks   = 1000
 	quickTicks = 200
 )
 
@@ -219,10 +219,10 @@ func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 		}
 	}
 	if a.premade {
-		for time.Since(began) < 2*minTicks*s.tick { // work of some kind
+		for time.Since(began) < 2*machine.MinTicks*s.tick { // work of some kind
 		}
 	}
-	took, ticks := time.Since(began), time.Duration(minTicks)
+	took, ticks := time.Since(began), time.Duration(machine.MinTicks)
 	if !saves(a.name) && a.name != ArmFloor {
 		ticks = quickTicks
 	}

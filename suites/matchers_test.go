@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/stubs"
 	"github.com/flujo/flujo-harness/suites"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -321,7 +322,7 @@ var _ = Describe("HoldLimit", Label("category:gate"), func() {
 	// measured is a comparison of which every block shows the same.
 	measured := func(ratio float64) *harness.Comparison {
 		c := &harness.Comparison{Workload: "review", Durability: "process", Complete: true, Plan: harness.DefaultPlan(),
-			Environment: harness.Environment{Class: "here"}}
+			Environment: machine.Environment{Class: "here"}}
 		for i := range 20 {
 			c.Blocks = append(c.Blocks, harness.Block{Session: 1 + i/5, CostRatio: ratio, Twin: 1, Slow: 1.25 * ratio})
 		}

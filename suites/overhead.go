@@ -13,6 +13,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -73,7 +74,7 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 
 // overhead measures and judges a workload of this test program.
 func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limits string) (j thresholds.Judged, err error) {
-	file, err := thresholds.Load(limits, harness.Class())
+	file, err := thresholds.Load(limits, machine.Class())
 	if err != nil {
 		return j, err
 	}

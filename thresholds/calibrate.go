@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // What a limit must show in replay before it may be used.
@@ -170,7 +171,7 @@ func upperTolerance(v []float64, coverage, confidence float64) float64 {
 func baseline(sessions [][]float64) float64 {
 	medians := make([]float64, len(sessions))
 	for i, blocks := range sessions {
-		medians[i] = harness.Median(blocks)
+		medians[i] = machine.Median(blocks)
 	}
 	return upperTolerance(medians, coverage, 0.95)
 }

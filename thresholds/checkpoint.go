@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Identity is what must be the same for sessions to belong to one calibration.
@@ -22,7 +23,7 @@ type Identity struct {
 	Durability  string              `json:"durability"`
 	Program     string              `json:"program"` // hash of the executable
 	Commit      string              `json:"commit"`
-	Environment harness.Environment `json:"environment"`
+	Environment machine.Environment `json:"environment"`
 	Plan        harness.Plan        `json:"plan"` // no batches: whatever was fitted
 	Seed        uint64              `json:"seed"` // 0: whatever it was
 }

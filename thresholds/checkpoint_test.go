@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // measured is a session whose slots depend on its number and seed only.
@@ -37,7 +38,7 @@ func measured(s harness.Session) harness.SessionResult {
 func identity() Identity {
 	p := harness.DefaultPlan()
 	p.Sessions, p.Blocks, p.Rounds, p.SlowBy = 6, 2, 3, 0.1
-	return Identity{Workload: "default", Durability: "process", Program: "sha256:1", Commit: "abc", Environment: harness.Environment{Kernel: "6"}, Plan: p}
+	return Identity{Workload: "default", Durability: "process", Program: "sha256:1", Commit: "abc", Environment: machine.Environment{Kernel: "6"}, Plan: p}
 }
 
 // calibrate as the command does, with batches 2 and 3 in place of fitted ones. The

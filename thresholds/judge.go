@@ -8,6 +8,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // aaMargin is the margin by which the two arms of the A/A pair may not differ, where
@@ -85,9 +86,9 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	if e := limits.expired(limit, now); e != nil {
 		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
 	}
-	if away := awayMedian(c); away > harness.AwayBound {
+	if away := awayMedian(c); away > machine.AwayBound {
 		return end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: the process was away from the processor for %.0f%% of the time (median of %d sessions), and at most %.0f%% is bearable",
-			100*away, len(c.Conditions), 100*harness.AwayBound), "measure where less else is running: flujo-harness doctor")
+			100*away, len(c.Conditions), 100*machine.AwayBound), "measure where less else is running: flujo-harness doctor")
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want {
@@ -181,7 +182,7 @@ func storageNote(c *harness.Comparison) []string {
 			syncs = append(syncs, float64(s.Sync))
 		}
 	}
-	if m := time.Duration(harness.Median(syncs)); len(syncs) == 0 || m >= harness.LeastSync {
+	if m := time.Duration(machine.Median(syncs)); len(syncs) == 0 || m >= harness.LeastSync {
 		return nil
 	} else {
 		return []string{fmt.Sprintf("a sync takes %v here (median of %d sessions): quicker than storage can be, so it ends in a cache; unless the device protects that cache, nothing measured here survives the loss of power", m, len(syncs))}
@@ -197,7 +198,7 @@ func awayMedian(c *harness.Comparison) float64 {
 	if len(away) == 0 {
 		return 0
 	}
-	return harness.Median(away)
+	return machine.Median(away)
 }
 
 // inverse of every value. What is not above zero is below all that is, and its inverse

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 var today = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -18,7 +19,7 @@ func made(sessions int, ratio, twin, slow float64) *harness.Comparison {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := func() float64 { return math.Exp(0.01 * rng.NormFloat64()) }
 	c := &harness.Comparison{Workload: "default", Durability: "process", Complete: true, Plan: harness.DefaultPlan(),
-		Environment: harness.Environment{Class: "here"}, Seed: 5}
+		Environment: machine.Environment{Class: "here"}, Seed: 5}
 	for s := 1; s <= sessions; s++ {
 		for range 5 {
 			c.Blocks = append(c.Blocks, harness.Block{Session: s, CostRatio: ratio * noise(), Twin: twin * noise(), Slow: ratio * slow * noise()})
@@ -38,7 +39,7 @@ func TestVerdicts(t *testing.T) {
 	bad.Problem = "equal work: arm backend"
 	noisy := func(sessions int, allocs float64) *harness.Comparison {
 		c := made(sessions, 1.3, 1, 1.25)
-		c.Conditions = []harness.Conditions{{Canary: harness.CanaryResult{Away: 0.9}}}
+		c.Conditions = []harness.Conditions{{Canary: machine.CanaryResult{Away: 0.9}}}
 		c.Counters = map[string]harness.Counters{harness.ArmBackend: {Allocs: allocs}}
 		return c
 	}

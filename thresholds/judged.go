@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // OverheadEntry is the name under which a suite has a [Judged] in its Ginkgo report.
@@ -30,7 +31,7 @@ func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.R
 	if limits != nil {
 		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
 			spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin)
-			if made := l.Provenance.Plan; limits.Class == harness.Class() && made.Check() == nil {
+			if made := l.Provenance.Plan; limits.Class == machine.Class() && made.Check() == nil {
 				spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // A verdict is on blocks like those of the calibration where the limit is this class's
@@ -18,10 +19,10 @@ func TestMeasuredAsItWasCalibrated(t *testing.T) {
 		batch map[string]int
 		want  map[string]int
 	}{
-		"own class":       {harness.Class(), slots, slots},
+		"own class":       {machine.Class(), slots, slots},
 		"another class":   {"plan9-mips-1cpu", slots, fitted},
-		"older arms":      {harness.Class(), map[string]int{"none": 6, "backend": 2}, fitted},
-		"no plan is kept": {harness.Class(), nil, fitted},
+		"older arms":      {machine.Class(), map[string]int{"none": 6, "backend": 2}, fitted},
+		"no plan is kept": {machine.Class(), nil, fitted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit := Limit{Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: 1.3, Margin: 0.1, Limit: 1.43}

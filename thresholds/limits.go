@@ -16,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // MetricCostRatio is (W-N)/F: what a run pays for its saves, in units of the bare saves.
@@ -69,7 +70,7 @@ type Provenance struct {
 	SlowBroken  float64             `toml:"slow_broken"` // share of replays of the slowed program that broke
 	Injected    float64             `toml:"injected"`    // what the injected slow-down measured as, a ratio
 	Plan        harness.Plan        `toml:"plan"`
-	Environment harness.Environment `toml:"environment"`
+	Environment machine.Environment `toml:"environment"`
 }
 
 // Entry is one change of a limit.

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Rule is a way to judge a measurement that is in use elsewhere, for comparison with
@@ -25,11 +26,11 @@ func Rules() []Rule {
 	return []Rule{
 		{"benchstat's test: 10 then 10, Mann-Whitney p < .05, slower", func(before, now *harness.Comparison, _ float64) bool {
 			a, b := backendTimes(before), backendTimes(now)
-			return mannWhitney(a, b) < 0.05 && harness.Median(b) > harness.Median(a)
+			return mannWhitney(a, b) < 0.05 && machine.Median(b) > machine.Median(a)
 		}},
 		{"benchstat's test and a threshold of the margin", func(before, now *harness.Comparison, margin float64) bool {
 			a, b := backendTimes(before), backendTimes(now)
-			return mannWhitney(a, b) < 0.05 && harness.Median(b) > (1+margin)*harness.Median(a)
+			return mannWhitney(a, b) < 0.05 && machine.Median(b) > (1+margin)*machine.Median(a)
 		}},
 		{"the seed's rule: overhead of 10 iterations, limit = the last one and the margin", func(before, now *harness.Comparison, margin float64) bool {
 			return seedOverhead(now) > (1+margin)*seedOverhead(before)
@@ -43,7 +44,7 @@ func Rules() []Rule {
 // backendTimes are the medians of the backend arm in the first blocks, ns per run.
 func backendTimes(c *harness.Comparison) (times []float64) {
 	for _, b := range c.Blocks[:min(rulesSample, len(c.Blocks))] {
-		times = append(times, harness.Median(b.Slots[harness.ArmBackend]))
+		times = append(times, machine.Median(b.Slots[harness.ArmBackend]))
 	}
 	return times
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -83,7 +84,7 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 	if !(k.margin > 0 && k.margin <= 100) {
 		return usage(fmt.Errorf("--margin %v: a percentage above 0, up to 100", k.margin))
 	}
-	dir, class := k.flags.limitsDir(p), harness.Class()
+	dir, class := k.flags.limitsDir(p), machine.Class()
 	if k.limits, err = thresholds.Load(dir, class); err != nil {
 		return usage(err)
 	}
@@ -138,7 +139,7 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	kept, err := thresholds.OpenCheckpoint(
 		filepath.Join(k.project.root, ".flujo", "calibration", fmt.Sprintf("%s-%s.jsonl", spec.Workload, spec.Durability)),
 		thresholds.Identity{Workload: spec.Workload, Durability: string(spec.Durability), Program: hash, Commit: k.head,
-			Environment: harness.Describe(ctx, spec.Dir), Plan: spec.Plan, Seed: k.flags.seed}, time.Now())
+			Environment: machine.Describe(ctx, spec.Dir), Plan: spec.Plan, Seed: k.flags.seed}, time.Now())
 	if err != nil {
 		return fault(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -104,7 +105,7 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	if err != nil && !errors.As(err, &refused) {
 		return fault(err)
 	}
-	limits := &thresholds.File{Schema: 1, Class: harness.Class(), Limits: []thresholds.Limit{limit}, Path: "campaign"}
+	limits := &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "campaign"}
 
 	var kinds []*outcomes
 	for _, burners := range c.burners {
@@ -128,7 +129,7 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	fmt.Fprintln(table, "change\tburners\tn\tbroken\theld\tinconclusive\tinvalid\tseconds: median, p95\tsessions: median")
 	for _, o := range kinds {
 		fmt.Fprintf(table, "%+.3g%%\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f, %.2f\t%.3g\n", o.change, o.burners, len(o.seconds), o.count[thresholds.Broken], o.count[thresholds.Held],
-			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), harness.Median(o.sessions()))
+			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), machine.Median(o.sessions()))
 	}
 	if err := table.Flush(); err != nil {
 		return fault(err)

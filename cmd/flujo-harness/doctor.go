@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 func doctorCommand() *cobra.Command {
@@ -40,7 +40,7 @@ folder cannot be written to; 4 under --strict where timings must not be gated on
 			}
 			progress := newProgress(cmd.ErrOrStderr())
 			defer progress.end()
-			place, err := harness.Inspect(cmd.Context(), folder, func(check string) { progress.set("looking at this place", check) })
+			place, err := machine.Inspect(cmd.Context(), folder, func(check string) { progress.set("looking at this place", check) })
 			progress.end()
 			if cmd.Context().Err() != nil {
 				return &exitError{exitInterrupted, nil}
@@ -96,14 +96,14 @@ func isDir(path string) bool {
 }
 
 // placeExit is the exit that the advice leads to.
-func placeExit(p *harness.Place, strict bool) error {
-	if strict && p.Advice == harness.NoTimings {
+func placeExit(p *machine.Place, strict bool) error {
+	if strict && p.Advice == machine.NoTimings {
 		return &exitError{code: exitInconclusive}
 	}
 	return nil
 }
 
-func writePlace(path string, p *harness.Place) error {
+func writePlace(path string, p *machine.Place) error {
 	var text bytes.Buffer
 	if err := printJSON(&text, p); err != nil {
 		return err
@@ -115,7 +115,7 @@ func writePlace(path string, p *harness.Place) error {
 }
 
 // place is a line for each check, longer ones wrapped, then the advice and what to do.
-func (s screen) place(p *harness.Place) string {
+func (s screen) place(p *machine.Place) string {
 	const markWidth, nameWidth = 7, 10
 	width := 100
 	if s.width > 0 {
@@ -153,6 +153,6 @@ func (s screen) place(p *harness.Place) string {
 	return b.String()
 }
 
-func markColour(m harness.Mark) string {
-	return map[harness.Mark]string{harness.MarkOK: "32", harness.MarkNote: "36", harness.MarkWarn: "33", harness.MarkBad: red, harness.MarkUnknown: dim}[m]
+func markColour(m machine.Mark) string {
+	return map[machine.Mark]string{machine.MarkOK: "32", machine.MarkNote: "36", machine.MarkWarn: "33", machine.MarkBad: red, machine.MarkUnknown: dim}[m]
 }

@@ -6,22 +6,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 func TestDoctorExit(t *testing.T) {
 	for _, tc := range []struct {
-		advice harness.Advice
+		advice machine.Advice
 		strict bool
 		code   int
 	}{
-		{harness.MeasureHere, true, 0},
-		{harness.ProcessOnly, true, 0},
-		{harness.NoTimings, true, exitInconclusive},
-		{harness.NoTimings, false, 0},
+		{machine.MeasureHere, true, 0},
+		{machine.ProcessOnly, true, 0},
+		{machine.NoTimings, true, exitInconclusive},
+		{machine.NoTimings, false, 0},
 	} {
 		code := 0
-		if exit := new(exitError); errors.As(placeExit(&harness.Place{Advice: tc.advice}, tc.strict), &exit) {
+		if exit := new(exitError); errors.As(placeExit(&machine.Place{Advice: tc.advice}, tc.strict), &exit) {
 			code = exit.code
 		}
 		if code != tc.code {
@@ -31,13 +31,13 @@ func TestDoctorExit(t *testing.T) {
 }
 
 func TestPlaceIsShown(t *testing.T) {
-	p := &harness.Place{
-		Checks: []harness.Check{
-			{Name: "clock", Mark: harness.MarkOK, Finding: "smallest tick 50ns (n=20)"},
-			{Name: "filesystem", Mark: harness.MarkUnknown, Finding: "the type of the file system cannot be found out", Do: "be sure that it is a local disk, of this machine and of no other one"},
-			{Name: "race", Mark: harness.MarkBad, Finding: "built with -race", Do: "build without it"},
+	p := &machine.Place{
+		Checks: []machine.Check{
+			{Name: "clock", Mark: machine.MarkOK, Finding: "smallest tick 50ns (n=20)"},
+			{Name: "filesystem", Mark: machine.MarkUnknown, Finding: "the type of the file system cannot be found out", Do: "be sure that it is a local disk, of this machine and of no other one"},
+			{Name: "race", Mark: machine.MarkBad, Finding: "built with -race", Do: "build without it"},
 		},
-		Advice: harness.NoTimings, Reasons: []string{"race"},
+		Advice: machine.NoTimings, Reasons: []string{"race"},
 	}
 	want := `ok       clock       smallest tick 50ns (n=20)
 unknown  filesystem  the type of the file system cannot be
@@ -53,7 +53,7 @@ what to do:
 	if got := (screen{width: 60}).place(p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
-	p.Checks, p.Advice, p.Reasons = p.Checks[:1], harness.MeasureHere, nil
+	p.Checks, p.Advice, p.Reasons = p.Checks[:1], machine.MeasureHere, nil
 	want = "ok       clock       smallest tick 50ns (n=20)\n\nmeasure here\n"
 	if got := (screen{}).place(p); got != want {
 		t.Error(cmp.Diff(want, got))

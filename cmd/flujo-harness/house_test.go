@@ -41,6 +41,7 @@ var rooms = map[string][]string{
 	"reports/history":       {"reports"},
 	"reports/analysis":      {"reports", "reports/internal/text", "reports/history"},
 	"reports/render":        {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
+	"harness/machine":       nil,
 	"stubs":                 {"stubs/redact"},
 	"stubs/cassette":        {"stubs/redact"},
 	"stubs/redact":          nil,

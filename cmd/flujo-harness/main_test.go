@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,7 @@ func TestCommands(t *testing.T) {
 				}
 			}
 			env.Setenv("REPO", root)
-			env.Setenv("CLASS", harness.Class())
+			env.Setenv("CLASS", machine.Class())
 			return nil
 		},
 	})

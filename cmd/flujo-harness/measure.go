@@ -12,6 +12,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -120,7 +121,7 @@ func (f *measureFlags) limitsDir(p project) string { return p.path(f.limits, "th
 
 // readLimits loads the limits for this machine; nil where there are none.
 func (f *measureFlags) readLimits(p project) (*thresholds.File, error) {
-	limits, err := thresholds.Load(f.limitsDir(p), harness.Class())
+	limits, err := thresholds.Load(f.limitsDir(p), machine.Class())
 	if err != nil {
 		return nil, usage(err)
 	}

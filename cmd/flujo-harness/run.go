@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -154,7 +155,7 @@ func (j job) run() error {
 	if err != nil {
 		return err
 	}
-	ruled, err := rules.of(harness.Class())
+	ruled, err := rules.of(machine.Class())
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // proof is a campaign that tries to lose data, or to act where it may not. It is a test of
@@ -199,7 +200,7 @@ func (f *proofFlags) run(seed uint64) error {
 	if commit = cmp.Or(commit, "unknown"); dirty {
 		commit += " with changes"
 	}
-	if err := print(out, fmt.Sprintf("%s, commit %s, %s on %s\n", time.Now().UTC().Format(time.DateOnly), commit, runtime.Version(), harness.Class())); err != nil {
+	if err := print(out, fmt.Sprintf("%s, commit %s, %s on %s\n", time.Now().UTC().Format(time.DateOnly), commit, runtime.Version(), machine.Class())); err != nil {
 		return err
 	}
 	seed = max(seed, 1)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -75,7 +76,7 @@ func Comparison(workload string, ratio float64) harness.Comparison {
 	c := harness.Comparison{
 		Schema: 1, Workload: workload, Durability: "process", Started: Noon, Seconds: 0.84, Seed: 7130992,
 		Plan: harness.Plan{Sessions: 24, Blocks: 5, Warmups: 8, Rounds: 10, Batch: map[string]int{harness.ArmBackend: 8, harness.ArmNone: 128}, SlowBy: 0.25},
-		Environment: harness.Environment{Class: "linux-amd64-2cpu", OS: "linux", Arch: "amd64", Cores: 2, CPU: "AMD EPYC 7B13",
+		Environment: machine.Environment{Class: "linux-amd64-2cpu", OS: "linux", Arch: "amd64", Cores: 2, CPU: "AMD EPYC 7B13",
 			Kernel: "6.8.0", Filesystem: "ext4", Go: "go1.26.0", SQLite: "v1.62.0"},
 		CostRatio: Estimate(ratio, 0.013, "ratio"),
 		Overhead:  Estimate(79.8, 0.02, "ratio"),

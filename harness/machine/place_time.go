@@ -1,4 +1,4 @@
-package harness
+package machine
 
 import (
 	"context"
@@ -41,10 +41,10 @@ func (s *site) checkClock(context.Context) (Check, error) {
 		c.Mark, c.Bars = MarkBad, NoTimings
 		c.Finding = fmt.Sprintf("the clock went back %d times in %d readings: it is not monotonic", back, reads)
 		c.Do = "choose another clock source in the kernel, or another machine"
-	case minTicks*least > goodSlot:
+	case MinTicks*least > GoodSlot:
 		c.Mark, c.Bars = MarkBad, NoTimings
 		c.Do = fmt.Sprintf("sessions refuse to measure: a slot of %v must have %d ticks; measure where the clock ticks every %v or faster",
-			goodSlot, minTicks, goodSlot/minTicks)
+			GoodSlot, MinTicks, GoodSlot/MinTicks)
 	case cost > 1000:
 		c.Mark = MarkWarn
 		c.Do = "a quick clock needs tens of ns: see /sys/devices/system/clocksource for one that the kernel need not be asked for (tsc, kvm-clock)"
@@ -114,3 +114,11 @@ func (s *site) checkCores(ctx context.Context) (Check, error) {
 	}
 	return c, nil
 }
+
+// GoodSlot is the time that the slot of an arm should take at least, so that the clock and
+// the switch between arms do not matter.
+const GoodSlot = 200 * time.Microsecond
+
+// MinTicks is the number of ticks of the clock that a slot must take: then the clock's own
+// error is below 0.1%.
+const MinTicks = 1000

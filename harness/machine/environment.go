@@ -1,4 +1,4 @@
-package harness
+package machine
 
 import (
 	"context"
@@ -63,4 +63,17 @@ func filesystemName(kind string) string {
 		return "ext2/3/4"
 	}
 	return kind
+}
+
+// Environment is where something was measured.
+type Environment struct {
+	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu-amd-epyc"
+	OS         string `json:"os" toml:"os"`
+	Arch       string `json:"arch" toml:"arch"`
+	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS
+	CPU        string `json:"cpu" toml:"cpu"`
+	Kernel     string `json:"kernel" toml:"kernel"`
+	Filesystem string `json:"filesystem" toml:"filesystem"`
+	Go         string `json:"go" toml:"go"`
+	SQLite     string `json:"sqlite" toml:"sqlite"` // version of the driver module
 }
