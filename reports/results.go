@@ -28,6 +28,10 @@ const (
 // BothWays is the [Spec.Detail] of a spec that passed and failed in the runs of [Repeated].
 const BothWays = "flaky"
 
+// Other is the [Spec.Detail] of a spec that is [Pending] because its report gives it the
+// status "other": it neither passed, failed nor was skipped.
+const Other = "other"
+
 // ByGoTest is a label of a [Spec] that go test ran beside the specs of a Ginkgo suite.
 const ByGoTest = "runner:go-test"
 

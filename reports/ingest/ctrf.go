@@ -17,8 +17,9 @@ import (
 
 // readCTRF reads the Common Test Report Format, https://ctrf.io: times in
 // milliseconds, the test runs of all tools in one shape. A spec is a test; its suite
-// and containers are its "suite", or the name of the tool where it has none. A status
-// that is none of passed, failed, skipped and pending is a failure.
+// and containers are its "suite", or the name of the tool where it has none. A test
+// of status "other" is pending, with that word in its Detail; a status that the format
+// does not have is a failure.
 func readCTRF(in *input, c *collector) error {
 	r := ctrfReader{c: c, d: newValues(in, formatCTRF)}
 	err := r.d.whole('{', func() error {
@@ -42,7 +43,8 @@ type ctrfReader struct {
 	badTimes int    // durations that are none, and
 	badTime  string // the first of them
 	oddTags  int    // tests with tags that are no texts
-	other    string // a status that the format leaves open
+	unknown  int    // tests with a status that the format does not have, and
+	other    string // the first of them
 
 	exact   bool         // we have written it: see exactName
 	suites  []ExactSuite // of it
@@ -179,14 +181,17 @@ func (r *ctrfReader) test() error {
 	case "pending":
 		r.found.Pending++
 		spec.State, spec.Attempts = reports.Pending, 0
+	case reports.Other:
+		r.found.Other++
+		spec.State, spec.Detail, spec.Attempts = reports.Pending, reports.Other, 0
 	default:
 		r.found.Other++
+		r.unknown++
 		spec.State, spec.Detail = reports.Failed, cmp.Or(textOf(t.RawStatus), t.Status)
 		r.other = cmp.Or(r.other, t.Status)
 	}
 	if spec.State == reports.Failed {
 		spec.Output = ctrfOutput(t.Stdout, t.Stderr)
-		failedAt(&spec, "", r.c.relative)
 	}
 	suites, err := oneOrMore(t.Suite)
 	if err != nil {
@@ -199,6 +204,10 @@ func (r *ctrfReader) test() error {
 		return fmt.Errorf("test %q: %w", t.Name, err)
 	} else if own != nil {
 		return r.own(own, spec, at)
+	}
+	if spec.State == reports.Failed && !r.exact { // our own files say where, or do not know
+		failedAt(&spec, "", r.c.relative)
+		at.file, at.line = spec.File, spec.Line
 	}
 	spec.Occurrence = 1
 	r.places = append(r.places, at)
@@ -392,7 +401,10 @@ func (r *ctrfReader) notes() {
 	if r.oddTags > 0 {
 		r.c.note("tests with tags that are no texts, which are passed over: %d", r.oddTags)
 	}
-	if r.found.Other > 0 {
-		r.c.note("tests with a status that is none of passed, failed, skipped and pending count as failed: %d; the first has the status %q", r.found.Other, shortText(r.other))
+	if n := r.found.Other - r.unknown; n > 0 && !r.exact { // of our own files it is no news
+		r.c.note("tests with the status \"other\", which count as pending: %d", n)
+	}
+	if r.unknown > 0 {
+		r.c.note("tests with a status that is none of passed, failed, skipped, pending and other count as failed: %d; the first has the status %q", r.unknown, shortText(r.other))
 	}
 }

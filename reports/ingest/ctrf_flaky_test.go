@@ -29,7 +29,8 @@ func TestCTRFFlaky(t *testing.T) {
 		`"status":"passed","retries":1,"retryAttempts":[{"attempt":1,"status":"passed"}]`:                  {reports.Passed, false, 2, ""},
 		`"status":"passed","retries":1,"retryAttempts":[{"attempt":1,"status":"failed","message":"once"}]`: {reports.Passed, true, 2, "once"},
 		`"status":"failed","flaky":true,"retries":2,"message":"m"`:                                         {reports.Failed, false, 3, "m"},
-		`"status":"other","flaky":true,"retries":2,"message":"m"`:                                          {reports.Failed, false, 3, "m"},
+		`"status":"other","flaky":true,"retries":2,"message":"m"`:                                          {reports.Pending, false, 0, "m"},
+		`"status":"toppled","flaky":true,"retries":2,"message":"m"`:                                        {reports.Failed, false, 3, "m"},
 		`"status":"skipped","flaky":true,"retries":2`:                                                      {reports.Skipped, false, 0, ""},
 	} {
 		r, err := Read(strings.NewReader(`{"results":{"tests":[{"name":"a",`+test+`}]}}`), "")

@@ -123,6 +123,7 @@ func (j *junitReader) take(t *JunitCase) error {
 	if t.Class != "" && t.Class != t.Name && !slices.ContainsFunc(j.suites, func(s *junitSuite) bool { return s.name == t.Class || s.Description == t.Class }) {
 		spec.Containers = append(spec.Containers, t.Class)
 	}
+	n.tries, n.failedTries = 1+t.Retries, n.failed+t.Retries
 	s.own.add(n)
 	at := s.place
 	at.file, at.line = j.c.relative(t.file), t.line

@@ -109,7 +109,11 @@ func newCTRFTest(s *reports.Spec) ctrfTestOut {
 	t := ctrfTestOut{Name: leafName(s), Status: string(s.State), Duration: float64(s.Duration) / float64(time.Millisecond), Suite: append([]string{s.Suite}, s.Containers...),
 		Message: s.Message, Raw: s.Detail, Tags: s.Labels, File: s.File, Line: max(0, s.Line), Flaky: s.Retried}
 	switch s.State {
-	case reports.Passed, reports.Failed, reports.Skipped, reports.Pending:
+	case reports.Pending:
+		if s.Detail == reports.Other {
+			t.Status = reports.Other
+		}
+	case reports.Passed, reports.Failed, reports.Skipped:
 	default:
 		t.Status, t.Raw = "failed", string(s.State)
 	}
@@ -143,6 +147,8 @@ func (r *ctrfResultsOut) add(t ctrfTestOut) {
 		s.Skipped++
 	case "pending":
 		s.Pending++
+	case reports.Other:
+		s.Other++
 	default:
 		s.Failed++
 	}
