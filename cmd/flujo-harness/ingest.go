@@ -55,7 +55,9 @@ known format; then nothing of the call is kept (with --each: nothing of that fil
 the totals of a JUnit file differ from its testcases, the testcases are taken and the
 difference is printed; failures that it states and does not list count as a failure of the
 suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
-The properties and attachments of JUnit and CTRF files, and the output of tests, are not kept.
+The output of tests that failed is kept, cut at 16 KiB each and without secrets; the
+properties and attachments of JUnit and CTRF files are not kept. Tests of a CTRF file with
+the status "other" count as pending.
 
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
 or the history could not be written.`,

@@ -278,7 +278,7 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 		for _, text := range []struct {
 			s    string
 			into *[]sparse
-		}{{s.Detail, &o.details}, {s.Message, &o.messages}} {
+		}{{s.Detail, &o.details}, {s.Message, &o.messages}, {s.Output, &o.outputs}} {
 			if text.s == "" {
 				continue
 			}

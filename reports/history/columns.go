@@ -30,6 +30,7 @@ type outcomes struct {
 	order    []int    // place of each in the results; nil: as they are sorted
 	details  []sparse // texts that few specs have, as numbers of blobs
 	messages []sparse
+	outputs  []sparse // nothing is written of them where no spec has one, as before version 4
 }
 
 // sparse is a text of one spec.
@@ -49,22 +50,43 @@ func (o *outcomes) pack() []byte {
 	for _, n := range o.attempts {
 		p.uint(n)
 	}
-	for _, texts := range [][]sparse{o.details, o.messages} {
-		p.uint(len(texts))
-		last := 0
-		for _, t := range texts {
-			p.uint(t.at - last)
-			p.int(t.blob)
-			last = t.at
-		}
-	}
+	p.sparse(o.details)
+	p.sparse(o.messages)
 	p.uint(len(o.order))
 	last := -1
 	for _, at := range o.order { // mostly the one behind the last
 		p.int(int64(at - last - 1))
 		last = at
 	}
+	if len(o.outputs) > 0 {
+		p.sparse(o.outputs)
+	}
 	return p.b
+}
+
+func (p *packer) sparse(texts []sparse) {
+	p.uint(len(texts))
+	last := 0
+	for _, t := range texts {
+		p.uint(t.at - last)
+		p.int(t.blob)
+		last = t.at
+	}
+}
+
+// sparse reads texts of some of n specs.
+func (u *unpacker) sparse(n int) []sparse {
+	texts := make([]sparse, u.count())
+	last := 0
+	for i := range texts {
+		last += u.uint()
+		if last >= n {
+			u.fail()
+			break
+		}
+		texts[i] = sparse{last, u.int()}
+	}
+	return texts
 }
 
 // unpackCodes reads only which specs there are and their states: all that a window
@@ -96,18 +118,7 @@ func unpackOutcomes(b []byte) (*outcomes, error) {
 	for i := range o.attempts {
 		o.attempts[i] = u.uint()
 	}
-	for _, texts := range []*[]sparse{&o.details, &o.messages} {
-		*texts = make([]sparse, u.count())
-		last := 0
-		for i := range *texts {
-			last += u.uint()
-			if last >= n {
-				u.fail()
-				break
-			}
-			(*texts)[i] = sparse{last, u.int()}
-		}
-	}
+	o.details, o.messages = u.sparse(n), u.sparse(n)
 	last := -1
 	if ordered := u.count(); ordered > 0 {
 		o.order = make([]int, ordered)
@@ -119,6 +130,9 @@ func unpackOutcomes(b []byte) (*outcomes, error) {
 			}
 			o.order[i] = last
 		}
+	}
+	if len(u.b) > 0 {
+		o.outputs = u.sparse(n)
 	}
 	return o, u.end()
 }

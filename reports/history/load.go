@@ -337,6 +337,13 @@ func (r *Reader) specs(o *outcomes, durations []time.Duration) ([]reports.Spec, 
 		}
 		all[t.at].Message = string(text)
 	}
+	for _, t := range o.outputs {
+		text, err := r.blob(t.blob)
+		if err != nil {
+			return nil, err
+		}
+		all[t.at].Output = string(text)
+	}
 	if o.order == nil {
 		return all, nil
 	}

@@ -144,6 +144,7 @@ func (c *censoring) results(r reports.Results) *reports.Results {
 	for i, s := range r.Specs {
 		c.changed = false
 		c.text(&s.Message)
+		c.text(&s.Output)
 		c.name(&s.Suite)
 		c.name(&s.Leaf)
 		c.name(&s.Detail)

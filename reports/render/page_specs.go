@@ -70,6 +70,7 @@ type attentionView struct {
 	ID                           string
 	Kind, Tone                   string
 	Name, Where, Detail, Message string
+	Output                       string // what the spec wrote, within the bound of a message
 	Rerun, Owner, Age, Cluster   string
 	Full                         string // file with the whole message, "": it is here
 	Labels                       []string
@@ -176,7 +177,7 @@ func newAttention(i int, t analysis.Attention, m *analysis.Move) attentionView {
 	v := attentionView{
 		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",
 		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
-		Message: messageText(t.Message), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
+		Message: messageText(t.Message), Output: messageText(t.Spec.Output), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
 		Filter: filterOf(m, &t.Spec),
 	}
 	switch t.Kind {

@@ -119,6 +119,7 @@ type jsonTransition struct {
 	Spec    jsonSpec `json:"spec"`
 	Message string   `json:"message,omitempty"`
 	Rerun   string   `json:"rerun,omitempty"`
+	Output  string   `json:"output,omitempty"` // what a spec that failed wrote
 }
 
 type jsonGreen struct {
@@ -297,7 +298,7 @@ func (r *jsonReport) addSpecs(a *analysis.Analysis) {
 	for i := range a.Moves {
 		m := &a.Moves[i]
 		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
-			Spec: newJSONSpec(&m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()]})
+			Spec: newJSONSpec(&m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()], Output: m.Spec.Output})
 	}
 	for i := range a.Green {
 		g := &a.Green[i]

@@ -269,7 +269,7 @@ func LeakyRun() (reports.Run, []reports.Run) {
 	said := "key " + Canaries[0] + "\nGITHUB " + Canaries[1] + " " + Canaries[2] + "\npassword = \"" + Canaries[3] + "\"\nAuthorization: Bearer " + Canaries[4]
 	bad := Spec("calls the model with "+Canaries[0], reports.Failed)
 	bad.Containers, bad.Labels = []string{"with " + Canaries[1]}, []string{Canaries[2]}
-	bad.Message, bad.Detail = said, Canaries[0]
+	bad.Message, bad.Detail, bad.Output = said, Canaries[0], said
 	before := Spec("a text before the one that gives it away: "+Canaries[3], reports.Passed)
 	s := &run.Suites.Suites[0]
 	s.Path, bad.Suite = "tests of "+Canaries[1], "tests of "+Canaries[1] // JUnit has it from who wrote the test
