@@ -251,7 +251,7 @@ func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) err
 	if err := a.close(); err != nil {
 		return err
 	}
-	if want := int64(ops * o.expected.saves); saved != want || o.workload.AtOnce == 1 && tape.Len() < int(want) {
+	if want := int64(ops * o.expected.saves); saved != want || !o.workload.sharing() && tape.Len() < int(want) {
 		return &auditError{Finding{Check: checkSaves, Detail: fmt.Sprintf(
 			"arm %s committed %d saves in %d transactions while the floor was recorded, want %d: %d runs of %d steps make N+2 each",
 			ArmBackend, saved, tape.Len(), want, ops*o.expected.runs, o.expected.steps/o.expected.runs)}}

@@ -90,8 +90,7 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 		if arm.back != nil {
 			got := arm.back.Counts()
 			a.saves += got.Saves
-			// Runs at the same time share transactions.
-			if got.Saves != want || got.Commits-got.Claims > want || a.workload.AtOnce == 1 && got.Commits-got.Claims != want {
+			if got.Saves != want || got.Commits-got.Claims > want || !a.workload.sharing() && got.Commits-got.Claims != want {
 				a.fail(checkSaves, "arm %s committed %d saves in %d transactions, want %d: %d runs of %d steps make N+2 each",
 					arm.name, got.Saves, got.Commits, want, ops*x.runs, a.steps())
 			}

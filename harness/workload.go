@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"reflect"
+	"regexp"
 	"sync"
 	"time"
 
@@ -52,6 +53,17 @@ func NewWorkload[S any](name, description string, p *core.Pipeline[S], input fun
 	w := Workload{Name: name, Description: description, AtOnce: 1, plan: p}
 	w.instance = func(answer any) instance { return &runs[S]{plan: p, input: input, answer: answer} }
 	return w
+}
+
+// branching matches the lines of a plan whose branches may save at the same time.
+var branching = regexp.MustCompile(`(?m)^\s*(parallel|map) "`)
+
+// sharing reports whether saves of the workload may share transactions: those of runs at the
+// same time, and those of branches of one run. Then a run makes at most N+2 transactions,
+// and otherwise exactly N+2.
+func (w Workload) sharing() bool {
+	p, ok := w.plan.(interface{ Plan() string })
+	return w.AtOnce > 1 || ok && branching.MatchString(p.Plan())
 }
 
 // fresh is an instance for one arm in one block.

@@ -190,7 +190,6 @@ func TestHostileTextsOfRuns(t *testing.T) {
 			continue // by now each form was there
 		}
 		toldHere(t, 0, append([]string{"trace", "--json", "--output", "--states"}, of...)...)
-		toldHere(t, 2, append([]string{"replay"}, of...)...)
 		toldHere(t, 2, append([]string{"trace"}, "--db", "r.db", "--", "no "+text)...)
 	}
 }

@@ -66,7 +66,7 @@ func texts(t *testing.T, file string, set map[string]bool) {
 
 // Nothing in the names and messages of real results is a secret.
 func TestRealResultsAreLeftAlone(t *testing.T) {
-	files, err := filepath.Glob("../../reports/testdata/*-*-*-*.gz")
+	files, err := filepath.Glob("../../reports/ingest/testdata/*-*-*-*.gz")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d files, error %v", len(files), err)
 	}
