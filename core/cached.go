@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Cache keeps outputs of agents beyond a run. It may be used by several goroutines
@@ -27,8 +29,8 @@ type Cache interface {
 // attempt fail.
 func Cached[In, Out any](name string, cache Cache, agent Agent[In, Out]) Agent[In, Out] {
 	c := &cached[In, Out]{name: name, cache: cache, agent: agent}
-	if c.in, c.problem = newCodec[In](); c.problem == nil {
-		c.out, c.problem = newCodec[Out]()
+	if c.in, c.problem = codec.New[In](); c.problem == nil {
+		c.out, c.problem = codec.New[Out]()
 	}
 	return c
 }
@@ -37,8 +39,8 @@ type cached[In, Out any] struct {
 	name    string
 	cache   Cache
 	agent   Agent[In, Out]
-	in      *codec[In]
-	out     *codec[Out]
+	in      *codec.Codec[In]
+	out     *codec.Codec[Out]
 	problem error
 }
 
@@ -62,7 +64,7 @@ func (c *cached[In, Out]) check() string {
 // Call implements [Agent].
 func (c *cached[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) {
 	var out Out
-	input, err := c.in.encode(&req.Input, false)
+	input, err := c.in.Encode(&req.Input, false)
 	if err != nil {
 		return out, fmt.Errorf("cached agent %q: its input cannot be a key: %w", c.name, err)
 	}
@@ -105,7 +107,7 @@ func (c *cached[In, Out]) lead(ctx context.Context, req Request[In], key string,
 	if out, err = c.agent.Call(ctx, req); err != nil {
 		return out, err
 	}
-	if value, err = c.out.encode(&out, false); err != nil {
+	if value, err = c.out.Encode(&out, false); err != nil {
 		return out, fmt.Errorf("cached agent %q: its output cannot be kept: %w", c.name, err)
 	}
 	f.value = value
@@ -117,7 +119,7 @@ func (c *cached[In, Out]) lead(ctx context.Context, req Request[In], key string,
 
 // hit answers from a kept output.
 func (c *cached[In, Out]) hit(req Request[In], value []byte) (out Out, err error) {
-	if err := c.out.decode(value, &out); err != nil {
+	if err := c.out.Decode(value, &out); err != nil {
 		return out, fmt.Errorf("cached agent %q: the cached output does not fit %T: %w", c.name, out, err)
 	}
 	return out, req.meter.with(req.ticket, req.Path, func() error {

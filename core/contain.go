@@ -2,8 +2,8 @@ package core
 
 import (
 	"fmt"
-	"runtime"
-	"strings"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Code of the user is called in three ways: it returns, it panics, or it ends its
@@ -21,50 +21,9 @@ type outcome struct{ returned bool }
 // end, deferred, makes an error of a panic and of an ended goroutine.
 func (o *outcome) end(err *error) {
 	if v := recover(); v != nil {
-		*err = &PanicError{Value: v, Stack: stackOfUser()}
+		*err = &PanicError{Value: v, Stack: codec.StackOfUser()}
 	} else if !o.returned {
 		*err = errGoexit
-	}
-}
-
-// contain, deferred, makes an error of a panic of the user's.
-func contain(err *error) {
-	if v := recover(); v != nil {
-		*err = &PanicError{Value: v, Stack: stackOfUser()}
-	}
-}
-
-// enginePackage begins the names of all functions of this package.
-var enginePackage = func() string {
-	pc, _, _, _ := runtime.Caller(0)
-	name := runtime.FuncForPC(pc).Name()
-	slash := strings.LastIndexByte(name, '/')
-	return name[:slash+1+strings.IndexByte(name[slash+1:], '.')+1]
-}()
-
-// stackOfUser, called by a deferred function after a panic, returns the stack from
-// the panic up to the engine. It has no numbers of goroutines and no addresses, and
-// does not depend on how the engine came there: the same panic has the same stack
-// after a resume.
-func stackOfUser() []byte {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	var stack strings.Builder
-	panicked := false
-	for {
-		f, more := frames.Next()
-		switch {
-		case !panicked:
-			panicked = f.Function == "runtime.gopanic"
-		case strings.HasPrefix(f.Function, "runtime.") && stack.Len() == 0: // a fault of the program
-		case strings.HasPrefix(f.Function, enginePackage) && stack.Len() > 0:
-			return []byte(stack.String())
-		default:
-			fmt.Fprintf(&stack, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
-		}
-		if !more {
-			return []byte(stack.String())
-		}
 	}
 }
 
@@ -74,7 +33,7 @@ func contained[T any](t *thread, f func() (T, error)) (v T, err error) {
 	if t.apart {
 		return isolated(f)
 	}
-	defer contain(&err)
+	defer codec.Contain(&err)
 	return f()
 }
 
@@ -96,7 +55,7 @@ func isolated[T any](f func() (T, error)) (v T, err error) {
 // scope: what it does to its argument reaches nobody.
 func ask[S, T any](l *lane[S], f func(S) (T, error)) (T, error) {
 	return contained(l.thread, func() (v T, err error) {
-		scope, err := l.codec.copy(&l.scope)
+		scope, err := l.codec.Copy(&l.scope)
 		if err != nil {
 			return v, err
 		}

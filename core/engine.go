@@ -137,7 +137,7 @@ func Begin[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, sc
 // begin makes the first lane of a run and saves its start.
 func begin[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S, holder func() Holder) (l *lane[S], err error) {
 	l = newLane(e, p, key)
-	if l.scope, err = p.codec.copy(&scope); err != nil {
+	if l.scope, err = p.codec.Copy(&scope); err != nil {
 		return nil, fmt.Errorf("run %s: copy the scope: %w", key, err)
 	}
 	if key.Run == "" {

@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Errors to branch on with errors.Is.
@@ -88,20 +90,33 @@ func (e *NodeError) Error() string { return fmt.Sprintf("%s %q failed: %v", e.Ki
 
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// PanicError is a panic of a function of the pipeline, or of a method of its scope.
-// Of an agent's panic the step keeps a [*RecordedError] with the code [ErrPanic].
-type PanicError struct {
-	Value any
-	Stack []byte // from the panic up to the engine: functions, files and lines
-}
+// Errors of a scope: of its type, of its values, and of the code it brings along.
+type (
+	// TypeError is a type that cannot be copied or stored, found before the first run.
+	// It has the fields Type (the refused type), Field (where it is, like
+	// "Order.Items[].cache"; empty for the type itself) and Problem (why, and what to do).
+	TypeError = codec.TypeError
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+	// ValueError is a value that would not come back from storage as it was. It has the
+	// fields Field (where it is, like `Scores["a"][3].X`; empty for the value itself)
+	// and Problem (why, and what to do).
+	ValueError = codec.ValueError
 
-// Unwrap returns the value where it is an error: a fault of the harness stays one.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
+	// DoubleError is a test double about to be stored: outside a test it means that a
+	// mock has reached a durable run. It has the fields Field and Type.
+	DoubleError = codec.DoubleError
+
+	// ConflictError is two branches that changed one field to different values. It has
+	// the fields Field (like `Scores["a"]`; empty for the scope itself), First and
+	// Second (names of the branches).
+	ConflictError = codec.ConflictError
+
+	// PanicError is a panic of a function of the pipeline, or of a method of its scope.
+	// Of an agent's panic the step keeps a [*RecordedError] with the code [ErrPanic].
+	// It has the fields Value, which it unwraps to where that is an error, and Stack
+	// (from the panic up to the engine: functions, files and lines).
+	PanicError = codec.PanicError
+)
 
 // SaveError is a save that did not happen. The run stops where it is and can be
 // resumed behind its last saved step.

@@ -1,11 +1,11 @@
 package core
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Human pauses the run until a person has answered. ask makes the prompt of the
@@ -14,14 +14,14 @@ import (
 // else of it can go on: branches beside this one run to their end first.
 func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ...HumanOption[A]) *Node[S] {
 	b := &human[S, A]{ask: ask, write: write}
-	if b.codec, b.problem = newCodec[A](); b.problem == nil {
-		b.prompt, b.problem = newCodec[string]()
+	if b.codec, b.problem = codec.New[A](); b.problem == nil {
+		b.prompt, b.problem = codec.New[string]()
 	}
 	for _, opt := range opts {
 		opt(&b.opts)
 	}
 	if b.problem == nil && b.opts.after != 0 {
-		b.late, b.problem = b.codec.encode(&b.opts.fallback, false)
+		b.late, b.problem = b.codec.Encode(&b.opts.fallback, false)
 	}
 	return &Node[S]{name, b}
 }
@@ -84,8 +84,8 @@ type human[S, A any] struct {
 	ask     func(S) string
 	write   func(*S, A)
 	opts    humanOptions[A]
-	codec   *codec[A]
-	prompt  *codec[string]
+	codec   *codec.Codec[A]
+	prompt  *codec.Codec[string]
 	late    []byte // the answer of the deadline, as it is stored
 	problem error  // of the codecs
 }
@@ -112,10 +112,10 @@ func (b *human[S, A]) timeout() []byte { return b.late }
 
 func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 	var a A
-	if err := b.codec.decode(answer, &a); err != nil {
+	if err := b.codec.Decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("it is not a %T: %w", a, err)
 	}
-	if name, found := doubled(json.NewDecoder(bytes.NewReader(answer)), b.codec.shape); found {
+	if name, found := b.codec.Doubled(answer); found {
 		return nil, fmt.Errorf("it says %q twice, and could mean either", name)
 	}
 	for _, check := range b.opts.checks {
@@ -123,7 +123,7 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.codec.encode(&a, false)
+	return b.codec.Encode(&a, false)
 }
 
 func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
@@ -154,7 +154,7 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 	if b.opts.after > 0 {
 		rec.Due = rec.Started.Add(b.opts.after)
 	}
-	if rec.Output, err = b.prompt.encode(&prompt, false); err != nil {
+	if rec.Output, err = b.prompt.Encode(&prompt, false); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}
 	if stop := r.save(ctx, rec); stop != nil {
@@ -171,14 +171,14 @@ func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) 
 	answer, ok := l.run.answers[rec.Token]
 	if !ok {
 		var prompt string
-		if err := b.prompt.decode(rec.Output, &prompt); err != nil {
+		if err := b.prompt.Decode(rec.Output, &prompt); err != nil {
 			return nil, fmt.Errorf("run %s: %w: prompt of step %q: %v", l.run.key, ErrCorrupt, rec.Path, err)
 		}
 		l.run.paused(rec, prompt)
 		return nil, errPaused
 	}
 	var a A
-	if err := b.codec.decode(answer, &a); err != nil {
+	if err := b.codec.Decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("run %s: the recorded answer to %q does not fit %T: %w: resume with the program that recorded it", l.run.key, rec.Path, a, err)
 	}
 	if l.watched {

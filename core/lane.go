@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // lane is one line of execution with a scope: the run's own, that of a branch, or
@@ -14,7 +16,7 @@ import (
 type lane[S any] struct {
 	run *run
 	*thread
-	codec  *codec[S]
+	codec  *codec.Codec[S]
 	scope  S
 	stored []byte // the scope as last saved or loaded in this lane
 	stale  bool   // scope is still to be made of stored
@@ -57,7 +59,7 @@ func (l *lane[S]) fresh() (stop error) {
 		return nil
 	}
 	var scope S
-	if err := l.codec.decode(l.stored, &scope); err != nil {
+	if err := l.codec.Decode(l.stored, &scope); err != nil {
 		return fmt.Errorf("run %s: the saved scope does not fit %T: %w: resume with the program that saved it", l.run.key, l.scope, err)
 	}
 	l.scope, l.stale = scope, false
@@ -70,7 +72,7 @@ func (l *lane[S]) change(kind, path string, f func(*S) error) (failure, stop err
 		return nil, stop
 	}
 	next, err := contained(l.thread, func() (S, error) {
-		next, err := l.codec.copy(&l.scope)
+		next, err := l.codec.Copy(&l.scope)
 		if err == nil {
 			err = f(&next)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Map runs the node once for each item that split makes of the scope, on a scope
@@ -13,7 +15,7 @@ import (
 // Otherwise it is as [Parallel].
 func Map[S, T any](name string, max int, split func(S) []T, node *Node[T], merge func(into *S, items []Ended[T]) error, opts ...ForkOption) *Node[S] {
 	b := &mapping[S, T]{max: max, split: split, nodes: []*Node[T]{node}, merge: merge, opts: forked(opts)}
-	b.codec, b.problem = newCodec[T]()
+	b.codec, b.problem = codec.New[T]()
 	return &Node[S]{name, b}
 }
 
@@ -23,7 +25,7 @@ type mapping[S, T any] struct {
 	nodes   []*Node[T]
 	merge   func(*S, []Ended[T]) error
 	opts    forkOptions
-	codec   *codec[T]
+	codec   *codec.Codec[T]
 	problem error // of the codec
 }
 

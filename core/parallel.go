@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Parallel runs its branches at the same time, each on a copy of the scope, and
@@ -110,7 +112,7 @@ func (b *parallel[S]) run(ctx context.Context, l *lane[S], path string) (failure
 type fork[S, T any] struct {
 	kind, path string
 	opts       forkOptions
-	codec      *codec[T]
+	codec      *codec.Codec[T]
 	branches   []forkBranch[T]
 	merge      func(*S, []Ended[T]) error
 }
@@ -129,7 +131,7 @@ func (f *fork[S, T]) run(ctx context.Context, l *lane[S]) (failure, stop error) 
 	atOnce := f.opts.atOnce
 	if l.run.engine.isolation {
 		// One after the other, so that a change of the scope around has one possible author.
-		defer l.guard(f.path, func() ([]byte, error) { return l.codec.encode(&l.scope, true) })()
+		defer l.guard(f.path, func() ([]byte, error) { return l.codec.Encode(&l.scope, true) })()
 		for _, b := range lanes {
 			b.guards = l.guards
 		}
@@ -170,7 +172,7 @@ func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
 	purses := l.purse.split(len(f.branches))
 	lanes := make([]*lane[T], len(f.branches))
 	for i, b := range f.branches {
-		scope, err := contained(l.thread, func() (T, error) { return f.codec.copy(b.scope) })
+		scope, err := contained(l.thread, func() (T, error) { return f.codec.Copy(b.scope) })
 		if err != nil {
 			for _, p := range purses {
 				l.purse.giveBack(p)

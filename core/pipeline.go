@@ -6,6 +6,8 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Node is a part of a pipeline over the scope S: a step, or a shape that holds
@@ -76,7 +78,7 @@ func (l *lane[S]) each(ctx context.Context, prefix string, nodes []*Node[S]) (fa
 type Pipeline[S any] struct {
 	name   string
 	root   sequence[S]
-	codec  *codec[S]
+	codec  *codec.Codec[S]
 	plan   *planner
 	text   string // of the plan
 	print  uint64 // hash of text
@@ -93,7 +95,7 @@ func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
 		return nil, &PlanError{Problem: "the pipeline has no name: give it one"}
 	}
 	var err error
-	if p.codec, err = newCodec[S](); err != nil {
+	if p.codec, err = codec.New[S](); err != nil {
 		return nil, &PlanError{Pipeline: name, Problem: fmt.Sprintf("the scope cannot be used: %v", err), Err: err}
 	}
 	if err := placeAll(p.plan, &p.root, "", p.root.nodes, once); err != nil {
@@ -120,7 +122,7 @@ func (p *Pipeline[S]) Within(b Budget) *Pipeline[S] {
 
 // Copy returns a copy of the scope as every attempt and every branch gets one: it
 // shares nothing with the original that either of them could change.
-func (p *Pipeline[S]) Copy(scope S) (S, error) { return p.codec.copy(&scope) }
+func (p *Pipeline[S]) Copy(scope S) (S, error) { return p.codec.Copy(&scope) }
 
 // Name of the pipeline.
 func (p *Pipeline[S]) Name() string { return p.name }

@@ -130,7 +130,7 @@ func finished[S any](p *Pipeline[S], snap Snapshot) (Result[S], error) {
 	if snap.Start.Pipeline != p.name {
 		return result, unclaimed{planChanged("resume", p.text, snap)}
 	}
-	if err := p.codec.decode(snap.State, &result.Scope); err != nil {
+	if err := p.codec.Decode(snap.State, &result.Scope); err != nil {
 		return result, unclaimed{fmt.Errorf("run %s: the saved scope does not fit %T: %w", snap.Start.Key, result.Scope, err)}
 	}
 	if len(snap.Exits) > 0 {

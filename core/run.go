@@ -91,7 +91,7 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 // start saves the start of the run.
 func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], holder Holder, origin Origin) error {
 	r := l.run
-	state, err := l.codec.encode(&l.scope, r.engine.doubles)
+	state, err := l.codec.Encode(&l.scope, r.engine.doubles)
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
@@ -101,7 +101,7 @@ func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], holder Holder, orig
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: err}
 	}
-	l.stored, r.last, l.stale = state, state, l.codec.lossy
+	l.stored, r.last, l.stale = state, state, l.codec.Lossy
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (l *lane[S]) lastState(rec *FinishRecord) error {
 			return stop
 		}
 		var err error
-		if state, err = l.codec.encode(&l.scope, l.run.engine.doubles); err != nil {
+		if state, err = l.codec.Encode(&l.scope, l.run.engine.doubles); err != nil {
 			return &SaveError{Run: l.run.key, What: "finish", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 		}
 	}
@@ -283,7 +283,7 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 	if l.stored == nil || !bytes.Equal(state, l.stored) {
 		rec.State = state
 	}
-	l.stored, l.dirty, l.stale = state, false, l.codec.lossy
+	l.stored, l.dirty, l.stale = state, false, l.codec.Lossy
 }
 
 // save saves the record of a step. Work that is done is saved even when the

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
 // Step is a node that calls an agent once, and again after a failure as its
@@ -14,7 +16,7 @@ import (
 // one that succeeds is kept.
 func Step[S, In, Out any](name string, agent Agent[In, Out], read func(S) In, write func(*S, Out), opts ...StepOption) *Node[S] {
 	c := &call[S, In, Out]{agent: agent, read: read, write: write}
-	c.codec, c.problem = newCodec[Out]()
+	c.codec, c.problem = codec.New[Out]()
 	_, c.asks = any(agent).(asker)
 	for _, opt := range opts {
 		opt(&c.opts)
@@ -28,7 +30,7 @@ type call[S, In, Out any] struct {
 	write   func(*S, Out)
 	opts    stepOptions
 	asks    bool // the agent reserves what it needs itself, see asker
-	codec   *codec[Out]
+	codec   *codec.Codec[Out]
 	problem error // of the codec
 }
 
@@ -75,7 +77,7 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 		rec.Started = r.engine.now()
 	}
 	if r.engine.isolation {
-		defer l.guard(path, func() ([]byte, error) { return l.codec.encode(&l.scope, true) })()
+		defer l.guard(path, func() ([]byte, error) { return l.codec.Encode(&l.scope, true) })()
 	}
 	try, feedback := attempt[S, Out]{}, l.feedback
 	for {
@@ -190,7 +192,7 @@ func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRec
 // into the copy that the input was made of.
 type work[S, In, Out any] struct {
 	call    *call[S, In, Out]
-	codec   *codec[S]
+	codec   *codec.Codec[S]
 	view    S    // for the input; the output is written into try.scope
 	settle  bool // the output is recorded
 	doubles bool // may be recorded
@@ -201,8 +203,8 @@ type work[S, In, Out any] struct {
 func (c *call[S, In, Out]) work(l *lane[S]) *work[S, In, Out] {
 	e := l.run.engine
 	w := &work[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), doubles: e.doubles, guarded: e.isolation}
-	if w.view, w.try.err = l.codec.copy(&l.scope); w.try.err == nil {
-		w.try.scope, w.try.err = l.codec.copy(&l.scope)
+	if w.view, w.try.err = l.codec.Copy(&l.scope); w.try.err == nil {
+		w.try.scope, w.try.err = l.codec.Copy(&l.scope)
 	}
 	return w
 }
@@ -231,12 +233,12 @@ func (c *call[S, In, Out]) try(ctx context.Context, w *work[S, In, Out], req Req
 func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) {
 	var before []byte
 	if w.guarded {
-		before, _ = w.codec.encode(&w.view, true) // what cannot be stored is refused by the save
+		before, _ = w.codec.Encode(&w.view, true) // what cannot be stored is refused by the save
 	}
 	req.Input = w.call.read(w.view)
 	out, err := w.call.agent.Call(ctx, req)
 	if before != nil {
-		if after, bad := w.codec.encode(&w.view, true); bad != nil || !bytes.Equal(before, after) {
+		if after, bad := w.codec.Encode(&w.view, true); bad != nil || !bytes.Equal(before, after) {
 			w.try.stop = &IsolationError{Step: req.Path}
 		}
 	}
@@ -252,20 +254,20 @@ func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) 
 // are recorded it is what will be read from the record. An output that cannot be
 // copied is left alone: the save says why.
 func (c *call[S, In, Out]) own(out Out, settle, doubles bool) Out {
-	if c.codec.shape.plain && !c.codec.lossy {
+	if c.codec.Plain() && !c.codec.Lossy {
 		return out
 	}
-	return c.copied(out, settle && c.codec.lossy, doubles)
+	return c.copied(out, settle && c.codec.Lossy, doubles)
 }
 
 func (c *call[S, In, Out]) copied(out Out, stored, doubles bool) (made Out) {
 	var err error
 	if !stored {
-		made, err = c.codec.copy(&out)
+		made, err = c.codec.Copy(&out)
 	} else {
 		var data []byte
-		if data, err = c.codec.encode(&out, doubles); err == nil {
-			err = c.codec.decode(data, &made)
+		if data, err = c.codec.Encode(&out, doubles); err == nil {
+			err = c.codec.Decode(data, &made)
 		}
 	}
 	if err != nil {
@@ -290,14 +292,14 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 	var err error
 	if rec.Status == Completed {
 		out := try.out // a copy that escapes only where it is stored
-		if rec.Output, err = c.codec.encode(&out, r.engine.doubles); err != nil {
+		if rec.Output, err = c.codec.Encode(&out, r.engine.doubles); err != nil {
 			return fail("output of the agent", err)
 		}
 		if l.watched {
 			l.sawOutput(rec.Output)
 		}
 		if r.saving() {
-			state, err := l.codec.encode(&l.scope, r.engine.doubles)
+			state, err := l.codec.Encode(&l.scope, r.engine.doubles)
 			if err != nil {
 				return fail("scope", err)
 			}
@@ -342,7 +344,7 @@ func (c *call[S, In, Out]) replay(l *lane[S], rec *StepRecord) (failure, stop er
 // recorded state.
 func (c *call[S, In, Out]) reenact(l *lane[S], rec *StepRecord) (stop error) {
 	var out Out
-	if err := c.codec.decode(rec.Output, &out); err != nil {
+	if err := c.codec.Decode(rec.Output, &out); err != nil {
 		return fmt.Errorf("replay step %q: the recorded output does not fit %T: %w", rec.Path, out, err)
 	}
 	failure, stop := l.change("step", rec.Path, func(s *S) error {
@@ -352,7 +354,7 @@ func (c *call[S, In, Out]) reenact(l *lane[S], rec *StepRecord) (stop error) {
 	if err := errors.Join(failure, stop); err != nil {
 		return err
 	}
-	state, err := l.codec.encode(&l.scope, true)
+	state, err := l.codec.Encode(&l.scope, true)
 	if err != nil {
 		return fmt.Errorf("replay step %q: %w", rec.Path, err)
 	}

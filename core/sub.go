@@ -38,7 +38,7 @@ func (b *sub[S, T]) run(ctx context.Context, l *lane[S], path string) (failure, 
 	var err error
 	inner.scope, err = ask(l, func(s S) (T, error) {
 		made := b.in(s)
-		return inner.codec.copy(&made)
+		return inner.codec.Copy(&made)
 	})
 	if err != nil {
 		return &NodeError{"sub-pipeline", path, err}, nil

@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"encoding/json"
@@ -19,15 +19,15 @@ import (
 // roundTrip stores a value and reads it back.
 func roundTrip[T any](t *testing.T, v T) (back T, err error) {
 	t.Helper()
-	c, err := newCodec[T]()
+	c, err := New[T]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := c.encode(&v, false)
+	data, err := c.Encode(&v, false)
 	if err != nil {
 		return back, err
 	}
-	if err := c.decode(data, &back); err != nil {
+	if err := c.Decode(data, &back); err != nil {
 		t.Fatalf("%T: %s cannot be read back: %v", v, data, err)
 	}
 	return back, nil
@@ -233,8 +233,8 @@ func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
 	isRefused(t, []any{"\xff"}, "[0]", utf)
 	isRefused(t, map[int]any{7: map[string]any{"k": 3}}, `[7]["k"]`, "an int in an any would come back as float64: give the field a concrete type")
 	isRefused(t, []any{[]string{}}, "[0]", "a []string in an any would come back as []any: give the field a concrete type")
-	isRefused(t, []any{inner{}}, "[0]", "a core.inner in an any would come back as map[string]any: give the field a concrete type")
-	isRefused(t, []any{color("")}, "[0]", "a core.color in an any would come back as string: give the field a concrete type")
+	isRefused(t, []any{inner{}}, "[0]", "a codec.inner in an any would come back as map[string]any: give the field a concrete type")
+	isRefused(t, []any{color("")}, "[0]", "a codec.color in an any would come back as string: give the field a concrete type")
 	isRefused(t, []any{time.Time{}}, "[0]", "a time.Time in an any would come back as something else: give the field a concrete type")
 	isRefused(t, []any{func() {}}, "[0]", "a func() in an any would come back as something else: give the field a concrete type")
 	isRefused(t, []any{[]any(nil)}, "[0]", "a nil []interface {} in an any would come back as nil of no type: leave the any nil")
@@ -256,8 +256,8 @@ func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
 	isRefused(t, tagged{P: byPtr{1}}, "P", left)
 	isRefused(t, []any{json.Number("1")}, "[0]", "a json.Number in an any would come back as string: give the field a concrete type")
 	isRefused(t, []any{[2]int{}}, "[0]", "a [2]int in an any would come back as []any: give the field a concrete type")
-	isRefused(t, []any{onlyBool(true)}, "[0]", "a core.onlyBool in an any would come back as bool: give the field a concrete type")
-	isRefused(t, []any{&part{}}, "[0]", "a *core.part in an any would come back as something else: give the field a concrete type")
+	isRefused(t, []any{onlyBool(true)}, "[0]", "a codec.onlyBool in an any would come back as bool: give the field a concrete type")
+	isRefused(t, []any{&part{}}, "[0]", "a *codec.part in an any would come back as something else: give the field a concrete type")
 	isRefused(t, map[mute]int{1: 2}, `["x"]`, "the key cannot be read back: not a number")
 	isRefused(t, onlyOmit{lenient{1}}, "U", left)
 	isRefused(t, json.RawMessage("\"\xff\""), "", "it would come back written otherwise: pass it through json.Marshal first")
@@ -271,7 +271,7 @@ func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
 	isRefused(t, map[upper]int{"\xff": 1}, `["\xff"]`, utf)
 	isRefused(t, map[folding]int{-1: 1}, `["0"]`, "the key would come back as another one, 0: let UnmarshalText undo what is written")
 	isRefused(t, map[level]int{9: 1}, `[""]`, "the key cannot be written: no such level")
-	isRefused(t, enum{L: 9}, "L", "json: error calling MarshalText for type *core.level: no such level")
+	isRefused(t, enum{L: 9}, "L", "json: error calling MarshalText for type *codec.level: no such level")
 
 	// The plan of a type that contains itself is used before it is finished.
 	isRefused(t, family{Kids: []family{{}, {Name: "\xff"}}}, "Kids[1].Name", utf)
@@ -290,8 +290,8 @@ func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
 	isRefused(t, graph{A: one, Int: &one.A}, "Int", fmt.Sprintf(into, "A"))
 	g := &graph{}
 	g.Cur = &g.In
-	c, _ := newCodec[graph]()
-	if _, err := c.encode(g, false); err == nil || err.Error() != "Cur cannot be stored exactly: "+fmt.Sprintf(into, "the value") {
+	c, _ := New[graph]()
+	if _, err := c.Encode(g, false); err == nil || err.Error() != "Cur cannot be stored exactly: "+fmt.Sprintf(into, "the value") {
 		t.Errorf("a pointer into the value itself: %v", err)
 	}
 

@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"bytes"
@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// codec copies and stores values of one type. A value comes back from storage as
+// Codec copies and stores values of one type. A value comes back from storage as
 // it was or is refused; of a time that is its instant and its offset, without
 // the monotonic reading. It is safe for concurrent use.
-type codec[T any] struct {
+type Codec[T any] struct {
 	shape  *shape
 	points bool // a value may hold pointers
-	lossy  bool // a value may come back from storage without what storage does not keep of it, see lossy
+	Lossy  bool // a value may come back from storage without what storage does not keep of it, see holds
 }
 
-// newCodec checks the type; the error is a [*TypeError].
-func newCodec[T any]() (*codec[T], error) {
+// New checks the type; the error is a [*TypeError].
+func New[T any]() (*Codec[T], error) {
 	s, err := shapeOf(reflect.TypeFor[T]())
 	if err != nil {
 		return nil, err
 	}
-	return &codec[T]{shape: s, points: s.points(map[*shape]bool{}), lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
+	return &Codec[T]{shape: s, points: s.points(map[*shape]bool{}), Lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
 }
 
 // holds reports whether a value may hold one of the given forms. Of two of them
@@ -60,13 +60,13 @@ func (s *shape) points(seen map[*shape]bool) bool {
 	return s.form == pointer && s.elem.form != double || s.elem.points(seen)
 }
 
-// copy returns a value that shares nothing with v that can change, test doubles
+// Copy returns a value that shares nothing with v that can change, test doubles
 // and what map keys point to apart. Within it is shared what is shared in v.
-func (c *codec[T]) copy(v *T) (to T, err error) {
+func (c *Codec[T]) Copy(v *T) (to T, err error) {
 	if c.shape.plain {
 		return *v, nil
 	}
-	defer contain(&err)
+	defer Contain(&err)
 	deep := *v // apart from to: a value that failed half-way is not returned
 	if err := (&copier{}).deepen(c.shape, reflect.ValueOf(&deep).Elem()); err != nil {
 		return to, err
@@ -74,10 +74,10 @@ func (c *codec[T]) copy(v *T) (to T, err error) {
 	return deep, nil
 }
 
-// encode returns v as JSON. The error is a [*ValueError], a [*DoubleError] or,
+// Encode returns v as JSON. The error is a [*ValueError], a [*DoubleError] or,
 // where a method of v panicked, a [*PanicError].
-func (c *codec[T]) encode(v *T, doubles bool) (data []byte, err error) {
-	defer contain(&err)
+func (c *Codec[T]) Encode(v *T, doubles bool) (data []byte, err error) {
+	defer Contain(&err)
 	if !c.shape.sound {
 		w := walker{doubles: doubles, points: c.points}
 		if err := w.check(c.shape, reflect.ValueOf(v)); err != nil {
@@ -98,9 +98,9 @@ func (c *codec[T]) encode(v *T, doubles bool) (data []byte, err error) {
 	return data, nil
 }
 
-// decode reads what encode wrote, and nothing else. It changes v only on success.
-func (c *codec[T]) decode(data []byte, v *T) (err error) {
-	defer contain(&err)
+// Decode reads what Encode wrote, and nothing else. It changes v only on success.
+func (c *Codec[T]) Decode(data []byte, v *T) (err error) {
+	defer Contain(&err)
 	var read T
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -112,6 +112,15 @@ func (c *codec[T]) decode(data []byte, v *T) (err error) {
 	}
 	*v = read
 	return nil
+}
+
+// Plain reports whether an assignment copies a value.
+func (c *Codec[T]) Plain() bool { return c.shape.plain }
+
+// Doubled finds a name that an object in the JSON of a value has twice, of which
+// decoding silently takes the last one. In structs it ignores the case of names.
+func (c *Codec[T]) Doubled(data []byte) (name string, found bool) {
+	return doubled(json.NewDecoder(bytes.NewReader(data)), c.shape)
 }
 
 // doubled reads the JSON of a value of shape s, nil where that is not known, and finds

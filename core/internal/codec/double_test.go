@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"errors"
@@ -56,7 +56,7 @@ func TestDoublesAreStoredOnlyWhereAllowed(t *testing.T) {
 		Clock *fakeClock
 		More  []any
 	}
-	c, err := newCodec[scope]()
+	c, err := New[scope]()
 	if err != nil {
 		t.Fatal(err) // for the unexported field of the double
 	}
@@ -67,11 +67,11 @@ func TestDoublesAreStoredOnlyWhereAllowed(t *testing.T) {
 	}{
 		{scope{Name: "none"}, nil, `{"Name":"none","Clock":null,"More":null}`},
 		{scope{More: []any{(*fakeClock)(nil)}}, nil, ""},
-		{scope{Clock: &fakeClock{}}, &DoubleError{"Clock", "core.fakeClock"}, `{"Name":"","Clock":{},"More":null}`},
-		{scope{More: []any{"x", &fakeClock{}}}, &DoubleError{"More[1]", "*core.fakeClock"}, `{"Name":"","Clock":null,"More":["x",{}]}`},
-		{scope{More: []any{map[string]any{"k": fakeClock{}}}}, &DoubleError{`More[0]["k"]`, "core.fakeClock"}, `{"Name":"","Clock":null,"More":[{"k":{}}]}`},
+		{scope{Clock: &fakeClock{}}, &DoubleError{"Clock", "codec.fakeClock"}, `{"Name":"","Clock":{},"More":null}`},
+		{scope{More: []any{"x", &fakeClock{}}}, &DoubleError{"More[1]", "*codec.fakeClock"}, `{"Name":"","Clock":null,"More":["x",{}]}`},
+		{scope{More: []any{map[string]any{"k": fakeClock{}}}}, &DoubleError{`More[0]["k"]`, "codec.fakeClock"}, `{"Name":"","Clock":null,"More":[{"k":{}}]}`},
 	} {
-		_, err := c.encode(&tc.scope, false)
+		_, err := c.Encode(&tc.scope, false)
 		var got *DoubleError
 		if errors.As(err, &got); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%+v: error %v, want %v", tc.scope, err, tc.want)
@@ -83,19 +83,19 @@ func TestDoublesAreStoredOnlyWhereAllowed(t *testing.T) {
 			}
 			continue
 		}
-		if data, err := c.encode(&tc.scope, true); err != nil || string(data) != tc.json {
+		if data, err := c.Encode(&tc.scope, true); err != nil || string(data) != tc.json {
 			t.Errorf("%+v allowed: %s, %v, want %s", tc.scope, data, err, tc.json)
 		}
 	}
 }
 
 func TestDoublesAreSharedByCopies(t *testing.T) {
-	c, err := newCodec[withFake]()
+	c, err := New[withFake]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	clock := &fakeClock{}
-	got, err := c.copy(&withFake{Clock: clock, More: []any{clock, []any{clock}}})
+	got, err := c.Copy(&withFake{Clock: clock, More: []any{clock, []any{clock}}})
 	if err != nil || got.Clock != clock || got.More[0] != any(clock) || got.More[1].([]any)[0] != any(clock) {
 		t.Errorf("copy %+v, error %v", got, err)
 	}
@@ -103,11 +103,11 @@ func TestDoublesAreSharedByCopies(t *testing.T) {
 
 func TestDoublesThatJSONCannotWriteAreNamed(t *testing.T) {
 	type scope struct{ Call fakeFunc }
-	c, err := newCodec[scope]()
+	c, err := New[scope]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.encode(&scope{func() {}}, true)
+	_, err = c.Encode(&scope{func() {}}, true)
 	var bad *ValueError
 	if !errors.As(err, &bad) || bad.Field != "Call" {
 		t.Errorf("error %v", err)
@@ -115,8 +115,8 @@ func TestDoublesThatJSONCannotWriteAreNamed(t *testing.T) {
 }
 
 func TestDoubleErrorSaysWhatToDo(t *testing.T) {
-	const want = "Clock holds core.fakeClock, a test double, which may not be stored: give the run a real value, or allow doubles where this is a test"
-	if got := (&DoubleError{"Clock", "core.fakeClock"}).Error(); got != want {
+	const want = "Clock holds codec.fakeClock, a test double, which may not be stored: give the run a real value, or allow doubles where this is a test"
+	if got := (&DoubleError{"Clock", "codec.fakeClock"}).Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

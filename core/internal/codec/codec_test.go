@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"bytes"
@@ -255,7 +255,7 @@ func spoilAll(v reflect.Value) {
 }
 
 func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
-	c, err := newCodec[rich]()
+	c, err := New[rich]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 		f := filler{Rand: rand.New(rand.NewPCG(seed, 1)), spoil: seed%2 == 0}
 		var v, back rich
 		f.fill(reflect.ValueOf(&v).Elem())
-		data, err := c.encode(&v, false)
+		data, err := c.Encode(&v, false)
 		var bad *ValueError
 		if errors.As(err, &bad) {
 			if refused++; !f.spoil && bad.Field != "Opt.F" { // of which a -0 is left out
@@ -276,13 +276,13 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		stored++
-		if err := c.decode(data, &back); err != nil || !reflect.DeepEqual(v, back) {
+		if err := c.Decode(data, &back); err != nil || !reflect.DeepEqual(v, back) {
 			t.Fatalf("seed %d: came back otherwise, error %v:\n%s", seed, err, data)
 		}
-		if again, err := c.encode(&back, false); err != nil || !bytes.Equal(again, data) {
+		if again, err := c.Encode(&back, false); err != nil || !bytes.Equal(again, data) {
 			t.Fatalf("seed %d: stored again otherwise, error %v:\n%s\n%s", seed, err, data, again)
 		}
-		got, err := c.copy(&v)
+		got, err := c.Copy(&v)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -291,7 +291,7 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 			t.Fatalf("seed %d: Clone was called %d times", seed, owned)
 		}
 		spoilAll(reflect.ValueOf(&got).Elem())
-		if after, err := c.encode(&v, false); err != nil || !bytes.Equal(after, data) {
+		if after, err := c.Encode(&v, false); err != nil || !bytes.Equal(after, data) {
 			t.Fatalf("seed %d: a change of the copy changed the original, error %v:\n%s\n%s", seed, err, data, after)
 		}
 	}
@@ -311,7 +311,7 @@ func TestRandomCopiesAreTheSame(t *testing.T) {
 		Raw  json.RawMessage
 		N    []*big.Int
 	}
-	c, err := newCodec[scope]()
+	c, err := New[scope]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestRandomCopiesAreTheSame(t *testing.T) {
 		f := filler{Rand: rand.New(rand.NewPCG(seed, 2))}
 		var v scope
 		f.fill(reflect.ValueOf(&v).Elem())
-		if got, err := c.copy(&v); err != nil || !reflect.DeepEqual(v, got) {
+		if got, err := c.Copy(&v); err != nil || !reflect.DeepEqual(v, got) {
 			t.Fatalf("seed %d: error %v\n%+v\n%+v", seed, err, v, got)
 		}
 	}
@@ -378,7 +378,7 @@ func TestCopySharesNothing(t *testing.T) {
 		Any   any
 		Loc   time.Time
 	}
-	c, err := newCodec[scope]()
+	c, err := New[scope]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +388,7 @@ func TestCopySharesNothing(t *testing.T) {
 		Any: map[string]any{"a": &part{3, 4}}, Loc: time.Now().In(zone),
 		L: []*part{shared, {}}, Decl: declared{stampOnly: stampOnly{time.Now()}}}
 	v.L1 = v.L[:1]
-	got, err := c.copy(&v)
+	got, err := c.Copy(&v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,20 +413,20 @@ func TestCopySharesNothing(t *testing.T) {
 func TestCopyEndsInCycles(t *testing.T) {
 	ring := &linked{}
 	ring.Next = &linked{ring}
-	c, _ := newCodec[*linked]()
-	if got, err := c.copy(&ring); err != nil || got == ring || got.Next.Next != got {
+	c, _ := New[*linked]()
+	if got, err := c.Copy(&ring); err != nil || got == ring || got.Next.Next != got {
 		t.Errorf("%v, error %v", got, err)
 	}
 	l := loops{nil}
 	l[0] = l
-	lc, _ := newCodec[loops]()
-	if got, err := lc.copy(&l); err != nil || &got[0] == &l[0] || &got[0][0] != &got[0] {
+	lc, _ := New[loops]()
+	if got, err := lc.Copy(&l); err != nil || &got[0] == &l[0] || &got[0][0] != &got[0] {
 		t.Errorf("error %v", err)
 	}
 	m := map[string]any{}
 	m["m"] = m
-	mc, _ := newCodec[map[string]any]()
-	got, err := mc.copy(&m)
+	mc, _ := New[map[string]any]()
+	got, err := mc.Copy(&m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,15 +437,15 @@ func TestCopyEndsInCycles(t *testing.T) {
 	for range maxDepth {
 		far = &linked{far}
 	}
-	if _, err := c.copy(&far); err == nil {
+	if _, err := c.Copy(&far); err == nil {
 		t.Error("a list that cannot be stored either was copied")
 	}
 }
 
 func copyError[T any](v T) error {
-	c, err := newCodec[T]()
+	c, err := New[T]()
 	if err == nil {
-		_, err = c.copy(&v)
+		_, err = c.Copy(&v)
 	}
 	return err
 }
@@ -455,7 +455,7 @@ func TestFailingMethodsAreErrors(t *testing.T) {
 	if err := copyError(badClone{[]int{1}}); !errors.As(err, &panicked) || panicked.Value != "boom" {
 		t.Errorf("Clone panics: %v", err)
 	}
-	const want = "copy a core.noClone: its Clone returned nil"
+	const want = "copy a codec.noClone: its Clone returned nil"
 	for _, err := range []error{copyError(noClone{}), copyError(&noClone{}), copyError([]any{&noClone{}})} {
 		if err == nil || err.Error() != want {
 			t.Errorf("Clone returns nil: %v", err)
@@ -466,31 +466,31 @@ func TestFailingMethodsAreErrors(t *testing.T) {
 		t.Errorf("a chan in an any: %v", err)
 	}
 	for _, err := range []error{copyError(mutable{fail: true}), copyError([]mutable{{unread: true}}), copyError(map[string][1]mutable{"a": {{fail: true}}})} {
-		if err == nil || !strings.HasPrefix(err.Error(), "copy a core.mutable: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "copy a codec.mutable: ") {
 			t.Errorf("a copy by storage fails: %v", err)
 		}
 	}
-	isRefused(t, boxOf[[]failing]{[]failing{1}}, "Value[0]", "json: error calling MarshalJSON for type *core.failing: not today")
-	c, _ := newCodec[[]panicking]()
-	if _, err := c.encode(&[]panicking{1}, false); !errors.As(err, &panicked) || len(panicked.Stack) == 0 {
+	isRefused(t, boxOf[[]failing]{[]failing{1}}, "Value[0]", "json: error calling MarshalJSON for type *codec.failing: not today")
+	c, _ := New[[]panicking]()
+	if _, err := c.Encode(&[]panicking{1}, false); !errors.As(err, &panicked) || len(panicked.Stack) == 0 {
 		t.Errorf("MarshalJSON panics: %v", err)
 	}
 	v := []panicking{3}
-	if err := c.decode([]byte("[1]"), &v); !errors.As(err, &panicked) || v[0] != 3 {
+	if err := c.Decode([]byte("[1]"), &v); !errors.As(err, &panicked) || v[0] != 3 {
 		t.Errorf("UnmarshalJSON panics: %v", err)
 	}
 }
 
 func TestDecodeIsStrictAndAllOrNothing(t *testing.T) {
-	c, _ := newCodec[boxOf[part]]()
+	c, _ := New[boxOf[part]]()
 	for _, data := range []string{``, `{`, `{"Value":{"X":1},"Other":2}`, `{"Value":{"X":1,"Z":2}}`, `{"Value":{"X":1}} {}`, `{"Value":{"X":1}}x`, `{"Value":{"X":1,"Y":"2"}}`, `{"Value":{"X":1,"Y":1.5}}`} {
 		v := boxOf[part]{part{7, 8}}
-		if err := c.decode([]byte(data), &v); err == nil || v.Value != (part{7, 8}) {
+		if err := c.Decode([]byte(data), &v); err == nil || v.Value != (part{7, 8}) {
 			t.Errorf("%s: %+v, error %v", data, v, err)
 		}
 	}
 	v := boxOf[part]{part{7, 8}}
-	if err := c.decode([]byte(" {\"Value\":{\"X\":1}}\n"), &v); err != nil || v.Value != (part{1, 0}) {
+	if err := c.Decode([]byte(" {\"Value\":{\"X\":1}}\n"), &v); err != nil || v.Value != (part{1, 0}) {
 		t.Errorf("%+v, error %v: want a zero value under what is read", v, err)
 	}
 }
@@ -532,9 +532,9 @@ func nestedOf(size int) nested {
 }
 
 func TestPlainValuesCostNoAllocation(t *testing.T) {
-	c, _ := newCodec[flat]()
+	c, _ := New[flat]()
 	v := flatOf(10_000)
-	if n := testing.AllocsPerRun(100, func() { _, _ = c.copy(&v) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = c.Copy(&v) }); n != 0 {
 		t.Errorf("copy: %v allocations", n)
 	}
 	w := walker{}
@@ -543,9 +543,9 @@ func TestPlainValuesCostNoAllocation(t *testing.T) {
 	}
 }
 
-func benchmark[T any](b *testing.B, of func(int) T, run func(*testing.B, *codec[T], *T)) {
+func benchmark[T any](b *testing.B, of func(int) T, run func(*testing.B, *Codec[T], *T)) {
 	for _, size := range []int{100, 1000, 10_000} {
-		c, err := newCodec[T]()
+		c, err := New[T]()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -557,26 +557,26 @@ func benchmark[T any](b *testing.B, of func(int) T, run func(*testing.B, *codec[
 	}
 }
 
-func benchCopy[T any](b *testing.B, c *codec[T], v *T) {
+func benchCopy[T any](b *testing.B, c *Codec[T], v *T) {
 	for b.Loop() {
-		_, _ = c.copy(v)
+		_, _ = c.Copy(v)
 	}
 }
 
-func benchEncode[T any](b *testing.B, c *codec[T], v *T) {
+func benchEncode[T any](b *testing.B, c *Codec[T], v *T) {
 	for b.Loop() {
-		_, _ = c.encode(v, false)
+		_, _ = c.Encode(v, false)
 	}
 }
 
-func benchCheck[T any](b *testing.B, c *codec[T], v *T) {
+func benchCheck[T any](b *testing.B, c *Codec[T], v *T) {
 	for b.Loop() {
 		w := walker{points: c.points}
 		_ = w.check(c.shape, reflect.ValueOf(v))
 	}
 }
 
-func benchMarshal[T any](b *testing.B, _ *codec[T], v *T) {
+func benchMarshal[T any](b *testing.B, _ *Codec[T], v *T) {
 	for b.Loop() {
 		_, _ = json.Marshal(v)
 	}
@@ -606,7 +606,7 @@ func BenchmarkMarshal(b *testing.B) {
 
 // Whatever is stored, it is refused or becomes a value that is stored as it was read.
 func FuzzDecodeStored(f *testing.F) {
-	c, err := newCodec[rich]()
+	c, err := New[rich]()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -614,7 +614,7 @@ func FuzzDecodeStored(f *testing.F) {
 	for range 8 {
 		var v rich
 		fill.fill(reflect.ValueOf(&v).Elem())
-		if text, err := c.encode(&v, false); err == nil {
+		if text, err := c.Encode(&v, false); err == nil {
 			f.Add(text)
 		}
 	}
@@ -623,21 +623,21 @@ func FuzzDecodeStored(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var v, again rich
-		if c.decode(data, &v) != nil {
+		if c.Decode(data, &v) != nil {
 			return
 		}
-		once, err := c.encode(&v, false)
+		once, err := c.Encode(&v, false)
 		if err != nil {
 			return // it may hold what cannot be stored
 		}
-		if err := c.decode(once, &again); err != nil {
+		if err := c.Decode(once, &again); err != nil {
 			t.Fatalf("%s is stored and cannot be read: %v", once, err)
 		}
-		twice, err := c.encode(&again, false)
+		twice, err := c.Encode(&again, false)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%s\nbecomes\n%s, %v", once, twice, err)
 		}
-		if _, err := c.copy(&v); err != nil {
+		if _, err := c.Copy(&v); err != nil {
 			t.Errorf("a copy of what can be stored: %v", err)
 		}
 	})

@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"encoding/json"
@@ -129,7 +129,7 @@ func (c *cloner) Clone() *cloner {
 
 // typeError returns the problem with the type of the value pointed to.
 func typeError[T any]() error {
-	_, err := newCodec[T]()
+	_, err := New[T]()
 	return err
 }
 
@@ -151,7 +151,7 @@ func TestTypesThatCannotBeStoredAreRefused(t *testing.T) {
 		{typeError[error](), "error", "error", interfaces},
 		{typeError[struct{ a int }](), "int", ".a", lost},
 		{typeError[boxOf[sync.Mutex]](), "sync.noCopy", "boxOf[sync.Mutex].Value.mu", lost},
-		{typeError[struct{ onlyInt }](), "core.onlyInt", ".onlyInt", lost},
+		{typeError[struct{ onlyInt }](), "codec.onlyInt", ".onlyInt", lost},
 		{typeError[struct {
 			A int `json:"-"`
 		}](), "int", ".A", `a field with json:"-" is not stored and would be lost: remove the tag, or keep the field out of the scope`},
@@ -165,34 +165,34 @@ func TestTypesThatCannotBeStoredAreRefused(t *testing.T) {
 			A int `json:"B"`
 			B int
 		}](), "struct { A int \"json:\\\"B\\\"\"; B int }", ".B", `it is stored under the name "B", as .A is: give one of them another name`},
-		{typeError[shadow](), "core.shadow", "shadow.A", `it is stored under the name "A", as shadow.inner.A is: give one of them another name`},
-		{typeError[diamond](), "core.Inner2", "diamond.Inner2.A", `it is stored under the name "A", as diamond.inner.A is: give one of them another name`},
-		{typeError[struct{ *Inner2 }](), "*core.Inner2", ".Inner2", "an embedded pointer is lost where it is nil: name the field"},
-		{typeError[boxOf[onlyWrites]](), "core.onlyWrites", "boxOf[github.com/flujo/flujo-harness/core.onlyWrites].Value", "it has MarshalJSON but not UnmarshalJSON: add it"},
-		{typeError[onlyReads](), "core.onlyReads", "onlyReads", "it has UnmarshalJSON but not MarshalJSON: add it"},
-		{typeError[onlyText](), "core.onlyText", "onlyText", "it has MarshalText but not UnmarshalText: add it"},
-		{typeError[readsText](), "core.readsText", "readsText", "it has UnmarshalText but not MarshalText: add it"},
-		{typeError[stamped](), "core.stamped", "stamped", embeddedTrap},
-		{typeError[stampedOf[int]](), "core.stampedOf[int]", "stampedOf[int]", embeddedTrap},
-		{typeError[halfStamped](), "core.halfStamped", "halfStamped", embeddedTrap},
+		{typeError[shadow](), "codec.shadow", "shadow.A", `it is stored under the name "A", as shadow.inner.A is: give one of them another name`},
+		{typeError[diamond](), "codec.Inner2", "diamond.Inner2.A", `it is stored under the name "A", as diamond.inner.A is: give one of them another name`},
+		{typeError[struct{ *Inner2 }](), "*codec.Inner2", ".Inner2", "an embedded pointer is lost where it is nil: name the field"},
+		{typeError[boxOf[onlyWrites]](), "codec.onlyWrites", "boxOf[github.com/flujo/flujo-harness/core/internal/codec.onlyWrites].Value", "it has MarshalJSON but not UnmarshalJSON: add it"},
+		{typeError[onlyReads](), "codec.onlyReads", "onlyReads", "it has UnmarshalJSON but not MarshalJSON: add it"},
+		{typeError[onlyText](), "codec.onlyText", "onlyText", "it has MarshalText but not UnmarshalText: add it"},
+		{typeError[readsText](), "codec.readsText", "readsText", "it has UnmarshalText but not MarshalText: add it"},
+		{typeError[stamped](), "codec.stamped", "stamped", embeddedTrap},
+		{typeError[stampedOf[int]](), "codec.stampedOf[int]", "stampedOf[int]", embeddedTrap},
+		{typeError[halfStamped](), "codec.halfStamped", "halfStamped", embeddedTrap},
 		{typeError[twoStamps](), "time.Time", "twoStamps.Time", "an embedded field with marshal methods of its own is stored by its fields or not at all: name the field"},
 		{typeError[struct {
 			L level `json:",string"`
-		}](), "core.level", ".L", "the tag option string does not go with a marshal method of its own: remove it"},
-		{typeError[map[string]byAddress](), "core.byAddress", "[]", "its marshal method is on the pointer and is not called for elements of a map: use a map of pointers, or declare the method on the value"},
+		}](), "codec.level", ".L", "the tag option string does not go with a marshal method of its own: remove it"},
+		{typeError[map[string]byAddress](), "codec.byAddress", "[]", "its marshal method is on the pointer and is not called for elements of a map: use a map of pointers, or declare the method on the value"},
 		{typeError[map[string][2]boxOf[big.Int]](), "big.Int", "[][].Value", "its marshal method is on the pointer and is not called for elements of a map: use a map of pointers, or declare the method on the value"},
-		{typeError[badTree](), "core.byAddress", "badTree.M[].At", "its marshal method is on the pointer and is not called for elements of a map: use a map of pointers, or declare the method on the value"},
+		{typeError[badTree](), "codec.byAddress", "badTree.M[].At", "its marshal method is on the pointer and is not called for elements of a map: use a map of pointers, or declare the method on the value"},
 		{typeError[**int](), "**int", "", "a pointer to a nil ptr would come back as nil: use the ptr without the pointer"},
 		{typeError[*[]int](), "*[]int", "", "a pointer to a nil slice would come back as nil: use the slice without the pointer"},
 		{typeError[*map[int]int](), "*map[int]int", "", "a pointer to a nil map would come back as nil: use the map without the pointer"},
 		{typeError[*any](), "*interface {}", "", "a pointer to a nil interface would come back as nil: use the interface without the pointer"},
-		{typeError[selfPtr](), "core.selfPtr", "selfPtr", "a pointer to a nil ptr would come back as nil: use the ptr without the pointer"},
+		{typeError[selfPtr](), "codec.selfPtr", "selfPtr", "a pointer to a nil ptr would come back as nil: use the ptr without the pointer"},
 		{typeError[map[float64]int](), "float64", "[key]", keys},
 		{typeError[map[bool]int](), "bool", "[key]", keys},
-		{typeError[map[structKey]int](), "core.structKey", "[key]", keys},
+		{typeError[map[structKey]int](), "codec.structKey", "[key]", keys},
 		{typeError[map[any]int](), "interface {}", "[key]", "a key cannot be read back into it: use a string, an integer or a type with MarshalText and UnmarshalText"},
-		{typeError[map[keyWrites]int](), "core.keyWrites", "[key]", "the key has MarshalText but not UnmarshalText: add it"},
-		{typeError[map[keyReads]int](), "core.keyReads", "[key]", "the key has UnmarshalText but not MarshalText, or not on the value: add it"},
+		{typeError[map[keyWrites]int](), "codec.keyWrites", "[key]", "the key has MarshalText but not UnmarshalText: add it"},
+		{typeError[map[keyReads]int](), "codec.keyReads", "[key]", "the key has UnmarshalText but not MarshalText, or not on the value: add it"},
 	} {
 		var got *TypeError
 		if !errors.As(tc.err, &got) {
@@ -229,7 +229,7 @@ func TestShapesAreSharedAndSafeForConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := newCodec[trees](); err != nil {
+			if _, err := New[trees](); err != nil {
 				t.Error(err)
 			}
 		})

@@ -1,4 +1,4 @@
-package core
+package codec
 
 import (
 	"errors"
@@ -27,6 +27,25 @@ type (
 	}
 )
 
+// ended is a branch, as core.Ended is.
+type ended[S any] struct {
+	Name  string
+	Scope S
+	Err   error
+}
+
+// disjoint merges the branches that succeeded, as core.Disjoint does.
+func disjoint[S any](into *S, branches []ended[S]) error {
+	var names []string
+	var scopes []*S
+	for i := range branches {
+		if branches[i].Err == nil {
+			names, scopes = append(names, branches[i].Name), append(scopes, &branches[i].Scope)
+		}
+	}
+	return Merge(into, names, scopes)
+}
+
 func start() *branchState {
 	return &branchState{Title: "t", Tags: []string{"a"}, Score: map[string]part{"a": {1, 1}, "b": {2, 2}}, Deep: &branchState{Title: "in"},
 		At: time.Unix(100, 0).UTC(), F: math.NaN(), Big: big.NewInt(5), Any: []any{math.NaN()}}
@@ -35,20 +54,20 @@ func start() *branchState {
 // splitState merges branches, each a change of its own copy of the start.
 func splitState(t *testing.T, into *branchState, changes ...func(*branchState)) error {
 	t.Helper()
-	c, err := newCodec[branchState]()
+	c, err := New[branchState]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var branches []Ended[branchState]
+	var branches []ended[branchState]
 	for i, change := range changes {
-		scope, err := c.copy(into)
+		scope, err := c.Copy(into)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change(&scope)
-		branches = append(branches, Ended[branchState]{Name: string(rune('A' + i)), Scope: scope})
+		branches = append(branches, ended[branchState]{Name: string(rune('A' + i)), Scope: scope})
 	}
-	return Disjoint(into, branches)
+	return disjoint(into, branches)
 }
 
 func isSame(a, b *branchState) bool {
@@ -56,7 +75,7 @@ func isSame(a, b *branchState) bool {
 	return same(s, reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
 
-func TestDisjointTakesOverWhatEachBranchChanged(t *testing.T) {
+func TestMergeTakesOverWhatEachBranchChanged(t *testing.T) {
 	got, want := start(), start()
 	deep := got.Deep
 	err := splitState(t, got,
@@ -91,7 +110,7 @@ func TestDisjointTakesOverWhatEachBranchChanged(t *testing.T) {
 	}
 }
 
-func TestDisjointNamesConflicts(t *testing.T) {
+func TestMergeNamesConflicts(t *testing.T) {
 	for field, tc := range map[string][2]func(*branchState){
 		"part.X":     {func(f *branchState) { f.X = 1 }, func(f *branchState) { f.X = 2 }},
 		"Tags":       {func(f *branchState) { f.Tags[0] = "x" }, func(f *branchState) { f.Tags = append(f.Tags, "y") }},
@@ -123,7 +142,7 @@ func TestDisjointNamesConflicts(t *testing.T) {
 	}
 }
 
-func TestDisjointKeepsNilApartFromEmpty(t *testing.T) {
+func TestMergeKeepsNilApartFromEmpty(t *testing.T) {
 	into := &branchState{}
 	if err := splitState(t, into, func(f *branchState) { f.Tags, f.Score = []string{}, map[string]part{} }, func(*branchState) {}); err != nil || into.Tags == nil || into.Score == nil {
 		t.Errorf("%+v, error %v", into, err)
@@ -136,46 +155,46 @@ func TestDisjointKeepsNilApartFromEmpty(t *testing.T) {
 	}
 }
 
-func TestDisjointOfBranchesThatFailedAndOfOtherScopes(t *testing.T) {
+func TestMergeOfBranchesThatFailedAndOfOtherScopes(t *testing.T) {
 	n := 1
-	if err := Disjoint(&n, []Ended[int]{{"a", 2, nil}, {"b", 3, errors.New("no")}, {"c", 2, nil}, {"d", 1, nil}}); err != nil || n != 2 {
+	if err := disjoint(&n, []ended[int]{{"a", 2, nil}, {"b", 3, errors.New("no")}, {"c", 2, nil}, {"d", 1, nil}}); err != nil || n != 2 {
 		t.Errorf("%d, error %v", n, err)
 	}
 	var conflict *ConflictError
-	if err := Disjoint(&n, []Ended[int]{{"a", 3, nil}, {"b", 4, nil}}); !errors.As(err, &conflict) || conflict.Field != "" || n != 2 {
+	if err := disjoint(&n, []ended[int]{{"a", 3, nil}, {"b", 4, nil}}); !errors.As(err, &conflict) || conflict.Field != "" || n != 2 {
 		t.Errorf("%d, error %v", n, err)
 	}
 	m := map[level]int{0: 1}
-	if err := Disjoint(&m, []Ended[map[level]int]{{"a", map[level]int{0: 2}, nil}, {"b", map[level]int{0: 3}, nil}}); !errors.As(err, &conflict) || conflict.Field != `["low"]` {
+	if err := disjoint(&m, []ended[map[level]int]{{"a", map[level]int{0: 2}, nil}, {"b", map[level]int{0: 3}, nil}}); !errors.As(err, &conflict) || conflict.Field != `["low"]` {
 		t.Errorf("error %v", err)
 	}
 	var ch chan int
 	var refused *TypeError
-	if err := Disjoint(&ch, nil); !errors.As(err, &refused) {
+	if err := disjoint(&ch, nil); !errors.As(err, &refused) {
 		t.Errorf("error %v", err)
 	}
 	p := &part{1, 1}
-	if err := Disjoint(&p, []Ended[*part]{{"a", &part{2, 1}, nil}, {"b", &part{1, 2}, nil}}); err != nil || *p != (part{2, 2}) {
+	if err := disjoint(&p, []ended[*part]{{"a", &part{2, 1}, nil}, {"b", &part{1, 2}, nil}}); err != nil || *p != (part{2, 2}) {
 		t.Errorf("%v, error %v", p, err)
 	}
 	hid := map[string]hidden{"a": {[]int{1}}}
 	hb := func(n int) map[string]hidden { return map[string]hidden{"a": {make([]int, n, 9)}} }
-	if err := Disjoint(&hid, []Ended[map[string]hidden]{{"a", hb(1), nil}, {"b", hb(2), nil}}); err != nil || len(hid["a"].words) != 2 {
+	if err := disjoint(&hid, []ended[map[string]hidden]{{"a", hb(1), nil}, {"b", hb(2), nil}}); err != nil || len(hid["a"].words) != 2 {
 		t.Errorf("%v, error %v: opaque values are the same where they are stored as the same", hid, err)
 	}
-	if err := Disjoint(&badClone{[]int{1}}, nil); err == nil {
+	if err := disjoint(&badClone{[]int{1}}, nil); err == nil {
 		t.Error("no error of a scope that cannot be copied")
 	}
 	zone := time.Unix(0, 0).In(time.FixedZone("", 3600))
 	at := time.Unix(0, 0).UTC()
 	equal := time.Unix(0, 0).In(time.FixedZone("", 3600))
-	if err := Disjoint(&at, []Ended[time.Time]{{"a", zone, nil}, {"b", at, nil}, {"c", equal, nil}}); err != nil || at != zone {
+	if err := disjoint(&at, []ended[time.Time]{{"a", zone, nil}, {"b", at, nil}, {"c", equal, nil}}); err != nil || at != zone {
 		t.Errorf("%v, error %v", at, err)
 	}
 }
 
 // A ring cannot be stored, but a run that is not stored may have one.
-func TestDisjointEndsInARing(t *testing.T) {
+func TestMergeEndsInARing(t *testing.T) {
 	ring := func() *node {
 		n := &node{Next: &node{}}
 		n.Next.Next, n.Next.Back, n.Back = n, n, n.Next
@@ -183,7 +202,7 @@ func TestDisjointEndsInARing(t *testing.T) {
 	}
 	base, a, b := ring(), ring(), ring()
 	a.X, b.Next.Y = 1, 2
-	if err := Disjoint(&base, []Ended[*node]{{"same", ring(), nil}, {"a", a, nil}, {"b", b, nil}}); err != nil || base.X != 1 || base.Next.Y != 2 || base.Next.Next != base {
+	if err := disjoint(&base, []ended[*node]{{"same", ring(), nil}, {"a", a, nil}, {"b", b, nil}}); err != nil || base.X != 1 || base.Next.Y != 2 || base.Next.Next != base {
 		t.Errorf("%+v, error %v", base, err)
 	}
 }
