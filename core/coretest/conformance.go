@@ -58,6 +58,7 @@ func ConformanceCases(open func(t testing.TB) core.Backend) []Case {
 	s.prunes()
 	s.pauses()
 	s.races()
+	s.queues()
 	s.names()
 	return s.cases
 }

@@ -1,0 +1,296 @@
+package coretest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// queue is the backend as one that takes steps while others are on their way; the test
+// ends where it is none.
+func queue(t testing.TB, b core.Backend) core.StepQueue {
+	t.Helper()
+	q, ok := b.(core.StepQueue)
+	if !ok {
+		t.Skip("the backend is no core.StepQueue")
+	}
+	return q
+}
+
+func (s *suite) queues() {
+	s.must("steps are saved in the order in which they were enqueued", func(t testing.TB) {
+		b, lease := s.begin(t)
+		check(t, "steps", inOrder(b, queue(t, b), lease), nil)
+	})
+	s.must("a step that is enqueued after one that is not saved is not saved", func(t testing.TB) {
+		b, lease := s.begin(t)
+		check(t, "steps", noneAfterAGap(b, queue(t, b), lease), nil)
+	})
+	s.must("enqueued steps are fenced", func(t testing.TB) {
+		b, lease := s.begin(t)
+		check(t, "steps", queueFenced(b, queue(t, b), lease), nil)
+	})
+	s.must("enqueued steps of runs at once do not mix", func(t testing.TB) {
+		b, _ := s.begin(t)
+		q := queue(t, b)
+		errs := racers(func(i int) error {
+			lease, err := b.Start(ctx, startOf(core.RunKey{Run: fmt.Sprint("q", i)}))
+			if err != nil {
+				return err
+			}
+			return errors.Join(waitBackwards(q, lease, stepOf(1), stepOf(2), stepOf(3))...)
+		})
+		for i, err := range errs {
+			check(t, "run", err, nil)
+			if got := load(t, b, core.RunKey{Run: fmt.Sprint("q", i)}); len(got.Steps) != 3 {
+				t.Errorf("run q%d: %d steps, want 3", i, len(got.Steps))
+			}
+		}
+		if n, want := b.Counts().Saves, int64(1+rivals*4); n != want {
+			t.Errorf("%d saves, want %d", n, want)
+		}
+	})
+	s.must("a closed backend takes no step", func(t testing.TB) {
+		b, lease := s.begin(t)
+		q := queue(t, b)
+		check(t, "close", b.Close(), nil)
+		check(t, "step", q.Enqueue(lease, stepOf(1)).Wait(), core.ErrClosed)
+	})
+	s.checkQueueDefects()
+}
+
+// checkQueueDefects lets queues with a defect each be found. They stand on any backend.
+func (s *suite) checkQueueDefects() {
+	for _, what := range slices.Sorted(maps.Keys(queueDefects)) {
+		spoil := queueDefects[what]
+		s.must("control: a backend that "+what+" is found", func(t testing.TB) {
+			var found error
+			for _, look := range []func(core.Backend, core.StepQueue, core.Lease) error{inOrder, noneAfterAGap, queueFenced} {
+				b, lease := s.begin(t)
+				found = errors.Join(found, look(b, spoil(b), lease))
+			}
+			if found == nil {
+				t.Error("no check has found it")
+			}
+			t.Logf("found: %v", found)
+		})
+	}
+	s.must("control: a queue without a defect passes", func(t testing.TB) {
+		for _, look := range []func(core.Backend, core.StepQueue, core.Lease) error{inOrder, noneAfterAGap, queueFenced} {
+			b, lease := s.begin(t)
+			check(t, "check of a queue that is in order", look(b, &turns{b: b}, lease), nil)
+		}
+	})
+}
+
+// waitBackwards enqueues steps and waits for the last one first.
+func waitBackwards(q core.StepQueue, lease core.Lease, recs ...core.StepRecord) []error {
+	errs := make([]error, len(recs))
+	enqueued := make([]core.Enqueued, len(recs))
+	for i, rec := range recs {
+		enqueued[i] = q.Enqueue(lease, rec)
+	}
+	var waiting sync.WaitGroup
+	for i := len(recs) - 1; i >= 0; i-- {
+		waiting.Go(func() { errs[i] = enqueued[i].Wait() })
+	}
+	waiting.Wait()
+	return errs
+}
+
+// holds returns an error unless the run has so many steps, numbered without a gap.
+func holds(b core.Backend, steps int) error {
+	snap, err := b.Load(ctx, key)
+	if err != nil {
+		return err
+	}
+	for i, rec := range snap.Steps {
+		if want := stepOf(int64(i + 1)); rec.Seq != want.Seq || rec.Path != want.Path {
+			return fmt.Errorf("record %d is %d, %s", i+1, rec.Seq, rec.Path)
+		}
+	}
+	if len(snap.Steps) != steps {
+		return fmt.Errorf("%d steps are saved, want %d", len(snap.Steps), steps)
+	}
+	return nil
+}
+
+func inOrder(b core.Backend, q core.StepQueue, lease core.Lease) error {
+	const steps = 6
+	var recs []core.StepRecord
+	for seq := int64(1); seq <= steps; seq++ {
+		recs = append(recs, stepOf(seq))
+	}
+	err := errors.Join(waitBackwards(q, lease, recs...)...)
+	if err == nil {
+		err = holds(b, steps)
+	}
+	if got, want := b.Counts().Saves, int64(steps+1); err == nil && got != want {
+		err = fmt.Errorf("%d saves are counted, want %d", got, want)
+	}
+	return err
+}
+
+// noneAfterAGap leaves step 2 out, so that 3 cannot be saved; 4 and 5 follow it, and
+// another run's step does not care.
+func noneAfterAGap(b core.Backend, q core.StepQueue, lease core.Lease) error {
+	other, err := b.Start(ctx, startOf(core.RunKey{Run: "other"}))
+	if err != nil {
+		return err
+	}
+	// Waited for at the same time: whoever enqueues may have to do the work of the others.
+	first, beside := q.Enqueue(other, stepOf(1)), make(chan error, 1)
+	go func() { beside <- first.Wait() }()
+	errs := waitBackwards(q, lease, stepOf(1), stepOf(3), stepOf(4), stepOf(5))
+	if err := errors.Join(errs[0], <-beside); err != nil {
+		return err
+	}
+	for i, err := range errs[1:] {
+		if err == nil {
+			return fmt.Errorf("step %d is said to be saved, and none is before it", i+3)
+		}
+	}
+	if err := holds(b, 1); err != nil {
+		return err
+	}
+	// Enqueued again, with nothing left out, they are saved.
+	if err := errors.Join(waitBackwards(q, lease, stepOf(2), stepOf(3), stepOf(4))...); err != nil {
+		return err
+	}
+	return holds(b, 4)
+}
+
+func queueFenced(b core.Backend, q core.StepQueue, lease core.Lease) error {
+	if err := q.Enqueue(lease, stepOf(1)).Wait(); err != nil {
+		return err
+	}
+	now, _, err := b.Claim(ctx, key, 0)
+	if err != nil {
+		return err
+	}
+	for i, err := range waitBackwards(q, lease, stepOf(2), stepOf(3)) {
+		if !errors.Is(err, core.ErrFenced) {
+			return fmt.Errorf("step %d of a lease that was lost: error %w, want %w", i+2, err, core.ErrFenced)
+		}
+	}
+	if err := holds(b, 1); err != nil {
+		return err
+	}
+	if err := errors.Join(waitBackwards(q, now, stepOf(2), stepOf(3))...); err != nil {
+		return err
+	}
+	return holds(b, 3)
+}
+
+// turns is the queue of a backend that has none: steps are saved one by one, as they are
+// enqueued.
+type turns struct {
+	b core.Backend
+}
+
+func (q *turns) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	return saved{q.b.Step(ctx, lease, rec)}
+}
+
+type saved struct{ err error }
+
+func (s saved) Wait() error { return s.err }
+
+var queueDefects = map[string]func(core.Backend) core.StepQueue{
+	"saves a step before the one that was enqueued before it": func(b core.Backend) core.StepQueue { return &swapping{turns{b}, nil} },
+	"says of a step that it is saved when it is not":          func(b core.Backend) core.StepQueue { return hopeful{b} },
+	"does not fence enqueued steps":                           func(b core.Backend) core.StepQueue { return robbing{b} },
+	"closes the gap that a failed step leaves":                func(b core.Backend) core.StepQueue { return &renumbering{b: b} },
+	"refuses all after a step that was not saved":             func(b core.Backend) core.StepQueue { return &resentful{turns{b}, nil} },
+}
+
+// lazyStep is saved when somebody waits for it.
+type lazyStep struct {
+	b     core.Backend
+	lease core.Lease
+	rec   core.StepRecord
+}
+
+func (s lazyStep) Wait() error { return s.b.Step(ctx, s.lease, s.rec) }
+
+// swapping saves every second step before the first one.
+type swapping struct {
+	turns
+	held *heldStep
+}
+
+type heldStep struct {
+	lazyStep
+	once sync.Once
+	err  error
+}
+
+func (s *heldStep) Wait() error {
+	s.once.Do(func() { s.err = s.lazyStep.Wait() })
+	return s.err
+}
+
+func (q *swapping) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	if q.held == nil || q.held.lease != lease {
+		q.held = &heldStep{lazyStep: lazyStep{q.b, lease, rec}}
+		return q.held
+	}
+	now := q.turns.Enqueue(lease, rec)
+	_ = q.held.Wait() // reported to who waits for it
+	q.held = nil
+	return now
+}
+
+// hopeful reports no error.
+type hopeful struct{ b core.Backend }
+
+func (q hopeful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	_ = q.b.Step(ctx, lease, rec) // the defect
+	return saved{}
+}
+
+// robbing claims the run back where its lease was lost.
+type robbing struct{ b core.Backend }
+
+func (q robbing) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	err := q.b.Step(ctx, lease, rec)
+	snap, loadErr := q.b.Load(ctx, key)
+	if errors.Is(err, core.ErrFenced) && loadErr == nil && snap.Epoch != lease.Epoch && rec.Seq == int64(len(snap.Steps)+1) {
+		if lease, _, err = q.b.Claim(ctx, key, 0); err == nil {
+			err = q.b.Step(ctx, lease, rec)
+		}
+	}
+	return saved{err}
+}
+
+// renumbering gives each step the next number that is free.
+type renumbering struct{ b core.Backend }
+
+func (q *renumbering) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	err := q.b.Step(ctx, lease, rec)
+	for seq := rec.Seq - 1; seq > 0 && errors.Is(err, core.ErrFenced); seq-- {
+		rec.Seq = seq
+		err = q.b.Step(ctx, lease, rec)
+	}
+	return saved{err}
+}
+
+// resentful saves nothing of a run any more once a step of it has failed.
+type resentful struct {
+	turns
+	failed error
+}
+
+func (q *resentful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+	if q.failed != nil {
+		return saved{q.failed}
+	}
+	s := q.turns.Enqueue(lease, rec)
+	q.failed = s.Wait()
+	return s
+}
