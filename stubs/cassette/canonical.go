@@ -13,8 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-type number = json.Number
-
 // parse reads one JSON value and nothing else, numbers as they are written.
 func parse(data []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(data))
