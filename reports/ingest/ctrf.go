@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,7 +184,12 @@ func (r *ctrfReader) test() error {
 		spec.State, spec.Attempts = reports.Pending, 0
 	case reports.Other:
 		r.found.Other++
-		spec.State, spec.Detail, spec.Attempts = reports.Pending, reports.Other, 0
+		// Neither passed nor failed, unless the runner's own word is one of failure.
+		if raw := textOf(t.RawStatus); slices.Contains(failingWords, strings.ToLower(raw)) {
+			spec.State, spec.Detail = reports.Failed, raw
+		} else {
+			spec.State, spec.Detail, spec.Attempts = reports.Pending, reports.Other, 0
+		}
 	default:
 		r.found.Other++
 		r.unknown++

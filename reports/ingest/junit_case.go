@@ -78,7 +78,7 @@ func (t *JunitCase) said() string {
 }
 
 var (
-	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted"}
+	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted", "interrupted"}
 	skippedWords = []string{"notrun", "not run", "disabled", "skipped", "pending", "ignored", "untested", "suppressed"}
 )
 
