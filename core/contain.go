@@ -9,8 +9,11 @@ import (
 // Code of the user is called in three ways: it returns, it panics, or it ends its
 // goroutine (runtime.Goexit). The engine makes an error of the second, and of the
 // third where the goroutine is its own: one of a branch, or one that it started for
-// the call. A goroutine that belongs to the caller of [Run] ends, as it does in any
-// function call; that is so only for the sequential part of runs that are not saved.
+// the call. The sequential part of a new run is executed in the goroutine of the
+// caller of [Run], which ends as in any function call; a saved run is cut off then,
+// and whoever resumes it makes its calls in goroutines of the engine. To start one for
+// each call of a new run too would cost 0.9 us a call, a third of what the engine
+// takes beside the floor of a run.
 
 // errGoexit is the failure of what ended its goroutine.
 var errGoexit = fmt.Errorf("%w: neither a return nor a panic, but runtime.Goexit, as in testing.T.FailNow: return an error instead", ErrGoexit)

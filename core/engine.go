@@ -114,7 +114,10 @@ func (r Result[S]) Untyped() Result[any] {
 // out of budget ([*BudgetError]) and a retry that must wait for too long
 // ([*RetryLaterError]) are saved as [Stopped]. A cancelled context, a fault of
 // the harness ([ErrHarness]) and a save that failed ([*SaveError]) stop the run
-// without a trace. Paused, stopped and cut-off runs can be resumed. A run that [Cancel]
+// without a trace. So does an agent or function of the sequential part that ends its
+// goroutine, as testing.T.FailNow does: that is the goroutine of the caller, to which
+// Run does not return. In a branch, and in a run that is resumed, it is a failure
+// ([ErrGoexit]). Paused, stopped and cut-off runs can be resumed. A run that [Cancel]
 // has ended returns [ErrCancelled].
 func Run[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, scope S) (Result[S], error) {
 	l, err := begin(ctx, e, p, key, scope, e.holder)

@@ -17,8 +17,10 @@ func exits(context.Context, core.Request[string]) (string, error) {
 	return "never", nil
 }
 
-// An agent that ends its goroutine has failed: retries, policies and fallbacks
-// handle it, and the record of the run is whole.
+// An agent or function that ends a goroutine of the engine has failed: retries, policies
+// and fallbacks handle it, and the record of the run is whole. In the sequential part of
+// a new run it ends the goroutine of the caller: the run is cut off, and fails when it is
+// resumed.
 func TestAgentThatEndsItsGoroutineFails(t *testing.T) {
 	keep := func(into *doc, bs []core.Ended[doc]) error {
 		for _, b := range bs {
@@ -34,25 +36,26 @@ func TestAgentThatEndsItsGoroutineFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		node *core.Node[doc]
 		text string // of the scope; empty: the run fails
+		ends bool   // the goroutine of Run, and a resume fails
 	}{
-		"one branch":       {core.Parallel("n", keep, core.Branches(step("a", exits), step("b", appending))), ""},
-		"collected":        {core.Parallel("n", keep, core.Branches(step("a", exits), step("b", appending)), core.CollectFailures()), "a true; b false; "},
-		"every item":       {core.Map("n", 9, split, step("s", exits), keep, core.AtOnce(2)), ""},
-		"collected items":  {core.Map("n", 9, split, step("s", exits), keep, core.AtOnce(2), core.CollectFailures()), "#1 true; #2 true; #3 true; #4 true; "},
-		"with a deadline":  {step("n", exits, core.Timeout(time.Hour)), ""},
-		"within a branch":  {core.Parallel("n", keep, core.Branches(core.Then("t", core.Fallback("f", step("a", exits), step("b", appending)))), core.CollectFailures()), "t false; "},
-		"sub-pipeline":     {core.Map("n", 9, split, core.Sub("u", sub, func(d doc) doc { return d }, func(*doc, doc) {}), keep), ""},
-		"saved sequence":   {core.Then("n", step("a", exits)), ""},
-		"retried":          {step("n", exits, core.Retries(2), core.Timeout(time.Hour)), ""},
-		"merge":            {core.Parallel("n", func(*doc, []core.Ended[doc]) error { runtime.Goexit(); return nil }, core.Branches(step("a", appending))), ""},
-		"condition":        {core.Loop("n", 2, func(doc) (bool, error) { runtime.Goexit(); return true, nil }, step("a", appending)), ""},
-		"check":            {core.Validate("n", func(doc) error { runtime.Goexit(); return nil }, step("a", appending)), ""},
-		"choice":           {core.Branch("n", func(doc) (string, error) { runtime.Goexit(); return "a", nil }, step("a", appending)), ""},
-		"redirect":         {core.Redirect("n", func(doc, string) (string, error) { runtime.Goexit(); return "", nil }, step("a", appending)), ""},
-		"split":            {core.Map("n", 9, func(doc) []doc { runtime.Goexit(); return nil }, step("a", appending), keep), ""},
-		"prompt":           {core.Human("n", func(doc) string { runtime.Goexit(); return "" }, func(*doc, bool) {}), ""},
-		"write":            {core.Step("n", core.Func[string, string](appending), read, func(*doc, string) { runtime.Goexit() }), ""},
-		"a merge's branch": {core.Parallel("n", keep, core.Branches(core.Validate("v", func(doc) error { runtime.Goexit(); return nil }, step("a", appending))), core.CollectFailures()), "v true; "},
+		"one branch":       {core.Parallel("n", keep, core.Branches(step("a", exits), step("b", appending))), "", false},
+		"collected":        {core.Parallel("n", keep, core.Branches(step("a", exits), step("b", appending)), core.CollectFailures()), "a true; b false; ", false},
+		"every item":       {core.Map("n", 9, split, step("s", exits), keep, core.AtOnce(2)), "", false},
+		"collected items":  {core.Map("n", 9, split, step("s", exits), keep, core.AtOnce(2), core.CollectFailures()), "#1 true; #2 true; #3 true; #4 true; ", false},
+		"with a deadline":  {step("n", exits, core.Timeout(time.Hour)), "", false},
+		"within a branch":  {core.Parallel("n", keep, core.Branches(core.Then("t", core.Fallback("f", step("a", exits), step("b", appending)))), core.CollectFailures()), "t false; ", false},
+		"sub-pipeline":     {core.Map("n", 9, split, core.Sub("u", sub, func(d doc) doc { return d }, func(*doc, doc) {}), keep), "", false},
+		"saved sequence":   {core.Then("n", step("a", exits)), "", true},
+		"retried":          {step("n", exits, core.Retries(2), core.Timeout(time.Hour)), "", false},
+		"merge":            {core.Parallel("n", func(*doc, []core.Ended[doc]) error { runtime.Goexit(); return nil }, core.Branches(step("a", appending))), "", true},
+		"condition":        {core.Loop("n", 2, func(doc) (bool, error) { runtime.Goexit(); return true, nil }, step("a", appending)), "", true},
+		"check":            {core.Validate("n", func(doc) error { runtime.Goexit(); return nil }, step("a", appending)), "", true},
+		"choice":           {core.Branch("n", func(doc) (string, error) { runtime.Goexit(); return "a", nil }, step("a", appending)), "", true},
+		"redirect":         {core.Redirect("n", func(doc, string) (string, error) { runtime.Goexit(); return "", nil }, step("a", appending)), "", true},
+		"split":            {core.Map("n", 9, func(doc) []doc { runtime.Goexit(); return nil }, step("a", appending), keep), "", true},
+		"prompt":           {core.Human("n", func(doc) string { runtime.Goexit(); return "" }, func(*doc, bool) {}), "", true},
+		"write":            {core.Step("n", core.Func[string, string](appending), read, func(*doc, string) { runtime.Goexit() }), "", true},
+		"a merge's branch": {core.Parallel("n", keep, core.Branches(core.Validate("v", func(doc) error { runtime.Goexit(); return nil }, step("a", appending))), core.CollectFailures()), "v true; ", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, b := plan(t, tc.node), core.NewMemory()
@@ -62,10 +65,21 @@ func TestAgentThatEndsItsGoroutineFails(t *testing.T) {
 			var err error
 			go func() {
 				defer close(done)
-				err = errors.New("the goroutine of Run was ended")
+				err = errEnded
 				res, err = core.Run(t.Context(), core.NewEngine(core.WithBackend(b)), p, key, doc{})
 			}()
 			<-done // where the run waits without end, go test prints all stacks
+			if errors.Is(err, errEnded) != tc.ends {
+				t.Fatalf("run: %v", err)
+			}
+			if tc.ends {
+				// Another process takes it up at once: it does not wait for the lease to end.
+				runs, listErr := b.List(t.Context(), core.Filter{Now: time.Now(), Due: true})
+				if listErr != nil || len(runs) != 1 || len(load(t, b).Steps) > 1 {
+					t.Errorf("due are %+v, %v", runs, listErr)
+				}
+				res, err = core.Resume(t.Context(), core.NewEngine(core.WithBackend(b)), p, key)
+			}
 			switch {
 			case tc.text != "" && (err != nil || res.Scope.Text != tc.text):
 				t.Errorf("scope %q, %v; want %q", res.Scope.Text, err, tc.text)
@@ -78,6 +92,9 @@ func TestAgentThatEndsItsGoroutineFails(t *testing.T) {
 		})
 	}
 }
+
+// errEnded stands for the end of the goroutine in which a run was to be executed.
+var errEnded = errors.New("the goroutine of Run was ended")
 
 // Without a backend a sequence calls its agents in the goroutine of the caller,
 // which they may end as every function that it calls; branches do not reach it.

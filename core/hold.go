@@ -50,9 +50,9 @@ type heldRun struct {
 }
 
 // hold enters a run among those whose leases are renewed. Its context ends when the
-// lease is lost. The returned function takes it out again.
-func (e *Engine) hold(ctx context.Context, key RunKey, lease Lease) (context.Context, func()) {
-	ctx, lose := context.WithCancelCause(ctx)
+// lease is lost. The tenure must be ended.
+func (e *Engine) hold(caller context.Context, key RunKey, lease Lease) (context.Context, tenure) {
+	ctx, lose := context.WithCancelCause(caller)
 	h := &e.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,11 +65,35 @@ func (e *Engine) hold(ctx context.Context, key RunKey, lease Lease) (context.Con
 		h.armed = true
 		time.AfterFunc(e.lease/3, e.beat)
 	}
-	return ctx, func() {
-		h.mu.Lock()
-		delete(h.runs, lease)
-		h.mu.Unlock()
-		lose(nil)
+	return ctx, tenure{engine: e, caller: caller, key: key, lease: lease, lose: lose}
+}
+
+// tenure is the time in which an engine executes a run.
+type tenure struct {
+	engine *Engine
+	caller context.Context
+	key    RunKey
+	lease  Lease
+	lose   context.CancelCauseFunc // ends the context of the run
+	over   bool
+}
+
+// end takes the run out of those whose leases are renewed.
+func (t *tenure) end() {
+	t.over = true
+	h := &t.engine.held
+	h.mu.Lock()
+	delete(h.runs, t.lease)
+	h.mu.Unlock()
+	t.lose(nil)
+}
+
+// cutShort, deferred, ends the tenure where the goroutine is being ended or panics,
+// and lets others take the run up at once.
+func (t *tenure) cutShort() {
+	if !t.over {
+		t.end()
+		t.engine.giveUp(t.caller, t.key, t.lease)
 	}
 }
 

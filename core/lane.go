@@ -27,7 +27,7 @@ type lane[S any] struct {
 // other, whatever their scopes.
 type thread struct {
 	parent   *thread
-	apart    bool         // code of the user is called in goroutines of its own, which it may end
+	apart    bool         // user code is called in goroutines of the engine, which it may end
 	left     atomic.Int64 // loaded records of this thread and its children not met again yet
 	purse    *purse
 	meter    meter

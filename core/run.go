@@ -83,7 +83,7 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 	}
 	root.run.engine, root.run.key, root.run.execution = e, key, executions.Add(1)<<1
 	root.purse.fill(budget)
-	root.thread.purse, root.thread.apart = &root.purse, e.backend != nil
+	root.thread.purse = &root.purse
 	root.lane = lane[S]{run: &root.run, thread: &root.thread, codec: p.codec}
 	return &root.lane
 }
@@ -134,9 +134,10 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S], error) {
 	e := l.run.engine
 	var steps, calls, abandoned int64
-	var release func()
+	var tenure tenure
 	if l.run.saving() {
-		ctx, release = e.hold(ctx, l.run.key, l.run.lease)
+		ctx, tenure = e.hold(ctx, l.run.key, l.run.lease)
+		defer tenure.cutShort()
 	}
 	for {
 		r := l.run
@@ -151,8 +152,8 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 			}
 			err = loadErr
 		}
-		if release != nil {
-			release()
+		if r.saving() {
+			tenure.end()
 			status, err = e.released(ctx, r, status, err)
 		}
 		result := Result[S]{

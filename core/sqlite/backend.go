@@ -207,7 +207,7 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 // Enqueue implements [core.StepQueue].
 func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	s := &queuedStep{b: b, rec: rec}
-	s.do, s.counter, s.lease, s.seq = s.insert, &b.saves, lease, rec.Seq
+	s.job, s.counter, s.lease, s.seq = s, &b.saves, lease, rec.Seq
 	b.enqueue(&s.save)
 	return s
 }
@@ -219,7 +219,8 @@ type queuedStep struct {
 	rec core.StepRecord
 }
 
-func (s *queuedStep) insert() error {
+// do implements [job].
+func (s *queuedStep) do() error {
 	if err := checkSeq(s.rec.Seq); err != nil {
 		return err
 	}
@@ -240,8 +241,10 @@ func checkSeq(seq int64) error {
 func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
 	var boxed driver.Value = key // once
+	var crc int64
+	b.buf, crc = sum(b.buf, key, &rec)
 	stmt, args := stmtInsertStep, b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
-		blob(rec.Output), rec.Feedback, rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), sum(key, &rec),
+		blob(rec.Output), rec.Feedback, rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), crc,
 		rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
 	if isPause(&rec) {
 		stmt = stmtInsertPause
@@ -403,6 +406,9 @@ func (b *Backend) close(before func() error) error {
 
 // code is SQLite's extended result code, 0 where err is of another kind.
 func code(err error) int {
+	if err == nil {
+		return 0 // e escapes, and most statements succeed
+	}
 	var e *driversqlite.Error
 	if errors.As(err, &e) {
 		return e.Code()

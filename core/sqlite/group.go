@@ -28,7 +28,7 @@ type brokenStep struct {
 
 // save is one write that waits for its turn.
 type save struct {
-	do      func() error  // runs its statements on the writer, within a transaction
+	job     job
 	counter *atomic.Int64 // counts it once it is committed
 	err     error
 	turn    chan bool  // true: lead the next batch; false: done, see err; nil: leads from the start
@@ -36,6 +36,14 @@ type save struct {
 	lease   core.Lease // of the run whose step it is; zero for other saves
 	seq     int64      // of the step
 }
+
+// job is what a save does within its transaction: statements on the writer.
+type job interface{ do() error }
+
+// statement is a job that is a function.
+type statement func() error
+
+func (f statement) do() error { return f() }
 
 // write commits one save. Saves of runs at once are combined: while one
 // transaction is on its way to the disk the next ones queue up, and the first of
@@ -45,7 +53,7 @@ func (b *Backend) write(ctx context.Context, counter *atomic.Int64, do func() er
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("save to %s: %w", b.path, err)
 	}
-	s := &save{do: do, counter: counter}
+	s := &save{job: statement(do), counter: counter}
 	b.enqueue(s)
 	return b.wait(ctx, s)
 }
@@ -188,7 +196,7 @@ func (b *Backend) commit(batch []*save) {
 	// reasons of its own.
 	for _, s := range batch {
 		b.pending = nil
-		if s.err = b.follows(s, b.w.tx(s.do)); s.err == nil {
+		if s.err = b.follows(s, b.w.tx(s.job)); s.err == nil {
 			b.committed(s)
 		}
 	}
@@ -231,17 +239,17 @@ func (b *Backend) tidy() {
 // nothing and leaves the others alone; any other error undoes them all.
 func (b *Backend) together(batch []*save) error {
 	b.pending = nil
-	err := b.w.tx(func() error {
+	err := b.w.tx(statement(func() error {
 		for _, s := range batch {
 			mark := len(b.pending)
-			if s.err = b.follows(s, s.do()); refused(s.err) {
+			if s.err = b.follows(s, s.job.do()); refused(s.err) {
 				b.pending = b.pending[:mark]
 			} else if s.err != nil {
 				return s.err
 			}
 		}
 		return nil
-	})
+	}))
 	if err != nil {
 		return err
 	}

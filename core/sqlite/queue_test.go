@@ -90,7 +90,7 @@ func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 				s := b.Enqueue(lease, stepOf(seq))
 				steps = append(steps, s)
 				if seq == 2 {
-					s.(*queuedStep).do = func() error { return cause }
+					s.(*queuedStep).job = statement(func() error { return cause })
 				}
 			}
 			steps = append(steps, b.Enqueue(other, stepOf(1)))

@@ -106,7 +106,7 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 		if r.Seq != want {
 			return fail(fmt.Errorf("%w: record %d is missing", core.ErrCorrupt, want))
 		}
-		if got := sum(stepKey, &r); got != stored {
+		if _, got := sum(nil, stepKey, &r); got != stored {
 			return fail(fmt.Errorf("%w: record %d has checksum %08x, stored with it is %08x", core.ErrCorrupt, r.Seq, got, stored))
 		}
 		if r.State != nil {

@@ -12,40 +12,45 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sum is the CRC-32C over a step record at its key. SQLite does not checksum its
 // main file: a flipped bit in a payload passes its integrity check. CRC-32C finds
 // every error burst of up to 32 bits and misses one other damage in 2^32; it is no
-// protection against somebody who wants to deceive.
-func sum(key int64, r *core.StepRecord) int64 {
-	var fixed [48]byte
-	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(key))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Status))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Attempts))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Started.UnixNano()))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Ended.UnixNano()))
-	c := crc32.Update(0, castagnoli, b)
+// protection against somebody who wants to deceive. buf is used for what is not a
+// payload, and returned to be used again.
+func sum(buf []byte, key int64, r *core.StepRecord) ([]byte, int64) {
+	var c uint32
+	number := func(n int64) { buf = binary.LittleEndian.AppendUint64(buf, uint64(n)) }
 	// Each part is preceded by its length, so that bytes cannot move between parts.
-	part := func(p []byte, null bool) {
+	text := func(s string) {
+		number(int64(len(s)))
+		buf = append(buf, s...)
+	}
+	payload := func(p []byte) {
 		n := int64(len(p))
-		if null {
+		if p == nil {
 			n = -1
 		}
-		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(n))
-		c = crc32.Update(crc32.Update(c, castagnoli, b), castagnoli, p)
+		number(n)
+		c = crc32.Update(crc32.Update(c, castagnoli, buf), castagnoli, p)
+		buf = buf[:0]
 	}
-	part([]byte(r.Path), false)
-	part(r.Output, r.Output == nil)
-	part([]byte(r.Feedback), false)
-	part([]byte(r.Error), false)
-	part(r.State, r.State == nil)
-	b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(r.Usage.Calls))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Tokens))
-	b = binary.LittleEndian.AppendUint64(b, uint64(r.Usage.Cost))
-	c = crc32.Update(c, castagnoli, b)
+	buf = buf[:0]
+	number(key)
+	number(int64(r.Status))
+	number(int64(r.Attempts))
+	number(r.Started.UnixNano())
+	number(r.Ended.UnixNano())
+	text(r.Path)
+	payload(r.Output)
+	text(r.Feedback)
+	text(r.Error)
+	payload(r.State)
+	number(r.Usage.Calls)
+	number(r.Usage.Tokens)
+	number(r.Usage.Cost)
 	if isPause(r) {
-		part([]byte(r.Token), false)
-		part([]byte(r.For), false)
-		b = binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(r.Due)))
-		c = crc32.Update(c, castagnoli, b)
+		text(r.Token)
+		text(r.For)
+		number(nanos(r.Due))
 	}
-	return int64(c)
+	return buf, int64(crc32.Update(c, castagnoli, buf))
 }
 
 // sumAnswer is the CRC-32C over an answer and what it belongs to.

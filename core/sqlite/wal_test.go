@@ -207,10 +207,10 @@ func TestExtendingGivesWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	other := mustOpen(t, path, Process)
 	var b *Backend
-	err := other.w.tx(func() error { // holds the write lock
+	err := other.w.tx(statement(func() error { // holds the write lock
 		b = mustOpen(t, path, Power)
 		return nil
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,15 +123,15 @@ func (w *writer) affect(stmt int, args []driver.NamedValue) (bool, error) {
 	return n > 0, err
 }
 
-// tx runs f within a transaction: committed when f returns nil, else undone.
-func (w *writer) tx(f func() error) error {
+// tx does a job within a transaction: committed when it returns nil, else undone.
+func (w *writer) tx(j job) error {
 	if w.unfit != nil {
 		return w.unfit
 	}
 	if _, err := w.exec(stmtBegin, nil); err != nil {
 		return err
 	}
-	err := f()
+	err := j.do()
 	if err == nil {
 		_, err = w.exec(stmtCommit, nil)
 	}
