@@ -43,12 +43,16 @@ func (r Request[In]) Execution() (number uint64, resumed bool) {
 // Key is the idempotency key of the step: the same for every attempt and after
 // every crash, different for every other step and run.
 func (r Request[In]) Key() string {
-	run := RunKey{apart.Replace(r.Run.Tenant), apart.Replace(r.Run.Run)}
-	return run.String() + "#" + r.Path
+	return r.Run.unique() + "#" + r.Path
 }
 
-// apart escapes what separates the parts of a key: "a/b" and "c" would be "a" and "b/c".
-var apart = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23")
+// unique is a text of the key that no other key has: "a/b" and "c" is not "a" and "b/c".
+func (k RunKey) unique() string {
+	return RunKey{separators.Replace(k.Tenant), separators.Replace(k.Run)}.String()
+}
+
+// separators escapes what separates the parts of a key.
+var separators = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23")
 
 // Agent does the work of a step: it calls a model, a service or a function.
 //

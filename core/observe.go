@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,11 @@ import (
 // default is silence.
 func WithLogger(log *slog.Logger) Option { return func(e *Engine) { e.log = log } }
 
-// WithTracer makes a span of every node that is run. Nodes that a resumed run only
-// passes have one too, of no length. Spans hold of errors what logs do, see
+// WithTracer makes a span of every execution of a run, called "run" and its pipeline,
+// and below it one of every node that is run. Nodes that a resumed run only passes have
+// one too, of no length. The executions of one run, its resumes in other processes
+// included, are in the traces of whoever called them; each links to one span context,
+// which is made of the key of the run ([TraceOf]). Spans hold of errors what logs do, see
 // [WithLogger]. The default is none.
 func WithTracer(t trace.Tracer) Option { return func(e *Engine) { e.tracer = t } }
 
@@ -92,6 +96,28 @@ func outlined[E error](of func(E) string) func(error) string {
 		}
 		return of(found)
 	}
+}
+
+// TraceOf is the span context that every execution of a run links to. No span has it:
+// it is what the executions are found together by.
+func TraceOf(key RunKey) trace.SpanContext {
+	sum := sha256.Sum256([]byte("flujo run " + key.unique()))
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID(sum[:16]), SpanID: trace.SpanID(sum[16:24]), Remote: true})
+}
+
+// runSpan begins the span of an execution of a run.
+func (e *Engine) runSpan(ctx context.Context, pipeline string, r *run) (context.Context, trace.Span) {
+	return e.tracer.Start(ctx, "run "+pipeline, trace.WithLinks(trace.Link{SpanContext: TraceOf(r.key)}), trace.WithAttributes(
+		attribute.String("flujo.tenant", r.key.Tenant), attribute.String("flujo.run", r.key.Run), attribute.String("flujo.pipeline", pipeline),
+		attribute.Int64("flujo.epoch", r.lease.Epoch), attribute.Bool("flujo.resumed", r.execution&1 == 1)))
+}
+
+func (e *Engine) endRunSpan(span trace.Span, status Status, err error) {
+	span.SetAttributes(attribute.String("flujo.status", status.String()))
+	if err != nil {
+		e.spanError(span, err)
+	}
+	span.End()
 }
 
 // span begins the span of a node.

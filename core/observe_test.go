@@ -56,6 +56,7 @@ type tracer struct {
 	noop.Tracer
 	mu    sync.Mutex
 	spans []string
+	links []trace.SpanContext
 }
 
 type span struct {
@@ -66,7 +67,13 @@ type span struct {
 
 type parentKey struct{}
 
-func (tr *tracer) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+func (tr *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
+	config := trace.NewSpanStartConfig(opts...)
+	for _, l := range config.Links() {
+		tr.mu.Lock()
+		tr.links = append(tr.links, l.SpanContext)
+		tr.mu.Unlock()
+	}
 	parent, _ := ctx.Value(parentKey{}).(string)
 	s := &span{t: tr, name: parent + ">" + name}
 	return trace.ContextWithSpan(context.WithValue(ctx, parentKey{}, name), s), s
@@ -87,8 +94,29 @@ func TestEveryNodeHasASpan(t *testing.T) {
 	if _, err := run(t, p, doc{}, core.WithTracer(tr), core.WithBackend(core.NewMemory())); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"l>l#1/a", ">l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", ">f paused"}
+	want := []string{"l>l#1/a", "run p>l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", "run p>f paused", ">run p"}
 	if !slices.Equal(tr.spans, want) {
 		t.Errorf("spans\n%s\nwant\n%s", strings.Join(tr.spans, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A run and its resumes are found together, and apart from runs of other names.
+func TestExecutionsOfARunLinkToOneContext(t *testing.T) {
+	tr, b := &tracer{}, core.NewMemory()
+	p := plan(t, approve("ask"), step("a", appending))
+	key := core.RunKey{Tenant: "t", Run: "r"}
+	engine := func() *core.Engine { return core.NewEngine(core.WithTracer(tr), core.WithBackend(b)) } // of another process
+	res, err := core.Run(t.Context(), engine(), p, key, doc{})
+	if err != nil || res.Status != core.Paused {
+		t.Fatalf("%v, %v", res.Status, err)
+	}
+	if res, err = core.Signal(t.Context(), engine(), p, key, res.Pauses[0].Token, true); err != nil || res.Status != core.Completed {
+		t.Fatalf("%v, %v", res.Status, err)
+	}
+	if want := core.TraceOf(key); len(tr.links) != 2 || !tr.links[0].Equal(want) || !tr.links[1].Equal(want) || !want.IsValid() {
+		t.Errorf("links %v, want twice %v", tr.links, want)
+	}
+	if core.TraceOf(core.RunKey{Tenant: "a/b", Run: "c"}).Equal(core.TraceOf(core.RunKey{Tenant: "a", Run: "b/c"})) {
+		t.Error("two runs have one context")
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // run is one execution of a pipeline, whatever the scopes of its lanes.
@@ -131,7 +133,7 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 
 // execute walks the plan, past what is recorded and on from there, and saves how
 // it ended.
-func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S], error) {
+func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (result Result[S], err error) {
 	e := l.run.engine
 	var steps, calls, abandoned int64
 	var tenure tenure
@@ -139,9 +141,15 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 		ctx, tenure = e.hold(ctx, l.run.key, l.run.lease)
 		defer tenure.cutShort()
 	}
+	if e.tracer != nil {
+		var span trace.Span
+		ctx, span = e.runSpan(ctx, p.name, l.run)
+		defer func() { e.endRunSpan(span, result.Status, err) }()
+	}
 	for {
 		r := l.run
-		status, err := p.walk(ctx, l)
+		var status Status
+		status, err = p.walk(ctx, l)
 		steps, calls, abandoned = steps+r.steps.Load(), calls+r.calls.Load(), abandoned+r.abandoned.Load()
 		if status == Running && r.saving() && errors.Is(err, ErrSignalled) {
 			// An answer came while the last lanes were running: take it in.
@@ -156,7 +164,7 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (Result[S],
 			tenure.end()
 			status, err = e.released(ctx, r, status, err)
 		}
-		result := Result[S]{
+		result = Result[S]{
 			Status: status, Pauses: r.waiting(), Wake: wake(r.pauses), Exits: maps.Clone(r.exits),
 			Steps: int(steps), Calls: int(calls), Abandoned: int(abandoned), Usage: l.purse.used,
 		}
