@@ -7,7 +7,8 @@
 // again either. Both sides use the same SQLite driver in the same process. A block is
 // one arm on a fresh database: opened, migrated and warmed up, then timed. Blocks
 // alternate within each round in random order, and a ratio is of two blocks of one
-// round. After its timed part every block proves that the settings were the claimed
+// round. Sessions of some rounds are processes of their own, and intervals are over
+// sessions: they cover the change from one run of this program to the next. After its timed part every block proves that the settings were the claimed
 // ones and that its rows are in the file; one that cannot ends the program in error.
 //
 // It measures the happy path of one process on one machine. It does not measure
@@ -23,6 +24,7 @@ package main
 
 import (
 	"context"
+	"encoding/gob"
 	"errors"
 	"flag"
 	"fmt"
@@ -53,7 +55,9 @@ func main() {
 func run(ctx context.Context, out io.Writer, args []string) error {
 	p := plan{}
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
-	flags.IntVar(&p.rounds, "rounds", 11, "rounds; 6 or more for an interval")
+	flags.IntVar(&p.sessions, "sessions", 9, "processes that measure, one after the other; 6 or more for an interval")
+	flags.IntVar(&p.rounds, "rounds", 3, "rounds of a session")
+	single := flags.Bool("session", false, "measure in this process and write the blocks as gob: what a session does")
 	flags.IntVar(&p.runs, "runs", 200, "least runs timed in a block")
 	flags.DurationVar(&p.block, "block", 400*time.Millisecond, "least time of a block: the faster arm makes more runs in it")
 	flags.IntVar(&p.warm, "warm", 50, "runs before the timed part of each block")
@@ -74,8 +78,8 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		}
 		p.workers = append(p.workers, n)
 	}
-	if p.rounds < 1 || p.runs < 1 {
-		return fmt.Errorf("%d rounds of %d runs: use 1 or more of each", p.rounds, p.runs)
+	if p.sessions < 1 || p.rounds < 1 || p.runs < 1 {
+		return fmt.Errorf("%d sessions of %d rounds of %d runs: use 1 or more of each", p.sessions, p.rounds, p.runs)
 	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(*dir, &disk); err != nil {
@@ -90,6 +94,13 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	}
 	defer os.RemoveAll(p.dir)
 
+	if *single {
+		results, err := p.session(ctx)
+		if err != nil {
+			return err
+		}
+		return gob.NewEncoder(out).Encode(results)
+	}
 	fmt.Fprintf(out, "%s %s/%s, %d CPUs, file system %#x, %s UTC; versions: see go.mod\n\n", runtime.Version(),
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), disk.Type, time.Now().UTC().Format(time.DateTime))
 	results, err := p.measure(ctx)
@@ -99,7 +110,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	if err := p.table(out, results); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\ngo run . -rounds %d -runs %d -block %v -warm %d -seed %d -durability %s -concurrency %s -dir %s\n",
-		p.rounds, p.runs, p.block, p.warm, p.seed, *durability, *concurrency, *dir)
+	p.dir = *dir
+	_, err = fmt.Fprintf(out, "\ngo run . %s\n", strings.Join(p.flags(), " "))
 	return err
 }

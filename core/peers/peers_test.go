@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"math"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,9 +17,9 @@ import (
 // rows and settings, and a claim of one run too many is refused.
 func TestEveryArmStoresItsRuns(t *testing.T) {
 	ctx := context.Background()
-	p := plan{rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{1, 4},
+	p := plan{sessions: 1, rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{1, 4},
 		durabilities: []sqlite.Durability{sqlite.Process, sqlite.Power}}
-	results, err := p.measure(ctx)
+	results, err := p.session(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 		for _, a := range arms(d) {
 			for _, w := range p.workers {
 				rows++
-				if b := results[cell{d, w, a.name}]; len(b) != 1 || len(b[0].latencies) != p.runs {
+				if b := results[cell{d, w, a.name}]; len(b) != 1 || len(b[0].Latencies) != p.runs {
 					t.Errorf("%s, %s, %d at once: blocks %v, want one of %d runs", a.name, d, w, b, p.runs)
 				}
 			}
@@ -44,8 +45,49 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := p.table(&out, results); err != nil || strings.Count(out.String(), "\n") != rows+3 {
+	if err := p.table(&out, []session{results}); err != nil || strings.Count(out.String(), "\n") != rows+3 {
 		t.Errorf("table of %d rows, error %v:\n%s", rows, err, out.String())
+	}
+}
+
+// TestIntervalIsOverSessions: rounds that agree within each session say nothing about
+// the next session.
+func TestIntervalIsOverSessions(t *testing.T) {
+	p := plan{workers: []int{1}, durabilities: []sqlite.Durability{sqlite.Power}}
+	var sessions []session
+	for _, ratio := range []float64{2, 4, 3, 2.5, 3.5, 3} {
+		s := session{}
+		for i, a := range arms(sqlite.Power) {
+			rate := 100.0
+			if i == 0 {
+				rate *= ratio
+			}
+			for range 50 {
+				c := cell{sqlite.Power, 1, a.name}
+				s[c] = append(s[c], block{Rate: rate, Latencies: []float64{1}, Bytes: 1})
+			}
+		}
+		sessions = append(sessions, s)
+	}
+	var out bytes.Buffer
+	if err := p.table(&out, sessions); err != nil || !strings.Contains(out.String(), "  3.00              2.00 - 4.00   6") {
+		t.Errorf("error %v:\n%s", err, out.String())
+	}
+}
+
+// TestSessionsAreProcesses runs the program as it is run.
+func TestSessionsAreProcesses(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "peers")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	args := []string{"-sessions", "2", "-rounds", "1", "-runs", "3", "-block", "0s", "-warm", "1", "-durability", "process", "-concurrency", "1", "-dir", "."}
+	out, err := exec.Command(program, args...).Output()
+	if err != nil || !bytes.Contains(out, []byte("2\n")) || !bytes.Contains(out, []byte("go run . -sessions 2 -rounds 1 -runs 3")) {
+		t.Errorf("error %v:\n%s", err, out)
+	}
+	if left, _ := filepath.Glob("peers[0-9]*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +22,8 @@ import (
 
 // plan is what to measure.
 type plan struct {
-	rounds, runs, warm int
+	sessions           int // processes that measure, one after the other
+	rounds, runs, warm int // of a session
 	block              time.Duration
 	seed               uint64 // of the order of the blocks
 	durabilities       []sqlite.Durability
@@ -27,39 +33,83 @@ type plan struct {
 
 // cell is a group of arms that are compared, or one of them.
 type cell struct {
-	durability sqlite.Durability
-	workers    int
-	arm        string
+	Durability sqlite.Durability
+	Workers    int
+	Arm        string
 }
 
 // block is one arm timed once.
 type block struct {
-	rate      float64   // runs a second
-	latencies []float64 // of each run, milliseconds
-	bytes     float64   // of the closed database file, a run
+	Rate      float64   // runs a second
+	Latencies []float64 // of each run, milliseconds
+	Bytes     float64   // of the closed database file, a run
 }
 
-// measure returns the blocks of each cell, one a round, in order of the rounds.
-func (p plan) measure(ctx context.Context) (map[cell][]block, error) {
+// session is the blocks of each cell, one a round, in order of the rounds.
+type session map[cell][]block
+
+// measure returns the blocks of each session. Two runs of this program differ by more
+// than their rounds do among themselves (where memory lies, what else the machine does
+// at the time), so each session is a process of its own, and the interval is over
+// sessions.
+func (p plan) measure(ctx context.Context) (sessions []session, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	for n := range p.sessions {
+		one := p
+		one.seed += uint64(n)
+		cmd := exec.CommandContext(ctx, self, append(one.flags(), "-session")...)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("session %d of %d: %w", n+1, p.sessions, err)
+		}
+		var s session
+		if err := gob.NewDecoder(bytes.NewReader(out)).Decode(&s); err != nil {
+			return nil, fmt.Errorf("session %d of %d: %w", n+1, p.sessions, err)
+		}
+		sessions = append(sessions, s)
+	}
+	return sessions, nil
+}
+
+// flags are those of the command line that measures this plan.
+func (p plan) flags() []string {
+	var levels, workers []string
+	for _, d := range p.durabilities {
+		levels = append(levels, string(d))
+	}
+	for _, w := range p.workers {
+		workers = append(workers, strconv.Itoa(w))
+	}
+	return []string{"-sessions", strconv.Itoa(p.sessions), "-rounds", strconv.Itoa(p.rounds), "-runs", strconv.Itoa(p.runs), "-block", p.block.String(),
+		"-warm", strconv.Itoa(p.warm), "-seed", strconv.FormatUint(p.seed, 10), "-durability", strings.Join(levels, ","),
+		"-concurrency", strings.Join(workers, ","), "-dir", p.dir}
+}
+
+// session measures in this process.
+func (p plan) session(ctx context.Context) (session, error) {
 	rng := rand.New(rand.NewPCG(p.seed, 0))
 	var groups []cell
 	for _, d := range p.durabilities {
 		for _, w := range p.workers {
-			groups = append(groups, cell{durability: d, workers: w})
+			groups = append(groups, cell{Durability: d, Workers: w})
 		}
 	}
-	results := map[cell][]block{}
+	results := session{}
 	for range p.rounds {
 		rng.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
 		for _, c := range groups {
-			list := arms(c.durability)
+			list := arms(c.Durability)
 			rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 			for _, a := range list {
 				b, err := p.one(ctx, a, c)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s, %d at once: %w", a.name, c.durability, c.workers, err)
+					return nil, fmt.Errorf("%s, %s, %d at once: %w", a.name, c.Durability, c.Workers, err)
 				}
-				c.arm = a.name
+				c.Arm = a.name
 				results[c] = append(results[c], b)
 			}
 		}
@@ -75,22 +125,22 @@ func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "runs.db")
-	e, err := a.open(ctx, path, c.durability)
+	e, err := a.open(ctx, path, c.Durability)
 	if err != nil {
 		return b, err
 	}
-	warm, err := timed(ctx, e, "warm", c.workers, p.warm, 0)
+	warm, err := timed(ctx, e, "warm", c.Workers, p.warm, 0)
 	runtime.GC() // no arm pays for the garbage of another, or of the warm-up
 	if err == nil {
-		b, err = timed(ctx, e, "run", c.workers, p.runs, p.block)
+		b, err = timed(ctx, e, "run", c.Workers, p.runs, p.block)
 	}
-	total := len(warm.latencies) + len(b.latencies)
+	total := len(warm.Latencies) + len(b.Latencies)
 	if err = errors.Join(err, e.Close(ctx, total)); err != nil {
 		return b, err
 	}
 	info, err := os.Stat(path)
 	if err == nil {
-		b.bytes = float64(info.Size()) / float64(total)
+		b.Bytes = float64(info.Size()) / float64(total)
 	}
 	return b, err
 }
@@ -123,8 +173,8 @@ func timed(ctx context.Context, e engine, prefix string, workers, runs int, leas
 	elapsed := time.Since(start)
 	var b block
 	for _, l := range latencies {
-		b.latencies = append(b.latencies, l...)
+		b.Latencies = append(b.Latencies, l...)
 	}
-	b.rate = float64(len(b.latencies)) / elapsed.Seconds()
+	b.Rate = float64(len(b.Latencies)) / elapsed.Seconds()
 	return b, errors.Join(errs...)
 }

@@ -9,36 +9,39 @@ import (
 )
 
 // table prints a row for each arm.
-func (p plan) table(out io.Writer, results map[cell][]block) error {
+func (p plan) table(out io.Writer, sessions []session) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "durability\tat once\tarm\truns/s: median\tmin - max\tp50 ms\tp99 ms\tKiB/run\tcore/row: median\t95% interval\tn")
 	for _, d := range p.durabilities {
 		for _, workers := range p.workers {
-			mine := results[cell{d, workers, arms(d)[0].name}]
 			for i, a := range arms(d) {
-				blocks := results[cell{d, workers, a.name}]
-				var rates, sizes, ratios, latencies []float64
-				for r, b := range blocks {
-					rates, sizes = append(rates, b.rate), append(sizes, b.bytes/1024)
-					ratios = append(ratios, mine[r].rate/b.rate)
-					latencies = append(latencies, b.latencies...)
+				var rates, sizes, medians, latencies []float64
+				for _, s := range sessions {
+					mine := s[cell{d, workers, arms(d)[0].name}]
+					var ratios []float64
+					for r, b := range s[cell{d, workers, a.name}] {
+						rates, sizes = append(rates, b.Rate), append(sizes, b.Bytes/1024)
+						ratios = append(ratios, mine[r].Rate/b.Rate)
+						latencies = append(latencies, b.Latencies...)
+					}
+					medians = append(medians, median(ratios))
 				}
 				slices.Sort(latencies)
 				fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%.0f - %.0f\t%.3f\t%.3f\t%.1f\t", d, workers, a.name, median(rates),
 					slices.Min(rates), slices.Max(rates), quantile(latencies, 0.50), quantile(latencies, 0.99), median(sizes))
 				if i == 0 {
-					fmt.Fprintf(w, "\t\t%d\n", len(blocks))
+					fmt.Fprintf(w, "\t\t%d\n", len(sessions))
 					continue
 				}
-				low, high := interval(ratios)
-				fmt.Fprintf(w, "%.2f\t%.2f - %.2f\t%d\n", median(ratios), low, high, len(ratios))
+				low, high := interval(medians)
+				fmt.Fprintf(w, "%.2f\t%.2f - %.2f\t%d\n", median(medians), low, high, len(medians))
 			}
 		}
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, "\nLatencies: all rounds together. Ratios: runs/s of core over that of the row, in the same round; n rounds; interval from order statistics.")
+	_, err := fmt.Fprintln(out, "\nLatencies: all rounds together. Ratios: runs/s of core over that of the row, in the same round; the median of each session's rounds, then that of the n sessions; interval over sessions, from order statistics.")
 	return err
 }
 
