@@ -35,18 +35,22 @@ var mayImport = map[string][]string{
 // source files of each package may import. A package that is not listed may import any.
 // Tests are free to look further up.
 var rooms = map[string][]string{
-	"core":                  {"core/internal/codec"},
-	"core/internal/codec":   nil,
-	"reports":               nil,
-	"reports/internal/text": {"reports"},
-	"reports/ingest":        {"reports", "reports/internal/text"},
-	"reports/history":       {"reports"},
-	"reports/analysis":      {"reports", "reports/internal/text", "reports/history"},
-	"reports/render":        {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
-	"harness/machine":       nil,
-	"stubs":                 {"stubs/redact"},
-	"stubs/cassette":        {"stubs/redact"},
-	"stubs/redact":          nil,
+	"core":                   {"core/internal/codec"},
+	"core/internal/codec":    nil,
+	"core/sqlite":            {"core"},
+	"core/postgres":          {"core"},
+	"core/coretest":          {"core"},
+	"core/internal/pgserver": nil,
+	"reports":                nil,
+	"reports/internal/text":  {"reports"},
+	"reports/ingest":         {"reports", "reports/internal/text"},
+	"reports/history":        {"reports"},
+	"reports/analysis":       {"reports", "reports/internal/text", "reports/history"},
+	"reports/render":         {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
+	"harness/machine":        nil,
+	"stubs":                  {"stubs/redact"},
+	"stubs/cassette":         {"stubs/redact"},
+	"stubs/redact":           nil,
 }
 
 // importProblem returns what is wrong with one import of a file, or "".
@@ -63,6 +67,8 @@ func importProblem(file, imported string) string {
 		if allowed, walled := rooms[room]; walled && !isTest && target == folder && whole != room && !slices.Contains(allowed, whole) {
 			return room + " may not import " + whole
 		}
+	case strings.HasPrefix(imported, "github.com/jackc/") && !strings.HasPrefix(file, "core/postgres/") && !strings.HasPrefix(file, "core/worker/"):
+		return "only core/postgres and the workers may import PostgreSQL's driver: a program with another backend must not need it"
 	case imported == dsl && folder != "suites":
 		return "only suites may import Ginkgo's DSL: it registers flags and keeps global state"
 	case filepath.ToSlash(filepath.Dir(file)) == "core" && !isTest && strings.Contains(strings.Split(imported, "/")[0], ".") &&
@@ -127,6 +133,11 @@ func TestImportTableFindsWhatItForbids(t *testing.T) {
 		{"core/run.go", "modernc.org/sqlite", true},
 		{"core/run_test.go", "github.com/google/go-cmp/cmp", false},
 		{"core/sqlite/backend.go", "modernc.org/sqlite", false},
+		{"core/sqlite/backend.go", module + "core/postgres", true},
+		{"core/run.go", module + "core/postgres", true},
+		{"core/sqlite/backend.go", "github.com/jackc/pgx/v5", true},
+		{"harness/arm.go", "github.com/jackc/pgx/v5", true},
+		{"core/postgres/backend.go", "github.com/jackc/pgx/v5", false},
 		{"harness/arm.go", module + "thresholds", true},
 		{"harness/arm.go", module + "core/sqlite", false},
 		{"suites/a_test.go", module + "reports", true},

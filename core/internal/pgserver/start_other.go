@@ -1,0 +1,25 @@
+//go:build !unix
+
+package pgserver
+
+const supported = false
+
+type process struct{}
+
+// Start fails here.
+func Start(Options) (*Server, error) { return nil, ErrMissing }
+
+// Stop does nothing here.
+func (s *Server) Stop() error { return nil }
+
+// Kill fails here.
+func (s *Server) Kill() error { return ErrMissing }
+
+// Restart fails here.
+func (s *Server) Restart() error { return ErrMissing }
+
+// Standby fails here.
+func (s *Server) Standby() (*Server, error) { return nil, ErrMissing }
+
+// Promote fails here.
+func (s *Server) Promote() error { return ErrMissing }

@@ -1,0 +1,415 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// maxBatch is the most saves that one transaction takes.
+const maxBatch = 256
+
+// mostBroken is how many failures are remembered for the steps that follow them.
+const mostBroken = 1000
+
+// brokenStep is why a step was not saved.
+type brokenStep struct {
+	seq int64
+	err error
+}
+
+// querier is a connection, also within a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}
+
+// save is one write of one statement, which changes something exactly once: made a second
+// time it is refused. made looks whether it was made, and is asked only where a connection
+// failed before.
+type save struct {
+	sql     string
+	args    []any
+	returns bool // the number of the run, into id
+	made    func(ctx context.Context, q querier) (bool, error)
+	counter *atomic.Int64
+
+	key   []byte     // of a start, which has no lease: for the order of locks
+	lease core.Lease // of other saves that have one
+	seq   int64      // of a step; 0 for other saves
+
+	// Of who commits it, until ended is closed.
+	id    int64
+	done  bool // it was made; otherwise, without err, it was refused
+	begun time.Time
+	doubt bool // a connection failed after it may have been sent
+	err   error
+	ended chan struct{}
+}
+
+// errOverwritten means that what would tell whether a save was made is gone.
+var errOverwritten = errors.New("others have saved since")
+
+// write commits one save. Saves of runs at once are combined into transactions. s.done says
+// whether it was made or refused.
+func (b *Backend) write(ctx context.Context, s *save) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := b.enqueue(s); err != nil {
+		return err
+	}
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		if b.withdraw(s) {
+			return context.Cause(ctx)
+		}
+		<-s.ended // too late: it is on its way
+	}
+	return s.err
+}
+
+// enqueue gives a save its place, and lets it be committed: by a transaction of its own as
+// long as connections are left, else by the next one that takes all that wait.
+func (b *Backend) enqueue(s *save) error {
+	s.ended = make(chan struct{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed.Load() {
+		return core.ErrClosed
+	}
+	b.queue = append(b.queue, s)
+	if b.leaders < b.maxLeaders {
+		b.leaders++
+		b.writing.Add(1)
+		go b.lead()
+	}
+	return nil
+}
+
+// withdraw takes a save out of the queue, unless it is on its way.
+func (b *Backend) withdraw(s *save) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.queue, s)
+	if i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
+	}
+	return i >= 0
+}
+
+// take takes saves out of the queue. Those of a run of which others are on their way stay:
+// another connection could overtake them.
+func (b *Backend) take() (batch []*save) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := b.queue[:0]
+	for _, s := range b.queue {
+		if len(batch) < b.maxBatch && !b.inFlight[s.lease.ID] {
+			batch = append(batch, s)
+		} else {
+			kept = append(kept, s)
+		}
+	}
+	clear(b.queue[len(kept):])
+	b.queue = kept
+	for _, s := range batch {
+		if s.lease.ID != 0 {
+			b.inFlight[s.lease.ID] = true
+		}
+	}
+	return batch
+}
+
+// idle reports whether nothing waits that may be taken, and ends the lead then. In the same
+// lock: who enqueues afterwards starts another leader, and what stays is taken by those who
+// have its runs in their hands.
+func (b *Backend) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.ContainsFunc(b.queue, func(s *save) bool { return !b.inFlight[s.lease.ID] }) {
+		return false
+	}
+	b.leaders--
+	return true
+}
+
+// lead commits what is queued until nothing is left. The connection is given back after
+// each transaction, so that readers and claims get their turn.
+func (b *Backend) lead() {
+	defer b.writing.Done()
+	for !b.idle() {
+		ctx, cancel := context.WithTimeout(context.Background(), b.patience)
+		conn, err := b.pool.Acquire(ctx) // before the batch: while it is waited for, the batch grows
+		batch := b.take()
+		// All who lock rows do so in one order: else they could wait for each other in a circle.
+		slices.SortStableFunc(batch, func(x, y *save) int {
+			return cmp.Or(bytes.Compare(y.key, x.key), cmp.Compare(x.lease.ID, y.lease.ID))
+		})
+		now := time.Now()
+		for _, s := range batch {
+			s.begun = now
+		}
+		doubt := false
+		if err == nil {
+			if len(batch) > 0 {
+				err = b.together(ctx, conn, batch)
+				doubt = lost(err)
+			}
+			conn.Release()
+		}
+		cancel()
+		if err != nil {
+			b.severally(batch, doubt)
+		}
+		b.committed(batch, err == nil)
+	}
+}
+
+// alone commits a save that locks a row by another order than batches do.
+func (b *Backend) alone(ctx context.Context, s *save) error {
+	leave, err := b.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	s.begun = time.Now()
+	if err := b.settle(s); err != nil || !s.done {
+		return err
+	}
+	s.counter.Add(1)
+	b.commits.Add(1)
+	return nil
+}
+
+// enter begins a write outside of the queue.
+func (b *Backend) enter(ctx context.Context) (leave func(), err error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed.Load() {
+		return nil, core.ErrClosed
+	}
+	b.writing.Add(1)
+	return b.writing.Done, nil
+}
+
+// committed counts saves, and tells those who wait for them.
+func (b *Backend) committed(batch []*save, together bool) {
+	commits := int64(0)
+	for _, s := range batch {
+		if s.done {
+			s.counter.Add(1)
+			commits++
+		}
+	}
+	if together {
+		commits = min(commits, 1)
+	}
+	b.commits.Add(commits)
+	b.mu.Lock()
+	for _, s := range batch {
+		b.follows(s)
+		delete(b.inFlight, s.lease.ID)
+	}
+	b.mu.Unlock()
+	for _, s := range batch {
+		close(s.ended)
+	}
+}
+
+// follows sets the reason why a step was not saved. A step that was enqueued after one that
+// then failed finds no record before its own, as if the run were another's: its error is
+// the one of the first. It needs the lock.
+func (b *Backend) follows(s *save) {
+	if s.seq == 0 {
+		return
+	}
+	first, broken := b.broken[s.lease]
+	switch {
+	case s.done:
+		if broken && s.seq >= first.seq {
+			delete(b.broken, s.lease) // made again, with success
+		}
+	case s.err == nil && broken && s.seq > first.seq:
+		s.err = first.err
+	case s.err != nil:
+		if b.broken == nil || len(b.broken) >= mostBroken {
+			b.broken = map[core.Lease]brokenStep{}
+		}
+		b.broken[s.lease] = brokenStep{s.seq, fmt.Errorf("step %d of the run was not saved: %w", s.seq, s.err)}
+	}
+}
+
+// together commits the batch in one transaction and one round trip. A save that is refused
+// changes nothing and leaves the others alone; after any error nothing is known of any.
+func (b *Backend) together(ctx context.Context, conn *pgxpool.Conn, batch []*save) error {
+	var statements pgx.Batch
+	for _, s := range batch {
+		statements.Queue(s.sql, s.args...)
+	}
+	results := conn.SendBatch(ctx, &statements)
+	for _, s := range batch {
+		if err := s.take(results); err != nil {
+			return errors.Join(err, results.Close())
+		}
+	}
+	if err := results.Close(); err != nil { // the commit
+		for _, s := range batch {
+			s.done = false
+		}
+		return err
+	}
+	return nil
+}
+
+// take reads the result of the statement of a save.
+func (s *save) take(results pgx.BatchResults) error {
+	if !s.returns {
+		tag, err := results.Exec()
+		s.done = err == nil && tag.RowsAffected() > 0
+		return err
+	}
+	err := results.QueryRow().Scan(&s.id)
+	s.done = err == nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// severally commits saves one by one, in their order, after their common transaction failed
+// or there was no connection: so that each fails or succeeds for reasons of its own. doubt
+// says that the common one may have been made all the same.
+func (b *Backend) severally(batch []*save, doubt bool) {
+	for _, s := range batch {
+		s.done, s.doubt = false, doubt
+		s.err = b.settle(s)
+	}
+}
+
+// settle commits a save alone, on as many connections as it takes, until it is known
+// whether it was made. That it is repeated makes sure: a first attempt that is still on its
+// way to the server is either found, or refused when it comes.
+func (b *Backend) settle(s *save) error {
+	err := b.persist(s.begun, &s.doubt, func(ctx context.Context, conn *pgxpool.Conn) error {
+		err := b.together(ctx, conn, []*save{s})
+		var definite error
+		if err != nil {
+			if !s.doubt || inDoubt(err) || again(err) {
+				return err
+			}
+			definite = err // of this attempt; an earlier one may have been made
+		}
+		if s.doubt && !s.done {
+			made, lookErr := s.made(ctx, conn)
+			if lookErr != nil {
+				return lookErr
+			}
+			s.done = made
+			if made {
+				return nil
+			}
+		}
+		return definite
+	})
+	if errors.Is(err, errOverwritten) {
+		return fmt.Errorf("%w: %w", core.ErrInDoubt, err)
+	}
+	return err
+}
+
+// persist calls do with a connection, and again with another one where the first has
+// failed, until the patience since begun is over. doubt is set when a failure leaves open
+// whether the server has done it: then the error in the end is [core.ErrInDoubt].
+func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Context, conn *pgxpool.Conn) error) error {
+	ctx, cancel := context.WithDeadline(context.Background(), begun.Add(b.patience))
+	defer cancel()
+	wait := 5 * time.Millisecond
+	for {
+		sent := false
+		conn, err := b.pool.Acquire(ctx)
+		if err == nil {
+			sent = true
+			err = do(ctx, conn)
+			conn.Release()
+		}
+		if err == nil {
+			return nil
+		}
+		unknown := inDoubt(err)
+		if sent && lost(err) {
+			*doubt = true
+		}
+		if !unknown && !again(err) {
+			return b.trouble(err)
+		}
+		if unknown {
+			b.reset()
+		}
+		pause := time.NewTimer(wait)
+		select {
+		case <-pause.C:
+			wait = min(2*wait, time.Second)
+			continue
+		case <-ctx.Done():
+			pause.Stop()
+		}
+		err = fmt.Errorf("the server was not there for %v: %w", b.patience, b.trouble(err))
+		if *doubt {
+			err = fmt.Errorf("%w: %w", core.ErrInDoubt, err)
+		}
+		return err
+	}
+}
+
+// reset lets go of all connections that are idle, for they lead to where the failed one
+// led. Others are closed when they are given back.
+func (b *Backend) reset() {
+	now := time.Now().UnixNano()
+	if last := b.lastReset.Load(); now-last > int64(time.Second) && b.lastReset.CompareAndSwap(last, now) {
+		b.pool.Reset()
+	}
+}
+
+// read calls do with a connection, and again where that turns out to be dead.
+func (b *Backend) read(ctx context.Context, do func(ctx context.Context, conn *pgxpool.Conn) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if b.closed.Load() {
+		return core.ErrClosed
+	}
+	free, cancel := context.WithTimeoutCause(ctx, b.patience, fmt.Errorf("the server did not answer for %v", b.patience))
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		conn, err := b.pool.Acquire(free)
+		if err == nil {
+			err = do(free, conn)
+			conn.Release()
+		}
+		switch cause := context.Cause(free); {
+		case err == nil:
+			return nil
+		case b.closed.Load():
+			return core.ErrClosed
+		case cause != nil:
+			return fmt.Errorf("%w: %w", cause, b.trouble(err))
+		case attempt == 3 || !inDoubt(err):
+			return b.trouble(err)
+		}
+		b.reset()
+	}
+}

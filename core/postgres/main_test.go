@@ -1,0 +1,113 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"net/url"
+	"os"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/coretest"
+	"github.com/flujo/flujo-harness/core/internal/pgserver"
+)
+
+// shared names the server of this test run to its child processes.
+const shared = "FLUJO_TEST_POSTGRES"
+
+// openAt opens the schema that stands for a path, of the shared server. All tests but those
+// that harm a server use it.
+func openAt(ctx context.Context, path string) (core.Backend, error) {
+	return Open(ctx, dsnOf(path), Power)
+}
+
+// dsnOf is the address of the schema that stands for a path.
+func dsnOf(path string) string {
+	h := fnv.New64a()
+	h.Write([]byte(path))
+	return inSchema(os.Getenv(shared), fmt.Sprintf("s%016x \\x", h.Sum64()))
+}
+
+// inSchema adds a schema to an address, with a name that must be quoted.
+func inSchema(dsn, schema string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		if os.Getenv(shared) == "" && pgserver.Missing() == nil {
+			s, err := pgserver.Start(pgserver.Options{Settings: map[string]string{"max_connections": "300"}})
+			if err == nil {
+				err = os.Setenv(shared, s.DSN("postgres"))
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "start PostgreSQL:", err)
+				return 1
+			}
+			defer func() {
+				if err := s.Stop(); err != nil {
+					fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+				}
+			}()
+		}
+		return coretest.Main(m, openAt)
+	}())
+}
+
+// mustOpen opens an empty schema.
+func mustOpen(t testing.TB, d Durability) *Backend {
+	t.Helper()
+	pgserver.Need(t)
+	return mustOpenAt(t, dsnOf(t.TempDir()), d)
+}
+
+func mustOpenAt(t testing.TB, dsn string, d Durability) *Backend {
+	t.Helper()
+	b, err := open(t.Context(), dsn, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	pgserver.Need(t)
+	for _, d := range []Durability{Server, Power} {
+		t.Run(string(d), func(t *testing.T) {
+			coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, d) })
+		})
+	}
+}
+
+func TestModel(t *testing.T) {
+	pgserver.Need(t)
+	coretest.Model(t, openAt, coretest.Durable)
+}
+
+func TestRecoveryAfterKill(t *testing.T) {
+	pgserver.Need(t)
+	coretest.Recovery(t, openAt)
+}
+
+func TestFencing(t *testing.T) {
+	pgserver.Need(t)
+	coretest.Fencing(t, openAt)
+}
+
+func TestRivals(t *testing.T) {
+	pgserver.Need(t)
+	coretest.Rivals(t, openAt)
+}

@@ -1,0 +1,298 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Durability is what a save survives once it has returned.
+type Durability string
+
+const (
+	// Power is synchronous_commit with fsync and full_page_writes: a save survives the
+	// loss of power of the server's machine.
+	Power Durability = "power"
+	// Server is synchronous_commit: a save survives kill -9 of the server and of its
+	// clients. Where the server runs without fsync, the last saves, or the whole
+	// cluster, may be lost with the power.
+	Server Durability = "server"
+
+	// unsynced is without synchronous_commit. It is for controls, and for what the rest
+	// of a save costs.
+	unsynced Durability = "unsynced"
+)
+
+// Patience is how long a write may take, the time for new connections included.
+const Patience = 30 * time.Second
+
+const (
+	defaultSchema = "flujo"
+	defaultConns  = 8
+	// oldest is the first version of PostgreSQL that is tested for.
+	oldest = 130000
+)
+
+func (d Durability) check() error {
+	if d == Power || d == Server {
+		return nil
+	}
+	return fmt.Errorf("durability %q: use %q or %q", string(d), Power, Server)
+}
+
+// server is an address, and what a connection to it must be.
+type server struct {
+	config     *pgxpool.Config
+	place      string // host and database, for messages
+	schema     string // as it was given
+	durability Durability
+	reader     bool // writes nothing: a standby will do
+}
+
+// parse reads an address. No error shows what is in it: there may be a password.
+func parse(dsn string, d Durability, reader bool) (*server, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the address of the PostgreSQL database cannot be read: it must be like postgres://user@host:5432/database?sslmode=verify-full, " +
+			"with special characters percent-encoded, or like \"host=h user=u dbname=d\"; files that it names must exist")
+	}
+	c := config.ConnConfig
+	s := &server{config: config, place: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), schema: defaultSchema, durability: d, reader: reader}
+	if path, ok := c.RuntimeParams["search_path"]; ok {
+		delete(c.RuntimeParams, "search_path")
+		s.schema = strings.Trim(path, ` "`)
+		if s.schema == "" || strings.ContainsAny(s.schema, ",\"\x00") {
+			return nil, fmt.Errorf("database %s: search_path must name one schema", s.place)
+		}
+	}
+	if _, ok := c.RuntimeParams["application_name"]; !ok {
+		c.RuntimeParams["application_name"] = "flujo-harness"
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = defaultConns
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = Patience / 3
+	}
+	config.AfterConnect = s.ready
+	return s, nil
+}
+
+// quoted is the schema as it stands in statements.
+func (s *server) quoted() string { return pgx.Identifier{s.schema}.Sanitize() }
+
+// hide takes the password out of an error. What wraps it goes on: see [hidden].
+func (s *server) hide(err error) error {
+	password := s.config.ConnConfig.Password
+	if err == nil || password == "" || !strings.Contains(err.Error(), password) {
+		return err
+	}
+	return hidden{err, strings.ReplaceAll(err.Error(), password, "xxxxx")}
+}
+
+// hidden is an error of which another text is shown.
+type hidden struct {
+	error
+	text string
+}
+
+func (h hidden) Error() string { return h.text }
+func (h hidden) Unwrap() error { return h.error }
+
+// errSettings is what the server is not, or does not do, as it must.
+var errSettings = errors.New("the server cannot keep what is saved")
+
+// ready makes a new connection fit for use, or refuses it: the settings are made by
+// statement, and read back.
+func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
+	// Dead clients must not hold a row for longer than others wait for it.
+	set := `SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET lock_timeout = '10s'; ` +
+		`SET statement_timeout = '25s'; SET idle_in_transaction_session_timeout = '15s'`
+	switch {
+	case s.reader:
+		set += `; SET default_transaction_read_only = on`
+	case s.durability == unsynced:
+		set += `; SET synchronous_commit = off`
+	default:
+		// A stronger setting, as remote_apply, stays.
+		set += `; SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
+	}
+	if _, err := conn.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("set up the connection: %w", err)
+	}
+	var standby bool
+	var version int
+	var isolation, readOnly, commit, fsync, pages, encoding string
+	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('server_version_num')::int, current_setting('default_transaction_isolation'),
+		current_setting('default_transaction_read_only'), current_setting('synchronous_commit'), current_setting('fsync'),
+		current_setting('full_page_writes'), current_setting('server_encoding')`).Scan(&standby, &version, &isolation, &readOnly, &commit, &fsync, &pages, &encoding)
+	if err != nil {
+		return fmt.Errorf("read the settings of the connection: %w", err)
+	}
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{errSettings}, args...)...)
+	}
+	switch {
+	case version < oldest:
+		return bad("it is of version %d, and %d is the oldest that is supported", version/10000, oldest/10000)
+	case isolation != "read committed":
+		return bad("default_transaction_isolation is %q and cannot be changed to \"read committed\"", isolation)
+	case s.reader:
+		return nil
+	case standby:
+		return bad("it is a standby: name the primary (target_session_attrs=read-write chooses it among several hosts)")
+	case readOnly != "off":
+		return bad("default_transaction_read_only is %s", readOnly)
+	case commit == "off" && s.durability != unsynced:
+		return bad("synchronous_commit is off and cannot be changed: the last saves are lost in a crash of the server")
+	case s.durability == Power && fsync != "on":
+		return bad("fsync is %s: a loss of power can destroy the cluster; use the durability %q only if that may happen", fsync, Server)
+	case s.durability == Power && pages != "on":
+		return bad("full_page_writes is %s: a loss of power can damage pages; use the durability %q only if that may happen", pages, Server)
+	}
+	return nil
+}
+
+// connect opens the pool and one connection of it.
+func (s *server) connect(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, s.config)
+	if err != nil {
+		return nil, s.hide(err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, s.hide(err)
+	}
+	if err := refusePooler(ctx, s.config.ConnConfig); err != nil {
+		pool.Close()
+		return nil, s.hide(err)
+	}
+	return pool, nil
+}
+
+// errPooler is a pooler that gives one client's server connection to another.
+var errPooler = errors.New("a pooler shares its server connections between clients: settings and locks of a session would be another's. " +
+	"Let it pool sessions (PgBouncer: pool_mode = session), or name the server itself")
+
+// refusePooler returns an error where connections are not sessions. The number of the
+// server's process is known twice: the connection was told one at its start, where a pooler
+// tells one of its own, and the server says its own. Where they differ there is a pooler.
+// One in transaction mode gives the server's connection to the next client after each
+// transaction: either another client, in a transaction, is given the one that this client
+// has, or this one is given another one.
+func refusePooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
+	config = config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // no prepared statement is found on another session
+	mine, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mine.Close(ctx)) }()
+	const ask = `SELECT pg_backend_pid()`
+	var first, other, again uint32
+	if err := mine.QueryRow(ctx, ask).Scan(&first); err != nil {
+		return err
+	}
+	if first == mine.PgConn().PID() {
+		return nil
+	}
+	for range 5 {
+		next, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return err
+		}
+		err = pgx.BeginFunc(ctx, next, func(tx pgx.Tx) error {
+			if err := tx.QueryRow(ctx, ask).Scan(&other); err != nil || other == first {
+				return err
+			}
+			return mine.QueryRow(ctx, ask).Scan(&again)
+		})
+		if err := errors.Join(err, next.Close(ctx)); err != nil {
+			return err
+		}
+		if other == first || again != first {
+			return errPooler
+		}
+	}
+	return nil
+}
+
+// Open opens the database at an address and creates or migrates its tables where that is
+// needed. Errors are those of the address, of the connection, of settings of the server
+// that break the durability, of a pooler that shares connections, and [*ErrNewer].
+func Open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return open(ctx, dsn, d)
+}
+
+// OpenUnsynced opens a database whose saves do not wait for the server's disk
+// (synchronous_commit=off): the last ones are lost in a crash of the server. It is there to
+// find out what the rest of a save costs, and for nothing else.
+func OpenUnsynced(ctx context.Context, dsn string) (*Backend, error) { return open(ctx, dsn, unsynced) }
+
+func open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
+	s, err := parse(dsn, d, false)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := s.connect(ctx)
+	if err == nil {
+		if err = s.migrate(ctx, pool); err != nil {
+			pool.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", s.place, advised(err))
+	}
+	return newBackend(s, pool), nil
+}
+
+// advice is what to do about an error of the server, by its code or class.
+var advice = map[string]string{
+	"28":    "see the user, the password and pg_hba.conf",
+	"3D":    "create the database first",
+	"42501": "the role lacks a privilege: see postgres.Grants, and let a role open the database first that may create a schema",
+	"53":    "the server is out of disk, memory or connections: nothing was saved",
+}
+
+// advised says what to do about an error, where there is something.
+func advised(err error) error {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || len(e.Code) < 2 {
+		return err
+	}
+	text, ok := advice[e.Code]
+	if !ok {
+		text, ok = advice[e.Code[:2]]
+	}
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, text)
+}
+
+// Grants are the statements by which the owner of the tables gives a role what
+// [Open] needs (or, of a reader, [OpenReader]) in a schema that was created before. They
+// give no right to create, change or drop a table.
+func Grants(schema, role string, reader bool) []string {
+	if schema == "" {
+		schema = defaultSchema
+	}
+	s, r := pgx.Identifier{schema}.Sanitize(), pgx.Identifier{role}.Sanitize()
+	grants := []string{"GRANT USAGE ON SCHEMA " + s + " TO " + r, "GRANT SELECT ON ALL TABLES IN SCHEMA " + s + " TO " + r}
+	if reader {
+		return grants
+	}
+	return append(grants,
+		"GRANT INSERT, UPDATE, DELETE ON "+s+".runs TO "+r,
+		"GRANT INSERT ON "+s+".plans TO "+r,
+		"GRANT INSERT, DELETE ON "+s+".steps, "+s+".answers TO "+r)
+}
