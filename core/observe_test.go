@@ -110,7 +110,7 @@ func TestExecutionsOfARunLinkToOneContext(t *testing.T) {
 	if err != nil || res.Status != core.Paused {
 		t.Fatalf("%v, %v", res.Status, err)
 	}
-	if res, err = core.Signal(t.Context(), engine(), p, key, res.Pauses[0].Token, true); err != nil || res.Status != core.Completed {
+	if res, err = core.Signal(t.Context(), engine(), p, key, res.Pauses[0].Token, "yes"); err != nil || res.Status != core.Completed {
 		t.Fatalf("%v, %v", res.Status, err)
 	}
 	if want := core.TraceOf(key); len(tr.links) != 2 || !tr.links[0].Equal(want) || !tr.links[1].Equal(want) || !want.IsValid() {
