@@ -21,6 +21,12 @@
 // which errors.Is finds codes ([Code]) and nothing else, and scopes and outputs whose
 // types leave something out when they are stored are read back at once.
 //
+// A program may be replaced while its runs are open. A plan to which steps were added
+// behind those that are saved goes on with them; any other change is refused with its
+// first difference ([ErrPlanChanged]). A scope whose fields have changed needs an
+// UnmarshalJSON that reads what is stored in the old form too, and the MarshalJSON that
+// belongs to it: see the example named migration.
+//
 // What it promises: step records exactly once, step effects at least once. An
 // agent that was called but whose record was not saved is called again after a
 // crash, with the same [Request.Key], so that it can recognise the repetition. A
