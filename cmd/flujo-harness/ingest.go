@@ -33,12 +33,13 @@ func ingestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
 		Short: "Take results that other tools wrote into the history",
-		Long: `Reads Ginkgo JSON, JUnit XML (surefire, Gradle, gotestsum, pytest, jest, Ginkgo and their
-like), go test -json, CTRF and the Go benchmark format, compressed by gzip or not, and keeps
-them in the history.
-The format is told by the content. FILE is a file, a pattern ("out/**" is not one: name the
-folder), a folder, which is searched for .xml, .json, .jsonl and .ndjson, or - for standard
-input. Figures of benchmarks are kept and shown beside those of the run before, and judged
+		Long: `Reads result files, compressed by gzip or not, and keeps them in the history. The format is
+told by the content:
+
+` + formatTable() + `
+FILE is a file, a pattern ("out/**" is not one: name the folder), a folder, which is
+searched for ` + enumerated(resultExtensions, "and") + `, or - for
+standard input. Figures of benchmarks are kept and shown beside those of the run before, and judged
 by nobody: flujo-harness compare measures two revisions side by side.
 
 All files of one call are the parts of one run; with --each every file is a run. The same
@@ -52,9 +53,8 @@ known to repeat in this form (gotestsum --rerun-fails). Otherwise each is a test
 
 A file is taken whole or not at all. It is refused where it is empty, cut short or of no
 known format; then nothing of the call is kept (with --each: nothing of that file). Where
-the totals of a JUnit file differ from its testcases, the testcases are taken and the
-difference is printed; failures that it states and does not list count as a failure of the
-suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
+the totals of an XML file differ from its tests, the tests are taken and the difference is
+printed; failures that it states and does not list count as a failure of the suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
 The output of tests that failed is kept, cut at 16 KiB each and without secrets; the
 properties and attachments of JUnit and CTRF files are not kept. Tests of a CTRF file with
 the status "other" count as pending.
@@ -76,6 +76,21 @@ or the history could not be written.`,
 	f.StringVar(&i.job, "job", "", "name of the CI job")
 	f.StringVar(&i.started, "started", "", "when the run started: 2026-11-23T12:00:00Z, or seconds since 1970")
 	return cmd
+}
+
+// formatTable lists the formats and who writes them, a line for each.
+func formatTable() string {
+	var b strings.Builder
+	for _, f := range ingest.Formats() {
+		fmt.Fprintf(&b, "  %-20s %s\n", f.Name, f.Writers)
+	}
+	return b.String()
+}
+
+// enumerated is "a, b and c".
+func enumerated(all []string, word string) string {
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " " + word + " " + all[last]
 }
 
 // ingest is one call of the command.

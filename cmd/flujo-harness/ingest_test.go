@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +110,31 @@ func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 		if n := strings.Count(r.Command, ".xml"); n != 1 || !strings.Contains(r.Command, fmt.Sprintf("result-%d.xml", 30-1)) && r.ID == 30 {
 			t.Errorf("run %d: %d files in %q", r.ID, n, r.Command)
 		}
+	}
+}
+
+// The formats that the README and the help name are those that the readers know.
+func TestFormatsAreNamedFromOneTable(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []string{"| format | written by | files |", "|---|---|---|"}
+	help := ingestCommand().Long
+	for _, f := range ingest.Formats() {
+		files := strings.Join(f.Extensions, ", ")
+		if files == "" {
+			files = "any, named"
+		}
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s |", f.Name, f.Writers, files))
+		if !strings.Contains(help, f.Name) || !strings.Contains(help, f.Writers) {
+			t.Errorf("the help does not name %s", f.Name)
+		}
+		if !slices.Contains(readerTargets(), f.Fuzz) {
+			t.Errorf("no campaign fuzzes %s", f.Name)
+		}
+	}
+	if table := strings.Join(rows, "\n") + "\n"; !strings.Contains(string(readme), table) {
+		t.Errorf("the README has another table of formats than\n%s", table)
 	}
 }

@@ -19,7 +19,7 @@ type resultFile struct {
 }
 
 // resultExtensions are those that a folder is searched for, each also with .gz.
-var resultExtensions = []string{".xml", ".json", ".jsonl", ".ndjson"}
+var resultExtensions = ingest.Extensions()
 
 // resultFiles finds the files that were named: as they are, by a pattern, or by their
 // folder, without what is hidden there. Nothing found is an error.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // proof is a campaign that tries to lose data, or to act where it may not. It is a test of
@@ -89,7 +90,17 @@ var proofs = []proof{
 	fuzzing("harness", "FuzzDecodeResults"),
 	fuzzing("thresholds", "FuzzReadLimits"),
 	fuzzing("reports", "FuzzVisible"),
-	fuzzing("reports/ingest", "FuzzRead", "FuzzReadJUnit", "FuzzReadGinkgo", "FuzzReadGoTest", "FuzzReadCTRF", "FuzzReadBenchmarks"),
+	fuzzing("reports/ingest", readerTargets()...),
+}
+
+// readerTargets are the fuzz targets of the readers of results: of the detection of the
+// format, and of each format.
+func readerTargets() []string {
+	targets := []string{"FuzzRead"}
+	for _, f := range ingest.Formats() {
+		targets = append(targets, f.Fuzz)
+	}
+	return targets
 }
 
 // fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes on the wall,

@@ -5,39 +5,70 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 
-	"github.com/flujo/flujo-harness/reports"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // detect tells the format by the first 64 KiB.
-func (in *input) detect() (string, error) {
-	head, err := in.Peek(in.Size())
+func (in *input) detect() (Format, error) {
+	start, err := in.Peek(in.Size())
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", &FormatError{Err: err}
+		return Format{}, &FormatError{Err: err}
 	}
-	text := bytes.TrimLeft(head, " \t\r\n")
+	h := headOf(start)
+	if len(h.text) == 0 {
+		return Format{}, &FormatError{Err: ErrEmpty}
+	}
+	for _, f := range formats {
+		if f.sniff(h) {
+			return f, nil
+		}
+	}
+	return Format{}, &FormatError{Err: ErrUnknownFormat, Next: advice(h.text)}
+}
+
+// head is the beginning of a file.
+type head struct {
+	text    []byte
+	root    string   // of XML, the name of the root element, as far as it is there
+	members []string // of JSON, the names in the first object
+}
+
+func headOf(start []byte) head {
+	h := head{text: bytes.TrimLeft(start, " \t\r\n")}
 	switch {
-	case len(text) == 0:
-		return "", &FormatError{Err: ErrEmpty}
-	case text[0] == '<':
-		return formatJUnit, nil
-	case text[0] == '[':
-		return reports.FormatGinkgo, nil
-	case text[0] == '{':
-		if format := formatOf(memberNames(text)); format != "" {
-			return format, nil
+	case len(h.text) == 0:
+	case h.text[0] == '<':
+		h.root = rootElement(h.text)
+	case h.text[0] == '{':
+		h.members = memberNames(h.text)
+	}
+	return h
+}
+
+// xml reports whether the text is XML with one of these root elements.
+func (h head) xml(roots ...string) bool { return slices.Contains(roots, h.root) }
+
+// starts reports whether the text starts with this character.
+func (h head) starts(c byte) bool { return h.text[0] == c }
+
+// line reports whether a line of a text that is neither XML nor a JSON array matches, and
+// no line before it has one of the other forms.
+func (h head) line(form *regexp.Regexp, others ...*regexp.Regexp) bool {
+	if h.starts('<') || h.starts('[') {
+		return false
+	}
+	for line := range bytes.Lines(h.text) {
+		if form.Match(line) {
+			return true
+		}
+		if slices.ContainsFunc(others, func(other *regexp.Regexp) bool { return other.Match(line) }) {
+			return false
 		}
 	}
-	for line := range bytes.Lines(text) {
-		if goTestLine.Match(line) {
-			return reports.FormatGoTest, nil // behind lines of something else
-		}
-		if benchmarkLine.Match(line) {
-			return formatBenchmarks, nil
-		}
-	}
-	return "", &FormatError{Err: ErrUnknownFormat, Next: advice(text)}
+	return false
 }
 
 var (
@@ -45,6 +76,36 @@ var (
 	benchmarkLine = regexp.MustCompile(`^Benchmark[^a-z]\S*\s+\d+\s`)
 	goTestText    = regexp.MustCompile(`(?m)^(=== RUN |--- (PASS|FAIL): |(ok|FAIL|\?) +\t\S+\t)`)
 )
+
+// rootElement is the name of the root element of an XML text, without its prefix, "" where
+// it is not there.
+func rootElement(text []byte) string {
+	for {
+		text = bytes.TrimLeft(text, " \t\r\n")
+		var end string
+		switch {
+		case bytes.HasPrefix(text, []byte("<?")):
+			end = "?>"
+		case bytes.HasPrefix(text, []byte("<!--")):
+			end = "-->"
+		case bytes.HasPrefix(text, []byte("<!")):
+			end = ">"
+		case bytes.HasPrefix(text, []byte("<")):
+			name := string(text[1:])
+			if i := strings.IndexAny(name, " \t\r\n/>"); i >= 0 {
+				name = name[:i]
+			}
+			return name[strings.LastIndexByte(name, ':')+1:]
+		default:
+			return ""
+		}
+		_, rest, found := bytes.Cut(text, []byte(end))
+		if !found {
+			return ""
+		}
+		text = rest
+	}
+}
 
 // memberNames are the names in the first object of a text, as far as they are there.
 func memberNames(text []byte) []string {
@@ -65,16 +126,13 @@ func memberNames(text []byte) []string {
 	}
 }
 
-func formatOf(names []string) string {
-	for _, name := range names {
-		switch name {
-		case "Action":
-			return reports.FormatGoTest
-		case "results", "reportFormat":
-			return formatCTRF
-		}
+// first returns the first of the names that an object has, "" where it has none of them.
+func (h head) first(names ...string) string {
+	i := slices.IndexFunc(h.members, func(name string) bool { return slices.Contains(names, name) })
+	if i < 0 {
+		return ""
 	}
-	return ""
+	return h.members[i]
 }
 
 // advice guesses what the file is, to say what to do with it.
@@ -92,11 +150,6 @@ func advice(text []byte) string {
 
 // otherXML says how to make JUnit XML of what other tools write, by root element.
 var otherXML = map[string]string{
-	"TestRun":        "it looks like TRX: have dotnet test write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
-	"test-run":       "it looks like NUnit 3: have it write JUnit XML, by the package JunitXml.TestLogger and --logger junit",
-	"test-results":   "it looks like NUnit 2: convert it to JUnit XML, or use JunitXml.TestLogger",
-	"assemblies":     "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
-	"assembly":       "it looks like xUnit.net: have it write JUnit XML, by -junit FILE, or by the package JunitXml.TestLogger and --logger junit",
 	"testng-results": "it looks like the results of TestNG: use the files of its folder junitreports",
 	"robot":          "it looks like output of Robot Framework: run rebot --xunit FILE",
 	"Site":           "it looks like Test.xml of CTest: run ctest --output-junit FILE",

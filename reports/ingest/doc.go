@@ -1,8 +1,8 @@
 // Package ingest reads result files of test runners into reports.Results.
 //
-// [Read] recognises the format by the content: Ginkgo JSON, JUnit XML of many producers,
-// go test -json, CTRF JSON and the Go benchmark format, plain or compressed by gzip. Files
-// are read as streams, within bounds on specs, texts and depth.
+// [Read] recognises the format by the content, plain or compressed by gzip: [Formats] is
+// the table of the formats and their readers. Files are read as streams, within bounds on
+// specs, texts and depth.
 //
 // A result is never better than its file. A name that occurs twice is read as two specs
 // unless the producer says that one is a retry of the other. Failures that a file counts

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -41,4 +42,38 @@ func (x *excerpt) String() string {
 	const words = 64 // bytes, for what stands between and for runes that are cut
 	left := max(0, x.size()-(reports.MaxMessage-words))
 	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(string(x.head), ""), x.dropped+left, strings.ToValidUTF8(string(x.tail[left:]), ""))
+}
+
+// maxFaults is the most failures of one test whose messages are kept.
+const maxFaults = 32
+
+// faults joins the messages of the failures of one test, each once.
+type faults struct {
+	texts []string
+	more  int // beyond maxFaults
+}
+
+func (f *faults) add(text string) {
+	switch {
+	case text == "" || slices.ContainsFunc(f.texts, func(s string) bool { return strings.Contains(s, text) }):
+	case len(f.texts) >= maxFaults:
+		f.more++
+	default:
+		f.texts = append(f.texts, text)
+	}
+}
+
+// String is at most as long as a message may be.
+func (f *faults) String() string {
+	var all excerpt
+	for i, text := range f.texts {
+		if i > 0 {
+			all.add("\n\n")
+		}
+		all.add(text)
+	}
+	if f.more > 0 {
+		all.add(fmt.Sprintf("\n\n… %d more failures of this test", f.more))
+	}
+	return all.String()
 }

@@ -43,6 +43,9 @@ func TestReadRefusesBombs(t *testing.T) {
 	for name, bomb := range map[string]streamed{
 		"a million elements in each other":       {head: "<testsuite><testcase/>", text: "<a>", n: million},
 		"a million testsuites in each other":     {text: "<testsuite>", n: million},
+		"a million results in each other":        {head: "<TestRun><Results>", text: "<UnitTestResult><InnerResults>", n: million},
+		"a million test-suites in each other":    {head: "<test-run>", text: "<test-suite>", n: million},
+		"a million collections in each other":    {head: "<assemblies><assembly>", text: "<collection>", n: million},
 		"a million attributes":                   {head: "<testsuite", text: " a='b'", n: million, tail: "/>"},
 		"a million attributes in a testcase":     {head: "<testsuite><testcase", text: " a='b'", n: million, tail: "/></testsuite>"},
 		"a tag without end":                      {head: "<testsuite name='", text: strings.Repeat("x", 1<<10), n: 16 << 10},
@@ -73,22 +76,31 @@ func TestReadIsBounded(t *testing.T) {
 		"specs": {
 			formatJUnit:          {head: "<testsuite>", text: "<testcase name='a%d'/>", n: many, tail: "</testsuite>"},
 			reports.FormatGoTest: {text: `{"Action":"pass","Package":"p","Test":"A%d"}` + "\n", n: many},
+			formatTRX:            {head: "<TestRun><Results>", text: `<UnitTestResult testName="a%d" outcome="Passed"/>`, n: many, tail: "</Results></TestRun>"},
+			formatNUnit:          {head: "<test-run><test-suite>", text: `<test-case name="a%d" result="Passed"/>`, n: many, tail: "</test-suite></test-run>"},
+			formatXUnit:          {head: "<assembly><collection>", text: `<test name="a%d" result="Pass"/>`, n: many, tail: "</collection></assembly>"},
 		},
 		"texts": {
-			"failures":   {head: "<testsuite>", text: "<testcase name='a%d'><failure>" + strings.Repeat("x", 1000) + "</failure></testcase>", n: many, tail: "</testsuite>"},
-			"suites":     {head: "<testsuites>", text: "<testsuite><failure/></testsuite>", n: many, tail: "</testsuites>"},
-			"faults":     {head: "<testsuite>", text: "<error/>", n: many, tail: "</testsuite>"},
-			"packages":   {text: `{"Action":"start","Package":"p%d"}` + "\n", n: many},
-			"output":     {text: `{"Action":"output","Package":"p","Test":"A%d","Output":"` + strings.Repeat("x", 1000) + `"}` + "\n", n: many},
-			"builds":     {text: `{"Action":"build-output","ImportPath":"p%d","Output":"x"}` + "\n", n: many},
-			"Its":        {head: `[{"SuitePath":"a","SpecReports":[` + node("It", "x", "passed", ""), text: "," + node("It", "x%d", "failed", `,"Failure":{"Message":"`+strings.Repeat("x", 1000)+`"}`), n: many, tail: "]}]"},
-			"Ginkgo":     {head: `[{"SuitePath":"a","SpecReports":[` + node("It", "x", "passed", ""), text: "," + node("BeforeEach", "x", "failed", ""), n: many, tail: "]}]"},
-			"CTRF":       {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"failed","message":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
-			"labels":     {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","tags":["` + strings.Repeat("x", 1000) + `"]}`, n: many, tail: "]}}"},
-			"files":      {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","filePath":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
-			"suites of":  {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","suite":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
-			"benchmarks": {text: "BenchmarkA%d 1 2 ns/op\n", n: many},
-			"gotestsum":  {head: `<testsuite><properties><property name="go.version"/></properties>`, text: "<testcase name='A/%d'/>", n: many, tail: "</testsuite>"},
+			"failures":    {head: "<testsuite>", text: "<testcase name='a%d'><failure>" + strings.Repeat("x", 1000) + "</failure></testcase>", n: many, tail: "</testsuite>"},
+			"suites":      {head: "<testsuites>", text: "<testsuite><failure/></testsuite>", n: many, tail: "</testsuites>"},
+			"faults":      {head: "<testsuite>", text: "<error/>", n: many, tail: "</testsuite>"},
+			"packages":    {text: `{"Action":"start","Package":"p%d"}` + "\n", n: many},
+			"output":      {text: `{"Action":"output","Package":"p","Test":"A%d","Output":"` + strings.Repeat("x", 1000) + `"}` + "\n", n: many},
+			"builds":      {text: `{"Action":"build-output","ImportPath":"p%d","Output":"x"}` + "\n", n: many},
+			"Its":         {head: `[{"SuitePath":"a","SpecReports":[` + node("It", "x", "passed", ""), text: "," + node("It", "x%d", "failed", `,"Failure":{"Message":"`+strings.Repeat("x", 1000)+`"}`), n: many, tail: "]}]"},
+			"Ginkgo":      {head: `[{"SuitePath":"a","SpecReports":[` + node("It", "x", "passed", ""), text: "," + node("BeforeEach", "x", "failed", ""), n: many, tail: "]}]"},
+			"CTRF":        {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"failed","message":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
+			"labels":      {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","tags":["` + strings.Repeat("x", 1000) + `"]}`, n: many, tail: "]}}"},
+			"files":       {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","filePath":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
+			"suites of":   {head: `{"results":{"tests":[{"name":"a","status":"passed"}`, text: `,{"name":"a","status":"passed","suite":"` + strings.Repeat("x", 1000) + `"}`, n: many, tail: "]}}"},
+			"benchmarks":  {text: "BenchmarkA%d 1 2 ns/op\n", n: many},
+			"TRX":         {head: "<TestRun><Results>", text: `<UnitTestResult testName="a%d" outcome="Failed"/>`, n: many, tail: "</Results></TestRun>"},
+			"definitions": {head: "<TestRun><TestDefinitions>", text: `<UnitTest id="%d"/>`, n: many, tail: "</TestDefinitions></TestRun>"},
+			"run infos":   {head: "<TestRun><ResultSummary><RunInfos>", text: `<RunInfo/>`, n: many, tail: "</RunInfos></ResultSummary></TestRun>"},
+			"categories":  {head: "<test-run><test-suite><properties>" + strings.Repeat(`<property name="Category" value="`+strings.Repeat("x", 200)+`%d"/>`, 9) + "</properties>", text: `<test-case name="a%d" result="Passed"/>`, n: many, tail: "</test-suite></test-run>"},
+			"test-suites": {head: "<test-run>", text: `<test-suite type="Assembly" name="%d" result="Failed"/>`, n: many, tail: "</test-run>"},
+			"assemblies":  {head: "<assemblies>", text: `<assembly name="%d" errors="1"/>`, n: many, tail: "</assemblies>"},
+			"gotestsum":   {head: `<testsuite><properties><property name="go.version"/></properties>`, text: "<testcase name='A/%d'/>", n: many, tail: "</testsuite>"},
 		},
 	} {
 		for what, file := range files {
@@ -111,10 +123,10 @@ func TestReadIsBounded(t *testing.T) {
 				if c.most.specs, c.most.kept = many/2, maxKept; name == "texts" {
 					c.most.specs, c.most.kept = maxSpecs, many*overhead/2
 				}
-				if what == "gotestsum" || what == "CTRF" || what == "failures" || what == "output" || what == "Its" {
+				if what == "gotestsum" || what == "CTRF" || what == "TRX" || what == "failures" || what == "output" || what == "Its" {
 					c.most.kept = 300 << 10
 				}
-				if err := readers[format](in, c); !errors.Is(err, ErrTooBig) {
+				if err := format.read(in, c); !errors.Is(err, ErrTooBig) {
 					t.Errorf("err = %v, want ErrTooBig", err)
 				}
 			})

@@ -2,24 +2,15 @@ package ingest
 
 import (
 	"cmp"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/flujo/flujo-harness/reports"
-	"golang.org/x/text/encoding/htmlindex"
-	"golang.org/x/text/transform"
-)
-
-// Bounds on the shape of a file: real ones have some 5 levels and 15 attributes.
-const (
-	maxDepth      = 64
-	maxAttributes = 256
 )
 
 // readJUnit reads JUnit XML as the runners of several languages write it: one
@@ -35,46 +26,9 @@ const (
 // that the file states beyond those that it lists are a [SuiteFailure]. The output of
 // render.WriteJUnit must agree with its own totals.
 func readJUnit(in *input, c *collector) error {
-	src, err := declared(in)
-	if err != nil {
-		return &FormatError{Format: formatJUnit, Line: 1, Err: err, Next: "write the file in UTF-8"}
-	}
-	clean := newCleanXML(src.Reader)
-	j := junitReader{a: map[string]string{}, c: c, d: xml.NewDecoder(clean), root: noClaims, builds: map[string]string{}}
-	j.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 by now
-	if err := j.read(); err != nil {
-		line, _ := j.d.InputPos()
-		f := &FormatError{Format: formatJUnit, Line: line + clean.lines, Suite: j.suiteName(), Err: err}
-		if syntax := (*xml.SyntaxError)(nil); errors.As(err, &syntax) {
-			f.Line, f.Err = syntax.Line+clean.lines, errors.New(syntax.Msg)
-			if syntax.Msg == "unexpected EOF" {
-				f.Err = cutShort(io.ErrUnexpectedEOF)
-			}
-		}
-		return f
-	}
-	return nil
-}
-
-var encodingName = regexp.MustCompile(`^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']+)["']`)
-
-// declared undoes the encoding that the first line names.
-func declared(in *input) (*input, error) {
-	head, _ := in.Peek(256)
-	name := encodingName.FindSubmatch(head)
-	if name == nil {
-		return in, nil
-	}
-	switch label := strings.ToLower(string(name[1])); {
-	case label == "utf-8", label == "utf8", strings.HasPrefix(label, "utf-16"): // the last was undone by its mark
-		return in, nil
-	default:
-		encoding, err := htmlindex.Get(label)
-		if err != nil {
-			return nil, fmt.Errorf("its encoding %q is not known", label)
-		}
-		return &input{newBuffer(transform.NewReader(in, encoding.NewDecoder())), in.meter}, nil
-	}
+	return readXML(in, formatJUnit, func(x *xmlReader) xmlHandler {
+		return &junitReader{xmlReader: x, c: c, root: noClaims, builds: map[string]string{}}
+	})
 }
 
 // dialect is what one producer does in its own way.
@@ -88,11 +42,9 @@ const (
 )
 
 type junitReader struct {
+	*xmlReader
 	c         *collector
-	d         *xml.Decoder
 	dialect   dialect
-	depth     int
-	seen      bool   // a root
 	rootName  string // its attribute name
 	project   bool   // its attributes are those that Playwright writes, whose hosts are projects
 	root      claims
@@ -100,9 +52,6 @@ type junitReader struct {
 	suites    []*junitSuite // that are open, the outermost first
 	test      *JunitCase    // that is open: one, used again
 	spare     JunitCase
-	a         map[string]string // attributes of the element, used again
-	text      *excerpt          // what the text here belongs to
-	nested    int               // depth of the element that text belongs to
 	clock     clock
 	differing differing
 	badTotal  string            // the first total that is no number
@@ -119,7 +68,6 @@ type junitReader struct {
 type junitSuite struct {
 	reports.Suite
 	name     string
-	line     int
 	implicit bool // testcases outside of any testsuite
 	claims   claims
 	found    tally // with those of the suites in it
@@ -148,34 +96,6 @@ func (j *junitReader) suiteName() string {
 		return ""
 	}
 	return j.suites[len(j.suites)-1].name
-}
-
-func (j *junitReader) read() error {
-	for {
-		token, err := j.d.Token()
-		if err == io.EOF && j.seen {
-			return j.finish()
-		}
-		if err != nil {
-			return cutShort(err)
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			err = j.start(&t)
-		case xml.EndElement:
-			err = j.end(t.Name.Local)
-			j.depth--
-		case xml.CharData:
-			if j.text != nil {
-				j.text.add(string(t))
-			} else if j.depth == 0 && strings.TrimSpace(string(t)) != "" {
-				err = errors.New("there is text outside of the root element")
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // finish compares the totals of the root and numbers the specs.
@@ -229,22 +149,12 @@ func (j *junitReader) compare(said claims, of string, counts ...tally) (excess s
 	return excess, nil
 }
 
-func (j *junitReader) start(t *xml.StartElement) error {
-	if err := j.attributes(t); err != nil {
-		return err
-	}
-	a := j.a
-	name := t.Name.Local
-	if j.depth++; j.depth > maxDepth {
-		return fmt.Errorf("%w: elements stand %d deep in each other", ErrTooBig, j.depth)
-	}
-	if j.depth == 1 {
-		if err := j.begins(name, a); err != nil {
-			return err
-		}
+func (j *junitReader) start(name string, a map[string]string) error {
+	if j.depth() == 1 && !slices.Contains(junitRoots, name) {
+		return noSuchRoot(name, "<testsuites> or <testsuite>")
 	}
 	switch {
-	case (name == "testsuites" || name == "testrun") && j.depth == 1:
+	case (name == "testsuites" || name == "testrun") && j.depth() == 1:
 		return j.readRoot(a)
 	case name == "testsuite" && j.test == nil:
 		if err := j.closeImplicit(); err != nil {
@@ -258,7 +168,7 @@ func (j *junitReader) start(t *xml.StartElement) error {
 	case name == "property" && len(j.suites) > 0 && j.test == nil:
 		j.property(a["name"], a["value"])
 	case j.test != nil:
-		j.within(name, a)
+		j.inCase(name, a)
 	case (name == "failure" || name == "error") && j.text == nil:
 		if len(j.suites) > 0 {
 			s := j.suites[len(j.suites)-1]
@@ -269,22 +179,8 @@ func (j *junitReader) start(t *xml.StartElement) error {
 	return nil
 }
 
-// begins takes the root element, by name.
-func (j *junitReader) begins(name string, a map[string]string) error {
-	if j.seen {
-		return fmt.Errorf("a second root element <%s> begins behind the end of the first", name)
-	}
-	j.seen = true
-	switch name {
-	case "testsuites", "testsuite", "testcase", "testrun":
-		return nil
-	}
-	next := "<testsuites> or <testsuite> is needed"
-	if converter := otherXML[name]; converter != "" {
-		next = "JUnit XML is needed: " + converter
-	}
-	return fmt.Errorf("%w: its root element is <%s> where %s", ErrUnknownFormat, name, next)
-}
+// junitRoots are the root elements of the format; testrun is that of Eclipse.
+var junitRoots = []string{"testsuites", "testsuite", "testcase", "testrun"}
 
 // readRoot takes the attributes of the root.
 func (j *junitReader) readRoot(a map[string]string) (err error) {
@@ -308,29 +204,6 @@ func (j *junitReader) claims(a map[string]string) (claims, error) {
 	return c, err
 }
 
-// collect adds the text from here to the end of the element, with that of the elements
-// in it, to x.
-func (j *junitReader) collect(x *excerpt) { j.text, j.nested = x, j.depth }
-
-// attributes takes those of an element, and refuses what encoding/xml accepts.
-func (j *junitReader) attributes(t *xml.StartElement) error {
-	clear(j.a)
-	if len(t.Attr) > maxAttributes {
-		return fmt.Errorf("%w: <%s> has %d attributes", ErrTooBig, t.Name.Local, len(t.Attr))
-	}
-	for _, attr := range t.Attr {
-		name := attr.Name.Local
-		if attr.Name.Space != "" {
-			name = attr.Name.Space + ":" + name
-		}
-		if _, twice := j.a[name]; twice {
-			return fmt.Errorf("<%s> has the attribute %q twice", t.Name.Local, name)
-		}
-		j.a[name] = attr.Value
-	}
-	return nil
-}
-
 // during takes the time of something into the time of the run.
 func (j *junitReader) during(a map[string]string, took time.Duration) time.Time {
 	at := junitTime(a["timestamp"])
@@ -345,8 +218,7 @@ func (j *junitReader) during(a map[string]string, took time.Duration) time.Time 
 var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
 
 func (j *junitReader) open(a map[string]string) error {
-	line, _ := j.d.InputPos()
-	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), line: line, props: map[string]string{"package": a["package"]}}
+	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), props: map[string]string{"package": a["package"]}}
 	if m := stamped.FindStringSubmatch(s.name); m != nil && j.dialect != ownJUnit {
 		s.name = m[1]
 	}
@@ -418,8 +290,8 @@ func (j *junitReader) begin(a map[string]string) error {
 	return nil
 }
 
-// within takes over an element in a testcase.
-func (j *junitReader) within(name string, a map[string]string) {
+// inCase takes over an element in a testcase.
+func (j *junitReader) inCase(name string, a map[string]string) {
 	if j.dialect == ownJUnit {
 		j.exactElement(name, a)
 		return
@@ -451,7 +323,7 @@ func (j *junitReader) within(name string, a map[string]string) {
 }
 
 func (j *junitReader) end(name string) error {
-	at := j.depth
+	at := j.depth()
 	switch {
 	case name == "testcase":
 		t := j.test
@@ -461,7 +333,7 @@ func (j *junitReader) end(name string) error {
 		j.text = nil
 	case name == "testsuite" && j.test == nil:
 		return j.close()
-	case j.text != nil && at == j.nested:
+	case j.text != nil && at == j.until:
 		text := j.text
 		j.text = nil
 		if j.test != nil {

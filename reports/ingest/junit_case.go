@@ -21,7 +21,7 @@ type JunitCase struct {
 	Failures          int    // elements
 	kind, Detail      string // of the first: the name of its element, and its type
 	message           string // of the one that is open
-	faults            []string
+	faults            faults
 	first             string  // attribute message of the first failure
 	text              excerpt // of the failure that is open
 	Skipped           bool
@@ -38,7 +38,7 @@ type JunitCase struct {
 // reset makes t ready for another testcase, and keeps its buffers.
 func (t *JunitCase) reset() {
 	was := *t
-	*t = JunitCase{faults: was.faults[:0], text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
+	*t = JunitCase{faults: faults{texts: was.faults.texts[:0]}, text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
 		rescued: was.rescued.empty(), out: was.out.empty(), log: was.log.empty()}
 }
 
@@ -55,26 +55,12 @@ func (t *JunitCase) fail(kind string, a map[string]string) {
 func (t *JunitCase) ended(text *excerpt) {
 	switch text {
 	case &t.text:
-		if said := both(t.message, t.text.String()); said != "" && !slices.Contains(t.faults, said) {
-			t.faults = append(t.faults, said)
-		}
+		t.faults.add(both(t.message, t.text.String()))
 		t.text = t.text.empty()
 	case &t.retryText:
 		t.rescued.add(both(t.retryMessage, t.retryText.String()))
 		t.retryText = t.retryText.empty()
 	}
-}
-
-// said joins the messages of the failures.
-func (t *JunitCase) said() string {
-	var all excerpt
-	for i, fault := range t.faults {
-		if i > 0 {
-			all.add("\n\n")
-		}
-		all.add(fault)
-	}
-	return all.String()
 }
 
 var (
@@ -101,9 +87,9 @@ func (j *junitReader) take(t *JunitCase) error {
 	switch {
 	case t.Skipped && t.skip == mayFail && t.Failures > 0:
 		n = tally{tests: 1, skipped: 1}
-		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.said())
+		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.faults.String())
 	case t.Failures > 0, is(failingWords):
-		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.said()
+		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.faults.String()
 		if t.kind == "error" {
 			spec.Detail = "error"
 		}

@@ -21,7 +21,7 @@ func (j *junitReader) ginkgo(s *junitSuite, t *JunitCase, r *junitResult) (keep 
 	} else if name == "" {
 		node = "suite"
 	}
-	text := t.said()
+	text := t.faults.String()
 	spec.Containers, spec.Message, spec.Output = nil, cmp.Or(t.first, t.skip, text), ""
 	if at := ginkgoPlace.FindStringSubmatch(text); at != nil {
 		spec.File = j.c.relative(at[1])

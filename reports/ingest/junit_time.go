@@ -143,7 +143,7 @@ func shortText(text string) string {
 // junitTime reads a time stamp; one without a zone is taken as UTC. It is zero where
 // there is none, or one of another form.
 func junitTime(text string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05Z0700"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05.999999999Z07:00"} {
 		if t, err := time.Parse(layout, text); err == nil && t.Year() > 1 {
 			return t.UTC()
 		}

@@ -131,7 +131,10 @@ type differing struct {
 func (d *differing) add(e *TotalsError) {
 	if d.n++; d.n <= 3 {
 		what := e.What
-		if e.Said == 1 {
+		switch {
+		case e.Said == 1 && what == failuresAndErrors:
+			what = "failure or error"
+		case e.Said == 1:
 			what = strings.TrimSuffix(what, "s")
 		}
 		d.first = append(d.first, fmt.Sprintf("%s says %d %s and lists %d", e.Of, e.Said, what, e.Found))

@@ -20,7 +20,7 @@ import (
 
 // Reading is what one file of results says.
 type Reading struct {
-	Format     string // "Ginkgo JSON", "JUnit XML", "go test -json", "CTRF JSON", "Go benchmark format"
+	Format     string // name of one of [Formats]
 	Digest     string // SHA-256 of the file, unpacked, in hex: the same for x.xml and x.xml.gz
 	Results    *reports.Results
 	Benchmarks []reports.Benchmark // of a file of benchmarks, which has no specs
@@ -33,13 +33,6 @@ type Reading struct {
 
 	Notes []string // what the reader passed over or decided, for people
 }
-
-// The formats that [Read] knows.
-const (
-	formatJUnit      = "JUnit XML"
-	formatCTRF       = "CTRF JSON"
-	formatBenchmarks = "Go benchmark format"
-)
 
 // Bounds on what one file may cost. A file of 64 MiB stays below all of them.
 const (
@@ -67,9 +60,9 @@ func Read(r io.Reader, root string) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	reading := &Reading{Format: format, Results: &reports.Results{}}
+	reading := &Reading{Format: format.Name, Results: &reports.Results{}}
 	c := newCollector(reading, root)
-	err = readers[format](in, c)
+	err = format.read(in, c)
 	if err == nil {
 		err = in.drained()
 	}
@@ -77,7 +70,7 @@ func Read(r io.Reader, root string) (*Reading, error) {
 		err = ErrNoSpecs
 	}
 	if err != nil {
-		f := &FormatError{Format: format, Err: err}
+		f := &FormatError{Format: format.Name, Err: err}
 		if inner := (*FormatError)(nil); errors.As(err, &inner) {
 			f = inner
 		}
@@ -85,14 +78,6 @@ func Read(r io.Reader, root string) (*Reading, error) {
 	}
 	reading.Digest = in.digest()
 	return reading, nil
-}
-
-var readers = map[string]func(*input, *collector) error{
-	reports.FormatGinkgo: readGinkgo,
-	formatJUnit:          readJUnit,
-	reports.FormatGoTest: readGoTest,
-	formatCTRF:           readCTRF,
-	formatBenchmarks:     readBenchmarks,
 }
 
 // ReadFile is [Read] for a file; errors name it.
@@ -113,7 +98,13 @@ func ReadFile(path, root string) (*Reading, error) {
 var ErrEmpty = errors.New("the file is empty")
 
 // ErrUnknownFormat is a file of no format that [Read] knows.
-var ErrUnknownFormat = errors.New("it is none of Ginkgo JSON, JUnit XML, go test -json, CTRF JSON and the Go benchmark format")
+var ErrUnknownFormat error = unknownFormat{}
+
+// unknownFormat makes its text when it is asked for, since the readers in the table of
+// formats refer to the error.
+type unknownFormat struct{}
+
+func (unknownFormat) Error() string { return "it is none of " + FormatNames("and") }
 
 // ErrNoSpecs is a file of results without a single spec: never "0 of 0 passed".
 var ErrNoSpecs = errors.New("there is no spec in it")

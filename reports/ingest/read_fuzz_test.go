@@ -3,7 +3,9 @@ package ingest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +18,7 @@ import (
 //
 //	go test ./reports -run '^$' -fuzz '^FuzzReadJUnit$' -fuzztime 60s -fuzzminimizetime 20x
 func fuzzRead(f *testing.F, format string, seeds ...string) {
+	of := formats[slices.IndexFunc(formats, func(f Format) bool { return f.Name == format })]
 	for name, sample := range sampleFiles {
 		if sample.format == format && !strings.HasPrefix(name, "gomega") && !strings.HasPrefix(name, "perf") {
 			f.Add(testFile(f, name))
@@ -31,7 +34,7 @@ func fuzzRead(f *testing.F, format string, seeds ...string) {
 				return nil, err
 			}
 			r := &Reading{Format: format, Results: &reports.Results{}}
-			if err := readers[format](in, newCollector(r, "/src")); err != nil {
+			if err := of.read(in, newCollector(r, "/src")); err != nil {
 				return nil, err
 			}
 			return r, nil
@@ -100,13 +103,25 @@ func FuzzReadGoTest(f *testing.F) {
 
 func FuzzReadCTRF(f *testing.F) { fuzzRead(f, formatCTRF, `{"results":{"tests":[]}}`) }
 
+func FuzzReadTRX(f *testing.F) {
+	fuzzRead(f, formatTRX, string(testFile(f, "dotnet/shop.trx")), fmt.Sprintf(trxOne, "Passed"))
+}
+
+func FuzzReadNUnit(f *testing.F) {
+	fuzzRead(f, formatNUnit, string(testFile(f, "dotnet/shop-nunit3.xml")), string(testFile(f, "dotnet/shop-nunit2.xml")), fmt.Sprintf(nunitOne, "Passed"))
+}
+
+func FuzzReadXUnit(f *testing.F) {
+	fuzzRead(f, formatXUnit, string(testFile(f, "dotnet/shop-xunit2.xml")), fmt.Sprintf(xunitOne, "Pass"))
+}
+
 func FuzzReadBenchmarks(f *testing.F) {
 	fuzzRead(f, formatBenchmarks, string(testFile(f, "shop-bench.txt")), "Unit ns/op assume=exact\nBenchmarkA 1 2 ns/op\n")
 }
 
 // FuzzRead tells the format itself, and undoes any packing.
 func FuzzRead(f *testing.F) {
-	for _, name := range []string{"shop-pytest.xml", "shop-ctrf.json", "shop-gotest.jsonl", "shop-bench.txt"} {
+	for _, name := range []string{"shop-pytest.xml", "shop-ctrf.json", "shop-gotest.jsonl", "shop-bench.txt", "dotnet/shop.trx", "dotnet/shop-nunit3.xml", "dotnet/shop-xunit2.xml"} {
 		f.Add(testFile(f, name))
 		f.Add(packed(string(testFile(f, name))))
 	}

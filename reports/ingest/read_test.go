@@ -261,7 +261,7 @@ func TestReadRefuses(t *testing.T) {
 		"blank":                  {" \n\t\n", "the file is empty", ErrEmpty},
 		"a mark alone":           {"\xef\xbb\xbf", "the file is empty", ErrEmpty},
 		"text":                   {"all tests passed", "none of Ginkgo JSON", ErrUnknownFormat},
-		"a web page":             {"<html><body>404</body></html>", "line 1: it is none of Ginkgo JSON, JUnit XML, go test -json, CTRF JSON and the Go benchmark format: its root element is <html>", ErrUnknownFormat},
+		"a web page":             {"<html><body>404</body></html>", "line 1: it is none of Ginkgo JSON, TRX, NUnit XML, xUnit.net XML, JUnit XML, CTRF JSON, go test -json and Go benchmark format: its root element is <html>", ErrUnknownFormat},
 		"go test without -json":  {"=== RUN   TestA\n--- PASS: TestA (0.00s)\nok  \tp\t0.1s\n", "run go test -json", ErrUnknownFormat},
 		"our own measurements":   {`{"schema":1,"comparisons":[]}`, "flujo-harness gate judges it", ErrUnknownFormat},
 		"one suite of Ginkgo":    {`{"SuitePath":"/m"}`, "use the whole file", ErrUnknownFormat},

@@ -1,0 +1,283 @@
+package ingest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// What the readers of TRX, NUnit XML and xUnit.net XML have in common. A spec has the file
+// name of its assembly as its suite, its class as its container and its name without the
+// class as its leaf, so that a run has the same specs in each of the formats.
+
+// netOutcomes are the words of the three formats for the outcome of a test, in lower case,
+// from their documentation. A word that is not in it is a failure.
+var netOutcomes = map[string]struct {
+	state  reports.State
+	detail string
+}{
+	"passed": {reports.Passed, ""}, "pass": {reports.Passed, ""}, "success": {reports.Passed, ""},
+	"warning": {reports.Passed, "warning"}, // it ran to its end, and the runners count it as no failure
+
+	"failed": {reports.Failed, ""}, "fail": {reports.Failed, ""}, "failure": {reports.Failed, ""},
+	"error":               {reports.Failed, "error"},
+	"invalid":             {reports.Failed, "invalid"},
+	"notrunnable":         {reports.Failed, "not runnable"}, // the test itself is wrong
+	"timeout":             {reports.Failed, "timeout"},
+	"aborted":             {reports.Failed, "aborted"},
+	"cancelled":           {reports.Failed, "cancelled"},
+	"passedbutrunaborted": {reports.Failed, "passed, but the run was aborted"},
+	"disconnected":        {reports.Failed, "disconnected"},
+	"inprogress":          {reports.Failed, "unfinished"},
+
+	"inconclusive": {reports.Skipped, "inconclusive"},
+	"notexecuted":  {reports.Skipped, ""}, "notrun": {reports.Skipped, ""}, "skipped": {reports.Skipped, ""}, "skip": {reports.Skipped, ""},
+	"ignored": {reports.Skipped, ""}, "explicit": {reports.Skipped, ""},
+
+	"pending":   {reports.Pending, ""},
+	"completed": {reports.Pending, reports.Other}, // it says nothing of whether the test passed
+}
+
+var errCaseInCase = errors.New("a test stands in another")
+
+// netReader collects the tests of a file.
+type netReader struct {
+	*xmlReader
+	c         *collector
+	clock     clock
+	differing differing
+	places    []place
+	suites    map[string]*reports.Suite
+	order     []string // paths of the suites, in the order of the file
+	found     tally
+	beyond    int // failures that no test carries
+
+	unknown, contradicted, warned, inconclusive, undecided, attached, dropped int    // tests, for notes
+	word                                                                      string // the first that is not known
+}
+
+// netTest is a test while it is read.
+type netTest struct {
+	spec                        reports.Spec
+	place                       place
+	outcome                     string
+	failures                    int    // elements that hold one
+	doubt                       string // of the duration
+	message, trace, reason, out excerpt
+	said                        faults // messages of the failures
+}
+
+func newNetReader(x *xmlReader, c *collector) netReader {
+	return netReader{xmlReader: x, c: c, suites: map[string]*reports.Suite{}}
+}
+
+// timed takes the duration of an element.
+func (n *netReader) timed(t *netTest, a map[string]string) {
+	t.spec.Duration, t.doubt = n.clock.read(a)
+}
+
+// failed ends one failure of a test.
+func (t *netTest) failed() {
+	t.said.add(both(strings.TrimSpace(t.message.String()), t.trace.String()))
+	t.message, t.trace = t.message.empty(), t.trace.empty()
+}
+
+// decide gives the spec its state, its message and its place.
+func (n *netReader) decide(t *netTest) {
+	s := &t.spec
+	outcome, known := netOutcomes[strings.ToLower(strings.ReplaceAll(strings.TrimSpace(t.outcome), " ", ""))]
+	if s.State, s.Detail = outcome.state, outcome.detail; !known {
+		s.State, s.Detail = reports.Failed, cmp.Or(shortText(t.outcome), "no outcome")
+		n.unknown++
+		n.word = cmp.Or(n.word, s.Detail)
+	}
+	if t.failures > 0 && s.State != reports.Failed {
+		s.State, s.Detail = reports.Failed, ""
+		n.contradicted++
+	}
+	n.found.tests++
+	switch {
+	case s.State == reports.Failed:
+		n.found.failed++
+	case s.State != reports.Passed:
+		n.found.skipped++
+	}
+	switch {
+	case s.Detail == "inconclusive":
+		n.inconclusive++
+	case s.Detail == "warning":
+		n.warned++
+	case s.Detail == reports.Other:
+		n.undecided++
+	}
+	n.found.elements, n.found.skips = n.found.failed, n.found.skipped
+	t.failed()
+	s.Message = reports.Shorten(both(t.said.String(), t.reason.String()))
+	if s.State == reports.Failed {
+		s.Output = reports.Shorten(strings.TrimSpace(t.out.String()))
+	}
+	if s.State == reports.Passed || s.State == reports.Failed {
+		s.Attempts = 1
+	}
+}
+
+// add adds the spec of a test that was decided, to the suite of its path. doubt is that of
+// its duration.
+func (n *netReader) add(s reports.Spec, at place, doubt string) error {
+	class := strings.Join(s.Containers, ".")
+	if len(s.Containers) > 0 && class == "" {
+		s.Containers = nil
+	}
+	if rest, ok := strings.CutPrefix(s.Leaf, class+"."); ok && class != "" && rest != "" {
+		s.Leaf = rest
+	}
+	if s.State == reports.Failed {
+		failedAt(&s, class, n.c.relative)
+	}
+	at.file = cmp.Or(at.file, s.File)
+	i := len(n.c.results.Specs)
+	n.suite(s.Suite).Duration += s.Duration
+	n.clock.later(doubt, func(took time.Duration) { n.c.results.Specs[i].Duration = took })
+	n.places = append(n.places, at)
+	if err := n.c.keep(len(s.Suite) + len(at.host)); err != nil {
+		return err
+	}
+	return n.c.add(s)
+}
+
+// suite returns the suite of a path.
+func (n *netReader) suite(path string) *reports.Suite {
+	s := n.suites[path]
+	if s == nil {
+		s = &reports.Suite{Path: path}
+		n.suites[path], n.order = s, append(n.order, path)
+	}
+	return s
+}
+
+// outside adds a failure that no test carries.
+func (n *netReader) outside(path, node, message string) error {
+	at := reports.Spec{State: reports.Failed, Message: message}
+	failedAt(&at, "", n.c.relative)
+	n.beyond++
+	return n.c.fail(n.suite(path), node, message, at.File, at.Line)
+}
+
+// failures is the number of failures so far, of tests and outside of them.
+func (n *netReader) failures() int { return n.found.failed + n.beyond }
+
+// compare looks for differences between what is stated and what was counted, in any of the
+// ways in which runners count. Failures that are stated and not listed are one more.
+func (n *netReader) compare(said claims, path, of string, counts ...tally) (excess int, err error) {
+	most := 0
+	for _, t := range counts {
+		most = max(most, t.failed)
+	}
+	for _, e := range said.differences(of, counts...) {
+		if e.What != failuresAndErrors || e.Said <= most {
+			n.differing.add(e)
+			continue
+		}
+		excess = e.Said - most
+		if err := n.outside(path, "suite", fmt.Sprintf("%s says %d %s and lists %d: see the output of the runner", of, e.Said, e.What, most)); err != nil {
+			return 0, err
+		}
+	}
+	return excess, nil
+}
+
+// count reads a total, -1 where it is not stated. A total that is no number is an error:
+// nobody knows whether there are failures.
+func count(a map[string]string, names ...string) (int, error) {
+	total := -1
+	for _, name := range names {
+		text := strings.ToLower(strings.TrimSpace(a[name]))
+		if slices.Contains(noCount, text) {
+			continue
+		}
+		k, err := strconv.Atoi(text)
+		if err != nil || k < 0 || k > 1e9 {
+			return 0, fmt.Errorf("%s=%q is no number of tests", name, shortText(a[name]))
+		}
+		total = max(0, total) + k
+	}
+	return total, nil
+}
+
+// label adds what a trait, property or category says of a test, as a label. Category is the
+// name that the frameworks have for what we call a label.
+func (n *netReader) label(labels []string, key, value string) []string {
+	label := key + ":" + value
+	switch {
+	case value == "":
+		return labels
+	case strings.EqualFold(key, "category"):
+		label = value
+	case strings.EqualFold(key, "owner"):
+		label = "owner:" + value
+	}
+	if len(labels) >= maxAttrs || len(label) > maxAttr {
+		n.dropped++
+		return labels
+	}
+	if slices.Contains(labels, label) {
+		return labels
+	}
+	n.c.kept += len(label)
+	return append(labels, label)
+}
+
+// during takes a time of the run.
+func (n *netReader) during(texts ...string) {
+	for _, text := range texts {
+		if at := junitTime(text); !at.IsZero() {
+			n.c.reading.during(at)
+		}
+	}
+}
+
+// handOn hands on the suites, numbers the specs and writes the notes.
+func (n *netReader) handOn() error {
+	for _, path := range n.order {
+		s := n.suites[path]
+		s.Started = n.c.reading.Started
+		if err := n.c.suite(*s); err != nil {
+			return err
+		}
+	}
+	n.c.number(0, n.places)
+	n.clock.settle(n.c.note)
+	n.differing.note(n.c.note)
+	for _, note := range []struct {
+		n    int
+		text string
+	}{
+		{n.unknown, "tests whose outcome is none of the format count as failed: %d; the first is " + strconv.Quote(n.word)},
+		{n.contradicted, "tests that are not called failed and hold a failure count as failed: %d"},
+		{n.warned, "tests that passed with a warning: %d"},
+		{n.inconclusive, "tests that are inconclusive, which count as skipped: %d"},
+		{n.undecided, "tests that are called completed, neither passed nor failed, which count as pending: %d"},
+		{n.attached, "attachments of tests, which are not kept: %d"},
+		{n.dropped, fmt.Sprintf("properties of tests that were dropped: %%d; %d of at most %d bytes are kept of a test", maxAttrs, maxAttr)},
+	} {
+		if note.n > 0 {
+			n.c.note("%s", strings.Replace(note.text, "%d", strconv.Itoa(note.n), 1))
+		}
+	}
+	return nil
+}
+
+// baseName is the last part of a path of Windows or Unix.
+func baseName(path string) string {
+	path = strings.TrimRight(strings.TrimSpace(path), `/\`)
+	return path[strings.LastIndexAny(path, `/\`)+1:]
+}
+
+// quoted is the name of an element for a message.
+func quoted(name string) string { return strconv.Quote(shortText(name)) }

@@ -1,0 +1,89 @@
+package ingest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Format is one format of result files. Everything that says which formats there are is
+// made from [Formats]: the errors of [Read], the help of the command, its search of
+// folders, the fuzz campaign and the README.
+type Format struct {
+	Name       string   // as in [Reading.Format]
+	Writers    string   // which programs write it, for people
+	Extensions []string // of such files, in lower case, without .gz
+	Fuzz       string   // fuzz target of the reader
+
+	sniff func(head) bool // whether a file that begins so, and is not empty, is of the format
+	read  func(*input, *collector) error
+}
+
+// Names of formats; those by which a single spec can be run again stand in package reports.
+const (
+	formatJUnit      = "JUnit XML"
+	formatTRX        = "TRX"
+	formatNUnit      = "NUnit XML"
+	formatXUnit      = "xUnit.net XML"
+	formatCTRF       = "CTRF JSON"
+	formatBenchmarks = "Go benchmark format"
+)
+
+// formats in the order in which they are tried: the first that fits is taken.
+var formats = []Format{
+	{
+		Name: reports.FormatGinkgo, Writers: "ginkgo --json-report", Extensions: []string{".json"}, Fuzz: "FuzzReadGinkgo",
+		sniff: func(h head) bool { return h.starts('[') }, read: readGinkgo,
+	}, {
+		Name: formatTRX, Writers: "dotnet test --logger trx, Visual Studio", Extensions: []string{".trx", ".xml"}, Fuzz: "FuzzReadTRX",
+		sniff: func(h head) bool { return h.xml(trxRoot) }, read: readTRX,
+	}, {
+		Name: formatNUnit, Writers: "NUnit 3, NUnit 2.5, Unity", Extensions: []string{".xml"}, Fuzz: "FuzzReadNUnit",
+		sniff: func(h head) bool { return h.xml(nunitRoots...) }, read: readNUnit,
+	}, {
+		Name: formatXUnit, Writers: "xUnit.net, Fixie", Extensions: []string{".xml"}, Fuzz: "FuzzReadXUnit",
+		sniff: func(h head) bool { return h.xml(xunitRoots...) }, read: readXUnit,
+	}, {
+		Name: formatJUnit, Writers: "surefire, Gradle, gotestsum, pytest, jest, Ginkgo and many more", Extensions: []string{".xml"}, Fuzz: "FuzzReadJUnit",
+		sniff: func(h head) bool { return h.starts('<') }, read: readJUnit, // which says of other XML what to do
+	}, {
+		Name: formatCTRF, Writers: "reporters of ctrf.io", Extensions: []string{".json"}, Fuzz: "FuzzReadCTRF",
+		sniff: func(h head) bool {
+			first := h.first("Action", "results", "reportFormat")
+			return first != "" && first != "Action"
+		}, read: readCTRF,
+	}, {
+		Name: reports.FormatGoTest, Writers: "go test -json, also with lines of other programs", Extensions: []string{".json", ".jsonl", ".ndjson"}, Fuzz: "FuzzReadGoTest",
+		sniff: func(h head) bool { return h.first("Action") != "" || h.line(goTestLine, benchmarkLine) }, read: readGoTest,
+	}, {
+		Name: formatBenchmarks, Writers: "go test -bench, flujo-harness bench --benchfmt", Fuzz: "FuzzReadBenchmarks",
+		sniff: func(h head) bool { return h.line(benchmarkLine, goTestLine) }, read: readBenchmarks,
+	},
+}
+
+// Formats returns the formats that [Read] knows.
+func Formats() []Format { return slices.Clone(formats) }
+
+// Extensions are those of all formats, in the order of the table, each once.
+func Extensions() []string {
+	var all []string
+	for _, f := range formats {
+		for _, ext := range f.Extensions {
+			if !slices.Contains(all, ext) {
+				all = append(all, ext)
+			}
+		}
+	}
+	return all
+}
+
+// FormatNames lists the names of all formats, with a word such as "and" before the last.
+func FormatNames(word string) string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = f.Name
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+}
