@@ -34,11 +34,16 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 			return len(v) >= 4 || digit
 		case short || strings.ToUpper(v) == v && !digit:
 			return digit && len(v) >= 6
+		case k == key, k == token && len(folded) > len("apitoken") || isEnv(name):
+			return len(v) >= 4 && !isWord(v) && !isCode(v)
 		}
 		return digit && len(v) >= 4 || len(v) >= 8
 	}
-	if isCode(v) || isWord(v) {
+	if isCode(v) && !(k == password && len(folded) > 4 && sc.dotted(v)) || isWord(v) {
 		return false
+	}
+	if folded == "pass" && where == line && name == folded && letter && len(v) >= 5 && sc.spoken(v) {
+		return true
 	}
 	if folded == "pass" && (where == loose || name != folded && where == line) {
 		return false // "PASS: TestX"
@@ -58,19 +63,37 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 		case password:
 			return len(v) >= 3
 		case token:
-			return digit || len(v) >= 8
+			return digit || len(v) >= 8 || isEnv(name) && len(v) >= 4
 		}
-		return digit && len(v) >= 4 || len(v) >= 8
+		return digit && len(v) >= 4 || len(v) >= 8 || len(v) >= 4 && isEnv(name)
 	case line:
 		if k == password {
 			return len(v) >= 4
 		}
-		return digit && len(v) >= 6 || len(v) >= 16 || len(folded) > len("apikey") && len(v) >= 8
+		return digit && len(v) >= 6 || len(v) >= 16 || len(folded) > len("apikey") && len(v) >= 5 && (len(v) >= 8 || sc.spoken(v)) || strings.Contains(name, "-") && len(v) >= 4 && sc.spoken(v)
 	}
 	if i := strings.IndexByte(v, ':'); i > 0 && i <= longestName && !hasDigit(v[:i]) {
 		return false // the next field of a struct
 	}
 	return len(v) >= 6 && letter && (digit || k == password && strings.ContainsAny(v, "!@#$%^*~+="))
+}
+
+// isEnv reports whether a name is that of an environment variable: DB_TOKEN.
+func isEnv(name string) bool {
+	return strings.Contains(name, "_") && strings.ToUpper(name) == name
+}
+
+// codeHeads begin, and codeTails end, what code reads a value from: cfg.password, req.body.
+var (
+	codeHeads = words(`config cfg conf opts options arg args req request res resp response this self user users data form input event e env environ process params props ctx context settings
+		credentials creds account state store test t s r p m c x val value node token parser os app auth db client server row item obj o body session process.env vars local module var faker`)
+	codeTails = words(`value text data string get next current literal pass password passwd pw pwd secret token key length name id val raw plain body input field field1 target trim`)
+)
+
+// dotted reports whether two words with a dot between them are a password and not code.
+func (sc *scanner) dotted(v string) bool {
+	head, tail, _ := strings.Cut(v, ".")
+	return head != "" && tail != "" && strings.Trim(v, alphanumeric+".") == "" && strings.Count(v, ".") == 1 && !codeHeads[strings.ToLower(head)] && !codeTails[strings.ToLower(tail)] && sc.r.classify(tail) == noSecret && sc.r.classify(head) == noSecret
 }
 
 // isNumber reports whether v is a number with a unit at most: "12", "1.5s", "98%".

@@ -29,13 +29,13 @@ var stems = []struct {
 	{"apikey", key}, {"privatekey", key}, {"accesskey", key}, {"secretkey", key}, {"authkey", key}, {"encryptionkey", key}, {"signingkey", key}, {"masterkey", key},
 	{"sharedkey", key}, {"accountkey", key}, {"subscriptionkey", key}, {"licensekey", key}, {"clientkeydata", key}, {"connectionstring", key},
 	{"accesstoken", token}, {"authtoken", token}, {"refreshtoken", token}, {"sessionid", token}, {"sessid", token}, {"xamzsignature", token}, {"xgoogsignature", token},
-	{"codeverifier", token}, {"clientassertion", token}, {"storagekey", key}, {"deploykey", key},
+	{"codeverifier", token}, {"clientassertion", token}, {"storagekey", key}, {"deploykey", key}, {"presharedkey", key}, {"hubsignature", token},
 }
 
 // secretWords make a name a secret where they are a whole word of it.
 var secretWords = map[string]kind{
 	"pass": password, "pwd": password, "pw": password, "psk": password, "otp": password, "totp": password, "pin": password, "creds": password, "cred": password,
-	"token": token, "jwt": token, "bearer": token, "auth": token, "sig": token, "sid": token, "pat": token,
+	"salt": key, "token": token, "jwt": token, "bearer": token, "auth": token, "sig": token, "sid": token, "pat": token,
 	"authorization": header, "cookie": header, "cookies": header,
 }
 
@@ -116,7 +116,7 @@ func mayBeSecret(name string) bool {
 			case 'a', 'w', 's', 'i':
 				return true
 			}
-		case 's': // secret, sess, sig, sid, seed
+		case 's': // secret, sess, sig, sid, seed, salt
 			switch name[i+1] | 0x20 {
 			case 'e', 'i', 'a':
 				return true

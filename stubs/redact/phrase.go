@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"encoding/base64"
 	"strings"
 )
 
@@ -54,12 +53,20 @@ func (sc *scanner) separate(at, end int) int {
 		if to > v && !isPlaceholder(s[v:to]) && (sc.netrc(at) || hasDigit(s[v:to]) && !isWord(s[v:to])) {
 			return sc.give(v, to, "assignment")
 		}
-	case lineStart(s, at) && restBlank(s, valueEnd(s, v)) && (strings.Contains(w, "_") || w == "requirepass" || w == "masterauth" || w == "rootpw" || w == "bindpw"):
+	case k == password && (strings.ContainsAny(w, "_-") || at > 0 && s[at-1] == ':') && (s[v] == '"' || s[v] == '\''):
+		if from, to, ok := quotedValue(s, v); ok && sc.acceptLiteral(s[from:to], k) { // (setq smtp-password "x")
+			return sc.give(from, to, "assignment")
+		}
+	case k == password && s[end] == '\t' && (at == 0 || s[at-1] == '\t' || s[at-1] == '\n'): // cells of a row
+		if to := valueEnd(s, v); restBlank(s, to) && to-v >= 4 && sc.spoken(s[v:to]) && !metaWords[strings.ToLower(s[v:to])] && (to >= len(s) || s[to] != '\t') {
+			return sc.give(v, to, "assignment")
+		}
+	case lineStart(s, at) && restBlank(s, valueEnd(s, v)) && (strings.ContainsAny(w, "_.") || w == "requirepass" || w == "masterauth" || w == "rootpw" || w == "bindpw"):
 		if to := valueEnd(s, v); to > v && sc.accept(w, k, s[v:to], line) { // a setting: requirepass x
 			return sc.give(v, to, "assignment")
 		}
-	case k != password && strings.Contains(w, "_") && strings.Contains(s[max(0, at-40):at], " set "): // aws configure set aws_secret_access_key x
-		if to := valueEnd(s, v); to > v && hasDigit(s[v:to]) && !isCode(s[v:to]) {
+	case strings.ContainsAny(w, "_-.") && afterAny(s[max(0, at-40):at], " set ", " config ", " --secret "): // aws configure set aws_secret_access_key x
+		if to := valueEnd(s, v); to > v && sc.accept(w, k, s[v:to], tight) {
 			return sc.give(v, to, "assignment")
 		}
 	case k == password && (w == "aws_secret_access_key" || strings.HasPrefix(s[max(0, at-5):at], " set ")):
@@ -78,7 +85,7 @@ func (sc *scanner) netrc(at int) bool {
 
 // sqlBefore reports whether a word of SQL stands before a password.
 func (sc *scanner) sqlBefore(at int, w string) bool {
-	if w == "PASSWORD" {
+	if w == "PASSWORD" || w == "SECRET" {
 		return true
 	}
 	switch strings.ToLower(lastWord(strings.TrimRight(sc.s[max(0, at-20):at], " "))) {
@@ -135,14 +142,6 @@ func (sc *scanner) userAndPassword(v int) int {
 	return sc.give(to-len(pass), to, "assignment")
 }
 
-// programs take a password after the given options.
-var programs = map[string]map[string]bool{
-	"-p": words("sshpass mysql mysqldump mysqladmin mariadb 7z 7za docker podman helm mongo mongosh mongodump az twine nerdctl skopeo ansible-vault cqlsh oc sshfs rclone"),
-	"-a": words("redis-cli http https xh httpie"), "-w": words("ldapsearch ldapadd ldapmodify ldappasswd"), "-P": words("sqlcmd bcp zip unzip ipmitool"), "-U": words("smbclient"),
-	"-N": words("ssh-keygen"), "-c": words("snmpwalk snmpget snmpset snmpbulkwalk"), "-b": words("curl"),
-	"-u": words("curl wget http https xh httpie ab lftp hey"), "-x": words("ldapsearch"), "-k": words("openssl"),
-}
-
 // keyword looks at words that say that a secret follows. at to end is the word, after which
 // something stands.
 func (sc *scanner) keyword(at, end int) int {
@@ -154,12 +153,6 @@ func (sc *scanner) keyword(at, end int) int {
 	}
 	if w[0] == '-' && len(w) >= 2 && w[1] != '-' && s[end] != ':' && s[end] != '=' {
 		return sc.shortOption(at, end, v)
-	}
-	if s[end] == ':' && len(w) > 2 && w[:2] == "-u" && sc.programBefore(at, programs["-u"]) != "" { // -uadmin:x
-		if to := valueEnd(s, end+1); to > end+1 && !isPlaceholder(s[end+1:to]) && s[end+1] != '/' {
-			return sc.give(end+1, to, "assignment")
-		}
-		return 0
 	}
 	if s[end] == ':' {
 		return sc.colons(at, end)
@@ -176,6 +169,9 @@ func (sc *scanner) keyword(at, end int) int {
 		return sc.scheme(v, false)
 	case "machine", "login":
 		sc.login = at
+		if w == "LOGIN" && at >= 2 && at < 12 && strings.IndexByte(s[:at-1], ' ') < 0 { // a1 LOGIN bob x
+			return sc.lastArgument(v, 2)
+		}
 	case "identified":
 		if before := strings.ToLower(lastWord(strings.TrimRight(s[max(0, at-20):at], " "))); before == "is" || before == "are" || before == "be" || before == "was" || before == "were" {
 			return 0
@@ -190,7 +186,7 @@ func (sc *scanner) keyword(at, end int) int {
 		if w[0] == 'P' && w[1] == 'A' && at > 0 && s[at-1] == '\n' && userLineBefore(s, at) {
 			return sc.give(v, upTo(s, v, "\r\n"), "assignment")
 		}
-		if w == "AUTH" {
+		if w == "AUTH" && (at < 3 || s[at-1] == '\n' || s[at-2] == '>') {
 			return sc.authCommand(v)
 		}
 	}
@@ -201,10 +197,6 @@ func (sc *scanner) keyword(at, end int) int {
 func userLineBefore(s string, at int) bool {
 	before := strings.TrimRight(s[max(0, at-80):at], "\r\n")
 	return strings.HasPrefix(before[strings.LastIndexByte(before, '\n')+1:], "USER ")
-}
-
-func (sc *scanner) headerBefore(at int) bool {
-	return strings.Contains(strings.ToLower(sc.s[max(0, at-20):at]), "authorization")
 }
 
 // authCommand looks at AUTH of SMTP and Redis.
@@ -218,41 +210,26 @@ func (sc *scanner) authCommand(v int) int {
 			}
 		}
 	}
-	if to := valueEnd(s, v); to-v >= 6 && restBlank(s, to) && hasDigit(s[v:to]) && hasLetter(s[v:to]) && !isCode(s[v:to]) {
-		return sc.give(v, to, "assignment")
-	}
-	return 0
+	return sc.lastArgument(v, 2)
 }
 
-// scheme looks at the token after "Bearer" or "Basic".
-func (sc *scanner) scheme(v int, bearer bool) int {
+// lastArgument marks the last of at most so many words from position v to the end of the line.
+func (sc *scanner) lastArgument(v, most int) int {
 	s := sc.s
-	to := v
-	for to < len(s) && (inRun[s[to]] || s[to] == '.' || s[to] == '~' || s[to] == '=') {
-		to++
-	}
-	for to > v && s[to-1] == '.' {
-		to--
-	}
-	x := s[v:to]
-	if len(x) < 8 {
-		return 0
-	}
-	if !bearer {
-		data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(x, "="))
-		if err != nil || !isText(data, false) || !strings.Contains(string(data), ":") {
+	for range most {
+		to := valueEnd(s, v)
+		if to == v {
 			return 0
 		}
-		return sc.give(v, to, "bearer")
+		if restBlank(s, to) {
+			if x := s[v:to]; len(x) >= 4 && sc.spoken(x) && !optionProse[strings.ToLower(x)] {
+				return sc.give(v, to, "assignment")
+			}
+			return 0
+		}
+		v = skipBlank(s, to)
 	}
-	bare := strings.TrimRight(x, "0123456789")
-	if len(x)-len(bare) <= 2 && (strings.Trim(bare, "abcdefghijklmnopqrstuvwxyz") == "" || wordy(x)) && (len(bare) < 24 || strings.Contains(bare, "-")) {
-		return 0 // "bearer authentication2 works"
-	}
-	if !hasDigit(x) && len(x) < 20 || strings.ContainsAny(x, "-/._") && !hasDigit(x) {
-		return 0
-	}
-	return sc.give(v, to, "bearer")
+	return 0
 }
 
 // identifiedBy looks at IDENTIFIED [WITH plugin] BY 'x'.
@@ -287,79 +264,24 @@ func (sc *scanner) identifiedBy(v int) int {
 	return 0
 }
 
-// shortOption looks at options of one letter, of programs that take a password by them.
+// shortOption looks at -pass of OpenSSL, and at -u user:x of a program that is not known.
 func (sc *scanner) shortOption(at, end, v int) int {
 	s := sc.s
-	w := s[at:end]
-	list := programs[w[:2]]
-	if w == "-passin" || w == "-passout" || w == "-pass" {
-		for _, sort := range []string{"pass:"} {
-			if strings.HasPrefix(s[v:], sort) {
-				return sc.give(v+len(sort), valueEnd(s, v), "assignment")
+	switch w := s[at:end]; w {
+	case "-passin", "-passout", "-pass":
+		if strings.HasPrefix(s[v:], "pass:") {
+			if from, to, ok := quotedValue(s, v+len("pass:")); ok {
+				return sc.give(from, to, "assignment")
 			}
+			return sc.give(v+len("pass:"), valueEnd(s, v), "assignment")
 		}
-		return 0
-	}
-	if list == nil || at > 0 && s[at-1] != ' ' && s[at-1] != '\t' {
-		return 0
-	}
-	program := sc.programBefore(at, list)
-	switch {
-	case w == "-a" && program != "redis-cli":
-		if program == "" {
-			return 0
-		}
-		return sc.userAndPassword(v)
-	case w == "-b" && program != "" && !strings.Contains(s[v:near(s, v, " \n")], "="):
-		return 0 // a file of cookies
-	case w[1] == 'u':
-		if len(w) != 2 {
-			return 0
-		}
-		if program == "" {
-			to := valueEnd(s, v)
-			if _, pass, ok := strings.Cut(s[v:to], ":"); !ok || !hasDigit(pass) || !hasLetter(pass) || strings.ContainsAny(pass, "/:") {
-				return 0
-			}
-		}
-		return sc.userAndPassword(v)
-	case program == "":
-		return 0
-	case len(w) > 2: // -pX, for programs that take it so
-		if strings.HasPrefix(program, "my") || program == "mariadb" || program == "sshpass" || strings.HasPrefix(program, "7z") {
-			return sc.give(at+2, valueEnd(s, at), "assignment")
-		}
-		return 0
-	case w[1] == 'U':
-		if _, pass, ok := strings.Cut(s[v:valueEnd(s, v)], "%"); ok {
-			to := valueEnd(s, v)
-			return sc.give(to-len(pass), to, "assignment")
-		}
-		return 0
-	case strings.HasPrefix(program, "my") || program == "mariadb" || program == "docker" && strings.Contains(s[max(0, at-lookBehind):at], " run"):
-		return 0 // a port, the name of a database
-	}
-	from, to, ok := quotedValue(s, v)
-	if !ok {
-		from, to = v, valueEnd(s, v)
-	}
-	if to <= from || s[from] == '-' || isPlaceholder(s[from:to]) || IsMarker(s[from:to]) || !hasLetter(s[from:to]) && len(s[from:to]) < 6 {
-		return 0
-	}
-	return sc.give(from, to, "assignment")
-}
-
-// programBefore is the first program of a list that stands before position at in its line.
-func (sc *scanner) programBefore(at int, list map[string]bool) string {
-	before := sc.s[max(0, at-lookBehind):at]
-	sc.r.work.add(len(before))
-	before = before[strings.LastIndexByte(before, '\n')+1:]
-	for w := range strings.FieldsSeq(before) {
-		if w = w[strings.LastIndexAny(w, "/\"'`")+1:]; len(w) > 1 && list[w] {
-			return w
+	case "-u":
+		_, pass, ok := strings.Cut(s[v:valueEnd(s, v)], ":")
+		if ok && (at == 0 || s[at-1] == ' ') && hasDigit(pass) && hasLetter(pass) && !strings.ContainsAny(pass, "/:") {
+			return sc.userAndPassword(v)
 		}
 	}
-	return ""
+	return 0
 }
 
 // colons looks at texts whose parts are separated by colons: .pgpass, the driver of MySQL,
@@ -408,69 +330,3 @@ func ok2(rest, mark string, pass *string) bool {
 }
 
 func lineAll(s string, at int) bool { return at == len(s) || s[at] == '\n' || s[at] == '\r' }
-
-// schemes of the Authorization header.
-var schemes = words(`basic bearer token digest apikey api-key key negotiate ntlm oauth jwt hawk geniekey sharedkey sharedkeylite googlelogin aws aws4-hmac-sha256 splunk
-	snowflake ssws zoho-oauthtoken bot client-id pveapitoken sso-key`)
-
-// headerValue looks at the value of Authorization or Cookie, to the end of the line or of the
-// quotes around the header.
-func (sc *scanner) headerValue(at, v int) int {
-	s := sc.s
-	stops := "\r\n\"'`\\"
-	if from, to, ok := quotedValue(s, v); ok {
-		return sc.headerText(at, from, to)
-	}
-	if s[v] == '[' && markerEnd(s[v:]) == 0 {
-		v++
-		stops += "]"
-	}
-	if v < len(s) && (s[v] == '"' || s[v] == '\'') {
-		if from, to, ok := quotedValue(s, v); ok {
-			return sc.headerText(at, from, to)
-		}
-		return 0
-	}
-	if at > 0 && s[at-1] == '\'' {
-		stops = "\r\n'"
-	} else if at == 0 || s[at-1] != '"' && s[at-1] != '`' {
-		if word := s[v:min(len(s), v+7)]; strings.EqualFold(word, "digest ") {
-			stops = "\r\n"
-		}
-	}
-	to := near(s, v, stops)
-	if next := sc.headerText(at, v, to); next == 0 || to < v+judged {
-		return next
-	}
-	sc.found = sc.found[:len(sc.found)-1]
-	return sc.add(v, upTo(s, to, stops), "header")
-}
-
-func (sc *scanner) headerText(at, from, to int) int {
-	s := sc.s
-	for to > from && isSpace(s[to-1]) {
-		to--
-	}
-	v := s[from:to]
-	if len(v) < 4 || isPlaceholder(v) || IsMarker(v) || isComplaint(v) {
-		return 0
-	}
-	first, rest, ok := strings.Cut(v, " ")
-	switch {
-	case s[at]|0x20 == 'c' || s[at]|0x20 == 's': // cookies
-		if !strings.Contains(v, "=") && !hasDigit(v) {
-			return 0
-		}
-	case ok && schemes[strings.ToLower(first)]:
-		if rest = strings.TrimSpace(rest); rest == "" || isPlaceholder(rest) || IsMarker(rest) || isWord(rest) || !hasDigit(rest) && strings.Contains(rest, " ") {
-			return 0
-		}
-	case !hasDigit(v):
-		return 0
-	}
-	if n := markerEnd(v); n > 0 && strings.Trim(v[n:], " ;,") == "" {
-		return 0
-	}
-	sc.r.learn(v)
-	return sc.add(from, to, "header")
-}

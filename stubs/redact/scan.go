@@ -13,7 +13,10 @@ type scanner struct {
 	s     string
 	layer layer
 	found []span
-	login int // where the last "login" or "machine" of a .netrc was, or -1
+	ahead []span // in what the scan has not reached yet, in any order
+	login int    // where the last "login" or "machine" of a .netrc was, or -1
+
+	blockEnd int // end of the block of YAML that was looked at last
 }
 
 const (
@@ -44,13 +47,26 @@ func (r *Redactor) scan(s string, l layer) []span {
 			at = sc.word(at, end)
 		case s[at] == ':' && strings.HasPrefix(s[at:], "://"):
 			at = max(at+3, sc.address(at+3))
+		case s[at] == '$' || s[at] == '{':
+			if end := cryptEnd(s, at); end > 0 {
+				at = sc.add(at, end, "hash")
+			} else {
+				at++
+			}
+		case s[at] == '<' && strings.HasPrefix(s[at:], "<<<"):
+			sc.hereString(at)
+			at += 3
 		case s[at] == '[':
 			at += max(1, markerEnd(s[at:]))
 		default:
 			at++
 		}
 	}
+	sc.rows()
 	found := sc.found
+	if len(sc.ahead) > 0 {
+		found = disjoint(append(found, sc.ahead...))
+	}
 	more := r.runs(s, l, found)
 	more = append(more, r.percent(s, l)...)
 	more = append(more, r.repeated(s)...)
@@ -98,6 +114,15 @@ func (sc *scanner) add(from, to int, rule string) int {
 	return to
 }
 
+// later is give for a value in what the scan has not reached yet, and which is therefore scanned too.
+func (sc *scanner) later(from, to int, rule string) {
+	if to <= from || markerEnd(sc.s[from:]) == to-from {
+		return
+	}
+	sc.r.learn(sc.s[from:to])
+	sc.ahead = append(sc.ahead, span{from, to, "[redacted:" + rule + "]"})
+}
+
 // give is add for a value that is looked for elsewhere from now on.
 func (sc *scanner) give(from, to int, rule string) int {
 	if to-from == judged {
@@ -124,6 +149,7 @@ func (sc *scanner) word(at, end int) int {
 	if end == len(s) {
 		return end
 	}
+	sc.context(at, end)
 	switch c := s[end]; {
 	case c == ':' && strings.HasPrefix(s[end:], "://"):
 		return max(end+3, sc.address(end+3))
@@ -139,6 +165,26 @@ func (sc *scanner) word(at, end int) int {
 		return to
 	}
 	return end
+}
+
+// context looks at words that make secrets of what follows at some distance.
+func (sc *scanner) context(at, end int) {
+	switch sc.s[end] {
+	case '(':
+		sc.call(at, end)
+	case ':':
+		sc.yamlBlock(at, end)
+		sc.workflow(at, end)
+	case '=':
+		if strings.HasPrefix(sc.s[end:], "=(") && tupleNames[strings.ToLower(sc.s[at:end])] {
+			sc.tuple(end + 2)
+		}
+	case ' ', '\t':
+		sc.command(at, end)
+		sc.declared(at, end)
+		sc.insert(at, end)
+		sc.tag(at, end)
+	}
 }
 
 func b2i(b bool) int {
@@ -176,7 +222,7 @@ func pemEnd(s string, at int) int {
 	head := s[at:min(len(s), at+80)]
 	head = strings.TrimPrefix(head, " BEGIN")
 	label, _, ok := strings.Cut(head, "----")
-	if !ok || !strings.Contains(label, "PRIVATE KEY") || strings.Trim(label, " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
+	if !ok || !isKeyLabel(label) || strings.Trim(label, " "+alphanumeric) != "" {
 		return 0
 	}
 	rest := s[at:]
@@ -186,7 +232,7 @@ func pemEnd(s string, at int) int {
 			return len(s)
 		}
 		i += skip
-		if tail := rest[i+3 : min(len(rest), i+3+80)]; strings.HasSuffix(strings.TrimRight(rest[:i], " "), "----") && strings.Contains(tail, "PRIVATE KEY") {
+		if tail := rest[i+3 : min(len(rest), i+3+80)]; strings.HasSuffix(strings.TrimRight(rest[:i], " "), "----") && isKeyLabel(tail) {
 			if dashes := strings.Index(tail, "----"); dashes >= 0 {
 				to := at + i + 3 + dashes
 				for to < len(s) && s[to] == '-' {
@@ -197,6 +243,10 @@ func pemEnd(s string, at int) int {
 		}
 		skip = i + 3
 	}
+}
+
+func isKeyLabel(label string) bool {
+	return strings.Contains(label, "PRIVATE KEY") || strings.Contains(label, "Static key")
 }
 
 func formAt(s string, at int) bool {

@@ -7,10 +7,12 @@ var codeOwners = words(`mfa otp totp 2fa tfa sms one-time onetime time verificat
 
 // states are what a sentence says of a password: they follow "the password is".
 var states = words(`weak strong short long safe secure unsafe insecure correct visible blank plain public private good bad fine okay here there never always only also still just now
-	already clearly simply stored hidden shown displayed different identical equal unique useless optional mandatory sensitive printed logged empty handled another something nothing either both`)
-
-// setters are the ends of calls whose first argument names the value of the second.
-var setters = []string{"env(", "fill(", "fillin(", "setheader(", "setproperty("}
+	already clearly simply stored hidden shown displayed different identical equal unique useless optional mandatory sensitive printed logged empty handled another something nothing either both
+	numeric alphanumeric alphabetic uppercase lowercase simple complex common trivial temporary permanent current fresh stale active inactive available unavailable necessary unnecessary written
+	known seen sent kept lost broken chosen taken left stolen forgotten overwritten sufficient insufficient compliant consistent inconsistent enough ascii unicode whitespace binary base64 json static
+	dynamic random generic constant duplicate similar ready done gone back out down zero once twice possible impossible important critical essential legal illegal ambiguous immutable mutable readonly
+	local remote global external internal personal shared safely properly shorter longer stronger weaker older newer better worse least most hard easy soft full half free clean dirty
+	consumed read put cut hit hurt cost let shut spread insensitive case-sensitive human`)
 
 // told looks for values that a sentence, a call or a command gives, other than by an
 // assignment. at to end is the word before it. It returns where to go on, or 0.
@@ -25,28 +27,42 @@ func (sc *scanner) told(at, end int) int {
 	case "code", "codes":
 		return sc.oneTimeCode(at, end)
 	case "key":
-		return sc.licenseKey(at, end)
+		if to := sc.licenseKey(at, end); to > 0 {
+			return to
+		}
+	case "as":
+		if before := s[max(0, at-7):at]; afterAny(before, "log in ", "login ", "logged in ", "ging in ", "gned in ", "gn in ") {
+			return sc.userColon(v)
+		}
+		return 0
+	case "attempt": // login attempt [user/password]
+		if s[v] == '[' && strings.HasSuffix(s[max(0, at-6):at], "login ") {
+			if to := near(s, v, "]"); strings.IndexByte(s[v:to], '/') > 0 {
+				from := v + strings.IndexByte(s[v:to], '/') + 1
+				return sc.give(from, to, "assignment")
+			}
+		}
+		return 0
+	case "credentials", "creds":
+		if to := sc.userColon(v); to > 0 {
+			return to
+		}
 	case "convertto-securestring":
 		v = skipBlank(s, v+len("-String ")*b2i(strings.HasPrefix(s[v:], "-String ")))
 		if from, to, ok := quotedValue(s, v); ok && !isPlaceholder(s[from:to]) {
 			return sc.give(from, to, "assignment")
 		}
 		return 0
-	case "login", "obscure":
-		if before := s[max(0, at-7):at]; strings.HasSuffix(before, "vault ") || strings.HasSuffix(before, "rclone ") {
-			to := valueEnd(s, v)
-			if to-v >= 8 && restBlank(s, to) && s[v] != '-' && !strings.HasSuffix(s[v:to], "ed") && !isPlaceholder(s[v:to]) && !isWord(s[v:to]) && !strings.Contains(s[v:to], "=") {
-				return sc.give(v, to, "assignment")
-			}
-		}
-		return 0
 	}
-	if v >= len(s) || !mayBeSecret(w) {
-		return 0
+	k := noSecret
+	if v < len(s) {
+		k = sc.phraseKind(at, end)
 	}
-	k := sc.r.classify(w)
 	if k == noSecret || k == header {
 		return 0
+	}
+	if to := sc.stated(at, end, v, k); to > 0 {
+		return to
 	}
 	if from, to := sc.toldValue(at, end, v, k); to > from {
 		return sc.give(from, to, "assignment")
@@ -76,14 +92,6 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		if to = near(s, from, "<"); strings.HasPrefix(s[to:], "</string>") && to > from && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
 			return from, to
 		}
-	case s[end] == '(' && (strings.HasPrefix(strings.ToLower(w), "set") || strings.HasPrefix(strings.ToLower(w), "with")):
-		return quotedAt(end + 1)
-	case (rest[0] == '"' || rest[0] == '\'') && len(rest) > 1 && strings.HasPrefix(rest[1:], ","):
-		for _, call := range setters {
-			if strings.HasSuffix(strings.TrimRight(before, "\"'"), call) {
-				return quotedAt(v + 2)
-			}
-		}
 	case k != password && !strings.HasSuffix(before, "using ") && !strings.HasSuffix(before, "with "):
 	case strings.HasPrefix(rest, "-> ") && lineStart(s, at):
 		from = skipBlank(s, v+3)
@@ -94,17 +102,9 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		return quotedAt(v + len("to equal "))
 	case strings.HasPrefix(rest, "to be "):
 		return quotedAt(v + len("to be "))
-	case strings.HasPrefix(rest, "is ") || strings.HasPrefix(rest, "was "):
-		return sc.said(at, v+strings.IndexByte(rest, ' ')+1)
 	case len(rest) > 4 && strings.EqualFold(rest[:4], "for "): // SET PASSWORD FOR x = 'y', Password for x: y
 		if eq := strings.Index(rest, "= "); eq > 0 && !strings.Contains(rest[:eq], "\n") && w == "PASSWORD" {
 			return quotedAt(v + eq + 2)
-		}
-		if colon := strings.Index(rest, ": "); colon > 4 && !strings.ContainsAny(rest[4:colon], " \n/") {
-			from = v + colon + 2
-			if to = valueEnd(s, from); to-from >= 6 && restBlank(s, to) && sc.spoken(s[from:to]) {
-				return from, to
-			}
 		}
 	case afterAny(before, "using ", "with ", "wrong ", "invalid ", "incorrect ", "bad "):
 		if rest[0] == '"' || rest[0] == '\'' {
@@ -113,20 +113,6 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		if to = valueEnd(s, v); to-v >= 6 && hasDigit(s[v:to]) && hasLetter(s[v:to]) && !wordy(s[v:to]) && sc.spoken(s[v:to]) && s[end] == ' ' && inName[rest[0]] {
 			return v, to
 		}
-	}
-	return 0, 0
-}
-
-// said is the value in "the password is x", where x ends the line.
-func (sc *scanner) said(at, v int) (from, to int) {
-	s := sc.s
-	v = skipBlank(s, v)
-	if from, to, ok := quotedValue(s, v); ok && to-from >= 4 && !isWord(s[from:to]) && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
-		return from, to
-	}
-	before := strings.ToLower(s[max(0, at-6):at])
-	if to = valueEnd(s, v); to-v >= 6 && afterAny(before, "the ", "your ", "my ") && restBlank(s, to+b2i(to < len(s) && s[to] == '.')) && sc.spoken(s[v:to]) {
-		return v, to
 	}
 	return 0, 0
 }
@@ -170,7 +156,7 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 		v += 3
 	case strings.HasPrefix(rest, "is "):
 		v += 2
-	case !isDigit(rest[0]):
+	case !isDigit(rest[0]) && !(hasDigit(s[v:valueEnd(s, v)]) && strings.Contains(s[v:valueEnd(s, v)], "-")):
 		return 0
 	}
 	last := 0
@@ -216,10 +202,21 @@ func phraseEnd(s string, at, v, to int, name string) int {
 	}
 	eol := near(s, v, "\r\n\"'#,;")
 	x := s[v:eol]
-	if strings.Count(x, " ") < 2 || isComplaint(x) || notPhrase[strings.ToLower(x[:strings.IndexByte(x, ' ')])] || strings.Trim(x, alphanumeric+" -") != "" {
+	if n := strings.Count(x, " "); n < 1 || n == 1 && !passWords2(x) || isComplaint(x) || notPhrase[strings.ToLower(x[:strings.IndexByte(x, ' ')])] || strings.Trim(x, alphanumeric+" -") != "" {
 		return to
 	}
 	return eol
+}
+
+// passWords2 reports whether two words are a passphrase and not a remark.
+func passWords2(x string) bool {
+	a, b, _ := strings.Cut(x, " ")
+	for _, w := range []string{a, b} {
+		if w = strings.ToLower(w); len(w) < 4 || isWord(w) || optionProse[w] || states[w] || metaWords[w] || strings.HasSuffix(w, "ed") || strings.HasSuffix(w, "ing") {
+			return false
+		}
+	}
+	return true
 }
 
 // notPhrase begin an error about a passphrase.
@@ -255,6 +252,10 @@ func wrapped(s string, v int) int {
 	switch {
 	case strings.HasPrefix(rest, `Some("`):
 		return v + len("Some(")
+	case strings.HasPrefix(rest, "(string) (len="): // a dump of Go values
+		if i := strings.Index(rest, `) "`); i > 0 {
+			return v + i + 2
+		}
 	case strings.HasPrefix(rest, "string("):
 		if i := strings.Index(rest, `) "`); i > 0 && strings.Trim(rest[7:i], "0123456789") == "" {
 			return v + i + 2

@@ -20,7 +20,7 @@ type form struct {
 var classes = map[byte]*[256]bool{
 	'a': charset("", true, true, true), 'w': charset("_-", true, true, true), 'U': charset("", false, true, true), 'l': charset("", true, false, true),
 	'h': charset("abcdef", false, false, true), 'd': charset("_-.", true, true, true), 'b': charset("+/=_-", true, true, true), 't': charset("_-.~", true, true, true),
-	'e': charset("_-.=", true, true, true), 'p': charset("_-.:/+=%~", true, true, true), 'H': charset("abcdefABCDEF", false, false, true),
+	'e': charset("_-.=", true, true, true), '$': charset("$", true, true, true), 'c': charset("./$", true, true, true), 'g': charset("./$+=,_-", true, true, true), 'p': charset("_-.:/+=%~", true, true, true), 'H': charset("abcdefABCDEF", false, false, true),
 }
 
 func charset(more string, lower, upper, digits bool) *[256]bool {
@@ -31,209 +31,6 @@ func charset(more string, lower, upper, digits bool) *[256]bool {
 	}
 	return &in
 }
-
-// forms lists them as the documentation of each provider states them: prefix, class, least
-// length, "!" where a digit is required, and the rule that is named in the marker.
-const formTable = `
-AKIA U 16-16 aws
-ASIA U 16-16 aws
-ABIA U 16-16 aws
-ACCA U 16-16 aws
-ABSK b 40 aws
-bedrock-api-key- b 16 aws
-AIza w 30 google
-ya29. d 16 google
-GOCSPX- w 20 google
-1//0 w 30 google
-ghp_ w 16 github
-gho_ w 16 github
-ghu_ w 16 github
-ghs_ w 16 github
-ghr_ w 16 github
-github_pat_ w 16 github
-glpat- d 16 gitlab
-gldt- d 16 gitlab
-glrt- d 16 gitlab
-glrtr- d 16 gitlab
-glcbt- d 16 gitlab
-glptt- d 16 gitlab
-glft- d 16 gitlab
-glimt- d 16 gitlab
-glagent- d 16 gitlab
-gloas- d 16 gitlab
-glsoat- d 16 gitlab
-glffct- d 16 gitlab
-glwt- d 16 gitlab
-GR1348941 w 16 gitlab
-ATBB a 20! api-key
-ATATT3 b 20 api-key
-ATCTT3 b 20 api-key
-xoxa- w 8 slack
-xoxb- w 8 slack
-xoxc- w 8 slack
-xoxd- p 8 slack
-xoxe- w 8 slack
-xoxe. d 8 slack
-xoxo- w 8 slack
-xoxp- w 8 slack
-xoxr- w 8 slack
-xoxs- w 8 slack
-xapp- w 8! slack
-xwfp- w 8! slack
-hooks.slack.com/services/ p 10 slack
-hooks.slack.com/workflows/ p 10 slack
-hooks.slack.com/triggers/ p 10 slack
-discord.com/api/webhooks/ p 20 discord
-discordapp.com/api/webhooks/ p 20 discord
-sk-proj- w 16 api-key
-sk-svcacct- w 16 api-key
-sk-admin- w 16! api-key
-sk-ant- w 16 api-key
-sk-or- w 16! api-key
-sk-lf- w 16! api-key
-sk- w 16! api-key
-sk_ w 16! api-key
-sk_live_ w 10 api-key
-sk_test_ w 10 api-key
-rk_live_ w 10 api-key
-rk_test_ w 10 api-key
-pk_live_ w 10 api-key
-pk_test_ w 10 api-key
-whsec_ b 16 api-key
-gsk_ w 16! api-key
-gsk- w 16! api-key
-xai- w 16! api-key
-xai_ w 16! api-key
-pplx- w 16! api-key
-pplx_ w 16! api-key
-csk- w 20! api-key
-nvapi- w 20 api-key
-r8_ w 20! api-key
-jina_ w 20! api-key
-tvly- w 16! api-key
-pcsk_ w 20! api-key
-lsv2_pt_ w 20 api-key
-lsv2_sk_ w 20 api-key
-fw_ a 20! api-key
-hf_ w 30 api-key
-api_org_ w 30 api-key
-npm_ w 30 api-key
-pypi- w 16! api-key
-dckr_pat_ w 16 api-key
-dckr_oat_ w 16 api-key
-rubygems_ h 32 api-key
-oy2 l 43-43 api-key
-cio a 32-32! api-key
-AKCp a 10! api-key
-CLOJARS_ a 40 api-key
-SG. d 30! api-key
-SK h 32-32 api-key
-key- h 32-32 api-key
-xkeysib- w 20 api-key
-xsmtpsib- w 20 api-key
-re_ w 20! api-key
-dop_v1_ h 32 api-key
-doo_v1_ h 32 api-key
-dor_v1_ h 32 api-key
-shpat_ w 16 api-key
-shpss_ w 16 api-key
-shpca_ w 16 api-key
-shppa_ w 16 api-key
-sq0atp- w 16 api-key
-sq0csp- w 16 api-key
-EAAA w 40! api-key
-EAAC w 40! api-key
-EAAG w 40! api-key
-access-sandbox- w 20! api-key
-access-production- w 20! api-key
-access-development- w 20! api-key
-EZAK a 30 api-key
-EZTK a 30 api-key
-FLWSECK- w 12! api-key
-FLWSECK_TEST- w 12! api-key
-lin_api_ w 16 api-key
-lin_oauth_ w 16 api-key
-ntn_ w 20! api-key
-secret_ a 32! api-key
-dapi h 32 api-key
-dose h 32-32! api-key
-dkea h 32-32! api-key
-hvs. w 16! api-key
-hvb. w 16! api-key
-hvr. w 16! api-key
-s. a 24-24! api-key
-NRAK- w 16 api-key
-NRII- w 16 api-key
-NRAA- w 16 api-key
-NRJS- w 16 api-key
-NRBR- w 16 api-key
-glsa_ w 16 api-key
-glc_ b 16 api-key
-eyJrIjoi b 20 api-key
-sntrys_ p 16 api-key
-sntryu_ w 16 api-key
-dp.pt. d 16 api-key
-dp.st. d 16 api-key
-dp.ct. d 16 api-key
-dp.sa. d 16 api-key
-dp.scim. d 16 api-key
-dp.audit. d 16 api-key
-fm1_ b 20 api-key
-fm1a_ b 20 api-key
-fm1r_ b 20 api-key
-fm2_ b 20 api-key
-fo1_ w 20 api-key
-sbp_ w 16! api-key
-sb_secret_ w 16 api-key
-pscale_tkn_ d 16 api-key
-pscale_pw_ d 16 api-key
-pscale_oauth_ d 16 api-key
-PMAK- w 20! api-key
-LTAI a 12! api-key
-AKID a 13! api-key
-AQVN w 30! api-key
-y0_ w 30! api-key
-t1.9eu d 20 api-key
-tskey- w 12! api-key
-nfp_ w 20 api-key
-vcp_ w 20! api-key
-rnd_ w 20! api-key
-pul- h 40-40 api-key
-pnu_ a 30! api-key
-pat-na1- w 20 api-key
-pat-eu1- w 20 api-key
-figd_ w 16 api-key
-tfp_ w 20! api-key
-CFPAT- w 20 api-key
-aio_ a 20! api-key
-dt0c01. d 20 api-key
-dt0s01. d 20 api-key
-fio-u- w 20! api-key
-rdme_ a 40! api-key
-bkua_ a 20! api-key
-CCIPAT_ w 16 api-key
-squ_ h 32 api-key
-sqp_ h 32 api-key
-sqa_ h 32 api-key
-perm: e 20! api-key
-perm- e 20! api-key
-hcaik_ a 20! api-key
-hcxik_ a 20! api-key
-phx_ a 20! api-key
-ops_eyJ b 20 api-key
-A3- w 20! api-key
-napi_ a 20! api-key
-mdb_sa_sk_ w 16 api-key
-CCDB1_ w 20! api-key
-duffel_test_ w 20! api-key
-duffel_live_ w 20! api-key
-sl.u. w 20 api-key
-sl. w 60! api-key
-HRKU- w 20! api-key
-AGE-SECRET-KEY-1 U 20 private-key
-AGE-PLUGIN- w 60! private-key
-eyJ w 8 jwt
-`
 
 // forms by their first byte, and which second bytes they have there.
 var formsBy, formSeconds = func() (by [256][]form, seconds [256][256]bool) {
@@ -349,6 +146,16 @@ func byStructure(s string, at, end int) (to int) {
 		if n-end-1 == 35 {
 			return n
 		}
+	case len(w) >= 11 && len(w) <= 13 && w[:3] == "bot" && end < len(s) && s[end] == ':' && strings.Trim(w[3:], "0123456789") == "": // the path of a Telegram bot
+		n := end + 1
+		for n < len(s) && classes['w'][s[n]] {
+			n++
+		}
+		if n-end-1 == 35 {
+			return n
+		}
+	case len(w) == 82 && w[:3] == "pat" && w[17] == '.' && strings.Trim(w[18:], "0123456789abcdef") == "": // Airtable
+		return end
 	case len(w) >= 50 && strings.Contains(w, ".atlasv1."):
 		return end
 	case len(w) >= 58 && strings.Count(w, ".") == 2 && strings.IndexByte("MNO", w[0]) >= 0:
@@ -365,6 +172,29 @@ func byStructure(s string, at, end int) (to int) {
 		}
 		if n-end > 30 {
 			return n
+		}
+	}
+	return 0
+}
+
+// cryptSchemes begin the hash of a password as crypt(3) and web frameworks write it.
+var cryptSchemes = []string{"$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$2a$", "$2b$", "$2x$", "$2y$", "$apr1$", "$argon2", "$scrypt$", "$pbkdf2", "$P$", "$H$", "$S$", "$sha1$", "$md5", "{SSHA", "{SHA", "{CRYPT}", "{PBKDF2", "{bcrypt}"}
+
+// cryptEnd is the end of the hash of a password that begins at position at, or 0.
+func cryptEnd(s string, at int) int {
+	for _, scheme := range cryptSchemes {
+		if !strings.HasPrefix(s[at:], scheme) {
+			continue
+		}
+		to := at + len(scheme)
+		for to < len(s) && (classes['g'][s[to]] || s[to] == '}' && s[at] == '{' && to < at+16) {
+			to++
+		}
+		for to > at && strings.IndexByte(".,", s[to-1]) >= 0 {
+			to--
+		}
+		if to-at >= 24 {
+			return to
 		}
 	}
 	return 0

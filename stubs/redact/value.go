@@ -18,7 +18,7 @@ func (sc *scanner) named(at, end int) int {
 	s := sc.s
 	p := closing(s, end)
 	q := skipBlank(s, p)
-	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !elementAt(s, at, end) {
+	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !strings.HasPrefix(s[q:], "!=") && !elementAt(s, at, end) {
 		if q < len(s) && at > 1 && (p > end && s[q]|0x20 == 'v' || (s[q] == '\n' || s[q] == '\r') && s[at-1] == ' ') {
 			if k := sc.r.classify(s[at:end]); k != noSecret { // name="PASSWORD" value="x"
 				return sc.pairValue(at, k, p)
@@ -73,10 +73,16 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	spaced := q > end && (s[q-1] == ' ' || s[q-1] == '\t')
 	sign := s[q]
 	q++
-	if q < len(s) && (sign == '=' && s[q] == '>' || sign == ':' && s[q] == '=') {
+	arrow := q < len(s) && sign == '=' && s[q] == '>'
+	if arrow || q < len(s) && sign == ':' && s[q] == '=' {
 		sign = '='
 		q++
-	} else if q < len(s) && (sign == '=' && (s[q] == '=' || s[q] == '~') || sign == ':' && (s[q] == ':' || strings.HasPrefix(s[q:], "//"))) {
+	} else if q < len(s) && (sign == '=' || sign == '!') && s[q] == '=' { // password == "x"
+		if from, to, ok := quotedValue(s, skipBlank(s, q+1+b2i(q+1 < len(s) && s[q+1] == '='))); ok && k == password && sc.acceptLiteral(s[from:to], k) {
+			return sc.give(from, to, "assignment")
+		}
+		return 0
+	} else if sign == '!' || q < len(s) && (sign == '=' && s[q] == '~' || sign == ':' && (s[q] == ':' || strings.HasPrefix(s[q:], "//"))) {
 		return 0
 	}
 	v := skipBlank(s, q)
@@ -89,7 +95,7 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
 	}
-	if sign == ':' && lineStart(s, at) || sign == ':' && s[v] == 'S' || s[v] == 's' {
+	if sign == ':' && lineStart(s, at) || sign == ':' && (s[v] == 'S' || s[v] == '(') || s[v] == 's' {
 		v = wrapped(s, v)
 	}
 	if from, to, ok := quotedValue(s, v); ok {
@@ -112,7 +118,9 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 			to++
 		}
 		if before == ';' {
-			to = near(s, v, ";\r\n\"'<>`")
+			if to = near(s, v, ";\r\n\"'<>`"); s[v] == '{' && s[to-1] == '}' && to-v > 2 { // PWD={x} of ODBC
+				v, to = v+1, to-1
+			}
 		}
 		if to == v || !sc.accept(name, k, s[v:to], strict) {
 			return 0
@@ -125,13 +133,20 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	where := loose
 	alone := lineStart(s, at)
 	switch {
+	case sign == '=' && v == q && !spaced && name[0] == '-' && (k == token || k == key):
+		where = strict // -token=x
+		if isWord(s[v:to]) || isCode(s[v:to]) || !hasLetter(s[v:to]) {
+			return 0
+		}
 	case sign == '=' && v == q && !spaced:
 		where = tight
 		if semi := strings.IndexByte(s[to:min(len(s), to+100)], ';'); before == '"' || semi == 0 {
 			// A connection string: its values may hold spaces.
 			to = max(to, near(s, v, ";\r\n\"'<>`"))
 		}
-	case alone && restBlank(s, to):
+	case alone && restBlank(s, to), arrow && restBlank(s, to), k == password && restBlank(s, to) && afterAny(strings.ToLower(s[max(0, at-16):at]), "invalid ", "wrong ", "incorrect ", "bad ", "new ", "old ", "temporary ", "generated ", "initial ", "root ", "admin ", "default "):
+		where = line
+	case k == password && afterAny(strings.ToLower(s[max(0, at-16):at]), "want ", "got ", "expected ", "actual ", "have "):
 		where = line
 	case (before == '\'' || before == '"') && to < len(s) && s[to] == before && strings.Contains(name, "-"):
 		where = line // an option that holds a header: -H 'X-Api-Key: x'
@@ -141,10 +156,22 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	if eol := phraseEnd(s, at, v, to, name); eol > to {
 		to, where = eol, line
 	}
+	if sign == '=' && k == password && to < len(s) && s[to] == ';' && nextSetting(s, to+1) && strings.IndexByte(s[v:to], '(') < 0 {
+		where = strict // Password = a.b;User = c
+	}
 	if !sc.accept(name, k, s[v:to], where) {
 		return 0
 	}
-	return sc.give(v, to, "assignment")
+	return sc.alike(sc.give(v, to, "assignment"))
+}
+
+// nextSetting reports whether another setting of a connection string begins at position at.
+func nextSetting(s string, at int) bool {
+	n := at
+	for n < len(s) && n < at+32 && (inName[s[n]] || s[n] == ' ') {
+		n++
+	}
+	return n > at+1 && n+1 < len(s) && s[n] == '=' && s[n+1] != '='
 }
 
 // formatted looks for a value directly after a colon, as Go prints structs and maps:
@@ -168,29 +195,6 @@ func (sc *scanner) formatted(at, end, v int, k kind) int {
 		return 0
 	}
 	return sc.give(v, to, "assignment")
-}
-
-// fieldEnd is the end of a value that Go printed: the next field, or the end of the struct.
-func fieldEnd(s string, v int) int {
-	for to := v; to < len(s) && to < v+lookBehind; to++ {
-		switch s[to] {
-		case '}', ']', '\n', '\r', '"':
-			return to
-		case ',':
-			if to+1 < len(s) && (s[to+1] == ' ' || inName[s[to+1]]) {
-				return to
-			}
-		case ' ':
-			n := to + 1
-			for n < len(s) && n < to+longestName && inName[s[n]] {
-				n++
-			}
-			if n > to+1 && n < len(s) && s[n] == ':' {
-				return to
-			}
-		}
-	}
-	return valueEnd(s, v)
 }
 
 // block looks for a value in the next line, as YAML writes a text of several lines.
@@ -241,6 +245,11 @@ func (sc *scanner) pairValue(at int, k kind, p int) int {
 		return 0
 	}
 	to := valueEnd(s, v)
+	if s[q] == ':' && v < len(s) && strings.Contains(s[p:q], "\n") { // YAML: to the end of the line
+		if eol := near(s, v, "\r\n#"); eol > to {
+			_, to = trimmed(s, v, eol)
+		}
+	}
 	if v >= len(s) || to == v || isPlaceholder(s[v:to]) || IsMarker(s[v:to]) {
 		return 0
 	}
@@ -331,50 +340,6 @@ func (sc *scanner) counted(at int) bool {
 	return e < at && b < e && counters[strings.ToLower(s[b:e])]
 }
 
-// closing is the position after the quote that closes a name, if there is one.
-func closing(s string, at int) int {
-	p := at
-	for p < len(s) && p < at+8 && s[p] == '\\' {
-		p++
-	}
-	switch {
-	case p < len(s) && (s[p] == '"' || s[p] == '\'' || s[p] == '`'):
-		p++
-	case strings.HasPrefix(s[p:], "&quot;"):
-		p += len("&quot;")
-	case strings.HasPrefix(s[p:], "&#34;"):
-		p += len("&#34;")
-	default:
-		p = at
-	}
-	if p < len(s) && s[p] == ']' {
-		p++
-	}
-	return p
-}
-
-// skipBlank skips up to 32 spaces and tabs.
-func skipBlank(s string, at int) int {
-	p := at
-	for p < len(s) && p < at+32 && (s[p] == ' ' || s[p] == '\t') {
-		p++
-	}
-	return p
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
-// near is upTo, at most as far as a value is judged by.
-func near(s string, at int, chars string) int { return upTo(s[:min(len(s), at+judged)], at, chars) }
-
-// upTo is the position of the first of chars at or after position at, or the end of s.
-func upTo(s string, at int, chars string) int {
-	if i := strings.IndexAny(s[at:], chars); i >= 0 {
-		return at + i
-	}
-	return len(s)
-}
-
 // typed is the position after `string =`, where a declaration has a type.
 func typed(s string, at int) int {
 	for _, t := range []string{"string", "String", "str", "&str", "std::string"} {
@@ -385,111 +350,4 @@ func typed(s string, at int) int {
 		}
 	}
 	return 0
-}
-
-// quotedValue is the inside of the quotes that begin at position at. Escaped quotes end where
-// as many backslashes stand before the same quote.
-func quotedValue(s string, at int) (from, to int, ok bool) {
-	if at < len(s) && at+1 < len(s) && strings.IndexByte("bruf@[(", s[at]) >= 0 && strings.IndexByte("\"'", s[at+1]) >= 0 {
-		at++
-	}
-	p := at
-	for p < len(s) && p < at+8 && s[p] == '\\' {
-		p++
-	}
-	for _, entity := range []string{"&quot;", "&#34;", "&apos;", "&#39;"} {
-		if strings.HasPrefix(s[p:], entity) {
-			from = p + len(entity)
-			if i := strings.Index(s[from:min(len(s), from+lookBehind)], entity); i > 0 {
-				return from, from + i, true
-			}
-			return 0, 0, false
-		}
-	}
-	if p >= len(s) || s[p] != '"' && s[p] != '\'' && s[p] != '`' {
-		return 0, 0, false
-	}
-	mark, slashes := s[p], p-at
-	from = p + 1
-	for to = from; to < len(s) && to < from+lookAhead; to++ {
-		switch c := s[to]; {
-		case c == '\n' && mark != '`':
-			return 0, 0, false
-		case c == '\\' && slashes == 0 && (mark == '"' || mark == '\'' && to+2 < len(s) && s[to+1] == mark && isLetter(s[to+2])):
-			to++
-		case c == mark && slashes == 0:
-			return from, to, to > from
-		case c == '\\' && slashes > 0:
-			n := to
-			for n < len(s) && s[n] == '\\' {
-				n++
-			}
-			if n < len(s) && s[n] == mark && n-to <= slashes {
-				return from, to, to > from
-			}
-			to = n
-		}
-	}
-	return 0, 0, false
-}
-
-// valueEnd is the end of a value without quotes.
-func valueEnd(s string, at int) int {
-	to := at
-	for ; to < len(s); to++ {
-		if to == at+judged {
-			return to
-		}
-		c := s[to]
-		if c <= ' ' || c == '"' || c == '\'' || c == '<' || c == '>' || c == '`' || c == '\\' && to+1 < len(s) && strings.IndexByte(`nrt"'`, s[to+1]) >= 0 {
-			break
-		}
-		if c == '&' || c == ',' || c == ';' {
-			n := to + 1
-			for n < len(s) && n < to+40 && inName[s[n]] {
-				n++
-			}
-			if n == to+1 || n < len(s) && (s[n] == '=' || s[n] == ':') {
-				break
-			}
-		}
-		if c == '[' && to > at {
-			if n := markerEnd(s[to:]); n > 0 {
-				to += n - 1
-			}
-		}
-	}
-	for to > at && strings.IndexByte(".,:;", s[to-1]) >= 0 {
-		to--
-	}
-	if to > at && strings.IndexByte(")}]", s[to-1]) >= 0 && !strings.ContainsAny(s[at:to], "({[") {
-		to--
-	}
-	return to
-}
-
-// lineStart reports whether nothing but indentation, a list mark, a quote or "export" stands before
-// position at in its line.
-func lineStart(s string, at int) bool {
-	n := at
-	for n > 0 && at-n < 64 && (s[n-1] == ' ' || s[n-1] == '\t' || s[n-1] == '"' || s[n-1] == '\'' || s[n-1] == '-' || s[n-1] == '+') {
-		n--
-	}
-	if n == 0 || s[n-1] == '\n' || s[n-1] == '\r' {
-		return true
-	}
-	for _, word := range []string{"export", "set", "ENV", "ARG", "setx"} {
-		if b := n - len(word); b >= 0 && s[b:n] == word && (b == 0 || s[b-1] == '\n') {
-			return true
-		}
-	}
-	return false
-}
-
-// restBlank reports whether nothing but a comment follows in the line.
-func restBlank(s string, at int) bool {
-	for at < len(s) && strings.IndexByte(" \t,;\"'", s[at]) >= 0 {
-		at++
-	}
-	return at == len(s) || s[at] == '\n' || s[at] == '\r' || s[at] == '#' || s[at] == '}' || strings.HasPrefix(s[at:], `\n`)
 }

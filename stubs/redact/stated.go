@@ -1,0 +1,217 @@
+package redact
+
+import "strings"
+
+// statements lead from the name of a secret to its value: "was set to x", "is: x", "will be x".
+var statements = words(`is was has been now set reset changed updated rotated to will be are equals as currently temporarily become becomes switched`)
+
+// valueNext may be the last of them.
+var valueNext = words(`is was to be are equals as becomes now`)
+
+// verdicts are what a sentence says of a password after naming it: "password x rejected".
+var verdicts = words(`rejected accepted refused denied leaked`)
+
+// phraseKind is classify for a name that may be two words: "API key", "session id".
+func (sc *scanner) phraseKind(at, end int) kind {
+	s := sc.s
+	w := s[at:end]
+	if len(w) == 3 && strings.EqualFold(w, "key") || len(w) == 2 && strings.EqualFold(w, "id") || len(w) == 5 && strings.EqualFold(w, "token") {
+		b := at - 1
+		for b > 0 && at-b < 20 && isLetter(s[b-1]) {
+			b--
+		}
+		if b >= 0 && b < at-1 && s[at-1] == ' ' {
+			return sc.r.classify(s[b:at-1] + "_" + w)
+		}
+	}
+	return sc.r.classify(w)
+}
+
+// stated looks for the value that a sentence gives to the secret name from at to end. v is the
+// position of the next word.
+func (sc *scanner) stated(at, end, v int, k kind) int {
+	s := sc.s
+	if s[end] != ' ' && s[end] != '\t' {
+		return 0
+	}
+	before := strings.ToLower(s[max(0, at-16):at])
+	line := s[v:near(s, v, "\r\n")]
+	line = line[:min(len(line), 100)]
+	sc.r.work.add(len(line))
+	folded := strings.ToLower(s[at:end])
+	if from, to, ok := quotedValue(s, v); ok {
+		x := s[from:to]
+		if (k == password && folded != "secret" && !strings.HasPrefix(folded, "cred") && !strings.HasSuffix(folded, "s") || isDrawn(x) && !sc.counted(at)) && sc.acceptLiteral(x, k) && sc.spoken(x) {
+			return sc.alike(sc.give(from, to, "assignment"))
+		}
+		return 0
+	}
+	to := valueEnd(s, v)
+	x := s[v:to]
+	switch {
+	case len(x) >= 4 && len(x) <= 10 && strings.Trim(x, digits0) == "" && (folded == "otp" || folded == "pin" || folded == "passcode" || folded == "password" && afterAny(before, "time ")):
+		return sc.give(v, to, "code")
+	case isDrawn(x) && !sc.counted(at) && !formAt(s, v) && (folded != "token" || strings.Trim(x, hexDigits) != "" || afterAny(before, "using ", "with ")):
+		return sc.alike(sc.give(v, to, "assignment"))
+	}
+	if k == password {
+		next, _, _ := strings.Cut(strings.TrimLeft(s[to:min(len(s), to+16)], " "), " ")
+		if verdicts[strings.Trim(next, ".,;:!\n")] && sc.spoken(x) && len(x) >= 4 && !metaWords[strings.ToLower(x)] && !optionProse[strings.ToLower(x)] && s[to] == ' ' {
+			return sc.give(v, to, "assignment")
+		}
+		if to := sc.unequal(v, line); to > 0 {
+			return to
+		}
+		if colon := strings.Index(line, ": "); colon > 4 && (strings.EqualFold(line[:4], "for ") || strings.Contains(line[:colon], "enerated") || strings.Contains(line[:colon], "assigned")) && !strings.ContainsAny(line[:colon], "/(=,") {
+			from, end := v+colon+2, valueEnd(s, v+colon+2)
+			if y := s[from:end]; len(y) >= 4 && restBlank(s, end) && sc.spoken(y) && !optionProse[strings.ToLower(y)] {
+				return sc.give(from, end, "assignment")
+			}
+		}
+	}
+	return sc.statement(at, end, v, k, before)
+}
+
+// statement looks for "is x", "was changed from x to y" and their like at position v.
+func (sc *scanner) statement(at, end, v int, k kind, before string) int {
+	s := sc.s
+	last, count := "", 0
+	for ; count < 6; count++ {
+		n := v
+		for n < len(s) && n < v+12 && isLetter(s[n]) {
+			n++
+		}
+		w := strings.ToLower(s[v:n])
+		if w == "from" && count > 0 {
+			v = skipBlank(s, n)
+			to := valueEnd(s, v)
+			if rest, ok := strings.CutPrefix(s[to:], " to "); ok && sc.sayable(v, to, k, before, 2) {
+				sc.give(v, to, "assignment")
+				v = len(s) - len(rest)
+				if from, to, ok := quotedValue(s, v); ok {
+					return sc.give(from, to, "assignment")
+				}
+				return sc.give(v, valueEnd(s, v), "assignment")
+			}
+			return 0
+		}
+		if !statements[w] {
+			break
+		}
+		last = w
+		v = n
+		if n < len(s) && s[n] == ':' {
+			v = skipBlank(s, n+1)
+			count++
+			break
+		}
+		v = skipBlank(s, n)
+	}
+	if count == 0 || !valueNext[last] || v >= len(s) || afterAny(before, "no ", "any ", "if ", "when ", "every ", "each ", "that ", "which ") {
+		return 0
+	}
+	if w := strings.ToLower(s[at:end]); (strings.HasPrefix(w, "secret") || strings.HasPrefix(w, "cred")) && !afterAny(before, "the ", "your ", "client ", "shared ", "my ", "s ") {
+		return 0
+	}
+	if from, to, ok := quotedValue(s, v); ok {
+		if x := s[from:to]; len(x) >= 4 && !isWord(x) && !isPlaceholder(x) && !IsMarker(x) && !isComplaint(x) {
+			return sc.alike(sc.give(from, to, "assignment"))
+		}
+		return 0
+	}
+	to := valueEnd(s, v)
+	if !sc.sayable(v, to, k, before, count) {
+		return 0
+	}
+	return sc.give(v, to, "assignment")
+}
+
+// sayable reports whether a word without quotes is the value that a sentence of so many words gives.
+func (sc *scanner) sayable(v, to int, k kind, before string, count int) bool {
+	s := sc.s
+	x := s[v:to]
+	if len(x) < 4 || !sc.spoken(x) || optionProse[strings.ToLower(x)] {
+		return false
+	}
+	drawn := hasDigit(x) && hasLetter(x) && len(x) >= 6 && !wordy(x)
+	ends := restBlank(s, to) || to < len(s) && strings.IndexByte(".,;)", s[to]) >= 0 && (to+1 == len(s) || isSpace(s[to+1])) || strings.HasPrefix(s[to:], " to ")
+	if k == password {
+		return ends && (hasDigit(x) || strings.Trim(x, alphanumeric) != "" || !strings.HasSuffix(x, "ly") && !strings.HasSuffix(x, "ful") && !strings.HasSuffix(x, "less")) || drawn
+	}
+	return ends && (drawn || k == key && len(x) >= 5 && afterAny(before, "your api ", "my api ", "new api ", "your access ", "your secret "))
+}
+
+const (
+	digits0   = "0123456789"
+	hexDigits = "0123456789abcdef"
+)
+
+// isDrawn reports whether a value is too long and mixed to be a word: keys and tokens are.
+func isDrawn(v string) bool {
+	return len(v) >= 16 && hasDigit(v) && hasLetter(v) && strings.Trim(v, alphanumeric+"_-.+/=") == "" && !wordy(v) && strings.Count(v, "/") < 2 && strings.Count(v, ".") < 3
+}
+
+// alikes stand between two values of one secret.
+var alikes = []string{"but got ", "but was ", "got ", "want ", "expected ", "instead of ", "not ", "!= ", "vs ", "to ", "actual "}
+
+// alike looks for a second value behind position at: expected password "x" but got "y".
+func (sc *scanner) alike(at int) int {
+	s := sc.s
+	rest := s[at:min(len(s), at+32)]
+	sc.r.work.add(len(rest))
+	trim := strings.TrimLeft(rest, "\"'\\,; ")
+	v := at + len(rest) - len(trim)
+	for _, a := range alikes {
+		if strings.HasPrefix(trim, a) {
+			v += len(a)
+			n := v
+			for n < len(s) && n < v+longestName && inName[s[n]] {
+				n++
+			}
+			if n < len(s) && s[n] == ' ' && sc.r.classify(s[v:n]) != noSecret {
+				v = n + 1
+			}
+			from, to, ok := quotedValue(s, v)
+			if !ok {
+				from, to = v, valueEnd(s, v)
+			}
+			if x := s[from:to]; len(x) >= 3 && sc.spoken(x) && !optionProse[strings.ToLower(x)] {
+				sc.later(from, to, "assignment")
+			}
+			break
+		}
+	}
+	return at
+}
+
+// unequal looks for "x != y" in what a line says of a password.
+func (sc *scanner) unequal(v int, line string) int {
+	for _, sign := range []string{" != ", " vs ", " <> "} {
+		i := strings.Index(line, sign)
+		if i < 1 {
+			continue
+		}
+		a := strings.LastIndexByte(line[:i], ' ') + 1
+		from, to := v+i+len(sign), valueEnd(sc.s, v+i+len(sign))
+		if x, y := line[a:i], sc.s[from:to]; sc.spoken2(x) && sc.spoken2(y) {
+			sc.later(from, to, "assignment")
+			return sc.give(v+a, v+i, "assignment")
+		}
+	}
+	return 0
+}
+
+func (sc *scanner) spoken2(v string) bool {
+	return len(v) >= 4 && sc.spoken(v) && !optionProse[strings.ToLower(v)]
+}
+
+// userColon looks for user:secret at position v.
+func (sc *scanner) userColon(v int) int {
+	s := sc.s
+	to := valueEnd(s, v)
+	user, pass, ok := strings.Cut(s[v:to], ":")
+	if !ok || len(user) < 2 || strings.Trim(user, alphanumeric+"_-.@") != "" || len(pass) < 4 || !hasLetter(pass) || strings.ContainsAny(pass, "/@:") || !sc.spoken(pass) {
+		return 0
+	}
+	return sc.give(to-len(pass), to, "assignment")
+}
