@@ -85,11 +85,7 @@ func mustOpenAt(t testing.TB, dsn string, d Durability) *Backend {
 
 func TestConformance(t *testing.T) {
 	pgserver.Need(t)
-	for _, d := range []Durability{Server, Power} {
-		t.Run(string(d), func(t *testing.T) {
-			coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, d) })
-		})
-	}
+	coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, Power) })
 }
 
 func TestModel(t *testing.T) {

@@ -49,7 +49,9 @@ func (s *server) version(ctx context.Context, db rows) (has int, err error) {
 		return 0, err
 	}
 	var meta, runs bool
-	err = db.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL`, s.quoted()+".flujo_version", s.quoted()+".runs").Scan(&meta, &runs)
+	// The catalogue is read, not to_regclass called: that may answer from before the lock.
+	err = db.QueryRow(ctx, `SELECT coalesce(bool_or(c.relname = 'flujo_version'), false), coalesce(bool_or(c.relname = 'runs'), false)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, s.schema).Scan(&meta, &runs)
 	switch {
 	case err != nil:
 		return 0, err

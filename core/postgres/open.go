@@ -53,6 +53,10 @@ type server struct {
 	schema     string // as it was given
 	durability Durability
 	reader     bool // writes nothing: a standby will do
+
+	// How long the server lets a statement wait for a row, and a transaction for its client.
+	// One whose client is gone must not hold a row for as long as others have patience.
+	lockWait, idle time.Duration
 }
 
 // parse reads an address. No error shows what is in it: there may be a password.
@@ -63,7 +67,8 @@ func parse(dsn string, d Durability, reader bool) (*server, error) {
 			"with special characters percent-encoded, or like \"host=h user=u dbname=d\"; files that it names must exist")
 	}
 	c := config.ConnConfig
-	s := &server{config: config, place: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), schema: defaultSchema, durability: d, reader: reader}
+	s := &server{config: config, place: fmt.Sprintf("%s:%d/%s", c.Host, c.Port, c.Database), schema: defaultSchema, durability: d, reader: reader,
+		lockWait: Patience / 3, idle: Patience / 3}
 	if path, ok := c.RuntimeParams["search_path"]; ok {
 		delete(c.RuntimeParams, "search_path")
 		s.schema = strings.Trim(path, ` "`)
@@ -111,9 +116,9 @@ var errSettings = errors.New("the server cannot keep what is saved")
 // ready makes a new connection fit for use, or refuses it: the settings are made by
 // statement, and read back.
 func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
-	// Dead clients must not hold a row for longer than others wait for it.
-	set := `SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET lock_timeout = '10s'; ` +
-		`SET statement_timeout = '25s'; SET idle_in_transaction_session_timeout = '15s'`
+	set := fmt.Sprintf(`SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; `+
+		`SET lock_timeout = %d; SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d`,
+		s.lockWait.Milliseconds(), Patience.Milliseconds(), s.idle.Milliseconds())
 	switch {
 	case s.reader:
 		set += `; SET default_transaction_read_only = on`
@@ -161,15 +166,14 @@ func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
 
 // connect opens the pool and one connection of it.
 func (s *server) connect(ctx context.Context) (*pgxpool.Pool, error) {
+	if err := refusePooler(ctx, s.config.ConnConfig); err != nil { // first: nothing else can be relied on behind one
+		return nil, s.hide(err)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, s.config)
 	if err != nil {
 		return nil, s.hide(err)
 	}
 	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, s.hide(err)
-	}
-	if err := refusePooler(ctx, s.config.ConnConfig); err != nil {
 		pool.Close()
 		return nil, s.hide(err)
 	}

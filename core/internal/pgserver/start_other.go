@@ -23,3 +23,12 @@ func (s *Server) Standby() (*Server, error) { return nil, ErrMissing }
 
 // Promote fails here.
 func (s *Server) Promote() error { return ErrMissing }
+
+// Log is empty here.
+func (s *Server) Log() string { return "" }
+
+// Run fails here.
+func (s *Server) Run(t TB, program string, args ...string) { t.Fatal(ErrMissing) }
+
+// WriteFile fails here.
+func (s *Server) WriteFile(name, text string) (path string, err error) { return "", ErrMissing }

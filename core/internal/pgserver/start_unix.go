@@ -356,3 +356,31 @@ func (s *Server) Promote() error {
 	}
 	return h.run("pg_ctl", "promote", "-D", s.data(), "-w")
 }
+
+// Run starts another program as the user of the servers, in their folder: PgBouncer, as it
+// does not run as root. It is ended when the test ends.
+func (s *Server) Run(t TB, program string, args ...string) {
+	t.Helper()
+	h, err := prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := h.command(program, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	})
+}
+
+// WriteFile writes a file next to the server's socket, for the user of the servers.
+func (s *Server) WriteFile(name, text string) (path string, err error) {
+	h, err := prepare()
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(s.dir, name)
+	return path, errors.Join(os.WriteFile(path, []byte(text), 0o600), h.own(path))
+}

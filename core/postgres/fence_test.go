@@ -1,0 +1,217 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/internal/pgserver"
+)
+
+func at(seconds int64) time.Time { return time.Unix(1_700_000_000+seconds, 7).UTC() }
+
+func startOf(run string) core.StartRecord {
+	return core.StartRecord{Key: core.RunKey{Tenant: "acme", Run: run}, Pipeline: "p", Plan: 7, PlanText: "pipeline p", State: []byte(`{"n":0}`), Time: at(0)}
+}
+
+func stepOf(seq int64) core.StepRecord {
+	return core.StepRecord{Seq: seq, Path: fmt.Sprint("s", seq), Status: core.Completed, Attempts: 1, Output: []byte("1"), State: fmt.Append(nil, seq),
+		Started: at(seq), Ended: at(seq + 1)}
+}
+
+func pauseOf(seq int64, token string) core.StepRecord {
+	rec := stepOf(seq)
+	rec.Status, rec.Token, rec.Output, rec.State = core.Paused, token, []byte(`"may I?"`), nil
+	return rec
+}
+
+// begun starts a run with one pause.
+func begun(t testing.TB, b *Backend) core.Lease {
+	t.Helper()
+	lease, err := b.Start(t.Context(), startOf("r"))
+	if err == nil {
+		err = b.Step(t.Context(), lease, pauseOf(1, "t"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+// direct is a connection of the test's own to the schema of a backend.
+func direct(t testing.TB, b *Backend) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), b.server.config.ConnConfig.Copy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// meanwhile makes a change in a transaction that is committed once a write waits for its
+// row, and returns the error of that write.
+func meanwhile(t testing.TB, b *Backend, write func() error, change ...string) error {
+	t.Helper()
+	rival := direct(t, b)
+	tx, err := rival.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range change {
+		if _, err := tx.Exec(t.Context(), qualify(text, b.server.quoted())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- write() }()
+	watch := direct(t, b)
+	for waits := false; !waits; {
+		select {
+		case err := <-done: // it did not wait
+			return errors.Join(err, tx.Commit(t.Context()))
+		default:
+		}
+		if err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND $1::int = ANY (pg_blocking_pids(pid)))`,
+			rival.PgConn().PID()).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return <-done
+}
+
+// fenceChecks are what the statements must do when others come at the same time.
+var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
+	"a step that waits for a claim is fenced": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		return want(core.ErrFenced, meanwhile(t, b, func() error { return b.Step(t.Context(), lease, stepOf(2)) },
+			`UPDATE @.runs SET epoch = epoch + 1`))
+	},
+	"an end that waits for a claim is fenced": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		end := core.FinishRecord{Status: core.Completed, State: []byte("1"), Seq: 2, Time: at(5)}
+		return want(core.ErrFenced, meanwhile(t, b, func() error { return b.Finish(t.Context(), lease, end) }, `UPDATE @.runs SET epoch = epoch + 1`))
+	},
+	"a pause that waits for an answer is refused": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		return want(core.ErrSignalled, meanwhile(t, b, func() error {
+			return b.Finish(t.Context(), lease, core.FinishRecord{Status: core.Paused, Time: at(5)})
+		}, `UPDATE @.runs SET answers = answers + 1`, `INSERT INTO @.answers SELECT id, '\x00', 't', '1', 1, 0 FROM @.runs`))
+	},
+	"a step of a lease that is lost is fenced": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		if _, _, err := b.Claim(t.Context(), startOf("r").Key, 0); err != nil {
+			return err
+		}
+		return want(core.ErrFenced, b.Step(t.Context(), lease, stepOf(2)))
+	},
+	"a step that was made and whose answer was lost is made": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		step := stepOf(2)
+		if err := b.Step(t.Context(), lease, step); err != nil {
+			return err
+		}
+		s := b.step(lease, &step)
+		s.begun, s.doubt = time.Now(), true
+		err := b.settle(s)
+		if err == nil && !s.done {
+			err = errors.New("it is said to be refused")
+		}
+		return err
+	},
+	"a step of others at its place is not taken for it": func(t testing.TB, b *Backend) error {
+		lease := begun(t, b)
+		step := stepOf(2)
+		if err := b.Step(t.Context(), lease, step); err != nil {
+			return err
+		}
+		step.Output = []byte("2")
+		s := b.step(lease, &step)
+		s.begun, s.doubt = time.Now(), true
+		if err := b.settle(s); err != nil || s.done {
+			return fmt.Errorf("made %v, error %v", s.done, err)
+		}
+		return nil
+	},
+}
+
+func want(want, err error) error {
+	if errors.Is(err, want) {
+		return nil
+	}
+	return fmt.Errorf("error %v, want %v", err, want)
+}
+
+// fenceMutants are what a port of other statements would do. Each must be found by a check.
+var fenceMutants = []struct{ name, check, old, new string }{
+	{"fences by a plain read", "a step that waits for a claim is fenced",
+		`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id)`,
+		`WITH f AS (SELECT id FROM @.runs` + fence + ` AND seq = $3::bigint - 1), g AS (UPDATE @.runs SET seq = $3::bigint WHERE id = (SELECT id FROM f))`},
+	{"counts the answers by a subquery", "a pause that waits for an answer is refused",
+		`answers = $8::bigint)`, `(SELECT count(*) FROM @.answers a WHERE a.run = runs.id) = $8::bigint)`},
+	{"does not fence", "a step of a lease that is lost is fenced", `AND epoch = $2::bigint`, `AND $2::bigint > 0`},
+	{"does not look whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
+		`WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint AND false`},
+	{"takes any record for its own", "a step of others at its place is not taken for it", `SELECT sum FROM @.steps`, ``},
+}
+
+func TestSavesAreFencedByTheRow(t *testing.T) {
+	pgserver.Need(t)
+	for name, check := range fenceChecks {
+		t.Run(name, func(t *testing.T) {
+			if err := check(t, mustOpen(t, Server)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, m := range fenceMutants {
+		t.Run("control: a backend that "+m.name+" is found", func(t *testing.T) {
+			b := mustOpen(t, Server)
+			q := b.server.quoted()
+			old, new := qualify(m.old, q), qualify(m.new, q)
+			changed := false
+			for _, text := range []*string{&b.sql.step, &b.sql.finish, &b.sql.finishState, &b.sql.stepMade} {
+				changed = changed || strings.Contains(*text, old)
+				*text = strings.ReplaceAll(*text, old, new)
+			}
+			if m.new == "" { // the sum that is looked for, whatever is saved
+				step := stepOf(2)
+				step.Output = []byte("2")
+				b.sql.stepMade = fmt.Sprintf(`SELECT %d::bigint FROM %s.steps WHERE run = $1 AND seq = $2 AND epoch = $3`, sumStep(1, nil, 1, &step), q)
+			}
+			if !changed {
+				t.Fatal("the statements are other ones: the mutant changes nothing")
+			}
+			err := fenceChecks[m.check](t, b)
+			if err == nil {
+				t.Fatalf("%q did not notice it", m.check)
+			}
+			t.Logf("found: %v", err)
+		})
+	}
+}
+
+// Claims and answers wait for whoever saves, and see what was saved.
+func TestClaimSeesWhatItWaitedFor(t *testing.T) {
+	b := mustOpen(t, Server)
+	begun(t, b)
+	var snap core.Snapshot
+	err := meanwhile(t, b, func() (err error) {
+		_, snap, err = b.Claim(t.Context(), startOf("r").Key, 0)
+		return err
+	}, `UPDATE @.runs SET seq = 2`,
+		fmt.Sprintf(`INSERT INTO @.steps SELECT run, 2, epoch, 2, 1, %d, %d, 0, 0, 0, 0, %d, 's2', '', '', '', '', '1', '2' FROM @.steps WHERE seq = 1`,
+			at(2).UnixNano(), at(3).UnixNano(), sumStep(1, nil, 1, new(stepOf(2)))))
+	if err != nil || len(snap.Steps) != 2 {
+		t.Errorf("the claim shows %d steps, error %v; want 2", len(snap.Steps), err)
+	}
+}
