@@ -17,6 +17,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/stubs/cassette"
 	"github.com/flujo/flujo-harness/suites"
@@ -66,7 +67,7 @@ var _ = Describe("A database that a newer version has taken over", Label("catego
 	It("is refused with both numbers, and not touched", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "runs.db")
 		Expect(opened(path, sqlite.Process).Close()).To(Succeed())
-		db, err := sqlite.OpenDB(path, sqlite.Process)
+		db, err := sqlitedb.Open(path, sqlite.Process)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = db.ExecContext(ctx, "PRAGMA user_version=99")
 		Expect(err).NotTo(HaveOccurred())

@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 var rooms = map[string][]string{
 	"core":                   {"core/internal/codec"},
 	"core/internal/codec":    nil,
-	"core/sqlite":            {"core"},
+	"core/sqlite":            {"core", "core/sqlite/sqlitedb"},
+	"core/sqlite/sqlitedb":   {"core", "core/sqlite/internal/locks"},
 	"core/postgres":          {"core"},
 	"core/coretest":          {"core"},
 	"core/internal/pgserver": nil,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // storeCommands make databases of runs for the scripts.
@@ -37,7 +38,7 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 	},
 	// sql FILE STATEMENT changes a database behind the engine's back.
 	"sql": func(ts *testscript.TestScript, _ bool, args []string) {
-		db, err := sqlite.OpenDB(ts.MkAbs(args[0]), sqlite.Process)
+		db, err := sqlitedb.Open(ts.MkAbs(args[0]), sqlite.Process)
 		ts.Check(err)
 		_, err = db.Exec(args[1])
 		ts.Check(errors.Join(err, db.Close()))

@@ -22,10 +22,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	driversqlite "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 //go:embed migrations/*.sql
@@ -74,8 +74,8 @@ var (
 )
 
 // prepare creates or migrates the database at path.
-func prepare(ctx context.Context, path string, d Durability) (*connector, error) {
-	c, err := newConnector(path, d)
+func prepare(ctx context.Context, path string, d sqlitedb.Durability) (*sqlitedb.Connector, error) {
+	c, err := sqlitedb.NewConnector(path, d)
 	if err != nil {
 		return nil, err
 	}
@@ -86,18 +86,18 @@ func prepare(ctx context.Context, path string, d Durability) (*connector, error)
 	if err != nil {
 		return nil, err
 	}
-	if placed, err := place(ctx, c.path, d, migrations); placed || err != nil {
+	if placed, err := place(ctx, c.Path, d, migrations); placed || err != nil {
 		return c, err
 	}
 	db := sql.OpenDB(c)
-	err = Migrate(ctx, db, c.path, migrations)
+	err = sqlitedb.Migrate(ctx, db, c.Path, migrations)
 	return c, errors.Join(err, db.Close())
 }
 
 // Open opens the database file at path and creates it when it is missing. Errors
 // are those of the file system, settings that SQLite did not take, or [*ErrNewer].
-func Open(ctx context.Context, path string, d Durability) (*Backend, error) {
-	if err := d.check(); err != nil {
+func Open(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, error) {
+	if err := d.Check(); err != nil {
 		return nil, err
 	}
 	return open(ctx, path, d, "")
@@ -107,23 +107,23 @@ func Open(ctx context.Context, path string, d Durability) (*Backend, error) {
 // (synchronous=OFF): they survive nothing but the ordinary end of the process. It is
 // there to find out what the rest of a save costs, and for nothing else.
 func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
-	return open(ctx, path, unsynced, "")
+	return open(ctx, path, sqlitedb.Unsynced, "")
 }
 
 // open opens the database by way of the named VFS, or the system's own.
-func open(ctx context.Context, path string, d Durability, vfs string) (*Backend, error) {
+func open(ctx context.Context, path string, d sqlitedb.Durability, vfs string) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
-		return nil, advised(err)
+		return nil, sqlitedb.Advise(err)
 	}
-	c.vfs = vfs
+	c.Vfs = vfs
 	w, err := newWriter(ctx, c)
 	if err != nil {
-		return nil, advised(err)
+		return nil, sqlitedb.Advise(err)
 	}
-	b := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
+	b := &Backend{path: c.Path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
-	logWarnings(b.path, b.Warnings())
+	sqlitedb.LogWarnings(b.path, b.Warnings())
 	return b, nil
 }
 
@@ -171,7 +171,7 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 		}
 		return nil
 	})
-	if code(err) == lib.SQLITE_CONSTRAINT_UNIQUE {
+	if sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE {
 		err = fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
 	}
 	if err != nil {
@@ -255,7 +255,7 @@ func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 	}
 	b.note(stmt, args)
 	_, err := b.w.exec(stmt, args)
-	if c := code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
+	if c := sqlitedb.Code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
 	}
 	return err
@@ -352,14 +352,14 @@ func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
 // them. Where the database is not in WAL mode, or its saves are left to the operating
 // system, that is an error. What else may fail a save on this system is in
 // [Backend.Warnings].
-func (b *Backend) Durability() (Durability, error) {
+func (b *Backend) Durability() (sqlitedb.Durability, error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	if b.closed.Load() {
 		return "", core.ErrClosed
 	}
 	read := func(name string) (string, error) {
-		v, err := queryValue(context.Background(), b.w.conn, "PRAGMA "+name)
+		v, err := sqlitedb.QueryValue(context.Background(), b.w.conn, "PRAGMA "+name)
 		return fmt.Sprint(v), err
 	}
 	mode, err := read("journal_mode")
@@ -370,8 +370,8 @@ func (b *Backend) Durability() (Durability, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, d := range []Durability{Power, Process} {
-		if want, err := d.synchronous(); err == nil && level == want && mode == "wal" {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Power, sqlitedb.Process} {
+		if want, err := d.Synchronous(); err == nil && level == want && mode == "wal" {
 			return d, nil
 		}
 	}
@@ -379,7 +379,7 @@ func (b *Backend) Durability() (Durability, error) {
 }
 
 // Warnings are the protections that the database cannot have here: see [Warnings].
-func (b *Backend) Warnings() []string { return Warnings(b.path) }
+func (b *Backend) Warnings() []string { return sqlitedb.Warnings(b.path) }
 
 // Counts implements [core.Backend].
 func (b *Backend) Counts() core.Counts {
@@ -404,14 +404,10 @@ func (b *Backend) close(before func() error) error {
 	return errors.Join(before(), b.readers.Close(), b.w.close())
 }
 
-// code is SQLite's extended result code, 0 where err is of another kind.
-func code(err error) int {
-	if err == nil {
-		return 0 // e escapes, and most statements succeed
+// trouble names the database as well, where the error is not of the engine's own.
+func (b *Backend) trouble(err error) error {
+	if sqlitedb.Code(err) == 0 {
+		return err
 	}
-	var e *driversqlite.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return 0
+	return fmt.Errorf("database %s: %w", b.path, sqlitedb.Advise(err))
 }

@@ -16,17 +16,18 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 func openProcess(ctx context.Context, path string) (core.Backend, error) {
-	return Open(ctx, path, Process)
+	return Open(ctx, path, sqlitedb.Process)
 }
 
 func TestMain(m *testing.M) { os.Exit(coretest.Main(m, openProcess)) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		t.Run(string(d), func(t *testing.T) {
 			coretest.Conformance(t, func(t *testing.T) core.Backend { return mustOpen(t, filepath.Join(t.TempDir(), "a b%?#.db"), d) })
 		})
@@ -53,7 +54,7 @@ func TestModel(t *testing.T) {
 	coretest.Model(t, openProcess, coretest.Durable)
 }
 
-func mustOpen(t *testing.T, path string, d Durability) *Backend {
+func mustOpen(t *testing.T, path string, d sqlitedb.Durability) *Backend {
 	t.Helper()
 	b, err := Open(t.Context(), path, d)
 	if err != nil {
@@ -68,14 +69,14 @@ func mustOpen(t *testing.T, path string, d Durability) *Backend {
 }
 
 func TestSettingsAreReadBack(t *testing.T) {
-	for d, want := range map[Durability]string{Process: "1", Power: "2"} {
+	for d, want := range map[sqlitedb.Durability]string{sqlitedb.Process: "1", sqlitedb.Power: "2"} {
 		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), d)
 		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": want, "foreign_keys": "1", "mmap_size": "0", "busy_timeout": "5000"} {
 			var got string
 			if err := b.readers.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 				t.Errorf("%s: reader has %s=%s, want %s (error %v)", d, pragma, got, want, err)
 			}
-			v, err := queryValue(t.Context(), b.w.conn, "PRAGMA "+pragma)
+			v, err := sqlitedb.QueryValue(t.Context(), b.w.conn, "PRAGMA "+pragma)
 			if got := fmt.Sprint(v); err != nil || got != want {
 				t.Errorf("%s: writer has %s=%s, want %s (error %v)", d, pragma, got, want, err)
 			}
@@ -84,13 +85,13 @@ func TestSettingsAreReadBack(t *testing.T) {
 }
 
 func TestSettingThatIsNotTakenIsRefused(t *testing.T) {
-	c, err := newConnector(filepath.Join(t.TempDir(), "r.db"), Power)
+	c, err := sqlitedb.NewConnector(filepath.Join(t.TempDir(), "r.db"), sqlitedb.Power)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, s := range c.settings {
-		if s.name == "synchronous" {
-			c.settings[i].set = "OFF" // the mutant: durability silently switched off
+	for i, s := range c.Settings {
+		if s.Name == "synchronous" {
+			c.Settings[i].Set = "OFF" // the mutant: durability silently switched off
 		}
 	}
 	if _, err := c.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), `synchronous is "0" where "2" is needed`) {
@@ -106,14 +107,14 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		path string
-		d    Durability
+		d    sqlitedb.Durability
 		want string
 	}{
-		{":memory:", Power, "nothing in memory is durable"},
-		{"", Power, "a file is needed"},
+		{":memory:", sqlitedb.Power, "nothing in memory is durable"},
+		{"", sqlitedb.Power, "a file is needed"},
 		{filepath.Join(dir, "x.db"), "OFF", `durability "OFF": use "power" or "process"`},
-		{filepath.Join(dir, "none", "x.db"), Power, "unable to open database file"},
-		{damaged, Power, "file is not a database"},
+		{filepath.Join(dir, "none", "x.db"), sqlitedb.Power, "unable to open database file"},
+		{damaged, sqlitedb.Power, "file is not a database"},
 	} {
 		b, err := Open(t.Context(), tc.path, tc.d)
 		if err == nil {
@@ -130,12 +131,12 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestNewerDatabaseIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	if _, err := b.readers.ExecContext(t.Context(), "PRAGMA user_version=99"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), path, Process)
-	var newer *ErrNewer
+	_, err := Open(t.Context(), path, sqlitedb.Process)
+	var newer *sqlitedb.ErrNewer
 	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != schemaVersion {
 		t.Errorf("error %v", err)
 	}
@@ -143,11 +144,11 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 
 func TestVersionBelowNoneIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	if _, err := b.readers.ExecContext(t.Context(), "PRAGMA user_version=-1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), path, Process); err == nil || !strings.Contains(err.Error(), "schema version -1") {
+	if _, err := Open(t.Context(), path, sqlitedb.Process); err == nil || !strings.Contains(err.Error(), "schema version -1") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -155,7 +156,7 @@ func TestVersionBelowNoneIsRefused(t *testing.T) {
 // The end of a run that has as many records as it can hold has no place for a scope: the
 // next place is that of another run's start.
 func TestEndDoesNotLeaveItsRun(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	var lease core.Lease
 	for _, run := range []string{"first", "second"} {
 		var err error
@@ -178,7 +179,7 @@ func TestEndDoesNotLeaveItsRun(t *testing.T) {
 
 func TestDamagedRecordIsNoticed(t *testing.T) {
 	for _, column := range []string{"output", "state", "path", "feedback", "started"} {
-		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 		lease, err := b.Start(t.Context(), core.StartRecord{Key: core.RunKey{Run: "r"}, State: []byte("{}"), Time: time.Unix(1, 0)})
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +204,7 @@ func TestDamagedRecordIsNoticed(t *testing.T) {
 // TestFloorRepeatsTheBytes runs a tape on a fresh database and compares all rows.
 func TestFloorRepeatsTheBytes(t *testing.T) {
 	dir := t.TempDir()
-	b := mustOpen(t, filepath.Join(dir, "recorded.db"), Process)
+	b := mustOpen(t, filepath.Join(dir, "recorded.db"), sqlitedb.Process)
 	tape := b.Record()
 	double := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return 2 * r.Input, nil })
 	id, set := func(n int) int { return n }, func(n *int, out int) { *n = out }
@@ -224,7 +225,7 @@ func TestFloorRepeatsTheBytes(t *testing.T) {
 		t.Fatalf("%d transactions on the tape, want 2 runs of N+2 = 4", tape.Len())
 	}
 	path := filepath.Join(dir, "floor.db")
-	f, err := OpenFloor(t.Context(), path, Process, tape)
+	f, err := OpenFloor(t.Context(), path, sqlitedb.Process, tape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +238,7 @@ func TestFloorRepeatsTheBytes(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := OpenDB(path, Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func dump(t *testing.T, db *sql.DB) []string {
 
 // BenchmarkSave is one step record of 1 KB, alone on the writer.
 func BenchmarkSave(b *testing.B) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b.Run(string(d), func(b *testing.B) {
 			back, err := Open(b.Context(), filepath.Join(b.TempDir(), "r.db"), d)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // The benchmarks here compare arms within one process. An iteration is a round: every
@@ -147,12 +148,12 @@ func must(b *testing.B, err error) {
 // backend, over what its N+2 transactions cost when bare prepared statements replay
 // them. Limits: 1.25 at process, 1.10 at power.
 func BenchmarkFloorRatio(b *testing.B) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b.Run(string(d), func(b *testing.B) { floorRatio(b, d) })
 	}
 }
 
-func floorRatio(b *testing.B, d Durability) {
+func floorRatio(b *testing.B, d sqlitedb.Durability) {
 	const (
 		batch  = 4             // runs timed at a time
 		slot   = 1 + batch     // the first run of a slot pays for the switch
@@ -250,7 +251,7 @@ func groupRatio(b *testing.B, at int) {
 	took := inTurns(b, rounds, func(session int) (arms []func(int) time.Duration, done func()) {
 		var opened []*Backend
 		for _, batch := range []int{maxBatch, 1} {
-			back, err := Open(b.Context(), filepath.Join(dir, fmt.Sprintf("batch%d-%d.db", batch, session)), Power)
+			back, err := Open(b.Context(), filepath.Join(dir, fmt.Sprintf("batch%d-%d.db", batch, session)), sqlitedb.Power)
 			must(b, err)
 			back.maxBatch = batch
 			opened = append(opened, back)

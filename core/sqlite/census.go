@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Census is how much a database holds.
@@ -25,7 +27,7 @@ func Count(ctx context.Context, path string) (c Census, err error) {
 	err = r.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE status != 1), (SELECT count(*) FROM steps)`).
 		Scan(&c.Runs, &c.Finished, &c.Records)
 	if err != nil {
-		err = fmt.Errorf("count the runs in %s: %w", path, advised(err))
+		err = fmt.Errorf("count the runs in %s: %w", path, sqlitedb.Advise(err))
 	}
 	return c, err
 }

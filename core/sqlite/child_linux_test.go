@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	driversqlite "modernc.org/sqlite"
+
+	"github.com/flujo/flujo-harness/core/sqlite/internal/locks"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // The tests here start themselves again in a child process, which finds these set.
@@ -140,7 +143,7 @@ func isLocked(t *testing.T, path string) bool {
 // Python's standard library, seen to make saves vanish here, does not.)
 func lookAndLeave(t *testing.T, path string) {
 	t.Helper()
-	db, err := OpenDB(path, Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +165,7 @@ func holdDatabase(path string, posix bool, before, all int) {
 			if _, err := driversqlite.OFDLocking(false); err != nil {
 				return err
 			}
-			ofdLocking = func(bool) (bool, error) { return false, nil }
+			locks.Choose = func(bool) (bool, error) { return false, nil }
 		}
 		// The first lock of the process settles the kind of them all.
 		other, err := openOther(path)
@@ -170,7 +173,7 @@ func holdDatabase(path string, posix bool, before, all int) {
 			return err
 		}
 		defer other.Close()
-		b, err := Open(context.Background(), path, Power)
+		b, err := Open(context.Background(), path, sqlitedb.Power)
 		if err != nil {
 			return err
 		}
@@ -219,13 +222,13 @@ func TestWeakLocksAreRefused(t *testing.T) {
 			return
 		}
 		ctx := context.Background()
-		_, errOpen := Open(ctx, path, Process)
+		_, errOpen := Open(ctx, path, sqlitedb.Process)
 		_, errUnsynced := OpenUnsynced(ctx, path)
-		_, errDB := OpenDB(path, Process)
+		_, errDB := sqlitedb.Open(path, sqlitedb.Process)
 		_, errReader := OpenReader(ctx, path)
 		_, errCount := Count(ctx, path)
 		for _, err := range []error{errOpen, errUnsynced, errDB, errReader, errCount} {
-			fmt.Println(errors.Is(err, ErrWeakLocks))
+			fmt.Println(errors.Is(err, sqlitedb.ErrWeakLocks))
 		}
 		_, err = os.Stat(path)
 		fmt.Println(errors.Is(err, os.ErrNotExist))
@@ -249,7 +252,7 @@ func TestOpenWithoutRoomForTheLog(t *testing.T) {
 		err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most})
 		if err == nil {
 			var b *Backend
-			if b, err = Open(context.Background(), path, Power); err == nil {
+			if b, err = Open(context.Background(), path, sqlitedb.Power); err == nil {
 				if fi, err := os.Stat(path + "-wal"); err == nil {
 					fmt.Println("log", fi.Size())
 				}

@@ -10,6 +10,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Claim implements [core.Backend].
@@ -161,7 +162,7 @@ func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRe
 		}
 		return err
 	})
-	if code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
+	if sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		err = fmt.Errorf("run %s: %w", key, core.ErrAnswered)
 	}
 	return err

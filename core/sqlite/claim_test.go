@@ -12,6 +12,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // A claim used to be committed first and its snapshot loaded then. Where that failed, the
@@ -59,7 +60,7 @@ func TestAClaimSeesWhatItsTransactionSaves(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 			lease, err := b.Start(t.Context(), started("r"))
 			if err != nil {
 				t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	lib "modernc.org/sqlite/lib"
 )
 
@@ -89,15 +90,15 @@ func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered,
 			out.text = err.Error()
 		}
 	}
-	b, err := openTapped(ctx, path, Power, f.tap)
+	b, err := openTapped(ctx, path, sqlitedb.Power, f.tap)
 	if err != nil {
 		refuse(err)
 		f.mended.Store(true)
-		if b, err = openTapped(ctx, path, Power, f.tap); err != nil {
+		if b, err = openTapped(ctx, path, sqlitedb.Power, f.tap); err != nil {
 			return out, fmt.Errorf("the fault is gone and the database cannot be opened: %w", err)
 		}
 	}
-	if _, err := pragma(ctx, b.w.conn, setting{name: "wal_autocheckpoint", set: "12"}); err != nil {
+	if _, err := sqlitedb.Pragma(ctx, b.w.conn, sqlitedb.Setting{Name: "wal_autocheckpoint", Set: "12"}); err != nil {
 		refuse(err)
 		f.mended.Store(true)
 	}
@@ -144,7 +145,7 @@ func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered,
 	}
 	out.absorbed = out.refused == 0 && f.hit.Load() != nil
 	taps.Delete(path)
-	if b, err = Open(ctx, path, Process); err != nil {
+	if b, err = Open(ctx, path, sqlitedb.Process); err != nil {
 		return out, fmt.Errorf("open again: %w", err)
 	}
 	var verdict string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // A run of the fleet: two items of two steps each, at once, and a step behind them.
@@ -70,7 +71,7 @@ func fleetWorker(path, mode string) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	b, err := Open(ctx, path, Process)
+	b, err := Open(ctx, path, sqlitedb.Process)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func TestProcessesShareRuns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := mustOpen(t, path, Process)
+			b := mustOpen(t, path, sqlitedb.Process)
 			for i := range fleetRuns {
 				if err := core.Begin(t.Context(), core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: strconv.Itoa(i)}, note{}); err != nil {
 					t.Fatal(err)

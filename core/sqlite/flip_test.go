@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // flipped is what came of one bit.
@@ -42,7 +43,7 @@ func turn(path string, bit int64) error {
 // afterFlip loads all runs of a damaged database. It also says whether somebody would
 // have been deceived who looks at no checksums.
 func afterFlip(ctx context.Context, path string, want []core.Snapshot, plain string) (out flipped, deceived bool, detail string) {
-	b, err := open(ctx, path, unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, "")
 	if err != nil {
 		return noticed, false, err.Error()
 	}
@@ -83,7 +84,7 @@ func unchecked(ctx context.Context, b *Backend) (text string, err error) {
 // storedRuns makes a database of runs that have come differently far, and returns them
 // as they are loaded.
 func storedRuns(ctx context.Context, path string) (all []core.Snapshot, err error) {
-	b, err := Open(ctx, path, Process)
+	b, err := Open(ctx, path, sqlitedb.Process)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func TestFlippedBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	plain, err := unchecked(t.Context(), b)
 	if err := errors.Join(err, b.Close()); err != nil {
 		t.Fatal(err)
@@ -172,7 +173,7 @@ func TestDamagedRunIsNoticed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := mustOpen(t, path, Process)
+		b := mustOpen(t, path, sqlitedb.Process)
 		if _, err := b.readers.ExecContext(t.Context(), "UPDATE runs SET "+column+" = "+to+" WHERE run = 'run1'"); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +194,7 @@ func TestLastRecordUnderAnotherKeyIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	if _, err := b.readers.ExecContext(t.Context(), "UPDATE steps SET key = key + (1 << 24) WHERE key = (SELECT max(key) FROM steps)"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 
-	driversqlite "modernc.org/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // applicationID is written into the header of every database of runs: "fljo".
@@ -33,7 +32,7 @@ func (f format) empty() bool { return f.tables == 0 && f.application == 0 && f.v
 func (f format) check(path string) error {
 	switch {
 	case f.application == applicationID && f.version > schemaVersion:
-		return &ErrNewer{Path: path, Has: int(f.version), Know: schemaVersion}
+		return &sqlitedb.ErrNewer{Path: path, Has: int(f.version), Know: schemaVersion}
 	case f.application == applicationID && f.version == schemaVersion:
 		return nil
 	case f.application == applicationID:
@@ -57,12 +56,12 @@ func readFormat(ctx context.Context, db *sql.DB) (f format, err error) {
 // refuseForeign returns an error when the file at c.path is a database of another format or
 // another program. It looks before any connection is opened that could change a byte of
 // the file: even the journal mode is kept in it.
-func refuseForeign(ctx context.Context, c *connector) error {
-	if info, err := os.Stat(c.path); err != nil || info.Size() == 0 {
+func refuseForeign(ctx context.Context, c *sqlitedb.Connector) error {
+	if info, err := os.Stat(c.Path); err != nil || info.Size() == 0 {
 		return nil // it is missing or empty, or SQLite reports what is wrong
 	}
-	if lockWarning(runtime.GOOS, driversqlite.OFDLockingEnabled()) == "" { // else closing the file would drop the locks of others in this process
-		header, err := readHeader(c.path)
+	if sqlitedb.LocksStay() { // else closing the file would drop the locks of others in this process
+		header, err := readHeader(c.Path)
 		if err != nil {
 			return nil // it is no database, which SQLite reports
 		}
@@ -71,15 +70,15 @@ func refuseForeign(ctx context.Context, c *connector) error {
 		}
 	}
 	// What was saved last may still be in the log: SQLite must read it.
-	db := sql.OpenDB(&lookOnly{connector: c, quiet: quiet(c.path)})
+	db := sql.OpenDB(c.ReadOnly())
 	f, err := readFormat(ctx, db)
 	if err := errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("open database %s: %w", c.path, err)
+		return fmt.Errorf("open database %s: %w", c.Path, err)
 	}
 	if f.empty() {
 		return nil
 	}
-	return f.check(c.path)
+	return f.check(c.Path)
 }
 
 // readHeader reads the header of a database.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // A file that holds something else keeps every byte, whatever its journal mode is.
@@ -44,7 +46,7 @@ func TestForeignDatabaseIsRefusedUntouched(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, d := range []Durability{Process, Power} {
+			for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 				b, err := Open(t.Context(), path, d)
 				if err == nil {
 					err = errors.Join(errors.New("it was opened"), b.Close())
@@ -79,7 +81,7 @@ func TestEmptyDatabaseIsTaken(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		recordRuns(t, mustOpen(t, path, Process))
+		recordRuns(t, mustOpen(t, path, sqlitedb.Process))
 	}
 }
 
@@ -87,7 +89,7 @@ func TestEmptyDatabaseIsTaken(t *testing.T) {
 // never used again: an executor may still hold a lease of it.
 func TestDeletedRunTakesItsRecordsAlong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	recordRuns(t, b)
 	db, err := sql.Open("sqlite", path) // foreign keys are off here, as in the shell of SQLite
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // maxBatch is the most saves that one transaction takes.
@@ -231,7 +232,7 @@ func (b *Backend) tidy() {
 		return
 	}
 	if err := b.w.shorten(context.Background()); err != nil {
-		logWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
+		sqlitedb.LogWarnings(b.path, []string{"the log of a database could not be shortened, it may grow: " + err.Error()})
 	}
 }
 
@@ -288,5 +289,5 @@ func (e halfDone) Unwrap() error { return e.error }
 // refused tells an error of a statement that SQLite has undone by itself, or that
 // matched no row, from one that puts the whole transaction in doubt.
 func refused(err error) bool {
-	return (errors.Is(err, core.ErrFenced) || code(err) == lib.SQLITE_CONSTRAINT_UNIQUE) && !errors.As(err, new(halfDone))
+	return (errors.Is(err, core.ErrFenced) || sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE) && !errors.As(err, new(halfDone))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 func started(run string) core.StartRecord {
@@ -42,7 +43,7 @@ func held(b *Backend, want int, queue func(), then ...func()) {
 }
 
 func TestQueuedSavesShareATransaction(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	tape := b.Record()
 	const runs = 20
 	errs := make([]error, runs)
@@ -75,7 +76,7 @@ func TestABadSaveFailsAlone(t *testing.T) {
 		"any other": {func(b *Backend) error { return b.write(t.Context(), &b.saves, func() error { return disk }) }, disk},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 			if _, err := b.Start(t.Context(), started("first")); err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestABadSaveFailsAlone(t *testing.T) {
 // A pause with a scope is two statements: where the second one is refused the first one
 // must not be committed with the batch.
 func TestARefusedSaveLeavesNothingInItsBatch(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func TestARefusedSaveLeavesNothingInItsBatch(t *testing.T) {
 }
 
 func TestAQueuedCallerCanLeave(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	held(b, 1, func() {
@@ -161,7 +162,7 @@ func TestAQueuedCallerCanLeave(t *testing.T) {
 // Who leads waits for company, but not for a clock: in testing/synctest it stands still
 // while anybody runs.
 func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	b.company, b.lasted = maxBatch, time.Hour
 	synctest.Test(t, func(t *testing.T) {
 		if _, err := b.Start(t.Context(), started("r")); err != nil {
@@ -175,7 +176,7 @@ func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
 
 // A pause that is refused is fenced or signalled, or it is not known which.
 func TestRefusedPauseWhoseCauseCannotBeRead(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))
 	if err != nil {
 		t.Fatal(err)

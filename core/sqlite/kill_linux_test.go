@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	lib "modernc.org/sqlite/lib"
 )
 
@@ -29,9 +30,9 @@ type doom struct {
 func (d doom) goOn(path string) (ops int64, err error) {
 	ctx := context.Background()
 	var n atomic.Int64
-	durability := Process
+	durability := sqlitedb.Process
 	if d.Power {
-		durability = Power
+		durability = sqlitedb.Power
 	}
 	b, err := openTapped(ctx, path, durability, func(fileOp) int32 {
 		if n.Add(1) == d.Kill {
@@ -50,7 +51,7 @@ func (d doom) goOn(path string) (ops int64, err error) {
 	if err := p.meet(b); err != nil {
 		return 0, err
 	}
-	if _, err := pragma(ctx, b.w.conn, setting{name: "wal_autocheckpoint", set: "10"}); err != nil {
+	if _, err := sqlitedb.Pragma(ctx, b.w.conn, sqlitedb.Setting{Name: "wal_autocheckpoint", Set: "10"}); err != nil {
 		return 0, err
 	}
 	rng := chance(d.Seed)

@@ -14,6 +14,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // scarcity is a limit of the system that a child runs into.
@@ -96,7 +97,7 @@ func TestTheSystemHasNoMore(t *testing.T) {
 // endure saves until it is refused, five times, and goes on when the limit is lifted.
 func (s scarcity) endure(path string, more int) string {
 	signal.Ignore(syscall.SIGXFSZ)
-	b, err := Open(context.Background(), path, Process)
+	b, err := Open(context.Background(), path, sqlitedb.Process)
 	if err != nil {
 		return fmt.Sprint("open: ", err)
 	}
@@ -144,7 +145,7 @@ func (s scarcity) endure(path string, more int) string {
 
 func (s scarcity) of(err error) bool {
 	for _, c := range s.codes {
-		if code(err) == c || code(err)&0xff == c {
+		if sqlitedb.Code(err) == c || sqlitedb.Code(err)&0xff == c {
 			return true
 		}
 	}
@@ -156,7 +157,7 @@ func (s scarcity) of(err error) bool {
 func TestReadOnlyDatabase(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	if err := errors.Join(saveRuns(b, 0, 3), b.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 		}
 		readOnlyFor.Store(path, true)
 		defer readOnlyFor.Delete(path)
-		b, err := openTapped(t.Context(), path, Power, func(fileOp) int32 { return lib.SQLITE_OK })
+		b, err := openTapped(t.Context(), path, sqlitedb.Power, func(fileOp) int32 { return lib.SQLITE_OK })
 		defer taps.Delete(path)
 		if err == nil {
 			_, err = b.Start(t.Context(), started("late"))
@@ -190,7 +191,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 		if err := errors.Join(os.Chmod(path, 0o444), os.Chmod(dir, 0o555)); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(t.Context(), path, Process)
+		b, err := Open(t.Context(), path, sqlitedb.Process)
 		if err == nil {
 			_, err = b.Start(t.Context(), started("late"))
 			_ = b.Close()
@@ -204,7 +205,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	if n := found(t, path); n != 3 {
 		t.Errorf("%d saves are there, want 3", n)
 	}
-	if err := saveRuns(mustOpen(t, path, Process), 3, 5); err != nil {
+	if err := saveRuns(mustOpen(t, path, sqlitedb.Process), 3, 5); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Reader looks at a database of the engine and cannot change it: the file is
@@ -23,7 +24,7 @@ type Reader struct {
 // another program, is refused too. On a read-only file system it is read as
 // [OpenReadOnly] does.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
-	db, err := OpenReadOnly(ctx, path)
+	db, err := sqlitedb.OpenReadOnly(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (r *Reader) check(ctx context.Context) error {
 	f, err := readFormat(ctx, r.db)
 	switch {
 	case err != nil:
-		return fmt.Errorf("open database %s: %w", r.path, advised(err))
+		return fmt.Errorf("open database %s: %w", r.path, sqlitedb.Advise(err))
 	case f.empty():
 		return fmt.Errorf("database %s is empty: name the one that was given to sqlite.Open; nothing was changed", r.path)
 	}
@@ -108,7 +109,7 @@ func list(ctx context.Context, db *sql.DB, path string, f Filter) (runs []RunInf
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the runs in %s: %w", path, advised(err))
+		return nil, fmt.Errorf("list the runs in %s: %w", path, sqlitedb.Advise(err))
 	}
 	return runs, nil
 }
@@ -124,7 +125,7 @@ func questions(ctx context.Context, db *sql.DB, path string, f Filter) (all []co
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the open questions in %s: %w", path, advised(err))
+		return nil, fmt.Errorf("list the open questions in %s: %w", path, sqlitedb.Advise(err))
 	}
 	return all, nil
 }

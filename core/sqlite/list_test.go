@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // recordRuns fills a database: a/one has completed, b/one has failed, two is running.
@@ -54,7 +55,7 @@ func mustRead(t *testing.T, path string) *Reader {
 
 func TestList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b%?#.db")
-	recordRuns(t, mustOpen(t, path, Process)) // still open: an engine may be at work
+	recordRuns(t, mustOpen(t, path, sqlitedb.Process)) // still open: an engine may be at work
 	r := mustRead(t, path)
 	all, err := r.List(t.Context(), Filter{})
 	if err != nil || len(all) != 3 {
@@ -99,7 +100,7 @@ func TestList(t *testing.T) {
 // One run whose agents have reported nonsense must not hide all others.
 func TestListOfMoreThanCanBeCounted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,7 @@ func TestListOfMoreThanCanBeCounted(t *testing.T) {
 // The steps of runs that are not listed are not read.
 func TestListSearchesStepsByKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	recordRuns(t, mustOpen(t, path, Process))
+	recordRuns(t, mustOpen(t, path, sqlitedb.Process))
 	rows, err := mustRead(t, path).db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+listRuns, nil, "", 0, 1, "", nil, nil, false, false, false, 0, nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +144,7 @@ func TestListSearchesStepsByKey(t *testing.T) {
 func TestReaderLeavesNoTrace(t *testing.T) {
 	dir := t.TempDir()
 	closed, cut := filepath.Join(dir, "closed.db"), filepath.Join(dir, "cut", "cut.db")
-	b, err := Open(t.Context(), closed, Process)
+	b, err := Open(t.Context(), closed, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func contents(t *testing.T, dir string) map[string]string {
 
 func TestReaderCannotWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	recordRuns(t, mustOpen(t, path, Process))
+	recordRuns(t, mustOpen(t, path, sqlitedb.Process))
 	if _, err := mustRead(t, path).db.ExecContext(t.Context(), "DELETE FROM steps"); err == nil {
 		t.Error("the reader has deleted records")
 	}
@@ -213,11 +214,11 @@ func TestReaderRefuses(t *testing.T) {
 	made := func(name string, statements ...string) string {
 		path := filepath.Join(dir, name)
 		if name != "foreign.db" {
-			if err := mustOpen(t, path, Process).Close(); err != nil {
+			if err := mustOpen(t, path, sqlitedb.Process).Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		db, err := OpenDB(path, Process)
+		db, err := sqlitedb.Open(path, sqlitedb.Process)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +262,7 @@ func TestReaderRefuses(t *testing.T) {
 	if got, err := os.ReadFile(empty); err != nil || len(got) != 0 {
 		t.Error("an empty file was written")
 	}
-	var newer *ErrNewer
+	var newer *sqlitedb.ErrNewer
 	if _, err := OpenReader(context.Background(), filepath.Join(dir, "newer.db")); !errors.As(err, &newer) || newer.Has != 99 {
 		t.Errorf("error %v", err)
 	}
@@ -269,7 +270,7 @@ func TestReaderRefuses(t *testing.T) {
 
 func TestReaderLoadsWhatTheBackendLoads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	recordRuns(t, b)
 	key := core.RunKey{Tenant: "a", Run: "one"}
 	want, err := b.Load(t.Context(), key)
@@ -290,7 +291,7 @@ func TestReaderLoadsWhatTheBackendLoads(t *testing.T) {
 func TestListShowsNoOtherTenant(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	tenants := []string{"", "a", "A", "a ", "a\x00", "a\x00b", "a%", "_", "%", "*", "a'b", `a"b`, "a/b", "a;--", "\u00e9", "e\u0301", "\xff", "\xfe", "\ufffd", "NULL", "0", "1 OR 1"}
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	for _, tenant := range tenants {
 		rec := started("r")
 		rec.Key.Tenant = tenant

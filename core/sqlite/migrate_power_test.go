@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/fstest"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Power is lost while a database of an older version is brought up to date: it is of the
@@ -21,12 +23,12 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 	}
 	first := fstest.MapFS{"0001.sql": &fstest.MapFile{Data: schema}}
 	all := fstest.MapFS{"0001.sql": first["0001.sql"], "0002.sql": &fstest.MapFile{Data: []byte("ALTER TABLE runs ADD COLUMN more TEXT; CREATE TABLE more (x)")}}
-	c, err := newConnector(path, Power)
+	c, err := sqlitedb.NewConnector(path, sqlitedb.Power)
 	if err != nil {
 		t.Fatal(err)
 	}
 	db := sql.OpenDB(c)
-	insertErr := Migrate(ctx, db, path, first)
+	insertErr := sqlitedb.Migrate(ctx, db, path, first)
 	if insertErr == nil {
 		_, insertErr = db.ExecContext(ctx, `INSERT INTO runs (tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held) VALUES ('t', 'r', 'p', 1, 1, 1, 1, 1, '', 0, 0)`)
 	}
@@ -39,14 +41,14 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 	}
 	taps.Store(path, tap(f.tap))
 	defer taps.Delete(path)
-	c.vfs = shimVFS
+	c.Vfs = shimVFS
 	db = sql.OpenDB(c)
-	if err := errors.Join(Migrate(ctx, db, path, all), db.Close()); err != nil {
+	if err := errors.Join(sqlitedb.Migrate(ctx, db, path, all), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	n, versions := trials(40), map[int]int{}
 	err = f.images(n, chance(0), filepath.Join(dir, "image"), func(image, how string, _ []int) error {
-		plain, err := newConnector(image, Power)
+		plain, err := sqlitedb.NewConnector(image, sqlitedb.Power)
 		if err != nil {
 			return err
 		}
@@ -56,7 +58,7 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 		err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT user_version FROM pragma_user_version), (SELECT * FROM pragma_integrity_check)`).
 			Scan(&runs, &version, &verdict)
 		if err == nil {
-			err = Migrate(ctx, db, image, all) // again, or further
+			err = sqlitedb.Migrate(ctx, db, image, all) // again, or further
 		}
 		if err := errors.Join(err, db.Close()); err != nil || runs != 1 || verdict != "ok" || version < 1 {
 			t.Errorf("%s: %d runs, version %d, %q, %v\n%s", how, runs, version, verdict, err, repeat(t, n))

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // shoot lets the runs go on in the database at path until all are at their end or most
 // transactions are made, and records it. The database is closed in the end where
 // that is said.
-func (p *troupe) shoot(ctx context.Context, path string, d Durability, rng *rand.Rand, most, checkpoint int, closed bool) (f *film, err error) {
+func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, rng *rand.Rand, most, checkpoint int, closed bool) (f *film, err error) {
 	f, err = newFilm(path, p.done)
 	if err != nil {
 		return nil, err
@@ -34,7 +36,7 @@ func (p *troupe) shoot(ctx context.Context, path string, d Durability, rng *rand
 		return nil, err
 	}
 	// So that the log is written into the database, and begun again, within few saves.
-	if _, err := pragma(ctx, b.w.conn, setting{name: "wal_autocheckpoint", set: fmt.Sprint(checkpoint)}); err != nil {
+	if _, err := sqlitedb.Pragma(ctx, b.w.conn, sqlitedb.Setting{Name: "wal_autocheckpoint", Set: fmt.Sprint(checkpoint)}); err != nil {
 		return nil, err
 	}
 	for range most {
@@ -76,7 +78,7 @@ func (l losses) String() string {
 // returns how far the runs are.
 func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (found []int, err error) {
 	l.images++
-	b, err := open(ctx, path, unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, "")
 	if err != nil {
 		l.torn++
 		return nil, fmt.Errorf("torn: %w", err)
@@ -103,7 +105,7 @@ func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (
 }
 
 // losePower records runs at a durability and looks at n images of them.
-func losePower(t *testing.T, d Durability, n int, report bool) (l losses) {
+func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losses) {
 	each := min(250, max(10, n/12)) // images of one life
 	for film := uint64(0); l.images < n; film++ {
 		rng := chance(film)
@@ -181,17 +183,17 @@ func keepImage(t *testing.T, path, name string) {
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	n := trials(150)
-	l := losePower(t, Power, n, true)
+	l := losePower(t, sqlitedb.Power, n, true)
 	t.Logf("power (synchronous=FULL): %v\n%s", l, repeat(t, n))
 	t.Run("control: process loses saves and tears nothing", func(t *testing.T) {
-		l := losePower(t, Process, max(40, n/4), false)
+		l := losePower(t, sqlitedb.Process, max(40, n/4), false)
 		if l.lost == 0 || l.torn > 0 {
 			t.Errorf("%v; want losses and nothing torn", l)
 		}
 		t.Logf("process (NORMAL): %v; the first: %s", l, l.first)
 	})
 	t.Run("control: without syncs the database is torn", func(t *testing.T) {
-		l := losePower(t, unsynced, max(40, n/4), false)
+		l := losePower(t, sqlitedb.Unsynced, max(40, n/4), false)
 		if l.lost == 0 || l.torn == 0 {
 			t.Errorf("%v; want losses and damage", l)
 		}

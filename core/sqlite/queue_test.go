@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 func stepOf(seq int64) core.StepRecord {
@@ -31,7 +32,7 @@ func waitAll(steps []core.Enqueued) []error {
 // Eight branches end while the writer is busy: one transaction takes all of them.
 func TestBranchesOfARunShareATransaction(t *testing.T) {
 	const branches = 8
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	var entered sync.WaitGroup
 	entered.Add(branches)
 	release := make(chan bool)
@@ -71,7 +72,7 @@ func TestBranchesOfARunShareATransaction(t *testing.T) {
 // whatever transactions they are; saved again, they are all there.
 func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 	for _, most := range []int{maxBatch, 2, 1} {
-		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 		b.maxBatch = most
 		lease, err := b.Start(t.Context(), started("r"))
 		if err != nil {
@@ -119,7 +120,7 @@ func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 
 // The fence holds for steps that are enqueued: none of a lost lease, and no gap.
 func TestEnqueuedStepsAreFenced(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))
 	if err != nil {
 		t.Fatal(err)

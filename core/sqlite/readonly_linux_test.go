@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // readOnly makes a folder that cannot be written to, for root too, until the test ends.
@@ -35,7 +36,7 @@ func readOnly(t *testing.T, dir string) {
 }
 
 func TestReaderOnAReadOnlyFileSystem(t *testing.T) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "r.db")
 		b := mustOpen(t, path, d)
@@ -66,7 +67,7 @@ func TestReaderOnAReadOnlyFileSystem(t *testing.T) {
 // The changes in a log are read, or nothing is.
 func TestReaderOfAHotLogOnAReadOnlyFileSystem(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	recordRuns(t, mustOpen(t, path, Process))
+	recordRuns(t, mustOpen(t, path, sqlitedb.Process))
 	for _, index := range []bool{true, false} {
 		dir := t.TempDir()
 		for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -84,7 +85,7 @@ func TestReaderOfAHotLogOnAReadOnlyFileSystem(t *testing.T) {
 		readOnly(t, dir)
 		r, err := OpenReader(t.Context(), filepath.Join(dir, "r.db"))
 		if err != nil {
-			if !errors.Is(err, ErrHotLog) {
+			if !errors.Is(err, sqlitedb.ErrHotLog) {
 				t.Errorf("with an index %v: error %v, want ErrHotLog", index, err)
 			}
 			continue

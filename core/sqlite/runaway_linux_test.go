@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // runaway is a pipeline that would not end by itself, or leaves something behind.
@@ -113,7 +114,7 @@ func TestRunawaysAreStopped(t *testing.T) {
 	before, files := goleak.IgnoreCurrent(), descriptors(t)
 	release := make(chan struct{})
 	kinds := runaways(t, release)
-	b, err := Open(t.Context(), path, Process)
+	b, err := Open(t.Context(), path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}

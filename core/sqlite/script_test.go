@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // saga is the saves of one run, one after the other, with what must be loaded behind
@@ -144,7 +145,7 @@ func (p *troupe) meetAt(ctx context.Context, path string) error {
 	if err := os.CopyFS(at, os.DirFS(filepath.Dir(path))); err != nil {
 		return err
 	}
-	b, err := open(ctx, filepath.Join(at, filepath.Base(path)), unsynced, "")
+	b, err := open(ctx, filepath.Join(at, filepath.Base(path)), sqlitedb.Unsynced, "")
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (p *troupe) meetAt(ctx context.Context, path string) error {
 
 // made makes an empty database.
 func made(ctx context.Context, path string) error {
-	b, err := open(ctx, path, unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, "")
 	if err != nil {
 		return err
 	}

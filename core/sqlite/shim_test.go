@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
@@ -91,7 +92,7 @@ func registerShim() error {
 
 // openTapped opens a database whose operations go by f, from the first one on that
 // comes when it exists.
-func openTapped(ctx context.Context, path string, d Durability, f tap) (*Backend, error) {
+func openTapped(ctx context.Context, path string, d sqlitedb.Durability, f tap) (*Backend, error) {
 	if err := registerShim(); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func openArmed(t *testing.T, f tap) (b *Backend, armed *atomic.Bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "r.db")
 	armed = new(atomic.Bool)
-	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
+	b, err := openTapped(t.Context(), path, sqlitedb.Power, func(op fileOp) int32 {
 		if !armed.Load() {
 			return lib.SQLITE_OK
 		}
@@ -277,7 +278,7 @@ func TestShimSeesEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	var mu sync.Mutex
 	seen := map[string]int{}
-	b, err := openTapped(t.Context(), path, Power, func(op fileOp) int32 {
+	b, err := openTapped(t.Context(), path, sqlitedb.Power, func(op fileOp) int32 {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[op.op]++

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 const (
@@ -67,7 +68,7 @@ func (s *stopwatch) reading(path string, runs int64) (r reading, err error) {
 // the run that it had, and starts the next.
 func soak(path string) error {
 	ctx := context.Background()
-	b, err := Open(ctx, path, Process)
+	b, err := Open(ctx, path, sqlitedb.Process)
 	if err != nil {
 		return err
 	}

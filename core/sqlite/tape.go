@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Tape is what a backend committed, statement by statement with its bytes, in
@@ -83,14 +85,14 @@ type Floor struct {
 
 // OpenFloor creates the database at path, as [Open] would, and makes it ready to
 // replay the tape from its start.
-func OpenFloor(ctx context.Context, path string, d Durability, tape *Tape) (*Floor, error) {
+func OpenFloor(ctx context.Context, path string, d sqlitedb.Durability, tape *Tape) (*Floor, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
-		return nil, advised(err)
+		return nil, sqlitedb.Advise(err)
 	}
 	w, err := newWriter(ctx, c)
 	if err != nil {
-		return nil, advised(err)
+		return nil, sqlitedb.Advise(err)
 	}
 	return &Floor{w: w, tape: tape}, nil
 }

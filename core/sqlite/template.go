@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // template holds the bytes of a new database of this version. They are made by the
@@ -34,12 +36,12 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "new.db")
-	c, err := newConnector(path, Process) // durability is no property of the file
+	c, err := sqlitedb.NewConnector(path, sqlitedb.Process) // durability is no property of the file
 	if err != nil {
 		return nil, err
 	}
 	db := sql.OpenDB(c)
-	if err := errors.Join(Migrate(ctx, db, path, migrations), db.Close()); err != nil {
+	if err := errors.Join(sqlitedb.Migrate(ctx, db, path, migrations), db.Close()); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +65,7 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 // where the name is taken. So processes that do this at once end up with the one
 // database of whoever was first. An error is that the name of the file may not survive the
 // loss of power, which [Power] promises.
-func place(ctx context.Context, path string, d Durability, migrations fs.FS) (bool, error) {
+func place(ctx context.Context, path string, d sqlitedb.Durability, migrations fs.FS) (bool, error) {
 	for _, suffix := range []string{"", "-wal", "-journal"} {
 		if _, err := os.Lstat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
 			return false, nil
@@ -93,8 +95,8 @@ func place(ctx context.Context, path string, d Durability, migrations fs.FS) (bo
 // unsyncedName is the error of a database whose name in its folder may not survive the
 // loss of power, where that is promised. Windows and some file systems cannot sync a
 // folder, and SQLite does not insist there.
-func unsyncedName(path string, d Durability, err error) error {
-	if err == nil || d != Power || runtime.GOOS == "windows" || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+func unsyncedName(path string, d sqlitedb.Durability, err error) error {
+	if err == nil || d != sqlitedb.Power || runtime.GOOS == "windows" || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
 	return fmt.Errorf("make the name of the new database %s durable: %w", path, err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -40,7 +41,7 @@ func own(t testing.TB) fs.FS {
 func properties(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
-	b := mustOpen(t, path, Power)
+	b := mustOpen(t, path, sqlitedb.Power)
 	for _, q := range []string{
 		"SELECT type, name, tbl_name, rootpage, sql FROM sqlite_schema ORDER BY rowid", "PRAGMA user_version", "PRAGMA application_id",
 		"PRAGMA journal_mode", "PRAGMA page_size", "PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA encoding", "PRAGMA auto_vacuum", "PRAGMA integrity_check",
@@ -78,7 +79,7 @@ func properties(t *testing.T, path string) map[string][]string {
 
 func TestTemplateEqualsMigration(t *testing.T) {
 	placed := filepath.Join(t.TempDir(), "placed.db")
-	if made, err := place(t.Context(), placed, Power, own(t)); !made || err != nil {
+	if made, err := place(t.Context(), placed, sqlitedb.Power, own(t)); !made || err != nil {
 		t.Fatal("the database was not made from the template")
 	}
 	if d := cmp.Diff(properties(t, migrated(t)), properties(t, placed)); d != "" {
@@ -98,7 +99,7 @@ func TestTemplateIsPutOverNothing(t *testing.T) {
 		if err := make(path); err != nil {
 			t.Fatal(err)
 		}
-		if made, err := place(t.Context(), path, Process, own(t)); made || err != nil {
+		if made, err := place(t.Context(), path, sqlitedb.Process, own(t)); made || err != nil {
 			t.Errorf("%s: a database was put there", name)
 		}
 		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".flujo-new-*"))
@@ -111,7 +112,7 @@ func TestTemplateIsPutOverNothing(t *testing.T) {
 // The log of a database that was deleted alone must not come to life in a new one.
 func TestNewDatabaseBesideAnOldLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Process)
+	b := mustOpen(t, path, sqlitedb.Process)
 	if _, err := b.Start(t.Context(), started("0")); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func TestCreatingAtOnceMakesOneDatabase(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range openers {
 			wg.Go(func() {
-				b, err := Open(t.Context(), path, []Durability{Process, Power}[i%2])
+				b, err := Open(t.Context(), path, []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power}[i%2])
 				if err == nil {
 					_, err = b.Start(t.Context(), started(fmt.Sprint(i)))
 					err = errors.Join(err, b.Close())
@@ -172,12 +173,12 @@ func TestNewNameIsDurableAtPower(t *testing.T) {
 	original := syncFolder
 	t.Cleanup(func() { syncFolder = original })
 	for _, tc := range []struct {
-		d       Durability
+		d       sqlitedb.Durability
 		err     error
 		refused bool
 	}{
-		{Power, syscall.EIO, runtime.GOOS != "windows"}, {Power, syscall.EINVAL, false}, {Power, errors.ErrUnsupported, false}, {Power, nil, false},
-		{Process, syscall.EIO, false},
+		{sqlitedb.Power, syscall.EIO, runtime.GOOS != "windows"}, {sqlitedb.Power, syscall.EINVAL, false}, {sqlitedb.Power, errors.ErrUnsupported, false}, {sqlitedb.Power, nil, false},
+		{sqlitedb.Process, syscall.EIO, false},
 	} {
 		syncFolder = func(*os.File) error { return tc.err }
 		b, err := Open(t.Context(), filepath.Join(t.TempDir(), "r.db"), tc.d)
@@ -196,7 +197,7 @@ func TestNewNameIsDurableAtPower(t *testing.T) {
 // BenchmarkOpen is the opening of a new database from the template, over the same by
 // migrations.
 func BenchmarkOpen(b *testing.B) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b.Run(string(d), func(b *testing.B) {
 			dir := b.TempDir()
 			if _, err := templateBytes(b.Context(), own(b)); err != nil { // once a process

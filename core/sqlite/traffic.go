@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
@@ -35,8 +36,8 @@ func (t *Traffic) Counts() TrafficCounts {
 
 // OpenCounted opens a database as [Open] does, and counts all that is written to it
 // until the backend is closed and [Traffic.Stop] called. It is slower, and does the same.
-func OpenCounted(ctx context.Context, path string, d Durability) (*Backend, *Traffic, error) {
-	if err := d.check(); err != nil {
+func OpenCounted(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, *Traffic, error) {
+	if err := d.Check(); err != nil {
 		return nil, nil, err
 	}
 	abs, err := filepath.Abs(path)

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // traffic saves a run of n steps and returns what it wrote.
-func traffic(t *testing.T, d Durability, n int) TrafficCounts {
+func traffic(t *testing.T, d sqlitedb.Durability, n int) TrafficCounts {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "odd name%20.db")
 	b, tr, err := OpenCounted(t.Context(), path, d)
@@ -44,7 +45,7 @@ func traffic(t *testing.T, d Durability, n int) TrafficCounts {
 }
 
 func TestTrafficIsTheSameForTheSameWork(t *testing.T) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		first, again, more := traffic(t, d, 20), traffic(t, d, 20), traffic(t, d, 21)
 		if first != again {
 			t.Errorf("%s: %+v, and again %+v", d, first, again)
@@ -53,10 +54,10 @@ func TestTrafficIsTheSameForTheSameWork(t *testing.T) {
 			t.Errorf("%s: 21 saves wrote %+v, 22 %+v", d, first, more)
 		}
 		syncs := int64(0)
-		if d == Power {
+		if d == sqlitedb.Power {
 			syncs = 21 // each commit
 		}
-		if first.Syncs < syncs || d == Process && first.Syncs > 1 {
+		if first.Syncs < syncs || d == sqlitedb.Process && first.Syncs > 1 {
 			t.Errorf("%s: %d syncs in 21 saves", d, first.Syncs)
 		}
 		t.Logf("%s: %+v", d, first)
@@ -71,7 +72,7 @@ func TestTrafficBehindALinkIsCounted(t *testing.T) {
 	if err := errors.Join(os.Mkdir(folder, 0o700), os.Symlink(folder, link)); err != nil {
 		t.Fatal(err)
 	}
-	b, tr, err := OpenCounted(t.Context(), filepath.Join(link, "r.db"), Process)
+	b, tr, err := OpenCounted(t.Context(), filepath.Join(link, "r.db"), sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestTrafficBehindALinkIsCounted(t *testing.T) {
 }
 
 func TestDurabilityIsReadFromTheConnectionThatSaves(t *testing.T) {
-	for _, d := range []Durability{Process, Power} {
+	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b, err := Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), d)
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +94,7 @@ func TestDurabilityIsReadFromTheConnectionThatSaves(t *testing.T) {
 		if got, err := b.Durability(); got != d || err != nil {
 			t.Errorf("opened at %q, reads %q, %v", d, got, err)
 		}
-		if _, err := pragma(t.Context(), b.w.conn, setting{"synchronous", "OFF", "0"}); err != nil {
+		if _, err := sqlitedb.Pragma(t.Context(), b.w.conn, sqlitedb.Setting{Name: "synchronous", Set: "OFF", Want: "0"}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := b.Durability(); got != "" || err == nil {
@@ -120,7 +121,7 @@ func TestDurabilityIsReadFromTheConnectionThatSaves(t *testing.T) {
 
 func TestTheFloorReplaysOperationByOperation(t *testing.T) {
 	dir := t.TempDir()
-	b, err := Open(t.Context(), filepath.Join(dir, "b.db"), Process)
+	b, err := Open(t.Context(), filepath.Join(dir, "b.db"), sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestTheFloorReplaysOperationByOperation(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := OpenFloor(t.Context(), filepath.Join(dir, "f.db"), Process, tape)
+	f, err := OpenFloor(t.Context(), filepath.Join(dir, "f.db"), sqlitedb.Process, tape)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Errors of the disk were SQLite's bare words: which file it was, and what to do, nobody
@@ -39,7 +40,7 @@ func TestDiskErrorsAreNotBare(t *testing.T) {
 			armed.Store(true)
 			err := tc.use(b)
 			armed.Store(false)
-			if err == nil || code(err)&0xff != int(tc.code)&0xff || !strings.Contains(err.Error(), b.path) || !strings.Contains(err.Error(), tc.says) {
+			if err == nil || sqlitedb.Code(err)&0xff != int(tc.code)&0xff || !strings.Contains(err.Error(), b.path) || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %v, want one of code %d that names %s and says %q", err, tc.code, b.path, tc.says)
 			}
 			if err := tc.use(b); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	lib "modernc.org/sqlite/lib"
 )
 
@@ -46,7 +47,7 @@ func (w *writer) extendWAL(ctx context.Context) error {
 // logName is the log's name by SQLite's own name for the database: it has resolved symbolic
 // links.
 func logName(ctx context.Context, conn driver.Conn) (string, error) {
-	v, err := queryValue(ctx, conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")
+	v, err := sqlitedb.QueryValue(ctx, conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")
 	name, _ := v.(string)
 	return name + "-wal", err
 }
@@ -64,7 +65,7 @@ func (w *writer) logSize() int64 {
 // Where the time from before cannot be restored the writer takes no more saves: they would
 // give up on a lock that is held for a moment, or wait for longer than was promised.
 func (w *writer) waiting(ctx context.Context, most string, f func() error) error {
-	timeout, err := queryValue(ctx, w.conn, "PRAGMA busy_timeout")
+	timeout, err := sqlitedb.QueryValue(ctx, w.conn, "PRAGMA busy_timeout")
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (w *writer) waiting(ctx context.Context, most string, f func() error) error
 
 // wait sets the time that the connection waits for locks, in milliseconds.
 func (w *writer) wait(ctx context.Context, most string) error {
-	got, err := pragma(ctx, w.conn, setting{name: "busy_timeout", set: most})
+	got, err := sqlitedb.Pragma(ctx, w.conn, sqlitedb.Setting{Name: "busy_timeout", Set: most})
 	if err == nil && got != most {
 		err = fmt.Errorf("busy_timeout is %s where %s was set", got, most)
 	}
@@ -112,8 +113,8 @@ func (w *writer) shorten(ctx context.Context) error {
 		return nil
 	}
 	err := w.waiting(ctx, "100", func() error {
-		_, err := queryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
-		if code(err)&0xff == lib.SQLITE_BUSY {
+		_, err := sqlitedb.QueryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
+		if sqlitedb.Code(err)&0xff == lib.SQLITE_BUSY {
 			return nil // somebody reads or writes: at the next look
 		}
 		return err

@@ -16,6 +16,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 func logSize(t *testing.T, path string) int64 {
@@ -34,7 +35,7 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 		t.Skip(err)
 	}
 	path := filepath.Join(dir, "power.db")
-	b := mustOpen(t, path, Power)
+	b := mustOpen(t, path, sqlitedb.Power)
 	if n := logSize(t, path); n != walBytes {
 		t.Errorf("the log of a backend has %d bytes, want %d", n, walBytes)
 	}
@@ -44,12 +45,12 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a closed database is more than one file: %v", err)
 	}
-	mustOpen(t, link, Power)
+	mustOpen(t, link, sqlitedb.Power)
 	if n := logSize(t, path); n != walBytes {
 		t.Errorf("the log of a database that was opened by a link has %d bytes, want %d", n, walBytes)
 	}
 
-	floor, err := OpenFloor(t.Context(), filepath.Join(dir, "floor.db"), Power, &Tape{})
+	floor, err := OpenFloor(t.Context(), filepath.Join(dir, "floor.db"), sqlitedb.Power, &Tape{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 		t.Errorf("the log of a floor has %d bytes, want %d: it must cost what the backend costs", n, walBytes)
 	}
 
-	mustOpen(t, filepath.Join(dir, "process.db"), Process)
+	mustOpen(t, filepath.Join(dir, "process.db"), sqlitedb.Process)
 	if n := logSize(t, filepath.Join(dir, "process.db")); n >= walBytes {
 		t.Errorf("the log was extended at process too: %d bytes", n)
 	}
@@ -67,8 +68,8 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 // SQLite must write an extended log again from its start, not cut it off.
 func TestExtendedLogKeepsItsSize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Power)
-	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA journal_size_limit"); err != nil || v != int64(-1) {
+	b := mustOpen(t, path, sqlitedb.Power)
+	if v, err := sqlitedb.QueryValue(t.Context(), b.w.conn, "PRAGMA journal_size_limit"); err != nil || v != int64(-1) {
 		t.Errorf("journal_size_limit is %v (error %v), want -1: none", v, err)
 	}
 	rec := started("")
@@ -108,7 +109,7 @@ func imitation(t *testing.T, path string, limit int64) string {
 // to the first that is not, and checks the file.
 func found(t *testing.T, path string) int {
 	t.Helper()
-	b := mustOpen(t, path, Power)
+	b := mustOpen(t, path, sqlitedb.Power)
 	var verdict string
 	if err := b.readers.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity_check of %s: %q, error %v", path, verdict, err)
@@ -125,7 +126,7 @@ func found(t *testing.T, path string) int {
 func TestExtendedLogIsRecovered(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "r.db")
-	b := mustOpen(t, path, Power)
+	b := mustOpen(t, path, sqlitedb.Power)
 	const runs = 5
 	for n := range runs + 1 {
 		if got := found(t, imitation(t, path, walBytes)); got != n {
@@ -148,7 +149,7 @@ func TestExtendedLogIsRecovered(t *testing.T) {
 	}
 	t.Run("control: without the lock a save is lost", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "r.db")
-		b := mustOpen(t, path, Process)
+		b := mustOpen(t, path, sqlitedb.Process)
 		save := func(run string) {
 			if _, err := b.Start(t.Context(), started(run)); err != nil {
 				t.Fatal(err)
@@ -176,7 +177,7 @@ func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
 	extended := 0
 	for range databases {
 		path := filepath.Join(t.TempDir(), "r.db")
-		writer := mustOpen(t, path, Process)
+		writer := mustOpen(t, path, sqlitedb.Process)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for n := range saves {
@@ -186,7 +187,7 @@ func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
 			}
 		})
 		for n := range others {
-			b := mustOpen(t, path, Power)
+			b := mustOpen(t, path, sqlitedb.Power)
 			if logSize(t, path) == walBytes {
 				extended++
 			}
@@ -205,10 +206,10 @@ func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
 // An optimisation waits for nobody.
 func TestExtendingGivesWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
-	other := mustOpen(t, path, Process)
+	other := mustOpen(t, path, sqlitedb.Process)
 	var b *Backend
 	err := other.w.tx(statement(func() error { // holds the write lock
-		b = mustOpen(t, path, Power)
+		b = mustOpen(t, path, sqlitedb.Power)
 		return nil
 	}))
 	if err != nil {
@@ -217,7 +218,7 @@ func TestExtendingGivesWay(t *testing.T) {
 	if n := logSize(t, path); n >= walBytes {
 		t.Errorf("the log was extended to %d bytes under somebody else's lock", n)
 	}
-	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
+	if v, err := sqlitedb.QueryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
 		t.Errorf("busy_timeout is %v afterwards (error %v), want 5000", v, err)
 	}
 	if _, err := b.Start(t.Context(), started("r")); err != nil {
@@ -228,12 +229,12 @@ func TestExtendingGivesWay(t *testing.T) {
 // The time that the writer waits for locks is what it was, also after a failure; else no
 // save may go by it.
 func TestWaitForLocksIsRestored(t *testing.T) {
-	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), Process)
+	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	cause := errors.New("no checkpoint")
 	if err := b.w.waiting(t.Context(), "0", func() error { return cause }); !errors.Is(err, cause) {
 		t.Errorf("error %v, want %v", err, cause)
 	}
-	if v, err := queryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
+	if v, err := sqlitedb.QueryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
 		t.Errorf("busy_timeout is %v after a failure (error %v), want 5000", v, err)
 	}
 	if err := saveRuns(b, 0, 1); err != nil {
@@ -264,7 +265,7 @@ func TestFailureToShortenIsReported(t *testing.T) {
 	armed.Store(true)
 	err := b.w.shorten(t.Context())
 	armed.Store(false)
-	if code(err)&0xff != lib.SQLITE_IOERR {
+	if sqlitedb.Code(err)&0xff != lib.SQLITE_IOERR {
 		t.Errorf("error %v, want that of the truncation", err)
 	}
 	if err := saveRuns(b, 1, 2); err != nil {
@@ -326,14 +327,14 @@ func BenchmarkExtendedLog(b *testing.B) {
 	took := inTurns(b, rounds, func(session int) (arms []func(int) time.Duration, done func()) {
 		var opened []*Backend
 		for arm := range 2 {
-			c, err := prepare(b.Context(), filepath.Join(dir, fmt.Sprintf("%d-%d.db", session, arm)), Power)
+			c, err := prepare(b.Context(), filepath.Join(dir, fmt.Sprintf("%d-%d.db", session, arm)), sqlitedb.Power)
 			must(b, err)
 			if arm == 1 {
-				c.durability = Process // in name only: the settings stay those of power
+				c.Durability = sqlitedb.Process // in name only: the settings stay those of power
 			}
 			w, err := newWriter(b.Context(), c)
 			must(b, err)
-			back := &Backend{path: c.path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
+			back := &Backend{path: c.Path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 			opened = append(opened, back)
 			engine := core.NewEngine(core.WithBackend(back))
 			arms = append(arms, func(round int) time.Duration {
@@ -356,7 +357,7 @@ func BenchmarkExtendedLog(b *testing.B) {
 // long as there were saves.
 func TestLogThatAReaderKeepsGrowingIsCutOff(t *testing.T) {
 	t.Parallel()
-	for d, want := range map[Durability]int64{Process: longLog, Power: walBytes} {
+	for d, want := range map[sqlitedb.Durability]int64{sqlitedb.Process: longLog, sqlitedb.Power: walBytes} {
 		path := filepath.Join(t.TempDir(), "r.db")
 		b := mustOpen(t, path, d)
 		if err := saveRuns(b, 0, 1); err != nil {

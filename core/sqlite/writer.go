@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // The statements of the writer, prepared once.
@@ -82,7 +84,7 @@ type writer struct {
 	unfit error // why it may not be used any more
 }
 
-func newWriter(ctx context.Context, c *connector) (*writer, error) {
+func newWriter(ctx context.Context, c *sqlitedb.Connector) (*writer, error) {
 	conn, err := c.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -92,16 +94,16 @@ func newWriter(ctx context.Context, c *connector) (*writer, error) {
 	for i, text := range statements {
 		s, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("prepare statement %d for database %s: %w", i, c.path, err), w.close())
+			return nil, errors.Join(fmt.Errorf("prepare statement %d for database %s: %w", i, c.Path, err), w.close())
 		}
 		w.stmts[i] = s.(driver.StmtExecContext)
 	}
 	if w.log, err = logName(ctx, conn); err != nil {
-		return nil, errors.Join(fmt.Errorf("find the log of database %s: %w", c.path, err), w.close())
+		return nil, errors.Join(fmt.Errorf("find the log of database %s: %w", c.Path, err), w.close())
 	}
-	if w.extended = c.durability == Power; w.extended {
+	if w.extended = c.Durability == sqlitedb.Power; w.extended {
 		if err := w.extendWAL(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("extend the log of database %s: %w", c.path, err), w.close())
+			return nil, errors.Join(fmt.Errorf("extend the log of database %s: %w", c.Path, err), w.close())
 		}
 	}
 	return w, nil
@@ -144,7 +146,7 @@ func (w *writer) tx(j job) error {
 
 // careless lets the connection sync nothing from now on.
 func (w *writer) careless() error {
-	_, err := pragma(context.Background(), w.conn, setting{name: "synchronous", set: "OFF"})
+	_, err := sqlitedb.Pragma(context.Background(), w.conn, sqlitedb.Setting{Name: "synchronous", Set: "OFF"})
 	return err
 }
 

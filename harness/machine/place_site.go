@@ -13,6 +13,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // site is where the checks get their facts from. Tests make up their own.
@@ -66,7 +67,7 @@ func thisSite(dir, scratch string) *site {
 			}
 			return b, nil
 		},
-		warnings: sqlite.Warnings,
+		warnings: sqlitedb.Warnings,
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,7 +42,7 @@ func open(t *testing.T, path string) *history.History {
 // raw opens the database of a history without what package history guards.
 func raw(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, err := sqlite.OpenDB(path, sqlite.Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}

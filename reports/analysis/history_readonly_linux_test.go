@@ -9,7 +9,7 @@ import (
 
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
@@ -102,7 +102,7 @@ func TestHotLogOnAReadOnlyFileSystem(t *testing.T) {
 		readOnly(t, copied)
 		h, err := history.OpenRecorded(t.Context(), filepath.Join(copied, "h.db"))
 		if err != nil {
-			if !errors.Is(err, sqlite.ErrHotLog) {
+			if !errors.Is(err, sqlitedb.ErrHotLog) {
 				t.Errorf("with -shm %v: %v", shm, err)
 			}
 			continue

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // History keeps runs in a SQLite file. It may be used by several goroutines, and the
@@ -37,7 +37,7 @@ func Open(ctx context.Context, path string) (*History, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, &UnwritableError{Path: path, Err: err}
 	}
-	db, err := sqlite.OpenDB(path, sqlite.Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
@@ -59,7 +59,7 @@ func OpenRecorded(ctx context.Context, path string) (*History, error) {
 	if !errors.As(err, &unwritable) {
 		return h, err
 	}
-	db, openErr := sqlite.OpenReadOnly(ctx, path)
+	db, openErr := sqlitedb.OpenReadOnly(ctx, path)
 	if openErr != nil {
 		return nil, fmt.Errorf("%w; nor can it be read where it lies: %w", err, openErr)
 	}
@@ -92,7 +92,7 @@ func (h *History) checkReading(ctx context.Context) error {
 	case err != nil:
 		return h.explain("read", err)
 	case version > len(files):
-		return &sqlite.ErrNewer{Path: h.path, Has: version, Know: len(files)}
+		return &sqlitedb.ErrNewer{Path: h.path, Has: version, Know: len(files)}
 	case version < len(files) || old:
 		return &UnwritableError{Path: h.path, Err: fmt.Errorf("it has version %d and must be brought to version %d", version, len(files))}
 	}
@@ -112,7 +112,7 @@ func (h *History) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := sqlite.Migrate(ctx, h.db, h.path, migrations); err != nil {
+	if err := sqlitedb.Migrate(ctx, h.db, h.path, migrations); err != nil {
 		return h.explain("open", err)
 	}
 	if err := h.carryOver(ctx); err != nil {
@@ -161,7 +161,7 @@ func (h *History) own(ctx context.Context) error {
 // writable writes and takes it back. A lock alone would not show that the file or
 // its folder is read-only.
 func (h *History) writable(ctx context.Context) error {
-	tx, err := h.db.BeginTx(ctx, nil) // immediate: see sqlite.OpenDB
+	tx, err := h.db.BeginTx(ctx, nil) // immediate: see sqlitedb.Open
 	if err != nil {
 		return h.explain("write to", err)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -293,7 +293,7 @@ func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
 	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.OpenDB(path, sqlite.Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +451,7 @@ func TestNewerHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), path)
-	var newer *sqlite.ErrNewer
+	var newer *sqlitedb.ErrNewer
 	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 4 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
@@ -459,7 +459,7 @@ func TestNewerHistory(t *testing.T) {
 
 func TestDatabaseOfAnotherProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.db")
-	db, err := sqlite.OpenDB(path, sqlite.Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		t.Fatal(err)
 	}

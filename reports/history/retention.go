@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
 // Retention says which runs stay: those that either field asks for. The newest run
@@ -187,7 +187,7 @@ func (h *History) Backup(ctx context.Context, path string) (runs int, err error)
 
 // readBack proves the copy, without a file beside it.
 func readBack(ctx context.Context, path string) (int, error) {
-	db, err := sqlite.OpenDB(path, sqlite.Process)
+	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlitedb
 
 import (
 	"context"
@@ -23,41 +23,42 @@ const (
 	// process; the last ones may be lost with the power. The file stays intact.
 	Process Durability = "process"
 
-	// unsynced is WAL with synchronous=OFF: see [OpenUnsynced].
-	unsynced Durability = "unsynced"
+	// Unsynced is WAL with synchronous=OFF: a save survives nothing but the ordinary end
+	// of the process. It is there to measure what the rest of a save costs.
+	Unsynced Durability = "unsynced"
 )
 
-// check refuses what is not for use.
-func (d Durability) check() error {
+// Check refuses what no promise can be kept with: all but Power and Process.
+func (d Durability) Check() error {
 	if d == Power || d == Process {
 		return nil
 	}
 	return fmt.Errorf("durability %q: use %q or %q", string(d), Power, Process)
 }
 
-// synchronous is the value of the pragma, by number as SQLite reads it back.
-func (d Durability) synchronous() (string, error) {
+// Synchronous is the value of the pragma, by number as SQLite reads it back.
+func (d Durability) Synchronous() (string, error) {
 	switch d {
 	case Power:
 		return "2", nil
 	case Process:
 		return "1", nil
-	case unsynced:
+	case Unsynced:
 		return "0", nil
 	}
-	return "", d.check()
+	return "", d.Check()
 }
 
-// setting is one pragma of a connection. They are made by statement, in this
+// Setting is one pragma of a connection. They are made by statement, in this
 // order, and read back: a pragma that SQLite does not take is no error to it.
-type setting struct{ name, set, want string }
+type Setting struct{ Name, Set, Want string }
 
-func settingsFor(d Durability, goos string) ([]setting, error) {
-	level, err := d.synchronous()
+func settingsFor(d Durability, goos string) ([]Setting, error) {
+	level, err := d.Synchronous()
 	if err != nil {
 		return nil, err
 	}
-	settings := []setting{
+	settings := []Setting{
 		{"busy_timeout", "5000", "5000"}, // first: the next ones may have to wait
 		{"journal_mode", "WAL", "wal"},
 		{"synchronous", level, level},
@@ -67,23 +68,23 @@ func settingsFor(d Durability, goos string) ([]setting, error) {
 		{"wal_autocheckpoint", "1000", "1000"}, // see walBytes
 	}
 	if d == Power && goos == "darwin" { // there fsync leaves the data in the cache of the disk
-		settings = append(settings, setting{"fullfsync", "ON", "1"}, setting{"checkpoint_fullfsync", "ON", "1"})
+		settings = append(settings, Setting{"fullfsync", "ON", "1"}, Setting{"checkpoint_fullfsync", "ON", "1"})
 	}
 	return settings, nil
 }
 
 // connector opens connections to one database file with the settings made and
 // read back on each. It is a driver.Connector.
-type connector struct {
-	path       string
-	durability Durability
-	settings   []setting
-	vfs        string // none: the system's own
+type Connector struct {
+	Path       string
+	Durability Durability
+	Settings   []Setting
+	Vfs        string // none: the system's own
 }
 
 // newConnector refuses names of no file, files of other machines, and locks that do not
 // hold (see [ErrWeakLocks]).
-func newConnector(path string, d Durability) (*connector, error) {
+func NewConnector(path string, d Durability) (*Connector, error) {
 	settings, err := settingsFor(d, runtime.GOOS)
 	if err != nil {
 		return nil, err
@@ -101,17 +102,17 @@ func newConnector(path string, d Durability) (*connector, error) {
 	if err := errors.Join(requireLocks(abs), refuseNetwork(abs, filesystem)); err != nil {
 		return nil, err
 	}
-	return &connector{path: abs, durability: d, settings: settings}, nil
+	return &Connector{Path: abs, Durability: d, Settings: settings}, nil
 }
 
-// OpenDB opens a pool of connections to the database file at path, each with the
+// Open opens a pool of connections to the database file at path, each with the
 // settings of this package made and read back. It is for databases beside the
 // engine's own that want the same care; the file is created when it is missing.
-func OpenDB(path string, d Durability) (*sql.DB, error) {
-	if err := d.check(); err != nil {
+func Open(path string, d Durability) (*sql.DB, error) {
+	if err := d.Check(); err != nil {
 		return nil, err
 	}
-	c, err := newConnector(path, d)
+	c, err := NewConnector(path, d)
 	if err != nil {
 		return nil, err
 	}
@@ -119,45 +120,45 @@ func OpenDB(path string, d Durability) (*sql.DB, error) {
 }
 
 // Driver implements driver.Connector.
-func (c *connector) Driver() driver.Driver { return &driversqlite.Driver{} }
+func (c *Connector) Driver() driver.Driver { return &driversqlite.Driver{} }
 
 // Connect implements driver.Connector.
-func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	parameters := []string{"_txlock=immediate"}
-	if c.vfs != "" {
-		parameters = append(parameters, "vfs="+c.vfs)
+	if c.Vfs != "" {
+		parameters = append(parameters, "vfs="+c.Vfs)
 	}
-	conn, err := c.Driver().Open(fileURI(c.path, parameters...))
+	conn, err := c.Driver().Open(fileURI(c.Path, parameters...))
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", c.path, err)
+		return nil, fmt.Errorf("open database %s: %w", c.Path, err)
 	}
-	for _, s := range c.settings {
-		got, err := pragma(ctx, conn, s)
-		if err == nil && got != s.want {
-			err = fmt.Errorf("%s is %q where %q is needed", s.name, got, s.want)
+	for _, s := range c.Settings {
+		got, err := Pragma(ctx, conn, s)
+		if err == nil && got != s.Want {
+			err = fmt.Errorf("%s is %q where %q is needed", s.Name, got, s.Want)
 		}
 		if err != nil {
 			_ = conn.Close() // the first error is the one to tell
-			return nil, fmt.Errorf("open database %s: %w", c.path, err)
+			return nil, fmt.Errorf("open database %s: %w", c.Path, err)
 		}
 	}
 	return conn, nil
 }
 
 // pragma makes a setting and reads it back.
-func pragma(ctx context.Context, conn driver.Conn, s setting) (string, error) {
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "PRAGMA "+s.name+"="+s.set, nil); err != nil {
-		return "", fmt.Errorf("set %s: %w", s.name, err)
+func Pragma(ctx context.Context, conn driver.Conn, s Setting) (string, error) {
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "PRAGMA "+s.Name+"="+s.Set, nil); err != nil {
+		return "", fmt.Errorf("set %s: %w", s.Name, err)
 	}
-	v, err := queryValue(ctx, conn, "PRAGMA "+s.name)
+	v, err := QueryValue(ctx, conn, "PRAGMA "+s.Name)
 	if err != nil {
-		return "", fmt.Errorf("read %s back: %w", s.name, err)
+		return "", fmt.Errorf("read %s back: %w", s.Name, err)
 	}
 	return fmt.Sprint(v), nil
 }
 
 // queryValue returns the first column of the first row, nil where there is none.
-func queryValue(ctx context.Context, conn driver.Conn, query string) (driver.Value, error) {
+func QueryValue(ctx context.Context, conn driver.Conn, query string) (driver.Value, error) {
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
 	if err != nil {
 		return nil, err

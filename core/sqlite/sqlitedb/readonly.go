@@ -1,4 +1,4 @@
-package sqlite
+package sqlitedb
 
 import (
 	"context"
@@ -24,37 +24,41 @@ var ErrHotLog = errors.New("the last changes are in its -wal file, and the folde
 // be written, the file is taken as immutable, but only if it has no log: a log may hold
 // the last changes, and SQLite would ignore it. Then the error is [ErrHotLog].
 func OpenReadOnly(ctx context.Context, path string) (*sql.DB, error) {
-	c, err := newConnector(path, Process)
+	c, err := NewConnector(path, Process)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(c.path)
+	info, err := os.Stat(c.Path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fs.ErrNotExist // with the path once
 		}
 		return nil, fmt.Errorf("no database at %s: %w", path, err)
 	}
-	db, first, err := openToRead(ctx, &lookOnly{connector: c, quiet: info.Mode().Perm()&0o222 != 0 && quiet(c.path)})
+	db, first, err := openToRead(ctx, &lookOnly{Connector: c, quiet: info.Mode().Perm()&0o222 != 0 && quiet(c.Path)})
 	if first == nil || err != nil {
 		return db, err
 	}
 	fail := func(err error) (*sql.DB, error) { return nil, fmt.Errorf("open database %s: %w", path, err) }
-	if kind := code(first) & 0xff; kind != lib.SQLITE_CANTOPEN && kind != lib.SQLITE_READONLY {
-		return fail(advised(first))
+	if kind := Code(first) & 0xff; kind != lib.SQLITE_CANTOPEN && kind != lib.SQLITE_READONLY {
+		return fail(Advise(first))
 	}
-	switch info, err := os.Stat(c.path + "-wal"); {
+	switch info, err := os.Stat(c.Path + "-wal"); {
 	case err == nil && info.Size() > 0:
 		return fail(fmt.Errorf("%w (%w)", ErrHotLog, first))
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fail(err)
 	}
-	db, again, err := openToRead(ctx, &lookOnly{connector: c, immutable: true})
+	db, again, err := openToRead(ctx, &lookOnly{Connector: c, immutable: true})
 	if again != nil {
-		return fail(advised(first))
+		return fail(Advise(first))
 	}
 	return db, err
 }
+
+// ReadOnly is c for connections that do not write. A database that is in use can be read,
+// and one that was closed in order.
+func (c *Connector) ReadOnly() driver.Connector { return &lookOnly{Connector: c, quiet: quiet(c.Path)} }
 
 // openToRead opens a pool and reads the schema, which needs the log. Where that fails
 // the pool is closed; err is a failure to do so.
@@ -80,7 +84,7 @@ func quiet(path string) bool {
 
 // lookOnly opens connections that do not write.
 type lookOnly struct {
-	*connector
+	*Connector
 	quiet     bool
 	immutable bool // nobody writes the file, and it has no log
 }
@@ -97,23 +101,23 @@ func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.immutable {
 		parameters = append(parameters, "immutable=1")
 	}
-	conn, err := c.Driver().Open(fileURI(c.path, parameters...))
+	conn, err := c.Driver().Open(fileURI(c.Path, parameters...))
 	if err != nil {
 		return nil, err
 	}
-	settings := []setting{
+	settings := []Setting{
 		{"busy_timeout", "5000", "5000"},
 		{"mmap_size", "0", "0"},
 		{"trusted_schema", "OFF", "0"},
 		{"cell_size_check", "ON", "1"}, // a damaged page is an error, not a wrong answer
 	}
 	if c.quiet { // the other modes refuse to write by themselves, and allow VACUUM INTO
-		settings = append(settings, setting{"query_only", "ON", "1"})
+		settings = append(settings, Setting{"query_only", "ON", "1"})
 	}
 	for _, s := range settings {
-		got, err := pragma(ctx, conn, s)
-		if err == nil && got != s.want {
-			err = fmt.Errorf("%s is %q where %q is needed", s.name, got, s.want)
+		got, err := Pragma(ctx, conn, s)
+		if err == nil && got != s.Want {
+			err = fmt.Errorf("%s is %q where %q is needed", s.Name, got, s.Want)
 		}
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())

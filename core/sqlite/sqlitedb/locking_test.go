@@ -1,4 +1,4 @@
-package sqlite
+package sqlitedb
 
 import (
 	"bytes"
@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	driversqlite "modernc.org/sqlite"
+
+	"github.com/flujo/flujo-harness/core/sqlite/internal/locks"
 )
 
 func TestLocksByAnswerOfTheDriver(t *testing.T) {
-	defer func() { ofdLocking = driversqlite.OFDLocking }()
+	defer func() { locks.Choose = driversqlite.OFDLocking }()
 	for _, tc := range []struct {
 		answer  error
 		refused bool
@@ -21,7 +23,7 @@ func TestLocksByAnswerOfTheDriver(t *testing.T) {
 		{driversqlite.ErrOFDLockingTooLate, true},
 		{errors.New("of a later driver"), true},
 	} {
-		ofdLocking = func(bool) (bool, error) { return false, tc.answer }
+		locks.Choose = func(bool) (bool, error) { return false, tc.answer }
 		if err := requireLocks("r.db"); errors.Is(err, ErrWeakLocks) != tc.refused {
 			t.Errorf("%v: error %v", tc.answer, err)
 		}
@@ -50,7 +52,7 @@ func TestWarningsAreLoggedOnce(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	defer slog.SetDefault(before)
 	for range 3 {
-		logWarnings("r.db", []string{"one of this test", "two of this test"})
+		LogWarnings("r.db", []string{"one of this test", "two of this test"})
 	}
 	if got := log.String(); strings.Count(got, "of this test") != 2 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "database=r.db") {
 		t.Errorf("logged:\n%s", got)
@@ -66,7 +68,7 @@ func TestPowerSyncsFullyOnDarwin(t *testing.T) {
 		}
 		n := 0
 		for _, s := range settings {
-			if strings.HasSuffix(s.name, "fullfsync") && s.want == "1" {
+			if strings.HasSuffix(s.Name, "fullfsync") && s.Want == "1" {
 				n++
 			}
 		}

@@ -1,8 +1,10 @@
-package sqlite
+package sqlitedb
 
 import (
+	"errors"
 	"fmt"
 
+	driversqlite "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
@@ -22,8 +24,8 @@ var advice = map[int]string{
 }
 
 // advised says what to do about an error, where there is something.
-func advised(err error) error {
-	kind := code(err) & 0xff
+func Advise(err error) error {
+	kind := Code(err) & 0xff
 	text, ok := advice[kind]
 	if !ok {
 		return err
@@ -34,10 +36,14 @@ func advised(err error) error {
 	return fmt.Errorf("%w: %s", err, text)
 }
 
-// trouble names the database as well, where the error is not of the engine's own.
-func (b *Backend) trouble(err error) error {
-	if code(err) == 0 {
-		return err
+// code is SQLite's extended result code, 0 where err is of another kind.
+func Code(err error) int {
+	if err == nil {
+		return 0 // e escapes, and most statements succeed
 	}
-	return fmt.Errorf("database %s: %w", b.path, advised(err))
+	var e *driversqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
 }

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !windows
 
-package sqlite
+package sqlitedb
 
 // filesystem cannot be found out here.
 func filesystem(string) (string, storage, error) { return "", unknownStorage, nil }

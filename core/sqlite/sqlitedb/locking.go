@@ -1,4 +1,4 @@
-package sqlite
+package sqlitedb
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	driversqlite "modernc.org/sqlite"
+
+	"github.com/flujo/flujo-harness/core/sqlite/internal/locks"
 )
 
 // ErrWeakLocks is wrapped where a database is refused because this process locks files
@@ -24,19 +26,20 @@ var ErrWeakLocks = errors.New("this process would lose its lock on the file when
 //
 // The driver decides for the whole process at its first lock. The kind is chosen when the
 // program starts, so that a database that main opens first does no harm.
-func init() { _, _ = ofdLocking(true) } // an error comes again, and is reported, when a database is opened
-
-// ofdLocking is [driversqlite.OFDLocking], replaced in tests.
-var ofdLocking = driversqlite.OFDLocking
+func init() { _, _ = locks.Choose(true) } // an error comes again, and is reported, when a database is opened
 
 // requireLocks refuses to open a database where better locks exist but the process is
 // bound to others. Where there are no better ones, it is a matter of [Warnings].
 func requireLocks(path string) error {
-	if _, err := ofdLocking(true); err != nil && !errors.Is(err, driversqlite.ErrOFDLockingUnavailable) {
+	if _, err := locks.Choose(true); err != nil && !errors.Is(err, driversqlite.ErrOFDLockingUnavailable) {
 		return fmt.Errorf("open database %s: %w", path, ErrWeakLocks)
 	}
 	return nil
 }
+
+// LocksStay reports whether the locks that this process has once it has opened a database
+// outlive other descriptors of the file.
+func LocksStay() bool { return lockWarning(runtime.GOOS, driversqlite.OFDLockingEnabled()) == "" }
 
 // lockWarning is what follows from the locks that the process has once it has opened a
 // database. Windows ties locks to handles, as OFD locks are to descriptors.
@@ -68,7 +71,7 @@ func Warnings(path string) []string {
 var warned sync.Map
 
 // logWarnings writes each warning once to the default logger.
-func logWarnings(path string, warnings []string) {
+func LogWarnings(path string, warnings []string) {
 	for _, text := range warnings {
 		if _, before := warned.LoadOrStore(text, true); !before {
 			slog.Warn(text, "database", path)

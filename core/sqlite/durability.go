@@ -1,0 +1,21 @@
+package sqlite
+
+import "github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
+
+// Durability is what a save survives once it has returned.
+type Durability = sqlitedb.Durability
+
+// The durabilities: see [sqlitedb.Power] and [sqlitedb.Process].
+const (
+	Power   = sqlitedb.Power
+	Process = sqlitedb.Process
+)
+
+// ErrNewer is a database written by a newer version of this program.
+type ErrNewer = sqlitedb.ErrNewer
+
+// ErrHotLog and ErrWeakLocks are those of package sqlitedb.
+var (
+	ErrHotLog    = sqlitedb.ErrHotLog
+	ErrWeakLocks = sqlitedb.ErrWeakLocks
+)
