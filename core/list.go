@@ -47,6 +47,7 @@ type RunInfo struct {
 	ID       int64 // the backend's own number
 	Key      RunKey
 	Pipeline string
+	Plan     uint64 // fingerprint of the pipeline that it was started with
 	Status   Status
 	Error    string
 	Epoch    int64  // 1 for the starter, one more with every claim

@@ -54,7 +54,7 @@ func info(id int64, r *Snapshot) RunInfo {
 
 // Info is the run at a glance, without the backend's number.
 func (s *Snapshot) Info() RunInfo {
-	i := RunInfo{Key: s.Start.Key, Pipeline: s.Start.Pipeline, Status: s.Status, Error: s.Error, Epoch: s.Epoch, Holder: s.Holder,
+	i := RunInfo{Key: s.Start.Key, Pipeline: s.Start.Pipeline, Plan: s.Start.Plan, Status: s.Status, Error: s.Error, Epoch: s.Epoch, Holder: s.Holder,
 		Origin: s.Start.Origin, Open: int64(len(s.open())), Started: s.Start.Time, Saved: s.Start.Time, Wake: s.Wake, Ended: s.Ended}
 	for _, rec := range s.Steps {
 		i.Attempts += int64(rec.Attempts)

@@ -56,6 +56,18 @@ func (b *Backend) Durability() Durability { return b.server.durability }
 
 // Start implements [core.Backend].
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
+	s := b.startOf(rec)
+	if err := b.write(ctx, s); err != nil {
+		return core.Lease{}, fmt.Errorf("start run %s: %w", rec.Key, err)
+	}
+	if !s.done {
+		return core.Lease{}, fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
+	}
+	b.plans.Store(rec.Plan, true)
+	return core.Lease{ID: s.id, Epoch: 1}, nil
+}
+
+func (b *Backend) startOf(rec core.StartRecord) *save {
 	key, birth := keyOf(rec.Key), rand.Int64()
 	sum := sumStart(rec) | current{epoch: 1, status: core.Running}.sum()
 	first := core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}
@@ -70,13 +82,30 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 	s.made = func(ctx context.Context, q querier) (bool, error) {
 		return found(q.QueryRow(ctx, b.sql.startMade, key, birth).Scan(&s.id))
 	}
-	if err := b.write(ctx, s); err != nil {
-		return core.Lease{}, fmt.Errorf("start run %s: %w", rec.Key, err)
-	}
-	if !s.done {
+	return s
+}
+
+// Within is b with runs that start in a transaction of the caller: a run that is begun
+// ([core.Begin]) through it is there if tx commits. All other methods are b's, outside of
+// tx. Such a start is not counted. An error of it may have ended the transaction, except
+// for [core.ErrRunExists].
+func (b *Backend) Within(tx pgx.Tx) core.Backend { return starter{b, tx} }
+
+type starter struct {
+	*Backend
+	tx pgx.Tx
+}
+
+// Start implements [core.Backend].
+func (b starter) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
+	s := b.startOf(rec)
+	err := b.tx.QueryRow(ctx, s.sql, s.args...).Scan(&s.id)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
 		return core.Lease{}, fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
+	case err != nil:
+		return core.Lease{}, fmt.Errorf("start run %s: %w", rec.Key, b.trouble(err))
 	}
-	b.plans.Store(rec.Plan, true)
 	return core.Lease{ID: s.id, Epoch: 1}, nil
 }
 

@@ -147,7 +147,7 @@ func (b *Backend) List(ctx context.Context, f core.Filter) (runs []core.RunInfo,
 	q.choose(f)
 	// Runs are chosen first, so that only their steps are read. Records without a path are
 	// states at a start or an end, those of status 7 void another.
-	text := `SELECT r.id, r.tenant, r.run, r.pipeline, r.status, r.error, r.epoch, r.started, r.ended, r.executor, r.until,
+	text := `SELECT r.id, r.tenant, r.run, r.pipeline, r.plan, r.status, r.error, r.epoch, r.started, r.ended, r.executor, r.until,
 			r.origin_tenant, r.origin_run, r.origin_seq, r.wake, t.*
 		FROM (SELECT * FROM @.runs` + q.conditions() + ` ORDER BY started DESC, id DESC` + q.limit(f.Limit) + `) r
 		CROSS JOIN LATERAL (SELECT greatest(r.started, coalesce(max(s.ended), r.started)), count(s.seq) FILTER (WHERE s.status <> 7),
@@ -159,10 +159,11 @@ func (b *Backend) List(ctx context.Context, f core.Filter) (runs []core.RunInfo,
 	err = b.each(ctx, &q, text, func() { runs = nil }, func(rows pgx.Rows) error {
 		var i core.RunInfo
 		var tenant, run, pipeline, fault, executor, originTenant, originRun []byte
-		var started, saved, ended, until, wake int64
-		err := rows.Scan(&i.ID, &tenant, &run, &pipeline, &i.Status, &fault, &i.Epoch, &started, &ended, &executor, &until,
+		var plan, started, saved, ended, until, wake int64
+		err := rows.Scan(&i.ID, &tenant, &run, &pipeline, &plan, &i.Status, &fault, &i.Epoch, &started, &ended, &executor, &until,
 			&originTenant, &originRun, &i.Origin.Seq, &wake, &saved, &i.Usage.Steps, &i.Attempts, &i.Usage.Calls, &i.Usage.Tokens, &i.Usage.Cost, &i.Open)
 		i.Key, i.Origin.Key = core.RunKey{Tenant: string(tenant), Run: string(run)}, core.RunKey{Tenant: string(originTenant), Run: string(originRun)}
+		i.Plan = uint64(plan)
 		i.Pipeline, i.Error, i.Holder.Executor = string(pipeline), string(fault), string(executor)
 		i.Started, i.Saved, i.Ended, i.Wake = instant(started), instant(saved), moment(ended), moment(wake)
 		if i.Status == core.Running {

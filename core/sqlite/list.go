@@ -97,10 +97,11 @@ var _ interface {
 func list(ctx context.Context, db *sql.DB, path string, f Filter) (runs []RunInfo, err error) {
 	err = each(ctx, db, listRuns, f, func(rows *sql.Rows) error {
 		var i RunInfo
-		var started, saved, ended, until, wake int64
-		err := rows.Scan(&i.ID, &i.Key.Tenant, &i.Key.Run, &i.Pipeline, &i.Status, &i.Error, &i.Epoch, &started, &ended,
+		var plan, started, saved, ended, until, wake int64
+		err := rows.Scan(&i.ID, &i.Key.Tenant, &i.Key.Run, &i.Pipeline, &plan, &i.Status, &i.Error, &i.Epoch, &started, &ended,
 			&i.Holder.Executor, &until, &i.Origin.Key.Tenant, &i.Origin.Key.Run, &i.Origin.Seq, &wake,
 			&saved, &i.Usage.Steps, &i.Attempts, &i.Usage.Calls, &i.Usage.Tokens, &i.Usage.Cost, &i.Open)
+		i.Plan = uint64(plan)
 		i.Started, i.Saved, i.Ended, i.Wake = instant(started), instant(saved), moment(ended), moment(wake)
 		if i.Status == core.Running {
 			i.Holder.Until = moment(until)
@@ -177,7 +178,7 @@ const chosen = `(?1 IS NULL OR runs.tenant = ?1) AND (?3 = 0 OR runs.status = ?3
 // listRuns chooses runs first, so that only their steps are read. Records without a
 // path are states at a start or an end, those of status 7 void another. sum() fails where
 // an integer would overflow; total() does not, and counts exactly up to 2^53.
-const listRuns = `SELECT r.id, r.tenant, r.run, r.pipeline, r.status, r.error, r.epoch, r.started, r.ended,
+const listRuns = `SELECT r.id, r.tenant, r.run, r.pipeline, r.plan, r.status, r.error, r.epoch, r.started, r.ended,
 		r.executor, r.until, r.origin_tenant, r.origin_run, r.origin_seq, r.wake,
 		max(r.started, coalesce(max(s.ended), r.started)), count(CASE WHEN s.status != 7 THEN 1 END), CAST(total(s.attempts) AS INTEGER),
 		CAST(total(s.calls) AS INTEGER), CAST(total(s.tokens) AS INTEGER), CAST(total(s.cost) AS INTEGER),
