@@ -9,7 +9,8 @@ var (
 		hash encrypt assert must add register configure default expect reset match matches is to has`)
 	// pairVerbs take a name, and then its value.
 	pairVerbs = words(`setenv putenv env set setitem setproperty property define put add addheader header setheader append withheader withenv setattribute setparameter param queryparam formparam
-		field insert store option setoption setdefault setstring setcookie cookie addcookie environ envvar update register secret setsecret addsecret variable setvariable`)
+		field insert store option setoption setdefault setstring setcookie cookie addcookie environ envvar update register secret setsecret addsecret variable setvariable
+		stubenv fetch getenv getenvdefault getenvor envor envordefault lookupenv getordefault`)
 	// fillVerbs type into a field that their first argument, or the call before them, names.
 	fillVerbs = words(`fill type sendkeys entertext fillin fillfield typetext setvalue inputtext clearandtype presssequentially entry enter input clearandfill val`)
 	// equalVerbs compare with a value.
@@ -30,7 +31,7 @@ var (
 	// keyedOwners are packages whose functions of common names take a key.
 	keyedOwners = map[string]map[string]int{
 		"jwt": {"sign": 1, "verify": 1, "decode": 1, "encode": 1}, "jsonwebtoken": {"sign": 1, "verify": 1}, "hmac": {"new": 1, "digest": 0}, "bcrypt": {"hash": 0, "compare": 0}, "argon2": {"hash": 0, "verify": 1},
-		"aes": {"new": 0, "newcipher": 0}, "cryptojs": {"encrypt": 1, "decrypt": 1}, "aescbc": {"new": 0},
+		"aes": {"new": 0, "newcipher": 0, "encrypt": 1, "decrypt": 1}, "cryptojs": {"encrypt": 1, "decrypt": 1}, "aescbc": {"new": 0},
 	}
 	userNames = words(`user username login email account uid userid name principal`)
 )
@@ -59,6 +60,9 @@ func (sc *scanner) call(at, end int) {
 	}
 	folded := strings.Join(parts, "")
 	k := sc.r.classify(name)
+	if k == noSecret && strings.HasSuffix(folded, "passwordhash") && setVerbs[parts[0]] {
+		k = password
+	}
 	fixed, isKeyed := keyed[folded]
 	if of, ok := keyedOwners[fold(owner[strings.LastIndexByte(owner, '.')+1:])][folded]; ok {
 		fixed, isKeyed = of, true
@@ -124,6 +128,24 @@ func (sc *scanner) call(at, end int) {
 		} else if len(parts) == 1 && len(v) == 1 && len(args) == 1 && (k == password && folded != "secret" && folded != "secrets" && folded != "credential" && folded != "credentials" || hasDigit(s[args[0].from:args[0].to])) {
 			literal(0, name, k)
 		}
+	}
+}
+
+// fallback looks at the literal after "||", "??", "?:" or in "? x :", where a name of a secret stands
+// before it; at is the position of the operator.
+func (sc *scanner) fallback(at int) {
+	s := sc.s
+	v := at + 1
+	for v < len(s) && v < at+4 && strings.IndexByte("|?: ", s[v]) >= 0 {
+		v++
+	}
+	from, to, ok := quotedValue(s, v)
+	if !ok || !sc.acceptLiteral(s[from:to], password) {
+		return
+	}
+	before := s[max(0, at-chainMost):at]
+	if sc.namesSecret(before[strings.LastIndexAny(before, "\n;")+1:]) {
+		sc.later(from, to, "assignment")
 	}
 }
 

@@ -183,6 +183,8 @@ func (sc *scanner) apply(rule argRule, args []arg) {
 			if rule.separate {
 				sc.argument(next.from, next.to, rule.after)
 			}
+		case rule.after != 0 && len(rule.option) == 2 && len(text) > 2 && len(text) < 7 && text[len(text)-1] == rule.option[1] && strings.Trim(text[1:], alphanumeric[:52]) == "" && text[1] != rule.option[1]:
+			sc.argument(next.from, next.to, rule.after) // -su user:x
 		case rule.option != "" && rule.attached && strings.HasPrefix(text, rule.option) && text[1] != '-':
 			sc.argument(a.from+len(rule.option), a.to, rule.after)
 		case rule.word != "" && rule.nth == 0 && text == rule.word:

@@ -20,6 +20,8 @@ func closing(s string, at int) int {
 	}
 	if p < len(s) && s[p] == ']' {
 		p++
+	} else if strings.HasPrefix(s[p:], "[] ") { // of C
+		p += 2
 	}
 	return p
 }

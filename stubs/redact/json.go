@@ -118,6 +118,10 @@ func (d *documentReader) value(n node, field string, hidden kind) {
 	case '{':
 		d.object(n, hidden)
 	case '[':
+		if k := d.pairOf(n); k != noSecret && hidden == noSecret {
+			d.value(n.kids[1], field, k)
+			return
+		}
 		for _, kid := range n.kids {
 			d.value(kid, field, hidden)
 		}
@@ -129,6 +133,18 @@ func (d *documentReader) value(n node, field string, hidden kind) {
 			d.found = append(d.found, span{n.from, n.to, "0"}) // still a number, for the type it is decoded into
 		}
 	}
+}
+
+// pairOf is the kind of secret in an array of a name and its value: ["x-api-key", "…"].
+func (d *documentReader) pairOf(n node) kind {
+	if len(n.kids) != 2 || d.s[n.kids[0].from] != '"' || d.s[n.kids[1].from] != '"' {
+		return noSecret
+	}
+	k := d.r.classify(unquote(d.s[n.kids[0].from:n.kids[0].to]))
+	if v := unquote(d.s[n.kids[1].from:n.kids[1].to]); k == opaque || k == code || d.r.classify(v) != noSecret || !hasDigit(v) && k != password || len(v) < 4 || isWord(v) || isPlaceholder(v) {
+		return noSecret // a list of names
+	}
+	return k
 }
 
 // object looks at the members of an object.
@@ -145,11 +161,12 @@ func (d *documentReader) object(n node, hidden kind) {
 		return slices.ContainsFunc(n.kids, func(k node) bool { return k.key == name })
 	}
 	pair := noSecret // {"name": "Authorization", "value": …}
-	for _, name := range []string{"name", "key", "field", "header"} {
+	for _, name := range []string{"name", "key", "field", "header", "path", "id", "property", "variable", "param"} {
 		if of, ok := member(name); ok && pair == noSecret {
-			pair = d.r.classify(of)
+			pair = d.r.classify(of[strings.LastIndexByte(of, '/')+1:])
 		}
 	}
+	_, login := member("username", "user", "login")
 	kindOf, _ := member("type")
 	schema := has("$ref") || has("description") && has("type")
 	if hidden == token || schema || kindOf == "string" {
@@ -166,6 +183,8 @@ func (d *documentReader) object(n node, hidden kind) {
 			k = named
 		case pair != noSecret && strings.EqualFold(kid.key, "value"):
 			k = pair
+		case login && kid.key == "key" && kid.to-kid.from >= 18 && hasDigit(d.s[kid.from:kid.to]):
+			k = key // {"username": "x", "key": "…"}
 		case jwk && slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi", "k"}, kid.key):
 			k = password
 		}

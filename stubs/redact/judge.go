@@ -34,7 +34,7 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 			return len(v) >= 4 || digit
 		case short || strings.ToUpper(v) == v && !digit:
 			return digit && len(v) >= 6
-		case k == key, k == token && len(folded) > len("apitoken") || isEnv(name):
+		case k == key, k == token && len(folded) >= len("apitoken") || isEnv(name):
 			return len(v) >= 4 && !isWord(v) && !isCode(v)
 		}
 		return digit && len(v) >= 4 || len(v) >= 8
@@ -123,7 +123,11 @@ func isPlaceholder(v string) bool {
 	if strings.TrimLeft(v, v[:1]) == "" && strings.IndexByte("*xX.-_#•", v[0]) >= 0 || strings.HasPrefix(v, "***") || strings.HasPrefix(v, "•") || strings.HasPrefix(v, "…") {
 		return true
 	}
-	switch strings.ToLower(v) {
+	low := strings.ToLower(v)
+	if strings.HasPrefix(low, "your-") || strings.HasPrefix(low, "your_") || strings.HasPrefix(low, "<your") {
+		return true
+	}
+	switch low {
 	case "nil", "null", "none", "true", "false", "undefined", "<nil>", "string", "redacted", "hidden", "omitted", "(nil)", "required":
 		return true
 	}
@@ -145,7 +149,7 @@ func isPlaceholder(v string) bool {
 
 // isCode reports whether a value is an expression: parser.next(), os.Getenv, s[i], *token.
 func isCode(v string) bool {
-	if strings.ContainsAny(v, "()") || strings.Contains(v, "->") || strings.Contains(v, "::") || strings.Contains(v, "=>") {
+	if strings.ContainsAny(v, "()") || strings.Contains(v, "->") || strings.Contains(v, "::") && len(v) < 48 || strings.Contains(v, "=>") {
 		return true
 	}
 	if len(v) > 1 && (v[0] == '&' || v[0] == '*' || v[0] == '!') && isLetter(v[1]) && !hasDigit(v) {

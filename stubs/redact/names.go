@@ -29,7 +29,7 @@ var stems = []struct {
 	{"apikey", key}, {"privatekey", key}, {"accesskey", key}, {"secretkey", key}, {"authkey", key}, {"encryptionkey", key}, {"signingkey", key}, {"masterkey", key},
 	{"sharedkey", key}, {"accountkey", key}, {"subscriptionkey", key}, {"licensekey", key}, {"clientkeydata", key}, {"connectionstring", key},
 	{"accesstoken", token}, {"authtoken", token}, {"refreshtoken", token}, {"sessionid", token}, {"sessid", token}, {"xamzsignature", token}, {"xgoogsignature", token},
-	{"codeverifier", token}, {"clientassertion", token}, {"storagekey", key}, {"deploykey", key}, {"presharedkey", key}, {"hubsignature", token},
+	{"codeverifier", token}, {"clientassertion", token}, {"storagekey", key}, {"deploykey", key}, {"presharedkey", key}, {"hubsignature", token}, {"honeycombteam", key}, {"keystorepass", password}, {"storepass", password}, {"keypass", password},
 }
 
 // secretWords make a name a secret where they are a whole word of it.
@@ -51,7 +51,8 @@ var metaWords = words(`name names type types count counts len length size sizes 
 	provider store source ref reference rotation usage used remaining budget test tests spec hint help label description prompt placeholder input reset strength
 	stdin env var variable algorithm alg method mode scope scopes issuer audience hash digest id ids by on count per rate bytes chars prefix suffix pattern regexp regex template
 	exists set present found missing changed updated created handler helper util utils service validator generator factory parser reader writer store backend module package command
-	mount volume map list array group role binding schema model table column entity event events message messages text title page view form box button cache`)
+	mount volume map list array group role binding schema model table column entity event events message messages text title page view form box button cache timeout timeouts hasher hashers encoder encoders interval duration retries attempts delay days hours minutes seconds checker rule rules
+	requirements complexity history lockout visibility toggle icon`)
 
 // counters, directly before "token", say that it is a word of a text or a place in a list.
 var counters = words(`next page eos bos pad padding unk sep cls mask stop start end begin continuation continue prev previous first last sync expected unexpected invalid max min num total
@@ -103,7 +104,11 @@ func (r *Redactor) classify(name string) kind {
 	if len(r.keep) > 0 && r.keep[fold(name)] {
 		return noSecret
 	}
-	return classifyWords(splitName(name))
+	k := classifyWords(splitName(name))
+	if n := len(name) - len("-signature"); k == noSecret && n > 0 && strings.EqualFold(name[n:], "-signature") {
+		return header // Stripe-Signature, X-Hub-Signature
+	}
+	return k
 }
 
 // mayBeSecret is a quick test that most names fail: every secret name holds one of these

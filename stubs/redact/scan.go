@@ -56,6 +56,11 @@ func (r *Redactor) scan(s string, l layer) []span {
 		case s[at] == '<' && strings.HasPrefix(s[at:], "<<<"):
 			sc.hereString(at)
 			at += 3
+		case (s[at] == '|' || s[at] == '?') && at+1 < len(s) && strings.IndexByte("|?: ", s[at+1]) >= 0:
+			sc.fallback(at)
+			at++
+		case s[at] == '*' && strings.HasPrefix(s[at:], "*:*:*:"):
+			at = max(at+6, sc.userColon(at+6))
 		case s[at] == '[':
 			at += max(1, markerEnd(s[at:]))
 		default:
@@ -146,6 +151,11 @@ func (sc *scanner) word(at, end int) int {
 	if to := sc.token(at, end); to > 0 {
 		return to
 	}
+	if end == len(s) || strings.IndexByte("\"'.,", s[end]) >= 0 {
+		if k := sc.r.classify(w); k != noSecret && at > 6 && afterAny(s[max(0, at-8):at], " is the ", " as ", " as the ", " is your ", " is my ") {
+			sc.precedes(at, k)
+		}
+	}
 	if end == len(s) {
 		return end
 	}
@@ -175,6 +185,10 @@ func (sc *scanner) context(at, end int) {
 	case ':':
 		sc.yamlBlock(at, end)
 		sc.workflow(at, end)
+	case '/':
+		if pass, _, ok := strings.Cut(sc.s[end+1:near(sc.s, end+1, " \t\r\n\"'")], "@//"); ok && pass != "" && !IsMarker(pass) {
+			sc.later(end+1, end+1+len(pass), "url-password") // of Oracle
+		}
 	case '=':
 		if strings.HasPrefix(sc.s[end:], "=(") && tupleNames[strings.ToLower(sc.s[at:end])] {
 			sc.tuple(end + 2)

@@ -30,6 +30,16 @@ func (sc *scanner) told(at, end int) int {
 		if to := sc.licenseKey(at, end); to > 0 {
 			return to
 		}
+	case "login":
+		if to := valueEnd(s, v); isDrawn(s[v:to]) && to-v >= 20 && s[end] == ' ' {
+			return sc.give(v, to, "assignment")
+		}
+		return 0
+	case "geniekey", "ssws":
+		if to := valueEnd(s, v); to-v >= 20 && hasDigit(s[v:to]) {
+			return sc.give(v, to, "bearer")
+		}
+		return 0
 	case "as":
 		if before := s[max(0, at-7):at]; afterAny(before, "log in ", "login ", "logged in ", "ging in ", "gned in ", "gn in ") {
 			return sc.userColon(v)
@@ -56,7 +66,7 @@ func (sc *scanner) told(at, end int) int {
 	}
 	k := noSecret
 	if v < len(s) {
-		k = sc.phraseKind(at, end)
+		k, _ = sc.phraseKind(at, end)
 	}
 	if k == noSecret || k == header {
 		return 0
@@ -106,11 +116,13 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		if eq := strings.Index(rest, "= "); eq > 0 && !strings.Contains(rest[:eq], "\n") && w == "PASSWORD" {
 			return quotedAt(v + eq + 2)
 		}
-	case afterAny(before, "using ", "with ", "wrong ", "invalid ", "incorrect ", "bad "):
+	case afterAny(before, "in with ", "login with ", "user with ") && k == password && !strings.HasSuffix(rest[:valueEnd(s, v)-v], "s") && sc.spoken2(rest[:valueEnd(s, v)-v]) && restBlank(s, valueEnd(s, v)) && !metaWords[strings.ToLower(rest[:valueEnd(s, v)-v])]:
+		return v, valueEnd(s, v)
+	case afterAny(before, "using ", "with ", "wrong ", "invalid ", "incorrect ", "bad ", "use ", "enter "):
 		if rest[0] == '"' || rest[0] == '\'' {
 			return quotedAt(v)
 		}
-		if to = valueEnd(s, v); to-v >= 6 && hasDigit(s[v:to]) && hasLetter(s[v:to]) && !wordy(s[v:to]) && sc.spoken(s[v:to]) && s[end] == ' ' && inName[rest[0]] {
+		if to = valueEnd(s, v); to-v >= 6 && (hasDigit(s[v:to]) && hasLetter(s[v:to]) && !wordy(s[v:to]) || k == password && strings.ContainsAny(s[v:to], "!@#$^*~+=")) && sc.spoken(s[v:to]) && s[end] == ' ' && inName[rest[0]] {
 			return v, to
 		}
 	}
@@ -142,7 +154,7 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 	s := sc.s
 	owner := strings.ToLower(strings.TrimRight(s[max(0, at-24):at], " "))
 	owner = strings.TrimLeft(owner[strings.LastIndexAny(owner, " \n\"'(")+1:], "-")
-	if !codeOwners[owner] {
+	if !codeOwners[owner] && owner != "use" && owner != "enter" {
 		return 0
 	}
 	v := skipBlank(s, end)
@@ -156,6 +168,10 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 		v += 3
 	case strings.HasPrefix(rest, "is "):
 		v += 2
+	case owner == "use" || owner == "enter":
+		if to := valueEnd(s, v); to-v < 4 || to-v > 8 || strings.Trim(s[v:to], digits0) != "" || !strings.HasPrefix(s[to:], " to ") && !strings.HasPrefix(s[to:], " as ") {
+			return 0
+		}
 	case !isDigit(rest[0]) && !(hasDigit(s[v:valueEnd(s, v)]) && strings.Contains(s[v:valueEnd(s, v)], "-")):
 		return 0
 	}
@@ -197,7 +213,7 @@ func (sc *scanner) listed(at, to int) bool {
 
 // phraseEnd is the end of a passphrase without quotes: several words to the end of the line.
 func phraseEnd(s string, at, v, to int, name string) int {
-	if !lineStart(s, at) || !strings.Contains(strings.ToLower(name), "phrase") {
+	if !lineStart(s, at) || !strings.Contains(strings.ToLower(name), "phrase") && !isEnv(name) {
 		return to
 	}
 	eol := near(s, v, "\r\n\"'#,;")
@@ -260,6 +276,10 @@ func wrapped(s string, v int) int {
 		if i := strings.Index(rest, `) "`); i > 0 && strings.Trim(rest[7:i], "0123456789") == "" {
 			return v + i + 2
 		}
+	case strings.HasPrefix(rest, `[]string{"`), strings.HasPrefix(rest, `["`), strings.HasPrefix(rest, `{"`), strings.HasPrefix(rest, `['`):
+		return v + strings.IndexAny(rest, `"'`)
+	case strings.HasPrefix(rest, "!!str "):
+		return v + len("!!str ")
 	case len(rest) > 2 && (rest[0] == '&' || rest[0] == '!') && isLetter(rest[1]):
 		if i := strings.IndexByte(rest, ' '); i > 0 && strings.Trim(rest[1:i], alphanumeric+"_-") == "" && i+1 < len(rest) && inName[rest[i+1]] {
 			return v + i + 1

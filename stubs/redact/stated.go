@@ -11,20 +11,25 @@ var valueNext = words(`is was to be are equals as becomes now`)
 // verdicts are what a sentence says of a password after naming it: "password x rejected".
 var verdicts = words(`rejected accepted refused denied leaked`)
 
-// phraseKind is classify for a name that may be two words: "API key", "session id".
-func (sc *scanner) phraseKind(at, end int) kind {
+// phraseWords end names of two words.
+var phraseWords = words(`key keys id token phrase secret`)
+
+// phraseKind is classify for a name that may be two words, "API key" or "session id", and where it begins.
+func (sc *scanner) phraseKind(at, end int) (kind, int) {
 	s := sc.s
 	w := s[at:end]
-	if len(w) == 3 && strings.EqualFold(w, "key") || len(w) == 2 && strings.EqualFold(w, "id") || len(w) == 5 && strings.EqualFold(w, "token") {
+	if len(w) <= 6 && phraseWords[strings.ToLower(w)] {
 		b := at - 1
 		for b > 0 && at-b < 20 && isLetter(s[b-1]) {
 			b--
 		}
 		if b >= 0 && b < at-1 && s[at-1] == ' ' {
-			return sc.r.classify(s[b:at-1] + "_" + w)
+			if k := sc.r.classify(s[b:at-1] + "_" + w); k != noSecret || w != "token" && w != "Token" {
+				return k, b
+			}
 		}
 	}
-	return sc.r.classify(w)
+	return sc.r.classify(w), at
 }
 
 // stated looks for the value that a sentence gives to the secret name from at to end. v is the
@@ -32,6 +37,9 @@ func (sc *scanner) phraseKind(at, end int) kind {
 func (sc *scanner) stated(at, end, v int, k kind) int {
 	s := sc.s
 	if s[end] != ' ' && s[end] != '\t' {
+		return 0
+	}
+	if v >= len(s) {
 		return 0
 	}
 	before := strings.ToLower(s[max(0, at-16):at])
@@ -69,7 +77,47 @@ func (sc *scanner) stated(at, end, v int, k kind) int {
 			}
 		}
 	}
+	if k == password && len(line) > 4 && strings.EqualFold(line[:4], "for ") { // "password for bob is x"
+		for n, i := 0, 4; n < 3; n++ {
+			next := strings.IndexByte(line[i:], ' ')
+			if next < 0 {
+				break
+			}
+			i += next + 1
+			if w, _, _ := strings.Cut(line[i:], " "); statements[w] {
+				return sc.statement(at, end, v+i, k, before)
+			}
+		}
+	}
+	if afterAny(before, " is the ", " as ", " as the ", " is your ", " is my ") {
+		if to := sc.precedes(at, k); to > 0 {
+			return to
+		}
+	}
 	return sc.statement(at, end, v, k, before)
+}
+
+// precedes looks for the value in "x is the password": it is marked although the scan has passed it.
+func (sc *scanner) precedes(at int, k kind) int {
+	s := sc.s
+	low := max(0, at-longestName)
+	before := s[low:at]
+	sc.r.work.add(len(before))
+	cut := max(strings.LastIndex(before, " is "), strings.LastIndex(before, " as "))
+	if cut < 1 {
+		return 0
+	}
+	if q := before[cut-1]; (q == '"' || q == '\'') && cut > 2 {
+		if open := strings.LastIndexByte(before[:cut-1], q); open >= 0 && sc.acceptLiteral(before[open+1:cut-1], k) {
+			sc.later(low+open+1, low+cut-1, "assignment")
+		}
+		return 0
+	}
+	from := strings.LastIndexByte(before[:cut], ' ') + 1
+	if x := before[from:cut]; len(x) >= 6 && hasDigit(x) && hasLetter(x) && sc.spoken(x) && !wordy(x) {
+		sc.later(low+from, low+cut, "assignment")
+	}
+	return 0
 }
 
 // statement looks for "is x", "was changed from x to y" and their like at position v.
@@ -152,7 +200,7 @@ func isDrawn(v string) bool {
 }
 
 // alikes stand between two values of one secret.
-var alikes = []string{"but got ", "but was ", "got ", "want ", "expected ", "instead of ", "not ", "!= ", "vs ", "to ", "actual "}
+var alikes = []string{"but got ", "but was ", "got ", "want ", "expected ", "instead of ", "not ", "!= ", "vs ", "to ", "actual ", "-> ", "=> "}
 
 // alike looks for a second value behind position at: expected password "x" but got "y".
 func (sc *scanner) alike(at int) int {
@@ -209,7 +257,14 @@ func (sc *scanner) spoken2(v string) bool {
 func (sc *scanner) userColon(v int) int {
 	s := sc.s
 	to := valueEnd(s, v)
+	if rest := s[v:min(len(s), v+8)]; strings.HasPrefix(rest, "are ") || strings.HasPrefix(rest, "were ") || strings.HasPrefix(rest, ": ") {
+		v = skipBlank(s, v+strings.IndexByte(rest, ' ')+1)
+		to = valueEnd(s, v)
+	}
 	user, pass, ok := strings.Cut(s[v:to], ":")
+	if !ok {
+		user, pass, ok = strings.Cut(s[v:to], "/")
+	}
 	if !ok || len(user) < 2 || strings.Trim(user, alphanumeric+"_-.@") != "" || len(pass) < 4 || !hasLetter(pass) || strings.ContainsAny(pass, "/@:") || !sc.spoken(pass) {
 		return 0
 	}

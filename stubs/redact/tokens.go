@@ -20,7 +20,7 @@ type form struct {
 var classes = map[byte]*[256]bool{
 	'a': charset("", true, true, true), 'w': charset("_-", true, true, true), 'U': charset("", false, true, true), 'l': charset("", true, false, true),
 	'h': charset("abcdef", false, false, true), 'd': charset("_-.", true, true, true), 'b': charset("+/=_-", true, true, true), 't': charset("_-.~", true, true, true),
-	'e': charset("_-.=", true, true, true), '$': charset("$", true, true, true), 'c': charset("./$", true, true, true), 'g': charset("./$+=,_-", true, true, true), 'p': charset("_-.:/+=%~", true, true, true), 'H': charset("abcdefABCDEF", false, false, true),
+	'e': charset("_-.=", true, true, true), '$': charset("$", true, true, true), 'c': charset("./$", true, true, true), 'g': charset("./$+=,_-", true, true, true), 'q': charset("_-.:/+=%~@", true, true, true), 'p': charset("_-.:/+=%~", true, true, true), 'H': charset("abcdefABCDEF", false, false, true),
 }
 
 func charset(more string, lower, upper, digits bool) *[256]bool {

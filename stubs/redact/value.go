@@ -18,7 +18,10 @@ func (sc *scanner) named(at, end int) int {
 	s := sc.s
 	p := closing(s, end)
 	q := skipBlank(s, p)
-	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !strings.HasPrefix(s[q:], "!=") && !elementAt(s, at, end) {
+	if to := sc.quotedName(at, end, p); to > 0 {
+		return to
+	}
+	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !strings.HasPrefix(s[q:], "!=") && !strings.HasPrefix(s[q:], "<-") && !elementAt(s, at, end) {
 		if q < len(s) && at > 1 && (p > end && s[q]|0x20 == 'v' || (s[q] == '\n' || s[q] == '\r') && s[at-1] == ' ') {
 			if k := sc.r.classify(s[at:end]); k != noSecret { // name="PASSWORD" value="x"
 				return sc.pairValue(at, k, p)
@@ -26,7 +29,7 @@ func (sc *scanner) named(at, end int) int {
 		}
 		return sc.separate(at, end)
 	}
-	k := sc.r.classify(s[at:end])
+	k, at := sc.phraseKind(at, end)
 	if k == noSecret && s[q] == '=' && q == end && at > 0 && (s[at-1] == '?' || s[at-1] == '&') {
 		k = parameterKind(s[at:end])
 	}
@@ -40,7 +43,17 @@ func (sc *scanner) named(at, end int) int {
 	switch {
 	case elementAt(s, at, end):
 		return sc.element(name, k, end)
+	case s[q] == '>' && p == end && q == p && q+1 < len(s) && s[q+1] == ' ' && lineStart(s, at): // a prompt
+		if v := skipBlank(s, q+1); v < len(s) {
+			if to := valueEnd(s, v); k == password && restBlank(s, to) && sc.spoken2(s[v:to]) {
+				return sc.give(v, to, "assignment")
+			}
+		}
+		return 0
 	case s[q] == '>' && p > end && q+1 < len(s) && at > 6 && (s[at-6:at-1] == "name=" || s[at-5:at-1] == "key="): // <property name="password">x</property>
+		if rest, ok := strings.CutPrefix(s[skipSpace(s, q+1):], "<value>"); ok {
+			q = len(s) - len(rest) - 1
+		}
 		to := near(s, q+1, "<")
 		if to > q+1 && strings.HasPrefix(s[to:], "</") && strings.TrimSpace(s[q+1:to]) != "" && sc.accept(name, k, s[q+1:to], strict) {
 			return sc.give(q+1, to, "field")
@@ -73,7 +86,7 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	spaced := q > end && (s[q-1] == ' ' || s[q-1] == '\t')
 	sign := s[q]
 	q++
-	arrow := q < len(s) && sign == '=' && s[q] == '>'
+	arrow := q < len(s) && (sign == '=' && s[q] == '>' || sign == '<')
 	if arrow || q < len(s) && sign == ':' && s[q] == '=' {
 		sign = '='
 		q++
@@ -95,17 +108,27 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
 	}
-	if sign == ':' && lineStart(s, at) || sign == ':' && (s[v] == 'S' || s[v] == '(') || s[v] == 's' {
+	if sign == ':' && (lineStart(s, at) || strings.IndexByte("S([{", s[v]) >= 0) || s[v] == 's' {
 		v = wrapped(s, v)
 	}
 	if from, to, ok := quotedValue(s, v); ok {
-		if !sc.accept(name, k, s[from:to], quoted) {
+		keyword := k == token && sign == '=' && v == q && !spaced && to-from >= 6 && hasLetter(s[from:to]) && strings.ToUpper(s[from:to]) != s[from:to] && sc.spoken(s[from:to]) // token='x'
+		if !keyword && !sc.accept(name, k, s[from:to], quoted) {
 			return 0
 		}
-		return sc.give(from, to, "assignment")
+		return sc.alike(sc.give(from, to, "assignment"))
 	}
 	if strings.IndexByte("\r\n|>", s[v]) >= 0 {
 		return sc.block(at, end, v, k)
+	}
+	if k == password && sign == ':' { // Password: got x, want y
+		for _, w := range []string{"got ", "want ", "expected "} {
+			if strings.HasPrefix(s[v:], w) {
+				if from, to := v+len(w), valueEnd(s, v+len(w)); sc.spoken2(s[from:to]) && to < len(s) && s[to] == ',' {
+					return sc.alike(sc.give(from, to, "assignment"))
+				}
+			}
+		}
 	}
 	before := byte(0)
 	if at > 0 {
@@ -144,7 +167,7 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 			// A connection string: its values may hold spaces.
 			to = max(to, near(s, v, ";\r\n\"'<>`"))
 		}
-	case alone && restBlank(s, to), arrow && restBlank(s, to), k == password && restBlank(s, to) && afterAny(strings.ToLower(s[max(0, at-16):at]), "invalid ", "wrong ", "incorrect ", "bad ", "new ", "old ", "temporary ", "generated ", "initial ", "root ", "admin ", "default "):
+	case alone && restBlank(s, to), arrow && restBlank(s, to), k == password && restBlank(s, to) && sc.labelled(at) && sc.spoken2(s[v:to]):
 		where = line
 	case k == password && afterAny(strings.ToLower(s[max(0, at-16):at]), "want ", "got ", "expected ", "actual ", "have "):
 		where = line
@@ -163,6 +186,13 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 		return 0
 	}
 	return sc.alike(sc.give(v, to, "assignment"))
+}
+
+// labelled reports whether at most three words and no colon stand before position at in its line.
+func (sc *scanner) labelled(at int) bool {
+	before := sc.s[max(0, at-48):at]
+	before = before[strings.LastIndexByte(before, '\n')+1:]
+	return len(before) < 48 && strings.Count(before, " ") <= 3 && !strings.ContainsAny(before, ":={(")
 }
 
 // nextSetting reports whether another setting of a connection string begins at position at.
@@ -200,11 +230,14 @@ func (sc *scanner) formatted(at, end, v int, k kind) int {
 // block looks for a value in the next line, as YAML writes a text of several lines.
 func (sc *scanner) block(at, end, v int, k kind) int {
 	s := sc.s
-	if s[v] != '|' && s[v] != '>' || !lineStart(s, at) {
+	if !lineStart(s, at) {
 		return 0
 	}
 	eol := near(s, v, "\r\n")
-	if eol-v > 2 {
+	if from, ok := strings.CutPrefix(s[skipSpace(s, eol):], "value: "); ok && eol == v && k == password {
+		return sc.give(len(s)-len(from), valueEnd(s, len(s)-len(from)), "field")
+	}
+	if eol-v > 2 || s[v] != '|' && s[v] != '>' {
 		return 0
 	}
 	from := skipSpace(s, eol)
@@ -346,6 +379,32 @@ func typed(s string, at int) int {
 		if rest, ok := strings.CutPrefix(s[at:], t); ok && rest != "" && (rest[0] == ' ' || rest[0] == '=') {
 			if eq := skipBlank(rest, 0); eq < len(rest) && rest[eq] == '=' && !strings.HasPrefix(rest[eq:], "==") {
 				return len(s) - len(rest) + eq + 1
+			}
+		}
+	}
+	return 0
+}
+
+// quotedName looks for what follows a name in quotes: fill_in "Password", with: "x", and the part of
+// a multipart form. p is the position behind the quote.
+func (sc *scanner) quotedName(at, end, p int) int {
+	s := sc.s
+	if p == end || p >= len(s) || !mayBeSecret(s[at:end]) || s[p] != ',' && s[p] != ' ' && s[p] != '\r' && s[p] != '\n' {
+		return 0
+	}
+	for _, word := range []string{", with: ", " with "} {
+		if !strings.HasPrefix(s[p:], word) {
+			continue
+		}
+		if from, to, ok := quotedValue(s, p+len(word)); ok && sc.r.classify(s[at:end]) != noSecret && sc.acceptLiteral(s[from:to], password) {
+			return sc.give(from, to, "argument")
+		}
+	}
+	for _, gap := range []string{"\n\n", "\r\n\r\n"} {
+		if strings.HasPrefix(s[p:], gap) && afterAny(s[max(0, at-6):at], "name=\"") && sc.r.classify(s[at:end]) != noSecret {
+			from := p + len(gap)
+			if to := near(s, from, "\r\n"); to > from && !IsMarker(s[from:to]) && s[from] != '-' {
+				return sc.give(from, to, "field")
 			}
 		}
 	}

@@ -54,7 +54,10 @@ func hostileTexts(n int) map[string]string {
 	for _, part := range []string{"{\n", "{}\n", "data: {", "data: {}\n", "password: ", "password:", "password=", "token = ", "password:\"", "password:'", "<password>", "<password ", "<password><", "{Password:", "Password:a ",
 		"Authorization: ", "Cookie: a", "sk-", "sk_", "sk-a.", "glc_/", "perm:=", "eyJ", "eyJaaaaaaaaa.", "eyJaaaaaaaaa.eyJaaaaaaaa.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "---- BEGIN ", "END ", "://", "://a@", "://a:b", "://a:b@",
 		"?a=b&", "?sig=", "%", "%4", "%41", "%25", "-p ", "-u a:", "mysql -p", "IDENTIFIED BY ", "machine login password ", "--password ", "Bearer ", "Basic ", "a:b:c:d:", "a:1:b:c:d\n", "a ", "a=", "\\", "\\\"", "&quot;", "password&quot;:&quot;",
-		"[redacted:", "[redacted:known]", "[redacted] ", "password=[redacted", "hooks.slack.com/services/", "name: token\n", "AAAA", "aaaa", "0", "name=\"password\" value=", "password string = ", "password: |\n", "Private-Lines: 1\n", "Private-MAC", "=", ":", "\"", "é", "\xff"} {
+		"[redacted:", "[redacted:known]", "[redacted] ", "password=[redacted", "hooks.slack.com/services/", "name: token\n", "AAAA", "aaaa", "0", "name=\"password\" value=", "password string = ", "password: |\n", "Private-Lines: 1\n", "Private-MAC", "=", ":", "\"", "é", "\xff",
+		"mysql -p", "mysql a", "7z ", "ab ab -A ", "echo a|", "echo a | login ", "<<<", "login <<< a", "login(", "login(\"a\",", "fill(", "Equal(", "password.Equal(", "pw(", "auth=(", "INSERT INTO t (password) VALUES (", "insert into (pw) values ('a'),",
+		"variable \"password\" {", "secrets:\n a: b\n", "data:\n", "kind: Secret\ndata:\n  a: bcd\n", "<input ", "<a ", "<a b=\"c\" ", "|| ", "? ", "?? \"a\"", "password,a\n", "| password | x |\n", "password\t", "password is ", "password is the ",
+		" is the password ", "x1 as password ", "a/b@//", "a/", "$6$", "{SSHA", "password for a b c ", "password x: ", "password a != ", "*:*:*:", "use code ", "add-mask::", "token::", "password <- ", "\"password\" with ", "password: got ", "api key "} {
 		list["many "+part] = strings.Repeat(part, n/len(part)+1)
 	}
 	list["known values that begin alike"] = strings.Repeat("password=aaaaaaaaa1 ", n/60) + strings.Repeat("a", n/3) + strings.Repeat("password=aaaaaaaaaa1aaaaaaaa ", n/90)
