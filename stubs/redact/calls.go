@@ -27,13 +27,19 @@ var (
 	dialVerbs = words(`dial connect open newclient client conn attach mount session newsession bind dialuser sshconnect`)
 	// keyed functions of cryptography, and which argument is the key or the password.
 	keyed = map[string]int{"createhmac": 1, "createcipheriv": 1, "createdecipheriv": 1, "pgpsymencrypt": 1, "pgpsymdecrypt": 1, "crypt": 0, "aesencrypt": 1, "aesdecrypt": 1, "encryptbypassphrase": 0,
-		"fernet": 0, "pbkdf2": 0, "scrypt": 0, "bcrypt": 0, "hashsync": 0, "comparesync": 0, "hashpw": 0, "checkpw": 0, "newcipher": 0, "hashhmac": 2, "secretkeyspec": 0, "pbekeyspec": 0, "generatefrompassword": 0}
+		"fernet": 0, "pbkdf2": 0, "scrypt": 0, "bcrypt": 0, "hashsync": 0, "comparesync": 0, "hashpw": 0, "checkpw": 0, "newcipher": 0, "hashhmac": 2, "secretkeyspec": 0, "pbekeyspec": 0, "generatefrompassword": 0, "cookieparser": 0}
 	// keyedOwners are packages whose functions of common names take a key.
 	keyedOwners = map[string]map[string]int{
 		"jwt": {"sign": 1, "verify": 1, "decode": 1, "encode": 1}, "jsonwebtoken": {"sign": 1, "verify": 1}, "hmac": {"new": 1, "digest": 0}, "bcrypt": {"hash": 0, "compare": 0}, "argon2": {"hash": 0, "verify": 1},
 		"aes": {"new": 0, "newcipher": 0, "encrypt": 1, "decrypt": 1}, "cryptojs": {"encrypt": 1, "decrypt": 1}, "aescbc": {"new": 0},
 	}
-	userNames = words(`user username login email account uid userid name principal`)
+	// userMakers take a user and, last, the secret of the user.
+	userMakers = words(`createuser createsuperuser adduser registeruser`)
+	// readVerbs begin the names of functions that only read or name a secret.
+	readVerbs = words(`get find delete remove list fetch load read lookup parse decode missing revoke create no without generate need needs require expired lost forgot show hide print log mask redact`)
+	// formatVerbs fill values into a text.
+	formatVerbs = words(`printf sprintf fprintf errorf logf infof debugf warnf fatalf format`)
+	userNames   = words(`user username login email account uid userid name principal`)
 )
 
 // longestCall is how many bytes of the arguments of a call are looked at.
@@ -60,7 +66,7 @@ func (sc *scanner) call(at, end int) {
 	}
 	folded := strings.Join(parts, "")
 	k := sc.r.classify(name)
-	if k == noSecret && strings.HasSuffix(folded, "passwordhash") && setVerbs[parts[0]] {
+	if k == noSecret && strings.HasSuffix(folded, "passwordhash") && (setVerbs[parts[0]] || len(parts) == 2) {
 		k = password
 	}
 	fixed, isKeyed := keyed[folded]
@@ -68,7 +74,8 @@ func (sc *scanner) call(at, end int) {
 		fixed, isKeyed = of, true
 	}
 	pair, fill, equal, login, third, dial := pairVerbs[folded], fillVerbs[folded], equalVerbs[folded], loginVerbs[folded], thirdSecrets[folded], dialVerbs[folded]
-	if k == noSecret && !isKeyed && !pair && !fill && !equal && !login && !third && !dial {
+	maker, format := userMakers[folded], formatVerbs[folded]
+	if k == noSecret && !maker && !format && !isKeyed && !pair && !fill && !equal && !login && !third && !dial {
 		return
 	}
 	args, _ := sc.callArgs(end + 1)
@@ -98,6 +105,16 @@ func (sc *scanner) call(at, end int) {
 		if args[i].to > 0 && !strings.ContainsAny(s[args[i].from:args[i].to], "@/:") || args[i].to > 0 && hasDigit(s[args[i].from:args[i].to]) {
 			literal(i, "password", password)
 		}
+	case maker:
+		if v := literals(args); len(v) >= 2 && strings.IndexByte(args[v[len(v)-1]].text, '@') < 0 {
+			literal(v[len(v)-1], "password", password)
+		}
+	case format:
+		for i, a := range args[:len(args)-1] {
+			if a.to > 0 && strings.ContainsAny(a.text, "%{") && sc.namesSecret(a.text) {
+				literal(i+1, "password", password)
+			}
+		}
 	case dial && len(args) >= 2:
 		for i := range args[:len(args)-1] {
 			if args[i].to == 0 && userNames[lastOf(splitName(args[i].text))] {
@@ -125,6 +142,11 @@ func (sc *scanner) call(at, end int) {
 	case k == password || k == token || k == key:
 		if v := literals(args); len(parts) > 1 && setVerbs[parts[0]] && len(v) > 0 {
 			literal(v[len(v)-1], name, k)
+			if verb := parts[0]; len(v) == 2 && len(args) == 2 && (verb == "change" || verb == "compare" || verb == "match") {
+				literal(v[0], name, k)
+			}
+		} else if len(parts) > 1 && len(v) == 1 && len(args) == 1 && !readVerbs[parts[0]] && (k == password || isDrawn(s[args[0].from:args[0].to])) {
+			literal(0, name, k)
 		} else if len(parts) == 1 && len(v) == 1 && len(args) == 1 && (k == password && folded != "secret" && folded != "secrets" && folded != "credential" && folded != "credentials" || hasDigit(s[args[0].from:args[0].to])) {
 			literal(0, name, k)
 		}
@@ -136,7 +158,7 @@ func (sc *scanner) call(at, end int) {
 func (sc *scanner) fallback(at int) {
 	s := sc.s
 	v := at + 1
-	for v < len(s) && v < at+4 && strings.IndexByte("|?: ", s[v]) >= 0 {
+	for v < len(s) && v < at+4 && strings.IndexByte("|?:= ", s[v]) >= 0 {
 		v++
 	}
 	from, to, ok := quotedValue(s, v)

@@ -278,6 +278,9 @@ func readsSecret(sink string) bool {
 // piped looks at echo x | program, where the program reads a secret.
 func (sc *scanner) piped(args []arg, stop int) {
 	s := sc.s
+	if stop+1 < len(s) && (s[stop] == '"' || s[stop] == '\'') && s[stop+1] == ' ' {
+		stop++ // sh -c 'echo x' |
+	}
 	stop = skipBlank(s, stop)
 	if stop >= len(s) || s[stop] != '|' {
 		return
@@ -315,7 +318,10 @@ func (sc *scanner) hereString(at int) {
 	s := sc.s
 	before := s[max(0, at-sinkMost):at]
 	sc.r.work.add(len(before))
-	if before = before[strings.LastIndexByte(before, '\n')+1:]; !readsSecret(before) {
+	before = before[strings.LastIndexByte(before, '\n')+1:]
+	name := strings.TrimRight(before, " ")
+	pipe := near(s, at, "|\n")
+	if !readsSecret(before) && sc.r.classify(name[strings.LastIndexByte(name, ' ')+1:]) == noSecret && (pipe >= len(s) || s[pipe] != '|' || !readsSecret(s[pipe+1:near(s, pipe, "\n")])) {
 		return
 	}
 	if args, _ := sc.arguments(at + len("<<<")); len(args) > 0 {

@@ -17,14 +17,15 @@ mysqladmin mariadb-admin : -p* password>
 sshpass 7z 7za 7zr rar unrar : -p+
 docker/login podman/login nerdctl/login helm/login skopeo/login crane/login oras/login buildah/login regctl/login cosign/login oc/login cf/login ibmcloud/login argocd/login : -p+
 mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat : -p+
-az/login twine cqlsh sshfs rdesktop psexec beeline hydra evil-winrm winexe crackmapexec netexec useradd usermod altool certutil cyberduck duck ftpput sshrun : -p
+az/login twine cqlsh sshfs rdesktop psexec beeline hydra evil-winrm winexe crackmapexec netexec useradd usermod altool certutil cyberduck duck ftpput ncftpput ncftpget ncftpls : -p
 az/keyvault az/secret aws/put-parameter aws/create-secret eas gcloud/secrets : --value
 sqlcmd bcp osql tsql mssql-cli ipmitool mosquitto_pub mosquitto_sub zip unzip zipcloak tdbcp fastload : -P+
-redis-cli : -a
+redis-cli : -a AUTH> auth>
+isql : #>2
 ldapsearch ldapadd ldapmodify ldapdelete ldapcompare ldapwhoami ldapmodrdn kadmin : -w+
 ldappasswd : -w+ -s -a
 http https xh xhs httpie : -a:
-curl wget lftp hey wrk vegeta gobuster ffuf : -u: -U:
+curl wget lftp hey wrk vegeta gobuster ffuf : -u: -U: -E: --cert: --proxy-cert:
 ab : -A: -P:
 lftp : -u,
 ssh-keygen : -N+ -P+
@@ -48,7 +49,7 @@ ngrok/add-authtoken : #>2
 sqlplus sqlldr expdp impdp exp imp rman sqlcl : @/
 ansible-vault/encrypt_string : #2
 pulumi/config : #>3
-poetry/config composer/config : #>3
+poetry/config composer/config : #>3 github-oauth.github.com> gitlab-token.gitlab.com>
 chamber/write : #>3
 gh/secret glab/variable : --body -b --value -v
 glab/login doctl/auth codecov : -t

@@ -108,7 +108,7 @@ func readCorpus(t *testing.T, pattern string, m *maker) (list []sample) {
 				continue
 			}
 			s := sample{name: fmt.Sprintf("%s:%d", filepath.Base(file), i+1)}
-			s.text = placeholder.ReplaceAllStringFunc(strings.ReplaceAll(line, `\n`, "\n"), func(p string) string {
+			s.text = placeholder.ReplaceAllStringFunc(strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(line), func(p string) string {
 				shape := strings.TrimSuffix(strings.TrimPrefix(p, "{{"), "}}")
 				shape, innocent := strings.CutPrefix(shape, "=")
 				v := m.draw(shape)
@@ -164,7 +164,7 @@ func score(t *testing.T, list []sample) (found, secrets, changed, innocents int)
 // Every corpus is drawn three times: at least 95% of its secrets are found, and no text that holds
 // none is changed.
 func TestCorpora(t *testing.T) {
-	for _, corpus := range []string{"a", "b"} {
+	for _, corpus := range []string{"a", "b", "c"} {
 		t.Run(corpus, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m := &maker{rng: rand.New(rand.NewPCG(seed, 22))}

@@ -298,7 +298,7 @@ func isDigestAt(s string, at int) bool {
 		return true
 	}
 	before := s[max(0, at-12):at]
-	for _, label := range []string{"h1:", "sha1:", "sha256:", "sha384:", "sha512:", "sha1=", "sha256=", "md5:", "SHA256:", "MD5:", `W/"`, `nonce="`, "ublic key ", "ublic key: ", "ublicKey = ", "ublicKey: "} {
+	for _, label := range []string{"h1:", "sha1:", "sha256:", "sha384:", "sha512:", "sha1=", "sha256=", "md5:", "SHA256:", "MD5:", "MD5: ", `W/"`, `nonce="`, "ublic key ", "ublic key: ", "ublicKey = ", "ublicKey: "} {
 		if strings.HasSuffix(before, label) {
 			return true
 		}

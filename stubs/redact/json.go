@@ -168,6 +168,7 @@ func (d *documentReader) object(n node, hidden kind) {
 	}
 	_, login := member("username", "user", "login")
 	kindOf, _ := member("type")
+	object, _ := member("kind")
 	schema := has("$ref") || has("description") && has("type")
 	if hidden == token || schema || kindOf == "string" {
 		hidden = noSecret // a token of a language, or the description of a field
@@ -185,6 +186,8 @@ func (d *documentReader) object(n node, hidden kind) {
 			k = pair
 		case login && kid.key == "key" && kid.to-kid.from >= 18 && hasDigit(d.s[kid.from:kid.to]):
 			k = key // {"username": "x", "key": "…"}
+		case object == "Secret" && (kid.key == "data" || kid.key == "stringData"):
+			k = password // of Kubernetes
 		case jwk && slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi", "k"}, kid.key):
 			k = password
 		}

@@ -25,6 +25,8 @@ var stems = []struct {
 	kind kind
 }{
 	{"password", password}, {"passwd", password}, {"passphrase", password}, {"passwort", password}, {"passcode", password}, {"secret", password}, {"credential", password},
+	{"kennwort", password}, {"contrase", password}, {"senha", password}, {"motdepasse", password}, {"parola", password}, {"пароль", password}, {"密码", password}, {"口令", password},
+	{"パスワード", password}, {"비밀번호", password}, {"hasło", password}, {"lösenord", password}, {"şifre", password},
 	{"mnemonic", password}, {"seedphrase", password}, {"recoverycode", password}, {"backupcode", password},
 	{"apikey", key}, {"privatekey", key}, {"accesskey", key}, {"secretkey", key}, {"authkey", key}, {"encryptionkey", key}, {"signingkey", key}, {"masterkey", key},
 	{"sharedkey", key}, {"accountkey", key}, {"subscriptionkey", key}, {"licensekey", key}, {"clientkeydata", key}, {"connectionstring", key},
@@ -115,6 +117,9 @@ func (r *Redactor) classify(name string) kind {
 // pairs of letters.
 func mayBeSecret(name string) bool {
 	for i := range len(name) - 1 {
+		if name[i] >= 0x80 {
+			return true
+		}
 		switch name[i] | 0x20 {
 		case 'p': // pass, pwd, pw, psk, pin, pat
 			switch name[i+1] | 0x20 {

@@ -99,6 +99,9 @@ func (sc *scanner) sqlBefore(at int, w string) bool {
 func (sc *scanner) option(w string, v int) int {
 	s := sc.s
 	k := sc.r.classify(w)
+	if to := valueEnd(s, v); k == noSecret && strings.HasSuffix(w, "-key") && to-v >= 24 && isDrawn(s[v:to]) {
+		return sc.give(v, to, "assignment")
+	}
 	if k == noSecret || k == header {
 		return sc.userOption(w, v)
 	}
@@ -186,7 +189,7 @@ func (sc *scanner) keyword(at, end int) int {
 		if w[0] == 'P' && w[1] == 'A' && at > 0 && s[at-1] == '\n' && userLineBefore(s, at) {
 			return sc.give(v, upTo(s, v, "\r\n"), "assignment")
 		}
-		if w == "AUTH" && (at < 3 || s[at-1] == '\n' || s[at-2] == '>') {
+		if w == "AUTH" && s[end] == ' ' && (at < 3 || s[at-1] == '\n' || s[at-2] == '>') {
 			return sc.authCommand(v)
 		}
 	}
@@ -196,7 +199,8 @@ func (sc *scanner) keyword(at, end int) int {
 // userLineBefore reports whether the line before position at is a USER command.
 func userLineBefore(s string, at int) bool {
 	before := strings.TrimRight(s[max(0, at-80):at], "\r\n")
-	return strings.HasPrefix(before[strings.LastIndexByte(before, '\n')+1:], "USER ")
+	line := before[strings.LastIndexByte(before, '\n')+1:]
+	return strings.HasPrefix(line, "USER ") || strings.HasPrefix(line, "+OK")
 }
 
 // authCommand looks at AUTH of SMTP and Redis.
@@ -269,6 +273,11 @@ func (sc *scanner) shortOption(at, end, v int) int {
 	s := sc.s
 	switch w := s[at:end]; w {
 	case "-passin", "-passout", "-pass":
+		if s[v] == '"' || s[v] == '\'' {
+			if from, to, ok := quotedValue(s, v); ok && strings.HasPrefix(s[from:to], "pass:") {
+				return sc.give(from+len("pass:"), to, "assignment")
+			}
+		}
 		if strings.HasPrefix(s[v:], "pass:") {
 			if from, to, ok := quotedValue(s, v+len("pass:")); ok {
 				return sc.give(from, to, "assignment")

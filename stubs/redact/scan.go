@@ -56,7 +56,7 @@ func (r *Redactor) scan(s string, l layer) []span {
 		case s[at] == '<' && strings.HasPrefix(s[at:], "<<<"):
 			sc.hereString(at)
 			at += 3
-		case (s[at] == '|' || s[at] == '?') && at+1 < len(s) && strings.IndexByte("|?: ", s[at+1]) >= 0:
+		case (s[at] == '|' || s[at] == '?') && at+1 < len(s) && strings.IndexByte("|?:= ", s[at+1]) >= 0:
 			sc.fallback(at)
 			at++
 		case s[at] == '*' && strings.HasPrefix(s[at:], "*:*:*:"):
@@ -150,6 +150,9 @@ func (sc *scanner) word(at, end int) int {
 	}
 	if to := sc.token(at, end); to > 0 {
 		return to
+	}
+	if end == len(s) && strings.EqualFold(w, "code") {
+		sc.codeBefore(at)
 	}
 	if end == len(s) || strings.IndexByte("\"'.,", s[end]) >= 0 {
 		if k := sc.r.classify(w); k != noSecret && at > 6 && afterAny(s[max(0, at-8):at], " is the ", " as ", " as the ", " is your ", " is my ") {

@@ -12,7 +12,7 @@ var states = words(`weak strong short long safe secure unsafe insecure correct v
 	known seen sent kept lost broken chosen taken left stolen forgotten overwritten sufficient insufficient compliant consistent inconsistent enough ascii unicode whitespace binary base64 json static
 	dynamic random generic constant duplicate similar ready done gone back out down zero once twice possible impossible important critical essential legal illegal ambiguous immutable mutable readonly
 	local remote global external internal personal shared safely properly shorter longer stronger weaker older newer better worse least most hard easy soft full half free clean dirty
-	consumed read put cut hit hurt cost let shut spread insensitive case-sensitive human`)
+	consumed expire change match fail never null nothing read put cut hit hurt cost let shut spread insensitive case-sensitive human`)
 
 // told looks for values that a sentence, a call or a command gives, other than by an
 // assignment. at to end is the word before it. It returns where to go on, or 0.
@@ -41,7 +41,7 @@ func (sc *scanner) told(at, end int) int {
 		}
 		return 0
 	case "as":
-		if before := s[max(0, at-7):at]; afterAny(before, "log in ", "login ", "logged in ", "ging in ", "gned in ", "gn in ") {
+		if before := s[max(0, at-10):at]; afterAny(before, "log in ", "login ", "logged in ", "ging in ", "gned in ", "gn in ") {
 			return sc.userColon(v)
 		}
 		return 0
@@ -93,13 +93,16 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		return 0, 0
 	}
 	switch {
-	case strings.HasPrefix(rest, "</key>"): // a property list
-		tag := skipSpace(s, v+len("</key>"))
-		if !strings.HasPrefix(s[tag:], "<string>") {
+	case strings.HasPrefix(rest, "</"): // <key>password</key><string>x</string>
+		tag := skipSpace(s, near(s, v, ">")+1)
+		if tag >= len(s) || s[tag] != '<' {
 			return 0, 0
 		}
-		from = tag + len("<string>")
-		if to = near(s, from, "<"); strings.HasPrefix(s[to:], "</string>") && to > from && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
+		from = near(s, tag, ">") + 1
+		if name := strings.ToLower(s[tag+1 : from-1]); !strings.HasSuffix(name, "string") && !strings.HasSuffix(name, "value") {
+			return 0, 0
+		}
+		if to = near(s, from, "<"); strings.HasPrefix(s[to:], "</") && to > from && !isPlaceholder(s[from:to]) && !IsMarker(s[from:to]) {
 			return from, to
 		}
 	case k != password && !strings.HasSuffix(before, "using ") && !strings.HasSuffix(before, "with "):
@@ -154,6 +157,9 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 	s := sc.s
 	owner := strings.ToLower(strings.TrimRight(s[max(0, at-24):at], " "))
 	owner = strings.TrimLeft(owner[strings.LastIndexAny(owner, " \n\"'(")+1:], "-")
+	if codeOwners[owner] {
+		sc.codeBefore(at)
+	}
 	if !codeOwners[owner] && owner != "use" && owner != "enter" {
 		return 0
 	}
@@ -192,6 +198,23 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 	return last
 }
 
+// codeBefore looks for the code in "123456 is your verification code".
+func (sc *scanner) codeBefore(at int) {
+	low := max(0, at-lookBehind)
+	before := sc.s[low:at]
+	sc.r.work.add(len(before))
+	for _, word := range []string{" is your ", " as your "} {
+		i := strings.LastIndex(before, word)
+		if i < 0 || len(before)-i > 40 {
+			continue
+		}
+		from := strings.LastIndexAny(before[:i], " \n\"'") + 1
+		if x := before[from:i]; len(x) >= 4 && hasDigit(x) && strings.Trim(x, upperLetters+digits0+"-") == "" {
+			sc.later(low+from, low+i, "code")
+		}
+	}
+}
+
 // listed reports whether a name at position at is a field of a list, or what a prompt asks
 // for, and its value ends the field: "(password: x)", "user: bob, password: x".
 func (sc *scanner) listed(at, to int) bool {
@@ -205,6 +228,11 @@ func (sc *scanner) listed(at, to int) bool {
 	before := s[max(0, at-lookBehind):at]
 	if strings.HasSuffix(before, "Enter ") {
 		return true
+	}
+	for _, sep := range []string{" / ", "; ", " and ", " | "} {
+		if rest, ok := strings.CutSuffix(before, sep); ok {
+			before = rest + ", "
+		}
 	}
 	before, ok := strings.CutSuffix(before, ", ")
 	i := strings.LastIndexByte(before, ' ')
@@ -226,8 +254,7 @@ func phraseEnd(s string, at, v, to int, name string) int {
 
 // passWords2 reports whether two words are a passphrase and not a remark.
 func passWords2(x string) bool {
-	a, b, _ := strings.Cut(x, " ")
-	for _, w := range []string{a, b} {
+	for w := range strings.FieldsSeq(x) {
 		if w = strings.ToLower(w); len(w) < 4 || isWord(w) || optionProse[w] || states[w] || metaWords[w] || strings.HasSuffix(w, "ed") || strings.HasSuffix(w, "ing") {
 			return false
 		}
@@ -266,6 +293,10 @@ func (sc *scanner) licenseKey(at, end int) int {
 func wrapped(s string, v int) int {
 	rest := s[v:min(len(s), v+longestName)]
 	switch {
+	case strings.HasPrefix(rest, `<%= "`), strings.HasPrefix(rest, `<%= '`):
+		return v + len("<%= ")
+	case wrapper(rest) > 0:
+		return v + wrapper(rest)
 	case strings.HasPrefix(rest, `Some("`):
 		return v + len("Some(")
 	case strings.HasPrefix(rest, "(string) (len="): // a dump of Go values
@@ -286,4 +317,17 @@ func wrapped(s string, v int) int {
 		}
 	}
 	return v
+}
+
+// wrappers are conversions in which the text of a value stands.
+var wrappers = []string{"String::from(", "String.valueOf(", "new String(", "[]byte(", "Buffer.from(", "SecretString::new(", "SecretString(", "Secret::new(", "secrets.String(", "Secret(", "SecretStr(", "bytes(", "string("}
+
+// wrapper is the length of the conversion that a text begins with, if a quote follows it.
+func wrapper(text string) int {
+	for _, w := range wrappers {
+		if rest, ok := strings.CutPrefix(text, w); ok && rest != "" && strings.IndexByte("\"'`", rest[0]) >= 0 {
+			return len(w)
+		}
+	}
+	return 0
 }

@@ -6,7 +6,7 @@ import "strings"
 var statements = words(`is was has been now set reset changed updated rotated to will be are equals as currently temporarily become becomes switched`)
 
 // valueNext may be the last of them.
-var valueNext = words(`is was to be are equals as becomes now`)
+var valueNext = words(`is was to be are equals becomes now`)
 
 // verdicts are what a sentence says of a password after naming it: "password x rejected".
 var verdicts = words(`rejected accepted refused denied leaked`)
@@ -59,6 +59,8 @@ func (sc *scanner) stated(at, end, v int, k kind) int {
 	switch {
 	case len(x) >= 4 && len(x) <= 10 && strings.Trim(x, digits0) == "" && (folded == "otp" || folded == "pin" || folded == "passcode" || folded == "password" && afterAny(before, "time ")):
 		return sc.give(v, to, "code")
+	case k == password && len(x) >= 6 && hasLetter(x) && sc.spoken(x) && !wordy(x) && (strings.ContainsAny(x, "!@#$^*~+=") && s[to-1] != '!' && hasDigit(x) || hasDigit(x) && len(x) >= 8 && afterAny(before, "trying ", "tried ", "generated ", "using ", "use ", "enter ", "entered ", "new ", "temporary ", "guessed ")):
+		return sc.give(v, to, "assignment")
 	case isDrawn(x) && !sc.counted(at) && !formAt(s, v) && (folded != "token" || strings.Trim(x, hexDigits) != "" || afterAny(before, "using ", "with ")):
 		return sc.alike(sc.give(v, to, "assignment"))
 	}
@@ -133,7 +135,7 @@ func (sc *scanner) statement(at, end, v int, k kind, before string) int {
 		if w == "from" && count > 0 {
 			v = skipBlank(s, n)
 			to := valueEnd(s, v)
-			if rest, ok := strings.CutPrefix(s[to:], " to "); ok && sc.sayable(v, to, k, before, 2) {
+			if rest, ok := strings.CutPrefix(s[to:], " to "); ok && k == password && sc.spoken2(s[v:to]) {
 				sc.give(v, to, "assignment")
 				v = len(s) - len(rest)
 				if from, to, ok := quotedValue(s, v); ok {
@@ -167,6 +169,9 @@ func (sc *scanner) statement(at, end, v int, k kind, before string) int {
 		}
 		return 0
 	}
+	if to := near(s, v, "\r\n\"'.,"); strings.HasSuffix(strings.ToLower(s[at:end]), "phrase") && strings.IndexByte(s[v:to], ' ') > 0 && strings.Trim(s[v:to], alphanumeric+" ") == "" && passWords2(s[v:to]) {
+		return sc.give(v, to, "assignment")
+	}
 	to := valueEnd(s, v)
 	if !sc.sayable(v, to, k, before, count) {
 		return 0
@@ -182,7 +187,7 @@ func (sc *scanner) sayable(v, to int, k kind, before string, count int) bool {
 		return false
 	}
 	drawn := hasDigit(x) && hasLetter(x) && len(x) >= 6 && !wordy(x)
-	ends := restBlank(s, to) || to < len(s) && strings.IndexByte(".,;)", s[to]) >= 0 && (to+1 == len(s) || isSpace(s[to+1])) || strings.HasPrefix(s[to:], " to ")
+	ends := restBlank(s, to) || to < len(s) && strings.IndexByte(".,;)", s[to]) >= 0 && (to+1 == len(s) || isSpace(s[to+1]))
 	if k == password {
 		return ends && (hasDigit(x) || strings.Trim(x, alphanumeric) != "" || !strings.HasSuffix(x, "ly") && !strings.HasSuffix(x, "ful") && !strings.HasSuffix(x, "less")) || drawn
 	}
@@ -263,7 +268,11 @@ func (sc *scanner) userColon(v int) int {
 	}
 	user, pass, ok := strings.Cut(s[v:to], ":")
 	if !ok {
-		user, pass, ok = strings.Cut(s[v:to], "/")
+		if user, pass, ok = strings.Cut(s[v:to], "/"); !ok && strings.HasPrefix(s[to:], " / ") { // bob / x
+			user, ok = s[v:to], true
+			to = valueEnd(s, to+3)
+			pass = s[v+len(user)+3 : to]
+		}
 	}
 	if !ok || len(user) < 2 || strings.Trim(user, alphanumeric+"_-.@") != "" || len(pass) < 4 || !hasLetter(pass) || strings.ContainsAny(pass, "/@:") || !sc.spoken(pass) {
 		return 0
