@@ -5,8 +5,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
+
+// ShortPath writes a path below the working folder relative to it, for messages.
+func ShortPath(path string) string {
+	if dir, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return path
+}
 
 // ModuleRoot is the folder of the go.mod of a folder; "" where there is none.
 func ModuleRoot(dir string) string {

@@ -63,18 +63,18 @@ func (r rules) of(class string) (ruled, error) {
 		return ruled{}, usage(err)
 	}
 	if head != nil {
-		head.Path = short(head.Path)
+		head.Path = harness.ShortPath(head.Path)
 	}
 	if r.base == nil {
 		return ruled{limits: head}, nil
 	}
-	base, err := thresholds.LoadFS(r.files, r.base.asked+":"+filepath.ToSlash(short(r.tree)), class)
+	base, err := thresholds.LoadFS(r.files, r.base.asked+":"+filepath.ToSlash(harness.ShortPath(r.tree)), class)
 	if err != nil {
 		return ruled{}, usage(err)
 	}
 	if base == nil {
 		return ruled{}, usage(fmt.Errorf("--base %s: there are no limits in %s at %.12s: name a later revision, or leave --base out until limits are in it",
-			r.base.asked, short(r.tree), r.base.commit))
+			r.base.asked, harness.ShortPath(r.tree), r.base.commit))
 	}
 	return ruled{limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.base.asked, head: head}, nil
 }
@@ -136,7 +136,7 @@ func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, 
 	if err != nil {
 		return nil, fmt.Errorf("--base %s: %w", ref, err)
 	}
-	return reports.ParsePlan(ref+":"+filepath.ToSlash(short(file)), text)
+	return reports.ParsePlan(ref+":"+filepath.ToSlash(harness.ShortPath(file)), text)
 }
 
 // filesAt is a folder of the project as it is in a commit.
@@ -154,7 +154,7 @@ func (p project) filesAt(ctx context.Context, commit, dir string) (fs.FS, error)
 	}
 	g := gitFolder{show: func(args ...string) (string, error) { return p.git(ctx, args...) }, tree: commit + ":" + rel}
 	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
-		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --base out until limits are in it", short(dir), commit)
+		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --base out until limits are in it", harness.ShortPath(dir), commit)
 	}
 	return g, nil
 }

@@ -187,7 +187,7 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	if err := k.limits.Save(); err != nil {
 		return fault(err)
 	}
-	k.say("written to %s", short(k.limits.Path))
+	k.say("written to %s", harness.ShortPath(k.limits.Path))
 	if err := kept.Remove(); err != nil {
 		return fault(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -78,7 +79,7 @@ func TestBranch(t *testing.T) {
 		t.Helper()
 		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
 		if _, err := p.git(t.Context(), args...); err != nil {
-			t.Fatal(told(err))
+			t.Fatal(child.Explained(err))
 		}
 	}
 	git("init", "-q", "-b", "rooms")

@@ -128,7 +128,7 @@ func (s checkout) testBinary(ctx context.Context, pkg, dir, to string) (list str
 	ask.Dir = dir
 	said, err := child.Output(ask)
 	if err != nil {
-		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, told(err), firstLines(string(said), 10))
+		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, child.Explained(err), firstLines(string(said), 10))
 	}
 	return string(said), nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
@@ -64,7 +65,7 @@ func TestForeignGoTests(t *testing.T) {
 	run := foreignRun(t, dir)
 	out, err := inside(dir, "go", "test", "-v", "-count=1", "./...").Output()
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(child.Explained(err))
 	}
 	// go test's own words; a test with subtests is no spec of its own.
 	names := regexp.MustCompile(`(?m)^\s*--- PASS: (\S+) `).FindAllStringSubmatch(string(out), -1)
@@ -91,7 +92,7 @@ func released(t *testing.T, module string) string {
 		t.Fatalf("download %s: %v %s", module, err, download.Error)
 	}
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(child.Explained(err))
 	}
 	dir := filepath.Join(t.TempDir(), "module")
 	if err := os.CopyFS(dir, os.DirFS(download.Dir)); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
@@ -31,7 +32,7 @@ func (p project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	cmd.Env = append(os.Environ(), "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE="+os.DevNull+"/none")
 	out, err := child.Output(cmd)
 	if err != nil {
-		err = fmt.Errorf("git %s: %w", args[0], told(err))
+		err = fmt.Errorf("git %s: %w", args[0], child.Explained(err))
 	}
 	return out, err
 }
@@ -61,7 +62,7 @@ func (p project) commitOf(ctx context.Context, asked string) (r revision, err er
 		return r, errors.New("a revision cannot begin with a dash")
 	}
 	if _, err := p.git(ctx, "rev-parse", "--git-dir"); err != nil {
-		return r, fmt.Errorf("%s is in no git repository, or there is no git: call it in one (%w)", short(p.root), err)
+		return r, fmt.Errorf("%s is in no git repository, or there is no git: call it in one (%w)", harness.ShortPath(p.root), err)
 	}
 	commit, err := p.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", asked+"^{commit}")
 	if err != nil {

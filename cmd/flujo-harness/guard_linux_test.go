@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // program is this program as a process of its own, in dir.
@@ -45,42 +43,6 @@ func eventually(t *testing.T, what string, is func() bool) {
 func gone(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.HasPrefix(string(text[bytes.LastIndexByte(text, ')')+1:]), " Z")
-}
-
-// A guard kills the group where the program ends without a word, and only there.
-func TestAGuardEndsWhatAKilledRunLeaves(t *testing.T) {
-	for _, killed := range []bool{true, false} {
-		burner := program(t, "", "burn")
-		child.Group(burner)
-		burner.Cancel = nil
-		if err := child.Tie(burner, nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := burner.Start(); err != nil {
-			t.Fatal(err)
-		}
-		g, err := newGuard()
-		if err == nil {
-			err = g.over(burner.Process.Pid)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if killed {
-			if err := errors.Join(g.in.Close(), g.cmd.Wait()); err != nil {
-				t.Fatal(err)
-			}
-		} else if err := g.end(); err != nil {
-			t.Fatal(err)
-		}
-		if !killed {
-			if gone(burner.Process.Pid) {
-				t.Error("the guard ended a group that nobody had to end")
-			}
-			_ = burner.Process.Kill()
-		}
-		_ = burner.Wait() // for ever, where nobody killed it
-	}
 }
 
 // A run that is killed leaves no test program behind, though it is a child of go test.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 )
@@ -172,7 +173,7 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 // openRecorded opens a history that must be there: a mistyped name makes no file.
 func openRecorded(ctx context.Context, path string) (*history.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", short(path))
+		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", harness.ShortPath(path))
 	}
 	return history.OpenRecorded(ctx, path)
 }

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/spf13/cobra"
 )
 
@@ -29,6 +30,7 @@ var templates embed.FS
 const (
 	harnessModule = "github.com/flujo/flujo-harness"
 	harnessTool   = harnessModule + "/cmd/flujo-harness"
+	ginkgoPackage = "github.com/onsi/ginkgo/v2"
 	ginkgoTool    = ginkgoPackage + "/ginkgo"
 	gomegaModule  = "github.com/onsi/gomega"
 )
@@ -220,7 +222,7 @@ func (s *scaffold) foreign() error {
 	for _, path := range there {
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly)
 		if err == nil && strings.TrimSuffix(f.Name.Name, "_test") != s.name {
-			return fmt.Errorf("--package %s: %s is of package %s: choose another name", s.name, short(path), f.Name.Name)
+			return fmt.Errorf("--package %s: %s is of package %s: choose another name", s.name, harness.ShortPath(path), f.Name.Name)
 		}
 	}
 	return nil

@@ -126,7 +126,7 @@ func (f *measureFlags) readLimits(p project) (*thresholds.File, error) {
 		return nil, usage(err)
 	}
 	if limits != nil {
-		limits.Path = short(limits.Path)
+		limits.Path = harness.ShortPath(limits.Path)
 	}
 	return limits, nil
 }

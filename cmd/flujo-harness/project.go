@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,16 +37,6 @@ func (p project) path(given, standard string) string {
 		return given
 	}
 	return filepath.Join(p.root, filepath.FromSlash(standard))
-}
-
-// short writes a path below the working folder relative to it, for reading.
-func short(path string) string {
-	if dir, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(rel, "..") {
-			return rel
-		}
-	}
-	return path
 }
 
 // revision is the commit of the tree, empty outside of git, and whether the tree
@@ -129,7 +118,7 @@ func (p project) suite(ctx context.Context, pkg string) (string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", pkg)
 	dir, err := child.Output(list)
 	if err != nil {
-		return "", fmt.Errorf("--suite %s: %w", pkg, told(err))
+		return "", fmt.Errorf("--suite %s: %w", pkg, child.Explained(err))
 	}
 	rel, err := filepath.Rel(p.root, strings.TrimSpace(string(dir)))
 	if err != nil || strings.HasPrefix(rel, "..") || strings.Contains(rel, "\n") {
@@ -151,12 +140,4 @@ func (p project) suite(ctx context.Context, pkg string) (string, error) {
 func (p project) program(suite string) string {
 	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
 	return filepath.Join(p.root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
-}
-
-// told is an error of a program with what it said.
-func told(err error) error {
-	if exit := new(exec.ExitError); errors.As(err, &exit) && len(exit.Stderr) > 0 {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
-	}
-	return err
 }

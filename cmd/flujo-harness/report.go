@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
 )
@@ -94,7 +95,7 @@ file that cannot be written.`,
 			if err := writeForms(asked, a, cmd.OutOrStdout()); err != nil {
 				return fault(err)
 			}
-			lines := render.Summary(a, short(page))
+			lines := render.Summary(a, harness.ShortPath(page))
 			if verbose {
 				lines = append(lines, render.Details(a)...)
 			}

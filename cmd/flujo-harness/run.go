@@ -19,6 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/render"
+	"github.com/flujo/flujo-harness/reports/runner"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -121,7 +122,7 @@ type job struct {
 	about    analysis.Options
 	flags    []string // for Ginkgo, or go test
 	runs     int
-	share    share
+	share    runner.Share
 }
 
 func (j *job) register(cmd *cobra.Command) {
@@ -161,9 +162,9 @@ func (j job) run() error {
 	}
 	rules.sayBase(j.results.talk(j.cmd))
 	ruled.say(j.results.talk(j.cmd))
-	var tests *tests
+	var tests *runner.Tests
 	if j.packages != nil {
-		if tests, err = p.tests(ctx, &j); err != nil {
+		if tests, err = j.find(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -180,21 +181,21 @@ func (j job) run() error {
 	r.Branch = p.branch(ctx)
 	r.Commit, r.Dirty = p.revision(ctx, j.own()...)
 	if tests != nil {
-		if line := leftOutLine(tests.leftOut); line != "" {
+		if line := tests.LeftOut(); line != "" {
 			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
 		}
 	}
 	progress := newProgress(j.cmd.ErrOrStderr())
 	defer progress.end()
-	var suites suitesRun
+	var suites runner.Outcome
 	if tests != nil {
 		var every []*reports.Results
-		if every, suites, err = tests.repeat(ctx, j.runs, progress); err != nil {
-			return marked(err)
+		if every, suites, err = tests.Repeat(ctx, j.runs, progress.set); err != nil {
+			return asRequest(err)
 		}
-		r.Suites, r.SuiteError, r.Format = suites.results, suites.problem, tests.format
-		j.results.part = &part{Shard: j.share.String(), Suites: tests.all, Format: tests.format, Runs: every, Problem: suites.problem}
-		if j.share.index > 1 && !j.cmd.Flags().Changed("workload") {
+		r.Suites, r.SuiteError, r.Format = suites.Results, suites.Problem, tests.Format
+		j.results.part = &part{Shard: j.share.String(), Suites: tests.All, Format: tests.Format, Runs: every, Problem: suites.Problem}
+		if j.share.Index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
 	}
@@ -228,8 +229,36 @@ func (j job) run() error {
 	if j.results.part != nil {
 		j.results.part.Interrupted = !r.Complete
 	}
-	r.Outcome, r.ExitCode = conclude(r, suites.focused, j.strict)
-	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.hints)
+	r.Outcome, r.ExitCode = conclude(r, suites.Focused, j.strict)
+	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.Hints)
+}
+
+// find finds the tests to run.
+func (j job) find(ctx context.Context, p project) (*runner.Tests, error) {
+	switch {
+	case !p.module:
+		return nil, usage(errors.New("there is no go.mod here or above: call run inside a Go module, or use flujo-harness bench"))
+	case j.runs < 1:
+		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
+	}
+	guard, err := guardLine()
+	if err != nil {
+		return nil, fault(err)
+	}
+	tests, err := runner.Find(ctx, runner.Options{Root: p.root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard})
+	return tests, asRequest(err)
+}
+
+// asRequest makes a usage error of what the runner refuses, and a fault of any other error.
+func asRequest(err error) error {
+	var refused *runner.RequestError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return usage(err)
+	}
+	return fault(err)
 }
 
 // own are the files and folders that the run itself writes.
@@ -289,7 +318,7 @@ func (j job) keep(ctx context.Context, p project, history *history.History, r re
 	if err != nil {
 		page = "not written"
 	}
-	lines := append(render.Summary(account, short(page)), flaky(account.Run.Suites)...)
+	lines := append(render.Summary(account, harness.ShortPath(page)), flaky(account.Run.Suites)...)
 	if left := account.Run.LeftOut(); left != "" {
 		lines = append(lines, "left out: "+reports.Visible(left))
 	}
@@ -349,4 +378,30 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 		words = append(append(words, "--"), flags...)
 	}
 	return harness.ShellLine(words...)
+}
+
+// maxFlaky is the most flaky specs that are named: the report has all of them.
+const maxFlaky = 10
+
+// flaky names the specs that passed and failed in the runs of --runs.
+func flaky(r *reports.Results) (lines []string) {
+	if r == nil {
+		return nil
+	}
+	more := 0
+	for i := range r.Specs {
+		s := &r.Specs[i]
+		switch {
+		case s.Detail != reports.BothWays:
+		case len(lines) < maxFlaky:
+			rate, _, _ := strings.Cut(s.Message, "\n")
+			lines = append(lines, "flaky: "+reports.Visible(s.Name()+": "+rate))
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("flaky: %d more: see the report", more))
+	}
+	return lines
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -52,7 +53,7 @@ func (f *storeFlags) open() (*store, error) {
 	if err != nil {
 		return nil, fault(err)
 	}
-	s := &store{path: short(p.path(f.db, ".flujo/runs.db"))}
+	s := &store{path: harness.ShortPath(p.path(f.db, ".flujo/runs.db"))}
 	if f.cmd.Flags().Changed("tenant") {
 		s.tenant = &f.tenant
 	}

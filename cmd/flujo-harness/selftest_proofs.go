@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
@@ -262,9 +263,13 @@ func (f *proofFlags) run(seed uint64) error {
 // are not in it.
 func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, used time.Duration, err error) {
 	var heard bytes.Buffer
+	guard, err := guardLine()
+	if err != nil {
+		return "", 0, err
+	}
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, io.MultiWriter(out, &heard), said
-	failed, err := runGroup(ctx, cmd)
+	failed, err := child.RunGroup(ctx, cmd, guard)
 	if state := cmd.ProcessState; state != nil {
 		used = state.UserTime() + state.SystemTime()
 	}

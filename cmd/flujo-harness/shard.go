@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,36 +13,9 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/runner"
 	"github.com/flujo/flujo-harness/thresholds"
 )
-
-// share is which part of the suites to run: the index-th of n, from 1. The zero value
-// is all of them.
-type share struct{ index, n int }
-
-func (s *share) String() string {
-	if s.n == 0 {
-		return "1/1"
-	}
-	return fmt.Sprintf("%d/%d", s.index, s.n)
-}
-
-// Type names the value in the help.
-func (s *share) Type() string { return "I/N" }
-
-func (s *share) Set(text string) error {
-	i, n, _ := strings.Cut(text, "/")
-	var err1, err2 error
-	s.index, err1 = strconv.Atoi(i)
-	s.n, err2 = strconv.Atoi(n)
-	if err1 != nil || err2 != nil || s.index < 1 || s.index > s.n {
-		return errors.New("use I/N, the I-th of N parts, from 1/N to N/N")
-	}
-	return nil
-}
-
-// has reports whether the part has the suite at this place of the sorted list of all.
-func (s *share) has(place int) bool { return s.n == 0 || place%s.n == s.index-1 }
 
 // part is what a run found out about specs, as it stands in a results file under
 // "suites": enough to make one run of the parts.
@@ -168,7 +139,7 @@ func fit(paths []string, files []partFile) error {
 	first := files[0]
 	there := map[string]string{}
 	for i, f := range files {
-		var s share
+		var s runner.Share
 		if err := s.Set(f.Suites.Shard); err != nil {
 			return fmt.Errorf("merge %s: shard %q: %w", paths[i], f.Suites.Shard, err)
 		}
@@ -176,7 +147,7 @@ func fit(paths []string, files []partFile) error {
 		switch {
 		case twice:
 			return fmt.Errorf("merge: %s and %s are both part %s: name each once", other, paths[i], f.Suites.Shard)
-		case s.n != len(files):
+		case s.N != len(files):
 			return fmt.Errorf("merge: %s is part %s, and there are %d files: name all parts of one run", paths[i], f.Suites.Shard, len(files))
 		case f.Commit != first.Commit:
 			return fmt.Errorf("merge: %s is of commit %.12s, and %s of %.12s: run the parts of one commit", paths[0], first.Commit, paths[i], f.Commit)

@@ -1,40 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/flujo/flujo-harness/reports"
 )
-
-func TestEverySuiteIsInOneShard(t *testing.T) {
-	for n := 1; n <= 5; n++ {
-		for place := range 7 {
-			in := 0
-			for i := 1; i <= n; i++ {
-				var s share
-				if err := s.Set(fmt.Sprintf("%d/%d", i, n)); err != nil {
-					t.Fatal(err)
-				}
-				if s.has(place) {
-					in++
-				}
-			}
-			if in != 1 {
-				t.Errorf("suite %d is in %d of %d shards", place, in, n)
-			}
-		}
-	}
-	for _, bad := range []string{"", "1", "0/2", "3/2", "1/0", "-1/2", "a/b", "1/2/3", "1 /2"} {
-		if err := new(share).Set(bad); err == nil {
-			t.Errorf("--shard %q is taken", bad)
-		}
-	}
-	if !new(share).has(3) {
-		t.Error("without --shard a suite is left out")
-	}
-}
 
 func TestOnlyAllPartsOfOneRunFit(t *testing.T) {
 	file := func(shard, commit string, runs int, suites ...string) partFile {

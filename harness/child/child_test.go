@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 	case "bound parent": // starts a child that knows nothing of its parent
 		cmd := self("sleeping")
 		parent(cmd, func() (func() error, error) { return Start(cmd) })
+	case "guard":
+		if err := ServeGuard(os.Stdin); err != nil {
+			panic(err)
+		}
 	case "watching":
 		in := bufio.NewReader(os.Stdin)
 		if order, err := in.ReadString('\n'); err != nil || order != "an order\n" {

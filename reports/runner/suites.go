@@ -1,4 +1,4 @@
-package main
+package runner
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
@@ -35,13 +36,13 @@ type testPackage struct {
 
 // testPackages lists the packages that have tests. The flags are those of go test, of
 // which go list takes the ones that choose files.
-func (p project) testPackages(ctx context.Context, patterns, flags []string) ([]testPackage, error) {
+func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage, error) {
 	args := append([]string{"list"}, listFlags(flags)...)
 	args = append(append(args, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"), patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	out, err := child.Output(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), told(err))
+		return nil, fmt.Errorf("list packages %s: %w", strings.Join(patterns, " "), child.Explained(err))
 	}
 	var all []testPackage
 	matched := 0
@@ -131,12 +132,12 @@ func runsSpecs(fn *ast.FuncDecl) (runs bool) {
 
 // distinct refuses suites whose reports Ginkgo would write to one file: it names them
 // by the folders, with "_" for what is between.
-func (p project) distinct(suites []testPackage) error {
+func distinct(suites []testPackage) error {
 	seen := map[string]string{}
 	for _, s := range suites {
 		name := strings.NewReplacer(string(filepath.Separator), "_", " ", "_").Replace(s.Dir)
 		if other, ok := seen[name]; ok {
-			return fmt.Errorf("the suites in %s and %s have one name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", short(other), short(s.Dir))
+			return fmt.Errorf("the suites in %s and %s have one name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", harness.ShortPath(other), harness.ShortPath(s.Dir))
 		}
 		seen[name] = s.Dir
 	}

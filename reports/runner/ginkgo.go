@@ -1,7 +1,8 @@
-package main
+package runner
 
 import (
 	"context"
+	_ "embed" // of the file that is compiled into suites
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,52 +14,48 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-	"time"
 
 	"github.com/onsi/ginkgo/v2/types"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
-	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // ginkgo runs suites by the Ginkgo of the user's own module, in a process of its own.
 type ginkgo struct {
-	project project
+	root    string   // folder of go.mod
+	guard   []string // see [child.RunGroup]
 	suites  []testPackage
 	flags   []string // of the user
 	program string   // its command
 	log     string   // file of all that it says
 }
 
-// suitesRun is how the suites ended.
-type suitesRun struct {
-	results *reports.Results
-	problem string   // why there are no results
-	focused bool     //
-	hints   []string // what to do, beyond the summary
-}
+//go:embed telling_test.go.tmpl
+var telling string
 
 const (
+	ginkgoTool   = ginkgoPackage + "/ginkgo"
+	focusedExit  = 197 // exit code of Ginkgo where a spec has programmatic focus
 	ginkgoReport = "flujo-harness-report.json"
 	specsEnv     = "FLUJO_HARNESS_SPECS" // folder where the specs of a suite are told one by one
 )
 
 // newGinkgo builds the command of the version that the module requires: so the command
 // and the package in the suites are never of two versions, whatever is on the PATH.
-func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []string) (*ginkgo, error) {
-	dir, err := harness.Folder(p.root)
+func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, error) {
+	dir, err := harness.Folder(o.Root)
 	if err != nil {
-		return nil, fault(fmt.Errorf("make a folder for the command of Ginkgo: %w", err))
+		return nil, fmt.Errorf("make a folder for the command of Ginkgo: %w", err)
 	}
-	g := &ginkgo{project: p, suites: suites, flags: flags,
+	g := &ginkgo{root: o.Root, guard: o.Guard, suites: suites, flags: o.Flags,
 		program: filepath.Join(dir, "bin", "ginkgo"+filepath.Ext(os.Args[0])),
 		log:     filepath.Join(dir, "ginkgo.log")}
 	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
-	build.Dir = p.root
+	build.Dir = o.Root
 	if out, err := child.CombinedOutput(build); err != nil && ctx.Err() == nil {
-		return nil, usage(fmt.Errorf("build the command of Ginkgo that go.mod names: %w\n%s\ncall: go get -tool %s && go mod tidy", err, strings.TrimSpace(string(out)), ginkgoTool))
+		return nil, refusal(fmt.Errorf("build the command of Ginkgo that go.mod names: %w\n%s\ncall: go get -tool %s && go mod tidy", err, strings.TrimSpace(string(out)), ginkgoTool))
 	}
 	return g, nil
 }
@@ -67,7 +64,7 @@ func newGinkgo(ctx context.Context, p project, suites []testPackage, flags []str
 // have told before.
 //
 // tell is called about once a second with how far it is.
-func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err error) {
+func (g *ginkgo) run(ctx context.Context, tell func(string)) (s Outcome, err error) {
 	tmp, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-run-")
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
@@ -87,12 +84,12 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 	stop := watch(tmp, tell)
-	failed, err := runGroup(ctx, cmd)
+	failed, err := child.RunGroup(ctx, cmd, g.guard)
 	stop()
 	if err != nil {
 		return s, fmt.Errorf("start Ginkgo: %w", err)
 	}
-	s.focused = cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == exitFocused
+	s.Focused = cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == focusedExit
 	whole, err := readGinkgo(filepath.Join(tmp, "reports"))
 	if err != nil {
 		return s, err
@@ -100,13 +97,13 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 	if err := g.moveOutputs(filepath.Join(tmp, "reports"), outputs); err != nil {
 		return s, err
 	}
-	s.hints = hints(g.log)
+	s.Hints = hints(g.log)
 	told := readTold(tmp)
 	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
 		if said := refused(g.log); said != "" {
-			return s, usage(fmt.Errorf("the flags behind -- are refused by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
+			return s, refusal(fmt.Errorf("the flags behind -- are refused by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
 		}
-		s.problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
+		s.Problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
 		return s, nil
 	}
 	whole = g.complete(ctx, whole, told, tmp)
@@ -114,12 +111,12 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s suitesRun, err e
 	if err != nil {
 		return s, fmt.Errorf("put the reports of the suites together: %w", err)
 	}
-	if s.results, err = ingest.ReadGinkgo(strings.NewReader(string(text)), g.project.root); err != nil {
-		s.problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, short(g.log))
+	if s.Results, err = ingest.ReadGinkgo(strings.NewReader(string(text)), g.root); err != nil {
+		s.Problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, harness.ShortPath(g.log))
 		return s, nil
 	}
-	if failed != nil && !s.focused && s.results.Green() && ctx.Err() == nil {
-		s.problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), short(g.log))
+	if failed != nil && !s.Focused && s.Results.Green() && ctx.Err() == nil {
+		s.Problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
 	}
 	return s, nil
 }
@@ -146,33 +143,8 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 		args = append(append(args, "--"), tests...)
 	}
 	cmd := exec.CommandContext(ctx, g.program, args...)
-	cmd.Dir = g.project.root
+	cmd.Dir = g.root
 	return cmd
-}
-
-// runGroup runs a command with all that it starts: where ctx ends they are interrupted,
-// and have 20 s to report; what is left of them when the command has ended is killed. It
-// returns how the command failed, and why it could not be run at all.
-func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
-	child.Group(cmd)
-	cmd.WaitDelay = 20 * time.Second
-	guarded, err := newGuard()
-	if err != nil {
-		return nil, err
-	}
-	wait, failed := child.Start(cmd)
-	if failed == nil {
-		err = guarded.over(cmd.Process.Pid)
-		failed = wait()
-		child.EndGroup(cmd.Process.Pid) // a killed Ginkgo leaves its suites
-	}
-	if err = errors.Join(err, guarded.end()); err != nil {
-		return nil, err
-	}
-	if exit := (*exec.ExitError)(nil); failed != nil && !errors.As(failed, &exit) && ctx.Err() == nil {
-		return nil, failed
-	}
-	return failed, nil
 }
 
 // telling makes the files that are compiled into the suites, and the environment for it.
@@ -180,10 +152,10 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) (failed, err error) {
 func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err error) {
 	env = os.Environ()
 	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // of the environment, or of go env -w
-	ask.Dir = g.project.root
+	ask.Dir = g.root
 	goflags, err := child.Output(ask)
 	if err != nil {
-		return nil, told(err)
+		return nil, child.Explained(err)
 	}
 	if strings.Contains(string(goflags), "-overlay") {
 		return env, nil
@@ -191,7 +163,7 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
 		return nil, err
 	}
-	t, err := template.New("telling").Delims("<<", ">>").ParseFS(templates, "templates/telling_test.go.tmpl")
+	t, err := template.New("telling").Delims("<<", ">>").Parse(telling)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +174,7 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 		if err != nil {
 			return nil, err
 		}
-		err = t.ExecuteTemplate(f, "telling_test.go.tmpl", struct{ Package, Env, Dir string }{s.suite, specsEnv, s.Dir})
+		err = t.Execute(f, struct{ Package, Env, Dir string }{s.suite, specsEnv, s.Dir})
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
@@ -244,7 +216,7 @@ func readGinkgo(dir string) (all []types.Report, err error) {
 // written it: the folder of --output-dir, or the one that it was called in.
 func (g *ginkgo) moveOutputs(from, to string) error {
 	if to == "" {
-		to = g.project.root
+		to = g.root
 	}
 	entries, err := os.ReadDir(from)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,4 +1,4 @@
-package main
+package runner
 
 import (
 	"context"
@@ -12,14 +12,17 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
 // goTests runs the tests of packages by go test: all of them where there is no Ginkgo
 // suite, else what they have beside their specs.
 type goTests struct {
-	project  project
+	root     string   // folder of go.mod
+	guard    []string // see [child.RunGroup]
 	packages []testPackage
 	flags    []string // of the user
 }
@@ -44,8 +47,8 @@ func (g goTests) calls() (calls [][]string) {
 
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
-func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err error) {
-	dir, err := harness.Folder(g.project.root)
+func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error) {
+	dir, err := harness.Folder(g.root)
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
 	}
@@ -64,27 +67,27 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s suitesRun, err erro
 	var failed error
 	for _, args := range g.calls() {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = g.project.root, out, said
-		one, err := runGroup(ctx, cmd)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = g.root, out, said
+		one, err := child.RunGroup(ctx, cmd, g.guard)
 		if err != nil {
 			return s, fmt.Errorf("start go test: %w", err)
 		}
 		failed = errors.Join(failed, one)
 	}
-	reading, err := ingest.ReadFile(events, g.project.root)
+	reading, err := ingest.ReadFile(events, g.root)
 	switch {
 	case errors.Is(err, ingest.ErrNoSpecs): // as of a pattern of -run that no test matches
 		reading = &ingest.Reading{Results: &reports.Results{}}
 	case err != nil:
-		s.problem = fmt.Sprintf("go test gave no results (%v): %v: %s", failed, err, lastLines(log, 3))
+		s.Problem = fmt.Sprintf("go test gave no results (%v): %v: %s", failed, err, lastLines(log, 3))
 		return s, nil
 	}
-	s.results, s.hints = reading.Results, reading.Notes
+	s.Results, s.Hints = reading.Results, reading.Notes
 	if ctx.Err() == nil {
-		g.expect(s.results)
+		g.expect(s.Results)
 	}
-	if failed != nil && s.results.Green() && ctx.Err() == nil {
-		s.problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), short(events))
+	if failed != nil && s.Results.Green() && ctx.Err() == nil {
+		s.Problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), harness.ShortPath(events))
 	}
 	return s, nil
 }
@@ -125,7 +128,7 @@ func (g goTests) expect(r *reports.Results) {
 		}
 		r.Suites[i].Failures = append(r.Suites[i].Failures, reports.SuiteFailure{Node: "package",
 			Message: fmt.Sprintf("%d of %s did not run, and go test reports no failure: %s: does TestMain call m.Run, does nothing exit before, and do neither GOFLAGS nor TestMain set -run or -skip?",
-				len(missing), plural(int64(len(t.plain)), "test"), names)})
+				len(missing), text.Plural(len(t.plain), "test"), names)})
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package runner
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestGinkgoSaysWhatIsLookedFor(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", ginkgoPackage).Output()
 	if err != nil {
-		t.Fatal(told(err))
+		t.Fatal(child.Explained(err))
 	}
 	for file, words := range map[string]string{
 		"ginkgo/internal/verify_version.go": "Ginkgo detected a version mismatch",

@@ -1,4 +1,4 @@
-package main
+package runner
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -133,7 +134,7 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return f == "-p" || f == "--p" || f == "-cover" || f == "--cover" })
 	dir := filepath.Join(tmp, "expected")
 	cmd := g.command(ctx, dir, suites, append([]string{"--dry-run"}, flags...))
-	_, _ = runGroup(ctx, cmd) // what it lists counts
+	_, _ = child.RunGroup(ctx, cmd, g.guard) // what it lists counts
 	all, err := readGinkgo(dir)
 	if err != nil {
 		return found

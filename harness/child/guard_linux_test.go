@@ -1,0 +1,48 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"testing"
+)
+
+// A guard kills the group when its parent ends without a word, and only then.
+func TestAGuardEndsWhatAKilledParentLeaves(t *testing.T) {
+	for _, killed := range []bool{true, false} {
+		victim := self("watching")
+		Group(victim)
+		victim.Cancel = nil
+		if err := Tie(victim, []byte("an order\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := victim.Start(); err != nil {
+			t.Fatal(err)
+		}
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(role, "guard")
+		g, err := newGuard([]string{exe})
+		if err == nil {
+			err = g.over(victim.Process.Pid)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if killed {
+			if err := errors.Join(g.in.Close(), g.cmd.Wait()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := g.end(); err != nil {
+			t.Fatal(err)
+		}
+		if !killed {
+			if !running(victim.Process.Pid) {
+				t.Error("the guard ended a group that nobody had to end")
+			}
+			_ = victim.Process.Kill()
+		}
+		_ = victim.Wait() // for ever, if nobody killed it
+	}
+}
