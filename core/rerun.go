@@ -11,7 +11,7 @@ import (
 // or cut off. reason is kept as its error. The executor is refused at its next save at
 // the latest; the contexts of its agents end at once where it is this engine, else with
 // its next heartbeat. It returns [ErrCancelled] to its caller. A run that has ended is
-// [ErrRunFinished]; to cancel one again does nothing.
+// [ErrRunFinished]; cancelling one again does nothing, so after any error it can be repeated.
 func Cancel(ctx context.Context, e *Engine, key RunKey, reason string) error {
 	fail := func(err error) error { return fmt.Errorf("cancel run %s: %w", key, err) }
 	if e.backend == nil {
@@ -27,7 +27,11 @@ func Cancel(ctx context.Context, e *Engine, key RunKey, reason string) error {
 		}
 	}
 	if err == nil {
-		err = e.backend.Finish(context.WithoutCancel(ctx), lease, FinishRecord{Status: Cancelled, Error: reason, Time: e.now()})
+		rec := FinishRecord{Status: Cancelled, Error: reason, Time: e.now()}
+		err = e.backend.Finish(context.WithoutCancel(ctx), lease, rec)
+		if errors.Is(err, ErrInDoubt) {
+			err = e.settle(ctx, key, lease, err, rec.isEndOf)
+		}
 	}
 	if err != nil {
 		return fail(err)

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -167,38 +168,91 @@ func TestRunOrResumeIsIdempotent(t *testing.T) {
 	}
 }
 
-// doubtful makes every save, and says of the nth step that it does not know.
+// doubtful makes changes, and does not know whether it has made the nth of a kind.
 type doubtful struct {
 	*core.Memory
-	steps int
-	lost  bool // the step in doubt was not made
+	steps, ends, answers int  // changes of each kind that are left until the one in doubt
+	lost                 bool // the one in doubt was not made
 }
 
-func (b *doubtful) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {
-	if b.steps++; b.steps != 2 {
-		return b.Memory.Step(ctx, l, rec)
+// doubt counts down n and makes the change, or says that it does not know.
+func (b *doubtful) doubt(n *int, change func() error) error {
+	if *n--; *n != 0 {
+		return change()
 	}
 	if b.lost {
 		return core.ErrInDoubt
 	}
-	return errors.Join(b.Memory.Step(ctx, l, rec), core.ErrInDoubt)
+	return errors.Join(change(), core.ErrInDoubt)
 }
 
-func TestSaveInDoubtIsReadBack(t *testing.T) {
-	p := plan(t, work("a", appending), work("b", appending), work("c", appending))
-	for _, lost := range []bool{false, true} {
-		b := &doubtful{Memory: core.NewMemory(), lost: lost}
-		e := core.NewEngine(core.WithBackend(b))
-		log := &callLog{}
-		res, err := core.Run(log.in(t.Context()), e, p, runR, doc{})
-		if lost != errors.Is(err, core.ErrInDoubt) || !lost && res.Status != core.Completed {
-			t.Errorf("lost %v: %v, %v", lost, res.Status, err)
-		}
-		if !lost {
-			continue
-		}
-		if res, err := core.Resume(log.in(t.Context()), e, p, runR); err != nil || res.Status != core.Completed || len(load(t, b).Steps) != 3 {
-			t.Errorf("resumed: %v, %v", res.Status, err)
+func (b *doubtful) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {
+	return b.doubt(&b.steps, func() error { return b.Memory.Step(ctx, l, rec) })
+}
+
+func (b *doubtful) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord) error {
+	return b.doubt(&b.ends, func() error { return b.Memory.Finish(ctx, l, rec) })
+}
+
+func (b *doubtful) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
+	return b.doubt(&b.answers, func() error { return b.Memory.Signal(ctx, key, rec) })
+}
+
+// A change in doubt that was made is taken for made. One that was not made is an error,
+// after which the same call does the rest.
+func TestChangesInDoubtAreReadBack(t *testing.T) {
+	p := plan(t, work("a", appending), work("b", appending), work("c", appending), approve("d"))
+	for name, doubts := range map[string]doubtful{
+		"step": {steps: 2}, "pause": {ends: 1}, "answer": {answers: 1}, "end": {ends: 2}, "cancellation": {ends: 3},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, lost %v", name, lost), func(t *testing.T) {
+				b := new(doubtful)
+				*b = doubts
+				b.Memory, b.lost = core.NewMemory(), lost
+				e := core.NewEngine(core.WithBackend(b))
+				seen := 0 // calls that did not know
+				call := func(f func() (core.Result[doc], error)) core.Result[doc] {
+					res, err := f()
+					if errors.Is(err, core.ErrInDoubt) {
+						seen++
+						res, err = f()
+					}
+					if err != nil && !errors.Is(err, core.ErrRunFinished) {
+						t.Errorf("%v, %v", res.Status, err)
+					}
+					return res
+				}
+				res := call(func() (core.Result[doc], error) {
+					return core.RunOrResume((&callLog{}).in(t.Context()), e, p, runR, doc{})
+				})
+				if res.Status != core.Paused {
+					t.Fatalf("status %v", res.Status)
+				}
+				token := res.Pauses[0].Token
+				call(func() (core.Result[doc], error) {
+					if load(t, b).Status == core.Running { // the answer is there, its end is not
+						return core.Resume(t.Context(), e, p, runR)
+					}
+					return core.Signal(t.Context(), e, p, runR, token, "yes")
+				})
+				if snap := load(t, b); snap.Status != core.Completed || len(snap.Steps) != 4 || len(snap.Answers) != 1 {
+					t.Errorf("saved: %v, %d steps, %d answers", snap.Status, len(snap.Steps), len(snap.Answers))
+				}
+				other := core.RunKey{Run: "other"}
+				if err := core.Begin(t.Context(), e, p, other, doc{}); err != nil {
+					t.Fatal(err)
+				}
+				call(func() (core.Result[doc], error) {
+					return core.Result[doc]{}, core.Cancel(t.Context(), e, other, "no need")
+				})
+				if snap, err := b.Load(t.Context(), other); err != nil || snap.Status != core.Cancelled {
+					t.Errorf("cancelled run: %v, %v", snap.Status, err)
+				}
+				if (seen == 1) != lost {
+					t.Errorf("%d calls did not know", seen)
+				}
+			})
 		}
 	}
 }

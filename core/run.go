@@ -278,7 +278,7 @@ func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, err
 	// An end is saved even when the caller has cancelled meanwhile: it has been reached.
 	saveErr := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec)
 	if errors.Is(saveErr, ErrInDoubt) {
-		saveErr = r.settle(ctx, saveErr, func(s *Snapshot) bool { return s.Status == rec.Status && s.Ended.Equal(rec.Time) })
+		saveErr = r.engine.settle(ctx, r.key, r.lease, saveErr, rec.isEndOf)
 	}
 	if saveErr != nil {
 		return Running, &SaveError{Run: r.key, What: "finish", Err: saveErr}
@@ -302,7 +302,7 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 func (r *run) save(ctx context.Context, rec *StepRecord) error {
 	fail := func(err error) error {
 		if errors.Is(err, ErrInDoubt) {
-			if err = r.settle(ctx, err, func(s *Snapshot) bool { return rec.isAt(s.Steps) }); err == nil {
+			if err = r.engine.settle(ctx, r.key, r.lease, err, func(s *Snapshot) bool { return rec.isAt(s.Steps) }); err == nil {
 				return nil
 			}
 		}
@@ -342,12 +342,17 @@ func (r *run) numbered(rec *StepRecord) {
 // settle finds out about a save in doubt by reading the run back. Where that says that
 // the save was made, there is no error; else the run stops, for the next executor's
 // claim to decide.
-func (r *run) settle(ctx context.Context, doubt error, made func(*Snapshot) bool) error {
-	snap, err := r.engine.backend.Load(context.WithoutCancel(ctx), r.key)
-	if err == nil && snap.Epoch == r.lease.Epoch && made(&snap) {
+func (e *Engine) settle(ctx context.Context, key RunKey, lease Lease, doubt error, made func(*Snapshot) bool) error {
+	snap, err := e.backend.Load(context.WithoutCancel(ctx), key)
+	if err == nil && snap.Epoch == lease.Epoch && made(&snap) {
 		return nil
 	}
 	return doubt
+}
+
+// isEndOf reports whether the run ended with this record.
+func (r *FinishRecord) isEndOf(s *Snapshot) bool {
+	return s.Status == r.Status && s.Ended.Equal(r.Time)
 }
 
 // isAt reports whether the record is the one at its position.
