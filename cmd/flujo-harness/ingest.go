@@ -55,8 +55,9 @@ A file is taken whole or not at all. It is refused where it is empty, cut short 
 known format; then nothing of the call is kept (with --each: nothing of that file). Where
 the totals of an XML file differ from its tests, the tests are taken and the difference is
 printed; failures that it states and does not list count as a failure of the suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
-The output of tests that failed is kept, cut at 16 KiB each and without secrets; the
-properties and attachments of JUnit and CTRF files are not kept. Tests of a CTRF file with
+The output of tests that failed is kept, cut at 16 KiB each and without secrets; properties
+of a test are kept as its labels, up to 32. Properties and outputs of whole testsuites and
+attachments are not kept, which is printed. Tests of a CTRF file with
 the status "other" count as pending.
 
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ type ctrfReader struct {
 
 	badTimes int    // durations that are none, and
 	badTime  string // the first of them
+	attached int    // attachments
+	extras   int    // tests with an "extra" of others
+	dropped  int    // labels
 	oddTags  int    // tests with tags that are no texts
 	unknown  int    // tests with a status that the format does not have, and
 	other    string // the first of them
@@ -82,12 +86,13 @@ type ctrfTest struct {
 	Tags      jsontext.Value `json:"tags"`
 	Browser   jsontext.Value `json:"browser"`
 	Device    jsontext.Value `json:"device"`
-	Labels    jsontext.Value `json:"labels"` // passed over
+	Labels    jsontext.Value `json:"labels"` // an object of texts, numbers and the like
 	Stdout    jsontext.Value `json:"stdout"` // lines
 	Stderr    jsontext.Value `json:"stderr"` // lines
 	Retries   jsontext.Value `json:"retries"`
 	Flaky     jsontext.Value `json:"flaky"`
 	Attempts  jsontext.Value `json:"retryAttempts"`
+	Attached  jsontext.Value `json:"attachments"`
 	Extra     jsontext.Value `json:"extra"` // of others passed over
 }
 
@@ -162,6 +167,11 @@ func (r *ctrfReader) test() error {
 	}
 	spec := reports.Spec{Leaf: t.Name, Duration: r.duration(t.Duration), Attempts: 1 + retries, Message: both(textOf(t.Message), textOf(t.Trace)),
 		File: r.c.relative(textOf(t.FilePath)), Line: max(0, line), Labels: tags}
+	spec.Labels = r.labels(spec.Labels, t.Labels)
+	var attached []jsontext.Value
+	if json.Unmarshal(t.Attached, &attached) == nil {
+		r.attached += len(attached)
+	}
 	at := place{host: strings.TrimSpace(textOf(t.Browser) + " " + textOf(t.Device)), file: spec.File, line: spec.Line}
 	r.found.Tests++
 	switch t.Status {
@@ -210,6 +220,8 @@ func (r *ctrfReader) test() error {
 		return fmt.Errorf("test %q: %w", t.Name, err)
 	} else if own != nil {
 		return r.own(own, spec, at)
+	} else if t.Extra.Kind() == '{' {
+		r.extras++
 	}
 	if spec.State == reports.Failed && !r.exact { // our own files say where, or do not know
 		failedAt(&spec, "", r.c.relative)
@@ -221,6 +233,27 @@ func (r *ctrfReader) test() error {
 		return err
 	}
 	return r.c.add(spec)
+}
+
+// labels appends the members of the object of labels, in the order of the file.
+func (r *ctrfReader) labels(all []string, v jsontext.Value) []string {
+	if v.Kind() != '{' {
+		return all
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(v))
+	for _, _ = d.ReadToken(); d.PeekKind() == '"'; {
+		name, err := d.ReadToken()
+		if err != nil {
+			return all
+		}
+		key := name.String() // valid until the next token only
+		value, err := d.ReadValue()
+		if err != nil {
+			return all
+		}
+		all = appendLabel(all, key, textOf(value), &r.dropped)
+	}
+	return all
 }
 
 // duration reads milliseconds. What is no duration costs a note, not the file.
@@ -406,6 +439,17 @@ func (r *ctrfReader) notes() {
 	}
 	if r.oddTags > 0 {
 		r.c.note("tests with tags that are no texts, which are passed over: %d", r.oddTags)
+	}
+	for _, fact := range []struct {
+		n    int
+		what string
+	}{{r.attached, "attachments of tests"}, {r.extras, `tests with members in "extra"`}} {
+		if fact.n > 0 {
+			r.c.note("%s, which are not kept: %d", fact.what, fact.n)
+		}
+	}
+	if r.dropped > 0 {
+		r.c.note(droppedLabels, r.dropped)
 	}
 	if n := r.found.Other - r.unknown; n > 0 && !r.exact { // of our own files it is no news
 		r.c.note("tests with the status \"other\", which count as pending: %d", n)

@@ -52,7 +52,7 @@ func TestCTRFOddValues(t *testing.T) {
 		`"duration":"12.5","line":"7","filePath":"a.ts","tags":"x"`: {Duration: 12500 * time.Microsecond, File: "a.ts", Line: 7, Labels: []string{"x"}},
 		`"duration":-3,"line":1.5,"tags":[{"a":1}]`:                 {},
 		`"duration":"NaN","line":null,"tags":null,"suite":null`:     {},
-		`"duration":{},"labels":{"a":[1]},"message":{"a":1}`:        {Message: `{"a":1}`},
+		`"duration":{},"labels":{"a":[1]},"message":{"a":1}`:        {Message: `{"a":1}`, Labels: []string{"a:[1]"}},
 	} {
 		r, err := Read(strings.NewReader(fmt.Sprintf(test, 1, 0, "passed", members)), "")
 		if err != nil {

@@ -210,27 +210,13 @@ func count(a map[string]string, names ...string) (int, error) {
 	return total, nil
 }
 
-// label adds what a trait, property or category says of a test, as a label. Category is the
-// name that the frameworks have for what we call a label.
+// label adds a trait, property or category of a test. A category is the name of the
+// frameworks for what is a label here.
 func (n *netReader) label(labels []string, key, value string) []string {
-	label := key + ":" + value
-	switch {
-	case value == "":
-		return labels
-	case strings.EqualFold(key, "category"):
-		label = value
-	case strings.EqualFold(key, "owner"):
-		label = "owner:" + value
+	if strings.EqualFold(key, "category") {
+		key = ""
 	}
-	if len(labels) >= maxAttrs || len(label) > maxAttr {
-		n.dropped++
-		return labels
-	}
-	if slices.Contains(labels, label) {
-		return labels
-	}
-	n.c.kept += len(label)
-	return append(labels, label)
+	return appendLabel(labels, key, value, &n.dropped)
 }
 
 // during takes a time of the run.
@@ -264,7 +250,7 @@ func (n *netReader) handOn() error {
 		{n.inconclusive, "tests that are inconclusive, which count as skipped: %d"},
 		{n.undecided, "tests that are called completed, neither passed nor failed, which count as pending: %d"},
 		{n.attached, "attachments of tests, which are not kept: %d"},
-		{n.dropped, fmt.Sprintf("properties of tests that were dropped: %%d; %d of at most %d bytes are kept of a test", maxAttrs, maxAttr)},
+		{n.dropped, droppedLabels},
 	} {
 		if note.n > 0 {
 			n.c.note("%s", strings.Replace(note.text, "%d", strconv.Itoa(note.n), 1))

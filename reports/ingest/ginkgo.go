@@ -192,7 +192,7 @@ func untold(report *types.Report, specs int, told bool) (found []string) {
 }
 
 func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
-	at, text := node.LeafNodeLocation, message(node.Failure)
+	at, text := node.LeafNodeLocation, failureText(node)
 	spec := reports.Spec{
 		Containers: slices.Clone(node.ContainerHierarchyTexts),
 		Leaf:       node.LeafNodeText,
@@ -209,6 +209,7 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 		if node.Failure.Location.FileName != "" {
 			at = node.Failure.Location
 		}
+		spec.Output = ginkgoOutput(node)
 	case node.State == types.SpecStatePassed:
 		spec.State = reports.Passed
 		// Attempts beyond the first are asked for by MustPassRepeatedly, and a sign
@@ -257,10 +258,56 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 	return nil
 }
 
+// failureText is what the failures of a node say: the first, and those that followed it in
+// other nodes such as AfterEach, each with its place.
+func failureText(node *types.SpecReport) string {
+	var all faults
+	all.add(message(node.Failure))
+	for _, more := range node.AdditionalFailures {
+		if !node.Failed() {
+			break // of an attempt before a pass
+		}
+		f := more.Failure
+		text := fmt.Sprintf("[%s] %s", f.FailureNodeType, message(f))
+		if f.Location.FileName != "" {
+			text += fmt.Sprintf("\nat %s:%d", f.Location.FileName, f.Location.LineNumber)
+		}
+		all.add(text)
+	}
+	return all.String()
+}
+
+// ginkgoOutput is what a spec wrote to GinkgoWriter, to stdout and stderr, and into report
+// entries.
+func ginkgoOutput(node *types.SpecReport) string {
+	var all excerpt
+	for _, text := range []string{node.CapturedGinkgoWriterOutput, node.CapturedStdOutErr} {
+		if text = strings.TrimSpace(text); text != "" {
+			all.add(text)
+			all.add("\n")
+		}
+	}
+	for _, entry := range node.ReportEntries {
+		if entry.Name == thresholds.OverheadEntry { // which has a place of its own
+			continue
+		}
+		all.add(strings.TrimSpace("report entry: "+entry.Name+"\n"+entryText(&entry.Value)) + "\n")
+	}
+	return strings.TrimSpace(all.String())
+}
+
 // message is what a failure says; a panic has its value apart.
 func message(f types.Failure) string {
 	if f.ForwardedPanic != "" && !strings.Contains(f.Message, f.ForwardedPanic) {
 		return strings.TrimSpace(f.Message + "\n" + f.ForwardedPanic)
 	}
 	return f.Message
+}
+
+// entryText is the value of a report entry as Ginkgo prints it, else its JSON.
+func entryText(v *types.ReportEntryValue) string {
+	if v.Representation != "" || v.AsJSON == "null" {
+		return v.Representation
+	}
+	return v.AsJSON
 }

@@ -246,7 +246,10 @@ func (g *goTestReader) test(p *goPackage, e *goEvent) error {
 		p.read(t, e.Output)
 		return g.c.keep(t.out.add(e.Output))
 	case "attr":
-		return g.c.keep(g.attribute(t, e.Key, e.Value))
+		was := len(t.labels)
+		if t.labels = appendLabel(t.labels, e.Key, e.Value, &g.dropped); len(t.labels) > was {
+			return g.c.keep(len(t.labels[was]))
+		}
 	case "artifacts":
 		t.artifacts = e.Path
 	case "bench":
@@ -263,24 +266,6 @@ func (g *goTestReader) test(p *goPackage, e *goEvent) error {
 		t.end(reports.Failed, text.Seconds(e.Elapsed))
 	}
 	return nil
-}
-
-// The most attributes that are kept of a test, and bytes of each.
-const maxAttrs, maxAttr = 32, 256
-
-// attribute keeps what t.Attr reports as a label "key:value", as Ginkgo's are written. It
-// returns how many bytes more are kept.
-func (g *goTestReader) attribute(t *goTest, key, value string) int {
-	label := key + ":" + value
-	switch {
-	case slices.Contains(t.labels, label): // of a repeat
-		return 0
-	case len(t.labels) >= maxAttrs || len(label) > maxAttr:
-		g.dropped++
-		return 0
-	}
-	t.labels = append(t.labels, label)
-	return len(label)
 }
 
 // goPlace is where a test says that it failed, or the first line of its own in a stack.
@@ -335,7 +320,7 @@ func (g *goTestReader) end() error {
 		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)
 	}
 	if g.dropped > 0 {
-		g.c.note("attributes of tests that were dropped: %d; %d of at most %d bytes are kept of a test", g.dropped, maxAttrs, maxAttr)
+		g.c.note(droppedLabels, g.dropped)
 	}
 	if g.stored > 0 {
 		g.c.note("tests that passed and stored artifacts: %d; their folders are not kept", g.stored)

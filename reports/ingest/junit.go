@@ -60,8 +60,11 @@ type junitReader struct {
 	builds    map[string]string // what go-junit-report prints of a build, by package
 	bench     []junitResult     // benchmarks that passed
 	gotestsum bool
-	repeated  int // results of one name of which some passed and some failed
-	rescued   int // testcases that are attempts of another one
+
+	output                                 excerpt // of a testsuite
+	properties, outputs, dropped, attached int     // of testsuites, and of testcases, that are not kept
+	repeated                               int     // results of one name of which some passed and some failed
+	rescued                                int     // testcases that are attempts of another one
 }
 
 // junitSuite is a testsuite while it is read.
@@ -129,7 +132,28 @@ func (j *junitReader) finish() error {
 		j.c.note("totals that are no number are passed over; the first is %s", j.badTotal)
 	}
 	j.noteRepeats()
+	j.noteDropped()
 	return nil
+}
+
+// noteDropped says which facts of the file are not kept.
+func (j *junitReader) noteDropped() {
+	if j.dialect == ginkgoJUnit { // whose properties are its own settings
+		j.properties = 0
+	}
+	for _, fact := range []struct {
+		n    int
+		what string
+	}{
+		{j.properties, "properties of testsuites"}, {j.outputs, "outputs of testsuites"}, {j.attached, "attachments of tests"},
+	} {
+		if fact.n > 0 {
+			j.c.note("%s, which are not kept: %d", fact.what, fact.n)
+		}
+	}
+	if j.dropped > 0 {
+		j.c.note(droppedLabels, j.dropped)
+	}
 }
 
 // compare looks for differences between what is stated and what was counted. It returns
@@ -167,6 +191,8 @@ func (j *junitReader) start(name string, a map[string]string) error {
 		return j.exactSuite(j.suites[len(j.suites)-1], a["value"])
 	case name == "property" && len(j.suites) > 0 && j.test == nil:
 		j.property(a["name"], a["value"])
+	case (name == "system-out" || name == "system-err") && len(j.suites) > 0 && j.test == nil:
+		j.collect(&j.output)
 	case j.test != nil:
 		j.inCase(name, a)
 	case (name == "failure" || name == "error") && j.text == nil:
@@ -265,6 +291,8 @@ func (j *junitReader) property(name, value string) {
 			j.dialect = ginkgoJUnit
 			s.Path = j.c.relative(s.props["package"])
 		}
+	default:
+		j.properties++
 	}
 }
 
@@ -310,15 +338,16 @@ func (j *junitReader) inCase(name string, a map[string]string) {
 		j.collect(&t.skipText)
 	case "rerunfailure", "rerunerror", "flakyfailure", "flakyerror":
 		t.Retries++
-		if t.Retries > 1 {
-			t.rescued.add("\n\n")
-		}
 		t.retryMessage = a["message"]
 		j.collect(&t.retryText)
 	case "system-out":
 		j.collect(&t.out)
 	case "system-err":
 		j.collect(&t.log)
+	case "property":
+		t.labels = appendLabel(t.labels, a["name"], a["value"], &j.dropped)
+	case "attachment":
+		j.attached++
 	}
 }
 
@@ -336,8 +365,15 @@ func (j *junitReader) end(name string) error {
 	case j.text != nil && at == j.until:
 		text := j.text
 		j.text = nil
-		if j.test != nil {
+		switch {
+		case j.test != nil:
 			j.test.ended(text)
+			return nil
+		case text == &j.output:
+			if strings.TrimSpace(text.String()) != "" {
+				j.outputs++
+			}
+			j.output = j.output.empty()
 			return nil
 		}
 		s := j.suites[len(j.suites)-1]

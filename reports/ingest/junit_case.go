@@ -30,16 +30,17 @@ type JunitCase struct {
 	Retries           int
 	retryMessage      string // of the attempt that is open
 	retryText         excerpt
-	rescued           excerpt // what the attempts before said
+	rescued           faults  // what the attempts before said
 	out, log          excerpt // system-out and system-err
-	exact             string  // of our own files: see exactName
+	labels            []string
+	exact             string // of our own files: see exactName
 }
 
 // reset makes t ready for another testcase, and keeps its buffers.
 func (t *JunitCase) reset() {
 	was := *t
 	*t = JunitCase{faults: faults{texts: was.faults.texts[:0]}, text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
-		rescued: was.rescued.empty(), out: was.out.empty(), log: was.log.empty()}
+		rescued: faults{texts: was.rescued.texts[:0]}, out: was.out.empty(), log: was.log.empty()}
 }
 
 // fail begins a failure or error element.
@@ -79,7 +80,7 @@ func (j *junitReader) take(t *JunitCase) error {
 		return j.takeExact(s, t)
 	}
 	n := tally{tests: 1, elements: t.Failures}
-	spec := reports.Spec{Suite: s.Path, Leaf: t.Name, State: reports.Passed, Attempts: 1 + t.Retries, Duration: t.took, File: j.c.relative(t.file), Line: t.line}
+	spec := reports.Spec{Suite: s.Path, Leaf: t.Name, State: reports.Passed, Attempts: 1 + t.Retries, Duration: t.took, File: j.c.relative(t.file), Line: t.line, Labels: t.labels}
 	if t.Skipped {
 		n.skips = 1
 	}
@@ -95,6 +96,12 @@ func (j *junitReader) take(t *JunitCase) error {
 		}
 		if t.Failures == 0 {
 			spec.Message = t.skip
+		}
+		for _, other := range t.rescued.texts { // which differ, as a rule, in nothing
+			t.faults.add(other)
+		}
+		if len(t.rescued.texts) > 0 {
+			spec.Message = cmp.Or(t.faults.String(), spec.Message)
 		}
 		spec.Output = outputOf(&t.out, &t.log)
 		failedAt(&spec, t.Class, j.c.relative)

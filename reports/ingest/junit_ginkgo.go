@@ -22,7 +22,7 @@ func (j *junitReader) ginkgo(s *junitSuite, t *JunitCase, r *junitResult) (keep 
 		node = "suite"
 	}
 	text := t.faults.String()
-	spec.Containers, spec.Message, spec.Output = nil, cmp.Or(t.first, t.skip, text), ""
+	spec.Containers, spec.Message = nil, cmp.Or(t.first, t.skip, text)
 	if at := ginkgoPlace.FindStringSubmatch(text); at != nil {
 		spec.File = j.c.relative(at[1])
 		spec.Line, _ = strconv.Atoi(at[2]) // digits

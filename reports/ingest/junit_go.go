@@ -43,9 +43,12 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 	for _, r := range all {
 		spec := &r.spec
 		r.text = spec.Message
-		spec.Containers, spec.Message, spec.Output = nil, goMessage(spec.Message), ""
+		spec.Containers, spec.Message, spec.Output = nil, goMessage(spec.Message), goMessage(spec.Output)
 		if r.fault == "Failed" || r.fault == "Skipped" { // both write it for every test
 			spec.Message = strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n")
+		}
+		if strings.Contains(spec.Message, spec.Output) {
+			spec.Output = ""
 		}
 		node := goNoTest[spec.Leaf]
 		switch {

@@ -37,13 +37,13 @@ var sampleFiles = map[string]struct {
 	"shelf.json.gz":                             {reports.FormatGinkgo, reports.Counts{Passed: 10, Failed: 5, Skipped: 1, Pending: 2, Retried: 1}, 1, 0, 0},
 	"shelf.xml.gz":                              {formatJUnit, reports.Counts{Passed: 10, Failed: 5, Skipped: 1, Pending: 2, Retried: 1}, 1, 0, 0},
 	"shop-gotest.jsonl":                         {reports.FormatGoTest, reports.Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0},
-	"shop-gotestsum.xml":                        {formatJUnit, reports.Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0}, // of the same run
-	"shop-surefire.xml":                         {formatJUnit, reports.Counts{Passed: 3, Failed: 2, Skipped: 1, Retried: 2}, 1, 0, 0},
-	"shop-pytest.xml":                           {formatJUnit, reports.Counts{Passed: 1, Failed: 2, Skipped: 2}, 1, 0, 1}, // 6 testcases of 5 tests
-	"shop-jest.xml":                             {formatJUnit, reports.Counts{Passed: 3, Failed: 1, Skipped: 1}, 2, 0, 1}, // three tests of one name
+	"shop-gotestsum.xml":                        {formatJUnit, reports.Counts{Passed: 6, Failed: 4, Skipped: 1}, 4, 2, 0},             // of the same run
+	"shop-surefire.xml":                         {formatJUnit, reports.Counts{Passed: 3, Failed: 2, Skipped: 1, Retried: 2}, 1, 0, 1}, // its properties
+	"shop-pytest.xml":                           {formatJUnit, reports.Counts{Passed: 1, Failed: 2, Skipped: 2}, 1, 0, 1},             // 6 testcases of 5 tests
+	"shop-jest.xml":                             {formatJUnit, reports.Counts{Passed: 3, Failed: 1, Skipped: 1}, 2, 0, 1},             // three tests of one name
 	"shop-nested.xml":                           {formatJUnit, reports.Counts{Passed: 3, Failed: 1}, 3, 0, 0},
 	"shop-retries.xml":                          {formatJUnit, reports.Counts{Passed: 4, Failed: 5}, 1, 0, 1}, // nothing says that they are retries
-	"shop-ctrf.json":                            {formatCTRF, reports.Counts{Passed: 3, Failed: 2, Skipped: 1, Pending: 1, Retried: 1}, 3, 0, 1},
+	"shop-ctrf.json":                            {formatCTRF, reports.Counts{Passed: 3, Failed: 2, Skipped: 1, Pending: 1, Retried: 1}, 3, 0, 2},
 }
 
 func sampleReading(t *testing.T, name string) *Reading {
@@ -148,7 +148,7 @@ func TestSplitLabels(t *testing.T) {
 func TestReadTakesRetries(t *testing.T) {
 	want := map[string]reports.Spec{
 		"shop-surefire.xml removes": {State: reports.Failed, Attempts: 3, Duration: 12 * time.Millisecond,
-			Message: "org.opentest4j.AssertionFailedError: expected: <2> but was: <3>\n\tat com.example.shop.CartTest.removes(CartTest.java:31)"},
+			Message: "org.opentest4j.AssertionFailedError: expected: <2> but was: <3>\n\tat com.example.shop.CartTest.removes(CartTest.java:31)\n\norg.opentest4j.AssertionFailedError: expected: <2> but was: <3>\n      again"},
 		"shop-surefire.xml pays":        {State: reports.Passed, Retried: true, Attempts: 2, Duration: 500 * time.Millisecond, Message: "java.io.IOException: connection reset"},
 		"shop-surefire.xml ships":       {State: reports.Passed, Retried: true, Attempts: 3, Duration: 250 * time.Millisecond, Message: "no route\n\nno route, again"},
 		"shelf.xml.gz a shelf is flaky": {State: reports.Passed, Retried: true, Attempts: 2},

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+
+	"github.com/flujo/flujo-harness/reports"
 )
 
 var showFiles = flag.String("show", "", "folder or file whose results TestShow prints, as a table: what each file is, says and holds")
@@ -29,6 +31,11 @@ func TestShow(t *testing.T) {
 		}
 		c := r.Results.Counts()
 		fmt.Printf("%-50s %-14s %5d = %d passed, %d failed, %d skipped, %d pending; retried %d; outside %d; benchmarks %d\n", rel, r.Format, c.All(), c.Passed, c.Failed, c.Skipped, c.Pending, c.Retried, r.Results.SuiteFailures(), len(r.Benchmarks))
+		for _, s := range r.Results.Specs {
+			if s.State == reports.Failed && (s.File == "" || s.Line == 0) {
+				fmt.Printf("    failed, and no place is known: %s: %.100q\n", s.Name(), s.Message)
+			}
+		}
 		for _, note := range r.Notes {
 			fmt.Printf("    note: %s\n", note)
 		}
