@@ -62,7 +62,10 @@ func readBenchmarks(in *input, c *collector) error {
 	if err := r.Err(); err != nil {
 		return &FormatError{Format: formatBenchmarks, Err: err}
 	}
-	if lines.failed > 0 {
+	switch {
+	case lines.other:
+		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("results of another format begin here"), Next: "write the benchmarks to a file of their own"}
+	case lines.failed > 0:
 		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it tells of a failure"), Next: "mend what failed and run the benchmarks again"}
 	}
 	if lines.tests > 0 {
@@ -99,8 +102,9 @@ type lineReader struct {
 	in     *input
 	rest   []byte
 	lines  int
-	failed int // the first line that tells of a failure, from 1
-	tests  int // that passed or were skipped
+	failed int  // the first line that tells of a failure, or of results of another format, from 1
+	other  bool // it is of another format
+	tests  int  // that passed or were skipped
 }
 
 func (f *lineReader) Read(p []byte) (int, error) {
@@ -112,8 +116,8 @@ func (f *lineReader) Read(p []byte) (int, error) {
 		f.rest = line
 		f.lines++
 		switch {
-		case f.failed == 0 && failureLine.Match(line):
-			f.failed = f.lines
+		case f.failed == 0 && (failureLine.Match(line) || goTestLine.Match(line) || documentLine.Match(line)):
+			f.failed, f.other = f.lines, !failureLine.Match(line)
 		case testLine.Match(line):
 			f.tests++
 		}

@@ -44,8 +44,12 @@ func readGoTest(in *input, c *collector) error {
 			return &FormatError{Format: reports.FormatGoTest, Line: number, Err: err}
 		}
 		if len(bytes.TrimSpace(line)) > 0 || !whole {
+			was := g.events
 			if err := g.line(number, line, whole); err != nil {
 				return &FormatError{Format: reports.FormatGoTest, Line: number, Err: err}
+			}
+			if g.events == was && err != nil {
+				g.stray.ended(number, string(line))
 			}
 		}
 		if err != nil {
@@ -112,6 +116,7 @@ type goTestReader struct {
 type goBuild struct {
 	out           excerpt
 	failed, named bool // named: a package failed by it
+	last          int  // number of its last event
 }
 
 func (g *goTestReader) line(number int, line []byte, whole bool) error {
@@ -137,7 +142,7 @@ func (g *goTestReader) line(number int, line []byte, whole bool) error {
 		return fmt.Errorf("%s %s took %v s", e.Package, e.Test, e.Elapsed)
 	}
 	g.events++
-	g.stray.trouble = false
+	g.stray.trouble, g.stray.last = false, false
 	return g.event(&e)
 }
 
@@ -209,7 +214,7 @@ func (g *goTestReader) build(e *goEvent) error {
 		g.builds[e.ImportPath] = b
 		g.c.kept += len(e.ImportPath) + overhead
 	}
-	b.failed = b.failed || e.Action == "build-fail"
+	b.failed, b.last = b.failed || e.Action == "build-fail", g.events
 	return g.c.keep(b.out.add(e.Output))
 }
 
@@ -342,7 +347,9 @@ func (g *goTestReader) outside(path, node, message string) error {
 // before the results of the packages.
 func (g *goTestReader) endBuilds() error {
 	for _, path := range slices.Sorted(maps.Keys(g.builds)) {
-		if b := g.builds[path]; b.failed && !b.named {
+		// A build that printed a mistake and has no end has failed too, as has one with which
+		// the file ends: it was cut.
+		if b := g.builds[path]; !b.named && (b.failed || b.last == g.events || mistaken(b.out.String())) {
 			pkg, _, _ := strings.Cut(path, " [")
 			if err := g.outside(cmp.Or(pkg, withoutPackage), "build", b.out.String()); err != nil {
 				return err

@@ -1,7 +1,7 @@
 package ingest
 
 import (
-	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -20,6 +20,8 @@ type strayLines struct {
 	loose   excerpt           // failures that name no package
 	end     bool              // a lone FAIL or exit status, which go test and scripts print behind any failure
 	trouble bool              // the lines belong to the one before, which is in loose
+	cut     int               // number of the last line, where it is the beginning of one that counts
+	last    bool              // the last line is the head of what a build printed
 }
 
 var (
@@ -41,6 +43,11 @@ var (
 		`|\[(build|setup) failed\]|exit status [1-9]|: (no Go files in|build constraints exclude all Go files|import cycle not allowed|cannot find (package|module))|^no required module provides|\*\*\* Test killed`)
 )
 
+// documentLine begins a document of results of another format: a file that holds two must
+// not be read as if the second were not there.
+var documentLine = regexp.MustCompile(`^\s*(<\?xml |<(testsuites?|testcase|TestRun|test-run|test-results|test-suite|assembly|assemblies)[ />]` +
+	`|(\[\s*)?(\{\s*)?("SuitePath"\s*:|"reportFormat"\s*:|"results"\s*:\s*\{))`)
+
 // add takes a line, and returns how many bytes more are kept of it.
 func (s *strayLines) add(number int, line string, why error) int {
 	if s.first == 0 {
@@ -48,8 +55,9 @@ func (s *strayLines) add(number int, line string, why error) int {
 		s.builds, s.failed = map[string]*excerpt{}, map[string]string{}
 	}
 	line = strings.TrimRight(line, "\r\n")
+	s.last = false
 	if m := strayHead.FindStringSubmatch(line); m != nil {
-		s.build, s.trouble = m[1], false
+		s.build, s.trouble, s.last = m[1], false, true
 		return s.keep(line)
 	}
 	if m := strayFail.FindStringSubmatch(line); m != nil {
@@ -63,12 +71,31 @@ func (s *strayLines) add(number int, line string, why error) int {
 	case s.build != "" && strayWarning.MatchString(line):
 	case s.build != "" && (strayMistake.MatchString(line) || strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "# ") || line == "too many errors"):
 		return s.keep(line)
-	case s.trouble, strayTrouble.MatchString(line), strayMistake.MatchString(line) && !strayWarning.MatchString(line), strayGo.MatchString(line) && !strayNews.MatchString(line):
+	case s.trouble, strayTrouble.MatchString(line), documentLine.MatchString(line), strayMistake.MatchString(line) && !strayWarning.MatchString(line), strayGo.MatchString(line) && !strayNews.MatchString(line):
 		s.trouble = true
 		return s.loose.add(line + "\n")
 	}
 	s.count++
 	return 0
+}
+
+// ended takes the last line of a file, which is no event and has no line break: what begins
+// as an event, the output of a build or a failure was cut.
+func (s *strayLines) ended(number int, line string) {
+	build := s.build != "" && !strayWarning.MatchString(line)
+	if build || line[0] == '{' || slices.ContainsFunc([]string{"FAIL", "exit status 1", "# "}, func(word string) bool { return strings.HasPrefix(word, line) }) {
+		s.cut = number
+	}
+}
+
+// mistaken reports whether a compiler or vet says in a text that it found a mistake.
+func mistaken(text string) bool {
+	for line := range strings.Lines(text) {
+		if strayMistake.MatchString(line) && !strayWarning.MatchString(line) {
+			return true
+		}
+	}
+	return false
 }
 
 // about is what the lines say of the build of a package.
@@ -113,8 +140,15 @@ func (g *goTestReader) endStray() error {
 		}
 	}
 	text := s.loose.String()
-	if s.end && g.c.results.Counts().Failed+g.c.results.SuiteFailures() == 0 {
-		text = cmp.Or(text, "a line that is no event says FAIL or an exit status, and no event reports a failure")
+	if text == "" && g.c.results.Counts().Failed+g.c.results.SuiteFailures() == 0 {
+		switch {
+		case s.end:
+			text = "a line that is no event says FAIL or an exit status, and no event reports a failure"
+		case s.cut > 0:
+			text = fmt.Sprintf("the file ends within line %d: it was cut short", s.cut)
+		case s.last:
+			text = "the file ends where the output of a build begins: it was cut short"
+		}
 	}
 	if text != "" {
 		if err := g.outside("go test", "output", text); err != nil {

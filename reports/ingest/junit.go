@@ -65,6 +65,7 @@ type junitReader struct {
 	properties, outputs, dropped, attached int     // of testsuites, and of testcases, that are not kept
 	repeated                               int     // results of one name of which some passed and some failed
 	rescued                                int     // testcases that are attempts of another one
+	counted                                int     // testcases that are further repeats of a Go test by -count
 }
 
 // junitSuite is a testsuite while it is read.

@@ -105,15 +105,19 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 			}
 		}
 	}
-	s.cases = j.goRepeats(leaves)
+	s.cases = j.goRepeats(leaves, names, family.up)
 	return nil
 }
 
-// goRepeats makes one spec of the results of a test, in the order of the first of each.
-// Several are repeats of -count, of which each must pass, unless gotestsum ran those
-// that failed again.
-func (j *junitReader) goRepeats(cases []junitResult) []junitResult {
+// goRepeats makes one spec of the results of a test, in the order of the first of each,
+// where they are repeats of -count, of which each must pass, or where gotestsum ran those
+// that failed again. Otherwise, as of two platforms in one file, they are kept apart.
+func (j *junitReader) goRepeats(cases []junitResult, names []string, up func(string) string) []junitResult {
 	rerun := rerunByGotestsum(cases)
+	counted := !rerun && repeatedByCount(cases, names, up)
+	if !rerun && !counted {
+		return cases
+	}
 	at := map[string]int{}
 	var all []junitResult
 	for _, r := range cases {
@@ -124,7 +128,11 @@ func (j *junitReader) goRepeats(cases []junitResult) []junitResult {
 			continue
 		}
 		j.c.kept -= r.size
-		j.rescued++
+		if counted {
+			j.counted++
+		} else {
+			j.rescued++
+		}
 		again(&all[i].spec, r.spec, rerun)
 	}
 	return all
@@ -150,6 +158,28 @@ func again(s *reports.Spec, o reports.Spec, attempts bool) {
 	if s.State == reports.Failed {
 		s.Retried = false
 	}
+}
+
+// repeatedByCount reports whether the tests of a package were repeated by -count or -cpu,
+// which repeat all but examples equally often. Some are missing from the last repeat where
+// the program ended in it, which shows in a failure without an end.
+func repeatedByCount(cases []junitResult, names []string, up func(string) string) bool {
+	times := map[string]int{}
+	for _, name := range names {
+		if up(name) == "" && !strings.HasPrefix(name, "Example") {
+			times[name]++
+		}
+	}
+	least, most := 0, 0
+	for _, n := range times {
+		if most = max(most, n); least == 0 || n < least {
+			least = n
+		}
+	}
+	ended := slices.ContainsFunc(cases, func(r junitResult) bool {
+		return r.spec.State == reports.Failed && !strings.Contains(r.text, "--- FAIL: ")
+	})
+	return most == least || most == least+1 && ended
 }
 
 // rerunByGotestsum reports whether tests that occur several times in a package were run
@@ -199,7 +229,7 @@ func (j *junitReader) finishGo() error {
 	}
 	if len(j.c.results.Specs) == 0 && j.c.results.SuiteFailures() == 0 && len(j.bench) > 0 {
 		j.c.note("it has benchmarks and no tests: each benchmark counts as a spec; their figures are in the output of go test")
-		s := &junitSuite{cases: j.goRepeats(j.bench)}
+		s := &junitSuite{cases: j.goRepeats(j.bench, nil, nil)}
 		for i := range s.cases {
 			if n := len(j.c.results.Suites); n == 0 || j.c.results.Suites[n-1].Path != s.cases[i].spec.Suite {
 				if err := j.c.suite(reports.Suite{Path: s.cases[i].spec.Suite}); err != nil {

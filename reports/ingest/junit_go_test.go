@@ -80,7 +80,10 @@ func TestRepeatsOfGoTests(t *testing.T) {
 		"count":                 {[]string{failed("TestA", ended), passed("TestB"), passed("TestA"), passed("TestB")}, reports.Counts{Passed: 1, Failed: 1}},
 		"count, one test":       {[]string{failed("TestA", ended), passed("TestA")}, reports.Counts{Failed: 1}},
 		"count, and an example": {[]string{failed("TestA", ended), passed("TestA"), passed("Example")}, reports.Counts{Passed: 1, Failed: 1}},
-		"count, three times":    {[]string{failed("TestA", ended), passed("TestA"), passed("TestA"), passed("TestB")}, reports.Counts{Passed: 1, Failed: 1}},
+		"count, three times":    {[]string{failed("TestA", ended), passed("TestB"), passed("TestA"), passed("TestB"), passed("TestA"), passed("TestB")}, reports.Counts{Passed: 1, Failed: 1}},
+		"count, all passed":     {[]string{passed("TestA"), passed("TestA"), passed("TestA")}, reports.Counts{Passed: 1}},
+		"neither":               {[]string{failed("TestA", ended), passed("TestA"), passed("TestA"), passed("TestB")}, reports.Counts{Passed: 3, Failed: 1}},
+		"neither, all passed":   {[]string{passed("TestA"), passed("TestA"), passed("TestA"), passed("TestB")}, reports.Counts{Passed: 4}},
 		"count that died":       {[]string{failed("TestA", ended), failed("TestB", "panic: x"), passed("TestA"), passed("TestB"), passed("TestC")}, reports.Counts{Passed: 1, Failed: 2}},
 		"count that was ended":  {[]string{failed("TestA", ended), failed("TestB", "=== RUN   TestB"), passed("TestA"), passed("TestB"), passed("TestC")}, reports.Counts{Passed: 1, Failed: 2}},
 	} {

@@ -143,6 +143,9 @@ func (j *junitReader) noteRepeats() {
 	if j.rescued > 0 {
 		j.c.note("results that are further attempts of the same spec: %d", j.rescued)
 	}
+	if j.counted > 0 {
+		j.c.note("results of tests that go test repeated (-count), all of which must pass, beyond the first of each: %d", j.counted)
+	}
 	if j.repeated > 0 {
 		j.c.note("results of one name, some of which passed and some failed: %d; each is a spec of its own, as nothing says that they are retries (for Gradle, set mergeReruns)", j.repeated)
 	}

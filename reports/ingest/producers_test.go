@@ -85,10 +85,13 @@ type xmlNode struct {
 	Nodes   []*xmlNode `xml:",any"`
 }
 
-// shuffle moves the testsuites and testcases among each other.
+// moving are the elements whose order must not count.
+var moving = []string{"testsuite", "testcase", "UnitTestResult", "UnitTest", "test-suite", "test-case", "assembly", "collection", "test"}
+
+// shuffle moves the suites and tests among each other.
 func (n *xmlNode) shuffle(random *rand.Rand) {
 	random.Shuffle(len(n.Nodes), func(a, b int) {
-		moves := func(e *xmlNode) bool { return e.XMLName.Local == "testsuite" || e.XMLName.Local == "testcase" }
+		moves := func(e *xmlNode) bool { return slices.Contains(moving, e.XMLName.Local) }
 		if moves(n.Nodes[a]) && moves(n.Nodes[b]) {
 			n.Nodes[a], n.Nodes[b] = n.Nodes[b], n.Nodes[a]
 		}
