@@ -1,0 +1,545 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres"
+)
+
+var shared *pgserver.Server
+
+// childJob is set in a process that the tests start to be a worker: its configuration.
+const childJob = "FLUJO_TEST_WORKER"
+
+type childConfig struct {
+	DSN, Name string
+	Lease     time.Duration
+}
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childJob); text != "" {
+		fmt.Fprintln(os.Stderr, "worker:", beWorker(text))
+		os.Exit(3)
+	}
+	os.Exit(func() int {
+		if pgserver.Missing() == nil {
+			var err error
+			if shared, err = pgserver.Start(pgserver.Options{Settings: map[string]string{"max_connections": "200"}}); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			defer func() { _ = shared.Stop() }() // the tests are over
+		}
+		return m.Run()
+	}())
+}
+
+// beWorker is a worker whose second steps never end.
+func beWorker(text string) error {
+	var c childConfig
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	w, err := New(ctx, Config{DSN: c.DSN, Durability: postgres.Server, Name: c.Name, Concurrency: 50, Lease: c.Lease, Sweep: 100 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	if err := Handle(w, three(func(ctx context.Context, path string) error {
+		if path == "b" {
+			<-ctx.Done() // which is when the lease is lost
+			return ctx.Err()
+		}
+		return nil
+	})); err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+type doc struct{ Text string }
+
+// three is a pipeline of three steps that call in.
+func three(in func(ctx context.Context, path string) error, more ...*core.Node[doc]) *core.Pipeline[doc] {
+	agent := core.Func[string, string](func(ctx context.Context, r core.Request[string]) (string, error) {
+		return r.Input + " " + r.Path, in(ctx, r.Path)
+	})
+	var nodes []*core.Node[doc]
+	for _, name := range []string{"a", "b", "c"} {
+		nodes = append(nodes, core.Step(name, agent, func(d doc) string { return d.Text }, func(d *doc, s string) { d.Text = s }))
+	}
+	p, err := core.New("three", append(nodes, more...)...)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func nothing(context.Context, string) error { return nil }
+
+// database makes an empty one with River's tables.
+func database(t *testing.T) string {
+	t.Helper()
+	pgserver.Need(t)
+	admin, err := pgx.Connect(t.Context(), shared.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	name := strings.ToLower(t.Name())
+	if _, err := admin.Exec(t.Context(), `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
+		t.Fatal(err)
+	}
+	w := hire(t, Config{DSN: shared.DSN(name)})
+	if err := Migrate(t.Context(), w.pool); err != nil {
+		t.Fatal(err)
+	}
+	return shared.DSN(name)
+}
+
+// hire makes a worker that does not run yet.
+func hire(t *testing.T, c Config) *Worker {
+	t.Helper()
+	c.Durability, c.Sweep = postgres.Server, 50*time.Millisecond
+	if c.Lease == 0 {
+		c.Lease = time.Hour // nobody is replaced for its lease
+	}
+	w, err := New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// start lets a worker run, and returns how to end it.
+func start(t *testing.T, w *Worker, p *core.Pipeline[doc], opts ...Option) (stop func()) {
+	t.Helper()
+	if err := Handle(w, p, opts...); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("worker %s: %v", w.Name(), err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func enqueue(t *testing.T, w *Worker, p *core.Pipeline[doc], runs ...string) {
+	t.Helper()
+	err := pgx.BeginFunc(t.Context(), w.Pool(), func(tx pgx.Tx) error {
+		for _, run := range runs {
+			if err := Enqueue(t.Context(), w, tx, p, core.RunKey{Tenant: "\xff\x00", Run: run}, doc{run}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func numbered(n int) (runs []string) {
+	for i := range n {
+		runs = append(runs, fmt.Sprint("r", i))
+	}
+	return runs
+}
+
+// until returns once all runs are as they should be. The test's own deadline ends it.
+func until(t *testing.T, w *Worker, n int, is func(core.RunInfo) bool) (runs []core.RunInfo) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		runs, err := w.backend.List(context.Background(), core.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := 0
+		for _, r := range runs {
+			if is(r) {
+				good++
+			}
+		}
+		if good == n {
+			return runs
+		}
+		<-tick.C
+	}
+}
+
+func completed(r core.RunInfo) bool { return r.Status == core.Completed }
+
+// once demands that each step of each run is recorded once.
+func once(t *testing.T, w *Worker, runs []core.RunInfo, steps int) {
+	t.Helper()
+	for _, r := range runs {
+		snap, err := w.backend.Load(context.Background(), r.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths := map[string]int{}
+		for _, s := range snap.Steps {
+			if paths[s.Path]++; paths[s.Path] > 1 {
+				t.Errorf("run %s: step %s is recorded %d times", r.Key, s.Path, paths[s.Path])
+			}
+		}
+		if len(paths) != steps {
+			t.Errorf("run %s has %d steps, want %d", r.Key, len(paths), steps)
+		}
+	}
+}
+
+func TestRunsAreDistributed(t *testing.T) {
+	dsn := database(t)
+	a, b := hire(t, Config{DSN: dsn, Name: "a", Concurrency: 4}), hire(t, Config{DSN: dsn, Name: "b", Concurrency: 4})
+	const n = 40
+	// Two agents of different workers must be at work at once.
+	both := make(chan bool)
+	var first sync.Map
+	meet := func(name string) func(context.Context, string) error {
+		return func(context.Context, string) error {
+			if _, met := first.LoadOrStore(name, true); met {
+				return nil
+			}
+			select {
+			case both <- true:
+			case <-both:
+			}
+			return nil
+		}
+	}
+	enqueue(t, a, three(nothing), numbered(n)...)
+	start(t, a, three(meet("a")))
+	start(t, b, three(meet("b")))
+	once(t, a, until(t, a, n, completed), 3)
+}
+
+// A run and its job are there if the caller's transaction commits, and only then.
+func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
+	w := hire(t, Config{DSN: database(t)})
+	p, key := three(nothing), core.RunKey{Run: "r"}
+	undo := errors.New("undo")
+	err := pgx.BeginFunc(t.Context(), w.Pool(), func(tx pgx.Tx) error {
+		return errors.Join(Enqueue(t.Context(), w, tx, p, key, doc{}), undo)
+	})
+	if !errors.Is(err, undo) {
+		t.Fatal(err)
+	}
+	jobs := func() (n int) {
+		if err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if _, err := w.backend.Load(t.Context(), key); !errors.Is(err, core.ErrRunNotFound) || jobs() != 0 {
+		t.Errorf("after a rollback: error %v, %d jobs", err, jobs())
+	}
+	enqueue(t, w, p, "r")
+	if jobs() != 1 {
+		t.Errorf("%d jobs, want 1", jobs())
+	}
+	err = pgx.BeginFunc(t.Context(), w.Pool(), func(tx pgx.Tx) error {
+		return Enqueue(t.Context(), w, tx, p, core.RunKey{Tenant: "\xff\x00", Run: "r"}, doc{})
+	})
+	if !errors.Is(err, core.ErrRunExists) || jobs() != 1 {
+		t.Errorf("enqueued again: error %v, %d jobs", err, jobs())
+	}
+}
+
+// child starts a worker in a process of its own.
+func child(t *testing.T, c childConfig) *exec.Cmd {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), childJob+"="+string(text))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// A worker is killed in the middle of its runs, with a lease that lasts for an hour: another
+// one goes on with all of them, for the session of the first is gone.
+func TestKilledWorkerIsReplaced(t *testing.T) {
+	dsn := database(t)
+	w := hire(t, Config{DSN: dsn, Name: "survivor", Concurrency: 50})
+	const n = 20
+	cmd := child(t, childConfig{dsn, "victim", time.Hour})
+	enqueue(t, w, three(nothing), numbered(n)...)
+	until(t, w, n, func(r core.RunInfo) bool { return r.Usage.Steps == 1 && r.Holder.Executor == "victim" })
+	start(t, w, three(nothing))
+	killed := time.Now()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	runs := until(t, w, n, completed)
+	t.Logf("%d runs completed %.2f s after kill -9 of their worker", n, time.Since(killed).Seconds())
+	once(t, w, runs, 3)
+	for _, r := range runs {
+		if r.Epoch != 3 { // begun, claimed by the victim, and by the survivor
+			t.Errorf("run %s has epoch %d, want 3: it was claimed once by each", r.Key, r.Epoch)
+		}
+	}
+}
+
+// A frozen worker keeps its session. It is replaced when its lease ends, and refused when
+// it wakes up.
+func TestFrozenWorkerIsReplaced(t *testing.T) {
+	dsn := database(t)
+	w := hire(t, Config{DSN: dsn, Name: "survivor", Lease: 2 * time.Second})
+	cmd := child(t, childConfig{dsn, "frozen", 2 * time.Second})
+	enqueue(t, w, three(nothing), "r")
+	until(t, w, 1, func(r core.RunInfo) bool { return r.Usage.Steps == 1 && r.Holder.Executor == "frozen" })
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start(t, w, three(nothing))
+	runs := until(t, w, 1, completed)
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	once(t, w, runs, 3)
+}
+
+// A living worker whose steps take longer than any look keeps its runs.
+func TestLivingWorkerKeepsItsRuns(t *testing.T) {
+	dsn := database(t)
+	a, b := hire(t, Config{DSN: dsn, Name: "a"}), hire(t, Config{DSN: dsn, Name: "b"})
+	looks := make(chan bool)
+	start(t, b, three(nothing, core.Wait[doc]("other plan", func(doc) time.Duration { return 0 })))
+	enqueue(t, a, three(nothing), "r")
+	start(t, a, three(func(_ context.Context, path string) error {
+		if path == "b" {
+			<-looks
+		}
+		return nil
+	}))
+	until(t, a, 1, func(r core.RunInfo) bool { return r.Usage.Steps == 1 })
+	s := sweeper{w: b, missing: map[string]int{}}
+	for range 5 {
+		if err := s.rescue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.wake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looks <- true
+	if r := until(t, a, 1, completed); r[0].Epoch != 2 {
+		t.Errorf("epoch %d, want 2: it was claimed once", r[0].Epoch)
+	}
+}
+
+// A worker that ends gives its runs back: another one goes on at once, although no lease
+// ends for an hour.
+func TestEndingWorkerGivesRunsBack(t *testing.T) {
+	dsn := database(t)
+	a, b := hire(t, Config{DSN: dsn, Name: "a", Drain: time.Millisecond}), hire(t, Config{DSN: dsn, Name: "b"})
+	const n = 5
+	enqueue(t, a, three(nothing), numbered(n)...)
+	stop := start(t, a, three(func(ctx context.Context, path string) error {
+		if path == "b" {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}))
+	until(t, a, n, func(r core.RunInfo) bool { return r.Usage.Steps == 1 })
+	stop()
+	start(t, b, three(nothing))
+	once(t, b, until(t, b, n, completed), 3)
+}
+
+// Runs wait for a worker that knows their plan, and old and new ones work side by side.
+func TestWorkersTakeOnlyPlansTheyKnow(t *testing.T) {
+	dsn := database(t)
+	old, new := three(nothing), three(nothing, core.Validate("v", func(doc) error { return nil },
+		core.Step("d", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { return "d", nil }),
+			func(doc) string { return "" }, func(*doc, string) {})))
+	if old.Fingerprint() == new.Fingerprint() {
+		t.Fatal("the plans are the same")
+	}
+	a := hire(t, Config{DSN: dsn, Name: "a"})
+	enqueue(t, a, new, "new")
+	start(t, a, old)
+	enqueue(t, a, old, "old")
+	runs := until(t, a, 1, completed)
+	for _, r := range runs {
+		if r.Key.Run == "new" && r.State(a.now()) != "pending" {
+			t.Errorf("a worker that does not know the plan made it %s", r.State(a.now()))
+		}
+	}
+	b := hire(t, Config{DSN: dsn, Name: "b"})
+	start(t, b, new, Adopting(old.Fingerprint()))
+	until(t, a, 2, completed)
+	if err := Handle(b, old); err == nil {
+		t.Error("a plan was handled twice")
+	}
+}
+
+// Answers and timers let paused runs go on.
+func TestAnswersAndTimersWakeRuns(t *testing.T) {
+	w := hire(t, Config{DSN: database(t)})
+	p := three(nothing,
+		core.Human("ask", func(doc) string { return "?" }, func(d *doc, answer string) { d.Text += answer }),
+		core.Wait[doc]("wait", func(doc) time.Duration { return 300 * time.Millisecond }))
+	start(t, w, p)
+	enqueue(t, w, p, "r")
+	until(t, w, 1, func(r core.RunInfo) bool { return r.Status == core.Paused })
+	questions, err := w.backend.Questions(t.Context(), core.Filter{})
+	if err != nil || len(questions) != 1 {
+		t.Fatalf("%d questions, error %v", len(questions), err)
+	}
+	q := questions[0]
+	if _, _, err := core.Answer(t.Context(), core.NewEngine(core.WithBackend(w.backend)), p, q.Key, q.Token, "yes"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, w, 1, completed)
+}
+
+// A step that fails for want of the harness is tried again later, from where the run is.
+func TestRunThatCannotGoOnIsTriedAgain(t *testing.T) {
+	w := hire(t, Config{DSN: database(t)})
+	var failures atomic.Int64
+	p := three(func(_ context.Context, path string) error {
+		if path == "b" && failures.Add(1) == 1 {
+			return core.ErrHarness
+		}
+		return nil
+	})
+	enqueue(t, w, p, "r")
+	start(t, w, p)
+	runs := until(t, w, 1, completed)
+	if runs[0].Epoch != 3 || failures.Load() != 2 {
+		t.Errorf("epoch %d after %d calls, want 3 after 2", runs[0].Epoch, failures.Load())
+	}
+}
+
+func TestTwoWorkersOfOneNameAreRefused(t *testing.T) {
+	dsn := database(t)
+	a, b := hire(t, Config{DSN: dsn, Name: "same"}), hire(t, Config{DSN: dsn, Name: "same"})
+	start(t, a, three(nothing))
+	for !a.presence.present() {
+	}
+	if err := Handle(b, three(nothing)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no two workers may have one name") {
+		t.Errorf("error %v", err)
+	}
+	if err := hire(t, Config{DSN: dsn}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "handles no pipeline") {
+		t.Errorf("without a pipeline: error %v", err)
+	}
+}
+
+// A worker whose session the server has ended makes a new one, and waits for a lease before
+// it takes others for lost.
+func TestPresenceComesBack(t *testing.T) {
+	w := hire(t, Config{DSN: database(t), Name: "w"})
+	start(t, w, three(nothing))
+	for !w.presence.present() {
+	}
+	w.presence.mu.Lock()
+	before := w.presence.since
+	w.presence.mu.Unlock()
+	ended := false
+	err := w.pool.QueryRow(t.Context(), `SELECT bool_or(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_backend_pid()
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&ended)
+	if err != nil || !ended {
+		t.Fatalf("ended %v, error %v", ended, err)
+	}
+	for back := false; !back; {
+		w.presence.mu.Lock()
+		back = w.presence.conn != nil && w.presence.since.After(before)
+		w.presence.mu.Unlock()
+	}
+	if _, judges, err := w.presence.beat(t.Context()); err != nil || judges {
+		t.Errorf("right after its return it takes others for lost: %v, error %v", judges, err)
+	}
+	if there, err := w.there(t.Context(), []string{"w", "nobody"}); err != nil || !there["w"] || there["nobody"] {
+		t.Errorf("there: %v, error %v", there, err)
+	}
+}
+
+func TestHealthAndMetrics(t *testing.T) {
+	reader := metric.NewManualReader()
+	w := hire(t, Config{DSN: database(t), Meter: metric.NewMeterProvider(metric.WithReader(reader)).Meter("test")})
+	status := func() int {
+		out := httptest.NewRecorder()
+		w.Health().ServeHTTP(out, httptest.NewRequest("GET", "/health", nil))
+		if !json.Valid(out.Body.Bytes()) {
+			t.Errorf("health: %s", out.Body)
+		}
+		return out.Code
+	}
+	if got := status(); got != 503 {
+		t.Errorf("before it runs: status %d, want 503", got)
+	}
+	stop := start(t, w, three(nothing))
+	enqueue(t, w, three(nothing), "r")
+	until(t, w, 1, completed)
+	if got := status(); got != 200 {
+		t.Errorf("while it runs: status %d, want 200", got)
+	}
+	stop()
+	if got := status(); got != 503 {
+		t.Errorf("after it ran: status %d, want 503", got)
+	}
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			found[m.Name] = true
+			if sum, ok := m.Data.(metricdata.Sum[int64]); ok && m.Name == "flujo.worker.executions" && sum.DataPoints[0].Value != 1 {
+				t.Errorf("%d executions, want 1", sum.DataPoints[0].Value)
+			}
+		}
+	}
+	for _, name := range []string{"flujo.worker.executions", "flujo.worker.execution.duration", "flujo.worker.executions.active"} {
+		if !found[name] {
+			t.Errorf("the metric %s is missing: %v", name, found)
+		}
+	}
+}
