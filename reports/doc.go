@@ -19,7 +19,7 @@
 //	added, err := h.Append(ctx, run)
 //	a, err := analysis.Analyze(ctx, h, analysis.Options{Run: added.ID})
 //	page, err := render.WriteReport("reports/out", a)
-//	for _, line := range render.Summary(a, page) { … }
+//	for _, line := range render.Summary(a, render.Screen{Report: page}) { … }
 //
 // The packages count and show; they judge nothing. A verdict is printed as thresholds
 // made it, an estimate as harness made it.

@@ -95,11 +95,11 @@ file that cannot be written.`,
 			if err := writeForms(asked, a, cmd.OutOrStdout()); err != nil {
 				return fault(err)
 			}
-			lines := render.Summary(a, harness.ShortPath(page))
+			var details []string
 			if verbose {
-				lines = append(lines, render.Details(a)...)
+				details = render.Details(a)
 			}
-			return print(talk, strings.Join(lines, "\n")+"\n")
+			return summarize(talk, a, harness.ShortPath(page), details)
 		},
 	}
 	output.register(cmd)

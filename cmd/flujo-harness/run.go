@@ -318,12 +318,8 @@ func (j job) keep(ctx context.Context, p project, history *history.History, r re
 	if err != nil {
 		page = "not written"
 	}
-	lines := append(render.Summary(account, harness.ShortPath(page)), flaky(account.Run.Suites)...)
-	if left := account.Run.LeftOut(); left != "" {
-		lines = append(lines, "left out: "+reports.Visible(left))
-	}
-	for _, line := range lines {
-		fmt.Fprintln(j.results.talk(j.cmd), line)
+	if err := summarize(j.results.talk(j.cmd), account, harness.ShortPath(page), nil); err != nil {
+		failed = errors.Join(failed, err)
 	}
 	for _, hint := range hints {
 		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
@@ -378,30 +374,4 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 		words = append(append(words, "--"), flags...)
 	}
 	return harness.ShellLine(words...)
-}
-
-// maxFlaky is the most flaky specs that are named: the report has all of them.
-const maxFlaky = 10
-
-// flaky names the specs that passed and failed in the runs of --runs.
-func flaky(r *reports.Results) (lines []string) {
-	if r == nil {
-		return nil
-	}
-	more := 0
-	for i := range r.Specs {
-		s := &r.Specs[i]
-		switch {
-		case s.Detail != reports.BothWays:
-		case len(lines) < maxFlaky:
-			rate, _, _ := strings.Cut(s.Message, "\n")
-			lines = append(lines, "flaky: "+reports.Visible(s.Name()+": "+rate))
-		default:
-			more++
-		}
-	}
-	if more > 0 {
-		lines = append(lines, fmt.Sprintf("flaky: %d more: see the report", more))
-	}
-	return lines
 }

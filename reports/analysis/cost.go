@@ -38,14 +38,14 @@ func CurveText(curve []harness.Point) string {
 	return "share of a run that durability takes, by the length of a step: " + strings.Join(parts, ", ")
 }
 
-// PartsText is "a run of default at process takes 114 us (…): engine 1.4, saves 92, …".
+// PartsText is "a run of default at process takes 114 µs (…): engine 1.4, saves 92, …".
 func PartsText(w *harness.Waterfall) string {
 	if w == nil || w.Problem != "" {
 		return ""
 	}
 	parts := make([]string, len(w.Increments))
 	for i, p := range w.Increments {
-		parts[i] = fmt.Sprintf("%s %s us", reports.Visible(p.Category), text.Figure(p.Cost.Value))
+		parts[i] = fmt.Sprintf("%s %s µs", reports.Visible(p.Category), text.Figure(p.Cost.Value))
 	}
-	return fmt.Sprintf("a run of %s at %s takes %s us (%s): %s", reports.Visible(w.Workload), reports.Visible(w.Durability), text.Figure(w.Total.Value), text.Within(w.Total, 1), strings.Join(parts, ", "))
+	return fmt.Sprintf("a run of %s at %s takes %s µs (%s): %s", reports.Visible(w.Workload), reports.Visible(w.Durability), text.Figure(w.Total.Value), text.Within(w.Total, 1), strings.Join(parts, ", "))
 }

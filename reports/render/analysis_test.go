@@ -40,8 +40,8 @@ func TestBothWaysInOneRun(t *testing.T) {
 		t.Errorf("%+v", at)
 	}
 	alone := analysis.Alone(sample.CellsRun(0, "a:.B"))
-	if len(alone.Attention) != 1 || alone.Attention[0].Kind != analysis.FlakyNow || !strings.Contains(strings.Join(Summary(alone, ""), "\n"), "1 flaky") {
-		t.Errorf("alone: %+v, %q", alone.Attention, Summary(alone, ""))
+	if len(alone.Attention) != 1 || alone.Attention[0].Kind != analysis.FlakyNow || !strings.Contains(strings.Join(Summary(alone, Screen{}), "\n"), "bbbbbbbb") {
+		t.Errorf("alone: %+v, %q", alone.Attention, Summary(alone, Screen{}))
 	}
 }
 
@@ -73,8 +73,8 @@ func TestBenchmarksStandBesideThoseBefore(t *testing.T) {
 	if f := a.Figures[0]; f.Now.Value != 5e-9 || text.Bounded(f.Now) || f.Before.Value != 4e-9 || f.Before.Low != 1e-9 || f.Before.High != 7e-9 {
 		t.Errorf("%+v, before %+v", f.Now, f.Before)
 	}
-	text := strings.Join(append(Summary(a, ""), Details(a)...), "\n")
-	for _, want := range []string{"benchmarks: 2 figures of 1 benchmark, not judged", "Add-8: 5.000n sec/op (no interval: too few, n=3); in run 1 4.000n sec/op (1.000n to 7.000n, n=7)"} {
+	text := strings.Join(append(Summary(a, Screen{}), Details(a)...), "\n")
+	for _, want := range []string{"benchmarks   2 figures of 1 benchmark, not judged", "Add-8: 5.000n sec/op (no interval: too few, n=3); in run 1 4.000n sec/op (1.000n to 7.000n, n=7)"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -172,7 +172,7 @@ func TestCostOfARunItself(t *testing.T) {
 		t.Errorf("%v us of parts, %+v", sum, w.Total)
 	}
 	details := strings.Join(Details(a), "\n")
-	for _, want := range []string{"share of a run that durability takes, by the length of a step: no time ", "100ms 0.071% (0.069% to 0.072%) computed", "a run of default at process takes 21", "over the floor "} {
+	for _, want := range []string{"share of a run that durability takes, by the length of a step: no time ", "100 ms 0.071% (0.069% to 0.072%) computed", "a run of default at process takes 21", "over the floor "} {
 		if !strings.Contains(details, want) {
 			t.Errorf("no %q in\n%s", want, details)
 		}

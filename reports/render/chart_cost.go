@@ -116,7 +116,7 @@ func newFall(w *harness.Waterfall) *fallView {
 			low, high = from+e.Low, from+e.High
 		}
 		v.Bars = append(v.Bars, fallBar{X: a.at(max(0, from)), Y: y + 22, Width: max(1.5, a.at(max(0, from+size))-a.at(max(0, from))), TextY: y + 16, Mid: y + 29, Total: whole,
-			Text: fmt.Sprintf("%s %s us", name, text.Figure(size)), Low: a.at(max(0, low)), High: a.at(max(0, high))})
+			Text: fmt.Sprintf("%s %s µs", name, text.Figure(size)), Low: a.at(max(0, low)), High: a.at(max(0, high))})
 		r := fallRow{Name: name, Cost: text.Figure(e.Value), Interval: "none", N: fmt.Sprintf("%d %s", e.N, reports.Visible(e.Of)), Adds: adds}
 		if text.Bounded(e) {
 			r.Interval = text.Figure(e.Low) + " to " + text.Figure(e.High)
@@ -136,11 +136,11 @@ func newFall(w *harness.Waterfall) *fallView {
 	}
 	v.Sum = "The parts are differences of arms within each block, so they add up; flujo-harness cost measures them one by one."
 	if text.Estimated(w.Gap) {
-		v.Sum = fmt.Sprintf("%s: their sum less the total is %s us (%s).", verb, text.Figure(w.Gap.Value), text.Within(w.Gap, 1))
+		v.Sum = fmt.Sprintf("%s: their sum less the total is %s µs (%s).", verb, text.Figure(w.Gap.Value), text.Within(w.Gap, 1))
 	}
 	if text.Estimated(w.Open) {
-		v.Open = fmt.Sprintf("Once for a process: opening the database takes %s us (%s).", text.Figure(w.Open.Value), text.Within(w.Open, 1))
+		v.Open = fmt.Sprintf("Once for a process: opening the database takes %s µs (%s).", text.Figure(w.Open.Value), text.Within(w.Open, 1))
 	}
-	v.Desc = fmt.Sprintf("A run takes %s us (%s).", text.Figure(w.Total.Value), text.Within(w.Total, 1))
+	v.Desc = fmt.Sprintf("A run takes %s µs (%s).", text.Figure(w.Total.Value), text.Within(w.Total, 1))
 	return v
 }

@@ -24,13 +24,13 @@ func Example() {
 		return
 	}
 	run := reports.Run{Suites: results, Outcome: thresholds.Broken, ExitCode: 1, Complete: true}
-	for _, line := range render.Summary(analysis.Alone(run), "") {
+	for _, line := range render.Summary(analysis.Alone(run), render.Screen{}) {
 		fmt.Println(line)
 	}
 	// Output:
-	// BROKEN: 1 of 2 specs failed
-	// specs: 1 of 2 specs passed (50%, 33.33% of all, 95% band 9.5 to 90.5%); 1 skipped
-	// failing: orders > refunds it (no earlier run to compare with)
-	// durability: not measured
-	// next: mend the specs and suites that failed, then run again
+	// ✗ BROKEN   1 of 2 specs failed
+	//
+	//   ✗ orders > refunds it                           no earlier run to compare with
+	//
+	//   specs        1 passed · 1 failed · 1 skipped     50% of those that ran, 33.33% of all
 }

@@ -96,7 +96,7 @@ func TestPageHasTheFigures(t *testing.T) {
 		"36 of 38 specs that ran",     // the rate with its denominator
 		"82.7 to 98.5%",               // and its band
 		"Of all 40 specs",             // and of all
-		"costs 212 us a run",          // the cost sentence
+		"costs 212 µs a run",          // the cost sentence
 		"under 1% of any run",         //
 		"<td class=\"num\">1.53</td>", // the ratio
 		"1.51 to 1.55",                // its interval

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -149,19 +148,6 @@ func messageText(s string) string {
 	return s
 }
 
-// took is a length of time, to three digits.
-func took(d time.Duration) string {
-	switch {
-	case d >= 100*time.Second:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
-	}
-	return d.Round(10 * time.Nanosecond).String()
-}
-
 // sentence ends with a full stop, and starts with a capital unless its first word is
 // a name, such as "three-steps:".
 func sentence(s string) string {
@@ -189,7 +175,7 @@ func facts(a *analysis.Analysis) []fact {
 		{"exit code", fmt.Sprint(run.ExitCode)},
 	}
 	if run.Seconds > 0 { // a file of results may not say
-		all[2].Value = took(text.Seconds(run.Seconds))
+		all[2].Value = text.Took(text.Seconds(run.Seconds))
 	}
 	for _, f := range a.Facts {
 		name := reports.Visible(f.Name)

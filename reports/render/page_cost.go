@@ -58,8 +58,8 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "what durability costs, over the least it could cost; the figure with a limit"),
 			row("(W-N)/N", text.Scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; not gated"),
 			nullBand(c),
-			row("W-N", c.Cost, "us/run", c.Durability, "what durability adds to one run"),
-			row("scripts", c.Scripts, "us/run", c.Durability, "the calls of the scripted agents alone: in N and W alike, so in no difference of them"),
+			row("W-N", c.Cost, "µs/run", c.Durability, "what durability adds to one run"),
+			row("scripts", c.Scripts, "µs/run", c.Durability, "the calls of the scripted agents alone: in N and W alike, so in no difference of them"),
 			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "what the injected slow-down came to"),
 		},
 		Limit: "There is no limit for this workload: nothing was judged. Derive one with flujo-harness calibrate.",
@@ -145,7 +145,7 @@ func costFacts(c *harness.Comparison, v *thresholds.Verdict) []fact {
 	p, e := c.Plan, c.Environment
 	all := []fact{
 		{"durability", reports.Visible(c.Durability)},
-		{"measured", fmt.Sprintf("%s of %s, in %s", text.Plural(len(c.Blocks), "block"), text.Plural(c.Sessions(), "session"), took(text.Seconds(c.Seconds)))},
+		{"measured", fmt.Sprintf("%s of %s, in %s", text.Plural(len(c.Blocks), "block"), text.Plural(c.Sessions(), "session"), text.Took(text.Seconds(c.Seconds)))},
 		{"plan", fmt.Sprintf("at most %s of %s; a block: %s of each arm, then %s with %s; slow arm slowed down by %s%%",
 			text.Plural(p.Sessions, "session"), text.Plural(p.Blocks, "block"), text.Plural(p.Warmups, "warm-up run"), text.Plural(p.Rounds, "round"), batches(p), reports.Percent(p.SlowBy))},
 		{"seed", fmt.Sprint(c.Seed)},

@@ -126,14 +126,14 @@ func ledgerText(l analysis.LedgerLine) string {
 
 func (p *page) addSlow(a *analysis.Analysis) {
 	for _, s := range a.Slowest {
-		v := slowView{Name: reports.Visible(s.Spec.Name()), Where: text.Where(s.Spec.File, s.Spec.Line), Took: took(s.Spec.Duration), Share: reports.Percent(s.Share) + "%", Median: "none"}
+		v := slowView{Name: reports.Visible(s.Spec.Name()), Where: text.Where(s.Spec.File, s.Spec.Line), Took: text.Took(s.Spec.Duration), Share: reports.Percent(s.Share) + "%", Median: "none"}
 		if s.Median > 0 {
-			v.Median = took(s.Median)
+			v.Median = text.Took(s.Median)
 		}
 		p.Slowest = append(p.Slowest, v)
 	}
 	for _, s := range a.Slowing[:min(len(a.Slowing), maxListed)] {
-		p.Slowing = append(p.Slowing, slowingView{Name: reports.Visible(s.Spec.Name()), Before: took(s.Before), Now: took(s.Now), Ratio: text.Figure(s.Ratio) + "x",
+		p.Slowing = append(p.Slowing, slowingView{Name: reports.Visible(s.Spec.Name()), Before: text.Took(s.Before), Now: text.Took(s.Now), Ratio: text.Figure(s.Ratio) + "x",
 			P: text.Figure(s.Significance), N: fmt.Sprintf("%d and %d runs; %s tested", s.NBefore, s.NNow, text.Plural(s.Tested, "spec"))})
 	}
 }

@@ -118,7 +118,9 @@ func phaseItems(a *analysis.Analysis) (all []item) {
 
 func costItems(a *analysis.Analysis) (all []item) {
 	for _, c := range worstFirst(a.Run) {
-		all = append(all, item{Before: brief(a.Run, c)}, item{Before: text.CostSentence(*c)})
+		for _, line := range costDetails(a.Run, c) {
+			all = append(all, item{Before: line})
+		}
 	}
 	if line := analysis.CurveText(a.Curve); line != "" {
 		all = append(all, item{Before: line})
@@ -156,10 +158,10 @@ func ledgerItems(a *analysis.Analysis) (all []item) {
 
 func slowItems(a *analysis.Analysis) (all []item) {
 	for _, s := range a.Slowest {
-		all = append(all, item{Before: took(s.Spec.Duration) + " ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" (%s%% of all)", reports.Percent(s.Share))})
+		all = append(all, item{Before: text.Took(s.Spec.Duration) + " ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" (%s%% of all)", reports.Percent(s.Share))})
 	}
 	for _, s := range a.Slowing {
-		all = append(all, item{Before: "slowing: ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" %s to %s (%sx, adjusted p %s)", took(s.Before), took(s.Now), text.Figure(s.Ratio), text.Figure(s.Significance))})
+		all = append(all, item{Before: "slowing: ", Name: reports.Visible(s.Spec.Name()), After: fmt.Sprintf(" %s to %s (%sx, adjusted p %s)", text.Took(s.Before), text.Took(s.Now), text.Figure(s.Ratio), text.Figure(s.Significance))})
 	}
 	return all
 }

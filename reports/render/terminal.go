@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/internal/text"
@@ -13,75 +14,344 @@ import (
 )
 
 const (
-	maxLines = 12 // of a summary: what is longer is not read
-	maxNames = 3  // of specs in one line
+	labelWidth  = 13 // columns of a row before its text, with the indentation less
+	maxFailures = 5  // shown with their messages
+	maxMessage  = 10 // lines of one
+	maxOutput   = 4  // last lines of what a failed spec wrote
+	maxNotes    = 4
 )
 
-// Summary is the account in at most 12 lines of plain text, without line ends: the
-// verdict first, then specs, what broke, durability, notes, the report and what to do.
-// reportPath may be empty.
-func Summary(a *analysis.Analysis, reportPath string) []string {
-	head := []string{a.Headline.Word + ": " + text.OneLine(a.Headline.Reason)}
-	head = append(head, specLines(a)...)
-	if all := a.Run.Benchmarks; len(all) > 0 {
-		head = append(head, "benchmarks: "+analysis.FiguresText(all)+", not judged")
-	}
-
-	var tail []string
-	if all := saidBeside(a); len(all) > 0 {
-		tail = append(tail, "notes: "+strings.Join(all, "; "))
-	}
-	if reportPath != "" {
-		tail = append(tail, "report: "+reports.Visible(reportPath))
-	}
-	var steps []string
-	for _, s := range a.Headline.Next {
-		steps = append(steps, text.OneLine(s))
-	}
-	tail = append(tail, "next: "+strings.Join(steps, "; "))
-
-	lines := append(head, costLines(a.Run, maxLines-len(head)-len(tail))...)
-	return append(lines, tail...)
-}
-
-// saidBeside are the notes, and before them the loosenings that helped to judge the run.
-func saidBeside(a *analysis.Analysis) []string {
-	var all []string
-	for _, l := range a.InForce() {
-		all = append(all, ledgerText(l))
-	}
-	for _, n := range a.Notes {
-		all = append(all, text.OneLine(n))
-	}
-	return all
-}
-
-// specLines are at most four.
-func specLines(a *analysis.Analysis) []string {
-	switch {
-	case a.Run.SuiteError != "":
-		return []string{"specs: no results"} // why is in the first line
-	case a.Run.Suites == nil:
-		return []string{"specs: not run"}
-	}
-	line := "specs: " + passLine(a.Counts)
-	if t := a.Target; t != nil {
-		line += "; " + text.OneLine(lowerFirst(targetText(*t)))
-	}
-	lines := []string{line}
-	if n := a.Run.Suites.SuiteFailures(); n > 0 {
-		lines = append(lines, "outside the specs: "+names(suiteFailureNames(a.Run.Suites)))
-	}
-	lines = append(lines, movedLine(a))
-	if line := phaseLine(a); line != "" {
-		lines = append(lines, line)
+// Summary is the analysis as rows of text, without line ends: the verdict in words, each
+// failure with its message up to five, then one row a fact. A fact that was not measured
+// has no row. Apart from commands, which are never cut so that they can be pasted, no line
+// is wider than the screen.
+func Summary(a *analysis.Analysis, on Screen) []string {
+	lines := verdictLines(a, on)
+	lines = append(lines, failureLines(a, on)...)
+	lines = append(lines, "")
+	for _, r := range rows(a, on) {
+		lines = append(lines, r.lines(on)...)
 	}
 	return lines
 }
 
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+// verdictLines is "✗ BROKEN   2 of 18 specs failed: 1 newly broken            8.43 s".
+func verdictLines(a *analysis.Analysis, on Screen) []string {
+	style := ansi.NewStyle().Bold().ForegroundColor(ansi.Yellow)
+	switch a.Run.Outcome {
+	case thresholds.Held:
+		style = ansi.NewStyle().Bold().ForegroundColor(ansi.Green)
+	case thresholds.Broken, thresholds.Invalid:
+		style = ansi.NewStyle().Bold().ForegroundColor(ansi.Red)
+	}
+	word := symbols[a.Run.Outcome] + " " + a.Headline.Word
+	took := ""
+	if a.Run.Seconds > 0 {
+		took = text.Took(text.Seconds(a.Run.Seconds))
+	}
+	lead := ansi.StringWidth(word) + 3
+	all := on.wrap(verdictSentence(a), lead+len(took)+3, lead)
+	all[0] = on.paint(style, word) + "   " + on.paint(styleBold, all[0])
+	if took != "" {
+		all[0] = on.spread(all[0], on.paint(styleDim, took))
+	}
+	return all
+}
 
-// phaseLine is "phase 4: 10.2% fewer (6 of 59); over all 19.7% fewer (13 of 66)".
+// failureLines are the failures of this run, those that nobody knows first.
+func failureLines(a *analysis.Analysis, on Screen) (lines []string) {
+	failed := failedNow(a)
+	for i, t := range failed {
+		if i == maxFailures {
+			lines = append(lines, "", fmt.Sprintf("  and %s more", text.Count(len(failed)-i)))
+			break
+		}
+		lines = append(lines, "")
+		lines = append(lines, failure(t, on)...)
+	}
+	return lines
+}
+
+// failedNow are the entries of the attention list that failed in this run.
+func failedNow(a *analysis.Analysis) (all []*analysis.Attention) {
+	for i := range a.Attention {
+		if t := &a.Attention[i]; t.Outside != nil || t.Spec.State == reports.Failed {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// failure is the name and whose it is, place, message and how to run it again.
+func failure(t *analysis.Attention, on Screen) (lines []string) {
+	name := t.Spec.Name()
+	if t.Outside != nil {
+		name = t.Outside.Name()
+	}
+	name, right := reports.Visible(name), attribution(t)
+	width := on.columns()
+	const mark, indent = "  ✗ ", "    "
+	if on.Width != 0 && ansi.StringWidth(mark+name)+3+ansi.StringWidth(right) > width {
+		lines = append(lines, on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, on.cut(name, width-4)), indent+on.paint(styleDim, on.cut(right, width-4)))
+	} else {
+		lines = append(lines, on.spread(on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, name), on.paint(styleDim, right)))
+	}
+	if where := text.Where(t.Spec.File, t.Spec.Line); where != "" {
+		lines = append(lines, indent+on.paint(ansi.NewStyle().ForegroundColor(ansi.Cyan), on.cut(where, width-4)))
+	}
+	lines = append(lines, messageLines(t.Message, on)...)
+	if out := strings.TrimRight(reports.VisibleBlock(t.Spec.Output), "\n "); out != "" && !strings.Contains(t.Message, strings.TrimSpace(t.Spec.Output)) {
+		all := strings.Split(out, "\n")
+		lines = append(lines, indent+on.paint(styleDim, "output"+lastOf(len(all), maxOutput)))
+		for _, l := range all[max(0, len(all)-maxOutput):] {
+			lines = append(lines, "      "+on.paint(styleDim, on.cut(l, width-6)))
+		}
+	}
+	if t.Rerun != "" {
+		lines = append(lines, indent+on.paint(styleDim, "again  ")+reports.Visible(t.Rerun))
+	}
+	return lines
+}
+
+// lastOf says that only the last lines follow.
+func lastOf(all, shown int) string {
+	if all <= shown {
+		return ""
+	}
+	return fmt.Sprintf(" (last %d of %s)", shown, text.Plural(all, "line"))
+}
+
+// attribution is whose a failure is, with its owner and category.
+func attribution(t *analysis.Attention) string {
+	parts := []string{whose(t)}
+	if d := t.Spec.Detail; d != "" && d != reports.BothWays {
+		parts = append(parts, text.Cut(text.OneLine(d), 40))
+	}
+	if t.Owner != "" {
+		parts = append(parts, "@"+strings.TrimPrefix(text.OneLine(t.Owner), "@"))
+	}
+	if c, ok := reports.Label(&t.Spec, "category:"); ok {
+		parts = append(parts, "category:"+text.OneLine(c))
+	}
+	if t.Outside != nil && t.Outside.NotRun > 0 {
+		parts = append(parts, text.Plural(t.Outside.NotRun, "spec")+" not run")
+	}
+	return strings.Join(parts, " · ")
+}
+
+// messageLines are the first lines of a message; a comparison is shown as a difference.
+func messageLines(message string, on Screen) (lines []string) {
+	all := compareMessage(strings.TrimSpace(reports.VisibleBlock(message)))
+	shown := all[:min(len(all), maxMessage)]
+	widest := 0
+	for _, l := range shown {
+		if l.Note != "" {
+			widest = max(widest, ansi.StringWidth(l.Text()))
+		}
+	}
+	width := on.columns()
+	for _, l := range shown {
+		if l.Op == ' ' {
+			lines = append(lines, strings.TrimRight("      "+on.cut(l.Text(), width-6), " "))
+			continue
+		}
+		style := styleGreen
+		if l.Op == '+' {
+			style = styleRed
+		}
+		line := l.Text()
+		if ansi.StringWidth(line) <= width-8 || on.Width == 0 {
+			line = on.difference(l, style)
+		} else {
+			line = on.paint(style, on.cut(line, width-8))
+		}
+		line = "      " + on.paint(style, string(l.Op)) + " " + line
+		if l.Note != "" && (on.Width == 0 || 8+widest+4+len(l.Note) <= width) {
+			line += strings.Repeat(" ", widest-ansi.StringWidth(l.Text())+4) + on.paint(styleDim, l.Note)
+		}
+		lines = append(lines, line)
+	}
+	if more := len(all) - len(shown); more > 0 {
+		lines = append(lines, on.paint(styleDim, "      … "+text.More(more, "line")))
+	}
+	return lines
+}
+
+// difference paints one side of a comparison, and more strongly where it differs.
+func (s Screen) difference(l messageLine, style ansi.Style) string {
+	var b strings.Builder
+	for _, p := range l.Parts {
+		if p.Marked {
+			b.WriteString(s.paint(slices.Concat(style, styleMark), p.Text))
+		} else {
+			b.WriteString(s.paint(style, p.Text))
+		}
+	}
+	return b.String()
+}
+
+// fact of a summary is a label and a text; a command is never cut.
+type summaryRow struct {
+	Label, Text string
+	Command     bool
+}
+
+func (r summaryRow) lines(on Screen) []string {
+	label := "  " + on.paint(styleDim, fmt.Sprintf("%-*s", labelWidth, r.Label))
+	if r.Command {
+		return []string{label + r.Text}
+	}
+	all := on.wrap(r.Text, 2+labelWidth, 2+labelWidth)
+	all[0] = label + all[0]
+	for i, l := range all {
+		if on.Width > 0 && ansi.StringWidth(l) > on.columns() { // one long word
+			all[i] = ansi.Truncate(l, on.columns(), "…")
+		}
+	}
+	return all
+}
+
+// rows are the facts of the run, each only where it is known.
+func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
+	add := func(label, s string) {
+		if s != "" {
+			all = append(all, summaryRow{Label: label, Text: s})
+		}
+	}
+	if a.Run.Suites != nil {
+		add("specs", specsRow(a))
+		if t := a.Target; t != nil {
+			add("target", strings.TrimPrefix(text.OneLine(targetText(*t)), "Target "))
+		}
+		add("moved", movedRow(a))
+		add("flaky", flakyRow(a))
+		add("slower", slowerRow(a))
+		add("phase", phaseLine(a))
+	}
+	all = append(all, costRows(a)...)
+	if len(a.Run.Benchmarks) > 0 {
+		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+", not judged")
+	}
+	for _, l := range a.InForce() {
+		add("loosened", ledgerText(l))
+	}
+	for _, n := range a.Notes[:min(len(a.Notes), maxNotes)] {
+		add("note", text.OneLine(n))
+	}
+	if more := len(a.Notes) - maxNotes; more > 0 {
+		add("note", text.Count(more)+" more in the report")
+	}
+	add("left out", reports.Visible(a.Run.LeftOut()))
+	for _, step := range advice(a) {
+		all = append(all, summaryRow{Label: "next", Text: on.program(step), Command: true})
+	}
+	if on.Report != "" {
+		all = append(all, summaryRow{Label: "report", Text: reports.Visible(on.Report), Command: true})
+	}
+	return all
+}
+
+// advice is what to do, without what the failures above say by themselves.
+func advice(a *analysis.Analysis) (steps []string) {
+	for _, v := range a.Run.Verdicts {
+		if step := text.OneLine(v.Next); v.Outcome == a.Run.Outcome && v.Outcome != thresholds.Held && step != "" && !slices.Contains(steps, step) {
+			steps = append(steps, step)
+		}
+	}
+	if len(steps) == 0 && len(failedNow(a)) == 0 && a.Run.Outcome != thresholds.Held {
+		for _, step := range a.Headline.Next {
+			if step != "see the report" { // it has a row of its own
+				steps = append(steps, text.OneLine(step))
+			}
+		}
+	}
+	return steps
+}
+
+// specsRow is "16 passed · 2 failed · 1 skipped     88.89% of those that ran, 84.21% of all". States that no spec is in are
+// left out, but for those that everybody looks for.
+func specsRow(a *analysis.Analysis) string {
+	c := a.Counts
+	parts := []string{text.Count(c.Passed) + " passed", text.Count(c.Failed) + " failed", text.Count(c.Skipped) + " skipped"}
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{c.Pending, "pending"}, {analysis.NotRunCount(a), "not run"}, {c.Retried, "passed only when retried"}} {
+		if p.n > 0 {
+			parts = append(parts, text.Count(p.n)+" "+p.what)
+		}
+	}
+	line := strings.Join(parts, " · ")
+	switch {
+	case a.Rate.Of == 0:
+		return line + "     (no pass rate: none ran)"
+	case a.Run.Suites.SuiteFailures() > 0 && analysis.NotRunCount(a) > 0:
+		return line + "     (no pass rate: a suite is missing)"
+	}
+	line += "     " + a.Rate.Percent()
+	if a.RateAll.Of != a.Rate.Of {
+		line += " of those that ran, " + a.RateAll.Percent() + " of all"
+	}
+	return line
+}
+
+// movedRow counts what changed since the run that specs are compared with.
+func movedRow(a *analysis.Analysis) string {
+	if !a.Matrix.Compared {
+		return ""
+	}
+	var parts []string
+	add := func(name string, kinds ...reports.Kind) {
+		if n := len(movedNames(a, kinds...)); n > 0 {
+			parts = append(parts, text.Count(n)+" "+name)
+		}
+	}
+	add("newly broken", reports.Broke, reports.NewFailing)
+	for _, kind := range []reports.Kind{reports.StillFailing, reports.NotRun, reports.Flaky, reports.Fixed, reports.NewlySkipped, reports.Renamed, reports.New, reports.Gone} {
+		add(string(kind), kind)
+	}
+	line := "nothing changed"
+	if len(parts) > 0 {
+		line = strings.Join(parts, " · ")
+	}
+	if p := a.Previous; p != nil {
+		line += "     since " + runName(*p)
+	}
+	return line
+}
+
+// flakyRow names the flaky specs that passed this time.
+func flakyRow(a *analysis.Analysis) string {
+	var all []string
+	for _, t := range a.Attention {
+		if t.Kind == analysis.FlakyNow && t.Spec.State != reports.Failed && t.Outside == nil {
+			all = append(all, text.Cut(reports.Visible(t.Spec.Name()), 80))
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	line := all[0]
+	if len(all) > 1 {
+		line += fmt.Sprintf(" and %s more", text.Count(len(all)-1))
+	}
+	return line
+}
+
+// slowerRow names the spec that slowed down most.
+func slowerRow(a *analysis.Analysis) string {
+	if len(a.Slowing) == 0 {
+		return ""
+	}
+	s := &a.Slowing[0]
+	line := fmt.Sprintf("%s: %s, was %s", text.Cut(reports.Visible(s.Spec.Name()), 80), text.Took(s.Now), text.Took(s.Before))
+	if n := len(a.Slowing) - 1; n > 0 {
+		line += fmt.Sprintf(", and %s more", text.Count(n))
+	}
+	return line
+}
+
+// phaseLine is "4: failures 10.2% fewer (6 of 59); over all phases 19.7% fewer (13 of 66)".
 func phaseLine(a *analysis.Analysis) string {
 	if len(a.Phases) == 0 {
 		return ""
@@ -94,63 +364,10 @@ func phaseLine(a *analysis.Analysis) string {
 		return ""
 	}
 	failures, _ := fewer(last.Fewer)
-	line := fmt.Sprintf("phase %s: %s failures", text.Cut(reports.Visible(last.Name), 60), failures)
+	line := fmt.Sprintf("%s: failures %s", text.Cut(reports.Visible(last.Name), 60), failures)
 	if a.Overall != nil && a.Overall.Fewer.Of > 0 {
 		failures, _ := fewer(a.Overall.Fewer)
 		line += "; over all phases " + failures
-	}
-	return line
-}
-
-// passLine is "41 of 41 specs passed (100%, 95% band 91.4 to 100%); 0 skipped".
-func passLine(c reports.Counts) string {
-	r := c.PassRate()
-	if r.Of == 0 {
-		return fmt.Sprintf("none of %s ran: no pass rate", text.Plural(c.All(), "spec")) + leftOut(c)
-	}
-	low, high := r.Band()
-	all := ""
-	if whole := c.PassRateOfAll(); whole.Of != r.Of {
-		all = ", " + whole.Percent() + " of all"
-	}
-	return fmt.Sprintf("%s of %s passed (%s%s, 95%% band %s to %s%%)%s", text.Count(r.Good), text.Plural(r.Of, "spec"),
-		r.Percent(), all, reports.Percent(low), reports.Percent(high), leftOut(c))
-}
-
-func leftOut(c reports.Counts) string {
-	s := fmt.Sprintf("; %d skipped", c.Skipped)
-	if c.Pending > 0 {
-		s += fmt.Sprintf(", %d pending", c.Pending)
-	}
-	if c.Retried > 0 {
-		s += fmt.Sprintf("; %d passed only when retried", c.Retried)
-	}
-	return s
-}
-
-// movedLine is what changed for the worse, then how much for the better.
-func movedLine(a *analysis.Analysis) string {
-	if !a.Matrix.Compared {
-		line := "no earlier run to compare with"
-		if failing := movedNames(a, reports.Failing, reports.Broke, reports.NewFailing); len(failing) > 0 {
-			line = "failing: " + names(failing) + " (" + line + ")"
-		}
-		if n := len(movedNames(a, reports.Flaky)); n > 0 {
-			line += fmt.Sprintf("; %d %s", n, reports.Flaky)
-		}
-		return line
-	}
-	line := "nothing newly broken"
-	if broke := movedNames(a, reports.Broke, reports.NewFailing); len(broke) > 0 {
-		line = "newly broken: " + names(broke)
-	}
-	for _, kind := range []reports.Kind{reports.StillFailing, reports.NotRun, reports.Flaky, reports.Fixed, reports.NewlySkipped, reports.Renamed, reports.New, reports.Gone} {
-		if n := len(movedNames(a, kind)); n > 0 {
-			line += fmt.Sprintf("; %d %s", n, kind)
-		}
-	}
-	if a.Previous != nil {
-		line += fmt.Sprintf(" (since run %s)", lineName(*a.Previous))
 	}
 	return line
 }
@@ -172,123 +389,7 @@ func movedNames(a *analysis.Analysis, kinds ...reports.Kind) []string {
 	return out
 }
 
-func suiteFailureNames(r *reports.Results) []string {
-	var out []string
-	for _, s := range r.Suites {
-		for _, f := range s.Failures {
-			out = append(out, fmt.Sprintf("%s: %s: %s", s.Path, f.Node, firstLine(f.Message)))
-		}
-	}
-	return out
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
-}
-
-// names shows the first few; each is cut where it would fill the screen.
-func names(all []string) string {
-	shown := make([]string, 0, maxNames)
-	for _, n := range all[:min(len(all), maxNames)] {
-		shown = append(shown, text.Cut(reports.Visible(n), 160))
-	}
-	s := strings.Join(shown, ", ")
-	if more := len(all) - len(shown); more > 0 {
-		s += fmt.Sprintf(" and %d more", more)
-	}
-	return s
-}
-
-// costLines tells of the measurements in at most room lines, three at least: the first,
-// the one that went worst, in three where there is room.
-func costLines(run reports.Run, room int) []string {
-	if len(run.Comparisons) == 0 {
-		return []string{"durability: not measured"}
-	}
-	order := worstFirst(run)
-	lines := measured(run, order[0], len(order) > 1)
-	for i, c := range order[1:] {
-		if left := len(order) - 1 - i; len(lines) == room || len(lines) == room-1 && left > 1 {
-			return append(lines[:room-1], fmt.Sprintf("%s more: see the report", text.Plural(left, "workload")))
-		}
-		lines = append(lines, brief(run, c))
-	}
-	return lines
-}
-
-// worstFirst puts the comparisons whose verdict is the run's before the others.
-func worstFirst(run reports.Run) []*harness.Comparison {
-	var first, rest []*harness.Comparison
-	for i := range run.Comparisons {
-		c := &run.Comparisons[i]
-		if v := run.VerdictFor(c); v != nil && v.Outcome == run.Outcome {
-			first = append(first, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	return append(first, rest...)
-}
-
-func measured(run reports.Run, c *harness.Comparison, several bool) []string {
-	cost := text.CostSentence(*c)
-	if several {
-		cost = reports.Visible(c.Name()) + ": " + cost
-	}
-	v := run.VerdictFor(c)
-	scripts := ""
-	if text.Estimated(c.Scripts) {
-		scripts = fmt.Sprintf("; the scripts alone %s us a run", text.Figure(c.Scripts.Value))
-	}
-	return []string{
-		cost,
-		ratioLine(c, v) + "; overhead (W-N)/N " + text.OverheadText(c.Overhead) + ", not gated" + scripts,
-		selfLine(v),
-	}
-}
-
-// ratioLine is "(W-N)/F 1.31 (1.29 to 1.33, 95%, n=15 blocks), limit 1.45".
-func ratioLine(c *harness.Comparison, v *thresholds.Verdict) string {
-	line := "(W-N)/F not estimated"
-	if text.Estimated(c.CostRatio) {
-		line = fmt.Sprintf("(W-N)/F %s (%s)", text.Figure(c.CostRatio.Value), text.Within(c.CostRatio, 1))
-	}
-	switch {
-	case v == nil:
-		return line + ", not judged"
-	case v.Limit == 0:
-		return line + ", no limit"
-	}
-	return fmt.Sprintf("%s, limit %s, %d of %d blocks above the boundary %s", line, text.Figure(v.Limit), v.Above, v.N, text.Figure(v.Boundary))
-}
-
-// selfLine is "self-check: the A/A pair held (2 of 15 above), the injected +25% broken (15 of 15 above)".
-func selfLine(v *thresholds.Verdict) string {
-	if v == nil || len(v.Self) == 0 {
-		return "self-check: none"
-	}
-	parts := make([]string, len(v.Self))
-	for i, s := range v.Self {
-		parts[i] = fmt.Sprintf("%s %s (%d of %d above)", reports.Visible(s.Name), s.Got, s.Above, s.N)
-		if s.Got != s.Want {
-			parts[i] += fmt.Sprintf(", must be %s", s.Want)
-		}
-	}
-	return "self-check: " + strings.Join(parts, ", ")
-}
-
-func brief(run reports.Run, c *harness.Comparison) string {
-	v := run.VerdictFor(c)
-	word := "not judged"
-	if v != nil {
-		word = v.Outcome.String()
-	}
-	return fmt.Sprintf("%s: %s: %s", reports.Visible(c.Name()), word, ratioLine(c, v))
-}
-
-// Details is all of the account in plain text, without line ends, to stand behind its
-// [Summary].
+// Details is all of the analysis in plain text, without line ends, to follow its [Summary].
 func Details(a *analysis.Analysis) []string {
 	var lines []string
 	for _, s := range sections(a) {

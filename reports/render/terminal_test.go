@@ -1,10 +1,14 @@
 package render
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 
@@ -13,7 +17,6 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
-	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -22,10 +25,7 @@ func TestSummaryGolden(t *testing.T) {
 	for name, sample := range sample.Samples {
 		t.Run(name, func(t *testing.T) {
 			run, earlier := sample()
-			lines := Summary(told(run, earlier), ".flujo/report/index.html")
-			if len(lines) > 12 {
-				t.Errorf("%d lines, at most 12 are read", len(lines))
-			}
+			lines := Summary(told(run, earlier), Screen{Width: 100, Program: "go tool flujo-harness", Report: "reports/out/index.html"})
 			for _, l := range lines {
 				if l != reports.Visible(l) {
 					t.Errorf("line acts on the terminal: %q", l)
@@ -36,57 +36,90 @@ func TestSummaryGolden(t *testing.T) {
 	}
 }
 
-// Everything there can be at once still fits.
-func TestSummaryIsNeverLongerThan12Lines(t *testing.T) {
-	run, earlier := sample.HostileRun()
-	for range 20 {
-		run.Comparisons = append(run.Comparisons, sample.Comparison("another", 1.2))
-	}
-	lines := Summary(told(run, earlier), "x")
-	if len(lines) != 12 {
-		t.Errorf("%d lines, want 12:\n%s", len(lines), strings.Join(lines, "\n"))
-	}
-	withAll := told(run, earlier)
-	withAll.Run.Benchmarks = []reports.Benchmark{{Name: "Add", Unit: "sec/op"}}
-	withAll.Phases = []analysis.Phase{{Name: "one", To: &history.RunLine{ID: 1}, Fewer: reports.Rate{Good: 1, Of: 2}}}
-	for n := range 4 {
-		withAll.Run.Comparisons = run.Comparisons[:n]
-		if all := Summary(withAll, "x"); len(all) > 12 || n > 1 && !strings.Contains(strings.Join(all, "\n"), "more: see the report") {
-			t.Errorf("%d lines of %d workloads:\n%s", len(all), n, strings.Join(all, "\n"))
+// No line is wider than the screen, whatever it is made of; colour changes no letter.
+func TestSummaryFitsTheScreen(t *testing.T) {
+	for name, make := range sample.Samples {
+		for _, width := range []int{40, 80, 133} {
+			run, earlier := make()
+			a := told(run, earlier)
+			a.Notes = append(a.Notes, strings.Repeat("w", 300), "日本語 "+strings.Repeat("語", 200))
+			on := Screen{Width: width, Report: "r.html"}
+			lines := Summary(a, on)
+			for _, l := range lines {
+				command := strings.HasPrefix(l, "  next") || strings.HasPrefix(l, "  report") || strings.HasPrefix(l, "    again")
+				if w := ansi.StringWidth(l); w > width && !command {
+					t.Errorf("%s: %d columns of %d: %q", name, w, width, l)
+				}
+			}
+			on.Color = true
+			painted := Summary(a, on)
+			for i, l := range painted {
+				if ansi.Strip(l) != lines[i] {
+					t.Errorf("%s: colour changes %q to %q", name, lines[i], ansi.Strip(l))
+				}
+			}
+			if strings.Join(painted, "") == strings.Join(lines, "") {
+				t.Errorf("%s: no colour", name)
+			}
 		}
 	}
-	if want := "20 workloads more: see the report"; !strings.Contains(strings.Join(lines, "\n"), "workloads more") {
-		t.Errorf("workloads left out without a word, want something like %q", want)
+}
+
+// Where nothing limits the width, as in a file, nothing is cut.
+func TestSummaryOfAPipeIsWhole(t *testing.T) {
+	bad := sample.Spec(strings.Repeat("a very long name ", 30)+"end", reports.Failed)
+	bad.Message = strings.Repeat("b", 500)
+	text := strings.Join(Summary(analysis.Alone(reports.Run{Suites: sample.Results(1, bad)}), Screen{}), "\n")
+	for _, want := range []string{strings.Repeat("a very long name ", 30) + "end", bad.Message} {
+		if !strings.Contains(text, want) {
+			t.Errorf("cut:\n%s", text)
+		}
 	}
 }
 
-func TestSummaryNamesAtMostThree(t *testing.T) {
+func TestSummaryShowsFiveFailuresAndCountsTheRest(t *testing.T) {
 	run, _ := sample.HeldRun()
-	run.Outcome = thresholds.Broken
-	before := reports.Run{ID: 3, Suites: sample.Results(10)}
-	run.Suites = sample.Results(5)
-	for _, s := range sample.Results(10).Specs[5:] {
-		s.State = reports.Failed
+	run.Suites, run.Comparisons, run.Verdicts, run.Outcome = sample.Results(3), nil, nil, thresholds.Broken
+	for i := range 7 {
+		s := sample.Spec(fmt.Sprintf("fails %d", i), reports.Failed)
+		s.Message = strings.Repeat("line\n", 14)
+		s.Output = "one\ntwo\nthree\nfour\nfive\nsix\n"
 		run.Suites.Specs = append(run.Suites.Specs, s)
 	}
-	line := specLines(told(run, []reports.Run{before}))[1]
-	want := "newly broken: core > a pipeline > after a crash > resumes at step 6, core > a pipeline > after a crash > resumes at step 7, " +
-		"core > a pipeline > after a crash > resumes at step 8 and 2 more (since run 3)"
-	if diff := cmp.Diff(want, line); diff != "" {
-		t.Error(diff)
+	text := strings.Join(Summary(told(run, []reports.Run{{ID: 3, Suites: sample.Results(3)}}), Screen{}), "\n")
+	for want, n := range map[string]int{"  ✗ ": 5, "\n  and 2 more\n": 1, "suites/core/resume_test.go:41": 5, "      … 4 more lines": 5,
+		"    output (last 4 of 6 lines)\n      three\n      four\n      five\n      six\n": 5, "✗ BROKEN   7 of 10 specs failed: 7 newly broken": 1} {
+		if got := strings.Count(text, want); got != n {
+			t.Errorf("%q is there %d times, want %d:\n%s", want, got, n, text)
+		}
+	}
+	for _, banned := range []string{"durability", "limit", "self-check", "not measured"} {
+		if strings.Contains(text, banned) {
+			t.Errorf("%q was not measured:\n%s", banned, text)
+		}
 	}
 }
 
+// What nobody measured has no row, and a run without a history none of what moved.
 func TestNothingRanIsNotGood(t *testing.T) {
 	run := reports.Run{Suites: sample.Results(0, sample.Spec("talks to Postgres", reports.Skipped)), Complete: true}
-	text := strings.Join(Summary(analysis.Alone(run), ""), "\n")
-	for _, want := range []string{"INCONCLUSIVE: no spec ran", "none of 1 spec ran: no pass rate", "next: find out why no spec ran"} {
+	text := strings.Join(Summary(analysis.Alone(run), Screen{}), "\n")
+	for _, want := range []string{"? INCONCLUSIVE   no spec ran", "no pass rate: none ran", "next         find out why no spec ran"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	if strings.Contains(text, "100%") {
+	if strings.Contains(text, "100%") || strings.Contains(text, "moved") {
 		t.Errorf("a rate of nothing:\n%s", text)
+	}
+}
+
+func TestTook(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0 ns", 212: "212 ns", 87 * time.Microsecond: "87.0 µs", 999999: "1.00 ms", 12500 * time.Microsecond: "12.5 ms",
+		999999999: "1.00 s", 8430 * time.Millisecond: "8.43 s", 94 * time.Second: "94.0 s", 100 * time.Second: "1 min 40 s", 125 * time.Minute: "2 h 5 min", 3599999 * time.Millisecond: "60 min 0 s"} {
+		if got := text.Took(d); got != want {
+			t.Errorf("%d ns is %q, want %q", d, got, want)
+		}
 	}
 }
 
@@ -97,12 +130,12 @@ func TestCostSentence(t *testing.T) {
 		cost harness.Estimate
 		want string
 	}{
-		"whole":         {sample.Estimate(212, 0.02, "us/run"), `durability ("process") costs 212 us a run (208 to 216, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms`},
-		"no more digit": {sample.Estimate(61, 0.1, "us/run"), `durability ("process") costs 61.0 us a run (54.9 to 67.1, 95%, n=15 blocks): under 1% of any run longer than 6.1 ms`},
-		"rounds up":     {sample.Estimate(212.31, 0, "us/run"), `durability ("process") costs 212 us a run (212 to 212, 95%, n=15 blocks): under 1% of any run longer than 21.3 ms`},
-		"seconds":       {sample.Estimate(12345, 0.1, "us/run"), `durability ("process") costs 12,300 us a run (11,100 to 13,600, 95%, n=15 blocks): under 1% of any run longer than 1.24 s`},
-		"open interval": {open, `durability ("process") costs 212 us a run (no interval: too few, n=15 blocks): under 1% of any run longer than 21.2 ms`},
-		"negative":      {sample.Estimate(-3, 0, "us/run"), `durability ("process") costs nothing that could be measured (-3.00 us a run, -3.00 to -3.00, 95%, n=15 blocks)`},
+		"whole":         {sample.Estimate(212, 0.02, "us/run"), `durability ("process") costs 212 µs a run (208 to 216, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms`},
+		"no more digit": {sample.Estimate(61, 0.1, "us/run"), `durability ("process") costs 61.0 µs a run (54.9 to 67.1, 95%, n=15 blocks): under 1% of any run longer than 6.1 ms`},
+		"rounds up":     {sample.Estimate(212.31, 0, "us/run"), `durability ("process") costs 212 µs a run (212 to 212, 95%, n=15 blocks): under 1% of any run longer than 21.3 ms`},
+		"seconds":       {sample.Estimate(12345, 0.1, "us/run"), `durability ("process") costs 12,300 µs a run (11,100 to 13,600, 95%, n=15 blocks): under 1% of any run longer than 1.24 s`},
+		"open interval": {open, `durability ("process") costs 212 µs a run (no interval: too few, n=15 blocks): under 1% of any run longer than 21.2 ms`},
+		"negative":      {sample.Estimate(-3, 0, "us/run"), `durability ("process") costs nothing that could be measured (-3.00 µs a run, -3.00 to -3.00, 95%, n=15 blocks)`},
 		"none":          {harness.Estimate{}, `durability ("process"): its cost was not estimated`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +149,7 @@ func TestCostSentence(t *testing.T) {
 
 func TestFigure(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 1.3147: "1.31", 212.4: "212", 7981.4: "7,980", 1234567: "1,230,000", 0.0021349: "0.00213",
-		99.96: "100.0", -1.5: "-1.50", 79.8: "79.8"} {
+		99.96: "100", 999.6: "1,000", 9.996: "10.0", -1.5: "-1.50", 79.8: "79.8"} {
 		if got := text.Figure(v); got != want {
 			t.Errorf("figure(%v) = %q, want %q", v, got, want)
 		}

@@ -42,10 +42,9 @@ func WriteMarkdown(w io.Writer, a *analysis.Analysis, most int) error {
 
 // markdownHead is the summary, each line cut so that all of it fits the smallest cap.
 func markdownHead(a *analysis.Analysis) string {
-	lines := Summary(a, "")
-	head := "## " + codeSpan(text.Cut(lines[0], 300)) + "\n\n"
-	for _, l := range lines[1:] {
-		if line := "- " + codeSpan(text.Cut(l, 200)) + "\n"; len(head)+len(line) < LeastMarkdown-700 {
+	head := "## " + codeSpan(text.Cut(a.Headline.Word+": "+verdictSentence(a), 300)) + "\n\n"
+	for _, r := range rows(a, Screen{}) {
+		if line := "- " + codeSpan(text.Cut(r.Label+": "+r.Text, 200)) + "\n"; len(head)+len(line) < LeastMarkdown-700 {
 			head += line
 		}
 	}

@@ -30,7 +30,7 @@ var outputs = map[string]func(io.Writer, *analysis.Analysis) error{
 	"html": Render, "json": WriteJSON, "junit": WriteJUnit, "ctrf": WriteCTRF, "openmetrics": WriteOpenMetrics, "badge": WriteBadge, "csv": WriteCSV,
 	"md": func(w io.Writer, a *analysis.Analysis) error { return WriteMarkdown(w, a, 65000) },
 	"terminal": func(w io.Writer, a *analysis.Analysis) error {
-		return lines(w, append(Summary(a, sample.Hostile), Details(a)...))
+		return lines(w, append(Summary(a, Screen{Report: sample.Hostile}), Details(a)...))
 	},
 }
 

@@ -17,7 +17,27 @@ func StepText(d time.Duration) string {
 	if d == 0 {
 		return "no time"
 	}
-	return strings.Replace(d.String(), "µ", "u", 1)
+	return Took(d)
+}
+
+// Took writes a length of time with three figures and its unit: 212 ns, 87.0 µs, 12.5 ms,
+// 8.43 s, 1 min 34 s, 2 h 5 min.
+func Took(d time.Duration) string {
+	switch a := d.Abs(); {
+	case a >= time.Hour:
+		m := int(d.Round(time.Minute) / time.Minute)
+		return fmt.Sprintf("%d h %d min", m/60, m%60)
+	case a >= 100*time.Second:
+		s := int(d.Round(time.Second) / time.Second)
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	case a >= 999500*time.Microsecond:
+		return Figure(d.Seconds()) + " s"
+	case a >= 999500*time.Nanosecond:
+		return Figure(d.Seconds()*1e3) + " ms"
+	case a >= time.Microsecond:
+		return Figure(d.Seconds()*1e6) + " µs"
+	}
+	return fmt.Sprintf("%d ns", d.Nanoseconds())
 }
 
 // Share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
@@ -32,7 +52,7 @@ func Share(s float64) string {
 // CostSentence says what durability costs and for which runs that is next to
 // nothing:
 //
-//	durability ("process") costs 212 us a run (208 to 217, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms
+//	durability ("process") costs 212 µs a run (208 to 217, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms
 //
 // The length is a hundred times the estimate, rounded up: never a run too short. Of a
 // measurement that is not valid it says so in place of the length.
@@ -45,13 +65,13 @@ func CostSentence(c harness.Comparison) string {
 		return name + ": its cost was not estimated"
 	}
 	if !c.Valid() {
-		return fmt.Sprintf("%s: %s us a run (%s) is not to be relied on: the measurement is at fault", name, Figure(c.Cost.Value), Within(c.Cost, 1))
+		return fmt.Sprintf("%s: %s µs a run (%s) is not to be relied on: the measurement is at fault", name, Figure(c.Cost.Value), Within(c.Cost, 1))
 	}
 	if c.Cost.Value <= 0 {
-		return fmt.Sprintf("%s costs nothing that could be measured (%s us a run, %s)", name, Figure(c.Cost.Value), Within(c.Cost, 1))
+		return fmt.Sprintf("%s costs nothing that could be measured (%s µs a run, %s)", name, Figure(c.Cost.Value), Within(c.Cost, 1))
 	}
-	return fmt.Sprintf("%s costs %s us a run (%s): under 1%% of any run longer than %s", name,
-		Figure(c.Cost.Value), Within(c.Cost, 1), milliseconds(c.Cost.Value*100/1000))
+	return fmt.Sprintf("%s costs %s µs a run (%s): under 1%% of any run longer than %s", name,
+		Figure(c.Cost.Value), Within(c.Cost, 1), HundredTimes(c.Cost.Value))
 }
 
 // Estimated reports whether there is a figure to show.
@@ -102,9 +122,13 @@ func Figure(v float64) string {
 		return "0"
 	}
 	digits := 2 - int(math.Floor(math.Log10(math.Abs(v))))
-	if digits < 0 { // 7,981.4 is 7,980: three digits are all that is known
-		unit := math.Pow10(-digits)
-		return commas(strconv.FormatFloat(math.Round(v/unit)*unit, 'f', 0, 64))
+	unit := math.Pow10(-digits)
+	v = math.Round(v/unit) * unit  // 7,981.4 is 7,980: three digits are all that is known
+	if math.Abs(v) >= 999.5*unit { // 99.96 is 100
+		digits--
+	}
+	if digits < 0 {
+		return commas(strconv.FormatFloat(v, 'f', 0, 64))
 	}
 	return strconv.FormatFloat(v, 'f', min(digits, 12), 64)
 }
@@ -120,6 +144,10 @@ func commas(s string) string {
 	}
 	return sign + s
 }
+
+// HundredTimes is a hundred times so many µs, rounded up to three digits: the shortest run
+// of which that is at most 1%.
+func HundredTimes(us float64) string { return milliseconds(us / 10) }
 
 // milliseconds shows a length of time, rounded up to three digits.
 func milliseconds(ms float64) string {
@@ -142,6 +170,11 @@ func Plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return commas(strconv.Itoa(n)) + " " + noun + "s"
+}
+
+// More is "1 more spec", "2 more specs".
+func More(n int, noun string) string {
+	return strings.Replace(Plural(n, noun), " ", " more ", 1)
 }
 
 // OneLine makes text from elsewhere fit to stand in a sentence: one line, nothing

@@ -1,0 +1,198 @@
+package render
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+)
+
+// messageLine is one line of a failure's message. Op is '-' for what was expected, '+' for
+// what the test got, ' ' for all other lines.
+type messageLine struct {
+	Op    byte
+	Parts []messagePart
+	Note  string // "expected" or "got" after the first line of each side
+}
+
+// messagePart is a piece of a line; Marked is the piece in which the two sides differ.
+type messagePart struct {
+	Text   string
+	Marked bool
+}
+
+// Text returns the line without its marks.
+func (l messageLine) Text() string {
+	var b strings.Builder
+	for _, p := range l.Parts {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+func plainLine(op byte, s string) messageLine {
+	return messageLine{Op: op, Parts: []messagePart{{Text: s}}}
+}
+
+// The forms in which assertion libraries print two values. Each has a group for what was
+// expected, named want, and one for what the test got, named got.
+var comparisons = []*regexp.Regexp{
+	// Gomega: Expected, the value, a matcher that compares for equality, the other value. A
+	// long text has a mark under the place of the first difference.
+	regexp.MustCompile(`(?m)^Expected\n(?P<got>(?:(?: {4}.*)?\n)+?)to (?:equal|be equivalent to|match (?:JSON|YAML|XML) of|be ==|be identical to)[ |]*\n(?P<want>(?: {4}.*(?:\n|\z))(?:(?: {4}.*)?(?:\n|\z))*)`),
+	// testify.
+	regexp.MustCompile(`(?m)^ *(?:Error: *)?(?:Not equal: *\n *)?expected ?: (?P<want>.*)\n *actual *: (?P<got>.*)(?:\n|\z)`),
+	// The convention of Go's own tests, where the values are long enough to need it.
+	regexp.MustCompile(`(?i)\bgot:? (?P<got>[^\n]{16,}?)[,;]? +want:? (?P<want>[^\n]{16,})(?:\n|\z)`),
+}
+
+// cmpDiff recognises a difference as go-cmp prints it, and says which side is which.
+var cmpDiff = regexp.MustCompile(`\(?([-+])(want|got|expected|actual|old|new|[A-Za-z]+)[ ,]+([-+])(want|got|expected|actual|old|new|[A-Za-z]+)\)?`)
+
+// compareMessage splits a message into lines, and puts a difference in place of two values
+// that it compares. The message must have been made visible.
+func compareMessage(message string) []messageLine {
+	message = strings.TrimRight(message, "\n ")
+	for _, form := range comparisons {
+		at := form.FindStringSubmatchIndex(message)
+		if at == nil {
+			continue
+		}
+		value := func(name string) string {
+			i := form.SubexpIndex(name)
+			return unindent(message[at[2*i]:at[2*i+1]])
+		}
+		all := textLines(strings.TrimRight(message[:at[0]], "\n "))
+		all = append(all, difference(value("want"), value("got"))...)
+		return append(all, textLines(strings.Trim(message[at[1]:], "\n"))...)
+	}
+	return markedLines(message)
+}
+
+// textLines are the lines of a text, none of "".
+func textLines(s string) (all []messageLine) {
+	if s == "" {
+		return nil
+	}
+	for _, l := range strings.Split(s, "\n") {
+		all = append(all, plainLine(' ', l))
+	}
+	return all
+}
+
+// markedLines are the lines of a message that may hold a difference already: go-cmp and
+// others begin its lines with - and +.
+func markedLines(message string) []messageLine {
+	all := textLines(strings.ReplaceAll(message, "\u00a0", " ")) // go-cmp varies its spaces, so that nobody parses them
+	minus, plus := false, false
+	for _, l := range all {
+		minus, plus = minus || isMarked(l.Text(), '-'), plus || isMarked(l.Text(), '+')
+	}
+	m := cmpDiff.FindStringSubmatch(message)
+	if m == nil && !(minus && plus) {
+		return all
+	}
+	wanted := byte('-')
+	if m != nil && (m[1] == "-" && strings.EqualFold(m[2], "got") || m[1] == "+" && strings.EqualFold(m[2], "want")) {
+		wanted = '+'
+	}
+	noted := map[byte]bool{}
+	for i, l := range all {
+		text := l.Text()
+		for _, mark := range []byte("-+") {
+			if !isMarked(text, mark) {
+				continue
+			}
+			op := byte('+')
+			if mark == wanted {
+				op = '-'
+			}
+			all[i] = plainLine(op, strings.TrimPrefix(text[1:], " "))
+			if !noted[op] {
+				noted[op], all[i].Note = true, noteOf(op)
+			}
+		}
+	}
+	return all
+}
+
+// isMarked reports whether a line is one of a difference: the mark, and space or a value.
+func isMarked(line string, mark byte) bool {
+	return len(line) > 1 && line[0] == mark && line[1] != mark
+}
+
+func noteOf(op byte) string {
+	if op == '-' {
+		return "expected"
+	}
+	return "got"
+}
+
+// unindent takes the four spaces of Gomega from each line.
+func unindent(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n "), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimPrefix(l, "    ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// typed is how Gomega writes a value: its type, and the value.
+var typed = regexp.MustCompile(`^<([^\n]+?)>: `)
+
+// difference compares two values line by line; where each is one line, character by
+// character.
+func difference(want, got string) []messageLine {
+	wantType, gotType := typed.FindString(want), typed.FindString(got)
+	if wantType == gotType && want != got {
+		want, got = strings.TrimPrefix(want, wantType), strings.TrimPrefix(got, gotType)
+	}
+	if !strings.Contains(want+got, "\n") {
+		return []messageLine{{Op: '-', Parts: marked(want, got), Note: "expected"}, {Op: '+', Parts: marked(got, want), Note: "got"}}
+	}
+	want, got = want+"\n", got+"\n"
+	unified, err := udiff.ToUnifiedDiff("", "", want, udiff.Lines(want, got), 2)
+	if err != nil || len(unified.Hunks) == 0 { // the values print alike
+		return append(textLines("expected and got print alike:"), textLines(strings.TrimRight(got, "\n"))...)
+	}
+	var all []messageLine
+	noted := map[byte]bool{}
+	for i, h := range unified.Hunks {
+		if i > 0 || h.FromLine > 1 {
+			all = append(all, plainLine(' ', "…"))
+		}
+		for _, l := range h.Lines {
+			op := map[udiff.OpKind]byte{udiff.Delete: '-', udiff.Insert: '+', udiff.Equal: ' '}[l.Kind]
+			line := plainLine(op, strings.TrimRight(l.Content, "\n"))
+			if op != ' ' && !noted[op] {
+				noted[op], line.Note = true, noteOf(op)
+			}
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// marked splits a line into what it shares with another and what it does not. Where they
+// have little in common nothing is marked.
+func marked(line, other string) []messagePart {
+	var parts []messagePart
+	at, same := 0, 0
+	for _, e := range udiff.Strings(line, other) {
+		if e.Start > at {
+			parts = append(parts, messagePart{Text: line[at:e.Start]})
+			same += e.Start - at
+		}
+		if e.End > e.Start {
+			parts = append(parts, messagePart{Text: line[e.Start:e.End], Marked: true})
+		}
+		at = e.End
+	}
+	if at < len(line) {
+		parts, same = append(parts, messagePart{Text: line[at:]}), same+len(line)-at
+	}
+	if len(parts) == 0 || same*3 < len(line) {
+		return []messagePart{{Text: line}}
+	}
+	return parts
+}

@@ -1,0 +1,86 @@
+package render
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// Screen says how a summary is laid out. The zero value is plain text, in which nothing is
+// cut or wrapped.
+type Screen struct {
+	Width   int    // columns; 0: no limit, as for a file or a pipe
+	Color   bool   // write colours
+	Program string // how the program was called, "go tool flujo-harness"; "": "flujo-harness"
+	Report  string // path of the page; "": none was written
+}
+
+// The styles of a summary: only attributes and the 8 colours that every terminal has and
+// its user can choose.
+var (
+	styleBold   = ansi.NewStyle().Bold()
+	styleDim    = ansi.NewStyle().Faint()
+	styleRed    = ansi.NewStyle().ForegroundColor(ansi.Red)
+	styleGreen  = ansi.NewStyle().ForegroundColor(ansi.Green)
+	styleYellow = ansi.NewStyle().ForegroundColor(ansi.Yellow)
+	styleMark   = ansi.NewStyle().Bold().UnderlineStyle(ansi.UnderlineSingle)
+)
+
+// paint writes s in a style, where there is colour at all.
+func (s Screen) paint(style ansi.Style, text string) string {
+	if !s.Color || text == "" {
+		return text
+	}
+	return style.Styled(text)
+}
+
+// columns is the width to lay out for, at least 40.
+func (s Screen) columns() int {
+	if s.Width == 0 {
+		return 80
+	}
+	return max(40, s.Width)
+}
+
+// cut shortens a text in its middle to at most n columns: the ends of names and paths tell
+// more than their middles. On a screen without a limit it stays whole.
+func (s Screen) cut(text string, n int) string {
+	if s.Width == 0 || ansi.StringWidth(text) <= n {
+		return text
+	}
+	if n < 4 {
+		return ansi.Truncate(text, max(n, 0), "")
+	}
+	head := (n - 1) / 2
+	tail := n - 1 - head
+	return ansi.Truncate(text, head, "") + "…" + ansi.TruncateLeft(text, ansi.StringWidth(text)-tail, "")
+}
+
+// wrap breaks a text into lines, of which the ones after the first are indented.
+func (s Screen) wrap(text string, first, indent int) []string {
+	if s.Width == 0 {
+		return []string{text}
+	}
+	width := max(20, s.columns()-max(first, indent))
+	lines := strings.Split(ansi.Wrap(text, width, " "), "\n")
+	for i := 1; i < len(lines); i++ {
+		lines[i] = strings.Repeat(" ", indent) + strings.TrimLeft(lines[i], " ")
+	}
+	return lines
+}
+
+// spread puts two texts at the two ends of a line; the right one follows on the same line
+// where there is no room for the space.
+func (s Screen) spread(left, right string) string {
+	gap := s.columns() - ansi.StringWidth(left) - ansi.StringWidth(right)
+	return left + strings.Repeat(" ", max(3, gap)) + right
+}
+
+// program replaces the name of the program in a command that it advises to run by what it
+// was called as.
+func (s Screen) program(advice string) string {
+	if s.Program == "" {
+		return advice
+	}
+	return strings.ReplaceAll(advice, "flujo-harness ", s.Program+" ")
+}

@@ -1,0 +1,186 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// symbols stand before the word of an outcome.
+var symbols = map[thresholds.Outcome]string{thresholds.Held: "✓", thresholds.Broken: "✗", thresholds.Inconclusive: "?", thresholds.Invalid: "!"}
+
+// verdictSentence says in words what came of the run, without a full stop: the specs, then
+// the limits. What was not asked for is not in it.
+func verdictSentence(a *analysis.Analysis) string {
+	var parts []string
+	for _, part := range []string{specsSentence(a), limitsSentence(a)} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if !a.Run.Complete {
+		parts = append(parts, "the run was interrupted: what is shown was measured before")
+	}
+	if len(parts) == 0 {
+		return text.OneLine(a.Headline.Reason)
+	}
+	if a.Run.Outcome == thresholds.Broken && a.Counts.Failed == 0 && a.Run.Suites != nil && a.Run.Suites.SuiteFailures() == 0 {
+		parts[0], parts[len(parts)-1] = parts[len(parts)-1], parts[0] // the limits decided
+	}
+	return strings.Join(parts, "; ")
+}
+
+// specsSentence is "2 of 18 specs failed: 1 newly broken, 1 still failing".
+func specsSentence(a *analysis.Analysis) string {
+	if a.Run.SuiteError != "" {
+		return "the suites gave no results: " + text.OneLine(a.Run.SuiteError)
+	}
+	if a.Run.Suites == nil {
+		return ""
+	}
+	c := a.Counts
+	ran := c.Passed + c.Failed
+	var parts []string
+	if n := a.Run.Suites.SuiteFailures(); n > 0 {
+		part := text.Plural(n, "failure") + " outside the specs"
+		if notRun := analysis.NotRunCount(a); notRun > 0 {
+			part += ": " + text.Plural(notRun, "spec") + " not run"
+		}
+		parts = append(parts, part)
+	}
+	switch {
+	case c.Failed > 0:
+		part := fmt.Sprintf("%s of %s failed", text.Count(c.Failed), text.Plural(ran, "spec"))
+		if why := blame(a); why != "" {
+			part += ": " + why
+		}
+		parts = append([]string{part}, parts...)
+	case ran == 0:
+		parts = append(parts, "no spec ran")
+	case ran == 1:
+		parts = append(parts, "1 spec passed")
+	default:
+		parts = append(parts, text.Plural(ran, "spec")+" passed")
+	}
+	if a.Run.Suites.Focused() {
+		parts = append(parts, "only focused specs ran")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// blame counts the failures by whose they are.
+func blame(a *analysis.Analysis) string {
+	if !a.Matrix.Compared {
+		return ""
+	}
+	var order []string
+	n := map[string]int{}
+	for i := range a.Moves {
+		m := &a.Moves[i]
+		if m.Now != reports.Failed {
+			continue
+		}
+		kind := string(m.Kind)
+		if m.Kind == reports.Broke || m.Kind == reports.NewFailing {
+			kind = "newly broken"
+		}
+		if n[kind] == 0 {
+			order = append(order, kind)
+		}
+		n[kind]++
+	}
+	parts := make([]string, len(order))
+	for i, kind := range order {
+		parts[i] = fmt.Sprintf("%s %s", text.Count(n[kind]), kind)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// whose says of one thing to look at whose failure it is.
+func whose(t *analysis.Attention) string {
+	switch t.Kind {
+	case analysis.NewlyBroken:
+		return "newly broken"
+	case analysis.FailingNow:
+		return "no earlier run to compare with"
+	case analysis.SuiteBroken:
+		if t.Outside.Kind == reports.Broke {
+			return "newly broken"
+		}
+		return string(t.Outside.Kind)
+	case analysis.FlakyNow:
+		if f := t.Flake; f != nil {
+			return fmt.Sprintf("flaky in %d of %s", f.Flaked.Good, text.Plural(f.Flaked.Of, "run"))
+		}
+		return "flaky"
+	}
+	if t.Age.Runs < 2 {
+		return "still failing"
+	}
+	return fmt.Sprintf("failing since run %s (%s)", lineName(t.Age.Since), text.Plural(t.Age.Runs, "run"))
+}
+
+// limitsSentence says what came of the measurements.
+func limitsSentence(a *analysis.Analysis) string {
+	verdicts := a.Run.Verdicts
+	var of [4]int
+	worst := -1
+	for i := range verdicts {
+		of[verdicts[i].Outcome]++
+		if worst < 0 || severity(verdicts[i].Outcome) > severity(verdicts[worst].Outcome) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return ""
+	}
+	v := &verdicts[worst]
+	var sentence string
+	switch {
+	case v.Outcome == thresholds.Held && len(verdicts) > 1:
+		return fmt.Sprintf("all %d limits held", len(verdicts))
+	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricCostRatio:
+		return "durability within its limit"
+	case v.Outcome == thresholds.Held:
+		return "within its limit"
+	case overLimit(v):
+		sentence = fmt.Sprintf("durability of %s is above its limit", text.OneLine(v.Workload))
+		if c := comparisonOf(&a.Run, v); c != nil && text.Estimated(c.CostRatio) {
+			sentence = fmt.Sprintf("durability of %s costs %sx the floor, above its limit %sx", text.OneLine(v.Workload), text.Figure(c.CostRatio.Value), text.Figure(v.Limit))
+		}
+	default:
+		sentence = strings.ReplaceAll(text.OneLine(v.Reason), "(W-N)/F", "cost")
+	}
+	if more := of[v.Outcome] - 1; more > 0 {
+		sentence += "; " + text.More(more, "limit") + " " + v.Outcome.String()
+	}
+	return sentence
+}
+
+// severity orders outcomes, the worst last.
+func severity(o thresholds.Outcome) int {
+	switch o {
+	case thresholds.Held:
+		return 0
+	case thresholds.Inconclusive:
+		return 1
+	case thresholds.Broken:
+		return 2
+	}
+	return 3
+}
+
+// overLimit reports whether a verdict broke because the cost is above its limit, and not
+// for another reason, which then is in words already.
+func overLimit(v *thresholds.Verdict) bool {
+	return v.Outcome == thresholds.Broken && v.Metric == thresholds.MetricCostRatio && v.Limit != 0 && strings.Contains(v.Reason, "(W-N)/F is above its limit")
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
