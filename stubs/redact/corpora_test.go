@@ -164,7 +164,7 @@ func score(t *testing.T, list []sample) (found, secrets, changed, innocents int)
 // Every corpus is drawn three times: at least 95% of its secrets are found, and no text that holds
 // none is changed.
 func TestCorpora(t *testing.T) {
-	for _, corpus := range []string{"a", "b", "c"} {
+	for _, corpus := range []string{"a", "b", "c", "d"} {
 		t.Run(corpus, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m := &maker{rng: rand.New(rand.NewPCG(seed, 22))}

@@ -160,10 +160,10 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 	if codeOwners[owner] {
 		sc.codeBefore(at)
 	}
-	if !codeOwners[owner] && owner != "use" && owner != "enter" {
+	v := skipBlank(s, end)
+	if !codeOwners[owner] && owner != "use" && owner != "enter" && !(owner == "your" && strings.HasPrefix(s[v:], "is ") && len(s) > v+8 && strings.Trim(s[v+3:v+9], digits0) == "") {
 		return 0
 	}
-	v := skipBlank(s, end)
 	rest := s[v:]
 	switch {
 	case rest == "":
@@ -233,6 +233,9 @@ func (sc *scanner) listed(at, to int) bool {
 		if rest, ok := strings.CutSuffix(before, sep); ok {
 			before = rest + ", "
 		}
+	}
+	if words := strings.Fields(before[strings.LastIndexByte(before, '\n')+1:]); len(words) == 2 && strings.HasSuffix(words[0], ":") && userNames[strings.ToLower(strings.TrimSuffix(words[0], ":"))] {
+		return true // login: bob password: x
 	}
 	before, ok := strings.CutSuffix(before, ", ")
 	i := strings.LastIndexByte(before, ' ')
@@ -320,7 +323,7 @@ func wrapped(s string, v int) int {
 }
 
 // wrappers are conversions in which the text of a value stands.
-var wrappers = []string{"String::from(", "String.valueOf(", "new String(", "[]byte(", "Buffer.from(", "SecretString::new(", "SecretString(", "Secret::new(", "secrets.String(", "Secret(", "SecretStr(", "bytes(", "string("}
+var wrappers = []string{"String::from(", "String.valueOf(", "new String(", "[]byte(", "Buffer.from(", "SecretString::new(", "SecretString(", "Secret::new(", "secrets.String(", "Secret(", "SecretStr(", "Optional(", "Just(", "Ok(", "bytes(", "string("}
 
 // wrapper is the length of the conversion that a text begins with, if a quote follows it.
 func wrapper(text string) int {

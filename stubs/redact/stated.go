@@ -135,6 +135,9 @@ func (sc *scanner) statement(at, end, v int, k kind, before string) int {
 		if w == "from" && count > 0 {
 			v = skipBlank(s, n)
 			to := valueEnd(s, v)
+			if from, to, ok := quotedValue(s, v); ok && strings.HasPrefix(s[to+1:], " to ") && k == password && sc.acceptLiteral(s[from:to], k) {
+				return sc.alike(sc.give(from, to, "assignment"))
+			}
 			if rest, ok := strings.CutPrefix(s[to:], " to "); ok && k == password && sc.spoken2(s[v:to]) {
 				sc.give(v, to, "assignment")
 				v = len(s) - len(rest)
@@ -239,6 +242,18 @@ func (sc *scanner) alike(at int) int {
 
 // unequal looks for "x != y" in what a line says of a password.
 func (sc *scanner) unequal(v int, line string) int {
+	found := 0
+	for _, word := range []string{"got ", "want ", "expected "} { // password mismatch: got "x", want "y"
+		if i := strings.Index(line, word); i >= 0 {
+			if from, to, ok := quotedValue(sc.s, v+i+len(word)); ok && sc.acceptLiteral(sc.s[from:to], password) {
+				sc.later(from, to, "assignment")
+				found = v
+			}
+		}
+	}
+	if found > 0 {
+		return found
+	}
 	for _, sign := range []string{" != ", " vs ", " <> "} {
 		i := strings.Index(line, sign)
 		if i < 1 {

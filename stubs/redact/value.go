@@ -77,7 +77,7 @@ func (sc *scanner) named(at, end int) int {
 // parameterKind is what names mean as parameters of a URL only.
 func parameterKind(name string) kind {
 	switch strings.ToLower(name) {
-	case "signature":
+	case "signature", "hmac", "sign":
 		return token
 	case "code": // of OAuth; "code=404" is none
 		return opaque
@@ -271,7 +271,7 @@ func (sc *scanner) formatted(at, end, v int, k kind) int {
 	if braces && at > 0 && (s[at-1] == '{' || s[at-1] == '[' || s[at-1] == ' ' || s[at-1] == ',') {
 		where = tight
 		to = fieldEnd(s, v)
-	} else if lineStart(s, at) && restBlank(s, to) {
+	} else if lineStart(s, at) && (restBlank(s, to) || k == password && strings.HasPrefix(s[to:], ", ") && nextField(s, to+2)) {
 		where = line
 	} else if at > 0 && s[at-1] == '/' && (at == 1 || s[at-2] == ' ') {
 		where = tight // an option of Windows: /password:x
