@@ -46,7 +46,7 @@ func (sc *scanner) told(at, end int) int {
 		}
 		return 0
 	case "attempt": // login attempt [user/password]
-		if s[v] == '[' && strings.HasSuffix(s[max(0, at-6):at], "login ") {
+		if v < len(s) && s[v] == '[' && strings.HasSuffix(s[max(0, at-6):at], "login ") {
 			if to := near(s, v, "]"); strings.IndexByte(s[v:to], '/') > 0 {
 				from := v + strings.IndexByte(s[v:to], '/') + 1
 				return sc.give(from, to, "assignment")
@@ -98,7 +98,9 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		if tag >= len(s) || s[tag] != '<' {
 			return 0, 0
 		}
-		from = near(s, tag, ">") + 1
+		if from = near(s, tag, ">") + 1; from > len(s) {
+			return 0, 0
+		}
 		if name := strings.ToLower(s[tag+1 : from-1]); !strings.HasSuffix(name, "string") && !strings.HasSuffix(name, "value") {
 			return 0, 0
 		}

@@ -111,13 +111,17 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 		return 0
 	}
 	if next := typed(s, v); next > 0 { // password: string = "x"
-		sign, v = '=', skipBlank(s, next)
+		if sign, v = '=', skipBlank(s, next); v >= len(s) {
+			return 0
+		}
 	}
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
 	}
 	if sign == ':' && lineStart(s, at) || strings.IndexByte("S([{s<bBn", s[v]) >= 0 && (sign == ':' || s[v] != '[' && s[v] != '{' || strings.HasPrefix(s[v:], "[]byte(")) {
-		v = wrapped(s, v)
+		if v = wrapped(s, v); v >= len(s) {
+			return 0
+		}
 	}
 	close := v == q && !spaced
 	if from, to, ok := quotedValue(s, v); ok {
