@@ -24,6 +24,7 @@ type Run struct {
 	Branch  string    // "" where it is unknown
 	Key     string    // identity given from outside: of the CI job and its attempt, or the digest of a file; "": the digest of the run
 	Format  string    // of the results: "Ginkgo JSON", "JUnit XML", …; "" where suites were not run
+	Origin  Origin    `json:",omitzero"` // the change and the job
 	Facts   []Fact    // what else is known of it: host, CI job, tool versions; shown as it is
 
 	Suites      *Results // nil: suites were not run, or see SuiteError

@@ -24,6 +24,8 @@ type accountFlags struct {
 	target float64
 	window int
 	cost   string
+
+	against string
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -31,6 +33,7 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Float64Var(&f.target, "target", 0, "pass rate to reach, in percent of the specs that ran (default that of the plan)")
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
+	cmd.Flags().StringVar(&f.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
 }
 
@@ -53,6 +56,10 @@ func (f *accountFlags) options(p project) (analysis.Options, error) {
 			with.Phases = o.Plan.Phases
 		}
 		o.Plan = &with
+	}
+	o.Against, o.Ancestry = f.against, p.ancestry()
+	if o.Quarantine, err = p.quarantine(); err != nil {
+		return o, usage(err)
 	}
 	files, err := filepath.Glob(filepath.Join(p.path(f.limits, "thresholds/limits"), "*.toml"))
 	if err != nil {
@@ -81,8 +88,9 @@ func (p project) plan(named string) (*reports.Plan, error) {
 // accountOr is the account, or what to do where there is none.
 func accountOr(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	var plan *reports.PlanError
+	var against *analysis.AgainstError
 	switch {
-	case errors.As(err, &plan):
+	case errors.As(err, &plan), errors.As(err, &against):
 		return nil, usage(err)
 	case errors.Is(err, analysis.ErrNoRuns):
 		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))

@@ -36,10 +36,13 @@ Until such a phase has ended, a target that is not reached is inconclusive; then
 broken. With a plan that has a target, gate without any file and flag judges by it. With
 --base it is the plan of that revision, too.
 
---no-new-failures compares with the newest run before of another commit, on the same
-branch if there is one: runs of one commit are attempts of one run, and none of them
-excuses another. It prints which run that is. Specs that fail without such a run are
-inconclusive, exit 4 also without --strict. Specs of that run that are no longer there or
+--no-new-failures compares with the run of the merge base with the base branch or, where that
+commit has no run, of its nearest ancestor that has one; without git, with the newest run of
+the base branch, else of the own one, of another commit. Runs of one commit are attempts of
+one run, and none of them excuses another. It prints which run that is, and why; --against
+names another. Each failure is by this change, red on main, known flaky, quarantined or
+unknown; only the first breaks the gate, the others are named. Unknown ones are inconclusive,
+exit 4 also without --strict. Specs of that run that are no longer there or
 no longer run are named; those of them that are gone and had failed count as failed for the
 target.
 

@@ -26,6 +26,7 @@ type specGate struct {
 	noNew    bool
 	maxFlaky int // -1: not asked for
 	minSpecs int
+	against  string
 }
 
 func (g *specGate) register(cmd *cobra.Command) {
@@ -34,7 +35,8 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f.Int64Var(&g.run, "run", 0, "number of the run whose specs are judged (default the newest)")
 	f.Float64Var(&g.target, "target", 0, "least pass rate in percent of the specs that ran (default that of the plan)")
 	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
-	f.BoolVar(&g.noNew, "no-new-failures", false, "no spec may fail that did not fail in the newest run before it of another commit")
+	f.BoolVar(&g.noNew, "no-new-failures", false, "no failure may be by this change: red at the merge base, known flaky and quarantined ones are named")
+	f.StringVar(&g.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
 	f.IntVar(&g.maxFlaky, "max-flaky", -1, "most specs that may be flaky: passed only when retried, or pass and fail at one commit")
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
@@ -86,7 +88,11 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		return nil, worst, false, err
 	}
 	defer history.Close()
-	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), OtherCommit: true}))
+	ledger, err := p.quarantine()
+	if err != nil {
+		return nil, worst, false, usage(err)
+	}
+	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.ancestry(), Quarantine: ledger}))
 	if err != nil {
 		return nil, worst, false, err
 	}
@@ -103,12 +109,15 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	add := func(o thresholds.Outcome, format string, args ...any) {
 		lines, worst = append(lines, verdictLine(o, fmt.Sprintf("run %d: ", a.Run.ID)+fmt.Sprintf(format, args...))), worse(worst, o)
 	}
-	if n := a.Run.Suites.SuiteFailures(); n > 0 {
+	if n := a.Run.Suites.SuiteFailures(); n > 0 && !g.onlyNew(a) {
 		add(thresholds.Broken, "suites: %d failure(s) that no spec carries", n)
+	}
+	if gone := ledger.Expired(time.Now()); len(gone) > 0 {
+		add(thresholds.Broken, "quarantine: %d expired, the first that of %q on %s: mend the spec and remove the entry, or renew it in review", len(gone), gone[0].Spec, gone[0].Expires)
 	}
 	gone, skipped := a.NotRun()
 	if g.noNew || len(gone)+len(skipped) > 0 {
-		lines = append(lines, fmt.Sprintf("run %d: %s", a.Run.ID, reports.Visible(comparedWith(a.Reference))))
+		lines = append(lines, fmt.Sprintf("run %d: %s", a.Run.ID, reports.Visible(comparedWith(a.Baseline))))
 	}
 	for _, of := range []struct {
 		what  string
@@ -123,7 +132,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		counts, of := a.Counts, ""
 		if n := failedBefore(gone); n > 0 {
 			counts.Failed += n
-			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Reference.Run.ID, plural(int64(n), "spec"))
+			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Baseline.Run.ID, plural(int64(n), "spec"))
 		}
 		t := analysis.NewTarget(target, counts)
 		outcome := heldIf(t.Reached)
@@ -139,9 +148,10 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		var text string
 		outcome, text, unknown = newFailures(a)
 		add(outcome, "new failures: %s", text)
-		if n := len(a.Reference.Rescued); n > 0 {
+		lines = append(lines, whoseLines(a)...)
+		if n := len(a.Baseline.Rescued); n > 0 {
 			lines = append(lines, fmt.Sprintf("run %d: passed here and failed in an earlier run of the same commit: %s; --max-flaky bounds such specs",
-				a.Run.ID, reports.Visible(firstNames(a.Reference.Rescued))))
+				a.Run.ID, reports.Visible(firstNames(a.Baseline.Rescued))))
 		}
 	}
 	if g.maxFlaky >= 0 {
@@ -151,7 +161,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	if g.minSpecs > 0 {
 		of := ""
 		if len(gone)+len(skipped) > 0 {
-			of = fmt.Sprintf(" (%d fewer than in run %d, named above)", len(gone)+len(skipped), a.Reference.Run.ID)
+			of = fmt.Sprintf(" (%d fewer than in run %d, named above)", len(gone)+len(skipped), a.Baseline.Run.ID)
 		}
 		add(heldIf(a.Rate.Of >= g.minSpecs), "specs that ran: %d%s; at least %d must", a.Rate.Of, of, g.minSpecs)
 	}
@@ -159,7 +169,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 }
 
 // comparedWith says which run a run is judged against, and why.
-func comparedWith(ref *analysis.Reference) string {
+func comparedWith(ref *analysis.Baseline) string {
 	if ref.Run == nil {
 		return "compared with no run: " + ref.Why
 	}
@@ -170,21 +180,73 @@ func comparedWith(ref *analysis.Reference) string {
 	return fmt.Sprintf("compared with run %d %s: %s", ref.Run.ID, commit, ref.Why)
 }
 
-// newFailures judges the failures of a run by those of its reference. unknown: some specs
-// fail, and there is nothing to compare them with that is known to be of other code.
+// newFailures judges the failures of a run by whose they are: those by this change break,
+// those of which nobody knows are inconclusive, the others are named. unknown reports that
+// there are some of the second kind.
 func newFailures(a *analysis.Analysis) (outcome thresholds.Outcome, text string, unknown bool) {
-	fresh, still := a.NewFailures(), a.StillFailing()
-	switch ref := a.Reference; {
-	case ref.Run == nil && a.Counts.Failed > 0:
-		return thresholds.Inconclusive, fmt.Sprintf("%s, and there is no run to compare with: %s; make a run of the base first", plural(int64(a.Counts.Failed), "failure"), ref.Why), true
-	case len(fresh) > 0:
-		return thresholds.Broken, fmt.Sprintf("%s (since run %d)", firstNames(fresh), ref.Run.ID), false
-	case ref.Unsure && len(still) > 0:
-		return thresholds.Inconclusive, fmt.Sprintf("none is known to be new, but these fail in run %d too, which may be of the same code: %s; record the commit of every run", ref.Run.ID, firstNames(still)), true
-	case len(still) > 0:
-		return thresholds.Held, fmt.Sprintf("none; these failed in run %d too: %s", ref.Run.ID, firstNames(still)), false
+	mine, open := a.Of(analysis.ByThisChange), a.Of(analysis.Unknown)
+	outcome, text = thresholds.Held, "none"
+	if len(mine) > 0 {
+		outcome, text = thresholds.Broken, failureNames(mine)
+		if b := a.Baseline.Run; b != nil {
+			text += fmt.Sprintf(" (since run %d)", b.ID)
+		}
 	}
-	return thresholds.Held, "none", false
+	if len(open) > 0 {
+		unknown = len(mine) == 0
+		if unknown {
+			outcome = thresholds.Inconclusive
+		}
+		if a.Baseline.Run == nil {
+			text = fmt.Sprintf("%s, and there is no run to compare with: %s; make a run of the base first", plural(int64(len(open)), "failure"), a.Baseline.Why)
+		} else {
+			more := "none is known to be new, but of these nobody knows: "
+			switch {
+			case len(mine) > 0:
+				more = text + "; of these nobody knows: "
+			case a.Baseline.Unsure:
+				more = fmt.Sprintf("none is known to be new, but these fail in run %d too, which may be of the same code: ", a.Baseline.Run.ID)
+			}
+			text = more + failureNames(open) + ": " + open[0].Why
+		}
+	}
+	if still := a.Of(analysis.RedOnMain); len(still) > 0 && len(mine)+len(open) == 0 {
+		text = fmt.Sprintf("none; these failed in run %d too: %s", a.Baseline.Run.ID, failureNames(still))
+	}
+	return outcome, text, unknown
+}
+
+// whoseLines name the failures that are not by the change, with the evidence of the first.
+func whoseLines(a *analysis.Analysis) (lines []string) {
+	for _, whose := range []analysis.Whose{analysis.RedOnMain, analysis.KnownFlaky, analysis.Quarantined} {
+		if of := a.Of(whose); len(of) > 0 {
+			lines = append(lines, reports.Visible(fmt.Sprintf("run %d: %s: %s: %s", a.Run.ID, whose, failureNames(of), of[0].Why)))
+		}
+	}
+	if len(a.Of(analysis.KnownFlaky)) > 0 {
+		lines = append(lines, fmt.Sprintf("run %d: a known flake breaks only where its failures are too many for its rate (p below %v); --max-flaky bounds their number", a.Run.ID, analysis.MaxChance))
+	}
+	return lines
+}
+
+// failureNames is a number with the first few names.
+func failureNames(failures []analysis.Failure) string {
+	var specs []reports.Spec
+	for i := range failures {
+		specs = append(specs, failures[i].Spec)
+	}
+	return firstNames(specs)
+}
+
+// onlyNew reports whether the gate is asked for new failures, and every failure outside the
+// specs is known to be somebody else's.
+func (g *specGate) onlyNew(a *analysis.Analysis) bool {
+	for _, f := range a.Failures {
+		if f.Outside != nil && (f.Whose == analysis.ByThisChange || f.Whose == analysis.Unknown) {
+			return false
+		}
+	}
+	return g.noNew
 }
 
 // failedBefore counts the moves of specs that failed.

@@ -102,6 +102,7 @@ type ingestion struct {
 	each                                       bool
 	at                                         time.Time // that --started names
 	ci                                         ciRun
+	project                                    project
 }
 
 func (i *ingestion) run() error {
@@ -120,7 +121,7 @@ func (i *ingestion) run() error {
 		return usage(fmt.Errorf("--run-id %s with --each: %d files would be one run: leave out one of the two", i.id, len(files)))
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(ingestMemory))
-	i.ci = ciIdentity(os.Getenv)
+	i.ci, i.project = ciIdentity(os.Getenv), p
 	root := i.root
 	if root == "" && p.module {
 		root = p.root
@@ -265,6 +266,7 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", plural(int64(several), "result"))
 	}
 	r := i.describe(parts, results, named)
+	i.project.locate(ctx, &r, i.ci)
 	added, err := history.Append(ctx, r)
 	switch {
 	case err != nil:

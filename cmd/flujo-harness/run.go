@@ -18,6 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/quarantine"
 	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/reports/runner"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -181,6 +182,14 @@ func (j job) run() error {
 	r.Branch = p.branch(ctx)
 	r.Commit, r.Dirty = p.revision(ctx, j.own()...)
 	if tests != nil {
+		r.Origin.Selection = j.selection()
+	}
+	p.locate(ctx, &r, ciIdentity(os.Getenv))
+	platform(&r.Origin)
+	if j.share.N > 1 {
+		r.Origin.Shard = j.share.String()
+	}
+	if tests != nil {
 		if line := tests.LeftOut(); line != "" {
 			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
 		}
@@ -229,7 +238,7 @@ func (j job) run() error {
 	if j.results.part != nil {
 		j.results.part.Interrupted = !r.Complete
 	}
-	r.Outcome, r.ExitCode = conclude(r, suites.Focused, j.strict)
+	r.Outcome, r.ExitCode = conclude(r, suites.Focused, j.strict, j.about.Quarantine)
 	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.Hints)
 }
 
@@ -267,7 +276,7 @@ func (j job) own() []string {
 }
 
 // conclude gives the outcome of all and the exit code.
-func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
+func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (thresholds.Outcome, int) {
 	outcome := thresholds.Inconclusive
 	for i, v := range r.Verdicts {
 		if i == 0 {
@@ -278,7 +287,7 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 	if len(r.Verdicts) == 0 && r.Suites != nil {
 		outcome = thresholds.Held // nothing but specs was asked for, and they decide below
 	}
-	failed := r.Suites != nil && !r.Suites.Green()
+	failed := r.Suites != nil && !greenBut(r.Suites, ledger)
 	switch {
 	case !r.Complete:
 		return thresholds.Inconclusive, exitInterrupted
@@ -296,6 +305,22 @@ func conclude(r reports.Run, focused, strict bool) (thresholds.Outcome, int) {
 		return outcome, exitInconclusive
 	}
 	return outcome, exitHeld
+}
+
+// greenBut reports whether specs ran and nothing failed but what is in quarantine.
+func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
+	now := time.Now()
+	for i := range r.Specs {
+		if s := &r.Specs[i]; s.State != reports.Passed && s.State != reports.Skipped && s.State != reports.Pending && ledger.Covers(s, now) == nil {
+			return false
+		}
+	}
+	for _, o := range analysis.OutsideOf(r.Suites) {
+		if s := o.Spec(); ledger.Covers(&s, now) == nil {
+			return false
+		}
+	}
+	return r.Counts().PassRate().Of > 0
 }
 
 // keep writes the history and the report and prints the summary. The summary comes

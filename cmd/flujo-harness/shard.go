@@ -102,9 +102,10 @@ func (j job) merge(paths []string) error {
 	r := together(files)
 	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
 	r.Command = commandLine(j.cmd, paths, nil)
-	r.Outcome, r.ExitCode = conclude(r, false, j.strict)
+	r.Outcome, r.ExitCode = conclude(r, false, j.strict, j.about.Quarantine)
 	ctx := j.cmd.Context()
 	r.Branch = p.branch(ctx)
+	p.locate(ctx, &r, ciIdentity(os.Getenv))
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return fault(err)

@@ -38,13 +38,13 @@ func TestAProblemOfAPartIsOneOfTheWhole(t *testing.T) {
 		return partFile{Suites: &part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}
 	}
 	r := together([]partFile{green("1/2", ""), green("2/2", "Ginkgo failed, but its report has no failure")})
-	if outcome, code := conclude(r, false, false); code != exitFault {
+	if outcome, code := conclude(r, false, false, nil); code != exitFault {
 		t.Errorf("%v, exit code %d, want %d", outcome, code, exitFault)
 	}
 	if want := "part 2/2: Ginkgo failed, but its report has no failure"; r.SuiteError != want {
 		t.Errorf("problem %q, want %q", r.SuiteError, want)
 	}
-	if _, code := conclude(together([]partFile{green("1/2", ""), green("2/2", "")}), false, false); code != exitHeld {
+	if _, code := conclude(together([]partFile{green("1/2", ""), green("2/2", "")}), false, false, nil); code != exitHeld {
 		t.Errorf("without a problem: exit code %d", code)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/quarantine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -17,10 +18,11 @@ import (
 // have nothing to tell; shares are between 0 and 1.
 type Analysis struct {
 	Run      reports.Run      // that is told of, with its results, comparisons and verdicts
-	Previous *history.RunLine // that specs are compared with: the latest before it with results that was not interrupted; nil: none
+	Previous *history.RunLine // that specs are compared with, which is that of Baseline; nil: none
 	Headline Headline
 
-	Reference *Reference // what AccountOptions.OtherCommit has chosen, which Previous is then; nil: not asked for
+	Baseline *Baseline // how Previous was chosen; nil where the run has no results of suites
+	Failures []Failure // everything that is red in the run, and whose it is, by [AllWhose]
 
 	Counts  reports.Counts
 	Rate    reports.Rate // passed of passed and failed, with its Wilson band: Rate.Band
@@ -66,9 +68,13 @@ type Options struct {
 	Plan   *reports.Plan      // targets and phases; nil: none
 	Limits []*thresholds.File // their ledgers
 
-	// OtherCommit compares the run with its [Reference], which is never a run of the same
-	// commit, instead of the run before it.
-	OtherCommit bool
+	Against string // branch, number or commit of the run to compare with; "": see [Baseline]
+
+	// Ancestry asks git for the ancestors of the commit of a run that does not record them,
+	// towards its base branch, which may be ""; nil: there is no git.
+	Ancestry func(ctx context.Context, run reports.Run, base string) reports.Ancestry
+
+	Quarantine *quarantine.Ledger // nil: none
 
 	Source Source    // of the code under test; nil: it is not there
 	Now    time.Time // decides whether a loosening has expired; zero: the start of the run

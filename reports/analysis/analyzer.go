@@ -41,10 +41,26 @@ type analyzer struct {
 	all  []history.Record // of the window, rated or not
 	rest int              // runs before them
 	past history.Filter   // what chose them
+
+	// For whose the failures are: see [Baseline] and [Failure].
+	chooser     chooser
+	recorded    map[int64]history.Record // the runs that it chooses from
+	baseResults *reports.Results         // of the baseline, as they were recorded
+	barrier     *barrier                 // of baseResults
+	listed      map[string]*reports.Spec // of baseResults, by key
+	base        *history.Window          // nil until something is looked up
+	column      map[int64]int            // places of runs in base
+	later       map[int64]bool           // runs of chooser.later
+	evidence    map[int64]bool           // runs that flakes are known by
+	known       *sequences
+	outside     map[int64]outsides
+	around      picture
+	tries       map[string]reports.Rate // failed attempts at the commit of the run, by key
+	both        map[string]bool         // specs that passed and failed at that commit, the tree without changes
 }
 
 func (a *analyzer) account() error {
-	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges} {
+	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellGreen, a.tellPhases, a.tellAges, a.judgeFailures} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -112,25 +128,12 @@ func (a *analyzer) compare() error {
 	}
 	a.past, a.rest = f, int(total)-len(rows)
 	a.all = append(rows, a.row)
-	switch {
-	case a.row.Rated && a.o.OtherCommit:
-		if err := a.judgeAgainst(); err != nil {
+	if a.row.Rated {
+		if err := a.chooseBaseline(a.ctx); err != nil {
 			return err
-		}
-	case a.row.Rated:
-		previous, err := history.Filter{Which: "has_suites AND complete AND " + f.Which, Args: f.Args}.Before(a.Reader, 1)
-		if err != nil {
-			return err
-		}
-		for i := range previous {
-			line := previous[i].Line()
-			a.a.Previous = &line
-			if a.was, err = a.Results(line.ID); err != nil {
-				return fmt.Errorf("run %d: %w", line.ID, err)
-			}
 		}
 	}
-	if p := a.a.Previous; p != nil && first && p.Branch != "" {
+	if p := a.a.Previous; p != nil && first && p.Branch != "" && p.Branch != a.a.Run.Branch {
 		a.note("the first run of branch %s: it is compared with run %d of branch %s", text.OneLine(a.a.Run.Branch), p.ID, text.OneLine(p.Branch))
 	}
 	return nil
@@ -158,7 +161,9 @@ func (a *analyzer) look() (err error) {
 	}
 	a.tellFlakes()
 	a.tellDurations()
-	a.recall()
+	if err := a.recall(); err != nil {
+		return err
+	}
 	a.tellMoves()
 	return nil
 }

@@ -102,15 +102,15 @@ func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
 			t.Errorf("%s is %s", m.Spec.Leaf, m.Kind)
 		}
 	}
-	if len(a.Green) != 1 || a.Green[0].Cause != NothingChanged {
-		t.Errorf("green: %+v", a.Green)
+	if a.Previous == nil || a.Previous.ID != 1 || len(a.Green) != 1 || a.Green[0].Cause != NothingChanged {
+		t.Errorf("compared with %+v, green: %+v", a.Previous, a.Green)
 	}
 	if len(a.NewFailures()) != 1 || len(a.FlakyNow()) != 2 || !a.Paired.Repeated {
 		t.Errorf("new failures %v, flaky %v, %+v", a.NewFailures(), a.FlakyNow(), a.Paired)
 	}
 	dirty := accountOf(t, Options{}, sample.Cells("b+:.F", "b+:F.")...) // nobody knows what ran
-	if len(dirty.Flakes) != 0 || dirty.Green[0].Cause != CauseUnknown {
-		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Green)
+	if len(dirty.Flakes) != 0 || dirty.Previous != nil {
+		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Previous)
 	}
 	if a := accountOf(t, Options{}, sample.Cells("b:.", "b+:F", "b:.")...); len(a.Flakes) != 0 {
 		t.Errorf("it failed with changes in the tree only: %+v", a.Flakes)
@@ -496,11 +496,11 @@ func TestBranches(t *testing.T) {
 	if first.Previous.ID != 2 || !strings.Contains(strings.Join(first.Notes, ";"), "the first run of branch topic: it is compared with run 2 of branch main") {
 		t.Errorf("previous %+v, notes %q", first.Previous, first.Notes)
 	}
-	if a := accountOf(t, Options{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 3 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
+	if a := accountOf(t, Options{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 2 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
 		t.Errorf("where some runs have no branch: previous %+v, notes %q, %d points", a.Previous, a.Notes, len(a.Trend.Points))
 	}
 	second := accountOf(t, Options{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
-	if second.Previous.ID != 3 || len(second.Trend.Points) != 2 || second.Matrix.At(reports.Failed, reports.Passed) != 1 {
+	if second.Previous.ID != 4 || len(second.Trend.Points) != 2 || second.Matrix.At(reports.Passed, reports.Failed) != 1 {
 		t.Errorf("previous %+v, %d points", second.Previous, len(second.Trend.Points))
 	}
 }

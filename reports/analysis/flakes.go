@@ -23,18 +23,17 @@ const longStreak = 3
 //
 // A run in a row of three or more failures is a break, never a flake.
 func (a *analyzer) tellFlakes() {
-	commits := map[string][]int{}
-	for i, l := range a.w.Runs {
-		if l.Commit != "" && !l.Dirty {
-			commits[l.Commit] = append(commits[l.Commit], i)
-		}
+	all := make([]int, len(a.w.Runs))
+	for i := range all {
+		all[i] = i
 	}
+	in := newSequences(a.w.Runs, all)
 	censored := 0
 	for id, codes := range a.w.Codes {
 		if codes == nil {
 			continue
 		}
-		f, ok := flakeOf(codes, a.w.Runs, commits)
+		f, ok := in.flake(codes)
 		if !ok {
 			continue
 		}
@@ -83,57 +82,47 @@ func (a *analyzer) completeSpecs() {
 	}
 }
 
-// flakeOf counts one spec. commits are the places of runs of each clean commit.
-func flakeOf(codes []byte, runs []history.RunLine, commits map[string][]int) (f Flake, ok bool) {
-	const (
-		certain  = 1
-		probable = 2
-	)
+// sequences are runs of a window in which flakes are looked for, one row for each job of a
+// matrix: what fails on one platform and passes on another, at one commit, is no flake.
+type sequences struct {
+	runs    []history.RunLine
+	rows    [][]int          // places in runs, by cell, in order
+	commits map[string][]int // places of the runs of each clean commit in a cell
+}
+
+func newSequences(runs []history.RunLine, of []int) sequences {
+	q := sequences{runs: runs, commits: map[string][]int{}}
+	cells := map[string]int{}
+	for _, i := range of {
+		l := &runs[i]
+		at, ok := cells[l.Cell]
+		if !ok {
+			at = len(q.rows)
+			cells[l.Cell], q.rows = at, append(q.rows, nil)
+		}
+		q.rows[at] = append(q.rows[at], i)
+		if l.Commit != "" && !l.Dirty {
+			q.commits[l.Cell+"|"+l.Commit] = append(q.commits[l.Cell+"|"+l.Commit], i)
+		}
+	}
+	return q
+}
+
+// The kinds of evidence that a run flaked.
+const (
+	certain  = 1
+	probable = 2
+)
+
+// flake counts one spec by its codes, one for each run of the window.
+func (q *sequences) flake(codes []byte) (f Flake, ok bool) {
 	if !slices.ContainsFunc(codes, func(c byte) bool { o := history.OutcomeOf(c); return o != history.NotRun && o != history.Good }) { // nearly all specs
 		return f, false
 	}
 	flaked := make([]int, len(codes))
-	long := make([]bool, len(codes))
-	var streak []int
-	last, rows := history.NotRun, 0
-	for i, c := range codes {
-		o := history.OutcomeOf(c)
-		if o == history.NotRun {
-			continue
-		}
-		f.Flaked.Of++
-		if last != history.NotRun && (o == history.Bad) != (last == history.Bad) {
-			f.Flips++
-		}
-		if o == history.Bad {
-			if last == history.Bad || len(streak) == 0 {
-				streak = append(streak, i)
-			}
-		} else {
-			if len(streak) > 0 && len(streak) < longStreak && passedBefore(codes, streak[0]) {
-				rows++
-				for _, at := range streak {
-					flaked[at] = probable
-				}
-			}
-			markLong(long, streak)
-			streak = nil
-		}
-		if o == history.Rescued || o == history.Torn {
-			flaked[i], f.Censored = certain, f.Censored || o == history.Rescued
-		}
-		last = o
-	}
-	markLong(long, streak)
-	for i, c := range codes {
-		if history.OutcomeOf(c) != history.Bad || long[i] || runs[i].Commit == "" || runs[i].Dirty {
-			continue
-		}
-		for _, j := range commits[runs[i].Commit] {
-			if o := history.OutcomeOf(codes[j]); o != history.NotRun && o != history.Bad {
-				flaked[i] = certain
-			}
-		}
+	rows := 0
+	for _, of := range q.rows {
+		rows += q.mark(&f, codes, of, flaked)
 	}
 	for i, kind := range flaked {
 		if kind == 0 {
@@ -143,28 +132,66 @@ func flakeOf(codes []byte, runs []history.RunLine, commits map[string][]int) (f 
 		if kind == certain {
 			f.Certain++
 		}
-		f.Last = runs[i]
+		f.Last = q.runs[i]
 	}
 	f.Low, f.High = f.Flaked.Band()
 	return f, f.Certain > 0 || rows >= 2
 }
 
-func markLong(long []bool, streak []int) {
+// mark finds the runs of one row that flaked, and returns the number of short rows of
+// failures between passes.
+func (q *sequences) mark(f *Flake, codes []byte, of, flaked []int) (rows int) {
+	long := map[int]bool{}
+	var streak []int
+	last, passed := history.NotRun, false
+	for _, i := range of {
+		o := history.OutcomeOf(codes[i])
+		if o == history.NotRun {
+			continue
+		}
+		f.Flaked.Of++
+		if last != history.NotRun && (o == history.Bad) != (last == history.Bad) {
+			f.Flips++
+		}
+		if o == history.Bad {
+			streak = append(streak, i)
+		} else {
+			if len(streak) > 0 && len(streak) < longStreak && passed {
+				rows++
+				for _, at := range streak {
+					flaked[at] = probable
+				}
+			}
+			markLong(long, streak)
+			streak, passed = nil, true
+		}
+		if o == history.Rescued || o == history.Torn {
+			flaked[i], f.Censored = certain, f.Censored || o == history.Rescued
+		}
+		last = o
+	}
+	markLong(long, streak)
+	for _, i := range of {
+		l := &q.runs[i]
+		if history.OutcomeOf(codes[i]) != history.Bad || long[i] || l.Commit == "" || l.Dirty {
+			continue
+		}
+		for _, j := range q.commits[l.Cell+"|"+l.Commit] {
+			if o := history.OutcomeOf(codes[j]); o != history.NotRun && o != history.Bad {
+				flaked[i] = certain
+			}
+		}
+	}
+	return rows
+}
+
+func markLong(long map[int]bool, streak []int) {
 	if len(streak) < longStreak {
 		return
 	}
 	for _, at := range streak {
 		long[at] = true
 	}
-}
-
-func passedBefore(codes []byte, at int) bool {
-	for i := at - 1; i >= 0; i-- {
-		if o := history.OutcomeOf(codes[i]); o != history.NotRun {
-			return o != history.Bad
-		}
-	}
-	return false
 }
 
 // heatCells are the characters of [HeatRow].

@@ -15,6 +15,14 @@ import (
 // The causes are asked for in an order: what did not pass in the ordinary way first
 // (skipped, renamed, retried), then a limit that was loosened, then the source.
 func (a *analyzer) tellGreen() error {
+	if b := a.a.Baseline; b != nil {
+		for _, s := range b.Rescued {
+			if a.both[s.Key()] {
+				a.a.Green = append(a.a.Green, GreenTurn{Move: Move{Kind: reports.Flaky, Spec: s, Before: reports.Failed, Now: reports.Passed},
+					Cause: NothingChanged, Evidence: "it failed and passed at commit " + text.ShortCommit(a.a.Run.Commit)})
+			}
+		}
+	}
 	if a.a.Previous == nil {
 		return nil
 	}
@@ -27,6 +35,9 @@ func (a *analyzer) tellGreen() error {
 	files := sourceFiles{source: a.o.Source, read: map[string][]byte{}}
 	for _, m := range a.a.Moves {
 		if m.Before != reports.Failed || m.Now == reports.Failed || m.Kind == reports.NotRun { // what could not run has not stopped failing
+			continue
+		}
+		if a.both[m.Spec.Key()] { // told above, where it passed
 			continue
 		}
 		turn := GreenTurn{Move: m}

@@ -207,7 +207,9 @@ func (a *analyzer) tellMoves() {
 	}
 	run, previous := a.a.Run, a.a.Previous
 	sameCode := previous != nil && sameCommit(*previous, a.row.Line())
-	c := CompareResults(a.was, now, sameCode)
+	c := CompareResults(a.askedFor(a.was), now, sameCode)
+	c.Moves = slices.DeleteFunc(c.Moves, a.leftOut)
+	c.bothWays(a.both, now)
 	a.a.Moves, a.a.Matrix, a.a.Paired = c.Moves, c.Matrix, c.paired()
 	if previous != nil {
 		repeats := 0
@@ -218,6 +220,30 @@ func (a *analyzer) tellMoves() {
 		}
 		a.a.Paired.Repeated = sameCode || repeats > 0
 	}
+}
+
+// bothWays marks as flaky what passed and failed in runs of the one commit.
+func (c *compared) bothWays(both map[string]bool, now *reports.Results) {
+	if len(both) == 0 {
+		return
+	}
+	moved := map[string]bool{}
+	for i := range c.Moves {
+		m := &c.Moves[i]
+		key := m.Spec.Key()
+		moved[key] = true
+		if both[key] && slices.Contains([]reports.Kind{reports.Broke, reports.NewFailing, reports.Fixed, reports.New}, m.Kind) {
+			m.Kind = reports.Flaky
+		}
+	}
+	for i := range now.Specs {
+		if s := &now.Specs[i]; both[s.Key()] && !moved[s.Key()] {
+			c.Moves = append(c.Moves, Move{Kind: reports.Flaky, Spec: *s, Before: s.State, Now: s.State})
+		}
+	}
+	slices.SortStableFunc(c.Moves, func(a, b Move) int {
+		return slices.Index(reports.Kinds, a.Kind) - slices.Index(reports.Kinds, b.Kind)
+	})
 }
 
 // sameCommit is not known of a tree with changes.

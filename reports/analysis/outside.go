@@ -219,14 +219,26 @@ func (b *barrier) any() bool {
 // recall completes the results of the run before with the specs that could not run in it,
 // in the state that they had when their suite ran last: a suite that is built again is
 // compared with what it was, and has neither new nor lost specs for having been broken.
-func (a *analyzer) recall() {
+func (a *analyzer) recall() error {
 	if a.was == nil {
-		return
+		return nil
 	}
 	b := newBarrier(a.was)
-	at := slices.IndexFunc(a.w.Runs, func(l history.RunLine) bool { return l.ID == a.a.Previous.ID })
-	if at < 1 || !b.any() {
-		return
+	if !b.any() {
+		return nil
+	}
+	w := a.w
+	previous := func(l history.RunLine) bool { return l.ID == a.a.Previous.ID }
+	at := slices.IndexFunc(w.Runs, previous)
+	if at < 0 { // of another branch
+		if err := a.readBase(); err != nil {
+			return err
+		}
+		w = a.base
+		at = slices.IndexFunc(w.Runs, previous)
+	}
+	if at < 1 {
+		return nil
 	}
 	have := map[string]int{}
 	for i := range a.was.Specs {
@@ -234,7 +246,7 @@ func (a *analyzer) recall() {
 	}
 	barred := map[int64]reports.Spec{} // by the number of the name
 	last := map[string]int{}           // place of the last run in which the suite ran and nothing kept it from it
-	for id, codes := range a.w.Codes {
+	for id, codes := range w.Codes {
 		s, ok := a.Names[int64(id)]
 		if codes == nil || !ok {
 			continue
@@ -248,14 +260,14 @@ func (a *analyzer) recall() {
 		}
 		barred[int64(id)] = s
 		for i := at - 1; i > last[s.Suite]; i-- {
-			if o := history.OutcomeOf(codes[i]); o != history.NotRun && a.w.Runs[i].Suites == 0 {
+			if o := history.OutcomeOf(codes[i]); o != history.NotRun && w.Runs[i].Suites == 0 {
 				last[s.Suite] = i
 			}
 		}
 	}
 	was := &reports.Results{Suites: a.was.Suites, Specs: slices.Clone(a.was.Specs)}
 	for id, s := range barred {
-		code := lastCode(a.w.Codes[id][last[s.Suite]:at])
+		code := lastCode(w.Codes[id][last[s.Suite]:at])
 		if code == history.Absent {
 			continue
 		}
@@ -271,6 +283,7 @@ func (a *analyzer) recall() {
 	}
 	slices.SortFunc(was.Specs[len(a.was.Specs):], func(x, y reports.Spec) int { return strings.Compare(x.Key(), y.Key()) })
 	a.was = was
+	return nil
 }
 
 // lastCode is the newest code of a spec that ran, else the newest of all; absent where
@@ -295,6 +308,9 @@ func (a *analyzer) tellOutside() error {
 		return nil
 	}
 	a.a.Outside = CompareOutside(a.was, a.a.Run.Suites, a.a.Previous != nil && sameCommit(*a.a.Previous, a.row.Line()))
+	if err := a.outsideBothWays(); err != nil {
+		return err
+	}
 	a.tellClusters()
 	counted := map[string]bool{}
 	for i := range a.a.Outside {
@@ -313,6 +329,30 @@ func (a *analyzer) tellOutside() error {
 		return nil
 	}
 	return a.outsideAges()
+}
+
+// outsideBothWays marks as flaky what failed in this run and not in another of its commit.
+func (a *analyzer) outsideBothWays() error {
+	b := a.a.Baseline
+	if b == nil || a.a.Run.Dirty {
+		return nil
+	}
+	for i := range a.a.Outside {
+		o := &a.a.Outside[i]
+		for _, l := range b.Same {
+			if !o.Now || l.Dirty || o.Kind == reports.StillFailing {
+				continue
+			}
+			red, ran, err := a.outsideAt(l.ID, o.id())
+			if err != nil {
+				return err
+			}
+			if ran && !red {
+				o.Kind = reports.Flaky
+			}
+		}
+	}
+	return nil
 }
 
 // outsideAges walks back through the runs of the window until each failure has one in

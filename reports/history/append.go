@@ -91,6 +91,9 @@ func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Append
 			return Appended{}, err
 		}
 	}
+	if err := w.insertOrigin(id, r.Origin); err != nil {
+		return Appended{}, err
+	}
 	return Appended{ID: id}, nil
 }
 

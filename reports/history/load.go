@@ -131,8 +131,11 @@ func (r *Reader) Whole(row Record) (reports.Run, error) {
 	if err := r.Benchmarks(&run); err != nil {
 		return reports.Run{}, err
 	}
+	var err error
+	if run.Origin, err = r.Origin(run.ID); err != nil {
+		return reports.Run{}, err
+	}
 	if row.Rated {
-		var err error
 		if run.Suites, err = r.Results(run.ID); err != nil {
 			return reports.Run{}, err
 		}
@@ -147,15 +150,23 @@ type Record struct {
 	Rated         bool
 	counts        reports.Counts
 	suiteFailures int
+	place         place
+}
+
+// place is the part of the origin of a run that is kept in columns.
+type place struct {
+	base, cell    string
+	fork, partial bool
 }
 
 func (r *Record) Line() RunLine {
 	return RunLine{ID: r.ID, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
-		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Counts: r.counts, Suites: r.suiteFailures}
+		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Counts: r.counts, Suites: r.suiteFailures,
+		BaseBranch: r.place.base, Cell: r.place.cell, Fork: r.place.fork, Partial: r.place.partial}
 }
 
 func (r *Reader) Rows(which string, args ...any) ([]Record, error) {
-	return collect(r.ctx, r.db, "SELECT id, "+runColumns+", sum FROM runs "+which, args, scanRun)
+	return collect(r.ctx, r.db, "SELECT id, "+runColumns+", runs.sum, coalesce(base_branch, ''), coalesce(cell, ''), coalesce(fork, 0), coalesce(partial, 0) FROM runs LEFT JOIN origins ON run_id = id "+which, args, scanRun)
 }
 
 func scanRun(rows *sql.Rows) (Record, error) {
@@ -170,7 +181,8 @@ func scanRun(rows *sql.Rows) (Record, error) {
 		pending, retried, failures int64
 	)
 	err := rows.Scan(&r.ID, &same, &r.At, &started, &r.Seconds, &r.Commit, &dirty, &r.Branch, &r.Command, &r.Key, &r.Format, &facts,
-		&has, &r.SuiteError, &outcome, &exit, &complete, &passed, &failed, &skipped, &pending, &retried, &failures, &sum)
+		&has, &r.SuiteError, &outcome, &exit, &complete, &passed, &failed, &skipped, &pending, &retried, &failures, &sum,
+		&r.place.base, &r.place.cell, &r.place.fork, &r.place.partial)
 	if err != nil {
 		return r, err
 	}
@@ -231,6 +243,29 @@ func (r *Reader) Benchmarks(run *reports.Run) error {
 		return err
 	}
 	return json.Unmarshal(text, &run.Benchmarks)
+}
+
+// Origin reads where a run comes from; the zero value where that was not recorded.
+func (r *Reader) Origin(run int64) (o reports.Origin, err error) {
+	all, err := collect(r.ctx, r.db, "SELECT base_branch, cell, fork, partial, details, sum FROM origins WHERE run_id = ?", []any{run}, func(rows *sql.Rows) (text []byte, err error) {
+		var base, cell string
+		var fork, partial, sum int64
+		if err := rows.Scan(&base, &cell, &fork, &partial, &text, &sum); err != nil {
+			return nil, err
+		}
+		if sum != checksum(run, base, cell, fork, partial, text) {
+			return nil, fmt.Errorf("origin of run %d: %w", run, errSum)
+		}
+		return text, nil
+	})
+	if err != nil || len(all) == 0 {
+		return o, err
+	}
+	text, err := r.unpack(all[0])
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(text, &o)
 }
 
 // resultRow is a row of table results, still packed.
@@ -460,4 +495,9 @@ type RunLine struct {
 	Rated    bool // has results of suites: Counts are of them
 	Counts   reports.Counts
 	Suites   int // failures outside the specs
+
+	BaseBranch string // as in [reports.Origin]
+	Cell       string // [reports.Origin.Cell]
+	Fork       bool
+	Partial    bool // not all tests were asked for
 }

@@ -101,6 +101,10 @@ func (c *censoring) run(r reports.Run) reports.Run {
 	for i := range r.Facts {
 		c.text(&r.Facts[i].Value)
 	}
+	o := &r.Origin
+	for _, text := range []*string{&o.Problem, &o.Job, &o.Variant, &o.CommitURL, &o.JobURL, &o.FileURL, &o.Selection.Asked} {
+		c.text(text)
+	}
 	if r.Suites != nil {
 		r.Suites = c.results(*r.Suites)
 	}

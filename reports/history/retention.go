@@ -12,8 +12,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// Retention says which runs stay: those that either field asks for. The newest run
-// always stays.
+// Retention says which runs stay: those that either field asks for. The newest run always
+// stays, and so does the newest complete one of each branch: others are compared with it.
 type Retention struct {
 	Newest int       // so many; 0: not by number
 	Since  time.Time // that started then or later; zero: not by time
@@ -75,8 +75,11 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left i
 	if err != nil {
 		return 0, 0, err
 	}
+	branches := map[string]bool{}
 	for i, r := range rows {
-		if i == 0 || i < keep.Newest || !keep.Since.IsZero() && r.At >= keep.Since.UnixNano() {
+		newest := !branches[r.Branch] && r.Complete
+		branches[r.Branch] = branches[r.Branch] || newest
+		if i == 0 || newest || i < keep.Newest || !keep.Since.IsZero() && r.At >= keep.Since.UnixNano() {
 			stay[r.ID] = true
 		}
 	}
@@ -84,7 +87,7 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left i
 		if stay[r.ID] {
 			continue
 		}
-		for _, statement := range []string{"DELETE FROM measurements WHERE run_id = ?", "DELETE FROM benchmarks WHERE run_id = ?", "DELETE FROM results WHERE run_id = ?", "DELETE FROM runs WHERE id = ?"} {
+		for _, statement := range []string{"DELETE FROM measurements WHERE run_id = ?", "DELETE FROM benchmarks WHERE run_id = ?", "DELETE FROM results WHERE run_id = ?", "DELETE FROM origins WHERE run_id = ?", "DELETE FROM runs WHERE id = ?"} {
 			if _, err := tx.ExecContext(ctx, statement, r.ID); err != nil {
 				return 0, 0, err
 			}

@@ -1,6 +1,6 @@
-// Package pgserver starts PostgreSQL servers that belong to this process: for tests and
-// examples of programs that keep their runs in PostgreSQL. It needs the programs that
-// Debian's package postgresql installs and no running server.
+// Package pgserver starts PostgreSQL servers that belong to this process: for the tests
+// of package postgres and of the workers, and for their example. It needs the programs
+// that Debian's package postgresql installs and no running server.
 //
 // A server listens on a Unix socket in a folder of its own and, where asked, on a free
 // port of 127.0.0.1. When the process ends, in whatever way, its servers end and their

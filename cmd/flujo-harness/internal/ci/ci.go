@@ -1,0 +1,245 @@
+// Package ci reads from the variables of a CI service which change and which job a run is of.
+//
+// All services are rows of one table (services.go), taken from their public documentation. A
+// service that is not in it is recognized by CI=true and the names that most services share.
+// [Ancestors] asks git which commits a run can be compared with.
+package ci
+
+import (
+	"cmp"
+	"encoding/json"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Identity is what a CI service says of a run. The zero value means that there is no service.
+type Identity struct {
+	ID     string // of the job and its attempt; "" where the service does not say it
+	Commit string // that is tested: of a pull request its head, not the commit that merges it
+	Branch string // of the change; of a pull request the source branch
+	Origin reports.Origin
+}
+
+// Identify reads the variables. readFile reads the event of a GitHub job and the properties
+// of a TeamCity build: os.ReadFile.
+func Identify(getenv func(string) string, readFile func(string) ([]byte, error)) Identity {
+	for i := range services {
+		if s := &services[i]; s.is(getenv) {
+			return s.identify(variables{getenv: getenv, readFile: readFile})
+		}
+	}
+	return Identity{}
+}
+
+// variables are those of one job, with what files add to them.
+type variables struct {
+	getenv   func(string) string
+	readFile func(string) ([]byte, error)
+	more     map[string]string // by names with a leading dot
+}
+
+func (v variables) get(name string) string {
+	if strings.HasPrefix(name, ".") {
+		return v.more[name]
+	}
+	return strings.TrimSpace(v.getenv(name))
+}
+
+// first is the value of the first variable that is set: "A|B".
+func (v variables) first(names string) string {
+	for name := range strings.SplitSeq(names, "|") {
+		if value := v.get(name); name != "" && value != "" && value != "false" && value != "undefined" {
+			return value
+		}
+	}
+	return ""
+}
+
+var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// fill replaces each ${A|B}; "" where one of them is not set.
+func (v variables) fill(template string) string {
+	missing := template == ""
+	text := placeholder.ReplaceAllStringFunc(template, func(name string) string {
+		value := v.first(name[2 : len(name)-1])
+		missing = missing || value == ""
+		return value
+	})
+	if missing {
+		return ""
+	}
+	return text
+}
+
+func (s *service) identify(v variables) Identity {
+	v.more = map[string]string{}
+	if s.files != nil {
+		s.files(v)
+	}
+	pull := v.first(s.pull)
+	if pull != "" { // "123", "pull/123", "https://…/pull/123"
+		pull = pull[strings.LastIndexByte(pull, '/')+1:]
+	}
+	branch := v.first(s.branch)
+	if pull != "" && s.source != "" {
+		branch = v.first(s.source)
+	}
+	base := v.first(s.def)
+	if pull != "" {
+		base = v.first(s.base)
+	}
+	c := Identity{Commit: v.first(s.commit), Branch: branchName(branch)}
+	if head := v.first(s.head); pull != "" && head != "" && head != c.Commit {
+		c.Origin.MergeCommit, c.Commit = c.Commit, head
+	}
+	v.more[".commit"] = c.Commit
+	o := &c.Origin
+	o.Service, o.BaseBranch, o.PullRequest = s.name, branchName(base), pull
+	o.Fork = pull != "" && s.fork != nil && s.fork(v)
+	o.Pipeline, o.Job = v.first(s.pipeline), v.first(s.job)
+	o.Attempt = number(v.first(s.attempt)) + s.attemptFrom
+	if s.attempt == "" {
+		o.Attempt = 0
+	}
+	o.OS, o.Arch = goName(v.first(s.os)), goName(v.first(s.arch))
+	if platform, arch, ok := strings.Cut(o.OS, "/"); ok {
+		o.OS, o.Arch = platform, arch
+	}
+	o.Variant = v.first(s.variant)
+	if total := number(v.first(s.shards)); total > 1 {
+		o.Shard = strconv.Itoa(number(v.first(s.shard))+s.shardFrom) + "/" + strconv.Itoa(total)
+	}
+	o.CommitURL, o.JobURL, o.FileURL = v.fill(s.commitURL), v.fill(s.jobURL), v.fill(s.fileURL)
+	if c.ID = v.id(s, o); c.ID == "" && s.idName != "" { // any program may set CI
+		return Identity{}
+	}
+	return c
+}
+
+// id is "" where the service does not say which run it is.
+func (v variables) id(s *service, o *reports.Origin) string {
+	unique := v.first(s.id)
+	if unique == "" {
+		return ""
+	}
+	parts := []string{cmp.Or(s.idName, s.name), v.first(s.repository), o.Pipeline, "", o.Job, unique, o.OS, o.Arch, o.Shard}
+	if s.attempt != "" {
+		parts[3] = v.first(s.attempt)
+	}
+	if unique == o.Pipeline {
+		parts[5] = ""
+	} else if o.Pipeline != "" && strings.Contains(s.id, "JOB_ID") { // says it all
+		parts[4] = ""
+	}
+	var there []string
+	for _, p := range parts {
+		if p != "" {
+			there = append(there, p)
+		}
+	}
+	return strings.Join(there, "/")
+}
+
+// branchName is the name without what git or Jenkins put before it.
+func branchName(ref string) string {
+	for _, prefix := range []string{"refs/heads/", "refs/remotes/origin/", "origin/"} {
+		if name, ok := strings.CutPrefix(ref, prefix); ok {
+			return name
+		}
+	}
+	return ref
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// goName is a system or a processor as Go calls it.
+func goName(name string) string {
+	name = strings.ToLower(name)
+	for _, known := range [][2]string{{"windows", "windows"}, {"visual studio", "windows"}, {"macos", "darwin"}, {"osx", "darwin"}, {"darwin", "darwin"}, {"ubuntu", "linux"},
+		{"x86_64", "amd64"}, {"x64", "amd64"}, {"amd64", "amd64"}, {"aarch64", "arm64"}} {
+		if strings.HasPrefix(name, known[0]) && !strings.Contains(name, "/") {
+			return known[1]
+		}
+	}
+	return name
+}
+
+// githubEvent adds what only the event of a GitHub job says: the head of a pull request,
+// whether it is of a fork, and the default branch.
+func githubEvent(v variables) {
+	if ref, ok := strings.CutPrefix(v.getenv("GITHUB_REF"), "refs/pull/"); ok {
+		v.more[".pull"], _, _ = strings.Cut(ref, "/")
+	}
+	content, err := v.readFile(v.getenv("GITHUB_EVENT_PATH"))
+	if err != nil {
+		return
+	}
+	type side struct {
+		SHA  string `json:"sha"`
+		Repo struct {
+			FullName string `json:"full_name"`
+		} `json:"repo"`
+	}
+	var event struct {
+		Number int `json:"number"` // of a pull request
+		Pull   struct {
+			Head side `json:"head"`
+			Base side `json:"base"`
+		} `json:"pull_request"`
+		Repository struct {
+			Default string `json:"default_branch"`
+		} `json:"repository"`
+	}
+	if json.Unmarshal(content, &event) != nil {
+		return
+	}
+	if event.Number > 0 && event.Pull.Head.SHA != "" { // of pull_request_target, too
+		v.more[".pull"] = strconv.Itoa(event.Number)
+	}
+	v.more[".head"], v.more[".default"] = event.Pull.Head.SHA, event.Repository.Default
+	if event.Pull.Base.Repo.FullName != event.Pull.Head.Repo.FullName { // a fork that was deleted has no name
+		v.more[".fork"] = "true"
+	}
+}
+
+// teamCityProperties adds the parameters of the build: TeamCity does not make variables of all
+// of them.
+func teamCityProperties(v variables) {
+	system := properties(v, v.getenv("TEAMCITY_BUILD_PROPERTIES_FILE"))
+	config := properties(v, system["teamcity.configuration.properties.file"])
+	for name, key := range map[string]string{".branch": "teamcity.build.branch", ".default": "teamcity.build.vcs.branch.default", ".id": "teamcity.build.id",
+		".pull": "teamcity.pullRequest.number", ".source": "teamcity.pullRequest.source.branch", ".target": "teamcity.pullRequest.target.branch"} {
+		v.more[name] = cmp.Or(config[key], system[key])
+	}
+}
+
+// properties reads a file of Java properties.
+func properties(v variables, path string) map[string]string {
+	all := map[string]string{}
+	if path == "" {
+		return all
+	}
+	content, err := v.readFile(path)
+	if err != nil {
+		return all
+	}
+	for line := range strings.Lines(string(content)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(key, "#") {
+			all[strings.TrimSpace(key)] = strings.NewReplacer(`\:`, ":", `\=`, "=", `\\`, `\`).Replace(strings.TrimSpace(value))
+		}
+	}
+	return all
+}
+
+// Here is the identity of this process.
+func Here() Identity { return Identify(os.Getenv, os.ReadFile) }

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// choosing are the flags of Ginkgo and go test that leave tests of a package out.
+var choosing = []string{"run", "skip", "focus", "label-filter", "focus-file", "skip-file", "sem-ver-filter"}
+
+// selection says which tests a run is asked for.
+func (j job) selection() reports.Selection {
+	s := reports.Selection{Filtered: slices.ContainsFunc(j.flags, chooses)}
+	s.Partial = s.Filtered || j.share.N > 1 || !slices.Equal(j.packages, []string{"./..."}) || slices.ContainsFunc(j.flags, func(f string) bool { return flagName(f) == "skip-package" })
+	if s.Partial {
+		words := slices.Clone(j.packages)
+		if j.share.N > 1 {
+			words = append(words, "--shard="+j.share.String())
+		}
+		s.Asked = harness.ShellLine(append(words, j.flags...)...)
+	}
+	return s
+}
+
+func chooses(flag string) bool { return slices.Contains(choosing, flagName(flag)) }
+
+// flagName is the name in "--ginkgo.focus=x"; "" of what is no flag.
+func flagName(word string) string {
+	name, ok := strings.CutPrefix(word, "-")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(strings.TrimPrefix(name, "-"), "=")
+	return strings.TrimPrefix(strings.TrimPrefix(name, "test."), "ginkgo.")
+}

@@ -1,0 +1,237 @@
+package analysis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+	"github.com/flujo/flujo-harness/reports/quarantine"
+)
+
+// told is a run in short: "branch commit:cells", then options: "<a,b" ancestors, "^main" the
+// base branch, "@windows" a platform, "!fork", "!partial".
+func told(t *testing.T, texts ...string) []reports.Run {
+	t.Helper()
+	var all []reports.Run
+	for i, line := range texts {
+		branch, rest, _ := strings.Cut(line, " ")
+		words := strings.Split(rest, " ")
+		var options []string
+		cells := words[0]
+		for _, w := range words[1:] {
+			if strings.ContainsAny(w[:min(1, len(w))], "<^@!") {
+				options = append(options, w)
+			} else {
+				cells += " " + w
+			}
+		}
+		r := sample.CellsRun(i, cells)
+		r.Branch = strings.TrimPrefix(branch, "-")
+		for _, o := range options {
+			switch o[0] {
+			case '<':
+				r.Origin.Ancestors = strings.Split(o[1:], ",")
+			case '^':
+				r.Origin.BaseBranch = o[1:]
+			case '@':
+				r.Origin.OS, r.Origin.Job = o[1:], "test"
+			}
+			switch o {
+			case "!fork":
+				r.Origin.Fork = true
+			case "!partial":
+				r.Origin.Selection = reports.Selection{Partial: true, Filtered: true}
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// whoseOf is "aaaaaaaa by this change" of each failure, in the order of the analysis.
+func whoseOf(a *Analysis) []string {
+	all := []string{}
+	for _, f := range a.Failures {
+		all = append(all, f.Spec.Leaf[:1]+" "+string(f.Whose))
+	}
+	return all
+}
+
+func TestWhoseAFailureIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		runs []string
+		run  int64 // the baseline; 0: none
+		want []string
+	}{
+		"main turned red, the branch changes nothing": {[]string{"main a0:..", "x b0:..", "main c0:.F", "main d0:.F", "x e0:.F"}, 4, []string{"b red on main"}},
+		"a colleague's branch is red":                 {[]string{"main a0:..", "colleague b0:.F", "mine c0:.F"}, 1, []string{"b by this change"}},
+		"a colleague's branch is no baseline":         {[]string{"colleague b0:.F", "mine c0:.F"}, 0, []string{"b unknown"}},
+		"a merge base that is not the newest":         {[]string{"main a0:.. ", "main b0:.F", "x c0:.F <a0 ^main"}, 1, []string{"b by this change"}},
+		"a merge base in a run that is newer":         {[]string{"x c0:.F <d0,a0 ^main", "main a0:..", "main d0:.F"}, 3, []string{"b red on main"}},
+		"an older ancestor": {[]string{"main a0:...", "main c0:F..", "x d0:FF. <b0,a0 ^main"}, 1,
+			[]string{"b by this change", "a unknown"}},
+		"an older ancestor, main red elsewhere":  {[]string{"main a0:..", "other c0:F.", "x d0:F. <b0,a0 ^main"}, 1, []string{"a by this change"}},
+		"on main its parent":                     {[]string{"main a0:.F", "main b0:..", "main c0:FF <b0,a0 ^main"}, 2, []string{"a by this change", "b by this change"}},
+		"on main an ancestor that is red":        {[]string{"main a0:.F", "x b0:..", "main c0:FF <y0,a0 ^main"}, 1, []string{"a by this change", "b red on main"}},
+		"the run of the same commit excuses no":  {[]string{"main a0:..", "x b0:F. <a0 ^main", "x b0:F. <a0 ^main"}, 1, []string{"a by this change"}},
+		"a fork is no baseline":                  {[]string{"main a0:..", "main b0:F. !fork", "x c0:F. <b0,a0 ^main"}, 1, []string{"a by this change"}},
+		"no baseline":                            {[]string{"x c0:F."}, 0, []string{"a unknown"}},
+		"no git, no CI":                          {[]string{"- :.F", "- :.F"}, 1, []string{"b unknown"}},
+		"a tree with changes on main":            {[]string{"main a0:..", "main b0:F.", "main b0+:FF <a0 ^main"}, 2, []string{"b by this change", "a red on main"}},
+		"a tree with changes on a branch":        {[]string{"main a0:..", "x b0:F.", "x b0+:FF <a0 ^main"}, 2, []string{"a by this change", "b by this change"}},
+		"a spec that is new":                     {[]string{"main a0:.", "x b0:.F <a0 ^main"}, 1, []string{"b by this change"}},
+		"left out at the baseline by its choice": {[]string{"main a0:.F", "main b0:. !partial", "x c0:.F <b0,a0 ^main"}, 2, []string{"b red on main"}},
+		"never run at a partial baseline":        {[]string{"main b0:. !partial", "x c0:.F <b0 ^main"}, 1, []string{"b unknown"}},
+		"a flake of main":                        {[]string{"main a0:R.", "main b0:..", "main c0:..", "x d0:F. <c0,b0,a0 ^main"}, 3, []string{"a known flaky"}},
+		"a flake that now always fails": {[]string{"main a0:R.", "main b0:..", "main b1:..", "main b2:..", "main b3:..", "main b4:..", "main b5:..", "main b6:..", "main b7:..", "main c0:..",
+			"x d0:F. ^main", "x d1:F. ^main", "x d2:F. ^main", "x d3:F. ^main", "x d4:F. ^main", "x d5:F. ^main", "x d6:F. ^main", "x d7:F. ^main", "x e0:F. <c0,b0,a0 ^main"}, 10, []string{"a by this change"}},
+		"red at the baseline comes before flaky": {[]string{"main a0:R.", "main b0:..", "main c0:F.", "x d0:F. <c0,b0,a0 ^main"}, 3, []string{"a red on main"}},
+		"the platform decides": {[]string{"main a0:.F @windows", "main a0:.. @linux", "x b0:FF <a0 ^main @windows"}, 1,
+			[]string{"a by this change", "b red on main"}},
+		"red on one platform is no flake": {[]string{"main a0:F @windows", "main a0:. @linux", "main b0:. @windows", "main b0:. @linux", "x c0:F <b0,a0 ^main @linux"}, 4, []string{"a by this change"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs := told(t, tt.runs...)
+			a := accountOf(t, Options{Run: int64(len(runs))}, runs...)
+			if strings.Contains(name, "newer") {
+				h := runs[0]
+				a = accountOf(t, Options{Run: 1}, append([]reports.Run{h}, runs[1:]...)...)
+			}
+			if diff := cmp.Diff(tt.want, whoseOf(a)); diff != "" {
+				t.Errorf("%s\n%+v\n%+v", diff, a.Baseline, a.Failures)
+			}
+			for _, f := range a.Failures {
+				if f.Why == "" {
+					t.Errorf("%s: no evidence", f.Name())
+				}
+			}
+			var id int64
+			if a.Baseline.Run != nil {
+				id = a.Baseline.Run.ID
+			}
+			if id != tt.run || a.Baseline.Why == "" {
+				t.Errorf("compared with run %d, want %d: %+v", id, tt.run, a.Baseline)
+			}
+		})
+	}
+}
+
+func TestRedSinceAndFixedNameTheBaseline(t *testing.T) {
+	a := accountOf(t, Options{}, told(t, "main a0:..", "main b0:F.", "main c0:F.", "x d0:F. <c0,b0,a0 ^main")...)
+	f := a.Failures[0]
+	if f.Since == nil || f.Since.ID != 2 || !strings.Contains(f.Why, "it fails on branch main since run 2, commit b0") {
+		t.Errorf("%+v", f)
+	}
+	if b := a.Baseline; b.Depth != 0 || !b.Exact || b.Why != "the merge base with branch main" {
+		t.Errorf("%+v", b)
+	}
+	a = accountOf(t, Options{}, told(t, "main a0:..", "x d0:.. <c0,b0,a0 ^main")...)
+	if b := a.Baseline; b.Depth != 2 || b.Exact || b.Why != "the nearest recorded ancestor of the merge base with branch main, 2 commits before it" {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestOtherPlatformsOfOneCommit(t *testing.T) {
+	a := accountOf(t, Options{}, told(t, "main a0:.. @linux", "main a0:.. @windows", "x b0:.F <a0 ^main @linux", "x b0:FF <a0 ^main @windows")...)
+	got := map[string]string{}
+	for _, f := range a.Failures {
+		got[f.Spec.Leaf[:1]] = f.Where(a.Run.Origin.Platform())
+	}
+	if diff := cmp.Diff(map[string]string{"a": "on windows only; it passes on linux", "b": ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	runs := told(t, "main a0a0:..", "main b0b0:.F", "dev c0c0:F.", "x d0d0:FF <a0a0 ^main")
+	for against, want := range map[string]int64{"": 1, "2": 2, "#3": 3, "b0b0": 2, "dev": 3, "main": 1} {
+		a := accountOf(t, Options{Against: against, Ancestry: func(_ context.Context, _ reports.Run, base string) reports.Ancestry {
+			if base == "main" {
+				return reports.Ancestry{Commits: []string{"a0a0"}}
+			}
+			return reports.Ancestry{Problem: "no such branch here"}
+		}}, runs...)
+		if a.Previous == nil || a.Previous.ID != want {
+			t.Errorf("against %q: %+v", against, a.Baseline)
+		}
+	}
+	h := open(t, t.TempDir()+"/h.db")
+	for _, r := range runs {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, against := range []string{"nowhere", "99", "4", "x", "d0d0", "eeee"} {
+		var wrong *AgainstError
+		if _, err := Analyze(t.Context(), h, Options{Against: against}); !errors.As(err, &wrong) {
+			t.Errorf("against %q: err = %v", against, err)
+		}
+	}
+}
+
+func TestQuarantineComesFirst(t *testing.T) {
+	day := sample.Noon.AddDate(0, 0, 2)
+	ledger := &quarantine.Ledger{Entries: []quarantine.Entry{{Suite: "shop", Spec: "an order bbbbbbbb", Owner: "ada", Reason: "slow", Added: Day(day), Expires: Day(day)}}}
+	runs := told(t, "main a0:.F", "x b0:FF <a0 ^main")
+	for at, want := range map[time.Time][]string{day: {"a by this change", "b quarantined"}, day.AddDate(0, 0, 1): {"a by this change", "b red on main"}} {
+		a := accountOf(t, Options{Now: at, Quarantine: ledger}, runs...)
+		if diff := cmp.Diff(want, whoseOf(a)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// A partial run is compared within what both ran.
+func TestWhatNobodyAskedForIsNotGone(t *testing.T) {
+	part := accountOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main !partial")...)
+	if len(part.Moves) != 0 {
+		t.Errorf("moves: %+v", part.Moves)
+	}
+	whole := accountOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main")...)
+	if gone, _ := whole.NotRun(); len(gone) != 2 {
+		t.Errorf("gone: %+v", gone)
+	}
+	after := accountOf(t, Options{}, told(t, "main a0:. !partial", "x b0:... <a0 ^main")...)
+	if len(after.Moves) != 0 {
+		t.Errorf("moves: %+v", after.Moves)
+	}
+}
+
+// A failure outside the specs is judged like one of a spec.
+func TestWhoseABrokenPackageIs(t *testing.T) {
+	runs := told(t, "main a0:..", "main b0:..", "x c0:.. <b0,a0 ^main")
+	failed := []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
+	runs[2].Suites.Suites[0].Failures = failed
+	if a := accountOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != ByThisChange {
+		t.Errorf("%+v", a.Failures)
+	}
+	runs[1].Suites.Suites[0].Failures = failed
+	if a := accountOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != RedOnMain || a.Failures[0].Since.ID != 2 {
+		t.Errorf("%+v", a.Failures)
+	}
+}
+
+func TestFlakeChance(t *testing.T) {
+	for _, tt := range []struct {
+		p      float64
+		tries  reports.Rate
+		streak int
+		want   float64
+	}{
+		{0.1, reports.Rate{Good: 1, Of: 1}, 1, 0.2},
+		{0.1, reports.Rate{Good: 2, Of: 3}, 0, 2 * (3*0.01*0.9 + 0.001)}, // by hand
+		{0.1, reports.Rate{Good: 1, Of: 1}, 4, 2e-4},
+		{1, reports.Rate{Good: 5, Of: 5}, 5, 1},
+		{0.5, reports.Rate{}, 0, 1},
+	} {
+		if got := flakeChance(tt.p, tt.tries, tt.streak); got < tt.want*(1-1e-9) || got > tt.want*(1+1e-9) {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}

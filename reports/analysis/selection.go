@@ -1,0 +1,43 @@
+package analysis
+
+import (
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// askedFor returns what the run was asked for of the results of its baseline: a spec that
+// nobody asked for is not gone. Specs of a package that did not run were not asked for; nor,
+// where tests were chosen by name or label, specs that the run does not have.
+func (a *analyzer) askedFor(was *reports.Results) *reports.Results {
+	selection := a.a.Run.Origin.Selection
+	if was == nil || !selection.Partial {
+		return was
+	}
+	suites, have := map[string]bool{}, map[string]bool{}
+	for i := range a.a.Run.Suites.Suites {
+		suites[a.a.Run.Suites.Suites[i].Path] = true
+	}
+	for i := range a.a.Run.Suites.Specs {
+		s := &a.a.Run.Suites.Specs[i]
+		suites[s.Suite], have[s.Key()] = true, true
+	}
+	asked := *was
+	asked.Specs = nil
+	for _, s := range was.Specs {
+		if have[s.Key()] || suites[s.Suite] && !selection.Filtered {
+			asked.Specs = append(asked.Specs, s)
+		}
+	}
+	return &asked
+}
+
+// leftOut reports whether a move says only that one of the two runs was asked for less.
+func (a *analyzer) leftOut(m Move) bool {
+	now := a.a.Run.Origin.Selection
+	switch m.Kind {
+	case reports.NewlySkipped:
+		return now.Filtered
+	case reports.New:
+		return a.a.Previous != nil && a.a.Previous.Partial || now.Filtered && m.Now != reports.Passed
+	}
+	return false
+}

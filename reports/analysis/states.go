@@ -1,0 +1,313 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+)
+
+// lookedUp is what is known of a spec before the change.
+type lookedUp struct {
+	at      *history.RunLine // the run that decides; nil: none ran it
+	red     bool             // it failed there
+	since   *history.RunLine // of a red one: where its row of failures begins, as far as runs reach
+	isNew   bool             // at does not have it
+	skipped bool             // at has it and did not run it
+}
+
+// readBase reads the states of specs in the runs that the change is compared with, in those
+// of the base branch that may have gone red since, and in the last ones of the base branch,
+// which flakes are known by. It is read once, where something failed.
+func (a *analyzer) readBase() error {
+	if a.base != nil {
+		return nil
+	}
+	need := map[int64]bool{}
+	a.later = map[int64]bool{}
+	for _, l := range a.chooser.states {
+		need[l.ID] = true
+	}
+	for _, l := range a.chooser.later[:min(len(a.chooser.later), maxStates)] {
+		need[l.ID], a.later[l.ID] = true, true
+	}
+	evidence := 0
+	a.evidence = map[int64]bool{}
+	for _, l := range a.chooser.earlier {
+		if evidence < DefaultWindow && a.isEvidence(l) {
+			evidence++
+			need[l.ID], a.evidence[l.ID] = true, true
+		}
+	}
+	have := 0
+	for _, l := range a.w.Runs {
+		if need[l.ID] {
+			have++
+		}
+	}
+	if a.base = a.w; have == len(need) {
+		return nil
+	}
+	var records []history.Record
+	for id := range need {
+		records = append(records, a.recorded[id])
+	}
+	slices.SortFunc(records, func(x, y history.Record) int { return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.ID, y.ID)) })
+	var err error
+	a.base, err = a.Window(records, 0)
+	return err
+}
+
+// isEvidence reports whether a run says how specs behave without the change.
+func (a *analyzer) isEvidence(l history.RunLine) bool {
+	c := &a.chooser
+	if !c.mayBe(l) {
+		return false
+	}
+	base := a.a.Baseline.Branch
+	return base == "" || l.Branch == base || l.Branch == "" || c.run.Branch == ""
+}
+
+// isLater reports whether a run of the base branch is newer than the one in which a spec was
+// looked up, and may hold what the change was built on.
+func (a *analyzer) isLater(l history.RunLine, than *history.RunLine) bool {
+	if a.later[l.ID] {
+		return true
+	}
+	for _, s := range a.chooser.states { // nearest first: nearer ones than the one that decides
+		if s.ID == than.ID {
+			return false
+		}
+		if s.ID == l.ID {
+			return a.chooser.mayBe(l)
+		}
+	}
+	return false
+}
+
+// codesOf are the states of a spec by run of a.base; nil: no run has it.
+func (a *analyzer) codesOf(key string) []byte {
+	id, ok := a.ids[key]
+	if !ok || id >= int64(len(a.base.Codes)) {
+		return nil
+	}
+	return a.base.Codes[id]
+}
+
+// places are the columns of runs in a.base.
+func (a *analyzer) places() map[int64]int {
+	if a.column == nil {
+		a.column = map[int64]int{}
+		for i, l := range a.base.Runs {
+			a.column[l.ID] = i
+		}
+	}
+	return a.column
+}
+
+// lookup finds the state of a spec in the nearest run before the change that ran it.
+func (a *analyzer) lookup(key string, m Move) (s lookedUp, err error) {
+	if err := a.readBase(); err != nil {
+		return s, err
+	}
+	states := a.chooser.states
+	codes, at := a.codesOf(key), a.places()
+	if m.From != "" && a.a.Previous != nil { // under its old name
+		s.at, s.red = a.a.Previous, m.Before == reports.Failed
+		s.since = s.at
+		return s, nil
+	}
+	for i := range states {
+		l := &states[i]
+		code := byte(history.Absent)
+		if codes != nil {
+			code = codes[at[l.ID]]
+		}
+		switch history.OutcomeOf(code) {
+		case history.NotRun:
+			if i == 0 && !l.Partial && !a.barredAtBaseline(key, m) {
+				s.at, s.isNew, s.skipped = l, code == history.Absent, code != history.Absent
+				return s, nil
+			}
+		case history.Bad:
+			if a.ownCommit(l) { // fails without the changes of the tree, too: who broke it is still to be found
+				continue
+			}
+			s.at, s.red, s.since = l, true, l
+			for k := i + 1; k < len(states); k++ {
+				switch history.OutcomeOf(codes[at[states[k].ID]]) {
+				case history.Bad:
+					s.since = &states[k]
+				case history.NotRun:
+				default:
+					return s, nil
+				}
+			}
+			return s, nil
+		default:
+			s.at = l
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+// ownCommit reports whether a run is of the commit of the tree with changes that is judged,
+// and that commit is not on the base branch.
+func (a *analyzer) ownCommit(l *history.RunLine) bool {
+	run := &a.chooser.run
+	return run.Dirty && reports.SameCommit(l.Commit, run.Commit) && run.Branch != a.a.Baseline.Branch
+}
+
+// barredAtBaseline reports whether a failure outside the specs kept a spec from running in
+// the baseline run, so that it says nothing of the spec.
+func (a *analyzer) barredAtBaseline(key string, m Move) bool {
+	if a.barrier == nil {
+		a.barrier = newBarrier(a.baseResults)
+		a.listed = map[string]*reports.Spec{}
+		for i := range a.baseResults.Specs {
+			a.listed[a.baseResults.Specs[i].Key()] = &a.baseResults.Specs[i]
+		}
+	}
+	if s := a.listed[key]; s != nil {
+		return a.barrier.skipped(s)
+	}
+	return a.barrier.missing(&m.Spec)
+}
+
+// knownFlake looks for a spec among runs that have nothing to do with the change.
+func (a *analyzer) knownFlake(key string) (f Flake, ok bool, err error) {
+	if err := a.readBase(); err != nil {
+		return f, false, err
+	}
+	codes := a.codesOf(key)
+	if codes == nil {
+		return f, false, nil
+	}
+	if a.known == nil {
+		var lines []history.RunLine
+		for _, l := range a.base.Runs {
+			if a.evidence[l.ID] {
+				lines = append(lines, l)
+			}
+		}
+		var of []int
+		for _, l := range a.chooser.comparable(lines) {
+			of = append(of, a.places()[l.ID])
+		}
+		known := newSequences(a.base.Runs, of)
+		a.known = &known
+	}
+	f, ok = a.known.flake(codes)
+	f.Spec = a.Names[a.ids[key]]
+	return f, ok, nil
+}
+
+// branchStreak is the number of runs in a row, this one included, in which a spec failed on
+// the branch of a change, runs of other commits among them.
+func (a *analyzer) branchStreak(key string) (int, error) {
+	branch := a.a.Run.Branch
+	if branch == "" || branch == a.a.Baseline.Branch {
+		return 0, nil
+	}
+	id, ok := a.ids[key]
+	if !ok || id >= int64(len(a.w.Codes)) || a.w.Codes[id] == nil {
+		return 0, nil
+	}
+	n := 0
+	for i, l := range slices.Backward(a.w.Runs) {
+		if l.Branch != branch || l.Cell != a.chooser.run.Cell {
+			continue
+		}
+		switch history.OutcomeOf(a.w.Codes[id][i]) {
+		case history.Bad:
+			n++
+		case history.NotRun:
+		default:
+			return n, nil
+		}
+	}
+	return n, nil
+}
+
+// judgeOutside decides on a failure that no spec carries: of a build, a package, a set-up.
+func (a *analyzer) judgeOutside(f *Failure) error {
+	if err := a.readBase(); err != nil {
+		return err
+	}
+	if e := a.o.Quarantine.Covers(&f.Spec, a.o.Now); e != nil {
+		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", e.Reason, e.Owner, e.Expires)
+		return nil
+	}
+	id := f.Outside.id()
+	var s lookedUp
+	for i := range a.chooser.states[:min(len(a.chooser.states), maxOutside)] {
+		l := &a.chooser.states[i]
+		red, ran, err := a.outsideAt(l.ID, id)
+		if err != nil {
+			return err
+		}
+		if s.red && ran && !red {
+			break
+		}
+		switch {
+		case s.red && red:
+			s.since = l
+		case s.red:
+		case red && !a.ownCommit(l):
+			s = lookedUp{at: l, red: true, since: l}
+		case red:
+		case ran:
+			s.at = l
+		case i == 0 && !l.Partial:
+			s.at, s.isNew = l, true
+		}
+		if s.at != nil && !s.red {
+			break
+		}
+	}
+	f.At = s.at
+	if s.red {
+		a.redBefore(f, s)
+		return nil
+	}
+	var failed error
+	a.notRedBefore(f, s, func(w *history.Window, at int) bool {
+		red, _, err := a.outsideAt(w.Runs[at].ID, id)
+		failed = cmp.Or(failed, err)
+		return red
+	})
+	return failed
+}
+
+// maxOutside is the most runs in which a failure outside the specs is looked for.
+const maxOutside = 20
+
+// outsideAt reports whether a run has a failure outside the specs, and whether it ran what
+// it is a failure of.
+func (a *analyzer) outsideAt(run int64, id outsideID) (red, ran bool, err error) {
+	of, ok := a.outside[run]
+	if !ok {
+		r, err := a.Results(run)
+		if err != nil {
+			return false, false, fmt.Errorf("run %d: %w", run, err)
+		}
+		of = outsides{failed: map[outsideID]bool{}, barrier: newBarrier(r)}
+		for _, o := range OutsideOf(r.Suites) {
+			of.failed[o.id()] = true
+		}
+		if a.outside == nil {
+			a.outside = map[int64]outsides{}
+		}
+		a.outside[run] = of
+	}
+	return of.failed[id], of.barrier.has(id.suite) && !of.barrier.whole(id.suite), nil
+}
+
+// outsides are the failures outside the specs of one run.
+type outsides struct {
+	failed  map[outsideID]bool
+	barrier *barrier
+}

@@ -1,0 +1,317 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/mathext"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/reports/quarantine"
+)
+
+// Whose says whose a failure is.
+type Whose string
+
+// The five answers, in the order in which they take precedence: a spec that is quarantined
+// is that, whatever else it is.
+const (
+	Quarantined  Whose = "quarantined"    // an entry of the ledger covers it
+	RedOnMain    Whose = "red on main"    // it failed in the baseline run, too
+	KnownFlaky   Whose = "known flaky"    // it passes and fails without a change, about this often
+	ByThisChange Whose = "by this change" // it passed at the baseline, or is new
+	Unknown      Whose = "unknown"        // there is nothing to compare it with
+)
+
+// AllWhose is the order to show them in: what the change did first.
+var AllWhose = []Whose{ByThisChange, Unknown, RedOnMain, KnownFlaky, Quarantined}
+
+// MaxChance is the chance below which the failures of a known flake are too many to be those
+// of its rate. It is then by this change.
+const MaxChance = 0.001
+
+// Failure is one red spec or failure outside the specs, and whose it is.
+type Failure struct {
+	Whose   Whose
+	Spec    reports.Spec // of a failure outside the specs: Outside.Spec
+	Outside *Outside     // nil of a spec
+	Why     string       // the evidence: a clause that can follow the name and a colon
+
+	At    *history.RunLine  // the run in which it was looked up; nil: none
+	Since *history.RunLine  // red on main: the first run of the row of failures that At ends
+	Flake *Flake            // of one that is known to be flaky, in runs that have nothing to do with the change
+	P     float64           // of a known flake: chance of its failures under the upper end of the band of its rate; else 0
+	Entry *quarantine.Entry // of a quarantined one
+
+	Red, Green []string // platforms of other jobs of the same commit on which it fails, and passes
+}
+
+// Name is that of the spec, or of the failure outside.
+func (f *Failure) Name() string {
+	if f.Outside != nil {
+		return f.Outside.Name()
+	}
+	return f.Spec.Name()
+}
+
+// Of are the failures that are whose, in the order of [Analysis.Failures].
+func (a *Analysis) Of(whose Whose) []Failure {
+	var all []Failure
+	for _, f := range a.Failures {
+		if f.Whose == whose {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// judgeFailures finds whose each failure of the run is.
+func (a *analyzer) judgeFailures() error {
+	if a.a.Run.Suites == nil {
+		return nil
+	}
+	if err := a.lookAround(); err != nil {
+		return err
+	}
+	for i := range a.a.Outside {
+		if o := &a.a.Outside[i]; o.Now {
+			f := Failure{Spec: o.Spec(), Outside: o}
+			if err := a.judgeOutside(&f); err != nil {
+				return err
+			}
+			a.a.Failures = append(a.a.Failures, f)
+		}
+	}
+	from := map[string]Move{}
+	for _, m := range a.a.Moves {
+		if m.Now == reports.Failed {
+			from[m.Spec.Key()] = m
+		}
+	}
+	for i := range a.a.Run.Suites.Specs {
+		s := &a.a.Run.Suites.Specs[i]
+		if s.State != reports.Failed {
+			continue
+		}
+		f := Failure{Spec: *s}
+		if err := a.judgeSpec(&f, from[s.Key()]); err != nil {
+			return err
+		}
+		a.a.Failures = append(a.a.Failures, f)
+	}
+	slices.SortStableFunc(a.a.Failures, func(x, y Failure) int {
+		return slices.Index(AllWhose, x.Whose) - slices.Index(AllWhose, y.Whose)
+	})
+	return nil
+}
+
+// judgeSpec applies the rules in their order of precedence.
+func (a *analyzer) judgeSpec(f *Failure, m Move) error {
+	key := f.Spec.Key()
+	f.Red, f.Green = a.around.of(key)
+	if e := a.o.Quarantine.Covers(&f.Spec, a.o.Now); e != nil {
+		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", text.OneLine(e.Reason), text.OneLine(e.Owner), e.Expires)
+		return nil
+	}
+	s, err := a.lookup(key, m)
+	if err != nil {
+		return err
+	}
+	f.At = s.at
+	if s.red {
+		a.redBefore(f, s)
+		return nil
+	}
+	if known, ok, err := a.knownFlake(key); err != nil {
+		return err
+	} else if ok {
+		f.Flake = &known
+		streak, err := a.branchStreak(key)
+		if err != nil {
+			return err
+		}
+		f.P = flakeChance(known.High, a.tries[key], streak)
+		rate := fmt.Sprintf("%s, last seen in run %d", known.Flaked, known.Last.ID)
+		if f.P >= MaxChance {
+			f.Whose, f.Why = KnownFlaky, "it fails now and then: "+rate
+			return nil
+		}
+		f.Whose, f.Why = ByThisChange, fmt.Sprintf("it is flaky (%s), and now fails more often than that explains (p = %.2g, below %v)", rate, f.P, MaxChance)
+		return nil
+	}
+	a.notRedBefore(f, s, func(w *history.Window, at int) bool {
+		id, ok := a.ids[key]
+		return ok && id < int64(len(w.Codes)) && w.Codes[id] != nil && history.OutcomeOf(w.Codes[id][at]) == history.Bad
+	})
+	return nil
+}
+
+// redBefore says since when something is red that was red at the baseline.
+func (a *analyzer) redBefore(f *Failure, s lookedUp) {
+	if a.a.Baseline.Unsure {
+		f.Whose, f.Why = Unknown, fmt.Sprintf("it fails in run %d too, which may be of the same code", s.at.ID)
+		return
+	}
+	f.Whose, f.Since = RedOnMain, s.since
+	where := "it fails"
+	if s.at.Branch != "" {
+		where = "it fails on branch " + text.OneLine(s.at.Branch)
+	}
+	f.Why = fmt.Sprintf("%s since %s", where, runAndCommit(s.since))
+	if s.since.ID != s.at.ID {
+		f.Why += fmt.Sprintf(", and did in run %d", s.at.ID)
+	}
+}
+
+// notRedBefore decides on what did not fail at the baseline.
+func (a *analyzer) notRedBefore(f *Failure, s lookedUp, redIn func(w *history.Window, at int) bool) {
+	b := a.a.Baseline
+	switch {
+	case b.Run == nil:
+		f.Whose, f.Why = Unknown, b.Why
+		return
+	case s.at == nil:
+		f.Whose, f.Why = Unknown, "no run that it is compared with ran it"
+		return
+	}
+	if !b.Exact || s.at.ID != b.Run.ID {
+		for i, l := range a.base.Runs {
+			if a.isLater(l, s.at) && redIn(a.base, i) {
+				f.Whose, f.Why = Unknown, fmt.Sprintf("it did not fail in run %d, but fails in run %d of branch %s, which is newer: the change may or may not include that; make a run of the commit that the change started from",
+					s.at.ID, l.ID, text.OneLine(l.Branch))
+				return
+			}
+		}
+	}
+	f.Whose = ByThisChange
+	switch {
+	case s.isNew:
+		f.Why = fmt.Sprintf("it is new: run %d does not have it", s.at.ID)
+	case s.skipped:
+		f.Why = fmt.Sprintf("it did not run in run %d", s.at.ID)
+	default:
+		f.Why = fmt.Sprintf("it passed in run %d", s.at.ID)
+	}
+	if s.at.Commit != "" {
+		f.Why += ", commit " + text.ShortCommit(s.at.Commit)
+	}
+}
+
+func runAndCommit(l *history.RunLine) string {
+	if l.Commit == "" {
+		return fmt.Sprintf("run %d", l.ID)
+	}
+	return fmt.Sprintf("run %d, commit %s", l.ID, text.ShortCommit(l.Commit))
+}
+
+// flakeChance is the chance of what was seen of a flake, were it to fail with the given
+// probability and no more: the smaller of two, doubled because either would be taken
+// (Bonferroni). The first is that of at least so many failures in the attempts at this commit,
+//
+//	P(X >= k) = I_p(k, n-k+1), X binomial (n, p), I the regularized incomplete beta function,
+//
+// the second that of a row of failures in the last runs of the branch, p^streak. It assumes
+// attempts to be independent.
+//
+// Source: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.5.24.
+func flakeChance(p float64, tries reports.Rate, streak int) float64 {
+	if p >= 1 {
+		return 1
+	}
+	chance := 1.0
+	if k, n := tries.Good, tries.Of; k > 0 && n >= k {
+		chance = mathext.RegIncBeta(float64(k), float64(n-k+1), p)
+	}
+	row := 1.0
+	for range streak {
+		row *= p
+	}
+	return min(1, 2*min(chance, row))
+}
+
+// count adds the attempts of a spec at the commit of the run: Good of them failed.
+func (a *analyzer) count(s *reports.Spec) {
+	r := a.tries[s.Key()]
+	switch n := max(1, s.Attempts); {
+	case s.BothWays(): // how many of them failed is only in its message
+		r.Good, r.Of = r.Good+1, r.Of+n
+	case s.State == reports.Failed:
+		r.Good, r.Of = r.Good+n, r.Of+n
+	case s.State == reports.Passed && s.Retried:
+		r.Good, r.Of = r.Good+n-1, r.Of+n
+	case s.State == reports.Passed:
+		r.Of += n
+	default:
+		return
+	}
+	a.tries[s.Key()] = r
+}
+
+// picture is what other jobs of the same commit came to: parts of one picture.
+type picture struct {
+	platforms []string
+	states    []map[string]reports.State // by key, of each platform
+}
+
+// maxAround is the most other jobs of a commit that are looked at.
+const maxAround = 30
+
+// lookAround reads the newest run of each other cell at the commit of the run.
+func (a *analyzer) lookAround() error {
+	a.around = picture{}
+	mine := a.a.Run.Origin
+	red := a.a.Counts.Failed > 0
+	if !red || a.chooser.run.Commit == "" || a.a.Run.Dirty {
+		return nil
+	}
+	seen := map[string]bool{a.chooser.run.Cell: true}
+	for _, l := range a.chooser.all {
+		if l.Dirty || l.Fork != mine.Fork || !reports.SameCommit(l.Commit, a.a.Run.Commit) || seen[l.Cell] || len(a.around.platforms) == maxAround {
+			continue
+		}
+		seen[l.Cell] = true
+		of, err := a.Results(l.ID)
+		if err != nil {
+			return fmt.Errorf("run %d: %w", l.ID, err)
+		}
+		parts := strings.Split(l.Cell, "|")
+		name := parts[0]
+		if len(parts) == 3 {
+			name = cmp.Or(parts[1], parts[0])
+		}
+		states := map[string]reports.State{}
+		for i := range of.Specs {
+			states[of.Specs[i].Key()] = of.Specs[i].State
+		}
+		a.around.platforms, a.around.states = append(a.around.platforms, name), append(a.around.states, states)
+	}
+	return nil
+}
+
+func (r *picture) of(key string) (red, green []string) {
+	for i, name := range r.platforms {
+		switch r.states[i][key] {
+		case reports.Failed:
+			red = append(red, name)
+		case reports.Passed:
+			green = append(green, name)
+		}
+	}
+	return red, green
+}
+
+// Where is "on windows/amd64 go1.26 only, of 3 jobs", or "" where other jobs of the commit
+// say nothing else. platform is that of the run.
+func (f *Failure) Where(platform string) string {
+	switch {
+	case len(f.Green) == 0:
+		return ""
+	case len(f.Red) == 0:
+		return fmt.Sprintf("on %s only; it passes on %s", cmp.Or(platform, "this job"), strings.Join(f.Green, ", "))
+	}
+	return fmt.Sprintf("on %s, %s; it passes on %s", cmp.Or(platform, "this job"), strings.Join(f.Red, ", "), strings.Join(f.Green, ", "))
+}
