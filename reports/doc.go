@@ -18,7 +18,7 @@
 //	run := reports.Run{Started: started, Suites: results, Outcome: outcome}
 //	added, err := h.Append(ctx, run)
 //	a, err := analysis.Analyze(ctx, h, analysis.Options{Run: added.ID})
-//	page, err := render.WriteReport("reports/out", a)
+//	page, err := render.WriteReport(".flujo/report", a)
 //	for _, line := range render.Summary(a, render.Screen{Report: page}) { … }
 //
 // The packages count and show; they judge nothing. A verdict is printed as thresholds

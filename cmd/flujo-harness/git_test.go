@@ -160,7 +160,7 @@ func TestOwnOutputsAreNoChanges(t *testing.T) {
 		}
 		return dirty
 	}
-	for _, name := range []string{".flujo/history.db", "reports/out/index.html", "h.db", "h.db-wal", "page/a/index.html"} {
+	for _, name := range []string{".flujo/history.db", ".flujo/report/index.html", "h.db", "h.db-wal", "page/a/index.html"} {
 		write(name)
 		if dirty() {
 			t.Fatalf("%s is a change", name)

@@ -298,7 +298,7 @@ func (s *scaffold) ignore() (scaffoldFile, error) {
 		return f, err
 	}
 	var lacks []string
-	for _, line := range []string{".flujo/", "reports/out/"} {
+	for _, line := range []string{".flujo/"} {
 		if !ignores(text, line) {
 			lacks = append(lacks, line)
 		}

@@ -71,6 +71,11 @@ func (f *measureFlags) prepareAll(ctx context.Context) (project, []harness.Spec,
 	return p, specs, nil
 }
 
+// asked reports whether the command line names something to measure.
+func (f *measureFlags) asked(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("workload") || cmd.Flags().Changed("suite") || cmd.Flags().Changed("durability")
+}
+
 // specs are the orders of all measurements: each workload at each durability.
 func (f *measureFlags) specs() ([]harness.Spec, error) {
 	if f.sessions < 2 {

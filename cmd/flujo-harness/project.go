@@ -9,14 +9,17 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/modfile"
+
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// project is the Go module that the program was called in.
+// project is the Go module, or the workspace of modules, that the program was called in.
 type project struct {
-	root   string // folder of go.mod; the working folder where there is none
-	module bool   // there is a go.mod
+	root    string   // folder of go.mod or go.work; the working folder where there is neither
+	module  bool     // there is a go.mod, or a go.work
+	members []string // of a workspace, called outside of its modules: their folders, relative to root
 }
 
 func findProject() (project, error) {
@@ -25,9 +28,74 @@ func findProject() (project, error) {
 		return project{}, fmt.Errorf("find the working folder: %w", err)
 	}
 	if root := harness.ModuleRoot(dir); root != "" {
-		return project{root, true}, nil
+		return project{root: root, module: true}, nil
+	}
+	root, members, err := workspace(dir)
+	if err != nil {
+		return project{}, err
+	}
+	if root != "" {
+		return project{root, true, members}, nil
 	}
 	return project{root: dir}, nil
+}
+
+// workspace finds the go.work of a folder, as the go command does. root is empty where
+// there is none, or the environment says GOWORK=off.
+func workspace(dir string) (root string, members []string, err error) {
+	file := os.Getenv("GOWORK")
+	for up := dir; file == ""; up = filepath.Dir(up) {
+		if _, err := os.Stat(filepath.Join(up, "go.work")); err == nil {
+			file = filepath.Join(up, "go.work")
+		} else if up == filepath.Dir(up) {
+			return "", nil, nil
+		}
+	}
+	if file == "off" {
+		return "", nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", nil, fmt.Errorf("read the workspace: %w", err)
+	}
+	work, err := modfile.ParseWork(file, text, nil)
+	if err != nil {
+		return "", nil, fmt.Errorf("read the workspace: %w", err)
+	}
+	for _, use := range work.Use {
+		members = append(members, use.Path)
+	}
+	return filepath.Dir(file), members, nil
+}
+
+// everything returns the patterns of all packages of the project.
+func (p project) everything() ([]string, error) {
+	if len(p.members) == 0 {
+		return []string{"./..."}, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	var patterns []string
+	for _, m := range p.members {
+		if !filepath.IsAbs(m) {
+			m = filepath.Join(p.root, filepath.FromSlash(m))
+		}
+		rel, err := filepath.Rel(dir, m)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, "./"+filepath.ToSlash(filepath.Join(rel, "...")))
+	}
+	return patterns, nil
+}
+
+// ours reports whether the project is this one: then the workloads of this program are
+// what a plain run measures.
+func (p project) ours() bool {
+	text, err := os.ReadFile(filepath.Join(p.root, "go.mod"))
+	return err == nil && modfile.ModulePath(text) == "github.com/flujo/flujo-harness"
 }
 
 // path makes a default path of the project absolute; a path that the user gave is
@@ -40,8 +108,8 @@ func (p project) path(given, standard string) string {
 }
 
 // revision is the commit of the tree, empty outside of git, and whether the tree
-// has changes beyond it. What the program writes itself is no change: .flujo, the default
-// folder of the report, and the named files and folders, as far as git does not know them.
+// has changes beyond it. What the program writes itself is no change: the folder
+// .flujo, and the named files and folders, as far as git does not know them.
 func (p project) revision(ctx context.Context, own ...string) (commit string, dirty bool) {
 	head, err := p.git(ctx, "rev-parse", "HEAD")
 	if err != nil {
@@ -56,7 +124,7 @@ func (p project) revision(ctx context.Context, own ...string) (commit string, di
 		return head, true
 	}
 	own = slices.DeleteFunc(own, func(path string) bool { return within(p.root, []string{path}) }) // the sources are in it as well
-	own = append(own, filepath.Join(p.root, ".flujo"), filepath.Join(p.root, "reports", "out"))
+	own = append(own, filepath.Join(p.root, ".flujo"))
 	for change := range strings.SplitSeq(strings.TrimSuffix(string(status), "\x00"), "\x00") {
 		file, untracked := strings.CutPrefix(change, "?? ")
 		if change != "" && !(untracked && within(filepath.Join(p.root, filepath.FromSlash(top), filepath.FromSlash(file)), own)) {

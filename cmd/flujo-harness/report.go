@@ -88,7 +88,7 @@ file that cannot be written.`,
 			}
 			page := ""
 			if len(asked) == 0 || cmd.Flags().Changed("out") {
-				if page, err = render.WriteReport(p.path(output.out, "reports/out"), a); err != nil {
+				if page, err = render.WriteReport(p.path(output.out, ".flujo/report"), a); err != nil {
 					return fault(err)
 				}
 			}

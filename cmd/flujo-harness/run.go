@@ -32,12 +32,12 @@ type outputFlags struct {
 
 func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.db, "db", "", "history database (default .flujo/history.db of the module)")
-	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default reports/out of the module)")
+	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default .flujo/report of the module)")
 }
 
 // open opens the history and makes the folder of the report.
 func (f *outputFlags) open(ctx context.Context, p project) (h *history.History, out string, err error) {
-	out = p.path(f.out, "reports/out")
+	out = p.path(f.out, ".flujo/report")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
 	}
@@ -84,7 +84,7 @@ of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused s
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
 				j.packages, j.flags = args[:dash], args[dash:]
 			}
-			if len(j.packages) == 0 {
+			if j.everything = len(j.packages) == 0; j.everything {
 				j.packages = []string{"./..."}
 			}
 			j.cmd = cmd
@@ -113,17 +113,18 @@ func benchCommand() *cobra.Command {
 
 // job is one call of run or bench.
 type job struct {
-	cmd      *cobra.Command
-	measure  measureFlags
-	output   outputFlags
-	results  resultFlags
-	ci       ciFlags
-	strict   bool
-	packages []string // nil: no suites
-	about    analysis.Options
-	flags    []string // for Ginkgo, or go test
-	runs     int
-	share    runner.Share
+	cmd        *cobra.Command
+	measure    measureFlags
+	output     outputFlags
+	results    resultFlags
+	ci         ciFlags
+	strict     bool
+	packages   []string // nil: no suites
+	everything bool     // no package was named
+	about      analysis.Options
+	flags      []string // for Ginkgo, or go test
+	runs       int
+	share      runner.Share
 }
 
 func (j *job) register(cmd *cobra.Command) {
@@ -147,8 +148,13 @@ func (j job) run() error {
 	if err != nil {
 		return err
 	}
-	if none {
-		specs = nil
+	if j.everything {
+		if j.packages, err = p.everything(); err != nil {
+			return fault(err)
+		}
+	}
+	if none || j.packages != nil && !j.measure.asked(j.cmd) && !p.ours() {
+		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
@@ -246,7 +252,7 @@ func (j job) run() error {
 func (j job) find(ctx context.Context, p project) (*runner.Tests, error) {
 	switch {
 	case !p.module:
-		return nil, usage(errors.New("there is no go.mod here or above: call run inside a Go module, or use flujo-harness bench"))
+		return nil, usage(errors.New("there is no go.mod and no go.work here or above: call run inside a Go module"))
 	case j.runs < 1:
 		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
