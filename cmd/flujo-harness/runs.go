@@ -17,14 +17,17 @@ import (
 	"golang.org/x/term"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/postgres"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
 // aboutStore is said in the help of every command over a database of runs.
-const aboutStore = `The database is the one that your program gives to sqlite.Open: name it with --db. It
-is only read: not created, not migrated, not repaired. Engines may go on saving to it.
+const aboutStore = `The database is the one that your program gives to sqlite.Open or postgres.Open: name its
+file, or its address postgres://user@host/database, with --db. It is only read: not
+created, not migrated, not repaired. Engines may go on saving to it. Leave a password to
+the variable PGPASSWORD or to a .pgpass file.
 
 Exit codes: 0 shown; 2 usage, or no such run; 3 a database that is missing, damaged, of
 a newer version or of another program.`
@@ -37,14 +40,21 @@ type storeFlags struct {
 
 func (f *storeFlags) register(cmd *cobra.Command) {
 	f.cmd = cmd
-	cmd.Flags().StringVar(&f.db, "db", "", "database of the runs (default .flujo/runs.db of the module)")
+	cmd.Flags().StringVar(&f.db, "db", "", "database of the runs: a file, or postgres://… (default .flujo/runs.db of the module)")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", `tenant of the run; "" is the one without a name (default any)`)
+}
+
+// runsReader is a database of runs that is open to be looked at.
+type runsReader interface {
+	core.Lister
+	Load(ctx context.Context, key core.RunKey) (core.Snapshot, error)
+	Close() error
 }
 
 // store is an open database of runs.
 type store struct {
-	*sqlite.Reader
-	path   string
+	runsReader
+	path   string  // or address
 	tenant *string // nil: any
 }
 
@@ -53,15 +63,29 @@ func (f *storeFlags) open() (*store, error) {
 	if err != nil {
 		return nil, fault(err)
 	}
-	s := &store{path: harness.ShortPath(p.path(f.db, ".flujo/runs.db"))}
+	s := &store{}
 	if f.cmd.Flags().Changed("tenant") {
 		s.tenant = &f.tenant
 	}
-	s.Reader, err = sqlite.OpenReader(f.cmd.Context(), s.path)
+	if isAddress(f.db) {
+		r, err := postgres.OpenReader(f.cmd.Context(), f.db)
+		if err != nil {
+			return nil, shown(err)
+		}
+		s.runsReader, s.path = r, "postgres://"+r.Place()
+		return s, nil
+	}
+	s.path = harness.ShortPath(p.path(f.db, ".flujo/runs.db"))
+	s.runsReader, err = sqlite.OpenReader(f.cmd.Context(), s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: name the one that your program gives to sqlite.Open with --db", err)
 	}
 	return s, shown(err)
+}
+
+// isAddress tells the address of a PostgreSQL database from a file.
+func isAddress(db string) bool {
+	return strings.HasPrefix(db, "postgres://") || strings.HasPrefix(db, "postgresql://")
 }
 
 // shown makes a fault of an error whose text has names out of a database.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 // as is the address of a backend's schema for another user.

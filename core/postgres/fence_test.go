@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 func at(seconds int64) time.Time { return time.Unix(1_700_000_000+seconds, 7).UTC() }

@@ -61,6 +61,9 @@ func (r *Reader) Questions(ctx context.Context, f core.Filter) ([]core.Question,
 	return r.b.Questions(ctx, f)
 }
 
+// Place is host, port and name of the database, without user and password.
+func (r *Reader) Place() string { return r.b.server.place }
+
 // Close closes the connections.
 func (r *Reader) Close() error { return r.b.Close() }
 

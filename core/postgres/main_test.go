@@ -10,7 +10,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 // shared names the server of this test run to its child processes.

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 // bouncer finds PgBouncer, which Debian keeps where only root looks.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 // harm is what a [proxy] does to a message.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 // authority signs certificates of servers.

@@ -20,8 +20,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
 	"github.com/flujo/flujo-harness/core/postgres"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 var shared *pgserver.Server

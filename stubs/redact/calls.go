@@ -39,7 +39,7 @@ var (
 	readVerbs = words(`get find delete remove list fetch load read lookup parse decode missing revoke create no without generate need needs require expired lost forgot show hide print log mask redact`)
 	// formatVerbs fill values into a text.
 	formatVerbs = words(`printf sprintf fprintf errorf logf infof debugf warnf fatalf format`)
-	userNames   = words(`user username login email account uid userid name principal`)
+	userNames   = words(`user username login email account uid userid name principal user_name`)
 )
 
 // longestCall is how many bytes of the arguments of a call are looked at.
@@ -102,6 +102,9 @@ func (sc *scanner) call(at, end int) {
 		}
 	case login && len(args) >= 2 || third && len(args) >= 3:
 		i := 1 + b2i(third)
+		if login && len(args) >= 3 && args[0].to == 0 && args[1].to > 0 && args[2].to > 0 { // Login(ctx, "user", "secret")
+			i = 2
+		}
 		if args[i].to > 0 && !strings.ContainsAny(s[args[i].from:args[i].to], "@/:") || args[i].to > 0 && hasDigit(s[args[i].from:args[i].to]) {
 			literal(i, "password", password)
 		}
@@ -115,6 +118,8 @@ func (sc *scanner) call(at, end int) {
 				literal(i+1, "password", password)
 			}
 		}
+	case folded == "connect" && len(args) >= 3 && args[0].to > 0 && args[1].to > 0 && args[2].to > 0 && hasLetter(s[args[2].from:args[2].to]):
+		literal(2, "password", password)
 	case dial && len(args) >= 2:
 		for i := range args[:len(args)-1] {
 			if args[i].to == 0 && userNames[lastOf(splitName(args[i].text))] {

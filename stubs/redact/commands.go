@@ -70,7 +70,7 @@ func parseRule(f string) argRule {
 		return argRule{option: name, attached: true}
 	case '+':
 		return argRule{option: name, attached: true, separate: true}
-	case ':', ',', '%':
+	case ':', ',', '%', '=':
 		return argRule{option: name, after: last, attached: true, separate: true}
 	}
 	return argRule{option: f, separate: true}
@@ -185,7 +185,7 @@ func (sc *scanner) apply(rule argRule, args []arg) {
 			}
 		case rule.after != 0 && len(rule.option) == 2 && len(text) > 2 && len(text) < 7 && text[len(text)-1] == rule.option[1] && strings.Trim(text[1:], alphanumeric[:52]) == "" && text[1] != rule.option[1]:
 			sc.argument(next.from, next.to, rule.after) // -su user:x
-		case rule.option != "" && rule.attached && strings.HasPrefix(text, rule.option) && text[1] != '-':
+		case rule.option != "" && rule.attached && strings.HasPrefix(text, rule.option) && (text[1] != '-' || rule.option[1] == '-' && rule.after == '='):
 			sc.argument(a.from+len(rule.option), a.to, rule.after)
 		case rule.word != "" && rule.nth == 0 && text == rule.word:
 			if n := i + 2; next.to-next.from == 1 && isDigit(s[next.from]) && n < len(args) {

@@ -53,6 +53,7 @@ poetry/config composer/config : #>3 github-oauth.github.com> gitlab-token.gitlab
 chamber/write : #>3
 gh/secret glab/variable : --body -b --value -v
 glab/login doctl/auth codecov : -t
+kubectl : --from-literal= --from-literal==
 fly/secrets flyctl/secrets wrangler/secret doppler/secrets supabase/secrets railway/variables vault/put sst/secret : =
 pdftotext qpdf pdftk : -upw -opw input_pw> owner_pw> user_pw>
 enable : secret> password>

@@ -93,7 +93,7 @@ func parts(secret string) (list []string) {
 }
 
 // readCorpus draws the texts of the files of testdata/corpus that a pattern names.
-func readCorpus(t *testing.T, pattern string, m *maker) (list []sample) {
+func readCorpus(t testing.TB, pattern string, m *maker) (list []sample) {
 	files, err := filepath.Glob(filepath.Join("testdata", "corpus", pattern))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no corpus %s: %v", pattern, err)
@@ -161,10 +161,29 @@ func score(t *testing.T, list []sample) (found, secrets, changed, innocents int)
 	return found, secrets, changed, innocents
 }
 
+// A text that is cut off anywhere does no harm, and stays as it is once it is redacted.
+func TestCorporaCutOff(t *testing.T) {
+	m := &maker{rng: rand.New(rand.NewPCG(9, 22))}
+	for i, s := range readCorpus(t, "*.txt", m) {
+		step := 1
+		if len(s.text) > 200 {
+			step = 7
+		}
+		for n := 0; n < len(s.text); n += step {
+			got := new(Redactor).Text(s.text[:n])
+			if (i+n)%5 == 0 {
+				if again := new(Redactor).Text(got); again != got {
+					t.Fatalf("%s: redacted twice\n%q\n%q\n%q", s.name, s.text[:n], got, again)
+				}
+			}
+		}
+	}
+}
+
 // Every corpus is drawn three times: at least 95% of its secrets are found, and no text that holds
 // none is changed.
 func TestCorpora(t *testing.T) {
-	for _, corpus := range []string{"a", "b", "c"} {
+	for _, corpus := range []string{"a", "b", "c", "d"} {
 		t.Run(corpus, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m := &maker{rng: rand.New(rand.NewPCG(seed, 22))}

@@ -108,7 +108,7 @@ func (r *Redactor) run(s string, from, to int, l layer) (found []span) {
 			at++
 		}
 	}
-	if len(found) == 0 && !l.plain && to-from >= 24 && to-from <= randomMost && !isDigestAt(s, from) {
+	if len(found) == 0 && !l.plain && to-from >= 24 && to-from <= randomMost && !isDigestAt(s, from) && !r.plainBefore(s, from) {
 		padded := to
 		for padded < len(s) && padded < to+2 && s[padded] == '=' {
 			padded++
@@ -290,6 +290,21 @@ var inRun = func() (in [256]bool) {
 	}
 	return in
 }()
+
+// plainBefore reports whether the run at position at is the value of a name whose values look random
+// and are no secrets: "nextPageToken": "…", etag=….
+func (r *Redactor) plainBefore(s string, at int) bool {
+	end := at
+	for end > 0 && at-end < 8 && strings.IndexByte("\"'\\:= ", s[end-1]) >= 0 {
+		end--
+	}
+	begin := end
+	for begin > 0 && end-begin < longestName && inName[s[begin-1]] {
+		begin--
+	}
+	r.work.add(at - begin)
+	return begin < end && end < at && strings.ContainsAny(s[end:at], ":=") && plainLabels[fold(s[begin:end])]
+}
 
 // isDigestAt reports whether what begins at position at is a digest by its label: h1: of
 // go.sum, sha512- of a lock file, sha256: of an image.

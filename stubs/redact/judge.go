@@ -11,7 +11,7 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 	digit, letter := hasDigit(v), hasLetter(v)
 	folded := fold(name)
 	short := len(folded) <= 4 && folded != "pwd" // pass, auth, sig: words of many meanings
-	if folded == "pwd" && (v[0] == '/' || v[0] == '.') || folded == "oldpwd" {
+	if folded == "pwd" && (v[0] == '/' || v[0] == '.' || name == "PWD" && where == tight && !hasDigit(v)) || folded == "oldpwd" {
 		return false // the working directory
 	}
 	switch k {

@@ -45,7 +45,7 @@ var secretWords = map[string]kind{
 var keyOwners = words(`api private secret access encryption encrypt encrypting decryption signing sign master shared account storage auth authentication license hmac aes des
 	rsa ssh gpg pgp ecdsa deploy service admin root subscription app application webhook consumer jwt session cookie cipher crypto vault unseal recovery write read ingest ingestion
 	instrumentation integration function functions host jwk fernet wrapping kms data dek kek server client user developer dev prod live test stripe openai anthropic datadog google maps sendgrid
-	twilio mailgun algolia cohere mistral groq gemini relic rollbar honeycomb segment`)
+	twilio mailgun signature algolia cohere mistral groq gemini relic rollbar honeycomb segment`)
 
 // metaWords, at the end of a name, say that the value only describes a secret.
 var metaWords = words(`name names type types count counts len length size sizes limit limits max min number num file files filename path paths dir folder url uri endpoint
@@ -67,7 +67,10 @@ var keptFields = words(`encryptedcontent signature thoughtsignature systemfinger
 
 // plainEnds are the ends of names whose values look random and are no secrets: identifiers,
 // digests, payloads.
-var plainEnds = []string{"id", "ids", "digest", "hash", "checksum", "sha1", "sha256", "sha512", "md5", "etag", "fingerprint", "base64", "signature", "integrity", "nonce", "encryptedcontent", "publickey", "sum"}
+var plainEnds = []string{"id", "ids", "digest", "hash", "checksum", "sha1", "sha256", "sha512", "md5", "etag", "fingerprint", "base64", "signature", "integrity", "nonce", "encryptedcontent", "publickey", "sum", "pagetoken", "nexttoken", "continuationtoken", "cursor", "synctoken"}
+
+// plainLabels are names before which, in a text that is no JSON, a random value is no secret.
+var plainLabels = words(`etag integrity checksum encryptedcontent thoughtsignature nextpagetoken pagetoken nexttoken continuationtoken cursor nextcursor synctoken publickey digest`)
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}

@@ -15,7 +15,7 @@ func (sc *scanner) separate(at, end int) int {
 	if v >= len(s) {
 		return 0
 	}
-	if w[0] == '-' && len(w) > 2 {
+	if w[0] == '-' && len(w) > 2 && (at == 0 || strings.IndexByte(" \t\n\"'`[({|=\\", s[at-1]) >= 0) {
 		return sc.option(w, v)
 	}
 	if !mayBeSecret(w) {
@@ -226,7 +226,7 @@ func (sc *scanner) lastArgument(v, most int) int {
 			return 0
 		}
 		if restBlank(s, to) {
-			if x := s[v:to]; len(x) >= 4 && sc.spoken(x) && !optionProse[strings.ToLower(x)] {
+			if x := s[v:to]; len(x) >= 4 && (hasLetter(x) || len(x) >= 6) && sc.spoken(x) && !optionProse[strings.ToLower(x)] {
 				return sc.give(v, to, "assignment")
 			}
 			return 0

@@ -46,7 +46,7 @@ func (sc *scanner) told(at, end int) int {
 		}
 		return 0
 	case "attempt": // login attempt [user/password]
-		if s[v] == '[' && strings.HasSuffix(s[max(0, at-6):at], "login ") {
+		if v < len(s) && s[v] == '[' && strings.HasSuffix(s[max(0, at-6):at], "login ") {
 			if to := near(s, v, "]"); strings.IndexByte(s[v:to], '/') > 0 {
 				from := v + strings.IndexByte(s[v:to], '/') + 1
 				return sc.give(from, to, "assignment")
@@ -98,7 +98,9 @@ func (sc *scanner) toldValue(at, end, v int, k kind) (from, to int) {
 		if tag >= len(s) || s[tag] != '<' {
 			return 0, 0
 		}
-		from = near(s, tag, ">") + 1
+		if from = near(s, tag, ">") + 1; from > len(s) {
+			return 0, 0
+		}
 		if name := strings.ToLower(s[tag+1 : from-1]); !strings.HasSuffix(name, "string") && !strings.HasSuffix(name, "value") {
 			return 0, 0
 		}
@@ -160,10 +162,10 @@ func (sc *scanner) oneTimeCode(at, end int) int {
 	if codeOwners[owner] {
 		sc.codeBefore(at)
 	}
-	if !codeOwners[owner] && owner != "use" && owner != "enter" {
+	v := skipBlank(s, end)
+	if !codeOwners[owner] && owner != "use" && owner != "enter" && !(owner == "your" && strings.HasPrefix(s[v:], "is ") && len(s) > v+8 && strings.Trim(s[v+3:v+9], digits0) == "") {
 		return 0
 	}
-	v := skipBlank(s, end)
 	rest := s[v:]
 	switch {
 	case rest == "":
@@ -233,6 +235,9 @@ func (sc *scanner) listed(at, to int) bool {
 		if rest, ok := strings.CutSuffix(before, sep); ok {
 			before = rest + ", "
 		}
+	}
+	if words := strings.Fields(before[strings.LastIndexByte(before, '\n')+1:]); len(words) == 2 && strings.HasSuffix(words[0], ":") && userNames[strings.ToLower(strings.TrimSuffix(words[0], ":"))] {
+		return true // login: bob password: x
 	}
 	before, ok := strings.CutSuffix(before, ", ")
 	i := strings.LastIndexByte(before, ' ')
@@ -320,7 +325,7 @@ func wrapped(s string, v int) int {
 }
 
 // wrappers are conversions in which the text of a value stands.
-var wrappers = []string{"String::from(", "String.valueOf(", "new String(", "[]byte(", "Buffer.from(", "SecretString::new(", "SecretString(", "Secret::new(", "secrets.String(", "Secret(", "SecretStr(", "bytes(", "string("}
+var wrappers = []string{"String::from(", "String.valueOf(", "new String(", "[]byte(", "Buffer.from(", "SecretString::new(", "SecretString(", "Secret::new(", "secrets.String(", "Secret(", "SecretStr(", "Optional(", "Just(", "Ok(", "bytes(", "string("}
 
 // wrapper is the length of the conversion that a text begins with, if a quote follows it.
 func wrapper(text string) int {

@@ -39,14 +39,14 @@ func (sc *scanner) stated(at, end, v int, k kind) int {
 	if s[end] != ' ' && s[end] != '\t' {
 		return 0
 	}
-	if v >= len(s) {
-		return 0
+	folded := strings.ToLower(s[at:end])
+	if v >= len(s) || folded == "pass" || commands[folded] != nil || folded == "htpasswd" {
+		return 0 // a verb, or a program
 	}
 	before := strings.ToLower(s[max(0, at-16):at])
 	line := s[v:near(s, v, "\r\n")]
 	line = line[:min(len(line), 100)]
 	sc.r.work.add(len(line))
-	folded := strings.ToLower(s[at:end])
 	if from, to, ok := quotedValue(s, v); ok {
 		x := s[from:to]
 		if (k == password && folded != "secret" && !strings.HasPrefix(folded, "cred") && !strings.HasSuffix(folded, "s") || isDrawn(x) && !sc.counted(at)) && sc.acceptLiteral(x, k) && sc.spoken(x) {
@@ -91,35 +91,29 @@ func (sc *scanner) stated(at, end, v int, k kind) int {
 			}
 		}
 	}
-	if afterAny(before, " is the ", " as ", " as the ", " is your ", " is my ") {
-		if to := sc.precedes(at, k); to > 0 {
-			return to
-		}
-	}
 	return sc.statement(at, end, v, k, before)
 }
 
 // precedes looks for the value in "x is the password": it is marked although the scan has passed it.
-func (sc *scanner) precedes(at int, k kind) int {
+func (sc *scanner) precedes(at int, k kind) {
 	s := sc.s
 	low := max(0, at-longestName)
 	before := s[low:at]
 	sc.r.work.add(len(before))
 	cut := max(strings.LastIndex(before, " is "), strings.LastIndex(before, " as "))
 	if cut < 1 {
-		return 0
+		return
 	}
 	if q := before[cut-1]; (q == '"' || q == '\'') && cut > 2 {
 		if open := strings.LastIndexByte(before[:cut-1], q); open >= 0 && sc.acceptLiteral(before[open+1:cut-1], k) {
 			sc.later(low+open+1, low+cut-1, "assignment")
 		}
-		return 0
+		return
 	}
 	from := strings.LastIndexByte(before[:cut], ' ') + 1
 	if x := before[from:cut]; len(x) >= 6 && hasDigit(x) && hasLetter(x) && sc.spoken(x) && !wordy(x) {
 		sc.later(low+from, low+cut, "assignment")
 	}
-	return 0
 }
 
 // statement looks for "is x", "was changed from x to y" and their like at position v.
@@ -135,6 +129,9 @@ func (sc *scanner) statement(at, end, v int, k kind, before string) int {
 		if w == "from" && count > 0 {
 			v = skipBlank(s, n)
 			to := valueEnd(s, v)
+			if from, to, ok := quotedValue(s, v); ok && strings.HasPrefix(s[to+1:], " to ") && k == password && sc.acceptLiteral(s[from:to], k) {
+				return sc.alike(sc.give(from, to, "assignment"))
+			}
 			if rest, ok := strings.CutPrefix(s[to:], " to "); ok && k == password && sc.spoken2(s[v:to]) {
 				sc.give(v, to, "assignment")
 				v = len(s) - len(rest)
@@ -145,7 +142,7 @@ func (sc *scanner) statement(at, end, v int, k kind, before string) int {
 			}
 			return 0
 		}
-		if !statements[w] {
+		if !statements[w] || w == "to" && count == 0 {
 			break
 		}
 		last = w
@@ -239,6 +236,18 @@ func (sc *scanner) alike(at int) int {
 
 // unequal looks for "x != y" in what a line says of a password.
 func (sc *scanner) unequal(v int, line string) int {
+	found := 0
+	for _, word := range []string{"got ", "want ", "expected "} { // password mismatch: got "x", want "y"
+		if i := strings.Index(line, word); i >= 0 {
+			if from, to, ok := quotedValue(sc.s, v+i+len(word)); ok && sc.acceptLiteral(sc.s[from:to], password) {
+				sc.later(from, to, "assignment")
+				found = v
+			}
+		}
+	}
+	if found > 0 {
+		return found
+	}
 	for _, sign := range []string{" != ", " vs ", " <> "} {
 		i := strings.Index(line, sign)
 		if i < 1 {

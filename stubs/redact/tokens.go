@@ -81,7 +81,7 @@ func byForm(s string, at int) (to int, rule string) {
 		switch {
 		case f.most > 0 && to < len(s) && (isLetter(s[to]) || isDigit(s[to]) || s[to] == '_'):
 			continue // part of a longer word
-		case f.digit && wordy(rest[:n]):
+		case f.digit && wordy(rest[:n]), len(f.prefix) == 2 && camel(rest[:n]):
 			continue
 		case f.rule == "jwt":
 			if to = jwtEnd(s, to); to == 0 {
@@ -108,6 +108,11 @@ func wordy(s string) bool {
 		}
 	}
 	return parts >= 3 && short == parts
+}
+
+// camel reports whether most of a token is words: "ReadUint16LengthPrefixed".
+func camel(s string) bool {
+	return 2*(len(s)-len(wordParts.ReplaceAllString(s, ""))) > len(s)
 }
 
 // jwtEnd is the end of a JSON Web Token whose first part ends at position at, or 0.

@@ -77,7 +77,7 @@ func (sc *scanner) named(at, end int) int {
 // parameterKind is what names mean as parameters of a URL only.
 func parameterKind(name string) kind {
 	switch strings.ToLower(name) {
-	case "signature":
+	case "signature", "hmac", "sign":
 		return token
 	case "code": // of OAuth; "code=404" is none
 		return opaque
@@ -111,13 +111,17 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 		return 0
 	}
 	if next := typed(s, v); next > 0 { // password: string = "x"
-		sign, v = '=', skipBlank(s, next)
+		if sign, v = '=', skipBlank(s, next); v >= len(s) {
+			return 0
+		}
 	}
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
 	}
 	if sign == ':' && lineStart(s, at) || strings.IndexByte("S([{s<bBn", s[v]) >= 0 && (sign == ':' || s[v] != '[' && s[v] != '{' || strings.HasPrefix(s[v:], "[]byte(")) {
-		v = wrapped(s, v)
+		if v = wrapped(s, v); v >= len(s) {
+			return 0
+		}
 	}
 	close := v == q && !spaced
 	if from, to, ok := quotedValue(s, v); ok {
@@ -271,7 +275,7 @@ func (sc *scanner) formatted(at, end, v int, k kind) int {
 	if braces && at > 0 && (s[at-1] == '{' || s[at-1] == '[' || s[at-1] == ' ' || s[at-1] == ',') {
 		where = tight
 		to = fieldEnd(s, v)
-	} else if lineStart(s, at) && restBlank(s, to) {
+	} else if lineStart(s, at) && (restBlank(s, to) || k == password && strings.HasPrefix(s[to:], ", ") && nextField(s, to+2)) {
 		where = line
 	} else if at > 0 && s[at-1] == '/' && (at == 1 || s[at-2] == ' ') {
 		where = tight // an option of Windows: /password:x

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
 	"github.com/flujo/flujo-harness/core/postgres"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 	"github.com/flujo/flujo-harness/core/worker"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flujo/flujo-harness/core/internal/pgserver"
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
 func TestMain(m *testing.M) {
