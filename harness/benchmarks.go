@@ -1,284 +1,455 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"math"
 	"math/rand/v2"
-	"os"
 	"os/exec"
+	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/perf/benchfmt"
-
-	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Bench is what one benchmark printed in one process.
-type Bench struct {
-	NS     float64            // an operation; 0 where the benchmark printed no time
-	Counts map[string]float64 // by unit: "allocs/op", "B/op", and those of b.ReportMetric
-}
-
-// BenchSide is the test binary of one package at one revision.
-type BenchSide struct {
-	Revision string
-	Binary   string
-	Dir      string // the package's folder at that revision: where tests look for their files
-}
-
-// BenchSpec orders the comparison of one benchmark, with its sub-benchmarks, of two
-// revisions.
+// BenchSpec orders the comparison of one benchmark function, with its sub-benchmarks, of
+// two revisions.
 type BenchSpec struct {
 	Package    string
 	Benchmark  string // the name of the function
+	Match      string // -test.bench of the sub-benchmarks that are compared; "": all of the function
+	Skip       string // -test.skip
 	Base, Head BenchSide
 	Twin       string        // a copy of Base's binary, for the A/A pair
-	Time       time.Duration // -test.benchtime of each process
+	Time       time.Duration // that the operations of a process take; 0: 20 ms
+	Ops        int           // of a process; 0: as many as take Time
+	Procs      int           // GOMAXPROCS; 0: that of this process
 	Seed       uint64
-	Blocks     int           // at most
-	Budget     time.Duration // no block begins after it
+	Blocks     int                // at most; 0: 240
+	Budget     time.Duration      // nothing begins after it; 0: no bound
+	Deadline   time.Duration      // of a process; 0: none
+	Counter    *instructions.Tool // nil: instructions are not counted
 
-	run func(ctx context.Context, side BenchSide, benchmark string, t time.Duration) (map[string]Bench, error) // for tests
+	// Layout, where it is not nil, builds both sides with their functions in the n-th of
+	// many random orders, from 1. It is used only where it is asked for by [More].
+	Layout func(ctx context.Context, n int) (base, head BenchSide, err error)
+
+	run   func(context.Context, benchOrder) (benchProcess, error) // for tests
+	count func(context.Context, benchOrder) (float64, error)      // for tests
+	use   func(context.Context, benchOrder) (u use, known bool)   // for tests
 }
 
-// blocksInSession of a comparison of benchmarks: every block is three fresh processes
-// of its own.
-const blocksInSession = 6
-
-// fastest is what no operation is below, ns: what is has no body left.
-const fastest = 0.5
-
-// leaveToEnd is how long an interrupted benchmark has to end, and how long a process that it
-// left behind may hold its output.
-const leaveToEnd = 20 * time.Second
-
-// ErrNoBenchmark is a process that printed no result.
-var ErrNoBenchmark = errors.New("no result was printed: is it skipped, or does it print to standard output while it runs?")
-
-// CompareBenchmarks runs the benchmark at both revisions, and at the first once more,
-// process by process in random order, until enough says so after a group of blocks, or the
-// budget is spent. It returns a difference for each sub-benchmark, and the names of those
-// that only the base has, or only the head. What a benchmark does itself, as to fail or to
-// print nothing, stands in the difference; a cancelled context ends it with what was
-// measured.
-func CompareBenchmarks(ctx context.Context, spec BenchSpec, enough func([]*Difference) bool) (all []*Difference, only [2][]string, err error) {
-	if spec.run == nil {
-		spec.run = runBenchmark
-	}
-	began := time.Now()
-	rng := rand.New(rand.NewPCG(spec.Seed, 0xbe7c))
-	twin := spec.Base
-	twin.Binary = spec.Twin
-	sides := [3]BenchSide{spec.Base, spec.Head, twin}
-	m := benchMeasurement{spec: spec, began: began, differences: map[string]*Difference{}, counts: map[string]*[2]map[string][]float64{}, printed: [2]map[string]bool{{}, {}}}
-	complete := true
-	for n := range spec.Blocks {
-		over := spec.Budget > 0 && time.Since(began) > spec.Budget
-		if n > 0 && over || n >= 2 && len(m.differences) == 0 || n >= 2*blocksInSession && n%blocksInSession == 0 && enough(m.soFar()) {
-			break
-		}
-		var got [3]map[string]Bench
-		var failed [3]error
-		for _, i := range rng.Perm(3) {
-			if got[i], failed[i] = spec.run(ctx, sides[i], spec.Benchmark, spec.Time); errors.Is(failed[i], ErrNoBenchmark) {
-				failed[i] = nil
-			}
-			if failed[i] != nil {
-				failed[i] = fmt.Errorf("%s at %s, block %d: %w", spec.Benchmark, sides[i].Revision, n+1, failed[i])
-			}
-		}
-		if ctx.Err() != nil {
-			complete = false
-			break
-		}
-		if errors.Join(failed[:]...) != nil {
-			m.fail(failed)
-			break
-		}
-		m.add(ctx, n, got)
-	}
-	only = m.only()
-	if len(m.differences)+len(only[0])+len(only[1]) == 0 && complete {
-		m.difference(ctx, spec.Benchmark).NotCompared = fmt.Sprintf("%s at both revisions: %v", spec.Benchmark, ErrNoBenchmark)
-	}
-	for _, d := range m.differences {
-		d.Complete = complete && d.Problem == ""
-		d.Seconds = time.Since(began).Seconds()
-	}
-	return m.soFar(), only, nil
+// More is what a judge needs to decide; the zero value ends the measurement.
+type More struct {
+	Time         bool // another session of blocks
+	Instructions bool // more counts
+	Layouts      bool // the same in another layout of the binaries
 }
 
-// benchMeasurement is what the processes of one benchmark have printed so far.
-type benchMeasurement struct {
-	spec        BenchSpec
-	began       time.Time
-	differences map[string]*Difference              // by the name of the sub-benchmark
-	counts      map[string]*[2]map[string][]float64 // by name: unit -> the count in each process of the base, and of the head
-	printed     [2]map[string]bool                  // names, by the base and by the head
+const (
+	// blocksInSession of a comparison of benchmarks: every block is three fresh processes
+	// of its own.
+	blocksInSession = 6
+	blocksOfLayout  = 6
+	mostLayouts     = 12
+	// fastest is what no operation is below, ns: what is has no body left.
+	fastest = 0.5
+)
+
+// ErrNoTime is a benchmark that was not measured because the context ended before.
+var ErrNoTime = errors.New("there was no time left for it")
+
+// CompareBenchmarks finds the sub-benchmarks of a benchmark function, and measures them: see
+// [FindBenchmarks] and [Benchmarks.Measure].
+func CompareBenchmarks(ctx context.Context, spec BenchSpec, next func(d *Difference, of int) More) (all []*Difference, only [2][]string, err error) {
+	b := FindBenchmarks(ctx, spec)
+	return b.Measure(ctx, spec.Budget, next), b.Only, nil
 }
 
-func (m *benchMeasurement) difference(ctx context.Context, name string) *Difference {
-	d := m.differences[name]
-	if d == nil {
-		d = &Difference{Schema: 1, Name: m.spec.Package + "." + strings.TrimPrefix(name, "Benchmark"), Base: m.spec.Base.Revision, Head: m.spec.Head.Revision, Started: m.began.UTC(), Seed: m.spec.Seed,
-			Environment: machine.Describe(ctx, m.spec.Base.Dir)}
-		m.differences[name], m.counts[name] = d, &[2]map[string][]float64{{}, {}}
-	}
-	return d
+// Benchmarks are the benchmarks of one function that both revisions have.
+type Benchmarks struct {
+	Names []string    // as they are printed, without "Benchmark"
+	Only  [2][]string // names that only the base has, or only the head
+	Facts *Difference // what stands in the way of all of them, as that they fail; nil: nothing
+
+	spec   BenchSpec
+	began  time.Time
+	rng    *rand.Rand
+	leaves []*leaf
+	first  map[string]Bench // what the base printed first, by name
+	start  time.Duration    // of the processor, that a process takes to start
 }
 
-// fail records why no block can be made of these processes: base, head, base again.
-func (m *benchMeasurement) fail(failed [3]error) {
-	if len(m.differences) == 0 {
-		m.difference(context.Background(), m.spec.Benchmark)
+// FindBenchmarks makes one operation of every sub-benchmark of a function, at the base, the
+// head and the base again, and then one block of each. What a benchmark does itself, as to fail or to print nothing, is
+// in Facts. Where the context ends, Facts says [ErrNoTime].
+func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
+	spec.fill()
+	m := &Benchmarks{spec: spec, rng: rand.New(rand.NewPCG(spec.Seed, 0xbe7c))}
+	if m.Names, m.Only = m.probe(ctx); ctx.Err() != nil {
+		m.Facts = m.difference(spec.Benchmark)
+		m.Facts.NotCompared, m.Names, m.Only = ErrNoTime.Error(), nil, [2][]string{}
 	}
-	atBase := failed[0]
-	if atBase == nil {
-		atBase = failed[2]
-	}
-	for _, d := range m.differences {
-		for _, err := range failed {
-			if err != nil && !errors.As(err, new(*exec.ExitError)) {
-				d.Problem = err.Error() // it was not even run
-			}
+	for _, name := range m.Names {
+		l := newLeaf(m, name)
+		m.leaves = append(m.leaves, l)
+		if l.open = l.size(ctx) && l.block(ctx); l.open {
+			l.count.prepare()
 		}
-		switch {
-		case d.Problem != "":
-		case atBase != nil:
-			d.NotCompared = "it fails at the base: " + atBase.Error()
-		default:
-			d.HeadFails = failed[1].Error()
+		if l.soFar(); ctx.Err() != nil && len(l.d.Blocks) == 0 {
+			l.d.NotCompared = ErrNoTime.Error()
 		}
 	}
+	return m
 }
 
-// add takes a block: what the base, the head and the base again have printed.
-func (m *benchMeasurement) add(ctx context.Context, n int, got [3]map[string]Bench) {
-	for i := range m.printed {
-		for name := range got[i] {
-			m.printed[i][name] = true
+// Measure measures one benchmark after the other: the instructions of an operation, and its
+// time in processes of the base, the head and the base again in random order, until next
+// wants nothing more or the budget is spent (0: no bound). next is given a difference and
+// their number. A context that ends, ends it with what was measured: see [ErrNoTime].
+func (m *Benchmarks) Measure(ctx context.Context, budget time.Duration, next func(d *Difference, of int) More) (all []*Difference) {
+	if m.Facts != nil {
+		return []*Difference{m.Facts}
+	}
+	m.began, m.spec.Budget = time.Now(), budget
+	for i, l := range m.leaves {
+		all = append(all, l.d)
+		if ctx.Err() == nil && l.open {
+			share := budget / time.Duration(len(m.leaves))
+			l.measure(ctx, share*time.Duration(i+1), func(d *Difference) More { return next(d, len(m.leaves)) })
 		}
 	}
-	for name, base := range got[0] {
-		head, ok := got[1][name]
-		again, twice := got[2][name]
-		if !ok || !twice {
-			continue // see only
-		}
-		d := m.difference(ctx, name)
-		for i, b := range []Bench{base, head, again} {
-			for unit, count := range b.Counts {
-				of := m.counts[name][i%2]
-				of[unit] = append(of[unit], count)
-			}
-		}
-		switch {
-		case base.NS <= 0 || head.NS <= 0 || again.NS <= 0:
-			d.NotCompared = "it prints no ns/op"
-			continue
-		case base.NS < fastest || head.NS < fastest:
-			d.NotCompared = fmt.Sprintf("%s: below the floor: %.3g and %.3g ns an operation: the compiler has removed the body", checkWork, base.NS, head.NS)
-		}
-		d.Blocks = append(d.Blocks, DifferenceBlock{Session: 1 + n/blocksInSession, Ratio: head.NS / base.NS, Twin: again.NS / base.NS, BaseNS: base.NS, HeadNS: head.NS})
-	}
-}
-
-// soFar is what was measured, complete enough to be judged.
-func (m *benchMeasurement) soFar() (all []*Difference) {
-	for _, name := range slices.Sorted(maps.Keys(m.differences)) {
-		d := m.differences[name]
-		d.Audit = []Finding{{checkRuns, d.Problem == "", fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
-		if len(d.Blocks) > 0 {
-			d.estimate()
-		}
-		d.Counts = nil
-		base, head := m.counts[name][0], m.counts[name][1]
-		for _, unit := range slices.Sorted(maps.Keys(base)) {
-			if len(head[unit]) > 0 {
-				d.Counts = append(d.Counts, Count{Unit: unit, BaseLow: slices.Min(base[unit]), BaseHigh: slices.Max(base[unit]),
-					HeadLow: slices.Min(head[unit]), HeadHigh: slices.Max(head[unit]), Base: len(base[unit]), Head: len(head[unit])})
-			}
-		}
-		all = append(all, d)
+	for _, d := range all {
+		d.Complete = ctx.Err() == nil && d.Problem == ""
 	}
 	return all
 }
 
-// only are the names that were never printed by both revisions in one block: by the base
-// and by the head.
-func (m *benchMeasurement) only() (only [2][]string) {
-	for i := range m.printed {
-		for _, name := range slices.Sorted(maps.Keys(m.printed[i])) {
-			if m.differences[name] == nil {
-				only[i] = append(only[i], name)
+func (s *BenchSpec) fill() {
+	if s.run == nil {
+		s.run = runBenchmark
+	}
+	if s.count == nil {
+		s.count = countBenchmark
+	}
+	if s.use == nil {
+		s.use = useOf
+	}
+	if s.Time == 0 {
+		s.Time = 20 * time.Millisecond
+	}
+	if s.Blocks == 0 {
+		s.Blocks = 240
+	}
+	if s.Procs == 0 {
+		s.Procs = runtime.GOMAXPROCS(0)
+	}
+	if s.Match == "" {
+		s.Match = "^" + s.Benchmark + "$"
+	}
+}
+
+func (m *Benchmarks) sides() [3]BenchSide {
+	twin := m.spec.Base
+	twin.Binary = m.spec.Twin
+	return [3]BenchSide{m.spec.Base, m.spec.Head, twin}
+}
+
+func (m *Benchmarks) order(side BenchSide, pattern, times string) benchOrder {
+	return benchOrder{side: side, pattern: pattern, skip: m.spec.Skip, times: times, procs: m.spec.Procs, deadline: m.spec.Deadline}
+}
+
+func (m *Benchmarks) difference(name string) *Difference {
+	return &Difference{Schema: 1, Name: m.spec.Package + "." + strings.TrimPrefix(name, "Benchmark"), Base: m.spec.Base.Revision, Head: m.spec.Head.Revision,
+		Started: time.Now().UTC(), Seed: m.spec.Seed, Environment: machine.Describe(context.Background(), m.spec.Base.Dir), Audit: []Finding{{checkRuns, true, "nothing was measured"}}}
+}
+
+// probe makes one operation of every sub-benchmark at the base, the head and the base again,
+// and returns the names that all of them printed.
+func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]string) {
+	var got [3]map[string]Bench
+	var failed [3]error
+	for i, side := range m.sides() {
+		if ctx.Err() != nil {
+			return nil, only
+		}
+		p, err := m.spec.run(ctx, m.order(side, m.spec.Match, "1x"))
+		if got[i] = p.printed; err != nil && !errors.Is(err, ErrNoBenchmark) {
+			failed[i] = fmt.Errorf("%s at %s: %w", m.spec.Benchmark, side.Revision, err)
+			break // the first failure says it all
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, only
+	}
+	if errors.Join(failed[:]...) != nil {
+		d := m.difference(m.spec.Benchmark)
+		d.failed(failed)
+		m.Facts = d
+		return nil, only
+	}
+	if p, err := m.spec.run(ctx, m.order(m.spec.Base, "^$", "1x")); err == nil || errors.Is(err, ErrNoBenchmark) {
+		m.start = p.cpu
+	}
+	m.first = got[0]
+	everywhere := map[string]bool{}
+	for name := range got[0] {
+		_, head := got[1][name]
+		_, twin := got[2][name]
+		if everywhere[name] = head && twin; head && twin {
+			names = append(names, name)
+		}
+	}
+	for i, printed := range got {
+		for name := range printed {
+			if !everywhere[name] && !slices.Contains(only[i%2], name) {
+				only[i%2] = append(only[i%2], name)
 			}
 		}
 	}
-	return only
+	for i := range only {
+		slices.Sort(only[i])
+	}
+	slices.Sort(names)
+	if len(names)+len(only[0])+len(only[1]) == 0 {
+		d := m.difference(m.spec.Benchmark)
+		d.NotCompared = fmt.Sprintf("%s at both revisions: %v", m.spec.Benchmark, ErrNoBenchmark)
+		m.Facts = d
+	}
+	return names, only
 }
 
-// runBenchmark runs one benchmark in a process of its own.
-func runBenchmark(ctx context.Context, side BenchSide, benchmark string, t time.Duration) (map[string]Bench, error) {
-	cmd := exec.CommandContext(ctx, side.Binary, "-test.run=^$", "-test.bench=^"+benchmark+"$", "-test.benchtime="+t.String(), "-test.benchmem", "-test.count=1")
-	cmd.Dir, cmd.Env = side.Dir, os.Environ()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	child.Group(cmd) // a benchmark may start processes of its own
-	cmd.WaitDelay = leaveToEnd
-	err := child.Run(cmd)
-	if cmd.Process != nil {
-		child.EndGroup(cmd.Process.Pid)
+// failed records why no block can be made of these processes: base, head, base again.
+func (d *Difference) failed(failed [3]error) {
+	atBase := failed[0]
+	if atBase == nil {
+		atBase = failed[2]
 	}
+	for _, err := range failed {
+		if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, ErrHangs) && !errors.Is(err, ErrNoBenchmark) {
+			d.Problem = err.Error() // it was not even run
+			d.Audit = []Finding{{checkRuns, false, d.Problem}}
+			return
+		}
+	}
+	if atBase != nil {
+		d.NotCompared, d.FailsAtBase = "it fails at the base: "+atBase.Error(), true
+	} else if failed[1] != nil {
+		d.HeadFails = failed[1].Error()
+	}
+}
+
+// leaf is the measurement of one benchmark without sub-benchmarks.
+type leaf struct {
+	*Benchmarks
+	name    string // as it is printed, "Decode/spec-2"
+	pattern string // -test.bench that selects it alone
+	ops     int    // operations of a process
+	d       *Difference
+	count   counting
+	open    bool                    // it can be measured further
+	counts  [2]map[string][]float64 // unit -> the figure in each process of the base, and of the head
+}
+
+// suffix of a printed name: the number of processors.
+var suffix = regexp.MustCompile(`-(\d+)$`)
+
+// BenchPattern is the -test.bench that selects one benchmark alone, by the name that it was
+// printed with at so many processors (0: those of this process), without "Benchmark".
+func BenchPattern(name string, procs int) string {
+	plain, _, _ := strings.Cut(name, " (") // see parseBenchmarks
+	if procs == 0 {
+		procs = runtime.GOMAXPROCS(0)
+	}
+	if of := suffix.FindStringSubmatch(plain); procs != 1 && of != nil && of[1] == strconv.Itoa(procs) {
+		plain = strings.TrimSuffix(plain, of[0])
+	}
+	var parts []string
+	for i, part := range strings.Split(plain, "/") {
+		if i == 0 {
+			part = "Benchmark" + part
+		}
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	return strings.Join(parts, "/")
+}
+
+func newLeaf(m *Benchmarks, name string) *leaf {
+	l := &leaf{Benchmarks: m, name: name, d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
+	_, again, _ := strings.Cut(name, " (") // see parseBenchmarks
+	l.pattern = BenchPattern(name, m.spec.Procs)
+	l.d.Instructions = &Instructions{Waits: 1}
+	l.count = counting{result: l.d.Instructions, tool: m.spec.Counter, count: m.spec.count, use: m.spec.use, order: func(side int) benchOrder {
+		o := m.order(m.sides()[side], l.pattern, "")
+		o.procs = 1
+		return o
+	}}
+	if again != "" {
+		l.count.tool, l.d.Instructions.Problem = nil, "two benchmarks have this name"
+	}
+	return l
+}
+
+// measure takes blocks and counts until next wants no more, or until the time since the
+// beginning of the measurement has reached end.
+func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Difference) More) {
+	began := time.Now()
+	defer func() { l.d.Seconds = time.Since(began).Seconds() }()
+	over := func() bool { return l.spec.Budget > 0 && time.Since(l.began) > end }
+	more, layouts := next(l.d), 0
+	for more != (More{}) && ctx.Err() == nil {
+		did := false
+		if more.Instructions && l.count.possible() && (len(l.d.Instructions.Base) == 0 || !over()) {
+			l.count.more(ctx)
+			did = true
+		}
+		for full := false; more.Time && !full; full = len(l.d.Blocks)%blocksInSession == 0 {
+			if len(l.d.Blocks) >= l.spec.Blocks || over() || ctx.Err() != nil {
+				break
+			}
+			if did = true; !l.block(ctx) {
+				l.soFar()
+				return
+			}
+		}
+		if more.Layouts && l.spec.Layout != nil && layouts < mostLayouts && !over() && ctx.Err() == nil {
+			layouts++
+			did = l.layout(ctx, layouts) || did
+		}
+		if l.soFar(); !did || over() {
+			return
+		}
+		more = next(l.d)
+	}
+	l.soFar()
+}
+
+// size finds how many operations a process makes.
+func (l *leaf) size(ctx context.Context) (ok bool) {
+	l.ops = l.spec.Ops
+	l.count.ns, l.count.bytes = l.first[l.name].NS, l.first[l.name].Counts["B/op"]
+	if l.ops > 0 {
+		return true
+	}
+	p, err := l.spec.run(ctx, l.order(l.spec.Base, l.pattern, l.spec.Time.String()))
+	b, printed := p.printed[l.name]
+	switch {
+	case err == nil && printed:
+		l.ops = max(1, b.Ops)
+		l.count.ns, l.count.bytes = b.NS, b.Counts["B/op"]
+	case errors.As(err, new(*exec.ExitError)):
+		l.ops, l.count.once = 1, true // one operation worked
+		l.d.Notes = append(l.d.Notes, "it fails when it makes more than one operation: measured with -benchtime=1x")
+	case err == nil || errors.Is(err, ErrNoBenchmark):
+		l.d.NotCompared = "it is not printed every time"
+		return false
+	default:
+		l.d.failed([3]error{err})
+		return false
+	}
+	return true
+}
+
+// block runs the base, the head and the base again, and reports whether it could.
+func (l *leaf) block(ctx context.Context) bool {
+	var got [3]Bench
+	var cpu [3]float64
+	var failed [3]error
+	sides := l.sides()
+	for _, i := range l.rng.Perm(3) {
+		p, err := l.spec.run(ctx, l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops)))
+		if ctx.Err() != nil {
+			return false
+		}
+		b, printed := p.printed[l.name]
+		if err == nil && !printed {
+			err = ErrNoBenchmark
+		}
+		if err != nil {
+			failed[i] = fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err)
+		}
+		got[i], cpu[i] = b, float64(p.cpu-l.start)
+	}
+	if errors.Join(failed[:]...) != nil {
+		l.d.failed(failed)
+		return false
+	}
+	for i, b := range got {
+		l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: l.name, Bench: b})
+		for unit, n := range b.Counts {
+			l.counts[i%2][unit] = append(l.counts[i%2][unit], n)
+		}
+	}
+	b := DifferenceBlock{Session: 1 + len(l.d.Blocks)/blocksInSession, BaseNS: got[0].NS, HeadNS: got[1].NS}
+	switch {
+	case got[0].NS <= 0 || got[1].NS <= 0 || got[2].NS <= 0:
+		l.d.NotCompared = "it prints no ns/op"
+		return len(l.counts[1]) > 0 && len(slices.Collect(maps.Values(l.counts[1]))[0]) < blocksInSession // enough to see whether its figures vary
+	case got[0].NS < fastest || got[1].NS < fastest:
+		l.d.NotCompared = fmt.Sprintf("%s: below the floor: %.3g and %.3g ns an operation: the compiler has removed the body", checkWork, got[0].NS, got[1].NS)
+	}
+	b.Ratio, b.Twin = got[1].NS/got[0].NS, got[2].NS/got[0].NS
+	if cpu[0] > 0 && cpu[1] > 0 {
+		b.CPU = cpu[1] / cpu[0]
+	}
+	l.d.Blocks = append(l.d.Blocks, b)
+	return true
+}
+
+// layout measures both sides built with another order of their functions.
+func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
+	base, head, err := l.spec.Layout(ctx, n)
 	if err != nil {
-		return nil, fmt.Errorf("the process failed: %w: %s", err, strings.ReplaceAll(tail(append(stdout.Bytes(), stderr.Bytes()...)), "\n", " | "))
+		if ctx.Err() == nil {
+			l.d.Notes = append(l.d.Notes, fmt.Sprintf("no other layout could be built: %.300s", err))
+			l.spec.Layout = nil
+		}
+		return false
 	}
-	return parseBenchmarks(&stdout)
+	var ratios []float64
+	for range blocksOfLayout {
+		var ns [2]float64
+		sides := [2]BenchSide{base, head}
+		for _, i := range l.rng.Perm(2) {
+			p, err := l.spec.run(ctx, l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops)))
+			if err != nil {
+				return false
+			}
+			ns[i] = p.printed[l.name].NS
+		}
+		if ns[0] > 0 && ns[1] > 0 {
+			ratios = append(ratios, ns[1]/ns[0])
+		}
+	}
+	if len(ratios) > 0 {
+		l.d.Layouts = append(l.d.Layouts, machine.Median(ratios))
+	}
+	return len(ratios) > 0
 }
 
-// parseBenchmarks reads what a test binary printed; lines that are no results are left
-// out, as they are by every reader of the format.
-func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
-	all := map[string]Bench{}
-	r := benchfmt.NewReader(out, "benchmark")
-	for r.Scan() {
-		res, ok := r.Result().(*benchfmt.Result)
-		if !ok {
-			continue
-		}
-		b := Bench{Counts: map[string]float64{}}
-		for _, v := range res.Values {
-			switch value, unit := v.Value, v.Unit; {
-			case v.OrigUnit == "ns/op":
-				b.NS = v.OrigValue
-			case math.IsNaN(value) || math.IsInf(value, 0): // of b.ReportMetric: nothing to compare
-			case v.OrigUnit != "":
-				b.Counts[v.OrigUnit] = v.OrigValue
-			default:
-				b.Counts[unit] = value
-			}
-		}
-		if !(b.NS > 0) && len(b.Counts) == 0 || math.IsInf(b.NS, 0) {
-			continue
-		}
-		name := strings.TrimPrefix(string(res.Name.Full()), "Benchmark")
-		for n, first := 2, name; all[name].Counts != nil; n++ { // of the package, and of its tests from outside
-			name = fmt.Sprintf("%s (%d)", first, n)
-		}
-		all[name] = b
+// soFar completes the difference with what was measured, so that it can be judged.
+func (l *leaf) soFar() {
+	d := l.d
+	if d.Problem == "" {
+		d.Audit = []Finding{{checkRuns, true, fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
 	}
-	if err := r.Err(); err != nil {
-		return nil, err
+	if len(d.Blocks) > 0 {
+		d.estimate()
 	}
-	if len(all) == 0 {
-		return nil, ErrNoBenchmark
+	d.Counts = nil
+	for _, unit := range slices.Sorted(maps.Keys(l.counts[0])) {
+		if base, head := l.counts[0][unit], l.counts[1][unit]; len(head) > 0 {
+			d.Counts = append(d.Counts, Count{Unit: unit, BaseLow: slices.Min(base), BaseHigh: slices.Max(base),
+				HeadLow: slices.Min(head), HeadHigh: slices.Max(head), Base: len(base), Head: len(head)})
+		}
 	}
-	return all, nil
+	if d.Instructions != nil && l.count.tool == nil && d.Instructions.Problem == "" {
+		d.Instructions = nil
+	}
 }

@@ -66,7 +66,7 @@ func TestCompareStopsWhereThereIsEnough(t *testing.T) {
 	c := newClockwork()
 	p := quickPlan(c)
 	p.Enough = func(all []*Difference) bool {
-		judgeable(t, all)
+		judgeable(t, all...)
 		return len(all[0].Blocks) >= 6
 	}
 	all, err := Compare(t.Context(), p, c.subject("a", 10_000), c.subject("b", 10_000))
@@ -77,7 +77,7 @@ func TestCompareStopsWhereThereIsEnough(t *testing.T) {
 
 // judgeable demands what a judge needs of differences that still grow: one without an
 // audit is invalid, which would end the measurement.
-func judgeable(t *testing.T, all []*Difference) {
+func judgeable(t *testing.T, all ...*Difference) {
 	t.Helper()
 	for _, d := range all {
 		if len(d.Audit) == 0 || !d.Audit[0].OK || d.Ratio.N != len(d.Blocks) {
@@ -88,18 +88,24 @@ func judgeable(t *testing.T, all []*Difference) {
 
 func TestBenchmarksAreComparedUntilThereIsEnough(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	looks := 0
-	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
-		run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
-			took := map[string]float64{"old": 100, "new": 130}[side.Revision]
-			return map[string]Bench{"X": {NS: took * math.Exp(0.02*rng.NormFloat64()), Counts: map[string]float64{"allocs/op": 2, "B/op": float64(64 + looks)}}, "X/sub": {NS: 100}, "X/only-" + side.Revision: {NS: 9}}, nil
+	looks, processes := 0, 0
+	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Seed: 1, Procs: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
+		run: func(_ context.Context, o benchOrder) (benchProcess, error) {
+			processes++
+			took := map[string]float64{"old": 100, "new": 130}[o.side.Revision]
+			return benchProcess{printed: map[string]Bench{
+				"X":     {NS: took * math.Exp(0.02*rng.NormFloat64()), Ops: 1000, Counts: map[string]float64{"allocs/op": 2, "B/op": float64(64 + processes%2)}},
+				"X/sub": {NS: 100, Ops: 50}, "X/only-" + o.side.Revision: {NS: 9}}, cpu: time.Duration(took * 1e5)}, nil
 		}}
-	all, only, err := CompareBenchmarks(t.Context(), spec, func(all []*Difference) bool {
-		judgeable(t, all)
+	all, only, err := CompareBenchmarks(t.Context(), spec, func(d *Difference, of int) More {
+		judgeable(t, d)
+		if of != 2 {
+			t.Errorf("one of %d", of)
+		}
 		looks++
-		return looks == 3
+		return More{Time: looks%5 != 0}
 	})
-	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete ||
+	if err != nil || len(all) != 2 || len(all[0].Blocks) != 24 || len(all[1].Blocks) != 24 || math.Abs(all[0].Ratio.Value-1.3) > 0.03 || all[0].Name != "p.X" || !all[0].Complete ||
 		len(all[0].Counts) != 2 || all[0].Counts[1] != (Count{"allocs/op", 2, 2, 2, 2, 48, 24}) || all[0].Counts[0].BaseHigh <= all[0].Counts[0].BaseLow || len(all[1].Counts) != 0 {
 		t.Errorf("%d differences, %v: %+v", len(all), err, all[0])
 	}
@@ -261,7 +267,7 @@ func TestWhatBenchmarksDoStandsInTheDifference(t *testing.T) {
 		"skipped at head":  {base: prints(good, nil), head: prints(nil, ErrNoBenchmark), only: [2]int{1, 0}},
 		"skipped at base":  {base: prints(nil, ErrNoBenchmark), head: prints(good, nil), only: [2]int{0, 1}},
 		"fails at base":    {base: prints(nil, failed), head: prints(good, nil), not: "fails at the base"},
-		"fails at head":    {base: prints(good, nil), head: prints(nil, failed), headFails: "BenchmarkX at new, block 1"},
+		"fails at head":    {base: prints(good, nil), head: prints(nil, failed), headFails: "BenchmarkX at new: "},
 		"fails at both":    {base: prints(nil, failed), head: prints(nil, failed), not: "fails at the base"},
 		"cannot be run":    {base: prints(good, nil), head: prints(nil, exec.ErrNotFound), problem: exec.ErrNotFound.Error()},
 		"prints no time":   {base: prints(map[string]Bench{"X": {Counts: map[string]float64{"p99-ns": 50}}}, nil), head: prints(map[string]Bench{"X": {Counts: map[string]float64{"p99-ns": 500}}}, nil), not: "no ns/op"},
@@ -278,13 +284,15 @@ func TestWhatBenchmarksDoStandsInTheDifference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			calls = 0
 			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Seed: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
-				run: func(_ context.Context, side BenchSide, _ string, _ time.Duration) (map[string]Bench, error) {
-					if side.Revision == "new" {
-						return tc.head()
+				run: func(_ context.Context, o benchOrder) (p benchProcess, err error) {
+					if o.side.Revision == "new" {
+						p.printed, err = tc.head()
+					} else {
+						p.printed, err = tc.base()
 					}
-					return tc.base()
+					return p, err
 				}}
-			all, only, err := CompareBenchmarks(t.Context(), spec, func([]*Difference) bool { return false })
+			all, only, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -319,16 +327,17 @@ func prints(all map[string]Bench, err error) func() (map[string]Bench, error) {
 	return func() (map[string]Bench, error) { return all, err }
 }
 
-// A benchmark that takes longer than the time there is gets one block, and no more.
+// A benchmark that takes longer than the time there is gets one block, and no more, after
+// the processes that found what there is.
 func TestABenchmarkKeepsToItsTime(t *testing.T) {
 	runs := 0
 	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 96, Budget: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
-		run: func(context.Context, BenchSide, string, time.Duration) (map[string]Bench, error) {
+		run: func(context.Context, benchOrder) (benchProcess, error) {
 			runs++
-			return map[string]Bench{"X": {NS: 3e9}}, nil
+			return benchProcess{printed: map[string]Bench{"X": {NS: 3e9, Ops: 1}}}, nil
 		}}
-	all, _, err := CompareBenchmarks(t.Context(), spec, func([]*Difference) bool { return false })
-	if err != nil || len(all) != 1 || runs != 3 || !all[0].Complete {
+	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
+	if err != nil || len(all) != 1 || runs != 8 || len(all[0].Blocks) != 1 || !all[0].Complete {
 		t.Errorf("%d processes, %d differences, error %v", runs, len(all), err)
 	}
 }
@@ -337,9 +346,9 @@ func TestABenchmarkKeepsToItsTime(t *testing.T) {
 func TestAllFiguresOfABenchmarkAreRead(t *testing.T) {
 	all, err := parseBenchmarks(strings.NewReader("BenchmarkX-2 \t 10\t 5 ns/op\t 20.00 MB/s\t 3.5 fsyncs/op\t 64 B/op\t 1 allocs/op\nBenchmarkFake listening on :8080\nBenchmarkX-2\t 10\t 7 ns/op\nBenchmarkNoNs 10\t 50.0 p99-ns\n"))
 	want := map[string]Bench{
-		"X-2":     {NS: 5, Counts: map[string]float64{"MB/s": 20, "fsyncs/op": 3.5, "B/op": 64, "allocs/op": 1}},
-		"X-2 (2)": {NS: 7, Counts: map[string]float64{}},
-		"NoNs":    {Counts: map[string]float64{"p99-ns": 50}},
+		"X-2":     {NS: 5, Ops: 10, Counts: map[string]float64{"MB/s": 20, "fsyncs/op": 3.5, "B/op": 64, "allocs/op": 1}},
+		"X-2 (2)": {NS: 7, Ops: 10, Counts: map[string]float64{}},
+		"NoNs":    {Ops: 10, Counts: map[string]float64{"p99-ns": 50}},
 	}
 	if err != nil || fmt.Sprint(all) != fmt.Sprint(want) {
 		t.Errorf("read %v, error %v, want %v", all, err, want)

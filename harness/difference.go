@@ -24,14 +24,21 @@ type Difference struct {
 	BaseNS Estimate `json:"base_ns"` // ns an operation
 	HeadNS Estimate `json:"head_ns"` // ns an operation
 
-	Blocks      []DifferenceBlock `json:"blocks"` // in the order measured
+	CPU Estimate `json:"cpu"` // Head/Base of the processor's time, paired; zero where it is not known
+
+	Instructions *Instructions `json:"instructions,omitempty"` // nil: not counted
+
+	Blocks      []DifferenceBlock `json:"blocks"`            // in the order measured
+	Layouts     []float64         `json:"layouts,omitempty"` // Head/Base of the time where both are built with another order of their functions, by order
 	Audit       []Finding         `json:"audit"`
-	Notes       []string          `json:"notes,omitempty"`        // what a reader must know: "the samples were not interleaved"
-	Counts      []Count           `json:"counts,omitempty"`       // what benchmarks printed besides their time, by unit
-	Complete    bool              `json:"complete"`               // false: interrupted, or a session failed
-	Problem     string            `json:"problem,omitempty"`      // why the figures are invalid
-	HeadFails   string            `json:"head_fails,omitempty"`   // how Head failed where Base did not
-	NotCompared string            `json:"not_compared,omitempty"` // what the subject does that leaves no time to compare: it is skipped, or fails at Base
+	Notes       []string          `json:"notes,omitempty"`         // what a reader must know: "the samples were not interleaved"
+	Counts      []Count           `json:"counts,omitempty"`        // what benchmarks printed besides their time, by unit
+	Samples     []BenchSample     `json:"-"`                       // what each process of a benchmark printed, in the order measured
+	Complete    bool              `json:"complete"`                // false: interrupted, or a session failed
+	Problem     string            `json:"problem,omitempty"`       // why the figures are invalid
+	HeadFails   string            `json:"head_fails,omitempty"`    // how Head failed where Base did not
+	FailsAtBase bool              `json:"fails_at_base,omitempty"` // NotCompared says how
+	NotCompared string            `json:"not_compared,omitempty"`  // what the subject does that leaves no time to compare: it is skipped, or fails at Base
 }
 
 // Count is a figure that a benchmark printed besides its time, in each of its processes.
@@ -68,6 +75,7 @@ type DifferenceBlock struct {
 	Slow    float64              `json:"slow,omitempty"`
 	BaseNS  float64              `json:"base_ns"` // ns an operation
 	HeadNS  float64              `json:"head_ns"`
+	CPU     float64              `json:"cpu,omitempty"`   // Head/Base of the processor's time; 0 where it is not known
 	Slots   map[string][]float64 `json:"slots,omitempty"` // arm -> ns an operation, by round
 }
 
@@ -115,12 +123,26 @@ func (d *Difference) estimate() {
 	d.Ratio = figure("ratio", func(b DifferenceBlock) float64 { return b.Ratio })
 	d.BaseNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.BaseNS })
 	d.HeadNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.HeadNS })
+	if values, sessions := d.CPUColumn(); len(values) > 0 {
+		d.CPU = estimate(values, sessions, "ratio")
+	}
 }
 
 // Column is one statistic of all blocks, with the session of each.
 func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64, sessions []int) {
 	for _, b := range d.Blocks {
 		values, sessions = append(values, of(b)), append(sessions, b.Session)
+	}
+	return values, sessions
+}
+
+// CPUColumn is the ratio of the processor's time of the blocks where it is known, with the
+// session of each.
+func (d *Difference) CPUColumn() (values []float64, sessions []int) {
+	for _, b := range d.Blocks {
+		if b.CPU > 0 {
+			values, sessions = append(values, b.CPU), append(sessions, b.Session)
+		}
 	}
 	return values, sessions
 }

@@ -2,6 +2,8 @@ package thresholds
 
 import (
 	"fmt"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // Outcome of judging one limit.
@@ -61,4 +63,7 @@ type Verdict struct {
 	Next       string   `json:"next"`   // one sentence: what to do
 	Notes      []string `json:"notes"`  // what else must be said: foreign class, dirty tree, …
 	Source     string   `json:"source"` // limits file
+
+	By           string            `json:"by,omitempty"`           // what decided a difference: "counts", "time" or "instructions"
+	Instructions *harness.Estimate `json:"instructions,omitempty"` // Head/Base of a difference; nil: not counted
 }

@@ -1,33 +1,46 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // comparing is one call of compare.
 type comparing struct {
-	packages string
-	bench    string
-	margin   float64 // percent
-	json     string
-	budget   time.Duration
-	seed     uint64
-	strict   bool
+	packages  []string
+	bench     string
+	skip      string
+	benchtime string
+	cpu       string
+	tags      string
+	count     int
+	which     string  // "both" or "head"
+	margin    float64 // percent
+	judge     string
+	lower     []string
+	higher    []string
+	profiles  string
+	out       resultFlags
+	budget    time.Duration
+	seed      uint64
+	strict    bool
+
+	selected []selection
+	ops      int           // of a process; 0: from time
+	time     time.Duration // of a process; 0: the default
+	procs    []int
 }
 
 func compareCommand() *cobra.Command {
@@ -39,23 +52,87 @@ func compareCommand() *cobra.Command {
 turns, each in processes of its own, the base once more as the A/A pair. Judges whether
 HEAD, by default the working tree as it is, is slower than BASE by the margin. Works in
 any Go module with Benchmark functions. Revisions are checked out in folders of their
-own, which are removed at the end. Objects allocated (allocs/op) are judged exactly, bytes
-(B/op) by the margin; other figures of the benchmarks are shown.
+own, which are removed at the end.
+
+What is judged, in this order: objects allocated (allocs/op) and units of --lower and
+--higher, exactly where they do not vary, and bytes (B/op) by the margin; the time of an
+operation, where it is decided; the instructions that an operation executes, where the
+time is not. Instructions are counted by perf or valgrind and do not depend on what else
+the machine does. Where they contradict the time, the verdict is inconclusive and shows
+both: --judge chooses. A slow-down that the time shows, and the instructions do not, is
+measured again with other orders of the functions in the binary.
+
+A slow-down of the margin is found, one of less than half of it passes, and chance decides
+between them.
 
 A package is held without a measurement only where its test binaries and all files of its
 folder are the same at both, and no data file of the module has changed. A benchmark that is
-gone or has another name, is skipped, or fails at BASE is inconclusive, as is a package that
-BASE cannot build; a benchmark that fails at HEAD only has broken.`,
+gone or has another name, is skipped, hangs or fails at BASE is inconclusive, as is a package
+that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
-	cmd.Flags().StringVar(&c.packages, "pkg", "./...", "packages whose benchmarks are compared")
-	cmd.Flags().StringVar(&c.bench, "bench", ".", "regular expression of the benchmarks' names, \"Benchmark\" aside")
-	cmd.Flags().Float64Var(&c.margin, "margin", 5, "slow-down that is too much, in percent")
-	cmd.Flags().StringVar(&c.json, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
-	cmd.Flags().DurationVar(&c.budget, "time", 2*time.Minute, "time for all benchmarks together")
-	cmd.Flags().Uint64Var(&c.seed, "seed", 0, "seed of the order of the processes (default a random one)")
-	cmd.Flags().BoolVar(&c.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	f := cmd.Flags()
+	f.StringSliceVar(&c.packages, "pkg", []string{"./..."}, "packages whose benchmarks are compared; may be given several times")
+	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, as of go test -bench, with or without \"Benchmark\": Encode/large")
+	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, as of go test -skip")
+	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, as of go test -benchtime (default 20ms)")
+	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, with commas, as of go test -cpu")
+	f.StringVar(&c.tags, "tags", "", "build tags, with commas")
+	f.IntVar(&c.count, "count", 0, "processes of each revision at most, for each benchmark; 0: as many as decide")
+	f.StringVar(&c.which, "benchmarks", "both", `"both": benchmarks that both revisions have; "head": run the benchmarks of HEAD on the code of BASE where they compile`)
+	f.Float64Var(&c.margin, "margin", 5, "slow-down that is too much, in percent: it is found; up to half of it passes")
+	f.StringVar(&c.judge, "judge", "", `judge by "time", "instructions" or "counts" alone`)
+	f.StringSliceVar(&c.lower, "lower", nil, "unit of b.ReportMetric of which less is better, such as fsyncs/op: it is judged")
+	f.StringSliceVar(&c.higher, "higher", nil, "unit of b.ReportMetric of which more is better: it is judged")
+	f.StringVar(&c.profiles, "profiles", "", "folder to keep CPU profiles of broken benchmarks in (default: they are not kept)")
+	f.StringVar(&c.out.json, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
+	f.StringVar(&c.out.benchfmt, "benchfmt", "", `write every sample in the Go benchmark format to this file ("-": standard output): benchstat -col side FILE`)
+	f.DurationVar(&c.budget, "time", 2*time.Minute, "time for all measurements together; building comes before")
+	f.Uint64Var(&c.seed, "seed", 0, "seed of the order of the processes (default a random one)")
+	f.BoolVar(&c.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	return cmd
+}
+
+// check reads the flags.
+func (c *comparing) check() (err error) {
+	if c.selected, err = selections(c.bench); err != nil {
+		return fmt.Errorf("--bench: %w", err)
+	}
+	if _, err := selections(c.skip); err != nil {
+		return fmt.Errorf("--skip: %w", err)
+	}
+	if !(c.margin > 0 && c.margin <= 100) || c.budget <= 0 || c.count < 0 {
+		return errors.New("--margin is a percentage above 0, up to 100, --time above 0 and --count not below it")
+	}
+	switch c.judge {
+	case "", thresholds.ByTime, thresholds.ByInstructions, thresholds.ByCounts:
+	default:
+		return fmt.Errorf("--judge %q: use time, instructions or counts", c.judge)
+	}
+	if c.which != "both" && c.which != "head" {
+		return fmt.Errorf("--benchmarks %q: use both or head", c.which)
+	}
+	if n, ok := strings.CutSuffix(c.benchtime, "x"); ok {
+		if c.ops, err = strconv.Atoi(n); err != nil || c.ops < 1 {
+			return fmt.Errorf("--benchtime %q: use a duration such as 100ms, or a number of operations such as 100x", c.benchtime)
+		}
+	} else if c.benchtime != "" {
+		if c.time, err = time.ParseDuration(c.benchtime); err != nil || c.time <= 0 {
+			return fmt.Errorf("--benchtime %q: use a duration such as 100ms, or a number of operations such as 100x", c.benchtime)
+		}
+	}
+	c.procs = []int{0}
+	if c.cpu != "" {
+		c.procs = nil
+		for text := range strings.SplitSeq(c.cpu, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil || n < 1 {
+				return fmt.Errorf("--cpu %q: use numbers above 0, with commas", c.cpu)
+			}
+			c.procs = append(c.procs, n)
+		}
+	}
+	return c.out.check()
 }
 
 // revisionsCompared is what the command writes as JSON.
@@ -69,27 +146,22 @@ type revisionsCompared struct {
 	Identical   []string              `json:"identical,omitempty"` // packages with the same binary and the same files at both
 	NotBuilt    []string              `json:"not_built,omitempty"` // packages that BASE cannot build, with what the compiler says
 	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks build constraints leave out
+	Profiles    []string              `json:"profiles,omitempty"`  // of each broken benchmark, the functions whose time grew most
 }
 
-// target is one benchmark of one package.
+// target is one benchmark function of one package.
 type target struct {
 	pkg, name string
 	spec      harness.BenchSpec
+	build     *packageBuild
+	bench     *harness.Benchmarks
 	found     []*harness.Difference
 }
 
 func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	ctx := cmd.Context()
-	pattern, err := regexp.Compile(c.bench)
-	if err != nil {
-		return usage(fmt.Errorf("--bench: %w", err))
-	}
-	if !(c.margin > 0 && c.margin <= 100) || c.budget <= 0 {
-		return usage(errors.New("--margin is a percentage above 0, up to 100, and --time above 0"))
-	}
-	out := resultFlags{json: c.json}
-	if err := out.check(); err != nil {
-		return err
+	if err := c.check(); err != nil {
+		return usage(err)
 	}
 	p, err := findProject()
 	if err != nil {
@@ -126,12 +198,21 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	progress.set("building the test binaries", "")
 	result := revisionsCompared{Schema: 1, Seed: c.seed}
-	targets, err := c.build(ctx, p, tmp, sides, pattern, &result)
+	targets, err := c.build(ctx, p, tmp, sides, &result)
 	if err != nil {
 		return err
 	}
 	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 {
-		return usage(fmt.Errorf("no benchmark of %s matches %q", c.packages, c.bench))
+		return usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
+	}
+	if c.judge != thresholds.ByTime && c.judge != thresholds.ByCounts {
+		counter, err := instructions.Find(ctx)
+		if err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), "judged by time alone:", err)
+		}
+		for _, t := range targets {
+			t.spec.Counter = counter
+		}
 	}
 	c.measure(ctx, targets, &result, progress)
 	progress.end()
@@ -139,20 +220,26 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if len(targets)+len(result.Identical) == 0 || len(result.Gone)+len(result.NotBuilt) > 0 {
 		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
 	}
+	all := 0
+	for _, t := range targets {
+		all += len(t.bench.Names)
+	}
 	for _, t := range targets {
 		for _, d := range t.found {
-			v := thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(t.found))
-			worst = worse(worst, v.Outcome)
+			v := c.judging(all).Judge(d)
+			if worst = worse(worst, v.Outcome); v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == "" && ctx.Err() == nil {
+				progress.set("profiling "+d.Name, "")
+				result.Profiles = append(result.Profiles, c.profile(ctx, t, d, tmp))
+				progress.end()
+			}
 			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
 		}
 	}
-	if err := result.show(out.talk(cmd), sides, c.margin); err != nil {
+	if err := result.show(c.out.talk(cmd), sides, c.margin); err != nil {
 		return fault(err)
 	}
-	if c.json != "" {
-		if err := out.writeJSON(result, cmd.OutOrStdout()); err != nil {
-			return fault(err)
-		}
+	if err := c.write(&result, sides, cmd); err != nil {
+		return fault(err)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -163,85 +250,9 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-// measure measures one benchmark after the other; each may take its share of the time
-// that is left.
-func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *progress) {
-	end := time.Now().Add(c.budget)
-	for i, t := range targets {
-		if ctx.Err() != nil {
-			return
-		}
-		t.spec.Budget = max(time.Millisecond, time.Until(end)/time.Duration(len(targets)-i))
-		stage := fmt.Sprintf("measuring %s.%s, %d of %d", t.pkg, t.name, i+1, len(targets))
-		progress.set(stage, "")
-		found, only, err := harness.CompareBenchmarks(ctx, t.spec, func(all []*harness.Difference) bool {
-			progress.set(stage, fmt.Sprintf("%d blocks", len(all[0].Blocks)))
-			for _, d := range all {
-				// Each benchmark has its share of the chance of a false alarm, and its parts share that.
-				if d.NotCompared == "" && !thresholds.JudgeDifference(d, c.margin/100, len(targets)*len(all)).Decided() {
-					return false
-				}
-			}
-			return true
-		})
-		if err != nil {
-			found = []*harness.Difference{{Schema: 1, Name: t.pkg + "." + t.name, Problem: err.Error()}}
-		}
-		t.found = found
-		for i, names := range []*[]string{&result.Gone, &result.New} {
-			for _, name := range only[i] {
-				*names = append(*names, t.pkg+"."+name)
-			}
-		}
-	}
-}
-
-// show prints the table.
-func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64) error {
-	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].name, sides[0].name, margin, r.Seed)
-	for _, side := range sides {
-		if side.of.commit != "" {
-			fmt.Fprintf(to, "revision: %s\n", side.of)
-		}
-	}
-	if len(r.Differences) > 0 {
-		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\thead/base (95%, n)\tother figures")
-		for i, d := range r.Differences {
-			figures := "\t\t"
-			if len(d.Blocks) > 0 {
-				figures = fmt.Sprintf("%s\t%s\t%.4g (%.4g to %.4g, n=%d %s)", micros(d.BaseNS.Value/1e3), micros(d.HeadNS.Value/1e3), d.Ratio.Value, d.Ratio.Low, d.Ratio.High, d.Ratio.N, d.Ratio.Of)
-			}
-			var counts []string
-			for _, c := range d.Counts {
-				counts = append(counts, c.String())
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), d.Name, figures, strings.Join(counts, ", "))
-		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
-		for _, v := range r.Verdicts {
-			if v.Outcome != thresholds.Held {
-				fmt.Fprintf(to, "%s\n  %s\n", v.Reason, v.Next)
-			}
-		}
-	}
-	for _, pkg := range r.Identical {
-		fmt.Fprintf(to, "HELD  %s: the test binaries and the files of the package are identical\n", pkg)
-	}
-	for _, l := range []struct {
-		what  string
-		names []string
-	}{{"new, not judged", r.New}, {"gone or renamed, so inconclusive", r.Gone}, {"left out by build constraints, not judged", r.Excluded}} {
-		if len(l.names) > 0 {
-			fmt.Fprintf(to, "%s: %s\n", l.what, strings.Join(l.names, ", "))
-		}
-	}
-	for _, said := range r.NotBuilt {
-		fmt.Fprintf(to, "not built, so inconclusive: %s\n", said)
-	}
-	return nil
+// judging is how differences are judged, of which there are so many.
+func (c *comparing) judging(family int) thresholds.Judging {
+	return thresholds.Judging{Margin: c.margin / 100, Family: max(1, family), By: c.judge, Lower: c.lower, Higher: c.higher}
 }
 
 func firstLines(text string, n int) string {

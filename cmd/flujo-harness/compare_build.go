@@ -83,7 +83,8 @@ var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
 // packagesOf finds the packages with benchmarks: import path -> folder; and those that have
 // benchmarks only in files that build constraints leave out.
 func (c *comparing) packagesOf(ctx context.Context, side checkout) (found map[string]string, excluded []string, err error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-e", "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .IgnoredGoFiles}}{{"\t!"}}{{.}}{{end}}`, "--", c.packages)
+	args := append([]string{"list", "-e", "-tags=" + c.tags, "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .IgnoredGoFiles}}{{"\t!"}}{{.}}{{end}}`, "--"}, c.packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = side.dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -113,24 +114,105 @@ func (c *comparing) packagesOf(ctx context.Context, side checkout) (found map[st
 // benchmarkName is a line of -test.list; a TestMain may print others.
 var benchmarkName = regexp.MustCompile(`^Benchmark[\pL\pN_]*$`)
 
-// testBinary builds the test binary of a package, and returns the list of its benchmarks.
-func (s checkout) testBinary(ctx context.Context, pkg, dir, to string) (list string, err error) {
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-buildvcs=false", "-o", to, pkg)
+// buildTests builds the test binary of a package. Symbols are left out: a tool that counts
+// instructions would read them at every start.
+func (s checkout) buildTests(ctx context.Context, pkg, to, tags string, trim bool, layout int) error {
+	link := "-ldflags=-s -w"
+	if layout > 0 {
+		link += fmt.Sprintf(" -randlayout=%d", layout)
+	}
+	args := []string{"test", "-c", "-buildvcs=false", "-tags=" + tags, link, "-o", to}
+	if trim {
+		args = append(args, "-trimpath")
+	}
+	build := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	build.Dir = s.dir
 	if said, err := child.CombinedOutput(build); err != nil {
 		what := firstLines(string(said), 10)
 		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
 			what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
 		}
-		return "", fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.name, err, what)
+		return fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.name, err, what)
 	}
-	ask := exec.CommandContext(ctx, to, "-test.list=^Benchmark")
+	return nil
+}
+
+// listDeadline is how long a test binary has to list its benchmarks: its init functions and
+// TestMain run before.
+const listDeadline = time.Minute
+
+// testBinary builds the test binary of a package, and returns the list of its benchmarks.
+func (s checkout) testBinary(ctx context.Context, pkg, dir, to, tags string) (list string, err error) {
+	if err := s.buildTests(ctx, pkg, to, tags, true, 0); err != nil {
+		return "", err
+	}
+	within, cancel := context.WithTimeout(ctx, listDeadline)
+	defer cancel()
+	ask := exec.CommandContext(within, to, "-test.list=^Benchmark")
 	ask.Dir = dir
 	said, err := child.Output(ask)
 	if err != nil {
 		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, child.Explained(err), firstLines(string(said), 10))
 	}
 	return string(said), nil
+}
+
+// packageBuild builds the tests of one package in other ways.
+type packageBuild struct {
+	pkg, stem, tags string
+	sides           [2]checkout
+	dirs            [2]string
+	trim            bool
+	plain           [2]harness.BenchSide // with whole paths, once they were asked for
+	layouts         map[int][2]harness.BenchSide
+}
+
+func (b *packageBuild) both(ctx context.Context, name string, layout int) (sides [2]harness.BenchSide, err error) {
+	for i := range sides {
+		to := fmt.Sprintf("%s-%d-%s.test", b.stem, i, name)
+		if err := b.sides[i].buildTests(ctx, b.pkg, to, b.tags, b.trim, layout); err != nil {
+			return sides, err
+		}
+		sides[i] = harness.BenchSide{Revision: b.sides[i].name, Binary: to, Dir: b.dirs[i]}
+	}
+	return sides, nil
+}
+
+// layout builds both sides with their functions in the n-th random order.
+func (b *packageBuild) layout(ctx context.Context, n int) (base, head harness.BenchSide, err error) {
+	sides, ok := b.layouts[n]
+	if !ok {
+		if sides, err = b.both(ctx, fmt.Sprint("layout", n), n); err != nil {
+			return base, head, err
+		}
+		b.layouts[n] = sides
+	}
+	return sides[0], sides[1], nil
+}
+
+// untrimmed builds both sides with the whole paths of their files in them.
+func (b *packageBuild) untrimmed(ctx context.Context) (base, head harness.BenchSide, twin string, err error) {
+	if b.plain[0].Binary == "" {
+		b.trim, b.layouts = false, map[int][2]harness.BenchSide{}
+		sides, err := b.both(ctx, "paths", 0)
+		if err != nil {
+			return base, head, "", err
+		}
+		if err := copyBinary(sides[0].Binary); err != nil {
+			return base, head, "", err
+		}
+		b.plain = sides
+	}
+	return b.plain[0], b.plain[1], b.plain[0].Binary + ".twin", nil
+}
+
+// copyBinary makes the twin of a binary.
+func copyBinary(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path+".twin", data, 0o700)
 }
 
 // otherData reports whether a file that git tracks in the module differs between the
@@ -156,11 +238,20 @@ func (p project) otherData(ctx context.Context, sides [2]checkout) (bool, error)
 }
 
 // build builds the test binaries and lists what there is to compare.
-func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]checkout, pattern *regexp.Regexp, result *revisionsCompared) ([]*target, error) {
+func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]checkout, result *revisionsCompared) ([]*target, error) {
 	var dirs [2]map[string]string
 	for i := range sides {
 		var err error
 		if dirs[i], result.Excluded, err = c.packagesOf(ctx, sides[i]); err != nil {
+			return nil, usage(err)
+		}
+	}
+	if c.which == "head" {
+		if err := c.headBenchmarks(ctx, sides, dirs); err != nil {
+			return nil, fault(err)
+		}
+		var err error
+		if dirs[0], _, err = c.packagesOf(ctx, sides[0]); err != nil {
 			return nil, usage(err)
 		}
 	}
@@ -181,7 +272,7 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 				continue
 			}
 			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
-			said, err := sides[i].testBinary(ctx, pkg, dirs[i][pkg], binaries[i])
+			said, err := sides[i].testBinary(ctx, pkg, dirs[i][pkg], binaries[i], c.tags)
 			switch {
 			case err != nil && (i == 1 || ctx.Err() != nil):
 				return nil, fault(err)
@@ -189,7 +280,7 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 				failed = err
 			}
 			for name := range strings.Lines(said) {
-				if name = strings.TrimSpace(name); benchmarkName.MatchString(name) && !slices.Contains(names[i], name) && pattern.MatchString(strings.TrimPrefix(name, "Benchmark")) {
+				if name = strings.TrimSpace(name); benchmarkName.MatchString(name) && !slices.Contains(names[i], name) && match(c.selected, name) != "" && !skips(c.skip, name) {
 					names[i] = append(names[i], name)
 				}
 			}
@@ -223,26 +314,99 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 			result.Identical = append(result.Identical, pkg)
 			continue
 		}
-		twin := binaries[0] + ".twin"
-		data, err := os.ReadFile(binaries[0])
-		if err == nil {
-			err = os.WriteFile(twin, data, 0o700)
-		}
-		if err != nil {
+		if err := copyBinary(binaries[0]); err != nil {
 			return nil, fault(err)
 		}
+		build := &packageBuild{pkg: pkg, stem: filepath.Join(tmp, fmt.Sprint(n)), tags: c.tags, sides: sides, dirs: [2]string{dirs[0][pkg], dirs[1][pkg]}, trim: true, layouts: map[int][2]harness.BenchSide{}}
 		for _, name := range both {
-			targets = append(targets, &target{pkg: pkg, name: name, spec: harness.BenchSpec{
-				Package: pkg, Benchmark: name, Twin: twin, Time: 50 * time.Millisecond, Seed: c.seed + uint64(len(targets)), Blocks: 96,
-				Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
-				Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
-			}})
+			for _, procs := range c.procs {
+				targets = append(targets, &target{pkg: pkg, name: name, build: build, spec: harness.BenchSpec{
+					Package: pkg, Benchmark: name, Match: match(c.selected, name), Skip: c.skip, Twin: binaries[0] + ".twin", Seed: c.seed + uint64(len(targets)),
+					Time: c.time, Ops: c.ops, Procs: procs, Blocks: c.count, Deadline: c.deadline(), Layout: build.layout,
+					Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
+					Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
+				}})
+			}
 		}
 	}
 	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 && notBuilt != nil {
 		return nil, fault(notBuilt)
 	}
 	return targets, nil
+}
+
+// deadline of a process: a benchmark that takes a minute cannot be compared, and one that hangs
+// must leave some of the time to others.
+func (c *comparing) deadline() time.Duration {
+	return min(time.Minute, max(c.budget/4, 2*time.Second)) + 10*c.time
+}
+
+// headBenchmarks gives the base the test files of the head, package by package where they
+// compile with its code. The base is a checkout of its own, which is removed at the end.
+func (c *comparing) headBenchmarks(ctx context.Context, sides [2]checkout, dirs [2]map[string]string) error {
+	for pkg, from := range dirs[1] {
+		within, err := filepath.Rel(sides[1].dir, from)
+		if err != nil || strings.HasPrefix(within, "..") {
+			continue
+		}
+		to := filepath.Join(sides[0].dir, within)
+		if _, err := os.Stat(to); err != nil {
+			continue // the base does not have the package
+		}
+		before, err := swapTests(to, from)
+		if err != nil {
+			return err
+		}
+		vet := exec.CommandContext(ctx, "go", "test", "-c", "-tags="+c.tags, "-o", os.DevNull, pkg)
+		vet.Dir = sides[0].dir
+		if _, err := child.CombinedOutput(vet); err != nil {
+			for name := range before {
+				if err := writeOrRemove(filepath.Join(to, name), before[name]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// swapTests replaces the test files of a folder with those of another, and returns what was
+// there: nil for a file that was not.
+func swapTests(to, from string) (before map[string][]byte, err error) {
+	before = map[string][]byte{}
+	for _, dir := range []string{to, from} {
+		names, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range names {
+			name := filepath.Base(path)
+			if _, done := before[name]; done {
+				continue
+			}
+			old, err := os.ReadFile(filepath.Join(to, name))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			text, err := os.ReadFile(filepath.Join(from, name))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			before[name] = old
+			if err := writeOrRemove(filepath.Join(to, name), text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return before, nil
+}
+
+// writeOrRemove writes a file, or removes it where there is no text.
+func writeOrRemove(path string, text []byte) error {
+	if text == nil {
+		return os.Remove(path)
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 func equalFiles(a, b string) (bool, error) {

@@ -50,6 +50,7 @@ var rooms = map[string][]string{
 	"reports/analysis":       {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
 	"reports/render":         {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
 	"reports/runner":         {"reports", "reports/internal/text", "reports/ingest"},
+	"harness/instructions":   nil,
 	"harness/machine":        nil,
 	"harness/child":          nil,
 	"stubs":                  {"stubs/redact"},

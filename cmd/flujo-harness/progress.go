@@ -106,3 +106,13 @@ func secondsLeft(began time.Time, done, all int) string {
 	left := time.Since(began) / time.Duration(done) * time.Duration(all-done)
 	return fmt.Sprintf("at most %v left", left.Round(time.Second))
 }
+
+// say prints a line that stays.
+func (p *progress) say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live {
+		fmt.Fprint(acting(p.out), "\r\x1b[K")
+	}
+	fmt.Fprintln(p.out, line)
+}

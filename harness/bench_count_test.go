@@ -1,0 +1,216 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness/instructions"
+)
+
+// benchmarksOf builds a test binary of a module with one test file.
+func benchmarksOf(t *testing.T, test string) BenchSide {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.24\n", "x_test.go": test} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary := filepath.Join(dir, "x.test")
+	build := exec.Command("go", "test", "-c", "-o", binary, ".")
+	build.Dir = dir
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	return BenchSide{Revision: "one", Binary: binary, Dir: dir}
+}
+
+const oddBenchmarks = `package x
+
+import (
+	"testing"
+	"time"
+)
+
+var kept uint64
+
+func hot(n int) {
+	for i := 0; i < n; i++ {
+		kept ^= kept<<13 + uint64(i)
+	}
+}
+
+func BenchmarkSub(b *testing.B) {
+	b.Run("a b/c(1)", func(b *testing.B) {
+		for i := 0; i < b.N; i++ {
+			hot(10000)
+		}
+	})
+}
+
+func BenchmarkOnce(b *testing.B) {
+	if b.N > 1 {
+		b.Fatal("can run once only")
+	}
+	hot(10000000)
+}
+
+func BenchmarkSleeps(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func BenchmarkHangs(b *testing.B) { select {} }
+
+func init() { go func() { for { time.Sleep(time.Hour) } }() }
+`
+
+// The instructions of one operation are the same in every process, of a sub-benchmark by
+// itself, and of one that cannot make two.
+func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
+	tool, err := instructions.Find(t.Context())
+	if errors.Is(err, instructions.ErrNone) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	side := benchmarksOf(t, oddBenchmarks)
+	for name, low := range map[string]float64{"BenchmarkSub": 10_000, "BenchmarkOnce": 10_000_000} {
+		spec := BenchSpec{Package: "x", Benchmark: name, Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: tool, Procs: 2}
+		all, only, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{} })
+		if err != nil || len(all) != 1 || len(only[0])+len(only[1]) != 0 {
+			t.Fatalf("%s: %d differences, only %q, error %v", name, len(all), only, err)
+		}
+		c := all[0].Instructions
+		if c == nil || c.Problem != "" || len(c.Base) != 2 || len(c.Head) != 2 || c.Base[0] < low || c.Base[0] > 30*low || c.Waits > mostWaiting {
+			t.Fatalf("%s: %+v, not compared: %q", name, c, all[0].NotCompared)
+		}
+		if ratio := c.Head[0] / c.Base[0]; math.Abs(ratio-1) > 0.02 {
+			t.Errorf("%s: the same binary executes %v of the instructions: %+v", name, ratio, c)
+		}
+	}
+}
+
+// What waits is not judged by what it executes: it is not counted.
+func TestWhatWaitsIsNotCounted(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("waiting is known on Linux")
+	}
+	side := benchmarksOf(t, oddBenchmarks)
+	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkSleeps", Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: &instructions.Tool{Name: "valgrind"},
+		count: func(context.Context, benchOrder) (float64, error) { t.Error("counted"); return 1, nil }}
+	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{} })
+	if err != nil || all[0].Instructions.Waits <= mostWaiting || !strings.Contains(all[0].Instructions.Problem, "waits for ") {
+		t.Errorf("%+v, error %v", all[0].Instructions, err)
+	}
+}
+
+// A process has a deadline, and a benchmark that reaches it is named.
+func TestAHangingBenchmarkIsNamed(t *testing.T) {
+	side := benchmarksOf(t, oddBenchmarks)
+	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkHangs", Base: side, Head: side, Twin: side.Binary, Deadline: 200 * time.Millisecond}
+	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
+	if err != nil || len(all) != 1 || !strings.Contains(all[0].NotCompared, "fails at the base: BenchmarkHangs at one: no end within 200ms") {
+		t.Errorf("%+v, error %v", all, err)
+	}
+}
+
+// A program that the tool cannot run is timed all the same, and it is said why it was not counted.
+func TestWhatCannotBeCountedIsTimed(t *testing.T) {
+	var counts atomic.Int32
+	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 6, Procs: 1, Counter: &instructions.Tool{Name: "valgrind"},
+		run: func(context.Context, benchOrder) (benchProcess, error) {
+			return benchProcess{printed: map[string]Bench{"X": {NS: 100, Ops: 100}}}, nil
+		},
+		count: func(context.Context, benchOrder) (float64, error) {
+			counts.Add(1)
+			return 0, fmt.Errorf("the process failed: %w", &exec.ExitError{})
+		},
+		use: func(context.Context, benchOrder) (use, bool) { return use{}, true }}
+	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true, Instructions: true} })
+	if err != nil || len(all) != 1 || len(all[0].Blocks) != 6 || !strings.Contains(all[0].Instructions.Problem, "cannot be run under valgrind") || counts.Load() != 8 {
+		t.Errorf("%d counts, %+v, error %v", counts.Load(), all[0], err)
+	}
+}
+
+// An operation that is too long, or allocates much, is counted little or not at all.
+func TestSizesOfCounts(t *testing.T) {
+	for name, tc := range map[string]struct {
+		c     counting
+		ops   int
+		sizes [2]string
+		says  string
+	}{
+		"quick":     {counting{ns: 500}, 40_000, [2]string{"2x", "40002x"}, ""},
+		"empty":     {counting{ns: 0}, 40_000_000, [2]string{"2x", "40000002x"}, ""},
+		"allocates": {counting{ns: 500, bytes: 1 << 20}, 256, [2]string{"2x", "258x"}, ""},
+		"slow":      {counting{ns: 9e6}, 2, [2]string{"2x", "4x"}, ""},
+		"slower":    {counting{ns: 100e6}, 1, [2]string{"", "1x"}, ""},
+		"slowest":   {counting{ns: 3e9}, 0, [2]string{}, "takes 3s: too long"},
+		"once":      {counting{ns: 500, once: true}, 1, [2]string{"", "1x"}, ""},
+	} {
+		tc.c.tool, tc.c.result = &instructions.Tool{}, &Instructions{}
+		if tc.c.prepare(); tc.c.result.Ops != tc.ops || tc.c.sizes != tc.sizes || !strings.Contains(tc.c.result.Problem, tc.says) || (tc.says == "") != (tc.c.result.Problem == "") {
+			t.Errorf("%s: %+v of %q", name, tc.c.result, tc.c.sizes)
+		}
+	}
+}
+
+// Waiting is what is left of the time when that of the start is subtracted, and on a busy
+// machine more operations are counted than the clock alone would allow.
+func TestWaitingAndLoadAreToldApart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		all, start use
+		waits      float64
+		ops        int
+	}{
+		"idle":    {use{64e6, 63e6, 63e6}, use{4e6, 4e6, 3e6}, 0.02, 2000},
+		"waits":   {use{64e6, 6e6, 5e6}, use{4e6, 4e6, 4e6}, 0.97, 2000 * 50},
+		"loaded":  {use{640e6, 638e6, 7e6}, use{40e6, 40e6, 4e6}, 0, 2000 * 20},
+		"unknown": {use{}, use{}, 0, 2000},
+	} {
+		c := counting{tool: &instructions.Tool{}, result: &Instructions{}, ns: 10_000, order: func(int) benchOrder { return benchOrder{pattern: "X"} },
+			use: func(_ context.Context, o benchOrder) (use, bool) {
+				if o.pattern == "^$" {
+					return tc.start, true
+				}
+				return tc.all, true
+			}}
+		c.prepare()
+		c.waiting(t.Context())
+		if math.Abs(c.result.Waits-tc.waits) > 0.01 || c.result.Ops != tc.ops {
+			t.Errorf("%s: waits for %v, %d operations; want %v and %d", name, c.result.Waits, c.result.Ops, tc.waits, tc.ops)
+		}
+	}
+}
+
+// Other layouts of the binaries are built and measured where the judge asks for them.
+func TestLayoutsAreMeasuredWhereAsked(t *testing.T) {
+	spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Base: BenchSide{Binary: "base"}, Head: BenchSide{Binary: "head"}}
+	spec.run = func(_ context.Context, o benchOrder) (benchProcess, error) {
+		ns := map[string]float64{"base": 100, "head": 110, "base1": 100, "head1": 101, "base2": 100, "head2": 99}[o.side.Binary]
+		return benchProcess{printed: map[string]Bench{"X": {NS: ns, Ops: 10}}}, nil
+	}
+	spec.Twin = "base"
+	spec.Layout = func(_ context.Context, n int) (base, head BenchSide, err error) {
+		return BenchSide{Binary: fmt.Sprint("base", n)}, BenchSide{Binary: fmt.Sprint("head", n)}, nil
+	}
+	all, _, err := CompareBenchmarks(t.Context(), spec, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 2} })
+	if err != nil || fmt.Sprint(all[0].Layouts) != "[1.01 0.99]" || len(all[0].Blocks) != 1 {
+		t.Errorf("%v after %d blocks, error %v", all[0].Layouts, len(all[0].Blocks), err)
+	}
+}

@@ -1,0 +1,175 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/perf/benchfmt"
+
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/instructions"
+)
+
+// Bench is what one benchmark printed in one process.
+type Bench struct {
+	NS     float64            // an operation; 0 where the benchmark printed no time
+	Ops    int                // operations: b.N
+	Counts map[string]float64 // by unit: "allocs/op", "B/op", and those of b.ReportMetric
+}
+
+// BenchSample is what one process printed for one benchmark.
+type BenchSample struct {
+	Head bool   // false: the base
+	Name string // as it was printed, without "Benchmark"
+	Bench
+}
+
+// BenchSide is the test binary of one package at one revision.
+type BenchSide struct {
+	Revision string
+	Binary   string
+	Dir      string // the package's folder at that revision: where tests look for their files
+}
+
+// benchOrder is what one process is to run.
+type benchOrder struct {
+	side     BenchSide
+	pattern  string        // -test.bench
+	skip     string        // -test.skip
+	times    string        // -test.benchtime: "100x" or "20ms"
+	procs    int           // -test.cpu; 0: as the test binary has it
+	deadline time.Duration // 0: none
+	env      []string
+
+	tool   *instructions.Tool // counts the process; nil: it runs alone
+	record string             // file for the count
+}
+
+// benchProcess is what came of it.
+type benchProcess struct {
+	printed map[string]Bench
+	cpu     time.Duration // of the whole process
+}
+
+// ErrNoBenchmark is a process that printed no result.
+var ErrNoBenchmark = errors.New("no result was printed: is it skipped, or does it print to standard output while it runs?")
+
+// ErrHangs is a benchmark that came to no end before its deadline.
+var ErrHangs = errors.New("no end")
+
+// leaveToEnd is how long an interrupted benchmark has to end, and how long a process that it
+// left behind may hold its output.
+const leaveToEnd = 2 * time.Second
+
+// runBenchmark runs benchmarks in a process of their own. A failure of what they do wraps
+// [exec.ExitError] or [ErrHangs].
+func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error) {
+	within := ctx
+	if o.deadline > 0 {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, o.deadline)
+		defer cancel()
+	}
+	args := []string{"-test.run=^$", "-test.bench=" + o.pattern, "-test.benchtime=" + o.times, "-test.benchmem", "-test.count=1", "-test.timeout=0"}
+	if o.skip != "" {
+		args = append(args, "-test.skip="+o.skip)
+	}
+	if o.procs > 0 {
+		args = append(args, "-test.cpu="+strconv.Itoa(o.procs))
+	}
+	cmd := exec.CommandContext(within, o.side.Binary, args...)
+	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
+	if o.tool != nil {
+		o.tool.Wrap(cmd, o.record)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	child.Group(cmd) // a benchmark may start processes of its own
+	cmd.WaitDelay = leaveToEnd
+	err = child.Run(cmd)
+	if cmd.Process != nil {
+		child.EndGroup(cmd.Process.Pid)
+	}
+	if cmd.ProcessState != nil {
+		p.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	said := func() string {
+		return strings.ReplaceAll(tail(append(stdout.Bytes(), stderr.Bytes()...)), "\n", " | ")
+	}
+	switch {
+	case ctx.Err() != nil:
+		return p, context.Cause(ctx)
+	case within.Err() != nil:
+		return p, fmt.Errorf("%w within %v; the process was killed: %s", ErrHangs, o.deadline, said())
+	case errors.Is(err, exec.ErrWaitDelay): // it ended, and something that it started holds its output
+	case err != nil:
+		return p, fmt.Errorf("the process failed: %w: %s", err, said())
+	}
+	p.printed, err = parseBenchmarks(&stdout)
+	return p, err
+}
+
+// countBenchmark runs benchmarks under the tool of the order, and returns the instructions
+// of the whole process.
+func countBenchmark(ctx context.Context, o benchOrder) (n float64, err error) {
+	dir, err := os.MkdirTemp("", "flujo-harness-count-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	o.record = filepath.Join(dir, "record")
+	if _, err := runBenchmark(ctx, o); err != nil && !errors.Is(err, ErrNoBenchmark) {
+		return 0, err
+	}
+	return o.tool.Read(o.record)
+}
+
+// parseBenchmarks reads what a test binary printed; lines that are no results are left
+// out, as they are by every reader of the format.
+func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
+	all := map[string]Bench{}
+	r := benchfmt.NewReader(out, "benchmark")
+	for r.Scan() {
+		res, ok := r.Result().(*benchfmt.Result)
+		if !ok {
+			continue
+		}
+		b := Bench{Ops: res.Iters, Counts: map[string]float64{}}
+		for _, v := range res.Values {
+			switch value, unit := v.Value, v.Unit; {
+			case v.OrigUnit == "ns/op":
+				b.NS = v.OrigValue
+			case math.IsNaN(value) || math.IsInf(value, 0): // of b.ReportMetric: nothing to compare
+			case v.OrigUnit != "":
+				b.Counts[v.OrigUnit] = v.OrigValue
+			default:
+				b.Counts[unit] = value
+			}
+		}
+		if !(b.NS > 0) && len(b.Counts) == 0 || math.IsInf(b.NS, 0) {
+			continue
+		}
+		name := strings.TrimPrefix(string(res.Name.Full()), "Benchmark")
+		for n, first := 2, name; all[name].Counts != nil; n++ { // of the package, and of its tests from outside
+			name = fmt.Sprintf("%s (%d)", first, n)
+		}
+		all[name] = b
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, ErrNoBenchmark
+	}
+	return all, nil
+}

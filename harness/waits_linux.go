@@ -1,0 +1,68 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness/child"
+)
+
+// useOf runs benchmarks once and returns how their process used its time. Time without a
+// processor on a busy machine is not the same as time spent waiting: the kernel keeps for every
+// thread how long it ran and how long it was ready to run. Both are read again and again
+// while the process runs, because they are gone with the thread.
+func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, max(o.deadline, time.Second))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, o.side.Binary, "-test.run=^$", "-test.bench="+o.pattern, "-test.benchtime="+o.times, "-test.cpu=1", "-test.timeout=0")
+	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
+	child.Group(cmd)
+	cmd.WaitDelay = leaveToEnd
+	began := time.Now()
+	wait, err := child.Start(cmd)
+	if err != nil {
+		return u, false
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); err = wait() }()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for running := true; running; {
+		select {
+		case <-ended:
+			running = false
+		case <-tick.C:
+			if n := scheduled(cmd.Process.Pid); n >= u.busy { // less: it has ended, and its threads are gone
+				u.busy, u.wall = n, time.Since(began)
+			}
+		}
+	}
+	child.EndGroup(cmd.Process.Pid)
+	if err != nil {
+		return u, false
+	}
+	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return u, true
+}
+
+// scheduled is how long the threads of a process have run or were ready to run.
+func scheduled(pid int) (sum time.Duration) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0
+	}
+	for _, task := range tasks {
+		var ran, ready int64
+		if text, err := os.ReadFile(task); err == nil {
+			if n, _ := fmt.Fscan(bytes.NewReader(text), &ran, &ready); n == 2 {
+				sum += time.Duration(ran + ready)
+			}
+		}
+	}
+	return sum
+}

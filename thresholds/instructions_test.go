@@ -1,0 +1,191 @@
+package thresholds
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// executes adds counts of instructions to a difference: n of each side, which vary by sd.
+func executes(d *harness.Difference, n int, ratio, sd float64) *harness.Difference {
+	rng := rand.New(rand.NewPCG(3, 4))
+	c := &harness.Instructions{Tool: "valgrind", Ops: 1000}
+	for range n {
+		c.Base = append(c.Base, 50_000*math.Exp(sd*rng.NormFloat64()))
+		c.Head = append(c.Head, 50_000*ratio*math.Exp(sd*rng.NormFloat64()))
+	}
+	d.Instructions = c
+	return d
+}
+
+// undecidedTimes is a difference whose times decide nothing.
+func undecidedTimes() *harness.Difference {
+	d := apart(2, 1, 1, 0)
+	for i := range d.Blocks {
+		d.Blocks[i].Ratio = []float64{0.9, 1.1}[i%2]
+	}
+	d.Ratio = harness.Estimate{Value: 1, Low: 0.9, High: 1.1}
+	return d
+}
+
+func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
+	biased := func() *harness.Difference { return apart(3, 1, 1.2, 0) }
+	layouts := func(ratios ...float64) *harness.Difference {
+		d := executes(apart(3, 1.1, 1, 0), 5, 1, 0.001)
+		d.Layouts = ratios
+		return d
+	}
+	failed := undecidedTimes()
+	failed.Instructions = &harness.Instructions{Problem: "it cannot be run under valgrind"}
+	cpu := func(ratio, waits float64) *harness.Difference {
+		d := undecidedTimes()
+		for i := range d.Blocks {
+			d.Blocks[i].CPU = ratio * (1 + 0.001*float64(i%3))
+		}
+		d.Blocks = append(d.Blocks, d.Blocks...)
+		d.Instructions = &harness.Instructions{Waits: waits, Problem: "too long"}
+		return d
+	}
+	for name, tc := range map[string]struct {
+		d    *harness.Difference
+		by   string
+		want Outcome
+		who  string
+		says string
+	}{
+		"unchanged, times decide nothing":          {executes(undecidedTimes(), 3, 1, 0.001), "", Held, ByInstructions, "not more instructions by 2%"},
+		"+2%, times decide nothing":                {executes(undecidedTimes(), 5, 1.02, 0.001), "", Broken, ByInstructions, "more instructions"},
+		"+2%, three counts may be chance":          {executes(undecidedTimes(), 3, 1.02, 0.0001), "", Inconclusive, ByTime, "after 3 counts"},
+		"+2%, which is within what passes at 5%":   {executes(undecidedTimes(), 5, 1.009, 0.001), "", Inconclusive, ByTime, "decide nothing"},
+		"counts that vary more than the margin":    {executes(undecidedTimes(), 9, 1.02, 0.03), "", Inconclusive, ByTime, "vary by "},
+		"more instructions, and less time":         {executes(apart(3, 0.9, 1, 0), 5, 1.05, 0.001), "", Inconclusive, ByInstructions, "no more time"},
+		"more instructions, and as much time":      {executes(apart(8, 1, 1, 0), 5, 1.05, 0.001), "", Inconclusive, ByInstructions, "no more time"},
+		"the same, by instructions":                {executes(apart(3, 1, 1, 0), 5, 1.05, 0.001), ByInstructions, Broken, ByInstructions, "more instructions"},
+		"the same, by time":                        {executes(apart(8, 1, 1, 0), 5, 1.05, 0.001), ByTime, Held, ByTime, "not slower"},
+		"more time, and fewer instructions":        {executes(apart(3, 1.1, 1, 0), 5, 0.95, 0.001), "", Inconclusive, ByTime, "fewer instructions"},
+		"more time, and as many instructions":      {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", Broken, ByTime, "slower"},
+		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "with 4 other orders of the functions broken"},
+		"not in other layouts":                     {layouts(0.99, 1, 0.99, 1), "", Held, ByTime, "other orders of the functions held"},
+		"in some layouts":                          {layouts(0.95, 1.1, 1.1, 0.97), "", Inconclusive, ByTime, "functions inconclusive"},
+		"in some layouts, not on average":          {layouts(0.95, 1.04, 1.04, 0.97), "", Held, ByInstructions, "functions inconclusive"},
+		"a bias of the place, and no instructions": {biased(), "", Invalid, ByTime, "A/A pair was broken"},
+		"a bias of the place, and instructions":    {executes(biased(), 3, 1, 0.001), "", Held, ByInstructions, ""},
+		"a bias, and more instructions":            {executes(biased(), 5, 1.05, 0.001), "", Broken, ByInstructions, ""},
+		"not counted":                              {failed, "", Inconclusive, ByTime, "cannot be run under valgrind"},
+		"more of the processor's time":             {cpu(1.1, 1), "", Broken, ByTime, "of the processor's time"},
+		"as much of the processor's time":          {cpu(1, 0), "", Held, ByTime, ""},
+		"as much, of what waits":                   {cpu(1, 0.9), "", Inconclusive, ByTime, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Judging{Margin: 0.02, Family: 1, By: tc.by}.Judge(tc.d)
+			if v.Outcome != tc.want || v.By != tc.who || !strings.Contains(v.Reason, tc.says) {
+				t.Errorf("%v by %q: %s; want %v by %q with %q", v.Outcome, v.By, v.Reason, tc.want, tc.who, tc.says)
+			}
+		})
+	}
+}
+
+// An undecided A/A pair is a note: an alarm needs no variance to be small.
+func TestAnUndecidedPairIsNoVeto(t *testing.T) {
+	d := apart(3, 2, 1, 0)
+	for i := range d.Blocks {
+		d.Blocks[i].Twin = []float64{0.8, 1.25}[i%2]
+	}
+	if v := JudgeDifference(d, 0.05, 1); v.Outcome != Broken || !strings.Contains(strings.Join(v.Notes, " "), "undecided") {
+		t.Errorf("%v: %s, notes %q", v.Outcome, v.Reason, v.Notes)
+	}
+}
+
+// Whether a figure of a benchmark may rise is known, or said.
+func TestDirectionsOfFigures(t *testing.T) {
+	figure := func(unit string, base, head, noise float64) *harness.Difference {
+		d := apart(3, 1, 1, 0)
+		d.Counts = []harness.Count{{Unit: unit, BaseLow: base, BaseHigh: base + noise, HeadLow: head, HeadHigh: head + noise, Base: 36, Head: 18}}
+		return d
+	}
+	for name, tc := range map[string]struct {
+		d    *harness.Difference
+		j    Judging
+		want Outcome
+		note string
+	}{
+		"unknown, rises":        {figure("fsyncs/op", 10, 11, 0), Judging{}, Held, "--lower fsyncs/op"},
+		"lower, rises":          {figure("fsyncs/op", 10, 10.5, 0), Judging{Lower: []string{"fsyncs/op"}}, Broken, ""},
+		"lower, falls":          {figure("fsyncs/op", 10, 9, 0), Judging{Lower: []string{"fsyncs/op"}}, Held, ""},
+		"lower, varies within":  {figure("p99-ns", 100, 105, 2), Judging{Lower: []string{"p99-ns"}}, Held, ""},
+		"lower, varies beyond":  {figure("p99-ns", 100, 125, 2), Judging{Lower: []string{"p99-ns"}}, Broken, ""},
+		"higher, falls":         {figure("hits/op", 10, 9, 0), Judging{Higher: []string{"hits/op"}}, Broken, ""},
+		"higher, varies within": {figure("MB/s", 100, 95, 2), Judging{Higher: []string{"MB/s"}}, Held, ""},
+		"higher, varies beyond": {figure("MB/s", 100, 80, 2), Judging{Higher: []string{"MB/s"}}, Broken, ""},
+		"by counts alone":       {figure("fsyncs/op", 10, 10, 0), Judging{By: ByCounts, Lower: []string{"fsyncs/op"}}, Held, ""},
+		"by no counts":          {figure("fsyncs/op", 10, 10, 0), Judging{By: ByCounts}, Inconclusive, ""},
+	} {
+		tc.j.Margin, tc.j.Family = 0.1, 1
+		if v := tc.j.Judge(tc.d); v.Outcome != tc.want || !strings.Contains(strings.Join(v.Notes, " "), tc.note) {
+			t.Errorf("%s: %v: %s, notes %q", name, v.Outcome, v.Reason, v.Notes)
+		}
+	}
+}
+
+// What is asked for is what may still change the verdict.
+func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
+	counting := func(d *harness.Difference) *harness.Difference { return executes(d, 3, 1.02, 0.0001) }
+	layouts := executes(apart(3, 1.1, 1, 0), 5, 1, 0.001)
+	layouts.Layouts = []float64{1.1, 1.1, 1.1, 1.1}
+	for name, tc := range map[string]struct {
+		d    *harness.Difference
+		by   string
+		want harness.More
+	}{
+		"times alone":                    {undecidedTimes(), "", harness.More{Time: true}},
+		"held by instructions":           {executes(undecidedTimes(), 3, 1, 0.001), "", harness.More{}},
+		"two counts more to break":       {counting(undecidedTimes()), "", harness.More{Time: true, Instructions: true}},
+		"broken by instructions":         {executes(undecidedTimes(), 5, 1.02, 0.001), "", harness.More{}},
+		"too few blocks to see a change": {executes(apart(1, 1, 1, 0), 3, 1, 0.001), "", harness.More{Time: true}},
+		"slower, in one layout":          {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", harness.More{Layouts: true}},
+		"slower, in all layouts":         {layouts, "", harness.More{}},
+		"by instructions":                {counting(undecidedTimes()), ByInstructions, harness.More{Instructions: true}},
+		"by time":                        {counting(undecidedTimes()), ByTime, harness.More{Time: true}},
+	} {
+		if got := (Judging{Margin: 0.02, Family: 1, By: tc.by}).More(tc.d); got != tc.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
+		}
+	}
+}
+
+// Of 2,000 pairs of equal programs, few are called broken, and most are held.
+func TestInstructionsRarelyErr(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, sd := range []float64{0.0003, 0.001, 0.003} {
+		held, broken, found := 0, 0, 0
+		const n = 2000
+		for range n {
+			for _, ratio := range []float64{1, 1.02} {
+				c := &harness.Instructions{}
+				o := Inconclusive
+				for len(c.Base) < mostCounts && o == Inconclusive {
+					for range 2 - min(1, len(c.Base)) {
+						c.Base = append(c.Base, math.Exp(sd*rng.NormFloat64()))
+						c.Head = append(c.Head, ratio*math.Exp(sd*rng.NormFloat64()))
+					}
+					o = judgeInstructions(c, 0.02, 1).outcome
+				}
+				switch {
+				case ratio == 1 && o == Held:
+					held++
+				case ratio == 1 && o == Broken:
+					broken++
+				case o == Broken:
+					found++
+				}
+			}
+		}
+		t.Logf("sd %v: unchanged: %d held and %d broken, +2%%: %d broken of %d", sd, held, broken, found, n)
+		if broken > 0 || held < n*95/100 || found < n*90/100 {
+			t.Errorf("sd %v: unchanged: %d held and %d broken, +2%%: %d broken of %d", sd, held, broken, found, n)
+		}
+	}
+}
