@@ -8,7 +8,7 @@ import (
 
 // slowEvidence is the integral itself, by Simpson's rule.
 func slowEvidence(k, n int) float64 {
-	const steps = 20000
+	const steps = 2000 // an error of 5e-9 of the value at the steepest integrand, (2p)^120
 	f := func(p float64) float64 { return math.Pow(2*p, float64(k)) * math.Pow(2*(1-p), float64(n-k)) }
 	h := 0.5 / steps
 	sum := f(0.5) + f(1)
