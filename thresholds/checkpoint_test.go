@@ -47,13 +47,17 @@ func calibrate(t *testing.T, k *Checkpoint, seed uint64, failAt int) (ran []int,
 	t.Helper()
 	spec := harness.Spec{Workload: "default", Durability: "process", Plan: identity().Plan, Seed: seed, Dir: t.TempDir()}
 	spec.Plan.Batch = map[string]int{"none": 6, "backend": 2, "floor": 2, "twin": 2, "slow": 2, "stubs": 6}
+	reported := 0
 	l, _, err = Calibrate(t.Context(), k.Resume(spec), prove(0.1, 100), k.Runner(func(_ context.Context, s harness.Session) (harness.SessionResult, error) {
 		if failAt > 0 && s.Number >= failAt {
 			return harness.SessionResult{}, errors.New("killed")
 		}
 		ran = append(ran, s.Number)
 		return measured(s), nil
-	}), func(*harness.Comparison) {})
+	}), func(*harness.Comparison) { reported++ })
+	if err == nil && reported != spec.Plan.Sessions {
+		t.Errorf("progress was reported %d times, want %d", reported, spec.Plan.Sessions)
+	}
 	return ran, l, err
 }
 

@@ -95,7 +95,7 @@ func TestBaseJudges(t *testing.T) {
 	if d := cmp.Diff([]string{"default", "gone", "new"}, got); d != "" {
 		t.Errorf("limits (-want +got):\n%s", d)
 	}
-	if f.Limits[0].Baseline != 1.3 || len(f.Ledger) != 1 || f.Path != base.Path || len(base.Limits) != 2 {
+	if f.Limits[0].Baseline != 1.3 || len(f.Ledger) != 1 || f.Ledger[0].Workload != "new" || f.Path != base.Path || len(base.Limits) != 2 {
 		t.Errorf("%+v", f)
 	}
 	// The slow program breaks by the base, whatever the change says.

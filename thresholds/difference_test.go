@@ -42,6 +42,7 @@ func TestDifferencesAreJudged(t *testing.T) {
 	skipped.NotCompared, fails.HeadFails = "no result was printed", "exit status 1"
 	metricOnly := counted("allocs/op", 2, 3, 0)
 	metricOnly.NotCompared, metricOnly.Blocks = "it prints no ns/op", nil
+	whole := map[string]Verdict{}
 	for name, tc := range map[string]struct {
 		d      *harness.Difference
 		margin float64
@@ -76,11 +77,15 @@ func TestDifferencesAreJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := JudgeDifference(tc.d, tc.margin, tc.family)
+			if whole[name] = v; math.IsNaN(tc.margin) {
+				delete(whole, name) // JSON has no NaN
+			}
 			if v.Outcome != tc.want || !strings.Contains(v.Reason, tc.says) || v.Next == "" {
 				t.Errorf("%v: %s (next %q); want %v with %q", v.Outcome, v.Reason, v.Next, tc.want, tc.says)
 			}
 		})
 	}
+	goldenJSON(t, "differences.golden.json", whole)
 	if v := JudgeDifference(apart(3, 0.5, 1, 1.25), 0.1, 1); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "new is faster") {
 		t.Errorf("notes %q", v.Notes)
 	}

@@ -45,6 +45,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	counted := fileWith(1.3)
 	counted.Limits[0].Counters = &harness.Counters{Allocs: 120}
+	whole := map[string]Verdict{}
 	for name, tc := range map[string]struct {
 		c      *harness.Comparison
 		limits *File
@@ -70,6 +71,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Judge(tc.c, tc.limits, today)
+			whole[name] = v
 			if v.Outcome != tc.want || !strings.Contains(v.Reason, tc.reason) {
 				t.Errorf("%v: %s; want %v with %q", v.Outcome, v.Reason, tc.want, tc.reason)
 			}
@@ -78,6 +80,7 @@ func TestVerdicts(t *testing.T) {
 			}
 		})
 	}
+	goldenJSON(t, "verdicts.golden.json", whole)
 }
 
 func TestZeroVerdictIsInconclusive(t *testing.T) {

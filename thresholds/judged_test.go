@@ -34,7 +34,11 @@ func TestMeasuredAsItWasCalibrated(t *testing.T) {
 				}
 				return measured(s), nil
 			}
-			j, err := Measure(t.Context(), spec, &File{Schema: 1, Class: c.class, Limits: []Limit{limit}}, run, func(*harness.Comparison) {})
+			reported := 0
+			j, err := Measure(t.Context(), spec, &File{Schema: 1, Class: c.class, Limits: []Limit{limit}}, run, func(*harness.Comparison) { reported++ })
+			if reported == 0 || reported != j.Comparison.Sessions() {
+				t.Errorf("progress was reported %d times", reported)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -257,6 +257,11 @@ func TestBadCalibrationsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	least := plan
+	least.Sessions = 4
+	if err := prove(1, 100).check(harness.Spec{Plan: least}); err != nil {
+		t.Errorf("the least that may be ordered: %v", err)
+	}
 }
 
 // noisy sessions of 5 blocks about a level, with the standard deviations of sessions

@@ -2,7 +2,7 @@
 // own tests on each: a change that no test notices names a missing test, code that can go,
 // or an equivalent (a change that nobody can notice).
 //
-//	go run ./.ci/mutate [-n 40 -seed 1] [-files REGEXP] ./thresholds
+//	go run ./.ci/mutate [-n 40 -seed 1] [-match REGEXP] [-slow REGEXP] ./thresholds
 //
 // All mutants are compiled into one test binary, and the environment selects which of them
 // is in effect, so a mutant costs a run of the tests and no build. The first run, with none
@@ -39,10 +39,9 @@ func main() {
 	var o options
 	flag.IntVar(&o.sample, "n", 0, "try this many mutants, drawn by -seed (0: all)")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed of the draw")
-	flag.StringVar(&o.files, "files", "", "only in source files whose name matches")
+	flag.StringVar(&o.match, "match", "", "only mutants whose line in the output matches, as in -match '^judge.go:'")
 	flag.IntVar(&o.workers, "workers", 1, "mutants that are tried at the same time")
-	flag.StringVar(&o.run, "run", "", "only by tests that match")
-	flag.StringVar(&o.skip, "skip", "", "not by tests that match")
+	flag.StringVar(&o.slow, "slow", "", "tests that are tried only on mutants that survive all others")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: go run ./.ci/mutate [flags] PACKAGE")
@@ -55,9 +54,9 @@ func main() {
 }
 
 type options struct {
-	sample, workers  int
-	seed             uint64
-	files, run, skip string
+	sample, workers int
+	seed            uint64
+	match, slow     string
 }
 
 // Results of one mutant. A timeout counts as killed: CI would not have passed.
@@ -69,7 +68,7 @@ const (
 )
 
 func (o options) mutate(pattern string) error {
-	only, err := regexp.Compile(o.files)
+	match, err := regexp.Compile(o.match)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func (o options) mutate(pattern string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	mutants, overlay, err := p.instrument(only, scratch)
+	mutants, overlay, err := p.instrument(scratch)
 	if err != nil {
 		return err
 	}
@@ -91,7 +90,7 @@ func (o options) mutate(pattern string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build with mutants: %w\n%s", err, out)
 	}
-	r := runner{binary: binary, dir: p.Dir, args: []string{"-test.failfast", "-test.count=1", "-test.run=" + o.run, "-test.skip=" + o.skip}, limit: 10 * time.Minute}
+	r := runner{binary: binary, dir: p.Dir, limit: 10 * time.Minute}
 	reached := filepath.Join(scratch, "reached")
 	began := time.Now()
 	if out, result := r.try(0, "MUTATE_REACHED="+reached); result != lived {
@@ -103,6 +102,7 @@ func (o options) mutate(pattern string) error {
 	if err != nil {
 		return err
 	}
+	mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !match.MatchString(m.String()) })
 	if o.sample > 0 && o.sample < len(mutants) {
 		rng := rand.New(rand.NewPCG(o.seed, 0))
 		rng.Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
@@ -118,7 +118,7 @@ func (o options) mutate(pattern string) error {
 			for m := range work {
 				result := notCovered
 				if covered[m.id] {
-					_, result = r.try(m.id)
+					result = o.fate(r, m.id)
 				}
 				mu.Lock()
 				results[result]++
@@ -140,6 +140,21 @@ func (o options) mutate(pattern string) error {
 	return nil
 }
 
+// fate of a mutant that the tests execute.
+func (o options) fate(r runner, id int) string {
+	if o.slow == "" {
+		_, result := r.try(id)
+		return result
+	}
+	r.args = []string{"-test.skip=" + o.slow}
+	if _, result := r.try(id); result != lived {
+		return result
+	}
+	r.args = []string{"-test.run=" + o.slow}
+	_, result := r.try(id)
+	return result
+}
+
 // runner runs the test binary in the folder of its package.
 type runner struct {
 	binary, dir string
@@ -150,7 +165,7 @@ type runner struct {
 func (r runner) try(id int, env ...string) (output []byte, result string) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.binary, r.args...)
+	cmd := exec.CommandContext(ctx, r.binary, append([]string{"-test.failfast", "-test.count=1"}, r.args...)...)
 	cmd.Dir, cmd.WaitDelay = r.dir, time.Second
 	cmd.Env = append(os.Environ(), append(env, "MUTATE_ID="+strconv.Itoa(id))...)
 	out, err := cmd.CombinedOutput()
@@ -180,14 +195,11 @@ func readReached(path string) (map[int]bool, error) {
 
 // instrument writes the package's files with all mutants into scratch, and an overlay file
 // that makes the go command compile them in place of the originals.
-func (p *pkg) instrument(only *regexp.Regexp, scratch string) ([]mutant, string, error) {
+func (p *pkg) instrument(scratch string) ([]mutant, string, error) {
 	var all []mutant
 	replace := map[string]string{}
 	for i, f := range p.files {
 		name := p.fset.File(f.Pos()).Name()
-		if !only.MatchString(filepath.Base(name)) {
-			continue
-		}
 		text, found, err := p.rewrite(f, name, len(all))
 		if err != nil {
 			return nil, "", err
