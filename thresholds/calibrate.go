@@ -109,8 +109,9 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 		l.Counters = limitCounters(least, c.Most[harness.ArmBackend])
 	}
 	r := replay(null, slow, order.Margin, order.Replays, c.Seed)
+	info, _ := debug.ReadBuildInfo()
 	l.Provenance = Provenance{
-		Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(), Seed: c.Seed, Sessions: len(null), Blocks: len(c.Blocks),
+		Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Seed: c.Seed, Sessions: len(null), Blocks: len(c.Blocks),
 		Method: outOfBag, Replays: order.Replays, NullHeld: r.held, NullBroken: r.wrong, SlowBroken: r.broken,
 		Injected: round(c.Injected.Value), Plan: c.Plan, Environment: c.Environment,
 	}
@@ -133,10 +134,10 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 	return l, e
 }
 
-// modules are what the measured path is made of, with versions.
-func modules() []string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+// modules are what the measured path is made of, with versions: this program, and the
+// database with the C library that it is translated to. info is nil where the program has none.
+func modules(info *debug.BuildInfo) []string {
+	if info == nil {
 		return nil
 	}
 	all := []string{strings.TrimSpace(info.Main.Path + " " + info.Main.Version)}

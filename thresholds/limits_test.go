@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,52 @@ func TestUpperToleranceIsTheRankThatWilksGives(t *testing.T) {
 			t.Errorf("n=%d: %v, want %v", n, got, want)
 		}
 	}
+	// P(Binomial(2, 1/2) = 0) is 1/4: a confidence that is just reached is enough.
+	for confidence, want := range map[float64]float64{0.2499: 1, 0.2501: 2} {
+		if got := upperTolerance([]float64{2, 1}, 0.5, confidence); got != want {
+			t.Errorf("confidence %v: %v, want %v", confidence, got, want)
+		}
+	}
+}
+
+func TestRatesThatProve(t *testing.T) {
+	for _, tc := range []struct {
+		r    rates
+		want bool
+	}{
+		{rates{1, 0, 1}, true}, {rates{needHeld, mostFalse, needBroken}, true},
+		{rates{0.949, 0, 1}, false}, {rates{1, 0.0011, 1}, false}, {rates{1, 0, 0.949}, false},
+	} {
+		if got := tc.r.proven(); got != tc.want {
+			t.Errorf("%+v proves: %v, want %v", tc.r, got, tc.want)
+		}
+	}
+}
+
+// The same sessions and seed give the same rates, whatever else changes: limits in use were
+// proven by them. 4 sessions are the fewest, of which draws leave out 2 or 3.
+func TestReplayIsReproducible(t *testing.T) {
+	for _, tc := range []struct {
+		sessions int
+		want     rates
+	}{{4, rates{0.775, 0.195, 0.55}}, {12, rates{0.915, 0.015, 0.095}}} {
+		rng := rand.New(rand.NewPCG(31, 32))
+		null, slow := noisy(rng, tc.sessions, 1, 0.03, 0.03), noisy(rng, tc.sessions, 1.05, 0.03, 0.03)
+		if got := replay(null, slow, 0.05, 200, 9); got != tc.want {
+			t.Errorf("%d sessions: %+v, want %+v", tc.sessions, got, tc.want)
+		}
+	}
+}
+
+func TestProvenanceNamesTheMeasuredModules(t *testing.T) {
+	info := &debug.BuildInfo{Main: debug.Module{Path: "example.org/shop", Version: "v1.2.0"}, Deps: []*debug.Module{
+		{Path: "example.org/other", Version: "v1.0.0"}, {Path: "modernc.org/libc", Version: "v1.80.1"}, {Path: "modernc.org/sqlite", Version: "v1.62.0"}}}
+	if got, want := modules(info), []string{"example.org/shop v1.2.0", "modernc.org/libc v1.80.1", "modernc.org/sqlite v1.62.0"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := modules(nil); got != nil {
+		t.Errorf("without information: %q", got)
+	}
 }
 
 // prove is an order for a proof by so many replays.
@@ -224,6 +271,9 @@ func TestCalibrationProvesItsMargin(t *testing.T) {
 	if l.Baseline < 1.3 || l.Baseline > 1.33 || p.NullHeld < 0.99 || p.SlowBroken < 0.99 || p.NullBroken != 0 || p.Replays != 2000 || p.Method != "out-of-bag" {
 		t.Errorf("limit %+v", l)
 	}
+	if math.Abs(l.Limit-1.1*l.Baseline) > 1e-6 {
+		t.Errorf("limit %v of the baseline %v", l.Limit, l.Baseline)
+	}
 	// The injection did nothing: no limit may come of it.
 	dull := made(30, 1.3, 1, 1)
 	dull.Injected.Value = 1.004
@@ -234,8 +284,8 @@ func TestCalibrationProvesItsMargin(t *testing.T) {
 	}
 	// A margin smaller than the noise: refused, and the smallest that would do is named.
 	_, err = derive(made(30, 1.3, 1, 1.001), prove(0.001, 500))
-	if !errors.As(err, &margin) || margin.Smallest < 0.01 || margin.Smallest > 0.1 {
-		t.Errorf("a margin of 0.1%%: %v", err)
+	if !errors.As(err, &margin) || margin.Smallest != 0.03 {
+		t.Errorf("a margin of 0.1%%: %v, smallest %v", err, margin.Smallest)
 	}
 }
 
