@@ -2,7 +2,7 @@
 //
 // A [Pipeline] is data: nodes with paths, known before the first run. Steps call
 // agents ([Step]); [Then], [Loop], [Branch], [Parallel], [Map], [Fallback],
-// [Validate], [Redirect] and [Sub] hold other nodes; [Human] waits for a person, [Wait] for a time.
+// [Validate], [Redirect] and [Sub] hold other nodes; [Human] waits for a person, [Wait] for a time, and [Pass] does nothing.
 // [New] finds what is wrong with a plan, and knows the worst-case number of calls
 // of every agent.
 //

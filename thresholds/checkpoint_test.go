@@ -153,7 +153,16 @@ func TestATornCheckpointGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
+	var cuts []int
 	for cut := 0; cut <= len(data); cut += 397 {
+		cuts = append(cuts, cut)
+	}
+	end := 0
+	for _, line := range lines[:4] { // a line counts once its end is there
+		end += len(line)
+		cuts = append(cuts, end-1, end, min(end+1, len(data)))
+	}
+	for _, cut := range cuts {
 		want, at := 0, len(lines[0])
 		for _, line := range lines[1:4] {
 			if at += len(line); at <= cut {
