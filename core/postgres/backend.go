@@ -166,8 +166,8 @@ func (s queuedStep) Wait() error {
 	return s.stepError(s.err)
 }
 
-// Finish implements [core.Backend].
-func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
+// finishOf is the save of an end, a pause or a stop.
+func (b *Backend) finishOf(lease core.Lease, rec core.FinishRecord) *save {
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	sum := current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits}.sum()
 	s := &save{sql: b.sql.finish, lease: lease, counter: &b.saves,
@@ -177,6 +177,12 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		s.sql = b.sql.finishState
 		s.args = append(s.args, rec.Seq, sumStep(lease.ID, nil, lease.Epoch, &last), rec.State)
 	}
+	return s
+}
+
+// Finish implements [core.Backend].
+func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
+	s := b.finishOf(lease, rec)
 	var now finished
 	s.made = func(ctx context.Context, q querier) (made bool, err error) {
 		now, err = b.finished(ctx, q, lease)
@@ -203,7 +209,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		switch {
 		case err != nil:
 			return fail(fmt.Errorf("its pause was not saved, and why could not be read: %w", err))
-		case now.epoch == lease.Epoch && now.status == core.Running && now.answers != seen:
+		case now.epoch == lease.Epoch && now.status == core.Running && now.answers != int64(rec.Answers):
 			return fail(core.ErrSignalled)
 		}
 	}
