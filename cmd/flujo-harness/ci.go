@@ -51,7 +51,7 @@ func (f *ciFlags) check() error {
 func (f *ciFlags) write(ctx context.Context, p project, a *analysis.Analysis, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
-		for _, line := range annotations(a.Run, p.root, prefix) {
+		for _, line := range annotations(a.Run, whoseTitles(a), p.root, prefix) {
 			fmt.Fprintln(acting(out), line)
 		}
 	}
@@ -85,7 +85,7 @@ const maxAnnotations = 10
 // of suites at their lines, limits without one; and, as warnings, specs that passed
 // only when retried. Files are named from the root of the repository, where prefix
 // is the module's folder, root, in it.
-func annotations(r reports.Run, root, prefix string) []string {
+func annotations(r reports.Run, whose map[string]string, root, prefix string) []string {
 	errs, warnings := &annotated{kind: "error"}, &annotated{kind: "warning"}
 	if r.SuiteError != "" {
 		errs.add("", 0, "no results of the suites", r.SuiteError)
@@ -93,14 +93,14 @@ func annotations(r reports.Run, root, prefix string) []string {
 	if r.Suites != nil {
 		for _, s := range r.Suites.Suites {
 			for _, f := range s.Failures {
-				errs.add(inRepository(root, prefix, f.File), f.Line, s.Path+": "+f.Node, f.Message)
+				errs.add(inRepository(root, prefix, f.File), f.Line, s.Path+": "+f.Node+whose[s.Path+"\n"+f.Node], f.Message)
 			}
 		}
 		for i := range r.Suites.Specs {
 			s := &r.Suites.Specs[i]
 			switch {
 			case s.State == reports.Failed:
-				errs.add(inRepository(root, prefix, s.File), s.Line, s.Name(), s.Message)
+				errs.add(inRepository(root, prefix, s.File), s.Line, s.Name()+whose[s.Key()], s.Message)
 			case s.Retried:
 				warnings.add(inRepository(root, prefix, s.File), s.Line, s.Name()+" passed only when retried", s.Message)
 			}
@@ -112,6 +112,24 @@ func annotations(r reports.Run, root, prefix string) []string {
 		}
 	}
 	return append(errs.lines(), warnings.lines()...)
+}
+
+// whoseTitles is what titles say of failures that are not by the change, by the key of the
+// spec or by suite and node.
+func whoseTitles(a *analysis.Analysis) map[string]string {
+	titles := map[string]string{}
+	for i := range a.Failures {
+		f := &a.Failures[i]
+		if f.Whose == analysis.ByThisChange || f.Whose == analysis.Unknown {
+			continue
+		}
+		key := f.Spec.Key()
+		if f.Outside != nil {
+			key = f.Outside.Suite + "\n" + f.Outside.Failure.Node
+		}
+		titles[key] = fmt.Sprintf(" (%s)", f.Whose)
+	}
+	return titles
 }
 
 // inRepository is the file below the root of the repository; "" where it does not exist

@@ -49,7 +49,7 @@ func TestAnnotations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, annotations(r, root, "mod/")); diff != "" {
+	if diff := cmp.Diff(want, annotations(r, nil, root, "mod/")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -60,7 +60,7 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	for i := range 13 {
 		r.Suites.Specs = append(r.Suites.Specs, reports.Spec{Suite: "s", Leaf: fmt.Sprint(i), State: reports.Failed})
 	}
-	got := annotations(r, t.TempDir(), "")
+	got := annotations(r, nil, t.TempDir(), "")
 	if len(got) != maxAnnotations || !strings.HasSuffix(got[9], "::and 4 more: see the report") {
 		t.Errorf("%d annotations, the last is %q", len(got), got[len(got)-1])
 	}

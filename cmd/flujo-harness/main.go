@@ -133,7 +133,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return noEmptyValues(cmd) },
 	}
-	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), quarantineCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
 		sessionCommand(), burnCommand(), guardCommand(), runsCommand(), traceCommand(), initCommand())
 	return root
 }

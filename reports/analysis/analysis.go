@@ -21,8 +21,9 @@ type Analysis struct {
 	Previous *history.RunLine // that specs are compared with, which is that of Baseline; nil: none
 	Headline Headline
 
-	Baseline *Baseline // how Previous was chosen; nil where the run has no results of suites
-	Failures []Failure // everything that is red in the run, and whose it is, by [AllWhose]
+	Baseline   *Baseline // how Previous was chosen; nil where the run has no results of suites
+	Quarantine []Held    // the entries of the ledger, in its order
+	Failures   []Failure // everything that is red in the run, and whose it is, by [AllWhose]
 
 	Counts  reports.Counts
 	Rate    reports.Rate // passed of passed and failed, with its Wilson band: Rate.Band

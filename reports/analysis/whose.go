@@ -106,6 +106,7 @@ func (a *analyzer) judgeFailures() error {
 	slices.SortStableFunc(a.a.Failures, func(x, y Failure) int {
 		return slices.Index(AllWhose, x.Whose) - slices.Index(AllWhose, y.Whose)
 	})
+	a.tellWhose()
 	return nil
 }
 

@@ -24,6 +24,8 @@ type jsonReport struct {
 	Runs        []jsonRun           `json:"runs"` // of the window, the oldest first; the last one is told of
 	Target      *jsonTarget         `json:"target"`
 	Outside     []jsonOutside       `json:"failures_outside_specs"`
+	Baseline    *jsonBaseline       `json:"baseline"`    // null: nothing to compare with was looked for
+	Failures    []jsonFailure       `json:"failures"`    // everything that is red, and whose it is
 	Transitions []jsonTransition    `json:"transitions"` // every spec that moved or fails
 	Green       []jsonGreen         `json:"green_turns"`
 	Paired      jsonPaired          `json:"paired"`
@@ -66,6 +68,58 @@ type jsonOutside struct {
 	Since      *int64 `json:"since_run"`   // the first of them; null where it is no more
 	Passed     *int64 `json:"last_passed"` // the last run of its suite without it; null: none is known
 	NotRun     int    `json:"specs_not_run"`
+}
+
+// jsonBaseline is the run that the run is compared with.
+type jsonBaseline struct {
+	Run    *int64 `json:"run"` // null: there is none, and Why says why
+	Commit string `json:"commit,omitempty"`
+	Why    string `json:"why"`
+	Branch string `json:"base_branch,omitempty"`
+	Exact  bool   `json:"exact"` // no commit lies between it and the change, as far as is known
+	Depth  *int   `json:"commits_before_merge_base"`
+}
+
+// jsonFailure is whose a failure is: "by this change", "red on main", "known flaky",
+// "quarantined" or "unknown".
+type jsonFailure struct {
+	Whose string   `json:"whose"`
+	Why   string   `json:"why"`
+	Spec  jsonSpec `json:"spec"`      // of a failure outside the specs its suite and node
+	Run   *int64   `json:"run"`       // in which it was looked up
+	Since *int64   `json:"since_run"` // red on main: the first run of its row of failures
+	Rate  *float64 `json:"flake_rate"`
+	High  *float64 `json:"flake_rate_high"` // upper end of its 95% band
+	P     *float64 `json:"p"`               // of a flake: chance of so many failures at that end
+	Red   []string `json:"fails_on_too,omitempty"`
+	Green []string `json:"passes_on,omitempty"`
+}
+
+func (r *jsonReport) addWhose(a *analysis.Analysis) {
+	if b := a.Baseline; b != nil {
+		r.Baseline = &jsonBaseline{Why: b.Why, Branch: b.Branch, Exact: b.Exact}
+		if b.Run != nil {
+			r.Baseline.Run, r.Baseline.Commit = &b.Run.ID, b.Run.Commit
+		}
+		if b.Depth >= 0 {
+			r.Baseline.Depth = &b.Depth
+		}
+	}
+	for i := range a.Failures {
+		f := &a.Failures[i]
+		j := jsonFailure{Whose: string(f.Whose), Why: f.Why, Spec: newJSONSpec(&f.Spec), Red: f.Red, Green: f.Green}
+		if f.At != nil {
+			j.Run = &f.At.ID
+		}
+		if f.Since != nil {
+			j.Since = &f.Since.ID
+		}
+		if f.Flake != nil {
+			rate := f.Flake.Flaked.Share()
+			j.Rate, j.High, j.P = &rate, &f.Flake.High, &f.P
+		}
+		r.Failures = append(r.Failures, j)
+	}
 }
 
 // jsonRun is one run: total = passed + failed + skipped, and flaky ones are among
@@ -213,7 +267,7 @@ func endsOf(e *harness.Estimate) (low, high *float64) {
 
 // WriteJSON writes the account for programs.
 func WriteJSON(w io.Writer, a *analysis.Analysis) error {
-	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
+	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Failures: []jsonFailure{}, Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
 		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...), LeftOut: a.Run.LeftOut(),
 		Verdict: jsonVerdict{Outcome: a.Headline.Outcome.String(), Reason: a.Headline.Reason, Next: a.Headline.Next, ExitCode: a.Run.ExitCode, Run: a.Run.ID, Complete: a.Run.Complete},
 		Paired:  jsonPaired{a.Paired.Fixed, a.Paired.Broke, a.Paired.P, a.Paired.Repeated}}
@@ -224,6 +278,7 @@ func WriteJSON(w io.Writer, a *analysis.Analysis) error {
 		r.Target = &jsonTarget{t.Share, t.Reached, t.Certain, t.ToGo, t.MaxFail}
 	}
 	r.addOutside(a)
+	r.addWhose(a)
 	r.addSpecs(a)
 	for _, p := range a.Phases {
 		r.Phases = append(r.Phases, newJSONPhase(p))

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/quarantine"
+)
+
+func quarantineCommand() *cobra.Command {
+	var db string
+	cmd := &cobra.Command{
+		Use:   "quarantine",
+		Short: "Keep the ledger of specs whose failures do not fail a run",
+		Long: `The ledger is thresholds/quarantine.toml of the module, under review like any other change.
+A quarantined spec still runs, is still counted as failed and is still shown; its failure
+breaks neither run nor gate. Each entry has an owner, a reason and a last day, at most 90 days
+after it was added. From the day after on it covers nothing, and the gate breaks until the
+entry is removed or renewed. At most 20 specs can be in it, or as many as its "max" says.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&db, "db", "", "history database, for the rates of the specs (default .flujo/history.db of the module)")
+	cmd.AddCommand(quarantineAddCommand(&db), quarantineListCommand(&db), quarantineExpireCommand())
+	return cmd
+}
+
+func quarantineAddCommand(db *string) *cobra.Command {
+	var owner, reason, until, suite string
+	cmd := &cobra.Command{
+		Use: "add SPEC", Args: cobra.ExactArgs(1),
+		Short: "Put a recorded spec into quarantine, or renew its entry",
+		Long: `SPEC is the text of a spec as reports show it, without its suite, or a part of it that only
+one spec of the newest run has.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, ledger, err := openLedger()
+			if err != nil {
+				return err
+			}
+			a, err := newestAnalysis(cmd, p, *db, ledger)
+			if err != nil {
+				return err
+			}
+			s, err := specNamed(a, suite, args[0])
+			if err != nil {
+				return usage(err)
+			}
+			name, text, _ := strings.Cut(string(s.AppendName(nil)), "\n")
+			today := time.Now().UTC()
+			if until == "" {
+				until = today.AddDate(0, 0, 30).Format(time.DateOnly)
+			}
+			e := quarantine.Entry{Suite: name, Spec: text, Owner: owner, Reason: reason, Added: today.Format(time.DateOnly), Expires: until}
+			if e.Expired(today) {
+				return usage(fmt.Errorf("--until %s: the day is over", until))
+			}
+			if err := ledger.Add(e); err != nil {
+				return usage(err)
+			}
+			if err := ledger.Write(); err != nil {
+				return fault(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: in quarantine until %s; commit %s\n", reports.Visible(s.Name()), until, harness.ShortPath(ledger.Path))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&owner, "owner", "", "who mends it (needed)")
+	cmd.Flags().StringVar(&reason, "reason", "", "why its failures are to be passed over (needed)")
+	cmd.Flags().StringVar(&until, "until", "", "last day of the entry, as 2026-12-28 (default 30 days from now)")
+	cmd.Flags().StringVar(&suite, "suite", "", "suite of the spec, where several have one of its name")
+	return cmd
+}
+
+func quarantineListCommand(db *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Args: cobra.NoArgs,
+		Short: "List the entries with the rates of their specs, and which may come out",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, ledger, err := openLedger()
+			if err != nil {
+				return err
+			}
+			if len(ledger.Entries) == 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "nothing is in quarantine: %s has no entry\n", harness.ShortPath(ledger.Path))
+				return nil
+			}
+			a, err := newestAnalysis(cmd, p, *db, ledger)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "SPEC\tOWNER\tUNTIL\tFAILED\tREASON\tMAY COME OUT")
+			now := time.Now()
+			for i, q := range a.Quarantine {
+				e := &ledger.Entries[i]
+				until := e.Expires
+				if e.Expired(now) {
+					until += ", expired"
+				}
+				_, out := quarantine.Release(q.Passes)
+				row := []string{e.Suite + " > " + e.Spec, e.Owner, until, q.Failed.String(), e.Reason, out}
+				for k := range row {
+					row[k] = reports.Visible(row[k])
+				}
+				fmt.Fprintln(w, strings.Join(row, "\t"))
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func quarantineExpireCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "expire", Args: cobra.NoArgs,
+		Short: "Remove the entries whose last day is over",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, ledger, err := openLedger()
+			if err != nil {
+				return err
+			}
+			gone := ledger.Expire(time.Now())
+			if len(gone) > 0 {
+				if err := ledger.Write(); err != nil {
+					return fault(err)
+				}
+			}
+			for _, e := range gone {
+				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("removed: %s > %s, until %s", e.Suite, e.Spec, e.Expires)))
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d removed, %d left\n", len(gone), len(ledger.Entries))
+			return nil
+		},
+	}
+}
+
+func openLedger() (project, *quarantine.Ledger, error) {
+	p, err := findProject()
+	if err != nil {
+		return p, nil, fault(err)
+	}
+	ledger, err := p.quarantine()
+	if err != nil {
+		return p, nil, usage(err)
+	}
+	return p, ledger, nil
+}
+
+// newestAnalysis is that of the newest run of the history.
+func newestAnalysis(cmd *cobra.Command, p project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
+	path := p.path(db, ".flujo/history.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
+	}
+	h, err := openRecorded(cmd.Context(), path)
+	if err != nil {
+		return nil, fault(err)
+	}
+	defer h.Close()
+	return accountOr(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.ancestry()}))
+}
+
+// specNamed is the one spec of the run whose text is, or else contains, a text.
+func specNamed(a *analysis.Analysis, suite, wanted string) (*reports.Spec, error) {
+	var whole, part []*reports.Spec
+	wanted = strings.Join(strings.Fields(wanted), " ")
+	if a.Run.Suites == nil || wanted == "" {
+		return nil, fmt.Errorf("run %d has no results of suites to find %q in", a.Run.ID, wanted)
+	}
+	for i := range a.Run.Suites.Specs {
+		s := &a.Run.Suites.Specs[i]
+		if suite != "" && s.Suite != suite || s.Occurrence > 1 {
+			continue
+		}
+		text := string(s.AppendText(nil))
+		if text == wanted || s.Name() == wanted {
+			whole = append(whole, s)
+		}
+		if strings.Contains(text, wanted) {
+			part = append(part, s)
+		}
+	}
+	if len(whole) == 0 {
+		whole = part
+	}
+	switch len(whole) {
+	case 1:
+		return whole[0], nil
+	case 0:
+		return nil, fmt.Errorf("no spec of run %d is called %q: flujo-harness report -v lists those that fail", a.Run.ID, wanted)
+	}
+	var names []reports.Spec
+	for _, s := range whole {
+		names = append(names, *s)
+	}
+	return nil, fmt.Errorf("%q is ambiguous: %s: give more of its text, or --suite", wanted, firstNames(names))
+}

@@ -1,0 +1,90 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/reports/quarantine"
+)
+
+// Held is a spec in quarantine.
+type Held struct {
+	Entry  quarantine.Entry
+	Failed reports.Rate // runs of the window in which it failed, of those in which it ran
+	Passes int          // its last runs in a row without a failure
+}
+
+// tellQuarantine counts the specs of the ledger over the window, and says what it did to the
+// run: the pass rate counts them, and next to it stands the one without them.
+func (a *analyzer) tellQuarantine() error {
+	l := a.o.Quarantine
+	if l == nil || len(l.Entries) == 0 {
+		return nil
+	}
+	byName := map[string][]byte{}
+	for id, s := range a.Names {
+		if id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil && s.Occurrence <= 1 {
+			byName[string(s.AppendName(nil))] = a.w.Codes[id]
+		}
+	}
+	for _, e := range l.Entries {
+		h := Held{Entry: e}
+		for _, code := range slices.Backward(byName[e.Suite+"\n"+e.Spec]) {
+			switch o := history.OutcomeOf(code); o {
+			case history.NotRun:
+			case history.Good:
+				h.Failed.Of++
+				if h.Failed.Good == 0 {
+					h.Passes++
+				}
+			default:
+				h.Failed.Of++
+				h.Failed.Good++
+			}
+		}
+		a.a.Quarantine = append(a.a.Quarantine, h)
+	}
+	if held := a.a.Of(Quarantined); len(held) > 0 {
+		rest := a.a.Counts
+		for _, f := range held {
+			if f.Outside == nil {
+				rest.Failed--
+			}
+		}
+		a.note("%s in quarantine failed (pass rate %s, %s without them): %s", text.Plural(len(held), "spec"), a.a.Rate.Percent(), rest.PassRate().Percent(), firstOfFailures(held))
+	}
+	for _, e := range l.Expired(a.o.Now) {
+		a.note("the quarantine of %q expired on %s: mend the spec and remove the entry, or renew it in review", text.OneLine(e.Spec), e.Expires)
+	}
+	return nil
+}
+
+// tellWhose adds to the notes what is red and not by a change to a branch.
+func (a *analyzer) tellWhose() {
+	b := a.a.Baseline
+	if b == nil || a.a.Run.Branch == "" || a.a.Run.Branch == b.Branch {
+		return
+	}
+	for _, whose := range []Whose{RedOnMain, KnownFlaky, Unknown} {
+		if of := a.a.Of(whose); len(of) > 0 {
+			a.note("%s: %s: %s", whose, firstOfFailures(of), of[0].Why)
+		}
+	}
+}
+
+// firstOfFailures names the first few.
+func firstOfFailures(all []Failure) string {
+	const most = 3
+	var names []string
+	for i := range all[:min(len(all), most)] {
+		names = append(names, text.OneLine(all[i].Name()))
+	}
+	if more := len(all) - most; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
