@@ -48,6 +48,7 @@ type Analysis struct {
 	Forecast   *Forecast // nil: none can be made, and NoForecast says why
 	NoForecast string    // "" where no target was asked for
 	Heat       Heat
+	Outcomes   Outcomes       // of every spec of the run in the window
 	Ledger     []LedgerLine   // changes of limits, the newest first
 	Facts      []reports.Fact // environment and seeds of the run
 	Notes      []string       // what else must be said: censored rates, focus, a dirty tree

@@ -160,6 +160,7 @@ func (a *analyzer) look() (err error) {
 		a.ids[s.Key()] = id
 	}
 	a.tellFlakes()
+	a.recordOutcomes()
 	a.tellDurations()
 	if err := a.recall(); err != nil {
 		return err

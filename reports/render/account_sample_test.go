@@ -107,6 +107,7 @@ func fullAccount(n, runs int, text string) *analysis.Analysis {
 	}
 	fillHistory(a, text)
 	fillLimits(a, text)
+	fillOutcomes(a)
 	return a
 }
 
@@ -177,4 +178,26 @@ func fillLimits(a *analysis.Analysis, text string) {
 	few := analysis.MedianOf([]float64{64}, "B/op", "results")
 	a.Figures = []analysis.Figure{{Name: "example.com/shop.Add-8" + text, Unit: "sec/op", Now: add, Before: &add}, {Name: "example.com/shop.Add-8" + text, Unit: "B/op" + text, Now: few}}
 	a.FiguresBefore = &a.Trend.Points[0]
+}
+
+// fillOutcomes gives every spec a row of outcomes.
+func fillOutcomes(a *analysis.Analysis) {
+	a.Outcomes = analysis.Outcomes{Runs: a.Trend.Points, Cells: map[string]string{}, Took: map[string][]time.Duration{}}
+	runs := len(a.Trend.Points)
+	for i := range a.Run.Suites.Specs {
+		s := &a.Run.Suites.Specs[i]
+		cells, took := []byte(strings.Repeat(".", runs)), make([]time.Duration, min(runs, 60))
+		for k := range took {
+			took[k] = s.Duration * time.Duration(90+(i*31+k*17)%21) / 100
+		}
+		for k := range cells {
+			if i%25 == 3 && (i+k*k)%17 == 0 {
+				cells[k] = 'F'
+			}
+		}
+		if s.State == reports.Failed {
+			cells[runs-1] = 'F'
+		}
+		a.Outcomes.Cells[s.Key()], a.Outcomes.Took[s.Key()] = string(cells), took
+	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxAttention = 100  // specs shown in full; more are in the list of all
+	maxAttention = 500  // red and flaky specs shown in full; more are in the table of all
 	maxListed    = 200  // names in a list
 	maxShown     = 3000 // characters of a message
 )
@@ -47,9 +47,10 @@ type page struct {
 	Matrix        *matrixView
 	Green         []greenView
 	Paired        string
-	Groups        []groupView
-	Kinds, Owners []string // to filter by
-	Since         string   // "run 11", "" where there is no earlier run
+	Table         string // all specs for the script: see specTable.pack
+	Suites        []suiteRow
+	Tiles         []tileView
+	Since         string // "run 11", "" where there is no earlier run
 
 	Trend    trendView
 	Clusters []clusterView
@@ -59,6 +60,7 @@ type page struct {
 	Figures  *figuresView
 	Heat     *heatView
 	Ledger   []ledgerView
+	LeftOut  string
 	Slowest  []slowView
 	Slowing  []slowingView
 	Facts    []fact
@@ -69,19 +71,21 @@ type fact struct{ Name, Value string }
 func newPage(a *analysis.Analysis) page {
 	run := &a.Run
 	p := page{
-		Title:  fmt.Sprintf("%s: flujo-harness report", strings.ToLower(a.Headline.Word)),
-		Meta:   meta(*run),
-		Word:   a.Headline.Word,
-		Tone:   a.Headline.Outcome.String(),
-		Reason: sentence(text.OneLine(a.Headline.Reason)),
-		Facts:  facts(a),
+		Title:   fmt.Sprintf("%s: flujo-harness report", strings.ToLower(a.Headline.Word)),
+		Meta:    meta(*run),
+		Word:    a.Headline.Word,
+		Tone:    a.Headline.Outcome.String(),
+		Reason:  sentence(verdictSentence(a)),
+		Facts:   facts(a),
+		LeftOut: reports.Visible(a.Run.LeftOut()),
 	}
 	if run.ID != 0 {
 		p.Title = fmt.Sprintf("%s, run %d: flujo-harness report", strings.ToLower(a.Headline.Word), run.ID)
 	}
-	for _, s := range a.Headline.Next {
-		p.Next = append(p.Next, sentence(text.OneLine(s)))
+	for _, s := range advice(a) {
+		p.Next = append(p.Next, sentence(s))
 	}
+	p.Tiles = tiles(a)
 	for _, s := range a.Notes {
 		p.Notes = append(p.Notes, text.OneLine(s))
 	}
@@ -184,4 +188,9 @@ func facts(a *analysis.Analysis) []fact {
 		}
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
+}
+
+// HasCost reports whether the page has a view of costs.
+func (p page) HasCost() bool {
+	return len(p.Costs) > 0 || p.Curve != nil || p.Fall != nil || p.Figures != nil
 }

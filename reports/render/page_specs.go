@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -18,12 +17,12 @@ type segment struct {
 
 // specsView is the pass rate.
 type specsView struct {
-	None     bool   // no spec ran
-	Percent  string // "97.67%"
-	Ran, All string // sentences
-	Bar      []segment
-	Target   float64 // place on the bar; 0: none
-	Rows     []fact
+	None    bool   // no spec ran
+	Percent string // "97.67%"
+	All     string // a sentence
+	Bar     []segment
+	Target  float64 // place on the bar; 0: none
+	Rows    []fact
 }
 
 func newSpecs(a *analysis.Analysis) *specsView {
@@ -59,46 +58,20 @@ func newSpecs(a *analysis.Analysis) *specsView {
 	if v.None {
 		return v
 	}
-	low, high := ran.Band()
 	v.Percent = ran.Percent()
-	v.Ran = fmt.Sprintf("%s of %s that ran passed; 95%% band %s to %s%% (Wilson).", text.Count(ran.Good), text.Plural(ran.Of, "spec"), reports.Percent(low), reports.Percent(high))
 	return v
 }
 
 // attentionView is one thing to look at.
 type attentionView struct {
-	ID                           string
+	ID, Spec                     string // of the card, and of the page of its spec
 	Kind, Tone                   string
 	Name, Where, Detail, Message string
+	Lines                        []messageView
 	Output                       string // what the spec wrote, within the bound of a message
 	Rerun, Owner, Age, Cluster   string
 	Full                         string // file with the whole message, "": it is here
 	Labels                       []string
-	Filter                       filterView
-}
-
-// filterView is what an item can be found by, beside its text.
-type filterView struct{ Kind, Cell, Owner string }
-
-type groupView struct {
-	Cell, Title string
-	Count       int
-	Moved       bool
-	Specs       []specView
-}
-
-// maxGroup is the most specs that one list names: a page of 100,000 would be of 16 MB.
-const maxGroup = 5000
-
-// More is the number of specs that the list leaves out.
-func (g groupView) More() int { return g.Count - len(g.Specs) }
-
-// Open reports whether the list is shown at once: what moved, unless it is long.
-func (g groupView) Open() bool { return g.Moved && g.Count <= 20 }
-
-type specView struct {
-	Name, Where, Tag string
-	Filter           filterView
 }
 
 func (p *page) addSpecs(a *analysis.Analysis) {
@@ -106,23 +79,19 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 	if t := a.Target; t != nil && p.Specs.Bar != nil {
 		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
 	}
-	moves := map[string]*analysis.Move{}
-	for i := range a.Moves {
-		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
-	}
 	for i, t := range a.Attention {
 		if len(p.Attention) == maxAttention {
 			p.MoreAttention = len(a.Attention) - maxAttention
 			break
 		}
-		p.Attention = append(p.Attention, newAttention(i, t, moves[t.Spec.Key()]))
+		p.Attention = append(p.Attention, newAttention(i, t))
 	}
 	p.addOutside(a)
-	p.addGroups(a, moves)
+	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)
 	p.Matrix = newMatrix(a.Matrix)
 	for _, g := range a.Green {
 		p.Green = append(p.Green, greenView{Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
-			Evidence: sentence(text.OneLine(g.Evidence)), Filter: filterOf(&g.Move, &g.Move.Spec)})
+			Evidence: sentence(text.OneLine(g.Evidence))})
 	}
 	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {
 		p.Paired = fmt.Sprintf("Paired spec by spec, %d fixed and %d broke: exact McNemar p = %s, n = %d. ", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
@@ -140,13 +109,12 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 // outsideView is a failure outside the specs as a row of a table.
 type outsideView struct {
 	Name, Where, Kind, Tone, NotRun, Age string
-	Filter                               filterView
 }
 
 func (p *page) addOutside(a *analysis.Analysis) {
 	for i := range a.Outside[:min(len(a.Outside), maxListed)] {
 		o := &a.Outside[i]
-		v := outsideView{Name: reports.Visible(o.Name()), Where: text.Where(o.Failure.File, o.Failure.Line), Kind: string(o.Kind), Tone: "broken", Filter: filterView{Kind: string(o.Kind)}}
+		v := outsideView{Name: reports.Visible(o.Name()), Where: text.Where(o.Failure.File, o.Failure.Line), Kind: string(o.Kind), Tone: "broken"}
 		switch {
 		case o.Kind == reports.Fixed:
 			v.Tone = "held"
@@ -156,40 +124,28 @@ func (p *page) addOutside(a *analysis.Analysis) {
 			v.Age = fmt.Sprint(max(1, o.Age.Runs))
 			v.NotRun = text.Count(o.NotRun)
 		}
-		if !slices.Contains(p.Kinds, v.Kind) {
-			p.Kinds = append(p.Kinds, v.Kind)
-		}
 		p.Outside = append(p.Outside, v)
 	}
 	p.MoreOutside = len(a.Outside) - len(p.Outside)
 }
 
-// filterOf is what a spec can be found by.
-func filterOf(m *analysis.Move, s *reports.Spec) filterView {
-	f := filterView{Owner: reports.Visible(reports.OwnerOf(s))}
-	if m != nil {
-		f.Kind, f.Cell = string(m.Kind), cell(m.Before, m.Now)
-	}
-	return f
-}
-
-func newAttention(i int, t analysis.Attention, m *analysis.Move) attentionView {
+func newAttention(i int, t analysis.Attention) attentionView {
 	v := attentionView{
-		ID: fmt.Sprintf("item-%d", i+1), Kind: string(t.Kind), Tone: "broken",
+		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(&t.Spec), Kind: whose(&t), Tone: "broken",
 		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
 		Message: messageText(t.Message), Output: messageText(t.Spec.Output), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
-		Filter: filterOf(m, &t.Spec),
 	}
 	switch t.Kind {
 	case analysis.FlakyNow:
-		v.Tone, v.Filter.Kind = "inconclusive", string(reports.Flaky)
+		v.Tone = "inconclusive"
 	case analysis.SuiteBroken:
-		v.Name, v.Filter = reports.Visible(t.Outside.Name()), filterView{Kind: string(t.Outside.Kind)}
+		v.Name, v.Spec = reports.Visible(t.Outside.Name()), ""
 		v.Detail = string(t.Outside.Kind)
 		if n := t.Outside.NotRun; n > 0 {
 			v.Detail += fmt.Sprintf("; %s not run", text.Plural(n, "spec"))
 		}
 	}
+	v.Lines = messageViews(v.Message)
 	for _, l := range t.Spec.Labels {
 		if !strings.HasPrefix(l, "owner:") {
 			v.Labels = append(v.Labels, reports.Visible(l))
@@ -223,74 +179,6 @@ func age(a analysis.Age) string {
 		s += "; it never passed"
 	}
 	return s + "."
-}
-
-// addGroups lists every spec by how it moved: those that moved before those that did
-// not.
-func (p *page) addGroups(a *analysis.Analysis, moves map[string]*analysis.Move) {
-	at := map[string]int{}
-	add := func(before, now reports.State, s *reports.Spec, m *analysis.Move) {
-		key := cell(before, now)
-		i, known := at[key]
-		if !known {
-			i = len(p.Groups)
-			at[key] = i
-			p.Groups = append(p.Groups, groupView{Cell: key, Title: groupTitle(a.Matrix.Compared, before, now), Moved: before != now && a.Matrix.Compared})
-		}
-		g := &p.Groups[i]
-		v := specView{Name: reports.Visible(s.Name()), Where: text.Where(s.File, s.Line), Filter: filterOf(m, s)}
-		v.Filter.Cell = key
-		if m != nil {
-			v.Tag = string(m.Kind)
-			if m.From != "" {
-				v.Tag += " from " + text.Cut(reports.Visible(m.From), 200)
-			}
-			if k := string(m.Kind); !slices.Contains(p.Kinds, k) {
-				p.Kinds = append(p.Kinds, k)
-			}
-		}
-		if o := v.Filter.Owner; o != "" && !slices.Contains(p.Owners, o) {
-			p.Owners = append(p.Owners, o)
-		}
-		if g.Count++; len(g.Specs) < maxGroup {
-			g.Specs = append(g.Specs, v)
-		}
-	}
-	for i := range a.Moves {
-		m := &a.Moves[i]
-		add(m.Before, m.Now, &m.Spec, m)
-	}
-	for i := range a.Run.Suites.Specs {
-		s := &a.Run.Suites.Specs[i]
-		if moves[s.Key()] != nil {
-			continue
-		}
-		before := s.State
-		if !a.Matrix.Compared {
-			before = ""
-		}
-		add(before, s.State, s, nil)
-	}
-	slices.SortStableFunc(p.Groups, func(a, b groupView) int {
-		return rank(a.Cell) - rank(b.Cell)
-	})
-	slices.Sort(p.Owners)
-}
-
-// rank of a cell: failing ones first, then the other moves, what did not move last.
-func rank(cell string) int {
-	before, now, _ := strings.Cut(cell, "-")
-	switch {
-	case now == "failed" && before != "failed":
-		return 0
-	case now == "failed":
-		return 1
-	case before != now && before == "failed":
-		return 2
-	case before != now:
-		return 3
-	}
-	return 4
 }
 
 func groupTitle(compared bool, before, now reports.State) string {
@@ -381,7 +269,6 @@ func newMatrix(m analysis.Matrix) *matrixView {
 type greenView struct {
 	Name, Cause, Evidence string
 	Sure                  bool
-	Filter                filterView
 }
 
 type clusterView struct {
@@ -403,4 +290,25 @@ func newCluster(i int, c analysis.Cluster) clusterView {
 	}
 	v.More = len(c.Specs) - len(v.Names)
 	return v
+}
+
+// messageView is a line of a message on the page.
+type messageView struct {
+	Class, Mark, Note string // "del" and "-", "ins" and "+", or none
+	Parts             []messagePart
+}
+
+// messageViews are the lines of a message, with a difference in place of two values.
+func messageViews(message string) (all []messageView) {
+	for _, l := range compareMessage(message) {
+		v := messageView{Parts: l.Parts, Note: l.Note}
+		switch l.Op {
+		case '-':
+			v.Class, v.Mark = "del", "-"
+		case '+':
+			v.Class, v.Mark = "ins", "+"
+		}
+		all = append(all, v)
+	}
+	return all
 }

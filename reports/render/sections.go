@@ -52,8 +52,8 @@ func sections(a *analysis.Analysis) []section {
 
 func attentionItems(a *analysis.Analysis) (all []item) {
 	for i, t := range a.Attention {
-		v := newAttention(i, t, nil)
-		it := item{Before: v.Kind + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
+		v := newAttention(i, t)
+		it := item{Before: string(t.Kind) + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
 		if v.Where != "" {
 			it.After += " at " + v.Where
 		}

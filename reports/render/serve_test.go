@@ -175,6 +175,7 @@ func livePage(tb *tab) {
 	address, next := serving(tb.t)
 	tb.do(chromedp.Navigate(address + "/?token=" + liveToken))
 	want(tb, "the address", address+"/", `location.href`)
+	tb.view("specs")
 	tb.fill("#q", "loop")
 	loaded := chromedp.Events(tb.ctx, cdppage.LoadEventFired)
 	next()
@@ -185,7 +186,7 @@ func livePage(tb *tab) {
 		break
 	}
 	want(tb, "the title", "held, run 2: flujo-harness report", `document.title`)
-	want(tb, "the filter", "#q=loop", `location.hash`)
+	want(tb, "the filter", "#view=specs&q=loop", `location.hash`)
 	for _, asked := range tb.asked() {
 		if !strings.HasPrefix(asked, address+"/") {
 			tb.t.Errorf("request to %s", asked)
