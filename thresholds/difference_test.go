@@ -64,6 +64,9 @@ func TestDifferencesAreJudged(t *testing.T) {
 		"nothing measured":          {apart(0, 1, 1, 1), 0.1, 1, Inconclusive, "nothing was measured"},
 		"one object more":           {counted("allocs/op", 2, 3, 0), 0.1, 1, Broken, "counts more: allocs/op 2 -> 3 in each of 18 processes"},
 		"one object less":           {counted("allocs/op", 3, 2, 0), 0.1, 1, Held, ""},
+		"as many objects":           {counted("allocs/op", 2, 2, 0), 0.1, 1, Held, ""},
+		"bytes at the margin":       {counted("B/op", 1000, 1500, 0), 0.5, 1, Held, ""},
+		"the smallest object more":  {counted("B/op", 8, 16, 0), 0.5, 1, Broken, "B/op 8 -> 16"},
 		"objects that vary":         {counted("allocs/op", 2, 3, 1), 0.1, 1, Held, ""},
 		"more bytes":                {counted("B/op", 64, 4096, 1), 0.1, 1, Broken, "B/op"},
 		"bytes within the margin":   {counted("B/op", 1000, 1050, 1), 0.1, 1, Held, ""},
@@ -86,6 +89,16 @@ func TestDifferencesAreJudged(t *testing.T) {
 		})
 	}
 	goldenJSON(t, "differences.golden.json", whole)
+	// At a bound exactly: a copy may then be slowed down and still be within, so the injection says
+	// nothing, and head is not yet called faster.
+	within, faster := apart(3, 0.5, 1, 1.25), apart(3, 0.5, 1, 1.25)
+	within.Ratio.High, faster.Ratio.High = 1/math.Sqrt(1.1), 1/1.1
+	if v := JudgeDifference(within, 0.1, 1); len(v.Self) != 1 {
+		t.Errorf("self-check %+v", v.Self)
+	}
+	if v := JudgeDifference(faster, 0.1, 1); len(v.Notes) != 0 {
+		t.Errorf("notes %q", v.Notes)
+	}
 	if v := JudgeDifference(apart(3, 0.5, 1, 1.25), 0.1, 1); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "new is faster") {
 		t.Errorf("notes %q", v.Notes)
 	}

@@ -83,6 +83,34 @@ func TestVerdicts(t *testing.T) {
 	goldenJSON(t, "verdicts.golden.json", whole)
 }
 
+// One direction that is held says nothing about the other one.
+func TestTwinsMustHoldBothWays(t *testing.T) {
+	up := math.Sqrt(1.1)
+	for twin, want := range map[float64]Outcome{1: Held, up: Inconclusive, 1 / up: Inconclusive, 1.2: Broken, 1 / 1.2: Broken} {
+		c := made(3, 1.3, twin, 1.25)
+		twins, sessions := c.Column(func(b harness.Block) float64 { return b.Twin })
+		if got := judgeTwins(twins, sessions, 0.1); got.Got != want || got.Want != Held {
+			t.Errorf("twins %v apart: %+v, want %v", twin, got, want)
+		}
+	}
+}
+
+func TestInverseOfWhatIsNotPositiveIsInfinite(t *testing.T) {
+	for _, x := range []float64{0, math.Copysign(0, -1), -1, math.NaN()} {
+		if got := inverse([]float64{2, x}); got[0] != 0.5 || !math.IsInf(got[1], 1) {
+			t.Errorf("of %v: %v", x, got)
+		}
+	}
+}
+
+func TestExcludedIsAShareOfTheBaseline(t *testing.T) {
+	for high, want := range map[float64]float64{1.5: 0.25, 1.2: 0, 1: 0} {
+		if got := excluded(&harness.Comparison{CostRatio: harness.Estimate{High: high}}, 1.2); math.Abs(got-want) > 1e-12 {
+			t.Errorf("up to %v: %v, want %v", high, got, want)
+		}
+	}
+}
+
 func TestZeroVerdictIsInconclusive(t *testing.T) {
 	if (Verdict{}).Outcome != Inconclusive {
 		t.Error("the zero verdict speaks in somebody's favour")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -41,6 +42,9 @@ func TestMeasuredAsItWasCalibrated(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := Judge(j.Comparison, &File{Schema: 1, Class: c.class, Limits: []Limit{limit}}, time.Now()); j.Verdict.Reason == "" || j.Verdict.Reason != want.Reason {
+				t.Errorf("verdict %q, want %q", j.Verdict.Reason, want.Reason)
 			}
 			got, blocks := j.Comparison.Plan, spec.Plan.Blocks
 			if maps.Equal(c.want, slots) || name == "older arms" {

@@ -28,6 +28,8 @@ func TestLimitsFollowTheirLedger(t *testing.T) {
 		"tightened": {func(f *File) { f.Limits[0].Baseline, f.Limits[0].Limit = 0.5, 0.605 }, "made it 1.21"},
 		"the same limit, a later boundary": {func(f *File) { f.Limits[0].Baseline, f.Limits[0].Margin = 1.2, 1.21/1.2-1 },
 			"made it 1.1"},
+		"by rounding":       {func(f *File) { f.Limits[0].Limit += 1.1e-9 }, ""},
+		"by more than that": {func(f *File) { f.Limits[0].Limit += 1.3e-9 }, "the newest entry of the ledger"},
 		"dropped": {func(f *File) {
 			f.Ledger = append(f.Ledger, Entry{Change: Dropped, Workload: "default", Metric: MetricCostRatio, Durability: "process"})
 		}, "dropped"},

@@ -49,6 +49,9 @@ func TestBadLimitsAreRefused(t *testing.T) {
 		"endless counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nallocs = inf\n", "counter allocs is +Inf"},
 		"unknown counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nlocks = 1\n", `unknown key "limit.counters.locks"`},
 		"bad expiry":       {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"tightened\"\nexpires = \"soon\"\n", "needs a reason and an expiry"},
+		"loosened, no day": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\nreason = \"why\"\nexpires = \"soon\"\n", "needs a reason and an expiry"},
+		"loosened, no why": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\nexpires = \"2026-04-01\"\n", "needs a reason and an expiry"},
+		"further off":      {"limit = 1.43", "limit = 1.430003", "limits are not edited by hand"},
 		"silent loosening": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\n", "needs a reason and an expiry"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +77,9 @@ func TestTheClassMostAlikeIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := alike("linux-amd64.toml", "linux-amd64-2cpu"); got != 2 {
+		t.Errorf("a class that is the beginning of another is alike in %d words, want 2", got)
+	}
 	for class, want := range map[string]string{
 		"linux-amd64-2cpu-intel-xeon": "linux-amd64-2cpu-amd-epyc",
 		"linux-amd64-4cpu-intel-xeon": "linux-amd64-16cpu-amd-epyc", // as much alike as the next: the first by name
@@ -94,6 +100,9 @@ func TestSavedLimitsAreRead(t *testing.T) {
 	f.Ledger = []Entry{{Date: "2026-03-01", Change: Added, Workload: "default", Metric: MetricCostRatio, Durability: "process", To: 1.43}}
 	if err := f.Save(); err != nil {
 		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(f.Path); err != nil || !strings.HasPrefix(string(data), "# Written by flujo-harness calibrate. Not to be edited by hand.\n") {
+		t.Errorf("error %v; the file begins %.80q", err, data)
 	}
 	for _, class := range []string{"here", "elsewhere"} { // another class is judged by what there is
 		got, err := Load(filepath.Dir(f.Path), class)
@@ -194,6 +203,23 @@ func TestALooseningIsNotForgotten(t *testing.T) {
 	apply(1.2, 4, "", "2026-05-01")
 	if expired(may) || f.Ledger[len(f.Ledger)-1].Expires != "" {
 		t.Error("nothing is loosened, and yet it expires")
+	}
+}
+
+// Entries of files from before boundaries were kept are compared by their limits.
+func TestALooseningIsMeasuredByItsBoundary(t *testing.T) {
+	for name, tc := range map[string]struct {
+		from, boundary float64
+		looser         bool
+	}{
+		"above an old limit": {1.42, 0, true}, "at an old limit": {1.43, 0, false},
+		"above the boundary": {9, 1.2, true}, "below the boundary": {1, 9, false},
+	} {
+		f := fileWith(1.3)
+		f.Ledger = []Entry{{Change: Loosened, Workload: "default", Metric: MetricCostRatio, Durability: "process", From: tc.from, FromBoundary: tc.boundary, Expires: "2026-04-01"}}
+		if got := f.tolerance(&f.Limits[0]) != nil; got != tc.looser {
+			t.Errorf("%s: looser %v", name, got)
+		}
 	}
 }
 
