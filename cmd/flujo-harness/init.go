@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/template"
@@ -39,41 +40,77 @@ func initCommand() *cobra.Command {
 	var s scaffold
 	cmd := &cobra.Command{
 		Use: "init [dir]", Args: cobra.MaximumNArgs(1),
-		Short: "Begin in a module of your own: a pipeline, its suite, CI",
-		Long: `Writes into the Go module of dir (default: the working folder): a package with a small
-durable pipeline and its Ginkgo suite, the folder of its limits, workflows for GitHub
-Actions and GitLab CI, and the lines of .gitignore. Says which commands come next; go.mod
-is left to you.
+		Short: "Write a CI workflow for the tests of a module",
+		Long: `Writes into the Go module of dir (default: the working folder) a workflow for the CI
+system that it finds there, which runs all tests and keeps their history, and the line of
+.gitignore for what runs leave in the module. It finds GitHub Actions and GitLab CI by
+their files and by the remotes of git; --ci names them. Neither go.mod nor any Go file is
+changed. Beside a .gitlab-ci.yml of your own the job is written to a file to include.
+
+flujo-harness init pipeline adds a durable pipeline with its suite to the module.
 
 A file that is there with other content is kept: --force overwrites it, --dry-run shows
-what init would write. .gitignore only gets the lines that it lacks. Called again, init
-changes nothing. The limits themselves are made by flujo-harness calibrate, which measures.
+what init would write. Called again, init changes nothing.
 
-Exit codes: 0 all is there; 1 files with other content were kept; 2 usage, or no Go
-module; 3 a file could not be read or written.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s.out = cmd.OutOrStdout()
-			dir := "."
-			if len(args) == 1 {
-				dir = args[0]
-			}
-			return s.run(cmd.Context(), dir)
-		},
+Exit codes: 0 all that is needed is there; 1 files with other content were kept; 2 usage,
+or no Go module; 3 a file could not be read or written.`,
+		Example: `  flujo-harness init
+  flujo-harness init --ci github --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },
+	}
+	cmd.Flags().StringSliceVar(&s.ci, "ci", nil, `CI to write workflows for: "github", "gitlab", both with a comma, or "none" (default what is found)`)
+	s.register(cmd)
+	cmd.AddCommand(initPipelineCommand())
+	return cmd
+}
+
+func initPipelineCommand() *cobra.Command {
+	s := scaffold{pipeline: true}
+	cmd := &cobra.Command{
+		Use: "pipeline [dir]", Args: cobra.MaximumNArgs(1),
+		Short: "Write a durable pipeline and its suite into a module",
+		Long: `Writes into the Go module of dir (default: the working folder) a package with a small
+durable pipeline and its Ginkgo suite, and the folder of its limits. Prints which commands
+come next; go.mod is left to you.
+
+The package is written completely or not at all: where a file is there with other content,
+nothing is written, unless --force overwrites it. --dry-run shows what would be written.
+Called again, it changes nothing. The limits are made by flujo-harness calibrate, which
+measures.
+
+Exit codes: 0 all is there; 1 a file has other content, nothing was written; 2 usage, or no
+Go module; 3 a file could not be read or written.`,
+		Example: `  flujo-harness init pipeline
+  flujo-harness init pipeline --package orders`,
+		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },
 	}
 	cmd.Flags().StringVar(&s.name, "package", "flows", "name of the package, and of its folder in the module")
-	cmd.Flags().StringSliceVar(&s.ci, "ci", []string{"github", "gitlab"}, `CI to write workflows for: "github", "gitlab", both with a comma, or "none"`)
+	s.register(cmd)
+	return cmd
+}
+
+func (s *scaffold) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&s.force, "force", false, "overwrite files that have other content")
 	cmd.Flags().BoolVar(&s.dry, "dry-run", false, "write nothing; show what would be written")
-	return cmd
+}
+
+func (s *scaffold) called(cmd *cobra.Command, args []string) error {
+	s.out = cmd.OutOrStdout()
+	dir := "."
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	return s.run(cmd.Context(), dir)
 }
 
 // scaffold is one call of init.
 type scaffold struct {
-	name  string // of the package
-	ci    []string
-	force bool
-	dry   bool
-	out   io.Writer
+	pipeline bool     // write the package of a pipeline, else the workflows
+	name     string   // of the package
+	ci       []string // nil: those that are found
+	force    bool
+	dry      bool
+	out      io.Writer
 
 	from    string // working folder of the caller
 	project project
@@ -109,6 +146,9 @@ func (s *scaffold) run(ctx context.Context, dir string) error {
 	if err := s.enter(ctx, dir); err != nil {
 		return err
 	}
+	if s.ci == nil && !s.pipeline {
+		s.ci = s.found(ctx)
+	}
 	if err := s.check(); err != nil {
 		return usage(err)
 	}
@@ -118,20 +158,31 @@ func (s *scaffold) run(ctx context.Context, dir string) error {
 	}
 	var kept []string
 	for _, f := range files {
-		switch f.state {
-		case fileKept:
+		if f.state == fileKept {
 			kept = append(kept, f.path)
-		case fileWritten:
+		}
+	}
+	whole := !s.pipeline || len(kept) == 0
+	for _, f := range files {
+		if f.state == fileWritten {
+			if !whole {
+				continue
+			}
 			if err := s.write(f); err != nil {
 				return fault(fmt.Errorf("write %s: %w", f.path, err))
 			}
 		}
 		s.tell(f)
 	}
-	if s.dry {
+	switch {
+	case s.dry:
 		s.show(files)
-	} else {
+	case whole:
 		s.next(ctx)
+	}
+	if !whole {
+		return &exitError{exitBroken, fmt.Errorf("%d of %d files have other content: %s: nothing was written: choose another --package, or overwrite with --force",
+			len(kept), len(files), strings.Join(kept, ", "))}
 	}
 	if len(kept) > 0 {
 		return &exitError{exitBroken, fmt.Errorf("%d of %d files have other content and were kept: %s", len(kept), len(files), strings.Join(kept, ", "))}
@@ -182,6 +233,9 @@ func (s *scaffold) check() error {
 			return fmt.Errorf(`--ci %s: use "github", "gitlab", both with a comma, or "none"`, strings.Join(s.ci, ","))
 		}
 	}
+	if !s.pipeline {
+		return nil
+	}
 	switch {
 	case !packageName.MatchString(s.name) || strings.HasSuffix(s.name, "_test") || token.IsKeyword(s.name):
 		return fmt.Errorf("--package %q: use the name of a Go package: lower-case letters, digits and _, a letter first, no keyword, no _test at the end", s.name)
@@ -230,20 +284,68 @@ func (s *scaffold) foreign() error {
 
 // files are those that are made of templates.
 func (s *scaffold) files() []scaffoldFile {
-	list := []scaffoldFile{
-		{path: s.name + "/review.go", template: "review.go"},
-		{path: s.name + "/review_test.go", template: "review_test.go"},
-		{path: s.name + "/overhead_test.go", template: "overhead_test.go"},
-		{path: s.name + "/" + s.name + "_suite_test.go", template: "flows_suite_test.go"},
-		{path: "thresholds/limits/README.md", template: "limits.md"},
+	if s.pipeline {
+		return []scaffoldFile{
+			{path: s.name + "/review.go", template: "review.go"},
+			{path: s.name + "/review_test.go", template: "review_test.go"},
+			{path: s.name + "/overhead_test.go", template: "overhead_test.go"},
+			{path: s.name + "/" + s.name + "_suite_test.go", template: "flows_suite_test.go"},
+			{path: "thresholds/limits/README.md", template: "limits.md"},
+		}
 	}
+	var list []scaffoldFile
 	if slices.Contains(s.ci, "github") {
 		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"})
 	}
 	if slices.Contains(s.ci, "gitlab") {
-		list = append(list, scaffoldFile{path: ".gitlab-ci.yml", template: "gitlab.yml"})
+		path := ".gitlab-ci.yml"
+		if s.hasOwnGitLab() {
+			path = gitlabInclude
+		}
+		list = append(list, scaffoldFile{path: path, template: "gitlab.yml"})
 	}
 	return list
+}
+
+// gitlabInclude holds the job where .gitlab-ci.yml is the user's own.
+const gitlabInclude = ".gitlab/flujo-harness.yml"
+
+// hasOwnGitLab reports whether there is a .gitlab-ci.yml that init did not write.
+func (s *scaffold) hasOwnGitLab() bool {
+	own := scaffoldFile{path: ".gitlab-ci.yml", template: "gitlab.yml"}
+	return s.compare(&own) == nil && own.state == fileKept
+}
+
+// found are the CI systems that the module's repository uses: by their files, and by
+// the addresses of its remotes.
+func (s *scaffold) found(ctx context.Context) (all []string) {
+	remotes, _ := s.project.git(ctx, "remote", "-v") // fails outside of git
+	for _, ci := range []struct{ name, file string }{{"github", ".github"}, {"gitlab", ".gitlab-ci.yml"}} {
+		if _, err := os.Stat(filepath.Join(s.project.root, ci.file)); err == nil || strings.Contains(remotes, ci.name) {
+			all = append(all, ci.name)
+		}
+	}
+	return all
+}
+
+// tool is how the workflows call this program.
+func (s *scaffold) tool() string {
+	if slices.ContainsFunc(s.mod.Tool, func(t struct{ Path string }) bool { return t.Path == harnessTool }) {
+		return "go tool flujo-harness"
+	}
+	return "flujo-harness"
+}
+
+// install is the command that gets the program, where go.mod does not have it as a tool.
+func (s *scaffold) install() string {
+	if s.tool() != "flujo-harness" {
+		return ""
+	}
+	version := "latest"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") && !strings.Contains(info.Main.Version, "+") {
+		version = info.Main.Version
+	}
+	return "go install " + harnessTool + "@" + version
 }
 
 // source is the text of the file's template; it is part of the program.
@@ -260,6 +362,9 @@ func (s *scaffold) plan() ([]scaffoldFile, error) {
 			return nil, err
 		}
 	}
+	if s.pipeline {
+		return files, nil
+	}
 	ignore, err := s.ignore()
 	return append(files, ignore), err
 }
@@ -271,7 +376,7 @@ func (s *scaffold) compare(f *scaffoldFile) error {
 		return err
 	}
 	var text bytes.Buffer
-	if err := t.Execute(&text, struct{ Package, Module string }{s.name, s.mod.Module.Path}); err != nil {
+	if err := t.Execute(&text, struct{ Package, Module, Tool, Install string }{s.name, s.mod.Module.Path, s.tool(), s.install()}); err != nil {
 		return err
 	}
 	f.text, f.state = text.Bytes(), fileWritten
@@ -364,6 +469,12 @@ func (s *scaffold) show(files []scaffoldFile) {
 
 // next says what leads to a first run.
 func (s *scaffold) next(ctx context.Context) {
+	if slices.Contains(s.ci, "gitlab") && s.hasOwnGitLab() {
+		s.say("note: .gitlab-ci.yml is your own: add to it: include: {local: %s}", gitlabInclude)
+	}
+	if !s.pipeline && len(s.ci) == 0 {
+		s.say("note: no workflow was written: no CI system was found, or none is wanted: name one with --ci github or --ci gitlab")
+	}
 	if len(s.ci) > 0 {
 		if below, err := s.project.git(ctx, "rev-parse", "--show-prefix"); err == nil && below != "" {
 			s.say("note: CI reads its files at the root of the repository only, and this module is in %s of it: move them, and make them work in that folder", below)
@@ -385,13 +496,19 @@ func (s *scaffold) next(ctx context.Context) {
 	if away != "." { // the commands are for the whole module
 		s.say("  cd %s", away)
 	}
-	for _, line := range s.missing() {
-		s.say("  %s", line)
+	if s.pipeline {
+		for _, line := range s.missing() {
+			s.say("  %s", line)
+		}
 	}
-	s.say("  %-42s # specs, a measurement, a report", "go tool flujo-harness run ./...")
+	if !s.pipeline {
+		s.say("  %s run", s.tool())
+		return
+	}
+	s.say("  %-42s # specs, a measurement, a report", s.tool()+" run ./...")
 	if limits, err := filepath.Glob(filepath.Join(s.project.root, "thresholds", "limits", "*.toml")); err == nil && len(limits) == 0 {
 		s.say("  # the limit by which run judges from then on:")
-		s.say("  go tool flujo-harness calibrate --suite ./%s --workload review --write", s.name)
+		s.say("  "+s.tool()+" calibrate --suite ./%s --workload review --write", s.name)
 	}
 }
 
@@ -402,15 +519,13 @@ func (s *scaffold) missing() (lines []string) {
 	}
 	if !has(s.mod.Require, harnessModule) {
 		lines = append(lines, "# No version is released yet. Until then, in place of the first go get, CLONE being a clone:",
-			fmt.Sprintf("# go mod edit -require %[1]s@v0.0.0 -replace %[1]s=CLONE -tool %[2]s", harnessModule, harnessTool))
+			fmt.Sprintf("# go mod edit -require %[1]s@v0.0.0 -replace %[1]s=CLONE", harnessModule))
 	}
-	for _, tool := range []string{harnessTool, ginkgoTool} {
-		if !has(s.mod.Tool, tool) {
-			lines = append(lines, "go get -tool "+tool)
-		}
+	if !has(s.mod.Tool, ginkgoTool) {
+		lines = append(lines, "go get -tool "+ginkgoTool)
 	}
 	var modules []string
-	for _, m := range []string{ginkgoPackage, gomegaModule} {
+	for _, m := range []string{harnessModule, ginkgoPackage, gomegaModule} {
 		if !has(s.mod.Require, m) {
 			modules = append(modules, m)
 		}

@@ -27,7 +27,7 @@ func checkCall(words []string) error {
 }
 
 // A call of the program, as it stands in a script or in Markdown.
-var harnessCall = regexp.MustCompile("(?:go tool |go run \\./cmd/|`)flujo-harness ([a-z]+(?: [^`\n&|#]*)?)")
+var harnessCall = regexp.MustCompile("(?:go tool |go run \\./cmd/|run: |- |`)flujo-harness ([a-z]+(?: [^`\n&|#]*)?)")
 
 // calls are the calls of the program in a text.
 func calls(text string) (all [][]string) {
@@ -48,7 +48,7 @@ func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
 
 // The workflows are what the services read, and call commands and flags that there are.
 func TestWorkflows(t *testing.T) {
-	s := scaffold{name: "flows", ci: []string{"github", "gitlab"}, project: project{root: t.TempDir()}}
+	s := scaffold{ci: []string{"github", "gitlab"}, project: project{root: t.TempDir()}}
 	files, err := s.plan()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestWorkflows(t *testing.T) {
 		t.Errorf("gitlab: nothing writes %q", job.Artifacts.Reports.Junit)
 	}
 	for service, script := range map[string]string{"github": run, "gitlab": strings.Join(job.Script, "\n")} {
-		if !strings.Contains(script, "go tool flujo-harness run ") || !strings.Contains(script, "go tool flujo-harness gate ") {
+		if !strings.Contains(script, "go install "+harnessTool+"@") || !strings.Contains(script, "flujo-harness run ") || !strings.Contains(script, "flujo-harness gate ") {
 			t.Errorf("%s runs %q", service, script)
 		}
 	}
