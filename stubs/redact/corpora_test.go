@@ -165,11 +165,11 @@ func score(t *testing.T, list []sample) (found, secrets, changed, innocents int)
 func TestCorporaCutOff(t *testing.T) {
 	m := &maker{rng: rand.New(rand.NewPCG(9, 22))}
 	for i, s := range readCorpus(t, "*.txt", m) {
-		step := 1
+		step := 3 // every position is met in some text of the same kind
 		if len(s.text) > 200 {
 			step = 7
 		}
-		for n := 0; n < len(s.text); n += step {
+		for n := i % step; n < len(s.text); n += step {
 			got := new(Redactor).Text(s.text[:n])
 			if (i+n)%5 == 0 {
 				if again := new(Redactor).Text(got); again != got {
@@ -183,13 +183,13 @@ func TestCorporaCutOff(t *testing.T) {
 // Every corpus is drawn three times: at least 95% of its secrets are found, and no text that holds
 // none is changed.
 func TestCorpora(t *testing.T) {
-	for _, corpus := range []string{"a", "b", "c", "d"} {
+	for _, corpus := range []string{"a", "b", "c", "d", "e"} {
 		t.Run(corpus, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m := &maker{rng: rand.New(rand.NewPCG(seed, 22))}
 				found, secrets, changed, innocents := score(t, readCorpus(t, corpus+"-*.txt", m))
 				t.Logf("seed %d: %d of %d found (%.1f%%), %d of %d innocent texts changed", seed, found, secrets, 100*float64(found)/float64(secrets), changed, innocents)
-				if secrets < 100 || innocents < 50 || found*100 < secrets*95 || changed > 0 {
+				if secrets < 100 || innocents < 25 || found*100 < secrets*95 || changed > 0 {
 					t.Errorf("seed %d: %d of %d secrets found, want 95%%; %d of %d innocent texts changed, want 0", seed, found, secrets, changed, innocents)
 				}
 			}

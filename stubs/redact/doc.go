@@ -4,6 +4,10 @@
 //
 //   - the name in front of it: DB_PASS=…, "apiKey": "…", --token …, <password>…</password>,
 //     {Password:… Token:…}, IDENTIFIED BY '…', the lines of .netrc, .pgpass and .npmrc;
+//   - the program or the function that takes it: mysql -p…, echo … | docker login --password-stdin,
+//     login("bob", "…"), SetPassword("…"), t.Setenv("API_KEY", "…"); the table is in commandtable.go;
+//   - the column, block or sentence that it stands in: INSERT INTO u (password) VALUES ('…'), the
+//     data of a Secret of Kubernetes, "password was changed from … to …";
 //   - its own form: the prefixes that providers document, private keys, JSON Web Tokens,
 //     authorization headers and cookies, passwords and signatures in URLs;
 //   - its randomness, which is the weakest sign and is therefore not applied to fields that

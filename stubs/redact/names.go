@@ -42,7 +42,7 @@ var secretWords = map[string]kind{
 }
 
 // keyOwners make a secret of the "key" that follows them.
-var keyOwners = words(`api private secret access encryption encrypt encrypting decryption signing sign master shared account storage auth authentication license hmac aes des
+var keyOwners = words(`api private secret access encryption encrypt crypt security payment tls ssl encrypting decryption signing sign master shared account storage auth authentication license hmac aes des
 	rsa ssh gpg pgp ecdsa deploy service admin root subscription app application webhook consumer jwt session cookie cipher crypto vault unseal recovery write read ingest ingestion
 	instrumentation integration function functions host jwk fernet wrapping kms data dek kek server client user developer dev prod live test stripe openai anthropic datadog google maps sendgrid
 	twilio mailgun signature algolia cohere mistral groq gemini relic rollbar honeycomb segment`)

@@ -66,7 +66,7 @@ func hostileTexts(n int) map[string]string {
 
 // The work is proportional to the length of a text, whatever it holds.
 func TestWorkIsLinear(t *testing.T) {
-	small, large := hostileTexts(4<<10), hostileTexts(32<<10)
+	small, large := hostileTexts(4<<10), hostileTexts(16<<10)
 	for name, s := range large {
 		few, many := workOf(small[name]), workOf(s)
 		if many > mostWork*len(s) {
