@@ -49,7 +49,7 @@ were left out, and the pass rate of those that ran.`,
 	}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "most runs listed")
-	cmd.AddCommand(pruneCommand(&db), backupCommand(&db))
+	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db))
 	return cmd
 }
 

@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"reports/internal/text":  {"reports"},
 	"reports/ingest":         {"reports", "reports/internal/text"},
 	"reports/history":        {"reports"},
+	"reports/store":          {"reports", "reports/history"},
 	"reports/quarantine":     {"reports"},
 	"reports/analysis":       {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
 	"reports/render":         {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},

@@ -122,3 +122,29 @@ func TestBackup(t *testing.T) {
 		}
 	}
 }
+
+// The newest complete run of each branch stays: others are compared with it.
+func TestPruneKeepsTheNewestOfEachBranch(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for i, branch := range []string{"main", "main", "x", "x", "y"} {
+		r := reports.Run{Started: sample.Noon.Add(time.Duration(i) * time.Hour), Branch: branch, Complete: i != 3, Suites: sample.Results(2)}
+		r.Origin = reports.Origin{BaseBranch: "main"}
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, err := h.Prune(t.Context(), Retention{Newest: 1}); err != nil || p.Removed != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	left, err := h.Latest(t.Context(), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for _, r := range left {
+		ids = append(ids, r.ID)
+	}
+	if diff := cmp.Diff([]int64{5, 3, 2}, ids); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,47 @@
+package history
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Each calls f with every run in the order of their numbers, one at a time.
+func (h *History) Each(ctx context.Context, f func(reports.Run) error) error {
+	return h.Read(ctx, func(r *Reader) error {
+		rows, err := r.Rows("ORDER BY id")
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			run, err := r.Whole(rows[i])
+			if err != nil {
+				return fmt.Errorf("run %d: %w", rows[i].ID, err)
+			}
+			if err := f(run); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Merge appends all runs of another history that are not in this one: a run is known by its
+// digest, so that merging is idempotent and its order changes nothing. Runs get numbers of
+// this history. An error leaves those that were appended before it.
+func (h *History) Merge(ctx context.Context, other *History) (taken, known int, err error) {
+	err = other.Each(ctx, func(r reports.Run) error {
+		added, err := h.Append(ctx, r)
+		switch {
+		case err != nil:
+			return err
+		case added.Known:
+			known++
+		default:
+			taken++
+		}
+		return nil
+	})
+	return taken, known, err
+}
