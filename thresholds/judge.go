@@ -66,11 +66,25 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
 	d := decide(ratios, sessions, v.Boundary)
 	v.Above, v.N = d.above, d.n
+	stale := false
+	if e := c.CostRatio; !foreign && e.Value > 0 {
+		v.Notices = v.Boundary/e.Value - 1
+		stale = e.High > 0 && e.High < v.Baseline/(1+v.Margin/2)
+	}
+	away := awayMedian(c)
+	awayText := fmt.Sprintf("the process was away from the processor for %.0f%% of the time (median of %d sessions)", 100*away, len(c.Conditions))
+	if away > machine.AwayBound {
+		v.Notes = append(v.Notes, awayText)
+	}
 
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
 			if foreign && s.Want == Broken {
 				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "make a limit for this class: "+calibrateCommand(c))
+			}
+			if stale && s.Want == Broken {
+				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%",
+					s.Name, s.Got, c.CostRatio, v.Baseline, 100*v.Notices, 100*v.Margin), "tighten it: "+calibrateCommand(c))
 			}
 			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
@@ -86,11 +100,11 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	if e := limits.expired(limit, now); e != nil {
 		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
 	}
-	if away := awayMedian(c); away > machine.AwayBound {
-		return end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: the process was away from the processor for %.0f%% of the time (median of %d sessions), and at most %.0f%% is bearable",
-			100*away, len(c.Conditions), 100*machine.AwayBound), "measure where less else is running: flujo-harness doctor")
-	}
 	for _, s := range v.Self {
+		if s.Got != s.Want && away > machine.AwayBound && c.Sessions() > 1 {
+			return end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: %s, at most %.0f%% is bearable, and the self-check is undecided after %d blocks: %s",
+				awayText, 100*machine.AwayBound, len(c.Blocks), s.Name), "measure where less else is running: flujo-harness doctor")
+		}
 		if s.Got != s.Want {
 			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
@@ -98,6 +112,9 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)
 	switch d.outcome {
 	case Held:
+		if stale {
+			v.Notes = append(v.Notes, fmt.Sprintf("the limit is stale: only a slow-down of more than %.3g%% would be noticed here: %s", 100*v.Notices, calibrateCommand(c)))
+		}
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
 		if foreign {

@@ -33,6 +33,14 @@ func fileWith(baseline float64) *File {
 		Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: baseline, Margin: 0.1, Limit: round(baseline * 1.1)}}}
 }
 
+// stale gives a comparison the interval of its ratio, by which a stale limit is known.
+func stale(c *harness.Comparison) *harness.Comparison {
+	ratios, _ := c.Column(func(b harness.Block) float64 { return b.CostRatio })
+	mid := machine.Median(ratios)
+	c.CostRatio = harness.Estimate{Value: mid, Low: mid * 0.99, High: mid * 1.01, N: len(c.Blocks), Of: "blocks"}
+	return c
+}
+
 func TestVerdicts(t *testing.T) {
 	bad := made(3, 1.3, 1, 1.25)
 	bad.Audit = []harness.Finding{{Check: "equal work", Detail: "arm backend"}}
@@ -52,13 +60,16 @@ func TestVerdicts(t *testing.T) {
 		want   Outcome
 		reason string
 	}{
-		"too noisy to time":       {noisy(3, 120), counted, Inconclusive, "too noisy"},
+		"noisy, and decided":      {noisy(3, 120), counted, Held, "within its limit"},
+		"too noisy to time":       {noisy(2, 120), counted, Inconclusive, "too noisy"},
 		"counts have no noise":    {noisy(3, 121), counted, Broken, "allocs 121, at most 120"},
-		"one process may err":     {noisy(1, 121), counted, Inconclusive, "too noisy"},
+		"one process may err":     {noisy(1, 121), counted, Inconclusive, "self-check is undecided"},
 		"unchanged":               {made(3, 1.3, 1, 1.25), fileWith(1.3), Held, "within its limit 1.43"},
 		"slower by the margin":    {made(3, 1.43, 1, 1.25), fileWith(1.3), Broken, "above its limit"},
 		"at the boundary":         {made(3, 1.3*math.Sqrt(1.1), 1, 1.25), fileWith(1.3), Inconclusive, "decides nothing"},
-		"limit far too loose":     {made(3, 1.3, 1, 1.25), fileWith(3), Invalid, "injected +25% was held"},
+		"limit far too loose":     {stale(made(3, 1.3, 1, 1.25)), fileWith(3), Inconclusive, "only a slow-down of more than 142% would be noticed here, not one of 10%"},
+		"nothing was injected":    {stale(made(3, 1.3, 1, 1)), fileWith(1.3), Invalid, "injected +25% was held"},
+		"stale, with injection":   {stale(made(4, 1.2, 1, 1.10)), fileWith(1.3), Inconclusive, "stale"},
 		"arms of the pair vary":   {made(4, 1.3, 1.25, 1.25), fileWith(1.3), Invalid, "A/A pair was broken"},
 		"arms vary the other way": {made(4, 1.3, 0.8, 1.25), fileWith(1.3), Invalid, "A/A pair was broken"},
 		"too few sessions":        {made(2, 1.3, 1, 1.25), fileWith(1.3), Inconclusive, "self-check is undecided"},
@@ -108,6 +119,16 @@ func TestExcludedIsAShareOfTheBaseline(t *testing.T) {
 		if got := excluded(&harness.Comparison{CostRatio: harness.Estimate{High: high}}, 1.2); math.Abs(got-want) > 1e-12 {
 			t.Errorf("up to %v: %v, want %v", high, got, want)
 		}
+	}
+}
+
+// A limit says what it still notices on this machine.
+func TestALimitSaysWhatItNotices(t *testing.T) {
+	if v := Judge(stale(made(4, 1.3, 1, 1.25)), fileWith(1.3), today); v.Outcome != Held || math.Abs(v.Notices-0.049) > 0.005 {
+		t.Errorf("%v: notices %v: %s", v.Outcome, v.Notices, v.Reason)
+	}
+	if v := Judge(stale(made(4, 1.2, 1, 1.25)), fileWith(1.3), today); v.Outcome != Held || !strings.Contains(strings.Join(v.Notes, " "), "stale: only a slow-down of more than 13") {
+		t.Errorf("%v, notices %v, notes %q", v.Outcome, v.Notices, v.Notes)
 	}
 }
 

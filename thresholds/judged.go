@@ -26,12 +26,15 @@ type Judged struct {
 // end. limits may be nil, as in [Judge]. A limit of this class of machine is judged by
 // blocks like those it was calibrated with, slot for slot: with one run in a slot and not
 // two, (W-N)/F of the same program is 1.3% higher. The slow-down of the self-check is the
-// plan's, or the limit's margin where that is more. progress is called after each session.
+// margin of a limit of this class; by one of another class, at least the plan's. progress is called after each session.
 func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.Runner, progress func(*harness.Comparison)) (j Judged, err error) {
 	if limits != nil {
 		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
-			spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin)
-			if made := l.Provenance.Plan; limits.Class == machine.Class() && made.Check() == nil {
+			own := limits.Class == machine.Class()
+			if spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin); own {
+				spec.Plan.SlowBy = l.Margin // a control has the strength of the promise
+			}
+			if made := l.Provenance.Plan; own && made.Check() == nil {
 				spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
 			}
 		}
@@ -61,6 +64,9 @@ func (j Judged) String() string {
 	}
 	if v.Boundary > 0 {
 		fmt.Fprintf(w, "  boundary\t%.4g\tbaseline %.4g, margin %.3g%%; above it %d of %d blocks\n", v.Boundary, v.Baseline, 100*v.Margin, v.Above, v.N)
+		if v.Notices > 0 {
+			fmt.Fprintf(w, "  notices here\t%+.2g%%\tthe smallest slow-down that this limit notices on this machine\n", 100*v.Notices)
+		}
 	}
 	for _, s := range v.Self {
 		fmt.Fprintf(w, "  %s\t%s\tmust be %s (%d of %d above)\n", s.Name, s.Got, s.Want, s.Above, s.N)

@@ -64,6 +64,8 @@ type Verdict struct {
 	Notes      []string `json:"notes"`  // what else must be said: foreign class, dirty tree, …
 	Source     string   `json:"source"` // limits file
 
+	Notices float64 `json:"notices,omitempty"` // the smallest slow-down that the limit notices here, a share: boundary over the estimate; 0 where there is no limit of this class
+
 	By           string            `json:"by,omitempty"`           // what decided a difference: "counts", "time" or "instructions"
 	Instructions *harness.Estimate `json:"instructions,omitempty"` // Head/Base of a difference; nil: not counted
 }
