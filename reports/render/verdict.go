@@ -72,10 +72,14 @@ func specsSentence(a *analysis.Analysis) string {
 	return strings.Join(parts, "; ")
 }
 
-// blame counts the failures by whose they are.
+// blame counts the failures by whose they are, where the analysis knows it of any of them;
+// else by how they moved.
 func blame(a *analysis.Analysis) string {
 	if !a.Matrix.Compared {
 		return ""
+	}
+	if line := blameByWhose(a); line != "" {
+		return line
 	}
 	var order []string
 	n := map[string]int{}
@@ -96,6 +100,29 @@ func blame(a *analysis.Analysis) string {
 	parts := make([]string, len(order))
 	for i, kind := range order {
 		parts[i] = fmt.Sprintf("%s %s", text.Count(n[kind]), kind)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// blameByWhose is "1 by this change, 1 red on main", "" where nobody's is known.
+func blameByWhose(a *analysis.Analysis) string {
+	n := map[analysis.Whose]int{}
+	known := false
+	for i := range a.Failures {
+		f := &a.Failures[i]
+		if f.Outside == nil && f.Spec.State == reports.Failed {
+			n[f.Whose]++
+			known = known || f.Whose != analysis.Unknown
+		}
+	}
+	if !known {
+		return ""
+	}
+	var parts []string
+	for _, w := range analysis.AllWhose {
+		if n[w] > 0 {
+			parts = append(parts, text.Count(n[w])+" "+string(w))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
