@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +42,7 @@ func (f *accountFlags) options(p project) (analysis.Options, error) {
 		return o, usage(fmt.Errorf("--window %d: look at one run or more", f.window))
 	}
 	var err error
-	if o.Plan, err = p.plan(f.plan); err != nil {
+	if o.Plan, err = readPlan(p, f.plan); err != nil {
 		return o, usage(err)
 	}
 	if f.target != 0 {
@@ -73,16 +71,6 @@ func (f *accountFlags) options(p project) (analysis.Options, error) {
 		o.Limits = append(o.Limits, limits)
 	}
 	return o, nil
-}
-
-// plan reads the file of the plan, by default the one of the module; nil where that is
-// not there.
-func (p project) plan(named string) (*reports.Plan, error) {
-	plan, err := reports.ReadPlan(p.path(named, "thresholds/plan.toml"))
-	if named == "" && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return plan, err
 }
 
 // accountOr is the account, or what to do where there is none.
@@ -115,21 +103,4 @@ func (f *accountFlags) tell(ctx context.Context, h *history.History, o analysis.
 		a.Curve, a.Attribution = c.Curve, c.Waterfall
 	}
 	return a, nil
-}
-
-// commits is the source of the module as git has it.
-type commits struct{ p project }
-
-var commitHash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-
-// File returns a file as it was at a commit.
-func (c commits) File(ctx context.Context, commit, path string) ([]byte, error) {
-	if !commitHash.MatchString(commit) {
-		return nil, fmt.Errorf("%q is no commit", commit)
-	}
-	text, err := c.p.gitBytes(ctx, "show", commit+":./"+path)
-	if err != nil {
-		return nil, fmt.Errorf("%s at %s: %w", path, commit, err)
-	}
-	return text, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
+	"github.com/spf13/cobra"
 )
 
 // rules are the limits that a command judges by: those of the work tree or, with
@@ -24,12 +25,8 @@ type rules struct {
 	files fs.FS     // the folder as it is in base
 }
 
-// rules finds the base, if there is one.
-func (f *measureFlags) rules(ctx context.Context, p project) (rules, error) {
-	return p.rules(ctx, f.limits, f.base)
-}
-
-func (p project) rules(ctx context.Context, dir, base string) (rules, error) {
+// findRules finds the limits in a folder, and those of the base if there is one.
+func findRules(ctx context.Context, p project, dir, base string) (rules, error) {
 	r := rules{tree: p.path(dir, "thresholds/limits")}
 	if base == "" {
 		if dir != "" && !isDir(dir) { // or every verdict would be without a limit, and none broken
@@ -42,7 +39,7 @@ func (p project) rules(ctx context.Context, dir, base string) (rules, error) {
 		return r, usage(fmt.Errorf("--base %s: %w", base, err))
 	}
 	r.base = &of
-	if r.files, err = p.filesAt(ctx, of.commit, r.tree); err != nil {
+	if r.files, err = filesAt(ctx, p, of.commit, r.tree); err != nil {
 		return r, usage(fmt.Errorf("--base %s: %w", base, err))
 	}
 	return r, nil
@@ -119,13 +116,13 @@ func (r ruled) say(out io.Writer) {
 }
 
 // planAt is the plan as it is in a revision; nil where it has none.
-func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, error) {
+func planAt(ctx context.Context, p project, ref, named string) (*reports.Plan, error) {
 	of, err := p.commitOf(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("--base %s: %w", ref, err)
 	}
 	file := p.path(named, "thresholds/plan.toml")
-	folder, err := p.filesAt(ctx, of.commit, filepath.Dir(file))
+	folder, err := filesAt(ctx, p, of.commit, filepath.Dir(file))
 	if err != nil {
 		return nil, nil // it has not even the folder
 	}
@@ -140,7 +137,7 @@ func (p project) planAt(ctx context.Context, ref, named string) (*reports.Plan, 
 }
 
 // filesAt is a folder of the project as it is in a commit.
-func (p project) filesAt(ctx context.Context, commit, dir string) (fs.FS, error) {
+func filesAt(ctx context.Context, p project, commit, dir string) (fs.FS, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -190,4 +187,18 @@ func (g gitFolder) ReadFile(name string) ([]byte, error) {
 		}
 	}
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+}
+
+func registerBase(cmd *cobra.Command, base *string) {
+	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
+}
+
+// readPlan reads the file of the plan, by default the one of the module; nil where that is
+// not there.
+func readPlan(p project, named string) (*reports.Plan, error) {
+	plan, err := reports.ReadPlan(p.path(named, "thresholds/plan.toml"))
+	if named == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return plan, err
 }

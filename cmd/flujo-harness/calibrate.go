@@ -128,7 +128,7 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 // written.
 func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	spec.Dir, spec.Plan.SlowBy = k.scratch, k.margin/100
-	session, program, err := k.project.sessions(spec)
+	session, program, err := sessions(k.project, spec)
 	if err != nil {
 		return fault(err)
 	}

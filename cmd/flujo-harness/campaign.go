@@ -84,7 +84,7 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	spec.Dir = dir
-	run, _, err := p.sessions(spec)
+	run, _, err := sessions(p, spec)
 	if err != nil {
 		return fault(err)
 	}

@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -63,39 +61,6 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	got := annotations(r, nil, t.TempDir(), "")
 	if len(got) != maxAnnotations || !strings.HasSuffix(got[9], "::and 4 more: see the report") {
 		t.Errorf("%d annotations, the last is %q", len(got), got[len(got)-1])
-	}
-}
-
-// The branch is the one that CI tells of, else that of the tree; a tag or a commit has none.
-func TestBranch(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("needs git")
-	}
-	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "GITHUB_SERVER_URL"} {
-		t.Setenv(name, "")
-	}
-	p := project{root: t.TempDir()}
-	git := func(args ...string) {
-		t.Helper()
-		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
-		if _, err := p.git(t.Context(), args...); err != nil {
-			t.Fatal(child.Explained(err))
-		}
-	}
-	git("init", "-q", "-b", "rooms")
-	git("commit", "-q", "--allow-empty", "-m", "one")
-	if got := p.branch(t.Context()); got != "rooms" {
-		t.Errorf("branch %q, want that of the tree", got)
-	}
-	git("checkout", "-q", "--detach")
-	if got := p.branch(t.Context()); got != "" {
-		t.Errorf("branch %q of a commit", got)
-	}
-	t.Setenv("GITHUB_ACTIONS", "true")
-	t.Setenv("GITHUB_REF_NAME", "7/merge")
-	t.Setenv("GITHUB_HEAD_REF", "doors")
-	if got := p.branch(t.Context()); got != "doors" {
-		t.Errorf("branch %q, want that of the pull request", got)
 	}
 }
 

@@ -178,7 +178,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 		return fault(err)
 	}
 	defer func() { err = errors.Join(err, removeTmp()) }()
-	if err := p.forgetTrees(ctx); err != nil {
+	if err := forgetTrees(ctx, p); err != nil {
 		return usage(err)
 	}
 	progress := newProgress(cmd.ErrOrStderr())
@@ -191,7 +191,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 			break
 		}
 		var remove func() error
-		if sides[i], remove, err = p.checkOut(ctx, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
+		if sides[i], remove, err = checkOut(ctx, p, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
 			return usage(err)
 		}
 		defer func() { err = errors.Join(err, remove()) }()
@@ -253,9 +253,4 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 // judging is how differences are judged, of which there are so many.
 func (c *comparing) judging(family int) thresholds.Judging {
 	return thresholds.Judging{Margin: c.margin / 100, Family: max(1, family), By: c.judge, Lower: c.lower, Higher: c.higher}
-}
-
-func firstLines(text string, n int) string {
-	lines := strings.SplitAfterN(text, "\n", n+1)
-	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
 }

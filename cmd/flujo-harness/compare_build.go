@@ -26,7 +26,7 @@ const treesPrefix = "flujo-harness-compare-"
 // forgetTrees removes the work trees from the repository whose folder is gone: those of a
 // killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
 // is not mounted.
-func (p project) forgetTrees(ctx context.Context) error {
+func forgetTrees(ctx context.Context, p project) error {
 	all, err := p.git(ctx, "worktree", "list", "--porcelain")
 	if err != nil {
 		return nil // there is no repository: checkOut says so
@@ -53,7 +53,7 @@ type checkout struct {
 }
 
 // checkOut checks a revision out in a work tree of its own.
-func (p project) checkOut(ctx context.Context, asked, to string) (c checkout, remove func() error, err error) {
+func checkOut(ctx context.Context, p project, asked, to string) (c checkout, remove func() error, err error) {
 	of, err := p.commitOf(ctx, asked)
 	if err != nil {
 		return c, nil, fmt.Errorf("compare revisions: %w", err)
@@ -218,7 +218,7 @@ func copyBinary(path string) error {
 // otherData reports whether a file that git tracks in the module differs between the
 // revisions that a benchmark of any package may read: one that is neither Go source, which
 // would change the binary, nor a text about the module, nor hidden.
-func (p project) otherData(ctx context.Context, sides [2]checkout) (bool, error) {
+func otherData(ctx context.Context, p project, sides [2]checkout) (bool, error) {
 	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].of.commit}
 	if sides[1].of.commit != "" {
 		args = append(args, sides[1].of.commit)
@@ -255,7 +255,7 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 			return nil, usage(err)
 		}
 	}
-	otherData, err := p.otherData(ctx, sides)
+	otherData, err := otherData(ctx, p, sides)
 	if err != nil {
 		return nil, fault(err)
 	}

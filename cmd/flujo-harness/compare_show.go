@@ -124,7 +124,7 @@ func (r revisionsCompared) geomeans(to io.Writer) {
 // write writes the results in each form that was asked for.
 func (c *comparing) write(r *revisionsCompared, sides [2]checkout, cmd *cobra.Command) error {
 	if c.out.json != "" {
-		if err := c.out.writeJSON(r, cmd.OutOrStdout()); err != nil {
+		if err := writeJSON(c.out.json, r, cmd.OutOrStdout()); err != nil {
 			return err
 		}
 	}

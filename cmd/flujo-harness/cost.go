@@ -48,7 +48,7 @@ func readCosts(path string) (c costs, err error) {
 
 func costCommand() *cobra.Command {
 	var flags measureFlags
-	var out resultFlags
+	var file string
 	cmd := &cobra.Command{
 		Use: "cost", Args: cobra.NoArgs,
 		Short: "Show what durability costs a run of slow steps, and what the cost is made of",
@@ -60,17 +60,17 @@ of the workload is made of. Judges nothing.`,
 			if err != nil {
 				return err
 			}
-			if err := out.check(); err != nil {
+			if err := checkOutputs(file); err != nil {
 				return err
 			}
 			if w, err := harness.WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 				return usage(fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: name another one", w.Name))
 			}
-			run, _, err := p.sessions(spec)
+			run, _, err := sessions(p, spec)
 			if err != nil {
 				return fault(err)
 			}
-			ours, _, err := p.sessions(harness.Spec{})
+			ours, _, err := sessions(p, harness.Spec{})
 			if err != nil {
 				return fault(err)
 			}
@@ -122,16 +122,16 @@ of the workload is made of. Judges nothing.`,
 			if result.Waterfall.Problem != "" {
 				return fault(errors.New(result.Waterfall.Problem))
 			}
-			if out.json != "" {
-				if err := out.writeJSON(result, cmd.OutOrStdout()); err != nil {
+			if file != "" {
+				if err := writeJSON(file, result, cmd.OutOrStdout()); err != nil {
 					return fault(err)
 				}
 			}
-			return result.show(out.talk(cmd))
+			return result.show(talk(cmd, file))
 		},
 	}
 	flags.register(cmd, 4)
-	cmd.Flags().StringVar(&out.json, "json", "", `write the figures and the raw samples to this file ("-": standard output; .gz: compressed)`)
+	cmd.Flags().StringVar(&file, "json", "", `write the figures and the raw samples to this file ("-": standard output; .gz: compressed)`)
 	return cmd
 }
 
@@ -167,15 +167,4 @@ func (c costs) show(to io.Writer) error {
 	fmt.Fprintf(to, "%s: their sum less the total is %s (%s to %s)\nonce for a process: opening the database takes %s (%s to %s, n=%d)\n", sum,
 		micros(w.Gap.Value), micros(w.Gap.Low), micros(w.Gap.High), micros(w.Open.Value), micros(w.Open.Low), micros(w.Open.High), w.Open.N)
 	return nil
-}
-
-// micros writes microseconds with the unit that suits them.
-func micros(us float64) string {
-	switch a := math.Abs(us); {
-	case a >= 1e6:
-		return fmt.Sprintf("%.3g s", us/1e6)
-	case a >= 1e3:
-		return fmt.Sprintf("%.3g ms", us/1e3)
-	}
-	return fmt.Sprintf("%.3g us", us)
 }

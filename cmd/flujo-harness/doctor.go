@@ -51,7 +51,7 @@ folder cannot be written to; 4 under --strict where timings must not be gated on
 			if file == "-" {
 				err = printJSON(cmd.OutOrStdout(), place)
 			} else {
-				err = print(cmd.OutOrStdout(), newScreen(cmd.OutOrStdout()).place(place))
+				err = print(cmd.OutOrStdout(), placeText(newScreen(cmd.OutOrStdout()), place))
 			}
 			if err == nil && file != "" && file != "-" {
 				err = writePlace(file, place)
@@ -90,11 +90,6 @@ func doctorDir(given string) (string, error) {
 	return p.root, nil
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
 // placeExit is the exit that the advice leads to.
 func placeExit(p *machine.Place, strict bool) error {
 	if strict && p.Advice == machine.NoTimings {
@@ -114,8 +109,8 @@ func writePlace(path string, p *machine.Place) error {
 	return nil
 }
 
-// place is a line for each check, longer ones wrapped, then the advice and what to do.
-func (s screen) place(p *machine.Place) string {
+// placeText is a line for each check, longer ones wrapped, then the advice and what to do.
+func placeText(s screen, p *machine.Place) string {
 	const markWidth, nameWidth = 7, 10
 	width := 100
 	if s.width > 0 {

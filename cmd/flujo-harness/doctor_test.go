@@ -50,12 +50,12 @@ what to do:
               machine and of no other one
   race        build without it
 `
-	if got := (screen{width: 60}).place(p); got != want {
+	if got := placeText((screen{width: 60}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 	p.Checks, p.Advice, p.Reasons = p.Checks[:1], machine.MeasureHere, nil
 	want = "ok       clock       smallest tick 50ns (n=20)\n\nmeasure here\n"
-	if got := (screen{}).place(p); got != want {
+	if got := placeText((screen{}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 }

@@ -107,7 +107,7 @@ under --strict, and failures that nobody can judge.`,
 
 // gateFiles judges measurement files; its error has its exit code.
 func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base string) (lines []string, worst thresholds.Outcome, err error) {
-	rules, err := p.rules(cmd.Context(), limits, base)
+	rules, err := findRules(cmd.Context(), p, limits, base)
 	if err != nil {
 		return nil, worst, err
 	}
@@ -202,10 +202,6 @@ func origin(r *harness.Results, now time.Time) string {
 	return text
 }
 
-func registerBase(cmd *cobra.Command, base *string) {
-	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
-}
-
 // gate judges recorded comparisons, each by the limits for the class that it was
 // measured on, and returns what to print.
 func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
@@ -257,26 +253,4 @@ func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string,
 // verdictLine is one verdict in one line, its outcome first.
 func verdictLine(o thresholds.Outcome, what string) string {
 	return fmt.Sprintf("%-12s %s", strings.ToUpper(o.String()), reports.Visible(strings.Join(strings.Fields(what), " ")))
-}
-
-// worse of two outcomes: invalid, broken, inconclusive, held.
-func worse(a, b thresholds.Outcome) thresholds.Outcome {
-	rank := map[thresholds.Outcome]int{thresholds.Held: 0, thresholds.Inconclusive: 1, thresholds.Broken: 2, thresholds.Invalid: 3}
-	if rank[b] > rank[a] {
-		return b
-	}
-	return a
-}
-
-// exitCode of the worst outcome.
-func exitCode(o thresholds.Outcome, strict bool) int {
-	switch {
-	case o == thresholds.Invalid:
-		return exitFault
-	case o == thresholds.Broken:
-		return exitBroken
-	case o == thresholds.Inconclusive && strict:
-		return exitInconclusive
-	}
-	return exitHeld
 }

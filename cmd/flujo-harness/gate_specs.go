@@ -48,11 +48,11 @@ func (g *specGate) check(cmd *cobra.Command, p project, alone bool, base string)
 	given := cmd.Flags().Changed
 	asked = given("target") || g.noNew || given("max-flaky") || given("min-specs")
 	if !given("target") && (asked || alone || given("db") || given("run") || given("plan")) {
-		if g.plan, err = p.plan(g.file); err != nil {
+		if g.plan, err = readPlan(p, g.file); err != nil {
 			return asked, err
 		}
 		if base != "" {
-			was, err := p.planAt(cmd.Context(), base, g.file)
+			was, err := planAt(cmd.Context(), p, base, g.file)
 			switch {
 			case err != nil:
 				return asked, err

@@ -2,12 +2,12 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // repository is a git repository with two commits, the first of which is returned, and a
@@ -87,13 +87,8 @@ func TestRevisionsAreNotResolvedByOthers(t *testing.T) {
 func TestReplacedCommitsAreNotRead(t *testing.T) {
 	p, first, second := repository(t)
 	git(t, p, "replace", first, second)
-	files, err := p.filesAt(t.Context(), first, p.root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := files.(gitFolder).ReadFile("limit")
-	if err != nil || string(text) != "tight" {
-		t.Errorf("%q, error %v: want what the first commit has", text, err)
+	if text := git(t, p, "cat-file", "blob", first+":limit"); text != "tight" {
+		t.Errorf("%q: want what the first commit has", text)
 	}
 	git(t, p, "replace", "-d", first)
 	grafts := filepath.Join(p.root, ".git", "info", "grafts")
@@ -102,39 +97,6 @@ func TestReplacedCommitsAreNotRead(t *testing.T) {
 	}
 	if got, err := p.commitOf(t.Context(), "main~1"); err != nil || got.commit != first {
 		t.Errorf("%v, error %v, want %s", got, err, first)
-	}
-}
-
-// What is judged must not depend on whether a variable of a script is set.
-func TestFlagsWithoutAValueAreRefused(t *testing.T) {
-	flags := 0
-	var walk func(*cobra.Command)
-	walk = func(parent *cobra.Command) {
-		for _, cmd := range parent.Commands() {
-			cmd.Flags().VisitAll(func(f *pflag.Flag) {
-				if f.Name == "tenant" {
-					return // an empty text is the tenant without a name
-				}
-				flags++
-				fresh, _, err := command().Find(strings.Fields(cmd.CommandPath())[1:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, value := range []string{"", " "} {
-					if err = fresh.ParseFlags([]string{"--" + f.Name + "=" + value}); err == nil {
-						err = noEmptyValues(fresh)
-					}
-					if err == nil {
-						t.Errorf("%s --%s=%q was taken", cmd.CommandPath(), f.Name, value)
-					}
-				}
-			})
-			walk(cmd)
-		}
-	}
-	walk(command())
-	if flags < 50 {
-		t.Errorf("looked at %d flags only", flags)
 	}
 }
 
@@ -182,5 +144,38 @@ func TestOwnOutputsAreNoChanges(t *testing.T) {
 	git(t, p, "add", "-f", "page")
 	if !dirty() {
 		t.Error("a file that git was given is no change")
+	}
+}
+
+// The branch is the one that CI tells of, else that of the tree; a tag or a commit has none.
+func TestBranch(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "GITHUB_SERVER_URL"} {
+		t.Setenv(name, "")
+	}
+	p := project{root: t.TempDir()}
+	git := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
+		if _, err := p.git(t.Context(), args...); err != nil {
+			t.Fatal(child.Explained(err))
+		}
+	}
+	git("init", "-q", "-b", "rooms")
+	git("commit", "-q", "--allow-empty", "-m", "one")
+	if got := p.branch(t.Context()); got != "rooms" {
+		t.Errorf("branch %q, want that of the tree", got)
+	}
+	git("checkout", "-q", "--detach")
+	if got := p.branch(t.Context()); got != "" {
+		t.Errorf("branch %q of a commit", got)
+	}
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("GITHUB_REF_NAME", "7/merge")
+	t.Setenv("GITHUB_HEAD_REF", "doors")
+	if got := p.branch(t.Context()); got != "doors" {
+		t.Errorf("branch %q, want that of the pull request", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,37 +14,6 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
-
-func TestIdentityOfACIRun(t *testing.T) {
-	for name, test := range map[string]struct {
-		env  string
-		want ciRun
-	}{
-		"none":                {"", ciRun{}},
-		"CI=false":            {"CI=false BUILD_ID=3", ciRun{}},
-		"CI without a number": {"CI=true GIT_COMMIT=c", ciRun{}},
-		"GitHub": {"CI=true GITHUB_ACTIONS=true GITHUB_REPOSITORY=a/b GITHUB_RUN_ID=7 GITHUB_RUN_ATTEMPT=2 GITHUB_JOB=test GITHUB_SHA=c GITHUB_REF_NAME=main GITHUB_SERVER_URL=https://github.com",
-			ciRun{id: "github/a/b/7/2/test", commit: "c", branch: "main", facts: []reports.Fact{{Name: "CI service", Value: "github"}, {Name: "CI job", Value: "test"},
-				{Name: "CI page", Value: "https://github.com/a/b/actions/runs/7"}}}},
-		"GitHub, a pull request": {"GITHUB_ACTIONS=true GITHUB_RUN_ID=7 GITHUB_HEAD_REF=fix GITHUB_REF_NAME=9/merge",
-			ciRun{id: "github/7", commit: "", branch: "fix", facts: []reports.Fact{{Name: "CI service", Value: "github"}}}},
-		"GitLab": {"CI=true GITLAB_CI=true CI_PROJECT_PATH=a/b CI_PIPELINE_ID=5 CI_JOB_ID=6 CI_JOB_NAME=test CI_COMMIT_SHA=c CI_COMMIT_REF_NAME=main",
-			ciRun{id: "gitlab/a/b/5/6", commit: "c", branch: "main", facts: []reports.Fact{{Name: "CI service", Value: "gitlab"}, {Name: "CI job", Value: "test"}}}},
-		"another": {"CI=1 JOB_NAME=shop BUILD_NUMBER=12 GIT_COMMIT=c GIT_BRANCH=main",
-			ciRun{id: "ci/shop/12", commit: "c", branch: "main", facts: []reports.Fact{{Name: "CI service", Value: "CI"}, {Name: "CI job", Value: "shop"}}}},
-	} {
-		env := map[string]string{}
-		for _, pair := range strings.Fields(test.env) {
-			name, value, _ := strings.Cut(pair, "=")
-			env[name] = value
-		}
-		got := ciIdentity(func(name string) string { return env[name] })
-		got.origin = reports.Origin{} // package ci tests it
-		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(ciRun{})); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
 
 // Flags go before what the file says, and that before what CI says.
 func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
@@ -130,9 +98,6 @@ func TestFormatsAreNamedFromOneTable(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s |", f.Name, f.Writers, files))
 		if !strings.Contains(help, f.Name) || !strings.Contains(help, f.Writers) {
 			t.Errorf("the help does not name %s", f.Name)
-		}
-		if !slices.Contains(readerTargets(), f.Fuzz) {
-			t.Errorf("no campaign fuzzes %s", f.Name)
 		}
 	}
 	if table := strings.Join(rows, "\n") + "\n"; !strings.Contains(string(readme), table) {

@@ -29,7 +29,6 @@ import (
 var templates embed.FS
 
 const (
-	harnessModule = "github.com/flujo/flujo-harness"
 	harnessTool   = harnessModule + "/cmd/flujo-harness"
 	ginkgoPackage = "github.com/onsi/ginkgo/v2"
 	ginkgoTool    = ginkgoPackage + "/ginkgo"

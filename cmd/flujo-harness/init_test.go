@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -48,23 +50,27 @@ func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
 
 // The workflows are what the services read, and call commands and flags that there are.
 func TestWorkflows(t *testing.T) {
-	s := scaffold{ci: []string{"github", "gitlab"}, project: project{root: t.TempDir()}}
-	files, err := s.plan()
-	if err != nil {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("go.mod", []byte("module example.com/shop\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	var shown, said bytes.Buffer
+	if code := run(t.Context(), []string{"init", "--dry-run"}, strings.NewReader(""), &shown, &said); code != exitHeld {
+		t.Fatalf("exit %d: %s", code, said.String())
+	}
+	files := txtar.Parse(shown.Bytes()).Files
 	for _, f := range files {
-		for _, words := range calls(string(f.text)) {
+		for _, words := range calls(string(f.Data)) {
 			if err := checkCall(words); err != nil {
-				t.Errorf("%s calls %q: %v", f.path, words, err)
+				t.Errorf("%s calls %q: %v", f.Name, words, err)
 			}
 		}
 	}
 	read := func(path string, into any) {
 		t.Helper()
 		for _, f := range files {
-			if f.path == path {
-				if err := yaml.Unmarshal(f.text, into); err != nil {
+			if f.Name == path {
+				if err := yaml.Unmarshal(f.Data, into); err != nil {
 					t.Fatalf("%s: %v", path, err)
 				}
 			}

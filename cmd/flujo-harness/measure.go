@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
+	"github.com/spf13/cobra"
 )
 
 // measureFlags are the flags of every command that measures.
@@ -22,7 +23,6 @@ type measureFlags struct {
 	suite        string
 	durabilities []string
 	limits       string
-	base         string // only of commands that judge
 	sessions     int
 	budget       time.Duration
 	seed         uint64
@@ -138,7 +138,7 @@ func (f *measureFlags) readLimits(p project) (*thresholds.File, error) {
 
 // measure runs sessions until the verdict is decided.
 func measure(ctx context.Context, p project, spec harness.Spec, limits *thresholds.File, progress *progress) (m thresholds.Judged, err error) {
-	run, _, err := p.sessions(spec)
+	run, _, err := sessions(p, spec)
 	if err != nil {
 		return m, fault(err)
 	}
@@ -158,4 +158,17 @@ func measure(ctx context.Context, p project, spec harness.Spec, limits *threshol
 		return m, fault(fmt.Errorf("measure %s at %s: %w", spec.Workload, spec.Durability, err))
 	}
 	return m, nil
+}
+
+// sessions runs every session in a fresh process, of this program or of the suite
+// that has the workload. It returns the path of that program, too.
+func sessions(p project, spec harness.Spec) (run harness.Runner, program string, err error) {
+	if spec.Suite != "" {
+		program = p.program(spec.Suite)
+		return harness.ExecTest(program, filepath.Join(p.root, filepath.FromSlash(spec.Suite)), spec.Workload), program, nil
+	}
+	if program, err = os.Executable(); err != nil {
+		return nil, "", fmt.Errorf("find this program, to run sessions in processes of their own: %w", err)
+	}
+	return harness.Exec(program, "session"), program, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -209,3 +210,27 @@ func (p project) program(suite string) string {
 	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
 	return filepath.Join(p.root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
 }
+
+// commits is the source of the module as git has it.
+type commits struct{ p project }
+
+var commitHash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// File returns a file as it was at a commit.
+func (c commits) File(ctx context.Context, commit, path string) ([]byte, error) {
+	if !commitHash.MatchString(commit) {
+		return nil, fmt.Errorf("%q is no commit", commit)
+	}
+	text, err := c.p.gitBytes(ctx, "show", commit+":./"+path)
+	if err != nil {
+		return nil, fmt.Errorf("%s at %s: %w", path, commit, err)
+	}
+	return text, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+const harnessModule = "github.com/flujo/flujo-harness"

@@ -2,14 +2,10 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,34 +31,12 @@ func (f *resultFlags) check() error {
 	if f.json == "-" && f.benchfmt == "-" {
 		return usage(errors.New("--json - and --benchfmt -: only one of them can go to standard output"))
 	}
-	for _, path := range []string{f.json, f.benchfmt} {
-		if path == "" || path == "-" {
-			continue
-		}
-		if err := writable(path); err != nil {
-			return usage(err)
-		}
-	}
-	return nil
-}
-
-// writable finds before any work what would stop the writing of a file.
-func writable(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("%s is a folder: name a file", path)
-	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("write results to %s: %w: make the folder first", path, err)
-	}
-	return nil
+	return checkOutputs(f.json, f.benchfmt)
 }
 
 // talk is where people are told things: not standard output where results go there.
 func (f *resultFlags) talk(cmd *cobra.Command) io.Writer {
-	if f.json == "-" || f.benchfmt == "-" {
-		return cmd.ErrOrStderr()
-	}
-	return cmd.OutOrStdout()
+	return talk(cmd, f.json, f.benchfmt)
 }
 
 // write writes what was measured in each form that was asked for, without secrets.
@@ -104,44 +78,4 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 		}
 	}
 	return failed
-}
-
-// writeJSON writes v to the file that --json names, or to standard output.
-func (f *resultFlags) writeJSON(v any, stdout io.Writer) error {
-	data, err := json.MarshalIndent(v, "", " ")
-	switch {
-	case err != nil:
-		return err
-	case f.json == "-":
-		_, err = stdout.Write(append(data, '\n'))
-		return err
-	}
-	return writeWhole(f.json, data)
-}
-
-// writeWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
-func writeWhole(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	var out io.WriteCloser = f
-	if strings.HasSuffix(path, ".gz") {
-		out = gzip.NewWriter(f)
-	}
-	if _, err := out.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if out != f {
-		err = out.Close()
-	}
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

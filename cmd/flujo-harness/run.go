@@ -119,6 +119,7 @@ type job struct {
 	results    resultFlags
 	ci         ciFlags
 	strict     bool
+	base       string   // judge by the limits of this revision
 	packages   []string // nil: no suites
 	everything bool     // no package was named
 	about      analysis.Options
@@ -129,7 +130,7 @@ type job struct {
 
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.register(cmd, harness.DefaultPlan().Sessions)
-	registerBase(cmd, &j.measure.base)
+	registerBase(cmd, &j.base)
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
@@ -159,7 +160,7 @@ func (j job) run() error {
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
 	}
-	rules, err := j.measure.rules(ctx, p)
+	rules, err := findRules(ctx, p, j.measure.limits, j.base)
 	if err != nil {
 		return err
 	}

@@ -2,19 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/postgres"
@@ -86,14 +81,6 @@ func (f *storeFlags) open() (*store, error) {
 // isAddress tells the address of a PostgreSQL database from a file.
 func isAddress(db string) bool {
 	return strings.HasPrefix(db, "postgres://") || strings.HasPrefix(db, "postgresql://")
-}
-
-// shown makes a fault of an error whose text has names out of a database.
-func shown(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fault(errors.New(reports.Visible(err.Error())))
 }
 
 // load finds the run that the user means and loads it.
@@ -179,7 +166,7 @@ running), "took_ns", "steps", "attempts", "calls", "tokens", "cost" (in milliont
 					Next     string    `json:"next,omitempty"`
 				}{1, s.path, list, more, nextPage(runs, more)})
 			}
-			text := newScreen(cmd.OutOrStdout()).table(runs)
+			text := runsTable(newScreen(cmd.OutOrStdout()), runs)
 			switch {
 			case len(runs) == 0:
 				text = fmt.Sprintf("no such runs in %s\n", s.path)
@@ -227,69 +214,13 @@ func newRunJSON(r sqlite.RunInfo) runJSON {
 		r.Usage.Steps, r.Attempts, r.Usage.Calls, r.Usage.Tokens, r.Usage.Cost}
 }
 
-func print(out io.Writer, text string) error {
-	if _, err := io.WriteString(out, text); err != nil {
-		return fault(err)
-	}
-	return nil
-}
-
-// printJSON writes v so that no string in it acts on a terminal: what acts there and
-// is not escaped by encoding/json is beyond ASCII, and Visible writes it as JSON does.
-func printJSON(out io.Writer, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return shown(err)
-	}
-	var b strings.Builder
-	for line := range strings.Lines(strings.ToValidUTF8(string(data), "\ufffd") + "\n") {
-		b.WriteString(reports.Visible(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\x7f", `\u007f`)) + "\n")
-	}
-	return print(out, b.String())
-}
-
-// screen is where text is shown.
-type screen struct {
-	width  int // in characters; 0: no limit
-	colour bool
-}
-
-// newScreen looks at the terminal. Elsewhere there are no colours, and there is no
-// width but for the one in COLUMNS.
-func newScreen(out io.Writer) (s screen) {
-	if f := terminal(out); f != nil {
-		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-		s.width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is unknown
-	} else if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
-		s.width = n
-	}
-	if s.width != 0 {
-		s.width = max(s.width, 60) // below, nothing lines up anyway
-	}
-	return s
-}
-
-// The colours, by their number in an SGR sequence.
-const (
-	bold = "1"
-	dim  = "2"
-	red  = "31"
-)
-
-func (s screen) paint(colour, text string) string {
-	if !s.colour || colour == "" || text == "" {
-		return text
-	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
-}
-
 func statusColour(s core.Status) string {
 	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: red, core.Paused: "33", core.Stopped: "33", core.Cancelled: dim}[s]
 }
 
 // table has a line for each run, and one more below it for the error and, where the
 // screen is narrow, for the counts.
-func (s screen) table(runs []sqlite.RunInfo) string {
+func runsTable(s screen, runs []sqlite.RunInfo) string {
 	const status, took, counts = 2, 4, 5 // columns
 	rows := [][]string{{"RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS", "ATTEMPTS", "TOKENS", "COST"}}
 	columns := len(rows[0]) - 2
@@ -367,44 +298,10 @@ func spent(u core.Usage) (text string) {
 	return text
 }
 
-func plural(n int64, word string) string {
-	if n != 1 {
-		word += "s"
+// shown makes a fault of an error whose text has names out of a database.
+func shown(err error) error {
+	if err == nil {
+		return nil
 	}
-	return grouped(n) + " " + word
-}
-
-// grouped writes 1234567 as 1,234,567.
-func grouped(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// money writes millionths of the unit of account in units.
-func money(millionths int64) string { return strconv.FormatFloat(float64(millionths)/1e6, 'f', -1, 64) }
-
-// brief writes a duration with about three digits.
-func brief(d time.Duration) string {
-	switch size := d.Abs(); {
-	case size >= time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	case size >= time.Minute:
-		d = d.Round(time.Second)
-	case size >= time.Second:
-		d = d.Round(10 * time.Millisecond)
-	case size >= time.Millisecond:
-		d = d.Round(10 * time.Microsecond)
-	}
-	return d.String()
-}
-
-// cut keeps at most n characters; below 1 all of them.
-func cut(text string, n int) string {
-	if r := []rune(text); n > 0 && len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return text
+	return fault(errors.New(reports.Visible(err.Error())))
 }

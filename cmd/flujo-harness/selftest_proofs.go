@@ -205,7 +205,7 @@ func (f *proofFlags) run(seed uint64) error {
 	if err != nil {
 		return fault(err)
 	}
-	if !project.isHarness() {
+	if !isHarness(project) {
 		return usage(fmt.Errorf("--campaign %s: here is no checkout of %s: campaigns are tests of that module; clone it, and call this there", f.name, harnessModule))
 	}
 	ctx := f.cmd.Context()
@@ -285,7 +285,7 @@ func attempt(ctx context.Context, dir string, line []string, out, said io.Writer
 }
 
 // isHarness says whether the project is this module's own source.
-func (p project) isHarness() bool {
+func isHarness(p project) bool {
 	text, err := os.ReadFile(filepath.Join(p.root, "go.mod"))
 	return err == nil && slices.Contains(strings.Split(string(text), "\n"), "module "+harnessModule)
 }

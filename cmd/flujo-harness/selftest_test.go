@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
 // A mutant that selftest does not run is a guard nobody has seen notice.
@@ -24,10 +25,13 @@ func TestSelftestRunsEveryMutant(t *testing.T) {
 	}
 }
 
+// root is the folder of go.mod.
+var root = filepath.Join("..", "..", "..", "..")
+
 // testsOf are the names of the tests and fuzz targets of a package.
 func testsOf(t *testing.T, pkg string) (names []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pkg), "*_test.go"))
+	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*_test.go"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no tests in %s: %v", pkg, err)
 	}
@@ -65,14 +69,19 @@ func TestCampaignsNameTestsThatAreThere(t *testing.T) {
 }
 
 func TestEveryFuzzTargetIsInACampaign(t *testing.T) {
+	for _, f := range ingest.Formats() {
+		if !slices.Contains(readerTargets(), f.Fuzz) {
+			t.Errorf("no campaign fuzzes %s", f.Name)
+		}
+	}
 	var packages []string
-	for _, pattern := range []string{"*", "*/*"} {
-		files, err := filepath.Glob(filepath.Join("..", "..", pattern, "*_test.go"))
+	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, file := range files {
-			packages = append(packages, strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), "../../"))
+			packages = append(packages, strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), filepath.ToSlash(root)+"/"))
 		}
 	}
 	for _, pkg := range slices.Compact(packages) {

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -22,17 +18,4 @@ func sessionCommand() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// sessions runs every session in a fresh process, of this program or of the suite
-// that has the workload. It returns the path of that program, too.
-func (p project) sessions(spec harness.Spec) (run harness.Runner, program string, err error) {
-	if spec.Suite != "" {
-		program = p.program(spec.Suite)
-		return harness.ExecTest(program, filepath.Join(p.root, filepath.FromSlash(spec.Suite)), spec.Workload), program, nil
-	}
-	if program, err = os.Executable(); err != nil {
-		return nil, "", fmt.Errorf("find this program, to run sessions in processes of their own: %w", err)
-	}
-	return harness.Exec(program, "session"), program, nil
 }

@@ -356,31 +356,6 @@ func (t *trace) pretty(data []byte, before int) string {
 	return b.String()
 }
 
-// wrap breaks a text into lines of at most so many characters, between words where
-// that can be, and makes it harmless.
-func wrap(text string, width int) (lines []string) {
-	width = max(width, 20)
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\t", "    ")
-	for line := range strings.SplitSeq(text, "\n") {
-		rest := []rune(reports.Visible(strings.TrimSuffix(line, "\r")))
-		for len(rest) > width {
-			at := width
-			for i := width; i > width/2; i-- {
-				if rest[i] == ' ' {
-					at = i
-					break
-				}
-			}
-			lines = append(lines, string(rest[:at]))
-			if rest = rest[at:]; rest[0] == ' ' {
-				rest = rest[1:]
-			}
-		}
-		lines = append(lines, string(rest))
-	}
-	return lines
-}
-
 type traceJSON struct {
 	Version    int                  `json:"version"`
 	Database   string               `json:"database"`
