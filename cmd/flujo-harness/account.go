@@ -9,6 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -36,18 +40,18 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 }
 
 // options reads the files that the flags name.
-func (f *accountFlags) options(p project) (analysis.Options, error) {
-	o := analysis.Options{Window: f.window, Source: commits{p}, Now: time.Now()}
+func (f *accountFlags) options(p project.Project) (analysis.Options, error) {
+	o := analysis.Options{Window: f.window, Source: project.Commits{Of: p}, Now: time.Now()}
 	if f.window < 1 {
-		return o, usage(fmt.Errorf("--window %d: look at one run or more", f.window))
+		return o, cli.Usage(fmt.Errorf("--window %d: look at one run or more", f.window))
 	}
 	var err error
-	if o.Plan, err = readPlan(p, f.plan); err != nil {
-		return o, usage(err)
+	if o.Plan, err = revisions.ReadPlan(p, f.plan); err != nil {
+		return o, cli.Usage(err)
 	}
 	if f.target != 0 {
 		if err := reports.CheckTarget(f.target); err != nil {
-			return o, usage(err)
+			return o, cli.Usage(err)
 		}
 		with := reports.Plan{Target: f.target}
 		if o.Plan != nil {
@@ -55,18 +59,18 @@ func (f *accountFlags) options(p project) (analysis.Options, error) {
 		}
 		o.Plan = &with
 	}
-	o.Against, o.Ancestry = f.against, p.ancestry()
-	if o.Quarantine, err = p.quarantine(); err != nil {
-		return o, usage(err)
+	o.Against, o.Ancestry = f.against, p.Ancestry()
+	if o.Quarantine, err = p.Quarantine(); err != nil {
+		return o, cli.Usage(err)
 	}
-	files, err := filepath.Glob(filepath.Join(p.path(f.limits, "thresholds/limits"), "*.toml"))
+	files, err := filepath.Glob(filepath.Join(p.Path(f.limits, "thresholds/limits"), "*.toml"))
 	if err != nil {
-		return o, usage(err)
+		return o, cli.Usage(err)
 	}
 	for _, path := range files {
 		limits, err := thresholds.Read(path)
 		if err != nil {
-			return o, usage(err)
+			return o, cli.Usage(err)
 		}
 		o.Limits = append(o.Limits, limits)
 	}
@@ -79,11 +83,11 @@ func accountOr(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	var against *analysis.AgainstError
 	switch {
 	case errors.As(err, &plan), errors.As(err, &against):
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	case errors.Is(err, analysis.ErrNoRuns):
-		return nil, fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
+		return nil, cli.Fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
 	case err != nil:
-		return nil, fault(err)
+		return nil, cli.Fault(err)
 	}
 	return a, nil
 }
@@ -96,7 +100,7 @@ func (f *accountFlags) tell(ctx context.Context, h *history.History, o analysis.
 		return nil, err
 	}
 	if f.cost != "" {
-		c, err := readCosts(f.cost)
+		c, err := measure.ReadCosts(f.cost)
 		if err != nil {
 			return nil, err
 		}

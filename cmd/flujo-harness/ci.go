@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
@@ -36,23 +38,23 @@ func (f *ciFlags) register(cmd *cobra.Command) {
 
 func (f *ciFlags) check() error {
 	if f.annotations != "github" && f.annotations != "none" {
-		return usage(fmt.Errorf(`--annotations %s: use "github" or "none"`, f.annotations))
+		return cli.Usage(fmt.Errorf(`--annotations %s: use "github" or "none"`, f.annotations))
 	}
 	if f.summary == "" {
 		return nil
 	}
 	if info, err := os.Stat(filepath.Dir(f.summary)); err != nil || !info.IsDir() {
-		return usage(fmt.Errorf("--summary %s: there is no such folder: make it first", f.summary))
+		return cli.Usage(fmt.Errorf("--summary %s: there is no such folder: make it first", f.summary))
 	}
 	return nil
 }
 
 // write tells of a run where that was asked for. An account has no secrets in it.
-func (f *ciFlags) write(ctx context.Context, p project, a *analysis.Analysis, out io.Writer) error {
+func (f *ciFlags) write(ctx context.Context, p project.Project, a *analysis.Analysis, out io.Writer) error {
 	if f.annotations == "github" {
-		prefix, _ := p.git(ctx, "rev-parse", "--show-prefix") // "" outside of git
-		for _, line := range annotations(a.Run, whoseTitles(a), p.root, prefix) {
-			fmt.Fprintln(acting(out), line)
+		prefix, _ := p.Git(ctx, "rev-parse", "--show-prefix") // "" outside of git
+		for _, line := range annotations(a.Run, whoseTitles(a), p.Root, prefix) {
+			fmt.Fprintln(cli.Acting(out), line)
 		}
 	}
 	if f.summary == "" {

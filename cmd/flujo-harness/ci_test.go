@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -88,7 +89,7 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 	for name, a := range map[string]*analysis.Analysis{"alone": analysis.Alone(run), "from the history": kept} {
 		f := ciFlags{summary: filepath.Join(t.TempDir(), "summary.md"), annotations: "github"}
 		var out strings.Builder
-		if err := f.write(t.Context(), project{root: t.TempDir()}, a, &out); err != nil {
+		if err := f.write(t.Context(), project.Project{Root: t.TempDir()}, a, &out); err != nil {
 			t.Fatal(err)
 		}
 		summary, err := os.ReadFile(f.summary)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -161,49 +163,49 @@ type target struct {
 func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	ctx := cmd.Context()
 	if err := c.check(); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	p, err := findProject()
+	p, err := project.Find()
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
-	if !p.module {
-		return usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
+	if !p.Module {
+		return cli.Usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
 	}
 	if c.seed == 0 {
 		c.seed = uint64(rand.Uint32())
 	}
 	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	defer func() { err = errors.Join(err, removeTmp()) }()
 	if err := forgetTrees(ctx, p); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	progress := newProgress(cmd.ErrOrStderr())
-	defer progress.end()
+	progress := cli.NewProgress(cmd.ErrOrStderr())
+	defer progress.End()
 
 	var sides [2]checkout
 	for i := range sides {
 		if i == 1 && len(args) == 1 {
-			sides[i] = checkout{name: "working tree", dir: p.root}
+			sides[i] = checkout{name: "working tree", dir: p.Root}
 			break
 		}
 		var remove func() error
 		if sides[i], remove, err = checkOut(ctx, p, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
-	progress.set("building the test binaries", "")
+	progress.Set("building the test binaries", "")
 	result := revisionsCompared{Schema: 1, Seed: c.seed}
 	targets, err := c.build(ctx, p, tmp, sides, &result)
 	if err != nil {
 		return err
 	}
 	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 {
-		return usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
+		return cli.Usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
 	}
 	if c.judge != thresholds.ByTime && c.judge != thresholds.ByCounts {
 		counter, err := instructions.Find(ctx)
@@ -215,7 +217,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 		}
 	}
 	c.measure(ctx, targets, &result, progress)
-	progress.end()
+	progress.End()
 	worst := thresholds.Held
 	if len(targets)+len(result.Identical) == 0 || len(result.Gone)+len(result.NotBuilt) > 0 {
 		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
@@ -227,25 +229,25 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	for _, t := range targets {
 		for _, d := range t.found {
 			v := c.judging(all).Judge(d)
-			if worst = worse(worst, v.Outcome); v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == "" && ctx.Err() == nil {
-				progress.set("profiling "+d.Name, "")
+			if worst = cli.Worse(worst, v.Outcome); v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == "" && ctx.Err() == nil {
+				progress.Set("profiling "+d.Name, "")
 				result.Profiles = append(result.Profiles, c.profile(ctx, t, d, tmp))
-				progress.end()
+				progress.End()
 			}
 			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
 		}
 	}
 	if err := result.show(c.out.talk(cmd), sides, c.margin); err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	if err := c.write(&result, sides, cmd); err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	switch {
 	case ctx.Err() != nil:
-		return &exitError{code: exitInterrupted}
-	case exitCode(worst, c.strict) != exitHeld:
-		return &exitError{code: exitCode(worst, c.strict)}
+		return &cli.ExitError{Code: cli.ExitInterrupted}
+	case cli.ExitCode(worst, c.strict) != cli.ExitHeld:
+		return &cli.ExitError{Code: cli.ExitCode(worst, c.strict)}
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
@@ -26,8 +28,8 @@ const treesPrefix = "flujo-harness-compare-"
 // forgetTrees removes the work trees from the repository whose folder is gone: those of a
 // killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
 // is not mounted.
-func forgetTrees(ctx context.Context, p project) error {
-	all, err := p.git(ctx, "worktree", "list", "--porcelain")
+func forgetTrees(ctx context.Context, p project.Project) error {
+	all, err := p.Git(ctx, "worktree", "list", "--porcelain")
 	if err != nil {
 		return nil // there is no repository: checkOut says so
 	}
@@ -37,7 +39,7 @@ func forgetTrees(ctx context.Context, p project) error {
 			continue
 		}
 		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
-			if _, err := p.git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
+			if _, err := p.Git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
 				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
 			}
 		}
@@ -48,26 +50,26 @@ func forgetTrees(ctx context.Context, p project) error {
 // checkout is a revision in a folder.
 type checkout struct {
 	name string
-	of   revision // zero: the working tree
-	dir  string   // of the module
+	of   project.Revision // zero: the working tree
+	dir  string           // of the module
 }
 
 // checkOut checks a revision out in a work tree of its own.
-func checkOut(ctx context.Context, p project, asked, to string) (c checkout, remove func() error, err error) {
-	of, err := p.commitOf(ctx, asked)
+func checkOut(ctx context.Context, p project.Project, asked, to string) (c checkout, remove func() error, err error) {
+	of, err := p.CommitOf(ctx, asked)
 	if err != nil {
 		return c, nil, fmt.Errorf("compare revisions: %w", err)
 	}
-	within, err := p.git(ctx, "rev-parse", "--show-prefix")
+	within, err := p.Git(ctx, "rev-parse", "--show-prefix")
 	if err != nil {
 		return c, nil, fmt.Errorf("compare revisions: %w", err)
 	}
 	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
-	if _, err := p.git(ctx, "worktree", "add", "--quiet", "--detach", to, of.commit); err != nil {
+	if _, err := p.Git(ctx, "worktree", "add", "--quiet", "--detach", to, of.Commit); err != nil {
 		return c, nil, err
 	}
 	remove = func() error {
-		_, err := p.git(ctx, "worktree", "remove", "--force", to)
+		_, err := p.Git(ctx, "worktree", "remove", "--force", to)
 		return err
 	}
 	c = checkout{name: asked, of: of, dir: filepath.Join(to, filepath.FromSlash(within))}
@@ -128,7 +130,7 @@ func (s checkout) buildTests(ctx context.Context, pkg, to, tags string, trim boo
 	build := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	build.Dir = s.dir
 	if said, err := child.CombinedOutput(build); err != nil {
-		what := firstLines(string(said), 10)
+		what := cli.FirstLines(string(said), 10)
 		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
 			what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
 		}
@@ -152,7 +154,7 @@ func (s checkout) testBinary(ctx context.Context, pkg, dir, to, tags string) (li
 	ask.Dir = dir
 	said, err := child.Output(ask)
 	if err != nil {
-		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, child.Explained(err), firstLines(string(said), 10))
+		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, child.Explained(err), cli.FirstLines(string(said), 10))
 	}
 	return string(said), nil
 }
@@ -218,12 +220,12 @@ func copyBinary(path string) error {
 // otherData reports whether a file that git tracks in the module differs between the
 // revisions that a benchmark of any package may read: one that is neither Go source, which
 // would change the binary, nor a text about the module, nor hidden.
-func otherData(ctx context.Context, p project, sides [2]checkout) (bool, error) {
-	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].of.commit}
-	if sides[1].of.commit != "" {
-		args = append(args, sides[1].of.commit)
+func otherData(ctx context.Context, p project.Project, sides [2]checkout) (bool, error) {
+	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].of.Commit}
+	if sides[1].of.Commit != "" {
+		args = append(args, sides[1].of.Commit)
 	}
-	changed, err := p.git(ctx, append(args, "--", ".")...)
+	changed, err := p.Git(ctx, append(args, "--", ".")...)
 	if err != nil {
 		return false, fmt.Errorf("list the files that differ: %w", err)
 	}
@@ -238,26 +240,26 @@ func otherData(ctx context.Context, p project, sides [2]checkout) (bool, error) 
 }
 
 // build builds the test binaries and lists what there is to compare.
-func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]checkout, result *revisionsCompared) ([]*target, error) {
+func (c *comparing) build(ctx context.Context, p project.Project, tmp string, sides [2]checkout, result *revisionsCompared) ([]*target, error) {
 	var dirs [2]map[string]string
 	for i := range sides {
 		var err error
 		if dirs[i], result.Excluded, err = c.packagesOf(ctx, sides[i]); err != nil {
-			return nil, usage(err)
+			return nil, cli.Usage(err)
 		}
 	}
 	if c.which == "head" {
 		if err := c.headBenchmarks(ctx, sides, dirs); err != nil {
-			return nil, fault(err)
+			return nil, cli.Fault(err)
 		}
 		var err error
 		if dirs[0], _, err = c.packagesOf(ctx, sides[0]); err != nil {
-			return nil, usage(err)
+			return nil, cli.Usage(err)
 		}
 	}
 	otherData, err := otherData(ctx, p, sides)
 	if err != nil {
-		return nil, fault(err)
+		return nil, cli.Fault(err)
 	}
 	var notBuilt error
 	all := maps.Clone(dirs[0])
@@ -275,7 +277,7 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 			said, err := sides[i].testBinary(ctx, pkg, dirs[i][pkg], binaries[i], c.tags)
 			switch {
 			case err != nil && (i == 1 || ctx.Err() != nil):
-				return nil, fault(err)
+				return nil, cli.Fault(err)
 			case err != nil:
 				failed = err
 			}
@@ -308,14 +310,14 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 			same, err = equalFolders(dirs[0][pkg], dirs[1][pkg])
 		}
 		if err != nil {
-			return nil, fault(err)
+			return nil, cli.Fault(err)
 		}
 		if same {
 			result.Identical = append(result.Identical, pkg)
 			continue
 		}
 		if err := copyBinary(binaries[0]); err != nil {
-			return nil, fault(err)
+			return nil, cli.Fault(err)
 		}
 		build := &packageBuild{pkg: pkg, stem: filepath.Join(tmp, fmt.Sprint(n)), tags: c.tags, sides: sides, dirs: [2]string{dirs[0][pkg], dirs[1][pkg]}, trim: true, layouts: map[int][2]harness.BenchSide{}}
 		for _, name := range both {
@@ -330,7 +332,7 @@ func (c *comparing) build(ctx context.Context, p project, tmp string, sides [2]c
 		}
 	}
 	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 && notBuilt != nil {
-		return nil, fault(notBuilt)
+		return nil, cli.Fault(notBuilt)
 	}
 	return targets, nil
 }

@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 )
 
 // measure finds all benchmarks first, so that what they do themselves is named whatever the
 // time, and then measures one after the other. Each may take its share of the time that is
 // left, and at least what a verdict takes. Nothing goes on after the time of all.
-func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *progress) {
+func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *cli.Progress) {
 	end := time.Now().Add(c.budget)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	all := 0
 	for i, t := range targets {
-		progress.set("looking for the benchmarks", fmt.Sprintf("%s.%s, %d of %d", t.pkg, t.name, i+1, len(targets)))
+		progress.Set("looking for the benchmarks", fmt.Sprintf("%s.%s, %d of %d", t.pkg, t.name, i+1, len(targets)))
 		c.find(ctx, t)
 		all += len(t.bench.Names)
 		for k, names := range []*[]string{&result.Gone, &result.New} {
@@ -31,10 +32,10 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *revi
 		began := time.Now()
 		budget := max(time.Millisecond, time.Until(end)*time.Duration(len(t.bench.Names))/time.Duration(max(1, left)))
 		if t.bench.Facts == nil {
-			progress.set("measuring "+t.pkg+"."+t.name, "")
+			progress.Set("measuring "+t.pkg+"."+t.name, "")
 		}
 		t.found = t.bench.Measure(ctx, budget, func(d *harness.Difference, _ int) harness.More {
-			progress.set("measuring "+t.pkg+"."+t.name, fmt.Sprintf("%s: %d blocks, %s left of --time", d.Name, len(d.Blocks), time.Until(end).Round(time.Second)))
+			progress.Set("measuring "+t.pkg+"."+t.name, fmt.Sprintf("%s: %d blocks, %s left of --time", d.Name, len(d.Blocks), time.Until(end).Round(time.Second)))
 			// Each benchmark has its share of the chance of a false alarm.
 			return c.judging(all).More(d)
 		})
@@ -46,10 +47,10 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *revi
 }
 
 // estimate says after the first benchmarks where the time is too short for all.
-func (c *comparing) estimate(each time.Duration, all, left int, remains time.Duration, progress *progress) {
+func (c *comparing) estimate(each time.Duration, all, left int, remains time.Duration, progress *cli.Progress) {
 	if needs := each * time.Duration(left); needs > remains {
 		fits := all - left + max(0, int(remains/max(each, time.Millisecond)))
-		progress.say(fmt.Sprintf("%d benchmarks at about %v each take %v: in --time %v about %d fit. Give --time %v, or choose with --bench, --skip and --pkg",
+		progress.Say(fmt.Sprintf("%d benchmarks at about %v each take %v: in --time %v about %d fit. Give --time %v, or choose with --bench, --skip and --pkg",
 			all, each.Round(100*time.Millisecond), (each * time.Duration(all)).Round(time.Second), c.budget, fits, (each * time.Duration(all) * 6 / 5).Round(time.Second)))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
@@ -45,7 +46,7 @@ func (c *comparing) profile(ctx context.Context, t *target, d *harness.Differenc
 		cmd.Dir = side.Dir
 		out, err := child.CombinedOutput(cmd)
 		if cancel(); err != nil {
-			return none(fmt.Errorf("%w: %s", err, firstLines(string(out), 3)))
+			return none(fmt.Errorf("%w: %s", err, cli.FirstLines(string(out), 3)))
 		}
 	}
 	pprof := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=5", "-diff_base="+files[0], files[1])

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/perf/benchfmt"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -22,7 +23,7 @@ import (
 func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64) error {
 	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].name, sides[0].name, margin, r.Seed)
 	for _, side := range sides {
-		if side.of.commit != "" {
+		if side.of.Commit != "" {
 			fmt.Fprintf(to, "revision: %s\n", side.of)
 		}
 	}
@@ -32,7 +33,7 @@ func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64)
 		for i, d := range r.Differences {
 			figures := "\t\t"
 			if len(d.Blocks) > 0 {
-				figures = fmt.Sprintf("%s\t%s\t%s", micros(d.BaseNS.Value/1e3), micros(d.HeadNS.Value/1e3), change(d.Ratio))
+				figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(d.Ratio))
 			}
 			executed := "not counted"
 			if e := r.Verdicts[i].Instructions; e != nil {
@@ -124,7 +125,7 @@ func (r revisionsCompared) geomeans(to io.Writer) {
 // write writes the results in each form that was asked for.
 func (c *comparing) write(r *revisionsCompared, sides [2]checkout, cmd *cobra.Command) error {
 	if c.out.json != "" {
-		if err := writeJSON(c.out.json, r, cmd.OutOrStdout()); err != nil {
+		if err := cli.WriteJSON(c.out.json, r, cmd.OutOrStdout()); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
 // What is judged must not depend on whether a variable of a script is set.
@@ -25,7 +27,7 @@ func TestFlagsWithoutAValueAreRefused(t *testing.T) {
 				}
 				for _, value := range []string{"", " "} {
 					if err = fresh.ParseFlags([]string{"--" + f.Name + "=" + value}); err == nil {
-						err = noEmptyValues(fresh)
+						err = cli.NoEmptyValues(fresh)
 					}
 					if err == nil {
 						t.Errorf("%s --%s=%q was taken", cmd.CommandPath(), f.Name, value)

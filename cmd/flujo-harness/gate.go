@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -57,24 +60,24 @@ Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage,
 that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
 under --strict, and failures that nobody can judge.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			p, err := findProject()
+			p, err := project.Find()
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			var lines []string
 			if base != "" {
-				of, err := p.commitOf(cmd.Context(), base)
+				of, err := p.CommitOf(cmd.Context(), base)
 				if err != nil {
-					return usage(fmt.Errorf("--base %s: %w", base, err))
+					return cli.Usage(fmt.Errorf("--base %s: %w", base, err))
 				}
 				lines = append(lines, fmt.Sprintf("base: %s", of))
 			}
 			asked, err := specs.check(cmd, p, len(paths) == 0, base)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			if len(paths) == 0 && !asked {
-				return usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs, or a target in thresholds/plan.toml"))
+				return cli.Usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs, or a target in thresholds/plan.toml"))
 			}
 			worst, unknown := thresholds.Held, false
 			if len(paths) > 0 {
@@ -87,27 +90,27 @@ under --strict, and failures that nobody can judge.`,
 			if asked {
 				of, outcome, nobodyKnows, err := specs.judge(cmd.Context(), p)
 				if err != nil {
-					return marked(err)
+					return cli.AsFault(err)
 				}
-				lines, worst, unknown = append(lines, of...), worse(worst, outcome), nobodyKnows
+				lines, worst, unknown = append(lines, of...), cli.Worse(worst, outcome), nobodyKnows
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
-			if code := exitCode(worst, strict || unknown); code != exitHeld {
-				return &exitError{code: code}
+			if code := cli.ExitCode(worst, strict || unknown); code != cli.ExitHeld {
+				return &cli.ExitError{Code: code}
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
-	registerBase(cmd, &base)
+	revisions.RegisterBase(cmd, &base)
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	specs.register(cmd)
 	return cmd
 }
 
 // gateFiles judges measurement files; its error has its exit code.
-func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base string) (lines []string, worst thresholds.Outcome, err error) {
-	rules, err := findRules(cmd.Context(), p, limits, base)
+func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, base string) (lines []string, worst thresholds.Outcome, err error) {
+	rules, err := revisions.FindRules(cmd.Context(), p, limits, base)
 	if err != nil {
 		return nil, worst, err
 	}
@@ -125,19 +128,19 @@ func gateFiles(cmd *cobra.Command, p project, paths []string, limits, base strin
 			continue
 		}
 		if outcome != thresholds.Held {
-			suites, ofSuites = worse(suites, outcome), append(ofSuites, verdictLine(outcome, path+": "+text))
+			suites, ofSuites = cli.Worse(suites, outcome), append(ofSuites, verdictLine(outcome, path+": "+text))
 		}
 		all = append(all, r.Comparisons...)
 		lines = append(lines, reports.Visible(fmt.Sprintf("%s: %s", path, origin(r, time.Now()))))
-		if other := p.ofAnother(cmd.Context(), r.Commit); other != "" {
+		if other := p.OfAnother(cmd.Context(), r.Commit); other != "" {
 			lines = append(lines, reports.Visible(fmt.Sprintf("note: %s: %s", path, other)))
 		}
 	}
 	if failed != nil {
-		return nil, worst, fault(failed)
+		return nil, worst, cli.Fault(failed)
 	}
 	verdicts, worst, err := gate(all, rules, time.Now())
-	return slices.Concat(lines, verdicts, ofSuites), worse(worst, suites), err
+	return slices.Concat(lines, verdicts, ofSuites), cli.Worse(worst, suites), err
 }
 
 // suitesOf judges the specs that a results file has next to its measurements: a file of a
@@ -160,7 +163,7 @@ func suitesOf(r *harness.Results) (outcome thresholds.Outcome, text string, err 
 	}
 	switch {
 	case failed+outside > 0:
-		return thresholds.Broken, fmt.Sprintf("its suites: %s, %s outside the specs", plural(int64(failed), "failed spec"), plural(int64(outside), "failure")), nil
+		return thresholds.Broken, fmt.Sprintf("its suites: %s, %s outside the specs", cli.Plural(int64(failed), "failed spec"), cli.Plural(int64(outside), "failure")), nil
 	case p.Problem != "":
 		return thresholds.Invalid, "its suites: " + p.Problem, nil
 	case p.Interrupted:
@@ -192,7 +195,7 @@ func origin(r *harness.Results, now time.Time) string {
 	if d := now.Sub(oldest); d >= 0 {
 		age = fmt.Sprintf("%s ago", d.Round(time.Second))
 		if days := int64(d.Hours() / 24); days > 1 {
-			age = plural(days, "day") + " ago"
+			age = cli.Plural(days, "day") + " ago"
 		}
 	}
 	text += fmt.Sprintf("; measured %s, %s, on %s", oldest.UTC().Format("2006-01-02 15:04 UTC"), age, strings.Join(classes, ", "))
@@ -204,28 +207,28 @@ func origin(r *harness.Results, now time.Time) string {
 
 // gate judges recorded comparisons, each by the limits for the class that it was
 // measured on, and returns what to print.
-func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
+func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
 	worst = thresholds.Held
 	add := func(o thresholds.Outcome, what string) {
-		lines, worst = append(lines, verdictLine(o, what)), worse(worst, o)
+		lines, worst = append(lines, verdictLine(o, what)), cli.Worse(worst, o)
 	}
-	classes := map[string]ruled{}
-	var order []ruled
+	classes := map[string]revisions.Ruled{}
+	var order []revisions.Ruled
 	for i := range all {
 		c := &all[i]
 		r, known := classes[c.Environment.Class]
 		if !known {
-			if r, err = rules.of(c.Environment.Class); err != nil {
+			if r, err = rules.Of(c.Environment.Class); err != nil {
 				return nil, worst, err
 			}
 			classes[c.Environment.Class], order = r, append(order, r)
 			var diff strings.Builder
-			r.say(&diff)
+			r.Say(&diff)
 			if diff.Len() > 0 {
 				lines = append(lines, strings.TrimSuffix(diff.String(), "\n"))
 			}
 		}
-		v := r.judge(c, now)
+		v := r.Judge(c, now)
 		text := v.Reason
 		if !c.Complete && c.Valid() {
 			v.Notes = append(v.Notes, fmt.Sprintf("the measurement was interrupted after %d sessions", c.Sessions()))
@@ -237,13 +240,13 @@ func gate(all []harness.Comparison, rules rules, now time.Time) (lines []string,
 	}
 	said := map[string]bool{} // classes may share a file
 	for _, r := range order {
-		if r.limits == nil || said[r.limits.Path] {
+		if r.Limits == nil || said[r.Limits.Path] {
 			continue
 		}
-		said[r.limits.Path] = true
-		for _, l := range r.limits.Limits {
+		said[r.Limits.Path] = true
+		for _, l := range r.Limits.Limits {
 			if !slices.ContainsFunc(all, func(c harness.Comparison) bool { return c.Workload == l.Workload && c.Durability == l.Durability }) {
-				add(thresholds.Inconclusive, fmt.Sprintf("%s at %s: there is a limit in %s, and no result", l.Workload, l.Durability, r.limits.Path))
+				add(thresholds.Inconclusive, fmt.Sprintf("%s at %s: there is a limit in %s, and no result", l.Workload, l.Durability, r.Limits.Path))
 			}
 		}
 	}

@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -44,15 +47,15 @@ func (g *specGate) register(cmd *cobra.Command) {
 // check reports whether anything was asked of the specs. A plan asks where the history is
 // meant, and where alone says that nothing else is judged. With a base it is the plan of
 // the base, which a change cannot lower for itself.
-func (g *specGate) check(cmd *cobra.Command, p project, alone bool, base string) (asked bool, err error) {
+func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base string) (asked bool, err error) {
 	given := cmd.Flags().Changed
 	asked = given("target") || g.noNew || given("max-flaky") || given("min-specs")
 	if !given("target") && (asked || alone || given("db") || given("run") || given("plan")) {
-		if g.plan, err = readPlan(p, g.file); err != nil {
+		if g.plan, err = revisions.ReadPlan(p, g.file); err != nil {
 			return asked, err
 		}
 		if base != "" {
-			was, err := planAt(cmd.Context(), p, base, g.file)
+			was, err := revisions.PlanAt(cmd.Context(), p, base, g.file)
 			switch {
 			case err != nil:
 				return asked, err
@@ -82,24 +85,24 @@ func (g *specGate) check(cmd *cobra.Command, p project, alone bool, base string)
 // judge judges a run of the history. What cannot be judged is an error. unknown says that
 // specs fail of which nobody knows whether the change is to blame: never green, also
 // without --strict.
-func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
-	history, err := openRecorded(ctx, p.path(g.db, ".flujo/history.db"))
+func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
+	history, err := openRecorded(ctx, p.Path(g.db, ".flujo/history.db"))
 	if err != nil {
 		return nil, worst, false, err
 	}
 	defer history.Close()
-	ledger, err := p.quarantine()
+	ledger, err := p.Quarantine()
 	if err != nil {
-		return nil, worst, false, usage(err)
+		return nil, worst, false, cli.Usage(err)
 	}
-	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.ancestry(), Quarantine: ledger}))
+	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
 	if err != nil {
 		return nil, worst, false, err
 	}
 	if err := judgeable(a); err != nil {
 		return nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
-	if other := p.ofAnother(ctx, a.Run.Commit); other != "" {
+	if other := p.OfAnother(ctx, a.Run.Commit); other != "" {
 		lines = append(lines, reports.Visible(fmt.Sprintf("note: run %d: %s", a.Run.ID, other)))
 	}
 	if g.whose != "" {
@@ -107,7 +110,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 	}
 	worst = thresholds.Held
 	add := func(o thresholds.Outcome, format string, args ...any) {
-		lines, worst = append(lines, verdictLine(o, fmt.Sprintf("run %d: ", a.Run.ID)+fmt.Sprintf(format, args...))), worse(worst, o)
+		lines, worst = append(lines, verdictLine(o, fmt.Sprintf("run %d: ", a.Run.ID)+fmt.Sprintf(format, args...))), cli.Worse(worst, o)
 	}
 	if n := a.Run.Suites.SuiteFailures(); n > 0 && !g.onlyNew(a) {
 		add(thresholds.Broken, "suites: %d failure(s) that no spec carries", n)
@@ -132,7 +135,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		counts, of := a.Counts, ""
 		if n := failedBefore(gone); n > 0 {
 			counts.Failed += n
-			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Baseline.Run.ID, plural(int64(n), "spec"))
+			of = fmt.Sprintf(", counting as failed what failed in run %d and is gone (%s)", a.Baseline.Run.ID, cli.Plural(int64(n), "spec"))
 		}
 		t := analysis.NewTarget(target, counts)
 		outcome := heldIf(t.Reached)
@@ -141,7 +144,7 @@ func (g *specGate) judge(ctx context.Context, p project) (lines []string, worst 
 		}
 		add(outcome, "pass rate: %v; of all %d: %s; target %v%%%s%s: %s", a.Rate, a.RateAll.Of, a.RateAll.Percent(), target, whose, of, t)
 	case !g.noNew && g.maxFlaky < 0 && g.minSpecs == 0:
-		return nil, worst, false, usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
+		return nil, worst, false, cli.Usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
 	}
 	if g.noNew {
 		var outcome thresholds.Outcome
@@ -198,7 +201,7 @@ func newFailures(a *analysis.Analysis) (outcome thresholds.Outcome, text string,
 			outcome = thresholds.Inconclusive
 		}
 		if a.Baseline.Run == nil {
-			text = fmt.Sprintf("%s, and there is no run to compare with: %s; make a run of the base first", plural(int64(len(open)), "failure"), a.Baseline.Why)
+			text = fmt.Sprintf("%s, and there is no run to compare with: %s; make a run of the base first", cli.Plural(int64(len(open)), "failure"), a.Baseline.Why)
 		} else {
 			more := "none is known to be new, but of these nobody knows: "
 			switch {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
@@ -27,13 +28,13 @@ func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 		code int
 		says string
 	}{
-		"none":        {nil, exitHeld, ""},
-		"passed":      {part{Shard: "1/1", Runs: spec(reports.Passed)}, exitHeld, ""},
-		"failed":      {part{Shard: "1/1", Runs: spec(reports.Failed)}, exitBroken, "its suites: 1 failed spec"},
-		"outside":     {part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, exitBroken, "1 failure outside the specs"},
-		"no results":  {part{Problem: "Ginkgo wrote no report"}, exitFault, "Ginkgo wrote no report"},
-		"interrupted": {part{Interrupted: true, Runs: spec(reports.Passed)}, exitHeld, "were interrupted"}, // exit 4 under --strict
-		"unreadable":  {7, exitFault, "cannot be read"},
+		"none":        {nil, cli.ExitHeld, ""},
+		"passed":      {part{Shard: "1/1", Runs: spec(reports.Passed)}, cli.ExitHeld, ""},
+		"failed":      {part{Shard: "1/1", Runs: spec(reports.Failed)}, cli.ExitBroken, "its suites: 1 failed spec"},
+		"outside":     {part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, cli.ExitBroken, "1 failure outside the specs"},
+		"no results":  {part{Problem: "Ginkgo wrote no report"}, cli.ExitFault, "Ginkgo wrote no report"},
+		"interrupted": {part{Interrupted: true, Runs: spec(reports.Passed)}, cli.ExitHeld, "were interrupted"}, // exit 4 under --strict
+		"unreadable":  {7, cli.ExitFault, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := *results

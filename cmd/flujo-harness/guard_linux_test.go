@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
 // program is this program as a process of its own, in dir.
@@ -122,8 +124,8 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait() // for ever, where it went on reading
-			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-				t.Errorf("%q, %v: exit %d, want %d", args, sig, code, exitInterrupted)
+			if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted {
+				t.Errorf("%q, %v: exit %d, want %d", args, sig, code, cli.ExitInterrupted)
 			}
 		}
 		interrupt([]string{"ingest", "-"}, func(in io.WriteCloser, _ *bufio.Reader) error {

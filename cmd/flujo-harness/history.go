@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -28,7 +30,7 @@ func historyCommand() *cobra.Command {
 were left out, and the pass rate of those that ran.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
-				return usage(fmt.Errorf("--limit %d: list at least one run", limit))
+				return cli.Usage(fmt.Errorf("--limit %d: list at least one run", limit))
 			}
 			return withHistory(cmd.Context(), db, func(h *history.History) error {
 				lines, older, err := h.Lines(cmd.Context(), limit)
@@ -91,19 +93,19 @@ smaller. What was removed cannot be brought back: flujo-harness history backup F
 			var r history.Retention
 			if cmd.Flags().Changed("keep") {
 				if keep < 1 {
-					return usage(fmt.Errorf("--keep %d: keep at least one run", keep))
+					return cli.Usage(fmt.Errorf("--keep %d: keep at least one run", keep))
 				}
 				r.Newest = keep
 			}
 			if olderThan != "" {
 				age, err := parseAge(olderThan)
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
 				r.Since = time.Now().Add(-age)
 			}
 			if r == (history.Retention{}) {
-				return usage(errors.New("history prune: say what to keep with --keep N or --older-than AGE"))
+				return cli.Usage(errors.New("history prune: say what to keep with --keep N or --older-than AGE"))
 			}
 			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				p, err := h.Prune(cmd.Context(), r)
@@ -155,17 +157,17 @@ database as a file: what was written last lies beside it. FILE must not be there
 
 // withHistory does something with a history that must be there.
 func withHistory(ctx context.Context, db string, do func(*history.History) error) error {
-	p, err := findProject()
+	p, err := project.Find()
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
-	h, err := openRecorded(ctx, p.path(db, ".flujo/history.db"))
+	h, err := openRecorded(ctx, p.Path(db, ".flujo/history.db"))
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	defer h.Close()
 	if err := do(h); err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	return nil
 }

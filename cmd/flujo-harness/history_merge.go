@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -20,29 +22,29 @@ func historyMergeCommand(db *string) *cobra.Command {
 it is missing. The order changes nothing, and doing it again adds nothing. The others stay as
 they are.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := findProject()
+			p, err := project.Find()
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			var others []*history.History
 			for _, path := range args { // all are opened before anything is written
 				other, err := openRecorded(cmd.Context(), path)
 				if err != nil {
-					return fault(err)
+					return cli.Fault(err)
 				}
 				defer other.Close()
 				others = append(others, other)
 			}
-			h, err := history.Open(cmd.Context(), p.path(*db, ".flujo/history.db"))
+			h, err := history.Open(cmd.Context(), p.Path(*db, ".flujo/history.db"))
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			defer h.Close()
 			for i, other := range others {
 				taken, known, err := h.Merge(cmd.Context(), other)
 				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("%s: %d taken, %d known", harness.ShortPath(args[i]), taken, known)))
 				if err != nil {
-					return fault(fmt.Errorf("merge %s: %w", args[i], err))
+					return cli.Fault(fmt.Errorf("merge %s: %w", args[i], err))
 				}
 			}
 			return nil
@@ -64,31 +66,31 @@ or is no run is named and passed over, exit 3.`,
 				address = os.Getenv("FLUJO_STORE")
 			}
 			if address == "" {
-				return usage(fmt.Errorf("history sync: name the store with --store file:///FOLDER or FLUJO_STORE"))
+				return cli.Usage(fmt.Errorf("history sync: name the store with --store file:///FOLDER or FLUJO_STORE"))
 			}
 			s, err := runs.Open(address)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
-			p, err := findProject()
+			p, err := project.Find()
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
-			h, err := history.Open(cmd.Context(), p.path(*db, ".flujo/history.db"))
+			h, err := history.Open(cmd.Context(), p.Path(*db, ".flujo/history.db"))
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			defer h.Close()
 			done, err := runs.Sync(cmd.Context(), h, s)
 			fmt.Fprintf(cmd.OutOrStdout(), "%d sent, %d taken\n", done.Sent, done.Taken)
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			for _, bad := range done.Refused {
 				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible("passed over: "+bad.Error()))
 			}
 			if len(done.Refused) > 0 {
-				return fault(fmt.Errorf("%s of the store cannot be used", plural(int64(len(done.Refused)), "object")))
+				return cli.Fault(fmt.Errorf("%s of the store cannot be used", cli.Plural(int64(len(done.Refused)), "object")))
 			}
 			return nil
 		},

@@ -22,13 +22,21 @@ const (
 // mayImport is the import table: which top-level folders of this module each may
 // use. Imports run one way.
 var mayImport = map[string][]string{
-	"core":       {"core"},
-	"stubs":      {"core", "stubs"},
-	"harness":    {"core", "stubs", "harness"},
-	"thresholds": {"core", "stubs", "harness", "thresholds"},
-	"reports":    {"core", "stubs", "harness", "thresholds", "reports"},
-	"suites":     {"core", "stubs", "harness", "thresholds", "suites"},
-	"cmd":        {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
+	"core":                                 {"core"},
+	"cmd/flujo-harness/internal/cli":       nil,
+	"cmd/flujo-harness/internal/ci":        nil,
+	"cmd/flujo-harness/internal/project":   {"cmd/flujo-harness/internal/ci"},
+	"cmd/flujo-harness/internal/measure":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/revisions": {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/scaffold":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure"},
+	"stubs":                                {"core", "stubs"},
+	"harness":                              {"core", "stubs", "harness"},
+	"thresholds":                           {"core", "stubs", "harness", "thresholds"},
+	"reports":                              {"core", "stubs", "harness", "thresholds", "reports"},
+	"suites":                               {"core", "stubs", "harness", "thresholds", "suites"},
+	"cmd":                                  {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
 }
 
 // rooms are the walls within a top-level folder: which packages of the same folder the
@@ -152,6 +160,9 @@ func TestImportTableFindsWhatItForbids(t *testing.T) {
 		{"reports/ginkgo.go", dsl + "/types", false},
 		{"util/x.go", module + "core", true},
 		{"cmd/flujo-harness/run.go", module + "reports", false},
+		{"cmd/flujo-harness/internal/cli/exit.go", module + "cmd/flujo-harness/internal/project", true},
+		{"cmd/flujo-harness/internal/inspect/runs.go", module + "cmd/flujo-harness/internal/cli", false},
+		{"reports/runner/runner.go", module + "reports/render", true},
 	} {
 		if got := importProblem(tc.file, tc.imported) != ""; got != tc.bad {
 			t.Errorf("%s imports %s: refused %v, want %v", tc.file, tc.imported, got, tc.bad)

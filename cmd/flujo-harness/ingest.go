@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -101,43 +103,43 @@ type ingestion struct {
 	db, root, id, commit, branch, job, started string
 	each                                       bool
 	at                                         time.Time // that --started names
-	ci                                         ciRun
-	project                                    project
+	ci                                         project.CIRun
+	project                                    project.Project
 }
 
 func (i *ingestion) run() error {
 	if err := i.check(); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	p, err := findProject()
+	p, err := project.Find()
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	files, err := resultFiles(i.named)
 	if err != nil {
 		return err
 	}
 	if i.id != "" && i.each && len(files) > 1 {
-		return usage(fmt.Errorf("--run-id %s with --each: %d files would be one run: leave out one of the two", i.id, len(files)))
+		return cli.Usage(fmt.Errorf("--run-id %s with --each: %d files would be one run: leave out one of the two", i.id, len(files)))
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(ingestMemory))
-	i.ci, i.project = ciIdentity(os.Getenv), p
+	i.ci, i.project = project.CIIdentity(os.Getenv), p
 	root := i.root
-	if root == "" && p.module {
-		root = p.root
+	if root == "" && p.Module {
+		root = p.Root
 	}
 	if root != "" {
 		if root, err = filepath.Abs(root); err != nil {
-			return fault(err)
+			return cli.Fault(err)
 		}
 	}
 	readings, names, failed := i.read(files, root)
 	if failed != nil && !i.each || len(readings) == 0 {
-		return fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
+		return cli.Fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
 	}
-	history, err := history.Open(i.cmd.Context(), p.path(i.db, ".flujo/history.db"))
+	history, err := history.Open(i.cmd.Context(), p.Path(i.db, ".flujo/history.db"))
 	if err != nil {
-		return fault(errors.Join(failed, err))
+		return cli.Fault(errors.Join(failed, err))
 	}
 	defer history.Close()
 	runs := [][]*ingest.Reading{readings}
@@ -150,11 +152,11 @@ func (i *ingestion) run() error {
 			named = names[k : k+1]
 		}
 		if err := i.keep(i.cmd.Context(), history, parts, named); err != nil {
-			return fault(errors.Join(failed, err))
+			return cli.Fault(errors.Join(failed, err))
 		}
 	}
 	if failed != nil {
-		return fault(failed)
+		return cli.Fault(failed)
 	}
 	return nil
 }
@@ -246,7 +248,7 @@ func foundLine(r *reports.Results, all []reports.Benchmark) string {
 // countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
 func countsLine(r *reports.Results) string {
 	c := r.Counts()
-	text := fmt.Sprintf("%s: %s passed, %s failed, %s skipped", plural(int64(c.All()), "spec"), grouped(int64(c.Passed)), grouped(int64(c.Failed)), grouped(int64(c.Skipped)))
+	text := fmt.Sprintf("%s: %s passed, %s failed, %s skipped", cli.Plural(int64(c.All()), "spec"), cli.Grouped(int64(c.Passed)), cli.Grouped(int64(c.Failed)), cli.Grouped(int64(c.Skipped)))
 	if c.Pending > 0 {
 		text += fmt.Sprintf(", %d pending", c.Pending)
 	}
@@ -254,7 +256,7 @@ func countsLine(r *reports.Results) string {
 		text += fmt.Sprintf(" (%d of those passed after a retry)", c.Retried)
 	}
 	if n := r.SuiteFailures(); n > 0 {
-		text += ", " + plural(int64(n), "failure") + " outside the specs"
+		text += ", " + cli.Plural(int64(n), "failure") + " outside the specs"
 	}
 	return text
 }
@@ -263,10 +265,10 @@ func countsLine(r *reports.Results) string {
 func (i *ingestion) keep(ctx context.Context, history *history.History, parts []*ingest.Reading, named []string) error {
 	results, several := ingest.Combine(parts...)
 	if several > 0 {
-		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", plural(int64(several), "result"))
+		i.say("note: %s of specs that ran in another of the files too: what failed in one of them is taken as failed; --each keeps the files apart", cli.Plural(int64(several), "result"))
 	}
 	r := i.describe(parts, results, named)
-	i.project.locate(ctx, &r, i.ci)
+	i.project.Locate(ctx, &r, i.ci)
 	added, err := history.Append(ctx, r)
 	switch {
 	case err != nil:
@@ -282,7 +284,7 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 // describe is the run with all that is known of it: by flags, by its files, by CI.
 func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, named []string) reports.Run {
 	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: ingest.CombineBenchmarks(parts...), Complete: true,
-		Outcome: thresholds.Held, Facts: i.ci.facts}
+		Outcome: thresholds.Held, Facts: i.ci.Facts}
 	var formats, digests []string
 	var ended time.Time
 	var build string
@@ -303,7 +305,7 @@ func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, 
 	}
 	r.Seconds = ended.Sub(r.Started).Seconds()
 	r.Format = strings.Join(formats, ", ")
-	r.Commit, r.Branch = cmp.Or(i.commit, r.Commit, i.ci.commit), cmp.Or(i.branch, r.Branch, i.ci.branch)
+	r.Commit, r.Branch = cmp.Or(i.commit, r.Commit, i.ci.Commit), cmp.Or(i.branch, r.Branch, i.ci.Branch)
 	if job := cmp.Or(i.job, build); job != "" {
 		r.Facts = append(slices.DeleteFunc(slices.Clone(r.Facts), func(f reports.Fact) bool { return f.Name == "CI job" }), reports.Fact{Name: "CI job", Value: job})
 	}
@@ -313,15 +315,15 @@ func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, 
 	slices.Sort(digests)
 	content := fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(digests, "\n"))))
 	if r.Key = i.id; r.Key == "" {
-		r.Key = joined(cmp.Or(i.ci.id, "file"), i.commit, i.started, content)
+		r.Key = project.Joined(cmp.Or(i.ci.ID, "file"), i.commit, i.started, content)
 	}
 	switch {
 	case len(results.Specs) == 0 && results.SuiteFailures() == 0: // benchmarks, which nobody judges
 		r.Suites, r.Outcome = nil, thresholds.Inconclusive
 	case !results.Green():
-		r.Outcome, r.ExitCode = thresholds.Broken, exitBroken
+		r.Outcome, r.ExitCode = thresholds.Broken, cli.ExitBroken
 	case results.Focused():
-		r.Outcome, r.ExitCode = thresholds.Inconclusive, exitFocused
+		r.Outcome, r.ExitCode = thresholds.Inconclusive, cli.ExitFocused
 	}
 	return r
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/ingest"
@@ -23,9 +25,9 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 		{Format: "JUnit XML", Digest: "2", Started: began.Add(time.Minute), Took: time.Minute, Results: results},
 		{Format: "CTRF JSON", Digest: "1", Started: began, Took: time.Second, Commit: "file", Branch: "file", Build: "file", Results: results},
 	}
-	i := ingestion{cmd: ingestCommand(), ci: ciRun{id: "ci/7", commit: "ci", branch: "ci", facts: []reports.Fact{{Name: "CI job", Value: "ci"}}}}
+	i := ingestion{cmd: ingestCommand(), ci: project.CIRun{ID: "ci/7", Commit: "ci", Branch: "ci", Facts: []reports.Fact{{Name: "CI job", Value: "ci"}}}}
 	r := i.describe(parts, results, nil)
-	if r.Commit != "file" || r.Branch != "file" || r.Started != began || r.Seconds != 120 || r.Format != "JUnit XML, CTRF JSON" || !r.Complete || r.ExitCode != exitHeld {
+	if r.Commit != "file" || r.Branch != "file" || r.Started != began || r.Seconds != 120 || r.Format != "JUnit XML, CTRF JSON" || !r.Complete || r.ExitCode != cli.ExitHeld {
 		t.Errorf("by its files: %+v", r)
 	}
 	if diff := cmp.Diff([]reports.Fact{{Name: "CI job", Value: "file"}}, r.Facts); diff != "" {
@@ -39,12 +41,12 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 	if r = i.describe(parts, results, nil); r.Commit != "flag" || r.Branch != "flag" || r.Key != "mine" || r.Started != i.at || r.Facts[0].Value != "flag" {
 		t.Errorf("by flags: %+v", r)
 	}
-	i = ingestion{cmd: ingestCommand(), ci: ciRun{commit: "ci", branch: "ci"}}
+	i = ingestion{cmd: ingestCommand(), ci: project.CIRun{Commit: "ci", Branch: "ci"}}
 	if r = i.describe(parts[1:], results, nil); r.Commit != "ci" || r.Branch != "ci" {
 		t.Errorf("by CI: %+v", r)
 	}
 	failed := &reports.Results{Specs: []reports.Spec{{State: reports.Failed}}}
-	if r = i.describe(parts, failed, nil); r.ExitCode != exitBroken {
+	if r = i.describe(parts, failed, nil); r.ExitCode != cli.ExitBroken {
 		t.Errorf("failed: %+v", r)
 	}
 }
@@ -63,7 +65,7 @@ func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 		args = append(args, name)
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != exitHeld {
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != cli.ExitHeld {
 		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	h, err := history.Open(t.Context(), "h.db")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
 // checkCall finds what is wrong with the words behind the name of the program.
@@ -55,7 +57,7 @@ func TestWorkflows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown, said bytes.Buffer
-	if code := run(t.Context(), []string{"init", "--dry-run"}, strings.NewReader(""), &shown, &said); code != exitHeld {
+	if code := run(t.Context(), []string{"init", "--dry-run"}, strings.NewReader(""), &shown, &said); code != cli.ExitHeld {
 		t.Fatalf("exit %d: %s", code, said.String())
 	}
 	files := txtar.Parse(shown.Bytes()).Files
@@ -115,7 +117,7 @@ func TestWorkflows(t *testing.T) {
 		t.Errorf("gitlab: nothing writes %q", job.Artifacts.Reports.Junit)
 	}
 	for service, script := range map[string]string{"github": run, "gitlab": strings.Join(job.Script, "\n")} {
-		if !strings.Contains(script, "go install "+harnessTool+"@") || !strings.Contains(script, "flujo-harness run ") || !strings.Contains(script, "flujo-harness gate ") {
+		if !strings.Contains(script, "go install "+module+"cmd/flujo-harness@") || !strings.Contains(script, "flujo-harness run ") || !strings.Contains(script, "flujo-harness gate ") {
 			t.Errorf("%s runs %q", service, script)
 		}
 	}

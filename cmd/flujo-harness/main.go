@@ -13,6 +13,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/inspect"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/scaffold"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/selftest"
 )
 
 func main() {
@@ -33,25 +39,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	stderr = newInert(stderr)
-	root.SetOut(newInert(stdout))
+	stderr = cli.NewInert(stderr)
+	root.SetOut(cli.NewInert(stdout))
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return exitHeld
+		return cli.ExitHeld
 	}
-	code := exitUsage
-	var exit *exitError
+	code := cli.ExitUsage
+	var exit *cli.ExitError
 	if errors.As(err, &exit) {
-		code = exit.code
+		code = exit.Code
 	}
 	if ctx.Err() != nil { // what failed, failed for that
-		code = exitInterrupted
+		code = cli.ExitInterrupted
 	}
-	if exit == nil || exit.err != nil {
-		fmt.Fprintf(stderr, "flujo-harness: %s\n", visibleLines(err.Error()))
+	if exit == nil || exit.Err != nil {
+		fmt.Fprintf(stderr, "flujo-harness: %s\n", cli.VisibleLines(err.Error()))
 	}
-	if exit == nil && code == exitUsage {
+	if exit == nil && code == cli.ExitUsage {
 		fmt.Fprintln(stderr, `"flujo-harness help" lists the commands, "flujo-harness help COMMAND" its flags.`)
 	}
 	return code
@@ -72,9 +78,9 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return noEmptyValues(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return cli.NoEmptyValues(cmd) },
 	}
-	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), calibrateCommand(), gateCommand(), quarantineCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftestCommand(), doctorCommand(), campaignCommand(), costCommand(), compareCommand(),
-		sessionCommand(), burnCommand(), guardCommand(), runsCommand(), traceCommand(), initCommand())
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gateCommand(), quarantineCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), selftest.CampaignCommand(), measure.CostCommand(), compareCommand(),
+		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command())
 	return root
 }

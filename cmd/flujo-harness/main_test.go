@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -70,8 +71,8 @@ func TestAnInterruptIsToldAsOne(t *testing.T) {
 	cancel()
 	for _, args := range [][]string{{"run"}, {"bench", "--suite", "."}, {"compare", "HEAD"}, {"campaign"}, {"cost"}, {"doctor"}} {
 		var out strings.Builder
-		if code := run(ctx, args, strings.NewReader(""), &out, &out); code != exitInterrupted {
-			t.Errorf("%s: exit code %d, want %d\n%s", args, code, exitInterrupted, out.String())
+		if code := run(ctx, args, strings.NewReader(""), &out, &out); code != cli.ExitInterrupted {
+			t.Errorf("%s: exit code %d, want %d\n%s", args, code, cli.ExitInterrupted, out.String())
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -53,7 +55,7 @@ one spec of the newest run has.`,
 			}
 			s, err := specNamed(a, suite, args[0])
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			name, text, _ := strings.Cut(string(s.AppendName(nil)), "\n")
 			today := time.Now().UTC()
@@ -62,13 +64,13 @@ one spec of the newest run has.`,
 			}
 			e := quarantine.Entry{Suite: name, Spec: text, Owner: owner, Reason: reason, Added: today.Format(time.DateOnly), Expires: until}
 			if e.Expired(today) {
-				return usage(fmt.Errorf("--until %s: the day is over", until))
+				return cli.Usage(fmt.Errorf("--until %s: the day is over", until))
 			}
 			if err := ledger.Add(e); err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			if err := ledger.Write(); err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: in quarantine until %s; commit %s\n", reports.Visible(s.Name()), until, harness.ShortPath(ledger.Path))
 			return nil
@@ -131,7 +133,7 @@ func quarantineExpireCommand() *cobra.Command {
 			gone := ledger.Expire(time.Now())
 			if len(gone) > 0 {
 				if err := ledger.Write(); err != nil {
-					return fault(err)
+					return cli.Fault(err)
 				}
 			}
 			for _, e := range gone {
@@ -143,30 +145,30 @@ func quarantineExpireCommand() *cobra.Command {
 	}
 }
 
-func openLedger() (project, *quarantine.Ledger, error) {
-	p, err := findProject()
+func openLedger() (project.Project, *quarantine.Ledger, error) {
+	p, err := project.Find()
 	if err != nil {
-		return p, nil, fault(err)
+		return p, nil, cli.Fault(err)
 	}
-	ledger, err := p.quarantine()
+	ledger, err := p.Quarantine()
 	if err != nil {
-		return p, nil, usage(err)
+		return p, nil, cli.Usage(err)
 	}
 	return p, ledger, nil
 }
 
 // newestAnalysis is that of the newest run of the history.
-func newestAnalysis(cmd *cobra.Command, p project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
-	path := p.path(db, ".flujo/history.db")
+func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
+	path := p.Path(db, ".flujo/history.db")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
+		return nil, cli.Usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
 	}
 	h, err := openRecorded(cmd.Context(), path)
 	if err != nil {
-		return nil, fault(err)
+		return nil, cli.Fault(err)
 	}
 	defer h.Close()
-	return accountOr(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.ancestry()}))
+	return accountOr(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
 }
 
 // specNamed is the one spec of the run whose text is, or else contains, a text.

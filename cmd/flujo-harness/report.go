@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
@@ -61,25 +63,25 @@ Exit codes: 0 the report was written, whatever it says (flujo-harness gate judge
 2 usage, or a plan or limits that cannot be used; 3 no run, a damaged history, or a
 file that cannot be written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := findProject()
+			p, err := project.Find()
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			asked, talk, err := askedFor(cmd, forms)
 			if err != nil {
 				return err
 			}
 			if most < render.LeastMarkdown {
-				return usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
+				return cli.Usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
 			}
 			options, err := look.options(p)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := openRecorded(ctx, p.path(output.db, ".flujo/history.db"))
+			history, err := openRecorded(ctx, p.Path(output.db, ".flujo/history.db"))
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			defer history.Close()
 			a, err := look.tell(ctx, history, options, id)
@@ -88,12 +90,12 @@ file that cannot be written.`,
 			}
 			page := ""
 			if len(asked) == 0 || cmd.Flags().Changed("out") {
-				if page, err = render.WriteReport(p.path(output.out, ".flujo/report"), a); err != nil {
-					return fault(err)
+				if page, err = render.WriteReport(p.Path(output.out, ".flujo/report"), a); err != nil {
+					return cli.Fault(err)
 				}
 			}
 			if err := writeForms(asked, a, cmd.OutOrStdout()); err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			var details []string
 			if verbose {
@@ -125,14 +127,14 @@ func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer,
 		case f.path == "-":
 			there, talk = append(there, "--"+f.flag), cmd.ErrOrStderr()
 		default:
-			if err := writable(f.path); err != nil {
-				return nil, nil, usage(fmt.Errorf("--%s: %w", f.flag, err))
+			if err := cli.Writable(f.path); err != nil {
+				return nil, nil, cli.Usage(fmt.Errorf("--%s: %w", f.flag, err))
 			}
 		}
 		asked = append(asked, f)
 	}
 	if len(there) > 1 {
-		return nil, nil, usage(fmt.Errorf("%s: only one of them can go to standard output", strings.Join(there, " and ")))
+		return nil, nil, cli.Usage(fmt.Errorf("%s: only one of them can go to standard output", strings.Join(there, " and ")))
 	}
 	return asked, talk, nil
 }
@@ -147,7 +149,7 @@ func writeForms(forms []*form, a *analysis.Analysis, stdout io.Writer) (failed e
 		case f.path == "-":
 			_, err = stdout.Write(text.Bytes())
 		default:
-			err = writeWhole(f.path, text.Bytes())
+			err = cli.WriteWhole(f.path, text.Bytes())
 		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("write --%s %s: %w", f.flag, f.path, err))

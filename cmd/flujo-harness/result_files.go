@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
@@ -33,11 +34,11 @@ func resultFiles(named []string) ([]resultFile, error) {
 		paths := []string{name}
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(name, "*?[") {
 			if paths, err = filepath.Glob(name); err != nil {
-				return nil, usage(fmt.Errorf("ingest %s: %w: see the rules of patterns, or name the files", name, err))
+				return nil, cli.Usage(fmt.Errorf("ingest %s: %w: see the rules of patterns, or name the files", name, err))
 			}
 			paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }) // as a shell has it
 			if len(paths) == 0 {
-				return nil, fault(fmt.Errorf("ingest %s: no file matches: see where the test runner writes its results", name))
+				return nil, cli.Fault(fmt.Errorf("ingest %s: no file matches: see where the test runner writes its results", name))
 			}
 		}
 		for _, path := range paths {
@@ -54,7 +55,7 @@ func resultFiles(named []string) ([]resultFile, error) {
 func resultFilesBelow(path string) ([]resultFile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fault(fmt.Errorf("ingest %w: see where the test runner writes its results", err))
+		return nil, cli.Fault(fmt.Errorf("ingest %w: see where the test runner writes its results", err))
 	}
 	if !info.IsDir() {
 		return []resultFile{{path: path}}, nil
@@ -76,10 +77,10 @@ func resultFilesBelow(path string) ([]resultFile, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fault(fmt.Errorf("ingest %s: %w", path, err))
+		return nil, cli.Fault(fmt.Errorf("ingest %s: %w", path, err))
 	}
 	if len(files) == 0 {
-		return nil, fault(fmt.Errorf("ingest %s: no file below it ends in %s or one of them with .gz", path, strings.Join(resultExtensions, ", ")))
+		return nil, cli.Fault(fmt.Errorf("ingest %s: no file below it ends in %s or one of them with .gz", path, strings.Join(resultExtensions, ", ")))
 	}
 	return files, nil
 }

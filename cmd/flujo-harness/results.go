@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -29,14 +30,14 @@ func (f *resultFlags) register(cmd *cobra.Command) {
 // check finds before any work what would stop the writing.
 func (f *resultFlags) check() error {
 	if f.json == "-" && f.benchfmt == "-" {
-		return usage(errors.New("--json - and --benchfmt -: only one of them can go to standard output"))
+		return cli.Usage(errors.New("--json - and --benchfmt -: only one of them can go to standard output"))
 	}
-	return checkOutputs(f.json, f.benchfmt)
+	return cli.CheckOutputs(f.json, f.benchfmt)
 }
 
 // talk is where people are told things: not standard output where results go there.
 func (f *resultFlags) talk(cmd *cobra.Command) io.Writer {
-	return talk(cmd, f.json, f.benchfmt)
+	return cli.Talk(cmd, f.json, f.benchfmt)
 }
 
 // write writes what was measured in each form that was asked for, without secrets.
@@ -72,7 +73,7 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 			_, err := stdout.Write(text.Bytes())
 			failed = errors.Join(failed, err)
 		default:
-			if err := writeWhole(form.path, text.Bytes()); err != nil {
+			if err := cli.WriteWhole(form.path, text.Bytes()); err != nil {
 				failed = errors.Join(failed, fmt.Errorf("write results to %s: %w", form.path, err))
 			}
 		}

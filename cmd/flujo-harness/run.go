@@ -13,6 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
@@ -36,12 +40,12 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 }
 
 // open opens the history and makes the folder of the report.
-func (f *outputFlags) open(ctx context.Context, p project) (h *history.History, out string, err error) {
-	out = p.path(f.out, ".flujo/report")
+func (f *outputFlags) open(ctx context.Context, p project.Project) (h *history.History, out string, err error) {
+	out = p.Path(f.out, ".flujo/report")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
 	}
-	h, err = history.Open(ctx, p.path(f.db, ".flujo/history.db"))
+	h, err = history.Open(ctx, p.Path(f.db, ".flujo/history.db"))
 	return h, out, err
 }
 
@@ -114,7 +118,7 @@ func benchCommand() *cobra.Command {
 // job is one call of run or bench.
 type job struct {
 	cmd        *cobra.Command
-	measure    measureFlags
+	measure    measure.Flags
 	output     outputFlags
 	results    resultFlags
 	ci         ciFlags
@@ -129,8 +133,8 @@ type job struct {
 }
 
 func (j *job) register(cmd *cobra.Command) {
-	j.measure.register(cmd, harness.DefaultPlan().Sessions)
-	registerBase(cmd, &j.base)
+	j.measure.Register(cmd, harness.DefaultPlan().Sessions)
+	revisions.RegisterBase(cmd, &j.base)
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
@@ -141,58 +145,58 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
-	none := j.packages != nil && slices.Equal(j.measure.workloads, []string{"none"})
+	none := j.packages != nil && slices.Equal(j.measure.Workloads, []string{"none"})
 	if none {
-		j.measure.workloads = []string{"default"}
+		j.measure.Workloads = []string{"default"}
 	}
-	p, specs, err := j.measure.prepareAll(ctx)
+	p, specs, err := j.measure.PrepareAll(ctx)
 	if err != nil {
 		return err
 	}
 	if j.everything {
-		if j.packages, err = p.everything(); err != nil {
-			return fault(err)
+		if j.packages, err = p.Everything(); err != nil {
+			return cli.Fault(err)
 		}
 	}
-	if none || j.packages != nil && !j.measure.asked(j.cmd) && !p.ours() {
+	if none || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
 		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
 	}
-	rules, err := findRules(ctx, p, j.measure.limits, j.base)
+	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.base)
 	if err != nil {
 		return err
 	}
-	ruled, err := rules.of(machine.Class())
+	ruled, err := rules.Of(machine.Class())
 	if err != nil {
 		return err
 	}
-	rules.sayBase(j.results.talk(j.cmd))
-	ruled.say(j.results.talk(j.cmd))
+	rules.SayBase(j.results.talk(j.cmd))
+	ruled.Say(j.results.talk(j.cmd))
 	var tests *runner.Tests
 	if j.packages != nil {
 		if tests, err = j.find(ctx, p); err != nil {
 			return err
 		}
 	}
-	if j.about, err = (&accountFlags{limits: j.measure.limits, window: analysis.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&accountFlags{limits: j.measure.Limits, window: analysis.DefaultWindow}).options(p); err != nil {
 		return err
 	}
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	defer history.Close()
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
-	r.Branch = p.branch(ctx)
-	r.Commit, r.Dirty = p.revision(ctx, j.own()...)
+	r.Branch = p.Branch(ctx)
+	r.Commit, r.Dirty = p.Revision(ctx, j.own()...)
 	if tests != nil {
 		r.Origin.Selection = j.selection()
 	}
-	p.locate(ctx, &r, ciIdentity(os.Getenv))
-	platform(&r.Origin)
+	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
+	project.Platform(&r.Origin)
 	if j.share.N > 1 {
 		r.Origin.Shard = j.share.String()
 	}
@@ -201,12 +205,12 @@ func (j job) run() error {
 			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
 		}
 	}
-	progress := newProgress(j.cmd.ErrOrStderr())
-	defer progress.end()
+	progress := cli.NewProgress(j.cmd.ErrOrStderr())
+	defer progress.End()
 	var suites runner.Outcome
 	if tests != nil {
 		var every []*reports.Results
-		if every, suites, err = tests.Repeat(ctx, j.runs, progress.set); err != nil {
+		if every, suites, err = tests.Repeat(ctx, j.runs, progress.Set); err != nil {
 			return asRequest(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.Results, suites.Problem, tests.Format
@@ -217,10 +221,10 @@ func (j job) run() error {
 	}
 	if r.Suites != nil && len(r.Suites.Measured) > 0 {
 		for _, m := range r.Suites.Measured {
-			if rules.base != nil {
-				m.Verdict = thresholds.Judge(m.Comparison, ruled.limits, time.Now())
+			if rules.Base != nil {
+				m.Verdict = thresholds.Judge(m.Comparison, ruled.Limits, time.Now())
 			}
-			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.note(m.Verdict))
+			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.Note(m.Verdict))
 		}
 		r.Suites.Measured = nil
 		if !j.cmd.Flags().Changed("workload") {
@@ -231,16 +235,16 @@ func (j job) run() error {
 		if ctx.Err() != nil {
 			break
 		}
-		m, err := measure(ctx, p, spec, ruled.limits, progress)
+		m, err := measure.Run(ctx, p, spec, ruled.Limits, progress)
 		if m.Comparison != nil {
-			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.note(m.Verdict))
+			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.Note(m.Verdict))
 		}
 		if err != nil && ctx.Err() == nil {
 			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,
 				Durability: string(spec.Durability), Reason: err.Error(), Next: "mend what the message says, then run again"})
 		}
 	}
-	progress.end()
+	progress.End()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
 	if j.results.part != nil {
 		j.results.part.Interrupted = !r.Complete
@@ -250,18 +254,18 @@ func (j job) run() error {
 }
 
 // find finds the tests to run.
-func (j job) find(ctx context.Context, p project) (*runner.Tests, error) {
+func (j job) find(ctx context.Context, p project.Project) (*runner.Tests, error) {
 	switch {
-	case !p.module:
-		return nil, usage(errors.New("there is no go.mod and no go.work here or above: call run inside a Go module"))
+	case !p.Module:
+		return nil, cli.Usage(errors.New("there is no go.mod and no go.work here or above: call run inside a Go module"))
 	case j.runs < 1:
-		return nil, usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
+		return nil, cli.Usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
-	guard, err := guardLine()
+	guard, err := cli.GuardLine()
 	if err != nil {
-		return nil, fault(err)
+		return nil, cli.Fault(err)
 	}
-	tests, err := runner.Find(ctx, runner.Options{Root: p.root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard})
+	tests, err := runner.Find(ctx, runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard})
 	return tests, asRequest(err)
 }
 
@@ -272,9 +276,9 @@ func asRequest(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused):
-		return usage(err)
+		return cli.Usage(err)
 	}
-	return fault(err)
+	return cli.Fault(err)
 }
 
 // own are the files and folders that the run itself writes.
@@ -289,7 +293,7 @@ func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (t
 		if i == 0 {
 			outcome = v.Outcome
 		}
-		outcome = worse(outcome, v.Outcome)
+		outcome = cli.Worse(outcome, v.Outcome)
 	}
 	if len(r.Verdicts) == 0 && r.Suites != nil {
 		outcome = thresholds.Held // nothing but specs was asked for, and they decide below
@@ -297,21 +301,21 @@ func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (t
 	failed := r.Suites != nil && !greenBut(r.Suites, ledger)
 	switch {
 	case !r.Complete:
-		return thresholds.Inconclusive, exitInterrupted
+		return thresholds.Inconclusive, cli.ExitInterrupted
 	case r.SuiteError != "":
-		return thresholds.Invalid, exitFault
+		return thresholds.Invalid, cli.ExitFault
 	case failed:
-		return thresholds.Broken, exitBroken
+		return thresholds.Broken, cli.ExitBroken
 	case focused || r.Suites != nil && r.Suites.Focused():
-		return thresholds.Inconclusive, exitFocused
+		return thresholds.Inconclusive, cli.ExitFocused
 	case outcome == thresholds.Invalid:
-		return outcome, exitFault
+		return outcome, cli.ExitFault
 	case outcome == thresholds.Broken:
-		return outcome, exitBroken
+		return outcome, cli.ExitBroken
 	case outcome == thresholds.Inconclusive && strict:
-		return outcome, exitInconclusive
+		return outcome, cli.ExitInconclusive
 	}
-	return outcome, exitHeld
+	return outcome, cli.ExitHeld
 }
 
 // greenBut reports whether specs ran and nothing failed but what is in quarantine.
@@ -332,7 +336,7 @@ func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
 
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
-func (j job) keep(ctx context.Context, p project, history *history.History, r reports.Run, out string, hints []string) error {
+func (j job) keep(ctx context.Context, p project.Project, history *history.History, r reports.Run, out string, hints []string) error {
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
 		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))
@@ -359,9 +363,9 @@ func (j job) keep(ctx context.Context, p project, history *history.History, r re
 	failed = errors.Join(failed, j.ci.write(ctx, p, account, j.results.talk(j.cmd)))
 	switch {
 	case failed != nil:
-		return fault(failed)
-	case r.ExitCode != exitHeld:
-		return &exitError{code: r.ExitCode}
+		return cli.Fault(failed)
+	case r.ExitCode != cli.ExitHeld:
+		return &cli.ExitError{Code: r.ExitCode}
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
 )
@@ -31,31 +33,31 @@ keeps; requests by another name, without the token, or other than GET are refuse
 Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if port < 0 || port > 65535 {
-				return usage(fmt.Errorf("--port %d: 0 to 65535", port))
+				return cli.Usage(fmt.Errorf("--port %d: 0 to 65535", port))
 			}
 			if cmd.Flags().Changed("token") && len(token) < 16 {
-				return usage(errors.New("--token: give 16 characters or more, or leave it out"))
+				return cli.Usage(errors.New("--token: give 16 characters or more, or leave it out"))
 			}
 			if token == "" {
 				token = rand.Text()
 			}
-			p, err := findProject()
+			p, err := project.Find()
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			options, err := look.options(p)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := openRecorded(ctx, p.path(db, ".flujo/history.db"))
+			history, err := openRecorded(ctx, p.Path(db, ".flujo/history.db"))
 			if err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			defer history.Close()
 			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
-				return fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
+				return cli.Fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
 			}
 			at := listener.Addr().(*net.TCPAddr).Port
 			live := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
@@ -90,7 +92,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, err
 	go func() { ended <- s.Serve(listener) }()
 	select {
 	case err := <-ended:
-		return fault(err)
+		return cli.Fault(err)
 	case <-ctx.Done():
 	}
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 )
@@ -59,7 +60,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("status %d, %d bytes, %v", res.StatusCode, len(page), err)
 	}
 	stop()
-	if code := <-ended; code != exitHeld {
+	if code := <-ended; code != cli.ExitHeld {
 		t.Errorf("exit code %d", code)
 	}
 }

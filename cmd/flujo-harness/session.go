@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 )
 
@@ -13,7 +14,7 @@ func sessionCommand() *cobra.Command {
 		Short: "Run one measurement session: order as JSON on standard input, result on standard output",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := harness.ServeSession(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout()); err != nil {
-				return fault(err)
+				return cli.Fault(err)
 			}
 			return nil
 		},

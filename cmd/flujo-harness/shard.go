@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -81,9 +83,9 @@ func (j job) merge(paths []string) error {
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
 	}
-	p, err := findProject()
+	p, err := project.Find()
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	if j.about, err = (&accountFlags{window: analysis.DefaultWindow}).options(p); err != nil {
 		return err
@@ -92,23 +94,23 @@ func (j job) merge(paths []string) error {
 	for _, path := range paths {
 		f, err := readPart(path)
 		if err != nil {
-			return fault(fmt.Errorf("merge %s: %w", path, err))
+			return cli.Fault(fmt.Errorf("merge %s: %w", path, err))
 		}
 		files = append(files, f)
 	}
 	if err := fit(paths, files); err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	r := together(files)
 	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict, j.about.Quarantine)
 	ctx := j.cmd.Context()
-	r.Branch = p.branch(ctx)
-	p.locate(ctx, &r, ciIdentity(os.Getenv))
+	r.Branch = p.Branch(ctx)
+	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
-		return fault(err)
+		return cli.Fault(err)
 	}
 	defer history.Close()
 	return j.keep(ctx, p, history, r, out, nil)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -38,13 +39,13 @@ func TestAProblemOfAPartIsOneOfTheWhole(t *testing.T) {
 		return partFile{Suites: &part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}
 	}
 	r := together([]partFile{green("1/2", ""), green("2/2", "Ginkgo failed, but its report has no failure")})
-	if outcome, code := conclude(r, false, false, nil); code != exitFault {
-		t.Errorf("%v, exit code %d, want %d", outcome, code, exitFault)
+	if outcome, code := conclude(r, false, false, nil); code != cli.ExitFault {
+		t.Errorf("%v, exit code %d, want %d", outcome, code, cli.ExitFault)
 	}
 	if want := "part 2/2: Ginkgo failed, but its report has no failure"; r.SuiteError != want {
 		t.Errorf("problem %q, want %q", r.SuiteError, want)
 	}
-	if _, code := conclude(together([]partFile{green("1/2", ""), green("2/2", "")}), false, false, nil); code != exitHeld {
+	if _, code := conclude(together([]partFile{green("1/2", ""), green("2/2", "")}), false, false, nil); code != cli.ExitHeld {
 		t.Errorf("without a problem: exit code %d", code)
 	}
 }

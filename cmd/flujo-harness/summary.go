@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
@@ -16,15 +17,15 @@ import (
 // terminal, plain and uncut elsewhere.
 func summarize(out io.Writer, a *analysis.Analysis, page string, more []string) error {
 	on := render.Screen{Program: invocation(), Report: page}
-	if terminal(out) != nil {
-		s := newScreen(out)
-		on.Width, on.Color = s.width, s.colour
+	if cli.Terminal(out) != nil {
+		s := cli.NewScreen(out)
+		on.Width, on.Color = s.Width, s.Colour
 	}
 	text := strings.Join(append(render.Summary(a, on), more...), "\n") + "\n"
 	if on.Color {
-		out = acting(out) // the summary has made visible whatever others wrote
+		out = cli.Acting(out) // the summary has made visible whatever others wrote
 	}
-	return print(out, text)
+	return cli.Print(out, text)
 }
 
 // invocation is how this program was called, so that a command that it advises to run works

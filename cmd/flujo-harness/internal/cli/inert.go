@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// inert writes text to a screen or a log of CI so that nothing in it acts there: names of
+// specs, branches and files, messages of git and the output of children are written by
+// others. Characters that a terminal obeys, and the beginnings of commands to a CI service,
+// are written as escapes of JSON, so that JSON keeps its meaning. What the program itself has
+// to make a screen or a CI service do, it writes to the writer that [acting] returns.
+type inert struct {
+	to io.Writer
+
+	mu     sync.Mutex
+	rest   []byte // the beginning of a character whose end has not been written yet
+	begins bool   // so far there are only spaces in this line
+	colon  bool   // and one colon after them
+	number int    // of '#' just before; commandWord: and letters after two of them
+}
+
+// commandWord is the state of inert after "##" and letters: what may be the command of CI.
+const commandWord = 3
+
+func NewInert(to io.Writer) *inert { return &inert{to: to, begins: true} }
+
+// acting is the writer below, for what is to act.
+func Acting(w io.Writer) io.Writer {
+	if i, ok := w.(*inert); ok {
+		return i.to
+	}
+	return w
+}
+
+// terminal returns the terminal that is written to, nil where it is none.
+func Terminal(w io.Writer) *os.File {
+	if f, ok := Acting(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+func (i *inert) Write(text []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	all := append(i.rest, text...)
+	var b bytes.Buffer
+	b.Grow(len(all))
+	for len(all) > 0 && utf8.FullRune(all) {
+		r, size := utf8.DecodeRune(all)
+		switch own := i.ownColour(all); {
+		case own > 0:
+			b.Write(all[:own])
+			all = all[own:]
+			continue
+		case r == '\r' && len(all) > 1 && all[1] == '\n': // the end of a line of Windows
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, all[0])
+		case i.acts(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+		all = all[size:]
+	}
+	i.rest = bytes.Clone(all)
+	if _, err := i.to.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// acts reports whether a character acts where it stands. It must be called for each in turn.
+func (i *inert) acts(r rune) bool {
+	command := i.begins && i.colon && r == ':' || i.number >= 2 && r == '['
+	switch {
+	case r == '#':
+		i.number = min(i.number+1, 2)
+	case i.number >= 2 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'):
+		i.number = commandWord
+	default:
+		i.number = 0
+	}
+	switch {
+	case r == '\n':
+		i.begins, i.colon = true, false
+	case i.begins && !i.colon && r == ':':
+		i.colon = true
+	case !unicode.IsSpace(r) || i.colon:
+		i.begins = false
+	}
+	switch {
+	case command:
+		return true
+	case r == '\n' || r == '\t' || r >= ' ' && r < 0x7f:
+		return false
+	case r < ' ' || r == 0x7f:
+		return true
+	}
+	return reports.Visible(string(r)) != string(r)
+}
+
+// ownColour is the length of a colour of this program, see screen.paint, that text begins
+// with; 0 where it does not. It changes how a text looks and nothing else.
+func (i *inert) ownColour(text []byte) int {
+	if text[0] != 0x1b || Terminal(i) == nil {
+		return 0
+	}
+	for _, colour := range []string{"0", Bold, Dim, Red} {
+		if sequence := "\x1b[" + colour + "m"; bytes.HasPrefix(text, []byte(sequence)) {
+			return len(sequence)
+		}
+	}
+	return 0
+}

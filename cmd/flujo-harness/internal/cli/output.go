@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// checkOutputs finds before any work what would stop the writing of the files that flags
+// name: "" is none, "-" standard output.
+func CheckOutputs(paths ...string) error {
+	for _, path := range paths {
+		if path == "" || path == "-" {
+			continue
+		}
+		if err := Writable(path); err != nil {
+			return Usage(err)
+		}
+	}
+	return nil
+}
+
+// talk is where messages for people go: not standard output where one of the outputs goes
+// there.
+func Talk(cmd *cobra.Command, outputs ...string) io.Writer {
+	if slices.Contains(outputs, "-") {
+		return cmd.ErrOrStderr()
+	}
+	return cmd.OutOrStdout()
+}
+
+// writeJSON writes v to the file that --json names, or to standard output for "-".
+func WriteJSON(path string, v any, stdout io.Writer) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	switch {
+	case err != nil:
+		return err
+	case path == "-":
+		_, err = stdout.Write(append(data, '\n'))
+		return err
+	}
+	return WriteWhole(path, data)
+}
+
+// writable finds before any work what would stop the writing of a file.
+func Writable(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder: name a file", path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("write results to %s: %w: make the folder first", path, err)
+	}
+	return nil
+}
+
+// writeWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
+func WriteWhole(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	var out io.WriteCloser = f
+	if strings.HasSuffix(path, ".gz") {
+		out = gzip.NewWriter(f)
+	}
+	if _, err := out.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if out != f {
+		err = out.Close()
+	}
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

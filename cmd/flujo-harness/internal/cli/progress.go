@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// progress tells on standard error what is going on: one line that changes on a
+// terminal, a plain line for each new stage elsewhere.
+type Progress struct {
+	mu      sync.Mutex
+	out     io.Writer
+	live    bool
+	began   time.Time
+	stage   string
+	detail  string
+	stopped chan struct{}
+	done    sync.WaitGroup
+}
+
+func NewProgress(out io.Writer) *Progress {
+	p := &Progress{out: out, began: time.Now(), stopped: make(chan struct{})}
+	if Terminal(out) != nil && os.Getenv("TERM") != "dumb" {
+		p.live = true
+		p.done.Go(p.tick)
+	}
+	return p
+}
+
+// tick redraws the line every second, so that its time moves while a stage is silent.
+func (p *Progress) tick() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			p.mu.Lock()
+			p.draw()
+			p.mu.Unlock()
+		case <-p.stopped:
+			return
+		}
+	}
+}
+
+// draw needs the lock.
+func (p *Progress) draw() {
+	if !p.live || p.stage == "" {
+		return
+	}
+	line := fmt.Sprintf("%3.0f s  %s", time.Since(p.began).Seconds(), p.stage)
+	if p.detail != "" {
+		line += ": " + p.detail
+	}
+	width := 80
+	if f := Terminal(p.out); f != nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
+			width = w
+		}
+	}
+	if r := []rune(line); len(r) >= width {
+		line = string(r[:width-1])
+	}
+	fmt.Fprint(Acting(p.out), "\r\x1b[K")
+	fmt.Fprint(p.out, reports.Visible(line))
+}
+
+// set says what is done now, and how far it is.
+func (p *Progress) Set(stage, detail string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.live && stage != p.stage {
+		fmt.Fprintf(p.out, "%s …\n", stage)
+	}
+	p.stage, p.detail = stage, detail
+	p.draw()
+}
+
+// end wipes the line.
+func (p *Progress) End() {
+	p.mu.Lock()
+	live := p.live
+	if live {
+		fmt.Fprint(Acting(p.out), "\r\x1b[K")
+		close(p.stopped)
+	}
+	p.live, p.stage = false, ""
+	p.mu.Unlock()
+	if live {
+		p.done.Wait()
+	}
+}
+
+// secondsLeft writes a guess of the time left, from what is done of all.
+func SecondsLeft(began time.Time, done, all int) string {
+	if done == 0 {
+		return ""
+	}
+	left := time.Since(began) / time.Duration(done) * time.Duration(all-done)
+	return fmt.Sprintf("at most %v left", left.Round(time.Second))
+}
+
+// say prints a line that stays.
+func (p *Progress) Say(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live {
+		fmt.Fprint(Acting(p.out), "\r\x1b[K")
+	}
+	fmt.Fprintln(p.out, line)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+func FirstLines(text string, n int) string {
+	lines := strings.SplitAfterN(text, "\n", n+1)
+	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
+}
+
+// micros writes microseconds with the unit that suits them.
+func Micros(us float64) string {
+	switch a := math.Abs(us); {
+	case a >= 1e6:
+		return fmt.Sprintf("%.3g s", us/1e6)
+	case a >= 1e3:
+		return fmt.Sprintf("%.3g ms", us/1e3)
+	}
+	return fmt.Sprintf("%.3g us", us)
+}
+
+func Print(out io.Writer, text string) error {
+	if _, err := io.WriteString(out, text); err != nil {
+		return Fault(err)
+	}
+	return nil
+}
+
+// printJSON writes v so that no string in it acts on a terminal: what acts there and
+// is not escaped by encoding/json is beyond ASCII, and Visible writes it as JSON does.
+func PrintJSON(out io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return Fault(err)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(strings.ToValidUTF8(string(data), "\ufffd") + "\n") {
+		b.WriteString(reports.Visible(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\x7f", `\u007f`)) + "\n")
+	}
+	return Print(out, b.String())
+}
+
+func Plural(n int64, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return Grouped(n) + " " + word
+}
+
+// grouped writes 1234567 as 1,234,567.
+func Grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// money writes millionths of the unit of account in units.
+func Money(millionths int64) string { return strconv.FormatFloat(float64(millionths)/1e6, 'f', -1, 64) }
+
+// brief writes a duration with about three digits.
+func Brief(d time.Duration) string {
+	switch size := d.Abs(); {
+	case size >= time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case size >= time.Minute:
+		d = d.Round(time.Second)
+	case size >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	case size >= time.Millisecond:
+		d = d.Round(10 * time.Microsecond)
+	}
+	return d.String()
+}
+
+// cut keeps at most n characters; below 1 all of them.
+func Cut(text string, n int) string {
+	if r := []rune(text); n > 0 && len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// wrap breaks a text into lines of at most so many characters, between words where
+// that can be, and makes it harmless.
+func Wrap(text string, width int) (lines []string) {
+	width = max(width, 20)
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\t", "    ")
+	for line := range strings.SplitSeq(text, "\n") {
+		rest := []rune(reports.Visible(strings.TrimSuffix(line, "\r")))
+		for len(rest) > width {
+			at := width
+			for i := width; i > width/2; i-- {
+				if rest[i] == ' ' {
+					at = i
+					break
+				}
+			}
+			lines = append(lines, string(rest[:at]))
+			if rest = rest[at:]; rest[0] == ' ' {
+				rest = rest[1:]
+			}
+		}
+		lines = append(lines, string(rest))
+	}
+	return lines
+}

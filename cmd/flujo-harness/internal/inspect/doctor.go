@@ -1,0 +1,155 @@
+package inspect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness/machine"
+)
+
+func DoctorCommand() *cobra.Command {
+	var dir, file string
+	var strict bool
+	cmd := &cobra.Command{
+		Use: "doctor", Args: cobra.NoArgs,
+		Short: "Look at machine, disk and noise: is this a place to measure?",
+		Long: `Measures the clock, the cores, the disk and SQLite, reads what the system tells of
+itself, and says whether to measure here: at any durability, at "process" only, or not
+at all. It takes a few seconds and wants the machine for itself: what else runs is part
+of what it finds.
+
+Marks: ok; note, worth knowing; warn, figures are worse or doubtful; bad; unknown, the
+fact cannot be had here. Every figure has its unit and n.
+
+Exit codes: 0 with or without warnings; 2 usage; 3 it could not find out, as where the
+folder cannot be written to; 4 under --strict where timings must not be gated on;
+130 interrupted.
+
+--json writes {"schema": 1, "dir", "started", "seconds", "environment", "checks":
+[{"name", "mark", "finding", "figures": [{"name", "value", "unit", "n"}], "do", "bars"}],
+"advice", "reasons" (names of checks)}.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			folder, err := doctorDir(dir)
+			if err != nil {
+				return err
+			}
+			progress := cli.NewProgress(cmd.ErrOrStderr())
+			defer progress.End()
+			place, err := machine.Inspect(cmd.Context(), folder, func(check string) { progress.Set("looking at this place", check) })
+			progress.End()
+			if cmd.Context().Err() != nil {
+				return &cli.ExitError{Code: cli.ExitInterrupted, Err: nil}
+			}
+			if err != nil {
+				return cli.Fault(err)
+			}
+			if file == "-" {
+				err = cli.PrintJSON(cmd.OutOrStdout(), place)
+			} else {
+				err = cli.Print(cmd.OutOrStdout(), placeText(cli.NewScreen(cmd.OutOrStdout()), place))
+			}
+			if err == nil && file != "" && file != "-" {
+				err = writePlace(file, place)
+			}
+			if err != nil {
+				return err
+			}
+			return placeExit(place, strict)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder to measure in (default .flujo of the module, or the module where there is none yet)")
+	cmd.Flags().StringVar(&file, "json", "", `write JSON to this file; "-" is standard output, in place of the table`)
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where this is not a place to gate on timings")
+	return cmd
+}
+
+// doctorDir is the folder that the user named, or the one that measurements are made in.
+func doctorDir(given string) (string, error) {
+	if given != "" {
+		info, err := os.Stat(given)
+		if err == nil && !info.IsDir() {
+			err = errors.New("it is not a folder")
+		}
+		if err != nil {
+			return "", cli.Usage(fmt.Errorf("--dir %s: %w: name an existing folder", given, err))
+		}
+		return given, nil
+	}
+	p, err := project.Find()
+	if err != nil {
+		return "", cli.Fault(err)
+	}
+	if dir := p.Path("", ".flujo"); project.IsDir(dir) {
+		return dir, nil
+	}
+	return p.Root, nil
+}
+
+// placeExit is the exit that the advice leads to.
+func placeExit(p *machine.Place, strict bool) error {
+	if strict && p.Advice == machine.NoTimings {
+		return &cli.ExitError{Code: cli.ExitInconclusive}
+	}
+	return nil
+}
+
+func writePlace(path string, p *machine.Place) error {
+	var text bytes.Buffer
+	if err := cli.PrintJSON(&text, p); err != nil {
+		return err
+	}
+	if err := cli.WriteWhole(path, text.Bytes()); err != nil {
+		return cli.Fault(fmt.Errorf("--json %s: %w", path, err))
+	}
+	return nil
+}
+
+// placeText is a line for each check, longer ones wrapped, then the advice and what to do.
+func placeText(s cli.Screen, p *machine.Place) string {
+	const markWidth, nameWidth = 7, 10
+	width := 100
+	if s.Width > 0 {
+		width = min(width, s.Width)
+	}
+	indent := strings.Repeat(" ", markWidth+2+nameWidth+2)
+	var b, todo strings.Builder
+	for _, c := range p.Checks {
+		for i, line := range cli.Wrap(c.Finding, width-len(indent)) {
+			before := indent
+			if i == 0 {
+				before = s.Paint(markColour(c.Mark), fmt.Sprintf("%-*s", markWidth, c.Mark)) + fmt.Sprintf("  %-*s  ", nameWidth, c.Name)
+			}
+			b.WriteString(before + line + "\n")
+		}
+		if c.Do == "" {
+			continue
+		}
+		for i, line := range cli.Wrap(c.Do, width-nameWidth-4) {
+			name := ""
+			if i == 0 {
+				name = c.Name
+			}
+			fmt.Fprintf(&todo, "  %-*s  %s\n", nameWidth, name, line)
+		}
+	}
+	advice := string(p.Advice)
+	if len(p.Reasons) > 0 {
+		advice += ", because of " + strings.Join(p.Reasons, ", ")
+	}
+	b.WriteString("\n" + s.Paint(cli.Bold, advice) + "\n")
+	if todo.Len() > 0 {
+		b.WriteString("what to do:\n" + todo.String())
+	}
+	return b.String()
+}
+
+func markColour(m machine.Mark) string {
+	return map[machine.Mark]string{machine.MarkOK: "32", machine.MarkNote: "36", machine.MarkWarn: "33", machine.MarkBad: cli.Red, machine.MarkUnknown: cli.Dim}[m]
+}

@@ -1,0 +1,223 @@
+package measure
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// profiles say how thoroughly to calibrate.
+var profiles = map[string]struct{ sessions, replays int }{"quick": {12, 500}, "full": {30, 2000}}
+
+func CalibrateCommand() *cobra.Command {
+	var k calibration
+	var profile string
+	cmd := &cobra.Command{
+		Use: "calibrate", Args: cobra.NoArgs,
+		Short: "Derive limits anew; print the differences, write them only with --write",
+		Long: `Measures the unchanged program in fresh processes, derives the limit from all of
+them, and proves it by replay of sessions that did not make it: unchanged ones must hold,
+ones slowed down by the margin must break. Prints what would change. A limit that becomes
+easier to hold is written only with --reason and --expires, and stands in the ledger.
+
+Sessions are kept in .flujo/calibration until their limit is written: a calibration that
+was interrupted, or made without --write, goes on when it is called again with the same
+program and settings. --profile quick (12 sessions, 500 replays) is for trying out: it
+cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for gates.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, ok := profiles[profile]
+			if !ok {
+				return cli.Usage(fmt.Errorf("--profile %q: use quick or full", profile))
+			}
+			if k.replays = p.replays; !cmd.Flags().Changed("sessions") {
+				k.flags.sessions = p.sessions
+			}
+			return k.run(cmd)
+		},
+	}
+	k.flags.Register(cmd, profiles["full"].sessions)
+	cmd.Flags().StringVar(&profile, "profile", "full", `"quick" or "full": sessions and replays`)
+	cmd.Flags().Float64Var(&k.margin, "margin", 10, "slow-down that the limit must notice, in percent")
+	cmd.Flags().BoolVar(&k.write, "write", false, "write the limits file")
+	cmd.Flags().StringVar(&k.reason, "reason", "", "why a limit is loosened")
+	cmd.Flags().StringVar(&k.expires, "expires", "", "until when a loosening is tolerated, as YYYY-MM-DD")
+	return cmd
+}
+
+// calibration is one call of calibrate.
+type calibration struct {
+	flags           Flags
+	margin          float64 // percent
+	replays         int
+	write           bool
+	reason, expires string
+
+	project project.Project
+	limits  *thresholds.File
+	head    string // commit of the tree
+	commit  string // the same, and whether the tree has changes
+	scratch string // folder to measure in
+	out     io.Writer
+	err     io.Writer // for progress
+}
+
+// run calibrates one limit after the other. One that is refused stops none of the
+// others, and is named at the end.
+func (k *calibration) run(cmd *cobra.Command) (err error) {
+	ctx := cmd.Context()
+	p, specs, err := k.flags.PrepareAll(ctx)
+	if err != nil {
+		return err
+	}
+	k.project, k.out, k.err = p, cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if !(k.margin > 0 && k.margin <= 100) {
+		return cli.Usage(fmt.Errorf("--margin %v: a percentage above 0, up to 100", k.margin))
+	}
+	dir, class := k.flags.limitsDir(p), machine.Class()
+	if k.limits, err = thresholds.Load(dir, class); err != nil {
+		return cli.Usage(err)
+	}
+	if k.limits == nil || k.limits.Class != class {
+		k.limits = &thresholds.File{Schema: 1, Class: class, Path: filepath.Join(dir, class+".toml")}
+	}
+	var remove func() error
+	if k.scratch, remove, err = harness.Scratch(p.Root); err != nil {
+		return cli.Fault(err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	var dirty bool
+	if k.head, dirty = p.Revision(ctx); dirty {
+		k.commit = k.head + "+changes"
+	} else {
+		k.commit = k.head
+	}
+	code := cli.ExitHeld
+	var refused error
+	for _, spec := range specs {
+		one := k.one(ctx, spec)
+		if ctx.Err() != nil {
+			return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.Join(refused, one)}
+		}
+		if one == nil {
+			continue
+		}
+		var exit *cli.ExitError
+		if errors.As(one, &exit) {
+			code = max(code, exit.Code)
+		}
+		refused = errors.Join(refused, fmt.Errorf("%s at %s: %w", spec.Workload, spec.Durability, one))
+	}
+	if refused != nil {
+		return &cli.ExitError{Code: code, Err: refused}
+	}
+	return nil
+}
+
+// one limit: measured, proven, compared with the one that is there and, if it may be,
+// written.
+func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
+	spec.Dir, spec.Plan.SlowBy = k.scratch, k.margin/100
+	session, program, err := Sessions(k.project, spec)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	hash, err := hashOf(program)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	kept, err := thresholds.OpenCheckpoint(
+		filepath.Join(k.project.Root, ".flujo", "calibration", fmt.Sprintf("%s-%s.jsonl", spec.Workload, spec.Durability)),
+		thresholds.Identity{Workload: spec.Workload, Durability: string(spec.Durability), Program: hash, Commit: k.head,
+			Environment: machine.Describe(ctx, spec.Dir), Plan: spec.Plan, Seed: k.flags.Seed}, time.Now())
+	if err != nil {
+		return cli.Fault(err)
+	}
+	there := kept.Sessions()
+	switch {
+	case there > 0:
+		k.say("resuming: %d of %d sessions are there from %s", there, spec.Plan.Sessions, clock(kept.Began, time.Now()))
+	case kept.Anew != "":
+		k.say("starting anew: %s", kept.Anew)
+	}
+	spec = kept.Resume(spec)
+	began, stage := time.Now(), fmt.Sprintf("calibrating %s at %s", spec.Workload, spec.Durability)
+	progress := cli.NewProgress(k.err)
+	defer progress.End()
+	progress.Set(stage, "")
+	order := thresholds.Order{Margin: k.margin / 100, Replays: k.replays, Commit: k.commit}
+	limit, c, err := thresholds.Calibrate(ctx, spec, order, kept.Runner(session), func(c *harness.Comparison) {
+		progress.Set(stage, fmt.Sprintf("session %d of %d, %s", c.Sessions(), c.Plan.Sessions, cli.SecondsLeft(began, c.Sessions()-there, c.Plan.Sessions-there)))
+	})
+	progress.End()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w; call it again to go on", err)
+	case err != nil && c != nil: // from these sessions no other limit can come
+		return cli.Fault(errors.Join(err, kept.Remove()))
+	case err != nil:
+		return cli.Fault(err)
+	}
+	pr := limit.Provenance
+	k.say("measured   (W-N)/F %v, durability %s, %d sessions, seed %d", c.CostRatio, c.Durability, pr.Sessions, c.Seed)
+	k.say("proof      %d replays each, %s: unchanged %.2f%% held, %.2f%% broke; slowed by %.3g%% (measured %+.1f%%) %.2f%% broke",
+		pr.Replays, pr.Method, 100*pr.NullHeld, 100*pr.NullBroken, k.margin, 100*(pr.Injected-1), 100*pr.SlowBroken)
+	if full := profiles["full"]; pr.Replays < full.replays {
+		k.say("           a rate of false alarms below %.2g%% cannot be told from none by %d replays: use --profile full for what gates", 300/float64(pr.Replays), pr.Replays)
+	}
+	change := k.limits.Compare(limit)
+	k.say("%s", change)
+	if !k.write {
+		k.say("nothing was written: add --write; the sessions are kept for that")
+		return nil
+	}
+	if err := k.limits.Apply(change, k.reason, k.expires, time.Now()); err != nil {
+		return cli.Usage(err)
+	}
+	if err := k.limits.Save(); err != nil {
+		return cli.Fault(err)
+	}
+	k.say("written to %s", harness.ShortPath(k.limits.Path))
+	if err := kept.Remove(); err != nil {
+		return cli.Fault(err)
+	}
+	return nil
+}
+
+func (k *calibration) say(format string, args ...any) {
+	fmt.Fprintf(k.out, format+"\n", args...)
+}
+
+// clock is a time of today, or a day and a time.
+func clock(t, now time.Time) string {
+	if t, now := t.Local(), now.Local(); t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// hashOf tells builds of a program apart: of what changes, only that matters.
+func hashOf(program string) (string, error) {
+	f, err := os.Open(program)
+	if err != nil {
+		return "", fmt.Errorf("read the program that is measured: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read the program that is measured: %w", err)
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}

@@ -1,0 +1,177 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// measureFlags are the flags of every command that measures.
+type Flags struct {
+	Workloads    []string
+	suite        string
+	durabilities []string
+	Limits       string
+	sessions     int
+	budget       time.Duration
+	Seed         uint64
+}
+
+func (f *Flags) Register(cmd *cobra.Command, sessions int) {
+	cmd.Flags().StringSliceVar(&f.Workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
+	cmd.Flags().StringVar(&f.suite, "suite", "", "package of tests that has the --workload, by suites.DescribeOverhead: ./flows (default: ours are measured)")
+	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
+	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
+	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
+	cmd.Flags().DurationVar(&f.budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
+	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
+}
+
+// prepare finds the project, checks the flags and makes the order of the
+// measurement of them, before anything is run.
+func (f *Flags) Prepare(ctx context.Context) (project.Project, harness.Spec, error) {
+	p, specs, err := f.PrepareAll(ctx)
+	if err != nil {
+		return p, harness.Spec{}, err
+	}
+	if len(specs) > 1 {
+		return p, specs[0], cli.Usage(errors.New("one --workload and one --durability at a time here"))
+	}
+	return p, specs[0], nil
+}
+
+// prepareAll is prepare for a command that measures one after the other.
+func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec, error) {
+	p, err := project.Find()
+	if err != nil {
+		return p, nil, cli.Fault(err)
+	}
+	specs, err := f.specs()
+	if err != nil || f.suite == "" {
+		return p, specs, err
+	}
+	suite, err := p.Suite(ctx, f.suite)
+	if err != nil {
+		return p, nil, cli.Usage(err)
+	}
+	for i := range specs {
+		specs[i].Suite = suite
+	}
+	return p, specs, nil
+}
+
+// asked reports whether the command line names something to measure.
+func (f *Flags) Asked(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("workload") || cmd.Flags().Changed("suite") || cmd.Flags().Changed("durability")
+}
+
+// specs are the orders of all measurements: each workload at each durability.
+func (f *Flags) specs() ([]harness.Spec, error) {
+	if f.sessions < 2 {
+		return nil, cli.Usage(fmt.Errorf("--sessions %d: at least 2", f.sessions))
+	}
+	workloads := f.Workloads
+	if f.suite != "" && (slices.Equal(workloads, []string{"default"}) || slices.Equal(workloads, []string{"all"})) {
+		return nil, cli.Usage(errors.New("--suite: name the workload that it describes: --workload NAME"))
+	}
+	if slices.Equal(workloads, []string{"all"}) {
+		known, err := harness.Workloads()
+		if err != nil {
+			return nil, cli.Fault(err)
+		}
+		workloads = nil
+		for _, w := range known {
+			workloads = append(workloads, w.Name)
+		}
+	}
+	var specs []harness.Spec
+	for _, w := range workloads {
+		if _, err := harness.WorkloadNamed(w); err != nil && f.suite == "" {
+			return nil, cli.Usage(fmt.Errorf("--workload: %w", err))
+		}
+		for _, d := range f.durabilities {
+			spec := harness.Spec{Workload: w, Durability: sqlite.Durability(d), Plan: harness.DefaultPlan(), Seed: f.Seed}
+			if spec.Durability != sqlite.Process && spec.Durability != sqlite.Power {
+				return nil, cli.Usage(fmt.Errorf("--durability %q: use %q or %q", d, sqlite.Process, sqlite.Power))
+			}
+			if spec.Seed == 0 {
+				spec.Seed = uint64(rand.Uint32())
+			}
+			spec.Plan.Sessions, spec.Plan.Budget = f.sessions, f.budget
+			if slices.ContainsFunc(specs, func(s harness.Spec) bool { return s.Workload == w && s.Durability == spec.Durability }) {
+				return nil, cli.Usage(fmt.Errorf("%s at %s: given twice", w, d))
+			}
+			specs = append(specs, spec)
+		}
+	}
+	if len(specs) == 0 {
+		return nil, cli.Usage(errors.New("--workload and --durability: at least one of each"))
+	}
+	return specs, nil
+}
+
+// limitsDir is the folder of the limits files.
+func (f *Flags) limitsDir(p project.Project) string { return p.Path(f.Limits, "thresholds/limits") }
+
+// readLimits loads the limits for this machine; nil where there are none.
+func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
+	limits, err := thresholds.Load(f.limitsDir(p), machine.Class())
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	if limits != nil {
+		limits.Path = harness.ShortPath(limits.Path)
+	}
+	return limits, nil
+}
+
+// measure runs sessions until the verdict is decided.
+func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thresholds.File, progress *cli.Progress) (m thresholds.Judged, err error) {
+	run, _, err := Sessions(p, spec)
+	if err != nil {
+		return m, cli.Fault(err)
+	}
+	dir, remove, err := harness.Scratch(p.Root)
+	if err != nil {
+		return m, cli.Fault(err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	spec.Dir = dir
+	began := time.Now()
+	stage := fmt.Sprintf("measuring %s at %s", spec.Workload, spec.Durability)
+	progress.Set(stage, "")
+	m, err = thresholds.Measure(ctx, spec, limits, run, func(c *harness.Comparison) {
+		progress.Set(stage, fmt.Sprintf("session %d of %d, %s", c.Sessions(), c.Plan.Sessions, cli.SecondsLeft(began, c.Sessions(), c.Plan.Sessions)))
+	})
+	if err != nil {
+		return m, cli.Fault(fmt.Errorf("measure %s at %s: %w", spec.Workload, spec.Durability, err))
+	}
+	return m, nil
+}
+
+// sessions runs every session in a fresh process, of this program or of the suite
+// that has the workload. It returns the path of that program, too.
+func Sessions(p project.Project, spec harness.Spec) (run harness.Runner, program string, err error) {
+	if spec.Suite != "" {
+		program = p.Program(spec.Suite)
+		return harness.ExecTest(program, filepath.Join(p.Root, filepath.FromSlash(spec.Suite)), spec.Workload), program, nil
+	}
+	if program, err = os.Executable(); err != nil {
+		return nil, "", fmt.Errorf("find this program, to run sessions in processes of their own: %w", err)
+	}
+	return harness.Exec(program, "session"), program, nil
+}

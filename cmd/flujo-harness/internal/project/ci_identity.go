@@ -1,0 +1,40 @@
+package project
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/ci"
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// ciRun is what the variables of a CI service say of the run that it makes.
+type CIRun struct {
+	ID     string // of the job and its attempt; "" outside of CI
+	Commit string
+	Branch string
+	Facts  []reports.Fact
+	origin reports.Origin
+}
+
+// ciIdentity reads the variables of the CI service: see package ci.
+func CIIdentity(getenv func(string) string) CIRun {
+	of := ci.Identify(getenv, os.ReadFile)
+	c := CIRun{ID: of.ID, Commit: of.Commit, Branch: of.Branch, origin: of.Origin}
+	if c.ID == "" { // nothing says which run it is
+		return c
+	}
+	o := of.Origin
+	for _, f := range []reports.Fact{{Name: "CI service", Value: o.Service}, {Name: "CI job", Value: o.Job}, {Name: "CI page", Value: o.JobURL}} {
+		if f.Value != "" {
+			c.Facts = append(c.Facts, f)
+		}
+	}
+	return c
+}
+
+// joined leaves out what is not there.
+func Joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
+}

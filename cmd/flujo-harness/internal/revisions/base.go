@@ -1,0 +1,207 @@
+package revisions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// rules are the limits that a command judges by: those of the work tree or, with
+// --base, those of the base branch, which a change cannot loosen for itself.
+type Rules struct {
+	tree  string            // folder of the limits files of the work tree
+	Base  *project.Revision // nil: the work tree alone
+	files fs.FS             // the folder as it is in base
+}
+
+// findRules finds the limits in a folder, and those of the base if there is one.
+func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules, error) {
+	r := Rules{tree: p.Path(dir, "thresholds/limits")}
+	if base == "" {
+		if dir != "" && !project.IsDir(dir) { // or every verdict would be without a limit, and none broken
+			return r, cli.Usage(fmt.Errorf("--limits %s: there is no such folder: name the one that has the limits files", dir))
+		}
+		return r, nil
+	}
+	of, err := p.CommitOf(ctx, base)
+	if err != nil {
+		return r, cli.Usage(fmt.Errorf("--base %s: %w", base, err))
+	}
+	r.Base = &of
+	if r.files, err = filesAt(ctx, p, of.Commit, r.tree); err != nil {
+		return r, cli.Usage(fmt.Errorf("--base %s: %w", base, err))
+	}
+	return r, nil
+}
+
+// ruled is what one comparison is judged by.
+type Ruled struct {
+	Limits  *thresholds.File    // nil: there are none
+	changes []thresholds.Change // base -> work tree
+	base    string
+	head    *thresholds.File
+}
+
+// of returns the limits for a class of machine.
+func (r Rules) Of(class string) (Ruled, error) {
+	head, err := thresholds.Load(r.tree, class)
+	if err != nil {
+		return Ruled{}, cli.Usage(err)
+	}
+	if head != nil {
+		head.Path = harness.ShortPath(head.Path)
+	}
+	if r.Base == nil {
+		return Ruled{Limits: head}, nil
+	}
+	base, err := thresholds.LoadFS(r.files, r.Base.Asked+":"+filepath.ToSlash(harness.ShortPath(r.tree)), class)
+	if err != nil {
+		return Ruled{}, cli.Usage(err)
+	}
+	if base == nil {
+		return Ruled{}, cli.Usage(fmt.Errorf("--base %s: there are no limits in %s at %.12s: name a later revision, or leave --base out until limits are in it",
+			r.Base.Asked, harness.ShortPath(r.tree), r.Base.Commit))
+	}
+	return Ruled{Limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.Base.Asked, head: head}, nil
+}
+
+// judge is [thresholds.Judge], and says by what it judged.
+func (r Ruled) Judge(c *harness.Comparison, now time.Time) thresholds.Verdict {
+	return r.Note(thresholds.Judge(c, r.Limits, now))
+}
+
+// note says in a verdict how the change at hand differs from what it was judged by.
+func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
+	for _, change := range r.changes {
+		if l := change.Limit(); l.Workload != v.Workload || l.Metric != v.Metric || l.Durability != v.Durability {
+			continue
+		}
+		if change.Kind == thresholds.Added {
+			v.Source = r.head.Path
+			v.Notes = append(v.Notes, fmt.Sprintf("%s has no such limit: judged by the one that this change adds", r.base))
+			continue
+		}
+		v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of %s, not of this change: %s", r.base, change))
+	}
+	return v
+}
+
+// sayBase prints the commit whose limits and plan decide, where one was given.
+func (r Rules) SayBase(out io.Writer) {
+	if r.Base != nil {
+		fmt.Fprintf(out, "base: %s\n", *r.Base)
+	}
+}
+
+// say prints the difference that a change makes to the limits.
+func (r Ruled) Say(out io.Writer) {
+	for _, c := range r.changes {
+		by := r.base
+		if c.Kind == thresholds.Added {
+			by = "this change"
+		}
+		fmt.Fprintf(out, "%s: judged by %s\n", c, by)
+	}
+}
+
+// planAt is the plan as it is in a revision; nil where it has none.
+func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports.Plan, error) {
+	of, err := p.CommitOf(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("--base %s: %w", ref, err)
+	}
+	file := p.Path(named, "thresholds/plan.toml")
+	folder, err := filesAt(ctx, p, of.Commit, filepath.Dir(file))
+	if err != nil {
+		return nil, nil // it has not even the folder
+	}
+	text, err := fs.ReadFile(folder, filepath.Base(file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--base %s: %w", ref, err)
+	}
+	return reports.ParsePlan(ref+":"+filepath.ToSlash(harness.ShortPath(file)), text)
+}
+
+// filesAt is a folder of the project as it is in a commit.
+func filesAt(ctx context.Context, p project.Project, commit, dir string) (fs.FS, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := filepath.Rel(p.Root, abs)
+	if err != nil {
+		return nil, err
+	}
+	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") { // git takes it from the root of the tree otherwise
+		rel = "./" + rel
+	}
+	g := gitFolder{show: func(args ...string) (string, error) { return p.Git(ctx, args...) }, tree: commit + ":" + rel}
+	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
+		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --base out until limits are in it", harness.ShortPath(dir), commit)
+	}
+	return g, nil
+}
+
+// gitFolder reads the files of a folder out of git.
+type gitFolder struct {
+	show  func(args ...string) (string, error) // git
+	tree  string                               // commit:./folder
+	names string                               // each followed by a zero byte
+}
+
+// Open is what an fs.FS must have; limits are read by the two below.
+func (g gitFolder) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
+}
+
+func (g gitFolder) Glob(pattern string) (found []string, err error) {
+	for name := range strings.SplitSeq(g.names, "\x00") {
+		if ok, err := path.Match(pattern, name); err != nil {
+			return nil, err
+		} else if ok {
+			found = append(found, name)
+		}
+	}
+	return found, nil
+}
+
+func (g gitFolder) ReadFile(name string) ([]byte, error) {
+	for known := range strings.SplitSeq(g.names, "\x00") {
+		if known == name {
+			text, err := g.show("cat-file", "blob", g.tree+"/"+name)
+			return []byte(text), err
+		}
+	}
+	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+}
+
+func RegisterBase(cmd *cobra.Command, base *string) {
+	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
+}
+
+// readPlan reads the file of the plan, by default the one of the module; nil where that is
+// not there.
+func ReadPlan(p project.Project, named string) (*reports.Plan, error) {
+	plan, err := reports.ReadPlan(p.Path(named, "thresholds/plan.toml"))
+	if named == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return plan, err
+}

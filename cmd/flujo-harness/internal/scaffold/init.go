@@ -1,0 +1,544 @@
+package scaffold
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+)
+
+//go:embed templates
+var templates embed.FS
+
+const (
+	harnessTool   = project.HarnessModule + "/cmd/flujo-harness"
+	ginkgoPackage = "github.com/onsi/ginkgo/v2"
+	ginkgoTool    = ginkgoPackage + "/ginkgo"
+	gomegaModule  = "github.com/onsi/gomega"
+)
+
+func Command() *cobra.Command {
+	var s scaffold
+	cmd := &cobra.Command{
+		Use: "init [dir]", Args: cobra.MaximumNArgs(1),
+		Short: "Write a CI workflow for the tests of a module",
+		Long: `Writes into the Go module of dir (default: the working folder) a workflow for the CI
+system that it finds there, which runs all tests and keeps their history, and the line of
+.gitignore for what runs leave in the module. It finds GitHub Actions and GitLab CI by
+their files and by the remotes of git; --ci names them. Neither go.mod nor any Go file is
+changed. Beside a .gitlab-ci.yml of your own the job is written to a file to include.
+
+flujo-harness init pipeline adds a durable pipeline with its suite to the module.
+
+A file that is there with other content is kept: --force overwrites it, --dry-run shows
+what init would write. Called again, init changes nothing.
+
+Exit codes: 0 all that is needed is there; 1 files with other content were kept; 2 usage,
+or no Go module; 3 a file could not be read or written.`,
+		Example: `  flujo-harness init
+  flujo-harness init --ci github --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },
+	}
+	cmd.Flags().StringSliceVar(&s.ci, "ci", nil, `CI to write workflows for: "github", "gitlab", both with a comma, or "none" (default what is found)`)
+	s.register(cmd)
+	cmd.AddCommand(initPipelineCommand())
+	return cmd
+}
+
+func initPipelineCommand() *cobra.Command {
+	s := scaffold{pipeline: true}
+	cmd := &cobra.Command{
+		Use: "pipeline [dir]", Args: cobra.MaximumNArgs(1),
+		Short: "Write a durable pipeline and its suite into a module",
+		Long: `Writes into the Go module of dir (default: the working folder) a package with a small
+durable pipeline and its Ginkgo suite, and the folder of its limits. Prints which commands
+come next; go.mod is left to you.
+
+The package is written completely or not at all: where a file is there with other content,
+nothing is written, unless --force overwrites it. --dry-run shows what would be written.
+Called again, it changes nothing. The limits are made by flujo-harness calibrate, which
+measures.
+
+Exit codes: 0 all is there; 1 a file has other content, nothing was written; 2 usage, or no
+Go module; 3 a file could not be read or written.`,
+		Example: `  flujo-harness init pipeline
+  flujo-harness init pipeline --package orders`,
+		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },
+	}
+	cmd.Flags().StringVar(&s.name, "package", "flows", "name of the package, and of its folder in the module")
+	s.register(cmd)
+	return cmd
+}
+
+func (s *scaffold) register(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.force, "force", false, "overwrite files that have other content")
+	cmd.Flags().BoolVar(&s.dry, "dry-run", false, "write nothing; show what would be written")
+}
+
+func (s *scaffold) called(cmd *cobra.Command, args []string) error {
+	s.out = cmd.OutOrStdout()
+	dir := "."
+	if len(args) == 1 {
+		dir = args[0]
+	}
+	return s.run(cmd.Context(), dir)
+}
+
+// scaffold is one call of init.
+type scaffold struct {
+	pipeline bool     // write the package of a pipeline, else the workflows
+	name     string   // of the package
+	ci       []string // nil: those that are found
+	force    bool
+	dry      bool
+	out      io.Writer
+
+	from    string // working folder of the caller
+	project project.Project
+	mod     goMod
+}
+
+// goMod is what init needs to know of a go.mod.
+type goMod struct {
+	Module        struct{ Path string }
+	Require, Tool []struct{ Path string }
+	Replace       []struct {
+		Old, New struct{ Path, Version string }
+	}
+}
+
+// scaffoldFile is one file that init writes.
+type scaffoldFile struct {
+	path     string // in the module, with slashes
+	template string // what it is made of
+	text     []byte
+	state    string // one of those below
+	note     string // on the state
+}
+
+const (
+	fileWritten   = "written"
+	fileUnchanged = "unchanged"
+	fileKept      = "kept" // it has other content
+)
+
+// run looks at everything before it writes anything.
+func (s *scaffold) run(ctx context.Context, dir string) error {
+	if err := s.enter(ctx, dir); err != nil {
+		return err
+	}
+	if s.ci == nil && !s.pipeline {
+		s.ci = s.found(ctx)
+	}
+	if err := s.check(); err != nil {
+		return cli.Usage(err)
+	}
+	files, err := s.plan()
+	if err != nil {
+		return cli.Fault(err)
+	}
+	var kept []string
+	for _, f := range files {
+		if f.state == fileKept {
+			kept = append(kept, f.path)
+		}
+	}
+	whole := !s.pipeline || len(kept) == 0
+	for _, f := range files {
+		if f.state == fileWritten {
+			if !whole {
+				continue
+			}
+			if err := s.write(f); err != nil {
+				return cli.Fault(fmt.Errorf("write %s: %w", f.path, err))
+			}
+		}
+		s.tell(f)
+	}
+	switch {
+	case s.dry:
+		s.show(files)
+	case whole:
+		s.next(ctx)
+	}
+	if !whole {
+		return &cli.ExitError{Code: cli.ExitBroken, Err: fmt.Errorf("%d of %d files have other content: %s: nothing was written: choose another --package, or overwrite with --force",
+			len(kept), len(files), strings.Join(kept, ", "))}
+	}
+	if len(kept) > 0 {
+		return &cli.ExitError{Code: cli.ExitBroken, Err: fmt.Errorf("%d of %d files have other content and were kept: %s", len(kept), len(files), strings.Join(kept, ", "))}
+	}
+	return nil
+}
+
+// enter makes dir the working folder, so that the module is looked for from there.
+func (s *scaffold) enter(ctx context.Context, dir string) (err error) {
+	if s.from, err = os.Getwd(); err != nil {
+		return cli.Fault(fmt.Errorf("find the working folder: %w", err))
+	}
+	if err := os.Chdir(dir); err != nil {
+		return cli.Usage(fmt.Errorf("%w: name the folder of a Go module", err))
+	}
+	if s.project, err = project.Find(); err != nil {
+		return cli.Fault(err)
+	}
+	if !s.project.Module {
+		return cli.Usage(errors.New("there is no go.mod here or above: call go mod init example.org/yours first"))
+	}
+	cmd := exec.CommandContext(ctx, "go", "mod", "edit", "-json")
+	cmd.Dir = s.project.Root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return cli.Usage(fmt.Errorf("read go.mod: %w: %s", err, strings.TrimSpace(stderr.String())))
+	}
+	if err := json.Unmarshal(text, &s.mod); err != nil {
+		return cli.Fault(fmt.Errorf("read go.mod: %w", err))
+	}
+	if s.mod.Module.Path == "" {
+		return cli.Usage(errors.New("go.mod names no module: call go mod edit -module example.org/yours first"))
+	}
+	return nil
+}
+
+var packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// check finds what is wrong with the flags.
+func (s *scaffold) check() error {
+	if slices.Equal(s.ci, []string{"none"}) {
+		s.ci = nil
+	}
+	for _, ci := range s.ci {
+		if ci != "github" && ci != "gitlab" {
+			return fmt.Errorf(`--ci %s: use "github", "gitlab", both with a comma, or "none"`, strings.Join(s.ci, ","))
+		}
+	}
+	if !s.pipeline {
+		return nil
+	}
+	switch {
+	case !packageName.MatchString(s.name) || strings.HasSuffix(s.name, "_test") || token.IsKeyword(s.name):
+		return fmt.Errorf("--package %q: use the name of a Go package: lower-case letters, digits and _, a letter first, no keyword, no _test at the end", s.name)
+	case slices.Contains([]string{"main", "init", "vendor", "testdata", "documentation"}, s.name) || s.taken():
+		return fmt.Errorf("--package %s: Go, or the files that init writes, use this name for something else: choose another one", s.name)
+	}
+	return s.foreign()
+}
+
+// taken reports whether the Go files use the name of the package for something else.
+func (s *scaffold) taken() bool {
+	for _, f := range s.files() {
+		if !strings.HasSuffix(f.path, ".go") {
+			continue
+		}
+		text := f.source()
+		var words scanner.Scanner
+		words.Init(token.NewFileSet().AddFile(f.path, -1, len(text)), text, nil, 0)
+		for {
+			_, tok, word := words.Scan()
+			if tok == token.IDENT && word == s.name {
+				return true
+			}
+			if tok == token.EOF {
+				break
+			}
+		}
+	}
+	return false
+}
+
+// foreign refuses a folder that holds a package of another name.
+func (s *scaffold) foreign() error {
+	there, err := filepath.Glob(filepath.Join(s.project.Root, s.name, "*.go"))
+	if err != nil {
+		return err
+	}
+	for _, path := range there {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly)
+		if err == nil && strings.TrimSuffix(f.Name.Name, "_test") != s.name {
+			return fmt.Errorf("--package %s: %s is of package %s: choose another name", s.name, harness.ShortPath(path), f.Name.Name)
+		}
+	}
+	return nil
+}
+
+// files are those that are made of templates.
+func (s *scaffold) files() []scaffoldFile {
+	if s.pipeline {
+		return []scaffoldFile{
+			{path: s.name + "/review.go", template: "review.go"},
+			{path: s.name + "/review_test.go", template: "review_test.go"},
+			{path: s.name + "/overhead_test.go", template: "overhead_test.go"},
+			{path: s.name + "/" + s.name + "_suite_test.go", template: "flows_suite_test.go"},
+			{path: "thresholds/limits/README.md", template: "limits.md"},
+		}
+	}
+	var list []scaffoldFile
+	if slices.Contains(s.ci, "github") {
+		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"})
+	}
+	if slices.Contains(s.ci, "gitlab") {
+		path := ".gitlab-ci.yml"
+		if s.hasOwnGitLab() {
+			path = gitlabInclude
+		}
+		list = append(list, scaffoldFile{path: path, template: "gitlab.yml"})
+	}
+	return list
+}
+
+// gitlabInclude holds the job where .gitlab-ci.yml is the user's own.
+const gitlabInclude = ".gitlab/flujo-harness.yml"
+
+// hasOwnGitLab reports whether there is a .gitlab-ci.yml that init did not write.
+func (s *scaffold) hasOwnGitLab() bool {
+	own := scaffoldFile{path: ".gitlab-ci.yml", template: "gitlab.yml"}
+	return s.compare(&own) == nil && own.state == fileKept
+}
+
+// found are the CI systems that the module's repository uses: by their files, and by
+// the addresses of its remotes.
+func (s *scaffold) found(ctx context.Context) (all []string) {
+	remotes, _ := s.project.Git(ctx, "remote", "-v") // fails outside of git
+	for _, ci := range []struct{ name, file string }{{"github", ".github"}, {"gitlab", ".gitlab-ci.yml"}} {
+		if _, err := os.Stat(filepath.Join(s.project.Root, ci.file)); err == nil || strings.Contains(remotes, ci.name) {
+			all = append(all, ci.name)
+		}
+	}
+	return all
+}
+
+// tool is how the workflows call this program.
+func (s *scaffold) tool() string {
+	if slices.ContainsFunc(s.mod.Tool, func(t struct{ Path string }) bool { return t.Path == harnessTool }) {
+		return "go tool flujo-harness"
+	}
+	return "flujo-harness"
+}
+
+// install is the command that gets the program, where go.mod does not have it as a tool.
+func (s *scaffold) install() string {
+	if s.tool() != "flujo-harness" {
+		return ""
+	}
+	version := "latest"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") && !strings.Contains(info.Main.Version, "+") {
+		version = info.Main.Version
+	}
+	return "go install " + harnessTool + "@" + version
+}
+
+// source is the text of the file's template; it is part of the program.
+func (f scaffoldFile) source() []byte {
+	text, _ := templates.ReadFile("templates/" + f.template + ".tmpl")
+	return text
+}
+
+// plan makes the files and compares each with what is there.
+func (s *scaffold) plan() ([]scaffoldFile, error) {
+	files := s.files()
+	for i := range files {
+		if err := s.compare(&files[i]); err != nil {
+			return nil, err
+		}
+	}
+	if s.pipeline {
+		return files, nil
+	}
+	ignore, err := s.ignore()
+	return append(files, ignore), err
+}
+
+func (s *scaffold) compare(f *scaffoldFile) error {
+	// The workflows have braces of their own, and generic types brackets.
+	t, err := template.New(f.template).Delims("<<", ">>").Parse(string(f.source()))
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, struct{ Package, Module, Tool, Install string }{s.name, s.mod.Module.Path, s.tool(), s.install()}); err != nil {
+		return err
+	}
+	f.text, f.state = text.Bytes(), fileWritten
+	there, err := os.ReadFile(s.at(*f))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case bytes.Equal(bytes.ReplaceAll(there, []byte("\r\n"), []byte("\n")), f.text): // git may have changed the ends of lines
+		f.state = fileUnchanged
+	case s.force:
+		f.note = "overwritten"
+	default:
+		f.state, f.note = fileKept, "exists and differs from what init would write; --force overwrites it, --dry-run shows what init would write"
+	}
+	return nil
+}
+
+// ignore is .gitignore with the lines that it lacks, of what runs leave in the module.
+func (s *scaffold) ignore() (scaffoldFile, error) {
+	f := scaffoldFile{path: ".gitignore", state: fileUnchanged}
+	text, err := os.ReadFile(s.at(f))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	var lacks []string
+	for _, line := range []string{".flujo/"} {
+		if !ignores(text, line) {
+			lacks = append(lacks, line)
+		}
+	}
+	if len(lacks) == 0 {
+		return f, nil
+	}
+	f.state = fileWritten
+	if len(text) > 0 {
+		f.note = "added " + strings.Join(lacks, " and ")
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			text = append(text, '\n')
+		}
+	}
+	f.text = append(text, strings.Join(lacks, "\n")+"\n"...)
+	return f, nil
+}
+
+// ignores reports whether a .gitignore has the line, with or without slashes around it.
+func ignores(text []byte, line string) bool {
+	for there := range strings.Lines(string(text)) {
+		if strings.Trim(strings.TrimSpace(there), "/") == strings.Trim(line, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scaffold) at(f scaffoldFile) string {
+	return filepath.Join(s.project.Root, filepath.FromSlash(f.path))
+}
+
+func (s *scaffold) write(f scaffoldFile) error {
+	if s.dry {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(s.at(f)), 0o755); err != nil {
+		return err
+	}
+	return cli.WriteWhole(s.at(f), f.text)
+}
+
+func (s *scaffold) tell(f scaffoldFile) {
+	state := f.state
+	if s.dry && state == fileWritten {
+		state = "would write"
+	}
+	line := fmt.Sprintf("%-11s %s", state, f.path)
+	if f.note != "" {
+		line += ": " + f.note
+	}
+	s.say("%s", line)
+}
+
+// show prints the files that are not there as init would write them.
+func (s *scaffold) show(files []scaffoldFile) {
+	for _, f := range files {
+		if f.state != fileUnchanged {
+			s.say("\n-- %s --\n%s", f.path, bytes.TrimSuffix(f.text, []byte("\n")))
+		}
+	}
+}
+
+// next says what leads to a first run.
+func (s *scaffold) next(ctx context.Context) {
+	if slices.Contains(s.ci, "gitlab") && s.hasOwnGitLab() {
+		s.say("note: .gitlab-ci.yml is your own: add to it: include: {local: %s}", gitlabInclude)
+	}
+	if !s.pipeline && len(s.ci) == 0 {
+		s.say("note: no workflow was written: no CI system was found, or none is wanted: name one with --ci github or --ci gitlab")
+	}
+	if len(s.ci) > 0 {
+		if below, err := s.project.Git(ctx, "rev-parse", "--show-prefix"); err == nil && below != "" {
+			s.say("note: CI reads its files at the root of the repository only, and this module is in %s of it: move them, and make them work in that folder", below)
+		}
+		for _, r := range s.mod.Replace {
+			if r.Old.Path == project.HarnessModule && r.New.Version == "" {
+				s.say("note: go.mod replaces %s by the folder %s: CI needs it, too", project.HarnessModule, r.New.Path)
+			}
+		}
+	}
+	s.say("next:")
+	away, err := filepath.Rel(s.from, s.project.Root)
+	if err != nil {
+		away = s.project.Root
+	}
+	if strings.Contains(away, " ") {
+		away = `"` + away + `"`
+	}
+	if away != "." { // the commands are for the whole module
+		s.say("  cd %s", away)
+	}
+	if s.pipeline {
+		for _, line := range s.missing() {
+			s.say("  %s", line)
+		}
+	}
+	if !s.pipeline {
+		s.say("  %s run", s.tool())
+		return
+	}
+	s.say("  %-42s # specs, a measurement, a report", s.tool()+" run ./...")
+	if limits, err := filepath.Glob(filepath.Join(s.project.Root, "thresholds", "limits", "*.toml")); err == nil && len(limits) == 0 {
+		s.say("  # the limit by which run judges from then on:")
+		s.say("  "+s.tool()+" calibrate --suite ./%s --workload review --write", s.name)
+	}
+}
+
+// missing are the commands that enter into go.mod what is not there yet.
+func (s *scaffold) missing() (lines []string) {
+	has := func(list []struct{ Path string }, path string) bool {
+		return slices.ContainsFunc(list, func(e struct{ Path string }) bool { return e.Path == path })
+	}
+	if !has(s.mod.Require, project.HarnessModule) {
+		lines = append(lines, "# No version is released yet. Until then, in place of the first go get, CLONE being a clone:",
+			fmt.Sprintf("# go mod edit -require %[1]s@v0.0.0 -replace %[1]s=CLONE", project.HarnessModule))
+	}
+	if !has(s.mod.Tool, ginkgoTool) {
+		lines = append(lines, "go get -tool "+ginkgoTool)
+	}
+	var modules []string
+	for _, m := range []string{project.HarnessModule, ginkgoPackage, gomegaModule} {
+		if !has(s.mod.Require, m) {
+			modules = append(modules, m)
+		}
+	}
+	if len(modules) > 0 {
+		lines = append(lines, "go get "+strings.Join(modules, " "))
+	}
+	if len(lines) > 0 {
+		lines = append(lines, "go mod tidy")
+	}
+	return lines
+}
+
+func (s *scaffold) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }

@@ -1,0 +1,296 @@
+package selftest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"slices"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// campaign finds out how often the gate errs: verdicts on the unchanged program and on
+// one that is slower on purpose, each from processes of its own.
+type campaign struct {
+	flags       measure.Flags
+	n           int
+	changes     []float64 // percent
+	margin      float64   // percent
+	burners     []int
+	calibration int
+	raw         string
+}
+
+func CampaignCommand() *cobra.Command {
+	var c campaign
+	cmd := &cobra.Command{
+		Use: "campaign", Args: cobra.NoArgs,
+		Short: "Find out how often the gate errs here, and how quick it is",
+		Long: `Calibrates a limit of the margin, without writing it, and then judges again and
+again: the program as it is, and the same slowed down by each of --change, idle and
+beside processes that keep the cores busy (--burners). Prints a table of the verdicts,
+and what the rules of others make of the same blocks.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	c.flags.Register(cmd, harness.DefaultPlan().Sessions)
+	cmd.Flags().IntVar(&c.n, "n", 20, "verdicts of each kind")
+	cmd.Flags().Float64SliceVar(&c.changes, "change", []float64{0, 5}, "slow-downs to make, in percent; 0 is the program as it is")
+	cmd.Flags().Float64Var(&c.margin, "margin", 5, "slow-down that the limit must notice, in percent")
+	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "processes that keep a core busy beside the measurement")
+	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
+	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
+	return cmd
+}
+
+// outcomes of the verdicts of one kind.
+type outcomes struct {
+	burners int
+	change  float64
+	count   map[thresholds.Outcome]int
+	seconds []float64
+	all     []*harness.Comparison
+	invalid string // the first reason
+}
+
+func (c *campaign) run(cmd *cobra.Command) (err error) {
+	ctx := cmd.Context()
+	p, spec, err := c.flags.Prepare(ctx)
+	if err != nil {
+		return err
+	}
+	if spec.Durability != sqlite.Process {
+		return cli.Usage(errors.New("a slow-down on purpose is made at durability \"process\" only"))
+	}
+	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 {
+		return cli.Usage(errors.New("--n is 1 or more, --margin above 0, --burners and --change 0 or more"))
+	}
+	dir, remove, err := harness.Scratch(p.Root)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	spec.Dir = dir
+	run, _, err := measure.Sessions(p, spec)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	var raw *os.File
+	if c.raw != "" {
+		if raw, err = os.Create(c.raw); err != nil {
+			return cli.Usage(err)
+		}
+		defer func() { err = errors.Join(err, raw.Close()) }()
+	}
+	progress := cli.NewProgress(cmd.ErrOrStderr())
+	defer progress.End()
+	progress.Set("calibrating", "")
+	quiet := spec
+	quiet.Plan.Sessions, quiet.Plan.Budget = c.calibration, 0
+	limit, _, err := thresholds.Calibrate(ctx, quiet, thresholds.Order{Margin: c.margin / 100, Replays: 2000, Commit: "campaign"}, run, func(*harness.Comparison) {})
+	var refused *thresholds.MarginError
+	if err != nil && !errors.As(err, &refused) {
+		return cli.Fault(err)
+	}
+	limits := &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "campaign"}
+
+	var kinds []*outcomes
+	for _, burners := range c.burners {
+		for _, change := range c.changes {
+			o := &outcomes{burners: burners, change: change, count: map[thresholds.Outcome]int{}}
+			kinds = append(kinds, o)
+			if err := c.measure(ctx, o, spec, limits, run, progress, raw); err != nil {
+				return err
+			}
+		}
+	}
+	progress.End()
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s at %s, margin %.3g%%: baseline %.4g, boundary %.4g, from %d sessions; replays: unchanged held %.2f%%, broke %.2f%%; slowed broke %.2f%% (n=%d)\n",
+		spec.Workload, spec.Durability, c.margin, limit.Baseline, limit.Boundary(), limit.Provenance.Sessions,
+		100*limit.Provenance.NullHeld, 100*limit.Provenance.NullBroken, 100*limit.Provenance.SlowBroken, limit.Provenance.Replays)
+	if refused != nil {
+		fmt.Fprintf(out, "calibrate would refuse this limit: %v\n", refused)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "change\tburners\tn\tbroken\theld\tinconclusive\tinvalid\tseconds: median, p95\tsessions: median")
+	for _, o := range kinds {
+		fmt.Fprintf(table, "%+.3g%%\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f, %.2f\t%.3g\n", o.change, o.burners, len(o.seconds), o.count[thresholds.Broken], o.count[thresholds.Held],
+			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), machine.Median(o.sessions()))
+	}
+	if err := table.Flush(); err != nil {
+		return cli.Fault(err)
+	}
+	for _, o := range kinds {
+		if o.invalid != "" {
+			fmt.Fprintf(out, "invalid (%+.3g%%, %d burners), the first: %s\n", o.change, o.burners, o.invalid)
+		}
+	}
+	if err := c.compareRules(cmd, kinds); err != nil {
+		return cli.Fault(err)
+	}
+	if ctx.Err() != nil {
+		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted: the table has what was judged before")}
+	}
+	return nil
+}
+
+// measure makes the verdicts of one kind.
+func (c *campaign) measure(ctx context.Context, o *outcomes, spec harness.Spec, limits *thresholds.File, run harness.Runner, progress *cli.Progress, raw *os.File) (err error) {
+	stop, err := burn(o.burners)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	defer stop()
+	spec.Slower = o.change / 100
+	began := time.Now()
+	for i := range c.n {
+		spec.Seed++
+		progress.Set(fmt.Sprintf("judging %+.3g%% beside %d burners", o.change, o.burners), fmt.Sprintf("%d of %d, %s", i, c.n, cli.SecondsLeft(began, i, c.n)))
+		j, err := thresholds.Measure(ctx, spec, limits, run, func(*harness.Comparison) {})
+		if err != nil {
+			return cli.Fault(err)
+		}
+		if ctx.Err() != nil {
+			return nil // the table says how many there are
+		}
+		m, v := j.Comparison, j.Verdict
+		o.count[v.Outcome]++
+		o.seconds, o.all = append(o.seconds, m.Seconds), append(o.all, m)
+		if v.Outcome == thresholds.Invalid && o.invalid == "" {
+			o.invalid = v.Reason
+		}
+		if raw != nil {
+			row := struct {
+				Change  float64
+				Burners int
+				thresholds.Judged
+			}{o.change, o.burners, j}
+			if err := json.NewEncoder(raw).Encode(row); err != nil {
+				return cli.Fault(err)
+			}
+		}
+	}
+	return nil
+}
+
+// compareRules shows what others make of the same blocks: each measurement against the
+// one of the unchanged program before it.
+func (c *campaign) compareRules(cmd *cobra.Command, kinds []*outcomes) error {
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nalarms of others on the same blocks\tchange\tburners\talarms\tn")
+	for _, rule := range thresholds.Rules() {
+		for _, o := range kinds {
+			var null *outcomes
+			for _, k := range kinds {
+				if k.burners == o.burners && k.change == 0 {
+					null = k
+				}
+			}
+			if null == nil {
+				continue
+			}
+			alarms, n := 0, 0
+			for i := 1; i < min(len(o.all), len(null.all)); i++ {
+				if len(null.all[i-1].Blocks) < 10 || len(o.all[i].Blocks) < 10 {
+					continue
+				}
+				n++
+				if rule.Alarm(null.all[i-1], o.all[i], c.margin/100) {
+					alarms++
+				}
+			}
+			fmt.Fprintf(table, "%s\t%+.3g%%\t%d\t%d\t%d\n", rule.Name, o.change, o.burners, alarms, n)
+		}
+	}
+	return table.Flush()
+}
+
+func (o *outcomes) sessions() (n []float64) {
+	for _, c := range o.all {
+		n = append(n, float64(c.Sessions()))
+	}
+	return n
+}
+
+// quantile by nearest rank.
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[max(0, int(math.Ceil(q*float64(len(s))))-1)]
+}
+
+// burn starts processes that keep a core busy each, until stop.
+func burn(n int) (stop func(), err error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var stops []func()
+	stop = func() {
+		for _, one := range stops {
+			one()
+		}
+	}
+	for range n {
+		cmd := exec.Command(exe, "burn")
+		err := child.Tie(cmd, nil)
+		wait := cmd.Wait
+		if err == nil {
+			wait, err = child.Start(cmd)
+		}
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("start a process that keeps a core busy: %w", err)
+		}
+		stops = append(stops, func() {
+			_ = cmd.Process.Kill()
+			_ = wait() // it was killed
+		})
+	}
+	return stop, nil
+}
+
+// burnCommand keeps a core busy until its standard input ends, which is where the process
+// that started it has ended: not for people.
+func BurnCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "burn", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var over atomic.Bool
+			go func() {
+				_, _ = io.Copy(io.Discard, cmd.InOrStdin())
+				over.Store(true)
+			}()
+			x := uint64(1)
+			for !over.Load() {
+				for range 1 << 24 {
+					x ^= x << 13
+					x ^= x >> 7
+					x ^= x << 17
+				}
+			}
+			if x == 0 {
+				return errors.New("unreachable: the sequence has no zero")
+			}
+			return nil
+		},
+	}
+}

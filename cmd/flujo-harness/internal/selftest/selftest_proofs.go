@@ -1,0 +1,285 @@
+package selftest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/reports/ingest"
+)
+
+// proof is a campaign that tries to lose data, or to act where it may not. It is a test of
+// this module: the line that runs it is all that there is to know.
+type proof struct {
+	name string
+	does string
+	must string   // come of it, and of its control
+	in   []string // packages
+	run  string   // tests, for -run
+	n    string   // flag for N, with %d for it; none: there is no N
+	long int      // N of the long form
+	unit string   // of N
+	seed string   // flag for the seed, likewise; none: nothing is drawn
+	more []string // further flags
+}
+
+// proofs is the whole table.
+var proofs = []proof{
+	{name: "power-loss", does: "images of the disk at any moment of runs at once and of recovering: unsynced writes kept, dropped, torn or garbled",
+		must: "0 acknowledged saves lost, 0 torn; control: NORMAL loses, OFF loses and tears",
+		in:   []string{"./core/sqlite"}, run: "^TestPowerLoss", n: "-proof.n=%d", long: 10_000, unit: "images", seed: "-proof.seed=%d"},
+	{name: "kill-commits", does: "kill -9 before and behind every commit of a pipeline of all nodes, again while it recovers, and at random",
+		must: "0 saves lost, 0 records doubled, 0 saved steps called again, every run ends as the unharmed one; control: a backend that forgets, one that does not fence",
+		in:   []string{"./core/sqlite"}, run: "^TestRecoveryAfterKill$", n: "-coretest.rounds=%d", long: 2000, unit: "kills at random", seed: "-coretest.seed=%d"},
+	{name: "kill-operations", does: "kill -9 before any operation on the files: opening, saving, checkpoint, closing, recovering",
+		must: "0 acknowledged saves lost; control: who acknowledges too early loses",
+		in:   []string{"./core/sqlite"}, run: "^TestKilledAtFileOperations$", n: "-proof.n=%d", long: 2000, unit: "kills", seed: "-proof.seed=%d"},
+	{name: "disk-faults", does: "an I/O error, or a full disk, at every operation on the files, once and from there on",
+		must: "0 corrupt, 0 panics, a clear error, works again; control: an error that is hidden is found",
+		in:   []string{"./core/sqlite"}, run: "^(TestFaultsOfTheDisk|TestDiskErrorsAreNotBare)$", n: "-proof.n=%d", long: 10_000, unit: "faults, at most all there are", seed: "-proof.seed=%d"},
+	{name: "limits", does: "files that may not grow, no further descriptor, a file system that can only be read, no room for the log",
+		must: "a clear error, nothing lost, works again when the cause is gone",
+		in:   []string{"./core/sqlite"}, run: "^(TestTheSystemHasNoMore|TestReadOnlyDatabase|TestOpenWithoutRoomForTheLog|TestPadLeavesAFullDiskAlone)$"},
+	{name: "fencing", does: "a worker stopped in its step wakes when another has its run: at once, behind that step, behind the end",
+		must: "each refused, 0 records doubled; control: without a fence they are",
+		in:   []string{"./core/sqlite"}, run: "^TestFencing$", n: "-coretest.rounds=%d", long: 500, unit: "workers", seed: "-coretest.seed=%d"},
+	{name: "rivals", does: "two processes on one database want the same answer, claim or run",
+		must: "one wins, 0 doubled; control: a backend that refuses nothing",
+		in:   []string{"./core/sqlite"}, run: "^TestRivals$", n: "-coretest.rounds=%d", long: 500, unit: "rounds of each of 3 contests", seed: "-coretest.seed=%d"},
+	{name: "flipped-bits", does: "one bit of a database turned around, anywhere",
+		must: "0 missed; control: without checksums many are believed",
+		in:   []string{"./core/sqlite"}, run: "^(TestFlippedBits|TestDamagedRunIsNoticed|TestDamagedRecordIsNoticed|TestLastRecordUnderAnotherKeyIsNoticed)$", n: "-proof.n=%d", long: 10_000, unit: "bits", seed: "-proof.seed=%d"},
+	{name: "model", does: "generated histories of operations, by hostile tenants among others, on the backend and on a model",
+		must: "0 differences, 0 leaks between tenants; control: 8 backends with a defect each are found",
+		in:   []string{"./core/sqlite"}, run: "^TestModel$", n: "-rapid.checks=%d", long: 4000, unit: "histories of about 30 operations", seed: "-rapid.seed=%d"},
+	{name: "runaways", does: "pipelines that would not end, panic, do not hear, or leave goroutines and files to their context",
+		must: "all stopped, descriptors and goroutines as before; control: what is left open is found",
+		in:   []string{"./core/sqlite"}, run: "^TestRunawaysAreStopped$", n: "-proof.n=%d", long: 1000, unit: "runs", seed: "-proof.seed=%d"},
+	{name: "soak", does: "64 runs at once beside a reader, killed every few seconds",
+		must: "0 finished runs lost, memory flat, the log bounded, p99 stated",
+		in:   []string{"./core/sqlite"}, run: "^TestSoak$", n: "-proof.for=%dm", long: 30, unit: "minutes", seed: "-proof.seed=%d"},
+	{name: "hostile-files", does: "reports, results, cassettes, scripts, answers: bombs, depth, second roots, names twice, 64 MiB",
+		must: "refused with the place, within limits",
+		in:   []string{"./reports/ingest", "./stubs", "./stubs/cassette", "./stubs/redact", "./core", "./harness"}, run: "WorkIsLinear|NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
+	{name: "hostile-texts", does: "200 hostile texts in every name and message, into every output; the page in a browser, where there is one",
+		must: "0 scripts run, 0 requests, 0 escapes to the terminal, 0 canary secrets",
+		in:   []string{"./reports/history", "./reports/render", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAccount|SecretsAreTakenOut|TestPageInChromium/hostile"},
+	{name: "build", does: "the committed source built twice, in two folders with empty caches",
+		must: "the same bytes; control: without -trimpath they differ",
+		in:   []string{"./cmd/flujo-harness"}, run: "^TestReproducibleBuild$", more: []string{"-reproducible"}},
+	fuzzing("core", "FuzzResumeStored"),
+	fuzzing("core/internal/codec", "FuzzDecodeStored"),
+	fuzzing("stubs", "FuzzParseTable"),
+	fuzzing("stubs/cassette", "FuzzOpen"),
+	fuzzing("stubs/redact", "FuzzRedactTwice"),
+	fuzzing("harness", "FuzzDecodeResults"),
+	fuzzing("thresholds", "FuzzReadLimits"),
+	fuzzing("reports", "FuzzVisible"),
+	fuzzing("reports/ingest", readerTargets()...),
+}
+
+// readerTargets are the fuzz targets of the readers of results: of the detection of the
+// format, and of each format.
+func readerTargets() []string {
+	targets := []string{"FuzzRead"}
+	for _, f := range ingest.Formats() {
+		targets = append(targets, f.Fuzz)
+	}
+	return targets
+}
+
+// fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes on the wall,
+// which are fewer of processor where something else wants the core.
+const fuzzFlag = "-fuzztime=%dm"
+
+// fuzzing is the campaign of the fuzz targets of a package.
+func fuzzing(pkg string, targets ...string) proof {
+	return proof{name: "fuzz-" + path.Base(pkg), does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
+		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "minutes for each target, on one core"}
+}
+
+// lines are the commands of the campaign: one, or one for each fuzz target. Of n 0 they
+// are those of the short form.
+func (p *proof) lines(n int, seed uint64) (lines [][]string) {
+	// Go makes each interesting input smaller for up to a minute, and tries no other
+	// meanwhile where there is one worker: a second is enough.
+	fuzz := []string{"-parallel=1", "-fuzzminimizetime=1s", "-timeout=0"}
+	base := slices.Concat([]string{"go", "test"}, p.in)
+	tail := []string{"-v", "-count=1", "-timeout=0"}
+	if p.n == fuzzFlag && n > 0 {
+		for target := range strings.SplitSeq(p.run, "|") {
+			lines = append(lines, slices.Concat(base, []string{"-run=^$", "-fuzz=^" + target + "$", fmt.Sprintf(p.n, n)}, fuzz))
+		}
+		return lines
+	}
+	line := slices.Concat(base, []string{"-run=" + p.run}, tail, p.more)
+	if n > 0 && p.n != "" {
+		line = append(line, fmt.Sprintf(p.n, n))
+	}
+	if p.seed != "" {
+		line = append(line, fmt.Sprintf(p.seed, seed))
+	}
+	return [][]string{line}
+}
+
+// proofFlags choose campaigns.
+type proofFlags struct {
+	cmd  *cobra.Command
+	name string
+	n    int
+	long bool
+}
+
+func (f *proofFlags) register(cmd *cobra.Command) {
+	f.cmd = cmd
+	cmd.Flags().StringVar(&f.name, "campaign", "", `try to lose data instead: a campaign by its name, "all", or "list" for what there is`)
+	cmd.Flags().IntVar(&f.n, "n", 0, "of --campaign: trials, in the unit that the list says; 0 is the short form, which CI runs")
+	cmd.Flags().BoolVar(&f.long, "long", false, "of --campaign: as many trials as the list says")
+}
+
+// chosen are the campaigns to run.
+func (f *proofFlags) chosen() ([]proof, error) {
+	var chosen []proof
+	var names []string
+	for _, p := range proofs {
+		names = append(names, p.name)
+		if f.name == "all" || f.name == p.name {
+			chosen = append(chosen, p)
+		}
+	}
+	switch {
+	case chosen == nil:
+		return nil, cli.Usage(fmt.Errorf("--campaign %q: there is all, list, %s", f.name, strings.Join(names, ", ")))
+	case f.n < 0:
+		return nil, cli.Usage(fmt.Errorf("--n %d: use 1 or more, or 0 for the short form", f.n))
+	case f.n > 0 && f.long:
+		return nil, cli.Usage(errors.New("--n beside --long: use one of them"))
+	case f.n > 0 && (f.name == "all" || chosen[0].n == ""):
+		return nil, cli.Usage(fmt.Errorf("--campaign %s has no --n: leave it out, or use --long", f.name))
+	}
+	return chosen, nil
+}
+
+// listed is the table for people.
+func listed() string {
+	var b strings.Builder
+	for _, p := range proofs {
+		fmt.Fprintf(&b, "%s\n  does    %s\n  must    %s\n", p.name, p.does, p.must)
+		if p.n != "" {
+			fmt.Fprintf(&b, "  --long  %d %s\n", p.long, p.unit)
+		}
+		for _, line := range p.lines(p.long, 1) {
+			fmt.Fprintf(&b, "  runs    %s\n", harness.ShellLine(line...))
+		}
+	}
+	return b.String()
+}
+
+// run runs the chosen campaigns, one after the other, whatever becomes of them.
+func (f *proofFlags) run(seed uint64) error {
+	out := f.cmd.OutOrStdout()
+	if f.name == "list" {
+		return cli.Print(out, listed())
+	}
+	chosen, err := f.chosen()
+	if err != nil {
+		return err
+	}
+	here, err := project.Find()
+	if err != nil {
+		return cli.Fault(err)
+	}
+	if !here.Ours() {
+		return cli.Usage(fmt.Errorf("--campaign %s: here is no checkout of %s: campaigns are tests of that module; clone it, and call this there", f.name, project.HarnessModule))
+	}
+	ctx := f.cmd.Context()
+	commit, dirty := here.Revision(ctx)
+	if commit = cmp.Or(commit, "unknown"); dirty {
+		commit += " with changes"
+	}
+	if err := cli.Print(out, fmt.Sprintf("%s, commit %s, %s on %s\n", time.Now().UTC().Format(time.DateOnly), commit, runtime.Version(), machine.Class())); err != nil {
+		return err
+	}
+	seed = max(seed, 1)
+	red := 0
+	for _, p := range chosen {
+		n := f.n
+		if f.long {
+			n = p.long
+		}
+		for _, line := range p.lines(n, seed) {
+			how := "the short form"
+			if n > 0 && p.n != "" {
+				how = fmt.Sprintf("n %d (%s)", n, p.unit)
+			}
+			if p.seed != "" {
+				how += fmt.Sprintf(", seed %d", seed)
+			}
+			if err := cli.Print(out, fmt.Sprintf("campaign %s, %s: %s\n%s\n", p.name, how, p.must, harness.ShellLine(line...))); err != nil {
+				return err
+			}
+			began := time.Now()
+			problem, used, err := attempt(ctx, here.Root, line, out, f.cmd.ErrOrStderr())
+			switch {
+			case ctx.Err() != nil:
+				return &cli.ExitError{Code: cli.ExitInterrupted, Err: nil}
+			case err != nil:
+				return cli.Fault(fmt.Errorf("campaign %s: %w: it needs the go command", p.name, err))
+			case problem != "":
+				red++
+				problem = "FAILED: " + problem + ": run it again by\n" + harness.ShellLine(line...)
+			default:
+				problem = "held"
+			}
+			if err := cli.Print(out, fmt.Sprintf("campaign %s, in %.0f s (%.0f s of processor): %s\n", p.name, time.Since(began).Seconds(), used.Seconds(), problem)); err != nil {
+				return err
+			}
+		}
+	}
+	if red > 0 {
+		return &cli.ExitError{Code: cli.ExitBroken}
+	}
+	return nil
+}
+
+// attempt runs a line and says what is wrong, and how much processor time the line and all
+// that it started and waited for have used, compilers too; children that it killed and left
+// are not in it.
+func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, used time.Duration, err error) {
+	var heard bytes.Buffer
+	guard, err := cli.GuardLine()
+	if err != nil {
+		return "", 0, err
+	}
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, io.MultiWriter(out, &heard), said
+	failed, err := child.RunGroup(ctx, cmd, guard)
+	if state := cmd.ProcessState; state != nil {
+		used = state.UserTime() + state.SystemTime()
+	}
+	switch {
+	case err != nil:
+		return "", used, err
+	case failed != nil:
+		return failed.Error(), used, nil
+	case strings.Contains(heard.String(), "no tests to run"):
+		return "nothing was run: it needs Linux", used, nil
+	}
+	return "", used, nil
+}

@@ -1,0 +1,97 @@
+package selftest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports/ingest"
+)
+
+// A mutant that selftest does not run is a guard nobody has seen notice.
+func TestSelftestRunsEveryMutant(t *testing.T) {
+	var run []harness.Mutant
+	for _, l := range lies {
+		run = append(run, l.mutant)
+	}
+	for _, m := range harness.Mutants() {
+		if !slices.Contains(run, m) {
+			t.Errorf("selftest has no row for the mutant %q", m)
+		}
+	}
+}
+
+// root is the folder of go.mod.
+var root = filepath.Join("..", "..", "..", "..")
+
+// testsOf are the names of the tests and fuzz targets of a package.
+func testsOf(t *testing.T, pkg string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests in %s: %v", pkg, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// A campaign whose test was renamed would run nothing, and hold.
+func TestCampaignsNameTestsThatAreThere(t *testing.T) {
+	for _, p := range proofs {
+		var all []string
+		for _, pkg := range p.in {
+			names := testsOf(t, pkg)
+			all = append(all, names...)
+			top := regexp.MustCompile(`/\w+`).ReplaceAllString(p.run, "") // of subtests: the test itself
+			if !slices.ContainsFunc(names, regexp.MustCompile(top).MatchString) {
+				t.Errorf("campaign %s: no test of %s is %s", p.name, pkg, p.run)
+			}
+		}
+		for part := range strings.SplitSeq(strings.Trim(p.run, "^()$"), "|") {
+			part, _, _ = strings.Cut(part, "/")
+			if !slices.ContainsFunc(all, func(name string) bool { return strings.Contains(name, part) }) {
+				t.Errorf("campaign %s: there is no %s", p.name, part)
+			}
+		}
+	}
+}
+
+func TestEveryFuzzTargetIsInACampaign(t *testing.T) {
+	for _, f := range ingest.Formats() {
+		if !slices.Contains(readerTargets(), f.Fuzz) {
+			t.Errorf("no campaign fuzzes %s", f.Name)
+		}
+	}
+	var packages []string
+	for _, pattern := range []string{"*", "*/*", "*/*/*", "*/*/*/*"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			packages = append(packages, strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), filepath.ToSlash(root)+"/"))
+		}
+	}
+	for _, pkg := range slices.Compact(packages) {
+		for _, name := range testsOf(t, pkg) {
+			in := func(p proof) bool {
+				return p.n == fuzzFlag && p.in[0] == "./"+pkg && slices.Contains(strings.Split(p.run, "|"), name)
+			}
+			if strings.HasPrefix(name, "Fuzz") && !slices.ContainsFunc(proofs, in) {
+				t.Errorf("no campaign fuzzes %s of %s", name, pkg)
+			}
+		}
+	}
+}
