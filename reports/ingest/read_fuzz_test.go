@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/google/go-cmp/cmp"
@@ -39,7 +41,9 @@ func fuzzRead(f *testing.F, format string, seeds ...string) {
 			}
 			return r, nil
 		}
-		r, err := read()
+		var r *Reading
+		var err error
+		bounded(t, len(data), func() { r, err = read() })
 		if err != nil {
 			var refused *FormatError
 			if !errors.As(err, &refused) {
@@ -56,6 +60,28 @@ func fuzzRead(f *testing.F, format string, seeds ...string) {
 		}
 		sound(t, r)
 	})
+}
+
+// Bounds on the work for one text: what the buffers take, and for each byte of it. A minute
+// is far beyond what any text of a fuzz target takes; one that takes it is exponential.
+const (
+	fixedWork   = 32 << 20 // bytes allocated
+	workPerByte = 8 << 10
+	longestWork = time.Minute
+)
+
+// bounded runs a function and fails where it does more work than a text of n bytes is worth.
+func bounded(t *testing.T, n int, read func()) {
+	t.Helper()
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	before, began := sample[0].Value.Uint64(), time.Now()
+	read()
+	took := time.Since(began)
+	metrics.Read(sample)
+	if work := sample[0].Value.Uint64() - before; work > fixedWork+workPerByte*uint64(n) || took > longestWork {
+		t.Fatalf("a text of %d bytes took %d bytes of memory and %v", n, work, took)
+	}
 }
 
 // sound looks for what no reading may have.
@@ -127,7 +153,9 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte("\xff\xfe<\x00a\x00>\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := Read(bytes.NewReader(data), filepath.FromSlash("/src"))
+		var r *Reading
+		var err error
+		bounded(t, len(data), func() { r, err = Read(bytes.NewReader(data), filepath.FromSlash("/src")) })
 		var refused *FormatError
 		switch {
 		case err != nil && !errors.As(err, &refused):
