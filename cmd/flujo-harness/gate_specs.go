@@ -267,13 +267,14 @@ func missingNames(moves []analysis.Move) string {
 	var specs []reports.Spec
 	for _, m := range moves {
 		if m.Before == reports.Failed {
-			m.Spec.Leaf += " (it failed)"
-			specs = append(specs, m.Spec)
+			spec := *m.Spec
+			spec.Leaf += " (it failed)"
+			specs = append(specs, spec)
 		}
 	}
 	for _, m := range moves {
 		if m.Before != reports.Failed {
-			specs = append(specs, m.Spec)
+			specs = append(specs, *m.Spec)
 		}
 	}
 	return firstNames(specs)

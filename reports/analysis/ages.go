@@ -9,22 +9,22 @@ import (
 // not run neither end its row of failures nor lengthen it. It looks back beyond the
 // window, as far as it must.
 func (a *analyzer) tellAges() error {
-	a.ages = map[string]Age{}
+	a.ages = map[*reports.Spec]Age{}
 	if a.a.Run.Suites == nil {
 		return nil
 	}
 	for i := range a.a.Run.Suites.Specs {
 		if s := &a.a.Run.Suites.Specs[i]; s.State == reports.Failed {
-			a.ages[s.Key()] = Age{}
+			a.ages[s] = Age{}
 		}
 	}
 	w, oldest, rest := a.w, a.all[0], a.rest
 	for {
 		open := false
-		for key, age := range a.ages {
+		for s, age := range a.ages {
 			if !age.Known {
-				age.lookBack(w, a.ids[key])
-				a.ages[key] = age
+				age.lookBack(w, a.ids[s.Key()])
+				a.ages[s] = age
 			}
 			open = open || !age.Known
 		}

@@ -134,14 +134,14 @@ const (
 // Attention is one thing to look at.
 type Attention struct {
 	Kind    AttentionKind
-	Spec    reports.Spec // of a failure outside the specs: Outside.Spec
-	Outside *Outside     // nil of a spec
-	Message string       // of the failure; of a flaky spec the last one known
-	Rerun   string       // command that runs only this spec; "" where its runner is not known
-	Owner   string       // of a label "owner:…", "" where there is none
-	Age     Age          // of what fails
-	Cluster int          // place in Account.Clusters, -1: in none
-	Flake   *Flake       // of a flaky one, nil where it was only rescued in this run
+	Spec    *reports.Spec // never nil; of a failure outside the specs: Outside.Spec
+	Outside *Outside      // nil of a spec
+	Message string        // of the failure; of a flaky spec the last one known
+	Rerun   string        // command that runs only this spec; "" where its runner is not known
+	Owner   string        // of a label "owner:…", "" where there is none
+	Age     Age           // of what fails
+	Cluster int           // place in Account.Clusters, -1: in none
+	Flake   *Flake        // of a flaky one, nil where it was only rescued in this run
 }
 
 // Age says since when a spec fails without a pass in between.
@@ -156,7 +156,7 @@ type Age struct {
 // Move is how one spec moved since the run before.
 type Move struct {
 	Kind   reports.Kind
-	Spec   reports.Spec  // as it is now; of a spec that is gone, as it was
+	Spec   *reports.Spec // as it is now, in the results of the run; of a spec that is gone, as it was; never nil
 	Before reports.State // "" where it was not there
 	Now    reports.State // "" where it is gone
 	From   string        // of a renamed one: what it was called, suite and all
@@ -211,11 +211,11 @@ type GreenTurn struct {
 
 // Cluster is failures of one run that say the same.
 type Cluster struct {
-	Message string         // as the first of them says it
-	Pattern string         // with numbers, addresses, times and quoted texts taken out
-	Place   string         // "file.go:12" where all of them fail at one place
-	Specs   []reports.Spec // in the order of the results
-	Since   int            // age in runs of the oldest of them
+	Message string          // as the first of them says it
+	Pattern string          // with numbers, addresses, times and quoted texts taken out
+	Place   string          // "file.go:12" where all of them fail at one place
+	Specs   []*reports.Spec // in the order of the results
+	Since   int             // age in runs of the oldest of them
 }
 
 // Flake is a spec with both outcomes where nothing called for it.

@@ -36,7 +36,7 @@ type analyzer struct {
 	row  history.Record   // of the run
 	was  *reports.Results // of the run before, nil: none
 	ids  map[string]int64
-	ages map[string]Age // of the failures of the run, by key
+	ages map[*reports.Spec]Age // of the failures of the run
 	w    *history.Window
 	all  []history.Record // of the window, rated or not
 	rest int              // runs before them

@@ -279,7 +279,7 @@ func TestRerun(t *testing.T) {
 		{"Ginkgo JSON", "shop", "clears\x1b[2J the screen", ""},
 		{"Ginkgo JSON", "shop\n; rm x", "y", ""},
 	} {
-		if got := rerun(reports.Spec{Suite: tt.suite, Leaf: tt.leaf}, tt.format); got != tt.want {
+		if got := rerun(&reports.Spec{Suite: tt.suite, Leaf: tt.leaf}, tt.format); got != tt.want {
 			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}
@@ -296,7 +296,7 @@ func TestClusters(t *testing.T) {
 		s.Detail = "panicked"
 		return s
 	}
-	got := Clusters([]reports.Spec{
+	failures := []reports.Spec{
 		fail("a", "Expected\n    <int>: 4\nto equal\n    <int>: 5", 10),
 		fail("b", `dial tcp 127.0.0.1:4242: connect: connection refused after 1.2s at 2026-11-25T10:00:00Z`, 20),
 		fail("c", `dial tcp 127.0.0.1:51: connect: connection refused after 0.7s at 2026-11-24T09:10:11.5+01:00`, 30),
@@ -306,7 +306,12 @@ func TestClusters(t *testing.T) {
 		fail("g", "panic: nil map\ngoroutine 201 [running]:\n/builds/x9/shop/order.go:12 +0xff3", 60),
 		sample.Spec("h", reports.Passed),
 		panics("i", 70), panics("j", 70), panics("k", 80), // a panic without its stack: the place is its first line
-	})
+	}
+	var specs []*reports.Spec
+	for i := range failures {
+		specs = append(specs, &failures[i])
+	}
+	got := Clusters(specs)
 	var names []string
 	for _, c := range got {
 		var leaves []string

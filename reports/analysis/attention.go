@@ -39,7 +39,8 @@ func (a *analyzer) tellAttention() {
 	}
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
-			at := Attention{Kind: SuiteBroken, Spec: o.Spec(), Outside: o, Message: o.Failure.Message, Age: o.Age}
+			spec := o.Spec()
+			at := Attention{Kind: SuiteBroken, Spec: &spec, Outside: o, Message: o.Failure.Message, Age: o.Age}
 			join(&at)
 			a.a.Attention = append(a.a.Attention, at)
 		}
@@ -51,13 +52,13 @@ func (a *analyzer) tellAttention() {
 	told := map[string]bool{}
 	for _, m := range a.a.Moves {
 		key := m.Spec.Key()
-		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: reports.OwnerOf(&m.Spec), Cluster: -1, Flake: flakes[key]}
+		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: reports.OwnerOf(m.Spec), Cluster: -1, Flake: flakes[key]}
 		switch {
 		case m.Now == reports.Failed && m.Kind == reports.Flaky, m.Kind == reports.RetryRescued:
 			at.Kind = FlakyNow
 		case m.Now != reports.Failed:
 			continue
-		case m.Kind == reports.StillFailing && a.ages[key].Runs >= longStreak:
+		case m.Kind == reports.StillFailing && a.ages[m.Spec].Runs >= longStreak:
 			at.Kind = LongFailing
 		case m.Kind == reports.StillFailing:
 			at.Kind = FailingOn
@@ -67,7 +68,7 @@ func (a *analyzer) tellAttention() {
 			at.Kind = NewlyBroken
 		}
 		if m.Now == reports.Failed {
-			at.Age = a.ages[key]
+			at.Age = a.ages[m.Spec]
 			join(&at)
 		}
 		told[key] = true
@@ -76,8 +77,8 @@ func (a *analyzer) tellAttention() {
 	for i := range a.a.Flakes {
 		f := &a.a.Flakes[i]
 		if key := f.Spec.Key(); !told[key] && f.Spec.State != "" { // in this run
-			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: f.Spec, Message: f.Spec.Message,
-				Rerun: rerun(f.Spec, run.Format), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
+			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: &f.Spec, Message: f.Spec.Message,
+				Rerun: rerun(&f.Spec, run.Format), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
 		}
 	}
 	passed := func(t Attention) int {
@@ -93,8 +94,8 @@ func (a *analyzer) tellAttention() {
 
 // rerun is a command that runs only this spec, "" where its runner is not known or
 // its name has characters that no command line should have.
-func rerun(s reports.Spec, format string) string {
-	for _, r := range s.Suite + texts(&s) {
+func rerun(s *reports.Spec, format string) string {
+	for _, r := range s.Suite + texts(s) {
 		if !unicode.IsPrint(r) {
 			return ""
 		}

@@ -444,7 +444,7 @@ func (a *Analysis) StillFailing() []reports.Spec {
 	var all []reports.Spec
 	for _, m := range a.Moves {
 		if m.Now == reports.Failed && m.Before == reports.Failed {
-			all = append(all, m.Spec)
+			all = append(all, *m.Spec)
 		}
 	}
 	return all

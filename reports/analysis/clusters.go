@@ -44,15 +44,16 @@ func pattern(message string) string {
 
 // tellClusters groups what failed, in the specs and outside of them.
 func (a *analyzer) tellClusters() {
-	var failed []reports.Spec
+	var failed []*reports.Spec
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
-			failed = append(failed, o.Spec())
+			spec := o.Spec()
+			failed = append(failed, &spec)
 		}
 	}
 	for i := range a.a.Run.Suites.Specs {
 		if s := &a.a.Run.Suites.Specs[i]; s.State == reports.Failed {
-			failed = append(failed, *s)
+			failed = append(failed, s)
 		}
 	}
 	a.a.Clusters = Clusters(failed)
@@ -80,12 +81,11 @@ func cause(message string) string {
 var matched = regexp.MustCompile(`(?i)^\s*(expected|error trace|not equal|assert)`)
 
 // Clusters puts failures together that say the same: two at least make a group.
-func Clusters(specs []reports.Spec) []Cluster {
+func Clusters(specs []*reports.Spec) []Cluster {
 	type key struct{ pattern, place string }
 	at := map[key]int{}
 	var all []Cluster
-	for i := range specs {
-		s := &specs[i]
+	for _, s := range specs {
 		if s.State != reports.Failed {
 			continue
 		}
@@ -104,7 +104,7 @@ func Clusters(specs []reports.Spec) []Cluster {
 		if all[n].Place != text.Where(s.File, s.Line) {
 			all[n].Place = ""
 		}
-		all[n].Specs = append(all[n].Specs, *s)
+		all[n].Specs = append(all[n].Specs, s)
 	}
 	all = slices.DeleteFunc(all, func(c Cluster) bool { return len(c.Specs) < 2 })
 	slices.SortStableFunc(all, func(x, y Cluster) int { return cmp.Compare(len(y.Specs), len(x.Specs)) })

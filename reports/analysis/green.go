@@ -18,7 +18,7 @@ func (a *analyzer) tellGreen() error {
 	if b := a.a.Baseline; b != nil {
 		for _, s := range b.Rescued {
 			if a.both[s.Key()] {
-				a.a.Green = append(a.a.Green, GreenTurn{Move: Move{Kind: reports.Flaky, Spec: s, Before: reports.Failed, Now: reports.Passed},
+				a.a.Green = append(a.a.Green, GreenTurn{Move: Move{Kind: reports.Flaky, Spec: &s, Before: reports.Failed, Now: reports.Passed},
 					Cause: NothingChanged, Evidence: "it failed and passed at commit " + text.ShortCommit(a.a.Run.Commit)})
 			}
 		}
@@ -115,7 +115,7 @@ func (a *analyzer) limitsTurned() error {
 				w.Outcome != thresholds.Broken || v.Outcome != thresholds.Held {
 				continue
 			}
-			turn := GreenTurn{Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is not known"}
+			turn := GreenTurn{Move: Move{Spec: &reports.Spec{}}, Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is not known"}
 			switch previous, now := *a.a.Previous, a.row.Line(); {
 			case v.Limit > w.Limit:
 				turn.Cause, turn.Evidence = LimitLoosened, fmt.Sprintf("its limit was %s and is %s", text.Figure(w.Limit), text.Figure(v.Limit))
@@ -150,7 +150,7 @@ func (f *sourceFiles) file(ctx context.Context, commit, path string) ([]byte, er
 
 // compare says what changed between two commits for a spec that passes now: File is
 // where it is defined.
-func (f *sourceFiles) compare(ctx context.Context, before, now string, s reports.Spec) (Cause, string) {
+func (f *sourceFiles) compare(ctx context.Context, before, now string, s *reports.Spec) (Cause, string) {
 	if s.File == "" {
 		return CauseUnknown, "its results do not say where it is defined"
 	}
@@ -165,8 +165,8 @@ func (f *sourceFiles) compare(ctx context.Context, before, now string, s reports
 	if bytes.Equal(old, new) {
 		return ProductChanged, fmt.Sprintf("%s is the same at both commits", s.File)
 	}
-	oldBody, okOld := specBody(old, s)
-	newBody, okNew := specBody(new, s)
+	oldBody, okOld := specBody(old, *s)
+	newBody, okNew := specBody(new, *s)
 	switch {
 	case !okOld || !okNew:
 		return CauseUnknown, fmt.Sprintf("%s changed, and the body of the spec was not found in it", s.File)

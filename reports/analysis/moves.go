@@ -52,7 +52,7 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 			case before[s.Key()] == nil:
 			case b.missing(s):
 				c.Matrix.N[s.State][""]++
-				c.Moves = append(c.Moves, Move{Kind: reports.NotRun, Spec: *s, Before: s.State})
+				c.Moves = append(c.Moves, Move{Kind: reports.NotRun, Spec: alone(s), Before: s.State})
 			default:
 				gone = append(gone, s)
 			}
@@ -72,7 +72,7 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 	for _, s := range gone {
 		if !renamed[s] {
 			c.Matrix.N[s.State][""]++
-			c.Moves = append(c.Moves, Move{Kind: reports.Gone, Spec: *s, Before: s.State})
+			c.Moves = append(c.Moves, Move{Kind: reports.Gone, Spec: alone(s), Before: s.State})
 		}
 	}
 	slices.SortStableFunc(c.Moves, func(a, b Move) int {
@@ -91,7 +91,7 @@ func (c *compared) add(old, s *reports.Spec, sameCode, barred bool) {
 		kind = reports.Flaky
 	}
 	if kind != "" {
-		c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Before: old.State, Now: s.State})
+		c.Moves = append(c.Moves, Move{Kind: kind, Spec: s, Before: old.State, Now: s.State})
 	}
 }
 
@@ -102,7 +102,7 @@ func (c *compared) addNew(s *reports.Spec, compared bool) {
 		kind = reports.Alone(s)
 	}
 	if kind != "" {
-		c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Now: s.State})
+		c.Moves = append(c.Moves, Move{Kind: kind, Spec: s, Now: s.State})
 	}
 }
 
@@ -112,7 +112,13 @@ func (c *compared) addRenamed(r renaming, s *reports.Spec) {
 	if s.State != reports.Failed && !s.Retried {
 		kind = reports.Renamed
 	}
-	c.Moves = append(c.Moves, Move{Kind: kind, Spec: *s, Before: r.old.State, Now: s.State, From: r.old.Name(), Like: r.like})
+	c.Moves = append(c.Moves, Move{Kind: kind, Spec: s, Before: r.old.State, Now: s.State, From: r.old.Name(), Like: r.like})
+}
+
+// alone is a copy of a spec, which does not keep the other results of its run alive.
+func alone(s *reports.Spec) *reports.Spec {
+	one := *s
+	return &one
 }
 
 // paired counts those that changed sides.
@@ -238,7 +244,7 @@ func (c *compared) bothWays(both map[string]bool, now *reports.Results) {
 	}
 	for i := range now.Specs {
 		if s := &now.Specs[i]; both[s.Key()] && !moved[s.Key()] {
-			c.Moves = append(c.Moves, Move{Kind: reports.Flaky, Spec: *s, Before: s.State, Now: s.State})
+			c.Moves = append(c.Moves, Move{Kind: reports.Flaky, Spec: s, Before: s.State, Now: s.State})
 		}
 	}
 	slices.SortStableFunc(c.Moves, func(a, b Move) int {
@@ -257,7 +263,7 @@ func (a *Analysis) NewFailures() []reports.Spec {
 	var all []reports.Spec
 	for _, m := range a.Moves {
 		if m.Now == reports.Failed && m.Before != reports.Failed && m.Kind != reports.Failing {
-			all = append(all, m.Spec)
+			all = append(all, *m.Spec)
 		}
 	}
 	return all

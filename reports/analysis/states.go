@@ -174,7 +174,7 @@ func (a *analyzer) barredAtBaseline(key string, m Move) bool {
 	if s := a.listed[key]; s != nil {
 		return a.barrier.skipped(s)
 	}
-	return a.barrier.missing(&m.Spec)
+	return a.barrier.missing(m.Spec)
 }
 
 // knownFlake looks for a spec among runs that have nothing to do with the change.

@@ -134,7 +134,7 @@ func fillHistory(a *analysis.Analysis, text string) {
 		a.Heat.Rows = append(a.Heat.Rows, analysis.HeatRow{Spec: s, Cells: cells.String()})
 		a.Flakes = append(a.Flakes, analysis.Flake{Spec: s, Flaked: reports.Rate{Good: 3, Of: 40}, Low: 0.026, High: 0.2, Certain: 2, Flips: 5, Censored: true, Last: points[len(points)-1]})
 	}
-	a.Attention = append(a.Attention, analysis.Attention{Kind: analysis.FlakyNow, Spec: a.Flakes[0].Spec, Message: "Timed out after 1.000s." + text, Flake: &a.Flakes[0], Cluster: -1})
+	a.Attention = append(a.Attention, analysis.Attention{Kind: analysis.FlakyNow, Spec: &a.Flakes[0].Spec, Message: "Timed out after 1.000s." + text, Flake: &a.Flakes[0], Cluster: -1})
 	a.Slowing = []analysis.Slowing{{Spec: a.Run.Suites.Specs[1], Before: 12 * time.Millisecond, Now: 31 * time.Millisecond, Ratio: 2.6, NBefore: 20, NNow: 10, P: 0.0001, Tested: 2283, Significance: 0.02}}
 	for i, s := range a.Slowest {
 		a.Slowest[i].Share, a.Slowest[i].Median = 0.01, s.Spec.Duration*9/10

@@ -455,10 +455,10 @@ func attacked() *analysis.Analysis {
 		s := sample.Spec(attack, reports.Failed)
 		s.Suite, s.Containers, s.Message, s.Detail, s.File, s.Occurrence = attack, []string{attack}, attack, attack, attack, i
 		s.Labels = []string{attack, "owner:" + attack}
-		a.Moves = append(a.Moves, analysis.Move{Kind: reports.Broke, Spec: s, Before: reports.Passed, Now: reports.Failed})
+		a.Moves = append(a.Moves, analysis.Move{Kind: reports.Broke, Spec: &s, Before: reports.Passed, Now: reports.Failed})
 		a.Run.Suites.Specs = append(a.Run.Suites.Specs, s)
-		a.Attention = append([]analysis.Attention{{Kind: analysis.NewlyBroken, Spec: s, Message: attack, Rerun: "go test -run " + attack, Owner: attack, Cluster: -1}}, a.Attention...)
-		a.Clusters = append(a.Clusters, analysis.Cluster{Message: attack, Pattern: attack, Place: attack, Specs: []reports.Spec{s}})
+		a.Attention = append([]analysis.Attention{{Kind: analysis.NewlyBroken, Spec: &s, Message: attack, Rerun: "go test -run " + attack, Owner: attack, Cluster: -1}}, a.Attention...)
+		a.Clusters = append(a.Clusters, analysis.Cluster{Message: attack, Pattern: attack, Place: attack, Specs: []*reports.Spec{&s}})
 	}
 	a.Headline.Reason, a.Headline.Next, a.Notes = strings.Join(attacks()[:20], " "), attacks()[:20], attacks()
 	long := strings.Repeat("w", 300)

@@ -99,7 +99,7 @@ func WriteReport(dir string, a *analysis.Analysis) (string, error) {
 	p, full := newPage(a), map[string]string{}
 	for i, t := range a.Attention[:min(len(a.Attention), len(p.Attention))] {
 		if whole := reports.VisibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
-			name := path.Join(messagesDir, specID(&t.Spec)+".txt")
+			name := path.Join(messagesDir, specID(t.Spec)+".txt")
 			full[name], p.Attention[i].Full = whole+"\n", name
 		}
 	}

@@ -238,11 +238,11 @@ func TestOneCauseIsOneGroup(t *testing.T) {
 		"testify NoError":       {"\n\tError Trace:\t/a/x_test.go:7\n\tError:      \tReceived unexpected error:\n\t            \t" + refused + "\n\tTest:       \tTestA\n", "\n\tError Trace:\t/a/y_test.go:9\n\tError:      \tReceived unexpected error:\n\t            \t" + refused + "\n\tTest:       \tTestB\n"},
 		"the same plain failed": {refused, refused},
 	} {
-		var specs []reports.Spec
+		var specs []*reports.Spec
 		for i, m := range messages {
 			s := sample.Spec(fmt.Sprint(i), reports.Failed)
 			s.Message, s.File, s.Line = m, fmt.Sprintf("%d_test.go", i), 7
-			specs = append(specs, s)
+			specs = append(specs, &s)
 		}
 		if got := analysis.Clusters(specs); len(got) != 1 || len(got[0].Specs) != 2 {
 			t.Errorf("%s: %d groups", name, len(got))

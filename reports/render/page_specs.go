@@ -131,7 +131,7 @@ func (p *page) addOutside(a *analysis.Analysis) {
 
 func newAttention(i int, t analysis.Attention) attentionView {
 	v := attentionView{
-		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(&t.Spec), Kind: whose(&t), Tone: "broken",
+		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(t.Spec), Kind: whose(&t), Tone: "broken",
 		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
 		Message: messageText(t.Message), Output: messageText(t.Spec.Output), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
 	}

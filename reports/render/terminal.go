@@ -130,7 +130,7 @@ func attribution(t *analysis.Attention) string {
 	if t.Owner != "" {
 		parts = append(parts, "@"+strings.TrimPrefix(text.OneLine(t.Owner), "@"))
 	}
-	if c, ok := reports.Label(&t.Spec, "category:"); ok {
+	if c, ok := reports.Label(t.Spec, "category:"); ok {
 		parts = append(parts, "category:"+text.OneLine(c))
 	}
 	if t.Outside != nil && t.Outside.NotRun > 0 {

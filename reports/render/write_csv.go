@@ -58,7 +58,7 @@ func WriteCSV(w io.Writer, a *analysis.Analysis) error {
 	}
 	for i := range a.Moves {
 		if m := &a.Moves[i]; m.Now == "" {
-			row(&m.Spec, "", m)
+			row(m.Spec, "", m)
 		}
 	}
 	out.Flush()

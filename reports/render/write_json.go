@@ -353,16 +353,16 @@ func (r *jsonReport) addSpecs(a *analysis.Analysis) {
 	for i := range a.Moves {
 		m := &a.Moves[i]
 		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
-			Spec: newJSONSpec(&m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()], Output: m.Spec.Output})
+			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()], Output: m.Spec.Output})
 	}
 	for i := range a.Green {
 		g := &a.Green[i]
-		r.Green = append(r.Green, jsonGreen{newJSONSpec(&g.Move.Spec), g.Limit, string(g.Cause), g.Evidence})
+		r.Green = append(r.Green, jsonGreen{newJSONSpec(g.Move.Spec), g.Limit, string(g.Cause), g.Evidence})
 	}
 	for _, c := range a.Clusters {
 		j := jsonCluster{Message: c.Message, Pattern: c.Pattern, Place: c.Place, Since: c.Since}
 		for i := range c.Specs {
-			j.Specs = append(j.Specs, specID(&c.Specs[i]))
+			j.Specs = append(j.Specs, specID(c.Specs[i]))
 		}
 		r.Clusters = append(r.Clusters, j)
 	}
