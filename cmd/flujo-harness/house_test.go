@@ -22,7 +22,41 @@ const (
 // mayImport is the import table: which top-level folders of this module each may
 // use. Imports run one way.
 var mayImport = map[string][]string{
-	"core":                                 {"core"},
+	"core":       {"core"},
+	"stubs":      {"core", "stubs"},
+	"harness":    {"core", "stubs", "harness"},
+	"thresholds": {"core", "stubs", "harness", "thresholds"},
+	"reports":    {"core", "stubs", "harness", "thresholds", "reports"},
+	"suites":     {"core", "stubs", "harness", "thresholds", "suites"},
+	"cmd":        {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
+}
+
+// rooms are the walls within a top-level folder: which packages of the same folder the
+// source files of each package may import. A package that is not listed may import any.
+// Tests are free to look further up.
+var rooms = map[string][]string{
+	"core":                                 {"core/internal/codec"},
+	"core/internal/codec":                  nil,
+	"core/sqlite":                          {"core", "core/sqlite/sqlitedb"},
+	"core/sqlite/sqlitedb":                 {"core", "core/sqlite/internal/locks"},
+	"core/postgres":                        {"core"},
+	"core/postgres/pgserver":               nil,
+	"core/coretest":                        {"core"},
+	"reports":                              nil,
+	"reports/internal/text":                {"reports"},
+	"reports/ingest":                       {"reports", "reports/internal/text"},
+	"reports/history":                      {"reports"},
+	"reports/store":                        {"reports", "reports/history"},
+	"reports/quarantine":                   {"reports"},
+	"reports/analysis":                     {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
+	"reports/render":                       {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
+	"reports/runner":                       {"reports", "reports/internal/text", "reports/ingest"},
+	"harness/instructions":                 nil,
+	"harness/machine":                      nil,
+	"harness/child":                        nil,
+	"stubs":                                {"stubs/redact"},
+	"stubs/cassette":                       {"stubs/redact"},
+	"stubs/redact":                         nil,
 	"cmd/flujo-harness/internal/cli":       nil,
 	"cmd/flujo-harness/internal/ci":        nil,
 	"cmd/flujo-harness/internal/project":   {"cmd/flujo-harness/internal/ci"},
@@ -31,40 +65,6 @@ var mayImport = map[string][]string{
 	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/scaffold":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure"},
-	"stubs":                                {"core", "stubs"},
-	"harness":                              {"core", "stubs", "harness"},
-	"thresholds":                           {"core", "stubs", "harness", "thresholds"},
-	"reports":                              {"core", "stubs", "harness", "thresholds", "reports"},
-	"suites":                               {"core", "stubs", "harness", "thresholds", "suites"},
-	"cmd":                                  {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
-}
-
-// rooms are the walls within a top-level folder: which packages of the same folder the
-// source files of each package may import. A package that is not listed may import any.
-// Tests are free to look further up.
-var rooms = map[string][]string{
-	"core":                   {"core/internal/codec"},
-	"core/internal/codec":    nil,
-	"core/sqlite":            {"core", "core/sqlite/sqlitedb"},
-	"core/sqlite/sqlitedb":   {"core", "core/sqlite/internal/locks"},
-	"core/postgres":          {"core"},
-	"core/postgres/pgserver": nil,
-	"core/coretest":          {"core"},
-	"reports":                nil,
-	"reports/internal/text":  {"reports"},
-	"reports/ingest":         {"reports", "reports/internal/text"},
-	"reports/history":        {"reports"},
-	"reports/store":          {"reports", "reports/history"},
-	"reports/quarantine":     {"reports"},
-	"reports/analysis":       {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
-	"reports/render":         {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
-	"reports/runner":         {"reports", "reports/internal/text", "reports/ingest"},
-	"harness/instructions":   nil,
-	"harness/machine":        nil,
-	"harness/child":          nil,
-	"stubs":                  {"stubs/redact"},
-	"stubs/cassette":         {"stubs/redact"},
-	"stubs/redact":           nil,
 }
 
 // importProblem returns what is wrong with one import of a file, or "".

@@ -57,7 +57,7 @@ func TestWorkflows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var shown, said bytes.Buffer
-	if code := run(t.Context(), []string{"init", "--dry-run"}, strings.NewReader(""), &shown, &said); code != cli.ExitHeld {
+	if code := run(t.Context(), []string{"init", "--dry-run", "--ci=github,gitlab"}, strings.NewReader(""), &shown, &said); code != cli.ExitHeld {
 		t.Fatalf("exit %d: %s", code, said.String())
 	}
 	files := txtar.Parse(shown.Bytes()).Files
