@@ -79,6 +79,11 @@ func BenchmarkHangs(b *testing.B) { select {} }
 func init() { go func() { for { time.Sleep(time.Hour) } }() }
 `
 
+// countOnce asks for the first counts, and for no more.
+func countOnce(d *Difference, _ int) More {
+	return More{Instructions: len(d.Instructions.Base) == 0 && d.Instructions.Problem == ""}
+}
+
 // The instructions of one operation are the same in every process, of a sub-benchmark by
 // itself, and of one that cannot make two.
 func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
@@ -91,7 +96,7 @@ func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
 	side := benchmarksOf(t, oddBenchmarks)
 	for name, low := range map[string]float64{"BenchmarkSub": 10_000, "BenchmarkOnce": 10_000_000} {
 		spec := BenchSpec{Package: "x", Benchmark: name, Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: tool, Procs: 2}
-		all, only, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{} })
+		all, only, err := CompareBenchmarks(t.Context(), spec, countOnce)
 		if err != nil || len(all) != 1 || len(only[0])+len(only[1]) != 0 {
 			t.Fatalf("%s: %d differences, only %q, error %v", name, len(all), only, err)
 		}
@@ -113,7 +118,7 @@ func TestWhatWaitsIsNotCounted(t *testing.T) {
 	side := benchmarksOf(t, oddBenchmarks)
 	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkSleeps", Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: &instructions.Tool{Name: "valgrind"},
 		count: func(context.Context, benchOrder) (float64, error) { t.Error("counted"); return 1, nil }}
-	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{} })
+	all, _, err := CompareBenchmarks(t.Context(), spec, countOnce)
 	if err != nil || all[0].Instructions.Waits <= mostWaiting || !strings.Contains(all[0].Instructions.Problem, "waits for ") {
 		t.Errorf("%+v, error %v", all[0].Instructions, err)
 	}

@@ -52,7 +52,7 @@ func nodeGaps(nodes []string, places map[string]string) (gaps []string) {
 	forms := map[string]func(string) []string{
 		"core/coretest/every.go": func(n string) []string { return []string{"core." + n + "(", "core." + n + "["} },
 		"core/doc.go":            func(n string) []string { return []string{"[" + n + "]"} },
-		"README.md":              func(n string) []string { return []string{"`" + n + "`"} },
+		"core/README.md":         func(n string) []string { return []string{"`" + n + "`"} },
 	}
 	for _, place := range slices.Sorted(maps.Keys(places)) {
 		for _, n := range nodes {
@@ -92,7 +92,7 @@ func TestEveryNodeIsCovered(t *testing.T) {
 		t.Fatalf("nodes %v, error %v", nodes, err)
 	}
 	places := map[string]string{}
-	for _, name := range []string{"core/coretest/every.go", "core/doc.go", "README.md"} {
+	for _, name := range []string{"core/coretest/every.go", "core/doc.go", "core/README.md"} {
 		places[name] = readTree(t, name)
 	}
 	for _, gap := range nodeGaps(nodes, places) {
@@ -106,7 +106,7 @@ func TestAForgottenNodeIsFound(t *testing.T) {
 	if err != nil || !slices.Equal(nodes, []string{"Race"}) {
 		t.Fatalf("nodes %v, error %v", nodes, err)
 	}
-	gaps := nodeGaps(nodes, map[string]string{"core/coretest/every.go": "core.Race(a, b)", "core/doc.go": "Race", "README.md": "| `Race` |"})
+	gaps := nodeGaps(nodes, map[string]string{"core/coretest/every.go": "core.Race(a, b)", "core/doc.go": "Race", "core/README.md": "| `Race` |"})
 	if !slices.Equal(gaps, []string{"core/doc.go does not have Race"}) {
 		t.Errorf("gaps %q", gaps)
 	}
@@ -114,7 +114,7 @@ func TestAForgottenNodeIsFound(t *testing.T) {
 
 // Every workload stands in the README's table; of names that differ in their end, the end.
 func TestEveryWorkloadIsInTheREADME(t *testing.T) {
-	readme := readTree(t, "README.md")
+	readme := readTree(t, "harness/README.md")
 	all, err := harness.Workloads()
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 
 // The formats that the README and the help name are those that the readers know.
 func TestFormatsAreNamedFromOneTable(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../reports/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

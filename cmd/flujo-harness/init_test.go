@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -123,19 +122,18 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// What the README tells to type can be typed.
+// What the READMEs tell to type can be typed.
 func TestReadmeCallsWhatThereIs(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := calls(string(text))
-	for _, words := range all {
-		if err := checkCall(words); err != nil && words[0] != "help" {
-			t.Errorf("flujo-harness %s: %v", strings.Join(words, " "), err)
+	n := 0
+	for _, name := range []string{"README.md", "core/README.md", "harness/README.md", "reports/README.md", "suites/README.md"} {
+		for _, words := range calls(readTree(t, name)) {
+			n++
+			if err := checkCall(words); err != nil && words[0] != "help" {
+				t.Errorf("%s: flujo-harness %s: %v", name, strings.Join(words, " "), err)
+			}
 		}
 	}
-	if len(all) < 5 {
-		t.Errorf("%d calls are found in it", len(all))
+	if n < 10 {
+		t.Errorf("%d calls are found in them", n)
 	}
 }

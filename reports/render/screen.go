@@ -18,12 +18,11 @@ type Screen struct {
 // The styles of a summary: only attributes and the 8 colours that every terminal has and
 // its user can choose.
 var (
-	styleBold   = ansi.NewStyle().Bold()
-	styleDim    = ansi.NewStyle().Faint()
-	styleRed    = ansi.NewStyle().ForegroundColor(ansi.Red)
-	styleGreen  = ansi.NewStyle().ForegroundColor(ansi.Green)
-	styleYellow = ansi.NewStyle().ForegroundColor(ansi.Yellow)
-	styleMark   = ansi.NewStyle().Bold().UnderlineStyle(ansi.UnderlineSingle)
+	styleBold  = ansi.NewStyle().Bold()
+	styleDim   = ansi.NewStyle().Faint()
+	styleRed   = ansi.NewStyle().ForegroundColor(ansi.Red)
+	styleGreen = ansi.NewStyle().ForegroundColor(ansi.Green)
+	styleMark  = ansi.NewStyle().Bold().UnderlineStyle(ansi.UnderlineSingle)
 )
 
 // paint writes s in a style, where there is colour at all.

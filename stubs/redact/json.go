@@ -140,7 +140,11 @@ func (d *documentReader) pairOf(n node) kind {
 	if len(n.kids) != 2 || d.s[n.kids[0].from] != '"' || d.s[n.kids[1].from] != '"' {
 		return noSecret
 	}
-	k := d.r.classify(unquote(d.s[n.kids[0].from:n.kids[0].to]))
+	name := unquote(d.s[n.kids[0].from:n.kids[0].to])
+	if strings.ContainsAny(name, "{}[]():;,\"'\\/\r\n") {
+		return noSecret // a text in which a secret is named: lines of a stream, words of a log
+	}
+	k := d.r.classify(name)
 	if v := unquote(d.s[n.kids[1].from:n.kids[1].to]); k == opaque || k == code || d.r.classify(v) != noSecret || !hasDigit(v) && k != password || len(v) < 4 || isWord(v) || isPlaceholder(v) {
 		return noSecret // a list of names
 	}
