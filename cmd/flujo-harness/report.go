@@ -48,9 +48,9 @@ func reportCommand() *cobra.Command {
 		Long: `Tells of a recorded run, the latest by default: did it pass, what changed, is that
 real, what to do first. Nothing is measured and no verdict is made anew.
 
-Without other flags it writes the page to the folder of --out and prints 12 lines; -v
+Without other flags it writes the page to the folder of --out and prints a summary; -v
 prints everything. With --html, --md and the others it writes only those; each takes a
-path, or "-" for standard output, and the 12 lines then go to standard error.
+path, or "-" for standard output, and the summary then goes to standard error.
 
 --json prints {"schema": 1, "verdict": {"outcome", "reason", "next", …},
 "runs": [{"id", "total", "passed", "failed", "skipped", "flaky", "pass_rate",
@@ -107,7 +107,7 @@ file that cannot be written.`,
 	output.register(cmd)
 	look.register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything, not only 12 lines")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything: formula, blocks, all failures")
 	for _, f := range forms {
 		cmd.Flags().StringVar(&f.path, f.flag, "", fmt.Sprintf(`write %s to this file ("-": standard output; .gz: compressed)`, f.what))
 	}

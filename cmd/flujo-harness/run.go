@@ -53,13 +53,16 @@ func runCommand() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
 		Use:   "run [packages] [-- flags]",
-		Short: "Run the suites, measure, judge, and report",
-		Long: `Runs the Ginkgo suites of the packages (./... by default) as a child process,
-measures what durability costs, judges it by the committed limits, writes all
-to the history and the HTML report, and says in at most 12 lines what came of it.
---workload none measures nothing.
+		Short: "Run all tests, compare with earlier runs, and report",
+		Long: `Runs the tests of the packages (./... by default; at the root of a go.work those of all
+its modules), compares the results with earlier runs, writes them to the history and to an
+HTML report, and prints a summary: what failed, whose failure it is, how to run it again.
 
-The suites are run by the Ginkgo that go.mod requires, with the flags behind "--":
+Where --workload, --suite or --durability is given, it also measures what durability costs
+and judges that by the committed limits. In this program's own module it does so without
+them; --workload none measures nothing.
+
+Ginkgo suites are run by the Ginkgo that go.mod requires, with the flags after "--":
 
   flujo-harness run ./orders -- -p --race --label-filter '!slow'
 

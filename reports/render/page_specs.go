@@ -79,12 +79,13 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 	if t := a.Target; t != nil && p.Specs.Bar != nil {
 		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
 	}
+	by := failuresOf(a)
 	for i, t := range a.Attention {
 		if len(p.Attention) == maxAttention {
 			p.MoreAttention = len(a.Attention) - maxAttention
 			break
 		}
-		p.Attention = append(p.Attention, newAttention(i, t))
+		p.Attention = append(p.Attention, newAttention(by, i, t))
 	}
 	p.addOutside(a)
 	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)
@@ -129,9 +130,9 @@ func (p *page) addOutside(a *analysis.Analysis) {
 	p.MoreOutside = len(a.Outside) - len(p.Outside)
 }
 
-func newAttention(i int, t analysis.Attention) attentionView {
+func newAttention(by failures, i int, t analysis.Attention) attentionView {
 	v := attentionView{
-		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(t.Spec), Kind: whose(&t), Tone: "broken",
+		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(t.Spec), Kind: whose(by, &t), Tone: "broken",
 		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
 		Message: messageText(t.Message), Output: messageText(t.Spec.Output), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
 	}

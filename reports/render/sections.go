@@ -51,8 +51,9 @@ func sections(a *analysis.Analysis) []section {
 }
 
 func attentionItems(a *analysis.Analysis) (all []item) {
+	by := failuresOf(a)
 	for i, t := range a.Attention {
-		v := newAttention(i, t)
+		v := newAttention(by, i, t)
 		it := item{Before: string(t.Kind) + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
 		if v.Where != "" {
 			it.After += " at " + v.Where

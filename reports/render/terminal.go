@@ -60,14 +60,14 @@ func verdictLines(a *analysis.Analysis, on Screen) []string {
 
 // failureLines are the failures of this run, those that nobody knows first.
 func failureLines(a *analysis.Analysis, on Screen) (lines []string) {
-	failed := failedNow(a)
+	failed, by := failedNow(a), failuresOf(a)
 	for i, t := range failed {
 		if i == maxFailures {
 			lines = append(lines, "", fmt.Sprintf("  and %s more", text.Count(len(failed)-i)))
 			break
 		}
 		lines = append(lines, "")
-		lines = append(lines, failure(t, on)...)
+		lines = append(lines, failure(by, t, on)...)
 	}
 	return lines
 }
@@ -83,12 +83,12 @@ func failedNow(a *analysis.Analysis) (all []*analysis.Attention) {
 }
 
 // failure is the name and whose it is, place, message and how to run it again.
-func failure(t *analysis.Attention, on Screen) (lines []string) {
+func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 	name := t.Spec.Name()
 	if t.Outside != nil {
 		name = t.Outside.Name()
 	}
-	name, right := reports.Visible(name), attribution(t)
+	name, right := reports.Visible(name), attribution(by, t)
 	width := on.columns()
 	const mark, indent = "  ✗ ", "    "
 	if on.Width != 0 && ansi.StringWidth(mark+name)+3+ansi.StringWidth(right) > width {
@@ -122,8 +122,8 @@ func lastOf(all, shown int) string {
 }
 
 // attribution is whose a failure is, with its owner and category.
-func attribution(t *analysis.Attention) string {
-	parts := []string{whose(t)}
+func attribution(by failures, t *analysis.Attention) string {
+	parts := []string{whose(by, t)}
 	if d := t.Spec.Detail; d != "" && d != reports.BothWays {
 		parts = append(parts, text.Cut(text.OneLine(d), 40))
 	}

@@ -127,8 +127,17 @@ func blameByWhose(a *analysis.Analysis) string {
 	return strings.Join(parts, ", ")
 }
 
-// whose says of one thing to look at whose failure it is.
-func whose(t *analysis.Attention) string {
+// whose says of one thing to look at whose failure it is: as the analysis does, and where
+// that does not know, since when it fails.
+func whose(by failures, t *analysis.Attention) string {
+	if f := by[t.Spec.Key()]; f != nil && t.Outside == nil {
+		switch {
+		case f.Whose == analysis.RedOnMain && f.Since != nil:
+			return fmt.Sprintf("%s since run %s", f.Whose, lineName(*f.Since))
+		case f.Whose != analysis.Unknown:
+			return string(f.Whose)
+		}
+	}
 	switch t.Kind {
 	case analysis.NewlyBroken:
 		return "newly broken"
@@ -149,6 +158,19 @@ func whose(t *analysis.Attention) string {
 		return "still failing"
 	}
 	return fmt.Sprintf("failing since run %s (%s)", lineName(t.Age.Since), text.Plural(t.Age.Runs, "run"))
+}
+
+// failures are those of specs, by their keys.
+type failures map[string]*analysis.Failure
+
+func failuresOf(a *analysis.Analysis) failures {
+	by := make(failures, len(a.Failures))
+	for i := range a.Failures {
+		if f := &a.Failures[i]; f.Outside == nil {
+			by[f.Spec.Key()] = f
+		}
+	}
+	return by
 }
 
 // limitsSentence says what came of the measurements.
