@@ -70,7 +70,7 @@ func Warnings(path string) []string {
 // warned holds the warnings that were logged, so that a process repeats none.
 var warned sync.Map
 
-// logWarnings writes each warning once to the default logger.
+// LogWarnings writes each warning once to the default logger.
 func LogWarnings(path string, warnings []string) {
 	for _, text := range warnings {
 		if _, before := warned.LoadOrStore(text, true); !before {

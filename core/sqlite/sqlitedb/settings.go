@@ -73,7 +73,7 @@ func settingsFor(d Durability, goos string) ([]Setting, error) {
 	return settings, nil
 }
 
-// connector opens connections to one database file with the settings made and
+// Connector opens connections to one database file with the settings made and
 // read back on each. It is a driver.Connector.
 type Connector struct {
 	Path       string
@@ -82,7 +82,7 @@ type Connector struct {
 	Vfs        string // none: the system's own
 }
 
-// newConnector refuses names of no file, files of other machines, and locks that do not
+// NewConnector refuses names of no file, files of other machines, and locks that do not
 // hold (see [ErrWeakLocks]).
 func NewConnector(path string, d Durability) (*Connector, error) {
 	settings, err := settingsFor(d, runtime.GOOS)
@@ -145,7 +145,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// pragma makes a setting and reads it back.
+// Pragma makes a setting and reads it back.
 func Pragma(ctx context.Context, conn driver.Conn, s Setting) (string, error) {
 	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "PRAGMA "+s.Name+"="+s.Set, nil); err != nil {
 		return "", fmt.Errorf("set %s: %w", s.Name, err)
@@ -157,7 +157,7 @@ func Pragma(ctx context.Context, conn driver.Conn, s Setting) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-// queryValue returns the first column of the first row, nil where there is none.
+// QueryValue returns the first column of the first row, nil where there is none.
 func QueryValue(ctx context.Context, conn driver.Conn, query string) (driver.Value, error) {
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
 	if err != nil {

@@ -36,7 +36,7 @@ func Advise(err error) error {
 	return fmt.Errorf("%w: %s", err, text)
 }
 
-// code is SQLite's extended result code, 0 where err is of another kind.
+// Code is SQLite's extended result code, 0 where err is of another kind.
 func Code(err error) int {
 	if err == nil {
 		return 0 // e escapes, and most statements succeed

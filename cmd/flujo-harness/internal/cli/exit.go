@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// worse of two outcomes: invalid, broken, inconclusive, held.
+// Worse of two outcomes: invalid, broken, inconclusive, held.
 func Worse(a, b thresholds.Outcome) thresholds.Outcome {
 	rank := map[thresholds.Outcome]int{thresholds.Held: 0, thresholds.Inconclusive: 1, thresholds.Broken: 2, thresholds.Invalid: 3}
 	if rank[b] > rank[a] {
@@ -22,7 +22,7 @@ func Worse(a, b thresholds.Outcome) thresholds.Outcome {
 	return a
 }
 
-// exitCode of the worst outcome.
+// ExitCode of the worst outcome.
 func ExitCode(o thresholds.Outcome, strict bool) int {
 	switch {
 	case o == thresholds.Invalid:
@@ -46,7 +46,7 @@ const (
 	ExitFocused      = 197 // programmatic focus, as Ginkgo has it
 )
 
-// exitError carries the exit code of a command. Its error may be nil: then
+// ExitError carries the exit code of a command. Its error may be nil: then
 // everything has been said.
 type ExitError struct {
 	Code int
@@ -62,10 +62,10 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// usage marks an error as the caller's.
+// Usage marks an error as the caller's.
 func Usage(err error) error { return &ExitError{ExitUsage, err} }
 
-// fault marks an error as the harness's, or of what it reads and writes.
+// Fault marks an error as the harness's, or of what it reads and writes.
 func Fault(err error) error { return &ExitError{ExitFault, err} }
 
 // marked is an error that nobody has marked yet as a fault.
@@ -76,7 +76,7 @@ func AsFault(err error) error {
 	return Fault(err)
 }
 
-// visibleLines makes a message of several lines visible. Its texts may be those of a file,
+// VisibleLines makes a message of several lines visible. Its texts may be those of a file,
 // and a CI service obeys a line that begins with a command of its own.
 func VisibleLines(message string) string {
 	lines := strings.Split(message, "\n")
@@ -89,7 +89,7 @@ func VisibleLines(message string) string {
 	return strings.Join(lines, "\n")
 }
 
-// noEmptyValues refuses a flag that was given without a value, as in --base="$BASE" where
+// NoEmptyValues refuses a flag that was given without a value, as in --base="$BASE" where
 // that variable is not set: the command would go on as if the flag had not been asked for.
 func NoEmptyValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {

@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// guardLine is the command line of a process that runs [guardCommand].
+// GuardLine is the command line of a process that runs [guardCommand].
 func GuardLine() ([]string, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -18,7 +18,7 @@ func GuardLine() ([]string, error) {
 	return []string{exe, "guard"}, nil
 }
 
-// guardCommand is the guard's side: not for people.
+// GuardCommand is the guard's side: not for people.
 func GuardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "guard", Hidden: true, Args: cobra.NoArgs,

@@ -34,7 +34,7 @@ const commandWord = 3
 
 func NewInert(to io.Writer) *inert { return &inert{to: to, begins: true} }
 
-// acting is the writer below, for what is to act.
+// Acting is the writer below, for what is to act.
 func Acting(w io.Writer) io.Writer {
 	if i, ok := w.(*inert); ok {
 		return i.to
@@ -42,7 +42,7 @@ func Acting(w io.Writer) io.Writer {
 	return w
 }
 
-// terminal returns the terminal that is written to, nil where it is none.
+// Terminal returns the terminal that is written to, nil where it is none.
 func Terminal(w io.Writer) *os.File {
 	if f, ok := Acting(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f

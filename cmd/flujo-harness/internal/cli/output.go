@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// checkOutputs finds before any work what would stop the writing of the files that flags
+// CheckOutputs finds before any work what would stop the writing of the files that flags
 // name: "" is none, "-" standard output.
 func CheckOutputs(paths ...string) error {
 	for _, path := range paths {
@@ -28,7 +28,7 @@ func CheckOutputs(paths ...string) error {
 	return nil
 }
 
-// talk is where messages for people go: not standard output where one of the outputs goes
+// Talk is where messages for people go: not standard output where one of the outputs goes
 // there.
 func Talk(cmd *cobra.Command, outputs ...string) io.Writer {
 	if slices.Contains(outputs, "-") {
@@ -37,7 +37,7 @@ func Talk(cmd *cobra.Command, outputs ...string) io.Writer {
 	return cmd.OutOrStdout()
 }
 
-// writeJSON writes v to the file that --json names, or to standard output for "-".
+// WriteJSON writes v to the file that --json names, or to standard output for "-".
 func WriteJSON(path string, v any, stdout io.Writer) error {
 	data, err := json.MarshalIndent(v, "", " ")
 	switch {
@@ -50,7 +50,7 @@ func WriteJSON(path string, v any, stdout io.Writer) error {
 	return WriteWhole(path, data)
 }
 
-// writable finds before any work what would stop the writing of a file.
+// Writable finds before any work what would stop the writing of a file.
 func Writable(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("%s is a folder: name a file", path)
@@ -61,7 +61,7 @@ func Writable(path string) error {
 	return nil
 }
 
-// writeWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
+// WriteWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
 func WriteWhole(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// progress tells on standard error what is going on: one line that changes on a
+// Progress tells on standard error what is going on: one line that changes on a
 // terminal, a plain line for each new stage elsewhere.
 type Progress struct {
 	mu      sync.Mutex
@@ -72,7 +72,7 @@ func (p *Progress) draw() {
 	fmt.Fprint(p.out, reports.Visible(line))
 }
 
-// set says what is done now, and how far it is.
+// Set says what is done now, and how far it is.
 func (p *Progress) Set(stage, detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +83,7 @@ func (p *Progress) Set(stage, detail string) {
 	p.draw()
 }
 
-// end wipes the line.
+// End wipes the line.
 func (p *Progress) End() {
 	p.mu.Lock()
 	live := p.live
@@ -98,7 +98,7 @@ func (p *Progress) End() {
 	}
 }
 
-// secondsLeft writes a guess of the time left, from what is done of all.
+// SecondsLeft writes a guess of the time left, from what is done of all.
 func SecondsLeft(began time.Time, done, all int) string {
 	if done == 0 {
 		return ""
@@ -107,7 +107,7 @@ func SecondsLeft(began time.Time, done, all int) string {
 	return fmt.Sprintf("at most %v left", left.Round(time.Second))
 }
 
-// say prints a line that stays.
+// Say prints a line that stays.
 func (p *Progress) Say(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

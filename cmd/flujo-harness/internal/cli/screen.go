@@ -8,13 +8,13 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is where text is shown.
+// Screen is where text is shown.
 type Screen struct {
 	Width  int // in characters; 0: no limit
 	Colour bool
 }
 
-// newScreen looks at the terminal. Elsewhere there are no colours, and there is no
+// NewScreen looks at the terminal. Elsewhere there are no colours, and there is no
 // width but for the one in COLUMNS.
 func NewScreen(out io.Writer) (s Screen) {
 	if f := Terminal(out); f != nil {

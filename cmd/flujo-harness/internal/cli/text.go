@@ -17,7 +17,7 @@ func FirstLines(text string, n int) string {
 	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
 }
 
-// micros writes microseconds with the unit that suits them.
+// Micros writes microseconds with the unit that suits them.
 func Micros(us float64) string {
 	switch a := math.Abs(us); {
 	case a >= 1e6:
@@ -35,7 +35,7 @@ func Print(out io.Writer, text string) error {
 	return nil
 }
 
-// printJSON writes v so that no string in it acts on a terminal: what acts there and
+// PrintJSON writes v so that no string in it acts on a terminal: what acts there and
 // is not escaped by encoding/json is beyond ASCII, and Visible writes it as JSON does.
 func PrintJSON(out io.Writer, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
@@ -56,7 +56,7 @@ func Plural(n int64, word string) string {
 	return Grouped(n) + " " + word
 }
 
-// grouped writes 1234567 as 1,234,567.
+// Grouped writes 1234567 as 1,234,567.
 func Grouped(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -65,10 +65,10 @@ func Grouped(n int64) string {
 	return text
 }
 
-// money writes millionths of the unit of account in units.
+// Money writes millionths of the unit of account in units.
 func Money(millionths int64) string { return strconv.FormatFloat(float64(millionths)/1e6, 'f', -1, 64) }
 
-// brief writes a duration with about three digits.
+// Brief writes a duration with about three digits.
 func Brief(d time.Duration) string {
 	switch size := d.Abs(); {
 	case size >= time.Hour:
@@ -83,7 +83,7 @@ func Brief(d time.Duration) string {
 	return d.String()
 }
 
-// cut keeps at most n characters; below 1 all of them.
+// Cut keeps at most n characters; below 1 all of them.
 func Cut(text string, n int) string {
 	if r := []rune(text); n > 0 && len(r) > n {
 		return string(r[:n-1]) + "…"
@@ -91,7 +91,7 @@ func Cut(text string, n int) string {
 	return text
 }
 
-// wrap breaks a text into lines of at most so many characters, between words where
+// Wrap breaks a text into lines of at most so many characters, between words where
 // that can be, and makes it harmless.
 func Wrap(text string, width int) (lines []string) {
 	width = max(width, 20)

@@ -23,7 +23,7 @@ type costs struct {
 	Waterfall *harness.Waterfall `json:"attribution"`
 }
 
-// readCosts reads them again, compressed or not.
+// ReadCosts reads them again, compressed or not.
 func ReadCosts(path string) (c costs, err error) {
 	file, err := os.Open(path)
 	if err != nil {

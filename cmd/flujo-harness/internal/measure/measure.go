@@ -41,7 +41,7 @@ func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
-// prepare finds the project, checks the flags and makes the order of the
+// Prepare finds the project, checks the flags and makes the order of the
 // measurement of them, before anything is run.
 func (f *Flags) Prepare(ctx context.Context) (project.Project, harness.Spec, error) {
 	p, specs, err := f.PrepareAll(ctx)
@@ -54,7 +54,7 @@ func (f *Flags) Prepare(ctx context.Context) (project.Project, harness.Spec, err
 	return p, specs[0], nil
 }
 
-// prepareAll is prepare for a command that measures one after the other.
+// PrepareAll is prepare for a command that measures one after the other.
 func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec, error) {
 	p, err := project.Find()
 	if err != nil {
@@ -74,7 +74,7 @@ func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec
 	return p, specs, nil
 }
 
-// asked reports whether the command line names something to measure.
+// Asked reports whether the command line names something to measure.
 func (f *Flags) Asked(cmd *cobra.Command) bool {
 	return cmd.Flags().Changed("workload") || cmd.Flags().Changed("suite") || cmd.Flags().Changed("durability")
 }
@@ -127,7 +127,7 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 // limitsDir is the folder of the limits files.
 func (f *Flags) limitsDir(p project.Project) string { return p.Path(f.Limits, "thresholds/limits") }
 
-// readLimits loads the limits for this machine; nil where there are none.
+// ReadLimits loads the limits for this machine; nil where there are none.
 func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
 	limits, err := thresholds.Load(f.limitsDir(p), machine.Class())
 	if err != nil {
@@ -163,7 +163,7 @@ func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thre
 	return m, nil
 }
 
-// sessions runs every session in a fresh process, of this program or of the suite
+// Sessions runs every session in a fresh process, of this program or of the suite
 // that has the workload. It returns the path of that program, too.
 func Sessions(p project.Project, spec harness.Spec) (run harness.Runner, program string, err error) {
 	if spec.Suite != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// ciRun is what the variables of a CI service say of the run that it makes.
+// CIRun is what the variables of a CI service say of the run that it makes.
 type CIRun struct {
 	ID     string // of the job and its attempt; "" outside of CI
 	Commit string
@@ -18,7 +18,7 @@ type CIRun struct {
 	origin reports.Origin
 }
 
-// ciIdentity reads the variables of the CI service: see package ci.
+// CIIdentity reads the variables of the CI service: see package ci.
 func CIIdentity(getenv func(string) string) CIRun {
 	of := ci.Identify(getenv, os.ReadFile)
 	c := CIRun{ID: of.ID, Commit: of.Commit, Branch: of.Branch, origin: of.Origin}
@@ -34,7 +34,7 @@ func CIIdentity(getenv func(string) string) CIRun {
 	return c
 }
 
-// joined leaves out what is not there.
+// Joined leaves out what is not there.
 func Joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
 }

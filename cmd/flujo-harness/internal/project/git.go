@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// git runs git in the folder of the project and returns its standard output without the
+// Git runs git in the folder of the project and returns its standard output without the
 // spaces around it. Every call of git is made here.
 func (p Project) Git(ctx context.Context, args ...string) (string, error) {
 	out, err := p.gitBytes(ctx, args...)
@@ -37,7 +37,7 @@ func (p Project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// revision is a commit, and the name by which somebody asked for it.
+// Revision is a commit, and the name by which somebody asked for it.
 type Revision struct {
 	Asked  string // as it was given: "origin/main"
 	ref    string // the full name of the branch or tag: "refs/remotes/origin/main"; "" where it is none
@@ -55,7 +55,7 @@ func (r Revision) String() string {
 // refName is what a revision begins with: the name of a ref, or an abbreviated commit.
 var refName = regexp.MustCompile(`^[^~^:@{]+`)
 
-// commitOf resolves a revision of the project. A name that can be read in two ways is an
+// CommitOf resolves a revision of the project. A name that can be read in two ways is an
 // error: git would take the tag before the branch, and a branch before one of a remote.
 func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err error) {
 	if strings.HasPrefix(asked, "-") {

@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// locate completes the origin of a run whose commit and branch are known: the head of a pull
+// Locate completes the origin of a run whose commit and branch are known: the head of a pull
 // request in place of the commit that merges it, the base branch, and what it can be compared
 // with. of is what CI says.
 func (p Project) Locate(ctx context.Context, r *reports.Run, of CIRun) {
@@ -44,7 +44,7 @@ func (p Project) merges(ctx context.Context, merge, head string) bool {
 	return len(parents) == 2 && parents[1] == "parent "+head
 }
 
-// platform names the system that the tests of a run are built for, where CI does not.
+// Platform names the system that the tests of a run are built for, where CI does not.
 func Platform(o *reports.Origin) {
 	if o.OS == "" {
 		o.OS = runtime.GOOS
@@ -57,7 +57,7 @@ func Platform(o *reports.Origin) {
 	}
 }
 
-// ancestry asks git for the ancestors of a run that does not record them.
+// Ancestry asks git for the ancestors of a run that does not record them.
 func (p Project) Ancestry() func(context.Context, reports.Run, string) reports.Ancestry {
 	return func(ctx context.Context, r reports.Run, base string) reports.Ancestry {
 		commit := r.Commit
@@ -68,7 +68,7 @@ func (p Project) Ancestry() func(context.Context, reports.Run, string) reports.A
 	}
 }
 
-// quarantine reads the ledger of the module; an empty one where there is none.
+// Quarantine reads the ledger of the module; an empty one where there is none.
 func (p Project) Quarantine() (*quarantine.Ledger, error) {
 	return quarantine.Read(p.Path("", "thresholds/quarantine.toml"))
 }

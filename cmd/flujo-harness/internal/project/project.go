@@ -16,7 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// project is the Go module, or the workspace of modules, that the program was called in.
+// Project is the Go module, or the workspace of modules, that the program was called in.
 type Project struct {
 	Root    string   // folder of go.mod or go.work; the working folder where there is neither
 	Module  bool     // there is a go.mod, or a go.work
@@ -69,7 +69,7 @@ func workspace(dir string) (root string, members []string, err error) {
 	return filepath.Dir(file), members, nil
 }
 
-// everything returns the patterns of all packages of the project.
+// Everything returns the patterns of all packages of the project.
 func (p Project) Everything() ([]string, error) {
 	if len(p.members) == 0 {
 		return []string{"./..."}, nil
@@ -92,14 +92,14 @@ func (p Project) Everything() ([]string, error) {
 	return patterns, nil
 }
 
-// ours reports whether the project is this one: then the workloads of this program are
+// Ours reports whether the project is this one: then the workloads of this program are
 // what a plain run measures.
 func (p Project) Ours() bool {
 	text, err := os.ReadFile(filepath.Join(p.Root, "go.mod"))
-	return err == nil && modfile.ModulePath(text) == "github.com/flujo/flujo-harness"
+	return err == nil && modfile.ModulePath(text) == HarnessModule
 }
 
-// path makes a default path of the project absolute; a path that the user gave is
+// Path makes a default path of the project absolute; a path that the user gave is
 // relative to the working folder, as anywhere.
 func (p Project) Path(given, standard string) string {
 	if given != "" {
@@ -108,7 +108,7 @@ func (p Project) Path(given, standard string) string {
 	return filepath.Join(p.Root, filepath.FromSlash(standard))
 }
 
-// revision is the commit of the tree, empty outside of git, and whether the tree
+// Revision is the commit of the tree, empty outside of git, and whether the tree
 // has changes beyond it. What the program writes itself is no change: the folder
 // .flujo, and the named files and folders, as far as git does not know them.
 func (p Project) Revision(ctx context.Context, own ...string) (commit string, dirty bool) {
@@ -158,7 +158,7 @@ func real(path string) string {
 	return path
 }
 
-// branch is the one that CI says is tested, where a commit without one is checked out, else
+// Branch is the one that CI says is tested, where a commit without one is checked out, else
 // the one of the tree; "" where there is none.
 func (p Project) Branch(ctx context.Context) string {
 	if branch := CIIdentity(os.Getenv).Branch; branch != "" {
@@ -168,7 +168,7 @@ func (p Project) Branch(ctx context.Context) string {
 	return branch
 }
 
-// ofAnother says so where what was recorded at a commit is not of the tree's; "" where it
+// OfAnother says so where what was recorded at a commit is not of the tree's; "" where it
 // is, or where one of them is unknown.
 func (p Project) OfAnother(ctx context.Context, recorded string) string {
 	head, err := p.Git(ctx, "rev-parse", "HEAD")
@@ -178,7 +178,7 @@ func (p Project) OfAnother(ctx context.Context, recorded string) string {
 	return fmt.Sprintf("it is of commit %.12s, and the tree at hand is at %.12s", recorded, head)
 }
 
-// suite finds a package of tests and builds its program. It returns the package as
+// Suite finds a package of tests and builds its program. It returns the package as
 // a path of the module, such as "./flows".
 func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 	if !p.Module {
@@ -205,13 +205,13 @@ func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 	return suite, nil
 }
 
-// program is where the test program of a suite is built.
+// Program is where the test program of a suite is built.
 func (p Project) Program(suite string) string {
 	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
 	return filepath.Join(p.Root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
 }
 
-// commits is the source of the module as git has it.
+// Commits is the source of the module as git has it.
 type Commits struct{ Of Project }
 
 var commitHash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)

@@ -20,7 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// rules are the limits that a command judges by: those of the work tree or, with
+// Rules are the limits that a command judges by: those of the work tree or, with
 // --base, those of the base branch, which a change cannot loosen for itself.
 type Rules struct {
 	tree  string            // folder of the limits files of the work tree
@@ -28,7 +28,7 @@ type Rules struct {
 	files fs.FS             // the folder as it is in base
 }
 
-// findRules finds the limits in a folder, and those of the base if there is one.
+// FindRules finds the limits in a folder, and those of the base if there is one.
 func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules, error) {
 	r := Rules{tree: p.Path(dir, "thresholds/limits")}
 	if base == "" {
@@ -48,7 +48,7 @@ func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules,
 	return r, nil
 }
 
-// ruled is what one comparison is judged by.
+// Ruled is what one comparison is judged by.
 type Ruled struct {
 	Limits  *thresholds.File    // nil: there are none
 	changes []thresholds.Change // base -> work tree
@@ -56,7 +56,7 @@ type Ruled struct {
 	head    *thresholds.File
 }
 
-// of returns the limits for a class of machine.
+// Of returns the limits for a class of machine.
 func (r Rules) Of(class string) (Ruled, error) {
 	head, err := thresholds.Load(r.tree, class)
 	if err != nil {
@@ -79,12 +79,12 @@ func (r Rules) Of(class string) (Ruled, error) {
 	return Ruled{Limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.Base.Asked, head: head}, nil
 }
 
-// judge is [thresholds.Judge], and says by what it judged.
+// Judge is [thresholds.Judge], and says by what it judged.
 func (r Ruled) Judge(c *harness.Comparison, now time.Time) thresholds.Verdict {
 	return r.Note(thresholds.Judge(c, r.Limits, now))
 }
 
-// note says in a verdict how the change at hand differs from what it was judged by.
+// Note says in a verdict how the change at hand differs from what it was judged by.
 func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 	for _, change := range r.changes {
 		if l := change.Limit(); l.Workload != v.Workload || l.Metric != v.Metric || l.Durability != v.Durability {
@@ -100,14 +100,14 @@ func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 	return v
 }
 
-// sayBase prints the commit whose limits and plan decide, where one was given.
+// SayBase prints the commit whose limits and plan decide, where one was given.
 func (r Rules) SayBase(out io.Writer) {
 	if r.Base != nil {
 		fmt.Fprintf(out, "base: %s\n", *r.Base)
 	}
 }
 
-// say prints the difference that a change makes to the limits.
+// Say prints the difference that a change makes to the limits.
 func (r Ruled) Say(out io.Writer) {
 	for _, c := range r.changes {
 		by := r.base
@@ -118,7 +118,7 @@ func (r Ruled) Say(out io.Writer) {
 	}
 }
 
-// planAt is the plan as it is in a revision; nil where it has none.
+// PlanAt is the plan as it is in a revision; nil where it has none.
 func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports.Plan, error) {
 	of, err := p.CommitOf(ctx, ref)
 	if err != nil {
@@ -196,7 +196,7 @@ func RegisterBase(cmd *cobra.Command, base *string) {
 	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
 }
 
-// readPlan reads the file of the plan, by default the one of the module; nil where that is
+// ReadPlan reads the file of the plan, by default the one of the module; nil where that is
 // not there.
 func ReadPlan(p project.Project, named string) (*reports.Plan, error) {
 	plan, err := reports.ReadPlan(p.Path(named, "thresholds/plan.toml"))

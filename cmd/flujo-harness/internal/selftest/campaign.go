@@ -268,7 +268,7 @@ func burn(n int) (stop func(), err error) {
 	return stop, nil
 }
 
-// burnCommand keeps a core busy until its standard input ends, which is where the process
+// BurnCommand keeps a core busy until its standard input ends, which is where the process
 // that started it has ended: not for people.
 func BurnCommand() *cobra.Command {
 	return &cobra.Command{
