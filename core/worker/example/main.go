@@ -1,3 +1,5 @@
+//go:build unix
+
 // Example starts a PostgreSQL server of its own, two workers and a load, kills one of the
 // workers, and prints what happened. It needs the programs of Debian's package postgresql
 // and no running server. In the folder core/worker:
@@ -6,6 +8,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -61,6 +65,7 @@ func work(ctx context.Context, name, dsn string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println(name, "is ready")
 	return errors.Join(worker.Handle(w, p), w.Run(ctx), w.Close())
 }
 
@@ -107,10 +112,18 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 		cmd := exec.CommandContext(ctx, self)
 		cmd.Env = append(os.Environ(), asWorker+"="+name, database+"="+dsn)
 		cmd.Stderr = os.Stderr
+		ready, err := cmd.StdoutPipe()
+		if err != nil {
+			return o, err
+		}
 		if err := cmd.Start(); err != nil {
 			return o, err
 		}
 		hired = append(hired, cmd)
+		// One that starts late would find the load done.
+		if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
+			return o, fmt.Errorf("%s did not start: %w", name, err)
+		}
 	}
 	fmt.Fprintln(out, "started the workers anna and berta, each a process")
 	err = pgx.BeginFunc(ctx, w.Pool(), func(tx pgx.Tx) error {
@@ -126,21 +139,7 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 		return o, err
 	}
 	fmt.Fprintf(out, "enqueued %d runs of 3 steps in one transaction\n", runs)
-	// Until anna is in the middle of runs and some are done.
-	held, inside := 0, false // a run whose first step is recorded
-	_, err = watch(ctx, w, func(all []core.RunInfo) bool {
-		held, inside, o.completed = 0, false, 0
-		for _, r := range all {
-			if r.Status == core.Completed {
-				o.completed++
-			}
-			if r.Status == core.Running && r.Holder.Executor == "anna" {
-				held++
-				inside = inside || r.Usage.Steps > 0
-			}
-		}
-		return inside && o.completed >= runs/4
-	})
+	held, err := stopInside(ctx, w, hired[0].Process)
 	if err != nil {
 		return o, err
 	}
@@ -148,7 +147,7 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 		return o, err
 	}
 	killed := time.Now()
-	fmt.Fprintf(out, "killed anna (kill -9) while it executed %d runs, with %d of %d completed\n", held, o.completed, runs)
+	fmt.Fprintf(out, "killed anna (kill -9) while it executed %d runs of %d\n", held, runs)
 	all, err := watch(ctx, w, func(all []core.RunInfo) bool {
 		o.completed = 0
 		for _, r := range all {
@@ -163,6 +162,49 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 	}
 	fmt.Fprintf(out, "all %d runs completed %.1f s after the kill\n", runs, time.Since(killed).Seconds())
 	return o.count(ctx, out, w, all)
+}
+
+// stopInside stops the worker anna at a moment when one of the runs that it executes has one of
+// its three steps recorded, and returns how many it executes. The process is stopped before
+// the runs are looked at: a process that goes on could complete them between the look and the
+// kill. A step that was on its way to the server at that moment may still be recorded, so that
+// such a run has one step or two, but never all three.
+func stopInside(ctx context.Context, w *worker.Worker, anna *os.Process) (held int, err error) {
+	for {
+		inside, completed := 0, 0
+		count := func(all []core.RunInfo) bool {
+			held, inside, completed = 0, 0, 0
+			for _, r := range all {
+				if r.Status == core.Completed {
+					completed++
+				}
+				if r.Status == core.Running && r.Holder.Executor == "anna" {
+					held++
+					if r.Usage.Steps == 1 {
+						inside++
+					}
+				}
+			}
+			return inside > 0
+		}
+		_, err := watch(ctx, w, func(all []core.RunInfo) bool { return count(all) || completed == len(all) })
+		if err != nil {
+			return 0, err
+		}
+		if inside == 0 {
+			return 0, errors.New("all runs completed before anna was seen in the middle of one")
+		}
+		if err := anna.Signal(syscall.SIGSTOP); err != nil {
+			return 0, err
+		}
+		all, err := w.Backend().List(ctx, core.Filter{})
+		if err != nil || count(all) {
+			return held, err
+		}
+		if err := anna.Signal(syscall.SIGCONT); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // count looks at the records of all runs.
