@@ -47,7 +47,7 @@ func nodeConstructors(sources map[string]string) (names []string, err error) {
 
 // nodeGaps lists which of the places, by name and text, do not name which nodes.
 func nodeGaps(nodes []string, places map[string]string) (gaps []string) {
-	// The kill campaigns cannot wait: TestWaitAndDeadlineSurviveRestarts of core cuts waits off.
+	// The experiments that kill cannot wait: TestWaitAndDeadlineSurviveRestarts of core cuts waits off.
 	exempt := map[string]string{"Wait": "core/coretest/every.go"}
 	forms := map[string]func(string) []string{
 		"core/coretest/every.go": func(n string) []string { return []string{"core." + n + "(", "core." + n + "["} },

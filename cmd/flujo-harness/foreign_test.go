@@ -21,13 +21,13 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// The campaign over suites that nobody here wrote. It needs the module proxy, and takes
+// The trial of suites that nobody here wrote. It needs the module proxy, and takes
 // about 5 minutes:
 //
 //	go test ./cmd/flujo-harness -run TestForeign -foreign -v -timeout 20m
 //
 // Each module is run as it was released. Some specs fail in a copy of a module, without a
-// network or without git: the campaign does not ask for green, but that what is recorded
+// network or without git: the trial does not ask for green, but that what is recorded
 // is what the runner says, and what the same runner says without flujo-harness.
 var runForeign = flag.Bool("foreign", false, "run the suites of public modules from the module proxy")
 
@@ -126,7 +126,7 @@ func inside(dir, name string, args ...string) *exec.Cmd {
 func foreignRun(t *testing.T, dir string) *reports.Results {
 	t.Helper()
 	began := time.Now()
-	out, err := inside(dir, "flujo-harness", "run", "--workload", "none", "--json", "results.json").CombinedOutput()
+	out, err := inside(dir, "flujo-harness", "run", "--no-measure", "--json", "results.json").CombinedOutput()
 	if err != nil && !strings.HasPrefix(err.Error(), "exit status 1") {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -37,7 +37,7 @@ newest run of the history too, or of --run. Without --target the target is the p
 where there is one (--plan): that of the phase which the run belongs to, else the plan's own.
 Until such a phase has ended, a target that is not reached is inconclusive; then it is
 broken. With a plan that has a target, gate without any file and flag judges by it. With
---base it is the plan of that revision, too.
+--limits-from it is the plan of that revision, too.
 
 --no-new-failures compares with the run of the merge base with the base branch or, where that
 commit has no run, of its nearest ancestor that has one; without git, with the newest run of
@@ -68,9 +68,9 @@ under --strict, and failures that nobody can judge.`,
 			if base != "" {
 				of, err := p.CommitOf(cmd.Context(), base)
 				if err != nil {
-					return cli.Usage(fmt.Errorf("--base %s: %w", base, err))
+					return cli.Usage(fmt.Errorf("--limits-from %s: %w", base, err))
 				}
-				lines = append(lines, fmt.Sprintf("base: %s", of))
+				lines = append(lines, fmt.Sprintf("limits and plan from %s", of))
 			}
 			asked, err := specs.check(cmd, p, len(paths) == 0, base)
 			if err != nil {
@@ -102,7 +102,7 @@ under --strict, and failures that nobody can judge.`,
 		},
 	}
 	cmd.Flags().StringVar(&limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
-	revisions.RegisterBase(cmd, &base)
+	revisions.RegisterLimitsFrom(cmd, &base)
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	specs.register(cmd)
 	return cmd

@@ -78,7 +78,7 @@ func TestShop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := program(t, dir, "run", "--workload", "none")
+	cmd := program(t, dir, "run", "--no-measure")
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

@@ -69,7 +69,7 @@ func TestAnInterruptIsToldAsOne(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, args := range [][]string{{"run"}, {"bench", "--suite", "."}, {"compare", "HEAD"}, {"campaign"}, {"cost"}, {"doctor"}} {
+	for _, args := range [][]string{{"run"}, {"bench", "--suite", "."}, {"compare", "HEAD"}, {"selftest", "errors"}, {"cost"}, {"doctor"}} {
 		var out strings.Builder
 		if code := run(ctx, args, strings.NewReader(""), &out, &out); code != cli.ExitInterrupted {
 			t.Errorf("%s: exit code %d, want %d\n%s", args, code, cli.ExitInterrupted, out.String())

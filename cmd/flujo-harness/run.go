@@ -60,7 +60,7 @@ HTML report, and prints a summary: what failed, whose failure it is, how to run 
 
 Where --workload, --suite or --durability is given, it also measures what durability costs
 and judges that by the committed limits. In this program's own module it does so without
-them; --workload none measures nothing.
+them, unless --no-measure is given.
 
 Ginkgo suites are run by the Ginkgo that go.mod requires, with the flags after "--":
 
@@ -100,6 +100,7 @@ of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused s
 	}
 	j.register(cmd)
 	cmd.Flags().IntVar(&j.runs, "runs", 1, "how often to run the specs, each time in new processes")
+	cmd.Flags().BoolVar(&j.noMeasure, "no-measure", false, "run the tests only: do not measure what durability costs")
 	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, as 2/3; see merge")
 	return cmd
 }
@@ -126,18 +127,19 @@ type job struct {
 	results    resultFlags
 	ci         ciFlags
 	strict     bool
-	base       string   // judge by the limits of this revision
+	limitsFrom string   // judge by the limits of this revision
 	packages   []string // nil: no suites
 	everything bool     // no package was named
 	about      analysis.Options
 	flags      []string // for Ginkgo, or go test
 	runs       int
+	noMeasure  bool
 	share      runner.Share
 }
 
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.Register(cmd, harness.DefaultPlan().Sessions)
-	revisions.RegisterBase(cmd, &j.base)
+	revisions.RegisterLimitsFrom(cmd, &j.limitsFrom)
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
@@ -148,9 +150,8 @@ func (j *job) register(cmd *cobra.Command) {
 // keeps what it has whatever happens.
 func (j job) run() error {
 	ctx := j.cmd.Context()
-	none := j.packages != nil && slices.Equal(j.measure.Workloads, []string{"none"})
-	if none {
-		j.measure.Workloads = []string{"default"}
+	if j.noMeasure && j.measure.Asked(j.cmd) {
+		return cli.Usage(errors.New("--no-measure beside --workload, --suite or --durability, which ask for a measurement: leave out one of them"))
 	}
 	p, specs, err := j.measure.PrepareAll(ctx)
 	if err != nil {
@@ -161,13 +162,13 @@ func (j job) run() error {
 			return cli.Fault(err)
 		}
 	}
-	if none || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
+	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
 		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
 	}
-	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.base)
+	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.limitsFrom)
 	if err != nil {
 		return err
 	}

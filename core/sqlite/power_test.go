@@ -62,7 +62,7 @@ func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, 
 	return f, nil
 }
 
-// losses is what the images of a campaign show.
+// losses is what the images of an experiment show.
 type losses struct {
 	images, events, saves int
 	lost                  int // images without a save that had been acknowledged

@@ -11,19 +11,19 @@ import (
 	"github.com/flujo/flujo-harness/core/coretest"
 )
 
-// The campaigns of this package try to lose data. Each is a test with a short form,
-// which is what runs without flags, and a long one; "flujo-harness selftest --campaign list"
+// The experiments of this package try to lose data. Each is a test with a short form,
+// which is what runs without flags, and a long one; "flujo-harness selftest durability"
 // has the lines of all of them.
 //
 // Beside every zero stands a control: the same check on something broken on purpose,
 // which must be found.
 var (
-	proofN    = flag.Int("proof.n", 0, "sqlite: trials of a campaign; 0 is its short form")
-	proofSeed = flag.Uint64("proof.seed", 1, "sqlite: seed of the campaigns")
+	proofN    = flag.Int("proof.n", 0, "sqlite: trials of an experiment; 0 is its short form")
+	proofSeed = flag.Uint64("proof.seed", 1, "sqlite: seed of the experiments")
 	proofFor  = flag.Duration("proof.for", 0, "sqlite: how long TestSoak takes; 0 is its short form, of a number of runs")
 )
 
-// trials is how many a campaign makes.
+// trials is how many an experiment makes.
 func trials(short int) int {
 	if *proofN > 0 {
 		return *proofN
@@ -52,10 +52,10 @@ func several(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// chance is the source of randomness of one part of a campaign.
+// chance is the source of randomness of one part of an experiment.
 func chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(*proofSeed, part)) }
 
-// repeat is the line that runs a campaign again.
+// repeat is the line that runs an experiment again.
 func repeat(t *testing.T, n int) string {
 	return fmt.Sprintf("go test ./core/sqlite -run '^%s$' -v -count=1 -timeout=0 -proof.n=%d -proof.seed=%d", t.Name(), n, *proofSeed)
 }

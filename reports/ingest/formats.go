@@ -9,7 +9,7 @@ import (
 
 // Format is one format of result files. Everything that says which formats there are is
 // made from [Formats]: the errors of [Read], the help of the command, its search of
-// folders, the fuzz campaign and the README.
+// folders, the fuzz experiment and the README.
 type Format struct {
 	Name       string   // as in [Reading.Format]
 	Writers    string   // which programs write it, for people

@@ -89,7 +89,7 @@ func VisibleLines(message string) string {
 	return strings.Join(lines, "\n")
 }
 
-// NoEmptyValues refuses a flag that was given without a value, as in --base="$BASE" where
+// NoEmptyValues refuses a flag that was given without a value, as in --limits-from="$BASE" where
 // that variable is not set: the command would go on as if the flag had not been asked for.
 func NoEmptyValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {

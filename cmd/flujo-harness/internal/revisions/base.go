@@ -21,7 +21,7 @@ import (
 )
 
 // Rules are the limits that a command judges by: those of the work tree or, with
-// --base, those of the base branch, which a change cannot loosen for itself.
+// --limits-from, those of the base branch, which a change cannot loosen for itself.
 type Rules struct {
 	tree  string            // folder of the limits files of the work tree
 	Base  *project.Revision // nil: the work tree alone
@@ -39,11 +39,11 @@ func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules,
 	}
 	of, err := p.CommitOf(ctx, base)
 	if err != nil {
-		return r, cli.Usage(fmt.Errorf("--base %s: %w", base, err))
+		return r, cli.Usage(fmt.Errorf("--limits-from %s: %w", base, err))
 	}
 	r.Base = &of
 	if r.files, err = filesAt(ctx, p, of.Commit, r.tree); err != nil {
-		return r, cli.Usage(fmt.Errorf("--base %s: %w", base, err))
+		return r, cli.Usage(fmt.Errorf("--limits-from %s: %w", base, err))
 	}
 	return r, nil
 }
@@ -73,7 +73,7 @@ func (r Rules) Of(class string) (Ruled, error) {
 		return Ruled{}, cli.Usage(err)
 	}
 	if base == nil {
-		return Ruled{}, cli.Usage(fmt.Errorf("--base %s: there are no limits in %s at %.12s: name a later revision, or leave --base out until limits are in it",
+		return Ruled{}, cli.Usage(fmt.Errorf("--limits-from %s: there are no limits in %s at %.12s: name a later revision, or leave --limits-from out until limits are in it",
 			r.Base.Asked, harness.ShortPath(r.tree), r.Base.Commit))
 	}
 	return Ruled{Limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.Base.Asked, head: head}, nil
@@ -103,7 +103,7 @@ func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 // SayBase prints the commit whose limits and plan decide, where one was given.
 func (r Rules) SayBase(out io.Writer) {
 	if r.Base != nil {
-		fmt.Fprintf(out, "base: %s\n", *r.Base)
+		fmt.Fprintf(out, "limits from %s\n", *r.Base)
 	}
 }
 
@@ -122,7 +122,7 @@ func (r Ruled) Say(out io.Writer) {
 func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports.Plan, error) {
 	of, err := p.CommitOf(ctx, ref)
 	if err != nil {
-		return nil, fmt.Errorf("--base %s: %w", ref, err)
+		return nil, fmt.Errorf("--limits-from %s: %w", ref, err)
 	}
 	file := p.Path(named, "thresholds/plan.toml")
 	folder, err := filesAt(ctx, p, of.Commit, filepath.Dir(file))
@@ -134,7 +134,7 @@ func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--base %s: %w", ref, err)
+		return nil, fmt.Errorf("--limits-from %s: %w", ref, err)
 	}
 	return reports.ParsePlan(ref+":"+filepath.ToSlash(harness.ShortPath(file)), text)
 }
@@ -154,7 +154,7 @@ func filesAt(ctx context.Context, p project.Project, commit, dir string) (fs.FS,
 	}
 	g := gitFolder{show: func(args ...string) (string, error) { return p.Git(ctx, args...) }, tree: commit + ":" + rel}
 	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
-		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --base out until limits are in it", harness.ShortPath(dir), commit)
+		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --limits-from out until limits are in it", harness.ShortPath(dir), commit)
 	}
 	return g, nil
 }
@@ -192,8 +192,9 @@ func (g gitFolder) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-func RegisterBase(cmd *cobra.Command, base *string) {
-	cmd.Flags().StringVar(base, "base", "", "judge by the limits of this git revision, and print how those of the work tree differ")
+// RegisterLimitsFrom registers the flag --limits-from.
+func RegisterLimitsFrom(cmd *cobra.Command, ref *string) {
+	cmd.Flags().StringVar(ref, "limits-from", "", "judge by the limits of this git revision, and print how those of the work tree differ")
 }
 
 // ReadPlan reads the file of the plan, by default the one of the module; nil where that is

@@ -10,13 +10,14 @@ import (
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // A mutant that selftest does not run is a guard nobody has seen notice.
 func TestSelftestRunsEveryMutant(t *testing.T) {
 	var run []harness.Mutant
-	for _, l := range lies {
-		run = append(run, l.mutant)
+	for _, c := range corruptions {
+		run = append(run, c.mutant)
 	}
 	for _, m := range harness.Mutants() {
 		if !slices.Contains(run, m) {
@@ -47,8 +48,8 @@ func testsOf(t *testing.T, pkg string) (names []string) {
 	return names
 }
 
-// A campaign whose test was renamed would run nothing, and hold.
-func TestCampaignsNameTestsThatAreThere(t *testing.T) {
+// An experiment whose test was renamed would run nothing, and hold.
+func TestExperimentsNameTestsThatAreThere(t *testing.T) {
 	for _, p := range proofs {
 		var all []string
 		for _, pkg := range p.in {
@@ -56,22 +57,22 @@ func TestCampaignsNameTestsThatAreThere(t *testing.T) {
 			all = append(all, names...)
 			top := regexp.MustCompile(`/\w+`).ReplaceAllString(p.run, "") // of subtests: the test itself
 			if !slices.ContainsFunc(names, regexp.MustCompile(top).MatchString) {
-				t.Errorf("campaign %s: no test of %s is %s", p.name, pkg, p.run)
+				t.Errorf("experiment %s: no test of %s is %s", p.name, pkg, p.run)
 			}
 		}
 		for part := range strings.SplitSeq(strings.Trim(p.run, "^()$"), "|") {
 			part, _, _ = strings.Cut(part, "/")
 			if !slices.ContainsFunc(all, func(name string) bool { return strings.Contains(name, part) }) {
-				t.Errorf("campaign %s: there is no %s", p.name, part)
+				t.Errorf("experiment %s: there is no %s", p.name, part)
 			}
 		}
 	}
 }
 
-func TestEveryFuzzTargetIsInACampaign(t *testing.T) {
+func TestEveryFuzzTargetIsInAnExperiment(t *testing.T) {
 	for _, f := range ingest.Formats() {
 		if !slices.Contains(readerTargets(), f.Fuzz) {
-			t.Errorf("no campaign fuzzes %s", f.Name)
+			t.Errorf("no experiment fuzzes %s", f.Name)
 		}
 	}
 	var packages []string
@@ -90,8 +91,33 @@ func TestEveryFuzzTargetIsInACampaign(t *testing.T) {
 				return p.n == fuzzFlag && p.in[0] == "./"+pkg && slices.Contains(strings.Split(p.run, "|"), name)
 			}
 			if strings.HasPrefix(name, "Fuzz") && !slices.ContainsFunc(proofs, in) {
-				t.Errorf("no campaign fuzzes %s of %s", name, pkg)
+				t.Errorf("no experiment fuzzes %s of %s", name, pkg)
 			}
+		}
+	}
+}
+
+// A machine that is too noisy for a verdict must not read as a guard that fails.
+func TestMarkTellsMissedFromUndecided(t *testing.T) {
+	slower := corruption{want: thresholds.Broken, says: "above its limit"}
+	idle := corruption{want: thresholds.Held}
+	for _, row := range []struct {
+		of   corruption
+		v    thresholds.Verdict
+		want mark
+	}{
+		{slower, thresholds.Verdict{Outcome: thresholds.Broken, Reason: "cost is above its limit"}, noticed},
+		{slower, thresholds.Verdict{Outcome: thresholds.Broken, Reason: "another"}, missed},
+		{slower, thresholds.Verdict{Outcome: thresholds.Broken, Notes: []string{"above its limit"}}, noticed},
+		{slower, thresholds.Verdict{Outcome: thresholds.Held, Reason: "above its limit"}, missed},
+		{slower, thresholds.Verdict{Outcome: thresholds.Inconclusive, Reason: "too noisy"}, undecided},
+		{slower, thresholds.Verdict{Outcome: thresholds.Invalid, Reason: "audit"}, missed},
+		{idle, thresholds.Verdict{Outcome: thresholds.Held}, noticed},
+		{idle, thresholds.Verdict{Outcome: thresholds.Broken}, missed},
+		{idle, thresholds.Verdict{Outcome: thresholds.Inconclusive}, undecided},
+	} {
+		if got := row.of.mark(row.v); got != row.want {
+			t.Errorf("want %s %q, verdict %+v: %s, want %s", row.of.want, row.of.says, row.v, got, row.want)
 		}
 	}
 }

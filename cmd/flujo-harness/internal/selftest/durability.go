@@ -24,8 +24,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// proof is a campaign that tries to lose data, or to act where it may not. It is a test of
-// this module: the line that runs it is all that there is to know.
+// proof is a stress experiment that tries to lose data, or to run what must not run. It is a
+// test of this module, and the command line that runs it is all that there is to know.
 type proof struct {
 	name string
 	does string
@@ -104,17 +104,17 @@ func readerTargets() []string {
 	return targets
 }
 
-// fuzzFlag is the flag for N of a campaign that fuzzes: its value are minutes on the wall,
-// which are fewer of processor where something else wants the core.
+// fuzzFlag is the flag for N of an experiment that fuzzes. Its value is minutes of wall time:
+// processor time is less where other programs use the core.
 const fuzzFlag = "-fuzztime=%dm"
 
-// fuzzing is the campaign of the fuzz targets of a package.
+// fuzzing is the experiment of the fuzz targets of a package.
 func fuzzing(pkg string, targets ...string) proof {
 	return proof{name: "fuzz-" + path.Base(pkg), does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
 		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "minutes for each target, on one core"}
 }
 
-// lines are the commands of the campaign: one, or one for each fuzz target. Of n 0 they
+// lines are the commands of the experiment: one, or one for each fuzz target. Of n 0 they
 // are those of the short form.
 func (p *proof) lines(n int, seed uint64) (lines [][]string) {
 	// Go makes each interesting input smaller for up to a minute, and tries no other
@@ -138,40 +138,73 @@ func (p *proof) lines(n int, seed uint64) (lines [][]string) {
 	return [][]string{line}
 }
 
-// proofFlags choose campaigns.
-type proofFlags struct {
-	cmd  *cobra.Command
+// durability is one call of "selftest durability".
+type durability struct {
 	name string
 	n    int
 	long bool
+	seed uint64
 }
 
-func (f *proofFlags) register(cmd *cobra.Command) {
-	f.cmd = cmd
-	cmd.Flags().StringVar(&f.name, "campaign", "", `try to lose data instead: a campaign by its name, "all", or "list" for what there is`)
-	cmd.Flags().IntVar(&f.n, "n", 0, "of --campaign: trials, in the unit that the list says; 0 is the short form, which CI runs")
-	cmd.Flags().BoolVar(&f.long, "long", false, "of --campaign: as many trials as the list says")
+// durabilityCommand is "selftest durability".
+func durabilityCommand() *cobra.Command {
+	var d durability
+	cmd := &cobra.Command{
+		Use: "durability [NAME]", Args: cobra.MaximumNArgs(1),
+		Short: "Try to lose data: loss of power, kill -9, faults of the disk, hostile input",
+		Long: `Runs the experiment NAME, or "all" of them, and reports whether it held. They are tests
+of flujo-harness itself, so they run in a checkout of it. Each prints the number of its
+trials, its seed, the command line that runs it again, and its figures. Without a NAME it
+prints the experiments: what each does, what must come of it and of its control, and its
+command line.
+
+Exit codes: 0 held; 1 an experiment failed; 2 usage, or no checkout; 3 an experiment could
+not be run; 130 interrupted.`,
+		Example: `  flujo-harness selftest durability
+  flujo-harness selftest durability power-loss --long`,
+		ValidArgs: append(names(), "all"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				if d.n != 0 || d.long {
+					return cli.Usage(errors.New("--n and --long need the NAME of an experiment: selftest durability lists them"))
+				}
+				return cli.Print(cmd.OutOrStdout(), listed())
+			}
+			d.name = args[0]
+			return d.run(cmd)
+		},
+	}
+	cmd.Flags().IntVar(&d.n, "n", 0, "trials, in the unit that the list gives; 0 is the short form, which CI runs")
+	cmd.Flags().BoolVar(&d.long, "long", false, "as many trials as the list gives")
+	cmd.Flags().Uint64Var(&d.seed, "seed", 1, "seed of what is drawn at random")
+	return cmd
 }
 
-// chosen are the campaigns to run.
-func (f *proofFlags) chosen() ([]proof, error) {
-	var chosen []proof
-	var names []string
+// names are the names of all experiments.
+func names() (all []string) {
 	for _, p := range proofs {
-		names = append(names, p.name)
-		if f.name == "all" || f.name == p.name {
+		all = append(all, p.name)
+	}
+	return all
+}
+
+// chosen are the experiments to run.
+func (d *durability) chosen() ([]proof, error) {
+	var chosen []proof
+	for _, p := range proofs {
+		if d.name == "all" || d.name == p.name {
 			chosen = append(chosen, p)
 		}
 	}
 	switch {
 	case chosen == nil:
-		return nil, cli.Usage(fmt.Errorf("--campaign %q: there is all, list, %s", f.name, strings.Join(names, ", ")))
-	case f.n < 0:
-		return nil, cli.Usage(fmt.Errorf("--n %d: use 1 or more, or 0 for the short form", f.n))
-	case f.n > 0 && f.long:
+		return nil, cli.Usage(fmt.Errorf("selftest durability %q: there is all, %s", d.name, strings.Join(names(), ", ")))
+	case d.n < 0:
+		return nil, cli.Usage(fmt.Errorf("--n %d: use 1 or more, or 0 for the short form", d.n))
+	case d.n > 0 && d.long:
 		return nil, cli.Usage(errors.New("--n beside --long: use one of them"))
-	case f.n > 0 && (f.name == "all" || chosen[0].n == ""):
-		return nil, cli.Usage(fmt.Errorf("--campaign %s has no --n: leave it out, or use --long", f.name))
+	case d.n > 0 && (d.name == "all" || chosen[0].n == ""):
+		return nil, cli.Usage(fmt.Errorf("selftest durability %s has no --n: leave it out, or use --long", d.name))
 	}
 	return chosen, nil
 }
@@ -191,13 +224,10 @@ func listed() string {
 	return b.String()
 }
 
-// run runs the chosen campaigns, one after the other, whatever becomes of them.
-func (f *proofFlags) run(seed uint64) error {
-	out := f.cmd.OutOrStdout()
-	if f.name == "list" {
-		return cli.Print(out, listed())
-	}
-	chosen, err := f.chosen()
+// run runs the chosen experiments, one after the other, even where one fails.
+func (d *durability) run(cmd *cobra.Command) error {
+	out := cmd.OutOrStdout()
+	chosen, err := d.chosen()
 	if err != nil {
 		return err
 	}
@@ -206,9 +236,9 @@ func (f *proofFlags) run(seed uint64) error {
 		return cli.Fault(err)
 	}
 	if !here.Ours() {
-		return cli.Usage(fmt.Errorf("--campaign %s: here is no checkout of %s: campaigns are tests of that module; clone it, and call this there", f.name, project.HarnessModule))
+		return cli.Usage(fmt.Errorf("selftest durability %s: this is no checkout of %s, whose tests the experiments are: clone it, and call this there", d.name, project.HarnessModule))
 	}
-	ctx := f.cmd.Context()
+	ctx := cmd.Context()
 	commit, dirty := here.Revision(ctx)
 	if commit = cmp.Or(commit, "unknown"); dirty {
 		commit += " with changes"
@@ -216,11 +246,11 @@ func (f *proofFlags) run(seed uint64) error {
 	if err := cli.Print(out, fmt.Sprintf("%s, commit %s, %s on %s\n", time.Now().UTC().Format(time.DateOnly), commit, runtime.Version(), machine.Class())); err != nil {
 		return err
 	}
-	seed = max(seed, 1)
+	seed := max(d.seed, 1)
 	red := 0
 	for _, p := range chosen {
-		n := f.n
-		if f.long {
+		n := d.n
+		if d.long {
 			n = p.long
 		}
 		for _, line := range p.lines(n, seed) {
@@ -231,23 +261,23 @@ func (f *proofFlags) run(seed uint64) error {
 			if p.seed != "" {
 				how += fmt.Sprintf(", seed %d", seed)
 			}
-			if err := cli.Print(out, fmt.Sprintf("campaign %s, %s: %s\n%s\n", p.name, how, p.must, harness.ShellLine(line...))); err != nil {
+			if err := cli.Print(out, fmt.Sprintf("experiment %s, %s: %s\n%s\n", p.name, how, p.must, harness.ShellLine(line...))); err != nil {
 				return err
 			}
 			began := time.Now()
-			problem, used, err := attempt(ctx, here.Root, line, out, f.cmd.ErrOrStderr())
+			problem, used, err := attempt(ctx, here.Root, line, out, cmd.ErrOrStderr())
 			switch {
 			case ctx.Err() != nil:
 				return &cli.ExitError{Code: cli.ExitInterrupted, Err: nil}
 			case err != nil:
-				return cli.Fault(fmt.Errorf("campaign %s: %w: it needs the go command", p.name, err))
+				return cli.Fault(fmt.Errorf("experiment %s: %w: it needs the go command", p.name, err))
 			case problem != "":
 				red++
 				problem = "FAILED: " + problem + ": run it again by\n" + harness.ShellLine(line...)
 			default:
 				problem = "held"
 			}
-			if err := cli.Print(out, fmt.Sprintf("campaign %s, in %.0f s (%.0f s of processor): %s\n", p.name, time.Since(began).Seconds(), used.Seconds(), problem)); err != nil {
+			if err := cli.Print(out, fmt.Sprintf("experiment %s, in %.0f s (%.0f s of processor): %s\n", p.name, time.Since(began).Seconds(), used.Seconds(), problem)); err != nil {
 				return err
 			}
 		}
@@ -258,7 +288,7 @@ func (f *proofFlags) run(seed uint64) error {
 	return nil
 }
 
-// attempt runs a line and says what is wrong, and how much processor time the line and all
+// attempt runs a command line and returns what is wrong, and how much processor time the line and all
 // that it started and waited for have used, compilers too; children that it killed and left
 // are not in it.
 func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, used time.Duration, err error) {

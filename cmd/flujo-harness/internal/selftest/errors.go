@@ -25,9 +25,9 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// campaign finds out how often the gate errs: verdicts on the unchanged program and on
-// one that is slower on purpose, each from processes of its own.
-type campaign struct {
+// errorRates measures how often the gate errs: verdicts on the unchanged program and on one
+// that is slower on purpose, each from processes of its own.
+type errorRates struct {
 	flags       measure.Flags
 	n           int
 	changes     []float64 // percent
@@ -37,15 +37,18 @@ type campaign struct {
 	raw         string
 }
 
-func CampaignCommand() *cobra.Command {
-	var c campaign
+// errorsCommand is "selftest errors".
+func errorsCommand() *cobra.Command {
+	var c errorRates
 	cmd := &cobra.Command{
-		Use: "campaign", Args: cobra.NoArgs,
-		Short: "Find out how often the gate errs here, and how quick it is",
-		Long: `Calibrates a limit of the margin, without writing it, and then judges again and
-again: the program as it is, and the same slowed down by each of --change, idle and
-beside processes that keep the cores busy (--burners). Prints a table of the verdicts,
-and what the rules of others make of the same blocks.`,
+		Use: "errors", Args: cobra.NoArgs,
+		Short: "Measure how often the gate errs on this machine",
+		Long: `Calibrates a limit for --margin without writing it. Then it judges the unchanged program
+and programs slowed down by each --change, --n times each, on an idle machine and while
+--burners processes keep the cores busy. Prints how many verdicts were broken, held,
+inconclusive and invalid, how long they took, and how often simpler rules would have
+raised an alarm on the same measurements.`,
+		Example: "  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	c.flags.Register(cmd, harness.DefaultPlan().Sessions)
@@ -68,7 +71,7 @@ type outcomes struct {
 	invalid string // the first reason
 }
 
-func (c *campaign) run(cmd *cobra.Command) (err error) {
+func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
 	p, spec, err := c.flags.Prepare(ctx)
 	if err != nil {
@@ -102,12 +105,12 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 	progress.Set("calibrating", "")
 	quiet := spec
 	quiet.Plan.Sessions, quiet.Plan.Budget = c.calibration, 0
-	limit, _, err := thresholds.Calibrate(ctx, quiet, thresholds.Order{Margin: c.margin / 100, Replays: 2000, Commit: "campaign"}, run, func(*harness.Comparison) {})
+	limit, _, err := thresholds.Calibrate(ctx, quiet, thresholds.Order{Margin: c.margin / 100, Replays: 2000, Commit: "selftest errors"}, run, func(*harness.Comparison) {})
 	var refused *thresholds.MarginError
 	if err != nil && !errors.As(err, &refused) {
 		return cli.Fault(err)
 	}
-	limits := &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "campaign"}
+	limits := &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "selftest errors"}
 
 	var kinds []*outcomes
 	for _, burners := range c.burners {
@@ -151,7 +154,7 @@ func (c *campaign) run(cmd *cobra.Command) (err error) {
 }
 
 // measure makes the verdicts of one kind.
-func (c *campaign) measure(ctx context.Context, o *outcomes, spec harness.Spec, limits *thresholds.File, run harness.Runner, progress *cli.Progress, raw *os.File) (err error) {
+func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec, limits *thresholds.File, run harness.Runner, progress *cli.Progress, raw *os.File) (err error) {
 	stop, err := burn(o.burners)
 	if err != nil {
 		return cli.Fault(err)
@@ -189,11 +192,11 @@ func (c *campaign) measure(ctx context.Context, o *outcomes, spec harness.Spec, 
 	return nil
 }
 
-// compareRules shows what others make of the same blocks: each measurement against the
-// one of the unchanged program before it.
-func (c *campaign) compareRules(cmd *cobra.Command, kinds []*outcomes) error {
+// compareRules prints the alarms that simpler rules raise on the same blocks: each measurement
+// is compared with that of the unchanged program before it.
+func (c *errorRates) compareRules(cmd *cobra.Command, kinds []*outcomes) error {
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nalarms of others on the same blocks\tchange\tburners\talarms\tn")
+	fmt.Fprintln(table, "\nalarms of simpler rules on the same blocks\tchange\tburners\talarms\tn")
 	for _, rule := range thresholds.Rules() {
 		for _, o := range kinds {
 			var null *outcomes
