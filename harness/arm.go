@@ -33,8 +33,8 @@ type arm struct {
 	owed     float64          // of them, not made yet
 	stubs    *stubs.Rehearsal // only of the arm of the scripts
 	copies   bool             // only copies are made
-	premade  bool             // a lie: the timed operations do nothing
-	swallows bool             // a lie: a run that fails is left out
+	premade  bool             // of a mutant: the timed operations do nothing
+	swallows bool             // of a mutant: a run that fails is left out
 }
 
 // runKeys are made before anything is timed.
@@ -78,6 +78,16 @@ func (a *arm) once(keys []core.RunKey, input int) error {
 	for time.Now().Before(end) { // busy, as a slower backend would be
 	}
 	return err
+}
+
+// fail makes one operation whose runs fail: their context has ended.
+func (a *arm) fail(keys []core.RunKey, input int) error {
+	live := a.ctx
+	ended, cancel := context.WithCancel(live)
+	cancel()
+	a.ctx = ended
+	defer func() { a.ctx = live }()
+	return a.once(keys, input)
 }
 
 // close closes the databases of the arm, which are deleted next.
