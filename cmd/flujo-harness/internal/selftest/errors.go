@@ -49,7 +49,7 @@ and programs slowed down by each --change, --n times each, on an idle machine an
 inconclusive and invalid, how long they took, and how often simpler rules would have
 raised an alarm on the same measurements.`,
 		Example: "  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40",
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	c.flags.Register(cmd, harness.DefaultPlan().Sessions)
 	cmd.Flags().IntVar(&c.n, "n", 20, "verdicts of each kind")
@@ -59,6 +59,20 @@ raised an alarm on the same measurements.`,
 	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
 	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
 	return cmd
+}
+
+// provisional calibrates a limit of a margin (a share) for this machine without writing it.
+// It returns the limits, and why calibrate would refuse to write them, where it would.
+func provisional(ctx context.Context, spec harness.Spec, margin float64, sessions int, run harness.Runner, progress *cli.Progress) (*thresholds.File, *thresholds.MarginError, error) {
+	progress.Set("calibrating", "")
+	spec.Plan.Sessions, spec.Plan.Budget = sessions, 0
+	order := thresholds.Order{Margin: margin, Replays: 2000, Commit: "not written"}
+	limit, _, err := thresholds.Calibrate(ctx, spec, order, run, func(*harness.Comparison) {})
+	var refused *thresholds.MarginError
+	if err != nil && !errors.As(err, &refused) {
+		return nil, nil, cli.Fault(err)
+	}
+	return &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "a limit made for this call"}, refused, nil
 }
 
 // outcomes of the verdicts of one kind.
@@ -102,15 +116,11 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	}
 	progress := cli.NewProgress(cmd.ErrOrStderr())
 	defer progress.End()
-	progress.Set("calibrating", "")
-	quiet := spec
-	quiet.Plan.Sessions, quiet.Plan.Budget = c.calibration, 0
-	limit, _, err := thresholds.Calibrate(ctx, quiet, thresholds.Order{Margin: c.margin / 100, Replays: 2000, Commit: "selftest errors"}, run, func(*harness.Comparison) {})
-	var refused *thresholds.MarginError
-	if err != nil && !errors.As(err, &refused) {
-		return cli.Fault(err)
+	limits, refused, err := provisional(ctx, spec, c.margin/100, c.calibration, run, progress)
+	if err != nil {
+		return err
 	}
-	limits := &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "selftest errors"}
+	limit := limits.Limits[0]
 
 	var kinds []*outcomes
 	for _, burners := range c.burners {

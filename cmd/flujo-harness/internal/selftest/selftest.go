@@ -19,6 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/ingest"
@@ -64,7 +65,7 @@ var corruptions = []corruption{
 type lab struct {
 	project  project.Project
 	spec     harness.Spec
-	limits   *thresholds.File
+	limits   *thresholds.File // with one of what is measured
 	progress *cli.Progress
 	honest   *harness.Comparison // of the unchanged program
 }
@@ -77,7 +78,7 @@ func Command() *cobra.Command {
 		Short: "Break every guard on purpose and check that it notices",
 		Long: `Corrupts a measurement in twenty ways and checks that the gate rejects each, for its
 reason. Where the machine is too noisy for a verdict the row is "undecided": run it again
-when less runs beside it.
+when less runs beside it. A machine without a committed limit is given one for this call.
 
 "selftest errors" measures how often the gate errs on this machine; "selftest durability"
 tries to lose data.
@@ -95,12 +96,38 @@ and one was undecided; 130 interrupted.`,
 			}
 			progress := cli.NewProgress(cmd.ErrOrStderr())
 			defer progress.End()
+			if limits == nil || limits.Class != machine.Class() || limits.Find(spec.Workload, thresholds.MetricCostRatio, string(spec.Durability)) == nil {
+				if limits, err = here(cmd, p, spec, progress); err != nil {
+					return err
+				}
+			}
 			return corrupt(cmd.Context(), cmd.OutOrStdout(), &lab{project: p, spec: spec, limits: limits, progress: progress})
 		},
 	}
 	flags.Register(cmd, harness.DefaultPlan().Sessions)
 	cmd.AddCommand(errorsCommand(), durabilityCommand())
 	return cmd
+}
+
+// here makes limits for this machine, which has none.
+func here(cmd *cobra.Command, p project.Project, spec harness.Spec, progress *cli.Progress) (limits *thresholds.File, err error) {
+	dir, remove, err := harness.Scratch(p.Root)
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	spec.Dir = dir
+	run, _, err := measure.Sessions(p, spec)
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	const margin, sessions = 0.25, 12 // quick: the corruptions are far larger
+	if limits, _, err = provisional(cmd.Context(), spec, margin, sessions, run, progress); err == nil {
+		l := limits.Limits[0]
+		fmt.Fprintf(cmd.OutOrStdout(), "no limit of %s at %s is committed for %s: judged by one made for this call, %.3g with a margin of %.3g%%\n",
+			spec.Workload, spec.Durability, limits.Class, l.Limit, 100*l.Margin)
+	}
+	return limits, err
 }
 
 // corrupt makes every corruption and prints the table of what became of each.
@@ -204,30 +231,20 @@ func (l *lab) slower(factor float64) *harness.Comparison {
 	return &c
 }
 
-var errNoLimit = errors.New("selftest needs a limit: make one with flujo-harness calibrate --write")
-
 // slowed judges a program that is slower by twice the margin of its limit.
 func slowed(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	limit := l.limit()
-	if limit == nil {
-		return thresholds.Verdict{}, cli.Usage(errNoLimit)
-	}
 	return thresholds.Judge(l.slower(1+2*limit.Margin), l.limits, time.Now()), nil
 }
 
+// limit is the limit of what is measured: there always is one.
 func (l *lab) limit() *thresholds.Limit {
-	if l.limits == nil {
-		return nil
-	}
 	return l.limits.Find(l.spec.Workload, thresholds.MetricCostRatio, string(l.spec.Durability))
 }
 
 // smuggled judges a slower program by the limits of the base branch, where the change
 // brings looser ones along.
 func smuggled(_ context.Context, l *lab) (thresholds.Verdict, error) {
-	if l.limit() == nil {
-		return thresholds.Verdict{}, cli.Usage(errNoLimit)
-	}
 	loose := *l.limit()
 	loose.Baseline, loose.Limit = 3*loose.Baseline, 3*loose.Limit
 	v := thresholds.Judge(l.slower(1+2*loose.Margin), l.limits, time.Now())
@@ -237,9 +254,6 @@ func smuggled(_ context.Context, l *lab) (thresholds.Verdict, error) {
 
 // foreign judges by the limits of another class of machine.
 func foreign(_ context.Context, l *lab) (thresholds.Verdict, error) {
-	if l.limits == nil {
-		return thresholds.Verdict{}, cli.Usage(errNoLimit)
-	}
 	limits := *l.limits
 	limits.Class = "plan9-mips-1cpu"
 	return thresholds.Judge(l.honest, &limits, time.Now()), nil
