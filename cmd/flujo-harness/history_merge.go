@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	runs "github.com/flujo/flujo-harness/reports/store"
+	_ "github.com/flujo/flujo-harness/reports/store/postgres"
 )
 
 func historyMergeCommand(db *string) *cobra.Command {
@@ -68,14 +70,18 @@ or is no run is named and passed over, exit 3.`,
 			if address == "" {
 				return cli.Usage(fmt.Errorf("history sync: name the store with --store file:///FOLDER or FLUJO_STORE"))
 			}
-			s, err := runs.Open(address)
-			if err != nil {
-				return cli.Usage(err)
-			}
 			p, err := project.Find()
 			if err != nil {
 				return cli.Fault(err)
 			}
+			s, err := runs.Open(cmd.Context(), address, runs.Options{Dir: p.Root})
+			if wrong := new(runs.AddressError); errors.As(err, &wrong) {
+				return cli.Usage(err)
+			}
+			if err != nil {
+				return cli.Fault(err)
+			}
+			defer s.Close()
 			h, err := history.Open(cmd.Context(), p.Path(*db, ".flujo/history.db"))
 			if err != nil {
 				return cli.Fault(err)

@@ -47,6 +47,8 @@ var rooms = map[string][]string{
 	"reports/ingest":                       {"reports", "reports/internal/text"},
 	"reports/history":                      {"reports"},
 	"reports/store":                        {"reports", "reports/history"},
+	"reports/store/postgres":               {"reports/store"},
+	"reports/store/storetest":              {"reports", "reports/history", "reports/store"},
 	"reports/quarantine":                   {"reports"},
 	"reports/analysis":                     {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
 	"reports/render":                       {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/analysis"},
@@ -81,8 +83,8 @@ func importProblem(file, imported string) string {
 		if allowed, walled := rooms[room]; walled && !isTest && target == folder && whole != room && !slices.Contains(allowed, whole) {
 			return room + " may not import " + whole
 		}
-	case strings.HasPrefix(imported, "github.com/jackc/") && !strings.HasPrefix(file, "core/postgres/") && !strings.HasPrefix(file, "core/worker/"):
-		return "only core/postgres and the workers may import PostgreSQL's driver: a program with another backend must not need it"
+	case strings.HasPrefix(imported, "github.com/jackc/") && !strings.HasPrefix(file, "core/postgres/") && !strings.HasPrefix(file, "core/worker/") && !strings.HasPrefix(file, "reports/store/postgres/"):
+		return "only core/postgres, reports/store/postgres and the workers may import PostgreSQL's driver: a program with another backend must not need it"
 	case imported == dsl && folder != "suites":
 		return "only suites may import Ginkgo's DSL: it registers flags and keeps global state"
 	case filepath.ToSlash(filepath.Dir(file)) == "core" && !isTest && strings.Contains(strings.Split(imported, "/")[0], ".") &&

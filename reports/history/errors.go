@@ -51,6 +51,14 @@ func (e *ForeignError) Error() string {
 // ErrNoRun is a run that is not in the history.
 var ErrNoRun = errors.New("no such run in the history")
 
+// OfFile reports whether an error is of the file, and not of what was to be written to it.
+func OfFile(err error) bool {
+	var damaged *DamagedError
+	var inUse *InUseError
+	var unwritable *UnwritableError
+	return errors.As(err, &damaged) || errors.As(err, &inUse) || errors.As(err, &unwritable)
+}
+
 // errSum is content that is not what was written: a page of the file that is damaged
 // and still reads as a database.
 var errSum = errors.New("its checksum does not fit")

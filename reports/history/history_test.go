@@ -452,7 +452,7 @@ func TestNewerHistory(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path)
 	var newer *sqlitedb.ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 5 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 6 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
 }

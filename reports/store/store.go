@@ -1,52 +1,66 @@
 // Package store keeps runs as immutable objects in a place that many machines share, and
 // synchronizes a history with it.
 //
-// An object is one run: its JSON, compressed, without secrets. Its name is the start of the
-// run and the digest of the JSON, so that names sort by time, the same run has one name
-// wherever it is written, and damage is noticed before anything is decoded.
+// An object is one run, or a pack of many: JSON, compressed, without secrets. Its name is the
+// start of the run and the digest of the JSON, so that names sort by time, the same run has
+// one name wherever it is written, and damage is noticed before anything is decoded. No object
+// is ever changed: machines that write at once cannot lose what another one wrote.
+//
+// [Open] opens the store of an address: a folder or a git remote, and what other packages
+// register, such as reports/store/postgres. [Sync] makes a history and a store equal, and
+// [Compact] joins old objects. What a store must do is checked by package storetest.
 package store
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"iter"
-	"regexp"
-
-	"github.com/flujo/flujo-harness/reports"
-	"github.com/flujo/flujo-harness/reports/history"
+	"slices"
+	"strings"
 )
 
 // Store keeps objects. Several goroutines and processes may use one at once.
+//
+// Names are those of [ValidName]; any other is refused by Put and Get, and nothing is written.
 type Store interface {
 	// Put keeps an object under a name. It never overwrites: known reports that the name is
-	// taken, and the object there stays. After it returns without an error the object can be
-	// read whole by everybody.
+	// taken, and the object there stays. After it returns without an error everybody can read
+	// the object, whole. After an error it may have been kept or not: Put may be repeated.
 	Put(ctx context.Context, name string, object []byte) (known bool, err error)
 
-	// List yields the names of all objects in order.
+	// List yields the names of all objects, sorted, each once.
 	List(ctx context.Context) iter.Seq2[string, error]
 
-	// Get returns an object. What it returns may come from anybody: see [Decode].
+	// Get returns an object. Its error is [fs.ErrNotExist] where there is none. What it returns
+	// may come from anybody: see [Decode]. Of an object of more than [MaxObject] bytes it
+	// returns an [*ObjectError] or the first bytes, more than MaxObject.
 	Get(ctx context.Context, name string) ([]byte, error)
+
+	// Delete removes objects. A name that is not there is no error.
+	Delete(ctx context.Context, names ...string) error
+
+	// Close releases what was opened. It removes no object.
+	Close() error
 }
 
-// MaxObject and MaxRun bound an object, in bytes, compressed and not.
-const (
-	MaxObject = 32 << 20
-	MaxRun    = 256 << 20
-)
+// Many is a [Store] in which many objects at once cost little more than one.
+type Many interface {
+	Store
 
-var names = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{64}$`)
+	// PutAll is Put for each object. It returns the names that were not taken before.
+	PutAll(ctx context.Context, objects []Object) (created []string, err error)
 
-// ValidName reports whether a name can be that of an object: nothing else is ever opened.
-func ValidName(name string) bool { return names.MatchString(name) }
+	// GetAll yields the objects of the names that are there, in any order.
+	GetAll(ctx context.Context, names []string) iter.Seq2[Object, error]
+}
+
+// Object is an object with its name.
+type Object struct {
+	Name    string
+	Content []byte
+}
 
 // ObjectError is an object that must not be used.
 type ObjectError struct {
@@ -57,132 +71,155 @@ type ObjectError struct {
 func (e *ObjectError) Error() string { return fmt.Sprintf("object %.100q: %v", e.Name, e.Err) }
 func (e *ObjectError) Unwrap() error { return e.Err }
 
-// Encode makes the object of a run. Its secrets are taken out, and its number, which is that
-// of one history, is left out.
-func Encode(r reports.Run) (name string, object []byte, err error) {
-	r = new(history.Censor).Run(r)
-	r.ID = 0
-	content, err := json.Marshal(r)
-	if err != nil {
-		return "", nil, err
-	}
-	sum := sha256.Sum256(content)
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(content); err != nil {
-		return "", nil, err
-	}
-	if err := w.Close(); err != nil {
-		return "", nil, err
-	}
-	return r.Started.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(sum[:]), out.Bytes(), nil
-}
-
-// Decode reads an object that may be hostile: its name, its size and its digest are checked
-// before it is parsed. The error is an [*ObjectError].
-func Decode(name string, object []byte) (reports.Run, error) {
-	fail := func(err error) (reports.Run, error) { return reports.Run{}, &ObjectError{name, err} }
+// CheckName returns an [*ObjectError] for a name that no object can have.
+func CheckName(name string) error {
 	if !ValidName(name) {
-		return fail(errors.New("it has no valid name"))
+		return &ObjectError{name, errors.New("it has no valid name: a newer version wrote it, or it is no run")}
 	}
-	if len(object) > MaxObject {
-		return fail(fmt.Errorf("it has %d bytes, more than any run", len(object)))
-	}
-	in, err := gzip.NewReader(bytes.NewReader(object))
-	if err != nil {
-		return fail(fmt.Errorf("it is damaged: %w", err))
-	}
-	content, err := io.ReadAll(io.LimitReader(in, MaxRun+1))
-	if err != nil {
-		return fail(fmt.Errorf("it is damaged: %w", err))
-	}
-	if len(content) > MaxRun {
-		return fail(fmt.Errorf("it has more than %d bytes uncompressed, more than any run", MaxRun))
-	}
-	if sum := sha256.Sum256(content); name[len(name)-64:] != hex.EncodeToString(sum[:]) {
-		return fail(errors.New("its content is not what its name says: it was damaged or changed"))
-	}
-	var r reports.Run
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&r); err != nil {
-		return fail(fmt.Errorf("a newer version of flujo-harness wrote it, or it is no run: %w", err))
-	}
-	if r.ID = 0; r.Started.UTC().Format("20060102T150405Z") != name[:len("20060102T150405Z")] {
-		return fail(errors.New("its name has another time than its run"))
-	}
-	return r, nil
+	return nil
 }
 
-// Synced says what became of the runs of both sides.
-type Synced struct {
-	Sent, Taken int
-	Refused     []error // objects that cannot be used, each an [*ObjectError]: they stay where they are
+// Options are what an address does not say.
+type Options struct {
+	// Dir is the folder of the clone whose remotes and credentials are used; "": the working
+	// folder.
+	Dir string
 }
 
-// Sync sends the runs that the store does not have, and takes those that the history does not
-// have. It is idempotent, and all names are compared: there is no mark up to which a store was
-// read, since a run may be sent late. One bad object does not stop the others.
-func Sync(ctx context.Context, h *history.History, s Store) (done Synced, err error) {
-	there := map[string]bool{}
-	for name, err := range s.List(ctx) {
-		if err != nil {
-			return done, fmt.Errorf("list the store: %w", err)
-		}
-		there[name] = true
+// Opener opens the store of an address. Passwords in its errors are hidden by [Open].
+type Opener func(ctx context.Context, address string, o Options) (Store, error)
+
+// openers are the kinds of stores by the scheme of their address.
+var openers = map[string]Opener{"file": openFile, "git": openGit}
+
+// usage is how the addresses of each kind look, for messages.
+var usage = []string{"git:REMOTE", "file:///FOLDER"}
+
+// Register adds a kind of stores. example is how an address looks: "postgres://HOST/DATABASE".
+// Call it from an init function.
+func Register(scheme, example string, open Opener) {
+	openers[scheme] = open
+	if !slices.Contains(usage, example) {
+		usage = append(usage, example)
 	}
-	here := map[string]bool{}
-	err = h.Each(ctx, func(r reports.Run) error {
-		name, object, err := Encode(r)
-		if err != nil {
-			return fmt.Errorf("run %d: %w", r.ID, err)
+}
+
+// Addresses are how the addresses of stores look, for messages.
+func Addresses() string {
+	return strings.Join(usage[:len(usage)-1], ", ") + " or " + usage[len(usage)-1]
+}
+
+// Open opens the store of an address: git:origin, file:///mnt/history. No error of it, or of
+// the store, holds a password of the address.
+func Open(ctx context.Context, address string, o Options) (Store, error) {
+	scheme, _, ok := strings.Cut(address, ":")
+	open := openers[scheme]
+	if !ok || open == nil {
+		err := fmt.Errorf("store %s: this program knows no such kind of store: use %s", Shown(address), Addresses())
+		if slices.Contains([]string{"s3", "gs", "azblob"}, scheme) {
+			err = fmt.Errorf("store %s: buckets need the program of module %s: install that one", Shown(address), bucketsProgram)
 		}
-		here[name] = true
-		if there[name] {
-			return nil
+		return nil, &AddressError{err}
+	}
+	s, err := open(ctx, address, o)
+	if err != nil {
+		var wrong *AddressError
+		if err = hide(err, secretsOf(address)); errors.As(err, &wrong) {
+			return nil, &AddressError{fmt.Errorf("store %s: %w", Shown(address), err)}
 		}
-		known, err := s.Put(ctx, name, object)
+		return nil, fmt.Errorf("open store %s: %w", Shown(address), err)
+	}
+	return &discreet{s, secretsOf(address)}, nil
+}
+
+// bucketsProgram is the package of the program that has buckets, too.
+const bucketsProgram = "github.com/flujo/flujo-harness/cmd/flujo-harness/buckets/cmd/flujo-harness"
+
+// AddressError is an address that cannot be one of a store: the user's mistake.
+type AddressError struct{ Err error }
+
+func (e *AddressError) Error() string { return e.Err.Error() }
+func (e *AddressError) Unwrap() error { return e.Err }
+
+// discreet hides the passwords of the address in errors. It is a [Many], too: of a store that
+// is none it puts and gets one object after the other.
+type discreet struct {
+	Store
+	secrets []string
+}
+
+func (d *discreet) Put(ctx context.Context, name string, object []byte) (bool, error) {
+	known, err := d.Store.Put(ctx, name, object)
+	return known, hide(err, d.secrets)
+}
+
+func (d *discreet) Get(ctx context.Context, name string) ([]byte, error) {
+	object, err := d.Store.Get(ctx, name)
+	return object, hide(err, d.secrets)
+}
+
+func (d *discreet) Delete(ctx context.Context, names ...string) error {
+	return hide(d.Store.Delete(ctx, names...), d.secrets)
+}
+
+func (d *discreet) Close() error { return hide(d.Store.Close(), d.secrets) }
+
+func (d *discreet) List(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name, err := range d.Store.List(ctx) {
+			if !yield(name, hide(err, d.secrets)) {
+				return
+			}
+		}
+	}
+}
+
+func (d *discreet) PutAll(ctx context.Context, objects []Object) ([]string, error) {
+	created, err := putAll(ctx, d.Store, objects)
+	return created, hide(err, d.secrets)
+}
+
+func (d *discreet) GetAll(ctx context.Context, names []string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		for o, err := range getAll(ctx, d.Store, names) {
+			if !yield(o, hide(err, d.secrets)) {
+				return
+			}
+		}
+	}
+}
+
+// putAll is [Many.PutAll] of any store.
+func putAll(ctx context.Context, s Store, objects []Object) (created []string, err error) {
+	if many, ok := s.(Many); ok {
+		return many.PutAll(ctx, objects)
+	}
+	for _, o := range objects {
+		known, err := s.Put(ctx, o.Name, o.Content)
 		if err != nil {
-			return fmt.Errorf("send run %d: %w", r.ID, err)
+			return created, err
 		}
 		if !known {
-			done.Sent++
-		}
-		return nil
-	})
-	if err != nil {
-		return done, err
-	}
-	for name := range there {
-		if here[name] {
-			continue
-		}
-		r, err := take(ctx, s, name)
-		if bad := new(ObjectError); errors.As(err, &bad) {
-			done.Refused = append(done.Refused, err)
-			continue
-		}
-		if err != nil {
-			return done, err
-		}
-		added, err := h.Append(ctx, r)
-		if err != nil {
-			return done, err
-		}
-		if !added.Known {
-			done.Taken++
+			created = append(created, o.Name)
 		}
 	}
-	return done, nil
+	return created, nil
 }
 
-func take(ctx context.Context, s Store, name string) (reports.Run, error) {
-	if !ValidName(name) {
-		return reports.Run{}, &ObjectError{name, errors.New("it has no valid name")}
+// getAll is [Many.GetAll] of any store.
+func getAll(ctx context.Context, s Store, names []string) iter.Seq2[Object, error] {
+	if many, ok := s.(Many); ok {
+		return many.GetAll(ctx, names)
 	}
-	object, err := s.Get(ctx, name)
-	if err != nil {
-		return reports.Run{}, fmt.Errorf("get %s: %w", name, err)
+	return func(yield func(Object, error) bool) {
+		for _, name := range names {
+			content, err := s.Get(ctx, name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(Object{name, content}, err) {
+				return
+			}
+		}
 	}
-	return Decode(name, object)
 }

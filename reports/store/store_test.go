@@ -1,29 +1,27 @@
-package store
+package store_test
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
-	"github.com/flujo/flujo-harness/reports/internal/sample"
+	"github.com/flujo/flujo-harness/reports/store"
+	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-func job(i int) reports.Run {
-	r := sample.CellsRun(0, fmt.Sprintf("%04x:..F", i))
-	r.Started = sample.Noon.Add(time.Duration(i) * time.Second)
-	return r
-}
+// The long form: go test ./reports/store/... -run TestManyJobs -campaign -v
+var campaign = flag.Bool("campaign", false, "send 1,000 runs of 2,300 specs by 50 jobs at once")
 
 func open(t *testing.T, path string) *history.History {
 	t.Helper()
@@ -35,150 +33,363 @@ func open(t *testing.T, path string) *history.History {
 	return h
 }
 
-// check is what every store must do; the error says what it does not.
-func check(ctx context.Context, s Store) error {
-	name, object, err := Encode(job(1))
-	if err != nil {
-		return err
-	}
-	if known, err := s.Put(ctx, name, object); err != nil || known {
-		return fmt.Errorf("the first put: %v, %w", known, err)
-	}
-	if known, err := s.Put(ctx, name, []byte("another")); err != nil || !known {
-		return fmt.Errorf("a name that is taken: known %v, %w", known, err)
-	}
-	got, err := s.Get(ctx, name)
-	if err != nil {
-		return err
-	}
-	if _, err := Decode(name, got); err != nil {
-		return fmt.Errorf("what was put: %w", err)
-	}
-	earlier, object, err := Encode(job(0))
-	if err != nil {
-		return err
-	}
-	if _, err := s.Put(ctx, earlier, object); err != nil {
-		return err
-	}
-	var all []string
-	for name, err := range s.List(ctx) {
-		if err != nil {
-			return err
-		}
-		all = append(all, name)
-	}
-	if want := []string{earlier, name}; !slices.Equal(all, want) {
-		return fmt.Errorf("the list is %v, want %v", all, want)
-	}
-	return nil
+type opener = func(context.Context) (store.Store, error)
+
+func at(address string) opener {
+	return func(ctx context.Context) (store.Store, error) { return store.Open(ctx, address, store.Options{}) }
 }
 
-// lying is a store with a fault.
-type lying struct {
-	*Folder
-	fault string
+// bare makes a bare repository and returns its path.
+func bare(t testing.TB) string {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), "remote.git")
+	git(t, ".", "init", "--quiet", "--bare", path)
+	return path
 }
 
-func (l lying) Put(ctx context.Context, name string, object []byte) (bool, error) {
-	path := filepath.Join(l.path, name)
-	switch l.fault {
-	case "overwrites":
-		_, err := os.Stat(path)
-		return err == nil, os.WriteFile(path, object, 0o644)
-	case "forgets":
-		return false, nil
-	case "tears":
-		return l.Folder.Put(ctx, name, object[:len(object)/2])
-	case "says that nothing was there":
-		_, err := l.Folder.Put(ctx, name, object)
-		return false, err
+func git(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=x", "GIT_AUTHOR_EMAIL=x@x", "GIT_COMMITTER_NAME=x", "GIT_COMMITTER_EMAIL=x@x", "GIT_CONFIG_GLOBAL="+os.DevNull)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return l.Folder.Put(ctx, name, object)
+	return strings.TrimSpace(string(out))
+}
+
+func stores(t testing.TB) map[string]opener {
+	return map[string]opener{"file": at("file://" + filepath.ToSlash(filepath.Join(t.TempDir(), "store"))), "git": at("git:" + bare(t))}
 }
 
 func TestStores(t *testing.T) {
-	for _, fault := range []string{"", "overwrites", "forgets", "tears", "says that nothing was there"} {
-		f, err := OpenFolder(filepath.Join(t.TempDir(), "store"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := check(t.Context(), lying{f, fault}); (err == nil) != (fault == "") {
-			t.Errorf("a store that %q: %v", fault, err)
-		}
-	}
-}
-
-func TestHostileObjects(t *testing.T) {
-	name, object, err := Encode(job(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, _, err := Encode(job(2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	flipped := slices.Clone(object)
-	flipped[len(flipped)/2] ^= 1
-	for what, tt := range map[string]struct {
-		name   string
-		object []byte
-	}{
-		"the content of another": {other, object}, "a flipped bit": {name, flipped}, "cut off": {name, object[:len(object)-9]}, "nothing": {name, nil},
-		"another time": {"2" + name[1:3] + "0" + name[4:], object}, "a path": {"../" + name, object}, "a text": {name, []byte("<html>")},
-	} {
-		var bad *ObjectError
-		if _, err := Decode(tt.name, tt.object); !errors.As(err, &bad) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if _, err := Open("postgres://me:secret@db/x"); err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("err = %v", err)
-	}
-}
-
-// Jobs at once, each with a history of its own, lose nothing; a bad object is named.
-func TestJobsAtOnceLoseNothing(t *testing.T) {
-	const jobs, each = 8, 5
-	folder := filepath.Join(t.TempDir(), "store")
-	s, err := OpenFolder(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wait sync.WaitGroup
-	for j := range jobs {
-		h := open(t, filepath.Join(t.TempDir(), "h.db"))
-		wait.Go(func() {
-			for i := range each {
-				if _, err := h.Append(t.Context(), job(j*each+i)); err != nil {
-					t.Error(err)
-				}
-				if _, err := Sync(t.Context(), h, s); err != nil {
-					t.Error(err)
-				}
+	for kind, open := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			if err := storetest.Test(t.Context(), open); err != nil {
+				t.Error(err)
 			}
 		})
 	}
-	wait.Wait()
-	bad := "20261123T120000Z-" + strings.Repeat("0", 64)
-	if err := os.WriteFile(filepath.Join(folder, bad), []byte("no run"), 0o644); err != nil {
+}
+
+func TestManyJobs(t *testing.T) {
+	for kind, open := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			jobs, runs, specs := 8, 2, 3
+			if *campaign {
+				jobs, runs, specs = 50, 20, 2300
+			}
+			c, err := storetest.Jobs(t.Context(), t.TempDir(), open, jobs, runs, specs)
+			if err != nil || c.Lost != 0 {
+				t.Fatalf("%v: %v", c, err)
+			}
+			t.Logf("%d jobs at once: %v", jobs, c)
+		})
+	}
+}
+
+// The most that a job of 2,300 specs sends.
+func TestObjectOf2300SpecsIsSmall(t *testing.T) {
+	_, object, err := store.Encode(storetest.Run(7, 2300))
+	if err != nil {
 		t.Fatal(err)
 	}
-	h := open(t, filepath.Join(t.TempDir(), "all.db"))
-	done, err := Sync(t.Context(), h, s)
-	if err != nil || done.Taken != jobs*each || len(done.Refused) != 1 {
-		t.Errorf("%+v, %v", done, err)
+	if t.Logf("%d bytes", len(object)); len(object) > 100_000 {
+		t.Errorf("an object has %d bytes, want 100,000 at most", len(object))
 	}
-	if done, err = Sync(t.Context(), h, s); err != nil || done.Taken != 0 || done.Sent != 0 {
-		t.Errorf("again: %+v, %v", done, err)
-	}
-	var commits []string
-	if err := h.Each(t.Context(), func(r reports.Run) error { commits = append(commits, r.Commit); return nil }); err != nil {
+}
+
+func commitsOf(t *testing.T, h *history.History) (commits []string) {
+	t.Helper()
+	if err := h.Each(t.Context(), func(r reports.Run) error { commits = append(commits, r.Commit[:6]); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(commits)
-	if commits = slices.Compact(commits); len(commits) != jobs*each {
-		t.Errorf("%d runs of %d", len(commits), jobs*each)
+	return commits
+}
+
+// counting counts the objects that are put and got.
+type counting struct {
+	store.Store
+	put, got int
+}
+
+func (c *counting) Put(ctx context.Context, name string, object []byte) (bool, error) {
+	c.put++
+	return c.Store.Put(ctx, name, object)
+}
+
+func (c *counting) Get(ctx context.Context, name string) ([]byte, error) {
+	c.got++
+	return c.Store.Get(ctx, name)
+}
+
+// A run crosses once, whatever its way: what is known is neither sent nor read again, also
+// after a prune and a compaction.
+func TestSyncSendsAndReadsEachRunOnce(t *testing.T) {
+	folder, err := store.OpenFolder(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &counting{Store: folder}
+	a, b := open(t, filepath.Join(t.TempDir(), "a.db")), open(t, filepath.Join(t.TempDir(), "b.db"))
+	sync := func(what string, h *history.History, sent, taken, put, got int) {
+		t.Helper()
+		s.put, s.got = 0, 0
+		done, err := store.Sync(t.Context(), h, s)
+		if diff := cmp.Diff([]int{sent, taken, put, got}, []int{done.Sent, done.Taken, s.put, s.got}); err != nil || len(done.Refused) > 0 || diff != "" {
+			t.Errorf("%s: sent, taken, put, got: %s%v %v", what, diff, err, done.Refused)
+		}
+	}
+	for i := range 6 {
+		if _, err := a.Append(t.Context(), storetest.Run(i, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync("a sends", a, 6, 0, 6, 0)
+	sync("a again", a, 0, 0, 0, 0)
+	sync("b takes", b, 0, 6, 0, 6)
+	sync("b again", b, 0, 0, 0, 0)
+	if diff := cmp.Diff(commitsOf(t, a), commitsOf(t, b)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := b.Prune(t.Context(), history.Retention{Newest: 2}); err != nil {
+		t.Fatal(err)
+	}
+	sync("b after a prune", b, 0, 0, 0, 0)
+	if done, err := store.Compact(t.Context(), s, storetest.Run(5, 1).Started); err != nil || done.Joined != 5 || done.Packs != 1 {
+		t.Errorf("compact: %+v, %v", done, err)
+	}
+	sync("a after a compaction", a, 0, 0, 0, 1)
+	sync("a after that", a, 0, 0, 0, 0)
+	sync("b after a compaction", b, 0, 0, 0, 1)
+	if n := len(commitsOf(t, b)); n != 2 {
+		t.Errorf("b has %d runs, want 2", n)
+	}
+	if _, err := b.Append(t.Context(), storetest.Run(9, 3)); err != nil {
+		t.Fatal(err)
+	}
+	sync("b sends one more", b, 1, 0, 1, 0)
+	c := open(t, filepath.Join(t.TempDir(), "c.db"))
+	sync("c takes all", c, 0, 7, 0, 3)
+	if _, _, err := c.Merge(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	sync("c after a merge", c, 0, 0, 0, 0)
+}
+
+// A store that lost its objects gets them again from whoever has them.
+func TestSyncSendsAgainWhatAStoreLost(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	if _, err := h.Append(t.Context(), storetest.Run(1, 3)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s, err := store.OpenFolder(filepath.Join(t.TempDir(), "store"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, err := store.Sync(t.Context(), h, s); err != nil || done.Sent != 1 {
+			t.Errorf("%+v, %v", done, err)
+		}
+	}
+}
+
+// Whatever two compactions and a sender do at once, no run is lost.
+func TestCompactAtOnceLosesNothing(t *testing.T) {
+	for kind, openStore := range stores(t) {
+		t.Run(kind, func(t *testing.T) {
+			const before, after = 20, 6
+			s, err := openStore(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			h := open(t, filepath.Join(t.TempDir(), "h.db"))
+			add := func(from, to int) {
+				for i := from; i < to; i++ {
+					if _, err := h.Append(t.Context(), storetest.Run(i, 2)); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := store.NewSyncer(h, s).Push(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			add(0, before)
+			errs := make(chan error)
+			for range 3 {
+				go func() {
+					s, err := openStore(t.Context())
+					if err == nil {
+						_, err = store.Compact(t.Context(), s, storetest.Run(10_000, 1).Started)
+						err = errors.Join(err, s.Close())
+					}
+					errs <- err
+				}()
+			}
+			for i := range after {
+				add(before+i, before+i+1)
+			}
+			for range 3 {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			all := open(t, filepath.Join(t.TempDir(), "all.db"))
+			if done, err := store.Sync(t.Context(), all, s); err != nil || len(done.Refused) > 0 || len(commitsOf(t, all)) != before+after {
+				t.Errorf("%d of %d runs: %+v, %v", len(commitsOf(t, all)), before+after, done, err)
+			}
+			n := 0
+			for range s.List(t.Context()) {
+				n++
+			}
+			if n > after+3 {
+				t.Errorf("%d objects are left of %d runs", n, before+after)
+			}
+		})
+	}
+}
+
+// unreadable is a store whose packs come back damaged, or not at all.
+type unreadable struct {
+	store.Store
+	packs func([]byte) ([]byte, error)
+}
+
+func (u unreadable) Get(ctx context.Context, name string) ([]byte, error) {
+	content, err := u.Store.Get(ctx, name)
+	if err == nil && store.IsPack(name) {
+		return u.packs(content)
+	}
+	return content, err
+}
+
+func TestCompactDeletesOnlyWhatCanBeRead(t *testing.T) {
+	for what, packs := range map[string]func([]byte) ([]byte, error){
+		"gone":    func([]byte) ([]byte, error) { return nil, os.ErrNotExist },
+		"cut off": func(b []byte) ([]byte, error) { return b[:len(b)/2], nil },
+		"empty":   func([]byte) ([]byte, error) { return nil, nil },
+	} {
+		folder, err := store.OpenFolder(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := open(t, filepath.Join(t.TempDir(), "h.db"))
+		for i := range 3 {
+			if _, err := h.Append(t.Context(), storetest.Run(i, 2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := store.Sync(t.Context(), h, folder); err != nil {
+			t.Fatal(err)
+		}
+		_, err = store.Compact(t.Context(), unreadable{folder, packs}, storetest.Run(9, 1).Started)
+		if err == nil || !strings.Contains(err.Error(), "nothing was deleted") {
+			t.Errorf("%s: %v", what, err)
+		}
+		runs := 0
+		for name := range folder.List(t.Context()) {
+			if !store.IsPack(name) {
+				runs++
+			}
+		}
+		if runs != 3 {
+			t.Errorf("%s: %d objects of 3 are left", what, runs)
+		}
+	}
+}
+
+// The clone that a git store works in stays as it is.
+func TestGitLeavesTheCloneAlone(t *testing.T) {
+	remote, clone := bare(t), t.TempDir()
+	git(t, clone, "init", "--quiet")
+	git(t, clone, "commit", "--quiet", "--allow-empty", "-m", "x")
+	git(t, clone, "remote", "add", "origin", remote)
+	hook := filepath.Join(clone, ".git", "hooks", "pre-push")
+	if err := os.MkdirAll(filepath.Dir(hook), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	before := treeOf(t, filepath.Join(clone, ".git"))
+	s, err := store.Open(t.Context(), "git:origin", store.Options{Dir: clone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, other := open(t, filepath.Join(t.TempDir(), "h.db")), open(t, filepath.Join(t.TempDir(), "o.db"))
+	for i := range 3 {
+		if _, err := h.Append(t.Context(), storetest.Run(i, 2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, h := range []*history.History{h, other} {
+		if _, err := store.Sync(t.Context(), h, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, treeOf(t, filepath.Join(clone, ".git"))); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(commitsOf(t, other)); n != 3 {
+		t.Errorf("%d runs were taken, want 3", n)
+	}
+	if refs := git(t, clone, "ls-remote", "--heads", "--tags", "origin"); refs != "" {
+		t.Errorf("branches or tags of the remote: %s", refs)
+	}
+}
+
+// treeOf are the files below a folder with their content.
+func treeOf(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files[path] = fmt.Sprintf("%x", text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// What others push into the place of the objects is named and passed over.
+func TestGitHostileCommits(t *testing.T) {
+	remote := bare(t)
+	clone := t.TempDir()
+	git(t, clone, "init", "--quiet")
+	if err := os.WriteFile(filepath.Join(clone, "other"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	git(t, clone, "add", ".")
+	git(t, clone, "commit", "--quiet", "-m", "x")
+	name := "20261123T120000Z-" + strings.Repeat("0", 64)
+	git(t, clone, "push", "--quiet", remote, "HEAD:refs/flujo/runs/"+name, "HEAD:refs/flujo/runs/README", "HEAD:refs/heads/main")
+	s, err := store.Open(t.Context(), "git:"+remote, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	if _, err := h.Append(t.Context(), storetest.Run(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	done, err := store.Sync(t.Context(), h, s)
+	if err != nil || done.Sent != 1 || len(done.Refused) != 2 {
+		t.Errorf("%+v, %v", done, err)
 	}
 }
 
@@ -187,7 +398,7 @@ func TestMerge(t *testing.T) {
 	for i := range 4 {
 		for k, h := range []*history.History{a, b} {
 			if i != 3*k { // each lacks one
-				if _, err := h.Append(t.Context(), job(i)); err != nil {
+				if _, err := h.Append(t.Context(), storetest.Run(i, 3)); err != nil {
 					t.Fatal(err)
 				}
 			}

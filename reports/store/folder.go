@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func openFile(_ context.Context, address string, _ Options) (Store, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != "" || u.Path == "" {
+		return nil, &AddressError{errors.New("write the absolute path of a folder, as in file:///mnt/history")}
+	}
+	return OpenFolder(filepath.FromSlash(u.Path))
+}
+
+// Folder is a store in a folder of a file system that has hard links.
+type Folder struct{ path string }
+
+// OpenFolder opens a folder and creates it where it is missing.
+func OpenFolder(path string) (*Folder, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, err
+	}
+	return &Folder{path}, nil
+}
+
+// Close does nothing.
+func (f *Folder) Close() error { return nil }
+
+// Put writes a temporary file, then links it to its name: the link is made whole or not at
+// all, and fails where the name is taken.
+func (f *Folder) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
+	if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
+		return false, err
+	}
+	temp, err := os.CreateTemp(f.path, ".new-*")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
+	_, err = temp.Write(object)
+	if err = errors.Join(err, temp.Sync(), temp.Chmod(0o644), temp.Close()); err != nil {
+		return false, err
+	}
+	err = os.Link(temp.Name(), filepath.Join(f.path, name))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return true, nil
+	case errors.Is(err, errors.ErrUnsupported):
+		return false, fmt.Errorf("%w: use a file system with hard links", err)
+	}
+	return false, err
+}
+
+// List leaves out hidden files: what Put has not finished.
+func (f *Folder) List(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		entries, err := os.ReadDir(f.path)
+		if err = errors.Join(ctx.Err(), err); err != nil {
+			yield("", err)
+			return
+		}
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), ".") && !yield(e.Name(), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Get reads no more than an object may have.
+func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
+	if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(f.path, name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a named pipe would never end
+		return nil, &ObjectError{name, errors.New("it is not a regular file")}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, MaxObject+1))
+}
+
+// Delete removes files.
+func (f *Folder) Delete(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(f.path, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	gitFile    = "run" // in the commit of an object
+	gitAtATime = 50    // refs of one push: they are arguments, which Windows bounds at 32,767 characters
+	gitTries   = 8
+)
+
+// Put pushes one object.
+func (g *Git) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
+	created, err := g.PutAll(ctx, []Object{{name, object}})
+	return len(created) == 0, err
+}
+
+// PutAll pushes the objects, in one step for each 50.
+func (g *Git) PutAll(ctx context.Context, objects []Object) (created []string, err error) {
+	for _, o := range objects {
+		if err := CheckName(o.Name); err != nil {
+			return nil, err
+		}
+	}
+	for some := range slices.Chunk(objects, gitAtATime) {
+		commits, err := g.commit(ctx, some)
+		if err != nil {
+			return created, err
+		}
+		done, err := g.push(ctx, commits)
+		if created = append(created, done...); err != nil {
+			return created, err
+		}
+	}
+	return created, nil
+}
+
+// commit writes the objects into the own folder and returns the ids of their commits by name.
+// They depend on name and content only, so that the same object pushed twice is the same.
+func (g *Git) commit(ctx context.Context, objects []Object) (map[string]string, error) {
+	dir, err := os.MkdirTemp(g.temp, "in-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	blobs, err := g.write(ctx, dir, "blob", len(objects), func(i int) []byte { return objects[i].Content })
+	if err != nil {
+		return nil, err
+	}
+	var in strings.Builder
+	for _, blob := range blobs {
+		fmt.Fprintf(&in, "100644 blob %s\t%s\n\n", blob, gitFile)
+	}
+	out, err := g.git(ctx, []byte(in.String()), "mktree", "--batch")
+	if err != nil {
+		return nil, err
+	}
+	trees := strings.Fields(string(out))
+	if len(trees) != len(objects) {
+		return nil, fmt.Errorf("git mktree: %d trees of %d", len(trees), len(objects))
+	}
+	const by = "flujo-harness <flujo-harness@localhost> 0 +0000"
+	ids, err := g.write(ctx, dir, "commit", len(objects), func(i int) []byte {
+		return fmt.Appendf(nil, "tree %s\nauthor %s\ncommitter %[2]s\n\n%s\n", trees[i], by, objects[i].Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	commits := map[string]string{}
+	for i, o := range objects {
+		commits[o.Name] = ids[i]
+	}
+	return commits, nil
+}
+
+// write writes n objects of a kind by one call of git.
+func (g *Git) write(ctx context.Context, dir, kind string, n int, content func(int) []byte) ([]string, error) {
+	var paths strings.Builder
+	for i := range n {
+		path := filepath.Join(dir, fmt.Sprint(kind, i))
+		if err := os.WriteFile(path, content(i), 0o600); err != nil {
+			return nil, err
+		}
+		paths.WriteString(filepath.ToSlash(path) + "\n")
+	}
+	out, err := g.git(ctx, []byte(paths.String()), "hash-object", "-w", "-t", kind, "--no-filters", "--stdin-paths")
+	if err != nil {
+		return nil, err
+	}
+	ids := strings.Fields(string(out))
+	if len(ids) != n {
+		return nil, fmt.Errorf("git hash-object: %d objects of %d", len(ids), n)
+	}
+	return ids, nil
+}
+
+// push creates the refs of commits that are not there, and returns the names of those that it
+// created. A ref that is neither created nor there is tried again: the server may be locked by
+// another push.
+func (g *Git) push(ctx context.Context, commits map[string]string) (created []string, err error) {
+	left := sortedKeys(commits)
+	for try := range gitTries {
+		args := []string{"push", "--porcelain", "--no-verify"}
+		for _, name := range left {
+			args = append(args, "--force-with-lease="+gitRefs+name+":")
+		}
+		args = append(args, "--", g.remote)
+		for _, name := range left {
+			args = append(args, commits[name]+":"+gitRefs+name)
+		}
+		out, failed := g.git(ctx, nil, args...)
+		states := pushed(string(out))
+		if failed != nil && ctx.Err() != nil {
+			return created, failed
+		}
+		var refused []string
+		for _, name := range left {
+			switch states[gitRefs+name] {
+			case '*':
+				created = append(created, name)
+			case '=': // the same commit is there
+			default:
+				refused = append(refused, name)
+			}
+		}
+		if len(refused) == 0 {
+			return created, nil
+		}
+		now, err := g.refresh(ctx)
+		if err != nil {
+			return created, errors.Join(failed, err)
+		}
+		left = slices.DeleteFunc(refused, func(name string) bool { _, is := now[name]; return is })
+		if len(left) == 0 {
+			return created, nil
+		}
+		if err = failed; failed == nil {
+			err = errors.New("git push: the remote says that it created refs that it does not have")
+		}
+		if len(states) == 0 || try == gitTries-1 || !wait(ctx, try) { // the remote was not reached, or keeps refusing
+			return created, err
+		}
+	}
+	return created, err
+}
+
+// pushed reads what git push --porcelain says of each ref: '*' created, '=' there already,
+// '-' deleted, '!' refused.
+func pushed(out string) map[string]byte {
+	states := map[string]byte{}
+	for line := range strings.Lines(out) {
+		flag, rest, ok := strings.Cut(line, "\t")
+		refs, _, _ := strings.Cut(rest, "\t")
+		if _, ref, has := strings.Cut(refs, ":"); ok && has && len(flag) == 1 {
+			states[strings.TrimSpace(ref)] = flag[0]
+		}
+	}
+	return states
+}
+
+// wait waits before another try, longer each time. It reports false where ctx ended.
+func wait(ctx context.Context, try int) bool {
+	t := time.NewTimer(time.Duration(20<<try) * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// Delete deletes the refs.
+func (g *Git) Delete(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+	}
+	for try := 0; ; try++ {
+		oids, err := g.refresh(ctx)
+		if err != nil {
+			return err
+		}
+		var there []string
+		for _, name := range names {
+			if _, ok := oids[name]; ok {
+				there = append(there, name)
+			}
+		}
+		if len(there) == 0 {
+			return nil
+		}
+		if err != nil || try == gitTries {
+			return fmt.Errorf("git push: the remote keeps %d refs that were deleted", len(there))
+		}
+		var failed error
+		for some := range slices.Chunk(there, gitAtATime) {
+			args := []string{"push", "--porcelain", "--no-verify"}
+			for _, name := range some {
+				args = append(args, "--force-with-lease="+gitRefs+name+":"+oids[name])
+			}
+			args = append(args, "--", g.remote)
+			for _, name := range some {
+				args = append(args, ":"+gitRefs+name)
+			}
+			out, err := g.git(ctx, nil, args...)
+			if err != nil && len(pushed(string(out))) == 0 {
+				return err
+			}
+			failed = errors.Join(failed, err)
+		}
+		if failed != nil && (try == gitTries-1 || !wait(ctx, try)) {
+			return failed
+		}
+	}
+}
