@@ -198,6 +198,9 @@ func fillOutcomes(a *analysis.Analysis) {
 		if s.State == reports.Failed {
 			cells[runs-1] = 'F'
 		}
-		a.Outcomes.Cells[s.Key()], a.Outcomes.Took[s.Key()] = string(cells), took
+		a.Outcomes.Cells[s.Key()] = string(cells)
+		if len(a.Run.Suites.Specs) <= 5000 { // as the analysis has it
+			a.Outcomes.Took[s.Key()] = took
+		}
 	}
 }

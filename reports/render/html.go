@@ -21,10 +21,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/analysis"
 )
 
-//go:embed page.html.tmpl panels.html.tmpl page.css page.js
+//go:embed page.html.tmpl panels.html.tmpl page.css page.js specs.js spec.js
 var templates embed.FS
 
-var pageTemplate = template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js"))
+var pageTemplate = template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
 
 // The one style and the one script that a page may have, as its policy names them.
 var (
@@ -97,10 +97,15 @@ func WriteReport(dir string, a *analysis.Analysis) (string, error) {
 	}
 	defer root.Close()
 	p, full := newPage(a), map[string]string{}
-	for i, t := range a.Attention[:min(len(a.Attention), len(p.Attention))] {
+	for i, t := range a.Attention[:min(len(a.Attention), maxAttention)] {
 		if whole := reports.VisibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
 			name := path.Join(messagesDir, specID(t.Spec)+".txt")
-			full[name], p.Attention[i].Full = whole+"\n", name
+			full[name] = whole + "\n"
+			if i < maxUnfolded {
+				p.Attention[i].Full = name
+			} else {
+				p.Folded[i-maxUnfolded].Full = name
+			}
 		}
 	}
 	if err := writeMessages(root, full); err != nil {

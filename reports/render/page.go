@@ -15,6 +15,7 @@ import (
 
 const (
 	maxAttention = 500  // red and flaky specs shown in full; more are in the table of all
+	maxUnfolded  = 5    // of them, those that a screen has room for
 	maxListed    = 200  // names in a list
 	maxShown     = 3000 // characters of a message
 )
@@ -22,17 +23,18 @@ const (
 // page is what the template shows: text that is ready to read. Everything written by
 // others went through Visible or visibleBlock.
 type page struct {
-	Title   string
-	Live    string   // address that tells of new runs; "": the page is a file
-	Meta    []string // run, time, commit
-	Word    string   // "BROKEN"
-	Tone    string   // class: held, broken, inconclusive, invalid
-	Reason  string
-	Next    []string
-	Notes   []string
-	Loose   []string // loosenings that helped to judge the run: they stand next to the pass rate
-	Specs   *specsView
-	NoSpecs string // why there are none
+	Title     string
+	Live      string   // address that tells of new runs; "": the page is a file
+	Meta      []string // run, time, commit
+	Word      string   // "BROKEN"
+	Tone      string   // class: held, broken, inconclusive, invalid
+	Reason    string
+	Next      []string
+	Notes     []string
+	MoreLoose string   // "2 more loosenings", "" where all are in Loose
+	Loose     []string // loosenings that helped to judge the run: they stand next to the pass rate
+	Specs     *specsView
+	NoSpecs   string // why there are none
 
 	Target     *targetView
 	Phases     []phaseView
@@ -41,6 +43,7 @@ type page struct {
 	Forecast   string
 
 	Attention     []attentionView
+	Folded        []attentionView // the rest of them
 	MoreAttention int
 	Outside       []outsideView
 	MoreOutside   int
@@ -194,3 +197,6 @@ func facts(a *analysis.Analysis) []fact {
 func (p page) HasCost() bool {
 	return len(p.Costs) > 0 || p.Curve != nil || p.Fall != nil || p.Figures != nil
 }
+
+// CanCompare reports whether the page can show two runs of its window side by side.
+func (p page) CanCompare() bool { return p.Table != "" && len(p.Trend.Rows) > 1 }

@@ -10,7 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-const maxHeat = 100 // rows of the strip
+const (
+	maxHeat  = 100 // rows of the strip
+	maxLoose = 2   // loosenings next to the pass rate
+)
 
 // heatView is a row of outcomes for each flaky spec.
 type heatView struct {
@@ -83,8 +86,12 @@ func (p *page) addLedger(a *analysis.Analysis) {
 	for _, l := range a.Ledger {
 		p.Ledger = append(p.Ledger, newLedger(l))
 	}
-	for _, l := range a.InForce() {
+	loose := a.InForce()
+	for _, l := range loose[:min(len(loose), maxLoose)] {
 		p.Loose = append(p.Loose, ledgerText(l))
+	}
+	if n := len(loose) - len(p.Loose); n > 0 {
+		p.MoreLoose = text.More(n, "loosening")
 	}
 }
 

@@ -81,11 +81,15 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 	}
 	by := failuresOf(a)
 	for i, t := range a.Attention {
-		if len(p.Attention) == maxAttention {
+		if i == maxAttention {
 			p.MoreAttention = len(a.Attention) - maxAttention
 			break
 		}
-		p.Attention = append(p.Attention, newAttention(by, i, t))
+		if v := newAttention(by, i, t); i < maxUnfolded {
+			p.Attention = append(p.Attention, v)
+		} else {
+			p.Folded = append(p.Folded, v)
+		}
 	}
 	p.addOutside(a)
 	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)

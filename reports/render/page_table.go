@@ -5,28 +5,80 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// specTable is all specs of a run for the script of the page, which lists, sorts and filters
-// them and draws the page of each. Texts that repeat stand once, in lists, and rows name them
-// by their place.
+// specTable is all specs of a run for the scripts of the page, which list, sort and filter
+// them and draw the page of each. It holds columns, because they compress well and are quick
+// to decode: element i of each belongs to spec i. Texts that repeat stand once, in lists;
+// columns name them by their place, -1 where there is none.
 type specTable struct {
-	Runs   []tableRun `json:"runs"` // the columns of a strip of outcomes
-	Suites []string   `json:"suites"`
-	Kinds  []string   `json:"kinds"`
-	Owners []string   `json:"owners"`
-	Files  []string   `json:"files"`
-	Labels []string   `json:"labels"`
-	Rows   [][]any    `json:"rows"` // see addRow
-	Since  string     `json:"since"`
+	Runs       []tableRun `json:"runs"` // the columns of a strip of outcomes
+	Suites     []string   `json:"suites"`
+	Kinds      []string   `json:"kinds"`
+	Owners     []string   `json:"owners"`
+	Categories []string   `json:"categories"`
+	Files      []string   `json:"files"`
+	Labels     []string   `json:"labels"`
+	LabelSets  [][]int    `json:"labelSets"`
+	Systems    []string   `json:"systems"` // that specs fail on: "windows/amd64 go1.26"
+	SystemSets [][]int    `json:"systemSets"`
+	Pasts      []string   `json:"pasts"`      // rows of outcomes, see packCells
+	Containers []string   `json:"containers"` // beginnings of names, with the " > " at their end
+
+	IDLength  int       `json:"idLength"`
+	IDs       string    `json:"ids"`    // idLength characters for each spec
+	Leaves    string    `json:"leaves"` // a line each
+	Container column    `json:"container"`
+	States    string    `json:"states"` // a digit for each spec: its place in tableStates
+	Suite     column    `json:"suite"`
+	Kind      column    `json:"kind"`
+	Cell      column    `json:"cell"` // of the matrix, among Kinds
+	Owner     column    `json:"owner"`
+	Category  column    `json:"category"`
+	File      column    `json:"file"`
+	Line      column    `json:"line"`
+	Took      column    `json:"took"` // in µs
+	Label     column    `json:"label"`
+	System    column    `json:"system"`
+	Past      column    `json:"past"`
+	Times     [][]int64 `json:"times,omitempty"` // in µs, of the last runs
+
+	Details map[string]specDetails `json:"details"` // by id, of the specs that need attention
+	FileURL string                 `json:"fileURL,omitempty"`
+}
+
+// column is a number for each spec.
+type column []int
+
+// MarshalJSON writes {"r": [value, rows, value, rows, …]} where that is shorter than the values
+// themselves: most columns have long stretches of one value, and decoding them is what a reader
+// with 100,000 specs waits for.
+func (c column) MarshalJSON() ([]byte, error) {
+	var runs []int
+	for i := 0; i < len(c); {
+		n := 1
+		for i+n < len(c) && c[i+n] == c[i] {
+			n++
+		}
+		runs = append(runs, c[i], n)
+		i += n
+	}
+	if len(runs) >= len(c) && len(c) > 0 {
+		return json.Marshal([]int(c))
+	}
+	if runs == nil {
+		runs = []int{}
+	}
+	return json.Marshal(map[string][]int{"r": runs})
 }
 
 type tableRun struct {
@@ -35,7 +87,7 @@ type tableRun struct {
 	Commit  string `json:"c"`
 }
 
-// tableStates are the states by their number in a row. "flaky" is passed only when retried.
+// tableStates are the states by their number in a table. "flaky" is passed only when retried.
 var tableStates = []string{"passed", "failed", "skipped", "pending", "flaky"}
 
 // list numbers texts.
@@ -59,57 +111,127 @@ func (l *list) place(s string) int {
 	return i
 }
 
+// sets numbers lists of texts, each of which is numbered in turn.
+type sets struct {
+	list
+	texts list
+	all   [][]int
+}
+
+func (s *sets) place(texts []string) int {
+	i := s.list.place(strings.Join(texts, "\n"))
+	if i == len(s.all) {
+		set := make([]int, len(texts))
+		for k, t := range texts {
+			set[k] = s.texts.place(t)
+		}
+		s.all = append(s.all, set)
+	}
+	return i
+}
+
+const idLength = 12
+
 // shortID names a spec in the fragment of a page.
-func shortID(s *reports.Spec) string { return specID(s)[:10] }
+func shortID(s *reports.Spec) string { return specID(s)[:idLength] }
 
 // newSpecTable makes the table of the specs of a run.
 func newSpecTable(a *analysis.Analysis) specTable {
-	t := specTable{}
-	for _, r := range a.Outcomes.Runs {
-		run := tableRun{Name: lineName(r), Commit: text.ShortCommit(r.Commit)}
-		if !r.Started.IsZero() {
-			run.Started = r.Started.UTC().Format("2006-01-02 15:04")
-		}
-		t.Runs = append(t.Runs, run)
-	}
+	t := specTable{IDLength: idLength, Runs: tableRuns(a.Outcomes.Runs), Details: newDetails(a), FileURL: webAddress(a.Run.Origin.FileURL)}
 	moves := map[string]*analysis.Move{}
 	for i := range a.Moves {
 		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
 	}
-	var suites, kinds, owners, files, labels list
+	by := failuresOf(a)
+	var suites, kinds, owners, categories, files, pasts, containers list
+	var labels, systems sets
+	var ids, states strings.Builder
+	var leaves []string
+	timed := len(a.Outcomes.Took) > 0
 	for i := range a.Run.Suites.Specs {
 		s := &a.Run.Suites.Specs[i]
 		key := s.Key()
-		state := slices.Index(tableStates, string(s.State))
-		if s.Retried && s.State == reports.Passed || s.BothWays() {
-			state = 4
-		}
+		ids.WriteString(shortID(s))
+		states.WriteByte('0' + byte(tableState(s)))
 		kind, cellName := "", ""
 		if m := moves[key]; m != nil {
 			kind, cellName = string(m.Kind), cell(m.Before, m.Now)
 		} else if a.Matrix.Compared {
 			cellName = cell(s.State, s.State)
 		}
-		var own []int
-		for _, l := range s.Labels {
-			if !strings.HasPrefix(l, "owner:") {
-				own = append(own, labels.place(text.Cut(reports.Visible(l), 80)))
-			}
+		category, _ := reports.Label(s, "category:")
+		container, leaf := splitName(text.Cut(reports.Visible(specName(s)), 500))
+		t.Container, leaves = append(t.Container, containers.place(container)), append(leaves, leaf)
+		t.Suite, t.Kind, t.Cell = append(t.Suite, suites.place(reports.Visible(s.Suite))), append(t.Kind, kinds.place(kind)), append(t.Cell, kinds.place(cellName))
+		t.Owner, t.Category = append(t.Owner, owners.place(reports.Visible(reports.OwnerOf(s)))), append(t.Category, categories.place(text.Cut(reports.Visible(category), 80)))
+		t.File, t.Line = append(t.File, files.place(text.Cut(reports.Visible(s.File), 300))), append(t.Line, s.Line)
+		t.Took, t.Label = append(t.Took, int(s.Duration.Microseconds())), append(t.Label, labels.place(otherLabels(s)))
+		t.System = append(t.System, systems.place(failsOn(a, s, by[key])))
+		t.Past = append(t.Past, pasts.place(packCells(a.Outcomes.Cells[key])))
+		if timed {
+			t.Times = append(t.Times, microseconds(a.Outcomes.Took[key]))
 		}
-		row := []any{shortID(s), text.Cut(reports.Visible(specName(s)), 500), suites.place(reports.Visible(s.Suite)), state, kinds.place(kind),
-			owners.place(reports.Visible(reports.OwnerOf(s))), s.Duration.Microseconds(), files.place(text.Cut(reports.Visible(s.File), 300)), s.Line,
-			kinds.place(cellName), own, packCells(a.Outcomes.Cells[key])}
-		if took := a.Outcomes.Took[key]; len(took) > 0 {
-			us := make([]int64, len(took))
-			for k, d := range took {
-				us[k] = d.Microseconds()
-			}
-			row = append(row, us)
-		}
-		t.Rows = append(t.Rows, row)
 	}
-	t.Suites, t.Kinds, t.Owners, t.Files, t.Labels = suites.all, kinds.all, owners.all, files.all, labels.all
+	t.Containers = containers.all
+	t.IDs, t.States, t.Leaves = ids.String(), states.String(), strings.Join(leaves, "\n")
+	t.Suites, t.Kinds, t.Owners, t.Categories, t.Files, t.Pasts = suites.all, kinds.all, owners.all, categories.all, files.all, pasts.all
+	t.Labels, t.LabelSets, t.Systems, t.SystemSets = labels.texts.all, labels.all, systems.texts.all, systems.all
 	return t
+}
+
+func tableRuns(lines []history.RunLine) (all []tableRun) {
+	for _, r := range lines {
+		run := tableRun{Name: lineName(r), Commit: text.ShortCommit(r.Commit)}
+		if !r.Started.IsZero() {
+			run.Started = r.Started.UTC().Format("2006-01-02 15:04")
+		}
+		all = append(all, run)
+	}
+	return all
+}
+
+func tableState(s *reports.Spec) int {
+	if s.Retried && s.State == reports.Passed || s.BothWays() {
+		return len(tableStates) - 1
+	}
+	return slices.Index(tableStates, string(s.State))
+}
+
+// otherLabels are those that have no column of their own.
+func otherLabels(s *reports.Spec) (all []string) {
+	for _, l := range s.Labels {
+		if !strings.HasPrefix(l, "owner:") && !strings.HasPrefix(l, "category:") {
+			all = append(all, text.Cut(reports.Visible(l), 80))
+		}
+	}
+	return all
+}
+
+// failsOn are the systems on which a spec fails: that of the run, and those of other jobs of
+// its commit.
+func failsOn(a *analysis.Analysis, s *reports.Spec, f *analysis.Failure) (all []string) {
+	if s.State != reports.Failed {
+		return nil
+	}
+	if own := a.Run.Origin.Platform(); own != "" {
+		all = append(all, reports.Visible(own))
+	}
+	if f != nil {
+		for _, other := range f.Red {
+			if other = reports.Visible(other); !slices.Contains(all, other) {
+				all = append(all, other)
+			}
+		}
+	}
+	return all
+}
+
+func microseconds(times []time.Duration) []int64 {
+	us := make([]int64, len(times))
+	for i, d := range times {
+		us[i] = d.Microseconds()
+	}
+	return us
 }
 
 // specName is the name of a spec without its suite.
@@ -119,6 +241,15 @@ func specName(s *reports.Spec) string {
 		return s.Name()
 	}
 	return name
+}
+
+// splitName divides a name behind its last " > ".
+func splitName(name string) (container, leaf string) {
+	i := strings.LastIndex(name, " > ")
+	if i < 0 {
+		return "", name
+	}
+	return name[:i+3], name[i+3:]
 }
 
 // packCells writes rows of the same character with their number: "...F.." is "3.F2.".
@@ -142,132 +273,26 @@ func packCells(cells string) string {
 func (t specTable) pack() string {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
-	_ = json.NewEncoder(z).Encode(t)                      // strings and numbers, into memory
+	_ = json.NewEncoder(z).Encode(t.withoutNil())         // strings and numbers, into memory
 	_ = z.Close()
 	return base64.RawURLEncoding.EncodeToString(b.Bytes())
 }
 
-// tileView is a fact of the overview in large: a figure, what it is of, and how it went.
-type tileView struct {
-	Name, Value, Note, Tone string
-	Spark                   string // points of a line of 100 by 24, "" where there is none
-	SparkText               string
-}
-
-// tiles are the facts of the overview.
-func tiles(a *analysis.Analysis) (all []tileView) {
-	if a.Run.Suites != nil {
-		t := tileView{Name: "pass rate", Value: a.Rate.Percent(), Note: fmt.Sprintf("%s of %s that ran passed", text.Count(a.Rate.Good), text.Plural(a.Rate.Of, "spec")), Tone: "held"}
-		if a.Rate.Of == 0 {
-			t.Value, t.Note, t.Tone = "none", "no spec ran", "inconclusive"
-		} else if a.Counts.Failed > 0 {
-			t.Tone = "broken"
+// withoutNil has an empty array wherever the scripts expect one.
+func (t specTable) withoutNil() specTable {
+	for _, l := range []*[]string{&t.Suites, &t.Kinds, &t.Owners, &t.Categories, &t.Files, &t.Labels, &t.Systems, &t.Pasts, &t.Containers} {
+		if *l == nil {
+			*l = []string{}
 		}
-		var shares []float64
-		for _, p := range a.Trend.Points {
-			if r := p.Counts.PassRate(); p.Rated && r.Of > 0 {
-				shares = append(shares, r.Share())
-			}
-		}
-		t.Spark, t.SparkText = spark(shares)
-		all = append(all, t)
-		failed := tileView{Name: "failures", Value: text.Count(a.Counts.Failed + a.Run.Suites.SuiteFailures()), Note: blame(a), Tone: "held"}
-		if failed.Value != "0" {
-			failed.Tone = "broken"
-		}
-		if n := len(a.Flakes); n > 0 {
-			failed.Note = joinWith(", ", failed.Note, text.Count(n)+" known flaky")
-		}
-		if n := outsideCount(a.Run); n > 0 {
-			failed.Note = joinWith(", ", failed.Note, text.Plural(n, "failure")+" outside the specs")
-		}
-		all = append(all, failed)
 	}
-	if len(a.Run.Comparisons) > 0 {
-		c := worstFirst(a.Run)[0]
-		t := tileView{Name: "cost of durability", Value: "not estimated", Note: reports.Visible(c.Name()), Tone: "inconclusive"}
-		if text.Estimated(c.Cost) {
-			t.Value = signed(c.Cost.Value) + " µs"
-			t.Note = "a run of " + reports.Visible(c.Name())
-		}
-		if v := a.Run.VerdictFor(c); v != nil {
-			t.Tone = v.Outcome.String()
-			if v.Limit != 0 && text.Estimated(c.CostRatio) {
-				t.Note += fmt.Sprintf("; %sx the floor, limit %sx", text.Figure(c.CostRatio.Value), text.Figure(v.Limit))
-			}
-		}
-		all = append(all, t)
-	} else if len(a.Run.Benchmarks) > 0 {
-		all = append(all, tileView{Name: "benchmarks", Value: text.Count(len(a.Run.Benchmarks)), Note: "figures, not judged"})
+	if t.Runs == nil {
+		t.Runs = []tableRun{}
 	}
-	if a.Run.Seconds > 0 {
-		t := tileView{Name: "duration", Value: text.Took(text.Seconds(a.Run.Seconds)), Note: "the whole run"}
-		if n := len(a.Slowing); n > 0 {
-			t.Note = text.Plural(n, "spec") + " slower than before"
-		}
-		var seconds []float64
-		for _, p := range a.Trend.Points {
-			if p.Seconds > 0 {
-				seconds = append(seconds, p.Seconds)
-			}
-		}
-		t.Spark, t.SparkText = spark(seconds)
-		all = append(all, t)
+	if t.LabelSets == nil {
+		t.LabelSets = [][]int{}
 	}
-	return all
-}
-
-func joinWith(by string, parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), by)
-}
-
-// spark draws values from left to right, from the smallest to the largest of them.
-func spark(values []float64) (points, words string) {
-	if len(values) < 2 {
-		return "", ""
+	if t.SystemSets == nil {
+		t.SystemSets = [][]int{}
 	}
-	low, high := slices.Min(values), slices.Max(values)
-	var b strings.Builder
-	for i, v := range values {
-		y := 12.0
-		if high > low {
-			y = 22 - 20*(v-low)/(high-low)
-		}
-		fmt.Fprintf(&b, "%.1f,%.1f ", 1+98*float64(i)/float64(len(values)-1), y)
-	}
-	return strings.TrimSpace(b.String()), fmt.Sprintf("over the last %d runs", len(values))
-}
-
-// suiteRow is a suite in the table of suites.
-type suiteRow struct {
-	Name, Specs, Failed, Took, Tone string
-}
-
-// suiteRows are the suites of a run, the longest first.
-func suiteRows(r *reports.Results) (all []suiteRow) {
-	counts := map[string]*reports.Counts{}
-	for i := range r.Specs {
-		s := &r.Specs[i]
-		if counts[s.Suite] == nil {
-			counts[s.Suite] = &reports.Counts{}
-		}
-		counts[s.Suite].Add(s)
-	}
-	order := slices.Clone(r.Suites)
-	slices.SortStableFunc(order, func(x, y reports.Suite) int { return int(y.Duration/1e3 - x.Duration/1e3) })
-	for _, s := range order[:min(len(order), maxListed)] {
-		c := counts[s.Path]
-		if c == nil {
-			c = &reports.Counts{}
-		}
-		row := suiteRow{Name: reports.Visible(s.Path), Specs: text.Count(c.All()), Failed: text.Count(c.Failed + len(s.Failures)), Took: "unknown"}
-		if s.Duration > 0 {
-			row.Took = text.Took(s.Duration)
-		}
-		if row.Failed != "0" {
-			row.Tone = "broken"
-		}
-		all = append(all, row)
-	}
-	return all
+	return t
 }

@@ -31,6 +31,7 @@ type trendChart struct {
 	Width, Height float64
 	Left, Right   float64
 	Title, Desc   string
+	Caption       string // the part of Desc that everybody reads
 	Line          string // path
 	Band          string // path of an area
 	Points        []trendPoint
@@ -185,12 +186,15 @@ func newTrendChart(t analysis.Trend, limits [][]analysis.LimitChange) *trendChar
 		c.Marks = append(c.Marks, tick{X: min(x(float64(changes[0].At)-0.5), c.Right), Text: letter(i)})
 	}
 	first, last := runs[0], runs[len(runs)-1]
-	c.Desc = fmt.Sprintf("Line and area: pass rate and its 95%% band. %s: %s. %s: %s. The axis starts at %s%%.", c.name(first), first.Counts.PassRate(), c.name(last), last.Counts.PassRate(), percent2(floor))
+	c.Caption = fmt.Sprintf("Line and area: pass rate and its 95%% band over %s; the axis starts at %s%%.", text.Plural(len(runs), "run"), percent2(floor))
+	c.Desc = fmt.Sprintf("%s %s: %s. %s: %s.", c.Caption, c.name(first), first.Counts.PassRate(), c.name(last), last.Counts.PassRate())
 	if most > 0 {
 		c.Desc += fmt.Sprintf(" Bars below: skipped and pending specs, at most %s.", text.Count(most))
+		c.Caption += " Bars: skipped and pending specs."
 	}
 	if len(limits) > 0 {
-		c.Desc += " Letters: changes of limits, listed below."
+		c.Desc += " Letters: changes of limits, listed with the runs."
+		c.Caption += " Letters: changes of limits."
 	}
 	return c
 }

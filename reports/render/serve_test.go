@@ -25,7 +25,7 @@ import (
 const liveToken = "a-token-of-the-test"
 
 // serving is a server whose history goes to the next run when the test says so.
-func serving(t *testing.T) (address string, next func()) {
+func serving(t testing.TB) (address string, next func()) {
 	t.Helper()
 	var runs atomic.Int64
 	runs.Store(1)

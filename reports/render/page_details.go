@@ -1,0 +1,54 @@
+package render
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+)
+
+// specDetails is what the page of a spec shows in addition to its row of the table.
+type specDetails struct {
+	Whose      string        `json:"whose,omitempty"` // whose the failure is, with the evidence
+	Quarantine string        `json:"quarantine,omitempty"`
+	Green      string        `json:"green,omitempty"` // systems on which it passes
+	Failures   []pastFailure `json:"failures,omitempty"`
+}
+
+// pastFailure is one distinct message of a spec in the runs before.
+type pastFailure struct {
+	Runs  []int       `json:"runs"`  // places in specTable.Runs
+	Same  bool        `json:"same"`  // as in this run, but for numbers
+	Lines [][2]string `json:"lines"` // "-" is only in that message, "+" only in that of this run, " " is in both
+}
+
+// newDetails has the details of the specs that have a card.
+func newDetails(a *analysis.Analysis) map[string]specDetails {
+	by, all := failuresOf(a), map[string]specDetails{}
+	for i := range a.Attention[:min(len(a.Attention), maxAttention)] {
+		t := &a.Attention[i]
+		if t.Outside != nil {
+			continue
+		}
+		var d specDetails
+		if f := by[t.Spec.Key()]; f != nil {
+			d.Whose = reports.Visible(strings.TrimSuffix(string(f.Whose)+": "+f.Why, ": "))
+			d.Green = reports.Visible(strings.Join(f.Green, ", "))
+			if f.Entry != nil {
+				d.Quarantine = reports.Visible(f.Entry.Reason + ", by " + f.Entry.Owner + " until " + f.Entry.Expires)
+			}
+		}
+		all[shortID(t.Spec)] = d
+	}
+	return all
+}
+
+// webAddress is an address of the web that others gave, "" where it is none.
+func webAddress(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || s != reports.Visible(s) {
+		return ""
+	}
+	return s
+}
