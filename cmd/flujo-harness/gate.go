@@ -49,6 +49,9 @@ exit 4 also without --strict. Specs of that run that are no longer there or
 no longer run are named; those of them that are gone and had failed count as failed for the
 target.
 
+With --store the runs of other machines are taken in first; the run that is judged is still the
+newest of those that were here before. A store out of reach is named.
+
 A history that is missing, damaged or has no run, and a run without results, with
 programmatic focus, or that was interrupted is a fault.
 

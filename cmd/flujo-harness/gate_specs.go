@@ -30,6 +30,7 @@ type specGate struct {
 	maxFlaky int // -1: not asked for
 	minSpecs int
 	against  string
+	store    storeFlags
 }
 
 func (g *specGate) register(cmd *cobra.Command) {
@@ -40,6 +41,7 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	f.BoolVar(&g.noNew, "no-new-failures", false, "no failure may be by this change: red at the merge base, known flaky and quarantined ones are named")
 	f.StringVar(&g.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
+	g.store.register(cmd)
 	f.IntVar(&g.maxFlaky, "max-flaky", -1, "most specs that may be flaky: passed only when retried, or pass and fail at one commit")
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
@@ -86,11 +88,16 @@ func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base
 // specs fail of which nobody knows whether the change is to blame: never green, also
 // without --strict.
 func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
-	history, err := openRecorded(ctx, p.Path(g.db, ".flujo/history.db"))
+	history, store, err := g.store.openShared(ctx, p, p.Path(g.db, ".flujo/history.db"))
 	if err != nil {
 		return nil, worst, false, err
 	}
 	defer history.Close()
+	defer store.close()
+	lines = store.lines()
+	if store != nil && g.run == 0 {
+		g.run = store.newest // not a run of another job that was taken in just now
+	}
 	ledger, err := p.Quarantine()
 	if err != nil {
 		return nil, worst, false, cli.Usage(err)

@@ -23,6 +23,7 @@ import (
 func historyCommand() *cobra.Command {
 	var db string
 	var limit int
+	var shared storeFlags
 	cmd := &cobra.Command{
 		Use: "history", Args: cobra.NoArgs,
 		Short: "List the recorded runs; prune and back up their database",
@@ -32,26 +33,36 @@ were left out, and the pass rate of those that ran.`,
 			if limit < 1 {
 				return cli.Usage(fmt.Errorf("--limit %d: list at least one run", limit))
 			}
-			return withHistory(cmd.Context(), db, func(h *history.History) error {
-				lines, older, err := h.Lines(cmd.Context(), limit)
-				if err != nil {
-					return err
-				}
-				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASSED\tFAILED\tLEFT OUT\tPASS RATE")
-				for _, l := range lines {
-					fmt.Fprintln(w, historyRow(l))
-				}
-				if older > 0 {
-					fmt.Fprintf(w, "%d older: --limit lists more\n", older)
-				}
-				return w.Flush()
-			})
+			p, err := project.Find()
+			if err != nil {
+				return cli.Fault(err)
+			}
+			h, store, err := shared.openShared(cmd.Context(), p, p.Path(db, ".flujo/history.db"))
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			defer store.close()
+			store.say(cmd.ErrOrStderr())
+			lines, older, err := h.Lines(cmd.Context(), limit)
+			if err != nil {
+				return cli.Fault(err)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "RUN\tSTARTED\tBRANCH\tCOMMIT\tOUTCOME\tPASSED\tFAILED\tLEFT OUT\tPASS RATE")
+			for _, l := range lines {
+				fmt.Fprintln(w, historyRow(l))
+			}
+			if older > 0 {
+				fmt.Fprintf(w, "%d older: --limit lists more\n", older)
+			}
+			return w.Flush()
 		},
 	}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "most runs listed")
-	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db))
+	shared.register(cmd)
+	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db), historyCompactCommand())
 	return cmd
 }
 

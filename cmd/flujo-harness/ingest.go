@@ -78,6 +78,7 @@ or the history could not be written.`,
 	f.StringVar(&i.branch, "branch", "", "branch of the code under test")
 	f.StringVar(&i.job, "job", "", "name of the CI job")
 	f.StringVar(&i.started, "started", "", "when the run started: 2026-11-23T12:00:00Z, or seconds since 1970")
+	i.store.registerOutbox(cmd)
 	return cmd
 }
 
@@ -102,6 +103,8 @@ type ingestion struct {
 	named                                      []string
 	db, root, id, commit, branch, job, started string
 	each                                       bool
+	store                                      storeFlags
+	shared                                     *shared
 	at                                         time.Time // that --started names
 	ci                                         project.CIRun
 	project                                    project.Project
@@ -142,6 +145,11 @@ func (i *ingestion) run() error {
 		return cli.Fault(errors.Join(failed, err))
 	}
 	defer history.Close()
+	if i.shared, err = i.store.connect(i.cmd.Context(), p, history); err != nil {
+		return err
+	}
+	defer i.shared.close()
+	i.shared.pull(i.cmd.Context())
 	runs := [][]*ingest.Reading{readings}
 	if i.each {
 		runs = slices.Collect(slices.Chunk(readings, 1))
@@ -155,6 +163,7 @@ func (i *ingestion) run() error {
 			return cli.Fault(errors.Join(failed, err))
 		}
 	}
+	i.shared.say(i.cmd.OutOrStdout())
 	if failed != nil {
 		return cli.Fault(failed)
 	}
@@ -278,6 +287,7 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 	default:
 		i.say("run %d: %s", added.ID, foundLine(r.Suites, r.Benchmarks))
 	}
+	i.shared.push(ctx, r)
 	return nil
 }
 

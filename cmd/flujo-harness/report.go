@@ -29,6 +29,7 @@ type form struct {
 func reportCommand() *cobra.Command {
 	var output outputFlags
 	var look accountFlags
+	var shared storeFlags
 	var id int64
 	var verbose bool
 	var most int
@@ -79,11 +80,12 @@ file that cannot be written.`,
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := openRecorded(ctx, p.Path(output.db, ".flujo/history.db"))
+			history, store, err := shared.openShared(ctx, p, p.Path(output.db, ".flujo/history.db"))
 			if err != nil {
-				return cli.Fault(err)
+				return err
 			}
 			defer history.Close()
+			defer store.close()
 			a, err := look.tell(ctx, history, options, id)
 			if err != nil {
 				return err
@@ -101,11 +103,12 @@ file that cannot be written.`,
 			if verbose {
 				details = render.Details(a)
 			}
-			return summarize(talk, a, harness.ShortPath(page), details)
+			return summarize(talk, a, harness.ShortPath(page), append(details, store.lines()...))
 		},
 	}
 	output.register(cmd)
 	look.register(cmd)
+	shared.register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything: formula, blocks, all failures")
 	for _, f := range forms {

@@ -25,6 +25,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/reports/runner"
+	runs "github.com/flujo/flujo-harness/reports/store"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -83,6 +84,11 @@ order and processes, so a suite is never split. The parts are dealt out from the
 list of suites. What each wrote with --json makes one run again: flujo-harness merge
 FILE...
 
+--store names a place that machines share, such as git:origin: the runs of others are taken in
+before the tests run, and this one is sent after. A store out of reach changes no exit code; the
+summary says so, and the run is sent the next time. With --outbox the run is written to a folder,
+for a job that may write to the store and does not run the code of the change.
+
 On GitHub Actions the summary goes to the page of the job, and what failed to the lines
 of the change. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
 of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
@@ -126,6 +132,8 @@ type job struct {
 	output     outputFlags
 	results    resultFlags
 	ci         ciFlags
+	store      storeFlags
+	shared     *shared
 	strict     bool
 	limitsFrom string   // judge by the limits of this revision
 	packages   []string // nil: no suites
@@ -143,6 +151,7 @@ func (j *job) register(cmd *cobra.Command) {
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
+	j.store.registerOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
@@ -192,6 +201,11 @@ func (j job) run() error {
 		return cli.Fault(err)
 	}
 	defer history.Close()
+	if j.shared, err = j.store.connect(ctx, p, history); err != nil {
+		return err
+	}
+	defer j.shared.close()
+	j.shared.pull(ctx) // before the code under test runs, which could change what is pulled
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.Branch(ctx)
@@ -208,6 +222,9 @@ func (j job) run() error {
 		if line := tests.LeftOut(); line != "" {
 			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
 		}
+	}
+	if line := j.shared.outOfReach(); line != "" {
+		r.Facts = append(r.Facts, reports.Fact{Name: "shared store", Value: line})
 	}
 	progress := cli.NewProgress(j.cmd.ErrOrStderr())
 	defer progress.End()
@@ -287,7 +304,7 @@ func asRequest(err error) error {
 
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
-	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.json, j.results.benchfmt, j.ci.summary}
+	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.json, j.results.benchfmt, j.ci.summary, j.store.outbox}
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -346,6 +363,9 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))
 	}
 	r.ID = added.ID
+	if failed == nil && r.Complete { // another call sends what was interrupted
+		j.shared.push(ctx, r)
+	}
 	account := analysis.Alone(r)
 	if failed == nil {
 		told, err := new(accountFlags).tell(ctx, history, j.about, r.ID)
@@ -358,7 +378,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	if err != nil {
 		page = "not written"
 	}
-	if err := summarize(j.results.talk(j.cmd), account, harness.ShortPath(page), nil); err != nil {
+	if err := summarize(j.results.talk(j.cmd), account, harness.ShortPath(page), j.shared.lines()); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	for _, hint := range hints {
@@ -395,6 +415,9 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	words := strings.Fields(cmd.CommandPath())
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		values := []string{f.Value.String()}
+		if f.Name == "store" {
+			values[0] = runs.Shown(values[0])
+		}
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			values = list.GetSlice()
 		}

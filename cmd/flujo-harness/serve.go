@@ -21,6 +21,7 @@ import (
 func serveCommand() *cobra.Command {
 	var db, token string
 	var look accountFlags
+	var shared storeFlags
 	var port int
 	cmd := &cobra.Command{
 		Use: "serve", Args: cobra.NoArgs,
@@ -28,7 +29,8 @@ func serveCommand() *cobra.Command {
 		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
 browser when a run arrives. It prints the address, with a token that the browser then
 keeps; requests by another name, without the token, or other than GET are refused.
-"?run=N" shows an older run. Ends with Ctrl-C.
+"?run=N" shows an older run. Ends with Ctrl-C. With --store it takes in the runs of other
+machines every half minute.
 
 Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,11 +52,12 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				return err
 			}
 			ctx := cmd.Context()
-			history, err := openRecorded(ctx, p.Path(db, ".flujo/history.db"))
+			history, store, err := shared.openShared(ctx, p, p.Path(db, ".flujo/history.db"))
 			if err != nil {
-				return cli.Fault(err)
+				return err
 			}
 			defer history.Close()
+			defer store.keepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
 			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				return cli.Fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
@@ -81,6 +84,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 	cmd.Flags().IntVar(&port, "port", 0, "port on 127.0.0.1 (0: any that is free)")
 	cmd.Flags().StringVar(&token, "token", "", "token that requests must know (default one made up)")
 	look.register(cmd)
+	shared.register(cmd)
 	return cmd
 }
 

@@ -75,6 +75,7 @@ Exit codes: those of run.`,
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
+	j.store.registerOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	return cmd
 }
@@ -113,6 +114,11 @@ func (j job) merge(paths []string) error {
 		return cli.Fault(err)
 	}
 	defer history.Close()
+	if j.shared, err = j.store.connect(ctx, p, history); err != nil {
+		return err
+	}
+	defer j.shared.close()
+	j.shared.pull(ctx)
 	return j.keep(ctx, p, history, r, out, nil)
 }
 

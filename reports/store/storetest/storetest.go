@@ -175,12 +175,13 @@ func (t *test) one() error {
 	return t.all()
 }
 
-// Every machine tries to replace the object: with less, with more, with a part of it, with the
+// The machines try to replace the object: with less, with more, with a part of it, with the
 // same, and with nothing.
 func (t *test) taken() error {
 	o := t.kept[0]
+	contents := [][]byte{[]byte("another"), bytes.Repeat([]byte("more"), 1000), o.Content[:10], o.Content, nil}
 	for m, s := range t.machines {
-		for _, content := range [][]byte{[]byte("another"), bytes.Repeat([]byte("more"), 1000), o.Content[:10], o.Content, nil} {
+		for _, content := range contents[m*2 : min(len(contents), m*2+2)] {
 			known, err := s.Put(t.ctx, o.Name, content)
 			if err != nil {
 				return fmt.Errorf("put: %w", err)
@@ -251,7 +252,7 @@ func (t *test) batch() error {
 
 // rivals put different content under one name: one of them wins, and its content stays.
 func (t *test) rivals() error {
-	for range 4 {
+	for range 2 {
 		const rivals = 6
 		o := t.object(2000)
 		var wait sync.WaitGroup
@@ -277,7 +278,7 @@ func (t *test) rivals() error {
 
 // readers get whatever is listed while machines write: all of it is whole.
 func (t *test) readers() error {
-	const writers, each = 2, 8
+	const writers, each = 2, 4
 	objects := make([][]store.Object, writers)
 	want := map[string][]byte{}
 	for _, o := range t.kept {

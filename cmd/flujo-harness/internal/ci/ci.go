@@ -22,6 +22,10 @@ type Identity struct {
 	Commit string // that is tested: of a pull request its head, not the commit that merges it
 	Branch string // of the change; of a pull request the source branch
 	Origin reports.Origin
+
+	// OnBehalf says that the job takes in what another workflow made, which may have run anybody's
+	// code: the rest of Identity is of that one, as the event names it.
+	OnBehalf bool
 }
 
 // Identify reads the variables. readFile reads the event of a GitHub job and the properties
@@ -99,7 +103,8 @@ func (s *service) identify(v variables) Identity {
 	v.more[".commit"] = c.Commit
 	o := &c.Origin
 	o.Service, o.BaseBranch, o.PullRequest = s.name, branchName(base), pull
-	o.Fork = pull != "" && s.fork != nil && s.fork(v)
+	c.OnBehalf = v.more[".behalf"] != ""
+	o.Fork = (pull != "" || c.OnBehalf) && s.fork != nil && s.fork(v)
 	o.Pipeline, o.Job = v.first(s.pipeline), v.first(s.job)
 	o.Attempt = number(v.first(s.attempt)) + s.attemptFrom
 	if s.attempt == "" {
@@ -197,10 +202,17 @@ func githubEvent(v variables) {
 			Base side `json:"base"`
 		} `json:"pull_request"`
 		Repository struct {
-			Default string `json:"default_branch"`
+			Default  string `json:"default_branch"`
+			FullName string `json:"full_name"`
 		} `json:"repository"`
+		Workflow workflowRun `json:"workflow_run"`
 	}
 	if json.Unmarshal(content, &event) != nil {
+		return
+	}
+	if v.getenv("GITHUB_EVENT_NAME") == "workflow_run" {
+		event.Workflow.add(v.more, event.Repository.FullName)
+		v.more[".default"] = event.Repository.Default
 		return
 	}
 	if event.Number > 0 && event.Pull.Head.SHA != "" { // of pull_request_target, too
@@ -209,6 +221,36 @@ func githubEvent(v variables) {
 	v.more[".head"], v.more[".default"] = event.Pull.Head.SHA, event.Repository.Default
 	if event.Pull.Base.Repo.FullName != event.Pull.Head.Repo.FullName { // a fork that was deleted has no name
 		v.more[".fork"] = "true"
+	}
+}
+
+// workflowRun is the run of another workflow that a job is started for.
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_run
+type workflowRun struct {
+	ID      int64  `json:"id"`
+	Attempt int    `json:"run_attempt"`
+	SHA     string `json:"head_sha"`
+	Branch  string `json:"head_branch"`
+	Head    struct {
+		FullName string `json:"full_name"`
+	} `json:"head_repository"`
+	Pulls []struct { // empty where the change is of a fork
+		Number int `json:"number"`
+		Base   struct {
+			Ref string `json:"ref"`
+		} `json:"base"`
+	} `json:"pull_requests"`
+}
+
+func (w *workflowRun) add(more map[string]string, repository string) {
+	more[".behalf"] = "true"
+	more[".tested"], more[".branch"] = w.SHA, w.Branch
+	more[".pipeline"], more[".attempt"] = strconv.FormatInt(w.ID, 10), strconv.Itoa(w.Attempt)
+	if w.Head.FullName != repository { // a fork that was deleted has no name
+		more[".fork"] = "true"
+	}
+	if len(w.Pulls) > 0 {
+		more[".pull"], more[".base"] = strconv.Itoa(w.Pulls[0].Number), w.Pulls[0].Base.Ref
 	}
 }
 

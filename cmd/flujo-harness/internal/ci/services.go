@@ -60,18 +60,18 @@ func given(name string) func(variables) bool {
 var services = []service{
 	{ // https://forgejo.org/docs/latest/user/actions/reference/: the variables of GitHub Actions
 		name: "forgejo", is: set("FORGEJO_ACTIONS"), files: githubEvent,
-		commit: "GITHUB_SHA", head: ".head", branch: "GITHUB_HEAD_REF|GITHUB_REF_NAME", base: "GITHUB_BASE_REF", def: "GITHUB_BASE_REF|.default",
+		commit: ".tested|GITHUB_SHA", head: ".head", branch: ".branch|GITHUB_HEAD_REF|GITHUB_REF_NAME", base: "GITHUB_BASE_REF|.base", def: "GITHUB_BASE_REF|.default",
 		pull: ".pull", fork: given(".fork"),
-		id: "GITHUB_RUN_ID", repository: "GITHUB_REPOSITORY", pipeline: "GITHUB_RUN_ID", attempt: "GITHUB_RUN_ATTEMPT", job: "GITHUB_JOB", os: "RUNNER_OS", arch: "RUNNER_ARCH",
+		id: "GITHUB_RUN_ID", repository: "GITHUB_REPOSITORY", pipeline: ".pipeline|GITHUB_RUN_ID", attempt: ".attempt|GITHUB_RUN_ATTEMPT", job: "GITHUB_JOB", os: "RUNNER_OS", arch: "RUNNER_ARCH",
 		commitURL: "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/commit/${.commit}",
 		jobURL:    "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_NUMBER}",
 		fileURL:   "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/src/commit/${.commit}/",
 	},
 	{ // https://docs.github.com/en/actions/reference/variables-reference
 		name: "github", is: set("GITHUB_ACTIONS"), files: githubEvent,
-		commit: "GITHUB_SHA", head: ".head", branch: "GITHUB_HEAD_REF|GITHUB_REF_NAME", base: "GITHUB_BASE_REF", def: "GITHUB_BASE_REF|.default",
+		commit: ".tested|GITHUB_SHA", head: ".head", branch: ".branch|GITHUB_HEAD_REF|GITHUB_REF_NAME", base: "GITHUB_BASE_REF|.base", def: "GITHUB_BASE_REF|.default",
 		pull: ".pull", fork: given(".fork"),
-		id: "GITHUB_RUN_ID", repository: "GITHUB_REPOSITORY", pipeline: "GITHUB_RUN_ID", attempt: "GITHUB_RUN_ATTEMPT", job: "GITHUB_JOB", os: "RUNNER_OS", arch: "RUNNER_ARCH",
+		id: "GITHUB_RUN_ID", repository: "GITHUB_REPOSITORY", pipeline: ".pipeline|GITHUB_RUN_ID", attempt: ".attempt|GITHUB_RUN_ATTEMPT", job: "GITHUB_JOB", os: "RUNNER_OS", arch: "RUNNER_ARCH",
 		commitURL: "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/commit/${.commit}",
 		jobURL:    "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}",
 		fileURL:   "${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}/blob/${.commit}/",

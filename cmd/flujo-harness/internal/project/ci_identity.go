@@ -15,13 +15,15 @@ type CIRun struct {
 	Commit string
 	Branch string
 	Facts  []reports.Fact
-	origin reports.Origin
+
+	OnBehalf bool // see [ci.Identity]
+	origin   reports.Origin
 }
 
 // CIIdentity reads the variables of the CI service: see package ci.
 func CIIdentity(getenv func(string) string) CIRun {
 	of := ci.Identify(getenv, os.ReadFile)
-	c := CIRun{ID: of.ID, Commit: of.Commit, Branch: of.Branch, origin: of.Origin}
+	c := CIRun{ID: of.ID, Commit: of.Commit, Branch: of.Branch, OnBehalf: of.OnBehalf, origin: of.Origin}
 	if c.ID == "" { // nothing says which run it is
 		return c
 	}

@@ -33,6 +33,20 @@ func (p Project) Locate(ctx context.Context, r *reports.Run, of CIRun) {
 	r.Origin = o
 }
 
+// Stamp replaces what a run says of itself by what the event of CI says: it was made by a job that
+// ran the code of a change, which could write what it likes. What it says of its place in the
+// matrix stays, and, where git does not know the commit here, its ancestors.
+func (p Project) Stamp(ctx context.Context, r *reports.Run, of CIRun) {
+	was := r.Origin
+	r.Commit, r.Branch = of.Commit, of.Branch
+	p.Locate(ctx, r, of)
+	o := &r.Origin
+	o.Job, o.OS, o.Arch, o.Go, o.Variant, o.Shard = was.Job, was.OS, was.Arch, was.Go, was.Variant, was.Shard
+	if len(o.Ancestors) == 0 {
+		o.Ancestors, o.Problem, o.MergeCommit = was.Ancestors, was.Problem, was.MergeCommit
+	}
+}
+
 // merges reports whether a commit of the clone merges the head of a pull request.
 func (p Project) merges(ctx context.Context, merge, head string) bool {
 	text, err := p.Git(ctx, "cat-file", "commit", merge)
