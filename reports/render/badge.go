@@ -5,16 +5,19 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-var badgeTemplate = template.Must(template.New("badge").Parse(`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="20" role="img" aria-label="{{.Label}}: {{.Text}}"><title>{{.Label}}: {{.Text}}</title>` +
-	`<rect width="{{.Width}}" height="20" rx="3" fill="#464c53"/><rect x="{{.Split}}" width="{{.Rest}}" height="20" rx="3" fill="{{.Color}}"/><rect x="{{.Split}}" width="4" height="20" fill="{{.Color}}"/>` +
-	`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"><text x="{{.LabelX}}" y="14">{{.Label}}</text><text x="{{.TextX}}" y="14">{{.Text}}</text></g></svg>
+var badgeTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("badge").Parse(`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="20" role="img" aria-label="{{.Label}}: {{.Text}}"><title>{{.Label}}: {{.Text}}</title>` +
+		`<rect width="{{.Width}}" height="20" rx="3" fill="#464c53"/><rect x="{{.Split}}" width="{{.Rest}}" height="20" rx="3" fill="{{.Color}}"/><rect x="{{.Split}}" width="4" height="20" fill="{{.Color}}"/>` +
+		`<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"><text x="{{.LabelX}}" y="14">{{.Label}}</text><text x="{{.TextX}}" y="14">{{.Text}}</text></g></svg>
 `))
+})
 
 type badge struct {
 	Label, Text, Color string
@@ -43,7 +46,7 @@ func WriteBadge(w io.Writer, a *analysis.Analysis) error {
 	b.Width = b.Split + b.Rest
 	b.LabelX, b.TextX = float64(b.Split)/2, float64(b.Split)+float64(b.Rest)/2
 	var text bytes.Buffer
-	if err := badgeTemplate.Execute(&text, b); err != nil {
+	if err := badgeTemplate().Execute(&text, b); err != nil {
 		return fmt.Errorf("write badge: %w", err)
 	}
 	if _, err := w.Write(text.Bytes()); err != nil {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -24,20 +25,24 @@ import (
 //go:embed page.html.tmpl panels.html.tmpl page.css page.js specs.js spec.js
 var templates embed.FS
 
-var pageTemplate = template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
+// pageTemplate is parsed where a page is written: most commands write none, and every session
+// of a measurement is a process of this program.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
+})
 
 // The one style and the one script that a page may have, as its policy names them.
 var (
-	styleSource  = sourceOf("style")
-	scriptSource = sourceOf("script")
+	styleSource  = sync.OnceValue(func() string { return sourceOf("style") })
+	scriptSource = sync.OnceValue(func() string { return sourceOf("script") })
 )
 
 // sourceOf hashes what stands in the page: the template engine may have left out
 // comments.
 func sourceOf(element string) string {
 	var text bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&text, element, nil); err != nil {
-		panic(err) // of the package itself, at its start
+	if err := pageTemplate().ExecuteTemplate(&text, element, nil); err != nil {
+		panic(err) // the template is part of the program
 	}
 	inner := regexp.MustCompile(`(?s)^\s*<` + element + `>(.*)</` + element + `>\s*$`).FindSubmatch(text.Bytes())
 	sum := sha256.Sum256(inner[1])
@@ -47,7 +52,7 @@ func sourceOf(element string) string {
 // policy is the Content-Security-Policy of a page: nothing from anywhere, one style
 // and one script by their hashes. A live page may ask its own server for news.
 func policy(live bool) string {
-	p := "default-src 'none'; style-src " + styleSource + "; script-src " + scriptSource + "; img-src data:; base-uri 'none'; form-action 'none'"
+	p := "default-src 'none'; style-src " + styleSource() + "; script-src " + scriptSource() + "; img-src data:; base-uri 'none'; form-action 'none'"
 	if live {
 		p += "; connect-src 'self'"
 	}
@@ -61,7 +66,7 @@ func Render(w io.Writer, a *analysis.Analysis) error { return render(w, newPage(
 
 func render(w io.Writer, p page) error {
 	var text bytes.Buffer
-	if err := pageTemplate.Execute(&text, p); err != nil {
+	if err := pageTemplate().Execute(&text, p); err != nil {
 		return fmt.Errorf("render report: %w", err)
 	}
 	if _, err := w.Write(text.Bytes()); err != nil {

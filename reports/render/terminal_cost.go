@@ -179,7 +179,7 @@ func worstFirst(run reports.Run) []*harness.Comparison {
 func comparisonOf(run *reports.Run, v *thresholds.Verdict) *harness.Comparison {
 	for i := range run.Comparisons {
 		c := &run.Comparisons[i]
-		if v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {
+		if v.Against == "" && v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {
 			return c
 		}
 	}
