@@ -442,14 +442,19 @@ func (l *leaf) soFar() {
 	if len(d.Blocks) > 0 {
 		d.estimate()
 	}
-	d.Counts = nil
-	for _, unit := range slices.Sorted(maps.Keys(l.counts[0])) {
-		if base, head := l.counts[0][unit], l.counts[1][unit]; len(head) > 0 {
-			d.Counts = append(d.Counts, Count{Unit: unit, BaseLow: slices.Min(base), BaseHigh: slices.Max(base),
-				HeadLow: slices.Min(head), HeadHigh: slices.Max(head), Base: len(base), Head: len(head)})
-		}
-	}
+	d.Counts = countsOf(slices.Sorted(maps.Keys(l.counts[0])), l.counts)
 	if d.Instructions != nil && l.count.tool == nil && d.Instructions.Problem == "" {
 		d.Instructions = nil
 	}
+}
+
+// countsOf are the figures of these units that both sides have.
+func countsOf(units []string, of [2]map[string][]float64) (all []Count) {
+	for _, unit := range units {
+		if base, head := of[0][unit], of[1][unit]; len(base) > 0 && len(head) > 0 {
+			all = append(all, Count{Unit: unit, BaseLow: slices.Min(base), BaseHigh: slices.Max(base),
+				HeadLow: slices.Min(head), HeadHigh: slices.Max(head), Base: len(base), Head: len(head)})
+		}
+	}
+	return all
 }

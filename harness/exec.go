@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,8 +51,7 @@ func Serve(w Workload) {
 }
 
 func execute(command func(context.Context) *exec.Cmd) Runner {
-	return func(ctx context.Context, s Session) (SessionResult, error) {
-		var res SessionResult
+	return func(ctx context.Context, s Session) (res SessionResult, err error) {
 		order, err := json.Marshal(s)
 		if err != nil {
 			return res, err
@@ -59,6 +59,14 @@ func execute(command func(context.Context) *exec.Cmd) Runner {
 		var stdout, stderr bytes.Buffer
 		cmd := command(ctx)
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		var read func() (float64, error)
+		if s.Count != nil && s.Count.tool != nil {
+			var remove func() error
+			if read, remove, err = s.Count.wrap(cmd); err != nil {
+				return res, err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
+		}
 		if err := child.Tie(cmd, order); err != nil {
 			return res, err
 		}
@@ -70,7 +78,10 @@ func execute(command func(context.Context) *exec.Cmd) Runner {
 		if err := json.Unmarshal(last, &res); err != nil {
 			return res, fmt.Errorf("the session process gave no result: does it call harness.Serve, or suites.DescribeOverhead, for workload %q before its first test? It printed %.200q", s.Workload, out)
 		}
-		return res, nil
+		if read != nil {
+			res.Instructions, err = read()
+		}
+		return res, err
 	}
 }
 

@@ -28,6 +28,7 @@ type Session struct {
 	Mutant     Mutant            `json:"mutant,omitempty"`
 	Slower     float64           `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
 	Fit        []string          `json:"fit,omitempty"`    // only batches are to be found, for these arms and the plan's rounds
+	Count      *Counting         `json:"count,omitempty"`  // nothing is timed: a tool counts the process
 
 	tick time.Duration // of the clock, found by Run
 }
@@ -41,6 +42,8 @@ type SessionResult struct {
 	Audit      []Finding              `json:"audit"`
 	Counted    Accounting             `json:"accounting"`
 	Problem    string                 `json:"problem,omitempty"` // a fault that ended the session
+
+	Instructions float64 `json:"instructions,omitempty"` // of the whole process, of a session that is counted
 }
 
 // Accounting of the operations: planned = kept + warm-ups + first of a slot.
@@ -72,14 +75,19 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 		res.Batch, err = s.fit(ctx, w)
 		return res, err
 	}
-	if err := s.Plan.Check(); err != nil {
-		return res, err
+	if s.Count == nil {
+		if err := s.Plan.Check(); err != nil {
+			return res, err
+		}
 	}
 	dir, err := os.MkdirTemp(s.Dir, "session-")
 	if err != nil {
 		return res, fmt.Errorf("make a folder for the databases: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	if s.Count != nil {
+		return s.counting(ctx, w, dir)
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // collected between rounds, see block
 
 	o := &opener{session: s, workload: w}

@@ -14,6 +14,9 @@ import (
 // MetricRatio is Head/Base of a difference: how much longer the one takes.
 const MetricRatio = "ratio"
 
+// MetricAgainst is (W-N)/F of one revision over that of another: how much more durability costs.
+const MetricAgainst = "cost_against"
+
 // What a difference can be judged by, see [Judging.By].
 const (
 	ByCounts       = "counts"
@@ -55,7 +58,10 @@ type timed struct {
 // growing: [Judging.More] says what could change anything. That Head is faster is a note,
 // not an outcome.
 func (j Judging) Judge(d *harness.Difference) Verdict {
-	v := Verdict{Workload: d.Name, Metric: MetricRatio, N: len(d.Blocks), Notes: append([]string(nil), d.Notes...), Source: "margin"}
+	v := Verdict{Workload: d.Name, Metric: MetricRatio, N: len(d.Blocks), Notes: append([]string(nil), d.Notes...), Source: "margin", Against: d.Base}
+	if d.Ratio.N > 0 {
+		v.Ratio = &d.Ratio
+	}
 	end := func(o Outcome, by, reason, next string) Verdict {
 		v.By = by
 		return v.end(o, fmt.Sprintf("%s: %s against %s: %s", d.Name, d.Head, d.Base, reason), next)

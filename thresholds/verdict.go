@@ -66,6 +66,9 @@ type Verdict struct {
 
 	Notices float64 `json:"notices,omitempty"` // the smallest slow-down that the limit notices here, a share: boundary over the estimate; 0 where there is no limit of this class
 
-	By           string            `json:"by,omitempty"`           // what decided a difference: "counts", "time" or "instructions"
-	Instructions *harness.Estimate `json:"instructions,omitempty"` // Head/Base of a difference; nil: not counted
+	// Of a difference only.
+	Against      string            `json:"against,omitempty"`      // the base: "main"
+	By           string            `json:"by,omitempty"`           // what decided: "counts", "time" or "instructions"
+	Ratio        *harness.Estimate `json:"ratio,omitempty"`        // Head/Base of the time; nil: not measured
+	Instructions *harness.Estimate `json:"instructions,omitempty"` // Head/Base; nil: not counted
 }

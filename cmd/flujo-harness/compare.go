@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -172,9 +173,6 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if !p.Module {
 		return cli.Usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
 	}
-	if c.seed == 0 {
-		c.seed = uint64(rand.Uint32())
-	}
 	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
 	if err != nil {
 		return cli.Fault(err)
@@ -198,19 +196,50 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
+	result, worst, err := c.compare(ctx, p, tmp, sides, progress)
+	progress.End()
+	switch {
+	case err != nil:
+		return err
+	case result.empty():
+		return cli.Usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
+	}
+	if err := result.show(c.out.talk(cmd), sides, c.margin); err != nil {
+		return cli.Fault(err)
+	}
+	if err := c.write(&result, sides, cmd); err != nil {
+		return cli.Fault(err)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &cli.ExitError{Code: cli.ExitInterrupted}
+	case cli.ExitCode(worst, c.strict) != cli.ExitHeld:
+		return &cli.ExitError{Code: cli.ExitCode(worst, c.strict)}
+	}
+	return nil
+}
+
+// empty reports whether there was nothing to compare.
+func (r *revisionsCompared) empty() bool {
+	return len(r.Differences)+len(r.Identical)+len(r.New)+len(r.Gone)+len(r.NotBuilt) == 0
+}
+
+// compare builds, measures and judges the benchmarks of both sides. tmp is a folder for what
+// is built.
+func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, sides [2]checkout, progress *cli.Progress) (result revisionsCompared, worst thresholds.Outcome, err error) {
+	if c.seed == 0 {
+		c.seed = uint64(rand.Uint32())
+	}
 	progress.Set("building the test binaries", "")
-	result := revisionsCompared{Schema: 1, Seed: c.seed}
+	result = revisionsCompared{Schema: 1, Seed: c.seed}
 	targets, err := c.build(ctx, p, tmp, sides, &result)
 	if err != nil {
-		return err
-	}
-	if len(targets)+len(result.Identical)+len(result.New)+len(result.Gone) == 0 {
-		return cli.Usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
+		return result, worst, err
 	}
 	if c.judge != thresholds.ByTime && c.judge != thresholds.ByCounts {
 		counter, err := instructions.Find(ctx)
 		if err != nil {
-			fmt.Fprintln(cmd.ErrOrStderr(), "judged by time alone:", err)
+			progress.Say(fmt.Sprintf("judged by time alone: %v", err))
 		}
 		for _, t := range targets {
 			t.spec.Counter = counter
@@ -218,7 +247,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	c.measure(ctx, targets, &result, progress)
 	progress.End()
-	worst := thresholds.Held
+	worst = thresholds.Held
 	if len(targets)+len(result.Identical) == 0 || len(result.Gone)+len(result.NotBuilt) > 0 {
 		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
 	}
@@ -237,19 +266,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
 		}
 	}
-	if err := result.show(c.out.talk(cmd), sides, c.margin); err != nil {
-		return cli.Fault(err)
-	}
-	if err := c.write(&result, sides, cmd); err != nil {
-		return cli.Fault(err)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return &cli.ExitError{Code: cli.ExitInterrupted}
-	case cli.ExitCode(worst, c.strict) != cli.ExitHeld:
-		return &cli.ExitError{Code: cli.ExitCode(worst, c.strict)}
-	}
-	return nil
+	return result, worst, nil
 }
 
 // judging is how differences are judged, of which there are so many.

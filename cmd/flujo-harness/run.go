@@ -135,7 +135,8 @@ type job struct {
 	store      storeFlags
 	shared     *shared
 	strict     bool
-	limitsFrom string   // judge by the limits of this revision
+	limitsFrom string // judge by the limits of this revision
+	against    against
 	packages   []string // nil: no suites
 	everything bool     // no package was named
 	about      analysis.Options
@@ -148,6 +149,9 @@ type job struct {
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.Register(cmd, harness.DefaultPlan().Sessions)
 	revisions.RegisterLimitsFrom(cmd, &j.limitsFrom)
+	cmd.Flags().StringVar(&j.against.ref, "against", "", "compare with this git revision, measured in turns in this job, instead of judging by limits")
+	cmd.Flags().Float64Var(&j.against.margin, "margin", 5, "of --against: slow-down that is too much, in percent: it is found; up to half of it passes")
+	cmd.Flags().StringVar(&j.against.by, "judge", "", `of --against: judge by "time", "instructions" or "counts" alone`)
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
@@ -176,6 +180,15 @@ func (j job) run() error {
 	}
 	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
 		return err
+	}
+	if err := j.against.check(); err != nil {
+		return cli.Usage(err)
+	}
+	if j.against.ref != "" && j.limitsFrom != "" {
+		return cli.Usage(errors.New("--against beside --limits-from: a comparison is judged by its margin, not by limits: leave out one of them"))
+	}
+	if j.against.ref != "" && j.packages == nil && !p.Ours() && specs[0].Suite == "" {
+		return cli.Usage(errors.New("bench --against: name the pipeline of this module that is compared: --suite PACKAGE --workload NAME; its benchmarks are compared by: flujo-harness compare " + harness.ShellLine(j.against.ref)))
 	}
 	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.limitsFrom)
 	if err != nil {
@@ -251,6 +264,12 @@ func (j job) run() error {
 		if !j.cmd.Flags().Changed("workload") {
 			specs = nil // the module measures what is its own
 		}
+	}
+	if j.against.ref != "" {
+		if err := j.compare(ctx, p, specs, &r, progress); err != nil {
+			return err
+		}
+		specs = nil
 	}
 	for _, spec := range specs {
 		if ctx.Err() != nil {

@@ -229,6 +229,7 @@ func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 		add("phase", phaseLine(a))
 	}
 	all = append(all, costRows(a)...)
+	all = append(all, againstRows(a)...)
 	if len(a.Run.Benchmarks) > 0 {
 		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+", not judged")
 	}

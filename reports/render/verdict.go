@@ -190,8 +190,12 @@ func limitsSentence(a *analysis.Analysis) string {
 	v := &verdicts[worst]
 	var sentence string
 	switch {
+	case v.Outcome == thresholds.Held && len(verdicts) > 1 && v.Against != "":
+		return fmt.Sprintf("all %d comparisons with %s held", len(verdicts), text.OneLine(v.Against))
 	case v.Outcome == thresholds.Held && len(verdicts) > 1:
 		return fmt.Sprintf("all %d limits held", len(verdicts))
+	case v.Against != "":
+		sentence = againstSentence(v)
 	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricCostRatio:
 		return "durability within its limit"
 	case v.Outcome == thresholds.Held:
@@ -205,7 +209,11 @@ func limitsSentence(a *analysis.Analysis) string {
 		sentence = strings.ReplaceAll(text.OneLine(v.Reason), "(W-N)/F", "cost")
 	}
 	if more := of[v.Outcome] - 1; more > 0 {
-		sentence += "; " + text.More(more, "limit") + " " + v.Outcome.String()
+		what := "limit"
+		if v.Against != "" {
+			what = "comparison"
+		}
+		sentence += "; " + text.More(more, what) + " " + v.Outcome.String()
 	}
 	return sentence
 }

@@ -194,15 +194,20 @@ func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 		return "", fmt.Errorf("--suite %s: name one package of this module", pkg)
 	}
 	suite := "./" + filepath.ToSlash(rel)
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", p.Program(suite), suite)
+	return suite, p.BuildSuite(ctx, suite, p.Program(suite))
+}
+
+// BuildSuite builds the test program of a package of the module, "./flows", as a file.
+func (p Project) BuildSuite(ctx context.Context, suite, program string) error {
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", program, suite)
 	build.Dir = p.Root
 	if out, err := child.CombinedOutput(build); err != nil {
-		return "", fmt.Errorf("--suite %s: build its tests: %w\n%s", pkg, err, out)
+		return fmt.Errorf("--suite %s: build its tests: %w\n%s", suite, err, out)
 	}
-	if _, err := os.Stat(p.Program(suite)); err != nil {
-		return "", fmt.Errorf("--suite %s: it has no tests", pkg)
+	if _, err := os.Stat(program); err != nil {
+		return fmt.Errorf("--suite %s: it has no tests", suite)
 	}
-	return suite, nil
+	return nil
 }
 
 // Program is where the test program of a suite is built.

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// against compares what was asked for with another revision, in turns in this job.
+type against struct {
+	ref    string  // "": nothing is compared
+	margin float64 // percent
+	by     string  // what judges, see thresholds.Judging.By
+}
+
+// check reads the flags.
+func (a *against) check() error {
+	switch {
+	case !(a.margin > 0 && a.margin <= 100):
+		return fmt.Errorf("--margin %v: a percentage above 0, up to 100", a.margin)
+	case a.by != "" && a.by != thresholds.ByTime && a.by != thresholds.ByInstructions && a.by != thresholds.ByCounts:
+		return fmt.Errorf("--judge %q: use time, instructions or counts", a.by)
+	case a.ref == "" && a.by != "":
+		return errors.New("--judge says how the comparison of --against is judged: give --against, or leave it out")
+	}
+	return nil
+}
+
+// checkouts are the base, checked out in a folder of its own, and the working tree.
+type checkouts struct {
+	sides [2]checkout
+	tmp   string
+	close func() error
+}
+
+// open checks the base out.
+func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err error) {
+	tmp, remove, err := harness.Temporary(os.TempDir(), treesPrefix)
+	if err != nil {
+		return c, cli.Fault(err)
+	}
+	if err := forgetTrees(ctx, p); err != nil {
+		return c, cli.Usage(errors.Join(err, remove()))
+	}
+	base, leave, err := checkOut(ctx, p, a.ref, filepath.Join(tmp, "tree0"))
+	if err != nil {
+		return c, cli.Usage(fmt.Errorf("--against: %w", errors.Join(err, remove())))
+	}
+	c = checkouts{sides: [2]checkout{base, {name: "working tree", dir: p.Root}}, tmp: tmp}
+	c.close = func() error { return errors.Join(leave(), remove()) }
+	return c, nil
+}
+
+// programs are those of both revisions that run the sessions of a workload: the test program of
+// the suite that has it or, in this program's own module, this program.
+func (c *checkouts) programs(ctx context.Context, spec harness.Spec) (sides [2]harness.Revision, err error) {
+	for i, side := range c.sides {
+		sides[i].Name = side.name
+		if spec.Suite != "" {
+			at := project.Project{Root: side.dir, Module: true}
+			program := filepath.Join(c.tmp, fmt.Sprintf("suite%d.test%s", i, filepath.Ext(os.Args[0])))
+			if err := at.BuildSuite(ctx, spec.Suite, program); err != nil {
+				return sides, fmt.Errorf("at %s: %w", side.name, err)
+			}
+			sides[i].Run = harness.ExecTest(program, filepath.Join(side.dir, filepath.FromSlash(spec.Suite)), spec.Workload)
+			continue
+		}
+		program := filepath.Join(c.tmp, fmt.Sprintf("program%d%s", i, filepath.Ext(os.Args[0])))
+		if _, err := os.Stat(program); err != nil {
+			build := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/flujo-harness")
+			build.Dir = side.dir
+			if out, err := child.CombinedOutput(build); err != nil {
+				return sides, fmt.Errorf("build this program at %s: %w\n%s", side.name, err, out)
+			}
+		}
+		sides[i].Run = harness.Exec(program, "session")
+	}
+	return sides, nil
+}
+
+// durability compares what the durability of a workload costs. family is the number of
+// comparisons that are judged together.
+func (a *against) durability(ctx context.Context, p project.Project, c *checkouts, spec harness.Spec, family int, progress *cli.Progress) (v thresholds.Verdict, head *harness.Comparison, err error) {
+	stage := fmt.Sprintf("comparing %s at %s with %s", spec.Workload, spec.Durability, a.ref)
+	progress.Set(stage, "building both programs")
+	judging := thresholds.Judging{Margin: a.margin / 100, Family: family, By: a.by, Lower: harness.AgainstUnits()}
+	of := harness.AgainstSpec{Spec: spec}
+	of.Plan.SlowBy = judging.Margin // a control has the strength of the promise
+	sides, err := c.programs(ctx, spec)
+	switch {
+	case ctx.Err() != nil:
+		return v, nil, nil
+	case err != nil && sides[1].Name == "": // nobody can say what it cost there
+		v = a.failed(spec.Workload, thresholds.MetricAgainst, err)
+		v.Outcome, v.Durability, v.Next = thresholds.Inconclusive, string(spec.Durability), "compare with a revision that builds and has the workload"
+		return v, nil, nil
+	case err != nil:
+		return v, nil, err
+	}
+	of.Base, of.Head = sides[0], sides[1]
+	dir, remove, err := harness.Scratch(p.Root)
+	if err != nil {
+		return v, nil, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	of.Dir = dir
+	if a.by != thresholds.ByTime && a.by != thresholds.ByCounts {
+		if of.Counter, err = instructions.Find(ctx); err != nil {
+			progress.Say(fmt.Sprintf("judged by time and counts alone: %v", err))
+		}
+	}
+	began := time.Now()
+	d, head, err := harness.Against(ctx, of, func(d *harness.Difference) harness.More {
+		progress.Set(stage, fmt.Sprintf("%d blocks, %.0f s", len(d.Blocks), time.Since(began).Seconds()))
+		return judging.More(d)
+	})
+	if err != nil {
+		return v, nil, err
+	}
+	v = judging.Judge(d)
+	v.Workload, v.Metric, v.Durability = spec.Workload, thresholds.MetricAgainst, string(spec.Durability)
+	if base := c.sides[0].of.Commit; base != "" {
+		v.Source = fmt.Sprintf("%s, commit %.12s", a.ref, base)
+	}
+	return v, head, nil
+}
+
+// compare measures what was asked for against another revision, into a run: what durability
+// costs the workloads and, where tests were run, the benchmarks of their packages.
+func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Spec, r *reports.Run, progress *cli.Progress) (err error) {
+	a := &j.against
+	c, err := a.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	for _, spec := range specs {
+		if ctx.Err() != nil {
+			return nil
+		}
+		v, head, err := a.durability(ctx, p, &c, spec, len(specs), progress)
+		if err != nil {
+			v = a.failed(spec.Workload, thresholds.MetricAgainst, err)
+			v.Durability = string(spec.Durability)
+		}
+		if v.Metric != "" {
+			r.Verdicts = append(r.Verdicts, v)
+		}
+		if head != nil {
+			r.Comparisons = append(r.Comparisons, *head)
+		}
+	}
+	if j.packages == nil || ctx.Err() != nil {
+		return nil
+	}
+	benchmarks := comparing{packages: j.packages, bench: ".", which: "both", margin: a.margin, judge: a.by, budget: againstBudget}
+	if err := benchmarks.check(); err != nil {
+		return cli.Usage(err)
+	}
+	result, worst, err := benchmarks.compare(ctx, p, c.tmp, c.sides, progress)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.Verdicts = append(r.Verdicts, a.failed("benchmarks", thresholds.MetricRatio, err))
+	case result.empty() && len(specs) == 0:
+		r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
+			Reason: "nothing was compared with " + a.ref + ": the packages have no benchmarks, and no --suite was named", Next: "write a benchmark, or leave out --against"})
+	default:
+		r.Verdicts = append(r.Verdicts, result.Verdicts...)
+		if n := len(result.Identical); n > 0 {
+			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Held, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
+				Reason: fmt.Sprintf("packages that need no measurement, because their test binaries and files are the same as at %s: %d", a.ref, n), Next: "nothing to do"})
+		}
+		if missing := append(append([]string(nil), result.Gone...), result.NotBuilt...); len(missing) > 0 && worst != thresholds.Held {
+			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
+				Reason: "gone, renamed or not built at " + a.ref + ": " + strings.Join(missing, ", "), Next: "look what became of them"})
+		}
+	}
+	return nil
+}
+
+// againstBudget is the time that run gives to the comparison of benchmarks: see compare for
+// another.
+const againstBudget = 2 * time.Minute
+
+// failed is the verdict where nothing could be measured.
+func (a *against) failed(workload, metric string, err error) thresholds.Verdict {
+	return thresholds.Verdict{Outcome: thresholds.Invalid, Workload: workload, Metric: metric, Against: a.ref, Reason: err.Error(), Next: "mend what the message says, then run again"}
+}

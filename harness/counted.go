@@ -1,0 +1,124 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/stubs"
+)
+
+// Counting makes a session whose process only makes operations of one arm, and times nothing:
+// a tool counts the instructions of the whole process.
+type Counting struct {
+	Arm    string `json:"arm"`
+	Ops    int    `json:"ops"`    // after those that warm up
+	Record int    `json:"record"` // operations whose statements are recorded for the floor; at least Ops
+
+	tool *instructions.Tool // of the process that starts the session
+}
+
+// Operations of a process of the smaller and of the larger size, by arm. The larger one
+// executes some 10 million instructions more at least, next to which the difference of two starts
+// of a Go program (30,000 to 80,000) is below one percent.
+const (
+	countedSmall  = 4
+	countedSaving = 100
+	countedPlain  = 1000
+)
+
+// ErrNotCounted is a session that gave no count of instructions.
+var ErrNotCounted = errors.New("instructions were not counted")
+
+// instructionsOf counts the instructions of one run of an arm: those of a process that makes
+// many operations, less those of one that makes few, so that what a process does to start is
+// not in them.
+func (s Spec) instructionsOf(ctx context.Context, run Runner, tool *instructions.Tool, arm string) (float64, error) {
+	most := countedSaving
+	if !saves(arm) && arm != ArmFloor {
+		most = countedPlain
+	}
+	var counted [2]float64
+	var failed [2]error
+	var wg sync.WaitGroup
+	for i, ops := range []int{countedSmall, most} {
+		wg.Go(func() {
+			order := s.session(s.Plan, 0)
+			order.Count = &Counting{Arm: arm, Ops: ops, Record: most, tool: tool}
+			res, err := run(ctx, order)
+			if counted[i] = res.Instructions; err == nil && res.Problem != "" {
+				err = errors.New(res.Problem)
+			} else if err == nil && !(res.Instructions > 0) {
+				err = ErrNotCounted
+			}
+			failed[i] = err
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(failed[:]...); err != nil {
+		return 0, fmt.Errorf("count the instructions of arm %s: %w", arm, err)
+	}
+	n := (counted[1] - counted[0]) / float64(most-countedSmall)
+	if n <= 0 {
+		return 0, fmt.Errorf("count the instructions of arm %s: %d operations executed no more of them than %d", arm, most, countedSmall)
+	}
+	return n, nil
+}
+
+// wrap makes the command of a session run under the tool, and returns what reads the count and
+// what removes the files of the tool.
+func (c *Counting) wrap(cmd *exec.Cmd) (read func() (float64, error), remove func() error, err error) {
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
+	if err != nil {
+		return nil, nil, err
+	}
+	record := filepath.Join(dir, "record")
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, countEnv()...)
+	c.tool.Wrap(cmd, record)
+	return func() (float64, error) { return c.tool.Read(record) }, remove, nil
+}
+
+// counting makes the operations of a counted session.
+func (s Session) counting(ctx context.Context, w Workload, dir string) (res SessionResult, err error) {
+	c := s.Count
+	if c.Ops < 1 || c.Record < c.Ops {
+		return res, fmt.Errorf("count %d operations of arm %q with %d recorded: 1 or more, and no more than are recorded", c.Ops, c.Arm, c.Record)
+	}
+	s.Plan = Plan{Sessions: 2, Blocks: 1, Warmups: countWarm, Rounds: 1, Batch: map[string]int{ArmBackend: c.Record}, SlowBy: 1}
+	o := &opener{session: s, workload: w}
+	if o.expected, err = w.expect(ctx); err != nil {
+		res.Problem = err.Error()
+		return res, nil
+	}
+	all := countWarm + c.Record + 1
+	keys := runKeys(all * w.AtOnce)
+	if c.Arm == ArmFloor {
+		if err := o.record(ctx, dir, keys); err != nil {
+			res.Problem = err.Error()
+			return res, nil
+		}
+	}
+	book, err := stubs.Size(w.plan, w.load(c.Arm, all, 0, 0))
+	if err != nil {
+		return res, err
+	}
+	a, err := o.open(ctx, book, c.Arm, dir)
+	if err != nil {
+		return res, err
+	}
+	for range countWarm + c.Ops {
+		if err := a.once(keys, 0); err != nil {
+			res.Problem = err.Error()
+			break
+		}
+	}
+	return res, a.close()
+}

@@ -1,0 +1,106 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// againstRows say what was compared with another revision. What held is counted where there is
+// more than one; all else has a row, the worst first.
+func againstRows(a *analysis.Analysis) (rows []summaryRow) {
+	var compared []*thresholds.Verdict
+	held := 0
+	for i := range a.Run.Verdicts {
+		if v := &a.Run.Verdicts[i]; v.Against != "" {
+			compared = append(compared, v)
+			if v.Outcome == thresholds.Held {
+				held++
+			}
+		}
+	}
+	if len(compared) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(compared, func(x, y *thresholds.Verdict) int { return severity(y.Outcome) - severity(x.Outcome) })
+	label, base := "against", text.OneLine(compared[0].Against)+": "
+	if len(compared) > maxWorkloads {
+		rows = append(rows, summaryRow{Label: label, Text: fmt.Sprintf("%s%d of %d comparisons held", base, held, len(compared))})
+		label, base = "", ""
+	}
+	for i, v := range compared {
+		if len(compared) > maxWorkloads && v.Outcome == thresholds.Held {
+			break
+		}
+		if i == 2*maxWorkloads {
+			rows = append(rows, summaryRow{Text: text.More(len(compared)-held-i, "comparison") + " in the report"})
+			break
+		}
+		rows = append(rows, summaryRow{Label: label, Text: base + againstText(v)})
+		label, base = "", ""
+	}
+	return rows
+}
+
+// againstText is "durability of default costs +0.41% (-0.8% to +1.6%), instructions +0.02%: held".
+func againstText(v *thresholds.Verdict) string {
+	line := text.OneLine(v.Workload)
+	if v.Metric == thresholds.MetricAgainst {
+		line = "durability of " + line
+		if v.Ratio != nil || v.Instructions != nil {
+			line += " costs"
+		}
+	}
+	if v.Ratio != nil {
+		line += " " + percentChange(*v.Ratio)
+	}
+	if v.Instructions != nil {
+		if v.Ratio != nil {
+			line += ","
+		}
+		line += " instructions " + percentChange(*v.Instructions)
+	}
+	if line += ": " + v.Outcome.String(); v.Ratio == nil && v.Instructions == nil {
+		line += ": " + text.OneLine(v.Reason)
+	}
+	return line
+}
+
+// againstSentence is the first line's part about a comparison, "durability of default costs
+// more than at main: +7.1% (6.9% to 7.4%)".
+func againstSentence(v *thresholds.Verdict) string {
+	what, base := text.OneLine(v.Workload), text.OneLine(v.Against)
+	verb := " takes"
+	if v.Metric == thresholds.MetricAgainst {
+		what, verb = "durability of "+what, " costs"
+	}
+	by := v.Ratio
+	if v.By == thresholds.ByInstructions {
+		verb, by = " executes", v.Instructions
+	}
+	switch {
+	case v.Outcome == thresholds.Held && by != nil:
+		return what + verb + " no more than at " + base
+	case v.Outcome == thresholds.Broken && by != nil && v.By != thresholds.ByCounts && v.By != "":
+		return fmt.Sprintf("%s%s more than at %s: %s", what, verb, base, percentChange(*by))
+	case v.Outcome == thresholds.Inconclusive && by != nil && v.By != "":
+		return fmt.Sprintf("undecided whether %s%s more than at %s: %s", what, verb, base, percentChange(*by))
+	}
+	return text.OneLine(v.Reason)
+}
+
+// percentChange is "+3.1% (2.5% to 3.6%)" for a ratio of 1.031.
+func percentChange(e harness.Estimate) string {
+	change := func(ratio float64) string { return fmt.Sprintf("%+.2g%%", 100*(ratio-1)) }
+	if !text.Estimated(e) {
+		return "not estimated"
+	}
+	if !text.Bounded(e) {
+		return change(e.Value)
+	}
+	return fmt.Sprintf("%s (%s to %s)", change(e.Value), change(e.Low), change(e.High))
+}
