@@ -5,6 +5,9 @@ import "strings"
 // Origin says which change a run tested and which job made it. Every field may be empty:
 // then it is unknown. Runs from before it was recorded have the zero value.
 type Origin struct {
+	Module      string   `json:",omitempty"` // path of the Go module
+	Repository  string   `json:",omitempty"` // "github.com/owner/name"
+	Subject     string   `json:",omitempty"` // first line of the message of the commit
 	Service     string   `json:",omitempty"` // CI service: "github"; "" outside of CI
 	BaseBranch  string   `json:",omitempty"` // branch that the change goes into; on that branch itself, its own name
 	Ancestors   []string `json:",omitempty"` // commits to compare with, see [Ancestry]

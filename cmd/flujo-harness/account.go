@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,7 @@ type accountFlags struct {
 	cost   string
 
 	against string
+	source  string
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -37,12 +40,16 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
 	cmd.Flags().StringVar(&f.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
+	cmd.Flags().StringVar(&f.source, "source-url", "", "address of the folder of the module in the web, {commit} standing for the commit, for links to files (default from CI and the remote of git)")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
 }
 
 // options reads the files that the flags name.
 func (f *accountFlags) options(p project.Project) (analysis.Options, error) {
 	o := analysis.Options{Window: f.window, Source: project.Commits{Of: p}, Now: time.Now()}
+	if u, err := url.Parse(f.source); f.source != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return o, cli.Usage(fmt.Errorf("--source-url %q: give an address that begins with https://, such as https://github.com/owner/name/blob/{commit}/", f.source))
+	}
 	if f.window < 1 {
 		return o, cli.Usage(fmt.Errorf("--window %d: look at one run or more", f.window))
 	}
@@ -104,6 +111,9 @@ func (f *accountFlags) tell(ctx context.Context, h *history.History, o analysis.
 	a, err := accountOr(analysis.Analyze(ctx, h, o))
 	if err != nil {
 		return nil, err
+	}
+	if f.source != "" {
+		a.Run.Origin.FileURL = strings.TrimSuffix(strings.ReplaceAll(f.source, "{commit}", a.Run.Commit), "/") + "/"
 	}
 	if f.cost != "" {
 		c, err := measure.ReadCosts(f.cost)

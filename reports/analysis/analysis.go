@@ -41,6 +41,8 @@ type Analysis struct {
 	Slowest   []Slow      // of this run, the slowest first, at most MaxSlowest
 	Slowing   []Slowing   // of the window, those that pass Benjamini-Hochberg at 5%, the worst first
 
+	Longer []Longer // of this run, those that took far longer than they did, the worst first, at most MaxSlowest
+
 	Phases     []Phase // of the plan, oldest first
 	Overall    *Phase  // from the end of the first phase to the end of the last; nil: fewer than two have ended
 	Categories []Category
@@ -248,6 +250,15 @@ type Slowing struct {
 	Significance float64       // the adjusted P
 }
 
+// Longer is a spec that took far longer in this run than in the runs before. It is told from
+// one run: a hint where to look, and no finding as [Slowing] is.
+type Longer struct {
+	Spec   reports.Spec
+	Before time.Duration // median of its passes in the runs before
+	Now    time.Duration
+	N      int // runs before
+}
+
 // Phase is a stretch of work, from the end of the phase before it to its own end.
 type Phase struct {
 	Name    string
@@ -273,7 +284,8 @@ type Category struct {
 // Trend is the pass rate over the runs of the window, the oldest first.
 type Trend struct {
 	Points  []history.RunLine
-	Older   int // runs before the window
+	Origins map[int64]reports.Origin // of those of Points that have one, without their ancestors
+	Older   int                      // runs before the window
 	Changes []ChangePoint
 	Limits  []LimitChange
 	Method  string // how change points are found, with its source

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -148,6 +149,9 @@ func (a *analyzer) look() (err error) {
 	for i := range a.all {
 		a.a.Trend.Points = append(a.a.Trend.Points, a.all[i].Line())
 	}
+	if err := a.readOrigins(); err != nil {
+		return err
+	}
 	a.a.Trend.Older = a.rest
 	if a.w, err = a.Window(a.all, history.SlowWindow); err != nil {
 		return err
@@ -166,6 +170,22 @@ func (a *analyzer) look() (err error) {
 		return err
 	}
 	a.tellMoves()
+	return nil
+}
+
+// readOrigins reads where the runs of the trend come from.
+func (a *analyzer) readOrigins() error {
+	a.a.Trend.Origins = map[int64]reports.Origin{}
+	for i := range a.all {
+		o, err := a.Origin(a.all[i].ID)
+		if err != nil {
+			return err
+		}
+		o.Ancestors = nil // long, and of use only for the run itself
+		if !reflect.ValueOf(o).IsZero() {
+			a.a.Trend.Origins[a.all[i].ID] = o
+		}
+	}
 	return nil
 }
 

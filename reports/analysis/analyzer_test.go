@@ -630,3 +630,47 @@ func TestDamagedRows(t *testing.T) {
 		}
 	}
 }
+
+// One slow run is told against those before it, however few there are; not of a machine that
+// is slow as a whole, nor of times too short to matter.
+func TestTookFarLonger(t *testing.T) {
+	took := func(run int, ms ...float64) reports.Run {
+		r := sample.CellsRun(run, fmt.Sprintf("c%d:%s", run, strings.Repeat(".", len(ms))))
+		for i := range ms {
+			r.Suites.Specs[i].Duration = time.Duration(ms[i] * 1e6)
+		}
+		return r
+	}
+	for name, test := range map[string]struct {
+		runs []reports.Run
+		want []string
+	}{
+		"from 0.2 to 300 ms":      {[]reports.Run{took(0, 0.2, 5), took(1, 300, 5)}, []string{"aaaaaaaa 0.2 to 300 ms of 1"}},
+		"against the median":      {[]reports.Run{took(0, 50), took(1, 900), took(2, 60), took(3, 400)}, []string{"aaaaaaaa 60 to 400 ms of 3"}},
+		"the worst first":         {[]reports.Run{took(0, 1, 1, 1), took(1, 200, 1, 900)}, []string{"cccccccc 1 to 900 ms of 1", "aaaaaaaa 1 to 200 ms of 1"}},
+		"twice as long":           {[]reports.Run{took(0, 300), took(1, 600)}, nil},
+		"short all the same":      {[]reports.Run{took(0, 1), took(1, 80)}, nil},
+		"the first run":           {[]reports.Run{took(0, 900)}, nil},
+		"a machine of a third":    {[]reports.Run{took(0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59), took(1, 200, 204, 208, 212, 216, 220, 224, 228, 232, 236)}, nil},
+		"faster, and slow before": {[]reports.Run{took(0, 900), took(1, 10)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, l := range accountOf(t, Options{}, test.runs...).Longer {
+				got = append(got, fmt.Sprintf("%s %g to %g ms of %d", l.Spec.Leaf, l.Before.Seconds()*1e3, l.Now.Seconds()*1e3, l.N))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestOriginsOfTheTrend(t *testing.T) {
+	runs := sample.Cells("a:.", "b:.")
+	runs[0].Origin = reports.Origin{Subject: "add a cart", Ancestors: []string{"c0ffee"}}
+	a := accountOf(t, Options{}, runs...)
+	if diff := cmp.Diff(map[int64]reports.Origin{1: {Subject: "add a cart"}}, a.Trend.Origins); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -16,6 +16,9 @@ const (
 	slowOlder = 8    // runs before them, at least
 	slowRatio = 1.25 // least slow-down that is worth a line
 	slowRate  = 0.05 // of false ones among those told
+
+	longerRatio = 3                      // least ratio of one run to those before that is told
+	longerLeast = 100 * time.Millisecond // and the least difference
 )
 
 // tellDurations finds the slowest specs and those that became slower. For the latter
@@ -31,6 +34,7 @@ func (a *analyzer) tellDurations() {
 	t := newTimes(a.w)
 	a.tellSlowest(t)
 	a.tellSlowing(t)
+	a.tellLonger(t)
 }
 
 // times are durations in seconds by spec and run; NaN where it did not run.
@@ -149,4 +153,48 @@ func (a *analyzer) tellSlowing(t *times) {
 	slices.SortStableFunc(a.a.Slowing, func(x, y Slowing) int {
 		return cmp.Compare(y.Now-y.Before, x.Now-x.Before)
 	})
+}
+
+// tellLonger finds the specs whose time in this run alone stands out from their median before,
+// be that of a single run. How slow the run is as a whole is divided out of it, never into it.
+func (a *analyzer) tellLonger(t *times) {
+	last := len(t.factors) - 1
+	if last < 1 || a.w.Runs[len(a.w.Runs)-1].ID != a.row.ID {
+		return
+	}
+	slowing := map[string]bool{}
+	for i := range a.a.Slowing {
+		slowing[a.a.Slowing[i].Spec.Key()] = true
+	}
+	busy := 1.0
+	if len(t.ids) >= 10 { // of fewer, one slow spec would pass for a slow machine
+		busy = max(1, t.factors[last])
+	}
+	var before []float64
+	for i := range a.a.Run.Suites.Specs {
+		s := &a.a.Run.Suites.Specs[i]
+		if s.State != reports.Passed || s.Duration < longerLeast {
+			continue
+		}
+		key := s.Key()
+		k, ok := t.place[a.ids[key]]
+		if !ok || slowing[key] {
+			continue
+		}
+		before = before[:0]
+		for _, v := range t.values[k][:last] {
+			if !math.IsNaN(v) {
+				before = append(before, v)
+			}
+		}
+		if len(before) == 0 {
+			continue
+		}
+		l := Longer{Spec: *s, Before: text.Seconds(median(before)), Now: s.Duration, N: len(before)}
+		if now := s.Duration.Seconds() / busy; now >= longerRatio*l.Before.Seconds() && now-l.Before.Seconds() >= longerLeast.Seconds() {
+			a.a.Longer = append(a.a.Longer, l)
+		}
+	}
+	slices.SortStableFunc(a.a.Longer, func(x, y Longer) int { return cmp.Compare(y.Now-y.Before, x.Now-x.Before) })
+	a.a.Longer = a.a.Longer[:min(len(a.a.Longer), MaxSlowest)]
 }

@@ -102,7 +102,7 @@ func (c *censoring) run(r reports.Run) reports.Run {
 		c.text(&r.Facts[i].Value)
 	}
 	o := &r.Origin
-	for _, text := range []*string{&o.Problem, &o.Job, &o.Variant, &o.CommitURL, &o.JobURL, &o.FileURL, &o.Selection.Asked} {
+	for _, text := range []*string{&o.Module, &o.Repository, &o.Subject, &o.Problem, &o.Job, &o.Variant, &o.CommitURL, &o.JobURL, &o.FileURL, &o.Selection.Asked} {
 		c.text(text)
 	}
 	if r.Suites != nil {

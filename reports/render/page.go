@@ -24,10 +24,11 @@ const (
 // others went through Visible or visibleBlock.
 type page struct {
 	Title     string
-	Live      string   // address that tells of new runs; "": the page is a file
-	Meta      []string // run, time, commit
-	Word      string   // "BROKEN"
-	Tone      string   // class: held, broken, inconclusive, invalid
+	Live      string // address that tells of new runs; "": the page is a file
+	Module    string // whose page it is
+	Meta      []link // run, time, commit, job
+	Word      string // "BROKEN"
+	Tone      string // class: held, broken, inconclusive, invalid
 	Reason    string
 	Next      []string
 	Notes     []string
@@ -66,6 +67,7 @@ type page struct {
 	LeftOut  string
 	Slowest  []slowView
 	Slowing  []slowingView
+	Longer   []longerView
 	Facts    []fact
 }
 
@@ -74,7 +76,8 @@ type fact struct{ Name, Value string }
 func newPage(a *analysis.Analysis) page {
 	run := &a.Run
 	p := page{
-		Title:   fmt.Sprintf("%s: flujo-harness report", strings.ToLower(a.Headline.Word)),
+		Title:   fmt.Sprintf("%s: %s", strings.ToLower(a.Headline.Word), pageOf(run.Origin, "flujo-harness report")),
+		Module:  pageOf(run.Origin, "flujo-harness"),
 		Meta:    meta(*run),
 		Word:    a.Headline.Word,
 		Tone:    a.Headline.Outcome.String(),
@@ -83,7 +86,7 @@ func newPage(a *analysis.Analysis) page {
 		LeftOut: reports.Visible(a.Run.LeftOut()),
 	}
 	if run.ID != 0 {
-		p.Title = fmt.Sprintf("%s, run %d: flujo-harness report", strings.ToLower(a.Headline.Word), run.ID)
+		p.Title = fmt.Sprintf("%s, run %d: %s", strings.ToLower(a.Headline.Word), run.ID, pageOf(run.Origin, "flujo-harness report"))
 	}
 	for _, s := range advice(a) {
 		p.Next = append(p.Next, sentence(s))
@@ -112,30 +115,6 @@ func newPage(a *analysis.Analysis) page {
 	p.addLedger(a)
 	p.addSlow(a)
 	return p
-}
-
-func meta(run reports.Run) []string {
-	var m []string
-	if run.ID != 0 {
-		m = append(m, fmt.Sprintf("run %d", run.ID))
-	}
-	if !run.Started.IsZero() {
-		m = append(m, run.Started.UTC().Format("2 January 2006, 15:04 UTC"))
-	}
-	if run.Commit != "" {
-		commit := "commit " + text.ShortCommit(run.Commit)
-		if run.Dirty {
-			commit += " with changes"
-		}
-		m = append(m, commit)
-	}
-	if run.Branch != "" {
-		m = append(m, "branch "+text.Cut(reports.Visible(run.Branch), 60))
-	}
-	if !run.Complete {
-		m = append(m, "interrupted")
-	}
-	return m
 }
 
 // lineName is a run as one calls it.

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -42,13 +41,4 @@ func newDetails(a *analysis.Analysis) map[string]specDetails {
 		all[shortID(t.Spec)] = d
 	}
 	return all
-}
-
-// webAddress is an address of the web that others gave, "" where it is none.
-func webAddress(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || s != reports.Visible(s) {
-		return ""
-	}
-	return s
 }

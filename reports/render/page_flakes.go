@@ -34,7 +34,9 @@ type ledgerView struct {
 	Date, Change, What, From, To, Reason, Expires, Tone, Class string
 }
 
-type slowView struct{ Name, Where, Took, Share, Median string }
+type longerView struct{ ID, Name, Text string }
+
+type slowView struct{ ID, Name, Where, Took, Share, Median string }
 
 type slowingView struct{ Name, Before, Now, Ratio, P, N string }
 
@@ -133,16 +135,29 @@ func ledgerText(l analysis.LedgerLine) string {
 
 func (p *page) addSlow(a *analysis.Analysis) {
 	for _, s := range a.Slowest {
-		v := slowView{Name: reports.Visible(s.Spec.Name()), Where: text.Where(s.Spec.File, s.Spec.Line), Took: text.Took(s.Spec.Duration), Share: reports.Percent(s.Share) + "%", Median: "none"}
+		v := slowView{ID: shortID(&s.Spec), Name: reports.Visible(s.Spec.Name()), Where: text.Where(s.Spec.File, s.Spec.Line), Took: text.Took(s.Spec.Duration), Share: reports.Percent(s.Share) + "%", Median: "none"}
 		if s.Median > 0 {
 			v.Median = text.Took(s.Median)
 		}
 		p.Slowest = append(p.Slowest, v)
 	}
+	for i := range a.Longer {
+		l := &a.Longer[i]
+		p.Longer = append(p.Longer, longerView{shortID(&l.Spec), reports.Visible(l.Spec.Name()), longerText(l)})
+	}
 	for _, s := range a.Slowing[:min(len(a.Slowing), maxListed)] {
 		p.Slowing = append(p.Slowing, slowingView{Name: reports.Visible(s.Spec.Name()), Before: text.Took(s.Before), Now: text.Took(s.Now), Ratio: text.Figure(s.Ratio) + "x",
 			P: text.Figure(s.Significance), N: fmt.Sprintf("%d and %d runs; %s tested", s.NBefore, s.NNow, text.Plural(s.Tested, "spec"))})
 	}
+}
+
+// longerText is "0.200 ms in the run before, 300 ms now".
+func longerText(l *analysis.Longer) string {
+	before := "in the run before"
+	if l.N > 1 {
+		before = fmt.Sprintf("as the median of %d runs before", l.N)
+	}
+	return fmt.Sprintf("%s %s, %s now", text.Took(l.Before), before, text.Took(l.Now))
 }
 
 func orNone(s string) string {

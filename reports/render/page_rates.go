@@ -10,10 +10,10 @@ import (
 
 // targetView is how far the pass rate is from where it should be.
 type targetView struct {
-	Text, Certain string
-	Tone          string
-	Progress      float64 // percent; negative: nothing to draw
-	ProgressText  string
+	Text         string
+	Tone         string
+	Progress     float64 // percent; negative: nothing to draw
+	ProgressText string
 }
 
 type phaseView struct {
@@ -21,7 +21,7 @@ type phaseView struct {
 }
 
 type categoryView struct {
-	Name, Passed, Rate, Band, Failed, Before string
+	Name, Passed, Rate, Failed, Before string
 }
 
 func (p *page) addRates(a *analysis.Analysis) {
@@ -36,11 +36,10 @@ func (p *page) addRates(a *analysis.Analysis) {
 		p.Overall = &v
 	}
 	for _, c := range a.Categories {
-		low, high := c.Rate.Band()
-		v := categoryView{Name: orNone(reports.Visible(c.Name)), Passed: fmt.Sprintf("%s of %s", text.Count(c.Rate.Good), text.Count(c.Rate.Of)), Rate: "none", Band: "none",
+		v := categoryView{Name: orNone(reports.Visible(c.Name)), Passed: fmt.Sprintf("%s of %s", text.Count(c.Rate.Good), text.Count(c.Rate.Of)), Rate: "none",
 			Failed: text.Count(c.Counts.Failed), Before: text.Count(c.Failed)}
 		if c.Rate.Of > 0 {
-			v.Rate, v.Band = c.Rate.Percent(), fmt.Sprintf("%s to %s%%", reports.Percent(low), reports.Percent(high))
+			v.Rate = c.Rate.Percent()
 		}
 		p.Categories = append(p.Categories, v)
 	}
@@ -50,10 +49,8 @@ func (p *page) addRates(a *analysis.Analysis) {
 func newTarget(t analysis.Target) *targetView {
 	v := &targetView{Text: targetText(t), Tone: "broken", Progress: -1}
 	switch {
-	case t.Certain:
-		v.Tone, v.Certain = "held", "So is it by the lower end of the 95% band."
 	case t.Reached:
-		v.Tone, v.Certain = "held", "By the lower end of the 95% band it is not: so many specs cannot say more."
+		v.Tone = "held"
 	}
 	if t.Progress.Of > 0 {
 		v.Progress = 100 * min(1, max(0, t.Progress.Share()))
@@ -82,7 +79,10 @@ func newPhase(ph analysis.Phase) phaseView {
 	v.Runs = "to run " + lineName(*ph.To)
 	if ph.From != nil {
 		v.Runs = fmt.Sprintf("run %s to run %s", lineName(*ph.From), lineName(*ph.To))
-		v.Paired = fmt.Sprintf("%d fixed, %d broke, p = %s", ph.Paired.Fixed, ph.Paired.Broke, text.Figure(ph.Paired.P))
+		v.Paired = fmt.Sprintf("%d fixed, %d broke", ph.Paired.Fixed, ph.Paired.Broke)
+		if ph.Paired.Repeated {
+			v.Paired += ", p = " + text.Figure(ph.Paired.P)
+		}
 	}
 	if ph.Open {
 		v.Runs += ", open"

@@ -64,14 +64,15 @@ func newSpecs(a *analysis.Analysis) *specsView {
 
 // attentionView is one thing to look at.
 type attentionView struct {
-	ID, Spec                     string // of the card, and of the page of its spec
-	Kind, Tone                   string
-	Name, Where, Detail, Message string
-	Lines                        []messageView
-	Output                       string // what the spec wrote, within the bound of a message
-	Rerun, Owner, Age, Cluster   string
-	Full                         string // file with the whole message, "": it is here
-	Labels                       []string
+	ID, Spec                   string // of the card, and of the page of its spec
+	Kind, Tone                 string
+	Name, Detail, Message      string
+	Where                      link
+	Lines                      []messageView
+	Output                     string // what the spec wrote, within the bound of a message
+	Rerun, Owner, Age, Cluster string
+	Full                       string // file with the whole message, "": it is here
+	Labels                     []string
 }
 
 func (p *page) addSpecs(a *analysis.Analysis) {
@@ -85,7 +86,7 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 			p.MoreAttention = len(a.Attention) - maxAttention
 			break
 		}
-		if v := newAttention(by, i, t); i < maxUnfolded {
+		if v := newAttention(by, a.Run.Origin.FileURL, i, t); i < maxUnfolded {
 			p.Attention = append(p.Attention, v)
 		} else {
 			p.Folded = append(p.Folded, v)
@@ -98,13 +99,8 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 		p.Green = append(p.Green, greenView{Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
 			Evidence: sentence(text.OneLine(g.Evidence))})
 	}
-	if m := a.Paired; a.Matrix.Compared && m.Fixed+m.Broke > 0 {
-		p.Paired = fmt.Sprintf("Paired spec by spec, %d fixed and %d broke: exact McNemar p = %s, n = %d. ", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
-		if m.Repeated {
-			p.Paired += "It is how often chance alone would part them so, were a spec as likely to go either way."
-		} else {
-			p.Paired += "One run each: for specs that always do the same, the counts say it all; p is for repeated runs."
-		}
+	if m := a.Paired; a.Matrix.Compared && m.Repeated && m.Fixed+m.Broke > 0 { // of one run each the counts say it all
+		p.Paired = fmt.Sprintf("Paired spec by spec over repeated runs, %d fixed and %d broke: exact McNemar p = %s, n = %d. It is how often chance alone would part them so, were a spec as likely to go either way.", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
 	}
 	for i, c := range a.Clusters {
 		p.Clusters = append(p.Clusters, newCluster(i, c))
@@ -134,10 +130,10 @@ func (p *page) addOutside(a *analysis.Analysis) {
 	p.MoreOutside = len(a.Outside) - len(p.Outside)
 }
 
-func newAttention(by failures, i int, t analysis.Attention) attentionView {
+func newAttention(by failures, files string, i int, t analysis.Attention) attentionView {
 	v := attentionView{
 		ID: fmt.Sprintf("item-%d", i+1), Spec: shortID(t.Spec), Kind: whose(by, &t), Tone: "broken",
-		Name: reports.Visible(t.Spec.Name()), Where: text.Where(t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
+		Name: reports.Visible(t.Spec.Name()), Where: sourceLink(files, t.Spec.File, t.Spec.Line), Detail: text.OneLine(t.Spec.Detail),
 		Message: messageText(t.Message), Output: messageText(t.Spec.Output), Rerun: reports.Visible(t.Rerun), Owner: reports.Visible(t.Owner),
 	}
 	switch t.Kind {

@@ -16,6 +16,8 @@ import (
 type trendView struct {
 	Chart      *trendChart // nil with fewer than two runs that have a rate
 	Rows       []trendRow  // the newest first
+	Branches   bool        // some row names a branch
+	Jobs       bool        // some row names a job
 	Note       string
 	Changes    []string
 	Limits     []limitView // a place each, the newest of them
@@ -23,7 +25,10 @@ type trendView struct {
 	Method     string
 }
 
-type trendRow struct{ Run, Started, Commit, Outcome, Passed, Rate, Band, Skipped string }
+type trendRow struct {
+	Run, Started, Branch, Subject, Outcome, Passed, Rate, Skipped, Took string
+	Commit, Job                                                         link
+}
 
 type limitView struct{ Letter, Text string }
 
@@ -64,7 +69,10 @@ func newTrend(t analysis.Trend) trendView {
 		v.Note = fmt.Sprintf("The last %d runs; %s are in the history.", len(t.Points), text.Plural(t.Older, "older one"))
 	}
 	for i := len(t.Points) - 1; i >= 0; i-- {
-		v.Rows = append(v.Rows, newTrendRow(t.Points[i]))
+		v.Rows = append(v.Rows, newTrendRow(t.Points[i], t.Origins[t.Points[i].ID]))
+	}
+	for i := range v.Rows {
+		v.Branches, v.Jobs = v.Branches || v.Rows[i].Branch != "", v.Jobs || v.Rows[i].Job.Text != ""
 	}
 	for _, c := range t.Changes {
 		if c.At < 0 || c.At >= len(t.Points) {
@@ -127,9 +135,13 @@ func limitsText(changes []analysis.LimitChange) string {
 
 func letter(i int) string { return string(rune('A' + i)) }
 
-func newTrendRow(r history.RunLine) trendRow {
-	row := trendRow{Run: lineName(r), Commit: text.ShortCommit(r.Commit), Outcome: r.Outcome.String(),
-		Passed: "no results", Rate: "none", Band: "none", Skipped: "none"}
+func newTrendRow(r history.RunLine, o reports.Origin) trendRow {
+	row := trendRow{Run: lineName(r), Branch: text.Cut(reports.Visible(r.Branch), 60), Commit: link{text.ShortCommit(r.Commit), webAddress(o.CommitURL)},
+		Subject: text.Cut(text.OneLine(o.Subject), 72), Outcome: r.Outcome.String(), Passed: "no results", Rate: "none", Skipped: "none"}
+	row.Job = link{jobText(o), webAddress(o.JobURL)}
+	if r.Seconds > 0 {
+		row.Took = text.Took(text.Seconds(r.Seconds))
+	}
 	if !r.Started.IsZero() {
 		row.Started = r.Started.UTC().Format("2006-01-02 15:04")
 	}
@@ -140,8 +152,7 @@ func newTrendRow(r history.RunLine) trendRow {
 	rate := c.PassRate()
 	row.Passed, row.Skipped = fmt.Sprintf("%s of %s", text.Count(rate.Good), text.Count(rate.Of)), text.Count(c.Skipped+c.Pending)
 	if rate.Of > 0 {
-		low, high := rate.Band()
-		row.Rate, row.Band = rate.Percent(), fmt.Sprintf("%s to %s%%", reports.Percent(low), reports.Percent(high))
+		row.Rate = rate.Percent()
 	}
 	return row
 }

@@ -53,10 +53,10 @@ func sections(a *analysis.Analysis) []section {
 func attentionItems(a *analysis.Analysis) (all []item) {
 	by := failuresOf(a)
 	for i, t := range a.Attention {
-		v := newAttention(by, i, t)
+		v := newAttention(by, "", i, t)
 		it := item{Before: string(t.Kind) + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
-		if v.Where != "" {
-			it.After += " at " + v.Where
+		if v.Where.Text != "" {
+			it.After += " at " + v.Where.Text
 		}
 		if v.Owner != "" {
 			it.After += ", owner " + v.Owner
@@ -77,6 +77,10 @@ func movedItems(a *analysis.Analysis) (all []item) {
 		for _, name := range movedNames(a, kind) {
 			all = append(all, item{Before: string(kind) + ": ", Name: reports.Visible(name)})
 		}
+	}
+	for i := range a.Longer {
+		l := &a.Longer[i]
+		all = append(all, item{Before: "took longer: ", Name: reports.Visible(l.Spec.Name()), After: ": " + longerText(l)})
 	}
 	return all
 }

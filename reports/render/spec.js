@@ -4,6 +4,12 @@ var WORDS = { '.': 'passed', F: 'failed', R: 'passed when retried', B: 'passed a
 function runName(r) { return 'run ' + r.n + (r.t ? ', ' + r.t : '') + (r.c ? ', ' + r.c : ''); }
 function list(term, value, facts) { if (value) { facts.append(el('dt', {}, [term]), el('dd', {}, [value])); } }
 
+// source is the address of a line; a file outside of the module has none.
+function source(file, line) {
+  if (!T.fileURL || /^[\/\\]|:|(^|\/)\.\.\//.test(file)) { return ''; }
+  return T.fileURL + file.split('/').map(encodeURIComponent).join('/') + (line ? '#L' + line : '');
+}
+
 // specPage draws everything that is known of one spec.
 function specPage(id) {
   var box = document.getElementById('spec-page'), i = T ? rowOf(id) : -1;
@@ -35,7 +41,7 @@ function specFacts(i, cells, more) {
   list('moved', of(T.kinds, T.kind[i]), facts);
   list('quarantine', more.quarantine, facts);
   list('suite', el('a', { href: '#view=specs&suite=' + encodeURIComponent(suite) }, [suite]), facts);
-  list('where', file && out(T.fileURL && T.fileURL + file + (T.line[i] ? '#L' + T.line[i] : ''), el('code', {}, [file + (T.line[i] ? ':' + T.line[i] : '')])), facts);
+  list('where', file && out(source(file, T.line[i]), el('code', {}, [file + (T.line[i] ? ':' + T.line[i] : '')])), facts);
   var owner = of(T.owners, T.owner[i]);
   list('owner', owner && el('a', { href: '#view=specs&owner=' + encodeURIComponent(owner) }, [owner]), facts);
   list('labels', labelsOf(i).map(function (l) { return T.labels[l]; }).join(', '), facts);

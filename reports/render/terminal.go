@@ -339,15 +339,22 @@ func flakyRow(a *analysis.Analysis) string {
 	return line
 }
 
-// slowerRow names the spec that slowed down most.
+// slowerRow names the spec that slowed down most, or took far longer in this run alone.
 func slowerRow(a *analysis.Analysis) string {
-	if len(a.Slowing) == 0 {
+	name, change, more := "", "", len(a.Slowing)+len(a.Longer)-1
+	switch {
+	case len(a.Slowing) > 0:
+		s := &a.Slowing[0]
+		name, change = s.Spec.Name(), fmt.Sprintf("%s, was %s", text.Took(s.Now), text.Took(s.Before))
+	case len(a.Longer) > 0:
+		l := &a.Longer[0]
+		name, change = l.Spec.Name(), fmt.Sprintf("%s in this run, was %s", text.Took(l.Now), text.Took(l.Before))
+	default:
 		return ""
 	}
-	s := &a.Slowing[0]
-	line := fmt.Sprintf("%s: %s, was %s", text.Cut(reports.Visible(s.Spec.Name()), 80), text.Took(s.Now), text.Took(s.Before))
-	if n := len(a.Slowing) - 1; n > 0 {
-		line += fmt.Sprintf(", and %s more", text.Count(n))
+	line := text.Cut(reports.Visible(name), 80) + ": " + change
+	if more > 0 {
+		line += fmt.Sprintf(", and %s more", text.Count(more))
 	}
 	return line
 }

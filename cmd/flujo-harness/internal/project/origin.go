@@ -31,6 +31,7 @@ func (p Project) Locate(ctx context.Context, r *reports.Run, of CIRun) {
 		o.Ancestors, o.Problem = a.Commits, a.Problem
 	}
 	r.Origin = o
+	p.name(ctx, r)
 }
 
 // Stamp replaces what a run says of itself by what the event of CI says: it was made by a job that

@@ -1,0 +1,112 @@
+package render
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// pageText is the page of the newest of these runs.
+func pageText(t *testing.T, runs ...reports.Run) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Render(&b, accountOf(t, analysis.Options{}, runs...)); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// originRun is a run whose origin is known in full.
+func originRun(i int, cells string) reports.Run {
+	r := sample.CellsRun(i, cells)
+	r.Branch, r.Seconds = "main", 14.2
+	if strings.Contains(cells, "F") {
+		r.Outcome = thresholds.Broken
+	}
+	r.Origin = reports.Origin{Module: "example.com/shop", Repository: "github.com/shop/cart", Subject: "cart: count <b>twice</b>", Job: "tests", OS: "windows", Arch: "amd64",
+		CommitURL: "https://github.com/shop/cart/commit/" + r.Commit, JobURL: "https://github.com/shop/cart/actions/runs/7", FileURL: "https://github.com/shop/cart/blob/" + r.Commit + "/"}
+	return r
+}
+
+func TestThePageSaysWhoseItIs(t *testing.T) {
+	page := pageText(t, originRun(0, "c0ffee0:..."), originRun(1, "c0ffee1:.F."))
+	for _, want := range []string{
+		"<title>broken, run 2: example.com/shop</title>",
+		"<b>example.com/shop</b>",
+		"<span>took 14.2 s</span>",
+		"<span>github.com/shop/cart</span>",
+		`<a href="https://github.com/shop/cart/commit/c0ffee1" rel="noreferrer noopener">commit c0ffee1: cart: count &lt;b&gt;twice&lt;/b&gt;</a>`,
+		`<a href="https://github.com/shop/cart/actions/runs/7" rel="noreferrer noopener">job tests, windows/amd64</a>`,
+		`<code><a href="https://github.com/shop/cart/blob/c0ffee1/shop/order_test.go#L11" rel="noreferrer noopener">shop/order_test.go:11</a></code>`,
+		`<code><a href="https://github.com/shop/cart/commit/c0ffee0" rel="noreferrer noopener">c0ffee0</a></code> <span class="soft">cart: count`, // the run before, in the list
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+}
+
+// A link leads to the web and to nothing else, whatever a file of results says.
+func TestLinksLeadToTheWebOnly(t *testing.T) {
+	for address, good := range map[string]bool{"https://ci.example/7": true, "http://ci.example": true, "javascript:alert(1)": false, "data:text/html,x": false, "//ci.example": false,
+		"https://ann:secret@ci.example/": false, "/7": false, "": false, "https://ci.example/\u202e": false, "file:///etc/passwd": false} {
+		if got := webAddress(address); got != "" != good {
+			t.Errorf("%q: %q", address, got)
+		}
+	}
+	const base = "https://ci.example/blob/c0ffee/"
+	for file, want := range map[string]string{"a b/c_test.go": base + "a%20b/c_test.go#L7", `a\b.go`: base + "a/b.go#L7", "../b.go": "", "/usr/lib/b.go": "", `C:\b.go`: "", "": "", "a/../../b.go": ""} {
+		if got := sourceLink(base, file, 7).URL; got != want {
+			t.Errorf("%q: %q, want %q", file, got, want)
+		}
+	}
+	if l := sourceLink("javascript:", "a.go", 7); l.URL != "" || l.Text != "a.go:7" {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestWhatTookFarLongerIsSaid(t *testing.T) {
+	quick, slow := sample.CellsRun(0, "a:.."), sample.CellsRun(1, "b:..")
+	quick.Suites.Specs[0].Duration, slow.Suites.Specs[0].Duration = 200*time.Microsecond, 300*time.Millisecond
+	a := accountOf(t, analysis.Options{}, quick, slow)
+	for name, want := range map[string]string{"html": "aaaaaaaa</span>: 200 µs in the run before, 300 ms now", "md": "200 µs in the run before, 300 ms now", "terminal": "aaaaaaaa: 300 ms in this run, was 200 µs"} {
+		if text := output(t, name, a); !strings.Contains(text, want) {
+			t.Errorf("no %q in %s:\n%s", want, name, text)
+		}
+	}
+}
+
+// Bands and tests are of rates over time and of flakes. Specs that do the same each time have
+// counts.
+func TestNoStatisticsOnCounts(t *testing.T) {
+	_, page, _ := strings.Cut(pageText(t, originRun(0, "a:....F"), originRun(1, "b:..FFF")), "<main>")
+	for _, banned := range []string{"McNemar", "<th scope=\"col\" class=\"num\">95% band", "p = "} {
+		if strings.Contains(page, banned) {
+			t.Errorf("page has %q", banned)
+		}
+	}
+}
+
+func TestJobText(t *testing.T) {
+	for want, o := range map[string]reports.Origin{
+		"":                                   {},
+		"job":                                {JobURL: "https://ci.example"},
+		"job tests, shard 2/3, linux go1.26": {Job: "tests", Shard: "2/3", OS: "linux", Go: "go1.26"},
+	} {
+		if diff := cmp.Diff(want, jobText(o)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if row := newTrendRow(history.RunLine{ID: 3}, reports.Origin{}); row.Job.Text != "" || row.Took != "" {
+		t.Errorf("%+v", row)
+	}
+}
