@@ -50,10 +50,11 @@ type Analysis struct {
 	Forecast   *Forecast // nil: none can be made, and NoForecast says why
 	NoForecast string    // "" where no target was asked for
 	Heat       Heat
-	Outcomes   Outcomes       // of every spec of the run in the window
-	Ledger     []LedgerLine   // changes of limits, the newest first
-	Facts      []reports.Fact // environment and seeds of the run
-	Notes      []string       // what else must be said: censored rates, focus, a dirty tree
+	Past       map[string][]PastFailure // by [reports.Spec.Key], of the first specs of Attention: each distinct failure once, the newest first
+	Outcomes   Outcomes                 // of every spec of the run in the window
+	Ledger     []LedgerLine             // changes of limits, the newest first
+	Facts      []reports.Fact           // environment and seeds of the run
+	Notes      []string                 // what else must be said: censored rates, focus, a dirty tree
 
 	Figures       []Figure         // of Go benchmarks, in the order of the run
 	FiguresBefore *history.RunLine // that they stand beside; nil: no run before has any

@@ -69,7 +69,7 @@ func (a *analyzer) account() error {
 	a.tellTrend()
 	a.tellTarget()
 	a.tellRun()
-	return nil
+	return a.recallFailures()
 }
 
 // choose finds the run and its counts.

@@ -183,6 +183,12 @@ func fillLimits(a *analysis.Analysis, text string) {
 // fillOutcomes gives every spec a row of outcomes.
 func fillOutcomes(a *analysis.Analysis) {
 	a.Outcomes = analysis.Outcomes{Runs: a.Trend.Points, Cells: map[string]string{}, Took: map[string][]time.Duration{}}
+	a.Past = map[string][]analysis.PastFailure{}
+	for i := range a.Attention[:min(len(a.Attention), maxAttention)] {
+		if t := &a.Attention[i]; len(a.Trend.Points) > 3 {
+			a.Past[t.Spec.Key()] = []analysis.PastFailure{{Message: t.Message, Runs: []int{3}, Same: true}, {Message: "Expected\n    <int>: 3\nto equal\n    <int>: 5", Runs: []int{0, 2}}}
+		}
+	}
 	runs := len(a.Trend.Points)
 	for i := range a.Run.Suites.Specs {
 		s := &a.Run.Suites.Specs[i]

@@ -316,7 +316,7 @@ func filters(tb *tab, path string) {
 	tb.until(`document.documentElement.dataset.ready === 'specs'`)
 	want(tb, "the owner asked for", "storage", `document.querySelector('#owner').value`)
 
-	tb.open(path + "#category=loops&group=owner")
+	tb.open(path + "#category=pauses&group=owner")
 	tb.until(`document.documentElement.dataset.ready === 'specs'`)
 	want(tb, "the groups", []string{"engine", "storage", "agents"}, `[...document.querySelectorAll('tr.suite')].map(e => e.textContent)`)
 	want(tb, "specs of the category", 120, `Number(document.querySelector('#hides').textContent.split(' ')[0])`)
@@ -324,6 +324,9 @@ func filters(tb *tab, path string) {
 	is[int](tb, `(document.querySelector('[data-spec-row] a').click(), 0)`)
 	tb.until(`document.documentElement.dataset.ready === 'spec'`)
 	want(tb, "the page of a spec", true, `document.querySelector('#spec-page h2').textContent.includes('promise') && document.activeElement.tagName === 'H2'`)
+	is[int](tb, openAll)
+	want(tb, "its failures before", []string{"1 run, the last: run 4", "2 runs, the last: run 3"}, `[...document.querySelectorAll('#spec-page details > summary')].map(e => e.textContent.split(', 20')[0])`)
+	want(tb, "what differs from this run", "-     <int>: 3|+     <int>: 4", `[...document.querySelectorAll('#spec-page details:last-of-type pre span')].map(e => e.textContent.trim()).join('|')`)
 	tb.open(path + "#spec=nonesuch")
 	tb.until(`document.documentElement.dataset.ready === 'spec'`)
 	want(tb, "a spec that is not there", "No such spec", `document.querySelector('#spec-page h2').textContent`)

@@ -38,7 +38,26 @@ func newDetails(a *analysis.Analysis) map[string]specDetails {
 				d.Quarantine = reports.Visible(f.Entry.Reason + ", by " + f.Entry.Owner + " until " + f.Entry.Expires)
 			}
 		}
+		for _, past := range a.Past[t.Spec.Key()] {
+			d.Failures = append(d.Failures, pastFailure{Runs: past.Runs, Same: past.Same, Lines: pastLines(past, t)})
+		}
 		all[shortID(t.Spec)] = d
+	}
+	return all
+}
+
+// pastLines are the lines of a message, compared with that of this run where the spec fails in
+// it and says something else.
+func pastLines(past analysis.PastFailure, now *analysis.Attention) (all [][2]string) {
+	was := messageText(past.Message)
+	if past.Same || now.Spec.State != reports.Failed {
+		for _, line := range strings.Split(was, "\n") {
+			all = append(all, [2]string{" ", line})
+		}
+		return all
+	}
+	for _, l := range difference(was, messageText(now.Message)) {
+		all = append(all, [2]string{string(l.Op), l.Text()})
 	}
 	return all
 }

@@ -1,0 +1,96 @@
+package analysis
+
+import (
+	"slices"
+
+	"github.com/flujo/flujo-harness/reports/history"
+)
+
+// PastFailure is one failure of a spec in the runs before this one, with all runs in which it
+// said the same but for what varies: numbers, addresses, times.
+type PastFailure struct {
+	Message string // of the newest of Runs
+	Runs    []int  // places in [Outcomes.Runs], the oldest first
+	Same    bool   // this run says the same
+}
+
+// Bounds of what is read of past failures: a page shows some, and a history has any number.
+const (
+	pastSpecs    = 500 // of Attention
+	pastRuns     = 60  // the newest in which any of them failed
+	pastTexts    = 10  // different messages of one spec that are looked at
+	pastFailures = 5   // of one spec that are kept, the newest first
+)
+
+// recallFailures reads what the specs that need attention said in the runs before.
+func (a *analyzer) recallFailures() error {
+	if a.a.Run.Suites == nil || len(a.w.Runs) < 2 {
+		return nil
+	}
+	names, keys := map[int64]bool{}, map[int64]int{} // to places in Attention
+	for i := range a.a.Attention[:min(len(a.a.Attention), pastSpecs)] {
+		t := &a.a.Attention[i]
+		if id, ok := a.ids[t.Spec.Key()]; ok && t.Outside == nil && id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil {
+			names[id], keys[id] = true, i
+		}
+	}
+	place := map[int64]int{}
+	var runs []int64
+	for at := len(a.w.Runs) - 1; at >= 0 && len(runs) < pastRuns; at-- {
+		if run := a.w.Runs[at].ID; run != a.row.ID && a.failedIn(names, at) {
+			runs, place[run] = append(runs, run), at
+		}
+	}
+	said, err := a.Messages(runs, names)
+	if err != nil {
+		return err
+	}
+	a.a.Past = make(map[string][]PastFailure, len(said))
+	for id, messages := range said {
+		t := &a.a.Attention[keys[id]]
+		a.a.Past[t.Spec.Key()] = groupFailures(messages, place, t.Message)
+	}
+	return nil
+}
+
+// failedIn reports whether any of the specs did not simply pass in a run of the window.
+func (a *analyzer) failedIn(names map[int64]bool, at int) bool {
+	for id := range names {
+		switch history.OutcomeOf(a.w.Codes[id][at]) {
+		case history.Bad, history.Torn, history.Rescued:
+			return true
+		}
+	}
+	return false
+}
+
+// groupFailures puts messages together that say the same; messages and groups have the newest
+// first.
+func groupFailures(messages []history.Message, place map[int64]int, now string) (all []PastFailure) {
+	patterns, same := map[string]string{}, pattern(now)
+	at := map[string]int{}
+	for _, m := range messages {
+		p, ok := patterns[m.Text]
+		if !ok {
+			if len(patterns) == pastTexts {
+				continue
+			}
+			p = pattern(m.Text)
+			patterns[m.Text] = p
+		}
+		i, ok := at[p]
+		if !ok {
+			if len(all) == pastFailures {
+				continue
+			}
+			i = len(all)
+			at[p] = i
+			all = append(all, PastFailure{Message: m.Text, Same: p == same})
+		}
+		all[i].Runs = append(all[i].Runs, place[m.Run])
+	}
+	for i := range all {
+		slices.Sort(all[i].Runs)
+	}
+	return all
+}

@@ -1,0 +1,78 @@
+package history
+
+import (
+	"fmt"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Message is what a spec said in a run in which it failed, or passed only when retried.
+type Message struct {
+	Run  int64
+	Text string
+}
+
+// Messages reads what specs said in runs, by the numbers of their names, in the order of runs.
+// Only specs in names are read; runs without results are skipped. The texts of equal messages
+// are one string.
+func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Message, error) {
+	all, texts := map[int64][]Message{}, map[int64]string{}
+	for _, run := range runs {
+		rows, err := collect(r.ctx, r.db, selectResults+"WHERE run_id = ?", []any{run}, scanResults)
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		content, err := r.unpack(rows[0].outcomes)
+		if err != nil {
+			return nil, err
+		}
+		o, err := unpackOutcomes(content)
+		if err != nil {
+			return nil, fmt.Errorf("run %d: %w", run, err)
+		}
+		ids, err := r.rosterNames(o)
+		if err != nil {
+			return nil, fmt.Errorf("run %d: %w", run, err)
+		}
+		for _, m := range o.messages {
+			code := o.codes[m.at]
+			if !names[ids[m.at]] || reports.States[code&^BothBit] != reports.Failed && code&BothBit == 0 {
+				continue
+			}
+			text, ok := texts[m.blob]
+			if !ok {
+				content, err := r.blob(m.blob)
+				if err != nil {
+					return nil, err
+				}
+				text = string(content)
+				texts[m.blob] = text
+			}
+			all[ids[m.at]] = append(all[ids[m.at]], Message{run, text})
+		}
+	}
+	return all, nil
+}
+
+// rosterNames are the numbers of the names of the specs of a run, in the order of its codes.
+func (r *Reader) rosterNames(o *outcomes) (ids []int64, err error) {
+	for _, blob := range o.rosters {
+		content, err := r.blob(blob)
+		if err != nil {
+			return nil, err
+		}
+		u := unpacker{b: content}
+		part := rosterIDs(&u)
+		if u.err != nil {
+			return nil, u.err
+		}
+		ids = append(ids, part...)
+	}
+	if len(ids) != len(o.codes) {
+		return nil, fmt.Errorf("%d specs and %d states: %w", len(ids), len(o.codes), errSum)
+	}
+	return ids, nil
+}
