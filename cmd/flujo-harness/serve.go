@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os/exec"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,13 +26,15 @@ func serveCommand() *cobra.Command {
 	var look accountFlags
 	var shared storeFlags
 	var port int
+	var open bool
 	cmd := &cobra.Command{
 		Use: "serve", Args: cobra.NoArgs,
 		Short: "Show the report on this machine, live as runs arrive",
 		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
 browser when a run arrives. It prints the address, with a token that the browser then
 keeps; requests by another name, without the token, or other than GET are refused.
-"?run=N" shows an older run. Ends with Ctrl-C. With --store it takes in the runs of other
+"?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
+/spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it takes in the runs of other
 machines every half minute.
 
 Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
@@ -64,9 +69,10 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 			}
 			at := listener.Addr().(*net.TCPAddr).Port
 			live := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
-				Tell: func(ctx context.Context, run int64) (*analysis.Analysis, error) {
+				Find: history.Find,
+				Tell: func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
 					options := options
-					options.Now = time.Now()
+					options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)
 					return look.tell(ctx, history, options, run)
 				},
 				State: func(ctx context.Context) (string, error) {
@@ -77,15 +83,39 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 					return fmt.Sprintf("%d of %d", lines[0].ID, older+1), nil
 				}}
 			fmt.Fprintf(cmd.OutOrStdout(), "http://127.0.0.1:%d/?token=%s\n", at, token)
+			if open {
+				live.Once = rand.Text() // other users see the arguments of a browser
+				if err := openBrowser(ctx, fmt.Sprintf("http://127.0.0.1:%d/?token=%s", at, live.Once)); err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: no browser was opened: %v: use the address above\n", err)
+				}
+			}
 			return serve(ctx, listener, live, log.New(cmd.ErrOrStderr(), "flujo-harness: ", 0))
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().IntVar(&port, "port", 0, "port on 127.0.0.1 (0: any that is free)")
 	cmd.Flags().StringVar(&token, "token", "", "token that requests must know (default one made up)")
+	cmd.Flags().BoolVar(&open, "open", false, "open the page in the browser")
 	look.register(cmd)
 	shared.register(cmd)
 	return cmd
+}
+
+// openBrowser shows an address in the browser of the desktop.
+func openBrowser(ctx context.Context, address string) error {
+	command := []string{"xdg-open", address}
+	switch runtime.GOOS {
+	case "darwin":
+		command[0] = "open"
+	case "windows":
+		command = []string{"rundll32", "url.dll,FileProtocolHandler", address}
+	}
+	browser := exec.CommandContext(ctx, command[0], command[1:]...)
+	if err := browser.Start(); err != nil {
+		return err
+	}
+	go func() { _ = browser.Wait() }() // how it ends is not our business
+	return nil
 }
 
 // serve answers until ctx ends.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,8 +26,10 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Append(t.Context(), reports.Run{Suites: specsOf("..F", false), Complete: true}); err != nil {
-		t.Fatal(err)
+	for _, cells := range []string{"...", "..F"} {
+		if _, err := h.Append(t.Context(), reports.Run{Suites: specsOf(cells, false), Complete: true}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
@@ -58,6 +61,24 @@ func TestServe(t *testing.T) {
 	res.Body.Close()
 	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(page), "is kept 3") {
 		t.Errorf("status %d, %d bytes, %v", res.StatusCode, len(page), err)
+	}
+	digest := regexp.MustCompile(`href="(/run/[0-9a-f]{16})"`).FindStringSubmatch(string(page))
+	if digest == nil {
+		t.Fatal("the list of runs leads to no run")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{digest[1]: 200, "/run/1": 200, "/run/999": 404, "/?run=999": 404, "/compare?a=1&b=2": 200, "/compare?a=2&b=2": 400, "/compare?a=1&b=999": 404} {
+		res, err := (&http.Client{Jar: jar}).Get("http://" + u.Host + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", path, res.StatusCode, want)
+		}
 	}
 	stop()
 	if code := <-ended; code != cli.ExitHeld {

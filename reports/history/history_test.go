@@ -585,3 +585,28 @@ func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {
 		t.Errorf("%d bytes were packed into %d, and no reader takes them", maxInflated+1, len(packed))
 	}
 }
+
+// A run is found by its number, and by its digest, which is the same in every copy.
+func TestFind(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, r := range sample.Cells("a:.", "b:F") {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines, _, err := h.Lines(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := lines[0].Digest
+	for name, want := range map[string]int64{"1": 1, "2": 2, digest: 2, digest[:8]: 2, lines[1].Digest: 1} {
+		if got, err := h.Find(t.Context(), name); got != want || err != nil {
+			t.Errorf("%s: %d, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"", "3", "-1", "x", digest[:7], "00000000", digest + "0", "%%%%%%%%", "________", strings.Repeat("a", 65)} {
+		if got, err := h.Find(t.Context(), name); !errors.Is(err, ErrNoRun) {
+			t.Errorf("%q: %d, %v", name, got, err)
+		}
+	}
+}

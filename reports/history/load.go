@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,6 +149,7 @@ type Record struct {
 	reports.Run
 	At            int64
 	Rated         bool
+	digest        string
 	counts        reports.Counts
 	suiteFailures int
 	place         place
@@ -160,7 +162,7 @@ type place struct {
 }
 
 func (r *Record) Line() RunLine {
-	return RunLine{ID: r.ID, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
+	return RunLine{ID: r.ID, Digest: r.digest, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
 		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Counts: r.counts, Suites: r.suiteFailures,
 		BaseBranch: r.place.base, Cell: r.place.cell, Fork: r.place.fork, Partial: r.place.partial}
 }
@@ -192,6 +194,7 @@ func scanRun(rows *sql.Rows) (Record, error) {
 	}
 	r.Started, r.Dirty, r.Complete, r.ExitCode = fromNanos(started), dirty != 0, complete != 0, int(exit)
 	r.Rated, r.suiteFailures = has != 0, int(failures)
+	r.digest = hex.EncodeToString(same)[:min(digestLength, 2*len(same))]
 	r.counts = reports.Counts{Passed: int(passed), Failed: int(failed), Skipped: int(skipped), Pending: int(pending), Retried: int(retried)}
 	return r, errors.Join(unlist(facts, &r.Facts), r.Outcome.UnmarshalText([]byte(outcome)))
 }
@@ -485,6 +488,7 @@ func scanNumber(rows *sql.Rows) (n int64, err error) {
 // RunLine is a run without its results.
 type RunLine struct {
 	ID       int64
+	Digest   string // hex digits that name the run in every copy of the history, which ID does not; "" of a run that is not recorded
 	Started  time.Time
 	Seconds  float64
 	Commit   string

@@ -27,6 +27,7 @@ type trendView struct {
 
 type trendRow struct {
 	Run, Started, Branch, Subject, Outcome, Passed, Rate, Skipped, Took string
+	URL                                                                 string // of the page of the run, "" where nobody serves it
 	Commit, Job                                                         link
 }
 

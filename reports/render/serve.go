@@ -8,8 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -22,11 +26,17 @@ import (
 // (a page elsewhere can make its own name lead here, but not change the name it asks
 // for), that GET, and that know the token. Nothing can be changed through it.
 type Live struct {
-	Tell  func(ctx context.Context, run int64) (*analysis.Analysis, error) // of a run, the newest for 0
-	State func(ctx context.Context) (string, error)                        // of the history: another one when a run has come or gone
-	Hosts []string                                                         // "127.0.0.1:8517"
+	Tell  func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) // of a run, the newest for 0, compared with another one; "": with its baseline
+	Find  func(ctx context.Context, name string) (int64, error)                            // a run by its number or digest
+	State func(ctx context.Context) (string, error)                                        // of the history: another one when a run has come or gone
+	Hosts []string                                                                         // "127.0.0.1:8517"
 	Token string
 	Every time.Duration // between looks for a new run; more than 0
+
+	// Once is a second token, which is void once it was used: for an address that others may
+	// see, as in the arguments of a browser. "": there is none.
+	Once string
+	used atomic.Bool
 }
 
 // cookie keeps the token out of the address. Cookies are of a host, not of a port: the
@@ -36,7 +46,13 @@ func cookie(r *http.Request) string {
 	return "flujo-" + port
 }
 
-// ServeHTTP answers "/", with "?run=N" for an older run, and "/events".
+// ServeHTTP answers
+//
+//	/                   the newest run, live; with "?run=NAME" another one
+//	/run/NAME           a run by its digest, or by its number in this history
+//	/compare?a=A&b=B    run B compared with run A
+//	/spec/ID            a spec of the newest run
+//	/events             news of the history, as server-sent events
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy(true)+"; frame-ancestors 'none'")
@@ -51,14 +67,21 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet:
 		h.Set("Allow", http.MethodGet)
 		http.Error(w, "only GET", http.StatusMethodNotAllowed)
-	case l.knows(r.URL.Query().Get("token")):
+	case l.opens(r.URL.Query().Get("token")):
 		http.SetCookie(w, &http.Cookie{Name: cookie(r), Value: l.Token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 		h.Set("Location", "/")
 		w.WriteHeader(http.StatusSeeOther)
 	case !l.allowed(r):
 		http.Error(w, "no token: use the address that flujo-harness serve printed", http.StatusForbidden)
 	case r.URL.Path == "/":
-		l.page(w, r)
+		l.page(w, r, r.URL.Query().Get("run"), "")
+	case strings.HasPrefix(r.URL.Path, "/run/"):
+		l.page(w, r, strings.TrimPrefix(r.URL.Path, "/run/"), "")
+	case r.URL.Path == "/compare":
+		l.compare(w, r)
+	case specPath.MatchString(r.URL.Path):
+		h.Set("Location", "/#spec="+path.Base(r.URL.Path))
+		w.WriteHeader(http.StatusSeeOther)
 	case r.URL.Path == "/events":
 		l.events(w, r)
 	default:
@@ -70,33 +93,70 @@ func (l *Live) knows(token string) bool {
 	return l.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(l.Token)) == 1
 }
 
+// opens reports whether a token in the address lets its bearer in.
+func (l *Live) opens(token string) bool {
+	if l.knows(token) {
+		return true
+	}
+	return l.Once != "" && subtle.ConstantTimeCompare([]byte(token), []byte(l.Once)) == 1 && !l.used.Swap(true)
+}
+
+var specPath = regexp.MustCompile(`^/spec/[0-9a-f]+$`)
+
 func (l *Live) allowed(r *http.Request) bool {
 	c, err := r.Cookie(cookie(r))
 	return err == nil && l.knows(c.Value)
 }
 
-func (l *Live) page(w http.ResponseWriter, r *http.Request) {
-	run, live := int64(0), true
-	if text := r.URL.Query().Get("run"); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 {
-			http.Error(w, "run: give the number of a run", http.StatusBadRequest)
+// compare answers with run b compared with run a.
+func (l *Live) compare(w http.ResponseWriter, r *http.Request) {
+	a, b := r.URL.Query().Get("a"), r.URL.Query().Get("b")
+	if a == "" || b == "" {
+		http.Error(w, "compare: name two runs, as in /compare?a=12&b=15", http.StatusBadRequest)
+		return
+	}
+	number, err := l.Find(r.Context(), a)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	l.page(w, r, b, strconv.FormatInt(number, 10))
+}
+
+// refuse answers with an error.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var against *analysis.AgainstError
+	switch {
+	case errors.Is(err, history.ErrNoRun), errors.Is(err, analysis.ErrNoRuns):
+		status = http.StatusNotFound
+	case errors.As(err, &against):
+		status = http.StatusBadRequest
+	}
+	http.Error(w, reports.Visible(err.Error()), status)
+}
+
+// page answers with the page of a run, the newest for "".
+func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string) {
+	run := int64(0)
+	if name != "" {
+		var err error
+		if run, err = l.Find(r.Context(), name); err != nil {
+			refuse(w, err)
 			return
 		}
-		run, live = n, false
 	}
-	state, failed := l.State(r.Context()) // before the account: what comes between is news
-	a, err := l.Tell(r.Context(), run)
-	switch err = errors.Join(err, failed); {
-	case errors.Is(err, history.ErrNoRun), errors.Is(err, analysis.ErrNoRuns):
-		http.Error(w, reports.Visible(err.Error()), http.StatusNotFound)
-		return
-	case err != nil:
-		http.Error(w, reports.Visible(err.Error()), http.StatusInternalServerError)
+	state, failed := l.State(r.Context()) // before the analysis: what comes between is news
+	a, err := l.Tell(r.Context(), run, against)
+	if err = errors.Join(err, failed); err != nil {
+		refuse(w, err)
 		return
 	}
 	p := newPage(a)
-	if live {
+	p.serve(a.Trend.Points)
+	if run != 0 {
+		p.Meta = append(p.Meta, link{"to the newest run", "/"})
+	} else {
 		p.Live = "/events?after=" + url.QueryEscape(state)
 	}
 	var text bytes.Buffer
@@ -106,6 +166,15 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(text.Bytes()) // who went away needs no answer
+}
+
+// serve adds the links that only a server answers.
+func (p *page) serve(lines []history.RunLine) {
+	for i := range p.Trend.Rows { // the newest first
+		if digest := lines[len(lines)-1-i].Digest; digest != "" {
+			p.Trend.Rows[i].URL = "/run/" + digest
+		}
+	}
 }
 
 // events tells, as server-sent events, when the history is in another state than the

@@ -29,10 +29,19 @@ func serving(t testing.TB) (address string, next func()) {
 	t.Helper()
 	var runs atomic.Int64
 	runs.Store(1)
-	live := &Live{Token: liveToken, Every: time.Millisecond,
+	live := &Live{Token: liveToken, Once: "once-only", Every: time.Millisecond,
+		Find: func(_ context.Context, name string) (int64, error) {
+			if id, ok := map[string]int64{"1": 1, "9": 9, "c0ffee01": 1}[name]; ok {
+				return id, nil
+			}
+			return 0, history.ErrNoRun
+		},
 		State: func(context.Context) (string, error) { return strings.Repeat("+", int(runs.Load())), nil },
-		Tell: func(_ context.Context, id int64) (*analysis.Analysis, error) {
+		Tell: func(_ context.Context, id int64, against string) (*analysis.Analysis, error) {
 			run, earlier := sample.HeldRun()
+			if against != "" {
+				run.Branch = "against-" + against
+			}
 			switch run.ID = runs.Load(); {
 			case id > run.ID:
 				return nil, history.ErrNoRun
@@ -86,7 +95,19 @@ func TestServeRefuses(t *testing.T) {
 		"right":                   {"GET", "/", "", liveToken, 200},
 		"an older run":            {"GET", "/?run=1", "", liveToken, 200},
 		"a run that is not there": {"GET", "/?run=9", "", liveToken, 404},
-		"a run that is no number": {"GET", "/?run=x", "", liveToken, 400},
+		"a run that is no number": {"GET", "/?run=x", "", liveToken, 404},
+		"a run by its digest":     {"GET", "/run/c0ffee01", "", liveToken, 200},
+		"no such digest":          {"GET", "/run/c0ffee02", "", liveToken, 404},
+		"an empty name":           {"GET", "/run/../history.db", "", liveToken, 404},
+		"two runs":                {"GET", "/compare?a=1&b=c0ffee01", "", liveToken, 200},
+		"one of two runs":         {"GET", "/compare?a=1", "", liveToken, 400},
+		"two runs, one not there": {"GET", "/compare?a=1&b=2", "", liveToken, 404},
+		"the first not there":     {"GET", "/compare?a=2&b=1", "", liveToken, 404},
+		"a spec":                  {"GET", "/spec/0123abcd", "", liveToken, 303},
+		"a spec that is none":     {"GET", "/spec/..%2f", "", liveToken, 404},
+		"a digest, no token":      {"GET", "/run/c0ffee01", "", "", 403},
+		"two runs, no token":      {"GET", "/compare?a=1&b=1", "", "", 403},
+		"a spec, no token":        {"GET", "/spec/0123abcd", "", "", 403},
 		"no token":                {"GET", "/", "", "", 403},
 		"another token":           {"GET", "/", "", liveToken + "x", 403},
 		"another in the address":  {"GET", "/?token=x", "", "", 403},
@@ -146,6 +167,44 @@ func TestServeKeepsTheTokenOutOfTheAddress(t *testing.T) {
 	first, _ := fetch(t, "GET", address+"/?token="+liveToken, "", "")
 	if c := first.Header.Get("Set-Cookie"); !strings.Contains(c, "HttpOnly") || !strings.Contains(c, "SameSite=Strict") {
 		t.Errorf("cookie %q", c)
+	}
+}
+
+// An address that others may have seen lets in only the first who uses it.
+func TestServeTakesAnotherTokenOnce(t *testing.T) {
+	address, _ := serving(t)
+	for i, want := range []int{303, 403} {
+		if res, _ := fetch(t, "GET", address+"/?token=once-only", "", ""); res.StatusCode != want {
+			t.Errorf("use %d: status %d, want %d", i+1, res.StatusCode, want)
+		}
+	}
+}
+
+func TestServeAddresses(t *testing.T) {
+	address, _ := serving(t)
+	if res, _ := fetch(t, "GET", address+"/spec/0123abcd", "", liveToken); res.Header.Get("Location") != "/#spec=0123abcd" {
+		t.Errorf("the spec is at %q", res.Header.Get("Location"))
+	}
+	if _, page := fetch(t, "GET", address+"/compare?a=c0ffee01&b=1", "", liveToken); !strings.Contains(page, "against-1") || strings.Contains(page, `data-live="/`) {
+		t.Error("the page is not of the two runs, or is replaced when a run arrives")
+	}
+	if _, page := fetch(t, "GET", address+"/run/1", "", liveToken); !strings.Contains(page, `<a href="/" rel="noreferrer noopener">to the newest run</a>`) {
+		t.Error("no way back to the newest run")
+	}
+}
+
+// The list of runs leads to the page of each by its digest, which is the same in every copy.
+func TestServedRunsHaveAddresses(t *testing.T) {
+	a := accountOf(t, analysis.Options{}, sample.Cells("a:.", "b:.")...)
+	p := newPage(a)
+	if p.Trend.Rows[0].URL != "" {
+		t.Errorf("a file leads to %q", p.Trend.Rows[0].URL)
+	}
+	p.serve(a.Trend.Points)
+	for i, row := range p.Trend.Rows {
+		if digest := a.Trend.Points[1-i].Digest; len(digest) != 16 || row.URL != "/run/"+digest {
+			t.Errorf("run %s is at %q", row.Run, row.URL)
+		}
 	}
 }
 

@@ -1,0 +1,37 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// digestLength is the hex digits by which a run is named outside of its file, see
+// [RunLine.Digest]. Fewer name it too, eight at least, where they name only one.
+const digestLength = 16
+
+// Find returns the number of a run by its number or its digest. The error is [ErrNoRun] where
+// no run, or more than one, has that name.
+func (h *History) Find(ctx context.Context, name string) (int64, error) {
+	r := newReader(ctx, h.db)
+	which, args := "WHERE id = ?", []any{name}
+	if len(name) >= 8 {
+		if len(name) > 64 || strings.Trim(name, "0123456789abcdef") != "" {
+			return 0, fmt.Errorf("run %.64q: %w: give its number, or eight hex digits of its digest or more", name, ErrNoRun)
+		}
+		which, args = "WHERE lower(hex(digest)) LIKE ? LIMIT 2", []any{name + "%"}
+	} else if n, err := strconv.ParseInt(name, 10, 64); err != nil || n < 1 {
+		return 0, fmt.Errorf("run %q: %w: give its number, or eight hex digits of its digest or more", name, ErrNoRun)
+	}
+	ids, err := collect(ctx, r.db, "SELECT id FROM runs "+which, args, scanNumber)
+	switch {
+	case err != nil:
+		return 0, h.explain("read", err)
+	case len(ids) == 0:
+		return 0, fmt.Errorf("run %s: %w", name, ErrNoRun)
+	case len(ids) > 1:
+		return 0, fmt.Errorf("run %s: %w: more than one run begins so", name, ErrNoRun)
+	}
+	return ids[0], nil
+}
