@@ -11,15 +11,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Agent is a scripted core.Agent. It answers only under a context of [Book.In],
-// from the script of the arm and the step it is called for. It is safe for
-// concurrent use.
+// Agent is a scripted core.Agent. It answers under a context of [Book.In], from the
+// script of the arm and the step it is called for, or under one of [ForTest]. An agent of
+// [Always] or [From] that expects nothing also answers without either: there is nothing to
+// verify. It is safe for concurrent use.
 type Agent[In, Out any] struct {
 	last    atomic.Pointer[script] // that was found last
 	always  *Out                   // alone, and nothing is expected
 	answer  func(core.Request[In]) Reply[Out]
-	replies []*Reply[Out] // in order, those with a number given as often; nil where there is none
-	expect  []In
+	replies []*Reply[Out]          // in order, those with a number given as often; nil where there is none
+	expect  []func(In) *InputError // of the first calls; nil allows any input
+	order   *order                 // of the calls of several agents, where stated
 	cycle   bool
 	lenient bool
 }
@@ -71,15 +73,46 @@ func (a *Agent[In, Out]) AllowLeftovers() *Agent[In, Out] {
 	return a.with(func(b *Agent[In, Out]) { b.lenient = true })
 }
 
-// Expect states the inputs of the first calls of every run. Another input is an
-// [*InputError], at once and in [Book.Verify].
+// Expect states the inputs of the first calls of every run, or of the next ones where
+// some are stated already. Another input is an [*InputError], at once and in
+// [Book.Verify].
 func (a *Agent[In, Out]) Expect(inputs ...In) *Agent[In, Out] {
-	return a.with(func(b *Agent[In, Out]) { b.expect, b.always = slices.Clone(inputs), nil })
+	return a.with(func(b *Agent[In, Out]) {
+		for _, want := range inputs {
+			b.expect = append(b.expect, func(in In) *InputError {
+				if diff := difference(want, in); diff != "" {
+					return &InputError{Diff: diff}
+				}
+				return nil
+			})
+		}
+	})
+}
+
+// ExpectThat is Expect with a check for each call, which returns what is wrong with the
+// input. A nil check allows any input.
+func (a *Agent[In, Out]) ExpectThat(checks ...func(In) error) *Agent[In, Out] {
+	return a.with(func(b *Agent[In, Out]) {
+		for _, check := range checks {
+			b.expect = append(b.expect, func(in In) *InputError {
+				if check == nil {
+					return nil
+				}
+				if err := check(in); err != nil {
+					return &InputError{Err: err, Diff: string(copied(in))}
+				}
+				return nil
+			})
+		}
+	})
 }
 
 func (a *Agent[In, Out]) with(change func(*Agent[In, Out])) *Agent[In, Out] {
-	b := &Agent[In, Out]{always: a.always, answer: a.answer, replies: a.replies, expect: a.expect, cycle: a.cycle, lenient: a.lenient}
+	b := &Agent[In, Out]{always: a.always, answer: a.answer, replies: a.replies, expect: slices.Clone(a.expect), cycle: a.cycle, lenient: a.lenient}
 	change(b)
+	if b.expect != nil {
+		b.always = nil
+	}
 	return b
 }
 
@@ -90,6 +123,9 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 	if scope, ok := ctx.(*armContext); !ok || s == nil || s.arm != scope.arm || s.path != req.Path {
 		if s, err = a.find(ctx, req.Path); err != nil {
 			return out, err
+		}
+		if s == nil {
+			return a.alone(ctx, &req)
 		}
 	}
 	// Read before the count: what comes behind an atomic operation waits for it.
@@ -107,6 +143,18 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 		return *always, nil
 	}
 	return a.reply(ctx, s, &req)
+}
+
+// alone answers outside a book.
+func (a *Agent[In, Out]) alone(ctx context.Context, req *core.Request[In]) (out Out, err error) {
+	if a.always != nil {
+		return *a.always, nil
+	}
+	r := a.answer(*req)
+	if r.plain {
+		return r.out, r.err
+	}
+	return give(ctx, nil, req, &r, seed(0, "", req.Run, req.Path, req.Attempt))
 }
 
 // watch keeps a call for those who asked for it.
@@ -145,12 +193,22 @@ func (a *Agent[In, Out]) rehearse(r *Rehearsal, req core.Request[In]) {
 // reply answers with the reply whose turn it is.
 func (a *Agent[In, Out]) reply(ctx context.Context, s *script, req *core.Request[In]) (out Out, err error) {
 	n, arm := 0, s.arm
-	if a.replies != nil || len(a.expect) != 0 {
-		n = s.turn(a, req.Run, req.Path, execution(req))
+	if a.replies != nil || len(a.expect) != 0 || a.order != nil {
+		if err := s.ordered(req.Path); err != nil {
+			return out, err
+		}
+		at := execution(ctx, req)
+		if a.order != nil && req.Attempt <= 1 {
+			if err := a.order.check(a, s, req.Run, req.Path, at); err != nil {
+				return out, err
+			}
+		}
+		n = arm.turn(a, s.lane(req.Path), req.Run, at)
 	}
 	if n < len(a.expect) {
-		if diff := difference(a.expect[n], req.Input); diff != "" {
-			return out, arm.book.fault(&InputError{Step: req.Path, Scope: arm.scope(req.Run), Call: n + 1, Diff: diff})
+		if wrong := a.expect[n](req.Input); wrong != nil {
+			wrong.Step, wrong.Scope, wrong.Call = req.Path, arm.scope(req.Run), n+1
+			return out, arm.fault(wrong)
 		}
 	}
 	if a.replies == nil {
@@ -184,13 +242,16 @@ func (a *Agent[In, Out]) unread(n int) (least int, left bool) {
 // written is the formula of a script that is not sized.
 func written(replies int) string { return fmt.Sprintf("%d replies for each run, written out", replies) }
 
-// find finds the script of a step in the arm of the context. Most calls of an
-// agent are for the step of the call before.
+// find finds the script of a step in the arm of the context; nil where the agent needs
+// none and there is no book. Most calls of an agent are for the step of the call before.
 func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error) {
 	scope, ok := ctx.(*armContext)
 	if !ok {
 		if scope, ok = ctx.Value(scopeKey{}).(*armContext); !ok {
-			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In"}
+			if a.replies == nil && len(a.expect) == 0 && a.order == nil {
+				return nil, nil
+			}
+			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In, or of ForTest where there is no pipeline"}
 		}
 	}
 	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.planned(path) {
@@ -206,16 +267,11 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 // seed of one call: it follows from the seed of the book and the scope of the call
 // alone, whatever runs beside it.
 func (a *arm) seed(run core.RunKey, path string, n int) uint64 {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %q %q %q %q %d", a.book.seed, a.load.Arm, run.Tenant, run.Run, path, n)
-	return h.Sum64()
+	return seed(a.book.seed, a.load.Arm, run, path, n)
 }
 
-// execution of a request: 0 for one that goes on with a run.
-func execution[In any](req *core.Request[In]) uint64 {
-	n, resumed := req.Execution()
-	if resumed {
-		return 0
-	}
-	return n
+func seed(book uint64, arm string, run core.RunKey, path string, n int) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %q %q %q %q %d", book, arm, run.Tenant, run.Run, path, n)
+	return h.Sum64()
 }

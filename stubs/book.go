@@ -88,6 +88,7 @@ type arm struct {
 	scripts map[string]*script
 
 	rehearsal *Rehearsal // nil: nobody asked for one
+	free      bool       // no plan: scripts are made when they are asked for
 
 	// Of agents that read in order. What has been read to its end is not dropped: a
 	// further call must find that it has. It is bounded by the plan as the calls are.
@@ -121,21 +122,26 @@ type reader interface {
 }
 
 type script struct {
-	arm   *arm
-	path  string // in the plan
-	items bool   // each item of a map reads for itself
-	calls int    // worst case of one run
-	least int    // that every completed run makes, without retries
-	have  int    // outputs
-	taken int    // outputs taken away by Remove
-	asked atomic.Int64
-	again atomic.Int64 // asked for by retries
+	arm      *arm
+	path     string // in the plan
+	items    bool   // each item of a map reads for itself
+	calls    int    // worst case of one run
+	requests int    // of one call, see Requests
+	least    int    // that every completed run makes, without retries
+	have     int    // outputs
+	taken    int    // outputs taken away by Remove
+	asked    atomic.Int64
+	again    atomic.Int64 // asked for by retries
 }
 
 // Size makes the scripts for a pipeline under the given loads: in each arm every
 // step gets (warm-ups + rounds x batch) x worst-case calls per run outputs, and as
 // many for each of the Resumes.
 func Size(p Plan, loads ...Load) (*Book, error) {
+	if p == nil {
+		return nil, errors.New("size scripts: no plan: give the pipeline, or use ForTest where there is none")
+	}
+	_, free := p.(noPlan)
 	b := &Book{plan: p, arms: map[string]*arm{}, ring: ring{born: time.Now()}}
 	b.Transcript(defaultRing)
 	if len(loads) == 0 {
@@ -149,14 +155,14 @@ func Size(p Plan, loads ...Load) (*Book, error) {
 		if b.arms[l.Arm] != nil {
 			return nil, fmt.Errorf("size scripts: arm %q is given twice", l.Arm)
 		}
-		a := &arm{book: b, load: l, scripts: map[string]*script{}, runs: map[core.RunKey]*executed{}, places: map[reading]*int{}}
+		a := &arm{book: b, load: l, scripts: map[string]*script{}, free: free, runs: map[core.RunKey]*executed{}, places: map[reading]*int{}}
 		for _, path := range p.Paths() {
 			have, ok := product(l.Runs(), 1+l.Resumes, calls[path])
 			if !ok {
 				return nil, fmt.Errorf("size scripts: load %+v: %d runs x %d calls of step %q are more than can be counted: plan less", l, l.Runs(), calls[path], path)
 			}
 			items := p.LanePath(strings.ReplaceAll(path, "/", "#1/")+"#1") != path
-			a.scripts[path] = &script{arm: a, path: path, items: items, calls: calls[path], least: least[path], have: have}
+			a.scripts[path] = &script{arm: a, path: path, items: items, calls: calls[path], least: least[path], have: have, requests: 1}
 		}
 		b.arms[l.Arm] = a
 	}
@@ -235,6 +241,9 @@ func (b *Book) Optional(paths ...string) error {
 
 // script finds the script of a path in a run.
 func (a *arm) script(path string) (*script, error) {
+	if a.free {
+		return a.unplanned(core.PlanPath(path)), nil
+	}
 	if s := a.scripts[core.PlanPath(path)]; s != nil {
 		return s, nil
 	}
@@ -263,13 +272,17 @@ func (s *script) planned(path string) bool {
 	return at == len(s.path)
 }
 
+// lane is the line of execution of a run in which the calls of a path are counted.
+func (s *script) lane(path string) string {
+	if s.items {
+		return s.arm.book.plan.LanePath(path)
+	}
+	return s.path
+}
+
 // turn counts one more call of an agent within its run and lane and returns how
 // many there were before.
-func (s *script) turn(agent reader, run core.RunKey, path string, execution uint64) int {
-	a, place := s.arm, s.path
-	if s.items {
-		place = a.book.plan.LanePath(path)
-	}
+func (a *arm) turn(agent reader, place string, run core.RunKey, execution uint64) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if at := (reading{a.executed(run, execution), agent, place}); at != a.at {
@@ -315,6 +328,9 @@ func (a *arm) executed(run core.RunKey, number uint64) *executed {
 
 // scope names one run of the arm in messages.
 func (a *arm) scope(run core.RunKey) string {
+	if a.free && run == (core.RunKey{}) {
+		return "this test"
+	}
 	return fmt.Sprintf("arm %q, run %q", a.load.Arm, run.String())
 }
 
@@ -325,7 +341,11 @@ func (s *script) formula() string {
 	if l.Resumes != 0 {
 		text += fmt.Sprintf("(1 + %d resumes) x ", l.Resumes)
 	}
-	text += fmt.Sprintf("%d calls a run = %d", s.calls, s.have+s.taken)
+	text += fmt.Sprintf("%d calls a run", s.calls)
+	if s.requests > 1 {
+		text += fmt.Sprintf(" x %d requests a call", s.requests)
+	}
+	text += fmt.Sprintf(" = %d", s.have+s.taken)
 	if s.taken != 0 {
 		text += fmt.Sprintf(", less %d removed", s.taken)
 	}
@@ -382,7 +402,11 @@ func (b *Book) leftovers() (errs []error) {
 	for _, a := range b.arms {
 		a.mu.Lock()
 		for at, calls := range a.places {
-			if least, left := at.agent.unread(*calls); left {
+			least, left := at.agent.unread(*calls)
+			switch _, order := at.agent.(*order); {
+			case left && order:
+				errs = append(errs, &OrderError{Scope: a.scope(at.by.run), Call: *calls + 1, Of: least})
+			case left:
 				errs = append(errs, &LeftoverError{Step: at.lane, Scope: a.scope(at.by.run), Asked: *calls, Least: least, Formula: written(least), PerRun: true})
 			}
 		}
@@ -407,6 +431,9 @@ func (b *Book) String() string {
 // each visits all scripts in the order of their names.
 func (b *Book) each(visit func(*arm, string, *script)) {
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
+		if b.arms[name].free {
+			continue // any number of calls is right
+		}
 		for _, path := range slices.Sorted(maps.Keys(b.arms[name].scripts)) {
 			visit(b.arms[name], path, b.arms[name].scripts[path])
 		}

@@ -81,21 +81,30 @@ func (e *LeftoverError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *LeftoverError) Unwrap() error { return core.ErrHarness }
 
-// InputError is a call with another input than [Agent.Expect] states. It wraps
-// core.ErrHarness.
+// InputError is a call with another input than [Agent.Expect] or [Agent.ExpectThat]
+// states. It wraps core.ErrHarness.
 type InputError struct {
 	Step  string
 	Scope string
-	Call  int // within the run, from 1
-	Diff  string
+	Call  int    // within the run, from 1
+	Diff  string // from the expected input to this one; with Err, the input as JSON
+	Err   error  // of the check of ExpectThat
 }
 
 func (e *InputError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("call %d of step %q in %s has an unexpected input: %v\n  input: %s", e.Call, e.Step, e.Scope, e.Err, shorten(e.Diff, 400))
+	}
 	return fmt.Sprintf("call %d of step %q in %s had another input than expected (-want +got):\n%s", e.Call, e.Step, e.Scope, strings.TrimRight(e.Diff, "\n"))
 }
 
-// Unwrap returns core.ErrHarness.
-func (e *InputError) Unwrap() error { return core.ErrHarness }
+// Unwrap returns core.ErrHarness, and the error of the check.
+func (e *InputError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{core.ErrHarness}
+	}
+	return []error{core.ErrHarness, e.Err}
+}
 
 // difference compares two inputs as JSON, so that no type is too private for it, and
 // numbers as they are written, to their last digit.

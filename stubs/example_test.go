@@ -252,3 +252,13 @@ func ExampleFaulty() {
 	once(stubs.Faulty(core.Agent[string, string](pays), stubs.Fault{At: 1, Err: errors.New("connection lost"), After: true}))
 	// Output: 2 call(s): paid <nil>
 }
+
+// A function that calls an agent itself, without a pipeline. In a test, ForTest(t)
+// verifies at the end that every reply was read.
+func ExampleAlways_function() {
+	summarize := func(ctx context.Context, model core.Agent[string, string], text string) (string, error) {
+		return model.Call(ctx, core.Request[string]{Input: "Summarize: " + text})
+	}
+	fmt.Println(summarize(context.Background(), stubs.Always[string]("short"), "a long text"))
+	// Output: short <nil>
+}

@@ -158,7 +158,7 @@ func WithChunks(ctx context.Context, each func(path, chunk string)) context.Cont
 // give does what a reply says.
 func give[In, Out any](ctx context.Context, arm *arm, req *core.Request[In], r *Reply[Out], seed uint64) (out Out, err error) {
 	if r.broken && (r.breaks < 0 || r.breaks >= len(r.chunks)) {
-		return out, arm.book.fault(&UnscriptedError{Step: req.Path,
+		return out, arm.fault(&UnscriptedError{Step: req.Path,
 			Problem: fmt.Sprintf("its reply breaks at chunk %d of %d: BreakAt takes the number of a chunk of Stream, from 0", r.breaks, len(r.chunks))})
 	}
 	if r.wait != nil {

@@ -261,10 +261,10 @@ func TestArmsAreApart(t *testing.T) {
 }
 
 func TestCallsWithoutAScript(t *testing.T) {
-	agent := stubs.Always[string]("out")
+	agent := stubs.Outputs[string]("out")
 	p := planned(t, agent)
 	_, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "in")
-	want := `run r stopped in step "s1": step "s1" has no script: it was called outside a book: run under the context of Book.In`
+	want := `run r stopped in step "s1": step "s1" has no script: it was called outside a book: run under the context of Book.In, or of ForTest where there is no pipeline`
 	var unscripted *stubs.UnscriptedError
 	if !errors.As(err, &unscripted) || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)

@@ -63,7 +63,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		})), step("c", sign))
 	}
 	dry := func(ctx context.Context) *suites.Ran[note] {
-		return run(ctx, step("a", stubs.Always[string]("called outside a book")))
+		return run(ctx, step("a", stubs.Outputs[string]("called outside a book")))
 	}
 
 	It("Run leaves the options of its caller alone", func(ctx SpecContext) {
@@ -271,7 +271,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			undecided(suites.ReplayIdentically(pipeline(step("other", sign))), ran, "INVALID: run \"r\" of pipeline \"suite\" cannot be replayed by this pipeline: replay run r: pipeline differs")
 			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), ran.Result, "of this nothing is saved")
 			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), dry(ctx), "has no record to replay")
-			late := pipeline(step("a", sign), step("b", stubs.Always[string]("called outside a book")))
+			late := pipeline(step("a", sign), step("b", stubs.Outputs[string]("called outside a book")))
 			undecided(suites.ReplayIdentically(late), suites.Run(ctx, core.NewMemory(), late, key, note{}), "INVALID: the test is at fault")
 			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), 7, "it got int")
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs"
 )
 
 // Recorded is an agent that is recorded by a cassette, or replayed from it: then
@@ -142,18 +143,9 @@ func decode(data []byte, v any) error {
 	return d.Decode(v)
 }
 
-// Scoped tells the transport of a cassette for which run and step the agent asks,
-// so that requests are counted for each step as they are for recorded agents. A
-// transport that is not told counts all same requests of the process together.
+// Scoped is [stubs.Scoped]: the transport of a cassette then counts requests for each run
+// and step, as it does for recorded agents. Requests without a scope are counted together
+// for the whole process.
 func Scoped[In, Out any](agent core.Agent[In, Out]) core.Agent[In, Out] {
-	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
-		return agent.Call(context.WithValue(ctx, callKey{}, caller{req.Run, req.Path}), req)
-	})
-}
-
-type callKey struct{}
-
-type caller struct {
-	run  core.RunKey
-	path string
+	return stubs.Scoped(agent)
 }

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/stubs"
 )
 
 // keptHeaders are the headers of responses that are recorded: those a client acts
@@ -52,8 +55,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 	c.red.Request(req)
-	who, _ := ctx.Value(callKey{}).(caller)
-	track, live, err := c.take(ctx, question(req, body, who.path), who.run)
+	who, _ := stubs.ScopeOf(ctx)
+	track, live, err := c.take(ctx, question(req, body, who.Path), who.Run)
 	switch {
 	case err != nil:
 		return nil, err
@@ -65,7 +68,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return c.replay(req, track.live, track)
 	case c.mode == Verify:
-		if err := t.verify(req, body, track, who); err != nil {
+		if err := t.verify(req, body, track, who.Run); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +167,7 @@ func (t *transport) record(req *http.Request, body []byte, track *track) (*http.
 	return resp, err
 }
 
-func (t *transport) verify(req *http.Request, body []byte, recorded *track, who caller) error {
+func (t *transport) verify(req *http.Request, body []byte, recorded *track, run core.RunKey) error {
 	var was response
 	if recorded.Output != nil {
 		if err := decode(recorded.Output, &was); err != nil {
@@ -190,7 +193,7 @@ func (t *transport) verify(req *http.Request, body []byte, recorded *track, who 
 	if err != nil && unrecordable(req.Context(), err) {
 		return err
 	}
-	return t.tape.compare(recorded, who.run, output, err)
+	return t.tape.compare(recorded, run, output, err)
 }
 
 // response is the output of an interaction over HTTP: of body, text, base64 and

@@ -1,0 +1,66 @@
+package stubs
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Ordered is a scripted agent whose calls [InOrder] can put in order: an [*Agent] of any
+// types.
+type Ordered interface{ follow(*order) }
+
+// InOrder states the order in which each run calls the agents: an agent that is called
+// several times is listed as often. Another order is an [*OrderError], at once and in
+// [Book.Verify], and so is a run that ends before the last of the calls. Retries of a
+// step do not count. Agents that are called in parallel have no order to state.
+//
+// Call it once, before the first run and after the methods that return changed copies:
+// a copy made later is not part of the order.
+func InOrder(agents ...Ordered) {
+	o := &order{slices.Clone(agents)}
+	for _, a := range agents {
+		a.follow(o)
+	}
+}
+
+// order is a sequence of calls that each run makes. It implements reader.
+type order struct{ agents []Ordered }
+
+func (a *Agent[In, Out]) follow(o *order) { a.order, a.always = o, nil }
+
+func (o *order) unread(n int) (least int, left bool) { return len(o.agents), n < len(o.agents) }
+
+// check counts one more call of an agent.
+func (o *order) check(by Ordered, s *script, run core.RunKey, path string, execution uint64) error {
+	n := s.arm.turn(o, "", run, execution)
+	if n < len(o.agents) && o.agents[n] == by {
+		return nil
+	}
+	err := &OrderError{Step: path, Scope: s.arm.scope(run), Call: n + 1, Of: len(o.agents), Came: slices.Index(o.agents, by) + 1}
+	return s.arm.fault(err)
+}
+
+// OrderError is a call of an agent out of the order that [InOrder] states, or a run that
+// ended before the order did. It wraps core.ErrHarness.
+type OrderError struct {
+	Step  string // path of the call; empty where the run ended
+	Scope string
+	Call  int // number of the call among those of the order, from 1; it was due, or came
+	Of    int // calls of the order
+	Came  int // place in the order of the agent that was called, from 1; 0 where the run ended
+}
+
+func (e *OrderError) Error() string {
+	switch {
+	case e.Came == 0:
+		return fmt.Sprintf("%s ended before call %d of the %d that InOrder lists: the agent listed at that place was not called", e.Scope, e.Call, e.Of)
+	case e.Call > e.Of:
+		return fmt.Sprintf("step %q in %s is one call more than the %d that InOrder lists (its agent is listed at place %d)", e.Step, e.Scope, e.Of, e.Came)
+	}
+	return fmt.Sprintf("step %q in %s came as call %d, out of order: InOrder lists its agent at place %d, and another agent at place %d", e.Step, e.Scope, e.Call, e.Came, e.Call)
+}
+
+// Unwrap returns core.ErrHarness.
+func (e *OrderError) Unwrap() error { return core.ErrHarness }

@@ -1,0 +1,67 @@
+package stubs
+
+import (
+	"context"
+
+	"github.com/flujo/flujo-harness/core"
+)
+
+// Scope names the call of a step that a context belongs to.
+type Scope struct {
+	Run     core.RunKey
+	Path    string // of the step within its run
+	Attempt int    // from 1; 0 outside an engine
+
+	execution uint64 // of the run, see core.Request.Execution; 0 where it goes on with the latest
+}
+
+// Scoped passes the scope of each call on in the context. What the agent then asks over
+// HTTP is answered for its run and step by a scripted provider (package provider) or a
+// cassette, also where both see nothing but the context of the HTTP request.
+func Scoped[In, Out any](agent core.Agent[In, Out]) core.Agent[In, Out] {
+	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
+		return agent.Call(Scope{req.Run, req.Path, req.Attempt, execution(ctx, &req)}.In(ctx), req)
+	})
+}
+
+// In returns a context that belongs to the call.
+func (s Scope) In(ctx context.Context) context.Context { return &callContext{ctx, s} }
+
+// ScopeOf returns the scope that [Scoped] or [Scope.In] has put into the context.
+func ScopeOf(ctx context.Context) (Scope, bool) {
+	c, ok := ctx.Value(callKey{}).(*callContext)
+	if !ok {
+		return Scope{}, false
+	}
+	return c.scope, true
+}
+
+type callKey struct{}
+
+// callContext is recognised by its type where nothing is wrapped around it: a lookup by
+// key costs more than a scripted call.
+type callContext struct {
+	context.Context
+	scope Scope
+}
+
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// execution returns the number of the execution that a request belongs to, 0 for one
+// that goes on with a run. A request that was made outside the engine may have it in its
+// context.
+func execution[In any](ctx context.Context, req *core.Request[In]) uint64 {
+	n, resumed := req.Execution()
+	if resumed {
+		return 0
+	}
+	if c, ok := ctx.(*callContext); ok && n == 0 {
+		return c.scope.execution
+	}
+	return n
+}
