@@ -67,11 +67,16 @@ type Cassette struct {
 	ignore []string
 	header []string // of responses, kept
 
+	allowAltered bool
+	keepDelays   bool
+
 	mu     sync.Mutex
 	tracks map[slot]*track
 	counts map[asker]int
 	astray map[core.RunKey]error // runs that were found to differ from the file
 	faults []error               // what must not be swallowed
+	open   map[any]string        // response bodies by what they belong to
+	wrong  []Altered             // of the file that was written
 	asked  int
 	closed bool
 }
@@ -91,8 +96,9 @@ type asker struct {
 type track struct {
 	interaction
 	at   slot
-	line int // in the file
-	seq  int // of asking
+	key  slot // in the file that is written
+	line int  // in the file
+	seq  int  // of asking
 	used bool
 
 	// While it is being recorded:
@@ -101,9 +107,11 @@ type track struct {
 	dropped bool
 	live    []byte // the output with its secrets
 	err     error
+	body    *tee // of the response, while its reader may not have read it to the end
+	awaited bool // by another run
 }
 
-// CassetteOption changes how requests are compared and what is redacted.
+// Option changes how requests are compared and what is redacted.
 type Option func(*Cassette)
 
 // Secrets names values that must never be written, such as os.Getenv("API_KEY").
@@ -138,12 +146,12 @@ func KeepHeaders(names ...string) Option {
 	return func(c *Cassette) { c.header = append(c.header, names...) }
 }
 
-// OpenCassette opens a cassette. To record it needs no file; an existing one is
+// Open opens a cassette. To record it needs no file; an existing one is
 // replaced by Close, and not before.
 func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 	c := &Cassette{
 		file: path, mode: mode, red: new(redact.Redactor), header: slices.Clone(keptHeaders),
-		tracks: map[slot]*track{}, counts: map[asker]int{}, astray: map[core.RunKey]error{},
+		tracks: map[slot]*track{}, counts: map[asker]int{}, open: map[any]string{}, astray: map[core.RunKey]error{},
 	}
 	for _, opt := range opts {
 		opt(c)
@@ -193,6 +201,10 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 		case c.mode != Record:
 			t.used = true
 			return t, false, nil
+		}
+		t.awaited = true
+		if t.body != nil {
+			go t.body.drain() // its reader may have stopped for good
 		}
 		c.mu.Unlock()
 		select {
@@ -279,14 +291,19 @@ func (c *Cassette) compare(t *track, run core.RunKey, output []byte, err error) 
 }
 
 // Verify reports, joined, every miss and every difference, also where the error was
-// swallowed, and the recordings that nobody asked for ([*UnusedError]).
+// swallowed, the recordings that nobody asked for ([*UnusedError]), and those whose
+// answers were redacted ([*AlteredError]).
 func (c *Cassette) Verify() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	errs := slices.Clone(c.faults)
-	unused := &UnusedError{File: c.file, Of: len(c.tracks)}
+	unused, altered := &UnusedError{File: c.file, Of: len(c.tracks)}, c.wrong
 	for _, t := range slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return a.line - b.line }) {
-		if c.mode != Record && !t.used {
+		switch {
+		case t.line == 0: // recorded just now
+		case t.used:
+			altered = append(altered, alteredPlaces(&t.interaction, nil, nil, false, t.line)...)
+		default:
 			unused.Lines = append(unused.Lines, t.line)
 			unused.What = append(unused.What, t.what())
 		}
@@ -294,17 +311,31 @@ func (c *Cassette) Verify() error {
 	if len(unused.Lines) > 0 {
 		errs = append(errs, unused)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.altered(altered))...)
+}
+
+// altered is the error of altered answers, nil where they are allowed.
+func (c *Cassette) altered(list []Altered) error {
+	if len(list) == 0 || c.allowAltered {
+		return nil
+	}
+	return &AlteredError{c.file, list}
 }
 
 // Close ends the use of the cassette. In mode Record it writes the file, in one
 // piece: on an error the file that was there still is, and Close can be called
-// again. Calls still under way are not in it, which is an error behind the writing.
+// again. What is wrong with a file that was written is reported after the writing:
+// calls still under way, which are not in it, response bodies that were neither read to
+// their end nor closed, and altered answers ([*AlteredError]).
 func (c *Cassette) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.mode != Record {
+		first := !c.closed
 		c.closed = true
+		if first {
+			return c.leaked()
+		}
 		return nil
 	}
 	busy, err := c.store()
@@ -312,8 +343,31 @@ func (c *Cassette) Close() error {
 		return err
 	}
 	c.closed = true
+	var errs []error
 	if len(busy) > 0 {
-		return c.bad(0, "written, but %d call(s) were still under way and are not in it: %s: end them (an HTTP body: read or close it) before Close", len(busy), busy[0])
+		errs = append(errs, c.bad(0, "written without the calls that are still under way (%d): end them (an HTTP body: read it to its end or close it) before Close\n%s", len(busy), listed(busy)))
 	}
-	return nil
+	return errors.Join(append(errs, c.leaked(), c.altered(c.wrong))...)
+}
+
+// leaked names response bodies that nobody has ended. mu is held.
+func (c *Cassette) leaked() error {
+	if len(c.open) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Values(c.open))
+	return c.bad(0, "response bodies that the client has neither read to their end nor closed, which leaks connections: %d\n%s", len(names), listed(names))
+}
+
+// opened notes a response body, and ended that its client is done with it.
+func (c *Cassette) opened(body any, what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open[body] = what
+}
+
+func (c *Cassette) ended(body any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, body)
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/core"
 )
 
-// CassetteError is a cassette that cannot be read, written or used. It wraps
+// FileError is a cassette that cannot be read, written or used. It wraps
 // core.ErrHarness.
 type FileError struct {
 	File    string
@@ -65,13 +66,13 @@ func (e *MissError) Error() string {
 	fmt.Fprintf(&out, "cassette %s has no recording of request %d of %s\n  asked: %s\n", e.File, e.N, describe(e.Name, e.Path), e.Asked)
 	switch {
 	case e.Recorded > 0:
-		fmt.Fprintf(&out, "  the same request is recorded %d time(s) and was made once more\n", e.Recorded)
+		fmt.Fprintf(&out, "  the same request is recorded %s and was made once more\n", counted(e.Recorded, "time"))
 	case e.Line > 0:
 		fmt.Fprintf(&out, "  nearest: line %d, %s\n%s", e.Line, e.Nearest, listed(e.Diff))
 	default:
 		out.WriteString("  nothing like it is recorded\n")
 	}
-	out.WriteString("Record it again: run once in mode stubs.Record with the real agent. Name fields that change on every run in stubs.IgnoreFields")
+	out.WriteString("Record it again: run once in mode cassette.Record with the real agent. Name fields that change on every run in cassette.IgnoreFields")
 	return out.String()
 }
 
@@ -91,7 +92,7 @@ type MismatchError struct {
 
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s answers otherwise than recorded in %s:%d\n%s"+
-		"If the new answer is right, record it again in mode stubs.Record; name fields that change on every run in stubs.IgnoreFields",
+		"If the new answer is right, record it again in mode cassette.Record; name fields that change on every run in cassette.IgnoreFields",
 		describe(e.Name, e.Path), e.File, e.Line, listed(e.Diff))
 }
 
@@ -142,8 +143,9 @@ func listed(lines []string) string {
 	return out.String()
 }
 
-// miss says what is nearest to a request: the same agent before another, the same
-// step before another, and then what differs least. mu is held.
+// miss says what is nearest to a request: the same agent, or the same URL at another
+// host, before another, the same step before another, and then what differs least. mu is
+// held.
 func (c *Cassette) miss(q interaction, at slot) *MissError {
 	e := &MissError{File: c.file, Name: q.Name, Path: q.Path, N: at.n, Asked: show(q.request(nil), "")}
 	asked := q.request(c.ignore)
@@ -157,7 +159,13 @@ func (c *Cassette) miss(q interaction, at slot) *MissError {
 			continue
 		}
 		diff := differences("", t.request(c.ignore), asked)
-		far := []int{differ(t.Name, q.Name), differ(core.PlanPath(t.Path), core.PlanPath(q.Path)), len(strings.Join(diff, "")), differ(t.Path, q.Path), t.line}
+		name := differ(t.Name, q.Name)
+		if from, to := host(t.Name), host(q.Name); name > 0 && strings.Replace(t.Name, from, to, 1) == q.Name {
+			diff = append([]string{fmt.Sprintf("host: recorded %s, now %s (AnyHost does not compare it)", from, to)}, diff...)
+		} else {
+			name *= 2
+		}
+		far := []int{name, differ(core.PlanPath(t.Path), core.PlanPath(q.Path)), len(strings.Join(diff, "")), differ(t.Path, q.Path), t.line}
 		if best == nil || slices.Compare(far, best) < 0 {
 			best, e.Line, e.Nearest, e.Diff = far, t.line, t.what(), diff
 		}
@@ -166,6 +174,15 @@ func (c *Cassette) miss(q interaction, at slot) *MissError {
 		e.Diff = []string{"the same request, of another agent or step"}
 	}
 	return e
+}
+
+// host is scheme and host of a method and URL, "" of other names.
+func host(name string) string {
+	_, address, ok := strings.Cut(name, " ")
+	if u, err := url.Parse(address); ok && err == nil && u.Host != "" {
+		return u.Scheme + "://" + u.Host
+	}
+	return ""
 }
 
 func differ(a, b string) int {

@@ -125,7 +125,7 @@ func (c *Cassette) load() error {
 	}
 	data, err := os.ReadFile(c.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return c.bad(0, "%w: record it first: run once in mode stubs.Record with the real agent", err)
+		return c.bad(0, "%w: record it first: run once in mode cassette.Record with the real agent", err)
 	}
 	if err != nil {
 		return c.bad(0, "read: %w", err)
@@ -284,17 +284,25 @@ func (c *Cassette) store() (busy []string, err error) {
 	tracks := slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return cmp.Or(a.at.n-b.at.n, a.seq-b.seq) })
 	count := map[string]int{}
 	var list []interaction
+	var lives []*track // of list
 	for _, t := range tracks {
 		q := t.interaction
 		if q.Output == nil && q.Error == nil {
-			busy = append(busy, q.what())
+			what := q.what()
+			if t.body != nil {
+				what += ", whose response body is open"
+				delete(c.open, t.body)
+			}
+			busy = append(busy, what)
 			continue
 		}
 		c.redact(&q) // also what became known later
+		lives = append(lives, t)
 		q.Key = q.hash(c.ignore)
 		count[q.Key]++ // anew: two requests may have become the same
 		q.N = count[q.Key]
 		list = append(list, q)
+		t.key = slot{q.Key, q.N}
 	}
 	if len(list) == 0 {
 		return nil, c.bad(0, "nothing was recorded, and nothing written: no recorded agent was called to its end")
@@ -313,7 +321,21 @@ func (c *Cassette) store() (busy []string, err error) {
 	if err := check.read(data); err != nil {
 		return nil, fmt.Errorf("not written, since it could not be read again: %w", err)
 	}
-	return busy, c.replace(data)
+	if err := c.replace(data); err != nil {
+		return busy, err
+	}
+	lines := map[slot]int{}
+	for i, q := range list {
+		lines[slot{q.Key, q.N}] = i + 2
+	}
+	c.wrong = nil
+	for _, t := range lives {
+		q := t.interaction
+		c.redact(&q)
+		c.wrong = append(c.wrong, alteredPlaces(&q, t.live, t.err, true, lines[t.key])...)
+	}
+	slices.SortStableFunc(c.wrong, func(a, b Altered) int { return a.Line - b.Line })
+	return busy, nil
 }
 
 // replace puts data in the place of the file, or leaves it as it is.

@@ -146,7 +146,7 @@ func ExampleSecrets() {
 	defer os.RemoveAll(dir)
 
 	file := filepath.Join(dir, "writer.jsonl")
-	tape, err := cassette.Open(file, cassette.Record, cassette.Secrets("correct horse battery"))
+	tape, err := cassette.Open(file, cassette.Record, cassette.Secrets("correct horse battery"), cassette.AllowAltered())
 	if err != nil {
 		fmt.Println(err)
 		return

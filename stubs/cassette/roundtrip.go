@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/core"
@@ -44,8 +47,23 @@ type transport struct {
 	base http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. Its own errors are those of [Recorded].
+// RoundTrip implements http.RoundTripper. Its own errors are those of [Recorded]. SDKs
+// that try again where RoundTrip fails get them as the error of reading the body of a
+// response with status 400, so that one request stays one: openai-go and anthropic-sdk-go,
+// which say in a header which attempt a request is.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(req)
+	if err != nil && errors.Is(err, core.ErrHarness) && req.Header.Get("X-Stainless-Retry-Count") != "" {
+		body := &tape{ctx: context.WithoutCancel(req.Context()), end: func() error { return err }, done: func() {}}
+		return &http.Response{
+			Status: "400 Bad Request", StatusCode: http.StatusBadRequest, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: http.Header{"X-Should-Retry": {"false"}}, Body: body, ContentLength: -1, Request: req,
+		}, nil
+	}
+	return resp, err
+}
+
+func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	c, ctx := t.tape, req.Context()
 	body, err := readAll(req.Body)
 	if err != nil {
@@ -152,19 +170,34 @@ func (t *transport) record(req *http.Request, body []byte, track *track) (*http.
 		if resp.Body == http.NoBody {
 			size = 0 // of a HEAD it is another's
 		}
-		resp.Body = &tee{ReadCloser: resp.Body, size: size, end: func(data []byte, err error, cut bool) {
+		body := &tee{body: resp.Body, size: size, end: func(data []byte, err error, cut bool) {
 			if err != nil && unrecordable(req.Context(), err) {
 				t.tape.drop(track)
 			} else {
 				t.tape.keep(track, t.tape.answer(resp, data, err, cut), nil)
 			}
 		}}
+		body.done = func() { t.tape.ended(body) }
+		resp.Body = body
+		t.tape.reading(track, body)
 	case unrecordable(req.Context(), err):
 		t.tape.drop(track)
 	default:
 		t.tape.keep(track, nil, err)
 	}
 	return resp, err
+}
+
+// reading notes the body of a response. An empty one may be left unread.
+func (c *Cassette) reading(track *track, body *tee) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if body.size != 0 {
+		c.open[body] = track.what()
+	}
+	if track.body = body; track.awaited {
+		go body.drain()
+	}
 }
 
 func (t *transport) verify(req *http.Request, body []byte, recorded *track, run core.RunKey) error {
@@ -239,6 +272,24 @@ func (c *Cassette) answer(resp *http.Response, data []byte, err error, cut bool)
 	return canonical(r)
 }
 
+// KeepDelays replays the headers Retry-After and Retry-After-Ms as they were recorded.
+// Without it a replay writes 0 for waits of up to a minute, so that clients do not sleep.
+// Longer ones stay, since clients give up on them instead of waiting.
+func KeepDelays() Option { return func(c *Cassette) { c.keepDelays = true } }
+
+// shorten makes 0 of the waits that a client would make.
+func shorten(h http.Header) {
+	for name, unit := range map[string]time.Duration{"Retry-After": time.Second, "Retry-After-Ms": time.Millisecond} {
+		v := h.Get(name)
+		if _, err := http.ParseTime(v); err == nil {
+			h[name] = []string{"0"} // a time of the recording
+		}
+		if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 && n*float64(unit) <= float64(time.Minute) {
+			h[name] = []string{"0"}
+		}
+	}
+}
+
 // events splits a stream behind each separator, whose lines may end in CR LF.
 func events(s, sep string) (out []string) {
 	if strings.Contains(s, "\r\n") {
@@ -260,6 +311,7 @@ func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Res
 	}
 	ends := func(err error) func() error { return func() error { return err } }
 	body := &tape{ctx: req.Context(), end: ends(io.EOF)}
+	body.done = func() { c.ended(body) }
 	size := int64(-1)
 	for _, part := range append(r.Chunks, string(r.Body), r.Text, string(r.Base64)) {
 		if part != "" {
@@ -285,6 +337,12 @@ func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Res
 	}
 	for name, values := range r.Header {
 		resp.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	if !c.keepDelays {
+		shorten(resp.Header)
+	}
+	if size != 0 {
+		c.opened(body, t.what())
 	}
 	return resp, nil
 }

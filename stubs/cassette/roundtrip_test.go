@@ -187,7 +187,7 @@ func exchange(t *testing.T, client *http.Client, key string) []string {
 func TestTransportRecordsAndReplays(t *testing.T) {
 	p := newProvider(t)
 	file := filepath.Join(t.TempDir(), "http.jsonl")
-	c := open(t, file, cassette.Record, cassette.KeepHeaders("x-kept"))
+	c := open(t, file, cassette.Record, cassette.KeepHeaders("x-kept"), cassette.AllowAltered())
 	want := exchange(t, &http.Client{Transport: c.Transport(p)}, "key-of-recording-1234567890")
 	closed(t, c)
 	if got, _ := p.bodies.Load(int64(1)); got != `{"model":"m","messages":[{"role":"user","content":"hi"}]}` {
@@ -195,7 +195,7 @@ func TestTransportRecordsAndReplays(t *testing.T) {
 	}
 	golden(t, "http_file.golden", "", read(t, file))
 
-	c = open(t, file, cassette.Replay)
+	c = open(t, file, cassette.Replay, cassette.AllowAltered(), cassette.KeepDelays())
 	before := p.calls.Load()
 	got := exchange(t, &http.Client{Transport: c.Transport(nil)}, "key-of-replay-0987654321")
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -208,7 +208,7 @@ func TestTransportRecordsAndReplays(t *testing.T) {
 		t.Error(err)
 	}
 
-	c = open(t, file, cassette.Verify, cassette.IgnoreFields("id", "content"), cassette.KeepHeaders("x-kept"))
+	c = open(t, file, cassette.Verify, cassette.IgnoreFields("id", "content"), cassette.KeepHeaders("x-kept"), cassette.AllowAltered())
 	exchange(t, &http.Client{Transport: c.Transport(p)}, "key-of-verification-123123")
 	if err := c.Verify(); err != nil {
 		t.Errorf("verify: %v", err)
@@ -330,7 +330,7 @@ func TestOtherStreams(t *testing.T) {
 		"application/x-ndjson": "{\"password\":\"x\"}\n{\"b\":2}\n",
 	} {
 		file := filepath.Join(t.TempDir(), "c.jsonl")
-		c := open(t, file, cassette.Record)
+		c := open(t, file, cassette.Record, cassette.AllowAltered())
 		base := roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil
 		})
@@ -688,7 +688,7 @@ var canaries = []string{
 
 func TestCanary(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.jsonl")
-	c := open(t, file, cassette.Record, cassette.Secrets(canaries[9], canaries[14]))
+	c := open(t, file, cassette.Record, cassette.Secrets(canaries[9], canaries[14]), cassette.AllowAltered())
 	type doc struct {
 		APIKey string
 		Text   string

@@ -13,22 +13,58 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// tee keeps what passes through a body, and calls end once: at the end, behind an
-// error, or when it is closed before.
+// tee keeps what passes through a body, and calls end once: at the end, after an
+// error, or when it is closed before. Another run that waits for the recording reads it to
+// its end ([tee.drain]); its own reader then gets what was kept.
 type tee struct {
-	io.ReadCloser
+	body io.ReadCloser
 	size int64 // by the header, -1 where it says nothing
 	end  func(data []byte, err error, cut bool)
+	done func() // its reader has read it to the end, or closed it
 
 	once sync.Once
+	src  sync.Mutex // one read of body at a time
 	mu   sync.Mutex // a client may close while it reads
 	data []byte
+	at   int   // of data, what its reader has
+	err  error // of body, after data
 }
 
 func (t *tee) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
+	if n, err := t.kept(p); n > 0 || err != nil {
+		return n, err
+	}
+	t.src.Lock()
+	n, err := t.kept(p) // drained meanwhile
+	if n == 0 && err == nil {
+		t.more(p)
+		n, err = t.kept(p)
+	}
+	t.src.Unlock()
+	return n, err
+}
+
+// kept gives the reader what it does not have yet, or the error after it.
+func (t *tee) kept(p []byte) (n int, err error) {
+	t.mu.Lock()
+	n = copy(p, t.data[t.at:])
+	t.at += n
+	if t.at == len(t.data) {
+		err = t.err
+	}
+	t.mu.Unlock()
+	if err != nil {
+		t.done()
+	}
+	return n, err
+}
+
+// more reads into p and keeps it. src is held.
+func (t *tee) more(p []byte) {
+	n, err := t.body.Read(p)
 	t.mu.Lock()
 	t.data = append(t.data, p[:n]...)
+	t.err = err
 	t.mu.Unlock()
 	switch {
 	case err == io.EOF:
@@ -36,14 +72,32 @@ func (t *tee) Read(p []byte) (int, error) {
 	case err != nil:
 		t.finish(err, false)
 	}
-	return n, err
+}
+
+// drain reads the body to its end.
+func (t *tee) drain() {
+	buf := make([]byte, 32<<10)
+	for {
+		t.src.Lock()
+		t.mu.Lock()
+		ended := t.err != nil
+		t.mu.Unlock()
+		if !ended {
+			t.more(buf)
+		}
+		t.src.Unlock()
+		if ended {
+			return
+		}
+	}
 }
 
 func (t *tee) Close() error {
-	err := t.ReadCloser.Close()
+	err := t.body.Close()
 	t.mu.Lock()
 	cut := int64(len(t.data)) != t.size
 	t.mu.Unlock()
+	t.done()
 	t.finish(nil, cut)
 	return err
 }
@@ -59,8 +113,9 @@ func (t *tee) finish(err error, cut bool) {
 
 // tape is a recorded body: at most one part for each Read, then end.
 type tape struct {
-	ctx context.Context
-	end func() error
+	ctx  context.Context
+	end  func() error
+	done func() // its reader has read it to the end, or closed it
 
 	mu     sync.Mutex
 	parts  []string
@@ -74,8 +129,10 @@ func (t *tape) Read(p []byte) (int, error) {
 	case t.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case t.ctx.Err() != nil:
+		t.done()
 		return 0, t.ctx.Err()
 	case len(t.parts) == 0:
+		t.done()
 		return 0, t.end()
 	}
 	n := copy(p, t.parts[0])
@@ -89,6 +146,7 @@ func (t *tape) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	t.done()
 	return nil
 }
 

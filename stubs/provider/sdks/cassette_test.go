@@ -2,10 +2,14 @@ package sdks
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,5 +81,81 @@ func TestRecordIsPlainIsReplayIsScripted(t *testing.T) {
 				t.Errorf("%s: the file holds the key, or: %v", s.name, err)
 			}
 		}
+	}
+}
+
+// A miss is one request, also for SDKs that try again, and is what the SDK returns.
+func TestMissIsOneRequest(t *testing.T) {
+	for _, s := range all {
+		for _, stream := range []bool{false, true} {
+			file := filepath.Join(t.TempDir(), "c.jsonl")
+			rec, err := cassette.Open(file, cassette.Record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := stubs.Always[provider.Request](provider.Answer{Text: "x"})
+			if _, err := s.ask(t.Context(), "http://provider.invalid", &http.Client{Transport: rec.Transport(provider.New(m))}, []turn{{user: "recorded"}}, stream); err != nil {
+				t.Fatal(err)
+			}
+			if err := rec.Close(); err != nil {
+				t.Fatal(err)
+			}
+			rep, err := cassette.Open(file, cassette.Replay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.ask(t.Context(), "http://provider.invalid", &http.Client{Transport: rep.Transport(nil)}, []turn{{user: "another"}}, stream)
+			var miss *cassette.MissError
+			if !errors.As(err, &miss) || miss.N != 1 || len(miss.Diff) == 0 {
+				t.Errorf("%s: error %v", s.name, err)
+			}
+			if n := strings.Count(rep.Verify().Error(), "has no recording"); n != 1 {
+				t.Errorf("%s: %d misses", s.name, n)
+			}
+		}
+	}
+}
+
+// Retry-After of a recording does not make the SDK wait in a replay.
+func TestReplayDoesNotWait(t *testing.T) {
+	for _, s := range all {
+		if !s.retries {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "c.jsonl")
+			m := script(stubs.RateLimited[provider.Answer](30*time.Second), says(provider.Answer{Text: "now"}))
+			rec, err := cassette.Open(file, cassette.Record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask := func(c *cassette.Cassette) time.Duration {
+				began := time.Now()
+				r, err := s.ask(stubs.ForTest(&fakeT{T: t}), "http://provider.invalid", &http.Client{Transport: c.Transport(provider.New(m))}, []turn{{user: "?"}}, false)
+				if err != nil || r.Text != "now" {
+					t.Errorf("%s: %+v, %v", s.name, r, err)
+				}
+				return time.Since(began)
+			}
+			if took := ask(rec); took != 30*time.Second {
+				t.Errorf("%s: recorded in %v", s.name, took)
+			}
+			if err := rec.Close(); err != nil {
+				t.Error(err)
+			}
+			for opt, want := range map[bool]time.Duration{false: 0, true: 30 * time.Second} {
+				var opts []cassette.Option
+				if opt {
+					opts = append(opts, cassette.KeepDelays())
+				}
+				rep, err := cassette.Open(file, cassette.Replay, opts...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := ask(rep); took != want {
+					t.Errorf("%s: replayed in %v, want %v", s.name, took, want)
+				}
+			}
+		})
 	}
 }
