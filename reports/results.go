@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -64,6 +65,18 @@ func (s *Spec) BothWays() bool { return s.State == Failed && s.Detail == BothWay
 func (s *Spec) Key() string {
 	b := s.AppendName(make([]byte, 0, 256))
 	return string(strconv.AppendInt(append(b, '\n'), int64(s.Occurrence), 10))
+}
+
+// Digest identifies a spec as its [Spec.Key] does, in 16 bytes: what keeps something for each of
+// many specs uses it, because keys are long. It is the beginning of the SHA-256 of the key.
+type Digest [16]byte
+
+// Digest returns the digest of the key.
+func (s *Spec) Digest() Digest {
+	var room [512]byte
+	b := append(s.AppendName(room[:0]), '\n')
+	sum := sha256.Sum256(strconv.AppendInt(b, int64(s.Occurrence), 10))
+	return Digest(sum[:16])
 }
 
 // AppendName appends the suite and the text of the spec.

@@ -243,7 +243,7 @@ func whoseLines(a *analysis.Analysis) (lines []string) {
 func failureNames(failures []analysis.Failure) string {
 	var specs []reports.Spec
 	for i := range failures {
-		specs = append(specs, failures[i].Spec)
+		specs = append(specs, *failures[i].Spec)
 	}
 	return firstNames(specs)
 }

@@ -9,7 +9,7 @@ import (
 // not run neither end its row of failures nor lengthen it. It looks back beyond the
 // window, as far as it must.
 func (a *analyzer) tellAges() error {
-	a.ages = map[*reports.Spec]Age{}
+	a.ages = make(map[*reports.Spec]Age, a.a.Counts.Failed)
 	if a.a.Run.Suites == nil {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (a *analyzer) tellAges() error {
 		open := false
 		for s, age := range a.ages {
 			if !age.Known {
-				age.lookBack(w, a.ids[s.Key()])
+				age.lookBack(w, a.ids[s.Digest()])
 				a.ages[s] = age
 			}
 			open = open || !age.Known
@@ -60,10 +60,9 @@ func (age *Age) lookBack(w *history.Window, id int64) {
 		switch history.OutcomeOf(codes[i]) {
 		case history.Bad:
 			age.Runs++
-			age.Since, age.Time = w.Runs[i], w.Runs[i].Started
+			age.Since = &w.Runs[i]
 		case history.Good, history.Rescued, history.Torn:
-			last := w.Runs[i]
-			age.LastPassed, age.Known = &last, true
+			age.LastPassed, age.Known = &w.Runs[i], true
 			return
 		}
 	}

@@ -149,11 +149,10 @@ type Attention struct {
 
 // Age says since when a spec fails without a pass in between.
 type Age struct {
-	Since      history.RunLine  // the first run of the row of failures
+	Since      *history.RunLine // the first run of the row of failures; nil where Runs is 0
 	Runs       int              // in the row, this one included
 	LastPassed *history.RunLine // nil: it never did
 	Known      bool             // false: older runs may have failed too, they are not in the history
-	Time       time.Time        // of Since
 }
 
 // Move is how one spec moved since the run before.

@@ -34,10 +34,10 @@ type analyzer struct {
 	ctx  context.Context
 	o    Options
 	a    *Analysis
-	row  history.Record   // of the run
-	was  *reports.Results // of the run before, nil: none
-	ids  map[string]int64
-	ages map[*reports.Spec]Age // of the failures of the run
+	row  history.Record           // of the run
+	was  *reports.Results         // of the run before, nil: none
+	ids  map[reports.Digest]int64 // numbers of names
+	ages map[*reports.Spec]Age    // of the failures of the run
 	w    *history.Window
 	all  []history.Record // of the window, rated or not
 	rest int              // runs before them
@@ -45,19 +45,20 @@ type analyzer struct {
 
 	// For whose the failures are: see [Baseline] and [Failure].
 	chooser     chooser
-	recorded    map[int64]history.Record // the runs that it chooses from
-	baseResults *reports.Results         // of the baseline, as they were recorded
-	barrier     *barrier                 // of baseResults
-	listed      map[string]*reports.Spec // of baseResults, by key
-	base        *history.Window          // nil until something is looked up
-	column      map[int64]int            // places of runs in base
-	later       map[int64]bool           // runs of chooser.later
-	evidence    map[int64]bool           // runs that flakes are known by
+	recorded    map[int64]history.Record         // the runs that it chooses from
+	baseResults *reports.Results                 // of the baseline, as they were recorded
+	barrier     *barrier                         // of baseResults
+	listed      map[reports.Digest]*reports.Spec // of baseResults
+	base        *history.Window                  // nil until something is looked up
+	column      map[int64]int                    // places of runs in base
+	later       map[int64]bool                   // runs of chooser.later
+	evidence    map[int64]bool                   // runs that flakes are known by
 	known       *sequences
 	outside     map[int64]outsides
+	sameWhy     map[[2]*history.RunLine]string // the evidence of what failed before, by the runs that it names
 	around      picture
-	tries       map[string]reports.Rate // failed attempts at the commit of the run, by key
-	both        map[string]bool         // specs that passed and failed at that commit, the tree without changes
+	tries       map[reports.Digest]reports.Rate // failed attempts in the other runs of the commit of the run
+	both        map[reports.Digest]bool         // specs that passed and failed at that commit, the tree without changes
 }
 
 func (a *analyzer) account() error {
@@ -156,21 +157,24 @@ func (a *analyzer) look() (err error) {
 	if a.w, err = a.Window(a.all, history.SlowWindow); err != nil {
 		return err
 	}
-	if err := a.ReadNames(); err != nil {
+	names, err := a.Names()
+	if err != nil {
 		return err
 	}
-	a.ids = make(map[string]int64, len(a.Names))
-	for id, s := range a.Names {
-		a.ids[s.Key()] = id
+	a.ids = make(map[reports.Digest]int64, a.NameCount())
+	for id, s := range names {
+		a.ids[s.Digest()] = id
 	}
-	a.tellFlakes()
+	if err := a.tellFlakes(); err != nil {
+		return err
+	}
 	a.recordOutcomes()
 	a.tellDurations()
 	if err := a.recall(); err != nil {
 		return err
 	}
 	a.tellMoves()
-	return nil
+	return a.fillGone()
 }
 
 // readOrigins reads where the runs of the trend come from.
@@ -235,11 +239,11 @@ func (a *analyzer) tellCategories() {
 	if a.a.Run.Suites == nil {
 		return
 	}
-	failed := map[string]bool{}
+	failed := map[reports.Digest]bool{}
 	if a.was != nil {
 		for i := range a.was.Specs {
 			if s := &a.was.Specs[i]; s.State == reports.Failed {
-				failed[s.Key()] = true
+				failed[s.Digest()] = true
 			}
 		}
 	}
@@ -255,7 +259,7 @@ func (a *analyzer) tellCategories() {
 			by[name] = c
 		}
 		c.Counts.Add(s)
-		if failed[s.Key()] {
+		if failed[s.Digest()] {
 			c.Failed++
 		}
 	}

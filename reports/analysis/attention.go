@@ -24,14 +24,14 @@ func (a *analyzer) tellAttention() {
 	if run.Suites == nil {
 		return
 	}
-	cluster := map[string]int{} // one more than the place
+	cluster := map[reports.Digest]int{} // one more than the place
 	for i := range a.a.Clusters {
 		for k := range a.a.Clusters[i].Specs {
-			cluster[a.a.Clusters[i].Specs[k].Key()] = i + 1
+			cluster[a.a.Clusters[i].Specs[k].Digest()] = i + 1
 		}
 	}
 	join := func(at *Attention) {
-		at.Cluster = cluster[at.Spec.Key()] - 1
+		at.Cluster = cluster[at.Spec.Digest()] - 1
 		if at.Cluster >= 0 {
 			c := &a.a.Clusters[at.Cluster]
 			c.Since = max(c.Since, at.Age.Runs)
@@ -45,13 +45,14 @@ func (a *analyzer) tellAttention() {
 			a.a.Attention = append(a.a.Attention, at)
 		}
 	}
-	flakes := map[string]*Flake{}
+	flakes := map[reports.Digest]*Flake{}
 	for i := range a.a.Flakes {
-		flakes[a.a.Flakes[i].Spec.Key()] = &a.a.Flakes[i]
+		flakes[a.a.Flakes[i].Spec.Digest()] = &a.a.Flakes[i]
 	}
-	told := map[string]bool{}
+	a.a.Attention = slices.Grow(a.a.Attention, a.a.Counts.Failed)
+	told := map[reports.Digest]bool{}
 	for _, m := range a.a.Moves {
-		key := m.Spec.Key()
+		key := m.Spec.Digest()
 		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: reports.OwnerOf(m.Spec), Cluster: -1, Flake: flakes[key]}
 		switch {
 		case m.Now == reports.Failed && m.Kind == reports.Flaky, m.Kind == reports.RetryRescued:
@@ -76,7 +77,7 @@ func (a *analyzer) tellAttention() {
 	}
 	for i := range a.a.Flakes {
 		f := &a.a.Flakes[i]
-		if key := f.Spec.Key(); !told[key] && f.Spec.State != "" { // in this run
+		if key := f.Spec.Digest(); !told[key] && f.Spec.State != "" { // in this run
 			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: &f.Spec, Message: f.Spec.Message,
 				Rerun: rerun(&f.Spec, run.Format), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
 		}

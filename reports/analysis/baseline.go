@@ -395,7 +395,7 @@ func (a *analyzer) chooseBaseline(ctx context.Context) error {
 	}
 	a.a.Baseline, a.a.Previous = &b, b.Run
 	if b.Run != nil {
-		if a.was, err = a.Results(b.Run.ID); err != nil {
+		if a.was, err = a.Outline(b.Run.ID); err != nil {
 			return fmt.Errorf("run %d: %w", b.Run.ID, err)
 		}
 		a.baseResults = a.was
@@ -406,33 +406,38 @@ func (a *analyzer) chooseBaseline(ctx context.Context) error {
 
 // attempts are the specs that passed in the run and failed in an earlier run of its commit.
 func (a *analyzer) attempts(same []history.RunLine) (rescued []reports.Spec, err error) {
-	a.tries, a.both = map[string]reports.Rate{}, map[string]bool{}
-	failed := map[string]bool{}
-	clean := map[string]reports.State{} // of a run of the commit without changes in the tree
+	a.tries, a.both = map[reports.Digest]reports.Rate{}, map[reports.Digest]bool{}
+	if len(same) == 0 {
+		return nil, nil
+	}
+	failed := map[reports.Digest]bool{}
+	clean := map[reports.Digest]reports.State{} // of a run of the commit without changes in the tree
 	for _, line := range same {
-		of, err := a.Results(line.ID)
+		of, err := a.Outline(line.ID)
 		if err != nil {
 			return nil, fmt.Errorf("run %d: %w", line.ID, err)
 		}
 		for i := range of.Specs {
 			s := &of.Specs[i]
-			a.count(s)
-			failed[s.Key()] = failed[s.Key()] || s.State == reports.Failed
+			key := s.Digest()
+			others, one := a.tries[key], attempts(s)
+			a.tries[key] = reports.Rate{Good: others.Good + one.Good, Of: others.Of + one.Of}
+			failed[key] = failed[key] || s.State == reports.Failed
 			if ran := s.State == reports.Passed || s.State == reports.Failed; ran && !line.Dirty {
-				if was, ok := clean[s.Key()]; ok && was != s.State {
-					a.both[s.Key()] = true
+				if was, ok := clean[key]; ok && was != s.State {
+					a.both[key] = true
 				}
-				clean[s.Key()] = s.State
+				clean[key] = s.State
 			}
 		}
 	}
 	for i := range a.a.Run.Suites.Specs {
 		s := &a.a.Run.Suites.Specs[i]
-		a.count(s)
-		if was, ok := clean[s.Key()]; ok && was != s.State && !a.row.Dirty && (s.State == reports.Passed || s.State == reports.Failed) {
-			a.both[s.Key()] = true
+		key := s.Digest()
+		if was, ok := clean[key]; ok && was != s.State && !a.row.Dirty && (s.State == reports.Passed || s.State == reports.Failed) {
+			a.both[key] = true
 		}
-		if s.State == reports.Passed && failed[s.Key()] {
+		if s.State == reports.Passed && failed[key] {
 			rescued = append(rescued, *s)
 		}
 	}

@@ -22,7 +22,7 @@ const longStreak = 3
 //     such row may be a break that was mended soon: without a certain one it takes two.
 //
 // A run in a row of three or more failures is a break, never a flake.
-func (a *analyzer) tellFlakes() {
+func (a *analyzer) tellFlakes() error {
 	all := make([]int, len(a.w.Runs))
 	for i := range all {
 		all[i] = i
@@ -37,7 +37,10 @@ func (a *analyzer) tellFlakes() {
 		if !ok {
 			continue
 		}
-		f.Spec = a.Names[int64(id)]
+		var err error
+		if f.Spec, _, err = a.Name(int64(id)); err != nil {
+			return err
+		}
 		if f.Censored {
 			censored++
 		}
@@ -64,6 +67,7 @@ func (a *analyzer) tellFlakes() {
 		a.a.Heat.Runs = a.w.Runs
 	}
 	a.completeSpecs()
+	return nil
 }
 
 // completeSpecs gives flaky specs the place and labels that they have in the run.
@@ -71,12 +75,12 @@ func (a *analyzer) completeSpecs() {
 	if a.a.Run.Suites == nil || len(a.a.Flakes) == 0 {
 		return
 	}
-	now := map[string]*reports.Spec{}
+	now := map[reports.Digest]*reports.Spec{}
 	for i := range a.a.Run.Suites.Specs {
-		now[a.a.Run.Suites.Specs[i].Key()] = &a.a.Run.Suites.Specs[i]
+		now[a.a.Run.Suites.Specs[i].Digest()] = &a.a.Run.Suites.Specs[i]
 	}
 	for i := range a.a.Flakes {
-		if s := now[a.a.Flakes[i].Spec.Key()]; s != nil {
+		if s := now[a.a.Flakes[i].Spec.Digest()]; s != nil {
 			a.a.Flakes[i].Spec, a.a.Heat.Rows[i].Spec = *s, *s
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func (a *analyzer) tellGreen() error {
 	if b := a.a.Baseline; b != nil {
 		for _, s := range b.Rescued {
-			if a.both[s.Key()] {
+			if a.both[s.Digest()] {
 				a.a.Green = append(a.a.Green, GreenTurn{Move: Move{Kind: reports.Flaky, Spec: &s, Before: reports.Failed, Now: reports.Passed},
 					Cause: NothingChanged, Evidence: "it failed and passed at commit " + text.ShortCommit(a.a.Run.Commit)})
 			}
@@ -26,25 +26,44 @@ func (a *analyzer) tellGreen() error {
 	if a.a.Previous == nil {
 		return nil
 	}
-	failed := map[string]*reports.Spec{}
+	failed := map[reports.Digest]*reports.Spec{}
 	for i := range a.was.Specs {
 		if s := &a.was.Specs[i]; s.State == reports.Failed {
-			failed[s.Key()] = s
+			failed[s.Digest()] = s
 		}
+	}
+	if err := a.fillFailed(failed); err != nil {
+		return err
 	}
 	files := sourceFiles{source: a.o.Source, read: map[string][]byte{}}
 	for _, m := range a.a.Moves {
 		if m.Before != reports.Failed || m.Now == reports.Failed || m.Kind == reports.NotRun { // what could not run has not stopped failing
 			continue
 		}
-		if a.both[m.Spec.Key()] { // told above, where it passed
+		if a.both[m.Spec.Digest()] { // told above, where it passed
 			continue
 		}
 		turn := GreenTurn{Move: m}
-		turn.Cause, turn.Evidence = a.cause(m, failed[m.Spec.Key()], &files)
+		turn.Cause, turn.Evidence = a.cause(m, failed[m.Spec.Digest()], &files)
 		a.a.Green = append(a.a.Green, turn)
 	}
 	return a.limitsTurned()
+}
+
+// fillFailed reads the messages of the specs that stopped failing: they may name a limit.
+func (a *analyzer) fillFailed(failed map[reports.Digest]*reports.Spec) error {
+	if len(a.o.Limits) == 0 {
+		return nil
+	}
+	var asked []*reports.Spec
+	for i := range a.a.Moves {
+		if m := &a.a.Moves[i]; m.Before == reports.Failed && m.Now == reports.Passed {
+			if was := failed[m.Spec.Digest()]; was != nil {
+				asked = append(asked, was)
+			}
+		}
+	}
+	return a.FillTexts(a.a.Previous.ID, asked)
 }
 
 // Name is the spec's or the limit's.

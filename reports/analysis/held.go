@@ -25,8 +25,12 @@ func (a *analyzer) tellQuarantine() error {
 	if l == nil || len(l.Entries) == 0 {
 		return nil
 	}
+	names, err := a.Names()
+	if err != nil {
+		return err
+	}
 	byName := map[string][]byte{}
-	for id, s := range a.Names {
+	for id, s := range names {
 		if id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil && s.Occurrence <= 1 {
 			byName[string(s.AppendName(nil))] = a.w.Codes[id]
 		}

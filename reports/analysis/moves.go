@@ -27,17 +27,19 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 	for _, s := range MatrixStates {
 		c.Matrix.N[s] = map[reports.State]int{}
 	}
-	before := map[string]*reports.Spec{}
+	before := map[reports.Digest]*reports.Spec{}
 	if was != nil {
+		before = make(map[reports.Digest]*reports.Spec, len(was.Specs))
 		for i := range was.Specs {
-			before[was.Specs[i].Key()] = &was.Specs[i]
+			before[was.Specs[i].Digest()] = &was.Specs[i]
 		}
 	}
+	c.Moves = make([]Move, 0, now.Counts().Failed)
 	b := newBarrier(now)
 	var fresh []*reports.Spec
 	for i := range now.Specs {
 		s := &now.Specs[i]
-		key := s.Key()
+		key := s.Digest()
 		if old := before[key]; old != nil {
 			c.add(old, s, sameCode, b.skipped(s))
 			delete(before, key)
@@ -49,7 +51,7 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 	if was != nil {
 		for i := range was.Specs {
 			switch s := &was.Specs[i]; {
-			case before[s.Key()] == nil:
+			case before[s.Digest()] == nil:
 			case b.missing(s):
 				c.Matrix.N[s.State][""]++
 				c.Moves = append(c.Moves, Move{Kind: reports.NotRun, Spec: alone(s), Before: s.State})
@@ -228,22 +230,36 @@ func (a *analyzer) tellMoves() {
 	}
 }
 
+// fillGone reads the messages of specs that are gone, which the outline of the baseline leaves out.
+func (a *analyzer) fillGone() error {
+	var gone []*reports.Spec
+	for i := range a.a.Moves {
+		if m := &a.a.Moves[i]; m.Now == "" {
+			gone = append(gone, m.Spec)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return a.FillTexts(a.a.Previous.ID, gone)
+}
+
 // bothWays marks as flaky what passed and failed in runs of the one commit.
-func (c *compared) bothWays(both map[string]bool, now *reports.Results) {
+func (c *compared) bothWays(both map[reports.Digest]bool, now *reports.Results) {
 	if len(both) == 0 {
 		return
 	}
-	moved := map[string]bool{}
+	moved := map[reports.Digest]bool{}
 	for i := range c.Moves {
 		m := &c.Moves[i]
-		key := m.Spec.Key()
+		key := m.Spec.Digest()
 		moved[key] = true
 		if both[key] && slices.Contains([]reports.Kind{reports.Broke, reports.NewFailing, reports.Fixed, reports.New}, m.Kind) {
 			m.Kind = reports.Flaky
 		}
 	}
 	for i := range now.Specs {
-		if s := &now.Specs[i]; both[s.Key()] && !moved[s.Key()] {
+		if s := &now.Specs[i]; both[s.Digest()] && !moved[s.Digest()] {
 			c.Moves = append(c.Moves, Move{Kind: reports.Flaky, Spec: s, Before: s.State, Now: s.State})
 		}
 	}

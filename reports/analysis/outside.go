@@ -240,25 +240,29 @@ func (a *analyzer) recall() error {
 	if at < 1 {
 		return nil
 	}
-	have := map[string]int{}
+	have := map[reports.Digest]int{}
 	for i := range a.was.Specs {
-		have[a.was.Specs[i].Key()] = i
+		have[a.was.Specs[i].Digest()] = i
 	}
 	barred := map[int64]reports.Spec{} // by the number of the name
 	last := map[string]int{}           // place of the last run in which the suite ran and nothing kept it from it
-	for id, codes := range w.Codes {
-		s, ok := a.Names[int64(id)]
-		if codes == nil || !ok {
+	names, err := a.Names()
+	if err != nil {
+		return err
+	}
+	for id, s := range names {
+		if id >= int64(len(w.Codes)) || w.Codes[id] == nil {
 			continue
 		}
-		if i, listed := have[s.Key()]; listed {
+		codes := w.Codes[id]
+		if i, listed := have[s.Digest()]; listed {
 			if !b.skipped(&a.was.Specs[i]) {
 				continue
 			}
 		} else if !b.missing(&s) {
 			continue
 		}
-		barred[int64(id)] = s
+		barred[id] = s
 		for i := at - 1; i > last[s.Suite]; i-- {
 			if o := history.OutcomeOf(codes[i]); o != history.NotRun && w.Runs[i].Suites == 0 {
 				last[s.Suite] = i
@@ -275,7 +279,7 @@ func (a *analyzer) recall() error {
 		if s.State == reports.Failed && code&history.BothBit != 0 {
 			s.Detail = reports.BothWays
 		}
-		if i, listed := have[s.Key()]; listed {
+		if i, listed := have[s.Digest()]; listed {
 			was.Specs[i].State, was.Specs[i].Detail = s.State, s.Detail
 			continue
 		}
@@ -361,7 +365,8 @@ func (a *analyzer) outsideAges() error {
 	open := map[outsideID]*Age{}
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
-			o.Age = Age{Since: a.row.Line(), Runs: 1, Time: a.row.Started}
+			since := a.row.Line()
+			o.Age = Age{Since: &since, Runs: 1}
 			open[o.id()] = &o.Age
 		}
 	}
@@ -370,7 +375,7 @@ func (a *analyzer) outsideAges() error {
 		if l.ID == a.a.Run.ID {
 			continue
 		}
-		r, err := a.Results(l.ID)
+		r, err := a.Outline(l.ID)
 		if err != nil {
 			return fmt.Errorf("run %d: %w", l.ID, err)
 		}
@@ -382,7 +387,7 @@ func (a *analyzer) outsideAges() error {
 			switch {
 			case failed[id]:
 				age.Runs++
-				age.Since, age.Time = l, l.Started
+				age.Since = &l
 			case b.has(id.suite) && !b.whole(id.suite):
 				age.LastPassed, age.Known = &l, true
 				delete(open, id)

@@ -92,11 +92,11 @@ func (a *analyzer) fillPhase(p *Phase, to history.RunLine, target float64) error
 		return nil
 	}
 	p.Fewer = reports.Rate{Good: p.From.Counts.Failed - p.Counts.Failed, Of: p.From.Counts.Failed}
-	now, err := a.Results(to.ID)
+	now, err := a.Outline(to.ID)
 	if err != nil {
 		return fmt.Errorf("run %d: %w", to.ID, err)
 	}
-	was, err := a.Results(p.From.ID)
+	was, err := a.Outline(p.From.ID)
 	if err != nil {
 		return fmt.Errorf("run %d: %w", p.From.ID, err)
 	}

@@ -12,18 +12,18 @@ func (a *analyzer) askedFor(was *reports.Results) *reports.Results {
 	if was == nil || !selection.Partial {
 		return was
 	}
-	suites, have := map[string]bool{}, map[string]bool{}
+	suites, have := map[string]bool{}, map[reports.Digest]bool{}
 	for i := range a.a.Run.Suites.Suites {
 		suites[a.a.Run.Suites.Suites[i].Path] = true
 	}
 	for i := range a.a.Run.Suites.Specs {
 		s := &a.a.Run.Suites.Specs[i]
-		suites[s.Suite], have[s.Key()] = true, true
+		suites[s.Suite], have[s.Digest()] = true, true
 	}
 	asked := *was
 	asked.Specs = nil
 	for _, s := range was.Specs {
-		if have[s.Key()] || suites[s.Suite] && !selection.Filtered {
+		if have[s.Digest()] || suites[s.Suite] && !selection.Filtered {
 			asked.Specs = append(asked.Specs, s)
 		}
 	}

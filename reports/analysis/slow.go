@@ -39,41 +39,47 @@ func (a *analyzer) tellDurations() {
 
 // times are durations in seconds by spec and run; NaN where it did not run.
 type times struct {
+	w       *history.Window
 	ids     []int64
-	values  [][]float64
 	medians []float64
 	factors []float64 // of runs
 	place   map[int64]int
 }
 
+// value is the duration of a spec in one of the timed runs; NaN where it did not pass: a failure
+// may be quick or slow for its own reasons.
+func (t *times) value(id int64, run int) float64 {
+	code := t.w.Codes[id][len(t.w.Runs)-t.w.Timed+run]
+	if took := t.w.Took[id][run]; history.OutcomeOf(code) == history.Good && took > 0 {
+		return took.Seconds()
+	}
+	return math.NaN()
+}
+
 func newTimes(w *history.Window) *times {
-	t := &times{place: map[int64]int{}, factors: make([]float64, w.Timed)}
+	t := &times{w: w, place: map[int64]int{}, factors: make([]float64, w.Timed)}
 	var scratch []float64
-	from := len(w.Runs) - w.Timed
 	for id, codes := range w.Codes {
 		if codes == nil {
 			continue
 		}
-		row := make([]float64, w.Timed)
 		scratch = scratch[:0]
-		for i := range row {
-			row[i] = math.NaN()
-			if o := history.OutcomeOf(codes[from+i]); o == history.Good && w.Took[id][i] > 0 { // a failure may be quick or slow for its own reasons
-				row[i] = w.Took[id][i].Seconds()
-				scratch = append(scratch, row[i])
+		for i := range w.Timed {
+			if v := t.value(int64(id), i); !math.IsNaN(v) {
+				scratch = append(scratch, v)
 			}
 		}
 		if len(scratch) == 0 {
 			continue
 		}
 		t.place[int64(id)] = len(t.ids)
-		t.ids, t.values, t.medians = append(t.ids, int64(id)), append(t.values, row), append(t.medians, median(scratch))
+		t.ids, t.medians = append(t.ids, int64(id)), append(t.medians, median(scratch))
 	}
 	for i := range t.factors {
 		scratch = scratch[:0]
-		for k, row := range t.values {
-			if !math.IsNaN(row[i]) {
-				scratch = append(scratch, row[i]/t.medians[k])
+		for k, id := range t.ids {
+			if v := t.value(id, i); !math.IsNaN(v) {
+				scratch = append(scratch, v/t.medians[k])
 			}
 		}
 		t.factors[i] = 1
@@ -98,7 +104,7 @@ func (a *analyzer) tellSlowest(t *times) {
 			break
 		}
 		slow := Slow{Spec: *s, Share: float64(s.Duration) / float64(total)}
-		if k, ok := t.place[a.ids[s.Key()]]; ok {
+		if k, ok := t.place[a.ids[s.Digest()]]; ok {
 			slow.Median = text.Seconds(t.medians[k])
 		}
 		a.a.Slowest = append(a.a.Slowest, slow)
@@ -114,17 +120,18 @@ func (a *analyzer) tellSlowing(t *times) {
 	now := map[int64]*reports.Spec{}
 	for i := range a.a.Run.Suites.Specs {
 		s := &a.a.Run.Suites.Specs[i]
-		now[a.ids[s.Key()]] = s
+		now[a.ids[s.Digest()]] = s
 	}
 	var test rankTest
 	var found []Slowing
 	var ps []float64
-	for k, id := range t.ids {
+	for _, id := range t.ids {
 		if now[id] == nil {
 			continue
 		}
 		var old, recent []float64
-		for i, v := range t.values[k] {
+		for i := range t.factors {
+			v := t.value(id, i)
 			switch {
 			case math.IsNaN(v):
 			case i < runs-newer:

@@ -88,7 +88,7 @@ func (a *analyzer) isLater(l history.RunLine, than *history.RunLine) bool {
 }
 
 // codesOf are the states of a spec by run of a.base; nil: no run has it.
-func (a *analyzer) codesOf(key string) []byte {
+func (a *analyzer) codesOf(key reports.Digest) []byte {
 	id, ok := a.ids[key]
 	if !ok || id >= int64(len(a.base.Codes)) {
 		return nil
@@ -108,7 +108,7 @@ func (a *analyzer) places() map[int64]int {
 }
 
 // lookup finds the state of a spec in the nearest run before the change that ran it.
-func (a *analyzer) lookup(key string, m Move) (s lookedUp, err error) {
+func (a *analyzer) lookup(key reports.Digest, m Move) (s lookedUp, err error) {
 	if err := a.readBase(); err != nil {
 		return s, err
 	}
@@ -163,12 +163,12 @@ func (a *analyzer) ownCommit(l *history.RunLine) bool {
 
 // barredAtBaseline reports whether a failure outside the specs kept a spec from running in
 // the baseline run, so that it says nothing of the spec.
-func (a *analyzer) barredAtBaseline(key string, m Move) bool {
+func (a *analyzer) barredAtBaseline(key reports.Digest, m Move) bool {
 	if a.barrier == nil {
 		a.barrier = newBarrier(a.baseResults)
-		a.listed = map[string]*reports.Spec{}
+		a.listed = map[reports.Digest]*reports.Spec{}
 		for i := range a.baseResults.Specs {
-			a.listed[a.baseResults.Specs[i].Key()] = &a.baseResults.Specs[i]
+			a.listed[a.baseResults.Specs[i].Digest()] = &a.baseResults.Specs[i]
 		}
 	}
 	if s := a.listed[key]; s != nil {
@@ -178,7 +178,7 @@ func (a *analyzer) barredAtBaseline(key string, m Move) bool {
 }
 
 // knownFlake looks for a spec among runs that have nothing to do with the change.
-func (a *analyzer) knownFlake(key string) (f Flake, ok bool, err error) {
+func (a *analyzer) knownFlake(key reports.Digest) (f Flake, ok bool, err error) {
 	if err := a.readBase(); err != nil {
 		return f, false, err
 	}
@@ -200,14 +200,16 @@ func (a *analyzer) knownFlake(key string) (f Flake, ok bool, err error) {
 		known := newSequences(a.base.Runs, of)
 		a.known = &known
 	}
-	f, ok = a.known.flake(codes)
-	f.Spec = a.Names[a.ids[key]]
-	return f, ok, nil
+	if f, ok = a.known.flake(codes); !ok {
+		return f, false, nil
+	}
+	f.Spec, _, err = a.Name(a.ids[key])
+	return f, true, err
 }
 
 // branchStreak is the number of runs in a row, this one included, in which a spec failed on
 // the branch of a change, runs of other commits among them.
-func (a *analyzer) branchStreak(key string) (int, error) {
+func (a *analyzer) branchStreak(key reports.Digest) (int, error) {
 	branch := a.a.Run.Branch
 	if branch == "" || branch == a.a.Baseline.Branch {
 		return 0, nil
@@ -237,7 +239,7 @@ func (a *analyzer) judgeOutside(f *Failure) error {
 	if err := a.readBase(); err != nil {
 		return err
 	}
-	if e := a.o.Quarantine.Covers(&f.Spec, a.o.Now); e != nil {
+	if e := a.o.Quarantine.Covers(f.Spec, a.o.Now); e != nil {
 		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", e.Reason, e.Owner, e.Expires)
 		return nil
 	}
@@ -290,7 +292,7 @@ const maxOutside = 20
 func (a *analyzer) outsideAt(run int64, id outsideID) (red, ran bool, err error) {
 	of, ok := a.outside[run]
 	if !ok {
-		r, err := a.Results(run)
+		r, err := a.Outline(run)
 		if err != nil {
 			return false, false, fmt.Errorf("run %d: %w", run, err)
 		}

@@ -37,9 +37,9 @@ const MaxChance = 0.001
 // Failure is one red spec or failure outside the specs, and whose it is.
 type Failure struct {
 	Whose   Whose
-	Spec    reports.Spec // of a failure outside the specs: Outside.Spec
-	Outside *Outside     // nil of a spec
-	Why     string       // the evidence: a clause that can follow the name and a colon
+	Spec    *reports.Spec // in the results of the run; of a failure outside the specs: Outside.Spec
+	Outside *Outside      // nil of a spec
+	Why     string        // the evidence: a clause that can follow the name and a colon
 
 	At    *history.RunLine  // the run in which it was looked up; nil: none
 	Since *history.RunLine  // red on main: the first run of the row of failures that At ends
@@ -60,13 +60,14 @@ func (f *Failure) Name() string {
 
 // Of are the failures that are whose, in the order of [Analysis.Failures].
 func (a *Analysis) Of(whose Whose) []Failure {
-	var all []Failure
-	for _, f := range a.Failures {
-		if f.Whose == whose {
-			all = append(all, f)
-		}
+	n := 0
+	from := slices.IndexFunc(a.Failures, func(f Failure) bool { return f.Whose == whose })
+	if from < 0 {
+		return nil
 	}
-	return all
+	for n = from; n < len(a.Failures) && a.Failures[n].Whose == whose; n++ { // they are sorted by whose they are
+	}
+	return a.Failures[from:n:n]
 }
 
 // judgeFailures finds whose each failure of the run is.
@@ -79,17 +80,19 @@ func (a *analyzer) judgeFailures() error {
 	}
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
-			f := Failure{Spec: o.Spec(), Outside: o}
+			spec := o.Spec()
+			f := Failure{Spec: &spec, Outside: o}
 			if err := a.judgeOutside(&f); err != nil {
 				return err
 			}
 			a.a.Failures = append(a.a.Failures, f)
 		}
 	}
-	from := map[string]Move{}
-	for _, m := range a.a.Moves {
-		if m.Now == reports.Failed {
-			from[m.Spec.Key()] = m
+	a.a.Failures = make([]Failure, 0, len(a.a.Outside)+a.a.Counts.Failed)
+	from := make(map[*reports.Spec]*Move, a.a.Counts.Failed)
+	for i := range a.a.Moves {
+		if m := &a.a.Moves[i]; m.Now == reports.Failed {
+			from[m.Spec] = m
 		}
 	}
 	for i := range a.a.Run.Suites.Specs {
@@ -97,8 +100,12 @@ func (a *analyzer) judgeFailures() error {
 		if s.State != reports.Failed {
 			continue
 		}
-		f := Failure{Spec: *s}
-		if err := a.judgeSpec(&f, from[s.Key()]); err != nil {
+		f := Failure{Spec: s}
+		var m Move
+		if from[s] != nil {
+			m = *from[s]
+		}
+		if err := a.judgeSpec(&f, m); err != nil {
 			return err
 		}
 		a.a.Failures = append(a.a.Failures, f)
@@ -112,9 +119,9 @@ func (a *analyzer) judgeFailures() error {
 
 // judgeSpec applies the rules in their order of precedence.
 func (a *analyzer) judgeSpec(f *Failure, m Move) error {
-	key := f.Spec.Key()
+	key := f.Spec.Digest()
 	f.Red, f.Green = a.around.of(key)
-	if e := a.o.Quarantine.Covers(&f.Spec, a.o.Now); e != nil {
+	if e := a.o.Quarantine.Covers(f.Spec, a.o.Now); e != nil {
 		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", text.OneLine(e.Reason), text.OneLine(e.Owner), e.Expires)
 		return nil
 	}
@@ -135,7 +142,7 @@ func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 		if err != nil {
 			return err
 		}
-		f.P = flakeChance(known.High, a.tries[key], streak)
+		f.P = flakeChance(known.High, a.attemptsOf(f.Spec), streak)
 		rate := fmt.Sprintf("%s, last seen in run %d", known.Flaked, known.Last.ID)
 		if f.P >= MaxChance {
 			f.Whose, f.Why = KnownFlaky, "it fails now and then: "+rate
@@ -158,6 +165,9 @@ func (a *analyzer) redBefore(f *Failure, s lookedUp) {
 		return
 	}
 	f.Whose, f.Since = RedOnMain, s.since
+	if f.Why = a.sameWhy[[2]*history.RunLine{s.at, s.since}]; f.Why != "" {
+		return
+	}
 	where := "it fails"
 	if s.at.Branch != "" {
 		where = "it fails on branch " + text.OneLine(s.at.Branch)
@@ -166,6 +176,10 @@ func (a *analyzer) redBefore(f *Failure, s lookedUp) {
 	if s.since.ID != s.at.ID {
 		f.Why += fmt.Sprintf(", and did in run %d", s.at.ID)
 	}
+	if a.sameWhy == nil {
+		a.sameWhy = map[[2]*history.RunLine]string{}
+	}
+	a.sameWhy[[2]*history.RunLine{s.at, s.since}] = f.Why
 }
 
 // notRedBefore decides on what did not fail at the baseline.
@@ -234,28 +248,32 @@ func flakeChance(p float64, tries reports.Rate, streak int) float64 {
 	return min(1, 2*min(chance, row))
 }
 
-// count adds the attempts of a spec at the commit of the run: Good of them failed.
-func (a *analyzer) count(s *reports.Spec) {
-	r := a.tries[s.Key()]
+// attemptsOf are the attempts of a spec of the run in all runs of its commit: Good of them
+// failed.
+func (a *analyzer) attemptsOf(s *reports.Spec) reports.Rate {
+	r, others := attempts(s), a.tries[s.Digest()]
+	return reports.Rate{Good: r.Good + others.Good, Of: r.Of + others.Of}
+}
+
+// attempts are those of a spec in one run: Good of them failed.
+func attempts(s *reports.Spec) (r reports.Rate) {
 	switch n := max(1, s.Attempts); {
 	case s.BothWays(): // how many of them failed is only in its message
-		r.Good, r.Of = r.Good+1, r.Of+n
+		r.Good, r.Of = 1, n
 	case s.State == reports.Failed:
-		r.Good, r.Of = r.Good+n, r.Of+n
+		r.Good, r.Of = n, n
 	case s.State == reports.Passed && s.Retried:
-		r.Good, r.Of = r.Good+n-1, r.Of+n
+		r.Good, r.Of = n-1, n
 	case s.State == reports.Passed:
-		r.Of += n
-	default:
-		return
+		r.Of = n
 	}
-	a.tries[s.Key()] = r
+	return r
 }
 
 // picture is what other jobs of the same commit came to: parts of one picture.
 type picture struct {
 	platforms []string
-	states    []map[string]reports.State // by key, of each platform
+	states    []map[reports.Digest]reports.State // of each platform
 }
 
 // maxAround is the most other jobs of a commit that are looked at.
@@ -275,7 +293,7 @@ func (a *analyzer) lookAround() error {
 			continue
 		}
 		seen[l.Cell] = true
-		of, err := a.Results(l.ID)
+		of, err := a.Outline(l.ID)
 		if err != nil {
 			return fmt.Errorf("run %d: %w", l.ID, err)
 		}
@@ -284,16 +302,16 @@ func (a *analyzer) lookAround() error {
 		if len(parts) == 3 {
 			name = cmp.Or(parts[1], parts[0])
 		}
-		states := map[string]reports.State{}
+		states := map[reports.Digest]reports.State{}
 		for i := range of.Specs {
-			states[of.Specs[i].Key()] = of.Specs[i].State
+			states[of.Specs[i].Digest()] = of.Specs[i].State
 		}
 		a.around.platforms, a.around.states = append(a.around.platforms, name), append(a.around.states, states)
 	}
 	return nil
 }
 
-func (r *picture) of(key string) (red, green []string) {
+func (r *picture) of(key reports.Digest) (red, green []string) {
 	for i, name := range r.platforms {
 		switch r.states[i][key] {
 		case reports.Failed:

@@ -39,6 +39,14 @@ type sparse struct {
 	blob int64
 }
 
+// place is where a spec of the row stands in the results.
+func (o *outcomes) place(at int) int {
+	if o.order == nil {
+		return at
+	}
+	return o.order[at]
+}
+
 func (o *outcomes) pack() []byte {
 	var p packer
 	p.uint(len(o.rosters))
@@ -227,13 +235,20 @@ func unpackRoster(b []byte) (*roster, error) {
 	n := len(r.ids)
 	r.files = u.column(n)
 	r.labels = make([][]string, n)
+	known := map[string][]string{} // specs with the same labels share them
 	for i, text := range u.column(n) {
 		if u.err != nil {
 			break
 		}
-		if err := unlist(text, &r.labels[i]); err != nil {
-			return nil, err
+		labels, ok := known[text]
+		if !ok {
+			if err := unlist(text, &labels); err != nil {
+				return nil, err
+			}
+			labels = slices.Clip(labels)
+			known[text] = labels
 		}
+		r.labels[i] = labels
 	}
 	r.lines = make([]int, n)
 	last := 0

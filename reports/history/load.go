@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -100,12 +99,12 @@ type Reader struct {
 	ctx context.Context
 	db  querier
 	inflater
-	blobs map[int64][]byte
-	Names map[int64]reports.Spec // only the texts
+	rosters map[int64][]byte // packed, by the number of their blob
+	names   *names           // nil until they are read
 }
 
 func newReader(ctx context.Context, db querier) *Reader {
-	return &Reader{ctx: ctx, db: db, blobs: map[int64][]byte{}}
+	return &Reader{ctx: ctx, db: db, rosters: map[int64][]byte{}}
 }
 
 // runs are loaded whole.
@@ -271,213 +270,35 @@ func (r *Reader) Origin(run int64) (o reports.Origin, err error) {
 	return o, json.Unmarshal(text, &o)
 }
 
-// resultRow is a row of table results, still packed.
-type resultRow struct {
-	run                         int64
-	outcomes, durations, suites []byte
-}
-
-func scanResults(rows *sql.Rows) (w resultRow, err error) {
-	var sum int64
-	if err := rows.Scan(&w.run, &w.outcomes, &w.durations, &w.suites, &sum); err != nil {
-		return w, err
-	}
-	if sum != checksum(w.run, w.outcomes, w.durations, w.suites) {
-		return w, fmt.Errorf("results of run %d: %w", w.run, errSum)
-	}
-	return w, nil
-}
-
-const selectResults = "SELECT run_id, outcomes, durations, suites, sum FROM results "
-
-func (r *Reader) Results(run int64) (*reports.Results, error) {
-	rows, err := collect(r.ctx, r.db, selectResults+"WHERE run_id = ?", []any{run}, scanResults)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("its results are missing: %w", errSum)
-	}
-	w := rows[0]
-	content, err := r.unpack(w.suites)
-	if err != nil {
-		return nil, err
-	}
-	var out reports.Results
-	if err := unlist(string(content), &out.Suites); err != nil {
-		return nil, err
-	}
-	if content, err = r.unpack(w.outcomes); err != nil {
-		return nil, err
-	}
-	o, err := unpackOutcomes(content)
-	if err != nil {
-		return nil, err
-	}
-	durations, err := r.durations(w, len(o.codes))
-	if err != nil {
-		return nil, err
-	}
-	out.Specs, err = r.specs(o, durations)
-	return &out, err
-}
-
-func (r *Reader) durations(w resultRow, n int) ([]time.Duration, error) {
-	content, err := r.unpack(w.durations)
-	if err != nil {
-		return nil, err
-	}
-	return unpackDurations(content, n)
-}
-
-// specs puts the columns together.
-func (r *Reader) specs(o *outcomes, durations []time.Duration) ([]reports.Spec, error) {
-	var all []reports.Spec
-	for _, id := range o.rosters {
-		content, err := r.blob(id)
-		if err != nil {
-			return nil, err
-		}
-		roster, err := unpackRoster(content)
-		if err != nil {
-			return nil, err
-		}
-		for i, name := range roster.ids {
-			s, err := r.name(name)
-			if err != nil {
-				return nil, err
-			}
-			s.File, s.Line, s.Labels = roster.files[i], roster.lines[i], roster.labels[i]
-			all = append(all, s)
-		}
-	}
-	if len(all) != len(o.codes) {
-		return nil, fmt.Errorf("%d specs and %d states: %w", len(all), len(o.codes), errSum)
-	}
-	for i := range all {
-		s := &all[i]
-		s.State, s.Retried = reports.States[o.codes[i]&^BothBit], o.codes[i]&BothBit != 0
-		s.Attempts, s.Duration = o.attempts[i], durations[i]
-	}
-	for _, t := range o.details {
-		text, err := r.blob(t.blob)
-		if err != nil {
-			return nil, err
-		}
-		s := &all[t.at]
-		s.Detail = string(text)
-		s.Retried = s.Retried && !s.BothWays()
-	}
-	for _, t := range o.messages {
-		text, err := r.blob(t.blob)
-		if err != nil {
-			return nil, err
-		}
-		all[t.at].Message = string(text)
-	}
-	for _, t := range o.outputs {
-		text, err := r.blob(t.blob)
-		if err != nil {
-			return nil, err
-		}
-		all[t.at].Output = string(text)
-	}
-	if o.order == nil {
-		return all, nil
-	}
-	placed := make([]reports.Spec, len(all))
-	for i, at := range o.order {
-		placed[at] = all[i]
-	}
-	return placed, nil
-}
-
-// blob is shared content by its number.
-func (r *Reader) blob(id int64) ([]byte, error) {
-	if content, ok := r.blobs[id]; ok {
-		return content, nil
-	}
-	type row struct{ digest, packed []byte }
-	rows, err := collect(r.ctx, r.db, "SELECT digest, packed FROM blobs WHERE id = ?", []any{id}, func(rows *sql.Rows) (w row, err error) {
-		err = rows.Scan(&w.digest, &w.packed)
-		return w, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("shared content %d is missing: %w", id, errSum)
-	}
-	content, err := r.unpack(rows[0].packed)
-	if err != nil || !bytes.Equal(digest(content), rows[0].digest) {
-		return nil, errors.Join(fmt.Errorf("shared content %d: %w", id, errSum), err)
-	}
-	r.blobs[id] = content
-	return content, nil
-}
-
-type name struct {
-	id    int64
-	key   string
-	texts string
-}
-
-func scanName(rows *sql.Rows) (n name, err error) {
-	var sum int64
-	if err := rows.Scan(&n.id, &n.key, &n.texts, &sum); err != nil {
-		return n, err
-	}
-	if sum != checksum(n.key, n.texts) {
-		return n, fmt.Errorf("name %d: %w", n.id, errSum)
-	}
-	return n, nil
-}
-
-// name is a spec with its texts and nothing else.
-func (r *Reader) name(id int64) (reports.Spec, error) {
-	if err := r.ReadNames(); err != nil {
-		return reports.Spec{}, err
-	}
-	s, ok := r.Names[id]
-	if !ok {
-		return reports.Spec{}, fmt.Errorf("name %d is missing: %w", id, errSum)
-	}
-	return s, nil
-}
-
-// ReadNames reads all names, once.
-func (r *Reader) ReadNames() error {
-	if r.Names != nil {
-		return nil
-	}
-	all, err := collect(r.ctx, r.db, "SELECT id, key, texts, sum FROM names", nil, scanName)
+// each runs a query and calls do for every row, so that no more than one is in memory.
+func each(ctx context.Context, db querier, query string, args []any, do func(*sql.Rows) error) (err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
-	r.Names = make(map[int64]reports.Spec, len(all))
-	for _, n := range all {
-		if r.Names[n.id], err = reports.DecodeTexts(n.texts); err != nil {
-			return fmt.Errorf("name %d: %w", n.id, err)
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
 		}
 	}
-	return nil
+	return rows.Err()
 }
 
 // collect runs a query to its end, so that no connection is held between two.
 func collect[T any](ctx context.Context, db querier, query string, args []any, scan func(*sql.Rows) (T, error)) (all []T, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+	err = each(ctx, db, query, args, func(rows *sql.Rows) error {
+		one, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		all = append(all, one)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
+	return all, nil
 }
 
 func scanNumber(rows *sql.Rows) (n int64, err error) {

@@ -123,7 +123,7 @@ func sweep(ctx context.Context, tx *sql.Tx) error {
 				continue
 			}
 			blobs[id] = true
-			content, err := r.blob(id)
+			content, err := r.roster(id)
 			if err != nil {
 				return err
 			}

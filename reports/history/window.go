@@ -22,6 +22,10 @@ type Window struct {
 // SlowWindow is the runs whose durations are looked at.
 const SlowWindow = 60
 
+// maxDurations is about the most durations in a window, 8 bytes each: of runs of 100,000
+// specs those of the last 31 runs are read.
+const maxDurations = 25 << 17
+
 // Window reads the states of runs, and the durations of the last few of them.
 func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 	w := &Window{}
@@ -30,9 +34,12 @@ func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 			w.Runs = append(w.Runs, runs[i].Line())
 		}
 	}
-	w.Timed = min(durations, len(w.Runs))
 	if len(w.Runs) == 0 {
 		return w, nil
+	}
+	w.Timed = min(durations, len(w.Runs))
+	for i := range w.Runs {
+		w.Timed = min(w.Timed, maxDurations/max(1, w.Runs[i].Counts.All()))
 	}
 	place := make(map[int64]int, len(w.Runs))
 	low, high := w.Runs[0].ID, w.Runs[0].ID
@@ -82,7 +89,7 @@ func (r *Reader) column(w *Window, at int, row resultRow, rosters map[int64][]in
 	for _, blob := range o.rosters {
 		ids, ok := rosters[blob]
 		if !ok {
-			content, err := r.blob(blob)
+			content, err := r.roster(blob)
 			if err != nil {
 				return err
 			}

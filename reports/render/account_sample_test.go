@@ -103,7 +103,7 @@ func fullAccount(n, runs int, text string) *analysis.Analysis {
 	rerun := "go tool ginkgo --focus-file suites/core/part3_test.go:13 ./suites/core"
 	for i := range a.Attention {
 		t := &a.Attention[i]
-		t.Rerun, t.Age, t.Cluster = rerun, analysis.Age{Since: a.Trend.Points[0], Runs: 1 + i%4, Known: i%2 == 0, Time: sample.Noon, LastPassed: &a.Trend.Points[0]}, 0
+		t.Rerun, t.Age, t.Cluster = rerun, analysis.Age{Since: &a.Trend.Points[0], Runs: 1 + i%4, Known: i%2 == 0, LastPassed: &a.Trend.Points[0]}, 0
 	}
 	fillHistory(a, text)
 	fillLimits(a, text)
@@ -182,7 +182,7 @@ func fillLimits(a *analysis.Analysis, text string) {
 
 // fillOutcomes gives every spec a row of outcomes.
 func fillOutcomes(a *analysis.Analysis) {
-	a.Outcomes = analysis.Outcomes{Runs: a.Trend.Points, Cells: map[string]string{}, Took: map[string][]time.Duration{}}
+	a.Outcomes = analysis.Outcomes{Runs: a.Trend.Points}
 	a.Past = map[string][]analysis.PastFailure{}
 	for i := range a.Attention[:min(len(a.Attention), maxAttention)] {
 		if t := &a.Attention[i]; len(a.Trend.Points) > 3 {
@@ -204,9 +204,9 @@ func fillOutcomes(a *analysis.Analysis) {
 		if s.State == reports.Failed {
 			cells[runs-1] = 'F'
 		}
-		a.Outcomes.Cells[s.Key()] = string(cells)
-		if len(a.Run.Suites.Specs) <= 5000 { // as the analysis has it
-			a.Outcomes.Took[s.Key()] = took
+		if len(a.Run.Suites.Specs) > 5000 { // as the analysis has it
+			took = nil
 		}
+		a.Outcomes.Set(s, string(cells), took)
 	}
 }

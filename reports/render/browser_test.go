@@ -355,7 +355,8 @@ func keyboard(tb *tab, _ string) {
 // comparesRuns takes two runs of the window, whatever the page is about.
 func comparesRuns(tb *tab, path string) {
 	a, differ, broke := fullAccount(240, 40, ""), 0, 0
-	for _, cells := range a.Outcomes.Cells {
+	for i := range a.Run.Suites.Specs {
+		cells, _ := a.Outcomes.Of(&a.Run.Suites.Specs[i])
 		if cells[2] != cells[39] {
 			differ++
 			if cells[39] == 'F' {

@@ -31,7 +31,7 @@ func newDetails(a *analysis.Analysis) map[string]specDetails {
 			continue
 		}
 		var d specDetails
-		if f := by[t.Spec.Key()]; f != nil {
+		if f := by[t.Spec.Digest()]; f != nil {
 			d.Whose = reports.Visible(strings.TrimSuffix(string(f.Whose)+": "+f.Why, ": "))
 			d.Green = reports.Visible(strings.Join(f.Green, ", "))
 			if f.Entry != nil {

@@ -41,14 +41,14 @@ type slowView struct{ ID, Name, Where, Took, Share, Median string }
 type slowingView struct{ Name, Before, Now, Ratio, P, N string }
 
 func (p *page) addFlakes(a *analysis.Analysis) {
-	flakes := map[string]*analysis.Flake{}
+	flakes := map[reports.Digest]*analysis.Flake{}
 	for i := range a.Flakes {
-		flakes[a.Flakes[i].Spec.Key()] = &a.Flakes[i]
+		flakes[a.Flakes[i].Spec.Digest()] = &a.Flakes[i]
 	}
 	if len(a.Heat.Rows) > 0 && len(a.Heat.Runs) > 0 {
 		h := &heatView{Columns: len(a.Heat.Runs), From: lineName(a.Heat.Runs[0]), To: lineName(a.Heat.Runs[len(a.Heat.Runs)-1])}
 		for _, r := range a.Heat.Rows[:min(len(a.Heat.Rows), maxHeat)] {
-			h.Rows = append(h.Rows, newHeatRow(r, flakes[r.Spec.Key()]))
+			h.Rows = append(h.Rows, newHeatRow(r, flakes[r.Spec.Digest()]))
 		}
 		h.More = len(a.Heat.Rows) - len(h.Rows)
 		p.Heat = h

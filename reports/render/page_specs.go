@@ -166,12 +166,12 @@ func newAttention(by failures, files string, i int, t analysis.Attention) attent
 
 // age is "Failing for 4 runs, since run 9 of 3 March; last passed in run 8.".
 func age(a analysis.Age) string {
-	s := fmt.Sprintf("Failing for %s, since run %s", text.Plural(a.Runs, "run"), lineName(a.Since))
+	s := fmt.Sprintf("Failing for %s, since run %s", text.Plural(a.Runs, "run"), lineName(*a.Since))
 	if !a.Known {
-		s = fmt.Sprintf("Failing for at least %s, since run %s", text.Plural(a.Runs, "run"), lineName(a.Since))
+		s = fmt.Sprintf("Failing for at least %s, since run %s", text.Plural(a.Runs, "run"), lineName(*a.Since))
 	}
-	if !a.Time.IsZero() {
-		s += " of " + a.Time.UTC().Format("2 January 2006")
+	if !a.Since.Started.IsZero() {
+		s += " of " + a.Since.Started.UTC().Format("2 January 2006")
 	}
 	switch {
 	case a.LastPassed != nil:

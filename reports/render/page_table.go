@@ -138,19 +138,20 @@ func shortID(s *reports.Spec) string { return specID(s)[:idLength] }
 // newSpecTable makes the table of the specs of a run.
 func newSpecTable(a *analysis.Analysis) specTable {
 	t := specTable{IDLength: idLength, Runs: tableRuns(a.Outcomes.Runs), Details: newDetails(a), FileURL: webAddress(a.Run.Origin.FileURL)}
-	moves := map[string]*analysis.Move{}
+	moves := map[reports.Digest]*analysis.Move{}
 	for i := range a.Moves {
-		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
+		moves[a.Moves[i].Spec.Digest()] = &a.Moves[i]
 	}
 	by := failuresOf(a)
 	var suites, kinds, owners, categories, files, pasts, containers list
 	var labels, systems sets
 	var ids, states strings.Builder
 	var leaves []string
-	timed := len(a.Outcomes.Took) > 0
+	timed := a.Outcomes.Timed
 	for i := range a.Run.Suites.Specs {
 		s := &a.Run.Suites.Specs[i]
-		key := s.Key()
+		key := s.Digest()
+		past, took := a.Outcomes.Of(s)
 		ids.WriteString(shortID(s))
 		states.WriteByte('0' + byte(tableState(s)))
 		kind, cellName := "", ""
@@ -167,9 +168,9 @@ func newSpecTable(a *analysis.Analysis) specTable {
 		t.File, t.Line = append(t.File, files.place(text.Cut(reports.Visible(s.File), 300))), append(t.Line, s.Line)
 		t.Took, t.Label = append(t.Took, int(s.Duration.Microseconds())), append(t.Label, labels.place(otherLabels(s)))
 		t.System = append(t.System, systems.place(failsOn(a, s, by[key])))
-		t.Past = append(t.Past, pasts.place(packCells(a.Outcomes.Cells[key])))
+		t.Past = append(t.Past, pasts.place(packCells(past)))
 		if timed {
-			t.Times = append(t.Times, microseconds(a.Outcomes.Took[key]))
+			t.Times = append(t.Times, microseconds(took))
 		}
 	}
 	t.Containers = containers.all

@@ -130,7 +130,7 @@ func blameByWhose(a *analysis.Analysis) string {
 // whose says of one thing to look at whose failure it is: as the analysis does, and where
 // that does not know, since when it fails.
 func whose(by failures, t *analysis.Attention) string {
-	if f := by[t.Spec.Key()]; f != nil && t.Outside == nil {
+	if f := by[t.Spec.Digest()]; f != nil && t.Outside == nil {
 		switch {
 		case f.Whose == analysis.RedOnMain && f.Since != nil:
 			return fmt.Sprintf("%s since run %s", f.Whose, lineName(*f.Since))
@@ -157,17 +157,17 @@ func whose(by failures, t *analysis.Attention) string {
 	if t.Age.Runs < 2 {
 		return "still failing"
 	}
-	return fmt.Sprintf("failing since run %s (%s)", lineName(t.Age.Since), text.Plural(t.Age.Runs, "run"))
+	return fmt.Sprintf("failing since run %s (%s)", lineName(*t.Age.Since), text.Plural(t.Age.Runs, "run"))
 }
 
 // failures are those of specs, by their keys.
-type failures map[string]*analysis.Failure
+type failures map[reports.Digest]*analysis.Failure
 
 func failuresOf(a *analysis.Analysis) failures {
 	by := make(failures, len(a.Failures))
 	for i := range a.Failures {
 		if f := &a.Failures[i]; f.Outside == nil {
-			by[f.Spec.Key()] = f
+			by[f.Spec.Digest()] = f
 		}
 	}
 	return by

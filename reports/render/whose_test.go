@@ -16,13 +16,13 @@ func TestRowsSayWhoseAFailureIs(t *testing.T) {
 		want    string
 	}{
 		{nil, "newly broken"},
-		{&analysis.Failure{Whose: analysis.Unknown, Spec: *spec}, "newly broken"},
-		{&analysis.Failure{Whose: analysis.ByThisChange, Spec: *spec}, "by this change"},
-		{&analysis.Failure{Whose: analysis.RedOnMain, Spec: *spec}, "red on main"},
-		{&analysis.Failure{Whose: analysis.RedOnMain, Spec: *spec, Since: &history.RunLine{ID: 3}}, "red on main since run 3"},
-		{&analysis.Failure{Whose: analysis.KnownFlaky, Spec: *spec}, "known flaky"},
-		{&analysis.Failure{Whose: analysis.Quarantined, Spec: *spec}, "quarantined"},
-		{&analysis.Failure{Whose: analysis.ByThisChange, Spec: reports.Spec{Suite: "shop", Leaf: "another"}}, "newly broken"},
+		{&analysis.Failure{Whose: analysis.Unknown, Spec: spec}, "newly broken"},
+		{&analysis.Failure{Whose: analysis.ByThisChange, Spec: spec}, "by this change"},
+		{&analysis.Failure{Whose: analysis.RedOnMain, Spec: spec}, "red on main"},
+		{&analysis.Failure{Whose: analysis.RedOnMain, Spec: spec, Since: &history.RunLine{ID: 3}}, "red on main since run 3"},
+		{&analysis.Failure{Whose: analysis.KnownFlaky, Spec: spec}, "known flaky"},
+		{&analysis.Failure{Whose: analysis.Quarantined, Spec: spec}, "quarantined"},
+		{&analysis.Failure{Whose: analysis.ByThisChange, Spec: &reports.Spec{Suite: "shop", Leaf: "another"}}, "newly broken"},
 	} {
 		a := &analysis.Analysis{}
 		if tc.failure != nil {

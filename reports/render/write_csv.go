@@ -26,9 +26,9 @@ func WriteCSV(w io.Writer, a *analysis.Analysis) error {
 		_ = out.Write(cells) // Flush tells
 	}
 	write("run", "id", "suite", "name", "state", "before", "transition", "attempts", "retried", "duration_ms", "file", "line", "owner", "labels", "message", "outside")
-	moves := map[string]*analysis.Move{}
+	moves := map[reports.Digest]*analysis.Move{}
 	for i := range a.Moves {
-		moves[a.Moves[i].Spec.Key()] = &a.Moves[i]
+		moves[a.Moves[i].Spec.Digest()] = &a.Moves[i]
 	}
 	row := func(s *reports.Spec, state reports.State, m *analysis.Move) {
 		before, kind := string(state), ""
@@ -53,7 +53,7 @@ func WriteCSV(w io.Writer, a *analysis.Analysis) error {
 	if a.Run.Suites != nil {
 		for i := range a.Run.Suites.Specs {
 			s := &a.Run.Suites.Specs[i]
-			row(s, s.State, moves[s.Key()])
+			row(s, s.State, moves[s.Digest()])
 		}
 	}
 	for i := range a.Moves {

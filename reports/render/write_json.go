@@ -1,7 +1,6 @@
 package render
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -107,7 +106,7 @@ func (r *jsonReport) addWhose(a *analysis.Analysis) {
 	}
 	for i := range a.Failures {
 		f := &a.Failures[i]
-		j := jsonFailure{Whose: string(f.Whose), Why: f.Why, Spec: newJSONSpec(&f.Spec), Red: f.Red, Green: f.Green}
+		j := jsonFailure{Whose: string(f.Whose), Why: f.Why, Spec: newJSONSpec(f.Spec), Red: f.Red, Green: f.Green}
 		if f.At != nil {
 			j.Run = &f.At.ID
 		}
@@ -346,14 +345,14 @@ func (r *jsonReport) addOutside(a *analysis.Analysis) {
 }
 
 func (r *jsonReport) addSpecs(a *analysis.Analysis) {
-	rerun := map[string]string{}
+	rerun := map[reports.Digest]string{}
 	for _, t := range a.Attention {
-		rerun[t.Spec.Key()] = t.Rerun
+		rerun[t.Spec.Digest()] = t.Rerun
 	}
 	for i := range a.Moves {
 		m := &a.Moves[i]
 		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
-			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Key()], Output: m.Spec.Output})
+			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Digest()], Output: m.Spec.Output})
 	}
 	for i := range a.Green {
 		g := &a.Green[i]
@@ -434,6 +433,6 @@ func newJSONSpec(s *reports.Spec) jsonSpec {
 
 // specID is a name for a spec that is safe wherever a name can stand.
 func specID(s *reports.Spec) string {
-	sum := sha256.Sum256([]byte(s.Key()))
-	return hex.EncodeToString(sum[:8])
+	id := s.Digest()
+	return hex.EncodeToString(id[:8])
 }
