@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +104,9 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 	if err != nil {
 		return nil, worst, false, cli.Usage(err)
 	}
+	if err := saveMemory(ctx, history); err != nil {
+		return nil, worst, false, cli.Fault(err)
+	}
 	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
 	if err != nil {
 		return nil, worst, false, err
@@ -119,8 +124,11 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 	add := func(o thresholds.Outcome, format string, args ...any) {
 		lines, worst = append(lines, verdictLine(o, fmt.Sprintf("run %d: ", a.Run.ID)+fmt.Sprintf(format, args...))), cli.Worse(worst, o)
 	}
-	if n := a.Run.Suites.SuiteFailures(); n > 0 && !g.onlyNew(a) {
-		add(thresholds.Broken, "suites: %d failure(s) that no spec carries", n)
+	switch outside := outsideText(a); {
+	case a.Run.Suites.SuiteFailures() > 0 && !g.onlyNew(a):
+		add(thresholds.Broken, "failures outside the specs: %s", outside)
+	case outside != "":
+		lines = append(lines, reports.Visible(fmt.Sprintf("run %d: failures outside the specs: %s", a.Run.ID, outside)))
 	}
 	if gone := ledger.Expired(time.Now()); len(gone) > 0 {
 		add(thresholds.Broken, "quarantine: %d expired, the first that of %q on %s: mend the spec and remove the entry, or renew it in review", len(gone), gone[0].Spec, gone[0].Expires)
@@ -239,13 +247,45 @@ func whoseLines(a *analysis.Analysis) (lines []string) {
 	return lines
 }
 
+// outsideText names the failures outside the specs by how they moved, and the specs that they
+// kept from running; "" where there are none.
+func outsideText(a *analysis.Analysis) string {
+	var parts []string
+	for _, as := range []struct {
+		what  string
+		kinds []reports.Kind
+	}{
+		{"new", []reports.Kind{reports.Broke, reports.Flaky}},
+		{"without a run to compare with", []reports.Kind{reports.Failing}},
+		{"still failing", []reports.Kind{reports.StillFailing}},
+		{"fixed", []reports.Kind{reports.Fixed}},
+		{"not run", []reports.Kind{reports.NotRun}},
+		{"no longer there", []reports.Kind{reports.Gone}},
+	} {
+		var names []string
+		for i := range a.Outside {
+			o := &a.Outside[i]
+			kind := o.Kind
+			if kind == reports.Flaky && !o.Now { // it failed in another run of this commit
+				kind = reports.Fixed
+			}
+			if slices.Contains(as.kinds, kind) {
+				names = append(names, o.Name())
+			}
+		}
+		if len(names) > 0 {
+			parts = append(parts, as.what+": "+listNames(len(names), func(i int) string { return names[i] }))
+		}
+	}
+	if a.Blocked > 0 && a.Run.Suites.SuiteFailures() > 0 {
+		parts = append(parts, cli.Plural(int64(a.Blocked), "spec")+" not run for them")
+	}
+	return strings.Join(parts, "; ")
+}
+
 // failureNames is a number with the first few names.
 func failureNames(failures []analysis.Failure) string {
-	var specs []reports.Spec
-	for i := range failures {
-		specs = append(specs, *failures[i].Spec)
-	}
-	return firstNames(specs)
+	return listNames(len(failures), func(i int) string { return failures[i].Name() })
 }
 
 // onlyNew reports whether the gate is asked for new failures, and every failure outside the
@@ -271,20 +311,23 @@ func failedBefore(moves []analysis.Move) (n int) {
 
 // missingNames is firstNames of specs that are missing, those that failed first and marked.
 func missingNames(moves []analysis.Move) string {
-	var specs []reports.Spec
-	for _, m := range moves {
-		if m.Before == reports.Failed {
-			spec := *m.Spec
-			spec.Leaf += " (it failed)"
-			specs = append(specs, spec)
+	order := slices.Clone(moves)
+	slices.SortStableFunc(order, func(x, y analysis.Move) int {
+		return cmp.Compare(bit(x.Before != reports.Failed), bit(y.Before != reports.Failed))
+	})
+	return listNames(len(order), func(i int) string {
+		if order[i].Before == reports.Failed {
+			return order[i].Spec.Name() + " (it failed)"
 		}
+		return order[i].Spec.Name()
+	})
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
 	}
-	for _, m := range moves {
-		if m.Before != reports.Failed {
-			specs = append(specs, *m.Spec)
-		}
-	}
-	return firstNames(specs)
+	return 0
 }
 
 // aim is the pass rate to judge by in percent, 0 for none, whose it is, and whether its time
@@ -333,6 +376,8 @@ func judgeable(a *analysis.Analysis) error {
 		return errors.New("it was interrupted: run it again and let it finish")
 	case r.Suites.Focused():
 		return errors.New("programmatic focus: not every spec was asked for; remove it (ginkgo unfocus) and run again")
+	case a.Rate.Of == 0 && r.Suites.SuiteFailures() > 0:
+		return fmt.Errorf("none of its %d specs ran; failures outside the specs: %s", a.RateAll.Of, outsideText(a))
 	case a.Rate.Of == 0:
 		return fmt.Errorf("none of its %d specs ran", a.RateAll.Of)
 	}
@@ -341,16 +386,21 @@ func judgeable(a *analysis.Analysis) error {
 
 // firstNames is "none", or a number with the first few names.
 func firstNames(specs []reports.Spec) string {
+	return listNames(len(specs), func(i int) string { return specs[i].Name() })
+}
+
+// listNames is [firstNames] of n names.
+func listNames(n int, name func(i int) string) string {
 	const most = 5
-	if len(specs) == 0 {
+	if n == 0 {
 		return "none"
 	}
 	var names []string
-	for i := range specs[:min(len(specs), most)] {
-		names = append(names, specs[i].Name())
+	for i := range min(n, most) {
+		names = append(names, name(i))
 	}
-	s := fmt.Sprintf("%d: %s", len(specs), strings.Join(names, ", "))
-	if more := len(specs) - most; more > 0 {
+	s := fmt.Sprintf("%d: %s", n, strings.Join(names, ", "))
+	if more := n - most; more > 0 {
 		s += fmt.Sprintf(" and %d more", more)
 	}
 	return s

@@ -18,7 +18,7 @@ import (
 )
 
 // program is this program as a process of its own, in dir.
-func program(t *testing.T, dir string, args ...string) *exec.Cmd {
+func program(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

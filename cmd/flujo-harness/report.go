@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +59,11 @@ path, or "-" for standard output, and the summary then goes to standard error.
 "rerun"}], …}: total = passed + failed + skipped, pending specs are among the skipped,
 flaky ones (passed only when retried) among the passed; rates are shares between 0 and
 1, null where nothing ran; pass_rate leaves the skipped out, pass_rate_all does not.
+"failures_outside_specs" lists failed builds, set-ups of suites and packages, of this run
+and, where they are mended, of the run before: {"id", "kind" (broke, still failing,
+failing, flaky, fixed, not run, gone), "failing", "suite", "node" (build, BeforeSuite,
+package, …), "occurrence", "message", "file", "line", "age_runs", "since_run",
+"last_passed", "specs_not_run"}.
 
 Exit codes: 0 the report was written, whatever it says (flujo-harness gate judges);
 2 usage, or a plan or limits that cannot be used; 3 no run, a damaged history, or a
@@ -145,14 +150,13 @@ func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer,
 // writeForms writes each; one that fails does not stop the others.
 func writeForms(forms []*form, a *analysis.Analysis, stdout io.Writer) (failed error) {
 	for _, f := range forms {
-		var text bytes.Buffer
-		err := f.write(&text, a)
-		switch {
-		case err != nil:
-		case f.path == "-":
-			_, err = stdout.Write(text.Bytes())
-		default:
-			err = cli.WriteWhole(f.path, text.Bytes())
+		write := func(w io.Writer) error { return f.write(w, a) }
+		var err error
+		if f.path == "-" {
+			text := bufio.NewWriterSize(stdout, 64<<10)
+			err = errors.Join(write(text), text.Flush())
+		} else {
+			err = cli.WriteStream(f.path, write)
 		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("write --%s %s: %w", f.flag, f.path, err))

@@ -33,6 +33,7 @@ type Analysis struct {
 	Attention []Attention // what to do first, the most urgent first
 	Outside   []Outside   // every failure outside the specs of this run and, where it is no more, of the run before; sorted by kind
 	Moves     []Move      // every spec that moved or fails, sorted by kind; those that pass or are left out in both runs are not here
+	Blocked   int         // specs that a failed build, set-up or process kept from running
 	Matrix    Matrix      // of all specs by their state before and now
 	Paired    McNemar     // whether more broke than were fixed, or fewer
 	Green     []GreenTurn // of the moves: each way to stop failing, and why

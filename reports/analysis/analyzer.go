@@ -196,7 +196,7 @@ func (a *analyzer) readOrigins() error {
 // tellRun tells what the run says by itself, and puts what needs attention first.
 func (a *analyzer) tellRun() {
 	run := a.a.Run
-	word, reason := headline(run)
+	word, reason := headline(run, a.a.Blocked)
 	a.a.Headline = Headline{Outcome: run.Outcome, Word: word, Reason: reason, Next: next(run)}
 	a.a.Notes = append(a.a.Notes, notes(run)...)
 	a.a.Facts = accountFacts(run)

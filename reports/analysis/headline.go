@@ -12,10 +12,10 @@ import (
 
 // headline is the outcome of a run in words. It judges nothing: the outcome is the
 // run's, and the reasons are those of the verdicts and suites that share it.
-func headline(r reports.Run) (word, reason string) {
+func headline(r reports.Run, notRun int) (word, reason string) {
 	word = strings.ToUpper(r.Outcome.String())
 	reasons := verdictReasons(r)
-	specs := specsReason(r)
+	specs := specsReason(r, notRun)
 	switch {
 	case specs != "" && (r.Outcome == thresholds.Broken || r.Outcome == thresholds.Invalid):
 		reasons = append([]string{specs}, reasons...)
@@ -58,8 +58,8 @@ func verdictReasons(r reports.Run) []string {
 	return reasons
 }
 
-// specsReason is what the suites say against the run, "" where nothing.
-func specsReason(r reports.Run) string {
+// specsReason is what the suites say against the run, "" where nothing: see [Analysis.Blocked].
+func specsReason(r reports.Run, notRun int) string {
 	if r.SuiteError != "" {
 		return "the suites gave no results: " + text.OneLine(r.SuiteError)
 	}
@@ -73,6 +73,9 @@ func specsReason(r reports.Run) string {
 	}
 	if n := r.Suites.SuiteFailures(); n > 0 {
 		parts = append(parts, text.Plural(n, "failure")+" outside the specs")
+	}
+	if notRun > 0 {
+		parts = append(parts, text.Plural(notRun, "spec")+" not run")
 	}
 	if c.Passed+c.Failed == 0 {
 		parts = append(parts, "no spec ran")

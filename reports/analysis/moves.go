@@ -18,6 +18,7 @@ const (
 type compared struct {
 	Moves  []Move
 	Matrix Matrix
+	NotRun int // specs that ran before, or are new, and that a failure outside of them kept from running
 }
 
 // CompareResults pairs specs by [Spec.Key], then what is gone with what is new where
@@ -53,6 +54,7 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 			switch s := &was.Specs[i]; {
 			case before[s.Digest()] == nil:
 			case b.missing(s):
+				c.NotRun++
 				c.Matrix.N[s.State][""]++
 				c.Moves = append(c.Moves, Move{Kind: reports.NotRun, Spec: alone(s), Before: s.State})
 			default:
@@ -66,6 +68,9 @@ func CompareResults(was, now *reports.Results, sameCode bool) compared {
 		r, ok := from[s]
 		if !ok {
 			c.addNew(s, was != nil)
+			if b.skipped(s) {
+				c.NotRun++
+			}
 			continue
 		}
 		renamed[r.old] = true
@@ -88,6 +93,7 @@ func (c *compared) add(old, s *reports.Spec, sameCode, barred bool) {
 	kind := reports.Move(old.State, s)
 	if barred && kind == reports.NewlySkipped {
 		kind = reports.NotRun
+		c.NotRun++
 	}
 	if (sameCode || old.BothWays()) && (kind == reports.Broke || kind == reports.Fixed) {
 		kind = reports.Flaky
@@ -218,7 +224,7 @@ func (a *analyzer) tellMoves() {
 	c := CompareResults(a.askedFor(a.was), now, sameCode)
 	c.Moves = slices.DeleteFunc(c.Moves, a.leftOut)
 	c.bothWays(a.both, now)
-	a.a.Moves, a.a.Matrix, a.a.Paired = c.Moves, c.Matrix, c.paired()
+	a.a.Moves, a.a.Matrix, a.a.Blocked, a.a.Paired = c.Moves, c.Matrix, c.NotRun, c.paired()
 	if previous != nil {
 		repeats := 0
 		for _, l := range a.w.Runs {

@@ -400,17 +400,6 @@ func (a *analyzer) outsideAges() error {
 	return nil
 }
 
-// NotRunCount is the number of specs that a failure outside of them kept from running.
-func NotRunCount(a *Analysis) int {
-	n := 0
-	for i := range a.Moves {
-		if a.Moves[i].Kind == reports.NotRun {
-			n++
-		}
-	}
-	return n
-}
-
 // NewOutside are the failures outside the specs that were not there in the run before:
 // a run is red for them as for [Analysis.NewFailures].
 func (a *Analysis) NewOutside() []Outside {

@@ -30,7 +30,7 @@ func (a *analyzer) recallFailures() error {
 	names, keys := map[int64]bool{}, map[int64]int{} // to places in Attention
 	for i := range a.a.Attention[:min(len(a.a.Attention), pastSpecs)] {
 		t := &a.a.Attention[i]
-		if id, ok := a.ids[t.Spec.Key()]; ok && t.Outside == nil && id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil {
+		if id, ok := a.ids[t.Spec.Digest()]; ok && t.Outside == nil && id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil {
 			names[id], keys[id] = true, i
 		}
 	}

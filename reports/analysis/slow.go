@@ -169,9 +169,9 @@ func (a *analyzer) tellLonger(t *times) {
 	if last < 1 || a.w.Runs[len(a.w.Runs)-1].ID != a.row.ID {
 		return
 	}
-	slowing := map[string]bool{}
+	slowing := map[reports.Digest]bool{}
 	for i := range a.a.Slowing {
-		slowing[a.a.Slowing[i].Spec.Key()] = true
+		slowing[a.a.Slowing[i].Spec.Digest()] = true
 	}
 	busy := 1.0
 	if len(t.ids) >= 10 { // of fewer, one slow spec would pass for a slow machine
@@ -183,14 +183,15 @@ func (a *analyzer) tellLonger(t *times) {
 		if s.State != reports.Passed || s.Duration < longerLeast {
 			continue
 		}
-		key := s.Key()
-		k, ok := t.place[a.ids[key]]
+		key := s.Digest()
+		id := a.ids[key]
+		_, ok := t.place[id]
 		if !ok || slowing[key] {
 			continue
 		}
 		before = before[:0]
-		for _, v := range t.values[k][:last] {
-			if !math.IsNaN(v) {
+		for run := range last {
+			if v := t.value(id, run); !math.IsNaN(v) {
 				before = append(before, v)
 			}
 		}

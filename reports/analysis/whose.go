@@ -78,6 +78,7 @@ func (a *analyzer) judgeFailures() error {
 	if err := a.lookAround(); err != nil {
 		return err
 	}
+	a.a.Failures = make([]Failure, 0, len(a.a.Outside)+a.a.Counts.Failed)
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
 			spec := o.Spec()
@@ -88,7 +89,6 @@ func (a *analyzer) judgeFailures() error {
 			a.a.Failures = append(a.a.Failures, f)
 		}
 	}
-	a.a.Failures = make([]Failure, 0, len(a.a.Outside)+a.a.Counts.Failed)
 	from := make(map[*reports.Spec]*Move, a.a.Counts.Failed)
 	for i := range a.a.Moves {
 		if m := &a.a.Moves[i]; m.Now == reports.Failed {

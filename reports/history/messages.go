@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/flujo/flujo-harness/reports"
 )
@@ -16,7 +17,7 @@ type Message struct {
 // Only specs in names are read; runs without results are skipped. The texts of equal messages
 // are one string.
 func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Message, error) {
-	all, texts := map[int64][]Message{}, map[int64]string{}
+	all, known := map[int64][]Message{}, map[string]string{}
 	for _, run := range runs {
 		rows, err := collect(r.ctx, r.db, selectResults+"WHERE run_id = ?", []any{run}, scanResults)
 		if err != nil {
@@ -37,21 +38,19 @@ func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Messa
 		if err != nil {
 			return nil, fmt.Errorf("run %d: %w", run, err)
 		}
-		for _, m := range o.messages {
+		o.messages = slices.DeleteFunc(o.messages, func(m sparse) bool {
 			code := o.codes[m.at]
-			if !names[ids[m.at]] || reports.States[code&^BothBit] != reports.Failed && code&BothBit == 0 {
-				continue
+			return !names[ids[m.at]] || reports.States[code&^BothBit] != reports.Failed && code&BothBit == 0
+		})
+		err = r.texts(o.messages, func(at int, text string) {
+			if same, ok := known[text]; ok {
+				text = same
 			}
-			text, ok := texts[m.blob]
-			if !ok {
-				content, err := r.blob(m.blob)
-				if err != nil {
-					return nil, err
-				}
-				text = string(content)
-				texts[m.blob] = text
-			}
-			all[ids[m.at]] = append(all[ids[m.at]], Message{run, text})
+			known[text] = text
+			all[ids[at]] = append(all[ids[at]], Message{run, text})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("run %d: %w", run, err)
 		}
 	}
 	return all, nil
@@ -60,7 +59,7 @@ func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Messa
 // rosterNames are the numbers of the names of the specs of a run, in the order of its codes.
 func (r *Reader) rosterNames(o *outcomes) (ids []int64, err error) {
 	for _, blob := range o.rosters {
-		content, err := r.blob(blob)
+		content, err := r.roster(blob)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,15 +83,81 @@ func (e *ExactSpec) fill(s *reports.Spec, found reports.State) error {
 var errNoFailure = errors.New(ExactName + " names a failure outside the specs in a test case that does not fail")
 
 // EncodeVisibly writes the JSON of v and a line end, with characters that act on a screen
-// as \u escapes, which mean the same to whoever reads JSON.
-func EncodeVisibly(w io.Writer, v any, indent string) error {
+// as \u escapes, which mean the same to whoever reads JSON. Elements of the lists, which v holds
+// in the given order, are made and written one after the other.
+func EncodeVisibly(w io.Writer, v any, indent string, lists ...*Items) error {
+	for _, l := range lists {
+		l.mark = rand.Text()
+	}
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(escapeActing(text.Bytes()))
+	rest := text.Bytes()
+	for _, l := range lists {
+		before, after, ok := bytes.Cut(rest, []byte(`"`+l.mark+`"`))
+		if !ok {
+			return errors.New("a list is missing or not in its order")
+		}
+		if _, err := w.Write(escapeActing(before)); err != nil {
+			return err
+		}
+		line := before[bytes.LastIndexByte(before, '\n')+1:]
+		outer := string(line[:len(line)-len(bytes.TrimLeft(line, " "))])
+		if err := l.write(w, outer, indent); err != nil {
+			return err
+		}
+		rest = after
+	}
+	_, err := w.Write(escapeActing(rest))
+	return err
+}
+
+// Items is a list of N elements in the JSON of [EncodeVisibly], of which At makes the one at a
+// place: a list of a hundred thousand is never in memory as a whole.
+type Items struct {
+	N    int
+	At   func(i int) any
+	mark string // stands for the list while the rest is encoded; nobody can guess it
+}
+
+// MarshalJSON is for [EncodeVisibly] only.
+func (l *Items) MarshalJSON() ([]byte, error) {
+	if l.mark == "" {
+		return nil, errors.New("a list of Items was not given to EncodeVisibly")
+	}
+	return json.Marshal(l.mark)
+}
+
+// write writes the list as [json.Indent] would, in a line that begins with outer.
+func (l *Items) write(w io.Writer, outer, indent string) error {
+	if l.N == 0 {
+		_, err := io.WriteString(w, "[]")
+		return err
+	}
+	end := "\n"
+	if indent == "" {
+		end, outer = "", ""
+	}
+	for i := range l.N {
+		text, err := json.Marshal(l.At(i))
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		out.WriteString(map[bool]string{true: "[", false: ","}[i == 0] + end + outer + indent)
+		if indent == "" {
+			out.Write(text)
+		} else if err := json.Indent(&out, text, outer+indent, indent); err != nil {
+			return err
+		}
+		if _, err := w.Write(escapeActing(out.Bytes())); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, end+outer+"]")
 	return err
 }
 

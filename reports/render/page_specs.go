@@ -33,7 +33,7 @@ func newSpecs(a *analysis.Analysis) *specsView {
 		Rows: []fact{{"passed", text.Count(c.Passed)}, {"failed", text.Count(c.Failed)}, {"skipped", text.Count(c.Skipped)},
 			{"pending", text.Count(c.Pending)}, {"passed only when retried", text.Count(c.Retried)}},
 	}
-	if n := analysis.NotRunCount(a); n > 0 {
+	if n := a.Blocked; n > 0 {
 		v.Rows = append(v.Rows, fact{"not run: their suite could not", text.Count(n)})
 	}
 	if n := outsideCount(a.Run); n > 0 {

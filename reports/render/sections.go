@@ -23,13 +23,15 @@ type item struct {
 	Command             string
 }
 
+const needsAttention = "Needs attention"
+
 const maxInSection = 50 // items: more are in the page
 
 // sections are in the order of what to look at first; those with nothing to tell are
 // left out.
 func sections(a *analysis.Analysis) []section {
 	all := []section{
-		{"Needs attention", attentionItems(a)},
+		{needsAttention, attentionItems(a)},
 		{"What moved", movedItems(a)},
 		{"What stopped failing, and why", greenItems(a)},
 		{"Failures that say the same", clusterItems(a)},
@@ -43,16 +45,21 @@ func sections(a *analysis.Analysis) []section {
 	}
 	all = slices.DeleteFunc(all, func(s section) bool { return len(s.Items) == 0 })
 	for i, s := range all {
-		if more := len(s.Items) - maxInSection; more > 0 {
+		more := len(s.Items) - maxInSection
+		if s.Title == needsAttention {
+			more = len(a.Attention) - maxInSection
+		}
+		if more > 0 {
 			all[i].Items = append(s.Items[:maxInSection:maxInSection], item{Before: fmt.Sprintf("and %d more: see the page", more)})
 		}
 	}
 	return all
 }
 
+// attentionItems are those of a section and no more: each holds a message.
 func attentionItems(a *analysis.Analysis) (all []item) {
 	by := failuresOf(a)
-	for i, t := range a.Attention {
+	for i, t := range a.Attention[:min(len(a.Attention), maxInSection)] {
 		v := newAttention(by, "", i, t)
 		it := item{Before: string(t.Kind) + ": ", Name: v.Name, Block: v.Message, Command: v.Rerun}
 		if v.Where.Text != "" {

@@ -277,7 +277,7 @@ func specsRow(a *analysis.Analysis) string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{c.Pending, "pending"}, {analysis.NotRunCount(a), "not run"}, {c.Retried, "passed only when retried"}} {
+	}{{c.Pending, "pending"}, {a.Blocked, "not run"}, {c.Retried, "passed only when retried"}} {
 		if p.n > 0 {
 			parts = append(parts, text.Count(p.n)+" "+p.what)
 		}
@@ -286,7 +286,7 @@ func specsRow(a *analysis.Analysis) string {
 	switch {
 	case a.Rate.Of == 0:
 		return line + "     (no pass rate: none ran)"
-	case a.Run.Suites.SuiteFailures() > 0 && analysis.NotRunCount(a) > 0:
+	case a.Run.Suites.SuiteFailures() > 0 && a.Blocked > 0:
 		return line + "     (no pass rate: a suite is missing)"
 	}
 	line += "     " + a.Rate.Percent()

@@ -45,12 +45,14 @@ func specsSentence(a *analysis.Analysis) string {
 	c := a.Counts
 	ran := c.Passed + c.Failed
 	var parts []string
-	if n := a.Run.Suites.SuiteFailures(); n > 0 {
-		part := text.Plural(n, "failure") + " outside the specs"
-		if notRun := analysis.NotRunCount(a); notRun > 0 {
-			part += ": " + text.Plural(notRun, "spec") + " not run"
-		}
-		parts = append(parts, part)
+	n, notRun := a.Run.Suites.SuiteFailures(), text.Plural(a.Blocked, "spec")+" not run"
+	switch {
+	case n > 0 && a.Blocked > 0:
+		parts = append(parts, text.Plural(n, "failure")+" outside the specs: "+notRun)
+	case n > 0:
+		parts = append(parts, text.Plural(n, "failure")+" outside the specs")
+	case a.Blocked > 0:
+		parts = append(parts, notRun)
 	}
 	switch {
 	case c.Failed > 0:

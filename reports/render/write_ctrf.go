@@ -21,7 +21,7 @@ type ctrfOut struct {
 type ctrfResultsOut struct {
 	Tool        map[string]string `json:"tool"`
 	Summary     ctrfSummaryOut    `json:"summary"`
-	Tests       []ctrfTestOut     `json:"tests"`
+	Tests       *ingest.Items     `json:"tests"` // of ctrfTestOut
 	Environment map[string]string `json:"environment,omitempty"`
 	Extra       map[string]any    `json:"extra"` // of exactName: the suites
 }
@@ -61,7 +61,7 @@ type ctrfTestOut struct {
 // other place for it. What its fields cannot say is in "extra", so that [ingest.Read] gives the
 // same results again.
 func WriteCTRF(w io.Writer, a *analysis.Analysis) error {
-	out := ctrfOut{Format: "CTRF", SpecVersion: "1.0.0", GeneratedBy: "flujo-harness", Results: ctrfResultsOut{Tool: map[string]string{"name": "flujo-harness"}, Tests: []ctrfTestOut{}}}
+	out := ctrfOut{Format: "CTRF", SpecVersion: "1.0.0", GeneratedBy: "flujo-harness", Results: ctrfResultsOut{Tool: map[string]string{"name": "flujo-harness"}}}
 	r := &out.Results
 	if !a.Run.Started.IsZero() {
 		r.Summary.Start = a.Run.Started.UnixMilli()
@@ -73,8 +73,13 @@ func WriteCTRF(w io.Writer, a *analysis.Analysis) error {
 			r.Environment["branchName"] = a.Run.Branch
 		}
 	}
+	var outside []ctrfTestOut // failures that no spec carries
+	add := func(t ctrfTestOut) {
+		r.Summary.add(&t)
+		outside = append(outside, t)
+	}
 	if a.Run.SuiteError != "" {
-		r.add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError, Extra: extraOf(ingest.ExactNode(&reports.SuiteFailure{Node: "results"}))})
+		add(ctrfTestOut{Name: "[results]", Status: "failed", Suite: []string{"suites"}, Message: a.Run.SuiteError, Extra: extraOf(ingest.ExactNode(&reports.SuiteFailure{Node: "results"}))})
 	}
 	if s := a.Run.Suites; s != nil {
 		at := map[string]int{} // parts of one suite are one
@@ -87,19 +92,26 @@ func WriteCTRF(w io.Writer, a *analysis.Analysis) error {
 			}
 			suites[i].Add(&suite)
 			for _, f := range suite.Failures {
-				r.add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line, Extra: extraOf(ingest.ExactNode(&f))})
+				add(ctrfTestOut{Name: "[" + f.Node + "]", Status: "failed", Suite: []string{suite.Path}, Message: f.Message, File: f.File, Line: f.Line, Extra: extraOf(ingest.ExactNode(&f))})
 			}
 		}
 		r.Summary.Suites = len(suites)
 		r.Extra = map[string]any{ingest.ExactName: suites}
 		for i := range s.Specs {
-			r.add(newCTRFTest(&s.Specs[i]))
+			t := newCTRFTest(&s.Specs[i])
+			r.Summary.add(&t)
 		}
 	}
 	if r.Extra == nil {
 		r.Extra = map[string]any{ingest.ExactName: []ingest.ExactSuite{}}
 	}
-	if err := ingest.EncodeVisibly(w, out, " "); err != nil {
+	r.Tests = &ingest.Items{N: r.Summary.Tests, At: func(i int) any {
+		if i < len(outside) {
+			return outside[i]
+		}
+		return newCTRFTest(&a.Run.Suites.Specs[i-len(outside)])
+	}}
+	if err := ingest.EncodeVisibly(w, out, " ", r.Tests); err != nil {
 		return fmt.Errorf("write CTRF: %w", err)
 	}
 	return nil
@@ -137,8 +149,8 @@ func extraOf(e *ingest.ExactSpec) map[string]*ingest.ExactSpec {
 	return map[string]*ingest.ExactSpec{ingest.ExactName: e}
 }
 
-func (r *ctrfResultsOut) add(t ctrfTestOut) {
-	s := &r.Summary
+// add counts a test.
+func (s *ctrfSummaryOut) add(t *ctrfTestOut) {
 	s.Tests++
 	switch t.Status {
 	case "passed":
@@ -155,5 +167,4 @@ func (r *ctrfResultsOut) add(t ctrfTestOut) {
 	if t.Flaky {
 		s.Flaky++
 	}
-	r.Tests = append(r.Tests, t)
 }

@@ -24,9 +24,9 @@ type jsonReport struct {
 	Target      *jsonTarget         `json:"target"`
 	Outside     []jsonOutside       `json:"failures_outside_specs"`
 	Baseline    *jsonBaseline       `json:"baseline"`    // null: nothing to compare with was looked for
-	Failures    []jsonFailure       `json:"failures"`    // everything that is red, and whose it is
-	Transitions []jsonTransition    `json:"transitions"` // every spec that moved or fails
-	Green       []jsonGreen         `json:"green_turns"`
+	Failures    *ingest.Items       `json:"failures"`    // of jsonFailure: everything that is red, and whose it is
+	Transitions *ingest.Items       `json:"transitions"` // of jsonTransition: every spec that moved or fails
+	Green       *ingest.Items       `json:"green_turns"` // of jsonGreen
 	Paired      jsonPaired          `json:"paired"`
 	Clusters    []jsonCluster       `json:"clusters"`
 	Flakes      []jsonFlake         `json:"flakes"`
@@ -104,7 +104,7 @@ func (r *jsonReport) addWhose(a *analysis.Analysis) {
 			r.Baseline.Depth = &b.Depth
 		}
 	}
-	for i := range a.Failures {
+	r.Failures = &ingest.Items{N: len(a.Failures), At: func(i int) any {
 		f := &a.Failures[i]
 		j := jsonFailure{Whose: string(f.Whose), Why: f.Why, Spec: newJSONSpec(f.Spec), Red: f.Red, Green: f.Green}
 		if f.At != nil {
@@ -117,8 +117,8 @@ func (r *jsonReport) addWhose(a *analysis.Analysis) {
 			rate := f.Flake.Flaked.Share()
 			j.Rate, j.High, j.P = &rate, &f.Flake.High, &f.P
 		}
-		r.Failures = append(r.Failures, j)
-	}
+		return j
+	}}
 }
 
 // jsonRun is one run: total = passed + failed + skipped, and flaky ones are among
@@ -266,7 +266,7 @@ func endsOf(e *harness.Estimate) (low, high *float64) {
 
 // WriteJSON writes the account for programs.
 func WriteJSON(w io.Writer, a *analysis.Analysis) error {
-	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Failures: []jsonFailure{}, Transitions: []jsonTransition{}, Green: []jsonGreen{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
+	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
 		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...), LeftOut: a.Run.LeftOut(),
 		Verdict: jsonVerdict{Outcome: a.Headline.Outcome.String(), Reason: a.Headline.Reason, Next: a.Headline.Next, ExitCode: a.Run.ExitCode, Run: a.Run.ID, Complete: a.Run.Complete},
 		Paired:  jsonPaired{a.Paired.Fixed, a.Paired.Broke, a.Paired.P, a.Paired.Repeated}}
@@ -319,7 +319,7 @@ func WriteJSON(w io.Writer, a *analysis.Analysis) error {
 	for _, l := range a.InForce() {
 		r.Loosenings = append(r.Loosenings, ledgerText(l))
 	}
-	if err := ingest.EncodeVisibly(w, r, " "); err != nil {
+	if err := ingest.EncodeVisibly(w, r, " ", r.Failures, r.Transitions, r.Green); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
@@ -349,15 +349,15 @@ func (r *jsonReport) addSpecs(a *analysis.Analysis) {
 	for _, t := range a.Attention {
 		rerun[t.Spec.Digest()] = t.Rerun
 	}
-	for i := range a.Moves {
+	r.Transitions = &ingest.Items{N: len(a.Moves), At: func(i int) any {
 		m := &a.Moves[i]
-		r.Transitions = append(r.Transitions, jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
-			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Digest()], Output: m.Spec.Output})
-	}
-	for i := range a.Green {
+		return jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
+			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Digest()], Output: m.Spec.Output}
+	}}
+	r.Green = &ingest.Items{N: len(a.Green), At: func(i int) any {
 		g := &a.Green[i]
-		r.Green = append(r.Green, jsonGreen{newJSONSpec(g.Move.Spec), g.Limit, string(g.Cause), g.Evidence})
-	}
+		return jsonGreen{newJSONSpec(g.Move.Spec), g.Limit, string(g.Cause), g.Evidence}
+	}}
 	for _, c := range a.Clusters {
 		j := jsonCluster{Message: c.Message, Pattern: c.Pattern, Place: c.Place, Since: c.Since}
 		for i := range c.Specs {

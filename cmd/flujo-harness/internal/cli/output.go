@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,15 @@ func Writable(path string) error {
 }
 
 // WriteWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
-func WriteWhole(path string, data []byte) (err error) {
+func WriteWhole(path string, data []byte) error {
+	return WriteStream(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteStream is [WriteWhole] of what write writes, which is never in memory as a whole.
+func WriteStream(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -76,7 +85,8 @@ func WriteWhole(path string, data []byte) (err error) {
 	if strings.HasSuffix(path, ".gz") {
 		out = gzip.NewWriter(f)
 	}
-	if _, err := out.Write(data); err != nil {
+	text := bufio.NewWriterSize(out, 64<<10)
+	if err := errors.Join(write(text), text.Flush()); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if out != f {
