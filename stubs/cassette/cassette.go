@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/stubs/redact"
@@ -19,9 +22,11 @@ const (
 	Replay Mode = iota // answer from the file; the real agent is never called
 	Record             // call the real agent once for each request; Close writes the file
 	Verify             // call the real agent and compare its answer with the file
+	Once               // Record where there is no file, Replay where there is one
+	Add                // answer from the file, and record what is not in it; Close adds it
 )
 
-var modes = [...]string{"replay", "record", "verify"}
+var modes = [...]string{"replay", "record", "verify", "once", "add"}
 
 func (m Mode) String() string {
 	if int(m) < len(modes) {
@@ -64,8 +69,12 @@ type Cassette struct {
 	mode   Mode
 	red    *redact.Redactor
 	told   []string // secrets by value
-	ignore []string
-	header []string // of responses, kept
+	match  matching
+	header []string                 // of responses, kept
+	passes func(*http.Request) bool // to the real server
+	age    time.Duration            // that recordings may have; 0: any
+	today  time.Time
+	part   *bool // the run is a partial one; nil: look at the flags
 
 	allowAltered bool
 	keepDelays   bool
@@ -134,12 +143,6 @@ func KeepFields(names ...string) Option {
 	return func(c *Cassette) { c.red.KeepFields(names...) }
 }
 
-// IgnoreFields names fields of JSON objects and query parameters, at any depth, that
-// change from run to run: they are written but not compared.
-func IgnoreFields(names ...string) Option {
-	return func(c *Cassette) { c.ignore = append(c.ignore, names...) }
-}
-
 // KeepHeaders names more headers of responses to record. Those of requests are
 // neither recorded nor compared.
 func KeepHeaders(names ...string) Option {
@@ -156,19 +159,28 @@ func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 	for _, opt := range opts {
 		opt(c)
 	}
-	slices.Sort(c.ignore)
-	c.ignore = slices.Compact(c.ignore)
+	c.match.tidy()
 	for _, s := range c.told {
 		if len(s) < redact.Shortest {
 			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets %d or more", len(s), redact.Shortest)
 		}
 		c.red.Know(s)
 	}
-	if mode > Verify {
-		return nil, c.bad(0, "%v: use Replay, Record or Verify", mode)
+	if int(mode) >= len(modes) {
+		return nil, c.bad(0, "%v: use Replay, Record, Verify, Once or Add", mode)
 	}
-	if mode == Record {
-		return c, c.makeFolder()
+	_, err := os.Stat(path)
+	absent := errors.Is(err, os.ErrNotExist)
+	switch {
+	case mode == Once && absent:
+		c.mode = Record
+	case mode == Once:
+		c.mode = Replay
+	}
+	if c.mode == Record || c.mode == Add {
+		if err := c.makeFolder(); err != nil || c.mode == Record || absent {
+			return c, err
+		}
 	}
 	return c, c.load()
 }
@@ -177,7 +189,7 @@ func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 // the caller must call keep or drop.
 func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t *track, live bool, err error) {
 	c.redact(&q)
-	key := q.hash(c.ignore)
+	key := q.hash(c.match)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -191,14 +203,14 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 	for {
 		t = c.tracks[at]
 		switch {
-		case t == nil && c.mode == Record:
+		case t == nil && (c.mode == Record || c.mode == Add):
 			c.asked++
 			t = &track{interaction: q, at: at, seq: c.asked, by: run, done: make(chan struct{})}
 			c.tracks[at] = t
 			return t, true, nil
 		case t == nil:
 			return nil, false, c.fault(c.miss(q, at))
-		case c.mode != Record:
+		case t.line > 0:
 			t.used = true
 			return t, false, nil
 		}
@@ -277,7 +289,7 @@ func (c *Cassette) compare(t *track, run core.RunKey, output []byte, err error) 
 		live.Output, live.Error = nil, failed(err)
 	}
 	c.redact(&live)
-	diff := differences("", t.answer(c.ignore), live.answer(c.ignore))
+	diff := differences("", t.answer(c.match.Ignore), live.answer(c.match.Ignore))
 	if len(diff) == 0 {
 		return nil
 	}
@@ -298,9 +310,11 @@ func (c *Cassette) Verify() error {
 	defer c.mu.Unlock()
 	errs := slices.Clone(c.faults)
 	unused, altered := &UnusedError{File: c.file, Of: len(c.tracks)}, c.wrong
-	for _, t := range slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return a.line - b.line }) {
+	for _, t := range c.inOrder() {
 		switch {
 		case t.line == 0: // recorded just now
+		case c.mode == Add && !t.used:
+			// of tests that did not run
 		case t.used:
 			altered = append(altered, alteredPlaces(&t.interaction, nil, nil, false, t.line)...)
 		default:
@@ -314,6 +328,11 @@ func (c *Cassette) Verify() error {
 	return errors.Join(append(errs, c.altered(altered))...)
 }
 
+// inOrder is the recordings in the order of the file. mu is held.
+func (c *Cassette) inOrder() []*track {
+	return slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return a.line - b.line })
+}
+
 // altered is the error of altered answers, nil where they are allowed.
 func (c *Cassette) altered(list []Altered) error {
 	if len(list) == 0 || c.allowAltered {
@@ -322,7 +341,7 @@ func (c *Cassette) altered(list []Altered) error {
 	return &AlteredError{c.file, list}
 }
 
-// Close ends the use of the cassette. In mode Record it writes the file, in one
+// Close ends the use of the cassette. In the modes Record and Add it writes the file, in one
 // piece: on an error the file that was there still is, and Close can be called
 // again. What is wrong with a file that was written is reported after the writing:
 // calls still under way, which are not in it, response bodies that were neither read to
@@ -330,7 +349,7 @@ func (c *Cassette) altered(list []Altered) error {
 func (c *Cassette) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.mode != Record {
+	if c.closed || c.mode != Record && c.mode != Add {
 		first := !c.closed
 		c.closed = true
 		if first {

@@ -45,7 +45,7 @@ func (a *recorded[In, Out]) Call(ctx context.Context, req core.Request[In]) (out
 		return out, err
 	case live:
 		return a.record(ctx, req, t)
-	case a.tape.mode == Record: // of another run
+	case t.line == 0: // of another run
 		if t.err != nil {
 			return out, t.err
 		}

@@ -147,8 +147,8 @@ func listed(lines []string) string {
 // host, before another, the same step before another, and then what differs least. mu is
 // held.
 func (c *Cassette) miss(q interaction, at slot) *MissError {
-	e := &MissError{File: c.file, Name: q.Name, Path: q.Path, N: at.n, Asked: show(q.request(nil), "")}
-	asked := q.request(c.ignore)
+	e := &MissError{File: c.file, Name: q.Name, Path: q.Path, N: at.n, Asked: show(q.request(matching{}), "")}
+	asked := q.request(c.match)
 	var best []int
 	for _, t := range c.tracks {
 		switch {
@@ -158,7 +158,7 @@ func (c *Cassette) miss(q interaction, at slot) *MissError {
 			e.Recorded++
 			continue
 		}
-		diff := differences("", t.request(c.ignore), asked)
+		diff := differences("", t.request(c.match), asked)
 		name := differ(t.Name, q.Name)
 		if from, to := host(t.Name), host(q.Name); name > 0 && strings.Replace(t.Name, from, to, 1) == q.Name {
 			diff = append([]string{fmt.Sprintf("host: recorded %s, now %s (AnyHost does not compare it)", from, to)}, diff...)

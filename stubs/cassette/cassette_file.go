@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
@@ -28,8 +29,8 @@ const format = 1
 const mostFile = 256 << 20
 
 type header struct {
-	Format int      `json:"flujo_cassette"`
-	Ignore []string `json:"ignore,omitempty"` // left out of the keys below
+	Format int `json:"flujo_cassette"`
+	matching
 }
 
 const (
@@ -48,6 +49,7 @@ type interaction struct {
 	Feedback string          `json:"feedback,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
 	Error    *failure        `json:"error,omitempty"`
+	Recorded string          `json:"recorded,omitempty"` // day, see MaxAge
 }
 
 // plain is a tree of canonical JSON in which all redactions look the same: which
@@ -61,12 +63,12 @@ func plain(data []byte, ignore []string) any {
 }
 
 // request is what is asked, for the key and for differences.
-func (q *interaction) request(ignore []string) any {
-	tree := map[string]any{"input": plain(q.Input, ignore)}
+func (q *interaction) request(m matching) any {
+	tree := map[string]any{"input": plain(q.Input, m.Ignore)}
 	if q.Feedback != "" {
 		tree["feedback"] = redact.Unnamed(q.Feedback)
 	}
-	return tree
+	return m.request(q.Kind, tree)
 }
 
 // answer is what came of it, for differences.
@@ -80,9 +82,8 @@ func (q *interaction) answer(ignore []string) any {
 	return map[string]any{"error": redact.Unnamed(q.Error.Text)}
 }
 
-func (q *interaction) hash(ignore []string) string {
-	name := redact.Unnamed(q.Name)
-	return fmt.Sprintf("%x", sha256.Sum256(canonical([]any{q.Kind, name, q.Path, q.request(ignore)})))
+func (q *interaction) hash(m matching) string {
+	return fmt.Sprintf("%x", sha256.Sum256(canonical([]any{q.Kind, m.name(q.Name), q.Path, q.request(m)})))
 }
 
 // redact takes the secrets out of an interaction.
@@ -166,10 +167,13 @@ func (c *Cassette) read(data []byte) error {
 		if i == 0 {
 			continue
 		}
+		if err := c.tooOld(&q, at); err != nil {
+			return err
+		}
 		output, failed := q.Output, q.Error // stay as they are
 		q.Output, q.Error = nil, nil
 		c.redact(&q)
-		t := &track{interaction: q, line: at, at: slot{q.hash(c.ignore), q.N}}
+		t := &track{interaction: q, line: at, at: slot{q.hash(c.match), q.N}}
 		t.Output, t.Error = output, failed
 		if twin := c.tracks[t.at]; twin != nil {
 			return c.bad(at, "duplicate key: the same request, %s, number %d, is in line %d: keep one of them, or record again", q.what(), q.N, twin.line)
@@ -193,6 +197,9 @@ func (c *Cassette) readHeader(line []byte, h *header) error {
 	}
 	if err := c.strict(line, 1, h); err != nil {
 		return err
+	}
+	if h.Compare && c.match.compare == nil {
+		return c.bad(1, "it was recorded with Compare: open it with the same function")
 	}
 	return nil
 }
@@ -230,7 +237,11 @@ func (c *Cassette) readLine(line []byte, at int, h header, q *interaction) error
 			return err
 		}
 	}
-	if key := q.hash(h.Ignore); key != q.Key {
+	m := h.matching
+	if m.Compare {
+		m.compare = c.match.compare
+	}
+	if key := q.hash(m); key != q.Key {
 		return c.bad(at, "the key is not that of the request: name, path, input or feedback was edited: record again, or, if the edit is meant, set the key to %s", key)
 	}
 	return nil
@@ -281,7 +292,7 @@ func (c *Cassette) makeFolder() error {
 
 // store writes what was recorded, and names the calls that have not ended. mu is held.
 func (c *Cassette) store() (busy []string, err error) {
-	tracks := slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return cmp.Or(a.at.n-b.at.n, a.seq-b.seq) })
+	tracks := slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return cmp.Or(a.at.n-b.at.n, a.seq-b.seq, a.line-b.line) })
 	count := map[string]int{}
 	var list []interaction
 	var lives []*track // of list
@@ -297,12 +308,23 @@ func (c *Cassette) store() (busy []string, err error) {
 			continue
 		}
 		c.redact(&q) // also what became known later
-		lives = append(lives, t)
-		q.Key = q.hash(c.ignore)
+		if t.line == 0 {
+			lives = append(lives, t)
+			if c.age > 0 {
+				q.Recorded = c.today.Format(time.DateOnly)
+			}
+		}
+		q.Key = q.hash(c.match)
 		count[q.Key]++ // anew: two requests may have become the same
 		q.N = count[q.Key]
 		list = append(list, q)
 		t.key = slot{q.Key, q.N}
+	}
+	switch err := c.wouldDrop(list); {
+	case err != nil:
+		return nil, err
+	case c.mode == Add && len(lives) == 0:
+		return busy, nil // all of it was there
 	}
 	if len(list) == 0 {
 		return nil, c.bad(0, "nothing was recorded, and nothing written: no recorded agent was called to its end")
@@ -310,14 +332,14 @@ func (c *Cassette) store() (busy []string, err error) {
 	slices.SortFunc(list, func(a, b interaction) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Key, b.Key), a.N-b.N)
 	})
-	data := append(canonical(header{format, c.ignore}), '\n')
+	data := append(canonical(header{format, c.match}), '\n')
 	for _, q := range list {
 		data = append(append(data, canonical(q)...), '\n')
 	}
 	if line := c.leak(data); line > 0 {
 		return nil, c.bad(line, "not written: this line would hold a value that was given to Secrets, in the name, the path or a binary body of %s", list[max(line-2, 0)].what())
 	}
-	check := &Cassette{file: c.file, red: c.red, ignore: c.ignore, tracks: map[slot]*track{}}
+	check := &Cassette{file: c.file, red: c.red, match: c.match, tracks: map[slot]*track{}}
 	if err := check.read(data); err != nil {
 		return nil, fmt.Errorf("not written, since it could not be read again: %w", err)
 	}

@@ -759,10 +759,10 @@ func TestModeIsAFlag(t *testing.T) {
 	if err := set.Parse([]string{"-cassette=record"}); err != nil || mode != cassette.Record {
 		t.Errorf("%v %v", mode, err)
 	}
-	if err := set.Parse([]string{"-cassette=tape"}); err == nil || !strings.Contains(err.Error(), `"tape" is no mode of a cassette: use one of ["replay" "record" "verify"]`) {
+	if err := set.Parse([]string{"-cassette=tape"}); err == nil || !strings.Contains(err.Error(), `"tape" is no mode of a cassette: use one of ["replay" "record" "verify" "once" "add"]`) {
 		t.Error(err)
 	}
-	if _, err := cassette.Open("x", 7); err == nil || err.Error() != "cassette x: mode 7: use Replay, Record or Verify" {
+	if _, err := cassette.Open("x", 7); err == nil || err.Error() != "cassette x: mode 7: use Replay, Record, Verify, Once or Add" {
 		t.Error(err)
 	}
 }

@@ -52,6 +52,9 @@ type transport struct {
 // response with status 400, so that one request stays one: openai-go and anthropic-sdk-go,
 // which say in a header which attempt a request is.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.tape.passes != nil && t.tape.passes(req) {
+		return t.base.RoundTrip(req)
+	}
 	resp, err := t.roundTrip(req)
 	if err != nil && errors.Is(err, core.ErrHarness) && req.Header.Get("X-Stainless-Retry-Count") != "" {
 		body := &tape{ctx: context.WithoutCancel(req.Context()), end: func() error { return err }, done: func() {}}
@@ -80,7 +83,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case live:
 		return t.record(req, body, track)
-	case c.mode == Record: // of another run
+	case track.line == 0: // of another run
 		if track.err != nil {
 			return nil, track.err
 		}
