@@ -58,6 +58,7 @@ type Analysis struct {
 	Notes      []string                 // what else must be said: censored rates, focus, a dirty tree
 
 	Figures       []Figure         // of Go benchmarks, in the order of the run
+	Series        []Series         // measured figures over the runs of the window, those of the newest run first
 	FiguresBefore *history.RunLine // that they stand beside; nil: no run before has any
 
 	// Of what the run has measured. flujo-harness cost measures both in full and is of no

@@ -178,6 +178,31 @@ func fillLimits(a *analysis.Analysis, text string) {
 	few := analysis.MedianOf([]float64{64}, "B/op", "results")
 	a.Figures = []analysis.Figure{{Name: "example.com/shop.Add-8" + text, Unit: "sec/op", Now: add, Before: &add}, {Name: "example.com/shop.Add-8" + text, Unit: "B/op" + text, Now: few}}
 	a.FiguresBefore = &a.Trend.Points[0]
+	for i, unit := range []string{"x the floor", "statements a run", "sec/op", "B/op"} {
+		s := analysis.Series{Name: []string{"default at process", "default at process", "example.com/shop.Add-8", "example.com/shop.Add-8"}[i] + text, Unit: unit, Where: "linux-amd64-2cpu", Counted: i%2 == 1}
+		for k, line := range a.Trend.Points {
+			value := []float64{1.31, 14, 1.2e-6, 64}[i]
+			p := analysis.SeriesPoint{Run: line, Value: value, Low: value, High: value}
+			if !s.Counted {
+				p.Value *= 1 + 0.02*float64((k*7)%5)
+				if k > 2*len(a.Trend.Points)/3 {
+					p.Value *= 1.12
+				}
+				p.Low, p.High = p.Value*0.98, p.Value*1.03
+			}
+			if i == 0 {
+				p.Limit, p.Judged, p.Outcome = 1.45, true, thresholds.Held
+				if p.Value > p.Limit {
+					p.Outcome = thresholds.Broken
+				}
+			}
+			s.Points = append(s.Points, p)
+		}
+		if i == 0 && len(s.Points) > 20 {
+			s.Changes = []int{2*len(s.Points)/3 + 1}
+		}
+		a.Series = append(a.Series, s)
+	}
 }
 
 // fillOutcomes gives every spec a row of outcomes.

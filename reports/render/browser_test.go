@@ -166,7 +166,7 @@ func TestPageInChromium(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(*tab, string)
-	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"without script", withoutScript}, {"axe", axe}} {
+	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"charts", chartsLead}, {"without script", withoutScript}, {"axe", axe}} {
 		t.Run(test.name, func(t *testing.T) {
 			tb := newTab(t, browser)
 			tb.size(1280, 900, false)
@@ -237,7 +237,7 @@ func seesPanels(tb *tab, path string) {
 	want(tb, "cards that wait behind one line", "and 14 more", `document.querySelector('details.more > summary').textContent`)
 	tb.size(1280, 900, false)
 	want(tb, "formulas in the overview", false, `document.querySelector('.view[data-view=overview]').textContent.includes('(W-N)')`)
-	want(tb, "charts: blocks, trend, curve, parts", 4, `document.querySelectorAll('figure svg').length`)
+	want(tb, "charts: blocks, trend, curve, parts, four over the commits", 8, `document.querySelectorAll('figure svg').length`)
 	if diff := cmp.Diff([]string{"file://" + path}, tb.asked()); diff != "" {
 		tb.t.Errorf("requests: %s", diff)
 	}
@@ -372,6 +372,17 @@ func comparesRuns(tb *tab, path string) {
 	tb.open(path + "#compare=1,1") // a link to it
 	tb.until(`document.documentElement.dataset.ready === 'runs'`)
 	want(tb, "a run and itself", "No spec of this run differs between the two.", `document.querySelector('#compared p').textContent`)
+}
+
+// chartsLead from a point to its run.
+func chartsLead(tb *tab, _ string) {
+	tb.view("cost")
+	want(tb, "the last points", []string{"#run-40", "#run-40", "#run-40", "#run-40"}, `[...document.querySelectorAll('.charts svg')].map(s => [...s.querySelectorAll('a')].pop().getAttribute('href'))`)
+	want(tb, "points above their limit", true, `document.querySelectorAll('.charts .bad').length > 5 && document.querySelectorAll('.charts .fence').length === 1`)
+	want(tb, "marks of a change", 1, `document.querySelectorAll('.charts .mark').length`)
+	is[int](tb, `(document.querySelector('.charts a[href="#run-35"]').dispatchEvent(new MouseEvent('click', {bubbles: true})), 0)`)
+	tb.until(`document.documentElement.dataset.ready === 'runs'`)
+	want(tb, "the run in view", true, `(() => { const r = document.getElementById('run-35').getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight })()`)
 }
 
 func schemes(tb *tab, _ string) {

@@ -56,19 +56,21 @@ type page struct {
 	Tiles         []tileView
 	Since         string // "run 11", "" where there is no earlier run
 
-	Trend    trendView
-	Clusters []clusterView
-	Costs    []costView
-	Curve    *curveView
-	Fall     *fallView
-	Figures  *figuresView
-	Heat     *heatView
-	Ledger   []ledgerView
-	LeftOut  string
-	Slowest  []slowView
-	Slowing  []slowingView
-	Longer   []longerView
-	Facts    []fact
+	Trend      trendView
+	Clusters   []clusterView
+	Costs      []costView
+	Curve      *curveView
+	Fall       *fallView
+	Figures    *figuresView
+	Series     []seriesView
+	MoreSeries int
+	Heat       *heatView
+	Ledger     []ledgerView
+	LeftOut    string
+	Slowest    []slowView
+	Slowing    []slowingView
+	Longer     []longerView
+	Facts      []fact
 }
 
 type fact struct{ Name, Value string }
@@ -110,6 +112,7 @@ func newPage(a *analysis.Analysis) page {
 	p.addRates(a)
 	p.addCosts(a)
 	p.Figures = newFigures(a)
+	p.addSeries(a)
 	p.Trend = newTrend(a.Trend)
 	p.addFlakes(a)
 	p.addLedger(a)
@@ -174,7 +177,7 @@ func facts(a *analysis.Analysis) []fact {
 
 // HasCost reports whether the page has a view of costs.
 func (p page) HasCost() bool {
-	return len(p.Costs) > 0 || p.Curve != nil || p.Fall != nil || p.Figures != nil
+	return len(p.Costs) > 0 || p.Curve != nil || p.Fall != nil || p.Figures != nil || len(p.Series) > 0
 }
 
 // CanCompare reports whether the page can show two runs of its window side by side.

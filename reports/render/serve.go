@@ -170,6 +170,7 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 
 // serve adds the links that only a server answers.
 func (p *page) serve(lines []history.RunLine) {
+	p.serveSeries(lines)
 	for i := range p.Trend.Rows { // the newest first
 		if digest := lines[len(lines)-1-i].Digest; digest != "" {
 			p.Trend.Rows[i].URL = "/run/" + digest

@@ -1,0 +1,76 @@
+package analysis
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// Figures over the runs: the oldest first, timed and counted, with the limit of the time, and
+// apart for machines of different kinds.
+func TestSeries(t *testing.T) {
+	var runs []reports.Run
+	for i, ratio := range []float64{1.31, 1.33, 1.53} {
+		r := sample.CellsRun(i, fmt.Sprintf("c%d:.", i))
+		c := sample.Comparison("default", ratio)
+		c.Counters = map[string]harness.Counters{harness.ArmBackend: {Statements: 12, Allocs: float64(300 + i)}}
+		if i == 1 {
+			c.Environment.Class = "another"
+		}
+		v := sample.Verdict("default", thresholds.Held, 0)
+		if i == 2 {
+			v.Outcome = thresholds.Broken
+		}
+		r.Comparisons, r.Verdicts = []harness.Comparison{c}, []thresholds.Verdict{v}
+		r.Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{1e-9, 2e-9, 3e-9}}, {Name: "Add-8", Unit: "B/op", Values: []float64{64}}}
+		runs = append(runs, r)
+	}
+	runs = append(runs, sample.CellsRun(3, "c3:.")) // measured nothing, and shows what was before
+	a := accountOf(t, Options{}, runs...)
+	var got []string
+	for _, s := range a.Series {
+		line := fmt.Sprintf("%s, %s, %s, counted %v:", s.Name, s.Unit, s.Where, s.Counted)
+		for _, p := range s.Points {
+			line += fmt.Sprintf(" run %d %g", p.Run.ID, p.Value)
+			if p.Judged {
+				line += fmt.Sprintf(" of %g %s", p.Limit, p.Outcome)
+			}
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"default at process, x the floor, linux-amd64-2cpu, counted false: run 1 1.31 of 1.452 held run 3 1.53 of 1.452 broken",
+		"default at process, statements a run, linux-amd64-2cpu, counted true: run 1 12 run 3 12",
+		"default at process, allocations a run, linux-amd64-2cpu, counted true: run 1 300 run 3 302",
+		"Add-8, sec/op, , counted false: run 1 2e-09 run 2 2e-09 run 3 2e-09",
+		"Add-8, B/op, , counted true: run 1 64 run 2 64 run 3 64",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if p := a.Series[0].Points[0]; p.Low >= p.Value || p.High <= p.Value {
+		t.Errorf("no interval: %+v", p)
+	}
+}
+
+func TestSeriesHaveChangePoints(t *testing.T) {
+	var runs []reports.Run
+	for i := range 30 {
+		r := sample.CellsRun(i, fmt.Sprintf("c%d:.", i))
+		value := 2e-9 + 1e-11*float64((i+1)%3)
+		if i >= 18 {
+			value *= 1.5
+		}
+		r.Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{value}}}
+		runs = append(runs, r)
+	}
+	if a := accountOf(t, Options{}, runs...); len(a.Series) != 1 || len(a.Series[0].Points) != 30 || !cmp.Equal(a.Series[0].Changes, []int{18}) {
+		t.Errorf("%d series, changes at %v", len(a.Series), a.Series[0].Changes)
+	}
+}
