@@ -18,7 +18,7 @@ import (
 
 func historySyncCommand(db *string) *cobra.Command {
 	var shared storeFlags
-	var sendOnly bool
+	var sendOnly, takeOnly bool
 	cmd := &cobra.Command{
 		Use: "sync", Args: cobra.NoArgs,
 		Short: "Send runs to a shared store, and take in those of others",
@@ -29,6 +29,9 @@ run is named and passed over, exit 3.
 
 ` + storeTable,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if sendOnly && takeOnly {
+				return cli.Usage(errors.New("history sync: --send-only and --take-only together do nothing: leave one out"))
+			}
 			p, s, err := shared.mustOpen(cmd.Context(), "history sync")
 			if err != nil {
 				return err
@@ -40,9 +43,12 @@ run is named and passed over, exit 3.
 			}
 			defer h.Close()
 			var done runs.Synced
-			if sendOnly {
+			switch {
+			case sendOnly:
 				done.Sent, err = runs.NewSyncer(h, s).Push(cmd.Context())
-			} else {
+			case takeOnly:
+				done.Taken, done.Refused, err = runs.NewSyncer(h, s).Pull(cmd.Context())
+			default:
 				done, err = runs.Sync(cmd.Context(), h, s)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d sent, %d taken\n", done.Sent, done.Taken)
@@ -54,6 +60,7 @@ run is named and passed over, exit 3.
 	}
 	shared.register(cmd)
 	cmd.Flags().BoolVar(&sendOnly, "send-only", false, "send, and take nothing in")
+	cmd.Flags().BoolVar(&takeOnly, "take-only", false, "take in, and send nothing")
 	return cmd
 }
 

@@ -297,7 +297,8 @@ func (s *scaffold) files() []scaffoldFile {
 	}
 	var list []scaffoldFile
 	if slices.Contains(s.ci, "github") {
-		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"})
+		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"},
+			scaffoldFile{path: ".github/workflows/flujo-harness-record.yml", template: "github_record.yml"})
 	}
 	if slices.Contains(s.ci, "gitlab") {
 		path := ".gitlab-ci.yml"
