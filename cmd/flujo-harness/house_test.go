@@ -62,6 +62,7 @@ var rooms = map[string][]string{
 	"stubs/redact":                         nil,
 	"cmd/flujo-harness/internal/cli":       nil,
 	"cmd/flujo-harness/internal/ci":        nil,
+	"cmd/flujo-harness/internal/bisect":    nil,
 	"cmd/flujo-harness/internal/project":   {"cmd/flujo-harness/internal/ci"},
 	"cmd/flujo-harness/internal/measure":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/revisions": {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},

@@ -80,7 +80,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return cli.NoEmptyValues(cmd) },
 	}
-	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gateCommand(), quarantineCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compareCommand(),
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gateCommand(), quarantineCommand(), bisectCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compareCommand(),
 		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command())
 	return root
 }

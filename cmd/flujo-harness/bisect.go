@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/bisect"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+)
+
+func bisectCommand() *cobra.Command {
+	b := bisecting{wrong: 0.01}
+	cmd := &cobra.Command{
+		Use: "bisect SPEC|BENCHMARK", Args: cobra.ExactArgs(1),
+		Short: "Find the commit since which a test fails, or a benchmark is slower",
+		Long: `Finds the commit since which a spec fails, or fails more often, in the commits from --good to
+--bad. SPEC is its name as reports print it, or a part that only one recorded spec has.
+
+The recorded runs say where to look: without --good it starts at the newest commit that passed
+with no failure among the ten recorded runs before. Then the spec alone is run, at commits that
+are checked out in folders of their own. A spec that passes or fails by chance is run as often
+as it takes: each run is evidence, also of earlier runs in the history, and the search ends when
+one commit is sure. At most 1% of its answers is wrong (200 planted histories for each of eight
+rates). Nothing is concluded from the history alone: the commit and the one before it are run
+here, too. Commits that do not build, or do not have the spec, are passed over, and the answer is
+as many commits as cannot be told apart.
+
+BENCHMARK is the name of a Go benchmark, such as BenchmarkEncode/large. Each commit is compared
+with --good by flujo-harness compare; it is bad where it is slower by --margin.
+
+Exit codes: 0 the commit was found; 2 usage; 3 a fault; 4 it was not found: nothing fails here,
+the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
+		Example: `  flujo-harness bisect "orders > a cart > adds up"
+  flujo-harness bisect TestTotal --good v1.4.0
+  flujo-harness bisect BenchmarkEncode --pkg ./codec --good v1.4.0 --margin 10`,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			b.cmd = cmd
+			return b.run(cmd.Context(), args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&b.good, "good", "", "commit that is good (default by the recorded runs)")
+	f.StringVar(&b.bad, "bad", "HEAD", "commit that is bad")
+	f.StringVar(&b.db, "db", "", "history database (default .flujo/history.db of the module)")
+	f.IntVar(&b.most, "max-runs", 1000, "most runs of the spec, or comparisons of the benchmark")
+	f.StringVar(&b.pkg, "pkg", "", "package of the benchmark (default ./...)")
+	f.Float64Var(&b.margin, "margin", 5, "slow-down of the benchmark that makes a commit bad, in percent")
+	b.store.register(cmd)
+	return cmd
+}
+
+// bisecting is one call of the command.
+type bisecting struct {
+	cmd                *cobra.Command
+	good, bad, db, pkg string
+	most               int
+	margin, wrong      float64
+	store              storeFlags
+
+	project  project.Project
+	commits  []string // oldest first; the first is good, the last bad
+	recorded int      // runs of the history that are evidence
+}
+
+// trial runs what is searched for at a commit.
+type trial interface {
+	// at returns whether it fails there. An *untestable error says that the commit cannot tell.
+	at(ctx context.Context, commit string) (failed bool, err error)
+	close() error
+}
+
+// untestable is a commit at which nothing can be told.
+type untestable struct{ why string }
+
+func (e *untestable) Error() string { return e.why }
+
+func (b *bisecting) run(ctx context.Context, name string) (err error) {
+	if b.most < 2 {
+		return cli.Usage(fmt.Errorf("--max-runs %d: use 2 or more", b.most))
+	}
+	if b.project, err = project.Find(); err != nil {
+		return cli.Fault(err)
+	}
+	if !b.project.Module {
+		return cli.Usage(errors.New("there is no go.mod here or above: call bisect inside a Go module"))
+	}
+	progress := cli.NewProgress(b.cmd.ErrOrStderr())
+	defer progress.End()
+	search, t, err := b.prepare(ctx, name, progress)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	answer, found, why, err := b.search(ctx, search, t, progress)
+	progress.End()
+	if ctx.Err() != nil {
+		return &cli.ExitError{Code: cli.ExitInterrupted}
+	}
+	if err != nil {
+		return cli.AsFault(err)
+	}
+	if !found {
+		fmt.Fprintln(b.cmd.OutOrStdout(), reports.Visible("not found: "+why))
+		return &cli.ExitError{Code: cli.ExitInconclusive}
+	}
+	return cli.Print(b.cmd.OutOrStdout(), b.tell(ctx, name, search, answer))
+}
+
+// prepare finds what name is and the commits to search.
+func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Progress) (*bisect.Search, trial, error) {
+	if strings.HasPrefix(name, "Benchmark") {
+		if b.good == "" {
+			return nil, nil, cli.Usage(errors.New("bisect: name a commit at which the benchmark was fast with --good"))
+		}
+		if err := b.list(ctx); err != nil {
+			return nil, nil, err
+		}
+		t, err := b.benchmark(name)
+		return bisect.New(len(b.commits)-1, b.wrong), t, err
+	}
+	h, shared, err := b.store.openShared(ctx, b.project, b.project.Path(b.db, ".flujo/history.db"))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer h.Close()
+	defer shared.close()
+	shared.say(b.cmd.ErrOrStderr())
+	progress.Set("reading the recorded runs", "")
+	past, err := findSpec(ctx, h, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b.good == "" {
+		if b.good = past.lastGood(); b.good == "" {
+			return nil, nil, cli.Usage(fmt.Errorf("bisect: %s passed in no recorded run: name a commit at which it did with --good", past.spec.Name()))
+		}
+	}
+	if err := b.list(ctx); err != nil {
+		return nil, nil, err
+	}
+	s := bisect.New(len(b.commits)-1, b.wrong)
+	for _, o := range past.seen {
+		i := slices.IndexFunc(b.commits, func(c string) bool { return reports.SameCommit(c, o.commit) })
+		if i < 0 {
+			continue
+		}
+		b.recorded++
+		s.Recorded(i, o.passes, o.fails)
+	}
+	t, err := b.specTrial(past.spec, past.format)
+	return s, t, err
+}
+
+// maxCommits bounds the search: each commit is a hypothesis.
+const maxCommits = 20_000
+
+// list fills commits.
+func (b *bisecting) list(ctx context.Context) error {
+	var ends [2]string
+	for i, asked := range []string{b.good, b.bad} {
+		of, err := b.project.CommitOf(ctx, asked)
+		if err != nil {
+			return cli.Usage(fmt.Errorf("bisect: %w", err))
+		}
+		ends[i] = of.Commit
+	}
+	if ends[0] == ends[1] {
+		return cli.Usage(fmt.Errorf("bisect: %s and %s are the same commit, %.12s: there is nothing between them: name an older one with --good", b.good, b.bad, ends[0]))
+	}
+	if _, err := b.project.Git(ctx, "merge-base", "--is-ancestor", ends[0], ends[1]); err != nil {
+		return cli.Usage(fmt.Errorf("bisect: %s is not an ancestor of %s in this clone: name one with --good; in a shallow clone call git fetch --unshallow first", b.good, b.bad))
+	}
+	for _, how := range []string{"--first-parent", "--ancestry-path"} { // merges as a whole, where good is on the branch itself
+		out, err := b.project.Git(ctx, "rev-list", "--topo-order", "--reverse", how, ends[0]+".."+ends[1])
+		if err != nil {
+			return cli.Fault(err)
+		}
+		b.commits = append([]string{ends[0]}, strings.Fields(out)...)
+		if len(b.commits) > maxCommits {
+			return cli.Usage(fmt.Errorf("bisect: there are more than %d commits from %s to %s: name a newer one with --good", maxCommits, b.good, b.bad))
+		}
+		if how == "--first-parent" && len(b.commits) > 1 {
+			if parent, err := b.project.Git(ctx, "rev-parse", b.commits[1]+"^1"); err != nil || parent != ends[0] {
+				continue
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// search runs until there is an answer; why says what is missing.
+func (b *bisecting) search(ctx context.Context, s *bisect.Search, t trial, progress *cli.Progress) (answer bisect.Answer, found bool, why string, err error) {
+	last := len(b.commits) - 1
+	for ctx.Err() == nil {
+		a, done := s.Done()
+		passes, fails := s.Evidence(last)
+		switch {
+		case done && a.NoChange:
+			return a, false, fmt.Sprintf("it fails at the good end, %.12s, as often as at the bad one: name an older commit with --good", b.commits[0]), nil
+		case done:
+			return a, true, "", nil
+		case s.Runs() >= b.most && fails == 0:
+			return a, false, fmt.Sprintf("it passed all %d times at %.12s: name the commit at which it fails with --bad, or allow more with --max-runs", passes, b.commits[last]), nil
+		case s.Runs() >= b.most:
+			return a, false, fmt.Sprintf("%d runs were not enough: most probable is %.12s, with %.1f%%: allow more with --max-runs", s.Runs(), b.commits[a.Last], 100*a.Sure), nil
+		}
+		m, ok := s.Next()
+		if !ok {
+			return a, false, fmt.Sprintf("it cannot be tested at %.12s", b.commits[last]), nil
+		}
+		progress.Set(fmt.Sprintf("run %d, at commit %d of %d, %.12s", s.Runs()+1, m, last, b.commits[m]), fmt.Sprintf("most probable is %.12s with %.0f%%", b.commits[a.Last], 100*a.Sure))
+		failed, err := t.at(ctx, b.commits[m])
+		if cannot := new(untestable); errors.As(err, &cannot) {
+			if m == last {
+				return a, false, fmt.Sprintf("it cannot be tested at the bad end, %.12s: %s", b.commits[m], cannot.why), nil
+			}
+			s.CannotTest(m)
+			continue
+		}
+		if err != nil {
+			return a, false, "", err
+		}
+		if ctx.Err() == nil {
+			s.Ran(m, failed)
+		}
+	}
+	return answer, false, "", nil
+}
+
+// tell is the answer for people.
+func (b *bisecting) tell(ctx context.Context, name string, s *bisect.Search, a bisect.Answer) string {
+	var out strings.Builder
+	line := func(format string, args ...any) {
+		fmt.Fprintln(&out, reports.Visible(fmt.Sprintf(format, args...)))
+	}
+	if a.First < a.Last {
+		line("the first bad commit is one of %d, of which only the last can be tested:", a.Last-a.First+1)
+	} else {
+		line("the first bad commit is")
+	}
+	const shown = 20
+	for k := a.First; k <= a.Last; k++ {
+		if k == a.First+shown && a.Last > k {
+			line("  … and %d more, to %.12s", a.Last-k+1, b.commits[a.Last])
+			break
+		}
+		subject, err := b.project.Git(ctx, "show", "--no-patch", "--format=%h %s (%an, %as)", b.commits[k])
+		if err != nil {
+			subject = b.commits[k]
+		}
+		line("  %s", subject)
+	}
+	var before, since [2]int // passes, fails
+	for i := range b.commits {
+		passes, fails := s.Evidence(i)
+		of := &before
+		if i >= a.Last {
+			of = &since
+		} else if i >= a.First {
+			continue
+		}
+		of[0], of[1] = of[0]+passes, of[1]+fails
+	}
+	line("since then it failed in %d of %s, before in %d of %s", since[1], cli.Plural(int64(since[0]+since[1]), "run"), before[1], cli.Plural(int64(before[0]+before[1]), "run"))
+	line("%s made now, %s in the history; at most %v%% of such answers is wrong", cli.Plural(int64(s.Runs()), "run"), cli.Plural(int64(b.recorded), "run"), 100*b.wrong)
+	words := []string{"bisect", name, "--good=" + b.commits[a.First-1], "--bad=" + b.commits[a.Last]}
+	for _, flag := range []string{"db", "pkg", "margin"} {
+		if b.cmd.Flags().Changed(flag) {
+			words = append(words, "--"+flag+"="+b.cmd.Flags().Lookup(flag).Value.String())
+		}
+	}
+	line("again: %s %s", invocation(), harness.ShellLine(words...))
+	return out.String()
+}
+
+// enter makes dir the working folder, as packages are found from there, and returns the way back.
+func enter(dir string) (back func() error, err error) {
+	was, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return os.Chdir(was) }, os.Chdir(dir)
+}
+
+// compareTime is the time for one comparison of a benchmark.
+const compareTime = 30 * time.Second

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/runner"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// past is what the history knows of one spec.
+type past struct {
+	spec   reports.Spec
+	format string // of the run that has it
+	seen   []observation
+}
+
+// observation is one recorded run of the spec, of a known commit without further changes.
+type observation struct {
+	commit        string
+	passes, fails int
+}
+
+// pastRuns is how many runs are looked at.
+const pastRuns = 500
+
+// findSpec finds the spec of a name among the recorded runs, and its results, the oldest first.
+func findSpec(ctx context.Context, h *history.History, name string) (*past, error) {
+	runs, err := h.Latest(ctx, pastRuns)
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	p, err := namedSpec(runs, name)
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	key := p.spec.Key()
+	for _, r := range slices.Backward(runs) {
+		if r.Suites == nil || r.Commit == "" || r.Dirty || r.Origin.Fork {
+			continue
+		}
+		for i := range r.Suites.Specs {
+			if s := &r.Suites.Specs[i]; s.Key() == key {
+				if o, ok := observe(s); ok {
+					o.commit = r.Commit
+					p.seen = append(p.seen, o)
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+func observe(s *reports.Spec) (o observation, ok bool) {
+	switch {
+	case s.BothWays(), s.State == reports.Passed && s.Retried:
+		return observation{passes: 1, fails: 1}, true
+	case s.State == reports.Passed:
+		return observation{passes: 1}, true
+	case s.State == reports.Failed:
+		return observation{fails: 1}, true
+	}
+	return o, false
+}
+
+// namedSpec finds the spec with the name, or the only one with a part of it. The newest run that
+// has one decides.
+func namedSpec(runs []reports.Run, name string) (*past, error) {
+	for _, whole := range []bool{true, false} {
+		for _, r := range runs {
+			if r.Suites == nil {
+				continue
+			}
+			var found []reports.Spec
+			for _, s := range r.Suites.Specs {
+				if is := s.Name() == name || s.Leaf == name; is || !whole && strings.Contains(s.Name(), name) {
+					found = append(found, s)
+				}
+			}
+			if len(found) > 1 {
+				return nil, fmt.Errorf("bisect: %q is %s: give the whole name of one", name, firstNames(found))
+			}
+			if len(found) == 1 {
+				return &past{spec: found[0], format: r.Format}, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("bisect: no recorded run has a spec %q: give its name as the report prints it, or run it once with flujo-harness run", name)
+}
+
+// lastGood is the newest commit that passed, with no failure among the ten results before it: one
+// pass of a flaky spec says little.
+func (p *past) lastGood() string {
+	const clean = 10
+	oldest := ""
+	for i := len(p.seen) - 1; i >= 0; i-- {
+		if p.seen[i].fails > 0 {
+			continue
+		}
+		oldest = p.seen[i].commit
+		if !slices.ContainsFunc(p.seen[max(0, i-clean):i], func(o observation) bool { return o.fails > 0 }) {
+			return oldest
+		}
+	}
+	return oldest
+}
+
+// trees are the commits that are checked out, each once.
+type trees struct {
+	b      *bisecting
+	tmp    string
+	remove []func() error
+	at     map[string]checkout
+}
+
+func (b *bisecting) newTrees() (*trees, error) {
+	if err := forgetTrees(b.cmd.Context(), b.project); err != nil {
+		return nil, cli.Usage(err)
+	}
+	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	return &trees{b: b, tmp: tmp, remove: []func() error{removeTmp}, at: map[string]checkout{}}, nil
+}
+
+func (t *trees) checkout(ctx context.Context, commit string) (checkout, error) {
+	if c, ok := t.at[commit]; ok {
+		return c, nil
+	}
+	c, remove, err := checkOut(ctx, t.b.project, commit, filepath.Join(t.tmp, fmt.Sprint("tree", len(t.at))))
+	if err != nil {
+		return c, &untestable{err.Error()}
+	}
+	t.at[commit], t.remove = c, append(t.remove, remove)
+	return c, nil
+}
+
+func (t *trees) close() (err error) {
+	for _, remove := range slices.Backward(t.remove) {
+		err = errors.Join(err, remove())
+	}
+	return err
+}
+
+// specTrial runs one spec.
+type specTrial struct {
+	*trees
+	spec  reports.Spec
+	pkg   string
+	flags []string
+	guard []string
+}
+
+func (b *bisecting) specTrial(s reports.Spec, format string) (trial, error) {
+	t := &specTrial{spec: s, pkg: s.Suite}
+	if slices.Contains(s.Labels, reports.ByGoTest) {
+		format = reports.FormatGoTest
+	}
+	full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
+	switch format {
+	case reports.FormatGinkgo:
+		if first, _, _ := strings.Cut(s.Suite, "/"); !path.IsAbs(s.Suite) && !strings.Contains(first, ".") {
+			t.pkg = "./" + s.Suite
+		}
+		t.flags = []string{"--focus=" + regexp.QuoteMeta(full) + "$"}
+	case reports.FormatGoTest:
+		var parts []string
+		for _, text := range append(slices.Clone(s.Containers), s.Leaf) {
+			for part := range strings.SplitSeq(text, "/") {
+				parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+			}
+		}
+		t.flags = []string{"-run=" + strings.Join(parts, "/")}
+	default:
+		return nil, cli.Usage(fmt.Errorf("bisect: %s is of a file in the format %s: only specs that flujo-harness run ran can be run again", s.Name(), format))
+	}
+	var err error
+	if t.guard, err = cli.GuardLine(); err != nil {
+		return nil, cli.Fault(err)
+	}
+	t.trees, err = b.newTrees()
+	return t, err
+}
+
+func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err error) {
+	c, err := t.checkout(ctx, commit)
+	if err != nil {
+		return false, err
+	}
+	back, err := enter(c.dir)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, back()) }()
+	tests, err := runner.Find(ctx, runner.Options{Root: c.dir, Packages: []string{t.pkg}, Flags: t.flags, Guard: t.guard})
+	if refused := new(runner.RequestError); errors.As(err, &refused) {
+		return false, &untestable{err.Error()}
+	}
+	if err != nil {
+		return false, err
+	}
+	_, out, err := tests.Repeat(ctx, 1, func(string, string) {})
+	if err != nil {
+		return false, err
+	}
+	if out.Results != nil {
+		key := t.spec.Key()
+		for i := range out.Results.Specs {
+			if s := &out.Results.Specs[i]; s.Key() == key {
+				if o, ok := observe(s); ok {
+					return o.fails > 0, nil
+				}
+				return false, &untestable{"the spec is skipped there"}
+			}
+		}
+		for _, s := range out.Results.Suites {
+			for _, f := range s.Failures {
+				first, _, _ := strings.Cut(f.Message, "\n")
+				return false, &untestable{"its suite fails there: " + first}
+			}
+		}
+	}
+	if out.Problem != "" {
+		return false, &untestable{out.Problem}
+	}
+	return false, &untestable{"there is no such spec there"}
+}
+
+// benchTrial compares a benchmark with the good end, by the command compare.
+type benchTrial struct {
+	b        *bisecting
+	dir, exe string
+	name     string
+}
+
+func (b *bisecting) benchmark(name string) (trial, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	dir, err := os.MkdirTemp("", "flujo-bisect-*")
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	return &benchTrial{b, dir, exe, name}, nil
+}
+
+func (t *benchTrial) close() error { return os.RemoveAll(t.dir) }
+
+func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err error) {
+	if commit == t.b.commits[0] {
+		return false, nil // it is what the others are compared with
+	}
+	file := filepath.Join(t.dir, "compared.json")
+	var parts []string
+	for part := range strings.SplitSeq(t.name, "/") {
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	args := []string{"compare", t.b.commits[0], commit, "--bench", strings.Join(parts, "/"), "--margin", fmt.Sprint(t.b.margin), "--time", compareTime.String(), "--json", file}
+	if t.b.pkg != "" {
+		args = append(args, "--pkg", t.b.pkg)
+	}
+	cmd := exec.CommandContext(ctx, t.exe, args...)
+	_, err = child.Output(cmd)
+	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() > cli.ExitBroken) {
+		return false, &untestable{child.Explained(err).Error()}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	var result struct{ Verdicts []thresholds.Verdict }
+	if err := json.Unmarshal(text, &result); err != nil {
+		return false, err
+	}
+	worst := thresholds.Held
+	for _, v := range result.Verdicts {
+		worst = cli.Worse(worst, v.Outcome)
+	}
+	switch worst {
+	case thresholds.Broken:
+		return true, nil
+	case thresholds.Held:
+		return false, nil
+	}
+	return false, &untestable{"the comparison is inconclusive"}
+}

@@ -1,0 +1,206 @@
+// Package bisect finds the commit since which a test fails, or fails more often, from runs of
+// which each may come out either way.
+//
+// The hypotheses are "commit k is the first bad one", for each k, and "no commit changed it".
+// Good commits fail at one unknown rate, bad ones at another, each with a Beta prior, so that the
+// likelihood of all runs is known in closed form (the beta-binomial distribution). The next run is
+// at the commit that is expected to tell most (Lindley 1956: the mutual information of its outcome
+// and the hypothesis), and the search ends when one hypothesis has the wanted probability. A test
+// that always fails since one commit is found with few more runs than by halving.
+package bisect
+
+import "math"
+
+// Search is a search among the commits 0 to n, oldest first, of which 0 is good and n bad. It is
+// for one goroutine.
+type Search struct {
+	passes, fails []int  // by commit, of all evidence
+	runs          []int  // by commit, made by this search
+	cannot        []bool // commits that cannot be tested
+	wrong         float64
+
+	now *belief // nil: evidence came since it was computed
+}
+
+// belief is what the evidence says.
+type belief struct {
+	p []float64 // probability of each hypothesis: at 0 that no commit changed anything, at k that k is the first bad one
+
+	// Expected rates at which good and bad commits fail under each hypothesis; at 0 the same.
+	good, bad []float64
+}
+
+// Priors of the rates: bad commits may fail at any rate, good ones hardly ever. A search starts
+// with the odds against "no commit changed it" at 19 to 1.
+const (
+	badA, badB   = 0.5, 0.5
+	goodA, goodB = 0.1, 8
+	noChange     = 0.05
+)
+
+// New returns a search in which at most the share wrong of the answers is wrong: 0.01.
+func New(n int, wrong float64) *Search {
+	// The rates of a test are not drawn from the priors. An eighth keeps the promise for each rate
+	// of TestPlantedHistories alone, not only on average.
+	return &Search{passes: make([]int, n+1), fails: make([]int, n+1), runs: make([]int, n+1), cannot: make([]bool, n+1), wrong: wrong / 8}
+}
+
+// Recorded adds what is known of a commit before the search.
+func (s *Search) Recorded(commit, passes, fails int) {
+	s.passes[commit] += passes
+	s.fails[commit] += fails
+	s.now = nil
+}
+
+// Ran adds a run that the search asked for.
+func (s *Search) Ran(commit int, failed bool) {
+	s.runs[commit]++
+	s.now = nil
+	if failed {
+		s.fails[commit]++
+	} else {
+		s.passes[commit]++
+	}
+}
+
+// CannotTest marks a commit that does not build, or does not have the test.
+func (s *Search) CannotTest(commit int) { s.cannot[commit] = true }
+
+// Evidence is what is known of a commit.
+func (s *Search) Evidence(commit int) (passes, fails int) { return s.passes[commit], s.fails[commit] }
+
+// Runs is the number of runs that were made.
+func (s *Search) Runs() (n int) {
+	for _, r := range s.runs {
+		n += r
+	}
+	return n
+}
+
+// lbeta is the logarithm of the beta function.
+func lbeta(a, b float64) float64 {
+	x, _ := math.Lgamma(a)
+	y, _ := math.Lgamma(b)
+	z, _ := math.Lgamma(a + b)
+	return x + y - z
+}
+
+// believe computes what the evidence says.
+func (s *Search) believe() *belief {
+	if s.now != nil {
+		return s.now
+	}
+	n := len(s.passes) - 1
+	b := &belief{p: make([]float64, n+1), good: make([]float64, n+1), bad: make([]float64, n+1)}
+	var pass, fail float64
+	for i := range s.passes {
+		pass, fail = pass+float64(s.passes[i]), fail+float64(s.fails[i])
+	}
+	b.p[0] = math.Log(noChange) + lbeta(badA+fail, badB+pass) - lbeta(badA, badB)
+	b.bad[0] = (badA + fail) / (badA + badB + fail + pass)
+	b.good[0] = b.bad[0]
+	top := b.p[0]
+	var passed, failed float64 // before k
+	for k := 1; k <= n; k++ {
+		passed, failed = passed+float64(s.passes[k-1]), failed+float64(s.fails[k-1])
+		b.p[k] = math.Log((1-noChange)/float64(n)) + lbeta(goodA+failed, goodB+passed) - lbeta(goodA, goodB) +
+			lbeta(badA+fail-failed, badB+pass-passed) - lbeta(badA, badB)
+		b.good[k] = (goodA + failed) / (goodA + goodB + failed + passed)
+		b.bad[k] = (badA + fail - failed) / (badA + badB + fail - failed + pass - passed)
+		top = max(top, b.p[k])
+	}
+	sum := 0.0
+	for i := range b.p {
+		b.p[i] = math.Exp(b.p[i] - top)
+		sum += b.p[i]
+	}
+	for i := range b.p {
+		b.p[i] /= sum
+	}
+	s.now = b
+	return b
+}
+
+// Answer is what a search found: the first bad commit is one of First to Last, which differ where
+// commits between them cannot be tested.
+type Answer struct {
+	First, Last int
+	NoChange    bool    // it fails as often at the good end
+	Sure        float64 // probability
+	Good, Bad   float64 // rates of failure before and since
+}
+
+// Done returns the answer once there is one. The commits on both sides of it have then been run
+// at least once by the search itself, unless they cannot be tested.
+func (s *Search) Done() (Answer, bool) {
+	b := s.believe()
+	if b.p[0] >= 0.95 && s.fails[0] > 1 && s.ran(0) && s.ran(len(b.p)-1) { // evidence that nothing differs grows slowly
+		return Answer{NoChange: true, Sure: b.p[0], Good: b.good[0], Bad: b.bad[0]}, true
+	}
+	a := s.likeliest(b.p)
+	a.Good, a.Bad = b.good[a.Last], b.bad[a.Last]
+	return a, a.Sure >= 1-s.wrong && s.ran(a.First-1) && s.ran(a.Last)
+}
+
+func (s *Search) ran(commit int) bool { return s.runs[commit] > 0 || s.cannot[commit] }
+
+// likeliest is the group with the highest probability. A group ends with a commit that can be
+// tested: those before it that cannot are told apart by nothing.
+func (s *Search) likeliest(p []float64) (best Answer) {
+	first, sum := 1, 0.0
+	for k := 1; k < len(p); k++ {
+		sum += p[k]
+		if s.cannot[k] && k < len(p)-1 {
+			continue
+		}
+		if sum > best.Sure || best.Last == 0 {
+			best = Answer{First: first, Last: k, Sure: sum}
+		}
+		first, sum = k+1, 0
+	}
+	return best
+}
+
+// Next returns the commit to run at; false where none is left that can be tested.
+func (s *Search) Next() (commit int, ok bool) {
+	n := len(s.passes) - 1
+	for _, end := range []int{n, 0} { // both are seen here before anything is concluded from them
+		if !s.ran(end) {
+			return end, true
+		}
+	}
+	if a, sure := s.Done(); !sure && a.Sure >= 1-s.wrong { // only seen by others so far
+		for _, c := range []int{a.Last, a.First - 1} {
+			if !s.ran(c) {
+				return c, true
+			}
+		}
+	}
+	// The information of a run at m: the entropy of its outcome, less what is left of it where
+	// the hypothesis is known. Sums over the hypotheses of which m is bad grow with m, the others
+	// shrink.
+	b := s.believe()
+	mean, left := b.p[0]*b.bad[0], b.p[0]*entropy(b.bad[0])
+	for k := 1; k <= n; k++ {
+		mean, left = mean+b.p[k]*b.good[k], left+b.p[k]*entropy(b.good[k])
+	}
+	most, found := math.Inf(-1), -1
+	for m := range n + 1 {
+		if m > 0 {
+			mean += b.p[m] * (b.bad[m] - b.good[m])
+			left += b.p[m] * (entropy(b.bad[m]) - entropy(b.good[m]))
+		}
+		if tells := entropy(mean) - left; !s.cannot[m] && tells > most {
+			most, found = tells, m
+		}
+	}
+	return found, found >= 0
+}
+
+// entropy of an event of probability p, in nats.
+func entropy(p float64) float64 {
+	if p <= 0 || p >= 1 {
+		return 0
+	}
+	return -p*math.Log(p) - (1-p)*math.Log(1-p)
+}
