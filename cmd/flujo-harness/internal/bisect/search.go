@@ -134,7 +134,7 @@ type Answer struct {
 // at least once by the search itself, unless they cannot be tested.
 func (s *Search) Done() (Answer, bool) {
 	b := s.believe()
-	if b.p[0] >= 0.95 && s.fails[0] > 1 && s.ran(0) && s.ran(len(b.p)-1) { // evidence that nothing differs grows slowly
+	if b.p[0] >= 0.8 && s.fails[0] > 1 && s.ran(0) && s.ran(len(b.p)-1) { // evidence that nothing differs grows slowly
 		return Answer{NoChange: true, Sure: b.p[0], Good: b.good[0], Bad: b.bad[0]}, true
 	}
 	a := s.likeliest(b.p)

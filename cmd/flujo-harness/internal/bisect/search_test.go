@@ -86,7 +86,7 @@ func TestNoCommitChangedIt(t *testing.T) {
 				wrong++
 			}
 		}
-		if wrong > 1 || gaveUp > 20 { // of 100
+		if wrong > 1 || gaveUp > 30 { // of 100: such evidence grows slowly
 
 			t.Errorf("rate %v: %d of 100 wrong, %d gave up", rate, wrong, gaveUp)
 		}
