@@ -187,7 +187,7 @@ steps:
 	fmt.Println(err)
 	// Output:
 	// 2 call(s): a draft <nil>
-	// read scripts typo.yaml: line 5: unknown field "time": it may be say, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, case, cycle, allow_leftovers
+	// read scripts typo.yaml: line 5: unknown field "time": it may be say, draw, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, tools, expect, expect_text, case, cycle, allow_leftovers
 }
 
 // One output in three is garbled.

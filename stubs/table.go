@@ -2,13 +2,17 @@ package stubs
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
@@ -24,13 +28,21 @@ import (
 //	      after: 10ms             # or {median: 10ms, sigma: 0.5}, or a list to draw from
 //	      tokens: 100
 //	      cost: 5
+//	    - draw: [{title: a}, {title: b}]  # one of them by the numbers of the seed, or a function by name
 //	    - fail: the model is down
+//	    - fail: {text: out of calls, code: quota exceeded}  # wraps core.Code("quota exceeded")
+//	    - fail: {error: overloaded}       # of Table.Define; "timeout" is context.DeadlineExceeded
 //	    - rate_limit: 2s
 //	    - malformed: '{"title": '
 //	    - stream: [a, " draft"]
 //	      break_at: 1
 //	    - panic: boom
 //	    - hang: true
+//	    - say: {title: found}
+//	      tools: [search, store]  # of Table.Define, called before the reply
+//	      expect: {topic: saves}  # the input of this call
+//	    - say: {title: again}
+//	      expect_text: saves      # the input's JSON holds this text
 //	  review:
 //	    - case: urgent            # the input's JSON holds this text
 //	      replies: [{say: yes}]
@@ -43,6 +55,19 @@ import (
 type Table struct {
 	name  string
 	steps map[string][]tableEntry
+
+	mu      sync.Mutex
+	defined map[string]any
+	made    map[string]bool // steps that an agent was made of
+	agents  []madeAgent
+}
+
+// madeAgent is an agent that was made of entries of the table.
+type madeAgent struct {
+	step   string
+	line   int
+	holds  string // of a case
+	called func() bool
 }
 
 // tableEntry is one reply, or a case with its replies.
@@ -51,16 +76,35 @@ type tableEntry struct {
 	kind string // of its answer: the name of the field
 
 	say            json.RawMessage
-	text           string // of fail, malformed, panic
+	draw           []output
+	text           string    // of fail, malformed, panic
+	code           string    // of fail
+	named          reference // of an error, or of a function that draws
 	wait           time.Duration
 	stream         []string
 	breaks         int // -1: it does not
 	times          int
 	after          Latency
 	tokens, cost   int64
+	tools          []reference
+	expect         json.RawMessage
+	expectLine     int
+	expectText     string
 	holds          string // what the input of a case holds
 	replies        []tableEntry
 	cycle, lenient bool
+}
+
+// output is one of those that are drawn from.
+type output struct {
+	say  json.RawMessage
+	line int
+}
+
+// reference is a name that Table.Define gives a meaning.
+type reference struct {
+	name string
+	line int
 }
 
 // LoadTable reads the table in the file at path. Errors name the file and the line.
@@ -78,21 +122,95 @@ func ParseTable(name string, data []byte) (*Table, error) {
 	if err == nil {
 		var steps map[string][]tableEntry
 		if steps, err = readTable(root); err == nil {
-			return &Table{name, steps}, nil
+			return &Table{name: name, steps: steps, defined: map[string]any{"timeout": context.DeadlineExceeded}, made: map[string]bool{}}, nil
 		}
 	}
 	return nil, fmt.Errorf("read scripts %s: %w", name, err)
 }
 
+// Define gives a name of the table a meaning: an error for "fail: {error: NAME}", a
+// func(context.Context) error for "tools", a func(*Numbers) Out for "draw: NAME". Call it
+// before [FromTable], which refuses names without a meaning and functions of other types.
+func (t *Table) Define(name string, v any) *Table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.defined[name] = v
+	return t
+}
+
+// definition is what a name of the table means.
+func definition[T any](t *Table, ref reference) (v T, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.defined[ref.name]
+	if !ok {
+		return v, fmt.Errorf("scripts %s: line %d: %q has no meaning: give it one with Define, before FromTable", t.name, ref.line, ref.name)
+	}
+	if v, ok = known.(T); !ok {
+		return v, fmt.Errorf("scripts %s: line %d: Define gives %q the type %T, and here it must be of type %v", t.name, ref.line, ref.name, known, reflect.TypeFor[T]())
+	}
+	return v, nil
+}
+
+// Verify reports the steps of the table that no agent was made of, and the steps and cases
+// whose agents were not called in a book or a test. Call it after the last run, next to
+// [Book.Verify].
+func (t *Table) Verify() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var unused []madeAgent
+	for step, entries := range t.steps {
+		if !t.made[step] {
+			unused = append(unused, madeAgent{step: step, line: entries[0].line})
+		}
+	}
+	for _, a := range t.agents {
+		if !a.called() {
+			unused = append(unused, a)
+		}
+	}
+	slices.SortFunc(unused, func(a, b madeAgent) int { return cmp.Or(a.line-b.line, strings.Compare(a.step, b.step)) })
+	var errs []error
+	for _, a := range unused {
+		what := fmt.Sprintf("step %q", a.step)
+		if a.holds != "" {
+			what += fmt.Sprintf(", case %q,", a.holds)
+		}
+		errs = append(errs, fmt.Errorf("scripts %s: line %d: %s was not asked for: remove it, or make an agent of it with FromTable and call it: %w", t.name, a.line, what, core.ErrHarness))
+	}
+	return errors.Join(errs...)
+}
+
 // FromTable makes the agent of a step of the table. An output that does not fit
-// Out is an error with file and line.
+// Out, or an expected input that does not fit In, is an error with file and line.
 func FromTable[In, Out any](t *Table, step string) (core.Agent[In, Out], error) {
 	entries, ok := t.steps[step]
 	if !ok {
 		return nil, fmt.Errorf("scripts %s: no step %q: it has %q", t.name, step, slices.Sorted(maps.Keys(t.steps)))
 	}
+	var made []madeAgent
+	agent, err := fromTable[In, Out](t, step, entries, &made)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.made[step] = true
+	t.agents = append(t.agents, made...)
+	return agent, nil
+}
+
+func fromTable[In, Out any](t *Table, step string, entries []tableEntry, made *[]madeAgent) (core.Agent[In, Out], error) {
+	note := func(a *Agent[In, Out], line int, holds string) {
+		*made = append(*made, madeAgent{step, line, holds, func() bool { return a.last.Load() != nil }})
+	}
 	if entries[0].kind != "replies" {
-		return scriptOf[In, Out](t, entries)
+		agent, err := scriptOf[In, Out](t, entries)
+		if err != nil {
+			return nil, err
+		}
+		note(agent, entries[0].line, "")
+		return agent, nil
 	}
 	var cases []Case[In, Out]
 	for _, e := range entries {
@@ -101,6 +219,7 @@ func FromTable[In, Out any](t *Table, step string) (core.Agent[In, Out], error) 
 			return nil, err
 		}
 		agent.cycle, agent.lenient = e.cycle, e.lenient
+		note(agent, e.line, e.holds)
 		if e.holds == "" {
 			cases = append(cases, Else(core.Agent[In, Out](agent)))
 		} else {
@@ -123,29 +242,82 @@ func holds[In any](in In, text string) bool {
 
 func scriptOf[In, Out any](t *Table, entries []tableEntry) (*Agent[In, Out], error) {
 	var replies []Reply[Out]
+	var expect []func(In) *InputError // of each call, nil up to the first that expects something
+	calls := 0
 	for _, e := range entries {
-		r, err := replyOf[Out](&e)
+		r, err := replyOf[Out](t, &e)
 		if err != nil {
-			return nil, fmt.Errorf("scripts %s: line %d: %w", t.name, e.line, err)
+			return nil, err
 		}
 		replies = append(replies, r)
+		check, err := checkOf[In](t, &e)
+		if err != nil {
+			return nil, err
+		}
+		if check != nil && expect == nil {
+			expect = make([]func(In) *InputError, calls)
+		}
+		calls += e.times
+		for expect != nil && len(expect) < calls {
+			expect = append(expect, check)
+		}
 	}
-	return Script[In](replies...), nil
+	agent := Script[In](replies...)
+	agent.expect = expect
+	return agent, nil
 }
 
-// replyOf makes one reply of an entry.
-func replyOf[Out any](e *tableEntry) (r Reply[Out], err error) {
+// checkOf is what an entry expects of the input, nil where it expects nothing.
+func checkOf[In any](t *Table, e *tableEntry) (func(In) *InputError, error) {
+	switch {
+	case e.expect != nil:
+		var want In
+		if err := strictly(e.expect, &want); err != nil {
+			return nil, fmt.Errorf("scripts %s: line %d: expect does not fit %T: %w", t.name, e.expectLine, want, err)
+		}
+		return equals(want), nil
+	case e.expectText != "":
+		return passes(func(in In) error {
+			if !holds(in, e.expectText) {
+				return fmt.Errorf("it does not hold %q, which line %d of %s expects", e.expectText, e.line, t.name)
+			}
+			return nil
+		}), nil
+	}
+	return nil, nil
+}
+
+// strictly decodes JSON without fields that v does not have.
+func strictly(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+// replyOf makes one reply of an entry. Errors have file and line.
+func replyOf[Out any](t *Table, e *tableEntry) (r Reply[Out], err error) {
+	at := func(line int, format string, args ...any) error {
+		return fmt.Errorf("scripts %s: line %d: %w", t.name, line, fmt.Errorf(format, args...))
+	}
 	switch e.kind {
 	case "say":
-		d := json.NewDecoder(bytes.NewReader(e.say))
-		d.DisallowUnknownFields()
 		var out Out
-		if err := d.Decode(&out); err != nil {
-			return r, fmt.Errorf("say does not fit %T: %w", out, err)
+		if err := strictly(e.say, &out); err != nil {
+			return r, at(e.line, "say does not fit %T: %w", out, err)
 		}
 		r = Say(out)
+	case "draw":
+		draw, err := drawOf[Out](t, e)
+		if err != nil {
+			return r, err
+		}
+		r = Draw(draw)
 	case "fail":
-		r = Fail[Out](errors.New(e.text))
+		failed, err := failOf(t, e)
+		if err != nil {
+			return r, err
+		}
+		r = Fail[Out](failed)
 	case "rate_limit":
 		r = RateLimited[Out](e.wait)
 	case "malformed":
@@ -160,12 +332,19 @@ func replyOf[Out any](e *tableEntry) (r Reply[Out], err error) {
 			err = json.Unmarshal(joined, &r.out)
 		}
 		if err != nil {
-			return r, fmt.Errorf("stream gives a text, not %T: %w", r.out, err)
+			return r, at(e.line, "stream gives a text, not %T: %w", r.out, err)
 		}
 		r.chunks = e.stream
 		if e.breaks >= 0 {
 			r = r.BreakAt(e.breaks)
 		}
+	}
+	for _, ref := range e.tools {
+		call, err := definition[func(context.Context) error](t, ref)
+		if err != nil {
+			return r, err
+		}
+		r = r.Tool(ref.name, call)
 	}
 	r = r.Times(e.times)
 	if e.after != nil {
@@ -175,4 +354,37 @@ func replyOf[Out any](e *tableEntry) (r Reply[Out], err error) {
 		r = r.Using(e.tokens, e.cost)
 	}
 	return r, nil
+}
+
+// drawOf is the function that draws an output.
+func drawOf[Out any](t *Table, e *tableEntry) (func(*Numbers) Out, error) {
+	if e.named.name != "" {
+		return definition[func(*Numbers) Out](t, e.named)
+	}
+	outs := make([]Out, len(e.draw))
+	for i, o := range e.draw {
+		if err := strictly(o.say, &outs[i]); err != nil {
+			return nil, fmt.Errorf("scripts %s: line %d: draw does not fit %T: %w", t.name, o.line, outs[i], err)
+		}
+	}
+	return func(n *Numbers) Out { return outs[n.IntN(len(outs))] }, nil
+}
+
+// failOf is the error of an entry: of its text alone, or wrapping a code or an error by
+// name. An error by name without a text is that error.
+func failOf(t *Table, e *tableEntry) (failed error, err error) {
+	switch {
+	case e.named.name != "":
+		if failed, err = definition[error](t, e.named); err != nil {
+			return nil, err
+		}
+	case e.code != "":
+		failed = core.Code(e.code)
+	default:
+		return errors.New(e.text), nil
+	}
+	if e.text != "" {
+		failed = fmt.Errorf("%s: %w", e.text, failed)
+	}
+	return failed, nil
 }

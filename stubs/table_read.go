@@ -202,8 +202,8 @@ func (e *tableEntry) given() (n int) {
 }
 
 var (
-	answers     = []string{"say", "fail", "rate_limit", "malformed", "stream", "panic", "hang", "replies"}
-	replyFields = []string{"break_at", "times", "after", "tokens", "cost"}
+	answers     = []string{"say", "draw", "fail", "rate_limit", "malformed", "stream", "panic", "hang", "replies"}
+	replyFields = []string{"break_at", "times", "after", "tokens", "cost", "tools", "expect", "expect_text"}
 	caseFields  = []string{"case", "cycle", "allow_leftovers"}
 )
 
@@ -239,6 +239,9 @@ func readEntry(n *yaml.Node) (e tableEntry, err error) {
 			return e, err
 		}
 	}
+	if both := fields["expect_text"]; both != nil && fields["expect"] != nil {
+		return e, lineError(both, "expect_text next to expect: give one of the two")
+	}
 	if b := fields["break_at"]; b != nil && (e.kind != "stream" || e.breaks >= len(e.stream)) {
 		return e, lineError(b, "break_at is %d, and its stream has %d chunks: give the number of a chunk, from 0", e.breaks, len(e.stream))
 	}
@@ -250,9 +253,24 @@ func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
 	switch name {
 	case "say":
 		e.line = n.Line // an output that does not fit is here
-		e.say, err = asJSON(n)
-	case "fail", "malformed", "panic":
+		e.say, err = asJSON(n, name)
+	case "draw":
+		e.line = n.Line
+		err = e.readDraw(n)
+	case "fail":
+		err = e.readFail(n)
+	case "malformed", "panic":
 		e.text, err = text(n, name)
+	case "tools":
+		err = e.readTools(n)
+	case "expect":
+		e.expectLine = n.Line
+		e.expect, err = asJSON(n, name)
+	case "expect_text":
+		e.expectText, err = text(n, name)
+		if err == nil && e.expectText == "" {
+			err = lineError(n, "expect_text is a text that the input holds, and this one is empty: leave it out")
+		}
 	case "rate_limit":
 		e.wait, err = duration(n, name)
 	case "stream":
@@ -411,8 +429,81 @@ func latency(n *yaml.Node) (Latency, error) {
 	return Fixed(d), err
 }
 
-// asJSON is a YAML value as JSON.
-func asJSON(n *yaml.Node) ([]byte, error) {
+// readDraw reads a list of outputs, or the name of a function.
+func (e *tableEntry) readDraw(n *yaml.Node) error {
+	if target(n).Kind != yaml.SequenceNode {
+		name, err := text(n, "draw")
+		if err != nil {
+			return lineError(n, "draw is a list of outputs, or the name of a function of Table.Define")
+		}
+		e.named = reference{name, n.Line}
+		return nil
+	}
+	items, err := list(n, "draw")
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		data, err := asJSON(item, "draw")
+		if err != nil {
+			return err
+		}
+		e.draw = append(e.draw, output{data, item.Line})
+	}
+	return nil
+}
+
+// readFail reads the text of an error, or text with a code or the name of an error.
+func (e *tableEntry) readFail(n *yaml.Node) (err error) {
+	if target(n).Kind != yaml.MappingNode {
+		e.text, err = text(n, "fail")
+		return err
+	}
+	fields, err := mapping(n, "fail", []string{"text", "code", "error"})
+	if err != nil {
+		return err
+	}
+	for _, name := range inOrder(fields) {
+		value, err := text(fields[name], name)
+		switch {
+		case err != nil:
+			return err
+		case value == "":
+			return lineError(fields[name], "%s is empty", name)
+		case name == "text":
+			e.text = value
+		case name == "code":
+			e.code = value
+		default:
+			e.named = reference{value, fields[name].Line}
+		}
+	}
+	switch {
+	case e.code != "" && e.named.name != "":
+		return lineError(n, "fail has a code and an error: give one of the two")
+	case len(fields) == 0:
+		return lineError(n, "fail has a text, a code, or an error of Table.Define")
+	}
+	return nil
+}
+
+func (e *tableEntry) readTools(n *yaml.Node) error {
+	items, err := list(n, "tools")
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		name, err := text(item, "a part of tools")
+		if err != nil {
+			return err
+		}
+		e.tools = append(e.tools, reference{name, item.Line})
+	}
+	return nil
+}
+
+// asJSON is a YAML value as JSON; what names its field in errors.
+func asJSON(n *yaml.Node, what string) ([]byte, error) {
 	untimed(n, map[*yaml.Node]bool{})
 	var v any
 	if err := n.Decode(&v); err != nil {
@@ -424,10 +515,10 @@ func asJSON(n *yaml.Node) ([]byte, error) {
 	}
 	data, err := json.Marshal(v)
 	if errors.As(err, new(*json.UnsupportedTypeError)) {
-		return nil, lineError(n, "say has a name that is no text: put it in quotes")
+		return nil, lineError(n, "%s has a name that is no text: put it in quotes", what)
 	}
 	if err != nil {
-		return nil, lineError(n, "say cannot be written as JSON: %w", err)
+		return nil, lineError(n, "%s cannot be written as JSON: %w", what, err)
 	}
 	return data, nil
 }
