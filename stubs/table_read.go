@@ -1,13 +1,10 @@
 package stubs
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,96 +15,12 @@ import (
 const (
 	tableVersion = 1         // of the format that this program reads
 	mostTimes    = 1_000_000 // that the replies of a step may be given in all
-	mostValues   = 1_000_000 // of a file, aliases multiplied out
-	mostBytes    = 4 << 20   // of a file
-	mostSearched = 4 << 20   // bytes that are read again to find the line of an error of syntax
 )
 
 // lineError is an error at a node of the file.
 func lineError(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
 }
-
-// document reads the only document of a file.
-func document(data []byte) (*yaml.Node, error) {
-	if len(data) > mostBytes {
-		return nil, fmt.Errorf("line 1: it has more than %d MiB: make several files of it", mostBytes>>20)
-	}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	switch err := d.Decode(&doc); {
-	case errors.Is(err, io.EOF) || err == nil && (len(doc.Content) == 0 || doc.Content[0].Tag == "!!null"):
-		return nil, errors.New("line 1: there is nothing in it: begin it with stubs: 1")
-	case err != nil:
-		return nil, syntax(data, err)
-	}
-	switch err := d.Decode(&second); {
-	case err == nil:
-		return nil, lineError(&second, "a second document begins: keep one")
-	case !errors.Is(err, io.EOF):
-		return nil, syntax(data, err)
-	}
-	if values(doc.Content[0], map[*yaml.Node]int{}) > mostValues {
-		return nil, lineError(doc.Content[0], "with its aliases it has more than %d values: write fewer", mostValues)
-	}
-	return doc.Content[0], nil
-}
-
-// values is how many values a node stands for, aliases multiplied out; where there are
-// more than mostValues, how many more is not said. known holds the nodes that were met,
-// those that are being counted with 0: what contains itself is refused where it is read.
-func values(n *yaml.Node, known map[*yaml.Node]int) int {
-	n = target(n)
-	if count, ok := known[n]; ok {
-		return count
-	}
-	known[n] = 0
-	count := 1
-	for _, inner := range n.Content {
-		count = min(count+values(inner, known), mostValues+1)
-	}
-	known[n] = count
-	return count
-}
-
-// syntax is an error of the YAML reader with the line where the trouble begins. The
-// reader's own number is that of the construct around it, and one too small, or
-// missing (yaml v3.0.5, parser.fail): here it is the line behind the longest part
-// of the file that can be read.
-func syntax(data []byte, err error) error {
-	data = bytes.TrimSuffix(data, []byte("\n"))
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	good, end := len(lines)-1, len(data)
-	for searched := 0; good > 0; good-- {
-		end -= len(lines[good])
-		if searched += end; searched > mostSearched {
-			return fmt.Errorf("line %d or before: %s", good+1, reason(err))
-		}
-		if readable(data[:end]) {
-			break
-		}
-	}
-	return fmt.Errorf("line %d: %s", good+1, reason(err))
-}
-
-func readable(data []byte) bool {
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		switch err := d.Decode(new(yaml.Node)); {
-		case errors.Is(err, io.EOF):
-			return true
-		case err != nil:
-			return false
-		}
-	}
-}
-
-// reason is the text of an error of the YAML reader without its place.
-func reason(err error) string {
-	return place.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
-}
-
-var place = regexp.MustCompile(`^line \d+: `)
 
 func readTable(root *yaml.Node) (map[string][]tableEntry, error) {
 	file, err := mapping(root, "a table", nil)
