@@ -54,7 +54,7 @@ func (s *site) latency(ctx context.Context, op func(i int) error) (latencies, er
 }
 
 func (l latencies) String() string {
-	return fmt.Sprintf("%s/%s us (n=%d)", threeDigits(l.p50), threeDigits(l.p95), l.n)
+	return fmt.Sprintf("%s/%s µs (n=%d)", threeDigits(l.p50), threeDigits(l.p95), l.n)
 }
 
 func (l latencies) figures(name string) []Figure {
@@ -99,7 +99,7 @@ func (s *site) checkSync(ctx context.Context) (c Check, err error) {
 	c.Finding = fmt.Sprintf("4 KiB, p50/p95: append %v, overwrite %v", add, over)
 	if min(add.p50, over.p50) < honestSync {
 		c.Mark, c.Bars = MarkWarn, ProcessOnly
-		c.Finding += fmt.Sprintf("; p50 under %d us", honestSync)
+		c.Finding += fmt.Sprintf("; p50 under %d µs", honestSync)
 		c.Do = `storage that lies, or has a power-protected cache: durability "power" cannot be believed here unless the device has one: ask who runs the disk`
 	}
 	return c, nil

@@ -20,11 +20,11 @@ func TestSyncCheck(t *testing.T) {
 		}
 	}
 	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSync }, change{
-		"a disk":       {nil, said{MarkOK, "", "4 KiB, p50/p95: append 200/200 us (n=200), overwrite 200/200 us (n=200)", ""}},
-		"a slow disk":  {takes(30 * time.Millisecond), said{MarkOK, "", "append 30000/30000 us (n=50)", ""}},
+		"a disk":       {nil, said{MarkOK, "", "4 KiB, p50/p95: append 200/200 µs (n=200), overwrite 200/200 µs (n=200)", ""}},
+		"a slow disk":  {takes(30 * time.Millisecond), said{MarkOK, "", "append 30000/30000 µs (n=50)", ""}},
 		"a crawl":      {takes(time.Second), said{MarkOK, "", "(n=20)", ""}},
-		"a liar":       {takes(40 * time.Microsecond), said{MarkWarn, ProcessOnly, "append 40/40 us (n=200), overwrite 40/40 us (n=200); p50 under 50 us", "power-protected cache"}},
-		"just no liar": {takes(50*time.Microsecond - 50), said{MarkOK, "", "append 50/50 us", ""}},
+		"a liar":       {takes(40 * time.Microsecond), said{MarkWarn, ProcessOnly, "append 40/40 µs (n=200), overwrite 40/40 µs (n=200); p50 under 50 µs", "power-protected cache"}},
+		"just no liar": {takes(50*time.Microsecond - 50), said{MarkOK, "", "append 50/50 µs", ""}},
 		"a liar over old data": {func(s *site, h *hands, _ fstest.MapFS) {
 			n := 0
 			s.sync = func(*os.File) error {
@@ -33,13 +33,13 @@ func TestSyncCheck(t *testing.T) {
 				}
 				return nil
 			}
-		}, said{MarkWarn, ProcessOnly, "append 1000/1000 us", ""}},
+		}, said{MarkWarn, ProcessOnly, "append 1000/1000 µs", ""}},
 	})
 }
 
 func TestSQLiteCheck(t *testing.T) {
 	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSQLite }, change{
-		"good": {nil, said{MarkOK, "", "WAL; save p50/p95: process 30/30 us (n=200), power 240/240 us (n=200), x8.0", ""}},
+		"good": {nil, said{MarkOK, "", "WAL; save p50/p95: process 30/30 µs (n=200), power 240/240 µs (n=200), x8.0", ""}},
 		"no WAL": {func(s *site, _ *hands, _ fstest.MapFS) {
 			s.open = func(context.Context, string, sqlite.Durability) (core.Backend, error) {
 				return nil, errors.New(`journal_mode is "delete" where "wal" is needed`)

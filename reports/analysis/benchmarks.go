@@ -3,9 +3,9 @@ package analysis
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"golang.org/x/perf/benchmath"
-	"golang.org/x/perf/benchunit"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
@@ -78,16 +78,30 @@ func FiguresText(all []reports.Benchmark) string {
 	return text.Plural(len(all), "figure") + " of " + text.Plural(len(names), "benchmark")
 }
 
-// InUnit is "1.042µ sec/op", with the prefix that suits the size.
+// InUnit is "1.04 µs/op" or "64 B/op": a value with its unit, as the rest of a report writes
+// times and counts.
 func InUnit(v float64, unit string) string {
-	return benchunit.Scale(v, benchunit.ClassOf(unit)) + " " + reports.Visible(unit)
+	if per, ok := strings.CutPrefix(unit, "sec"); ok {
+		return text.Time(v) + reports.Visible(per)
+	}
+	return ValueIn(v, unit) + " " + reports.Visible(unit)
 }
 
-// Interval of a figure, in the prefixes that suit it.
+// ValueIn is a value without its unit, but for times: those have different ones.
+func ValueIn(v float64, unit string) string {
+	switch {
+	case strings.HasPrefix(unit, "sec"):
+		return text.Time(v)
+	case v == math.Trunc(v) && math.Abs(v) < 1e15:
+		return text.Count(int(v))
+	}
+	return text.Figure(v)
+}
+
+// Interval of a figure.
 func Interval(e *harness.Estimate) string {
 	if !text.Bounded(*e) {
 		return "no interval: too few"
 	}
-	class := benchunit.ClassOf(e.Unit)
-	return benchunit.Scale(e.Low, class) + " to " + benchunit.Scale(e.High, class)
+	return ValueIn(e.Low, e.Unit) + " to " + ValueIn(e.High, e.Unit)
 }

@@ -74,7 +74,7 @@ func TestBenchmarksStandBesideThoseBefore(t *testing.T) {
 		t.Errorf("%+v, before %+v", f.Now, f.Before)
 	}
 	text := strings.Join(append(Summary(a, Screen{}), Details(a)...), "\n")
-	for _, want := range []string{"benchmarks   2 figures of 1 benchmark, not judged", "Add-8: 5.000n sec/op (no interval: too few, n=3); in run 1 4.000n sec/op (1.000n to 7.000n, n=7)"} {
+	for _, want := range []string{"benchmarks   2 figures of 1 benchmark, not judged", "Add-8: 5.00 ns/op (no interval: too few, n=3); in run 1 4.00 ns/op (1.00 ns to 7.00 ns, n=7)"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -49,7 +49,7 @@ func benchmarkItems(a *analysis.Analysis) (all []item) {
 	return all
 }
 
-// figureText is "1.042µ sec/op (1.03µ to 1.05µ, n=10)".
+// figureText is "1.04 µs/op (1.03 µs to 1.05 µs, n=10)".
 func figureText(e *harness.Estimate) string {
 	return analysis.InUnit(e.Value, e.Unit) + " (" + analysis.Interval(e) + ", n=" + text.Count(e.N) + ")"
 }

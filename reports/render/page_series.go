@@ -139,16 +139,10 @@ func pointValue(s *analysis.Series, q analysis.SeriesPoint) string {
 
 // inUnit writes a value as the rest of the page does: times in their own units, counts in full.
 func inUnit(s *analysis.Series, v float64) string {
-	switch s.Unit {
-	case "sec/op":
-		return text.Took(text.Seconds(v))
-	case "x the floor":
+	if s.Unit == "x the floor" {
 		return text.Figure(v) + "x"
 	}
-	if s.Counted && v == math.Trunc(v) && math.Abs(v) < 1e15 {
-		return text.Count(int(v))
-	}
-	return text.Figure(v)
+	return analysis.ValueIn(v, s.Unit)
 }
 
 // serveSeries leads to the pages of runs, which only a server has.

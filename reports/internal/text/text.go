@@ -40,6 +40,17 @@ func Took(d time.Duration) string {
 	return fmt.Sprintf("%d ns", d.Nanoseconds())
 }
 
+// Time writes seconds as [Took] does, and parts of a nanosecond too.
+func Time(seconds float64) string {
+	if math.Abs(seconds) < 999.5e-9 || math.IsNaN(seconds) {
+		return Figure(seconds*1e9) + " ns"
+	}
+	if math.Abs(seconds) > math.MaxInt64/1e9 { // more than a duration can hold
+		return Figure(seconds) + " s"
+	}
+	return Took(Seconds(seconds))
+}
+
 // Share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
 // 100 what is below it.
 func Share(s float64) string {
@@ -199,7 +210,8 @@ func Where(file string, line int) string {
 	return fmt.Sprintf("%s:%d", reports.Visible(file), line)
 }
 
-func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// Seconds rounds to nanoseconds.
+func Seconds(s float64) time.Duration { return time.Duration(math.Round(s * float64(time.Second))) }
 
 // Fixes is "1 fix", "19 fixes".
 func Fixes(n int) string {
