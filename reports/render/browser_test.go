@@ -307,8 +307,8 @@ func filters(tb *tab, path string) {
 	want(tb, "sorted the other way", "descending", `document.querySelector('[data-sort=took]').parentElement.getAttribute('aria-sort')`)
 	tb.click("#clear")
 
-	n := is[string](tb, `document.querySelector('a[href="#cell=passed-failed"]').textContent`)
-	tb.click(`a[href="#cell=passed-failed"]`)
+	n := is[string](tb, `document.querySelector('a[href="#cell-passed-failed"]').textContent`)
+	tb.click(`a[href="#cell-passed-failed"]`)
 	tb.until(`document.querySelector('#hides').textContent.includes(' match: passed before, failed now')`)
 	want(tb, "specs of the cell", n, `String(`+listed+`.length)`)
 
@@ -436,6 +436,9 @@ func withoutScript(tb *tab, path string) {
 	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // so that the test can look
 	want(tb, "the page's script ran", false, `document.documentElement.classList.contains('js')`)
 	want(tb, "panels", panels, `[...document.querySelectorAll('main section')].filter(s => s.getBoundingClientRect().height >= 60).map(s => s.getAttribute('aria-labelledby'))`)
+	n := is[int](tb, `Number(document.querySelector('a[href="#cell-passed-failed"]').textContent)`)
+	want(tb, "specs of a cell of the matrix", n, `document.getElementById('cell-passed-failed').nextElementSibling.children.length`)
+	want(tb, "links to nowhere", []string{}, `[...document.links].filter(a => a.checkVisibility() && a.hash && !document.getElementById(a.hash.slice(1)) && !a.hash.startsWith('#view=')).map(a => a.hash)`)
 	want(tb, "buttons that would do nothing", 0, `[...document.querySelectorAll('button,input,select')].filter(e => e.checkVisibility()).length`)
 	want(tb, "red and flaky specs", true, `document.querySelectorAll('article.card').length >= 10`)
 }

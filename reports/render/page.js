@@ -4,7 +4,7 @@ var root = document.documentElement;
 var shown = ''; // the view
 
 function params() {
-  var h = location.hash.slice(1);
+  var h = location.hash.slice(1).replace(/^cell-/, 'cell='); // a place for readers without scripts
   return new URLSearchParams(h.indexOf('=') < 0 ? '' : h);
 }
 function viewOf(p) {
@@ -49,7 +49,7 @@ function report(text) { document.getElementById('say').textContent = text; }
 
 function show() {
   var p = params(), want = viewOf(p), place = null;
-  if (location.hash.indexOf('=') < 0 && location.hash.length > 1) { place = document.getElementById(decodeURIComponent(location.hash.slice(1))); }
+  if (!/=|^#cell-|^#?$/.test(location.hash)) { place = document.getElementById(decodeURIComponent(location.hash.slice(1))); }
   if (place && place.closest('.view')) { want = place.closest('.view').getAttribute('data-view'); }
   if (!document.querySelector('.view[data-view="' + CSS.escape(want) + '"]')) { want = 'overview'; }
   root.setAttribute('data-shown', want);

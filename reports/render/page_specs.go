@@ -94,7 +94,7 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 	}
 	p.addOutside(a)
 	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)
-	p.Matrix = newMatrix(a.Matrix)
+	p.Matrix = newMatrix(a.Matrix, a.Moves)
 	for _, g := range a.Green {
 		p.Green = append(p.Green, greenView{Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
 			Evidence: sentence(text.OneLine(g.Evidence))})
@@ -206,6 +206,14 @@ func cell(before, now reports.State) string { return stateName(before) + "-" + s
 type matrixView struct {
 	Columns []string
 	Rows    []matrixRow
+	Cells   []cellView // those that are not empty
+}
+
+// cellView lists the specs of a cell for readers without scripts, as far as they moved or fail.
+type cellView struct {
+	Cell, Title string
+	Names       []string
+	Rest        string // of those that are not listed
 }
 
 type matrixRow struct {
@@ -219,8 +227,11 @@ type matrixCell struct {
 	Label             string
 }
 
+// maxInCell is the names of a cell that a page lists.
+const maxInCell = 50
+
 // newMatrix leaves out states that no spec has or had.
-func newMatrix(m analysis.Matrix) *matrixView {
+func newMatrix(m analysis.Matrix, moves []analysis.Move) *matrixView {
 	if !m.Compared {
 		return nil
 	}
@@ -238,6 +249,12 @@ func newMatrix(m analysis.Matrix) *matrixView {
 		}
 	}
 	v := &matrixView{}
+	names := map[string][]string{}
+	for i := range moves {
+		if c := cell(moves[i].Before, moves[i].Now); len(names[c]) < maxInCell {
+			names[c] = append(names[c], reports.Visible(moves[i].Spec.Name()))
+		}
+	}
 	for _, s := range columns {
 		v.Columns = append(v.Columns, stateName(s))
 	}
@@ -249,6 +266,7 @@ func newMatrix(m analysis.Matrix) *matrixView {
 			sum += n
 			if n > 0 {
 				c.Count = text.Count(n)
+				v.Cells = append(v.Cells, newCell(c, n, names[c.Cell]))
 			}
 			switch {
 			case n == 0:
@@ -263,6 +281,17 @@ func newMatrix(m analysis.Matrix) *matrixView {
 		}
 		r.Sum = text.Count(sum)
 		v.Rows = append(v.Rows, r)
+	}
+	return v
+}
+
+func newCell(c matrixCell, n int, names []string) cellView {
+	v := cellView{Cell: c.Cell, Title: c.Label, Names: names}
+	if rest := n - len(names); rest > 0 {
+		v.Rest = text.Plural(rest, "spec") + " are not listed here: flujo-harness report --csv FILE has all."
+		if rest == 1 {
+			v.Rest = strings.Replace(v.Rest, " are ", " is ", 1)
+		}
 	}
 	return v
 }
