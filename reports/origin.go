@@ -1,6 +1,10 @@
 package reports
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // Origin says which change a run tested and which job made it. Every field may be empty:
 // then it is unknown. Runs from before it was recorded have the zero value.
@@ -68,6 +72,18 @@ func (o Origin) Platform() string {
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+var commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+// CheckCommit refuses what is no name of a commit: 7 to 64 hexadecimal digits in lower case, or
+// "" where the commit is unknown. Commits come from files, flags and variables of CI, are given to
+// git and shown in many places.
+func CheckCommit(commit string) error {
+	if commit == "" || commitID.MatchString(commit) {
+		return nil
+	}
+	return fmt.Errorf("%q is not a commit: give 7 to 64 hexadecimal digits in lower case (git rev-parse HEAD)", commit)
 }
 
 // SameCommit reports whether two names of commits mean the same one. Either may be

@@ -182,6 +182,9 @@ func (i *ingestion) run() error {
 
 // check finds before any work what is wrong with the flags.
 func (i *ingestion) check() error {
+	if err := reports.CheckCommit(i.commit); err != nil {
+		return fmt.Errorf("--commit: %w", err)
+	}
 	if i.started == "" {
 		return nil
 	}

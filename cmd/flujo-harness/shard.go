@@ -137,6 +137,8 @@ func readPart(path string) (f partFile, err error) {
 		return f, fmt.Errorf("this is no results file, or not all of one: %w: use what run --json wrote", err)
 	case f.Schema != 1:
 		return f, fmt.Errorf("schema %d: this program reads 1", f.Schema)
+	case reports.CheckCommit(f.Commit) != nil:
+		return f, fmt.Errorf("its commit: %w", reports.CheckCommit(f.Commit))
 	case f.Suites == nil || len(f.Suites.Runs) == 0:
 		return f, errors.New("there are no results of suites in it: use what run --json wrote")
 	}

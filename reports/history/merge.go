@@ -32,6 +32,9 @@ func (h *History) Each(ctx context.Context, f func(reports.Run) error) error {
 // this history. An error leaves those that were appended before it.
 func (h *History) Merge(ctx context.Context, other *History) (taken, known int, err error) {
 	err = other.Each(ctx, func(r reports.Run) error {
+		if err := reports.CheckCommit(r.Commit); err != nil {
+			return fmt.Errorf("run %d of %s: %w", r.ID, other.path, err)
+		}
 		added, err := h.Append(ctx, r)
 		switch {
 		case err != nil:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"unicode/utf8"
 
@@ -161,9 +162,15 @@ func (l *Items) write(w io.Writer, outer, indent string) error {
 	return err
 }
 
-// escapeActing escapes runes that act, all of which stand inside of strings: JSON has none
-// but line ends between its tokens.
+// command begins a command to a CI service that acts anywhere in a line.
+var command = regexp.MustCompile(`##([A-Za-z]*)\[`)
+
+// escapeActing escapes runes that act and the beginnings of commands, all of which stand inside of
+// strings: JSON has none but line ends between its tokens.
 func escapeActing(text []byte) []byte {
+	if bytes.Contains(text, []byte("##")) {
+		text = command.ReplaceAll(text, []byte(`##$1\u005b`))
+	}
 	hidden := func(r rune) bool { return r != '\n' && reports.Acts(r) }
 	if !bytes.ContainsFunc(text, hidden) {
 		return text

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -77,6 +78,11 @@ func Read(r io.Reader, root string) (*Reading, error) {
 		return nil, f
 	}
 	reading.Digest = in.digest()
+	if err := reports.CheckCommit(strings.ToLower(reading.Commit)); err != nil {
+		c.note("its commit is left out: %v", err)
+		reading.Commit = ""
+	}
+	reading.Commit = strings.ToLower(reading.Commit)
 	return reading, nil
 }
 

@@ -63,6 +63,15 @@ func (v variables) first(names string) string {
 	return ""
 }
 
+// commit is [variables.first] of commits, "" where the value is none, such as "HEAD".
+func (v variables) commit(names string) string {
+	commit := strings.ToLower(v.first(names))
+	if reports.CheckCommit(commit) != nil {
+		return ""
+	}
+	return commit
+}
+
 var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 
 // fill replaces each ${A|B}; "" where one of them is not set.
@@ -96,8 +105,8 @@ func (s *service) identify(v variables) Identity {
 	if pull != "" {
 		base = v.first(s.base)
 	}
-	c := Identity{Commit: v.first(s.commit), Branch: branchName(branch)}
-	if head := v.first(s.head); pull != "" && head != "" && head != c.Commit {
+	c := Identity{Commit: v.commit(s.commit), Branch: branchName(branch)}
+	if head := v.commit(s.head); pull != "" && head != "" && head != c.Commit {
 		c.Origin.MergeCommit, c.Commit = c.Commit, head
 	}
 	v.more[".commit"] = c.Commit

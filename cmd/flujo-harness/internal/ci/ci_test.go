@@ -3,6 +3,7 @@ package ci
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -168,6 +169,20 @@ func TestWorkflowRun(t *testing.T) {
 		tt.origin.Service, tt.origin.Pipeline, tt.origin.Attempt, tt.origin.Job = "github", "55", 2, "record"
 		if diff := cmp.Diff(Identity{ID: "github/us/shop/55/2/record/99", Commit: head, Branch: "fix", Origin: tt.origin, OnBehalf: true}, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// A variable that holds no commit names none: BUILDKITE_COMMIT is "HEAD" where a build was started
+// without one, and anything may be in it.
+func TestCommitsOfServicesAreHexadecimal(t *testing.T) {
+	for value, want := range map[string]string{"HEAD": "", "main": "", "\x1b[2J": "", "abc1234\n::error::x": "", "--upload-pack=x": "", "ABC1234": "abc1234"} {
+		for _, names := range [][2]string{{"GITHUB_ACTIONS", "GITHUB_SHA"}, {"BUILDKITE", "BUILDKITE_COMMIT"}, {"GITLAB_CI", "CI_COMMIT_SHA"}, {"TF_BUILD", "BUILD_SOURCEVERSION"}, {"JENKINS_URL", "GIT_COMMIT"}} {
+			env := map[string]string{"CI": "true", names[0]: "true", names[1]: value}
+			got := Identify(func(name string) string { return env[name] }, os.ReadFile)
+			if got.Commit != want {
+				t.Errorf("%s=%q: commit %q, want %q", names[1], value, got.Commit, want)
+			}
 		}
 	}
 }
