@@ -70,6 +70,8 @@ type Comparison struct {
 	Most     map[string]Counters   `json:"most_counters,omitempty"`    // the most of any session
 	Counted  []map[string]Counters `json:"session_counters,omitempty"` // by session and arm: what the two above are computed from; nil in files from before it was kept
 
+	Instructions *RunInstructions `json:"instructions,omitempty"` // of one run; nil: not counted
+
 	Conditions []Conditions `json:"conditions"` // by session
 
 	Blocks   []Block   `json:"blocks"` // one row a block, in the order measured

@@ -122,3 +122,52 @@ func (s Session) counting(ctx context.Context, w Workload, dir string) (res Sess
 	}
 	return res, a.close()
 }
+
+// RunInstructions are what one run executes in user space, counted in pairs of processes.
+type RunInstructions struct {
+	Tool    string    `json:"tool"`              // that counted: "valgrind"
+	With    []float64 `json:"with"`              // W: with the backend, by pair
+	Without float64   `json:"without"`           // N: the same run without it
+	Floor   float64   `json:"floor"`             // F: the statements of W alone
+	Problem string    `json:"problem,omitempty"` // why there are no counts, or no more of them
+}
+
+// Cost is W-N, what durability adds to a run, by pair.
+func (r *RunInstructions) Cost() []float64 {
+	cost := make([]float64, len(r.With))
+	for i, w := range r.With {
+		cost[i] = w - r.Without
+	}
+	return cost
+}
+
+// CountRun counts what a run of the workload executes, until more wants no further count of W.
+// It is asked after each. What fails is told in the result.
+func CountRun(ctx context.Context, spec Spec, run Runner, tool *instructions.Tool, more func(*RunInstructions) bool) *RunInstructions {
+	r := &RunInstructions{Tool: tool.Name}
+	for _, one := range []struct {
+		arm string
+		to  *float64
+	}{{ArmNone, &r.Without}, {ArmFloor, &r.Floor}} {
+		n, err := spec.instructionsOf(ctx, run, tool, one.arm)
+		if err != nil {
+			r.Problem = err.Error()
+			return r
+		}
+		*one.to = n
+	}
+	for len(r.With) < mostCounts {
+		n, err := spec.instructionsOf(ctx, run, tool, ArmBackend)
+		if err == nil && n <= r.Without {
+			err = errors.New("a run with the backend executes no more than one without")
+		}
+		if err != nil {
+			r.Problem = err.Error()
+			return r
+		}
+		if r.With = append(r.With, n); !more(r) {
+			break
+		}
+	}
+	return r
+}

@@ -51,11 +51,11 @@ func (r *Run) LeftOut() string {
 	return ""
 }
 
-// VerdictFor returns the verdict on a comparison by its limit, nil where nothing was judged.
+// VerdictFor returns the verdict on a comparison by the limit of (W-N)/F, nil where nothing was judged.
 func (r Run) VerdictFor(c *harness.Comparison) *thresholds.Verdict {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
-		if v.Against == "" && v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {
+		if v.Against == "" && v.Metric != thresholds.MetricInstructions && v.Workload == c.Workload && (v.Durability == c.Durability || v.Durability == "") {
 			return v
 		}
 	}

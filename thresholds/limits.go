@@ -119,7 +119,11 @@ func LoadFS(fsys fs.FS, dir, class string) (*File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
+	if class == AnyClass {
+		return nil, nil
+	}
 	others, err := fs.Glob(fsys, "*.toml")
+	others = slices.DeleteFunc(others, func(name string) bool { return name == AnyClass+".toml" })
 	if err != nil || len(others) == 0 {
 		return nil, err
 	}
@@ -198,8 +202,12 @@ func (f *File) check() error {
 				return fmt.Errorf("%s: %s is %v: a positive, finite number is needed", l.name(), name, v)
 			}
 		}
-		if l.Metric != MetricCostRatio {
-			return fmt.Errorf("%s: unknown metric: there is %s", l.name(), MetricCostRatio)
+		metric := MetricCostRatio
+		if f.Class == AnyClass {
+			metric = MetricInstructions
+		}
+		if l.Metric != metric {
+			return fmt.Errorf("%s: unknown metric: limits of class %s are of %s", l.name(), f.Class, metric)
 		}
 		if want := l.Baseline * (1 + l.Margin); math.Abs(l.Limit-want) > 1e-6*want {
 			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits are not edited by hand: use flujo-harness calibrate",

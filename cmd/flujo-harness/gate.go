@@ -215,6 +215,10 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 	add := func(o thresholds.Outcome, what string) {
 		lines, worst = append(lines, verdictLine(o, what)), cli.Worse(worst, o)
 	}
+	anyMachine, err := rules.Of(thresholds.AnyClass)
+	if err != nil {
+		return nil, worst, err
+	}
 	classes := map[string]revisions.Ruled{}
 	var order []revisions.Ruled
 	for i := range all {
@@ -232,6 +236,9 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 			}
 		}
 		v := r.Judge(c, now)
+		if f := anyMachine.Limits; c.Instructions != nil && f != nil && f.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil {
+			v = thresholds.OnAnyMachine(c, v, r.Limits, anyMachine.Note(thresholds.JudgeInstructions(c, f)))
+		}
 		text := v.Reason
 		if !c.Complete && c.Valid() {
 			v.Notes = append(v.Notes, fmt.Sprintf("the measurement was interrupted after %d sessions", c.Sessions()))

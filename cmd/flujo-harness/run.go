@@ -61,7 +61,12 @@ HTML report, and prints a summary: what failed, whose failure it is, how to run 
 
 Where --workload, --suite or --durability is given, it also measures what durability costs
 and judges that by the committed limits. In this program's own module it does so without
-them, unless --no-measure is given.
+them, unless --no-measure is given. A class of machines without limits of its own is judged
+by the limits for any machine, in instructions, where there are some and valgrind is.
+
+With --against REF nothing is judged by limits. The same workload is measured at REF and
+here, in turns in this job, and the benchmarks of the packages are compared as by the command
+compare: a slow-down of --margin is broken, and so is a transaction or an allocation more.
 
 Ginkgo suites are run by the Ginkgo that go.mod requires, with the flags after "--":
 
@@ -116,6 +121,13 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Args: cobra.NoArgs,
 		Short: "Measure, judge and report, without the suites",
+		Long: `Measures what durability costs and judges it by the committed limits: those of this class
+of machines or, where it has none, those for any machine, in instructions.
+
+With --against REF no limit is needed: the workload is measured at REF and here, in turns in
+this job. A slow-down of --margin is broken, and so is a transaction or an allocation more.`,
+		Example: `  flujo-harness bench --workload all --json results.json
+  flujo-harness bench --against main --suite ./flows --workload review`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			j.cmd = cmd
 			return j.run()
@@ -149,6 +161,7 @@ type job struct {
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.Register(cmd, harness.DefaultPlan().Sessions)
 	revisions.RegisterLimitsFrom(cmd, &j.limitsFrom)
+	j.measure.RegisterInstructions(cmd, "count instructions (valgrind), and judge them by the limits for any machine; default where this class of machine has no limit of its own")
 	cmd.Flags().StringVar(&j.against.ref, "against", "", "compare with this git revision, measured in turns in this job, instead of judging by limits")
 	cmd.Flags().Float64Var(&j.against.margin, "margin", 5, "of --against: slow-down that is too much, in percent: it is found; up to half of it passes")
 	cmd.Flags().StringVar(&j.against.by, "judge", "", `of --against: judge by "time", "instructions" or "counts" alone`)
@@ -195,6 +208,10 @@ func (j job) run() error {
 		return err
 	}
 	ruled, err := rules.Of(machine.Class())
+	if err != nil {
+		return err
+	}
+	anyMachine, err := rules.Of(thresholds.AnyClass)
 	if err != nil {
 		return err
 	}
@@ -276,6 +293,9 @@ func (j job) run() error {
 			break
 		}
 		m, err := measure.Run(ctx, p, spec, ruled.Limits, progress)
+		if err == nil {
+			err = measure.Count(ctx, p, spec, &m, ruled.Limits, anyMachine.Limits, j.measure.Instructions, progress)
+		}
 		if m.Comparison != nil {
 			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.Note(m.Verdict))
 		}

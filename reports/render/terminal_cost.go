@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -50,10 +51,36 @@ func costOfOne(a *analysis.Analysis, c *harness.Comparison) []summaryRow {
 	if s := limitRow(c, v); s != "" {
 		all = append(all, summaryRow{Label: "limit", Text: s})
 	}
+	if s := instructionsRow(a, c); s != "" {
+		all = append(all, summaryRow{Label: "instructions", Text: s})
+	}
 	if s := selfRowText(v); s != "" {
 		all = append(all, summaryRow{Label: "self-check", Text: s})
 	}
 	return all
+}
+
+// instructionsRow is "+449,000 a run, 1.31x the floor; +0.2% (0.1% to 0.4%) against the baseline of
+// the limit for any machine: held", "" where they were not counted.
+func instructionsRow(a *analysis.Analysis, c *harness.Comparison) string {
+	r := c.Instructions
+	if r == nil || len(r.With) == 0 && r.Problem == "" {
+		return ""
+	}
+	if len(r.With) == 0 {
+		return "not counted: " + text.OneLine(r.Problem)
+	}
+	cost := machine.Median(r.Cost())
+	line := fmt.Sprintf("+%s a run", text.Count(int(cost)))
+	if r.Floor > 0 {
+		line += ", " + text.Figure(cost/r.Floor) + "x the floor"
+	}
+	for i := range a.Run.Verdicts {
+		if v := &a.Run.Verdicts[i]; v.Metric == thresholds.MetricInstructions && v.Workload == c.Workload && v.Durability == c.Durability && v.Instructions != nil {
+			line += fmt.Sprintf("; %s against the baseline for any machine: %s", percentChange(*v.Instructions), v.Outcome)
+		}
+	}
+	return line
 }
 
 // briefCost is "default at process: +212 µs a run, 1.31x the floor, limit 1.45x: held".

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,10 @@ them, and proves it by replay of sessions that did not make it: unchanged ones m
 ones slowed down by the margin must break. Prints what would change. A limit that becomes
 easier to hold is written only with --reason and --expires, and stands in the ledger.
 
+With --instructions it counts what a run executes (valgrind) and makes a limit for any
+machine, thresholds/limits/any.toml: it is bound to the Go version, the architecture and
+SQLite, and judges where a class of machines has no limit of its own.
+
 Sessions are kept in .flujo/calibration until their limit is written: a calibration that
 was interrupted, or made without --write, goes on when it is called again with the same
 program and settings. --profile quick (12 sessions, 500 replays) is for trying out: it
@@ -49,6 +54,7 @@ cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for 
 		},
 	}
 	k.flags.Register(cmd, profiles["full"].sessions)
+	k.flags.RegisterInstructions(cmd, "count instructions, and make a limit for any machine of them")
 	cmd.Flags().StringVar(&profile, "profile", "full", `"quick" or "full": sessions and replays`)
 	cmd.Flags().Float64Var(&k.margin, "margin", 10, "slow-down that the limit must notice, in percent")
 	cmd.Flags().BoolVar(&k.write, "write", false, "write the limits file")
@@ -87,6 +93,9 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 		return cli.Usage(fmt.Errorf("--margin %v: a percentage above 0, up to 100", k.margin))
 	}
 	dir, class := k.flags.limitsDir(p), machine.Class()
+	if k.flags.Instructions {
+		class = thresholds.AnyClass
+	}
 	if k.limits, err = thresholds.Load(dir, class); err != nil {
 		return cli.Usage(err)
 	}
@@ -107,7 +116,12 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 	code := cli.ExitHeld
 	var refused error
 	for _, spec := range specs {
-		one := k.one(ctx, spec)
+		one := error(nil)
+		if k.flags.Instructions {
+			one = k.counted(ctx, spec)
+		} else {
+			one = k.one(ctx, spec)
+		}
 		if ctx.Err() != nil {
 			return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.Join(refused, one)}
 		}
@@ -177,10 +191,44 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	if full := profiles["full"]; pr.Replays < full.replays {
 		k.say("           a rate of false alarms below %.2g%% cannot be told from none by %d replays: use --profile full for what gates", 300/float64(pr.Replays), pr.Replays)
 	}
+	if err := k.put(limit, "; the sessions are kept for that"); err != nil || !k.write {
+		return err
+	}
+	if err := kept.Remove(); err != nil {
+		return cli.Fault(err)
+	}
+	return nil
+}
+
+// counted makes the limit of a workload for any machine.
+func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
+	progress := cli.NewProgress(k.err)
+	defer progress.End()
+	c := &harness.Comparison{Workload: spec.Workload, Durability: string(spec.Durability), Plan: spec.Plan, Environment: machine.Describe(ctx, k.scratch)}
+	if err := count(ctx, k.project, spec, c, thresholds.CountsForLimit, progress); err != nil {
+		return err
+	}
+	progress.End()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	limit, err := thresholds.CalibrateInstructions(c, thresholds.Order{Margin: k.margin / 100, Commit: k.commit})
+	if err != nil {
+		return cli.Fault(err)
+	}
+	r := c.Instructions
+	k.say("counted    W %.0f to %.0f, N %.0f, F %.0f instructions a run, durability %s, %d pairs of processes under %s",
+		slices.Min(r.With), slices.Max(r.With), r.Without, r.Floor, c.Durability, len(r.With), r.Tool)
+	return k.put(limit, "")
+}
+
+// put prints how a limit differs from the one that is there and, if it may, writes it. kept
+// is what becomes of the measurement where it is not written.
+func (k *calibration) put(limit thresholds.Limit, kept string) error {
 	change := k.limits.Compare(limit)
 	k.say("%s", change)
 	if !k.write {
-		k.say("nothing was written: add --write; the sessions are kept for that")
+		k.say("nothing was written: add --write%s", kept)
 		return nil
 	}
 	if err := k.limits.Apply(change, k.reason, k.expires, time.Now()); err != nil {
@@ -190,9 +238,6 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 		return cli.Fault(err)
 	}
 	k.say("written to %s", harness.ShortPath(k.limits.Path))
-	if err := kept.Remove(); err != nil {
-		return cli.Fault(err)
-	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -29,6 +30,7 @@ type Flags struct {
 	sessions     int
 	budget       time.Duration
 	Seed         uint64
+	Instructions bool // count them, see RegisterInstructions
 }
 
 func (f *Flags) Register(cmd *cobra.Command, sessions int) {
@@ -161,6 +163,59 @@ func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thre
 		return m, cli.Fault(fmt.Errorf("measure %s at %s: %w", spec.Workload, spec.Durability, err))
 	}
 	return m, nil
+}
+
+// Count counts the instructions of a run of what was measured, where a limit for any machine
+// needs them: where this class of machine has no limit of its own, or always is asked for.
+func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresholds.Judged, own, anyMachine *thresholds.File, always bool, progress *cli.Progress) error {
+	c := m.Comparison
+	if c == nil || ctx.Err() != nil || m.Verdict.Outcome == thresholds.Invalid || m.Verdict.Outcome == thresholds.Broken {
+		return nil
+	}
+	limited := anyMachine != nil && anyMachine.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil
+	has := own != nil && own.Class == machine.Class() && own.Find(c.Workload, thresholds.MetricCostRatio, c.Durability) != nil
+	if !always && (!limited || has) {
+		return nil
+	}
+	if err := count(ctx, p, spec, c, func(r *harness.RunInstructions) bool {
+		c.Instructions = r
+		return thresholds.MoreInstructions(c, anyMachine)
+	}, progress); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if limited {
+		m.Verdict = thresholds.OnAnyMachine(c, m.Verdict, own, thresholds.JudgeInstructions(c, anyMachine))
+	}
+	return nil
+}
+
+// count counts, until more wants no further count. Where there is no program that counts,
+// the comparison says so.
+func count(ctx context.Context, p project.Project, spec harness.Spec, c *harness.Comparison, more func(*harness.RunInstructions) bool, progress *cli.Progress) (err error) {
+	// Counts of perf depend on the processor: its instructions for copying and hashing.
+	tool, err := instructions.FindPortable(ctx)
+	if err != nil {
+		c.Instructions = &harness.RunInstructions{Problem: err.Error()}
+		return nil
+	}
+	run, _, err := Sessions(p, spec)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	dir, remove, err := harness.Scratch(p.Root)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	spec.Dir = dir
+	progress.Set(fmt.Sprintf("counting instructions of %s at %s", spec.Workload, spec.Durability), "")
+	c.Instructions = harness.CountRun(ctx, spec, run, tool, more)
+	return nil
+}
+
+// RegisterInstructions registers --instructions.
+func (f *Flags) RegisterInstructions(cmd *cobra.Command, usage string) {
+	cmd.Flags().BoolVar(&f.Instructions, "instructions", false, usage)
 }
 
 // Sessions runs every session in a fresh process, of this program or of the suite

@@ -72,6 +72,9 @@ func (r Rules) Of(class string) (Ruled, error) {
 	if err != nil {
 		return Ruled{}, cli.Usage(err)
 	}
+	if base == nil && class == thresholds.AnyClass {
+		return Ruled{Limits: head, head: head, base: r.Base.Asked}, nil // what a change adds judges it
+	}
 	if base == nil {
 		return Ruled{}, cli.Usage(fmt.Errorf("--limits-from %s: there are no limits in %s at %.12s: name a later revision, or leave --limits-from out until limits are in it",
 			r.Base.Asked, harness.ShortPath(r.tree), r.Base.Commit))

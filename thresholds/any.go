@@ -1,0 +1,151 @@
+package thresholds
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// AnyClass is the class of limits that hold on every machine. Their metric is
+// [MetricInstructions]: valgrind runs a program on the same simulated processor everywhere, so
+// that its counts depend on the Go version, the architecture and SQLite's, and not on the machine.
+const AnyClass = "any"
+
+// MetricInstructions is W-N in instructions of one run: what durability adds.
+const MetricInstructions = "instructions"
+
+// countsForLimit is how many pairs of processes a limit of instructions is made from.
+const countsForLimit = 7
+
+// CountsForLimit reports whether a calibration needs another count.
+func CountsForLimit(r *harness.RunInstructions) bool { return len(r.With) < countsForLimit }
+
+// ErrSpread is a count that varies by more than the margin asked for.
+var ErrSpread = errors.New("the counts vary by more than the margin")
+
+// CalibrateInstructions makes the limit for any machine from the counts of a comparison. The
+// baseline is the greatest of them.
+func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
+	r := c.Instructions
+	switch {
+	case !(order.Margin > 0 && order.Margin <= 1):
+		return Limit{}, fmt.Errorf("margin %v: use a share above 0, up to 1 (0.1 is 10%%)", order.Margin)
+	case r == nil || r.Problem != "":
+		return Limit{}, fmt.Errorf("%s: instructions were not counted: %s", c.Name(), problemOfCounts(r))
+	case len(r.With) < countsForLimit:
+		return Limit{}, fmt.Errorf("%s: %d counts of instructions: a limit is made from %d", c.Name(), len(r.With), countsForLimit)
+	}
+	cost := r.Cost()
+	if s := spread(cost); s > order.Margin {
+		return Limit{}, fmt.Errorf("%s: %w: by %.2g%% from process to process: use a margin of %.3g%% or more", c.Name(), ErrSpread, 100*s, 100*s)
+	}
+	l := Limit{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, Margin: order.Margin, Baseline: round(slices.Max(cost))}
+	l.Limit = round(l.Baseline * (1 + l.Margin))
+	info, _ := debug.ReadBuildInfo()
+	l.Provenance = Provenance{Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Sessions: len(cost),
+		Method: "counts by " + r.Tool, Plan: c.Plan, Environment: c.Environment}
+	return l, nil
+}
+
+func problemOfCounts(r *harness.RunInstructions) string {
+	if r == nil {
+		return "nobody did"
+	}
+	return r.Problem
+}
+
+// JudgeInstructions judges the counts of a comparison by the limits for any machine, by a t
+// test on their logarithms with the spread that they have themselves. It is inconclusive where
+// the limit was made with another Go version, architecture or SQLite.
+func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
+	v := Verdict{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, By: ByInstructions}
+	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
+	calibrate := "make one: flujo-harness calibrate --instructions --write --workload " + harness.ShellLine(c.Workload)
+	var l *Limit
+	if limits != nil {
+		v.Source, l = limits.Path, limits.Find(c.Workload, MetricInstructions, c.Durability)
+	}
+	if l == nil {
+		return end(Inconclusive, "there is no limit of instructions for it", calibrate)
+	}
+	v.Limit, v.Boundary, v.Baseline, v.Margin = l.Limit, l.Boundary(), l.Baseline, l.Margin
+	r := c.Instructions
+	if r == nil || r.Problem != "" {
+		return end(Inconclusive, "its instructions were not counted: "+problemOfCounts(r), "install valgrind, or measure on a machine that has limits of its own")
+	}
+	made := l.Provenance.Environment
+	for _, differs := range [][3]string{{"Go", made.Go, c.Environment.Go}, {"the architecture", made.Arch, c.Environment.Arch}, {"SQLite", made.SQLite, c.Environment.SQLite}} {
+		if differs[1] != differs[2] {
+			return end(Inconclusive, fmt.Sprintf("its limit of instructions was made with another %s: %s, and this is %s", strings.TrimPrefix(differs[0], "the "), differs[1], differs[2]), calibrate)
+		}
+	}
+	cost := r.Cost()
+	v.N = len(cost)
+	for _, n := range cost {
+		if !(n > 0) || math.IsInf(n, 0) {
+			return end(Invalid, fmt.Sprintf("a count of %v instructions", n), "run again")
+		}
+		if n > v.Boundary {
+			v.Above++
+		}
+	}
+	if len(cost) < leastToHold {
+		return end(Inconclusive, fmt.Sprintf("%d counts of instructions: too few", len(cost)), "run again and let it finish")
+	}
+	if s := spread(cost); s > l.Margin {
+		return end(Inconclusive, fmt.Sprintf("its instructions vary by %.2g%% from process to process, more than the margin of %.3g%%", 100*s, 100*l.Margin), "judge by time")
+	}
+	w := logs(cost)
+	k := float64(len(w))
+	se := max(stat.StdDev(w, nil), leastSpread) / math.Sqrt(k)
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: k - 1}
+	d := stat.Mean(w, nil) - math.Log(v.Baseline)
+	half := t.Quantile(1-(1-0.95)/2) * se
+	v.Instructions = &harness.Estimate{Value: math.Exp(d), Low: math.Exp(d - half), High: math.Exp(d + half), Level: 0.95, N: len(w), Of: "counts", Unit: "ratio", Method: "mean of logs, t interval"}
+	v.Notices = v.Boundary/math.Exp(stat.Mean(w, nil)) - 1
+	distance := (d - math.Log(1+l.Margin)/2) / se
+	says := fmt.Sprintf("durability executes %.0f instructions a run, %v of the calibrated baseline, limit %.0f", math.Exp(stat.Mean(w, nil)), *v.Instructions, l.Limit)
+	switch {
+	case t.Survival(-distance) < beta/looks:
+		return end(Held, says, "nothing to do")
+	case t.Survival(distance) < alpha/looks && len(w) >= leastToBreak:
+		return end(Broken, "more instructions: "+says, "find what executes more since the last run that held")
+	}
+	return end(Inconclusive, says+": undecided", "run again")
+}
+
+// MoreInstructions reports whether another count could decide.
+func MoreInstructions(c *harness.Comparison, limits *File) bool {
+	v := JudgeInstructions(c, limits)
+	return v.Outcome == Inconclusive && len(c.Instructions.With) < mostCounts && (v.N < leastToHold || v.Instructions != nil)
+}
+
+// OnAnyMachine joins the verdict by the limit of this class of machine with that by the limit
+// for any. What the counts broke is broken; where this class has no limit of its own, they
+// decide; else they are a note.
+func OnAnyMachine(c *harness.Comparison, byClass Verdict, own *File, counted Verdict) Verdict {
+	with := func(v Verdict, of Verdict) Verdict {
+		v.Notes = append(slices.Clone(v.Notes), of.Reason)
+		v.Self = byClass.Self
+		return v
+	}
+	unknown := own == nil || own.Class != c.Environment.Class || own.Find(c.Workload, MetricCostRatio, c.Durability) == nil
+	switch {
+	case byClass.Outcome == Invalid || byClass.Outcome == Broken:
+		return byClass
+	case counted.Outcome == Broken:
+		return with(counted, byClass)
+	case unknown && counted.Outcome == Held && byClass.Outcome == Inconclusive:
+		return with(counted, byClass)
+	}
+	return with(byClass, counted)
+}

@@ -1,0 +1,179 @@
+package thresholds
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
+)
+
+// executing is a comparison whose runs executed so many instructions with the backend; without
+// it 20,000.
+func executing(with ...float64) *harness.Comparison {
+	return &harness.Comparison{Workload: "default", Durability: "process",
+		Environment:  machine.Environment{Class: "linux-arm64-4cpu-unknown", Go: "go1.26.8", Arch: "amd64", SQLite: "v1.62.0"},
+		Instructions: &harness.RunInstructions{Tool: "valgrind", With: with, Without: 20_000, Floor: 350_000}}
+}
+
+// anyLimit is a limit of 450,000 instructions and a margin of 5%, made with the program of executing.
+func anyLimit(t *testing.T) *File {
+	t.Helper()
+	l, err := CalibrateInstructions(executing(469_000, 470_000, 468_000, 469_500, 468_500, 469_200, 469_900), Order{Margin: 0.05, Commit: "abc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &File{Schema: 1, Class: AnyClass, Limits: []Limit{l}, Path: "any.toml"}
+}
+
+func TestLimitsOfInstructionsJudgeAnyMachine(t *testing.T) {
+	limits := anyLimit(t)
+	if l := limits.Limits[0]; l.Baseline != 450_000 || l.Limit != 472_500 || l.Metric != MetricInstructions {
+		t.Fatalf("limit %+v", l)
+	}
+	five := func(add float64) *harness.Comparison {
+		return executing(469_000+add, 469_800+add, 468_600+add, 469_500+add, 469_200+add)
+	}
+	other := func(change func(*harness.Comparison)) *harness.Comparison {
+		c := five(0)
+		change(c)
+		return c
+	}
+	for name, row := range map[string]struct {
+		c    *harness.Comparison
+		want Outcome
+		says string
+	}{
+		"unchanged":                {five(0), Held, "instructions a run"},
+		"a quarter of the margin":  {five(5_600), Held, ""},
+		"the margin":               {five(23_000), Broken, "more instructions"},
+		"twice the margin":         {five(46_000), Broken, "more instructions"},
+		"few counts do not break":  {executing(493_000, 493_100), Inconclusive, "undecided"},
+		"one count":                {executing(469_000), Inconclusive, "too few"},
+		"counts that vary":         {executing(440_000, 470_000, 500_000, 450_000, 480_000), Inconclusive, "vary by"},
+		"not a count":              {executing(469_000, 10_000, 469_000), Invalid, "a count of"},
+		"not counted":              {other(func(c *harness.Comparison) { c.Instructions = nil }), Inconclusive, "not counted"},
+		"no program that counts":   {other(func(c *harness.Comparison) { c.Instructions.Problem = "install valgrind" }), Inconclusive, "install valgrind"},
+		"another Go":               {other(func(c *harness.Comparison) { c.Environment.Go = "go1.27" }), Inconclusive, "another Go: go1.26.8, and this is go1.27"},
+		"another architecture":     {other(func(c *harness.Comparison) { c.Environment.Arch = "arm64" }), Inconclusive, "another architecture"},
+		"another SQLite":           {other(func(c *harness.Comparison) { c.Environment.SQLite = "v1.63.0" }), Inconclusive, "another SQLite"},
+		"a workload without limit": {other(func(c *harness.Comparison) { c.Workload = "loop" }), Inconclusive, "no limit of instructions"},
+	} {
+		if v := JudgeInstructions(row.c, limits); v.Outcome != row.want || !strings.Contains(v.Reason, row.says) {
+			t.Errorf("%s: %s, %s; want %s, %q", name, v.Outcome, v.Reason, row.want, row.says)
+		}
+	}
+	if v := JudgeInstructions(five(0), nil); v.Outcome != Inconclusive {
+		t.Errorf("without limits: %+v", v)
+	}
+}
+
+func TestMoreInstructionsAreCountedWhereTheyDecide(t *testing.T) {
+	limits := anyLimit(t)
+	undecided := []float64{481_100, 481_900, 480_300, 481_500, 480_700, 481_300, 480_900, 481_200, 481_000} // at the boundary
+	for n, want := range map[int]bool{1: true, 5: true, 8: true, 9: false} {
+		if got := MoreInstructions(executing(undecided[:n]...), limits); got != want {
+			t.Errorf("%d counts: more %v, want %v", n, got, want)
+		}
+	}
+	if MoreInstructions(executing(469_000, 469_500, 469_100), limits) {
+		t.Error("counts that have decided want more")
+	}
+	if MoreInstructions(executing(440_000, 500_000), limits) {
+		t.Error("counts that vary by more than the margin want more: none can decide")
+	}
+}
+
+// What the counts broke is broken. Where the class has a limit of its own, that holds or not.
+func TestOnAnyMachine(t *testing.T) {
+	c := executing(469_000)
+	own := &File{Class: c.Environment.Class, Limits: []Limit{{Workload: "default", Metric: MetricCostRatio, Durability: "process"}}}
+	foreign := &File{Class: "linux-amd64-2cpu-amd-epyc", Limits: own.Limits}
+	v := func(o Outcome) Verdict { return Verdict{Outcome: o, Reason: o.String()} }
+	for _, row := range []struct {
+		own         *File
+		time, count Outcome
+		want        Outcome
+	}{
+		{own, Held, Held, Held}, {own, Held, Broken, Broken}, {own, Held, Inconclusive, Held},
+		{own, Broken, Held, Broken}, {own, Inconclusive, Held, Inconclusive}, {own, Invalid, Broken, Invalid},
+		{foreign, Inconclusive, Held, Held}, {foreign, Inconclusive, Broken, Broken}, {foreign, Held, Inconclusive, Held},
+		{foreign, Inconclusive, Inconclusive, Inconclusive}, {nil, Inconclusive, Held, Held}, {nil, Broken, Held, Broken},
+	} {
+		got := OnAnyMachine(c, v(row.time), row.own, v(row.count))
+		if got.Outcome != row.want {
+			t.Errorf("own limits %v, by class %s, by count %s: %s, want %s", row.own, row.time, row.count, got.Outcome, row.want)
+		}
+		if got.Outcome != row.time && !slices.Contains(got.Notes, row.time.String()) {
+			t.Errorf("by class %s is not said: %q", row.time, got.Notes)
+		}
+	}
+}
+
+func TestCountsThatMakeNoLimit(t *testing.T) {
+	seven := []float64{469_000, 470_000, 468_000, 469_500, 468_500, 469_200, 469_900}
+	failed := executing(seven...)
+	failed.Instructions.Problem = "killed"
+	for name, row := range map[string]struct {
+		c      *harness.Comparison
+		margin float64
+		says   string
+	}{
+		"few":            {executing(seven[:6]...), 0.05, "6 counts"},
+		"none":           {&harness.Comparison{}, 0.05, "not counted"},
+		"failed":         {failed, 0.05, "killed"},
+		"a small margin": {executing(seven...), 0.001, "use a margin of"},
+		"no margin":      {executing(seven...), 0, "margin 0"},
+	} {
+		if _, err := CalibrateInstructions(row.c, Order{Margin: row.margin}); err == nil || !strings.Contains(err.Error(), row.says) {
+			t.Errorf("%s: %v, want %q", name, err, row.says)
+		}
+	}
+	if _, err := CalibrateInstructions(executing(seven...), Order{Margin: 0.001}); !errors.Is(err, ErrSpread) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Limits for any machine are no limits of another class, and have a ledger as all have.
+func TestTheFileForAnyMachine(t *testing.T) {
+	dir := t.TempDir()
+	f := anyLimit(t)
+	limit := f.Limits[0]
+	f.Limits, f.Path = nil, filepath.Join(dir, "any.toml")
+	if err := f.Apply(f.Compare(limit), "", "", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(dir, AnyClass); err != nil || got == nil || got.Find("default", MetricInstructions, "process") == nil || len(got.Ledger) != 1 {
+		t.Errorf("read back %+v, error %v", got, err)
+	}
+	if got, err := Load(dir, "linux-amd64-2cpu-amd-epyc"); got != nil || err != nil {
+		t.Errorf("limits for any machine stand for those of a class: %+v, %v", got, err)
+	}
+	looser := limit
+	looser.Baseline, looser.Limit = 2*limit.Baseline, 2*limit.Limit
+	if err := f.Apply(f.Compare(looser), "", "", time.Now()); !errors.Is(err, ErrSilentLoosening) {
+		t.Errorf("a loosening without a reason: %v", err)
+	}
+	text, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := strings.ReplaceAll(string(text), "'any'", "'linux'")
+	if err := os.WriteFile(filepath.Join(dir, "linux.toml"), []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, "linux"); err == nil || !strings.Contains(err.Error(), "unknown metric") {
+		t.Errorf("a limit of instructions in the file of a class: %v", err)
+	}
+	if got, err := Load(t.TempDir(), AnyClass); got != nil || err != nil {
+		t.Errorf("no file: %+v, %v", got, err)
+	}
+}
