@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -145,7 +146,16 @@ func (c *Comparison) Valid() bool {
 // Name of what was measured: "default at process".
 func (c *Comparison) Name() string { return c.Workload + " at " + c.Durability }
 
-// String is "1.273 (1.261 to 1.285, 95%, n=20 blocks)".
+// Bounded reports whether there were enough values for an interval.
+func (e Estimate) Bounded() bool {
+	return !math.IsNaN(e.Low) && !math.IsNaN(e.High) && e.High < math.MaxFloat64 && e.Low > -math.MaxFloat64
+}
+
+// String is "1.273 (1.261 to 1.285, 95%, n=20 blocks)", without an interval where there were
+// too few values for one.
 func (e Estimate) String() string {
+	if !e.Bounded() {
+		return fmt.Sprintf("%.4g (no interval, n=%d %s)", e.Value, e.N, e.Of)
+	}
 	return fmt.Sprintf("%.4g (%.4g to %.4g, %g%%, n=%d %s)", e.Value, e.Low, e.High, 100*e.Level, e.N, e.Of)
 }

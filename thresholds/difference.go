@@ -150,7 +150,7 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	case j.By == ByInstructions:
 		return Inconclusive, ByInstructions, i.not, "judge by time: --judge time"
 	}
-	return Inconclusive, ByTime, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% is excluded; %s", t.says, 100*max(0, d.Ratio.High-1), i.not),
+	return Inconclusive, ByTime, fmt.Sprintf("%s, which decides nothing; %s; %s", t.says, excluded(d.Ratio, 1, ""), i.not),
 		"measure on a quieter machine, or allow more time"
 }
 

@@ -124,8 +124,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		return end(Broken, fmt.Sprintf("(W-N)/F is above its limit: %s, calibrated baseline %.4g", counts, v.Baseline),
 			"find what made saves dearer since the last run that held")
 	}
-	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; a rise of more than %.3g%% above the baseline is excluded",
-		counts, 100*excluded(c, v.Baseline)), "measure on a quieter machine, or allow more sessions")
+	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; %s", counts, excluded(c.CostRatio, v.Baseline, " above the baseline")), "measure on a quieter machine, or allow more sessions")
 }
 
 // calibrateCommand makes a limit for what was measured.
@@ -158,10 +157,12 @@ func (v Verdict) Decided() bool {
 	return v.Outcome != Inconclusive
 }
 
-// excluded is the largest rise above the baseline, as a share of it, that the
-// interval of the estimate still allows.
-func excluded(c *harness.Comparison, baseline float64) float64 {
-	return max(0, c.CostRatio.High/baseline-1)
+// excluded says which rise over a baseline the interval of an estimate excludes.
+func excluded(e harness.Estimate, baseline float64, of string) string {
+	if !e.Bounded() {
+		return "no rise is excluded, for lack of blocks"
+	}
+	return fmt.Sprintf("a rise of more than %.3g%%%s is excluded", 100*max(0, e.High/baseline-1), of)
 }
 
 func opposite(o Outcome) Outcome {

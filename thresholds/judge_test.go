@@ -115,9 +115,14 @@ func TestInverseOfWhatIsNotPositiveIsInfinite(t *testing.T) {
 }
 
 func TestExcludedIsAShareOfTheBaseline(t *testing.T) {
-	for high, want := range map[float64]float64{1.5: 0.25, 1.2: 0, 1: 0} {
-		if got := excluded(&harness.Comparison{CostRatio: harness.Estimate{High: high}}, 1.2); math.Abs(got-want) > 1e-12 {
-			t.Errorf("up to %v: %v, want %v", high, got, want)
+	for high, want := range map[float64]string{
+		1.5:             "a rise of more than 25% above it is excluded",
+		1.2:             "a rise of more than 0% above it is excluded",
+		1:               "a rise of more than 0% above it is excluded",
+		math.MaxFloat64: "no rise is excluded, for lack of blocks",
+	} {
+		if got := excluded(harness.Estimate{High: high}, 1.2, " above it"); got != want {
+			t.Errorf("up to %v: %q, want %q", high, got, want)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func Estimated(e harness.Estimate) bool {
 // Bounded reports whether the interval says anything: harness leaves it open where
 // there are too few blocks.
 func Bounded(e harness.Estimate) bool {
-	return !math.IsNaN(e.Low) && !math.IsNaN(e.High) && e.High < math.MaxFloat64 && e.Low > -math.MaxFloat64
+	return e.Bounded()
 }
 
 // Within is "208 to 217, 95%, n=15 blocks", the bounds times scale.
