@@ -390,6 +390,7 @@ func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject)
 	if order.Name != p.Name {
 		return fmt.Errorf("compare %q: %w: %q", p.Name, ErrOtherComparison, order.Name)
 	}
+	_ = os.Unsetenv(childVariable) // what the subjects start is not the session
 	child.Watch(os.Stdin)
 	res, err := p.run(ctx, order, subjects)
 	if err != nil {

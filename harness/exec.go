@@ -43,6 +43,7 @@ func Serve(w Workload) {
 	if os.Getenv(servedWorkload) != w.Name {
 		return
 	}
+	_ = os.Unsetenv(servedWorkload) // what the session starts is not the session
 	if err := ServeSession(context.Background(), os.Stdin, os.Stdout, w); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -147,6 +147,13 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 	return cmd
 }
 
+// toldBy is what the file that is compiled into a suite needs to know.
+type toldBy struct {
+	Package, Env, Dir string
+	Flags             string // GOFLAGS of the environment, which the suite gets back
+	FlagsSet          bool
+}
+
 // telling makes the files that are compiled into the suites, and the environment for it.
 // A module that has an overlay of its own keeps it, and its suites tell nothing.
 func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err error) {
@@ -174,7 +181,9 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 		if err != nil {
 			return nil, err
 		}
-		err = t.Execute(f, struct{ Package, Env, Dir string }{s.suite, specsEnv, s.Dir})
+		told := toldBy{Package: s.suite, Env: specsEnv, Dir: s.Dir}
+		told.Flags, told.FlagsSet = os.LookupEnv("GOFLAGS")
+		err = t.Execute(f, told)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
