@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/google/go-cmp/cmp"
@@ -177,6 +178,8 @@ func TestPageInChromium(t *testing.T) {
 	if *sample.Pages != "" {
 		pictures(newTab(t, browser), path)
 	}
+	t.Run("layout", func(t *testing.T) { layouts(t, newTab(t, browser)) })
+	t.Run("keys alone", func(t *testing.T) { keysAlone(newTab(t, browser), path) })
 	t.Run("live", func(t *testing.T) { livePage(newTab(t, browser)) })
 	t.Run("hostile", func(t *testing.T) { obeysNobody(newTab(t, browser)) })
 	t.Run("large", func(t *testing.T) { large(newTab(t, browser)) })
@@ -333,8 +336,7 @@ func filters(tb *tab, path string) {
 }
 
 func keyboard(tb *tab, _ string) {
-	call(tb, cdpinput.DispatchKeyEvent, cdpinput.DispatchKeyEventParams{Type: cdpinput.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
-	tb.until(`document.activeElement.id === 'q'`)
+	tb.slash()
 	all := is[int](tb, listed+".length")
 	tb.do(chromedp.KeyEvent("promise 44 j"))
 	want(tb, "keys go to the field", "promise 44 j", `document.activeElement.value`)
@@ -350,6 +352,58 @@ func keyboard(tb *tab, _ string) {
 	want(tb, "Enter opens the card", true, `document.activeElement.firstElementChild.open`)
 	want(tb, "a ring around what has the focus", true, `getComputedStyle(document.activeElement).outlineStyle === 'solid' || !document.activeElement.matches(':focus-visible')`)
 	want(tb, "things to click that the keyboard cannot reach", []string{}, `[...document.querySelectorAll('a[href],button,input,select,summary')].filter(e => e.tabIndex < 0).map(e => e.outerHTML)`)
+}
+
+// slash presses the key that leads to the search.
+func (tb *tab) slash() {
+	tb.t.Helper()
+	call(tb, cdpinput.DispatchKeyEvent, cdpinput.DispatchKeyEventParams{Type: cdpinput.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
+	tb.until(`document.activeElement.id === 'q'`)
+}
+
+// tabTo moves the focus with the Tab key until it is on an element that css selects.
+func (tb *tab) tabTo(css string) {
+	tb.t.Helper()
+	for range 200 {
+		tb.do(chromedp.KeyEvent("\t"))
+		if is[bool](tb, fmt.Sprintf(`document.activeElement.matches(%q)`, css)) {
+			want(tb, "a ring around "+css, true, `getComputedStyle(document.activeElement).outlineStyle !== 'none' && document.activeElement.matches(':focus-visible')`)
+			return
+		}
+	}
+	tb.t.Fatalf("200 times Tab do not lead to %s", css)
+}
+
+// keysAlone does what a reader of a red run does, without a mouse: why did this fail, what did
+// it do before, which others, and what differs from another run.
+func keysAlone(tb *tab, path string) {
+	tb.size(1280, 800, false)
+	tb.open(path)
+	tb.until(`document.documentElement.dataset.ready === 'overview'`)
+	tb.tabTo("#item-1 summary")
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`document.querySelector('#item-1 > details').open`)
+	tb.tabTo("#item-1 a[href^='#spec=']")
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`document.documentElement.dataset.ready === 'spec'`)
+	want(tb, "the heading has the focus", "H2", `document.activeElement.tagName`)
+	tb.tabTo("#spec-page button.copy")
+	tb.slash()
+	tb.do(chromedp.KeyEvent("promise 4"))
+	tb.tabTo("[data-sort=took]")
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`location.hash.includes('sort=took')`)
+	tb.tabTo("[data-spec-row] a")
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`document.documentElement.dataset.ready === 'spec'`)
+	tb.do(chromedp.KeyEvent("\x1b"))
+	tb.until(`document.documentElement.dataset.ready === 'specs'`)
+	tb.tabTo(".tabs a[href='#view=runs']")
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`document.documentElement.dataset.ready === 'runs' && document.querySelector('#compare-0')`)
+	tb.tabTo("#compare-0")
+	tb.do(chromedp.KeyEvent(kb.ArrowDown))
+	tb.until(`location.hash.startsWith('#compare=38,40') && document.querySelector('#compared p')`)
 }
 
 // comparesRuns takes two runs of the window, whatever the page is about.

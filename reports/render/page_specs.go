@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -33,15 +34,19 @@ func newSpecs(a *analysis.Analysis) *specsView {
 		Rows: []fact{{"passed", text.Count(c.Passed)}, {"failed", text.Count(c.Failed)}, {"skipped", text.Count(c.Skipped)},
 			{"pending", text.Count(c.Pending)}, {"passed only when retried", text.Count(c.Retried)}},
 	}
+	v.Rows = append(v.Rows[:2:2], slices.DeleteFunc(v.Rows[2:], func(f fact) bool { return f.Value == "0" })...)
 	if n := a.Blocked; n > 0 {
 		v.Rows = append(v.Rows, fact{"not run: their suite could not", text.Count(n)})
 	}
 	if n := outsideCount(a.Run); n > 0 {
 		v.Rows = append(v.Rows, fact{"failures outside the specs", text.Count(n)})
 	}
-	if all.Of == 0 {
+	switch {
+	case all.Of == 0:
 		v.All = "The suites have no specs."
 		return v
+	case all.Of == ran.Of:
+		v.All = ""
 	}
 	x := 0.0
 	for _, part := range []struct {
