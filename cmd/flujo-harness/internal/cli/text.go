@@ -25,7 +25,7 @@ func Micros(us float64) string {
 	case a >= 1e3:
 		return fmt.Sprintf("%.3g ms", us/1e3)
 	}
-	return fmt.Sprintf("%.3g us", us)
+	return fmt.Sprintf("%.3g µs", us)
 }
 
 func Print(out io.Writer, text string) error {

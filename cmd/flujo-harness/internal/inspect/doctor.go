@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -139,9 +140,18 @@ func placeText(s cli.Screen, p *machine.Place) string {
 			fmt.Fprintf(&todo, "  %-*s  %s\n", nameWidth, name, line)
 		}
 	}
+	var warned []string // though they do not bar the advice
+	for _, c := range p.Checks {
+		if c.Mark == machine.MarkWarn && !slices.Contains(p.Reasons, c.Name) {
+			warned = append(warned, c.Name)
+		}
+	}
 	advice := string(p.Advice)
 	if len(p.Reasons) > 0 {
 		advice += ", because of " + strings.Join(p.Reasons, ", ")
+	}
+	if len(warned) > 0 {
+		advice += "; figures vary more for " + strings.Join(warned, ", ")
 	}
 	b.WriteString("\n" + s.Paint(cli.Bold, advice) + "\n")
 	if todo.Len() > 0 {

@@ -155,7 +155,11 @@ func (c costs) show(to io.Writer) error {
 		cli.Micros(w.Total.Value), cli.Micros(w.Total.Low), cli.Micros(w.Total.High), w.Total.N, w.Total.Of)
 	table = tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, i := range w.Increments {
-		width := int(math.Round(40 * max(0, i.Cost.Value) / w.Total.Value))
+		if i.Cost.Low <= 0 { // a part below zero is noise as large as the part
+			fmt.Fprintf(table, "  %s\tnone measurable\t(up to %s)\t\t%s\n", i.Category, cli.Micros(max(0, i.Cost.High)), i.Adds)
+			continue
+		}
+		width := int(math.Round(40 * i.Cost.Value / w.Total.Value))
 		fmt.Fprintf(table, "  %s\t%s\t(%s to %s)\t%s\t%s\n", i.Category, cli.Micros(i.Cost.Value), cli.Micros(i.Cost.Low), cli.Micros(i.Cost.High), strings.Repeat("#", width), i.Adds)
 	}
 	if err := table.Flush(); err != nil {
