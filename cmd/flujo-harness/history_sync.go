@@ -73,7 +73,8 @@ const storeTable = `The stores:
   file:///FOLDER          a folder that the machines share
   postgres://HOST/NAME    a table of a database, which is made; ?repository=NAME keeps several
                           histories apart
-  s3:// gs:// azblob://   buckets, in the program of the module that has their libraries
+  s3:// gs:// azblob://   buckets; they need the program flujo-harness-buckets next to this one or
+                          in PATH: go install .../cmd/flujo-harness-buckets@latest
 
 What an address has of a password is printed nowhere; in FLUJO_STORE it is in no command line
 either.`

@@ -116,9 +116,6 @@ func Open(ctx context.Context, address string, o Options) (Store, error) {
 	open := openers[scheme]
 	if !ok || open == nil {
 		err := fmt.Errorf("store %s: this program knows no such kind of store: use %s", Shown(address), Addresses())
-		if slices.Contains([]string{"s3", "gs", "azblob"}, scheme) {
-			err = fmt.Errorf("store %s: buckets need the program of module %s: install that one", Shown(address), bucketsProgram)
-		}
 		return nil, &AddressError{err}
 	}
 	s, err := open(ctx, address, o)
@@ -131,9 +128,6 @@ func Open(ctx context.Context, address string, o Options) (Store, error) {
 	}
 	return &discreet{s, secretsOf(address)}, nil
 }
-
-// bucketsProgram is the package of the program that has buckets, too.
-const bucketsProgram = "github.com/flujo/flujo-harness/cmd/flujo-harness/buckets/cmd/flujo-harness"
 
 // AddressError is an address that cannot be one of a store: the user's mistake.
 type AddressError struct{ Err error }

@@ -411,3 +411,12 @@ func TestMerge(t *testing.T) {
 		}
 	}
 }
+
+// Buckets are in another program; without it the error says how to get it.
+func TestBucketsNeedTheirProgram(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := store.Open(t.Context(), "s3://b?region=x", store.Options{})
+	if wrong := new(store.AddressError); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "go install github.com/flujo/flujo-harness/cmd/flujo-harness-buckets@latest") {
+		t.Error(err)
+	}
+}
