@@ -72,6 +72,9 @@ A package is held without a measurement only where its test binaries and all fil
 folder are the same at both, and no data file of the module has changed. A benchmark that is
 gone or has another name, is skipped, hangs or fails at BASE is inconclusive, as is a package
 that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.`,
+		Example: `  flujo-harness compare main
+  flujo-harness compare v1.2.0 HEAD --pkg ./codec --bench Encode/large --margin 2
+  flujo-harness compare main --benchfmt out.txt && benchstat -col side out.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	f := cmd.Flags()

@@ -25,6 +25,9 @@ func gateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gate [FILE...]",
 		Short: "Judge recorded results by limits and a pass-rate target; measure nothing",
+		Example: `  flujo-harness gate --no-new-failures
+  flujo-harness gate results.json --limits-from origin/main --strict
+  flujo-harness gate --target 98.5 --max-flaky 5`,
 		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
 not, by the limits as they are now. Every figure is computed again from the raw samples in
 the file; a file that is empty, cut off, edited or of another version is a fault. Its digest

@@ -27,6 +27,8 @@ func historyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "history", Args: cobra.NoArgs,
 		Short: "List the recorded runs; prune and back up their database",
+		Example: `  flujo-harness history
+  flujo-harness history sync --store git:origin`,
 		Long: `Lists the runs of the history, the newest first, with the specs that passed, failed and
 were left out, and the pass rate of those that ran.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -95,7 +97,8 @@ func pruneCommand(db *string) *cobra.Command {
 	var olderThan string
 	cmd := &cobra.Command{
 		Use: "prune", Args: cobra.NoArgs,
-		Short: "Remove old runs from the history",
+		Short:   "Remove old runs from the history",
+		Example: `  flujo-harness history prune --keep 200`,
 		Long: `Removes all runs but the newest --keep, or those that started longer ago than
 --older-than ("90d", "36h"); with both, a run stays that either would keep. The newest run
 always stays. Names and messages that no run has any more go too, and the file becomes
@@ -150,7 +153,8 @@ func parseAge(s string) (time.Duration, error) {
 func backupCommand(db *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "backup FILE", Args: cobra.ExactArgs(1),
-		Short: "Copy the history to a new file, while it is in use",
+		Short:   "Copy the history to a new file, while it is in use",
+		Example: `  flujo-harness history backup history-2026-11.db`,
 		Long: `Writes a copy of the history to FILE, whole or not at all, and reads it back. Never copy the
 database as a file: what was written last lies beside it. FILE must not be there yet.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,7 +20,8 @@ import (
 func historyMergeCommand(db *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "merge OTHER.db|FOLDER...", Args: cobra.MinimumNArgs(1),
-		Short: "Take in the runs of other histories, each run once",
+		Example: `  flujo-harness history merge laptop.db ci/*.db`,
+		Short:   "Take in the runs of other histories, each run once",
 		Long: `Appends the runs of other history databases that this one does not have, and makes it where
 it is missing. The order changes nothing, and doing it again adds nothing. The others stay as
 they are.

@@ -21,6 +21,8 @@ func historySyncCommand(db *string) *cobra.Command {
 	var sendOnly, takeOnly bool
 	cmd := &cobra.Command{
 		Use: "sync", Args: cobra.NoArgs,
+		Example: `  flujo-harness history sync --store git:origin
+  flujo-harness history sync --store file:///mnt/runs --take-only`,
 		Short: "Send runs to a shared store, and take in those of others",
 		Long: `Sends the runs that the store does not have and takes in those that the history does not
 have, without their secrets. A run is an object that is never overwritten: jobs at once lose
@@ -84,7 +86,8 @@ func historyCompactCommand() *cobra.Command {
 	var olderThan string
 	cmd := &cobra.Command{
 		Use: "compact", Args: cobra.NoArgs,
-		Short: "Join the old runs of a shared store to few objects",
+		Example: `  flujo-harness history compact --store git:origin`,
+		Short:   "Join the old runs of a shared store to few objects",
 		Long: `Joins the objects of runs that started longer ago than --older-than to packs, reads each
 pack back, and deletes the objects that are in it. No run is lost or changed, whatever other
 machines do at the same time; they may compact, too. Objects that cannot be used are named and

@@ -42,6 +42,9 @@ func ingestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
 		Short: "Take results that other tools wrote into the history",
+		Example: `  flujo-harness ingest junit.xml
+  flujo-harness ingest --each reports/*.xml
+  go test -json ./... | flujo-harness ingest -`,
 		Long: `Reads result files, compressed by gzip or not, and keeps them in the history. The format is
 told by the content:
 
@@ -63,7 +66,8 @@ known to repeat in this form (gotestsum --rerun-fails). Otherwise each is a test
 A file is taken whole or not at all. It is refused where it is empty, cut short or of no
 known format; then nothing of the call is kept (with --each: nothing of that file). Where
 the totals of an XML file differ from its tests, the tests are taken and the difference is
-printed; failures that it states and does not list count as a failure of the suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their own totals.
+printed; failures that it states and does not list count as a failure of the suite. Ginkgo
+JSON, CTRF and the files of flujo-harness must agree with their own totals.
 The output of tests that failed is kept, cut at 16 KiB each and without secrets; properties
 of a test are kept as its labels, up to 32. Properties and outputs of whole testsuites and
 attachments are not kept, which is printed. Tests of a CTRF file with

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/inspect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/scaffold"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/selftest"
 )
@@ -57,6 +59,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if exit == nil || exit.Err != nil {
 		fmt.Fprintf(stderr, "flujo-harness: %s\n", cli.VisibleLines(err.Error()))
 	}
+	if near := cli.Meant(root, args); exit == nil && near != "" && strings.Contains(err.Error(), "unknown command") {
+		fmt.Fprintf(stderr, "did you mean: flujo-harness %s?\n", near)
+	}
 	if exit == nil && code == cli.ExitUsage {
 		fmt.Fprintln(stderr, `"flujo-harness help" lists the commands, "flujo-harness help COMMAND" its flags.`)
 	}
@@ -70,6 +75,9 @@ func command() *cobra.Command {
 		Long: `flujo-harness runs the suites of a project, measures what durability costs, judges
 it by calibrated limits and reports.
 
+A file .flujo.toml next to go.mod has values for flags that are not given: db, out, store,
+limits, limits-from, target, source-url; so have variables such as FLUJO_DB, before the file.
+
 Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage or configuration;
 3 fault of the harness (an invalid measurement, unreadable input, a damaged
 database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
@@ -78,9 +86,24 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return cli.NoEmptyValues(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.NoEmptyValues(cmd); err != nil {
+				return err
+			}
+			p, err := project.Find()
+			if err != nil {
+				return cli.Fault(err)
+			}
+			return cli.ApplySettings(cmd, p.Root)
+		},
 	}
 	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gateCommand(), quarantineCommand(), bisectCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compareCommand(),
 		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command())
+	cli.Dress(root, map[string]string{
+		"run": cli.GroupTest, "ingest": cli.GroupTest, "merge": cli.GroupTest, "gate": cli.GroupTest, "quarantine": cli.GroupTest, "bisect": cli.GroupTest, "init": cli.GroupTest,
+		"compare": cli.GroupMeasure, "bench": cli.GroupMeasure, "cost": cli.GroupMeasure, "calibrate": cli.GroupMeasure,
+		"report": cli.GroupLook, "serve": cli.GroupLook, "history": cli.GroupLook, "runs": cli.GroupLook, "trace": cli.GroupLook,
+		"selftest": cli.GroupTrust, "doctor": cli.GroupTrust,
+	})
 	return root
 }

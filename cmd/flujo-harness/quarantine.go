@@ -24,6 +24,8 @@ func quarantineCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quarantine",
 		Short: "Keep the ledger of specs whose failures do not fail a run",
+		Example: `  flujo-harness quarantine add 'shop > TestTotal' --owner anna --reason 'needs a stable clock' --until 2027-01-31
+  flujo-harness quarantine list`,
 		Long: `The ledger is thresholds/quarantine.toml of the module, under review like any other change.
 A quarantined spec still runs, is still counted as failed and is still shown; its failure
 breaks neither run nor gate. Each entry has an owner, a reason and a last day, at most 90 days
@@ -41,7 +43,8 @@ func quarantineAddCommand(db *string) *cobra.Command {
 	var owner, reason, until, suite string
 	cmd := &cobra.Command{
 		Use: "add SPEC", Args: cobra.ExactArgs(1),
-		Short: "Put a recorded spec into quarantine, or renew its entry",
+		Example: `  flujo-harness quarantine add 'shop > TestTotal' --owner anna --reason 'needs a stable clock'`,
+		Short:   "Put a recorded spec into quarantine, or renew its entry",
 		Long: `SPEC is the text of a spec as reports show it, without its suite, or a part of it that only
 one spec of the newest run has.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,7 +89,8 @@ one spec of the newest run has.`,
 func quarantineListCommand(db *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Args: cobra.NoArgs,
-		Short: "List the entries with the rates of their specs, and which may come out",
+		Example: `  flujo-harness quarantine list`,
+		Short:   "List the entries with the rates of their specs, and which may come out",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, ledger, err := openLedger()
 			if err != nil {
@@ -124,7 +128,8 @@ func quarantineListCommand(db *string) *cobra.Command {
 func quarantineExpireCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "expire", Args: cobra.NoArgs,
-		Short: "Remove the entries whose last day is over",
+		Example: `  flujo-harness quarantine expire`,
+		Short:   "Remove the entries whose last day is over",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, ledger, err := openLedger()
 			if err != nil {

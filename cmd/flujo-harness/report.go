@@ -45,7 +45,10 @@ func reportCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "report", Args: cobra.NoArgs,
-		Short: "Show a recorded run in the light of the history: page, Markdown, JSON, JUnit, CTRF, metrics, badge, CSV",
+		Short: "Show a recorded run: page, Markdown, JSON, JUnit, CTRF, metrics, badge, CSV",
+		Example: `  flujo-harness report
+  flujo-harness report --run 12 --md summary.md --junit junit.xml
+  flujo-harness report --json - | jq .counts`,
 		Long: `Tells of a recorded run, the latest by default: did it pass, what changed, is that
 real, what to do first. Nothing is measured and no verdict is made anew.
 

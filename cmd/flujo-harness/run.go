@@ -55,6 +55,10 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [packages] [-- flags]",
 		Short: "Run all tests, compare with earlier runs, and report",
+		Example: `  flujo-harness run
+  flujo-harness run ./orders -- -race -count=1
+  flujo-harness run --against main
+  flujo-harness run --runs 10 ./flaky`,
 		Long: `Runs the tests of the packages (./... by default; at the root of a go.work those of all
 its modules), compares the results with earlier runs, writes them to the history and to an
 HTML report, and prints a summary: what failed, whose failure it is, how to run it again.

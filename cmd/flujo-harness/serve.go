@@ -29,13 +29,14 @@ func serveCommand() *cobra.Command {
 	var open bool
 	cmd := &cobra.Command{
 		Use: "serve", Args: cobra.NoArgs,
-		Short: "Show the report on this machine, live as runs arrive",
+		Short:   "Show the report on this machine, live as runs arrive",
+		Example: `  flujo-harness serve`,
 		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
 browser when a run arrives. It prints the address, with a token that the browser then
 keeps; requests by another name, without the token, or other than GET are refused.
 "?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
-/spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it takes in the runs of other
-machines every half minute.
+/spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it
+takes in the runs of other machines every half minute.
 
 Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -58,6 +58,9 @@ func mergeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "merge FILE...", Args: cobra.MinimumNArgs(1),
 		Short: "Make one run of the parts that were run with --shard",
+		Example: `  flujo-harness run --shard 1/2 --json 1.json   # in one job
+  flujo-harness run --shard 2/2 --json 2.json   # in another one
+  flujo-harness merge 1.json 2.json`,
 		Long: `Reads what "flujo-harness run --shard I/N --json FILE" wrote, all N parts of it, and makes
 one run of them, with its entry in the history, its report and its exit code, as if all
 had been run here. Verdicts are taken as they were given; gate judges again.

@@ -21,6 +21,8 @@ func DoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Args: cobra.NoArgs,
 		Short: "Look at machine, disk and noise: is this a place to measure?",
+		Example: `  flujo-harness doctor
+  flujo-harness doctor --dir /mnt/ci --strict`,
 		Long: `Measures the clock, the cores, the disk and SQLite, reads what the system tells of
 itself, and says whether to measure here: at any durability, at "process" only, or not
 at all. It takes a few seconds and wants the machine for itself: what else runs is part

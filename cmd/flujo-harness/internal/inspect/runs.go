@@ -113,6 +113,8 @@ func RunsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "runs", Args: cobra.NoArgs,
 		Short: "List the runs of an engine, the newest first",
+		Example: `  flujo-harness runs --db runs.db --waiting
+  flujo-harness runs --db postgres://host/runs --status failed`,
 		Long: `Lists the runs in a database of the engine, the newest first. A run without an end
 shows the time up to its latest save, with "…". A run is running while an executor has
 it that is alive; it is cut off when that has died or given it up, and pending when no

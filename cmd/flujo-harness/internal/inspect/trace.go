@@ -25,7 +25,8 @@ func TraceCommand() *cobra.Command {
 	var t trace
 	cmd := &cobra.Command{
 		Use: "trace ID", Args: cobra.ExactArgs(1),
-		Short: "Show what a run has done, as a tree of its steps",
+		Short:   "Show what a run has done, as a tree of its steps",
+		Example: `  flujo-harness trace order-17 --db runs.db`,
 		Long: `Shows a run as the tree of its steps: how each ended, how long it took, what it used,
 why attempts failed, what loops came to, and what waits for an answer. ID is the name of
 the run, or tenant/name.

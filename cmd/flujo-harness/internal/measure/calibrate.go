@@ -42,6 +42,9 @@ Sessions are kept in .flujo/calibration until their limit is written: a calibrat
 was interrupted, or made without --write, goes on when it is called again with the same
 program and settings. --profile quick (12 sessions, 500 replays) is for trying out: it
 cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for gates.`,
+		Example: `  flujo-harness calibrate --workload default --margin 10
+  flujo-harness calibrate --suite ./flows --workload review --write
+  flujo-harness calibrate --instructions --workload default --margin 5 --write`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, ok := profiles[profile]
 			if !ok {

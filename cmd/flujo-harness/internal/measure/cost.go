@@ -53,6 +53,8 @@ func CostCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cost", Args: cobra.NoArgs,
 		Short: "Show what durability costs a run of slow steps, and what the cost is made of",
+		Example: `  flujo-harness cost
+  flujo-harness cost --workload large-10k --durability power`,
 		Long: `Measures the default workload, and the same with slower steps, and shows the share of
 a run that durability takes; then measures, one thing added after the other, what a run
 of the workload is made of. Judges nothing.`,

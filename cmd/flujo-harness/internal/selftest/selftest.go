@@ -76,6 +76,9 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "selftest", Args: cobra.NoArgs,
 		Short: "Break every guard on purpose and check that it notices",
+		Example: `  flujo-harness selftest
+  flujo-harness selftest errors --n 20
+  flujo-harness selftest durability power-loss`,
 		Long: `Corrupts a measurement in twenty ways and checks that the gate rejects each, for its
 reason. Where the machine is too noisy for a verdict the row is "undecided": run it again
 when less runs beside it. A machine without a committed limit is given one for this call.

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is the most columns of a help text.
+const helpWidth = 100
+
+// The groups of commands in the help of the program, in the order shown.
+const (
+	GroupTest    = "test"
+	GroupMeasure = "measure"
+	GroupLook    = "look"
+	GroupTrust   = "trust"
+)
+
+// Dress sets up what all commands share: groups, the version, help that fits the width, and
+// errors that name what was meant. groups has the group of each command by its name.
+func Dress(root *cobra.Command, groups map[string]string) {
+	root.AddGroup(&cobra.Group{ID: GroupTest, Title: "Test:"}, &cobra.Group{ID: GroupMeasure, Title: "Measure:"},
+		&cobra.Group{ID: GroupLook, Title: "Look:"}, &cobra.Group{ID: GroupTrust, Title: "Trust:"})
+	for _, cmd := range root.Commands() {
+		cmd.GroupID = groups[cmd.Name()]
+	}
+	root.Version = version()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	usage := strings.NewReplacer(
+		".LocalFlags.FlagUsages", fmt.Sprintf(".LocalFlags.FlagUsagesWrapped %d", helpWidth),
+		".InheritedFlags.FlagUsages", fmt.Sprintf(".InheritedFlags.FlagUsagesWrapped %d", helpWidth)).Replace(root.UsageTemplate())
+	root.SetUsageTemplate(usage)
+	root.SetFlagErrorFunc(flagError)
+}
+
+// version is "v1.2.3", or "(devel)" without a tag, with the commit and the Go version.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown), " + runtime.Version()
+	}
+	setting := func(key string) string {
+		for _, s := range info.Settings {
+			if s.Key == key {
+				return s.Value
+			}
+		}
+		return ""
+	}
+	text := cmp.Or(info.Main.Version, "(devel)")
+	if commit := setting("vcs.revision"); commit != "" {
+		text += ", commit " + commit[:min(12, len(commit))]
+		if setting("vcs.modified") == "true" {
+			text += " with changes"
+		}
+	}
+	return text + ", " + info.GoVersion
+}
+
+// ofGoTest are flags of go test and Ginkgo that people give to run.
+var ofGoTest = []string{"run", "v", "race", "count", "short", "tags", "timeout", "cover", "coverprofile", "p", "parallel", "skip", "bench",
+	"focus", "label-filter", "procs", "until-it-fails", "repeat", "vv", "failfast", "fail-fast", "covermode", "coverpkg", "cpu"}
+
+// flagError names the flag that was probably meant.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	asked := unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		asked, _, _ = strings.Cut(short, "=")
+	}
+	if cmd.Name() == "run" && slices.Contains(ofGoTest, asked) {
+		return fmt.Errorf("%w: flags of go test and ginkgo stand behind \"--\": flujo-harness run ./... -- -%s", err, asked)
+	}
+	if near := nearest(asked, cmd); near != "" {
+		return fmt.Errorf("%w: did you mean --%s?", err, near)
+	}
+	return err
+}
+
+// nearest is the flag of a command that is most like a name, "" where none is.
+func nearest(name string, cmd *cobra.Command) (best string) {
+	least := 1 + len(name)/3
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := distance(name, f.Name); !f.Hidden && (d < least || d == least && best == "") {
+			least, best = d, f.Name
+		}
+	})
+	return best
+}
+
+// distance is that of Levenshtein: the letters to insert, remove or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// Meant is the command that was probably meant by one that there is not, "" where none is
+// like it.
+func Meant(root *cobra.Command, args []string) string {
+	root.SuggestionsMinimumDistance = 2
+	for _, name := range root.SuggestionsFor(append(args, "")[0]) {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+)
+
+// SettingsFile is the file of a module that has values for flags which CI repeats.
+const SettingsFile = ".flujo.toml"
+
+// settings are the values of [SettingsFile]. Paths are relative to the file.
+type settings struct {
+	DB         string   `toml:"db"`          // history database
+	Out        string   `toml:"out"`         // folder of the report
+	Store      string   `toml:"store"`       // store of runs that machines share
+	Limits     string   `toml:"limits"`      // folder of the limits files
+	LimitsFrom string   `toml:"limits-from"` // revision whose limits judge
+	Target     *float64 `toml:"target"`      // pass rate that gate asks for, percent
+	SourceURL  string   `toml:"source-url"`  // of links to lines of files
+}
+
+// fromEnvironment are the settings that a variable FLUJO_NAME sets, too. FLUJO_STORE is read
+// where the store is opened: what it may have of a password belongs in no command line.
+var fromEnvironment = []string{"db", "out", "limits", "limits-from", "target", "source-url"}
+
+// Settings are for commands about this module's history; these have flags of the same name
+// for something else.
+var withoutSettings = []string{"runs", "trace"}
+
+// ApplySettings sets the flags of a command that were not given: from variables such as
+// FLUJO_DB, else from the settings file of the folder root, where there is one. A setting that
+// nobody knows is an error: a misspelt one would change what is judged, unsaid.
+func ApplySettings(cmd *cobra.Command, root string) error {
+	if slices.Contains(withoutSettings, cmd.Name()) {
+		return nil
+	}
+	of, err := readSettings(filepath.Join(root, SettingsFile))
+	if err != nil {
+		return Usage(err)
+	}
+	for _, name := range fromEnvironment {
+		variable := "FLUJO_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		if value := os.Getenv(variable); strings.TrimSpace(value) != "" {
+			if err := setDefault(cmd, name, value, variable); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range []string{"db", "out", "store", "limits", "limits-from", "target", "source-url"} {
+		if value := of[name]; value != "" {
+			if err := setDefault(cmd, name, value, SettingsFile); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setDefault sets a flag that the command has and that was not given.
+func setDefault(cmd *cobra.Command, name, value, from string) error {
+	f := cmd.Flags().Lookup(name)
+	if f == nil || f.Changed || name == "store" && os.Getenv("FLUJO_STORE") != "" {
+		return nil
+	}
+	if err := cmd.Flags().Set(name, value); err != nil {
+		return Usage(fmt.Errorf("%s: %s: %w", from, name, err))
+	}
+	return nil
+}
+
+// readSettings reads the file; nil where there is none.
+func readSettings(path string) (map[string]string, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	var s settings
+	dec := toml.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&s); err != nil {
+		var strict *toml.StrictMissingError
+		if errors.As(err, &strict) && len(strict.Errors) > 0 {
+			row, _ := strict.Errors[0].Position()
+			return nil, fmt.Errorf("%s, line %d: there is no setting %q: use db, out, store, limits, limits-from, target or source-url",
+				path, row, strings.Join(strict.Errors[0].Key(), "."))
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	within := func(p string) string {
+		if p == "" || filepath.IsAbs(p) {
+			return p
+		}
+		return filepath.Join(filepath.Dir(path), p)
+	}
+	values := map[string]string{"db": within(s.DB), "out": within(s.Out), "store": s.Store, "limits": within(s.Limits), "limits-from": s.LimitsFrom, "source-url": s.SourceURL}
+	if s.Target != nil {
+		values["target"] = fmt.Sprint(*s.Target)
+	}
+	return values, nil
+}
