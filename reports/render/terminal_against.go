@@ -2,7 +2,9 @@ package render
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -46,28 +48,27 @@ func againstRows(a *analysis.Analysis) (rows []summaryRow) {
 	return rows
 }
 
-// againstText is "durability of default costs +0.41% (-0.8% to +1.6%), instructions +0.02%: held".
+// againstText is "durability of default held: time +0.41% (-0.80% to +1.6%), instructions +0.02%
+// (-0.30% to +0.34%)". What decided comes first.
 func againstText(v *thresholds.Verdict) string {
 	line := text.OneLine(v.Workload)
 	if v.Metric == thresholds.MetricAgainst {
 		line = "durability of " + line
-		if v.Ratio != nil || v.Instructions != nil {
-			line += " costs"
-		}
 	}
+	var figures []string
 	if v.Ratio != nil {
-		line += " " + percentChange(*v.Ratio)
+		figures = append(figures, "time "+percentChange(*v.Ratio))
 	}
 	if v.Instructions != nil {
-		if v.Ratio != nil {
-			line += ","
-		}
-		line += " instructions " + percentChange(*v.Instructions)
+		figures = append(figures, "instructions "+percentChange(*v.Instructions))
 	}
-	if line += ": " + v.Outcome.String(); v.Ratio == nil && v.Instructions == nil {
-		line += ": " + text.OneLine(v.Reason)
+	if v.By == thresholds.ByInstructions {
+		slices.Reverse(figures)
 	}
-	return line
+	if len(figures) == 0 || v.By == thresholds.ByCounts {
+		figures = []string{text.OneLine(v.Reason)}
+	}
+	return line + " " + v.Outcome.String() + ": " + strings.Join(figures, ", ")
 }
 
 // againstSentence is the first line's part about a comparison, "durability of default costs
@@ -95,7 +96,17 @@ func againstSentence(v *thresholds.Verdict) string {
 
 // percentChange is "+3.1% (2.5% to 3.6%)" for a ratio of 1.031.
 func percentChange(e harness.Estimate) string {
-	change := func(ratio float64) string { return fmt.Sprintf("%+.2g%%", 100*(ratio-1)) }
+	change := func(ratio float64) string {
+		percent := 100 * (ratio - 1)
+		digits := 0
+		switch a := math.Abs(percent); {
+		case a < 1:
+			digits = 2
+		case a < 10:
+			digits = 1
+		}
+		return fmt.Sprintf("%+.*f%%", digits, percent)
+	}
 	if !text.Estimated(e) {
 		return "not estimated"
 	}

@@ -200,7 +200,9 @@ func limitsSentence(a *analysis.Analysis) string {
 		sentence = againstSentence(v)
 	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricCostRatio:
 		return "durability within its limit"
-	case v.Outcome == thresholds.Held:
+	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricInstructions:
+		return "durability within its limit for any machine"
+	case v.Outcome == thresholds.Held && v.Against == "":
 		return "within its limit"
 	case overLimit(v):
 		sentence = fmt.Sprintf("durability of %s is above its limit", text.OneLine(v.Workload))

@@ -1,0 +1,54 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+func ratio(value, low, high float64) *harness.Estimate {
+	return &harness.Estimate{Value: value, Low: low, High: high, Level: 0.95, N: 12, Of: "blocks", Unit: "ratio"}
+}
+
+func TestWhatIsComparedWithARevision(t *testing.T) {
+	durability := thresholds.Verdict{Outcome: thresholds.Held, Workload: "default", Metric: thresholds.MetricAgainst, Durability: "process", Against: "main",
+		By: thresholds.ByInstructions, Ratio: ratio(1.019, 0.969, 1.071), Instructions: ratio(1.0024, 0.9964, 1.0085), Reason: "held"}
+	slower := thresholds.Verdict{Outcome: thresholds.Broken, Workload: "shop.Total-2", Metric: thresholds.MetricRatio, Against: "main",
+		By: thresholds.ByTime, Ratio: ratio(2.31, 2.1, 2.5), Reason: "slower"}
+	counts := thresholds.Verdict{Outcome: thresholds.Broken, Workload: "shop.Add-2", Metric: thresholds.MetricRatio, Against: "main",
+		By: thresholds.ByCounts, Ratio: ratio(1, 0.9, 1.1), Reason: "it counts more: allocs/op 2 -> 3 in each of 3 processes"}
+	unknown := thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: "main", Reason: "gone at main: shop.Old"}
+	for name, row := range map[string]struct {
+		verdicts []thresholds.Verdict
+		first    string
+		rows     []string
+	}{
+		"durability alone": {[]thresholds.Verdict{durability}, "durability of default executes no more than at main",
+			[]string{"main: durability of default held: instructions +0.24% (-0.36% to +0.85%), time +1.9% (-3.1% to +7.1%)"}},
+		"the worst comes first": {[]thresholds.Verdict{durability, unknown, slower}, "shop.Total-2 takes more than at main: +131% (+110% to +150%)",
+			[]string{"main: shop.Total-2 broken: time +131% (+110% to +150%)", "benchmarks inconclusive: gone at main: shop.Old", "durability of default held: "}},
+		"counts":             {[]thresholds.Verdict{counts}, "it counts more: allocs/op 2 -> 3", []string{"main: shop.Add-2 broken: it counts more: allocs/op 2 -> 3"}},
+		"all held":           {[]thresholds.Verdict{durability, durability}, "all 2 comparisons with main held", []string{"main: ", ""}},
+		"many that held":     {[]thresholds.Verdict{durability, durability, durability, durability, durability, slower}, "shop.Total-2 takes more", []string{"main: 5 of 6 comparisons held", "shop.Total-2 broken"}},
+		"limits, no against": {[]thresholds.Verdict{{Outcome: thresholds.Held, Workload: "default", Metric: thresholds.MetricCostRatio}}, "durability within its limit", nil},
+	} {
+		a := &analysis.Analysis{Run: reports.Run{Verdicts: row.verdicts}}
+		if got := limitsSentence(a); !strings.Contains(got, row.first) {
+			t.Errorf("%s: first line %q, want %q", name, got, row.first)
+		}
+		rows := againstRows(a)
+		if len(rows) != len(row.rows) {
+			t.Errorf("%s: %d rows: %+v", name, len(rows), rows)
+			continue
+		}
+		for i, want := range row.rows {
+			if !strings.HasPrefix(rows[i].Text, want) || (rows[i].Label == "against") != (i == 0) {
+				t.Errorf("%s: row %d is %+v, want %q", name, i+1, rows[i], want)
+			}
+		}
+	}
+}
