@@ -45,6 +45,7 @@ function took(us) {
   if (us >= 999.5) { return figure(us / 1e3) + ' ms'; }
   return us ? figure(us) + ' µs' : '';
 }
+function idle(work) { (window.requestIdleCallback || setTimeout)(work); }
 function report(text) { document.getElementById('say').textContent = text; }
 
 function show() {
@@ -141,5 +142,5 @@ document.addEventListener('DOMContentLoaded', function () {
     source.onerror = function () { report('The server does not answer: the page is unchanged.'); };
   }
   show();
-  (window.requestIdleCallback || setTimeout)(unpack); // so that the table is there when somebody asks for it
+  idle(unpack); // so that the table is there when somebody asks for it
 });

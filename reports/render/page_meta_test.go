@@ -77,7 +77,11 @@ func TestLinksLeadToTheWebOnly(t *testing.T) {
 func TestWhatTookFarLongerIsSaid(t *testing.T) {
 	quick, slow := sample.CellsRun(0, "a:.."), sample.CellsRun(1, "b:..")
 	quick.Suites.Specs[0].Duration, slow.Suites.Specs[0].Duration = 200*time.Microsecond, 300*time.Millisecond
+	slow.Seconds = 2
 	a := accountOf(t, analysis.Options{}, quick, slow)
+	if all := tiles(a); all[len(all)-1].Note != "aaaaaaaa: 300 ms, was 200 µs" {
+		t.Errorf("the tile of the duration: %+v", all[len(all)-1])
+	}
 	for name, want := range map[string]string{"html": "aaaaaaaa</span>: 200 µs in the run before, 300 ms now", "md": "200 µs in the run before, 300 ms now", "terminal": "aaaaaaaa: 300 ms in this run, was 200 µs"} {
 		if text := output(t, name, a); !strings.Contains(text, want) {
 			t.Errorf("no %q in %s:\n%s", want, name, text)
@@ -108,5 +112,16 @@ func TestJobText(t *testing.T) {
 	}
 	if row := newTrendRow(history.RunLine{ID: 3}, reports.Origin{}); row.Job.Text != "" || row.Took != "" {
 		t.Errorf("%+v", row)
+	}
+}
+
+// A known flake is counted once.
+func TestTheTileOfFailuresCountsAFlakeOnce(t *testing.T) {
+	bad := sample.Spec("loses an order", reports.Failed)
+	a := analysis.Alone(reports.Run{Suites: sample.Results(3, bad)})
+	a.Matrix.Compared = true
+	a.Failures, a.Flakes = []analysis.Failure{{Spec: &bad, Whose: analysis.KnownFlaky}}, []analysis.Flake{{Spec: bad}}
+	if note := tiles(a)[1].Note; note != "1 known flaky" {
+		t.Error(note)
 	}
 }

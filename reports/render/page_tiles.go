@@ -38,7 +38,7 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 		if failed.Value != "0" {
 			failed.Tone = "broken"
 		}
-		if n := len(a.Flakes); n > 0 {
+		if n := len(a.Flakes); n > 0 && blameByWhose(a) == "" { // which counts them
 			failed.Note = joinWith(", ", failed.Note, text.Count(n)+" known flaky")
 		}
 		if n := outsideCount(a.Run); n > 0 {
@@ -65,8 +65,12 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 	}
 	if a.Run.Seconds > 0 {
 		t := tileView{Name: "duration", Value: text.Took(text.Seconds(a.Run.Seconds)), Note: "the whole run"}
-		if n := len(a.Slowing); n > 0 {
+		switch n := len(a.Slowing); {
+		case n > 0:
 			t.Note = text.Plural(n, "spec") + " slower than before"
+		case len(a.Longer) > 0:
+			l := &a.Longer[0]
+			t.Note = fmt.Sprintf("%s: %s, was %s", text.Cut(text.OneLine(l.Spec.Leaf), 40), text.Took(l.Now), text.Took(l.Before))
 		}
 		var seconds []float64
 		for _, p := range a.Trend.Points {

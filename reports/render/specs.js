@@ -7,13 +7,14 @@ var RANK = [4, 0, 2, 3, 1]; // of a state: failed, flaky, skipped, pending, pass
 var T = null; // the columns, see specTable
 var ui = null; // elements of the table
 var orders = {}; // all rows, sorted, by the name of the column
-var lowered = ''; // the names for the search, a line each
+var lowered = ''; // the leaves for the search, a line each
 var unpacked = null; // the promise: unpacked once, whoever asks first
 
 function unpack() {
   var holder = document.getElementById('specs-packed');
   unpacked = unpacked || (holder ? unzip(decoded(holder)).then(function (text) {
     T = JSON.parse(text);
+    lowered = T.leaves.toLowerCase();
     T.leaves = T.leaves ? T.leaves.split('\n') : [];
     ['container', 'suite', 'kind', 'cell', 'owner', 'category', 'file', 'line', 'took', 'label', 'system', 'past'].forEach(function (n) { T[n] = column(T[n]); });
     build();
@@ -61,11 +62,10 @@ function rowOf(id) {
 function labelsOf(i) { return of(T.labelSets, T.label[i]) || []; }
 function nameOf(i) { return of(T.containers, T.container[i]) + T.leaves[i]; }
 
-// searcher gives the test of a row for a text: it stands in the name, the suite, the file or a
-// label.
+// searcher gives the test of a row for a text: it stands in the containers, the leaf, the suite,
+// the file or a label.
 function searcher(q) {
-  if (!lowered) { lowered = T.leaves.map(function (_, i) { return nameOf(i); }).join('\n').toLowerCase(); }
-  var has = function (s) { return s.toLowerCase().indexOf(q) >= 0; }, suites = T.suites.map(has), files = T.files.map(has), labels = T.labels.map(has);
+  var has = function (s) { return s.toLowerCase().indexOf(q) >= 0; }, suites = T.suites.map(has), files = T.files.map(has), labels = T.labels.map(has), containers = T.containers.map(has);
   var sets = T.labelSets.map(function (set) { return set.some(function (l) { return labels[l]; }); });
   var names = new Uint8Array(T.leaves.length);
   for (var row = 0, start = 0, at = lowered.indexOf(q); at >= 0; at = lowered.indexOf(q, start)) {
@@ -75,7 +75,7 @@ function searcher(q) {
     start = end + 1;
     row++;
   }
-  return function (i) { return names[i] || suites[T.suite[i]] || files[T.file[i]] || sets[T.label[i]]; };
+  return function (i) { return names[i] || containers[T.container[i]] || suites[T.suite[i]] || files[T.file[i]] || sets[T.label[i]]; };
 }
 
 // Filters by a choice: the name in the fragment, what choosing nothing says, the choices, and
