@@ -31,6 +31,7 @@ type Git struct {
 	dir    string // folder of the clone, or of an empty repository
 	remote string
 	temp   string
+	sha256 bool // the format of objects
 	env    []string
 	// secrets are those of the address of the remote, which the clone knows.
 	secrets []string
@@ -70,7 +71,7 @@ func OpenGit(ctx context.Context, dir, remote string) (*Git, error) {
 // prepare finds the clone and makes the folder of the objects.
 func (g *Git) prepare(ctx context.Context) error {
 	g.env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE="+os.DevNull+"/none", "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
-	objects, err := g.git(ctx, nil, "rev-parse", "--git-path", "objects")
+	about, err := g.git(ctx, nil, "rev-parse", "--git-path", "objects", "--show-object-format")
 	if err != nil { // in no clone: only an address can be meant
 		if !strings.ContainsAny(g.remote, "/:\\") {
 			return &AddressError{fmt.Errorf("remote %s: there is no git clone here: call it in one, or give the address of the remote", g.remote)}
@@ -79,9 +80,10 @@ func (g *Git) prepare(ctx context.Context) error {
 		if _, err := g.git(ctx, nil, "init", "--quiet", "--bare", g.dir); err != nil {
 			return err
 		}
-		objects = []byte(filepath.Join(g.dir, "objects"))
+		about = []byte(filepath.Join(g.dir, "objects") + "\nsha1\n")
 	}
-	at := strings.TrimSpace(string(objects))
+	at, format, _ := strings.Cut(strings.TrimSpace(string(about)), "\n")
+	g.sha256 = strings.TrimSpace(format) == "sha256"
 	if !filepath.IsAbs(at) {
 		at = filepath.Join(g.dir, at)
 	}

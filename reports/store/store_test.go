@@ -20,8 +20,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// The long form: go test ./reports/store/... -run TestManyJobs -campaign -v
-var campaign = flag.Bool("campaign", false, "send 1,000 runs of 2,300 specs by 50 jobs at once")
+// The long form: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
+var campaign = flag.Int("campaign", 0, "send 1,000 runs of so many specs by 50 jobs at once")
 
 func open(t *testing.T, path string) *history.History {
 	t.Helper()
@@ -81,8 +81,8 @@ func TestManyJobs(t *testing.T) {
 	for kind, open := range stores(t) {
 		t.Run(kind, func(t *testing.T) {
 			jobs, runs, specs := 8, 2, 3
-			if *campaign {
-				jobs, runs, specs = 50, 20, 2300
+			if *campaign > 0 {
+				jobs, runs, specs = 50, 20, *campaign
 			}
 			c, err := storetest.Jobs(t.Context(), t.TempDir(), open, jobs, runs, specs)
 			if err != nil || c.Lost != 0 {
@@ -364,6 +364,32 @@ func treeOf(t *testing.T, root string) map[string]string {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// A repository may name its objects by SHA-256.
+func TestGitOfSHA256(t *testing.T) {
+	bare(t)
+	dir := t.TempDir()
+	git(t, dir, "init", "--quiet", "--bare", "--object-format=sha256", "remote.git")
+	git(t, dir, "init", "--quiet", "--object-format=sha256", "clone")
+	git(t, filepath.Join(dir, "clone"), "remote", "add", "origin", filepath.Join(dir, "remote.git"))
+	s, err := store.Open(t.Context(), "git:origin", store.Options{Dir: filepath.Join(dir, "clone")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a, b := open(t, filepath.Join(dir, "a.db")), open(t, filepath.Join(dir, "b.db"))
+	if _, err := a.Append(t.Context(), storetest.Run(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*history.History{a, b} {
+		if _, err := store.Sync(t.Context(), h, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(commitsOf(t, b)); n != 1 {
+		t.Errorf("%d runs were taken, want 1", n)
+	}
 }
 
 // What others push into the place of the objects is named and passed over.

@@ -15,8 +15,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// The long form: go test ./reports/store/... -run TestManyJobs -campaign -v
-var campaign = flag.Bool("campaign", false, "send 1,000 runs of 2,300 specs by 50 jobs at once")
+// The long form: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
+var campaign = flag.Int("campaign", 0, "send 1,000 runs of so many specs by 50 jobs at once")
 
 var server *pgserver.Server
 
@@ -53,8 +53,8 @@ func TestStore(t *testing.T) {
 
 func TestManyJobs(t *testing.T) {
 	jobs, runs, specs := 20, 3, 3
-	if *campaign {
-		jobs, runs, specs = 50, 20, 2300
+	if *campaign > 0 {
+		jobs, runs, specs = 50, 20, *campaign
 	}
 	c, err := storetest.Jobs(t.Context(), t.TempDir(), at(address(t, "jobs")), jobs, runs, specs)
 	if err != nil || c.Lost != 0 {

@@ -35,27 +35,44 @@ func (c Campaign) String() string {
 		c.Times[len(c.Times)/2].Round(time.Millisecond), c.P99().Round(time.Millisecond), c.Times[len(c.Times)-1].Round(time.Millisecond))
 }
 
-// Jobs lets so many jobs at once each send so many runs, one after the other, from a history of
-// its own in the folder dir, as machines do that share nothing but the store. Then one more machine
+// Jobs lets so many jobs at once each put so many runs, one after the other, from a history of its
+// own in the folder dir, as machines do that share nothing but the store. All jobs make a run, then
+// all send it at the same moment: the times are those of the store alone. Then one more machine
 // takes all from the store and counts what is missing. Each run has so many specs.
 func Jobs(ctx context.Context, dir string, open func(context.Context) (store.Store, error), jobs, runs, specs int) (Campaign, error) {
-	times, again, errs := make([][]time.Duration, jobs), make([]int, jobs), make([]error, jobs)
-	var wait sync.WaitGroup
-	start := make(chan struct{})
-	for j := range jobs {
-		wait.Go(func() {
-			<-start
-			times[j], again[j], errs[j] = job(ctx, filepath.Join(dir, fmt.Sprintf("job%d.db", j)), open, j*runs, runs, specs)
-		})
+	all := make([]job, jobs)
+	each := func(do func(*job) error) error {
+		errs := make([]error, jobs)
+		var wait sync.WaitGroup
+		for j := range all {
+			wait.Go(func() { errs[j] = do(&all[j]) })
+		}
+		wait.Wait()
+		return errors.Join(errs...)
 	}
-	close(start)
-	wait.Wait()
-	c := Campaign{Sent: jobs * runs, Times: slices.Concat(times...)}
+	for j := range all {
+		all[j].path, all[j].next = filepath.Join(dir, fmt.Sprintf("job%d.db", j)), j*runs
+	}
+	err := each(func(j *job) error { return j.open(ctx, open) })
+	for range runs {
+		if err == nil {
+			err = each(func(j *job) error { return j.make(ctx, specs) })
+		}
+		if err == nil {
+			err = each(func(j *job) error { return j.put(ctx) })
+		}
+	}
+	// What was put is in the store, so that a synchronization has nothing to send.
+	if err == nil {
+		err = each(func(j *job) (err error) { j.again, err = store.NewSyncer(j.history, j.store).Push(ctx); return err })
+	}
+	err = errors.Join(err, each(func(j *job) error { return j.close() }))
+	c := Campaign{Sent: jobs * runs}
+	for i := range all {
+		c.Times, c.Again = append(c.Times, all[i].times...), c.Again+all[i].again
+	}
 	slices.Sort(c.Times)
-	for _, n := range again {
-		c.Again += n
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		return c, err
 	}
 	there, err := commits(ctx, filepath.Join(dir, "all.db"), open)
@@ -67,30 +84,59 @@ func Jobs(ctx context.Context, dir string, open func(context.Context) (store.Sto
 	return c, err
 }
 
-func job(ctx context.Context, path string, open func(context.Context) (store.Store, error), first, runs, specs int) (times []time.Duration, again int, err error) {
-	h, err := history.Open(ctx, path)
+// job is a machine with its history.
+type job struct {
+	path    string
+	history *history.History
+	store   store.Store
+	next    int // run
+	object  store.Object
+	times   []time.Duration
+	again   int
+}
+
+func (j *job) open(ctx context.Context, open func(context.Context) (store.Store, error)) (err error) {
+	if j.history, err = history.Open(ctx, j.path); err == nil {
+		j.store, err = open(ctx)
+	}
+	return err
+}
+
+// make makes the next run and its object.
+func (j *job) make(ctx context.Context, specs int) error {
+	added, err := j.history.Append(ctx, Run(j.next, specs))
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	s, err := open(ctx)
+	r, err := j.history.Load(ctx, added.ID)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	for i := first; i < first+runs; i++ {
-		if _, err := h.Append(ctx, Run(i, specs)); err != nil {
-			return nil, 0, err
-		}
-		began := time.Now()
-		sent, err := store.NewSyncer(h, s).Push(ctx)
-		times = append(times, time.Since(began))
-		if err != nil {
-			return nil, 0, err
-		}
-		again += sent - 1
+	if j.object.Name, j.object.Content, err = store.Encode(*r); err != nil {
+		return err
 	}
-	return times, again, nil
+	j.next++
+	return j.history.KnowObject(ctx, j.object.Name, added.ID)
+}
+
+func (j *job) put(ctx context.Context) error {
+	began := time.Now()
+	known, err := j.store.Put(ctx, j.object.Name, j.object.Content)
+	j.times = append(j.times, time.Since(began))
+	if err == nil && known {
+		err = fmt.Errorf("the store says that it had %s before", j.object.Name)
+	}
+	return err
+}
+
+func (j *job) close() (err error) {
+	if j.history != nil {
+		err = j.history.Close()
+	}
+	if j.store != nil {
+		err = errors.Join(err, j.store.Close())
+	}
+	return err
 }
 
 // commits are those of all runs of a store.
