@@ -59,6 +59,7 @@ type page struct {
 	Trend      trendView
 	Clusters   []clusterView
 	Costs      []costView
+	Against    *againstView // what was compared with another revision; nil: nothing
 	Curve      *curveView
 	Fall       *fallView
 	Figures    *figuresView
@@ -177,7 +178,7 @@ func facts(a *analysis.Analysis) []fact {
 
 // HasCost reports whether the page has a view of costs.
 func (p page) HasCost() bool {
-	return len(p.Costs) > 0 || p.Curve != nil || p.Fall != nil || p.Figures != nil || len(p.Series) > 0
+	return len(p.Costs) > 0 || p.Against != nil || p.Curve != nil || p.Fall != nil || p.Figures != nil || len(p.Series) > 0
 }
 
 // CanCompare reports whether the page can show two runs of its window side by side.

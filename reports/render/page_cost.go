@@ -12,7 +12,38 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+// againstView is what was compared with another revision.
+type againstView struct {
+	Base string
+	Rows []againstRow
+}
+
+type againstRow struct{ What, Word, Tone, Time, Instructions, Reason string }
+
+func newAgainst(a *analysis.Analysis) *againstView {
+	compared, _ := comparedOf(a)
+	if len(compared) == 0 {
+		return nil
+	}
+	view := &againstView{Base: text.OneLine(compared[0].Against)}
+	for _, v := range compared {
+		row := againstRow{What: againstName(v), Word: v.Outcome.String(), Tone: v.Outcome.String(), Time: "not measured", Instructions: "not counted", Reason: text.OneLine(v.Reason)}
+		if v.Outcome == thresholds.Held && v.By != "" {
+			row.Reason = "decided by " + text.OneLine(v.By)
+		}
+		if v.Ratio != nil {
+			row.Time = percentChange(*v.Ratio)
+		}
+		if v.Instructions != nil {
+			row.Instructions = percentChange(*v.Instructions)
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	return view
+}
+
 func (p *page) addCosts(a *analysis.Analysis) {
+	p.Against = newAgainst(a)
 	for _, c := range worstFirst(a.Run) {
 		p.Costs = append(p.Costs, newCost(c, a.Run.VerdictFor(c)))
 	}

@@ -15,20 +15,10 @@ import (
 // againstRows say what was compared with another revision. What held is counted where there is
 // more than one; all else has a row, the worst first.
 func againstRows(a *analysis.Analysis) (rows []summaryRow) {
-	var compared []*thresholds.Verdict
-	held := 0
-	for i := range a.Run.Verdicts {
-		if v := &a.Run.Verdicts[i]; v.Against != "" {
-			compared = append(compared, v)
-			if v.Outcome == thresholds.Held {
-				held++
-			}
-		}
-	}
+	compared, held := comparedOf(a)
 	if len(compared) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(compared, func(x, y *thresholds.Verdict) int { return severity(y.Outcome) - severity(x.Outcome) })
 	label, base := "against", text.OneLine(compared[0].Against)+": "
 	if len(compared) > maxWorkloads {
 		rows = append(rows, summaryRow{Label: label, Text: fmt.Sprintf("%s%d of %d comparisons held", base, held, len(compared))})
@@ -48,13 +38,33 @@ func againstRows(a *analysis.Analysis) (rows []summaryRow) {
 	return rows
 }
 
+// comparedOf are the verdicts on what was compared with another revision, the worst first, and
+// the number of those that held.
+func comparedOf(a *analysis.Analysis) (compared []*thresholds.Verdict, held int) {
+	for i := range a.Run.Verdicts {
+		if v := &a.Run.Verdicts[i]; v.Against != "" {
+			compared = append(compared, v)
+			if v.Outcome == thresholds.Held {
+				held++
+			}
+		}
+	}
+	slices.SortStableFunc(compared, func(x, y *thresholds.Verdict) int { return severity(y.Outcome) - severity(x.Outcome) })
+	return compared, held
+}
+
+// againstName is "durability of default", or the name of a benchmark.
+func againstName(v *thresholds.Verdict) string {
+	if v.Metric == thresholds.MetricAgainst {
+		return "durability of " + text.OneLine(v.Workload)
+	}
+	return text.OneLine(v.Workload)
+}
+
 // againstText is "durability of default held: time +0.41% (-0.80% to +1.6%), instructions +0.02%
 // (-0.30% to +0.34%)". What decided comes first.
 func againstText(v *thresholds.Verdict) string {
-	line := text.OneLine(v.Workload)
-	if v.Metric == thresholds.MetricAgainst {
-		line = "durability of " + line
-	}
+	line := againstName(v)
 	var figures []string
 	if v.Ratio != nil {
 		figures = append(figures, "time "+percentChange(*v.Ratio))

@@ -40,6 +40,9 @@ func TestWhatIsComparedWithARevision(t *testing.T) {
 		if got := limitsSentence(a); !strings.Contains(got, row.first) {
 			t.Errorf("%s: first line %q, want %q", name, got, row.first)
 		}
+		if view := newAgainst(a); (view == nil) != (row.rows == nil) || view != nil && (view.Base != "main" || len(view.Rows) != len(row.verdicts)) {
+			t.Errorf("%s: the table of the page is %+v", name, view)
+		}
 		rows := againstRows(a)
 		if len(rows) != len(row.rows) {
 			t.Errorf("%s: %d rows: %+v", name, len(rows), rows)
