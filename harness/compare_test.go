@@ -202,6 +202,7 @@ func TestCompareInProcesses(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"first", "second"} {
+		isChild := os.Getenv(childVariable) != ""
 		p := ComparePlan{Name: name, Sessions: 2, Blocks: 1, Rounds: 2, Exec: TestProcess(t.Name())}
 		all, err := Compare(t.Context(), p, Func("base", work(2000)), Func("head", work(6000)))
 		if errors.Is(err, ErrOtherComparison) {
@@ -211,7 +212,7 @@ func TestCompareInProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := all[0]
-		if os.Getenv(childVariable) != "" {
+		if isChild {
 			t.Fatal("a child went on behind its session")
 		}
 		if d.Problem != "" || len(d.Blocks) != 2 || d.Blocks[1].Session != 2 || len(d.Notes) != 0 {

@@ -55,12 +55,9 @@ const ownerFile = "owner"
 // Temporary makes a folder in base, whose name begins with prefix. Folders of this prefix
 // that killed processes have left behind are removed first, as far as this user may.
 func Temporary(base, prefix string) (dir string, remove func() error, err error) {
-	others, err := filepath.Glob(filepath.Join(base, prefix+"*"))
-	if err != nil {
-		return "", nil, err
-	}
-	for _, other := range others {
-		if abandoned(other) {
+	entries, _ := os.ReadDir(base) // a folder that may not be listed may be written to
+	for _, e := range entries {
+		if other := filepath.Join(base, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) && abandoned(other) {
 			_ = os.RemoveAll(other) // or the next one will
 		}
 	}

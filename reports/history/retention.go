@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // Retention says which runs stay: those that either field asks for. The newest run always
@@ -161,28 +161,18 @@ func (h *History) Backup(ctx context.Context, path string) (runs int, err error)
 	if _, err := os.Lstat(path); err == nil {
 		return fail(errors.New("the file is there already: name a new one"))
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fail(err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one to tell
+	var copied error
+	err = harness.Replace(path, func(part string) error {
+		if _, copied = h.db.ExecContext(ctx, "VACUUM INTO ?", part); copied != nil {
+			return copied
 		}
-	}()
-	if err := f.Close(); err != nil {
-		return fail(err)
-	}
-	if _, err := h.db.ExecContext(ctx, "VACUUM INTO ?", f.Name()); err != nil { // an empty file is taken as none
-		return 0, h.explain("back up", err)
-	}
-	if runs, err = readBack(ctx, f.Name()); err != nil {
-		return fail(err)
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+		runs, err = readBack(ctx, part)
+		return err
+	})
+	switch {
+	case copied != nil:
+		return 0, h.explain("back up", copied)
+	case err != nil:
 		return fail(err)
 	}
 	return runs, nil

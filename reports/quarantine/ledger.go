@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -216,17 +217,11 @@ func (l *Ledger) Write() error {
 	if err := os.MkdirAll(filepath.Dir(l.Path), 0o755); err != nil {
 		return &Error{l.Path, err}
 	}
-	f, err := os.CreateTemp(filepath.Dir(l.Path), ".quarantine-*")
+	err = harness.Replace(l.Path, func(part string) error {
+		return os.WriteFile(part, append([]byte(header), content...), 0o644)
+	})
 	if err != nil {
 		return &Error{l.Path, err}
-	}
-	_, err = f.Write(append([]byte(header), content...))
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), l.Path)
-	}
-	if err != nil {
-		return &Error{l.Path, errors.Join(err, os.Remove(f.Name()))}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -153,8 +154,26 @@ func writeMessages(root *os.Root, texts map[string]string) error {
 	return nil
 }
 
+// partName is what [replace] calls a file that is not whole.
+var partName = regexp.MustCompile(`^\.\d+\.part$`)
+
+// removeParts removes what killed processes have left of a file: nobody takes an hour to write one.
+func removeParts(root *os.Root, name string) {
+	entries, err := fs.ReadDir(root.FS(), path.Dir(name))
+	if err != nil {
+		return // writing will fail, and say why
+	}
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), path.Base(name))
+		if info, err := e.Info(); ours && err == nil && partName.MatchString(rest) && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
+			_ = root.Remove(path.Join(path.Dir(name), e.Name())) // or the next one will
+		}
+	}
+}
+
 // replace writes a file, whole or not at all.
 func replace(root *os.Root, name string, data []byte) (err error) {
+	removeParts(root, name)
 	part := name + fmt.Sprintf(".%d.part", os.Getpid())
 	f, err := root.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {

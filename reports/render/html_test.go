@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/reports/internal/sample"
@@ -292,5 +295,32 @@ func TestRenderTellsOfAFullDisk(t *testing.T) {
 	var w io.Writer = full{}
 	if err := Render(w, &analysis.Analysis{}); !errors.Is(err, errFull) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// What killed processes have left of a page goes once it is old; other files stay.
+func TestOldPartsOfAPageAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-2 * time.Hour)
+	for name, when := range map[string]time.Time{"index.html.17.part": old, "index.html.18.part": time.Now(), "index.html.old.part": old, "mine.17.part": old} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o644), os.Chtimes(path, when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := WriteReport(dir, analysis.Alone(reports.Run{Suites: sample.Results(1), Complete: true})); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	want := []string{"index.html", "index.html.18.part", "index.html.old.part", "mine.17.part"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/flujo/flujo-harness/harness"
 )
 
 // CheckOutputs finds before any work what would stop the writing of the files that flags
@@ -71,18 +73,17 @@ func WriteWhole(path string, data []byte) error {
 }
 
 // WriteStream is [WriteWhole] of what write writes, which is never in memory as a whole.
-func WriteStream(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+func WriteStream(path string, write func(io.Writer) error) error {
+	return harness.Replace(path, func(part string) error { return writeFile(part, strings.HasSuffix(path, ".gz"), write) })
+}
+
+func writeFile(path string, compressed bool, write func(io.Writer) error) error {
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	var out io.WriteCloser = f
-	if strings.HasSuffix(path, ".gz") {
+	if compressed {
 		out = gzip.NewWriter(f)
 	}
 	text := bufio.NewWriterSize(out, 64<<10)
@@ -92,8 +93,5 @@ func WriteStream(path string, write func(io.Writer) error) (err error) {
 	if out != f {
 		err = out.Close()
 	}
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return errors.Join(err, f.Close())
 }
