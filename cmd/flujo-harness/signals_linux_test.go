@@ -46,34 +46,31 @@ func TestSignals(t *testing.T) {
 		{"selftest errors", "", []string{"selftest", "errors", "--n", "100", "--burners", "1", "--raw", "raw.jsonl"}, []string{"bench", "--sessions", "2"}},
 		{"calibrate", "", []string{"calibrate", "--sessions", "200"}, []string{"bench", "--sessions", "2"}},
 	}
-	if whole {
-		t.Log("command          signal  n   exit           processes left  files left  files left after the next call")
-	}
 	for _, c := range commands {
 		if !whole && c.name != "run" {
 			continue
 		}
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
-			dir := c.dir
-			if dir == "" {
-				dir = t.TempDir()
+		t.Run(c.name, func(t *testing.T) {
+			for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+				dir := c.dir
+				if dir == "" {
+					dir = t.TempDir()
+				}
+				row := signalled{exits: map[int]int{}}
+				for n := range rounds {
+					row.send(t, exe, dir, c.args, sig, time.Duration(n)*150*time.Millisecond)
+					row.next(t, exe, dir, c.again)
+				}
+				t.Logf("%s: %v: %d times, exit codes %v; left: %d processes, %d files, %d files after the next call", c.name, sig, rounds, row.exits, row.processes, row.files, row.after)
+				want := cli.ExitInterrupted
+				if sig == syscall.SIGKILL {
+					want = -1
+				}
+				if row.exits[want] != rounds || row.processes > 0 || row.after > 0 || sig != syscall.SIGKILL && row.files > row.templates {
+					t.Errorf("want exit code %d each time and nothing left: %q", want, row.which)
+				}
 			}
-			row := signalled{exits: map[int]int{}}
-			for n := range rounds {
-				row.send(t, exe, dir, c.args, sig, time.Duration(n)*150*time.Millisecond)
-				row.next(t, exe, dir, c.again)
-			}
-			if whole {
-				t.Logf("%-16s %-7s %-3d %-14s %-15d %-11d %d", c.name, map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGKILL: "KILL"}[sig], rounds, fmt.Sprint(row.exits), row.processes, row.files, row.after)
-			}
-			want := cli.ExitInterrupted
-			if sig == syscall.SIGKILL {
-				want = -1
-			}
-			if row.exits[want] != rounds || row.processes > 0 || row.after > 0 || sig != syscall.SIGKILL && row.files > 0 {
-				t.Errorf("%s, %v, %d times: exit codes %v, want %d; %d processes, %d files, and %d after the next call are left: %q", c.name, sig, rounds, row.exits, want, row.processes, row.files, row.after, row.which)
-			}
-		}
+		})
 	}
 }
 
@@ -81,6 +78,7 @@ func TestSignals(t *testing.T) {
 type signalled struct {
 	exits                   map[int]int
 	processes, files, after int
+	templates               int // of files: of databases, which a process that is killed in between leaves
 	which                   []string
 }
 
@@ -138,6 +136,7 @@ func (r *signalled) send(t *testing.T, exe, dir string, args []string, sig sysca
 	for _, path := range leftovers(t, dir, temp) {
 		if !slices.Contains(before, path) {
 			r.files, r.which = r.files+1, append(r.which, path)
+			r.templates += strings.Count(path, "flujo-template-")
 		}
 	}
 }
@@ -145,6 +144,11 @@ func (r *signalled) send(t *testing.T, exe, dir string, args []string, sig sysca
 // next makes another call, and counts what is left after it.
 func (r *signalled) next(t *testing.T, exe, dir string, args []string) {
 	temp := filepath.Join(dir, "..", filepath.Base(dir)+".tmp")
+	for _, path := range templatesIn(t, temp) { // as if some time had passed
+		if old := time.Now().Add(-time.Hour); os.Chtimes(path, old, old) != nil {
+			t.Fatal(path)
+		}
+	}
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
@@ -152,6 +156,14 @@ func (r *signalled) next(t *testing.T, exe, dir string, args []string) {
 	for _, path := range leftovers(t, dir, temp) {
 		r.after, r.which = r.after+1, append(r.which, "after "+string(out[:min(len(out), 80)])+": "+path)
 	}
+}
+
+func templatesIn(t *testing.T, temp string) []string {
+	paths, err := filepath.Glob(filepath.Join(temp, "flujo-template-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
 }
 
 // installed is this program under its name, by which its sessions start it again.

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
@@ -30,7 +32,8 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 	if template.bytes != nil {
 		return template.bytes, nil
 	}
-	dir, err := os.MkdirTemp("", "flujo-template-")
+	removeOldTemplates(os.TempDir())
+	dir, err := os.MkdirTemp("", templatePrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +56,23 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 	}
 	template.bytes = b
 	return b, nil
+}
+
+const templatePrefix = "flujo-template-"
+
+// removeOldTemplates removes the folders of processes that were killed while they made a template,
+// which takes milliseconds. A process that was stopped for a minute in between finds none and does
+// without.
+func removeOldTemplates(temp string) {
+	entries, _ := os.ReadDir(temp) // it need not be readable
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), templatePrefix) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.RemoveAll(filepath.Join(temp, e.Name())) // or the next process will
+		}
+	}
 }
 
 // place makes a new database at path from the template: quicker than migrations do, see

@@ -233,3 +233,27 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// What killed processes have left goes when it is old, and nothing else.
+func TestOldTemplatesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-time.Hour)
+	for name, when := range map[string]time.Time{"flujo-template-1": old, "flujo-template-2": time.Now(), "other-template-3": old} {
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(path, "new.db"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removeOldTemplates(dir)
+	for name, want := range map[string]bool{"flujo-template-1": false, "flujo-template-2": true, "other-template-3": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+		}
+	}
+}
