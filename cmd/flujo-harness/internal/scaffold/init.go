@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"text/template"
@@ -310,47 +309,6 @@ func (s *scaffold) files() []scaffoldFile {
 	return list
 }
 
-// gitlabInclude holds the job where .gitlab-ci.yml is the user's own.
-const gitlabInclude = ".gitlab/flujo-harness.yml"
-
-// hasOwnGitLab reports whether there is a .gitlab-ci.yml that init did not write.
-func (s *scaffold) hasOwnGitLab() bool {
-	own := scaffoldFile{path: ".gitlab-ci.yml", template: "gitlab.yml"}
-	return s.compare(&own) == nil && own.state == fileKept
-}
-
-// found are the CI systems that the module's repository uses: by their files, and by
-// the addresses of its remotes.
-func (s *scaffold) found(ctx context.Context) (all []string) {
-	remotes, _ := s.project.Git(ctx, "remote", "-v") // fails outside of git
-	for _, ci := range []struct{ name, file string }{{"github", ".github"}, {"gitlab", ".gitlab-ci.yml"}} {
-		if _, err := os.Stat(filepath.Join(s.project.Root, ci.file)); err == nil || strings.Contains(remotes, ci.name) {
-			all = append(all, ci.name)
-		}
-	}
-	return all
-}
-
-// tool is how the workflows call this program.
-func (s *scaffold) tool() string {
-	if slices.ContainsFunc(s.mod.Tool, func(t struct{ Path string }) bool { return t.Path == harnessTool }) {
-		return "go tool flujo-harness"
-	}
-	return "flujo-harness"
-}
-
-// install is the command that gets the program, where go.mod does not have it as a tool.
-func (s *scaffold) install() string {
-	if s.tool() != "flujo-harness" {
-		return ""
-	}
-	version := "latest"
-	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") && !strings.Contains(info.Main.Version, "+") {
-		version = info.Main.Version
-	}
-	return "go install " + harnessTool + "@" + version
-}
-
 // source is the text of the file's template; it is part of the program.
 func (f scaffoldFile) source() []byte {
 	text, _ := templates.ReadFile("templates/" + f.template + ".tmpl")
@@ -379,7 +337,10 @@ func (s *scaffold) compare(f *scaffoldFile) error {
 		return err
 	}
 	var text bytes.Buffer
-	if err := t.Execute(&text, struct{ Package, Module, Tool, Install string }{s.name, s.mod.Module.Path, s.tool(), s.install()}); err != nil {
+	if err := t.Execute(&text, struct {
+		Package, Module, Tool, Install string
+		Benchmarks                     bool
+	}{s.name, s.mod.Module.Path, s.tool(), s.install(), s.benchmarks()}); err != nil {
 		return err
 	}
 	f.text, f.state = text.Bytes(), fileWritten
@@ -396,43 +357,6 @@ func (s *scaffold) compare(f *scaffoldFile) error {
 		f.state, f.note = fileKept, "exists and differs from what init would write; --force overwrites it, --dry-run shows what init would write"
 	}
 	return nil
-}
-
-// ignore is .gitignore with the lines that it lacks, of what runs leave in the module.
-func (s *scaffold) ignore() (scaffoldFile, error) {
-	f := scaffoldFile{path: ".gitignore", state: fileUnchanged}
-	text, err := os.ReadFile(s.at(f))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	var lacks []string
-	for _, line := range []string{".flujo/"} {
-		if !ignores(text, line) {
-			lacks = append(lacks, line)
-		}
-	}
-	if len(lacks) == 0 {
-		return f, nil
-	}
-	f.state = fileWritten
-	if len(text) > 0 {
-		f.note = "added " + strings.Join(lacks, " and ")
-		if !bytes.HasSuffix(text, []byte("\n")) {
-			text = append(text, '\n')
-		}
-	}
-	f.text = append(text, strings.Join(lacks, "\n")+"\n"...)
-	return f, nil
-}
-
-// ignores reports whether a .gitignore has the line, with or without slashes around it.
-func ignores(text []byte, line string) bool {
-	for there := range strings.Lines(string(text)) {
-		if strings.Trim(strings.TrimSpace(there), "/") == strings.Trim(line, "/") {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *scaffold) at(f scaffoldFile) string {
