@@ -58,7 +58,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	l.mu.Lock()
 	ctx, ok := l.scopes[name]
 	l.mu.Unlock()
-	if !ok {
+	if !ok || ctx.Err() != nil {
 		http.Error(w, "no scope: use a URL of Listener.URL, before its context is done", http.StatusNotFound)
 		return
 	}

@@ -327,13 +327,8 @@ func TestURLsOfScopes(t *testing.T) {
 		}
 	}
 	cancel()
-	for {
-		if status, body := ask(ending); status == 404 {
-			if !strings.Contains(body, "no scope") {
-				t.Error(body)
-			}
-			break
-		}
+	if status, body := ask(ending); status != 404 || !strings.Contains(body, "no scope") {
+		t.Errorf("after its end: %d %s", status, body)
 	}
 	if status, _ := ask(strings.Replace(other, "scope-", "none-", 1)); status != 404 {
 		t.Errorf("status %d", status)
