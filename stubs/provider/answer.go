@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,8 +92,22 @@ func (e *Error) text() string {
 	return e.Message
 }
 
+// texts are all texts of the answer.
+func (a *Answer) texts() []string {
+	list := append([]string{a.Text, a.Reasoning, a.Refusal}, a.Chunks...)
+	for _, c := range a.Calls {
+		list = append(list, c.ID, c.Name, c.Args)
+	}
+	return list
+}
+
 // complete checks an answer against its request, and fills in what has defaults.
 func (a *Answer) complete(req *Request) error {
+	for _, s := range a.texts() {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("its text %.80q is not UTF-8, which JSON is: a chunk may not end within a character", s)
+		}
+	}
 	switch text := strings.Join(a.Chunks, ""); {
 	case a.Text == "":
 		a.Text = text
@@ -124,6 +139,9 @@ func (a *Answer) complete(req *Request) error {
 		}
 		if c.ID == "" {
 			c.ID = fmt.Sprintf("call_%d", req.calls()+i+1)
+		}
+		if slices.ContainsFunc(calls[:i], func(o ToolCall) bool { return o.ID == c.ID }) {
+			return fmt.Errorf("it has two calls with the id %q: results could not be told apart", c.ID)
 		}
 		calls[i] = c
 	}

@@ -143,6 +143,8 @@ func TestBadAnswers(t *testing.T) {
 		"blank arguments":            {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: ` `}}}), "give a JSON object"},
 		"refusal and text":           {stubs.Say(provider.Answer{Text: "a", Refusal: "b"}), "a model that refuses says nothing else"},
 		"chunks and text":            {stubs.Say(provider.Answer{Text: "a", Chunks: []string{"b"}}), "give one of the two"},
+		"ids":                        {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{ID: "a", Name: "t"}, {ID: "a", Name: "t"}}}), `two calls with the id "a"`},
+		"half a character":           {stubs.Say(provider.Answer{Chunks: []string{"\xc3", "\xa9"}}), "is not UTF-8"},
 		"usage":                      {stubs.Say(provider.Answer{Usage: provider.Usage{Input: 1, Cached: 2}}), "cached at most input"},
 		"stop":                       {stubs.Say(provider.Answer{Stop: "late"}), `it stops for "late"`},
 		"break before":               {stubs.Say(provider.Answer{Text: "a", BreakAt: &minus}), "it breaks at chunk -1 of 1"},
@@ -413,6 +415,52 @@ func FuzzServer(f *testing.F) {
 			t.Errorf("%d: %s", resp.StatusCode, body)
 		case err == nil && resp.Header.Get("Content-Type") == "application/json" && !json.Valid(body):
 			t.Errorf("%d: %s", resp.StatusCode, body)
+		}
+	})
+}
+
+// FuzzAnswer gives any answer in each format, whole and streamed. It is refused as a fault
+// of the script, or comes as JSON that holds its text.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"text":"a b\nc","reasoning":"hm","usage":{"input":3,"output":2}}`, `{"refusal":"no"}`, `{"chunks":["a","","é"],"stop":"length"}`,
+		`{"calls":[{"name":"t","args":" {\"a\": [1, \"é\"]}\n"},{"name":"t"}],"break_at":1,"first_token":"0s"}`, `{"text":"\u2028 <x> \u0000","stop":"filter"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var a provider.Answer
+		if json.Unmarshal(data, &a) != nil || a.FirstToken > 0 {
+			return
+		}
+		m := stubs.Always[provider.Request](a)
+		for format, p := range paths {
+			for _, stream := range []bool{false, true} {
+				path, body := p.path, p.body
+				switch {
+				case stream && format == provider.Gemini:
+					path = strings.Replace(path, "generateContent", "streamGenerateContent", 1)
+				case stream:
+					body = `{"stream":true,` + body[1:]
+				}
+				status, _, got, err := post(t.Context(), m, "POST", path, body)
+				cut := errors.Is(err, io.ErrUnexpectedEOF) && a.BreakAt != nil
+				switch {
+				case status == 400 && errors.Is(err, core.ErrHarness), cut:
+					continue
+				case status != 200 || err != nil:
+					t.Fatalf("%s: %d %v", format, status, err)
+				}
+				if !stream || format == provider.Gemini {
+					if !json.Valid([]byte(got)) {
+						t.Fatalf("%s: no JSON: %s", format, got)
+					}
+					continue
+				}
+				for line := range strings.Lines(got) {
+					if data, ok := strings.CutPrefix(line, "data: "); ok && data != "[DONE]\n" && !json.Valid([]byte(data)) {
+						t.Fatalf("%s: no JSON: %s", format, line)
+					}
+				}
+			}
 		}
 	})
 }
