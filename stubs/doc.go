@@ -21,9 +21,14 @@
 // between can swallow it: [Book.Verify] reports it at the end, with calls out of
 // scope, inputs other than expected, and what was left unread.
 //
+// Without a pipeline, [ForTest] gives a function under test the context of a book without
+// a plan and verifies it at the end of the test; [Always] and [From] answer in any context.
+// [InOrder] states the order in which several agents are called.
+//
 // [Faulty] and [FaultyBackend] make calls of any agent and any backend fail. Package
 // cassette records a real agent, or the HTTP calls of one, and replays them; package
-// redact removes secrets from texts.
+// provider puts a script behind the SDKs of OpenAI, Anthropic and Google; package redact
+// removes secrets from texts.
 //
 // Life cycle: make agents, a pipeline of them, a book from the pipeline; run under
 // the context of [Book.In]; verify. Agents and books keep nothing open.
