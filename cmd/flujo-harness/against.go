@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/compare"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
@@ -41,25 +43,25 @@ func (a *against) check() error {
 
 // checkouts are the base, checked out in a folder of its own, and the working tree.
 type checkouts struct {
-	sides [2]checkout
+	sides [2]revisions.Checkout
 	tmp   string
 	close func() error
 }
 
 // open checks the base out.
 func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err error) {
-	tmp, remove, err := harness.Temporary(os.TempDir(), treesPrefix)
+	tmp, remove, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return c, cli.Fault(err)
 	}
-	if err := forgetTrees(ctx, p); err != nil {
+	if err := revisions.ForgetTrees(ctx, p); err != nil {
 		return c, cli.Usage(errors.Join(err, remove()))
 	}
-	base, leave, err := checkOut(ctx, p, a.ref, filepath.Join(tmp, "tree0"))
+	base, leave, err := revisions.CheckOut(ctx, p, a.ref, filepath.Join(tmp, "tree0"))
 	if err != nil {
 		return c, cli.Usage(fmt.Errorf("--against: %w", errors.Join(err, remove())))
 	}
-	c = checkouts{sides: [2]checkout{base, {name: "working tree", dir: p.Root}}, tmp: tmp}
+	c = checkouts{sides: [2]revisions.Checkout{base, {Name: "working tree", Dir: p.Root}}, tmp: tmp}
 	c.close = func() error { return errors.Join(leave(), remove()) }
 	return c, nil
 }
@@ -68,22 +70,22 @@ func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err
 // the suite that has it or, in this program's own module, this program.
 func (c *checkouts) programs(ctx context.Context, spec harness.Spec) (sides [2]harness.Revision, err error) {
 	for i, side := range c.sides {
-		sides[i].Name = side.name
+		sides[i].Name = side.Name
 		if spec.Suite != "" {
-			at := project.Project{Root: side.dir, Module: true}
+			at := project.Project{Root: side.Dir, Module: true}
 			program := filepath.Join(c.tmp, fmt.Sprintf("suite%d.test%s", i, filepath.Ext(os.Args[0])))
 			if err := at.BuildSuite(ctx, spec.Suite, program); err != nil {
-				return sides, fmt.Errorf("at %s: %w", side.name, err)
+				return sides, fmt.Errorf("at %s: %w", side.Name, err)
 			}
-			sides[i].Run = harness.ExecTest(program, filepath.Join(side.dir, filepath.FromSlash(spec.Suite)), spec.Workload)
+			sides[i].Run = harness.ExecTest(program, filepath.Join(side.Dir, filepath.FromSlash(spec.Suite)), spec.Workload)
 			continue
 		}
 		program := filepath.Join(c.tmp, fmt.Sprintf("program%d%s", i, filepath.Ext(os.Args[0])))
 		if _, err := os.Stat(program); err != nil {
 			build := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/flujo-harness")
-			build.Dir = side.dir
+			build.Dir = side.Dir
 			if out, err := child.CombinedOutput(build); err != nil {
-				return sides, fmt.Errorf("build this program at %s: %w\n%s", side.name, err, out)
+				return sides, fmt.Errorf("build this program at %s: %w\n%s", side.Name, err, out)
 			}
 		}
 		sides[i].Run = harness.Exec(program, "session")
@@ -132,7 +134,7 @@ func (a *against) durability(ctx context.Context, p project.Project, c *checkout
 	}
 	v = judging.Judge(d)
 	v.Workload, v.Metric, v.Durability = spec.Workload, thresholds.MetricAgainst, string(spec.Durability)
-	if base := c.sides[0].of.Commit; base != "" {
+	if base := c.sides[0].Of.Commit; base != "" {
 		v.Source = fmt.Sprintf("%s, commit %.12s", a.ref, base)
 	}
 	return v, head, nil
@@ -166,16 +168,12 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	if j.packages == nil || ctx.Err() != nil {
 		return nil
 	}
-	benchmarks := comparing{packages: j.packages, bench: ".", which: "both", margin: a.margin, judge: a.by, budget: againstBudget}
-	if err := benchmarks.check(); err != nil {
-		return cli.Usage(err)
-	}
-	result, worst, err := benchmarks.compare(ctx, p, c.tmp, c.sides, progress)
+	result, worst, err := compare.Benchmarks(ctx, p, c.tmp, c.sides, j.packages, a.margin, a.by, againstBudget, progress)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
 		r.Verdicts = append(r.Verdicts, a.failed("benchmarks", thresholds.MetricRatio, err))
-	case result.empty() && len(specs) == 0:
+	case result.Empty() && len(specs) == 0:
 		r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
 			Reason: "nothing was compared with " + a.ref + ": the packages have no benchmarks, and no --suite was named", Next: "write a benchmark, or leave out --against"})
 	default:

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
@@ -124,25 +125,25 @@ type trees struct {
 	b      *bisecting
 	tmp    string
 	remove []func() error
-	at     map[string]checkout
+	at     map[string]revisions.Checkout
 }
 
 func (b *bisecting) newTrees() (*trees, error) {
-	if err := forgetTrees(b.cmd.Context(), b.project); err != nil {
+	if err := revisions.ForgetTrees(b.cmd.Context(), b.project); err != nil {
 		return nil, cli.Usage(err)
 	}
-	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
+	tmp, removeTmp, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
-	return &trees{b: b, tmp: tmp, remove: []func() error{removeTmp}, at: map[string]checkout{}}, nil
+	return &trees{b: b, tmp: tmp, remove: []func() error{removeTmp}, at: map[string]revisions.Checkout{}}, nil
 }
 
-func (t *trees) checkout(ctx context.Context, commit string) (checkout, error) {
+func (t *trees) checkout(ctx context.Context, commit string) (revisions.Checkout, error) {
 	if c, ok := t.at[commit]; ok {
 		return c, nil
 	}
-	c, remove, err := checkOut(ctx, t.b.project, commit, filepath.Join(t.tmp, fmt.Sprint("tree", len(t.at))))
+	c, remove, err := revisions.CheckOut(ctx, t.b.project, commit, filepath.Join(t.tmp, fmt.Sprint("tree", len(t.at))))
 	if err != nil {
 		return c, &untestable{err.Error()}
 	}
@@ -202,12 +203,12 @@ func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err err
 	if err != nil {
 		return false, err
 	}
-	back, err := enter(c.dir)
+	back, err := enter(c.Dir)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, back()) }()
-	tests, err := runner.Find(ctx, runner.Options{Root: c.dir, Packages: []string{t.pkg}, Flags: t.flags, Guard: t.guard})
+	tests, err := runner.Find(ctx, runner.Options{Root: c.Dir, Packages: []string{t.pkg}, Flags: t.flags, Guard: t.guard})
 	if refused := new(runner.RequestError); errors.As(err, &refused) {
 		return false, &untestable{err.Error()}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -116,11 +117,11 @@ func TestNothingSecretGoesToResults(t *testing.T) {
 	secret := "ghp_" + "canary1abcdefghij1234567890"
 	specs := &reports.Results{Specs: []reports.Spec{{Suite: "shop", Leaf: "asks", State: reports.Failed, Message: "key " + secret}}}
 	run := reports.Run{Command: "run -- --token=" + secret, Suites: specs, Verdicts: []thresholds.Verdict{{Reason: "key " + secret}}}
-	f := resultFlags{json: filepath.Join(t.TempDir(), "results.json"), part: &part{Shard: "1/1", Runs: []*reports.Results{specs}, Problem: "key " + secret}}
+	f := resultFlags{Results: cli.Results{JSON: filepath.Join(t.TempDir(), "results.json")}, part: &part{Shard: "1/1", Runs: []*reports.Results{specs}, Problem: "key " + secret}}
 	if err := f.write(run, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(f.json)
+	text, err := os.ReadFile(f.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}

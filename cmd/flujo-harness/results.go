@@ -17,32 +17,18 @@ import (
 
 // resultFlags say where results go that other programs read.
 type resultFlags struct {
-	json     string
-	benchfmt string
-	part     *part // what goes to json beside what was measured; nil: nothing
+	cli.Results
+	part *part // what goes to json beside what was measured; nil: nothing
 }
 
 func (f *resultFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.json, "json", "", `write the results, raw samples included, to this file ("-": standard output; .gz: compressed); flujo-harness gate judges them again`)
-	cmd.Flags().StringVar(&f.benchfmt, "benchfmt", "", `write the results in the Go benchmark format to this file ("-": standard output): benchstat -ignore seed,commit OLD NEW`)
-}
-
-// check finds before any work what would stop the writing.
-func (f *resultFlags) check() error {
-	if f.json == "-" && f.benchfmt == "-" {
-		return cli.Usage(errors.New("--json - and --benchfmt -: only one of them can go to standard output"))
-	}
-	return cli.CheckOutputs(f.json, f.benchfmt)
-}
-
-// talk is where people are told things: not standard output where results go there.
-func (f *resultFlags) talk(cmd *cobra.Command) io.Writer {
-	return cli.Talk(cmd, f.json, f.benchfmt)
+	cmd.Flags().StringVar(&f.JSON, "json", "", `write the results, raw samples included, to this file ("-": standard output; .gz: compressed); flujo-harness gate judges them again`)
+	cmd.Flags().StringVar(&f.Benchfmt, "benchfmt", "", `write the results in the Go benchmark format to this file ("-": standard output): benchstat -ignore seed,commit OLD NEW`)
 }
 
 // write writes what was measured in each form that was asked for, without secrets.
 func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
-	if f.json == "" && f.benchfmt == "" {
+	if f.JSON == "" && f.Benchfmt == "" {
 		return nil
 	}
 	r.Suites = nil // they are in the part
@@ -61,7 +47,7 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 	for _, form := range []struct {
 		path  string
 		write func(io.Writer) error
-	}{{f.json, results.Write}, {f.benchfmt, results.WriteBenchmarks}} {
+	}{{f.JSON, results.Write}, {f.Benchfmt, results.WriteBenchmarks}} {
 		if form.path == "" {
 			continue
 		}

@@ -195,7 +195,7 @@ func (j job) run() error {
 	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
 		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
-	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
+	if err := errors.Join(j.results.Check(), j.ci.check()); err != nil {
 		return err
 	}
 	if err := j.against.check(); err != nil {
@@ -219,8 +219,8 @@ func (j job) run() error {
 	if err != nil {
 		return err
 	}
-	rules.SayBase(j.results.talk(j.cmd))
-	ruled.Say(j.results.talk(j.cmd))
+	rules.SayBase(j.results.Messages(j.cmd))
+	ruled.Say(j.results.Messages(j.cmd))
 	var tests *runner.Tests
 	if j.packages != nil {
 		if tests, err = j.find(ctx, p); err != nil {
@@ -347,7 +347,7 @@ func asRequest(err error) error {
 
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
-	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.json, j.results.benchfmt, j.ci.summary, j.store.outbox}
+	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.summary, j.store.outbox}
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -421,13 +421,13 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	if err != nil {
 		page = "not written"
 	}
-	if err := summarize(j.results.talk(j.cmd), account, harness.ShortPath(page), j.shared.lines()); err != nil {
+	if err := summarize(j.results.Messages(j.cmd), account, harness.ShortPath(page), j.shared.lines()); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	for _, hint := range hints {
 		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
 	}
-	failed = errors.Join(failed, j.ci.write(ctx, p, account, j.results.talk(j.cmd)))
+	failed = errors.Join(failed, j.ci.write(ctx, p, account, j.results.Messages(j.cmd)))
 	switch {
 	case failed != nil:
 		return cli.Fault(failed)

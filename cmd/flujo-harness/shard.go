@@ -84,7 +84,7 @@ Exit codes: those of run.`,
 }
 
 func (j job) merge(paths []string) error {
-	if err := errors.Join(j.results.check(), j.ci.check()); err != nil {
+	if err := errors.Join(j.results.Check(), j.ci.check()); err != nil {
 		return err
 	}
 	p, err := project.Find()

@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -35,7 +36,7 @@ type comparing struct {
 	lower     []string
 	higher    []string
 	profiles  string
-	out       resultFlags
+	out       cli.Results
 	budget    time.Duration
 	seed      uint64
 	strict    bool
@@ -46,7 +47,8 @@ type comparing struct {
 	procs    []int
 }
 
-func compareCommand() *cobra.Command {
+// Command is "compare".
+func Command() *cobra.Command {
 	var c comparing
 	cmd := &cobra.Command{
 		Use: "compare BASE [HEAD]", Args: cobra.RangeArgs(1, 2),
@@ -91,8 +93,8 @@ that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.
 	f.StringSliceVar(&c.lower, "lower", nil, "unit of b.ReportMetric of which less is better, such as fsyncs/op: it is judged")
 	f.StringSliceVar(&c.higher, "higher", nil, "unit of b.ReportMetric of which more is better: it is judged")
 	f.StringVar(&c.profiles, "profiles", "", "folder to keep CPU profiles of broken benchmarks in (default: they are not kept)")
-	f.StringVar(&c.out.json, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
-	f.StringVar(&c.out.benchfmt, "benchfmt", "", `write every sample in the Go benchmark format to this file ("-": standard output): benchstat -col side FILE`)
+	f.StringVar(&c.out.JSON, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
+	f.StringVar(&c.out.Benchfmt, "benchfmt", "", `write every sample in the Go benchmark format to this file ("-": standard output): benchstat -col side FILE`)
 	f.DurationVar(&c.budget, "time", 2*time.Minute, "time for all measurements together; building comes before")
 	f.Uint64Var(&c.seed, "seed", 0, "seed of the order of the processes (default a random one)")
 	f.BoolVar(&c.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
@@ -138,11 +140,11 @@ func (c *comparing) check() (err error) {
 			c.procs = append(c.procs, n)
 		}
 	}
-	return c.out.check()
+	return c.out.Check()
 }
 
-// revisionsCompared is what the command writes as JSON.
-type revisionsCompared struct {
+// Result is what the command writes as JSON.
+type Result struct {
 	Schema      int                   `json:"schema"` // 1
 	Seed        uint64                `json:"seed"`
 	Differences []*harness.Difference `json:"differences"`
@@ -176,25 +178,25 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if !p.Module {
 		return cli.Usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
 	}
-	tmp, removeTmp, err := harness.Temporary(os.TempDir(), treesPrefix)
+	tmp, removeTmp, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return cli.Fault(err)
 	}
 	defer func() { err = errors.Join(err, removeTmp()) }()
-	if err := forgetTrees(ctx, p); err != nil {
+	if err := revisions.ForgetTrees(ctx, p); err != nil {
 		return cli.Usage(err)
 	}
 	progress := cli.NewProgress(cmd.ErrOrStderr())
 	defer progress.End()
 
-	var sides [2]checkout
+	var sides [2]revisions.Checkout
 	for i := range sides {
 		if i == 1 && len(args) == 1 {
-			sides[i] = checkout{name: "working tree", dir: p.Root}
+			sides[i] = revisions.Checkout{Name: "working tree", Dir: p.Root}
 			break
 		}
 		var remove func() error
-		if sides[i], remove, err = checkOut(ctx, p, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
+		if sides[i], remove, err = revisions.CheckOut(ctx, p, args[i], filepath.Join(tmp, fmt.Sprint("tree", i))); err != nil {
 			return cli.Usage(err)
 		}
 		defer func() { err = errors.Join(err, remove()) }()
@@ -204,10 +206,10 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	switch {
 	case err != nil:
 		return err
-	case result.empty():
+	case result.Empty():
 		return cli.Usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
 	}
-	if err := result.show(c.out.talk(cmd), sides, c.margin); err != nil {
+	if err := result.show(c.out.Messages(cmd), sides, c.margin); err != nil {
 		return cli.Fault(err)
 	}
 	if err := c.write(&result, sides, cmd); err != nil {
@@ -222,19 +224,29 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	return nil
 }
 
-// empty reports whether there was nothing to compare.
-func (r *revisionsCompared) empty() bool {
+// Empty reports whether there was nothing to compare.
+func (r *Result) Empty() bool {
 	return len(r.Differences)+len(r.Identical)+len(r.New)+len(r.Gone)+len(r.NotBuilt) == 0
+}
+
+// Benchmarks compares the benchmarks of packages, as the command does without flags but these:
+// margin is in percent, judge "" or what thresholds.Judging takes, budget the time for all.
+func Benchmarks(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, packages []string, margin float64, judge string, budget time.Duration, progress *cli.Progress) (Result, thresholds.Outcome, error) {
+	c := comparing{packages: packages, bench: ".", which: "both", margin: margin, judge: judge, budget: budget}
+	if err := c.check(); err != nil {
+		return Result{}, thresholds.Inconclusive, cli.Usage(err)
+	}
+	return c.compare(ctx, p, tmp, sides, progress)
 }
 
 // compare builds, measures and judges the benchmarks of both sides. tmp is a folder for what
 // is built.
-func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, sides [2]checkout, progress *cli.Progress) (result revisionsCompared, worst thresholds.Outcome, err error) {
+func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, progress *cli.Progress) (result Result, worst thresholds.Outcome, err error) {
 	if c.seed == 0 {
 		c.seed = uint64(rand.Uint32())
 	}
 	progress.Set("building the test binaries", "")
-	result = revisionsCompared{Schema: 1, Seed: c.seed}
+	result = Result{Schema: 1, Seed: c.seed}
 	targets, err := c.build(ctx, p, tmp, sides, &result)
 	if err != nil {
 		return result, worst, err

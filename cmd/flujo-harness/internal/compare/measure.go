@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // measure finds all benchmarks first, so that what they do themselves is named whatever the
 // time, and then measures one after the other. Each may take its share of the time that is
 // left, and at least what a verdict takes. Nothing goes on after the time of all.
-func (c *comparing) measure(ctx context.Context, targets []*target, result *revisionsCompared, progress *cli.Progress) {
+func (c *comparing) measure(ctx context.Context, targets []*target, result *Result, progress *cli.Progress) {
 	end := time.Now().Add(c.budget)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()

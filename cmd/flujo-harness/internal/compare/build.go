@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -18,81 +18,25 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 )
-
-// treesPrefix begins the names of the folders that revisions are checked out in.
-const treesPrefix = "flujo-harness-compare-"
-
-// forgetTrees removes the work trees from the repository whose folder is gone: those of a
-// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
-// is not mounted.
-func forgetTrees(ctx context.Context, p project.Project) error {
-	all, err := p.Git(ctx, "worktree", "list", "--porcelain")
-	if err != nil {
-		return nil // there is no repository: checkOut says so
-	}
-	for line := range strings.Lines(all) {
-		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
-		if !ok || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), treesPrefix) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
-			if _, err := p.Git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
-				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// checkout is a revision in a folder.
-type checkout struct {
-	name string
-	of   project.Revision // zero: the working tree
-	dir  string           // of the module
-}
-
-// checkOut checks a revision out in a work tree of its own.
-func checkOut(ctx context.Context, p project.Project, asked, to string) (c checkout, remove func() error, err error) {
-	of, err := p.CommitOf(ctx, asked)
-	if err != nil {
-		return c, nil, fmt.Errorf("compare revisions: %w", err)
-	}
-	within, err := p.Git(ctx, "rev-parse", "--show-prefix")
-	if err != nil {
-		return c, nil, fmt.Errorf("compare revisions: %w", err)
-	}
-	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
-	if _, err := p.Git(ctx, "worktree", "add", "--quiet", "--detach", to, of.Commit); err != nil {
-		return c, nil, err
-	}
-	remove = func() error {
-		_, err := p.Git(ctx, "worktree", "remove", "--force", to)
-		return err
-	}
-	c = checkout{name: asked, of: of, dir: filepath.Join(to, filepath.FromSlash(within))}
-	if _, err := os.Stat(filepath.Join(c.dir, "go.mod")); err != nil {
-		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
-	}
-	return c, remove, nil
-}
 
 // isBenchmark matches the functions that go test takes for benchmarks.
 var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
 
 // packagesOf finds the packages with benchmarks: import path -> folder; and those that have
 // benchmarks only in files that build constraints leave out.
-func (c *comparing) packagesOf(ctx context.Context, side checkout) (found map[string]string, excluded []string, err error) {
+func (c *comparing) packagesOf(ctx context.Context, side revisions.Checkout) (found map[string]string, excluded []string, err error) {
 	args := append([]string{"list", "-e", "-tags=" + c.tags, "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .IgnoredGoFiles}}{{"\t!"}}{{.}}{{end}}`, "--"}, c.packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = side.dir
+	cmd.Dir = side.Dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := child.Output(cmd)
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the packages at %s: %w: %s", side.name, err, strings.TrimSpace(stderr.String()))
+		return nil, nil, fmt.Errorf("list the packages at %s: %w: %s", side.Name, err, strings.TrimSpace(stderr.String()))
 	}
 	found = map[string]string{}
 	for line := range strings.Lines(string(out)) {
@@ -118,7 +62,7 @@ var benchmarkName = regexp.MustCompile(`^Benchmark[\pL\pN_]*$`)
 
 // buildTests builds the test binary of a package. Symbols are left out: a tool that counts
 // instructions would read them at every start.
-func (s checkout) buildTests(ctx context.Context, pkg, to, tags string, trim bool, layout int) error {
+func buildTests(ctx context.Context, s revisions.Checkout, pkg, to, tags string, trim bool, layout int) error {
 	link := "-ldflags=-s -w"
 	if layout > 0 {
 		link += fmt.Sprintf(" -randlayout=%d", layout)
@@ -128,13 +72,13 @@ func (s checkout) buildTests(ctx context.Context, pkg, to, tags string, trim boo
 		args = append(args, "-trimpath")
 	}
 	build := exec.CommandContext(ctx, "go", append(args, pkg)...)
-	build.Dir = s.dir
+	build.Dir = s.Dir
 	if said, err := child.CombinedOutput(build); err != nil {
 		what := cli.FirstLines(string(said), 10)
 		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
 			what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
 		}
-		return fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.name, err, what)
+		return fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.Name, err, what)
 	}
 	return nil
 }
@@ -144,8 +88,8 @@ func (s checkout) buildTests(ctx context.Context, pkg, to, tags string, trim boo
 const listDeadline = time.Minute
 
 // testBinary builds the test binary of a package, and returns the list of its benchmarks.
-func (s checkout) testBinary(ctx context.Context, pkg, dir, to, tags string) (list string, err error) {
-	if err := s.buildTests(ctx, pkg, to, tags, true, 0); err != nil {
+func testBinary(ctx context.Context, s revisions.Checkout, pkg, dir, to, tags string) (list string, err error) {
+	if err := buildTests(ctx, s, pkg, to, tags, true, 0); err != nil {
 		return "", err
 	}
 	within, cancel := context.WithTimeout(ctx, listDeadline)
@@ -154,7 +98,7 @@ func (s checkout) testBinary(ctx context.Context, pkg, dir, to, tags string) (li
 	ask.Dir = dir
 	said, err := child.Output(ask)
 	if err != nil {
-		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.name, child.Explained(err), cli.FirstLines(string(said), 10))
+		return "", fmt.Errorf("list the benchmarks of %s at %s: %w:\n%s", pkg, s.Name, child.Explained(err), cli.FirstLines(string(said), 10))
 	}
 	return string(said), nil
 }
@@ -162,7 +106,7 @@ func (s checkout) testBinary(ctx context.Context, pkg, dir, to, tags string) (li
 // packageBuild builds the tests of one package in other ways.
 type packageBuild struct {
 	pkg, stem, tags string
-	sides           [2]checkout
+	sides           [2]revisions.Checkout
 	dirs            [2]string
 	trim            bool
 	plain           [2]harness.BenchSide // with whole paths, once they were asked for
@@ -172,10 +116,10 @@ type packageBuild struct {
 func (b *packageBuild) both(ctx context.Context, name string, layout int) (sides [2]harness.BenchSide, err error) {
 	for i := range sides {
 		to := fmt.Sprintf("%s-%d-%s.test", b.stem, i, name)
-		if err := b.sides[i].buildTests(ctx, b.pkg, to, b.tags, b.trim, layout); err != nil {
+		if err := buildTests(ctx, b.sides[i], b.pkg, to, b.tags, b.trim, layout); err != nil {
 			return sides, err
 		}
-		sides[i] = harness.BenchSide{Revision: b.sides[i].name, Binary: to, Dir: b.dirs[i]}
+		sides[i] = harness.BenchSide{Revision: b.sides[i].Name, Binary: to, Dir: b.dirs[i]}
 	}
 	return sides, nil
 }
@@ -220,10 +164,10 @@ func copyBinary(path string) error {
 // otherData reports whether a file that git tracks in the module differs between the
 // revisions that a benchmark of any package may read: one that is neither Go source, which
 // would change the binary, nor a text about the module, nor hidden.
-func otherData(ctx context.Context, p project.Project, sides [2]checkout) (bool, error) {
-	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].of.Commit}
-	if sides[1].of.Commit != "" {
-		args = append(args, sides[1].of.Commit)
+func otherData(ctx context.Context, p project.Project, sides [2]revisions.Checkout) (bool, error) {
+	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].Of.Commit}
+	if sides[1].Of.Commit != "" {
+		args = append(args, sides[1].Of.Commit)
 	}
 	changed, err := p.Git(ctx, append(args, "--", ".")...)
 	if err != nil {
@@ -240,7 +184,7 @@ func otherData(ctx context.Context, p project.Project, sides [2]checkout) (bool,
 }
 
 // build builds the test binaries and lists what there is to compare.
-func (c *comparing) build(ctx context.Context, p project.Project, tmp string, sides [2]checkout, result *revisionsCompared) ([]*target, error) {
+func (c *comparing) build(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, result *Result) ([]*target, error) {
 	var dirs [2]map[string]string
 	for i := range sides {
 		var err error
@@ -274,7 +218,7 @@ func (c *comparing) build(ctx context.Context, p project.Project, tmp string, si
 				continue
 			}
 			binaries[i] = filepath.Join(tmp, fmt.Sprintf("%d-%d.test", n, i))
-			said, err := sides[i].testBinary(ctx, pkg, dirs[i][pkg], binaries[i], c.tags)
+			said, err := testBinary(ctx, sides[i], pkg, dirs[i][pkg], binaries[i], c.tags)
 			switch {
 			case err != nil && (i == 1 || ctx.Err() != nil):
 				return nil, cli.Fault(err)
@@ -325,8 +269,8 @@ func (c *comparing) build(ctx context.Context, p project.Project, tmp string, si
 				targets = append(targets, &target{pkg: pkg, name: name, build: build, spec: harness.BenchSpec{
 					Package: pkg, Benchmark: name, Match: match(c.selected, name), Skip: c.skip, Twin: binaries[0] + ".twin", Seed: c.seed + uint64(len(targets)),
 					Time: c.time, Ops: c.ops, Procs: procs, Blocks: c.count, Deadline: c.deadline(), Layout: build.layout,
-					Base: harness.BenchSide{Revision: sides[0].name, Binary: binaries[0], Dir: dirs[0][pkg]},
-					Head: harness.BenchSide{Revision: sides[1].name, Binary: binaries[1], Dir: dirs[1][pkg]},
+					Base: harness.BenchSide{Revision: sides[0].Name, Binary: binaries[0], Dir: dirs[0][pkg]},
+					Head: harness.BenchSide{Revision: sides[1].Name, Binary: binaries[1], Dir: dirs[1][pkg]},
 				}})
 			}
 		}
@@ -345,13 +289,13 @@ func (c *comparing) deadline() time.Duration {
 
 // headBenchmarks gives the base the test files of the head, package by package where they
 // compile with its code. The base is a checkout of its own, which is removed at the end.
-func (c *comparing) headBenchmarks(ctx context.Context, sides [2]checkout, dirs [2]map[string]string) error {
+func (c *comparing) headBenchmarks(ctx context.Context, sides [2]revisions.Checkout, dirs [2]map[string]string) error {
 	for pkg, from := range dirs[1] {
-		within, err := filepath.Rel(sides[1].dir, from)
+		within, err := filepath.Rel(sides[1].Dir, from)
 		if err != nil || strings.HasPrefix(within, "..") {
 			continue
 		}
-		to := filepath.Join(sides[0].dir, within)
+		to := filepath.Join(sides[0].Dir, within)
 		if _, err := os.Stat(to); err != nil {
 			continue // the base does not have the package
 		}
@@ -360,7 +304,7 @@ func (c *comparing) headBenchmarks(ctx context.Context, sides [2]checkout, dirs 
 			return err
 		}
 		vet := exec.CommandContext(ctx, "go", "test", "-c", "-tags="+c.tags, "-o", os.DevNull, pkg)
-		vet.Dir = sides[0].dir
+		vet.Dir = sides[0].Dir
 		if _, err := child.CombinedOutput(vet); err != nil {
 			for name := range before {
 				if err := writeOrRemove(filepath.Join(to, name), before[name]); err != nil {

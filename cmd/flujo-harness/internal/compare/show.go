@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"bytes"
@@ -15,16 +15,17 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // show prints the table.
-func (r revisionsCompared) show(to io.Writer, sides [2]checkout, margin float64) error {
-	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].name, sides[0].name, margin, r.Seed)
+func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64) error {
+	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].Name, sides[0].Name, margin, r.Seed)
 	for _, side := range sides {
-		if side.of.Commit != "" {
-			fmt.Fprintf(to, "revision: %s\n", side.of)
+		if side.Of.Commit != "" {
+			fmt.Fprintf(to, "revision: %s\n", side.Of)
 		}
 	}
 	if len(r.Differences) > 0 {
@@ -89,7 +90,7 @@ func change(e harness.Estimate) string {
 
 // geomeans prints the geometric mean of head/base for every unit of which all figures are
 // above zero. It is not judged.
-func (r revisionsCompared) geomeans(to io.Writer) {
+func (r Result) geomeans(to io.Writer) {
 	logs := map[string][]float64{}
 	add := func(unit string, ratio float64) {
 		if ratio > 0 && !math.IsInf(ratio, 0) {
@@ -123,28 +124,28 @@ func (r revisionsCompared) geomeans(to io.Writer) {
 }
 
 // write writes the results in each form that was asked for.
-func (c *comparing) write(r *revisionsCompared, sides [2]checkout, cmd *cobra.Command) error {
-	if c.out.json != "" {
-		if err := cli.WriteJSON(c.out.json, r, cmd.OutOrStdout()); err != nil {
+func (c *comparing) write(r *Result, sides [2]revisions.Checkout, cmd *cobra.Command) error {
+	if c.out.JSON != "" {
+		if err := cli.WriteJSON(c.out.JSON, r, cmd.OutOrStdout()); err != nil {
 			return err
 		}
 	}
-	if c.out.benchfmt == "" {
+	if c.out.Benchfmt == "" {
 		return nil
 	}
 	var text bytes.Buffer
 	if err := r.writeBenchmarks(&text, sides); err != nil {
 		return fmt.Errorf("write the samples: %w", err)
 	}
-	if c.out.benchfmt == "-" {
+	if c.out.Benchfmt == "-" {
 		_, err := cmd.OutOrStdout().Write(text.Bytes())
 		return err
 	}
-	return os.WriteFile(c.out.benchfmt, text.Bytes(), 0o644)
+	return os.WriteFile(c.out.Benchfmt, text.Bytes(), 0o644)
 }
 
 // writeBenchmarks writes a line for each process, which benchstat -col side reads.
-func (r *revisionsCompared) writeBenchmarks(to io.Writer, sides [2]checkout) error {
+func (r *Result) writeBenchmarks(to io.Writer, sides [2]revisions.Checkout) error {
 	out := benchfmt.NewWriter(to)
 	for _, d := range r.Differences {
 		pkg, _, _ := strings.Cut(d.Name, ".Benchmark")
@@ -157,7 +158,7 @@ func (r *revisionsCompared) writeBenchmarks(to io.Writer, sides [2]checkout) err
 				side, i = "head", 1
 			}
 			res := &benchfmt.Result{Name: benchfmt.Name(strings.ReplaceAll(s.Name, " ", "_")), Iters: max(1, s.Ops)}
-			for _, kv := range [][2]string{{"goos", d.Environment.OS}, {"goarch", d.Environment.Arch}, {"pkg", pkg}, {"cpu", d.Environment.CPU}, {"side", side}, {"revision", sides[i].name}} {
+			for _, kv := range [][2]string{{"goos", d.Environment.OS}, {"goarch", d.Environment.Arch}, {"pkg", pkg}, {"cpu", d.Environment.CPU}, {"side", side}, {"revision", sides[i].Name}} {
 				if kv[1] != "" {
 					res.Config = append(res.Config, benchfmt.Config{Key: kv[0], Value: []byte(kv[1]), File: true})
 				}

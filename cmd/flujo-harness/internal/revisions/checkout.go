@@ -1,0 +1,70 @@
+package revisions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+)
+
+// TreesPrefix begins the names of the folders that revisions are checked out in.
+const TreesPrefix = "flujo-harness-compare-"
+
+// ForgetTrees removes the work trees from the repository whose folder is gone: those of a
+// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
+// is not mounted.
+func ForgetTrees(ctx context.Context, p project.Project) error {
+	all, err := p.Git(ctx, "worktree", "list", "--porcelain")
+	if err != nil {
+		return nil // there is no repository: CheckOut says so
+	}
+	for line := range strings.Lines(all) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
+		if !ok || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), TreesPrefix) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+			if _, err := p.Git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
+				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Checkout is a revision in a folder.
+type Checkout struct {
+	Name string
+	Of   project.Revision // zero: the working tree
+	Dir  string           // of the module
+}
+
+// CheckOut checks a revision out in a work tree of its own.
+func CheckOut(ctx context.Context, p project.Project, asked, to string) (c Checkout, remove func() error, err error) {
+	of, err := p.CommitOf(ctx, asked)
+	if err != nil {
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
+	}
+	within, err := p.Git(ctx, "rev-parse", "--show-prefix")
+	if err != nil {
+		return c, nil, fmt.Errorf("compare revisions: %w", err)
+	}
+	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
+	if _, err := p.Git(ctx, "worktree", "add", "--quiet", "--detach", to, of.Commit); err != nil {
+		return c, nil, err
+	}
+	remove = func() error {
+		_, err := p.Git(ctx, "worktree", "remove", "--force", to)
+		return err
+	}
+	c = Checkout{Name: asked, Of: of, Dir: filepath.Join(to, filepath.FromSlash(within))}
+	if _, err := os.Stat(filepath.Join(c.Dir, "go.mod")); err != nil {
+		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
+	}
+	return c, remove, nil
+}
