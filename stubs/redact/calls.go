@@ -105,6 +105,9 @@ func (sc *scanner) call(at, end int) {
 		if login && len(args) >= 3 && args[0].to == 0 && args[1].to > 0 && args[2].to > 0 { // Login(ctx, "user", "secret")
 			i = 2
 		}
+		if folded == "credentials" && len(args) == 4 { // realm, host, user, secret
+			i = 3
+		}
 		if args[i].to > 0 && !strings.ContainsAny(s[args[i].from:args[i].to], "@/:") || args[i].to > 0 && hasDigit(s[args[i].from:args[i].to]) {
 			literal(i, "password", password)
 		}
@@ -118,7 +121,7 @@ func (sc *scanner) call(at, end int) {
 				literal(i+1, "password", password)
 			}
 		}
-	case folded == "connect" && len(args) >= 3 && args[0].to > 0 && args[1].to > 0 && args[2].to > 0 && hasLetter(s[args[2].from:args[2].to]):
+	case (folded == "connect" || folded == "dial") && len(args) >= 3 && args[0].to > 0 && args[1].to > 0 && args[2].to > 0 && hasLetter(s[args[2].from:args[2].to]):
 		literal(2, "password", password)
 	case dial && len(args) >= 2:
 		for i := range args[:len(args)-1] {

@@ -22,6 +22,7 @@ az/keyvault az/secret aws/put-parameter aws/create-secret eas gcloud/secrets : -
 sqlcmd bcp osql tsql mssql-cli ipmitool mosquitto_pub mosquitto_sub zip unzip zipcloak tdbcp fastload : -P+
 redis-cli : -a AUTH> auth>
 isql : #>2
+radtest : #2 #>4
 ldapsearch ldapadd ldapmodify ldapdelete ldapcompare ldapwhoami ldapmodrdn kadmin : -w+
 ldappasswd : -w+ -s -a
 http https xh xhs httpie : -a:

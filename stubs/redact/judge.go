@@ -5,7 +5,7 @@ import "strings"
 // accept reports whether a value of that name and place is a secret, and not a word of a
 // sentence, a piece of code, or what stands for a value.
 func (sc *scanner) accept(name string, k kind, v string, where place) bool {
-	if v == "" || IsMarker(v) || isPlaceholder(v) {
+	if v == "" || IsMarker(v) || isPlaceholder(v) || isRepetition(v) {
 		return false
 	}
 	digit, letter := hasDigit(v), hasLetter(v)

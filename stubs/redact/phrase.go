@@ -99,6 +99,12 @@ func (sc *scanner) sqlBefore(at int, w string) bool {
 func (sc *scanner) option(w string, v int) int {
 	s := sc.s
 	k := sc.r.classify(w)
+	if rest, ok := strings.CutPrefix(w, "-pp"); ok && strings.HasPrefix(rest, "ass") { // -p with a stand-in: 7za a -ppassword f
+		return 0
+	}
+	if strings.HasSuffix(w, "-fd") || strings.HasSuffix(w, "-command") { // where the secret comes from
+		return 0
+	}
 	if to := valueEnd(s, v); k == noSecret && strings.HasSuffix(w, "-key") && to-v >= 24 && isDrawn(s[v:to]) {
 		return sc.give(v, to, "assignment")
 	}
@@ -165,8 +171,14 @@ func (sc *scanner) keyword(at, end int) int {
 	default:
 		return 0
 	}
+	if to := sc.protocol(at, end, v); to > 0 {
+		return to
+	}
 	switch strings.ToLower(w) {
 	case "bearer":
+		if strings.HasSuffix(s[max(0, at-5):at], "type=") { // token_type=bearer
+			return 0
+		}
 		return sc.scheme(v, true)
 	case "basic":
 		return sc.scheme(v, false)

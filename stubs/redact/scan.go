@@ -171,6 +171,9 @@ func (sc *scanner) word(at, end int) int {
 			return to
 		}
 	}
+	if to := sc.several(at, end); to > 0 {
+		return to
+	}
 	if to := sc.named(at, end); to > 0 {
 		return to
 	}
@@ -185,6 +188,7 @@ func (sc *scanner) context(at, end int) {
 	switch sc.s[end] {
 	case '(':
 		sc.call(at, end)
+		sc.digested(at, end)
 	case ':':
 		sc.yamlBlock(at, end)
 		sc.workflow(at, end)

@@ -312,6 +312,7 @@ func wrapped(s string, v int) int {
 		if i := strings.Index(rest, `) "`); i > 0 && strings.Trim(rest[7:i], "0123456789") == "" {
 			return v + i + 2
 		}
+	case memberName(rest): // {"type": "string"}: an object, not a value
 	case strings.HasPrefix(rest, `[]string{"`), strings.HasPrefix(rest, `["`), strings.HasPrefix(rest, `{"`), strings.HasPrefix(rest, `['`):
 		return v + strings.IndexAny(rest, `"'`)
 	case strings.HasPrefix(rest, "!!str "):
@@ -322,6 +323,16 @@ func wrapped(s string, v int) int {
 		}
 	}
 	return v
+}
+
+// memberName reports whether a text begins with an object and the name of its first member.
+func memberName(rest string) bool {
+	name, ok := strings.CutPrefix(rest, `{"`)
+	if !ok {
+		return false
+	}
+	_, after, ok := strings.Cut(name, `"`)
+	return ok && strings.HasPrefix(strings.TrimLeft(after, " "), ":")
 }
 
 // wrappers are conversions in which the text of a value stands.

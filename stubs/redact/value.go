@@ -118,7 +118,7 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 	if k == header && !strings.ContainsAny(s[q:v], "\n") {
 		return sc.headerValue(at, v)
 	}
-	if sign == ':' && lineStart(s, at) || strings.IndexByte("S([{s<bBn", s[v]) >= 0 && (sign == ':' || s[v] != '[' && s[v] != '{' || strings.HasPrefix(s[v:], "[]byte(")) {
+	if sign == ':' && lineStart(s, at) || strings.IndexByte("SOJ([{s<bBn", s[v]) >= 0 && (sign == ':' || s[v] != '[' && s[v] != '{' || strings.HasPrefix(s[v:], "[]byte(")) {
 		if v = wrapped(s, v); v >= len(s) {
 			return 0
 		}
