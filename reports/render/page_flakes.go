@@ -25,7 +25,7 @@ type heatView struct {
 }
 
 type heatRow struct {
-	Name, Title, Text           string // Text has a letter for each run
+	ID, Name, Title, Text       string // Text has a letter for each run
 	Passed, Failed, Both, Out   string // paths
 	Flaked, Band, Certain, Last string
 }
@@ -56,7 +56,7 @@ func (p *page) addFlakes(a *analysis.Analysis) {
 }
 
 func newHeatRow(r analysis.HeatRow, f *analysis.Flake) heatRow {
-	v := heatRow{Name: reports.Visible(r.Spec.Name()), Text: strings.ReplaceAll(reports.Visible(r.Cells), " ", "-"),
+	v := heatRow{ID: shortID(&r.Spec), Name: reports.Visible(r.Spec.Name()), Text: strings.ReplaceAll(reports.Visible(r.Cells), " ", "-"),
 		Passed: cellsPath(r.Cells, "."), Failed: cellsPath(r.Cells, "F"), Both: cellsPath(r.Cells, "RB"), Out: cellsPath(r.Cells, "sp")}
 	v.Title = fmt.Sprintf("%d passed, %d failed, %d both in one run, %d skipped or pending", strings.Count(r.Cells, "."), strings.Count(r.Cells, "F"),
 		strings.Count(r.Cells, "R")+strings.Count(r.Cells, "B"), strings.Count(r.Cells, "s")+strings.Count(r.Cells, "p"))

@@ -47,6 +47,9 @@ func (p *page) addSeries(a *analysis.Analysis) {
 	p.MoreSeries = len(a.Series) - len(p.Series)
 }
 
+// FirstSeries are those that the overview has room for.
+func (p page) FirstSeries() []seriesView { return p.Series[:min(len(p.Series), 4)] }
+
 func newSeries(s *analysis.Series) seriesView {
 	points := s.Points[max(0, len(s.Points)-maxChartPoints):]
 	skipped := len(s.Points) - len(points)

@@ -101,7 +101,11 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)
 	p.Matrix = newMatrix(a.Matrix, a.Moves)
 	for _, g := range a.Green {
-		p.Green = append(p.Green, greenView{Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
+		id := ""
+		if g.Limit == "" && g.Move.Now != "" {
+			id = shortID(g.Move.Spec)
+		}
+		p.Green = append(p.Green, greenView{ID: id, Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
 			Evidence: sentence(text.OneLine(g.Evidence))})
 	}
 	if m := a.Paired; a.Matrix.Compared && m.Repeated && m.Fixed+m.Broke > 0 { // of one run each the counts say it all
@@ -302,8 +306,8 @@ func newCell(c matrixCell, n int, names []string) cellView {
 }
 
 type greenView struct {
-	Name, Cause, Evidence string
-	Sure                  bool
+	ID, Name, Cause, Evidence string // ID is "" of a limit and of a spec that is gone
+	Sure                      bool
 }
 
 type clusterView struct {
@@ -311,8 +315,11 @@ type clusterView struct {
 	Title, Place, Age string
 	Message, Pattern  string
 	Count, More       int
-	Names             []string
+	Names             []namedSpec
 }
+
+// namedSpec leads to the page of a spec.
+type namedSpec struct{ ID, Name string }
 
 func newCluster(i int, c analysis.Cluster) clusterView {
 	v := clusterView{ID: fmt.Sprintf("cluster-%d", i+1), Count: len(c.Specs), Place: reports.Visible(c.Place),
@@ -321,7 +328,7 @@ func newCluster(i int, c analysis.Cluster) clusterView {
 		v.Age = fmt.Sprintf("the oldest has failed for %s", text.Plural(c.Since, "run"))
 	}
 	for _, s := range c.Specs[:min(len(c.Specs), 20)] {
-		v.Names = append(v.Names, reports.Visible(s.Name()))
+		v.Names = append(v.Names, namedSpec{shortID(s), reports.Visible(s.Name())})
 	}
 	v.More = len(c.Specs) - len(v.Names)
 	return v

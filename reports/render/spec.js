@@ -71,7 +71,7 @@ function pastFailures(box, more) {
       text.append(l[0] === ' ' ? line : el('span', { 'class': l[0] === '-' ? 'del' : 'ins' }, [(k ? '\n' : '') + l[0] + ' ' + l[1]]));
     });
     box.append(el('details', { 'class': 'with-print' }, [el('summary', {}, [plural(f.runs.length, 'run') + ', the last: ' + runName(runs[runs.length - 1])]),
-      el('p', { 'class': 'small soft' }, [f.same ? 'The same message as in this run.' : 'Lines with - are only in that run, lines with + only in this one. ', 'Runs ' + runs.map(function (r) { return r.n; }).join(', ')]), text]));
+      el('p', { 'class': 'small soft' }, [f.same ? 'The same message as in this run. ' : 'Lines with - are only in that run, lines with + only in this one. ', 'Runs ' + runs.map(function (r) { return r.n; }).join(', ')]), text]));
   });
 }
 
