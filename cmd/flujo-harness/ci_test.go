@@ -12,6 +12,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -117,7 +118,7 @@ func TestNothingSecretGoesToResults(t *testing.T) {
 	secret := "ghp_" + "canary1abcdefghij1234567890"
 	specs := &reports.Results{Specs: []reports.Spec{{Suite: "shop", Leaf: "asks", State: reports.Failed, Message: "key " + secret}}}
 	run := reports.Run{Command: "run -- --token=" + secret, Suites: specs, Verdicts: []thresholds.Verdict{{Reason: "key " + secret}}}
-	f := resultFlags{Results: cli.Results{JSON: filepath.Join(t.TempDir(), "results.json")}, part: &part{Shard: "1/1", Runs: []*reports.Results{specs}, Problem: "key " + secret}}
+	f := resultFlags{Results: cli.Results{JSON: filepath.Join(t.TempDir(), "results.json")}, part: &records.Part{Shard: "1/1", Runs: []*reports.Results{specs}, Problem: "key " + secret}}
 	if err := f.write(run, io.Discard); err != nil {
 		t.Fatal(err)
 	}

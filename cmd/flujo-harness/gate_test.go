@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
@@ -29,11 +30,11 @@ func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 		says string
 	}{
 		"none":        {nil, cli.ExitHeld, ""},
-		"passed":      {part{Shard: "1/1", Runs: spec(reports.Passed)}, cli.ExitHeld, ""},
-		"failed":      {part{Shard: "1/1", Runs: spec(reports.Failed)}, cli.ExitBroken, "its suites: 1 failed spec"},
-		"outside":     {part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, cli.ExitBroken, "1 failure outside the specs"},
-		"no results":  {part{Problem: "Ginkgo wrote no report"}, cli.ExitFault, "Ginkgo wrote no report"},
-		"interrupted": {part{Interrupted: true, Runs: spec(reports.Passed)}, cli.ExitHeld, "were interrupted"}, // exit 4 under --strict
+		"passed":      {records.Part{Shard: "1/1", Runs: spec(reports.Passed)}, cli.ExitHeld, ""},
+		"failed":      {records.Part{Shard: "1/1", Runs: spec(reports.Failed)}, cli.ExitBroken, "its suites: 1 failed spec"},
+		"outside":     {records.Part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, cli.ExitBroken, "1 failure outside the specs"},
+		"no results":  {records.Part{Problem: "Ginkgo wrote no report"}, cli.ExitFault, "Ginkgo wrote no report"},
+		"interrupted": {records.Part{Interrupted: true, Runs: spec(reports.Passed)}, cli.ExitHeld, "were interrupted"}, // exit 4 under --strict
 		"unreadable":  {7, cli.ExitFault, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {

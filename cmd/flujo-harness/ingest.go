@@ -19,6 +19,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -89,7 +90,7 @@ or the history could not be written.`,
 	f.StringVar(&i.branch, "branch", "", "branch of the code under test")
 	f.StringVar(&i.job, "job", "", "name of the CI job")
 	f.StringVar(&i.started, "started", "", "when the run started: 2026-11-23T12:00:00Z, or seconds since 1970")
-	i.store.registerOutbox(cmd)
+	i.store.RegisterOutbox(cmd)
 	return cmd
 }
 
@@ -114,8 +115,8 @@ type ingestion struct {
 	named                                      []string
 	db, root, id, commit, branch, job, started string
 	each                                       bool
-	store                                      storeFlags
-	shared                                     *shared
+	store                                      records.StoreFlags
+	shared                                     *records.Shared
 	at                                         time.Time // that --started names
 	ci                                         project.CIRun
 	project                                    project.Project
@@ -159,11 +160,11 @@ func (i *ingestion) run() error {
 		return cli.Fault(errors.Join(failed, err))
 	}
 	defer history.Close()
-	if i.shared, err = i.store.connect(i.cmd.Context(), p, history); err != nil {
+	if i.shared, err = i.store.Connect(i.cmd.Context(), p, history); err != nil {
 		return err
 	}
-	defer i.shared.close()
-	i.shared.pull(i.cmd.Context())
+	defer i.shared.Close()
+	i.shared.Pull(i.cmd.Context())
 	runs := [][]*ingest.Reading{readings}
 	if i.each {
 		runs = slices.Collect(slices.Chunk(readings, 1))
@@ -177,7 +178,7 @@ func (i *ingestion) run() error {
 			return cli.Fault(errors.Join(failed, err))
 		}
 	}
-	i.shared.say(i.cmd.OutOrStdout())
+	i.shared.Say(i.cmd.OutOrStdout())
 	if failed != nil {
 		return cli.Fault(failed)
 	}
@@ -304,7 +305,7 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 	default:
 		i.say("run %d: %s", added.ID, foundLine(r.Suites, r.Benchmarks))
 	}
-	i.shared.push(ctx, r)
+	i.shared.Push(ctx, r)
 	return nil
 }
 

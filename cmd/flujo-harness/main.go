@@ -15,11 +15,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/bisect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/compare"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/gate"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/inspect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/scaffold"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/selftest"
 )
@@ -98,7 +101,7 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 			return cli.ApplySettings(cmd, p.Root)
 		},
 	}
-	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gateCommand(), quarantineCommand(), bisectCommand(), ingestCommand(), historyCommand(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compare.Command(),
+	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gate.Command(), quarantineCommand(), bisect.Command(), ingestCommand(), records.Command(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compare.Command(),
 		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command())
 	cli.Dress(root, map[string]string{
 		"run": cli.GroupTest, "ingest": cli.GroupTest, "merge": cli.GroupTest, "gate": cli.GroupTest, "quarantine": cli.GroupTest, "bisect": cli.GroupTest, "init": cli.GroupTest,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -168,12 +169,12 @@ func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *qu
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, cli.Usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
 	}
-	h, err := openRecorded(cmd.Context(), path)
+	h, err := records.OpenRecorded(cmd.Context(), path)
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
 	defer h.Close()
-	return accountOr(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
+	return records.Analyzed(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
 }
 
 // specNamed is the one spec of the run whose text is, or else contains, a text.
@@ -209,5 +210,5 @@ func specNamed(a *analysis.Analysis, suite, wanted string) (*reports.Spec, error
 	for _, s := range whole {
 		names = append(names, *s)
 	}
-	return nil, fmt.Errorf("%q is ambiguous: %s: give more of its text, or --suite", wanted, firstNames(names))
+	return nil, fmt.Errorf("%q is ambiguous: %s: give more of its text, or --suite", wanted, records.FirstNames(names))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
@@ -28,8 +29,8 @@ type form struct {
 
 func reportCommand() *cobra.Command {
 	var output outputFlags
-	var look accountFlags
-	var shared storeFlags
+	var look records.AnalysisFlags
+	var shared records.StoreFlags
 	var id int64
 	var verbose bool
 	var most int
@@ -83,18 +84,18 @@ file that cannot be written.`,
 			if most < render.LeastMarkdown {
 				return cli.Usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
 			}
-			options, err := look.options(p)
+			options, err := look.Options(p)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			history, store, err := shared.openShared(ctx, p, p.Path(output.db, ".flujo/history.db"))
+			history, store, err := shared.OpenShared(ctx, p, p.Path(output.db, ".flujo/history.db"))
 			if err != nil {
 				return err
 			}
 			defer history.Close()
-			defer store.close()
-			a, err := look.tell(ctx, history, options, id)
+			defer store.Close()
+			a, err := look.Analyze(ctx, history, options, id)
 			if err != nil {
 				return err
 			}
@@ -111,12 +112,12 @@ file that cannot be written.`,
 			if verbose {
 				details = render.Details(a)
 			}
-			return summarize(talk, a, harness.ShortPath(page), append(details, store.lines()...))
+			return summarize(talk, a, harness.ShortPath(page), append(details, store.Lines()...))
 		},
 	}
 	output.register(cmd)
-	look.register(cmd)
-	shared.register(cmd)
+	look.Register(cmd)
+	shared.Register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything: formula, blocks, all failures")
 	for _, f := range forms {

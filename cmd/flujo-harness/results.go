@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -18,7 +19,7 @@ import (
 // resultFlags say where results go that other programs read.
 type resultFlags struct {
 	cli.Results
-	part *part // what goes to json beside what was measured; nil: nothing
+	part *records.Part // what goes to json beside what was measured; nil: nothing
 }
 
 func (f *resultFlags) register(cmd *cobra.Command) {
@@ -39,7 +40,7 @@ func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 	}
 	results := harness.Results{Program: harness.ThisProgram(), Command: r.Command, Commit: r.Commit, Dirty: r.Dirty, Comparisons: r.Comparisons, Verdicts: verdicts}
 	if f.part != nil {
-		if results.Suites, err = json.Marshal(f.part.clean()); err != nil {
+		if results.Suites, err = json.Marshal(f.part.Clean()); err != nil {
 			return fmt.Errorf("write the results of the suites: %w", err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -148,8 +149,8 @@ type job struct {
 	output     outputFlags
 	results    resultFlags
 	ci         ciFlags
-	store      storeFlags
-	shared     *shared
+	store      records.StoreFlags
+	shared     *records.Shared
 	strict     bool
 	limitsFrom string // judge by the limits of this revision
 	against    against
@@ -172,7 +173,7 @@ func (j *job) register(cmd *cobra.Command) {
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
-	j.store.registerOutbox(cmd)
+	j.store.RegisterOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
 
@@ -227,7 +228,7 @@ func (j job) run() error {
 			return err
 		}
 	}
-	if j.about, err = (&accountFlags{limits: j.measure.Limits, window: analysis.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&records.AnalysisFlags{Limits: j.measure.Limits, Window: analysis.DefaultWindow}).Options(p); err != nil {
 		return err
 	}
 	history, out, err := j.output.open(ctx, p)
@@ -235,11 +236,11 @@ func (j job) run() error {
 		return cli.Fault(err)
 	}
 	defer history.Close()
-	if j.shared, err = j.store.connect(ctx, p, history); err != nil {
+	if j.shared, err = j.store.Connect(ctx, p, history); err != nil {
 		return err
 	}
-	defer j.shared.close()
-	j.shared.pull(ctx) // before the code under test runs, which could change what is pulled
+	defer j.shared.Close()
+	j.shared.Pull(ctx) // before the code under test runs, which could change what is pulled
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.Branch(ctx)
@@ -257,7 +258,7 @@ func (j job) run() error {
 			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
 		}
 	}
-	if line := j.shared.outOfReach(); line != "" {
+	if line := j.shared.OutOfReach(); line != "" {
 		r.Facts = append(r.Facts, reports.Fact{Name: "shared store", Value: line})
 	}
 	progress := cli.NewProgress(j.cmd.ErrOrStderr())
@@ -269,7 +270,7 @@ func (j job) run() error {
 			return asRequest(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.Results, suites.Problem, tests.Format
-		j.results.part = &part{Shard: j.share.String(), Suites: tests.All, Format: tests.Format, Runs: every, Problem: suites.Problem}
+		j.results.part = &records.Part{Shard: j.share.String(), Suites: tests.All, Format: tests.Format, Runs: every, Problem: suites.Problem}
 		if j.share.Index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
@@ -347,7 +348,7 @@ func asRequest(err error) error {
 
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
-	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.summary, j.store.outbox}
+	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.summary, j.store.Outbox}
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -407,11 +408,11 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	}
 	r.ID = added.ID
 	if failed == nil && r.Complete { // another call sends what was interrupted
-		j.shared.push(ctx, r)
+		j.shared.Push(ctx, r)
 	}
 	account := analysis.Alone(r)
 	if failed == nil {
-		told, err := new(accountFlags).tell(ctx, history, j.about, r.ID)
+		told, err := new(records.AnalysisFlags).Analyze(ctx, history, j.about, r.ID)
 		if failed = err; err == nil {
 			account = told
 		}
@@ -421,7 +422,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	if err != nil {
 		page = "not written"
 	}
-	if err := summarize(j.results.Messages(j.cmd), account, harness.ShortPath(page), j.shared.lines()); err != nil {
+	if err := summarize(j.results.Messages(j.cmd), account, harness.ShortPath(page), j.shared.Lines()); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	for _, hint := range hints {

@@ -17,14 +17,15 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
 func serveCommand() *cobra.Command {
 	var db, token string
-	var look accountFlags
-	var shared storeFlags
+	var look records.AnalysisFlags
+	var shared records.StoreFlags
 	var port int
 	var open bool
 	cmd := &cobra.Command{
@@ -53,17 +54,17 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 			if err != nil {
 				return cli.Fault(err)
 			}
-			options, err := look.options(p)
+			options, err := look.Options(p)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			history, store, err := shared.openShared(ctx, p, p.Path(db, ".flujo/history.db"))
+			history, store, err := shared.OpenShared(ctx, p, p.Path(db, ".flujo/history.db"))
 			if err != nil {
 				return err
 			}
 			defer history.Close()
-			defer store.keepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
+			defer store.KeepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
 			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				return cli.Fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
@@ -74,7 +75,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				Tell: func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
 					options := options
 					options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)
-					return look.tell(ctx, history, options, run)
+					return look.Analyze(ctx, history, options, run)
 				},
 				State: func(ctx context.Context) (string, error) {
 					lines, older, err := history.Lines(ctx, 1)
@@ -97,8 +98,8 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 	cmd.Flags().IntVar(&port, "port", 0, "port on 127.0.0.1 (0: any that is free)")
 	cmd.Flags().StringVar(&token, "token", "", "token that requests must know (default one made up)")
 	cmd.Flags().BoolVar(&open, "open", false, "open the page in the browser")
-	look.register(cmd)
-	shared.register(cmd)
+	look.Register(cmd)
+	shared.Register(cmd)
 	return cmd
 }
 

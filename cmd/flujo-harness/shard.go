@@ -12,35 +12,13 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/runner"
 	"github.com/flujo/flujo-harness/thresholds"
 )
-
-// part is what a run found out about specs, as it stands in a results file under
-// "suites": enough to make one run of the parts.
-type part struct {
-	Shard  string             `json:"shard"`  // "2/3"; "1/1": all
-	Suites []string           `json:"suites"` // import paths of all parts together
-	Format string             `json:"format"` // of what was read: "Ginkgo JSON"
-	Runs   []*reports.Results `json:"runs"`   // one for each repetition
-
-	Problem     string `json:"problem,omitempty"`     // what makes the results no good, green as they may be
-	Interrupted bool   `json:"interrupted,omitempty"` // not all was run
-}
-
-// clean is the part without its secrets.
-func (p part) clean() part {
-	runs := make([]*reports.Results, len(p.Runs))
-	for i := range p.Runs {
-		r := analysis.Redacted(reports.Run{Suites: p.Runs[i], SuiteError: p.Problem})
-		runs[i], p.Problem = r.Suites, r.SuiteError
-	}
-	p.Runs = runs
-	return p
-}
 
 // partFile is a results file, as far as merge needs it.
 type partFile struct {
@@ -50,7 +28,7 @@ type partFile struct {
 	Dirty       bool                 `json:"dirty"`
 	Comparisons []harness.Comparison `json:"comparisons"`
 	Verdicts    []thresholds.Verdict `json:"verdicts"`
-	Suites      *part                `json:"suites"`
+	Suites      *records.Part        `json:"suites"`
 }
 
 func mergeCommand() *cobra.Command {
@@ -78,7 +56,7 @@ Exit codes: those of run.`,
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.register(cmd)
-	j.store.registerOutbox(cmd)
+	j.store.RegisterOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	return cmd
 }
@@ -91,7 +69,7 @@ func (j job) merge(paths []string) error {
 	if err != nil {
 		return cli.Fault(err)
 	}
-	if j.about, err = (&accountFlags{window: analysis.DefaultWindow}).options(p); err != nil {
+	if j.about, err = (&records.AnalysisFlags{Window: analysis.DefaultWindow}).Options(p); err != nil {
 		return err
 	}
 	var files []partFile
@@ -106,7 +84,7 @@ func (j job) merge(paths []string) error {
 		return cli.Fault(err)
 	}
 	r := together(files)
-	j.results.part = &part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
+	j.results.part = &records.Part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
 	r.Command = commandLine(j.cmd, paths, nil)
 	r.Outcome, r.ExitCode = conclude(r, false, j.strict, j.about.Quarantine)
 	ctx := j.cmd.Context()
@@ -117,11 +95,11 @@ func (j job) merge(paths []string) error {
 		return cli.Fault(err)
 	}
 	defer history.Close()
-	if j.shared, err = j.store.connect(ctx, p, history); err != nil {
+	if j.shared, err = j.store.Connect(ctx, p, history); err != nil {
 		return err
 	}
-	defer j.shared.close()
-	j.shared.pull(ctx)
+	defer j.shared.Close()
+	j.shared.Pull(ctx)
 	return j.keep(ctx, p, history, r, out, nil)
 }
 

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports"
 )
 
 func TestOnlyAllPartsOfOneRunFit(t *testing.T) {
 	file := func(shard, commit string, runs int, suites ...string) partFile {
-		return partFile{Commit: commit, Suites: &part{Shard: shard, Suites: suites, Runs: make([]*reports.Results, runs)}}
+		return partFile{Commit: commit, Suites: &records.Part{Shard: shard, Suites: suites, Runs: make([]*reports.Results, runs)}}
 	}
 	good := file("1/2", "abc", 1, "a", "b")
 	for _, test := range []struct {
@@ -24,7 +25,7 @@ func TestOnlyAllPartsOfOneRunFit(t *testing.T) {
 		{file("2/2", "abc", 1, "a"), "different lists of suites"},
 		{file("2/2", "abc", 2, "a", "b"), "with the same --runs"},
 		{file("2-2", "abc", 1, "a", "b"), `shard "2-2": use I/N`},
-		{partFile{Commit: "abc", Suites: &part{Shard: "2/2", Suites: []string{"a", "b"}, Runs: make([]*reports.Results, 1), Interrupted: true}}, "y was interrupted: run that part again"},
+		{partFile{Commit: "abc", Suites: &records.Part{Shard: "2/2", Suites: []string{"a", "b"}, Runs: make([]*reports.Results, 1), Interrupted: true}}, "y was interrupted: run that part again"},
 	} {
 		err := fit([]string{"x", "y"}, []partFile{good, test.other})
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
@@ -36,7 +37,7 @@ func TestOnlyAllPartsOfOneRunFit(t *testing.T) {
 // A part whose suites were at fault, though all that it reports is green, makes the whole so.
 func TestAProblemOfAPartIsOneOfTheWhole(t *testing.T) {
 	green := func(shard, problem string) partFile {
-		return partFile{Suites: &part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}
+		return partFile{Suites: &records.Part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}
 	}
 	r := together([]partFile{green("1/2", ""), green("2/2", "Ginkgo failed, but its report has no failure")})
 	if outcome, code := conclude(r, false, false, nil); code != cli.ExitFault {

@@ -1,4 +1,4 @@
-package main
+package records
 
 import (
 	"cmp"
@@ -26,35 +26,35 @@ import (
 // way: the run is more important.
 const storePatience = time.Minute
 
-// storeFlags name the store that a command shares with other machines.
-type storeFlags struct {
+// StoreFlags name the store that a command shares with other machines.
+type StoreFlags struct {
 	address string
-	outbox  string // folder for the object of a run that is not to be sent; "": it is sent
+	Outbox  string // folder for the object of a run that is not to be sent; "": it is sent
 }
 
-func (f *storeFlags) register(cmd *cobra.Command) {
+func (f *StoreFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.address, "store", "", "store of runs that machines share: "+runs.Addresses()+" (default $FLUJO_STORE)")
 }
 
-// registerOutbox is for the commands that make a run.
-func (f *storeFlags) registerOutbox(cmd *cobra.Command) {
-	f.register(cmd)
-	cmd.Flags().StringVar(&f.outbox, "outbox", "", "write the run into this folder in place of sending it, for a job that may: history merge FOLDER takes it in there")
+// RegisterOutbox is for the commands that make a run.
+func (f *StoreFlags) RegisterOutbox(cmd *cobra.Command) {
+	f.Register(cmd)
+	cmd.Flags().StringVar(&f.Outbox, "outbox", "", "write the run into this folder in place of sending it, for a job that may: history merge FOLDER takes it in there")
 }
 
-// named is the address, of the flag or the environment; "": none.
-func (f *storeFlags) named() string { return cmp.Or(f.address, os.Getenv("FLUJO_STORE")) }
+// Named is the address, of the flag or the environment; "": none.
+func (f *StoreFlags) Named() string { return cmp.Or(f.address, os.Getenv("FLUJO_STORE")) }
 
-// shared is a history with its store. A store out of reach is no error: the methods do nothing,
+// Shared is a history with its store. A store out of reach is no error: the methods do nothing,
 // and lines says so. The methods of nil, where no store was named, do nothing.
-type shared struct {
+type Shared struct {
 	address string
 	outbox  string
 	history *history.History
 	store   runs.Store // nil: out of reach
 	syncer  *runs.Syncer
 
-	newest  int64 // run that was here before any was taken; 0: none
+	Newest  int64 // run that was here before any was taken; 0: none
 	taken   int
 	sent    int
 	pushed  bool
@@ -63,12 +63,12 @@ type shared struct {
 	refused []error
 }
 
-// connect opens the store. Its error is of the address, which is the user's mistake.
-func (f *storeFlags) connect(ctx context.Context, p project.Project, h *history.History) (*shared, error) {
-	if f.named() == "" && f.outbox == "" {
+// Connect opens the store. Its error is of the address, which is the user's mistake.
+func (f *StoreFlags) Connect(ctx context.Context, p project.Project, h *history.History) (*Shared, error) {
+	if f.Named() == "" && f.Outbox == "" {
 		return nil, nil
 	}
-	s := &shared{address: f.named(), outbox: f.outbox, history: h}
+	s := &Shared{address: f.Named(), outbox: f.Outbox, history: h}
 	if s.address == "" {
 		return s, nil
 	}
@@ -84,14 +84,14 @@ func (f *storeFlags) connect(ctx context.Context, p project.Project, h *history.
 	return s, nil
 }
 
-func (s *shared) close() {
+func (s *Shared) Close() {
 	if s != nil && s.store != nil {
 		_ = s.store.Close() // nothing depends on it
 	}
 }
 
-// pull takes the runs of others.
-func (s *shared) pull(ctx context.Context) {
+// Pull takes the runs of others.
+func (s *Shared) Pull(ctx context.Context) {
 	if s == nil || s.store == nil {
 		return
 	}
@@ -100,8 +100,8 @@ func (s *shared) pull(ctx context.Context) {
 		s.problem = err
 		return
 	}
-	if len(lines) > 0 && s.newest == 0 {
-		s.newest = lines[0].ID
+	if len(lines) > 0 && s.Newest == 0 {
+		s.Newest = lines[0].ID
 	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
@@ -110,9 +110,9 @@ func (s *shared) pull(ctx context.Context) {
 	s.taken += taken
 }
 
-// push sends the runs that the store does not have, or writes the run r to the outbox. A run of a
+// Push sends the runs that the store does not have, or writes the run r to the outbox. A run of a
 // fork is never sent: what its job says may be anybody's.
-func (s *shared) push(ctx context.Context, r reports.Run) {
+func (s *Shared) Push(ctx context.Context, r reports.Run) {
 	switch {
 	case s == nil:
 	case s.outbox != "":
@@ -144,17 +144,17 @@ func toFolder(ctx context.Context, dir string, r reports.Run) error {
 	return err
 }
 
-// outOfReach is what a report must say of the store: that runs of others may be missing. "" where
+// OutOfReach is what a report must say of the store: that runs of others may be missing. "" where
 // they are here.
-func (s *shared) outOfReach() string {
+func (s *Shared) OutOfReach() string {
 	if s == nil || s.problem == nil || s.pushed {
 		return ""
 	}
 	return fmt.Sprintf("%s is out of reach: compared only with the runs that are here (%v)", runs.Shown(s.address), s.problem)
 }
 
-// lines say what became of the runs of both sides.
-func (s *shared) lines() (lines []string) {
+// Lines say what became of the runs of both sides.
+func (s *Shared) Lines() (lines []string) {
 	if s == nil {
 		return nil
 	}
@@ -184,17 +184,17 @@ func (s *shared) lines() (lines []string) {
 	return lines
 }
 
-func (s *shared) say(out io.Writer) {
-	for _, line := range s.lines() {
+func (s *Shared) Say(out io.Writer) {
+	for _, line := range s.Lines() {
 		fmt.Fprintln(out, line)
 	}
 }
 
-// openShared opens the history of a command that only reads it, and takes in the runs of others.
+// OpenShared opens the history of a command that only reads it, and takes in the runs of others.
 // Without a store the history must be there; with one it is made.
-func (f *storeFlags) openShared(ctx context.Context, p project.Project, path string) (*history.History, *shared, error) {
-	if f.named() == "" {
-		h, err := openRecorded(ctx, path)
+func (f *StoreFlags) OpenShared(ctx context.Context, p project.Project, path string) (*history.History, *Shared, error) {
+	if f.Named() == "" {
+		h, err := OpenRecorded(ctx, path)
 		if err != nil {
 			return nil, nil, cli.Fault(err)
 		}
@@ -204,20 +204,20 @@ func (f *storeFlags) openShared(ctx context.Context, p project.Project, path str
 	if err != nil {
 		return nil, nil, cli.Fault(err)
 	}
-	s, err := f.connect(ctx, p, h)
+	s, err := f.Connect(ctx, p, h)
 	if err != nil {
 		return nil, nil, errors.Join(err, h.Close())
 	}
-	s.pull(ctx)
+	s.Pull(ctx)
 	return h, s, nil
 }
 
-// keepPulling takes the runs of others again and again, until ctx ends or stop is called, which
+// KeepPulling takes the runs of others again and again, until ctx ends or stop is called, which
 // also closes the store. It prints a line where that fails, or works again.
-func (s *shared) keepPulling(ctx context.Context, every time.Duration, out io.Writer) (stop func()) {
+func (s *Shared) KeepPulling(ctx context.Context, every time.Duration, out io.Writer) (stop func()) {
 	if s == nil || s.store == nil {
-		s.say(out)
-		return s.close
+		s.Say(out)
+		return s.Close
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var ended sync.WaitGroup
@@ -225,7 +225,7 @@ func (s *shared) keepPulling(ctx context.Context, every time.Duration, out io.Wr
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for said := ""; ; {
-			if line := strings.Join(s.lines(), "\n"); (s.problem != nil || said != "") && line != said {
+			if line := strings.Join(s.Lines(), "\n"); (s.problem != nil || said != "") && line != said {
 				fmt.Fprintln(out, line)
 				if said = line; s.problem == nil {
 					said = ""
@@ -235,13 +235,13 @@ func (s *shared) keepPulling(ctx context.Context, every time.Duration, out io.Wr
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				s.pull(ctx)
+				s.Pull(ctx)
 			}
 		}
 	})
 	return func() {
 		cancel()
 		ended.Wait()
-		s.close()
+		s.Close()
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package gate
 
 import (
 	"encoding/json"
@@ -12,13 +12,15 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-func gateCommand() *cobra.Command {
+// Command is "gate".
+func Command() *cobra.Command {
 	var limits, base string
 	var strict bool
 	var specs specGate
@@ -152,7 +154,7 @@ func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, ba
 // suitesOf judges the specs that a results file has next to its measurements: a file of a
 // failed run is not held because what it measured was.
 func suitesOf(r *harness.Results) (outcome thresholds.Outcome, text string, err error) {
-	var p *part
+	var p *records.Part
 	if len(r.Suites) > 0 {
 		if err := json.Unmarshal(r.Suites, &p); err != nil {
 			return thresholds.Invalid, "", fmt.Errorf("the results of the suites cannot be read: %w: run again", err)

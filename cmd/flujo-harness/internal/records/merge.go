@@ -1,4 +1,4 @@
-package main
+package records
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func (m *merging) close() {
 
 func (m *merging) open(ctx context.Context, path string) error {
 	if !project.IsDir(path) {
-		other, err := openRecorded(ctx, path)
+		other, err := OpenRecorded(ctx, path)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package bisect
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
@@ -93,7 +94,7 @@ func namedSpec(runs []reports.Run, name string) (*past, error) {
 				}
 			}
 			if len(found) > 1 {
-				return nil, fmt.Errorf("bisect: %q is %s: give the whole name of one", name, firstNames(found))
+				return nil, fmt.Errorf("bisect: %q is %s: give the whole name of one", name, records.FirstNames(found))
 			}
 			if len(found) == 1 {
 				return &past{spec: found[0], format: r.Format}, nil

@@ -1,4 +1,4 @@
-package main
+package records
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 func historySyncCommand(db *string) *cobra.Command {
-	var shared storeFlags
+	var shared StoreFlags
 	var sendOnly, takeOnly bool
 	cmd := &cobra.Command{
 		Use: "sync", Args: cobra.NoArgs,
@@ -34,7 +34,7 @@ run is named and passed over, exit 3.
 			if sendOnly && takeOnly {
 				return cli.Usage(errors.New("history sync: --send-only and --take-only together do nothing: leave one out"))
 			}
-			p, s, err := shared.mustOpen(cmd.Context(), "history sync")
+			p, s, err := shared.MustOpen(cmd.Context(), "history sync")
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ run is named and passed over, exit 3.
 			return passedOver(cmd.OutOrStdout(), done.Refused)
 		},
 	}
-	shared.register(cmd)
+	shared.Register(cmd)
 	cmd.Flags().BoolVar(&sendOnly, "send-only", false, "send, and take nothing in")
 	cmd.Flags().BoolVar(&takeOnly, "take-only", false, "take in, and send nothing")
 	return cmd
@@ -82,7 +82,7 @@ What an address has of a password is printed nowhere; in FLUJO_STORE it is in no
 either.`
 
 func historyCompactCommand() *cobra.Command {
-	var shared storeFlags
+	var shared StoreFlags
 	var olderThan string
 	cmd := &cobra.Command{
 		Use: "compact", Args: cobra.NoArgs,
@@ -97,7 +97,7 @@ stay, exit 3.`,
 			if err != nil {
 				return cli.Usage(err)
 			}
-			_, s, err := shared.mustOpen(cmd.Context(), "history compact")
+			_, s, err := shared.MustOpen(cmd.Context(), "history compact")
 			if err != nil {
 				return err
 			}
@@ -110,21 +110,21 @@ stay, exit 3.`,
 			return passedOver(cmd.OutOrStdout(), done.Refused)
 		},
 	}
-	shared.register(cmd)
+	shared.Register(cmd)
 	cmd.Flags().StringVar(&olderThan, "older-than", "7d", `join runs that started longer ago: "90d", "36h"`)
 	return cmd
 }
 
-// mustOpen opens the store of a command that is for nothing else.
-func (f *storeFlags) mustOpen(ctx context.Context, command string) (project.Project, runs.Store, error) {
-	if f.named() == "" {
+// MustOpen opens the store of a command that is for nothing else.
+func (f *StoreFlags) MustOpen(ctx context.Context, command string) (project.Project, runs.Store, error) {
+	if f.Named() == "" {
 		return project.Project{}, nil, cli.Usage(fmt.Errorf("%s: name the store with --store or FLUJO_STORE: %s", command, runs.Addresses()))
 	}
 	p, err := project.Find()
 	if err != nil {
 		return p, nil, cli.Fault(err)
 	}
-	s, err := runs.Open(ctx, f.named(), runs.Options{Dir: p.Root})
+	s, err := runs.Open(ctx, f.Named(), runs.Options{Dir: p.Root})
 	if wrong := new(runs.AddressError); errors.As(err, &wrong) {
 		return p, nil, cli.Usage(err)
 	}

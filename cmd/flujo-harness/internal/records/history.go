@@ -1,4 +1,4 @@
-package main
+package records
 
 import (
 	"context"
@@ -20,10 +20,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-func historyCommand() *cobra.Command {
+func Command() *cobra.Command {
 	var db string
 	var limit int
-	var shared storeFlags
+	var shared StoreFlags
 	cmd := &cobra.Command{
 		Use: "history", Args: cobra.NoArgs,
 		Short: "List the recorded runs; prune and back up their database",
@@ -39,13 +39,13 @@ were left out, and the pass rate of those that ran.`,
 			if err != nil {
 				return cli.Fault(err)
 			}
-			h, store, err := shared.openShared(cmd.Context(), p, p.Path(db, ".flujo/history.db"))
+			h, store, err := shared.OpenShared(cmd.Context(), p, p.Path(db, ".flujo/history.db"))
 			if err != nil {
 				return err
 			}
 			defer h.Close()
-			defer store.close()
-			store.say(cmd.ErrOrStderr())
+			defer store.Close()
+			store.Say(cmd.ErrOrStderr())
 			lines, older, err := h.Lines(cmd.Context(), limit)
 			if err != nil {
 				return cli.Fault(err)
@@ -63,7 +63,7 @@ were left out, and the pass rate of those that ran.`,
 	}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().IntVar(&limit, "limit", 20, "most runs listed")
-	shared.register(cmd)
+	shared.Register(cmd)
 	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db), historyCompactCommand())
 	return cmd
 }
@@ -176,7 +176,7 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 	if err != nil {
 		return cli.Fault(err)
 	}
-	h, err := openRecorded(ctx, p.Path(db, ".flujo/history.db"))
+	h, err := OpenRecorded(ctx, p.Path(db, ".flujo/history.db"))
 	if err != nil {
 		return cli.Fault(err)
 	}
@@ -187,8 +187,8 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 	return nil
 }
 
-// openRecorded opens a history that must be there: a mistyped name makes no file.
-func openRecorded(ctx context.Context, path string) (*history.History, error) {
+// OpenRecorded opens a history that must be there: a mistyped name makes no file.
+func OpenRecorded(ctx context.Context, path string) (*history.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", harness.ShortPath(path))
 	}

@@ -1,4 +1,4 @@
-package main
+package bisect
 
 import (
 	"context"
@@ -11,14 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/bisect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
-func bisectCommand() *cobra.Command {
+// Command is "bisect".
+func Command() *cobra.Command {
 	b := bisecting{wrong: 0.01}
 	cmd := &cobra.Command{
 		Use: "bisect SPEC|BENCHMARK", Args: cobra.ExactArgs(1),
@@ -55,7 +56,7 @@ the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
 	f.IntVar(&b.most, "max-runs", 1000, "most runs of the spec, or comparisons of the benchmark")
 	f.StringVar(&b.pkg, "pkg", "", "package of the benchmark (default ./...)")
 	f.Float64Var(&b.margin, "margin", 5, "slow-down of the benchmark that makes a commit bad, in percent")
-	b.store.register(cmd)
+	b.store.Register(cmd)
 	return cmd
 }
 
@@ -65,7 +66,7 @@ type bisecting struct {
 	good, bad, db, pkg string
 	most               int
 	margin, wrong      float64
-	store              storeFlags
+	store              records.StoreFlags
 
 	project  project.Project
 	commits  []string // oldest first; the first is good, the last bad
@@ -117,7 +118,7 @@ func (b *bisecting) run(ctx context.Context, name string) (err error) {
 }
 
 // prepare finds what name is and the commits to search.
-func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Progress) (*bisect.Search, trial, error) {
+func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Progress) (*Search, trial, error) {
 	if strings.HasPrefix(name, "Benchmark") {
 		if b.good == "" {
 			return nil, nil, cli.Usage(errors.New("bisect: name a commit at which the benchmark was fast with --good"))
@@ -126,15 +127,15 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 			return nil, nil, err
 		}
 		t, err := b.benchmark(name)
-		return bisect.New(len(b.commits)-1, b.wrong), t, err
+		return New(len(b.commits)-1, b.wrong), t, err
 	}
-	h, shared, err := b.store.openShared(ctx, b.project, b.project.Path(b.db, ".flujo/history.db"))
+	h, shared, err := b.store.OpenShared(ctx, b.project, b.project.Path(b.db, ".flujo/history.db"))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer h.Close()
-	defer shared.close()
-	shared.say(b.cmd.ErrOrStderr())
+	defer shared.Close()
+	shared.Say(b.cmd.ErrOrStderr())
 	progress.Set("reading the recorded runs", "")
 	past, err := findSpec(ctx, h, name)
 	if err != nil {
@@ -148,7 +149,7 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 	if err := b.list(ctx); err != nil {
 		return nil, nil, err
 	}
-	s := bisect.New(len(b.commits)-1, b.wrong)
+	s := New(len(b.commits)-1, b.wrong)
 	for _, o := range past.seen {
 		i := slices.IndexFunc(b.commits, func(c string) bool { return reports.SameCommit(c, o.commit) })
 		if i < 0 {
@@ -200,7 +201,7 @@ func (b *bisecting) list(ctx context.Context) error {
 }
 
 // search runs until there is an answer; why says what is missing.
-func (b *bisecting) search(ctx context.Context, s *bisect.Search, t trial, progress *cli.Progress) (answer bisect.Answer, found bool, why string, err error) {
+func (b *bisecting) search(ctx context.Context, s *Search, t trial, progress *cli.Progress) (answer Answer, found bool, why string, err error) {
 	last := len(b.commits) - 1
 	for ctx.Err() == nil {
 		a, done := s.Done()
@@ -239,7 +240,7 @@ func (b *bisecting) search(ctx context.Context, s *bisect.Search, t trial, progr
 }
 
 // tell is the answer for people.
-func (b *bisecting) tell(ctx context.Context, name string, s *bisect.Search, a bisect.Answer) string {
+func (b *bisecting) tell(ctx context.Context, name string, s *Search, a Answer) string {
 	var out strings.Builder
 	line := func(format string, args ...any) {
 		fmt.Fprintln(&out, reports.Visible(fmt.Sprintf(format, args...)))
@@ -280,7 +281,7 @@ func (b *bisecting) tell(ctx context.Context, name string, s *bisect.Search, a b
 			words = append(words, "--"+flag+"="+b.cmd.Flags().Lookup(flag).Value.String())
 		}
 	}
-	line("again: %s %s", invocation(), harness.ShellLine(words...))
+	line("again: %s %s", cli.Invocation(), harness.ShellLine(words...))
 	return out.String()
 }
 

@@ -1,4 +1,4 @@
-package main
+package records
 
 import (
 	"context"
@@ -22,36 +22,36 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// accountFlags say what a report is to look at.
-type accountFlags struct {
+// AnalysisFlags say what a report is to look at.
+type AnalysisFlags struct {
 	plan   string
-	limits string
+	Limits string
 	target float64
-	window int
+	Window int
 	cost   string
 
 	against string
 	source  string
 }
 
-func (f *accountFlags) register(cmd *cobra.Command) {
+func (f *AnalysisFlags) Register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.plan, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	cmd.Flags().Float64Var(&f.target, "target", 0, "pass rate to reach, in percent of the specs that ran (default that of the plan)")
-	cmd.Flags().StringVar(&f.limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
-	cmd.Flags().IntVar(&f.window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
+	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
+	cmd.Flags().IntVar(&f.Window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
 	cmd.Flags().StringVar(&f.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
 	cmd.Flags().StringVar(&f.source, "source-url", "", "address of the folder of the module in the web, {commit} standing for the commit, for links to files (default from CI and the remote of git)")
 	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
 }
 
-// options reads the files that the flags name.
-func (f *accountFlags) options(p project.Project) (analysis.Options, error) {
-	o := analysis.Options{Window: f.window, Source: project.Commits{Of: p}, Now: time.Now()}
+// Options reads the files that the flags name.
+func (f *AnalysisFlags) Options(p project.Project) (analysis.Options, error) {
+	o := analysis.Options{Window: f.Window, Source: project.Commits{Of: p}, Now: time.Now()}
 	if u, err := url.Parse(f.source); f.source != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return o, cli.Usage(fmt.Errorf("--source-url %q: give an address that begins with https://, such as https://github.com/owner/name/blob/{commit}/", f.source))
 	}
-	if f.window < 1 {
-		return o, cli.Usage(fmt.Errorf("--window %d: look at one run or more", f.window))
+	if f.Window < 1 {
+		return o, cli.Usage(fmt.Errorf("--window %d: look at one run or more", f.Window))
 	}
 	var err error
 	if o.Plan, err = revisions.ReadPlan(p, f.plan); err != nil {
@@ -71,7 +71,7 @@ func (f *accountFlags) options(p project.Project) (analysis.Options, error) {
 	if o.Quarantine, err = p.Quarantine(); err != nil {
 		return o, cli.Usage(err)
 	}
-	files, err := filepath.Glob(filepath.Join(p.Path(f.limits, "thresholds/limits"), "*.toml"))
+	files, err := filepath.Glob(filepath.Join(p.Path(f.Limits, "thresholds/limits"), "*.toml"))
 	if err != nil {
 		return o, cli.Usage(err)
 	}
@@ -85,8 +85,8 @@ func (f *accountFlags) options(p project.Project) (analysis.Options, error) {
 	return o, nil
 }
 
-// accountOr is the account, or what to do where there is none.
-func accountOr(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
+// Analyzed returns the analysis, or what to do where there is none.
+func Analyzed(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	var plan *reports.PlanError
 	var against *analysis.AgainstError
 	switch {
@@ -105,9 +105,9 @@ func accountOr(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 // MiB; see BenchmarkMemoryOfReports.
 const manySpecs = 20_000
 
-// saveMemory sets the garbage collector for the largest of the newest runs. It stays so: the
+// SaveMemory sets the garbage collector for the largest of the newest runs. It stays so: the
 // commands end when they have reported, and serve reports the same runs again.
-func saveMemory(ctx context.Context, h *history.History) error {
+func SaveMemory(ctx context.Context, h *history.History) error {
 	lines, _, err := h.Lines(ctx, 10)
 	for i := range lines {
 		if lines[i].Counts.All() >= manySpecs {
@@ -117,13 +117,13 @@ func saveMemory(ctx context.Context, h *history.History) error {
 	return err
 }
 
-// tell is the account of a run of the history, the newest for 0.
-func (f *accountFlags) tell(ctx context.Context, h *history.History, o analysis.Options, run int64) (*analysis.Analysis, error) {
+// Analyze returns the analysis of a run of the history, the newest for 0.
+func (f *AnalysisFlags) Analyze(ctx context.Context, h *history.History, o analysis.Options, run int64) (*analysis.Analysis, error) {
 	o.Run = run
-	if err := saveMemory(ctx, h); err != nil {
+	if err := SaveMemory(ctx, h); err != nil {
 		return nil, cli.Fault(err)
 	}
-	a, err := accountOr(analysis.Analyze(ctx, h, o))
+	a, err := Analyzed(analysis.Analyze(ctx, h, o))
 	if err != nil {
 		return nil, err
 	}

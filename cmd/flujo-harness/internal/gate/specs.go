@@ -1,4 +1,4 @@
-package main
+package gate
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -32,7 +33,7 @@ type specGate struct {
 	maxFlaky int // -1: not asked for
 	minSpecs int
 	against  string
-	store    storeFlags
+	store    records.StoreFlags
 }
 
 func (g *specGate) register(cmd *cobra.Command) {
@@ -43,7 +44,7 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f.StringVar(&g.file, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
 	f.BoolVar(&g.noNew, "no-new-failures", false, "no failure may be by this change: red at the merge base, known flaky and quarantined ones are named")
 	f.StringVar(&g.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
-	g.store.register(cmd)
+	g.store.Register(cmd)
 	f.IntVar(&g.maxFlaky, "max-flaky", -1, "most specs that may be flaky: passed only when retried, or pass and fail at one commit")
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
@@ -90,24 +91,24 @@ func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base
 // specs fail of which nobody knows whether the change is to blame: never green, also
 // without --strict.
 func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
-	history, store, err := g.store.openShared(ctx, p, p.Path(g.db, ".flujo/history.db"))
+	history, store, err := g.store.OpenShared(ctx, p, p.Path(g.db, ".flujo/history.db"))
 	if err != nil {
 		return nil, worst, false, err
 	}
 	defer history.Close()
-	defer store.close()
-	lines = store.lines()
+	defer store.Close()
+	lines = store.Lines()
 	if store != nil && g.run == 0 {
-		g.run = store.newest // not a run of another job that was taken in just now
+		g.run = store.Newest // not a run of another job that was taken in just now
 	}
 	ledger, err := p.Quarantine()
 	if err != nil {
 		return nil, worst, false, cli.Usage(err)
 	}
-	if err := saveMemory(ctx, history); err != nil {
+	if err := records.SaveMemory(ctx, history); err != nil {
 		return nil, worst, false, cli.Fault(err)
 	}
-	a, err := accountOr(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
+	a, err := records.Analyzed(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
 	if err != nil {
 		return nil, worst, false, err
 	}
@@ -169,12 +170,12 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 		lines = append(lines, whoseLines(a)...)
 		if n := len(a.Baseline.Rescued); n > 0 {
 			lines = append(lines, fmt.Sprintf("run %d: passed here and failed in an earlier run of the same commit: %s; --max-flaky bounds such specs",
-				a.Run.ID, reports.Visible(firstNames(a.Baseline.Rescued))))
+				a.Run.ID, reports.Visible(records.FirstNames(a.Baseline.Rescued))))
 		}
 	}
 	if g.maxFlaky >= 0 {
 		flaky := a.FlakyNow()
-		add(heldIf(len(flaky) <= g.maxFlaky), "flaky specs: %s; at most %d may be", firstNames(flaky), g.maxFlaky)
+		add(heldIf(len(flaky) <= g.maxFlaky), "flaky specs: %s; at most %d may be", records.FirstNames(flaky), g.maxFlaky)
 	}
 	if g.minSpecs > 0 {
 		of := ""
@@ -274,7 +275,7 @@ func outsideText(a *analysis.Analysis) string {
 			}
 		}
 		if len(names) > 0 {
-			parts = append(parts, as.what+": "+listNames(len(names), func(i int) string { return names[i] }))
+			parts = append(parts, as.what+": "+records.ListNames(len(names), func(i int) string { return names[i] }))
 		}
 	}
 	if a.Blocked > 0 && a.Run.Suites.SuiteFailures() > 0 {
@@ -285,7 +286,7 @@ func outsideText(a *analysis.Analysis) string {
 
 // failureNames is a number with the first few names.
 func failureNames(failures []analysis.Failure) string {
-	return listNames(len(failures), func(i int) string { return failures[i].Name() })
+	return records.ListNames(len(failures), func(i int) string { return failures[i].Name() })
 }
 
 // onlyNew reports whether the gate is asked for new failures, and every failure outside the
@@ -315,7 +316,7 @@ func missingNames(moves []analysis.Move) string {
 	slices.SortStableFunc(order, func(x, y analysis.Move) int {
 		return cmp.Compare(bit(x.Before != reports.Failed), bit(y.Before != reports.Failed))
 	})
-	return listNames(len(order), func(i int) string {
+	return records.ListNames(len(order), func(i int) string {
 		if order[i].Before == reports.Failed {
 			return order[i].Spec.Name() + " (it failed)"
 		}
@@ -382,26 +383,4 @@ func judgeable(a *analysis.Analysis) error {
 		return fmt.Errorf("none of its %d specs ran", a.RateAll.Of)
 	}
 	return nil
-}
-
-// firstNames is "none", or a number with the first few names.
-func firstNames(specs []reports.Spec) string {
-	return listNames(len(specs), func(i int) string { return specs[i].Name() })
-}
-
-// listNames is [firstNames] of n names.
-func listNames(n int, name func(i int) string) string {
-	const most = 5
-	if n == 0 {
-		return "none"
-	}
-	var names []string
-	for i := range min(n, most) {
-		names = append(names, name(i))
-	}
-	s := fmt.Sprintf("%d: %s", n, strings.Join(names, ", "))
-	if more := n - most; more > 0 {
-		s += fmt.Sprintf(" and %d more", more)
-	}
-	return s
 }

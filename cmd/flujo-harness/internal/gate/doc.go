@@ -1,0 +1,2 @@
+// Package gate has the command that judges recorded results.
+package gate
