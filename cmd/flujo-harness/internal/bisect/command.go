@@ -273,7 +273,11 @@ func (b *bisecting) tell(ctx context.Context, name string, s *Search, a Answer) 
 		}
 		of[0], of[1] = of[0]+passes, of[1]+fails
 	}
-	line("since then it failed in %d of %s, before in %d of %s", since[1], cli.Plural(int64(since[0]+since[1]), "run"), before[1], cli.Plural(int64(before[0]+before[1]), "run"))
+	failed := "failed"
+	if strings.HasPrefix(name, "Benchmark") {
+		failed = "was slower"
+	}
+	line("since then it %s in %d of %s, before in %d of %s", failed, since[1], cli.Plural(int64(since[0]+since[1]), "run"), before[1], cli.Plural(int64(before[0]+before[1]), "run"))
 	line("%s made now, %s in the history; at most %v%% of such answers is wrong", cli.Plural(int64(s.Runs()), "run"), cli.Plural(int64(b.recorded), "run"), 100*b.wrong)
 	words := []string{"bisect", name, "--good=" + b.commits[a.First-1], "--bad=" + b.commits[a.Last]}
 	for _, flag := range []string{"db", "pkg", "margin"} {
