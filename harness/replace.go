@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 )
@@ -9,12 +8,14 @@ import (
 // Replace writes a file whole or not at all: whoever reads it finds the old content or the new.
 // write gets the path of a new file in a temporary folder next to it; Replace moves that file to
 // its place. Temporary folders that killed processes have left there for the same file are removed.
-func Replace(path string, write func(path string) error) (err error) {
+func Replace(path string, write func(path string) error) error {
 	dir, remove, err := Temporary(filepath.Dir(path), "."+filepath.Base(path)+".flujo-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, remove()) }()
+	// The file has been written, or not, by then: a folder that cannot be removed, as where a
+	// virus scanner has it open, is left to the next writer.
+	defer func() { _ = remove() }()
 	part := filepath.Join(dir, filepath.Base(path))
 	if err := write(part); err != nil {
 		return err

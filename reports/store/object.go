@@ -138,6 +138,13 @@ func decodeRun(content []byte) (r reports.Run, err error) {
 	if decoder.More() {
 		return reports.Run{}, errors.New("there is more than a run in it")
 	}
+	// Commits are given to git and shown in many places: an object is of anybody who may write to
+	// the store.
+	for _, commit := range append([]string{r.Commit}, r.Origin.Ancestors...) {
+		if err := reports.CheckCommit(commit); err != nil {
+			return reports.Run{}, err
+		}
+	}
 	r.ID = 0
 	return r, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 func job(i int) reports.Run {
-	r := sample.CellsRun(0, fmt.Sprintf("%04x:..F", i))
+	r := sample.CellsRun(0, fmt.Sprintf("%07x:..F", i))
 	r.Started = sample.Noon.Add(time.Duration(i) * time.Second)
 	return r
 }
@@ -80,6 +81,8 @@ func hostile(t *testing.T) map[string]Object {
 		"a list":                 sealed(t, at, "[]", ""),
 		"two runs":               sealed(t, at, content+content, ""),
 		"lines":                  sealed(t, at, strings.Replace(content, ",", ",\n", 1), ""),
+		"a commit that acts":     sealed(t, at, regexp.MustCompile(`"Commit":"[^"]*"`).ReplaceAllString(content, `"Commit":"--upload-pack=x"`), ""),
+		"an ancestor that acts":  sealed(t, at, strings.Replace(content, `"Origin":{`, `"Origin":{"Ancestors":["\u001b[2J"],`, 1), ""),
 		"a newer version":        sealed(t, at, strings.TrimSuffix(content, "}")+`,"Mood":"good"}`, ""),
 		"an unknown state":       sealed(t, at, strings.Replace(content, `"passed"`, `"splendid"`, 1), ""),
 		"a name without an end":  {name + ".tmp", object},

@@ -183,13 +183,13 @@ func TestCorporaCutOff(t *testing.T) {
 // Every corpus is drawn three times: at least 95% of its secrets are found, and no text that holds
 // none is changed.
 func TestCorpora(t *testing.T) {
-	for _, corpus := range []string{"a", "b", "c", "d", "e", "f"} {
+	for corpus, least := range map[string]int{"a": 100, "b": 100, "c": 100, "d": 100, "e": 100, "f": 60} {
 		t.Run(corpus, func(t *testing.T) {
 			for seed := range uint64(3) {
 				m := &maker{rng: rand.New(rand.NewPCG(seed, 22))}
 				found, secrets, changed, innocents := score(t, readCorpus(t, corpus+"-*.txt", m))
 				t.Logf("seed %d: %d of %d found (%.1f%%), %d of %d innocent texts changed", seed, found, secrets, 100*float64(found)/float64(secrets), changed, innocents)
-				if secrets < 60 || innocents < 25 || found*100 < secrets*95 || changed > 0 {
+				if secrets < least || innocents < 25 || found*100 < secrets*95 || changed > 0 {
 					t.Errorf("seed %d: %d of %d secrets found, want 95%%; %d of %d innocent texts changed, want 0", seed, found, secrets, changed, innocents)
 				}
 			}

@@ -20,7 +20,7 @@ func (sc *scanner) protocol(at, end, v int) int {
 			to++
 		}
 		rest := s[to:min(len(s), to+2)]
-		if x := s[v:to]; len(x) >= 4 && strings.IndexAny(x, "0123456789!^*-_+.~%@#") >= 0 && sc.spoken(x) && !isWord(x) && !isPlaceholder(x) && (rest == "" || strings.IndexByte("\r\n\\\"'", rest[0]) >= 0) {
+		if x := s[v:to]; len(x) >= 4 && strings.ContainsAny(x, "0123456789!^*-_+.~%@#") && sc.spoken(x) && !isWord(x) && !isPlaceholder(x) && (rest == "" || strings.IndexByte("\r\n\\\"'", rest[0]) >= 0) {
 			return sc.give(v, to, "assignment")
 		}
 	case "IDENTIFY":

@@ -148,7 +148,7 @@ var faults = map[string]func(*machine){
 	"forgets the oldest": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			known := m.keep(name, object)
-			if len(m.order) > 20 {
+			if len(m.order) > 10 {
 				delete(m.objects, m.order[0])
 				m.order = m.order[1:]
 			}
