@@ -11,6 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // A results file of a run whose suites failed is not green because its figures are: here
@@ -60,5 +61,34 @@ func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 				t.Errorf("exit %d, want %d and %q: %s", code, tc.code, tc.says, out.String())
 			}
 		})
+	}
+}
+
+// What "run --against" found is in the file as a verdict: a gate that passed over it would be
+// green where the run was not.
+func TestAGateSeesWhatWasComparedWithARevision(t *testing.T) {
+	results, err := harness.ReadResults(filepath.Join("testdata", "results.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for outcome, want := range map[thresholds.Outcome]int{
+		thresholds.Held: cli.ExitHeld, thresholds.Broken: cli.ExitBroken, thresholds.Inconclusive: cli.ExitHeld, thresholds.Invalid: cli.ExitFault,
+	} {
+		r := *results
+		recorded := []thresholds.Verdict{{Outcome: outcome, Workload: "default", Metric: thresholds.MetricAgainst, Against: "main", Reason: "default against main"}}
+		if r.Verdicts, err = json.Marshal(recorded); err != nil {
+			t.Fatal(err)
+		}
+		var text, out strings.Builder
+		if err := r.Write(&text); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("results.json", []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code := run(t.Context(), []string{"gate", "results.json"}, strings.NewReader(""), &out, &out); code != want || !strings.Contains(out.String(), "as recorded: default against main") {
+			t.Errorf("%s: exit code %d, want %d\n%s", outcome, code, want, out.String())
+		}
 	}
 }

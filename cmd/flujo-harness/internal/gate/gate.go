@@ -34,7 +34,8 @@ func Command() *cobra.Command {
 not, by the limits as they are now. Every figure is computed again from the raw samples in
 the file; a file that is empty, cut off, edited or of another version is a fault. Its digest
 and the raw samples find mistakes, not forgers: who can write the file can make it say what
-they like, so take it from the job that measured. What it says of its commit, age and class
+they like, so take it from the job that measured. Verdicts of --against are taken as recorded: the
+file has no samples of the other revision. What it says of its commit, age and class
 of machine is printed.
 
 With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs of the
@@ -138,6 +139,11 @@ func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, ba
 		if outcome != thresholds.Held {
 			suites, ofSuites = cli.Worse(suites, outcome), append(ofSuites, verdictLine(outcome, path+": "+text))
 		}
+		compared, outcome, err := against(r)
+		if failed = errors.Join(failed, err); err != nil {
+			continue
+		}
+		suites, ofSuites = cli.Worse(suites, outcome), append(ofSuites, compared...)
 		all = append(all, r.Comparisons...)
 		lines = append(lines, reports.Visible(fmt.Sprintf("%s: %s", path, origin(r, time.Now()))))
 		if other := p.OfAnother(cmd.Context(), r.Commit); other != "" {
@@ -149,6 +155,24 @@ func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, ba
 	}
 	verdicts, worst, err := gate(all, rules, time.Now())
 	return slices.Concat(lines, verdicts, ofSuites), cli.Worse(worst, suites), err
+}
+
+// against are the verdicts of a results file on what was compared with another revision. They
+// are taken as they were recorded: the file has no samples of the other revision.
+func against(r *harness.Results) (lines []string, worst thresholds.Outcome, err error) {
+	worst = thresholds.Held
+	var verdicts []thresholds.Verdict
+	if len(r.Verdicts) > 0 {
+		if err := json.Unmarshal(r.Verdicts, &verdicts); err != nil {
+			return nil, thresholds.Invalid, fmt.Errorf("the verdicts cannot be read: %w: run again", err)
+		}
+	}
+	for _, v := range verdicts {
+		if v.Against != "" {
+			lines, worst = append(lines, verdictLine(v.Outcome, "as recorded: "+v.Reason)), cli.Worse(worst, v.Outcome)
+		}
+	}
+	return lines, worst, nil
 }
 
 // suitesOf judges the specs that a results file has next to its measurements: a file of a
