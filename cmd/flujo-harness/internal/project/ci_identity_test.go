@@ -16,16 +16,16 @@ func TestIdentityOfACIRun(t *testing.T) {
 	}{
 		"none":                {"", CIRun{}},
 		"CI=false":            {"CI=false BUILD_ID=3", CIRun{}},
-		"CI without a number": {"CI=true GIT_COMMIT=c", CIRun{}},
-		"GitHub": {"CI=true GITHUB_ACTIONS=true GITHUB_REPOSITORY=a/b GITHUB_RUN_ID=7 GITHUB_RUN_ATTEMPT=2 GITHUB_JOB=test GITHUB_SHA=c GITHUB_REF_NAME=main GITHUB_SERVER_URL=https://github.com",
-			CIRun{ID: "github/a/b/7/2/test", Commit: "c", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "github"}, {Name: "CI job", Value: "test"},
+		"CI without a number": {"CI=true GIT_COMMIT=c0ffee0", CIRun{}},
+		"GitHub": {"CI=true GITHUB_ACTIONS=true GITHUB_REPOSITORY=a/b GITHUB_RUN_ID=7 GITHUB_RUN_ATTEMPT=2 GITHUB_JOB=test GITHUB_SHA=c0ffee0 GITHUB_REF_NAME=main GITHUB_SERVER_URL=https://github.com",
+			CIRun{ID: "github/a/b/7/2/test", Commit: "c0ffee0", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "github"}, {Name: "CI job", Value: "test"},
 				{Name: "CI page", Value: "https://github.com/a/b/actions/runs/7"}}}},
 		"GitHub, a pull request": {"GITHUB_ACTIONS=true GITHUB_RUN_ID=7 GITHUB_HEAD_REF=fix GITHUB_REF_NAME=9/merge",
 			CIRun{ID: "github/7", Commit: "", Branch: "fix", Facts: []reports.Fact{{Name: "CI service", Value: "github"}}}},
-		"GitLab": {"CI=true GITLAB_CI=true CI_PROJECT_PATH=a/b CI_PIPELINE_ID=5 CI_JOB_ID=6 CI_JOB_NAME=test CI_COMMIT_SHA=c CI_COMMIT_REF_NAME=main",
-			CIRun{ID: "gitlab/a/b/5/6", Commit: "c", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "gitlab"}, {Name: "CI job", Value: "test"}}}},
-		"another": {"CI=1 JOB_NAME=shop BUILD_NUMBER=12 GIT_COMMIT=c GIT_BRANCH=main",
-			CIRun{ID: "ci/shop/12", Commit: "c", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "CI"}, {Name: "CI job", Value: "shop"}}}},
+		"GitLab": {"CI=true GITLAB_CI=true CI_PROJECT_PATH=a/b CI_PIPELINE_ID=5 CI_JOB_ID=6 CI_JOB_NAME=test CI_COMMIT_SHA=c0ffee0 CI_COMMIT_REF_NAME=main",
+			CIRun{ID: "gitlab/a/b/5/6", Commit: "c0ffee0", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "gitlab"}, {Name: "CI job", Value: "test"}}}},
+		"another": {"CI=1 JOB_NAME=shop BUILD_NUMBER=12 GIT_COMMIT=c0ffee0 GIT_BRANCH=main",
+			CIRun{ID: "ci/shop/12", Commit: "c0ffee0", Branch: "main", Facts: []reports.Fact{{Name: "CI service", Value: "CI"}, {Name: "CI job", Value: "shop"}}}},
 	} {
 		env := map[string]string{}
 		for _, pair := range strings.Fields(test.env) {

@@ -87,6 +87,7 @@ var proofs = []proof{
 	fuzzing("core/internal/codec", "FuzzDecodeStored"),
 	fuzzing("stubs", "FuzzParseTable"),
 	fuzzing("stubs/cassette", "FuzzOpen"),
+	fuzzing("stubs/provider", "FuzzServer", "FuzzAnswer"),
 	fuzzing("stubs/redact", "FuzzRedactTwice"),
 	fuzzing("harness", "FuzzDecodeResults"),
 	fuzzing("thresholds", "FuzzReadLimits"),
