@@ -21,7 +21,7 @@ type Revision struct {
 // same workload.
 type AgainstSpec struct {
 	Spec                          // Plan.Sessions is the most sessions of each program, Plan.SlowBy the slow-down of the self-check
-	Base, Head Revision           //
+	Base, Head Revision           // the same workload in two programs
 	Counter    *instructions.Tool // nil: instructions are not counted
 }
 
@@ -46,7 +46,7 @@ func AgainstUnits() []string {
 // more hides a cost that does more, what a run writes is counted beside it: see
 // [AgainstUnits]. Instructions, where they are counted, are those of W-N.
 //
-// next is asked after each three sessions what it still needs. What fails in a program is told
+// next is asked after each three sessions what it still needs. A failure of a program is recorded
 // in the difference; an error means that nothing could be measured. The comparison is that of
 // the head's sessions alone; nil where there were none.
 func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More) (*Difference, *Comparison, error) {

@@ -142,7 +142,7 @@ func (r *RunInstructions) Cost() []float64 {
 }
 
 // CountRun counts what a run of the workload executes, until more wants no further count of W.
-// It is asked after each. What fails is told in the result.
+// It is asked after each. A failure is recorded in the result.
 func CountRun(ctx context.Context, spec Spec, run Runner, tool *instructions.Tool, more func(*RunInstructions) bool) *RunInstructions {
 	r := &RunInstructions{Tool: tool.Name}
 	for _, one := range []struct {

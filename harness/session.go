@@ -43,7 +43,7 @@ type SessionResult struct {
 	Counted    Accounting             `json:"accounting"`
 	Problem    string                 `json:"problem,omitempty"` // a fault that ended the session
 
-	Instructions float64 `json:"instructions,omitempty"` // of the whole process, of a session that is counted
+	Instructions float64 `json:"instructions,omitempty"` // that the whole process executed; only of a counted session
 }
 
 // Accounting of the operations: planned = kept + warm-ups + first of a slot.

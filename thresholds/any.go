@@ -138,7 +138,7 @@ func OnAnyMachine(c *harness.Comparison, byClass Verdict, own *File, counted Ver
 		v.Self = byClass.Self
 		return v
 	}
-	unknown := own == nil || own.Class != c.Environment.Class || own.Find(c.Workload, MetricCostRatio, c.Durability) == nil
+	unknown := own.Own(c.Environment.Class, c.Workload, c.Durability) == nil
 	switch {
 	case byClass.Outcome == Invalid || byClass.Outcome == Broken:
 		return byClass

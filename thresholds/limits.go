@@ -262,6 +262,15 @@ func (f *File) Find(workload, metric, durability string) *Limit {
 	return nil
 }
 
+// Own returns the limit of (W-N)/F that a workload has on a class of machines. It is nil where
+// there is no file, where it is of another class, and where it has none.
+func (f *File) Own(class, workload, durability string) *Limit {
+	if f == nil || f.Class != class {
+		return nil
+	}
+	return f.Find(workload, MetricCostRatio, durability)
+}
+
 // tolerance returns the entry that says until when a limit may stay looser than it
 // was, nil where it is not looser. It is the latest entry with an expiry: a loosening
 // stays one until the limit is again as tight as before, however often it was

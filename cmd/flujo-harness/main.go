@@ -94,6 +94,9 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 			if err := cli.NoEmptyValues(cmd); err != nil {
 				return err
 			}
+			if cmd.Hidden { // a process that this program starts itself, such as each session
+				return nil
+			}
 			p, err := project.Find()
 			if err != nil {
 				return cli.Fault(err)

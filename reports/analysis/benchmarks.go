@@ -100,7 +100,7 @@ func ValueIn(v float64, unit string) string {
 
 // Interval of a figure.
 func Interval(e *harness.Estimate) string {
-	if !text.Bounded(*e) {
+	if !e.Bounded() {
 		return "no interval: too few"
 	}
 	return ValueIn(e.Low, e.Unit) + " to " + ValueIn(e.High, e.Unit)

@@ -128,7 +128,7 @@ func addBenchmark(add func(seriesKey, bool, SeriesPoint), b reports.Benchmark, w
 
 func pointOf(e harness.Estimate, line history.RunLine) SeriesPoint {
 	p := SeriesPoint{Run: line, Value: e.Value, Low: e.Value, High: e.Value}
-	if text.Bounded(e) {
+	if e.Bounded() {
 		p.Low, p.High = e.Low, e.High
 	}
 	return p

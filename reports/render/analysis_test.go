@@ -12,11 +12,11 @@ import (
 
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
-	"github.com/flujo/flujo-harness/reports/internal/text"
 	"github.com/flujo/flujo-harness/thresholds"
-	"github.com/google/go-cmp/cmp"
 )
 
 // A spec that did both in the runs of one command is flaky in that run, whatever it does
@@ -70,7 +70,7 @@ func TestBenchmarksStandBesideThoseBefore(t *testing.T) {
 		t.Fatalf("%+v", a.Figures)
 	}
 	// The interval is of the first and the last of seven: binomial, 98.4%.
-	if f := a.Figures[0]; f.Now.Value != 5e-9 || text.Bounded(f.Now) || f.Before.Value != 4e-9 || f.Before.Low != 1e-9 || f.Before.High != 7e-9 {
+	if f := a.Figures[0]; f.Now.Value != 5e-9 || f.Now.Bounded() || f.Before.Value != 4e-9 || f.Before.Low != 1e-9 || f.Before.High != 7e-9 {
 		t.Errorf("%+v, before %+v", f.Now, f.Before)
 	}
 	text := strings.Join(append(Summary(a, Screen{}), Details(a)...), "\n")
@@ -168,7 +168,7 @@ func TestCostOfARunItself(t *testing.T) {
 	for _, part := range w.Increments {
 		sum += part.Cost.Value
 	}
-	if math.Abs(sum-w.Total.Value) > 0.01*w.Total.Value || w.Increments[1].Cost.Value < 150 || !text.Bounded(w.Total) {
+	if math.Abs(sum-w.Total.Value) > 0.01*w.Total.Value || w.Increments[1].Cost.Value < 150 || !w.Total.Bounded() {
 		t.Errorf("%v us of parts, %+v", sum, w.Total)
 	}
 	details := strings.Join(Details(a), "\n")

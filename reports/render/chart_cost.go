@@ -101,7 +101,7 @@ type fallRow struct{ Name, Cost, Interval, N, Adds string }
 
 func newFall(w *harness.Waterfall) *fallView {
 	total, sum := w.Total.Value, 0.0
-	if text.Bounded(w.Total) {
+	if w.Total.Bounded() {
 		total = max(total, w.Total.High)
 	}
 	for _, i := range w.Increments {
@@ -112,13 +112,13 @@ func newFall(w *harness.Waterfall) *fallView {
 	at, y := 0.0, 8.0
 	add := func(name string, from, size float64, e harness.Estimate, whole bool, adds string) {
 		low, high := from+size, from+size
-		if text.Bounded(e) {
+		if e.Bounded() {
 			low, high = from+e.Low, from+e.High
 		}
 		v.Bars = append(v.Bars, fallBar{X: a.at(max(0, from)), Y: y + 22, Width: max(1.5, a.at(max(0, from+size))-a.at(max(0, from))), TextY: y + 16, Mid: y + 29, Total: whole,
 			Text: fmt.Sprintf("%s %s µs", name, text.Figure(size)), Low: a.at(max(0, low)), High: a.at(max(0, high))})
 		r := fallRow{Name: name, Cost: text.Figure(e.Value), Interval: "none", N: fmt.Sprintf("%d %s", e.N, reports.Visible(e.Of)), Adds: adds}
-		if text.Bounded(e) {
+		if e.Bounded() {
 			r.Interval = text.Figure(e.Low) + " to " + text.Figure(e.High)
 		}
 		v.Rows = append(v.Rows, r)

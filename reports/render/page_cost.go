@@ -166,7 +166,7 @@ func row(name string, e harness.Estimate, unit, durability, note string) figureR
 		return r
 	}
 	r.Value, r.Interval = text.Figure(e.Value), "none: too few"
-	if text.Bounded(e) {
+	if e.Bounded() {
 		r.Interval = fmt.Sprintf("%s to %s", text.Figure(e.Low), text.Figure(e.High))
 	}
 	return r

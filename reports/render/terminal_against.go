@@ -120,7 +120,7 @@ func percentChange(e harness.Estimate) string {
 	if !text.Estimated(e) {
 		return "not estimated"
 	}
-	if !text.Bounded(e) {
+	if !e.Bounded() {
 		return change(e.Value)
 	}
 	return fmt.Sprintf("%s (%s to %s)", change(e.Value), change(e.Low), change(e.High))

@@ -113,7 +113,7 @@ func costRow(c *harness.Comparison) string {
 		return "not estimated" + at
 	}
 	interval := "no interval: too few blocks"
-	if text.Bounded(c.Cost) {
+	if c.Cost.Bounded() {
 		interval = fmt.Sprintf("%s to %s", text.Figure(c.Cost.Low), text.Figure(c.Cost.High))
 	}
 	line := fmt.Sprintf("%s µs a run (%s)%s", signed(c.Cost.Value), interval, at)

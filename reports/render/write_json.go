@@ -258,7 +258,7 @@ func newJSONMedian(e *harness.Estimate) jsonMedian {
 
 // endsOf the interval, nil where there is none.
 func endsOf(e *harness.Estimate) (low, high *float64) {
-	if !text.Estimated(*e) || !text.Bounded(*e) {
+	if !text.Estimated(*e) || !e.Bounded() {
 		return nil, nil
 	}
 	return &e.Low, &e.High

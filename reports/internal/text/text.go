@@ -90,16 +90,10 @@ func Estimated(e harness.Estimate) bool {
 	return e.N > 0 && !math.IsNaN(e.Value) && !math.IsInf(e.Value, 0)
 }
 
-// Bounded reports whether the interval says anything: harness leaves it open where
-// there are too few blocks.
-func Bounded(e harness.Estimate) bool {
-	return e.Bounded()
-}
-
 // Within is "208 to 217, 95%, n=15 blocks", the bounds times scale.
 func Within(e harness.Estimate, scale float64) string {
 	n := fmt.Sprintf("n=%d %s", e.N, reports.Visible(e.Of))
-	if !Bounded(e) {
+	if !e.Bounded() {
 		return "no interval: too few, " + n
 	}
 	return fmt.Sprintf("%s to %s, %s%%, %s", Figure(e.Low*scale), Figure(e.High*scale), reports.Percent(e.Level), n)

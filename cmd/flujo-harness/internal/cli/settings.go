@@ -28,12 +28,10 @@ type settings struct {
 	SourceURL  string   `toml:"source-url"`  // of links to lines of files
 }
 
-// fromEnvironment are the settings that a variable FLUJO_NAME sets, too. FLUJO_STORE is read
-// where the store is opened: what it may have of a password belongs in no command line.
-var fromEnvironment = []string{"db", "out", "limits", "limits-from", "target", "source-url"}
+// settingNames are the flags that have settings.
+var settingNames = []string{"db", "out", "store", "limits", "limits-from", "target", "source-url"}
 
-// Settings are for commands about this module's history; these have flags of the same name
-// for something else.
+// withoutSettings are the commands whose --db is of the engine, and not the history.
 var withoutSettings = []string{"runs", "trace"}
 
 // ApplySettings sets the flags of a command that were not given: from variables such as
@@ -47,32 +45,25 @@ func ApplySettings(cmd *cobra.Command, root string) error {
 	if err != nil {
 		return Usage(err)
 	}
-	for _, name := range fromEnvironment {
-		variable := "FLUJO_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		if value := os.Getenv(variable); strings.TrimSpace(value) != "" {
-			if err := setDefault(cmd, name, value, variable); err != nil {
-				return err
-			}
+	for _, name := range settingNames {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || f.Changed {
+			continue
 		}
-	}
-	for _, name := range []string{"db", "out", "store", "limits", "limits-from", "target", "source-url"} {
-		if value := of[name]; value != "" {
-			if err := setDefault(cmd, name, value, SettingsFile); err != nil {
-				return err
-			}
+		from := "FLUJO_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		value := os.Getenv(from)
+		switch {
+		case strings.TrimSpace(value) == "":
+			from, value = SettingsFile, of[name]
+		case name == "store":
+			continue // read where the store is opened: a password belongs in no command line
 		}
-	}
-	return nil
-}
-
-// setDefault sets a flag that the command has and that was not given.
-func setDefault(cmd *cobra.Command, name, value, from string) error {
-	f := cmd.Flags().Lookup(name)
-	if f == nil || f.Changed || name == "store" && os.Getenv("FLUJO_STORE") != "" {
-		return nil
-	}
-	if err := cmd.Flags().Set(name, value); err != nil {
-		return Usage(fmt.Errorf("%s: %s: %w", from, name, err))
+		if value == "" {
+			continue
+		}
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return Usage(fmt.Errorf("%s: %s: %w", from, name, err))
+		}
 	}
 	return nil
 }

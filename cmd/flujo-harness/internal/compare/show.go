@@ -82,7 +82,7 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64) 
 // change is "+1.23% (+1.20 to +1.25, n=5)"; without an interval where there is none.
 func change(e harness.Estimate) string {
 	percent := func(v float64) float64 { return 100 * (v - 1) }
-	if e.High == math.MaxFloat64 {
+	if !e.Bounded() {
 		return fmt.Sprintf("%+.2f%% (n=%d)", percent(e.Value), e.N)
 	}
 	return fmt.Sprintf("%+.2f%% (%+.2f to %+.2f, n=%d)", percent(e.Value), percent(e.Low), percent(e.High), e.N)

@@ -69,20 +69,15 @@ of the workload is made of. Judges nothing.`,
 			if w, err := harness.WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 				return cli.Usage(fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: name another one", w.Name))
 			}
-			run, _, err := Sessions(p, spec)
-			if err != nil {
-				return cli.Fault(err)
-			}
 			ours, _, err := Sessions(p, harness.Spec{})
 			if err != nil {
 				return cli.Fault(err)
 			}
-			dir, remove, err := harness.Scratch(p.Root)
+			spec, run, remove, err := Ready(p, spec)
 			if err != nil {
-				return cli.Fault(err)
+				return err
 			}
 			defer func() { err = errors.Join(err, remove()) }()
-			spec.Dir = dir
 			ctx, progress := cmd.Context(), cli.NewProgress(cmd.ErrOrStderr())
 			defer progress.End()
 			all, err := harness.Workloads()

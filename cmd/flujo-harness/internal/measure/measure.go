@@ -143,16 +143,11 @@ func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
 
 // measure runs sessions until the verdict is decided.
 func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thresholds.File, progress *cli.Progress) (m thresholds.Judged, err error) {
-	run, _, err := Sessions(p, spec)
+	spec, run, remove, err := Ready(p, spec)
 	if err != nil {
-		return m, cli.Fault(err)
-	}
-	dir, remove, err := harness.Scratch(p.Root)
-	if err != nil {
-		return m, cli.Fault(err)
+		return m, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	spec.Dir = dir
 	began := time.Now()
 	stage := fmt.Sprintf("measuring %s at %s", spec.Workload, spec.Durability)
 	progress.Set(stage, "")
@@ -173,8 +168,7 @@ func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresho
 		return nil
 	}
 	limited := anyMachine != nil && anyMachine.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil
-	has := own != nil && own.Class == machine.Class() && own.Find(c.Workload, thresholds.MetricCostRatio, c.Durability) != nil
-	if !always && (!limited || has) {
+	if !always && (!limited || own.Own(machine.Class(), c.Workload, c.Durability) != nil) {
 		return nil
 	}
 	if err := count(ctx, p, spec, c, func(r *harness.RunInstructions) bool {
@@ -198,16 +192,11 @@ func count(ctx context.Context, p project.Project, spec harness.Spec, c *harness
 		c.Instructions = &harness.RunInstructions{Problem: err.Error()}
 		return nil
 	}
-	run, _, err := Sessions(p, spec)
+	spec, run, remove, err := Ready(p, spec)
 	if err != nil {
-		return cli.Fault(err)
-	}
-	dir, remove, err := harness.Scratch(p.Root)
-	if err != nil {
-		return cli.Fault(err)
+		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	spec.Dir = dir
 	progress.Set(fmt.Sprintf("counting instructions of %s at %s", spec.Workload, spec.Durability), "")
 	c.Instructions = harness.CountRun(ctx, spec, run, tool, more)
 	return nil
@@ -216,6 +205,18 @@ func count(ctx context.Context, p project.Project, spec harness.Spec, c *harness
 // RegisterInstructions registers --instructions.
 func (f *Flags) RegisterInstructions(cmd *cobra.Command, usage string) {
 	cmd.Flags().BoolVar(&f.Instructions, "instructions", false, usage)
+}
+
+// Ready returns a spec with a folder on the disk to be measured, what runs its sessions, and what
+// removes the folder. Its errors are faults.
+func Ready(p project.Project, spec harness.Spec) (ready harness.Spec, run harness.Runner, remove func() error, err error) {
+	if run, _, err = Sessions(p, spec); err != nil {
+		return spec, nil, nil, cli.Fault(err)
+	}
+	if spec.Dir, remove, err = harness.Scratch(p.Root); err != nil {
+		return spec, nil, nil, cli.Fault(err)
+	}
+	return spec, run, remove, nil
 }
 
 // Sessions runs every session in a fresh process, of this program or of the suite

@@ -97,16 +97,11 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 {
 		return cli.Usage(errors.New("--n is 1 or more, --margin above 0, --burners and --change 0 or more"))
 	}
-	dir, remove, err := harness.Scratch(p.Root)
+	spec, run, remove, err := measure.Ready(p, spec)
 	if err != nil {
-		return cli.Fault(err)
+		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	spec.Dir = dir
-	run, _, err := measure.Sessions(p, spec)
-	if err != nil {
-		return cli.Fault(err)
-	}
 	var raw *os.File
 	if c.raw != "" {
 		if raw, err = os.Create(c.raw); err != nil {

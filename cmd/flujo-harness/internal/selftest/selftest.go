@@ -99,7 +99,7 @@ and one was undecided; 130 interrupted.`,
 			}
 			progress := cli.NewProgress(cmd.ErrOrStderr())
 			defer progress.End()
-			if limits == nil || limits.Class != machine.Class() || limits.Find(spec.Workload, thresholds.MetricCostRatio, string(spec.Durability)) == nil {
+			if limits.Own(machine.Class(), spec.Workload, string(spec.Durability)) == nil {
 				if limits, err = here(cmd, p, spec, progress); err != nil {
 					return err
 				}
@@ -114,16 +114,11 @@ and one was undecided; 130 interrupted.`,
 
 // here makes limits for this machine, which has none.
 func here(cmd *cobra.Command, p project.Project, spec harness.Spec, progress *cli.Progress) (limits *thresholds.File, err error) {
-	dir, remove, err := harness.Scratch(p.Root)
+	spec, run, remove, err := measure.Ready(p, spec)
 	if err != nil {
-		return nil, cli.Fault(err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	spec.Dir = dir
-	run, _, err := measure.Sessions(p, spec)
-	if err != nil {
-		return nil, cli.Fault(err)
-	}
 	const margin, sessions = 0.25, 12 // quick: the corruptions are far larger
 	if limits, _, err = provisional(cmd.Context(), spec, margin, sessions, run, progress); err == nil {
 		l := limits.Limits[0]
