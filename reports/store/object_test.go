@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +63,12 @@ func hostile(t *testing.T) map[string]Object {
 	flipped := slices.Clone(object)
 	flipped[len(flipped)/2] ^= 1
 	at, content := name[:len(timeForm)], contentOf(t, object)
+	changed := func(old, new string) Object {
+		if !strings.Contains(content, old) {
+			t.Fatalf("a run has no %s: %s", old, content)
+		}
+		return sealed(t, at, strings.Replace(content, old, new, 1), "")
+	}
 	return map[string]Object{
 		"the content of another": {other, object},
 		"a flipped bit":          {name, flipped},
@@ -80,11 +85,11 @@ func hostile(t *testing.T) map[string]Object {
 		"no JSON":                sealed(t, at, "run", ""),
 		"a list":                 sealed(t, at, "[]", ""),
 		"two runs":               sealed(t, at, content+content, ""),
-		"lines":                  sealed(t, at, strings.Replace(content, ",", ",\n", 1), ""),
-		"a commit that acts":     sealed(t, at, regexp.MustCompile(`"Commit":"[^"]*"`).ReplaceAllString(content, `"Commit":"--upload-pack=x"`), ""),
-		"an ancestor that acts":  sealed(t, at, strings.Replace(content, `"Origin":{`, `"Origin":{"Ancestors":["\u001b[2J"],`, 1), ""),
+		"lines":                  changed(",", ",\n"),
+		"a commit that acts":     changed(`"Commit":"0000001"`, `"Commit":"--upload-pack=x"`),
+		"an ancestor that acts":  changed(`{`, `{"Origin":{"Ancestors":["\u001b[2J"]},`),
 		"a newer version":        sealed(t, at, strings.TrimSuffix(content, "}")+`,"Mood":"good"}`, ""),
-		"an unknown state":       sealed(t, at, strings.Replace(content, `"passed"`, `"splendid"`, 1), ""),
+		"an unknown state":       changed(`"passed"`, `"splendid"`),
 		"a name without an end":  {name + ".tmp", object},
 		"a pack that is none":    {name + ".pack", flipped},
 		"a pack without runs":    sealed(t, at, "x\ny\n", ".pack"),

@@ -138,7 +138,9 @@ func (p *Program) call(ctx context.Context, method string, c Call, answer *Answe
 	case <-done.Done:
 	}
 	if err := done.Error; err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, rpc.ErrShutdown) {
+		// All that is no answer is the connection: a program that has ended shows as the end of a
+		// file, as a pipe that is closed or broken, or as a client that has shut down.
+		if _, answered := errors.AsType[rpc.ServerError](err); !answered {
 			err = fmt.Errorf("the program %s ended: %s", bucketsProgram, cmp.Or(p.said.String(), "it said nothing"))
 		}
 		return err
