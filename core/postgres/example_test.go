@@ -1,0 +1,24 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/postgres"
+)
+
+// An engine of which several machines share the runs. It needs a server; the password is in
+// PGPASSWORD or in .pgpass.
+func ExampleOpen() {
+	ctx := context.Background()
+	backend, err := postgres.Open(ctx, "postgres://flujo@db.example.com/runs?sslmode=verify-full", postgres.Power)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer backend.Close()
+	fmt.Println("a save survives:", backend.Durability())
+	engine := core.NewEngine(core.WithBackend(backend))
+	_ = engine // core.RunOrResume and core.ResumeAll execute runs with it
+}

@@ -1,0 +1,50 @@
+package sqlite_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite"
+)
+
+// A run is saved step by step; a finished one is answered from the file without asking the agent.
+func Example() {
+	dir, err := os.MkdirTemp("", "runs")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	backend, err := sqlite.Open(ctx, filepath.Join(dir, "runs.db"), sqlite.Process)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer backend.Close()
+
+	loud := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
+		fmt.Println("the agent is asked")
+		return strings.ToUpper(req.Input), nil
+	})
+	p, err := core.New("loud", core.Step("say", loud,
+		func(s string) string { return s },
+		func(s *string, said string) { *s = said }))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	engine := core.NewEngine(core.WithBackend(backend))
+	for range 2 {
+		res, err := core.RunOrResume(ctx, engine, p, core.RunKey{Run: "first"}, "hello")
+		fmt.Println(res.Status, res.Scope, err)
+	}
+	// Output:
+	// the agent is asked
+	// completed HELLO <nil>
+	// completed HELLO <nil>
+}
