@@ -143,6 +143,18 @@ func (c *Comparison) Valid() bool {
 	return c.Problem == ""
 }
 
+// String is one line for people: "default at process: (W-N)/F is 1.31 (1.29 to 1.33, 95%, n=24
+// blocks)", or why there is no figure.
+func (c *Comparison) String() string {
+	switch {
+	case c.Problem != "":
+		return c.Name() + ": invalid: " + c.Problem
+	case len(c.Blocks) == 0:
+		return c.Name() + ": nothing was measured"
+	}
+	return c.Name() + ": (W-N)/F is " + c.CostRatio.String()
+}
+
 // Name of what was measured: "default at process".
 func (c *Comparison) Name() string { return c.Workload + " at " + c.Durability }
 

@@ -128,6 +128,23 @@ func (d *Difference) estimate() {
 	}
 }
 
+// String is one line for people: "encode: head/base is 1.02 (1.01 to 1.03, 95%, n=60 blocks)",
+// or why there is no figure.
+func (d *Difference) String() string {
+	title := fmt.Sprintf("%s: %s/%s", d.Name, d.Head, d.Base)
+	switch {
+	case d.Problem != "":
+		return title + " is invalid: " + d.Problem
+	case d.HeadFails != "":
+		return title + ": " + d.Head + " fails: " + d.HeadFails
+	case d.NotCompared != "":
+		return title + " is not compared: " + d.NotCompared
+	case len(d.Blocks) == 0:
+		return title + ": nothing was measured"
+	}
+	return title + " is " + d.Ratio.String()
+}
+
 // Column is one statistic of all blocks, with the session of each.
 func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64, sessions []int) {
 	for _, b := range d.Blocks {

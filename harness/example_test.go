@@ -33,10 +33,11 @@ func ExampleCompare() {
 		return
 	}
 	d := differences[0]
-	fmt.Println(d.Head, "beside", d.Base+":", len(d.Blocks), "blocks, complete:", d.Complete)
-	// thresholds.JudgeDifference(d, 0.05, 1) says whether plus is more than 5% slower.
+	fmt.Println(d.Name, "has", len(d.Blocks), "blocks, complete:", d.Complete)
+	// fmt.Println(d) prints the ratio; thresholds.JudgeDifference(d, 0.05, 1) says whether plus
+	// is more than 5% slower.
 	// Output:
-	// plus beside join: 2 blocks, complete: true
+	// words has 2 blocks, complete: true
 }
 
 // Samples that another program took, in turns.

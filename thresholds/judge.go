@@ -148,6 +148,14 @@ func (v Verdict) end(o Outcome, reason, next string) Verdict {
 	return v
 }
 
+// String is the outcome with its reason: "broken: 30 of 36 blocks are above 1.38".
+func (v Verdict) String() string {
+	if v.Reason == "" {
+		return v.Outcome.String()
+	}
+	return v.Outcome.String() + ": " + v.Reason
+}
+
 // Decided reports whether more sessions of the same measurement cannot change the
 // verdict. Without a limit that is so once the figures have an interval.
 func (v Verdict) Decided() bool {

@@ -193,3 +193,12 @@ func TestExpiredLooseningBreaks(t *testing.T) {
 		t.Errorf("on its last day: %v: %s", v.Outcome, v.Reason)
 	}
 }
+
+func TestVerdictInOneLine(t *testing.T) {
+	if got := (Verdict{Outcome: Broken, Reason: "30 of 36 blocks are above 1.38"}).String(); got != "broken: 30 of 36 blocks are above 1.38" {
+		t.Error(got)
+	}
+	if got := (Verdict{}).String(); got != "inconclusive" {
+		t.Error(got)
+	}
+}
