@@ -92,12 +92,14 @@ type Benchmarks struct {
 func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 	spec.fill()
 	m := &Benchmarks{spec: spec, rng: rand.New(rand.NewPCG(spec.Seed, 0xbe7c))}
+	began := time.Now()
 	if m.Names, m.Only = m.probe(ctx); ctx.Err() != nil {
 		m.Facts = m.difference(spec.Benchmark)
 		m.Facts.NotCompared, m.Names, m.Only = ErrNoTime.Error(), nil, [2][]string{}
 	}
+	probing := time.Since(began).Seconds() / float64(max(1, len(m.Names)))
 	for _, name := range m.Names {
-		l := newLeaf(m, name)
+		began, l := time.Now(), newLeaf(m, name)
 		m.leaves = append(m.leaves, l)
 		if l.open = l.size(ctx) && l.block(ctx); l.open {
 			l.count.prepare()
@@ -105,6 +107,7 @@ func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 		if l.soFar(); ctx.Err() != nil && len(l.d.Blocks) == 0 {
 			l.d.NotCompared = ErrNoTime.Error()
 		}
+		l.d.Seconds = probing + time.Since(began).Seconds()
 	}
 	return m
 }
@@ -300,7 +303,7 @@ func newLeaf(m *Benchmarks, name string) *leaf {
 // beginning of the measurement has reached end.
 func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Difference) More) {
 	began := time.Now()
-	defer func() { l.d.Seconds = time.Since(began).Seconds() }()
+	defer func() { l.d.Seconds += time.Since(began).Seconds() }()
 	over := func() bool { return l.spec.Budget > 0 && time.Since(l.began) > end }
 	more, layouts := next(l.d), 0
 	for more != (More{}) && ctx.Err() == nil {

@@ -168,7 +168,7 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	if j.packages == nil || ctx.Err() != nil {
 		return nil
 	}
-	result, worst, err := compare.Benchmarks(ctx, p, c.tmp, c.sides, j.packages, a.margin, a.by, againstBudget, progress)
+	result, worst, err := compare.Benchmarks(ctx, p, c.tmp, c.sides, compare.Options{Packages: j.packages, Margin: a.margin, Judge: a.by, Budget: againstBudget}, progress)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:

@@ -71,7 +71,7 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/bisect":    {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/scaffold":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
-	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure"},
+	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure", "cmd/flujo-harness/internal/compare", "cmd/flujo-harness/internal/revisions"},
 }
 
 // importProblem returns what is wrong with one import of a file, or "".

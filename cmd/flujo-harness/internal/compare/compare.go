@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ type comparing struct {
 	strict    bool
 
 	selected []selection
-	ops      int           // of a process; 0: from time
-	time     time.Duration // of a process; 0: the default
+	each     func(Measured) // nil: nobody asks
+	ops      int            // of a process; 0: from time
+	time     time.Duration  // of a process; 0: the default
 	procs    []int
 }
 
@@ -229,10 +231,33 @@ func (r *Result) Empty() bool {
 	return len(r.Differences)+len(r.Identical)+len(r.New)+len(r.Gone)+len(r.NotBuilt) == 0
 }
 
-// Benchmarks compares the benchmarks of packages, as the command does without flags but these:
-// margin is in percent, judge "" or what thresholds.Judging takes, budget the time for all.
-func Benchmarks(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, packages []string, margin float64, judge string, budget time.Duration, progress *cli.Progress) (Result, thresholds.Outcome, error) {
-	c := comparing{packages: packages, bench: ".", which: "both", margin: margin, judge: judge, budget: budget}
+// Options are what other commands choose of a comparison; the zero value of a field is the
+// default of the flag.
+type Options struct {
+	Packages []string
+	Bench    string // "": all
+	Margin   float64
+	Judge    string
+	Budget   time.Duration
+	Seed     uint64
+
+	// Each, where it is not nil, is called with every judged benchmark while its binaries are
+	// there. Then broken benchmarks are not profiled.
+	Each func(Measured)
+}
+
+// Measured is one judged benchmark.
+type Measured struct {
+	Difference *harness.Difference
+	Verdict    thresholds.Verdict
+	Base, Head harness.BenchSide
+	Pattern    string // -test.bench that selects it alone
+}
+
+// Benchmarks compares the benchmarks of two revisions, as the command does. tmp is a folder for what is
+// built.
+func Benchmarks(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, o Options, progress *cli.Progress) (Result, thresholds.Outcome, error) {
+	c := comparing{packages: o.Packages, bench: cmp.Or(o.Bench, "."), which: "both", margin: o.Margin, judge: o.Judge, budget: o.Budget, seed: o.Seed, each: o.Each}
 	if err := c.check(); err != nil {
 		return Result{}, thresholds.Inconclusive, cli.Usage(err)
 	}
@@ -273,7 +298,11 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 	for _, t := range targets {
 		for _, d := range t.found {
 			v := c.judging(all).Judge(d)
-			if worst = cli.Worse(worst, v.Outcome); v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == "" && ctx.Err() == nil {
+			worst = cli.Worse(worst, v.Outcome)
+			switch profiled := v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == ""; {
+			case c.each != nil:
+				c.each(Measured{d, v, t.spec.Base, t.spec.Head, harness.BenchPattern(strings.TrimPrefix(d.Name, t.pkg+"."), t.spec.Procs)})
+			case profiled && ctx.Err() == nil:
 				progress.Set("profiling "+d.Name, "")
 				result.Profiles = append(result.Profiles, c.profile(ctx, t, d, tmp))
 				progress.End()

@@ -28,7 +28,7 @@ type Flags struct {
 	durabilities []string
 	Limits       string
 	sessions     int
-	budget       time.Duration
+	Budget       time.Duration
 	Seed         uint64
 	Instructions bool // count them, see RegisterInstructions
 }
@@ -39,7 +39,7 @@ func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
 	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
-	cmd.Flags().DurationVar(&f.budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
+	cmd.Flags().DurationVar(&f.Budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
 	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
@@ -113,7 +113,7 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 			if spec.Seed == 0 {
 				spec.Seed = uint64(rand.Uint32())
 			}
-			spec.Plan.Sessions, spec.Plan.Budget = f.sessions, f.budget
+			spec.Plan.Sessions, spec.Plan.Budget = f.sessions, f.Budget
 			if slices.ContainsFunc(specs, func(s harness.Spec) bool { return s.Workload == w && s.Durability == spec.Durability }) {
 				return nil, cli.Usage(fmt.Errorf("%s at %s: given twice", w, d))
 			}

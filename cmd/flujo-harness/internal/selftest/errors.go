@@ -1,12 +1,14 @@
 package selftest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -35,6 +37,8 @@ type errorRates struct {
 	burners     []int
 	calibration int
 	raw         string
+	compare     bool
+	comparing   compareErrors
 }
 
 // errorsCommand is "selftest errors".
@@ -47,9 +51,18 @@ func errorsCommand() *cobra.Command {
 and programs slowed down by each --change, --n times each, on an idle machine and while
 --burners processes keep the cores busy. Prints how many verdicts were broken, held,
 inconclusive and invalid, how long they took, and how often simpler rules would have
-raised an alarm on the same measurements.`,
-		Example: "  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+raised an alarm on the same measurements.
+
+With --compare it judges compare instead: benchmarks of public modules are compared with
+copies that were changed on purpose, in comments only, in the layout of the binary only, or in
+that each benchmark does some percent more of its work than it reports. Each --row is such a
+change and the margin it is judged with, 2@1 is +2% with a margin of 1%, and gets --n verdicts on
+each benchmark. Benchstat's rule, and a threshold on the means, get as much time with the same
+binaries. --time bounds the whole.`,
+		Example: `  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40
+  flujo-harness selftest errors --compare --n 20 --judge instructions
+  flujo-harness selftest errors --compare --module ./mymodule --row 5@5 --burners 0,4`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	c.flags.Register(cmd, harness.DefaultPlan().Sessions)
 	cmd.Flags().IntVar(&c.n, "n", 20, "verdicts of each kind")
@@ -58,6 +71,12 @@ raised an alarm on the same measurements.`,
 	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "processes that keep a core busy beside the measurement")
 	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
 	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
+	of := &c.comparing
+	cmd.Flags().BoolVar(&c.compare, "compare", false, "judge the comparisons of benchmarks, not the gate")
+	cmd.Flags().StringSliceVar(&of.rows, "row", []string{"comments@5", "layout@5", "10@5", "5@5", "2@2", "1@1"}, "with --compare, a change and its margin in percent; may be given several times")
+	cmd.Flags().StringSliceVar(&of.modules, "module", nil, "with --compare, a module, PATH@VERSION or a folder (default five public ones)")
+	cmd.Flags().StringVar(&of.judge, "judge", "", `with --compare, judge by "time", "instructions" or "counts" alone`)
+	cmd.Flags().BoolVar(&of.rules, "rules", true, "with --compare, apply benchstat's rule and a threshold, too, for as long")
 	return cmd
 }
 
@@ -87,6 +106,21 @@ type outcomes struct {
 
 func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
+	var raw *os.File
+	if c.raw != "" {
+		if raw, err = os.Create(c.raw); err != nil {
+			return cli.Usage(err)
+		}
+		defer func() { err = errors.Join(err, raw.Close()) }()
+	}
+	if c.compare {
+		of := &c.comparing
+		if raw != nil {
+			of.raw = raw
+		}
+		of.n, of.burners, of.budget, of.seed = c.n, c.burners, c.flags.Budget, cmp.Or(c.flags.Seed, uint64(rand.Uint32()))
+		return of.run(cmd)
+	}
 	p, spec, err := c.flags.Prepare(ctx)
 	if err != nil {
 		return err
@@ -102,13 +136,6 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	var raw *os.File
-	if c.raw != "" {
-		if raw, err = os.Create(c.raw); err != nil {
-			return cli.Usage(err)
-		}
-		defer func() { err = errors.Join(err, raw.Close()) }()
-	}
 	progress := cli.NewProgress(cmd.ErrOrStderr())
 	defer progress.End()
 	limits, refused, err := provisional(ctx, spec, c.margin/100, c.calibration, run, progress)

@@ -1,0 +1,192 @@
+package selftest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// injection is a change that is made to the sources of a module on purpose, and the margin that
+// it is judged with.
+type injection struct {
+	comments bool    // comments alone change
+	slower   float64 // percent that every benchmark does more; 0: nothing but the layout of the binary changes
+	margin   float64 // percent
+}
+
+func (i injection) String() string {
+	switch {
+	case i.comments:
+		return "comments only"
+	case i.slower == 0:
+		return "layout only"
+	}
+	return fmt.Sprintf("%+.3g%%", i.slower)
+}
+
+// parseInjection reads "comments@5", "layout@5" or "2@1": the change, and the margin.
+func parseInjection(text string) (i injection, err error) {
+	change, margin, ok := strings.Cut(text, "@")
+	if i.margin, err = strconv.ParseFloat(margin, 64); !ok || err != nil || !(i.margin > 0 && i.margin <= 100) {
+		return i, fmt.Errorf("--row %q: write a change and a margin in percent, such as 5@5, comments@5 or layout@5", text)
+	}
+	switch change {
+	case "comments":
+		i.comments = true
+	case "layout":
+	default:
+		if i.slower, err = strconv.ParseFloat(change, 64); err != nil || !(i.slower > 0 && i.slower <= 1000) {
+			return i, fmt.Errorf("--row %q: the change is a percentage above 0, \"comments\" or \"layout\"", text)
+		}
+	}
+	return i, nil
+}
+
+// sources are the Go files of some packages, which can be changed and restored.
+type sources struct {
+	names map[string]string // folder -> name of its package
+	files map[string][]byte // path -> text
+	added []string          // files that an injection has added
+}
+
+func readSources(packages map[string]string) (*sources, error) {
+	s := &sources{names: packages, files: map[string][]byte{}}
+	for dir := range packages {
+		paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if s.files[path], err = os.ReadFile(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// change makes one change, of which seed makes each different from the others. It returns the
+// functions whose loops it has made longer.
+func (s *sources) change(i injection, seed uint64) (longer []string, err error) {
+	for _, path := range s.added {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	s.added = nil
+	for path, text := range s.files {
+		if i.comments {
+			text = append(fmt.Appendf(nil, "// Changed on purpose, for the %d. time.\n\n", seed), text...)
+		}
+		if i.slower > 0 && strings.HasSuffix(path, "_test.go") {
+			changed, in, err := lengthen(text, i.slower)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+			}
+			text, longer = changed, append(longer, in...)
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if i.comments {
+		return nil, nil
+	}
+	for dir, name := range s.names {
+		path := filepath.Join(dir, "a_changed_layout.go") // its functions come before those of other files
+		if err := os.WriteFile(path, layout(name, rand.New(rand.NewPCG(seed, 0x1a90))), 0o644); err != nil {
+			return nil, err
+		}
+		s.added = append(s.added, path)
+	}
+	return longer, nil
+}
+
+// layout is a file with functions of random sizes that are never called, and that the linker
+// cannot know to be never called: all functions behind them move.
+func layout(pkg string, rng *rand.Rand) []byte {
+	var b, calls bytes.Buffer
+	fmt.Fprintf(&b, "package %s\n\nimport \"os\"\n", pkg)
+	for n := range 1 + rng.IntN(6) {
+		fmt.Fprintf(&b, "\n//go:noinline\nfunc changedLayout%d(x uint64) uint64 {\n", n)
+		for range 1 + rng.IntN(40) {
+			fmt.Fprintf(&b, "\tx = x*%d + %d\n", rng.Uint32()|1, rng.Uint32())
+		}
+		b.WriteString("\treturn x\n}\n")
+		fmt.Fprintf(&calls, "\t\tprintln(changedLayout%d(%d))\n", n, n)
+	}
+	fmt.Fprintf(&b, "\nfunc init() {\n\tif len(os.Args) > 1<<20 {\n%s\t}\n}\n", calls.String())
+	return b.Bytes()
+}
+
+// lengthen makes the loops of benchmarks longer by so many percent: "for i := 0; i < b.N; i++"
+// makes b.N and a share more operations, and the benchmark still reports b.N. So time,
+// instructions and allocations of an operation all grow by that share, and by nothing else.
+// Where b.N times the share is not whole, it is rounded down. It returns the functions with such loops.
+func lengthen(text []byte, percent float64) (changed []byte, in []string, err error) {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "", text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, nil, err
+	}
+	type edit struct {
+		from, to token.Pos
+		text     string
+	}
+	var edits []edit
+	more := func(n ast.Expr) string {
+		s := string(text[files.Position(n.Pos()).Offset:files.Position(n.End()).Offset])
+		return fmt.Sprintf("%s+int(int64(%s)*%d/100000)", s, s, int(percent*1000+0.5))
+	}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		before := len(edits)
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch loop := n.(type) {
+			case *ast.ForStmt:
+				start, ok := loop.Init.(*ast.AssignStmt)
+				cond, ok2 := loop.Cond.(*ast.BinaryExpr)
+				if ok && ok2 && start.Tok == token.DEFINE && len(start.Lhs) == 1 && cond.Op == token.LSS && isBN(cond.Y) {
+					edits = append(edits, edit{start.Lhs[0].End(), start.Lhs[0].End(), ", changedN"}, edit{start.Rhs[0].End(), start.Rhs[0].End(), ", " + more(cond.Y)},
+						edit{cond.Y.Pos(), cond.Y.End(), "changedN"})
+				}
+			case *ast.RangeStmt:
+				if isBN(loop.X) {
+					edits = append(edits, edit{loop.X.Pos(), loop.X.End(), more(loop.X)})
+				}
+			}
+			return true
+		})
+		if len(edits) > before {
+			in = append(in, f.Name.Name)
+		}
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(b.from, a.from) }) // from the end
+	changed = slices.Clone(text)
+	for _, e := range edits {
+		changed = slices.Replace(changed, files.Position(e.from).Offset, files.Position(e.to).Offset, []byte(e.text)...)
+	}
+	return changed, in, nil
+}
+
+// isBN reports whether an expression is the N of a variable: "b.N".
+func isBN(e ast.Expr) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != "N" {
+		return false
+	}
+	_, ok = s.X.(*ast.Ident)
+	return ok
+}

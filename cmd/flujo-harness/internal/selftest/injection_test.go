@@ -1,0 +1,156 @@
+package selftest
+
+import (
+	"go/format"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestLoopsOfBenchmarksAreMadeLonger(t *testing.T) {
+	const before = `package p
+
+func BenchmarkA(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		for j := 0; j < 3; j++ { work() }
+	}
+	b.Run("x", func(b *testing.B) {
+		for range b.N { work() }
+	})
+}
+
+func BenchmarkB(b *testing.B) {
+	for b.Loop() { work() }
+	for n := 1; n <= b.N; n++ { work() }
+}
+
+func TestC(t *testing.T) { for i := 0; i < t.Count; i++ { work() } }
+`
+	const after = `package p
+
+func BenchmarkA(b *testing.B) {
+	for i, changedN := 0, b.N+int(int64(b.N)*2500/100000); i < changedN; i++ {
+		for j := 0; j < 3; j++ { work() }
+	}
+	b.Run("x", func(b *testing.B) {
+		for range b.N+int(int64(b.N)*2500/100000) { work() }
+	})
+}
+
+func BenchmarkB(b *testing.B) {
+	for b.Loop() { work() }
+	for n := 1; n <= b.N; n++ { work() }
+}
+
+func TestC(t *testing.T) { for i := 0; i < t.Count; i++ { work() } }
+`
+	changed, in, err := lengthen([]byte(before), 2.5)
+	if diff := cmp.Diff(after, string(changed)); err != nil || diff != "" || !slices.Equal(in, []string{"BenchmarkA"}) {
+		t.Errorf("functions %v, error %v, text (-want +got)\n%s", in, err, diff)
+	}
+	if _, _, err := lengthen([]byte("package"), 1); err == nil {
+		t.Error("what is no Go source was made longer")
+	}
+}
+
+// What one change adds must not be there with the next, and each is another one.
+func TestChangesOfSourcesAreUndoneByTheNext(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{"p.go": "//go:build linux\n\npackage p\n", "p_test.go": "package p\nfunc BenchmarkA(b *testing.B) { for i := 0; i < b.N; i++ {} }\n"}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() map[string]string {
+		all := map[string]string{}
+		paths, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[filepath.Base(path)] = string(text)
+		}
+		return all
+	}
+	s, err := readSources(map[string]string{dir: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for seed := range uint64(3) {
+		if longer, err := s.change(injection{slower: 1}, seed); err != nil || !slices.Equal(longer, []string{"BenchmarkA"}) {
+			t.Fatalf("longer %v, error %v", longer, err)
+		}
+		if got := read(); !strings.Contains(got["p_test.go"], "changedN") || !strings.Contains(got["a_changed_layout.go"], "package p\n") {
+			t.Errorf("after +1%%: %q", got)
+		} else {
+			seen[got["a_changed_layout.go"]] = true
+		}
+		if _, err := s.change(injection{comments: true}, seed); err != nil {
+			t.Fatal(err)
+		}
+		got := read()
+		if len(got) != 2 || strings.Contains(got["p_test.go"], "changedN") || !strings.HasSuffix(got["p.go"], files["p.go"]) {
+			t.Errorf("after a change of comments: %q", got)
+		}
+		seen[got["p.go"]] = true
+	}
+	if len(seen) != 6 {
+		t.Errorf("%d different texts of 6 changes", len(seen))
+	}
+}
+
+func TestTheLayoutFileIsGoSource(t *testing.T) {
+	for seed := range uint64(20) {
+		text := layout("p", rand.New(rand.NewPCG(seed, 0)))
+		if _, err := format.Source(text); err != nil || !strings.Contains(string(text), "//go:noinline") {
+			t.Errorf("seed %d: %v\n%s", seed, err, text)
+		}
+	}
+}
+
+func TestRowsOfInjections(t *testing.T) {
+	for text, want := range map[string]injection{
+		"comments@5": {comments: true, margin: 5}, "layout@2": {margin: 2}, "1.5@1": {slower: 1.5, margin: 1},
+	} {
+		if got, err := parseInjection(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "5", "5@", "@5", "0@5", "-1@5", "5@0", "5@101", "NaN@5", "5@NaN", "slow@5"} {
+		if i, err := parseInjection(text); err == nil {
+			t.Errorf("%q: %+v", text, i)
+		}
+	}
+}
+
+func TestRulesOfOthers(t *testing.T) {
+	low, high := make([]float64, 10), make([]float64, 10)
+	for i := range low {
+		low[i], high[i] = 100+float64(i), 104+float64(i)
+	}
+	for _, tc := range []struct {
+		samples              [2][]float64
+		margin               float64
+		benchstat, threshold bool
+	}{
+		{[2][]float64{low, low}, 0.05, false, false},
+		{[2][]float64{low, high}, 0.05, true, true},
+		{[2][]float64{high, low}, 0.05, false, false},
+		{[2][]float64{low, high}, 0.1, true, false}, // 3.8% is less than half of 10%
+	} {
+		if b, th := alarms(tc.samples, tc.margin); b != tc.benchstat || th != tc.threshold {
+			t.Errorf("%v at %v: %v, %v, want %v, %v", tc.samples, tc.margin, b, th, tc.benchstat, tc.threshold)
+		}
+	}
+}
