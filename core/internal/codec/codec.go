@@ -9,15 +9,15 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Codec copies and stores values of one type. A value comes back from storage as
 // it was or is refused; of a time that is its instant and its offset, without
 // the monotonic reading. It is safe for concurrent use.
 type Codec[T any] struct {
-	shape  *shape
-	points bool // a value may hold pointers
-	Lossy  bool // a value may come back from storage without what storage does not keep of it, see holds
+	shape *shape
+	Lossy bool // a value may come back from storage without what storage does not keep of it, see holds
 }
 
 // New checks the type; the error is a [*TypeError].
@@ -26,7 +26,7 @@ func New[T any]() (*Codec[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Codec[T]{shape: s, points: s.points(map[*shape]bool{}), Lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
+	return &Codec[T]{shape: s, Lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
 }
 
 // holds reports whether a value may hold one of the given forms. Of two of them
@@ -47,19 +47,6 @@ func (s *shape) holds(seen map[*shape]bool, forms ...form) bool {
 	return slices.Contains(forms, s.form) || s.elem.holds(seen, forms...)
 }
 
-func (s *shape) points(seen map[*shape]bool) bool {
-	if s == nil || seen[s] {
-		return false
-	}
-	seen[s] = true
-	for _, f := range s.fields {
-		if f.shape.points(seen) {
-			return true
-		}
-	}
-	return s.form == pointer && s.elem.form != double || s.elem.points(seen)
-}
-
 // Copy returns a value that shares nothing with v that can change, test doubles
 // and what map keys point to apart. Within it is shared what is shared in v.
 func (c *Codec[T]) Copy(v *T) (to T, err error) {
@@ -74,26 +61,29 @@ func (c *Codec[T]) Copy(v *T) (to T, err error) {
 	return deep, nil
 }
 
+// encoders keep their buffers for the next value.
+var encoders = sync.Pool{New: func() any { return &encoder{} }}
+
+// mostKept is the largest buffer that is kept, in bytes.
+const mostKept = 1 << 20
+
 // Encode returns v as JSON. The error is a [*ValueError], a [*DoubleError] or,
 // where a method of v panicked, a [*PanicError].
 func (c *Codec[T]) Encode(v *T, doubles bool) (data []byte, err error) {
 	defer Contain(&err)
-	if !c.shape.sound {
-		w := walker{doubles: doubles, points: c.points}
-		if err := w.check(c.shape, reflect.ValueOf(v)); err != nil {
-			return nil, err
-		}
+	e := encoders.Get().(*encoder)
+	*e = encoder{data: e.data[:0], doubles: doubles}
+	if err := e.encode(c.shape, reflect.ValueOf(v)); err != nil {
+		return nil, err
 	}
-	if data, err = json.Marshal(v); err != nil {
-		w := walker{doubles: true, try: true}
-		if bad := w.check(c.shape, reflect.ValueOf(v)); bad != nil {
-			return nil, bad
-		}
-		return nil, &ValueError{Problem: err.Error()}
-	}
-	// What marshal methods return is not walked, and may nest as well.
-	if bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > maxDepth && !json.Valid(data) {
+	data = make([]byte, len(e.data))
+	copy(data, e.data)
+	// What marshal methods return may nest as well.
+	if e.foreign && bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > maxDepth && !json.Valid(data) {
 		return nil, &ValueError{Problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back", maxDepth)}
+	}
+	if cap(e.data) <= mostKept {
+		encoders.Put(e)
 	}
 	return data, nil
 }

@@ -8,9 +8,9 @@
 //     back from JSON in general, for example one with an unexported field or a
 //     channel, is a [*TypeError]. What is left to check or to copy in values of the
 //     type is kept as a plan (shape.go), one for each type in the process.
-//   - [Codec.Encode] checks the value (exact.go) and writes it with encoding/json. A
-//     value that would come back different, for example a NaN or two pointers to
-//     one object, is a [*ValueError]. Types of which every value comes back skip it.
+//   - [Codec.Encode] writes the value as encoding/json would, byte by byte, and checks it
+//     in the same walk (encode.go). A value that would come back different, for example
+//     a NaN or two pointers to one object, is a [*ValueError].
 //
 // [Codec.Copy] makes a deep copy without JSON, [Codec.Decode] reads what Encode wrote,
 // and [Merge] joins what the branches of a fork changed. Marshal methods and Clone methods

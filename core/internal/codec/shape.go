@@ -53,7 +53,7 @@ type shape struct {
 	typ       reflect.Type
 	form      form
 	plain     bool // an assignment copies it
-	sound     bool // every value comes back as it was: no walk
+	bare      bool // a record that is stored as its only field, which is embedded
 	byPointer bool // opaque, by a method that is called on addressable values only
 	clone     *reflect.Method
 	key       form
@@ -63,11 +63,13 @@ type shape struct {
 
 // field of a record.
 type field struct {
-	index int
-	name  string
-	shape *shape
-	flat  bool                     // embedded: stored as fields of the outer struct
-	omit  func(reflect.Value) bool // left out of the JSON; nil: never, or without harm
+	index  int
+	name   string
+	shape  *shape
+	key    []byte                   // its name in JSON and a colon
+	flat   bool                     // embedded: stored as fields of the outer struct
+	quoted bool                     // written as a string
+	omit   func(reflect.Value) bool // left out of the JSON; nil: never
 }
 
 var (
@@ -103,8 +105,8 @@ func shapeOf(t reflect.Type) (*shape, error) {
 }
 
 // shaper makes the shapes of one type and of all it is made of. made holds
-// unfinished ones too, by which a recursive type finds itself: neither plain nor
-// sound, as a type that can reach itself is neither.
+// unfinished ones too, by which a recursive type finds itself: not plain, as no type is
+// that can reach itself.
 type shaper struct {
 	made   map[reflect.Type]*shape
 	tables []*shape // whose elements are looked at when all is made
@@ -158,7 +160,6 @@ func (b *shaper) fill(s *shape, path string) error {
 	case reflect.Bool, reflect.Uintptr,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		s.sound = true
 		return nil
 	case reflect.Float32, reflect.Float64:
 		s.form = floating
@@ -199,7 +200,6 @@ func (b *shaper) container(s *shape, path string) (err error) {
 	if s.elem, err = b.shape(t.Elem(), path+"[]"); err != nil {
 		return err
 	}
-	s.sound = s.elem.sound
 	if s.form = list; t.Kind() == reflect.Array {
 		s.form, s.plain = array, s.elem.plain
 	}
@@ -243,12 +243,13 @@ func (s *shape) methods(path string) (own bool, err error) {
 	}
 	if t.Kind() == reflect.Struct && t.NumField() > 0 && (promoted(t, "Marshal"+as) || promoted(t, "Unmarshal"+as)) {
 		if f := t.Field(0); t.NumField() == 1 && f.IsExported() {
+			s.bare = true
 			return false, nil // as good as the embedded value, which is looked at
 		} else if t.NumField() > 1 {
 			return false, refused(t, path, "it is stored by the Marshal%s or Unmarshal%[1]s of an embedded field, which knows nothing of the other fields: name that field", as)
 		}
 	}
-	s.form, s.sound = opaque, true
+	s.form = opaque
 	s.plain, s.byPointer = !pointsOn(t), !t.Implements(write)
 	return true, nil
 }
@@ -370,7 +371,7 @@ func unaddressed(s *shape, path string) error {
 // record makes the shape of a struct.
 func (b *shaper) record(s *shape, path string) error {
 	s.form, s.plain = record, false // until all fields are known: one may lead back here
-	plain, sound := true, true
+	plain := true
 	if err := storedNames(s.typ, path, "", map[string]string{}); err != nil {
 		return err
 	}
@@ -387,7 +388,7 @@ func (b *shaper) record(s *shape, path string) error {
 			return refused(sf.Type, at, "an embedded pointer is lost where it is nil: name the field")
 		case !sf.IsExported() && !embedded:
 			return refused(sf.Type, at, "an unexported field is not stored and would be lost: export it, or keep it out of the scope")
-		case tag == "-":
+		case tag == "":
 			return refused(sf.Type, at, `a field with json:"-" is not stored and would be lost: remove the tag, or keep the field out of the scope`)
 		}
 		fs, err := b.shape(sf.Type, at)
@@ -408,19 +409,27 @@ func (b *shaper) record(s *shape, path string) error {
 		case opts["string"] && scalar.form == opaque && (scalar.typ.Kind() <= reflect.Float64 || scalar.typ.Kind() == reflect.String):
 			return refused(sf.Type, at, "the tag option string does not go with a marshal method of its own: remove it")
 		}
-		f := field{index: i, name: sf.Name, shape: fs, flat: flat}
+		f := field{index: i, name: sf.Name, shape: fs, flat: flat, quoted: opts["string"] && isScalar(scalar)}
 		switch {
 		case opts["omitzero"]:
 			f.omit = omitZero(sf.Type, opts["omitempty"])
-		case opts["omitempty"] && !fs.sound:
+		case opts["omitempty"]:
 			f.omit = isEmpty
 		}
+		var e encoder
+		_ = e.text(tag) // names are of letters, digits and some signs
+		f.key = append(e.data, ':')
 		s.fields = append(s.fields, f)
 		plain = plain && fs.plain
-		sound = sound && fs.sound && f.omit == nil
 	}
-	s.plain, s.sound = plain, sound
+	s.plain = plain
 	return nil
+}
+
+// isScalar reports whether the tag option string has a meaning for values of this shape.
+func isScalar(s *shape) bool {
+	k := s.typ.Kind()
+	return s.form != opaque && (reflect.Bool <= k && k <= reflect.Float64 || k == reflect.String)
 }
 
 // storedNames refuses two fields stored under one name, of which encoding/json
@@ -428,7 +437,7 @@ func (b *shaper) record(s *shape, path string) error {
 func storedNames(t reflect.Type, path, within string, names map[string]string) error {
 	for sf := range t.Fields() {
 		name, _, flat := storedName(sf)
-		if name == "-" || !sf.IsExported() && !(sf.Anonymous && sf.Type.Kind() == reflect.Struct) {
+		if name == "" || !sf.IsExported() && !(sf.Anonymous && sf.Type.Kind() == reflect.Struct) {
 			continue
 		}
 		if flat {
@@ -445,12 +454,12 @@ func storedNames(t reflect.Type, path, within string, names map[string]string) e
 	return nil
 }
 
-// storedName reads the json tag as encoding/json does. A flat field has no name
-// of its own.
+// storedName reads the json tag as encoding/json does. A field that is left out has no
+// name, and a flat one has none of its own.
 func storedName(sf reflect.StructField) (name string, opts map[string]bool, flat bool) {
 	tag := sf.Tag.Get("json")
 	if tag == "-" {
-		return "-", nil, false
+		return "", nil, false
 	}
 	parts := strings.Split(tag, ",")
 	opts = map[string]bool{}
@@ -461,9 +470,6 @@ func storedName(sf reflect.StructField) (name string, opts map[string]bool, flat
 		return !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	}
 	if name = parts[0]; name != "" && !strings.ContainsFunc(name, bad) {
-		if name == "-" {
-			name = `-,` // no longer the tag that leaves a field out
-		}
 		return name, opts, false
 	}
 	return sf.Name, opts, sf.Anonymous && sf.Type.Kind() == reflect.Struct

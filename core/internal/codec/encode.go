@@ -1,0 +1,589 @@
+package codec
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// ValueError is a value that would not come back from storage as it was.
+type ValueError struct {
+	Field   string // where it is, like `Scores["a"][3].X`; empty for the value itself
+	Problem string // why, and what to do
+}
+
+func (e *ValueError) Error() string {
+	return fmt.Sprintf("%s cannot be stored exactly: %s", named(e.Field), e.Problem)
+}
+
+func named(path string) string {
+	if path == "" {
+		return "the value"
+	}
+	return path
+}
+
+// maxDepth is how many objects and arrays within each other encoding/json reads.
+const maxDepth = 10_000
+
+// maxPath is how many bytes of a path an error shows: what is nested too deeply
+// has one that nobody reads.
+const maxPath = 400
+
+// spot is an object in memory: a struct and its first field are two at one address.
+type spot struct {
+	addr uintptr
+	typ  reflect.Type
+}
+
+// fault is what the walk found, with the path to it.
+type fault struct {
+	parts   []string // of the path, from the last on
+	problem string
+	double  string // type of a test double
+	again   spot   // seen before
+}
+
+func (f *fault) within(part string) *fault {
+	f.parts = append(f.parts, part)
+	return f
+}
+
+func (f *fault) path() string {
+	slices.Reverse(f.parts)
+	defer slices.Reverse(f.parts)
+	return strings.TrimPrefix(strings.Join(f.parts, ""), ".")
+}
+
+func (f *fault) err() error {
+	path := f.path()
+	if n := len(path); n > maxPath {
+		path = strings.ToValidUTF8(path[:maxPath/2]+"..."+path[n-maxPath/2:], "")
+	}
+	if f.double != "" {
+		return &DoubleError{Field: path, Type: f.double}
+	}
+	return &ValueError{Field: path, Problem: f.problem}
+}
+
+// encoder writes a value as encoding/json does, and checks it in the same walk. It keeps
+// no paths: a fault collects its own on the way back up.
+type encoder struct {
+	data    []byte
+	doubles bool // are allowed
+	foreign bool // data has bytes that marshal methods returned
+	depth   int
+	seen    map[spot]bool
+	want    spot // the walk ends where it is met; zero: nowhere
+}
+
+// encode appends the value behind v, a pointer to what s describes, to e.data.
+func (e *encoder) encode(s *shape, v reflect.Value) error {
+	f := e.value(s, v.Elem())
+	switch {
+	case f == nil:
+		return nil
+	case f.again != (spot{}):
+		first := (&encoder{doubles: e.doubles, want: f.again}).value(s, v.Elem()).path()
+		f.problem = fmt.Sprintf("it is also stored at %s and would come back as two: keep one and an identifier of it", named(first))
+		if rest, inside := strings.CutPrefix(f.path(), first); inside && rest != "" && (first == "" || strings.ContainsAny(rest[:1], ".[")) {
+			f.problem = fmt.Sprintf("it leads back to %s, of which it is a part: keep an identifier instead", named(first))
+		}
+	}
+	return f.err()
+}
+
+func (e *encoder) value(s *shape, v reflect.Value) *fault {
+	switch s.form {
+	case leaf:
+		e.leaf(v)
+		return nil
+	case floating:
+		return e.floating(v)
+	case text:
+		return e.text(v.String())
+	case number:
+		e.data = append(e.data, v.String()...)
+		return numberFault(v.String())
+	case moment:
+		return e.moment(v)
+	case raw:
+		e.data, e.foreign = append(e.data, v.Bytes()...), true
+		return rawFault(v.Bytes())
+	case double:
+		if !e.doubles {
+			return &fault{double: s.typ.String()}
+		}
+		return e.marshal(v)
+	case opaque:
+		return e.marshal(v)
+	case dynamic:
+		if !v.IsNil() {
+			return e.dynamic(v.Elem())
+		}
+	case pointer:
+		if !v.IsNil() {
+			return e.pointer(s, v)
+		}
+	case record:
+		return e.record(s, v)
+	case array:
+		return e.list(s, v)
+	case list:
+		if !v.IsNil() {
+			return e.list(s, v)
+		}
+	case table:
+		if !v.IsNil() {
+			return e.table(s, v)
+		}
+	}
+	e.data = append(e.data, "null"...)
+	return nil
+}
+
+func (e *encoder) leaf(v reflect.Value) {
+	switch k := v.Kind(); {
+	case k == reflect.Bool:
+		e.data = strconv.AppendBool(e.data, v.Bool())
+	case v.CanInt():
+		e.data = strconv.AppendInt(e.data, v.Int(), 10)
+	default:
+		e.data = strconv.AppendUint(e.data, v.Uint(), 10)
+	}
+}
+
+// floating writes a number as ECMAScript does, with the exponent that encoding/json leaves
+// out a leading zero of.
+func (e *encoder) floating(v reflect.Value) *fault {
+	f, bits := v.Float(), v.Type().Bits()
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return &fault{problem: fmt.Sprintf("JSON has no %v: use a pointer or a flag for no value", f)}
+	}
+	least, most := 1e-6, 1e21
+	if bits == 32 {
+		least, most = float64(float32(1e-6)), float64(float32(1e21))
+	}
+	if abs := math.Abs(f); abs == 0 || abs >= least && abs < most {
+		e.data = strconv.AppendFloat(e.data, f, 'f', -1, bits)
+		return nil
+	}
+	e.data = strconv.AppendFloat(e.data, f, 'e', -1, bits)
+	if n := len(e.data); e.data[n-2] == '0' && e.data[n-4] == 'e' {
+		e.data = append(e.data[:n-2], e.data[n-1])
+	}
+	return nil
+}
+
+// moment refuses what RFC 3339 cannot say.
+func (e *encoder) moment(v reflect.Value) *fault {
+	var t time.Time
+	if v.CanAddr() {
+		t = *v.Addr().Interface().(*time.Time) // by address: no allocation
+	} else {
+		t = v.Interface().(time.Time)
+	}
+	if y := t.Year(); y < 0 || y > 9999 {
+		return &fault{problem: fmt.Sprintf("the year %d is not within 0 to 9999, which JSON times can say", y)}
+	}
+	const day = 24 * 60 * 60
+	if _, offset := t.Zone(); offset%60 != 0 || offset <= -day || offset >= day {
+		return &fault{problem: fmt.Sprintf("its zone is %v from UTC; JSON times can say whole minutes, less than a day: use In or UTC", time.Duration(offset)*time.Second)}
+	}
+	e.data = append(t.AppendFormat(append(e.data, '"'), time.RFC3339Nano), '"')
+	return nil
+}
+
+// marshal writes a value by its own methods.
+func (e *encoder) marshal(v reflect.Value) *fault {
+	data, err := json.Marshal(reached(v))
+	if err != nil {
+		return &fault{problem: err.Error()}
+	}
+	e.data, e.foreign = append(e.data, data...), true
+	return nil
+}
+
+// enter begins an object or an array.
+func (e *encoder) enter(open byte) *fault {
+	if e.depth++; e.depth > maxDepth {
+		return &fault{problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back: keep it flat, with identifiers", maxDepth)}
+	}
+	e.data = append(e.data, open)
+	return nil
+}
+
+// leave ends an object or an array, in place of the comma after its last part.
+func (e *encoder) leave(end byte) {
+	e.depth--
+	if last := len(e.data) - 1; e.data[last] == ',' {
+		e.data[last] = end
+		return
+	}
+	e.data = append(e.data, end)
+}
+
+func (e *encoder) record(s *shape, v reflect.Value) *fault {
+	if s.bare {
+		f := s.fields[0]
+		if bad := e.value(f.shape, v.Field(f.index)); bad != nil {
+			return bad.within("." + f.name)
+		}
+		return nil
+	}
+	if bad := e.enter('{'); bad != nil {
+		return bad
+	}
+	if bad := e.fields(s, v); bad != nil {
+		return bad
+	}
+	e.leave('}')
+	return nil
+}
+
+func (e *encoder) fields(s *shape, v reflect.Value) (bad *fault) {
+	for i := range s.fields {
+		f, v := &s.fields[i], v.Field(s.fields[i].index)
+		switch {
+		case f.omit != nil && f.omit(v):
+			if !v.IsZero() || negativeZero(v) {
+				bad = &fault{problem: "its tag leaves it out although it is not the zero value: remove omitempty or omitzero"}
+			}
+		case f.flat:
+			bad = e.fields(f.shape, v)
+		default:
+			e.data = append(e.data, f.key...)
+			from := len(e.data)
+			bad = e.value(f.shape, v)
+			if f.quoted && bad == nil {
+				bad = e.quote(from)
+			}
+			e.data = append(e.data, ',')
+		}
+		if bad != nil {
+			return bad.within("." + f.name)
+		}
+	}
+	return nil
+}
+
+// quote puts what was written since then into a string.
+func (e *encoder) quote(from int) *fault {
+	written := string(e.data[from:])
+	if written == "null" {
+		return nil // a nil pointer
+	}
+	e.data = e.data[:from]
+	return e.text(written)
+}
+
+// negativeZero reports a -0 in what reflect takes for zero.
+func negativeZero(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Float32, reflect.Float64:
+		return math.Signbit(v.Float())
+	case reflect.Array:
+		for i := range v.Len() {
+			if negativeZero(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for _, f := range v.Fields() {
+			if negativeZero(f) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (e *encoder) list(s *shape, v reflect.Value) *fault {
+	if s.form == list && s.elem.form == leaf && s.elem.typ.Kind() == reflect.Uint8 {
+		e.data = append(base64.StdEncoding.AppendEncode(append(e.data, '"'), v.Bytes()), '"')
+		return nil
+	}
+	if bad := e.enter('['); bad != nil {
+		return bad
+	}
+	for i := range v.Len() {
+		if bad := e.value(s.elem, v.Index(i)); bad != nil {
+			return bad.within(fmt.Sprintf("[%d]", i))
+		}
+		e.data = append(e.data, ',')
+	}
+	e.leave(']')
+	return nil
+}
+
+// again notes an object that must not be stored twice.
+func (e *encoder) again(s *shape, v reflect.Value) *fault {
+	at := spot{v.Pointer(), s.typ}
+	if e.seen[at] || at == e.want {
+		return &fault{again: at}
+	}
+	if e.seen == nil {
+		e.seen = map[spot]bool{}
+	}
+	e.seen[at] = true
+	return nil
+}
+
+func (e *encoder) pointer(s *shape, v reflect.Value) *fault {
+	to := s.elem
+	if to.form != double && to.typ.Size() > 0 { // objects without a size may share an address
+		if f := e.again(s, v); f != nil {
+			return f
+		}
+	}
+	if to.form == raw && string(v.Elem().Bytes()) == "null" {
+		return &fault{problem: "a pointer to null would come back as nil: use a json.RawMessage without the pointer"}
+	}
+	return e.value(to, v.Elem())
+}
+
+// entry of a map, with its key as it is written.
+type entry struct {
+	name       string
+	key, value reflect.Value
+}
+
+// table writes the entries in the order of their names.
+func (e *encoder) table(s *shape, v reflect.Value) *fault {
+	if f := e.again(s, v); f != nil {
+		return f
+	}
+	if bad := e.enter('{'); bad != nil {
+		return bad
+	}
+	entries := make([]entry, 0, v.Len())
+	for it := v.MapRange(); it.Next(); {
+		k := it.Key()
+		name, bad := keyName(s.key, k)
+		if bad != nil {
+			return bad.within(keyPart(k))
+		}
+		entries = append(entries, entry{name, k, it.Value()})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	for _, one := range entries {
+		bad := e.text(one.name)
+		if bad == nil {
+			e.data = append(e.data, ':')
+			bad = e.value(s.elem, one.value)
+		}
+		if bad != nil {
+			return bad.within(keyPart(one.key))
+		}
+		e.data = append(e.data, ',')
+	}
+	e.leave('}')
+	return nil
+}
+
+func keyPart(k reflect.Value) string {
+	if k.Kind() == reflect.String {
+		return fmt.Sprintf("[%q]", k.String())
+	}
+	if m, ok := k.Interface().(encoding.TextMarshaler); ok {
+		b, _ := m.MarshalText()
+		return fmt.Sprintf("[%q]", b)
+	}
+	return fmt.Sprintf("[%v]", k)
+}
+
+// keyName is how a key is written. Where a method does it the name is read back: two keys
+// that are written alike would come back as one.
+func keyName(form form, k reflect.Value) (string, *fault) {
+	switch {
+	case form == text:
+		return k.String(), nil
+	case form == leaf && k.CanInt():
+		return strconv.FormatInt(k.Int(), 10), nil
+	case form == leaf:
+		return strconv.FormatUint(k.Uint(), 10), nil
+	}
+	name := k.String()
+	if k.Kind() != reflect.String {
+		b, err := k.Interface().(encoding.TextMarshaler).MarshalText()
+		if err != nil {
+			return "", &fault{problem: "the key cannot be written: " + err.Error()}
+		}
+		name = string(b)
+	}
+	if !utf8.ValidString(name) {
+		return "", notUTF8()
+	}
+	back := reflect.New(k.Type())
+	data, _ := json.Marshal(name)
+	if err := json.Unmarshal(data, back.Interface()); err != nil {
+		return "", &fault{problem: "the key cannot be read back: " + err.Error()}
+	}
+	if !back.Elem().Equal(k) {
+		return "", &fault{problem: fmt.Sprintf("the key would come back as another one, %v: let UnmarshalText undo what is written", back.Elem())}
+	}
+	return name, nil
+}
+
+// dynamicShapes are the types that an any is read back as.
+var dynamicShapes = func() map[reflect.Type]*shape {
+	made := map[reflect.Type]*shape{}
+	for _, v := range []any{false, "", 0.0, []any(nil), map[string]any(nil)} {
+		t := reflect.TypeOf(v)
+		s, err := shapeOf(t)
+		if err != nil {
+			panic(err) // not possible: the types are fixed
+		}
+		made[t] = s
+	}
+	return made
+}()
+
+// dynamic writes what an any holds.
+func (e *encoder) dynamic(v reflect.Value) *fault {
+	t := v.Type()
+	if s, ok := dynamicShapes[t]; ok {
+		if k := t.Kind(); (k == reflect.Slice || k == reflect.Map) && v.IsNil() {
+			return &fault{problem: fmt.Sprintf("a nil %s in an any would come back as nil of no type: leave the any nil", t)}
+		}
+		return e.value(s, v)
+	}
+	if isDouble(t) && !(t.Kind() == reflect.Pointer && v.IsNil()) {
+		if !e.doubles {
+			return &fault{double: t.String()}
+		}
+		return e.marshal(v)
+	}
+	article, as := "a", "something else"
+	if strings.ContainsRune("aeiou", rune(t.String()[0])) {
+		article = "an"
+	}
+	switch k := t.Kind(); {
+	case t.Implements(marshalerType) || t.Implements(textMarshalerType) || k == reflect.Pointer:
+	case reflect.Int <= k && k <= reflect.Float64:
+		as = "float64"
+	case k == reflect.String || k == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		as = "string"
+	case k == reflect.Bool:
+		as = "bool"
+	case k == reflect.Slice || k == reflect.Array:
+		as = "[]any"
+	case k == reflect.Struct || k == reflect.Map:
+		as = "map[string]any"
+	}
+	return &fault{problem: fmt.Sprintf("%s %s in an any would come back as %s: give the field a concrete type", article, t, as)}
+}
+
+func notUTF8() *fault {
+	return &fault{problem: "it is not valid UTF-8 and would come back with replacement characters: use []byte for other data"}
+}
+
+func numberFault(s string) *fault {
+	digit := func(b byte) bool { return '0' <= b && b <= '9' }
+	// The ends are looked at because json.Valid allows space, strings and the like.
+	if n := len(s); n > 0 && (digit(s[0]) || s[0] == '-') && digit(s[n-1]) && json.Valid([]byte(s)) {
+		return nil
+	}
+	return &fault{problem: fmt.Sprintf("%q is not a JSON number: set it to one", s)}
+}
+
+func rawFault(raw json.RawMessage) *fault {
+	if len(raw) == 0 {
+		return &fault{problem: "an empty json.RawMessage would come back as null: set it, or tag the field omitzero and leave it nil"}
+	}
+	if written, err := json.Marshal(raw); err != nil {
+		return &fault{problem: "it is not valid JSON: " + err.Error()}
+	} else if !bytes.Equal(written, raw) || !utf8.Valid(raw) {
+		return &fault{problem: "it would come back written otherwise: pass it through json.Marshal first"}
+	}
+	return nil
+}
+
+// text writes a string as encoding/json does, with the characters escaped that have a
+// meaning in HTML or JavaScript.
+func (e *encoder) text(s string) *fault {
+	e.data = append(e.data, '"')
+	for s != "" {
+		n := plainBytes(s)
+		if n == 0 {
+			n = plainRunes(s)
+		}
+		if n > 0 {
+			e.data = append(e.data, s[:n]...)
+			s = s[n:]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError {
+			return notUTF8()
+		}
+		e.escape(r)
+		s = s[size:]
+	}
+	e.data = append(e.data, '"')
+	return nil
+}
+
+func (e *encoder) escape(r rune) {
+	const short = "\bb\ff\nn\rr\tt\\\\\"\""
+	if i := strings.IndexRune(short, r); i >= 0 && i%2 == 0 {
+		e.data = append(e.data, '\\', short[i+1])
+		return
+	}
+	const hex = "0123456789abcdef"
+	e.data = append(e.data, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+}
+
+// plainBytes is how many bytes from the start of text stand for themselves in a string of
+// JSON.
+func plainBytes(text string) int {
+	s, n := []byte(text), 0 // the compiler makes no copy
+	for ; len(s) >= 16; s = s[16:] {
+		if special(binary.LittleEndian.Uint64(s))|special(binary.LittleEndian.Uint64(s[8:])) != 0 {
+			break
+		}
+		n += 16
+	}
+	for _, b := range s {
+		if b < 0x20 || b >= utf8.RuneSelf || b == '"' || b == '&' || b == '<' || b == '>' || b == '\\' {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// special is not 0 where one of eight bytes does not stand for itself. It looks at all of
+// them at once: where no byte has its high bit set and none below borrows, that of x-n*ones
+// is set in the bytes that are less than n, and that of (x^n*ones)-ones in those that equal n.
+func special(x uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quotes := (x | 0x04*ones) ^ '&'*ones // " and & differ in one bit
+	angles := (x | 0x02*ones) ^ '>'*ones // < and > too
+	slash := x ^ '\\'*ones
+	return (x | (x - 0x20*ones) | (quotes - ones) | (angles - ones) | (slash - ones)) & high
+}
+
+// plainRunes is how many bytes from the start of s are characters beyond ASCII that stand
+// for themselves.
+func plainRunes(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= utf8.RuneSelf {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+			break
+		}
+		n += size
+	}
+	return n
+}
