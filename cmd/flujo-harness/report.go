@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
 )
-
-// markdownBytes is the most that a comment on GitHub may have, less what else is in it.
-const markdownBytes = 65_000
 
 // form is one way to write a report.
 type form struct {
@@ -31,6 +30,7 @@ func reportCommand() *cobra.Command {
 	var output outputFlags
 	var look records.AnalysisFlags
 	var shared records.StoreFlags
+	var comment publish.Comment
 	var id int64
 	var verbose bool
 	var most int
@@ -49,6 +49,7 @@ func reportCommand() *cobra.Command {
 		Short: "Show a recorded run: page, Markdown, JSON, JUnit, CTRF, metrics, badge, CSV",
 		Example: `  flujo-harness report
   flujo-harness report --run 12 --md summary.md --junit junit.xml
+  flujo-harness report --comment github
   flujo-harness report --json - | jq .counts`,
 		Long: `Tells of a recorded run, the latest by default: did it pass, what changed, is that
 real, what to do first. Nothing is measured and no verdict is made anew.
@@ -69,6 +70,10 @@ failing, flaky, fixed, not run, gone), "failing", "suite", "node" (build, Before
 package, …), "occurrence", "message", "file", "line", "age_runs", "since_run",
 "last_passed", "specs_not_run"}.
 
+--comment makes one comment on the pull request of the run, or updates it. In a workflow that is
+started for another one (workflow_run, as init writes it) it shows all jobs of that one, also for
+changes of forks. A comment that cannot be made is said and changes no exit code.
+
 Exit codes: 0 the report was written, whatever it says (flujo-harness gate judges);
 2 usage, or a plan or limits that cannot be used; 3 no run, a damaged history, or a
 file that cannot be written.`,
@@ -83,6 +88,9 @@ file that cannot be written.`,
 			}
 			if most < render.LeastMarkdown {
 				return cli.Usage(fmt.Errorf("--md-bytes %d: give at least %d", most, render.LeastMarkdown))
+			}
+			if err := comment.Check(); err != nil {
+				return err
 			}
 			options, err := look.Options(p)
 			if err != nil {
@@ -112,18 +120,31 @@ file that cannot be written.`,
 			if verbose {
 				details = render.Details(a)
 			}
-			return summarize(talk, a, harness.ShortPath(page), append(details, store.Lines()...))
+			details = append(details, store.Lines()...)
+			if comment.Asked() {
+				runs, err := look.OfPipeline(ctx, history, options, a, project.CIIdentity(os.Getenv))
+				if err != nil {
+					return err
+				}
+				if len(runs) == 0 {
+					details = append(details, "comment: not made: the history has no run of the workflow that this job is for: take it in first, with flujo-harness history merge FOLDER")
+				} else {
+					details = append(details, comment.Post(ctx, publish.Of(runs))...)
+				}
+			}
+			return summarize(talk, a, harness.ShortPath(page), details)
 		},
 	}
 	output.register(cmd)
 	look.Register(cmd)
 	shared.Register(cmd)
+	comment.Register(cmd)
 	cmd.Flags().Int64Var(&id, "run", 0, "number of the run (default the latest)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print everything: formula, blocks, all failures")
 	for _, f := range forms {
 		cmd.Flags().StringVar(&f.path, f.flag, "", fmt.Sprintf(`write %s to this file ("-": standard output; .gz: compressed)`, f.what))
 	}
-	cmd.Flags().IntVar(&most, "md-bytes", markdownBytes, "most bytes of the Markdown: sections that do not fit are left out and named")
+	cmd.Flags().IntVar(&most, "md-bytes", publish.SummaryBytes, "most bytes of the Markdown: sections that do not fit are left out and named")
 	return cmd
 }
 

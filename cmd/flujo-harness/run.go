@@ -16,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
@@ -100,7 +101,9 @@ summary says so, and the run is sent the next time. With --outbox the run is wri
 for a job that may write to the store and does not run the code of the change.
 
 On GitHub Actions the summary goes to the page of the job, and what failed to the lines
-of the change. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
+of the change. With --comment the result is one comment on the pull request, which later runs
+update; a comment that cannot be made is said and changes no exit code. The tests could read
+the token of this command: give it to one that runs no tests, report --comment. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
 of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.packages = args
@@ -148,7 +151,7 @@ type job struct {
 	measure    measure.Flags
 	output     outputFlags
 	results    resultFlags
-	ci         ciFlags
+	ci         publish.Flags
 	store      records.StoreFlags
 	shared     *records.Shared
 	strict     bool
@@ -172,7 +175,7 @@ func (j *job) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&j.against.by, "judge", "", `of --against: judge by "time", "instructions" or "counts" alone`)
 	j.output.register(cmd)
 	j.results.register(cmd)
-	j.ci.register(cmd)
+	j.ci.Register(cmd)
 	j.store.RegisterOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
 }
@@ -196,7 +199,7 @@ func (j job) run() error {
 	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
 		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
-	if err := errors.Join(j.results.Check(), j.ci.check()); err != nil {
+	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
 		return err
 	}
 	if err := j.against.check(); err != nil {
@@ -348,7 +351,7 @@ func asRequest(err error) error {
 
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
-	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.summary, j.store.Outbox}
+	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.Summary, j.store.Outbox}
 }
 
 // conclude gives the outcome of all and the exit code.
@@ -428,7 +431,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	for _, hint := range hints {
 		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
 	}
-	failed = errors.Join(failed, j.ci.write(ctx, p, account, j.results.Messages(j.cmd)))
+	failed = errors.Join(failed, j.ci.Write(ctx, p, account, j.results.Messages(j.cmd)))
 	switch {
 	case failed != nil:
 		return cli.Fault(failed)

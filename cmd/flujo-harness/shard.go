@@ -55,14 +55,14 @@ Exit codes: those of run.`,
 	}
 	j.output.register(cmd)
 	j.results.register(cmd)
-	j.ci.register(cmd)
+	j.ci.Register(cmd)
 	j.store.RegisterOutbox(cmd)
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	return cmd
 }
 
 func (j job) merge(paths []string) error {
-	if err := errors.Join(j.results.Check(), j.ci.check()); err != nil {
+	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
 		return err
 	}
 	p, err := project.Find()

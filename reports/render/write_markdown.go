@@ -1,8 +1,11 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
+	"html"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -13,47 +16,247 @@ import (
 // LeastMarkdown is the smallest cap of [WriteMarkdown], in bytes.
 const LeastMarkdown = 2000
 
-// WriteMarkdown writes the account as Markdown of at most so many bytes, for a comment
-// or a job's summary. Sections that do not fit are left out whole, and a note names
-// them. Texts of others stand in code spans and blocks: no markup in them acts, nobody
-// is mentioned.
+// Rows and messages of failures in Markdown. More are in the page.
+const (
+	maxMarkdownRows     = 50
+	maxMarkdownMessages = 20
+	maxMarkdownLines    = 30 // of one message
+)
+
+// WriteMarkdown writes the analysis as Markdown of at most so many bytes, for the summary of a job:
+// the verdict in words, a table of what failed and whose it is, the messages, a line for each
+// fact; everything else is folded. Parts that do not fit are left out whole, and a note names them.
+// Texts of others stand in code, where no markup acts and nobody is mentioned, and no line begins
+// with one.
 func WriteMarkdown(w io.Writer, a *analysis.Analysis, most int) error {
+	return writeMarkdown(w, a, most, "<details open>")
+}
+
+// WriteComment is [WriteMarkdown] for a comment on a change: the messages are folded, too.
+func WriteComment(w io.Writer, a *analysis.Analysis, most int) error {
+	return writeMarkdown(w, a, most, "<details>")
+}
+
+func writeMarkdown(w io.Writer, a *analysis.Analysis, most int, details string) error {
 	if most < LeastMarkdown {
 		return fmt.Errorf("write Markdown: a cap of %d bytes: give at least %d", most, LeastMarkdown)
 	}
-	text := markdownHead(a)
-	var left []string
+	m := markdown{most: most - 300} // the note has room
+	m.add("", markdownHead(a))
+	failed, by := failedNow(a), failuresOf(a)
+	m.table(failed, by, a.Run.Origin.FileURL)
+	m.messages(failed, a.Failures, details)
+	m.add("", markdownFacts(a, m.most-len(m.text)))
 	for _, s := range sections(a) {
-		part := markdownSection(s)
-		if len(text)+len(part)+300 > most { // the note has room
-			left = append(left, s.Title)
-			continue
+		if s.Title != needsAttention { // it is the table
+			m.add(s.Title, "\n<details><summary>"+s.Title+"</summary>\n"+markdownSection(s)+"\n</details>\n")
 		}
-		text += part
 	}
-	if len(left) > 0 {
-		text += fmt.Sprintf("\n_Left out, to stay within %d bytes: %s. They are in the HTML report._\n", most, strings.Join(left, ", "))
+	if len(m.left) > 0 {
+		m.text += fmt.Sprintf("\n_Left out, to stay within %d bytes: %s. They are in the HTML report._\n", most, strings.Join(m.left, ", "))
 	}
-	if _, err := io.WriteString(w, text); err != nil {
+	if _, err := io.WriteString(w, m.text); err != nil {
 		return fmt.Errorf("write Markdown: %w", err)
 	}
 	return nil
 }
 
-// markdownHead is the summary, each line cut so that all of it fits the smallest cap.
-func markdownHead(a *analysis.Analysis) string {
-	head := "## " + codeSpan(text.Cut(a.Headline.Word+": "+verdictSentence(a), 300)) + "\n\n"
-	for _, r := range rows(a, Screen{}) {
-		if line := "- " + codeSpan(text.Cut(r.Label+": "+r.Text, 200)) + "\n"; len(head)+len(line) < LeastMarkdown-700 {
-			head += line
+// markdown is a text that is filled up to a number of bytes.
+type markdown struct {
+	text string
+	most int
+	left []string // titles of what did not fit
+}
+
+// add appends a part that fits and reports whether it does.
+func (m *markdown) add(title, part string) bool {
+	if len(m.text)+len(part) > m.most {
+		if title != "" {
+			m.left = append(m.left, title)
 		}
+		return false
+	}
+	m.text += part
+	return true
+}
+
+// markdownHead is the verdict and where it is of.
+func markdownHead(a *analysis.Analysis) string {
+	head := fmt.Sprintf("## %s %s: %s\n", symbols[a.Run.Outcome], a.Headline.Word, plain(text.Cut(verdictSentence(a), 300)))
+	var of []string
+	o := a.Run.Origin
+	if a.Run.Commit != "" {
+		of = append(of, "commit "+htmlLink(link{text.ShortCommit(a.Run.Commit), webAddress(o.CommitURL)}))
+	}
+	if job := (link{jobText(o), webAddress(o.JobURL)}); job.Text != "" {
+		of = append(of, htmlLink(job))
+	}
+	if len(of) > 0 && len(strings.Join(of, "")) < 800 {
+		head += "\n<p>" + strings.Join(of, " · ") + "</p>\n" // a block of HTML: no Markdown is read in it
 	}
 	return head
 }
 
+// table lists what failed. It is HTML: a cell of Markdown cannot hold every text.
+func (m *markdown) table(failed []*analysis.Attention, by failures, files string) {
+	if len(failed) == 0 {
+		return
+	}
+	const end = "</table>\n"
+	rows := "\n<table>\n<tr><th align=\"left\">failed</th><th align=\"left\">whose failure</th><th align=\"left\">at</th></tr>\n"
+	shown := 0
+	for _, t := range failed {
+		v := newAttention(by, files, 0, *t)
+		row := "<tr><td>" + htmlCode(v.Name) + "</td><td>" + htmlPlain(v.Kind)
+		if v.Owner != "" {
+			row += ", owner " + htmlCode(v.Owner)
+		}
+		row += "</td><td>" + htmlLink(v.Where) + "</td></tr>\n"
+		if shown == maxMarkdownRows || len(m.text)+len(rows)+len(row)+len(end)+100 > m.most {
+			break
+		}
+		rows, shown = rows+row, shown+1
+	}
+	if more := len(failed) - shown; more > 0 {
+		rows += fmt.Sprintf("<tr><td colspan=\"3\">and %s more</td></tr>\n", text.Count(more))
+	}
+	m.add("", rows+end)
+}
+
+// messages shows of each failure the evidence of whose it is, its message and the end of its
+// output, and how to run it again.
+func (m *markdown) messages(failed []*analysis.Attention, whose []analysis.Failure, details string) {
+	why := map[string]string{}
+	for i := range whose {
+		why[whose[i].Name()] = whose[i].Why
+	}
+	for i, t := range failed {
+		name := t.Spec.Name()
+		if t.Outside != nil {
+			name = t.Outside.Name()
+		}
+		part := "\n" + details + "<summary>" + htmlCode(reports.Visible(name)) + "</summary>\n\n"
+		if w := why[name]; w != "" {
+			part += "**why**: " + plain(text.Cut(w, 300)) + "\n\n"
+		}
+		part += diffBlock(t.Message, t.Spec.Output)
+		if t.Rerun != "" {
+			part += "\nagain: " + codeSpan(t.Rerun) + "\n"
+		}
+		part += "\n</details>\n"
+		if left := len(failed) - i; i == maxMarkdownMessages || !m.add("", part) {
+			m.left = append(m.left, text.Plural(left, "message"))
+			return
+		}
+	}
+}
+
+// diffBlock is a message, with a difference in place of two values that it compares, and the
+// last lines of the output. Every line begins with a character of ours.
+func diffBlock(message, output string) string {
+	var lines []string
+	all := compareMessage(strings.TrimSpace(reports.VisibleBlock(message)))
+	for i, l := range all {
+		if i == maxMarkdownLines {
+			lines = append(lines, "  … "+text.More(len(all)-i, "line"))
+			break
+		}
+		line := string(l.Op) + " " + text.Cut(l.Text(), 300)
+		if l.Note != "" {
+			line += "    (" + l.Note + ")"
+		}
+		lines = append(lines, line)
+	}
+	if out := strings.TrimSpace(reports.VisibleBlock(output)); out != "" && !strings.Contains(message, strings.TrimSpace(output)) {
+		all := strings.Split(out, "\n")
+		lines = append(lines, "  output"+lastOf(len(all), maxOutput)+":")
+		for _, l := range all[max(0, len(all)-maxOutput):] {
+			lines = append(lines, "  | "+text.Cut(l, 300))
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	body := strings.Join(lines, "\n")
+	fence := strings.Repeat("`", max(3, longest(body)+1))
+	return fence + "diff\n" + body + "\n" + fence + "\n"
+}
+
+// WriteCode writes a text of several lines as a block of code in Markdown, of at most so many
+// bytes. Every line begins with spaces of ours.
+func WriteCode(b *bytes.Buffer, s string, most int) {
+	var lines []string
+	all := strings.Split(strings.TrimRight(reports.VisibleBlock(s), "\n"), "\n")
+	room := most - 2*max(3, longest(s)+1) - 100
+	for i, l := range all {
+		if room -= len(l) + 3; room < 0 {
+			lines = append(lines, "  … "+text.More(len(all)-i, "line"))
+			break
+		}
+		lines = append(lines, "  "+l)
+	}
+	body := strings.Join(lines, "\n")
+	fence := strings.Repeat("`", max(3, longest(body)+1))
+	fmt.Fprintf(b, "%stext\n%s\n%s\n", fence, body, fence)
+}
+
+// HTMLCode is a text of others as it is shown in the HTML that Markdown may contain.
+func HTMLCode(s string) string { return htmlCode(s) }
+
+// markdownFacts are the rows of the summary that fit.
+func markdownFacts(a *analysis.Analysis, room int) string {
+	facts := "\n"
+	for _, r := range rows(a, Screen{}) {
+		line := fmt.Sprintf("- **%s**: %s\n", r.Label, plain(text.Cut(r.Text, 300)))
+		if r.Command { // to be pasted, so never cut
+			line = fmt.Sprintf("- **%s**: %s\n", r.Label, codeSpan(r.Text))
+		}
+		if len(facts)+len(line) <= room {
+			facts += line
+		}
+	}
+	return facts
+}
+
+// harmless is text in which neither Markdown nor what GitHub and GitLab add to it (mentions,
+// references, addresses, emoji) finds anything to act on. It has no digits and letters joined
+// by "-", no word behind ":" or "%".
+var harmless = regexp.MustCompile(`^(?:[A-Za-z0-9 ;,().·×µ≤]|[:%+](?:[ ,;).]|$)|[ (][+-][0-9])+$`)
+
+// plain is the text, in a span of code where it has anything that could act.
+func plain(s string) string {
+	if harmless.MatchString(s) && !strings.Contains(strings.ToLower(s), "www.") {
+		return s
+	}
+	return codeSpan(s)
+}
+
+// htmlPlain is [plain] within HTML.
+func htmlPlain(s string) string {
+	if plain(s) == s {
+		return s
+	}
+	return htmlCode(s)
+}
+
+func htmlCode(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "<code>" + html.EscapeString(reports.Visible(s)) + "</code>"
+}
+
+// htmlLink is the text, and leads to its address where it has one.
+func htmlLink(l link) string {
+	if l.URL == "" || l.Text == "" {
+		return htmlCode(l.Text)
+	}
+	return "<a href=\"" + html.EscapeString(l.URL) + "\">" + htmlCode(l.Text) + "</a>"
+}
+
 func markdownSection(s section) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n### %s\n\n", s.Title)
+	b.WriteString("\n")
 	for _, it := range s.Items {
 		b.WriteString("- ")
 		if it.Before != "" {
@@ -66,12 +269,6 @@ func markdownSection(s section) string {
 			b.WriteString(" " + codeSpan(strings.TrimSpace(it.After)))
 		}
 		b.WriteString("\n")
-		if it.Command != "" {
-			b.WriteString("  - run it again: " + codeSpan(it.Command) + "\n")
-		}
-		if it.Block != "" {
-			b.WriteString(codeBlock(text.Cut(it.Block, 1000), "  "))
-		}
 	}
 	return b.String()
 }
@@ -92,12 +289,6 @@ func codeSpan(s string) string {
 		return "`" + s + "`"
 	}
 	return ticks + " " + s + " " + ticks
-}
-
-func codeBlock(s, indent string) string {
-	fence := strings.Repeat("`", max(3, longest(s)+1))
-	lines := strings.Split(reports.VisibleBlock(s), "\n")
-	return indent + fence + "text\n" + indent + strings.Join(lines, "\n"+indent) + "\n" + indent + fence + "\n"
 }
 
 // longest is the length of the longest row of backticks.

@@ -26,6 +26,8 @@ type Identity struct {
 	// OnBehalf says that the job takes in what another workflow made, which may have run anybody's
 	// code: the rest of Identity is of that one, as the event names it.
 	OnBehalf bool
+
+	HeadRepository string // "owner/name" that the commit of that workflow is in
 }
 
 // Identify reads the variables. readFile reads the event of a GitHub job and the properties
@@ -112,7 +114,7 @@ func (s *service) identify(v variables) Identity {
 	v.more[".commit"] = c.Commit
 	o := &c.Origin
 	o.Service, o.BaseBranch, o.PullRequest = s.name, branchName(base), pull
-	c.OnBehalf = v.more[".behalf"] != ""
+	c.OnBehalf, c.HeadRepository = v.more[".behalf"] != "", v.more[".repository"]
 	o.Fork = (pull != "" || c.OnBehalf) && s.fork != nil && s.fork(v)
 	o.Pipeline, o.Job = v.first(s.pipeline), v.first(s.job)
 	o.Attempt = number(v.first(s.attempt)) + s.attemptFrom
@@ -252,7 +254,7 @@ type workflowRun struct {
 }
 
 func (w *workflowRun) add(more map[string]string, repository string) {
-	more[".behalf"] = "true"
+	more[".behalf"], more[".repository"] = "true", w.Head.FullName
 	more[".tested"], more[".branch"] = w.SHA, w.Branch
 	more[".pipeline"], more[".attempt"] = strconv.FormatInt(w.ID, 10), strconv.Itoa(w.Attempt)
 	if w.Head.FullName != repository { // a fork that was deleted has no name

@@ -13,10 +13,14 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+// Rank orders outcomes: held, inconclusive, broken, invalid.
+func Rank(o thresholds.Outcome) int {
+	return slices.Index([]thresholds.Outcome{thresholds.Held, thresholds.Inconclusive, thresholds.Broken, thresholds.Invalid}, o)
+}
+
 // Worse of two outcomes: invalid, broken, inconclusive, held.
 func Worse(a, b thresholds.Outcome) thresholds.Outcome {
-	rank := map[thresholds.Outcome]int{thresholds.Held: 0, thresholds.Inconclusive: 1, thresholds.Broken: 2, thresholds.Invalid: 3}
-	if rank[b] > rank[a] {
+	if Rank(b) > Rank(a) {
 		return b
 	}
 	return a

@@ -16,6 +16,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/instructions"
@@ -41,6 +42,7 @@ type comparing struct {
 	budget    time.Duration
 	seed      uint64
 	strict    bool
+	comment   publish.Comment
 
 	selected []selection
 	each     func(Measured) // nil: nobody asks
@@ -78,10 +80,12 @@ gone or has another name, is skipped, hangs or fails at BASE is inconclusive, as
 that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.`,
 		Example: `  flujo-harness compare main
   flujo-harness compare v1.2.0 HEAD --pkg ./codec --bench Encode/large --margin 2
+  flujo-harness compare main --comment github
   flujo-harness compare main --benchfmt out.txt && benchstat -col side out.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	f := cmd.Flags()
+	c.comment.Register(cmd)
 	f.StringSliceVar(&c.packages, "pkg", []string{"./..."}, "packages whose benchmarks are compared; may be given several times")
 	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, as of go test -bench, with or without \"Benchmark\": Encode/large")
 	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, as of go test -skip")
@@ -170,7 +174,7 @@ type target struct {
 
 func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	ctx := cmd.Context()
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.check(), c.comment.Check()); err != nil {
 		return cli.Usage(err)
 	}
 	p, err := project.Find()
@@ -216,6 +220,9 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	if err := c.write(&result, sides, cmd); err != nil {
 		return cli.Fault(err)
+	}
+	for _, line := range c.comment.Post(context.WithoutCancel(ctx), result.content(sides, c.margin, worst, ctx.Err() == nil)) {
+		fmt.Fprintln(c.out.Messages(cmd), line)
 	}
 	switch {
 	case ctx.Err() != nil:

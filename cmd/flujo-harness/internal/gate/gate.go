@@ -12,10 +12,12 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -24,12 +26,14 @@ func Command() *cobra.Command {
 	var limits, base string
 	var strict bool
 	var specs specGate
+	var comment publish.Comment
 	cmd := &cobra.Command{
 		Use:   "gate [FILE...]",
 		Short: "Judge recorded results by limits and a pass-rate target; measure nothing",
 		Example: `  flujo-harness gate --no-new-failures
   flujo-harness gate results.json --limits-from origin/main --strict
-  flujo-harness gate --target 98.5 --max-flaky 5`,
+  flujo-harness gate --target 98.5 --max-flaky 5
+  flujo-harness gate --no-new-failures --comment github`,
 		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
 not, by the limits as they are now. Every figure is computed again from the raw samples in
 the file; a file that is empty, cut off, edited or of another version is a fault. Its digest
@@ -73,6 +77,9 @@ under --strict, and failures that nobody can judge.`,
 			if err != nil {
 				return cli.Fault(err)
 			}
+			if err := comment.Check(); err != nil {
+				return err
+			}
 			var lines []string
 			if base != "" {
 				of, err := p.CommitOf(cmd.Context(), base)
@@ -89,6 +96,7 @@ under --strict, and failures that nobody can judge.`,
 				return cli.Usage(errors.New("gate: name a file of results, or say what the specs of the history must be: --target, --no-new-failures, --max-flaky or --min-specs, or a target in thresholds/plan.toml"))
 			}
 			worst, unknown := thresholds.Held, false
+			var judged *analysis.Analysis
 			if len(paths) > 0 {
 				of, outcome, err := gateFiles(cmd, p, paths, limits, base)
 				if err != nil {
@@ -97,13 +105,16 @@ under --strict, and failures that nobody can judge.`,
 				lines, worst = append(lines, of...), outcome
 			}
 			if asked {
-				of, outcome, nobodyKnows, err := specs.judge(cmd.Context(), p)
+				a, of, outcome, nobodyKnows, err := specs.judge(cmd.Context(), p)
 				if err != nil {
 					return cli.AsFault(err)
 				}
-				lines, worst, unknown = append(lines, of...), cli.Worse(worst, outcome), nobodyKnows
+				judged, lines, worst, unknown = a, append(lines, of...), cli.Worse(worst, outcome), nobodyKnows
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), strings.Join(lines, "\n"))
+			for _, line := range comment.Post(cmd.Context(), publish.Lines("gate", worst, lines, judged)) {
+				fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
 			if code := cli.ExitCode(worst, strict || unknown); code != cli.ExitHeld {
 				return &cli.ExitError{Code: code}
 			}
@@ -112,6 +123,7 @@ under --strict, and failures that nobody can judge.`,
 	}
 	cmd.Flags().StringVar(&limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	revisions.RegisterLimitsFrom(cmd, &base)
+	comment.Register(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	specs.register(cmd)
 	return cmd

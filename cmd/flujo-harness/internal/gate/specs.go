@@ -90,10 +90,10 @@ func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base
 // judge judges a run of the history. What cannot be judged is an error. unknown says that
 // specs fail of which nobody knows whether the change is to blame: never green, also
 // without --strict.
-func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string, worst thresholds.Outcome, unknown bool, err error) {
+func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.Analysis, lines []string, worst thresholds.Outcome, unknown bool, err error) {
 	history, store, err := g.store.OpenShared(ctx, p, p.Path(g.db, ".flujo/history.db"))
 	if err != nil {
-		return nil, worst, false, err
+		return nil, nil, worst, false, err
 	}
 	defer history.Close()
 	defer store.Close()
@@ -103,17 +103,17 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 	}
 	ledger, err := p.Quarantine()
 	if err != nil {
-		return nil, worst, false, cli.Usage(err)
+		return nil, nil, worst, false, cli.Usage(err)
 	}
 	if err := records.SaveMemory(ctx, history); err != nil {
-		return nil, worst, false, cli.Fault(err)
+		return nil, nil, worst, false, cli.Fault(err)
 	}
-	a, err := records.Analyzed(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
+	a, err = records.Analyzed(analysis.Analyze(ctx, history, analysis.Options{Run: g.run, Plan: g.plan, Now: time.Now(), Against: g.against, Ancestry: p.Ancestry(), Quarantine: ledger}))
 	if err != nil {
-		return nil, worst, false, err
+		return nil, nil, worst, false, err
 	}
 	if err := judgeable(a); err != nil {
-		return nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
+		return nil, nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
 	if other := p.OfAnother(ctx, a.Run.Commit); other != "" {
 		lines = append(lines, reports.Visible(fmt.Sprintf("note: run %d: %s", a.Run.ID, other)))
@@ -160,7 +160,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 		}
 		add(outcome, "pass rate: %v; of all %d: %s; target %v%%%s%s: %s", a.Rate, a.RateAll.Of, a.RateAll.Percent(), target, whose, of, t)
 	case !g.noNew && g.maxFlaky < 0 && g.minSpecs == 0:
-		return nil, worst, false, cli.Usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
+		return nil, nil, worst, false, cli.Usage(errors.New("gate: the plan has no target for this run: add one to it or to the phase, or give --target"))
 	}
 	if g.noNew {
 		var outcome thresholds.Outcome
@@ -184,7 +184,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (lines []string
 		}
 		add(heldIf(a.Rate.Of >= g.minSpecs), "specs that ran: %d%s; at least %d must", a.Rate.Of, of, g.minSpecs)
 	}
-	return lines, worst, unknown, nil
+	return a, lines, worst, unknown, nil
 }
 
 // comparedWith says which run a run is judged against, and why.

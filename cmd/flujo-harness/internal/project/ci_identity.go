@@ -36,6 +36,12 @@ func CIIdentity(getenv func(string) string) CIRun {
 	return c
 }
 
+// SamePipeline reports whether a run was made by the pipeline and the attempt of this job, or on
+// whose behalf it is.
+func (c CIRun) SamePipeline(o reports.Origin) bool {
+	return o.Service == c.origin.Service && o.Pipeline == c.origin.Pipeline && o.Attempt == c.origin.Attempt
+}
+
 // Joined leaves out what is not there.
 func Joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")

@@ -139,3 +139,42 @@ func (f *AnalysisFlags) Analyze(ctx context.Context, h *history.History, o analy
 	}
 	return a, nil
 }
+
+// maxJobs is the most jobs of one pipeline that are looked at.
+const maxJobs = 50
+
+// OfPipeline is the analyses of all runs of the pipeline that a job takes in on behalf of another
+// workflow: of each cell of its matrix the newest run of that attempt, none where the history has
+// none. Of other jobs it is a alone.
+func (f *AnalysisFlags) OfPipeline(ctx context.Context, h *history.History, o analysis.Options, a *analysis.Analysis, of project.CIRun) (all []*analysis.Analysis, err error) {
+	if !of.OnBehalf {
+		return []*analysis.Analysis{a}, nil
+	}
+	var ids []int64
+	err = h.Read(ctx, func(r *history.Reader) error {
+		rows, err := r.Rows("WHERE commit_id = ? ORDER BY at DESC, id DESC LIMIT 500", of.Commit)
+		seen := map[string]bool{}
+		for i := range rows {
+			origin, err := r.Origin(rows[i].ID)
+			if err != nil {
+				return err
+			}
+			cell := rows[i].Line().Cell
+			if of.SamePipeline(origin) && !seen[cell] && len(ids) < maxJobs {
+				seen[cell], ids = true, append(ids, rows[i].ID)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cli.Fault(err)
+	}
+	for _, id := range ids {
+		one, err := f.Analyze(ctx, h, o, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}

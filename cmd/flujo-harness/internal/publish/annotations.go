@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"bytes"
@@ -21,14 +21,20 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// ciFlags say what the pages of a CI system are told.
-type ciFlags struct {
-	summary     string
+// SummaryBytes is the most that the summary of a job has. GitHub takes 1 MiB of a step.
+const SummaryBytes = 65_000
+
+// Flags say what the pages of a CI system show.
+type Flags struct {
+	Summary     string
 	annotations string
+	Comment     Comment
 }
 
-func (f *ciFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append the report as Markdown to this file (default $GITHUB_STEP_SUMMARY, where it is set)")
+// Register adds --summary, --annotations and --comment.
+func (f *Flags) Register(cmd *cobra.Command) {
+	f.Comment.Register(cmd)
+	cmd.Flags().StringVar(&f.Summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append the report as Markdown to this file (default $GITHUB_STEP_SUMMARY, where it is set)")
 	standard := "none"
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
 		standard = "github"
@@ -36,34 +42,41 @@ func (f *ciFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.annotations, "annotations", standard, `print what failed as annotations of lines: "github" (the default on GitHub Actions) or "none"`)
 }
 
-func (f *ciFlags) check() error {
+// Check finds before any work what would stop the writing.
+func (f *Flags) Check() error {
+	if err := f.Comment.Check(); err != nil {
+		return err
+	}
 	if f.annotations != "github" && f.annotations != "none" {
 		return cli.Usage(fmt.Errorf(`--annotations %s: use "github" or "none"`, f.annotations))
 	}
-	if f.summary == "" {
+	if f.Summary == "" {
 		return nil
 	}
-	if info, err := os.Stat(filepath.Dir(f.summary)); err != nil || !info.IsDir() {
-		return cli.Usage(fmt.Errorf("--summary %s: there is no such folder: make it first", f.summary))
+	if info, err := os.Stat(filepath.Dir(f.Summary)); err != nil || !info.IsDir() {
+		return cli.Usage(fmt.Errorf("--summary %s: there is no such folder: make it first", f.Summary))
 	}
 	return nil
 }
 
-// write tells of a run where that was asked for. An account has no secrets in it.
-func (f *ciFlags) write(ctx context.Context, p project.Project, a *analysis.Analysis, out io.Writer) error {
+// Write shows a run where that was asked for. An analysis has no secrets in it.
+func (f *Flags) Write(ctx context.Context, p project.Project, a *analysis.Analysis, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.Git(ctx, "rev-parse", "--show-prefix") // "" outside of git
 		for _, line := range annotations(a.Run, whoseTitles(a), p.Root, prefix) {
 			fmt.Fprintln(cli.Acting(out), line)
 		}
 	}
-	if f.summary == "" {
+	for _, line := range f.Comment.Post(ctx, Of([]*analysis.Analysis{a})) {
+		fmt.Fprintln(out, line)
+	}
+	if f.Summary == "" {
 		return nil
 	}
 	text := bytes.NewBufferString("\n") // the file may have a line without end
-	err := render.WriteMarkdown(text, a, markdownBytes)
+	err := render.WriteMarkdown(text, a, SummaryBytes)
 	if err == nil {
-		err = appendTo(f.summary, text.Bytes())
+		err = appendTo(f.Summary, text.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("write the summary: %w", err)

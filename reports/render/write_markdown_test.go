@@ -1,0 +1,144 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	goldhtml "github.com/yuin/goldmark/renderer/html"
+	"golang.org/x/net/html"
+	"pgregory.net/rapid"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// gfm reads Markdown as GitHub does, raw HTML included.
+var gfm = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(goldhtml.WithUnsafe()))
+
+// The elements that our Markdown is made of.
+var ownElements = []string{"html", "head", "body", "h2", "p", "em", "strong", "ul", "li", "details", "summary", "table", "tbody", "tr", "th", "td", "pre", "code", "a"}
+
+// What acts in the text of a comment on GitHub or GitLab: mentions, references to issues, merge
+// requests, commits, labels, milestones and others, addresses, emoji, and commands of GitLab.
+var actsInText = regexp.MustCompile(`[@#~&$^\[\]*_]|!\d|GH-\d|%\w|:\w+:|://|(?i:www\.)`)
+
+// inertMarkdown finds what acts in Markdown: text of others outside of code, an element that
+// is not ours, an address that is not ours, and lines that GitLab takes for a command.
+func inertMarkdown(markdown string) error {
+	for line := range strings.Lines(markdown) {
+		if strings.HasPrefix(line, "/") {
+			return fmt.Errorf("a line is a command of GitLab: %q", line)
+		}
+	}
+	var page bytes.Buffer
+	if err := gfm.Convert([]byte(markdown), &page); err != nil {
+		return err
+	}
+	doc, err := html.Parse(&page)
+	if err != nil {
+		return err
+	}
+	var walk func(n *html.Node, code bool) error
+	walk = func(n *html.Node, code bool) error {
+		switch {
+		case n.Type == html.CommentNode:
+			return fmt.Errorf("a comment of HTML: %q", n.Data)
+		case n.Type == html.ElementNode && !slices.Contains(ownElements, n.Data):
+			return fmt.Errorf("an element <%s>", n.Data)
+		case n.Type == html.TextNode && !code && actsInText.MatchString(n.Data):
+			return fmt.Errorf("text outside of code acts: %q", n.Data)
+		}
+		for _, a := range n.Attr {
+			ours := a.Key == "href" && strings.HasPrefix(a.Val, "https://ci.example.com/") || a.Key == "class" && (a.Val == "language-diff" || a.Val == "language-text") ||
+				a.Key == "align" && a.Val == "left" || a.Key == "colspan" && a.Val == "3" || a.Key == "open" && a.Val == ""
+			if !ours {
+				return fmt.Errorf("<%s> has %s=%q", n.Data, a.Key, a.Val)
+			}
+		}
+		for c := n.FirstChild; c != nil; c = c.NextSibling {
+			if err := walk(c, code || n.Data == "code" || n.Data == "pre"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return walk(doc, false)
+}
+
+// The check itself is seen to find what it is for.
+func TestInertMarkdownFindsWhatActs(t *testing.T) {
+	for _, bad := range []string{"@all", "see #12", "!12", "~bug", "![x](https://example.com/x.png)", "[x](https://example.com)", "<img src=x>", "https://example.com", "www.example.com", "/close", "GH-12",
+		"`a` b` @all", "```\n@x\n```\n@y", "<details><summary><b>x</b></summary></details>", "<!-- flujo-harness -->", "a `b\n\n@c` d", "<a href=\"https://example.com\">x</a>", ":tada:", "%12"} {
+		if inertMarkdown(bad) == nil {
+			t.Errorf("%q is taken for harmless", bad)
+		}
+	}
+	for _, good := range []string{"## ✗ BROKEN: 2 of 18 specs failed\n\n- **specs**: 2 passed\n", "`@all #1 <img src=x>`", "```diff\n- @x\n```\n"} {
+		if err := inertMarkdown(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
+
+// hostileText draws texts that try to leave the code they stand in.
+func hostileText() *rapid.Generator[string] {
+	return rapid.Custom(func(t *rapid.T) string {
+		parts := rapid.SliceOfN(rapid.SampledFrom([]string{"`", "``", "```", "````", "~~~", "\n", "\n\n", "\r\n", "/close", "/assign @me", "@all", "#1", "GH-1", "!1", "![i](https://evil.example/i.png)", "[l](https://evil.example)",
+			"<img src=https://evil.example>", "</code>", "</table>", "</details>", "</summary>", "<!--", "-->", "<script>", "|", "\\|", "\\", "  ", "\t", ":tada:", "https://evil.example/", "www.evil.example", "&lt;", "&#64;all", "$x$", "%1", "~1",
+			"*", "_", "> ", "- ", "1. ", "# ", "---", "=", "\x1b[31m", "\u202e", "a", "expected: 1", "Expected\n    <string>: a\nto equal\n    <string>: b", "- a\n+ b", "it", "100%", "::error::x", "javascript:x"}), 0, 12).Draw(t, "parts")
+		return strings.Join(parts, rapid.SampledFrom([]string{"", " ", "\n"}).Draw(t, "joined by"))
+	})
+}
+
+// Whatever others write (names, messages, output, reasons, branches, files, labels), nothing of
+// it acts in a comment or a summary, and each keeps to its cap.
+func TestNothingInMarkdownActs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := hostileText()
+		draw := func(name string) string { return text.Draw(t, name) }
+		r := reports.Run{ID: 7, Branch: draw("branch"), Commit: "0123456789abcdef", Command: draw("command"), Format: reports.FormatGoTest, Outcome: thresholds.Broken, Complete: true, Seconds: 3,
+			Origin: reports.Origin{Job: draw("job"), OS: draw("os"), CommitURL: draw("commit address"), JobURL: "https://ci.example.com/" + draw("job address"), FileURL: "https://ci.example.com/blob/"},
+			Suites: &reports.Results{}}
+		if !strings.Contains(r.Origin.CommitURL, "://") {
+			r.Origin.CommitURL = "https://ci.example.com/" + r.Origin.CommitURL
+		} else {
+			r.Origin.CommitURL = ""
+		}
+		for i := range rapid.IntRange(0, 4).Draw(t, "specs") {
+			r.Suites.Specs = append(r.Suites.Specs, reports.Spec{Suite: draw("suite"), Leaf: draw("leaf"), Occurrence: i + 1, State: reports.Failed, Detail: draw("detail"),
+				Message: draw("message"), Output: draw("output"), File: draw("file"), Line: 3, Labels: []string{"owner:" + draw("owner"), draw("label")}})
+		}
+		if rapid.Bool().Draw(t, "outside") {
+			r.Suites.Suites = []reports.Suite{{Path: draw("path"), Failures: []reports.SuiteFailure{{Node: draw("node"), Message: draw("of the suite")}}}}
+		}
+		r.SuiteError = draw("suite error")
+		r.Verdicts = []thresholds.Verdict{{Outcome: thresholds.Broken, Workload: draw("workload"), Against: draw("against"), Reason: draw("reason"), Next: draw("next"), Notes: []string{draw("note")}}}
+		a := analysis.Alone(r)
+		for i := range r.Suites.Specs {
+			a.Failures = append(a.Failures, analysis.Failure{Whose: analysis.ByThisChange, Spec: &r.Suites.Specs[i], Why: draw("why")})
+		}
+		most := rapid.IntRange(LeastMarkdown, 65_000).Draw(t, "most")
+		for name, write := range map[string]func(*bytes.Buffer) error{
+			"summary": func(b *bytes.Buffer) error { return WriteMarkdown(b, a, most) },
+			"comment": func(b *bytes.Buffer) error { return WriteComment(b, a, most) },
+			"code":    func(b *bytes.Buffer) error { WriteCode(b, r.SuiteError+"\n"+r.Branch, most); return nil }} {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			if b.Len() > most {
+				t.Fatalf("%s: %d bytes, at most %d", name, b.Len(), most)
+			}
+			if err := inertMarkdown(b.String()); err != nil {
+				t.Fatalf("%s: %v\n%s", name, err, b.String())
+			}
+		}
+	})
+}
