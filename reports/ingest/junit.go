@@ -46,6 +46,7 @@ type junitReader struct {
 	c         *collector
 	dialect   dialect
 	rootName  string // its attribute name
+	verdict   string // attribute of the root by which the run failed
 	project   bool   // its attributes are those that Playwright writes, whose hosts are projects
 	root      claims
 	found     tally
@@ -66,6 +67,8 @@ type junitReader struct {
 	repeated                               int     // results of one name of which some passed and some failed
 	rescued                                int     // testcases that are attempts of another one
 	counted                                int     // testcases that are further repeats of a Go test by -count
+	words, strange                         int     // of testcases: words for their end, and elements, that are not known
+	oddWord, oddElement                    string  // the first of each
 }
 
 // junitSuite is a testsuite while it is read.
@@ -79,6 +82,7 @@ type junitSuite struct {
 	inner    bool  // it has suites in it
 	place    place
 	doubt    string // of its duration
+	verdict  string // attribute by which it failed
 	cases    []junitResult
 	props    map[string]string // what decides the dialect
 	fault    string            // message of the failure that is open
@@ -118,6 +122,9 @@ func (j *junitReader) finish() error {
 	if err != nil {
 		return err
 	}
+	if excess == "" && j.verdict != "" && j.found.failed == 0 && j.found.elements == 0 && j.c.results.SuiteFailures() == 0 {
+		excess = saidAlone(name, j.verdict)
+	}
 	if excess != "" {
 		s := reports.Suite{Path: cmp.Or(j.rootName, "tests")}
 		if err := errors.Join(j.c.fail(&s, "suite", excess, "", 0), j.c.suite(s)); err != nil {
@@ -154,6 +161,12 @@ func (j *junitReader) noteDropped() {
 	}
 	if j.dropped > 0 {
 		j.c.note(droppedLabels, j.dropped)
+	}
+	if j.strange > 0 {
+		j.c.note("elements of tests that are not known, which are not kept: %d; the first is <%s>", j.strange, shortText(j.oddElement))
+	}
+	if j.words > 0 {
+		j.c.note("words for the end of a test that are not known, and that say nothing here: %d; the first is %q", j.words, shortText(j.oddWord))
 	}
 }
 
@@ -214,7 +227,7 @@ func (j *junitReader) readRoot(a map[string]string) (err error) {
 	if j.root, err = j.claims(a); err != nil {
 		return err
 	}
-	j.rootName = a["name"]
+	j.rootName, j.verdict = a["name"], saidToFail(a)
 	_, id := a["id"]
 	_, name := a["name"]
 	if j.project = id && name; a["name"] == ExactName {
@@ -245,7 +258,7 @@ func (j *junitReader) during(a map[string]string, took time.Duration) time.Time 
 var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
 
 func (j *junitReader) open(a map[string]string) error {
-	s := &junitSuite{name: cmp.Or(a["name"], a["package"], "tests"), props: map[string]string{"package": a["package"]}}
+	s := &junitSuite{verdict: saidToFail(a), name: cmp.Or(a["name"], a["package"], "tests"), props: map[string]string{"package": a["package"]}}
 	if m := stamped.FindStringSubmatch(s.name); m != nil && j.dialect != ownJUnit {
 		s.name = m[1]
 	}
@@ -311,6 +324,7 @@ func (j *junitReader) begin(a map[string]string) error {
 	j.test.reset()
 	t := j.test
 	t.Name, t.Class, t.file = a["name"], a["classname"], a["file"]
+	t.verdict = saidToFail(a)
 	t.status, t.result = strings.ToLower(a["status"]), strings.ToLower(a["result"])
 	t.took, t.doubt = j.clock.read(a)
 	if line, err := strconv.Atoi(a["line"]); err == nil { // where it is no number, there is none
@@ -349,6 +363,16 @@ func (j *junitReader) inCase(name string, a map[string]string) {
 		t.labels = appendLabel(t.labels, a["name"], a["value"], &j.dropped)
 	case "attachment":
 		j.attached++
+	default:
+		switch name = strings.ToLower(name); {
+		case slices.Contains(failingElements, name):
+			t.fail("failure", a)
+			j.collect(&t.text)
+		case !slices.Contains(plainElements, name):
+			if j.strange++; j.strange == 1 {
+				j.oddElement = name
+			}
+		}
 	}
 }
 

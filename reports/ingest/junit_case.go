@@ -15,6 +15,7 @@ import (
 type JunitCase struct {
 	Name, Class, file string
 	status, result    string // in lower case
+	verdict           string // attribute by which it failed
 	line              int
 	took              time.Duration
 	doubt             string // of took
@@ -65,9 +66,44 @@ func (t *JunitCase) ended(text *excerpt) {
 }
 
 var (
-	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted", "interrupted"}
+	failingWords = []string{"failed", "fail", "failure", "failing", "error", "errored", "broken", "crashed", "timeout", "timedout", "timed out", "aborted", "interrupted",
+		"ko", "nok", "not ok", "notok", "unsuccessful", "fatal", "panic", "panicked", "killed", "cancelled", "canceled"}
 	skippedWords = []string{"notrun", "not run", "disabled", "skipped", "pending", "ignored", "untested", "suppressed"}
+	passingWords = []string{"passed", "pass", "passing", "success", "successful", "succeeded", "ok", "run", "completed", "complete", "done", "executed", "finished", "fixed", "flaky"}
+
+	// failingElements say that a testcase failed, in files that do not keep to <failure> and <error>.
+	failingElements = []string{"failed", "fail", "fatal", "fatalerror", "crash", "timeout"}
+	// plainElements group others, or hold what is dropped with a note of its own.
+	plainElements = []string{"properties", "attachments", "failures", "errors", "results"}
 )
+
+// saidToFail returns the attribute of a testcase, testsuite or testsuites by which it
+// failed, as status="FAILED", "" where none says so.
+func saidToFail(a map[string]string) string {
+	for _, name := range []string{"status", "result"} {
+		if slices.Contains(failingWords, strings.ToLower(a[name])) {
+			return name + "=" + strconv.Quote(a[name])
+		}
+	}
+	for name, bad := range map[string]string{"success": "false", "passed": "false", "failed": "true"} {
+		if strings.EqualFold(a[name], bad) {
+			return name + "=" + strconv.Quote(a[name])
+		}
+	}
+	return ""
+}
+
+// word notes a status that is none of the words for the end of a testcase.
+func (j *junitReader) word(t *JunitCase) {
+	for _, word := range []string{t.status, t.result} {
+		if word == "" || slices.Contains(failingWords, word) || slices.Contains(skippedWords, word) || slices.Contains(passingWords, word) {
+			continue
+		}
+		if j.words++; j.words == 1 {
+			j.oddWord = word
+		}
+	}
+}
 
 // mayFail is what Catch2 says of a test that failed and was allowed to: it counts such a
 // test as no failure.
@@ -84,18 +120,19 @@ func (j *junitReader) take(t *JunitCase) error {
 	if t.Skipped {
 		n.skips = 1
 	}
+	j.word(t)
 	is := func(words []string) bool { return slices.Contains(words, t.status) || slices.Contains(words, t.result) }
 	switch {
 	case t.Skipped && t.skip == mayFail && t.Failures > 0:
 		n = tally{tests: 1, skipped: 1}
 		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.faults.String())
-	case t.Failures > 0, is(failingWords):
+	case t.Failures > 0, t.verdict != "":
 		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.faults.String()
 		if t.kind == "error" {
 			spec.Detail = "error"
 		}
 		if t.Failures == 0 {
-			spec.Message = t.skip
+			spec.Message = cmp.Or(t.skip, "the file says that it failed, and not why: "+t.verdict)
 		}
 		for _, other := range t.rescued.texts { // which differ, as a rule, in nothing
 			t.faults.add(other)
@@ -173,6 +210,12 @@ func (j *junitReader) close() error {
 		more := s.claims.failed() - max(s.found.failed, s.found.elements)
 		s.found.failed, s.found.elements = s.found.failed+more, s.found.elements+more
 	}
+	if s.verdict != "" && s.found.failed == 0 && s.found.elements == 0 && len(s.Failures) == 0 {
+		if err := j.c.fail(&s.Suite, "suite", saidAlone("testsuite "+strconv.Quote(shortText(s.name)), s.verdict), "", 0); err != nil {
+			return err
+		}
+		s.found.elements++ // the suites around it are said to fail by this one
+	}
 	if s.claims.tests >= 0 && !s.inner {
 		s.found.stated = s.claims.tests - s.found.tests
 	}
@@ -188,6 +231,11 @@ func (j *junitReader) close() error {
 	i := len(j.c.results.Suites)
 	j.clock.later(s.doubt, func(d time.Duration) { j.c.results.Suites[i].Duration = d })
 	return j.c.suite(s.Suite)
+}
+
+// saidAlone is the message of a suite of which nothing failed and that failed by an attribute.
+func saidAlone(of, verdict string) string {
+	return of + " says " + verdict + ", and lists nothing that failed: see the output of the runner"
 }
 
 // settle takes over the testcases of a suite that has ended.

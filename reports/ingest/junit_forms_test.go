@@ -73,6 +73,10 @@ assertion failed</failure><rerunFailure message="again" type="test failure"/><sy
 	"Eclipse":                {`<testrun name="shop" project="shop" tests="1" started="1" failures="0" errors="0" ignored="0"><testsuite name="shop.CartTest" time="0.01"><testcase name="adds" classname="shop.CartTest" time="0.01"/></testsuite></testrun>`, reports.Counts{Passed: 1}, 0, "", 0},
 	"upper case":             {`<testsuite name="s"><testcase name="a"><Failure message="m"/></testcase></testsuite>`, reports.Counts{Failed: 1}, 0, "", 0},
 	"status alone":           {`<testsuite name="s"><testcase name="a" status="FAILED"/><testcase name="b" result="Error"/><testcase name="c" status="Passed"/></testsuite>`, reports.Counts{Passed: 1, Failed: 2}, 0, "", 0},
+	"other words":            {`<testsuite name="s"><testcase name="a" status="KO"/><testcase name="b" success="False"/><testcase name="c" result="cancelled"/><testcase name="d" success="true"/></testsuite>`, reports.Counts{Passed: 1, Failed: 3}, 0, "", 0},
+	"a word that is unknown": {`<testsuite name="s"><testcase name="a" status="purple"/></testsuite>`, reports.Counts{Passed: 1}, 0, "", 1},
+	"another element":        {`<testsuite name="s"><testcase name="a"><failed message="m"/></testcase><testcase name="b"><failures><failure message="m"/></failures></testcase></testsuite>`, reports.Counts{Failed: 2}, 0, "", 0},
+	"PHPUnit 9, a warning":   {`<testsuites><testsuite name="CartTest" tests="1" assertions="0" errors="0" warnings="1" failures="0" skipped="0" time="0.01"><testcase name="Warning" time="0.01"><warning type="PHPUnit\Framework\Warning">No tests found in class</warning></testcase></testsuite></testsuites>`, reports.Counts{Passed: 1}, 0, "", 1},
 	"passed, with a failure": {`<testsuite name="s"><testcase name="a" status="passed"><failure/></testcase></testsuite>`, reports.Counts{Failed: 1}, 0, "", 0},
 }
 

@@ -55,6 +55,9 @@ func claimed(a map[string]string) (c claims, bad string, err error) {
 	sum := func(names ...string) int {
 		total := -1
 		for _, name := range names {
+			if other := otherTotals[name]; a[name] == "" && isCount(a[other]) {
+				name = other
+			}
 			text := strings.ToLower(strings.TrimSpace(a[name]))
 			if slices.Contains(noCount, text) {
 				continue
@@ -76,6 +79,15 @@ func claimed(a map[string]string) (c claims, bad string, err error) {
 	}
 	c.tests, c.skipped = sum("tests"), sum("skipped", "disabled")
 	return c, bad, nil
+}
+
+// otherTotals are names that some writers give to a total. They count only where they hold
+// a number: failed="false" is a verdict.
+var otherTotals = map[string]string{"failures": "failed", "errors": "errored", "skipped": "skips"}
+
+func isCount(text string) bool {
+	_, err := strconv.Atoi(text)
+	return err == nil
 }
 
 // TotalsError is a file whose own totals are not those of the results in it.

@@ -220,6 +220,7 @@ func TestTotalsAreEvidenceOfRetries(t *testing.T) {
 		"only the tests":     {` tests="2" failures="1"`, fail + pass + other, reports.Counts{Passed: 2, Failed: 1}},
 		"only the failures":  {` tests="3" failures="0"`, fail + pass + other, reports.Counts{Passed: 2, Failed: 1}},
 		"no failures stated": {` tests="2"`, fail + pass + other, reports.Counts{Passed: 2, Failed: 1}},
+		"only the errors":    {` tests="2" errors="0"`, fail + pass + other, reports.Counts{Passed: 2, Failed: 1}},
 		"two passes":         {` tests="2" failures="0"`, fail + pass + pass + other, reports.Counts{Passed: 3, Failed: 1}},
 		"none":               {"", fail + pass, reports.Counts{Passed: 1, Failed: 1}},
 	} {
@@ -245,6 +246,11 @@ func TestFailuresThatAreStatedAndNotListed(t *testing.T) {
 		`<testsuite name="o" failures="1"><testsuite name="i" failures="1">` + pass + `<testcase><error/></testcase></testsuite></testsuite>`: 0,
 		`<testsuite name="s" failures="1"><error message="no browser"/>` + pass + `</testsuite>`:                                              1,
 		`<testsuite name="s" tests="0" failures="1"/>`:                                                                                        1,
+		`<testsuite name="s" tests="1" failed="1">` + pass + `</testsuite>`:                                                                   1,
+		`<testsuite name="s" status="FAILED">` + pass + `</testsuite>`:                                                                        1,
+		`<testsuite name="o" success="false"><testsuite name="i" success="false">` + pass + `</testsuite></testsuite>`:                        1,
+		`<testsuites result="failure"><testsuite name="s">` + pass + `</testsuite></testsuites>`:                                              1,
+		`<testsuites result="failure"><testsuite name="s" result="failure"><testcase name="b"><failure/></testcase></testsuite></testsuites>`: 0,
 	} {
 		r, err := Read(strings.NewReader(text), "")
 		if err != nil {
