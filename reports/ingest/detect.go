@@ -73,6 +73,7 @@ func (h head) line(form *regexp.Regexp, others ...*regexp.Regexp) bool {
 
 var (
 	goTestLine    = regexp.MustCompile(`^\{.*"Action":"`)
+	goBuildLine   = regexp.MustCompile(`^FAIL\t\S+ \[(build|setup) failed\]`) // all that Go before 1.24 writes of a build
 	benchmarkLine = regexp.MustCompile(`^Benchmark[^a-z]\S*\s+\d+\s`)
 	goTestText    = regexp.MustCompile(`(?m)^(=== RUN |--- (PASS|FAIL): |(ok|FAIL|\?) +\t\S+\t)`)
 )

@@ -55,7 +55,9 @@ var formats = []Format{
 		}, read: readCTRF,
 	}, {
 		Name: reports.FormatGoTest, Writers: "go test -json, also with lines of other programs", Extensions: []string{".json", ".jsonl", ".ndjson"}, Fuzz: "FuzzReadGoTest",
-		sniff: func(h head) bool { return h.first("Action") != "" || h.line(goTestLine, benchmarkLine) }, read: readGoTest,
+		sniff: func(h head) bool {
+			return h.first("Action") != "" || h.line(goTestLine, benchmarkLine) || h.line(goBuildLine, goTestText)
+		}, read: readGoTest,
 	}, {
 		Name: formatBenchmarks, Writers: "go test -bench, flujo-harness bench --benchfmt", Fuzz: "FuzzReadBenchmarks",
 		sniff: func(h head) bool { return h.line(benchmarkLine, goTestLine) }, read: readBenchmarks,

@@ -305,3 +305,28 @@ func TestGoFilesAreRelativeToTheRoot(t *testing.T) {
 		}
 	}
 }
+
+// Go before 1.24 has no event of a build: a stream of a build alone has none at all. What go
+// test prints without -json is refused all the same.
+func TestGoBuildsWithoutEvents(t *testing.T) {
+	const failed = "FAIL\texample.com/m/b [build failed]\n"
+	const compiler = "# example.com/m/b [example.com/m/b.test]\nb/b_test.go:3:28: undefined: x\n"
+	for name, text := range map[string]string{
+		"stdout": failed, "both": compiler + failed, "the other way round": failed + compiler, "downloads": "go: downloading example.com/n v1.0.0\n" + compiler + failed,
+	} {
+		r, err := Read(strings.NewReader(text), "")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s := r.Results.Suites
+		if len(s) != 1 || s[0].Path != "example.com/m/b" || len(s[0].Failures) != 1 || s[0].Failures[0].Node != "build" || strings.Contains(text, "undefined") != strings.Contains(s[0].Failures[0].Message, "undefined: x") {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	for _, text := range []string{"ok  \texample.com/m/a\t0.1s\n" + failed, "--- FAIL: TestA (0.00s)\n" + failed, compiler} {
+		if r, err := Read(strings.NewReader(text), ""); err == nil {
+			t.Errorf("%q is read as %+v", text, r.Results)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -74,6 +75,11 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error)
 		}
 		failed = errors.Join(failed, one)
 	}
+	if failed != nil {
+		if err := addBuilds(events, log); err != nil {
+			return s, fmt.Errorf("read what go test printed of builds: %w", err)
+		}
+	}
 	reading, err := ingest.ReadFile(events, g.root)
 	switch {
 	case errors.Is(err, ingest.ErrNoSpecs): // as of a pattern of -run that no test matches
@@ -90,6 +96,25 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error)
 		s.Problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), harness.ShortPath(events))
 	}
 	return s, nil
+}
+
+var failedBuild = regexp.MustCompile(`(?m)^FAIL\t\S+ \[(build|setup) failed\]`)
+
+// addBuilds puts what go test printed to its log in front of the events, where a build
+// failed without an event of its own: Go before 1.24 prints the mistakes to the log.
+func addBuilds(events, log string) error {
+	out, err := os.ReadFile(events)
+	if err != nil || !failedBuild.Match(out) {
+		return err
+	}
+	said, err := os.ReadFile(log)
+	if err != nil || len(said) == 0 {
+		return err
+	}
+	if said[len(said)-1] != '\n' {
+		said = append(said, '\n')
+	}
+	return os.WriteFile(events, append(said, out...), 0o644)
 }
 
 // expect adds a failure to each package that go test passed without running all of its
