@@ -10,6 +10,18 @@ import (
 // find finds what is secret in a text of any kind: JSON, lines of JSON, the data lines of an
 // event stream, or a plain text. The spans are in order and do not overlap.
 func (r *Redactor) find(s string, l layer) []span {
+	if strings.Contains(s, "\x1b[") {
+		plain, at := withoutColors(s)
+		r.work.add(len(s))
+		found := r.find(plain, l)
+		for i, p := range found {
+			found[i].from, found[i].to = at[p.from], at[p.to]
+			if p.to > p.from {
+				found[i].to = at[p.to-1] + 1
+			}
+		}
+		return found
+	}
 	if l.depth > mostDepth {
 		if isContainer(s) && r.container(s) {
 			return []span{{0, len(s), "[redacted:nested]"}}
@@ -36,6 +48,30 @@ func (r *Redactor) find(s string, l layer) []span {
 		done = at
 	}
 	return append(found, shifted(r.leaf(s[done:], l), done)...)
+}
+
+// withoutColors takes out what turns colours of a terminal on and off: a value may begin with
+// it, and names end with it. at has the position in s of each byte, and the end.
+func withoutColors(s string) (plain string, at []int) {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if strings.HasPrefix(s[i:], "\x1b[") {
+			end := i + 2
+			for end < len(s) && end < i+32 && (isDigit(s[end]) || s[end] == ';' || s[end] == ':' || s[end] == '?') {
+				end++
+			}
+			if end < len(s) && isLetter(s[end]) {
+				i = end
+				continue
+			}
+		}
+		if s[i] == '\x1b' { // that of no sequence: find looks for them no more
+			out, at = append(out, '\x00'), append(at, i)
+			continue
+		}
+		out, at = append(out, s[i]), append(at, i)
+	}
+	return string(out), append(at, len(s))
 }
 
 func shifted(spans []span, by int) []span {
@@ -114,7 +150,7 @@ func (r *Redactor) run(s string, from, to int, l layer) (found []span) {
 			padded++
 		}
 		r.work.add(to - from)
-		if isRandom(s[from:padded]) {
+		if isRandom(s[from:padded]) && !isPublicKey(s[from:]) {
 			found = append(found, span{from, padded, "[redacted:entropy]"})
 		}
 	}

@@ -49,6 +49,17 @@ func isRandom(token string) bool {
 		float64(changes) >= randomChanges*float64(len(s)-1) && float64(words) <= randomWords*float64(len(s))
 }
 
+// isPublicKey reports whether a text begins as a public key of SSH does: the length and the
+// name of its algorithm, in base64.
+func isPublicKey(s string) bool {
+	for _, head := range []string{"AAAAB3NzaC1", "AAAAC3NzaC1", "AAAAE2VjZHNh", "AAAAGnNrLX", "AAAAInNrLX"} {
+		if strings.HasPrefix(s, head) {
+			return true
+		}
+	}
+	return false
+}
+
 func class(c byte) int {
 	switch {
 	case 'a' <= c && c <= 'z':

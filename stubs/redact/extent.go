@@ -51,7 +51,7 @@ func upTo(s string, at int, chars string) int {
 // quotedValue is the inside of the quotes that begin at position at. Escaped quotes end where
 // as many backslashes stand before the same quote.
 func quotedValue(s string, at int) (from, to int, ok bool) {
-	if at < len(s) && at+1 < len(s) && strings.IndexByte("bruf@[(", s[at]) >= 0 && strings.IndexByte("\"'", s[at+1]) >= 0 {
+	if at < len(s) && at+1 < len(s) && strings.IndexByte("bruf@[(NLU", s[at]) >= 0 && strings.IndexByte("\"'", s[at+1]) >= 0 {
 		at++
 	}
 	p := at
@@ -131,6 +131,9 @@ func valueEnd(s string, at int) int {
 
 // fieldEnd is the end of a value that Go printed: the next field, or the end of the struct.
 func fieldEnd(s string, v int) int {
+	if n := markerEnd(s[v:]); n > 0 {
+		return v + n
+	}
 	for to := v; to < len(s) && to < v+lookBehind; to++ {
 		switch s[to] {
 		case '}', ']', '\n', '\r', '"':

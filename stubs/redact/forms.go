@@ -227,6 +227,7 @@ rzp_live_ a 14 api-key
 rzp_test_ a 14 api-key
 sgp_ w 30! api-key
 sdk- w 36-36! api-key
+api- w 36-36! api-key
 mob- w 36-36! api-key
 signkey- w 20! api-key
 fc- h 32-32 api-key

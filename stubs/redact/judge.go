@@ -35,7 +35,8 @@ func (sc *scanner) accept(name string, k kind, v string, where place) bool {
 		case short || strings.ToUpper(v) == v && !digit:
 			return digit && len(v) >= 6
 		case k == key, k == token && len(folded) >= len("apitoken") || isEnv(name):
-			return len(v) >= 4 && !isWord(v) && !isCode(v)
+			drawn := len(v) >= 16 && digit && strings.ContainsAny(v, "!@#$%^*=+") // keys of Django hold brackets
+			return len(v) >= 4 && !isWord(v) && (!isCode(v) || drawn)
 		}
 		return digit && len(v) >= 4 || len(v) >= 8
 	}

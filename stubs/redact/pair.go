@@ -57,6 +57,21 @@ func (sc *scanner) nextArgument(at int, k kind, p int) int {
 	return sc.give(from, to, "assignment")
 }
 
+// quotedOption looks for the value of an option in a list as Go prints it: ["--password" "x"].
+// The quote behind the option ends at position p, and the value begins at q.
+func (sc *scanner) quotedOption(at, p, q int) int {
+	s := sc.s
+	if s[at] != '-' || q == p || q >= len(s) || s[q] != '"' || at == 0 || s[at-1] != '"' || s[p-1] != '"' {
+		return 0
+	}
+	from, to, ok := quotedValue(s, q)
+	k := sc.r.classify(s[at : p-1])
+	if !ok || k == noSecret || k == header || s[from] == '-' || !sc.accept(s[at:p-1], k, s[from:to], strict) {
+		return 0
+	}
+	return sc.give(from, to, "assignment")
+}
+
 // elementAt reports whether the word is the name of an opening XML element.
 func elementAt(s string, at, end int) bool {
 	if at == 0 || s[at-1] == '<' {

@@ -50,7 +50,7 @@ func (sc *scanner) separate(at, end int) int {
 		}
 	case k == password && (w == "password" || w == "passwd") && sc.login >= 0 && at-sc.login < lookBehind:
 		to := valueEnd(s, v)
-		if to > v && !isPlaceholder(s[v:to]) && (sc.netrc(at) || hasDigit(s[v:to]) && !isWord(s[v:to])) {
+		if to > v && !isPlaceholder(s[v:to]) && !isWord(s[v:to]) && (sc.netrc(at) || hasDigit(s[v:to])) {
 			return sc.give(v, to, "assignment")
 		}
 	case k == password && (strings.ContainsAny(w, "_-") || at > 0 && s[at-1] == ':') && (s[v] == '"' || s[v] == '\''):
@@ -211,7 +211,7 @@ func (sc *scanner) keyword(at, end int) int {
 // userLineBefore reports whether the line before position at is a USER command.
 func userLineBefore(s string, at int) bool {
 	before := strings.TrimRight(s[max(0, at-80):at], "\r\n")
-	line := before[strings.LastIndexByte(before, '\n')+1:]
+	line := strings.TrimPrefix(before[strings.LastIndexByte(before, '\n')+1:], "C: ")
 	return strings.HasPrefix(line, "USER ") || strings.HasPrefix(line, "+OK")
 }
 
@@ -274,7 +274,7 @@ func (sc *scanner) identifiedBy(v int) int {
 	if from, to, ok := quotedValue(s, from); ok {
 		return sc.give(from, to, "assignment")
 	}
-	if to := valueEnd(s, from); to > from && s[v] == 'B' && !isPlaceholder(s[from:to]) {
+	if to := valueEnd(s, from); to > from && s[v] == 'B' && !isPlaceholder(s[from:to]) && (hasDigit(s[from:to]) || to == len(s) || s[to] != ' ' || !isLower(s[skipBlank(s, to)-b2i(skipBlank(s, to) == len(s))])) {
 		return sc.give(from, to, "assignment")
 	}
 	return 0

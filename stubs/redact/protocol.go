@@ -15,6 +15,9 @@ func (sc *scanner) protocol(at, end, v int) int {
 		if !prompted(before) {
 			return 0
 		}
+		if begin := strings.LastIndexByte(s[:at], '\n') + 1; begin > 0 && s[begin:at] == "C: " && userLineBefore(s, begin) {
+			return sc.give(v, upTo(s, v, "\r\n"), "assignment")
+		}
 		to := v
 		for to < len(s) && strings.IndexByte(" \t\r\n\"'", s[to]) < 0 && !strings.HasPrefix(s[to:], `\r`) && !strings.HasPrefix(s[to:], `\n`) {
 			to++

@@ -76,7 +76,7 @@ func (r *Redactor) scan(s string, l layer) []span {
 	more = append(more, r.percent(s, l)...)
 	more = append(more, r.repeated(s)...)
 	if len(more) == 0 {
-		return found // in order, and disjoint
+		return notInMarkers(s, found) // in order, and disjoint
 	}
 	return notInMarkers(s, disjoint(append(found, more...)))
 }
@@ -95,8 +95,14 @@ func notInMarkers(s string, found []span) []span {
 		}
 		if next < len(marks) {
 			m := marks[next]
-			if m[0] < p.from || m[0] == p.from && m[1] == p.to {
+			if m[0] < p.from || m[0] == p.from && m[1] >= p.to {
 				continue
+			}
+			for _, m := range marks[next:] { // never leave a part of a marker: it would be found again, and grow
+				if m[0] >= p.to {
+					break
+				}
+				p.to = max(p.to, m[1])
 			}
 		}
 		out = append(out, p)

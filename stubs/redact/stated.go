@@ -23,7 +23,7 @@ func (sc *scanner) phraseKind(at, end int) (kind, int) {
 		for b > 0 && at-b < 20 && isLetter(s[b-1]) {
 			b--
 		}
-		if b >= 0 && b < at-1 && s[at-1] == ' ' {
+		if b >= 0 && b < at-1 && s[at-1] == ' ' && (b == 0 || s[b-1] != ':' && s[b-1] != '=') { // that is the value before: {Name:bob Token:x}
 			if k := sc.r.classify(s[b:at-1] + "_" + w); k != noSecret || w != "token" && w != "Token" {
 				return k, b
 			}

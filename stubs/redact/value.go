@@ -21,6 +21,9 @@ func (sc *scanner) named(at, end int) int {
 	if to := sc.quotedName(at, end, p); to > 0 {
 		return to
 	}
+	if to := sc.quotedOption(at, p, q); to > 0 {
+		return to
+	}
 	if q >= len(s) || strings.IndexByte("=:>,", s[q]) < 0 && !strings.HasPrefix(s[q:], "!=") && !strings.HasPrefix(s[q:], "<-") && !strings.HasPrefix(s[q:], "&gt;") && !elementAt(s, at, end) {
 		if q < len(s) && at > 1 && (p > end && s[q]|0x20 == 'v' || (s[q] == '\n' || s[q] == '\r') && s[at-1] == ' ') {
 			if k := sc.r.classify(s[at:end]); k != noSecret { // name="PASSWORD" value="x"
