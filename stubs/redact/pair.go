@@ -47,6 +47,11 @@ func (sc *scanner) pairValue(at int, k kind, p int) int {
 func (sc *scanner) nextArgument(at int, k kind, p int) int {
 	s := sc.s
 	q := skipBlank(s, p)
+	if at > 0 && s[at-1] == '{' && k == password && strings.HasPrefix(s[q:], ",<<\"") { // a tuple of Erlang
+		if from, to, ok := quotedValue(s, q+3); ok && strings.HasPrefix(s[to:], "\">>}") && sc.acceptLiteral(s[from:to], k) {
+			return sc.give(from, to, "field")
+		}
+	}
 	if s[at] != '-' || q >= len(s) || s[q] != ',' {
 		return 0
 	}

@@ -110,6 +110,11 @@ func (sc *scanner) assigned(at, end, q int, k kind) int {
 		return 0
 	}
 	v := skipBlank(s, q)
+	if arrow && v < len(s) && s[v] == '\n' { // of PHP, whose dump has the value in the next line
+		if next := skipBlank(s, v+1); strings.HasPrefix(s[next:], "string(") {
+			v = next
+		}
+	}
 	if v >= len(s) {
 		return 0
 	}
@@ -226,6 +231,7 @@ func (sc *scanner) assignedBare(at, end, v int, k kind, sign byte, close, arrow 
 	case restBlank(s, to) && (lineStart(s, at) || arrow || k == password && sc.labelled(at) && sc.spoken2(s[v:to])),
 		k == password && afterAny(strings.ToLower(s[max(0, at-16):at]), "want ", "got ", "expected ", "actual ", "have "),
 		(before == '\'' || before == '"') && to < len(s) && s[to] == before && strings.Contains(name, "-"), // -H 'X-Api-Key: x'
+		k == password && sign == '=' && sc.inRecord(at, to),
 		k == password && sign == ':' && (at > 0 && sc.listed(at, to) || strings.HasPrefix(s[to:], ", ") && nextField(s, to+2)):
 		where = line
 	}
@@ -239,6 +245,16 @@ func (sc *scanner) assignedBare(at, end, v int, k kind, sign byte, close, arrow 
 		return 0
 	}
 	return sc.alike(sc.give(v, to, "assignment"))
+}
+
+// inRecord reports whether a value stands in the braces of a record: { User = bob, Password = x }.
+func (sc *scanner) inRecord(at, to int) bool {
+	s := sc.s
+	if at < 2 || !strings.HasSuffix(s[:at], ", ") && !strings.HasSuffix(s[:at], "{ ") || !strings.HasPrefix(s[to:], " }") && !strings.HasPrefix(s[to:], ", ") {
+		return false
+	}
+	before := s[max(0, at-lookBehind):at]
+	return strings.LastIndexByte(before, '{') > strings.LastIndexByte(before, '}')
 }
 
 // labelled reports whether at most three words and no colon stand before position at in its line.
