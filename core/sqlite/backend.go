@@ -25,6 +25,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -100,24 +101,31 @@ func Open(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, er
 	if err := d.Check(); err != nil {
 		return nil, err
 	}
-	return open(ctx, path, d, "")
+	return open(ctx, path, d, probe.Probe{})
 }
 
 // OpenUnsynced opens a database whose saves are left to the operating system
 // (synchronous=OFF): they survive nothing but the ordinary end of the process. It is
 // there to find out what the rest of a save costs, and for nothing else.
 func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
-	return open(ctx, path, sqlitedb.Unsynced, "")
+	return open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 }
 
-// open opens the database by way of the named VFS, or the system's own.
-func open(ctx context.Context, path string, d sqlitedb.Durability, vfs string) (*Backend, error) {
+// OpenProbed is Open for package sqlitebench.
+func OpenProbed(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe) (*Backend, error) {
+	if err := d.Check(); err != nil && d != sqlitedb.Unsynced {
+		return nil, err
+	}
+	return open(ctx, path, d, p)
+}
+
+func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe) (*Backend, error) {
 	c, err := prepare(ctx, path, d)
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}
-	c.Vfs = vfs
-	w, err := newWriter(ctx, c)
+	c.Vfs = p.VFS
+	w, err := newWriter(ctx, c, p.Conn)
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}

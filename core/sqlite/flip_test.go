@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -43,7 +44,7 @@ func turn(path string, bit int64) error {
 // afterFlip loads all runs of a damaged database. It also says whether somebody would
 // have been deceived who looks at no checksums.
 func afterFlip(ctx context.Context, path string, want []core.Snapshot, plain string) (out flipped, deceived bool, detail string) {
-	b, err := open(ctx, path, sqlitedb.Unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
 		return noticed, false, err.Error()
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -78,7 +79,7 @@ func (l losses) String() string {
 // returns how far the runs are.
 func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (found []int, err error) {
 	l.images++
-	b, err := open(ctx, path, sqlitedb.Unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
 		l.torn++
 		return nil, fmt.Errorf("torn: %w", err)

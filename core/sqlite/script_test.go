@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -145,7 +146,7 @@ func (p *troupe) meetAt(ctx context.Context, path string) error {
 	if err := os.CopyFS(at, os.DirFS(filepath.Dir(path))); err != nil {
 		return err
 	}
-	b, err := open(ctx, filepath.Join(at, filepath.Base(path)), sqlitedb.Unsynced, "")
+	b, err := open(ctx, filepath.Join(at, filepath.Base(path)), sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (p *troupe) meetAt(ctx context.Context, path string) error {
 
 // made makes an empty database.
 func made(ctx context.Context, path string) error {
-	b, err := open(ctx, path, sqlitedb.Unsynced, "")
+	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
 		return err
 	}

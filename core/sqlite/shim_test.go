@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
@@ -101,7 +102,7 @@ func openTapped(ctx context.Context, path string, d sqlitedb.Durability, f tap) 
 		return nil, err
 	}
 	taps.Store(abs, f)
-	return open(ctx, path, d, shimVFS)
+	return open(ctx, path, d, probe.Probe{VFS: shimVFS})
 }
 
 // openArmed opens a database in which run 0 is saved, and whose operations go by f while

@@ -90,7 +90,7 @@ func OpenFloor(ctx context.Context, path string, d sqlitedb.Durability, tape *Ta
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}
-	w, err := newWriter(ctx, c)
+	w, err := newWriter(ctx, c, nil)
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}

@@ -207,7 +207,7 @@ func BenchmarkOpen(b *testing.B) {
 				began := time.Now()
 				c, err := prepare(b.Context(), path, d)
 				must(b, err)
-				w, err := newWriter(b.Context(), c)
+				w, err := newWriter(b.Context(), c, nil)
 				took := time.Since(began)
 				must(b, err)
 				must(b, w.close())

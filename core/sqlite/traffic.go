@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
@@ -54,7 +55,7 @@ func OpenCounted(ctx context.Context, path string, d sqlitedb.Durability) (*Back
 	if _, taken := counting.LoadOrStore(abs, t); taken {
 		return nil, nil, errors.New("open database " + path + ": its traffic is counted already")
 	}
-	b, err := open(ctx, path, d, countingVFS)
+	b, err := open(ctx, path, d, probe.Probe{VFS: countingVFS})
 	if err != nil {
 		t.Stop()
 		return nil, nil, err

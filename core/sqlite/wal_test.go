@@ -332,7 +332,7 @@ func BenchmarkExtendedLog(b *testing.B) {
 			if arm == 1 {
 				c.Durability = sqlitedb.Process // in name only: the settings stay those of power
 			}
-			w, err := newWriter(b.Context(), c)
+			w, err := newWriter(b.Context(), c, nil)
 			must(b, err)
 			back := &Backend{path: c.Path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 			opened = append(opened, back)

@@ -84,10 +84,14 @@ type writer struct {
 	unfit error // why it may not be used any more
 }
 
-func newWriter(ctx context.Context, c *sqlitedb.Connector) (*writer, error) {
+// newWriter connects. probed, where it is not nil, returns what is used in place of the connection.
+func newWriter(ctx context.Context, c *sqlitedb.Connector, probed func(driver.Conn) driver.Conn) (*writer, error) {
 	conn, err := c.Connect(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if probed != nil {
+		conn = probed(conn)
 	}
 	w := &writer{conn: conn, reads: sql.OpenDB(lent{c, conn})}
 	w.reads.SetMaxOpenConns(1)
