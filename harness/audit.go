@@ -7,6 +7,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -100,7 +101,7 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 				}
 			}
 		}
-		rows, err := sqlite.Count(ctx, arm.path)
+		rows, err := sqlitebench.CountRows(ctx, arm.path)
 		if err != nil {
 			return fmt.Errorf("read arm %s back: %w", arm.name, err)
 		}

@@ -37,7 +37,9 @@ var mayImport = map[string][]string{
 var rooms = map[string][]string{
 	"core":                                 {"core/internal/codec"},
 	"core/internal/codec":                  nil,
-	"core/sqlite":                          {"core", "core/sqlite/sqlitedb"},
+	"core/sqlite":                          {"core", "core/sqlite/internal/probe", "core/sqlite/sqlitedb"},
+	"core/sqlite/internal/probe":           nil,
+	"core/sqlite/sqlitebench":              {"core", "core/sqlite", "core/sqlite/internal/probe", "core/sqlite/sqlitedb"},
 	"core/sqlite/sqlitedb":                 {"core", "core/sqlite/internal/locks"},
 	"core/postgres":                        {"core"},
 	"core/postgres/pgserver":               nil,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
 // State is what a run works on: a little over 1,000 bytes as JSON on both sides.
@@ -105,8 +106,8 @@ func (o *ours) Close(ctx context.Context, runs int) error {
 	if err := inspect(ctx, o.path, "PRAGMA journal_mode", &mode); err != nil || mode != "wal" {
 		return errors.Join(err, fmt.Errorf("core left journal_mode %q, needed is wal", mode))
 	}
-	got, err := sqlite.Count(ctx, o.path)
-	want := sqlite.Census{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
+	got, err := sqlitebench.CountRows(ctx, o.path)
+	want := sqlitebench.RowCounts{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
 	if err == nil && got != want {
 		err = fmt.Errorf("core claims %+v, stored are %+v", want, got)
 	}

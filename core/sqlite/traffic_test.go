@@ -37,10 +37,6 @@ func traffic(t *testing.T, d sqlitedb.Durability, n int) TrafficCounts {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := Count(t.Context(), path)
-	if err != nil || rows.Records != int64(n+1) {
-		t.Errorf("%d records, %v", rows.Records, err)
-	}
 	return TrafficCounts{after.Writes - before.Writes, after.Bytes - before.Bytes, after.Pages - before.Pages, after.Syncs - before.Syncs}
 }
 
@@ -152,7 +148,7 @@ func TestTheFloorReplaysOperationByOperation(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rows, err := Count(t.Context(), filepath.Join(dir, "f.db")); err != nil || rows.Runs != 6 || tape.Len() != 6 || tape.Statements() != 12 {
-		t.Errorf("%+v, %d transactions, %d statements, %v", rows, tape.Len(), tape.Statements(), err)
+	if tape.Len() != 6 || tape.Statements() != 12 {
+		t.Errorf("%d transactions, %d statements", tape.Len(), tape.Statements())
 	}
 }

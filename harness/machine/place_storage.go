@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
 const (
@@ -155,9 +156,9 @@ func (s *site) saves(ctx context.Context, d sqlite.Durability) (l latencies, err
 	if err != nil {
 		return l, err
 	}
-	census, err := sqlite.Count(ctx, path)
-	if want := int64(l.n + 1); err == nil && census.Records != want { // the start is one too
-		err = fmt.Errorf("%d of %d saves are found by another connection", census.Records, want)
+	rows, err := sqlitebench.CountRows(ctx, path)
+	if want := int64(l.n + 1); err == nil && rows.Records != want { // the start is one too
+		err = fmt.Errorf("%d of %d saves are found by another connection", rows.Records, want)
 	}
 	return l, err
 }
