@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -22,9 +22,9 @@ type arm struct {
 	ctx      context.Context // with the scripts of the arm
 	work     instance        // nil where no pipeline runs
 	eng      *core.Engine
-	back     *sqlite.Backend // nil where nothing is saved
-	fl       *sqlite.Floor   // the floor, or what the slow arm does more
-	path     string          // of the database
+	back     corebench.Store // nil where nothing is saved
+	fl       corebench.Floor // the floor, or what the slow arm does more
+	place    string          // of the database
 	atOnce   int
 	next     int              // number of the next run: its key
 	slow     float64          // share of its own time that an operation is slowed down by
@@ -121,8 +121,10 @@ type opener struct {
 	session  Session
 	workload Workload
 	expected expected
-	tape     *sqlite.Tape     // of one block's operations, recorded from the backend
-	traffic  **sqlite.Traffic // where not nil, the backend arm counts what it writes, there
+	backend  corebench.Backend
+	level    corebench.Level     // that is measured
+	tape     corebench.Recording // of one block's operations, recorded from the backend
+	recorder *corebench.Recorder // where not nil, the backend arm is recorded, there
 }
 
 // book sizes the scripts of one block for every arm that calls agents.
@@ -151,7 +153,7 @@ func (o *opener) book() (*stubs.Book, error) {
 // open opens an arm afresh, in a database of its own below dir.
 func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (*arm, error) {
 	s := o.session
-	a := &arm{name: name, atOnce: o.workload.AtOnce, path: filepath.Join(dir, name+".db")}
+	a := &arm{name: name, atOnce: o.workload.AtOnce, place: filepath.Join(dir, name+".db")}
 	var err error
 	if calls(name) {
 		if a.ctx, err = book.In(ctx, name); err != nil {
@@ -160,7 +162,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	}
 	switch name {
 	case ArmFloor:
-		a.fl, err = sqlite.OpenFloor(ctx, a.path, s.Durability, o.tape)
+		a.fl, err = o.backend.OpenFloor(ctx, a.place, s.Durability, o.tape)
 		return a, err
 	case ArmStubs:
 		a.stubs = o.expected.calls
@@ -170,7 +172,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	var back core.Backend
 	switch {
 	case saves(name):
-		if a.back, err = o.backend(ctx, name, a.path); err != nil {
+		if a.back, err = o.store(ctx, name, a.place); err != nil {
 			return nil, fmt.Errorf("open arm %s: %w", name, err)
 		}
 		back = a.back
@@ -203,35 +205,41 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	return a, err
 }
 
-// slowDown gives an arm its slow-down. At durability "process" it is busy for a share
-// of its time. At "power" that would not slow it down: the disk catches up in the pause.
-// There it makes a share of the floor's transactions more, in a file of its own.
+// slowDown gives an arm its slow-down. Where saves wait for no storage it is busy for a share
+// of its time. Where they do, that would not slow it down: the disk catches up in the pause.
+// There it makes a share of the floor's transactions more, in a database of its own.
 func (o *opener) slowDown(ctx context.Context, a *arm, dir string) (err error) {
 	s := o.session
-	if s.Durability == sqlite.Process {
+	if !o.level.Waits {
 		a.slow = s.Plan.SlowBy
 		return nil
 	}
 	a.more = s.Plan.SlowBy * float64(o.tape.Len()) / float64(s.Plan.ops(ArmBackend))
-	a.fl, err = sqlite.OpenFloor(ctx, filepath.Join(dir, a.name+"-more.db"), s.Durability, o.tape)
+	a.fl, err = o.backend.OpenFloor(ctx, filepath.Join(dir, a.name+"-more.db"), s.Durability, o.tape)
 	return err
 }
 
-// backend opens the backend of an arm.
-func (o *opener) backend(ctx context.Context, name, path string) (*sqlite.Backend, error) {
-	switch {
-	case name == ArmBackend && o.traffic != nil:
-		b, t, err := sqlite.OpenCounted(ctx, path, o.session.Durability)
-		*o.traffic = t
-		return b, err
-	case name == ArmUnsynced, name == ArmBackend && o.session.Mutant == MutantUnsynced:
-		return sqlite.OpenUnsynced(ctx, path)
-	case name == ArmProcess:
-		return sqlite.Open(ctx, path, sqlite.Process)
-	case name == ArmPower:
-		return sqlite.Open(ctx, path, sqlite.Power)
+// store opens the database of an arm.
+func (o *opener) store(ctx context.Context, name, place string) (corebench.Store, error) {
+	d := durabilityOf(name, o.session.Durability)
+	if name == ArmBackend && o.session.Mutant == MutantUnsynced {
+		d = corebench.Unsynced
 	}
-	return sqlite.Open(ctx, path, o.session.Durability)
+	if name == ArmBackend && o.recorder != nil {
+		r, err := o.backend.OpenRecorder(ctx, place, d)
+		*o.recorder = r
+		return r, err
+	}
+	return o.backend.Open(ctx, place, d)
+}
+
+// durabilityOf an arm: those of an attribution have one of their own, which is their name.
+func durabilityOf(arm, measured string) string {
+	switch arm {
+	case ArmBackend, ArmTwin, ArmSlow, ArmFloor, ArmTraced, ArmTotal:
+		return measured
+	}
+	return arm
 }
 
 // record makes one block's worth of operations on a recording backend: the tape
@@ -246,19 +254,22 @@ func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) err
 	if err != nil {
 		return err
 	}
-	a, err := o.open(ctx, book, ArmBackend, dir)
+	var recorder corebench.Recorder
+	recording := *o
+	recording.recorder = &recorder
+	a, err := recording.open(ctx, book, ArmBackend, dir)
 	if err != nil {
 		return err
 	}
-	tape := a.back.Record()
 	for i := range ops {
 		if err := a.once(keys, o.inputOf(i)); err != nil {
 			return errors.Join(fmt.Errorf("record the floor: %w", err), a.close())
 		}
-		a.back.Mark()
+		recorder.Mark()
 	}
 	saved := a.back.Counts().Saves
-	if err := a.close(); err != nil {
+	tape, err := recorder.Recording()
+	if err := errors.Join(err, a.close()); err != nil {
 		return err
 	}
 	if want := int64(ops * o.expected.saves); saved != want || !o.workload.sharing() && tape.Len() < int(want) {

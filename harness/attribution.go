@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -45,26 +45,22 @@ type Increment struct {
 	Cost     Estimate `json:"cost"` // us per run
 }
 
-// increments are the arms of an attribution in their order, each over the one
-// before; the first two stand on their own.
-var increments = []Increment{
-	{Arm: ArmCopies, Category: "context isolation", Adds: "a copy of the scope for the run and for each attempt"},
-	{Arm: ArmNone, Category: "engine", Adds: "the walk over the plan, the calls of the scripted agents, the result"},
-	{Arm: ArmEncoded, Category: "state management", Adds: "encoding of states and outputs, keys and times of the records"},
-	{Arm: ArmUnsynced, Category: "SQLite persistence", Adds: "N+2 transactions that are left to the operating system"},
-	{Arm: ArmProcess, Category: "transaction handling", Adds: "what it takes to survive kill -9 (synchronous=NORMAL)"},
-	{Arm: ArmPower, Category: "durable commits", Adds: "what it takes to survive the loss of power (synchronous=FULL)"},
-	{Arm: ArmTraced, Category: "logging and tracing", Adds: "a log line and a span for every step"},
-}
-
-// attributed are the increments at a durability.
-func attributed(d sqlite.Durability) (all []Increment) {
-	for _, i := range increments {
-		if i.Arm != ArmPower || d == sqlite.Power {
-			all = append(all, i)
+// increments are the arms of an attribution in their order, each over the one before; the
+// first two stand on their own. In their middle are the levels of the backend, up to the one
+// that is measured.
+func increments(levels []corebench.Level, measured string) []Increment {
+	all := []Increment{
+		{Arm: ArmCopies, Category: "context isolation", Adds: "a copy of the scope for the run and for each attempt"},
+		{Arm: ArmNone, Category: "engine", Adds: "the walk over the plan, the calls of the scripted agents, the result"},
+		{Arm: ArmEncoded, Category: "state management", Adds: "encoding of states and outputs, keys and times of the records"},
+	}
+	for _, l := range levels {
+		all = append(all, Increment{Arm: l.Durability, Category: l.Category, Adds: l.Adds})
+		if l.Durability == measured {
+			break
 		}
 	}
-	return all
+	return append(all, Increment{Arm: ArmTraced, Category: "logging and tracing", Adds: "a log line and a span for every step"})
 }
 
 // Attribute measures what the cost of a run is made of. It makes all sessions of
@@ -73,17 +69,20 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 	if w, err := WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 		return nil, fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: attribute another one", w.Name)
 	}
-	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
-		Environment: machine.Describe(ctx, spec.Dir), Increments: attributed(spec.Durability)}
+	backend, _, err := levelAt(spec.Backend, spec.Durability)
+	if err != nil {
+		return nil, err
+	}
+	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: spec.Durability, Started: time.Now().UTC(), Seed: spec.Seed,
+		Environment: machine.Describe(ctx, spec.Dir), Increments: increments(backend.Levels(), spec.Durability)}
 	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the backend and its floor keep the audit as it is elsewhere
 	for _, i := range f.Increments {
 		arms = append(arms, i.Arm)
 	}
-	var err error
 	if f.Plan, err = spec.fitted(ctx, run, arms); err != nil {
 		return nil, err
 	}
-	if f.Open, err = opening(ctx, spec); err != nil {
+	if f.Open, err = opening(ctx, backend, spec); err != nil {
 		return nil, err
 	}
 	f.Complete, err = spec.each(ctx, f.Plan, run, func(n int, res SessionResult) bool {
@@ -191,7 +190,7 @@ func (c *Comparison) Parts() *Waterfall {
 }
 
 // opening measures how long it takes to make a database, in this process.
-func opening(ctx context.Context, spec Spec) (Estimate, error) {
+func opening(ctx context.Context, backend corebench.Backend, spec Spec) (Estimate, error) {
 	dir, err := os.MkdirTemp(spec.Dir, "open-")
 	if err != nil {
 		return Estimate{}, err
@@ -201,12 +200,12 @@ func opening(ctx context.Context, spec Spec) (Estimate, error) {
 	var each []int
 	for n := range 21 {
 		began := time.Now()
-		b, err := sqlite.Open(ctx, filepath.Join(dir, fmt.Sprint(n, ".db")), spec.Durability)
+		b, err := backend.Open(ctx, filepath.Join(dir, fmt.Sprint(n, ".db")), spec.Durability)
 		if err != nil {
 			return Estimate{}, fmt.Errorf("measure how long a database takes to open: %w", err)
 		}
 		d := time.Since(began)
-		if err := b.Close(); err != nil {
+		if err := b.Discard(); err != nil {
 			return Estimate{}, err
 		}
 		if n > 0 { // the first one pays for the process

@@ -6,14 +6,14 @@ import (
 	"fmt"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
-	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
 // auditor gathers what the arms of a session did and says whether it was equal work.
 type auditor struct {
 	session  Session
+	backend  corebench.Backend
 	workload Workload
 	expected expected
 	bad      []Finding // the first few failures
@@ -95,13 +95,13 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 				a.fail(checkSaves, "arm %s committed %d saves in %d transactions, want %d: %d runs of %d steps make N+2 each",
 					arm.name, got.Saves, got.Commits, want, ops*x.runs, a.steps())
 			}
-			if want := a.durability(arm.name); want != "" {
+			if want := durabilityOf(arm.name, a.session.Durability); want != corebench.Unsynced {
 				if got, err := arm.back.Durability(); err != nil || got != want {
 					a.fail(checkDurability, "arm %s saves at durability %q, which must be %q: %v", arm.name, got, want, err)
 				}
 			}
 		}
-		rows, err := sqlitebench.CountRows(ctx, arm.path)
+		rows, err := a.backend.Count(ctx, arm.place)
 		if err != nil {
 			return fmt.Errorf("read arm %s back: %w", arm.name, err)
 		}
@@ -112,20 +112,6 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 		}
 	}
 	return nil
-}
-
-// durability that an arm must have; none for the one that is left to the operating
-// system.
-func (a *auditor) durability(arm string) sqlite.Durability {
-	switch arm {
-	case ArmUnsynced:
-		return ""
-	case ArmProcess:
-		return sqlite.Process
-	case ArmPower:
-		return sqlite.Power
-	}
-	return a.session.Durability
 }
 
 // steps of one run.

@@ -18,16 +18,14 @@ const (
 	ArmStubs   = "stubs"   // the calls of the scripted agents alone, with no engine
 )
 
-// Names of the arms of an attribution, beside [ArmNone]: each adds one thing to the
+// Names of the arms of an attribution, in addition to [ArmNone]: each adds one thing to the
 // one before.
 const (
-	ArmCopies   = "copies"   // the copies of the scope alone
-	ArmEncoded  = "encoded"  // + encoding of states and outputs
-	ArmUnsynced = "unsynced" // + transactions that are left to the operating system
-	ArmProcess  = "process"  // + what surviving kill -9 takes
-	ArmPower    = "power"    // + what surviving the loss of power takes
-	ArmTraced   = "traced"   // + a log line and a span for every step, at the durability that is measured
-	ArmTotal    = "total"    // the last of them once more: what the increments must add up to
+	ArmCopies  = "copies"  // the copies of the scope alone
+	ArmEncoded = "encoded" // + encoding of states and outputs
+	// Then the levels of the backend, by their durability: + transactions that wait for nothing, + what surviving this and that takes.
+	ArmTraced = "traced" // + a log line and a span for every step, at the durability that is measured
+	ArmTotal  = "total"  // the last of them once more: what the increments must add up to
 )
 
 // Estimate is a figure with what is needed to read it.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -25,9 +25,9 @@ type Conditions struct {
 const LeastSync = 50 * time.Microsecond
 
 // conditions looks at the machine before anything is measured.
-func (s Session) conditions(ctx context.Context, dir string) (c Conditions, err error) {
+func (s Session) conditions(ctx context.Context, level corebench.Level, dir string) (c Conditions, err error) {
 	c.Canary = machine.Canary(ctx)
-	if s.Durability == sqlite.Power {
+	if level.Waits && level.Local {
 		c.Syncs = 20
 		c.Sync, err = syncTime(dir, c.Syncs)
 	}

@@ -9,7 +9,7 @@ import (
 	"runtime"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -67,28 +67,35 @@ func (o *opener) openCount(ctx context.Context, name, dir string) (*arm, error) 
 // that records and counts, which would spoil the count of allocations.
 func (o *opener) countWrites(ctx context.Context, dir string, c *Counters) error {
 	counted := *o
-	counted.traffic = new(*sqlite.Traffic)
+	var recorder corebench.Recorder
+	counted.recorder = &recorder
 	a, err := counted.openCount(ctx, ArmBackend, dir)
 	if err != nil {
 		return err
 	}
-	traffic := *counted.traffic
-	defer traffic.Stop()
 	keys := runKeys(countAll * a.atOnce)
 	for range countWarm {
 		if err := a.once(keys, 0); err != nil {
 			return errors.Join(err, a.close())
 		}
 	}
-	tape, before := a.back.Record(), traffic.Counts()
+	earlier, err := recorder.Recording()
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
+	before := recorder.IO()
 	for range countAll - countWarm {
 		if err := a.once(keys, 0); err != nil {
 			return errors.Join(err, a.close())
 		}
 	}
-	after := traffic.Counts()
+	after := recorder.IO()
+	tape, err := recorder.Recording()
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
 	runs := float64((countAll - countWarm) * a.atOnce)
-	c.Commits, c.Statements = float64(tape.Len())/runs, float64(tape.Statements())/runs
+	c.Commits, c.Statements = float64(tape.Len()-earlier.Len())/runs, float64(tape.Statements()-earlier.Statements())/runs
 	c.Pages, c.Bytes = float64(after.Pages-before.Pages)/runs, float64(after.Bytes-before.Bytes)/runs
 	c.Syncs = float64(after.Syncs-before.Syncs) / runs
 	return a.close()

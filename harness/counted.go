@@ -87,13 +87,13 @@ func (c *Counting) wrap(cmd *exec.Cmd) (read func() (float64, error), remove fun
 }
 
 // counting makes the operations of a counted session.
-func (s Session) counting(ctx context.Context, w Workload, dir string) (res SessionResult, err error) {
-	c := s.Count
+func (s Session) counting(ctx context.Context, o *opener, dir string) (res SessionResult, err error) {
+	c, w := s.Count, o.workload
 	if c.Ops < 1 || c.Record < c.Ops {
 		return res, fmt.Errorf("count %d operations of arm %q with %d recorded: 1 or more, and no more than are recorded", c.Ops, c.Arm, c.Record)
 	}
 	s.Plan = Plan{Sessions: 2, Blocks: 1, Warmups: countWarm, Rounds: 1, Batch: map[string]int{ArmBackend: c.Record}, SlowBy: 1}
-	o := &opener{session: s, workload: w}
+	o.session = s
 	if o.expected, err = w.expect(ctx); err != nil {
 		res.Problem = err.Error()
 		return res, nil

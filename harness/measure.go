@@ -11,7 +11,6 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/stubs"
 )
@@ -20,12 +19,13 @@ import (
 type Spec struct {
 	Workload   string
 	Suite      string // package of the module that has the workload, such as "./flows"; empty for a built-in one
-	Durability sqlite.Durability
+	Backend    string // address of the one that is measured, see [BackendAt]; "": SQLite
+	Durability string // one of the backend's: of SQLite "process" or "power"
 	Plan       Plan   // Batch empty, or of other arms: fitted to the machine
 	Seed       uint64 // of the order of the arms
 	Dir        string // existing folder on the disk to be measured
 	Mutant     Mutant
-	Slower     float64 // share that every arm with the backend is slowed down by: a regression made on purpose; only at durability "process"
+	Slower     float64 // share that every arm with the backend is slowed down by: a regression made on purpose; only where saves wait for no storage
 }
 
 // Runner runs one session, best in a process of its own: every process carries
@@ -48,7 +48,7 @@ var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStub
 // measured.
 func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison) bool) (*Comparison, error) {
 	c := &Comparison{
-		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: string(spec.Durability), Started: time.Now().UTC(), Seed: spec.Seed,
+		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: spec.Durability, Started: time.Now().UTC(), Seed: spec.Seed,
 		Environment: machine.Describe(ctx, spec.Dir),
 	}
 	var err error
@@ -95,7 +95,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 
 // session is the order for one session.
 func (s Spec) session(p Plan, number int) Session {
-	return Session{Workload: s.Workload, Durability: s.Durability, Plan: p, Number: number, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower}
+	return Session{Workload: s.Workload, Backend: s.Backend, Durability: s.Durability, Plan: p, Number: number, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower}
 }
 
 // fitted is the plan with batches for the arms: those that it has or, found in a
@@ -127,7 +127,8 @@ const (
 
 // fit chooses the batches so that a slot of each arm takes about as long as it is
 // meant to. They must be the arms that are to be measured.
-func (s Session) fit(ctx context.Context, w Workload) (map[string]int, error) {
+func (s Session) fit(ctx context.Context, o *opener) (map[string]int, error) {
+	w := o.workload
 	x, err := w.expect(ctx)
 	if err != nil {
 		return nil, err
@@ -139,7 +140,7 @@ func (s Session) fit(ctx context.Context, w Workload) (map[string]int, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	o := &opener{session: Session{Durability: s.Durability}, workload: w, expected: x}
+	o.session, o.expected = Session{Durability: s.Durability}, x
 	quickest := func(name string, ops int) (time.Duration, error) {
 		book, err := stubs.Size(w.plan, w.load(name, 0, tries, ops))
 		if err != nil {
@@ -168,7 +169,7 @@ func (s Session) fit(ctx context.Context, w Workload) (map[string]int, error) {
 	}
 	shortest := 2 * machine.MinTicks * clockTick()
 	saving := max(1, int(machine.GoodSlot/backend), int(math.Ceil(float64(shortest)/float64(backend))))
-	if s.Durability == sqlite.Power {
+	if o.level.Waits {
 		// The slow arm makes whole transactions more: at least one in every slot.
 		saving = max(saving, int(math.Ceil(1/(s.Plan.SlowBy*float64(x.saves)))))
 	}

@@ -13,22 +13,22 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Session is the order for one session, made to be sent to a fresh process.
 type Session struct {
-	Workload   string            `json:"workload"`
-	Durability sqlite.Durability `json:"durability"`
-	Plan       Plan              `json:"plan"`
-	Number     int               `json:"number"` // from 1
-	Seed       uint64            `json:"seed"`
-	Dir        string            `json:"dir"` // existing folder for the databases, on the disk to be measured
-	Mutant     Mutant            `json:"mutant,omitempty"`
-	Slower     float64           `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
-	Fit        []string          `json:"fit,omitempty"`    // only batches are to be found, for these arms and the plan's rounds
-	Count      *Counting         `json:"count,omitempty"`  // nothing is timed: a tool counts the process
+	Workload   string    `json:"workload"`
+	Backend    string    `json:"backend,omitempty"` // its address: see [BackendAt]
+	Durability string    `json:"durability"`
+	Plan       Plan      `json:"plan"`
+	Number     int       `json:"number"` // from 1
+	Seed       uint64    `json:"seed"`
+	Dir        string    `json:"dir"` // existing folder for the databases, on the disk to be measured
+	Mutant     Mutant    `json:"mutant,omitempty"`
+	Slower     float64   `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
+	Fit        []string  `json:"fit,omitempty"`    // only batches are to be found, for these arms and the plan's rounds
+	Count      *Counting `json:"count,omitempty"`  // nothing is timed: a tool counts the process
 
 	tick time.Duration // of the clock, found by Run
 }
@@ -71,8 +71,12 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 	if err != nil {
 		return res, err
 	}
+	o := &opener{session: s, workload: w}
+	if o.backend, o.level, err = levelAt(s.Backend, s.Durability); err != nil {
+		return res, err
+	}
 	if s.Fit != nil {
-		res.Batch, err = s.fit(ctx, w)
+		res.Batch, err = s.fit(ctx, o)
 		return res, err
 	}
 	if s.Count == nil {
@@ -86,11 +90,10 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 	}
 	defer os.RemoveAll(dir)
 	if s.Count != nil {
-		return s.counting(ctx, w, dir)
+		return s.counting(ctx, o, dir)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // collected between rounds, see block
 
-	o := &opener{session: s, workload: w}
 	most := 0 // operations of an arm in one block
 	for _, name := range s.Plan.Arms() {
 		most = max(most, s.Plan.ops(name))
@@ -102,10 +105,10 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 			s.tick = 10 * time.Millisecond
 		}
 	}
-	if res.Conditions, err = s.conditions(ctx, dir); err != nil {
+	if res.Conditions, err = s.conditions(ctx, o.level, dir); err != nil {
 		return res, err
 	}
-	a := &auditor{session: s, workload: w}
+	a := &auditor{session: s, workload: w, backend: o.backend}
 	if o.expected, err = w.expect(ctx); err != nil {
 		return a.failed(res, err)
 	}

@@ -2,8 +2,6 @@ package harness
 
 import (
 	"testing"
-
-	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
 // Every workload, at either durability, does the same work in every arm, and no
@@ -14,7 +12,7 @@ func TestEveryWorkloadIsAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range all {
-		for _, d := range []sqlite.Durability{sqlite.Process, sqlite.Power} {
+		for _, d := range []string{"process", "power"} {
 			t.Run(w.Name+"/"+string(d), func(t *testing.T) {
 				s := order(t, MutantNone)
 				s.Workload, s.Durability = w.Name, d

@@ -96,7 +96,7 @@ func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limi
 		return j, err
 	}
 	DeferCleanup(remove)
-	spec := harness.Spec{Workload: w.Name, Suite: "./" + filepath.ToSlash(suite), Durability: d,
+	spec := harness.Spec{Workload: w.Name, Suite: "./" + filepath.ToSlash(suite), Durability: string(d),
 		Plan: harness.DefaultPlan(), Seed: uint64(GinkgoRandomSeed()), Dir: dir}
 	return thresholds.Measure(ctx, spec, file, harness.ExecTest(program, "", w.Name), func(*harness.Comparison) {})
 }

@@ -24,7 +24,7 @@ func measured(ctx context.Context, workload string) *harness.Comparison {
 	GinkgoHelper()
 	plan := harness.DefaultPlan()
 	plan.Blocks, plan.Rounds = 1, 1
-	c, err := harness.Measure(ctx, harness.Spec{Workload: workload, Durability: sqlite.Process, Plan: plan, Seed: uint64(GinkgoRandomSeed()), Dir: GinkgoT().TempDir()},
+	c, err := harness.Measure(ctx, harness.Spec{Workload: workload, Durability: string(sqlite.Process), Plan: plan, Seed: uint64(GinkgoRandomSeed()), Dir: GinkgoT().TempDir()},
 		harness.InProcess(), func(*harness.Comparison) bool { return true })
 	Expect(err).NotTo(HaveOccurred())
 	return c

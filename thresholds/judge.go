@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
@@ -136,7 +135,7 @@ func calibrateCommand(c *harness.Comparison) string {
 	if c.Workload != "default" {
 		words = append(words, "--workload", c.Workload)
 	}
-	if c.Durability != string(sqlite.Process) {
+	if c.Durability != harness.DefaultDurability {
 		words = append(words, "--durability", c.Durability)
 	}
 	return harness.ShellLine(append(words, "--write")...)

@@ -37,9 +37,11 @@ var mayImport = map[string][]string{
 var rooms = map[string][]string{
 	"core":                                 {"core/internal/codec"},
 	"core/internal/codec":                  nil,
+	"core/corebench":                       {"core"},
 	"core/sqlite":                          {"core", "core/sqlite/internal/probe", "core/sqlite/sqlitedb"},
 	"core/sqlite/internal/probe":           nil,
-	"core/sqlite/sqlitebench":              {"core", "core/sqlite", "core/sqlite/internal/probe", "core/sqlite/sqlitedb"},
+	"core/sqlite/internal/shim":            nil,
+	"core/sqlite/sqlitebench":              {"core", "core/corebench", "core/sqlite", "core/sqlite/internal/probe", "core/sqlite/internal/shim", "core/sqlite/sqlitedb"},
 	"core/sqlite/sqlitedb":                 {"core", "core/sqlite/internal/locks"},
 	"core/postgres":                        {"core"},
 	"core/postgres/pgserver":               nil,
@@ -65,6 +67,7 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/cli":       nil,
 	"cmd/flujo-harness/internal/ci":        nil,
 	"cmd/flujo-harness/internal/project":   {"cmd/flujo-harness/internal/ci"},
+	"cmd/flujo-harness/internal/backends":  {"cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/measure":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/revisions": {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/compare":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/publish", "cmd/flujo-harness/internal/revisions"},
@@ -72,9 +75,27 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/gate":      {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/publish", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/bisect":    {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/publish":   {"cmd/flujo-harness/internal/ci", "cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
-	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/backends", "cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/scaffold":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure", "cmd/flujo-harness/internal/compare", "cmd/flujo-harness/internal/revisions"},
+}
+
+// listsBackends are the files outside core that may name a backend: measurements reach one by
+// core/corebench, and commands that look into runs by a small interface.
+var listsBackends = []string{"harness/backends.go", "cmd/flujo-harness/internal/backends/backends.go"}
+
+// backendProblem returns why a file of the harness or of the commands may not import a backend.
+// Databases of other things than runs are opened by core/sqlite/sqlitedb, which is none.
+func backendProblem(file, imported string, isTest bool) string {
+	is := func(name string) bool { return imported == name || strings.HasPrefix(imported, name+"/") }
+	if isTest || slices.Contains(listsBackends, file) || imported == "core/sqlite/sqlitedb" ||
+		!strings.HasPrefix(file, "harness/") && !strings.HasPrefix(file, "cmd/") && !strings.HasPrefix(file, "thresholds/") {
+		return ""
+	}
+	if is("core/sqlite") || is("core/postgres") {
+		return "only " + strings.Join(listsBackends, " and ") + " may name a backend: what passes coretest can be measured"
+	}
+	return ""
 }
 
 // importProblem returns what is wrong with one import of a file, or "".
@@ -86,6 +107,9 @@ func importProblem(file, imported string) string {
 		target, _, _ := strings.Cut(strings.TrimPrefix(imported, module), "/")
 		if !slices.Contains(mayImport[folder], target) {
 			return folder + " may not import " + target
+		}
+		if p := backendProblem(file, strings.TrimPrefix(imported, module), isTest); p != "" {
+			return p
 		}
 		room, whole := path.Dir(file), strings.TrimPrefix(imported, module)
 		if allowed, walled := rooms[room]; walled && !isTest && target == folder && whole != room && !slices.Contains(allowed, whole) {
@@ -163,7 +187,16 @@ func TestImportTableFindsWhatItForbids(t *testing.T) {
 		{"harness/arm.go", "github.com/jackc/pgx/v5", true},
 		{"core/postgres/backend.go", "github.com/jackc/pgx/v5", false},
 		{"harness/arm.go", module + "thresholds", true},
-		{"harness/arm.go", module + "core/sqlite", false},
+		{"harness/arm.go", module + "core/sqlite", true},
+		{"harness/arm.go", module + "core/sqlite/sqlitebench", true},
+		{"harness/arm.go", module + "core/corebench", false},
+		{"harness/backends.go", module + "core/sqlite/sqlitebench", false},
+		{"harness/backends.go", module + "core/postgres/postgresbench", false},
+		{"cmd/flujo-harness/internal/inspect/runs.go", module + "core/postgres", true},
+		{"cmd/flujo-harness/internal/backends/backends.go", module + "core/postgres", false},
+		{"core/sqlite/backend.go", module + "core/sqlite/sqlitebench", true},
+		{"core/sqlite/backend.go", module + "core/corebench", true},
+		{"thresholds/judge.go", module + "core/sqlite", true},
 		{"suites/a_test.go", module + "reports", true},
 		{"suites/a_test.go", dsl, false},
 		{"reports/ginkgo.go", dsl, true},

@@ -14,6 +14,7 @@ import (
 	"github.com/dbos-inc/dbos-transact-golang/dbos/internals"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
@@ -107,7 +108,7 @@ func (o *ours) Close(ctx context.Context, runs int) error {
 		return errors.Join(err, fmt.Errorf("core left journal_mode %q, needed is wal", mode))
 	}
 	got, err := sqlitebench.CountRows(ctx, o.path)
-	want := sqlitebench.RowCounts{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
+	want := corebench.RowCounts{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
 	if err == nil && got != want {
 		err = fmt.Errorf("core claims %+v, stored are %+v", want, got)
 	}

@@ -57,9 +57,7 @@ type Backend struct {
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
 	args    []driver.NamedValue
-	buf     []byte // for checksums
-	tape    *Tape
-	pending taped
+	buf     []byte                    // for checksums
 	broken  map[core.Lease]brokenStep // by the lease of the run
 
 	plans sync.Map // fingerprints whose texts are saved
@@ -104,14 +102,8 @@ func Open(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, er
 	return open(ctx, path, d, probe.Probe{})
 }
 
-// OpenUnsynced opens a database whose saves are left to the operating system
-// (synchronous=OFF): they survive nothing but the ordinary end of the process. It is
-// there to find out what the rest of a save costs, and for nothing else.
-func OpenUnsynced(ctx context.Context, path string) (*Backend, error) {
-	return open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
-}
-
-// OpenProbed is Open for package sqlitebench.
+// OpenProbed is Open for package sqlitebench, which also opens databases whose saves are left to
+// the operating system (synchronous=OFF), to find out what the rest of a save costs.
 func OpenProbed(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe) (*Backend, error) {
 	if err := d.Check(); err != nil && d != sqlitedb.Unsynced {
 		return nil, err
@@ -153,7 +145,6 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 		b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
 		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now,
 			rec.Holder.Executor, nanos(rec.Holder.Until), sumHolder(rec.Holder))
-		b.note(stmtInsertRun, args)
 		res, err := b.w.exec(stmtInsertRun, args)
 		if err != nil {
 			return err
@@ -165,7 +156,6 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 		lease = core.Lease{ID: id, Epoch: 1}
 		if o := rec.Origin; o != (core.Origin{}) {
 			args := b.bind(o.Key.Tenant, o.Key.Run, o.Seq, id)
-			b.note(stmtOrigin, args)
 			if _, err := b.w.exec(stmtOrigin, args); err != nil {
 				return halfDone{err}
 			}
@@ -199,7 +189,6 @@ func (b *Backend) insertPlan(rec core.StartRecord) error {
 		return nil
 	}
 	args := b.bind(int64(rec.Plan), rec.PlanText, sumText(rec.PlanText))
-	b.note(stmtInsertPlan, args)
 	_, err := b.w.exec(stmtInsertPlan, args)
 	return err
 }
@@ -261,7 +250,6 @@ func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
 		}
 		b.args = args
 	}
-	b.note(stmt, args)
 	_, err := b.w.exec(stmt, args)
 	if c := sqlitedb.Code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
@@ -315,7 +303,6 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 		b.buf, now = sumNow(b.buf, current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
 		args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, lease.ID, lease.Epoch, rec.Status != core.Paused, seen)
-		b.note(stmtFinish, args)
 		ok, err := b.w.affect(stmtFinish, args)
 		if err == nil && !ok {
 			err = fmt.Errorf("run number %d, epoch %d: %w", lease.ID, lease.Epoch, core.ErrFenced)

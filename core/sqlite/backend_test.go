@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
@@ -199,75 +196,6 @@ func TestDamagedRecordIsNoticed(t *testing.T) {
 			t.Errorf("%s was changed behind the backend's back, and the load gave %v", column, err)
 		}
 	}
-}
-
-// TestFloorRepeatsTheBytes runs a tape on a fresh database and compares all rows.
-func TestFloorRepeatsTheBytes(t *testing.T) {
-	dir := t.TempDir()
-	b := mustOpen(t, filepath.Join(dir, "recorded.db"), sqlitedb.Process)
-	tape := b.Record()
-	double := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) { return 2 * r.Input, nil })
-	id, set := func(n int) int { return n }, func(n *int, out int) { *n = out }
-	p, err := core.New("p", core.Step("a", double, id, set), core.Step("b", double, id, set))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, run := range []string{"r1", "r2"} {
-		if _, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: run}, 3); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := dump(t, b.readers)
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if tape.Len() != 8 {
-		t.Fatalf("%d transactions on the tape, want 2 runs of N+2 = 4", tape.Len())
-	}
-	path := filepath.Join(dir, "floor.db")
-	f, err := OpenFloor(t.Context(), path, sqlitedb.Process, tape)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Replay(4), f.Replay(4)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Replay(1); err == nil {
-		t.Error("the tape never ends")
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlitedb.Open(path, sqlitedb.Process)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if d := cmp.Diff(want, dump(t, db)); d != "" {
-		t.Errorf("rows of the floor (-recorded +replayed):\n%s", d)
-	}
-}
-
-func dump(t *testing.T, db *sql.DB) []string {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), `SELECT quote(id)||run||pipeline||quote(plan)||epoch||status||error||started||ended FROM runs
-		UNION ALL SELECT quote(key)||path||status||attempts||quote(output)||feedback||error||quote(state)||started||ended||sum FROM steps`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, s)
-	}
-	if err := rows.Err(); err != nil || len(all) != 2+2*3 {
-		t.Fatalf("%d rows, error %v", len(all), err)
-	}
-	return all
 }
 
 // BenchmarkSave is one step record of 1 KB, alone on the writer.

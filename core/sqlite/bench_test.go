@@ -144,68 +144,6 @@ func must(b *testing.B, err error) {
 	}
 }
 
-// BenchmarkFloorRatio is what a run of 3 steps over a state of 1 KB costs, saved by the
-// backend, over what its N+2 transactions cost when bare prepared statements replay
-// them. Limits: 1.25 at process, 1.10 at power.
-func BenchmarkFloorRatio(b *testing.B) {
-	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
-		b.Run(string(d), func(b *testing.B) { floorRatio(b, d) })
-	}
-}
-
-func floorRatio(b *testing.B, d sqlitedb.Durability) {
-	const (
-		batch  = 4             // runs timed at a time
-		slot   = 1 + batch     // the first run of a slot pays for the switch
-		rounds = 40            // with the same two databases
-		runs   = rounds * slot // of one database
-		steps  = 3
-		txs    = steps + 2 // of a run
-	)
-	p, scope := benchPipeline(b, steps)
-	keys := benchKeys(runs)
-	dir := b.TempDir()
-	open := func(name string) (*Backend, func(n int)) {
-		back, err := Open(b.Context(), filepath.Join(dir, name), d)
-		must(b, err)
-		engine := core.NewEngine(core.WithBackend(back))
-		return back, func(n int) {
-			_, err := core.Run(b.Context(), engine, p, keys[n], scope)
-			must(b, err)
-		}
-	}
-	recorder, run := open("recorded.db")
-	tape := recorder.Record()
-	for n := range runs {
-		run(n)
-	}
-	must(b, recorder.Close())
-	if tape.Len() != runs*txs {
-		b.Fatalf("%d transactions on the tape, want %d", tape.Len(), runs*txs)
-	}
-	arm := func(run func(n int)) func(int) time.Duration {
-		return func(round int) time.Duration {
-			first := round * slot
-			run(first)
-			began := time.Now()
-			for n := range batch {
-				run(first + 1 + n)
-			}
-			return time.Since(began)
-		}
-	}
-	took := inTurns(b, rounds, func(session int) ([]func(int) time.Duration, func()) {
-		back, run := open(fmt.Sprintf("engine%d.db", session))
-		floor, err := OpenFloor(b.Context(), filepath.Join(dir, fmt.Sprintf("floor%d.db", session)), d, tape)
-		must(b, err)
-		return []func(int) time.Duration{arm(run), arm(func(int) { must(b, floor.Replay(txs)) })},
-			func() { must(b, errors.Join(back.Close(), floor.Close())) }
-	})
-	reportRatio(b, took[0], took[1])
-	reportMedian(b, took[0], 1e6/batch, "engine-us/run")
-	reportMedian(b, took[1], 1e6/batch, "floor-us/run")
-}
-
 // BenchmarkGroupRatio is how many times as many runs of 3 steps a second are made at
 // power where saves share transactions, over a transaction for each; and how long a
 // save takes there. Goals at 64 runs at once: 10 times, a p99 below 10 times the p50.

@@ -17,6 +17,7 @@ import (
 	driversqlite "modernc.org/sqlite"
 
 	"github.com/flujo/flujo-harness/core/sqlite/internal/locks"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
@@ -223,7 +224,7 @@ func TestWeakLocksAreRefused(t *testing.T) {
 		}
 		ctx := context.Background()
 		_, errOpen := Open(ctx, path, sqlitedb.Process)
-		_, errUnsynced := OpenUnsynced(ctx, path)
+		_, errUnsynced := OpenProbed(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 		_, errDB := sqlitedb.Open(path, sqlitedb.Process)
 		_, errReader := OpenReader(ctx, path)
 		for _, err := range []error{errOpen, errUnsynced, errDB, errReader} {
@@ -235,7 +236,7 @@ func TestWeakLocksAreRefused(t *testing.T) {
 		return
 	}
 	c := startChild(t, t.Name(), filepath.Join(t.TempDir(), "r.db"), "")
-	for _, what := range []string{"Open", "OpenUnsynced", "OpenDB", "OpenReader", "no file"} {
+	for _, what := range []string{"Open", "OpenProbed", "OpenDB", "OpenReader", "no file"} {
 		if said := c.says(); said != "true" {
 			t.Errorf("%s: the child said %q, want it refused", what, said)
 		}

@@ -76,7 +76,6 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 		if err == nil && now.Status.Ended() {
 			now.State = reopened(now.Snapshot)
 			args := b.bind(now.id<<seqBits | int64(len(now.Steps)+1))
-			b.note(stmtReopen, args)
 			if _, err = b.w.exec(stmtReopen, args); err != nil {
 				err = halfDone{err}
 			}
@@ -105,7 +104,6 @@ func (b *Backend) claim(run stored, c claim, sure bool) (bool, error) {
 		sure, run.sum, int64(len(run.Answers)), next)
 	ok, err := b.w.affect(stmtClaim, args)
 	if ok {
-		b.note(stmtClaim, args)
 	}
 	return ok, err
 }
@@ -136,7 +134,6 @@ func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease)
 				lost = append(lost, l)
 				continue
 			}
-			b.note(stmtRenew, args)
 		}
 		return nil
 	})
@@ -155,7 +152,6 @@ func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRe
 	id := run.id
 	err = b.write(ctx, &b.saves, func() error {
 		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
-		b.note(stmtAnswer, args)
 		ok, err := b.w.affect(stmtAnswer, args)
 		if err == nil && !ok {
 			err = fmt.Errorf("run %s: %w", key, core.ErrNoPause)

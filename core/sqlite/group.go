@@ -196,7 +196,6 @@ func (b *Backend) commit(batch []*save) {
 	// One save, or a batch that failed: one by one, so that each fails or succeeds for
 	// reasons of its own.
 	for _, s := range batch {
-		b.pending = nil
 		if s.err = b.follows(s, b.w.tx(s.job)); s.err == nil {
 			b.committed(s)
 		}
@@ -239,13 +238,9 @@ func (b *Backend) tidy() {
 // together commits the batch in one transaction. A save that is refused changes
 // nothing and leaves the others alone; any other error undoes them all.
 func (b *Backend) together(batch []*save) error {
-	b.pending = nil
 	err := b.w.tx(statement(func() error {
 		for _, s := range batch {
-			mark := len(b.pending)
-			if s.err = b.follows(s, s.job.do()); refused(s.err) {
-				b.pending = b.pending[:mark]
-			} else if s.err != nil {
+			if s.err = b.follows(s, s.job.do()); s.err != nil && !refused(s.err) {
 				return s.err
 			}
 		}
@@ -275,9 +270,6 @@ func (b *Backend) committed(saves ...*save) {
 	}
 	if counts {
 		b.commits.Add(1)
-	}
-	if b.tape != nil {
-		b.tape.txs = append(b.tape.txs, b.pending)
 	}
 }
 

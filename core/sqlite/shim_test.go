@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/shim"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
@@ -54,7 +55,7 @@ var (
 	shimFiles   sync.Map // of *shimFile, by their address
 	shimOnce    sync.Once
 	shimErr     error
-	shimOpen    openFunc
+	shimOpen    shim.OpenFunc
 	shimDelete  func(tls *libc.TLS, vfs, name uintptr, dir int32) int32
 	shimAccess  func(tls *libc.TLS, vfs, name uintptr, flags int32, out uintptr) int32
 	readOnlyFor sync.Map // paths of databases that can only be read, as on a file system mounted so
@@ -77,13 +78,13 @@ func registerShim() error {
 			shimErr = errors.New("no VFS to begin with")
 			return
 		}
-		vfs := at[lib.Tsqlite3_vfs](v)
-		*vfs = *at[lib.Tsqlite3_vfs](system)
-		shimOpen = function[openFunc](vfs.FxOpen)
-		shimDelete = function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
-		shimAccess = function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
+		vfs := shim.At[lib.Tsqlite3_vfs](v)
+		*vfs = *shim.At[lib.Tsqlite3_vfs](system)
+		shimOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+		shimDelete = shim.Function[func(*libc.TLS, uintptr, uintptr, int32) int32](vfs.FxDelete)
+		shimAccess = shim.Function[func(*libc.TLS, uintptr, uintptr, int32, uintptr) int32](vfs.FxAccess)
 		vfs.FzName, vfs.FpNext = name, 0
-		vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = pointer(tappedOpen), pointer(tappedDelete), pointer(tappedAccess)
+		vfs.FxOpen, vfs.FxDelete, vfs.FxAccess = shim.Pointer(tappedOpen), shim.Pointer(tappedDelete), shim.Pointer(tappedAccess)
 		if rc := lib.Xsqlite3_vfs_register(tls, v, 0); rc != lib.SQLITE_OK {
 			shimErr = errors.New("the VFS is not taken")
 		}
@@ -150,7 +151,7 @@ func tappedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr
 		return shimOpen(tls, vfs, name, file, flags, out)
 	}
 	path, end := split(libc.GoString(name))
-	at[lib.Tsqlite3_file](file).FpMethods = 0
+	shim.At[lib.Tsqlite3_file](file).FpMethods = 0
 	if rc := tapped(path, fileOp{op: opOpen, end: end}); rc != lib.SQLITE_OK {
 		return rc
 	}
@@ -158,19 +159,19 @@ func tappedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr
 		flags = flags&^(lib.SQLITE_OPEN_READWRITE|lib.SQLITE_OPEN_CREATE) | lib.SQLITE_OPEN_READONLY
 	}
 	rc := shimOpen(tls, vfs, name, file, flags, out)
-	methods := at[lib.Tsqlite3_file](file).FpMethods
+	methods := shim.At[lib.Tsqlite3_file](file).FpMethods
 	if rc != lib.SQLITE_OK || methods == 0 {
 		return rc
 	}
 	copied := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_io_methods{})))
-	f := &shimFile{path, end, at[lib.Tsqlite3_io_methods](methods), copied}
-	m := at[lib.Tsqlite3_io_methods](copied)
+	f := &shimFile{path, end, shim.At[lib.Tsqlite3_io_methods](methods), copied}
+	m := shim.At[lib.Tsqlite3_io_methods](copied)
 	*m = *f.original
-	m.FxClose, m.FxRead, m.FxWrite, m.FxTruncate = pointer(tappedClose), pointer(tappedRead), pointer(tappedWrite), pointer(tappedTruncate)
-	m.FxSync, m.FxFileSize, m.FxLock = pointer(tappedSync), pointer(tappedFileSize), pointer(tappedLock)
-	m.FxShmMap, m.FxShmLock = pointer(tappedShmMap), pointer(tappedShmLock)
+	m.FxClose, m.FxRead, m.FxWrite, m.FxTruncate = shim.Pointer(tappedClose), shim.Pointer(tappedRead), shim.Pointer(tappedWrite), shim.Pointer(tappedTruncate)
+	m.FxSync, m.FxFileSize, m.FxLock = shim.Pointer(tappedSync), shim.Pointer(tappedFileSize), shim.Pointer(tappedLock)
+	m.FxShmMap, m.FxShmLock = shim.Pointer(tappedShmMap), shim.Pointer(tappedShmLock)
 	shimFiles.Store(file, f)
-	at[lib.Tsqlite3_file](file).FpMethods = copied
+	shim.At[lib.Tsqlite3_file](file).FpMethods = copied
 	return rc
 }
 
@@ -203,7 +204,7 @@ func (f *shimFile) tapped(op fileOp) int32 {
 func tappedClose(tls *libc.TLS, file uintptr) int32 {
 	f := shimmed(file)
 	shimFiles.Delete(file)
-	rc := function[closeFunc](f.original.FxClose)(tls, file)
+	rc := shim.Function[shim.CloseFunc](f.original.FxClose)(tls, file)
 	libc.Xfree(tls, f.replaced)
 	return rc
 }
@@ -213,15 +214,15 @@ func tappedRead(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 
 	if rc := f.tapped(fileOp{op: opRead, at: offset}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[writeFunc](f.original.FxRead)(tls, file, data, n, offset)
+	return shim.Function[shim.WriteFunc](f.original.FxRead)(tls, file, data, n, offset)
 }
 
 func tappedWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
 	f := shimmed(file)
-	if rc := f.tapped(fileOp{op: opWrite, at: offset, data: unsafe.Slice(at[byte](data), n)}); rc != lib.SQLITE_OK {
+	if rc := f.tapped(fileOp{op: opWrite, at: offset, data: unsafe.Slice(shim.At[byte](data), n)}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[writeFunc](f.original.FxWrite)(tls, file, data, n, offset)
+	return shim.Function[shim.WriteFunc](f.original.FxWrite)(tls, file, data, n, offset)
 }
 
 func tappedTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
@@ -229,7 +230,7 @@ func tappedTruncate(tls *libc.TLS, file uintptr, size int64) int32 {
 	if rc := f.tapped(fileOp{op: opTruncate, at: size}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[func(*libc.TLS, uintptr, int64) int32](f.original.FxTruncate)(tls, file, size)
+	return shim.Function[func(*libc.TLS, uintptr, int64) int32](f.original.FxTruncate)(tls, file, size)
 }
 
 func tappedSync(tls *libc.TLS, file uintptr, flags int32) int32 {
@@ -237,7 +238,7 @@ func tappedSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if rc := f.tapped(fileOp{op: opSync}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[syncFunc](f.original.FxSync)(tls, file, flags)
+	return shim.Function[shim.SyncFunc](f.original.FxSync)(tls, file, flags)
 }
 
 func tappedFileSize(tls *libc.TLS, file, size uintptr) int32 {
@@ -245,7 +246,7 @@ func tappedFileSize(tls *libc.TLS, file, size uintptr) int32 {
 	if rc := f.tapped(fileOp{op: opFileSize}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[func(*libc.TLS, uintptr, uintptr) int32](f.original.FxFileSize)(tls, file, size)
+	return shim.Function[func(*libc.TLS, uintptr, uintptr) int32](f.original.FxFileSize)(tls, file, size)
 }
 
 func tappedLock(tls *libc.TLS, file uintptr, level int32) int32 {
@@ -253,7 +254,7 @@ func tappedLock(tls *libc.TLS, file uintptr, level int32) int32 {
 	if rc := f.tapped(fileOp{op: opLock}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[syncFunc](f.original.FxLock)(tls, file, level)
+	return shim.Function[shim.SyncFunc](f.original.FxLock)(tls, file, level)
 }
 
 func tappedShmMap(tls *libc.TLS, file uintptr, page, size, extend int32, out uintptr) int32 {
@@ -261,7 +262,7 @@ func tappedShmMap(tls *libc.TLS, file uintptr, page, size, extend int32, out uin
 	if rc := f.tapped(fileOp{op: opShmMap}); rc != lib.SQLITE_OK {
 		return rc
 	}
-	return function[func(*libc.TLS, uintptr, int32, int32, int32, uintptr) int32](f.original.FxShmMap)(tls, file, page, size, extend, out)
+	return shim.Function[func(*libc.TLS, uintptr, int32, int32, int32, uintptr) int32](f.original.FxShmMap)(tls, file, page, size, extend, out)
 }
 
 func tappedShmLock(tls *libc.TLS, file uintptr, offset, n, flags int32) int32 {
@@ -272,7 +273,7 @@ func tappedShmLock(tls *libc.TLS, file uintptr, offset, n, flags int32) int32 {
 			return rc
 		}
 	}
-	return function[func(*libc.TLS, uintptr, int32, int32, int32) int32](f.original.FxShmLock)(tls, file, offset, n, flags)
+	return shim.Function[func(*libc.TLS, uintptr, int32, int32, int32) int32](f.original.FxShmLock)(tls, file, offset, n, flags)
 }
 
 func TestShimSeesEverything(t *testing.T) {

@@ -50,15 +50,6 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 		t.Errorf("the log of a database that was opened by a link has %d bytes, want %d", n, walBytes)
 	}
 
-	floor, err := OpenFloor(t.Context(), filepath.Join(dir, "floor.db"), sqlitedb.Power, &Tape{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer floor.Close()
-	if n := logSize(t, filepath.Join(dir, "floor.db")); n != walBytes {
-		t.Errorf("the log of a floor has %d bytes, want %d: it must cost what the backend costs", n, walBytes)
-	}
-
 	mustOpen(t, filepath.Join(dir, "process.db"), sqlitedb.Process)
 	if n := logSize(t, filepath.Join(dir, "process.db")); n >= walBytes {
 		t.Errorf("the log was extended at process too: %d bytes", n)

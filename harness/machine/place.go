@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/flujo/flujo-harness/core/corebench"
 )
 
 // Mark is what a check came to.
@@ -63,10 +65,10 @@ type Place struct {
 
 // Inspect looks at this machine, and at the folder dir, as a place to measure in. It
 // takes a few seconds and wants the machine for itself: what else runs is part of what it
-// finds. doing is told the name of each check before it is made. It writes to a new folder
+// finds. backend is the one whose saves are timed, in a file of dir. doing is called with the name of each check before it is made. It writes to a new folder
 // in dir, which is gone when it returns. An error means that it could not find out: dir
 // cannot be written to, or ctx was cancelled.
-func Inspect(ctx context.Context, dir string, doing func(check string)) (p *Place, err error) {
+func Inspect(ctx context.Context, dir string, backend corebench.Backend, doing func(check string)) (p *Place, err error) {
 	where, err := filepath.Abs(dir)
 	if err == nil {
 		where, err = filepath.EvalSymlinks(where)
@@ -80,7 +82,7 @@ func Inspect(ctx context.Context, dir string, doing func(check string)) (p *Plac
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	p = &Place{Schema: 1, Dir: dir, Started: time.Now().UTC(), Environment: Describe(ctx, where)}
-	if p.Checks, err = thisSite(where, scratch).inspect(ctx, doing); err != nil {
+	if p.Checks, err = thisSite(where, scratch, backend).inspect(ctx, doing); err != nil {
 		return nil, err
 	}
 	p.Advice, p.Reasons = advise(p.Checks)

@@ -12,8 +12,7 @@ import (
 	"github.com/shirou/gopsutil/v4/host"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
-	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
+	"github.com/flujo/flujo-harness/core/corebench"
 )
 
 // site is where the checks get their facts from. Tests make up their own.
@@ -33,9 +32,8 @@ type site struct {
 	usage   func(context.Context, string) (*disk.UsageStat, error)
 	virtual func(context.Context) (system, role string, err error)
 	sync    func(*os.File) error
-	open    func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error)
-	// warnings are the protections that a database at path cannot have, once one was opened there.
-	warnings func(path string) []string
+	backend corebench.Backend
+	open    func(ctx context.Context, path, durability string) (core.Backend, error)
 
 	before counters // when the inspection began
 }
@@ -53,21 +51,17 @@ func (s *site) counters() counters {
 
 // thisSite is the machine itself. Off Linux the root has no /proc, and what is read from
 // there is unknown.
-func thisSite(dir, scratch string) *site {
+func thisSite(dir, scratch string, backend corebench.Backend) *site {
 	return &site{
 		dir: dir, scratch: scratch, files: os.DirFS("/"),
 		now: time.Now, canary: Canary, rate: spinRate,
 		procs: runtime.GOMAXPROCS(0), cpus: runtime.NumCPU(), race: builtWithRace(), getenv: os.Getenv,
 		usage: disk.UsageWithContext, virtual: host.VirtualizationWithContext,
-		sync: (*os.File).Sync,
-		open: func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
-			b, err := sqlite.Open(ctx, path, d)
-			if err != nil {
-				return nil, err // not a nil *Backend in an interface
-			}
-			return b, nil
+		sync:    (*os.File).Sync,
+		backend: backend,
+		open: func(ctx context.Context, path, durability string) (core.Backend, error) {
+			return backend.Open(ctx, path, durability)
 		},
-		warnings: sqlitedb.Warnings,
 	}
 }
 
@@ -93,7 +87,7 @@ func (s *site) inspect(ctx context.Context, doing func(string)) ([]Check, error)
 		make func(context.Context) (Check, error)
 	}{
 		{"clock", s.checkClock}, {"canary", s.checkCanary}, {"cores", s.checkCores},
-		{"fsync", s.checkSync}, {"sqlite", s.checkSQLite},
+		{"fsync", s.checkSync}, {s.backend.Name(), s.checkSaves},
 		{"filesystem", s.checkFilesystem}, {"space", s.checkSpace},
 		{"quota", s.checkQuota}, {"frequency", s.checkFrequency}, {"load", s.checkLoad}, {"steal", s.checkSteal},
 		{"machine", s.checkMachine}, {"memory", s.checkMemory}, {"race", s.checkRace},

@@ -13,8 +13,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
-	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
+	"github.com/flujo/flujo-harness/core/corebench"
 )
 
 const (
@@ -106,29 +105,34 @@ func (s *site) checkSync(ctx context.Context) (c Check, err error) {
 	return c, nil
 }
 
-// checkSQLite times saves of the backend at both durabilities. That the journal is a WAL
-// is in the opening: the backend refuses a database that did not take its settings.
-func (s *site) checkSQLite(ctx context.Context) (Check, error) {
-	bad := func(err error) (Check, error) {
-		return Check{Mark: MarkBad, Bars: NoTimings, Finding: strings.ReplaceAll(err.Error(), "\n", "; "),
-			Do: "the backend cannot work here: name a folder on a local disk with --dir"}, nil
+// checkSaves times saves of the backend at the durabilities that it has. That its settings are
+// the right ones is in the opening: a backend refuses a database that did not take them.
+func (s *site) checkSaves(ctx context.Context) (Check, error) {
+	c := Check{Mark: MarkOK}
+	var timed []latencies
+	var names, missing, said []string
+	for _, level := range s.backend.Levels() {
+		d := level.Durability
+		if d == corebench.Unsynced {
+			continue
+		}
+		l, warnings, err := s.saves(ctx, d)
+		if err != nil {
+			return Check{Mark: MarkBad, Bars: NoTimings, Finding: strings.ReplaceAll(err.Error(), "\n", "; "),
+				Do: "the backend cannot work here: name a folder on a local disk with --dir"}, nil
+		}
+		if timed == nil {
+			missing = warnings
+		}
+		timed, names, said = append(timed, l), append(names, d), append(said, fmt.Sprintf("%s %v", d, l))
+		c.Figures = append(c.Figures, l.figures(d)...)
 	}
-	process, err := s.saves(ctx, sqlite.Process)
-	if err != nil {
-		return bad(err)
+	c.Finding = "save p50/p95: " + strings.Join(said, ", ")
+	if first, last := timed[0], timed[len(timed)-1]; len(timed) > 1 && first.p50 > 0 {
+		c.Figures = append(c.Figures, Figure{names[len(names)-1] + "/" + names[0] + " p50", last.p50 / first.p50, "ratio", min(first.n, last.n)})
+		c.Finding += fmt.Sprintf(", x%.1f", last.p50/first.p50)
 	}
-	power, err := s.saves(ctx, sqlite.Power)
-	if err != nil {
-		return bad(err)
-	}
-	c := Check{Mark: MarkOK, Figures: append(process.figures("process"), power.figures("power")...)}
-	ratio := "unknown"
-	if process.p50 > 0 {
-		c.Figures = append(c.Figures, Figure{"power/process p50", power.p50 / process.p50, "ratio", min(process.n, power.n)})
-		ratio = fmt.Sprintf("x%.1f", power.p50/process.p50)
-	}
-	c.Finding = fmt.Sprintf("WAL; save p50/p95: process %v, power %v, %s", process, power, ratio)
-	if missing := s.warnings(filepath.Join(s.scratch, string(sqlite.Process)+".db")); len(missing) > 0 {
+	if len(missing) > 0 {
 		c.Mark = MarkWarn
 		c.Finding += "; " + strings.Join(missing, "; ")
 		c.Do = "a protection of saved runs is not available here: use a local disk, and see the finding"
@@ -137,28 +141,32 @@ func (s *site) checkSQLite(ctx context.Context) (Check, error) {
 }
 
 // saves times step saves of about 100 bytes, and has them counted by another connection.
-func (s *site) saves(ctx context.Context, d sqlite.Durability) (l latencies, err error) {
-	path := filepath.Join(s.scratch, string(d)+".db")
-	b, err := s.open(ctx, path, d)
+// missing are the protections that the database cannot have here.
+func (s *site) saves(ctx context.Context, durability string) (l latencies, missing []string, err error) {
+	path := filepath.Join(s.scratch, durability+".db")
+	b, err := s.open(ctx, path, durability)
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if w, ok := b.(interface{ Warnings() []string }); ok {
+		missing = w.Warnings()
+	}
 	start := s.now()
 	lease, err := b.Start(ctx, core.StartRecord{Key: core.RunKey{Run: "doctor"}, Pipeline: "doctor", State: []byte(`{}`), Time: start})
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	output := []byte(`"` + strings.Repeat("x", 100) + `"`)
 	l, err = s.latency(ctx, func(i int) error {
 		return b.Step(ctx, lease, core.StepRecord{Seq: int64(i + 1), Path: "save", Status: core.Completed, Attempts: 1, Output: output, Started: start, Ended: start})
 	})
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
-	rows, err := sqlitebench.CountRows(ctx, path)
+	rows, err := s.backend.Count(ctx, path)
 	if want := int64(l.n + 1); err == nil && rows.Records != want { // the start is one too
 		err = fmt.Errorf("%d of %d saves are found by another connection", rows.Records, want)
 	}
-	return l, err
+	return l, missing, err
 }

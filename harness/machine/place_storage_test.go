@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
 func TestSyncCheck(t *testing.T) {
@@ -38,17 +36,17 @@ func TestSyncCheck(t *testing.T) {
 }
 
 func TestSQLiteCheck(t *testing.T) {
-	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSQLite }, change{
-		"good": {nil, said{MarkOK, "", "WAL; save p50/p95: process 30/30 µs (n=200), power 240/240 µs (n=200), x8.0", ""}},
+	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkSaves }, change{
+		"good": {nil, said{MarkOK, "", "save p50/p95: process 30/30 µs (n=200), power 240/240 µs (n=200), x8.0", ""}},
 		"no WAL": {func(s *site, _ *hands, _ fstest.MapFS) {
-			s.open = func(context.Context, string, sqlite.Durability) (core.Backend, error) {
+			s.open = func(context.Context, string, string) (core.Backend, error) {
 				return nil, errors.New(`journal_mode is "delete" where "wal" is needed`)
 			}
 		}, said{MarkBad, NoTimings, `journal_mode is "delete"`, "local disk"}},
 		"only power fails": {func(s *site, _ *hands, _ fstest.MapFS) {
 			open := s.open
-			s.open = func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
-				if d == sqlite.Power {
+			s.open = func(ctx context.Context, path, d string) (core.Backend, error) {
+				if d == "power" {
 					return nil, errors.New("disk I/O error")
 				}
 				return open(ctx, path, d)
@@ -56,21 +54,25 @@ func TestSQLiteCheck(t *testing.T) {
 		}, said{MarkBad, NoTimings, "disk I/O error", ""}},
 		"lost saves": {func(s *site, _ *hands, _ fstest.MapFS) {
 			open := s.open
-			s.open = func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
+			s.open = func(ctx context.Context, path, d string) (core.Backend, error) {
 				b, err := open(ctx, path, d)
 				return forgetful{b}, err
 			}
 		}, said{MarkBad, NoTimings, "1 of 201 saves are found", ""}},
 		"a protection is missing": {func(s *site, _ *hands, _ fstest.MapFS) {
-			s.warnings = func(path string) []string {
-				if filepath.Dir(path) != s.scratch {
-					return nil
-				}
-				return []string{"this system has no locks that hold"}
+			open := s.open
+			s.open = func(ctx context.Context, path, d string) (core.Backend, error) {
+				b, err := open(ctx, path, d)
+				return warning{b}, err
 			}
 		}, said{MarkWarn, "", "; this system has no locks that hold", "local disk"}},
 	})
 }
+
+// warning is a backend that lacks a protection.
+type warning struct{ core.Backend }
+
+func (warning) Warnings() []string { return []string{"this system has no locks that hold"} }
 
 // forgetful is a backend whose steps are never saved.
 type forgetful struct{ core.Backend }

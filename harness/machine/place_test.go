@@ -15,7 +15,7 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
 // made is a made-up site that nothing is wrong with, its clock, and its files.
@@ -51,15 +51,15 @@ func made(t *testing.T) (*site, *hands, fstest.MapFS) {
 		},
 		virtual: func(context.Context) (string, string, error) { return "", "", nil },
 		sync:    func(*os.File) error { h.at = h.at.Add(200 * time.Microsecond); return nil },
-		open: func(ctx context.Context, path string, d sqlite.Durability) (core.Backend, error) {
-			b, err := sqlite.Open(ctx, path, d)
+		backend: sqlitebench.Backend{},
+		open: func(ctx context.Context, path, d string) (core.Backend, error) {
+			b, err := sqlitebench.Backend{}.Open(ctx, path, d)
 			cost := 30 * time.Microsecond
-			if d == sqlite.Power {
+			if d == "power" {
 				cost = 240 * time.Microsecond
 			}
 			return timedSaves{b, h, cost}, err
 		},
-		warnings: func(string) []string { return nil },
 	}
 	s.before = s.counters()
 	files["proc/stat"] = &fstest.MapFile{Data: []byte("cpu  1100 0 100 9100 0 0 10 5 0 0\n")} // since then
@@ -210,16 +210,16 @@ func TestInspectCannotFindOut(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Inspect(t.Context(), filepath.Join(dir, "none"), func(string) {}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Inspect(t.Context(), filepath.Join(dir, "none"), sqlitebench.Backend{}, func(string) {}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
-	if _, err := Inspect(t.Context(), file, func(string) {}); err == nil || !strings.Contains(err.Error(), "can be written to") {
+	if _, err := Inspect(t.Context(), file, sqlitebench.Backend{}, func(string) {}); err == nil || !strings.Contains(err.Error(), "can be written to") {
 		t.Errorf("a file for a folder: %v", err)
 	}
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	_, err := Inspect(ctx, dir, func(check string) {
+	_, err := Inspect(ctx, dir, sqlitebench.Backend{}, func(check string) {
 		if check == "sqlite" { // when there is a file to leave behind
 			cancel(why)
 		}
@@ -245,7 +245,7 @@ func TestInspectCannotFindOut(t *testing.T) {
 // The machine itself, whatever it is like: all is said, and nothing is left behind.
 func TestInspectThisMachine(t *testing.T) {
 	dir := t.TempDir()
-	p, err := Inspect(t.Context(), dir, func(string) {})
+	p, err := Inspect(t.Context(), dir, sqlitebench.Backend{}, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,21 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// RowCounts is how much a database holds.
-type RowCounts struct {
-	Runs     int64
-	Finished int64 // runs that have ended, are paused or have stopped
-	Records  int64 // of steps, the start of each run included
-}
-
 // CountRows opens the file at path and counts what is in it: the proof that saves were made,
 // by somebody who did not make them. It changes nothing, and errors are those of
 // [sqlite.OpenReader].
-func CountRows(ctx context.Context, path string) (c RowCounts, err error) {
+func CountRows(ctx context.Context, path string) (c corebench.RowCounts, err error) {
 	r, err := sqlite.OpenReader(ctx, path) // refuses what is no database of runs, or another version's
 	if err != nil {
 		return c, err

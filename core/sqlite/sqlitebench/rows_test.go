@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-var at = time.Unix(1_700_000_000, 0)
-
 func TestRowsAreCounted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "r.db")
+	path, at := filepath.Join(t.TempDir(), "r.db"), time.Unix(1_700_000_000, 0)
 	b, err := sqlite.Open(t.Context(), path, sqlite.Process)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +31,7 @@ func TestRowsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c, err := CountRows(t.Context(), path); err != nil || c != (RowCounts{Runs: 2, Finished: 1, Records: 3}) {
+	if c, err := CountRows(t.Context(), path); err != nil || c != (corebench.RowCounts{Runs: 2, Finished: 1, Records: 3}) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if _, err := CountRows(t.Context(), path+"x"); !errors.Is(err, fs.ErrNotExist) {

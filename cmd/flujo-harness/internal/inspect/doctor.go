@@ -12,6 +12,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -43,9 +44,13 @@ folder cannot be written to; 4 under --strict where timings must not be gated on
 			if err != nil {
 				return err
 			}
+			backend, err := harness.BackendAt("")
+			if err != nil {
+				return cli.Fault(err)
+			}
 			progress := cli.NewProgress(cmd.ErrOrStderr())
 			defer progress.End()
-			place, err := machine.Inspect(cmd.Context(), folder, func(check string) { progress.Set("looking at this place", check) })
+			place, err := machine.Inspect(cmd.Context(), folder, backend, func(check string) { progress.Set("looking at this place", check) })
 			progress.End()
 			if cmd.Context().Err() != nil {
 				return &cli.ExitError{Code: cli.ExitInterrupted, Err: nil}

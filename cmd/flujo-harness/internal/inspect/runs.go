@@ -4,27 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/backends"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/postgres"
-	"github.com/flujo/flujo-harness/core/sqlite"
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 )
 
 // aboutStore is said in the help of every command over a database of runs.
-const aboutStore = `The database is the one that your program gives to sqlite.Open or postgres.Open: name its
-file, or its address postgres://user@host/database, with --db. It is only read: not
-created, not migrated, not repaired. Engines may go on saving to it. Leave a password to
-the variable PGPASSWORD or to a .pgpass file.
+const aboutStore = backends.About + `
 
 Exit codes: 0 shown; 2 usage, or no such run; 3 a database that is missing, damaged, of
 a newer version or of another program.`
@@ -41,16 +35,9 @@ func (f *storeFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", `tenant of the run; "" is the one without a name (default any)`)
 }
 
-// runsReader is a database of runs that is open to be looked at.
-type runsReader interface {
-	core.Lister
-	Load(ctx context.Context, key core.RunKey) (core.Snapshot, error)
-	Close() error
-}
-
 // store is an open database of runs.
 type store struct {
-	runsReader
+	backends.Reader
 	path   string  // or address
 	tenant *string // nil: any
 }
@@ -64,30 +51,13 @@ func (f *storeFlags) open() (*store, error) {
 	if f.cmd.Flags().Changed("tenant") {
 		s.tenant = &f.tenant
 	}
-	if isAddress(f.db) {
-		r, err := postgres.OpenReader(f.cmd.Context(), f.db)
-		if err != nil {
-			return nil, shown(err)
-		}
-		s.runsReader, s.path = r, "postgres://"+r.Place()
-		return s, nil
-	}
-	s.path = harness.ShortPath(p.Path(f.db, ".flujo/runs.db"))
-	s.runsReader, err = sqlite.OpenReader(f.cmd.Context(), s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: name the one that your program gives to sqlite.Open with --db", err)
-	}
+	s.Reader, s.path, err = backends.OpenReader(f.cmd.Context(), p, f.db)
 	return s, shown(err)
-}
-
-// isAddress tells the address of a PostgreSQL database from a file.
-func isAddress(db string) bool {
-	return strings.HasPrefix(db, "postgres://") || strings.HasPrefix(db, "postgresql://")
 }
 
 // load finds the run that the user means and loads it.
 func (s *store) load(ctx context.Context, id string) (core.Snapshot, error) {
-	found, err := s.List(ctx, sqlite.Filter{Tenant: s.tenant, Run: id})
+	found, err := s.List(ctx, core.Filter{Tenant: s.tenant, Run: id})
 	if err != nil {
 		return core.Snapshot{}, shown(err)
 	}
@@ -209,7 +179,7 @@ type runJSON struct {
 	Cost     int64     `json:"cost"`
 }
 
-func newRunJSON(r sqlite.RunInfo) runJSON {
+func newRunJSON(r core.RunInfo) runJSON {
 	forked := ""
 	if r.Origin.Key.Run != "" {
 		forked = r.Origin.Key.String()
@@ -224,7 +194,7 @@ func statusColour(s core.Status) string {
 
 // table has a line for each run, and one more below it for the error and, where the
 // screen is narrow, for the counts.
-func runsTable(s cli.Screen, runs []sqlite.RunInfo) string {
+func runsTable(s cli.Screen, runs []core.RunInfo) string {
 	const status, took, counts = 2, 4, 5 // columns
 	rows := [][]string{{"RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS", "ATTEMPTS", "TOKENS", "COST"}}
 	columns := len(rows[0]) - 2
@@ -287,7 +257,7 @@ func runsTable(s cli.Screen, runs []sqlite.RunInfo) string {
 }
 
 // used is "9 steps, 11 attempts, 4,200 tokens, cost 0.0123".
-func used(r sqlite.RunInfo) string {
+func used(r core.RunInfo) string {
 	return cli.Plural(r.Usage.Steps, "step") + ", " + cli.Plural(r.Attempts, "attempt") + spent(r.Usage)
 }
 

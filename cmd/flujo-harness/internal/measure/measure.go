@@ -14,7 +14,6 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -36,7 +35,7 @@ type Flags struct {
 func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().StringSliceVar(&f.Workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
 	cmd.Flags().StringVar(&f.suite, "suite", "", "package of tests that has the --workload, by suites.DescribeOverhead: ./flows (default: ours are measured)")
-	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{string(sqlite.Process)}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
+	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{harness.DefaultDurability}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
 	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
 	cmd.Flags().DurationVar(&f.Budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
@@ -106,9 +105,9 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 			return nil, cli.Usage(fmt.Errorf("--workload: %w", err))
 		}
 		for _, d := range f.durabilities {
-			spec := harness.Spec{Workload: w, Durability: sqlite.Durability(d), Plan: harness.DefaultPlan(), Seed: f.Seed}
-			if spec.Durability != sqlite.Process && spec.Durability != sqlite.Power {
-				return nil, cli.Usage(fmt.Errorf("--durability %q: use %q or %q", d, sqlite.Process, sqlite.Power))
+			spec := harness.Spec{Workload: w, Durability: d, Plan: harness.DefaultPlan(), Seed: f.Seed}
+			if err := spec.Check(); err != nil {
+				return nil, cli.Usage(fmt.Errorf("--durability: %w", err))
 			}
 			if spec.Seed == 0 {
 				spec.Seed = uint64(rand.Uint32())

@@ -20,7 +20,6 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -125,7 +124,7 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	if spec.Durability != sqlite.Process {
+	if spec.Durability != harness.DefaultDurability {
 		return cli.Usage(errors.New("a slow-down on purpose is made at durability \"process\" only"))
 	}
 	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 {

@@ -1,0 +1,156 @@
+package sqlitebench
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/flujo/flujo-harness/core/corebench"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/shim"
+)
+
+// ioCounter counts what is written to the files of one database, whoever of this process
+// writes it. It is safe for concurrent use.
+type ioCounter struct {
+	path                        string
+	writes, bytes, pages, syncs atomic.Int64
+}
+
+func (c *ioCounter) stats() corebench.IOStats {
+	return corebench.IOStats{Writes: c.writes.Load(), Bytes: c.bytes.Load(), Pages: c.pages.Load(), Syncs: c.syncs.Load()}
+}
+
+// countIO begins to count what is written to the database at path by way of countingVFS, until
+// stop is called.
+func countIO(path string) (c *ioCounter, err error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil { // as SQLite names its files
+		abs = filepath.Join(dir, filepath.Base(abs))
+	}
+	if err := registerCounting(); err != nil {
+		return nil, err
+	}
+	c = &ioCounter{path: abs}
+	if _, taken := counting.LoadOrStore(abs, c); taken {
+		return nil, errors.New("open database " + path + ": what is written to it is counted already")
+	}
+	return c, nil
+}
+
+// stop ends the counting.
+func (c *ioCounter) stop() { counting.Delete(c.path) }
+
+// A shim between SQLite and the files: the system's own VFS, whose files have their
+// methods for writing and syncing replaced.
+
+const countingVFS = "flujo-counting"
+
+// walFrameHeader is the size of what SQLite writes before each page of the log.
+const walFrameHeader = 24
+
+var (
+	counting  sync.Map // of *ioCounter, by path
+	openFiles sync.Map // of *countedFile, by their address
+
+	registering sync.Once
+	registered  atomic.Bool
+	systemOpen  shim.OpenFunc
+)
+
+// countedFile is an open file with the methods that it had.
+type countedFile struct {
+	counter  *ioCounter
+	log      bool
+	original *lib.Tsqlite3_io_methods
+	replaced uintptr
+}
+
+var errNoVFS = errors.New("count what is written to a database: SQLite does not accept the VFS that counts")
+
+func registerCounting() error {
+	registering.Do(func() {
+		tls := libc.NewTLS()
+		defer tls.Close()
+		system := lib.Xsqlite3_vfs_find(tls, 0)
+		name, err := libc.CString(countingVFS)
+		if system == 0 || err != nil {
+			return
+		}
+		v := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_vfs{})))
+		if v == 0 {
+			return
+		}
+		vfs := shim.At[lib.Tsqlite3_vfs](v)
+		*vfs = *shim.At[lib.Tsqlite3_vfs](system)
+		systemOpen = shim.Function[shim.OpenFunc](vfs.FxOpen)
+		vfs.FzName, vfs.FpNext, vfs.FxOpen = name, 0, shim.Pointer(countedOpen)
+		registered.Store(lib.Xsqlite3_vfs_register(tls, v, 0) == lib.SQLITE_OK)
+	})
+	if !registered.Load() {
+		return errNoVFS
+	}
+	return nil
+}
+
+func countedOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
+	rc := systemOpen(tls, vfs, name, file, flags, out)
+	methods := shim.At[lib.Tsqlite3_file](file).FpMethods
+	if rc != lib.SQLITE_OK || methods == 0 || name == 0 {
+		return rc
+	}
+	path := libc.GoString(name)
+	base := strings.TrimSuffix(strings.TrimSuffix(path, "-wal"), "-journal")
+	c, ok := counting.Load(base)
+	if !ok {
+		return rc
+	}
+	copied := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(lib.Tsqlite3_io_methods{})))
+	if copied == 0 {
+		return rc
+	}
+	f := &countedFile{c.(*ioCounter), strings.HasSuffix(path, "-wal"), shim.At[lib.Tsqlite3_io_methods](methods), copied}
+	m := shim.At[lib.Tsqlite3_io_methods](copied)
+	*m = *f.original
+	m.FxWrite, m.FxSync, m.FxClose = shim.Pointer(countedWrite), shim.Pointer(countedSync), shim.Pointer(countedClose)
+	openFiles.Store(file, f)
+	shim.At[lib.Tsqlite3_file](file).FpMethods = copied
+	return rc
+}
+
+func counted(file uintptr) *countedFile {
+	f, _ := openFiles.Load(file)
+	return f.(*countedFile)
+}
+
+func countedWrite(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
+	f := counted(file)
+	f.counter.writes.Add(1)
+	f.counter.bytes.Add(int64(n))
+	if f.log && n == walFrameHeader {
+		f.counter.pages.Add(1)
+	}
+	return shim.Function[shim.WriteFunc](f.original.FxWrite)(tls, file, data, n, offset)
+}
+
+func countedSync(tls *libc.TLS, file uintptr, flags int32) int32 {
+	f := counted(file)
+	f.counter.syncs.Add(1)
+	return shim.Function[shim.SyncFunc](f.original.FxSync)(tls, file, flags)
+}
+
+func countedClose(tls *libc.TLS, file uintptr) int32 {
+	f := counted(file)
+	openFiles.Delete(file)
+	rc := shim.Function[shim.CloseFunc](f.original.FxClose)(tls, file)
+	libc.Xfree(tls, f.replaced)
+	return rc
+}

@@ -1,0 +1,55 @@
+package sqlitebench
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/flujo/flujo-harness/core/corebench"
+	"github.com/flujo/flujo-harness/core/sqlite"
+	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
+)
+
+// Recorder is a backend of which all that it commits is recorded, and all that it writes is
+// counted. It is slower than one that is measured, and does the same.
+type Recorder struct {
+	store
+	tape *tape
+	io   *ioCounter
+}
+
+// OpenRecorder opens the database at path as [sqlite.Open] does.
+func OpenRecorder(ctx context.Context, path string, d sqlite.Durability) (*Recorder, error) {
+	io, err := countIO(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recorder{tape: &tape{known: map[string]int{}}, io: io}
+	r.store.Backend, err = sqlite.OpenProbed(ctx, path, d, probe.Probe{VFS: countingVFS, Conn: func(c driver.Conn) driver.Conn { return taped{c, r.tape} }})
+	if err != nil {
+		io.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Mark marks the end of an operation: what was committed since the mark before belongs to it.
+// Call it where nothing is being saved.
+func (r *Recorder) Mark() { r.tape.mark() }
+
+// Recording is what was committed so far. Call it where nothing is being saved.
+func (r *Recorder) Recording() (corebench.Recording, error) { return r.tape.recording(), nil }
+
+// IO is what was written so far.
+func (r *Recorder) IO() corebench.IOStats { return r.io.stats() }
+
+// Close closes the backend, and ends the counting.
+func (r *Recorder) Close() error {
+	defer r.io.stop()
+	return r.Backend.Close()
+}
+
+// Discard closes the backend as [sqlite.Backend.Discard] does, and ends the counting.
+func (r *Recorder) Discard() error {
+	defer r.io.stop()
+	return r.Backend.Discard()
+}

@@ -1,0 +1,143 @@
+package sqlitebench
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"sync"
+)
+
+// Recording is what a backend committed, statement by statement with its bytes, in order.
+// Replaying it on a fresh database is the least that the same saves could cost: the floor of
+// a measurement.
+type Recording struct {
+	statements []string // each text once
+	txs        []transaction
+	marks      []int // transactions that were there at the end of each operation
+}
+
+// transaction is what was executed between BEGIN and COMMIT.
+type transaction []execution
+
+type execution struct {
+	statement int // its number among the texts
+	args      []driver.NamedValue
+}
+
+// Len is the number of committed transactions.
+func (r *Recording) Len() int { return len(r.txs) }
+
+// Statements is the number of statements, BEGIN and COMMIT aside.
+func (r *Recording) Statements() int {
+	n := 0
+	for _, tx := range r.txs {
+		n += len(tx)
+	}
+	return n
+}
+
+// tape records what is executed on one connection by prepared statements. It keeps copies of
+// all bytes.
+type tape struct {
+	mu      sync.Mutex
+	rec     Recording
+	pending transaction
+	known   map[string]int // texts to their numbers
+}
+
+// mark marks the end of an operation.
+func (t *tape) mark() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rec.marks = append(t.rec.marks, len(t.rec.txs))
+}
+
+// recording is a copy of what is recorded so far.
+func (t *tape) recording() *Recording {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rec := t.rec
+	return &rec
+}
+
+// executed takes a statement that has succeeded into the recording. What was rolled back is
+// dropped, and so are transactions in which nothing was executed.
+func (t *tape) executed(query string, args []driver.NamedValue) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch query {
+	case "BEGIN IMMEDIATE", "ROLLBACK":
+		t.pending = nil
+		return
+	case "COMMIT":
+		if len(t.pending) > 0 {
+			t.rec.txs = append(t.rec.txs, t.pending)
+		}
+		t.pending = nil
+		return
+	}
+	number, ok := t.known[query]
+	if !ok {
+		number = len(t.rec.statements)
+		t.known[query] = number
+		t.rec.statements = append(t.rec.statements, query)
+	}
+	kept := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		if p, ok := a.Value.([]byte); ok {
+			a.Value = bytes.Clone(p)
+		}
+		kept[i] = a
+	}
+	t.pending = append(t.pending, execution{number, kept})
+}
+
+// taped is a connection whose prepared statements are recorded.
+type taped struct {
+	driver.Conn
+	tape *tape
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (c taped) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	s, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return tapedStmt{s, query, c.tape}, nil
+}
+
+// ExecContext implements driver.ExecerContext. It is for settings, which are not recorded.
+func (c taped) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c taped) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+type tapedStmt struct {
+	driver.Stmt
+	query string
+	tape  *tape
+}
+
+// ExecContext implements driver.StmtExecContext.
+func (s tapedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	res, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	if err == nil {
+		s.tape.executed(s.query, args)
+	}
+	return res, err
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s tapedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	queryer, ok := s.Stmt.(driver.StmtQueryContext)
+	if !ok {
+		return nil, errors.New("the driver's prepared statements answer no queries")
+	}
+	return queryer.QueryContext(ctx, args)
+}
