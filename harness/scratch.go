@@ -57,7 +57,7 @@ const ownerFile = "owner"
 func Temporary(base, prefix string) (dir string, remove func() error, err error) {
 	entries, _ := os.ReadDir(base) // a folder that may not be listed may be written to
 	for _, e := range entries {
-		if other := filepath.Join(base, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) && abandoned(other) {
+		if other := filepath.Join(base, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) && Abandoned(other) {
 			_ = os.RemoveAll(other) // or the next one will
 		}
 	}
@@ -90,9 +90,9 @@ func own(dir string) (*os.File, error) {
 	return owner, nil
 }
 
-// abandoned reports whether the process that made the folder has ended. Where that cannot be
+// Abandoned reports whether the process that made the folder has ended. Where that cannot be
 // told, a folder is taken for abandoned after a day: nothing that is measured takes so long.
-func abandoned(dir string) bool {
+func Abandoned(dir string) bool {
 	owner, err := os.OpenFile(filepath.Join(dir, ownerFile), os.O_RDWR, 0)
 	if err != nil {
 		info, statErr := os.Stat(dir)

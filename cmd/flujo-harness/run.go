@@ -225,8 +225,11 @@ func (j job) run() error {
 	}
 	rules.SayBase(j.results.Messages(j.cmd))
 	ruled.Say(j.results.Messages(j.cmd))
+	progress := cli.NewProgress(j.cmd.ErrOrStderr())
+	defer progress.End()
 	var tests *runner.Tests
 	if j.packages != nil {
+		progress.Set("finding the tests", "")
 		if tests, err = j.find(ctx, p); err != nil {
 			return err
 		}
@@ -264,12 +267,13 @@ func (j job) run() error {
 	if line := j.shared.OutOfReach(); line != "" {
 		r.Facts = append(r.Facts, reports.Fact{Name: "shared store", Value: line})
 	}
-	progress := cli.NewProgress(j.cmd.ErrOrStderr())
-	defer progress.End()
 	var suites runner.Outcome
 	if tests != nil {
+		follower, stop := j.follow(ctx, p, history, r, tests, progress)
 		var every []*reports.Results
-		if every, suites, err = tests.Repeat(ctx, j.runs, progress.Set); err != nil {
+		every, suites, err = tests.Repeat(ctx, j.runs, follower.Tell)
+		stop()
+		if err != nil {
 			return asRequest(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.Results, suites.Problem, tests.Format

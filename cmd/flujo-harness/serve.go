@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/live"
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
@@ -33,7 +35,8 @@ func serveCommand() *cobra.Command {
 		Short:   "Show the report on this machine, live as runs arrive",
 		Example: `  flujo-harness serve`,
 		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
-browser when a run arrives. It prints the address, with a token that the browser then
+browser when a run arrives. A run of this module that is in progress is shown as its specs end; one
+whose process died is shown as cut off. It prints the address, with a token that the browser then
 keeps; requests by another name, without the token, or other than GET are refused.
 "?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
 /spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it
@@ -72,6 +75,9 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 			at := listener.Addr().(*net.TCPAddr).Port
 			live := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
 				Find: history.Find,
+				Runs: func() []live.Following {
+					return live.Follow(filepath.Join(p.Root, ".flujo"), historyOf(p, db))
+				},
 				Tell: func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
 					options := options
 					options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)

@@ -24,11 +24,12 @@ const (
 // others went through Visible or visibleBlock.
 type page struct {
 	Title     string
-	Live      string // address that tells of new runs; "": the page is a file
-	Module    string // whose page it is
-	Meta      []link // run, time, commit, job
-	Word      string // "BROKEN"
-	Tone      string // class: held, broken, inconclusive, invalid
+	Live      string        // address that tells of new runs; "": the page is a file
+	Running   []runningView // runs in progress: of a live page only
+	Module    string        // whose page it is
+	Meta      []link        // run, time, commit, job
+	Word      string        // "BROKEN"
+	Tone      string        // class: held, broken, inconclusive, invalid
 	Reason    string
 	Next      []string
 	Notes     []string

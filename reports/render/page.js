@@ -106,6 +106,15 @@ function onKey(e) {
   if (e.key === 'Enter' && e.target.tagName === 'ARTICLE') { e.target.firstElementChild.open = !e.target.firstElementChild.open; }
 }
 
+// running shows the runs in progress as the server has them now: it writes that part of the page
+// as it wrote the page, with everything escaped.
+function running() {
+  fetch('/live').then(function (answer) { return answer.ok ? answer.text() : Promise.reject(); }).then(function (text) {
+    var now = document.getElementById('live');
+    now.replaceChildren.apply(now, Array.from(new DOMParser().parseFromString(text, 'text/html').body.childNodes));
+  }, function () { report('The server does not answer: the page is unchanged.'); });
+}
+
 function copy(button) {
   var text = button.getAttribute('data-copy');
   var done = function () {
@@ -139,6 +148,7 @@ document.addEventListener('DOMContentLoaded', function () {
   if (live) {
     var source = new EventSource(live);
     source.addEventListener('run', function () { location.reload(); });
+    source.addEventListener('live', running);
     source.onerror = function () { report('The server does not answer: the page is unchanged.'); };
   }
   show();

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/live"
 )
 
 // Live shows the pages of a history as runs arrive. It is an [http.Handler] for one
@@ -29,6 +31,7 @@ type Live struct {
 	Tell  func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) // of a run, the newest for 0, compared with another one; "": with its baseline
 	Find  func(ctx context.Context, name string) (int64, error)                            // a run by its number or digest
 	State func(ctx context.Context) (string, error)                                        // of the history: another one when a run has come or gone
+	Runs  func() []live.Following                                                          // that are in progress or were cut off; nil: nobody knows
 	Hosts []string                                                                         // "127.0.0.1:8517"
 	Token string
 	Every time.Duration // between looks for a new run; more than 0
@@ -52,7 +55,8 @@ func cookie(r *http.Request) string {
 //	/run/NAME           a run by its digest, or by its number in this history
 //	/compare?a=A&b=B    run B compared with run A
 //	/spec/ID            a spec of the newest run
-//	/events             news of the history, as server-sent events
+//	/live               the part of the page that shows runs in progress
+//	/events             news of the history and of runs in progress, as server-sent events
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy(true)+"; frame-ancestors 'none'")
@@ -82,6 +86,8 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case specPath.MatchString(r.URL.Path):
 		h.Set("Location", "/#spec="+path.Base(r.URL.Path))
 		w.WriteHeader(http.StatusSeeOther)
+	case r.URL.Path == "/live":
+		l.running(w)
 	case r.URL.Path == "/events":
 		l.events(w, r)
 	default:
@@ -148,16 +154,21 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 	}
 	state, failed := l.State(r.Context()) // before the analysis: what comes between is news
 	a, err := l.Tell(r.Context(), run, against)
-	if err = errors.Join(err, failed); err != nil {
-		refuse(w, err)
+	var p page
+	switch {
+	case run == 0 && failed == nil && errors.Is(err, analysis.ErrNoRuns):
+		p = beforeTheFirst()
+	case errors.Join(err, failed) != nil:
+		refuse(w, errors.Join(err, failed))
 		return
+	default:
+		p = newPage(a)
+		p.serve(a.Trend.Points)
 	}
-	p := newPage(a)
-	p.serve(a.Trend.Points)
 	if run != 0 {
 		p.Meta = append(p.Meta, link{"to the newest run", "/"})
 	} else {
-		p.Live = "/events?after=" + url.QueryEscape(state)
+		p.Live, p.Running = "/events?after="+url.QueryEscape(state), runningViews(l.runs())
 	}
 	var text bytes.Buffer
 	if err := render(&text, p); err != nil {
@@ -178,24 +189,47 @@ func (p *page) serve(lines []history.RunLine) {
 	}
 }
 
-// events tells, as server-sent events, when the history is in another state than the
-// one asked for, and ends: the page is loaded anew then.
+// runs are those in progress.
+func (l *Live) runs() []live.Following {
+	if l.Runs == nil {
+		return nil
+	}
+	return l.Runs()
+}
+
+// running answers with the part of the page that shows runs in progress.
+func (l *Live) running(w http.ResponseWriter) {
+	var text bytes.Buffer
+	if err := pageTemplate().ExecuteTemplate(&text, "running", runningViews(l.runs())); err != nil {
+		http.Error(w, reports.Visible(err.Error()), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(text.Bytes()) // who went away needs no answer
+}
+
+// events reports, as server-sent events, when a run in progress has moved, and when the history
+// is in another state than the one asked for. With that it ends: the page is loaded again.
 func (l *Live) events(w http.ResponseWriter, r *http.Request) {
-	after := r.URL.Query().Get("after")
+	after, moved := r.URL.Query().Get("after"), "null" // no run in progress
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
 	tick := time.NewTicker(l.Every)
 	defer tick.Stop()
 	for {
 		state, err := l.State(r.Context())
-		text := ": nothing new\n\n" // and a reader that has gone is found out
+		runs, _ := json.Marshal(l.runs()) // texts, numbers and times
+		text := ": nothing new\n\n"       // and a reader that has gone is found out
 		switch {
 		case err != nil:
 			text = "event: fault\ndata: " + reports.Visible(err.Error()) + "\n\n"
 		case state != after:
 			text = "event: run\ndata: " + reports.Visible(state) + "\n\n"
+		case string(runs) != moved:
+			text = "event: live\ndata: moved\n\n"
 		}
-		if _, err := w.Write([]byte(text)); err != nil || out.Flush() != nil || text[0] == 'e' {
+		moved = string(runs)
+		if _, gone := w.Write([]byte(text)); gone != nil || out.Flush() != nil || err != nil || state != after {
 			return
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,9 +18,11 @@ import (
 
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/reports/live"
 )
 
 const liveToken = "a-token-of-the-test"
@@ -27,9 +30,15 @@ const liveToken = "a-token-of-the-test"
 // serving is a server whose history goes to the next run when the test says so.
 func serving(t testing.TB) (address string, next func()) {
 	t.Helper()
+	return servingRuns(t, nil)
+}
+
+// servingRuns is [serving] of a module in which runs are in progress.
+func servingRuns(t testing.TB, inProgress func() []live.Following) (address string, next func()) {
+	t.Helper()
 	var runs atomic.Int64
 	runs.Store(1)
-	live := &Live{Token: liveToken, Once: "once-only", Every: time.Millisecond,
+	live := &Live{Token: liveToken, Once: "once-only", Every: time.Millisecond, Runs: inProgress,
 		Find: func(_ context.Context, name string) (int64, error) {
 			if id, ok := map[string]int64{"1": 1, "9": 9, "c0ffee01": 1}[name]; ok {
 				return id, nil
@@ -116,6 +125,8 @@ func TestServeRefuses(t *testing.T) {
 		"a name that ends so":     {"GET", "/", "attack.invalid." + u.Host, liveToken, 421},
 		"another port":            {"GET", "/", "127.0.0.1:1", liveToken, 421},
 		"a name with a dot":       {"GET", "/", "127.0.0.1.:" + u.Port(), liveToken, 421},
+		"runs in progress":        {"GET", "/live", "", liveToken, 200},
+		"in progress, no token":   {"GET", "/live", "", "", 403},
 		"POST":                    {"POST", "/", "", liveToken, 405},
 		"OPTIONS":                 {"OPTIONS", "/", "", liveToken, 405},
 		"HEAD":                    {"HEAD", "/", "", liveToken, 405},
@@ -228,12 +239,133 @@ func TestServeTellsOfNewRuns(t *testing.T) {
 	}
 }
 
+// underWay is a run in progress whose state the test changes.
+type underWay struct {
+	mu   sync.Mutex
+	runs []live.Following
+}
+
+func (u *underWay) set(runs ...live.Following) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.runs = runs
+}
+
+func (u *underWay) get() []live.Following {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.runs
+}
+
+// halfWay is a run of which some specs have ended.
+func halfWay(done int) live.Following {
+	r := live.Run{Command: "flujo-harness run", Started: sample.Noon, Updated: sample.Noon.Add(time.Minute), Known: 10, Left: 12, Now: "adds <b>" + sample.Hostile,
+		Counts: reports.Counts{Passed: done - 1, Failed: 1}, Last: []string{"orders > adds" + sample.Hostile},
+		Suites: []live.Suite{{Name: "orders", State: live.Running, Counts: reports.Counts{Passed: done - 1, Failed: 1}, Seconds: 2}, {Name: "flows" + sample.Hostile, State: live.Waiting}},
+		Failed: []live.Failure{{Name: "orders > pays" + sample.Hostile, File: "orders/a_test.go", Line: 7, Message: "got 495" + sample.Hostile}}}
+	return live.Following{Run: r}
+}
+
+// The page shows a run in progress, in a history without a run as well, and one that was cut off.
+func TestServeShowsRunsInProgress(t *testing.T) {
+	var runs underWay
+	runs.set(halfWay(4))
+	address, _ := servingRuns(t, runs.get)
+	for _, path := range []string{"/", "/live"} {
+		_, body := fetch(t, "GET", address+path, "", liveToken)
+		for _, part := range []string{"4 of 10 specs, 1 failed, 1 package to begin, about 12.0 s left.", "orders &gt; pays", "orders/a_test.go:7", "got 495", "RUNNING"} {
+			if !strings.Contains(body, part) {
+				t.Errorf("%s lacks %q", path, part)
+			}
+		}
+		if i := strings.Index(body, sample.Hostile); i >= 0 {
+			t.Errorf("%s has the text of others as it was", path)
+		}
+	}
+	if _, body := fetch(t, "GET", address+"/run/1", "", liveToken); strings.Contains(body, "RUNNING") {
+		t.Error("the page of an older run shows the run in progress")
+	}
+	died := halfWay(4)
+	died.CutOff = true
+	runs.set(died)
+	_, body := fetch(t, "GET", address+"/live", "", liveToken)
+	for _, part := range []string{"CUT OFF", "its process ended at 12:01:00 UTC, after 4 of 10 specs, 1 failed. The history does not have this run.", "cut off</td>"} {
+		if !strings.Contains(body, part) {
+			t.Errorf("cut off: no %q in %s", part, body)
+		}
+	}
+	for _, part := range []string{"RUNNING", "Running now"} {
+		if strings.Contains(body, part) {
+			t.Errorf("cut off: %q", part)
+		}
+	}
+}
+
+func TestServeOfAHistoryWithoutARun(t *testing.T) {
+	var runs underWay
+	runs.set(halfWay(4))
+	l := &Live{Token: liveToken, Every: time.Millisecond, Runs: runs.get, State: func(context.Context) (string, error) { return "empty", nil },
+		Tell: func(context.Context, int64, string) (*analysis.Analysis, error) { return nil, analysis.ErrNoRuns }}
+	s := httptest.NewServer(l)
+	defer s.Close()
+	l.Hosts = []string{strings.TrimPrefix(s.URL, "http://")}
+	res, body := fetch(t, "GET", s.URL+"/", "", liveToken)
+	if res.StatusCode != 200 || !strings.Contains(body, "NO RUN YET") || !strings.Contains(body, "4 of 10 specs") {
+		t.Errorf("status %d: %s", res.StatusCode, text.Cut(body, 2000))
+	}
+}
+
+func TestServeTellsOfRunsInProgress(t *testing.T) {
+	var runs underWay
+	runs.set(halfWay(4))
+	address, next := servingRuns(t, runs.get)
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", address+"/events?after=%2B", nil)
+	r.AddCookie(&http.Cookie{Name: "flujo-" + r.URL.Port(), Value: liveToken})
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	in := bufio.NewReader(res.Body)
+	until := func(want string) {
+		t.Helper()
+		for {
+			switch line, err := in.ReadString('\n'); {
+			case err != nil:
+				t.Fatalf("no %q: %v", want, err)
+			case line == want+"\n":
+				return
+			}
+		}
+	}
+	until("event: live") // as it is now
+	until(": nothing new")
+	runs.set(halfWay(5))
+	until("event: live")
+	until(": nothing new")
+	runs.set()
+	until("event: live")
+	next()
+	until("event: run")
+}
+
 // livePage is for the browser: the page is loaded anew when a run arrives, and keeps its
 // filter.
 func livePage(tb *tab) {
-	address, next := serving(tb.t)
+	var runs underWay
+	runs.set(halfWay(4))
+	address, next := servingRuns(tb.t, runs.get)
 	tb.do(chromedp.Navigate(address + "/?token=" + liveToken))
 	want(tb, "the address", address+"/", `location.href`)
+	want(tb, "the run in progress", true, `document.querySelector('#live').textContent.includes('4 of 10 specs')`)
+	is[int](tb, `(window.sameDocument = 1)`)
+	runs.set(halfWay(9))
+	tb.until(`document.querySelector('#live').textContent.includes('9 of 10 specs')`)
+	want(tb, "the document was not loaded again", 1, `window.sameDocument`)
+	want(tb, "elements made of the text of others", 0, `document.querySelectorAll('#live b, #live script, #live img').length`)
+	want(tb, "its failure", true, `document.querySelector('#live article pre').textContent.startsWith('got 495')`)
+	runs.set()
+	tb.until(`document.querySelector('#live').childElementCount === 0`)
 	tb.view("specs")
 	tb.fill("#q", "loop")
 	loaded := chromedp.Events(tb.ctx, cdppage.LoadEventFired)

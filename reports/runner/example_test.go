@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/flujo/flujo-harness/reports/live"
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
@@ -16,7 +17,7 @@ func ExampleFind() {
 		fmt.Println(err) // what is wrong with the request; nothing has run
 		return
 	}
-	_, outcome, err := tests.Repeat(ctx, 1, func(stage, far string) { fmt.Println(stage, far) })
+	_, outcome, err := tests.Repeat(ctx, 1, func(n live.News) { fmt.Println(n.Stage, len(n.Specs), "specs ended") })
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -20,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/reports/live"
 )
 
 // ginkgo runs suites by the Ginkgo of the user's own module, in a process of its own.
@@ -63,8 +64,8 @@ func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, e
 // run runs all suites once and reads what they report, and what those that have died
 // have told before.
 //
-// tell is called about once a second with how far it is.
-func (g *ginkgo) run(ctx context.Context, tell func(string)) (s Outcome, err error) {
+// tell is called about once a second with what is new.
+func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
 	tmp, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-run-")
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
@@ -83,9 +84,10 @@ func (g *ginkgo) run(ctx context.Context, tell func(string)) (s Outcome, err err
 	outputs, flags := takeFlag(g.flags, "output-dir")
 	cmd := g.command(ctx, filepath.Join(tmp, "reports"), g.suites, flags)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
-	stop := watch(tmp, tell)
+	stop := watch(newGinkgoNews(g.root, tmp, g.log).look, tell)
 	failed, err := child.RunGroup(ctx, cmd, g.guard)
 	stop()
+	tell(g.ended())
 	if err != nil {
 		return s, fmt.Errorf("start Ginkgo: %w", err)
 	}

@@ -11,12 +11,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/reports/live"
 )
 
 // goTests runs the tests of packages by go test: all of them where there is no Ginkgo
@@ -48,7 +50,7 @@ func (g goTests) calls() (calls [][]string) {
 
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
-func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error) {
+func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
 	dir, err := harness.Folder(g.root)
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
@@ -65,6 +67,8 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error)
 	}
 	defer func() { err = errors.Join(err, said.Close()) }()
 
+	stop := sync.OnceFunc(watch(newGoNews(g.root, events).look, tell))
+	defer stop()
 	var failed error
 	for _, args := range g.calls() {
 		cmd := exec.CommandContext(ctx, "go", args...)
@@ -75,6 +79,7 @@ func (g goTests) run(ctx context.Context, _ func(string)) (s Outcome, err error)
 		}
 		failed = errors.Join(failed, one)
 	}
+	stop()
 	if failed != nil {
 		if err := addBuilds(events, log); err != nil {
 			return s, fmt.Errorf("read what go test printed of builds: %w", err)

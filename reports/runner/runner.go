@@ -15,6 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/internal/text"
+	"github.com/flujo/flujo-harness/reports/live"
 )
 
 // Options choose the tests to run.
@@ -52,9 +53,10 @@ type Outcome struct {
 type Tests struct {
 	Format string   // of what is read: "Ginkgo JSON" or "go test -json"
 	All    []string // sorted import paths of the packages of all shares
+	Suites []string // of this share, as results name them
 
 	what    string // for people
-	once    func(ctx context.Context, tell func(string)) (Outcome, error)
+	once    func(ctx context.Context, tell func(live.News)) (Outcome, error)
 	leftOut []string // modules that the patterns do not reach
 }
 
@@ -87,6 +89,12 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) error {
 	suites := slices.DeleteFunc(slices.Clone(packages), func(s testPackage) bool { return s.suite == "" })
 	byGo := goTests{o.Root, o.Guard, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags}
+	for _, s := range suites {
+		t.Suites = append(t.Suites, suiteName(o.Root, s.Dir))
+	}
+	for _, s := range byGo.packages {
+		t.Suites = append(t.Suites, s.ImportPath)
+	}
 	t.what = fmt.Sprintf("the tests of %s by go test", text.Plural(len(byGo.packages), "package"))
 	if t.Format != "Ginkgo JSON" {
 		if err := refuse(o.Flags, takenOfGoTest); err != nil {
@@ -100,7 +108,7 @@ func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) 
 		return refusal(err)
 	}
 	if len(suites) == 0 { // of this share
-		t.once = func(ctx context.Context, tell func(string)) (Outcome, error) {
+		t.once = func(ctx context.Context, tell func(live.News)) (Outcome, error) {
 			s, err := byGo.run(ctx, tell)
 			return Outcome{Results: &reports.Results{}}.and(s), err
 		}
@@ -116,12 +124,11 @@ func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) 
 		return nil
 	}
 	t.what = text.Plural(len(suites), "Ginkgo suite") + " and " + t.what
-	t.once = func(ctx context.Context, tell func(string)) (Outcome, error) {
+	t.once = func(ctx context.Context, tell func(live.News)) (Outcome, error) {
 		s, err := g.run(ctx, tell)
 		if err != nil || s.Results == nil || ctx.Err() != nil {
 			return s, err
 		}
-		tell("go test")
 		plain, err := byGo.run(ctx, tell)
 		return s.and(plain), err
 	}
@@ -186,19 +193,18 @@ func nothingRan(r *reports.Results) string {
 }
 
 // Repeat runs all tests k times, or until ctx ends. It returns the results of each time, and
-// all of them as one outcome. tell is called with what is done, such as "running 2 Ginkgo
-// suites", and how far it is.
-func (t *Tests) Repeat(ctx context.Context, k int, tell func(stage, far string)) (every []*reports.Results, all Outcome, err error) {
+// all of them as one outcome. tell is called with what is new, by one goroutine at a time.
+func (t *Tests) Repeat(ctx context.Context, k int, tell func(live.News)) (every []*reports.Results, all Outcome, err error) {
 	for i := range k {
 		if ctx.Err() != nil {
 			break
 		}
-		stage := "running " + t.what
+		stage := "compiling and running " + t.what
 		if k > 1 {
 			stage += fmt.Sprintf(", run %d of %d", i+1, k)
 		}
-		tell(stage, "")
-		one, err := t.once(ctx, func(far string) { tell(stage, far) })
+		tell(live.News{Stage: stage, Suites: t.Suites, Again: i > 0})
+		one, err := t.once(ctx, tell)
 		if err != nil {
 			return nil, all, err
 		}

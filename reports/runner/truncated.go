@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/onsi/ginkgo/v2/types"
 
@@ -52,31 +50,6 @@ func linesTold(tmp string) iter.Seq[[]byte] {
 			}
 		}
 	}
-}
-
-// watch tells about once a second how many specs have ended, until it is stopped.
-func watch(tmp string, tell func(string)) (stop func()) {
-	done := make(chan struct{})
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		t := time.NewTicker(time.Second)
-		defer t.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-t.C:
-				n := 0
-				for line := range linesTold(tmp) {
-					if bytes.Contains(line, []byte(`"Ended":true`)) {
-						n++
-					}
-				}
-				tell(fmt.Sprintf("%d specs have ended", n))
-			}
-		}
-	})
-	return func() { close(done); ended.Wait() }
 }
 
 // complete makes a report for each suite that has none, and adds to each that lacks

@@ -20,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/live"
 	"github.com/flujo/flujo-harness/reports/runner"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -216,7 +217,7 @@ func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err err
 	if err != nil {
 		return false, err
 	}
-	_, out, err := tests.Repeat(ctx, 1, func(string, string) {})
+	_, out, err := tests.Repeat(ctx, 1, func(live.News) {})
 	if err != nil {
 		return false, err
 	}

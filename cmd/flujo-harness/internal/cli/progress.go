@@ -115,4 +115,12 @@ func (p *Progress) Say(line string) {
 		fmt.Fprint(Acting(p.out), "\r\x1b[K")
 	}
 	fmt.Fprintln(p.out, line)
+	p.draw()
+}
+
+// Live reports whether the line changes in its place, as on a terminal.
+func (p *Progress) Live() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live
 }

@@ -1,0 +1,260 @@
+// Package live is what is known of a run while its tests run: what a runner reports piece by
+// piece, counted and compared with an earlier run, and a file by which other processes of the
+// machine follow it.
+//
+// It is not the result of a run: that is read from the reports of the suites when they have
+// ended.
+package live
+
+import (
+	"slices"
+	"time"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// News is what a runner reports about once a second while tests run.
+type News struct {
+	Stage  string         // what goes on: "running 2 Ginkgo suites"
+	Suites []string       // all that will run; nil: as before
+	Begun  []string       // suites that have begun
+	Specs  []reports.Spec // that have ended
+	Ended  []string       // suites that have ended
+	Broken []string       // suites that did not build
+	Now    string         // a spec that is running; "": as before
+	Again  bool           // all suites run once more, from here on
+}
+
+// State of a suite in a run.
+type State string
+
+// A suite waits until its first spec begins: most of that time it is compiled.
+const (
+	Waiting State = "waiting"
+	Running State = "running"
+	Ended   State = "ended"
+	Broken  State = "not built"
+)
+
+// Suite is one suite of a run.
+type Suite struct {
+	Name    string         `json:"name"`
+	State   State          `json:"state"`
+	Counts  reports.Counts `json:"counts"`
+	Began   time.Time      `json:"began,omitzero"`
+	Seconds float64        `json:"seconds"` // since it began; of all of it, when it has ended
+}
+
+// Failure is a spec that failed.
+type Failure struct {
+	Name    string `json:"name"`
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Message string `json:"message"`
+}
+
+// Run is the state of a run.
+type Run struct {
+	Version int       `json:"version"` // of this format
+	History string    `json:"history"` // path of the history that it will be written to
+	Command string    `json:"command"`
+	Branch  string    `json:"branch,omitempty"`
+	Commit  string    `json:"commit,omitempty"`
+	Started time.Time `json:"started"`
+	Updated time.Time `json:"updated"`
+
+	Stage  string         `json:"stage"`
+	Suites []Suite        `json:"suites"`
+	Counts reports.Counts `json:"counts"`
+	Known  int            `json:"known"` // specs of the run before; 0: there is none
+	Left   float64        `json:"left"`  // seconds, as far as the run before tells; -1: unknown
+	Now    string         `json:"now,omitempty"`
+	Last   []string       `json:"last,omitempty"` // specs that ended, the newest first
+	Failed []Failure      `json:"failed,omitempty"`
+	More   int            `json:"more,omitempty"` // failures beyond those in Failed
+}
+
+// Done is the number of specs that have ended.
+func (r *Run) Done() int { return r.Counts.All() }
+
+// Waiting counts the suites that have not begun.
+func (r *Run) Waiting() (n int) {
+	for i := range r.Suites {
+		if r.Suites[i].State == Waiting {
+			n++
+		}
+	}
+	return n
+}
+
+const (
+	version   = 1
+	maxFailed = 100
+	maxLast   = 8
+	maxText   = 4000 // bytes of a message
+)
+
+// Expected is what an earlier run says of this one.
+type Expected struct {
+	Specs int
+	Took  map[reports.Digest]time.Duration
+}
+
+// Expect takes the specs of an earlier run that are of the given suites.
+func Expect(r *reports.Results, suites []string) (e Expected) {
+	if r == nil {
+		return e
+	}
+	e.Took = map[reports.Digest]time.Duration{}
+	for i := range r.Specs {
+		if slices.Contains(suites, r.Specs[i].Suite) {
+			e.Specs++
+			e.Took[r.Specs[i].Digest()] += r.Specs[i].Duration
+		}
+	}
+	return e
+}
+
+// Tracker keeps the state of one run. It is for one goroutine.
+type Tracker struct {
+	run    Run
+	before Expected
+	now    func() time.Time
+	first  time.Time     // when the first suite began
+	all    time.Duration // that the specs of the run before took
+	done   time.Duration // of it, those that have ended
+	seen   map[reports.Digest]bool
+	at     map[string]int // place of a suite
+}
+
+// NewTracker starts with what is known before any test runs: Command, Branch, Commit, History.
+func NewTracker(run Run, before Expected, now func() time.Time) *Tracker {
+	t := &Tracker{run: run, before: before, now: now, seen: map[reports.Digest]bool{}, at: map[string]int{}}
+	t.run.Version, t.run.Known, t.run.Left = version, before.Specs, -1
+	if t.run.Started.IsZero() {
+		t.run.Started = now()
+	}
+	for _, d := range before.Took {
+		t.all += d
+	}
+	return t
+}
+
+// Add takes news and returns the suites that have ended by them, or were not built.
+func (t *Tracker) Add(n News) (ended []Suite) {
+	now := t.now()
+	if n.Again {
+		t.again()
+	}
+	if n.Stage != "" {
+		t.run.Stage = n.Stage
+	}
+	for _, name := range n.Suites {
+		t.suite(name)
+	}
+	for _, name := range n.Begun {
+		t.begin(name, now)
+	}
+	for i := range n.Specs {
+		t.spec(&n.Specs[i], now)
+	}
+	if n.Now != "" {
+		t.run.Now = n.Now
+	}
+	for _, s := range []struct {
+		names []string
+		state State
+	}{{n.Broken, Broken}, {n.Ended, Ended}} {
+		for _, name := range s.names {
+			suite := t.suite(name)
+			if suite.State != Waiting && suite.State != Running {
+				continue
+			}
+			suite.State = s.state
+			if !suite.Began.IsZero() {
+				suite.Seconds = now.Sub(suite.Began).Seconds()
+			}
+			ended = append(ended, *suite)
+		}
+	}
+	return ended
+}
+
+// again begins another pass over the same suites; what failed stays.
+func (t *Tracker) again() {
+	for i := range t.run.Suites {
+		t.run.Suites[i] = Suite{Name: t.run.Suites[i].Name, State: Waiting}
+	}
+	t.run.Counts, t.run.Now, t.first, t.done = reports.Counts{}, "", time.Time{}, 0
+	clear(t.seen)
+}
+
+func (t *Tracker) suite(name string) *Suite {
+	i, known := t.at[name]
+	if !known {
+		i = len(t.run.Suites)
+		t.at[name] = i
+		t.run.Suites = append(t.run.Suites, Suite{Name: name, State: Waiting})
+	}
+	return &t.run.Suites[i]
+}
+
+func (t *Tracker) begin(name string, now time.Time) *Suite {
+	s := t.suite(name)
+	if s.State == Waiting {
+		s.State, s.Began = Running, now
+		if t.first.IsZero() {
+			t.first = now
+		}
+	}
+	return s
+}
+
+func (t *Tracker) spec(s *reports.Spec, now time.Time) {
+	t.begin(s.Suite, now).Counts.Add(s)
+	t.run.Counts.Add(s)
+	if d := s.Digest(); !t.seen[d] {
+		t.seen[d] = true
+		t.done += t.before.Took[d]
+	}
+	name := s.Name()
+	t.run.Last = append([]string{name}, t.run.Last[:min(len(t.run.Last), maxLast-1)]...)
+	if s.State != reports.Failed {
+		return
+	}
+	if len(t.run.Failed) == maxFailed {
+		t.run.More++
+		return
+	}
+	message := s.Message
+	if len(message) > maxText {
+		message = message[:maxText] + " …"
+	}
+	t.run.Failed = append(t.run.Failed, Failure{Name: name, File: s.File, Line: s.Line, Message: message})
+}
+
+// Run is the state now. It shares nothing with the tracker.
+func (t *Tracker) Run() Run {
+	r, now := t.run, t.now()
+	r.Updated, r.Suites, r.Failed, r.Last = now, slices.Clone(r.Suites), slices.Clone(r.Failed), slices.Clone(r.Last)
+	for i := range r.Suites {
+		if s := &r.Suites[i]; s.State == Running {
+			s.Seconds = now.Sub(s.Began).Seconds()
+		}
+	}
+	if left, known := t.left(now); known {
+		r.Left = left.Seconds()
+	}
+	return r
+}
+
+// left guesses the time left: the specs that have not ended take as much longer than in the
+// run before as those that have ended did, processes side by side included. Below a twentieth
+// of that time nothing is said.
+func (t *Tracker) left(now time.Time) (time.Duration, bool) {
+	if t.first.IsZero() || t.done < t.all/20 || t.done <= 0 || t.all <= 0 {
+		return 0, false
+	}
+	pace := now.Sub(t.first).Seconds() / t.done.Seconds()
+	return time.Duration(pace * float64(t.all-t.done)), true
+}
