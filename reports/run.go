@@ -17,6 +17,7 @@ const (
 type Run struct {
 	ID      int64     // given by the history; 0: not in it
 	Started time.Time // kept in nanoseconds, UTC
+	Undated bool      `json:"-"` // Started may be hours off: the history orders the run after all that it has
 	Seconds float64   // wall time
 	Commit  string    // of the code under test, "" where it is unknown
 	Dirty   bool      // the tree had changes beyond Commit

@@ -195,13 +195,21 @@ func (i *ingestion) check() error {
 	}
 	if s, err := strconv.ParseInt(i.started, 10, 64); err == nil && s > 0 && s < 1e11 {
 		i.at = time.Unix(s, 0).UTC()
-		return nil
+		return i.past()
 	}
 	t, err := time.Parse(time.RFC3339, i.started)
 	if err != nil || t.Year() < 1970 {
 		return fmt.Errorf("--started %s: write it as 2026-11-23T12:00:00Z, or in seconds since 1970", i.started)
 	}
 	i.at = t.UTC()
+	return i.past()
+}
+
+// past refuses a start in the future.
+func (i *ingestion) past() error {
+	if i.at.After(time.Now().Add(clockError)) {
+		return fmt.Errorf("--started %s: it is in the future, and the run would stay the newest: give the time at which it did start", i.started)
+	}
 	return nil
 }
 
@@ -309,6 +317,28 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 	return nil
 }
 
+// widestZone is how far a clock without a zone may be from UTC, and clockError how far the
+// clocks of two machines may differ.
+const widestZone, clockError = 14 * time.Hour, time.Hour
+
+// date gives the run its start, and does not believe one that is still to come: the run
+// would be the newest for long, and gate would judge it in place of what was recorded since.
+func (i *ingestion) date(r *reports.Run, noZone bool) {
+	off := clockError
+	if noZone {
+		off = widestZone
+	}
+	switch now := time.Now(); {
+	case !i.at.IsZero():
+		r.Started = i.at
+	case r.Started.After(now.Add(off)):
+		i.say("note: the start that the file gives is in the future, and not taken: %s", r.Started.Format(time.RFC3339))
+		r.Started = time.Time{}
+	case noZone && !i.each && now.Sub(r.Started) < off: // its clock may be hours behind that of other runs
+		r.Undated = true
+	}
+}
+
 // describe is the run with all that is known of it: by flags, by its files, by CI.
 func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, named []string) reports.Run {
 	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: ingest.CombineBenchmarks(parts...), Complete: true,
@@ -337,9 +367,7 @@ func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, 
 	if job := cmp.Or(i.job, build); job != "" {
 		r.Facts = append(slices.DeleteFunc(slices.Clone(r.Facts), func(f reports.Fact) bool { return f.Name == "CI job" }), reports.Fact{Name: "CI job", Value: job})
 	}
-	if !i.at.IsZero() {
-		r.Started = i.at
-	}
+	i.date(&r, slices.ContainsFunc(parts, func(part *ingest.Reading) bool { return part.NoZone }))
 	slices.Sort(digests)
 	content := fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(digests, "\n"))))
 	if r.Key = i.id; r.Key == "" {

@@ -176,14 +176,19 @@ func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
 const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
 	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
 
+// clockError is how far the clocks of machines may differ.
+const clockError = time.Hour
+
 func runRow(ctx context.Context, tx *sql.Tx, r reports.Run, same []byte) ([]any, error) {
 	at := nanos(r.Started)
-	if at == 0 { // just after the newest
-		newest, err := collect(ctx, tx, "SELECT coalesce(max(at), 0) + 1 FROM runs", nil, scanNumber)
-		if err != nil {
-			return nil, err
-		}
-		at = newest[0]
+	newest, err := collect(ctx, tx, "SELECT coalesce(max(at), 0) FROM runs", nil, scanNumber)
+	if err != nil {
+		return nil, err
+	}
+	// What is recorded now is the newest where nobody knows when it started, and where a run
+	// claims to be of a day to come: that one would stay the newest for long, and be judged.
+	if at == 0 || r.Undated || newest[0] > time.Now().Add(clockError).UnixNano() {
+		at = max(at, newest[0]+1)
 	}
 	facts, err := list(r.Facts)
 	if err != nil {

@@ -134,7 +134,7 @@ func TestEveryFieldIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.ID = added.ID
+	r.ID, r.Undated = added.ID, false // it only says where the run is put
 	got, err := h.Load(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -607,6 +607,32 @@ func TestFind(t *testing.T) {
 	for _, name := range []string{"", "3", "-1", "x", digest[:7], "00000000", digest + "0", "%%%%%%%%", "________", strings.Repeat("a", 65)} {
 		if got, err := h.Find(t.Context(), name); !errors.Is(err, ErrNoRun) {
 			t.Errorf("%q: %d, %v", name, got, err)
+		}
+	}
+}
+
+// A run that claims to be of a day to come is not the newest for ever, and one of an unknown
+// time is the newest when it is recorded.
+func TestWhatIsRecordedNowIsTheNewest(t *testing.T) {
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	now := time.Now()
+	for i, r := range []reports.Run{
+		{Started: now.Add(-time.Hour)},
+		{Started: now.Add(-9 * time.Hour), Undated: true}, // of a clock that says no zone
+		{Started: now.AddDate(70, 0, 0)},
+		{Started: now.Add(-2 * time.Hour)},
+		{Started: now.AddDate(70, 0, 0)},
+		{},
+		{Started: now.Add(-3 * time.Hour)},
+	} {
+		r.Complete, r.Command = true, fmt.Sprint(i) // none is the same as another
+		added, err := h.Append(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		latest, err := h.Latest(t.Context(), 1)
+		if err != nil || latest[0].ID != added.ID {
+			t.Errorf("after run %d the newest is %d, %v", added.ID, latest[0].ID, err)
 		}
 	}
 }

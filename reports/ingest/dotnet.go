@@ -222,7 +222,7 @@ func (n *netReader) label(labels []string, key, value string) []string {
 // during takes a time of the run.
 func (n *netReader) during(texts ...string) {
 	for _, text := range texts {
-		if at := junitTime(text); !at.IsZero() {
+		if at := n.c.reading.stamp(text); !at.IsZero() {
 			n.c.reading.during(at)
 		}
 	}

@@ -246,7 +246,7 @@ func (j *junitReader) claims(a map[string]string) (claims, error) {
 
 // during takes the time of something into the time of the run.
 func (j *junitReader) during(a map[string]string, took time.Duration) time.Time {
-	at := junitTime(a["timestamp"])
+	at := j.c.reading.stamp(a["timestamp"])
 	if !at.IsZero() {
 		j.c.reading.during(at)
 		j.c.reading.during(at.Add(took))

@@ -140,6 +140,15 @@ func shortText(text string) string {
 	return text
 }
 
+// stamp reads a time stamp as junitTime does, and notes one without a zone.
+func (r *Reading) stamp(text string) time.Time {
+	t := junitTime(text)
+	if _, clock, dated := strings.Cut(strings.ReplaceAll(text, " ", "T"), "T"); !t.IsZero() && dated && !strings.ContainsAny(clock, "Zz+-") {
+		r.NoZone = true
+	}
+	return t
+}
+
 // junitTime reads a time stamp; one without a zone is taken as UTC. It is zero where
 // there is none, or one of another form.
 func junitTime(text string) time.Time {

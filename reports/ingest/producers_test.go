@@ -298,3 +298,13 @@ func TestDoubtfulTimes(t *testing.T) {
 		}
 	}
 }
+
+// A clock that says no zone may be hours from the others.
+func TestStampsWithoutAZone(t *testing.T) {
+	for text, want := range map[string]bool{"2026-11-28T10:00:00": true, "2026-11-28 10:00:00.5": true, "2026-11-28T10:00:00Z": false, "2026-11-28T10:00:00-08:00": false, "2026-11-28 10:00:00.5+01:00": false, "soon": false} {
+		r, err := Read(strings.NewReader(`<testsuite name="s" timestamp="`+text+`"><testcase name="a"/></testsuite>`), "")
+		if err != nil || r.NoZone != want {
+			t.Errorf("%s: %+v, %v", text, r, err)
+		}
+	}
+}

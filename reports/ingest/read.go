@@ -28,6 +28,7 @@ type Reading struct {
 
 	Started time.Time     // zero where the file does not say
 	Took    time.Duration // of the run, 0 where the file does not say
+	NoZone  bool          // Started is of a clock whose zone the file does not say: it is taken as UTC
 	Commit  string        // "" where the file does not say
 	Branch  string        // likewise
 	Build   string        // name or number of the CI job, likewise
