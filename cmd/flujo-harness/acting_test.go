@@ -365,3 +365,56 @@ func TestCommitsAreHexadecimal(t *testing.T) {
 		t.Errorf("recorded as %q", got)
 	}
 }
+
+// The annotations that run prints for GitHub are the only commands in its output: no name and
+// no message of a test is one, and none gets into the fields of another.
+func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a module")
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, value := range map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir, "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary.md"), "CI": "true", "GITLAB_CI": "", "TF_BUILD": ""} {
+		t.Setenv(name, value)
+	}
+	var list strings.Builder
+	for _, text := range hostile {
+		fmt.Fprintf(&list, "\t%q,\n", text)
+	}
+	for name, text := range map[string]string{
+		"go.mod":          "module example.com/shop\n\ngo 1.24\n",
+		"shop/it_test.go": "package shop\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestShop(t *testing.T) {\n\tfor _, text := range []string{\n" + list.String() + "\t} {\n\t\tt.Run(text, func(t *testing.T) {\n\t\t\tfmt.Println(text)\n\t\t\tt.Error(text)\n\t\t})\n\t}\n}\n",
+		"late/it_test.go": "package late\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestMain(m *testing.M) {\n\tm.Run()\n\tfor _, text := range []string{\n" + list.String() + "\t} {\n\t\tprintln(text)\n\t}\n\tos.Exit(1)\n}\n\nfunc TestLate(t *testing.T) {}\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs strings.Builder
+	if code := run(t.Context(), []string{"run", "--no-measure"}, strings.NewReader(""), &out, &errs); code != cli.ExitBroken {
+		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
+	}
+	own := regexp.MustCompile(`^::(error|warning|notice) (file=(shop|late)/it_test\.go,line=\d+,)?title=[^\r\n]*::`)
+	annotations := 0
+	summary, err := os.ReadFile("summary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string]string{"stdout": out.String(), "stderr": errs.String(), "summary": string(summary)} {
+		for line := range strings.Lines(text) {
+			if what != "summary" && own.MatchString(line) {
+				annotations++
+				line = line[2:]
+			}
+			if m := obeyed.FindString(line); m != "" {
+				t.Errorf("%s: %q acts in %q", what, m, line)
+			}
+		}
+	}
+	if annotations < 5 {
+		t.Errorf("only %d annotations: %s", annotations, out.String())
+	}
+}

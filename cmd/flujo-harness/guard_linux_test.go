@@ -145,3 +145,75 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 		})
 	}
 }
+
+// The first signal is passed on to the tests, for which the command waits; a second one ends
+// it by the signal itself, without that wait, and leaves nothing that runs.
+func TestTheSecondInterruptEndsAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a module")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.com/shop\n\ngo 1.24\n", "shop_test.go": `package shop
+
+import (
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+func TestShop(t *testing.T) {
+	heard := make(chan os.Signal, 10)
+	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
+	if err := os.WriteFile("began", []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	<-heard
+	if err := os.WriteFile("heard", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range heard { // it does not end for any of them
+	}
+}
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for _, name := range []string{"began", "heard"} {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := program(t, dir, "run", "--no-measure")
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		eventually(t, "the test runs", func() bool {
+			text, err := os.ReadFile(filepath.Join(dir, "began"))
+			_, scanErr := fmt.Sscan(string(text), &pid)
+			return err == nil && scanErr == nil
+		})
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the test has heard the first signal", func() bool {
+			_, err := os.Stat(filepath.Join(dir, "heard"))
+			return err == nil
+		})
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
+			t.Errorf("%v: %v, want an end by the second signal: %s", sig, cmd.ProcessState, said.String())
+		}
+		eventually(t, "the test program has ended", func() bool { return gone(pid) })
+	}
+}
