@@ -62,7 +62,7 @@ type analyzer struct {
 }
 
 func (a *analyzer) account() error {
-	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellSeries, a.tellGreen, a.tellPhases, a.tellAges, a.judgeFailures, a.tellQuarantine} {
+	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellSeries, a.noteSlowerSteps, a.tellGreen, a.tellPhases, a.tellAges, a.judgeFailures, a.tellQuarantine} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -104,6 +104,10 @@ func addComparison(add func(seriesKey, bool, SeriesPoint), run *reports.Run, c *
 		p.Limit, p.Outcome, p.Judged = v.Limit, v.Outcome, true
 	}
 	add(key, false, p)
+	if us := plainTime(c); us > 0 {
+		key.unit = plainUnit
+		add(key, false, SeriesPoint{Run: line, Value: us, Low: us, High: us})
+	}
 	if counters, ok := c.Counters[harness.ArmBackend]; ok {
 		for _, count := range []struct {
 			unit  string

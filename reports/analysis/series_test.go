@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,5 +73,38 @@ func TestSeriesHaveChangePoints(t *testing.T) {
 	}
 	if a := accountOf(t, Options{}, runs...); len(a.Series) != 1 || len(a.Series[0].Points) != 30 || !cmp.Equal(a.Series[0].Changes, []int{18}) {
 		t.Errorf("%d series, changes at %v", len(a.Series), a.Series[0].Changes)
+	}
+}
+
+// Steps that slow down without saving more are named: no limit of durability judges them.
+func TestSlowerStepsAreNoted(t *testing.T) {
+	for name, test := range map[string]struct {
+		times []float64 // ns a run without saves, by run
+		want  string
+	}{
+		"slower": {[]float64{1e6, 1.1e6, 3e6}, "the steps of default at process take 3.00 ms a run without saves, 1.05 ms before (n=2): limits of durability judge what saving adds, not this; compare the benchmarks of the steps: flujo-harness compare c1"},
+		"equal":  {[]float64{1e6, 1.1e6, 1.4e6}, ""},
+		"alone":  {[]float64{3e6}, ""},
+	} {
+		var runs []reports.Run
+		for i, ns := range test.times {
+			r := sample.CellsRun(i, fmt.Sprintf("c%d:.", i))
+			r.Commit = fmt.Sprintf("c%d", i)
+			c := sample.Comparison("default", 1.31)
+			for b := range c.Blocks {
+				c.Blocks[b].Slots = map[string][]float64{harness.ArmNone: {ns, ns, 9 * ns, ns}}
+			}
+			r.Comparisons = []harness.Comparison{c}
+			runs = append(runs, r)
+		}
+		got := ""
+		for _, n := range accountOf(t, Options{}, runs...).Notes {
+			if strings.Contains(n, "without saves") {
+				got = n
+			}
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
 	}
 }
