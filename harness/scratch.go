@@ -19,6 +19,15 @@ func ShortPath(path string) string {
 	return path
 }
 
+// Writable returns an error where no file can be made in a folder.
+func Writable(dir string) error {
+	probe, err := os.CreateTemp(dir, ".flujo-probe-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 // ModuleRoot is the folder of the go.mod of a folder; "" where there is none.
 func ModuleRoot(dir string) string {
 	for {

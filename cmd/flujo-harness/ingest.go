@@ -155,6 +155,11 @@ func (i *ingestion) run() error {
 	if failed != nil && !i.each || len(readings) == 0 {
 		return cli.Fault(cmp.Or(failed, errors.New("ingest: no file of results is among those found")))
 	}
+	if i.db == "" {
+		if err := needWritable(p, []string{"--db FILE"}); err != nil {
+			return err
+		}
+	}
 	history, err := history.Open(i.cmd.Context(), p.Path(i.db, ".flujo/history.db"))
 	if err != nil {
 		return cli.Fault(errors.Join(failed, err))

@@ -42,6 +42,34 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default .flujo/report of the module)")
 }
 
+// check refuses a module that cannot be written to, unless the outputs go elsewhere.
+func (f *outputFlags) check(p project.Project) error {
+	var missing []string
+	if f.db == "" {
+		missing = append(missing, "--db FILE")
+	}
+	if f.out == "" {
+		missing = append(missing, "--out FOLDER")
+	}
+	return needWritable(p, missing)
+}
+
+// needWritable returns an error that names the missing flags where the outputs without them have no
+// place: the module cannot be written to.
+func needWritable(p project.Project, missing []string) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	dir, err := harness.Folder(p.Root)
+	if err == nil {
+		err = harness.Writable(dir)
+	}
+	if err != nil {
+		return cli.Usage(fmt.Errorf("results are kept in the folder .flujo of the module, which cannot be written to: %w: name a place elsewhere: %s", err, strings.Join(missing, " and ")))
+	}
+	return nil
+}
+
 // open opens the history and makes the folder of the report.
 func (f *outputFlags) open(ctx context.Context, p project.Project) (h *history.History, out string, err error) {
 	out = p.Path(f.out, ".flujo/report")
@@ -228,6 +256,12 @@ func (j job) run() error {
 	progress := cli.NewProgress(j.cmd.ErrOrStderr())
 	defer progress.End()
 	var tests *runner.Tests
+	if j.packages != nil && !p.Module {
+		return cli.Usage(errors.New("there is no go.mod and no go.work here or above: call run inside a Go module"))
+	}
+	if err := j.output.check(p); err != nil {
+		return err
+	}
 	if j.packages != nil {
 		progress.Set("finding the tests", "")
 		if tests, err = j.find(ctx, p); err != nil {
@@ -251,6 +285,12 @@ func (j job) run() error {
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.Branch(ctx)
 	r.Commit, r.Dirty = p.Revision(ctx, j.own()...)
+	if r.Commit == "" {
+		if problem := p.RepositoryProblem(ctx); problem != "" {
+			r.Facts = append(r.Facts, reports.Fact{Name: "no commit", Value: problem})
+			fmt.Fprintln(j.cmd.ErrOrStderr(), "note: the run is kept without its commit: "+problem)
+		}
+	}
 	if tests != nil {
 		r.Origin.Selection = j.selection()
 	}
@@ -327,17 +367,14 @@ func (j job) run() error {
 
 // find finds the tests to run.
 func (j job) find(ctx context.Context, p project.Project) (*runner.Tests, error) {
-	switch {
-	case !p.Module:
-		return nil, cli.Usage(errors.New("there is no go.mod and no go.work here or above: call run inside a Go module"))
-	case j.runs < 1:
+	if j.runs < 1 {
 		return nil, cli.Usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
 	guard, err := cli.GuardLine()
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
-	tests, err := runner.Find(ctx, runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard})
+	tests, err := runner.Find(ctx, runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard, Elsewhere: j.output.out})
 	return tests, asRequest(err)
 }
 

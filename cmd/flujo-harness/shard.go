@@ -90,6 +90,9 @@ func (j job) merge(paths []string) error {
 	ctx := j.cmd.Context()
 	r.Branch = p.Branch(ctx)
 	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
+	if err := j.output.check(p); err != nil {
+		return err
+	}
 	history, out, err := j.output.open(ctx, p)
 	if err != nil {
 		return cli.Fault(err)

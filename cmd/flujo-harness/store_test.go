@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +31,43 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 		if !slices.Contains(strings.Split(args[0], ","), strconv.Itoa(code)) {
 			ts.Fatalf("exit code %d, want %s", code, args[0])
 		}
+	},
+	// unprivileged CODE ARGUMENT... is exits without the right of root to write to any file.
+	"unprivileged": func(ts *testscript.TestScript, _ bool, args []string) {
+		name, words := "flujo-harness", args[1:]
+		if os.Geteuid() == 0 {
+			if _, err := exec.LookPath("setpriv"); err != nil {
+				ts.Fatalf("as root this needs setpriv, of util-linux")
+			}
+			name, words = "setpriv", append([]string{"--bounding-set=-all", "--inh-caps=-all", "--", "flujo-harness"}, words...)
+		}
+		code := 0
+		if exit := new(exec.ExitError); errors.As(ts.Exec(name, words...), &exit) {
+			code = exit.ExitCode()
+		}
+		if strconv.Itoa(code) != args[0] {
+			ts.Fatalf("exit code %d, want %s", code, args[0])
+		}
+	},
+	// caches lets the go command find the machine's caches without a home folder.
+	"caches": func(ts *testscript.TestScript, _ bool, _ []string) {
+		for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
+			out, err := exec.Command("go", "env", name).Output()
+			ts.Check(err)
+			ts.Setenv(name, strings.TrimSpace(string(out)))
+		}
+	},
+	// without PROGRAM leaves go and git on the PATH, but for the one.
+	"without": func(ts *testscript.TestScript, _ bool, args []string) {
+		dir := ts.MkAbs("without-" + args[0])
+		ts.Check(os.Mkdir(dir, 0o755))
+		for _, name := range []string{"go", "git", "flujo-harness"} {
+			path, err := exec.LookPath(name)
+			if ts.Check(err); name != args[0] {
+				ts.Check(os.Symlink(path, filepath.Join(dir, name)))
+			}
+		}
+		ts.Setenv("PATH", dir)
 	},
 	// record FILE KIND writes the runs of a kind, the same bytes of them every time.
 	"record": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -97,8 +97,11 @@ func ServeGuard(in io.Reader) error {
 }
 
 // Explained adds to the error of a command what it printed on standard error, where
-// [exec.Cmd.Output] has kept that.
+// [exec.Cmd.Output] has kept that, and what to do where there is no such program.
 func Explained(err error) error {
+	if missing := new(exec.Error); errors.As(err, &missing) && errors.Is(missing, exec.ErrNotFound) {
+		return fmt.Errorf("%w: install %s, or add its folder to PATH", err, missing.Name)
+	}
 	if exit := new(exec.ExitError); errors.As(err, &exit) && len(exit.Stderr) > 0 {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
 	}

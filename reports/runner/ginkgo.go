@@ -46,19 +46,57 @@ const (
 // newGinkgo builds the command of the version that the module requires: so the command
 // and the package in the suites are never of two versions, whatever is on the PATH.
 func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, error) {
-	dir, err := harness.Folder(o.Root)
+	dir, err := o.folder()
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the command of Ginkgo: %w", err)
 	}
 	g := &ginkgo{root: o.Root, guard: o.Guard, suites: suites, flags: o.Flags,
 		program: filepath.Join(dir, "bin", "ginkgo"+filepath.Ext(os.Args[0])),
 		log:     filepath.Join(dir, "ginkgo.log")}
-	build := exec.CommandContext(ctx, "go", "build", "-o", g.program, ginkgoTool)
-	build.Dir = o.Root
-	if out, err := child.CombinedOutput(build); err != nil && ctx.Err() == nil {
-		return nil, refusal(fmt.Errorf("build the command of Ginkgo that go.mod names: %w\n%s\ncall: go get -tool %s && go mod tidy", err, strings.TrimSpace(string(out)), ginkgoTool))
+	if err := g.build(ctx); err != nil && ctx.Err() == nil {
+		return nil, refusal(fmt.Errorf("build the command of Ginkgo that go.mod names: %w", err))
 	}
 	return g, nil
+}
+
+// build builds the command by the user's own module. A module may lack what the command needs in
+// addition to the package, or be vendored without it: then copies of go.mod and go.sum get that.
+// The module's own are never changed, also with GOFLAGS=-mod=mod.
+func (g *ginkgo) build(ctx context.Context) error {
+	build := func(args ...string) error {
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, args...), "-o", g.program, ginkgoTool)...)
+		cmd.Dir, cmd.Env = g.root, os.Environ()
+		if flags := os.Getenv("GOFLAGS"); strings.Contains(flags, "-mod=mod") {
+			cmd.Env = append(cmd.Env, "GOFLAGS="+strings.ReplaceAll(flags, "-mod=mod", "-mod=readonly"))
+		}
+		out, err := child.CombinedOutput(cmd)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(out)))
+		}
+		return nil
+	}
+	failed := build()
+	if failed == nil || ctx.Err() != nil {
+		return failed
+	}
+	dir, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-ginkgo-")
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(g.root, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+		}
+		if err != nil && !(name == "go.sum" && errors.Is(err, fs.ErrNotExist)) { // a workspace without a module at its root, say
+			return errors.Join(failed, remove())
+		}
+	}
+	if err := build("-mod=mod", "-modfile="+filepath.Join(dir, "go.mod")); err != nil {
+		return errors.Join(fmt.Errorf("%w\nwith what it needs in addition: %w\nlet the go command download modules, or let go.mod have the command: go get -tool %s && go mod tidy",
+			failed, err, ginkgoTool), remove())
+	}
+	return remove()
 }
 
 // run runs all suites once and reads what they report, and what those that have died

@@ -24,8 +24,7 @@ import (
 // goTests runs the tests of packages by go test: all of them where there is no Ginkgo
 // suite, else what they have beside their specs.
 type goTests struct {
-	root     string   // folder of go.mod
-	guard    []string // see [child.RunGroup]
+	options  Options
 	packages []testPackage
 	flags    []string // of the user
 }
@@ -51,7 +50,7 @@ func (g goTests) calls() (calls [][]string) {
 // run runs all packages once and reads the events, which are written as they come: what
 // had ended before a kill is there, and what had begun has failed.
 func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
-	dir, err := harness.Folder(g.root)
+	dir, err := g.options.folder()
 	if err != nil {
 		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
 	}
@@ -67,13 +66,13 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 	}
 	defer func() { err = errors.Join(err, said.Close()) }()
 
-	stop := sync.OnceFunc(watch(newGoNews(g.root, events).look, tell))
+	stop := sync.OnceFunc(watch(newGoNews(g.options.Root, events).look, tell))
 	defer stop()
 	var failed error
 	for _, args := range g.calls() {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = g.root, out, said
-		one, err := child.RunGroup(ctx, cmd, g.guard)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = g.options.Root, out, said
+		one, err := child.RunGroup(ctx, cmd, g.options.Guard)
 		if err != nil {
 			return s, fmt.Errorf("start go test: %w", err)
 		}
@@ -85,7 +84,7 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 			return s, fmt.Errorf("read what go test printed of builds: %w", err)
 		}
 	}
-	reading, err := ingest.ReadFile(events, g.root)
+	reading, err := ingest.ReadFile(events, g.options.Root)
 	switch {
 	case errors.Is(err, ingest.ErrNoSpecs): // as of a pattern of -run that no test matches
 		reading = &ingest.Reading{Results: &reports.Results{}}

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 	"github.com/flujo/flujo-harness/reports/live"
@@ -25,11 +27,30 @@ type Options struct {
 	Flags    []string // for Ginkgo, or for go test where no package has a suite
 	Share    Share    // zero: all packages
 
+	// Elsewhere is the folder for the command of Ginkgo and for logs where the module cannot be
+	// written to; "" makes that an error.
+	Elsewhere string
+
 	// Guard is the command line of a process that calls [child.ServeGuard]: it ends the
 	// tests if this process is killed.
 	//
 	// [child.ServeGuard]: https://pkg.go.dev/github.com/flujo/flujo-harness/harness/child#ServeGuard
 	Guard []string
+}
+
+// folder is where the command of Ginkgo and the logs are kept.
+func (o *Options) folder() (string, error) {
+	dir, err := harness.Folder(o.Root)
+	if err == nil {
+		err = harness.Writable(dir)
+	}
+	if err != nil && o.Elsewhere != "" {
+		dir, err = o.Elsewhere, os.MkdirAll(o.Elsewhere, 0o755)
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir) // commands run in the folder of the module
 }
 
 // RequestError says that the tests cannot be run as they were asked for: the caller has to
@@ -88,7 +109,7 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 // prepare chooses how the packages are run.
 func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) error {
 	suites := slices.DeleteFunc(slices.Clone(packages), func(s testPackage) bool { return s.suite == "" })
-	byGo := goTests{o.Root, o.Guard, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags}
+	byGo := goTests{o, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags}
 	for _, s := range suites {
 		t.Suites = append(t.Suites, suiteName(o.Root, s.Dir))
 	}

@@ -10,6 +10,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,9 @@ type testPackage struct {
 // testPackages lists the packages that have tests. The flags are those of go test, of
 // which go list takes the ones that choose files.
 func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage, error) {
+	if err := child.BuildCache(); err != nil {
+		return nil, err
+	}
 	args := append([]string{"list"}, listFlags(flags)...)
 	args = append(append(args, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"), patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
@@ -61,11 +65,25 @@ func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage,
 	}
 	switch {
 	case matched == 0:
-		return nil, fmt.Errorf("no package matches %s: name folders of this module, as ./... or ./orders", strings.Join(patterns, " "))
+		return nil, fmt.Errorf("no package matches %s: name folders of this module, as ./... or ./orders%s", strings.Join(patterns, " "), wholeModule())
 	case len(all) == 0:
 		return nil, fmt.Errorf("no tests in %s: name packages that have *_test.go files, or use flujo-harness bench to measure only", strings.Join(patterns, " "))
 	}
 	return all, nil
+}
+
+// wholeModule is what to do for all of a module, in a folder below it.
+func wholeModule() string {
+	dir, err := os.Getwd()
+	root := harness.ModuleRoot(dir)
+	if err != nil || root == "" || root == dir {
+		return ""
+	}
+	up, err := filepath.Rel(dir, root)
+	if err != nil {
+		return ""
+	}
+	return "; this folder is below the module: for all of it: " + harness.ShellLine("cd", up) + " && flujo-harness run"
 }
 
 // ginkgo is the name of the package in the first of its test files that imports Ginkgo.

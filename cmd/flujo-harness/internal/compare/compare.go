@@ -19,6 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -146,7 +147,7 @@ func (c *comparing) check() (err error) {
 			c.procs = append(c.procs, n)
 		}
 	}
-	return c.out.Check()
+	return errors.Join(child.BuildCache(), c.out.Check())
 }
 
 // Result is what the command writes as JSON.

@@ -62,11 +62,11 @@ func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err er
 		return r, errors.New("a revision cannot begin with a dash")
 	}
 	if _, err := p.Git(ctx, "rev-parse", "--git-dir"); err != nil {
-		return r, fmt.Errorf("%s is in no git repository, or there is no git: call it in one (%w)", harness.ShortPath(p.Root), err)
+		return r, p.noRepository(err)
 	}
 	commit, err := p.Git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", asked+"^{commit}")
 	if err != nil {
-		return r, fmt.Errorf("there is no revision %q here: name a commit, branch or tag; in CI, fetch it first, as with git fetch origin main", asked)
+		return r, p.noRevision(ctx, asked)
 	}
 	name := refName.FindString(asked)
 	refs, err := p.refsNamed(ctx, name)
@@ -82,6 +82,47 @@ func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err er
 		}
 	}
 	return Revision{asked, r.ref, commit}, err
+}
+
+// noRepository says why git knows no repository, and what to do.
+func (p Project) noRepository(err error) error {
+	dir := harness.ShortPath(p.Root)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return err
+	case strings.Contains(err.Error(), "dubious ownership"):
+		return fmt.Errorf("git does not read the repository of %s, which belongs to another user: if you trust it, call: git config --global --add safe.directory %s",
+			dir, harness.ShellLine(p.Root))
+	}
+	return fmt.Errorf("%s is in no git repository: call it in a clone, or make one: git init && git add . && git commit (%w)", dir, err)
+}
+
+// noRevision says why there is no such revision, and what to do.
+func (p Project) noRevision(ctx context.Context, asked string) error {
+	if _, err := p.Git(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); err != nil {
+		return fmt.Errorf("there is no revision %q here: the repository has no commit yet: make one first: git add . && git commit", asked)
+	}
+	advice := "name a commit, branch or tag; in CI, fetch it first, as with git fetch origin main:refs/remotes/origin/main"
+	remotes, _ := p.Git(ctx, "remote")
+	for remote := range strings.FieldsSeq(remotes) {
+		branch, ok := strings.CutPrefix(strings.TrimPrefix(asked, "refs/remotes/"), remote+"/")
+		if name := refName.FindString(branch); ok && name != "" {
+			advice = "fetch it first: " + harness.ShellLine("git", "fetch", remote, name+":refs/remotes/"+remote+"/"+name)
+		}
+	}
+	if out, err := p.Git(ctx, "rev-parse", "--is-shallow-repository"); err == nil && out == "true" {
+		advice += "; the clone is shallow, so that older commits are not in it either: git fetch --unshallow (on GitHub Actions: fetch-depth: 0)"
+	}
+	return fmt.Errorf("there is no revision %q here: %s", asked, advice)
+}
+
+// RepositoryProblem says why git does not read the repository that the project is in; "" where it
+// does, and where there is none.
+func (p Project) RepositoryProblem(ctx context.Context) string {
+	if _, err := p.Git(ctx, "rev-parse", "--git-dir"); err != nil && strings.Contains(err.Error(), "dubious ownership") {
+		return p.noRepository(err).Error()
+	}
+	return ""
 }
 
 var (

@@ -64,7 +64,7 @@ func CheckOut(ctx context.Context, p project.Project, asked, to string) (c Check
 	}
 	c = Checkout{Name: asked, Of: of, Dir: filepath.Join(to, filepath.FromSlash(within))}
 	if _, err := os.Stat(filepath.Join(c.Dir, "go.mod")); err != nil {
-		return c, nil, errors.Join(fmt.Errorf("revision %q has no go.mod at %s", asked, filepath.Join(within, "go.mod")), remove())
+		return c, nil, errors.Join(fmt.Errorf("revision %q has no %s: the module began later, or was elsewhere: name a commit that has it", asked, filepath.ToSlash(filepath.Join(within, "go.mod"))), remove())
 	}
 	return c, remove, nil
 }
