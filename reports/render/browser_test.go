@@ -113,10 +113,17 @@ func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open goes to the page anew, whatever was there.
-func (tb *tab) open(path string) {
+// load goes to the page anew, whatever was there.
+func (tb *tab) load(path string) {
 	tb.t.Helper()
 	tb.do(chromedp.Navigate("about:blank"), chromedp.Navigate("file://"+path))
+}
+
+// open is load, and waits until the page has made elements of all that it has.
+func (tb *tab) open(path string) {
+	tb.t.Helper()
+	tb.load(path)
+	tb.until(`'whole' in document.documentElement.dataset`)
 }
 
 // is evaluates a script.
@@ -486,7 +493,7 @@ func copies(tb *tab, _ string) {
 
 func withoutScript(tb *tab, path string) {
 	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	tb.open(path)
+	tb.load(path)
 	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // so that the test can look
 	want(tb, "the page's script ran", false, `document.documentElement.classList.contains('js')`)
 	want(tb, "panels", panels, `[...document.querySelectorAll('main section')].filter(s => s.getBoundingClientRect().height >= 60).map(s => s.getAttribute('aria-labelledby'))`)

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"errors"
+	"html"
 	"io"
 	"math"
 	"os"
@@ -99,7 +100,7 @@ func TestPageHasTheFigures(t *testing.T) {
 		"36 of 38 specs that ran passed", // the rate with its denominator
 		"82.7 to 98.5%",                  // and its band
 		"Of all 40 specs",                // and of all
-		"costs 212 µs a run",             // the cost sentence
+		"costs 212 &#181;s a run",        // the cost sentence
 		"under 1% of any run",            //
 		"<td class=\"num\">1.53</td>",    // the ratio
 		"1.51 to 1.55",                   // its interval
@@ -322,5 +323,53 @@ func TestOldPartsOfAPageAreRemoved(t *testing.T) {
 	want := []string{"index.html", "index.html.18.part", "index.html.old.part", "mine.17.part"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A page is ASCII, but for one in another script, and its script and style are as its policy has them.
+func TestPageIsASCII(t *testing.T) {
+	for name, test := range map[string]struct {
+		text  string
+		ascii bool
+	}{"English": {"", true}, "a few words": {" été", true}, "Japanese": {strings.Repeat(" 注文は合計を", 40), false}} {
+		var page strings.Builder
+		a := fullAccount(40, 5, test.text)
+		if err := Render(&page, a); err != nil {
+			t.Fatal(err)
+		}
+		ascii := !strings.ContainsFunc(page.String(), func(r rune) bool { return r >= 0x80 })
+		if ascii != test.ascii {
+			t.Errorf("%s: ASCII is %t", name, ascii)
+		}
+		if test.text != "" && !strings.Contains(html.UnescapeString(page.String()), strings.TrimSpace(test.text)) {
+			t.Errorf("%s: the text of the specs is lost", name)
+		}
+	}
+	for _, element := range []string{"style", "script"} {
+		var text strings.Builder
+		if err := pageTemplate().ExecuteTemplate(&text, element, nil); err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.IndexFunc(text.String(), func(r rune) bool { return r >= 0x80 }); i >= 0 {
+			t.Errorf("%s has %q: a reference would not be read there", element, text.String()[i:i+4])
+		}
+	}
+}
+
+// A browser draws the first screen when it has read the page, of which all else is text to it
+// until then: however much there is, it makes few elements.
+func TestFirstScreenHasFewElements(t *testing.T) {
+	for _, size := range [][2]int{{2300, 200}, {100_000, 60}} {
+		var page strings.Builder
+		if err := Render(&page, fullAccount(size[0], size[1], "")); err != nil {
+			t.Fatal(err)
+		}
+		later := regexp.MustCompile(`(?s)<noscript.*?</noscript>`)
+		tag := regexp.MustCompile(`<[a-z]`)
+		all, first := len(tag.FindAllString(page.String(), -1)), len(tag.FindAllString(later.ReplaceAllString(page.String(), ""), -1))
+		t.Logf("%d specs: %d elements, %d on the first screen and for readers of the table", size[0], all, first)
+		if first > 600 || all < 10*first {
+			t.Errorf("%d specs: %d of %d elements are made at once, at most 600", size[0], first, all)
+		}
 	}
 }

@@ -37,22 +37,32 @@ function out(address, text) {
 function count(n) { return String(n).replace(/\B(?=(\d{3})+$)/g, ','); }
 function plural(n, noun) { return count(n) + ' ' + noun + (n === 1 ? '' : 's'); }
 function figure(v) { return v >= 99.95 ? v.toFixed(0) : v >= 9.995 ? v.toFixed(1) : v.toFixed(2); }
-// took writes a time in µs as the rest of the page does.
+// took writes a time in microseconds as the rest of the page does.
 function took(us) {
   if (us >= 3.6e9) { var m = Math.round(us / 6e7); return Math.floor(m / 60) + ' h ' + m % 60 + ' min'; }
   if (us >= 1e8) { var s = Math.round(us / 1e6); return Math.floor(s / 60) + ' min ' + s % 60 + ' s'; }
   if (us >= 999500) { return figure(us / 1e6) + ' s'; }
   if (us >= 999.5) { return figure(us / 1e3) + ' ms'; }
-  return us ? figure(us) + ' µs' : '';
+  return us ? figure(us) + ' \u00b5s' : '';
 }
-function idle(work) { (window.requestIdleCallback || setTimeout)(work); }
+function idle(work) { (window.requestIdleCallback || setTimeout)(work, { timeout: 1000 }); }
 function report(text) { document.getElementById('say').textContent = text; }
+
+// whole makes elements of the parts of the page that stand in noscript elements. Readers without
+// scripts have them as they are; here the first screen is drawn before they are read, because
+// to a browser with scripts they are but text. The page itself has written them, all escaped.
+function whole(place) {
+  place.querySelectorAll('noscript.later').forEach(function (n) {
+    n.replaceWith.apply(n, Array.from(new DOMParser().parseFromString(n.textContent, 'text/html').body.childNodes));
+  });
+}
 
 function show() {
   var p = params(), want = viewOf(p), place = null;
-  if (!/=|^#cell-|^#?$/.test(location.hash)) { place = document.getElementById(decodeURIComponent(location.hash.slice(1))); }
+  if (!/=|^#cell-|^#?$/.test(location.hash)) { whole(document); place = document.getElementById(decodeURIComponent(location.hash.slice(1))); }
   if (place && place.closest('.view')) { want = place.closest('.view').getAttribute('data-view'); }
   if (!document.querySelector('.view[data-view="' + CSS.escape(want) + '"]')) { want = 'overview'; }
+  if (want !== 'overview') { whole(document.querySelector('.view[data-view="' + want + '"]')); }
   root.setAttribute('data-shown', want);
   root.removeAttribute('data-ready');
   document.querySelectorAll('.tabs a').forEach(function (a) {
@@ -78,6 +88,7 @@ function show() {
 // step moves the focus from card to card of the overview.
 function step(by) {
   if (shown !== 'overview') { location.hash = '#view=overview'; show(); }
+  whole(document);
   var all = Array.from(document.querySelectorAll('article.card'));
   if (!all.length) { return; }
   var now = all.indexOf(document.activeElement.closest('article.card'));
@@ -142,6 +153,7 @@ document.addEventListener('DOMContentLoaded', function () {
     if (button) { copy(button); }
   });
   window.addEventListener('beforeprint', function () {
+    whole(document);
     document.querySelectorAll('details.with-print').forEach(function (d) { d.open = true; });
   });
   var live = root.getAttribute('data-live');
@@ -152,5 +164,9 @@ document.addEventListener('DOMContentLoaded', function () {
     source.onerror = function () { report('The server does not answer: the page is unchanged.'); };
   }
   show();
-  idle(unpack); // so that the table is there when somebody asks for it
+  idle(function () { // so that all is there when somebody asks for it
+    whole(document);
+    root.setAttribute('data-whole', '');
+    idle(unpack);
+  });
 });

@@ -20,6 +20,7 @@ function specPage(id) {
   }
   var cells = cellsOf(of(T.pasts, T.past[i])), more = T.details[id] || {};
   box.append(el('h2', { tabindex: '-1' }, [nameOf(i)]), specFacts(i, cells, more));
+  whole(document);
   var card = document.querySelector('article[data-spec="' + id + '"] > details');
   if (card) {
     box.append(el('h3', {}, ['This run']));
