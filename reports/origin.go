@@ -48,6 +48,7 @@ type Selection struct {
 	Partial  bool   `json:",omitempty"` // not all tests of the module were asked for
 	Filtered bool   `json:",omitempty"` // some tests of the packages that ran were not asked for either
 	Asked    string `json:",omitempty"` // in words: "./orders --label-filter=slow"
+	Dealt    *Dealt `json:",omitempty"` // of a part of a run: which packages it has; nil: none is known
 }
 
 // Cell names the place of a job in the matrix of its CI run. Runs of one cell at two

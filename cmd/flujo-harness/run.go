@@ -88,6 +88,8 @@ func runCommand() *cobra.Command {
 		Example: `  flujo-harness run
   flujo-harness run ./orders -- -race -count=1
   flujo-harness run --against main
+  flujo-harness run --failed
+  flujo-harness run --since origin/main --flaky 10
   flujo-harness run --runs 10 ./flaky`,
 		Long: `Runs the tests of the packages (./... by default; at the root of a go.work those of all
 its modules), compares the results with earlier runs, writes them to the history and to an
@@ -119,9 +121,17 @@ them. A spec that passed and failed is flaky: it counts as failed, with all that
 did, so that its rate is not cut off at the first pass or failure, as retries are.
 
 --shard I/N runs the I-th of N parts, by package: specs of one suite share set-up,
-order and processes, so a suite is never split. The parts are dealt out from the sorted
-list of suites. What each wrote with --json makes one run again: flujo-harness merge
-FILE...
+order and processes, so a suite is never split. The parts are dealt out by the seconds that
+the suites took in runs before the commit, so that they end at about the same time; without
+such runs in turns. What each wrote with --json, or sent to a --store, makes one run again:
+flujo-harness merge.
+
+--failed runs what was red in the last run of the branch, with --store also one of another
+machine; --since REF the packages that depend on files that differ from the merge base with
+REF: those of their folders, with testdata and embedded files, and of all that they import.
+Such a run is compared within what it ran. --flaky N runs known flakes that are red N times
+more, each in a new process, and prints by what rule they are flaky or broken. --watch runs
+the packages that depend on files that change until Ctrl-C.
 
 --store names a place that machines share, such as git:origin: the runs of others are taken in
 before the tests run, and this one is sent after. A store out of reach changes no exit code; the
@@ -129,10 +139,12 @@ summary says so, and the run is sent the next time. With --outbox the run is wri
 for a job that may write to the store and does not run the code of the change.
 
 On GitHub Actions the summary goes to the page of the job, and what failed to the lines
-of the change. With --comment the result is one comment on the pull request, which later runs
-update; a comment that cannot be made is said and changes no exit code. The tests could read
-the token of this command: give it to one that runs no tests, report --comment. Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault
-of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
+of the change. With --comment the result is one comment on the pull request, which later
+runs update; a comment that cannot be made is said and changes no exit code. The tests could
+read the token: better give it to report --comment, which runs none.
+
+Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault of the harness;
+4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.packages = args
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -142,10 +154,14 @@ of the harness; 4 inconclusive, under --strict; 130 interrupted; 197 a focused s
 				j.packages = []string{"./..."}
 			}
 			j.cmd = cmd
+			if j.choice.watch {
+				return j.watch()
+			}
 			return j.run()
 		},
 	}
 	j.register(cmd)
+	j.choice.register(cmd)
 	cmd.Flags().IntVar(&j.runs, "runs", 1, "how often to run the specs, each time in new processes")
 	cmd.Flags().BoolVar(&j.noMeasure, "no-measure", false, "run the tests only: do not measure what durability costs")
 	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, as 2/3; see merge")
@@ -192,6 +208,7 @@ type job struct {
 	runs       int
 	noMeasure  bool
 	share      runner.Share
+	choice     choice
 }
 
 func (j *job) register(cmd *cobra.Command) {
@@ -230,7 +247,7 @@ func (j job) run() error {
 	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
 		return err
 	}
-	if err := j.against.check(); err != nil {
+	if err := errors.Join(j.against.check(), j.choice.check(j.share)); err != nil {
 		return cli.Usage(err)
 	}
 	if j.against.ref != "" && j.limitsFrom != "" {
@@ -281,6 +298,10 @@ func (j job) run() error {
 	}
 	defer j.shared.Close()
 	j.shared.Pull(ctx) // before the code under test runs, which could change what is pulled
+	tests, nothing, err := j.choose(ctx, p, history, tests, j.results.Messages(j.cmd))
+	if err != nil || nothing {
+		return err
+	}
 
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.Branch(ctx)
@@ -293,6 +314,7 @@ func (j job) run() error {
 	}
 	if tests != nil {
 		r.Origin.Selection = j.selection()
+		r.Origin.Selection.Dealt = tests.Dealt
 	}
 	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
 	project.Platform(&r.Origin)
@@ -317,7 +339,15 @@ func (j job) run() error {
 			return asRequest(err)
 		}
 		r.Suites, r.SuiteError, r.Format = suites.Results, suites.Problem, tests.Format
-		j.results.part = &records.Part{Shard: j.share.String(), Suites: tests.All, Format: tests.Format, Runs: every, Problem: suites.Problem}
+		if gone := j.choice.selected.NotRun(r.Suites); j.choice.failed && len(gone) > 0 && ctx.Err() == nil {
+			suites.Hints = append(suites.Hints, "red before, and not there any more: "+records.ListNames(len(gone), func(i int) string { return gone[i] }))
+		}
+		again, err := j.rerun(ctx, p, history, r.Suites, r.Format, progress)
+		if err != nil {
+			return err
+		}
+		suites.Hints = append(suites.Hints, again...)
+		j.results.part = &records.Part{Shard: j.share.String(), Suites: tests.All, Dealt: tests.Dealt, Format: tests.Format, Runs: every, Problem: suites.Problem}
 		if j.share.Index > 1 && !j.cmd.Flags().Changed("workload") {
 			specs = nil // the first shard measures
 		}
@@ -370,12 +400,20 @@ func (j job) find(ctx context.Context, p project.Project) (*runner.Tests, error)
 	if j.runs < 1 {
 		return nil, cli.Usage(fmt.Errorf("--runs %d: use 1 or more", j.runs))
 	}
+	o, err := j.options(p)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := runner.Find(ctx, o)
+	return tests, asRequest(err)
+}
+
+func (j job) options(p project.Project) (runner.Options, error) {
 	guard, err := cli.GuardLine()
 	if err != nil {
-		return nil, cli.Fault(err)
+		return runner.Options{}, cli.Fault(err)
 	}
-	tests, err := runner.Find(ctx, runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard, Elsewhere: j.output.out})
-	return tests, asRequest(err)
+	return runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard, Elsewhere: j.output.out}, nil
 }
 
 // asRequest makes a usage error of what the runner refuses, and a fault of any other error.
@@ -446,6 +484,15 @@ func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
 // keep writes the history and the report and prints the summary. The summary comes
 // whatever fails; where the history cannot take the run, a file does.
 func (j job) keep(ctx context.Context, p project.Project, history *history.History, r reports.Run, out string, hints []string) error {
+	if j.choice.watch {
+		if err := summarize(j.results.Messages(j.cmd), analysis.Alone(r), "", hints); err != nil {
+			return cli.Fault(err)
+		}
+		if r.ExitCode == cli.ExitHeld {
+			return nil
+		}
+		return &cli.ExitError{Code: r.ExitCode}
+	}
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
 		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))

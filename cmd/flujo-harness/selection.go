@@ -13,10 +13,17 @@ var choosing = []string{"run", "skip", "focus", "label-filter", "focus-file", "s
 
 // selection says which tests a run is asked for.
 func (j job) selection() reports.Selection {
-	s := reports.Selection{Filtered: slices.ContainsFunc(j.flags, chooses)}
-	s.Partial = s.Filtered || j.share.N > 1 || !slices.Equal(j.packages, []string{"./..."}) || slices.ContainsFunc(j.flags, func(f string) bool { return flagName(f) == "skip-package" })
+	s := reports.Selection{Filtered: slices.ContainsFunc(j.flags, chooses) || j.choice.failed}
+	some := j.choice.selected.Only != nil
+	s.Partial = s.Filtered || some || j.share.N > 1 || !slices.Equal(j.packages, []string{"./..."}) || slices.ContainsFunc(j.flags, func(f string) bool { return flagName(f) == "skip-package" })
 	if s.Partial {
 		words := slices.Clone(j.packages)
+		if j.choice.failed {
+			words = append(words, "--failed")
+		}
+		if some && j.choice.since != "" {
+			words = append(words, "--since="+j.choice.since)
+		}
 		if j.share.N > 1 {
 			words = append(words, "--shard="+j.share.String())
 		}

@@ -33,35 +33,42 @@ type partFile struct {
 
 func mergeCommand() *cobra.Command {
 	var j job
+	var pipeline string
 	cmd := &cobra.Command{
-		Use: "merge FILE...", Args: cobra.MinimumNArgs(1),
+		Use:   "merge [FILE...]",
 		Short: "Make one run of the parts that were run with --shard",
 		Example: `  flujo-harness run --shard 1/2 --json 1.json   # in one job
   flujo-harness run --shard 2/2 --json 2.json   # in another one
-  flujo-harness merge 1.json 2.json`,
+  flujo-harness merge 1.json 2.json
+  flujo-harness merge --store git:origin --run 1234567   # parts that sent themselves to the store`,
 		Long: `Reads what "flujo-harness run --shard I/N --json FILE" wrote, all N parts of it, and makes
 one run of them, with its entry in the history, its report and its exit code, as if all
 had been run here. Verdicts are taken as they were given; gate judges again.
 
-Parts that are missing or there twice, were interrupted, are of other commits, of another
-list of suites or of another number of --runs are refused: what was not run must not be
-green.
+Without files it takes the parts from the history, into which --store brings those of other
+machines: those of the pipeline that --run names, as its CI service numbers it, by default that
+of the job itself. Of a part that ran again, as after a failure, the newest attempt counts.
+
+Parts that are missing or there twice, have a package twice or lack one, were interrupted,
+are of other commits, of another list of suites or of another number of --runs are refused:
+what was not run must not be green.
 
 Exit codes: those of run.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			j.cmd = cmd
-			return j.merge(paths)
+			return j.merge(paths, pipeline)
 		},
 	}
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.Register(cmd)
 	j.store.RegisterOutbox(cmd)
+	cmd.Flags().StringVar(&pipeline, "run", "", "pipeline whose parts are taken from the history and the store (default that of this CI job)")
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
 	return cmd
 }
 
-func (j job) merge(paths []string) error {
+func (j job) merge(paths []string, pipeline string) error {
 	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
 		return err
 	}
@@ -72,6 +79,16 @@ func (j job) merge(paths []string) error {
 	if j.about, err = (&records.AnalysisFlags{Window: analysis.DefaultWindow}).Options(p); err != nil {
 		return err
 	}
+	ctx, of := j.cmd.Context(), project.CIIdentity(os.Getenv)
+	if len(paths) > 0 && pipeline != "" {
+		return cli.Usage(errors.New("merge: files beside --run: parts are taken from the one or the other: leave out one of them"))
+	}
+	if pipeline == "" {
+		pipeline = of.Pipeline()
+	}
+	if len(paths) == 0 && pipeline == "" {
+		return cli.Usage(errors.New("merge: name the files of the parts or, with --run, the pipeline whose parts are in the history or the --store"))
+	}
 	var files []partFile
 	for _, path := range paths {
 		f, err := readPart(path)
@@ -80,16 +97,11 @@ func (j job) merge(paths []string) error {
 		}
 		files = append(files, f)
 	}
-	if err := fit(paths, files); err != nil {
-		return cli.Fault(err)
+	if len(paths) > 0 { // before anything is opened
+		if err := fit(paths, files); err != nil {
+			return cli.Fault(err)
+		}
 	}
-	r := together(files)
-	j.results.part = &records.Part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
-	r.Command = commandLine(j.cmd, paths, nil)
-	r.Outcome, r.ExitCode = conclude(r, false, j.strict, j.about.Quarantine)
-	ctx := j.cmd.Context()
-	r.Branch = p.Branch(ctx)
-	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
 	if err := j.output.check(p); err != nil {
 		return err
 	}
@@ -103,7 +115,37 @@ func (j job) merge(paths []string) error {
 	}
 	defer j.shared.Close()
 	j.shared.Pull(ctx)
+	if len(paths) == 0 {
+		parts, err := records.Parts(ctx, history, pipeline)
+		if err != nil {
+			return cli.Fault(err)
+		}
+		if len(parts) == 0 {
+			j.shared.Say(j.cmd.ErrOrStderr())
+			return cli.Fault(fmt.Errorf("merge: neither the history nor the store has a part of pipeline %s: do its jobs name the same --store, and did they run with --shard?", reports.Visible(pipeline)))
+		}
+		for i := range parts {
+			name, f := partOf(&parts[i])
+			paths, files = append(paths, name), append(files, f)
+		}
+		if err := fit(paths, files); err != nil {
+			return cli.Fault(err)
+		}
+	}
+	r := together(files)
+	j.results.part = &records.Part{Shard: "1/1", Suites: files[0].Suites.Suites, Format: files[0].Suites.Format, Runs: merged(files), Problem: r.SuiteError}
+	r.Command = commandLine(j.cmd, paths, nil)
+	r.Outcome, r.ExitCode = conclude(r, false, j.strict, j.about.Quarantine)
+	r.Branch = p.Branch(ctx)
+	p.Locate(ctx, &r, of)
 	return j.keep(ctx, p, history, r, out, nil)
+}
+
+// partOf is a run of a part as its file would be.
+func partOf(r *reports.Run) (name string, f partFile) {
+	f = partFile{Schema: 1, Command: r.Command, Commit: r.Commit, Dirty: r.Dirty, Comparisons: r.Comparisons, Verdicts: r.Verdicts,
+		Suites: &records.Part{Shard: r.Origin.Shard, Dealt: r.Origin.Selection.Dealt, Format: r.Format, Runs: []*reports.Results{r.Suites}, Problem: r.SuiteError, Interrupted: !r.Complete}}
+	return fmt.Sprintf("run %d", r.ID), f
 }
 
 func readPart(path string) (f partFile, err error) {
@@ -143,7 +185,7 @@ func fit(paths []string, files []partFile) error {
 		case twice:
 			return fmt.Errorf("merge: %s and %s are both part %s: name each once", other, paths[i], f.Suites.Shard)
 		case s.N != len(files):
-			return fmt.Errorf("merge: %s is part %s, and there are %d files: name all parts of one run", paths[i], f.Suites.Shard, len(files))
+			return fmt.Errorf("merge: %s is part %s, and the number of parts here is %d: all parts of one run are needed", paths[i], f.Suites.Shard, len(files))
 		case f.Commit != first.Commit:
 			return fmt.Errorf("merge: %s is of commit %.12s, and %s of %.12s: run the parts of one commit", paths[0], first.Commit, paths[i], f.Commit)
 		case !slices.Equal(f.Suites.Suites, first.Suites.Suites):
@@ -154,6 +196,16 @@ func fit(paths []string, files []partFile) error {
 			return fmt.Errorf("merge: %s has %d runs, and %s %d: run all parts with the same --runs", paths[0], len(first.Suites.Runs), paths[i], len(f.Suites.Runs))
 		}
 		there[f.Suites.Shard] = paths[i]
+	}
+	var dealt []reports.Dealt
+	for _, f := range files {
+		if f.Suites.Dealt == nil { // an earlier version wrote it
+			return nil
+		}
+		dealt = append(dealt, *f.Suites.Dealt)
+	}
+	if err := reports.Fit(dealt); err != nil {
+		return fmt.Errorf("merge: %w", err)
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 // their specs for go test is left to it: each process of a suite would run that, and
 // nobody would record it.
 func (g *ginkgo) command(ctx context.Context, reports string, suites []testPackage, flags []string) *exec.Cmd {
-	args := append([]string{"run", "--no-color", "--keep-going", "--json-report=" + ginkgoReport, "--output-dir=" + reports}, flags...)
+	args := append([]string{"run", "--no-color", "--keep-going", "--json-report=" + ginkgoReport, "--output-dir=" + reports}, append(focus(suites), flags...)...)
 	var tests []string // flags of the test programs
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, tests = args[:i:i], args[i+1:]

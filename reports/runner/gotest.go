@@ -33,15 +33,17 @@ type goTests struct {
 // call for all packages without a suite.
 func (g goTests) calls() (calls [][]string) {
 	by := map[string][]string{}
-	for _, t := range g.packages {
-		skip := strings.Join(t.entries, "|")
-		by[skip] = append(by[skip], t.ImportPath)
-	}
-	for _, skip := range slices.Sorted(maps.Keys(by)) {
-		args := append([]string{"test", "-json", "-count=1"}, by[skip]...) // a result from the cache is none of this run
-		if skip != "" {
-			args = append(args, "-skip=^("+skip+")$")
+	for i := range g.packages {
+		t := &g.packages[i]
+		flags := t.runOf()
+		if skip := strings.Join(t.entries, "|"); skip != "" {
+			flags += "\n-skip=^(" + skip + ")$"
 		}
+		by[flags] = append(by[flags], t.ImportPath)
+	}
+	for _, flags := range slices.Sorted(maps.Keys(by)) {
+		args := append([]string{"test", "-json", "-count=1"}, by[flags]...) // a result from the cache is none of this run
+		args = append(args, strings.Fields(flags)...)
 		calls = append(calls, append(args, g.flags...))
 	}
 	return calls

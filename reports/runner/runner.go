@@ -31,6 +31,13 @@ type Options struct {
 	// written to; "" makes that an error.
 	Elsewhere string
 
+	// Only are the packages to run, by import path or by folder relative to Root, and of each of
+	// them which tests; nil: all.
+	Only map[string]Only
+
+	// Seconds is how long packages take, by import path or folder, for Share; nil: not known.
+	Seconds map[string]float64
+
 	// Guard is the command line of a process that calls [child.ServeGuard]: it ends the
 	// tests if this process is killed.
 	//
@@ -76,6 +83,8 @@ type Tests struct {
 	All    []string // sorted import paths of the packages of all shares
 	Suites []string // of this share, as results name them
 
+	Dealt *reports.Dealt // the part of All that is run; nil where there are no parts
+
 	what    string // for people
 	once    func(ctx context.Context, tell func(live.News)) (Outcome, error)
 	leftOut []string // modules that the patterns do not reach
@@ -88,6 +97,9 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 	if err != nil {
 		return nil, refusal(err)
 	}
+	if packages = o.choose(packages); len(packages) == 0 {
+		return nil, refusal(errors.New("none of the packages that were chosen is among those that were named and has tests: name others, or none"))
+	}
 	t := &Tests{Format: "go test -json"}
 	for _, s := range packages {
 		t.All = append(t.All, s.ImportPath)
@@ -96,7 +108,19 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 		}
 	}
 	slices.Sort(t.All)
-	packages = slices.DeleteFunc(packages, func(s testPackage) bool { return !o.Share.has(slices.Index(t.All, s.ImportPath)) })
+	if o.Share.N > 0 {
+		parts := deal(t.All, o.seconds(packages), o.Share.N)
+		mine := func(s testPackage) bool { return parts[slices.Index(t.All, s.ImportPath)] == o.Share.Index-1 }
+		var places []int
+		for i := range t.All {
+			if parts[i] == o.Share.Index-1 {
+				places = append(places, i)
+			}
+		}
+		dealt := newDealt(t.All, places, o.Share.N)
+		t.Dealt = &dealt
+		packages = slices.DeleteFunc(packages, func(s testPackage) bool { return !mine(s) })
+	}
 	if len(packages) == 0 {
 		return nil, refusal(fmt.Errorf("--shard %s: there are only %d packages with tests, so this part is empty: use fewer parts", &o.Share, len(t.All)))
 	}

@@ -33,6 +33,7 @@ type testPackage struct {
 	suite   string   // name of the package in the files that import Ginkgo; "": it has only tests for go test
 	entries []string // tests of a suite that run its specs: all of them where none is seen to
 	plain   []string // what go test runs: of a suite, what is not in entries
+	only    Only     // of what is above
 }
 
 // testPackages lists the packages that have tests. The flags are those of go test, of
@@ -41,7 +42,7 @@ func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage,
 	if err := child.BuildCache(); err != nil {
 		return nil, err
 	}
-	args := append([]string{"list"}, listFlags(flags)...)
+	args := append([]string{"list"}, ListFlags(flags)...)
 	args = append(append(args, "-json=Dir,ImportPath,TestGoFiles,XTestGoFiles", "--"), patterns...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	out, err := child.Output(cmd)
@@ -216,8 +217,8 @@ func forGoTest(flags []string) (shared []string) {
 	return shared
 }
 
-// listFlags are those of the flags that go list has as well, and that choose files.
-func listFlags(flags []string) (shared []string) {
+// ListFlags are those of the flags that go list has as well, and that choose files.
+func ListFlags(flags []string) (shared []string) {
 	return slices.DeleteFunc(forGoTest(flags), func(f string) bool {
 		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
 		return !slices.Contains([]string{"tags", "mod", "modfile", "race", "msan", "asan"}, name)

@@ -66,6 +66,14 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
+// CodeOf is the exit code that an error carries, that of a usage error where it carries none.
+func CodeOf(err error) int {
+	if exit := (*ExitError)(nil); errors.As(err, &exit) {
+		return exit.Code
+	}
+	return ExitUsage
+}
+
 // Usage marks an error as the caller's.
 func Usage(err error) error { return &ExitError{ExitUsage, err} }
 

@@ -36,6 +36,10 @@ func CIIdentity(getenv func(string) string) CIRun {
 	return c
 }
 
+// Pipeline is the number of the pipeline of the job, or of the one on whose behalf it is; "" where
+// there is none.
+func (c CIRun) Pipeline() string { return c.origin.Pipeline }
+
 // SamePipeline reports whether a run was made by the pipeline and the attempt of this job, or on
 // whose behalf it is.
 func (c CIRun) SamePipeline(o reports.Origin) bool {
