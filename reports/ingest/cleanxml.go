@@ -22,9 +22,11 @@ import (
 type cleanXML struct {
 	src   *bufio.Reader
 	state xmlState
-	quote byte // in a tag: what ends the value, 0 outside of one
-	run   int  // bytes of this tag, or of the text since the last tag
-	lines int  // line breaks that were left out
+	quote byte                 // in a tag: what ends the value, 0 outside of one
+	run   int                  // bytes of this tag, or of the text since the last tag
+	lines int                  // line breaks that were left out
+	note  []byte               // the beginning of this comment
+	noted func(comment string) // takes each comment that is short; nil: nobody
 	out   []byte
 	rest  []byte // of out, to be handed on
 	err   error
@@ -43,6 +45,7 @@ const (
 const (
 	maxText = 2 * reports.MaxMessage // of an element: more than is kept of any message
 	maxTag  = 8 << 20                // failures stand in attributes
+	maxNote = 64                     // of a comment that is looked at
 )
 
 func newCleanXML(src *bufio.Reader) *cleanXML { return &cleanXML{src: src} }
@@ -94,6 +97,14 @@ func (c *cleanXML) step() error {
 	switch c.state {
 	case inComment:
 		c.lines += bytes.Count(chunk[:n], []byte("\n"))
+		text := chunk[:n]
+		if i >= 0 {
+			text = chunk[:i]
+		}
+		c.note = append(c.note, text[:min(len(text), maxNote+1-len(c.note))]...)
+		if i >= 0 && len(c.note) <= maxNote && c.noted != nil {
+			c.noted(string(c.note))
+		}
 	case inInstruction:
 		if c.run += n; c.run > maxTag {
 			return fmt.Errorf("%w: a processing instruction of more than %d MiB", ErrTooBig, maxTag>>20)
@@ -132,7 +143,7 @@ func (c *cleanXML) text(chunk []byte, last bool) error {
 		c.state, mark = inCDATA, len("<![CDATA[")
 		c.out = append(c.out, chunk[:mark]...)
 	case bytes.HasPrefix(chunk, []byte("<!--")):
-		c.state, mark = inComment, len("<!--")
+		c.state, mark, c.note = inComment, len("<!--"), c.note[:0]
 	case bytes.HasPrefix(chunk, []byte("<!")):
 		return c.doctype()
 	case bytes.HasPrefix(chunk, []byte("<?")):

@@ -27,7 +27,9 @@ import (
 // render.WriteJUnit must agree with its own totals.
 func readJUnit(in *input, c *collector) error {
 	return readXML(in, formatJUnit, func(x *xmlReader) xmlHandler {
-		return &junitReader{xmlReader: x, c: c, root: noClaims, builds: map[string]string{}}
+		j := &junitReader{xmlReader: x, c: c, root: noClaims, builds: map[string]string{}}
+		x.clean.noted = j.comment
+		return j
 	})
 }
 
@@ -69,6 +71,7 @@ type junitReader struct {
 	counted                                int     // testcases that are further repeats of a Go test by -count
 	words, strange                         int     // of testcases: words for their end, and elements, that are not known
 	oddWord, oddElement                    string  // the first of each
+	commented                              int     // tests that failed by the comments at the end of the file
 }
 
 // junitSuite is a testsuite while it is read.
@@ -122,6 +125,9 @@ func (j *junitReader) finish() error {
 	if err != nil {
 		return err
 	}
+	if excess == "" && j.commented > 0 && j.found.failed == 0 && j.c.results.SuiteFailures() == 0 {
+		excess = fmt.Sprintf("the comments at the end say that %d of the tests failed or were cancelled, and none is listed: see the output of the runner", j.commented)
+	}
 	if excess == "" && j.verdict != "" && j.found.failed == 0 && j.found.elements == 0 && j.c.results.SuiteFailures() == 0 {
 		excess = saidAlone(name, j.verdict)
 	}
@@ -142,6 +148,17 @@ func (j *junitReader) finish() error {
 	j.noteRepeats()
 	j.noteDropped()
 	return nil
+}
+
+// nodeTotal is a total of Node's test runner, which has no element for a test with subtests
+// that fails by itself.
+var nodeTotal = regexp.MustCompile(`^ (?:fail|cancelled) (\d{1,9}) $`)
+
+func (j *junitReader) comment(text string) {
+	if m := nodeTotal.FindStringSubmatch(text); m != nil && j.dialect == plainJUnit {
+		n, _ := strconv.Atoi(m[1]) // digits
+		j.commented += n
+	}
 }
 
 // noteDropped says which facts of the file are not kept.
@@ -349,7 +366,7 @@ func (j *junitReader) inCase(name string, a map[string]string) {
 		j.collect(&t.text)
 	case "skipped", "ignored", "disabled":
 		t.Skipped = true
-		t.skip = cmp.Or(t.skip, a["message"])
+		t.skip, t.skipType = cmp.Or(t.skip, a["message"]), cmp.Or(t.skipType, a["type"])
 		j.collect(&t.skipText)
 	case "rerunfailure", "rerunerror", "flakyfailure", "flakyerror":
 		t.Retries++

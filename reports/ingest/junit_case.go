@@ -26,7 +26,7 @@ type JunitCase struct {
 	first             string  // attribute message of the first failure
 	text              excerpt // of the failure that is open
 	Skipped           bool
-	skip              string
+	skip, skipType    string
 	skipText          excerpt
 	Retries           int
 	retryMessage      string // of the attempt that is open
@@ -109,6 +109,10 @@ func (j *junitReader) word(t *JunitCase) {
 // test as no failure.
 const mayFail = "TEST_CASE tagged with !mayfail"
 
+// todo is the type of <skipped> in Node's test runner for a test that may fail: it counts
+// such a test among the failures of its testsuite, and exits as if it had passed.
+const todo = "todo"
+
 // take makes a result of a testcase.
 func (j *junitReader) take(t *JunitCase) error {
 	s := j.suites[len(j.suites)-1]
@@ -123,8 +127,11 @@ func (j *junitReader) take(t *JunitCase) error {
 	j.word(t)
 	is := func(words []string) bool { return slices.Contains(words, t.status) || slices.Contains(words, t.result) }
 	switch {
-	case t.Skipped && t.skip == mayFail && t.Failures > 0:
+	case t.Skipped && (t.skip == mayFail || t.skipType == todo) && t.Failures > 0:
 		n = tally{tests: 1, skipped: 1}
+		if t.skipType == todo {
+			n.elements, n.skips = t.Failures, 1
+		}
 		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.faults.String())
 	case t.Failures > 0, t.verdict != "":
 		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.faults.String()

@@ -77,6 +77,19 @@ assertion failed</failure><rerunFailure message="again" type="test failure"/><sy
 	"a word that is unknown": {`<testsuite name="s"><testcase name="a" status="purple"/></testsuite>`, reports.Counts{Passed: 1}, 0, "", 1},
 	"another element":        {`<testsuite name="s"><testcase name="a"><failed message="m"/></testcase><testcase name="b"><failures><failure message="m"/></failures></testcase></testsuite>`, reports.Counts{Failed: 2}, 0, "", 0},
 	"PHPUnit 9, a warning":   {`<testsuites><testsuite name="CartTest" tests="1" assertions="0" errors="0" warnings="1" failures="0" skipped="0" time="0.01"><testcase name="Warning" time="0.01"><warning type="PHPUnit\Framework\Warning">No tests found in class</warning></testcase></testsuite></testsuites>`, reports.Counts{Passed: 1}, 0, "", 1},
+	"Node, todo": {`<testsuites><testcase name="ok" time="0.1" classname="test"/><testcase name="later" time="0.1" classname="test" failure="1 == 2"><skipped type="todo" message="true"/><failure type="testCodeFailure" message="1 == 2">[Error]</failure></testcase>
+<testsuite name="s" time="0.3" disabled="0" errors="0" tests="1" failures="1" skipped="1" hostname="vm"><testcase name="td" time="0.1" classname="test" failure="x"><skipped type="todo" message="true"/><failure type="testCodeFailure" message="x">[Error]</failure></testcase></testsuite>
+	<!-- tests 3 -->
+	<!-- pass 1 -->
+	<!-- fail 0 -->
+	<!-- cancelled 0 -->
+	<!-- todo 2 -->
+</testsuites>`, reports.Counts{Passed: 1, Skipped: 2}, 0, "", 0},
+	"Node, a parent that fails": {`<testsuites><testsuite name="p" time="0.1" disabled="0" errors="0" tests="1" failures="0" skipped="0" hostname="vm"><testcase name="c" time="0.1" classname="test"/></testsuite>
+	<!-- tests 2 -->
+	<!-- fail 1 -->
+	<!-- cancelled 0 -->
+</testsuites>`, reports.Counts{Passed: 1}, 1, "", 0},
 	"passed, with a failure": {`<testsuite name="s"><testcase name="a" status="passed"><failure/></testcase></testsuite>`, reports.Counts{Failed: 1}, 0, "", 0},
 }
 
