@@ -79,7 +79,9 @@ func (r *nunitReader) start(name string, a map[string]string) (err error) {
 	case name == "category" && r.within("categories"):
 		r.note("category", a["name"])
 	case r.test != nil:
-		r.inTest(r.test, name)
+		if r.inTest(r.test, name); name == "assertion" && netOutcomes[strings.ToLower(a["result"])].state == reports.Failed {
+			r.test.failures++
+		}
 	case len(r.suites) > 0:
 		r.inTest(&r.suites[len(r.suites)-1].netTest, name)
 	}
@@ -123,12 +125,21 @@ func (r *nunitReader) open(a map[string]string) (err error) {
 			s.assembly = r.root
 		}
 	}
+	if failingLabel(a) {
+		s.result = a["label"]
+	}
 	if s.result == "" && strings.EqualFold(a["success"], "false") {
 		s.result = "Failure"
 	}
 	r.suites = append(r.suites, s)
 	r.during(a["start-time"], a["end-time"])
 	return nil
+}
+
+// failingLabel reports whether the label of an element says more of its result: Error,
+// Invalid, Cancelled.
+func failingLabel(a map[string]string) bool {
+	return netOutcomes[strings.ToLower(a["label"])].state == reports.Failed
 }
 
 func (r *nunitReader) begin(a map[string]string) error {
@@ -147,7 +158,7 @@ func (r *nunitReader) begin(a map[string]string) error {
 		if _, known := netOutcomes[strings.ToLower(t.outcome)]; !known {
 			t.outcome = "Failed"
 		}
-	case (outcome == "success" || outcome == "passed") && success == "false":
+	case (outcome == "success" || outcome == "passed") && (success == "false" || failingLabel(a)):
 		t.failures++ // it contradicts itself
 	}
 	if netOutcomes[strings.ToLower(t.outcome)].state == reports.Passed && executed == "false" {
