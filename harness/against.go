@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/instructions"
-	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Revision is a program that runs sessions, with the name of the revision it was built from.
@@ -52,9 +51,12 @@ func AgainstUnits() []string {
 func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More) (*Difference, *Comparison, error) {
 	began := time.Now()
 	d := &Difference{Schema: 1, Name: spec.Workload + " at " + string(spec.Durability), Base: spec.Base.Name, Head: spec.Head.Name,
-		Started: began.UTC(), Seed: spec.Seed, Environment: machine.Describe(ctx, spec.Dir), Audit: []Finding{{checkRuns, true, "nothing was measured"}}}
-	head := &Comparison{Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: string(spec.Durability), Started: began.UTC(), Seed: spec.Seed, Environment: d.Environment}
+		Started: began.UTC(), Seed: spec.Seed, Audit: []Finding{{checkRuns, true, "nothing was measured"}}}
 	var err error
+	if d.Environment, err = spec.Describe(ctx); err != nil {
+		return nil, nil, err
+	}
+	head := &Comparison{Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: string(spec.Durability), Started: began.UTC(), Seed: spec.Seed, Environment: d.Environment}
 	if spec.Plan, err = spec.fitted(ctx, spec.Head.Run, costArms); err != nil {
 		if ctx.Err() != nil {
 			d.NotCompared = ErrNoTime.Error()

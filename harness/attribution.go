@@ -74,7 +74,10 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 		return nil, err
 	}
 	f := &Waterfall{Schema: 1, Workload: spec.Workload, Durability: spec.Durability, Started: time.Now().UTC(), Seed: spec.Seed,
-		Environment: machine.Describe(ctx, spec.Dir), Increments: increments(backend.Levels(), spec.Durability)}
+		Increments: increments(backend.Levels(), spec.Durability)}
+	if f.Environment, err = spec.Describe(ctx); err != nil {
+		return nil, err
+	}
 	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the backend and its floor keep the audit as it is elsewhere
 	for _, i := range f.Increments {
 		arms = append(arms, i.Arm)

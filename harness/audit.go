@@ -106,12 +106,23 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 			return fmt.Errorf("read arm %s back: %w", arm.name, err)
 		}
 		a.rows += rows.Records
+		if arm.back != nil && rows.Commits > 0 {
+			a.commits(arm, rows.Commits)
+		}
 		if rows.Finished != int64(ops*x.runs) || rows.Records != int64(ops*x.records) {
 			a.fail(checkRows, "arm %s holds %d finished runs with %d records, want %d and %d",
 				arm.name, rows.Finished, rows.Records, ops*x.runs, ops*x.records)
 		}
 	}
 	return nil
+}
+
+// commits compares the transactions that an arm says it has made with those that the storage
+// knows of. Of a run that was claimed again the storage knows the latest ones only.
+func (a *auditor) commits(arm *arm, stored int64) {
+	if got := arm.back.Counts(); stored > got.Commits || got.Claims == 0 && stored != got.Commits {
+		a.fail(checkSaves, "arm %s says that it made %d transactions, and its rows are of %d", arm.name, got.Commits, stored)
+	}
 }
 
 // steps of one run.

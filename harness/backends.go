@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // Opener returns the backend at an address of its scheme.
@@ -54,6 +56,16 @@ const DefaultDurability = "process"
 func (s Spec) Check() error {
 	_, _, err := levelAt(s.Backend, s.Durability)
 	return err
+}
+
+// Describe describes the machine, and what the backend of s runs on.
+func (s Spec) Describe(ctx context.Context) (machine.Environment, error) {
+	e := machine.Describe(ctx, s.Dir)
+	b, err := BackendAt(s.Backend)
+	if err == nil {
+		e.Backend, err = b.About(ctx)
+	}
+	return e, err
 }
 
 // levelAt is a backend, and what its saves survive at a durability.

@@ -49,9 +49,11 @@ var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStub
 func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison) bool) (*Comparison, error) {
 	c := &Comparison{
 		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: spec.Durability, Started: time.Now().UTC(), Seed: spec.Seed,
-		Environment: machine.Describe(ctx, spec.Dir),
 	}
 	var err error
+	if c.Environment, err = spec.Describe(ctx); err != nil {
+		return nil, err
+	}
 	if c.Plan, err = spec.fitted(ctx, run, costArms); err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 		return end(Inconclusive, "its instructions were not counted: "+problemOfCounts(r), "install valgrind, or measure on a machine that has limits of its own")
 	}
 	made := l.Provenance.Environment
-	for _, differs := range [][3]string{{"Go", made.Go, c.Environment.Go}, {"the architecture", made.Arch, c.Environment.Arch}, {"SQLite", made.SQLite, c.Environment.SQLite}} {
+	for _, differs := range [][3]string{{"Go", made.Go, c.Environment.Go}, {"the architecture", made.Arch, c.Environment.Arch}, {"SQLite", made.SQLite, c.Environment.SQLite}, {"backend", made.Backend, c.Environment.Backend}} {
 		if differs[1] != differs[2] {
 			return end(Inconclusive, fmt.Sprintf("its limit of instructions was made with another %s: %s, and this is %s", strings.TrimPrefix(differs[0], "the "), differs[1], differs[2]), calibrate)
 		}

@@ -135,6 +135,9 @@ func calibrateCommand(c *harness.Comparison) string {
 	if c.Workload != "default" {
 		words = append(words, "--workload", c.Workload)
 	}
+	if name, _, ok := strings.Cut(c.Durability, "-"); ok { // of a backend that has an address
+		words = append(words, "--backend", name+"://HOST/DATABASE")
+	}
 	if c.Durability != harness.DefaultDurability {
 		words = append(words, "--durability", c.Durability)
 	}

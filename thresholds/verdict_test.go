@@ -52,16 +52,17 @@ func TestOutcomesAreWrittenByName(t *testing.T) {
 
 func TestNextCommandNamesWhatIsNotDefault(t *testing.T) {
 	for want, c := range map[string]*harness.Comparison{
-		"flujo-harness calibrate --write":                                         {Workload: "default", Durability: "process"},
-		"flujo-harness calibrate --workload single --durability power --write":    {Workload: "single", Durability: "power"},
-		"flujo-harness calibrate --suite ./flows --durability power --write":      {Workload: "default", Durability: "power", Suite: "./flows"},
-		"flujo-harness calibrate --suite ./flows --workload 'in review' --write":  {Workload: "in review", Durability: "process", Suite: "./flows"},
-		"flujo-harness calibrate --workload a --durability ci --write":            {Workload: "a", Durability: "ci"},
-		"flujo-harness calibrate --suite ./a --workload b --durability c --write": {Suite: "./a", Workload: "b", Durability: "c"},
-		"flujo-harness calibrate --suite ./default --write":                       {Suite: "./default", Workload: "default", Durability: "process"},
-		"flujo-harness calibrate --workload process --durability default --write": {Workload: "process", Durability: "default"},
-		"flujo-harness calibrate --suite process --workload process --write":      {Suite: "process", Workload: "process", Durability: "process"},
-		"flujo-harness calibrate --suite power --durability power --write":        {Suite: "power", Workload: "default", Durability: "power"},
+		"flujo-harness calibrate --write": {Workload: "default", Durability: "process"},
+		"flujo-harness calibrate --backend postgres://HOST/DATABASE --durability postgres-power --write": {Workload: "default", Durability: "postgres-power"},
+		"flujo-harness calibrate --workload single --durability power --write":                           {Workload: "single", Durability: "power"},
+		"flujo-harness calibrate --suite ./flows --durability power --write":                             {Workload: "default", Durability: "power", Suite: "./flows"},
+		"flujo-harness calibrate --suite ./flows --workload 'in review' --write":                         {Workload: "in review", Durability: "process", Suite: "./flows"},
+		"flujo-harness calibrate --workload a --durability ci --write":                                   {Workload: "a", Durability: "ci"},
+		"flujo-harness calibrate --suite ./a --workload b --durability c --write":                        {Suite: "./a", Workload: "b", Durability: "c"},
+		"flujo-harness calibrate --suite ./default --write":                                              {Suite: "./default", Workload: "default", Durability: "process"},
+		"flujo-harness calibrate --workload process --durability default --write":                        {Workload: "process", Durability: "default"},
+		"flujo-harness calibrate --suite process --workload process --write":                             {Suite: "process", Workload: "process", Durability: "process"},
+		"flujo-harness calibrate --suite power --durability power --write":                               {Suite: "power", Workload: "default", Durability: "power"},
 	} {
 		if got := calibrateCommand(c); got != want {
 			t.Errorf("%s, want %s", got, want)

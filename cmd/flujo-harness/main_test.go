@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && slices.Contains([]string{"guard", "burn"}, os.Args[1]) { // what this program starts itself as
+	if len(os.Args) == 2 && slices.Contains([]string{"guard", "burn", "session"}, os.Args[1]) { // what this program starts itself as
 		main()
 	}
 	testscript.Main(m, map[string]func(){"flujo-harness": main})

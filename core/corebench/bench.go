@@ -35,8 +35,8 @@ type Backend interface {
 	OpenFloor(ctx context.Context, place, durability string, rec Recording) (Floor, error)
 	// Count counts what is saved in a place, by a connection of its own.
 	Count(ctx context.Context, place string) (RowCounts, error)
-	// About describes what the backend runs on, where that is more than the program itself: the
-	// version of a server. It is "" where there is nothing.
+	// About names what else than the program the figures depend on, with versions: a server and
+	// its driver. Counts are compared where it is the same. It is "" where there is nothing.
 	About(ctx context.Context) (string, error)
 }
 

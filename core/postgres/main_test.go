@@ -10,6 +10,7 @@ import (
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
+	"github.com/flujo/flujo-harness/core/postgres/internal/probe"
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
@@ -71,7 +72,7 @@ func mustOpen(t testing.TB, d Durability) *Backend {
 
 func mustOpenAt(t testing.TB, dsn string, d Durability) *Backend {
 	t.Helper()
-	b, err := open(t.Context(), dsn, d)
+	b, err := open(t.Context(), dsn, d, probe.Probe{})
 	if err != nil {
 		t.Fatal(err)
 	}

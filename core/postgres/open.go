@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/flujo/flujo-harness/core/postgres/internal/probe"
 )
 
 // Durability is what a save survives once it has returned.
@@ -131,6 +133,11 @@ func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return fmt.Errorf("set up the connection: %w", err)
 	}
+	return s.check(ctx, conn)
+}
+
+// check reads the settings of a connection back, and refuses those that break the promise.
+func (s *server) check(ctx context.Context, conn *pgx.Conn) error {
 	var standby bool
 	var version int
 	var isolation, readOnly, commit, fsync, pages, encoding string
@@ -234,18 +241,25 @@ func Open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	return open(ctx, dsn, d)
+	return open(ctx, dsn, d, probe.Probe{})
 }
 
-// OpenUnsynced opens a database whose saves do not wait for the server's disk
-// (synchronous_commit=off): the last ones are lost in a crash of the server. It is there to
-// find out what the rest of a save costs, and for nothing else.
-func OpenUnsynced(ctx context.Context, dsn string) (*Backend, error) { return open(ctx, dsn, unsynced) }
+// OpenProbed is Open for package postgresbench, which also opens databases whose saves do not
+// wait for the server's disk (synchronous_commit=off), to find out what the rest of a save costs.
+func OpenProbed(ctx context.Context, dsn string, d Durability, p probe.Probe) (*Backend, error) {
+	if err := d.check(); err != nil && d != unsynced {
+		return nil, err
+	}
+	return open(ctx, dsn, d, p)
+}
 
-func open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
+func open(ctx context.Context, dsn string, d Durability, p probe.Probe) (*Backend, error) {
 	s, err := parse(dsn, d, false)
 	if err != nil {
 		return nil, err
+	}
+	if p.Config != nil {
+		p.Config(s.config)
 	}
 	pool, err := s.connect(ctx)
 	if err == nil {

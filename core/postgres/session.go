@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,4 +24,27 @@ func (b *Backend) NewPool(ctx context.Context) (*pgxpool.Pool, error) {
 func (b *Backend) Connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, b.server.config.ConnConfig.Copy())
 	return conn, b.trouble(err)
+}
+
+// ReadDurability reads back what a save survives from every connection of the backend that is
+// not in use: settings can change under an open connection. It is an error where that is not
+// what the backend was opened for.
+func (b *Backend) ReadDurability(ctx context.Context) (Durability, error) {
+	conns := b.pool.AcquireAllIdle(ctx)
+	if len(conns) == 0 {
+		conn, err := b.pool.Acquire(ctx)
+		if err != nil {
+			return "", b.trouble(err)
+		}
+		conns = append(conns, conn)
+	}
+	var errs []error
+	for _, conn := range conns {
+		errs = append(errs, b.server.check(ctx, conn.Conn()))
+		conn.Release()
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", b.trouble(err)
+	}
+	return b.server.durability, nil
 }

@@ -75,5 +75,6 @@ type Environment struct {
 	Kernel     string `json:"kernel" toml:"kernel"`
 	Filesystem string `json:"filesystem" toml:"filesystem"`
 	Go         string `json:"go" toml:"go"`
-	SQLite     string `json:"sqlite" toml:"sqlite"` // version of the driver module
+	SQLite     string `json:"sqlite" toml:"sqlite"`                       // version of the driver module
+	Backend    string `json:"backend,omitempty" toml:"backend,omitempty"` // what is measured, where that is not SQLite: versions of a server and its driver
 }

@@ -155,10 +155,14 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	if err != nil {
 		return cli.Fault(err)
 	}
+	environment, err := spec.Describe(ctx)
+	if err != nil {
+		return cli.Fault(err)
+	}
 	kept, err := thresholds.OpenCheckpoint(
 		filepath.Join(k.project.Root, ".flujo", "calibration", fmt.Sprintf("%s-%s.jsonl", spec.Workload, spec.Durability)),
 		thresholds.Identity{Workload: spec.Workload, Durability: string(spec.Durability), Program: hash, Commit: k.head,
-			Environment: machine.Describe(ctx, spec.Dir), Plan: spec.Plan, Seed: k.flags.Seed}, time.Now())
+			Environment: environment, Plan: spec.Plan, Seed: k.flags.Seed}, time.Now())
 	if err != nil {
 		return cli.Fault(err)
 	}
@@ -207,7 +211,12 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
 	progress := cli.NewProgress(k.err)
 	defer progress.End()
-	c := &harness.Comparison{Workload: spec.Workload, Durability: string(spec.Durability), Plan: spec.Plan, Environment: machine.Describe(ctx, k.scratch)}
+	spec.Dir = k.scratch
+	environment, err := spec.Describe(ctx)
+	if err != nil {
+		return cli.Fault(err)
+	}
+	c := &harness.Comparison{Workload: spec.Workload, Durability: spec.Durability, Plan: spec.Plan, Environment: environment}
 	if err := count(ctx, k.project, spec, c, thresholds.CountsForLimit, progress); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -25,6 +26,8 @@ type Flags struct {
 	Workloads    []string
 	suite        string
 	durabilities []string
+	backend      string
+	chosen       func(flag string) bool // on the command line
 	Limits       string
 	sessions     int
 	Budget       time.Duration
@@ -35,7 +38,9 @@ type Flags struct {
 func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().StringSliceVar(&f.Workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
 	cmd.Flags().StringVar(&f.suite, "suite", "", "package of tests that has the --workload, by suites.DescribeOverhead: ./flows (default: ours are measured)")
-	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{harness.DefaultDurability}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma`)
+	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{harness.DefaultDurability}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma; of a --backend in PostgreSQL "server" (a crash of it), "power"`)
+	cmd.Flags().StringVar(&f.backend, "backend", "", "measure the backend at this address, postgres://user@host/database, in schemas that are dropped again (default SQLite)")
+	f.chosen = cmd.Flags().Changed
 	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
 	cmd.Flags().DurationVar(&f.Budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
@@ -99,13 +104,17 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 			workloads = append(workloads, w.Name)
 		}
 	}
+	durabilities, err := f.levels()
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
 	var specs []harness.Spec
 	for _, w := range workloads {
 		if _, err := harness.WorkloadNamed(w); err != nil && f.suite == "" {
 			return nil, cli.Usage(fmt.Errorf("--workload: %w", err))
 		}
-		for _, d := range f.durabilities {
-			spec := harness.Spec{Workload: w, Durability: d, Plan: harness.DefaultPlan(), Seed: f.Seed}
+		for _, d := range durabilities {
+			spec := harness.Spec{Workload: w, Backend: f.backend, Durability: d, Plan: harness.DefaultPlan(), Seed: f.Seed}
 			if err := spec.Check(); err != nil {
 				return nil, cli.Usage(fmt.Errorf("--durability: %w", err))
 			}
@@ -123,6 +132,35 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 		return nil, cli.Usage(errors.New("--workload and --durability: at least one of each"))
 	}
 	return specs, nil
+}
+
+// levels are the durabilities to measure at as the backend names them. Those of one that is not
+// SQLite begin with its name, which may be left out.
+func (f *Flags) levels() ([]string, error) {
+	if f.backend == "" {
+		return f.durabilities, nil
+	}
+	b, err := harness.BackendAt(f.backend)
+	if err != nil {
+		return nil, fmt.Errorf("--backend: %w", err)
+	}
+	var known []string
+	for _, l := range b.Levels() {
+		if l.Durability != corebench.Unsynced {
+			known = append(known, l.Durability)
+		}
+	}
+	if !f.chosen("durability") {
+		return known[:1], nil
+	}
+	var asked []string
+	for _, d := range f.durabilities {
+		if full := b.Name() + "-" + d; slices.Contains(known, full) {
+			d = full
+		}
+		asked = append(asked, d)
+	}
+	return asked, nil
 }
 
 // limitsDir is the folder of the limits files.

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
+	"github.com/flujo/flujo-harness/harness"
+)
+
+// bench measures a backend in PostgreSQL in processes of its own, names what saves survive, and
+// shows no password.
+func TestBenchOfPostgreSQL(t *testing.T) {
+	s := pgserver.For(t, pgserver.Options{})
+	dsn := s.DSN("postgres")
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("go.mod", []byte("module example.com/m\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tool := func(args ...string) (code int, out, errs string) {
+		var stdout, stderr bytes.Buffer
+		code = run(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--backend", strings.Replace(dsn, "postgres@", "postgres:s3cr3t@", 1)}, "has a password"},
+		{[]string{"--backend", dsn, "--durability", "process"}, `backend postgres has "postgres-server" and "postgres-power"`},
+		{[]string{"--backend", "runs.db"}, "must be like postgres://"},
+		{[]string{"--durability", "server"}, `backend sqlite has "process" and "power"`},
+	} {
+		if code, out, errs := tool(append([]string{"bench"}, tc.args...)...); code != 2 || !strings.Contains(errs, tc.want) || strings.Contains(out+errs, "s3cr3t") {
+			t.Errorf("%v: exit code %d, want 2 and %q\n%s", tc.args, code, tc.want, errs)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "results.json")
+	code, out, errs := tool("bench", "--backend", dsn, "--durability", "power", "--workload", "single", "--sessions", "2", "--time", "1ms", "--json", file)
+	if code != 0 || !strings.Contains(out, `at "postgres-power"`) {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got harness.Results
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	c := got.Comparisons[0]
+	if !c.Valid() || c.Durability != "postgres-power" || !strings.HasPrefix(c.Environment.Backend, "PostgreSQL ") || c.Counters[harness.ArmBackend].Commits != 3 {
+		t.Errorf("measured %q of %q, problem %q, counted %+v", c.Durability, c.Environment.Backend, c.Problem, c.Counters)
+	}
+}
