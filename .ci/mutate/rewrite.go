@@ -144,7 +144,8 @@ func (r *rewriter) text(n ast.Node) string {
 
 // visit walks the tree and leaves out what no mutant may be in.
 func (r *rewriter) visit(root ast.Node) {
-	var post ast.Stmt // of a for statement: a change there makes it endless
+	var post ast.Stmt              // post statement of a loop: a change there makes it endless
+	initial := map[ast.Stmt]bool{} // first parts of if and switch statements: no block may stand there
 	ast.Inspect(root, func(n ast.Node) bool {
 		if n == nil {
 			r.depth--
@@ -163,7 +164,12 @@ func (r *rewriter) visit(root ast.Node) {
 				r.condition(n.Cond)
 			}
 		case *ast.IfStmt:
+			initial[n.Init] = true
 			r.condition(n.Cond)
+		case *ast.SwitchStmt:
+			initial[n.Init] = true
+		case *ast.TypeSwitchStmt:
+			initial[n.Init] = true
 		case *ast.BinaryExpr:
 			r.binary(n)
 		case *ast.UnaryExpr:
@@ -172,7 +178,7 @@ func (r *rewriter) visit(root ast.Node) {
 				r.wrap(n, fmt.Sprintf("mutateNegate(%d, ", id), ")")
 			}
 		case *ast.IncDecStmt:
-			if ast.Stmt(n) != post {
+			if ast.Stmt(n) != post && !initial[n] {
 				id := r.add(n.Pos(), "%s inverted: %s", n.Tok, r.text(n))
 				other := map[token.Token]string{token.INC: "--", token.DEC: "++"}[n.Tok]
 				r.wrap(n, fmt.Sprintf("if mutateIs(%d) { %s%s } else { ", id, string(r.src[r.file.Offset(n.X.Pos()):r.file.Offset(n.X.End())]), other), " }")
@@ -185,7 +191,7 @@ func (r *rewriter) visit(root ast.Node) {
 				r.depth--
 			}
 		case *ast.ExprStmt:
-			if call, ok := n.X.(*ast.CallExpr); ok && !r.builtin(call) {
+			if call, ok := n.X.(*ast.CallExpr); ok && !initial[n] && !r.builtin(call) {
 				id := r.add(n.Pos(), "left out: %s", r.text(n))
 				r.wrap(n, fmt.Sprintf("if !mutateIs(%d) { ", id), " }")
 			}
@@ -225,8 +231,8 @@ func (r *rewriter) binary(n *ast.BinaryExpr) {
 	case token.LAND, token.LOR:
 		id := r.add(n.OpPos, "%s inverted: %s", n.Op, text)
 		at := r.file.Offset(n.OpPos)
-		r.wrap(n, fmt.Sprintf("%s(%d, ", map[token.Token]string{token.LAND: "mutateAnd", token.LOR: "mutateOr"}[n.Op], id), " })")
-		r.edits = append(r.edits, edit{at, at + 2, 0, ", func() bool { return "})
+		r.wrap(n, fmt.Sprintf("%s(%d, ", map[token.Token]string{token.LAND: "mutateAnd", token.LOR: "mutateOr"}[n.Op], id), ") })")
+		r.edits = append(r.edits, edit{at, at + 2, 0, ", func() bool { return ("}) // a return would end at a line break after the operator
 	case token.ADD, token.SUB, token.MUL, token.QUO:
 		if !r.numeric(n) {
 			return
