@@ -1,14 +1,16 @@
-// Package child starts processes that end when this process ends, also where it was killed
-// and could not stop them.
+// Package child starts processes that end when this process ends, even if this process is
+// killed and cannot stop them.
 //
-// No single means is enough, so there are three:
+// No single mechanism is enough, so there are three:
 //
-//   - On Linux the kernel kills a child whose parent is gone. That holds for the child, not
-//     for what the child has started. [Run], [Output], [CombinedOutput] and [Start] ask for it.
-//   - A child that calls [Watch] exits when its standard input, a pipe from [Tie], reaches its
-//     end. That holds on every system.
-//   - A process group, see [Group] and [EndGroup], holds what a foreign program has started.
-//     Somebody has to end it: the parent, or a watcher that survives the parent.
+//   - On Linux the kernel kills a child when its parent exits. This covers the child but not
+//     the processes that the child started. [Run], [Output], [CombinedOutput] and [Start]
+//     request it.
+//   - A child that calls [Watch] exits at the end of its standard input, a pipe created by
+//     [Tie]. This works on every system, but only for programs that call Watch.
+//   - A process group, see [Group] and [EndGroup], contains everything that a foreign program
+//     starts. Something must kill it: the parent, or a guard process that outlives the parent.
+//     [RunGroup] does both.
 package child
 
 import (
@@ -20,20 +22,20 @@ import (
 	"runtime"
 )
 
-// Run is [exec.Cmd.Run] for a child that ends with this process.
+// Run calls [exec.Cmd.Run] for a child that ends with this process.
 func Run(cmd *exec.Cmd) error {
 	_, err := onThread(cmd, func() ([]byte, error) { return nil, cmd.Run() })
 	return err
 }
 
-// Output is [exec.Cmd.Output] for a child that ends with this process.
+// Output calls [exec.Cmd.Output] for a child that ends with this process.
 func Output(cmd *exec.Cmd) ([]byte, error) { return onThread(cmd, cmd.Output) }
 
-// CombinedOutput is [exec.Cmd.CombinedOutput] for a child that ends with this process.
+// CombinedOutput calls [exec.Cmd.CombinedOutput] for a child that ends with this process.
 func CombinedOutput(cmd *exec.Cmd) ([]byte, error) { return onThread(cmd, cmd.CombinedOutput) }
 
-// Start starts a child that ends with this process. The caller must call wait, which is
-// [exec.Cmd.Wait].
+// Start calls [exec.Cmd.Start] for a child that ends with this process. The caller must call
+// wait, exactly once, in place of [exec.Cmd.Wait].
 func Start(cmd *exec.Cmd) (wait func() error, err error) {
 	started, ended := make(chan error), make(chan error, 1)
 	go func() {
@@ -53,8 +55,10 @@ func Start(cmd *exec.Cmd) (wait func() error, err error) {
 	return func() error { return <-ended }, nil
 }
 
-// onThread runs the child from a thread that lives as long as the child does: Linux takes
-// the end of the thread that started a child for the end of the parent.
+// onThread runs the child from an operating system thread that lives as long as the child.
+// The Linux parent-death signal (prctl(2), PR_SET_PDEATHSIG) is sent when the thread that
+// started the child exits, not when the process does, and Go ends threads that it no longer
+// needs.
 func onThread(cmd *exec.Cmd, run func() ([]byte, error)) (out []byte, err error) {
 	endWithParent(cmd)
 	ended := make(chan struct{})
@@ -68,12 +72,12 @@ func onThread(cmd *exec.Cmd, run func() ([]byte, error)) (out []byte, err error)
 	return out, err
 }
 
-// tied is set in the environment of a child whose standard input ends with its parent.
+// tied is the environment variable that marks a child whose standard input ends with its parent.
 const tied = "FLUJO_HARNESS_TIED"
 
-// Tie makes the end of this process the end of the child's standard input. The child reads
-// first from it, and must call [Watch]. Call Tie before the start; the pipe is closed when
-// the child has been waited for.
+// Tie connects the child's standard input to a pipe that reaches its end when this process
+// ends. The child receives first on it and must then call [Watch]. Call Tie before the child
+// is started; waiting for the child closes the pipe.
 func Tie(cmd *exec.Cmd, first []byte) error {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -83,22 +87,25 @@ func Tie(cmd *exec.Cmd, first []byte) error {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, tied+"=1")
-	go func() { // a pipe takes little before somebody reads; a child that does not read is seen by its results
+	// A pipe buffers only a few pages until its reader reads. A write error means that the
+	// child ended early, which its exit code and its missing results report.
+	go func() {
 		_, _ = in.Write(first)
 	}()
 	return nil
 }
 
-// Watch ends this process, with exit code 1, when in reaches its end, where the parent has
-// tied it by [Tie]; else it does nothing. in is standard input, or what is left of it.
+// Watch ends this process with exit code 1 when in reaches its end, provided that the parent
+// called [Tie]; otherwise it does nothing. in is standard input, or the unread rest of it.
+// Watch returns at once and reads in a goroutine of its own.
 func Watch(in io.Reader) {
 	if os.Getenv(tied) == "" {
 		return
 	}
-	_ = os.Unsetenv(tied) // it is not true of the children of this process
+	_ = os.Unsetenv(tied) // this process's own children have another standard input
 	go func() {
 		if _, err := io.Copy(io.Discard, in); errors.Is(err, os.ErrClosed) {
-			return // by this process itself
+			return // this process closed its own standard input
 		}
 		os.Exit(1)
 	}()

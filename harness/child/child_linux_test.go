@@ -8,8 +8,7 @@ import (
 
 const kernelEndsChildren = true
 
-// running reports whether the process is there and more than an entry that nobody has
-// waited for.
+// running reports whether the process exists and is not a zombie.
 func running(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

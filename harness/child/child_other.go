@@ -4,5 +4,5 @@ package child
 
 import "os/exec"
 
-// endWithParent has no means on this system: see Tie and Group.
+// endWithParent does nothing: this system has no parent-death signal. Tie and Group work here.
 func endWithParent(*exec.Cmd) {}

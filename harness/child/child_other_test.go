@@ -9,7 +9,7 @@ import (
 
 const kernelEndsChildren = false
 
-// running reports whether the process is there.
+// running reports whether the process exists.
 func running(pid int) bool {
 	p, err := os.FindProcess(pid)
 	return err == nil && p.Signal(syscall.Signal(0)) == nil

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// role is what a copy of this test program does instead of tests.
+// role names what a copy of this test program does in place of running tests.
 const role = "FLUJO_HARNESS_CHILD_TEST"
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		parent(cmd, func() (func() error, error) { return cmd.Wait, cmd.Start() })
-	case "bound parent": // starts a child that knows nothing of its parent
+	case "bound parent": // starts a child that only the kernel ends
 		cmd := self("sleeping")
 		parent(cmd, func() (func() error, error) { return Start(cmd) })
 	case "guard":
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 		Watch(in)
 		select {}
 	case "sleeping":
-		for { // not select{}: without any goroutine that can run, the program would end as a deadlock
+		for { // not select{}: the runtime would report a deadlock
 			time.Sleep(time.Hour)
 		}
 	}
@@ -57,7 +57,7 @@ func self(as string) *exec.Cmd {
 	return cmd
 }
 
-// parent prints the number of its child and waits for it.
+// parent prints the process ID of its child and waits for it.
 func parent(cmd *exec.Cmd, start func() (func() error, error)) {
 	wait, err := start()
 	if err != nil {
@@ -67,12 +67,12 @@ func parent(cmd *exec.Cmd, start func() (func() error, error)) {
 	_ = wait()
 }
 
-// A child of a killed process ends, by each of the means alone.
+// Each mechanism alone ends the child of a killed process.
 func TestChildrenEndWithTheirParent(t *testing.T) {
 	for _, as := range []string{"tied parent", "bound parent"} {
 		t.Run(as, func(t *testing.T) {
 			if as == "bound parent" && !kernelEndsChildren || runtime.GOOS == "windows" {
-				t.Skip("the kernel of this system does not end children, or a process cannot be looked for")
+				t.Skip("this system's kernel does not end children, or cannot report whether a process exists")
 			}
 			cmd := self(as)
 			out, err := cmd.StdoutPipe()
@@ -115,7 +115,7 @@ func TestChildrenEndWithTheirParent(t *testing.T) {
 	}
 }
 
-// What a command prints arrives by every way of running it.
+// Every way of running a command returns its output.
 func TestOutputIsThatOfTheCommand(t *testing.T) {
 	out, err := Output(exec.Command("go", "env", "GOOS"))
 	if err != nil || strings.TrimSpace(string(out)) == "" {
@@ -125,6 +125,6 @@ func TestOutputIsThatOfTheCommand(t *testing.T) {
 		t.Errorf("output %q, error %v", out, err)
 	}
 	if _, err := Start(exec.Command("no-such-program-anywhere")); err == nil {
-		t.Error("a program that is not there was started")
+		t.Error("a missing program was started")
 	}
 }

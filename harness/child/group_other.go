@@ -4,10 +4,10 @@ package child
 
 import "os/exec"
 
-// Group leaves the command unchanged: there are no process groups here, and a cancelled
-// command is killed.
+// Group leaves the command unchanged: this system has no process groups. A cancelled command
+// is killed.
 func Group(*exec.Cmd) {}
 
-// EndGroup does nothing: there are no process groups here, and the number of a process that
-// has ended may be that of another one.
+// EndGroup does nothing: this system has no process groups, and the ID of a process that has
+// ended may already belong to another process.
 func EndGroup(int) {}

@@ -14,15 +14,16 @@ import (
 	"time"
 )
 
-// interruptWait is the time that an interrupted command has to write its report.
+// interruptWait is the time that an interrupted command has to write its reports.
 const interruptWait = 20 * time.Second
 
-// RunGroup runs a foreign command with everything that it starts. When ctx ends, the group is
-// interrupted and has 20 s to report; whatever is left of the group when the command has ended
-// is killed. guard is the command line of a program that calls [ServeGuard]: it kills the group
-// if this process is killed.
+// RunGroup runs a foreign command in a process group of its own. When ctx ends, the group is
+// interrupted and has 20 s to write its reports. Processes of the group that are still running
+// after the command has ended are killed. guard is the command line of a program that calls
+// [ServeGuard]; it kills the group if this process is killed.
 //
-// failed says how the command failed, err why it could not be run at all.
+// failed is the failure of a command that ran, such as a [exec.ExitError]; err is the reason
+// why it could not be run.
 func RunGroup(ctx context.Context, cmd *exec.Cmd, guard []string) (failed, err error) {
 	Group(cmd)
 	cmd.WaitDelay = interruptWait
@@ -34,7 +35,7 @@ func RunGroup(ctx context.Context, cmd *exec.Cmd, guard []string) (failed, err e
 	if failed == nil {
 		err = guarded.over(cmd.Process.Pid)
 		failed = wait()
-		EndGroup(cmd.Process.Pid) // a killed test runner leaves its test programs
+		EndGroup(cmd.Process.Pid) // a killed test runner leaves its test programs running
 	}
 	if err = errors.Join(err, guarded.end()); err != nil {
 		return nil, err
@@ -45,30 +46,30 @@ func RunGroup(ctx context.Context, cmd *exec.Cmd, guard []string) (failed, err e
 	return failed, nil
 }
 
-// guard is a process that kills a process group when this process ends without saying that
-// it is done.
+// guard is a process that kills a process group unless this process sends guardDone before it
+// ends.
 type guard struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 }
 
-// guardDone is what the guard is sent when there is nothing left to guard.
+// guardDone is the line that makes a guard exit without killing the group.
 const guardDone = "done"
 
 func newGuard(line []string) (g guard, err error) {
 	g.cmd = exec.Command(line[0], line[1:]...)
-	Group(g.cmd) // a second Ctrl-C ends this program at once, and must not end the guard
+	Group(g.cmd) // a second Ctrl-C ends this program at once and must not end the guard
 	g.cmd.Cancel = nil
 	if g.in, err = g.cmd.StdinPipe(); err == nil {
-		err = g.cmd.Start() // it has to outlive this process, so the kernel must not end it
+		err = g.cmd.Start() // not Start of this package: the guard must outlive this process
 	}
 	if err != nil {
-		return g, fmt.Errorf("start the process that ends the tests of a killed run: %w", err)
+		return g, fmt.Errorf("start the guard process, which kills the tests if this program is killed: %w", err)
 	}
 	return g, nil
 }
 
-// over names the leader of the group to guard.
+// over sends the ID of the process that leads the group.
 func (g guard) over(leader int) error {
 	_, err := fmt.Fprintln(g.in, leader)
 	return err
@@ -79,25 +80,28 @@ func (g guard) end() error {
 	return errors.Join(err, g.in.Close(), g.cmd.Wait())
 }
 
-// ServeGuard is the guard's side of [RunGroup]: it reads the process number of the leader of a
-// group from in, and kills that group if in ends without a message that all is done.
+// ServeGuard runs the guard of [RunGroup]. It reads the process ID of a group leader from in and
+// kills that group if in ends without a message that the command has ended. A line that is
+// neither is an error, and nothing is killed.
 func ServeGuard(in io.Reader) error {
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // it ends with its input
+	// The guard ends with its input; signals to the terminal's processes must not end it earlier.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	leader := 0
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		if strings.TrimSpace(lines.Text()) == guardDone {
 			return nil
 		}
 		if _, err := fmt.Sscan(lines.Text(), &leader); err != nil {
-			return fmt.Errorf("guard: %q is not a process number", lines.Text())
+			return fmt.Errorf("guard: %q is not a process ID", lines.Text())
 		}
 	}
 	EndGroup(leader)
 	return nil
 }
 
-// Explained adds to the error of a command what it printed on standard error, where
-// [exec.Cmd.Output] has kept that, and what to do where there is no such program.
+// Explained completes the error of a command: it appends the standard error output that
+// [exec.Cmd.Output] recorded, or a remedy if the program does not exist. Other errors are returned
+// unchanged.
 func Explained(err error) error {
 	if missing := new(exec.Error); errors.As(err, &missing) && errors.Is(missing, exec.ErrNotFound) {
 		return fmt.Errorf("%w: install %s, or add its folder to PATH", err, missing.Name)

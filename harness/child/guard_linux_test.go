@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A guard kills the group when its parent ends without a word, and only then.
+// A guard kills the group if its parent ends without reporting completion, and only then.
 func TestAGuardEndsWhatAKilledParentLeaves(t *testing.T) {
 	for _, killed := range []bool{true, false} {
 		victim := self("watching")
@@ -39,10 +39,10 @@ func TestAGuardEndsWhatAKilledParentLeaves(t *testing.T) {
 		}
 		if !killed {
 			if !running(victim.Process.Pid) {
-				t.Error("the guard ended a group that nobody had to end")
+				t.Error("the guard killed a group whose command had ended")
 			}
 			_ = victim.Process.Kill()
 		}
-		_ = victim.Wait() // for ever, if nobody killed it
+		_ = victim.Wait() // blocks until the victim is killed
 	}
 }

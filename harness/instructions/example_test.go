@@ -10,11 +10,11 @@ import (
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
 
-// The instructions of one command. It needs perf or valgrind.
+// This example counts the instructions of one command. It needs perf or valgrind.
 func ExampleTool() {
 	tool, err := instructions.Find(context.Background())
 	if err != nil {
-		fmt.Println(err) // it says how to get one
+		fmt.Println(err) // explains how to install a tool
 		return
 	}
 	dir, err := os.MkdirTemp("", "count")

@@ -1,12 +1,12 @@
 // Package instructions counts the instructions that a program executes in user space.
 //
-// A count hardly depends on what else the machine does, so two revisions of a program can be
-// told apart on a busy machine, where their times cannot. It is not a time: it does not see
-// cache misses, waiting, or the kernel.
+// A count hardly depends on the load of the machine, so it distinguishes two revisions of a
+// program on a busy machine where their times cannot. It is not a time: cache misses, waiting
+// and work in the kernel do not appear in it.
 //
-// Two programs can count: perf, where the processor's counters are accessible, and
-// valgrind's cachegrind, which works in any virtual machine and on any processor, 30 to 50
-// times slower than the program alone and with about half a second to start.
+// Two tools can count. perf reads the processor's counters, which most virtual machines and
+// containers hide. valgrind's cachegrind simulates the processor: it works everywhere on Linux,
+// runs the program 30 to 50 times slower, and needs about 0.5 s to start.
 package instructions
 
 import (
@@ -22,10 +22,11 @@ import (
 	"strings"
 )
 
-// ErrNone is a machine without a program that counts instructions.
+// ErrNone reports that no tool on this machine counts instructions.
 var ErrNone = errors.New("no program here counts instructions")
 
-// Tool is a program that counts the instructions of another one.
+// Tool is a program that counts the instructions of another program. A Tool may be used by
+// several goroutines, each with commands and record files of its own.
 type Tool struct {
 	Name   string // "valgrind" or "perf"
 	path   string
@@ -33,16 +34,16 @@ type Tool struct {
 	read   func(record string) (float64, error)
 }
 
-// install is what to do where there is no tool.
+// install returns advice on how to get a tool.
 func install() string {
 	if runtime.GOOS == "linux" {
 		return "install valgrind: apt-get install valgrind, dnf install valgrind or apk add valgrind"
 	}
-	return "there is valgrind for Linux: count in a container or in CI"
+	return "valgrind works on Linux: count in a container or in CI"
 }
 
-// Find returns perf where the processor's counters can be read, else valgrind. The error
-// wraps [ErrNone] and says how to get one.
+// Find returns perf if the processor's counters can be read, otherwise valgrind. An error wraps
+// [ErrNone] and explains how to get a tool.
 func Find(ctx context.Context) (*Tool, error) {
 	if path, err := exec.LookPath("perf"); err == nil {
 		t := &Tool{Name: "perf", path: path, before: perfArguments, read: readPerf}
@@ -53,8 +54,8 @@ func Find(ctx context.Context) (*Tool, error) {
 	return FindPortable(ctx)
 }
 
-// FindPortable returns valgrind, whose counts do not depend on the processor: it runs every
-// program on the same simulated one.
+// FindPortable returns valgrind, whose counts are comparable between machines: every program
+// runs on the same simulated processor. An error wraps [ErrNone] and explains how to get it.
 func FindPortable(ctx context.Context) (*Tool, error) {
 	path, err := exec.LookPath("valgrind")
 	if err != nil {
@@ -62,12 +63,12 @@ func FindPortable(ctx context.Context) (*Tool, error) {
 	}
 	t := &Tool{Name: "valgrind", path: path, before: valgrindArguments, read: readValgrind}
 	if err := t.works(ctx); err != nil {
-		return nil, fmt.Errorf("%w: valgrind is installed and does not work: %w", ErrNone, err)
+		return nil, fmt.Errorf("%w: valgrind is installed but does not work: %w", ErrNone, err)
 	}
 	return t, nil
 }
 
-// works counts a program that does nothing.
+// works counts the instructions of a program that does nothing, to check that the tool works.
 func (t *Tool) works(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "flujo-harness-count-")
 	if err != nil {
@@ -87,15 +88,15 @@ func (t *Tool) works(ctx context.Context) error {
 	return err
 }
 
-// Wrap makes the command, which has not been started, run under the tool. The tool writes
-// its count to the file record; the output of the program is its own.
+// Wrap changes cmd, which must not have been started, to run under the tool. The tool writes
+// its count to the file record and leaves the program's output and exit code unchanged.
 func (t *Tool) Wrap(cmd *exec.Cmd, record string) {
 	args := append(t.before(record), cmd.Path)
 	cmd.Args = append(append([]string{t.path}, args...), cmd.Args[1:]...)
 	cmd.Path = t.path
 }
 
-// Read returns the instructions that the tool counted into the file record.
+// Read returns the number of instructions in the file record, which the tool wrote.
 func (t *Tool) Read(record string) (float64, error) {
 	n, err := t.read(record)
 	if err != nil {
@@ -109,7 +110,7 @@ func valgrindArguments(record string) []string {
 		"--cachegrind-out-file=/dev/null", "--log-file=" + record}
 }
 
-// references is the line of cachegrind's log with all instructions: "==7== I refs: 1,798,093".
+// references matches the total in cachegrind's log: "==7== I refs: 1,798,093".
 var references = regexp.MustCompile(`(?m)^==\d+==\s+I\s+refs:\s+([\d,]+)\s*$`)
 
 func readValgrind(record string) (float64, error) {
@@ -121,7 +122,8 @@ func readValgrind(record string) (float64, error) {
 	if len(all) == 0 {
 		return 0, fmt.Errorf("no line \"I refs\" in %.300q", text)
 	}
-	// A process that forks writes one part for each: the last to end is the program itself.
+	// A program that forks logs one total per process. The parent waits for its children, so
+	// the last total is its own.
 	return strconv.ParseFloat(strings.ReplaceAll(string(all[len(all)-1][1]), ",", ""), 64)
 }
 
@@ -129,10 +131,11 @@ func perfArguments(record string) []string {
 	return []string{"stat", "-x", ",", "-e", "instructions:u", "-o", record, "--"}
 }
 
-// readPerf reads the lines of perf stat -x, whose fields are the count, its unit, the event,
-// the time it was counted and the share of the time in percent. A processor with two kinds
-// of cores has a line for each. A count that perf extrapolated, because it had more events
-// than the processor has counters, is refused: it is an estimate.
+// readPerf reads the output of perf stat -x (perf-stat(1), CSV FORMAT). Its fields are the
+// count, the unit, the event, the time for which the event was counted, and that time as a
+// percentage of the run. A processor with two kinds of cores has one line per kind. If there
+// are more events than hardware counters, perf extrapolates from part of the run; such a count
+// is an estimate and is rejected.
 func readPerf(record string) (float64, error) {
 	text, err := os.ReadFile(record)
 	if err != nil {
@@ -147,17 +150,17 @@ func readPerf(record string) (float64, error) {
 		switch {
 		case fields[0] == "<not supported>":
 			return 0, errors.New("the counters of the processor are not accessible here: <not supported>")
-		case fields[0] == "<not counted>": // the program never ran on cores of this kind
+		case fields[0] == "<not counted>": // the program did not run on this kind of core
 			continue
 		}
 		n, err := strconv.ParseFloat(fields[0], 64)
 		if err != nil {
 			return 0, fmt.Errorf("line %q: %w", line, err)
 		}
-		// With two kinds of cores each counts for its part of the time, and nothing is extrapolated.
+		// Each kind of core counts only while the program runs on it: less than 100% is exact there.
 		hybrid := strings.HasPrefix(fields[2], "cpu_")
 		if share, err := strconv.ParseFloat(fields[4], 64); !hybrid && (err != nil || share < 100) {
-			return 0, fmt.Errorf("perf counted for %s%% of the time only and extrapolated the rest", fields[4])
+			return 0, fmt.Errorf("perf counted for only %s%% of the time and extrapolated the rest", fields[4])
 		}
 		sum, counted = sum+n, true
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The counters of most machines are not accessible in CI: their output is recorded.
+// Most CI machines hide the processor's counters, so the outputs of perf are recorded files.
 func TestRecordedCountsAreRead(t *testing.T) {
 	for file, want := range map[string]struct {
 		n   float64
@@ -46,8 +46,8 @@ func TestAMachineWithoutAToolSaysHowToGetOne(t *testing.T) {
 	}
 }
 
-// Twice the work has twice the instructions, in whatever tool there is, and the output of
-// the program is its own.
+// Twice the work executes twice the instructions, and the tool leaves the program's output
+// unchanged.
 func TestWorkIsCounted(t *testing.T) {
 	tool, err := Find(t.Context())
 	if errors.Is(err, ErrNone) {
@@ -84,7 +84,7 @@ const rounded = "FLUJO_HARNESS_ROUNDS"
 
 var kept uint64
 
-// TestWork is run by TestWorkIsCounted, in a process of its own.
+// TestWorkIsCounted runs TestWork in a separate process.
 func TestWork(t *testing.T) {
 	rounds := os.Getenv(rounded)
 	if rounds == "" {
