@@ -10,55 +10,61 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// AwayBound is what the median of [CanaryResult.Away] over the sessions of a measurement
-// must not be above: then the process has had less than 35% of a core, and the place is
-// too noisy to judge anything by.
+// AwayBound is the largest median of [CanaryResult.Away] over the sessions of a measurement
+// that still allows a verdict, a share from 0 to 1. Above it the process received less than
+// 35% of a core, and the machine is too noisy to judge any result.
 //
-// The paired statistic still works beside one and two processes that burn a core each, so
-// the bound lies above them. Measured in fresh processes on 2 virtual cores (n = 100 each;
-// median, 5% to 95%): idle 0.07 (0.02 to 0.36), one burner 0.52 (0.09 to 0.65), two 0.09
-// (0.07 to 0.55), eight 0.75 (0.56 to 0.81). The median of 5 such sessions, drawn 4,000
-// times, was above the bound in 0.1% with one burner, never with two, in 96% with eight;
-// of a single one, up to 5% are. By fair shares, a process is away 1 - cores/(burners+1)
-// of the time: it fires from five burners on 2 cores.
+// Paired statistics still work while one or two other processes each keep a core busy, so the
+// bound lies above those cases. Away was measured in fresh processes on 2 virtual cores
+// (n = 100 each; median, with the 5% and 95% quantiles):
 //
-// It sees only what happens within 20 ms: a group that is stopped for 70 ms after 30 may
-// escape it; the quota of the group is for [Inspect] to find.
+//	idle                     0.07 (0.02 to 0.36)
+//	one busy process         0.52 (0.09 to 0.65)
+//	two busy processes       0.09 (0.07 to 0.55)
+//	eight busy processes     0.75 (0.56 to 0.81)
+//
+// The median of 5 such sessions, resampled 4,000 times, exceeded the bound in 0.1% of draws
+// with one busy process, never with two, and in 96% with eight; a single session exceeds it in
+// up to 5%. A fair scheduler keeps a process away for 1 - cores/(busy+1) of the time, so on
+// 2 cores the bound is exceeded from five busy processes on.
+//
+// The canary covers only 20 ms: it may miss a control group that runs for 30 ms and is then
+// stopped for 70 ms. [Inspect] finds such quotas.
 const AwayBound = 0.65
 
-// CanaryResult is how evenly a loop of fixed work ran.
+// CanaryResult describes how evenly a loop of fixed work ran.
 type CanaryResult struct {
 	Loops  int     `json:"loops"`
-	LoopUS float64 `json:"loop_us"` // median of a loop, in us
-	// Spread is (p90-p10)/median of the loops, 0 and up: what the clock rate and the
-	// neighbours on a core do to work that is not interrupted. It says nothing of
-	// preemption, which hits too few loops: with eight burners it is as small as idle. The
-	// median absolute deviation is blind to even more.
+	LoopUS float64 `json:"loop_us"` // median time of a loop, in µs
+	// Spread is (p90-p10)/median of the loop times, 0 or more. It shows the effect of the
+	// clock rate and of neighbours on a core on work that is not interrupted. It does not show
+	// preemption, which affects too few loops: with eight busy processes it is as small as on
+	// an idle machine. The median absolute deviation misses even more.
 	Spread float64 `json:"spread"`
-	// Outliers is the share of loops that took more than twice the median, 0 to 1: how
-	// often the process was interrupted.
+	// Outliers is the share of loops that took more than twice the median, 0 to 1. It shows
+	// how often the process was interrupted.
 	Outliers float64 `json:"outliers"`
-	// Away is the share of the time in which the loop did not get on, 0 to 1: what is left
-	// when every loop had taken the p10 of them all. It is what tells a busy machine, a throttled
-	// group and stolen time, and is judged by [AwayBound].
+	// Away is the share of the time in which the loop made no progress, 0 to 1: the part of
+	// the total that remains after subtracting the p10 loop time once per loop. It shows a busy
+	// machine, a throttled control group and stolen time; [AwayBound] is its limit.
 	Away float64 `json:"away"`
 }
 
 const (
 	canaryWindow = 20 * time.Millisecond
-	canaryLeast  = 10      // loops, however long they take: fewer have no p10
-	canaryMost   = 1 << 12 // loops, should the clock stand still
-	spinSteps    = 60_000  // of one loop: about 100 us at 3 GHz
+	canaryLeast  = 10      // loops, however long they take: p10 needs at least ten
+	canaryMost   = 1 << 12 // loops, in case the clock stands still
+	spinSteps    = 60_000  // steps of one loop: about 100 µs at 3 GHz
 )
 
-// Canary runs a loop of fixed work for 20 ms, longer only where the process is kept
-// from the core, and tells how evenly it ran. It is cheap enough for the start of every
-// session. Run it where nothing else runs in the process. A cancelled ctx ends it with
-// the loops so far. Where the clock is too coarse to see a loop, LoopUS is 0 and Away 1.
+// Canary runs a loop of fixed work for 20 ms and reports how evenly it ran. It takes longer
+// only if the process is kept from the core, and is cheap enough for the start of every
+// session. Nothing else should run in the process meanwhile. Cancelling ctx ends it early, with
+// the loops completed so far. If the clock is too coarse to time a loop, LoopUS is 0 and Away 1.
 func Canary(ctx context.Context) CanaryResult { return canary(ctx, time.Now, spin) }
 
 func canary(ctx context.Context, now func() time.Time, work func(uint64) uint64) CanaryResult {
-	took := make([]float64, 0, canaryMost) // us
+	took := make([]float64, 0, canaryMost) // µs
 	seed := uint64(1)
 	began := now()
 	last := began
@@ -72,8 +78,8 @@ func canary(ctx context.Context, now func() time.Time, work func(uint64) uint64)
 	return evenness(took)
 }
 
-// evenness of loops that took so many us each; took is sorted by it. Quantiles are by
-// nearest rank.
+// evenness summarises loop times in µs and sorts took. Quantiles are nearest-rank: the smallest
+// time that at least that share of the loops does not exceed. Without loops Away is 1.
 func evenness(took []float64) CanaryResult {
 	r := CanaryResult{Loops: len(took), Away: 1}
 	if r.Loops == 0 {
@@ -98,8 +104,9 @@ func evenness(took []float64) CanaryResult {
 	return r
 }
 
-// spin is the loop: xorshift64 (Marsaglia, Journal of Statistical Software 8, 2003), each
-// step of which waits for the one before. It touches no memory. seed must not be 0.
+// spin is one loop of the canary: xorshift64 (Marsaglia, Journal of Statistical Software 8,
+// 2003). Each step depends on the previous one, so the processor cannot overlap them, and none
+// accesses memory. seed must not be 0, which xorshift maps to itself.
 //
 //go:noinline
 func spin(seed uint64) uint64 {
@@ -111,8 +118,8 @@ func spin(seed uint64) uint64 {
 	return seed
 }
 
-// spinRate is the loops a second that each of several goroutines makes at once, the mean
-// of them, over a window.
+// spinRate runs loops in the given number of goroutines at once for 20 ms and returns the mean
+// rate of a goroutine, in loops per second.
 func spinRate(ctx context.Context, goroutines int) float64 {
 	rates := make([]float64, goroutines)
 	var group sync.WaitGroup

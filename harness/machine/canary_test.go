@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// hands is a clock that goes on only when it is told to, and by a little when it is read.
+// hands is a fake clock that advances by a fixed step with each reading, and on request.
 type hands struct {
 	at   time.Time
 	read time.Duration
@@ -23,7 +23,7 @@ func (h *hands) now() time.Time {
 	return h.at
 }
 
-// coarse is the clock as one that ticks every so often shows it.
+// coarse returns the readings of the clock, truncated to a tick.
 func (h *hands) coarse(tick time.Duration) func() time.Time {
 	return func() time.Time { return h.now().Truncate(tick) }
 }
@@ -72,8 +72,8 @@ func TestCanaryStops(t *testing.T) {
 	}
 }
 
-// A scheduler of fair shares in slices of 3 ms: the bound bears as many burners as the
-// paired statistic does, and not what leaves next to nothing of a core.
+// Simulates a fair scheduler with slices of 3 ms. The bound must allow as many busy processes
+// as the paired statistic tolerates, and reject a process that gets almost no CPU.
 func TestAwayBoundLiesBetweenTwoAndEightBurners(t *testing.T) {
 	const slice = 3 * time.Millisecond
 	median := func(share float64) float64 {
@@ -114,7 +114,8 @@ func TestAwayBoundLiesBetweenTwoAndEightBurners(t *testing.T) {
 	}
 }
 
-// The loop itself: not optimised away, and it does not end in the 0 that xorshift stays at.
+// The compiler must not remove the loop, and its result must not be 0, which xorshift maps to
+// itself.
 func TestCanaryRuns(t *testing.T) {
 	if r := Canary(t.Context()); r.Loops < canaryLeast || !(r.LoopUS > 0) || math.IsNaN(r.Spread) {
 		t.Errorf("%+v", r)

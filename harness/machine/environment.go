@@ -13,9 +13,10 @@ import (
 	"github.com/shirou/gopsutil/v4/host"
 )
 
-// Class names the kind of machine that limits are kept by, the processor included:
-// "linux-amd64-2cpu-amd-epyc". (W-N)/F of an unchanged program differed by up to 20%
-// between two processors of otherwise equal machines.
+// Class names the kind of machine for which limits are stored, such as
+// "linux-amd64-2cpu-amd-epyc". It includes the processor's model, because the overhead ratio
+// (backend - none)/floor of an unchanged program differed by up to 20% between two processors
+// of otherwise equal machines.
 func Class() string { return class(processor(context.Background())) }
 
 func class(cpu string) string {
@@ -24,7 +25,7 @@ func class(cpu string) string {
 	return strings.Join(append([]string{runtime.GOOS, runtime.GOARCH, fmt.Sprintf("%dcpu", runtime.GOMAXPROCS(0))}, words...), "-")
 }
 
-// processor is the name of its model, or "unknown".
+// processor returns the name of the processor's model, or "unknown".
 func processor(ctx context.Context) string {
 	if infos, err := cpu.InfoWithContext(ctx); err == nil && len(infos) > 0 && infos[0].ModelName != "" {
 		return infos[0].ModelName
@@ -32,8 +33,8 @@ func processor(ctx context.Context) string {
 	return "unknown"
 }
 
-// Describe returns the environment of a measurement whose databases lie in dir.
-// What cannot be found out is "unknown".
+// Describe returns the environment of a measurement whose databases are in dir. Properties that
+// cannot be determined are "unknown".
 func Describe(ctx context.Context, dir string) Environment {
 	e := Environment{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
@@ -56,8 +57,8 @@ func Describe(ctx context.Context, dir string) Environment {
 	return e
 }
 
-// filesystemName shortens gopsutil's "ext2/ext3": the kernel gives one magic
-// number to all three.
+// filesystemName shortens gopsutil's "ext2/ext3". The kernel reports one magic number for
+// ext2, ext3 and ext4 (statfs(2)).
 func filesystemName(kind string) string {
 	if strings.HasPrefix(kind, "ext2") {
 		return "ext2/3/4"
@@ -65,9 +66,10 @@ func filesystemName(kind string) string {
 	return kind
 }
 
-// Environment is where something was measured.
+// Environment describes the machine and the software of a measurement. It is stored with
+// results and with limits.
 type Environment struct {
-	Class      string `json:"class" toml:"class"` // what limits are kept by: "linux-amd64-2cpu-amd-epyc"
+	Class      string `json:"class" toml:"class"` // see the function [Class]
 	OS         string `json:"os" toml:"os"`
 	Arch       string `json:"arch" toml:"arch"`
 	Cores      int    `json:"cores" toml:"cores"` // GOMAXPROCS

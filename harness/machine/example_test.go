@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Whether the temporary folder is a place to measure in. What it says depends on the machine.
+// This example checks whether the temporary folder is suitable for measurements. The output
+// depends on the machine.
 func ExampleInspect() {
-	place, err := machine.Inspect(context.Background(), os.TempDir(), func(check string) { fmt.Println("checking", check) })
+	inspection, err := machine.Inspect(context.Background(), os.TempDir(), sqlitebench.Backend{}, func(check string) { fmt.Println("checking", check) })
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(place.Advice, place.Reasons)
+	fmt.Println(inspection.Advice, inspection.Reasons)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Median of v, the mean of the middle two for an even number, NaN for none; v is
-// left as it is.
+// Median returns the median of v, the mean of the middle two values if their number is even,
+// and NaN for an empty slice. It does not change v.
 func Median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	n := len(s)

@@ -16,25 +16,26 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
+// DoctorCommand returns the doctor command.
 func DoctorCommand() *cobra.Command {
 	var dir, file string
 	var strict bool
 	cmd := &cobra.Command{
 		Use: "doctor", Args: cobra.NoArgs,
-		Short: "Look at machine, disk and noise: is this a place to measure?",
+		Short: "Check whether this machine is suitable for measurements",
 		Example: `  flujo-harness doctor
   flujo-harness doctor --dir /mnt/ci --strict`,
-		Long: `Measures the clock, the cores, the disk and SQLite, reads what the system tells of
-itself, and says whether to measure here: at any durability, at "process" only, or not
-at all. It takes a few seconds and wants the machine for itself: what else runs is part
-of what it finds.
-
-Marks: ok; note, worth knowing; warn, figures are worse or doubtful; bad; unknown, the
-fact cannot be had here. Every figure has its unit and n.
-
-Exit codes: 0 with or without warnings; 2 usage; 3 it could not find out, as where the
-folder cannot be written to; 4 under --strict where timings must not be gated on;
-130 interrupted.
+		Long: `Measures the clock, the cores, the disk and saves, reads the system's settings, and
+		reports whether to measure here: at any durability, at "process" only, or not at all.
+		It takes a few seconds. Other programs that run at the same time affect the result.
+		
+		Marks: ok; note, worth knowing; warn, timings are longer or less certain; bad, timings
+		cannot be trusted; unknown, the fact cannot be determined here. Every figure has its
+		unit and n.
+		
+		Exit codes: 0 with or without warnings; 2 usage; 3 the checks could not be completed, for
+		example because the folder is not writable; 4 with --strict if timings must not be gated
+		here; 130 interrupted.
 
 --json writes {"schema": 1, "dir", "started", "seconds", "environment", "checks":
 [{"name", "mark", "finding", "figures": [{"name", "value", "unit", "n"}], "do", "bars"}],
@@ -50,7 +51,7 @@ folder cannot be written to; 4 under --strict where timings must not be gated on
 			}
 			progress := cli.NewProgress(cmd.ErrOrStderr())
 			defer progress.End()
-			place, err := machine.Inspect(cmd.Context(), folder, backend, func(check string) { progress.Set("looking at this place", check) })
+			inspection, err := machine.Inspect(cmd.Context(), folder, backend, func(check string) { progress.Set("checking this machine", check) })
 			progress.End()
 			if cmd.Context().Err() != nil {
 				return &cli.ExitError{Code: cli.ExitInterrupted, Err: nil}
@@ -59,31 +60,31 @@ folder cannot be written to; 4 under --strict where timings must not be gated on
 				return cli.Fault(err)
 			}
 			if file == "-" {
-				err = cli.PrintJSON(cmd.OutOrStdout(), place)
-			} else {
-				err = cli.Print(cmd.OutOrStdout(), placeText(cli.NewScreen(cmd.OutOrStdout()), place))
-			}
-			if err == nil && file != "" && file != "-" {
-				err = writePlace(file, place)
+				err = cli.PrintJSON(cmd.OutOrStdout(), inspection)
+				} else {
+				err = cli.Print(cmd.OutOrStdout(), inspectionText(cli.NewScreen(cmd.OutOrStdout()), inspection))
+				}
+				if err == nil && file != "" && file != "-" {
+				err = writeInspection(file, inspection)
 			}
 			if err != nil {
 				return err
 			}
-			return placeExit(place, strict)
+			return inspectionExit(inspection, strict)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder to measure in (default .flujo of the module, or the module where there is none yet)")
-	cmd.Flags().StringVar(&file, "json", "", `write JSON to this file; "-" is standard output, in place of the table`)
-	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 where this is not a place to gate on timings")
+	cmd.Flags().StringVar(&dir, "dir", "", "folder to measure in (default .flujo of the module, or the module if that does not exist)")
+	cmd.Flags().StringVar(&file, "json", "", `write JSON to this file; "-" writes it to standard output in place of the table`)
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 4 if timings must not be gated here")
 	return cmd
 }
 
-// doctorDir is the folder that the user named, or the one that measurements are made in.
+// doctorDir returns the folder that the user named, or the default folder of measurements.
 func doctorDir(given string) (string, error) {
 	if given != "" {
 		info, err := os.Stat(given)
 		if err == nil && !info.IsDir() {
-			err = errors.New("it is not a folder")
+			err = errors.New("not a folder")
 		}
 		if err != nil {
 			return "", cli.Usage(fmt.Errorf("--dir %s: %w: name an existing folder", given, err))
@@ -100,15 +101,15 @@ func doctorDir(given string) (string, error) {
 	return p.Root, nil
 }
 
-// placeExit is the exit that the advice leads to.
-func placeExit(p *machine.Place, strict bool) error {
+// inspectionExit returns the exit code of an inspection.
+func inspectionExit(p *machine.Inspection, strict bool) error {
 	if strict && p.Advice == machine.NoTimings {
 		return &cli.ExitError{Code: cli.ExitInconclusive}
 	}
 	return nil
 }
 
-func writePlace(path string, p *machine.Place) error {
+func writeInspection(path string, p *machine.Inspection) error {
 	var text bytes.Buffer
 	if err := cli.PrintJSON(&text, p); err != nil {
 		return err
@@ -119,8 +120,9 @@ func writePlace(path string, p *machine.Place) error {
 	return nil
 }
 
-// placeText is a line for each check, longer ones wrapped, then the advice and what to do.
-func placeText(s cli.Screen, p *machine.Place) string {
+// inspectionText formats one line per check, wrapped if necessary, then the advice and the
+// remedies.
+func inspectionText(s cli.Screen, p *machine.Inspection) string {
 	const markWidth, nameWidth = 7, 10
 	width := 100
 	if s.Width > 0 {
@@ -147,7 +149,7 @@ func placeText(s cli.Screen, p *machine.Place) string {
 			fmt.Fprintf(&todo, "  %-*s  %s\n", nameWidth, name, line)
 		}
 	}
-	var warned []string // though they do not bar the advice
+	var warned []string // warnings that do not change the advice
 	for _, c := range p.Checks {
 		if c.Mark == machine.MarkWarn && !slices.Contains(p.Reasons, c.Name) {
 			warned = append(warned, c.Name)
@@ -160,7 +162,7 @@ func placeText(s cli.Screen, p *machine.Place) string {
 	if len(warned) > 0 {
 		advice += "; figures vary more for " + strings.Join(warned, ", ")
 	}
-	b.WriteString("\n" + s.Paint(cli.Bold, advice) + "\n")
+	b.WriteString("\n" + s.Paint(cli.Bold, strings.Join(cli.Wrap(advice, width), "\n")) + "\n")
 	if todo.Len() > 0 {
 		b.WriteString("what to do:\n" + todo.String())
 	}

@@ -22,7 +22,7 @@ func TestDoctorExit(t *testing.T) {
 		{machine.NoTimings, false, 0},
 	} {
 		code := 0
-		if exit := new(cli.ExitError); errors.As(placeExit(&machine.Place{Advice: tc.advice}, tc.strict), &exit) {
+		if exit := new(cli.ExitError); errors.As(inspectionExit(&machine.Inspection{Advice: tc.advice}, tc.strict), &exit) {
 			code = exit.Code
 		}
 		if code != tc.code {
@@ -32,31 +32,31 @@ func TestDoctorExit(t *testing.T) {
 }
 
 func TestPlaceIsShown(t *testing.T) {
-	p := &machine.Place{
+	p := &machine.Inspection{
 		Checks: []machine.Check{
 			{Name: "clock", Mark: machine.MarkOK, Finding: "smallest tick 50ns (n=20)"},
-			{Name: "filesystem", Mark: machine.MarkUnknown, Finding: "the type of the file system cannot be found out", Do: "be sure that it is a local disk, of this machine and of no other one"},
+			{Name: "filesystem", Mark: machine.MarkUnknown, Finding: "the type of the file system cannot be determined", Do: "make sure that it is a local disk, of this machine and of no other one"},
 			{Name: "race", Mark: machine.MarkBad, Finding: "built with -race", Do: "build without it"},
 		},
 		Advice: machine.NoTimings, Reasons: []string{"race"},
 	}
 	want := `ok       clock       smallest tick 50ns (n=20)
 unknown  filesystem  the type of the file system cannot be
-                     found out
+                     determined
 bad      race        built with -race
 
 do not gate on timings here, because of race
 what to do:
-  filesystem  be sure that it is a local disk, of this
+  filesystem  make sure that it is a local disk, of this
               machine and of no other one
   race        build without it
 `
-	if got := placeText((cli.Screen{Width: 60}), p); got != want {
+	if got := inspectionText((cli.Screen{Width: 60}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 	p.Checks, p.Advice, p.Reasons = p.Checks[:1], machine.MeasureHere, nil
 	want = "ok       clock       smallest tick 50ns (n=20)\n\nmeasure here\n"
-	if got := placeText((cli.Screen{}), p); got != want {
+	if got := inspectionText((cli.Screen{}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 }

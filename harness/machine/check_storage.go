@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	syncs       = 200 // writes of each kind, and saves at each durability
+	syncs       = 200 // writes of each kind, and saves per durability
 	storageTime = 1500 * time.Millisecond
 	leastSyncs  = 20
 	page        = 4096
-	// A flash cell takes hundreds of us to program. A sync in less has ended in a memory:
-	// one with a battery or capacitors, or one that forgets.
-	honestSync = 50 // us
+	// Programming a flash cell takes hundreds of µs. A faster sync has ended in a cache, with a
+	// battery or capacitors or without.
+	honestSync = 50 // µs
 )
 
-// latencies are the times of one kind of operation, in us.
+// latencies are quantiles of the time of one kind of operation, in µs, from n samples.
 type latencies struct {
 	p50, p95 float64
 	n        int
 }
 
-// latency makes the operation up to syncs times, and stops after storageTime once it
-// has leastSyncs. Quantiles are by nearest rank.
+// latency runs op up to syncs times, and stops after storageTime if at least leastSyncs samples
+// exist. Quantiles are nearest-rank.
 func (s *site) latency(ctx context.Context, op func(i int) error) (latencies, error) {
 	var took []float64
 	began := s.now()
@@ -61,7 +61,8 @@ func (l latencies) figures(name string) []Figure {
 	return []Figure{{name + " p50", l.p50, "us", l.n}, {name + " p95", l.p95, "us", l.n}}
 }
 
-// threeDigits writes a positive number with the digits that can mean something.
+// threeDigits formats a positive number with three significant digits, or as an integer from
+// 100 on.
 func threeDigits(v float64) string {
 	if v < 100 {
 		return fmt.Sprintf("%.3g", v)
@@ -69,8 +70,8 @@ func threeDigits(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// checkSync times a write of 4 KiB with the sync behind it, at the end of a file and
-// over what is there.
+// checkSync times a write of 4 KiB followed by fsync, once appending to a file and once
+// overwriting it. Appending also changes the file's metadata, which the sync must write.
 func (s *site) checkSync(ctx context.Context) (c Check, err error) {
 	fail := func(err error) (Check, error) {
 		return c, fmt.Errorf("time fsync in %s: %w", s.dir, err)
@@ -83,7 +84,7 @@ func (s *site) checkSync(ctx context.Context) (c Check, err error) {
 	data := make([]byte, page)
 	written := 0
 	write := func(i int) error {
-		data[0] = byte(i) // else a clever disk may see that nothing changes
+		data[0] = byte(i) // a page with equal content might not be written
 		_, err := f.WriteAt(data, int64(i)*page)
 		return errors.Join(err, s.sync(f))
 	}
@@ -100,17 +101,17 @@ func (s *site) checkSync(ctx context.Context) (c Check, err error) {
 	if min(add.p50, over.p50) < honestSync {
 		c.Mark, c.Bars = MarkWarn, ProcessOnly
 		c.Finding += fmt.Sprintf("; p50 under %d µs", honestSync)
-		c.Do = `storage that lies, or has a power-protected cache: durability "power" cannot be believed here unless the device has one: ask who runs the disk`
+		c.Do = `the device acknowledges writes from a cache: durability "power" holds here only if that is a power-protected cache: ask the operator of the storage`
 	}
 	return c, nil
 }
 
-// checkSaves times saves of the backend at the durabilities that it has. That its settings are
-// the right ones is in the opening: a backend refuses a database that did not take them.
+// checkSaves times saves of the backend at each of its durabilities. Opening it also verifies its
+// settings: a backend refuses a database that ignored one.
 func (s *site) checkSaves(ctx context.Context) (Check, error) {
 	c := Check{Mark: MarkOK}
 	var timed []latencies
-	var names, missing, said []string
+	var names, missing, texts []string
 	for _, level := range s.backend.Levels() {
 		d := level.Durability
 		if d == corebench.Unsynced {
@@ -119,15 +120,15 @@ func (s *site) checkSaves(ctx context.Context) (Check, error) {
 		l, warnings, err := s.saves(ctx, d)
 		if err != nil {
 			return Check{Mark: MarkBad, Bars: NoTimings, Finding: strings.ReplaceAll(err.Error(), "\n", "; "),
-				Do: "the backend cannot work here: name a folder on a local disk with --dir"}, nil
+				Do: "the backend does not work here: name a folder on a local disk with --dir"}, nil
 		}
 		if timed == nil {
 			missing = warnings
 		}
-		timed, names, said = append(timed, l), append(names, d), append(said, fmt.Sprintf("%s %v", d, l))
+		timed, names, texts = append(timed, l), append(names, d), append(texts, fmt.Sprintf("%s %v", d, l))
 		c.Figures = append(c.Figures, l.figures(d)...)
 	}
-	c.Finding = "save p50/p95: " + strings.Join(said, ", ")
+	c.Finding = "save p50/p95: " + strings.Join(texts, ", ")
 	if first, last := timed[0], timed[len(timed)-1]; len(timed) > 1 && first.p50 > 0 {
 		c.Figures = append(c.Figures, Figure{names[len(names)-1] + "/" + names[0] + " p50", last.p50 / first.p50, "ratio", min(first.n, last.n)})
 		c.Finding += fmt.Sprintf(", x%.1f", last.p50/first.p50)
@@ -135,13 +136,14 @@ func (s *site) checkSaves(ctx context.Context) (Check, error) {
 	if len(missing) > 0 {
 		c.Mark = MarkWarn
 		c.Finding += "; " + strings.Join(missing, "; ")
-		c.Do = "a protection of saved runs is not available here: use a local disk, and see the finding"
+		c.Do = "a protection of saved runs is not available here: use a local disk, see the finding"
 	}
 	return c, nil
 }
 
-// saves times step saves of about 100 bytes, and has them counted by another connection.
-// missing are the protections that the database cannot have here.
+// saves times step saves of about 100 bytes, then counts the records over another connection,
+// so that a backend that acknowledges without saving is an error.
+// missing are the protections that the database lacks here.
 func (s *site) saves(ctx context.Context, durability string) (l latencies, missing []string, err error) {
 	path := filepath.Join(s.scratch, durability+".db")
 	b, err := s.open(ctx, path, durability)
@@ -165,8 +167,8 @@ func (s *site) saves(ctx context.Context, durability string) (l latencies, missi
 		return l, nil, err
 	}
 	rows, err := s.backend.Count(ctx, path)
-	if want := int64(l.n + 1); err == nil && rows.Records != want { // the start is one too
-		err = fmt.Errorf("%d of %d saves are found by another connection", rows.Records, want)
+	if want := int64(l.n + 1); err == nil && rows.Records != want { // with the record of the start
+		err = fmt.Errorf("another connection finds %d of %d saves", rows.Records, want)
 	}
 	return l, missing, err
 }

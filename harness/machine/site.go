@@ -15,17 +15,17 @@ import (
 	"github.com/flujo/flujo-harness/core/corebench"
 )
 
-// site is where the checks get their facts from. Tests make up their own.
+// site is the source of the facts that the checks use. Tests replace parts of it.
 type site struct {
-	dir     string // absolute, without links
-	scratch string // empty folder in it, to write to
-	files   fs.FS  // the machine's root: /proc and /sys, where there are any
+	dir     string // absolute, without symbolic links
+	scratch string // empty folder in dir, for writing
+	files   fs.FS  // the machine's root, for /proc and /sys
 
 	now    func() time.Time
 	canary func(context.Context) CanaryResult
-	rate   func(ctx context.Context, goroutines int) float64 // loops a second of each
+	rate   func(ctx context.Context, goroutines int) float64 // loops per second of each goroutine
 	procs  int                                               // GOMAXPROCS
-	cpus   int                                               // that the process may run on
+	cpus   int                                               // processors that the process may use
 	race   bool
 	getenv func(string) string
 
@@ -35,13 +35,13 @@ type site struct {
 	backend corebench.Backend
 	open    func(ctx context.Context, path, durability string) (core.Backend, error)
 
-	before counters // when the inspection began
+	before counters // at the start of the inspection
 }
 
-// counters of the machine that only a difference makes sense of.
+// counters are totals since the machine was started, of which only differences have a meaning.
 type counters struct {
 	ticks     cpuTicks
-	throttled int64 // times the group of the process was stopped for its quota; -1 unknown
+	throttled int64 // times the control group was stopped because of its quota; -1 if unknown
 }
 
 func (s *site) counters() counters {
@@ -49,8 +49,8 @@ func (s *site) counters() counters {
 	return counters{s.ticks(), throttled}
 }
 
-// thisSite is the machine itself. Off Linux the root has no /proc, and what is read from
-// there is unknown.
+// thisSite returns the facts of this machine. Systems other than Linux have no /proc and /sys,
+// and the checks that read from there report unknown.
 func thisSite(dir, scratch string, backend corebench.Backend) *site {
 	return &site{
 		dir: dir, scratch: scratch, files: os.DirFS("/"),
@@ -65,7 +65,7 @@ func thisSite(dir, scratch string, backend corebench.Backend) *site {
 	}
 }
 
-// builtWithRace reads the setting that the go command leaves in every program it builds.
+// builtWithRace reads the build setting that the go command records in every program.
 func builtWithRace() bool {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
@@ -77,8 +77,8 @@ func builtWithRace() bool {
 	return false
 }
 
-// inspect makes the checks in the order they are shown in. What is measured comes
-// first: steal and throttling are counted over it.
+// inspect runs the checks in the order of their output. Checks that measure run first, so that
+// steal and throttling are counted while they load the machine.
 func (s *site) inspect(ctx context.Context, doing func(string)) ([]Check, error) {
 	s.before = s.counters()
 	var checks []Check

@@ -50,9 +50,9 @@ func TestCanaryCheck(t *testing.T) {
 	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkCanary }, change{
 		"idle":             {nil, said{MarkOK, "", "away 2% of the time, spread 1.0%, over twice the median 0.0% (n=15 x 20 ms)", ""}},
 		"one bad window":   {away(0.02, 0.02, 0.02, 0.02, 0.9), said{MarkOK, "", "away 2%", ""}},
-		"burners":          {away(0.5), said{MarkWarn, "", "away 50% of the time, spread 12.3%, over twice the median 4.0%", "end what else runs"}},
+		"burners":          {away(0.5), said{MarkWarn, "", "away 50% of the time, spread 12.3%, over twice the median 4.0%", "end other programs"}},
 		"at the bound":     {away(AwayBound), said{MarkWarn, "", "away 65%", ""}},
-		"next to no core":  {away(0.8), said{MarkBad, NoTimings, "away 80%", "less than 35% of one"}},
+		"next to no core":  {away(0.8), said{MarkBad, NoTimings, "away 80%", "less than 35% of a core"}},
 		"mostly no core":   {away(0.1, 0.8, 0.8), said{MarkBad, NoTimings, "away 80%", ""}},
 		"at the lower one": {away(awayWarn), said{MarkOK, "", "away 25%", ""}},
 	})
@@ -70,10 +70,13 @@ func TestCoresCheck(t *testing.T) {
 		}
 	}
 	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkCores }, change{
-		"own cores":    {nil, said{MarkOK, "", "2 loops at once run 1.00 times as long as one alone (n=5)", ""}},
+		"own cores":    {nil, said{MarkOK, "", "2 concurrent loops take 1.00 times as long as a single one (n=5)", ""}},
 		"hyperthreads": {together(6000), said{MarkWarn, "", "1.67 times", "hyperthreads"}},
-		"too busy":     {together(20000), said{MarkUnknown, "", "too busy to tell", "again"}},
-		"no loop":      {together(0), said{MarkUnknown, "", "no loop", "again"}},
-		"one core":     {func(s *site, _ *hands, _ fstest.MapFS) { s.procs = 1 }, said{MarkNote, "", "GOMAXPROCS is 1", "2 cores or more"}},
+		"too busy":     {together(20000), said{MarkUnknown, "", "too busy for a result", "again"}},
+		"no single loop": {func(s *site, _ *hands, _ fstest.MapFS) {
+			s.rate = func(_ context.Context, n int) float64 { return float64(10_000 * (n - 1)) }
+		}, said{MarkUnknown, "", "no loop", "again"}},
+		"no loop":  {together(0), said{MarkUnknown, "", "no loop", "again"}},
+		"one core": {func(s *site, _ *hands, _ fstest.MapFS) { s.procs = 1 }, said{MarkNote, "", "GOMAXPROCS is 1", "2 cores or more"}},
 	})
 }

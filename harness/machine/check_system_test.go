@@ -52,7 +52,7 @@ func TestFrequencyCheck(t *testing.T) {
 			gone(cpu+"cpufreq")(s, h, files)
 			put(cpu+"intel_pstate/no_turbo", "0")(s, h, files)
 		}, said{MarkNote, "", "boost on", "heat"}},
-		"nothing there": {gone("sys/devices"), said{MarkUnknown, "", "cannot be seen", ""}},
+		"nothing there": {gone("sys/devices"), said{MarkUnknown, "", "not visible", ""}},
 	})
 }
 
@@ -71,10 +71,10 @@ func TestStealCheck(t *testing.T) {
 		"oversold": {put("proc/stat", "cpu  1100 0 100 9090 0 0 10 15 0 0\n"), said{MarkWarn, "", "5.0% of", "another hour"}},
 		// 100 ticks of guest time are in the user time already.
 		"guests":        {put("proc/stat", "cpu  1100 0 100 9096 0 0 10 9 100 0\n"), said{MarkOK, "", "2.0% of the cores' time went to other machines of the host (n=200 ticks)", ""}},
-		"no time":       {put("proc/stat", "cpu  1000 0 100 9000 0 0 10 5 0 0\n"), said{MarkUnknown, "", "cannot be seen", ""}},
-		"none any more": {gone("proc/stat"), said{MarkUnknown, "", "cannot be seen", ""}},
-		"none before":   {func(s *site, _ *hands, _ fstest.MapFS) { s.before = counters{} }, said{MarkUnknown, "", "cannot be seen", ""}},
-		"nonsense":      {put("proc/stat", "cpu  1100 0 x 9090 0 0 10 15 0 0\n"), said{MarkUnknown, "", "cannot be seen", ""}},
+		"no time":       {put("proc/stat", "cpu  1000 0 100 9000 0 0 10 5 0 0\n"), said{MarkUnknown, "", "not visible", ""}},
+		"none any more": {gone("proc/stat"), said{MarkUnknown, "", "not visible", ""}},
+		"none before":   {func(s *site, _ *hands, _ fstest.MapFS) { s.before = counters{} }, said{MarkUnknown, "", "not visible", ""}},
+		"nonsense":      {put("proc/stat", "cpu  1100 0 x 9090 0 0 10 15 0 0\n"), said{MarkUnknown, "", "not visible", ""}},
 	})
 }
 
@@ -90,8 +90,8 @@ func TestMachineCheck(t *testing.T) {
 		"guest":     {virtual("", "guest", nil), said{MarkNote, "", "a virtual machine", ""}},
 		"host":      {virtual("kvm", "host", nil), said{MarkOK, "", "no sign", ""}},
 		"flag":      {put("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor avx\n"), said{MarkNote, "", "a virtual machine", "ratios"}},
-		"not there": {virtual("", "", errors.ErrUnsupported), said{MarkUnknown, "", "cannot be seen", ""}},
-		"no /proc":  {gone("proc"), said{MarkUnknown, "", "cannot be seen", ""}},
+		"not there": {virtual("", "", errors.ErrUnsupported), said{MarkUnknown, "", "not visible", ""}},
+		"no /proc":  {gone("proc"), said{MarkUnknown, "", "not visible", ""}},
 	})
 }
 

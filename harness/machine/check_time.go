@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// checkClock sees the smallest step of the clock and what reading it costs. A session
-// refuses slots of fewer than minTicks, and fits them to about twice goodSlot.
+// checkClock measures the smallest step of the clock and the cost of a reading. A session
+// refuses slots of fewer than [MinTicks] ticks and aims at about twice [GoodSlot] per slot.
 func (s *site) checkClock(context.Context) (Check, error) {
 	const reads, most = 10_000, 10_000_000
 	least, back := time.Hour, 0
@@ -43,21 +43,22 @@ func (s *site) checkClock(context.Context) (Check, error) {
 		c.Do = "choose another clock source in the kernel, or another machine"
 	case MinTicks*least > GoodSlot:
 		c.Mark, c.Bars = MarkBad, NoTimings
-		c.Do = fmt.Sprintf("sessions refuse to measure: a slot of %v must have %d ticks; measure where the clock ticks every %v or faster",
+		c.Do = fmt.Sprintf("sessions refuse to measure: a slot of %v must have %d ticks; measure on a machine whose clock ticks every %v or faster",
 			GoodSlot, MinTicks, GoodSlot/MinTicks)
 	case cost > 1000:
 		c.Mark = MarkWarn
-		c.Do = "a quick clock needs tens of ns: see /sys/devices/system/clocksource for one that the kernel need not be asked for (tsc, kvm-clock)"
+		c.Do = "a fast clock needs tens of ns: choose a clock source that is read without a system call (tsc, kvm-clock) in /sys/devices/system/clocksource"
 	}
 	return c, nil
 }
 
 const (
-	canaries = 15   // windows of the check
-	awayWarn = 0.25 // below lies an idle machine, see AwayBound
+	canaries = 15   // canary runs of the check
+	awayWarn = 0.25 // idle machines lie below, see AwayBound
 )
 
-// checkCanary takes the median over several canaries: one is at the mercy of its 20 ms.
+// checkCanary reports medians over several canary runs: a single run depends too much on which
+// 20 ms it covers.
 func (s *site) checkCanary(ctx context.Context) (Check, error) {
 	var all CanaryResult
 	var away, spread, outliers, loop []float64
@@ -76,16 +77,16 @@ func (s *site) checkCanary(ctx context.Context) (Check, error) {
 	switch {
 	case all.Away > AwayBound:
 		c.Mark, c.Bars = MarkBad, NoTimings
-		c.Do = fmt.Sprintf("end what else runs, or get more of a core: this process gets less than %.0f%% of one", 100*(1-AwayBound))
+		c.Do = fmt.Sprintf("end other programs, or get more CPU: this process gets less than %.0f%% of a core", 100*(1-AwayBound))
 	case all.Away > awayWarn:
 		c.Mark = MarkWarn
-		c.Do = "end what else runs here: paired ratios bear it, measurements take longer and times are too long"
+		c.Do = "end other programs: ratios stay correct, but measurements take longer and absolute times are too long"
 	}
 	return c, nil
 }
 
-// checkCores runs the loop on every core at once: hyperthreads and other processes show
-// as a slow-down against one loop alone.
+// checkCores compares loops on every core at once with a single loop. Hyperthreads that share a
+// core and other processes slow the concurrent loops down.
 func (s *site) checkCores(ctx context.Context) (Check, error) {
 	if s.procs < 2 {
 		return Check{Mark: MarkNote, Finding: "GOMAXPROCS is 1: garbage collection and the measured code share a core",
@@ -96,29 +97,29 @@ func (s *site) checkCores(ctx context.Context) (Check, error) {
 	for range rounds {
 		alone, together := s.rate(ctx, 1), s.rate(ctx, s.procs)
 		if !(alone > 0 && together > 0) {
-			return Check{Mark: MarkUnknown, Finding: "no loop came to its end", Do: "run the doctor again"}, nil
+			return Check{Mark: MarkUnknown, Finding: "no loop finished", Do: "run the doctor again"}, nil
 		}
 		slower = append(slower, alone/together)
 	}
 	by := Median(slower)
 	c := Check{Mark: MarkOK, Figures: []Figure{{"slow-down", by, "ratio", rounds}}}
-	c.Finding = fmt.Sprintf("%d loops at once run %.2f times as long as one alone (n=%d)", s.procs, by, rounds)
+	c.Finding = fmt.Sprintf("%d concurrent loops take %.2f times as long as a single one (n=%d)", s.procs, by, rounds)
 	switch {
-	case by < 0.8: // more loops cannot be quicker: the one alone was kept from its core
+	case by < 0.8: // concurrent loops cannot be faster: the single one was kept from its core
 		c.Mark = MarkUnknown
-		c.Finding += ": the machine was too busy to tell"
-		c.Do = "run the doctor again when it is not"
+		c.Finding += ": the machine was too busy for a result"
+		c.Do = "run the doctor again on an idle machine"
 	case by > 1.25:
 		c.Mark = MarkWarn
-		c.Do = "the cores are hyperthreads of each other or serve others too: leave some idle, and run nothing beside a measurement"
+		c.Do = "the cores are hyperthreads of each other or serve other programs too: leave some idle, and run nothing else during a measurement"
 	}
 	return c, nil
 }
 
-// GoodSlot is the time that the slot of an arm should take at least, so that the clock and
-// the switch between arms do not matter.
+// GoodSlot is the least time that an arm's slot should take, so that reading the clock and
+// switching between arms do not matter.
 const GoodSlot = 200 * time.Microsecond
 
-// MinTicks is the number of ticks of the clock that a slot must take: then the clock's own
-// error is below 0.1%.
+// MinTicks is the least number of clock ticks that a slot must take. The error of the clock, at
+// most one tick, is then below 0.1%.
 const MinTicks = 1000

@@ -58,7 +58,7 @@ func TestSQLiteCheck(t *testing.T) {
 				b, err := open(ctx, path, d)
 				return forgetful{b}, err
 			}
-		}, said{MarkBad, NoTimings, "1 of 201 saves are found", ""}},
+		}, said{MarkBad, NoTimings, "another connection finds 1 of 201 saves", ""}},
 		"a protection is missing": {func(s *site, _ *hands, _ fstest.MapFS) {
 			open := s.open
 			s.open = func(ctx context.Context, path, d string) (core.Backend, error) {

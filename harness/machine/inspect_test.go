@@ -18,7 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
-// made is a made-up site that nothing is wrong with, its clock, and its files.
+// made returns a fake site for which every check is ok, its clock, and its files.
 func made(t *testing.T) (*site, *hands, fstest.MapFS) {
 	h := newHands(50 * time.Nanosecond)
 	files := fstest.MapFS{}
@@ -66,7 +66,7 @@ func made(t *testing.T) (*site, *hands, fstest.MapFS) {
 	return s, h, files
 }
 
-// timedSaves is a backend whose step saves take their time on a made-up clock.
+// timedSaves is a backend whose step saves take a fixed time on a fake clock.
 type timedSaves struct {
 	core.Backend
 	h    *hands
@@ -78,15 +78,15 @@ func (b timedSaves) Step(ctx context.Context, lease core.Lease, rec core.StepRec
 	return b.Backend.Step(ctx, lease, rec)
 }
 
-// said is what matters of a check.
+// said holds the fields of a check that the tests compare.
 type said struct {
 	mark Mark
 	bars Advice
-	says string // part of the finding
-	do   string // part of what to do
+	says string // substring of Finding
+	do   string // substring of Do
 }
 
-// fires makes one check of a site that was changed, and compares.
+// fires runs one check on changed copies of the fake site and compares the results.
 func fires(t *testing.T, check func(*site) func(context.Context) (Check, error), cases map[string]struct {
 	change func(*site, *hands, fstest.MapFS)
 	want   said
@@ -126,7 +126,7 @@ func put(pairs ...string) func(*site, *hands, fstest.MapFS) {
 	}
 }
 
-// gone removes the files below a folder.
+// gone removes the files whose names start with prefix.
 func gone(prefix string) func(*site, *hands, fstest.MapFS) {
 	return func(_ *site, _ *hands, files fstest.MapFS) {
 		for name := range files {
@@ -155,7 +155,7 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// Nothing is wrong with the made-up site, so every check is ok, and each is made once.
+// Every check of the fake site is ok, and each runs once.
 func TestAGoodSiteIsOneToMeasureIn(t *testing.T) {
 	s, _, files := made(t)
 	put("proc/stat", "cpu  1000 0 100 9000 0 0 10 5 0 0\n")(s, nil, files)
@@ -178,11 +178,11 @@ func TestAGoodSiteIsOneToMeasureIn(t *testing.T) {
 	}
 	want := []string{"clock", "canary", "cores", "fsync", "sqlite", "filesystem", "space", "quota", "frequency", "load", "steal", "machine", "memory", "race"}
 	if !cmp.Equal(names, want) || !cmp.Equal(told, want) {
-		t.Errorf("made %q, told of %q; want %q", names, told, want)
+		t.Errorf("checks %q, announced %q; want %q", names, told, want)
 	}
 }
 
-// Off Linux there is no /proc and no /sys: nothing that is read from there is ok.
+// Systems other than Linux have no /proc and no /sys: checks that read them must not be ok.
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	s, _, files := made(t)
 	clear(files)
@@ -211,16 +211,16 @@ func TestInspectCannotFindOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Inspect(t.Context(), filepath.Join(dir, "none"), sqlitebench.Backend{}, func(string) {}); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder that is not there: %v", err)
+		t.Errorf("missing folder: %v", err)
 	}
-	if _, err := Inspect(t.Context(), file, sqlitebench.Backend{}, func(string) {}); err == nil || !strings.Contains(err.Error(), "can be written to") {
+	if _, err := Inspect(t.Context(), file, sqlitebench.Backend{}, func(string) {}); err == nil || !strings.Contains(err.Error(), "name a writable folder") {
 		t.Errorf("a file for a folder: %v", err)
 	}
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	_, err := Inspect(ctx, dir, sqlitebench.Backend{}, func(check string) {
-		if check == "sqlite" { // when there is a file to leave behind
+		if check == "sqlite" { // the check before it has created a file
 			cancel(why)
 		}
 	})
@@ -238,11 +238,11 @@ func TestInspectCannotFindOut(t *testing.T) {
 	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 {
-		t.Errorf("left behind: %v, error %v", left, err)
+		t.Errorf("remaining files: %v, error %v", left, err)
 	}
 }
 
-// The machine itself, whatever it is like: all is said, and nothing is left behind.
+// On the real machine every check has a result, and no file remains.
 func TestInspectThisMachine(t *testing.T) {
 	dir := t.TempDir()
 	p, err := Inspect(t.Context(), dir, sqlitebench.Backend{}, func(string) {})
@@ -258,6 +258,6 @@ func TestInspectThisMachine(t *testing.T) {
 		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, error %v", left, err)
+		t.Errorf("remaining files: %v, error %v", left, err)
 	}
 }

@@ -21,16 +21,16 @@ func TestFilesystemCheck(t *testing.T) {
 	}
 	cases := change{
 		"disk":             {nil, said{MarkOK, "", "xfs, mounted at /data/pool", ""}},
-		"tmpfs":            {on("tmpfs"), said{MarkBad, ProcessOnly, "tmpfs, mounted at /data: in memory, nothing is durable", `bad for durability "power"`}},
-		"ramfs":            {on("ramfs"), said{MarkBad, ProcessOnly, "nothing is durable", ""}},
-		"overlay":          {on("overlay"), said{MarkNote, "", "layer of a container", "volume"}},
-		"fuse":             {on("fuse.mergerfs"), said{MarkWarn, "", "another program", "syncs"}},
+		"tmpfs":            {on("tmpfs"), said{MarkBad, ProcessOnly, "tmpfs, mounted at /data: in memory, where nothing survives a loss of power", `unsuitable for durability "power"`}},
+		"ramfs":            {on("ramfs"), said{MarkBad, ProcessOnly, "nothing survives", ""}},
+		"overlay":          {on("overlay"), said{MarkNote, "", "writable layer", "volume"}},
+		"fuse":             {on("fuse.mergerfs"), said{MarkWarn, "", "another program", "supports fsync"}},
 		"ntfs-3g":          {on("fuseblk"), said{MarkWarn, "", "another program", ""}},
 		"virtiofs":         {on("virtiofs"), said{MarkWarn, "", "another program or machine", ""}},
 		"by statfs":        {statfs("ext2/ext3", nil), said{MarkOK, "", "ext2/3/4", ""}},
 		"by statfs, smbfs": {statfs("smbfs", nil), said{MarkBad, NoTimings, "smbfs: over a network", ""}},
-		"no type":          {statfs("", nil), said{MarkUnknown, "", "cannot be found out", "local disk"}},
-		"no statfs":        {statfs("", errors.ErrUnsupported), said{MarkUnknown, "", "cannot be found out", "local disk"}},
+		"no type":          {statfs("", nil), said{MarkUnknown, "", "cannot be determined", "local disk"}},
+		"no statfs":        {statfs("", errors.ErrUnsupported), said{MarkUnknown, "", "cannot be determined", "local disk"}},
 		"a neighbour": {put("proc/self/mountinfo", "27 1 254:0 / / rw - ext4 /dev/vda rw\n28 27 0:9 / /data/poo rw - nfs x rw\nnonsense\n"),
 			said{MarkOK, "", "ext4, mounted at /", ""}},
 		"covered": {put("proc/self/mountinfo", "28 27 0:9 / /data rw - ext4 x rw\n29 28 0:9 / /data rw - nfs4 x rw\n"),
@@ -57,9 +57,14 @@ func TestSpaceCheck(t *testing.T) {
 			s.usage = func(context.Context, string) (*disk.UsageStat, error) {
 				return &disk.UsageStat{Free: 511 << 20, Total: 1 << 30}, nil
 			}
-		}, said{MarkWarn, "", "511 MiB free of 1024", "make room"}},
+		}, said{MarkWarn, "", "511 MiB free of 1024", "free some space"}},
+		"just enough": {func(s *site, _ *hands, _ fstest.MapFS) {
+			s.usage = func(context.Context, string) (*disk.UsageStat, error) {
+				return &disk.UsageStat{Free: 512 << 20, Total: 1 << 30}, nil
+			}
+		}, said{MarkOK, "", "512 MiB free of 1024", ""}},
 		"unseen": {func(s *site, _ *hands, _ fstest.MapFS) {
 			s.usage = func(context.Context, string) (*disk.UsageStat, error) { return nil, errors.ErrUnsupported }
-		}, said{MarkUnknown, "", "cannot be found out", ""}},
+		}, said{MarkUnknown, "", "cannot be determined", ""}},
 	})
 }
