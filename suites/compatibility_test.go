@@ -81,7 +81,7 @@ var _ = Describe("A database that a newer version has taken over", Label("catego
 			err := open()
 			var newer *sqlite.ErrNewer
 			Expect(errors.As(err, &newer)).To(BeTrue(), "%v", err)
-			Expect(err).To(MatchError(fmt.Sprintf("database %s has schema version 99, this program knows up to %d: use a newer program; nothing was changed", path, newer.Know)))
+			Expect(err).To(MatchError(fmt.Sprintf("database %s has schema version 99, but this program supports versions up to %d: use a newer program; nothing was changed", path, newer.Know)))
 		}
 		Expect(os.ReadFile(path)).To(Equal(before))
 	})

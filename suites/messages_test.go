@@ -94,7 +94,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 			_, err := sqlite.Open(ctx, path, durability)
 			Expect(err).To(MatchError(text))
 		},
-		Entry("in memory", ":memory:", sqlite.Process, `open database ":memory:": a file is needed: nothing in memory is durable`),
+		Entry("in memory", ":memory:", sqlite.Process, `open database ":memory:": name a file: a database in memory is not durable`),
 		Entry("no durability", "runs.db", sqlite.Durability("fast"), `durability "fast": use "power" or "process"`),
 	)
 

@@ -1,9 +1,9 @@
-// Package sqlitedb opens SQLite database files, through modernc.org/sqlite, with settings
-// that are made and read back on every connection, and brings their schema to the
-// version of the program. The engine's backend and the history of reports are made on it.
+// Package sqlitedb opens SQLite database files through modernc.org/sqlite, applies settings on
+// every connection and reads them back, and migrates schemas. The engine's backend and the
+// history of reports use it.
 //
-// [Open] and [OpenReadOnly] return pools of connections, [NewConnector] the means to open
-// single ones. What a database cannot be protected from on this system is told by
-// [Warnings]; what would lose acknowledged writes is refused: locks that do not hold
-// ([ErrWeakLocks]) and files of other machines.
+// [Open] and [OpenReadOnly] return pools of connections; [NewConnector] returns a connector for
+// single connections. Configurations that lose acknowledged writes are refused: unreliable
+// locks ([ErrWeakLocks]) and network file systems. [Warnings] lists the protections that this
+// system cannot provide.
 package sqlitedb

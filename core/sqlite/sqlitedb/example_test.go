@@ -8,7 +8,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// A database with the settings of the durability "process", made and read back on each connection.
+// This example opens a database with the settings of durability "process", which are applied
+// and read back on every connection.
 func ExampleOpen() {
 	dir, err := os.MkdirTemp("", "notes")
 	if err != nil {

@@ -12,24 +12,26 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/internal/locks"
 )
 
-// ErrWeakLocks is wrapped where a database is refused because this process locks files
-// in a way that loses the locks again. Saves that were acknowledged could vanish then.
+// ErrWeakLocks reports that a database was not opened because this process uses POSIX locks,
+// which it would lose while the database is in use. Acknowledged saves could then vanish.
 var ErrWeakLocks = errors.New("this process would lose its lock on the file whenever anything in it opens and closes the file, " +
-	"and acknowledged saves could vanish: another SQLite database was opened before this package could choose the kind of locks: " +
-	"open that one later, call OFDLocking(true) of modernc.org/sqlite before it, or start the process with MODERNC_SQLITE_OFD_LOCK=1")
+	"and acknowledged saves could vanish: another SQLite database was opened before this package could select reliable locks: " +
+	"open that database later, call OFDLocking(true) of modernc.org/sqlite first, or start the process with MODERNC_SQLITE_OFD_LOCK=1")
 
-// Linux has two kinds of locks on files. POSIX locks belong to the process, and the
-// system drops them all when any descriptor of the file is closed anywhere in the
-// process: after os.ReadFile of a database another process takes itself for the only
-// user, empties and deletes the log, and later saves go to a file without a name. Open
-// file description (OFD) locks belong to a descriptor and stay.
+// Linux has two kinds of file locks (fcntl(2)). POSIX locks belong to the process, and the
+// kernel releases all of them when any descriptor of the file is closed anywhere in the process
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2). After os.ReadFile of a database,
+// another process therefore considers itself the only user and deletes the WAL, and later saves
+// of this process go to an unlinked file. Open file description (OFD) locks belong to a
+// descriptor and are not affected.
 //
-// The driver decides for the whole process at its first lock. The kind is chosen when the
-// program starts, so that a database that main opens first does no harm.
-func init() { _, _ = locks.Choose(true) } // an error comes again, and is reported, when a database is opened
+// The driver decides for the whole process at its first lock. Selecting the kind at program
+// start also covers databases that main opens through the driver directly. Opening a database
+// repeats the call and reports its error.
+func init() { _, _ = locks.Choose(true) }
 
-// requireLocks refuses to open a database where better locks exist but the process is
-// bound to others. Where there are no better ones, it is a matter of [Warnings].
+// requireLocks returns an error if the system has OFD locks but the process already uses POSIX
+// locks. A system without OFD locks is reported by [Warnings].
 func requireLocks(path string) error {
 	if _, err := locks.Choose(true); err != nil && !errors.Is(err, driversqlite.ErrOFDLockingUnavailable) {
 		return fmt.Errorf("open database %s: %w", path, ErrWeakLocks)
@@ -37,23 +39,23 @@ func requireLocks(path string) error {
 	return nil
 }
 
-// LocksStay reports whether the locks that this process has once it has opened a database
-// outlive other descriptors of the file.
+// LocksStay reports whether the file locks of this process survive the closing of other
+// descriptors of the same file. The process must have opened a database.
 func LocksStay() bool { return lockWarning(runtime.GOOS, driversqlite.OFDLockingEnabled()) == "" }
 
-// lockWarning is what follows from the locks that the process has once it has opened a
-// database. Windows ties locks to handles, as OFD locks are to descriptors.
+// lockWarning returns the warning for a process without OFD locks, or "". Locks on Windows
+// belong to handles and behave like OFD locks.
 func lockWarning(goos string, ofd bool) string {
 	if ofd || goos == "windows" {
 		return ""
 	}
-	return "this system has no locks that outlive another descriptor of the file: a process that uses the database must not open and close its file by other means " +
-		"(to copy or hash it), or saves of that process can vanish; use VACUUM INTO for copies"
+	return "this system has no file locks that survive the closing of another descriptor of the file: a process that uses the database must not open and close its file by other means " +
+	"(to copy or hash it), or saves of that process can vanish; copy it with VACUUM INTO"
 }
 
-// Warnings returns the protections that a database at path cannot have on this system,
-// each as a sentence that says what to do. It has the full answer once the process has
-// opened a database there. None is nil.
+// Warnings returns the protections that a database at path lacks on this system, each as a
+// sentence with a remedy, or nil. The list is complete once the process has opened a database
+// there.
 func Warnings(path string) []string {
 	var all []string
 	for _, text := range []string{
@@ -67,7 +69,7 @@ func Warnings(path string) []string {
 	return all
 }
 
-// warned holds the warnings that were logged, so that a process repeats none.
+// warned holds the warnings that this process has logged.
 var warned sync.Map
 
 // LogWarnings writes each warning once to the default logger.

@@ -19,7 +19,7 @@ func TestLocksByAnswerOfTheDriver(t *testing.T) {
 		refused bool
 	}{
 		{nil, false},
-		{driversqlite.ErrOFDLockingUnavailable, false}, // nobody could do better: a warning
+		{driversqlite.ErrOFDLockingUnavailable, false}, // no better locks exist: a warning
 		{driversqlite.ErrOFDLockingTooLate, true},
 		{errors.New("of a later driver"), true},
 	} {
@@ -59,7 +59,7 @@ func TestWarningsAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// On macOS fsync leaves data in the cache of the disk, and another system call is needed.
+// On macOS fsync leaves data in the disk's cache; F_FULLFSYNC flushes it.
 func TestPowerSyncsFullyOnDarwin(t *testing.T) {
 	full := func(d Durability, goos string) bool {
 		settings, err := settingsFor(d, goos)

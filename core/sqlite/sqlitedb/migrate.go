@@ -8,21 +8,22 @@ import (
 	"slices"
 )
 
-// ErrNewer is a database written by a newer version of this program.
+// ErrNewer reports a database written by a newer version of this program. The database is
+// unchanged.
 type ErrNewer struct {
 	Path      string
-	Has, Know int // schema versions
+	Has, Know int // schema versions: of the file, and the highest that this program supports
 }
 
 func (e *ErrNewer) Error() string {
-	return fmt.Sprintf("database %s has schema version %d, this program knows up to %d: use a newer program; nothing was changed",
+	return fmt.Sprintf("database %s has schema version %d, but this program supports versions up to %d: use a newer program; nothing was changed",
 		e.Path, e.Has, e.Know)
 }
 
-// Migrate brings a database to the version of the last file in migrations, one
-// transaction each, counted in PRAGMA user_version. The files are applied in
-// the order of their names and are never changed once released. A newer
-// database is an [*ErrNewer]. Processes that migrate at once wait for each other.
+// Migrate applies the *.sql files in migrations, in the order of their names, that the database
+// lacks. Each file is one transaction, which also increments PRAGMA user_version, the number of
+// files applied. Released files must never change. A database with a higher version is an
+// [*ErrNewer]. Processes that migrate at the same time wait for each other.
 func Migrate(ctx context.Context, db *sql.DB, path string, migrations fs.FS) error {
 	names, err := fs.Glob(migrations, "*.sql")
 	if err != nil {
@@ -39,12 +40,12 @@ func Migrate(ctx context.Context, db *sql.DB, path string, migrations fs.FS) err
 
 func migrateOne(ctx context.Context, db *sql.DB, path string, migrations fs.FS, names []string) (done bool, err error) {
 	var has int
-	// Looked at first without a lock, so that an up-to-date file is only read.
+	// The first read takes no write lock, so that an up-to-date file may be read-only.
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&has); err != nil {
 		return false, fmt.Errorf("read the version of database %s: %w", path, err)
 	}
 	if has < 0 {
-		return false, fmt.Errorf("database %s has schema version %d, which this program never writes: name another file", path, has)
+		return false, fmt.Errorf("database %s has schema version %d, which this program never writes: it belongs to another program; name another file", path, has)
 	}
 	if has > len(names) {
 		return false, &ErrNewer{Path: path, Has: has, Know: len(names)}
@@ -52,7 +53,7 @@ func migrateOne(ctx context.Context, db *sql.DB, path string, migrations fs.FS, 
 	if has == len(names) {
 		return true, nil
 	}
-	tx, err := db.BeginTx(ctx, nil) // immediate: see _txlock
+	tx, err := db.BeginTx(ctx, nil) // BEGIN IMMEDIATE because of _txlock in Connect
 	if err != nil {
 		return false, fmt.Errorf("migrate database %s: %w", path, err)
 	}

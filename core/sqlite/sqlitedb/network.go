@@ -5,18 +5,17 @@ import (
 	"path/filepath"
 )
 
-// storage is what a database can rely on in its folder.
+// storage classifies the file system of a database.
 type storage int
 
 const (
 	unknownStorage storage = iota
 	localDisk
-	otherMachine // its users share no memory, by which those of a write-ahead log agree
-	byProgram    // FUSE, 9p, virtiofs: as good as a disk, or a network behind a program
+	otherMachine // its users share no memory, which WAL needs (https://www.sqlite.org/wal.html)
+	byProgram    // FUSE, 9p, virtiofs: possibly a local disk, possibly a network
 )
 
-// linuxStorage are file systems by the numbers that statfs(2) gives. All others are
-// local.
+// linuxStorage maps the f_type values of statfs(2). Other values count as local.
 var linuxStorage = map[uint32]struct {
 	name string
 	is   storage
@@ -27,11 +26,11 @@ var linuxStorage = map[uint32]struct {
 	0x65735546: {"FUSE", byProgram}, 0x01021997: {"9p", byProgram},
 }
 
-// finder finds out what file system a folder is on.
+// finder determines the file system of a folder.
 type finder = func(dir string) (name string, is storage, err error)
 
-// storageOf finds out what the file of a database lies on, or will when it is created.
-// SQLite follows symbolic links.
+// storageOf determines the file system of a database file, which need not exist yet. SQLite
+// follows symbolic links, so storageOf does too.
 func storageOf(path string, find finder) (name string, is storage, err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -39,25 +38,25 @@ func storageOf(path string, find finder) (name string, is storage, err error) {
 	return find(filepath.Dir(path))
 }
 
-// refuseNetwork refuses a database on the file system of another machine.
+// refuseNetwork returns an error if the database is on a network file system.
 func refuseNetwork(path string, find finder) error {
 	name, is, err := storageOf(path, find)
 	if err != nil || is != otherMachine {
-		return nil // what could not be found out is one of [Warnings]
+		return nil // an unknown file system is reported by [Warnings]
 	}
-	return fmt.Errorf("open database %s: it is on %s, a file system of another machine, where saves can be lost and the file damaged: name a file on a local disk", path, name)
+	return fmt.Errorf("open database %s: it is on %s, a network file system, where saves can be lost and the file damaged: name a file on a local disk", path, name)
 }
 
-// storageWarning says what could not be found out about the storage of a database.
+// storageWarning returns a warning if the database may be on a network file system, or "".
 func storageWarning(path string, find finder) string {
 	name, is, err := storageOf(path, find)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("whether the database is on a local disk could not be found out (%v): saves can be lost on a file system of another machine", err)
+		return fmt.Sprintf("whether the database is on a local disk could not be determined (%v): saves can be lost on a network file system", err)
 	case is == unknownStorage:
-		return "whether the database is on a local disk cannot be found out on this system: saves can be lost on a file system of another machine"
+		return "whether the database is on a local disk cannot be determined on this system: saves can be lost on a network file system"
 	case is == byProgram:
-		return fmt.Sprintf("the database is on %s, a file system that another program serves: if files come from another machine (sshfs, a shared folder), saves can be lost; use a local disk", name)
+		return fmt.Sprintf("the database is on %s, a file system served by another program: if the files are on another machine (sshfs, a shared folder), saves can be lost; use a local disk", name)
 	}
 	return ""
 }

@@ -2,13 +2,13 @@ package sqlitedb
 
 import "syscall"
 
-// storageByName are file systems by the names that macOS gives them. All others are local.
+// storageByName maps the f_fstypename values of statfs(2) on macOS. Other names count as local.
 var storageByName = map[string]storage{
 	"nfs": otherMachine, "smbfs": otherMachine, "afpfs": otherMachine, "webdav": otherMachine, "ftp": otherMachine,
 	"macfuse": byProgram, "osxfuse": byProgram, "virtiofs": byProgram,
 }
 
-// filesystem finds out what file system dir is on.
+// filesystem determines the file system of dir.
 func filesystem(dir string) (string, storage, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

@@ -2,7 +2,7 @@ package sqlitedb
 
 import "syscall"
 
-// filesystem finds out what file system dir is on.
+// filesystem determines the file system of dir.
 func filesystem(dir string) (string, storage, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {

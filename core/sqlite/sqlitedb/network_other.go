@@ -2,5 +2,5 @@
 
 package sqlitedb
 
-// filesystem cannot be found out here.
+// filesystem returns unknownStorage: this system has no supported means to determine it.
 func filesystem(string) (string, storage, error) { return "", unknownStorage, nil }

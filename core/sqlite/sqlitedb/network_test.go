@@ -32,7 +32,7 @@ func TestStorageIsRefusedOrReported(t *testing.T) {
 		{"FUSE", linux(0x65735546), "", "it is on FUSE"},
 		{"9p", linux(0x01021997), "", "it is on 9p"},
 		{"error", failing, "", "no answer"},
-		{"unknown", unknown, "", "cannot be found out"},
+		{"unknown", unknown, "", "cannot be determined"},
 	} {
 		err := refuseNetwork("/mnt/share/r.db", tc.find)
 		if (err != nil) != (tc.refused != "") || err != nil && !(strings.Contains(err.Error(), tc.refused) && strings.Contains(err.Error(), "/mnt/share/r.db")) {
@@ -48,7 +48,7 @@ func TestStorageIsRefusedOrReported(t *testing.T) {
 	}
 }
 
-// A database lies where a symbolic link leads to.
+// The target of a symbolic link decides.
 func TestStorageOfLinkIsThatOfItsTarget(t *testing.T) {
 	local, share := t.TempDir(), t.TempDir()
 	share, err := filepath.EvalSymlinks(share)
@@ -73,7 +73,8 @@ func TestStorageOfLinkIsThatOfItsTarget(t *testing.T) {
 	}
 }
 
-// What the tests run on is known: without an answer the protection would be off unsaid.
+// The file system of the tests must be recognised; otherwise the protection would be off
+// without notice.
 func TestStorageHereIsKnown(t *testing.T) {
 	if name, is, err := filesystem(t.TempDir()); err != nil || is == unknownStorage {
 		t.Errorf("file system %q, kind %v, error %v", name, is, err)

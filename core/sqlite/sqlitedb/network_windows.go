@@ -8,14 +8,14 @@ import (
 
 var getDriveType = syscall.NewLazyDLL("kernel32.dll").NewProc("GetDriveTypeW")
 
-// Of the values that GetDriveTypeW returns.
+// Values that GetDriveTypeW returns.
 const (
 	driveUnknown = 0
 	driveNoRoot  = 1
 	driveRemote  = 4
 )
 
-// filesystem finds out what kind of drive dir is on.
+// filesystem determines the kind of drive of dir.
 func filesystem(dir string) (string, storage, error) {
 	root, err := syscall.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
 	if err != nil {

@@ -12,17 +12,18 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// ErrHotLog is a database that cannot be read where it lies: it has changes in its log,
-// and the index that SQLite keeps next to it can be neither found nor made.
-var ErrHotLog = errors.New("the last changes are in its -wal file, and the folder cannot be written to read them: copy it, with the -wal file, to a folder that can be")
+// ErrHotLog reports that a database cannot be read in its folder: it has changes in its WAL, and
+// the shared index (-shm file) that SQLite needs to read them can be neither opened nor created.
+var ErrHotLog = errors.New("the last changes are in its -wal file, and SQLite can read them only in a writable folder: copy the database together with its -wal file to a writable folder")
 
-// OpenReadOnly opens a pool of connections that only read the database file at path. It
-// creates, migrates and repairs nothing. A missing file is [fs.ErrNotExist].
+// OpenReadOnly opens a pool of connections that only read the database file at path. It does not
+// create, migrate or repair anything. The error of a missing file wraps [fs.ErrNotExist].
 //
-// SQLite reads a database in WAL mode by a shared index next to it. Where there is none
-// and none can be made, because the file system is mounted read-only or the folder may not
-// be written, the file is taken as immutable, but only if it has no log: a log may hold
-// the last changes, and SQLite would ignore it. Then the error is [ErrHotLog].
+// SQLite reads a database in WAL mode through a shared index next to it (-shm file). If that
+// index does not exist and cannot be created, because the file system or the folder is
+// read-only, the file is opened as immutable. SQLite ignores the WAL of an immutable database,
+// so this is done only if there is no WAL; otherwise the error wraps [ErrHotLog]. See
+// https://www.sqlite.org/wal.html, section 5.
 func OpenReadOnly(ctx context.Context, path string) (*sql.DB, error) {
 	c, err := NewConnector(path, Process)
 	if err != nil {
@@ -31,7 +32,7 @@ func OpenReadOnly(ctx context.Context, path string) (*sql.DB, error) {
 	info, err := os.Stat(c.Path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fs.ErrNotExist // with the path once
+			err = fs.ErrNotExist // err already contains the path
 		}
 		return nil, fmt.Errorf("no database at %s: %w", path, err)
 	}
@@ -56,12 +57,12 @@ func OpenReadOnly(ctx context.Context, path string) (*sql.DB, error) {
 	return db, err
 }
 
-// ReadOnly is c for connections that do not write. A database that is in use can be read,
-// and one that was closed in order.
+// ReadOnly returns a connector for connections that do not write. It can read a database that is
+// in use and one that was closed properly.
 func (c *Connector) ReadOnly() driver.Connector { return &lookOnly{Connector: c, quiet: quiet(c.Path)} }
 
-// openToRead opens a pool and reads the schema, which needs the log. Where that fails
-// the pool is closed; err is a failure to do so.
+// openToRead opens a pool and reads the schema, which fails if the WAL cannot be read. failure
+// is the error of the read; the pool is then closed, and err is the error of closing it.
 func openToRead(ctx context.Context, c *lookOnly) (db *sql.DB, failure, err error) {
 	db = sql.OpenDB(c)
 	var n int
@@ -71,8 +72,8 @@ func openToRead(ctx context.Context, c *lookOnly) (db *sql.DB, failure, err erro
 	return db, nil, nil
 }
 
-// quiet reports that no journal lies next to the database: it was closed in order, and
-// nobody has it open.
+// quiet reports whether the database has neither a WAL nor a rollback journal: it was closed
+// properly and is not in use.
 func quiet(path string) bool {
 	for _, end := range []string{"-wal", "-journal"} {
 		if _, err := os.Lstat(path + end); !errors.Is(err, fs.ErrNotExist) {
@@ -86,17 +87,17 @@ func quiet(path string) bool {
 type lookOnly struct {
 	*Connector
 	quiet     bool
-	immutable bool // nobody writes the file, and it has no log
+	immutable bool // no process writes the file, and it has no WAL
 }
 
-// Connect implements driver.Connector. A read-only connection leaves a journal
-// unchanged, where one of another mode would move it into the database when it closes.
-// But it cannot remove the files that it creates next to a quiet database; there is
-// nothing to move then, and the other mode leaves no trace.
+// Connect implements driver.Connector. If there is a WAL, the connection uses mode=ro, because a
+// read-write connection would checkpoint the WAL when it closes. If there is none, it uses
+// mode=rw with query_only: there is nothing to checkpoint, and only a read-write connection
+// removes the -wal and -shm files that SQLite creates.
 func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
 	parameters := []string{"mode=ro"}
 	if c.quiet {
-		parameters[0] = "mode=rw" // never creates the file
+		parameters[0] = "mode=rw" // does not create the file
 	}
 	if c.immutable {
 		parameters = append(parameters, "immutable=1")
@@ -109,9 +110,9 @@ func (c *lookOnly) Connect(ctx context.Context) (driver.Conn, error) {
 		{"busy_timeout", "5000", "5000"},
 		{"mmap_size", "0", "0"},
 		{"trusted_schema", "OFF", "0"},
-		{"cell_size_check", "ON", "1"}, // a damaged page is an error, not a wrong answer
+		{"cell_size_check", "ON", "1"}, // a damaged page is an error rather than a wrong result
 	}
-	if c.quiet { // the other modes refuse to write by themselves, and allow VACUUM INTO
+	if c.quiet { // mode=ro and immutable already refuse writes, and query_only would prevent VACUUM INTO
 		settings = append(settings, Setting{"query_only", "ON", "1"})
 	}
 	for _, s := range settings {

@@ -13,22 +13,22 @@ import (
 	driversqlite "modernc.org/sqlite"
 )
 
-// Durability is what a save survives once it has returned.
+// Durability states which failures a save survives once it has returned.
 type Durability string
 
 const (
-	// Power is WAL with synchronous=FULL: a save survives the loss of power.
+	// Power is WAL with synchronous=FULL: a save survives a loss of power.
 	Power Durability = "power"
-	// Process is WAL with synchronous=NORMAL: a save survives kill -9 of the
-	// process; the last ones may be lost with the power. The file stays intact.
+	// Process is WAL with synchronous=NORMAL: a save survives kill -9 of the process. A loss of
+	// power may lose the last saves but does not corrupt the file.
 	Process Durability = "process"
 
-	// Unsynced is WAL with synchronous=OFF: a save survives nothing but the ordinary end
-	// of the process. It is there to measure what the rest of a save costs.
+	// Unsynced is WAL with synchronous=OFF: a loss of power may lose saves and corrupt the
+	// file. It exists to measure the cost of the other parts of a save.
 	Unsynced Durability = "unsynced"
 )
 
-// Check refuses what no promise can be kept with: all but Power and Process.
+// Check returns an error unless d is Power or Process, the levels that keep a promise.
 func (d Durability) Check() error {
 	if d == Power || d == Process {
 		return nil
@@ -36,7 +36,7 @@ func (d Durability) Check() error {
 	return fmt.Errorf("durability %q: use %q or %q", string(d), Power, Process)
 }
 
-// Synchronous is the value of the pragma, by number as SQLite reads it back.
+// Synchronous returns the value of PRAGMA synchronous as the number that SQLite reports.
 func (d Durability) Synchronous() (string, error) {
 	switch d {
 	case Power:
@@ -49,8 +49,9 @@ func (d Durability) Synchronous() (string, error) {
 	return "", d.Check()
 }
 
-// Setting is one pragma of a connection. They are made by statement, in this
-// order, and read back: a pragma that SQLite does not take is no error to it.
+// Setting is a pragma of a connection: its name, the value to set, and the value that SQLite
+// must then report. Reading it back is necessary because SQLite ignores unknown pragmas and
+// invalid values without an error.
 type Setting struct{ Name, Set, Want string }
 
 func settingsFor(d Durability, goos string) ([]Setting, error) {
@@ -59,41 +60,42 @@ func settingsFor(d Durability, goos string) ([]Setting, error) {
 		return nil, err
 	}
 	settings := []Setting{
-		{"busy_timeout", "5000", "5000"}, // first: the next ones may have to wait
+		{"busy_timeout", "5000", "5000"}, // in ms; first, because the next ones may have to wait for a lock
 		{"journal_mode", "WAL", "wal"},
 		{"synchronous", level, level},
 		{"foreign_keys", "ON", "1"},
 		{"mmap_size", "0", "0"},
 		{"trusted_schema", "OFF", "0"},
-		{"wal_autocheckpoint", "1000", "1000"}, // see walBytes
+		{"wal_autocheckpoint", "1000", "1000"}, // in pages, SQLite's default
 	}
-	if d == Power && goos == "darwin" { // there fsync leaves the data in the cache of the disk
+	if d == Power && goos == "darwin" { // fsync there does not flush the disk's cache (fsync(2), F_FULLFSYNC)
 		settings = append(settings, Setting{"fullfsync", "ON", "1"}, Setting{"checkpoint_fullfsync", "ON", "1"})
 	}
 	return settings, nil
 }
 
-// Connector opens connections to one database file with the settings made and
-// read back on each. It is a driver.Connector.
+// Connector is a driver.Connector for one database file. It applies Settings, in order, to every
+// connection and reads them back.
 type Connector struct {
 	Path       string
 	Durability Durability
 	Settings   []Setting
-	Vfs        string // none: the system's own
+	Vfs        string // SQLite VFS; empty is the default of the system
 }
 
-// NewConnector refuses names of no file, files of other machines, and locks that do not
-// hold (see [ErrWeakLocks]).
+// NewConnector returns a connector for the database file at path, which is created if missing.
+// It is an error if path is a URI or names an in-memory database, if the file is on a network
+// file system, or if locks are unreliable ([ErrWeakLocks]).
 func NewConnector(path string, d Durability) (*Connector, error) {
 	settings, err := settingsFor(d, runtime.GOOS)
 	if err != nil {
 		return nil, err
 	}
 	if path == "" || strings.Contains(path, ":memory:") {
-		return nil, fmt.Errorf("open database %q: a file is needed: nothing in memory is durable", path)
+		return nil, fmt.Errorf("open database %q: name a file: a database in memory is not durable", path)
 	}
 	if strings.HasPrefix(path, "file:") || strings.Contains(path, "\x00") {
-		return nil, fmt.Errorf("open database %q: the path of a file is needed, not a URI, and without zero bytes", path)
+		return nil, fmt.Errorf("open database %q: name a file by its path, not by a URI, and without zero bytes", path)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -105,9 +107,8 @@ func NewConnector(path string, d Durability) (*Connector, error) {
 	return &Connector{Path: abs, Durability: d, Settings: settings}, nil
 }
 
-// Open opens a pool of connections to the database file at path, each with the
-// settings of this package made and read back. It is for databases beside the
-// engine's own that want the same care; the file is created when it is missing.
+// Open opens a pool of connections to the database file at path, which is created if missing.
+// Every connection has the settings of this package. The caller closes the pool.
 func Open(path string, d Durability) (*sql.DB, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
@@ -138,14 +139,14 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 			err = fmt.Errorf("%s is %q where %q is needed", s.Name, got, s.Want)
 		}
 		if err != nil {
-			_ = conn.Close() // the first error is the one to tell
+			_ = conn.Close() // the first error is the cause
 			return nil, fmt.Errorf("open database %s: %w", c.Path, err)
 		}
 	}
 	return conn, nil
 }
 
-// Pragma makes a setting and reads it back.
+// Pragma applies a setting and returns the value that SQLite reports afterwards.
 func Pragma(ctx context.Context, conn driver.Conn, s Setting) (string, error) {
 	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, "PRAGMA "+s.Name+"="+s.Set, nil); err != nil {
 		return "", fmt.Errorf("set %s: %w", s.Name, err)
@@ -157,7 +158,8 @@ func Pragma(ctx context.Context, conn driver.Conn, s Setting) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-// QueryValue returns the first column of the first row, nil where there is none.
+// QueryValue returns the first column of the first row, or nil if the result has no columns. A
+// result without rows is [io.EOF].
 func QueryValue(ctx context.Context, conn driver.Conn, query string) (driver.Value, error) {
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
 	if err != nil {

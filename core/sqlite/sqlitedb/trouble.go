@@ -10,20 +10,21 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// advice is what to do about an error of the disk or of the file, by SQLite's code. In
-// each case the save was not made, all earlier ones stand, and the backend works again as
-// soon as the cause is gone.
+// advice holds remedies by primary result code (https://www.sqlite.org/rescode.html). In each
+// case the save was not made, earlier saves are intact, and the backend works again once the
+// cause is removed.
 var advice = map[int]string{
-	lib.SQLITE_FULL:     "the disk is full, or a quota is reached: make room",
-	lib.SQLITE_IOERR:    "the system could not read or write: see its log, and the limits on the size of files",
-	lib.SQLITE_READONLY: "the file, its folder or the file system can only be read: see that they can be written to",
-	lib.SQLITE_CANTOPEN: "a file could not be opened: see that the folder is there and can be written to, and how many files may be open",
-	lib.SQLITE_BUSY:     "another process holds the lock for writing: see what it does",
-	lib.SQLITE_NOTADB:   "it is another kind of file, or its beginning is damaged: see that the name is right; nothing was changed",
-	lib.SQLITE_CORRUPT:  "keep a copy of the database and of the files beside it, and go on from a backup",
+	lib.SQLITE_FULL:     "the disk is full, or a quota is reached: free some space",
+	lib.SQLITE_IOERR:    "the system could not read or write: check its log and the limits on file sizes",
+	lib.SQLITE_READONLY: "the file, its folder or the file system is read-only: make them writable",
+	lib.SQLITE_CANTOPEN: "a file could not be opened: check that the folder exists and is writable, and the limit on open files",
+	lib.SQLITE_BUSY:     "another process holds the write lock: wait for it or end it",
+	lib.SQLITE_NOTADB:   "it is another kind of file, or its header is damaged: check the name; nothing was changed",
+	lib.SQLITE_CORRUPT:  "keep a copy of the database with its -wal and -shm files, and restore a backup",
 }
 
-// advised says what to do about an error, where there is something.
+// Advise appends a remedy to an error of SQLite, if there is one. A damaged file also wraps
+// [core.ErrCorrupt].
 func Advise(err error) error {
 	kind := Code(err) & 0xff
 	text, ok := advice[kind]
@@ -36,10 +37,10 @@ func Advise(err error) error {
 	return fmt.Errorf("%w: %s", err, text)
 }
 
-// Code is SQLite's extended result code, 0 where err is of another kind.
+// Code returns SQLite's extended result code of err, or 0 if err is not an error of SQLite.
 func Code(err error) int {
 	if err == nil {
-		return 0 // e escapes, and most statements succeed
+		return 0 // avoids the allocation of e, since most statements succeed
 	}
 	var e *driversqlite.Error
 	if errors.As(err, &e) {

@@ -2,13 +2,13 @@ package sqlitedb
 
 import "strings"
 
-// fileURI returns the SQLite URI of the database file at path, an absolute path in the
-// notation of the system, with parameters such as "mode=ro".
+// fileURI returns the SQLite URI of the database file at path, an absolute path in the system's
+// notation, with parameters such as "mode=ro".
 //
-// The path follows "file:" directly. After "file://" SQLite expects an authority, and
-// reads one out of the drive letter of C:\runs.db. Every byte that is not plain in a URI
-// is escaped, the backslash too: the notation `\\?\` of Windows allows no other
-// separator. SQLite undoes the escapes and hands the same bytes to the system.
+// The path follows "file:" directly. After "file://" SQLite expects an authority and would take
+// the drive letter of C:\runs.db for one. Every byte outside a URI's unreserved set is escaped,
+// including the backslash, because Windows paths that start with `\\?\` allow no other
+// separator. SQLite decodes the escapes and passes the same bytes to the system.
 //
 // See https://www.sqlite.org/uri.html.
 func fileURI(path string, parameters ...string) string {
@@ -16,7 +16,7 @@ func fileURI(path string, parameters ...string) string {
 	var uri strings.Builder
 	uri.Grow(len("file:") + len(path) + 32)
 	uri.WriteString("file:")
-	if strings.HasPrefix(path, "//") { // an empty authority, or the next name would be taken for one
+	if strings.HasPrefix(path, "//") { // an empty authority, so that SQLite does not take the first name for one
 		uri.WriteString("//")
 	}
 	for i := range len(path) {

@@ -12,7 +12,7 @@ import (
 	driversqlite "modernc.org/sqlite"
 )
 
-// uris are paths of every form that a system has, with the URI of each.
+// uris holds paths in every notation, each with its URI.
 var uris = []struct{ name, path, uri string }{
 	{"unix", "/var/lib/runs.db", "file:/var/lib/runs.db"},
 	{"unix, two slashes", "//var/lib/runs.db", "file:////var/lib/runs.db"},
@@ -45,8 +45,8 @@ func TestFileURI(t *testing.T) {
 	}
 }
 
-// SQLite itself reads each URI as the very path: where a path is not absolute here, as
-// those of Windows are not on Unix, it names a file in the working directory.
+// SQLite decodes each URI to the original path. A path that is not absolute on this system,
+// such as a Windows path on Unix, names a file in the working directory.
 func TestSQLiteReadsFileURI(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("file names of other systems are not allowed here; TestOpenUnderAnyName opens real ones")
@@ -84,8 +84,8 @@ func TestSQLiteReadsFileURI(t *testing.T) {
 	}
 }
 
-// folder is a new folder, removed at the end file by file: Wine 8, under which CI runs
-// this test, has not what os.RemoveAll, and so t.TempDir, asks of Windows.
+// folder creates a folder and removes it file by file: Wine 8, under which CI runs this test,
+// lacks a system call that os.RemoveAll, and therefore t.TempDir, needs.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "a folder #*")
@@ -104,7 +104,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// What is no path of a file is refused, and no file is made.
+// Names that are not file paths are refused, and no file is created.
 func TestOpenRefusesWhatIsNoPath(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, path := range []string{"", ":memory:", "file:runs.db", "file:runs.db?mode=ro", "runs\x00.db"} {
@@ -118,16 +118,16 @@ func TestOpenRefusesWhatIsNoPath(t *testing.T) {
 	}
 }
 
-// Databases are created, written, opened again and read under names that mean something
-// in a URI.
+// Creates, writes, reopens and reads databases whose names contain characters with a meaning in
+// a URI.
 func TestOpenUnderAnyName(t *testing.T) {
 	ctx := context.Background()
 	for _, name := range []string{"plain.db", "with blanks.db", "100%.db", "a%41.db", "a#b.db", "Läufe 走る.db", "a&mode=ro.db", "a+b;c='d'.db", "what?.db"} {
 		if runtime.GOOS == "windows" && strings.ContainsAny(name, `?`) {
-			continue // no file name there
+			continue // not a valid file name on this system
 		}
 		path := filepath.Join(folder(t), name)
-		for range 2 { // created, then there
+		for range 2 { // creates the file, then reopens it
 			db, err := Open(path, Power)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
