@@ -1,3 +1,3 @@
-// Package inspect has the commands that look at the runs of an engine and at this
-// machine: runs, trace and doctor.
+// Package inspect contains the commands runs and trace, which show the saved runs of an engine,
+// and doctor, which checks this machine.
 package inspect

@@ -17,13 +17,13 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// aboutStore is said in the help of every command over a database of runs.
+// aboutStore is part of the help of every command that reads a database of runs.
 const aboutStore = backends.About + `
 
-Exit codes: 0 shown; 2 usage, or no such run; 3 a database that is missing, damaged, of
-a newer version or of another program.`
+Exit codes: 0 shown; 2 usage, or no such run; 3 the database is missing, damaged, of a
+newer version or of another program.`
 
-// storeFlags name a database of runs and a tenant in it.
+// storeFlags are the flags that select a database of runs and a tenant.
 type storeFlags struct {
 	cmd        *cobra.Command
 	db, tenant string
@@ -32,14 +32,14 @@ type storeFlags struct {
 func (f *storeFlags) register(cmd *cobra.Command) {
 	f.cmd = cmd
 	cmd.Flags().StringVar(&f.db, "db", "", "database of the runs: a file, or postgres://… (default .flujo/runs.db of the module)")
-	cmd.Flags().StringVar(&f.tenant, "tenant", "", `tenant of the run; "" is the one without a name (default any)`)
+	cmd.Flags().StringVar(&f.tenant, "tenant", "", `tenant of the run; "" is the unnamed tenant (default any)`)
 }
 
 // store is an open database of runs.
 type store struct {
 	backends.Reader
-	path   string  // or address
-	tenant *string // nil: any
+	path   string  // file or address, for messages
+	tenant *string // nil means any
 }
 
 func (f *storeFlags) open() (*store, error) {
@@ -55,7 +55,7 @@ func (f *storeFlags) open() (*store, error) {
 	return s, shown(err)
 }
 
-// load finds the run that the user means and loads it.
+// load loads the run with the given name. If several tenants have one, the error lists them.
 func (s *store) load(ctx context.Context, id string) (core.Snapshot, error) {
 	found, err := s.List(ctx, core.Filter{Tenant: s.tenant, Run: id})
 	if err != nil {
@@ -66,15 +66,16 @@ func (s *store) load(ctx context.Context, id string) (core.Snapshot, error) {
 		snap, err := s.Load(ctx, found[0].Key)
 		return snap, shown(err)
 	case 0:
-		return core.Snapshot{}, cli.Usage(fmt.Errorf(`no run %q in %s: "flujo-harness runs" lists what is there`, id, s.path))
+		return core.Snapshot{}, cli.Usage(fmt.Errorf(`no run %q in %s: "flujo-harness runs" lists the runs`, id, s.path))
 	}
-	text := fmt.Sprintf("%d runs are called %q: say which one:", len(found), id)
+	text := fmt.Sprintf("%d runs have the name %q: choose one:", len(found), id)
 	for _, r := range found {
 		text += fmt.Sprintf("\n  --tenant %q %q  (%s, %s)", r.Key.Tenant, r.Key.Run, r.Status, r.Started.Format(time.RFC3339))
 	}
 	return core.Snapshot{}, cli.Usage(errors.New(text))
 }
 
+// RunsCommand returns the runs command.
 func RunsCommand() *cobra.Command {
 	var flags storeFlags
 	var chosen runFlags
@@ -82,30 +83,29 @@ func RunsCommand() *cobra.Command {
 	var asJSON, waiting bool
 	cmd := &cobra.Command{
 		Use: "runs", Args: cobra.NoArgs,
-		Short: "List the runs of an engine, the newest first",
+		Short: "List the saved runs of an engine, newest first",
 		Example: `  flujo-harness runs --db runs.db --waiting
   flujo-harness runs --db postgres://host/runs --status failed`,
-		Long: `Lists the runs in a database of the engine, the newest first. A run without an end
-shows the time up to its latest save, with "…". A run is running while an executor has
-it that is alive; it is cut off when that has died or given it up, and pending when no
-executor has had it yet. --waiting lists what waits for an answer instead, the oldest
-question first.
+		Long: `Lists the runs in a database of the engine, newest first. For a run that has not ended, the
+		duration extends to its latest save and is followed by "…". A run is running while a live
+		executor holds it, cut off when that executor has died or released it, and pending before
+		an executor has claimed it. --waiting lists open questions instead, oldest first.
 
 ` + aboutStore + `
 
---json prints {"version": 1, "database", "runs": [...], "more": true where the limit left
-some out, "next": for --after}. A run is {"tenant", "run", "pipeline", "status", "error",
-"epoch", "executor", "forked_from", "waiting" (questions), "started", "ended" (none while
-running), "took_ns", "steps", "attempts", "calls", "tokens", "cost" (in millionths)}. With
---waiting "waiting" takes the place of "runs": {"tenant", "run", "pipeline", "path",
-"token", "prompt", "for", "asked", "due"}.`,
+--json prints {"version": 1, "database", "runs": [...], "more": whether the limit omitted
+runs, "next": value for --after}. A run is {"tenant", "run", "pipeline", "status",
+"error", "epoch", "executor", "forked_from", "waiting" (number of questions), "started",
+"ended" (absent while running), "took_ns", "steps", "attempts", "calls", "tokens", "cost"
+(in millionths)}. With --waiting, "waiting" replaces "runs": {"tenant", "run", "pipeline",
+"path", "token", "prompt", "for", "asked", "due"}.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := chosen.filter(time.Now())
 			switch {
 			case err != nil:
 				return cli.Usage(err)
 			case limit < 0:
-				return cli.Usage(fmt.Errorf("--limit %d: use 0 (all) or more", limit))
+				return cli.Usage(fmt.Errorf("--limit %d: use 0 for all runs, or more", limit))
 			}
 			s, err := flags.open()
 			if err != nil {
@@ -114,7 +114,7 @@ running), "took_ns", "steps", "attempts", "calls", "tokens", "cost" (in milliont
 			defer s.Close()
 			filter.Tenant = s.tenant
 			if limit > 0 {
-				filter.Limit = limit + 1 // one more tells whether there is more
+				filter.Limit = limit + 1 // one more shows whether there are more
 			}
 			if waiting {
 				return showWaiting(cmd.Context(), cmd.OutOrStdout(), s, filter, limit, asJSON)
@@ -143,17 +143,17 @@ running), "took_ns", "steps", "attempts", "calls", "tokens", "cost" (in milliont
 			text := runsTable(cli.NewScreen(cmd.OutOrStdout()), runs)
 			switch {
 			case len(runs) == 0:
-				text = fmt.Sprintf("no such runs in %s\n", s.path)
+				text = fmt.Sprintf("no matching runs in %s\n", s.path)
 			case more:
-				text += fmt.Sprintf("… and older ones: --after %s goes on, --limit 0 lists all\n", nextPage(runs, more))
+				text += fmt.Sprintf("… and older runs: continue with --after %s, or list all with --limit 0\n", nextPage(runs, more))
 			}
 			return cli.Print(cmd.OutOrStdout(), text)
 		},
 	}
 	flags.register(cmd)
 	chosen.register(cmd)
-	cmd.Flags().BoolVar(&waiting, "waiting", false, "list what waits for an answer")
-	cmd.Flags().IntVar(&limit, "limit", 20, "most runs to list; 0 is all")
+	cmd.Flags().BoolVar(&waiting, "waiting", false, "list the questions that wait for an answer")
+	cmd.Flags().IntVar(&limit, "limit", 20, "maximum number of runs to list; 0 lists all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -192,8 +192,8 @@ func statusColour(s core.Status) string {
 	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: cli.Red, core.Paused: "33", core.Stopped: "33", core.Cancelled: cli.Dim}[s]
 }
 
-// table has a line for each run, and one more below it for the error and, where the
-// screen is narrow, for the counts.
+// runsTable formats one line per run, followed by a line for its error and, on a narrow screen,
+// one for its counts.
 func runsTable(s cli.Screen, runs []core.RunInfo) string {
 	const status, took, counts = 2, 4, 5 // columns
 	rows := [][]string{{"RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS", "ATTEMPTS", "TOKENS", "COST"}}
@@ -215,7 +215,7 @@ func runsTable(s cli.Screen, runs []core.RunInfo) string {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	over := func() (n int) { // what a line has too much
+	over := func() (n int) { // columns by which a line exceeds the screen
 		for _, w := range widths[:columns] {
 			n += w + 2
 		}
@@ -224,7 +224,7 @@ func runsTable(s cli.Screen, runs []core.RunInfo) string {
 	narrow := s.Width > 0 && over() > 0
 	if narrow {
 		columns = counts
-		for i, least := range []int{16, 8} { // names are cut, down to what tells them apart
+		for i, least := range []int{16, 8} { // shortens names, but keeps them distinguishable
 			widths[i] = max(widths[i]-max(over(), 0), min(widths[i], least))
 		}
 	}
@@ -240,7 +240,7 @@ func runsTable(s cli.Screen, runs []core.RunInfo) string {
 			case c == status:
 				cell = s.Paint(statusColour(runs[i-1].Status), cell)
 			}
-			if c >= took { // numbers stand to the right
+			if c >= took { // right-aligns numbers
 				cell, space = space+cell, ""
 			}
 			line += cell + space + "  "
@@ -256,12 +256,12 @@ func runsTable(s cli.Screen, runs []core.RunInfo) string {
 	return b.String()
 }
 
-// used is "9 steps, 11 attempts, 4,200 tokens, cost 0.0123".
+// used formats usage, such as "9 steps, 11 attempts, 4,200 tokens, cost 0.0123".
 func used(r core.RunInfo) string {
 	return cli.Plural(r.Usage.Steps, "step") + ", " + cli.Plural(r.Attempts, "attempt") + spent(r.Usage)
 }
 
-// spent is ", 4,200 tokens, cost 0.0123", empty where nothing was.
+// spent formats tokens and cost, such as ", 4,200 tokens, cost 0.0123", or "" for none.
 func spent(u core.Usage) (text string) {
 	if u.Tokens != 0 {
 		text += ", " + cli.Plural(u.Tokens, "token")
@@ -272,7 +272,8 @@ func spent(u core.Usage) (text string) {
 	return text
 }
 
-// shown makes a fault of an error whose text has names out of a database.
+// shown returns err as a harness fault, with control characters escaped: its text may contain
+// names from a database.
 func shown(err error) error {
 	if err == nil {
 		return nil

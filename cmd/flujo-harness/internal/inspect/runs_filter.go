@@ -16,18 +16,18 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// runFlags choose runs.
+// runFlags are the flags that select runs.
 type runFlags struct{ status, pipeline, since, before, after string }
 
 func (f *runFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.status, "status", "", "only running, cut-off, completed, failed, cancelled, paused or stopped ones")
-	cmd.Flags().StringVar(&f.pipeline, "pipeline", "", "only runs of the pipeline of this name")
-	cmd.Flags().StringVar(&f.since, "since", "", "only runs started since: a time (2026-03-01T12:00:00Z), a day, or a duration ago (36h)")
-	cmd.Flags().StringVar(&f.before, "before", "", "only runs started before, given as for --since")
-	cmd.Flags().StringVar(&f.after, "after", "", "go on with the list where the page before ended, as it says")
+	cmd.Flags().StringVar(&f.status, "status", "", "only runs with this status: running, cut-off, completed, failed, cancelled, paused or stopped")
+	cmd.Flags().StringVar(&f.pipeline, "pipeline", "", "only runs of this pipeline")
+	cmd.Flags().StringVar(&f.since, "since", "", "only runs started at or after a time (2026-03-01T12:00:00Z), a day, or a duration ago (36h)")
+	cmd.Flags().StringVar(&f.before, "before", "", "only runs started before a time, in the notation of --since")
+	cmd.Flags().StringVar(&f.after, "after", "", "continue the list after the previous page, with the value that it printed")
 }
 
-// filter is what the flags mean at now.
+// filter converts the flags; durations are relative to now.
 func (f *runFlags) filter(now time.Time) (c core.Filter, err error) {
 	c = core.Filter{Pipeline: f.pipeline, Now: now}
 	switch f.status {
@@ -57,14 +57,14 @@ func (f *runFlags) filter(now time.Time) (c core.Filter, err error) {
 		nanos, err1 := strconv.ParseInt(began, 10, 64)
 		number, err2 := strconv.ParseInt(id, 10, 64)
 		if err1 != nil || err2 != nil {
-			return c, fmt.Errorf("--after %q: use the text that the page before ends with", f.after)
+			return c, fmt.Errorf("--after %q: use the value printed at the end of the previous page", f.after)
 		}
 		c.After = &core.RunInfo{ID: number, Started: time.Unix(0, nanos).UTC()}
 	}
 	return c, nil
 }
 
-// moment reads a time, a day or a duration ago.
+// moment parses a time, a day, or a duration before now.
 func moment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -81,7 +81,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
-// nextPage is what --after takes to go on behind these runs.
+// nextPage returns the value of --after for the page that follows runs, or "" for the last page.
 func nextPage(runs []core.RunInfo, more bool) string {
 	if !more {
 		return ""
@@ -140,9 +140,9 @@ func showWaiting(ctx context.Context, out io.Writer, s *store, f core.Filter, li
 	}
 	switch {
 	case len(questions) == 0:
-		fmt.Fprintf(&text, "nothing waits for an answer in %s\n", s.path)
+		fmt.Fprintf(&text, "no open questions in %s\n", s.path)
 	case more:
-		text.WriteString("… and newer ones: --limit 0 lists all\n")
+		text.WriteString("… and newer questions: --limit 0 lists all\n")
 	}
 	return cli.Print(out, text.String())
 }

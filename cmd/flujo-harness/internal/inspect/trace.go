@@ -19,29 +19,30 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
+// TraceCommand returns the trace command.
 func TraceCommand() *cobra.Command {
 	var flags storeFlags
 	var asJSON bool
 	var t trace
 	cmd := &cobra.Command{
 		Use: "trace ID", Args: cobra.ExactArgs(1),
-		Short:   "Show what a run has done, as a tree of its steps",
+		Short:   "Show a run as a tree of its steps",
 		Example: `  flujo-harness trace order-17 --db runs.db`,
-		Long: `Shows a run as the tree of its steps: how each ended, how long it took, what it used,
-why attempts failed, what loops came to, and what waits for an answer. ID is the name of
-the run, or tenant/name.
+		Long: `Shows a run as a tree of its steps: the outcome, duration and usage of each step, the
+		errors of failed attempts, why loops ended, and open questions. ID is the name of the
+		run, or tenant/name.
 
   ✓ completed, or answered    ✗ failed    ? waits for an answer
 
-A node that holds others shows the time from their first start to their last end.
+The duration of a node with children extends from their first start to their last end.
 
 ` + aboutStore + `
 
 --json prints {"version": 1, "database", "run" (as runs --json has it), "plan", "loops":
 {path: {"reason", "iterations"}}, "steps": [...]}. A step is {"seq", "path", "status",
 "attempts", "started", "ended", "took_ns", "calls", "tokens", "cost", "feedback",
-"error"}, and at a pause "pause": {"token", "prompt", "answer", "answered"}, the last two
-once there is an answer. --output adds "output" to steps; --states adds "state" to steps
+"error"}. A pause has "pause": {"token", "prompt", "answer", "answered"}; the last two are
+absent while it waits. --output adds "output" to steps; --states adds "state" to steps
 that changed it, and "start_state" and "end_state".`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := flags.open()
@@ -55,7 +56,7 @@ that changed it, and "start_state" and "end_state".`,
 			}
 			if len(snap.Exits) > 0 {
 				if err := json.Unmarshal(snap.Exits, &t.exits); err != nil {
-					return shown(fmt.Errorf("run %s: %w: how its loops ended: %v", snap.Start.Key, core.ErrCorrupt, err))
+					return shown(fmt.Errorf("run %s: %w: read the ends of its loops: %v", snap.Start.Key, core.ErrCorrupt, err))
 				}
 			}
 			t.Snapshot, t.Screen = snap, cli.NewScreen(cmd.OutOrStdout())
@@ -67,12 +68,12 @@ that changed it, and "start_state" and "end_state".`,
 	}
 	flags.register(cmd)
 	cmd.Flags().BoolVar(&t.outputs, "output", false, "show the outputs of the agents")
-	cmd.Flags().BoolVar(&t.states, "states", false, "show the scope at the start, behind the steps that changed it, and at the end")
+	cmd.Flags().BoolVar(&t.states, "states", false, "show the scope at the start, after each step that changed it, and at the end")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// trace is a run to be shown.
+// trace formats one run.
 type trace struct {
 	core.Snapshot
 	cli.Screen
@@ -80,15 +81,15 @@ type trace struct {
 	outputs, states bool
 
 	b      strings.Builder
-	column int // of the durations
+	column int // column of the durations
 }
 
-// info is what List would say of the run, from the very records that are shown.
+// info summarises the run from the records that are shown, as List would.
 func (t *trace) info() core.RunInfo {
 	return t.Snapshot.Info()
 }
 
-// answer to a pause, nil where it waits for one.
+// answer returns the answer to a pause, or nil while it waits.
 func (t *trace) answer(s *core.StepRecord) *core.AnswerRecord {
 	for i := range t.Answers {
 		if t.Answers[i].Token == s.Token {
@@ -106,18 +107,18 @@ func prompt(s *core.StepRecord) string {
 	return text
 }
 
-// node of the tree: a part of a path, or "#3" for an iteration or item.
+// node is a node of the tree: a part of a path, or "#3" for an iteration or item.
 type node struct {
 	name        string
-	step        *core.StepRecord // nil of a node that holds others
-	exit        *core.Exit       // of a loop
-	first, last time.Time        // of the steps below
+	step        *core.StepRecord // nil for a node that only has children
+	exit        *core.Exit       // how a loop ended, nil for others
+	first, last time.Time        // first start and last end of the steps below
 	nodes       []*node
 	named       map[string]*node
 }
 
-// tree puts the steps where their paths say, in the order of their records; iterations
-// and items in the order of their numbers.
+// tree arranges the steps by their paths, in the order of their records. Iterations and items
+// are in the order of their numbers.
 func (t *trace) tree() *node {
 	root := &node{}
 	for i := range t.Steps {
@@ -141,7 +142,7 @@ func (t *trace) tree() *node {
 	return root
 }
 
-// way returns the nodes on a path, and makes those that are missing.
+// way returns the nodes on a path and creates missing ones.
 func (n *node) way(path string) (nodes []*node) {
 	step := func(name string) {
 		next := n.named[name]
@@ -166,7 +167,7 @@ func (n *node) way(path string) (nodes []*node) {
 
 func (n *node) sort() {
 	number := func(n *node) int {
-		i, _ := strconv.Atoi(strings.TrimPrefix(n.name, "#")) // 0: stays where it is
+		i, _ := strconv.Atoi(strings.TrimPrefix(n.name, "#")) // 0 keeps the order of the records
 		return i
 	}
 	if len(n.nodes) > 0 && strings.HasPrefix(n.nodes[0].name, "#") {
@@ -178,9 +179,9 @@ func (n *node) sort() {
 }
 
 const (
-	indent = 3  // of a level of the tree
-	label  = 10 // width of what stands before a text
-	most   = 12 // lines of an error or a feedback: --json has all of them
+	indent = 3  // columns per level of the tree
+	label  = 10 // columns of the label in front of a text
+	most   = 12 // lines of an error or a feedback; --json has all of them
 )
 
 func (t *trace) text() string {
@@ -228,7 +229,7 @@ func (t *trace) text() string {
 	t.column = min(t.column, t.Width/2)
 	t.nodes(root, "")
 	if len(root.nodes) == 0 {
-		t.b.WriteString("no step is saved yet\n")
+		t.b.WriteString("no saved steps yet\n")
 	}
 	if t.states {
 		t.b.WriteString("\n")
@@ -237,7 +238,7 @@ func (t *trace) text() string {
 	return t.b.String()
 }
 
-// measure finds how wide the tree is.
+// measure determines the width of the tree.
 func (t *trace) measure(n *node, depth int) {
 	for _, inner := range n.nodes {
 		t.column = max(t.column, depth*indent+indent+2+utf8.RuneCountInString(reports.Visible(inner.name)))
@@ -256,7 +257,7 @@ func (t *trace) nodes(n *node, bars string) {
 	}
 }
 
-// node writes a node: its line, then what there is to say of it, below its name.
+// node writes a node: its line, then its details below its name.
 func (t *trace) node(n *node, corner, bars string) {
 	name, mark, colour, took := reports.Visible(n.name), "", "", cli.Brief(n.last.Sub(n.first))
 	var notes []string
@@ -288,7 +289,7 @@ func (t *trace) node(n *node, corner, bars string) {
 	if n.exit != nil {
 		notes = append(notes, fmt.Sprintf("loop ended after %s: %s", cli.Plural(int64(n.exit.Iterations), "iteration"), reports.Visible(string(n.exit.Reason))))
 	}
-	under := bars + "  " // before the lines below the name
+	under := bars + "  " // prefix of the lines below the name
 	if len(n.nodes) > 0 {
 		under = bars + "│ "
 	}
@@ -328,8 +329,7 @@ func (t *trace) node(n *node, corner, bars string) {
 	}
 }
 
-// block writes a text behind its label, wrapped, in at most so many lines where limit
-// is not 0.
+// block writes a label and a text, wrapped and shortened to limit lines; 0 means no limit.
 func (t *trace) block(before, name, colour, text string, limit int) {
 	lines := cli.Wrap(text, t.Width-utf8.RuneCountInString(before)-label)
 	if limit > 0 && len(lines) > limit {
@@ -344,8 +344,8 @@ func (t *trace) block(before, name, colour, text string, limit int) {
 	}
 }
 
-// pretty is JSON on one line where it fits behind so many characters, and spread over
-// lines where it does not.
+// pretty formats JSON on one line if it fits after the first before columns, and indented
+// otherwise. Other text is returned unchanged.
 func (t *trace) pretty(data []byte, before int) string {
 	var b bytes.Buffer
 	if json.Compact(&b, data) != nil {
@@ -353,7 +353,7 @@ func (t *trace) pretty(data []byte, before int) string {
 	}
 	if utf8.RuneCount(b.Bytes()) > t.Width-before {
 		b.Reset()
-		_ = json.Indent(&b, data, "", "  ") // it is JSON: see above
+		_ = json.Indent(&b, data, "", "  ") // valid JSON, because Compact succeeded
 	}
 	return b.String()
 }
@@ -395,7 +395,7 @@ type pauseJSON struct {
 }
 
 func (t *trace) json(database string) traceJSON {
-	// stored bytes are JSON, or text where a backend was filled by another program.
+	// The engine saves JSON, but another program may have filled the backend with other bytes.
 	stored := func(data []byte, wanted bool) any {
 		switch {
 		case !wanted || data == nil:

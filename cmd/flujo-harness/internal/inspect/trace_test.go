@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// names of a tree, with what holds others before what it holds.
+// names returns the names of a tree in pre-order.
 func names(n *node) (all []string) {
 	for _, inner := range n.nodes {
 		all = append(all, inner.name)
@@ -36,7 +36,7 @@ func TestTreeOfPaths(t *testing.T) {
 	}
 	items, inner := root.named["items"], root.named["outer"].named["#2"].named["inner"]
 	if got := items.last.Sub(items.first); got != 16*time.Second {
-		t.Errorf("items took %v, from the first start to the last end it is 16s", got)
+		t.Errorf("items took %v, want 16s from the first start to the last end", got)
 	}
 	if inner.exit == nil || inner.exit.Iterations != 3 {
 		t.Errorf("exit of the inner loop: %+v", inner.exit)
@@ -73,7 +73,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// Colours add nothing but themselves: lines stay aligned.
+// Colours do not change the alignment of lines.
 func TestColoursTakeNoRoom(t *testing.T) {
 	tr := func(s cli.Screen) string {
 		tr := &trace{Screen: s}
