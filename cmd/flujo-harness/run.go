@@ -241,7 +241,7 @@ func (j job) run() error {
 			return cli.Fault(err)
 		}
 	}
-	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.Ours() {
+	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.IsHarness() {
 		specs = nil // what our engine costs is no concern of a module that has not asked
 	}
 	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
@@ -253,23 +253,23 @@ func (j job) run() error {
 	if j.against.ref != "" && j.limitsFrom != "" {
 		return cli.Usage(errors.New("--against beside --limits-from: a comparison is judged by its margin, not by limits: leave out one of them"))
 	}
-	if j.against.ref != "" && j.packages == nil && !p.Ours() && specs[0].Suite == "" {
+	if j.against.ref != "" && j.packages == nil && !p.IsHarness() && specs[0].Suite == "" {
 		return cli.Usage(errors.New("bench --against: name the pipeline of this module that is compared: --suite PACKAGE --workload NAME; its benchmarks are compared by: flujo-harness compare " + harness.ShellLine(j.against.ref)))
 	}
 	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.limitsFrom)
 	if err != nil {
 		return err
 	}
-	ruled, err := rules.Of(machine.Class())
+	ruled, err := rules.For(machine.Class())
 	if err != nil {
 		return err
 	}
-	anyMachine, err := rules.Of(thresholds.AnyClass)
+	anyMachine, err := rules.For(thresholds.AnyClass)
 	if err != nil {
 		return err
 	}
-	rules.SayBase(j.results.Messages(j.cmd))
-	ruled.Say(j.results.Messages(j.cmd))
+	rules.PrintBase(j.results.Messages(j.cmd))
+	ruled.PrintChanges(j.results.Messages(j.cmd))
 	progress := cli.NewProgress(j.cmd.ErrOrStderr())
 	defer progress.End()
 	var tests *runner.Tests

@@ -158,7 +158,7 @@ func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, ba
 		suites, ofSuites = cli.Worse(suites, outcome), append(ofSuites, compared...)
 		all = append(all, r.Comparisons...)
 		lines = append(lines, reports.Visible(fmt.Sprintf("%s: %s", path, origin(r, time.Now()))))
-		if other := p.OfAnother(cmd.Context(), r.Commit); other != "" {
+		if other := p.OtherCommit(cmd.Context(), r.Commit); other != "" {
 			lines = append(lines, reports.Visible(fmt.Sprintf("note: %s: %s", path, other)))
 		}
 	}
@@ -256,7 +256,7 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 	add := func(o thresholds.Outcome, what string) {
 		lines, worst = append(lines, verdictLine(o, what)), cli.Worse(worst, o)
 	}
-	anyMachine, err := rules.Of(thresholds.AnyClass)
+	anyMachine, err := rules.For(thresholds.AnyClass)
 	if err != nil {
 		return nil, worst, err
 	}
@@ -266,12 +266,12 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 		c := &all[i]
 		r, known := classes[c.Environment.Class]
 		if !known {
-			if r, err = rules.Of(c.Environment.Class); err != nil {
+			if r, err = rules.For(c.Environment.Class); err != nil {
 				return nil, worst, err
 			}
 			classes[c.Environment.Class], order = r, append(order, r)
 			var diff strings.Builder
-			r.Say(&diff)
+			r.PrintChanges(&diff)
 			if diff.Len() > 0 {
 				lines = append(lines, strings.TrimSuffix(diff.String(), "\n"))
 			}

@@ -115,7 +115,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 	if err := judgeable(a); err != nil {
 		return nil, nil, worst, false, fmt.Errorf("run %d: %w", a.Run.ID, err)
 	}
-	if other := p.OfAnother(ctx, a.Run.Commit); other != "" {
+	if other := p.OtherCommit(ctx, a.Run.Commit); other != "" {
 		lines = append(lines, reports.Visible(fmt.Sprintf("note: run %d: %s", a.Run.ID, other)))
 	}
 	if g.whose != "" {

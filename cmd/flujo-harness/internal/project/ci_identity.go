@@ -9,9 +9,9 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// CIRun is what the variables of a CI service say of the run that it makes.
+// CIRun describes the current CI run according to the variables of the CI service.
 type CIRun struct {
-	ID     string // of the job and its attempt; "" outside of CI
+	ID     string // identifies the job and its attempt; "" outside of CI
 	Commit string
 	Branch string
 	Facts  []reports.Fact
@@ -20,11 +20,11 @@ type CIRun struct {
 	origin   reports.Origin
 }
 
-// CIIdentity reads the variables of the CI service: see package ci.
+// CIIdentity reads the variables of the CI service, see package ci.
 func CIIdentity(getenv func(string) string) CIRun {
 	of := ci.Identify(getenv, os.ReadFile)
 	c := CIRun{ID: of.ID, Commit: of.Commit, Branch: of.Branch, OnBehalf: of.OnBehalf, origin: of.Origin}
-	if c.ID == "" { // nothing says which run it is
+	if c.ID == "" { // not in CI, or the service does not identify its runs
 		return c
 	}
 	o := of.Origin
@@ -36,17 +36,17 @@ func CIIdentity(getenv func(string) string) CIRun {
 	return c
 }
 
-// Pipeline is the number of the pipeline of the job, or of the one on whose behalf it is; "" where
-// there is none.
+// Pipeline returns the ID of this job's pipeline, or of the pipeline on whose behalf the job runs, or
+// "".
 func (c CIRun) Pipeline() string { return c.origin.Pipeline }
 
-// SamePipeline reports whether a run was made by the pipeline and the attempt of this job, or on
-// whose behalf it is.
+// SamePipeline reports whether a run belongs to the pipeline and the attempt of this job, or of the
+// job on whose behalf this job runs.
 func (c CIRun) SamePipeline(o reports.Origin) bool {
 	return o.Service == c.origin.Service && o.Pipeline == c.origin.Pipeline && o.Attempt == c.origin.Attempt
 }
 
-// Joined leaves out what is not there.
+// Joined joins the non-empty parts with slashes.
 func Joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
 }

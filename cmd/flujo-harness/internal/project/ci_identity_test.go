@@ -33,7 +33,7 @@ func TestIdentityOfACIRun(t *testing.T) {
 			env[name] = value
 		}
 		got := CIIdentity(func(name string) string { return env[name] })
-		got.origin = reports.Origin{} // package ci tests it
+		got.origin = reports.Origin{} // tested in package ci
 		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(CIRun{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}

@@ -14,18 +14,18 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Git runs git in the folder of the project and returns its standard output without the
-// spaces around it. Every call of git is made here.
+// Git runs git in the project's folder and returns its standard output without surrounding
+// space. An error contains git's standard error output.
 func (p Project) Git(ctx context.Context, args ...string) (string, error) {
 	out, err := p.gitBytes(ctx, args...)
 	return strings.TrimSpace(string(out)), err
 }
 
-// gitBytes is git for output that is taken byte by byte.
+// gitBytes runs git and returns its standard output unchanged.
 //
-// Replace refs and grafts are ignored: both make a commit read as another one, and both can
-// be put into a clone by whoever prepares it, so that a change would be judged by limits of
-// its own under the name of the base branch.
+// It disables replace refs and grafts. Both substitute one commit for another, and whoever
+// prepares a clone can add them: a change could supply limits of its own under the name of the
+// base branch.
 func (p Project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = p.Root
@@ -37,14 +37,14 @@ func (p Project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// Revision is a commit, and the name by which somebody asked for it.
+// Revision is a commit together with the name that the user gave for it.
 type Revision struct {
-	Asked  string // as it was given: "origin/main"
-	ref    string // the full name of the branch or tag: "refs/remotes/origin/main"; "" where it is none
-	Commit string // all digits of it
+	Asked  string // name as given, such as "origin/main"
+	ref    string // full name of the branch or tag, such as "refs/remotes/origin/main"; "" if it is neither
+	Commit string // unabbreviated hash
 }
 
-// String names the commit and what it was found by.
+// String returns the name as given, the full name if it differs, and the abbreviated commit.
 func (r Revision) String() string {
 	if r.ref == "" || r.ref == r.Asked {
 		return fmt.Sprintf("%s, commit %.12s", r.Asked, r.Commit)
@@ -52,14 +52,14 @@ func (r Revision) String() string {
 	return fmt.Sprintf("%s, which is %s, commit %.12s", r.Asked, r.ref, r.Commit)
 }
 
-// refName is what a revision begins with: the name of a ref, or an abbreviated commit.
+// refName matches the start of a revision: the name of a ref, or a commit.
 var refName = regexp.MustCompile(`^[^~^:@{]+`)
 
-// CommitOf resolves a revision of the project. A name that can be read in two ways is an
-// error: git would take the tag before the branch, and a branch before one of a remote.
+// CommitOf resolves a revision of the project. An ambiguous name is an error, although git would
+// prefer a tag over a branch, and a branch over a remote's branch (gitrevisions(7)).
 func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err error) {
 	if strings.HasPrefix(asked, "-") {
-		return r, errors.New("a revision cannot begin with a dash")
+		return r, errors.New("a revision cannot start with a dash")
 	}
 	if _, err := p.Git(ctx, "rev-parse", "--git-dir"); err != nil {
 		return r, p.noRepository(err)
@@ -74,7 +74,7 @@ func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err er
 		return r, err
 	}
 	if len(refs) > 1 {
-		return r, fmt.Errorf("%q is ambiguous: it is %s: give the full name of the one that is meant", name, strings.Join(refs, " and "))
+		return r, fmt.Errorf("%q is ambiguous, it matches %s: use a full name", name, strings.Join(refs, " and "))
 	}
 	if len(refs) == 1 {
 		if r.ref = refs[0]; name == asked {
@@ -84,25 +84,25 @@ func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err er
 	return Revision{asked, r.ref, commit}, err
 }
 
-// noRepository says why git knows no repository, and what to do.
+// noRepository returns the error for a folder in which git finds no repository, with a remedy.
 func (p Project) noRepository(err error) error {
 	dir := harness.ShortPath(p.Root)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return err
 	case strings.Contains(err.Error(), "dubious ownership"):
-		return fmt.Errorf("git does not read the repository of %s, which belongs to another user: if you trust it, call: git config --global --add safe.directory %s",
+		return fmt.Errorf("git does not read the repository of %s, which belongs to another user: if you trust it, run git config --global --add safe.directory %s",
 			dir, harness.ShellLine(p.Root))
 	}
-	return fmt.Errorf("%s is in no git repository: call it in a clone, or make one: git init && git add . && git commit (%w)", dir, err)
+	return fmt.Errorf("%s is not in a git repository: change to a clone, or create one with git init && git add . && git commit (%w)", dir, err)
 }
 
-// noRevision says why there is no such revision, and what to do.
+// noRevision returns the error for a revision that does not exist, with a remedy.
 func (p Project) noRevision(ctx context.Context, asked string) error {
 	if _, err := p.Git(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); err != nil {
-		return fmt.Errorf("there is no revision %q here: the repository has no commit yet: make one first: git add . && git commit", asked)
+		return fmt.Errorf("no revision %q: the repository has no commit yet: create one with git add . && git commit", asked)
 	}
-	advice := "name a commit, branch or tag; in CI, fetch it first, as with git fetch origin main:refs/remotes/origin/main"
+	advice := "name a commit, branch or tag; in CI, fetch it first, for example with git fetch origin main:refs/remotes/origin/main"
 	remotes, _ := p.Git(ctx, "remote")
 	for remote := range strings.FieldsSeq(remotes) {
 		branch, ok := strings.CutPrefix(strings.TrimPrefix(asked, "refs/remotes/"), remote+"/")
@@ -111,13 +111,13 @@ func (p Project) noRevision(ctx context.Context, asked string) error {
 		}
 	}
 	if out, err := p.Git(ctx, "rev-parse", "--is-shallow-repository"); err == nil && out == "true" {
-		advice += "; the clone is shallow, so that older commits are not in it either: git fetch --unshallow (on GitHub Actions: fetch-depth: 0)"
+		advice += "; the clone is shallow and lacks older commits: git fetch --unshallow (on GitHub Actions: fetch-depth: 0)"
 	}
-	return fmt.Errorf("there is no revision %q here: %s", asked, advice)
+	return fmt.Errorf("no revision %q: %s", asked, advice)
 }
 
-// RepositoryProblem says why git does not read the repository that the project is in; "" where it
-// does, and where there is none.
+// RepositoryProblem returns the reason why git does not read the project's repository, or "" if it
+// does or if there is none.
 func (p Project) RepositoryProblem(ctx context.Context) string {
 	if _, err := p.Git(ctx, "rev-parse", "--git-dir"); err != nil && strings.Contains(err.Error(), "dubious ownership") {
 		return p.noRepository(err).Error()
@@ -130,9 +130,9 @@ var (
 	shortHash = regexp.MustCompile(`^[0-9a-fA-F]{4,63}$`)
 )
 
-// refsNamed are the full names of the refs that a short name may mean, and the commits that
-// it abbreviates, where it is both. All digits of a commit mean that commit, whatever refs
-// there are.
+// refsNamed returns the full names of the refs that a short name matches. If there are any, it
+// adds the objects whose hash the name abbreviates. A complete hash always means that commit,
+// even if a ref has the same name.
 func (p Project) refsNamed(ctx context.Context, name string) (refs []string, err error) {
 	if wholeHash.MatchString(name) || name == "" || name == "HEAD" {
 		return nil, nil
@@ -147,7 +147,7 @@ func (p Project) refsNamed(ctx context.Context, name string) (refs []string, err
 		return nil, err
 	}
 	for ref := range strings.Lines(out) {
-		if ref = strings.TrimSpace(ref); slices.Contains(candidates, ref) { // not what is below it
+		if ref = strings.TrimSpace(ref); slices.Contains(candidates, ref) { // git also lists refs below a candidate
 			refs = append(refs, ref)
 		}
 	}
@@ -161,8 +161,8 @@ func (p Project) refsNamed(ctx context.Context, name string) (refs []string, err
 	return refs, nil
 }
 
-// ofRemote refuses a tag or a local branch whose name is that of a branch of a remote: the
-// branch of the remote is meant, and is not here.
+// ofRemote returns an error if ref is a tag or a local branch named like a branch of a remote
+// ("origin/main"): the user probably means the remote's branch, which was not fetched.
 func (p Project) ofRemote(ctx context.Context, name, ref string) error {
 	remotes, err := p.Git(ctx, "remote")
 	if err != nil {
@@ -171,7 +171,7 @@ func (p Project) ofRemote(ctx context.Context, name, ref string) error {
 	for remote := range strings.Lines(remotes) {
 		branch, ok := strings.CutPrefix(name, strings.TrimSpace(remote)+"/")
 		if ok && (ref == "refs/tags/"+name || ref == "refs/heads/"+name) {
-			return fmt.Errorf("%q is %s here, and not a branch of the remote %[3]s: fetch that one (git fetch %[3]s %[4]s:refs/remotes/%[1]s) and name refs/remotes/%[1]s, or name %[2]s if it is meant",
+			return fmt.Errorf("%q is %s here, not a branch of the remote %[3]s: fetch the branch (git fetch %[3]s %[4]s:refs/remotes/%[1]s) and name refs/remotes/%[1]s, or name %[2]s",
 				name, ref, strings.TrimSpace(remote), branch)
 		}
 	}

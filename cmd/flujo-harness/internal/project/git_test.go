@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// repository is a git repository with two commits, the first of which is returned, and a
-// remote without any branch here.
+// repository creates a git repository with two commits and a remote without fetched branches. It
+// returns the first commit.
 func repository(t *testing.T) (p Project, first, second string) {
 	t.Helper()
 	p = Project{Root: t.TempDir()}
@@ -42,30 +42,30 @@ func git(t *testing.T, p Project, args ...string) string {
 	return out
 }
 
-// A name of the base that the change at hand can make mean another commit is refused, with
-// the full names to choose from.
+// A change under test could add a ref that gives the name of the base another meaning. Such
+// names are refused, and the error lists the full names.
 func TestRevisionsAreNotResolvedByOthers(t *testing.T) {
 	p, first, second := repository(t)
 	git(t, p, "update-ref", "refs/remotes/origin/main", first)
 	for name, tc := range map[string]struct {
-		refs  []string // made at the second commit
+		refs  []string // refs to create at the second commit
 		asked string
-		want  string // the error; "": the first commit is found
+		want  string // substring of the error; "" if the first commit must be found
 	}{
-		"the branch of the remote":        {nil, "origin/main", ""},
-		"its full name":                   {[]string{"refs/tags/origin/main", "refs/heads/origin/main"}, "refs/remotes/origin/main", ""},
-		"its short full name":             {[]string{"refs/tags/origin/main"}, "remotes/origin/main", ""},
-		"a commit":                        {[]string{"refs/heads/" + first}, first, ""},
-		"a short commit":                  {nil, first[:9], ""},
-		"beside a tag":                    {[]string{"refs/tags/origin/main"}, "origin/main", "refs/remotes/origin/main and refs/tags/origin/main"},
-		"beside a branch":                 {[]string{"refs/heads/origin/main"}, "origin/main", "refs/heads/origin/main and refs/remotes/origin/main"},
-		"beside a tag, an ancestor of it": {[]string{"refs/tags/origin/main"}, "origin/main~0", "ambiguous"},
-		"a branch and a tag":              {[]string{"refs/tags/main"}, "main", "refs/heads/main and refs/tags/main"},
-		"a branch like a commit":          {[]string{"refs/heads/" + first[:9]}, first[:9], "refs/heads/" + first[:9] + " and " + first},
-		"a tag for a remote's branch":     {[]string{"refs/tags/origin/next"}, "origin/next", "refs/tags/origin/next here, and not a branch of the remote origin"},
-		"a branch for a remote's branch":  {[]string{"refs/heads/origin/next"}, "origin/next", "git fetch origin next:refs/remotes/origin/next"},
-		"nothing":                         {nil, "nowhere", `no revision "nowhere"`},
-		"a flag":                          {nil, "--all", "dash"},
+		"the branch of the remote":              {nil, "origin/main", ""},
+		"its full name":                         {[]string{"refs/tags/origin/main", "refs/heads/origin/main"}, "refs/remotes/origin/main", ""},
+		"its short full name":                   {[]string{"refs/tags/origin/main"}, "remotes/origin/main", ""},
+		"a commit":                              {[]string{"refs/heads/" + first}, first, ""},
+		"a short commit":                        {nil, first[:9], ""},
+		"also a tag":                            {[]string{"refs/tags/origin/main"}, "origin/main", "refs/remotes/origin/main and refs/tags/origin/main"},
+		"also a branch":                         {[]string{"refs/heads/origin/main"}, "origin/main", "refs/heads/origin/main and refs/remotes/origin/main"},
+		"ancestor of a name that is also a tag": {[]string{"refs/tags/origin/main"}, "origin/main~0", "ambiguous"},
+		"a branch and a tag":                    {[]string{"refs/tags/main"}, "main", "refs/heads/main and refs/tags/main"},
+		"a branch like a commit":                {[]string{"refs/heads/" + first[:9]}, first[:9], "refs/heads/" + first[:9] + " and " + first},
+		"a tag for a remote's branch":           {[]string{"refs/tags/origin/next"}, "origin/next", "refs/tags/origin/next here, not a branch of the remote origin"},
+		"a branch for a remote's branch":        {[]string{"refs/heads/origin/next"}, "origin/next", "git fetch origin next:refs/remotes/origin/next"},
+		"nothing":                               {nil, "nowhere", `no revision "nowhere"`},
+		"a flag":                                {nil, "--all", "dash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, ref := range tc.refs {
@@ -83,16 +83,16 @@ func TestRevisionsAreNotResolvedByOthers(t *testing.T) {
 	}
 }
 
-// A commit reads as it was made, whatever a clone has been told to take in its place.
+// Replace refs and grafts in the clone do not change what a commit contains.
 func TestReplacedCommitsAreNotRead(t *testing.T) {
 	p, first, second := repository(t)
 	git(t, p, "replace", first, second)
 	if text := git(t, p, "cat-file", "blob", first+":limit"); text != "tight" {
-		t.Errorf("%q: want what the first commit has", text)
+		t.Errorf("%q: want the content of the first commit", text)
 	}
 	git(t, p, "replace", "-d", first)
 	grafts := filepath.Join(p.Root, ".git", "info", "grafts")
-	if err := os.WriteFile(grafts, []byte(second+"\n"), 0o644); err != nil { // it has no parent
+	if err := os.WriteFile(grafts, []byte(second+"\n"), 0o644); err != nil { // a graft without a parent
 		t.Fatal(err)
 	}
 	if got, err := p.CommitOf(t.Context(), "main~1"); err != nil || got.Commit != first {
@@ -100,7 +100,8 @@ func TestReplacedCommitsAreNotRead(t *testing.T) {
 	}
 }
 
-// What a run writes is no change of the tree; anything else is, and so is what git knows.
+// Untracked files that a run wrote do not make the work tree dirty; other files and tracked files
+// do.
 func TestOwnOutputsAreNoChanges(t *testing.T) {
 	p, _, _ := repository(t)
 	write := func(name string) {
@@ -143,11 +144,12 @@ func TestOwnOutputsAreNoChanges(t *testing.T) {
 	git(t, p, "checkout", "-q", "limit")
 	git(t, p, "add", "-f", "page")
 	if !dirty() {
-		t.Error("a file that git was given is no change")
+		t.Error("a change of a tracked file was ignored")
 	}
 }
 
-// The branch is the one that CI tells of, else that of the tree; a tag or a commit has none.
+// The branch is the one of the CI variables, otherwise that of the work tree. A tag or a detached
+// commit has none.
 func TestBranch(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("needs git")
@@ -166,7 +168,7 @@ func TestBranch(t *testing.T) {
 	git("init", "-q", "-b", "rooms")
 	git("commit", "-q", "--allow-empty", "-m", "one")
 	if got := p.Branch(t.Context()); got != "rooms" {
-		t.Errorf("branch %q, want that of the tree", got)
+		t.Errorf("branch %q, want the branch of the work tree", got)
 	}
 	git("checkout", "-q", "--detach")
 	if got := p.Branch(t.Context()); got != "" {
@@ -176,6 +178,6 @@ func TestBranch(t *testing.T) {
 	t.Setenv("GITHUB_REF_NAME", "7/merge")
 	t.Setenv("GITHUB_HEAD_REF", "doors")
 	if got := p.Branch(t.Context()); got != "doors" {
-		t.Errorf("branch %q, want that of the pull request", got)
+		t.Errorf("branch %q, want the branch of the pull request", got)
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// name completes what a report says of where a run comes from: the module, the repository, the
-// subject of the commit, and, where CI does not give them, the addresses of commit and files.
+// name completes the origin of a run for reports: the module, the repository, the subject of the
+// commit, and, unless CI provides them, the web addresses of the commit and its files.
 func (p Project) name(ctx context.Context, r *reports.Run) {
 	o := &r.Origin
 	if text, err := os.ReadFile(filepath.Join(p.Root, "go.mod")); err == nil {
 		o.Module = modfile.ModulePath(text)
 	}
-	prefix, err := p.Git(ctx, "rev-parse", "--show-prefix") // "sub/": where the module lies in its repository
+	prefix, err := p.Git(ctx, "rev-parse", "--show-prefix") // "sub/": the module's folder in the repository
 	if err != nil {
 		return
 	}
@@ -36,7 +36,7 @@ func (p Project) name(ctx context.Context, r *reports.Run) {
 		o.Subject = ""
 	}
 	if commit, files := webAddresses(o.Repository, r.Commit); o.FileURL == "" && commit != "" {
-		if seen, err := p.Git(ctx, "for-each-ref", "--count=1", "--contains="+r.Commit, "refs/remotes"); err == nil && seen != "" { // else the links would lead nowhere
+		if seen, err := p.Git(ctx, "for-each-ref", "--count=1", "--contains="+r.Commit, "refs/remotes"); err == nil && seen != "" { // links to commits that were not pushed would be broken
 			o.CommitURL, o.FileURL = cmp.Or(o.CommitURL, commit), files
 		}
 	}
@@ -45,11 +45,11 @@ func (p Project) name(ctx context.Context, r *reports.Run) {
 	}
 }
 
-// scpAddress is the short form of git's addresses: user@host:path.
+// scpAddress matches the short form of git addresses, user@host:path.
 var scpAddress = regexp.MustCompile(`^(?:[^@/\\]+@)?([A-Za-z0-9.-]+\.[A-Za-z]{2,}):([^\\]+)$`)
 
-// repositoryName is "github.com/owner/name" of the address of a remote, "" of one that is a
-// folder. Users, passwords and ports are no part of it.
+// repositoryName returns "github.com/owner/name" for the address of a remote, without user,
+// password and port, and "" for a folder.
 func repositoryName(address string) string {
 	host, name := "", ""
 	if m := scpAddress.FindStringSubmatch(address); m != nil {
@@ -64,8 +64,8 @@ func repositoryName(address string) string {
 	return path.Join(host, name)
 }
 
-// webAddresses are those of a commit and of the folder of its files, "" where the service that
-// keeps the repository is not known.
+// webAddresses returns the web addresses of a commit and of its files, or "" for an unknown
+// hosting service.
 func webAddresses(repository, commit string) (commitURL, fileURL string) {
 	host, _, _ := strings.Cut(repository, "/")
 	at := "https://" + repository

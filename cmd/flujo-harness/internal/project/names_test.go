@@ -28,8 +28,8 @@ func TestRepositoryName(t *testing.T) {
 	}
 }
 
-// A module in a folder of its repository: links lead to files there, and only where the commit
-// is on the remote.
+// In a module in a subfolder of its repository, links include the folder. There are links only
+// if the commit was pushed to the remote.
 func TestOriginOfARun(t *testing.T) {
 	p, first, second := repository(t)
 	sub := Project{Root: filepath.Join(p.Root, "a module")}

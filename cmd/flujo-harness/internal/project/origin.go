@@ -11,16 +11,16 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// Locate completes the origin of a run whose commit and branch are known: the head of a pull
-// request in place of the commit that merges it, the base branch, and what it can be compared
-// with. of is what CI says.
+// Locate completes the origin of a run whose commit and branch are known: it adds the base
+// branch and the commits to compare with, and replaces CI's merge commit of a pull request by
+// the head of the pull request. of describes the CI run.
 func (p Project) Locate(ctx context.Context, r *reports.Run, of CIRun) {
 	o := of.origin
 	o.Selection = r.Origin.Selection
 	merge := o.MergeCommit
 	o.MergeCommit = ""
 	tested := r.Commit
-	if merge != "" && r.Commit == merge && p.merges(ctx, merge, of.Commit) { // else the head itself is checked out
+	if merge != "" && r.Commit == merge && p.merges(ctx, merge, of.Commit) { // otherwise the head itself is checked out
 		tested, r.Commit, o.MergeCommit = merge, of.Commit, merge
 	}
 	if o.BaseBranch == "" {
@@ -34,9 +34,9 @@ func (p Project) Locate(ctx context.Context, r *reports.Run, of CIRun) {
 	p.name(ctx, r)
 }
 
-// Stamp replaces what a run says of itself by what the event of CI says: it was made by a job that
-// ran the code of a change, which could write what it likes. What it says of its place in the
-// matrix stays, and, where git does not know the commit here, its ancestors.
+// Stamp replaces the identity that a run recorded by that of the CI event, because the job that
+// recorded the run executed code of a change that is not trusted. The run keeps its coordinates
+// in the matrix and, if this clone does not have the commit, its ancestors.
 func (p Project) Stamp(ctx context.Context, r *reports.Run, of CIRun) {
 	was := r.Origin
 	r.Commit, r.Branch = of.Commit, of.Branch
@@ -48,7 +48,7 @@ func (p Project) Stamp(ctx context.Context, r *reports.Run, of CIRun) {
 	}
 }
 
-// merges reports whether a commit of the clone merges the head of a pull request.
+// merges reports whether the commit merge has two parents, the second of which is head.
 func (p Project) merges(ctx context.Context, merge, head string) bool {
 	text, err := p.Git(ctx, "cat-file", "commit", merge)
 	if err != nil {
@@ -59,7 +59,8 @@ func (p Project) merges(ctx context.Context, merge, head string) bool {
 	return len(parents) == 2 && parents[1] == "parent "+head
 }
 
-// Platform names the system that the tests of a run are built for, where CI does not.
+// Platform fills in the system and the Go version that the tests are built for, unless CI
+// provides them.
 func Platform(o *reports.Origin) {
 	if o.OS == "" {
 		o.OS = runtime.GOOS
@@ -68,11 +69,11 @@ func Platform(o *reports.Origin) {
 		o.Arch = runtime.GOARCH
 	}
 	if parts := strings.SplitN(runtime.Version(), ".", 3); strings.HasPrefix(parts[0], "go1") && len(parts) > 1 {
-		o.Go = parts[0] + "." + parts[1] // a patch is no other row of a matrix
+		o.Go = parts[0] + "." + parts[1] // without the patch, which must not start a new matrix cell
 	}
 }
 
-// Ancestry asks git for the ancestors of a run that does not record them.
+// Ancestry returns a function that asks git for the ancestors of a run without recorded ones.
 func (p Project) Ancestry() func(context.Context, reports.Run, string) reports.Ancestry {
 	return func(ctx context.Context, r reports.Run, base string) reports.Ancestry {
 		commit := r.Commit
@@ -83,7 +84,7 @@ func (p Project) Ancestry() func(context.Context, reports.Run, string) reports.A
 	}
 }
 
-// Quarantine reads the ledger of the module; an empty one where there is none.
+// Quarantine reads the module's quarantine ledger. A missing file is an empty ledger.
 func (p Project) Quarantine() (*quarantine.Ledger, error) {
 	return quarantine.Read(p.Path("", "thresholds/quarantine.toml"))
 }

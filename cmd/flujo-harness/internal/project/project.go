@@ -16,13 +16,14 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Project is the Go module, or the workspace of modules, that the program was called in.
+// Project is the Go module or workspace that the program was called in.
 type Project struct {
-	Root    string   // folder of go.mod or go.work; the working folder where there is neither
-	Module  bool     // there is a go.mod, or a go.work
-	members []string // of a workspace, called outside of its modules: their folders, relative to root
+	Root    string   // folder of go.mod or go.work, otherwise the working folder
+	Module  bool     // there is a go.mod or a go.work
+	members []string // folders of the workspace's modules, relative to Root, if the program was called outside of them
 }
 
+// Find finds the project of the working folder.
 func Find() (Project, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -41,8 +42,8 @@ func Find() (Project, error) {
 	return Project{Root: dir}, nil
 }
 
-// workspace finds the go.work of a folder, as the go command does. root is empty where
-// there is none, or the environment says GOWORK=off.
+// workspace finds the go.work file of a folder as the go command does. root is empty if there is
+// none, or if GOWORK=off.
 func workspace(dir string) (root string, members []string, err error) {
 	file := os.Getenv("GOWORK")
 	for up := dir; file == ""; up = filepath.Dir(up) {
@@ -57,11 +58,11 @@ func workspace(dir string) (root string, members []string, err error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", nil, fmt.Errorf("read the workspace: %w", err)
+		return "", nil, fmt.Errorf("read workspace: %w", err)
 	}
 	work, err := modfile.ParseWork(file, text, nil)
 	if err != nil {
-		return "", nil, fmt.Errorf("read the workspace: %w", err)
+		return "", nil, fmt.Errorf("parse workspace: %w", err)
 	}
 	for _, use := range work.Use {
 		members = append(members, use.Path)
@@ -69,7 +70,7 @@ func workspace(dir string) (root string, members []string, err error) {
 	return filepath.Dir(file), members, nil
 }
 
-// Everything returns the patterns of all packages of the project.
+// Everything returns package patterns that match all packages of the project.
 func (p Project) Everything() ([]string, error) {
 	if len(p.members) == 0 {
 		return []string{"./..."}, nil
@@ -92,15 +93,15 @@ func (p Project) Everything() ([]string, error) {
 	return patterns, nil
 }
 
-// Ours reports whether the project is this one: then the workloads of this program are
-// what a plain run measures.
-func (p Project) Ours() bool {
+// IsHarness reports whether the project is flujo-harness itself, where run without arguments
+// measures the built-in workloads.
+func (p Project) IsHarness() bool {
 	text, err := os.ReadFile(filepath.Join(p.Root, "go.mod"))
 	return err == nil && modfile.ModulePath(text) == HarnessModule
 }
 
-// Path makes a default path of the project absolute; a path that the user gave is
-// relative to the working folder, as anywhere.
+// Path returns the path that the user gave, relative to the working folder, or else the default
+// path, which is relative to the project.
 func (p Project) Path(given, standard string) string {
 	if given != "" {
 		return given
@@ -108,15 +109,15 @@ func (p Project) Path(given, standard string) string {
 	return filepath.Join(p.Root, filepath.FromSlash(standard))
 }
 
-// Revision is the commit of the tree, empty outside of git, and whether the tree
-// has changes beyond it. What the program writes itself is no change: the folder
-// .flujo, and the named files and folders, as far as git does not know them.
+// Revision returns the commit of the work tree, "" outside of git, and whether the work tree has
+// uncommitted changes. The program's own output does not count as a change: untracked files in
+// the folder .flujo and in the given files and folders.
 func (p Project) Revision(ctx context.Context, own ...string) (commit string, dirty bool) {
 	head, err := p.Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		return "", false
 	}
-	top, err := p.Git(ctx, "rev-parse", "--show-cdup") // "../" for a folder in the tree, "" for its root
+	top, err := p.Git(ctx, "rev-parse", "--show-cdup") // "../" in a subfolder, "" in the root
 	if err != nil {
 		return head, true
 	}
@@ -124,7 +125,7 @@ func (p Project) Revision(ctx context.Context, own ...string) (commit string, di
 	if err != nil {
 		return head, true
 	}
-	own = slices.DeleteFunc(own, func(path string) bool { return within(p.Root, []string{path}) }) // the sources are in it as well
+	own = slices.DeleteFunc(own, func(path string) bool { return within(p.Root, []string{path}) }) // a folder that contains the project also contains its sources
 	own = append(own, filepath.Join(p.Root, ".flujo"))
 	for change := range strings.SplitSeq(strings.TrimSuffix(string(status), "\x00"), "\x00") {
 		file, untracked := strings.CutPrefix(change, "?? ")
@@ -135,7 +136,7 @@ func (p Project) Revision(ctx context.Context, own ...string) (commit string, di
 	return head, false
 }
 
-// within reports whether a file is one of others, or lies in one of them that is a folder.
+// within reports whether a file is one of others or inside one of them.
 func within(file string, others []string) bool {
 	file = real(file)
 	return slices.ContainsFunc(others, func(other string) bool {
@@ -147,7 +148,7 @@ func within(file string, others []string) bool {
 	})
 }
 
-// real is an absolute path without links, as far as it exists.
+// real returns the absolute path, with symbolic links resolved in the part that exists.
 func real(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -158,31 +159,31 @@ func real(path string) string {
 	return path
 }
 
-// Branch is the one that CI says is tested, where a commit without one is checked out, else
-// the one of the tree; "" where there is none.
+// Branch returns the branch under test according to CI, which often checks out a detached
+// commit, or else the branch of the work tree. It is "" if there is none.
 func (p Project) Branch(ctx context.Context) string {
 	if branch := CIIdentity(os.Getenv).Branch; branch != "" {
 		return branch
 	}
-	branch, _ := p.Git(ctx, "symbolic-ref", "--quiet", "--short", "HEAD") // fails where there is none
+	branch, _ := p.Git(ctx, "symbolic-ref", "--quiet", "--short", "HEAD") // fails for a detached HEAD
 	return branch
 }
 
-// OfAnother says so where what was recorded at a commit is not of the tree's; "" where it
-// is, or where one of them is unknown.
-func (p Project) OfAnother(ctx context.Context, recorded string) string {
+// OtherCommit returns a note if a recording was made at another commit than that of the work
+// tree, and "" if it was not, or if one of the commits is unknown.
+func (p Project) OtherCommit(ctx context.Context, recorded string) string {
 	head, err := p.Git(ctx, "rev-parse", "HEAD")
 	if recorded == "" || err != nil || strings.HasPrefix(head, recorded) {
 		return ""
 	}
-	return fmt.Sprintf("it is of commit %.12s, and the tree at hand is at %.12s", recorded, head)
+	return fmt.Sprintf("it was recorded at commit %.12s, but the work tree is at %.12s", recorded, head)
 }
 
-// Suite finds a package of tests and builds its program. It returns the package as
-// a path of the module, such as "./flows".
+// Suite builds the test program of a package and returns the package's path relative to the
+// project, such as "./flows".
 func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 	if !p.Module {
-		return "", fmt.Errorf("--suite %s: there is no go.mod here or above", pkg)
+		return "", fmt.Errorf("--suite %s: no go.mod in this folder or above", pkg)
 	}
 	list := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", pkg)
 	dir, err := child.Output(list)
@@ -197,45 +198,47 @@ func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 	return suite, p.BuildSuite(ctx, suite, p.Program(suite))
 }
 
-// BuildSuite builds the test program of a package of the module, "./flows", as a file.
+// BuildSuite builds the test program of a package, such as "./flows", as the file program.
 func (p Project) BuildSuite(ctx context.Context, suite, program string) error {
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", program, suite)
 	build.Dir = p.Root
 	if out, err := child.CombinedOutput(build); err != nil {
-		return fmt.Errorf("--suite %s: build its tests: %w\n%s", suite, err, out)
+		return fmt.Errorf("--suite %s: build tests: %w\n%s", suite, err, out)
 	}
 	if _, err := os.Stat(program); err != nil {
-		return fmt.Errorf("--suite %s: it has no tests", suite)
+		return fmt.Errorf("--suite %s: the package has no tests", suite)
 	}
 	return nil
 }
 
-// Program is where the test program of a suite is built.
+// Program returns the file that the test program of a suite is built as.
 func (p Project) Program(suite string) string {
 	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
 	return filepath.Join(p.Root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
 }
 
-// Commits is the source of the module as git has it.
-type Commits struct{ Of Project }
+// Commits reads source files of the project from git. It implements analysis.Source.
+type Commits struct{ Project Project }
 
 var commitHash = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// File returns a file as it was at a commit.
+// File returns the content of a file at a commit. path is relative to the project.
 func (c Commits) File(ctx context.Context, commit, path string) ([]byte, error) {
 	if !commitHash.MatchString(commit) {
-		return nil, fmt.Errorf("%q is no commit", commit)
+		return nil, fmt.Errorf("%q is not a commit", commit)
 	}
-	text, err := c.Of.gitBytes(ctx, "show", commit+":./"+path)
+	text, err := c.Project.gitBytes(ctx, "show", commit+":./"+path)
 	if err != nil {
 		return nil, fmt.Errorf("%s at %s: %w", path, commit, err)
 	}
 	return text, nil
 }
 
+// IsDir reports whether path is an existing folder.
 func IsDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
+// HarnessModule is the module path of this program.
 const HarnessModule = "github.com/flujo/flujo-harness"

@@ -20,20 +20,21 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Rules are the limits that a command judges by: those of the work tree or, with
-// --limits-from, those of the base branch, which a change cannot loosen for itself.
+// Rules are the limits that a command judges by: those of the work tree or, with --limits-from,
+// those of another revision, usually the base branch, which the change under test cannot loosen.
 type Rules struct {
-	tree  string            // folder of the limits files of the work tree
-	Base  *project.Revision // nil: the work tree alone
-	files fs.FS             // the folder as it is in base
+	tree  string            // folder of the limits files in the work tree
+	Base  *project.Revision // revision of --limits-from, nil without it
+	files fs.FS             // the same folder at Base
 }
 
-// FindRules finds the limits in a folder, and those of the base if there is one.
+// FindRules finds the limits in the folder dir of the work tree and, if base is not empty, in
+// the same folder at that revision.
 func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules, error) {
 	r := Rules{tree: p.Path(dir, "thresholds/limits")}
 	if base == "" {
-		if dir != "" && !project.IsDir(dir) { // or every verdict would be without a limit, and none broken
-			return r, cli.Usage(fmt.Errorf("--limits %s: there is no such folder: name the one that has the limits files", dir))
+		if dir != "" && !project.IsDir(dir) { // without limits no verdict could be broken
+		return r, cli.Usage(fmt.Errorf("--limits %s: no such folder: name the folder of the limits files", dir))
 		}
 		return r, nil
 	}
@@ -48,16 +49,16 @@ func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules,
 	return r, nil
 }
 
-// Ruled is what one comparison is judged by.
+// Ruled holds the limits that one comparison is judged by.
 type Ruled struct {
-	Limits  *thresholds.File    // nil: there are none
-	changes []thresholds.Change // base -> work tree
+	Limits  *thresholds.File    // nil if there are none
+	changes []thresholds.Change // from base to the work tree
 	base    string
 	head    *thresholds.File
 }
 
-// Of returns the limits for a class of machine.
-func (r Rules) Of(class string) (Ruled, error) {
+// For returns the limits for a class of machine, see machine.Class.
+func (r Rules) For(class string) (Ruled, error) {
 	head, err := thresholds.Load(r.tree, class)
 	if err != nil {
 		return Ruled{}, cli.Usage(err)
@@ -73,21 +74,22 @@ func (r Rules) Of(class string) (Ruled, error) {
 		return Ruled{}, cli.Usage(err)
 	}
 	if base == nil && class == thresholds.AnyClass {
-		return Ruled{Limits: head, head: head, base: r.Base.Asked}, nil // what a change adds judges it
+		return Ruled{Limits: head, head: head, base: r.Base.Asked}, nil // limits that a change adds apply to it
 	}
 	if base == nil {
-		return Ruled{}, cli.Usage(fmt.Errorf("--limits-from %s: there are no limits in %s at %.12s: name a later revision, or leave --limits-from out until limits are in it",
+		return Ruled{}, cli.Usage(fmt.Errorf("--limits-from %s: no limits in %s at %.12s: name a later revision, or omit --limits-from until that revision has limits",
 			r.Base.Asked, harness.ShortPath(r.tree), r.Base.Commit))
 	}
 	return Ruled{Limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.Base.Asked, head: head}, nil
 }
 
-// Judge is [thresholds.Judge], and says by what it judged.
+// Judge calls [thresholds.Judge] and adds the notes of [Ruled.Note].
 func (r Ruled) Judge(c *harness.Comparison, now time.Time) thresholds.Verdict {
 	return r.Note(thresholds.Judge(c, r.Limits, now))
 }
 
-// Note says in a verdict how the change at hand differs from what it was judged by.
+// Note adds to a verdict how the limits of the work tree differ from those that it was judged
+// by.
 func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 	for _, change := range r.changes {
 		if l := change.Limit(); l.Workload != v.Workload || l.Metric != v.Metric || l.Durability != v.Durability {
@@ -95,7 +97,7 @@ func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 		}
 		if change.Kind == thresholds.Added {
 			v.Source = r.head.Path
-			v.Notes = append(v.Notes, fmt.Sprintf("%s has no such limit: judged by the one that this change adds", r.base))
+			v.Notes = append(v.Notes, fmt.Sprintf("%s has no such limit: judged by the limit that this change adds", r.base))
 			continue
 		}
 		v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of %s, not of this change: %s", r.base, change))
@@ -103,15 +105,15 @@ func (r Ruled) Note(v thresholds.Verdict) thresholds.Verdict {
 	return v
 }
 
-// SayBase prints the commit whose limits and plan decide, where one was given.
-func (r Rules) SayBase(out io.Writer) {
+// PrintBase prints the commit of --limits-from, if the flag was given.
+func (r Rules) PrintBase(out io.Writer) {
 	if r.Base != nil {
 		fmt.Fprintf(out, "limits from %s\n", *r.Base)
 	}
 }
 
-// Say prints the difference that a change makes to the limits.
-func (r Ruled) Say(out io.Writer) {
+// PrintChanges prints the differences between the limits of the base and of the work tree.
+func (r Ruled) PrintChanges(out io.Writer) {
 	for _, c := range r.changes {
 		by := r.base
 		if c.Kind == thresholds.Added {
@@ -121,7 +123,7 @@ func (r Ruled) Say(out io.Writer) {
 	}
 }
 
-// PlanAt is the plan as it is in a revision; nil where it has none.
+// PlanAt reads the plan at a revision. It returns nil if the revision has none.
 func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports.Plan, error) {
 	of, err := p.CommitOf(ctx, ref)
 	if err != nil {
@@ -130,7 +132,7 @@ func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports
 	file := p.Path(named, "thresholds/plan.toml")
 	folder, err := filesAt(ctx, p, of.Commit, filepath.Dir(file))
 	if err != nil {
-		return nil, nil // it has not even the folder
+		return nil, nil // the revision lacks the folder, too
 	}
 	text, err := fs.ReadFile(folder, filepath.Base(file))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -142,7 +144,7 @@ func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports
 	return reports.ParsePlan(ref+":"+filepath.ToSlash(harness.ShortPath(file)), text)
 }
 
-// filesAt is a folder of the project as it is in a commit.
+// filesAt returns the content of a project's folder at a commit.
 func filesAt(ctx context.Context, p project.Project, commit, dir string) (fs.FS, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -152,24 +154,24 @@ func filesAt(ctx context.Context, p project.Project, commit, dir string) (fs.FS,
 	if err != nil {
 		return nil, err
 	}
-	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") { // git takes it from the root of the tree otherwise
+	if rel = filepath.ToSlash(rel); !strings.HasPrefix(rel, "../") { // otherwise git resolves it relative to the root of the repository
 		rel = "./" + rel
 	}
 	g := gitFolder{show: func(args ...string) (string, error) { return p.Git(ctx, args...) }, tree: commit + ":" + rel}
 	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
-		return nil, fmt.Errorf("there is no folder %s at %.12s: name a later revision, or leave --limits-from out until limits are in it", harness.ShortPath(dir), commit)
+		return nil, fmt.Errorf("no folder %s at %.12s: name a later revision, or omit --limits-from until that revision has limits", harness.ShortPath(dir), commit)
 	}
 	return g, nil
 }
 
-// gitFolder reads the files of a folder out of git.
+// gitFolder reads the files of a folder from git.
 type gitFolder struct {
 	show  func(args ...string) (string, error) // git
 	tree  string                               // commit:./folder
-	names string                               // each followed by a zero byte
+	names string                               // file names, each followed by a zero byte
 }
 
-// Open is what an fs.FS must have; limits are read by the two below.
+// Open implements fs.FS. It is not supported: fs.Glob and fs.ReadFile use the methods below.
 func (g gitFolder) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
 }
@@ -195,13 +197,13 @@ func (g gitFolder) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-// RegisterLimitsFrom registers the flag --limits-from.
+// RegisterLimitsFrom adds the flag --limits-from to a command.
 func RegisterLimitsFrom(cmd *cobra.Command, ref *string) {
-	cmd.Flags().StringVar(ref, "limits-from", "", "judge by the limits of this git revision, and print how those of the work tree differ")
+	cmd.Flags().StringVar(ref, "limits-from", "", "judge by the limits of this git revision, and print how the limits of the work tree differ")
 }
 
-// ReadPlan reads the file of the plan, by default the one of the module; nil where that is
-// not there.
+// ReadPlan reads the file of a plan, by default thresholds/plan.toml of the module. It returns
+// nil if the default file does not exist.
 func ReadPlan(p project.Project, named string) (*reports.Plan, error) {
 	plan, err := reports.ReadPlan(p.Path(named, "thresholds/plan.toml"))
 	if named == "" && errors.Is(err, fs.ErrNotExist) {

@@ -12,16 +12,16 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 )
 
-// TreesPrefix begins the names of the folders that revisions are checked out in.
+// TreesPrefix is the prefix of the names of folders that revisions are checked out into.
 const TreesPrefix = "flujo-harness-compare-"
 
-// ForgetTrees removes the work trees from the repository whose folder is gone: those of a
-// killed comparison, see [harness.Temporary]. Others that are missing may be on a disk that
-// is not mounted.
+// ForgetTrees removes work trees of killed comparisons, whose folders no longer exist (see
+// [harness.Temporary]), from the repository's list. It leaves other work trees alone: their
+// folders may be on a disk that is not mounted.
 func ForgetTrees(ctx context.Context, p project.Project) error {
 	all, err := p.Git(ctx, "worktree", "list", "--porcelain")
 	if err != nil {
-		return nil // there is no repository: CheckOut says so
+		return nil // no repository: CheckOut reports it
 	}
 	for line := range strings.Lines(all) {
 		path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree ")
@@ -30,21 +30,22 @@ func ForgetTrees(ctx context.Context, p project.Project) error {
 		}
 		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 			if _, err := p.Git(context.WithoutCancel(ctx), "worktree", "remove", "--force", "--force", path); err != nil {
-				return fmt.Errorf("remove the work tree that a killed comparison left: %w", err)
+				return fmt.Errorf("remove the work tree of a killed comparison: %w", err)
 			}
 		}
 	}
 	return nil
 }
 
-// Checkout is a revision in a folder.
+// Checkout is a revision that is checked out in a folder.
 type Checkout struct {
 	Name string
-	Of   project.Revision // zero: the working tree
-	Dir  string           // of the module
+	Of   project.Revision // zero for the work tree
+	Dir  string           // folder of the module
 }
 
-// CheckOut checks a revision out in a work tree of its own.
+// CheckOut checks a revision out into a new work tree at the folder to. The caller must call
+// remove.
 func CheckOut(ctx context.Context, p project.Project, asked, to string) (c Checkout, remove func() error, err error) {
 	of, err := p.CommitOf(ctx, asked)
 	if err != nil {
@@ -54,7 +55,7 @@ func CheckOut(ctx context.Context, p project.Project, asked, to string) (c Check
 	if err != nil {
 		return c, nil, fmt.Errorf("compare revisions: %w", err)
 	}
-	ctx = context.WithoutCancel(ctx) // a killed git would leave its entry in the repository
+	ctx = context.WithoutCancel(ctx) // a killed git would leave an entry in the repository's list
 	if _, err := p.Git(ctx, "worktree", "add", "--quiet", "--detach", to, of.Commit); err != nil {
 		return c, nil, err
 	}

@@ -1,2 +1,3 @@
-// Package revisions reads the limits and the plan of another revision.
+// Package revisions reads limits and plans from another git revision and checks revisions out
+// for comparisons.
 package revisions

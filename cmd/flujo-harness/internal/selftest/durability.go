@@ -236,7 +236,7 @@ func (d *durability) run(cmd *cobra.Command) error {
 	if err != nil {
 		return cli.Fault(err)
 	}
-	if !here.Ours() {
+	if !here.IsHarness() {
 		return cli.Usage(fmt.Errorf("selftest durability %s: this is no checkout of %s, whose tests the experiments are: clone it, and call this there", d.name, project.HarnessModule))
 	}
 	ctx := cmd.Context()
