@@ -183,7 +183,7 @@ func (i *ingestion) run() error {
 			return cli.Fault(errors.Join(failed, err))
 		}
 	}
-	i.shared.Say(i.cmd.OutOrStdout())
+	i.shared.Print(i.cmd.OutOrStdout())
 	if failed != nil {
 		return cli.Fault(failed)
 	}

@@ -135,7 +135,7 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 	}
 	defer h.Close()
 	defer shared.Close()
-	shared.Say(b.cmd.ErrOrStderr())
+	shared.Print(b.cmd.ErrOrStderr())
 	progress.Set("reading the recorded runs", "")
 	past, err := findSpec(ctx, h, name)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// AnalysisFlags say what a report is to look at.
+// AnalysisFlags are the flags of commands that analyze the history.
 type AnalysisFlags struct {
 	plan   string
 	Limits string
@@ -34,24 +34,25 @@ type AnalysisFlags struct {
 	source  string
 }
 
+// Register adds the flags to a command.
 func (f *AnalysisFlags) Register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.plan, "plan", "", "TOML file of the target and the phases (default thresholds/plan.toml of the module, where it is)")
-	cmd.Flags().Float64Var(&f.target, "target", 0, "pass rate to reach, in percent of the specs that ran (default that of the plan)")
-	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files, for their ledger (default thresholds/limits of the module)")
-	cmd.Flags().IntVar(&f.Window, "window", analysis.DefaultWindow, "runs looked at for trend, flakes and slowing specs")
-	cmd.Flags().StringVar(&f.against, "against", "", "compare with this branch, recorded run (its number) or commit (default the merge base with the base branch)")
-	cmd.Flags().StringVar(&f.source, "source-url", "", "address of the folder of the module in the web, {commit} standing for the commit, for links to files (default from CI and the remote of git)")
-	cmd.Flags().StringVar(&f.cost, "cost", "", "file of flujo-harness cost --json: the report shows its curve and what the cost is made of")
+	cmd.Flags().StringVar(&f.plan, "plan", "", "TOML file with the target and the phases (default thresholds/plan.toml of the module, if it exists)")
+	cmd.Flags().Float64Var(&f.target, "target", 0, "target pass rate, in percent of the specs that ran (default from the plan)")
+	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files, whose ledger the report shows (default thresholds/limits of the module)")
+	cmd.Flags().IntVar(&f.Window, "window", analysis.DefaultWindow, "number of runs analyzed for the trend, flakes and slowing specs")
+	cmd.Flags().StringVar(&f.against, "against", "", "compare with this branch, recorded run (by number) or commit (default the merge base with the base branch)")
+	cmd.Flags().StringVar(&f.source, "source-url", "", "web address of the module's folder, for links to files; {commit} is replaced (default from CI and the git remote)")
+	cmd.Flags().StringVar(&f.cost, "cost", "", "file written by flujo-harness cost --json: the report shows its curve and the parts of the cost")
 }
 
 // Options reads the files that the flags name.
 func (f *AnalysisFlags) Options(p project.Project) (analysis.Options, error) {
 	o := analysis.Options{Window: f.Window, Source: project.Commits{Project: p}, Now: time.Now()}
 	if u, err := url.Parse(f.source); f.source != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		return o, cli.Usage(fmt.Errorf("--source-url %q: give an address that begins with https://, such as https://github.com/owner/name/blob/{commit}/", f.source))
+		return o, cli.Usage(fmt.Errorf("--source-url %q: use an address that starts with https://, such as https://github.com/owner/name/blob/{commit}/", f.source))
 	}
 	if f.Window < 1 {
-		return o, cli.Usage(fmt.Errorf("--window %d: look at one run or more", f.Window))
+		return o, cli.Usage(fmt.Errorf("--window %d: use 1 or more", f.Window))
 	}
 	var err error
 	if o.Plan, err = revisions.ReadPlan(p, f.plan); err != nil {
@@ -85,7 +86,7 @@ func (f *AnalysisFlags) Options(p project.Project) (analysis.Options, error) {
 	return o, nil
 }
 
-// Analyzed returns the analysis, or what to do where there is none.
+// Analyzed classifies the error of an analysis for the exit code and adds a remedy.
 func Analyzed(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	var plan *reports.PlanError
 	var against *analysis.AgainstError
@@ -93,20 +94,20 @@ func Analyzed(a *analysis.Analysis, err error) (*analysis.Analysis, error) {
 	case errors.As(err, &plan), errors.As(err, &against):
 		return nil, cli.Usage(err)
 	case errors.Is(err, analysis.ErrNoRuns):
-		return nil, cli.Fault(fmt.Errorf("%w: make one with flujo-harness run, or take one in with flujo-harness ingest", err))
+		return nil, cli.Fault(fmt.Errorf("%w: record one with flujo-harness run or flujo-harness ingest", err))
 	case err != nil:
 		return nil, cli.Fault(err)
 	}
 	return a, nil
 }
 
-// manySpecs is the number of specs of a run from which on the analysis collects garbage at a
-// fifth of what it keeps instead of at as much again. A run of 100,000 failing specs takes 110
-// MiB; see BenchmarkMemoryOfReports.
+// manySpecs is the number of specs in a run from which the analysis sets GOGC to 20 in place
+// of 100, trading CPU time for memory. A run of 100,000 failing specs then takes 110 MiB
+// (BenchmarkMemoryOfReports).
 const manySpecs = 20_000
 
-// SaveMemory sets the garbage collector for the largest of the newest runs. It stays so: the
-// commands end when they have reported, and serve reports the same runs again.
+// SaveMemory lowers GOGC if one of the newest runs has many specs. The setting remains: most
+// commands end after their report, and serve reports the same runs again.
 func SaveMemory(ctx context.Context, h *history.History) error {
 	lines, _, err := h.Lines(ctx, 10)
 	for i := range lines {
@@ -117,7 +118,7 @@ func SaveMemory(ctx context.Context, h *history.History) error {
 	return err
 }
 
-// Analyze returns the analysis of a run of the history, the newest for 0.
+// Analyze returns the analysis of a run of the history; run 0 is the newest.
 func (f *AnalysisFlags) Analyze(ctx context.Context, h *history.History, o analysis.Options, run int64) (*analysis.Analysis, error) {
 	o.Run = run
 	if err := SaveMemory(ctx, h); err != nil {

@@ -1,3 +1,3 @@
-// Package records has the history of a module and the store that it shares with other machines:
-// what commands read it with, and the command history.
+// Package records contains the history command, and the access of other commands to a module's
+// history and to the store that it shares with other machines.
 package records

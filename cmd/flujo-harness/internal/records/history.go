@@ -20,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
+// Command returns the history command.
 func Command() *cobra.Command {
 	var db string
 	var limit int
@@ -29,8 +30,8 @@ func Command() *cobra.Command {
 		Short: "List the recorded runs; prune and back up their database",
 		Example: `  flujo-harness history
   flujo-harness history sync --store git:origin`,
-		Long: `Lists the runs of the history, the newest first, with the specs that passed, failed and
-were left out, and the pass rate of those that ran.`,
+		Long: `Lists the runs of the history, newest first, with the number of specs that passed, failed
+		and did not run, and the pass rate of those that ran.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return cli.Usage(fmt.Errorf("--limit %d: list at least one run", limit))
@@ -45,7 +46,7 @@ were left out, and the pass rate of those that ran.`,
 			}
 			defer h.Close()
 			defer store.Close()
-			store.Say(cmd.ErrOrStderr())
+			store.Print(cmd.ErrOrStderr())
 			lines, older, err := h.Lines(cmd.Context(), limit)
 			if err != nil {
 				return cli.Fault(err)
@@ -56,19 +57,19 @@ were left out, and the pass rate of those that ran.`,
 				fmt.Fprintln(w, historyRow(l))
 			}
 			if older > 0 {
-				fmt.Fprintf(w, "%d older: --limit lists more\n", older)
+				fmt.Fprintf(w, "%s not listed: raise --limit\n", cli.Plural(int64(older), "older run"))
 			}
 			return w.Flush()
 		},
 	}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
-	cmd.Flags().IntVar(&limit, "limit", 20, "most runs listed")
+	cmd.Flags().IntVar(&limit, "limit", 20, "maximum number of runs to list")
 	shared.Register(cmd)
 	cmd.AddCommand(pruneCommand(&db), backupCommand(&db), historyMergeCommand(&db), historySyncCommand(&db), historyCompactCommand())
 	return cmd
 }
 
-// historyRow is a run as one row of the list.
+// historyRow returns the tab-separated cells of a run.
 func historyRow(l history.RunLine) string {
 	cells := []string{fmt.Sprint(l.ID), "unknown", l.Branch, l.Commit[:min(len(l.Commit), 12)], l.Outcome.String(), "", "", "", "no results"}
 	if !l.Started.IsZero() {
@@ -99,15 +100,15 @@ func pruneCommand(db *string) *cobra.Command {
 		Use: "prune", Args: cobra.NoArgs,
 		Short:   "Remove old runs from the history",
 		Example: `  flujo-harness history prune --keep 200`,
-		Long: `Removes all runs but the newest --keep, or those that started longer ago than
---older-than ("90d", "36h"); with both, a run stays that either would keep. The newest run
-always stays. Names and messages that no run has any more go too, and the file becomes
-smaller. What was removed cannot be brought back: flujo-harness history backup FILE first.`,
+		Long: `Removes all runs except the newest --keep, or those that started longer ago than
+		--older-than ("90d", "36h"); with both flags, runs that either flag keeps remain. The newest
+		run always remains. Names and messages that no remaining run uses are removed too, and the
+		file shrinks. Removed runs cannot be restored: run flujo-harness history backup FILE first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r history.Retention
 			if cmd.Flags().Changed("keep") {
 				if keep < 1 {
-					return cli.Usage(fmt.Errorf("--keep %d: keep at least one run", keep))
+					return cli.Usage(fmt.Errorf("--keep %d: use 1 or more", keep))
 				}
 				r.Newest = keep
 			}
@@ -119,24 +120,24 @@ smaller. What was removed cannot be brought back: flujo-harness history backup F
 				r.Since = time.Now().Add(-age)
 			}
 			if r == (history.Retention{}) {
-				return cli.Usage(errors.New("history prune: say what to keep with --keep N or --older-than AGE"))
+				return cli.Usage(errors.New("history prune: use --keep N or --older-than AGE"))
 			}
 			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				p, err := h.Prune(cmd.Context(), r)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "removed %d run(s), %d left; the file has %.1f MB, it had %.1f\n", p.Removed, p.Left, float64(p.After)/1e6, float64(p.Before)/1e6)
+				fmt.Fprintf(cmd.OutOrStdout(), "removed %s, kept %d; file size %.1f MB, previously %.1f MB\n", cli.Plural(int64(p.Removed), "run"), p.Left, float64(p.After)/1e6, float64(p.Before)/1e6)
 				return nil
 			})
 		},
 	}
-	cmd.Flags().IntVar(&keep, "keep", 0, "number of runs to keep, the newest")
+	cmd.Flags().IntVar(&keep, "keep", 0, "number of newest runs to keep")
 	cmd.Flags().StringVar(&olderThan, "older-than", "", `remove runs that started longer ago: "90d", "36h"`)
 	return cmd
 }
 
-// parseAge reads a length of time, in days too.
+// parseAge parses a duration, which may also be in days ("90d").
 func parseAge(s string) (time.Duration, error) {
 	age, err := time.ParseDuration(s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
@@ -145,7 +146,7 @@ func parseAge(s string) (time.Duration, error) {
 		age = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || age <= 0 || age > 100*365*24*time.Hour {
-		return 0, fmt.Errorf("--older-than %q: give days or hours, such as 90d or 36h", s)
+		return 0, fmt.Errorf("--older-than %q: use days or hours, such as 90d or 36h", s)
 	}
 	return age, nil
 }
@@ -155,22 +156,23 @@ func backupCommand(db *string) *cobra.Command {
 		Use: "backup FILE", Args: cobra.ExactArgs(1),
 		Short:   "Copy the history to a new file, while it is in use",
 		Example: `  flujo-harness history backup history-2026-11.db`,
-		Long: `Writes a copy of the history to FILE, whole or not at all, and reads it back. Never copy the
-database as a file: what was written last lies beside it. FILE must not be there yet.`,
+		Long: `Writes a copy of the history to FILE, completely or not at all, and checks it. Do not copy the
+		database with file tools: its latest changes may be in a separate -wal file. FILE must not
+		exist.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				n, err := h.Backup(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%d run(s) are in %s\n", n, reports.Visible(args[0]))
+				fmt.Fprintf(cmd.OutOrStdout(), "copied %s to %s\n", cli.Plural(int64(n), "run"), reports.Visible(args[0]))
 				return nil
 			})
 		},
 	}
 }
 
-// withHistory does something with a history that must be there.
+// withHistory calls do with an existing history.
 func withHistory(ctx context.Context, db string, do func(*history.History) error) error {
 	p, err := project.Find()
 	if err != nil {
@@ -187,10 +189,11 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 	return nil
 }
 
-// OpenRecorded opens a history that must be there: a mistyped name makes no file.
+// OpenRecorded opens an existing history. It does not create one, so that a mistyped name is an
+// error.
 func OpenRecorded(ctx context.Context, path string) (*history.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no history at %s: make one with flujo-harness run or flujo-harness ingest, or name it with --db", harness.ShortPath(path))
+		return nil, fmt.Errorf("no history at %s: create one with flujo-harness run or flujo-harness ingest, or name another with --db", harness.ShortPath(path))
 	}
 	return history.OpenRecorded(ctx, path)
 }

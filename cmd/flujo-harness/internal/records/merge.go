@@ -21,15 +21,16 @@ func historyMergeCommand(db *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "merge OTHER.db|FOLDER...", Args: cobra.MinimumNArgs(1),
 		Example: `  flujo-harness history merge laptop.db ci/*.db`,
-		Short:   "Take in the runs of other histories, each run once",
-		Long: `Appends the runs of other history databases that this one does not have, and makes it where
-it is missing. The order changes nothing, and doing it again adds nothing. The others stay as
-they are.
-
-A FOLDER is one of run --outbox. What is no run there is named and passed over, exit 3. In a
-workflow of GitHub Actions that is started by workflow_run, the runs of a folder are those of a
-job that ran the code of a change, perhaps of a fork: commit, branch, pull request and fork are
-those of the event, whatever the runs say, and a run of a fork is no baseline for others.`,
+		Short:   "Add the runs of other histories, each run once",
+		Long: `Adds the runs of other history databases that this one lacks; creates this one if it does not
+		exist. The result does not depend on the order, and repeating the command adds nothing. The
+		other databases are not changed.
+		
+		A FOLDER is one written by run --outbox. Files in it that are not valid runs are reported and
+		skipped, with exit code 3. In a GitHub Actions workflow triggered by workflow_run, the runs in
+		a folder come from a job that ran the code of a change, possibly from a fork. Their commit,
+		branch, pull request and fork are therefore taken from the event and not from the files, and a
+		run of a fork is never the baseline run of another.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := project.Find()
 			if err != nil {
@@ -37,7 +38,7 @@ those of the event, whatever the runs say, and a run of a fork is no baseline fo
 			}
 			m := merging{project: p, ci: project.CIIdentity(os.Getenv)}
 			defer m.close()
-			for _, path := range args { // all are opened before anything is written
+			for _, path := range args { // opens all of them before writing anything
 				if err := m.open(cmd.Context(), path); err != nil {
 					return cli.Fault(err)
 				}
@@ -49,17 +50,17 @@ those of the event, whatever the runs say, and a run of a fork is no baseline fo
 			defer h.Close()
 			for _, from := range m.sources {
 				taken, known, err := from.merge(cmd.Context(), h)
-				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("%s: %d taken, %d known", harness.ShortPath(from.path), taken, known)))
+				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("%s: %d added, %d already known", harness.ShortPath(from.path), taken, known)))
 				if err != nil {
 					return cli.Fault(fmt.Errorf("merge %s: %w", from.path, err))
 				}
 			}
-			return passedOver(cmd.OutOrStdout(), m.refused)
+			return reportSkipped(cmd.OutOrStdout(), m.refused)
 		},
 	}
 }
 
-// merging is one call of the command.
+// merging is the state of one history merge command.
 type merging struct {
 	project project.Project
 	ci      project.CIRun
@@ -68,7 +69,7 @@ type merging struct {
 	refused []error
 }
 
-// source is a database or a folder to take runs from.
+// source is a database or a folder whose runs are added.
 type source struct {
 	path  string
 	merge func(context.Context, *history.History) (taken, known int, err error)
@@ -76,7 +77,7 @@ type source struct {
 
 func (m *merging) close() {
 	for _, h := range m.opened {
-		_ = h.Close() // it was only read
+		_ = h.Close() // only read, so nothing can be lost
 	}
 }
 
@@ -98,17 +99,18 @@ func (m *merging) open(ctx context.Context, path string) error {
 	return nil
 }
 
-// maxStamped is the most runs that are taken for one event: a matrix has fewer jobs.
+// maxStamped is the maximum number of runs accepted for one event, since the job that produced
+// them is not trusted. It is the maximum number of jobs that a GitHub Actions matrix generates.
 const maxStamped = 256
 
-// folder takes the runs of a folder, whose objects may be anybody's.
+// folder adds the runs of a folder, whose content is not trusted.
 func (m *merging) folder(ctx context.Context, h *history.History, folder *runs.Folder) (taken, known int, err error) {
 	for name, err := range folder.List(ctx) {
 		if err != nil {
 			return taken, known, err
 		}
 		if m.ci.OnBehalf && taken+known == maxStamped {
-			return taken, known, fmt.Errorf("there are more than %d runs, which no workflow makes: nothing more is taken", maxStamped)
+			return taken, known, fmt.Errorf("the folder has more than %d runs, which no workflow produces: the others were not added", maxStamped)
 		}
 		added, err := m.one(ctx, h, folder, name)
 		switch bad := new(runs.ObjectError); {
@@ -135,7 +137,7 @@ func (m *merging) one(ctx context.Context, h *history.History, folder *runs.Fold
 		return history.Appended{}, err
 	}
 	if m.ci.OnBehalf {
-		if r.Started.After(time.Now().Add(time.Hour)) { // it would be the newest for long
+		if r.Started.After(time.Now().Add(time.Hour)) { // it would remain the newest run until then
 			return history.Appended{}, &runs.ObjectError{Name: name, Err: fmt.Errorf("it started in the future, %v", r.Started)}
 		}
 		m.project.Stamp(ctx, &r, m.ci)

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// A run that another workflow made is of whom the event says, whatever it says of itself.
+// The identity of a run from another workflow is that of the event, whatever the run claims.
 func TestMergeTakesTheIdentityFromTheEvent(t *testing.T) {
 	dir := t.TempDir()
 	box, err := runs.OpenFolder(filepath.Join(dir, "box"))

@@ -7,12 +7,12 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// FirstNames is "none", or a number with the first few names.
+// FirstNames returns the number of specs and the names of the first five, or "none".
 func FirstNames(specs []reports.Spec) string {
 	return ListNames(len(specs), func(i int) string { return specs[i].Name() })
 }
 
-// ListNames is [firstNames] of n names.
+// ListNames is [FirstNames] for n names.
 func ListNames(n int, name func(i int) string) string {
 	const most = 5
 	if n == 0 {

@@ -11,20 +11,20 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// Part is what a run found out about specs, as it stands in a results file under
-// "suites": enough to make one run of the parts.
+// Part holds the spec results of one shard, stored in a results file under "suites". The parts
+// of all shards together form one run.
 type Part struct {
-	Shard  string             `json:"shard"`           // "2/3"; "1/1": all
-	Suites []string           `json:"suites"`          // import paths of all parts together
-	Dealt  *reports.Dealt     `json:"dealt,omitempty"` // which of them the part has
-	Format string             `json:"format"`          // of what was read: "Ginkgo JSON"
-	Runs   []*reports.Results `json:"runs"`            // one for each repetition
+	Shard  string             `json:"shard"`           // "2/3"; "1/1" is a run without shards
+	Suites []string           `json:"suites"`          // import paths of the suites of all shards
+	Dealt  *reports.Dealt     `json:"dealt,omitempty"` // the suites of this shard
+	Format string             `json:"format"`          // format that was read, such as "Ginkgo JSON"
+	Runs   []*reports.Results `json:"runs"`            // one per repetition
 
-	Problem     string `json:"problem,omitempty"`     // what makes the results no good, green as they may be
-	Interrupted bool   `json:"interrupted,omitempty"` // not all was run
+	Problem     string `json:"problem,omitempty"`     // why the results must not be trusted, even if every test passed
+	Interrupted bool   `json:"interrupted,omitempty"` // some specs did not run
 }
 
-// Clean is the part without its secrets.
+// Clean returns a copy of the part without secrets in names and texts.
 func (p Part) Clean() Part {
 	runs := make([]*reports.Results, len(p.Runs))
 	for i := range p.Runs {
@@ -35,11 +35,11 @@ func (p Part) Clean() Part {
 	return p
 }
 
-// maxParts is the most runs that are searched for the parts of a pipeline.
+// maxParts is the maximum number of runs searched for the parts of a pipeline.
 const maxParts = 2000
 
-// Parts are the runs of the parts of a pipeline, in the order of their parts: of each the newest
-// attempt.
+// Parts returns the runs of a pipeline's shards, in the order of the shards, the newest attempt of
+// each.
 func Parts(ctx context.Context, h *history.History, pipeline string) (parts []reports.Run, err error) {
 	newest := map[string]history.Record{}
 	attempts := map[string]reports.Origin{}

@@ -22,53 +22,56 @@ import (
 	_ "github.com/flujo/flujo-harness/reports/store/postgres"
 )
 
-// storePatience is how long a command other than "history sync" waits for a shared store, each
-// way: the run is more important.
+// storePatience is how long commands other than history sync wait for a shared store, once for
+// pulling and once for pushing. A store that does not respond must not fail a run.
 const storePatience = time.Minute
 
-// StoreFlags name the store that a command shares with other machines.
+// StoreFlags are the flags that select a store of runs shared with other machines.
 type StoreFlags struct {
 	address string
-	Outbox  string // folder for the object of a run that is not to be sent; "": it is sent
+	Outbox  string // folder to write the run to in place of sending it; empty to send it
 }
 
+// Register adds the flag --store to a command.
 func (f *StoreFlags) Register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.address, "store", "", "store of runs that machines share: "+runs.Addresses()+" (default $FLUJO_STORE)")
+	cmd.Flags().StringVar(&f.address, "store", "", "store of runs shared between machines: "+runs.Addresses()+" (default $FLUJO_STORE)")
 }
 
-// RegisterOutbox is for the commands that make a run.
+// RegisterOutbox adds --store and --outbox to a command that records a run.
 func (f *StoreFlags) RegisterOutbox(cmd *cobra.Command) {
 	f.Register(cmd)
-	cmd.Flags().StringVar(&f.Outbox, "outbox", "", "write the run into this folder in place of sending it, for a job that may: history merge FOLDER takes it in there")
+	cmd.Flags().StringVar(&f.Outbox, "outbox", "", "write the run to this folder in place of sending it; a later job with access to the store adds it with history merge FOLDER")
 }
 
-// Named is the address, of the flag or the environment; "": none.
-func (f *StoreFlags) Named() string { return cmp.Or(f.address, os.Getenv("FLUJO_STORE")) }
+// Address returns the store's address from the flag or from FLUJO_STORE, or "" if there is none.
+func (f *StoreFlags) Address() string { return cmp.Or(f.address, os.Getenv("FLUJO_STORE")) }
 
-// Shared is a history with its store. A store out of reach is no error: the methods do nothing,
-// and lines says so. The methods of nil, where no store was named, do nothing.
+// Shared is a history together with its store. An unreachable store is not an error: the methods
+// do nothing, and Lines reports it. A nil *Shared means that no store is in use; its methods do
+// nothing.
 type Shared struct {
 	address string
 	outbox  string
 	history *history.History
-	store   runs.Store // nil: out of reach
+	store   runs.Store // nil if unreachable
 	syncer  *runs.Syncer
 
-	Newest  int64 // run that was here before any was taken; 0: none
+	Newest  int64 // newest local run before the first pull; 0 if there was none
 	taken   int
 	sent    int
 	pushed  bool
-	kept    string // why the run was not sent, where that is on purpose
-	problem error  // why the store was not reached
+	kept    string // why the run was deliberately not sent
+	problem error  // error of the last access to the store
 	refused []error
 }
 
-// Connect opens the store. Its error is of the address, which is the user's mistake.
+// Connect opens the store. Its error reports an invalid address; an unreachable store is not an
+// error. It returns nil if neither a store nor an outbox is in use.
 func (f *StoreFlags) Connect(ctx context.Context, p project.Project, h *history.History) (*Shared, error) {
-	if f.Named() == "" && f.Outbox == "" {
-		return nil, nil
+	if f.Address() == "" && f.Outbox == "" {
+	return nil, nil
 	}
-	s := &Shared{address: f.Named(), outbox: f.Outbox, history: h}
+	s := &Shared{address: f.Address(), outbox: f.Outbox, history: h}
 	if s.address == "" {
 		return s, nil
 	}
@@ -84,13 +87,14 @@ func (f *StoreFlags) Connect(ctx context.Context, p project.Project, h *history.
 	return s, nil
 }
 
+// Close closes the store, but not the history.
 func (s *Shared) Close() {
-	if s != nil && s.store != nil {
-		_ = s.store.Close() // nothing depends on it
+if s != nil && s.store != nil {
+_ = s.store.Close() // every write was acknowledged before
 	}
 }
 
-// Pull takes the runs of others.
+// Pull adds the runs of other machines to the history.
 func (s *Shared) Pull(ctx context.Context) {
 	if s == nil || s.store == nil {
 		return
@@ -110,18 +114,18 @@ func (s *Shared) Pull(ctx context.Context) {
 	s.taken += taken
 }
 
-// Push sends the runs that the store does not have, or writes the run r to the outbox. A run of a
-// fork is never sent: what its job says may be anybody's.
+// Push sends the runs that the store lacks, or writes r to the outbox. Runs of forks are never
+// sent, because code of the fork could have written them.
 func (s *Shared) Push(ctx context.Context, r reports.Run) {
 	switch {
 	case s == nil:
 	case s.outbox != "":
-		s.kept = "the run is in " + harness.ShortPath(s.outbox)
+		s.kept = "the run was written to " + harness.ShortPath(s.outbox)
 		if err := toFolder(ctx, s.outbox, r); err != nil {
 			s.kept, s.problem = "", fmt.Errorf("write the run to %s: %w", s.outbox, err)
 		}
 	case r.Origin.Fork:
-		s.kept = "a run of a fork is not sent: keep it with --outbox, and take it in by a workflow of the base"
+		s.kept = "runs of forks are not sent: write the run with --outbox, and add it in a workflow of the base repository"
 	case s.store != nil && s.problem == nil:
 		ctx, cancel := context.WithTimeout(ctx, storePatience)
 		defer cancel()
@@ -130,7 +134,7 @@ func (s *Shared) Push(ctx context.Context, r reports.Run) {
 	}
 }
 
-// toFolder writes the object of a run.
+// toFolder writes a run to a folder store.
 func toFolder(ctx context.Context, dir string, r reports.Run) error {
 	folder, err := runs.OpenFolder(dir)
 	if err != nil {
@@ -144,16 +148,16 @@ func toFolder(ctx context.Context, dir string, r reports.Run) error {
 	return err
 }
 
-// OutOfReach is what a report must say of the store: that runs of others may be missing. "" where
-// they are here.
+// OutOfReach returns the warning that runs of other machines may be missing from a report, or ""
+// if the store was reached.
 func (s *Shared) OutOfReach() string {
 	if s == nil || s.problem == nil || s.pushed {
 		return ""
 	}
-	return fmt.Sprintf("%s is out of reach: compared only with the runs that are here (%v)", runs.Shown(s.address), s.problem)
+	return fmt.Sprintf("%s is unreachable: compared only with local runs (%v)", runs.Shown(s.address), s.problem)
 }
 
-// Lines say what became of the runs of both sides.
+// Lines reports the result of pulling and pushing, for the user.
 func (s *Shared) Lines() (lines []string) {
 	if s == nil {
 		return nil
@@ -162,39 +166,40 @@ func (s *Shared) Lines() (lines []string) {
 	if s.address != "" {
 		name = "store " + runs.Shown(s.address)
 	}
-	say := func(format string, args ...any) {
+	report := func(format string, args ...any) {
 		lines = append(lines, reports.Visible(name+": "+fmt.Sprintf(format, args...)))
 	}
 	switch {
 	case s.problem != nil && s.pushed:
-		say("%d taken; not all could be sent: they are kept here and sent the next time (%v)", s.taken, s.problem)
+		report("%d received; not all local runs could be sent, the next command sends them (%v)", s.taken, s.problem)
 	case s.problem != nil:
-		say("out of reach: compared only with the runs that are here; what is new here is sent the next time (%v)", s.problem)
+		report("unreachable: compared only with local runs; the next command sends new runs (%v)", s.problem)
 	case s.pushed:
-		say("%d taken, %d sent", s.taken, s.sent)
+		report("%d received, %d sent", s.taken, s.sent)
 	case s.store != nil:
-		say("%d taken", s.taken)
+		report("%d received", s.taken)
 	}
 	if s.kept != "" {
-		say("%s", s.kept)
+		report("%s", s.kept)
 	}
 	if len(s.refused) > 0 {
-		say("%s cannot be used, the first: %v", cli.Plural(int64(len(s.refused)), "object"), s.refused[0])
+		report("skipped %s, the first: %v", cli.Plural(int64(len(s.refused)), "invalid object"), s.refused[0])
 	}
 	return lines
 }
 
-func (s *Shared) Say(out io.Writer) {
+// Print writes Lines to out.
+func (s *Shared) Print(out io.Writer) {
 	for _, line := range s.Lines() {
 		fmt.Fprintln(out, line)
 	}
 }
 
-// OpenShared opens the history of a command that only reads it, and takes in the runs of others.
-// Without a store the history must be there; with one it is made.
+// OpenShared opens the history for a command that only reads it, and pulls the runs of other
+// machines. Without a store the history must exist; with one it is created.
 func (f *StoreFlags) OpenShared(ctx context.Context, p project.Project, path string) (*history.History, *Shared, error) {
-	if f.Named() == "" {
-		h, err := OpenRecorded(ctx, path)
+	if f.Address() == "" {
+	h, err := OpenRecorded(ctx, path)
 		if err != nil {
 			return nil, nil, cli.Fault(err)
 		}
@@ -212,11 +217,11 @@ func (f *StoreFlags) OpenShared(ctx context.Context, p project.Project, path str
 	return h, s, nil
 }
 
-// KeepPulling takes the runs of others again and again, until ctx ends or stop is called, which
-// also closes the store. It prints a line where that fails, or works again.
+// KeepPulling pulls the runs of other machines at an interval until ctx ends or stop is called.
+// stop also closes the store. It prints a line when pulling starts to fail or works again.
 func (s *Shared) KeepPulling(ctx context.Context, every time.Duration, out io.Writer) (stop func()) {
 	if s == nil || s.store == nil {
-		s.Say(out)
+		s.Print(out)
 		return s.Close
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -224,11 +229,11 @@ func (s *Shared) KeepPulling(ctx context.Context, every time.Duration, out io.Wr
 	ended.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for said := ""; ; {
-			if line := strings.Join(s.Lines(), "\n"); (s.problem != nil || said != "") && line != said {
-				fmt.Fprintln(out, line)
-				if said = line; s.problem == nil {
-					said = ""
+		for printed := ""; ; {
+		if line := strings.Join(s.Lines(), "\n"); (s.problem != nil || printed != "") && line != printed {
+		fmt.Fprintln(out, line)
+		if printed = line; s.problem == nil {
+					printed = ""
 				}
 			}
 			select {

@@ -23,18 +23,18 @@ func historySyncCommand(db *string) *cobra.Command {
 		Use: "sync", Args: cobra.NoArgs,
 		Example: `  flujo-harness history sync --store git:origin
   flujo-harness history sync --store file:///mnt/runs --take-only`,
-		Short: "Send runs to a shared store, and take in those of others",
-		Long: `Sends the runs that the store does not have and takes in those that the history does not
-have, without their secrets. A run is an object that is never overwritten: jobs at once lose
-nothing. Runs that were pruned here are not taken in again. An object that is damaged or is no
-run is named and passed over, exit 3.
+		Short: "Exchange runs with a shared store",
+		Long: `Sends the runs that the store lacks, with secrets removed, and adds those that the history
+		lacks. A run is an object that is never overwritten, so concurrent jobs lose nothing. Runs that
+		were pruned here are not added again. Objects that are damaged or not runs are reported and
+		skipped, with exit code 3.
 
 ` + storeTable,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if sendOnly && takeOnly {
-				return cli.Usage(errors.New("history sync: --send-only and --take-only together do nothing: leave one out"))
+				return cli.Usage(errors.New("history sync: --send-only and --take-only exclude each other: use one of them"))
 			}
-			p, s, err := shared.MustOpen(cmd.Context(), "history sync")
+			p, s, err := shared.open(cmd.Context(), "history sync")
 			if err != nil {
 				return err
 			}
@@ -53,16 +53,16 @@ run is named and passed over, exit 3.
 			default:
 				done, err = runs.Sync(cmd.Context(), h, s)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d sent, %d taken\n", done.Sent, done.Taken)
+			fmt.Fprintf(cmd.OutOrStdout(), "%d sent, %d received\n", done.Sent, done.Taken)
 			if err != nil {
 				return cli.Fault(err)
 			}
-			return passedOver(cmd.OutOrStdout(), done.Refused)
+			return reportSkipped(cmd.OutOrStdout(), done.Refused)
 		},
 	}
 	shared.Register(cmd)
-	cmd.Flags().BoolVar(&sendOnly, "send-only", false, "send, and take nothing in")
-	cmd.Flags().BoolVar(&takeOnly, "take-only", false, "take in, and send nothing")
+	cmd.Flags().BoolVar(&sendOnly, "send-only", false, "send runs, but receive none")
+	cmd.Flags().BoolVar(&takeOnly, "take-only", false, "receive runs, but send none")
 	return cmd
 }
 
@@ -70,16 +70,16 @@ run is named and passed over, exit 3.
 const storeTable = `The stores:
 
   git:REMOTE              a remote of the clone, such as git:origin, or its address. Each run is
-                          a ref of its own below refs/flujo/runs; nothing has to be set up, and
-                          clones do not fetch them.
+  a separate ref under refs/flujo/runs, which clones do not fetch. No
+  setup is needed.
   file:///FOLDER          a folder that the machines share
-  postgres://HOST/NAME    a table of a database, which is made; ?repository=NAME keeps several
-                          histories apart
+  postgres://HOST/NAME    a table of a database, which is created; ?repository=NAME separates
+  histories in one database
   s3:// gs:// azblob://   buckets; they need the program flujo-harness-buckets next to this one or
-                          in PATH: go install .../cmd/flujo-harness-buckets@latest
-
-What an address has of a password is printed nowhere; in FLUJO_STORE it is in no command line
-either.`
+  in PATH: go install .../cmd/flujo-harness-buckets@latest
+  
+  Passwords in an address are never printed; in FLUJO_STORE they do not appear in process lists
+  either.`
 
 func historyCompactCommand() *cobra.Command {
 	var shared StoreFlags
@@ -87,44 +87,43 @@ func historyCompactCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "compact", Args: cobra.NoArgs,
 		Example: `  flujo-harness history compact --store git:origin`,
-		Short:   "Join the old runs of a shared store to few objects",
-		Long: `Joins the objects of runs that started longer ago than --older-than to packs, reads each
-pack back, and deletes the objects that are in it. No run is lost or changed, whatever other
-machines do at the same time; they may compact, too. Objects that cannot be used are named and
-stay, exit 3.`,
+		Short:   "Combine the old runs of a shared store into packs",
+		Long: `Combines the objects of runs that started longer ago than --older-than into packs, reads each
+		pack back, and deletes the objects in it. No run is lost or changed, whatever other machines do
+		at the same time, including compact. Invalid objects are reported and kept, with exit code 3.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			age, err := parseAge(olderThan)
 			if err != nil {
 				return cli.Usage(err)
 			}
-			_, s, err := shared.MustOpen(cmd.Context(), "history compact")
+			_, s, err := shared.open(cmd.Context(), "history compact")
 			if err != nil {
 				return err
 			}
 			defer s.Close()
 			done, err := runs.Compact(cmd.Context(), s, time.Now().Add(-age))
-			fmt.Fprintf(cmd.OutOrStdout(), "%s joined to %s\n", cli.Plural(int64(done.Joined), "run"), cli.Plural(int64(done.Packs), "pack"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s combined into %s\n", cli.Plural(int64(done.Joined), "run"), cli.Plural(int64(done.Packs), "pack"))
 			if err != nil {
 				return cli.Fault(err)
 			}
-			return passedOver(cmd.OutOrStdout(), done.Refused)
+			return reportSkipped(cmd.OutOrStdout(), done.Refused)
 		},
 	}
 	shared.Register(cmd)
-	cmd.Flags().StringVar(&olderThan, "older-than", "7d", `join runs that started longer ago: "90d", "36h"`)
+	cmd.Flags().StringVar(&olderThan, "older-than", "7d", `combine runs that started longer ago: "90d", "36h"`)
 	return cmd
 }
 
-// MustOpen opens the store of a command that is for nothing else.
-func (f *StoreFlags) MustOpen(ctx context.Context, command string) (project.Project, runs.Store, error) {
-	if f.Named() == "" {
-		return project.Project{}, nil, cli.Usage(fmt.Errorf("%s: name the store with --store or FLUJO_STORE: %s", command, runs.Addresses()))
+// open opens the store for a command that cannot do anything without one.
+func (f *StoreFlags) open(ctx context.Context, command string) (project.Project, runs.Store, error) {
+	if f.Address() == "" {
+	return project.Project{}, nil, cli.Usage(fmt.Errorf("%s: name a store with --store or FLUJO_STORE: %s", command, runs.Addresses()))
 	}
 	p, err := project.Find()
 	if err != nil {
 		return p, nil, cli.Fault(err)
 	}
-	s, err := runs.Open(ctx, f.Named(), runs.Options{Dir: p.Root})
+	s, err := runs.Open(ctx, f.Address(), runs.Options{Dir: p.Root})
 	if wrong := new(runs.AddressError); errors.As(err, &wrong) {
 		return p, nil, cli.Usage(err)
 	}
@@ -134,13 +133,13 @@ func (f *StoreFlags) MustOpen(ctx context.Context, command string) (project.Proj
 	return p, s, nil
 }
 
-// passedOver names what could not be used.
-func passedOver(out io.Writer, refused []error) error {
+// reportSkipped prints the invalid objects; if there are any, the command is a harness fault.
+func reportSkipped(out io.Writer, refused []error) error {
 	for _, bad := range refused {
-		fmt.Fprintln(out, reports.Visible("passed over: "+bad.Error()))
+		fmt.Fprintln(out, reports.Visible("skipped: "+bad.Error()))
 	}
 	if len(refused) > 0 {
-		return cli.Fault(fmt.Errorf("%s cannot be used", cli.Plural(int64(len(refused)), "object")))
+		return cli.Fault(fmt.Errorf("skipped %s", cli.Plural(int64(len(refused)), "invalid object")))
 	}
 	return nil
 }
