@@ -91,7 +91,7 @@ func quarantineListCommand(db *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Args: cobra.NoArgs,
 		Example: `  flujo-harness quarantine list`,
-		Short:   "List the entries with the rates of their specs, and which may come out",
+		Short:   "List the entries with the rates of their specs, and whether they can be released",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, ledger, err := openLedger()
 			if err != nil {

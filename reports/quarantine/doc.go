@@ -1,10 +1,11 @@
-// Package quarantine keeps the ledger of specs whose failures do not fail a run.
+// Package quarantine maintains the ledger of specs whose failures do not fail a run.
 //
-// A quarantined spec still runs, is still counted as failed, and is shown with its rate. What
-// changes is the exit code: a failure that an entry covers breaks neither a run nor a gate.
-// The ledger is a TOML file under review. Each entry has an owner, a reason and a last day;
-// after that day it covers nothing, and the gate breaks until the entry is removed or renewed.
-// The number of entries has a cap, so that the ledger cannot grow in silence.
+// A quarantined spec still runs, still counts as failed, and is reported with its failure rate.
+// Only the exit code changes: a failure covered by an entry breaks neither a run nor a gate.
+//
+// The ledger is a TOML file under version control. Each entry has an owner, a reason and an
+// expiry date. After that date it covers nothing, and the gate breaks until the entry is removed
+// or renewed. The number of entries is limited, so that growth requires a reviewed change.
 //
 //	max = 10
 //

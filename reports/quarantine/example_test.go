@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// An entry covers the failures of its spec until its last day is over.
+// An entry covers the failures of its spec up to and including the day it expires.
 func ExampleLedger_Covers() {
 	ledger, err := quarantine.Parse("quarantine.toml", []byte(`
 [[quarantine]]

@@ -17,31 +17,31 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// DefaultMax is the most entries of a ledger that does not say how many it may have.
-const DefaultMax = 20
+// defaultMax is the maximum number of entries of a ledger that does not set max.
+const defaultMax = 20
 
-// MaxAge is the longest time that an entry may be given, in days: what is not mended by then
-// is looked at again.
-const MaxAge = 90
+// maxDays is the maximum number of days from added to expires. A spec that is not fixed by then
+// has to be reviewed again.
+const maxDays = 90
 
-// Ledger is the specs in quarantine. A nil ledger is empty.
+// Ledger lists the specs in quarantine. A nil *Ledger is empty and must not be changed.
 type Ledger struct {
 	Path    string  `toml:"-"`
-	Max     int     `toml:"max,omitempty"` // most entries; 0: [DefaultMax]
+	Max     int     `toml:"max,omitempty"` // maximum number of entries; 0 means 20
 	Entries []Entry `toml:"quarantine"`
 }
 
-// Entry is one spec. Days are written as 2006-01-02, in UTC.
+// Entry quarantines one spec. Dates are in UTC, in the form 2006-01-02.
 type Entry struct {
 	Suite   string `toml:"suite"` // as in [reports.Spec]
-	Spec    string `toml:"spec"`  // its texts in one, separated by single spaces
-	Owner   string `toml:"owner"` // who mends it
+	Spec    string `toml:"spec"`  // texts of the spec, joined by single spaces
+	Owner   string `toml:"owner"` // person or team that fixes it
 	Reason  string `toml:"reason"`
 	Added   string `toml:"added"`
-	Expires string `toml:"expires"` // the last day on which it is covered
+	Expires string `toml:"expires"` // last day on which the entry covers failures, at most 90 days after Added
 }
 
-// Error is a ledger that cannot be used.
+// Error reports an invalid ledger, or one that cannot be read or written.
 type Error struct {
 	Path string
 	Err  error
@@ -50,9 +50,8 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("quarantine %s: %v", e.Path, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Read reads a ledger; a file that does not exist is an empty one. Unknown keys, entries
-// without an owner or a reason, entries of one spec, and more entries than the cap are
-// errors: the error is an [*Error].
+// Read reads a ledger from a file, see [Parse]. A file that does not exist is an empty ledger.
+// The error is an [*Error].
 func Read(path string) (*Ledger, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +63,8 @@ func Read(path string) (*Ledger, error) {
 	return Parse(path, content)
 }
 
-// Parse reads a ledger from TOML, which messages call path.
+// Parse parses a ledger from TOML; path is its name in messages. Unknown keys, incomplete
+// entries, two entries for one spec, and more entries than allowed are errors of type [*Error].
 func Parse(path string, content []byte) (*Ledger, error) {
 	l := Ledger{Path: path}
 	err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&l)
@@ -86,20 +86,20 @@ func Parse(path string, content []byte) (*Ledger, error) {
 	return &l, nil
 }
 
-// cap is the most entries.
+// cap returns the maximum number of entries.
 func (l *Ledger) cap() int {
 	if l.Max > 0 {
 		return l.Max
 	}
-	return DefaultMax
+	return defaultMax
 }
 
 func (l *Ledger) check() error {
 	if l.Max < 0 {
-		return fmt.Errorf("max = %d: give a number of entries above 0", l.Max)
+		return fmt.Errorf("max = %d: use a positive number", l.Max)
 	}
 	if n := len(l.Entries); n > l.cap() {
-		return fmt.Errorf("it has %d entries, and at most %d are allowed: mend a spec and remove its entry, or raise max in review", n, l.cap())
+		return fmt.Errorf("%d entries, but at most %d are allowed: fix a spec and remove its entry, or raise max in a reviewed change", n, l.cap())
 	}
 	seen := map[[2]string]bool{}
 	for i := range l.Entries {
@@ -109,7 +109,7 @@ func (l *Ledger) check() error {
 			return fmt.Errorf("entry %d (%q): %w", i+1, e.Spec, err)
 		}
 		if seen[e.id()] {
-			return fmt.Errorf("entry %d (%q): another entry is of the same spec", i+1, e.Spec)
+			return fmt.Errorf("entry %d (%q): an earlier entry is for the same spec", i+1, e.Spec)
 		}
 		seen[e.id()] = true
 	}
@@ -128,50 +128,50 @@ func (e *Entry) check() error {
 	}
 	added, err := time.Parse(time.DateOnly, e.Added)
 	if err != nil {
-		return fmt.Errorf("added = %q: write a day as 2026-11-28", e.Added)
+		return fmt.Errorf("added = %q: use a date such as 2026-11-28", e.Added)
 	}
 	expires, err := time.Parse(time.DateOnly, e.Expires)
 	if err != nil {
-		return fmt.Errorf("expires = %q: write a day as 2026-11-28", e.Expires)
+		return fmt.Errorf("expires = %q: use a date such as 2026-11-28", e.Expires)
 	}
-	if days := expires.Sub(added).Hours() / 24; days < 0 || days > MaxAge {
-		return fmt.Errorf("it expires on %s, added on %s: at most %d days later", e.Expires, e.Added, MaxAge)
+	if days := expires.Sub(added).Hours() / 24; days < 0 || days > maxDays {
+		return fmt.Errorf("expires = %q: use a date from %s (added) to %d days later", e.Expires, e.Added, maxDays)
 	}
 	return nil
 }
 
-// Expired reports whether the last day of the entry is over.
+// Expired reports whether the entry no longer covers failures at the time now.
 func (e *Entry) Expired(now time.Time) bool { return e.Expires < now.UTC().Format(time.DateOnly) }
 
-// Is reports whether the entry is of a spec, whatever its occurrence.
-func (e *Entry) Is(s *reports.Spec) bool {
+// is reports whether the entry is for a spec. The occurrence does not matter.
+func (e *Entry) is(s *reports.Spec) bool {
 	name := string(s.AppendName(nil))
 	suite, text, _ := strings.Cut(name, "\n")
 	return suite == e.Suite && text == e.Spec
 }
 
-// Of returns the entry of a spec, expired or not; nil: there is none.
-func (l *Ledger) Of(s *reports.Spec) *Entry {
+// of returns the entry for a spec, expired or not, or nil.
+func (l *Ledger) of(s *reports.Spec) *Entry {
 	if l == nil {
 		return nil
 	}
 	for i := range l.Entries {
-		if l.Entries[i].Is(s) {
+		if l.Entries[i].is(s) {
 			return &l.Entries[i]
 		}
 	}
 	return nil
 }
 
-// Covers returns the entry that covers the failure of a spec; nil: none does, or no more.
+// Covers returns the entry that covers a failure of the spec at the time now, or nil.
 func (l *Ledger) Covers(s *reports.Spec, now time.Time) *Entry {
-	if e := l.Of(s); e != nil && !e.Expired(now) {
+	if e := l.of(s); e != nil && !e.Expired(now) {
 		return e
 	}
 	return nil
 }
 
-// Expired are the entries whose last day is over, in the order of the file.
+// Expired returns the entries that have expired at the time now, in the order of the file.
 func (l *Ledger) Expired(now time.Time) []Entry {
 	if l == nil {
 		return nil
@@ -185,7 +185,8 @@ func (l *Ledger) Expired(now time.Time) []Entry {
 	return all
 }
 
-// Add adds an entry, or renews the one of the same spec.
+// Add adds an entry, or replaces the entry for the same spec. If the result would be invalid, the
+// error is an [*Error] and the ledger is unchanged.
 func (l *Ledger) Add(e Entry) error {
 	e.Suite, e.Spec = oneLine(e.Suite), oneLine(e.Spec)
 	with := Ledger{Path: l.Path, Max: l.Max, Entries: slices.DeleteFunc(slices.Clone(l.Entries), func(o Entry) bool { return o.id() == e.id() })}
@@ -197,18 +198,18 @@ func (l *Ledger) Add(e Entry) error {
 	return nil
 }
 
-// Expire removes the entries whose last day is over and returns them.
+// Expire removes the entries that have expired at the time now, and returns them.
 func (l *Ledger) Expire(now time.Time) []Entry {
 	gone := l.Expired(now)
 	l.Entries = slices.DeleteFunc(l.Entries, func(e Entry) bool { return e.Expired(now) })
 	return gone
 }
 
-const header = `# Specs whose failures do not fail a run: see flujo-harness quarantine. They still run, and
-# are shown. After the day of "expires" an entry covers nothing and the gate breaks.
+const header = `# Specs whose failures do not fail a run, see flujo-harness quarantine --help. They still run
+# and are reported. After the date "expires" an entry covers nothing, and the gate breaks.
 `
 
-// Write writes the ledger to its file, whole or not at all.
+// Write writes the ledger to its file atomically.
 func (l *Ledger) Write() error {
 	content, err := toml.Marshal(l)
 	if err != nil {

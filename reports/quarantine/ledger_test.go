@@ -52,7 +52,7 @@ func TestAnEntryCoversItsSpecUntilItsLastDay(t *testing.T) {
 	}
 	var none *Ledger
 	if none.Covers(&spec, day) != nil || none.Expired(day) != nil {
-		t.Error("no ledger covers something")
+		t.Error("a missing ledger covers a failure")
 	}
 	if l, err := Read(filepath.Join(t.TempDir(), "none.toml")); err != nil || len(l.Entries) != 0 {
 		t.Errorf("no file: %v, %v", l, err)
@@ -66,26 +66,34 @@ func TestALedgerThatCannotBeUsed(t *testing.T) {
 		return e
 	}
 	for want, e := range map[string]Entry{
-		"owner is missing":      row(func(e *Entry) { e.Owner = " " }),
-		"reason is missing":     row(func(e *Entry) { e.Reason = "" }),
-		"suite is missing":      row(func(e *Entry) { e.Suite = "" }),
-		"at most 90 days later": row(func(e *Entry) { e.Expires = "2027-02-27" }),
-		"write a day as":        row(func(e *Entry) { e.Expires = "soon" }),
+		"owner is missing":   row(func(e *Entry) { e.Owner = " " }),
+		"reason is missing":  row(func(e *Entry) { e.Reason = "" }),
+		"suite is missing":   row(func(e *Entry) { e.Suite = "" }),
+		"to 90 days later":   row(func(e *Entry) { e.Expires = "2027-02-27" }),
+		"use a date such as": row(func(e *Entry) { e.Expires = "soon" }),
 	} {
 		l := &Ledger{Path: "q.toml"}
 		if err := l.Add(e); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("err = %v, want %q", err, want)
 		}
 		if len(l.Entries) != 0 {
-			t.Error("it was added all the same")
+			t.Error("the invalid entry was added")
 		}
+	}
+	for _, expires := range []string{entry.Added, "2027-02-26"} { // the first and the last date allowed
+		if err := new(Ledger).Add(row(func(e *Entry) { e.Expires = expires })); err != nil {
+			t.Errorf("expires = %s: %v", expires, err)
+		}
+	}
+	if err := new(Ledger).Add(row(func(e *Entry) { e.Expires = "2026-11-27" })); err == nil {
+		t.Error("an entry that expires before it is added is valid")
 	}
 	full := &Ledger{Max: 1}
 	if err := full.Add(entry); err != nil {
 		t.Fatal(err)
 	}
 	if err := full.Add(entry); err != nil {
-		t.Errorf("an entry cannot be renewed: %v", err)
+		t.Errorf("renew an entry: %v", err)
 	}
 	if err := full.Add(row(func(e *Entry) { e.Spec = "another" })); err == nil || !strings.Contains(err.Error(), "at most 1 are allowed") {
 		t.Errorf("above the cap: %v", err)
@@ -93,7 +101,7 @@ func TestALedgerThatCannotBeUsed(t *testing.T) {
 	for want, text := range map[string]string{
 		"unknown key": "maximum = 3\n",
 		"line 2":      "max = 3\n[[quarantine\n",
-		"same spec": strings.Repeat(`[[quarantine]]
+		"entry 2 (\"a\"): an earlier entry is for the same spec": strings.Repeat(`[[quarantine]]
 suite = "s"
 spec = "a"
 owner = "o"

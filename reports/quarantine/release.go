@@ -6,16 +6,16 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// MayComeOut is the number of passes in a row after which a spec may leave quarantine. With
-// none of them failed, the upper 95% bound of its failure rate by Wilson is below 4%.
-const MayComeOut = 100
+// releaseAfter is the number of consecutive passes after which a spec may leave quarantine. The
+// upper bound of the 95% Wilson interval of its failure rate is then 3.7%.
+const releaseAfter = 100
 
-// Release says whether a spec may leave quarantine: passes is its latest runs without a
-// failure in a row.
+// Release reports whether a spec may leave quarantine after the given number of consecutive
+// passes, with a sentence for the user that contains the Wilson bound of its failure rate.
 func Release(passes int) (ok bool, why string) {
 	_, high := reports.Wilson(0, passes, reports.Z95)
-	if passes >= MayComeOut {
-		return true, fmt.Sprintf("it may come out: %d passes in a row, at most %s%% of its runs fail (95%%)", passes, reports.Percent(high))
+	if passes >= releaseAfter {
+		return true, fmt.Sprintf("can be released: %d consecutive passes, failure rate at most %s%% (95%%)", passes, reports.Percent(high))
 	}
-	return false, fmt.Sprintf("%d of %d passes in a row; up to %s%% of its runs may fail (95%%)", passes, MayComeOut, reports.Percent(high))
+	return false, fmt.Sprintf("%d of %d consecutive passes; failure rate up to %s%% (95%%)", passes, releaseAfter, reports.Percent(high))
 }
