@@ -1,17 +1,18 @@
-// Package reports has the types that results of test runs are kept in, and the rates
-// computed from them.
+// Package reports defines the types of recorded test runs, and rates computed from them.
 //
-// A [Run] is what one command found: the specs of the suites ([Results]), the
-// measurements of package harness, the verdicts of package thresholds, and figures of Go
-// benchmarks ([Benchmark]). The sub-packages take a run from a file to a page:
+// A [Run] is the result of one command: the specs of the suites ([Results]), the measurements of
+// package harness, the verdicts of package thresholds, and figures of Go benchmarks
+// ([Benchmark]). The sub-packages process a run:
 //
 //   - ingest reads result files of any runner into [Results].
-//   - history keeps runs in a SQLite database, without the secrets in them.
-//   - analysis compares a run with its history: what moved and why, since when a spec
-//     fails, what is flaky, what became slow, how far a target is.
-//   - render writes the analysis: page, terminal, Markdown, JSON, JUnit, CTRF, metrics, CSV.
+//   - history stores runs, with secrets removed, in a SQLite database.
+//   - store exchanges runs with other machines.
+//   - analysis compares a run with its history: transitions and their causes, failure streaks,
+//     flaky and slowing specs, and the distance to a target.
+//   - quarantine lists specs whose failures do not fail a run.
+//   - render writes an analysis: HTML, terminal, Markdown, JSON, JUnit, CTRF, metrics, CSV.
 //
-// The life of a run:
+// The life cycle of a run:
 //
 //	h, err := history.Open(ctx, ".flujo/history.db") // before measuring: it must be writable
 //	results, err := ingest.ReadGinkgo(file, moduleRoot)
@@ -21,10 +22,10 @@
 //	page, err := render.WriteReport(".flujo/report", a)
 //	for _, line := range render.Summary(a, render.Screen{Report: page}) { … }
 //
-// The packages count and show; they judge nothing. A verdict is printed as thresholds
-// made it, an estimate as harness made it.
+// These packages count and display; they do not judge. Verdicts are printed as thresholds made
+// them, estimates as harness made them.
 //
-// Two rules hold in all of them. Input that cannot be read is an error or a failure,
-// never "0 tests" and never green. And nothing that a test or an agent wrote reaches a
-// screen as a control character: see [Visible].
+// Two rules hold in all of them. Input that cannot be read is an error or a failure, never
+// "0 tests" and never a pass. Text from tests and agents never reaches a screen with control
+// characters, see [Visible].
 package reports

@@ -6,7 +6,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// A rate is a share of a count, so that it comes with its uncertainty.
+// A rate has a denominator, so that its uncertainty can be computed.
 func ExampleRate() {
 	c := reports.Counts{Passed: 18, Failed: 2, Skipped: 5}
 	fmt.Println(c.PassRate())

@@ -7,35 +7,37 @@ import (
 	"strings"
 )
 
-// Z95 is the 97.5% point of the standard normal distribution: 95% two-sided.
+// Z95 is the 0.975 quantile of the standard normal distribution, for two-sided 95% intervals.
 const Z95 = 1.959963984540054
 
-// Rate is a share with its denominator.
+// Rate is a proportion with its denominator: Good of Of.
 type Rate struct {
 	Good int
 	Of   int
 }
 
-// PassRate is passed / (passed + failed): skipped and pending specs say nothing
-// either way and stay outside.
+// PassRate is passed / (passed + failed). Skipped and pending specs did not run and do not
+// count.
 func (c Counts) PassRate() Rate { return Rate{Good: c.Passed, Of: c.Passed + c.Failed} }
 
-// PassRateOfAll is passed / (passed + failed + skipped + pending): what leaving
-// specs out does to the rate shows here.
+// PassRateOfAll is passed / (passed + failed + skipped + pending). Unlike [Counts.PassRate] it
+// falls when specs are skipped.
 func (c Counts) PassRateOfAll() Rate { return Rate{Good: c.Passed, Of: c.All()} }
 
-// Share is the rate between 0 and 1; NaN of nothing.
+// Share returns the rate as a number from 0 to 1, or NaN if Of is 0.
 func (r Rate) Share() float64 { return float64(r.Good) / float64(r.Of) }
 
-// Band is the 95% band of the rate by [Wilson].
+// Band returns the 95% interval of the rate by [Wilson], from 0 to 1.
 func (r Rate) Band() (low, high float64) { return Wilson(r.Good, r.Of, Z95) }
 
-// Wilson returns the score interval of k successes in n trials for the normal
-// quantile z (1.96 for 95%), between 0 and 1. It assumes independent trials with
-// one chance of success; for deterministic specs read it as "how far this many
-// specs can speak for the next one", not as noise. With n = 0 it is 0 to 1: nothing
-// is known. It never collapses to a point at k = 0 or k = n, as the textbook
-// interval p ± z·sqrt(p(1-p)/n) does.
+// Wilson returns the score interval for the success probability of a binomial distribution, from
+// 0 to 1, given k successes in n trials and the normal quantile z (1.96 for 95%).
+//
+// It assumes independent trials with equal success probability. Specs of one run are neither, so
+// the interval expresses how much a pass rate over n specs can say about further specs, not the
+// run-to-run noise. For n = 0 the interval is 0 to 1. Unlike the Wald interval
+// p ± z·sqrt(p(1-p)/n), it has a positive width for k = 0 and k = n, and its coverage stays
+// close to nominal for small n.
 //
 // Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
 // inference", Journal of the American Statistical Association 22 (1927), 209-212.
@@ -48,7 +50,7 @@ func Wilson(k, n int, z float64) (low, high float64) {
 	half := z / (1 + zz/m) * math.Sqrt(p*(1-p)/m+zz/(4*m*m))
 	low, high = max(0, center-half), min(1, center+half)
 	if k == 0 {
-		low = 0 // exactly, not by rounding
+		low = 0 // exact in theory, but not in floating point
 	}
 	if k == n {
 		high = 1
@@ -56,7 +58,8 @@ func Wilson(k, n int, z float64) (low, high float64) {
 	return low, high
 }
 
-// String is "41 of 41", and the percentage with its band where there is one.
+// String formats the rate with its interval, such as
+// "41 of 42 (97.6%, 95% band 87.7 to 99.6%)".
 func (r Rate) String() string {
 	if r.Of == 0 {
 		return "0 of 0"
@@ -66,8 +69,8 @@ func (r Rate) String() string {
 		r.percent(), Percent(low), Percent(high))
 }
 
-// Percent is the rate to a hundredth of a percent, "97.67%", without the hundredths
-// where they are 0; "none" of nothing. It never rounds up to 100 what is below it.
+// Percent formats the rate with two decimals, such as "97.67%", or without decimals if they are
+// zero. It is "none" if Of is 0. A rate below 100% is never rounded up to 100%.
 func (r Rate) Percent() string {
 	if r.Of == 0 {
 		return "none"
@@ -79,7 +82,8 @@ func (r Rate) Percent() string {
 	return strings.TrimSuffix(text, ".00") + "%"
 }
 
-// percent is the same to a tenth, without the sign: it never rounds up to 100 what is below it.
+// percent formats the rate with one decimal and without the sign. A rate below 100% is never
+// rounded up to 100.
 func (r Rate) percent() string {
 	if r.Good < r.Of && r.Share() > 0.999 {
 		return strconv.FormatFloat(math.Floor(r.Share()*1e4)/100, 'f', -1, 64)
@@ -87,7 +91,8 @@ func (r Rate) percent() string {
 	return Percent(r.Share())
 }
 
-// Percent is a share in percent, with one digit behind the point unless it is 0.
+// Percent formats a share from 0 to 1 in percent, with one decimal unless it is 0, and without
+// the sign.
 func Percent(share float64) string {
 	s := strconv.FormatFloat(100*share, 'f', 1, 64)
 	if n := len(s); s[n-2:] == ".0" {

@@ -26,8 +26,8 @@ func TestWilsonAgainstNewcombesTable(t *testing.T) {
 	}
 }
 
-// The slow way: the band is every rate p that the score test does not reject,
-// |k/n - p| <= z sqrt(p(1-p)/n), searched for by halving.
+// A slow reference: the interval contains every rate p that the score test does not reject,
+// |k/n - p| <= z sqrt(p(1-p)/n). Its ends are found by bisection.
 func TestWilsonAgainstTheScoreTest(t *testing.T) {
 	rejected := func(k, n int, p float64) bool {
 		return math.Abs(float64(k)/float64(n)-p) > Z95*math.Sqrt(p*(1-p)/float64(n))

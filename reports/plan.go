@@ -10,36 +10,35 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Plan is what a team wants to reach: a pass rate, and the phases of its work. Its file:
+// Plan is a team's target pass rate and the phases of its work. It is stored as TOML:
 //
 //	target = 98.5                # percent of the specs that ran
 //
 //	[[phase]]
 //	name = "Phase 4"
-//	until = 2025-08-09T12:00:00Z # ends with the last run that started before; or run = 4
+//	until = 2025-08-09T12:00:00Z # the last run that started before ends the phase; or run = 4
 //	target = 97.5                # optional
 //
-// The target of a phase is what it is to have reached when it ends. flujo-harness gate
-// judges a run by it, or by the plan's own where its phase has none: until the phase ends, a
-// target that is not reached is inconclusive, and broken from then on.
+// The target of a phase must be reached at its end. flujo-harness gate judges a run by the
+// target of its phase or, if the phase has none, by the plan's target. A missed target is
+// inconclusive until the phase ends and broken from then on.
 type Plan struct {
-	Target float64     `toml:"target"` // pass rate in percent, of the specs that ran; 0: none
+	Target float64     `toml:"target"` // pass rate of the specs that ran, in percent; 0 means none
 	Phases []PlanPhase `toml:"phase"`
 }
 
-// PlanPhase is one phase. It ends with the last run that started before Until, or
-// with the run of the number Run; the last phase may be open. In a file, a date or
-// time without a zone is UTC.
+// PlanPhase is one phase. It ends with the last run that started before Until, or with the run
+// whose ID is Run. The last phase may have no end. Times without a zone are UTC.
 type PlanPhase struct {
 	Name   string    `toml:"name"`
 	Until  time.Time `toml:"until"`
 	Run    int64     `toml:"run"`
-	Target float64   `toml:"target"` // as in Plan
+	Target float64   `toml:"target"` // in percent, as in [Plan]; 0 means that of the plan
 }
 
-// PlanError is a plan that cannot be used.
+// PlanError reports an invalid plan.
 type PlanError struct {
-	Path string // "" where it did not come from a file
+	Path string // "" if the plan did not come from a file
 	Err  error
 }
 
@@ -52,7 +51,7 @@ func (e *PlanError) Error() string {
 
 func (e *PlanError) Unwrap() error { return e.Err }
 
-// ReadPlan reads a plan from a file: see [ParsePlan].
+// ReadPlan reads a plan from a file, see [ParsePlan].
 func ReadPlan(path string) (*Plan, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -61,14 +60,14 @@ func ReadPlan(path string) (*Plan, error) {
 	return ParsePlan(path, text)
 }
 
-// ParsePlan reads a plan from TOML, which messages call path. Unknown keys, phases out of
-// order and targets outside 0 to 100 are errors. The error is a [*PlanError].
+// ParsePlan parses a plan from TOML; path is its name in messages. Unknown keys, phases out of
+// order and targets outside 0 to 100 are errors of type [*PlanError].
 func ParsePlan(path string, text []byte) (*Plan, error) {
 	var p Plan
 	if err := decodeTOML(text, &p); err != nil {
 		return nil, &PlanError{path, err}
 	}
-	for i := range p.Phases { // a gate must not depend on the zone of the machine that reads it
+	for i := range p.Phases { // a gate must not depend on the time zone of the machine
 		if u := &p.Phases[i].Until; u.Location() == time.Local {
 			*u = time.Date(u.Year(), u.Month(), u.Day(), u.Hour(), u.Minute(), u.Second(), u.Nanosecond(), time.UTC)
 		}
@@ -79,7 +78,7 @@ func ParsePlan(path string, text []byte) (*Plan, error) {
 	return &p, nil
 }
 
-// decodeTOML refuses keys that are not in the value.
+// decodeTOML decodes TOML; keys that the value lacks are errors.
 func decodeTOML(text []byte, into any) error {
 	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
 	var strict *toml.StrictMissingError
@@ -99,7 +98,7 @@ func (p *Plan) check() error {
 		return err
 	}
 	if p.Target == 0 && len(p.Phases) == 0 {
-		return errors.New("it has neither a target nor a phase")
+		return errors.New("no target and no phase: set one")
 	}
 	for i, f := range p.Phases {
 		fail := func(format string, args ...any) error {
@@ -114,28 +113,28 @@ func (p *Plan) check() error {
 		}
 		switch last := i == len(p.Phases)-1; {
 		case f.Name == "":
-			return fail("give it a name")
+			return fail("name is missing")
 		case ends == 2:
-			return fail("it ends with until or with run, not with both")
+			return fail("until and run exclude each other: set one")
 		case ends == 0 && !last:
-			return fail("only the last phase may be open: give until or run")
+			return fail("only the last phase may have no end: set until or run")
 		case f.Run < 0:
-			return fail("run %d is no number of a run", f.Run)
+			return fail("run %d is not a run ID", f.Run)
 		}
 		if err := CheckTarget(f.Target); err != nil {
 			return fail("%w", err)
 		}
 		if i > 0 && !f.Until.IsZero() && !p.Phases[i-1].Until.IsZero() && !f.Until.After(p.Phases[i-1].Until) {
-			return fail("it ends before the phase before it")
+			return fail("it ends before the previous phase")
 		}
 	}
 	return nil
 }
 
-// CheckTarget refuses what is no pass rate in percent; 0 is none.
+// CheckTarget returns an error unless percent is from 0 (no target) to 100.
 func CheckTarget(percent float64) error {
 	if !(percent >= 0 && percent <= 100) {
-		return fmt.Errorf("target %v: a pass rate is between 0 and 100 percent", percent)
+		return fmt.Errorf("target %v: use a pass rate from 0 to 100 percent", percent)
 	}
 	return nil
 }

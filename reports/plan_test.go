@@ -51,22 +51,22 @@ name = "Phase 5"
 	} {
 		p, err := read("[[phase]]\nname = \"a\"\nuntil = " + text)
 		if err != nil || !p.Phases[0].Until.Equal(until) {
-			t.Errorf("%s: %+v, %v, want %v wherever it is read", text, p, err, until)
+			t.Errorf("%s: %+v, %v, want %v in every time zone", text, p, err, until)
 		}
 	}
 	for text, message := range map[string]string{
-		"":                          "neither a target nor a phase",
-		"target = 985":              "between 0 and 100",
-		"target = -1":               "between 0 and 100",
-		"target = nan":              "between 0 and 100",
+		"":                          "no target and no phase",
+		"target = 985":              "from 0 to 100",
+		"target = -1":               "from 0 to 100",
+		"target = nan":              "from 0 to 100",
 		"target = 98.5\ntraget = 1": "unknown key",
 		"target = \"98.5%\"":        "line 1",
-		"[[phase]]\nuntil = 2025-08-08T19:00:00Z":                                                                      "give it a name",
-		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\nrun = 1":                                               "not with both",
-		"[[phase]]\nname = \"a\"\n[[phase]]\nname = \"b\"":                                                             "only the last phase may be open",
-		"[[phase]]\nname = \"a\"\nrun = -1":                                                                            "no number of a run",
+		"[[phase]]\nuntil = 2025-08-08T19:00:00Z":                                                                      "name is missing",
+		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\nrun = 1":                                               "exclude each other",
+		"[[phase]]\nname = \"a\"\n[[phase]]\nname = \"b\"":                                                             "only the last phase may have no end",
+		"[[phase]]\nname = \"a\"\nrun = -1":                                                                            "not a run ID",
 		"[[phase]]\nname = \"a\"\ntarget = 101":                                                                        `phase 1 ("a")`,
-		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\n[[phase]]\nname = \"b\"\nuntil = 2025-08-07T19:00:00Z": "ends before the phase before it",
+		"[[phase]]\nname = \"a\"\nuntil = 2025-08-08T19:00:00Z\n[[phase]]\nname = \"b\"\nuntil = 2025-08-07T19:00:00Z": "ends before the previous phase",
 	} {
 		var plan *PlanError
 		if _, err := read(text); !errors.As(err, &plan) || !strings.Contains(err.Error(), message) {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Repeated makes one of the results of several runs of the same specs, each in
-// processes of its own; nil of none. A spec that failed in any run is failed, with how
-// often and what it said first; one that passed as well has [BothWays] as its Detail. No
-// run was left out for what came of an earlier one, so a rate is not censored. Attempts
-// and durations are sums; what suites have measured is that of the first run.
+// Repeated combines the results of several runs of the same specs, each in separate processes.
+// It returns nil if there are none. A spec that failed in any run has failed; its message starts
+// with its failure rate and contains the first failure, and if it also passed, its Detail is
+// [BothWays]. Every run counts, whatever the earlier ones resulted in, so failure rates are not
+// censored. Attempts and durations are sums. Measurements of suites are those of the first run.
 func Repeated(runs []*Results) *Results {
 	switch len(runs) {
 	case 0:
@@ -39,7 +39,8 @@ func Repeated(runs []*Results) *Results {
 	return all
 }
 
-// addSuite adds what a suite came to in a run, by number, to what it came to before.
+// addSuite merges a suite of the run with the given number; at maps paths to indexes in
+// r.Suites.
 func (r *Results) addSuite(s Suite, run int, at map[string]int) {
 	failures := s.Failures
 	s.Failures = nil
@@ -58,7 +59,7 @@ func (r *Results) addSuite(s Suite, run int, at map[string]int) {
 	}
 }
 
-// repeated is what a spec came to in all runs; nil where it was not there.
+// repeated combines the results of a spec; runs without the spec are nil.
 func repeated(runs []*Spec) Spec {
 	var passed, failed *Spec
 	var all, last Spec
@@ -81,7 +82,7 @@ func repeated(runs []*Spec) Spec {
 		case Passed:
 			c.Passed++
 			if passed == nil || s.Retried {
-				passed = s // what it said before it passed is to be kept
+				passed = s // keeps the message of a failed attempt
 			}
 		}
 	}
@@ -93,7 +94,7 @@ func repeated(runs []*Spec) Spec {
 		if passed != nil {
 			one.Detail = BothWays
 		}
-		all.Retried = false // as of any spec that failed
+		all.Retried = false // only passed specs are retried
 	case passed != nil:
 		one = *passed
 	}

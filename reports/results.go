@@ -14,64 +14,64 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// State of a spec at the end of a run.
+// State is the state of a spec at the end of a run.
 type State string
 
-// The states that are kept apart. Ginkgo's panicked, timedout, aborted and
-// interrupted are Failed, with that word in [Spec.Detail].
+// States of a spec. Ginkgo's panicked, timedout, aborted and interrupted are Failed, with
+// Ginkgo's word in [Spec.Detail].
 const (
 	Passed  State = "passed"
 	Failed  State = "failed"
-	Skipped State = "skipped" // filtered out, or skipped by itself
-	Pending State = "pending" // declared without running
+	Skipped State = "skipped" // filtered out, or called Skip
+	Pending State = "pending" // marked as pending, did not run
 )
 
-// BothWays is the [Spec.Detail] of a spec that passed and failed in the runs of [Repeated].
+// BothWays is the [Spec.Detail] of a spec that both passed and failed in the runs of [Repeated].
 const BothWays = "flaky"
 
-// Other is the [Spec.Detail] of a spec that is [Pending] because its report gives it the
-// status "other": it neither passed, failed nor was skipped.
+// Other is the [Spec.Detail] of a spec that is [Pending] because its report has the status
+// "other" for it (CTRF), neither passed, failed nor skipped.
 const Other = "other"
 
-// ByGoTest is a label of a [Spec] that go test ran beside the specs of a Ginkgo suite.
+// ByGoTest is the label of tests that go test ran in a package with a Ginkgo suite.
 const ByGoTest = "runner:go-test"
 
-// Spec is the result of one spec (an It of Ginkgo).
+// Spec is the result of one spec (a Ginkgo It), or of one test of another runner.
 type Spec struct {
-	Suite      string        // path of the suite, relative to the module where it lies in it
+	Suite      string        // path of the suite, relative to the module if it is inside
 	Containers []string      // texts of the containers, outermost first
 	Leaf       string        // text of the spec itself
-	Occurrence int           // 1, and 2, 3, … where one suite has the same text again
+	Occurrence int           // 1, or 2, 3, … for further specs of the suite with equal texts
 	State      State         //
-	Detail     string        // the runner's own word where it says more: "panicked"; or [BothWays]
-	Attempts   int           // runs of the spec within this one result; 0 where it did not run
-	Retried    bool          // passed, but only after an attempt that failed
-	Duration   time.Duration // of all attempts
-	Message    string        // of the failure, the skip, or the failed attempt before a pass
-	File       string        // of the failure, else of the spec
+	Detail     string        // the runner's word if it is more specific, such as "panicked"; or [BothWays]
+	Attempts   int           // attempts within this result; 0 if the spec did not run
+	Retried    bool          // passed after a failed attempt
+	Duration   time.Duration // sum over all attempts
+	Message    string        // message of the failure, of the skip, or of a failed attempt before the pass
+	File       string        // file of the failure, otherwise of the spec
 	Line       int
 	Labels     []string
-	Output     string // what a spec that failed wrote to stdout and stderr, where the runner keeps it apart; bounded as a message
+	Output     string // output of a failed spec, if the runner records it per spec; limited to [MaxMessage]
 }
 
-// BothWays reports whether the spec failed, and passed as well, in the runs of [Repeated].
+// BothWays reports whether the spec both failed and passed in the runs of [Repeated].
 func (s *Spec) BothWays() bool { return s.State == Failed && s.Detail == BothWays }
 
-// Key identifies the spec from run to run: its suite, its texts in one, and its
-// occurrence. Labels, file and line are not part of it: relabelling or moving a spec
-// must not cut its history. Nor is where one text ends and the next begins, which
-// JUnit XML does not say: a run has the same keys whichever file it is read from.
-// Specs that differ in nothing else differ in Occurrence. The three stand on a line each.
+// Key identifies the spec across runs. It has three lines: the suite, the joined texts, and the
+// occurrence. Labels, file and line are not part of it, so that relabelling or moving a spec
+// keeps its history. The boundaries between texts are not part of it either, because JUnit XML
+// does not record them: a run has the same keys whichever format it is read from.
 func (s *Spec) Key() string {
 	b := s.AppendName(make([]byte, 0, 256))
 	return string(strconv.AppendInt(append(b, '\n'), int64(s.Occurrence), 10))
 }
 
-// Digest identifies a spec as its [Spec.Key] does, in 16 bytes: what keeps something for each of
-// many specs uses it, because keys are long. It is the beginning of the SHA-256 of the key.
+// Digest is the first 16 bytes of the SHA-256 of a [Spec.Key]. Maps with an entry per spec use
+// it, because keys are long. With a million specs, the probability that any two collide is
+// about 10⁻²⁷.
 type Digest [16]byte
 
-// Digest returns the digest of the key.
+// Digest returns the digest of the spec's key.
 func (s *Spec) Digest() Digest {
 	var room [512]byte
 	b := append(s.AppendName(room[:0]), '\n')
@@ -79,12 +79,12 @@ func (s *Spec) Digest() Digest {
 	return Digest(sum[:16])
 }
 
-// AppendName appends the suite and the text of the spec.
+// AppendName appends the suite, a line break and the joined texts of the spec to b.
 func (s *Spec) AppendName(b []byte) []byte {
 	return s.AppendText(append(appendWords(b, len(b), s.Suite), '\n'))
 }
 
-// AppendText appends the texts in one.
+// AppendText appends the joined texts of the spec to b.
 func (s *Spec) AppendText(b []byte) []byte {
 	start := len(b)
 	for _, text := range s.Containers {
@@ -93,8 +93,9 @@ func (s *Spec) AppendText(b []byte) []byte {
 	return appendWords(b, start, s.Leaf)
 }
 
-// appendWords appends a text behind what is there from start on, with single spaces,
-// and with U+FFFD for what XML cannot hold.
+// appendWords appends a text to b with white space collapsed to single spaces, and with U+FFFD in
+// place of characters that XML cannot represent. It separates the text by a space from the bytes
+// of b that follow start.
 func appendWords(b []byte, start int, text string) []byte {
 	space := len(b) > start
 	for _, r := range text {
@@ -118,19 +119,20 @@ func appendWords(b []byte, start int, text string) []byte {
 	return b
 }
 
-// EncodeTexts is the spec with its texts apart and nothing else, as the history keeps it.
+// EncodeTexts encodes the suite, the texts and the occurrence of the spec as the history stores
+// them.
 func (s *Spec) EncodeTexts() string {
 	texts, _ := json.Marshal([]any{s.Suite, s.Containers, s.Leaf, s.Occurrence}) // strings and numbers always encode
 	return string(texts)
 }
 
-// DecodeTexts is the way back.
+// DecodeTexts decodes the result of [Spec.EncodeTexts].
 func DecodeTexts(texts string) (s Spec, err error) {
 	err = json.Unmarshal([]byte(texts), &[]any{&s.Suite, &s.Containers, &s.Leaf, &s.Occurrence})
 	return s, err
 }
 
-// Name is the texts of the spec as one reads them, behind its suite.
+// Name returns the name of the suite and the texts of the spec, for people: "shop > cart > adds".
 func (s *Spec) Name() string {
 	parts := make([]string, 0, len(s.Containers)+2)
 	parts = append(parts, path.Base(s.Suite))
@@ -142,8 +144,8 @@ func (s *Spec) Name() string {
 	return strings.Join(parts, " > ")
 }
 
-// SuiteFailure is a failure of a suite that no spec carries: of a BeforeSuite, a
-// time-out, a report that is cut short.
+// SuiteFailure is a failure that belongs to a suite rather than to a spec: of a BeforeSuite, a
+// timeout, or a truncated report.
 type SuiteFailure struct {
 	Node    string `json:"node"` // "BeforeSuite", or "suite"
 	Message string `json:"message"`
@@ -151,9 +153,9 @@ type SuiteFailure struct {
 	Line    int    `json:"line,omitempty"`
 }
 
-// Truncated is the node of a [SuiteFailure] that says that the process of a suite ended
-// before its report: the specs that it had told of until then are there, the others
-// are skipped.
+// Truncated is the Node of a [SuiteFailure] which reports that the suite's process ended before
+// it wrote its report. Specs that had reported until then have their results; the others are
+// skipped.
 const Truncated = "truncated"
 
 // Suite is one suite of a run.
@@ -162,25 +164,25 @@ type Suite struct {
 	Description string
 	Started     time.Time
 	Duration    time.Duration
-	Seed        int64          // of the order of the specs
-	Focused     bool           // programmatic focus: not every spec was asked for
-	Failures    []SuiteFailure // none: the suite itself is sound
+	Seed        int64          // random seed of the order of the specs
+	Focused     bool           // has programmatic focus, so that some specs did not run
+	Failures    []SuiteFailure // failures outside of specs
 }
 
 // Results are the specs of one run of the suites.
 type Results struct {
 	Suites   []Suite
 	Specs    []Spec
-	Measured []thresholds.Judged // what suites have measured of their own; a [Run] has them among its comparisons
+	Measured []thresholds.Judged // measurements made by the suites themselves; a [Run] lists them in Comparisons
 }
 
-// Counts of specs by state.
+// Counts holds the number of specs by state.
 type Counts struct {
 	Passed, Failed, Skipped, Pending int
-	Retried                          int // of those passed
+	Retried                          int // included in Passed
 }
 
-// All is the number of specs.
+// All returns the number of specs.
 func (c Counts) All() int { return c.Passed + c.Failed + c.Skipped + c.Pending }
 
 // Counts counts the specs.
@@ -192,6 +194,7 @@ func (r *Results) Counts() Counts {
 	return c
 }
 
+// Add counts a spec.
 func (c *Counts) Add(s *Spec) {
 	switch s.State {
 	case Passed:
@@ -200,7 +203,7 @@ func (c *Counts) Add(s *Spec) {
 		c.Skipped++
 	case Pending:
 		c.Pending++
-	default: // a state that nobody knows speaks for nothing good
+	default: // an unknown state counts as a failure
 		c.Failed++
 	}
 	if s.Retried {
@@ -208,7 +211,7 @@ func (c *Counts) Add(s *Spec) {
 	}
 }
 
-// SuiteFailures is the number of failures that no spec carries.
+// SuiteFailures returns the number of failures outside of specs.
 func (r *Results) SuiteFailures() int {
 	n := 0
 	for _, s := range r.Suites {
@@ -217,7 +220,7 @@ func (r *Results) SuiteFailures() int {
 	return n
 }
 
-// Empty reports whether they say nothing.
+// Empty reports whether there are neither specs nor failures.
 func (r *Results) Empty() bool { return len(r.Specs) == 0 && r.SuiteFailures() == 0 }
 
 // Focused reports whether a suite has programmatic focus.
@@ -230,28 +233,30 @@ func (r *Results) Focused() bool {
 	return false
 }
 
-// Green reports whether specs ran and all that ran passed, with no failure of a
-// suite. A run in which nothing ran is not green.
+// Green reports whether at least one spec passed, none failed, and no suite has a failure. A run
+// without specs is not green.
 func (r *Results) Green() bool {
 	c := r.Counts()
 	return c.Passed > 0 && c.Failed == 0 && r.SuiteFailures() == 0
 }
 
-// Label is the rest of the first label with this beginning.
-func Label(s *Spec, beginning string) (value string, ok bool) {
+// Label returns the value of the first label of the spec that starts with prefix, such as
+// "owner:". ok is false if there is none.
+func Label(s *Spec, prefix string) (value string, ok bool) {
 	for _, l := range s.Labels {
-		if value, ok := strings.CutPrefix(l, beginning); ok && value != "" {
+		if value, ok := strings.CutPrefix(l, prefix); ok && value != "" {
 			return strings.TrimSpace(value), true
 		}
 	}
 	return "", false
 }
 
-// MaxMessage is the most bytes kept of one failure's message: matchers print whole
-// objects, and a history keeps every run.
+// MaxMessage is the maximum length of a stored message, in bytes. Matchers print whole objects,
+// and the history stores every run.
 const MaxMessage = 16 << 10
 
-// Shorten cuts a message at maxMessage bytes, between two runes, and says so.
+// Shorten truncates a message at [MaxMessage] bytes, between two runes, and appends the number
+// of bytes removed.
 func Shorten(s string) string {
 	if len(s) <= MaxMessage {
 		return s
@@ -263,10 +268,10 @@ func Shorten(s string) string {
 	return fmt.Sprintf("%s\n… %d more bytes", s[:end], len(s)-end)
 }
 
-// States in the order of their codes; never change it.
+// States lists the states in the order of their codes in the history, which must not change.
 var States = []State{Passed, Failed, Skipped, Pending}
 
-// OwnerOf is the owner that a label names, "" where none does.
+// OwnerOf returns the value of the spec's label "owner:", or "".
 func OwnerOf(s *Spec) string {
 	owner, _ := Label(s, "owner:")
 	return owner

@@ -7,42 +7,42 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Values of [Run.Format] for which a single spec can be run again by a command.
+// Values of [Run.Format] for which a command can run a single spec again.
 const (
 	FormatGinkgo = "Ginkgo JSON"
 	FormatGoTest = "go test -json"
 )
 
-// Run is what one command found.
+// Run is the recorded result of one command.
 type Run struct {
-	ID      int64     // given by the history; 0: not in it
-	Started time.Time // kept in nanoseconds, UTC
-	Undated bool      `json:"-"` // Started may be hours off: the history orders the run after all that it has
-	Seconds float64   // wall time
-	Commit  string    // of the code under test, "" where it is unknown
-	Dirty   bool      // the tree had changes beyond Commit
-	Command string    // as it can be typed again
-	Branch  string    // "" where it is unknown
-	Key     string    // identity given from outside: of the CI job and its attempt, or the digest of a file; "": the digest of the run
-	Format  string    // of the results: "Ginkgo JSON", "JUnit XML", …; "" where suites were not run
-	Origin  Origin    `json:",omitzero"` // the change and the job
-	Facts   []Fact    // what else is known of it: host, CI job, tool versions; shown as it is
+	ID      int64     // assigned by the history; 0 if not stored
+	Started time.Time // stored as nanoseconds in UTC
+	Undated bool      `json:"-"` // Started may be off by hours: the history orders the run after all existing ones
+	Seconds float64   // wall-clock time
+	Commit  string    // commit under test, "" if unknown
+	Dirty   bool      // the work tree had uncommitted changes
+	Command string    // command line, quoted for a shell
+	Branch  string    // "" if unknown
+	Key     string    // external identity: the CI job and its attempt, or the digest of a file; "" means the digest of the run
+	Format  string    // format of the results: "Ginkgo JSON", "JUnit XML", …; "" if no suites ran
+	Origin  Origin    `json:",omitzero"`
+	Facts   []Fact    // other properties, shown unchanged: host, CI job, tool versions
 
-	Suites      *Results // nil: suites were not run, or see SuiteError
+	Suites      *Results // nil if no suites ran, or if SuiteError is set
 	SuiteError  string   // why suites could not be run or read
 	Comparisons []harness.Comparison
 	Verdicts    []thresholds.Verdict
-	Benchmarks  []Benchmark `json:",omitempty"` // figures of Go benchmarks, which nobody judges
+	Benchmarks  []Benchmark `json:",omitempty"` // figures of Go benchmarks, without verdicts
 
-	Outcome  thresholds.Outcome // of the whole run
+	Outcome  thresholds.Outcome // outcome of the whole run
 	ExitCode int
-	Complete bool // false: interrupted; what is here was measured
+	Complete bool // false if interrupted; the results until then are valid
 }
 
-// LeftOut is the name of the [Fact] that says which tests a run did not reach.
+// LeftOut is the name of the [Fact] that lists the tests which a run did not reach.
 const LeftOut = "left out"
 
-// LeftOut says which tests the run did not reach, "" where none is known.
+// LeftOut returns the tests that the run did not reach, or "".
 func (r *Run) LeftOut() string {
 	for _, f := range r.Facts {
 		if f.Name == LeftOut {
@@ -52,7 +52,8 @@ func (r *Run) LeftOut() string {
 	return ""
 }
 
-// VerdictFor returns the verdict on a comparison by the limit of (W-N)/F, nil where nothing was judged.
+// VerdictFor returns the verdict on the overhead ratio of a comparison, (backend - none)/floor,
+// or nil if it was not judged.
 func (r Run) VerdictFor(c *harness.Comparison) *thresholds.Verdict {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -63,12 +64,12 @@ func (r Run) VerdictFor(c *harness.Comparison) *thresholds.Verdict {
 	return nil
 }
 
-// Fact is a name and a value.
+// Fact is a named property of a run.
 type Fact struct{ Name, Value string }
 
-// Benchmark is what one Go benchmark came to in one unit.
+// Benchmark holds the figures of one Go benchmark in one unit.
 type Benchmark struct {
-	Name   string    // with its package: "example.com/shop/cart.Add-8"
-	Unit   string    // "sec/op", "B/op"
-	Values []float64 // one a result, in the order of the file
+	Name   string    // with its package, such as "example.com/shop/cart.Add-8"
+	Unit   string    // such as "sec/op" or "B/op"
+	Values []float64 // one per result line, in the order of the file
 }

@@ -1,29 +1,29 @@
 package reports
 
-// Kind of a transition.
+// Kind is the kind of a transition of a spec between two runs.
 type Kind string
 
-// The ways a spec moves between two runs.
+// Kinds of transitions. "Before" refers to the baseline run.
 const (
 	Broke        Kind = "broke"         // fails, and did not fail before
-	NewFailing   Kind = "new, failing"  // fails, and was not there before
-	StillFailing Kind = "still failing" //
-	Failing      Kind = "failing"       // fails, and there is no earlier run to compare with
-	NotRun       Kind = "not run"       // its suite or package could not run: a failure outside the specs kept it from it
-	RetryRescued Kind = "retry-rescued" // passed only after a failed attempt, whatever it did before
-	Flaky        Kind = "flaky"         // passes or fails, and does both at one commit
+	NewFailing   Kind = "new, failing"  // fails, and did not exist before
+	StillFailing Kind = "still failing" // fails, and failed before
+	Failing      Kind = "failing"       // fails, and there is no baseline run
+	NotRun       Kind = "not run"       // did not run because of a failure of its suite or package
+	RetryRescued Kind = "retry-rescued" // passed after a failed attempt, whatever its state before
+	Flaky        Kind = "flaky"         // passed and failed at the same commit
 	Fixed        Kind = "fixed"         // passes, and failed before
 	NewlySkipped Kind = "newly skipped" // skipped or pending, and ran before
-	Renamed      Kind = "renamed"       // is there under another name
-	New          Kind = "new"           // was not there before, and does not fail
-	Gone         Kind = "gone"          // was there before
+	Renamed      Kind = "renamed"       // exists under another name
+	New          Kind = "new"           // did not exist before, and does not fail
+	Gone         Kind = "gone"          // existed before
 )
 
-// Kinds is the order to show them in.
+// Kinds lists the kinds in display order.
 var Kinds = []Kind{Broke, NewFailing, StillFailing, Failing, NotRun, RetryRescued, Flaky, Fixed, NewlySkipped, Renamed, New, Gone}
 
-// Move is the kind of one spec's move, "" where there is nothing to tell. The state
-// before is "" of a spec that was not there.
+// Move returns the kind of a spec's transition, or "" if its state did not change. before is its
+// state in the baseline run, "" if it did not exist.
 func Move(before State, spec *Spec) Kind {
 	switch {
 	case spec.BothWays():
@@ -46,8 +46,8 @@ func Move(before State, spec *Spec) Kind {
 	return ""
 }
 
-// Alone is what one run says of a spec by itself.
-func Alone(spec *Spec) Kind {
+// SingleRun returns the kind of a spec for which there is no baseline run, or "".
+func SingleRun(spec *Spec) Kind {
 	switch {
 	case spec.BothWays():
 		return Flaky

@@ -8,15 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Visible returns s on one line with every character spelled out that would act on
-// a screen instead of showing on it: C0 and C1 controls with ESC and DEL, marks and
-// overrides of direction, line and paragraph separators, and bytes that are no
-// UTF-8. They appear as \n, \x1b, \u202e. So does the first character of what a CI system
-// would take for a command in the output of a job: "::" where s begins, and anywhere "##["
-// and the like of "##vso[". Everything else stays unchanged.
+// Visible returns s as one line with control characters written as escapes, such as \n, \x1b or
+// \u202e: C0 and C1 controls including ESC and DEL, directional marks and overrides, line and
+// paragraph separators, and bytes that are not UTF-8. It also escapes the first character of
+// workflow commands, which CI systems would execute if they appeared in the output of a job:
+// "::" at the start of s, and "##[" or "##vso[" anywhere. Other characters are unchanged.
 func Visible(s string) string {
 	s = inert(s)
-	if !strings.ContainsFunc(s, Acts) && utf8.ValidString(s) {
+	if !strings.ContainsFunc(s, IsControl) && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
@@ -31,9 +30,9 @@ func Visible(s string) string {
 			b.WriteString(`\r`)
 		case r == '\t':
 			b.WriteString(`\t`)
-		case Acts(r) && r < 0x80:
+		case IsControl(r) && r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case Acts(r):
+		case IsControl(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)
@@ -43,11 +42,11 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// commands of CI systems that act anywhere in a line: GitHub Actions has the form of
-// Azure Pipelines besides its own.
+// commands matches workflow commands that CI systems execute anywhere in a line. GitHub Actions
+// accepts the form of Azure Pipelines in addition to its own.
 var commands = regexp.MustCompile(`##([A-Za-z]*\[)`)
 
-// inert breaks the beginnings of commands. GitHub looks for its own behind spaces too.
+// inert escapes workflow commands. GitHub also accepts its own form after leading space.
 func inert(s string) string {
 	if strings.Contains(s, "##") {
 		s = commands.ReplaceAllString(s, `\x23#$1`)
@@ -58,22 +57,22 @@ func inert(s string) string {
 	return s
 }
 
-// Acts reports whether a screen obeys the rune instead of showing it.
-func Acts(r rune) bool {
+// IsControl reports whether a terminal would act on the rune in place of displaying it.
+func IsControl(r rune) bool {
 	switch {
 	case r < 0x20, 0x7f <= r && r <= 0x9f: // C0, DEL, C1
-	case r == 0x061c, r == 0x200e, r == 0x200f: // marks of direction
+	case r == 0x061c, r == 0x200e, r == 0x200f: // directional marks
 	case 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069: // embeddings, overrides, isolates
-	case r == 0x2028, r == 0x2029: // separators of lines and paragraphs
-	case r == 0xfffe, r == 0xffff: // no characters: XML cannot hold them
+	case r == 0x2028, r == 0x2029: // line and paragraph separators
+	case r == 0xfffe, r == 0xffff: // noncharacters, which XML cannot represent
 	default:
 		return false
 	}
 	return true
 }
 
-// VisibleBlock is [Visible] for text that may run over lines: line breaks stay, and
-// tabs are four spaces.
+// VisibleBlock is [Visible] for text of several lines: it keeps line breaks and replaces tabs by
+// four spaces.
 func VisibleBlock(s string) string {
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\t", "    ")
 	lines := strings.Split(s, "\n")

@@ -38,7 +38,7 @@ func FuzzVisible(f *testing.F) {
 	f.Add("a\x1b\u202e\xff")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, r := range Visible(s) {
-			if Acts(r) {
+			if IsControl(r) {
 				t.Fatalf("%q lets %U through", s, r)
 			}
 		}

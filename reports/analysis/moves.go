@@ -107,7 +107,7 @@ func (c *compared) addNew(s *reports.Spec, compared bool) {
 	c.Matrix.N[""][s.State]++
 	kind := reports.Move("", s)
 	if !compared {
-		kind = reports.Alone(s)
+		kind = reports.SingleRun(s)
 	}
 	if kind != "" {
 		c.Moves = append(c.Moves, Move{Kind: kind, Spec: s, Now: s.State})

@@ -171,7 +171,7 @@ func escapeActing(text []byte) []byte {
 	if bytes.Contains(text, []byte("##")) {
 		text = command.ReplaceAll(text, []byte(`##$1\u005b`))
 	}
-	hidden := func(r rune) bool { return r != '\n' && reports.Acts(r) }
+	hidden := func(r rune) bool { return r != '\n' && reports.IsControl(r) }
 	if !bytes.ContainsFunc(text, hidden) {
 		return text
 	}
