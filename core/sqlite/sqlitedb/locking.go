@@ -50,7 +50,7 @@ func lockWarning(goos string, ofd bool) string {
 		return ""
 	}
 	return "this system has no file locks that survive the closing of another descriptor of the file: a process that uses the database must not open and close its file by other means " +
-	"(to copy or hash it), or saves of that process can vanish; copy it with VACUUM INTO"
+		"(to copy or hash it), or saves of that process can vanish; copy it with VACUUM INTO"
 }
 
 // Warnings returns the protections that a database at path lacks on this system, each as a

@@ -61,10 +61,10 @@ func DoctorCommand() *cobra.Command {
 			}
 			if file == "-" {
 				err = cli.PrintJSON(cmd.OutOrStdout(), inspection)
-				} else {
+			} else {
 				err = cli.Print(cmd.OutOrStdout(), inspectionText(cli.NewScreen(cmd.OutOrStdout()), inspection))
-				}
-				if err == nil && file != "" && file != "-" {
+			}
+			if err == nil && file != "" && file != "-" {
 				err = writeInspection(file, inspection)
 			}
 			if err != nil {

@@ -69,7 +69,7 @@ type Shared struct {
 // error. It returns nil if neither a store nor an outbox is in use.
 func (f *StoreFlags) Connect(ctx context.Context, p project.Project, h *history.History) (*Shared, error) {
 	if f.Address() == "" && f.Outbox == "" {
-	return nil, nil
+		return nil, nil
 	}
 	s := &Shared{address: f.Address(), outbox: f.Outbox, history: h}
 	if s.address == "" {
@@ -89,8 +89,8 @@ func (f *StoreFlags) Connect(ctx context.Context, p project.Project, h *history.
 
 // Close closes the store, but not the history.
 func (s *Shared) Close() {
-if s != nil && s.store != nil {
-_ = s.store.Close() // every write was acknowledged before
+	if s != nil && s.store != nil {
+		_ = s.store.Close() // every write was acknowledged before
 	}
 }
 
@@ -199,7 +199,7 @@ func (s *Shared) Print(out io.Writer) {
 // machines. Without a store the history must exist; with one it is created.
 func (f *StoreFlags) OpenShared(ctx context.Context, p project.Project, path string) (*history.History, *Shared, error) {
 	if f.Address() == "" {
-	h, err := OpenRecorded(ctx, path)
+		h, err := OpenRecorded(ctx, path)
 		if err != nil {
 			return nil, nil, cli.Fault(err)
 		}
@@ -230,9 +230,9 @@ func (s *Shared) KeepPulling(ctx context.Context, every time.Duration, out io.Wr
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for printed := ""; ; {
-		if line := strings.Join(s.Lines(), "\n"); (s.problem != nil || printed != "") && line != printed {
-		fmt.Fprintln(out, line)
-		if printed = line; s.problem == nil {
+			if line := strings.Join(s.Lines(), "\n"); (s.problem != nil || printed != "") && line != printed {
+				fmt.Fprintln(out, line)
+				if printed = line; s.problem == nil {
 					printed = ""
 				}
 			}

@@ -117,7 +117,7 @@ func historyCompactCommand() *cobra.Command {
 // open opens the store for a command that cannot do anything without one.
 func (f *StoreFlags) open(ctx context.Context, command string) (project.Project, runs.Store, error) {
 	if f.Address() == "" {
-	return project.Project{}, nil, cli.Usage(fmt.Errorf("%s: name a store with --store or FLUJO_STORE: %s", command, runs.Addresses()))
+		return project.Project{}, nil, cli.Usage(fmt.Errorf("%s: name a store with --store or FLUJO_STORE: %s", command, runs.Addresses()))
 	}
 	p, err := project.Find()
 	if err != nil {

@@ -34,7 +34,7 @@ func FindRules(ctx context.Context, p project.Project, dir, base string) (Rules,
 	r := Rules{tree: p.Path(dir, "thresholds/limits")}
 	if base == "" {
 		if dir != "" && !project.IsDir(dir) { // without limits no verdict could be broken
-		return r, cli.Usage(fmt.Errorf("--limits %s: no such folder: name the folder of the limits files", dir))
+			return r, cli.Usage(fmt.Errorf("--limits %s: no such folder: name the folder of the limits files", dir))
 		}
 		return r, nil
 	}
