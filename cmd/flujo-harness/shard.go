@@ -121,7 +121,7 @@ func (j job) merge(paths []string, pipeline string) error {
 			return cli.Fault(err)
 		}
 		if len(parts) == 0 {
-			j.shared.Say(j.cmd.ErrOrStderr())
+			j.shared.Print(j.cmd.ErrOrStderr())
 			return cli.Fault(fmt.Errorf("merge: neither the history nor the store has a part of pipeline %s: do its jobs name the same --store, and did they run with --shard?", reports.Visible(pipeline)))
 		}
 		for i := range parts {
