@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 func openFile(_ context.Context, address string, _ Options) (Store, error) {
@@ -29,7 +30,25 @@ func OpenFolder(path string) (*Folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
 	}
+	removeAbandoned(path, time.Now())
 	return &Folder{path}, nil
+}
+
+// newObject begins the names of what Put has not finished.
+const newObject = ".new-"
+
+// removeAbandoned removes what killed processes have not finished, and nobody has written to
+// for an hour. What cannot be removed, or listed, is left to the next who opens the folder.
+func removeAbandoned(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), newObject) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > time.Hour {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // Close does nothing.
@@ -41,7 +60,7 @@ func (f *Folder) Put(ctx context.Context, name string, object []byte) (known boo
 	if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
 		return false, err
 	}
-	temp, err := os.CreateTemp(f.path, ".new-*")
+	temp, err := os.CreateTemp(f.path, newObject)
 	if err != nil {
 		return false, err
 	}

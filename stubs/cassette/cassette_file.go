@@ -374,7 +374,8 @@ func (c *Cassette) replace(data []byte) (err error) {
 	if info, err := os.Stat(path); err == nil {
 		perm = info.Mode().Perm()
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".cassette-*")
+	removeAbandoned(filepath.Dir(path), time.Now())
+	f, err := os.CreateTemp(filepath.Dir(path), newFile)
 	if err != nil {
 		return err
 	}
@@ -394,4 +395,21 @@ func (c *Cassette) replace(data []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// newFile begins the name of what replace writes before it puts it in the place of a cassette.
+const newFile = ".cassette-"
+
+// removeAbandoned removes the new files of processes that were killed while they wrote one:
+// those that nobody has written to for an hour. What cannot be removed is left to the next.
+func removeAbandoned(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), newFile) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > time.Hour {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }

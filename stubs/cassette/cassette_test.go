@@ -557,6 +557,27 @@ func TestCloseNeverLosesACassette(t *testing.T) {
 			t.Errorf("left behind: %v", left)
 		}
 	})
+	t.Run("after a process was killed", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "c.jsonl")
+		old, young := filepath.Join(filepath.Dir(file), ".cassette-1"), filepath.Join(filepath.Dir(file), ".cassette-2")
+		for _, path := range []string{old, young} {
+			if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if before := time.Now().Add(-2 * time.Hour); os.Chtimes(old, before, before) != nil {
+			t.Fatal(old)
+		}
+		c := open(t, file, cassette.Record)
+		must(t, cassette.Recorded(c, "writer", fn(echo)), "r", "draft", topic{})
+		closed(t, c)
+		if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("what a killed process has left is still there: %v", err)
+		}
+		if _, err := os.Stat(young); err != nil {
+			t.Errorf("what another process writes is gone: %v", err)
+		}
+	})
 	t.Run("in one piece", func(t *testing.T) {
 		file := recordOne(t, nil, topic{Topic: "a"})
 		before := read(t, file)
