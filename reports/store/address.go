@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Shown is an address without what may be secret in it: user, password and settings.
+// Shown returns an address without the parts that may be secret: user, password and query.
 func Shown(address string) string {
 	scheme, rest, ok := strings.Cut(address, ":")
 	if !ok {
-		return "of this address" // a text of any kind, which may be a password
+		return "of this address" // not an address, possibly a password
 	}
 	before := ""
 	if i := strings.Index(rest, "//"); i >= 0 {
@@ -21,7 +21,7 @@ func Shown(address string) string {
 	switch at := strings.LastIndex(rest, "@"); {
 	case strings.Contains(host, "@"):
 		rest = rest[strings.LastIndex(host, "@")+1:]
-	case at >= 0 && strings.Contains(host, ":"): // a password that is not escaped
+	case at >= 0 && strings.Contains(host, ":"): // a password with an unescaped slash
 		rest = rest[at+1:]
 	}
 	rest = before + rest
@@ -30,7 +30,7 @@ func Shown(address string) string {
 	return scheme + ":" + rest
 }
 
-// secretsOf are the parts of an address that no message may repeat.
+// secretsOf returns the parts of an address that must not appear in messages, longest first.
 func secretsOf(address string) (secrets []string) {
 	add := func(texts ...string) {
 		for _, s := range texts {
@@ -69,7 +69,7 @@ func secretsOf(address string) (secrets []string) {
 			}
 		}
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // the longest first: one may hold another
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // a shorter one may be part of a longer one
 	return secrets
 }
 
@@ -77,10 +77,10 @@ var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|sig|credential
 
 func namesSecret(key string) bool { return secretKey.MatchString(key) }
 
-// inURL is the user and the password of an address within a text.
+// inURL matches the user and the password of an address within a text.
 var inURL = regexp.MustCompile(`://[^/\s'"]*@`)
 
-// hidden is an error whose text has no secrets.
+// hidden is an error with secrets removed from its text.
 type hidden struct {
 	text string
 	err  error
@@ -89,7 +89,7 @@ type hidden struct {
 func (e *hidden) Error() string { return e.text }
 func (e *hidden) Unwrap() error { return e.err }
 
-// hide takes secrets out of the text of an error. The error can still be told by errors.Is.
+// hide removes secrets from the text of an error. errors.Is and errors.As still match it.
 func hide(err error, secrets []string) error {
 	if err == nil {
 		return nil

@@ -10,22 +10,23 @@ import (
 	"time"
 )
 
-// Compacted says what became of the objects of a store.
+// Compacted is the result of [Compact].
 type Compacted struct {
-	Joined  int     // objects of single runs that are in packs now
-	Packs   int     // that hold them
-	Refused []error // objects that cannot be used, each an [*ObjectError]: they stay where they are
+	Joined  int     // runs that were moved from objects of their own into packs
+	Packs   int     // packs written
+	Refused []error // invalid objects, each an [*ObjectError]; they are kept
 }
 
-// maxPack bounds a pack, in bytes before compression, so that it can be read with little memory.
+// maxPack is the maximum size of a pack, in bytes before compression, which limits the memory
+// needed to read it.
 const maxPack = 32 << 20
 
-// Compact joins the objects of runs that started before a time to packs, and deletes them.
+// Compact combines the objects of runs that started before a time into packs and deletes them.
 //
-// A pack is a new object, written before anything is deleted, and read back. Several machines may
-// compact at once, and others may send and take runs meanwhile: an object is deleted only where a
-// pack that can be read holds it, and packs are not deleted. Interrupted, it leaves runs twice,
-// which the next Compact mends.
+// It writes each pack as a new object and reads it back before it deletes anything. Several
+// machines may compact at the same time, and others may push and pull: an object is deleted only
+// if a readable pack contains its run, and packs are never deleted. If it is interrupted, some
+// runs exist both in a pack and as objects; the next Compact combines the objects again.
 func Compact(ctx context.Context, s Store, before time.Time) (done Compacted, err error) {
 	var old []string
 	limit := before.UTC().Format(timeForm)
@@ -33,7 +34,7 @@ func Compact(ctx context.Context, s Store, before time.Time) (done Compacted, er
 		if err != nil {
 			return done, fmt.Errorf("list the store: %w", err)
 		}
-		if ValidName(name) && !IsPack(name) && name[:len(timeForm)] < limit {
+		if validName(name) && !IsPack(name) && name[:len(timeForm)] < limit {
 			old = append(old, name)
 		}
 	}
@@ -53,7 +54,7 @@ func Compact(ctx context.Context, s Store, before time.Time) (done Compacted, er
 		return err
 	}
 	for some := range slices.Chunk(old, atOnce) {
-		for o, err := range getAll(ctx, s, some) { // what is gone, another one has joined
+		for o, err := range getAll(ctx, s, some) { // missing objects were combined by another machine
 			var content []byte
 			if err == nil {
 				if _, err = Decode(o.Name, o.Content); err == nil {
@@ -79,7 +80,7 @@ func Compact(ctx context.Context, s Store, before time.Time) (done Compacted, er
 	return done, flush()
 }
 
-// join writes a pack of runs, proves that it can be read, and deletes the objects of the runs.
+// join writes a pack of runs, checks that it can be read, and deletes the objects of the runs.
 func join(ctx context.Context, s Store, runs map[string][]byte) error {
 	name, object, err := encodePack(runs)
 	if err != nil {
@@ -90,13 +91,13 @@ func join(ctx context.Context, s Store, runs map[string][]byte) error {
 	}
 	back, err := s.Get(ctx, name)
 	if err != nil {
-		return fmt.Errorf("read the pack that was written: nothing was deleted: %w", err)
+		return fmt.Errorf("read back the pack: nothing was deleted: %w", err)
 	}
 	content, err := unpacked(name, back)
 	if err != nil {
-		return fmt.Errorf("read the pack that was written: nothing was deleted: %w", &ObjectError{name, err})
+		return fmt.Errorf("read back the pack: nothing was deleted: %w", &ObjectError{name, err})
 	}
-	held := map[string]bool{} // by digest: the rest of a name is checked when a pack is taken
+	held := map[string]bool{} // digests of the runs; pulling the pack checks the rest of their names
 	for line := range lines(content) {
 		sum := sha256.Sum256(line)
 		held[hex.EncodeToString(sum[:])] = true
@@ -104,7 +105,7 @@ func join(ctx context.Context, s Store, runs map[string][]byte) error {
 	names := sortedKeys(runs)
 	for _, run := range names {
 		if !held[run[len(timeForm)+1:]] {
-			return fmt.Errorf("the pack %s does not hold object %s: nothing was deleted", name, run)
+			return fmt.Errorf("pack %s lacks object %s: nothing was deleted", name, run)
 		}
 	}
 	return s.Delete(ctx, names...)

@@ -17,15 +17,15 @@ import (
 func openFile(_ context.Context, address string, _ Options) (Store, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host != "" || u.Path == "" {
-		return nil, &AddressError{errors.New("write the absolute path of a folder, as in file:///mnt/history")}
+		return nil, &AddressError{errors.New("use the absolute path of a folder, such as file:///mnt/history")}
 	}
 	return OpenFolder(filepath.FromSlash(u.Path))
 }
 
-// Folder is a store in a folder of a file system that has hard links.
+// Folder is a store in a folder. The file system must support hard links.
 type Folder struct{ path string }
 
-// OpenFolder opens a folder and creates it where it is missing.
+// OpenFolder opens a folder and creates it if it does not exist.
 func OpenFolder(path string) (*Folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
@@ -54,8 +54,8 @@ func removeAbandoned(dir string, now time.Time) {
 // Close does nothing.
 func (f *Folder) Close() error { return nil }
 
-// Put writes a temporary file, then links it to its name: the link is made whole or not at
-// all, and fails where the name is taken.
+// Put implements [Store]. It writes a temporary file and then creates a hard link with the
+// object's name, which is atomic and fails if the name exists. A rename would overwrite.
 func (f *Folder) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
 	if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
 		return false, err
@@ -74,12 +74,12 @@ func (f *Folder) Put(ctx context.Context, name string, object []byte) (known boo
 	case errors.Is(err, fs.ErrExist):
 		return true, nil
 	case errors.Is(err, errors.ErrUnsupported):
-		return false, fmt.Errorf("%w: use a file system with hard links", err)
+		return false, fmt.Errorf("%w: use a file system that supports hard links", err)
 	}
 	return false, err
 }
 
-// List leaves out hidden files: what Put has not finished.
+// List implements [Store]. It skips hidden files, the temporary files of Put.
 func (f *Folder) List(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		entries, err := os.ReadDir(f.path)
@@ -95,7 +95,7 @@ func (f *Folder) List(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Get reads no more than an object may have.
+// Get implements [Store].
 func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := errors.Join(CheckName(name), ctx.Err()); err != nil {
 		return nil, err
@@ -105,8 +105,8 @@ func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() { // a named pipe would never end
-		return nil, &ObjectError{name, errors.New("it is not a regular file")}
+	if !info.Mode().IsRegular() { // opening a named pipe would block
+		return nil, &ObjectError{name, errors.New("not a regular file")}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -116,7 +116,7 @@ func (f *Folder) Get(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, MaxObject+1))
 }
 
-// Delete removes files.
+// Delete implements [Store].
 func (f *Folder) Delete(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := errors.Join(CheckName(name), ctx.Err()); err != nil {

@@ -21,39 +21,33 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Git is a store in a git remote: every object is a commit with one file, and a ref of its own,
-// refs/flujo/runs/NAME. Pushes at once do not contend, as they would for one branch, and the
-// server itself refuses to create a ref twice. Clones do not fetch these refs.
+// gitStore is a store in a git remote. Every object is a commit with one file and a separate
+// ref, refs/flujo/runs/NAME. Concurrent pushes do not conflict as they would on one branch, and
+// the server refuses to create a ref twice. Clones do not fetch these refs.
 //
-// It works in the clone, with its remotes and credentials, and leaves nothing there: what is
-// fetched and pushed is in a folder of its own.
-type Git struct {
+// It uses the remotes and the credentials of the clone but changes nothing there: fetched and
+// pushed objects are in a temporary folder.
+type gitStore struct {
 	dir    string // folder of the clone, or of an empty repository
 	remote string
 	temp   string
-	sha256 bool // the format of objects
+	sha256 bool // object format of the repository, otherwise SHA-1
 	env    []string
-	// secrets are those of the address of the remote, which the clone knows.
+	// secrets are those in the remote's address, which is in the configuration of the clone.
 	secrets []string
 
 	mu   sync.Mutex
-	oids map[string]string // of the names, as last listed; nil: not listed yet
+	oids map[string]string // commit IDs by name, as last listed; nil before the first list
 }
 
-// gitRefs is where the objects are in the remote.
+// gitRefs is the prefix of the refs of objects.
 const gitRefs = "refs/flujo/runs/"
 
 func openGit(ctx context.Context, address string, o Options) (Store, error) {
 	remote := strings.TrimPrefix(address, "git:")
 	if remote == "" || strings.HasPrefix(remote, "-") {
-		return nil, &AddressError{errors.New("name the remote of the clone or its address, as in git:origin")}
+		return nil, &AddressError{errors.New("use the name of a remote of the clone, such as git:origin, or an address")}
 	}
-	return OpenGit(ctx, o.Dir, remote)
-}
-
-// OpenGit opens a remote of the clone in dir, or the address of a repository: then dir need not
-// be in a clone. It does not reach the remote yet.
-func OpenGit(ctx context.Context, dir, remote string) (*Git, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, fmt.Errorf("%w: install git", err)
 	}
@@ -61,25 +55,27 @@ func OpenGit(ctx context.Context, dir, remote string) (*Git, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Git{dir: dir, remote: remote, temp: temp}
+	g := &gitStore{dir: o.Dir, remote: remote, temp: temp}
 	if err := g.prepare(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }
 
-// prepare finds the clone and makes the folder of the objects.
-func (g *Git) prepare(ctx context.Context) error {
+// prepare finds the clone, or creates an empty repository if there is none, and creates the
+// folder of the objects. It does not access the remote.
+func (g *gitStore) prepare(ctx context.Context) error {
 	g.env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE="+os.DevNull+"/none", "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
 	about, err := g.git(ctx, nil, "rev-parse", "--git-path", "objects", "--show-object-format")
-	if err != nil { // in no clone: only an address can be meant
+	if err != nil { // outside of a clone there are no remotes, only addresses
 		if !strings.ContainsAny(g.remote, "/:\\") {
-			return &AddressError{fmt.Errorf("remote %s: there is no git clone here: call it in one, or give the address of the remote", g.remote)}
+			return &AddressError{fmt.Errorf("remote %s: this folder is not in a git clone: change to a clone, or use the address of the remote", g.remote)}
 		}
-		g.dir = filepath.Join(g.temp, "empty.git")
-		if _, err := g.git(ctx, nil, "init", "--quiet", "--bare", g.dir); err != nil {
+		empty := filepath.Join(g.temp, "empty.git")
+		if _, err := g.git(ctx, nil, "init", "--quiet", "--bare", empty); err != nil {
 			return err
 		}
+		g.dir = empty
 		about = []byte(filepath.Join(g.dir, "objects") + "\nsha1\n")
 	}
 	at, format, _ := strings.Cut(strings.TrimSpace(string(about)), "\n")
@@ -98,23 +94,24 @@ func (g *Git) prepare(ctx context.Context) error {
 	if !strings.ContainsAny(g.remote, "/:\\") {
 		address, err := g.git(ctx, nil, "remote", "get-url", "--push", "--", g.remote)
 		if err != nil {
-			return &AddressError{fmt.Errorf("there is no remote %s here: git remote -v lists them", g.remote)}
+			return &AddressError{fmt.Errorf("the clone has no remote %s: git remote -v lists its remotes", g.remote)}
 		}
 		g.secrets = secretsOf(strings.TrimSpace(string(address)))
 	}
 	return nil
 }
 
-// Close removes what was fetched.
-func (g *Git) Close() error { return os.RemoveAll(g.temp) }
+// Close implements [Store]. It removes the temporary folder.
+func (g *gitStore) Close() error { return os.RemoveAll(g.temp) }
 
-// settings keep the clone's own from doing more than what is asked for.
+// settings override settings of the clone that would run further actions.
 var settings = []string{"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "push.gpgSign=false",
 	"-c", "push.followTags=false", "-c", "push.recurseSubmodules=no", "-c", "fetch.recurseSubmodules=no", "-c", "fetch.prune=false",
 	"-c", "fetch.writeCommitGraph=false", "-c", "advice.fetchShowForcedUpdates=false"}
 
-// git runs git in the clone. Its error holds what git said, without passwords.
-func (g *Git) git(ctx context.Context, in []byte, args ...string) ([]byte, error) {
+// git runs git in the clone with in as its standard input. An error contains git's standard
+// error output, with secrets removed.
+func (g *gitStore) git(ctx context.Context, in []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", append(slices.Clone(settings), args...)...)
 	cmd.Dir, cmd.Env, cmd.Stdin = g.dir, g.env, bytes.NewReader(in)
 	out, err := child.Output(cmd)
@@ -127,8 +124,8 @@ func (g *Git) git(ctx context.Context, in []byte, args ...string) ([]byte, error
 	return out, err
 }
 
-// refresh lists the remote.
-func (g *Git) refresh(ctx context.Context) (map[string]string, error) {
+// refresh lists the refs of the remote.
+func (g *gitStore) refresh(ctx context.Context) (map[string]string, error) {
 	out, err := g.git(ctx, nil, "ls-remote", "--quiet", "--refs", "--", g.remote, gitRefs+"*")
 	if err != nil {
 		return nil, err
@@ -148,8 +145,8 @@ func (g *Git) refresh(ctx context.Context) (map[string]string, error) {
 
 var gitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// listed returns what was listed last, and lists where nothing was.
-func (g *Git) listed(ctx context.Context) (map[string]string, error) {
+// listed returns the result of the last list; the first call lists the remote.
+func (g *gitStore) listed(ctx context.Context) (map[string]string, error) {
 	g.mu.Lock()
 	oids := g.oids
 	g.mu.Unlock()
@@ -159,8 +156,8 @@ func (g *Git) listed(ctx context.Context) (map[string]string, error) {
 	return g.refresh(ctx)
 }
 
-// List asks the remote.
-func (g *Git) List(ctx context.Context) iter.Seq2[string, error] {
+// List implements [Store].
+func (g *gitStore) List(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		oids, err := g.refresh(ctx)
 		if err != nil {
@@ -175,8 +172,8 @@ func (g *Git) List(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Get fetches one object.
-func (g *Git) Get(ctx context.Context, name string) ([]byte, error) {
+// Get implements [Store].
+func (g *gitStore) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -189,8 +186,8 @@ func (g *Git) Get(ctx context.Context, name string) ([]byte, error) {
 	return nil, fmt.Errorf("object %s: %w", name, fs.ErrNotExist)
 }
 
-// GetAll fetches the objects in one step.
-func (g *Git) GetAll(ctx context.Context, names []string) iter.Seq2[Object, error] {
+// GetAll implements [Many]. One git fetch gets all objects.
+func (g *gitStore) GetAll(ctx context.Context, names []string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		var valid []string
 		for _, name := range names {
@@ -209,9 +206,9 @@ func (g *Git) GetAll(ctx context.Context, names []string) iter.Seq2[Object, erro
 	}
 }
 
-// fetch brings those of the objects that are in the remote into the own folder, and returns the
-// ids of their commits by name.
-func (g *Git) fetch(ctx context.Context, names []string) (map[string]string, error) {
+// fetch fetches the objects that exist in the remote into the temporary folder and returns their
+// commit IDs by name.
+func (g *gitStore) fetch(ctx context.Context, names []string) (map[string]string, error) {
 	oids, err := g.listed(ctx)
 	for range 3 {
 		if err != nil {
@@ -232,7 +229,7 @@ func (g *Git) fetch(ctx context.Context, names []string) (map[string]string, err
 		if failed == nil {
 			return there, nil
 		}
-		// One that is gone meanwhile fails all.
+		// git fetch fails as a whole if one ref was deleted since the list.
 		now, err := g.refresh(ctx)
 		if err != nil {
 			return nil, err
@@ -246,11 +243,12 @@ func (g *Git) fetch(ctx context.Context, names []string) (map[string]string, err
 			return nil, failed
 		}
 	}
-	return nil, errors.New("git fetch: the objects are deleted faster than they can be read: try again")
+	return nil, errors.New("git fetch: objects are being deleted while they are read: try again")
 }
 
-// read yields the file in each commit. What the commits hold may be anybody's.
-func (g *Git) read(ctx context.Context, oids map[string]string, yield func(Object, error) bool) {
+// read yields the file in each commit. The content is not trusted: its size is checked before it
+// is read.
+func (g *gitStore) read(ctx context.Context, oids map[string]string, yield func(Object, error) bool) {
 	if len(oids) == 0 {
 		return
 	}
@@ -274,9 +272,9 @@ func (g *Git) read(ctx context.Context, oids map[string]string, yield func(Objec
 		n, err := strconv.ParseInt(size, 10, 64)
 		switch {
 		case !isBlob || err != nil:
-			err = errors.New("its commit has no file " + gitFile)
+			err = errors.New("the commit has no file " + gitFile)
 		case n > MaxObject:
-			err = fmt.Errorf("it has %d bytes, the most that a run may have are %d", n, MaxObject)
+			err = fmt.Errorf("%d bytes exceed the maximum of %d", n, MaxObject)
 		default:
 			good = append(good, names[i])
 			in.WriteString(oids[names[i]] + ":" + gitFile + "\n")
@@ -300,7 +298,7 @@ func (g *Git) read(ctx context.Context, oids map[string]string, yield func(Objec
 	}
 }
 
-// nextOf reads one answer of git cat-file --batch.
+// nextOf reads one object from the output of git cat-file --batch=%(objectsize).
 func nextOf(from *bufio.Reader) ([]byte, error) {
 	line, err := from.ReadString('\n')
 	if err != nil {

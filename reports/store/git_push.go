@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	gitFile    = "run" // in the commit of an object
-	gitAtATime = 50    // refs of one push: they are arguments, which Windows bounds at 32,767 characters
-	gitTries   = 8
+	gitFile    = "run" // name of the file in a commit
+	gitAtATime = 50    // refs per push: Windows limits a command line to 32,767 characters
+	gitTries   = 8     // the waits between them add up to 2.5 s
 )
 
-// Put pushes one object.
-func (g *Git) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
+// Put implements [Store].
+func (g *gitStore) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
 	created, err := g.PutAll(ctx, []Object{{name, object}})
 	return len(created) == 0, err
 }
 
-// PutAll pushes the objects, in one step for each 50.
-func (g *Git) PutAll(ctx context.Context, objects []Object) (created []string, err error) {
+// PutAll implements [Many]. One git push sends 50 objects.
+func (g *gitStore) PutAll(ctx context.Context, objects []Object) (created []string, err error) {
 	for _, o := range objects {
 		if err := CheckName(o.Name); err != nil {
 			return nil, err
@@ -48,12 +48,12 @@ func (g *Git) PutAll(ctx context.Context, objects []Object) (created []string, e
 	return created, nil
 }
 
-// commit writes the objects into the own folder and returns the ids of their commits by name.
-// They depend on name and content only, so that the same object pushed twice is the same.
+// commit writes the objects into the temporary folder and returns their commit IDs by name. An
+// ID depends only on name and content, so pushing an object twice is not a conflict.
 //
-// It writes the files that git itself would: three calls of git for each push took longer than
-// all else on a busy machine.
-func (g *Git) commit(objects []Object) (map[string]string, error) {
+// It writes git's object files itself: on a busy machine, three git commands per push took
+// longer than everything else.
+func (g *gitStore) commit(objects []Object) (map[string]string, error) {
 	const by = "flujo-harness <flujo-harness@localhost> 0 +0000"
 	commits := map[string]string{}
 	for _, o := range objects {
@@ -74,8 +74,8 @@ func (g *Git) commit(objects []Object) (map[string]string, error) {
 	return commits, nil
 }
 
-// write writes a loose object, as gitformat-loose(5) describes it, and returns its id.
-func (g *Git) write(kind string, content []byte) (id []byte, err error) {
+// write writes a loose object (gitformat-loose(5)) and returns its ID.
+func (g *gitStore) write(kind string, content []byte) (id []byte, err error) {
 	content = append(fmt.Appendf(nil, "%s %d\x00", kind, len(content)), content...)
 	if g.sha256 {
 		sum := sha256.Sum256(content)
@@ -90,7 +90,7 @@ func (g *Git) write(kind string, content []byte) (id []byte, err error) {
 		return nil, err
 	}
 	var packed bytes.Buffer
-	w, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed) // a run is compressed already
+	w, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed) // runs are already compressed
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +101,10 @@ func (g *Git) write(kind string, content []byte) (id []byte, err error) {
 	return id, os.WriteFile(filepath.Join(dir, name[2:]), packed.Bytes(), 0o644)
 }
 
-// push creates the refs of commits that are not there, and returns the names of those that it
-// created. A ref that is neither created nor there is tried again: the server may be locked by
-// another push.
-func (g *Git) push(ctx context.Context, commits map[string]string) (created []string, err error) {
+// push creates the refs of commits that the remote lacks and returns their names. A lease with
+// an empty expected value makes the server refuse refs that exist. A ref that was refused but
+// does not exist is pushed again, because another push may hold the server's lock.
+func (g *gitStore) push(ctx context.Context, commits map[string]string) (created []string, err error) {
 	left := sortedKeys(commits)
 	for try := range gitTries {
 		args := []string{"push", "--porcelain", "--no-verify"}
@@ -125,7 +125,7 @@ func (g *Git) push(ctx context.Context, commits map[string]string) (created []st
 			switch states[gitRefs+name] {
 			case '*':
 				created = append(created, name)
-			case '=': // the same commit is there
+			case '=': // the remote has the same commit
 			default:
 				refused = append(refused, name)
 			}
@@ -142,17 +142,17 @@ func (g *Git) push(ctx context.Context, commits map[string]string) (created []st
 			return created, nil
 		}
 		if err = failed; failed == nil {
-			err = errors.New("git push: the remote says that it created refs that it does not have")
+			err = errors.New("git push: the remote reported refs as created that it does not have")
 		}
-		if len(states) == 0 || try == gitTries-1 || !wait(ctx, try) { // the remote was not reached, or keeps refusing
+		if len(states) == 0 || try == gitTries-1 || !wait(ctx, try) { // unreachable, or it keeps refusing
 			return created, err
 		}
 	}
 	return created, err
 }
 
-// pushed reads what git push --porcelain says of each ref: '*' created, '=' there already,
-// '-' deleted, '!' refused.
+// pushed parses the output of git push --porcelain (git-push(1), OUTPUT): the flag of each ref,
+// '*' created, '=' up to date, '-' deleted, '!' refused.
 func pushed(out string) map[string]byte {
 	states := map[string]byte{}
 	for line := range strings.Lines(out) {
@@ -165,7 +165,8 @@ func pushed(out string) map[string]byte {
 	return states
 }
 
-// wait waits before another try, longer each time. It reports false where ctx ended.
+// wait waits 20 ms before the second try and twice as long before each further one. It reports
+// false if ctx ended.
 func wait(ctx context.Context, try int) bool {
 	t := time.NewTimer(time.Duration(20<<try) * time.Millisecond)
 	defer t.Stop()
@@ -177,8 +178,8 @@ func wait(ctx context.Context, try int) bool {
 	}
 }
 
-// Delete deletes the refs.
-func (g *Git) Delete(ctx context.Context, names ...string) error {
+// Delete implements [Store].
+func (g *gitStore) Delete(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := CheckName(name); err != nil {
 			return err
@@ -199,7 +200,7 @@ func (g *Git) Delete(ctx context.Context, names ...string) error {
 			return nil
 		}
 		if err != nil || try == gitTries {
-			return fmt.Errorf("git push: the remote keeps %d refs that were deleted", len(there))
+			return fmt.Errorf("git push: the remote did not delete %d refs", len(there))
 		}
 		var failed error
 		for some := range slices.Chunk(there, gitAtATime) {

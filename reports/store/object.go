@@ -19,12 +19,12 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// MaxObject and MaxContent bound an object, in bytes, compressed and not. maxGroups and
-// maxValues bound what decoding may allocate: a hostile list of {} takes 3 bytes for each
-// spec, which in memory has hundreds.
+// Limits of an object. MaxObject and maxContent are in bytes, compressed and uncompressed.
+// maxGroups and maxValues limit the memory for decoding: in a malicious list, "{}," takes
+// 3 bytes per spec, but a decoded spec takes hundreds.
 const (
 	MaxObject  = 32 << 20
-	MaxContent = 128 << 20
+	maxContent = 128 << 20
 	maxGroups  = 1 << 20  // JSON objects: specs, suites, facts
 	maxValues  = 20 << 20 // values of any kind
 )
@@ -33,19 +33,19 @@ const timeForm = "20060102T150405Z"
 
 var names = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{64})(\.pack)?$`)
 
-// ValidName reports whether a name can be that of an object: nothing else is ever opened.
-func ValidName(name string) bool { return names.MatchString(name) }
+// validName reports whether a name is that of an object. Other names are never opened.
+func validName(name string) bool { return names.MatchString(name) }
 
-// IsPack reports whether a name is that of a pack.
-func IsPack(name string) bool { return ValidName(name) && strings.HasSuffix(name, ".pack") }
+// IsPack reports whether a name is that of a pack, an object with several runs.
+func IsPack(name string) bool { return validName(name) && strings.HasSuffix(name, ".pack") }
 
 func nameOf(at time.Time, content []byte) string {
 	sum := sha256.Sum256(content)
 	return at.UTC().Format(timeForm) + "-" + hex.EncodeToString(sum[:])
 }
 
-// Encode makes the object of a run. Its secrets are taken out, and its number, which is that
-// of one history, is left out.
+// Encode encodes a run as an object, with secrets removed and without its ID, which has a
+// meaning only in one history.
 func Encode(r reports.Run) (name string, object []byte, err error) {
 	r = new(history.Censor).Run(r)
 	r.ID = 0
@@ -53,14 +53,14 @@ func Encode(r reports.Run) (name string, object []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if name = nameOf(r.Started, content); !ValidName(name) {
-		return "", nil, fmt.Errorf("its start, %v, is not of this age: is the clock right?", r.Started)
+	if name = nameOf(r.Started, content); !validName(name) {
+		return "", nil, fmt.Errorf("the start of the run, %v, is not a year of four digits: check the clock", r.Started)
 	}
 	if object, err = compress(content); err != nil {
 		return "", nil, err
 	}
-	if len(content) > MaxContent || len(object) > MaxObject {
-		return "", nil, fmt.Errorf("it has %d bytes, %d compressed: a store takes %d and %d", len(content), len(object), MaxContent, MaxObject)
+	if len(content) > maxContent || len(object) > MaxObject {
+		return "", nil, fmt.Errorf("the run has %d bytes, %d compressed, but a store accepts at most %d and %d", len(content), len(object), maxContent, MaxObject)
 	}
 	return name, object, nil
 }
@@ -76,11 +76,11 @@ func compress(content []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Decode reads the object of a run, which may be hostile: its name, its size and its digest are
+// Decode decodes the object of a run, which is not trusted: its name, size and digest are
 // checked before it is parsed. The error is an [*ObjectError].
 func Decode(name string, object []byte) (reports.Run, error) {
 	if IsPack(name) {
-		return reports.Run{}, &ObjectError{name, errors.New("it is a pack of runs, not one")}
+		return reports.Run{}, &ObjectError{name, errors.New("a pack, not a single run")}
 	}
 	content, err := unpacked(name, object)
 	if err != nil {
@@ -88,7 +88,7 @@ func Decode(name string, object []byte) (reports.Run, error) {
 	}
 	r, err := decodeRun(content)
 	if err == nil && r.Started.UTC().Format(timeForm) != name[:len(timeForm)] {
-		err = errors.New("its name has another time than its run")
+		err = errors.New("the start of the run differs from that in its name")
 	}
 	if err != nil {
 		return reports.Run{}, &ObjectError{name, err}
@@ -96,36 +96,37 @@ func Decode(name string, object []byte) (reports.Run, error) {
 	return r, nil
 }
 
-// unpacked is the content of an object, once its name, size and digest are right.
+// unpacked returns the uncompressed content of an object after checking its name, size and
+// digest.
 func unpacked(name string, object []byte) ([]byte, error) {
 	parts := names.FindStringSubmatch(name)
 	if parts == nil {
 		return nil, errors.Unwrap(CheckName(name))
 	}
 	if len(object) > MaxObject {
-		return nil, fmt.Errorf("it has more than %d bytes, the most that a run may have", MaxObject)
+		return nil, fmt.Errorf("more than the maximum of %d bytes", MaxObject)
 	}
 	in, err := gzip.NewReader(bytes.NewReader(object))
 	if err != nil {
-		return nil, fmt.Errorf("it is damaged: %w", err)
+		return nil, fmt.Errorf("damaged: %w", err)
 	}
-	content, err := io.ReadAll(io.LimitReader(in, MaxContent+1))
+	content, err := io.ReadAll(io.LimitReader(in, maxContent+1))
 	if err != nil {
-		return nil, fmt.Errorf("it is damaged: %w", err)
+		return nil, fmt.Errorf("damaged: %w", err)
 	}
-	if len(content) > MaxContent {
-		return nil, fmt.Errorf("it has more than %d bytes uncompressed, the most that a run may have", MaxContent)
+	if len(content) > maxContent {
+		return nil, fmt.Errorf("more than the maximum of %d bytes uncompressed", maxContent)
 	}
 	if sum := sha256.Sum256(content); parts[2] != hex.EncodeToString(sum[:]) {
-		return nil, errors.New("its content is not what its name says: it was damaged or changed")
+		return nil, errors.New("the digest of the content differs from that in its name: it was damaged or changed")
 	}
 	return content, nil
 }
 
-// decodeRun parses the content of a run whose digest is right.
+// decodeRun parses the content of a run after its digest was checked.
 func decodeRun(content []byte) (r reports.Run, err error) {
-	if !bytes.HasPrefix(content, []byte(`{"ID":0,"Started":"`)) || bytes.ContainsRune(content, '\n') { // which would be two lines of a pack
-		return r, errors.New("it is not in the form in which runs are written")
+	if !bytes.HasPrefix(content, []byte(`{"ID":0,"Started":"`)) || bytes.ContainsRune(content, '\n') { // a line break would separate two runs of a pack
+		return r, errors.New("not in the format of Encode")
 	}
 	if err := bounded(content); err != nil {
 		return r, err
@@ -133,13 +134,12 @@ func decodeRun(content []byte) (r reports.Run, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&r); err != nil {
-		return reports.Run{}, fmt.Errorf("a newer version of flujo-harness wrote it, or it is no run: %w", err)
+		return reports.Run{}, fmt.Errorf("written by a newer version of flujo-harness, or not a run: %w", err)
 	}
 	if decoder.More() {
-		return reports.Run{}, errors.New("there is more than a run in it")
+		return reports.Run{}, errors.New("extra data after the run")
 	}
-	// Commits are given to git and shown in many places: an object is of anybody who may write to
-	// the store.
+	// Commits are passed to git, and everybody with write access to the store can write objects.
 	for _, commit := range append([]string{r.Commit}, r.Origin.Ancestors...) {
 		if err := reports.CheckCommit(commit); err != nil {
 			return reports.Run{}, err
@@ -149,7 +149,8 @@ func decodeRun(content []byte) (r reports.Run, err error) {
 	return r, nil
 }
 
-// bounded refuses content that would take far more memory when decoded.
+// bounded returns an error for JSON that would need far more memory when decoded. It counts
+// objects and values outside of strings.
 func bounded(content []byte) error {
 	groups, values, text := 0, 0, false
 	for i := 0; i < len(content); i++ {
@@ -166,13 +167,13 @@ func bounded(content []byte) error {
 		}
 	}
 	if groups > maxGroups || values > maxValues {
-		return fmt.Errorf("it has more than %d parts or %d values, the most that a run may have", maxGroups, maxValues)
+		return fmt.Errorf("more than the maximum of %d JSON objects or %d values", maxGroups, maxValues)
 	}
 	return nil
 }
 
-// encodePack joins runs, given as their JSON by name, a line for each. The name of a pack has
-// the time of the first.
+// encodePack encodes runs, given as JSON by name, as the lines of a pack. The name of the pack
+// contains the start of its first run.
 func encodePack(runs map[string][]byte) (name string, object []byte, err error) {
 	var content bytes.Buffer
 	var first string
@@ -190,12 +191,12 @@ func encodePack(runs map[string][]byte) (name string, object []byte, err error) 
 	return first[:len(timeForm)] + "-" + hex.EncodeToString(sum[:]) + ".pack", object, nil
 }
 
-// DecodePack calls f with each run of a pack and the name that its object had. An error of f ends
-// it; bad is called with what is no run, an [*ObjectError]. The error of a pack that must not be
-// used is an ObjectError, too.
-func DecodePack(name string, object []byte, f func(name string, r reports.Run) error, bad func(error)) error {
+// decodePack calls f with each run of a pack and the name of its object. An error of f ends it.
+// It calls bad with an [*ObjectError] for each invalid run. If the pack as a whole is invalid,
+// the error is an ObjectError.
+func decodePack(name string, object []byte, f func(name string, r reports.Run) error, bad func(error)) error {
 	if !IsPack(name) {
-		return &ObjectError{name, errors.New("it is no pack of runs")}
+		return &ObjectError{name, errors.New("not a pack")}
 	}
 	content, err := unpacked(name, object)
 	if err != nil {
@@ -204,8 +205,8 @@ func DecodePack(name string, object []byte, f func(name string, r reports.Run) e
 	for line := range lines(content) {
 		r, err := decodeRun(line)
 		run := nameOf(r.Started, line)
-		if err == nil && !ValidName(run) {
-			err = errors.New("it holds a run whose start is not of this age")
+		if err == nil && !validName(run) {
+			err = errors.New("the start of a run is not a year of four digits")
 		}
 		if err != nil {
 			bad(&ObjectError{name, err})
@@ -218,7 +219,7 @@ func DecodePack(name string, object []byte, f func(name string, r reports.Run) e
 	return nil
 }
 
-// lines are the runs of a pack.
+// lines yields the runs of a pack as JSON.
 func lines(content []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for line := range bytes.Lines(content) {

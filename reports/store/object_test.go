@@ -78,7 +78,7 @@ func hostile(t *testing.T) map[string]Object {
 		"a path":                 {"../" + name, object},
 		"a text":                 {name, []byte("<html>")},
 		"too large":              {name, make([]byte, MaxObject+1)},
-		"a bomb":                 sealed(t, at, strings.Repeat("0", MaxContent+1), ""),
+		"a bomb":                 sealed(t, at, strings.Repeat("0", maxContent+1), ""),
 		"many empty specs":       sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":{"Specs":[{}`+strings.Repeat(",{}", maxGroups)+`]}}`, ""),
 		"many empty labels":      sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":{"Specs":[{"Labels":[""`+strings.Repeat(`,""`, maxValues)+`]}]}}`, ""),
 		"deeply nested":          sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":`+strings.Repeat("[", 1_000_000), ""),
@@ -96,7 +96,7 @@ func hostile(t *testing.T) map[string]Object {
 	}
 }
 
-// What is no run is named and passed over, and what is right beside it is taken.
+// Invalid runs are reported and skipped; valid runs next to them are added.
 func TestHostileObjects(t *testing.T) {
 	h, err := history.Open(t.Context(), filepath.Join(t.TempDir(), "h.db"))
 	if err != nil {
@@ -177,7 +177,7 @@ func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 	}
 }
 
-// An error of a store, whatever it repeats of the address, holds no password.
+// An error of a store contains no password, whatever part of the address it repeats.
 func TestErrorsHoldNoPassword(t *testing.T) {
 	for _, address := range []string{"postgres://me:hunter2@db/x", "x://db/x?password=hunter2", "host=db password=hunter2", "file://me:hunter2@host/x",
 		"git:https://hunter2@127.0.0.1:1/x", "git:https://me:hunter2@127.0.0.1:1/x"} {

@@ -19,11 +19,11 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// A store may be in a program of its own, as buckets are, whose libraries are larger than the rest
-// of this one. It speaks net/rpc on its standard input and output: [ServeProgram] is its main
-// function, and [Open] starts it.
+// A store can run in a separate program. Buckets do, because their libraries are larger than the
+// rest of flujo-harness. [Open] starts the program, which calls [ServeProgram] in main; the two
+// use net/rpc over standard input and output.
 
-// bucketsProgram is the program for buckets, and the package that it is of.
+// bucketsProgram is the name of the program for buckets, bucketsPackage its package.
 const (
 	bucketsProgram = "flujo-harness-buckets"
 	bucketsPackage = "github.com/flujo/flujo-harness/cmd/" + bucketsProgram
@@ -36,7 +36,7 @@ func init() {
 	usage = append(usage, "s3://BUCKET")
 }
 
-// openBuckets starts the program for buckets, which is next to this one or in PATH.
+// openBuckets starts the program for buckets, which is in PATH or next to this program.
 func openBuckets(ctx context.Context, address string, _ Options) (Store, error) {
 	path, err := exec.LookPath(bucketsProgram)
 	if self, selfErr := os.Executable(); err != nil && selfErr == nil {
@@ -48,21 +48,21 @@ func openBuckets(ctx context.Context, address string, _ Options) (Store, error) 
 	return OpenProgram(ctx, exec.Command(path), address)
 }
 
-// Program is a store in another process. It is a [Many]: it has several calls under way at once.
-type Program struct {
+// program is a store in another process. It is a [Many] that makes several calls concurrently.
+type program struct {
 	client *rpc.Client
 	wait   func() error
-	said   *tail
+	stderr *tail
 }
 
-// Protocol is the version of the calls.
-const Protocol = 1
+// protocol is the version of the calls. Both programs must have the same.
+const protocol = 1
 
-// OpenProgram starts a program that calls [ServeProgram], and opens an address in it. The address
-// is not in its command line, where others could read it.
-func OpenProgram(ctx context.Context, cmd *exec.Cmd, address string) (*Program, error) {
-	p := &Program{said: &tail{}}
-	cmd.Stderr = p.said
+// OpenProgram starts a program that calls [ServeProgram] in main and opens an address in it. The address
+// is sent in a call, since other users could read it in a command line.
+func OpenProgram(ctx context.Context, cmd *exec.Cmd, address string) (Many, error) {
+	p := &program{stderr: &tail{}}
+	cmd.Stderr = p.stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -76,13 +76,13 @@ func OpenProgram(ctx context.Context, cmd *exec.Cmd, address string) (*Program, 
 	}
 	p.client = rpc.NewClient(pipes{out, in})
 	var answer Answer
-	if err := p.call(ctx, "Open", Call{Address: address, Protocol: Protocol}, &answer); err != nil {
+	if err := p.call(ctx, "Open", Call{Address: address, Protocol: protocol}, &answer); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
-// pipes are the two ends of a connection to another process.
+// pipes is a connection to another process.
 type pipes struct {
 	io.ReadCloser
 	io.WriteCloser
@@ -90,7 +90,7 @@ type pipes struct {
 
 func (p pipes) Close() error { return errors.Join(p.WriteCloser.Close(), p.ReadCloser.Close()) }
 
-// tail keeps the last of what a program writes to standard error.
+// tail keeps the last 4 KiB that a program writes to standard error.
 type tail struct {
 	mu   sync.Mutex
 	last []byte
@@ -110,7 +110,7 @@ func (t *tail) String() string {
 	return string(bytes.TrimSpace(t.last))
 }
 
-// Call is the question of a call.
+// Call is the request of a call. It is exported only because net/rpc requires it.
 type Call struct {
 	Address  string
 	Protocol int
@@ -118,16 +118,18 @@ type Call struct {
 	Content  []byte
 }
 
-// Answer is the answer of a call. Its error is a text; what must be told apart is a field.
+// Answer is the response of a call. It is exported only because net/rpc requires it. net/rpc
+// transmits errors as text, so the fields Missing and Bad identify errors that callers must
+// distinguish.
 type Answer struct {
 	Known   bool
-	Missing bool   // there is no such object
-	Bad     string // why an object must not be used
+	Missing bool   // the object does not exist
+	Bad     string // why the object is invalid
 	Names   []string
 	Content []byte
 }
 
-func (p *Program) call(ctx context.Context, method string, c Call, answer *Answer) error {
+func (p *program) call(ctx context.Context, method string, c Call, answer *Answer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -138,10 +140,10 @@ func (p *Program) call(ctx context.Context, method string, c Call, answer *Answe
 	case <-done.Done:
 	}
 	if err := done.Error; err != nil {
-		// All that is no answer is the connection: a program that has ended shows as the end of a
-		// file, as a pipe that is closed or broken, or as a client that has shut down.
+		// Errors of other types are errors of the connection. If the program has ended, they are
+		// io.EOF, a closed or broken pipe, or rpc.ErrShutdown.
 		if _, answered := errors.AsType[rpc.ServerError](err); !answered {
-			err = fmt.Errorf("the program %s ended: %s", bucketsProgram, cmp.Or(p.said.String(), "it said nothing"))
+			err = fmt.Errorf("the program %s ended: %s", bucketsProgram, cmp.Or(p.stderr.String(), "without a message"))
 		}
 		return err
 	}
@@ -154,14 +156,14 @@ func (p *Program) call(ctx context.Context, method string, c Call, answer *Answe
 	return nil
 }
 
-// Close ends the program.
-func (p *Program) Close() error {
-	err := p.client.Close() // it ends at the end of its input
+// Close implements [Store]. It ends the program.
+func (p *program) Close() error {
+	err := p.client.Close() // the program ends at the end of its input
 	return errors.Join(err, p.wait())
 }
 
-// Put keeps one object.
-func (p *Program) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
+// Put implements [Store].
+func (p *program) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
 	if err := CheckName(name); err != nil {
 		return false, err
 	}
@@ -170,8 +172,8 @@ func (p *Program) Put(ctx context.Context, name string, object []byte) (known bo
 	return answer.Known, err
 }
 
-// Get returns one object.
-func (p *Program) Get(ctx context.Context, name string) ([]byte, error) {
+// Get implements [Store].
+func (p *program) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -180,8 +182,8 @@ func (p *Program) Get(ctx context.Context, name string) ([]byte, error) {
 	return answer.Content, err
 }
 
-// List asks for all names.
-func (p *Program) List(ctx context.Context) iter.Seq2[string, error] {
+// List implements [Store].
+func (p *program) List(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var answer Answer
 		if err := p.call(ctx, "List", Call{}, &answer); err != nil {
@@ -196,8 +198,8 @@ func (p *Program) List(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// Delete deletes objects.
-func (p *Program) Delete(ctx context.Context, names ...string) error {
+// Delete implements [Store].
+func (p *program) Delete(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := CheckName(name); err != nil {
 			return err
@@ -206,13 +208,13 @@ func (p *Program) Delete(ctx context.Context, names ...string) error {
 	return p.call(ctx, "Delete", Call{Names: names}, new(Answer))
 }
 
-// programCalls is how many calls are under way at once.
+// programCalls is the maximum number of concurrent calls.
 const programCalls = 8
 
-// PutAll puts several objects at once.
-func (p *Program) PutAll(ctx context.Context, objects []Object) (created []string, err error) {
+// PutAll implements [Many].
+func (p *program) PutAll(ctx context.Context, objects []Object) (created []string, err error) {
 	known, errs := make([]bool, len(objects)), make([]error, len(objects))
-	atOnceEach(len(objects), func(i int) { known[i], errs[i] = p.Put(ctx, objects[i].Name, objects[i].Content) })
+	concurrently(len(objects), func(i int) { known[i], errs[i] = p.Put(ctx, objects[i].Name, objects[i].Content) })
 	for i, o := range objects {
 		if errs[i] == nil && !known[i] {
 			created = append(created, o.Name)
@@ -221,14 +223,14 @@ func (p *Program) PutAll(ctx context.Context, objects []Object) (created []strin
 	return created, errors.Join(errs...)
 }
 
-// GetAll gets several objects at once, a few of which are in memory.
-func (p *Program) GetAll(ctx context.Context, names []string) iter.Seq2[Object, error] {
+// GetAll implements [Many]. At most programCalls objects are in memory.
+func (p *program) GetAll(ctx context.Context, names []string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for len(names) > 0 {
 			some := names[:min(len(names), programCalls)]
 			names = names[len(some):]
 			objects, errs := make([]Object, len(some)), make([]error, len(some))
-			atOnceEach(len(some), func(i int) {
+			concurrently(len(some), func(i int) {
 				objects[i].Name = some[i]
 				objects[i].Content, errs[i] = p.Get(ctx, some[i])
 			})
@@ -241,8 +243,8 @@ func (p *Program) GetAll(ctx context.Context, names []string) iter.Seq2[Object, 
 	}
 }
 
-// atOnceEach calls do with the numbers from 0 to n-1, a few at once.
-func atOnceEach(n int, do func(int)) {
+// concurrently calls do with the numbers from 0 to n-1, at most programCalls at a time.
+func concurrently(n int, do func(int)) {
 	var wait sync.WaitGroup
 	free := make(chan struct{}, programCalls)
 	for i := range n {
@@ -255,7 +257,8 @@ func atOnceEach(n int, do func(int)) {
 	wait.Wait()
 }
 
-// ServeProgram answers the calls of [OpenProgram] until its input ends. open opens the store.
+// ServeProgram is the main function of a program with a store. It answers calls on in and out
+// until in ends. open opens the store.
 func ServeProgram(ctx context.Context, in io.ReadCloser, out io.WriteCloser, open Opener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -271,17 +274,17 @@ func ServeProgram(ctx context.Context, in io.ReadCloser, out io.WriteCloser, ope
 	return s.store.Close()
 }
 
-// served has the methods that are called from another process.
+// served has the methods that can be called from the other process.
 type served struct {
 	ctx   context.Context
 	open  Opener
 	store Store
 }
 
-// Open opens the store: the first call.
+// Open opens the store. It must be the first call.
 func (s *served) Open(c Call, _ *Answer) (err error) {
-	if c.Protocol != Protocol {
-		return fmt.Errorf("%s speaks protocol %d, and flujo-harness %d: install both of one version", bucketsProgram, Protocol, c.Protocol)
+	if c.Protocol != protocol {
+		return fmt.Errorf("%s uses protocol %d, flujo-harness uses %d: install the same version of both", bucketsProgram, protocol, c.Protocol)
 	}
 	s.store, err = s.open(s.ctx, c.Address, Options{})
 	return hide(err, secretsOf(c.Address))
@@ -300,19 +303,19 @@ func (a *Answer) fill(err error) error {
 	return nil
 }
 
-// Put is [Store.Put].
+// Put calls [Store.Put].
 func (s *served) Put(c Call, a *Answer) (err error) {
 	a.Known, err = s.store.Put(s.ctx, c.Names[0], c.Content)
 	return a.fill(err)
 }
 
-// Get is [Store.Get].
+// Get calls [Store.Get].
 func (s *served) Get(c Call, a *Answer) (err error) {
 	a.Content, err = s.store.Get(s.ctx, c.Names[0])
 	return a.fill(err)
 }
 
-// List is [Store.List].
+// List calls [Store.List].
 func (s *served) List(_ Call, a *Answer) error {
 	for name, err := range s.store.List(s.ctx) {
 		if err != nil {
@@ -323,5 +326,5 @@ func (s *served) List(_ Call, a *Answer) error {
 	return nil
 }
 
-// Delete is [Store.Delete].
+// Delete calls [Store.Delete].
 func (s *served) Delete(c Call, a *Answer) error { return a.fill(s.store.Delete(s.ctx, c.Names...)) }

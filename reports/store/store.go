@@ -1,14 +1,14 @@
-// Package store keeps runs as immutable objects in a place that many machines share, and
-// synchronizes a history with it.
+// Package store stores runs as immutable objects that several machines share, and synchronizes
+// a history with them.
 //
-// An object is one run, or a pack of many: JSON, compressed, without secrets. Its name is the
-// start of the run and the digest of the JSON, so that names sort by time, the same run has
-// one name wherever it is written, and damage is noticed before anything is decoded. No object
-// is ever changed: machines that write at once cannot lose what another one wrote.
+// An object is one run or a pack of several: compressed JSON without secrets. Its name consists
+// of the start of the run and the SHA-256 digest of the JSON. Names therefore sort by time, a run
+// has the same name on every machine, and damage is detected before anything is decoded. Objects
+// are never changed, so concurrent writers cannot overwrite each other.
 //
-// [Open] opens the store of an address: a folder or a git remote, and what other packages
-// register, such as reports/store/postgres. [Sync] makes a history and a store equal, and
-// [Compact] joins old objects. What a store must do is checked by package storetest.
+// [Open] opens the store at an address: a folder, a git remote, a bucket, or a kind that another
+// package registers, such as reports/store/postgres. [Sync] synchronizes a history with a store,
+// and [Compact] combines old objects. Package storetest checks implementations of [Store].
 package store
 
 import (
@@ -21,38 +21,39 @@ import (
 	"strings"
 )
 
-// Store keeps objects. Several goroutines and processes may use one at once.
+// Store stores objects by name. Several goroutines and processes may use one at the same time.
 //
-// Names are those of [ValidName]; any other is refused by Put and Get, and nothing is written.
+// Names must satisfy [CheckName]; Put, Get and Delete return its error for other names.
 type Store interface {
-	// Put keeps an object under a name. It never overwrites: known reports that the name is
-	// taken, and the object there stays. After it returns without an error everybody can read
-	// the object, whole. After an error it may have been kept or not: Put may be repeated.
+	// Put stores an object. It never overwrites: known reports that an object with this name
+	// exists, which is left unchanged. When Put has returned without an error, all users of the
+	// store can read the complete object. After an error the object may or may not be stored,
+	// and Put may be repeated.
 	Put(ctx context.Context, name string, object []byte) (known bool, err error)
 
-	// List yields the names of all objects, sorted, each once.
+	// List yields the names of all objects once each, in ascending order.
 	List(ctx context.Context) iter.Seq2[string, error]
 
-	// Get returns an object. Its error is [fs.ErrNotExist] where there is none. What it returns
-	// may come from anybody: see [Decode]. Of an object of more than [MaxObject] bytes it
-	// returns an [*ObjectError] or the first bytes, more than MaxObject.
+	// Get returns an object, which is not trusted: see [Decode]. The error for a missing object
+	// wraps [fs.ErrNotExist]. For an object of more than [MaxObject] bytes, Get returns an
+	// [*ObjectError] or the first bytes, at least MaxObject+1.
 	Get(ctx context.Context, name string) ([]byte, error)
 
-	// Delete removes objects. A name that is not there is no error.
+	// Delete removes objects. A missing object is not an error.
 	Delete(ctx context.Context, names ...string) error
 
-	// Close releases what was opened. It removes no object.
+	// Close releases resources. It does not remove objects.
 	Close() error
 }
 
-// Many is a [Store] in which many objects at once cost little more than one.
+// Many is a [Store] in which several objects at once cost little more than one.
 type Many interface {
 	Store
 
-	// PutAll is Put for each object. It returns the names that were not taken before.
+	// PutAll stores objects as Put does. It returns the names of those that did not exist.
 	PutAll(ctx context.Context, objects []Object) (created []string, err error)
 
-	// GetAll yields the objects of the names that are there, in any order.
+	// GetAll yields the objects that exist, in any order.
 	GetAll(ctx context.Context, names []string) iter.Seq2[Object, error]
 }
 
@@ -62,7 +63,7 @@ type Object struct {
 	Content []byte
 }
 
-// ObjectError is an object that must not be used.
+// ObjectError reports an invalid object.
 type ObjectError struct {
 	Name string
 	Err  error
@@ -71,32 +72,33 @@ type ObjectError struct {
 func (e *ObjectError) Error() string { return fmt.Sprintf("object %.100q: %v", e.Name, e.Err) }
 func (e *ObjectError) Unwrap() error { return e.Err }
 
-// CheckName returns an [*ObjectError] for a name that no object can have.
+// CheckName returns an [*ObjectError] unless name has the form of an object's name:
+// 20060102T150405Z-DIGEST or 20060102T150405Z-DIGEST.pack, with 64 hexadecimal digits.
 func CheckName(name string) error {
-	if !ValidName(name) {
-		return &ObjectError{name, errors.New("it has no valid name: a newer version wrote it, or it is no run")}
+	if !validName(name) {
+		return &ObjectError{name, errors.New("invalid name: written by a newer version, or not a run")}
 	}
 	return nil
 }
 
-// Options are what an address does not say.
+// Options are settings that are not part of an address.
 type Options struct {
-	// Dir is the folder of the clone whose remotes and credentials are used; "": the working
-	// folder.
+	// Dir is the folder of the git clone whose remotes and credentials are used; "" means the
+	// working folder.
 	Dir string
 }
 
-// Opener opens the store of an address. Passwords in its errors are hidden by [Open].
+// Opener opens the store at an address. [Open] removes passwords from its errors.
 type Opener func(ctx context.Context, address string, o Options) (Store, error)
 
-// openers are the kinds of stores by the scheme of their address.
+// openers holds the kinds of stores by URL scheme.
 var openers = map[string]Opener{"file": openFile, "git": openGit}
 
-// usage is how the addresses of each kind look, for messages.
+// usage holds an example of an address for each kind, for messages.
 var usage = []string{"git:REMOTE", "file:///FOLDER"}
 
-// Register adds a kind of stores. example is how an address looks: "postgres://HOST/DATABASE".
-// Call it from an init function.
+// Register adds a kind of store. example is the form of its addresses, such as
+// "postgres://HOST/DATABASE". Register must be called from an init function.
 func Register(scheme, example string, open Opener) {
 	openers[scheme] = open
 	if !slices.Contains(usage, example) {
@@ -104,18 +106,19 @@ func Register(scheme, example string, open Opener) {
 	}
 }
 
-// Addresses are how the addresses of stores look, for messages.
+// Addresses returns the forms of addresses of all kinds, for messages.
 func Addresses() string {
 	return strings.Join(usage[:len(usage)-1], ", ") + " or " + usage[len(usage)-1]
 }
 
-// Open opens the store of an address: git:origin, file:///mnt/history. No error of it, or of
-// the store, holds a password of the address.
+// Open opens the store at an address, such as git:origin or file:///mnt/history. An invalid
+// address is an [*AddressError]. Errors of Open and of the store do not contain passwords of the
+// address.
 func Open(ctx context.Context, address string, o Options) (Store, error) {
 	scheme, _, ok := strings.Cut(address, ":")
 	open := openers[scheme]
 	if !ok || open == nil {
-		err := fmt.Errorf("store %s: this program knows no such kind of store: use %s", Shown(address), Addresses())
+		err := fmt.Errorf("store %s: unknown kind of store: use %s", Shown(address), Addresses())
 		return nil, &AddressError{err}
 	}
 	s, err := open(ctx, address, o)
@@ -129,14 +132,14 @@ func Open(ctx context.Context, address string, o Options) (Store, error) {
 	return &discreet{s, secretsOf(address)}, nil
 }
 
-// AddressError is an address that cannot be one of a store: the user's mistake.
+// AddressError reports an invalid address, which is the user's mistake.
 type AddressError struct{ Err error }
 
 func (e *AddressError) Error() string { return e.Err.Error() }
 func (e *AddressError) Unwrap() error { return e.Err }
 
-// discreet hides the passwords of the address in errors. It is a [Many], too: of a store that
-// is none it puts and gets one object after the other.
+// discreet removes passwords of the address from errors. It implements [Many]; for a store that
+// does not, it puts and gets the objects one by one.
 type discreet struct {
 	Store
 	secrets []string
@@ -183,7 +186,7 @@ func (d *discreet) GetAll(ctx context.Context, names []string) iter.Seq2[Object,
 	}
 }
 
-// putAll is [Many.PutAll] of any store.
+// putAll implements [Many.PutAll] for any store.
 func putAll(ctx context.Context, s Store, objects []Object) (created []string, err error) {
 	if many, ok := s.(Many); ok {
 		return many.PutAll(ctx, objects)
@@ -200,7 +203,7 @@ func putAll(ctx context.Context, s Store, objects []Object) (created []string, e
 	return created, nil
 }
 
-// getAll is [Many.GetAll] of any store.
+// getAll implements [Many.GetAll] for any store.
 func getAll(ctx context.Context, s Store, names []string) iter.Seq2[Object, error] {
 	if many, ok := s.(Many); ok {
 		return many.GetAll(ctx, names)

@@ -77,6 +77,22 @@ func TestStores(t *testing.T) {
 	}
 }
 
+// Outside of a git clone the store works with the address of a remote, and has no named remotes.
+func TestGitOutsideOfAClone(t *testing.T) {
+	remote, dir := bare(t), t.TempDir()
+	s, err := store.Open(t.Context(), "git:"+remote, store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, err := range s.List(t.Context()) {
+		t.Errorf("%s, error %v: the remote is empty", name, err)
+	}
+	if _, err := store.Open(t.Context(), "git:origin", store.Options{Dir: dir}); !errors.As(err, new(*store.AddressError)) {
+		t.Errorf("a named remote outside of a clone: %v", err)
+	}
+}
+
 func TestManyJobs(t *testing.T) {
 	for kind, open := range stores(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -305,7 +321,7 @@ func TestCompactDeletesOnlyWhatCanBeRead(t *testing.T) {
 	}
 }
 
-// The clone that a git store works in stays as it is.
+// A git store does not change the clone that it works in.
 func TestGitLeavesTheCloneAlone(t *testing.T) {
 	remote, clone := bare(t), t.TempDir()
 	git(t, clone, "init", "--quiet")
@@ -438,7 +454,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// Buckets are in another program; without it the error says how to get it.
+// Buckets need another program; if it is missing, the error explains how to install it.
 func TestBucketsNeedTheirProgram(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := store.Open(t.Context(), "s3://b?region=x", store.Options{})

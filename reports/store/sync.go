@@ -11,28 +11,28 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// Synced says what became of the runs of both sides.
+// Synced is the result of [Sync].
 type Synced struct {
-	Sent, Taken int
-	Refused     []error // objects that cannot be used, each an [*ObjectError]: they stay where they are
+	Sent, Taken int     // runs added to the store, and to the history
+	Refused     []error // invalid objects, each an [*ObjectError]; they are kept in the store
 }
 
-// Sync takes the runs that the history does not have, and sends those that the store does not
-// have. It is idempotent, and all names are compared: there is no mark up to which a store was
-// read, since a run may be sent late. One bad object does not stop the others.
+// Sync adds the runs that the history lacks and sends those that the store lacks. It compares
+// all names in place of keeping a position up to which the store was read, because a machine may
+// send a run long after it started. Sync may be repeated. An invalid object does not stop it.
 func Sync(ctx context.Context, h *history.History, s Store) (Synced, error) {
 	return NewSyncer(h, s).sync(ctx)
 }
 
-// Syncer keeps a history and a store equal. Use one for a [Syncer.Pull] and a later
-// [Syncer.Push], by one goroutine.
+// Syncer synchronizes a history with a store in two steps, [Syncer.Pull] and [Syncer.Push]. Push
+// reuses the list that Pull made. A Syncer must not be used by several goroutines at once.
 type Syncer struct {
 	history *history.History
 	store   Store
-	there   map[string]bool // objects of the store, also those within packs; nil: not listed yet
+	there   map[string]bool // objects in the store, including those in packs; nil before the first list
 }
 
-// NewSyncer returns a syncer. It reads nothing yet.
+// NewSyncer returns a syncer. It does not access the store.
 func NewSyncer(h *history.History, s Store) *Syncer { return &Syncer{history: h, store: s} }
 
 func (y *Syncer) sync(ctx context.Context) (done Synced, err error) {
@@ -43,18 +43,20 @@ func (y *Syncer) sync(ctx context.Context) (done Synced, err error) {
 	return done, err
 }
 
-// atOnce is how many objects are sent or asked for in one step: what was done before an
-// interruption stays done.
+// atOnce is the number of objects per request. After an interruption, completed requests need
+// not be repeated.
 const atOnce = 64
 
-// Pull takes the runs that the history does not have. refused are objects that cannot be used.
+// Pull adds the runs that the history lacks. refused are invalid objects, each an
+// [*ObjectError].
 func (y *Syncer) Pull(ctx context.Context) (taken int, refused []error, err error) {
 	known, err := y.history.Objects(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
 	tried := map[string]bool{}
-	// Objects that are listed and then gone were joined to a pack meanwhile: the next list has it.
+	// An object that was listed but no longer exists was combined into a pack, which the next
+	// list contains.
 	for range 5 {
 		wanted, err := y.list(ctx, known)
 		if err != nil {
@@ -72,10 +74,10 @@ func (y *Syncer) Pull(ctx context.Context) (taken int, refused []error, err erro
 			return taken, refused, nil
 		}
 	}
-	return taken, refused, errors.New("read the store: it lists objects that it does not have, or they change faster than they can be read: try again")
+	return taken, refused, errors.New("read the store: it lists objects that do not exist, or they change while they are read: try again")
 }
 
-// takeAll gets objects, takes them in, and marks in tried those that were there.
+// takeAll gets objects, adds their runs, and marks the objects that exist in tried.
 func (y *Syncer) takeAll(ctx context.Context, names []string, known map[string]int64, tried map[string]bool) (taken int, refused []error, err error) {
 	for o, err := range getAll(ctx, y.store, names) {
 		if bad := new(ObjectError); errors.As(err, &bad) {
@@ -96,7 +98,7 @@ func (y *Syncer) takeAll(ctx context.Context, names []string, known map[string]i
 	return taken, refused, nil
 }
 
-// list returns the names of the objects to take, and fills y.there.
+// list returns the names of the objects that the history lacks, and sets y.there.
 func (y *Syncer) list(ctx context.Context, known map[string]int64) (wanted []string, err error) {
 	packs, err := y.history.Packs(ctx)
 	if err != nil {
@@ -112,7 +114,7 @@ func (y *Syncer) list(ctx context.Context, known map[string]int64) (wanted []str
 		for _, member := range members {
 			y.there[member] = true
 			if _, is := known[member]; !is {
-				read = false // of a history that lost a part of it
+				read = false // the history lost a run of the pack
 			}
 		}
 		if _, is := known[name]; !is && !read {
@@ -122,7 +124,7 @@ func (y *Syncer) list(ctx context.Context, known map[string]int64) (wanted []str
 	return wanted, nil
 }
 
-// take takes in an object that may be hostile.
+// take adds the runs of an object, which is not trusted.
 func (y *Syncer) take(ctx context.Context, o Object, known map[string]int64) (taken int, refused []error, err error) {
 	keep := func(name string, r reports.Run) error {
 		if _, is := known[name]; is {
@@ -151,20 +153,21 @@ func (y *Syncer) take(ctx context.Context, o Object, known map[string]int64) (ta
 		return taken, refused, err
 	}
 	var members []string
-	err = DecodePack(o.Name, o.Content, func(name string, r reports.Run) error {
+	err = decodePack(o.Name, o.Content, func(name string, r reports.Run) error {
 		members, y.there[name] = append(members, name), true
 		return keep(name, r)
 	}, func(bad error) { refused = append(refused, bad) })
 	if bad := new(ObjectError); errors.As(err, &bad) {
 		return taken, append(refused, err), nil
 	}
-	if err != nil || len(refused) > 0 { // a pack with what cannot be used is named each time
+	if err != nil || len(refused) > 0 { // a pack with invalid runs is reported each time
 		return taken, refused, err
 	}
 	return taken, refused, y.history.KnowPack(ctx, o.Name, members)
 }
 
-// Push sends the runs that the store does not have. It lists the store where Pull has not.
+// Push sends the runs that the store lacks, and returns their number. It lists the store unless
+// Pull did.
 func (y *Syncer) Push(ctx context.Context) (sent int, err error) {
 	known, err := y.history.Objects(ctx)
 	if err != nil {
@@ -182,7 +185,7 @@ func (y *Syncer) Push(ctx context.Context) (sent int, err error) {
 		}
 		created, err := putAll(ctx, y.store, batch)
 		if err != nil {
-			return fmt.Errorf("send %d runs: %w", len(batch), err)
+			return fmt.Errorf("send runs to the store: %w", err)
 		}
 		for _, o := range batch {
 			y.there[o.Name] = true
@@ -222,19 +225,19 @@ func (y *Syncer) Push(ctx context.Context) (sent int, err error) {
 	return sent, flush()
 }
 
-// listPacks lists the store and takes in the packs that are not known: their runs are there.
+// listPacks lists the store and adds the runs of unknown packs, so that they are not sent again.
 func (y *Syncer) listPacks(ctx context.Context, known map[string]int64) error {
 	wanted, err := y.list(ctx, known)
 	if err != nil {
 		return err
 	}
 	wanted = slices.DeleteFunc(wanted, func(name string) bool { return !IsPack(name) })
-	_, _, err = y.takeAll(ctx, wanted, known, map[string]bool{}) // Pull names what cannot be used
+	_, _, err = y.takeAll(ctx, wanted, known, map[string]bool{}) // Pull reports invalid objects
 	return err
 }
 
-// toSend returns the numbers of the runs that the store has under none of their names: a run may
-// have several, as versions of this program encode it.
+// toSend returns the IDs of the runs that the store does not have under any of their names. A run
+// has several names if versions of this program encoded it differently.
 func (y *Syncer) toSend(ctx context.Context, known map[string]int64) ([]int64, error) {
 	runs, err := y.history.WithoutObject(ctx)
 	if err != nil {

@@ -221,7 +221,7 @@ func (s *Store) GetAll(ctx context.Context, names []string) iter.Seq2[store.Obje
 			for _, r := range rows {
 				var err error
 				if r.Content == nil {
-					err = &store.ObjectError{Name: r.Name, Err: fmt.Errorf("it has more than %d bytes, the most that a run may have", store.MaxObject)}
+					err = &store.ObjectError{Name: r.Name, Err: fmt.Errorf("more than the maximum of %d bytes", store.MaxObject)}
 				}
 				if !yield(r, err) {
 					return
