@@ -38,6 +38,9 @@ const (
 	maxSeq  = 1<<seqBits - 1 // steps a run can have
 )
 
+// maxArgs is the most arguments that a statement has: those of a pause.
+const maxArgs = 21
+
 // Backend is a [core.Backend] in a SQLite file. All methods may be called from
 // several goroutines.
 type Backend struct {
@@ -45,7 +48,8 @@ type Backend struct {
 	readers  *sql.DB
 	maxBatch int // 1: no save shares a transaction
 
-	mu    sync.Mutex // guards the queue
+	mu    sync.Mutex      // guards what follows
+	plans map[uint64]bool // fingerprints whose texts are saved
 	queue []*save
 	led   bool // somebody leads: commits, or has been chosen to
 
@@ -56,11 +60,9 @@ type Backend struct {
 
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
-	args    []driver.NamedValue
+	args    [maxArgs]driver.NamedValue
 	buf     []byte                    // for checksums
 	broken  map[core.Lease]brokenStep // by the lease of the run
-
-	plans sync.Map // fingerprints whose texts are saved
 
 	closed                             atomic.Bool
 	saves, claims, commits, heartbeats atomic.Int64
@@ -121,24 +123,32 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	if err != nil {
 		return nil, sqlitedb.Advise(err)
 	}
-	b := &Backend{path: c.Path, w: w, maxBatch: maxBatch, readers: sql.OpenDB(c)}
+	b := &Backend{path: c.Path, w: w, plans: map[uint64]bool{}, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
 	sqlitedb.LogWarnings(b.path, b.Warnings())
 	return b, nil
 }
 
-// bind numbers arguments in the writer's own buffer, which is used again.
+// bind numbers the arguments of a statement, in a buffer that is used again.
 func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
-	b.args = named(b.args[:0], values...)
-	return b.args
+	args := b.args[:len(values)]
+	for i, v := range values {
+		args[i].Ordinal, args[i].Value = i+1, v
+	}
+	return args
 }
 
 // Start implements [core.Backend].
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
 	var lease core.Lease
-	err := b.write(ctx, &b.saves, func() error {
-		if err := b.insertPlan(rec); err != nil {
-			return err
+	b.mu.Lock()
+	saved := b.plans[rec.Plan]
+	b.mu.Unlock()
+	err := b.write(ctx, &b.saves, false, func() error {
+		if !saved && rec.PlanText != "" {
+			if err := b.insertPlan(rec); err != nil {
+				return err
+			}
 		}
 		var born, now int64
 		b.buf, born = sumStart(b.buf, rec)
@@ -160,7 +170,7 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 				return halfDone{err}
 			}
 		}
-		err = b.insertStep(lease, core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time})
+		err = b.insertStep(lease, &core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time})
 		if errors.Is(err, core.ErrFenced) {
 			err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, id)
 		}
@@ -175,19 +185,17 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 	if err != nil {
 		return core.Lease{}, err
 	}
-	b.plans.Store(rec.Plan, true)
+	if !saved && rec.PlanText != "" {
+		b.mu.Lock()
+		b.plans[rec.Plan] = true
+		b.mu.Unlock()
+	}
 	return lease, nil
 }
 
 // insertPlan saves the text of a plan with the first run of it that this backend starts.
 // Texts are never deleted: there are few.
 func (b *Backend) insertPlan(rec core.StartRecord) error {
-	if rec.PlanText == "" {
-		return nil
-	}
-	if _, known := b.plans.Load(rec.Plan); known {
-		return nil
-	}
 	args := b.bind(int64(rec.Plan), rec.PlanText, sumText(rec.PlanText))
 	_, err := b.w.exec(stmtInsertPlan, args)
 	return err
@@ -198,13 +206,13 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 	if err := checkSeq(rec.Seq); err != nil {
 		return err
 	}
-	return b.write(ctx, &b.saves, func() error { return b.insertStep(lease, rec) })
+	return b.write(ctx, &b.saves, true, func() error { return b.insertStep(lease, &rec) })
 }
 
 // Enqueue implements [core.StepQueue].
 func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	s := &queuedStep{b: b, rec: rec}
-	s.job, s.counter, s.lease, s.seq = s, &b.saves, lease, rec.Seq
+	s.job, s.counter, s.single, s.lease, s.seq = s, &b.saves, true, lease, rec.Seq
 	b.enqueue(&s.save)
 	return s
 }
@@ -221,7 +229,7 @@ func (s *queuedStep) do() error {
 	if err := checkSeq(s.rec.Seq); err != nil {
 		return err
 	}
-	return s.b.insertStep(s.lease, s.rec)
+	return s.b.insertStep(s.lease, &s.rec)
 }
 
 // Wait implements [core.Enqueued].
@@ -235,22 +243,17 @@ func checkSeq(seq int64) error {
 	return nil
 }
 
-func (b *Backend) insertStep(lease core.Lease, rec core.StepRecord) error {
+func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
 	var boxed driver.Value = key // once
 	var crc int64
-	b.buf, crc = sum(b.buf, key, &rec)
-	stmt, args := stmtInsertStep, b.bind(boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
-		blob(rec.Output), rec.Feedback, rec.Error, blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), crc,
-		rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost)
-	if isPause(&rec) {
-		stmt = stmtInsertPause
-		for _, v := range []driver.Value{rec.Token, rec.For, nanos(rec.Due)} {
-			args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: v})
-		}
-		b.args = args
+	b.buf, crc = sum(b.buf, key, rec)
+	stmt, values := stmtInsertStep, []driver.Value{boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
+		blob(rec.Output), blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), crc, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost}
+	if rec.Feedback != "" || rec.Error != "" || isPause(rec) {
+		stmt, values = stmtInsertOther, append(values, rec.Feedback, rec.Error, rec.Token, rec.For, nanos(rec.Due))
 	}
-	_, err := b.w.exec(stmt, args)
+	_, err := b.w.exec(stmt, b.bind(values...))
 	if c := sqlitedb.Code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
 	}
@@ -291,11 +294,11 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 			return err
 		}
 	}
-	err := b.write(ctx, &b.saves, func() error {
+	err := b.write(ctx, &b.saves, rec.State == nil, func() error {
 		if rec.State != nil {
 			// A record without a path: the run is still running here, so the fence holds for it too.
 			end := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
-			if err := b.insertStep(lease, end); err != nil {
+			if err := b.insertStep(lease, &end); err != nil {
 				return err
 			}
 		}

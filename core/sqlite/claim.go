@@ -60,7 +60,7 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 		return core.Lease{}, core.Snapshot{}, err
 	}
 	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1}, core.Snapshot{}
-	err := b.write(ctx, &b.claims, func() error {
+	err := b.write(ctx, &b.claims, false, func() error {
 		now := run
 		ok, err := b.claim(now, c, false)
 		if err == nil && !ok {
@@ -121,7 +121,7 @@ func reopened(s core.Snapshot) []byte {
 
 // Renew implements [core.Backend].
 func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease) (lost []core.Lease, err error) {
-	err = b.write(ctx, &b.heartbeats, func() error {
+	err = b.write(ctx, &b.heartbeats, false, func() error {
 		lost = nil // the transaction may be made a second time
 		sum := sumHolder(h)
 		for _, l := range leases {
@@ -150,7 +150,7 @@ func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRe
 		return err
 	}
 	id := run.id
-	err = b.write(ctx, &b.saves, func() error {
+	err = b.write(ctx, &b.saves, true, func() error {
 		args := b.bind(rec.Token, blob(rec.Answer), rec.Time.UnixNano(), sumAnswer(id, &rec), id, id<<seqBits, id<<seqBits|maxSeq, rec.Token)
 		ok, err := b.w.affect(stmtAnswer, args)
 		if err == nil && !ok {
@@ -197,7 +197,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 	more = len(old) > limit
 	for _, r := range old[:min(limit, len(old))] {
 		gone := false
-		err := b.write(ctx, &b.deletions, func() (err error) {
+		err := b.write(ctx, &b.deletions, false, func() (err error) {
 			gone, err = b.w.affect(stmtPrune, b.bind(r[0], r[1], r[2])) // unless it was resumed meanwhile
 			return err
 		})

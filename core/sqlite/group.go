@@ -34,6 +34,7 @@ type save struct {
 	err     error
 	turn    chan bool  // true: lead the next batch; false: done, see err; nil: leads from the start
 	chosen  bool       // to lead; needs the queue's lock
+	single  bool       // of one statement, which is a transaction by itself
 	lease   core.Lease // of the run whose step it is; zero for other saves
 	seq     int64      // of the step
 }
@@ -49,12 +50,13 @@ func (f statement) do() error { return f() }
 // write commits one save. Saves of runs at once are combined: while one
 // transaction is on its way to the disk the next ones queue up, and the first of
 // them then commits all that wait in one transaction of its own. A goroutine that
-// did nothing else would add two switches to every save.
-func (b *Backend) write(ctx context.Context, counter *atomic.Int64, do func() error) error {
+// did nothing else would add two switches to every save. single says that do executes one
+// statement.
+func (b *Backend) write(ctx context.Context, counter *atomic.Int64, single bool, do func() error) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("save to %s: %w", b.path, err)
 	}
-	s := &save{job: statement(do), counter: counter}
+	s := &save{job: statement(do), counter: counter, single: single}
 	b.enqueue(s)
 	return b.wait(ctx, s)
 }
@@ -196,7 +198,11 @@ func (b *Backend) commit(batch []*save) {
 	// One save, or a batch that failed: one by one, so that each fails or succeeds for
 	// reasons of its own.
 	for _, s := range batch {
-		if s.err = b.follows(s, b.w.tx(s.job)); s.err == nil {
+		run := b.w.tx
+		if s.single {
+			run = b.w.autocommit
+		}
+		if s.err = b.follows(s, run(s.job)); s.err == nil {
 			b.committed(s)
 		}
 	}

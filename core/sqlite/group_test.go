@@ -26,7 +26,7 @@ func started(run string) core.StartRecord {
 func held(b *Backend, want int, queue func(), then ...func()) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	go func() { _ = b.write(context.Background(), new(atomic.Int64), func() error { return nil }) }()
+	go func() { _ = b.write(context.Background(), new(atomic.Int64), false, func() error { return nil }) }()
 	wait := func(ready func() bool) {
 		for ok := false; !ok; runtime.Gosched() {
 			b.mu.Lock()
@@ -72,7 +72,7 @@ func TestABadSaveFailsAlone(t *testing.T) {
 			return b.Step(t.Context(), core.Lease{ID: 99, Epoch: 1}, core.StepRecord{Seq: 1, Status: core.Completed})
 		}, core.ErrFenced},
 		"twice":     {func(b *Backend) error { _, err := b.Start(t.Context(), started("first")); return err }, core.ErrRunExists},
-		"any other": {func(b *Backend) error { return b.write(t.Context(), &b.saves, func() error { return disk }) }, disk},
+		"any other": {func(b *Backend) error { return b.write(t.Context(), &b.saves, false, func() error { return disk }) }, disk},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)

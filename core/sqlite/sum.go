@@ -107,7 +107,7 @@ func sumNow(buf []byte, c current) ([]byte, int64) {
 
 // sumHolder is the CRC-32C over the holder of a run.
 func sumHolder(h core.Holder) int64 {
-	var fixed [64]byte
+	var fixed [128]byte // no allocation for an executor with a usual name
 	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(h.Until)))
 	return int64(crc32.Checksum(append(b, h.Executor...), castagnoli))
 }

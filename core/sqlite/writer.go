@@ -19,7 +19,7 @@ const (
 	stmtInsertRun
 	stmtOrigin
 	stmtInsertStep
-	stmtInsertPause
+	stmtInsertOther
 	stmtFinish
 	stmtClaim
 	stmtReopen
@@ -29,13 +29,13 @@ const (
 	stmtCount
 )
 
-// insertStep begins the insertion of a step record. Unless the lease is good, the run is
+// insertStep inserts a step record. Unless the lease is good, the run is
 // running and the record before is there, the path is NULL, and the column refuses it. Not
 // INSERT ... SELECT: from the table itself that goes by way of a temporary one, and keeps a
 // copy of every page that it changes.
-const insertStep = `INSERT INTO steps (key, path, status, attempts, output, feedback, error, state, started, ended, sum, calls, tokens, cost%s)
+const insertStep = `INSERT INTO steps (key, path, status, attempts, output, state, started, ended, sum, calls, tokens, cost, feedback, error%s)
 	VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
-		AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?%s)`
+		AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, %s)`
 
 var statements = [stmtCount]string{
 	stmtBegin:    `BEGIN IMMEDIATE`,
@@ -47,9 +47,10 @@ var statements = [stmtCount]string{
 	stmtInsertRun: `INSERT INTO runs (id, tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held)
 		VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM runs), 0)) + 1 FROM gone), ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
 	stmtOrigin:     `UPDATE runs SET origin_tenant = ?, origin_run = ?, origin_seq = ? WHERE id = ?`,
-	stmtInsertStep: fmt.Sprintf(insertStep, "", ""),
-	// Only pauses have these columns, and all other steps have the time to bind them.
-	stmtInsertPause: fmt.Sprintf(insertStep, ", token, whom, due", ", ?, ?, ?"),
+	stmtInsertStep: fmt.Sprintf(insertStep, "", "'', ''"),
+	// Pauses, failures and retries: all other steps have nothing in these columns, and take
+	// less time without binding them.
+	stmtInsertOther: fmt.Sprintf(insertStep, ", token, whom, due", "?, ?, ?, ?, ?"),
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
 	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, wake = ?, seen = ?, sum = sum & -4294967296 | ?
 		WHERE id = ? AND epoch = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
@@ -148,6 +149,15 @@ func (w *writer) tx(j job) error {
 	return err
 }
 
+// autocommit does a job of one statement, which SQLite commits or undoes by itself. A
+// statement that writes takes the write lock before it reads, as BEGIN IMMEDIATE does.
+func (w *writer) autocommit(j job) error {
+	if w.unfit != nil {
+		return w.unfit
+	}
+	return j.do()
+}
+
 // careless lets the connection sync nothing from now on.
 func (w *writer) careless() error {
 	_, err := sqlitedb.Pragma(context.Background(), w.conn, sqlitedb.Setting{Name: "synchronous", Set: "OFF"})
@@ -181,12 +191,4 @@ func (lent) Close() error { return nil }
 // QueryContext implements driver.QueryerContext.
 func (l lent) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	return l.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
-}
-
-// named numbers the arguments of a statement.
-func named(buf []driver.NamedValue, values ...driver.Value) []driver.NamedValue {
-	for i, v := range values {
-		buf = append(buf, driver.NamedValue{Ordinal: i + 1, Value: v})
-	}
-	return buf
 }

@@ -77,11 +77,15 @@ func (f *Floor) Replay(n int) error {
 
 func (f *Floor) replay(tx transaction) error {
 	ctx := context.Background()
+	if tx.single {
+		_, err := f.statements[tx.executions[0].statement].ExecContext(ctx, tx.executions[0].args)
+		return err
+	}
 	if _, err := f.begin.ExecContext(ctx, nil); err != nil {
 		return err
 	}
-	for i := range tx {
-		if _, err := f.statements[tx[i].statement].ExecContext(ctx, tx[i].args); err != nil {
+	for _, e := range tx.executions {
+		if _, err := f.statements[e.statement].ExecContext(ctx, e.args); err != nil {
 			_, undoErr := f.rollback.ExecContext(ctx, nil)
 			return errors.Join(err, undoErr)
 		}

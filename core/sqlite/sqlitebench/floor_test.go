@@ -41,6 +41,15 @@ func TestFloorRepeatsTheBytes(t *testing.T) {
 	if rec.Len() != 8 {
 		t.Fatalf("%d transactions are recorded, want 2 runs of N+2 = 4", rec.Len())
 	}
+	single := 0
+	for _, tx := range rec.txs {
+		if tx.single {
+			single++
+		}
+	}
+	if single != 6 {
+		t.Errorf("%d transactions are recorded as one statement, want the steps and the end of 2 runs", single)
+	}
 	path := filepath.Join(dir, "floor.db")
 	f, err := OpenFloor(t.Context(), path, sqlite.Process, rec)
 	if err != nil {

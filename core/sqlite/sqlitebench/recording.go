@@ -17,8 +17,12 @@ type Recording struct {
 	marks      []int // transactions that were there at the end of each operation
 }
 
-// transaction is what was executed between BEGIN and COMMIT.
-type transaction []execution
+// transaction is what was executed between BEGIN and COMMIT, or one statement that was
+// executed without them.
+type transaction struct {
+	single     bool
+	executions []execution
+}
 
 type execution struct {
 	statement int // its number among the texts
@@ -32,7 +36,7 @@ func (r *Recording) Len() int { return len(r.txs) }
 func (r *Recording) Statements() int {
 	n := 0
 	for _, tx := range r.txs {
-		n += len(tx)
+		n += len(tx.executions)
 	}
 	return n
 }
@@ -42,7 +46,8 @@ func (r *Recording) Statements() int {
 type tape struct {
 	mu      sync.Mutex
 	rec     Recording
-	pending transaction
+	begun   bool           // a transaction
+	pending transaction    // what was executed in it
 	known   map[string]int // texts to their numbers
 }
 
@@ -62,19 +67,23 @@ func (t *tape) recording() *Recording {
 }
 
 // executed takes a statement that has succeeded into the recording. What was rolled back is
-// dropped, and so are transactions in which nothing was executed.
-func (t *tape) executed(query string, args []driver.NamedValue) {
+// dropped, and so are transactions in which nothing was executed, or one statement that
+// changed nothing.
+func (t *tape) executed(query string, args []driver.NamedValue, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch query {
 	case "BEGIN IMMEDIATE", "ROLLBACK":
-		t.pending = nil
+		t.begun, t.pending = query != "ROLLBACK", transaction{}
 		return
 	case "COMMIT":
-		if len(t.pending) > 0 {
+		if len(t.pending.executions) > 0 {
 			t.rec.txs = append(t.rec.txs, t.pending)
 		}
-		t.pending = nil
+		t.begun, t.pending = false, transaction{}
+		return
+	}
+	if !t.begun && !changed {
 		return
 	}
 	number, ok := t.known[query]
@@ -90,7 +99,12 @@ func (t *tape) executed(query string, args []driver.NamedValue) {
 		}
 		kept[i] = a
 	}
-	t.pending = append(t.pending, execution{number, kept})
+	one := execution{number, kept}
+	if !t.begun {
+		t.rec.txs = append(t.rec.txs, transaction{true, []execution{one}})
+		return
+	}
+	t.pending.executions = append(t.pending.executions, one)
 }
 
 // taped is a connection whose prepared statements are recorded.
@@ -128,7 +142,8 @@ type tapedStmt struct {
 func (s tapedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	res, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	if err == nil {
-		s.tape.executed(s.query, args)
+		rows, rowsErr := res.RowsAffected()
+		s.tape.executed(s.query, args, rowsErr != nil || rows > 0)
 	}
 	return res, err
 }
