@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -254,5 +255,43 @@ func TestChangesInDoubtAreReadBack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A resume takes each record in once: what it allocates grows with the items of a map, not
+// with their square.
+func TestResumeOfAMapIsLinear(t *testing.T) {
+	most := 8000
+	if testing.Short() {
+		most = 4000
+	}
+	resumed := func(items int) (bytes uint64) {
+		step := core.Step("a", core.AgentFunc(func(_ context.Context, i int) (int, error) { return i + 1, nil }),
+			func(i int) int { return i }, func(i *int, o int) { *i = o })
+		p, err := core.New("p",
+			core.Map("m", items, func(int) []int { return make([]int, items) }, step,
+				func(s *int, ends []core.Ended[int]) error { *s = len(ends); return nil }),
+			core.Human("h", func(int) string { return "go on?" }, func(*int, bool) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, key := core.NewMemory(), core.RunKey{Run: "r"}
+		first, err := core.Run(t.Context(), core.NewEngine(core.WithBackend(b)), p, key, 0)
+		if err != nil || first.Status != core.Paused {
+			t.Fatal(first.Status, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		res, err := core.Signal(t.Context(), core.NewEngine(core.WithBackend(b)), p, key, first.Pauses[0].Token, true)
+		runtime.ReadMemStats(&after)
+		if err != nil || res.Status != core.Completed || res.Scope != items || res.Calls != 0 {
+			t.Fatal(res.Status, res.Scope, res.Calls, err)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	small, large := resumed(most/8), resumed(most)
+	if large > 12*small {
+		t.Errorf("a resume of %d items allocates %d bytes, of %d items %d: %.1f times as much for 8 times the items",
+			most/8, small, most, large, float64(large)/float64(small))
 	}
 }
