@@ -64,7 +64,7 @@ func (c *cached[In, Out]) check() string {
 // Call implements [Agent].
 func (c *cached[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) {
 	var out Out
-	input, err := c.in.Encode(&req.Input, false)
+	input, err := c.in.Encode(&req.Input)
 	if err != nil {
 		return out, fmt.Errorf("cached agent %q: its input cannot be a key: %w", c.name, err)
 	}
@@ -107,7 +107,7 @@ func (c *cached[In, Out]) lead(ctx context.Context, req Request[In], key string,
 	if out, err = c.agent.Call(ctx, req); err != nil {
 		return out, err
 	}
-	if value, err = c.out.Encode(&out, false); err != nil {
+	if value, err = c.out.Encode(&out); err != nil {
 		return out, fmt.Errorf("cached agent %q: its output cannot be kept: %w", c.name, err)
 	}
 	f.value = value

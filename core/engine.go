@@ -23,7 +23,6 @@ type Engine struct {
 	failed    func(key RunKey, path string, attempt int, err error)
 	texts     bool // of errors, in logs and spans
 	isolation bool
-	doubles   bool
 	executor  string
 	lease     time.Duration
 	held      held
@@ -51,10 +50,6 @@ func WithGrace(d time.Duration) Option { return func(e *Engine) { e.grace = d } 
 // ([*IsolationError]). Branches then run one after the other and every scope is
 // encoded around every step: it is for tests, and slow.
 func WithIsolationChecks() Option { return func(e *Engine) { e.isolation = true } }
-
-// WithTestDoubles lets test doubles be stored. The default is to refuse them
-// ([*DoubleError]): a mock in a saved state is a test that leaked.
-func WithTestDoubles() Option { return func(e *Engine) { e.doubles = true } }
 
 // NewEngine returns an engine; without options it saves nothing.
 func NewEngine(opts ...Option) *Engine {

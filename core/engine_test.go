@@ -320,26 +320,6 @@ func TestUnstorableValuesAreNamed(t *testing.T) {
 	}
 }
 
-// A test double that reaches a save is refused with the step's name, unless the
-// engine is told to take it.
-func TestTestDoublesAreNotSaved(t *testing.T) {
-	mock := core.Step("s", core.Func[string, double](func(context.Context, core.Request[string]) (double, error) { return double{Name: "m"}, nil }),
-		read, func(d *doc, out double) { d.Note = out.Name })
-	_, err := run(t, plan(t, mock), doc{}, core.WithBackend(core.NewMemory()))
-	var found *core.DoubleError
-	if !errors.As(err, &found) || !strings.Contains(err.Error(), "save step s of run r") {
-		t.Errorf("error %v", err)
-	}
-	res, err := run(t, plan(t, mock), doc{}, core.WithBackend(core.NewMemory()), core.WithTestDoubles())
-	if err != nil || res.Scope.Note != "m" {
-		t.Errorf("%+v, %v", res, err)
-	}
-}
-
-type double struct{ Name string }
-
-func (double) TestDouble() {}
-
 // moody is a scope that panics when it is stored from its second value on.
 type moody int
 

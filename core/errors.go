@@ -102,10 +102,6 @@ type (
 	// and Problem (why, and what to do).
 	ValueError = codec.ValueError
 
-	// DoubleError is a test double about to be stored: outside a test it means that a
-	// mock has reached a durable run. It has the fields Field and Type.
-	DoubleError = codec.DoubleError
-
 	// ConflictError is two branches that changed one field to different values. It has
 	// the fields Field (like `Scores["a"]`; empty for the scope itself), First and
 	// Second (names of the branches).

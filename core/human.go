@@ -21,7 +21,7 @@ func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ..
 		opt(&b.opts)
 	}
 	if b.problem == nil && b.opts.after != 0 {
-		b.late, b.problem = b.codec.Encode(&b.opts.fallback, false)
+		b.late, b.problem = b.codec.Encode(&b.opts.fallback)
 	}
 	return &Node[S]{name, b}
 }
@@ -123,7 +123,7 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.codec.Encode(&a, false)
+	return b.codec.Encode(&a)
 }
 
 func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
@@ -154,7 +154,7 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 	if b.opts.after > 0 {
 		rec.Due = rec.Started.Add(b.opts.after)
 	}
-	if rec.Output, err = b.prompt.Encode(&prompt, false); err != nil {
+	if rec.Output, err = b.prompt.Encode(&prompt); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}
 	if stop := r.save(ctx, rec); stop != nil {

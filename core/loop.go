@@ -149,7 +149,7 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 			return err, nil
 		}
 		if watch.most > 0 {
-			state, err := l.codec.Encode(&l.scope, true)
+			state, err := l.codec.Encode(&l.scope)
 			if err != nil {
 				return exit(ExitBodyError, fmt.Errorf("compare iterations: %w", err)), nil
 			}

@@ -131,7 +131,7 @@ func (f *fork[S, T]) run(ctx context.Context, l *lane[S]) (failure, stop error) 
 	atOnce := f.opts.atOnce
 	if l.run.engine.isolation {
 		// One after the other, so that a change of the scope around has one possible author.
-		defer l.guard(f.path, func() ([]byte, error) { return l.codec.Encode(&l.scope, true) })()
+		defer l.guard(f.path, func() ([]byte, error) { return l.codec.Encode(&l.scope) })()
 		for _, b := range lanes {
 			b.guards = l.guards
 		}

@@ -43,7 +43,7 @@ func Replay[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (Result[S
 	if !snap.Status.Ended() || result.Status != snap.Status {
 		return result, err
 	}
-	state, encodeErr := p.codec.Encode(&result.Scope, true)
+	state, encodeErr := p.codec.Encode(&result.Scope)
 	if encodeErr != nil {
 		return result, fmt.Errorf("replay run %s: %w", snap.Start.Key, encodeErr)
 	}

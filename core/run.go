@@ -93,7 +93,7 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 // start saves the start of the run.
 func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], holder Holder, origin Origin) error {
 	r := l.run
-	state, err := l.codec.Encode(&l.scope, r.engine.doubles)
+	state, err := l.codec.Encode(&l.scope)
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
@@ -251,7 +251,7 @@ func (l *lane[S]) lastState(rec *FinishRecord) error {
 			return stop
 		}
 		var err error
-		if state, err = l.codec.Encode(&l.scope, l.run.engine.doubles); err != nil {
+		if state, err = l.codec.Encode(&l.scope); err != nil {
 			return &SaveError{Run: l.run.key, What: "finish", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 		}
 	}

@@ -77,7 +77,7 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 		rec.Started = r.engine.now()
 	}
 	if r.engine.isolation {
-		defer l.guard(path, func() ([]byte, error) { return l.codec.Encode(&l.scope, true) })()
+		defer l.guard(path, func() ([]byte, error) { return l.codec.Encode(&l.scope) })()
 	}
 	try, feedback := attempt[S, Out]{}, l.feedback
 	for {
@@ -195,14 +195,13 @@ type work[S, In, Out any] struct {
 	codec   *codec.Codec[S]
 	view    S    // for the input; the output is written into try.scope
 	settle  bool // the output is recorded
-	doubles bool // may be recorded
 	guarded bool // look for changes of view
 	try     attempt[S, Out]
 }
 
 func (c *call[S, In, Out]) work(l *lane[S]) *work[S, In, Out] {
 	e := l.run.engine
-	w := &work[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), doubles: e.doubles, guarded: e.isolation}
+	w := &work[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), guarded: e.isolation}
 	if w.view, w.try.err = l.codec.Copy(&l.scope); w.try.err == nil {
 		w.try.scope, w.try.err = l.codec.Copy(&l.scope)
 	}
@@ -233,19 +232,19 @@ func (c *call[S, In, Out]) try(ctx context.Context, w *work[S, In, Out], req Req
 func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) {
 	var before []byte
 	if w.guarded {
-		before, _ = w.codec.Encode(&w.view, true) // what cannot be stored is refused by the save
+		before, _ = w.codec.Encode(&w.view) // what cannot be stored is refused by the save
 	}
 	req.Input = w.call.read(w.view)
 	out, err := w.call.agent.Call(ctx, req)
 	if before != nil {
-		if after, bad := w.codec.Encode(&w.view, true); bad != nil || !bytes.Equal(before, after) {
+		if after, bad := w.codec.Encode(&w.view); bad != nil || !bytes.Equal(before, after) {
 			w.try.stop = &IsolationError{Step: req.Path}
 		}
 	}
 	if err != nil {
 		return err
 	}
-	w.try.out = w.call.own(out, w.settle, w.doubles)
+	w.try.out = w.call.own(out, w.settle)
 	w.call.write(&w.try.scope, w.try.out)
 	return nil
 }
@@ -253,20 +252,20 @@ func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) 
 // own makes a copy of an output, which the agent may go on to change. Where outputs
 // are recorded it is what will be read from the record. An output that cannot be
 // copied is left alone: the save says why.
-func (c *call[S, In, Out]) own(out Out, settle, doubles bool) Out {
+func (c *call[S, In, Out]) own(out Out, settle bool) Out {
 	if c.codec.Plain() && !c.codec.Lossy {
 		return out
 	}
-	return c.copied(out, settle && c.codec.Lossy, doubles)
+	return c.copied(out, settle && c.codec.Lossy)
 }
 
-func (c *call[S, In, Out]) copied(out Out, stored, doubles bool) (made Out) {
+func (c *call[S, In, Out]) copied(out Out, stored bool) (made Out) {
 	var err error
 	if !stored {
 		made, err = c.codec.Copy(&out)
 	} else {
 		var data []byte
-		if data, err = c.codec.Encode(&out, doubles); err == nil {
+		if data, err = c.codec.Encode(&out); err == nil {
 			err = c.codec.Decode(data, &made)
 		}
 	}
@@ -292,14 +291,14 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 	var err error
 	if rec.Status == Completed {
 		out := try.out // a copy that escapes only where it is stored
-		if rec.Output, err = c.codec.Encode(&out, r.engine.doubles); err != nil {
+		if rec.Output, err = c.codec.Encode(&out); err != nil {
 			return fail("output of the agent", err)
 		}
 		if l.watched {
 			l.sawOutput(rec.Output)
 		}
 		if r.saving() {
-			state, err := l.codec.Encode(&l.scope, r.engine.doubles)
+			state, err := l.codec.Encode(&l.scope)
 			if err != nil {
 				return fail("scope", err)
 			}
@@ -354,7 +353,7 @@ func (c *call[S, In, Out]) reenact(l *lane[S], rec *StepRecord) (stop error) {
 	if err := errors.Join(failure, stop); err != nil {
 		return err
 	}
-	state, err := l.codec.Encode(&l.scope, true)
+	state, err := l.codec.Encode(&l.scope)
 	if err != nil {
 		return fmt.Errorf("replay step %q: %w", rec.Path, err)
 	}

@@ -26,14 +26,14 @@ func New[T any]() (*Codec[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Codec[T]{shape: s, Lossy: s.holds(map[*shape]bool{}, moment, opaque) && !s.holds(map[*shape]bool{}, double)}, nil
+	return &Codec[T]{shape: s, Lossy: s.holds(map[*shape]bool{}, moment, opaque)}, nil
 }
 
 // holds reports whether a value may hold one of the given forms. Of two of them
 // storage does not keep all: of a time the monotonic reading and the name of its
 // zone, of a type with marshal methods what these leave out. User code must not see
 // that before a crash and miss it after, so such scopes are read back from what was
-// saved. Scopes with test doubles are not: what a double expects is not stored at all.
+// saved.
 func (s *shape) holds(seen map[*shape]bool, forms ...form) bool {
 	if s == nil || seen[s] {
 		return false
@@ -47,8 +47,8 @@ func (s *shape) holds(seen map[*shape]bool, forms ...form) bool {
 	return slices.Contains(forms, s.form) || s.elem.holds(seen, forms...)
 }
 
-// Copy returns a value that shares nothing with v that can change, test doubles
-// and what map keys point to apart. Within it is shared what is shared in v.
+// Copy returns a value that shares nothing with v that can change, what map
+// keys point to apart. Within it is shared what is shared in v.
 func (c *Codec[T]) Copy(v *T) (to T, err error) {
 	if c.shape.plain {
 		return *v, nil
@@ -67,12 +67,12 @@ var encoders = sync.Pool{New: func() any { return &encoder{} }}
 // mostKept is the largest buffer that is kept, in bytes.
 const mostKept = 1 << 20
 
-// Encode returns v as JSON. The error is a [*ValueError], a [*DoubleError] or,
-// where a method of v panicked, a [*PanicError].
-func (c *Codec[T]) Encode(v *T, doubles bool) (data []byte, err error) {
+// Encode returns v as JSON. The error is a [*ValueError] or, where a
+// method of v panicked, a [*PanicError].
+func (c *Codec[T]) Encode(v *T) (data []byte, err error) {
 	defer Contain(&err)
 	e := encoders.Get().(*encoder)
-	*e = encoder{data: e.data[:0], doubles: doubles}
+	*e = encoder{data: e.data[:0]}
 	if err := e.encode(c.shape, reflect.ValueOf(v)); err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ type object struct {
 
 // deepen replaces, within the settable v, all that it shares with the original.
 func (c *copier) deepen(s *shape, v reflect.Value) (err error) {
-	if s.plain || s.form == double {
+	if s.plain {
 		return nil
 	}
 	if c.depth++; c.depth > maxDepth {
@@ -272,8 +272,6 @@ func (c *copier) reference(s *shape, v reflect.Value) error {
 		from := reflect.ValueOf(v.Interface()) // v itself is set below
 		made = reflect.MakeMapWithSize(s.typ, v.Len())
 		fill = func() error { return c.entries(s, from, made) }
-	case s.elem.form == double:
-		return nil // what is expected of a double is counted in one place
 	case s.elem.clone != nil && s.elem.clone.Type.Out(0) == reflect.PointerTo(s.elem.typ):
 		var err error
 		if made, err = cloned(s.elem, v); err != nil {

@@ -264,7 +264,7 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 		f := filler{Rand: rand.New(rand.NewPCG(seed, 1)), spoil: seed%2 == 0}
 		var v, back rich
 		f.fill(reflect.ValueOf(&v).Elem())
-		data, err := c.Encode(&v, false)
+		data, err := c.Encode(&v)
 		var bad *ValueError
 		if errors.As(err, &bad) {
 			if refused++; !f.spoil && bad.Field != "Opt.F" { // of which a -0 is left out
@@ -282,7 +282,7 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 		if err := c.Decode(data, &back); err != nil || !reflect.DeepEqual(v, back) {
 			t.Fatalf("seed %d: came back otherwise, error %v:\n%s", seed, err, data)
 		}
-		if again, err := c.Encode(&back, false); err != nil || !bytes.Equal(again, data) {
+		if again, err := c.Encode(&back); err != nil || !bytes.Equal(again, data) {
 			t.Fatalf("seed %d: stored again otherwise, error %v:\n%s\n%s", seed, err, data, again)
 		}
 		got, err := c.Copy(&v)
@@ -294,7 +294,7 @@ func TestRandomValuesComeBackOrAreRefused(t *testing.T) {
 			t.Fatalf("seed %d: Clone was called %d times", seed, owned)
 		}
 		spoilAll(reflect.ValueOf(&got).Elem())
-		if after, err := c.Encode(&v, false); err != nil || !bytes.Equal(after, data) {
+		if after, err := c.Encode(&v); err != nil || !bytes.Equal(after, data) {
 			t.Fatalf("seed %d: a change of the copy changed the original, error %v:\n%s\n%s", seed, err, data, after)
 		}
 	}
@@ -475,7 +475,7 @@ func TestFailingMethodsAreErrors(t *testing.T) {
 	}
 	isRefused(t, boxOf[[]failing]{[]failing{1}}, "Value[0]", "json: error calling MarshalJSON for type *codec.failing: not today")
 	c, _ := New[[]panicking]()
-	if _, err := c.Encode(&[]panicking{1}, false); !errors.As(err, &panicked) || len(panicked.Stack) == 0 {
+	if _, err := c.Encode(&[]panicking{1}); !errors.As(err, &panicked) || len(panicked.Stack) == 0 {
 		t.Errorf("MarshalJSON panics: %v", err)
 	}
 	v := []panicking{3}
@@ -540,7 +540,7 @@ func TestPlainValuesCostNoAllocationOfTheirOwn(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _ = c.Copy(&v) }); n != 0 {
 		t.Errorf("copy: %v allocations", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { _, _ = c.Encode(&v, false) }); n > 1 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = c.Encode(&v) }); n > 1 {
 		t.Errorf("encode: %v allocations, want the one of the result", n)
 	}
 }
@@ -567,7 +567,7 @@ func benchCopy[T any](b *testing.B, c *Codec[T], v *T) {
 
 func benchEncode[T any](b *testing.B, c *Codec[T], v *T) {
 	for b.Loop() {
-		_, _ = c.Encode(v, false)
+		_, _ = c.Encode(v)
 	}
 }
 
@@ -603,7 +603,7 @@ func FuzzDecodeStored(f *testing.F) {
 	for range 8 {
 		var v rich
 		fill.fill(reflect.ValueOf(&v).Elem())
-		if text, err := c.Encode(&v, false); err == nil {
+		if text, err := c.Encode(&v); err == nil {
 			f.Add(text)
 		}
 	}
@@ -615,14 +615,14 @@ func FuzzDecodeStored(f *testing.F) {
 		if c.Decode(data, &v) != nil {
 			return
 		}
-		once, err := c.Encode(&v, false)
+		once, err := c.Encode(&v)
 		if err != nil {
 			return // it may hold what cannot be stored
 		}
 		if err := c.Decode(once, &again); err != nil {
 			t.Fatalf("%s is stored and cannot be read: %v", once, err)
 		}
-		twice, err := c.Encode(&again, false)
+		twice, err := c.Encode(&again)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("%s\nbecomes\n%s, %v", once, twice, err)
 		}

@@ -16,9 +16,6 @@
 // and [Merge] joins what the branches of a fork changed. Marshal methods and Clone methods
 // of the user are trusted; if one panics, the error is a [*PanicError].
 //
-// Test doubles cannot be stored. They are recognised by type and refused with a
-// [*DoubleError], unless the caller allows them.
-//
 // The package does not import the engine. Package core exports the error types under
 // its own name.
 package codec

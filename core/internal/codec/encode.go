@@ -50,8 +50,7 @@ type spot struct {
 type fault struct {
 	parts   []string // of the path, from the last on
 	problem string
-	double  string // type of a test double
-	again   spot   // seen before
+	again   spot // seen before
 }
 
 func (f *fault) within(part string) *fault {
@@ -70,9 +69,6 @@ func (f *fault) err() error {
 	if n := len(path); n > maxPath {
 		path = strings.ToValidUTF8(path[:maxPath/2]+"..."+path[n-maxPath/2:], "")
 	}
-	if f.double != "" {
-		return &DoubleError{Field: path, Type: f.double}
-	}
 	return &ValueError{Field: path, Problem: f.problem}
 }
 
@@ -80,7 +76,6 @@ func (f *fault) err() error {
 // no paths: a fault collects its own on the way back up.
 type encoder struct {
 	data    []byte
-	doubles bool // are allowed
 	foreign bool // data has bytes that marshal methods returned
 	depth   int
 	seen    map[spot]bool
@@ -94,7 +89,7 @@ func (e *encoder) encode(s *shape, v reflect.Value) error {
 	case f == nil:
 		return nil
 	case f.again != (spot{}):
-		first := (&encoder{doubles: e.doubles, want: f.again}).value(s, v.Elem()).path()
+		first := (&encoder{want: f.again}).value(s, v.Elem()).path()
 		f.problem = fmt.Sprintf("it is also stored at %s and would come back as two: keep one and an identifier of it", named(first))
 		if rest, inside := strings.CutPrefix(f.path(), first); inside && rest != "" && (first == "" || strings.ContainsAny(rest[:1], ".[")) {
 			f.problem = fmt.Sprintf("it leads back to %s, of which it is a part: keep an identifier instead", named(first))
@@ -120,11 +115,6 @@ func (e *encoder) value(s *shape, v reflect.Value) *fault {
 	case raw:
 		e.data, e.foreign = append(e.data, v.Bytes()...), true
 		return rawFault(v.Bytes())
-	case double:
-		if !e.doubles {
-			return &fault{double: s.typ.String()}
-		}
-		return e.marshal(v)
 	case opaque:
 		return e.marshal(v)
 	case dynamic:
@@ -341,7 +331,7 @@ func (e *encoder) again(s *shape, v reflect.Value) *fault {
 
 func (e *encoder) pointer(s *shape, v reflect.Value) *fault {
 	to := s.elem
-	if to.form != double && to.typ.Size() > 0 { // objects without a size may share an address
+	if to.typ.Size() > 0 { // objects without a size may share an address
 		if f := e.again(s, v); f != nil {
 			return f
 		}
@@ -457,12 +447,6 @@ func (e *encoder) dynamic(v reflect.Value) *fault {
 			return &fault{problem: fmt.Sprintf("a nil %s in an any would come back as nil of no type: leave the any nil", t)}
 		}
 		return e.value(s, v)
-	}
-	if isDouble(t) && !(t.Kind() == reflect.Pointer && v.IsNil()) {
-		if !e.doubles {
-			return &fault{double: t.String()}
-		}
-		return e.marshal(v)
 	}
 	article, as := "a", "something else"
 	if strings.ContainsRune("aeiou", rune(t.String()[0])) {

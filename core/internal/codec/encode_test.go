@@ -25,7 +25,7 @@ func roundTrip[T any](t *testing.T, v T) (back T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := c.Encode(&v, false)
+	data, err := c.Encode(&v)
 	if err != nil {
 		return back, err
 	}
@@ -45,7 +45,7 @@ func comesBack[T any](t *testing.T, v T) {
 		t.Errorf("%T: stored %#v, came back %#v", v, v, back)
 	}
 	c, _ := New[T]()
-	got, err := c.Encode(&v, false)
+	got, err := c.Encode(&v)
 	if want, bad := json.Marshal(&v); err != nil || bad != nil || string(got) != string(want) {
 		t.Errorf("%T is stored as\n%s, and by encoding/json as\n%s", v, got, want)
 	}

@@ -37,7 +37,6 @@ const (
 	raw                   // json.RawMessage
 	moment                // time.Time
 	opaque                // has its own marshal methods, which are trusted
-	double                // a test double, see isDouble
 	dynamic               // any
 	pointer               // to elem
 	list                  // slice of elem
@@ -129,10 +128,8 @@ func (b *shaper) shape(t reflect.Type, path string) (*shape, error) {
 	if err := b.fill(s, path); err != nil {
 		return nil, err
 	}
-	if s.form != double {
-		s.clone = cloneOf(t)
-		s.plain = s.plain && s.clone == nil
-	}
+	s.clone = cloneOf(t)
+	s.plain = s.plain && s.clone == nil
 	return s, nil
 }
 
@@ -148,9 +145,6 @@ func (b *shaper) fill(s *shape, path string) error {
 		return nil
 	case t == numberType:
 		s.form = number
-		return nil
-	case t.Kind() != reflect.Pointer && isDouble(t):
-		s.form = double
 		return nil
 	}
 	if own, err := s.methods(path); own || err != nil {
@@ -210,7 +204,7 @@ func (b *shaper) pointer(s *shape, path string) (err error) {
 	s.form = pointer
 	// Looked at before its shape is made: a type may be a pointer to itself.
 	to := s.typ.Elem()
-	if own, _ := (&shape{typ: to}).methods(path); !own && !isDouble(to) {
+	if own, _ := (&shape{typ: to}).methods(path); !own {
 		switch to.Kind() {
 		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
 			return refused(s.typ, path, "a pointer to a nil %s would come back as nil: use the %[1]s without the pointer", to.Kind())
