@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -207,7 +209,7 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 			spec.Detail = node.State.String()
 		}
 		if node.Failure.Location.FileName != "" {
-			at = node.Failure.Location
+			at = s.c.ownFrame(node)
 		}
 		spec.Output = ginkgoOutput(node)
 	case node.State == types.SpecStatePassed:
@@ -237,6 +239,40 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 	spec.Message = reports.Shorten(text)
 	spec.File, spec.Line = s.c.relative(at.FileName), at.LineNumber
 	return spec, nil
+}
+
+// stackFrame is a place in a stack as Go prints it.
+var stackFrame = regexp.MustCompile(`(?m)^\s*(\S.*\.go):(\d+)(?: |$)`)
+
+// ownFrame is where a spec failed. A panic is reported where the runtime raised it, as for an
+// entry in a nil map: the first frame below that is of the module, else of no runtime, is where
+// to look.
+func (c *collector) ownFrame(node *types.SpecReport) types.CodeLocation {
+	at := node.Failure.Location
+	if node.State != types.SpecStatePanicked || !ofRuntime(at.FileName) {
+		return at
+	}
+	own := node.LeafNodeLocation
+	for _, frame := range stackFrame.FindAllStringSubmatch(at.FullStackTrace, -1) {
+		line, err := strconv.Atoi(frame[2])
+		if err != nil || ofRuntime(frame[1]) {
+			continue
+		}
+		own = types.CodeLocation{FileName: frame[1], LineNumber: line}
+		if c.root == "" || c.relative(frame[1]) != frame[1] {
+			break
+		}
+	}
+	if c.root != "" && c.relative(own.FileName) == own.FileName && c.relative(node.LeafNodeLocation.FileName) != node.LeafNodeLocation.FileName {
+		return node.LeafNodeLocation // no frame is of the module
+	}
+	return own
+}
+
+// ofRuntime reports whether a file is one of Go's runtime.
+func ofRuntime(file string) bool {
+	file = strings.ReplaceAll(file, "\\", "/")
+	return strings.Contains(file, "/src/runtime/") || strings.Contains(file, "/src/internal/runtime/")
 }
 
 // measured takes the comparison that a spec has made, the last where it has retried.

@@ -223,3 +223,31 @@ func TestLongMessagesAreCutBetweenRunes(t *testing.T) {
 		t.Errorf("ends in %q", got[len(got)-40:])
 	}
 }
+
+// A panic that the runtime raises is at the line of the module that it came from.
+func TestPanicsAreWhereTheModuleIs(t *testing.T) {
+	const stack = `/usr/local/go/src/internal/runtime/maps/runtime_faststr.go:265 +0x1c5\nexample.com/shop/lib.Put(...)\n\t/go/pkg/mod/example.com/lib@v1/lib.go:3 +0x1\nexample.com/shop.pay()\n\t/m/shop/pay.go:12 +0x1c\nexample.com/shop_test.init.func1()\n\t/m/shop/a_test.go:21 +0x1c`
+	for name, test := range map[string]struct {
+		root, state, file, stack string
+		wantFile                 string
+		wantLine                 int
+	}{
+		"of the runtime":          {"/m", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "shop/pay.go", 12},
+		"without a module":        {"", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "/go/pkg/mod/example.com/lib@v1/lib.go", 3},
+		"a stack of others":       {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/x/y.go:3 +0x1", "shop/a_test.go", 20},
+		"no stack":                {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "", "shop/a_test.go", 20},
+		"of the spec itself":      {"/m", "panicked", "/m/shop/a_test.go", stack, "shop/a_test.go", 265},
+		"a failure, not a panic":  {"/m", "failed", "/usr/local/go/src/runtime/panic.go", stack, "/usr/local/go/src/runtime/panic.go", 265},
+		"a number beyond any int": {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/m/shop/b.go:99999999999999999999999 +0x1", "shop/a_test.go", 20},
+	} {
+		text := fmt.Sprintf(`[{"SuitePath":"/m/shop","SpecReports":[{"LeafNodeType":"It","LeafNodeText":"pays","LeafNodeLocation":{"FileName":"/m/shop/a_test.go","LineNumber":20},
+			"State":%q,"NumAttempts":1,"Failure":{"Message":"Test Panicked","Location":{"FileName":%q,"LineNumber":265,"FullStackTrace":"%s"}}}]}]`, test.state, test.file, test.stack)
+		r, err := ReadGinkgo(strings.NewReader(text), test.root)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if s := r.Specs[0]; s.File != test.wantFile || s.Line != test.wantLine {
+			t.Errorf("%s: %s:%d, want %s:%d", name, s.File, s.Line, test.wantFile, test.wantLine)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func Example() {
 	// Output:
 	// ✗ BROKEN   1 of 2 specs failed
 	//
-	//   ✗ orders > refunds it                           no earlier run to compare with
+	//   ✗ orders > refunds it
 	//
 	//   specs        1 passed · 1 failed · 1 skipped     50% of those that ran, 33.33% of all
 }

@@ -13,6 +13,7 @@ type messageLine struct {
 	Op    byte
 	Parts []messagePart
 	Note  string // "expected" or "got" after the first line of each side
+	Same  bool   // a line of both values, next to one in which they differ
 }
 
 // messagePart is a piece of a line; Marked is the piece in which the two sides differ.
@@ -83,7 +84,13 @@ func textLines(s string) (all []messageLine) {
 // markedLines are the lines of a message that may hold a difference already: go-cmp and
 // others begin its lines with - and +.
 func markedLines(message string) []messageLine {
-	all := textLines(strings.ReplaceAll(message, "\u00a0", " ")) // go-cmp varies its spaces, so that nobody parses them
+	message = strings.ReplaceAll(message, "\u00a0", " ") // go-cmp varies its spaces, so that nobody parses them
+	if at := cmpDiff.FindStringIndex(message); at != nil {
+		if end := strings.IndexByte(message[at[1]:], '\n'); end >= 0 { // go test indents what follows the first line
+			message = message[:at[1]+end+1] + dedent(message[at[1]+end+1:])
+		}
+	}
+	all := textLines(message)
 	minus, plus := false, false
 	for _, l := range all {
 		minus, plus = minus || isMarked(l.Text(), '-'), plus || isMarked(l.Text(), '+')
@@ -116,6 +123,22 @@ func markedLines(message string) []messageLine {
 	return all
 }
 
+// dedent takes the space from each line that all of them begin with. Two columns of go-cmp's are
+// its marks.
+func dedent(s string) string {
+	lines := strings.Split(s, "\n")
+	least := -1
+	for _, l := range lines {
+		if n := len(l) - len(strings.TrimLeft(l, " ")); strings.TrimSpace(l) != "" && (least < 0 || n < least) {
+			least = n
+		}
+	}
+	for i, l := range lines {
+		lines[i] = l[min(max(least, 0), len(l)):]
+	}
+	return strings.Join(lines, "\n")
+}
+
 // isMarked reports whether a line is one of a difference: the mark, and space or a value.
 func isMarked(line string, mark byte) bool {
 	return len(line) > 1 && line[0] == mark && line[1] != mark
@@ -146,6 +169,9 @@ func difference(want, got string) []messageLine {
 	wantType, gotType := typed.FindString(want), typed.FindString(got)
 	if wantType == gotType && want != got {
 		want, got = strings.TrimPrefix(want, wantType), strings.TrimPrefix(got, gotType)
+		if w, g := brokenLines(want), brokenLines(got); wantType == "<string>: " && w != g {
+			want, got = w, g
+		}
 	}
 	if !strings.Contains(want+got, "\n") {
 		return []messageLine{{Op: '-', Parts: marked(want, got), Note: "expected"}, {Op: '+', Parts: marked(got, want), Note: "got"}}
@@ -164,6 +190,7 @@ func difference(want, got string) []messageLine {
 		for _, l := range h.Lines {
 			op := map[udiff.OpKind]byte{udiff.Delete: '-', udiff.Insert: '+', udiff.Equal: ' '}[l.Kind]
 			line := plainLine(op, strings.TrimRight(l.Content, "\n"))
+			line.Same = op == ' '
 			if op != ' ' && !noted[op] {
 				noted[op], line.Note = true, noteOf(op)
 			}
@@ -172,6 +199,9 @@ func difference(want, got string) []messageLine {
 	}
 	return all
 }
+
+// brokenLines are the lines of a text that Gomega writes in one.
+func brokenLines(s string) string { return strings.ReplaceAll(s, `\n`, "\n") }
 
 // marked splits a line into what it shares with another and what it does not. Where they
 // have little in common nothing is marked.

@@ -71,6 +71,9 @@ func (s Screen) wrap(text string, first, indent int) []string {
 // spread puts two texts at the two ends of a line; the right one follows on the same line
 // where there is no room for the space.
 func (s Screen) spread(left, right string) string {
+	if right == "" {
+		return left
+	}
 	gap := s.columns() - ansi.StringWidth(left) - ansi.StringWidth(right)
 	return left + strings.Repeat(" ", max(3, gap)) + right
 }

@@ -92,7 +92,10 @@ func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 	width := on.columns()
 	const mark, indent = "  ✗ ", "    "
 	if on.Width != 0 && ansi.StringWidth(mark+name)+3+ansi.StringWidth(right) > width {
-		lines = append(lines, on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, on.cut(name, width-4)), indent+on.paint(styleDim, on.cut(right, width-4)))
+		lines = append(lines, on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, on.cut(name, width-4)))
+		if right != "" {
+			lines = append(lines, indent+on.paint(styleDim, on.cut(right, width-4)))
+		}
 	} else {
 		lines = append(lines, on.spread(on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, name), on.paint(styleDim, right)))
 	}
@@ -123,7 +126,10 @@ func lastOf(all, shown int) string {
 
 // attribution is whose a failure is, with its owner and category.
 func attribution(by failures, t *analysis.Attention) string {
-	parts := []string{whose(by, t)}
+	var parts []string
+	if w := whose(by, t); w != "failing" { // which the cross says
+		parts = append(parts, w)
+	}
 	if d := t.Spec.Detail; d != "" && d != reports.BothWays {
 		parts = append(parts, text.Cut(text.OneLine(d), 40))
 	}
@@ -152,7 +158,11 @@ func messageLines(message string, on Screen) (lines []string) {
 	width := on.columns()
 	for _, l := range shown {
 		if l.Op == ' ' {
-			lines = append(lines, strings.TrimRight("      "+on.cut(l.Text(), width-6), " "))
+			indent := "      "
+			if l.Same {
+				indent = "        " // it lines up with what differs
+			}
+			lines = append(lines, strings.TrimRight(indent+on.cut(l.Text(), width-len(indent)), " "))
 			continue
 		}
 		style := styleGreen

@@ -46,11 +46,15 @@ func specsSentence(a *analysis.Analysis) string {
 	ran := c.Passed + c.Failed
 	var parts []string
 	n, notRun := a.Run.Suites.SuiteFailures(), text.Plural(a.Blocked, "spec")+" not run"
+	outside := text.Plural(n, "failure") + " outside the specs"
+	if n == unbuilt(a.Run.Suites) {
+		outside = text.Plural(n, "package") + " did not build"
+	}
 	switch {
 	case n > 0 && a.Blocked > 0:
-		parts = append(parts, text.Plural(n, "failure")+" outside the specs: "+notRun)
+		parts = append(parts, outside+": "+notRun)
 	case n > 0:
-		parts = append(parts, text.Plural(n, "failure")+" outside the specs")
+		parts = append(parts, outside)
 	case a.Blocked > 0:
 		parts = append(parts, notRun)
 	}
@@ -72,6 +76,18 @@ func specsSentence(a *analysis.Analysis) string {
 		parts = append(parts, "only focused specs ran")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// unbuilt counts the packages that the compiler refused.
+func unbuilt(r *reports.Results) (n int) {
+	for _, s := range r.Suites {
+		for _, f := range s.Failures {
+			if f.Node == "build" || strings.HasPrefix(f.Message, "does not compile: ") {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // blame counts the failures by whose they are, where the analysis knows it of any of them;
@@ -144,7 +160,7 @@ func whose(by failures, t *analysis.Attention) string {
 	case analysis.NewlyBroken:
 		return "newly broken"
 	case analysis.FailingNow:
-		return "no earlier run to compare with"
+		return "failing" // there is no earlier run to compare with
 	case analysis.SuiteBroken:
 		if t.Outside.Kind == reports.Broke {
 			return "newly broken"

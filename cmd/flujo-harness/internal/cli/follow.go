@@ -92,10 +92,10 @@ func (f *Follower) failed(s *reports.Spec) {
 		width = 1000
 	}
 	f.say("  " + f.Screen.Paint(Red, "✗") + " " + f.Screen.Paint(Bold, Cut(reports.Visible(s.Name()), width-5)))
-	first, _, _ := strings.Cut(strings.TrimSpace(s.Message), "\n")
-	first = strings.TrimPrefix(strings.TrimSpace(first), fmt.Sprintf("%s:%d: ", path.Base(s.File), s.Line)) // go test has it
-	if first+where != "" {
-		f.say(f.Screen.Paint(Dim, Cut(strings.TrimRight("  "+reports.Visible(where+"  "+first), " "), width-1)))
+	message := strings.Join(strings.Fields(s.Message), " ")
+	message = Cut(strings.TrimPrefix(message, fmt.Sprintf("%s:%d: ", path.Base(s.File), s.Line)), 100) // go test begins with it
+	if message+where != "" {
+		f.say(f.Screen.Paint(Dim, Cut(strings.TrimRight("  "+reports.Visible(where+"  "+message), " "), width-1)))
 	}
 }
 

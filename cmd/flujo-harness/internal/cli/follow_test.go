@@ -47,7 +47,7 @@ func TestFollowerInALog(t *testing.T) {
 		"  60 s: compiling 2 packages",
 		"  ✗ .  does not build",
 		"  ✗ orders > adds",
-		"    orders/a_test.go:7  got 495",
+		"    orders/a_test.go:7  got 495 more",
 		"  1 min 41 s: 1 of 2 specs · 1 failed · pays",
 		"  ✗ ./orders  0 specs passed · 1 failed · 1 not run",
 		"", "",
