@@ -350,7 +350,7 @@ var _ = Describe("HoldLimit", Label("category:gate"), func() {
 	})
 
 	It("is an error, either way, where nothing was found out", func() {
-		undecided(suites.HoldLimit("review", GinkgoT().TempDir()), measured(1.3), "INCONCLUSIVE: review at process: there is no limit for it")
+		undecided(suites.HoldLimit("review", GinkgoT().TempDir()), measured(1.3), "INCONCLUSIVE: review at process: no limit exists for it")
 		bad := measured(1.3)
 		bad.Problem = "arms did unequal work"
 		undecided(suites.HoldLimit("review", limits()), bad, "INVALID")

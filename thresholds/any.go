@@ -15,25 +15,26 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// AnyClass is the class of limits that hold on every machine. Their metric is
-// [MetricInstructions]: valgrind runs a program on the same simulated processor everywhere, so
-// that its counts depend on the Go version, the architecture and SQLite's, and not on the machine.
+// AnyClass is the class of limits that apply to every machine. Their metric is
+// [MetricInstructions]: valgrind simulates the same processor everywhere, so its counts depend on
+// the versions of Go and SQLite and on the architecture, but not on the machine.
 const AnyClass = "any"
 
-// MetricInstructions is W-N in instructions of one run: what durability adds.
+// MetricInstructions is the number of instructions that durability adds to one run: the backend
+// arm minus the none arm (W-N).
 const MetricInstructions = "instructions"
 
-// countsForLimit is how many pairs of processes a limit of instructions is made from.
+// countsForLimit is the number of pairs of processes that a limit of instructions is derived from.
 const countsForLimit = 7
 
-// CountsForLimit reports whether a calibration needs another count.
+// CountsForLimit reports whether a calibration needs another count (fewer than 7 so far).
 func CountsForLimit(r *harness.RunInstructions) bool { return len(r.With) < countsForLimit }
 
-// ErrSpread is a count that varies by more than the margin asked for.
+// ErrSpread reports that counts vary by more than the requested margin.
 var ErrSpread = errors.New("the counts vary by more than the margin")
 
-// CalibrateInstructions makes the limit for any machine from the counts of a comparison. The
-// baseline is the greatest of them.
+// CalibrateInstructions derives the limit for any machine from the counts of a comparison. The
+// baseline is the largest count. Counts that vary by more than the margin are [ErrSpread].
 func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
 	r := c.Instructions
 	switch {
@@ -58,29 +59,33 @@ func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
 
 func problemOfCounts(r *harness.RunInstructions) string {
 	if r == nil {
-		return "nobody did"
+		return "the count was not requested"
 	}
 	return r.Problem
 }
 
-// JudgeInstructions judges the counts of a comparison by the limits for any machine, by a t
-// test on their logarithms with the spread that they have themselves. It is inconclusive where
-// the limit was made with another Go version, architecture or SQLite.
+// JudgeInstructions judges the counts of a comparison by the limits for any machine. It is
+// inconclusive if the limit was derived with another version of Go or SQLite or for another
+// architecture.
+//
+// The test is a one-sample t test on the logarithms of the counts, which assumes that the counts
+// of separate processes are independent and log-normal around their mean. Their standard
+// deviation is estimated from the counts themselves, but taken as at least leastSpread.
 func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, By: ByInstructions}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
-	calibrate := "make one: flujo-harness calibrate --instructions --write --workload " + harness.ShellLine(c.Workload)
+	calibrate := "create one: flujo-harness calibrate --instructions --write --workload " + harness.ShellLine(c.Workload)
 	var l *Limit
 	if limits != nil {
 		v.Source, l = limits.Path, limits.Find(c.Workload, MetricInstructions, c.Durability)
 	}
 	if l == nil {
-		return end(Inconclusive, "there is no limit of instructions for it", calibrate)
+		return end(Inconclusive, "no limit of instructions exists for it", calibrate)
 	}
 	v.Limit, v.Boundary, v.Baseline, v.Margin = l.Limit, l.Boundary(), l.Baseline, l.Margin
 	r := c.Instructions
 	if r == nil || r.Problem != "" {
-		return end(Inconclusive, "its instructions were not counted: "+problemOfCounts(r), "install valgrind, or measure on a machine that has limits of its own")
+		return end(Inconclusive, "its instructions were not counted: "+problemOfCounts(r), "install valgrind, or measure on a machine that has its own limits")
 	}
 	made := l.Provenance.Environment
 	for _, differs := range [][3]string{{"Go", made.Go, c.Environment.Go}, {"the architecture", made.Arch, c.Environment.Arch}, {"SQLite", made.SQLite, c.Environment.SQLite}, {"backend", made.Backend, c.Environment.Backend}} {
@@ -118,20 +123,20 @@ func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	case t.Survival(-distance) < beta/looks:
 		return end(Held, says, "nothing to do")
 	case t.Survival(distance) < alpha/looks && len(w) >= leastToBreak:
-		return end(Broken, "more instructions: "+says, "find what executes more since the last run that held")
+		return end(Broken, "more instructions: "+says, "find the change that added instructions since the last passing run")
 	}
 	return end(Inconclusive, says+": undecided", "run again")
 }
 
-// MoreInstructions reports whether another count could decide.
+// MoreInstructions reports whether another count could make an inconclusive verdict decided.
 func MoreInstructions(c *harness.Comparison, limits *File) bool {
 	v := JudgeInstructions(c, limits)
 	return v.Outcome == Inconclusive && len(c.Instructions.With) < mostCounts && (v.N < leastToHold || v.Instructions != nil)
 }
 
-// OnAnyMachine joins the verdict by the limit of this class of machine with that by the limit
-// for any. What the counts broke is broken; where this class has no limit of its own, they
-// decide; else they are a note.
+// OnAnyMachine combines the verdict by the limit of this class of machine with the verdict on
+// instructions, whose limit applies to any machine. If the counts broke their limit, the result
+// is broken. If this class has no limit of its own, the counts decide. Otherwise they are a note.
 func OnAnyMachine(c *harness.Comparison, byClass Verdict, own *File, counted Verdict) Verdict {
 	with := func(v Verdict, of Verdict) Verdict {
 		v.Notes = append(slices.Clone(v.Notes), of.Reason)

@@ -13,15 +13,15 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// executing is a comparison whose runs executed so many instructions with the backend; without
-// it 20,000.
+// executing returns a comparison whose runs executed the given numbers of instructions with the
+// backend and 20,000 without it.
 func executing(with ...float64) *harness.Comparison {
 	return &harness.Comparison{Workload: "default", Durability: "process",
 		Environment:  machine.Environment{Class: "linux-arm64-4cpu-unknown", Go: "go1.26.8", Arch: "amd64", SQLite: "v1.62.0"},
 		Instructions: &harness.RunInstructions{Tool: "valgrind", With: with, Without: 20_000, Floor: 350_000}}
 }
 
-// anyLimit is a limit of 450,000 instructions and a margin of 5%, made with the program of executing.
+// anyLimit returns a limit of 450,000 instructions with a margin of 5% for executing.
 func anyLimit(t *testing.T) *File {
 	t.Helper()
 	l, err := CalibrateInstructions(executing(469_000, 470_000, 468_000, 469_500, 468_500, 469_200, 469_900), Order{Margin: 0.05, Commit: "abc"})
@@ -89,7 +89,8 @@ func TestMoreInstructionsAreCountedWhereTheyDecide(t *testing.T) {
 	}
 }
 
-// What the counts broke is broken. Where the class has a limit of its own, that holds or not.
+// If the counts break, the verdict is broken. Otherwise a limit of the class decides, if there is
+// one.
 func TestOnAnyMachine(t *testing.T) {
 	c := executing(469_000)
 	own := &File{Class: c.Environment.Class, Limits: []Limit{{Workload: "default", Metric: MetricCostRatio, Durability: "process"}}}
@@ -139,7 +140,7 @@ func TestCountsThatMakeNoLimit(t *testing.T) {
 	}
 }
 
-// Limits for any machine are no limits of another class, and have a ledger as all have.
+// Limits for any machine are never used as limits of another class. They have a ledger, too.
 func TestTheFileForAnyMachine(t *testing.T) {
 	dir := t.TempDir()
 	f := anyLimit(t)

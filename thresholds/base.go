@@ -2,10 +2,9 @@ package thresholds
 
 import "slices"
 
-// Base is what a change is judged by: every limit of the base branch as it is
-// there, those that the change drops included, and of the change only the limits
-// that it adds. So nobody makes a limit easier to hold in the change that would
-// break it. head is nil where the change drops them all.
+// Base returns the limits that a change is judged by: every limit of the base branch unchanged,
+// including those that the change removes, and the limits that the change adds. A change can
+// therefore not loosen a limit that it would break. head is nil if the change removes the file.
 func Base(base, head *File) *File {
 	if head == nil {
 		return base

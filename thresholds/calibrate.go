@@ -16,29 +16,30 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// What a limit must show in replay before it may be used.
+// Requirements that a limit must satisfy in replay before it is used, and settings of the replay.
 const (
-	needHeld     = 0.95  // of the unchanged program
-	needBroken   = 0.95  // of the slowed program
-	mostFalse    = 0.001 // of the unchanged program, called broken
+	needHeld     = 0.95  // least share of replays of the unchanged program that hold
+	needBroken   = 0.95  // least share of replays of the slowed program that break
+	mostFalse    = 0.001 // largest share of replays of the unchanged program that break
 	leastReplays = 100
-	leastSession = 4  // some must be left out of each limit that is tried
-	replayBudget = 24 // sessions a replayed verdict may use
+	leastSession = 4  // each replayed limit leaves some sessions out
+	replayBudget = 24 // maximum number of sessions of a replayed verdict
 	outOfBag     = "out-of-bag"
-	// Share of sessions whose median the baseline lies above, with confidence. A verdict
-	// takes many sessions: it is the program's middle that it decides on, not the worst
-	// of its sessions. On 300 real sessions, in calibrations of 30 each judged by 24
-	// others in a row (n=1,120), a limit of 5% was broken by +5% in 85% with 0.5, in 66%
-	// with 0.6 and in 29% with 0.75; false alarms were 0 each time, and the unchanged
-	// program held in 97.7%, 99.9% and 100%.
+	// coverage is the share of sessions whose medians lie below the baseline, with 95%
+	// confidence. A verdict uses many sessions and therefore decides about the center of their
+	// distribution rather than its upper tail. On 300 recorded sessions, in calibrations of 30
+	// sessions each judged by 24 consecutive other sessions (n=1,120), a slow-down of 5% broke a
+	// limit with a margin of 5% in 85% of cases with coverage 0.5, in 66% with 0.6 and in 29%
+	// with 0.75. There were no false alarms, and the unchanged program held in 97.7%, 99.9% and
+	// 100%.
 	coverage = 0.5
 )
 
-// Order says what a calibration is to prove.
+// Order states what a calibration must prove.
 type Order struct {
-	Margin  float64 // share that the limit must notice: 0.1 is 10%
-	Replays int     // n of each rate that it is proven by, 100 at least
-	Commit  string  // of the program, for the provenance
+	Margin  float64 // slow-down that the limit must detect, a share: 0.1 is 10%
+	Replays int     // number of replays behind each proven rate, at least 100
+	Commit  string  // commit of the program, for the provenance
 }
 
 func (o Order) check(spec harness.Spec) error {
@@ -53,11 +54,11 @@ func (o Order) check(spec harness.Spec) error {
 	return nil
 }
 
-// MarginError is a margin that the null sessions of a calibration cannot resolve.
+// MarginError reports a margin that is too small for the noise of a calibration.
 type MarginError struct {
-	Margin   float64 // asked for
-	Smallest float64 // that would do, of a slow-down of just that size; 0 where none up to 100% does
-	Injected float64 // what the slow-down of Margin measured as, a share
+	Margin   float64 // requested margin, a share
+	Smallest float64 // smallest margin that can be proven, a share; 0 if none up to 100% can
+	Injected float64 // measured size of the injected slow-down of Margin, a share
 	Held     float64 // share of null replays that held
 	False    float64 // share of null replays that broke
 	Broken   float64 // share of slowed replays that broke
@@ -65,10 +66,10 @@ type MarginError struct {
 }
 
 func (e *MarginError) Error() string {
-	next := "none up to 100% would do: measure on a quieter machine"
+	next := "no margin up to 100% can be resolved: measure on a quieter machine"
 	switch {
 	case e.Smallest > 0 && e.Smallest <= e.Margin:
-		next = fmt.Sprintf("by its noise this machine resolves %.3g%%, but what was injected measured %+.3g%%: ask for a larger margin", 100*e.Smallest, 100*e.Injected)
+		next = fmt.Sprintf("the noise of this machine allows %.3g%%, but the injected slow-down measured %+.3g%%: use a larger margin", 100*e.Smallest, 100*e.Injected)
 	case e.Smallest > 0:
 		next = fmt.Sprintf("the smallest that this machine resolves now is %.3g%%", 100*e.Smallest)
 	}
@@ -76,11 +77,11 @@ func (e *MarginError) Error() string {
 		100*e.Margin, e.Replays, 100*e.Held, 100*e.False, 100*e.Broken, next)
 }
 
-// Calibrate measures the unchanged program in spec.Plan.Sessions sessions, with
-// the slow arm slowed by the margin, and derives the limit from all of them. Every
-// session counts, however it looks: a limit derived from the good ones is biased.
-// progress is called after every session. It returns a [*MarginError] where the
-// margin cannot be proven, and an error where the measurement was not valid.
+// Calibrate measures the unchanged program in spec.Plan.Sessions sessions, with an additional arm
+// slowed by the margin, and derives a limit. It uses every session, because a limit derived from
+// selected sessions is biased. It calls progress after each session. The error is a
+// [*MarginError] if the margin cannot be proven; an invalid or interrupted measurement is another
+// error.
 func Calibrate(ctx context.Context, spec harness.Spec, order Order, run harness.Runner, progress func(*harness.Comparison)) (Limit, *harness.Comparison, error) {
 	if err := order.check(spec); err != nil {
 		return Limit{}, nil, err
@@ -99,7 +100,7 @@ func Calibrate(ctx context.Context, spec harness.Spec, order Order, run harness.
 	return l, c, err
 }
 
-// derive makes the limit of a complete calibration and proves it by replay.
+// derive derives the limit from a complete calibration and proves it by replay.
 func derive(c *harness.Comparison, order Order) (Limit, error) {
 	null := bySession(c, func(b harness.Block) float64 { return b.CostRatio })
 	slow := bySession(c, func(b harness.Block) float64 { return b.Slow })
@@ -134,8 +135,8 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 	return l, e
 }
 
-// modules are what the measured path is made of, with versions: this program, and the
-// database with the C library that it is translated to. info is nil where the program has none.
+// modules returns the modules on the measured path with their versions: the program, the SQLite
+// driver and its translated C library. info may be nil.
 func modules(info *debug.BuildInfo) []string {
 	if info == nil {
 		return nil
@@ -149,14 +150,17 @@ func modules(info *debug.BuildInfo) []string {
 	return all
 }
 
-// round to six decimals: what the file shows is what is judged by.
+// round rounds to six decimals, so that the values in the file are exactly those used to judge.
 func round(v float64) float64 { return math.Round(v*1e6) / 1e6 }
 
-// upperTolerance is the smallest order statistic that lies above the share
-// coverage of the distribution with the given confidence, whatever its shape: the
-// r-th of n with P(Binomial(n, coverage) <= r-1) >= confidence. Where n is too
-// small for that it is the largest value (n = 29 suffices for 0.9 and 0.95).
-// Source: Wilks, Annals of Mathematical Statistics 12 (1941).
+// upperTolerance returns a distribution-free upper tolerance bound: the smallest order statistic
+// that exceeds the quantile of the given coverage with the given confidence. It is the r-th of n
+// values with P(Binomial(n, coverage) <= r-1) >= confidence. It assumes independent values of one
+// continuous distribution. If n is too small, it is the largest value; n = 29 suffices for
+// coverage 0.9 and confidence 0.95.
+//
+// Source: S. S. Wilks, "Determination of sample sizes for setting tolerance limits", Annals of
+// Mathematical Statistics 12 (1941), 91-96.
 func upperTolerance(v []float64, coverage, confidence float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	dist := distuv.Binomial{N: float64(len(s)), P: coverage}
@@ -168,7 +172,8 @@ func upperTolerance(v []float64, coverage, confidence float64) float64 {
 	return s[len(s)-1]
 }
 
-// baseline of the unchanged program: a bound above the middle of its sessions.
+// baseline returns the baseline of the unchanged program: an upper bound of the median of its
+// sessions' medians.
 func baseline(sessions [][]float64) float64 {
 	medians := make([]float64, len(sessions))
 	for i, blocks := range sessions {
@@ -177,25 +182,29 @@ func baseline(sessions [][]float64) float64 {
 	return upperTolerance(medians, coverage, 0.95)
 }
 
-// rates of the verdicts in replay.
+// rates are the shares of replayed verdicts.
 type rates struct {
-	held, wrong float64 // of the unchanged program
-	broken      float64 // of the slowed program
+	held, wrong float64 // unchanged program: held, broken
+	broken      float64 // slowed program: broken
 }
 
 func (r rates) proven() bool {
 	return r.held >= needHeld && r.wrong <= mostFalse && r.broken >= needBroken
 }
 
-// replay tries limits on sessions that they were not made of, again and again: a
-// limit is derived from as many sessions as there are, drawn with replacement, and
-// judges sequences of the sessions that this left out, about 37% of them.
-// Replaying the sessions that made the limit flatters it; deriving it from one half to
-// judge the other slanders it, because of half as many sessions the bound lies higher:
-// on the 300 sessions named above +5% was found in 85% of real sequences, in 88% of
-// these and in 64% of halves. It takes sessions for independent of each other: where the
-// machine drifts, the rates of verdicts within a minute differ more than these.
-// Source: out-of-bag estimation, Breiman 1996, after Efron's bootstrap, 1979.
+// replay estimates the rates of verdicts by out-of-bag resampling. Each replay derives a limit
+// from as many sessions as there are, drawn with replacement, and judges sequences of the
+// sessions that were not drawn, about 37%.
+//
+// Judging the sessions that the limit was derived from would be too optimistic. Deriving it from
+// one half and judging the other would be too pessimistic, because the bound from half as many
+// sessions is higher: on the 300 sessions described at coverage, a slow-down of 5% was found in
+// 85% of real sequences, in 88% of replays and in 64% of halves.
+//
+// It assumes that sessions are independent. On a machine that drifts, consecutive verdicts
+// depend on each other more than replays do.
+//
+// Source: L. Breiman, "Out-of-bag estimation" (1996), after B. Efron's bootstrap (1979).
 func replay(null, slow [][]float64, margin float64, replays int, seed uint64) rates {
 	rng := rand.New(rand.NewPCG(seed, 0x5ca1ab1e))
 	var r rates
@@ -230,8 +239,8 @@ func replay(null, slow [][]float64, margin float64, replays int, seed uint64) ra
 	return rates{r.held / n, r.wrong / n, r.broken / n}
 }
 
-// outcome of judging a sequence of some of the sessions in random order, each once
-// before any comes again.
+// outcome judges a sequence of the given sessions in random order. Every session occurs once
+// before any is repeated.
 func outcome(sessions [][]float64, from []int, boundary float64, rng *rand.Rand) Outcome {
 	var values []float64
 	var number []int
@@ -247,7 +256,7 @@ func outcome(sessions [][]float64, from []int, boundary float64, rng *rand.Rand)
 	return decide(values, number, boundary).outcome
 }
 
-// bySession groups one statistic of the blocks by session.
+// bySession groups a statistic of the blocks by session.
 func bySession(c *harness.Comparison, of func(harness.Block) float64) [][]float64 {
 	groups := make([][]float64, c.Sessions())
 	for _, b := range c.Blocks {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Kind of a change of a limit.
+// Kind is the kind of a change of a limit.
 type Kind string
 
-// The kinds. Loosened makes something easier to hold, whatever else it tightens;
-// Dropped does so too and is never written by a calibration.
+// Kinds of changes. A change that makes anything easier to hold is Loosened, even if it tightens
+// something else. Dropped removes a limit; a calibration never does.
 const (
 	Added     Kind = "added"
 	Tightened Kind = "tightened"
@@ -22,11 +22,11 @@ const (
 // Change is the difference between two limits on the same thing.
 type Change struct {
 	Kind     Kind
-	From, To Limit  // From is zero where the limit is added, To where it is dropped
-	Note     string // what else makes it one, "" for nothing
+	From, To Limit  // From is zero for an added limit, To for a dropped one
+	Note     string // further reason for Kind, or ""
 }
 
-// Compare says what a new limit would change in the file.
+// Compare returns the change that a new limit would make to the file.
 func (f *File) Compare(l Limit) Change {
 	old := f.Find(l.Workload, l.Metric, l.Durability)
 	if old == nil {
@@ -35,7 +35,7 @@ func (f *File) Compare(l Limit) Change {
 	return changeOf(*old, l)
 }
 
-// changeOf one limit: anything that rises is a loosening.
+// changeOf returns the change between two limits. Any bound that rises makes it Loosened.
 func changeOf(old, l Limit) Change {
 	rose, fell := moved(old.Counters, l.Counters)
 	c := Change{Kind: Unchanged, From: old, To: l}
@@ -48,7 +48,7 @@ func changeOf(old, l Limit) Change {
 	return c
 }
 
-// Limit that changes: as it becomes or, where it is dropped, as it was.
+// Limit returns the new limit, or the old one if it was dropped.
 func (c Change) Limit() Limit {
 	if c.Kind == Dropped {
 		return c.From
@@ -56,7 +56,7 @@ func (c Change) Limit() Limit {
 	return c.To
 }
 
-// String is one line of the diff.
+// String formats the change as one line.
 func (c Change) String() string {
 	text := ""
 	switch c.Kind {
@@ -80,12 +80,12 @@ func (c Change) String() string {
 	return fmt.Sprintf("%-10s %s: %s", c.Kind, c.Limit().name(), text)
 }
 
-// ErrSilentLoosening: a limit would become easier to hold without a reason and an expiry.
+// ErrSilentLoosening reports that a change loosens a limit without a reason and an expiry date.
 var ErrSilentLoosening = errors.New("loosening needs a reason and an expiry")
 
-// Apply puts the changed limit into the file and its entry into the ledger. A
-// loosening needs a reason and an expiry after now, as YYYY-MM-DD. Given for a limit
-// that is still looser than it was before an earlier loosening, they extend that.
+// Apply changes the limit in the file and adds an entry to the ledger. A loosening needs a reason
+// and an expiry date after now, in the form YYYY-MM-DD. If an earlier loosening is still in
+// effect, a reason and an expiry date extend it.
 func (f *File) Apply(c Change, reason, expires string, now time.Time) error {
 	extends := expires != "" && f.tolerance(&c.To) != nil
 	if c.Kind == Loosened || extends {

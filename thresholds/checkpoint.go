@@ -17,18 +17,18 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Identity is what must be the same for sessions to belong to one calibration.
+// Identity identifies a calibration. Sessions with different identities must not be combined.
 type Identity struct {
 	Workload    string              `json:"workload"`
 	Durability  string              `json:"durability"`
-	Program     string              `json:"program"` // hash of the executable
+	Program     string              `json:"program"` // digest of the executable
 	Commit      string              `json:"commit"`
 	Environment machine.Environment `json:"environment"`
-	Plan        harness.Plan        `json:"plan"` // no batches: whatever was fitted
-	Seed        uint64              `json:"seed"` // 0: whatever it was
+	Plan        harness.Plan        `json:"plan"` // without batch sizes, any fitted sizes match
+	Seed        uint64              `json:"seed"` // random seed; 0 matches any
 }
 
-// differs names what of an identity is another in a recorded one, "" for nothing.
+// differs returns the first difference from a recorded identity, or "".
 func (id Identity) differs(recorded Identity) string {
 	if len(id.Plan.Batch) == 0 {
 		recorded.Plan.Batch = id.Plan.Batch
@@ -50,27 +50,27 @@ func (id Identity) differs(recorded Identity) string {
 	return ""
 }
 
-// Checkpoint keeps the sessions of a calibration in a file as they come, so that one
-// that was killed can go on: a line of JSON for its identity and one for each session.
-// It is for one calibration at a time.
+// Checkpoint stores the sessions of a calibration in a file, so that a killed calibration can be
+// resumed. The file has one line of JSON for the identity and one per session. Only one process
+// may use a file at a time.
 type Checkpoint struct {
-	Began time.Time // of the calibration
-	Anew  string    // why sessions that were there are not taken, "" where there were none
+	Began     time.Time // start of the calibration
+	Discarded string    // why existing sessions were discarded, or ""
 
 	path     string
-	id       Identity // of the sessions; before the first the one asked for
+	id       Identity // identity of the sessions; the requested one before the first session
 	sessions []harness.SessionResult
 }
 
-// checkpointHead is the first line.
+// checkpointHead is the first line of the file.
 type checkpointHead struct {
 	Schema int       `json:"schema"` // 1
 	Began  time.Time `json:"began"`
 	Identity
 }
 
-// OpenCheckpoint reads what is at path, if it is of the given identity. A line that
-// was not written to its end is cut off, with all after it.
+// OpenCheckpoint reads the file at path. Sessions of another identity are discarded. A line that
+// was not completely written is removed together with everything after it.
 func OpenCheckpoint(path string, id Identity, now time.Time) (*Checkpoint, error) {
 	k := &Checkpoint{Began: now, path: path, id: id}
 	data, err := os.ReadFile(path)
@@ -78,17 +78,17 @@ func OpenCheckpoint(path string, id Identity, now time.Time) (*Checkpoint, error
 		return k, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the sessions that are there: %w", err)
+		return nil, fmt.Errorf("read recorded sessions: %w", err)
 	}
 	head, rest, whole := bytes.Cut(data, []byte("\n"))
 	var h checkpointHead
 	switch err := json.Unmarshal(head, &h); {
 	case err != nil || !whole || h.Schema != 1:
-		k.Anew = "the sessions that are there cannot be read"
+		k.Discarded = "the recorded sessions cannot be read"
 	case id.differs(h.Identity) != "":
-		k.Anew = fmt.Sprintf("the sessions of %s are of %s", h.Began.Local().Format("2006-01-02 15:04"), id.differs(h.Identity))
+		k.Discarded = fmt.Sprintf("the sessions of %s are of %s", h.Began.Local().Format("2006-01-02 15:04"), id.differs(h.Identity))
 	}
-	if k.Anew != "" {
+	if k.Discarded != "" {
 		return k, k.Remove()
 	}
 	k.Began, k.id = h.Began, h.Identity
@@ -102,20 +102,20 @@ func OpenCheckpoint(path string, id Identity, now time.Time) (*Checkpoint, error
 		k.sessions = append(k.sessions, res)
 		rest, good = more, good+len(line)+1
 	}
-	if len(k.sessions) == 0 { // the head alone says nothing
+	if len(k.sessions) == 0 { // an identity without sessions
 		k.Began, k.id = now, id
 		return k, k.Remove()
 	}
 	if err := os.Truncate(path, int64(good)); err != nil {
-		return nil, fmt.Errorf("cut off a session that was not written to its end: %w", err)
+		return nil, fmt.Errorf("remove an incomplete session: %w", err)
 	}
 	return k, nil
 }
 
-// Sessions is the number of those that are there.
+// Sessions returns the number of recorded sessions.
 func (k *Checkpoint) Sessions() int { return len(k.sessions) }
 
-// Resume makes an order go on where the sessions end: in their seed and batches.
+// Resume returns spec with the random seed and the batch sizes of the recorded sessions.
 func (k *Checkpoint) Resume(spec harness.Spec) harness.Spec {
 	if len(k.sessions) > 0 {
 		spec.Plan, spec.Seed = k.id.Plan, k.id.Seed
@@ -123,15 +123,15 @@ func (k *Checkpoint) Resume(spec harness.Spec) harness.Spec {
 	return spec
 }
 
-// Runner gives the sessions that are there first, then those of next, each of which it
-// keeps. A session that was at fault is not kept: it would be so for ever.
+// Runner returns the recorded sessions first and then runs further ones with next and records
+// them. An invalid session is not recorded: resuming would otherwise never get past it.
 func (k *Checkpoint) Runner(next harness.Runner) harness.Runner {
 	return func(ctx context.Context, s harness.Session) (harness.SessionResult, error) {
 		if s.Fit != nil {
 			return next(ctx, s)
 		}
 		if len(k.sessions) > 0 && (s.Seed != k.id.Seed || !reflect.DeepEqual(s.Plan, k.id.Plan)) {
-			return harness.SessionResult{}, errors.New("it is of another seed or plan than the sessions that are there: order what Resume gives")
+			return harness.SessionResult{}, errors.New("the seed or the plan differs from that of the recorded sessions: use the result of Resume")
 		}
 		if s.Number <= len(k.sessions) {
 			return k.sessions[s.Number-1], nil
@@ -147,7 +147,7 @@ func (k *Checkpoint) Runner(next harness.Runner) harness.Runner {
 	}
 }
 
-// keep appends a session, and before the first the identity.
+// keep appends a session, and the identity before the first one.
 func (k *Checkpoint) keep(s harness.Session, res harness.SessionResult) error {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -175,7 +175,7 @@ func (k *Checkpoint) keep(s harness.Session, res harness.SessionResult) error {
 	return nil
 }
 
-// Remove forgets the sessions that are in the file.
+// Remove removes the file.
 func (k *Checkpoint) Remove() error {
 	if err := os.Remove(k.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the sessions of the calibration: %w", err)
@@ -183,7 +183,7 @@ func (k *Checkpoint) Remove() error {
 	return nil
 }
 
-// sound reports whether a session ended well.
+// sound reports whether a session is valid.
 func sound(res harness.SessionResult) bool {
 	return res.Problem == "" && len(res.Slots) > 0 && !slices.ContainsFunc(res.Audit, func(f harness.Finding) bool { return !f.OK })
 }

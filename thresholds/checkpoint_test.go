@@ -18,7 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// measured is a session whose slots depend on its number and seed only.
+// measured returns a session whose slots depend only on its number and seed.
 func measured(s harness.Session) harness.SessionResult {
 	rng := rand.New(rand.NewPCG(s.Seed, uint64(s.Number)))
 	res := harness.SessionResult{Audit: []harness.Finding{{Check: "equal work", OK: true, Detail: "fine"}}}
@@ -41,8 +41,8 @@ func identity() Identity {
 	return Identity{Workload: "default", Durability: "process", Program: "sha256:1", Commit: "abc", Environment: machine.Environment{Kernel: "6"}, Plan: p}
 }
 
-// calibrate as the command does, with batches 2 and 3 in place of fitted ones. The
-// runner fails from session failAt on, 0 for never; ran are the sessions that it ran.
+// calibrate calibrates as the command does, with batch sizes 2 and 3 in place of fitted ones. The
+// runner fails from session failAt on, or never if failAt is 0; ran are the sessions that it ran.
 func calibrate(t *testing.T, k *Checkpoint, seed uint64, failAt int) (ran []int, l Limit, err error) {
 	t.Helper()
 	spec := harness.Spec{Workload: "default", Durability: "process", Plan: identity().Plan, Seed: seed, Dir: t.TempDir()}
@@ -76,14 +76,14 @@ func TestAKilledCalibrationGoesOn(t *testing.T) {
 		t.Fatalf("ran %v, error %v", ran, err)
 	}
 	k, err := OpenCheckpoint(path, identity(), time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC))
-	if err != nil || k.Sessions() != 3 || k.Anew != "" || k.Began.Day() != 1 {
+	if err != nil || k.Sessions() != 3 || k.Discarded != "" || k.Began.Day() != 1 {
 		t.Fatalf("%+v, error %v", k, err)
 	}
-	ran, got, err := calibrate(t, k, 5, 0) // another seed is offered, as a new call does
+	ran, got, err := calibrate(t, k, 5, 0) // a new call has another seed
 	if err != nil || !cmp.Equal(ran, []int{4, 5, 6}) {
 		t.Fatalf("ran %v, error %v", ran, err)
 	}
-	// The same as in one go.
+	// The result is that of an uninterrupted calibration.
 	_, want, err := calibrate(t, open(t, filepath.Join(t.TempDir(), "x.jsonl"), identity()), 77, 0)
 	if err != nil || got.Provenance.Seed != 77 || got.Provenance.Plan.Batch["none"] != 6 {
 		t.Errorf("%+v, error %v", got, err)
@@ -98,7 +98,7 @@ func TestAKilledCalibrationGoesOn(t *testing.T) {
 	if err := open(t, path, identity()).Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if k := open(t, path, identity()); k.Sessions() != 0 || k.Anew != "" {
+	if k := open(t, path, identity()); k.Sessions() != 0 || k.Discarded != "" {
 		t.Errorf("after its end: %+v", k)
 	}
 }
@@ -127,13 +127,13 @@ func TestForeignSessionsAreNotTaken(t *testing.T) {
 			tc.change(&id)
 			k := open(t, path, id)
 			if tc.want == "" {
-				if k.Sessions() != 2 || k.Anew != "" {
+				if k.Sessions() != 2 || k.Discarded != "" {
 					t.Errorf("%+v", k)
 				}
 				return
 			}
-			if k.Sessions() != 0 || !strings.Contains(k.Anew, "are of "+tc.want) {
-				t.Errorf("%d sessions, %q, want %q", k.Sessions(), k.Anew, tc.want)
+			if k.Sessions() != 0 || !strings.Contains(k.Discarded, "are of "+tc.want) {
+				t.Errorf("%d sessions, %q, want %q", k.Sessions(), k.Discarded, tc.want)
 			}
 			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("they are still there: %v", err)
@@ -142,7 +142,7 @@ func TestForeignSessionsAreNotTaken(t *testing.T) {
 	}
 }
 
-// Wherever the writing of the file was cut, the whole sessions before count.
+// Wherever the file is truncated, the complete sessions before that point are used.
 func TestATornCheckpointGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "default.jsonl")
 	if _, _, err := calibrate(t, open(t, path, identity()), 77, 4); err == nil {
@@ -158,7 +158,7 @@ func TestATornCheckpointGoesOn(t *testing.T) {
 		cuts = append(cuts, cut)
 	}
 	end := 0
-	for _, line := range lines[:4] { // a line counts once its end is there
+	for _, line := range lines[:4] { // a line counts only with its line break
 		end += len(line)
 		cuts = append(cuts, end-1, end, min(end+1, len(data)))
 	}
@@ -174,7 +174,7 @@ func TestATornCheckpointGoesOn(t *testing.T) {
 		}
 		k := open(t, path, identity())
 		if k.Sessions() != want {
-			t.Fatalf("cut after %d of %d bytes: %d sessions, want %d (%s)", cut, len(data), k.Sessions(), want, k.Anew)
+			t.Fatalf("cut after %d of %d bytes: %d sessions, want %d (%s)", cut, len(data), k.Sessions(), want, k.Discarded)
 		}
 		ran, _, err := calibrate(t, k, 77, 0)
 		if err != nil || len(ran) != 6-want || open(t, path, identity()).Sessions() != 6 {
@@ -184,12 +184,12 @@ func TestATornCheckpointGoesOn(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if k := open(t, path, identity()); k.Sessions() != 0 || !strings.Contains(k.Anew, "cannot be read") {
+	if k := open(t, path, identity()); k.Sessions() != 0 || !strings.Contains(k.Discarded, "cannot be read") {
 		t.Errorf("%+v", k)
 	}
 }
 
-// A session that was at fault would be so for ever.
+// An invalid session is not recorded: it would be read back on every resume.
 func TestFaultySessionsAreNotKept(t *testing.T) {
 	for name, spoil := range map[string]func(*harness.SessionResult){
 		"problem": func(r *harness.SessionResult) { r.Problem = "script ran dry" },

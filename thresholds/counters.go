@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// count is one of the counters, with its name in the limits file.
+// count is a counter with its name in the limits file.
 type count struct {
 	name string
 	of   func(*harness.Counters) *float64
@@ -24,8 +24,8 @@ var counts = []count{
 	{"syncs", func(c *harness.Counters) *float64 { return &c.Syncs }},
 }
 
-// limitCounters makes limits of the fewest and the most that the sessions of a calibration
-// counted: the most and, where they varied, as much again as they did.
+// limitCounters derives limits from the lowest and the highest counts of a calibration's
+// sessions: the highest count plus the range.
 func limitCounters(least, most harness.Counters) *harness.Counters {
 	var limits harness.Counters
 	for _, n := range counts {
@@ -35,21 +35,21 @@ func limitCounters(least, most harness.Counters) *harness.Counters {
 	return &limits
 }
 
-// checkCounters refuses what no count can be.
+// checkCounters returns an error for negative and infinite counts.
 func checkCounters(c *harness.Counters) error {
 	if c == nil {
 		return nil
 	}
 	for _, n := range counts {
 		if v := *n.of(c); !(v >= 0) || math.IsInf(v, 0) {
-			return fmt.Errorf("counter %s is %v: a finite number, zero or more, is needed", n.name, v)
+			return fmt.Errorf("counter %s is %v: use a finite number, zero or more", n.name, v)
 		}
 	}
 	return nil
 }
 
-// moved says which counters rose and which fell. To limit what was not limited is a
-// fall, no longer to limit it a rise.
+// moved lists the counters whose limits rose and fell. A new limit counts as a fall, a removed
+// limit as a rise.
 func moved(from, to *harness.Counters) (rose, fell []string) {
 	switch {
 	case from == nil && to == nil:
@@ -72,7 +72,7 @@ func moved(from, to *harness.Counters) (rose, fell []string) {
 	return rose, fell
 }
 
-// sayMoved is the end of a line of the diff, empty where no counter changed.
+// sayMoved formats the result of moved for the end of a line, "" if nothing changed.
 func sayMoved(rose, fell []string) string {
 	text := ""
 	if len(rose) > 0 {

@@ -2,9 +2,9 @@ package thresholds
 
 import "fmt"
 
-// Diff lists what differs between two limits files, in the order of base, then what
-// head adds. Limits that do not differ are left out. A loosening that head tolerates
-// for longer than base does is a loosening too. head is nil where it has no limits.
+// Diff returns the changes from base to head, in the order of base and then of the limits that
+// head adds. Unchanged limits are omitted. Extending the expiry date of a loosening is also a
+// loosening. head is nil if it has no limits.
 func Diff(base, head *File) []Change {
 	if head == nil {
 		head = &File{}
@@ -20,7 +20,7 @@ func Diff(base, head *File) []Change {
 		c := changeOf(*old, *l)
 		if was := base.tolerance(l); was != nil {
 			if is := head.tolerance(l); is == nil || is.Expires > was.Expires {
-				until := "for ever"
+				until := "without an end"
 				if is != nil {
 					until = "until " + is.Expires
 				}

@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// named is a limit on another workload.
+// named returns the limit for another workload.
 func named(workload string, baseline float64) Limit {
 	l := fileWith(baseline).Limits[0]
 	l.Workload = workload
@@ -42,7 +42,7 @@ func TestDiffNamesEveryChange(t *testing.T) {
 	}
 }
 
-// The same figures, but the loosening that made them may stay for longer.
+// Equal figures, but a later expiry date of the loosening that led to them.
 func TestAPostponedExpiryIsALoosening(t *testing.T) {
 	file := func(expires string, baseline float64) *File {
 		f := fileWith(1.3)
@@ -98,7 +98,7 @@ func TestBaseJudges(t *testing.T) {
 	if f.Limits[0].Baseline != 1.3 || len(f.Ledger) != 1 || f.Ledger[0].Workload != "new" || f.Path != base.Path || len(base.Limits) != 2 {
 		t.Errorf("%+v", f)
 	}
-	// The slow program breaks by the base, whatever the change says.
+	// The slow program breaks the limit of the base, whatever the change contains.
 	slow := made(3, 1.43, 1, 1.25)
 	if v := Judge(slow, f, today); v.Outcome != Broken {
 		t.Errorf("%v: %s", v.Outcome, v.Reason)
@@ -139,7 +139,7 @@ func TestCountersAreLimits(t *testing.T) {
 	if c := changeOf(old, quicker); c.Kind != Loosened || !strings.Contains(c.String(), "(-7.69%)") {
 		t.Errorf("quicker, with more allocations: %s", c)
 	}
-	// Every counter is compared, limited and kept.
+	// Every counter is compared, limited and stored.
 	for _, n := range counts {
 		more := *old.Counters
 		*n.of(&more)++

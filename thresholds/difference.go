@@ -11,52 +11,53 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// MetricRatio is Head/Base of a difference: how much longer the one takes.
+// MetricRatio is the time of Head divided by that of Base.
 const MetricRatio = "ratio"
 
-// MetricAgainst is (W-N)/F of one revision over that of another: how much more durability costs.
+// MetricAgainst is the overhead ratio of one revision divided by that of another. The overhead
+// ratio, (W-N)/F, is the cost of durability in units of the floor arm.
 const MetricAgainst = "cost_against"
 
-// What a difference can be judged by, see [Judging.By].
+// Values of [Judging.By] and [Verdict.By].
 const (
 	ByCounts       = "counts"
 	ByTime         = "time"
 	ByInstructions = "instructions"
 )
 
-// Judging says how differences are judged.
+// Judging configures how differences are judged.
 //
-// Counts that do not vary come first: one object more has broken, whatever the time is.
-// Then time, where it is decided, and instructions, where it is not. Where time and
-// instructions contradict each other, the verdict is inconclusive and shows both.
+// Counts without variance are judged first: one additional allocation breaks, whatever the time.
+// Time is judged next, and instructions if time is undecided. If time and instructions
+// contradict each other, the verdict is inconclusive and shows both.
 type Judging struct {
-	Margin float64  // slow-down that is found, a share: 0.05 is 5%. Up to sqrt(1.05), 2.5%, passes; chance decides between them
-	Family int      // differences that are judged together: an alarm in any of them has the chance that an alarm in one has alone (Bonferroni)
-	By     string   // "": all; or one of ByCounts, ByTime and ByInstructions alone
-	Lower  []string // units of figures of which less is better, besides allocs/op and B/op
-	Higher []string // units of figures of which more is better
+	Margin float64  // slow-down to detect, a share: 0.05 is 5%. A slow-down of up to sqrt(1.05), 2.5%, passes; in between either verdict is possible
+	Family int      // number of differences judged together; the false alarm rate holds for the family (Bonferroni correction)
+	By     string   // "" for all, or only ByCounts, ByTime or ByInstructions
+	Lower  []string // units for which lower is better, in addition to allocs/op and B/op
+	Higher []string // units for which higher is better
 }
 
-// JudgeDifference judges by everything: see [Judging].
+// JudgeDifference judges a difference by counts, time and instructions, see [Judging].
 func JudgeDifference(d *harness.Difference, margin float64, family int) Verdict {
 	return Judging{Margin: margin, Family: family}.Judge(d)
 }
 
-// timed is the judgement of the times.
+// timed is the result of judging times.
 type timed struct {
 	outcome Outcome
 	test    decision
 	self    []Check
-	bias    string // a self-check that failed, so that the times decide nothing
+	bias    string // failed self-check, because of which times must not decide
 	says    string
-	layouts bool // other layouts of the binaries may decide
-	leans   bool // undecided, and what is known speaks for a slow-down
+	layouts bool // measuring other layouts of the binaries could change the outcome
+	leans   bool // undecided, but the interval lies above the boundary
 	note    string
 }
 
-// Judge says whether Head is slower than Base by the margin. The difference may still be
-// growing: [Judging.More] says what could change anything. That Head is faster is a note,
-// not an outcome.
+// Judge judges whether Head is slower than Base by the margin. It can be called while the
+// measurement continues; [Judging.More] returns which further data could change the verdict. That
+// Head is faster is a note, not an outcome.
 func (j Judging) Judge(d *harness.Difference) Verdict {
 	v := Verdict{Workload: d.Name, Metric: MetricRatio, N: len(d.Blocks), Notes: append([]string(nil), d.Notes...), Source: "margin", Against: d.Base}
 	if d.Ratio.N > 0 {
@@ -107,7 +108,7 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 	return end(o, by, reason, next)
 }
 
-// problemOf is why a difference must not be judged, "" where it may.
+// problemOf returns why a difference must not be judged, or "".
 func problemOf(d *harness.Difference) string {
 	reason := d.Problem
 	for _, f := range d.Audit {
@@ -124,7 +125,7 @@ func problemOf(d *harness.Difference) string {
 	return ""
 }
 
-// combine makes one verdict of time and instructions.
+// combine combines the outcomes of time and instructions.
 func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary float64) (o Outcome, by, reason, next string) {
 	const investigate = "find what takes longer, or say why it may"
 	executed := fmt.Sprintf("it executes %v of the instructions", i.ratio)
@@ -154,8 +155,9 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 		"measure on a quieter machine, or allow more time"
 }
 
-// time judges the times: the wall clock's, and where they decide nothing the processor's. Only
-// a pair of equal arms that differ makes them useless: the tests assume nothing about noise.
+// time judges wall-clock times and, if they are undecided, CPU times. Since two clocks are tested,
+// each has half of the error rate. The tests assume nothing about the distribution of noise; only
+// a failed A/A pair invalidates them.
 func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
@@ -192,7 +194,7 @@ func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	return t
 }
 
-// selfCheck judges the A/A pair and the injected slow-down, where they were measured.
+// selfCheck judges the A/A pair and the injected slow-down, if they were measured.
 func (j Judging) selfCheck(d *harness.Difference, t *timed, sessions []int, boundary float64) {
 	if d.Blocks[0].Twin != 0 {
 		twins, _ := d.Column(func(b harness.DifferenceBlock) float64 { return b.Twin })
@@ -201,8 +203,8 @@ func (j Judging) selfCheck(d *harness.Difference, t *timed, sessions []int, boun
 	if d.Blocks[0].Slow != 0 {
 		slow, _ := d.Column(func(b harness.DifferenceBlock) float64 { return b.Slow })
 		s := decide(slow, sessions, boundary)
-		// A copy of a subject that is faster than the base may be slowed down and still be
-		// within: it says nothing then.
+		// If head is faster than base, its slowed copy can still be within the boundary, which
+		// proves nothing.
 		if t.test.outcome != Held || d.Ratio.High > 1/boundary {
 			t.self = append(t.self, Check{Name: "the injected slow-down", Want: Broken, Got: s.outcome, Above: s.above, N: s.n,
 				Explain: "a slowed copy of the subject must be told from the base: if it is not, the margin is too wide, or the clock too coarse"})
@@ -215,15 +217,15 @@ func (j Judging) selfCheck(d *harness.Difference, t *timed, sessions []int, boun
 			return
 		case s.Got != s.Want:
 			t.note = fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(d.Blocks), s.Name)
-			if t.outcome == Held && s.Want == Broken { // nothing shows that a slow-down would be seen
+			if t.outcome == Held && s.Want == Broken { // nothing proves that a slow-down would be detected
 				t.outcome = Inconclusive
 			}
 		}
 	}
 }
 
-// More says what a judge needs of a difference that still grows: the zero value where
-// nothing could change the verdict, or what could is not worth its time.
+// More returns which further data could change the verdict on a difference. It is the zero value
+// if none could, or if it is not worth the time.
 func (j Judging) More(d *harness.Difference) (m harness.More) {
 	v := j.Judge(d)
 	switch {
@@ -249,9 +251,10 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	return m
 }
 
-// counts judges the figures that the benchmarks printed besides their time. A count that is
-// the same in every process of a side may not get worse at all; one that varies, and bytes,
-// which are rounded, not beyond the margin. judged are those that were looked at.
+// counts judges the figures that benchmarks print in addition to their time. A figure that is
+// equal in all processes of a side must not get worse at all. A figure that varies, and B/op,
+// which is rounded, must not get worse by more than the margin. judged lists the figures that
+// were judged.
 func (j Judging) counts(counts []harness.Count) (more, judged, notes []string) {
 	for _, c := range counts {
 		lower := c.Unit == "allocs/op" || c.Unit == "B/op" || slices.Contains(j.Lower, c.Unit)

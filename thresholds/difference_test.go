@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// apart is a difference whose head takes ratio of the base, and whose twin differs by
-// the factor twin.
+// apart returns a difference whose head takes ratio times as long as the base, and whose twin
+// differs by the factor twin.
 func apart(sessions int, ratio, twin, slow float64) *harness.Difference {
 	rng := rand.New(rand.NewPCG(7, 8))
 	noise := func() float64 { return math.Exp(0.01 * rng.NormFloat64()) }
@@ -89,8 +89,8 @@ func TestDifferencesAreJudged(t *testing.T) {
 		})
 	}
 	goldenJSON(t, "differences.golden.json", whole)
-	// At a bound exactly: a copy may then be slowed down and still be within, so the injection says
-	// nothing, and head is not yet called faster.
+	// Exactly at the bound: a slowed copy can still be within the boundary, so the injection proves
+	// nothing, and head does not count as faster yet.
 	within, faster := apart(3, 0.5, 1, 1.25), apart(3, 0.5, 1, 1.25)
 	within.Ratio.High, faster.Ratio.High = 1/math.Sqrt(1.1), 1/1.1
 	if v := JudgeDifference(within, 0.1, 1); len(v.Self) != 1 {

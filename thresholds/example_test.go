@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A difference is judged by a margin: what is slower by more than it breaks.
+// This example judges two differences by a margin of 5%.
 func ExampleJudgeDifference() {
 	base, head := make([]float64, 200), make([]float64, 200)
 	for i := range base {

@@ -13,33 +13,34 @@ import (
 )
 
 const (
-	// leastSpread is the standard deviation of the logarithm of a count that is assumed where
-	// the counts vary less: the difference of two starts of a program has it.
+	// leastSpread is the least standard deviation of the logarithm of a count that the tests
+	// assume. Repeated starts of one program differ by about this much (0.07%).
 	leastSpread = 0.0007
-	// leastToHold and leastToBreak counts of each side are needed. A program that by chance
-	// does its work in one of two ways shows one of them in all counts of a side, and the
-	// other in all of the other side, with probability 2 x 2^-10 where there are 5.
+	// leastToHold and leastToBreak are the numbers of counts per side that the outcomes need. If
+	// a program randomly executes one of two variants, all 5 counts of one side show one variant
+	// and all 5 of the other side the other with probability 2 x 2^-10.
 	leastToHold, leastToBreak = 2, 5
-	// looks is how many times a verdict on the counts may be asked for while they grow from 2
-	// to 9: each has its share of the chance of an error.
+	// looks is the number of interim analyses while the counts grow from 2 to 9. Each has an
+	// equal share of the error rate (Bonferroni correction).
 	looks = 8
-	// mostWaiting is the share of its time that an operation may wait where the processor's
-	// time is to decide that it has held.
+	// mostWaiting is the largest share of its time that an operation may wait for its CPU time to
+	// decide that it held.
 	mostWaiting = 0.2
 )
 
-// counted is the judgement of instructions.
+// counted is the result of judging instructions.
 type counted struct {
 	outcome Outcome
 	ratio   harness.Estimate // Head/Base
-	spread  float64          // (most - least)/median, the more of both sides
-	not     string           // why the instructions do not decide
-	more    bool             // more counts may
+	spread  float64          // (max - min)/median, the larger of both sides
+	not     string           // why the instructions do not decide, or ""
+	more    bool             // further counts could decide
 }
 
-// judgeInstructions compares the counts of both sides with the boundary by a t test on
-// their logarithms, with the spread that they have themselves. A benchmark whose counts
-// spread by more than the margin is not judged by them.
+// judgeInstructions tests the ratio of the counts of both sides against the boundary by Student's
+// two-sample t test on their logarithms. It assumes independent processes and equal variances,
+// which are pooled and taken as at least leastSpread squared. If the counts vary by more than the
+// margin, they do not decide.
 func judgeInstructions(c *harness.Instructions, margin float64, family int) (j counted) {
 	switch {
 	case c == nil:
@@ -80,7 +81,7 @@ func judgeInstructions(c *harness.Instructions, margin float64, family int) (j c
 	return j
 }
 
-// mostCounts of each side are made.
+// mostCounts is the maximum number of counts per side.
 const mostCounts = 9
 
 func logs(v []float64) []float64 {
@@ -93,9 +94,10 @@ func logs(v []float64) []float64 {
 
 func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / machine.Median(v) }
 
-// judgeLayouts says whether a difference of the times is still there where both binaries
-// are built with other orders of their functions: a t test over the layouts, each of which
-// is one observation. An order of functions alone can make a program several percent slower.
+// judgeLayouts judges whether a difference in time persists if both binaries are linked with
+// other orders of their functions, because code layout alone can slow a program down by several
+// percent (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!",
+// ASPLOS 2009). It is a t test on the logarithms of the ratios; each layout is one observation.
 func judgeLayouts(ratios []float64, margin float64) Outcome {
 	if len(ratios) < 4 {
 		return Inconclusive
@@ -105,7 +107,7 @@ func judgeLayouts(ratios []float64, margin float64) Outcome {
 	se := max(stat.StdDev(v, nil), leastSpread) / math.Sqrt(k)
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: k - 1}
 	distance := (stat.Mean(v, nil) - math.Log(1+margin)/2) / se
-	const falsely = 0.01 / 3 // three looks have an effect: the ratios of one look are most of the next one's
+	const falsely = 0.01 / 3 // for about three independent interim analyses: consecutive ones share most ratios
 	switch {
 	case t.Survival(distance) < falsely:
 		return Broken

@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// executes adds counts of instructions to a difference: n of each side, which vary by sd.
+// executes adds n counts of instructions per side to a difference, with standard deviation sd.
 func executes(d *harness.Difference, n int, ratio, sd float64) *harness.Difference {
 	rng := rand.New(rand.NewPCG(3, 4))
 	c := &harness.Instructions{Tool: "valgrind", Ops: 1000}
@@ -21,7 +21,7 @@ func executes(d *harness.Difference, n int, ratio, sd float64) *harness.Differen
 	return d
 }
 
-// undecidedTimes is a difference whose times decide nothing.
+// undecidedTimes returns a difference whose times are inconclusive.
 func undecidedTimes() *harness.Difference {
 	d := apart(2, 1, 1, 0)
 	for i := range d.Blocks {
@@ -88,7 +88,7 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 	}
 }
 
-// An undecided A/A pair is a note: an alarm needs no variance to be small.
+// An undecided A/A pair is only a note, because the sign test does not assume a small variance.
 func TestAnUndecidedPairIsNoVeto(t *testing.T) {
 	d := apart(3, 2, 1, 0)
 	for i := range d.Blocks {
@@ -99,7 +99,7 @@ func TestAnUndecidedPairIsNoVeto(t *testing.T) {
 	}
 }
 
-// Whether a figure of a benchmark may rise is known, or said.
+// The direction of a figure is known by its unit or given by Lower and Higher.
 func TestDirectionsOfFigures(t *testing.T) {
 	figure := func(unit string, base, head, noise float64) *harness.Difference {
 		d := apart(3, 1, 1, 0)
@@ -130,7 +130,7 @@ func TestDirectionsOfFigures(t *testing.T) {
 	}
 }
 
-// What is asked for is what may still change the verdict.
+// More requests only data that could change the verdict.
 func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	counting := func(d *harness.Difference) *harness.Difference { return executes(d, 3, 1.02, 0.0001) }
 	layouts := executes(apart(3, 1.1, 1, 0), 5, 1, 0.001)
@@ -156,7 +156,7 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	}
 }
 
-// Of 2,000 pairs of equal programs, few are called broken, and most are held.
+// Of 2,000 pairs of equal programs, few are broken and most are held.
 func TestInstructionsRarelyErr(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	for _, sd := range []float64{0.0003, 0.001, 0.003} {

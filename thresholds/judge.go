@@ -10,20 +10,19 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// aaMargin is the margin by which the two arms of the A/A pair may not differ, where
-// there is no limit to take it from.
+// aaMargin is the margin for the A/A pair if there is no limit whose margin applies.
 const aaMargin = 0.10
 
-// leastRatio of (W-N)/F: the backend makes the floor's statements and more. What is
-// below has not done them while it was timed.
+// leastRatio is the least plausible overhead ratio (W-N)/F. The backend executes the statements of
+// the floor arm and more, so below this value it did not execute them while it was timed.
 const leastRatio = 0.9
 
-// Judge judges a comparison by the limits. limits may be nil: then nothing is
-// judged but the self-check's A/A pair, and the verdict is inconclusive. By limits of
-// another class of machine it can hold, and break by counts, but not by time: of 15
-// unchanged workloads, 5 were above limits from another processor. now decides whether
-// a loosening has expired. The comparison may still be growing: [Verdict.Decided] says
-// whether more sessions could change anything.
+// Judge judges a comparison by its limit. If limits is nil, Judge only judges the A/A pair, and
+// the verdict is inconclusive. By limits of another class of machine the verdict can be held, or
+// broken by counts, but not broken by time: of 15 unchanged workloads, 5 exceeded limits from
+// another processor. now determines whether a loosening has expired. Judge can be called while
+// the measurement continues; [Verdict.Decided] reports whether further sessions could change the
+// verdict.
 func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, N: len(c.Blocks)}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
@@ -49,7 +48,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	ratios, sessions := c.Column(func(b harness.Block) float64 { return b.CostRatio })
 	if d := decide(inverse(ratios), sessions, 1/leastRatio); d.outcome == Broken {
 		return end(Invalid, fmt.Sprintf("below the floor: (W-N)/F is under %.2g in %d of %d blocks: the backend arm has not done its work while it was timed", leastRatio, d.above, d.n),
-			"look for work that is done before or behind the timed runs, or not at all")
+			"look for work that happens before or after the timed runs, or not at all")
 	}
 	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
 	margin := aaMargin
@@ -58,8 +57,8 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	}
 	v.Self = append(v.Self, judgeTwins(twins, sessions, margin))
 	if limit == nil {
-		return end(Inconclusive, "there is no limit for it",
-			"make one: "+calibrateCommand(c))
+		return end(Inconclusive, "no limit exists for it",
+			"create one: "+calibrateCommand(c))
 	}
 	slow, _ := c.Column(func(b harness.Block) float64 { return b.Slow })
 	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
@@ -79,7 +78,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	for _, s := range v.Self {
 		if s.Got == opposite(s.Want) {
 			if foreign && s.Want == Broken {
-				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "make a limit for this class: "+calibrateCommand(c))
+				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "create a limit for this class: "+calibrateCommand(c))
 			}
 			if stale && s.Want == Broken {
 				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%",
@@ -92,17 +91,17 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	if note != "" {
 		v.Notes = append(v.Notes, note)
 	}
-	if len(rose) > 0 && c.Sessions() > 1 { // one process alone may have allocated for itself
+	if len(rose) > 0 && c.Sessions() > 1 { // a single process may have allocated for its own reasons
 		return end(Broken, "a run does more than its limit allows: "+strings.Join(rose, ", "),
-			"counts have no noise: find what does more since the last run that held")
+			"counts have no noise: find the change that added work since the last passing run")
 	}
 	if e := limits.expired(limit, now); e != nil {
-		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "mend the cost, or calibrate anew with a reason and an expiry")
+		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "reduce the cost, or calibrate again with a reason and an expiry date")
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want && away > machine.AwayBound && c.Sessions() > 1 {
-			return end(Inconclusive, fmt.Sprintf("this place is too noisy to time anything: %s, at most %.0f%% is bearable, and the self-check is undecided after %d blocks: %s",
-				awayText, 100*machine.AwayBound, len(c.Blocks), s.Name), "measure where less else is running: flujo-harness doctor")
+			return end(Inconclusive, fmt.Sprintf("this machine is too noisy for timings: %s, more than the maximum of %.0f%%, and the self-check is undecided after %d blocks: %s",
+				awayText, 100*machine.AwayBound, len(c.Blocks), s.Name), "measure on a quieter machine, see flujo-harness doctor")
 		}
 		if s.Got != s.Want {
 			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
@@ -117,16 +116,16 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
 		if foreign {
-			return end(Inconclusive, fmt.Sprintf("%s of another class of machine, %s: that may be this one's own", counts, limits.Class),
-				"make a limit for this class: "+calibrateCommand(c))
+			return end(Inconclusive, fmt.Sprintf("%s of another class of machine, %s, which can be a property of this machine", counts, limits.Class),
+				"create a limit for this class: "+calibrateCommand(c))
 		}
 		return end(Broken, fmt.Sprintf("(W-N)/F is above its limit: %s, calibrated baseline %.4g", counts, v.Baseline),
-			"find what made saves dearer since the last run that held")
+			"find the change that made saves slower since the last passing run")
 	}
 	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; %s", counts, excluded(c.CostRatio, v.Baseline, " above the baseline")), "measure on a quieter machine, or allow more sessions")
 }
 
-// calibrateCommand makes a limit for what was measured.
+// calibrateCommand returns the command that derives a limit for the measurement.
 func calibrateCommand(c *harness.Comparison) string {
 	words := []string{"flujo-harness", "calibrate"}
 	if c.Suite != "" {
@@ -150,7 +149,7 @@ func (v Verdict) end(o Outcome, reason, next string) Verdict {
 	return v
 }
 
-// String is the outcome with its reason: "broken: 30 of 36 blocks are above 1.38".
+// String returns the outcome and its reason: "broken: 30 of 36 blocks are above 1.38".
 func (v Verdict) String() string {
 	if v.Reason == "" {
 		return v.Outcome.String()
@@ -158,8 +157,8 @@ func (v Verdict) String() string {
 	return v.Outcome.String() + ": " + v.Reason
 }
 
-// Decided reports whether more sessions of the same measurement cannot change the
-// verdict. Without a limit that is so once the figures have an interval.
+// Decided reports whether further sessions of the same measurement could not change the verdict.
+// Without a limit, it is true once there are enough blocks for an interval.
 func (v Verdict) Decided() bool {
 	if v.Limit == 0 && v.Outcome == Inconclusive {
 		return v.N >= 15
@@ -167,12 +166,12 @@ func (v Verdict) Decided() bool {
 	return v.Outcome != Inconclusive
 }
 
-// excluded says which rise over a baseline the interval of an estimate excludes.
+// excluded describes the increase over a baseline that the interval of an estimate excludes.
 func excluded(e harness.Estimate, baseline float64, of string) string {
 	if !e.Bounded() {
-		return "no rise is excluded, for lack of blocks"
+		return "no increase is excluded: too few blocks"
 	}
-	return fmt.Sprintf("a rise of more than %.3g%%%s is excluded", 100*max(0, e.High/baseline-1), of)
+	return fmt.Sprintf("an increase of more than %.3g%%%s is excluded", 100*max(0, e.High/baseline-1), of)
 }
 
 func opposite(o Outcome) Outcome {
@@ -182,8 +181,9 @@ func opposite(o Outcome) Outcome {
 	return Held
 }
 
-// judgeCounters lists the counters that are above their limits. Allocations depend on
-// the compiler and the library: under others than at calibration they are not judged.
+// judgeCounters lists the counters that exceed their limits. Allocations depend on the compiler
+// and the standard library, so they are not judged if the Go version differs from that of the
+// calibration.
 func judgeCounters(c *harness.Comparison, limit *Limit) (rose []string, note string) {
 	got, counted := c.Counters[harness.ArmBackend]
 	if limit.Counters == nil || !counted {
@@ -202,7 +202,7 @@ func judgeCounters(c *harness.Comparison, limit *Limit) (rose []string, note str
 	return rose, note
 }
 
-// storageNote warns of a sync that is quicker than storage can be.
+// storageNote returns a warning if syncs are faster than storage can be.
 func storageNote(c *harness.Comparison) []string {
 	var syncs []float64
 	for _, s := range c.Conditions {
@@ -213,11 +213,12 @@ func storageNote(c *harness.Comparison) []string {
 	if m := time.Duration(machine.Median(syncs)); len(syncs) == 0 || m >= harness.LeastSync {
 		return nil
 	} else {
-		return []string{fmt.Sprintf("a sync takes %v here (median of %d sessions): quicker than storage can be, so it ends in a cache; unless the device protects that cache, nothing measured here survives the loss of power", m, len(syncs))}
+		return []string{fmt.Sprintf("a sync takes %v here (median of %d sessions): faster than storage can be, so it ends in a cache; unless the device protects that cache against a loss of power, saves here do not survive a loss of power", m, len(syncs))}
 	}
 }
 
-// awayMedian is the share of the time that the process was away, 0 where nobody looked.
+// awayMedian returns the median over the sessions of the share of time without the processor, or
+// 0 if it was not measured.
 func awayMedian(c *harness.Comparison) float64 {
 	var away []float64
 	for _, s := range c.Conditions {
@@ -229,8 +230,8 @@ func awayMedian(c *harness.Comparison) float64 {
 	return machine.Median(away)
 }
 
-// inverse of every value. What is not above zero is below all that is, and its inverse
-// above all.
+// inverse returns 1/x for every value. Non-positive values map to +Inf, so that they count as
+// above every boundary.
 func inverse(v []float64) []float64 {
 	w := make([]float64, len(v))
 	for i, x := range v {
@@ -241,7 +242,8 @@ func inverse(v []float64) []float64 {
 	return w
 }
 
-// judgeTwins demands that two equal arms do not differ by the margin, either way.
+// judgeTwins checks that the two equal arms of the A/A pair do not differ by the margin in either
+// direction.
 func judgeTwins(twins []float64, sessions []int, margin float64) Check {
 	up := math.Sqrt(1 + margin)
 	more, less := decide(twins, sessions, up), decide(inverse(twins), sessions, up)
@@ -259,7 +261,7 @@ func judgeTwins(twins []float64, sessions []int, margin float64) Check {
 	return c
 }
 
-// judgeInjected demands that the slowed arm breaks the limit.
+// judgeInjected checks that the slowed arm breaks the limit.
 func judgeInjected(c *harness.Comparison, slow []float64, sessions []int, boundary float64) Check {
 	d := decide(slow, sessions, boundary)
 	return Check{

@@ -13,8 +13,8 @@ import (
 
 var today = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
-// made is a comparison of the given number of sessions whose (W-N)/F is ratio, whose
-// twins differ by the factor twin and whose slow arm is slower by the factor slow.
+// made returns a comparison with the given number of sessions whose (W-N)/F is ratio, whose twins
+// differ by the factor twin and whose slow arm is slower by the factor slow.
 func made(sessions int, ratio, twin, slow float64) *harness.Comparison {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := func() float64 { return math.Exp(0.01 * rng.NormFloat64()) }
@@ -33,7 +33,7 @@ func fileWith(baseline float64) *File {
 		Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: baseline, Margin: 0.1, Limit: round(baseline * 1.1)}}}
 }
 
-// stale gives a comparison the interval of its ratio, by which a stale limit is known.
+// stale sets the interval of the ratio, by which a stale limit is recognised.
 func stale(c *harness.Comparison) *harness.Comparison {
 	ratios, _ := c.Column(func(b harness.Block) float64 { return b.CostRatio })
 	mid := machine.Median(ratios)
@@ -94,7 +94,7 @@ func TestVerdicts(t *testing.T) {
 	goldenJSON(t, "verdicts.golden.json", whole)
 }
 
-// One direction that is held says nothing about the other one.
+// A held direction does not imply that the other one holds.
 func TestTwinsMustHoldBothWays(t *testing.T) {
 	up := math.Sqrt(1.1)
 	for twin, want := range map[float64]Outcome{1: Held, up: Inconclusive, 1 / up: Inconclusive, 1.2: Broken, 1 / 1.2: Broken} {
@@ -116,10 +116,10 @@ func TestInverseOfWhatIsNotPositiveIsInfinite(t *testing.T) {
 
 func TestExcludedIsAShareOfTheBaseline(t *testing.T) {
 	for high, want := range map[float64]string{
-		1.5:             "a rise of more than 25% above it is excluded",
-		1.2:             "a rise of more than 0% above it is excluded",
-		1:               "a rise of more than 0% above it is excluded",
-		math.MaxFloat64: "no rise is excluded, for lack of blocks",
+		1.5:             "an increase of more than 25% above it is excluded",
+		1.2:             "an increase of more than 0% above it is excluded",
+		1:               "an increase of more than 0% above it is excluded",
+		math.MaxFloat64: "no increase is excluded: too few blocks",
 	} {
 		if got := excluded(harness.Estimate{High: high}, 1.2, " above it"); got != want {
 			t.Errorf("up to %v: %q, want %q", high, got, want)
@@ -127,7 +127,7 @@ func TestExcludedIsAShareOfTheBaseline(t *testing.T) {
 	}
 }
 
-// A limit says what it still notices on this machine.
+// A verdict contains the smallest slow-down that the limit detects on this machine.
 func TestALimitSaysWhatItNotices(t *testing.T) {
 	if v := Judge(stale(made(4, 1.3, 1, 1.25)), fileWith(1.3), today); v.Outcome != Held || math.Abs(v.Notices-0.049) > 0.005 {
 		t.Errorf("%v: notices %v: %s", v.Outcome, v.Notices, v.Reason)
@@ -151,16 +151,16 @@ func TestForeignClassIsSaid(t *testing.T) {
 	}
 }
 
-// The command that it names can be typed as it stands.
+// The command in Next is quoted for a shell.
 func TestNextCommandIsQuoted(t *testing.T) {
 	c := made(3, 1, 1, 1.25)
 	c.Workload, c.Suite = "a review", "./flows"
-	if v := Judge(c, nil, today); v.Next != `make one: flujo-harness calibrate --suite ./flows --workload 'a review' --write` {
+	if v := Judge(c, nil, today); v.Next != `create one: flujo-harness calibrate --suite ./flows --workload 'a review' --write` {
 		t.Errorf("next: %s", v.Next)
 	}
 }
 
-// What differs between processors is no regression; what is counted does not differ.
+// By limits of another class, times do not break, but counts do.
 func TestForeignLimitsDoNotBreakByTime(t *testing.T) {
 	limits := fileWith(1.3)
 	limits.Class = "elsewhere"

@@ -12,27 +12,29 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// OverheadEntry is the name under which a suite has a [Judged] in its Ginkgo report.
+// OverheadEntry is the name of the Ginkgo report entry that contains a [Judged].
 const OverheadEntry = "flujo-harness overhead"
 
-// Judged is a comparison with the verdict on it. As JSON it has every block, so that
-// the verdict can be recomputed.
+// Judged is a comparison together with its verdict. Its JSON contains every block, so that the
+// verdict can be recomputed.
 type Judged struct {
 	Comparison *harness.Comparison `json:"comparison"`
 	Verdict    Verdict             `json:"verdict"`
 }
 
-// Measure measures until the verdict by the limits is decided, or the plan is at its
-// end. limits may be nil, as in [Judge]. A limit of this class of machine is judged by
-// blocks like those it was calibrated with, slot for slot: with one run in a slot and not
-// two, (W-N)/F of the same program is 1.3% higher. The slow-down of the self-check is the
-// margin of a limit of this class; by one of another class, at least the plan's. progress is called after each session.
+// Measure measures until the verdict is decided or the plan is completed, and calls progress
+// after each session. limits may be nil, as in [Judge].
+//
+// If the limit is for this class of machine, Measure uses the blocks, warm-ups, rounds and batch
+// sizes of its calibration, because they affect the result: with one run per slot in place of
+// two, (W-N)/F of the same program is 1.3% higher. It also uses the limit's margin as the
+// injected slow-down, or at least the margin if the limit is for another class.
 func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.Runner, progress func(*harness.Comparison)) (j Judged, err error) {
 	if limits != nil {
 		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
 			own := limits.Class == machine.Class()
 			if spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin); own {
-				spec.Plan.SlowBy = l.Margin // a control has the strength of the promise
+				spec.Plan.SlowBy = l.Margin // the self-check injects exactly what the limit claims to detect
 			}
 			if made := l.Provenance.Plan; own && made.Check() == nil {
 				spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
@@ -50,7 +52,7 @@ func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.R
 	return j, err
 }
 
-// String is a small table.
+// String formats the verdict and the main figures as a table.
 func (j Judged) String() string {
 	var b strings.Builder
 	v := j.Verdict
@@ -71,7 +73,7 @@ func (j Judged) String() string {
 	for _, s := range v.Self {
 		fmt.Fprintf(w, "  %s\t%s\tmust be %s (%d of %d above)\n", s.Name, s.Got, s.Want, s.Above, s.N)
 	}
-	w.Flush() // into memory: it cannot fail
+	w.Flush() // writes to memory and cannot fail
 	for _, n := range v.Notes {
 		fmt.Fprintf(&b, "  note: %s\n", n)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// A verdict is on blocks like those of the calibration where the limit is this class's
-// own and of the arms that are measured today, and on fitted ones otherwise.
+// Measure uses the blocks of the calibration if the limit is for this class and its arms are
+// those measured today, and fitted ones otherwise.
 func TestMeasuredAsItWasCalibrated(t *testing.T) {
 	slots := map[string]int{"none": 6, "backend": 2, "floor": 2, "twin": 2, "slow": 2, "stubs": 6}
 	fitted := map[string]int{"none": 7, "backend": 1, "floor": 1, "twin": 1, "slow": 1, "stubs": 7}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A limit is what the newest entry of its ledger made it, its boundary too: a higher
-// baseline with a smaller margin has the same limit and breaks later.
+// A limit must equal its newest ledger entry. So must its boundary, since a higher baseline with a
+// smaller margin gives the same limit but a higher boundary.
 func TestLimitsFollowTheirLedger(t *testing.T) {
 	made := func() *File {
 		l := Limit{Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: 1, Margin: 0.21, Limit: 1.21}
@@ -19,7 +19,7 @@ func TestLimitsFollowTheirLedger(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		edit func(*File)
-		want string // "": it is taken
+		want string // "" if the file is valid
 	}{
 		"as it was made":   {func(*File) {}, ""},
 		"without a ledger": {func(f *File) { f.Ledger = nil }, ""},

@@ -19,7 +19,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// MetricCostRatio is (W-N)/F: what a run pays for its saves, in units of the bare saves.
+// MetricCostRatio is the overhead ratio (W-N)/F: the cost of a run's saves in units of the floor
+// arm.
 const MetricCostRatio = "cost_ratio"
 
 const (
@@ -27,7 +28,7 @@ const (
 	dateForm = time.DateOnly
 )
 
-// File is the limits of one environment class, with the ledger of their changes.
+// File holds the limits of one class of machine and the ledger of their changes.
 type File struct {
 	Schema int     `toml:"schema"`
 	Class  string  `toml:"class"`
@@ -36,44 +37,45 @@ type File struct {
 	Path   string  `toml:"-"`
 }
 
-// Limit is a calibrated ceiling on one metric of one workload.
+// Limit is a calibrated upper bound for one metric of one workload.
 type Limit struct {
 	Workload   string  `toml:"workload"`
 	Metric     string  `toml:"metric"`
 	Durability string  `toml:"durability"`
-	Baseline   float64 `toml:"baseline"` // upper tolerance bound of the unchanged program
-	Margin     float64 `toml:"margin"`   // share, 0.1 is 10%
+	Baseline   float64 `toml:"baseline"` // upper tolerance bound of the unchanged program, in the unit of the metric
+	Margin     float64 `toml:"margin"`   // slow-down to detect, a share: 0.1 is 10%
 	Limit      float64 `toml:"limit"`    // baseline x (1 + margin)
 
-	Counters   *harness.Counters `toml:"counters"` // of one run of the backend arm, each exact; nil: not limited
+	Counters   *harness.Counters `toml:"counters"` // upper bounds per run of the backend arm; nil for none
 	Provenance Provenance        `toml:"provenance"`
 }
 
-// Boundary is what single blocks are compared with: as far above an unchanged
-// program as below one that is slower by the margin.
+// Boundary is the value that blocks are compared with, baseline x sqrt(1 + margin). On a
+// logarithmic scale it lies halfway between the unchanged program and one that is slower by the
+// margin.
 func (l Limit) Boundary() float64 { return l.Baseline * math.Sqrt(1+l.Margin) }
 
 func (l Limit) name() string { return l.Workload + " " + l.Metric + " at " + l.Durability }
 
-// Provenance says how a limit came about and what proves it.
+// Provenance records how a limit was derived and proven.
 type Provenance struct {
 	Date        string              `toml:"date"`
 	Commit      string              `toml:"commit"`
-	Modules     []string            `toml:"modules,omitempty"` // of the program that measured, with versions
-	Seed        uint64              `toml:"seed"`
+	Modules     []string            `toml:"modules,omitempty"` // modules of the measuring program, with versions
+	Seed        uint64              `toml:"seed"`              // random seed
 	Sessions    int                 `toml:"sessions"`
 	Blocks      int                 `toml:"blocks"`
-	Method      string              `toml:"method"`      // of the proof; "" in files from before there was a second
-	Replays     int                 `toml:"replays"`     // n of the three rates below
+	Method      string              `toml:"method"`      // method of the proof, such as "out-of-bag"
+	Replays     int                 `toml:"replays"`     // n of the following three rates
 	NullHeld    float64             `toml:"null_held"`   // share of replays of the unchanged program that held
-	NullBroken  float64             `toml:"null_broken"` // share that broke, though nothing differed
+	NullBroken  float64             `toml:"null_broken"` // share of replays of the unchanged program that broke: false alarms
 	SlowBroken  float64             `toml:"slow_broken"` // share of replays of the slowed program that broke
-	Injected    float64             `toml:"injected"`    // what the injected slow-down measured as, a ratio
+	Injected    float64             `toml:"injected"`    // measured size of the injected slow-down, a ratio
 	Plan        harness.Plan        `toml:"plan"`
 	Environment machine.Environment `toml:"environment"`
 }
 
-// Entry is one change of a limit.
+// Entry is the ledger entry of one change of a limit.
 type Entry struct {
 	Date       string  `toml:"date"`
 	Change     Kind    `toml:"change"`
@@ -83,12 +85,12 @@ type Entry struct {
 	From       float64 `toml:"from"`
 	To         float64 `toml:"to"`
 	Reason     string  `toml:"reason"`
-	Expires    string  `toml:"expires"` // of a loosening, and of an extension of one: a date
+	Expires    string  `toml:"expires"` // last day of a loosening, YYYY-MM-DD; "" for other changes
 
-	ToBoundary float64 `toml:"to_boundary,omitempty"` // 0 in files from before it was kept
+	ToBoundary float64 `toml:"to_boundary,omitempty"` // 0 in files of older versions
 
-	// Of a loosening: what held before it.
-	FromBoundary float64           `toml:"from_boundary,omitempty"` // 0 in files from before it was kept
+	// For a loosening, the previous boundary and counters.
+	FromBoundary float64           `toml:"from_boundary,omitempty"` // 0 in files of older versions
 	FromCounters *harness.Counters `toml:"from_counters"`
 }
 
@@ -96,7 +98,7 @@ func (e *Entry) of(l *Limit) bool {
 	return e.Workload == l.Workload && e.Metric == l.Metric && e.Durability == l.Durability
 }
 
-// LimitsError is a limits file that cannot be used.
+// LimitsError reports an invalid limits file, or one that cannot be read or written.
 type LimitsError struct {
 	Path string
 	Err  error
@@ -108,12 +110,13 @@ func (e *LimitsError) Error() string {
 
 func (e *LimitsError) Unwrap() error { return e.Err }
 
-// Load reads the limits for a class from its file in dir, or, where there is none,
-// those of the class that is most like it. It returns nil and no error where dir
-// has no limits at all. Errors are a [*LimitsError].
+// Load reads the limits for a class of machine from its file in dir. If the file does not exist,
+// it reads the limits of the most similar class, the one whose name shares the longest prefix of
+// words. It returns nil and no error if dir contains no limits. Errors are of type
+// [*LimitsError].
 func Load(dir, class string) (*File, error) { return LoadFS(os.DirFS(dir), dir, class) }
 
-// LoadFS is [Load] for a folder of another kind, which messages call dir.
+// LoadFS is [Load] for a file system; dir is its name in messages.
 func LoadFS(fsys fs.FS, dir, class string) (*File, error) {
 	f, err := readFS(fsys, dir, class+".toml")
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -133,7 +136,7 @@ func LoadFS(fsys fs.FS, dir, class string) (*File, error) {
 	return readFS(fsys, dir, others[0])
 }
 
-// alike counts the words that two classes begin with alike.
+// alike returns the number of leading words that two classes share.
 func alike(a, b string) (n int) {
 	x, y := strings.Split(strings.TrimSuffix(a, ".toml"), "-"), strings.Split(b, "-")
 	for n < min(len(x), len(y)) && x[n] == y[n] {
@@ -162,14 +165,14 @@ func readFS(fsys fs.FS, dir, name string) (*File, error) {
 	if err := f.check(); err != nil {
 		return nil, &LimitsError{path, err}
 	}
-	// By limits of another class nothing breaks by time: one word must not do that.
+	// Limits of another class cannot break by time, so a changed class would disable a limit.
 	if named := strings.TrimSuffix(name, ".toml"); f.Class != named {
-		return nil, &LimitsError{path, fmt.Errorf("it is of class %q, and by its name of %q: limits are not edited by hand: restore the file, or remove it", f.Class, named)}
+		return nil, &LimitsError{path, fmt.Errorf("class %q differs from the file's name %q: limits must not be edited by hand: restore the file, or remove it", f.Class, named)}
 	}
 	return f, nil
 }
 
-// explain gives the decoder's errors their line.
+// explain adds the line to errors of the decoder.
 func explain(err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
@@ -194,12 +197,12 @@ func (f *File) check() error {
 	seen := map[string]bool{}
 	for _, l := range f.Limits {
 		if seen[l.name()] {
-			return fmt.Errorf("%s: given twice", l.name())
+			return fmt.Errorf("%s: duplicate limit", l.name())
 		}
 		seen[l.name()] = true
 		for name, v := range map[string]float64{"baseline": l.Baseline, "margin": l.Margin, "limit": l.Limit} {
 			if !(v > 0) || math.IsInf(v, 0) {
-				return fmt.Errorf("%s: %s is %v: a positive, finite number is needed", l.name(), name, v)
+				return fmt.Errorf("%s: %s is %v: use a positive, finite number", l.name(), name, v)
 			}
 		}
 		metric := MetricCostRatio
@@ -210,7 +213,7 @@ func (f *File) check() error {
 			return fmt.Errorf("%s: unknown metric: limits of class %s are of %s", l.name(), f.Class, metric)
 		}
 		if want := l.Baseline * (1 + l.Margin); math.Abs(l.Limit-want) > 1e-6*want {
-			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits are not edited by hand: use flujo-harness calibrate",
+			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits must not be edited by hand: use flujo-harness calibrate",
 				l.name(), l.Limit, want)
 		}
 		if err := checkCounters(l.Counters); err != nil {
@@ -230,8 +233,8 @@ func (f *File) check() error {
 	return nil
 }
 
-// follows reports where a limit is not what the newest entry of its ledger made it. A limit
-// without an entry is from a file that was written by hand or has no ledger.
+// follows returns an error if a limit differs from its newest ledger entry. A limit without an
+// entry is accepted.
 func (f *File) follows(l *Limit) error {
 	for i := range slices.Backward(f.Ledger) {
 		e := &f.Ledger[i]
@@ -241,18 +244,18 @@ func (f *File) follows(l *Limit) error {
 		differs := func(a, b float64) bool { return !(math.Abs(a-b) <= 1e-9*math.Abs(b)) }
 		switch {
 		case e.Change == Dropped:
-			return fmt.Errorf("limit %v, and the ledger says that it was dropped on %s: limits are not edited by hand: use flujo-harness calibrate", l.Limit, e.Date)
+			return fmt.Errorf("limit %v, and the ledger says that it was dropped on %s: limits must not be edited by hand: use flujo-harness calibrate", l.Limit, e.Date)
 		case differs(l.Limit, e.To):
-			return fmt.Errorf("limit %v, and the newest entry of the ledger, of %s, made it %v: limits are not edited by hand: use flujo-harness calibrate", l.Limit, e.Date, e.To)
+			return fmt.Errorf("limit %v, and the newest entry of the ledger, of %s, made it %v: limits must not be edited by hand: use flujo-harness calibrate", l.Limit, e.Date, e.To)
 		case e.ToBoundary != 0 && differs(l.Boundary(), e.ToBoundary):
-			return fmt.Errorf("boundary %v, and the newest entry of the ledger, of %s, made it %v: limits are not edited by hand: use flujo-harness calibrate", l.Boundary(), e.Date, e.ToBoundary)
+			return fmt.Errorf("boundary %v, and the newest entry of the ledger, of %s, made it %v: limits must not be edited by hand: use flujo-harness calibrate", l.Boundary(), e.Date, e.ToBoundary)
 		}
 		return nil
 	}
 	return nil
 }
 
-// Find returns a limit, nil where there is none.
+// Find returns the limit for a workload, metric and durability, or nil. It points into f.Limits.
 func (f *File) Find(workload, metric, durability string) *Limit {
 	for i, l := range f.Limits {
 		if l.Workload == workload && l.Metric == metric && l.Durability == durability {
@@ -262,8 +265,8 @@ func (f *File) Find(workload, metric, durability string) *Limit {
 	return nil
 }
 
-// Own returns the limit of (W-N)/F that a workload has on a class of machines. It is nil where
-// there is no file, where it is of another class, and where it has none.
+// Own returns the limit of (W-N)/F for a workload on a class of machine. It returns nil if f is
+// nil, is for another class, or has no such limit.
 func (f *File) Own(class, workload, durability string) *Limit {
 	if f == nil || f.Class != class {
 		return nil
@@ -271,10 +274,9 @@ func (f *File) Own(class, workload, durability string) *Limit {
 	return f.Find(workload, MetricCostRatio, durability)
 }
 
-// tolerance returns the entry that says until when a limit may stay looser than it
-// was, nil where it is not looser. It is the latest entry with an expiry: a loosening
-// stays one until the limit is again as tight as before, however often it was
-// calibrated since.
+// tolerance returns the ledger entry whose expiry date applies to a limit that is looser than it
+// once was, or nil if it is not looser. It is the latest entry with an expiry date. A loosening
+// ends only when the limit is as tight as before it, however often it was calibrated since.
 func (f *File) tolerance(l *Limit) *Entry {
 	var latest *Entry
 	looser := false
@@ -301,7 +303,7 @@ func (f *File) tolerance(l *Limit) *Entry {
 	return latest
 }
 
-// expired returns the entry that tolerated a loosening, if its time is over.
+// expired returns the entry of a loosening whose expiry date has passed, or nil.
 func (f *File) expired(l *Limit, now time.Time) *Entry {
 	if e := f.tolerance(l); e != nil && now.UTC().Format(dateForm) > e.Expires {
 		return e
@@ -309,7 +311,7 @@ func (f *File) expired(l *Limit, now time.Time) *Entry {
 	return nil
 }
 
-// Save writes the file, whole or not at all.
+// Save writes the file atomically. It returns a [*LimitsError] for invalid limits.
 func (f *File) Save() error {
 	if err := f.check(); err != nil {
 		return &LimitsError{f.Path, err}

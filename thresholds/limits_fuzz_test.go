@@ -11,8 +11,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Whatever is in a limits file: an error with its name, or limits that are written and
-// read as they are.
+// Any limits file results in an error with its name, or in limits that are unchanged after being
+// written and read.
 func FuzzReadLimits(f *testing.F) {
 	committed, err := filepath.Glob("limits/*.toml")
 	if err != nil || len(committed) == 0 {

@@ -33,25 +33,25 @@ limit = 1.43
 func TestBadLimitsAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ from, to, want string }{
 		"unknown key":      {"margin = 0.1", "margin = 0.1\nmargn = 2", `line 9: unknown key "limit.margn"`},
-		"negative limit":   {"limit = 1.43", "limit = -1.43", "limit is -1.43: a positive, finite number"},
+		"negative limit":   {"limit = 1.43", "limit = -1.43", "limit is -1.43: use a positive, finite number"},
 		"infinite limit":   {"limit = 1.43", "limit = inf", "limit is +Inf"},
 		"not a number":     {"baseline = 1.3", "baseline = nan", "baseline is NaN"},
 		"zero margin":      {"margin = 0.1", "margin = 0", "margin is 0"},
-		"edited by hand":   {"limit = 1.43", "limit = 9", "limits are not edited by hand"},
+		"edited by hand":   {"limit = 1.43", "limit = 9", "limits must not be edited by hand"},
 		"unknown metric":   {"cost_ratio", "cost", "unknown metric"},
 		"newer schema":     {"schema = 1", "schema = 2", "schema 2: this program reads 1"},
 		"no class":         {`class = "here"`, "", "no class"},
 		"syntax":           {"margin = 0.1", "margin = ", "line 8"},
 		"wrong type":       {"margin = 0.1", `margin = "ten"`, "line 8"},
-		"twice":            {"[[limit]]", good[strings.Index(good, "[[limit]]"):] + "[[limit]]", "given twice"},
-		"negative counter": {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\npages = -1\n", "counter pages is -1: a finite number"},
+		"twice":            {"[[limit]]", good[strings.Index(good, "[[limit]]"):] + "[[limit]]", "duplicate limit"},
+		"negative counter": {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\npages = -1\n", "counter pages is -1: use a finite number"},
 		"counter not one":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nsyncs = nan\n", "counter syncs is NaN"},
 		"endless counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nallocs = inf\n", "counter allocs is +Inf"},
 		"unknown counter":  {"limit = 1.43\n", "limit = 1.43\n[limit.counters]\nlocks = 1\n", `unknown key "limit.counters.locks"`},
 		"bad expiry":       {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"tightened\"\nexpires = \"soon\"\n", "needs a reason and an expiry"},
 		"loosened, no day": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\nreason = \"why\"\nexpires = \"soon\"\n", "needs a reason and an expiry"},
 		"loosened, no why": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\nexpires = \"2026-04-01\"\n", "needs a reason and an expiry"},
-		"further off":      {"limit = 1.43", "limit = 1.430003", "limits are not edited by hand"},
+		"further off":      {"limit = 1.43", "limit = 1.430003", "limits must not be edited by hand"},
 		"silent loosening": {"limit = 1.43\n", "limit = 1.43\n[[ledger]]\nchange = \"loosened\"\n", "needs a reason and an expiry"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestTheClassMostAlikeIsTaken(t *testing.T) {
 	}
 	for class, want := range map[string]string{
 		"linux-amd64-2cpu-intel-xeon": "linux-amd64-2cpu-amd-epyc",
-		"linux-amd64-4cpu-intel-xeon": "linux-amd64-16cpu-amd-epyc", // as much alike as the next: the first by name
+		"linux-amd64-4cpu-intel-xeon": "linux-amd64-16cpu-amd-epyc", // both are equally similar: the first by name
 		"linux-amd64-2cpu-amd-epyc":   "linux-amd64-2cpu-amd-epyc",
 		"darwin-arm64-8cpu-m4":        "darwin-arm64-2cpu-m4",
 		"plan9-386-1cpu-unknown":      "darwin-arm64-2cpu-m4",
@@ -104,7 +104,7 @@ func TestSavedLimitsAreRead(t *testing.T) {
 	if data, err := os.ReadFile(f.Path); err != nil || !strings.HasPrefix(string(data), "# Written by flujo-harness calibrate. Not to be edited by hand.\n") {
 		t.Errorf("error %v; the file begins %.80q", err, data)
 	}
-	for _, class := range []string{"here", "elsewhere"} { // another class is judged by what there is
+	for _, class := range []string{"here", "elsewhere"} { // another class uses the existing limits
 		got, err := Load(filepath.Dir(f.Path), class)
 		if err != nil {
 			t.Fatal(err)
@@ -162,8 +162,7 @@ func TestNothingIsLoosenedInSilence(t *testing.T) {
 	}
 }
 
-// A loosening stays one until the limit is as tight as before, or has a new expiry:
-// calibrating once more does not make it good.
+// A loosening ends only when the limit is as tight as before; another calibration does not end it.
 func TestALooseningIsNotForgotten(t *testing.T) {
 	april, may := time.Date(2026, 4, 2, 0, 0, 0, 0, time.UTC), time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC)
 	f := fileWith(1.3)
@@ -206,7 +205,7 @@ func TestALooseningIsNotForgotten(t *testing.T) {
 	}
 }
 
-// Entries of files from before boundaries were kept are compared by their limits.
+// Ledger entries without boundaries, from older versions, are compared by their limits.
 func TestALooseningIsMeasuredByItsBoundary(t *testing.T) {
 	for name, tc := range map[string]struct {
 		from, boundary float64
@@ -237,7 +236,7 @@ func TestUpperToleranceIsTheRankThatWilksGives(t *testing.T) {
 			t.Errorf("n=%d: %v, want %v", n, got, want)
 		}
 	}
-	// P(Binomial(2, 1/2) = 0) is 1/4: a confidence that is just reached is enough.
+	// P(Binomial(2, 1/2) = 0) is 1/4: confidence exactly reached is sufficient.
 	for confidence, want := range map[float64]float64{0.2499: 1, 0.2501: 2} {
 		if got := upperTolerance([]float64{2, 1}, 0.5, confidence); got != want {
 			t.Errorf("confidence %v: %v, want %v", confidence, got, want)
@@ -259,8 +258,8 @@ func TestRatesThatProve(t *testing.T) {
 	}
 }
 
-// The same sessions and seed give the same rates, whatever else changes: limits in use were
-// proven by them. 4 sessions are the fewest, of which draws leave out 2 or 3.
+// Equal sessions and seeds must give equal rates in every version, because limits in use were
+// proven with them. With 4 sessions, the minimum, draws leave out 2 or 3.
 func TestReplayIsReproducible(t *testing.T) {
 	for _, tc := range []struct {
 		sessions int
@@ -285,7 +284,7 @@ func TestProvenanceNamesTheMeasuredModules(t *testing.T) {
 	}
 }
 
-// prove is an order for a proof by so many replays.
+// prove returns an order with the given number of replays.
 func prove(margin float64, replays int) Order { return Order{Margin: margin, Replays: replays} }
 
 func TestCalibrationProvesItsMargin(t *testing.T) {
@@ -300,15 +299,15 @@ func TestCalibrationProvesItsMargin(t *testing.T) {
 	if math.Abs(l.Limit-1.1*l.Baseline) > 1e-6 {
 		t.Errorf("limit %v of the baseline %v", l.Limit, l.Baseline)
 	}
-	// The injection did nothing: no limit may come of it.
+	// The injection had no effect: no limit may be derived.
 	dull := made(30, 1.3, 1, 1)
 	dull.Injected.Value = 1.004
 	_, err = derive(dull, prove(0.1, 500))
 	var margin *MarginError
-	if !errors.As(err, &margin) || margin.Broken != 0 || !strings.Contains(err.Error(), "but what was injected measured +0.4%: ask for a larger margin") {
+	if !errors.As(err, &margin) || margin.Broken != 0 || !strings.Contains(err.Error(), "but the injected slow-down measured +0.4%: use a larger margin") {
 		t.Errorf("a slow-down that slows nothing: %v", err)
 	}
-	// A margin smaller than the noise: refused, and the smallest that would do is named.
+	// A margin below the noise is refused; the error contains the smallest possible one.
 	_, err = derive(made(30, 1.3, 1, 1.001), prove(0.001, 500))
 	if !errors.As(err, &margin) || margin.Smallest != 0.03 {
 		t.Errorf("a margin of 0.1%%: %v, smallest %v", err, margin.Smallest)
@@ -340,8 +339,8 @@ func TestBadCalibrationsAreRefused(t *testing.T) {
 	}
 }
 
-// noisy sessions of 5 blocks about a level, with the standard deviations of sessions
-// and of blocks, on the log scale.
+// noisy returns sessions of 5 blocks around a level, with the given standard deviations between
+// sessions and between blocks on a logarithmic scale.
 func noisy(rng *rand.Rand, sessions int, level, session, block float64) [][]float64 {
 	all := make([][]float64, sessions)
 	for s := range all {
@@ -353,9 +352,8 @@ func noisy(rng *rand.Rand, sessions int, level, session, block float64) [][]floa
 	return all
 }
 
-// The rates of a calibration are those of fresh sessions, which know nothing of it, or
-// worse. n calibrations of 30 sessions each, by 100 replays; n times 20 sequences of 24
-// fresh sessions.
+// The rates that a calibration reports must not be better than those on new sessions: n
+// calibrations of 30 sessions with 100 replays, against n times 20 sequences of 24 new sessions.
 func TestRatesOfReplayAreThoseOfFreshSessions(t *testing.T) {
 	const n = 40
 	rng := rand.New(rand.NewPCG(21, 22))

@@ -11,17 +11,18 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Rule is a way to judge a measurement that is in use elsewhere, for comparison with
-// ours on the same blocks. It says whether it raises an alarm.
+// Rule is a rule that other tools use to judge measurements, for comparison with [Judge] on the
+// same blocks. Alarm reports whether the rule raises an alarm.
 type Rule struct {
 	Name  string
 	Alarm func(before, now *harness.Comparison, margin float64) bool
 }
 
-// rulesSample is how many measurements of each side the rules look at.
+// rulesSample is the number of measurements per side that the rules use.
 const rulesSample = 10
 
-// Rules of others. before is a measurement of the unchanged program, made earlier.
+// Rules returns the rules of other tools. before is an earlier measurement of the unchanged
+// program.
 func Rules() []Rule {
 	return []Rule{
 		{"benchstat's test: 10 then 10, Mann-Whitney p < .05, slower", func(before, now *harness.Comparison, _ float64) bool {
@@ -32,8 +33,8 @@ func Rules() []Rule {
 			a, b := backendTimes(before), backendTimes(now)
 			return mannWhitney(a, b) < 0.05 && machine.Median(b) > (1+margin)*machine.Median(a)
 		}},
-		{"the seed's rule: overhead of 10 iterations, limit = the last one and the margin", func(before, now *harness.Comparison, margin float64) bool {
-			return seedOverhead(now) > (1+margin)*seedOverhead(before)
+		{"flujo's rule: overhead of 10 iterations, limit = the last one and the margin", func(before, now *harness.Comparison, margin float64) bool {
+			return flujoOverhead(now) > (1+margin)*flujoOverhead(before)
 		}},
 		{"percentage against the last run, the margin", func(before, now *harness.Comparison, margin float64) bool {
 			return stat.Mean(backendTimes(now), nil) > (1+margin)*stat.Mean(backendTimes(before), nil)
@@ -41,7 +42,7 @@ func Rules() []Rule {
 	}
 }
 
-// backendTimes are the medians of the backend arm in the first blocks, ns per run.
+// backendTimes returns the medians of the backend arm in the first blocks, in ns per run.
 func backendTimes(c *harness.Comparison) (times []float64) {
 	for _, b := range c.Blocks[:min(rulesSample, len(c.Blocks))] {
 		times = append(times, machine.Median(b.Slots[harness.ArmBackend]))
@@ -49,9 +50,9 @@ func backendTimes(c *harness.Comparison) (times []float64) {
 	return times
 }
 
-// seedOverhead is (mean W - mean N)/mean N of the first rounds of the first block, each
-// arm trimmed by its smallest and largest.
-func seedOverhead(c *harness.Comparison) float64 {
+// flujoOverhead returns (mean W - mean N)/mean N of the first rounds of the first block, without
+// the smallest and the largest value of each arm.
+func flujoOverhead(c *harness.Comparison) float64 {
 	trimmed := func(arm string) float64 {
 		s := c.Blocks[0].Slots[arm]
 		s = slices.Sorted(slices.Values(s[:min(rulesSample, len(s))]))
@@ -61,9 +62,12 @@ func seedOverhead(c *harness.Comparison) float64 {
 	return (trimmed(harness.ArmBackend) - n) / n
 }
 
-// mannWhitney is the two-sided p-value of the rank sum test, by the normal
-// approximation with correction for continuity and ties. Source: Mann and Whitney,
-// Annals of Mathematical Statistics 18 (1947).
+// mannWhitney returns the two-sided p-value of the Mann-Whitney U test. It uses the normal
+// approximation with corrections for continuity and ties, and assumes independent samples. If all
+// values are equal, p is 1.
+//
+// Source: H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is
+// stochastically larger than the other", Annals of Mathematical Statistics 18 (1947), 50-60.
 func mannWhitney(a, b []float64) float64 {
 	n, m := float64(len(a)), float64(len(b))
 	u, all := 0.0, append(slices.Clone(a), b...)

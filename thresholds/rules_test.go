@@ -46,8 +46,7 @@ func TestRulesSeeADoubledCost(t *testing.T) {
 	}
 }
 
-// Against the definition by rank sums, computed apart from this program (midranks of the
-// sorted union, erfc for the tail).
+// Reference values are from an independent implementation by rank sums (midranks, erfc).
 func TestMannWhitneyWithTies(t *testing.T) {
 	for _, tc := range []struct {
 		a, b []float64
@@ -74,7 +73,7 @@ func TestRulesLookAtTheFirstTen(t *testing.T) {
 		c.Blocks = append(c.Blocks, b)
 	}
 	c.Blocks[0].Slots[harness.ArmBackend] = []float64{10, 3, 4, 5, 6, 7, 8, 9, 1, 90, 1e6, 1e6}
-	if got := seedOverhead(c); math.Abs(got-(6.5/2-1)) > 1e-12 {
+	if got := flujoOverhead(c); math.Abs(got-(6.5/2-1)) > 1e-12 {
 		t.Errorf("overhead %v", got)
 	}
 	if got := backendTimes(c); len(got) != 10 || got[9] != 9 || got[0] != 7.5 {
@@ -82,7 +81,7 @@ func TestRulesLookAtTheFirstTen(t *testing.T) {
 	}
 }
 
-// Each rule alarms above its own boundary, and not at it or for what is quicker.
+// Each rule raises an alarm above its boundary, but not at it and not for a faster program.
 func TestRulesKeepTheirBoundary(t *testing.T) {
 	of := func(w, n float64) *harness.Comparison {
 		c := &harness.Comparison{}

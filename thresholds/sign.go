@@ -6,25 +6,27 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Error rates of a decision at the boundary, each valid however often one looks.
+// Error rates of a sequential decision. They hold for any number of interim analyses.
 const (
-	alpha = 0.001 // of calling a program broken whose blocks are as often below the boundary as above
-	beta  = 0.05  // of calling one held
+	alpha = 0.001 // probability of "broken" for a program whose median is at the boundary
+	beta  = 0.05  // probability of "held" for such a program
 )
 
-// certain is the weight of the alternative p = 1 in the mixture, on which a verdict
-// over plainly different programs falls with the fewest blocks: 12 instead of 13 where all
-// are above. The price where they are not is a quarter of the evidence.
+// certain is the weight of the alternative p = 1 in the mixture of signEvidence. With it, clearly
+// different programs are decided with the fewest blocks, 12 in place of 13 if all are above the
+// boundary. If they are not, it costs a quarter of the evidence.
 const certain = 0.25
 
-// signEvidence is the one-sided sign e-value of k among n blocks above a boundary,
-// mixed over the alternatives p > 1/2: uniformly, and with some weight at p = 1.
+// signEvidence returns the one-sided e-value of the sign test for k of n blocks above a boundary.
+// The alternative is a mixture of p > 1/2, uniformly, and p = 1.
 //
 //	E(k, n) = 3/4 * 2^(n+1) * integral from 1/2 to 1 of p^k (1-p)^(n-k) dp + 1/4 * 2^n [k = n]
 //
-// It assumes only that blocks are exchangeable around their median. By Ville's
-// inequality it exceeds 1/alpha at any time with probability at most alpha while
-// the median is not above the boundary. Ties with the boundary count as not above.
+// It assumes that each block lies above the boundary with probability at most 1/2, given the
+// previous blocks, if the program's median is not above the boundary. By Ville's inequality the
+// probability that it ever exceeds 1/alpha is then at most alpha. Blocks equal to the boundary
+// count as not above.
+//
 // Source: Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021).
 func signEvidence(k, n int) float64 {
 	a, b := float64(k+1), float64(n-k+1)
@@ -39,20 +41,20 @@ func signEvidence(k, n int) float64 {
 	return e
 }
 
-// decision of a sequential test, with the counts at which it fell.
+// decision is the result of a sequential test, with the counts at the time of the decision.
 type decision struct {
 	outcome  Outcome
 	above, n int
 }
 
-// decide looks at the blocks after every session from the second on and stops at
-// the first that decides: Broken (above the boundary), Held (below), or, after
-// all of them, Inconclusive. sessions[i] is the session of values[i], ascending.
+// decide tests the blocks after every session from the second on, and returns the first decision:
+// Broken (above the boundary) or Held (below). If no session decides, the outcome is
+// Inconclusive. sessions[i] is the session of values[i], in ascending order.
 func decide(values []float64, sessions []int, boundary float64) decision {
 	return decideAt(values, sessions, boundary, 1/alpha, 1/beta)
 }
 
-// decideAt is decide with other evidence asked for.
+// decideAt is decide with the given e-values as thresholds.
 func decideAt(values []float64, sessions []int, boundary, toBreak, toHold float64) decision {
 	d := decision{}
 	for i, v := range values {

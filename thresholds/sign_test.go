@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// slowEvidence is the integral itself, by Simpson's rule.
+// slowEvidence computes the integral numerically by Simpson's rule, as a reference.
 func slowEvidence(k, n int) float64 {
 	const steps = 2000 // an error of 5e-9 of the value at the steepest integrand, (2p)^120
 	f := func(p float64) float64 { return math.Pow(2*p, float64(k)) * math.Pow(2*(1-p), float64(n-k)) }
@@ -61,8 +61,8 @@ func TestDecisionsAtTheirSmallest(t *testing.T) {
 	}
 }
 
-// At the boundary, where a block is above as often as below, a program may be
-// called broken once in a thousand, and held once in twenty, looks included.
+// A program whose median is at the boundary is broken with probability at most 0.001 and held
+// with probability at most 0.05, over all interim analyses.
 func TestErrorRatesAtTheBoundary(t *testing.T) {
 	const trials = 5000
 	rng := rand.New(rand.NewPCG(1, 2))

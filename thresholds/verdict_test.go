@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Measure goes on for as long as a verdict is not decided: with the sense inverted it would
-// stop at the first session, and go on for ever after a verdict.
+// Measure continues until the verdict is decided. If Decided were inverted, it would stop after
+// the first session and never after a verdict.
 func TestDecided(t *testing.T) {
 	for _, tc := range []struct {
 		v    Verdict

@@ -117,7 +117,7 @@ func Verdict(workload string, outcome thresholds.Outcome, above int) thresholds.
 		v.Reason, v.Next = workload+" at process: (W-N)/F is within its limit 1.452: 0 of 15 blocks are above the boundary 1.384", "nothing to do"
 	case thresholds.Broken:
 		v.Reason = workload + " at process: (W-N)/F is above its limit: 15 of 15 blocks are above the boundary 1.384, calibrated baseline 1.32"
-		v.Next = "find what made saves dearer since the last run that held"
+		v.Next = "find the change that made saves slower since the last passing run"
 	case thresholds.Invalid:
 		v.Reason = "the measurement is at fault, not the product: every save made: 0 of 33,600 saves found"
 		v.Next = "mend what the audit found, then run again"

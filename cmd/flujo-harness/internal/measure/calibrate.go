@@ -170,8 +170,8 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	switch {
 	case there > 0:
 		k.say("resuming: %d of %d sessions are there from %s", there, spec.Plan.Sessions, clock(kept.Began, time.Now()))
-	case kept.Anew != "":
-		k.say("starting anew: %s", kept.Anew)
+	case kept.Discarded != "":
+		k.say("starting over: %s", kept.Discarded)
 	}
 	spec = kept.Resume(spec)
 	began, stage := time.Now(), fmt.Sprintf("calibrating %s at %s", spec.Workload, spec.Durability)
