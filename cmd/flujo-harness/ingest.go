@@ -319,7 +319,14 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 		i.say("run %d: %s", added.ID, foundLine(r.Suites, r.Benchmarks))
 	}
 	i.shared.Push(ctx, r)
-	return nil
+	if i.each {
+		return nil
+	}
+	newest, _, err := history.Lines(ctx, 1)
+	if err == nil && len(newest) > 0 && newest[0].ID != added.ID {
+		i.say("note: the newest run is still run %d: gate and report take run %d where --run %d names it", newest[0].ID, added.ID, added.ID)
+	}
+	return err
 }
 
 // widestZone is how far a clock without a zone may be from UTC, and clockError how far the
