@@ -113,6 +113,13 @@ const mayFail = "TEST_CASE tagged with !mayfail"
 // such a test among the failures of its testsuite, and exits as if it had passed.
 const todo = "todo"
 
+// ctestFailed reports whether CTest could not run a test: its program or a file is missing,
+// or its fixture failed. CTest writes it as skipped, and fails for it. Tests that were to be
+// skipped have SKIP_RETURN_CODE and the like as the reason, or the status "disabled".
+func (t *JunitCase) ctestFailed() bool {
+	return t.status == "notrun" && t.result == "" && t.Skipped && t.Failures == 0 && t.Class == t.Name && t.skip != "" && t.skip != "Disabled" && !strings.HasPrefix(t.skip, "SKIP_")
+}
+
 // take makes a result of a testcase.
 func (j *junitReader) take(t *JunitCase) error {
 	s := j.suites[len(j.suites)-1]
@@ -133,6 +140,9 @@ func (j *junitReader) take(t *JunitCase) error {
 			n.elements, n.skips = t.Failures, 1
 		}
 		spec.State, spec.Attempts, spec.Message = reports.Skipped, 0, both(t.skip, t.faults.String())
+	case t.ctestFailed():
+		n.failed, n.skipped, n.skips = 1, 1, 1 // it counts them as skipped
+		spec.State, spec.Detail, spec.Message = reports.Failed, "not run", both(t.skip, outputOf(&t.out, &t.log))
 	case t.Failures > 0, t.verdict != "":
 		n.failed, n.skipped, spec.State, spec.Message = 1, 0, reports.Failed, t.faults.String()
 		if t.kind == "error" {
