@@ -152,7 +152,7 @@ func (a *against) three(ctx context.Context, n int) bool {
 		a.d.Blocks = append(a.d.Blocks, DifferenceBlock{Session: n, Ratio: head.CostRatio / base.CostRatio, Twin: twin.CostRatio / base.CostRatio,
 			Slow: head.Slow / base.CostRatio, BaseNS: base.CostUS * 1e3, HeadNS: head.CostUS * 1e3})
 	}
-	a.d.estimate()
+	a.d.Estimate()
 	a.head.estimate()
 	a.d.Audit = a.head.Audit
 	a.d.Counts = countsOf(AgainstUnits(), a.counts)

@@ -443,7 +443,7 @@ func (l *leaf) soFar() {
 		d.Audit = []Finding{{checkRuns, true, fmt.Sprintf("%d blocks of three processes each", len(d.Blocks))}}
 	}
 	if len(d.Blocks) > 0 {
-		d.estimate()
+		d.Estimate()
 	}
 	d.Counts = countsOf(slices.Sorted(maps.Keys(l.counts[0])), l.counts)
 	if d.Instructions != nil && l.count.tool == nil && d.Instructions.Problem == "" {

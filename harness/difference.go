@@ -110,12 +110,12 @@ func (d *Difference) add(session int, blocks []map[string][]float64) error {
 		}
 		d.Blocks = append(d.Blocks, b)
 	}
-	d.estimate()
+	d.Estimate()
 	return nil
 }
 
-// estimate makes the figures of the blocks so far.
-func (d *Difference) estimate() {
+// Estimate makes the figures of the blocks so far: for blocks that were recorded before.
+func (d *Difference) Estimate() {
 	figure := func(unit string, of func(DifferenceBlock) float64) Estimate {
 		values, sessions := d.Column(of)
 		return estimate(values, sessions, unit)

@@ -50,6 +50,6 @@ func FromSamples(name string, base, head []float64) (*Difference, error) {
 		b.Slots = map[string][]float64{d.Base: x, d.Head: y}
 		d.Blocks = append(d.Blocks, b)
 	}
-	d.estimate()
+	d.Estimate()
 	return d, nil
 }

@@ -64,10 +64,9 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v.Self = append(v.Self, judgeInjected(c, slow, sessions, v.Boundary))
 	d := decide(ratios, sessions, v.Boundary)
 	v.Above, v.N = d.above, d.n
-	stale := false
 	if e := c.CostRatio; !foreign && e.Value > 0 {
 		v.Notices = v.Boundary/e.Value - 1
-		stale = e.High > 0 && e.High < v.Baseline/(1+v.Margin/2)
+		v.Stale = e.High > 0 && e.High < v.Baseline/(1+v.Margin/2)
 	}
 	away := awayMedian(c)
 	awayText := fmt.Sprintf("the process was away from the processor for %.0f%% of the time (median of %d sessions)", 100*away, len(c.Conditions))
@@ -80,7 +79,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			if foreign && s.Want == Broken {
 				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "create a limit for this class: "+calibrateCommand(c))
 			}
-			if stale && s.Want == Broken {
+			if v.Stale && s.Want == Broken {
 				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%",
 					s.Name, s.Got, c.CostRatio, v.Baseline, 100*v.Notices, 100*v.Margin), "tighten it: "+calibrateCommand(c))
 			}
@@ -110,7 +109,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)
 	switch d.outcome {
 	case Held:
-		if stale {
+		if v.Stale {
 			v.Notes = append(v.Notes, fmt.Sprintf("the limit is stale: only a slow-down of more than %.3g%% would be noticed here: %s", 100*v.Notices, calibrateCommand(c)))
 		}
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")

@@ -57,8 +57,9 @@ type Verdict struct {
 	Boundary   float64  `json:"boundary"` // value that blocks are compared with: baseline x sqrt(1 + margin)
 	Baseline   float64  `json:"baseline"`
 	Margin     float64  `json:"margin"`
-	Above      int      `json:"above"` // blocks above the boundary
-	N          int      `json:"n"`     // blocks
+	Stale      bool     `json:"stale,omitempty"` // the program is so far below the limit that the margin would not be noticed
+	Above      int      `json:"above"`           // blocks above the boundary
+	N          int      `json:"n"`               // blocks
 	Self       []Check  `json:"self_check"`
 	Reason     string   `json:"reason"` // one sentence: why this outcome
 	Next       string   `json:"next"`   // one sentence: the remedy

@@ -36,8 +36,11 @@ type errorRates struct {
 	burners     []int
 	calibration int
 	raw         string
+	scales      []float64 // of the limit
 	compare     bool
 	comparing   compareErrors
+	against     bool
+	resample    int
 }
 
 // errorsCommand is "selftest errors".
@@ -52,6 +55,14 @@ and programs slowed down by each --change, --n times each, on an idle machine an
 inconclusive and invalid, how long they took, and how often simpler rules would have
 raised an alarm on the same measurements.
 
+--scale 0.9,1.1 judges by the limit made a tenth lower and a tenth higher, as one that was made on
+another machine of the class is. A verdict that calls such a limit stale is counted.
+
+With --against it judges bench --against instead, which needs no limit: the unchanged program and
+slower ones against the unchanged program. After that the recorded sessions of the unchanged
+program are drawn with replacement, for --resample verdicts: a study of the rule, no measurement,
+and in a table of its own.
+
 With --compare it judges compare instead: benchmarks of public modules are compared with
 copies that were changed on purpose, in comments only, in the layout of the binary only, or in
 that each benchmark does some percent more of its work than it reports. Each --row is such a
@@ -59,6 +70,8 @@ change and the margin it is judged with, 2@1 is +2% with a margin of 1%, and get
 each benchmark. Benchstat's rule, and a threshold on the means, get as much time with the same
 binaries. --time bounds the whole.`,
 		Example: `  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40
+  flujo-harness selftest errors --scale 0.9,1.1 --margin 10 --change 0,10
+  flujo-harness selftest errors --against --n 300
   flujo-harness selftest errors --compare --n 20 --judge instructions
   flujo-harness selftest errors --compare --module ./mymodule --row 5@5 --burners 0,4`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -70,12 +83,18 @@ binaries. --time bounds the whole.`,
 	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "processes that keep a core busy beside the measurement")
 	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
 	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
+	cmd.Flags().Float64SliceVar(&c.scales, "scale", []float64{1}, "factors of the limit to judge by")
+	cmd.Flags().BoolVar(&c.against, "against", false, "judge the comparison with another revision, not the gate by limits")
+	cmd.Flags().IntVar(&c.resample, "resample", 2000, "with --against, verdicts of the resampling study; 0: none is made")
 	of := &c.comparing
 	cmd.Flags().BoolVar(&c.compare, "compare", false, "judge the comparisons of benchmarks, not the gate")
 	cmd.Flags().StringSliceVar(&of.rows, "row", []string{"comments@5", "layout@5", "10@5", "5@5", "2@2", "1@1"}, "with --compare, a change and its margin in percent; may be given several times")
 	cmd.Flags().StringSliceVar(&of.modules, "module", nil, "with --compare, a module, PATH@VERSION or a folder (default five public ones)")
 	cmd.Flags().StringVar(&of.judge, "judge", "", `with --compare, judge by "time", "instructions" or "counts" alone`)
 	cmd.Flags().BoolVar(&of.rules, "rules", true, "with --compare, apply benchstat's rule and a threshold, too, for as long")
+	cmd.MarkFlagsMutuallyExclusive("against", "compare")
+	cmd.MarkFlagsMutuallyExclusive("against", "scale")
+	cmd.MarkFlagsMutuallyExclusive("compare", "scale")
 	return cmd
 }
 
@@ -93,10 +112,23 @@ func provisional(ctx context.Context, spec harness.Spec, margin float64, session
 	return &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "a limit made for this call"}, refused, nil
 }
 
+// scaled are limits as they would be from a machine on which everything is so much dearer.
+func scaled(limits *thresholds.File, by float64) *thresholds.File {
+	other := *limits
+	other.Limits = slices.Clone(limits.Limits)
+	for i := range other.Limits {
+		other.Limits[i].Baseline *= by
+		other.Limits[i].Limit *= by
+	}
+	return &other
+}
+
 // outcomes of the verdicts of one kind.
 type outcomes struct {
 	burners int
+	scale   float64
 	change  float64
+	stale   int
 	count   map[thresholds.Outcome]int
 	seconds []float64
 	all     []*harness.Comparison
@@ -112,6 +144,9 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 		}
 		defer func() { err = errors.Join(err, raw.Close()) }()
 	}
+	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 || !(slices.Min(c.scales) > 0) || c.resample < 0 {
+		return cli.Usage(errors.New("--n is 1 or more, --margin and --scale above 0, --burners, --change and --resample 0 or more"))
+	}
 	if c.compare {
 		of := &c.comparing
 		if raw != nil {
@@ -120,15 +155,19 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 		of.n, of.burners, of.budget, of.seed = c.n, c.burners, c.flags.Budget, cmp.Or(c.flags.Seed, uint64(rand.Uint32()))
 		return of.run(cmd)
 	}
+	if c.against {
+		a := againstErrors{n: c.n, changes: c.changes, margin: c.margin, burners: c.burners, resample: c.resample, budget: c.flags.Budget, seed: cmp.Or(c.flags.Seed, uint64(rand.Uint32()))}
+		if raw != nil {
+			a.raw = raw
+		}
+		return a.measure(cmd, &c.flags)
+	}
 	p, spec, err := c.flags.Prepare(ctx)
 	if err != nil {
 		return err
 	}
 	if spec.Durability != harness.DefaultDurability {
 		return cli.Usage(errors.New("a slow-down on purpose is made at durability \"process\" only"))
-	}
-	if c.n < 1 || !(c.margin > 0 && c.margin <= 100) || slices.Min(c.burners) < 0 || slices.Min(c.changes) < 0 {
-		return cli.Usage(errors.New("--n is 1 or more, --margin above 0, --burners and --change 0 or more"))
 	}
 	spec, run, remove, err := measure.Ready(p, spec)
 	if err != nil {
@@ -145,11 +184,13 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 
 	var kinds []*outcomes
 	for _, burners := range c.burners {
-		for _, change := range c.changes {
-			o := &outcomes{burners: burners, change: change, count: map[thresholds.Outcome]int{}}
-			kinds = append(kinds, o)
-			if err := c.measure(ctx, o, spec, limits, run, progress, raw); err != nil {
-				return err
+		for _, scale := range c.scales {
+			for _, change := range c.changes {
+				o := &outcomes{burners: burners, scale: scale, change: change, count: map[thresholds.Outcome]int{}}
+				kinds = append(kinds, o)
+				if err := c.measure(ctx, o, spec, scaled(limits, scale), run, progress, raw); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -162,10 +203,10 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 		fmt.Fprintf(out, "calibrate would refuse this limit: %v\n", refused)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "change\tburners\tn\tbroken\theld\tinconclusive\tinvalid\tseconds: median, p95\tsessions: median")
+	fmt.Fprintln(table, "change\tburners\tlimit\tn\tbroken\theld\tinconclusive\tinvalid\tsaid stale\tseconds: median, p95\tsessions: median")
 	for _, o := range kinds {
-		fmt.Fprintf(table, "%+.3g%%\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f, %.2f\t%.3g\n", o.change, o.burners, len(o.seconds), o.count[thresholds.Broken], o.count[thresholds.Held],
-			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), machine.Median(o.sessions()))
+		fmt.Fprintf(table, "%+.3g%%\t%d\tx%.3g\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f, %.2f\t%.3g\n", o.change, o.burners, o.scale, len(o.seconds), o.count[thresholds.Broken], o.count[thresholds.Held],
+			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], o.stale, quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), machine.Median(o.sessions()))
 	}
 	if err := table.Flush(); err != nil {
 		return cli.Fault(err)
@@ -204,7 +245,9 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 			return nil // the table says how many there are
 		}
 		m, v := j.Comparison, j.Verdict
-		o.count[v.Outcome]++
+		if o.count[v.Outcome]++; v.Stale {
+			o.stale++
+		}
 		o.seconds, o.all = append(o.seconds, m.Seconds), append(o.all, m)
 		if v.Outcome == thresholds.Invalid && o.invalid == "" {
 			o.invalid = v.Reason
@@ -213,8 +256,9 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 			row := struct {
 				Change  float64
 				Burners int
+				Scale   float64
 				thresholds.Judged
-			}{o.change, o.burners, j}
+			}{o.change, o.burners, o.scale, j}
 			if err := json.NewEncoder(raw).Encode(row); err != nil {
 				return cli.Fault(err)
 			}
@@ -232,7 +276,7 @@ func (c *errorRates) compareRules(cmd *cobra.Command, kinds []*outcomes) error {
 		for _, o := range kinds {
 			var null *outcomes
 			for _, k := range kinds {
-				if k.burners == o.burners && k.change == 0 {
+				if k.burners == o.burners && k.scale == o.scale && k.change == 0 {
 					null = k
 				}
 			}

@@ -64,7 +64,6 @@ type compareErrors struct {
 	kinds    []*compared
 	counts   map[string][]float64 // benchmark -> instructions of the unchanged program, by process
 	sums     []string             // the modules, with their checksums
-	end      time.Time            // zero: no bound
 }
 
 // compared are the verdicts on one change.
@@ -126,16 +125,15 @@ func (c *compareErrors) run(cmd *cobra.Command) (err error) {
 		}
 		all, c.sums = append(all, one), append(c.sums, one.sum)
 	}
-	if c.budget > 0 {
-		c.end = time.Now().Add(c.budget)
-	}
+	within, cancel := bounded(ctx, c.budget)
+	defer cancel()
 	for _, burners := range c.burners {
 		var kinds []*compared
 		for _, i := range injections {
 			kinds = append(kinds, &compared{injection: i, burners: burners, count: map[thresholds.Outcome]int{}})
 		}
 		c.kinds = append(c.kinds, kinds...)
-		if err := c.measure(ctx, all, kinds); err != nil {
+		if err := c.measure(within, all, kinds); err != nil {
 			c.progress.End()
 			return errors.Join(err, c.show(cmd.OutOrStdout()))
 		}
@@ -161,12 +159,12 @@ func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*comp
 	for n := range c.n {
 		for _, m := range of {
 			for _, k := range kinds {
-				if ctx.Err() != nil || !c.end.IsZero() && time.Now().After(c.end) {
+				if ctx.Err() != nil {
 					return nil
 				}
 				c.progress.Set(fmt.Sprintf("comparing %s, %v, beside %d burners", m.module, k, k.burners), fmt.Sprintf("%d of %d", n, c.n))
 				c.seed++
-				if err := c.verdicts(ctx, m, k); err != nil {
+				if err := c.verdicts(ctx, m, k); err != nil && ctx.Err() == nil {
 					return cli.AsFault(fmt.Errorf("%s, %v: %w", m.module, k, err))
 				}
 			}
@@ -176,8 +174,8 @@ func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*comp
 }
 
 // eachBudget is the most time for each benchmark of a comparison: a verdict takes a few seconds
-// on an idle machine.
-const eachBudget = time.Minute
+// on an idle machine, and minutes beside thirty busy processes.
+const eachBudget = 5 * time.Minute
 
 // verdicts compares one module with a changed copy.
 func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (err error) {
@@ -411,6 +409,10 @@ func (c *compareErrors) show(to io.Writer) error {
 		}
 		if k.ruled > 0 {
 			ruled = fmt.Sprintf("%d of %d\t%d of %d", k.benchstat, k.ruled, k.threshold, k.ruled)
+		}
+		if k.n() == 0 {
+			fmt.Fprintf(table, "%v\t%.3g%%\t%d\t0\n", k, k.margin, k.burners)
+			continue
 		}
 		fmt.Fprintf(table, "%v\t%.3g%%\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f, %.1f\t%s\n", k, k.margin, k.burners, k.n(), k.count[thresholds.Broken], k.count[thresholds.Held],
 			k.count[thresholds.Inconclusive], k.count[thresholds.Invalid], counted, quantile(k.seconds, 0.5), quantile(k.seconds, 0.95), ruled)
