@@ -32,9 +32,13 @@ func checkCall(words []string) error {
 // A call of the program, as it stands in a script or in Markdown.
 var harnessCall = regexp.MustCompile("(?:go tool |go run \\./cmd/|run: |- |`)flujo-harness ([a-z]+(?: [^`\n&|#]*)?)")
 
+// A variable of a shell stands for a word that only a run knows.
+var shellVariable = regexp.MustCompile(`"\$\w+"`)
+
 // calls are the calls of the program in a text.
 func calls(text string) (all [][]string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
+	text = shellVariable.ReplaceAllString(text, "1")
 	for _, m := range harnessCall.FindAllStringSubmatch(text, -1) {
 		all = append(all, strings.Fields(m[1]))
 	}
@@ -53,6 +57,9 @@ func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
 func TestWorkflows(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("go.mod", []byte("module example.com/shop\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("thresholds/limits", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var shown, said bytes.Buffer
@@ -99,6 +106,30 @@ func TestWorkflows(t *testing.T) {
 	}
 	if len(cached) != 1 {
 		t.Errorf("github: the history is restored and saved as one, not %v", cached)
+	}
+
+	// What runs the module's code may only read; what may write runs nothing of it.
+	var calibrate struct {
+		Permissions map[string]string
+		Jobs        map[string]struct {
+			Permissions map[string]string
+			Steps       []struct{ Uses, Run string }
+		}
+	}
+	read(".github/workflows/flujo-harness-calibrate.yml", &calibrate)
+	if len(calibrate.Permissions) != 0 || len(calibrate.Jobs) != 2 {
+		t.Errorf("github: calibrate has permissions %v and %d jobs", calibrate.Permissions, len(calibrate.Jobs))
+	}
+	for name, job := range calibrate.Jobs {
+		writes := fmt.Sprint(job.Permissions) != "map[contents:read]"
+		for _, step := range job.Steps {
+			if writes && regexp.MustCompile(`setup-go|flujo-harness (calibrate|run)|go `).MatchString(step.Uses+step.Run) {
+				t.Errorf("github: job %s may do %v, and runs %s%s", name, job.Permissions, step.Uses, step.Run)
+			}
+			if strings.Contains(step.Run, "${{") {
+				t.Errorf("github: job %s puts an expression into a shell script: %s", name, step.Run)
+			}
+		}
 	}
 
 	var gitlab map[string]struct {

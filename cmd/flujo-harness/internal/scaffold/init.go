@@ -44,7 +44,8 @@ func Command() *cobra.Command {
 		Short: "Write a CI workflow for the tests of a module",
 		Long: `Writes into the Go module of dir (default: the working folder) a workflow for the CI
 system that it finds there, which runs all tests and keeps their history, and the line of
-.gitignore for what runs leave in the module. It finds GitHub Actions and GitLab CI by
+.gitignore for what runs leave in the module; where there is a folder thresholds/limits, also a
+job to start by hand that calibrates limits on a runner and proposes them for review. It finds GitHub Actions and GitLab CI by
 their files and by the remotes of git; --ci names them. Neither go.mod nor any Go file is
 changed. Beside a .gitlab-ci.yml of your own the job is written to a file to include.
 
@@ -298,6 +299,9 @@ func (s *scaffold) files() []scaffoldFile {
 	if slices.Contains(s.ci, "github") {
 		list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness.yml", template: "github.yml"},
 			scaffoldFile{path: ".github/workflows/flujo-harness-record.yml", template: "github_record.yml"})
+		if s.limits() {
+			list = append(list, scaffoldFile{path: ".github/workflows/flujo-harness-calibrate.yml", template: "github_calibrate.yml"})
+		}
 	}
 	if slices.Contains(s.ci, "gitlab") {
 		path := ".gitlab-ci.yml"
@@ -339,8 +343,8 @@ func (s *scaffold) compare(f *scaffoldFile) error {
 	var text bytes.Buffer
 	if err := t.Execute(&text, struct {
 		Package, Module, Tool, Install string
-		Benchmarks                     bool
-	}{s.name, s.mod.Module.Path, s.tool(), s.install(), s.benchmarks()}); err != nil {
+		Benchmarks, Limits             bool
+	}{s.name, s.mod.Module.Path, s.tool(), s.install(), s.benchmarks(), s.limits()}); err != nil {
 		return err
 	}
 	f.text, f.state = text.Bytes(), fileWritten

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 )
 
 // gitlabInclude holds the job where .gitlab-ci.yml is the user's own.
@@ -52,6 +54,11 @@ func (s *scaffold) install() string {
 		version = info.Main.Version
 	}
 	return "go install " + harnessTool + "@" + version
+}
+
+// limits reports whether the module has a place for limits: then something of it is measured.
+func (s *scaffold) limits() bool {
+	return project.IsDir(filepath.Join(s.project.Root, "thresholds", "limits"))
 }
 
 // benchmarks reports whether the module has benchmarks that can be compared.
