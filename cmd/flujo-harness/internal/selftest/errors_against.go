@@ -15,7 +15,6 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
-	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -70,7 +69,7 @@ func (a *againstErrors) measure(cmd *cobra.Command, flags *measure.Flags) (err e
 	if err != nil {
 		return err
 	}
-	if spec.Durability != sqlite.Process {
+	if spec.Durability != harness.DefaultDurability {
 		return cli.Usage(errors.New("a slow-down on purpose is made at durability \"process\" only"))
 	}
 	var remove func() error
