@@ -60,6 +60,9 @@ type arm struct {
 // never waits for another's lock, or with the 8 of its own pool, all kept open. As
 // shipped it has one durability only.
 func arms(d sqlite.Durability) []arm {
+	if d == onPostgres {
+		return postgresArms()
+	}
 	list := []arm{{"core", openCore}, {"DBOS, 1 connection", withHandle(1)}, {"DBOS, 8 connections", withHandle(8)}}
 	if d == sqlite.Process {
 		list = append(list, arm{"DBOS, as shipped", openShipped})
@@ -75,13 +78,18 @@ type ours struct {
 	pipeline   *core.Pipeline[State]
 }
 
-func openCore(ctx context.Context, path string, d sqlite.Durability) (engine, error) {
+// newPipeline is the run as core has it.
+func newPipeline() (*core.Pipeline[State], error) {
 	var nodes []*core.Node[State]
 	for _, s := range steps {
 		agent := core.Func[string, string](func(_ context.Context, r core.Request[string]) (string, error) { return s.work(r.Input), nil })
 		nodes = append(nodes, core.Step(s.name, agent, func(s State) string { return s.Request }, s.write))
 	}
-	pipeline, err := core.New("peers", nodes...)
+	return core.New("peers", nodes...)
+}
+
+func openCore(ctx context.Context, path string, d sqlite.Durability) (engine, error) {
+	pipeline, err := newPipeline()
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +151,18 @@ func openShipped(ctx context.Context, path string, d sqlite.Durability) (engine,
 }
 
 func launch(ctx context.Context, cfg dbos.Config, path string, d sqlite.Durability) (engine, error) {
+	c, err := launched(ctx, cfg)
+	return &peer{c, path, d}, err
+}
+
+func launched(ctx context.Context, cfg dbos.Config) (dbos.Context, error) {
 	cfg.AppName, cfg.Logger = "peers", slog.New(slog.DiscardHandler)
 	c, err := dbos.NewContext(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	dbos.RegisterWorkflow(c, workflow)
-	return &peer{c, path, d}, dbos.Launch(c)
+	return c, dbos.Launch(c)
 }
 
 // workflow is the run as DBOS has it: the state is the result of each step.
@@ -168,8 +181,10 @@ func workflow(ctx dbos.Context, state State) (string, error) {
 	return state.Final, nil
 }
 
-func (p *peer) Run(_ context.Context, name string) (string, error) {
-	h, err := dbos.RunWorkflow(p.ctx, workflow, newState(), dbos.WithWorkflowID(name))
+func (p *peer) Run(_ context.Context, name string) (string, error) { return runWorkflow(p.ctx, name) }
+
+func runWorkflow(ctx dbos.Context, name string) (string, error) {
+	h, err := dbos.RunWorkflow(ctx, workflow, newState(), dbos.WithWorkflowID(name))
 	if err != nil {
 		return "", err
 	}

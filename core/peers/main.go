@@ -1,5 +1,6 @@
-// Command peers measures package core beside DBOS Transact for Go on SQLite: the
-// same three-step run, the same state of about 1 KiB, at the same durability.
+// Command peers measures package core next to DBOS Transact for Go on SQLite, or on one
+// PostgreSQL server: the same three-step run, the same state of about 1 KiB, at the same
+// durability.
 //
 // A run is a start, three steps that each set one field of the state, and an end.
 // Each side commits five transactions for it and stores the state at the start and
@@ -12,11 +13,13 @@
 // ones and that its rows are in the file; one that cannot ends the program in error.
 //
 // It measures the happy path of one process on one machine. It does not measure
-// recovery, queues, several processes, Postgres (which DBOS recommends for
-// production), large states or steps that take time: the ratio is of what the engines
+// recovery, queues, several processes, large states or steps that take time: the ratio is of what the engines
 // themselves cost, and fades as the steps get slower. DBOS also checks before each
 // step whether it ran before, and keeps indexes for its queries: it pays for that
 // here, and its users may want it.
+//
+// On PostgreSQL (-durability postgres -concurrency 8,64) each session starts a server from
+// Debian's programs, and each block has a database of its own on it.
 //
 // It is a module of its own, so that nothing of DBOS becomes a dependency of core. It
 // needs a unix. "go run . -h" lists the flags.
@@ -62,7 +65,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	flags.DurationVar(&p.block, "block", 400*time.Millisecond, "least time of a block: the faster arm makes more runs in it")
 	flags.IntVar(&p.warm, "warm", 50, "runs before the timed part of each block")
 	flags.Uint64Var(&p.seed, "seed", 1, "of the order of the blocks")
-	durability := flags.String("durability", "process,power", "process (synchronous=NORMAL), power (FULL)")
+	durability := flags.String("durability", "process,power", "of SQLite process (synchronous=NORMAL), power (FULL); postgres: on a PostgreSQL server that is started for it")
 	concurrency := flags.String("concurrency", "1,8", "runs at once")
 	dir := flags.String("dir", os.TempDir(), "where the databases are made; must be on a real disk")
 	if err := flags.Parse(args); err != nil {

@@ -5,11 +5,16 @@ import (
 	"context"
 	"database/sql"
 	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
@@ -47,6 +52,97 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 	var out bytes.Buffer
 	if err := p.table(&out, []session{results}); err != nil || strings.Count(out.String(), "\n") != rows+3 {
 		t.Errorf("table of %d rows, error %v:\n%s", rows, err, out.String())
+	}
+}
+
+// The same on a PostgreSQL server: a server that does not keep what it acknowledges is refused.
+func TestEveryArmStoresItsRunsOnPostgreSQL(t *testing.T) {
+	pgserver.Need(t)
+	ctx := context.Background()
+	p := plan{sessions: 1, rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{4}, durabilities: []sqlite.Durability{onPostgres}}
+	for dir := p.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) { // the server runs as another user where this one is root
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := p.session(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range arms(onPostgres) {
+		if b := results[cell{onPostgres, 4, a.name}]; len(b) != 1 || len(b[0].Latencies) != p.runs || b[0].Bytes == 0 {
+			t.Errorf("%s: blocks %+v, want one of %d runs", a.name, b, p.runs)
+		}
+	}
+	if err := serverIn(p.dir); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stopServer(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, a := range arms(onPostgres) {
+		dsn, drop, err := newDatabase(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := a.open(ctx, dsn, onPostgres)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Run(ctx, "only"); err != nil {
+			t.Error(err)
+		}
+		if err := e.Close(ctx, 2); err == nil || !strings.Contains(err.Error(), "stored are") {
+			t.Errorf("%s: one run claimed as two: error %v", a.name, err)
+		}
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, setting := range []string{"synchronous_commit = off", "full_page_writes = off"} {
+		dsn, _, err := newDatabase(ctx)
+		if err == nil {
+			err = ask(ctx, dsn, `SELECT 1`, new(int))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := pgxpool.ParseConfig(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.MinConns = 1
+		if name, value, _ := strings.Cut(setting, " = "); name == "synchronous_commit" {
+			config.ConnConfig.RuntimeParams[name] = value
+		} else {
+			for _, text := range []string{"ALTER SYSTEM SET " + setting, "SELECT pg_reload_conf()"} {
+				conn, err := pgx.Connect(ctx, dsn)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Exec(ctx, text); err != nil {
+					t.Fatal(err)
+				}
+				if err := conn.Close(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		pool, err := pgxpool.NewWithConfig(ctx, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err = nil; err == nil || strings.Contains(err.Error(), "no connection"); {
+			if err = pool.Ping(ctx); err == nil {
+				err = checkServer(ctx, pool)
+			}
+		}
+		if !strings.Contains(err.Error(), "of DBOS are") {
+			t.Errorf("%s: %v", setting, err)
+		}
+		pool.Close()
 	}
 }
 

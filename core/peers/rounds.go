@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +91,13 @@ func (p plan) flags() []string {
 }
 
 // session measures in this process.
-func (p plan) session(ctx context.Context) (session, error) {
+func (p plan) session(ctx context.Context) (results session, err error) {
+	if slices.Contains(p.durabilities, onPostgres) {
+		if err := serverIn(p.dir); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, stopServer()) }()
+	}
 	rng := rand.New(rand.NewPCG(p.seed, 0))
 	var groups []cell
 	for _, d := range p.durabilities {
@@ -98,7 +105,7 @@ func (p plan) session(ctx context.Context) (session, error) {
 			groups = append(groups, cell{Durability: d, Workers: w})
 		}
 	}
-	results := session{}
+	results = session{}
 	for range p.rounds {
 		rng.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
 		for _, c := range groups {
@@ -125,6 +132,13 @@ func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "runs.db")
+	if c.Durability == onPostgres {
+		var drop func() error
+		if path, drop, err = newDatabase(ctx); err != nil {
+			return b, err
+		}
+		defer func() { err = errors.Join(err, drop()) }()
+	}
 	e, err := a.open(ctx, path, c.Durability)
 	if err != nil {
 		return b, err
@@ -138,10 +152,15 @@ func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 	if err = errors.Join(err, e.Close(ctx, total)); err != nil {
 		return b, err
 	}
-	info, err := os.Stat(path)
-	if err == nil {
-		b.Bytes = float64(info.Size()) / float64(total)
+	size, err := int64(0), error(nil)
+	if c.Durability == onPostgres {
+		size, err = sizeOf(ctx, path)
+	} else if info, statErr := os.Stat(path); statErr == nil {
+		size = info.Size()
+	} else {
+		err = statErr
 	}
+	b.Bytes = float64(size) / float64(total)
 	return b, err
 }
 
