@@ -1,0 +1,22 @@
+package postgres
+
+import (
+	"flag"
+
+	"github.com/flujo/flujo-harness/core/coretest"
+)
+
+// The experiments that try to lose data have a short form, which is what runs without flags, and
+// a long one: "flujo-harness selftest durability" has the lines of all of them.
+var proofN = flag.Int("proof.n", 0, "postgres: trials of an experiment; 0 is its short form")
+
+// trials is how many an experiment makes.
+func trials(short int) int {
+	if *proofN > 0 {
+		return *proofN
+	}
+	if coretest.Brief() {
+		return max(1, short/5)
+	}
+	return short
+}
