@@ -35,6 +35,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -96,6 +97,11 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(p.dir)
+	if slices.Contains(p.durabilities, onPostgres) { // its server runs as another user where this one is root, and must get to its folder
+		if err := os.Chmod(p.dir, 0o711); err != nil {
+			return err
+		}
+	}
 
 	if *single {
 		results, err := p.session(ctx)

@@ -38,8 +38,7 @@ func serverIn(dir string) error {
 	if server.Server != nil {
 		return nil
 	}
-	// The server runs as another user where this one is root, and must get to its folder.
-	err := errors.Join(os.Chmod(dir, 0o711), os.Setenv("TMPDIR", dir))
+	err := os.Setenv("TMPDIR", dir)
 	if err == nil {
 		server.Server, err = pgserver.Start(pgserver.Options{Settings: map[string]string{"max_connections": "200", "shared_buffers": "128MB"}})
 	}
