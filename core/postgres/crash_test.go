@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core"
-	"github.com/flujo/flujo-harness/core/coretest"
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
@@ -109,10 +108,7 @@ func (l *load) lost(t testing.TB, b *Backend) (lost int) {
 // is lost, and the saves that were under way are made once.
 func TestServerKilledUnderLoad(t *testing.T) {
 	pgserver.Need(t)
-	kills := 3
-	if coretest.Brief() {
-		kills = 1
-	}
+	kills := trials(3)
 	s := pgserver.For(t, pgserver.Options{})
 	b := mustOpenAt(t, s.DSN("postgres"), Power)
 	b.patience = 5 * time.Minute

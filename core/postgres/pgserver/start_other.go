@@ -24,6 +24,9 @@ func (s *Server) Standby() (*Server, error) { return nil, ErrMissing }
 // Promote fails here.
 func (s *Server) Promote() error { return ErrMissing }
 
+// Ended is nil here.
+func (s *Server) Ended() <-chan struct{} { return nil }
+
 // Log is empty here.
 func (s *Server) Log() string { return "" }
 

@@ -262,6 +262,9 @@ func (p *process) lines() string {
 	return strings.Join(p.log, "\n")
 }
 
+// Ended is closed when the server has ended, for whatever reason.
+func (s *Server) Ended() <-chan struct{} { return s.proc.ended }
+
 // Log returns the last lines that the server wrote.
 func (s *Server) Log() string { return s.proc.lines() }
 
