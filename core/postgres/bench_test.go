@@ -69,6 +69,8 @@ func compareFloor(b *testing.B, d Durability, atOnce int) {
 	b.ReportMetric(slices.Min(ratios), "of-floor-min")
 	b.ReportMetric(slices.Max(ratios), "of-floor-max")
 	b.ReportMetric(median(rates), "runs/s")
+	c := backend.Counts()
+	b.ReportMetric(float64(c.Saves)/float64(c.Commits), "saves/commit")
 }
 
 // BenchmarkSQLite compares the same runs with those of package sqlite on the same machine, in

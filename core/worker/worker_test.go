@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +39,9 @@ type childConfig struct {
 	Lease     time.Duration
 }
 
+// proofN is as in package postgres.
+var proofN = flag.Int("proof.n", 0, "worker: runs of an experiment; 0 is its short form")
+
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childJob); text != "" {
 		fmt.Fprintln(os.Stderr, "worker:", beWorker(text))
@@ -61,7 +67,7 @@ func beWorker(text string) error {
 		return err
 	}
 	ctx := context.Background()
-	w, err := New(ctx, Config{DSN: c.DSN, Durability: postgres.Server, Name: c.Name, Concurrency: 50, Lease: c.Lease, Sweep: 100 * time.Millisecond})
+	w, err := New(ctx, Config{DSN: c.DSN, Durability: postgres.Server, Name: c.Name, Concurrency: 200, Lease: c.Lease, Sweep: 100 * time.Millisecond})
 	if err != nil {
 		return err
 	}
@@ -282,11 +288,16 @@ func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
 // child starts a worker in a process of its own.
 func child(t *testing.T, c childConfig) *exec.Cmd {
 	t.Helper()
+	return startChild(t, exec.Command(os.Args[0], "-test.run=^$"), c)
+}
+
+// startChild starts a command that is this program as a worker.
+func startChild(t *testing.T, cmd *exec.Cmd, c childConfig) *exec.Cmd {
+	t.Helper()
 	text, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), childJob+"="+string(text))
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -304,7 +315,10 @@ func child(t *testing.T, c childConfig) *exec.Cmd {
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	dsn := database(t)
 	w := hire(t, Config{DSN: dsn, Name: "survivor", Concurrency: 50})
-	const n = 20
+	n := 20
+	if *proofN > 0 {
+		n = *proofN
+	}
 	cmd := child(t, childConfig{dsn, "victim", time.Hour})
 	enqueue(t, w, three(nothing), numbered(n)...)
 	until(t, w, n, func(r core.RunInfo) bool { return r.Usage.Steps == 1 && r.Holder.Executor == "victim" })
@@ -314,10 +328,60 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	runs := until(t, w, n, completed)
-	t.Logf("%d runs completed %.2f s after kill -9 of their worker", n, time.Since(killed).Seconds())
+	t.Logf("after kill -9 of their worker %s", afterwards(runs, killed))
 	once(t, w, runs, 3)
 	for _, r := range runs {
 		if r.Epoch != 3 { // begun, claimed by the victim, and by the survivor
+			t.Errorf("run %s has epoch %d, want 3: it was claimed once by each", r.Key, r.Epoch)
+		}
+	}
+}
+
+// afterwards says how long after a moment runs were completed.
+func afterwards(runs []core.RunInfo, then time.Time) string {
+	var took []float64
+	for _, r := range runs {
+		took = append(took, r.Ended.Sub(then).Seconds())
+	}
+	slices.Sort(took)
+	rank := func(p float64) float64 { return took[max(0, int(math.Ceil(p*float64(len(took))))-1)] }
+	return fmt.Sprintf("%d runs completed: the median after %.2f s, p99 after %.2f s, the last after %.2f s", len(took), rank(0.5), rank(0.99), took[len(took)-1])
+}
+
+// A worker on another host is cut off from the server in silence. Its runs are taken over once
+// its lease is over; when the network is back, what it still tries to save is refused.
+func TestWorkerThatIsCutOffIsReplaced(t *testing.T) {
+	pgserver.Need(t)
+	h := pgserver.NewHost(t)
+	s := pgserver.For(t, h.Options(pgserver.Options{}))
+	lease := 2 * time.Second
+	if *proofN > 0 {
+		lease = core.DefaultLease
+	}
+	w := hire(t, Config{DSN: s.DSN("postgres"), Name: "survivor", Lease: lease, Concurrency: 50})
+	if err := Migrate(t.Context(), w.pool); err != nil {
+		t.Fatal(err)
+	}
+	n := max(20, *proofN)
+	cmd := startChild(t, h.Command(os.Args[0], "-test.run=^$"), childConfig{h.DSN(s, "postgres"), "cut off", lease})
+	enqueue(t, w, three(nothing), numbered(n)...)
+	until(t, w, n, func(r core.RunInfo) bool { return r.Usage.Steps == 1 && r.Holder.Executor == "cut off" })
+	start(t, w, three(nothing))
+	if err := h.Cut(); err != nil {
+		t.Fatal(err)
+	}
+	cut := time.Now()
+	runs := until(t, w, n, completed)
+	t.Logf("after a silent cut, with a lease of %v: %s", lease, afterwards(runs, cut))
+	if err := h.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	once(t, w, runs, 3)
+	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the worker that was cut off has ended: %v", err)
+	}
+	for _, r := range runs {
+		if r.Epoch != 3 {
 			t.Errorf("run %s has epoch %d, want 3: it was claimed once by each", r.Key, r.Epoch)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -303,17 +304,33 @@ func (s *Server) Kill() error {
 	pid := p.cmd.Process.Pid
 	// Stopped first, so that it starts no child between the look and the kill.
 	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
-	for _, child := range children(pid) {
+	killed := children(pid)
+	for _, child := range killed {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.ended
+	// The next server refuses to start as long as one of them has the shared memory: on a busy
+	// machine that takes a while.
+	for began := time.Now(); slices.ContainsFunc(killed, alive) && time.Since(began) < startTimeout; {
+		time.Sleep(time.Millisecond)
+	}
 	// Nobody runs on these data any more.
 	err := os.Remove(filepath.Join(s.data(), "postmaster.pid"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err
+}
+
+// alive reports whether a process has not ended. One that nobody has waited for yet has.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	return len(fields) > 0 && string(fields[0]) != "Z" && string(fields[0]) != "X"
 }
 
 // children are the processes that a process has started.
