@@ -80,6 +80,13 @@ const (
 	Nobody
 )
 
+func (n Next) String() string {
+	if Here <= n && n <= Nobody {
+		return [...]string{"here", "elsewhere", "nobody"}[n]
+	}
+	return fmt.Sprintf("Next(%d)", int8(n))
+}
+
 // Result is what a run has come to.
 type Result[S any] struct {
 	Status    Status // Running where it stopped without an end and can be resumed

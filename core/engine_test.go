@@ -386,3 +386,9 @@ func TestMaxCallsMultipliesRetries(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
+
+func TestNextIsShownAsAWord(t *testing.T) {
+	if got := fmt.Sprint(core.Here, core.Elsewhere, core.Nobody, core.Next(3), core.Next(-1)); got != "here elsewhere nobody Next(3) Next(-1)" {
+		t.Error(got)
+	}
+}

@@ -115,7 +115,7 @@ type (
 )
 
 // SaveError is a save that did not happen. The run stops where it is and can be
-// resumed behind its last saved step.
+// resumed after its last saved step.
 type SaveError struct {
 	Run  RunKey
 	What string // "start", "step draft", "finish"

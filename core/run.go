@@ -180,7 +180,7 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (result Res
 	}
 }
 
-// released tells why a run has stopped before its end, and lets others take it up.
+// released returns why a run has stopped before its end, and lets others take it up.
 func (e *Engine) released(ctx context.Context, r *run, status Status, err error) (Status, error) {
 	if status != Running {
 		return status, err
@@ -261,8 +261,8 @@ func (l *lane[S]) lastState(rec *FinishRecord) error {
 	return nil
 }
 
-// end saves how the run ended, or that it is given up for now. err is what the
-// caller is told.
+// end saves how the run ended, or that it is given up for now. It returns err unless the
+// save fails.
 func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, error) {
 	if !r.saving() {
 		return rec.Status, err

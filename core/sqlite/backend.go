@@ -263,7 +263,7 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 // isPause reports whether a record has what only pauses have.
 func isPause(r *core.StepRecord) bool { return r.Token != "" || r.For != "" || !r.Due.IsZero() }
 
-// nanos is a time as it is stored: 0 for the zero time.
+// nanos is the stored form of a time: 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -327,7 +327,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 	return err
 }
 
-// answered tells a pause that was refused for its answers from one that was fenced.
+// answered reports whether a pause was refused for its answers, and not by the fence.
 func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) (bool, error) {
 	var n int
 	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND epoch = ? AND status = 1`,
@@ -392,7 +392,7 @@ func (b *Backend) Close() error { return b.close(func() error { return nil }) }
 // synced into the file any more, which takes most of the time of [Backend.Close].
 func (b *Backend) Discard() error { return b.close(b.w.careless) }
 
-// close closes the files, the first time, behind what is to be done before.
+// close calls before and closes the files, the first time.
 func (b *Backend) close(before func() error) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()

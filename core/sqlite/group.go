@@ -284,8 +284,8 @@ type halfDone struct{ error }
 
 func (e halfDone) Unwrap() error { return e.error }
 
-// refused tells an error of a statement that SQLite has undone by itself, or that
-// matched no row, from one that puts the whole transaction in doubt.
+// refused reports whether an error is of one statement, which SQLite has undone by itself or
+// which matched no row. Any other puts the whole transaction in doubt.
 func refused(err error) bool {
 	return (errors.Is(err, core.ErrFenced) || sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE) && !errors.As(err, new(halfDone))
 }

@@ -16,7 +16,7 @@ type stored struct {
 	ends bool // after its steps there is a record of the state at its end
 }
 
-// row is what tells a run and its versions apart.
+// row identifies a run and its versions.
 type row struct {
 	id, sum int64
 	seen    int64 // answers known at its pause
@@ -59,13 +59,13 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	var plan, started, ended, wake, until, held int64
 	var text sql.NullString
 	var textSum sql.NullInt64
-	var behind sql.NullInt64 // key of the next run's first record
+	var after sql.NullInt64 // key of the next run's first record
 	s.Start.Key = key
 	err := tx.QueryRowContext(ctx, `SELECT (SELECT min(key) FROM steps WHERE key > id << 20 | 1048575),
 		id, pipeline, runs.plan, epoch, status, error, started, ended, exits, runs.sum, wake, seen, executor, until, held,
 		origin_tenant, origin_run, origin_seq, plans.text, plans.sum
 		FROM runs LEFT JOIN plans ON plans.plan = runs.plan WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&behind, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum, &wake, &s.seen,
+		Scan(&after, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum, &wake, &s.seen,
 			&s.Holder.Executor, &until, &held, &s.Start.Origin.Key.Tenant, &s.Start.Origin.Key.Run, &s.Start.Origin.Seq, &text, &textSum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)
@@ -85,8 +85,8 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	if s.Status != core.Running {
 		s.Holder.Until = moment(0) // nobody executes it
 	}
-	if behind.Int64&maxSeq != 0 {
-		return fail(fmt.Errorf("%w: behind the run lies record %d of no run, which may be its last", core.ErrCorrupt, behind.Int64))
+	if after.Int64&maxSeq != 0 {
+		return fail(fmt.Errorf("%w: after the run lies record %d of no run, which may be its last", core.ErrCorrupt, after.Int64))
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT key, path, status, attempts, output, feedback, error, state, started, ended, sum, calls, tokens, cost, token, whom, due
 		FROM steps WHERE key BETWEEN ? AND ? ORDER BY key`, s.id<<seqBits, s.id<<seqBits|maxSeq)

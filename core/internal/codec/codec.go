@@ -98,7 +98,7 @@ func (c *Codec[T]) Decode(data []byte, v *T) (err error) {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("there is more behind the value, from byte %d on", d.InputOffset())
+		return fmt.Errorf("there is more after the value, from byte %d on", d.InputOffset())
 	}
 	*v = read
 	return nil

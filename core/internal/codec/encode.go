@@ -82,7 +82,7 @@ type encoder struct {
 	want    spot // the walk ends where it is met; zero: nowhere
 }
 
-// encode appends the value behind v, a pointer to what s describes, to e.data.
+// encode appends the value that v points to, which s describes, to e.data.
 func (e *encoder) encode(s *shape, v reflect.Value) error {
 	f := e.value(s, v.Elem())
 	switch {
@@ -342,7 +342,7 @@ func (e *encoder) pointer(s *shape, v reflect.Value) *fault {
 	return e.value(to, v.Elem())
 }
 
-// entry of a map, with its key as it is written.
+// entry is one of a map, with its key in its written form.
 type entry struct {
 	name       string
 	key, value reflect.Value

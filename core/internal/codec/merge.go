@@ -25,7 +25,7 @@ func (e *ConflictError) Error() string {
 // against it. names are those of the branches that made the scopes. Two that changed
 // the same to different values are a [*ConflictError], and into stays as it was.
 //
-// Structs are compared field by field, also behind pointers, and maps entry by
+// Structs are compared field by field, also through pointers, and maps entry by
 // entry; everything else, a slice or the value of an entry too, as a whole.
 // Times are the same where instant and offset are. The values of the scopes end up
 // in into and must not be used after.

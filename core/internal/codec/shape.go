@@ -249,7 +249,7 @@ func (s *shape) methods(path string) (own bool, err error) {
 }
 
 // promoted reports whether a struct has a method from an embedded field only.
-// Where both may have declared it, the position in the source tells: what the
+// Where both may have declared it, the position in the source decides: what the
 // compiler wrote has none.
 func promoted(t reflect.Type, name string) bool {
 	embedded := false
@@ -333,7 +333,7 @@ func keyForm(t reflect.Type, path string) (form, error) {
 	case reads && (writes || k == reflect.String):
 		return keyMethod, nil
 	case k == reflect.String:
-		return text, nil // written as it is, whatever its MarshalText
+		return text, nil // written unchanged, whatever its MarshalText
 	case writes:
 		return 0, refused(t, path, "the key has MarshalText but not UnmarshalText: add it")
 	case reads:
