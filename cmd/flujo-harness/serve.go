@@ -6,12 +6,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +25,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/live"
 	"github.com/flujo/flujo-harness/reports/render"
 )
@@ -30,10 +36,12 @@ func serveCommand() *cobra.Command {
 	var shared records.StoreFlags
 	var port int
 	var open bool
+	var repositories []string
 	cmd := &cobra.Command{
 		Use: "serve", Args: cobra.NoArgs,
-		Short:   "Show the report on this machine, live as runs arrive",
-		Example: `  flujo-harness serve`,
+		Short: "Show the report on this machine, live as runs arrive",
+		Example: `  flujo-harness serve
+  flujo-harness serve --repository shop=git:git@example.com:us/shop.git --repository pay=file:///mnt/pay`,
 		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
 browser when a run arrives. A run of this module that is in progress is shown as its specs end; one
 whose process died is shown as cut off. It prints the address, with a token that the browser then
@@ -41,6 +49,9 @@ keeps; requests by another name, without the token, or other than GET are refuse
 "?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
 /spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it
 takes in the runs of other machines every half minute.
+
+With --repository it shows several, each from a store of its own: / has a row for each, with
+the newest run and the jobs of its commit, and /NAME/ the pages above.
 
 Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,56 +68,135 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 			if err != nil {
 				return cli.Fault(err)
 			}
+			if len(repositories) > 0 && (db != "" || cmd.Flags().Changed("store")) {
+				return cli.Usage(errors.New("--repository beside --db or --store: each repository has its store: leave them out"))
+			}
 			options, err := look.Options(p)
 			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
-			history, store, err := shared.OpenShared(ctx, p, p.Path(db, ".flujo/history.db"))
-			if err != nil {
-				return err
-			}
-			defer history.Close()
-			defer store.KeepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
 			listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				return cli.Fault(fmt.Errorf("%w: name another --port, or 0 for any that is free", err))
 			}
+			defer listener.Close()
 			at := listener.Addr().(*net.TCPAddr).Port
-			live := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)},
-				Find: history.Find,
-				Runs: func() []live.Following {
+			door := &render.Live{Token: token, Every: time.Second, Hosts: []string{fmt.Sprintf("127.0.0.1:%d", at), fmt.Sprintf("localhost:%d", at)}}
+			var handler http.Handler = door
+			if len(repositories) > 0 {
+				all, closeAll, err := openRepositories(ctx, p, repositories, look, cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				defer closeAll()
+				handler = &render.Repositories{Door: door, All: all}
+			} else {
+				history, store, err := shared.OpenShared(ctx, p, p.Path(db, ".flujo/history.db"))
+				if err != nil {
+					return err
+				}
+				defer history.Close()
+				defer store.KeepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
+				show(door, history, look, options)
+				door.Runs = func() []live.Following {
 					return live.Follow(filepath.Join(p.Root, ".flujo"), historyOf(p, db))
-				},
-				Tell: func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
-					options := options
-					options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)
-					return look.Analyze(ctx, history, options, run)
-				},
-				State: func(ctx context.Context) (string, error) {
-					lines, older, err := history.Lines(ctx, 1)
-					if err != nil || len(lines) == 0 {
-						return "empty", err
-					}
-					return fmt.Sprintf("%d of %d", lines[0].ID, older+1), nil
-				}}
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "http://127.0.0.1:%d/?token=%s\n", at, token)
 			if open {
-				live.Once = rand.Text() // other users see the arguments of a browser
-				if err := openBrowser(ctx, fmt.Sprintf("http://127.0.0.1:%d/?token=%s", at, live.Once)); err != nil {
+				door.Once = rand.Text() // other users see the arguments of a browser
+				if err := openBrowser(ctx, fmt.Sprintf("http://127.0.0.1:%d/?token=%s", at, door.Once)); err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "note: no browser was opened: %v: use the address above\n", err)
 				}
 			}
-			return serve(ctx, listener, live, log.New(cmd.ErrOrStderr(), "flujo-harness: ", 0))
+			return serve(ctx, listener, handler, log.New(cmd.ErrOrStderr(), "flujo-harness: ", 0))
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "history database (default .flujo/history.db of the module)")
 	cmd.Flags().IntVar(&port, "port", 0, "port on 127.0.0.1 (0: any that is free)")
 	cmd.Flags().StringVar(&token, "token", "", "token that requests must know (default one made up)")
 	cmd.Flags().BoolVar(&open, "open", false, "open the page in the browser")
+	cmd.Flags().StringArrayVar(&repositories, "repository", nil, "show this repository, NAME=STORE, below /NAME/; may be given several times; NAME alone takes the store from FLUJO_STORE_NAME")
 	look.Register(cmd)
 	shared.Register(cmd)
 	return cmd
+}
+
+// show lets a server show a history.
+func show(l *render.Live, h *history.History, look records.AnalysisFlags, options analysis.Options) {
+	l.Find = h.Find
+	l.Tell = func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
+		options := options
+		options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)
+		return look.Analyze(ctx, h, options, run)
+	}
+	l.State = func(ctx context.Context) (string, error) {
+		lines, older, err := h.Lines(ctx, 1)
+		if err != nil || len(lines) == 0 {
+			return "empty", err
+		}
+		return fmt.Sprintf("%d of %d", lines[0].ID, older+1), nil
+	}
+}
+
+// openRepositories opens the store of each NAME=STORE, with an index of its own in the module. The
+// sources, the plan and the limits of the module are not those of the repositories: they are not
+// used.
+func openRepositories(ctx context.Context, p project.Project, named []string, look records.AnalysisFlags, say io.Writer) (all []render.Repository, closeAll func(), err error) {
+	var closing []func()
+	closeAll = func() {
+		for _, f := range slices.Backward(closing) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	seen := map[string]bool{}
+	var pulls sync.WaitGroup
+	defer pulls.Wait()
+	var stores []*records.Shared
+	for _, one := range named {
+		name, address, _ := strings.Cut(one, "=")
+		if err := render.CheckRepository(name); err != nil {
+			return nil, closeAll, cli.Usage(fmt.Errorf("--repository: %w", err))
+		}
+		if variable := "FLUJO_STORE_" + strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToUpper(name)); address == "" {
+			if address = os.Getenv(variable); address == "" {
+				return nil, closeAll, cli.Usage(fmt.Errorf("--repository %s: give its store, as in %s=git:ADDRESS, or set %s", name, name, variable))
+			}
+		}
+		if seen[strings.ToLower(name)] {
+			return nil, closeAll, cli.Usage(fmt.Errorf("--repository %s is given twice: each needs a name of its own", name))
+		}
+		seen[strings.ToLower(name)] = true
+		dir := p.Path("", ".flujo/repositories")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, closeAll, cli.Fault(err)
+		}
+		h, err := history.Open(ctx, filepath.Join(dir, name+".db"))
+		if err != nil {
+			return nil, closeAll, cli.Fault(err)
+		}
+		closing = append(closing, func() { _ = h.Close() })
+		store, err := records.StoreAt(address).Connect(ctx, p, h)
+		if err != nil {
+			return nil, closeAll, err
+		}
+		pulls.Go(func() { store.Pull(ctx) })
+		stores = append(stores, store)
+		l := &render.Live{Every: time.Second, Prefix: "/" + name}
+		show(l, h, look, analysis.Options{Window: look.Window})
+		all = append(all, render.Repository{Name: name, Live: l})
+	}
+	pulls.Wait()
+	for _, s := range stores {
+		closing = append(closing, s.KeepPulling(ctx, 30*time.Second, say))
+	}
+	return all, closeAll, nil
 }
 
 // openBrowser shows an address in the browser of the desktop.

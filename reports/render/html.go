@@ -23,13 +23,13 @@ import (
 	"github.com/flujo/flujo-harness/reports/analysis"
 )
 
-//go:embed page.html.tmpl panels.html.tmpl page.css page.js specs.js spec.js
+//go:embed page.html.tmpl repositories.html.tmpl panels.html.tmpl page.css page.js specs.js spec.js
 var templates embed.FS
 
 // pageTemplate is parsed where a page is written: most commands write none, and every session
 // of a measurement is a process of this program.
 var pageTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
+	return template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "repositories.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
 })
 
 // The one style and the one script that a page may have, as its policy names them.

@@ -120,7 +120,7 @@ function onKey(e) {
 // running shows the runs in progress as the server has them now: it writes that part of the page
 // as it wrote the page, with everything escaped.
 function running() {
-  fetch('/live').then(function (answer) { return answer.ok ? answer.text() : Promise.reject(); }).then(function (text) {
+  fetch(document.documentElement.getAttribute('data-live').split('/events')[0] + '/live').then(function (answer) { return answer.ok ? answer.text() : Promise.reject(); }).then(function (text) {
     var now = document.getElementById('live');
     now.replaceChildren.apply(now, Array.from(new DOMParser().parseFromString(text, 'text/html').body.childNodes));
   }, function () { report('The server does not answer: the page is unchanged.'); });

@@ -149,7 +149,7 @@ func inUnit(s *analysis.Series, v float64) string {
 }
 
 // serveSeries leads to the pages of runs, which only a server has.
-func (p *page) serveSeries(lines []history.RunLine) {
+func (p *page) serveSeries(lines []history.RunLine, prefix string) {
 	digests := map[string]string{}
 	for _, l := range lines {
 		digests["#run-"+lineName(l)] = l.Digest
@@ -157,7 +157,7 @@ func (p *page) serveSeries(lines []history.RunLine) {
 	for i := range p.Series {
 		for k := range p.Series[i].Points {
 			if q := &p.Series[i].Points[k]; digests[q.URL] != "" {
-				q.URL = "/run/" + digests[q.URL]
+				q.URL = prefix + "/run/" + digests[q.URL]
 			}
 		}
 	}

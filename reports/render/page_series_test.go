@@ -57,7 +57,7 @@ func TestSeriesStayInTheirChart(t *testing.T) {
 func TestServedChartsLeadToPagesOfRuns(t *testing.T) {
 	s := seriesOf("sec/op", 1, 2)
 	p := page{Series: []seriesView{newSeries(s)}}
-	p.serveSeries([]history.RunLine{s.Points[0].Run})
+	p.serveSeries([]history.RunLine{s.Points[0].Run}, "")
 	if a, b := p.Series[0].Points[0].URL, p.Series[0].Points[1].URL; a != "/run/"+strings.Repeat("a", 16) || b != "#run-2" {
 		t.Errorf("%s, %s", a, b)
 	}

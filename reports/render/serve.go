@@ -36,6 +36,9 @@ type Live struct {
 	Token string
 	Every time.Duration // between looks for a new run; more than 0
 
+	// Prefix begins the addresses of the pages: "/shop", for one of several [Repositories]; "": none.
+	Prefix string
+
 	// Once is a second token, which is void once it was used: for an address that others may
 	// see, as in the arguments of a browser. "": there is none.
 	Once string
@@ -58,6 +61,13 @@ func cookie(r *http.Request) string {
 //	/live               the part of the page that shows runs in progress
 //	/events             news of the history and of runs in progress, as server-sent events
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.admits(w, r) {
+		l.answer(w, r)
+	}
+}
+
+// admits reports whether a request may be answered. It has answered those that may not.
+func (l *Live) admits(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy(true)+"; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -77,18 +87,27 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSeeOther)
 	case !l.allowed(r):
 		http.Error(w, "no token: use the address that flujo-harness serve printed", http.StatusForbidden)
-	case r.URL.Path == "/":
+	default:
+		return true
+	}
+	return false
+}
+
+// answer answers a request that is admitted.
+func (l *Live) answer(w http.ResponseWriter, r *http.Request) {
+	switch at := strings.TrimPrefix(r.URL.Path, l.Prefix); {
+	case at == "/":
 		l.page(w, r, r.URL.Query().Get("run"), "")
-	case strings.HasPrefix(r.URL.Path, "/run/"):
-		l.page(w, r, strings.TrimPrefix(r.URL.Path, "/run/"), "")
-	case r.URL.Path == "/compare":
+	case strings.HasPrefix(at, "/run/"):
+		l.page(w, r, strings.TrimPrefix(at, "/run/"), "")
+	case at == "/compare":
 		l.compare(w, r)
-	case specPath.MatchString(r.URL.Path):
-		h.Set("Location", "/#spec="+path.Base(r.URL.Path))
+	case specPath.MatchString(at):
+		w.Header().Set("Location", l.Prefix+"/#spec="+path.Base(at))
 		w.WriteHeader(http.StatusSeeOther)
-	case r.URL.Path == "/live":
+	case at == "/live":
 		l.running(w)
-	case r.URL.Path == "/events":
+	case at == "/events":
 		l.events(w, r)
 	default:
 		http.NotFound(w, r)
@@ -163,12 +182,15 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 		return
 	default:
 		p = newPage(a)
-		p.serve(a.Trend.Points)
+		p.serve(a.Trend.Points, l.Prefix)
+	}
+	if l.Prefix != "" {
+		p.Meta = append(p.Meta, link{"all repositories", "/"})
 	}
 	if run != 0 {
-		p.Meta = append(p.Meta, link{"to the newest run", "/"})
+		p.Meta = append(p.Meta, link{"to the newest run", l.Prefix + "/"})
 	} else {
-		p.Live, p.Running = "/events?after="+url.QueryEscape(state), runningViews(l.runs())
+		p.Live, p.Running = l.Prefix+"/events?after="+url.QueryEscape(state), runningViews(l.runs())
 	}
 	var text bytes.Buffer
 	if err := render(&text, p); err != nil {
@@ -180,11 +202,11 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 }
 
 // serve adds the links that only a server answers.
-func (p *page) serve(lines []history.RunLine) {
-	p.serveSeries(lines)
+func (p *page) serve(lines []history.RunLine, prefix string) {
+	p.serveSeries(lines, prefix)
 	for i := range p.Trend.Rows { // the newest first
 		if digest := lines[len(lines)-1-i].Digest; digest != "" {
-			p.Trend.Rows[i].URL = "/run/" + digest
+			p.Trend.Rows[i].URL = prefix + "/run/" + digest
 		}
 	}
 }

@@ -211,7 +211,7 @@ func TestServedRunsHaveAddresses(t *testing.T) {
 	if p.Trend.Rows[0].URL != "" {
 		t.Errorf("a file leads to %q", p.Trend.Rows[0].URL)
 	}
-	p.serve(a.Trend.Points)
+	p.serve(a.Trend.Points, "")
 	for i, row := range p.Trend.Rows {
 		if digest := a.Trend.Points[1-i].Digest; len(digest) != 16 || row.URL != "/run/"+digest {
 			t.Errorf("run %s is at %q", row.Run, row.URL)

@@ -43,6 +43,9 @@ func (f *StoreFlags) RegisterOutbox(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.Outbox, "outbox", "", "write the run to this folder in place of sending it; a later job with access to the store adds it with history merge FOLDER")
 }
 
+// StoreAt returns flags as if an address had been given.
+func StoreAt(address string) *StoreFlags { return &StoreFlags{address: address} }
+
 // Address returns the store's address from the flag or from FLUJO_STORE, or "" if there is none.
 func (f *StoreFlags) Address() string { return cmp.Or(f.address, os.Getenv("FLUJO_STORE")) }
 
