@@ -24,7 +24,7 @@ func (j job) follow(ctx context.Context, p project.Project, h *history.History, 
 		file, _ = live.Create(base)
 	}
 	f = &cli.Follower{Tracker: live.NewTracker(run, j.expected(ctx, h, tests), time.Now), File: file, Progress: progress,
-		Screen: cli.NewScreen(j.cmd.ErrOrStderr()), Module: r.Origin.Module, Clean: clean, Now: time.Now}
+		Screen: cli.NewScreen(j.cmd.ErrOrStderr()), Module: r.Origin.Module, Clean: clean, Now: time.Now, Groups: j.ci.Groups()}
 	return f, func() {
 		f.End()
 		if file != nil {

@@ -103,6 +103,9 @@ file that cannot be written.`,
 			}
 			defer history.Close()
 			defer store.Close()
+			if comment.Asked() && id == 0 && store != nil {
+				id = store.Newest // not a run of another job that was taken in just now
+			}
 			a, err := look.Analyze(ctx, history, options, id)
 			if err != nil {
 				return err

@@ -162,6 +162,7 @@ Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault of the h
 	}
 	j.register(cmd)
 	j.choice.register(cmd)
+	j.ci.RegisterFormat(cmd)
 	cmd.Flags().IntVar(&j.runs, "runs", 1, "how often to run the specs, each time in new processes")
 	cmd.Flags().BoolVar(&j.noMeasure, "no-measure", false, "run the tests only: do not measure what durability costs")
 	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, as 2/3; see merge")

@@ -21,6 +21,7 @@ import (
 
 // storeCommands make databases of runs for the scripts.
 var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"action": runAction,
 	// exits CODE ARGUMENT... runs the program, which must exit with the code, or with one
 	// of several: 0,1.
 	"exits": func(ts *testscript.TestScript, _ bool, args []string) {

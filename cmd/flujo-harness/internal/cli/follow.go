@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,14 +23,20 @@ type Follower struct {
 	Clean    func([]reports.Spec) []reports.Spec // takes secrets out of what is shown
 	Now      func() time.Time
 
-	beat     time.Time // of the last line, where lines do not change
-	failures int       // that have a line
-	said     bool      // a line was printed
+	// Groups prints each suite that has failed as a group of GitHub Actions, which the log folds,
+	// with the messages in full.
+	Groups bool
+
+	held     map[string][]string // lines of failures, by the suite that has not ended
+	beat     time.Time           // of the last line, where lines do not change
+	failures int                 // that have a line
+	said     bool                // a line was printed
 }
 
 const (
 	heartbeat   = 30 * time.Second // between lines of a log in which nothing else happens
 	maxFailures = 20               // with lines of their own: the summary has five in full, the report all
+	maxGrouped  = 200              // in groups, which are folded
 )
 
 // Tell takes news of the tests.
@@ -47,7 +55,9 @@ func (f *Follower) Tell(n live.News) {
 		}
 	}
 	for i := range ended {
-		if line := f.suite(&ended[i]); line != "" {
+		if line := f.suite(&ended[i]); f.held[ended[i].Name] != nil {
+			f.group(line, ended[i].Name)
+		} else if line != "" {
 			f.say(line)
 		}
 	}
@@ -63,8 +73,38 @@ func (f *Follower) Tell(n live.News) {
 	}
 }
 
-// End leaves a line free behind what was printed.
+// group prints what has failed in a suite.
+func (f *Follower) group(title, suite string) {
+	f.Progress.Group(strings.TrimSpace(title), f.held[suite])
+	f.beat, f.said = f.Now(), true
+	delete(f.held, suite)
+}
+
+// maxGroup is the most lines of one message in a group.
+const maxGroup = 100
+
+// hold keeps the lines of a failure until its suite ends.
+func (f *Follower) hold(s *reports.Spec, where string) {
+	if f.held == nil {
+		f.held = map[string][]string{}
+	}
+	lines := append(f.held[s.Suite], "✗ "+reports.Visible(s.Name())+where)
+	all := strings.Split(strings.TrimRight(reports.VisibleBlock(s.Message), "\n"), "\n")
+	for i, l := range all {
+		if i == maxGroup {
+			lines = append(lines, "    … "+Plural(int64(len(all)-i), "more line"))
+			break
+		}
+		lines = append(lines, "    "+l)
+	}
+	f.held[s.Suite] = lines
+}
+
+// End leaves a line free behind what was printed. Failures of suites that never ended are printed.
 func (f *Follower) End() {
+	for _, suite := range slices.Sorted(maps.Keys(f.held)) {
+		f.group("✗ "+reports.Visible(f.short(suite))+"  did not end", suite)
+	}
 	if f.said {
 		f.Progress.Say("")
 	}
@@ -77,8 +117,12 @@ func (f *Follower) say(line string) {
 
 // failed prints a spec that failed, and the first line of why.
 func (f *Follower) failed(s *reports.Spec) {
-	if f.failures++; f.failures > maxFailures {
-		if f.failures == maxFailures+1 {
+	most := maxFailures
+	if f.Groups {
+		most = maxGrouped
+	}
+	if f.failures++; f.failures > most {
+		if f.failures == most+1 {
 			f.say("  … more specs fail: the report has all of them")
 		}
 		return
@@ -86,6 +130,10 @@ func (f *Follower) failed(s *reports.Spec) {
 	where := ""
 	if s.File != "" {
 		where = fmt.Sprintf("  %s:%d", s.File, s.Line)
+	}
+	if f.Groups {
+		f.hold(s, where)
+		return
 	}
 	width := f.Screen.Width
 	if width == 0 {

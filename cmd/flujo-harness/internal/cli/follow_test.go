@@ -90,3 +90,37 @@ func TestFar(t *testing.T) {
 		}
 	}
 }
+
+// On GitHub what failed in a suite is a group of the log, which no message can end or leave; what
+// failed in a suite that never ended is printed at the end.
+func TestFollowerInGroups(t *testing.T) {
+	var out bytes.Buffer
+	f, _ := followed(Screen{}, &out)
+	f.Groups = true
+	f.Tell(live.News{Stage: "running", Suites: []string{"example.com/shop", "example.com/shop/orders"}})
+	bad := func(suite, leaf, message string) reports.Spec {
+		return reports.Spec{Suite: suite, Leaf: leaf, Occurrence: 1, State: reports.Failed, File: "a_test.go", Line: 7, Message: message}
+	}
+	f.Tell(live.News{Specs: []reports.Spec{bad("example.com/shop/orders", "adds\n::endgroup::", "got 495\n::endgroup::\n  ::error::x\n##[endgroup]")}})
+	f.Tell(live.News{Specs: []reports.Spec{bad("example.com/shop", "pays", strings.Repeat("line\n", maxGroup+2))}, Ended: []string{"example.com/shop/orders"}})
+	f.End()
+	lines := strings.Split(out.String(), "\n")
+	want := []string{
+		"running …",
+		"::group::✗ ./orders  0 specs passed · 1 failed",
+		`✗ orders > adds\n::endgroup::  a_test.go:7`,
+		"    got 495",
+		`    \x3a:endgroup::`,
+		`      \x3a:error::x`,
+		`    \x23#[endgroup]`,
+		"::endgroup::",
+		"::group::✗ .  did not end",
+		"✗ shop > pays  a_test.go:7",
+	}
+	if diff := cmp.Diff(want, lines[:len(want)]); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"    … 2 more lines", "::endgroup::", "", ""}, lines[len(lines)-4:]); diff != "" {
+		t.Error(diff)
+	}
+}

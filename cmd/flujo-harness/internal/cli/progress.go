@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,6 +117,20 @@ func (p *Progress) Say(line string) {
 	}
 	fmt.Fprintln(p.out, line)
 	p.draw()
+}
+
+// Group prints lines as a group of GitHub Actions. Nothing that they or the title say is taken for
+// a command.
+func (p *Progress) Group(title string, lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to := Acting(p.out)
+	title = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(reports.Visible(title))
+	fmt.Fprintf(to, "::group::%s\n", title)
+	for _, line := range lines {
+		fmt.Fprintln(p.out, line)
+	}
+	fmt.Fprintln(to, "::endgroup::")
 }
 
 // Live reports whether the line changes in its place, as on a terminal.

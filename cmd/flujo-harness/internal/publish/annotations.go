@@ -28,8 +28,12 @@ const SummaryBytes = 65_000
 type Flags struct {
 	Summary     string
 	annotations string
+	format      string // of the log while the tests run
 	Comment     Comment
 }
+
+// Groups reports whether what failed in a suite is printed as a group of GitHub Actions.
+func (f *Flags) Groups() bool { return f.format == "github" }
 
 // Register adds --summary, --annotations and --comment.
 func (f *Flags) Register(cmd *cobra.Command) {
@@ -42,6 +46,15 @@ func (f *Flags) Register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.annotations, "annotations", standard, `print what failed as annotations of lines: "github" (the default on GitHub Actions) or "none"`)
 }
 
+// RegisterFormat adds --format, for a command that runs tests.
+func (f *Flags) RegisterFormat(cmd *cobra.Command) {
+	format := "plain"
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		format = "github"
+	}
+	cmd.Flags().StringVar(&f.format, "format", format, `of the log while the tests run: "github" (the default on GitHub Actions) folds what failed in a suite, with whole messages, or "plain"`)
+}
+
 // Check finds before any work what would stop the writing.
 func (f *Flags) Check() error {
 	if err := f.Comment.Check(); err != nil {
@@ -49,6 +62,9 @@ func (f *Flags) Check() error {
 	}
 	if f.annotations != "github" && f.annotations != "none" {
 		return cli.Usage(fmt.Errorf(`--annotations %s: use "github" or "none"`, f.annotations))
+	}
+	if f.format != "" && f.format != "github" && f.format != "plain" {
+		return cli.Usage(fmt.Errorf(`--format %s: use "github" or "plain"`, f.format))
 	}
 	if f.Summary == "" {
 		return nil
