@@ -74,6 +74,9 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"a colleague's branch is no baseline":         {[]string{"colleague b0:.F", "mine c0:.F"}, 0, []string{"b unknown"}},
 		"a merge base that is not the newest":         {[]string{"main a0:.. ", "main b0:.F", "x c0:.F <a0 ^main"}, 1, []string{"b by this change"}},
 		"a merge base in a run that is newer":         {[]string{"x c0:.F <d0,a0 ^main", "main a0:..", "main d0:.F"}, 3, []string{"b red on main"}},
+		"main was rewritten":                          {[]string{"main a0:..", "main b0:.F", "main c0:.. <a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b red on main"}},
+		"the clock of the merge base is ahead":        {[]string{"x c0:.F <d0,a0 ^main", "main a0:.F", "main e0:.F", "main d0:.."}, 4, []string{"b by this change"}},
+		"a newer run of main that is no ancestor":     {[]string{"main a0:..", "main b0:.. ", "main c0:.F <b0,a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b by this change"}},
 		"an older ancestor": {[]string{"main a0:...", "main c0:F..", "x d0:FF. <b0,a0 ^main"}, 1,
 			[]string{"b by this change", "a unknown"}},
 		"an older ancestor, main red elsewhere":  {[]string{"main a0:..", "other c0:F.", "x d0:F. <b0,a0 ^main"}, 1, []string{"a by this change"}},
@@ -99,7 +102,7 @@ func TestWhoseAFailureIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runs := told(t, tt.runs...)
 			a := accountOf(t, Options{Run: int64(len(runs))}, runs...)
-			if strings.Contains(name, "newer") {
+			if strings.Contains(name, "in a run that is newer") || strings.Contains(name, "ahead") {
 				h := runs[0]
 				a = accountOf(t, Options{Run: 1}, append([]reports.Run{h}, runs[1:]...)...)
 			}
