@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,21 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 		}
 		if strconv.Itoa(code) != args[0] {
 			ts.Fatalf("exit code %d, want %s", code, args[0])
+		}
+	},
+	// advised CODE REGEXP runs in a shell what the group of the pattern finds in the last output, here;
+	// it must exit with the code.
+	"advised": func(ts *testscript.TestScript, _ bool, args []string) {
+		m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+		if len(m) != 2 {
+			ts.Fatalf("no advice like %s", args[1])
+		}
+		code := 0
+		if exit := new(exec.ExitError); errors.As(ts.Exec("sh", "-c", m[1]), &exit) {
+			code = exit.ExitCode()
+		}
+		if strconv.Itoa(code) != args[0] {
+			ts.Fatalf("%s: exit code %d, want %s", m[1], code, args[0])
 		}
 	},
 	// caches lets the go command find the machine's caches without a home folder.

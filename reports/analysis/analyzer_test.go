@@ -259,7 +259,7 @@ func TestAttentionIsInOrder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if at := a.Attention[1]; at.Rerun != "go tool ginkgo run --focus='an order bbbbbbbb$' ./shop" || at.Cluster != 0 || len(a.Clusters) != 1 {
+	if at := a.Attention[1]; at.Rerun != "go test ./shop -ginkgo.focus='an order bbbbbbbb$'" || at.Cluster != 0 || len(a.Clusters) != 1 {
 		t.Errorf("%+v, %d clusters", at, len(a.Clusters))
 	}
 	alone := accountOf(t, Options{}, sample.Cells("a:F.")...)
@@ -272,14 +272,14 @@ func TestRerun(t *testing.T) {
 	for _, tt := range []struct {
 		format, suite, leaf, want string
 	}{
-		{"Ginkgo JSON", "a/b", "it's $HOME", `go tool ginkgo run --focus='it'\''s \$HOME$' ./a/b`},
+		{"Ginkgo JSON", "a/b", "it's $HOME", `go test example.com/shop/a/b -ginkgo.focus='it'\''s \$HOME$'`},
 		{"go test -json", "example.org/shop", "TestOrder/is kept", `go test -run='^TestOrder$/^is kept$' example.org/shop`},
 		{"go test -json", "shop/cart", "TestOrder", `go test -run='^TestOrder$' shop/cart`}, // a package, whatever its module is called
 		{"JUnit XML", "shop", "x", ""},
 		{"Ginkgo JSON", "shop", "clears\x1b[2J the screen", ""},
 		{"Ginkgo JSON", "shop\n; rm x", "y", ""},
 	} {
-		if got := rerun(&reports.Spec{Suite: tt.suite, Leaf: tt.leaf}, tt.format); got != tt.want {
+		if got := rerun(&reports.Spec{Suite: tt.suite, Leaf: tt.leaf}, tt.format, "example.com/shop"); got != tt.want {
 			t.Errorf("%s, want %s", got, tt.want)
 		}
 	}

@@ -53,7 +53,7 @@ func (a *analyzer) tellAttention() {
 	told := map[reports.Digest]bool{}
 	for _, m := range a.a.Moves {
 		key := m.Spec.Digest()
-		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format), Owner: reports.OwnerOf(m.Spec), Cluster: -1, Flake: flakes[key]}
+		at := Attention{Spec: m.Spec, Message: m.Spec.Message, Rerun: rerun(m.Spec, run.Format, run.Origin.Module), Owner: reports.OwnerOf(m.Spec), Cluster: -1, Flake: flakes[key]}
 		switch {
 		case m.Now == reports.Failed && m.Kind == reports.Flaky, m.Kind == reports.RetryRescued:
 			at.Kind = FlakyNow
@@ -79,7 +79,7 @@ func (a *analyzer) tellAttention() {
 		f := &a.a.Flakes[i]
 		if key := f.Spec.Digest(); !told[key] && f.Spec.State != "" { // in this run
 			a.a.Attention = append(a.a.Attention, Attention{Kind: FlakyNow, Spec: &f.Spec, Message: f.Spec.Message,
-				Rerun: rerun(&f.Spec, run.Format), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
+				Rerun: rerun(&f.Spec, run.Format, run.Origin.Module), Owner: reports.OwnerOf(&f.Spec), Cluster: -1, Flake: f})
 		}
 	}
 	passed := func(t Attention) int {
@@ -95,7 +95,7 @@ func (a *analyzer) tellAttention() {
 
 // rerun is a command that runs only this spec, "" where its runner is not known or
 // its name has characters that no command line should have.
-func rerun(s *reports.Spec, format string) string {
+func rerun(s *reports.Spec, format, module string) string {
 	for _, r := range s.Suite + texts(s) {
 		if !unicode.IsPrint(r) {
 			return ""
@@ -106,12 +106,16 @@ func rerun(s *reports.Spec, format string) string {
 	}
 	switch format {
 	case reports.FormatGinkgo:
-		where := s.Suite
-		if first, _, _ := strings.Cut(where, "/"); !path.IsAbs(where) && !strings.Contains(first, ".") {
+		where := s.Suite // a folder of the module
+		switch first, _, _ := strings.Cut(where, "/"); {
+		case path.IsAbs(where) || strings.Contains(first, "."):
+		case module != "":
+			where = path.Join(module, where)
+		default:
 			where = "./" + where
 		}
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
-		return harness.ShellLine("go", "tool", "ginkgo", "run", "--focus="+regexp.QuoteMeta(full)+"$", where)
+		return harness.ShellLine("go", "test", where, "-ginkgo.focus="+regexp.QuoteMeta(full)+"$") // needs no command of Ginkgo
 	case reports.FormatGoTest:
 		var parts []string
 		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
