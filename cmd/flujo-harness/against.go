@@ -73,14 +73,14 @@ func (c *checkouts) programs(ctx context.Context, spec harness.Spec) (sides [2]h
 		sides[i].Name = side.Name
 		if spec.Suite != "" {
 			at := project.Project{Root: side.Dir, Module: true}
-			program := filepath.Join(c.tmp, fmt.Sprintf("suite%d.test%s", i, filepath.Ext(os.Args[0])))
+			program := filepath.Join(c.tmp, fmt.Sprintf("suite%d.test%s", i, child.Suffix()))
 			if err := at.BuildSuite(ctx, spec.Suite, program); err != nil {
 				return sides, fmt.Errorf("at %s: %w", side.Name, err)
 			}
 			sides[i].Run = harness.ExecTest(program, filepath.Join(side.Dir, filepath.FromSlash(spec.Suite)), spec.Workload)
 			continue
 		}
-		program := filepath.Join(c.tmp, fmt.Sprintf("program%d%s", i, filepath.Ext(os.Args[0])))
+		program := filepath.Join(c.tmp, fmt.Sprintf("program%d%s", i, child.Suffix()))
 		if _, err := os.Stat(program); err != nil {
 			build := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/flujo-harness")
 			build.Dir = side.Dir

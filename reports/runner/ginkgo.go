@@ -51,7 +51,7 @@ func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, e
 		return nil, fmt.Errorf("make a folder for the command of Ginkgo: %w", err)
 	}
 	g := &ginkgo{root: o.Root, guard: o.Guard, suites: suites, flags: o.Flags,
-		program: filepath.Join(dir, "bin", "ginkgo"+filepath.Ext(os.Args[0])),
+		program: filepath.Join(dir, "bin", "ginkgo"+child.Suffix()),
 		log:     filepath.Join(dir, "ginkgo.log")}
 	if err := g.build(ctx); err != nil && ctx.Err() == nil {
 		return nil, refusal(fmt.Errorf("build the command of Ginkgo that go.mod names: %w", err))

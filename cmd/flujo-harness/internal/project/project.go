@@ -214,7 +214,7 @@ func (p Project) BuildSuite(ctx context.Context, suite, program string) error {
 // Program returns the file that the test program of a suite is built as.
 func (p Project) Program(suite string) string {
 	name := strings.ReplaceAll(strings.TrimPrefix(suite, "./"), "/", "-")
-	return filepath.Join(p.Root, ".flujo", "suites", name+".test"+filepath.Ext(os.Args[0]))
+	return filepath.Join(p.Root, ".flujo", "suites", name+".test"+child.Suffix())
 }
 
 // Commits reads source files of the project from git. It implements analysis.Source.
