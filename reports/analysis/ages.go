@@ -5,9 +5,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// tellAges finds since when each failure of the run fails. Runs in which a spec did
-// not run neither end its row of failures nor lengthen it. It looks back beyond the
-// window, as far as it must.
+// tellAges determines since when each failed spec fails. Runs in which a spec did not run neither
+// end its streak of failures nor lengthen it. If necessary it reads runs before the window.
 func (a *analyzer) tellAges() error {
 	a.ages = make(map[*reports.Spec]Age, a.a.Counts.Failed)
 	if a.a.Run.Suites == nil {
@@ -46,14 +45,14 @@ func (a *analyzer) tellAges() error {
 	}
 }
 
-// lookBack goes on where it stopped in the runs behind w.
+// lookBack extends the streak by the runs of w.
 func (age *Age) lookBack(w *history.Window, id int64) {
 	var codes []byte
 	if id < int64(len(w.Codes)) {
 		codes = w.Codes[id]
 	}
 	if codes == nil {
-		age.Known = len(w.Runs) > 0 // there was no such spec
+		age.Known = len(w.Runs) > 0 // the spec did not exist before
 		return
 	}
 	for i := len(codes) - 1; i >= 0; i-- {
@@ -66,5 +65,5 @@ func (age *Age) lookBack(w *history.Window, id int64) {
 			return
 		}
 	}
-	age.Known = codes[0] == history.Absent // it is younger than these runs
+	age.Known = codes[0] == history.Absent // the spec did not exist in these runs
 }

@@ -7,11 +7,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// Redacted is the run without its secrets, as the history keeps it; run stays as it is.
+// Redacted returns a copy of the run without secrets, as the history stores it.
 func Redacted(run reports.Run) reports.Run { return new(history.Censor).Run(run) }
 
-// Alone tells of a run by itself, without its secrets, where there is no history to
-// compare it with.
+// Alone analyzes a run without a history. It removes secrets.
 func Alone(run reports.Run) *Analysis {
 	a := analyzer{a: &Analysis{Run: Redacted(run)}}
 	a.tellCounts()

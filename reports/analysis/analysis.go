@@ -12,50 +12,49 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Analysis is everything that a report tells of one run in the light of its history.
-// Pages, texts and machine formats print it and work nothing out again. Texts in it
-// are as others wrote them: whoever shows them uses [Visible]. Lists that are nil
-// have nothing to tell; shares are between 0 and 1.
+// Analysis is the result of comparing a run with its history. All reports are printed from it and
+// compute nothing themselves. Texts from tests are unchanged, so reports must print them with
+// [reports.Visible]. Shares are from 0 to 1. Lists may be nil.
 type Analysis struct {
-	Run      reports.Run      // that is told of, with its results, comparisons and verdicts
-	Previous *history.RunLine // that specs are compared with, which is that of Baseline; nil: none
+	Run      reports.Run      // the analyzed run
+	Previous *history.RunLine // the baseline run, as in Baseline; nil if there is none
 	Headline Headline
 
-	Baseline   *Baseline // how Previous was chosen; nil where the run has no results of suites
-	Quarantine []Held    // the entries of the ledger, in its order
-	Failures   []Failure // everything that is red in the run, and whose it is, by [AllWhose]
+	Baseline   *Baseline // how Previous was chosen; nil if the run has no results of suites
+	Quarantine []Held    // entries of the ledger, in its order
+	Failures   []Failure // all failures of the run, sorted by [AllWhose]
 
 	Counts  reports.Counts
-	Rate    reports.Rate // passed of passed and failed, with its Wilson band: Rate.Band
-	RateAll reports.Rate // passed of all, skipped and pending ones too
-	Target  *Target      // nil: none was asked for
+	Rate    reports.Rate // passed/(passed+failed)
+	RateAll reports.Rate // passed/all, including skipped and pending specs
+	Target  *Target      // nil if there is none
 
-	Attention []Attention // what to do first, the most urgent first
-	Outside   []Outside   // every failure outside the specs of this run and, where it is no more, of the run before; sorted by kind
-	Moves     []Move      // every spec that moved or fails, sorted by kind; those that pass or are left out in both runs are not here
-	Blocked   int         // specs that a failed build, set-up or process kept from running
-	Matrix    Matrix      // of all specs by their state before and now
-	Paired    McNemar     // whether more broke than were fixed, or fewer
-	Green     []GreenTurn // of the moves: each way to stop failing, and why
-	Clusters  []Cluster   // of the failures of this run, the largest first; none of a failure that stands alone
-	Flakes    []Flake     // of the window, the surest first
-	Slowest   []Slow      // of this run, the slowest first, at most MaxSlowest
-	Slowing   []Slowing   // of the window, those that pass Benjamini-Hochberg at 5%, the worst first
+	Attention []Attention // most urgent first
+	Outside   []Outside   // failures outside of specs in this run, and those of the baseline run that are fixed; sorted by kind
+	Moves     []Move      // specs that changed state or fail, sorted by kind
+	Blocked   int         // number of specs that could not run because a build, a set-up or a process failed
+	Matrix    Matrix      // specs by state in the baseline run and in this run
+	Paired    McNemar     // test of whether more specs broke than were fixed, or fewer
+	Green     []GreenTurn // specs and limits that stopped failing, with the cause
+	Clusters  []Cluster   // groups of at least two failures of this run, largest first
+	Flakes    []Flake     // flaky specs of the window, most certain first
+	Slowest   []Slow      // slowest specs of this run, slowest first, at most MaxSlowest
+	Slowing   []Slowing   // specs that became slower within the window, at a false discovery rate of 5%, worst first
 
-	Longer []Longer // of this run, those that took far longer than they did, the worst first, at most MaxSlowest
+	Longer []Longer // specs that took much longer in this run than before, worst first, at most MaxSlowest
 
-	Phases     []Phase // of the plan, oldest first
-	Overall    *Phase  // from the end of the first phase to the end of the last; nil: fewer than two have ended
+	Phases     []Phase // phases of the plan, oldest first
+	Overall    *Phase  // from the end of the first phase to the end of the last; nil if fewer than two have ended
 	Categories []Category
 	Trend      Trend
-	Forecast   *Forecast // nil: none can be made, and NoForecast says why
-	NoForecast string    // "" where no target was asked for
+	Forecast   *Forecast // nil if none is possible
+	NoForecast string    // why Forecast is nil; "" without a target
 	Heat       Heat
 	Past       map[string][]PastFailure // by [reports.Spec.Key], of the first specs of Attention: each distinct failure once, the newest first
 	Outcomes   Outcomes                 // of every spec of the run in the window
-	Ledger     []LedgerLine             // changes of limits, the newest first
-	Facts      []reports.Fact           // environment and seeds of the run
-	Notes      []string                 // what else must be said: censored rates, focus, a dirty tree
+	Ledger     []LedgerLine             // changes of limits, newest first
+	Facts      []reports.Fact           // environment and random seeds of the run
+	Notes      []string                 // further remarks: censored rates, focus, uncommitted changes
 
 	Figures       []Figure         // of Go benchmarks, in the order of the run
 	Series        []Series         // measured figures over the runs of the window, those of the newest run first
@@ -63,17 +62,17 @@ type Analysis struct {
 
 	// Of what the run has measured. flujo-harness cost measures both in full and is of no
 	// run: whoever has its figures puts them here.
-	Curve       []harness.Point    // share of durability by the length of a step
-	Attribution *harness.Waterfall // what a run is made of
+	Curve       []harness.Point    // share of durability in the time of a run, by the duration of a step
+	Attribution *harness.Waterfall // parts of the time of a run
 }
 
-// Options says what an account is to look at. The zero value is good: the
-// newest run, no target, no phases, no ledger, no source.
+// Options configures an analysis. The zero value analyzes the newest run, without a target, phases,
+// limits and source.
 type Options struct {
-	Run    int64              // number of the run; 0: the newest
-	Window int                // runs looked at for flakes, slowing specs, trend and heat; 0: DefaultWindow
-	Plan   *reports.Plan      // targets and phases; nil: none
-	Limits []*thresholds.File // their ledgers
+	Run    int64              // ID of the run; 0 means the newest
+	Window int                // number of runs analyzed for flakes, slowing specs and the trend; 0 means DefaultWindow
+	Plan   *reports.Plan      // targets and phases; may be nil
+	Limits []*thresholds.File // limits files, for their ledgers
 
 	Against string // branch, number or commit of the run to compare with; "": see [Baseline]
 
@@ -81,179 +80,177 @@ type Options struct {
 	// towards its base branch, which may be ""; nil: there is no git.
 	Ancestry func(ctx context.Context, run reports.Run, base string) reports.Ancestry
 
-	Quarantine *quarantine.Ledger // nil: none
+	Quarantine *quarantine.Ledger // may be nil
 
-	Source Source    // of the code under test; nil: it is not there
-	Now    time.Time // decides whether a loosening has expired; zero: the start of the run
+	Source Source    // source of the code under test; nil if not available
+	Now    time.Time // time at which expiry dates are evaluated; zero means the start of the run
 }
 
-// DefaultWindow is the number of runs that an account looks at.
+// DefaultWindow is the default of [Options.Window].
 const DefaultWindow = 200
 
-// MaxSlowest is the most specs in Account.Slowest.
+// MaxSlowest is the maximum length of [Analysis.Slowest] and [Analysis.Longer].
 const MaxSlowest = 20
 
-// Source gives a file of the code under test as it was at a commit; the path is
-// relative to the root of the module, with slashes. An error means that it is not
-// there: the account then says that it does not know.
+// Source reads files of the code under test. File returns a file at a commit; path is relative to
+// the root of the module, with slashes. If it returns an error, the cause of a change is unknown.
 type Source interface {
 	File(ctx context.Context, commit, path string) ([]byte, error)
 }
 
-// ErrNoRuns is a history without the runs that an account is about.
+// ErrNoRuns reports a history without runs.
 var ErrNoRuns = errors.New("the history has no run yet")
 
-// Headline is the verdict on the run in words.
+// Headline is the outcome of the run in words.
 type Headline struct {
 	Outcome thresholds.Outcome
 	Word    string   // "BROKEN"
-	Reason  string   // why, without a full stop
-	Next    []string // what to do; never empty
+	Reason  string   // reason, without a full stop
+	Next    []string // remedies; never empty
 }
 
-// Target is a pass rate to reach, and how far it is. Of the specs that ran, the
-// skipped ones outside.
+// Target is a target pass rate of the specs that ran, and the distance to it.
 type Target struct {
 	Share    float64      // 0.985
-	MaxFail  int          // the most failures with which it is reached
-	ToGo     int          // fixes that are missing; 0: reached
-	Reached  bool         // never where nothing ran
-	Certain  bool         // reached, and so is it by the lower end of the Wilson band
-	Progress reports.Rate // fixes made of those needed since the first run of the window; Of is 0 where it began reached
+	MaxFail  int          // maximum number of failures at which it is reached
+	ToGo     int          // number of fixes needed; 0 if reached
+	Reached  bool         // false if no spec ran
+	Certain  bool         // the lower end of the Wilson interval reaches it, too
+	Progress reports.Rate // fixes made of those needed since the first run of the window; Of is 0 if none were needed
 }
 
-// AttentionKind is why a spec is listed first.
+// AttentionKind is the reason why a spec needs attention.
 type AttentionKind string
 
-// The kinds, the most urgent first. Of those that are flaky, the ones that fail in this
-// run come before all that passed.
+// Kinds of attention, most urgent first. Flaky specs that fail in this run precede those that
+// pass.
 const (
-	SuiteBroken AttentionKind = "suite failed"  // a failure outside the specs: Outside says which
-	NewlyBroken AttentionKind = "newly broken"  // fails, and did not in the run before, or was not there
-	FailingNow  AttentionKind = "failing"       // fails, and there is no earlier run to compare with
-	FailingOn   AttentionKind = "still failing" // fails, and did in the run before
-	FlakyNow    AttentionKind = "flaky"         // passed only when retried in this run, or is among Account.Flakes
-	LongFailing AttentionKind = "long failing"  // fails, and has for at least three runs in a row
+	SuiteBroken AttentionKind = "suite failed"  // a failure outside of specs, see Outside
+	NewlyBroken AttentionKind = "newly broken"  // fails, but did not fail or did not exist in the baseline run
+	FailingNow  AttentionKind = "failing"       // fails, and there is no baseline run
+	FailingOn   AttentionKind = "still failing" // fails, and failed in the baseline run
+	FlakyNow    AttentionKind = "flaky"         // passed only when retried, or is in Analysis.Flakes
+	LongFailing AttentionKind = "long failing"  // has failed in at least three consecutive runs
 )
 
-// Attention is one thing to look at.
+// Attention is a spec or a failure outside of specs that needs attention.
 type Attention struct {
 	Kind    AttentionKind
-	Spec    *reports.Spec // never nil; of a failure outside the specs: Outside.Spec
-	Outside *Outside      // nil of a spec
-	Message string        // of the failure; of a flaky spec the last one known
-	Rerun   string        // command that runs only this spec; "" where its runner is not known
-	Owner   string        // of a label "owner:…", "" where there is none
-	Age     Age           // of what fails
-	Cluster int           // place in Account.Clusters, -1: in none
-	Flake   *Flake        // of a flaky one, nil where it was only rescued in this run
+	Spec    *reports.Spec // never nil; Outside.Spec for a failure outside of specs
+	Outside *Outside      // nil for a spec
+	Message string        // message of the failure; for a flaky spec that passed, of its last failure
+	Rerun   string        // command that runs only this spec; "" if its runner is unknown
+	Owner   string        // value of the label "owner:", or ""
+	Age     Age           // failure streak
+	Cluster int           // index in Analysis.Clusters, or -1
+	Flake   *Flake        // for a flaky spec; nil if it was only retried in this run
 }
 
-// Age says since when a spec fails without a pass in between.
+// Age is a failure streak: consecutive runs in which a spec failed.
 type Age struct {
-	Since      *history.RunLine // the first run of the row of failures; nil where Runs is 0
-	Runs       int              // in the row, this one included
-	LastPassed *history.RunLine // nil: it never did
-	Known      bool             // false: older runs may have failed too, they are not in the history
+	Since      *history.RunLine // first run of the streak; nil if Runs is 0
+	Runs       int              // length of the streak, including this run
+	LastPassed *history.RunLine // nil if it never passed
+	Known      bool             // false if the streak may have started before the history
 }
 
-// Move is how one spec moved since the run before.
+// Move is the transition of one spec from the baseline run to this run.
 type Move struct {
 	Kind   reports.Kind
-	Spec   *reports.Spec // as it is now, in the results of the run; of a spec that is gone, as it was; never nil
-	Before reports.State // "" where it was not there
-	Now    reports.State // "" where it is gone
-	From   string        // of a renamed one: what it was called, suite and all
-	Like   float64       // of a renamed one: how alike the names are, 0 to 1
+	Spec   *reports.Spec // spec of this run, or of the baseline run if it is gone; never nil
+	Before reports.State // "" if it did not exist
+	Now    reports.State // "" if it is gone
+	From   string        // for a renamed spec, its former name with the suite
+	Like   float64       // for a renamed spec, the similarity of the names, 0 to 1
 }
 
 // MatrixStates are the rows and columns of a [Matrix], in order.
 var MatrixStates = []reports.State{reports.Passed, reports.Failed, reports.Skipped, reports.Pending, ""}
 
-// Matrix counts specs by state before and now; "" is not there. A renamed spec counts
-// once, in the states that it had and has.
+// Matrix counts specs by their state in the baseline run and in this run; "" means that the spec
+// does not exist. A renamed spec counts once.
 type Matrix struct {
-	Compared bool // false: there is no earlier run, all are in the row ""
+	Compared bool // false if there is no baseline run; then all specs are in the row ""
 	N        map[reports.State]map[reports.State]int
 }
 
-// At is the number of specs that were in the one state and are in the other.
+// At returns the number of specs with the given states in the baseline run and in this run.
 func (m Matrix) At(before, now reports.State) int { return m.N[before][now] }
 
-// McNemar is the exact test on the specs that failed in one of two runs and passed
-// in the other: were it all chance, each would be as likely to go either way.
+// McNemar is the exact McNemar test on the specs that failed in one of two runs and passed in the
+// other. The null hypothesis is that both directions are equally likely. See [NewMcNemar].
 type McNemar struct {
 	Fixed, Broke int
-	P            float64 // two-sided, exact; 1 where nothing moved
-	Repeated     bool    // either commit has several runs; false: read the counts and not P, as if specs were deterministic
+	P            float64 // two-sided, exact; 1 if no spec changed
+	Repeated     bool    // either commit has several runs; otherwise P assumes that specs are deterministic, so read the counts
 }
 
-// Cause of a green turn.
+// Cause is the cause of a [GreenTurn].
 type Cause string
 
-// The causes. Only the first is good news without a second look.
+// Causes. Only ProductChanged shows that a defect was fixed.
 const (
 	ProductChanged Cause = "product change"    // other code than the body of the spec changed
-	BodyChanged    Cause = "spec body changed" // with or without the product
+	BodyChanged    Cause = "spec body changed" // other code may have changed, too
 	LimitLoosened  Cause = "limit loosened"    //
 	ByRetry        Cause = "retry"             // an attempt failed in this run
-	BySkip         Cause = "skip"              // skipped, pending or gone: it stopped failing by not running
-	ByRename       Cause = "rename"            // what failed is there no more under its old name
-	FileChanged    Cause = "spec file changed" // the body of the spec is the same, other lines of its file are not
-	NothingChanged Cause = "nothing changed"   // the same commit: a flake
-	ByFlake        Cause = "flake"             // it did both in the run before, so one pass more says nothing
-	CauseUnknown   Cause = "unknown"           // the source is not there
+	BySkip         Cause = "skip"              // skipped, pending or gone: it did not run
+	ByRename       Cause = "rename"            // the failed spec no longer exists under its old name
+	FileChanged    Cause = "spec file changed" // other lines of the spec's file changed
+	NothingChanged Cause = "nothing changed"   // both runs tested the same commit: a flake
+	ByFlake        Cause = "flake"             // it both passed and failed in the baseline run
+	CauseUnknown   Cause = "unknown"           // the source is not available
 )
 
-// GreenTurn is one spec that failed in the run before and does not now.
+// GreenTurn is a spec or a limit that failed in the baseline run and does not fail now.
 type GreenTurn struct {
-	Move     Move   // zero of a limit
-	Limit    string // workload and durability of a limit that was broken and holds; "" of a spec
+	Move     Move   // zero for a limit
+	Limit    string // workload and durability of a limit; "" for a spec
 	Cause    Cause
-	Evidence string // what the cause was told by, a sentence without a full stop
+	Evidence string // evidence of the cause, a sentence without a full stop
 }
 
-// Cluster is failures of one run that say the same.
+// Cluster is a group of failures of one run with the same message, apart from variable parts.
 type Cluster struct {
-	Message string          // as the first of them says it
-	Pattern string          // with numbers, addresses, times and quoted texts taken out
-	Place   string          // "file.go:12" where all of them fail at one place
+	Message string          // message of the first failure
+	Pattern string          // message without numbers, addresses, times and quoted texts
+	Place   string          // "file.go:12" if all of them fail at one location
 	Specs   []*reports.Spec // in the order of the results
-	Since   int             // age in runs of the oldest of them
+	Since   int             // longest failure streak among them, in runs
 }
 
-// Flake is a spec with both outcomes where nothing called for it.
+// Flake is a flaky spec: it passed and failed without a change that explains it.
 type Flake struct {
-	Spec      reports.Spec    // as in the last run that has it
-	Flaked    reports.Rate    // runs in which it flaked of those in which it ran; the band is Wilson's
-	Low, High float64         // the band
-	Certain   int             // of the flaked runs, those with both outcomes at one commit or in one run
-	Flips     int             // changes of outcome in the window
-	Censored  bool            // attempts that stop at the first pass are among them: the rate of attempts that fail is not known
+	Spec      reports.Spec    // as in the last run that contains it
+	Flaked    reports.Rate    // runs in which it flaked, of those in which it ran
+	Low, High float64         // 95% Wilson interval of Flaked
+	Certain   int             // flaked runs with both outcomes at one commit or in one run
+	Flips     int             // number of changes of outcome in the window
+	Censored  bool            // retries stop at the first pass, so the rate of failed attempts is unknown
 	Last      history.RunLine // the last run in which it flaked
 }
 
-// Slow is how long a spec takes.
+// Slow is the duration of a spec.
 type Slow struct {
 	Spec   reports.Spec
-	Share  float64       // of the time of all specs of the run
-	Median time.Duration // of its passes without a retry in the newest runs, this one among them; 0: there is none
+	Share  float64       // share of the time of all specs of the run
+	Median time.Duration // median of its passes without retries in the newest runs, including this one; 0 if there are none
 }
 
-// Slowing is a spec that takes longer than it did.
+// Slowing is a spec that became slower within the window.
 type Slowing struct {
 	Spec         reports.Spec
 	Before, Now  time.Duration // medians of the older and the newer runs
 	Ratio        float64       // Now over Before
-	NBefore      int           // runs
-	NNow         int           // runs
-	P            float64       // one-sided, Mann-Whitney
-	Tested       int           // specs tested together: Benjamini-Hochberg over so many
-	Significance float64       // the adjusted P
+	NBefore      int           // number of older runs
+	NNow         int           // number of newer runs
+	P            float64       // one-sided exact Mann-Whitney test
+	Tested       int           // number of specs in the Benjamini-Hochberg procedure
+	Significance float64       // adjusted P
 }
 
-// Longer is a spec that took far longer in this run than in the runs before. It is told from
-// one run: a hint where to look, and no finding as [Slowing] is.
+// Longer is a spec that took much longer in this run than before. Since it is based on one run, it
+// is a hint rather than a statistical finding such as [Slowing].
 type Longer struct {
 	Spec   reports.Spec
 	Before time.Duration // median of its passes in the runs before
@@ -261,21 +258,21 @@ type Longer struct {
 	N      int // runs before
 }
 
-// Phase is a stretch of work, from the end of the phase before it to its own end.
+// Phase is a phase of the plan, from the end of the previous phase to its own end.
 type Phase struct {
 	Name    string
-	From    *history.RunLine // its last run is compared with this one; nil: there is none before
-	To      *history.RunLine // nil: no run of it yet or, where it is not open, none in the history
-	Open    bool             // it has not ended: To is the newest run of it so far
-	Target  *Target          // at its end; nil: none
-	Fewer   reports.Rate     // failures fewer than before, of those before; Good is negative where there are more
-	Paired  McNemar          // spec by spec between From and To
-	Rate    reports.Rate     // at its end
+	From    *history.RunLine // last run of the previous phase; nil if there is none
+	To      *history.RunLine // last run of the phase; nil if there is none in the history
+	Open    bool             // it has not ended; To is its newest run
+	Target  *Target          // target at its end; nil if there is none
+	Fewer   reports.Rate     // reduction of failures, of those at From; Good is negative for an increase
+	Paired  McNemar          // test between From and To
+	Rate    reports.Rate     // pass rate at its end
 	RateAll reports.Rate
 	Counts  reports.Counts
 }
 
-// Category is the specs with one label "category:…".
+// Category counts the specs with one value of the label "category:".
 type Category struct {
 	Name   string // "" of those without one
 	Counts reports.Counts
@@ -283,7 +280,7 @@ type Category struct {
 	Rate   reports.Rate
 }
 
-// Trend is the pass rate over the runs of the window, the oldest first.
+// Trend is the pass rate over the runs of the window, oldest first.
 type Trend struct {
 	Points  []history.RunLine
 	Origins map[int64]reports.Origin // of those of Points that have one, without their ancestors
@@ -293,49 +290,47 @@ type Trend struct {
 	Method  string // how change points are found, with its source
 }
 
-// ChangePoint is a place in the trend where the pass rate moved by more than chance
-// explains.
+// ChangePoint is a run at which the level of the pass rate changed significantly.
 type ChangePoint struct {
-	At     int          // place in Trend.Points of the first run of the new level
-	Before reports.Rate // over the runs since the change before
-	After  reports.Rate // over the runs until the change behind
-	P      float64      // of the place that divides best: Trend.Method
+	At     int          // index in Trend.Points of the first run of the new level
+	Before reports.Rate // pass rate since the previous change point
+	After  reports.Rate // pass rate up to the next change point
+	P      float64      // p-value, see Trend.Method
 }
 
-// LimitChange is a change of a limit beside the trend.
+// LimitChange is a change of a limit within the trend.
 type LimitChange struct {
-	At   int // place in Trend.Points of the first run after it; len(Points): later than all
+	At   int // index in Trend.Points of the first run after it; len(Points) if there is none
 	Line LedgerLine
 }
 
 // LedgerLine is one change of a limit.
 type LedgerLine struct {
 	Entry   thresholds.Entry
-	Class   string // of the machine
-	Path    string // of the limits file
-	Expired bool   // a loosening whose time is over
-	Current bool   // a loosening that is in force
+	Class   string // class of machine
+	Path    string // limits file
+	Expired bool   // a loosening whose expiry date has passed
+	Current bool   // a loosening that is in effect
 	Judged  bool   // the run was judged by this limit
 }
 
-// Forecast says after how many more runs the target is reached if failures go on as
-// they did. It is there only with a bounded interval.
+// Forecast estimates the number of further runs until the target is reached if the number of
+// failures keeps changing as before. It exists only if its interval is bounded.
 type Forecast struct {
 	Runs      float64 // most likely
-	Low, High int     // runs; 95% prediction interval
-	N         int     // changes between runs that it is made from
+	Low, High int     // 95% prediction interval, in runs
+	N         int     // number of differences between runs that it is based on
 	Method    string
 }
 
-// Heat is the strip of outcomes of the flakes.
+// Heat is the matrix of the outcomes of flaky specs.
 type Heat struct {
 	Runs []history.RunLine // columns, the oldest first
 	Rows []HeatRow
 }
 
-// HeatRow is one spec; Cells has a character for each run: "." passed, "F" failed,
-// "R" passed when retried, "B" passed and failed when repeated, "s" skipped, "p" pending,
-// " " not there.
+// HeatRow is one spec. Cells has a character per run: "." passed, "F" failed, "R" passed when
+// retried, "B" passed and failed when repeated, "s" skipped, "p" pending, " " absent.
 type HeatRow struct {
 	Spec  reports.Spec
 	Cells string

@@ -14,8 +14,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// Analyze compares a run with its history. The error is [ErrNoRuns], [ErrNoRun], a [*DamagedError] or
-// an [*InUseError].
+// Analyze compares a run with its history. Errors are or wrap [ErrNoRuns], [history.ErrNoRun],
+// [*AgainstError], [*reports.PlanError], and the errors of package history.
 func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, error) {
 	a := analyzer{ctx: ctx, o: o, a: &Analysis{}}
 	err := h.Read(ctx, func(r *history.Reader) error {
@@ -28,7 +28,7 @@ func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, err
 	return a.a, nil
 }
 
-// analyzer fills in an account, one part after the other.
+// analyzer computes an analysis, one part after the other.
 type analyzer struct {
 	*history.Reader
 	ctx  context.Context
@@ -73,7 +73,7 @@ func (a *analyzer) account() error {
 	return a.recallFailures()
 }
 
-// choose finds the run and its counts.
+// choose loads the run and its counts.
 func (a *analyzer) choose() error {
 	which, args := "ORDER BY at DESC, id DESC LIMIT 1", []any(nil)
 	if a.o.Run != 0 {
@@ -106,8 +106,8 @@ func (a *analyzer) tellCounts() {
 	a.a.Rate, a.a.RateAll = a.a.Counts.PassRate(), a.a.Counts.PassRateOfAll()
 }
 
-// compare finds the runs to look at: those of the branch, or all where the run is
-// the first of its branch.
+// compare selects the runs of the window: those of the branch, or all if the run is the first of
+// its branch.
 func (a *analyzer) compare() error {
 	f := history.Filter{Which: history.EarlierRuns, Args: []any{a.row.At, a.row.ID}}
 	first := false
@@ -145,7 +145,7 @@ func (a *analyzer) note(format string, args ...any) {
 	a.a.Notes = append(a.a.Notes, fmt.Sprintf(format, args...))
 }
 
-// look reads the window.
+// look reads the window from the history.
 func (a *analyzer) look() (err error) {
 	for i := range a.all {
 		a.a.Trend.Points = append(a.a.Trend.Points, a.all[i].Line())
@@ -177,7 +177,7 @@ func (a *analyzer) look() (err error) {
 	return a.fillGone()
 }
 
-// readOrigins reads where the runs of the trend come from.
+// readOrigins reads the origins of the runs of the trend.
 func (a *analyzer) readOrigins() error {
 	a.a.Trend.Origins = map[int64]reports.Origin{}
 	for i := range a.all {
@@ -185,7 +185,7 @@ func (a *analyzer) readOrigins() error {
 		if err != nil {
 			return err
 		}
-		o.Ancestors = nil // long, and of use only for the run itself
+		o.Ancestors = nil // long, and used only for the analyzed run
 		if !reflect.ValueOf(o).IsZero() {
 			a.a.Trend.Origins[a.all[i].ID] = o
 		}
@@ -193,7 +193,7 @@ func (a *analyzer) readOrigins() error {
 	return nil
 }
 
-// tellRun tells what the run says by itself, and puts what needs attention first.
+// tellRun computes the parts that need no history.
 func (a *analyzer) tellRun() {
 	run := a.a.Run
 	word, reason := headline(run, a.a.Blocked)
@@ -234,7 +234,7 @@ func accountFacts(run reports.Run) []reports.Fact {
 	return all
 }
 
-// tellCategories counts specs by their label "category:…".
+// tellCategories counts specs by the label "category:".
 func (a *analyzer) tellCategories() {
 	if a.a.Run.Suites == nil {
 		return
@@ -275,7 +275,7 @@ func (a *analyzer) tellCategories() {
 	})
 }
 
-// tellTrend finds change points and puts changes of limits beside the runs.
+// tellTrend finds change points and assigns changes of limits to runs.
 func (a *analyzer) tellTrend() {
 	t := &a.a.Trend
 	t.Method = changeMethod
@@ -306,5 +306,5 @@ func (a *analyzer) tellTrend() {
 	}
 }
 
-// Day is a date as ledgers have it.
+// Day formats a date as in ledgers, YYYY-MM-DD in UTC.
 func Day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -6,18 +6,21 @@ import (
 )
 
 const (
-	changeAlpha   = 0.01 // of one test
-	changeStretch = 5    // runs on each side at least
+	changeAlpha   = 0.01 // significance level of one test
+	changeStretch = 5    // minimum number of runs on each side
 )
 
-// changeMethod is told beside the trend.
+// changeMethod describes the method in reports.
 const changeMethod = "Pettitt's rank test on the pass rates of runs (Applied Statistics 28, 1979, 126-135), at p < 0.01, again in each part; it assumes that without a change the runs could stand in any order"
 
-// changePoints finds where the level of values changes: the place that divides the
-// ranks best, then the same in both parts. A value is one run: that a run has many
-// specs does not make it many. At least changeStretch runs lie on each side. P is
-// Pettitt's approximation, which is conservative for few runs and for ties; fewer
-// than about 12 runs show nothing.
+// changePoints finds changes of the level of values by Pettitt's test, applied again to both parts
+// (binary segmentation). An observation is one run, however many specs it has, because specs of
+// one run are not independent. The test assumes exchangeable runs without a change. P is Pettitt's
+// approximation, which is conservative for few runs and for ties; with fewer than about 12 runs
+// it finds nothing.
+//
+// Source: A. N. Pettitt, "A non-parametric approach to the change-point problem", Applied
+// Statistics 28 (1979), 126-135.
 func changePoints(values []float64) (at []int, ps []float64) {
 	type found struct {
 		at int
@@ -42,7 +45,7 @@ func changePoints(values []float64) (at []int, ps []float64) {
 	return at, ps
 }
 
-// pettitt returns the first index of the newer part and P, 1 where there are too few.
+// pettitt returns the first index of the newer part and P, which is 1 for too few values.
 func pettitt(values []float64) (k int, p float64) {
 	n := len(values)
 	best, u := 0.0, 0.0

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	forecastChanges = 5   // between runs, at least
-	forecastLongest = 200 // runs: beyond it a forecast helps nobody
+	forecastChanges = 5   // minimum number of differences between runs
+	forecastLongest = 200 // runs; longer forecasts are useless
 )
 
-// newForecast says after how many more runs failures come down by toGo, if the
-// changes from run to run go on as they were. failed is the number of failures of
-// runs, the oldest first.
+// newForecast estimates the number of further runs after which failures have decreased by toGo.
+// failed holds the numbers of failures of runs, oldest first.
 //
-// Failures are taken as a walk with steps of one mean and spread, independent of each
-// other. After k more runs the 95% prediction interval of the way down is
-// k·mean ± t·s·sqrt(k + k²/n), with Student's t of n-1 degrees for n steps. The
-// interval of the forecast is where its two ends reach toGo; where the lower end never
-// does, there is no forecast, and why says so.
+// The model is a random walk with independent, normal steps of constant mean and variance. After k
+// further runs the 95% prediction interval of the decrease is k·mean ± t·s·sqrt(k + k²/n), with
+// Student's t with n-1 degrees of freedom for n steps. The forecast interval extends between the
+// runs at which the two ends of that interval reach toGo. If the lower end never does, there is
+// no forecast, and why is the reason.
 func newForecast(failed []int, toGo int) (f *Forecast, why string) {
 	if toGo <= 0 {
 		return nil, "the target is reached"

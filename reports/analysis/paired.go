@@ -6,13 +6,13 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// NewMcNemar tests whether specs that changed sides between two runs went one way
-// more than chance would have it. It looks at the changed ones only, and that is why
-// it sees what a comparison of the two counts cannot: 6 fixed and 0 broke of 59
-// failures is p = 0.031, 59 against 53 failures of 2,275 taken as unpaired is 0.63.
-// The test is the exact two-sided binomial one; with nothing changed P is 1. It
-// assumes that specs change sides independently of each other, which ten specs with
-// one cause do not.
+// NewMcNemar tests whether the specs that changed between pass and fail in two runs changed in one
+// direction more often than in the other. Because it uses only the specs that changed, it has more
+// power than a comparison of the two counts: for 6 fixed and 0 broken of 59 failures p is 0.031,
+// whereas an unpaired test of 59 against 53 failures of 2,275 gives 0.63.
+//
+// It is the exact two-sided binomial test; P is 1 if nothing changed. It assumes that specs change
+// independently, which does not hold for several specs with one cause.
 //
 // Source: Q. McNemar, "Note on the sampling error of the difference between
 // correlated proportions or percentages", Psychometrika 12 (1947), 153-157.
@@ -25,10 +25,10 @@ func NewMcNemar(fixed, broke int) McNemar {
 	return m
 }
 
-// BenjaminiHochberg adjusts p-values of tests that are made together: rejecting those
-// that come out at most q keeps the expected share of false ones among the rejected
-// at q or below. It assumes tests that are independent or positively dependent. The
-// result is in the order of ps, which stays as it is.
+// BenjaminiHochberg returns adjusted p-values of several tests, in the order of ps, which it does
+// not change. Rejecting all hypotheses with an adjusted p-value of at most q keeps the expected
+// share of false rejections among the rejections (the false discovery rate) at q or below. It
+// assumes independent or positively dependent tests.
 //
 // Source: Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal
 // of the Royal Statistical Society B 57 (1995), 289-300.

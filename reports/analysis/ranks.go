@@ -5,16 +5,15 @@ import (
 	"slices"
 )
 
-// rankTest is the one-sided Mann-Whitney test of whether newer values tend to be
-// larger than older ones. P is exact; a tie counts as if the older one were larger, so
-// that ties only ever raise it. It assumes that without a change all orders are
-// equally likely.
+// rankTest is the exact one-sided Mann-Whitney test of whether newer values tend to be larger than
+// older ones. A tie counts as if the older value were larger, so that ties can only increase P. It
+// assumes that all orders are equally likely without a change.
 //
 // Source: H. B. Mann, D. R. Whitney, "On a test of whether one of two random
 // variables is stochastically larger than the other", Annals of Mathematical
 // Statistics 18 (1947), 50-60.
 type rankTest struct {
-	tails map[[2]int][]float64 // P(U >= u) by the two sizes: many specs share them
+	tails map[[2]int][]float64 // P(U >= u) by sample sizes, which many specs share
 }
 
 func (t *rankTest) larger(older, newer []float64) float64 {
@@ -27,8 +26,8 @@ func (t *rankTest) larger(older, newer []float64) float64 {
 	return t.tail(len(newer), len(older))[u]
 }
 
-// tail is P(U >= u) for every u, by the recurrence of Mann and Whitney: the largest
-// of all values is a newer one, above all m older, or an older one.
+// tail returns P(U >= u) for every u by the recurrence of Mann and Whitney: the largest value is
+// either a newer one, which exceeds all m older ones, or an older one.
 func (t *rankTest) tail(n, m int) []float64 {
 	if have, ok := t.tails[[2]int{n, m}]; ok {
 		return have
@@ -64,7 +63,7 @@ func (t *rankTest) tail(n, m int) []float64 {
 	return tail
 }
 
-// median of values, which are sorted in place; NaN of none.
+// median returns the median of values, which it sorts, or NaN if there are none.
 func median(values []float64) float64 {
 	n := len(values)
 	if n == 0 {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	slowNewer = 10   // runs that are taken as new, at most
-	slowOlder = 8    // runs before them, at least
-	slowRatio = 1.25 // least slow-down that is worth a line
-	slowRate  = 0.05 // of false ones among those told
+	slowNewer = 10   // maximum number of newer runs
+	slowOlder = 8    // minimum number of older runs
+	slowRatio = 1.25 // smallest slow-down that is reported
+	slowRate  = 0.05 // false discovery rate
 
 	longerRatio = 3                      // least ratio of one run to those before that is told
 	longerLeast = 100 * time.Millisecond // and the least difference
 )
 
-// tellDurations finds the slowest specs and those that became slower. For the latter
-// each duration is divided by how slow its run was as a whole (the median over the
-// specs of duration over the spec's own median), so that a busy machine makes no spec
-// slow. The newest runs are compared with the older ones by ranks, one-sided, and all
-// specs together by Benjamini and Hochberg; those that did not slow by slowRatio count
-// as tested with P = 1.
+// tellDurations finds the slowest specs and those that became slower. For the latter it divides
+// each duration by the slowness of its run, the median over the specs of duration/(median of the
+// spec), so that a busy machine does not make specs appear slow. It compares newer with older runs
+// by the one-sided Mann-Whitney test, and adjusts for the number of specs by the
+// Benjamini-Hochberg procedure. Specs that slowed down by less than slowRatio count as tests with
+// P = 1.
 func (a *analyzer) tellDurations() {
 	if a.a.Run.Suites == nil || a.w.Timed == 0 {
 		return
@@ -37,7 +37,7 @@ func (a *analyzer) tellDurations() {
 	a.tellLonger(t)
 }
 
-// times are durations in seconds by spec and run; NaN where it did not run.
+// times holds durations in seconds by spec and run; NaN if the spec did not run.
 type times struct {
 	w       *history.Window
 	ids     []int64
@@ -46,8 +46,8 @@ type times struct {
 	place   map[int64]int
 }
 
-// value is the duration of a spec in one of the timed runs; NaN where it did not pass: a failure
-// may be quick or slow for its own reasons.
+// value returns the duration of a spec in a run, in seconds, or NaN if it did not pass: the
+// duration of a failure has other reasons.
 func (t *times) value(id int64, run int) float64 {
 	code := t.w.Codes[id][len(t.w.Runs)-t.w.Timed+run]
 	if took := t.w.Took[id][run]; history.OutcomeOf(code) == history.Good && took > 0 {

@@ -14,31 +14,30 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// Whose says whose a failure is.
+// Whose classifies the origin of a failure.
 type Whose string
 
-// The five answers, in the order in which they take precedence: a spec that is quarantined
-// is that, whatever else it is.
+// Origins of failures, in order of precedence.
 const (
-	Quarantined  Whose = "quarantined"    // an entry of the ledger covers it
-	RedOnMain    Whose = "red on main"    // it failed in the baseline run, too
-	KnownFlaky   Whose = "known flaky"    // it passes and fails without a change, about this often
-	ByThisChange Whose = "by this change" // it passed at the baseline, or is new
-	Unknown      Whose = "unknown"        // there is nothing to compare it with
+	Quarantined  Whose = "quarantined"    // covered by an entry of the quarantine ledger
+	RedOnMain    Whose = "red on main"    // also failed in the baseline run
+	KnownFlaky   Whose = "known flaky"    // is flaky without the change, at a rate that explains its failures
+	ByThisChange Whose = "by this change" // passed in the baseline run, or is new
+	Unknown      Whose = "unknown"        // has nothing to be compared with
 )
 
-// AllWhose is the order to show them in: what the change did first.
+// AllWhose lists the origins in display order.
 var AllWhose = []Whose{ByThisChange, Unknown, RedOnMain, KnownFlaky, Quarantined}
 
-// MaxChance is the chance below which the failures of a known flake are too many to be those
-// of its rate. It is then by this change.
+// MaxChance is the probability below which a known flake's failures are too many to be explained
+// by its rate, and are attributed to the change.
 const MaxChance = 0.001
 
-// Failure is one red spec or failure outside the specs, and whose it is.
+// Failure is a failed spec or a failure outside of specs, and its origin.
 type Failure struct {
 	Whose   Whose
-	Spec    *reports.Spec // in the results of the run; of a failure outside the specs: Outside.Spec
-	Outside *Outside      // nil of a spec
+	Spec    *reports.Spec // spec of the run; Outside.Spec for a failure outside of specs
+	Outside *Outside      // nil for a spec
 	Why     string        // the evidence: a clause that can follow the name and a colon
 
 	At    *history.RunLine  // the run in which it was looked up; nil: none
@@ -223,14 +222,14 @@ func runAndCommit(l *history.RunLine) string {
 	return fmt.Sprintf("run %d, commit %s", l.ID, text.ShortCommit(l.Commit))
 }
 
-// flakeChance is the chance of what was seen of a flake, were it to fail with the given
-// probability and no more: the smaller of two, doubled because either would be taken
-// (Bonferroni). The first is that of at least so many failures in the attempts at this commit,
+// flakeChance returns the p-value of a flaky spec's failures under the hypothesis that it fails
+// with probability p: twice the smaller of two p-values (Bonferroni correction). The first is the
+// probability of at least k failures in the n attempts at this commit,
 //
 //	P(X >= k) = I_p(k, n-k+1), X binomial (n, p), I the regularized incomplete beta function,
 //
-// the second that of a row of failures in the last runs of the branch, p^streak. It assumes
-// attempts to be independent.
+// the second is the probability of the failure streak on the branch, p^streak. It assumes
+// independent attempts.
 //
 // Source: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.5.24.
 func flakeChance(p float64, tries reports.Rate, streak int) float64 {
