@@ -11,10 +11,9 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Agent is a scripted core.Agent. It answers under a context of [Book.In], from the
-// script of the arm and the step it is called for, or under one of [ForTest]. An agent of
-// [Always] or [From] that expects nothing also answers without either: there is nothing to
-// verify. It is safe for concurrent use.
+// Agent is a scripted core.Agent. It needs a context from [Book.In], whose script it reads for the
+// arm and the step of the call, or from [ForTest]. Agents of [Always] and [From] without expected
+// inputs work in any context. An Agent is safe for concurrent use.
 type Agent[In, Out any] struct {
 	last    atomic.Pointer[script] // that was found last
 	always  *Out                   // alone, and nothing is expected
@@ -26,23 +25,22 @@ type Agent[In, Out any] struct {
 	lenient bool
 }
 
-// Always answers out, as often as the book is sized for.
+// Always returns an agent that always answers out, as often as the book is sized for.
 func Always[In, Out any](out Out) *Agent[In, Out] {
 	reply := Say(out)
 	return &Agent[In, Out]{always: &out, answer: func(core.Request[In]) Reply[Out] { return reply }}
 }
 
-// From answers what reply makes of the request, its input, path and attempt among
-// it, as often as the book is sized for. reply may be called by several runs at
-// once, and should depend on the request alone. Random numbers of its replies
-// follow from run, path and attempt: an agent that is called twice within one
-// attempt draws the same ones again.
+// From returns an agent that answers with the reply that the function computes from the request,
+// as often as the book is sized for. Several runs may call reply concurrently, and its result
+// should depend only on the request. Random numbers of its replies depend on the run, the path and
+// the attempt: an agent that is called twice within one attempt draws the same numbers.
 func From[In, Out any](reply func(core.Request[In]) Reply[Out]) *Agent[In, Out] {
 	return &Agent[In, Out]{answer: reply}
 }
 
-// Script answers the replies in order: every run, and within it every item of a
-// map, reads them from the first one. Behind the last one it is exhausted.
+// Script returns an agent that answers with the replies in order. Every run, and within it every
+// item of a map, starts at the first reply. A call after the last reply is an [*ExhaustedError].
 func Script[In, Out any](replies ...Reply[Out]) *Agent[In, Out] {
 	a := &Agent[In, Out]{replies: []*Reply[Out]{}}
 	for _, r := range replies {
@@ -53,7 +51,7 @@ func Script[In, Out any](replies ...Reply[Out]) *Agent[In, Out] {
 	return a
 }
 
-// Outputs is a [Script] that says each output once.
+// Outputs returns a [Script] that answers each output once.
 func Outputs[In, Out any](outs ...Out) *Agent[In, Out] {
 	var replies []Reply[Out]
 	for _, out := range outs {
@@ -62,20 +60,19 @@ func Outputs[In, Out any](outs ...Out) *Agent[In, Out] {
 	return Script[In](replies...)
 }
 
-// Cycle makes the script start again behind its last reply: nothing does unless it
-// is asked to.
+// Cycle returns a copy whose script starts again after its last reply.
 func (a *Agent[In, Out]) Cycle() *Agent[In, Out] {
 	return a.with(func(b *Agent[In, Out]) { b.cycle = true })
 }
 
-// AllowLeftovers takes it that runs may end before they have read all replies.
+// AllowLeftovers returns a copy whose script runs are allowed to leave partly unread.
 func (a *Agent[In, Out]) AllowLeftovers() *Agent[In, Out] {
 	return a.with(func(b *Agent[In, Out]) { b.lenient = true })
 }
 
-// Expect states the inputs of the first calls of every run, or of the next ones where
-// some are stated already. Another input is an [*InputError], at once and in
-// [Book.Verify].
+// Expect returns a copy that expects the given inputs in the first calls of every run, or in the
+// calls after those that already have expectations. Another input is an [*InputError], both of the
+// call and in [Book.Verify].
 func (a *Agent[In, Out]) Expect(inputs ...In) *Agent[In, Out] {
 	return a.with(func(b *Agent[In, Out]) {
 		for _, want := range inputs {
@@ -84,8 +81,8 @@ func (a *Agent[In, Out]) Expect(inputs ...In) *Agent[In, Out] {
 	})
 }
 
-// ExpectThat is Expect with a check for each call, which returns what is wrong with the
-// input. A nil check allows any input.
+// ExpectThat is [Agent.Expect] with a function per call that returns an error for a wrong input. A
+// nil function allows any input.
 func (a *Agent[In, Out]) ExpectThat(checks ...func(In) error) *Agent[In, Out] {
 	return a.with(func(b *Agent[In, Out]) {
 		for _, check := range checks {
@@ -136,7 +133,7 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 			return a.alone(ctx, &req)
 		}
 	}
-	// Read before the count: what comes behind an atomic operation waits for it.
+	// Read before the count, because loads after an atomic operation wait for it.
 	have, watched, always := s.have, s.arm.rehearsal != nil || len(s.arm.book.ring.calls) > 0, a.always
 	if asked := s.asked.Add(1); asked > int64(have) {
 		return out, s.dry(req.Path, int(asked))
@@ -153,7 +150,7 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 	return a.reply(ctx, s, &req)
 }
 
-// alone answers outside a book.
+// alone answers without a book.
 func (a *Agent[In, Out]) alone(ctx context.Context, req *core.Request[In]) (out Out, err error) {
 	if a.always != nil {
 		return *a.always, nil
@@ -165,7 +162,7 @@ func (a *Agent[In, Out]) alone(ctx context.Context, req *core.Request[In]) (out 
 	return give(ctx, nil, req, &r, seed(0, "", req.Run, req.Path, req.Attempt))
 }
 
-// watch keeps a call for those who asked for it.
+// watch records a call for the transcript and the rehearsal.
 func (a *Agent[In, Out]) watch(arm *arm, req *core.Request[In]) {
 	if arm.rehearsal != nil {
 		a.rehearse(arm.rehearsal, *req)
@@ -180,7 +177,7 @@ func (a *Agent[In, Out]) watch(arm *arm, req *core.Request[In]) {
 		at, input = time.Since(r.born), copied(req.Input)
 	}
 	r.mu.Lock()
-	e := r.next() // filled where it lies: a call is large
+	e := r.next() // filled in place, because a call is large
 	e.arm, e.run, e.path, e.attempt = arm, req.Run, req.Path, req.Attempt
 	if r.full {
 		e.at, e.input = at, input
@@ -188,7 +185,7 @@ func (a *Agent[In, Out]) watch(arm *arm, req *core.Request[In]) {
 	r.mu.Unlock()
 }
 
-// rehearse is apart so that req is copied to the heap only where it is asked for.
+// rehearse is a separate function so that req escapes to the heap only if there is a rehearsal.
 func (a *Agent[In, Out]) rehearse(r *Rehearsal, req core.Request[In]) {
 	r.keep(req.Run, func(ctx context.Context, run core.RunKey) error {
 		req := req
@@ -198,7 +195,7 @@ func (a *Agent[In, Out]) rehearse(r *Rehearsal, req core.Request[In]) {
 	})
 }
 
-// reply answers with the reply whose turn it is.
+// reply answers with the next reply of the script.
 func (a *Agent[In, Out]) reply(ctx context.Context, s *script, req *core.Request[In]) (out Out, err error) {
 	n, arm := 0, s.arm
 	if a.replies != nil || len(a.expect) != 0 || a.order != nil {
@@ -250,8 +247,8 @@ func (a *Agent[In, Out]) unread(n int) (least int, left bool) {
 // written is the formula of a script that is not sized.
 func written(replies int) string { return fmt.Sprintf("%d replies for each run, written out", replies) }
 
-// find finds the script of a step in the arm of the context; nil where the agent needs
-// none and there is no book. Most calls of an agent are for the step of the call before.
+// find finds the script of a step in the arm of the context. It is nil if there is no book and the
+// agent needs none. It first tries the script of the previous call, which most calls repeat.
 func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error) {
 	scope, ok := ctx.(*armContext)
 	if !ok {
@@ -272,8 +269,8 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 	return s, err
 }
 
-// seed of one call: it follows from the seed of the book and the scope of the call
-// alone, whatever runs beside it.
+// seed returns the random seed of a call. It depends only on the book's random seed and the scope
+// of the call, not on concurrent runs.
 func (a *arm) seed(run core.RunKey, path string, n int) uint64 {
 	return seed(a.book.seed, a.load.Arm, run, path, n)
 }

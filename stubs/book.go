@@ -14,17 +14,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Load is how many runs one arm of a test or measurement makes: Warmups, and
-// Rounds of Batch each. It is the whole plan: what is not in it must not run.
+// Load is the number of runs of one arm of a test or measurement: Warmups plus Rounds of Batch
+// runs each. Further runs exhaust the scripts.
 type Load struct {
 	Arm     string // scope of the scripts: "with", "backend", …
 	Warmups int
 	Rounds  int
 	Batch   int
-	Resumes int // most often that one run is cut off and resumed: each time it may call again what it had called
+	Resumes int // maximum number of times that one run is interrupted and resumed, repeating calls
 }
 
-// Runs is the number of runs of the arm.
+// Runs returns the number of runs of the arm.
 func (l Load) Runs() int { return l.Warmups + l.Rounds*l.Batch }
 
 func (l Load) problem() string {
@@ -41,10 +41,10 @@ func (l Load) problem() string {
 	return ""
 }
 
-// mostOutputs bounds a script, so that sums of scripts cannot overflow.
+// mostOutputs is the maximum size of a script, so that sums of scripts cannot overflow.
 const mostOutputs = 1 << 52
 
-// product of numbers that are 0 or more, where it is at most mostOutputs.
+// product multiplies non-negative numbers; ok is false if the result exceeds mostOutputs.
 func product(numbers ...int) (p int, ok bool) {
 	p = 1
 	for _, n := range numbers {
@@ -56,7 +56,7 @@ func product(numbers ...int) (p int, ok bool) {
 	return p, true
 }
 
-// Plan is what a book needs to know of a pipeline; core.Pipeline has it.
+// Plan is the information about a pipeline that a book needs. core.Pipeline implements it.
 type Plan interface {
 	Paths() []string
 	MaxCalls() map[string]int
@@ -64,8 +64,8 @@ type Plan interface {
 	LanePath(path string) string
 }
 
-// Book holds one script for each step in each arm. It is safe for concurrent use
-// once it is made.
+// Book holds one script per step and arm. It is safe for concurrent use after its configuration
+// (Seed, Optional, Requests, Transcript, …) is complete.
 type Book struct {
 	plan Plan
 	arms map[string]*arm
@@ -73,12 +73,12 @@ type Book struct {
 	ring ring
 
 	mu     sync.Mutex
-	faults []error // what must not be swallowed, the first mostFaults
-	more   int     // faults behind them
+	faults []error // first mostFaults errors, for Verify
+	more   int     // number of further errors
 }
 
-// mostFaults of one book are kept and reported: enough to explain, and a loop that
-// swallows errors does not fill the memory.
+// mostFaults is the maximum number of errors that a book keeps, so that a loop that swallows
+// errors does not exhaust memory.
 const mostFaults = 100
 
 // arm is a scope: the scripts of its steps by path in the plan.
@@ -134,9 +134,9 @@ type script struct {
 	again    atomic.Int64 // asked for by retries
 }
 
-// Size makes the scripts for a pipeline under the given loads: in each arm every
-// step gets (warm-ups + rounds x batch) x worst-case calls per run outputs, and as
-// many for each of the Resumes.
+// Size creates the scripts for a pipeline under the given loads. In each arm the script of a step
+// has (warm-ups + rounds x batch) x (worst-case calls per run) outputs, and as many again for each
+// of Resumes.
 func Size(p Plan, loads ...Load) (*Book, error) {
 	if p == nil {
 		return nil, errors.New("size scripts: no plan: give the pipeline, or use ForTest where there is none")
@@ -169,8 +169,7 @@ func Size(p Plan, loads ...Load) (*Book, error) {
 	return b, nil
 }
 
-// Seed sets the seed that all random numbers of the scripts follow from. The
-// default is 0. Call it before the first run.
+// Seed sets the random seed of the book, by default 0. It must be called before the first run.
 func (b *Book) Seed(seed uint64) *Book {
 	b.seed = seed
 	return b
@@ -192,7 +191,7 @@ func (c *armContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// In returns a context whose scripted agents read the scripts of the given arm.
+// In returns a context in which scripted agents read the scripts of the given arm.
 func (b *Book) In(ctx context.Context, arm string) (context.Context, error) {
 	a, err := b.arm(arm)
 	if err != nil {
@@ -209,8 +208,8 @@ func (b *Book) arm(name string) (*arm, error) {
 	return a, nil
 }
 
-// Remove takes n outputs away from the end of a script: the fault that the
-// self-tests make on purpose. Call it before the first run.
+// Remove removes n outputs from the end of a script, to test that exhaustion is detected. It must
+// be called before the first run.
 func (b *Book) Remove(armName, path string, n int) error {
 	a := b.arms[armName]
 	if a == nil || a.scripts[path] == nil {
@@ -224,9 +223,8 @@ func (b *Book) Remove(armName, path string, n int) error {
 	return nil
 }
 
-// Optional takes it that runs may leave out the given steps, by path in the plan:
-// those whose agents are not scripted, or stand behind a cache. Call it before the
-// first run.
+// Optional marks steps, by path in the plan, that a run is allowed to skip, such as steps whose
+// agents are not scripted or are cached. It must be called before the first run.
 func (b *Book) Optional(paths ...string) error {
 	for _, path := range paths {
 		for name, a := range b.arms {
@@ -250,8 +248,8 @@ func (a *arm) script(path string) (*script, error) {
 	return nil, a.book.fault(&UnscriptedError{Step: path, Problem: fmt.Sprintf("the book of arm %q has no script for it: size the book from the pipeline that is run", a.load.Arm)})
 }
 
-// planned reports whether a path in a run is of this script, that is whether
-// core.PlanPath makes of it the path in the plan.
+// planned reports whether a path in a run belongs to this script: core.PlanPath maps it to the
+// script's path in the plan.
 func (s *script) planned(path string) bool {
 	at, number := 0, false
 	for i := range len(path) {
@@ -272,7 +270,7 @@ func (s *script) planned(path string) bool {
 	return at == len(s.path)
 }
 
-// lane is the line of execution of a run in which the calls of a path are counted.
+// lane returns the part of a path that identifies the sequence of calls in which a call is counted.
 func (s *script) lane(path string) string {
 	if s.items {
 		return s.arm.book.plan.LanePath(path)
@@ -280,8 +278,7 @@ func (s *script) lane(path string) string {
 	return s.path
 }
 
-// turn counts one more call of an agent within its run and lane and returns how
-// many there were before.
+// turn counts a call of an agent within its run and lane, and returns the number of previous calls.
 func (a *arm) turn(agent reader, place string, run core.RunKey, execution uint64) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -299,9 +296,9 @@ func (a *arm) turn(agent reader, place string, run core.RunKey, execution uint64
 	return *a.calls - 1
 }
 
-// executed finds an execution by its number, which grows with every start of a run
-// in the process. A new one under a known key begins anew; 0, a resumed one, goes
-// on with the latest.
+// executed finds an execution by its number, which increases with every start of a run in the
+// process. A new number under a known key starts the scripts from the beginning; 0, for a resumed
+// run, continues with the latest execution.
 func (a *arm) executed(run core.RunKey, number uint64) *executed {
 	latest := a.latest
 	if latest == nil || latest.run != run {
@@ -326,7 +323,7 @@ func (a *arm) executed(run core.RunKey, number uint64) *executed {
 	return e.before
 }
 
-// scope names one run of the arm in messages.
+// scope returns the name of a run of the arm for messages.
 func (a *arm) scope(run core.RunKey) string {
 	if a.free && run == (core.RunKey{}) {
 		return "this test"
@@ -334,7 +331,7 @@ func (a *arm) scope(run core.RunKey) string {
 	return fmt.Sprintf("arm %q, run %q", a.load.Arm, run.String())
 }
 
-// formula is how the script was sized, with its numbers.
+// formula returns the formula that the script was sized by, with its numbers.
 func (s *script) formula() string {
 	l := s.arm.load
 	text := fmt.Sprintf("(%d warm-ups + %d rounds x %d runs) x ", l.Warmups, l.Rounds, l.Batch)
@@ -352,14 +349,14 @@ func (s *script) formula() string {
 	return text
 }
 
-// dry is the fault of a call beyond the script.
+// dry returns the error of a call after the end of the script.
 func (s *script) dry(path string, asked int) error {
 	b := s.arm.book
 	return b.fault(&ExhaustedError{Step: path, Scope: fmt.Sprintf("arm %q", s.arm.load.Arm), Have: s.have, Asked: asked,
 		Formula: s.formula(), Calls: b.Calls(3)})
 }
 
-// fault remembers a fault of the harness and returns it.
+// fault records an error for Verify and returns it.
 func (b *Book) fault(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -371,11 +368,10 @@ func (b *Book) fault(err error) error {
 	return err
 }
 
-// Verify reports, joined, what must not pass in silence even where the error was
-// swallowed: scripts that ran dry, calls without a script and unexpected inputs;
-// replies that a run left unread; and scripts that were read less often than the
-// planned runs must have read them, retries not counted. Call it behind the last
-// run.
+// Verify returns the joined errors of all calls, even if the program under test swallowed them:
+// exhausted scripts, calls without a script, and unexpected inputs. It also returns errors for
+// replies that a run left unread, and for scripts that were read less often than the planned runs
+// require, not counting retries. It must be called after the last run.
 func (b *Book) Verify() error {
 	b.mu.Lock()
 	errs, more := slices.Clone(b.faults), b.more
@@ -391,7 +387,7 @@ func (b *Book) Verify() error {
 	return errors.Join(errs...)
 }
 
-// leftovers lists the scripts that were not read as far as they must have been.
+// leftovers returns an error for each script that was read less often than required.
 func (b *Book) leftovers() (errs []error) {
 	b.each(func(a *arm, path string, s *script) {
 		if first, least := int(s.asked.Load()-s.again.Load()), a.load.Runs()*s.least; first < least {
@@ -416,7 +412,7 @@ func (b *Book) leftovers() (errs []error) {
 	return errs
 }
 
-// String shows the size of every script with its formula.
+// String returns the size of every script with its formula.
 func (b *Book) String() string {
 	var out strings.Builder
 	total := 0

@@ -7,22 +7,22 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Case is one answer of [Choose].
+// Case is one case of [Choose].
 type Case[In, Out any] struct {
-	If   func(In) bool // nil: always
+	If   func(In) bool // nil matches every input
 	Then core.Agent[In, Out]
 }
 
-// When is a case for the inputs for which cond is true.
+// When returns a case for the inputs for which cond is true.
 func When[In, Out any](cond func(In) bool, then core.Agent[In, Out]) Case[In, Out] {
 	return Case[In, Out]{cond, then}
 }
 
-// Else is the case for all other inputs.
+// Else returns the case for all other inputs.
 func Else[In, Out any](then core.Agent[In, Out]) Case[In, Out] { return Case[In, Out]{nil, then} }
 
-// Choose lets the first case that takes the input answer. An input that none takes
-// is an [*UnscriptedError].
+// Choose returns an agent that calls the agent of the first case that matches the input. An input
+// without a matching case is an [*UnscriptedError].
 func Choose[In, Out any](cases ...Case[In, Out]) core.Agent[In, Out] {
 	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (out Out, err error) {
 		for _, c := range cases {

@@ -11,16 +11,16 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// ExhaustedError is a call beyond the end of a script. It wraps core.ErrHarness:
-// the test is at fault, not the product.
+// ExhaustedError reports a call after the end of a script. It wraps core.ErrHarness: the test is at
+// fault, not the program under test.
 type ExhaustedError struct {
 	Step    string // path in the run
-	Scope   string // arm, and run where the script is one of each run
-	Have    int    // outputs of the script
-	Asked   int    // number of the call that found none, from 1
-	Formula string // how the script was sized
-	PerRun  bool   // its replies were written out for each run, not sized
-	Calls   []Call // the last ones before
+	Scope   string // arm, with the run if every run has its own script
+	Have    int    // number of outputs of the script
+	Asked   int    // number of the failed call, from 1
+	Formula string // formula that the script was sized by
+	PerRun  bool   // the script is a list of replies per run rather than sized
+	Calls   []Call // previous calls
 }
 
 func (e *ExhaustedError) Error() string {
@@ -44,8 +44,7 @@ func (e *ExhaustedError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *ExhaustedError) Unwrap() error { return core.ErrHarness }
 
-// UnscriptedError is a call of a scripted agent for which no script was sized. It
-// wraps core.ErrHarness.
+// UnscriptedError reports a call of a scripted agent without a script. It wraps core.ErrHarness.
 type UnscriptedError struct {
 	Step    string
 	Problem string
@@ -58,13 +57,13 @@ func (e *UnscriptedError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *UnscriptedError) Unwrap() error { return core.ErrHarness }
 
-// LeftoverError is a script that was read less often than it must have been: runs
-// or calls are missing. It wraps core.ErrHarness.
+// LeftoverError reports a script that was read less often than required: runs or calls are
+// missing. It wraps core.ErrHarness.
 type LeftoverError struct {
 	Step    string // path, without the iterations of loops
 	Scope   string // arm, and run where the script is one of each run
-	Asked   int    // calls made, without retries where the script was sized
-	Least   int    // calls that the planned runs must make
+	Asked   int    // number of calls, without retries if the script was sized
+	Least   int    // number of calls that the planned runs require
 	Formula string // how the script was sized
 	PerRun  bool   // its replies were written out for each run, not sized
 }
@@ -81,14 +80,14 @@ func (e *LeftoverError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *LeftoverError) Unwrap() error { return core.ErrHarness }
 
-// InputError is a call with another input than [Agent.Expect] or [Agent.ExpectThat]
-// states. It wraps core.ErrHarness.
+// InputError reports a call with an input other than [Agent.Expect] or [Agent.ExpectThat] states.
+// It wraps core.ErrHarness.
 type InputError struct {
 	Step  string
 	Scope string
 	Call  int    // within the run, from 1
-	Diff  string // from the expected input to this one; with Err, the input as JSON
-	Err   error  // of the check of ExpectThat
+	Diff  string // difference from the expected input; if Err is set, the input as JSON
+	Err   error  // error of the function of ExpectThat
 }
 
 func (e *InputError) Error() string {
@@ -106,8 +105,8 @@ func (e *InputError) Unwrap() []error {
 	return []error{core.ErrHarness, e.Err}
 }
 
-// difference compares two inputs as JSON, so that no type is too private for it, and
-// numbers as they are written, to their last digit.
+// difference compares two inputs as JSON, which also covers types with unexported fields. It
+// compares numbers by their digits.
 func difference[In any](want, got In) string {
 	plain := func(in In) any {
 		text, err := json.Marshal(in)

@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Point is a call that a fault may hit.
+// Point identifies a call that a fault may affect.
 type Point struct {
 	Name    string      // path of the step for agents; "Start", "Step", "Finish", "Claim", "Signal" or "Load" for backends
 	Run     core.RunKey // empty for a lease that the wrapped backend did not give out
@@ -22,16 +22,15 @@ type Point struct {
 	N       int         // number of the call within the wrapper, from 1: it depends on the schedule where runs are concurrent
 }
 
-// Fault is something that goes wrong with a call on purpose. The zero values of
-// its parts do nothing.
+// Fault is an injected fault. Fields with zero values have no effect.
 type Fault struct {
-	At     int              // number of the call it hits, from 1, among those that When allows; 0: all of them
-	Sticky bool             // and every later one
-	When   func(Point) bool // only calls for which it is true; [Seldom] is one
-	Delay  time.Duration    // waits first; the end of the context ends it
-	Err    error            // returned in place of the call
-	After  bool             // Err comes behind the call, whose effect stays: an answer that was lost
-	Hit    func(Point)      // called where the fault hits
+	At     int              // number of the affected call, from 1, among those that When selects; 0 means all
+	Sticky bool             // also affects every later call
+	When   func(Point) bool // selects calls, for example [Seldom]; nil selects all
+	Delay  time.Duration    // delay before the call; ends with the context
+	Err    error            // returned in place of making the call
+	After  bool             // returns Err after making the call, like a lost response
+	Hit    func(Point)      // called for every affected call
 }
 
 // faults counts the calls of one wrapper.
@@ -45,7 +44,7 @@ func newFaults(list []Fault) *faults {
 	return &faults{list: slices.Clone(list), allowed: make([]atomic.Int64, len(list))}
 }
 
-// around makes one call with the faults that hit it.
+// around makes a call with the faults that affect it.
 func (f *faults) around(ctx context.Context, at Point, call func() error) error {
 	at.N = int(f.calls.Add(1))
 	var late error
@@ -85,8 +84,8 @@ func (f *faults) hits(i int, at Point) bool {
 	return fault.At == 0 || n == fault.At || fault.Sticky && n > fault.At
 }
 
-// Faulty is agent with faults. Those that hit the same call add up, until one fails
-// it.
+// Faulty returns the agent with injected faults. Several faults can affect one call, in order, until
+// one returns an error.
 func Faulty[In, Out any](agent core.Agent[In, Out], list ...Fault) core.Agent[In, Out] {
 	f := newFaults(list)
 	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
@@ -102,9 +101,8 @@ func Faulty[In, Out any](agent core.Agent[In, Out], list ...Fault) core.Agent[In
 	})
 }
 
-// Corrupting is agent with some of its outputs changed: those of the calls for
-// which hit returns true. corrupt must not change what the output shares with
-// others.
+// Corrupting returns the agent with changed outputs of the calls for which hit returns true.
+// corrupt must not change memory that the output shares with others.
 func Corrupting[In, Out any](agent core.Agent[In, Out], hit func(Point) bool, corrupt func(*Out)) core.Agent[In, Out] {
 	var calls atomic.Int64
 	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
@@ -122,9 +120,9 @@ func pointOf[In any](req core.Request[In]) Point {
 	return Point{Name: req.Path, Run: req.Run, Path: req.Path, Attempt: req.Attempt}
 }
 
-// Seldom hits about one call in n. Which ones follows from the seed, the call and
-// how often it was made, not from the schedule: the same calls are hit whatever
-// runs beside them. It keeps a few bytes for every call; use one for each wrapper.
+// Seldom returns a function for [Fault.When] that selects about one call in n. The selection depends
+// on the random seed, the call and its number of repetitions, but not on the schedule. It keeps a
+// few bytes per call; use a separate one for each wrapper.
 func Seldom(seed uint64, n int) func(Point) bool {
 	var mu sync.Mutex
 	made := map[Point]uint64{}
@@ -154,7 +152,7 @@ func (l *leases) run(lease core.Lease) core.RunKey {
 	return key
 }
 
-// FaultyBackend is b with faults.
+// FaultyBackend returns the backend with injected faults, see [Faulty].
 func FaultyBackend(b core.Backend, list ...Fault) core.Backend {
 	return &faultyBackend{Backend: b, faults: newFaults(list)}
 }
@@ -216,8 +214,8 @@ func (b *faultyBackend) Load(ctx context.Context, key core.RunKey) (snap core.Sn
 	return snap, err
 }
 
-// CorruptingBackend is b with one bit flipped in the stored state of some steps,
-// those for which hit returns true. Which bit follows from the seed and the step.
+// CorruptingBackend returns the backend with one bit flipped in the saved state of the steps for
+// which hit returns true. The random seed and the step determine the bit.
 func CorruptingBackend(b core.Backend, seed uint64, hit func(Point) bool) core.Backend {
 	return &corruptingBackend{Backend: b, seed: seed, hit: hit}
 }

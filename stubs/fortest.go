@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// TB is what [ForTest] needs of a *testing.T.
+// TB is the part of testing.TB that [ForTest] needs.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -14,14 +14,13 @@ type TB interface {
 	Context() context.Context
 }
 
-// ForTest returns a context in which scripted agents answer without a pipeline and
-// without a plan, for the test of a function that calls agents itself. At the end of the
-// test t fails with what [Book.Verify] reports: scripts that ran out, replies that were
-// left unread, inputs and orders other than expected.
+// ForTest returns a context in which scripted agents answer without a pipeline, for tests of
+// functions that call agents themselves. At the end of the test, t fails with the errors of
+// [Book.Verify]: exhausted scripts, unread replies, unexpected inputs and orders.
 //
-// There is no plan, so [Always] and [From] answer any number of calls, and a [Script] is
-// read once by each run; where requests name no run, once by the test. Runs of pipelines
-// with loops and maps need a book that is sized from the pipeline: [Size].
+// Without a plan, [Always] and [From] answer any number of calls, and each run reads a [Script]
+// once, or the test does if requests name no run. Pipelines with loops and maps need a book from
+// [Size].
 func ForTest(t TB) context.Context {
 	t.Helper()
 	b, err := Size(noPlan{}, Load{Arm: "test", Rounds: 1, Batch: 1})
@@ -46,7 +45,7 @@ func (noPlan) MaxCalls() map[string]int    { return nil }
 func (noPlan) MinCalls() map[string]int    { return nil }
 func (noPlan) LanePath(path string) string { return path }
 
-// unplanned makes the script of a step that no plan knows. mu is not held.
+// unplanned creates the script of a step without a plan. mu is not held.
 func (a *arm) unplanned(path string) *script {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,9 +57,9 @@ func (a *arm) unplanned(path string) *script {
 	return s
 }
 
-// ordered reports whether replies can be read in order in the path of a run. Without a
-// plan an iteration of a loop, which reads on, looks like an item of a map, which reads
-// from the beginning.
+// ordered returns an error if replies cannot be read in order at a path. Without a plan, an
+// iteration of a loop, which continues a script, cannot be distinguished from an item of a map,
+// which starts it.
 func (s *script) ordered(path string) error {
 	if !s.arm.free || !strings.Contains(path, "#") {
 		return nil
@@ -68,7 +67,7 @@ func (s *script) ordered(path string) error {
 	return s.arm.fault(&UnscriptedError{Step: path, Problem: "it lies in a loop or a map, and ForTest knows no plan: run under the context of Book.In"})
 }
 
-// fault remembers a fault where there is a book, and returns it.
+// fault records an error if there is a book, and returns it.
 func (a *arm) fault(err error) error {
 	if a == nil {
 		return err
@@ -76,9 +75,9 @@ func (a *arm) fault(err error) error {
 	return a.book.fault(err)
 }
 
-// Report makes the book of the context remember a fault, so that [Book.Verify] reports
-// it even where the error is swallowed, and returns it. Without a book it only returns
-// it. It is for test doubles that call scripted agents; err should wrap core.ErrHarness.
+// Report records err in the book of the context, so that [Book.Verify] reports it even if it is
+// swallowed, and returns err. Without a book it only returns err. It is meant for test doubles that
+// call scripted agents; err should wrap core.ErrHarness.
 func Report(ctx context.Context, err error) error {
 	if scope, ok := ctx.Value(scopeKey{}).(*armContext); ok {
 		return scope.arm.fault(err)
@@ -86,10 +85,9 @@ func Report(ctx context.Context, err error) error {
 	return err
 }
 
-// Requests states that one call of a step asks its scripted provider at most most times:
-// once for each round of a conversation with tools, and once more for each retry that the
-// SDK makes by itself. The script of the step then holds as many times more outputs. Call
-// it before the first run.
+// Requests states that one call of a step makes up to most requests to its scripted provider: one
+// for each round of a conversation with tools, and one for each retry by the SDK. It multiplies the
+// size of the step's script by most. It must be called before the first run and before Remove.
 func (b *Book) Requests(path string, most int) error {
 	for name, a := range b.arms {
 		s := a.scripts[path]

@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// Numbers are random numbers that follow from a seed alone.
+// Numbers is a deterministic source of random numbers.
 type Numbers = rand.Rand
 
 func numbers(seed uint64) *Numbers { return rand.New(rand.NewPCG(seed, seed>>32|seed<<32)) }
 
-// Latency says how long a reply takes.
+// Latency returns the duration of a reply.
 type Latency func(*Numbers) time.Duration
 
-// Fixed is always d.
+// Fixed returns a constant latency.
 func Fixed(d time.Duration) Latency { return func(*Numbers) time.Duration { return d } }
 
-// LogNormal is the shape that latencies of services have: half of them take at
-// most median; sigma is the standard deviation of the logarithm (0.5 makes the
-// 95th percentile 2.3 times the median).
+// LogNormal returns log-normal latencies, a common model of service latencies. sigma is the standard
+// deviation of the natural logarithm: with 0.5 the 95th percentile is 2.3 times the median.
 func LogNormal(median time.Duration, sigma float64) Latency {
 	return func(r *Numbers) time.Duration {
 		d := float64(median) * math.Exp(sigma*r.NormFloat64())
@@ -28,7 +27,7 @@ func LogNormal(median time.Duration, sigma float64) Latency {
 	}
 }
 
-// Sampled draws from recorded latencies. Without any it is 0.
+// Sampled returns latencies drawn uniformly from recorded ones, or 0 if there are none.
 func Sampled(recorded ...time.Duration) Latency {
 	recorded = slices.Clone(recorded)
 	return func(r *Numbers) time.Duration {

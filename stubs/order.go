@@ -7,17 +7,16 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Ordered is a scripted agent whose calls [InOrder] can put in order: an [*Agent] of any
-// types.
+// Ordered is an argument of [InOrder]: an [*Agent] of any types.
 type Ordered interface{ follow(*order) }
 
-// InOrder states the order in which each run calls the agents: an agent that is called
-// several times is listed as often. Another order is an [*OrderError], at once and in
-// [Book.Verify], and so is a run that ends before the last of the calls. Retries of a
-// step do not count. Agents that are called in parallel have no order to state.
+// InOrder states the order in which each run must call the agents. An agent that is called several
+// times is listed as often. Another order is an [*OrderError], both of the call and in
+// [Book.Verify], and so is a run that ends before the last call. Retries of a step do not count.
+// It cannot be used for agents that are called concurrently.
 //
-// Call it once, before the first run and after the methods that return changed copies:
-// a copy made later is not part of the order.
+// InOrder must be called once, before the first run and after the methods that return changed
+// copies, because a later copy is not part of the order.
 func InOrder(agents ...Ordered) {
 	o := &order{slices.Clone(agents)}
 	for _, a := range agents {
@@ -42,8 +41,8 @@ func (o *order) check(by Ordered, s *script, run core.RunKey, path string, execu
 	return s.arm.fault(err)
 }
 
-// OrderError is a call of an agent out of the order that [InOrder] states, or a run that
-// ended before the order did. It wraps core.ErrHarness.
+// OrderError reports a call that deviates from the order of [InOrder], or a run that ended before
+// its last call. It wraps core.ErrHarness.
 type OrderError struct {
 	Step  string // path of the call; empty where the run ended
 	Scope string

@@ -8,16 +8,16 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Rehearsal is the calls of scripted agents that one run made, to be made again without
-// the run: what the scripts of a measurement cost alone. Make one with [Book.Rehearse].
+// Rehearsal holds the calls of scripted agents that one run made. It repeats them without the run,
+// to measure the cost of the scripts alone. [Book.Rehearse] creates one.
 type Rehearsal struct {
 	mu    sync.Mutex
 	run   core.RunKey // the first that called
 	calls []func(context.Context, core.RunKey) error
 }
 
-// Rehearse keeps the calls of the first run of an arm. Call it before that run; read
-// the rehearsal after it.
+// Rehearse records the calls of the first run of an arm. It must be called before that run, and the
+// result used after it.
 func (b *Book) Rehearse(arm string) (*Rehearsal, error) {
 	a, err := b.arm(arm)
 	if err != nil {
@@ -39,12 +39,12 @@ func (r *Rehearsal) keep(run core.RunKey, call func(context.Context, core.RunKey
 	}
 }
 
-// Calls is the number of calls that the run made.
+// Calls returns the number of calls that the run made.
 func (r *Rehearsal) Calls() int { return len(r.calls) }
 
-// Run makes the calls one after the other, as another run, under the context of an arm
-// whose book is sized for it ([Book.In]). Errors that a script answers are part of the
-// rehearsal; those of the harness, wrapping core.ErrHarness, are returned.
+// Run makes the calls sequentially, as another run, in the context of an arm whose book is sized for
+// it ([Book.In]). It ignores errors that scripts answer, and returns errors that wrap
+// core.ErrHarness.
 func (r *Rehearsal) Run(ctx context.Context, run core.RunKey) error {
 	for _, call := range r.calls {
 		if err := call(ctx, run); err != nil && errors.Is(err, core.ErrHarness) {

@@ -11,9 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Reply is what a scripted agent does in one call. Make one with [Say], [Fail],
-// [RateLimited], [Panic], [Hang], [Malformed], [Stream] or [Draw], and change it
-// with its methods, which return a changed copy.
+// Reply is the behaviour of a scripted agent in one call. [Say], [Fail], [RateLimited], [Panic],
+// [Hang], [Malformed], [Stream] and [Draw] create one; its methods return changed copies.
 type Reply[Out any] struct {
 	out    Out
 	err    error
@@ -34,32 +33,32 @@ type tool struct {
 	call func(context.Context) error
 }
 
-// Say answers out.
+// Say returns a reply with the output out.
 func Say[Out any](out Out) Reply[Out] { return Reply[Out]{out: out, plain: true} }
 
-// Fail returns err as it is.
+// Fail returns a reply with the error err, unchanged.
 func Fail[Out any](err error) Reply[Out] { return Reply[Out]{err: err, plain: true} }
 
-// RateLimitError is the refusal of a service that is asked too often. The engine
-// waits as long before it tries again.
+// RateLimitError is the error of a rate-limited service. The engine waits for After before it
+// retries.
 type RateLimitError struct{ After time.Duration }
 
 func (e *RateLimitError) Error() string { return fmt.Sprintf("rate limited: retry after %v", e.After) }
 
-// RetryAfter is asked by the engine.
+// RetryAfter returns the time to wait before the next attempt. The engine calls it.
 func (e *RateLimitError) RetryAfter() time.Duration { return e.After }
 
-// RateLimited fails with a [*RateLimitError].
+// RateLimited returns a reply with a [*RateLimitError].
 func RateLimited[Out any](after time.Duration) Reply[Out] {
 	return Fail[Out](&RateLimitError{after})
 }
 
-// Panic panics with v.
+// Panic returns a reply that panics with v.
 func Panic[Out any](v any) Reply[Out] {
 	return Reply[Out]{act: func(context.Context, uint64) (Out, error) { panic(v) }}
 }
 
-// Hang returns only when the context is done, with its cause.
+// Hang returns a reply that blocks until the context is done and returns the context's cause.
 func Hang[Out any]() Reply[Out] {
 	return Reply[Out]{act: func(ctx context.Context, _ uint64) (out Out, err error) {
 		<-ctx.Done()
@@ -67,7 +66,7 @@ func Hang[Out any]() Reply[Out] {
 	}}
 }
 
-// MalformedError is an output of a model that cannot be read.
+// MalformedError reports an output of a model that cannot be parsed.
 type MalformedError struct {
 	Raw string
 	Err error
@@ -79,8 +78,8 @@ func (e *MalformedError) Error() string {
 
 func (e *MalformedError) Unwrap() error { return e.Err }
 
-// Malformed reads raw as JSON, as an agent does with the text of a model, and
-// fails with [*MalformedError] where that cannot be done.
+// Malformed returns a reply that parses raw as JSON, as an agent does with the text of a model, and
+// returns a [*MalformedError] if that fails.
 func Malformed[Out any](raw string) Reply[Out] {
 	return Reply[Out]{act: func(context.Context, uint64) (out Out, err error) {
 		if err := json.Unmarshal([]byte(raw), &out); err != nil {
@@ -91,47 +90,48 @@ func Malformed[Out any](raw string) Reply[Out] {
 	}}
 }
 
-// StreamError is a stream that ended in the middle.
+// StreamError reports a stream that ended early.
 type StreamError struct {
-	Chunk int    // that did not come, from 0
-	Got   string // before it
+	Chunk int    // first missing chunk, from 0
+	Got   string // chunks before it, joined
 }
 
 func (e *StreamError) Error() string {
 	return fmt.Sprintf("stream broke at chunk %d, behind %q", e.Chunk, shorten(e.Got, 80))
 }
 
-// Stream gives the chunks, one after the other, to the function of [WithChunks],
-// and answers them joined.
+// Stream returns a reply that passes the chunks to the function of [WithChunks] and answers with the
+// joined chunks.
 func Stream[Out ~string](chunks ...string) Reply[Out] {
 	return Reply[Out]{chunks: slices.Clone(chunks), out: Out(strings.Join(chunks, ""))}
 }
 
-// BreakAt ends the stream with a [*StreamError] before chunk k, from 0. A chunk
-// that the reply does not have is an [*UnscriptedError] when it is called.
+// BreakAt ends the stream with a [*StreamError] before chunk k, from 0. If the reply has no such
+// chunk, the call is an [*UnscriptedError].
 func (r Reply[Out]) BreakAt(k int) Reply[Out] {
 	r.broken, r.breaks, r.plain = true, k, false
 	return r
 }
 
-// Draw answers what draw makes of random numbers: the same in every execution.
+// Draw returns a reply whose output is computed from random numbers, which are the same in every
+// execution.
 func Draw[Out any](draw func(*Numbers) Out) Reply[Out] {
 	return Reply[Out]{act: func(_ context.Context, seed uint64) (Out, error) { return draw(numbers(seed)), nil }}
 }
 
-// Times makes a [Script] give the reply n times; 0 leaves it out.
+// Times makes a [Script] repeat the reply n times; 0 omits it.
 func (r Reply[Out]) Times(n int) Reply[Out] { r.more = n - 1; return r }
 
-// After waits before the reply; the end of the context ends the wait.
+// After delays the reply. The delay ends with the context.
 func (r Reply[Out]) After(l Latency) Reply[Out] { r.wait, r.plain = l, false; return r }
 
-// Using reports tokens and cost to the budget, before the reply.
+// Using adds tokens and cost (in millionths) to the run's budget before the reply.
 func (r Reply[Out]) Using(tokens, cost int64) Reply[Out] {
 	r.tokens, r.cost, r.plain = tokens, cost, false
 	return r
 }
 
-// ToolError is a tool that failed.
+// ToolError reports a failed tool.
 type ToolError struct {
 	Tool string
 	Err  error
@@ -141,8 +141,8 @@ func (e *ToolError) Error() string { return fmt.Sprintf("tool %q: %v", e.Tool, e
 
 func (e *ToolError) Unwrap() error { return e.Err }
 
-// Tool calls a tool before the reply, in the order given. Its error is the reply,
-// as [*ToolError].
+// Tool calls a tool before the reply; several tools are called in order. If a tool fails, the call
+// returns a [*ToolError].
 func (r Reply[Out]) Tool(name string, call func(context.Context) error) Reply[Out] {
 	r.tools, r.plain = append(r.tools[:len(r.tools):len(r.tools)], tool{name, call}), false
 	return r
@@ -150,12 +150,12 @@ func (r Reply[Out]) Tool(name string, call func(context.Context) error) Reply[Ou
 
 type chunksKey struct{}
 
-// WithChunks hands the chunks of streamed replies to each.
+// WithChunks returns a context in which streamed replies pass their chunks to each.
 func WithChunks(ctx context.Context, each func(path, chunk string)) context.Context {
 	return context.WithValue(ctx, chunksKey{}, each)
 }
 
-// give does what a reply says.
+// give executes a reply.
 func give[In, Out any](ctx context.Context, arm *arm, req *core.Request[In], r *Reply[Out], seed uint64) (out Out, err error) {
 	if r.broken && (r.breaks < 0 || r.breaks >= len(r.chunks)) {
 		return out, arm.fault(&UnscriptedError{Step: req.Path,
@@ -187,7 +187,7 @@ func give[In, Out any](ctx context.Context, arm *arm, req *core.Request[In], r *
 	return r.out, r.err
 }
 
-// stream hands out the chunks of a reply.
+// stream passes the chunks of a reply on.
 func stream[Out any](ctx context.Context, path string, r *Reply[Out]) error {
 	each, _ := ctx.Value(chunksKey{}).(func(path, chunk string))
 	for i, chunk := range r.chunks {
@@ -204,7 +204,7 @@ func stream[Out any](ctx context.Context, path string, r *Reply[Out]) error {
 	return nil
 }
 
-// sleep waits, or returns why the context ended before.
+// sleep waits for d, or returns the cause if the context ends earlier.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)
@@ -219,7 +219,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// shorten cuts a text for a message.
+// shorten truncates a text for a message.
 func shorten(s string, most int) string {
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"

@@ -6,10 +6,10 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Resumed tells an arm that another process has executed what is saved of a run: its
-// scripts then go on behind the calls that the records tell of, as they do within one
-// process. Call it before the run is resumed here. Where several agents answer for one
-// step, as in [Choose], each of them goes on behind all calls of the step.
+// Resumed prepares an arm for resuming a run that another process executed: its scripts continue
+// after the calls in the saved records, as they do within one process. It must be called before the
+// run is resumed. If several agents answer for one step, as in [Choose], each of them continues
+// after all calls of the step.
 func (b *Book) Resumed(armName string, snap core.Snapshot) error {
 	a, err := b.arm(armName)
 	if err != nil {
@@ -20,7 +20,7 @@ func (b *Book) Resumed(armName string, snap core.Snapshot) error {
 	for _, rec := range snap.Steps {
 		s := a.scripts[core.PlanPath(rec.Path)]
 		if s == nil || rec.Usage.Calls == 0 {
-			continue // asked of a person, or answered from a cache
+			continue // answered by a person or from a cache
 		}
 		s.asked.Add(rec.Usage.Calls)
 		s.again.Add(rec.Usage.Calls - 1)

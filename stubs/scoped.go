@@ -6,7 +6,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Scope names the call of a step that a context belongs to.
+// Scope identifies the call of a step that a context belongs to.
 type Scope struct {
 	Run     core.RunKey
 	Path    string // of the step within its run
@@ -15,19 +15,19 @@ type Scope struct {
 	execution uint64 // of the run, see core.Request.Execution; 0 where it goes on with the latest
 }
 
-// Scoped passes the scope of each call on in the context. What the agent then asks over
-// HTTP is answered for its run and step by a scripted provider (package provider) or a
-// cassette, also where both see nothing but the context of the HTTP request.
+// Scoped returns the agent with the scope of each call in the context. A scripted provider (package
+// provider) or a cassette then assigns the agent's HTTP requests to its run and step by the
+// context of the request.
 func Scoped[In, Out any](agent core.Agent[In, Out]) core.Agent[In, Out] {
 	return core.Func[In, Out](func(ctx context.Context, req core.Request[In]) (Out, error) {
 		return agent.Call(Scope{req.Run, req.Path, req.Attempt, execution(ctx, &req)}.In(ctx), req)
 	})
 }
 
-// In returns a context that belongs to the call.
+// In returns a context with the scope.
 func (s Scope) In(ctx context.Context) context.Context { return &callContext{ctx, s} }
 
-// ScopeOf returns the scope that [Scoped] or [Scope.In] has put into the context.
+// ScopeOf returns the scope that [Scoped] or [Scope.In] added to the context.
 func ScopeOf(ctx context.Context) (Scope, bool) {
 	c, ok := ctx.Value(callKey{}).(*callContext)
 	if !ok {

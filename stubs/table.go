@@ -18,7 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Table is a file of scripts, in YAML:
+// Table is a set of scripts in YAML:
 //
 //	stubs: 1
 //	steps:
@@ -50,8 +50,7 @@ import (
 //	    - replies: [{say: no}]    # all other inputs
 //	      cycle: true
 //
-// An entry without replies is one reply. A step has either kind of entry, not
-// both.
+// An entry without the field replies is a single reply. A step has entries of one kind only.
 type Table struct {
 	name  string
 	steps map[string][]tableEntry
@@ -107,7 +106,7 @@ type reference struct {
 	line int
 }
 
-// LoadTable reads the table in the file at path. Errors name the file and the line.
+// LoadTable reads a table from a file. Errors contain the file and the line.
 func LoadTable(path string) (*Table, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -116,7 +115,7 @@ func LoadTable(path string) (*Table, error) {
 	return ParseTable(path, data)
 }
 
-// ParseTable reads a table; name stands for it in errors.
+// ParseTable parses a table; name is its name in errors.
 func ParseTable(name string, data []byte) (*Table, error) {
 	root, err := document(data)
 	if err == nil {
@@ -128,9 +127,9 @@ func ParseTable(name string, data []byte) (*Table, error) {
 	return nil, fmt.Errorf("read scripts %s: %w", name, err)
 }
 
-// Define gives a name of the table a meaning: an error for "fail: {error: NAME}", a
-// func(context.Context) error for "tools", a func(*Numbers) Out for "draw: NAME". Call it
-// before [FromTable], which refuses names without a meaning and functions of other types.
+// Define defines a name that the table uses: an error for "fail: {error: NAME}", a
+// func(context.Context) error for "tools", or a func(*Numbers) Out for "draw: NAME". It must be
+// called before [FromTable], which returns an error for undefined names and other types.
 func (t *Table) Define(name string, v any) *Table {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,8 +151,8 @@ func definition[T any](t *Table, ref reference) (v T, err error) {
 	return v, nil
 }
 
-// Verify reports the steps of the table that no agent was made of, and the steps and cases
-// whose agents were not called in a book or a test. Call it after the last run, next to
+// Verify returns errors for steps of the table that [FromTable] was not called for, and for steps
+// and cases whose agents were not called. It must be called after the last run, in addition to
 // [Book.Verify].
 func (t *Table) Verify() error {
 	t.mu.Lock()
@@ -181,8 +180,8 @@ func (t *Table) Verify() error {
 	return errors.Join(errs...)
 }
 
-// FromTable makes the agent of a step of the table. An output that does not fit
-// Out, or an expected input that does not fit In, is an error with file and line.
+// FromTable returns the agent for a step of the table. An output that does not match Out, or an
+// expected input that does not match In, is an error with file and line.
 func FromTable[In, Out any](t *Table, step string) (core.Agent[In, Out], error) {
 	entries, ok := t.steps[step]
 	if !ok {
@@ -229,8 +228,8 @@ func fromTable[In, Out any](t *Table, step string, entries []tableEntry, made *[
 	return Choose(cases...), nil
 }
 
-// holds reports whether the JSON of an input holds a text, as it is or as JSON
-// writes it.
+// holds reports whether the JSON of an input contains a text, either unchanged or as encoded in
+// JSON.
 func holds[In any](in In, text string) bool {
 	input, err := json.Marshal(in)
 	if err != nil {
@@ -287,7 +286,7 @@ func checkOf[In any](t *Table, e *tableEntry) (func(In) *InputError, error) {
 	return nil, nil
 }
 
-// strictly decodes JSON without fields that v does not have.
+// strictly decodes JSON; fields that v lacks are errors.
 func strictly(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	mostValues   = 1_000_000 // of a file, aliases multiplied out
-	mostBytes    = 4 << 20   // of a file
-	mostSearched = 4 << 20   // bytes that are read again to find the line of an error of syntax
+	mostValues   = 1_000_000 // maximum number of values in a file, with aliases expanded
+	mostBytes    = 4 << 20   // maximum size of a file
+	mostSearched = 4 << 20   // maximum number of bytes parsed again to locate a syntax error
 )
 
-// document reads the only document of a file.
+// document parses the only document of a file.
 func document(data []byte) (*yaml.Node, error) {
 	if len(data) > mostBytes {
 		return nil, fmt.Errorf("line 1: it has more than %d MiB: make several files of it", mostBytes>>20)

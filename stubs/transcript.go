@@ -9,10 +9,10 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// defaultRing is how many calls a book remembers unless it is told otherwise.
+// defaultRing is the default number of calls that a transcript keeps.
 const defaultRing = 256
 
-// Call is one call of a scripted agent, as the transcript has it.
+// Call is a call of a scripted agent in the transcript.
 type Call struct {
 	Seq     uint64 // of the book, from 1
 	Arm     string
@@ -51,23 +51,23 @@ type ring struct {
 	born  time.Time
 }
 
-// Transcript keeps the last n calls instead of the last 256; 0 turns it off. Call
-// it before the first run.
+// Transcript sets the number of calls that the transcript keeps, by default 256; 0 disables it. It
+// must be called before the first run.
 func (b *Book) Transcript(n int) *Book {
 	b.ring.calls = make([]entry, max(n, 0))
 	b.ring.full = b.ring.full && n > 0
 	return b
 }
 
-// RecordInputs keeps a deep copy of every input, as JSON, and the time beside the
-// calls: reading the clock alone costs more than a scripted call. Call it before
-// the first run, behind Transcript.
+// RecordInputs makes the transcript also keep the inputs, as JSON, and the times of calls. It is off
+// by default, because reading the clock costs more than a scripted call. It must be called before
+// the first run and after Transcript.
 func (b *Book) RecordInputs() *Book {
 	b.ring.full = len(b.ring.calls) > 0
 	return b
 }
 
-// next is the place of one more call. mu is held.
+// next returns the entry for another call. mu is held.
 func (r *ring) next() *entry {
 	e := &r.calls[r.place]
 	if r.place++; r.place == len(r.calls) {
@@ -77,7 +77,7 @@ func (r *ring) next() *entry {
 	return e
 }
 
-// Calls returns the last n calls that are kept, the oldest first.
+// Calls returns the last n calls of the transcript, oldest first.
 func (b *Book) Calls(n int) []Call {
 	r := &b.ring
 	r.mu.Lock()
