@@ -17,18 +17,17 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Appended says what became of a run.
+// Appended is the result of [History.Append].
 type Appended struct {
-	ID    int64 // of the run
-	Known bool  // the same run was there already: nothing was added
+	ID    int64 // ID of the run
+	Known bool  // the history already contained the run, and nothing was added
 }
 
-// Append adds the run; r.ID is not looked at. A run that is there already is not
-// added again: see [Appended]. Two runs are the same where all of them is, or, where
-// they have a Key, that and their results: a job that is run again with other results
-// is another run beside the first, never in its place. All of a run is kept or
-// nothing, and its secrets are taken out before. The end of ctx does not stop it: a run
-// that was interrupted belongs in the history too.
+// Append adds a run, with secrets removed; it ignores r.ID. A run that the history already contains
+// is not added again. Two runs are equal if all their content is, or, if they have a Key, if the
+// keys and the results are. A job that runs again with other results is therefore a second run and
+// never replaces the first. Append is atomic. Cancelling ctx does not stop it, so that interrupted
+// runs are recorded, too.
 func (h *History) Append(ctx context.Context, r reports.Run) (Appended, error) {
 	ctx = context.WithoutCancel(ctx)
 	r = h.censor.Run(r)
@@ -47,7 +46,7 @@ func (h *History) Append(ctx context.Context, r reports.Run) (Appended, error) {
 	return added, nil
 }
 
-// appendRun gives the run the number id, or the next where id is 0.
+// appendRun adds the run with the given ID, or with the next free ID if id is 0.
 func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Appended, error) {
 	comparisons, verdicts, err := encodeMeasured(r)
 	if err != nil {
@@ -97,8 +96,8 @@ func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Append
 	return Appended{ID: id}, nil
 }
 
-// identity is what two runs that are the same share: a digest of their JSON. That of a
-// large file is written piece by piece: whole it would be larger than what it is of.
+// identity returns the digest by which duplicate runs are recognised, a SHA-256 of the run's JSON.
+// The JSON is written in pieces, because as a whole it would be larger than the run.
 func identity(r reports.Run, comparisons, verdicts string) ([]byte, error) {
 	r.ID = 0
 	d := digester{sum: sha256.New()}
@@ -122,10 +121,10 @@ func identity(r reports.Run, comparisons, verdicts string) ([]byte, error) {
 	return d.sum.Sum(nil), d.err
 }
 
-// digester takes JSON in pieces.
+// digester computes the digest of JSON that is written in pieces.
 type digester struct {
 	sum hash.Hash
-	err error // the first
+	err error // first error
 }
 
 func (d *digester) text(s string) { d.sum.Write([]byte(s)) }
@@ -136,7 +135,7 @@ func (d *digester) value(v any) {
 	d.err = cmp.Or(d.err, err)
 }
 
-// results takes what [json.Marshal] would write of them.
+// results writes the same JSON as [json.Marshal].
 func (d *digester) results(r *reports.Results) {
 	if r == nil || r.Specs == nil {
 		d.value(r)
@@ -156,7 +155,7 @@ func (d *digester) results(r *reports.Results) {
 	d.text("}")
 }
 
-// encodeMeasured refuses what JSON cannot hold, such as an estimate that is not a number.
+// encodeMeasured encodes measurements. Values that JSON cannot represent, such as NaN, are errors.
 func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
 	for i := range r.Comparisons {
 		if _, err := json.Marshal(r.Comparisons[i]); err != nil {
@@ -172,7 +171,7 @@ func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
 	return comparisons, verdicts, nil
 }
 
-// runColumns are the columns of table runs but id and sum, in the order of runRow.
+// runColumns lists the columns of table runs except id and sum, in the order of runRow.
 const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
 	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
 
@@ -204,7 +203,7 @@ func runRow(ctx context.Context, tx *sql.Tx, r reports.Run, same []byte) ([]any,
 		int64(c.Passed), int64(c.Failed), int64(c.Skipped), int64(c.Pending), int64(c.Retried), int64(failures)}, nil
 }
 
-// bit is a bool as SQLite keeps it.
+// bit converts a bool to SQLite's representation.
 func bit(b bool) int64 {
 	if b {
 		return 1
@@ -274,7 +273,7 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 		if code < 0 {
 			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
 		}
-		if s.Attempts > math.MaxInt32 { // what packs them could not be read again
+		if s.Attempts > math.MaxInt32 { // larger values could not be unpacked
 			return fmt.Errorf("spec %q has %d attempts, which no history can keep", s.Name(), s.Attempts)
 		}
 		if s.Retried || s.BothWays() {
@@ -312,10 +311,10 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 	return err
 }
 
-// namesAtOnce is how many new names a statement writes: a file may have a million.
+// namesAtOnce is the number of new names per INSERT statement. A file may have a million.
 const namesAtOnce = 100
 
-// nameAll gives the number of each spec's name, the next one where it has none yet.
+// nameAll returns the ID of each spec's name, and assigns IDs to new names.
 func (w *rowWriter) nameAll(specs []reports.Spec) ([]int64, error) {
 	highest, err := collect(w.ctx, w.tx, "SELECT coalesce(max(id), 0) FROM names", nil, scanNumber)
 	if err != nil {
@@ -349,9 +348,8 @@ func (w *rowWriter) nameAll(specs []reports.Spec) ([]int64, error) {
 	return ids, nil
 }
 
-// knownNames gives the numbers of those names of the specs that are there already, among
-// about so many: of few specs each is looked for, as many small runs would otherwise read
-// the whole table each.
+// knownNames returns the IDs of existing names. all is the approximate size of the table: for few
+// specs it looks up each name, for many it reads the whole table.
 func (w *rowWriter) knownNames(specs []reports.Spec, all int64) (map[string]int64, error) {
 	free := make(map[string]int64, len(specs))
 	take := func(query string, args ...any) error {
@@ -376,7 +374,7 @@ func (w *rowWriter) knownNames(specs []reports.Spec, all int64) (map[string]int6
 	return free, nil
 }
 
-// insertNames writes the rows of new names of the specs.
+// insertNames inserts new names.
 func (w *rowWriter) insertNames(specs []reports.Spec, rows []any) error {
 	n := len(rows) / 4
 	done, err := w.tx.ExecContext(w.ctx, "INSERT INTO names (id, key, texts, sum) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", n-1)+
@@ -398,7 +396,7 @@ func (w *rowWriter) insertNames(specs []reports.Spec, rows []any) error {
 	return fmt.Errorf("names of %d specs: some are there already, without a number", n)
 }
 
-// rosters writes what many runs share and returns the numbers of the blobs.
+// rosters writes the data that runs share and returns the IDs of the blobs.
 func (w *rowWriter) rosters(specs []reports.Spec, ids []int64, order []int) (blobs []int64, err error) {
 	var r roster
 	flush := func() error {
@@ -428,7 +426,7 @@ func (w *rowWriter) rosters(specs []reports.Spec, ids []int64, order []int) (blo
 	return blobs, flush()
 }
 
-// blob is the number of the content, which is written where it is new.
+// blob returns the ID of a content and inserts it if it is new.
 func (w *rowWriter) blob(content []byte) (id int64, err error) {
 	sum := digest(content)
 	err = w.tx.QueryRowContext(w.ctx, "SELECT id FROM blobs WHERE digest = ?", sum).Scan(&id)
@@ -443,7 +441,7 @@ func (w *rowWriter) blob(content []byte) (id int64, err error) {
 	return id, err
 }
 
-// nanos is a time as it is kept; 0 of the zero time, which has no such number.
+// nanos returns a time as nanoseconds since 1970, or 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

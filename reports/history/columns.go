@@ -18,11 +18,11 @@ import (
 // rosterSpan is how many consecutive numbers of names one roster covers.
 const rosterSpan = 128
 
-// BothBit is added to the code of the state where the other outcome was there too: of a
-// pass that was retried, and of a failure that is [BothWays].
+// BothBit is added to the code of a state if the spec also had the other outcome: a pass that was
+// retried, or a failure with [reports.BothWays].
 const BothBit = 4
 
-// outcomes is what one run found.
+// outcomes holds the results of one run.
 type outcomes struct {
 	rosters  []int64  // numbers of blobs
 	codes    []byte   // of the states
@@ -33,13 +33,13 @@ type outcomes struct {
 	outputs  []sparse // nothing is written of them where no spec has one, as before version 4
 }
 
-// sparse is a text of one spec.
+// sparse is a text that one spec has.
 type sparse struct {
 	at   int // index of the spec
 	blob int64
 }
 
-// place is where a spec of the row stands in the results.
+// place returns the index of a spec of the row in the results.
 func (o *outcomes) place(at int) int {
 	if o.order == nil {
 		return at
@@ -62,7 +62,7 @@ func (o *outcomes) pack() []byte {
 	p.sparse(o.messages)
 	p.uint(len(o.order))
 	last := -1
-	for _, at := range o.order { // mostly the one behind the last
+	for _, at := range o.order { // mostly the successor of the previous one
 		p.int(int64(at - last - 1))
 		last = at
 	}
@@ -82,7 +82,7 @@ func (p *packer) sparse(texts []sparse) {
 	}
 }
 
-// sparse reads texts of some of n specs.
+// sparse reads the texts of some of n specs.
 func (u *unpacker) sparse(n int) []sparse {
 	texts := make([]sparse, u.count())
 	last := 0
@@ -97,8 +97,8 @@ func (u *unpacker) sparse(n int) []sparse {
 	return texts
 }
 
-// unpackCodes reads only which specs there are and their states: all that a window
-// needs. What is behind them is left in u.
+// unpackCodes reads only the rosters and the states, which is all that a window needs. It leaves the
+// rest in u.
 func unpackCodes(u *unpacker) (*outcomes, error) {
 	o := &outcomes{rosters: make([]int64, u.count())}
 	for i := range o.rosters {
@@ -145,7 +145,7 @@ func unpackOutcomes(b []byte) (*outcomes, error) {
 	return o, u.end()
 }
 
-// roster is a stretch of specs by the numbers of their names.
+// roster holds the data of consecutive specs by name ID.
 type roster struct {
 	ids    []int64
 	files  []string
@@ -179,7 +179,7 @@ func (r *roster) pack() ([]byte, error) {
 	return p.b, nil
 }
 
-// column writes texts of which many are the same.
+// column writes texts with many duplicates.
 func (p *packer) column(texts []string) {
 	known := map[string]int{}
 	var table []string
@@ -215,7 +215,7 @@ func (u *unpacker) column(n int) []string {
 	return texts
 }
 
-// rosterIDs reads only the numbers of the names.
+// rosterIDs reads only the name IDs.
 func rosterIDs(u *unpacker) []int64 {
 	ids := make([]int64, u.count())
 	last := int64(0)
@@ -235,7 +235,7 @@ func unpackRoster(b []byte) (*roster, error) {
 	n := len(r.ids)
 	r.files = u.column(n)
 	r.labels = make([][]string, n)
-	known := map[string][]string{} // specs with the same labels share them
+	known := map[string][]string{} // specs with equal labels share them
 	for i, text := range u.column(n) {
 		if u.err != nil {
 			break
@@ -276,8 +276,7 @@ func unpackDurations(b []byte, n int) ([]time.Duration, error) {
 	return all, u.end()
 }
 
-// sorted is the order of specs by the numbers of their names, and nil for it where
-// they are in that order already.
+// sorted returns the order of specs by name ID; kept is nil if they are already in that order.
 func sorted(ids []int64) (order, kept []int) {
 	order = make([]int, len(ids))
 	for i := range order {
@@ -290,7 +289,7 @@ func sorted(ids []int64) (order, kept []int) {
 	return order, order
 }
 
-// list is a JSON array, [] of nil.
+// list encodes values as a JSON array; nil is [].
 func list[T any](values []T) (string, error) {
 	if values == nil {
 		values = []T{}
@@ -299,7 +298,7 @@ func list[T any](values []T) (string, error) {
 	return string(text), err
 }
 
-// unlist is the way back from list; an empty array is nil again.
+// unlist decodes the result of list; an empty array becomes nil.
 func unlist[T any](text string, into *[]T) error {
 	if text == "[]" {
 		return nil

@@ -1,13 +1,12 @@
-// Package history keeps runs in a SQLite database.
+// Package history stores runs in a SQLite database.
 //
-// [Open] opens or creates the file for writing, [OpenRecorded] opens an existing one for
-// reading, also on a read-only file system. [History.Append] adds a run and removes the
-// secrets in it first. The same run twice is one run ([Appended]); a job that is run again
-// is another run.
+// [Open] opens or creates a file for writing. [OpenRecorded] opens an existing file for reading,
+// even on a read-only file system. [History.Append] adds a run with secrets removed; adding a run
+// twice has no effect. [History.Prune] removes runs, [History.Backup] copies the file.
 //
-// There is one row for each run, its specs packed by column; texts that recur are stored
-// once. Every row has a checksum, because SQLite has none: a damaged row is a
-// [*DamagedError]. [History.Prune] and [History.Backup] look after the file.
+// There is one row per run, with its specs packed by column; recurring texts are stored once. Every
+// row has a checksum, because SQLite does not checksum its pages: a damaged row is a
+// [*DamagedError].
 //
-// A [Reader] reads one state of the file for package analysis.
+// A [Reader] reads from one transaction, for package analysis.
 package history

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// DamagedError is a history file that is not a database, or a malformed one.
+// DamagedError reports a file that is not a database or is malformed. It was not changed.
 type DamagedError struct {
 	Path string
 	Err  error
@@ -17,7 +17,8 @@ func (e *DamagedError) Error() string {
 
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// InUseError is a history that another process kept locked for too long. It is sound.
+// InUseError reports that another process held the lock of the history for longer than 5 s. The
+// history is intact.
 type InUseError struct {
 	Path string
 	Err  error
@@ -29,7 +30,7 @@ func (e *InUseError) Error() string {
 
 func (e *InUseError) Unwrap() error { return e.Err }
 
-// UnwritableError is a history that cannot be created or written.
+// UnwritableError reports that a history cannot be created or written.
 type UnwritableError struct {
 	Path string
 	Err  error
@@ -41,17 +42,17 @@ func (e *UnwritableError) Error() string {
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
 
-// ForeignError is a database that is no history: of the engine, or of another program.
+// ForeignError reports a database that is not a history: of the engine, or of another program.
 type ForeignError struct{ Path string }
 
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("database %s is not a history of flujo-harness: nothing was changed in it; name another file with --db", e.Path)
 }
 
-// ErrNoRun is a run that is not in the history.
+// ErrNoRun reports that the history does not contain a run.
 var ErrNoRun = errors.New("no such run in the history")
 
-// OfFile reports whether an error is of the file, and not of what was to be written to it.
+// OfFile reports whether an error concerns the history file rather than the run to be written.
 func OfFile(err error) bool {
 	var damaged *DamagedError
 	var inUse *InUseError
@@ -59,11 +60,10 @@ func OfFile(err error) bool {
 	return errors.As(err, &damaged) || errors.As(err, &inUse) || errors.As(err, &unwritable)
 }
 
-// errSum is content that is not what was written: a page of the file that is damaged
-// and still reads as a database.
+// errSum reports content that differs from what was written, although SQLite could read it.
 var errSum = errors.New("its checksum does not fit")
 
-// The primary result codes of SQLite that need different answers from the user.
+// Primary result codes of SQLite that need different remedies.
 // https://www.sqlite.org/rescode.html
 const (
 	codeBusy     = 5
@@ -76,8 +76,8 @@ const (
 	codeNotADB   = 26
 )
 
-// explain turns an error of the database into one that says what to do. A locked
-// file is never called damaged: people delete what is damaged.
+// explain converts an error of the database to one with a remedy. It never reports a locked file as
+// damaged, because users delete damaged files.
 func (h *History) explain(doing string, err error) error {
 	if errors.Is(err, errSum) || errors.Is(err, errPacked) {
 		return &DamagedError{Path: h.path, Err: err}

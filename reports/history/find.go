@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// digestLength is the hex digits by which a run is named outside of its file, see
-// [RunLine.Digest]. Fewer name it too, eight at least, where they name only one.
+// digestLength is the number of hexadecimal digits in [RunLine.Digest]. Abbreviations of at least
+// eight digits are accepted if they are unique.
 const digestLength = 16
 
-// Find returns the number of a run by its number or its digest. The error is [ErrNoRun] where
-// no run, or more than one, has that name.
+// Find returns the ID of a run given by its ID or its digest. The error wraps [ErrNoRun] if no run,
+// or more than one, matches.
 func (h *History) Find(ctx context.Context, name string) (int64, error) {
 	r := newReader(ctx, h.db)
 	which, args := "WHERE id = ?", []any{name}

@@ -13,10 +13,9 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// History keeps runs in a SQLite file. It may be used by several goroutines, and the
-// file by several processes at once: who writes waits up to five seconds for the
-// others. Durability is "process": a run that was appended survives the death of the
-// process; the last one may be lost with the power.
+// History stores runs in a SQLite file. Several goroutines may use a History, and several processes
+// the file, at the same time: a writer waits up to 5 s for others. Durability is "process": an
+// appended run survives the end of the process, but the last one may be lost with the power.
 type History struct {
 	db     *sql.DB
 	path   string
@@ -26,13 +25,13 @@ type History struct {
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// applicationID is PRAGMA application_id of a history: see the first migration.
+// applicationID is PRAGMA application_id of a history, see the first migration.
 const applicationID = 0x666c6a68
 
-// Open opens the history at path and creates it, with its folder, where it is
-// missing. It finds out now what would otherwise fail after minutes of measuring:
-// the error is a [*DamagedError], an [*InUseError], an [*UnwritableError], a
-// [*ForeignError] or a [*sqlite.ErrNewer]. It never deletes, renames or repairs.
+// Open opens the history at path, and creates it and its folder if they do not exist. It checks that
+// the file is intact and writable, so that a command fails before minutes of measuring rather than
+// after. The error is a [*DamagedError], an [*InUseError], an [*UnwritableError], a [*ForeignError]
+// or a [*sqlitedb.ErrNewer]. Open never deletes, renames or repairs a file.
 func Open(ctx context.Context, path string) (*History, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, &UnwritableError{Path: path, Err: err}
@@ -43,16 +42,15 @@ func Open(ctx context.Context, path string) (*History, error) {
 	}
 	h := &History{db: db, path: path}
 	if err := h.check(ctx); err != nil {
-		_ = db.Close() // the first error is the one to tell
+		_ = db.Close() // the first error is the cause
 		return nil, err
 	}
 	return h, nil
 }
 
-// OpenRecorded opens a history that is there for reading: as [OpenHistory] does where it
-// can be written, which brings it up to date, and else without writing anything, so that
-// a history on a read-only file system is shown. One from an older version cannot be
-// brought up to date there: the error says so. Errors are those of OpenHistory.
+// OpenRecorded opens an existing history for reading. If the file is writable, it migrates the file
+// as [Open] does. Otherwise it writes nothing, so that a history on a read-only file system can be
+// shown; a history of an older version is an error then. Errors are those of Open.
 func OpenRecorded(ctx context.Context, path string) (*History, error) {
 	h, err := Open(ctx, path)
 	var unwritable *UnwritableError
@@ -65,13 +63,13 @@ func OpenRecorded(ctx context.Context, path string) (*History, error) {
 	}
 	h = &History{db: db, path: path}
 	if err := h.checkReading(ctx); err != nil {
-		_ = db.Close() // the first error is the one to tell
+		_ = db.Close() // the first error is the cause
 		return nil, err
 	}
 	return h, nil
 }
 
-// checkReading is check without writing.
+// checkReading is check for a file that cannot be written.
 func (h *History) checkReading(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
 		return err
@@ -99,8 +97,8 @@ func (h *History) checkReading(ctx context.Context) error {
 	return nil
 }
 
-// check looks before it touches: nothing is written into a file that is damaged or
-// belongs to another program.
+// check checks the file before it writes to it: files that are damaged or belong to another program
+// are not changed.
 func (h *History) check(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
 		return err
@@ -121,7 +119,7 @@ func (h *History) check(ctx context.Context) error {
 	return h.writable(ctx)
 }
 
-// sound reads the whole file.
+// sound checks the whole file.
 func (h *History) sound(ctx context.Context) error {
 	rows, err := h.db.QueryContext(ctx, "PRAGMA quick_check(1)")
 	if err != nil {
@@ -143,8 +141,8 @@ func (h *History) sound(ctx context.Context) error {
 	return nil
 }
 
-// own tells a history, or a new file, from the database of another program: one flag
-// with a wrong path must not put tables into it.
+// own returns an error if the file is the database of another program, so that a mistyped path does
+// not create tables in it.
 func (h *History) own(ctx context.Context) error {
 	var id, tables int
 	err := h.db.QueryRowContext(ctx,
@@ -158,10 +156,10 @@ func (h *History) own(ctx context.Context) error {
 	return nil
 }
 
-// writable writes and takes it back. A lock alone would not show that the file or
-// its folder is read-only.
+// writable writes a row and rolls back. Taking a lock alone would not detect a read-only file or
+// folder.
 func (h *History) writable(ctx context.Context) error {
-	tx, err := h.db.BeginTx(ctx, nil) // immediate: see sqlitedb.Open
+	tx, err := h.db.BeginTx(ctx, nil) // BEGIN IMMEDIATE, see sqlitedb.Open
 	if err != nil {
 		return h.explain("write to", err)
 	}

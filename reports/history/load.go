@@ -18,7 +18,7 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Load returns the run of this number, or [ErrNoRun].
+// Load returns a run by its ID, or an error that wraps [ErrNoRun].
 func (h *History) Load(ctx context.Context, id int64) (*reports.Run, error) {
 	runs, err := h.load(ctx, "WHERE id = ?", id)
 	if err != nil {
@@ -30,14 +30,13 @@ func (h *History) Load(ctx context.Context, id int64) (*reports.Run, error) {
 	return &runs[0], nil
 }
 
-// Latest returns the last n runs with all their results, the newest first: in the
-// order of their start, which need not be that in which they were appended.
+// Latest returns the last n runs with all their results, newest first. The order is that of their
+// start, which may differ from the order in which they were appended.
 func (h *History) Latest(ctx context.Context, n int) ([]reports.Run, error) {
 	return h.load(ctx, "ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
 }
 
-// Lines returns the last n runs without their results, the newest first, and how many
-// older ones there are.
+// Lines returns the last n runs without their results, newest first, and the number of older runs.
 func (h *History) Lines(ctx context.Context, n int) (lines []RunLine, older int, err error) {
 	rows, err := newReader(ctx, h.db).Rows("ORDER BY at DESC, id DESC LIMIT ?", max(0, n))
 	if err != nil {
@@ -62,8 +61,8 @@ func (h *History) load(ctx context.Context, which string, args ...any) ([]report
 	return runs, err
 }
 
-// Read calls f with a reader of one state of the file, whatever is appended meanwhile.
-// Errors of the database come back as this package's own, such as [*DamagedError].
+// Read calls f with a reader within one transaction, so that f sees a consistent state. It converts
+// errors of the database to those of this package, such as [*DamagedError].
 func (h *History) Read(ctx context.Context, f func(*Reader) error) error {
 	tx, err := h.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -76,7 +75,7 @@ func (h *History) Read(ctx context.Context, f func(*Reader) error) error {
 	return nil
 }
 
-// Count returns the number of runs for which a condition holds.
+// Count returns the number of runs that satisfy an SQL condition.
 func (r *Reader) Count(which string, args ...any) (int64, error) {
 	n, err := collect(r.ctx, r.db, "SELECT count(*) FROM runs WHERE "+which, args, scanNumber)
 	if err != nil {
@@ -85,7 +84,7 @@ func (r *Reader) Count(which string, args ...any) (int64, error) {
 	return n[0], nil
 }
 
-// Pruned reports whether a run of this number was recorded and has been removed.
+// Pruned reports whether the run with this ID was recorded and has been removed.
 func (r *Reader) Pruned(run int64) (bool, error) {
 	n, err := collect(r.ctx, r.db, "SELECT count(*) FROM sqlite_sequence WHERE name = 'runs' AND seq >= ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)", []any{run}, scanNumber)
 	if err != nil {
@@ -94,20 +93,20 @@ func (r *Reader) Pruned(run int64) (bool, error) {
 	return n[0] > 0, nil
 }
 
-// Reader reads rows within one transaction and proves the checksum of each.
+// Reader reads rows within one transaction and verifies their checksums.
 type Reader struct {
 	ctx context.Context
 	db  querier
 	inflater
-	rosters map[int64][]byte // packed, by the number of their blob
-	names   *names           // nil until they are read
+	rosters map[int64][]byte // packed rosters by blob ID
+	names   *names           // nil before they are read
 }
 
 func newReader(ctx context.Context, db querier) *Reader {
 	return &Reader{ctx: ctx, db: db, rosters: map[int64][]byte{}}
 }
 
-// runs are loaded whole.
+// runs loads runs with all their results.
 func (r *Reader) runs(which string, args ...any) ([]reports.Run, error) {
 	rows, err := r.Rows(which, args...)
 	if err != nil {
@@ -122,7 +121,7 @@ func (r *Reader) runs(which string, args ...any) ([]reports.Run, error) {
 	return runs, nil
 }
 
-// Whole adds to a row what is in the other tables.
+// Whole loads the run of a row with all its results.
 func (r *Reader) Whole(row Record) (reports.Run, error) {
 	run := row.Run
 	if err := r.Measured(&run); err != nil {
@@ -154,7 +153,7 @@ type Record struct {
 	place         place
 }
 
-// place is the part of the origin of a run that is kept in columns.
+// place is the part of a run's origin that is stored in columns.
 type place struct {
 	base, cell    string
 	fork, partial bool
@@ -247,7 +246,7 @@ func (r *Reader) Benchmarks(run *reports.Run) error {
 	return json.Unmarshal(text, &run.Benchmarks)
 }
 
-// Origin reads where a run comes from; the zero value where that was not recorded.
+// Origin reads the origin of a run, or the zero value if it was not recorded.
 func (r *Reader) Origin(run int64) (o reports.Origin, err error) {
 	all, err := collect(r.ctx, r.db, "SELECT base_branch, cell, fork, partial, details, sum FROM origins WHERE run_id = ?", []any{run}, func(rows *sql.Rows) (text []byte, err error) {
 		var base, cell string
@@ -270,7 +269,7 @@ func (r *Reader) Origin(run int64) (o reports.Origin, err error) {
 	return o, json.Unmarshal(text, &o)
 }
 
-// each runs a query and calls do for every row, so that no more than one is in memory.
+// each runs a query and calls do for every row, so that only one row is in memory.
 func each(ctx context.Context, db querier, query string, args []any, do func(*sql.Rows) error) (err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -285,7 +284,7 @@ func each(ctx context.Context, db querier, query string, args []any, do func(*sq
 	return rows.Err()
 }
 
-// collect runs a query to its end, so that no connection is held between two.
+// collect runs a query and reads all rows, which releases the connection.
 func collect[T any](ctx context.Context, db querier, query string, args []any, scan func(*sql.Rows) (T, error)) (all []T, err error) {
 	err = each(ctx, db, query, args, func(rows *sql.Rows) error {
 		one, err := scan(rows)
@@ -324,5 +323,5 @@ type RunLine struct {
 	BaseBranch string // as in [reports.Origin]
 	Cell       string // [reports.Origin.Cell]
 	Fork       bool
-	Partial    bool // not all tests were asked for
+	Partial    bool // some tests were excluded
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Each calls f with every run in the order of their numbers, one at a time.
+// Each calls f with every run, in the order of their IDs.
 func (h *History) Each(ctx context.Context, f func(reports.Run) error) error {
 	return h.Read(ctx, func(r *Reader) error {
 		rows, err := r.Rows("ORDER BY id")
@@ -27,9 +27,9 @@ func (h *History) Each(ctx context.Context, f func(reports.Run) error) error {
 	})
 }
 
-// Merge appends all runs of another history that are not in this one: a run is known by its
-// digest, so that merging is idempotent and its order changes nothing. Runs get numbers of
-// this history. An error leaves those that were appended before it.
+// Merge appends the runs of another history that this one lacks. Runs are compared by digest, so
+// Merge may be repeated and the order does not matter. Runs get new IDs. After an error, the runs
+// appended before it remain.
 func (h *History) Merge(ctx context.Context, other *History) (taken, known int, err error) {
 	err = other.Each(ctx, func(r reports.Run) error {
 		if err := reports.CheckCommit(r.Commit); err != nil {

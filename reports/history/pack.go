@@ -12,14 +12,14 @@ import (
 	"math"
 )
 
-// packer writes numbers and texts one behind the other.
+// packer encodes a sequence of numbers and texts.
 type packer struct{ b []byte }
 
 func (p *packer) uint(v int)    { p.b = binary.AppendUvarint(p.b, uint64(v)) }
 func (p *packer) int(v int64)   { p.b = binary.AppendVarint(p.b, v) }
 func (p *packer) text(s string) { p.uint(len(s)); p.b = append(p.b, s...) }
 
-// unpacker reads what a packer wrote. After an error everything is zero.
+// unpacker decodes the output of a packer. After an error it returns zero values.
 type unpacker struct {
 	b   []byte
 	err error
@@ -34,7 +34,7 @@ func (u *unpacker) fail() {
 	}
 }
 
-// uint is also a bound: a length or an index of what is still to come.
+// uint decodes a non-negative number that is a length or an index.
 func (u *unpacker) uint() int {
 	v, n := binary.Uvarint(u.b)
 	if n <= 0 || v > math.MaxInt32 {
@@ -68,7 +68,7 @@ func (u *unpacker) bytes() []byte {
 
 func (u *unpacker) text() string { return string(u.bytes()) }
 
-// count is the number of values to come, each of a byte at least.
+// count decodes the number of following values, each of which has at least one byte.
 func (u *unpacker) count() int {
 	n := u.uint()
 	if n > len(u.b) {
@@ -78,7 +78,7 @@ func (u *unpacker) count() int {
 	return n
 }
 
-// end is the error of all reads, or of what is left over.
+// end returns the first error, or an error if bytes remain.
 func (u *unpacker) end() error {
 	if u.err == nil && len(u.b) > 0 {
 		return fmt.Errorf("%d bytes too many behind packed values", len(u.b))
@@ -86,13 +86,13 @@ func (u *unpacker) end() error {
 	return u.err
 }
 
-// The first byte of what deflater wrote.
+// First byte of packed content.
 const (
 	stored   = 0
 	deflated = 1
 )
 
-// deflater compresses where that helps. It is used for one value after the other.
+// deflater compresses content if that makes it smaller. It is not safe for concurrent use.
 type deflater struct{ w *flate.Writer }
 
 func (d *deflater) pack(content []byte) ([]byte, error) {
@@ -122,12 +122,12 @@ func (d *deflater) pack(content []byte) ([]byte, error) {
 	return append([]byte{stored}, content...), nil
 }
 
-// maxInflated bounds what one value may become, in bytes, far above any run.
+// maxInflated is the maximum uncompressed size of a value in bytes, far above that of any run.
 const maxInflated = 1 << 28
 
 var errInflated = fmt.Errorf("more than %d MiB in one value, which is larger than any run", maxInflated>>20)
 
-// inflater is the way back. Its values stay good.
+// inflater decompresses the output of deflater. Later calls do not change earlier results.
 type inflater struct{ r io.ReadCloser }
 
 func (i *inflater) unpack(packed []byte) ([]byte, error) {
@@ -160,8 +160,8 @@ func (i *inflater) unpack(packed []byte) ([]byte, error) {
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// checksum of the columns of a row. SQLite has none of its own: a flipped bit in the
-// file is a wrong value and no error.
+// checksum returns the CRC-64 of the columns of a row. SQLite does not checksum its pages, so a
+// flipped bit in the file would be a wrong value without an error.
 func checksum(values ...any) int64 {
 	var p packer
 	for _, v := range values {
@@ -184,7 +184,7 @@ func checksum(values ...any) int64 {
 	return int64(crc64.Checksum(p.b, crcTable))
 }
 
-// digest is enough of a hash to tell contents apart.
+// digest returns a truncated SHA-256 that identifies content.
 func digest(content []byte) []byte {
 	sum := sha256.Sum256(content)
 	return sum[:len(sum)/2]

@@ -10,22 +10,21 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// Censor takes secrets out of what tests wrote, before it is kept: what is not in the
-// history is in no page either. What becomes of a run depends on that run alone, so
-// that the same run twice is the same. Names recur from run to run: what became of
-// them by themselves is remembered. Its zero value is ready to use, by several
-// goroutines at once.
+// Censor removes secrets from runs before they are stored, so that no report can contain them. The
+// result for a run depends only on that run, so that equal runs stay equal. Results for names,
+// which recur in every run, are cached. The zero value is ready for use, also concurrently.
 type Censor struct {
 	names sync.Map     // of string to string
-	known atomic.Int64 // names that are remembered, about
+	known atomic.Int64 // approximate number of cached names
 }
 
-// maxRemembered is the most names that are: a file of a million specs says each once.
+// maxRemembered is the maximum number of cached names, since a file with a million specs contains
+// each name only once.
 const maxRemembered = 100_000
 
-// Run returns r without secrets; r stays as it is, and what holds no secret is shared
-// with it. It looks twice where it found one: a secret that one text gives away by its
-// form is taken out of the texts before it too.
+// Run returns a copy of r without secrets. It does not change r, and the copy shares the parts of r
+// without secrets. If it finds a secret, it makes a second pass, since the secret may also occur in
+// earlier texts where its form does not reveal it.
 func (c *Censor) Run(r reports.Run) reports.Run {
 	reading := censoring{Censor: c}
 	clean := reading.run(r)
@@ -35,12 +34,12 @@ func (c *Censor) Run(r reports.Run) reports.Run {
 	return clean
 }
 
-// censoring is the reading of one run.
+// censoring processes one run.
 type censoring struct {
 	*Censor
 	secrets redact.Redactor
 	found   bool
-	changed bool // a text, since this was last looked at
+	changed bool // a text was changed since the flag was reset
 }
 
 // redacted is s without its secrets. By which rule one was found depends on what was read
@@ -62,7 +61,7 @@ func (c *censoring) text(s *string) {
 	}
 }
 
-// name is a text that recurs.
+// name processes a text that recurs in other runs.
 func (c *censoring) name(s *string) {
 	was := *s
 	if known, ok := c.names.Load(was); ok {
@@ -79,7 +78,7 @@ func (c *censoring) name(s *string) {
 	c.changed = c.changed || *s != was
 }
 
-// all does the same to each, in a copy where it changes one.
+// all applies do to each text and returns a copy if any text changed.
 func all(texts []string, do func(*string)) []string {
 	clean := texts
 	for i, text := range texts {
@@ -165,8 +164,8 @@ func (c *censoring) results(r reports.Results) *reports.Results {
 	return &r
 }
 
-// tellApart numbers those specs anew that have a name of another one, now that the
-// secret is gone in which they differed.
+// tellApart assigns new occurrences to specs whose names became equal because they differed only in
+// a secret.
 func tellApart(specs []reports.Spec, changed []int) {
 	if changed == nil {
 		return

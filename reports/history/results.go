@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// resultRow is a row of table results, still packed.
+// resultRow is a packed row of table results.
 type resultRow struct {
 	run                         int64
 	outcomes, durations, suites []byte
@@ -32,7 +32,7 @@ func scanResults(rows *sql.Rows) (w resultRow, err error) {
 
 const selectResults = "SELECT run_id, outcomes, durations, suites, sum FROM results "
 
-// Results reads all that is recorded of the specs of a run.
+// Results reads all results of a run.
 func (r *Reader) Results(run int64) (*reports.Results, error) {
 	out, o, err := r.outline(run)
 	if err != nil {
@@ -41,15 +41,15 @@ func (r *Reader) Results(run int64) (*reports.Results, error) {
 	return out, r.fill(out.Specs, o, o.messages, o.outputs)
 }
 
-// Outline reads the results of a run without the messages and the outputs of its specs, which
-// take most of the memory. [Reader.FillTexts] adds those that are needed.
+// Outline reads the results of a run without the messages and outputs of its specs, which take most
+// of the memory. [Reader.FillTexts] adds them for individual specs.
 func (r *Reader) Outline(run int64) (*reports.Results, error) {
 	out, _, err := r.outline(run)
 	return out, err
 }
 
-// FillTexts gives specs of the outline of a run their messages and outputs. Specs that the run
-// does not have stay unchanged.
+// FillTexts reads the messages and outputs of specs of an outline. It does not change specs that the
+// run does not contain.
 func (r *Reader) FillTexts(run int64, specs []*reports.Spec) error {
 	if len(specs) == 0 {
 		return nil

@@ -12,22 +12,21 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// Retention says which runs stay: those that either field asks for. The newest run always
-// stays, and so does the newest complete one of each branch: others are compared with it.
+// Retention states which runs to keep: those that either field selects. The newest run and the
+// newest complete run of each branch, a possible baseline run, are always kept.
 type Retention struct {
-	Newest int       // so many; 0: not by number
-	Since  time.Time // that started then or later; zero: not by time
+	Newest int       // keep the newest n runs; 0 selects none
+	Since  time.Time // keep runs that started at this time or later; zero selects none
 }
 
-// Pruned says what became of a history.
+// Pruned is the result of [History.Prune].
 type Pruned struct {
-	Removed, Left int   // runs
-	Before, After int64 // bytes of the file
+	Removed, Left int   // number of runs
+	Before, After int64 // size of the file in bytes
 }
 
-// Prune removes the other runs, with the names and texts that only they have, and
-// makes the file smaller. All of them go or none. A run that was removed is not known
-// any more: the same results appended again are a new run.
+// Prune removes all runs that keep does not select, together with names and texts that only they
+// use, and shrinks the file. Removing is atomic. Appending a removed run again adds it as a new run.
 func (h *History) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	if keep.Newest < 1 && keep.Since.IsZero() {
 		return Pruned{}, errors.New("prune: say how many runs to keep, or how old ones")
@@ -60,7 +59,7 @@ func (h *History) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	return p, nil
 }
 
-// size of the file, 0 where it cannot be told.
+// size returns the size of the file in bytes, or 0 if it cannot be determined.
 func (h *History) size() int64 {
 	info, err := os.Stat(h.path)
 	if err != nil {
@@ -96,7 +95,7 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, keep Retention) (removed, left i
 	return len(rows) - len(stay), len(stay), nil
 }
 
-// sweep removes shared rows that no run has any more.
+// sweep removes shared rows that no run uses.
 func sweep(ctx context.Context, tx *sql.Tx) error {
 	r := newReader(ctx, tx)
 	blobs, names := map[int64]bool{}, map[int64]bool{}
@@ -153,9 +152,9 @@ func sweep(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// Backup writes a copy of the history to a new file, while others use it: one state of
-// it, whole or not at all. It returns the number of runs read back from the copy. A
-// file that is there already is an error: backups are not overwritten.
+// Backup writes a consistent copy of the history to a new file, even while others use the history.
+// It returns the number of runs read back from the copy. An existing file is an error and is not
+// overwritten.
 func (h *History) Backup(ctx context.Context, path string) (runs int, err error) {
 	fail := func(err error) (int, error) { return 0, fmt.Errorf("back up history %s to %s: %w", h.path, path, err) }
 	if _, err := os.Lstat(path); err == nil {
@@ -178,7 +177,7 @@ func (h *History) Backup(ctx context.Context, path string) (runs int, err error)
 	return runs, nil
 }
 
-// readBack proves the copy, without a file beside it.
+// readBack checks the copy without leaving other files next to it.
 func readBack(ctx context.Context, path string) (int, error) {
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {

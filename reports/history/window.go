@@ -8,25 +8,25 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Absent is the code of a spec that a run does not have.
+// Absent is the code of a spec that a run does not contain.
 const Absent = 0xff
 
-// Window is the states of specs by run, for what looks at many runs at once.
+// Window holds the state of every spec in each of several runs.
 type Window struct {
-	Runs  []RunLine // that have results, the oldest first
-	Codes [][]byte  // by the number of the name, then by run; nil: in no run
-	Timed int       // of the runs, the last ones: their durations are here
+	Runs  []RunLine // runs with results, oldest first
+	Codes [][]byte  // codes by name ID and run; nil if no run contains the spec
+	Timed int       // number of last runs whose durations were read
 	Took  [][]time.Duration
 }
 
-// SlowWindow is the runs whose durations are looked at.
+// SlowWindow is the number of runs whose durations are analyzed.
 const SlowWindow = 60
 
-// maxDurations is about the most durations in a window, 8 bytes each: of runs of 100,000
-// specs those of the last 31 runs are read.
+// maxDurations is the approximate maximum number of durations in a window, 8 bytes each. For runs of
+// 100,000 specs the durations of the last 31 runs are read.
 const maxDurations = 25 << 17
 
-// Window reads the states of runs, and the durations of the last few of them.
+// Window reads the states of runs, and the durations of the last ones.
 func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 	w := &Window{}
 	for i := range runs {
@@ -68,7 +68,7 @@ func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 	return w, nil
 }
 
-// column puts one run into its place in w.
+// column adds one run to w.
 func (r *Reader) column(w *Window, at int, row resultRow, rosters map[int64][]int64) error {
 	content, err := r.unpack(row.outcomes)
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *Reader) column(w *Window, at int, row resultRow, rosters map[int64][]in
 	return nil
 }
 
-// cells is the row of a spec, made where it is missing.
+// cells returns the row of a spec and creates it if it does not exist.
 func (w *Window) cells(id int64) []byte {
 	for int64(len(w.Codes)) <= id {
 		w.Codes, w.Took = append(w.Codes, nil), append(w.Took, nil)
