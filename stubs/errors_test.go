@@ -44,7 +44,7 @@ func TestMessages(t *testing.T) {
 			"call 2 of step \"draft\" in arm \"with\", run \"r\" had another input than expected (-want +got):\n-a\n+b", true},
 		{&stubs.RateLimitError{After: 2 * time.Second}, `rate limited: retry after 2s`, false},
 		{&stubs.MalformedError{Raw: `{"a`, Err: io.ErrUnexpectedEOF}, `malformed output "{\"a": unexpected EOF`, false},
-		{&stubs.StreamError{Chunk: 2, Got: "ab"}, `stream broke at chunk 2, behind "ab"`, false},
+		{&stubs.StreamError{Chunk: 2, Got: "ab"}, `stream broke at chunk 2, after "ab"`, false},
 		{&stubs.ToolError{Tool: "search", Err: io.ErrUnexpectedEOF}, `tool "search": unexpected EOF`, false},
 	} {
 		if c.err.Error() != c.want {

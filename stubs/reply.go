@@ -97,7 +97,7 @@ type StreamError struct {
 }
 
 func (e *StreamError) Error() string {
-	return fmt.Sprintf("stream broke at chunk %d, behind %q", e.Chunk, shorten(e.Got, 80))
+	return fmt.Sprintf("stream broke at chunk %d, after %q", e.Chunk, shorten(e.Got, 80))
 }
 
 // Stream returns a reply that passes the chunks to the function of [WithChunks] and answers with the

@@ -54,7 +54,16 @@ func TestScriptsGoOnBehindWhatAnotherProcessCalled(t *testing.T) {
 			t.Errorf("%s: %q, error %v, verified %v", name, res.Scope, err, book.Verify())
 		}
 	}
-	book, _ := process(plan(script), nil)
+	// A retry in the other process is not a call of a second run.
+	book, err := stubs.Size(plan(stubs.Always[string]("a")), stubs.Load{Arm: "arm", Rounds: 2, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := new(stubs.LeftoverError)
+	if err := errors.Join(book.Resumed("arm", snap), book.Verify()); !errors.As(err, &left) || left.Asked != 1 {
+		t.Errorf("one call with two attempts for two runs: %v", err)
+	}
+	book, _ = process(plan(script), nil)
 	if err := book.Resumed("other", snap); err == nil {
 		t.Error("an arm that the book does not have was taken")
 	}

@@ -152,6 +152,7 @@ steps:
     - malformed: '{"a'
     - stream: [a, b]
     - {stream: [a, b], break_at: 1}
+    - {stream: [a, b], break_at: 0}
     - panic: boom
     - say: 2024-01-02           # a text, not a time
     - {say: x, after: [1ns, 2ns]}
@@ -172,23 +173,23 @@ steps:
 	}
 	hello := stubs.Say("hello").Times(2).After(stubs.Fixed(1)).Using(3, 4)
 	fromGo := stubs.Script[string](hello, stubs.Fail[string](errors.New("down")), stubs.RateLimited[string](1), stubs.Malformed[string](`{"a`),
-		stubs.Stream[string]("a", "b"), stubs.Stream[string]("a", "b").BreakAt(1), stubs.Panic[string]("boom"), stubs.Say("2024-01-02"),
+		stubs.Stream[string]("a", "b"), stubs.Stream[string]("a", "b").BreakAt(1), stubs.Stream[string]("a", "b").BreakAt(0), stubs.Panic[string]("boom"), stubs.Say("2024-01-02"),
 		stubs.Say("x"), stubs.Say("x"), hello, stubs.Fail[string](errors.New("2024-01-03")), stubs.Say("2024-01-03"))
 	took := func(agent core.Agent[string, string]) []string {
-		b, ctx := sized(t, planned(t, agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 15})
+		b, ctx := sized(t, planned(t, agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 16})
 		var did []string
-		for range 16 {
+		for range 17 {
 			did = append(did, outcome(agent, ctx, core.Request[string]{Run: core.RunKey{Run: "r"}, Path: "s1"}))
 		}
 		if err := b.Verify(); err == nil {
-			t.Error("the 16th call was to fail")
+			t.Error("the 17th call must fail")
 		}
 		return did
 	}
 	want := []string{`"hello"`, `"hello"`, `down`, `rate limited: retry after 1ns`, `malformed output "{\"a": unexpected end of JSON input`,
-		`"ab"`, `stream broke at chunk 1, behind "a"`, `panic: boom`, `"2024-01-02"`, `"x"`, `"x"`, `"hello"`, `"hello"`, `2024-01-03`, `"2024-01-03"`}
+		`"ab"`, `stream broke at chunk 1, after "a"`, `stream broke at chunk 0, behind ""`, `panic: boom`, `"2024-01-02"`, `"x"`, `"x"`, `"hello"`, `"hello"`, `2024-01-03`, `"2024-01-03"`}
 	yaml := took(fromYAML)
-	if d := cmp.Diff(want, yaml[:15]); d != "" {
+	if d := cmp.Diff(want, yaml[:16]); d != "" {
 		t.Errorf("from YAML (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(took(fromGo), yaml); d != "" {

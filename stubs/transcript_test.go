@@ -39,6 +39,26 @@ func TestTranscriptKeepsTheLastCalls(t *testing.T) {
 	}
 }
 
+// Without a transcript there are no inputs to record.
+func TestRecordInputsWithoutATranscript(t *testing.T) {
+	agent := stubs.Outputs[string]("a")
+	p, err := core.New("p", core.Step("s", agent, func(s string) string { return s }, func(s *string, out string) { *s = out }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := stubs.Size(p, stubs.Load{Arm: "arm", Rounds: 1, Batch: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := book.Transcript(0).RecordInputs().In(t.Context(), "arm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Run(ctx, core.NewEngine(), p, core.RunKey{Run: "r"}, ""); err != nil || len(book.Calls(1)) != 0 {
+		t.Errorf("error %v, calls %v", err, book.Calls(1))
+	}
+}
+
 func TestRecordedInputsAreCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		agent := stubs.Always[[]string]("out")
