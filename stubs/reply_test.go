@@ -130,7 +130,7 @@ func TestStreams(t *testing.T) {
 	for range 5 {
 		got = append(got, outcome(agent, ctx, core.Request[string]{Path: "s1"}))
 	}
-	want := []string{"s1 a", "s1 b", "s1 c", `"abc"`, "s1 a", "s1 b", `stream broke at chunk 2, after "ab"`, `stream broke at chunk 0, behind ""`,
+	want := []string{"s1 a", "s1 b", "s1 c", `"abc"`, "s1 a", "s1 b", `stream broke at chunk 2, after "ab"`, `stream broke at chunk 0, after ""`,
 		`step "s1" has no script: its reply breaks at chunk 1 of 1: BreakAt takes the number of a chunk of Stream, from 0`,
 		`step "s1" has no script: its reply breaks at chunk 0 of 0: BreakAt takes the number of a chunk of Stream, from 0`}
 	if d := cmp.Diff(want, got); d != "" {

@@ -187,7 +187,7 @@ steps:
 		return did
 	}
 	want := []string{`"hello"`, `"hello"`, `down`, `rate limited: retry after 1ns`, `malformed output "{\"a": unexpected end of JSON input`,
-		`"ab"`, `stream broke at chunk 1, after "a"`, `stream broke at chunk 0, behind ""`, `panic: boom`, `"2024-01-02"`, `"x"`, `"x"`, `"hello"`, `"hello"`, `2024-01-03`, `"2024-01-03"`}
+		`"ab"`, `stream broke at chunk 1, after "a"`, `stream broke at chunk 0, after ""`, `panic: boom`, `"2024-01-02"`, `"x"`, `"x"`, `"hello"`, `"hello"`, `2024-01-03`, `"2024-01-03"`}
 	yaml := took(fromYAML)
 	if d := cmp.Diff(want, yaml[:16]); d != "" {
 		t.Errorf("from YAML (-want +got):\n%s", d)
