@@ -74,6 +74,9 @@ of a test are kept as its labels, up to 32. Properties and outputs of whole test
 attachments are not kept, which is printed. Tests of a CTRF file with
 the status "other" count as pending.
 
+Some runners do not write all that failed: no file has the failure of an after hook under
+node --test, or an error of vitest outside of tests. Let their exit code fail the job as well.
+
 Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
 or the history could not be written.`,
 		RunE: func(cmd *cobra.Command, named []string) error {

@@ -343,6 +343,16 @@ func (g *goTestReader) outside(path, node, message string) error {
 	return g.c.suite(s)
 }
 
+// BuiltPackage is the package that the import path of a build is of: that of "m/a [m/a.test]",
+// which is m/a compiled for its test, and of "m/a.test", its test program.
+func BuiltPackage(importPath string) string {
+	pkg, _, forTest := strings.Cut(importPath, " [")
+	if !forTest {
+		pkg = strings.TrimSuffix(pkg, ".test")
+	}
+	return pkg
+}
+
 // endBuilds reports the builds that failed and that no package named: the file ends
 // before the results of the packages.
 func (g *goTestReader) endBuilds() error {
@@ -350,8 +360,7 @@ func (g *goTestReader) endBuilds() error {
 		// A build that printed a mistake and has no end has failed too, as has one with which
 		// the file ends: it was cut.
 		if b := g.builds[path]; !b.named && (b.failed || b.last == g.events || mistaken(b.out.String())) {
-			pkg, _, _ := strings.Cut(path, " [")
-			if err := g.outside(cmp.Or(pkg, withoutPackage), "build", b.out.String()); err != nil {
+			if err := g.outside(cmp.Or(BuiltPackage(path), withoutPackage), "build", b.out.String()); err != nil {
 				return err
 			}
 		}

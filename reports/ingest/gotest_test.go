@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -327,6 +328,16 @@ func TestGoBuildsWithoutEvents(t *testing.T) {
 	for _, text := range []string{"ok  \texample.com/m/a\t0.1s\n" + failed, "--- FAIL: TestA (0.00s)\n" + failed, compiler} {
 		if r, err := Read(strings.NewReader(text), ""); err == nil {
 			t.Errorf("%q is read as %+v", text, r.Results)
+		}
+	}
+}
+
+// A build has the name of its package also where the file ends before the package names it.
+func TestBuildsAreNamedForTheirPackage(t *testing.T) {
+	for path, want := range map[string]string{"m/a [m/a.test]": "m/a", "m/a.test": "m/a", "m/a": "m/a", "m/x.test [m/a.test]": "m/x.test"} {
+		r, err := Read(strings.NewReader(fmt.Sprintf(`{"ImportPath":%[1]q,"Action":"build-output","Output":"a.go:1:1: x"}`+"\n"+`{"ImportPath":%[1]q,"Action":"build-fail"}`, path)), "")
+		if err != nil || r.Results.Suites[0].Path != want {
+			t.Errorf("%s: %+v, %v, want %s", path, r, err, want)
 		}
 	}
 }

@@ -182,8 +182,7 @@ func (g *goNews) event(line []byte, n *live.News) {
 	}
 	switch {
 	case e.Action == "build-fail":
-		name, _, _ := strings.Cut(e.ImportPath, " [")
-		n.Broken = append(n.Broken, name)
+		n.Broken = append(n.Broken, ingest.BuiltPackage(e.ImportPath))
 	case e.Test == "" && e.Action == "start":
 		n.Begun = append(n.Begun, e.Package)
 	case e.Test == "" && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip"):
