@@ -45,7 +45,7 @@ func TestMessagesAreCompared(t *testing.T) {
 		"gomega, long texts":   {format.MessageWithDiff(long+"x", "to equal", long+"y"), "- \"...aaaaa[y]\"  (expected)\n+ \"...aaaaa[x]\"  (got)\n"},
 		"gomega, lines": {format.Message(order{1, 2, []string{"a", "b", "c"}}, "to equal", order{1, 3, []string{"a", "b", "c"}}),
 			"  {\n      Tea: 1,\n-     Cake: 3,  (expected)\n+     Cake: 2,  (got)\n      Names: [\"a\", \"b\", \"c\"],\n  }\n"},
-		"gomega, a text of lines": {format.Message("one\ntwo\nthree", "to equal", "one\n2\nthree"), "  one\n- 2  (expected)\n+ two  (got)\n  three\n"},
+		"gomega, a text of lines": {"Expected\n    <string>: one\\ntwo\\nthree\nto equal\n    <string>: one\\n2\\nthree", "  one\n- 2  (expected)\n+ two  (got)\n  three\n"},
 		"go-cmp in go test": {"a_test.go:13: order (-want +got):\n          order{\n        -     Tea:  595,\n        +     Tea:  495,\n              Milk: 1,\n          }",
 			"  a_test.go:13: order (-want +got):\n    order{\n-     Tea:  595,  (expected)\n+     Tea:  495,  (got)\n        Milk: 1,\n    }\n"},
 		"gomega, no comparison": {format.Message(5, "to be true"), "  Expected\n      <int>: 5\n  to be true\n"},

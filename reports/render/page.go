@@ -67,7 +67,7 @@ type page struct {
 	Series     []seriesView
 	MoreSeries int
 	Heat       *heatView
-	Ledger     []ledgerView
+	Ledger     []ledgerLimit
 	LeftOut    string
 	Slowest    []slowView
 	Slowing    []slowingView

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -32,6 +33,12 @@ type heatRow struct {
 
 type ledgerView struct {
 	Date, Change, What, From, To, Reason, Expires, Tone, Class string
+}
+
+// ledgerLimit is a limit and all that changed it, the newest first.
+type ledgerLimit struct {
+	What, Class, Now, Tone string
+	Changes                []ledgerView
 }
 
 type longerView struct{ ID, Name, Text string }
@@ -85,9 +92,7 @@ func cellsPath(cells, letters string) string {
 }
 
 func (p *page) addLedger(a *analysis.Analysis) {
-	for _, l := range a.Ledger {
-		p.Ledger = append(p.Ledger, newLedger(l))
-	}
+	p.Ledger = newLedgerLimits(a.Ledger)
 	loose := a.InForce()
 	for _, l := range loose[:min(len(loose), maxLoose)] {
 		p.Loose = append(p.Loose, ledgerText(l))
@@ -95,6 +100,39 @@ func (p *page) addLedger(a *analysis.Analysis) {
 	if n := len(loose) - len(p.Loose); n > 0 {
 		p.MoreLoose = text.More(n, "loosening")
 	}
+}
+
+// newLedgerLimits puts the changes of each limit together. Limits with a loosening in force come
+// first, then those that changed last.
+func newLedgerLimits(lines []analysis.LedgerLine) (all []ledgerLimit) {
+	at := map[[2]string]int{}
+	for _, l := range lines {
+		v := newLedger(l)
+		key := [2]string{v.What, v.Class}
+		i, known := at[key]
+		if !known {
+			i = len(all)
+			at[key] = i
+			all = append(all, ledgerLimit{What: v.What, Class: v.Class, Now: v.To})
+		}
+		all[i].Changes = append(all[i].Changes, v)
+		if l.Current {
+			all[i].Tone = "broken"
+		}
+	}
+	for i := range all {
+		l := &all[i]
+		last := l.Changes[0]
+		l.Now = fmt.Sprintf("%s since %s, %s", l.Now, last.Date, last.Change)
+		if l.Tone != "" {
+			l.Now += ", a loosening is in force"
+		}
+		if n := len(l.Changes); n > 1 {
+			l.Now += ", " + text.Plural(n, "change")
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ledgerLimit) int { return strings.Compare(b.Tone, a.Tone) })
+	return all
 }
 
 func newLedger(l analysis.LedgerLine) ledgerView {
