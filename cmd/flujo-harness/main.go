@@ -18,6 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/bisect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/compare"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/complete"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/gate"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/inspect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
@@ -105,12 +106,15 @@ database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
 		},
 	}
 	root.AddCommand(runCommand(), benchCommand(), mergeCommand(), measure.CalibrateCommand(), gate.Command(), quarantineCommand(), bisect.Command(), ingestCommand(), records.Command(), reportCommand(), serveCommand(), selftest.Command(), inspect.DoctorCommand(), measure.CostCommand(), compare.Command(),
-		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command())
+		sessionCommand(), selftest.BurnCommand(), cli.GuardCommand(), inspect.RunsCommand(), inspect.TraceCommand(), scaffold.Command(), complete.ManCommand(cli.Date()))
 	cli.Dress(root, map[string]string{
 		"run": cli.GroupTest, "ingest": cli.GroupTest, "merge": cli.GroupTest, "gate": cli.GroupTest, "quarantine": cli.GroupTest, "bisect": cli.GroupTest, "init": cli.GroupTest,
 		"compare": cli.GroupMeasure, "bench": cli.GroupMeasure, "cost": cli.GroupMeasure, "calibrate": cli.GroupMeasure,
 		"report": cli.GroupLook, "serve": cli.GroupLook, "history": cli.GroupLook, "runs": cli.GroupLook, "trace": cli.GroupLook,
-		"selftest": cli.GroupTrust, "doctor": cli.GroupTrust,
+		"selftest": cli.GroupTrust, "doctor": cli.GroupTrust, "man": cli.GroupLook,
 	})
+	if err := complete.Values(root); err != nil {
+		panic(err) // a flag has two lists of values
+	}
 	return root
 }

@@ -332,7 +332,8 @@ func (j job) run() error {
 	}
 	var suites runner.Outcome
 	if tests != nil {
-		follower, stop := j.follow(ctx, p, history, r, tests, progress)
+		follower, stop := records.Follow(ctx, p, j.output.db, history, r, tests, progress, j.cmd.ErrOrStderr())
+		follower.Groups = j.ci.Groups()
 		var every []*reports.Results
 		every, suites, err = tests.Repeat(ctx, j.runs, follower.Tell)
 		stop()

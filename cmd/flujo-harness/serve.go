@@ -100,7 +100,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				defer store.KeepPulling(ctx, 30*time.Second, cmd.ErrOrStderr())()
 				show(door, history, look, options)
 				door.Runs = func() []live.Following {
-					return live.Follow(filepath.Join(p.Root, ".flujo"), historyOf(p, db))
+					return live.Follow(filepath.Join(p.Root, ".flujo"), records.HistoryPath(p, db))
 				}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "http://127.0.0.1:%d/?token=%s\n", at, token)

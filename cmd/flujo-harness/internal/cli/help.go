@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -63,6 +64,19 @@ func version() string {
 		}
 	}
 	return text + ", " + info.GoVersion
+}
+
+// Date is that of the commit that the program was built from, or the beginning of 1970 where it is
+// unknown.
+func Date() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if at, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return at
+			}
+		}
+	}
+	return time.Unix(0, 0).UTC()
 }
 
 // ofGoTest are flags of go test and Ginkgo that people give to run.

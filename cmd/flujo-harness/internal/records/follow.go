@@ -1,7 +1,8 @@
-package main
+package records
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -15,16 +16,18 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// follow shows the tests of a run while they run, here and to serve; stop ends that. What an
+// Follow shows the tests of a run while they run, here and to serve; stop ends that. What an
 // earlier run says of them is a help: without it, or without the file, the tests run as well.
-func (j job) follow(ctx context.Context, p project.Project, h *history.History, r reports.Run, tests *runner.Tests, progress *cli.Progress) (f *cli.Follower, stop func()) {
-	run := live.Run{History: historyOf(p, j.output.db), Command: r.Command, Branch: r.Branch, Commit: r.Commit, Started: r.Started}
+//
+// db is the history as --db names it.
+func Follow(ctx context.Context, p project.Project, db string, h *history.History, r reports.Run, tests *runner.Tests, progress *cli.Progress, out io.Writer) (f *cli.Follower, stop func()) {
+	run := live.Run{History: HistoryPath(p, db), Command: r.Command, Branch: r.Branch, Commit: r.Commit, Started: r.Started}
 	file := (*live.File)(nil)
 	if base, err := harness.Folder(p.Root); err == nil {
 		file, _ = live.Create(base)
 	}
-	f = &cli.Follower{Tracker: live.NewTracker(run, j.expected(ctx, h, tests), time.Now), File: file, Progress: progress,
-		Screen: cli.NewScreen(j.cmd.ErrOrStderr()), Module: r.Origin.Module, Clean: clean, Now: time.Now, Groups: j.ci.Groups()}
+	f = &cli.Follower{Tracker: live.NewTracker(run, expected(ctx, h, r, tests), time.Now), File: file, Progress: progress,
+		Screen: cli.NewScreen(out), Module: r.Origin.Module, Clean: clean, Now: time.Now}
 	return f, func() {
 		f.End()
 		if file != nil {
@@ -33,8 +36,8 @@ func (j job) follow(ctx context.Context, p project.Project, h *history.History, 
 	}
 }
 
-// historyOf is the whole path of the history that --db names.
-func historyOf(p project.Project, db string) string {
+// HistoryPath is the whole path of the history that --db names.
+func HistoryPath(p project.Project, db string) string {
 	path := p.Path(db, ".flujo/history.db")
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
@@ -44,9 +47,9 @@ func historyOf(p project.Project, db string) string {
 
 // expected is what the newest complete run says of the tests. Of a selection by flags nothing is
 // expected.
-func (j job) expected(ctx context.Context, h *history.History, tests *runner.Tests) live.Expected {
+func expected(ctx context.Context, h *history.History, r reports.Run, tests *runner.Tests) live.Expected {
 	const newest = 20
-	if j.selection().Filtered {
+	if r.Origin.Selection.Filtered {
 		return live.Expected{}
 	}
 	lines, _, err := h.Lines(ctx, newest)
