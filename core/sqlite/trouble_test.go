@@ -25,7 +25,7 @@ func TestDiskErrorsAreNotBare(t *testing.T) {
 		says string
 	}{
 		"a save that cannot be written": {opWrite, lib.SQLITE_IOERR_WRITE, save, "the system could not read or write"},
-		"a save on a full disk":         {opWrite, lib.SQLITE_FULL, save, "make room"},
+		"a save on a full disk":         {opWrite, lib.SQLITE_FULL, save, "free some space"},
 		"a save that cannot be synced":  {opSync, lib.SQLITE_IOERR_FSYNC, save, "the system could not read or write"},
 		"a read that fails":             {opRead, lib.SQLITE_IOERR_READ, load, "the system could not read or write"},
 		"a read without a descriptor":   {opOpen, lib.SQLITE_CANTOPEN, load, "how many files may be open"},
