@@ -38,6 +38,9 @@ const (
 	maxSeq  = 1<<seqBits - 1 // steps a run can have
 )
 
+// mostKept is the largest buffer for checksums that is kept, in bytes.
+const mostKept = 1 << 20
+
 // maxArgs is the most arguments that a statement has: those of a pause.
 const maxArgs = 21
 
@@ -247,7 +250,9 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
 	var boxed driver.Value = key // once
 	var crc int64
-	b.buf, crc = sum(b.buf, key, rec)
+	if b.buf, crc = sum(b.buf, key, rec); cap(b.buf) > mostKept {
+		b.buf = nil
+	}
 	stmt, values := stmtInsertStep, []driver.Value{boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
 		blob(rec.Output), blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), crc, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost}
 	if rec.Feedback != "" || rec.Error != "" || isPause(rec) {

@@ -94,6 +94,7 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 		return fail(err)
 	}
 	defer rows.Close()
+	var buf []byte
 	for want := int64(0); rows.Next(); want++ {
 		var r core.StepRecord
 		var stepKey, began, finished, stored, due int64
@@ -106,7 +107,8 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 		if r.Seq != want {
 			return fail(fmt.Errorf("%w: record %d is missing", core.ErrCorrupt, want))
 		}
-		if _, got := sum(nil, stepKey, &r); got != stored {
+		var got int64
+		if buf, got = sum(buf, stepKey, &r); got != stored {
 			return fail(fmt.Errorf("%w: record %d has checksum %08x, stored with it is %08x", core.ErrCorrupt, r.Seq, got, stored))
 		}
 		if r.State != nil {

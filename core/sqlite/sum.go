@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 
 	"github.com/flujo/flujo-harness/core"
 )
@@ -12,45 +13,37 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sum is the CRC-32C over a step record at its key. SQLite does not checksum its
 // main file: a flipped bit in a payload passes its integrity check. CRC-32C finds
 // every error burst of up to 32 bits and misses one other damage in 2^32; it is no
-// protection against somebody who wants to deceive. buf is used for what is not a
-// payload, and returned to be used again.
+// protection against somebody who wants to deceive. buf is where the record is put
+// together, in one piece, and is returned to be used again.
 func sum(buf []byte, key int64, r *core.StepRecord) ([]byte, int64) {
-	var c uint32
-	number := func(n int64) { buf = binary.LittleEndian.AppendUint64(buf, uint64(n)) }
 	// Each part is preceded by its length, so that bytes cannot move between parts.
-	text := func(s string) {
-		number(int64(len(s)))
-		buf = append(buf, s...)
-	}
-	payload := func(p []byte) {
-		n := int64(len(p))
+	number := func(buf []byte, n uint64) []byte { return binary.LittleEndian.AppendUint64(buf, n) }
+	text := func(buf []byte, s string) []byte { return append(number(buf, uint64(len(s))), s...) }
+	payload := func(buf, p []byte) []byte {
 		if p == nil {
-			n = -1
+			return number(buf, math.MaxUint64)
 		}
-		number(n)
-		c = crc32.Update(crc32.Update(c, castagnoli, buf), castagnoli, p)
-		buf = buf[:0]
+		return append(number(buf, uint64(len(p))), p...)
 	}
-	buf = buf[:0]
-	number(key)
-	number(int64(r.Status))
-	number(int64(r.Attempts))
-	number(r.Started.UnixNano())
-	number(r.Ended.UnixNano())
-	text(r.Path)
-	payload(r.Output)
-	text(r.Feedback)
-	text(r.Error)
-	payload(r.State)
-	number(r.Usage.Calls)
-	number(r.Usage.Tokens)
-	number(r.Usage.Cost)
+	buf = number(buf[:0], uint64(key))
+	buf = number(buf, uint64(r.Status))
+	buf = number(buf, uint64(r.Attempts))
+	buf = number(buf, uint64(r.Started.UnixNano()))
+	buf = number(buf, uint64(r.Ended.UnixNano()))
+	buf = text(buf, r.Path)
+	buf = payload(buf, r.Output)
+	buf = text(buf, r.Feedback)
+	buf = text(buf, r.Error)
+	buf = payload(buf, r.State)
+	buf = number(buf, uint64(r.Usage.Calls))
+	buf = number(buf, uint64(r.Usage.Tokens))
+	buf = number(buf, uint64(r.Usage.Cost))
 	if isPause(r) {
-		text(r.Token)
-		text(r.For)
-		number(nanos(r.Due))
+		buf = text(buf, r.Token)
+		buf = text(buf, r.For)
+		buf = number(buf, uint64(nanos(r.Due)))
 	}
-	return buf, int64(crc32.Update(c, castagnoli, buf))
+	return buf, int64(crc32.Checksum(buf, castagnoli))
 }
 
 // sumAnswer is the CRC-32C over an answer and what it belongs to.
