@@ -151,11 +151,13 @@ func (j job) watch() error {
 	ctx := j.cmd.Context()
 	round := func() error {
 		err := j.run()
-		fmt.Fprintln(j.cmd.OutOrStdout(), "waiting for changes; Ctrl-C ends")
+		if ctx.Err() == nil && (err == nil || cli.CodeOf(err) != cli.ExitUsage) {
+			fmt.Fprintln(j.cmd.OutOrStdout(), "waiting for changes; Ctrl-C ends")
+		}
 		return err
 	}
 	if err := round(); err != nil && cli.CodeOf(err) == cli.ExitUsage {
-		return err
+		return err // nothing that a change of files could mend
 	}
 	choose.Watch(ctx, p.Root, func(changed []string) {
 		j.choice.changed = changed
