@@ -120,8 +120,8 @@ func importProblem(file, imported string) string {
 		if allowed, walled := rooms[room]; walled && !isTest && target == folder && whole != room && !slices.Contains(allowed, whole) {
 			return room + " may not import " + whole
 		}
-	case strings.HasPrefix(imported, "github.com/jackc/") && !strings.HasPrefix(file, "core/postgres/") && !strings.HasPrefix(file, "core/worker/") && !strings.HasPrefix(file, "reports/store/postgres/"):
-		return "only core/postgres, reports/store/postgres and the workers may import PostgreSQL's driver: a program with another backend must not need it"
+	case strings.HasPrefix(imported, "github.com/jackc/") && !strings.HasPrefix(file, "core/postgres/") && !strings.HasPrefix(file, "core/worker/") && !strings.HasPrefix(file, "core/peers/") && !strings.HasPrefix(file, "reports/store/postgres/"):
+		return "only core/postgres, reports/store/postgres, the workers and the peers may import PostgreSQL's driver: a program with another backend must not need it"
 	case imported == dsl && folder != "suites":
 		return "only suites may import Ginkgo's DSL: it registers flags and keeps global state"
 	case filepath.ToSlash(filepath.Dir(file)) == "core" && !isTest && strings.Contains(strings.Split(imported, "/")[0], ".") &&

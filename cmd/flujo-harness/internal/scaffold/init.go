@@ -43,11 +43,12 @@ func Command() *cobra.Command {
 		Use: "init [dir]", Args: cobra.MaximumNArgs(1),
 		Short: "Write a CI workflow for the tests of a module",
 		Long: `Writes into the Go module of dir (default: the working folder) a workflow for the CI
-system that it finds there, which runs all tests and keeps their history, and the line of
-.gitignore for what runs leave in the module; where there is a folder thresholds/limits, also a
-job to start by hand that calibrates limits on a runner and proposes them for review. It finds GitHub Actions and GitLab CI by
-their files and by the remotes of git; --ci names them. Neither go.mod nor any Go file is
-changed. Beside a .gitlab-ci.yml of your own the job is written to a file to include.
+system that it finds there, which runs all tests, keeps their history and shows them on the
+change, and the line of .gitignore for what runs leave in the module; where there is a folder
+thresholds/limits, also a job to start by hand that calibrates limits on a runner and proposes
+them for review. It finds GitHub Actions and GitLab CI by their files and by the remotes of git;
+--ci names them. Neither go.mod nor any Go file is changed. Beside a .gitlab-ci.yml of your own
+the job is written to a file to include.
 
 flujo-harness init pipeline adds a durable pipeline with its suite to the module.
 
