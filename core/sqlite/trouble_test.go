@@ -28,7 +28,7 @@ func TestDiskErrorsAreNotBare(t *testing.T) {
 		"a save on a full disk":         {opWrite, lib.SQLITE_FULL, save, "free some space"},
 		"a save that cannot be synced":  {opSync, lib.SQLITE_IOERR_FSYNC, save, "the system could not read or write"},
 		"a read that fails":             {opRead, lib.SQLITE_IOERR_READ, load, "the system could not read or write"},
-		"a read without a descriptor":   {opOpen, lib.SQLITE_CANTOPEN, load, "how many files may be open"},
+		"a read without a descriptor":   {opOpen, lib.SQLITE_CANTOPEN, load, "the limit on open files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, armed := openArmed(t, func(op fileOp) int32 {
