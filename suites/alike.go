@@ -6,8 +6,8 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// likeness is what two runs of the same case must have in common, whatever happened on
-// their way: everything but times, tokens, positions, and what was used.
+// likeness holds the parts of a run that must be equal in every execution of a case, however often
+// it was interrupted: everything except times, tokens, sequence numbers and usage.
 type likeness struct {
 	Status  string
 	Error   string
@@ -41,5 +41,5 @@ func likenessOf(s core.Snapshot) likeness {
 	return l
 }
 
-// unlike is the difference of two runs of the same case; empty where there is none.
+// unlike returns the difference of two runs of one case, or "".
 func unlike(want, got core.Snapshot) string { return cmp.Diff(likenessOf(want), likenessOf(got)) }

@@ -12,13 +12,12 @@ import (
 	"github.com/flujo/flujo-harness/core/coretest"
 )
 
-// DescribeBackend describes what a backend must do: everything in package coretest, one
-// spec for each demand. open opens the backend whose file, or folder, is at a path, and
-// creates it when it is missing. For one that outlives its process (coretest.Durable),
-// child processes are killed at commits of a run, at other ones with another seed, and
-// frozen in the middle of one.
+// DescribeBackend describes the requirements of package coretest for a backend, one spec each. open
+// opens the backend whose file or folder is at a path, and creates it if it does not exist. If the
+// backend is durable (coretest.Durable), child processes are killed at commits of a run, which
+// depend on Ginkgo's random seed, and suspended during a run.
 //
-// Call it at the level of the package: the children are this test program, started again.
+// It must be called at package level, because the child processes run this test program again.
 //
 //	var _ = suites.DescribeBackend("postgres", open, coretest.Durable)
 func DescribeBackend(name string, open coretest.Opener, life coretest.Life, decorators ...any) bool {
@@ -54,5 +53,5 @@ func DescribeBackend(name string, open coretest.Opener, life coretest.Life, deco
 	})...)
 }
 
-// everyFourth takes a quarter of the moments, which one by the seed.
+// everyFourth selects a quarter of the moments by Ginkgo's random seed.
 func everyFourth(moment int) bool { return (int64(moment)+GinkgoRandomSeed())%4 == 0 }

@@ -10,25 +10,25 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Case is one row of [DescribePipeline]: what a run is given, and what must come of it.
-// S is the scope of the pipeline, A the agents that it is built of.
+// Case is one case of [DescribePipeline]: the input of a run and the expected result. S is the scope
+// of the pipeline, A the agents that it is built from.
 type Case[S, A any] struct {
 	Name    string
 	Input   S
-	Change  func(*A)            // scripts of this case, in place of those that are given for all; nil: none
-	Answers []Answer            // to pauses; one without an answer is where the run ends
-	Faults  []stubs.Fault       // of the backend: the run must end the same in spite of them
-	Outcome types.GomegaMatcher // of the *Ran[S]: HaveCompleted() …
-	Scope   types.GomegaMatcher // of the scope at the end, an S; nil: any
+	Change  func(*A)            // replaces agents for this case; may be nil
+	Answers []Answer            // answers to pauses; the run ends at a pause without an answer
+	Faults  []stubs.Fault       // faults of the backend, in spite of which the result must be the same
+	Outcome types.GomegaMatcher // matches the *Ran[S], for example HaveCompleted()
+	Scope   types.GomegaMatcher // matches the final scope, an S; nil matches any
 }
 
-// Answer is what a person says at a pause.
+// Answer is a person's answer to a pause.
 type Answer struct {
-	Path string // of the pause in the run: "approve", "refine#2/approve"
-	With any    // as for core.Signal
+	Path string // path of the pause in the run, such as "refine#2/approve"
+	With any    // answer, as for core.Signal
 }
 
-// subject is a case with the pipeline that it is about.
+// subject is a case together with its pipeline.
 type subject[S, A any] struct {
 	Case[S, A]
 	build  func(A) (*core.Pipeline[S], error)
@@ -49,8 +49,7 @@ func (c *subject[S, A]) pipeline() (*core.Pipeline[S], error) {
 	return p, nil
 }
 
-// pause finds a pause of a run that waits, one that the case has an answer to before
-// others.
+// pause returns an open pause of a run, preferably one that the case has an answer to.
 func (c *subject[S, A]) pause(s core.Snapshot) (pause core.StepRecord, with *Answer, found bool) {
 	for _, rec := range s.Steps {
 		if rec.Status != core.Paused || answered(s, rec.Token) {
@@ -66,7 +65,7 @@ func (c *subject[S, A]) pause(s core.Snapshot) (pause core.StepRecord, with *Ans
 	return pause, nil, found
 }
 
-// unasked lists the answers that nobody asked for.
+// unasked returns the paths of answers that no pause asked for.
 func (c *subject[S, A]) unasked(s core.Snapshot) (paths []string) {
 	asked := map[string]int{}
 	for _, rec := range s.Steps {

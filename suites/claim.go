@@ -2,7 +2,7 @@ package suites
 
 import "fmt"
 
-// claim is a matcher that says something of a run.
+// claim is a matcher for a property of a run.
 type claim struct {
 	name  string // of the matcher
 	takes string // what it can be given
@@ -10,7 +10,7 @@ type claim struct {
 	holds func(facts) (bool, error)
 }
 
-// takesRuns is what can be given to most matchers.
+// takesRuns describes the values that most matchers accept.
 const takesRuns = "a run: the *suites.Ran of suites.Run, a core.Result, or a core.Snapshot"
 
 // Match implements types.GomegaMatcher.
@@ -43,7 +43,7 @@ func (c claim) message(actual any, to string) string {
 	return text
 }
 
-// ofRun is a claim on how a run ended. It is an error where that is not known.
+// ofRun returns a claim about how a run ended. If that is unknown, the matcher returns an error.
 func ofRun(name, want string, holds func(facts) (bool, error)) claim {
 	return claim{name, takesRuns, want, func(f facts) (bool, error) {
 		if f.result == nil {

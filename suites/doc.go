@@ -1,31 +1,29 @@
-// Package suites is for specs in Ginkgo: descriptions to be imported into a suite of
-// one's own, matchers, and this project's own suites, which use them.
+// Package suites provides Ginkgo descriptions for use in other suites, Gomega matchers for runs, and
+// this project's own suites, which use them.
 //
-// Descriptions are called at the level of a package, since some start the test program
-// again, to be measured or killed:
+// Descriptions must be called at package level, because some start the test program again to be
+// measured or killed:
 //
-//   - [DescribePipeline]: a table of cases with scripted agents; each is run, replayed,
-//     run beside others, stopped for want of budget, answered twice, and killed at
-//     every save.
-//   - [DescribeBackend]: what package coretest demands of a backend.
-//   - [DescribeOverhead]: what durability costs a pipeline, judged by its limit.
+//   - [DescribePipeline]: a table of cases with scripted agents. Each case is run, replayed, run
+//     concurrently, stopped by its budget, answered twice, and killed at every save.
+//   - [DescribeBackend]: the requirements of package coretest for a backend.
+//   - [DescribeOverhead]: the cost of durability of a pipeline, judged by its limit.
 //
-// Matchers are about runs: [Run] makes one to look at, whatever becomes of it.
-// [HaveCompleted], [HaveFailedAt], [HavePausedAt], [HaveStoppedFor], [HaveExitReason],
-// [HaveSaved] and [ReplayIdentically] take what it returns, and as far as it can be
-// known from them a core.Result, a core.Snapshot or an error. [Hold] and [HoldLimit]
-// are about verdicts, [LeakNothing] about functions. What was not found out is an error,
-// which neither To nor NotTo accepts: a script that ran dry, a run that was cut off, an
-// inconclusive verdict. A failure shows the table of what was saved.
+// Matchers apply to runs. [Run] executes a run and returns it whatever its outcome.
+// [HaveCompleted], [HaveFailedAt], [HavePausedAt], [HaveStoppedFor], [HaveExitReason], [HaveSaved]
+// and [ReplayIdentically] accept its result and, as far as these contain the information, a
+// core.Result, a core.Snapshot or an error. [Hold] and [HoldLimit] apply to verdicts, [LeakNothing]
+// to functions. If a property is unknown, because a script was exhausted, a run was interrupted or
+// a verdict is inconclusive, the matcher returns an error, which fails both To and NotTo. Failure
+// messages contain the table of saved records.
 //
-// What this package is not: a framework. Everything in it is an ordinary Ginkgo spec or
-// Gomega matcher, and it is the only package here that imports Ginkgo's DSL, which
-// registers flags and keeps global state.
+// The package is not a framework: it consists of ordinary Ginkgo specs and Gomega matchers. It is the
+// only package of this module that imports Ginkgo's DSL, which registers flags and has global state.
 //
 // # Labels
 //
-// Every spec has one label "category:NAME": what it is about, by which reports group.
-// Specs about one pipeline or workload have "workload:NAME", too. The categories are
+// Every spec has one label "category:NAME", by which reports group specs. Specs for one pipeline or
+// workload also have "workload:NAME". The categories are
 //
 //   - of the descriptions: outcome, replay, isolation, budget, recovery,
 //     human-in-the-loop, conformance, persistence-overhead;
@@ -33,13 +31,12 @@
 //     success-conditions, test-doubles, serialization, compatibility, comparison, gate,
 //     matchers, self-check.
 //
-// To choose by them:
+// To select specs by label:
 //
 //	go tool ginkgo --label-filter 'category: containsAny {recovery, replay} && workload: containsAny order' ./...
 //
 // # Examples
 //
-// An order that a person approves, a review loop, and a comparison of encoding/json with
-// a wrapper are whole suites of this package, and examples of [DescribePipeline] and of
-// [Hold].
+// The examples of [DescribePipeline] and [Hold] are complete suites: an order that a person
+// approves, a review loop, and a comparison of encoding/json with a wrapper.
 package suites

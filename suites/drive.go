@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// drive is how a case is driven to its end.
+// drive configures how a case is executed.
 type drive struct {
 	key     core.RunKey
 	open    func(context.Context) (core.Backend, error) // once for each process
@@ -22,12 +22,12 @@ type drive struct {
 	again   bool        // goes on behind a save that failed
 }
 
-// mostProcesses of one run: more than any run needs that ends.
+// mostProcesses is the maximum number of resumptions of one run, more than any run that ends needs.
 const mostProcesses = 200
 
-// to takes the run from where it is to its end. Each start, answer and resumption is
-// made as by another process: the backend is opened anew, and so are the scripts, which
-// go on behind the calls that are recorded.
+// to executes the run to its end. Each start, answer and resumption is made as by another process:
+// the backend is opened again, and the scripts are created again and continue after the recorded
+// calls.
 func (c *subject[S, A]) to(ctx context.Context, d drive) (*Ran[S], error) {
 	p, err := c.pipeline()
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *subject[S, A]) to(ctx context.Context, d drive) (*Ran[S], error) {
 	return ran, fmt.Errorf("case %q: the run was taken up %d times and has not ended: %w", c.Name, mostProcesses, orNothing(ran.Err))
 }
 
-// process takes the run one part further, if there is more to do.
+// process executes the next part of the run, if there is one.
 func (c *subject[S, A]) process(ctx context.Context, d drive, r *Ran[S]) (next *Ran[S], more bool, err error) {
 	before, err := r.backend.Load(ctx, d.key)
 	if err != nil && !errors.Is(err, core.ErrRunNotFound) {
@@ -99,7 +99,7 @@ func asText(v any) string {
 	return string(text)
 }
 
-// say answers a pause.
+// say sends an answer to a pause.
 func (r *Ran[S]) say(ctx context.Context, d drive, pause core.StepRecord, with any) (*Ran[S], error) {
 	signal := func(token string) (core.Result[S], error) {
 		return core.Signal(ctx, r.engine, r.pipeline, d.key, token, with)
@@ -118,10 +118,10 @@ func (r *Ran[S]) say(ctx context.Context, d drive, pause core.StepRecord, with a
 	return next, nil
 }
 
-// mostCalls that one process makes are looked at behind it.
+// mostCalls is the maximum number of calls of one process that are checked after it.
 const mostCalls = 1 << 16
 
-// scripts sizes the scripts of one process that takes up the run.
+// scripts sizes the scripts of a process that starts or resumes the run.
 func (c *subject[S, A]) scripts(ctx context.Context, p *core.Pipeline[S], saved core.Snapshot) (*stubs.Book, context.Context, error) {
 	const arm = "case"
 	book, err := stubs.Size(p, stubs.Load{Arm: arm, Rounds: 1, Batch: 1})
@@ -139,9 +139,9 @@ func (c *subject[S, A]) scripts(ctx context.Context, p *core.Pipeline[S], saved 
 	return book, scripted, err
 }
 
-// checkScripts looks at the scripts behind a process: no call may have gone wrong
-// unnoticed, and no step may have been called whose record was saved before. Where the
-// run has ended, nothing may be left of replies in order.
+// checkScripts checks the scripts after a process: no error may have been swallowed, and no step
+// whose record was already saved may have been called. If the run has ended, no reply of a list may
+// be unread.
 func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
 	recorded := map[string]bool{}
 	for _, rec := range before.Steps {
@@ -163,7 +163,7 @@ func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
 	return errors.Join(errs...)
 }
 
-// each lists the errors that were joined.
+// each returns the errors that were joined.
 func each(err error) []error {
 	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return all.Unwrap()

@@ -8,17 +8,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// HaveExitReason succeeds where the loop of a run has ended for the reason. Where the
-// run has several, or a loop within a loop, say which with [ExitMatcher.Of].
+// HaveExitReason succeeds if the loop of a run has ended for the given reason. If the run has
+// several loops, select one with [ExitMatcher.Of].
 func HaveExitReason(reason core.ExitReason) *ExitMatcher { return exitMatcher(reason, "") }
 
-// ExitMatcher is what [HaveExitReason] makes.
+// ExitMatcher is the matcher returned by [HaveExitReason].
 type ExitMatcher struct {
 	claim
 	reason core.ExitReason
 }
 
-// Of is about the loop at path, as it is in the run ("outer#2/inner").
+// Of selects the loop by its path in the run, such as "outer#2/inner".
 func (m *ExitMatcher) Of(path string) *ExitMatcher { return exitMatcher(m.reason, path) }
 
 func exitMatcher(reason core.ExitReason, path string) *ExitMatcher {

@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// facts are what the matchers know of a run. What is nil is not known.
+// facts holds the information about a run that a matcher received. Nil fields are unknown.
 type facts struct {
 	what   string
 	result *core.Result[any]
@@ -25,7 +25,7 @@ type facts struct {
 
 type factual interface{ facts() facts }
 
-// factsOf reads what a spec gave to a matcher, which takes what it says it takes.
+// factsOf converts the actual value of a matcher; takes describes the accepted types.
 func factsOf(matcher, takes string, actual any) (facts, error) {
 	if v := reflect.ValueOf(actual); v.Kind() == reflect.Pointer && v.IsNil() {
 		return facts{}, fmt.Errorf("%s wants %s; it got a %T that is nil", matcher, takes, actual)
@@ -55,7 +55,7 @@ func wrongType(matcher, takes string, actual any) error {
 	return fmt.Errorf("%s wants %s; it got %T", matcher, takes, actual)
 }
 
-// factsSaved reads what is saved of a run.
+// factsSaved reads the saved records of a run.
 func factsSaved(s core.Snapshot) (facts, error) {
 	result := core.Result[any]{Status: s.Status, Steps: len(s.Steps)}
 	if s.Exits != nil {
@@ -76,8 +76,8 @@ func answered(s core.Snapshot, token string) bool {
 	return slices.ContainsFunc(s.Answers, func(a core.AnswerRecord) bool { return a.Token == token })
 }
 
-// ended is an error unless the run came to an end of its own: what has not ended, or
-// ended by a fault of the test, is neither this nor that.
+// ended returns an error unless the run has ended regularly. The outcome of a run that has not ended,
+// or that ended because of the test, is unknown.
 func (f facts) ended() error {
 	if err := f.valid(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (f facts) ended() error {
 	return fmt.Errorf("nothing can be said: %s has not ended: %s\n%s", f.what, cause, f.table())
 }
 
-// valid is an error where the test is at fault.
+// valid returns an error if the test is at fault.
 func (f facts) valid() error {
 	if errors.Is(f.err, core.ErrHarness) {
 		return fmt.Errorf("INVALID: the test is at fault, not %s: %w", f.what, f.err)
@@ -101,7 +101,7 @@ func (f facts) valid() error {
 	return nil
 }
 
-// told is how the run ended, in a sentence.
+// told describes how the run ended.
 func (f facts) told() string {
 	if f.result == nil {
 		return f.err.Error()
@@ -127,7 +127,7 @@ func pausePaths(pauses []core.Pause) (paths []string) {
 	return paths
 }
 
-// table shows what was done and saved, save by save as far as that is known.
+// table formats the records and saves of the run, as far as they are known.
 func (f facts) table() string {
 	var b strings.Builder
 	switch {
@@ -148,7 +148,7 @@ func (f facts) table() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// tabulate writes a line for each save that there is a record of.
+// tabulate writes a line for each record.
 func tabulate(to io.Writer, s *core.Snapshot) {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -164,7 +164,7 @@ func tabulate(to io.Writer, s *core.Snapshot) {
 	if s.Status != core.Running {
 		fmt.Fprintf(w, "+\tend\t%s\t\t%s\n", s.Status, oneLine(s.Error))
 	}
-	w.Flush() // into memory: it cannot fail
+	w.Flush() // writes to memory and cannot fail
 	for line := range strings.Lines(b.String()) {
 		fmt.Fprintln(to, "  "+strings.TrimRight(line, " \n"))
 	}

@@ -10,17 +10,16 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// HaveFailedAt succeeds where a run has failed, and the step, loop or other node at
-// path, as it is in the run ("refine#2/draft"), is part of the failure. A step whose
-// failure was handled, by a fallback for example, is none. It takes a *Ran, or the
-// error of the run.
+// HaveFailedAt succeeds if a run has failed and the node at path, such as "refine#2/draft", is part
+// of the failure. A step whose failure was handled, for example by a fallback, is not. It accepts a
+// *Ran or the error of a run.
 func HaveFailedAt(path string) types.GomegaMatcher {
 	return ofError("HaveFailedAt", fmt.Sprintf("have failed at %q", path), func(f facts) (bool, error) {
 		return slices.Contains(failurePaths(f.err), path), nil
 	})
 }
 
-// ofError is a claim on why a run ended. It is an error where that is not known.
+// ofError returns a claim about why a run ended. If that is unknown, the matcher returns an error.
 func ofError(name, want string, holds func(facts) (bool, error)) claim {
 	const takes = "a run or its failure: the *suites.Ran of suites.Run, or the error of core.Run"
 	return claim{name, takes, want, func(f facts) (bool, error) {
@@ -45,7 +44,7 @@ func ofError(name, want string, holds func(facts) (bool, error)) claim {
 	}}
 }
 
-// failurePaths are those of all nodes that are part of a failure, the outer ones first.
+// failurePaths returns the paths of all nodes that are part of a failure, outer nodes first.
 func failurePaths(err error) (paths []string) {
 	switch e := err.(type) {
 	case nil:

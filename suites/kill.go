@@ -10,10 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// children run cases, to be killed in the middle of them.
+// children are processes that run cases and are killed meanwhile.
 var children = coretest.Children[killing]{Variable: "FLUJO_SUITES_CASE"}
 
-// killing is the run of a case in a child process that ends itself by kill -9.
+// killing configures a child process that runs a case and kills itself with SIGKILL.
 type killing struct {
 	Pipeline, Case string
 	Path           string // of the database
@@ -21,7 +21,7 @@ type killing struct {
 	Before         bool   // it, rather than behind it
 }
 
-// serve runs the case of a killing in this process, and does not come back from it.
+// serve runs the case of a killing in this process and does not return.
 func serve[S, A any](name string, subjects []*subject[S, A]) {
 	children.Serve(func(k killing) bool { return k.Pipeline == name }, func(k killing) error {
 		for _, c := range subjects {
@@ -47,7 +47,7 @@ func (c *subject[S, A]) die(k killing) (err error) {
 	return err
 }
 
-// kept opens the same backend again and again, and leaves it to others to close it.
+// kept returns an opener that always returns b, whose Close method does nothing.
 func kept(b core.Backend) func(context.Context) (core.Backend, error) {
 	return func(context.Context) (core.Backend, error) { return held{b}, nil }
 }
@@ -56,8 +56,8 @@ type held struct{ core.Backend }
 
 func (held) Close() error { return nil }
 
-// killed kills the case at the given commit in a child, and takes the run to its end
-// here.
+// killed runs the case in a child process that is killed at the given commit, and executes the rest
+// of the run in this process.
 func (c *subject[S, A]) killed(ctx context.Context, k killing) (*Ran[S], error) {
 	died, err := children.Spawn(k)
 	if err == nil && !died {

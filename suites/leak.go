@@ -12,11 +12,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// LeakNothing calls a func() or func() error and succeeds where it leaves behind no
-// goroutine and no open file that was not there before. A goroutine gets a second to
-// end. An error of the function is an error of the matcher. Nothing else may run in the
-// process meanwhile. Where the system does not list open files, only goroutines are
-// looked at.
+// LeakNothing calls a func() or func() error, and succeeds if no additional goroutine runs and no
+// additional file is open afterwards. It waits up to 1 s for goroutines to end. An error of the
+// function is an error of the matcher. Nothing else may run in the process meanwhile. On systems
+// that do not list open files, it checks only goroutines.
 func LeakNothing() types.GomegaMatcher { return &leaks{} }
 
 type leaks struct{ found string }

@@ -10,11 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// HoldLimit succeeds where a [harness.Comparison] of the named workload is within its
-// limit in the folder of limits, as [thresholds.Judge] judges it, and fails where the
-// limit is broken. Otherwise it is an error, as in [Hold]: also where there is no limit,
-// or the comparison is of another workload. It takes a [thresholds.Judged] as well,
-// whose verdict stands.
+// HoldLimit succeeds if a [harness.Comparison] of the workload holds its limit in the folder limits,
+// according to [thresholds.Judge], and fails if it breaks the limit. Other outcomes are errors, as in
+// [Hold], and so are a missing limit and a comparison of another workload. It also accepts a
+// [thresholds.Judged] and uses its verdict.
 func HoldLimit(workload, limits string) types.GomegaMatcher {
 	return &holdsLimit{workload: workload, limits: limits}
 }

@@ -17,21 +17,19 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// DescribeOverhead describes what durability costs a pipeline of one's own: it is
-// measured in fresh processes and judged by its limit. limits is the folder of the
-// limits files, relative to the package.
+// DescribeOverhead measures the cost of durability of a pipeline in separate processes and judges it
+// by its limit. limits is the folder of the limits files, relative to the package.
 //
-// args are the durabilities to measure at (sqlite.Process where there is none), and
-// decorators of Ginkgo. Call it at the level of the package, so that it can find out
-// whether this process was started for a session:
+// args are the durabilities to measure (by default sqlite.Process) and Ginkgo decorators. It must be
+// called at package level, so that it can detect that this process was started for a session:
 //
 //	var _ = suites.DescribeOverhead(harness.NewWorkload("review", "…", pipeline, input), "../thresholds/limits")
 //
-// The spec fails where the limit is broken or the measurement is invalid, and is
-// skipped where nothing can be said: no limit yet (flujo-harness calibrate --suite
-// makes one), too much noise, a program built for the race detector or for coverage.
-// The comparison and its verdict are in the report, as the entry
-// [thresholds.OverheadEntry], which prints as a small table and is whole in the JSON.
+// The spec fails if the limit is broken or the measurement is invalid. It is skipped if the verdict is
+// inconclusive, if there is no limit (flujo-harness calibrate --suite creates one), and if the
+// program was built with the race detector or for coverage. The report entry
+// [thresholds.OverheadEntry] contains the comparison and the verdict, as a table in text and
+// completely in JSON.
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	here := types.NewCodeLocation(1)
 	first := workloads.claim(w.Name)
