@@ -130,7 +130,7 @@ func foreignRun(t *testing.T, dir string) *reports.Results {
 	if err != nil && !strings.HasPrefix(err.Error(), "exit status 1") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	file, err := readPart(filepath.Join(dir, "results.json"))
+	file, err := records.ReadPart(filepath.Join(dir, "results.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
