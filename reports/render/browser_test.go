@@ -174,7 +174,7 @@ func TestPageInChromium(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(*tab, string)
-	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"charts", chartsLead}, {"without script", withoutScript}, {"axe", axe}} {
+	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"charts", chartsLead}, {"without script", withoutScript}, {"access", accessible}, {"axe", axe}} {
 		t.Run(test.name, func(t *testing.T) {
 			tb := newTab(t, browser)
 			tb.size(1280, 900, false)
