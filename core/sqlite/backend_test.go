@@ -107,8 +107,8 @@ func TestOpenRefuses(t *testing.T) {
 		d    sqlitedb.Durability
 		want string
 	}{
-		{":memory:", sqlitedb.Power, "nothing in memory is durable"},
-		{"", sqlitedb.Power, "a file is needed"},
+		{":memory:", sqlitedb.Power, "a database in memory is not durable"},
+		{"", sqlitedb.Power, "name a file"},
 		{filepath.Join(dir, "x.db"), "OFF", `durability "OFF": use "power" or "process"`},
 		{filepath.Join(dir, "none", "x.db"), sqlitedb.Power, "unable to open database file"},
 		{damaged, sqlitedb.Power, "file is not a database"},

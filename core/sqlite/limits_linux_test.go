@@ -32,7 +32,7 @@ var scarcities = []scarcity{
 		name: "size of files", resource: syscall.RLIMIT_FSIZE,
 		set:   func() (uint64, error) { return 300_000, nil },
 		use:   largeRun,
-		codes: []int{lib.SQLITE_IOERR_WRITE, lib.SQLITE_FULL}, says: "limits on the size of files",
+		codes: []int{lib.SQLITE_IOERR_WRITE, lib.SQLITE_FULL}, says: "limits on file sizes",
 	},
 	{
 		name: "open files", resource: syscall.RLIMIT_NOFILE,
@@ -51,7 +51,7 @@ var scarcities = []scarcity{
 			_, err := b.Load(context.Background(), core.RunKey{Run: fmt.Sprint(n)})
 			return err
 		},
-		codes: []int{lib.SQLITE_CANTOPEN}, says: "how many files may be open",
+		codes: []int{lib.SQLITE_CANTOPEN}, says: "the limit on open files",
 	},
 }
 
@@ -163,7 +163,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	}
 	refuses := func(err error) {
 		t.Helper()
-		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "written to") {
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "writable") {
 			t.Errorf("error %v, want one that names the file and says what to do", err)
 		}
 	}

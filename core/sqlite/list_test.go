@@ -243,7 +243,7 @@ func TestReaderRefuses(t *testing.T) {
 		{empty, "is empty"},
 		{text, "file is not a database"},
 		{dir, "unable to open database file"},
-		{":memory:", "a file is needed"},
+		{":memory:", "name a file"},
 	} {
 		r, err := OpenReader(t.Context(), tc.path)
 		if err == nil {
