@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
@@ -168,7 +167,7 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	if j.packages == nil || ctx.Err() != nil {
 		return nil
 	}
-	result, worst, err := compare.Benchmarks(ctx, p, c.tmp, c.sides, compare.Options{Packages: j.packages, Margin: a.margin, Judge: a.by, Budget: againstBudget}, progress)
+	result, _, err := compare.Benchmarks(ctx, p, c.tmp, c.sides, compare.Options{Packages: j.packages, Margin: a.margin, Judge: a.by, Budget: againstBudget}, progress)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -177,15 +176,8 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 		r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
 			Reason: "nothing was compared with " + a.ref + ": the packages have no benchmarks, and no --suite was named", Next: "write a benchmark, or leave out --against"})
 	default:
-		r.Verdicts = append(r.Verdicts, result.Verdicts...)
-		if n := len(result.Identical); n > 0 {
-			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Held, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
-				Reason: fmt.Sprintf("packages that need no measurement, because their test binaries and files are the same as at %s: %d", a.ref, n), Next: "nothing to do"})
-		}
-		if missing := append(append([]string(nil), result.Gone...), result.NotBuilt...); len(missing) > 0 && worst != thresholds.Held {
-			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: "benchmarks", Metric: thresholds.MetricRatio, Against: a.ref,
-				Reason: "gone, renamed or not built at " + a.ref + ": " + strings.Join(missing, ", "), Next: "look what became of them"})
-		}
+		figures, verdicts := result.Record(a.ref)
+		r.Benchmarks, r.Verdicts = append(r.Benchmarks, figures...), append(r.Verdicts, verdicts...)
 	}
 	return nil
 }

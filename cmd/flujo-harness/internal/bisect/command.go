@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
   flujo-harness bisect TestTotal --good v1.4.0
   flujo-harness bisect BenchmarkEncode --pkg ./codec --good v1.4.0 --margin 10`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			b.cmd = cmd
+			b.cmd, b.out = cmd, cmd.OutOrStdout()
 			return b.run(cmd.Context(), args[0])
 		},
 	}
@@ -53,15 +54,26 @@ the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
 	f.StringVar(&b.good, "good", "", "commit that is good (default by the recorded runs)")
 	f.StringVar(&b.bad, "bad", "HEAD", "commit that is bad")
 	f.StringVar(&b.db, "db", "", "history database (default .flujo/history.db of the module)")
-	f.IntVar(&b.most, "max-runs", 1000, "most runs of the spec, or comparisons of the benchmark")
+	f.IntVar(&b.most, "max-runs", mostRuns, "most runs of the spec, or comparisons of the benchmark")
 	f.StringVar(&b.pkg, "pkg", "", "package of the benchmark (default ./...)")
 	f.Float64Var(&b.margin, "margin", 5, "slow-down of the benchmark that makes a commit bad, in percent")
 	b.store.Register(cmd)
 	return cmd
 }
 
+// mostRuns is the default of --max-runs.
+const mostRuns = 1000
+
+// Benchmark searches the commits from good to bad for the one since which a benchmark of a package
+// is slower by a margin in percent. It writes what it finds to out.
+func Benchmark(cmd *cobra.Command, out io.Writer, name, pkg, good, bad string, margin float64) error {
+	b := bisecting{cmd: cmd, out: out, good: good, bad: bad, pkg: pkg, most: mostRuns, margin: margin, wrong: 0.01}
+	return b.run(cmd.Context(), name)
+}
+
 // bisecting is one call of the command.
 type bisecting struct {
+	out                io.Writer
 	cmd                *cobra.Command
 	good, bad, db, pkg string
 	most               int
@@ -111,10 +123,10 @@ func (b *bisecting) run(ctx context.Context, name string) (err error) {
 		return cli.AsFault(err)
 	}
 	if !found {
-		fmt.Fprintln(b.cmd.OutOrStdout(), reports.Visible("not found: "+why))
+		fmt.Fprintln(b.out, reports.Visible("not found: "+why))
 		return &cli.ExitError{Code: cli.ExitInconclusive}
 	}
-	return cli.Print(b.cmd.OutOrStdout(), b.tell(ctx, name, search, answer))
+	return cli.Print(b.out, b.tell(ctx, name, search, answer))
 }
 
 // prepare finds what name is and the commits to search.

@@ -274,7 +274,7 @@ func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err er
 	for part := range strings.SplitSeq(t.name, "/") {
 		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
 	}
-	args := []string{"compare", t.b.commits[0], commit, "--bench", strings.Join(parts, "/"), "--margin", fmt.Sprint(t.b.margin), "--time", compareTime.String(), "--json", file}
+	args := []string{"compare", t.b.commits[0], commit, "--bench", strings.Join(parts, "/"), "--margin", fmt.Sprint(t.b.margin), "--time", compareTime.String(), "--json", file, "--db", filepath.Join(t.dir, "history.db")}
 	if t.b.pkg != "" {
 		args = append(args, "--pkg", t.b.pkg)
 	}

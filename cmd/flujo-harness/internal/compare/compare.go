@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/bisect"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
@@ -39,6 +41,8 @@ type comparing struct {
 	lower     []string
 	higher    []string
 	profiles  string
+	bisect    bool
+	db        string
 	out       cli.Results
 	budget    time.Duration
 	seed      uint64
@@ -78,10 +82,14 @@ between them.
 A package is held without a measurement only where its test binaries and all files of its
 folder are the same at both, and no data file of the module has changed. A benchmark that is
 gone or has another name, is skipped, hangs or fails at BASE is inconclusive, as is a package
-that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.`,
+that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.
+
+The verdicts and the figures of HEAD are kept in the history of the module, which the page draws
+over the commits: flujo-harness report.`,
 		Example: `  flujo-harness compare main
   flujo-harness compare v1.2.0 HEAD --pkg ./codec --bench Encode/large --margin 2
   flujo-harness compare main --comment github
+  flujo-harness compare v1.2.0 HEAD --bisect
   flujo-harness compare main --benchfmt out.txt && benchstat -col side out.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
@@ -100,6 +108,8 @@ that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.
 	f.StringSliceVar(&c.lower, "lower", nil, "unit of b.ReportMetric of which less is better, such as fsyncs/op: it is judged")
 	f.StringSliceVar(&c.higher, "higher", nil, "unit of b.ReportMetric of which more is better: it is judged")
 	f.StringVar(&c.profiles, "profiles", "", "folder to keep CPU profiles of broken benchmarks in (default: they are not kept)")
+	f.BoolVar(&c.bisect, "bisect", false, "search the commits from BASE to HEAD for the one since which a broken benchmark is slower")
+	f.StringVar(&c.db, "db", "", "history database that keeps the verdicts and the figures of HEAD (default .flujo/history.db of the module)")
 	f.StringVar(&c.out.JSON, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
 	f.StringVar(&c.out.Benchfmt, "benchfmt", "", `write every sample in the Go benchmark format to this file ("-": standard output): benchstat -col side FILE`)
 	f.DurationVar(&c.budget, "time", 2*time.Minute, "time for all measurements together; building comes before")
@@ -162,6 +172,8 @@ type Result struct {
 	NotBuilt    []string              `json:"not_built,omitempty"` // packages that BASE cannot build, with what the compiler says
 	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks build constraints leave out
 	Profiles    []string              `json:"profiles,omitempty"`  // of each broken benchmark, the functions whose time grew most
+
+	slower []slower // the broken ones
 }
 
 // target is one benchmark function of one package.
@@ -174,7 +186,7 @@ type target struct {
 }
 
 func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
-	ctx := cmd.Context()
+	ctx, began := cmd.Context(), time.Now()
 	if err := errors.Join(c.check(), c.comment.Check()); err != nil {
 		return cli.Usage(err)
 	}
@@ -219,11 +231,17 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if err := result.show(c.out.Messages(cmd), sides, c.margin); err != nil {
 		return cli.Fault(err)
 	}
-	if err := c.write(&result, sides, cmd); err != nil {
+	command := harness.ShellLine(append([]string{"flujo-harness", "compare"}, args...)...)
+	if err := errors.Join(c.write(&result, sides, cmd), c.record(ctx, p, command, began, sides, &result, worst)); err != nil {
 		return cli.Fault(err)
 	}
 	for _, line := range c.comment.Post(context.WithoutCancel(ctx), result.content(sides, c.margin, worst, ctx.Err() == nil)) {
 		fmt.Fprintln(c.out.Messages(cmd), line)
+	}
+	if c.bisect {
+		if err := c.search(cmd, args, result.slower); err != nil {
+			return err
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -306,7 +324,9 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 	for _, t := range targets {
 		for _, d := range t.found {
 			v := c.judging(all).Judge(d)
-			worst = cli.Worse(worst, v.Outcome)
+			if worst = cli.Worse(worst, v.Outcome); v.Outcome == thresholds.Broken && d.HeadFails == "" {
+				result.slower = append(result.slower, slower{t.pkg, plainName(strings.TrimPrefix(d.Name, t.pkg+"."), t.spec.Procs)})
+			}
 			switch profiled := v.Outcome == thresholds.Broken && v.By != thresholds.ByCounts && d.HeadFails == ""; {
 			case c.each != nil:
 				c.each(Measured{d, v, t.spec.Base, t.spec.Head, harness.BenchPattern(strings.TrimPrefix(d.Name, t.pkg+"."), t.spec.Procs)})
@@ -319,6 +339,36 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 		}
 	}
 	return result, worst, nil
+}
+
+// slower is a broken benchmark.
+type slower struct{ pkg, name string }
+
+// plainName is the name of a benchmark as it is in the source, "BenchmarkEncode/large", of the one
+// that it was printed with.
+func plainName(printed string, procs int) string {
+	plain, _, _ := strings.Cut(printed, " (")
+	if procs == 0 {
+		procs = runtime.GOMAXPROCS(0)
+	}
+	return "Benchmark" + strings.TrimSuffix(plain, fmt.Sprintf("-%d", procs))
+}
+
+// search looks for the commits since which benchmarks are slower. That none is found is no error of
+// the comparison.
+func (c *comparing) search(cmd *cobra.Command, args []string, broken []slower) error {
+	bad := "HEAD"
+	if len(args) == 2 {
+		bad = args[1]
+	}
+	for _, b := range broken {
+		fmt.Fprintf(c.out.Messages(cmd), "%s.%s:\n", b.pkg, b.name)
+		err := bisect.Benchmark(cmd, c.out.Messages(cmd), b.name, b.pkg, args[0], bad, c.margin)
+		if exit := new(cli.ExitError); err != nil && !(errors.As(err, &exit) && exit.Code == cli.ExitInconclusive) {
+			return err
+		}
+	}
+	return nil
 }
 
 // judging is how differences are judged, of which there are so many.
