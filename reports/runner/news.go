@@ -198,8 +198,8 @@ func (g *goNews) test(pkg, name, action string, seconds float64, line []byte, n 
 	if t == nil {
 		t = &goTest{}
 		g.tests[key] = t
-		if up := strings.LastIndexByte(name, '/'); up > 0 {
-			if parent := g.tests[pkg+"\n"+name[:up]]; parent != nil {
+		for i, r := range name { // a subtest may have a slash in its own name
+			if parent := g.tests[pkg+"\n"+name[:i]]; r == '/' && parent != nil {
 				parent.parent = true
 			}
 		}

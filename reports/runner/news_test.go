@@ -28,6 +28,10 @@ const events = `{"Action":"start","Package":"m/a"}
 {"Action":"skip","Package":"m/a","Test":"TestB","Elapsed":0}
 {"Action":"run","Package":"m/a","Test":"TestC"}
 {"Action":"pass","Package":"m/a","Test":"TestC","Elapsed":0.5}
+{"Action":"run","Package":"m/a","Test":"TestD"}
+{"Action":"run","Package":"m/a","Test":"TestD/with/slash"}
+{"Action":"pass","Package":"m/a","Test":"TestD/with/slash","Elapsed":0.1}
+{"Action":"pass","Package":"m/a","Test":"TestD","Elapsed":0.1}
 {"Action":"output","Package":"m/a","Output":"FAIL\n"}
 {"Action":"fail","Package":"m/a","Elapsed":0.6}
 {"ImportPath":"m/b [m/b.test]","Action":"build-output","Output":"b.go:1:1: undefined: x\n"}
