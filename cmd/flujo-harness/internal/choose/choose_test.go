@@ -153,7 +153,7 @@ func TestSeconds(t *testing.T) {
 	}
 	broken := run("main", reports.FormatGoTest, false, []reports.Suite{{Path: "example.com/shop", Duration: time.Hour, Failures: []reports.SuiteFailure{{Node: "build"}}}, {Path: "example.com/shop/b"}})
 	broken.Started = time.Date(2026, 1, 1, 5, 30, 0, 0, time.UTC)
-	got, err := Seconds(t.Context(), record(t, append(runs, broken)...), time.Date(2026, 1, 1, 6, 0, 0, 0, time.UTC))
+	got, err := Seconds(t.Context(), record(t, append(runs, broken)...), time.Date(2026, 1, 1, 5, 45, 0, 0, time.UTC))
 	if diff := cmp.Diff(map[string]float64{"example.com/shop": 3}, got); err != nil || diff != "" {
 		t.Errorf("%v, %s", err, diff)
 	}
