@@ -17,7 +17,7 @@ import (
 // thread how long it ran and how long it was ready to run. Both are read again and again
 // while the process runs, because they are gone with the thread.
 func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, max(o.deadline, time.Second))
+	ctx, cancel := context.WithTimeout(ctx, max(o.deadline, 10*time.Second))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, o.side.Binary, "-test.run=^$", "-test.bench="+o.pattern, "-test.benchtime="+o.times, "-test.cpu=1", "-test.timeout=0")
 	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
@@ -37,13 +37,16 @@ func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 		case <-ended:
 			running = false
 		case <-tick.C:
-			if n := scheduled(cmd.Process.Pid); n >= u.busy { // less: it has ended, and its threads are gone
-				u.busy, u.wall = n, time.Since(began)
+			// A reading during which this process itself had no processor is of no known time.
+			before := time.Since(began)
+			n, wall := scheduled(cmd.Process.Pid), time.Since(began)
+			if n >= u.busy && wall-before <= wall/20+time.Millisecond { // less: it has ended, and its threads are gone
+				u.busy, u.wall = n, wall
 			}
 		}
 	}
 	child.EndGroup(cmd.Process.Pid)
-	if err != nil {
+	if err != nil || u.wall == 0 {
 		return u, false
 	}
 	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
