@@ -72,7 +72,8 @@ func (h *home) with(ctx context.Context, do func(*pgx.Conn) error) error {
 			return err
 		}
 		h.name = schemas + hex.EncodeToString(random)
-		if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, lockKey(h.name)); err == nil {
+		_, err = conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, lockKey(h.name))
+		if err == nil {
 			err = dropAbandoned(ctx, conn)
 		}
 		if err != nil {
