@@ -63,7 +63,7 @@ type counting struct {
 	count  func(context.Context, benchOrder) (float64, error)
 	use    func(context.Context, benchOrder) (u use, known bool)
 
-	unknown bool       // whether an operation waits: its processes failed, or were not seen
+	unknown bool       // whether an operation waits: its processes failed
 	small   [2]float64 // instructions of a process of the smaller size
 	sizes   [2]string  // -test.benchtime of the two sizes; "" of the smaller: no benchmark at all
 }

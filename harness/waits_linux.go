@@ -46,7 +46,7 @@ func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 		}
 	}
 	child.EndGroup(cmd.Process.Pid)
-	if err != nil || u.wall == 0 {
+	if err != nil {
 		return u, false
 	}
 	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()

@@ -342,17 +342,6 @@ func copyModule(ctx context.Context, s subject, to string) (m *copied, err error
 	if err := copyFolder(from, head); err != nil {
 		return nil, err
 	}
-	m.project = project.Project{Root: head, Module: true}
-	for _, args := range [][]string{{"init", "-q"}, {"add", "--all", "--force"},
-		{"-c", "user.name=flujo-harness", "-c", "user.email=selftest@example.com", "-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", s.module}} {
-		if _, err := m.project.Git(ctx, args...); err != nil {
-			return nil, err
-		}
-	}
-	if m.sides[0], _, err = revisions.CheckOut(ctx, m.project, "HEAD", filepath.Join(to, "base")); err != nil {
-		return nil, err
-	}
-	m.sides[0].Name, m.sides[1] = "unchanged", revisions.Checkout{Name: "changed", Dir: head}
 	list := exec.CommandContext(ctx, "go", append([]string{"list", "-f", "{{.Dir}}\t{{.Name}}", "--"}, s.packages...)...)
 	list.Dir = head
 	out, err := child.Output(list)
@@ -364,8 +353,24 @@ func copyModule(ctx context.Context, s subject, to string) (m *copied, err error
 		dir, name, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		packages[dir] = name
 	}
-	m.sources, err = readSources(packages)
-	return m, err
+	if m.sources, err = readSources(packages); err != nil {
+		return nil, err
+	}
+	if _, err := m.sources.change(injection{}, 0); err != nil {
+		return nil, err
+	}
+	m.project = project.Project{Root: head, Module: true}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "--all", "--force"},
+		{"-c", "user.name=flujo-harness", "-c", "user.email=selftest@example.com", "-c", "commit.gpgsign=false", "commit", "-q", "--no-verify", "-m", s.module}} {
+		if _, err := m.project.Git(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	if m.sides[0], _, err = revisions.CheckOut(ctx, m.project, "HEAD", filepath.Join(to, "base")); err != nil {
+		return nil, err
+	}
+	m.sides[0].Name, m.sides[1] = "unchanged", revisions.Checkout{Name: "changed", Dir: head}
+	return m, nil
 }
 
 // copyFolder copies the files of a folder, writable.
