@@ -1,0 +1,19 @@
+package postgresbench_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flujo/flujo-harness/core/postgres/postgresbench"
+)
+
+// A backend to be measured: flujo-harness bench --backend ADDRESS uses it so. It needs a server.
+func ExampleNew() {
+	backend, err := postgresbench.New("postgres://bench@db.example.com/bench")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	about, err := backend.About(context.Background())
+	fmt.Println(about, err) // the versions of the server and the driver, on which figures depend
+}

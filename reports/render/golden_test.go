@@ -1,0 +1,37 @@
+package render
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"testing"
+
+	"github.com/flujo/flujo-harness/reports/analysis"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+)
+
+// Every format of one analysis. The styles and scripts of the page, which have tests of their own,
+// are left out, and the packed table of specs, which its compression may write otherwise.
+func TestEveryFormatGolden(t *testing.T) {
+	run, earlier := sample.Samples["broken"]()
+	a := told(run, earlier)
+	elided := regexp.MustCompile(`(?s)(<(?:style|script)[^>]*>).*?(</(?:style|script)>)|(data-table=")[^"]*(")`)
+	for name, write := range map[string]func(io.Writer, *analysis.Analysis) error{
+		"broken.json":        WriteJSON,
+		"broken.junit.xml":   WriteJUnit,
+		"broken.ctrf.json":   WriteCTRF,
+		"broken.md":          func(w io.Writer, a *analysis.Analysis) error { return WriteMarkdown(w, a, 1<<20) },
+		"broken.openmetrics": WriteOpenMetrics,
+		"broken.csv":         WriteCSV,
+		"broken.badge.json":  WriteBadge,
+		"broken.html":        Render,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := write(&out, a); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, elided.ReplaceAllString(out.String(), "$1$2$3$4"))
+		})
+	}
+}
