@@ -398,6 +398,7 @@ func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
 		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	own := regexp.MustCompile(`^::(error|warning|notice) (file=(shop|late)/it_test\.go,line=\d+,)?title=[^\r\n]*::`)
+	groups := regexp.MustCompile(`^::(group::✗ \./(shop|late)  [^\r\n]*|endgroup::)\n$`) // the folds of --format github
 	annotations := 0
 	summary, err := os.ReadFile("summary.md")
 	if err != nil {
@@ -407,6 +408,9 @@ func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
 		for line := range strings.Lines(text) {
 			if what != "summary" && own.MatchString(line) {
 				annotations++
+				line = line[2:]
+			}
+			if what == "stderr" && groups.MatchString(line) {
 				line = line[2:]
 			}
 			if m := obeyed.FindString(line); m != "" {

@@ -46,7 +46,7 @@ func calls(text string) (all [][]string) {
 }
 
 func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
-	for _, bad := range []string{"nope", "run --nope", "gate --targets 3", "history backup", "merge"} {
+	for _, bad := range []string{"nope", "run --nope", "gate --targets 3", "history backup", "compare"} {
 		if checkCall(strings.Fields(bad)) == nil {
 			t.Errorf("%q is taken for a call that can be made", bad)
 		}

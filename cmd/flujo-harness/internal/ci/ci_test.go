@@ -158,16 +158,17 @@ func TestWorkflowRun(t *testing.T) {
 	for name, tt := range map[string]struct {
 		more   string
 		origin reports.Origin
+		from   string
 	}{
-		"a fork":              {`"head_repository": {"full_name": "them/shop"}, "pull_requests": []`, reports.Origin{Fork: true, BaseBranch: "main"}},
-		"a fork that is gone": {`"head_repository": null`, reports.Origin{Fork: true, BaseBranch: "main"}},
-		"a branch":            {`"head_repository": {"full_name": "us/shop"}, "pull_requests": [{"number": 7, "base": {"ref": "next"}}]`, reports.Origin{PullRequest: "7", BaseBranch: "next"}},
-		"a push":              {`"head_repository": {"full_name": "us/shop"}, "pull_requests": []`, reports.Origin{BaseBranch: "main"}},
+		"a fork":              {`"head_repository": {"full_name": "them/shop"}, "pull_requests": []`, reports.Origin{Fork: true, BaseBranch: "main"}, "them/shop"},
+		"a fork that is gone": {`"head_repository": null`, reports.Origin{Fork: true, BaseBranch: "main"}, ""},
+		"a branch":            {`"head_repository": {"full_name": "us/shop"}, "pull_requests": [{"number": 7, "base": {"ref": "next"}}]`, reports.Origin{PullRequest: "7", BaseBranch: "next"}, "us/shop"},
+		"a push":              {`"head_repository": {"full_name": "us/shop"}, "pull_requests": []`, reports.Origin{BaseBranch: "main"}, "us/shop"},
 	} {
 		event := `{"repository": {"full_name": "us/shop", "default_branch": "main"}, "workflow_run": {"id": 55, "run_attempt": 2, "head_sha": "` + head + `", "head_branch": "fix", ` + tt.more + `}}`
 		got := Identify(func(name string) string { return env[name] }, func(string) ([]byte, error) { return []byte(event), nil })
 		tt.origin.Service, tt.origin.Pipeline, tt.origin.Attempt, tt.origin.Job = "github", "55", 2, "record"
-		if diff := cmp.Diff(Identity{ID: "github/us/shop/55/2/record/99", Commit: head, Branch: "fix", Origin: tt.origin, OnBehalf: true}, got); diff != "" {
+		if diff := cmp.Diff(Identity{ID: "github/us/shop/55/2/record/99", Commit: head, Branch: "fix", Origin: tt.origin, OnBehalf: true, HeadRepository: tt.from}, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

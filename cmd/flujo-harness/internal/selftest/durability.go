@@ -96,7 +96,7 @@ var proofs = []proof{
 		must: "the same bytes; control: without -trimpath they differ",
 		in:   []string{"./cmd/flujo-harness"}, run: "^TestReproducibleBuild$", more: []string{"-reproducible"}},
 	fuzzing("core", "FuzzResumeStored"),
-	fuzzing("core/internal/codec", "FuzzDecodeStored"),
+	fuzzing("core/internal/codec", "FuzzDecodeStored", "FuzzTextIsWrittenAsByEncodingJSON"),
 	fuzzing("stubs", "FuzzParseTable"),
 	fuzzing("stubs/cassette", "FuzzOpen"),
 	fuzzing("stubs/provider", "FuzzServer", "FuzzAnswer"),
