@@ -185,7 +185,7 @@ func TestOutsideFailuresAreInEveryOutput(t *testing.T) {
 	broken := accountOf(t, analysis.Options{}, goRuns(t, "", "build")...)
 	fixed := accountOf(t, analysis.Options{}, goRuns(t, "", "build", "")...)
 	for name, want := range map[string][2][]string{
-		"terminal":    {{"✗ cart > [build]", "newly broken · 3 specs not run", "1 newly broken · 3 not run", "broke: cart > [build]", "outside the specs"}, {"1 fixed", "fixed: cart > [build]"}},
+		"terminal":    {{"✗ cart > [build]", "newly broken · 3 specs not run", "1 newly broken · 3 not run", "broke: cart > [build]", "1 package did not build"}, {"1 fixed", "fixed: cart > [build]"}},
 		"md":          {{"`cart > [build]`", "1 newly broken · 3 not run"}, {"fixed: `cart > [build]`"}},
 		"html":        {{"cart &gt; [build]", "broke; 3 specs not run", ">3<"}, {`<td class="nw tone-held">fixed</td>`}},
 		"openmetrics": {{"flujo_failures_outside_specs 1\n", `flujo_outside_transitions{kind="broke"} 1`, `flujo_transitions{kind="not run"} 3`}, {"flujo_failures_outside_specs 0\n", `flujo_outside_transitions{kind="fixed"} 1`}},

@@ -540,6 +540,9 @@ func TestPlainValuesCostNoAllocationOfTheirOwn(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _ = c.Copy(&v) }); n != 0 {
 		t.Errorf("copy: %v allocations", n)
 	}
+	if raced() {
+		return // a sync.Pool then drops some of what it is given
+	}
 	if n := testing.AllocsPerRun(100, func() { _, _ = c.Encode(&v) }); n > 1 {
 		t.Errorf("encode: %v allocations, want the one of the result", n)
 	}

@@ -413,9 +413,7 @@ func TestDepthIsWhatEncodingJSONReads(t *testing.T) {
 
 func TestLargeStates(t *testing.T) {
 	sizes := []int{1 << 20}
-	info, ok := debug.ReadBuildInfo()
-	raced := ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) // 15 times as slow
-	if !testing.Short() && !raced {
+	if !testing.Short() && !raced() { // the race detector makes it 15 times as slow
 		sizes = append(sizes, 64<<20)
 	}
 	for _, size := range sizes {
@@ -427,4 +425,10 @@ func TestLargeStates(t *testing.T) {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
+}
+
+// raced reports whether the race detector is on.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
