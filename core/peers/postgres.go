@@ -38,11 +38,16 @@ func serverIn(dir string) error {
 	if server.Server != nil {
 		return nil
 	}
+	// A server makes its folder in the temporary folder, which is another one only while it starts.
+	before, was := os.LookupEnv("TMPDIR")
 	err := os.Setenv("TMPDIR", dir)
 	if err == nil {
 		server.Server, err = pgserver.Start(pgserver.Options{Settings: map[string]string{"max_connections": "200", "shared_buffers": "128MB"}})
 	}
-	return err
+	if was {
+		return errors.Join(err, os.Setenv("TMPDIR", before))
+	}
+	return errors.Join(err, os.Unsetenv("TMPDIR"))
 }
 
 // stopServer stops the server, where one was started.
