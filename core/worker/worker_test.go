@@ -504,6 +504,7 @@ func TestPresenceComesBack(t *testing.T) {
 	w := hire(t, Config{DSN: database(t), Name: "w"})
 	start(t, w, three(nothing))
 	for !w.presence.present() {
+		time.Sleep(time.Millisecond)
 	}
 	w.presence.mu.Lock()
 	before := w.presence.since
@@ -518,6 +519,7 @@ func TestPresenceComesBack(t *testing.T) {
 		w.presence.mu.Lock()
 		back = w.presence.conn != nil && w.presence.since.After(before)
 		w.presence.mu.Unlock()
+		time.Sleep(time.Millisecond) // the lock is needed by the other side, too
 	}
 	if _, judges, err := w.presence.beat(t.Context()); err != nil || judges {
 		t.Errorf("right after its return it takes others for lost: %v, error %v", judges, err)
