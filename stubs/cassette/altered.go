@@ -15,11 +15,12 @@ type Altered struct {
 	Line   int    // of the recording in the file
 	What   string // agent, or method and URL, and step
 	Path   string // in the answer: "output.token", "body.choices[].text", "chunks[].delta.text", "error"
-	Values int    // that were redacted there, over all elements of arrays and all events
+	Values int    // number of values redacted there, summed over the elements of arrays and over events
 }
 
-// AlteredError is answers from which secrets were taken: a replay gives something else
-// than the agent that was recorded. It wraps core.ErrHarness. [AllowAltered] turns it off.
+// AlteredError reports answers that contained secrets: because these were redacted, a replay
+// returns something other than the recorded agent did. It wraps core.ErrHarness. [AllowAltered]
+// turns it off.
 type AlteredError struct {
 	File    string
 	Altered []Altered
@@ -30,8 +31,8 @@ func (e *AlteredError) Error() string {
 	for _, a := range e.Altered {
 		list = append(list, fmt.Sprintf("line %d: %s: %s (%s)", a.Line, a.What, a.Path, counted(a.Values, "value")))
 	}
-	return fmt.Sprintf("cassette %s: secrets were taken out of answers, so that a replay gives something else than was recorded\n%s"+
-		"Name fields that hold no secrets in KeepFields; where the secrets are real and the test does not need them, use AllowAltered", e.File, listed(list))
+	return fmt.Sprintf("cassette %s: secrets were redacted in answers, so a replay differs from what the agent returned\n%s"+
+		"Name fields that hold no secrets in KeepFields; if the secrets are real and the test does not need them, use AllowAltered", e.File, listed(list))
 }
 
 // Unwrap returns core.ErrHarness.
@@ -44,16 +45,16 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// AllowAltered accepts that replays give "[redacted:rule]" in the place of secrets.
-// Without it, Close of a recording and [Cassette.Verify] report them as an
-// [*AlteredError]; the file is written all the same.
+// AllowAltered accepts that replays return "[redacted:rule]" in place of secrets. Without it,
+// Close of a recording and [Cassette.Verify] report them as an [*AlteredError]; Close still
+// writes the file.
 func AllowAltered() Option { return func(c *Cassette) { c.allowAltered = true } }
 
 // alterations counts altered values by their path.
 type alterations map[string]int
 
-// of returns the places where the answer of q differs from the live one. Where known is
-// false, the live answer is not there, and the places are those that hold a marker.
+// alteredPlaces returns the places where the recorded answer of q differs from the live one. If
+// known is false, the live answer is not available, and the places are those with a marker.
 func alteredPlaces(q *interaction, live []byte, liveErr error, known bool, line int) (list []Altered) {
 	found := alterations{}
 	if q.Error != nil {
@@ -116,7 +117,7 @@ func (a alterations) walk(path string, before, after any, known bool) {
 	}
 }
 
-// text compares texts, JSON and the data lines of events within them by their fields.
+// text compares two texts. JSON and the data lines of events in them are compared by field.
 func (a alterations) text(path string, before any, after string, known bool) {
 	was, isText := before.(string)
 	if known && isText && was == after || !known && !hasMarker(after) {
@@ -140,7 +141,7 @@ func (a alterations) text(path string, before any, after string, known bool) {
 	a[path]++
 }
 
-// dataLines are the JSON values of the data lines of events.
+// dataLines returns the JSON values of the data lines of server-sent events.
 func dataLines(s string) (trees []any) {
 	for line := range strings.Lines(s) {
 		if data, ok := strings.CutPrefix(line, "data:"); ok {
@@ -152,7 +153,7 @@ func dataLines(s string) (trees []any) {
 	return trees
 }
 
-// hasMarker reports whether a text holds what redaction writes.
+// hasMarker reports whether a text contains a marker that redaction writes.
 func hasMarker(s string) bool {
 	return strings.Contains(s, "[redacted") && redact.Unnamed(s) != strings.ReplaceAll(redact.Unnamed(s), "[redacted]", "")
 }

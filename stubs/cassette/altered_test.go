@@ -181,7 +181,7 @@ func TestLeakedBody(t *testing.T) {
 	if _, err := get(of("c"), client); err != nil { // and forgets it: of another run, so from memory
 		t.Fatal(err)
 	}
-	want := "neither read to their end nor closed, which leaks connections: 1\n    GET https://x.test/, step \"ask\"\n"
+	want := "neither read completely nor closed, which leaks connections: 1\n    GET https://x.test/, step \"ask\"\n"
 	if err := c.Close(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v", err)
 	}
@@ -242,7 +242,7 @@ func TestCloseNamesOpenResponses(t *testing.T) {
 		}
 	}
 	err := c.Close()
-	for _, want := range []string{"calls that are still under way (2)", "GET https://x.test/a, whose response body is open", "GET https://x.test/b, whose response body is open"} {
+	for _, want := range []string{"calls that are still in progress (2)", "GET https://x.test/a, whose response body is open", "GET https://x.test/b, whose response body is open"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v\nwant %s", err, want)
 		}

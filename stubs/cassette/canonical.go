@@ -13,20 +13,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// parse reads one JSON value and nothing else, numbers as they are written.
+// parse decodes exactly one JSON value. Numbers keep their notation, so that a long ID is not
+// rounded to a float64.
 func parse(data []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err = d.Decode(&v); err == nil {
 		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("something follows behind the value")
+			err = errors.New("data after the value")
 		}
 	}
 	return v, err
 }
 
-// doubled finds a name that an object of a JSON text has twice: the decoder of the
-// standard library takes the last one in silence.
+// doubled returns a name that occurs twice in an object of a JSON text. encoding/json would
+// silently use the last one, and the rest of the recording would be lost.
 func doubled(data []byte) (name string, found bool) {
 	err := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowInvalidUTF8(true)).SkipValue()
 	if s := (*jsontext.SyntacticError)(nil); errors.As(err, &s) && errors.Is(err, jsontext.ErrDuplicateName) {
@@ -35,7 +36,7 @@ func doubled(data []byte) (name string, found bool) {
 	return "", false
 }
 
-// parseContainer reads a text that is a JSON object or array.
+// parseContainer parses a text that is a JSON object or array, and only such a text.
 func parseContainer(s string) (any, bool) {
 	t := strings.TrimSpace(s)
 	if len(t) < 2 || t[0] != '{' && t[0] != '[' {
@@ -45,20 +46,20 @@ func parseContainer(s string) (any, bool) {
 	return v, err == nil
 }
 
-// canonical is the one way to write a JSON tree: sorted names, no space, nothing
-// escaped that need not be. v is a tree of [parse], or a struct that holds such.
+// canonical encodes a JSON tree in one form only, so that equal trees have equal hashes: sorted
+// names, no spaces, no unnecessary escapes. v is a tree from [parse] or a struct of such trees.
 func canonical(v any) []byte {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // no tree has what JSON has not
+	if err := e.Encode(v); err != nil { // unreachable for such trees
 		return []byte(`"cannot be written: ` + err.Error() + `"`)
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// without takes the named members out of all objects of a tree, those in JSON
-// within strings and streams too.
+// without removes the named members from all objects of a tree, including JSON inside strings
+// and event streams.
 func without(v any, names []string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -82,7 +83,7 @@ func without(v any, names []string) any {
 	return v
 }
 
-// differences lists where two trees differ, by path.
+// differences lists the paths at which two trees differ, with both values.
 func differences(path string, recorded, asked any) (out []string) {
 	name := strings.TrimPrefix(path, ".")
 	switch a := recorded.(type) {
@@ -129,7 +130,8 @@ func differences(path string, recorded, asked any) (out []string) {
 
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
-// show writes a value, of a long text the part where it begins to differ from other.
+// show formats a value for a message. Of a long text it shows the part that starts to differ
+// from other.
 func show(v any, other string) string {
 	const most = 80 // bytes
 	s, ok := v.(string)

@@ -15,15 +15,15 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// Mode says what a cassette does with a request. It can be a flag: flag.TextVar.
+// Mode determines what a cassette does with a request. It can be used as a flag with flag.TextVar.
 type Mode uint8
 
 const (
 	Replay Mode = iota // answer from the file; the real agent is never called
 	Record             // call the real agent once for each request; Close writes the file
 	Verify             // call the real agent and compare its answer with the file
-	Once               // Record where there is no file, Replay where there is one
-	Add                // answer from the file, and record what is not in it; Close adds it
+	Once               // Record if the file does not exist, otherwise Replay
+	Add                // answer from the file and record requests that are not in it; Close adds them
 )
 
 var modes = [...]string{"replay", "record", "verify", "once", "add"}
@@ -42,39 +42,37 @@ func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 func (m *Mode) UnmarshalText(text []byte) error {
 	i := slices.Index(modes[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("%q is no mode of a cassette: use one of %q", text, modes)
+		return fmt.Errorf("%q is not a mode of a cassette: use one of %q", text, modes)
 	}
 	*m = Mode(i)
 	return nil
 }
 
-// Cassette is a recording of agents ([Recorded]) and of what they ask over HTTP
+// Cassette is a recording of agents ([Recorded]) and of HTTP requests
 // ([Cassette.Transport]). It is safe for concurrent use.
 //
-// A recording is found by the hash of its request, the name of the agent, the full
-// path of the step, and the how-manieth same request it is of its run and step. The
-// run's key is not part of it: a recording is replayed for any run. The path is the
-// full one, with the numbers of iterations and items, because calls of one such path
-// are made one after the other: replay does not depend on the order of branches.
-// So while recording, where two runs make the same request, the agent is called for
-// one of them and the other gets the same answer, as both will when it is replayed.
+// A recording is identified by the hash of its request, the name of the agent, the full path of
+// the step, and its number among equal requests of its run and step. The key of the run is not
+// part of it, so that a recording can be replayed for any run. The path includes the numbers of
+// iterations and items: calls with the same path are sequential, so replay does not depend on
+// the order in which branches are scheduled. If two runs make the same request during recording,
+// the agent is called for one of them and both get its answer, as they will in a replay.
 //
-// Secrets are redacted before a request is hashed, compared, shown or written; the
-// secret may be another one when it is replayed. A replay answers what the file has:
-// "[redacted:rule]" where a secret was.
+// Secrets are redacted before a request is hashed, compared, printed or written, so a replay may
+// use another secret. It returns "[redacted:rule]" where an answer contained a secret.
 //
 // Life cycle: open, record or replay, [Cassette.Verify], [Cassette.Close].
 type Cassette struct {
-	file   string
-	mode   Mode
-	red    *redact.Redactor
-	told   []string // secrets by value
-	match  matching
-	header []string                 // of responses, kept
-	passes func(*http.Request) bool // to the real server
-	age    time.Duration            // that recordings may have; 0: any
-	today  time.Time
-	part   *bool // the run is a partial one; nil: look at the flags
+	file    string
+	mode    Mode
+	red     *redact.Redactor
+	secrets []string // values given to Secrets
+	match   matching
+	header  []string                 // response headers to record
+	passes  func(*http.Request) bool // requests that bypass the cassette, see Passthrough
+	age     time.Duration            // maximum age of recordings; 0 means any
+	today   time.Time
+	part    *bool // whether only a part of the tests runs; nil: derived from the flags
 
 	allowAltered bool
 	keepDelays   bool
@@ -82,15 +80,15 @@ type Cassette struct {
 	mu     sync.Mutex
 	tracks map[slot]*track
 	counts map[asker]int
-	astray map[core.RunKey]error // runs that were found to differ from the file
-	faults []error               // what must not be swallowed
-	open   map[any]string        // response bodies by what they belong to
-	wrong  []Altered             // of the file that was written
+	astray map[core.RunKey]error // first difference of each run that differs from the file
+	faults []error               // errors that Verify reports even if the caller swallowed them
+	open   map[any]string        // open response bodies, with a description of their requests
+	wrong  []Altered             // places altered in the file that was written
 	asked  int
 	closed bool
 }
 
-// slot is where a recording lies: the hash of its request and its number from 1.
+// slot identifies a recording: the hash of its request and its number among equal ones, from 1.
 type slot struct {
 	key string
 	n   int
@@ -106,51 +104,51 @@ type track struct {
 	interaction
 	at   slot
 	key  slot // in the file that is written
-	line int  // in the file
-	seq  int  // of asking
+	line int  // in the file that was read; 0 if it was recorded in this process
+	seq  int  // order of the requests
 	used bool
 
-	// While it is being recorded:
+	// Used during recording:
 	by      core.RunKey
-	done    chan struct{} // closed when the answer is there, or will not be
+	done    chan struct{} // closed when the answer is complete or was dropped
 	dropped bool
-	live    []byte // the output with its secrets
+	live    []byte // output including its secrets
 	err     error
-	body    *tee // of the response, while its reader may not have read it to the end
-	awaited bool // by another run
+	body    *tee // body of the response, which its reader may not have read completely
+	awaited bool // another run is waiting for the answer
 }
 
 // Option changes how requests are compared and what is redacted.
 type Option func(*Cassette)
 
-// Secrets names values that must never be written, such as os.Getenv("API_KEY").
-// It is for what no rule can know for a secret. A file that holds one is refused.
+// Secrets lists values that must never be written, such as os.Getenv("API_KEY"). It is for
+// secrets whose form no rule can recognise. A file that contains one of them is rejected.
 func Secrets(values ...string) Option {
 	return func(c *Cassette) {
-		c.told = append(c.told, slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })...)
+		c.secrets = append(c.secrets, slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })...)
 	}
 }
 
-// RedactWith adds a rule that is given every text after all other rules. It must not
-// change what it has redacted, and may be called concurrently.
+// RedactWith adds a rule that is applied to every text after all other rules. It must be
+// idempotent and safe for concurrent use.
 func RedactWith(rule func(text string) string) Option {
 	return func(c *Cassette) { c.red.AddRule(rule) }
 }
 
-// KeepFields names fields and query parameters whose values are no secrets although
-// they look so: "next_token". Values of a known form are redacted even there.
+// KeepFields names fields and query parameters whose values are not secrets although their names
+// suggest it, such as "next_token". Values in the form of a known kind of secret are still redacted.
 func KeepFields(names ...string) Option {
 	return func(c *Cassette) { c.red.KeepFields(names...) }
 }
 
-// KeepHeaders names more headers of responses to record. Those of requests are
-// neither recorded nor compared.
+// KeepHeaders names additional response headers to record. Request headers are neither
+// recorded nor compared.
 func KeepHeaders(names ...string) Option {
 	return func(c *Cassette) { c.header = append(c.header, names...) }
 }
 
-// Open opens a cassette. To record it needs no file; an existing one is
-// replaced by Close, and not before.
+// Open opens a cassette. Recording does not require a file; an existing one is replaced only by
+// Close.
 func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 	c := &Cassette{
 		file: path, mode: mode, red: new(redact.Redactor), header: slices.Clone(keptHeaders),
@@ -160,9 +158,9 @@ func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 		opt(c)
 	}
 	c.match.tidy()
-	for _, s := range c.told {
+	for _, s := range c.secrets {
 		if len(s) < redact.Shortest {
-			return nil, c.bad(0, "a secret of %d bytes would be found where it is none: give Secrets %d or more", len(s), redact.Shortest)
+			return nil, c.bad(0, "a secret of %d bytes would also match ordinary text: give Secrets values of %d or more", len(s), redact.Shortest)
 		}
 		c.red.Know(s)
 	}
@@ -185,8 +183,8 @@ func Open(path string, mode Mode, opts ...Option) (*Cassette, error) {
 	return c, c.load()
 }
 
-// take finds the recording of a request. Where it must be made, live is true, and
-// the caller must call keep or drop.
+// take returns the recording of a request. If live is true, the request has to be recorded: the
+// caller must call the agent and then keep or drop.
 func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t *track, live bool, err error) {
 	c.redact(&q)
 	key := q.hash(c.match)
@@ -196,7 +194,7 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 		return nil, false, c.fault(c.bad(0, "%s was called after the cassette was closed", q.what()))
 	}
 	if err := c.astray[run]; err != nil {
-		return nil, false, err // nothing behind a difference can be compared
+		return nil, false, err // after a difference, later requests of the run cannot be compared
 	}
 	c.counts[asker{run, key}]++
 	at := slot{key, c.counts[asker{run, key}]}
@@ -216,7 +214,7 @@ func (c *Cassette) take(ctx context.Context, q interaction, run core.RunKey) (t 
 		}
 		t.awaited = true
 		if t.body != nil {
-			go t.body.drain() // its reader may have stopped for good
+			go t.body.drain() // its reader may never read the rest
 		}
 		c.mu.Unlock()
 		select {
@@ -248,7 +246,7 @@ func (c *Cassette) keep(t *track, output []byte, err error) {
 	close(t.done)
 }
 
-// drop ends the recording of a request that got no answer worth to be kept.
+// drop ends the recording of a request without an answer that could be replayed.
 func (c *Cassette) drop(t *track) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,30 +256,31 @@ func (c *Cassette) drop(t *track) {
 	close(t.done)
 }
 
-// unasked takes back a request that got no answer: the run may be resumed and ask
-// again. mu is held.
+// unasked reverts the count of a request without an answer: the run may be resumed and make the
+// request again. mu is held.
 func (c *Cassette) unasked(run core.RunKey, at slot) {
 	if who := (asker{run, at.key}); c.counts[who] == at.n {
 		c.counts[who]--
 	}
 }
 
-// unrecordable says that an error tells of the caller or the harness, not of the
-// agent. That the time of an attempt is up tells of the agent.
+// unrecordable reports whether an error was caused by the caller or the harness rather than by
+// the agent. The timeout of an attempt counts as the agent's.
 func unrecordable(ctx context.Context, err error) bool {
 	return errors.Is(err, core.ErrHarness) || errors.As(err, new(*core.BudgetError)) ||
 		ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 }
 
-// fault remembers what must not be swallowed, and returns it. mu is held.
+// fault remembers err for Verify, in case the caller swallows it, and returns it. mu is held.
 func (c *Cassette) fault(err error) error {
-	if len(c.faults) < 100 { // enough to explain
+	if len(c.faults) < 100 { // more explain nothing further
 		c.faults = append(c.faults, err)
 	}
 	return err
 }
 
-// compare reports a real answer that is not the recorded one. live is redacted here.
+// compare returns an error if a real answer differs from the recorded one. It redacts the real
+// answer first.
 func (c *Cassette) compare(t *track, run core.RunKey, output []byte, err error) error {
 	live := t.interaction
 	live.Output, live.Error = output, nil
@@ -302,9 +301,9 @@ func (c *Cassette) compare(t *track, run core.RunKey, output []byte, err error) 
 	return c.fault(found)
 }
 
-// Verify reports, joined, every miss and every difference, also where the error was
-// swallowed, the recordings that nobody asked for ([*UnusedError]), and those whose
-// answers were redacted ([*AlteredError]).
+// Verify returns a joined error: every miss and every difference, even if the caller swallowed
+// it, the recordings that were not requested ([*UnusedError]), and those whose answers were
+// redacted ([*AlteredError]).
 func (c *Cassette) Verify() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -312,9 +311,9 @@ func (c *Cassette) Verify() error {
 	unused, altered := &UnusedError{File: c.file, Of: len(c.tracks)}, c.wrong
 	for _, t := range c.inOrder() {
 		switch {
-		case t.line == 0: // recorded just now
+		case t.line == 0: // recorded in this process
 		case c.mode == Add && !t.used:
-			// of tests that did not run
+			// may belong to tests that did not run
 		case t.used:
 			altered = append(altered, alteredPlaces(&t.interaction, nil, nil, false, t.line)...)
 		default:
@@ -328,12 +327,12 @@ func (c *Cassette) Verify() error {
 	return errors.Join(append(errs, c.altered(altered))...)
 }
 
-// inOrder is the recordings in the order of the file. mu is held.
+// inOrder returns the recordings in the order of the file. mu is held.
 func (c *Cassette) inOrder() []*track {
 	return slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return a.line - b.line })
 }
 
-// altered is the error of altered answers, nil where they are allowed.
+// altered returns an error about altered answers, or nil if they are allowed.
 func (c *Cassette) altered(list []Altered) error {
 	if len(list) == 0 || c.allowAltered {
 		return nil
@@ -341,11 +340,11 @@ func (c *Cassette) altered(list []Altered) error {
 	return &AlteredError{c.file, list}
 }
 
-// Close ends the use of the cassette. In the modes Record and Add it writes the file, in one
-// piece: on an error the file that was there still is, and Close can be called
-// again. What is wrong with a file that was written is reported after the writing:
-// calls still under way, which are not in it, response bodies that were neither read to
-// their end nor closed, and altered answers ([*AlteredError]).
+// Close ends the use of the cassette. In the modes Record and Add it writes the file atomically:
+// after an error the previous file is unchanged, and Close can be called again. Problems that do
+// not prevent writing are reported after it: calls in progress, which are missing from the file,
+// response bodies that were neither read completely nor closed, and altered answers
+// ([*AlteredError]).
 func (c *Cassette) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -364,21 +363,21 @@ func (c *Cassette) Close() error {
 	c.closed = true
 	var errs []error
 	if len(busy) > 0 {
-		errs = append(errs, c.bad(0, "written without the calls that are still under way (%d): end them (an HTTP body: read it to its end or close it) before Close\n%s", len(busy), listed(busy)))
+		errs = append(errs, c.bad(0, "written without the calls that are still in progress (%d): end them before Close (read an HTTP body completely or close it)\n%s", len(busy), listed(busy)))
 	}
 	return errors.Join(append(errs, c.leaked(), c.altered(c.wrong))...)
 }
 
-// leaked names response bodies that nobody has ended. mu is held.
+// leaked returns an error about response bodies that were not closed. mu is held.
 func (c *Cassette) leaked() error {
 	if len(c.open) == 0 {
 		return nil
 	}
 	names := slices.Sorted(maps.Values(c.open))
-	return c.bad(0, "response bodies that the client has neither read to their end nor closed, which leaks connections: %d\n%s", len(names), listed(names))
+	return c.bad(0, "response bodies that the client has neither read completely nor closed, which leaks connections: %d\n%s", len(names), listed(names))
 }
 
-// opened notes a response body, and ended that its client is done with it.
+// opened registers a response body, and ended removes it once its client has read or closed it.
 func (c *Cassette) opened(body any, what string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

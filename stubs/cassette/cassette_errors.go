@@ -12,13 +12,12 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// FileError is a cassette that cannot be read, written or used. It wraps
-// core.ErrHarness.
+// FileError reports a cassette that cannot be read, written or used. It wraps core.ErrHarness.
 type FileError struct {
 	File    string
-	Line    int // 0 where no line is meant
+	Line    int // 0 if the problem is not in one line
 	Problem string
-	Err     error // behind it, where there is one
+	Err     error // underlying error; may be nil
 }
 
 func (e *FileError) Error() string {
@@ -28,7 +27,7 @@ func (e *FileError) Error() string {
 	return fmt.Sprintf("cassette %s:%d: %s", e.File, e.Line, e.Problem)
 }
 
-// Unwrap returns core.ErrHarness, and the error behind it.
+// Unwrap returns core.ErrHarness and the underlying error.
 func (e *FileError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{core.ErrHarness}
@@ -41,24 +40,24 @@ func (c *Cassette) bad(line int, format string, args ...any) error {
 	return &FileError{File: c.file, Line: line, Problem: err.Error(), Err: errors.Unwrap(err)}
 }
 
-// refuse is bad, remembered for Verify.
+// refuse returns the same error as bad and remembers it for Verify.
 func (c *Cassette) refuse(line int, format string, args ...any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fault(c.bad(line, format, args...))
 }
 
-// MissError is a request that was not recorded. It wraps core.ErrHarness. What it
-// holds is redacted.
+// MissError reports a request that was not recorded. It wraps core.ErrHarness. Its texts are
+// redacted.
 type MissError struct {
 	File       string
-	Name, Path string   // of agent (or method and URL) and step
-	N          int      // it was the n-th same request of its run and step
-	Recorded   int      // same requests that are recorded
-	Asked      string   // JSON
-	Line       int      // of the nearest recording; 0 where there is none of its kind
-	Nearest    string   // what it is of
-	Diff       []string // from it to what was asked, by field
+	Name, Path string   // agent (or method and URL) and step
+	N          int      // number of the request among equal ones of its run and step
+	Recorded   int      // number of equal requests that are recorded
+	Asked      string   // request, as JSON
+	Line       int      // line of the nearest recording; 0 if there is none of its kind
+	Nearest    string   // agent (or method and URL) and step of the nearest recording
+	Diff       []string // differences between the nearest recording and the request, by field
 }
 
 func (e *MissError) Error() string {
@@ -66,11 +65,11 @@ func (e *MissError) Error() string {
 	fmt.Fprintf(&out, "cassette %s has no recording of request %d of %s\n  asked: %s\n", e.File, e.N, describe(e.Name, e.Path), e.Asked)
 	switch {
 	case e.Recorded > 0:
-		fmt.Fprintf(&out, "  the same request is recorded %s and was made once more\n", counted(e.Recorded, "time"))
+		fmt.Fprintf(&out, "  this request is recorded %s and was made more often\n", counted(e.Recorded, "time"))
 	case e.Line > 0:
 		fmt.Fprintf(&out, "  nearest: line %d, %s\n%s", e.Line, e.Nearest, listed(e.Diff))
 	default:
-		out.WriteString("  nothing like it is recorded\n")
+		out.WriteString("  no similar request is recorded\n")
 	}
 	out.WriteString("Record it again: run once in mode cassette.Record with the real agent. Name fields that change on every run in cassette.IgnoreFields")
 	return out.String()
@@ -79,29 +78,28 @@ func (e *MissError) Error() string {
 // Unwrap returns core.ErrHarness.
 func (e *MissError) Unwrap() error { return core.ErrHarness }
 
-// MismatchError is a real answer that is not the recorded one. It does not wrap
-// core.ErrHarness: it is a finding about the agent, and fails its step. Until the
-// run ends each further call of it gets the same error, since what comes behind a
-// difference cannot be compared.
+// MismatchError reports a real answer that differs from the recorded one. It does not wrap
+// core.ErrHarness because it is a finding about the agent: it fails the step. All further calls
+// of the run return the same error, since after a difference nothing can be compared.
 type MismatchError struct {
 	File       string
 	Line       int
 	Name, Path string
-	Diff       []string // from the recorded answer to the real one, by field, redacted
+	Diff       []string // differences between the recorded answer and the real one, by field, redacted
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("%s answers otherwise than recorded in %s:%d\n%s"+
+	return fmt.Sprintf("%s gave another answer than that recorded in %s:%d\n%s"+
 		"If the new answer is right, record it again in mode cassette.Record; name fields that change on every run in cassette.IgnoreFields",
 		describe(e.Name, e.Path), e.File, e.Line, listed(e.Diff))
 }
 
-// UnusedError is recordings that no call asked for. It wraps core.ErrHarness.
+// UnusedError reports recordings that no call requested. It wraps core.ErrHarness.
 type UnusedError struct {
 	File  string
-	Of    int      // recordings in all
-	Lines []int    // unused
-	What  []string // the same, by name and step
+	Of    int      // number of all recordings
+	Lines []int    // lines of the unused ones
+	What  []string // names and steps of the unused ones, in the order of Lines
 }
 
 func (e *UnusedError) Error() string {
@@ -109,8 +107,8 @@ func (e *UnusedError) Error() string {
 	for i, line := range e.Lines {
 		list = append(list, fmt.Sprintf("line %d: %s", line, e.What[i]))
 	}
-	return fmt.Sprintf("cassette %s: %d of %d recordings were not asked for\n%s"+
-		"Calls are missing, or the file is older than the pipeline: record it again", e.File, len(e.Lines), e.Of, listed(list))
+	return fmt.Sprintf("cassette %s: %d of %d recordings were not requested\n%s"+
+		"Calls are missing, or the pipeline has changed since the recording: record it again", e.File, len(e.Lines), e.Of, listed(list))
 }
 
 // Unwrap returns core.ErrHarness.
@@ -130,7 +128,7 @@ func describe(name, path string) string {
 
 func (q *interaction) what() string { return describe(q.Name, q.Path) }
 
-// listed writes up to ten lines, indented.
+// listed returns up to ten of the lines, indented, and the number of the rest.
 func listed(lines []string) string {
 	var out strings.Builder
 	for i, line := range lines {
@@ -143,9 +141,9 @@ func listed(lines []string) string {
 	return out.String()
 }
 
-// miss says what is nearest to a request: the same agent, or the same URL at another
-// host, before another, the same step before another, and then what differs least. mu is
-// held.
+// miss returns the error of a request without a recording. The nearest recording is, in this
+// order, one of the same agent or URL, of the same URL at another host, of the same step, and the
+// one with the shortest list of differences. mu is held.
 func (c *Cassette) miss(q interaction, at slot) *MissError {
 	e := &MissError{File: c.file, Name: q.Name, Path: q.Path, N: at.n, Asked: show(q.request(matching{}), "")}
 	asked := q.request(c.match)
@@ -171,12 +169,12 @@ func (c *Cassette) miss(q interaction, at slot) *MissError {
 		}
 	}
 	if len(e.Diff) == 0 && e.Line > 0 {
-		e.Diff = []string{"the same request, of another agent or step"}
+		e.Diff = []string{"the same request by another agent or step"}
 	}
 	return e
 }
 
-// host is scheme and host of a method and URL, "" of other names.
+// host returns the scheme and host of a name that consists of a method and a URL, else "".
 func host(name string) string {
 	_, address, ok := strings.Cut(name, " ")
 	if u, err := url.Parse(address); ok && err == nil && u.Host != "" {
@@ -196,7 +194,7 @@ func differ(a, b string) int {
 type failure struct {
 	Text    string   `json:"text"`
 	Timeout bool     `json:"timeout,omitempty"`
-	Codes   []string `json:"codes,omitempty"` // of core.Code: whether the engine tries again depends on them
+	Codes   []string `json:"codes,omitempty"` // see core.Code: the engine decides by them whether to retry
 }
 
 func failed(err error) *failure {
@@ -210,11 +208,11 @@ func failed(err error) *failure {
 	return &failure{Text: err.Error(), Codes: codes, Timeout: errors.Is(err, context.DeadlineExceeded) || errors.As(err, &n) && n.Timeout()}
 }
 
-// unrecordedCodes are codes of errors that cassettes record in another way or not at all.
+// unrecordedCodes are codes of errors that a cassette records in another way or not at all.
 var unrecordedCodes = append(core.AsRecorded(context.DeadlineExceeded).Codes,
 	append(core.AsRecorded(context.Canceled).Codes, string(core.ErrPanic))...)
 
-// replayed is the error for who calls.
+// replayed returns the recorded error for the caller of a replay.
 func (f *failure) replayed() error {
 	err := &core.RecordedError{Text: f.Text, Codes: f.Codes}
 	if f.Timeout {
@@ -223,7 +221,8 @@ func (f *failure) replayed() error {
 	return err
 }
 
-// timeoutError is recognised by what retries timeouts only.
+// timeoutError is recognised as a timeout by errors.Is and by net.Error, for callers that retry
+// only timeouts.
 type timeoutError struct{ *core.RecordedError }
 
 func (e *timeoutError) Unwrap() error      { return e.RecordedError }

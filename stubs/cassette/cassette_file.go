@@ -20,13 +20,13 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// format is the version of the file. A cassette is JSON Lines: the header, and then
-// the interactions in the order of kind, name, path, key and number, so that a new
-// recording changes the lines of what has changed.
+// format is the version of the file format. A cassette is in JSON Lines: a header, then the
+// interactions sorted by kind, name, path, key and number. Because of this order a new recording
+// changes only the lines of interactions that changed.
 const format = 1
 
-// mostFile is the most bytes of a file that are read.
-const mostFile = 256 << 20
+// maxFile is the maximum size of a file, in bytes.
+const maxFile = 256 << 20
 
 type header struct {
 	Format int `json:"flujo_cassette"`
@@ -38,22 +38,22 @@ const (
 	httpKind  = "http"
 )
 
-// interaction is a line: one request with its answer.
+// interaction is a line of the file: a request and its answer.
 type interaction struct {
 	Key      string          `json:"key"` // hash of kind, name, path, input and feedback
 	Kind     string          `json:"kind"`
-	Name     string          `json:"name"` // of the agent; method and URL
-	Path     string          `json:"path"`
-	N        int             `json:"n"` // from 1, of same requests of a run and step
+	Name     string          `json:"name"` // name of the agent, or method and URL
+	Path     string          `json:"path"` // path of the step
+	N        int             `json:"n"`    // number among equal requests of a run and step, from 1
 	Input    json.RawMessage `json:"input"`
 	Feedback string          `json:"feedback,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
 	Error    *failure        `json:"error,omitempty"`
-	Recorded string          `json:"recorded,omitempty"` // day, see MaxAge
+	Recorded string          `json:"recorded,omitempty"` // date, see MaxAge
 }
 
-// plain is a tree of canonical JSON in which all redactions look the same: which
-// rule found a secret may depend on what was known by then.
+// plain parses canonical JSON and makes all redaction markers equal: which rule found a secret may
+// depend on the secrets known at that time.
 func plain(data []byte, ignore []string) any {
 	tree, err := parse([]byte(redact.Unnamed(string(data))))
 	if err != nil {
@@ -62,7 +62,7 @@ func plain(data []byte, ignore []string) any {
 	return without(tree, ignore)
 }
 
-// request is what is asked, for the key and for differences.
+// request returns the parts of the request that its key and its differences are computed from.
 func (q *interaction) request(m matching) any {
 	tree := map[string]any{"input": plain(q.Input, m.Ignore)}
 	if q.Feedback != "" {
@@ -71,7 +71,7 @@ func (q *interaction) request(m matching) any {
 	return m.request(q.Kind, tree)
 }
 
-// answer is what came of it, for differences.
+// answer returns the parts of the answer that are compared.
 func (q *interaction) answer(ignore []string) any {
 	switch {
 	case q.Error == nil:
@@ -86,10 +86,10 @@ func (q *interaction) hash(m matching) string {
 	return fmt.Sprintf("%x", sha256.Sum256(canonical([]any{q.Kind, m.name(q.Name), q.Path, q.request(m)})))
 }
 
-// redact takes the secrets out of an interaction.
+// redact replaces the secrets in an interaction.
 func (c *Cassette) redact(q *interaction) {
 	if q.Kind == httpKind {
-		q.Name = c.red.Field("id", q.Name) // a path is no random text
+		q.Name = c.red.Field("id", q.Name) // so that a path is not taken for a random token
 	}
 	q.Feedback = c.red.Text(q.Feedback)
 	q.Input = c.redactJSON(q.Input)
@@ -101,11 +101,11 @@ func (c *Cassette) redact(q *interaction) {
 	}
 }
 
-// redactJSON is data without its secrets, in canonical form. Of a response that came as
-// events, what they say together is looked at first.
+// redactJSON returns data without its secrets, in canonical form. In a response of several events
+// it first redacts secrets that are split between events.
 func (c *Cassette) redactJSON(data []byte) []byte {
 	tree, err := parse(data)
-	if err != nil { // not from a marshaller: nothing of it may be written
+	if err != nil { // not valid JSON, so secrets cannot be found in it: write nothing
 		return []byte("null")
 	}
 	if answer, ok := tree.(map[string]any); ok {
@@ -121,8 +121,8 @@ func (c *Cassette) redactJSON(data []byte) []byte {
 
 // load reads the file.
 func (c *Cassette) load() error {
-	if info, err := os.Stat(c.file); err == nil && info.Size() > mostFile {
-		return c.bad(0, "it has more than %d MiB: record fewer runs into one cassette", mostFile>>20)
+	if info, err := os.Stat(c.file); err == nil && info.Size() > maxFile {
+		return c.bad(0, "the file is larger than %d MiB: record fewer runs into one cassette", maxFile>>20)
 	}
 	data, err := os.ReadFile(c.file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -134,17 +134,17 @@ func (c *Cassette) load() error {
 	return c.read(data)
 }
 
-// read takes in a file. Its requests are redacted once more and keyed by the options
-// of today: a new rule or ignored field needs no new recording.
+// read parses a file. It redacts its requests again and computes their keys with the current
+// options, so that a new rule or ignored field requires no new recording.
 func (c *Cassette) read(data []byte) error {
 	if len(data) == 0 {
 		return c.bad(0, "the file is empty: record it again")
 	}
-	if len(data) > mostFile {
-		return c.bad(0, "it would have more than %d MiB: record fewer runs into one cassette", mostFile>>20)
+	if len(data) > maxFile {
+		return c.bad(0, "the file would be larger than %d MiB: record fewer runs into one cassette", maxFile>>20)
 	}
 	if line := c.leak(data); line > 0 {
-		return c.bad(line, "it holds a value that was given to Secrets: take that secret out of use, and record again")
+		return c.bad(line, "it contains a value that was given to Secrets: revoke that secret and record again")
 	}
 	whole := bytes.HasSuffix(data, []byte("\n"))
 	lines := bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
@@ -159,7 +159,7 @@ func (c *Cassette) read(data []byte) error {
 			err = c.readLine(line, at, h, &q)
 		}
 		if i == len(lines)-1 && !whole && errors.Is(err, io.ErrUnexpectedEOF) {
-			return c.bad(at, "the last line is cut off: the file was not copied or written as a whole; restore it or record again")
+			return c.bad(at, "the last line is cut off: the file was copied or written incompletely: restore it or record again")
 		}
 		if err != nil {
 			return err
@@ -170,13 +170,13 @@ func (c *Cassette) read(data []byte) error {
 		if err := c.tooOld(&q, at); err != nil {
 			return err
 		}
-		output, failed := q.Output, q.Error // stay as they are
+		output, failed := q.Output, q.Error // unchanged: a replay returns what the file contains
 		q.Output, q.Error = nil, nil
 		c.redact(&q)
 		t := &track{interaction: q, line: at, at: slot{q.hash(c.match), q.N}}
 		t.Output, t.Error = output, failed
 		if twin := c.tracks[t.at]; twin != nil {
-			return c.bad(at, "duplicate key: the same request, %s, number %d, is in line %d: keep one of them, or record again", q.what(), q.N, twin.line)
+			return c.bad(at, "duplicate key: request number %d of %s is also in line %d: keep one of them, or record again", q.N, q.what(), twin.line)
 		}
 		c.tracks[t.at] = t
 	}
@@ -189,11 +189,11 @@ func (c *Cassette) readHeader(line []byte, h *header) error {
 	}
 	switch err := json.Unmarshal(line, &any); {
 	case err != nil:
-		return c.bad(1, "no header of a cassette: %w", err)
+		return c.bad(1, "not the header of a cassette: %w", err)
 	case any.Format == nil || *any.Format < 1:
-		return c.bad(1, `no header of a cassette: it begins with {"flujo_cassette":%d}`, format)
+		return c.bad(1, `not the header of a cassette, which begins with {"flujo_cassette":%d}`, format)
 	case *any.Format > format:
-		return c.bad(1, "written by a newer version: its format is %d, this version reads %d: update flujo-harness", *any.Format, format)
+		return c.bad(1, "written by a newer version: its format is %d, and this version reads up to %d: update flujo-harness", *any.Format, format)
 	}
 	if err := c.strict(line, 1, h); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (c *Cassette) readHeader(line []byte, h *header) error {
 	return nil
 }
 
-// strict decodes exactly one JSON value with known fields.
+// strict decodes exactly one JSON value and rejects unknown and duplicate fields.
 func (c *Cassette) strict(line []byte, at int, v any) error {
 	if _, err := parse(line); err != nil {
 		return c.bad(at, "not one JSON value: %w", err)
@@ -213,7 +213,7 @@ func (c *Cassette) strict(line []byte, at int, v any) error {
 		return c.bad(at, "duplicate key: an object has %q twice: keep one of them, or record again", name)
 	}
 	if err := decode(line, v); err != nil {
-		return c.bad(at, "not as this version writes it: %w", err)
+		return c.bad(at, "not in the format of this version: %w", err)
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (c *Cassette) readLine(line []byte, at int, h header, q *interaction) error
 	case q.Kind != agentKind && q.Kind != httpKind:
 		return c.bad(at, "kind %q: this version knows %q and %q", q.Kind, agentKind, httpKind)
 	case q.N < 1:
-		return c.bad(at, "n is %d: the first same request is 1", q.N)
+		return c.bad(at, "n is %d: numbers of equal requests start at 1", q.N)
 	case q.Input == nil:
 		return c.bad(at, "it has no input")
 	case (q.Output == nil) == (q.Error == nil):
@@ -242,15 +242,16 @@ func (c *Cassette) readLine(line []byte, at int, h header, q *interaction) error
 		m.compare = c.match.compare
 	}
 	if key := q.hash(m); key != q.Key {
-		return c.bad(at, "the key is not that of the request: name, path, input or feedback was edited: record again, or, if the edit is meant, set the key to %s", key)
+		return c.bad(at, "the key does not match the request: name, path, input or feedback was edited: record again, or, if the edit is intended, set the key to %s", key)
 	}
 	return nil
 }
 
-// leak is the first line that holds a value of Secrets, in any form.
+// leak returns the number of the first line that contains a value of Secrets in any of its forms,
+// or 0.
 func (c *Cassette) leak(data []byte) int {
 	first := 0
-	for _, s := range c.told {
+	for _, s := range c.secrets {
 		for _, form := range forms(s) {
 			if i := bytes.Index(data, []byte(form)); i >= 0 {
 				if line := bytes.Count(data[:i], []byte("\n")) + 1; first == 0 || line < first {
@@ -262,14 +263,14 @@ func (c *Cassette) leak(data []byte) int {
 	return first
 }
 
-// forms is how a secret may look in the file: as it is, in JSON, in a URL, and in
-// base64 from each of the three places it can have in there.
+// forms returns the encodings in which a secret may occur in the file: unchanged, in JSON, in a
+// URL, and in base64, which depends on the position of the secret modulo 3.
 func forms(s string) []string {
 	inJSON := string(canonical(s))
 	out := []string{s, inJSON[1 : len(inJSON)-1], url.QueryEscape(s), url.PathEscape(s)}
 	for skip := range 3 {
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			whole := (skip + len(s)) / 3 * 3 // the bytes whose characters do not depend on what follows
+			whole := (skip + len(s)) / 3 * 3 // bytes whose encoding does not depend on the bytes after the secret
 			text := enc.EncodeToString([]byte(strings.Repeat("\x00", skip) + s)[:whole])
 			if text = text[min(len(text), (skip*8+5)/6):]; len(text) >= 8 {
 				out = append(out, text)
@@ -279,10 +280,11 @@ func forms(s string) []string {
 	return out
 }
 
-// makeFolder finds out before anything is paid for whether the file can be written.
+// makeFolder creates the folder of the file, so that a path that cannot be written is reported
+// before any call is paid for.
 func (c *Cassette) makeFolder() error {
 	if info, err := os.Stat(c.file); err == nil && !info.Mode().IsRegular() {
-		return c.bad(0, "it is not a file")
+		return c.bad(0, "it is not a regular file")
 	}
 	if err := os.MkdirAll(filepath.Dir(c.file), 0o777); err != nil {
 		return c.bad(0, "make its folder: %w", err)
@@ -290,7 +292,7 @@ func (c *Cassette) makeFolder() error {
 	return nil
 }
 
-// store writes what was recorded, and names the calls that have not ended. mu is held.
+// store writes the recordings and returns descriptions of the calls that have not ended. mu is held.
 func (c *Cassette) store() (busy []string, err error) {
 	tracks := slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int { return cmp.Or(a.at.n-b.at.n, a.seq-b.seq, a.line-b.line) })
 	count := map[string]int{}
@@ -307,7 +309,7 @@ func (c *Cassette) store() (busy []string, err error) {
 			busy = append(busy, what)
 			continue
 		}
-		c.redact(&q) // also what became known later
+		c.redact(&q) // again, for secrets that became known after it was recorded
 		if t.line == 0 {
 			lives = append(lives, t)
 			if c.age > 0 {
@@ -315,7 +317,7 @@ func (c *Cassette) store() (busy []string, err error) {
 			}
 		}
 		q.Key = q.hash(c.match)
-		count[q.Key]++ // anew: two requests may have become the same
+		count[q.Key]++ // numbered again: redaction may have made two requests equal
 		q.N = count[q.Key]
 		list = append(list, q)
 		t.key = slot{q.Key, q.N}
@@ -324,10 +326,10 @@ func (c *Cassette) store() (busy []string, err error) {
 	case err != nil:
 		return nil, err
 	case c.mode == Add && len(lives) == 0:
-		return busy, nil // all of it was there
+		return busy, nil // nothing is new
 	}
 	if len(list) == 0 {
-		return nil, c.bad(0, "nothing was recorded, and nothing written: no recorded agent was called to its end")
+		return nil, c.bad(0, "not written: nothing was recorded, because no call of a recorded agent ended")
 	}
 	slices.SortFunc(list, func(a, b interaction) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Key, b.Key), a.N-b.N)
@@ -337,11 +339,11 @@ func (c *Cassette) store() (busy []string, err error) {
 		data = append(append(data, canonical(q)...), '\n')
 	}
 	if line := c.leak(data); line > 0 {
-		return nil, c.bad(line, "not written: this line would hold a value that was given to Secrets, in the name, the path or a binary body of %s", list[max(line-2, 0)].what())
+		return nil, c.bad(line, "not written: this line would contain a value that was given to Secrets, in the name, the path or a binary body of %s", list[max(line-2, 0)].what())
 	}
 	check := &Cassette{file: c.file, red: c.red, match: c.match, tracks: map[slot]*track{}}
 	if err := check.read(data); err != nil {
-		return nil, fmt.Errorf("not written, since it could not be read again: %w", err)
+		return nil, fmt.Errorf("not written, because it could not be read again: %w", err)
 	}
 	if err := c.replace(data); err != nil {
 		return busy, err
@@ -360,11 +362,12 @@ func (c *Cassette) store() (busy []string, err error) {
 	return busy, nil
 }
 
-// replace puts data in the place of the file, or leaves it as it is.
+// replace replaces the file atomically: readers see either the old file or the new one. It writes
+// a temporary file in the same folder, syncs it and renames it.
 func (c *Cassette) replace(data []byte) (err error) {
 	defer func() {
 		if err != nil {
-			err = c.bad(0, "not written, the file is as it was: %w: Close can be called again", err)
+			err = c.bad(0, "not written, the file is unchanged: %w: Close can be called again", err)
 		}
 	}()
 	path, perm := c.file, os.FileMode(0o644)
@@ -397,11 +400,11 @@ func (c *Cassette) replace(data []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// newFile begins the name of what replace writes before it puts it in the place of a cassette.
+// newFile is the prefix of the names of temporary files that replace writes.
 const newFile = ".cassette-"
 
-// removeAbandoned removes the new files of processes that were killed while they wrote one:
-// those that nobody has written to for an hour. What cannot be removed is left to the next.
+// removeAbandoned removes the temporary files of processes that were killed while writing: those
+// that were not written to for an hour. Errors are ignored because the next call tries again.
 func removeAbandoned(dir string, now time.Time) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

@@ -511,7 +511,7 @@ func TestLongListsAreCutShort(t *testing.T) {
 		all = append(all, topic{Depth: i})
 	}
 	file := recordOne(t, nil, all...)
-	if got := open(t, file, cassette.Replay).Verify().Error(); !strings.Contains(got, "15 of 15 recordings were not asked for") || !strings.Contains(got, "    and 5 more\n") {
+	if got := open(t, file, cassette.Replay).Verify().Error(); !strings.Contains(got, "15 of 15 recordings were not requested") || !strings.Contains(got, "    and 5 more\n") {
 		t.Error(got)
 	}
 }
@@ -780,7 +780,7 @@ func TestModeIsAFlag(t *testing.T) {
 	if err := set.Parse([]string{"-cassette=record"}); err != nil || mode != cassette.Record {
 		t.Errorf("%v %v", mode, err)
 	}
-	if err := set.Parse([]string{"-cassette=tape"}); err == nil || !strings.Contains(err.Error(), `"tape" is no mode of a cassette: use one of ["replay" "record" "verify" "once" "add"]`) {
+	if err := set.Parse([]string{"-cassette=tape"}); err == nil || !strings.Contains(err.Error(), `"tape" is not a mode of a cassette: use one of ["replay" "record" "verify" "once" "add"]`) {
 		t.Error(err)
 	}
 	if _, err := cassette.Open("x", 7); err == nil || err.Error() != "cassette x: mode 7: use Replay, Record, Verify, Once or Add" {

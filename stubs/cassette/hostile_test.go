@@ -34,8 +34,8 @@ func TestCassetteBombsAreRefused(t *testing.T) {
 		"a second value in a line":        {head + strings.TrimSuffix(line("1"), "\n") + line("2"), "not one JSON value", 2},
 		"a name twice":                    {head + line(`{"a":[{"b":1,"b":2}]}`), `an object has "b" twice`, 2},
 		"a name twice, written otherwise": {head + line(`{"b":1,"\u0062":2}`), `an object has "b" twice`, 2},
-		"JSON in texts in each other":     {head + line(nested), "the key is not that of the request", 2},
-		"1 MiB of nothing":                {head + line(`"`+strings.Repeat(" ", 1<<20)+`"`), "the key is not that of the request", 2},
+		"JSON in texts in each other":     {head + line(nested), "the key does not match the request", 2},
+		"1 MiB of nothing":                {head + line(`"`+strings.Repeat(" ", 1<<20)+`"`), "the key does not match the request", 2},
 		"a million empty lines":           {head + strings.Repeat("\n", deep), "not one JSON value", 2},
 		"NUL":                             {head + line("\"\x00\""), "not one JSON value", 2},
 	} {
@@ -58,7 +58,7 @@ func TestCassetteBombsAreRefused(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte(head), 0o600), os.Truncate(file, 1<<30)); err != nil { // a hole
 		t.Fatal(err)
 	}
-	if _, err := cassette.Open(file, cassette.Replay); err == nil || !strings.Contains(err.Error(), "it has more than 256 MiB") {
+	if _, err := cassette.Open(file, cassette.Replay); err == nil || !strings.Contains(err.Error(), "the file is larger than 256 MiB") {
 		t.Errorf("1 GiB: error %v", err)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// MaxAge makes a file an error, when it is opened to be replayed, that has a recording
-// older than age on the day now. Recordings get a date only where they are made with
-// MaxAge; one without a date is an error too. Days are those of UTC.
+// MaxAge makes [Open] for a replay fail if the file contains a recording that is older than age
+// at the time now. Recordings have a date only if they were made with MaxAge; one without a date
+// is an error, too. Dates are in UTC.
 func MaxAge(age time.Duration, now time.Time) Option {
 	return func(c *Cassette) { c.age, c.today = age, now.UTC().Truncate(24*time.Hour) }
 }
 
-// tooOld checks the age of a recording that was read from the file.
+// tooOld returns an error if a recording of the file is older than MaxAge allows.
 func (c *Cassette) tooOld(q *interaction, line int) error {
 	if c.age <= 0 || c.mode == Record || c.mode == Verify {
 		return nil
@@ -25,24 +25,24 @@ func (c *Cassette) tooOld(q *interaction, line int) error {
 	case q.Recorded == "":
 		return c.bad(line, "%s has no date, and MaxAge was given: record it again with MaxAge", q.what())
 	case err != nil:
-		return c.bad(line, "%q is no date: write it as 2006-01-02, or record again", q.Recorded)
+		return c.bad(line, "%q is not a date: write it as 2006-01-02, or record again", q.Recorded)
 	case c.today.Sub(day) > c.age:
 		return c.bad(line, "%s was recorded on %s, %s ago, and MaxAge allows %s: record it again", q.what(), q.Recorded, counted(days, "day"), counted(int(c.age.Hours()/24), "day"))
 	}
 	return nil
 }
 
-// Partial says whether only a part of the tests that use the file runs. In mode Record,
-// Close then refuses to write a file without the recordings that nobody asked for. Without
-// this option a run is a partial one where Ginkgo is told to focus or skip specs, or go
-// test to run subtests by name.
+// Partial declares whether only a part of the tests that use the file runs. If so, Close in mode
+// Record refuses to drop recordings of the existing file that were not requested. Without this
+// option a run is partial if flags of Ginkgo focus or skip specs, or flags of go test select
+// subtests by name.
 func Partial(is bool) Option { return func(c *Cassette) { c.part = &is } }
 
-// partial says why the run is a partial one, "" where it is not.
+// partial returns the reason why the run is partial, or "" if it is not.
 func (c *Cassette) partial() string {
 	if c.part != nil {
 		if *c.part {
-			return "as Partial says"
+			return "option Partial"
 		}
 		return ""
 	}
@@ -56,7 +56,7 @@ func (c *Cassette) partial() string {
 	return ""
 }
 
-// wouldDrop is the error of a partial recording that would take recordings out of the file.
+// wouldDrop returns an error if a partial recording would remove recordings from the file.
 func (c *Cassette) wouldDrop(list []interaction) error {
 	why := c.partial()
 	if c.mode != Record || why == "" {
@@ -67,7 +67,7 @@ func (c *Cassette) wouldDrop(list []interaction) error {
 		return nil
 	}
 	if err := old.load(); err != nil {
-		return c.bad(0, "not written: only a part of the tests runs (%s), and what that would drop is not known: %w", why, err)
+		return c.bad(0, "not written: only a part of the tests runs (%s), and the recordings that this would drop are unknown: %w", why, err)
 	}
 	for _, q := range list {
 		delete(old.tracks, slot{q.Key, q.N})
@@ -79,5 +79,5 @@ func (c *Cassette) wouldDrop(list []interaction) error {
 	for _, t := range old.inOrder() {
 		names = append(names, t.what())
 	}
-	return c.bad(0, "not written: only a part of the tests runs (%s), and these recordings, which nobody asked for, would be lost (%d): use mode Add, which keeps them, run all tests, or say Partial(false)\n%s", why, len(names), listed(names))
+	return c.bad(0, "not written: only a part of the tests runs (%s), and these recordings, which were not requested, would be lost (%d): use mode Add, which keeps them, run all tests, or use Partial(false)\n%s", why, len(names), listed(names))
 }

@@ -9,38 +9,38 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// matching says which parts of two requests make them the same. It is in the header of the
-// file, since the keys of the lines follow from it.
+// matching determines which parts of two requests must be equal for the requests to match. It is
+// stored in the header of the file because the keys of the lines depend on it.
 type matching struct {
 	Ignore  []string `json:"ignore,omitempty"`
 	Only    []string `json:"only,omitempty"`
 	AnyHost bool     `json:"any_host,omitempty"`
-	Compare bool     `json:"compare,omitempty"` // by a function, which the file does not have
+	Compare bool     `json:"compare,omitempty"` // with a function, which the file cannot store
 
 	compare func(field, text string) string
 }
 
-// IgnoreFields names fields of JSON objects and query parameters, at any depth, that
-// change from run to run: they are written but not compared.
+// IgnoreFields names fields of JSON objects, at any depth, and query parameters that change from
+// run to run: they are written but not compared.
 func IgnoreFields(names ...string) Option {
 	return func(c *Cassette) { c.match.Ignore = append(c.match.Ignore, names...) }
 }
 
-// OnlyFields compares nothing but the given fields of the body of a request, or of the
-// input of an agent, next to method, URL and query. What is within them is compared as a
-// whole. Bodies and inputs that are no objects are compared as ever.
+// OnlyFields compares only the given fields of the body of a request or of the input of an
+// agent, in addition to method, URL and query. The values of these fields are compared entirely.
+// Bodies and inputs that are not objects are compared as without this option.
 func OnlyFields(names ...string) Option {
 	return func(c *Cassette) { c.match.Only = append(c.match.Only, names...) }
 }
 
-// AnyHost does not compare scheme, host and port of URLs: servers of httptest have another
-// port in every run.
+// AnyHost ignores the scheme, host and port of URLs. The servers of httptest, for example, have
+// another port in every run.
 func AnyHost() Option { return func(c *Cassette) { c.match.AnyHost = true } }
 
-// Compare changes texts of requests before they are compared; what is written stays. f is
-// given the path of the field, such as "input.body.messages[].content", and its text. It
-// must always return the same for the same, and may be called concurrently. Several are
-// applied in order. [Dates] is one.
+// Compare normalizes texts of requests for comparison; the file keeps the original texts. f
+// receives the path of a field, such as "input.body.messages[].content", and its text. It must be
+// deterministic and safe for concurrent use. Several functions are applied in order. [Dates] is
+// an example.
 func Compare(f func(field, text string) string) Option {
 	return func(c *Cassette) {
 		before := c.match.compare
@@ -57,17 +57,17 @@ func Compare(f func(field, text string) string) Option {
 var dates = regexp.MustCompile(`\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?\b|` +
 	`\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4}(?: \d{2}:\d{2}:\d{2}(?: GMT| [+-]\d{4})?)?`)
 
-// Dates is for [Compare]: all dates of the form 2006-01-02, with or without a time, and of
-// the form Mon, 02 Jan 2006 are the same.
+// Dates is a function for [Compare] that makes all dates equal, in the forms 2006-01-02 and
+// Mon, 02 Jan 2006, with or without a time.
 func Dates(_, text string) string { return dates.ReplaceAllString(text, "date") }
 
-// Passthrough names requests that go to the real server in every mode, and are neither
-// recorded nor compared: uploads to a server of the test, metrics.
+// Passthrough selects requests that are sent to the real server in every mode and are neither
+// recorded nor compared, such as metrics or uploads to a server of the test.
 func Passthrough(is func(*http.Request) bool) Option {
 	return func(c *Cassette) { c.passes = is }
 }
 
-// tidy puts the names in order.
+// tidy sorts the names and removes duplicates, so that their order does not change the header.
 func (m *matching) tidy() {
 	slices.Sort(m.Ignore)
 	m.Ignore = slices.Compact(m.Ignore)
@@ -75,7 +75,7 @@ func (m *matching) tidy() {
 	m.Only = slices.Compact(m.Only)
 }
 
-// name is a name as it is compared.
+// name returns the form of a name that is compared.
 func (m matching) name(name string) string {
 	name = redact.Unnamed(name)
 	if h := host(name); m.AnyHost && h != "" {
@@ -84,7 +84,7 @@ func (m matching) name(name string) string {
 	return name
 }
 
-// request makes of the tree of a request what is compared.
+// request returns the parts of a request that are compared. It may change tree.
 func (m matching) request(kind string, tree map[string]any) any {
 	if len(m.Only) > 0 && kind == agentKind {
 		m.only(tree, "input")
@@ -99,7 +99,7 @@ func (m matching) request(kind string, tree map[string]any) any {
 	return tree
 }
 
-// only keeps the named members of an object within another one.
+// only removes all members of the object of[field] except those of OnlyFields.
 func (m matching) only(of map[string]any, field string) {
 	in, _ := of[field].(map[string]any)
 	for name := range in {

@@ -97,7 +97,7 @@ func TestPartialRunsDropNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := read(t, file)
-	want := "would be lost (1): use mode Add, which keeps them, run all tests, or say Partial(false)\n    agent \"writer\", step \"draft\"\n"
+	want := "would be lost (1): use mode Add, which keeps them, run all tests, or use Partial(false)\n    agent \"writer\", step \"draft\"\n"
 	if err := record(true, "b", "c"); err == nil || !strings.HasSuffix(err.Error(), want) || !errors.Is(err, core.ErrHarness) || read(t, file) != before {
 		t.Errorf("%v\nwant … %s", err, want)
 	}

@@ -21,20 +21,20 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// keptHeaders are the headers of responses that are recorded: those a client acts
-// on, none with the time of day and none that only one server in the world sends.
+// keptHeaders are the response headers that are recorded by default: those that clients act on,
+// except headers with the time of day and headers of a single provider.
 var keptHeaders = []string{"Content-Type", "Location", "Link", "Retry-After", "Retry-After-Ms", "X-Should-Retry", "Etag", "Www-Authenticate"}
 
-// Transport records what is asked over HTTP, or replays it: then base may be nil,
-// and so it may for http.DefaultTransport.
+// Transport returns an HTTP transport that records requests and their responses or replays them.
+// Requests are sent with base, or with http.DefaultTransport if it is nil.
 //
-// The request is method, URL and body, in order of the names of query, form and
-// JSON; bodies that are no text go by their hash. The body of a request is read
-// before it is sent, that of a response passes through as it comes. Of event streams
-// (text/event-stream, and JSON Lines) each event is replayed by its own, without its
-// delay, and a connection that broke breaks there again. JSON is replayed as the same
-// JSON, not the same bytes. A response that its reader closed early is recorded so
-// far. Responses are asked for uncompressed, since secrets must be found in them.
+// A request consists of method, URL and body, with the names of its query, form and JSON sorted;
+// a body that is not text is represented by its hash. The body of a request is read before it is
+// sent; that of a response is passed on as it arrives. In event streams (text/event-stream and
+// JSON Lines) each event is replayed separately, without its delay, and a connection that broke
+// breaks at the same place. JSON is replayed as equal JSON, not as the same bytes. Of a response
+// that its reader closed early, the part that was read is recorded. Responses are requested
+// uncompressed because secrets could not be found in compressed ones.
 func (c *Cassette) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -43,21 +43,21 @@ func (c *Cassette) Transport(base http.RoundTripper) http.RoundTripper {
 }
 
 type transport struct {
-	tape *Cassette
-	base http.RoundTripper
+	cassette *Cassette
+	base     http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. Its own errors are those of [Recorded]. SDKs
-// that try again where RoundTrip fails get them as the error of reading the body of a
-// response with status 400, so that one request stays one: openai-go and anthropic-sdk-go,
-// which say in a header which attempt a request is.
+// RoundTrip implements http.RoundTripper. Its own errors are those of [Recorded]. openai-go and
+// anthropic-sdk-go retry if RoundTrip fails, which would count one request several times. To them
+// (they send the number of the attempt in a header) it returns a response with status 400 whose
+// body cannot be read because of the error.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.tape.passes != nil && t.tape.passes(req) {
+	if t.cassette.passes != nil && t.cassette.passes(req) {
 		return t.base.RoundTrip(req)
 	}
 	resp, err := t.roundTrip(req)
 	if err != nil && errors.Is(err, core.ErrHarness) && req.Header.Get("X-Stainless-Retry-Count") != "" {
-		body := &tape{ctx: context.WithoutCancel(req.Context()), end: func() error { return err }, done: func() {}}
+		body := &playback{ctx: context.WithoutCancel(req.Context()), end: func() error { return err }, done: func() {}}
 		return &http.Response{
 			Status: "400 Bad Request", StatusCode: http.StatusBadRequest, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 			Header: http.Header{"X-Should-Retry": {"false"}}, Body: body, ContentLength: -1, Request: req,
@@ -67,7 +67,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
-	c, ctx := t.tape, req.Context()
+	c, ctx := t.cassette, req.Context()
 	body, err := readAll(req.Body)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case live:
 		return t.record(req, body, track)
-	case track.line == 0: // of another run
+	case track.line == 0: // recorded by another run of this process
 		if track.err != nil {
 			return nil, track.err
 		}
@@ -107,7 +107,7 @@ func readAll(body io.ReadCloser) ([]byte, error) {
 	return data, errors.Join(err, body.Close())
 }
 
-// question is a request as it is recorded.
+// question returns a request in its recorded form.
 func question(req *http.Request, body []byte, path string) interaction {
 	u := *req.URL
 	u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment, u.User = "", false, "", "", nil
@@ -117,7 +117,7 @@ func question(req *http.Request, body []byte, path string) interaction {
 	}
 	kind, params, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	if mark := params["boundary"]; mark != "" {
-		body = bytes.ReplaceAll(body, []byte(mark), []byte("boundary")) // a random one
+		body = bytes.ReplaceAll(body, []byte(mark), []byte("boundary")) // clients choose it randomly
 	}
 	tree, jsonErr := parse(body)
 	form, formErr := url.ParseQuery(string(body))
@@ -135,7 +135,7 @@ func question(req *http.Request, body []byte, path string) interaction {
 	return interaction{Kind: httpKind, Name: req.Method + " " + u.String(), Path: path, Input: canonical(input)}
 }
 
-// send asks the real server.
+// send sends a request to the real server.
 func (t *transport) send(req *http.Request, body []byte) (*http.Response, error) {
 	out := req.Clone(req.Context())
 	out.Header.Del("Accept-Encoding")
@@ -152,7 +152,7 @@ func (t *transport) send(req *http.Request, body []byte) (*http.Response, error)
 		resp.Body = http.NoBody
 	}
 	if code := resp.Header.Get("Content-Encoding"); code != "" && code != "identity" || resp.StatusCode == http.StatusSwitchingProtocols {
-		err := t.tape.refuse(0, "%s %s: a response of status %d in encoding %q cannot be recorded: secrets could not be found in it", req.Method, req.URL.Path, resp.StatusCode, code)
+		err := t.cassette.refuse(0, "%s %s: a response of status %d in encoding %q cannot be recorded: secrets could not be found in it", req.Method, req.URL.Path, resp.StatusCode, code)
 		return nil, errors.Join(err, resp.Body.Close())
 	}
 	return resp, nil
@@ -162,7 +162,7 @@ func (t *transport) record(req *http.Request, body []byte, track *track) (*http.
 	ended := false
 	defer func() {
 		if !ended {
-			t.tape.drop(track) // a panic, or runtime.Goexit
+			t.cassette.drop(track) // a panic, or runtime.Goexit
 		}
 	}()
 	resp, err := t.send(req, body)
@@ -171,27 +171,27 @@ func (t *transport) record(req *http.Request, body []byte, track *track) (*http.
 	case err == nil:
 		size := resp.ContentLength
 		if resp.Body == http.NoBody {
-			size = 0 // of a HEAD it is another's
+			size = 0 // the Content-Length of a response to HEAD is that of the body of a GET
 		}
 		body := &tee{body: resp.Body, size: size, end: func(data []byte, err error, cut bool) {
 			if err != nil && unrecordable(req.Context(), err) {
-				t.tape.drop(track)
+				t.cassette.drop(track)
 			} else {
-				t.tape.keep(track, t.tape.answer(resp, data, err, cut), nil)
+				t.cassette.keep(track, t.cassette.answer(resp, data, err, cut), nil)
 			}
 		}}
-		body.done = func() { t.tape.ended(body) }
+		body.done = func() { t.cassette.ended(body) }
 		resp.Body = body
-		t.tape.reading(track, body)
+		t.cassette.reading(track, body)
 	case unrecordable(req.Context(), err):
-		t.tape.drop(track)
+		t.cassette.drop(track)
 	default:
-		t.tape.keep(track, nil, err)
+		t.cassette.keep(track, nil, err)
 	}
 	return resp, err
 }
 
-// reading notes the body of a response. An empty one may be left unread.
+// reading registers the body of a response. An empty body need not be read or closed.
 func (c *Cassette) reading(track *track, body *tee) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,10 +207,10 @@ func (t *transport) verify(req *http.Request, body []byte, recorded *track, run 
 	var was response
 	if recorded.Output != nil {
 		if err := decode(recorded.Output, &was); err != nil {
-			return t.tape.refuse(recorded.line, "%s: its recording is no response: %v", recorded.what(), err)
+			return t.cassette.refuse(recorded.line, "%s: its recording is not a response: %v", recorded.what(), err)
 		}
 	}
-	if was.Cut { // where its reader stopped is not the server's doing
+	if was.Cut { // the reader, not the server, decided where the body ends: do not compare it
 		recorded = &track{interaction: recorded.interaction, line: recorded.line}
 		recorded.Output = canonical(response{Status: was.Status, Header: was.Header, Cut: true})
 	}
@@ -224,16 +224,16 @@ func (t *transport) verify(req *http.Request, body []byte, recorded *track, run 
 		if was.Cut {
 			data, broken = nil, nil
 		}
-		output = t.tape.answer(resp, data, broken, was.Cut)
+		output = t.cassette.answer(resp, data, broken, was.Cut)
 	}
 	if err != nil && unrecordable(req.Context(), err) {
 		return err
 	}
-	return t.tape.compare(recorded, run, output, err)
+	return t.cassette.compare(recorded, run, output, err)
 }
 
-// response is the output of an interaction over HTTP: of body, text, base64 and
-// chunks the one that shows it best.
+// response is the output of an HTTP interaction. At most one of Body, Text, Base64 and Chunks is
+// set, the most readable one.
 type response struct {
 	Status int                 `json:"status"`
 	Header map[string][]string `json:"header,omitempty"`
@@ -241,11 +241,11 @@ type response struct {
 	Text   string              `json:"text,omitempty"`
 	Base64 []byte              `json:"base64,omitempty"`
 	Chunks []string            `json:"chunks,omitempty"` // events
-	Broken *failure            `json:"broken,omitempty"` // the error behind what was read
-	Cut    bool                `json:"cut,omitempty"`    // the reader wanted no more
+	Broken *failure            `json:"broken,omitempty"` // error after the part that was read
+	Cut    bool                `json:"cut,omitempty"`    // the reader closed the body early
 }
 
-// answer makes the output of a response.
+// answer encodes a response for the file.
 func (c *Cassette) answer(resp *http.Response, data []byte, err error, cut bool) []byte {
 	r := response{Status: resp.StatusCode, Header: map[string][]string{}, Cut: cut}
 	for _, name := range c.header {
@@ -270,22 +270,22 @@ func (c *Cassette) answer(resp *http.Response, data []byte, err error, cut bool)
 		r.Text = string(data)
 	}
 	if n := len(r.Chunks); n > 0 && strings.TrimSpace(r.Chunks[n-1]) == "data: [DONE]" {
-		r.Cut = false // its reader knew that nothing follows
+		r.Cut = false // complete: this event ends streams of OpenAI
 	}
 	return canonical(r)
 }
 
-// KeepDelays replays the headers Retry-After and Retry-After-Ms as they were recorded.
-// Without it a replay writes 0 for waits of up to a minute, so that clients do not sleep.
-// Longer ones stay, since clients give up on them instead of waiting.
+// KeepDelays replays the headers Retry-After and Retry-After-Ms unchanged. Without it, a replay
+// replaces waits of up to a minute by 0, so that clients do not sleep. Longer ones are kept,
+// because clients give up instead of waiting that long.
 func KeepDelays() Option { return func(c *Cassette) { c.keepDelays = true } }
 
-// shorten makes 0 of the waits that a client would make.
+// shorten sets the waits of up to a minute to 0.
 func shorten(h http.Header) {
 	for name, unit := range map[string]time.Duration{"Retry-After": time.Second, "Retry-After-Ms": time.Millisecond} {
 		v := h.Get(name)
 		if _, err := http.ParseTime(v); err == nil {
-			h[name] = []string{"0"} // a time of the recording
+			h[name] = []string{"0"} // an absolute time, which is past in a replay
 		}
 		if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 && n*float64(unit) <= float64(time.Minute) {
 			h[name] = []string{"0"}
@@ -293,7 +293,7 @@ func shorten(h http.Header) {
 	}
 }
 
-// events splits a stream behind each separator, whose lines may end in CR LF.
+// events splits a stream after each separator. Lines may end in CR LF.
 func events(s, sep string) (out []string) {
 	if strings.Contains(s, "\r\n") {
 		sep = strings.ReplaceAll(sep, "\n", "\r\n")
@@ -306,14 +306,14 @@ func events(s, sep string) (out []string) {
 	return out
 }
 
-// replay makes a response of an output.
+// replay returns the response of a recorded output.
 func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Response, error) {
 	var r response
 	if err := decode(output, &r); err != nil {
-		return nil, c.refuse(t.line, "%s: its recording is no response: %v", t.what(), err)
+		return nil, c.refuse(t.line, "%s: its recording is not a response: %v", t.what(), err)
 	}
 	ends := func(err error) func() error { return func() error { return err } }
-	body := &tape{ctx: req.Context(), end: ends(io.EOF)}
+	body := &playback{ctx: req.Context(), end: ends(io.EOF)}
 	body.done = func() { c.ended(body) }
 	size := int64(-1)
 	for _, part := range append(r.Chunks, string(r.Body), r.Text, string(r.Base64)) {
@@ -329,9 +329,9 @@ func (c *Cassette) replay(req *http.Request, output []byte, t *track) (*http.Res
 		body.end, size = ends(io.ErrUnexpectedEOF), -1
 	case r.Broken != nil:
 		body.end, size = ends(r.Broken.replayed()), -1
-	case r.Cut: // remembered, since a client may swallow it
+	case r.Cut: // remembered for Verify, because a client may swallow the error
 		body.end, size = sync.OnceValue(func() error {
-			return c.refuse(t.line, "%s: its reader closed it here when it was recorded, and now reads on: record it again", t.what())
+			return c.refuse(t.line, "%s: its reader closed the body at this point during recording, and now reads on: record it again", t.what())
 		}), -1
 	}
 	resp := &http.Response{

@@ -13,21 +13,21 @@ import (
 	"github.com/flujo/flujo-harness/stubs/redact"
 )
 
-// tee keeps what passes through a body, and calls end once: at the end, after an
-// error, or when it is closed before. Another run that waits for the recording reads it to
-// its end ([tee.drain]); its own reader then gets what was kept.
+// tee keeps a copy of the data read from a body and calls end once: at the end of the body, after
+// an error, or when it is closed before. If another run waits for the recording, that run reads
+// the body to its end ([tee.drain]), and the reader of the body then gets the copy.
 type tee struct {
 	body io.ReadCloser
-	size int64 // by the header, -1 where it says nothing
+	size int64 // Content-Length, -1 if unknown
 	end  func(data []byte, err error, cut bool)
-	done func() // its reader has read it to the end, or closed it
+	done func() // called when the reader has reached the end or closed the body
 
 	once sync.Once
-	src  sync.Mutex // one read of body at a time
-	mu   sync.Mutex // a client may close while it reads
+	src  sync.Mutex // held while body is read
+	mu   sync.Mutex // guards the fields below; a client may call Close during Read
 	data []byte
-	at   int   // of data, what its reader has
-	err  error // of body, after data
+	at   int   // number of bytes of data that the reader has got
+	err  error // error of body after data
 }
 
 func (t *tee) Read(p []byte) (int, error) {
@@ -35,7 +35,7 @@ func (t *tee) Read(p []byte) (int, error) {
 		return n, err
 	}
 	t.src.Lock()
-	n, err := t.kept(p) // drained meanwhile
+	n, err := t.kept(p) // drain may have read in the meantime
 	if n == 0 && err == nil {
 		t.more(p)
 		n, err = t.kept(p)
@@ -44,7 +44,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// kept gives the reader what it does not have yet, or the error after it.
+// kept copies data that the reader does not have yet; if there is none, it returns the error.
 func (t *tee) kept(p []byte) (n int, err error) {
 	t.mu.Lock()
 	n = copy(p, t.data[t.at:])
@@ -59,7 +59,7 @@ func (t *tee) kept(p []byte) (n int, err error) {
 	return n, err
 }
 
-// more reads into p and keeps it. src is held.
+// more reads from the body and appends to data. p is a buffer. src is held.
 func (t *tee) more(p []byte) {
 	n, err := t.body.Read(p)
 	t.mu.Lock()
@@ -111,18 +111,19 @@ func (t *tee) finish(err error, cut bool) {
 	})
 }
 
-// tape is a recorded body: at most one part for each Read, then end.
-type tape struct {
+// playback is a recorded body. Each Read returns data of one part at most; after all parts it
+// returns the error of end.
+type playback struct {
 	ctx  context.Context
 	end  func() error
-	done func() // its reader has read it to the end, or closed it
+	done func() // called when the reader has reached the end or closed the body
 
 	mu     sync.Mutex
 	parts  []string
 	closed bool
 }
 
-func (t *tape) Read(p []byte) (int, error) {
+func (t *playback) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -142,7 +143,7 @@ func (t *tape) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (t *tape) Close() error {
+func (t *playback) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
@@ -150,21 +151,22 @@ func (t *tape) Close() error {
 	return nil
 }
 
-// eachData lets f change the JSON in a text: the text itself, or the data lines of
-// events, between which other may change what there is. It keeps the text as it was
-// written where nothing has changed, and says whether there was JSON.
+// eachData applies f to the JSON in a text, which is either the whole text or the data lines of
+// events; other is applied to the text between those lines. Parts that f does not change keep
+// their notation. It reports whether there was any JSON.
 func eachData(s string, f func(any) any, other func(string) string) (string, bool) {
 	if tree, ok := parseContainer(s); ok {
 		text, before := strings.TrimSpace(s), string(canonical(tree))
 		after := string(canonical(f(tree)))
-		// What the tree does not hold, f has not seen.
+		// Duplicate names and invalid UTF-8 are not in the tree, so f has not seen them: they may
+		// be secrets, and only the tree may be written.
 		if _, twice := doubled([]byte(text)); twice || after != before || !utf8.ValidString(text) {
 			s = strings.Replace(s, text, after, 1)
 		}
 		return s, true
 	}
 	var out strings.Builder
-	found, done := false, 0 // what is in out, of s
+	found, done := false, 0 // done is the length of the prefix of s that out represents
 	at := 0
 	for line := range strings.Lines(s) {
 		begin := at
@@ -189,7 +191,7 @@ func eachData(s string, f func(any) any, other func(string) string) (string, boo
 	return out.String(), true
 }
 
-// leaves lets f change all strings of a tree.
+// leaves replaces each string of a tree by the result of f.
 func leaves(v any, path string, f func(path, s string) string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -206,9 +208,10 @@ func leaves(v any, path string, f func(path, s string) string) any {
 	return v
 }
 
-// deltas redacts secrets that a model streams in pieces: no event holds one whole.
+// deltas redacts secrets that a model streams in pieces, so that no single event contains a whole
+// one. The strings at the same path of successive events are regarded as one text.
 func deltas(red *redact.Redactor, chunks []any) {
-	pieces := map[string][]string{} // by where they are in their event
+	pieces := map[string][]string{} // by path in the event
 	walk := func(f func(path, s string) string) {
 		for i, chunk := range chunks {
 			if s, ok := chunk.(string); ok {
@@ -231,6 +234,7 @@ func deltas(red *redact.Redactor, chunks []any) {
 	})
 }
 
-// textNames are the names, in lower case without underscores, of fields that hold a piece of one text in each
-// event. What others hold, one behind the other, may only seem random.
+// textNames are the names, in lower case without underscores, of fields that contain a piece of
+// one text in each event. The values of other fields are unrelated: joined, they would look random
+// and be taken for a secret.
 var textNames = []string{"content", "text", "delta", "arguments", "partialjson", "thinking", "reasoning", "reasoningcontent", "completion"}
