@@ -238,3 +238,64 @@ func TestFlakeChance(t *testing.T) {
 		}
 	}
 }
+
+// Where neither CI nor git names the base branch, it is one that the history has.
+func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
+	for name, tt := range map[string]struct {
+		runs []string
+		want string
+	}{
+		"master":             {[]string{"master a0:..", "x b0:.F"}, "master"},
+		"main before master": {[]string{"master a0:..", "main a1:..", "x b0:.F"}, "main"},
+		"its own branch":     {[]string{"x a0:..", "trunk b0:.F"}, "trunk"},
+		"named by CI":        {[]string{"main a0:..", "next a1:.. ^next", "x b0:.F"}, "next"},
+		"not by a fork":      {[]string{"main a0:..", "next a1:.. ^next !fork", "x b0:.F"}, "main"},
+		"none":               {[]string{"y a0:..", "x b0:.F"}, ""},
+		"no branch":          {[]string{"main a0:..", "- b0:.F"}, ""},
+	} {
+		if a := accountOf(t, Options{}, told(t, tt.runs...)...); a.Baseline.Branch != tt.want {
+			t.Errorf("%s: %q, want %q", name, a.Baseline.Branch, tt.want)
+		}
+	}
+}
+
+// A spec that was renamed while it failed is not broken by the change.
+func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
+	runs := told(t, "main a0:.F", "x b0:.F <a0 ^main")
+	runs[0].Suites.Specs[1].Leaf, runs[1].Suites.Specs[1].Leaf = "keeps the order of the customer", "keeps every order of the customer"
+	a := accountOf(t, Options{}, runs...)
+	if diff := cmp.Diff([]string{"k red on main"}, whoseOf(a)); diff != "" || a.Failures[0].Since.ID != 1 {
+		t.Errorf("%s%+v", diff, a.Failures)
+	}
+}
+
+// Only runs that were asked for some tests leave out what is new: a new spec that is skipped is
+// new in any other run.
+func TestANewSkippedSpecIsNew(t *testing.T) {
+	for options, want := range map[string]int{"": 1, " !partial": 0} {
+		a := accountOf(t, Options{}, told(t, "main a0:.", "x b0:.s <a0 ^main"+options)...)
+		if len(a.Moves) != want {
+			t.Errorf("with %q: %+v", options, a.Moves)
+		}
+	}
+}
+
+// Each failure is in the list of its origin.
+func TestFailuresByOrigin(t *testing.T) {
+	a := accountOf(t, Options{}, told(t, "main a0:..F", "x b0:FFF <a0 ^main")...)
+	got := map[Whose]int{}
+	for _, whose := range AllWhose {
+		for _, f := range a.Of(whose) {
+			if f.Whose != whose {
+				t.Errorf("%s is %s", f.Name(), f.Whose)
+			}
+			got[whose]++
+		}
+	}
+	if diff := cmp.Diff(map[Whose]int{ByThisChange: 2, RedOnMain: 1}, got); diff != "" {
+		t.Error(diff)
+	}
+	if still := a.StillFailing(); len(still) != 1 || still[0].Leaf != "cccccccc" {
+		t.Errorf("still failing: %v", still)
+	}
+}

@@ -75,3 +75,29 @@ func TestTransitionOfEveryMove(t *testing.T) {
 		}
 	}
 }
+
+// A spec that did both in the runs of one command is flaky in that run, whatever it does
+// before and after.
+func TestBothWaysInOneRun(t *testing.T) {
+	a := accountOf(t, Options{}, sample.Cells("a:...B", "b:.BF.")...)
+	got := map[string]reports.Kind{}
+	for _, m := range a.Moves {
+		got[m.Spec.Leaf[:1]] = m.Kind
+	}
+	if diff := cmp.Diff(map[string]reports.Kind{"b": reports.Flaky, "c": reports.Broke, "d": reports.Flaky}, got); diff != "" {
+		t.Error(diff)
+	}
+	if now := a.FlakyNow(); len(a.Flakes) != 2 || len(now) != 1 || now[0].Leaf[:1] != "b" {
+		t.Errorf("flakes %+v, now %v", a.Flakes, now)
+	}
+	if len(a.Green) != 1 || a.Green[0].Cause != ByFlake {
+		t.Errorf("green: %+v", a.Green)
+	}
+	if at := a.Attention[1]; at.Kind != FlakyNow || at.Spec.Retried || at.Spec.Detail != reports.BothWays || at.Flake == nil || at.Age.Runs != 0 {
+		t.Errorf("%+v", at)
+	}
+	alone := Alone(sample.CellsRun(0, "a:.B"))
+	if len(alone.Attention) != 1 || alone.Attention[0].Kind != FlakyNow {
+		t.Errorf("alone: %+v", alone.Attention)
+	}
+}

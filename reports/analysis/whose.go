@@ -233,9 +233,6 @@ func runAndCommit(l *history.RunLine) string {
 //
 // Source: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.5.24.
 func flakeChance(p float64, tries reports.Rate, streak int) float64 {
-	if p >= 1 {
-		return 1
-	}
 	chance := 1.0
 	if k, n := tries.Good, tries.Of; k > 0 && n >= k {
 		chance = mathext.RegIncBeta(float64(k), float64(n-k+1), p)

@@ -4,12 +4,11 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/flujo/flujo-harness/reports/internal/sample"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -17,168 +16,15 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// goRun is a run of go test over two packages: cart with three tests, and tax. broken is
-// what is wrong with cart: "" nothing, "build", "main" (its TestMain fails), "panic" (the
-// second test ends the process) or "sub" (a parent fails before its subtests).
-func goRun(t *testing.T, i int, broken string) reports.Run {
-	t.Helper()
-	const cart, tax = "example.org/shop/cart", "example.org/shop/tax"
-	var b strings.Builder
-	event := func(pkg, action, test, output string) {
-		e := map[string]any{"Time": sample.Noon.AddDate(0, 0, i), "Action": action, "Package": pkg}
-		if test != "" {
-			e["Test"] = test
-		}
-		if output != "" {
-			e["Output"] = output
-		}
-		if action == "build-output" || action == "build-fail" {
-			e["ImportPath"], e["Package"] = pkg, nil
-		}
-		if action == "fail" && test == "" && broken == "build" {
-			e["FailedBuild"] = pkg
-		}
-		text, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Write(append(text, '\n'))
-	}
-	test := func(pkg, name, action string) {
-		event(pkg, "run", name, "")
-		if action == "fail" {
-			event(pkg, "output", name, "    x_test.go:7: wrong\n")
-		}
-		event(pkg, action, name, "")
-	}
-	switch broken {
-	case "build":
-		event(cart, "build-output", "", "# "+cart+"\n")
-		event(cart, "build-output", "", "cart/cart.go:12:2: undefined: foo\n")
-		event(cart, "build-fail", "", "")
-		event(cart, "start", "", "")
-		event(cart, "output", "", "FAIL\t"+cart+" [build failed]\n")
-		event(cart, "fail", "", "")
-	case "main":
-		event(cart, "start", "", "")
-		event(cart, "output", "", "no database\n")
-		event(cart, "fail", "", "")
-	case "panic":
-		event(cart, "start", "", "")
-		test(cart, "TestAdd", "pass")
-		event(cart, "run", "TestDrop", "")
-		event(cart, "output", "TestDrop", "panic: nil map\n")
-		event(cart, "fail", "TestDrop", "")
-		event(cart, "fail", "", "")
-	default:
-		event(cart, "start", "", "")
-		test(cart, "TestAdd", "pass")
-		test(cart, "TestDrop", "pass")
-		test(cart, "TestSlow", "fail")
-		event(cart, "fail", "", "")
-	}
-	event(tax, "start", "", "")
-	test(tax, "TestTax", "pass")
-	event(tax, "pass", "", "")
-	r, err := ingest.Read(strings.NewReader(b.String()), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reports.Run{Started: sample.Noon.AddDate(0, 0, i), Commit: fmt.Sprintf("%07x", 0xabc0000+i), Format: r.Format, Complete: true, Suites: r.Results}
-}
-
 func goRuns(t *testing.T, broken ...string) []reports.Run {
 	t.Helper()
-	var all []reports.Run
-	for i, b := range broken {
-		all = append(all, goRun(t, i, b))
-	}
-	return all
-}
-
-func toldOf(a *analysis.Analysis) (outside, moves []string) {
-	for _, o := range a.Outside {
-		outside = append(outside, fmt.Sprintf("%s %s, %d not run, %d", o.Kind, o.Name(), o.NotRun, o.Age.Runs))
-	}
-	for _, m := range a.Moves {
-		moves = append(moves, fmt.Sprintf("%s %s", m.Kind, m.Spec.Leaf))
-	}
-	return outside, moves
-}
-
-func TestAFailedBuildHasAHistory(t *testing.T) {
-	for _, tt := range []struct {
-		name           string
-		runs           []string
-		outside, moves []string
-	}{
-		{"breaks", []string{"", "build"}, []string{"broke cart > [build], 3 not run, 1"},
-			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
-		{"stays broken", []string{"", "build", "build"}, []string{"still failing cart > [build], 3 not run, 2"},
-			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
-		{"is mended", []string{"", "build", "build", ""}, []string{"fixed cart > [build], 0 not run, 0"}, []string{"still failing TestSlow"}},
-		{"is mended and was so", []string{"", "build", "", ""}, nil, []string{"still failing TestSlow"}},
-		{"of the first run", []string{"build"}, []string{"failing cart > [build], 0 not run, 1"}, nil},
-		{"was never whole", []string{"build", ""}, []string{"fixed cart > [build], 0 not run, 0"}, []string{"new, failing TestSlow", "new TestAdd", "new TestDrop"}},
-		{"package fails", []string{"", "main"}, []string{"broke cart > [package], 3 not run, 1"},
-			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
-		{"another failure follows", []string{"", "main", "build"}, []string{"broke cart > [build], 3 not run, 1", "not run cart > [package], 0 not run, 0"},
-			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
-		{"a panic ends the package", []string{"", "panic"}, nil, []string{"broke TestDrop", "not run TestSlow"}},
-		{"and is mended", []string{"", "panic", ""}, nil, []string{"still failing TestSlow", "fixed TestDrop"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			a := accountOf(t, analysis.Options{}, goRuns(t, tt.runs...)...)
-			outside, moves := toldOf(a)
-			if diff := cmp.Diff(tt.outside, outside); diff != "" {
-				t.Error(diff)
-			}
-			if diff := cmp.Diff(tt.moves, moves); diff != "" {
-				t.Error(diff)
-			}
-			for _, g := range a.Green {
-				if g.Move.Kind == reports.NotRun {
-					t.Errorf("what did not run has stopped failing: %+v", g)
-				}
-			}
-		})
-	}
-}
-
-func TestSinceWhenABuildFails(t *testing.T) {
-	a := accountOf(t, analysis.Options{}, goRuns(t, "", "", "build", "build")...)
-	if age := a.Outside[0].Age; age.Runs != 2 || age.Since.ID != 3 || age.LastPassed == nil || age.LastPassed.ID != 2 || !age.Known {
-		t.Errorf("%+v", age)
-	}
-	if at := a.Attention[0]; at.Kind != analysis.SuiteBroken || at.Age.Runs != 2 || at.Outside == nil {
-		t.Errorf("%+v", at)
-	}
-	flaky := goRuns(t, "", "build")
-	flaky[1].Commit = flaky[0].Commit
-	if a := accountOf(t, analysis.Options{}, flaky...); a.Outside[0].Kind != reports.Flaky || len(a.NewOutside()) != 1 {
-		t.Errorf("at one commit: %+v", a.Outside[0])
-	}
-}
-
-// A suite of Ginkgo lists its specs as skipped where BeforeSuite failed.
-func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
-	broken := sample.CellsRun(1, "b:sss")
-	broken.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
-	a := accountOf(t, analysis.Options{}, sample.CellsRun(0, "a:.F."), broken)
-	outside, moves := toldOf(a)
-	if diff := cmp.Diff([]string{"broke shop > [BeforeSuite], 3 not run, 1", "not run aaaaaaaa not run bbbbbbbb not run cccccccc"}, append(outside, strings.Join(moves, " "))); diff != "" {
-		t.Error(diff)
-	}
-	mended := accountOf(t, analysis.Options{}, sample.CellsRun(0, "a:.F."), broken, sample.CellsRun(2, "c:FF."))
-	outside, moves = toldOf(mended)
-	if diff := cmp.Diff([]string{"fixed shop > [BeforeSuite], 0 not run, 0", "broke aaaaaaaa still failing bbbbbbbb"}, append(outside, strings.Join(moves, " "))); diff != "" {
-		t.Error(diff)
-	}
-	after := sample.CellsRun(1, "b:.s.")
-	after.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "leak"}}
-	if _, moves := toldOf(accountOf(t, analysis.Options{}, sample.CellsRun(0, "a:..."), after)); len(moves) != 1 || moves[0] != "newly skipped bbbbbbbb" {
-		t.Errorf("AfterSuite kept a spec from running: %q", moves)
-	}
+	return sample.GoRuns(t, func(r io.Reader) (*reports.Results, string, error) {
+		read, err := ingest.Read(r, "")
+		if err != nil {
+			return nil, "", err
+		}
+		return read.Results, read.Format, nil
+	}, broken...)
 }
 
 func TestOutsideFailuresAreInEveryOutput(t *testing.T) {
@@ -255,19 +101,6 @@ func TestOneCauseIsOneGroup(t *testing.T) {
 	a := analysis.Alone(sample.CellsRun(0, "a:.F."))
 	if len(a.Clusters) != 0 || a.Attention[0].Cluster != -1 || strings.Contains(output(t, "html", a), "says the same as others") {
 		t.Errorf("a lone failure is in a group: %+v", a.Clusters)
-	}
-}
-
-// Failing twice in a row is not long.
-func TestLongFailingIsThreeRuns(t *testing.T) {
-	for runs, want := range map[int]analysis.AttentionKind{2: analysis.FailingOn, 3: analysis.LongFailing} {
-		texts := []string{"a:."}
-		for i := range runs {
-			texts = append(texts, fmt.Sprintf("%c:F", 'b'+i))
-		}
-		if a := accountOf(t, analysis.Options{}, sample.Cells(texts...)...); a.Attention[0].Kind != want {
-			t.Errorf("after %d runs: %s, want %s", runs, a.Attention[0].Kind, want)
-		}
 	}
 }
 

@@ -1,0 +1,185 @@
+package analysis
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/history"
+	"github.com/flujo/flujo-harness/reports/ingest"
+	"github.com/flujo/flujo-harness/reports/internal/sample"
+)
+
+func goRuns(t *testing.T, broken ...string) []reports.Run {
+	t.Helper()
+	return sample.GoRuns(t, func(r io.Reader) (*reports.Results, string, error) {
+		read, err := ingest.Read(r, "")
+		if err != nil {
+			return nil, "", err
+		}
+		return read.Results, read.Format, nil
+	}, broken...)
+}
+
+func toldOf(a *Analysis) (outside, moves []string) {
+	for _, o := range a.Outside {
+		outside = append(outside, fmt.Sprintf("%s %s, %d not run, %d", o.Kind, o.Name(), o.NotRun, o.Age.Runs))
+	}
+	for _, m := range a.Moves {
+		moves = append(moves, fmt.Sprintf("%s %s", m.Kind, m.Spec.Leaf))
+	}
+	return outside, moves
+}
+
+func TestAFailedBuildHasAHistory(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		runs           []string
+		outside, moves []string
+	}{
+		{"breaks", []string{"", "build"}, []string{"broke cart > [build], 3 not run, 1"},
+			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
+		{"stays broken", []string{"", "build", "build"}, []string{"still failing cart > [build], 3 not run, 2"},
+			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
+		{"is mended", []string{"", "build", "build", ""}, []string{"fixed cart > [build], 0 not run, 0"}, []string{"still failing TestSlow"}},
+		{"is mended and was so", []string{"", "build", "", ""}, nil, []string{"still failing TestSlow"}},
+		{"of the first run", []string{"build"}, []string{"failing cart > [build], 0 not run, 1"}, nil},
+		{"was never whole", []string{"build", ""}, []string{"fixed cart > [build], 0 not run, 0"}, []string{"new, failing TestSlow", "new TestAdd", "new TestDrop"}},
+		{"package fails", []string{"", "main"}, []string{"broke cart > [package], 3 not run, 1"},
+			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
+		{"another failure follows", []string{"", "main", "build"}, []string{"broke cart > [build], 3 not run, 1", "not run cart > [package], 0 not run, 0"},
+			[]string{"not run TestAdd", "not run TestDrop", "not run TestSlow"}},
+		{"a panic ends the package", []string{"", "panic"}, nil, []string{"broke TestDrop", "not run TestSlow"}},
+		{"and is mended", []string{"", "panic", ""}, nil, []string{"still failing TestSlow", "fixed TestDrop"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := accountOf(t, Options{}, goRuns(t, tt.runs...)...)
+			outside, moves := toldOf(a)
+			if diff := cmp.Diff(tt.outside, outside); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tt.moves, moves); diff != "" {
+				t.Error(diff)
+			}
+			for _, g := range a.Green {
+				if g.Move.Kind == reports.NotRun {
+					t.Errorf("what did not run has stopped failing: %+v", g)
+				}
+			}
+		})
+	}
+}
+
+func TestSinceWhenABuildFails(t *testing.T) {
+	a := accountOf(t, Options{}, goRuns(t, "", "", "build", "build")...)
+	if age := a.Outside[0].Age; age.Runs != 2 || age.Since.ID != 3 || age.LastPassed == nil || age.LastPassed.ID != 2 || !age.Known {
+		t.Errorf("%+v", age)
+	}
+	if at := a.Attention[0]; at.Kind != SuiteBroken || at.Age.Runs != 2 || at.Outside == nil {
+		t.Errorf("%+v", at)
+	}
+	flaky := goRuns(t, "", "build")
+	flaky[1].Commit = flaky[0].Commit
+	if a := accountOf(t, Options{}, flaky...); a.Outside[0].Kind != reports.Flaky || len(a.NewOutside()) != 1 {
+		t.Errorf("at one commit: %+v", a.Outside[0])
+	}
+}
+
+// A suite of Ginkgo lists its specs as skipped where BeforeSuite failed.
+func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
+	broken := sample.CellsRun(1, "b:sss")
+	broken.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
+	a := accountOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken)
+	outside, moves := toldOf(a)
+	if diff := cmp.Diff([]string{"broke shop > [BeforeSuite], 3 not run, 1", "not run aaaaaaaa not run bbbbbbbb not run cccccccc"}, append(outside, strings.Join(moves, " "))); diff != "" {
+		t.Error(diff)
+	}
+	mended := accountOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken, sample.CellsRun(2, "c:FF."))
+	outside, moves = toldOf(mended)
+	if diff := cmp.Diff([]string{"fixed shop > [BeforeSuite], 0 not run, 0", "broke aaaaaaaa still failing bbbbbbbb"}, append(outside, strings.Join(moves, " "))); diff != "" {
+		t.Error(diff)
+	}
+	after := sample.CellsRun(1, "b:.s.")
+	after.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "leak"}}
+	if _, moves := toldOf(accountOf(t, Options{}, sample.CellsRun(0, "a:..."), after)); len(moves) != 1 || moves[0] != "newly skipped bbbbbbbb" {
+		t.Errorf("AfterSuite kept a spec from running: %q", moves)
+	}
+}
+
+// Failing twice in a row is not long.
+func TestLongFailingIsThreeRuns(t *testing.T) {
+	for runs, want := range map[int]AttentionKind{2: FailingOn, 3: LongFailing} {
+		texts := []string{"a:."}
+		for i := range runs {
+			texts = append(texts, fmt.Sprintf("%c:F", 'b'+i))
+		}
+		if a := accountOf(t, Options{}, sample.Cells(texts...)...); a.Attention[0].Kind != want {
+			t.Errorf("after %d runs: %s, want %s", runs, a.Attention[0].Kind, want)
+		}
+	}
+}
+
+// A panic ends the process of a Go test, and what it did not reach was not run. Ginkgo
+// recovers panics of specs, so that a spec that is missing afterwards is gone.
+func TestAPanicOfASpecKeepsNoOtherFromRunning(t *testing.T) {
+	for leaf, containers := range map[string][]string{"Test of a drop": {"an order"}, "drops": nil} {
+		now := sample.CellsRun(1, "b:F")
+		s := &now.Suites.Specs[0]
+		s.Leaf, s.Containers, s.Detail = leaf, containers, "panicked"
+		_, moves := toldOf(accountOf(t, Options{}, sample.CellsRun(0, "a: .."), now))
+		if diff := cmp.Diff([]string{"new, failing " + leaf, "gone bbbbbbbb", "gone cccccccc"}, moves); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestFlakyOutsideTheSpecs(t *testing.T) {
+	// It fails in this run and did not in another one of the commit.
+	runs := goRuns(t, "", "", "build")
+	runs[2].Commit = runs[1].Commit
+	a := accountOf(t, Options{}, runs...)
+	if a.Previous == nil || a.Previous.ID != 1 || a.Outside[0].Kind != reports.Flaky {
+		t.Errorf("%+v, %+v", a.Previous, a.Outside)
+	}
+	runs[2].Dirty = true // what ran is in no commit
+	if a := accountOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
+		t.Errorf("with changes in the tree: %+v", a.Outside)
+	}
+	runs[2].Dirty, runs[1].Dirty = false, true
+	if a := accountOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
+		t.Errorf("the other run had changes in the tree: %+v", a.Outside)
+	}
+}
+
+// The same node of a suite may fail several times in parts of one suite.
+func TestNameOfAFailureOutside(t *testing.T) {
+	of := OutsideOf([]reports.Suite{{Path: "shop/cart", Failures: []reports.SuiteFailure{{Node: "AfterSuite"}, {Node: "AfterSuite"}}}})
+	if len(of) != 2 || of[0].Name() != "cart > [AfterSuite]" || of[1].Name() != "cart > [AfterSuite] (2)" {
+		t.Errorf("%+v", of)
+	}
+}
+
+// Of a spec that could not run in the baseline, the state that it had when it ran last counts.
+func TestLastStateOfASpec(t *testing.T) {
+	code := map[rune]byte{}
+	for i, c := range ".Fs" {
+		code[c] = []byte{codeOf(reports.Passed), codeOf(reports.Failed), codeOf(reports.Skipped)}[i]
+	}
+	code['p'], code[' '] = codeOf(reports.Pending), history.Absent
+	for cells, want := range map[string]rune{".": '.', ".F": 'F', "F.": '.', "Fs": 'F', ".s ": '.', "s": 's', "sp": 'p', "ps ": 's', " ": ' ', "": ' '} {
+		var codes []byte
+		for _, c := range cells {
+			codes = append(codes, code[c])
+		}
+		if got := lastCode(codes); got != code[want] {
+			t.Errorf("%q: %d, want %d", cells, got, code[want])
+		}
+	}
+}
+
+func codeOf(s reports.State) byte { return byte(slices.Index(reports.States, s)) }
