@@ -51,7 +51,7 @@ func (chat) read(_ string, body []byte) (q Request, err error) {
 		case "tool":
 			q.Messages = append(q.Messages, Message{Role: "tool", Results: []ToolResult{{ID: m.ToolCallID, Text: m.Content.text()}}})
 		default:
-			return q, fmt.Errorf("messages[%d].role is %.40q: it is one of system, developer, user, assistant and tool", i, m.Role)
+			return q, fmt.Errorf("messages[%d].role is %.40q: use system, developer, user, assistant or tool", i, m.Role)
 		}
 	}
 	return q, q.paired(false)
@@ -82,7 +82,8 @@ func (f chat) frame(q *Request, kind string, choices []any) obj {
 	return obj{"id": "chatcmpl-" + q.id(), "object": kind, "created": born, "model": q.Model, "choices": choices}
 }
 
-// born is when all answers were made, in seconds since 1970: the same in every run.
+// born is the creation time of all answers, in seconds since 1970, which is constant so that runs
+// can be compared.
 const born = 1_700_000_000
 
 func (f chat) whole(q *Request, a *Answer) any {

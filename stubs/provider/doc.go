@@ -1,11 +1,10 @@
 // Package provider is a scripted server for code that calls a model through the SDK of its
-// provider. It speaks four formats, whole and streamed: Chat Completions and Responses
-// (OpenAI), Messages (Anthropic), and generateContent (Gemini).
+// provider. It implements four formats, with and without streaming: Chat Completions and
+// Responses (OpenAI), Messages (Anthropic), and generateContent (Gemini).
 //
-// What the model answers is a scripted agent that is given a [Request] and gives an
-// [Answer]: [stubs.Script], [stubs.Always], [stubs.From], [stubs.Choose], tables, latencies
-// and faults work as they do for any other agent. The same script answers in each of the
-// formats.
+// The answers come from a scripted agent with a [Request] as input and an [Answer] as output:
+// [stubs.Script], [stubs.Always], [stubs.From], [stubs.Choose], tables, latencies and faults
+// work as for any other agent. One script answers in all formats.
 //
 //	model := stubs.Script[provider.Request](
 //		stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "weather", Args: `{"city":"Rome"}`}}}),
@@ -14,23 +13,22 @@
 //	)
 //	client := openai.NewClient(option.WithHTTPClient(&http.Client{Transport: provider.New(model)}), …)
 //
-// A [Server] is an http.RoundTripper for clients in the same process, which needs no
-// network, and an http.Handler; [Server.Listen] serves it on the loopback interface for
-// everything else. It never reads keys: headers and queries of requests are not kept, shown
-// or passed on to the script.
+// A [Server] is an http.RoundTripper for clients in the same process, without a network, and an
+// http.Handler; [Server.Listen] serves it on the loopback interface for other clients. It never
+// reads API keys: headers and queries of requests are neither stored nor printed nor passed to
+// the script.
 //
-// Scope: the script is read for the run and the step whose context the HTTP request has
-// (see [stubs.Scoped]), sized from the plan like the script of any agent
-// ([stubs.Book.Requests] where one call of a step asks several times), or in the test of
-// [stubs.ForTest].
+// Scope: a request belongs to the run and step of its context (see [stubs.Scoped]) or to the
+// test of [stubs.ForTest]. The script is sized from the plan like that of any agent; use
+// [stubs.Book.Requests] if one call of a step makes several requests.
 //
-// Errors of the script become the provider's own: a [stubs.RateLimitError] is status 429
-// with the headers of rate limits, [ErrOverloaded] 503 or 529, an [*Error] what it says,
-// and any other error status 500. A fault of the harness, such as a script that ran out, is
-// not the provider's: it wraps core.ErrHarness, the SDK returns it without trying again,
-// and the book remembers it.
+// Errors of the script become errors of the provider: a [stubs.RateLimitError] is status 429
+// with the headers of rate limits, [ErrOverloaded] is 503 or 529, an [*Error] has its own status,
+// and any other error is status 500. A fault of the harness, such as an exhausted script, is not
+// the provider's: it wraps core.ErrHarness, the SDK returns it without a retry, and the book
+// remembers it.
 //
-// Requests are checked as far as a script can hide a mistake: fields that every provider
-// requires, and results of tools that answer no call. The package imitates no model, counts
-// no tokens, and answers no other endpoints.
+// Requests are checked for mistakes that a script would hide: missing fields that every provider
+// requires, and tool results without a call. The package imitates no model, counts no tokens, and
+// answers no other endpoints.
 package provider

@@ -12,7 +12,7 @@ import (
 // gemini is the format of Google's generateContent.
 type gemini struct{}
 
-// geminiModel is the model in the path of a request, or "" where the path is another.
+// geminiModel returns the model in the path of a request, or "" if the path is not of this format.
 func geminiModel(path string) string {
 	path, method, ok := strings.Cut(path, ":")
 	if _, model, found := strings.Cut(path, "models/"); ok && found && (method == "generateContent" || method == "streamGenerateContent") {
@@ -71,7 +71,7 @@ func (gemini) read(path string, body []byte) (q Request, err error) {
 	}
 	for i, c := range in.Contents {
 		if c.Role != "" && c.Role != "user" && c.Role != "model" && c.Role != "function" {
-			return q, fmt.Errorf("contents[%d].role is %.40q: it is user or model", i, c.Role)
+			return q, fmt.Errorf("contents[%d].role is %.40q: use user or model", i, c.Role)
 		}
 		q.say(or(c.Role, "user"), c.text())
 		last := &q.Messages[len(q.Messages)-1]
@@ -98,7 +98,8 @@ func (gemini) usage(u Usage) obj {
 	return out
 }
 
-// frame is a response of parts; the last one has a reason and the usage.
+// frame returns a response with parts. The last response of a stream also has the finish reason
+// and the usage.
 func (f gemini) frame(q *Request, a *Answer, parts []any, last bool) obj {
 	candidate := obj{"index": 0}
 	if len(parts) > 0 || a.Refusal == "" {
@@ -121,7 +122,7 @@ func (f gemini) frame(q *Request, a *Answer, parts []any, last bool) obj {
 	return out
 }
 
-// parts are the pieces of the answer: texts as given, calls whole.
+// parts returns the chunks of the answer. In this format calls are not split.
 func (gemini) parts(a *Answer, reasoning, text []string) (list []any) {
 	for _, s := range reasoning {
 		list = append(list, obj{"text": s, "thought": true})
@@ -154,7 +155,7 @@ func (f gemini) stream(q *Request, a *Answer) (events []event) {
 		last = f.frame(q, a, nil, true)
 	}
 	events = append(events, event{data: last})
-	if q.array { // without alt=sse the stream is one array
+	if q.array { // without alt=sse the stream is one JSON array
 		for i := range events {
 			begin := ",\r\n"
 			if i == 0 {

@@ -19,7 +19,7 @@ type Listener struct {
 
 	mu     sync.Mutex
 	next   int
-	scopes map[string]context.Context // by the first part of the path
+	scopes map[string]context.Context // by the first element of the path
 }
 
 // Listen serves s on a free port of the loopback interface until the listener is closed.
@@ -36,8 +36,8 @@ func (s *Server) Listen() (*Listener, error) {
 	return l, nil
 }
 
-// URL returns a base URL for the clients of one scope: what is asked under it is answered
-// in the scope of ctx, until ctx is done. SDKs of OpenAI need "/v1" after it.
+// URL returns a base URL for the clients of one scope: requests to it are answered in the scope of
+// ctx until ctx is done. For the SDKs of OpenAI, append "/v1".
 func (l *Listener) URL(ctx context.Context) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,7 +59,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, ok := l.scopes[name]
 	l.mu.Unlock()
 	if !ok || ctx.Err() != nil {
-		http.Error(w, "no scope: use a URL of Listener.URL, before its context is done", http.StatusNotFound)
+		http.Error(w, "unknown scope: use a URL returned by Listener.URL before its context is done", http.StatusNotFound)
 		return
 	}
 	inner := req.Clone(req.Context())
@@ -67,7 +67,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	l.server.Within(ctx).ServeHTTP(w, inner)
 }
 
-// Close ends the listener and its connections.
+// Close closes the listener and its connections.
 func (l *Listener) Close() error {
 	if err := l.http.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("close a scripted provider: %w", err)

@@ -36,7 +36,7 @@ func (messages) read(_ string, body []byte) (q Request, err error) {
 	}
 	for i, m := range in.Messages {
 		if m.Role != "user" && m.Role != "assistant" {
-			return q, fmt.Errorf("messages.%d: the role is %.40q: it is user or assistant", i, m.Role)
+			return q, fmt.Errorf("messages.%d: the role is %.40q: use user or assistant", i, m.Role)
 		}
 		q.say(m.Role, m.Content.text())
 		last := &q.Messages[len(q.Messages)-1]
@@ -52,10 +52,11 @@ func (messages) read(_ string, body []byte) (q Request, err error) {
 	return q, q.paired(false)
 }
 
-// thinkingSignature is the signature of all reasoning.
+// thinkingSignature is the signature of all reasoning. Clients send it back unchanged and cannot
+// verify it.
 const thinkingSignature = "c2NyaXB0ZWQgcmVhc29uaW5n"
 
-// frame is the message without its content.
+// frame returns the message without its content.
 func (messages) frame(q *Request) obj {
 	return obj{"id": "msg_" + q.id(), "type": "message", "role": "assistant", "model": q.Model, "content": []any{},
 		"stop_reason": nil, "stop_sequence": nil, "stop_details": nil}
@@ -66,7 +67,7 @@ func (messages) usage(u Usage) obj {
 		"output_tokens": u.Output, "output_tokens_details": obj{"thinking_tokens": u.Reasoning}}
 }
 
-// stop is how the message ends.
+// stop returns the fields that tell why the message ends.
 func (messages) stop(a *Answer) obj {
 	out := obj{"stop_reason": "end_turn", "stop_sequence": nil, "stop_details": nil}
 	switch {
@@ -84,11 +85,11 @@ func (messages) stop(a *Answer) obj {
 	return out
 }
 
-// block is a part of the content, as it begins and in pieces.
+// block is a part of the content, as a whole and as a stream of pieces.
 type block struct {
 	whole, begin obj
 	pieces       []string
-	delta, field string // of the pieces
+	delta, field string // type and field of the events with the pieces
 }
 
 func (messages) blocks(a *Answer) (list []block) {
@@ -150,7 +151,7 @@ func (f messages) stream(q *Request, a *Answer) (events []event) {
 	return events
 }
 
-// statusOverloaded is Anthropic's own status.
+// statusOverloaded is the status for overload that only Anthropic uses.
 const statusOverloaded = 529
 
 func (messages) overloaded() int { return statusOverloaded }

@@ -137,17 +137,17 @@ func TestBadAnswers(t *testing.T) {
 		reply stubs.Reply[provider.Answer]
 		want  string
 	}{
-		"a tool that is not offered": {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "other"}}}), `it calls the tool "other", and the request offers ["t"]`},
-		"arguments":                  {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: `[1]`}}}), "give a JSON object"},
-		"arguments cut":              {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: `{"a`}}}), "give a JSON object"},
-		"blank arguments":            {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: ` `}}}), "give a JSON object"},
-		"refusal and text":           {stubs.Say(provider.Answer{Text: "a", Refusal: "b"}), "a model that refuses says nothing else"},
+		"a tool that is not offered": {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "other"}}}), `it calls the tool "other", and the request offers only ["t"]`},
+		"arguments":                  {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: `[1]`}}}), "which are not a JSON object"},
+		"arguments cut":              {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: `{"a`}}}), "which are not a JSON object"},
+		"blank arguments":            {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{Name: "t", Args: ` `}}}), "which are not a JSON object"},
+		"refusal and text":           {stubs.Say(provider.Answer{Text: "a", Refusal: "b"}), "a refusal in addition to a text or calls"},
 		"chunks and text":            {stubs.Say(provider.Answer{Text: "a", Chunks: []string{"b"}}), "give one of the two"},
-		"ids":                        {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{ID: "a", Name: "t"}, {ID: "a", Name: "t"}}}), `two calls with the id "a"`},
+		"ids":                        {stubs.Say(provider.Answer{Calls: []provider.ToolCall{{ID: "a", Name: "t"}, {ID: "a", Name: "t"}}}), `two calls with the ID "a"`},
 		"half a character":           {stubs.Say(provider.Answer{Chunks: []string{"\xc3", "\xa9"}}), "is not UTF-8"},
 		"usage":                      {stubs.Say(provider.Answer{Usage: provider.Usage{Input: 1, Cached: 2}}), "cached at most input"},
-		"stop":                       {stubs.Say(provider.Answer{Stop: "late"}), `it stops for "late"`},
-		"break before":               {stubs.Say(provider.Answer{Text: "a", BreakAt: &minus}), "it breaks at chunk -1 of 1"},
+		"stop":                       {stubs.Say(provider.Answer{Stop: "late"}), `its stop is "late"`},
+		"break before":               {stubs.Say(provider.Answer{Text: "a", BreakAt: &minus}), "its break_at is -1 of 1"},
 		"status":                     {stubs.Fail[provider.Answer](&provider.Error{Status: 200}), "use one from 400 to 599"},
 		"exhausted":                  {stubs.Say(provider.Answer{}).Times(0), "ran dry"},
 	} {
@@ -170,7 +170,7 @@ func TestBadAnswers(t *testing.T) {
 		}
 	}
 	stream := `{"model":"m","input":"hi","stream":true}`
-	if _, _, _, err := post(stubs.ForTest(&fakeT{T: t}), script(stubs.Say(provider.Answer{Text: "a b", BreakAt: &far})), "POST", "/v1/responses", stream); err == nil || !strings.Contains(err.Error(), "it breaks at chunk 99 of 2") {
+	if _, _, _, err := post(stubs.ForTest(&fakeT{T: t}), script(stubs.Say(provider.Answer{Text: "a b", BreakAt: &far})), "POST", "/v1/responses", stream); err == nil || !strings.Contains(err.Error(), "its break_at is 99 of 2") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -329,7 +329,7 @@ func TestURLsOfScopes(t *testing.T) {
 		}
 	}
 	cancel()
-	if status, body := ask(ending); status != 404 || !strings.Contains(body, "no scope") {
+	if status, body := ask(ending); status != 404 || !strings.Contains(body, "unknown scope") {
 		t.Errorf("after its end: %d %s", status, body)
 	}
 	if status, _ := ask(strings.Replace(other, "scope-", "none-", 1)); status != 404 {

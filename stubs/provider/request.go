@@ -27,26 +27,26 @@ type Request struct {
 	Stream   bool
 	System   string // instructions
 	Messages []Message
-	Tools    []string        // names of the functions that are offered
-	Body     json.RawMessage // as it was sent
+	Tools    []string        // names of the functions that the model may call
+	Body     json.RawMessage // unchanged body of the HTTP request
 
 	usage bool // Chat Completions: the stream ends with the usage
-	array bool // Gemini: the stream is a JSON array, not events
+	array bool // Gemini: the stream is a JSON array instead of events
 }
 
-// Message is a part of the conversation so far.
+// Message is a message of the conversation so far.
 type Message struct {
 	Role    string // user, assistant, tool; system and developer are in Request.System
 	Text    string
-	Calls   []ToolCall   // that an earlier answer made
-	Results []ToolResult // of such calls
+	Calls   []ToolCall   // calls that an earlier answer made
+	Results []ToolResult // results of such calls
 }
 
-// ToolResult is the result of a call of a tool.
+// ToolResult is the result of a tool call.
 type ToolResult struct {
-	ID   string // of the call; empty in Gemini's format where the client does not keep it
-	Name string // of the tool; only in Gemini's format
-	Text string // as JSON where it is no text
+	ID   string // ID of the call; in Gemini's format empty if the client does not send it
+	Name string // name of the tool; only in Gemini's format
+	Text string // text, or JSON if the result is not a text
 }
 
 // Prompt returns the text of the last message of the user.
@@ -72,7 +72,7 @@ func (r Request) Results() (list []ToolResult) {
 
 func (r *Request) offers(tool string) bool { return slices.Contains(r.Tools, tool) }
 
-// calls is the number of calls of tools in the conversation.
+// calls returns the number of tool calls in the conversation.
 func (r *Request) calls() (n int) {
 	for _, m := range r.Messages {
 		n += len(m.Calls)
@@ -80,7 +80,7 @@ func (r *Request) calls() (n int) {
 	return n
 }
 
-// say adds a text to the conversation. Systems and developers give instructions.
+// say appends a text to the conversation, or to the instructions if the role is system or developer.
 func (r *Request) say(role, text string) {
 	switch role {
 	case "system", "developer":
@@ -95,9 +95,9 @@ func (r *Request) say(role, text string) {
 	r.Messages = append(r.Messages, Message{Role: role, Text: text})
 }
 
-// paired checks that each result answers a call and, before the model is asked again, each
-// call has a result: providers refuse other conversations. open means that the provider
-// may have calls that the request does not show.
+// paired checks that each result belongs to a call and that each call has a result before the
+// next message, because providers reject other conversations. open means that the provider may
+// have stored calls that the request does not contain.
 func (r *Request) paired(open bool) error {
 	var due []ToolCall
 	for i, m := range r.Messages {
@@ -109,7 +109,7 @@ func (r *Request) paired(open bool) error {
 			case at >= 0:
 				due = slices.Delete(due, at, at+1)
 			case !open:
-				return fmt.Errorf("message %d has the result of tool call %q, and the messages before have no such call without a result", i, res.ID+res.Name)
+				return fmt.Errorf("message %d has the result of tool call %q, and the messages before it contain no such call without a result", i, res.ID+res.Name)
 			}
 		}
 		if len(m.Results) == 0 && len(m.Calls) == 0 && m.Role == "user" && len(due) > 0 {
@@ -123,24 +123,25 @@ func (r *Request) paired(open bool) error {
 	return nil
 }
 
-// mostBody is the largest body that is read, in bytes: that of the providers.
-const mostBody = 32 << 20
+// maxBody is the maximum size of a request body, in bytes: the limit of Anthropic's API.
+const maxBody = 32 << 20
 
-var errTooLarge = errors.New("the body has more than 32 MiB")
+var errTooLarge = errors.New("the body is larger than 32 MiB")
 
-// readBody reads at most mostBody bytes.
+// readBody reads at most maxBody bytes.
 func readBody(body io.Reader) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(body, mostBody+1))
-	if err == nil && len(data) > mostBody {
+	data, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	if err == nil && len(data) > maxBody {
 		err = errTooLarge
 	}
 	return data, err
 }
 
-// decode reads exactly one JSON object. Fields that a script has no use for are ignored.
+// decode reads exactly one JSON object. It ignores unknown fields, since requests have many that
+// scripts do not need.
 func decode(body []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if err := d.Decode(v); err != nil {
@@ -154,7 +155,7 @@ func decode(body []byte, v any) error {
 		return fmt.Errorf("the body is not the JSON object of this endpoint: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("the body has more than one JSON value")
+		return errors.New("the body contains more than one JSON value")
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func decode(body []byte, v any) error {
 // content is a text, or a list of parts.
 type content []part
 
-// part is a piece of content; each format uses some of the fields.
+// part is a part of the content. Each format uses some of the fields.
 type part struct {
 	Type      string          `json:"type"`
 	Text      string          `json:"text"`
@@ -174,7 +175,7 @@ type part struct {
 	Content   content         `json:"content"`
 }
 
-// UnmarshalJSON reads either form; null is no content.
+// UnmarshalJSON decodes either form. null means no content.
 func (c *content) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		var s string

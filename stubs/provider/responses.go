@@ -41,7 +41,7 @@ func (responses) read(_ string, body []byte) (q Request, err error) {
 	q = Request{Model: in.Model, Stream: in.Stream}
 	q.say("system", in.Instructions)
 	for _, t := range in.Tools {
-		if t.Name != "" { // not the provider's own
+		if t.Name != "" { // tools of the provider itself have no name
 			q.Tools = append(q.Tools, t.Name)
 		}
 	}
@@ -53,7 +53,7 @@ func (responses) read(_ string, body []byte) (q Request, err error) {
 	}
 	var items []item
 	if err := json.Unmarshal(in.Input, &items); err != nil {
-		return q, errors.New("the field input is neither a text nor a list of items")
+		return q, errors.New("the field input must be a text or a list of items")
 	}
 	for i, it := range items {
 		last := len(q.Messages) - 1
@@ -76,14 +76,14 @@ func (responses) read(_ string, body []byte) (q Request, err error) {
 	return q, q.paired(in.Previous != "" || len(in.Conversation) > 0 && string(in.Conversation) != "null")
 }
 
-// frame is the response without its output, in a status.
+// frame returns the response with a status and without its output.
 func (responses) frame(q *Request, status string) obj {
 	return obj{"id": "resp_" + q.id(), "object": "response", "created_at": born, "status": status, "model": q.Model, "output": []any{},
 		"error": nil, "incomplete_details": nil, "instructions": nil, "metadata": obj{}, "parallel_tool_calls": true,
 		"temperature": 1, "top_p": 1, "tool_choice": "auto", "tools": []any{}, "usage": nil}
 }
 
-// items are what the answer consists of.
+// items returns the output items of the answer.
 func (responses) items(q *Request, a *Answer) (list []obj) {
 	status := "completed"
 	if a.Stop != Done {
@@ -101,7 +101,7 @@ func (responses) items(q *Request, a *Answer) (list []obj) {
 	return list
 }
 
-// said is the content of the message, nil where there is none.
+// said returns the content of the message, or nil if there is none.
 func (responses) said(a *Answer) obj {
 	switch {
 	case a.Refusal != "":
@@ -157,7 +157,7 @@ func (f responses) stream(q *Request, a *Answer) (events []event) {
 	return events
 }
 
-// pieces streams what is in an item.
+// pieces adds the events that stream the content of an item.
 func (f responses) pieces(at int, it obj, a *Answer, add func(bool, string, obj)) {
 	in := func(more obj) obj {
 		maps.Copy(more, obj{"item_id": it["id"], "output_index": at})

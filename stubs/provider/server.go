@@ -18,25 +18,25 @@ import (
 )
 
 // Server answers requests to a model from a script. It is safe for concurrent use if the
-// script is, and keeps nothing of a request.
+// script is. It stores nothing of a request.
 type Server struct {
 	model  core.Agent[Request, Answer]
 	within context.Context
 }
 
-// New makes a server whose answers model gives.
+// New returns a server that answers with model.
 func New(model core.Agent[Request, Answer]) *Server {
 	return &Server{model, context.Background()}
 }
 
-// Within returns a copy for clients that pass no context on: their requests are answered
-// in the scope of ctx. The scope of a request's own context comes first. The end of ctx
-// ends nothing.
+// Within returns a copy of the server for clients that do not pass a context on: their requests
+// are answered in the scope of ctx. If the context of a request has a scope, that one is used.
+// Cancelling ctx has no effect.
 func (s *Server) Within(ctx context.Context) *Server { return &Server{s.model, ctx} }
 
-// RoundTrip implements http.RoundTripper without a network. A fault of the harness is the
-// error of reading the body of a response with status 400, since SDKs try again where
-// RoundTrip itself fails.
+// RoundTrip implements http.RoundTripper without a network. Because SDKs retry if RoundTrip fails,
+// a fault of the harness is returned as an error while reading the body of a response with status
+// 400.
 func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	data, err := readBody(req.Body)
@@ -62,8 +62,8 @@ func (s *Server) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// ServeHTTP implements http.Handler. It refuses connections that do not come from the
-// machine itself.
+// ServeHTTP implements http.Handler. It rejects connections to other addresses than those of the
+// loopback interface, so that no other machine can use the server.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if addr, ok := req.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !loopback(addr) {
 		http.Error(w, "a scripted provider answers on the loopback interface only", http.StatusForbidden)
@@ -121,17 +121,17 @@ type reply struct {
 	status int
 	header http.Header
 	parts  []piece
-	end    error // after the last part; nil for io.EOF
-	fault  error // of the harness; the parts show it
+	end    error // error after the last part; nil for io.EOF
+	fault  error // fault of the harness, which parts contain as text
 }
 
 // piece is a piece of a body.
 type piece struct {
 	text string
-	wait time.Duration // before it
+	wait time.Duration // delay before it
 }
 
-// body is the body of a response, at most one part for each Read.
+// body is the body of a response. Each Read returns data of one part at most.
 type body struct {
 	ctx    context.Context
 	reply  *reply
@@ -139,7 +139,7 @@ type body struct {
 	closed bool
 }
 
-// next returns the next part.
+// next returns the next part after its delay.
 func (b *body) next() (string, error) {
 	if len(b.reply.parts) == 0 {
 		if b.reply.end != nil {
@@ -182,20 +182,20 @@ func (b *body) Close() error {
 	return nil
 }
 
-// valued is a context with the values of another one, where it has none itself.
+// valued is a context that falls back to the values of another one.
 type valued struct {
 	context.Context
-	more context.Context
+	fallback context.Context
 }
 
 func (v valued) Value(key any) any {
 	if value := v.Context.Value(key); value != nil {
 		return value
 	}
-	return v.more.Value(key)
+	return v.fallback.Value(key)
 }
 
-// reply answers a request. An error is a connection that breaks, or the end of ctx.
+// reply answers a request. An error means that the connection breaks or that ctx is done.
 func (s *Server) reply(ctx context.Context, req *http.Request, data []byte, tooLarge error) (*reply, error) {
 	ctx = valued{ctx, s.within}
 	scope, _ := stubs.ScopeOf(ctx)
@@ -203,7 +203,7 @@ func (s *Server) reply(ctx context.Context, req *http.Request, data []byte, tooL
 	f := wires[format]
 	switch {
 	case !known:
-		err := stubs.Report(ctx, &stubs.UnscriptedError{Step: scope.Path, Problem: fmt.Sprintf("it asks %s %s, and a scripted provider answers POST …/chat/completions, …/responses, …/messages and …/models/MODEL:generateContent or :streamGenerateContent", req.Method, shown(req.URL.Path))})
+		err := stubs.Report(ctx, &stubs.UnscriptedError{Step: scope.Path, Problem: fmt.Sprintf("the request is %s %s, and a scripted provider answers only POST …/chat/completions, …/responses, …/messages and …/models/MODEL:generateContent or :streamGenerateContent", req.Method, shown(req.URL.Path))})
 		return refused(f, err, http.StatusNotFound), nil
 	case req.Method != http.MethodPost:
 		r := failure{Status: http.StatusMethodNotAllowed, Message: "the method is " + shown(req.Method) + ": use POST"}.reply(f)
@@ -221,7 +221,7 @@ func (s *Server) reply(ctx context.Context, req *http.Request, data []byte, tooL
 	a, err := s.ask(ctx, scope, q)
 	if err == nil {
 		if problem := a.complete(&q); problem != nil {
-			err = stubs.Report(ctx, &stubs.UnscriptedError{Step: scope.Path, Problem: "its answer cannot be given: " + problem.Error()})
+			err = stubs.Report(ctx, &stubs.UnscriptedError{Step: scope.Path, Problem: "its answer is invalid: " + problem.Error()})
 		}
 	}
 	if err != nil {
@@ -230,7 +230,7 @@ func (s *Server) reply(ctx context.Context, req *http.Request, data []byte, tooL
 	return answered(f, &q, &a), nil
 }
 
-// errBroken is a connection that breaks before there is a response.
+// errBroken means that the connection breaks before a response.
 var errBroken = fmt.Errorf("the scripted provider broke the connection: %w", io.ErrUnexpectedEOF)
 
 // ask calls the script. A panic of it breaks the connection.
@@ -243,7 +243,7 @@ func (s *Server) ask(ctx context.Context, scope stubs.Scope, q Request) (a Answe
 	return s.model.Call(scope.In(ctx), core.Request[Request]{Input: q, Run: scope.Run, Path: scope.Path, Attempt: scope.Attempt})
 }
 
-// failed makes a response of an error of the script.
+// failed returns the response to an error of the script.
 func (s *Server) failed(ctx context.Context, f wire, q *Request, err error) (*reply, error) {
 	var limit *stubs.RateLimitError
 	var raw *stubs.MalformedError
@@ -271,13 +271,13 @@ func (s *Server) failed(ctx context.Context, f wire, q *Request, err error) (*re
 	return failure{Status: http.StatusInternalServerError, Message: err.Error()}.reply(f), nil
 }
 
-// failure is an error in the provider's form.
+// failure is an error of the provider.
 type failure struct {
 	Status        int
 	Type, Message string
 	Header        http.Header
 	limited       bool
-	wait          time.Duration // until the limit allows more
+	wait          time.Duration // time until the rate limit allows another request
 }
 
 func (e failure) reply(f wire) *reply {
@@ -293,7 +293,7 @@ func (e failure) reply(f wire) *reply {
 	return &reply{status: e.Status, header: h, parts: []piece{{text: string(written(f.failure(e)))}}}
 }
 
-// refused is the response to a request that the harness cannot answer.
+// refused returns the response to a request that the script cannot answer.
 func refused(f wire, err error, status int) *reply {
 	r := failure{Status: status, Type: "script_error", Message: err.Error()}.reply(f)
 	r.header.Set("X-Should-Retry", "false")
@@ -301,7 +301,7 @@ func refused(f wire, err error, status int) *reply {
 	return r
 }
 
-// answered makes a response of an answer.
+// answered returns the response with an answer.
 func answered(f wire, q *Request, a *Answer) *reply {
 	r := &reply{status: http.StatusOK, header: q.header()}
 	if !q.Stream {
@@ -328,7 +328,7 @@ func answered(f wire, q *Request, a *Answer) *reply {
 	return r
 }
 
-// header is the header of an answer to the request.
+// header returns the header of an answer to the request.
 func (q *Request) header() http.Header {
 	kind := "application/json"
 	if q.Stream && !q.array {
@@ -340,13 +340,13 @@ func (q *Request) header() http.Header {
 	return h
 }
 
-// id follows from the request alone: equal requests get equal answers.
+// id is derived from the request, so that equal requests get equal answers.
 func (q *Request) id() string {
 	return fmt.Sprintf("%x", sha256.Sum256(q.Body))[:24]
 }
 
-// formatOf finds the format of a request by its path. Where the path is of none, it is the
-// one whose errors the client can read.
+// formatOf determines the format of a request by its path. If the path belongs to no format, known
+// is false, and the format is the one in which the client can probably read an error.
 func formatOf(req *http.Request) (f Format, known bool) {
 	path := req.URL.Path
 	switch {
@@ -366,5 +366,5 @@ func formatOf(req *http.Request) (f Format, known bool) {
 	return Chat, false
 }
 
-// shown cuts a text of the request for a message.
+// shown shortens and quotes a text of a request for a message.
 func shown(s string) string { return fmt.Sprintf("%.100q", s) }

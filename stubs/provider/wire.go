@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// wire writes and reads one format.
+// wire decodes the requests and encodes the answers of one format. Implementations have no state.
 type wire interface {
 	read(path string, body []byte) (Request, error)
 	whole(*Request, *Answer) any
 	stream(*Request, *Answer) []event
 	failure(failure) any
 	limits(http.Header, time.Duration) // adds the headers of a rate limit
-	overloaded() int                   // status
+	overloaded() int                   // HTTP status of ErrOverloaded
 }
 
 var wires = map[Format]wire{Chat: chat{}, Responses: responses{}, Messages: messages{}, Gemini: gemini{}}
@@ -24,9 +24,9 @@ type obj = map[string]any
 
 // event is an event of a stream.
 type event struct {
-	name  string // written where it is not empty
-	data  any    // as JSON; a string as it is
-	chunk bool   // a piece of the answer, see Answer.BreakAt
+	name  string // may be empty
+	data  any    // written as JSON, or unchanged if it is a string
+	chunk bool   // whether it is a chunk of the answer, see Answer.BreakAt
 }
 
 func (e event) text(q *Request) string {
@@ -43,18 +43,18 @@ func (e event) text(q *Request) string {
 	return "data: " + data + "\n\n"
 }
 
-// written is a value as JSON, with <, > and & as they are.
+// written encodes a value as JSON without escaping <, > and &.
 func written(v any) []byte {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // only texts, numbers, and JSON that was checked
+	if err := e.Encode(v); err != nil { // unreachable: v consists of texts, numbers and checked JSON
 		panic(err)
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// openAI is what the two formats of OpenAI share.
+// openAI contains the methods that both formats of OpenAI share.
 type openAI struct{}
 
 func (openAI) overloaded() int { return http.StatusServiceUnavailable }
