@@ -148,7 +148,7 @@ func (c *chooser) given(b *Baseline) (done bool, err error) {
 	var branch, commit []history.RunLine
 	for _, l := range c.all {
 		switch {
-		case number > 0 && l.ID == number:
+		case l.ID == number: // IDs start at 1
 			c.take(b, []history.RunLine{l}, "it was asked for")
 			return true, nil
 		case l.Branch == c.against:
@@ -158,7 +158,7 @@ func (c *chooser) given(b *Baseline) (done bool, err error) {
 		}
 	}
 	switch {
-	case number == c.run.ID && number > 0:
+	case number == c.run.ID:
 		return false, &AgainstError{c.against, "it is the run itself"}
 	case len(branch) > 0 && c.against == c.run.Branch && c.against != b.Branch:
 		return false, &AgainstError{c.against, "it is the branch of the run itself"}

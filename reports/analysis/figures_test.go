@@ -183,3 +183,20 @@ func TestTextsOfFigures(t *testing.T) {
 		}
 	}
 }
+
+// A loosening is in force if it has not expired and its limit judged the run.
+func TestLooseningsInForce(t *testing.T) {
+	entry := func(change thresholds.Kind, workload, expires string) thresholds.Entry {
+		return thresholds.Entry{Date: "2026-11-01", Change: change, Workload: workload, Metric: thresholds.MetricCostRatio, Durability: "process", From: 1, To: 2, Expires: expires}
+	}
+	limits := []*thresholds.File{{Class: "linux", Path: "limits/linux.toml", Ledger: []thresholds.Entry{
+		entry(thresholds.Loosened, "loop", "2026-11-23"), entry(thresholds.Loosened, "loop", "2026-11-22"), entry(thresholds.Loosened, "map", "2026-12-31"),
+		entry(thresholds.Loosened, "loop", ""), entry(thresholds.Tightened, "loop", "2026-12-31")}}}
+	r := sample.CellsRun(0, "a:.") // on 2026-11-23
+	r.Verdicts = []thresholds.Verdict{{Workload: "loop", Metric: thresholds.MetricCostRatio, Durability: "process", Limit: 2, Source: "/elsewhere/linux.toml"}}
+	a := accountOf(t, Options{Limits: limits}, r)
+	in := a.InForce()
+	if len(a.Ledger) != 5 || len(in) != 1 || in[0].Entry.Workload != "loop" || in[0].Entry.Expires != "2026-11-23" {
+		t.Errorf("%+v", in)
+	}
+}

@@ -70,3 +70,18 @@ func TestNotesOfTheTree(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Facts of the run itself come first, and none is there twice.
+func TestFactsOfARun(t *testing.T) {
+	r := sample.CellsRun(0, "a:.")
+	r.Command, r.Facts = "flujo-harness run", []reports.Fact{{Name: "Go", Value: "go1.26.0"}, {Name: "CI", Value: "yes"}}
+	r.Suites.Suites = []reports.Suite{{Path: "shop", Seed: 7}, {Path: "cart"}}
+	r.Comparisons = sample.Comparisons(1)
+	r.Comparisons[0].Environment.Kernel = ""
+	want := []reports.Fact{{Name: "Go", Value: "go1.26.0"}, {Name: "CI", Value: "yes"}, {Name: "command", Value: "flujo-harness run"}, {Name: "results", Value: "Ginkgo JSON"},
+		{Name: "seed of shop", Value: "7"}, {Name: "seed of the measurement of three-steps at process", Value: "7130992"}, {Name: "machine class", Value: "linux-amd64-2cpu"},
+		{Name: "machine", Value: "AMD EPYC 7B13, 2 cores, linux/amd64, ext4"}, {Name: "SQLite driver", Value: "v1.62.0"}}
+	if diff := cmp.Diff(want, Alone(r).Facts); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -156,6 +156,25 @@ func TestFlakyOutsideTheSpecs(t *testing.T) {
 	}
 }
 
+// A failure outside the specs is in the group of those with its message, and the group is as old
+// as the oldest of them.
+func TestAFailureOutsideIsInAGroup(t *testing.T) {
+	runs := sample.Cells("a:..", "b:..", "c:.F")
+	for i := 1; i < 3; i++ {
+		runs[i].Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "connection refused"}}
+	}
+	runs[2].Suites.Specs[1].Message = "connection refused"
+	a := accountOf(t, Options{}, runs...)
+	if len(a.Clusters) != 1 || len(a.Clusters[0].Specs) != 2 || a.Clusters[0].Since != 2 {
+		t.Fatalf("%+v", a.Clusters)
+	}
+	for _, at := range a.Attention {
+		if at.Cluster != 0 {
+			t.Errorf("%s is in group %d", at.Spec.Leaf, at.Cluster)
+		}
+	}
+}
+
 // The same node of a suite may fail several times in parts of one suite.
 func TestNameOfAFailureOutside(t *testing.T) {
 	of := OutsideOf([]reports.Suite{{Path: "shop/cart", Failures: []reports.SuiteFailure{{Node: "AfterSuite"}, {Node: "AfterSuite"}}}})
