@@ -11,7 +11,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// benchmarks takes results of one name and unit together.
+// benchmarks groups results by name and unit.
 type benchmarks struct {
 	all []reports.Benchmark
 	at  map[[2]string]int
@@ -30,8 +30,7 @@ func (b *benchmarks) add(name, unit string, values ...float64) {
 	b.all[i].Values = append(b.all[i].Values, values...)
 }
 
-// CombineBenchmarks are the benchmarks of several files, those of one name and unit
-// together.
+// CombineBenchmarks joins the benchmarks of several files by name and unit.
 func CombineBenchmarks(readings ...*Reading) []reports.Benchmark {
 	var b benchmarks
 	for _, r := range readings {
@@ -42,9 +41,8 @@ func CombineBenchmarks(readings ...*Reading) []reports.Benchmark {
 	return b.all
 }
 
-// readBenchmarks reads the Go benchmark format: what go test -bench prints, and
-// flujo-harness bench --benchfmt. A file that tells of a failure is refused: the
-// benchmarks behind it are missing.
+// readBenchmarks reads the Go benchmark format, which go test -bench and flujo-harness bench
+// --benchfmt print. It rejects a file with a failure, because the benchmarks after it are missing.
 func readBenchmarks(in *input, c *collector) error {
 	lines := lineReader{in: in}
 	r := benchfmt.NewReader(&lines, "")
@@ -66,10 +64,10 @@ func readBenchmarks(in *input, c *collector) error {
 	case lines.other:
 		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("results of another format begin here"), Next: "write the benchmarks to a file of their own"}
 	case lines.failed > 0:
-		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it tells of a failure"), Next: "mend what failed and run the benchmarks again"}
+		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it contains a failure"), Next: "mend what failed and run the benchmarks again"}
 	}
 	if lines.tests > 0 {
-		c.note("tests of which only the end is told, passed over: %d; go test -json has them", lines.tests)
+		c.note("tests of which only the last line is in the file, ignored: %d; use go test -json for them", lines.tests)
 	}
 	c.reading.Benchmarks = b.all
 	return nil
@@ -85,7 +83,7 @@ func (c *collector) takeBenchmark(b *benchmarks, r *benchfmt.Result) error {
 	}
 	for _, v := range r.Values {
 		if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
-			return fmt.Errorf("%s: %v %s is no figure", name, v.Value, v.Unit)
+			return fmt.Errorf("%s: %v %s is not a finite number", name, v.Value, v.Unit)
 		}
 		b.add(name, v.Unit, v.Value)
 	}
@@ -97,14 +95,14 @@ var (
 	testLine    = regexp.MustCompile(`^--- (PASS|SKIP): `)
 )
 
-// lineReader passes lines on, and sees what of them the reader of benchmarks does not.
+// lineReader passes lines on and detects those that the reader of benchmarks ignores silently.
 type lineReader struct {
 	in     *input
 	rest   []byte
 	lines  int
-	failed int  // the first line that tells of a failure, or of results of another format, from 1
-	other  bool // it is of another format
-	tests  int  // that passed or were skipped
+	failed int  // number, from 1, of the first line with a failure or with results of another format
+	other  bool // that line is of another format
+	tests  int  // number of tests that passed or were skipped
 }
 
 func (f *lineReader) Read(p []byte) (int, error) {

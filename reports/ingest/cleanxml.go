@@ -12,23 +12,22 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// cleanXML passes an XML text on so that encoding/xml can read it safely. Characters
-// that XML 1.0 does not allow, written raw (ESC) or by number ("&#x1b;"), and bytes
-// that are no UTF-8 become U+FFFD, as Go's own encoder has it: test runners print
-// what a test printed. Comments are left out, as is a document type that is a name
-// alone. The text of an element is cut at maxText bytes. A tag of more than maxTag
-// bytes, a document type with entities or an external identifier, and a text that ends
-// inside of a comment or the like are errors.
+// cleanXML filters an XML text so that encoding/xml can read it safely. Test runners copy the
+// output of tests, which may contain characters that XML 1.0 does not allow, raw (ESC) or as a
+// reference ("&#x1b;"), and invalid UTF-8. They become U+FFFD, as in Go's own encoder. Comments and
+// a document type that consists of a name are removed. The text of an element is cut at maxText
+// bytes. A tag of more than maxTag bytes, a document type with entities or an external identifier,
+// and an end of the text inside a comment or the like are errors.
 type cleanXML struct {
 	src   *bufio.Reader
 	state xmlState
-	quote byte                 // in a tag: what ends the value, 0 outside of one
+	quote byte                 // in a tag: the quote that ends the value, 0 outside of values
 	run   int                  // bytes of this tag, or of the text since the last tag
-	lines int                  // line breaks that were left out
-	note  []byte               // the beginning of this comment
-	noted func(comment string) // takes each comment that is short; nil: nobody
+	lines int                  // line breaks that were removed
+	note  []byte               // beginning of this comment
+	noted func(comment string) // called with each short comment; may be nil
 	out   []byte
-	rest  []byte // of out, to be handed on
+	rest  []byte // part of out that was not read yet
 	err   error
 }
 
@@ -43,9 +42,9 @@ const (
 )
 
 const (
-	maxText = 2 * reports.MaxMessage // of an element: more than is kept of any message
-	maxTag  = 8 << 20                // failures stand in attributes
-	maxNote = 64                     // of a comment that is looked at
+	maxText = 2 * reports.MaxMessage // bytes of the text of an element: more than is kept of any message
+	maxTag  = 8 << 20                // bytes of a tag: some writers put messages into attributes
+	maxNote = 64                     // bytes of a comment that is reported
 )
 
 func newCleanXML(src *bufio.Reader) *cleanXML { return &cleanXML{src: src} }
@@ -64,12 +63,12 @@ func (c *cleanXML) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// xmlEnds is what ends each state.
+// xmlEnds are the texts that end each state.
 var xmlEnds = map[xmlState]string{inCDATA: "]]>", inComment: "-->", inInstruction: "?>"}
 
-// step takes over the next piece of the text.
+// step filters the next piece of the text.
 func (c *cleanXML) step() error {
-	const least = 16 // more than the longest mark or character reference that is looked for
+	const least = 16 // longer than any mark or character reference that is searched for
 	chunk, err := c.src.Peek(max(least, c.src.Buffered()))
 	last := err != nil
 	switch {
@@ -125,7 +124,7 @@ func (c *cleanXML) step() error {
 	return err
 }
 
-// text takes over what stands before the next mark, and then the mark.
+// text filters the text up to the next mark, and the mark.
 func (c *cleanXML) text(chunk []byte, last bool) error {
 	i := bytes.IndexByte(chunk, '<')
 	if i != 0 {
@@ -159,20 +158,21 @@ func (c *cleanXML) text(chunk []byte, last bool) error {
 
 var plainDoctype = regexp.MustCompile(`^<!(?i:DOCTYPE)\s+[A-Za-z_][-.\w]*\s*>`)
 
-// doctype leaves out a document type that declares nothing. Entities could make a small
-// file a large one, and an external identifier names a file that nobody reads here.
+// doctype removes a document type that declares nothing. It rejects entities, because their
+// expansion can make a small file huge, and external identifiers, because the file that they name
+// is not read.
 func (c *cleanXML) doctype() error {
 	chunk, _ := c.src.Peek(min(256, c.src.Size())) // an error is that of the next read
 	text := plainDoctype.Find(chunk)
 	if text == nil {
-		return errors.New("it has a document type (<!…>) with entities or an external identifier, which results have no use for: take it out")
+		return errors.New("it has a document type (<!…>) with entities or an external identifier, which results do not need: remove it")
 	}
 	c.lines += bytes.Count(text, []byte("\n"))
 	_, err := c.src.Discard(len(text))
 	return err
 }
 
-// tag takes over a tag up to its end or the end of the chunk.
+// tag copies a tag up to its end or the end of the chunk.
 func (c *cleanXML) tag(chunk []byte, last bool) error {
 	n := 0
 	for n < len(chunk) && c.state == inTag {
@@ -207,7 +207,7 @@ func (c *cleanXML) tag(chunk []byte, last bool) error {
 	return err
 }
 
-// kept emits what is within the bound on the text of an element.
+// kept emits the part of b that is within the limit of the text of an element.
 func (c *cleanXML) kept(b []byte, references bool) {
 	if room := max(0, maxText-c.run); len(b) > room {
 		end := whole(b[:room], false)
@@ -219,8 +219,8 @@ func (c *cleanXML) kept(b []byte, references bool) {
 	c.emit(b, references)
 }
 
-// whole is how much of a chunk that goes on can be taken: not half a character, not
-// half a reference.
+// whole returns the length of the part of a chunk that can be filtered without its continuation:
+// it does not end within a character or a reference.
 func whole(chunk []byte, last bool) int {
 	n := len(chunk)
 	if last {
@@ -271,8 +271,8 @@ func (c *cleanXML) emit(b []byte, references bool) {
 	c.out = append(c.out, b[from:]...)
 }
 
-// reference reads "&#27;" or "&#x1b;" at the start of b and returns its length, and
-// whether XML allows the character. Anything else is 1 and true.
+// reference parses a reference such as "&#27;" or "&#x1b;" at the start of b. It returns its length
+// and whether XML allows the character; for anything else 1 and true.
 func reference(b []byte) (n int, legal bool) {
 	if len(b) < 4 || b[1] != '#' {
 		return 1, true

@@ -12,16 +12,16 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// collector takes the specs that a reader finds, within the bounds of one file.
+// collector receives the specs that a reader finds and enforces the limits of one file.
 type collector struct {
 	reading *Reading
 	results *reports.Results
 	root    string
-	folders *goFolders // of Go modules; nil until one is asked for
-	kept    int        // bytes of texts
+	folders *goFolders // folders of Go modules; nil until needed
+	kept    int        // bytes of texts kept so far
 	index   map[uint64]int
 	seed    maphash.Seed
-	name    []byte // used again
+	name    []byte // buffer
 	most    struct{ specs, kept int }
 }
 
@@ -31,12 +31,12 @@ func newCollector(reading *Reading, root string) *collector {
 	return c
 }
 
-// note tells people what a reader passed over or decided.
+// note adds a note for users about something that the reader ignored or assumed.
 func (c *collector) note(format string, args ...any) {
 	c.reading.Notes = append(c.reading.Notes, fmt.Sprintf(format, args...))
 }
 
-// add appends a spec that is not there yet.
+// add appends a spec that is not in the results yet.
 func (c *collector) add(s reports.Spec) error {
 	s.Message = reports.Shorten(s.Message)
 	s.Output = reports.Shorten(s.Output)
@@ -60,23 +60,23 @@ func (c *collector) tooMany() error {
 	return fmt.Errorf("%w: more than %d specs", ErrTooBig, c.most.specs)
 }
 
-// fail adds a failure that no spec carries to its suite.
+// fail adds a failure outside of specs to its suite.
 func (c *collector) fail(s *reports.Suite, node, message, file string, line int) error {
 	message = reports.Shorten(strings.TrimSpace(message))
 	s.Failures = append(s.Failures, reports.SuiteFailure{Node: node, Message: message, File: c.relative(file), Line: line})
 	return c.keep(len(node) + len(message) + overhead)
 }
 
-// suite adds a suite that has ended.
+// suite adds a complete suite.
 func (c *collector) suite(s reports.Suite) error {
 	c.results.Suites = append(c.results.Suites, s)
 	return c.keep(len(s.Path) + overhead)
 }
 
-// overhead is about what something costs beside its texts, in bytes.
+// overhead is the approximate memory of a suite or failure in addition to its texts, in bytes.
 const overhead = 400
 
-// keep counts n bytes of texts.
+// keep counts n bytes of texts towards the limit.
 func (c *collector) keep(n int) error {
 	if c.kept += n; c.kept > c.most.kept {
 		return fmt.Errorf("%w: more than %d MiB of names and messages", ErrTooBig, c.most.kept>>20)
@@ -84,29 +84,29 @@ func (c *collector) keep(n int) error {
 	return nil
 }
 
-// hash is that of the key but the occurrence.
+// hash returns the hash of a spec's key without the occurrence.
 func (c *collector) hash(s *reports.Spec) uint64 {
 	c.name = s.AppendName(c.name[:0])
 	return maphash.Bytes(c.seed, c.name)
 }
 
-// place says where a result stands. It tells results of the same texts apart in an order
-// that does not change with the order of the file, as far as anything differs.
+// place distinguishes results with the same texts. As far as any of its fields differ, it gives
+// them an order that does not depend on the order in the file.
 type place struct {
-	host string // project, browser or machine that the result is of
+	host string // project, browser or machine on which the test ran
 	file string
 	line int
 	kin  uint64 // digest of the names in the same testsuite element
-	id   int    // of the testsuite element, as the file numbers them
+	id   int    // number of the testsuite element in the file
 }
 
 func (p place) compare(o place) int {
 	return cmp.Or(strings.Compare(p.host, o.host), strings.Compare(p.file, o.file), cmp.Compare(p.line, o.line), cmp.Compare(p.kin, o.kin), cmp.Compare(p.id, o.id))
 }
 
-// number gives each spec from first on its occurrence among the specs of the same texts:
-// by place, and by position in the file where their places are the same. A random order
-// of running must not swap them.
+// number numbers the occurrences of specs with the same texts, for all specs from first on. They
+// are ordered by place, and by position in the file if their places are equal. So a random order
+// of execution does not swap them.
 func (c *collector) number(first int, places []place) {
 	specs := c.results.Specs[first:]
 	order := make([]int, len(specs))
@@ -121,7 +121,8 @@ func (c *collector) number(first int, places []place) {
 	}
 }
 
-// relative is name below the root, with slashes; name as it is where it lies elsewhere.
+// relative returns the path of a file relative to the root, with slashes, or name unchanged if it
+// is not below the root.
 func (c *collector) relative(name string) string {
 	if c.root == "" || !filepath.IsAbs(name) {
 		return name
@@ -137,5 +138,6 @@ func (c *collector) relative(name string) string {
 	return path.Clean(rel)
 }
 
-// sane reports whether a duration is one: in seconds, not negative, at most 30 years.
+// sane reports whether s, in seconds, is a plausible duration: not negative and below 1e9 s, about
+// 30 years.
 func sane(s float64) bool { return s >= 0 && s < 1e9 }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// detect tells the format by the first 64 KiB.
+// detect recognises the format by the first 64 KiB.
 func (in *input) detect() (Format, error) {
 	start, err := in.Peek(in.Size())
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -32,8 +32,8 @@ func (in *input) detect() (Format, error) {
 // head is the beginning of a file.
 type head struct {
 	text    []byte
-	root    string   // of XML, the name of the root element, as far as it is there
-	members []string // of JSON, the names in the first object
+	root    string   // XML: name of the root element, "" if it was not found
+	members []string // JSON: names of the members of the first object
 }
 
 func headOf(start []byte) head {
@@ -54,8 +54,8 @@ func (h head) xml(roots ...string) bool { return slices.Contains(roots, h.root) 
 // starts reports whether the text starts with this character.
 func (h head) starts(c byte) bool { return h.text[0] == c }
 
-// line reports whether a line of a text that is neither XML nor a JSON array matches, and
-// no line before it has one of the other forms.
+// line reports whether a line matches form and no line before it matches one of others. It is
+// false for XML and JSON arrays.
 func (h head) line(form *regexp.Regexp, others ...*regexp.Regexp) bool {
 	if h.starts('<') || h.starts('[') {
 		return false
@@ -73,13 +73,13 @@ func (h head) line(form *regexp.Regexp, others ...*regexp.Regexp) bool {
 
 var (
 	goTestLine    = regexp.MustCompile(`^\{.*"Action":"`)
-	goBuildLine   = regexp.MustCompile(`^FAIL\t\S+ \[(build|setup) failed\]`) // all that Go before 1.24 writes of a build
+	goBuildLine   = regexp.MustCompile(`^FAIL\t\S+ \[(build|setup) failed\]`) // before Go 1.24 the only line about a failed build
 	benchmarkLine = regexp.MustCompile(`^Benchmark[^a-z]\S*\s+\d+\s`)
 	goTestText    = regexp.MustCompile(`(?m)^(=== RUN |--- (PASS|FAIL): |(ok|FAIL|\?) +\t\S+\t)`)
 )
 
-// rootElement is the name of the root element of an XML text, without its prefix, "" where
-// it is not there.
+// rootElement returns the name of the root element of an XML text without its prefix, or "" if
+// there is none.
 func rootElement(text []byte) string {
 	for {
 		text = bytes.TrimLeft(text, " \t\r\n")
@@ -108,7 +108,7 @@ func rootElement(text []byte) string {
 	}
 }
 
-// memberNames are the names in the first object of a text, as far as they are there.
+// memberNames returns the member names of the first object of a text, which may be truncated.
 func memberNames(text []byte) []string {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
 	if _, err := d.ReadToken(); err != nil {
@@ -127,7 +127,7 @@ func memberNames(text []byte) []string {
 	}
 }
 
-// first returns the first of the names that an object has, "" where it has none of them.
+// first returns the first member of the object that is one of names, or "".
 func (h head) first(names ...string) string {
 	i := slices.IndexFunc(h.members, func(name string) bool { return slices.Contains(names, name) })
 	if i < 0 {
@@ -136,7 +136,7 @@ func (h head) first(names ...string) string {
 	return h.members[i]
 }
 
-// advice guesses what the file is, to say what to do with it.
+// advice guesses what a file of no known format is, and advises what to do.
 func advice(text []byte) string {
 	switch {
 	case goTestText.Match(text):
@@ -149,7 +149,7 @@ func advice(text []byte) string {
 	return "name the file that your test runner wrote in one of these formats"
 }
 
-// otherXML says how to make JUnit XML of what other tools write, by root element.
+// otherXML maps the root elements of other tools' files to advice how to get JUnit XML from them.
 var otherXML = map[string]string{
 	"testng-results": "it looks like the results of TestNG: use the files of its folder junitreports",
 	"robot":          "it looks like output of Robot Framework: run rebot --xunit FILE",

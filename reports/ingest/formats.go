@@ -7,20 +7,19 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Format is one format of result files. Everything that says which formats there are is
-// made from [Formats]: the errors of [Read], the help of the command, its search of
-// folders, the fuzz experiment and the README.
+// Format is a format of result files. The errors of [Read], the help of the command, its search of
+// folders, the fuzz experiment and the README are derived from [Formats] or tested against it.
 type Format struct {
 	Name       string   // as in [Reading.Format]
-	Writers    string   // which programs write it, for people
-	Extensions []string // of such files, in lower case, without .gz
+	Writers    string   // programs that write it, for users
+	Extensions []string // extensions of such files, in lower case, without .gz
 	Fuzz       string   // fuzz target of the reader
 
-	sniff func(head) bool // whether a file that begins so, and is not empty, is of the format
+	sniff func(head) bool // reports whether a nonempty file with this beginning has the format
 	read  func(*input, *collector) error
 }
 
-// Names of formats; those by which a single spec can be run again stand in package reports.
+// Names of formats. Those in which a single spec can be run again are in package reports.
 const (
 	formatJUnit      = "JUnit XML"
 	formatTRX        = "TRX"
@@ -30,7 +29,7 @@ const (
 	formatBenchmarks = "Go benchmark format"
 )
 
-// formats in the order in which they are tried: the first that fits is taken.
+// formats is sorted by precedence: the first format that matches is used.
 var formats = []Format{
 	{
 		Name: reports.FormatGinkgo, Writers: "ginkgo --json-report", Extensions: []string{".json"}, Fuzz: "FuzzReadGinkgo",
@@ -46,7 +45,7 @@ var formats = []Format{
 		sniff: func(h head) bool { return h.xml(xunitRoots...) }, read: readXUnit,
 	}, {
 		Name: formatJUnit, Writers: "surefire, Gradle, gotestsum, pytest, jest, Ginkgo and many more", Extensions: []string{".xml"}, Fuzz: "FuzzReadJUnit",
-		sniff: func(h head) bool { return h.starts('<') }, read: readJUnit, // which says of other XML what to do
+		sniff: func(h head) bool { return h.starts('<') }, read: readJUnit, // its errors advise on other XML files
 	}, {
 		Name: formatCTRF, Writers: "reporters of ctrf.io", Extensions: []string{".json"}, Fuzz: "FuzzReadCTRF",
 		sniff: func(h head) bool {
@@ -67,7 +66,7 @@ var formats = []Format{
 // Formats returns the formats that [Read] knows.
 func Formats() []Format { return slices.Clone(formats) }
 
-// Extensions are those of all formats, in the order of the table, each once.
+// Extensions returns the distinct extensions of all formats, in the order of the table.
 func Extensions() []string {
 	var all []string
 	for _, f := range formats {
@@ -80,7 +79,7 @@ func Extensions() []string {
 	return all
 }
 
-// FormatNames lists the names of all formats, with a word such as "and" before the last.
+// FormatNames returns the names of all formats as an enumeration, with word before the last.
 func FormatNames(word string) string {
 	names := make([]string, len(formats))
 	for i, f := range formats {

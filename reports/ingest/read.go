@@ -19,40 +19,41 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Reading is what one file of results says.
+// Reading is the content of one file of results.
 type Reading struct {
 	Format     string // name of one of [Formats]
-	Digest     string // SHA-256 of the file, unpacked, in hex: the same for x.xml and x.xml.gz
+	Digest     string // SHA-256 of the unpacked file, in hex: equal for x.xml and x.xml.gz
 	Results    *reports.Results
 	Benchmarks []reports.Benchmark // of a file of benchmarks, which has no specs
 
-	Started time.Time     // zero where the file does not say
-	Took    time.Duration // of the run, 0 where the file does not say
-	NoZone  bool          // Started is of a clock whose zone the file does not say: it is taken as UTC
-	Commit  string        // "" where the file does not say
-	Branch  string        // likewise
-	Build   string        // name or number of the CI job, likewise
+	// Zero values if the file does not contain them.
+	Started time.Time
+	Took    time.Duration // duration of the run
+	NoZone  bool          // the file does not state the time zone of Started, so UTC is assumed
+	Commit  string
+	Branch  string
+	Build   string // name or number of the CI job
 
-	Notes []string // what the reader passed over or decided, for people
+	Notes []string // what the reader ignored or assumed, for users
 }
 
-// Bounds on what one file may cost. A file of 64 MiB stays below all of them.
+// Limits of the resources that one file may use. A file of 64 MiB stays below all of them.
 const (
-	maxUnpacked = 1 << 30   // bytes of a file, unpacked
-	maxValue    = 32 << 20  // bytes of one spec in it
-	maxKept     = 256 << 20 // bytes of texts kept of it
+	maxUnpacked = 1 << 30   // bytes of the unpacked file
+	maxValue    = 32 << 20  // bytes of one spec
+	maxKept     = 256 << 20 // bytes of texts that are kept
 	maxSpecs    = 1_000_000
 )
 
-// Read reads results of any format that the package knows, plain or packed by gzip,
-// in UTF-8 or, with a byte order mark, UTF-16. The format is told by the content.
-// Paths below root, the folder of the module, are made relative to it; an empty root
-// leaves them as they are. The file is read as a stream: memory goes with the number
-// of specs and what failed in them, not with the size of the file.
+// Read reads results in any of [Formats], uncompressed or compressed by gzip, in UTF-8 or, with a
+// byte order mark, UTF-16. It recognises the format by the content. Paths below root, the folder
+// of the module, become relative to it; if root is empty, they stay unchanged. The file is read as
+// a stream: the memory needed depends on the number of specs and on the texts of failures, not on
+// the size of the file.
 //
-// Input that is not a complete, consistent file of results is a [*FormatError]. Runs
-// that were cut short are read where the format can say what is missing: then the
-// results carry a [SuiteFailure].
+// Input that is not a complete and consistent file of results is a [*FormatError]. The results of
+// an interrupted run are accepted if the format shows what is missing; they then contain a
+// [reports.SuiteFailure].
 func Read(r io.Reader, root string) (*Reading, error) {
 	in, err := unpack(r)
 	if err != nil {
@@ -87,11 +88,11 @@ func Read(r io.Reader, root string) (*Reading, error) {
 	return reading, nil
 }
 
-// ReadFile is [Read] for a file; errors name it.
+// ReadFile reads a file with [Read]. Errors contain its name.
 func ReadFile(path, root string) (*Reading, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &FormatError{File: path, Err: err, Next: "name a file that is there and may be read"}
+		return nil, &FormatError{File: path, Err: err, Next: "name an existing file that may be read"}
 	}
 	defer f.Close()
 	reading, err := Read(f, root)
@@ -101,34 +102,34 @@ func ReadFile(path, root string) (*Reading, error) {
 	return reading, err
 }
 
-// ErrEmpty is a file with nothing in it.
+// ErrEmpty reports an empty file.
 var ErrEmpty = errors.New("the file is empty")
 
-// ErrUnknownFormat is a file of no format that [Read] knows.
+// ErrUnknownFormat reports a file in none of [Formats].
 var ErrUnknownFormat error = unknownFormat{}
 
-// unknownFormat makes its text when it is asked for, since the readers in the table of
-// formats refer to the error.
+// unknownFormat computes its text lazily: the table of formats, whose names the text lists, refers
+// to readers that refer to this error.
 type unknownFormat struct{}
 
 func (unknownFormat) Error() string { return "it is none of " + FormatNames("and") }
 
-// ErrNoSpecs is a file of results without a single spec: never "0 of 0 passed".
+// ErrNoSpecs reports a file of results without any spec, which must not count as "0 of 0 passed".
 var ErrNoSpecs = errors.New("there is no spec in it")
 
-// ErrTooBig is a file beyond the bounds of the reader.
+// ErrTooBig reports a file that exceeds a limit of the reader.
 var ErrTooBig = errors.New("it is too big")
 
-// FormatError is a file of results that cannot be taken at its word: empty, cut
-// short, of another format, or at odds with itself.
+// FormatError reports a file of results that cannot be trusted: it is empty, incomplete, in
+// another format, or contradicts itself.
 type FormatError struct {
-	File   string // "" where what was read has no name
-	Format string // as in [Reading]; "" where it could not be told
-	Line   int    // from 1; 0 where there is none to name
-	Offset int64  // in bytes of the unpacked file, where there is no line
-	Suite  string // path of the suite, where one was reached
+	File   string // "" if the input has no name
+	Format string // as in [Reading]; "" if it was not recognised
+	Line   int    // from 1; 0 if unknown
+	Offset int64  // in bytes of the unpacked file, if Line is unknown
+	Suite  string // path of the suite that was being read, if any
 	Err    error
-	Next   string // what to do; "" is to run the suites again
+	Next   string // what the user should do; "" means to run the suites again
 }
 
 func (e *FormatError) Error() string {
@@ -157,18 +158,18 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// input is the unpacked text of a file, measured while it passes.
+// input is the unpacked text of a file, which is measured while it is read.
 type input struct {
 	*bufio.Reader
 	meter *meter
 }
 
-// meter counts and digests what passes, and stops at a bound.
+// meter counts and hashes the bytes that are read, and fails at a limit.
 type meter struct {
 	r     io.Reader
 	sum   hash.Hash
-	n     int64 // bytes passed
-	allow int64 // the most bytes to pass, for now
+	n     int64 // bytes read
+	allow int64 // current limit of n; values that are read in one piece lower it
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -184,7 +185,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unpack undoes gzip and UTF-16, which the first bytes tell.
+// unpack decodes gzip and UTF-16, which it recognises by the first bytes.
 func unpack(r io.Reader) (*input, error) {
 	packed := newBuffer(r)
 	if head, _ := packed.Peek(2); bytes.Equal(head, []byte{0x1f, 0x8b}) {
@@ -201,7 +202,7 @@ func unpack(r io.Reader) (*input, error) {
 	return &input{newBuffer(plain), m}, nil
 }
 
-// gunzip says of its errors that they are the packing's.
+// gunzip wraps errors of the compression, to distinguish them from errors of the content.
 type gunzip struct{ z *gzip.Reader }
 
 func (g gunzip) Read(p []byte) (int, error) {
@@ -219,7 +220,7 @@ func packedError(err error) error {
 	return fmt.Errorf("the gzip file is damaged: %w", err)
 }
 
-// drained reads what a reader has left over, so that the digest is of the whole file.
+// drained reads the rest of the file, so that the digest is that of the whole file.
 func (in *input) drained() error {
 	_, err := io.Copy(io.Discard, in.Reader)
 	return err
@@ -227,7 +228,7 @@ func (in *input) drained() error {
 
 func (in *input) digest() string { return hex.EncodeToString(in.meter.sum.Sum(nil)) }
 
-// cutShort says what an unexpected end means.
+// cutShort explains an unexpected end of the file.
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("it is cut short: %w", io.ErrUnexpectedEOF)

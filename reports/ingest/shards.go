@@ -2,10 +2,10 @@ package ingest
 
 import "github.com/flujo/flujo-harness/reports"
 
-// Combine makes one run of the files of its parts. A spec that ran in one file and was
-// left out in others is as it ran. One that ran in several failed if it failed in any
-// of them: they may be of two machines, and one machine's pass is no retry of the
-// other's failure. several is the number of results that were joined so.
+// Combine joins the files of the parts of one run. A spec that ran in only one file has the result
+// of that file. One that ran in several failed if it failed in any of them: the files may come from
+// two machines, and a pass on one is not a retry of a failure on the other. several is the number
+// of results that were joined in this way.
 func Combine(readings ...*Reading) (all *reports.Results, several int) {
 	if len(readings) == 1 {
 		return readings[0].Results, 0
@@ -30,8 +30,8 @@ func Combine(readings ...*Reading) (all *reports.Results, several int) {
 	return all, several
 }
 
-// joinSpec takes in the result of the same spec in another file, and reports whether it
-// had run in both.
+// joinSpec adds the result o of the same spec in another file to s, and reports whether the spec
+// ran in both files.
 func joinSpec(s *reports.Spec, o reports.Spec) bool {
 	ran := func(s reports.State) bool { return s != reports.Skipped && s != reports.Pending }
 	if !ran(s.State) || !ran(o.State) {

@@ -2,14 +2,13 @@ package ingest
 
 import "strings"
 
-// subtests knows which tests of a Go package have subtests, and in which of those a
-// subtest failed.
+// subtests records which tests of a Go package have subtests, and which have a failed subtest.
 type subtests struct {
 	parent, failed map[string]bool
-	up             func(string) string // the test that a test belongs to, "" for none
+	up             func(string) string // returns the parent of a subtest, "" if it is none
 }
 
-// subtestsOf looks at the names of all tests, and at which of them failed.
+// subtestsOf derives subtests from the names of all tests and of those that failed.
 func subtestsOf(names []string, failed map[string]bool) subtests {
 	known := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -20,7 +19,7 @@ func subtestsOf(names []string, failed map[string]bool) subtests {
 	})
 }
 
-// subtestsBy is subtestsOf where up gives the test that a test belongs to.
+// subtestsBy is subtestsOf with another function to find the parent of a subtest.
 func subtestsBy(names []string, failed map[string]bool, up func(string) string) subtests {
 	s := subtests{map[string]bool{}, map[string]bool{}, up}
 	for _, name := range names {
@@ -38,9 +37,9 @@ func subtestsBy(names []string, failed map[string]bool, up func(string) string) 
 	return s
 }
 
-// above is the longest part of a subtest's name that ends before a slash and is the name
-// of a test, "" where there is none. The name of a subtest may have slashes of its own;
-// more than 64 are not looked through.
+// above returns the longest prefix of a subtest's name that ends before a slash and is the name of
+// a test, or "". Since names of subtests may contain slashes, it tries several; 64 at most, because
+// the names of a hostile file would take quadratic time.
 func above(name string, is func(string) bool) string {
 	for range 64 {
 		slash := strings.LastIndexByte(name, '/')
@@ -54,8 +53,8 @@ func above(name string, is func(string) bool) string {
 	return ""
 }
 
-// family finds the subtests of the package's tests by their events. A name alone does not
-// say it: "GET_/users/1" may be a subtest of "GET_/users", or stand next to it.
+// family finds the subtests of the package's tests by their events. The name alone is ambiguous:
+// "GET_/users/1" may be a subtest of "GET_/users" or another subtest of its parent.
 func (p *goPackage) family(failed map[string]bool) subtests {
 	names := make([]string, len(p.tests))
 	for i, t := range p.tests {
@@ -70,9 +69,9 @@ func (p *goPackage) family(failed map[string]bool) subtests {
 	})
 }
 
-// mayRun reports whether the events allow that up has run t as a subtest: up has begun
-// before t and was not paused then, as one that waits for others to run in parallel is;
-// and it has not ended before t did. What has no event is taken as allowed.
+// mayRun reports whether the events are consistent with t being a subtest of up: up began before
+// t, was not paused (waiting for its turn as a parallel test) when t began, and did not end before
+// t. Missing events count as consistent.
 func (up *goTest) mayRun(t *goTest) bool {
 	if up.begin > 0 && t.begin > 0 {
 		paused := up.pause > 0 && up.pause < t.begin && (up.cont == 0 || up.cont > t.begin)

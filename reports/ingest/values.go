@@ -9,9 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// values reads a JSON text value by value. Names that an object has twice, text
-// behind the end, and values beyond maxValue are errors; bytes that are no UTF-8
-// become U+FFFD. Every error is a [*FormatError] with the byte that was reached.
+// values reads a JSON text value by value. Duplicate names in an object, text after the end, and
+// values larger than maxValue are errors; invalid UTF-8 becomes U+FFFD. Every error is a
+// [*FormatError] with the offset that was reached.
 type values struct {
 	*jsontext.Decoder
 	meter  *meter
@@ -22,8 +22,8 @@ func newValues(in *input, format string) *values {
 	return &values{jsontext.NewDecoder(filled{in}, jsontext.AllowInvalidUTF8(true)), in.meter, format}
 }
 
-// filled reads as much as is asked for: the decoder moves its whole buffer each time
-// that it wants more of a long value.
+// filled fills the whole buffer on each Read: the decoder moves its buffer for each read within a
+// long value, so short reads would take quadratic time.
 type filled struct{ r io.Reader }
 
 func (f filled) Read(p []byte) (int, error) {
@@ -34,7 +34,7 @@ func (f filled) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault says where the text is at fault.
+// fault returns a FormatError at the current offset.
 func (v *values) fault(err error) error {
 	if f := (*FormatError)(nil); errors.As(err, &f) {
 		return err
@@ -42,19 +42,19 @@ func (v *values) fault(err error) error {
 	return &FormatError{Format: v.format, Offset: v.InputOffset(), Err: cutShort(err)}
 }
 
-// plainJSON leaves out of an error what FormatError says in its own way.
+// plainJSON removes from an error what FormatError already contains, such as the offset.
 func plainJSON(err error) error {
 	if s := (*jsontext.SyntacticError)(nil); errors.As(err, &s) {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("%s is there twice: it could mean either: %w", orRoot(s.JSONPointer), jsontext.ErrDuplicateName)
+			return fmt.Errorf("%s occurs twice, so its value is ambiguous: %w", orRoot(s.JSONPointer), jsontext.ErrDuplicateName)
 		}
 		if errors.Is(s.Err, io.ErrUnexpectedEOF) {
 			return s.Err
 		}
-		return fmt.Errorf("it is no JSON: %w", s.Err)
+		return fmt.Errorf("it is not JSON: %w", s.Err)
 	}
 	if s := (*json.SemanticError)(nil); errors.As(err, &s) && s.JSONKind != 0 {
-		return fmt.Errorf("%s is a JSON %v, which does not fit", orRoot(s.JSONPointer), s.JSONKind)
+		return fmt.Errorf("%s has the wrong type: it is a JSON %v", orRoot(s.JSONPointer), s.JSONKind)
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func orRoot(p jsontext.Pointer) string {
 	return string(p)
 }
 
-// whole reads a text that is one value, which begins with open.
+// whole reads a text that consists of one value, which begins with open.
 func (v *values) whole(open jsontext.Kind, read func() error) error {
 	v.room()
 	token, err := v.ReadToken()
@@ -74,7 +74,7 @@ func (v *values) whole(open jsontext.Kind, read func() error) error {
 		return v.fault(plainJSON(err))
 	}
 	if token.Kind() != open {
-		return v.fault(fmt.Errorf("it starts with %v where %v is needed", token, open))
+		return v.fault(fmt.Errorf("it starts with %v instead of %v", token, open))
 	}
 	if err := read(); err != nil {
 		return v.fault(err)
@@ -87,11 +87,11 @@ func (v *values) whole(open jsontext.Kind, read func() error) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
-		return v.fault(errors.New("there is more behind the end of it"))
+		return v.fault(errors.New("there is text after its end"))
 	}
 }
 
-// rest reads what is left of an object or array that is open.
+// rest reads the remaining members of the current object or array.
 func (v *values) rest(read func() error) error {
 	for v.more() {
 		if err := read(); err != nil {
@@ -108,15 +108,15 @@ func (v *values) more() bool {
 	return k != '}' && k != ']' && k != jsontext.KindInvalid
 }
 
-// room allows for one more value.
+// room raises the limit of the meter for one more value.
 func (v *values) room() { v.meter.allow = v.meter.n + maxValue }
 
-// object reads an object, member by member: read takes the value.
+// object reads an object. It calls read for each member, which must read the value.
 func (v *values) object(read func(name string) error) error {
 	return v.members('{', func() error { return v.name(read) })
 }
 
-// name reads the name of a member: read takes the value.
+// name reads the name of a member and calls read, which must read the value.
 func (v *values) name(read func(name string) error) error {
 	name, err := v.ReadToken()
 	if err != nil {
@@ -125,7 +125,7 @@ func (v *values) name(read func(name string) error) error {
 	return read(name.String())
 }
 
-// array reads an array; null is an empty one.
+// array reads an array. null counts as an empty one.
 func (v *values) array(read func() error) error {
 	if v.PeekKind() == 'n' {
 		_, err := v.ReadToken()
@@ -141,7 +141,7 @@ func (v *values) members(open jsontext.Kind, read func() error) error {
 		return v.fault(plainJSON(err))
 	}
 	if token.Kind() != open {
-		return v.fault(fmt.Errorf("%s is %v where %v is needed", orRoot(v.StackPointer()), token, open))
+		return v.fault(fmt.Errorf("%s is %v instead of %v", orRoot(v.StackPointer()), token, open))
 	}
 	if err := v.rest(read); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (v *values) members(open jsontext.Kind, read func() error) error {
 	return nil
 }
 
-// value reads the next value as it is, to be used before the next is read.
+// value returns the next value undecoded. It is valid until the next read.
 func (v *values) value() (jsontext.Value, error) {
 	v.room()
 	value, err := v.ReadValue()
@@ -162,7 +162,7 @@ func (v *values) value() (jsontext.Value, error) {
 	return value, nil
 }
 
-// decode reads the next value into a Go value.
+// decode decodes the next value into a Go value.
 func (v *values) decode(into any, options ...json.Options) error {
 	v.room()
 	if err := json.UnmarshalDecode(v.Decoder, into, options...); err != nil {
@@ -171,7 +171,7 @@ func (v *values) decode(into any, options ...json.Options) error {
 	return nil
 }
 
-// skip passes over the next value.
+// skip skips the next value.
 func (v *values) skip() error {
 	v.room()
 	if err := v.SkipValue(); err != nil {

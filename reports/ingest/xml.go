@@ -12,35 +12,35 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Bounds on the shape of a file: real ones have some 10 levels and 15 attributes.
+// Limits of the shape of a file. Real files have about 10 levels and 15 attributes.
 const (
 	maxDepth      = 64
 	maxAttributes = 256
 )
 
-// xmlReader walks through the elements of an XML text within the bounds on its shape. It
-// serves every format that is XML.
+// xmlReader reads the elements of an XML text and enforces the limits of its shape. All XML formats
+// use it.
 type xmlReader struct {
 	d     *xml.Decoder
 	clean *cleanXML
-	path  []string          // names of the elements that are open, the outermost first
-	seen  bool              // a root
-	a     map[string]string // attributes of the element, used again
-	text  *excerpt          // what the text here belongs to, nil for nothing
-	until int               // depth of the element that text belongs to
+	path  []string          // names of the open elements, outermost first
+	seen  bool              // a root element was read
+	a     map[string]string // attributes of the current element; the map is reused
+	text  *excerpt          // receives the text; nil if it is not needed
+	until int               // depth of the element whose text is collected
 }
 
-// xmlHandler takes the elements of one format. The depth of the element is that of the
-// xmlReader in both calls.
+// xmlHandler handles the elements of one format. In start and end, the depth of the element is that
+// of the xmlReader.
 type xmlHandler interface {
 	start(name string, a map[string]string) error // a is valid until it returns
 	end(name string) error
-	finish() error     // at the end of the text
-	suiteName() string // of the suite that is open, for errors
+	finish() error     // called at the end of the text
+	suiteName() string // name of the current suite, for errors
 }
 
-// readXML walks through a text. make returns the handler of its elements. Every error is a
-// [*FormatError] with the line that was reached.
+// readXML reads a text with the handler that make returns. Every error is a [*FormatError] with the
+// line that was reached.
 func readXML(in *input, format string, make func(*xmlReader) xmlHandler) error {
 	src, err := declared(in)
 	if err != nil {
@@ -48,7 +48,7 @@ func readXML(in *input, format string, make func(*xmlReader) xmlHandler) error {
 	}
 	clean := newCleanXML(src.Reader)
 	x := &xmlReader{a: map[string]string{}, d: xml.NewDecoder(clean), clean: clean}
-	x.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 by now
+	x.d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // already converted to UTF-8
 	h := make(x)
 	if err := x.walk(h); err != nil {
 		f := &FormatError{Format: format, Line: x.line(), Suite: h.suiteName(), Err: err}
@@ -63,16 +63,16 @@ func readXML(in *input, format string, make func(*xmlReader) xmlHandler) error {
 	return nil
 }
 
-// line is the number of the line that was reached, from 1.
+// line returns the number of the current line, from 1.
 func (x *xmlReader) line() int {
 	line, _ := x.d.InputPos()
 	return line + x.clean.lines
 }
 
-// depth of the element that begins or ends: 1 is the root.
+// depth returns the depth of the element that begins or ends. That of the root is 1.
 func (x *xmlReader) depth() int { return len(x.path) }
 
-// within reports whether the element stands directly in one of this name.
+// within reports whether the parent of the element has this name.
 func (x *xmlReader) within(name string) bool {
 	n := len(x.path)
 	return n > 1 && x.path[n-2] == name
@@ -100,7 +100,7 @@ func (x *xmlReader) walk(h xmlHandler) error {
 			if x.text != nil {
 				x.text.add(string(t))
 			} else if len(x.path) == 0 && strings.TrimSpace(string(t)) != "" {
-				err = errors.New("there is text outside of the root element")
+				err = errors.New("there is text outside the root element")
 			}
 		}
 		if err != nil {
@@ -114,22 +114,21 @@ func (x *xmlReader) element(t *xml.StartElement, h xmlHandler) error {
 		return err
 	}
 	if x.path = append(x.path, t.Name.Local); len(x.path) > maxDepth {
-		return fmt.Errorf("%w: elements stand %d deep in each other", ErrTooBig, len(x.path))
+		return fmt.Errorf("%w: elements are nested %d deep", ErrTooBig, len(x.path))
 	}
 	if len(x.path) == 1 {
 		if x.seen {
-			return fmt.Errorf("a second root element <%s> begins behind the end of the first", t.Name.Local)
+			return fmt.Errorf("a second root element <%s> begins after the end of the first", t.Name.Local)
 		}
 		x.seen = true
 	}
 	return h.start(t.Name.Local, x.a)
 }
 
-// collect adds the text from here to the end of the element, with that of the elements
-// in it, to text.
+// collect adds the text up to the end of the element, including that of its child elements, to text.
 func (x *xmlReader) collect(text *excerpt) { x.text, x.until = text, len(x.path) }
 
-// attributes takes those of an element, and refuses what encoding/xml accepts.
+// attributes reads the attributes of an element. Unlike encoding/xml it rejects duplicate names.
 func (x *xmlReader) attributes(t *xml.StartElement) error {
 	clear(x.a)
 	if len(t.Attr) > maxAttributes {
@@ -148,7 +147,7 @@ func (x *xmlReader) attributes(t *xml.StartElement) error {
 	return nil
 }
 
-// noSuchRoot refuses a root element that is none of a format.
+// noSuchRoot returns the error of a root element that the format does not have.
 func noSuchRoot(name, need string) error {
 	next := need + " is needed"
 	if converter := otherXML[name]; converter != "" {
@@ -159,7 +158,7 @@ func noSuchRoot(name, need string) error {
 
 var encodingName = regexp.MustCompile(`^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']+)["']`)
 
-// declared undoes the encoding that the first line names.
+// declared converts a text from the encoding that its XML declaration names to UTF-8.
 func declared(in *input) (*input, error) {
 	head, _ := in.Peek(256)
 	name := encodingName.FindSubmatch(head)
@@ -167,7 +166,7 @@ func declared(in *input) (*input, error) {
 		return in, nil
 	}
 	switch label := strings.ToLower(string(name[1])); {
-	case label == "utf-8", label == "utf8", strings.HasPrefix(label, "utf-16"): // the last was undone by its mark
+	case label == "utf-8", label == "utf8", strings.HasPrefix(label, "utf-16"): // UTF-16 was decoded by its byte order mark
 		return in, nil
 	default:
 		encoding, err := htmlindex.Get(label)
