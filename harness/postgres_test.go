@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,27 @@ func TestPostgreSQLIsMeasured(t *testing.T) {
 			}
 			t.Logf("%+v", c)
 		})
+	}
+}
+
+// What a run in PostgreSQL costs is made of is measured by the backend's own levels.
+func TestCostOfPostgreSQLIsAttributed(t *testing.T) {
+	o := onPostgreSQL(t)("default", MutantNone)
+	o.Plan.Sessions = 2
+	f, err := Attribute(t.Context(), Spec{Workload: o.Workload, Backend: o.Backend, Durability: o.Durability, Plan: o.Plan, Seed: 7, Dir: o.Dir},
+		func(ctx context.Context, s Session) (SessionResult, error) {
+			s.tick = o.tick
+			return s.Run(ctx)
+		}, func(int) {})
+	if err != nil || f.Problem != "" || !f.Complete {
+		t.Fatalf("complete %v, problem %q, error %v", f.Complete, f.Problem, err)
+	}
+	var parts []string
+	for _, i := range f.Increments {
+		parts = append(parts, i.Category)
+	}
+	if got, want := strings.Join(parts, ", "), "context isolation, engine, state management, PostgreSQL persistence, durable commits, logging and tracing"; got != want {
+		t.Errorf("parts %s, want %s", got, want)
 	}
 }
 

@@ -58,3 +58,32 @@ func TestBenchOfPostgreSQL(t *testing.T) {
 		t.Errorf("measured %q of %q, problem %q, counted %+v", c.Durability, c.Environment.Backend, c.Problem, c.Counters)
 	}
 }
+
+// run measures a backend at an address without a further flag that asks for it. It and cost say
+// what they do not reach.
+func TestServerThatIsNotThere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"go.mod": "module example.com/m\n", "m_test.go": "package m\n\nimport \"testing\"\n\nfunc TestM(t *testing.T) {}\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const nobody = "postgres://postgres@127.0.0.1:1/runs"
+	for _, tc := range []struct {
+		code int
+		args []string
+		want []string
+	}{
+		{2, []string{"run", "--no-measure", "--backend", nobody}, []string{"--durability or --backend, which ask for a measurement"}},
+		{3, []string{"run", "--backend", nobody}, []string{"1 spec passed", "measure default at postgres-server: ", "connect to the server of the backend: ", "connection refused"}},
+		{3, []string{"cost", "--backend", nobody}, []string{"connect to the server of the backend: ", "connection refused"}},
+	} {
+		var out bytes.Buffer
+		code := run(t.Context(), tc.args, strings.NewReader(""), &out, &out)
+		for _, want := range tc.want {
+			if code != tc.code || !strings.Contains(out.String(), want) {
+				t.Errorf("%v: exit code %d, want %d and %q\n%s", tc.args, code, tc.code, want, &out)
+			}
+		}
+	}
+}

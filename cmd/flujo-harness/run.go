@@ -95,9 +95,9 @@ func runCommand() *cobra.Command {
 its modules), compares the results with earlier runs, writes them to the history and to an
 HTML report, and prints a summary: what failed, whose failure it is, how to run it again.
 
-Where --workload, --suite or --durability is given, it also measures what durability costs
-and judges that by the committed limits. In this program's own module it does so without
-them, unless --no-measure is given. A class of machines without limits of its own is judged
+Where --workload, --suite, --durability or --backend is given, it also measures what
+durability costs and judges that by the committed limits. In this program's own module it
+does so without them, unless --no-measure is given. A class of machines without limits of its own is judged
 by the limits for any machine, in instructions, where there are some and valgrind is.
 
 With --against REF nothing is judged by limits. The same workload is measured at REF and
@@ -231,7 +231,7 @@ func (j *job) register(cmd *cobra.Command) {
 func (j job) run() error {
 	ctx := j.cmd.Context()
 	if j.noMeasure && j.measure.Asked(j.cmd) {
-		return cli.Usage(errors.New("--no-measure beside --workload, --suite or --durability, which ask for a measurement: leave out one of them"))
+		return cli.Usage(errors.New("--no-measure beside --workload, --suite, --durability or --backend, which ask for a measurement: leave out one of them"))
 	}
 	p, specs, err := j.measure.PrepareAll(ctx)
 	if err != nil {

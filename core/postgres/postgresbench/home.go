@@ -65,7 +65,7 @@ func (h *home) with(ctx context.Context, do func(*pgx.Conn) error) error {
 	if h.conn == nil {
 		conn, err := pgx.Connect(ctx, h.address)
 		if err != nil {
-			return err
+			return fmt.Errorf("connect to the server of the backend: %w", err)
 		}
 		random := make([]byte, homeDigits/2)
 		if _, err := rand.Read(random); err != nil {

@@ -84,9 +84,21 @@ of the workload is made of. Judges nothing.`,
 			if err != nil {
 				return cli.Fault(err)
 			}
+			result := costs{Schema: 1}
+			stage := "attributing " + spec.Workload
+			progress.Set(stage, "")
+			result.Waterfall, err = harness.Attribute(ctx, spec, run, func(n int) {
+				progress.Set(stage, fmt.Sprintf("session %d of %d", n, spec.Plan.Sessions))
+			})
+			if err != nil {
+				return cli.Fault(err)
+			}
+			if result.Waterfall.Problem != "" {
+				return cli.Fault(errors.New(result.Waterfall.Problem))
+			}
 			var measured []harness.Comparison
 			for _, w := range all {
-				if w.Latency == 0 && w.Name != "default" {
+				if ctx.Err() != nil || w.Latency == 0 && w.Name != "default" {
 					continue
 				}
 				one := spec
@@ -104,22 +116,11 @@ of the workload is made of. Judges nothing.`,
 				}
 				measured = append(measured, *c)
 			}
-			result := costs{Schema: 1, Curve: harness.Amortize(string(spec.Durability), measured)}
-			stage := "attributing " + spec.Workload
-			progress.Set(stage, "")
-			result.Waterfall, err = harness.Attribute(ctx, spec, run, func(n int) {
-				progress.Set(stage, fmt.Sprintf("session %d of %d", n, spec.Plan.Sessions))
-			})
-			if err != nil {
-				return cli.Fault(err)
-			}
+			result.Curve = harness.Amortize(string(spec.Durability), measured)
 			if ctx.Err() != nil {
 				return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted: nothing was shown")}
 			}
 			progress.End()
-			if result.Waterfall.Problem != "" {
-				return cli.Fault(errors.New(result.Waterfall.Problem))
-			}
 			if file != "" {
 				if err := cli.WriteJSON(file, result, cmd.OutOrStdout()); err != nil {
 					return cli.Fault(err)
@@ -142,7 +143,7 @@ func (c costs) show(to io.Writer) error {
 		if !p.Measured {
 			how = "computed, not measured"
 		}
-		fmt.Fprintf(table, "%v\t%s\t%s\t%.2g%% (%.2g to %.2g)\t%s\n", p.Latency, cli.Micros(p.Run), cli.Micros(p.Cost), 100*p.Share, 100*p.Low, 100*p.High, how)
+		fmt.Fprintf(table, "%v\t%s\t%s\t%s (%s to %s)\t%s\n", p.Latency, cli.Micros(p.Run), cli.Micros(p.Cost), percent(p.Share), percent(p.Low), percent(p.High), how)
 	}
 	if err := table.Flush(); err != nil {
 		return cli.Fault(err)
@@ -169,4 +170,12 @@ func (c costs) show(to io.Writer) error {
 	fmt.Fprintf(to, "%s: their sum less the total is %s (%s to %s)\nonce for a process: opening the database takes %s (%s to %s, n=%d)\n", sum,
 		cli.Micros(w.Gap.Value), cli.Micros(w.Gap.Low), cli.Micros(w.Gap.High), cli.Micros(w.Open.Value), cli.Micros(w.Open.Low), cli.Micros(w.Open.High), w.Open.N)
 	return nil
+}
+
+// percent is a share with two digits. What is nearly all of a run is not shown as all of it.
+func percent(share float64) string {
+	if share >= 0.995 {
+		return ">99%"
+	}
+	return fmt.Sprintf("%.2g%%", 100*share)
 }

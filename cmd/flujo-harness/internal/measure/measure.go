@@ -82,7 +82,7 @@ func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec
 
 // Asked reports whether the command line names something to measure.
 func (f *Flags) Asked(cmd *cobra.Command) bool {
-	return cmd.Flags().Changed("workload") || cmd.Flags().Changed("suite") || cmd.Flags().Changed("durability")
+	return slices.ContainsFunc([]string{"workload", "suite", "durability", "backend"}, cmd.Flags().Changed)
 }
 
 // specs are the orders of all measurements: each workload at each durability.
