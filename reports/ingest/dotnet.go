@@ -131,7 +131,7 @@ func (n *netReader) decide(t *netTest) {
 // its duration.
 func (n *netReader) add(s reports.Spec, at place, doubt string) error {
 	class := strings.Join(s.Containers, ".")
-	if len(s.Containers) > 0 && class == "" {
+	if class == "" {
 		s.Containers = nil
 	}
 	if rest, ok := strings.CutPrefix(s.Leaf, class+"."); ok && class != "" && rest != "" {
@@ -174,7 +174,7 @@ func (n *netReader) failures() int { return n.found.failed + n.beyond }
 
 // compare looks for differences between what is stated and what was counted, in any of the
 // ways in which runners count. Failures that are stated and not listed are one more.
-func (n *netReader) compare(said claims, path, of string, counts ...tally) (excess int, err error) {
+func (n *netReader) compare(said totals, path, of string, counts ...tally) (excess int, err error) {
 	most := 0
 	for _, t := range counts {
 		most = max(most, t.failed)

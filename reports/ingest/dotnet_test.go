@@ -182,11 +182,11 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 func TestDotNetNotes(t *testing.T) {
 	for text, want := range map[string]string{
 		fmt.Sprintf(trxOne, "Passed"): "",
-		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed" duration="soon"/></Results><ResultSummary outcome="Completed"><Counters total="7"/></ResultSummary></TestRun>`:                   `the summary says 7 tests and lists 1|the first is "soon"`,
+		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed" duration="soon"/></Results><ResultSummary outcome="Completed"><Counters total="7"/></ResultSummary></TestRun>`:                   `the summary states 7 tests and lists 1|the first is "soon"`,
 		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results></TestRun>`:                                                                                                           `it has no ResultSummary`,
 		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results><ResultSummary><RunInfos><RunInfo outcome="Warning"><Text>slow</Text></RunInfo></RunInfos></ResultSummary></TestRun>`: `warnings of the run: 1; the first is "slow"`,
-		`<test-run total="3"><test-suite name="s"><test-case name="a" result="Passed" duration="-1"/></test-suite></test-run>`:                                                                            `the file says 3 tests and lists 1|the first is "-1"`,
-		`<assembly name="a" total="3"><collection><test name="a" result="Pass" time="NaN"/></collection></assembly>`:                                                                                      `assembly "a" says 3 tests and lists 1|the first is "NaN"`,
+		`<test-run total="3"><test-suite name="s"><test-case name="a" result="Passed" duration="-1"/></test-suite></test-run>`:                                                                            `the file states 3 tests and lists 1|the first is "-1"`,
+		`<assembly name="a" total="3"><collection><test name="a" result="Pass" time="NaN"/></collection></assembly>`:                                                                                      `assembly "a" states 3 tests and lists 1|the first is "NaN"`,
 	} {
 		r, err := Read(strings.NewReader(text), "")
 		if err != nil {

@@ -15,14 +15,15 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// ExactName marks, in files that this package has written, what the format has no word
-// for: a property of a testcase or testsuite of JUnit XML, a member of "extra" in CTRF.
-// With it a file gives back the results that it was written from.
+// ExactName is the name under which package render adds the facts to its files that the format
+// cannot express: as a property of a testcase or testsuite in JUnit XML, as a member of "extra" in
+// CTRF. With them, reading a file yields the results that it was written from.
 const ExactName = "flujo-harness"
 
-// ExactSpec is a spec, or a failure outside the specs, next to its test case.
+// ExactSpec contains the facts about a spec, or about a failure outside the specs, that its test
+// case cannot express.
 type ExactSpec struct {
-	Node       *string       `json:"node,omitempty"` // of a failure outside the specs, nil of a spec
+	Node       *string       `json:"node,omitempty"` // node of a failure outside the specs; nil for a spec
 	Containers []string      `json:"containers,omitempty"`
 	Leaf       string        `json:"leaf,omitempty"`
 	Occurrence int           `json:"occurrence,omitempty"`
@@ -33,7 +34,7 @@ type ExactSpec struct {
 	Labels     []string      `json:"labels,omitempty"`
 }
 
-// ExactSuite is a suite.
+// ExactSuite contains the same for a suite.
 type ExactSuite struct {
 	Path        string `json:"path"`
 	Description string `json:"description,omitempty"`
@@ -42,7 +43,7 @@ type ExactSuite struct {
 }
 
 func NewExact(s *reports.Spec) *ExactSpec {
-	if !slices.Contains(reports.States, s.State) { // counted as failed
+	if !slices.Contains(reports.States, s.State) { // an unknown state counts as failed
 		failed := *s
 		failed.State, failed.Detail = reports.Failed, string(s.State)
 		s = &failed
@@ -52,22 +53,23 @@ func NewExact(s *reports.Spec) *ExactSpec {
 
 func ExactNode(f *reports.SuiteFailure) *ExactSpec { return &ExactSpec{Node: &f.Node} }
 
-// Add joins a part of the suite.
+// Add adds a part of the suite.
 func (e *ExactSuite) Add(s *reports.Suite) {
 	e.Description, e.Seed = cmp.Or(e.Description, s.Description), cmp.Or(e.Seed, s.Seed)
 	e.Focused = e.Focused || s.Focused
 }
 
-// ExactText is the JSON of it without characters that act, or that XML cannot hold.
+// ExactText encodes v as JSON, with escapes for control characters and for all characters that XML
+// does not allow.
 func ExactText(v any) string {
 	var b bytes.Buffer
 	_ = EncodeVisibly(&b, v, "") // strings and numbers always encode, and a buffer takes all
 	return string(bytes.TrimSpace(b.Bytes()))
 }
 
-// fill puts the exact values into a spec that was read from a test case. found is the
-// state by the test case itself: what contradicts it is refused, so that no file is
-// better than its test cases are.
+// fill sets the exact values of a spec that was read from a test case. found is the state according
+// to the test case. A contradiction is an error, so that an edited file cannot turn a failure into
+// a pass.
 func (e *ExactSpec) fill(s *reports.Spec, found reports.State) error {
 	same := e.State == found || e.State == reports.Pending && found == reports.Skipped
 	switch {
@@ -83,9 +85,9 @@ func (e *ExactSpec) fill(s *reports.Spec, found reports.State) error {
 
 var errNoFailure = errors.New(ExactName + " names a failure outside the specs in a test case that does not fail")
 
-// EncodeVisibly writes the JSON of v and a line end, with characters that act on a screen
-// as \u escapes, which mean the same to whoever reads JSON. Elements of the lists, which v holds
-// in the given order, are made and written one after the other.
+// EncodeVisibly writes v as JSON and a line end. Control characters, which could change a terminal,
+// are written as \u escapes, which are equivalent in JSON. The elements of the lists, which v
+// contains in the given order, are created and written one by one.
 func EncodeVisibly(w io.Writer, v any, indent string, lists ...*Items) error {
 	for _, l := range lists {
 		l.mark = rand.Text()
@@ -116,12 +118,12 @@ func EncodeVisibly(w io.Writer, v any, indent string, lists ...*Items) error {
 	return err
 }
 
-// Items is a list of N elements in the JSON of [EncodeVisibly], of which At makes the one at a
-// place: a list of a hundred thousand is never in memory as a whole.
+// Items is a list of N elements for [EncodeVisibly], created by At one by one, so that a list of a
+// hundred thousand elements is never completely in memory.
 type Items struct {
 	N    int
 	At   func(i int) any
-	mark string // stands for the list while the rest is encoded; nobody can guess it
+	mark string // random placeholder of the list while the rest is encoded
 }
 
 // MarshalJSON is for [EncodeVisibly] only.
@@ -162,11 +164,11 @@ func (l *Items) write(w io.Writer, outer, indent string) error {
 	return err
 }
 
-// command begins a command to a CI service that acts anywhere in a line.
+// command matches the beginning of a command to a CI service that is recognised anywhere in a line.
 var command = regexp.MustCompile(`##([A-Za-z]*)\[`)
 
-// escapeActing escapes runes that act and the beginnings of commands, all of which stand inside of
-// strings: JSON has none but line ends between its tokens.
+// escapeActing escapes control characters and the beginnings of commands. They can only be inside
+// strings, since JSON has no control characters but line ends between tokens.
 func escapeActing(text []byte) []byte {
 	if bytes.Contains(text, []byte("##")) {
 		text = command.ReplaceAll(text, []byte(`##$1\u005b`))

@@ -8,13 +8,13 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// excerpt keeps the beginning and the end of a long output.
+// excerpt stores the beginning and the end of a long output.
 type excerpt struct {
 	head, tail []byte
 	dropped    int
 }
 
-// add returns how many bytes more are kept.
+// add appends s and returns the number of additional bytes that are stored.
 func (x *excerpt) add(s string) int {
 	const half = reports.MaxMessage / 2
 	was := x.size()
@@ -29,28 +29,28 @@ func (x *excerpt) add(s string) int {
 	return x.size() - was
 }
 
-// empty returns an excerpt without text that uses the buffers of x again.
+// empty returns an empty excerpt that reuses the buffers of x.
 func (x *excerpt) empty() excerpt { return excerpt{head: x.head[:0], tail: x.tail[:0]} }
 
 func (x *excerpt) size() int { return len(x.head) + len(x.tail) }
 
-// String is at most maxMessage bytes, so that nobody cuts off the end.
+// String returns at most reports.MaxMessage bytes, so that the end is not cut off later.
 func (x *excerpt) String() string {
 	if x.dropped == 0 && x.size() <= reports.MaxMessage {
 		return string(x.head) + string(x.tail)
 	}
-	const words = 64 // bytes, for what stands between and for runes that are cut
+	const words = 64 // bytes for the text between the two parts and for incomplete runes
 	left := max(0, x.size()-(reports.MaxMessage-words))
 	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(string(x.head), ""), x.dropped+left, strings.ToValidUTF8(string(x.tail[left:]), ""))
 }
 
-// maxFaults is the most failures of one test whose messages are kept.
+// maxFaults is the maximum number of failures of one test whose messages are kept.
 const maxFaults = 32
 
-// faults joins the messages of the failures of one test, each once.
+// faults collects the distinct messages of the failures of one test.
 type faults struct {
 	texts []string
-	more  int // beyond maxFaults
+	more  int // number of messages beyond maxFaults
 }
 
 func (f *faults) add(text string) {
@@ -63,7 +63,7 @@ func (f *faults) add(text string) {
 	}
 }
 
-// String is at most as long as a message may be.
+// String joins the messages, up to the size limit of a message.
 func (f *faults) String() string {
 	var all excerpt
 	for i, text := range f.texts {

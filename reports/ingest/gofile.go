@@ -9,18 +9,18 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// goFolders are the folders of the Go modules around a root, by module path.
+// goFolders finds the folders of the Go modules at, below and next to a root.
 type goFolders struct {
 	root    string
-	folders map[string]string // absolute
-	found   map[string]string // answers, by package and name
-	all     bool              // modules below and beside the root were looked for
+	folders map[string]string // absolute folders by module path
+	found   map[string]string // cached results, by package and name
+	all     bool              // whether all modules below and next to the root were searched for
 }
 
-// goFile is the path of a Go file relative to the root, with slashes, where a message of
-// a package names it: without its folder, by its import path, or as the compiler saw it.
-// It is "" where there is no such file below or beside the root: the folder of a package
-// is not its import path, and a file of another checkout is none of this one.
+// goFile returns the path, relative to the root and with slashes, of a Go file that a message of a
+// package names: by its base name, its import path, or the path at compile time. It returns "" if
+// the file does not exist below or next to the root, because the folder of a package may differ
+// from its import path, and the message may come from another checkout.
 func (c *collector) goFile(pkg, name string) string {
 	if filepath.IsAbs(name) {
 		return c.relative(name)
@@ -41,19 +41,19 @@ func (f *goFolders) file(pkg, name string) string {
 		return file
 	}
 	name = path.Clean(strings.ReplaceAll(name, `\`, "/"))
-	in := path.Join(pkg, name) // as one file of the package
+	in := path.Join(pkg, name) // a base name, so a file of the package
 	if strings.Contains(name, "/") {
-		in = name // with -trimpath
+		in = name // an import path, written with -trimpath
 	}
 	file := f.lookup(in)
 	if file == "" && strings.Contains(name, "/") {
-		file = f.relative(filepath.Join(f.root, filepath.FromSlash(name))) // by the compiler
+		file = f.relative(filepath.Join(f.root, filepath.FromSlash(name))) // a path at compile time
 	}
 	f.found[key] = file
 	return file
 }
 
-// lookup finds a file by its import path.
+// lookup finds a file by import path.
 func (f *goFolders) lookup(name string) string {
 	for {
 		for module := name; module != "." && module != "/"; module = path.Dir(module) {
@@ -72,7 +72,7 @@ func (f *goFolders) lookup(name string) string {
 	}
 }
 
-// relative is the path of a file that exists, relative to the root.
+// relative returns the path of an existing file relative to the root.
 func (f *goFolders) relative(file string) string {
 	if info, err := os.Stat(file); err != nil || info.IsDir() {
 		return ""
@@ -103,7 +103,7 @@ func (f *goFolders) workspace() {
 		if err == nil {
 			work, err := modfile.ParseWork("go.work", text, nil)
 			if err != nil {
-				return // go test reports it
+				return // an invalid go.work: go test reports it
 			}
 			for _, use := range work.Use {
 				dir := filepath.FromSlash(use.Path)
@@ -120,13 +120,13 @@ func (f *goFolders) workspace() {
 	}
 }
 
-// maxFolders is the most files and folders that are looked at for modules.
+// maxFolders is the maximum number of files and folders that are searched for modules.
 const maxFolders = 50_000
 
-// below adds the modules in folders below the root, as the go command looks for packages.
+// below adds the modules in folders below the root, with the exceptions of the go command.
 func (f *goFolders) below() {
 	seen := 0
-	_ = filepath.WalkDir(f.root, func(name string, d os.DirEntry, err error) error { // what cannot be read has no modules
+	_ = filepath.WalkDir(f.root, func(name string, d os.DirEntry, err error) error { // unreadable folders are skipped
 		if seen++; seen > maxFolders {
 			return filepath.SkipAll
 		}

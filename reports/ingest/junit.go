@@ -13,92 +13,92 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// readJUnit reads JUnit XML as the runners of several languages write it: one
-// testsuite or many in testsuites, nested or not.
+// readJUnit reads the JUnit XML of test runners of many languages: one testsuite, or several in
+// testsuites, nested or not.
 //
-// A spec is a testcase. Its suite is the name of the outermost testsuite (with Ginkgo,
-// its package), its containers are the names of the inner ones and the class name
-// where it says more. Testcases of the same texts are specs of their own, numbered by
-// [collector.number], unless there is evidence that they are attempts of one: elements
-// such as flakyFailure in the testcase, or what [junitReader.merge] looks for.
+// A testcase is a spec. Its suite is the name of the outermost testsuite (with Ginkgo, its
+// package), its containers are the names of the inner ones, and the class name unless it is
+// redundant. Testcases with the same texts are separate specs, numbered by [collector.number],
+// unless there is evidence that they are attempts of one spec: elements such as flakyFailure, or
+// the evidence of [junitReader.merge].
 //
-// The testcases are what counts. A total that differs from them is a note, and failures
-// that the file states beyond those that it lists are a [SuiteFailure]. The output of
-// render.WriteJUnit must agree with its own totals.
+// Testcases take precedence over totals. A total that differs from the testcases is a note, and if
+// the file states more failures than it lists, the rest is a [reports.SuiteFailure]. Only in files
+// of render.WriteJUnit is a different total an error.
 func readJUnit(in *input, c *collector) error {
 	return readXML(in, formatJUnit, func(x *xmlReader) xmlHandler {
-		j := &junitReader{xmlReader: x, c: c, root: noClaims, builds: map[string]string{}}
+		j := &junitReader{xmlReader: x, c: c, root: noTotals, builds: map[string]string{}}
 		x.clean.noted = j.comment
 		return j
 	})
 }
 
-// dialect is what one producer does in its own way.
+// dialect is the variant of the format that one producer writes.
 type dialect int
 
 const (
 	plainJUnit dialect = iota
 	ginkgoJUnit
 	goJUnit  // gotestsum or go-junit-report
-	ownJUnit // WriteJUnit: see junit_exact.go
+	ownJUnit // render.WriteJUnit, see junit_exact.go
 )
 
 type junitReader struct {
 	*xmlReader
 	c         *collector
 	dialect   dialect
-	rootName  string // its attribute name
-	verdict   string // attribute of the root by which the run failed
-	project   bool   // its attributes are those that Playwright writes, whose hosts are projects
-	root      claims
+	rootName  string // attribute name of the root
+	verdict   string // attribute of the root that marks the run as failed
+	project   bool   // the root has the attributes of Playwright, which writes the project as host
+	root      totals
 	found     tally
-	suites    []*junitSuite // that are open, the outermost first
-	test      *JunitCase    // that is open: one, used again
+	suites    []*junitSuite // open suites, outermost first
+	test      *JunitCase    // open testcase; its memory is reused
 	spare     JunitCase
 	clock     clock
 	differing differing
-	badTotal  string            // the first total that is no number
-	places    []place           // of all specs
-	cases     int               // of the suites that are open
-	builds    map[string]string // what go-junit-report prints of a build, by package
+	badTotal  string            // first total that is not a number
+	places    []place           // places of all specs
+	cases     int               // number of testcases in the open suites
+	builds    map[string]string // output of builds in files of go-junit-report, by package
 	bench     []junitResult     // benchmarks that passed
 	gotestsum bool
 
-	output                                 excerpt // of a testsuite
-	properties, outputs, dropped, attached int     // of testsuites, and of testcases, that are not kept
-	repeated                               int     // results of one name of which some passed and some failed
+	output                                 excerpt // output of a testsuite
+	properties, outputs, dropped, attached int     // numbers of properties etc. that are not kept
+	repeated                               int     // results of names with both passes and failures
 	rescued                                int     // testcases that are attempts of another one
-	counted                                int     // testcases that are further repeats of a Go test by -count
-	words, strange                         int     // of testcases: words for their end, and elements, that are not known
-	oddWord, oddElement                    string  // the first of each
-	commented                              int     // tests that failed by the comments at the end of the file
+	counted                                int     // testcases that are repeats of a Go test by -count
+	words, strange                         int     // unknown statuses and unknown elements of testcases
+	oddWord, oddElement                    string  // first of each
+	commented                              int     // failed tests according to the comments at the end of the file
 }
 
-// junitSuite is a testsuite while it is read.
+// junitSuite is an open testsuite.
 type junitSuite struct {
 	reports.Suite
 	name     string
-	implicit bool // testcases outside of any testsuite
-	claims   claims
-	found    tally // with those of the suites in it
-	own      tally // without
-	inner    bool  // it has suites in it
+	implicit bool // has the testcases that are in no testsuite
+	totals   totals
+	found    tally // testcases, including those of inner suites
+	own      tally // testcases, excluding those of inner suites
+	inner    bool  // whether it has inner suites
 	place    place
-	doubt    string // of its duration
-	verdict  string // attribute by which it failed
+	doubt    string // text of an ambiguous duration, see clock
+	verdict  string // attribute that marks it as failed
 	cases    []junitResult
-	props    map[string]string // what decides the dialect
-	fault    string            // message of the failure that is open
+	props    map[string]string // properties that determine the dialect
+	fault    string            // message of the open failure
 }
 
-// junitResult is a testcase that was read, until its testsuite ends.
+// junitResult is a complete testcase of an open testsuite.
 type junitResult struct {
 	spec  reports.Spec
 	place place
-	doubt string // of its duration
+	doubt string // text of an ambiguous duration, see clock
 	class string
 	fault string // attribute message of its first failure
-	text  string // of goJUnit: the message as it was written
+	text  string // goJUnit: unchanged message
 	size  int
 }
 
@@ -150,8 +150,8 @@ func (j *junitReader) finish() error {
 	return nil
 }
 
-// nodeTotal is a total of Node's test runner, which has no element for a test with subtests
-// that fails by itself.
+// nodeTotal matches a total of Node's test runner. It is needed because Node writes no element for
+// a test with subtests that fails by itself.
 var nodeTotal = regexp.MustCompile(`^ (?:fail|cancelled) (\d{1,9}) $`)
 
 func (j *junitReader) comment(text string) {
@@ -161,9 +161,9 @@ func (j *junitReader) comment(text string) {
 	}
 }
 
-// noteDropped says which facts of the file are not kept.
+// noteDropped adds notes about the contents of the file that are not kept.
 func (j *junitReader) noteDropped() {
-	if j.dialect == ginkgoJUnit { // whose properties are its own settings
+	if j.dialect == ginkgoJUnit { // its properties are settings of Ginkgo
 		j.properties = 0
 	}
 	for _, fact := range []struct {
@@ -180,16 +180,16 @@ func (j *junitReader) noteDropped() {
 		j.c.note(droppedLabels, j.dropped)
 	}
 	if j.strange > 0 {
-		j.c.note("elements of tests that are not known, which are not kept: %d; the first is <%s>", j.strange, shortText(j.oddElement))
+		j.c.note("unknown elements of tests, which are ignored: %d; the first is <%s>", j.strange, shortText(j.oddElement))
 	}
 	if j.words > 0 {
-		j.c.note("words for the end of a test that are not known, and that say nothing here: %d; the first is %q", j.words, shortText(j.oddWord))
+		j.c.note("unknown statuses of tests, which are ignored: %d; the first is %q", j.words, shortText(j.oddWord))
 	}
 }
 
-// compare looks for differences between what is stated and what was counted. It returns
-// the message of a failure for failures that are stated and not listed.
-func (j *junitReader) compare(said claims, of string, counts ...tally) (excess string, err error) {
+// compare compares stated totals with the counts. If the file states more failures than it lists,
+// it returns the message of a suite failure.
+func (j *junitReader) compare(said totals, of string, counts ...tally) (excess string, err error) {
 	for _, e := range said.differences(of, counts...) {
 		if j.dialect == ownJUnit {
 			return "", e
@@ -236,12 +236,12 @@ func (j *junitReader) start(name string, a map[string]string) error {
 	return nil
 }
 
-// junitRoots are the root elements of the format; testrun is that of Eclipse.
+// junitRoots are the root elements of the format. Eclipse writes testrun.
 var junitRoots = []string{"testsuites", "testsuite", "testcase", "testrun"}
 
-// readRoot takes the attributes of the root.
+// readRoot reads the attributes of the root.
 func (j *junitReader) readRoot(a map[string]string) (err error) {
-	if j.root, err = j.claims(a); err != nil {
+	if j.root, err = j.totals(a); err != nil {
 		return err
 	}
 	j.rootName, j.verdict = a["name"], saidToFail(a)
@@ -255,13 +255,13 @@ func (j *junitReader) readRoot(a map[string]string) (err error) {
 	return nil
 }
 
-func (j *junitReader) claims(a map[string]string) (claims, error) {
-	c, bad, err := claimed(a)
+func (j *junitReader) totals(a map[string]string) (totals, error) {
+	c, bad, err := statedTotals(a)
 	j.badTotal = cmp.Or(j.badTotal, bad)
 	return c, err
 }
 
-// during takes the time of something into the time of the run.
+// during extends the time span of the run by that of a suite or of the root, and returns its start.
 func (j *junitReader) during(a map[string]string, took time.Duration) time.Time {
 	at := j.c.reading.stamp(a["timestamp"])
 	if !at.IsZero() {
@@ -271,7 +271,7 @@ func (j *junitReader) during(a map[string]string, took time.Duration) time.Time 
 	return at
 }
 
-// stamped is a suite name with the time of the run, as unittest-xml-reporting writes it.
+// stamped matches suite names to which unittest-xml-reporting has appended the time of the run.
 var stamped = regexp.MustCompile(`^(.+)-20\d{12}$`)
 
 func (j *junitReader) open(a map[string]string) error {
@@ -281,9 +281,9 @@ func (j *junitReader) open(a map[string]string) error {
 	}
 	s.Path, s.Description = s.name, a["name"]
 	s.place.host, s.place.file = a["hostname"], a["file"]
-	s.place.id, _ = strconv.Atoi(a["id"]) // 0 where it is none
+	s.place.id, _ = strconv.Atoi(a["id"]) // 0 if it is not a number
 	var err error
-	if s.claims, err = j.claims(a); err != nil {
+	if s.totals, err = j.totals(a); err != nil {
 		return err
 	}
 	if len(j.suites) > 0 {
@@ -300,7 +300,7 @@ func (j *junitReader) open(a map[string]string) error {
 	return nil
 }
 
-// closeImplicit ends the suite of testcases that stand outside of any.
+// closeImplicit closes the suite of testcases that are in no testsuite.
 func (j *junitReader) closeImplicit() error {
 	if len(j.suites) == 1 && j.suites[0].implicit {
 		return j.close()
@@ -308,13 +308,13 @@ func (j *junitReader) closeImplicit() error {
 	return nil
 }
 
-// property tells more of a suite; some are a dialect's own.
+// property handles a property of a suite. Some properties identify a dialect.
 func (j *junitReader) property(name, value string) {
 	s := j.suites[len(j.suites)-1]
 	switch name {
 	case "go.version":
 		j.dialect = goJUnit
-		_, numbered := s.props["id"] // by go-junit-report alone
+		_, numbered := s.props["id"] // written by go-junit-report, not by gotestsum
 		j.gotestsum = !numbered
 	case "SuiteSucceeded", "SuiteHasProgrammaticFocus", "SpecialSuiteFailureReason", "RandomSeed", "DryRun":
 		s.props[name] = value
@@ -329,7 +329,7 @@ func (j *junitReader) property(name, value string) {
 
 func (j *junitReader) begin(a map[string]string) error {
 	if j.test != nil {
-		return errors.New("a testcase stands in another")
+		return errors.New("a testcase is within another one")
 	}
 	if len(j.suites) == 0 {
 		if err := j.open(map[string]string{"name": j.rootName}); err != nil {
@@ -344,13 +344,13 @@ func (j *junitReader) begin(a map[string]string) error {
 	t.verdict = saidToFail(a)
 	t.status, t.result = strings.ToLower(a["status"]), strings.ToLower(a["result"])
 	t.took, t.doubt = j.clock.read(a)
-	if line, err := strconv.Atoi(a["line"]); err == nil { // where it is no number, there is none
+	if line, err := strconv.Atoi(a["line"]); err == nil {
 		t.line = max(0, line)
 	}
 	return nil
 }
 
-// inCase takes over an element in a testcase.
+// inCase handles an element in a testcase.
 func (j *junitReader) inCase(name string, a map[string]string) {
 	if j.dialect == ownJUnit {
 		j.exactElement(name, a)
@@ -358,7 +358,7 @@ func (j *junitReader) inCase(name string, a map[string]string) {
 	}
 	t := j.test
 	if j.text != nil {
-		return // it is part of the element around it
+		return // part of the text of its parent
 	}
 	switch strings.ToLower(name) {
 	case "failure", "error":
@@ -425,7 +425,7 @@ func (j *junitReader) end(name string) error {
 	return nil
 }
 
-// both is a message and the text with it, where the one does not say the other.
+// both joins a message and the text of its element, unless one contains the other.
 func both(message, text string) string {
 	text = strings.TrimSpace(text)
 	switch {

@@ -11,33 +11,33 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// JunitCase is a testcase while it is read.
+// JunitCase is an open testcase.
 type JunitCase struct {
 	Name, Class, file string
 	status, result    string // in lower case
-	verdict           string // attribute by which it failed
+	verdict           string // attribute that marks it as failed
 	line              int
 	took              time.Duration
-	doubt             string // of took
-	Failures          int    // elements
-	kind, Detail      string // of the first: the name of its element, and its type
-	message           string // of the one that is open
+	doubt             string // text of an ambiguous duration, see clock
+	Failures          int    // number of failure elements
+	kind, Detail      string // name and type of the first failure element
+	message           string // message of the open failure element
 	faults            faults
 	first             string  // attribute message of the first failure
-	text              excerpt // of the failure that is open
+	text              excerpt // text of the open failure element
 	Skipped           bool
 	skip, skipType    string
 	skipText          excerpt
 	Retries           int
-	retryMessage      string // of the attempt that is open
+	retryMessage      string // message of the open element of an earlier attempt
 	retryText         excerpt
-	rescued           faults  // what the attempts before said
+	rescued           faults  // messages of earlier attempts
 	out, log          excerpt // system-out and system-err
 	labels            []string
-	exact             string // of our own files: see exactName
+	exact             string // property of files of render.WriteJUnit, see ExactName
 }
 
-// reset makes t ready for another testcase, and keeps its buffers.
+// reset clears t for another testcase and keeps its buffers.
 func (t *JunitCase) reset() {
 	was := *t
 	*t = JunitCase{faults: faults{texts: was.faults.texts[:0]}, text: was.text.empty(), skipText: was.skipText.empty(), retryText: was.retryText.empty(),
@@ -53,7 +53,7 @@ func (t *JunitCase) fail(kind string, a map[string]string) {
 	}
 }
 
-// ended ends an element whose text was collected.
+// ended handles the end of an element whose text was collected.
 func (t *JunitCase) ended(text *excerpt) {
 	switch text {
 	case &t.text:
@@ -71,14 +71,14 @@ var (
 	skippedWords = []string{"notrun", "not run", "disabled", "skipped", "pending", "ignored", "untested", "suppressed"}
 	passingWords = []string{"passed", "pass", "passing", "success", "successful", "succeeded", "ok", "run", "completed", "complete", "done", "executed", "finished", "fixed", "flaky"}
 
-	// failingElements say that a testcase failed, in files that do not keep to <failure> and <error>.
+	// failingElements mark a testcase as failed in files that do not use <failure> and <error>.
 	failingElements = []string{"failed", "fail", "fatal", "fatalerror", "crash", "timeout"}
-	// plainElements group others, or hold what is dropped with a note of its own.
+	// plainElements group other elements, or are counted by another note.
 	plainElements = []string{"properties", "attachments", "failures", "errors", "results"}
 )
 
-// saidToFail returns the attribute of a testcase, testsuite or testsuites by which it
-// failed, as status="FAILED", "" where none says so.
+// saidToFail returns the attribute that marks a testcase, testsuite or testsuites as failed, such
+// as status="FAILED", or "".
 func saidToFail(a map[string]string) string {
 	for _, name := range []string{"status", "result"} {
 		if slices.Contains(failingWords, strings.ToLower(a[name])) {
@@ -93,7 +93,7 @@ func saidToFail(a map[string]string) string {
 	return ""
 }
 
-// word notes a status that is none of the words for the end of a testcase.
+// word counts unknown statuses of testcases.
 func (j *junitReader) word(t *JunitCase) {
 	for _, word := range []string{t.status, t.result} {
 		if word == "" || slices.Contains(failingWords, word) || slices.Contains(skippedWords, word) || slices.Contains(passingWords, word) {
@@ -105,22 +105,22 @@ func (j *junitReader) word(t *JunitCase) {
 	}
 }
 
-// mayFail is what Catch2 says of a test that failed and was allowed to: it counts such a
-// test as no failure.
+// mayFail is the message with which Catch2 marks a failed test that is allowed to fail. Catch2 does
+// not count it as a failure.
 const mayFail = "TEST_CASE tagged with !mayfail"
 
-// todo is the type of <skipped> in Node's test runner for a test that may fail: it counts
-// such a test among the failures of its testsuite, and exits as if it had passed.
+// todo is the type of <skipped> with which Node's test runner marks a test that may fail. Node
+// counts it among the failures of its testsuite and exits with 0.
 const todo = "todo"
 
-// ctestFailed reports whether CTest could not run a test: its program or a file is missing,
-// or its fixture failed. CTest writes it as skipped, and fails for it. Tests that were to be
-// skipped have SKIP_RETURN_CODE and the like as the reason, or the status "disabled".
+// ctestFailed reports whether CTest could not run a test because its program or a file is missing
+// or its fixture failed. CTest writes such a test as skipped and exits with an error. Tests that
+// were skipped on purpose have a reason such as SKIP_RETURN_CODE, or the status "disabled".
 func (t *JunitCase) ctestFailed() bool {
 	return t.status == "notrun" && t.result == "" && t.Skipped && t.Failures == 0 && t.Class == t.Name && t.skip != "" && t.skip != "Disabled" && !strings.HasPrefix(t.skip, "SKIP_")
 }
 
-// take makes a result of a testcase.
+// take converts a complete testcase to a result.
 func (j *junitReader) take(t *JunitCase) error {
 	s := j.suites[len(j.suites)-1]
 	if j.dialect == ownJUnit {
@@ -151,7 +151,7 @@ func (j *junitReader) take(t *JunitCase) error {
 		if t.Failures == 0 {
 			spec.Message = cmp.Or(t.skip, "the file says that it failed, and not why: "+t.verdict)
 		}
-		for _, other := range t.rescued.texts { // which differ, as a rule, in nothing
+		for _, other := range t.rescued.texts { // usually they are all equal
 			t.faults.add(other)
 		}
 		if len(t.rescued.texts) > 0 {
@@ -194,7 +194,7 @@ func (j *junitReader) take(t *JunitCase) error {
 	return j.c.keep(r.size)
 }
 
-// outputOf joins what a test wrote to its two streams, within the bound of a message.
+// outputOf joins the outputs of a test to its two streams, up to the size limit of a message.
 func outputOf(out, log *excerpt) string {
 	a, b := strings.TrimSpace(out.String()), strings.TrimSpace(log.String())
 	if a == "" || b == "" {
@@ -207,8 +207,8 @@ func outputOf(out, log *excerpt) string {
 	return all.String()
 }
 
-// close ends a testsuite: it decides which of its testcases are attempts of one, and
-// compares its totals.
+// close handles the end of a testsuite: it decides which of its testcases are attempts of one spec,
+// and compares the totals.
 func (j *junitReader) close() error {
 	s := j.suites[len(j.suites)-1]
 	j.cases -= len(s.cases)
@@ -216,7 +216,7 @@ func (j *junitReader) close() error {
 		return err
 	}
 	s.found.add(s.own)
-	excess, err := j.compare(s.claims, "testsuite "+strconv.Quote(shortText(s.name)), s.found, s.own)
+	excess, err := j.compare(s.totals, "testsuite "+strconv.Quote(shortText(s.name)), s.found, s.own)
 	if err != nil {
 		return err
 	}
@@ -224,17 +224,17 @@ func (j *junitReader) close() error {
 		if err := j.c.fail(&s.Suite, "suite", excess, "", 0); err != nil {
 			return err
 		}
-		more := s.claims.failed() - max(s.found.failed, s.found.elements)
+		more := s.totals.failed() - max(s.found.failed, s.found.elements)
 		s.found.failed, s.found.elements = s.found.failed+more, s.found.elements+more
 	}
 	if s.verdict != "" && s.found.failed == 0 && s.found.elements == 0 && len(s.Failures) == 0 {
 		if err := j.c.fail(&s.Suite, "suite", saidAlone("testsuite "+strconv.Quote(shortText(s.name)), s.verdict), "", 0); err != nil {
 			return err
 		}
-		s.found.elements++ // the suites around it are said to fail by this one
+		s.found.elements++ // outer suites count this suite as a failure
 	}
-	if s.claims.tests >= 0 && !s.inner {
-		s.found.stated = s.claims.tests - s.found.tests
+	if s.totals.tests >= 0 && !s.inner {
+		s.found.stated = s.totals.tests - s.found.tests
 	}
 	j.suites = j.suites[:len(j.suites)-1]
 	if len(j.suites) > 0 {
@@ -250,12 +250,13 @@ func (j *junitReader) close() error {
 	return j.c.suite(s.Suite)
 }
 
-// saidAlone is the message of a suite of which nothing failed and that failed by an attribute.
+// saidAlone returns the message of a suite that is marked as failed although none of its testcases
+// failed.
 func saidAlone(of, verdict string) string {
 	return of + " says " + verdict + ", and lists nothing that failed: see the output of the runner"
 }
 
-// settle takes over the testcases of a suite that has ended.
+// settle adds the testcases of a suite that has ended to the results.
 func (j *junitReader) settle(s *junitSuite) error {
 	if j.dialect == plainJUnit && goNames(s) {
 		j.dialect = goJUnit
@@ -289,27 +290,28 @@ func (j *junitReader) settle(s *junitSuite) error {
 	return nil
 }
 
-// kin digests the names of the testcases of one suite element, in any order.
+// kin returns a digest of the names of the testcases of one suite element that does not depend on
+// their order.
 func kin(cases []junitResult) (sum uint64) {
 	var name []byte
 	for i := range cases {
 		name = cases[i].spec.AppendName(name[:0])
-		h := fnv.New64a() // the same in every process, unlike that of the collector
+		h := fnv.New64a() // unlike the hash of the collector, it is the same in every process
 		h.Write(name)
 		sum += h.Sum64()
 	}
 	return sum
 }
 
-// projects adds the project to the names of the tests of Playwright, which writes a
-// testsuite for each file and project, and the project as its host.
+// projects adds the project to the names of Playwright's tests, which would otherwise be equal.
+// Playwright writes a testsuite for each file and project, with the project as its host.
 func (j *junitReader) projects(s *junitSuite) {
 	project := s.place.host
 	if !j.project || project == "" || slices.ContainsFunc(s.cases, func(r junitResult) bool { return r.class != s.name }) {
 		return
 	}
 	for i := range s.cases {
-		if spec := &s.cases[i].spec; !strings.HasPrefix(spec.Leaf, "["+project+"] ") { // its option includeProjectInTestName
+		if spec := &s.cases[i].spec; !strings.HasPrefix(spec.Leaf, "["+project+"] ") { // unless its option includeProjectInTestName did
 			spec.Containers = append([]string{project}, spec.Containers...)
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// The reader of JUnit XML that WriteJUnit has written: what a test case does not say is
-// in its property, see exactName, and no name is taken apart.
+// This file reads the JUnit XML of render.WriteJUnit. Facts that a test case cannot express are in
+// a property, see [ExactName], so names are not split.
 
-// exactElement takes over an element in a testcase of our own.
+// exactElement handles an element in a testcase.
 func (j *junitReader) exactElement(name string, a map[string]string) {
 	t := j.test
 	switch name {
@@ -35,7 +35,7 @@ func (j *junitReader) exactElement(name string, a map[string]string) {
 	}
 }
 
-// PlainExact is what a testcase of our own says without a property.
+// PlainExact returns the spec and state that a testcase has without its property.
 func PlainExact(t *JunitCase, suite string) (reports.Spec, reports.State) {
 	s := reports.Spec{Suite: suite, Leaf: t.Name, Occurrence: 1, State: reports.Passed, Attempts: 1 + t.Retries, Retried: t.Retries > 0, Detail: t.Detail}
 	if t.Class != "" {
@@ -50,7 +50,7 @@ func PlainExact(t *JunitCase, suite string) (reports.Spec, reports.State) {
 	return s, s.State
 }
 
-// takeExact makes a result of a testcase of our own.
+// takeExact converts a testcase to a result.
 func (j *junitReader) takeExact(s *junitSuite, t *JunitCase) error {
 	spec, found := PlainExact(t, s.Path)
 	spec.Duration, spec.File, spec.Line, spec.Output = t.took, j.c.relative(t.file), t.line, t.out.String()
@@ -84,7 +84,7 @@ func (j *junitReader) takeExact(s *junitSuite, t *JunitCase) error {
 	return j.addExact(spec)
 }
 
-// addExact adds a spec whose occurrence is known already.
+// addExact adds a spec that already has its occurrence.
 func (j *junitReader) addExact(s reports.Spec) error {
 	if strings.TrimSpace(s.Message) == "" {
 		s.Message = ""
@@ -92,7 +92,7 @@ func (j *junitReader) addExact(s reports.Spec) error {
 	return j.c.add(s)
 }
 
-// exactSuite takes over the property of a testsuite of our own.
+// exactSuite handles the property of a testsuite.
 func (j *junitReader) exactSuite(s *junitSuite, value string) error {
 	var e ExactSuite
 	if err := json.Unmarshal([]byte(value), &e); err != nil {

@@ -9,10 +9,9 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// ginkgo takes a testcase that Ginkgo wrote: an It, or another node of the suite.
-// Ginkgo joins the texts of the containers, the text of the spec and its labels in
-// one name; where the spec ran, its own log says where the text ends.
-// keep is false for what is no spec.
+// ginkgo converts a testcase of Ginkgo: an It or another node of the suite. Ginkgo joins the texts
+// of the containers, the text of the spec and its labels in one name; if the spec ran, its log
+// shows where the text ends. keep is false if it is not a spec.
 func (j *junitReader) ginkgo(s *junitSuite, t *JunitCase, r *junitResult) (keep bool, err error) {
 	spec := &r.spec
 	node, name := "It", strings.TrimSpace(t.Name)
@@ -66,9 +65,9 @@ var (
 	ginkgoLabels  = regexp.MustCompile(` \[([^\[\]]*)\]$`)
 )
 
-// splitLabels takes the labels off the end of a name. leaf is the text of the spec,
-// "" where it is not known: then one pair of brackets at the end is taken for labels,
-// also where it is part of the text. Version constraints stand in brackets of their own.
+// splitLabels separates the labels at the end of a name from its text. leaf is the text of the
+// spec, or "" if it is unknown: then brackets at the end are interpreted as labels, although they
+// may be part of the text. Version constraints are in separate brackets.
 func splitLabels(name, leaf string) (text string, labels []string) {
 	text = name
 	least := 0
@@ -87,10 +86,10 @@ func splitLabels(name, leaf string) (text string, labels []string) {
 	}
 }
 
-// ginkgoSuite takes over what Ginkgo says of a suite in properties.
+// ginkgoSuite reads the properties that Ginkgo writes for a suite.
 func (j *junitReader) ginkgoSuite(s *junitSuite) error {
 	s.Focused = s.props["SuiteHasProgrammaticFocus"] == "true"
-	s.Seed, _ = strconv.ParseInt(cmp.Or(s.props["RandomSeed"], "0"), 10, 64) // 0 where it is none
+	s.Seed, _ = strconv.ParseInt(cmp.Or(s.props["RandomSeed"], "0"), 10, 64) // 0 if it is not a number
 	var reasons []string
 	if reason := s.props["SpecialSuiteFailureReason"]; reason != "" {
 		reasons = append(reasons, reason)

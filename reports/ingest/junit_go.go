@@ -11,17 +11,17 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// The results of go test, as gotestsum and go-junit-report write them in JUnit XML. The
-// specs are those that [readGoTest] reads of the same run: tests without subtests, named
-// by the package and their full name.
+// This file reads the results of go test in the JUnit XML of gotestsum and go-junit-report. It
+// yields the same specs as [readGoTest] for the same run: tests without subtests, identified by the
+// package and their full name.
 
-// What go-junit-report writes for what is no test.
+// goNoTest maps testcases of go-junit-report that are not tests to nodes of suite failures.
 var goNoTest = map[string]string{"[build failed]": "build", "[setup failed]": "build", "Failure": "package"}
 
 var goName = regexp.MustCompile(`^(Test|Benchmark|Example|Fuzz)([^\p{Ll}]|$)`)
 
-// goNames recognises a suite of go-junit-report that has no property go.version: every
-// testcase has the class of its suite, and the name of a Go test.
+// goNames recognises suites of go-junit-report without the property go.version: every testcase has
+// the class of its suite and the name of a Go test.
 func goNames(s *junitSuite) bool {
 	if _, numbered := s.props["id"]; !numbered || len(s.cases) == 0 {
 		return false
@@ -32,8 +32,8 @@ func goNames(s *junitSuite) bool {
 	})
 }
 
-// goSuite makes of the testcases of a package what the reader of go test -json makes of
-// it: leaves are specs, a failing parent without a failing subtest, a build and the
+// goSuite converts the testcases of a package as the reader of go test -json does: tests without
+// subtests are specs; a failed parent without a failed subtest, a failed build and a failure of the
 // package itself are failures of the suite.
 func (j *junitReader) goSuite(s *junitSuite) error {
 	all := s.cases
@@ -44,7 +44,7 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 		spec := &r.spec
 		r.text = spec.Message
 		spec.Containers, spec.Message, spec.Output = nil, goMessage(spec.Message), goMessage(spec.Output)
-		if r.fault == "Failed" || r.fault == "Skipped" { // both write it for every test
+		if r.fault == "Failed" || r.fault == "Skipped" { // written for every failed or skipped test, so it says nothing
 			spec.Message = strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n")
 		}
 		if strings.Contains(spec.Message, spec.Output) {
@@ -52,7 +52,7 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 		}
 		node := goNoTest[spec.Leaf]
 		switch {
-		case spec.Leaf == "TestMain" && r.class == "": // gotestsum: it counts it at the root only
+		case spec.Leaf == "TestMain" && r.class == "": // gotestsum counts it only in the totals of the root
 			s.own.tests, s.own.failed, s.own.elements = s.own.tests-1, s.own.failed-1, s.own.elements-1
 			j.found.failed, j.found.elements = j.found.failed+1, j.found.elements+1
 			node = "package"
@@ -109,9 +109,9 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 	return nil
 }
 
-// goRepeats makes one spec of the results of a test, in the order of the first of each,
-// where they are repeats of -count, of which each must pass, or where gotestsum ran those
-// that failed again. Otherwise, as of two platforms in one file, they are kept apart.
+// goRepeats joins the results of a test, keeping the order of first occurrence, if they are repeats
+// by -count, all of which must pass, or reruns by gotestsum. Otherwise, for example if the file has
+// results of two platforms, they stay separate.
 func (j *junitReader) goRepeats(cases []junitResult, names []string, up func(string) string) []junitResult {
 	rerun := rerunByGotestsum(cases)
 	counted := !rerun && repeatedByCount(cases, names, up)
@@ -138,8 +138,8 @@ func (j *junitReader) goRepeats(cases []junitResult, names []string, up func(str
 	return all
 }
 
-// again takes in another result of the same spec: a pass of several is a pass that was
-// retried if they are attempts, and otherwise a failure.
+// again adds another result of the same spec. If one passed and one failed, the spec passed when
+// retried if they are attempts; otherwise it failed.
 func again(s *reports.Spec, o reports.Spec, attempts bool) {
 	was := *s
 	better := s.State == reports.Skipped && o.State != reports.Skipped || s.State == reports.Passed && o.State == reports.Failed
@@ -160,9 +160,9 @@ func again(s *reports.Spec, o reports.Spec, attempts bool) {
 	}
 }
 
-// repeatedByCount reports whether the tests of a package were repeated by -count or -cpu,
-// which repeat all but examples equally often. Some are missing from the last repeat where
-// the program ended in it, which shows in a failure without an end.
+// repeatedByCount reports whether the tests of a package were repeated by -count or -cpu, which
+// repeat all tests except examples equally often. If the process died, tests are missing from the
+// last repeat, and there is a failure without an end.
 func repeatedByCount(cases []junitResult, names []string, up func(string) string) bool {
 	times := map[string]int{}
 	for _, name := range names {
@@ -182,10 +182,10 @@ func repeatedByCount(cases []junitResult, names []string, up func(string) string
 	return most == least || most == least+1 && ended
 }
 
-// rerunByGotestsum reports whether tests that occur several times in a package were run
-// again because they failed (gotestsum --rerun-fails), and not by -count. Then each of
-// them failed and passed at most once, while a test that passed occurs once; -count
-// repeats all tests but examples. After a crash nobody can tell: tests may be missing.
+// rerunByGotestsum reports whether tests occur several times in a package because gotestsum
+// --rerun-fails ran them again rather than because of -count. In that case each of them passed at
+// most once, after failures, and other tests occur once, whereas -count repeats all tests except
+// examples. After a crash this cannot be decided, because tests may be missing.
 func rerunByGotestsum(cases []junitResult) bool {
 	type results struct{ passed, failed, all int }
 	tests := map[string]*results{}
@@ -219,7 +219,7 @@ func rerunByGotestsum(cases []junitResult) bool {
 	return once
 }
 
-// finishGo takes over what belongs to the whole file of go test's results.
+// finishGo handles the parts of a file of go test's results that do not belong to one package.
 func (j *junitReader) finishGo() error {
 	if j.dialect != goJUnit {
 		return nil
@@ -242,7 +242,7 @@ func (j *junitReader) finishGo() error {
 			j.places = append(j.places, s.cases[i].place)
 		}
 	}
-	// What gotestsum counts as errors at the root are lines of the build.
+	// gotestsum counts the lines of failed builds as errors of the root.
 	if extra := j.root.errors; extra > 0 && j.gotestsum && j.c.results.SuiteFailures() == 0 {
 		s := reports.Suite{Path: "go build"}
 		message := fmt.Sprintf("gotestsum counts %d errors that no test carries: see its own output", extra)
@@ -259,7 +259,7 @@ func (j *junitReader) finishGo() error {
 	return nil
 }
 
-// takeBuilds adds what go-junit-report prints of a build in a suite of its own, "[p]",
+// takeBuilds adds the output of a build, which go-junit-report writes into a separate suite "[p]",
 // to the failure of the package p.
 func (j *junitReader) takeBuilds() error {
 	for _, name := range slices.Sorted(maps.Keys(j.builds)) {

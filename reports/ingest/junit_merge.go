@@ -7,13 +7,12 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// merge joins testcases of one testsuite that are attempts of one test, where there is
-// evidence for it. Testcases of one name alone are none: rows of a data-driven test,
-// projects and machines look the same.
+// merge joins testcases of a testsuite if there is evidence that they are attempts of one test.
+// Equal names are no evidence: rows of a data-driven test, projects and machines have them, too.
 //
-// The evidence is one of two. The totals of the suite count each test that failed and
-// passed once, as a pass; they cannot be meant of the testcases as they are. Or pytest
-// wrote a second testcase for a test that failed and whose teardown failed as well.
+// There are two kinds of evidence. Either the totals of the suite are wrong for separate testcases
+// and right if each test that both failed and passed counts once, as a pass. Or pytest wrote a
+// second testcase for a test that failed and whose teardown failed as well.
 func (j *junitReader) merge(s *junitSuite) {
 	groups := map[string][]int{}
 	var order []string
@@ -85,7 +84,7 @@ func (s *junitSuite) mixed(group []int) bool {
 	return has(reports.Failed) && has(reports.Passed)
 }
 
-// teardown reports whether a group is a failure and the failure of its teardown.
+// teardown reports whether a group consists of a failure and the failure of its teardown.
 func (s *junitSuite) teardown(group []int) bool {
 	failed := !slices.ContainsFunc(group, func(i int) bool { return s.cases[i].spec.State != reports.Failed })
 	return failed && slices.ContainsFunc(group, func(i int) bool {
@@ -93,10 +92,10 @@ func (s *junitSuite) teardown(group []int) bool {
 	})
 }
 
-// retried returns the names of the groups that are attempts of one test by the totals of
-// the suite, nil if the totals do not say so.
+// retried returns the names of the groups that are attempts of one test according to the totals of
+// the suite, or nil.
 func (s *junitSuite) retried(order []string, groups map[string][]int) []string {
-	said := s.claims
+	said := s.totals
 	n := s.own
 	if said.failures < 0 { // errors="0" alone does not count failures
 		return nil
@@ -104,7 +103,7 @@ func (s *junitSuite) retried(order []string, groups map[string][]int) []string {
 	if s.inner || said.tests < 0 || said.tests == n.tests || said.failed() == n.failed || said.failed() == n.elements {
 		return nil
 	}
-	var mixed, all []string // those that failed and passed, and with them those that failed only
+	var mixed, all []string // groups with failures and passes; these and groups with failures only
 	testsMixed, testsAll, failed := n.tests-n.again, n.tests-n.again, n.failed
 	failedAll := 0
 	for _, name := range order {
@@ -141,7 +140,7 @@ func (s *junitSuite) retried(order []string, groups map[string][]int) []string {
 	return nil
 }
 
-// noteRepeats says what was made of results of the same texts.
+// noteRepeats adds notes on how results with the same texts were interpreted.
 func (j *junitReader) noteRepeats() {
 	if j.rescued > 0 {
 		j.c.note("results that are further attempts of the same spec: %d", j.rescued)

@@ -9,29 +9,29 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// clock reads the durations of one file. A duration is no result: what cannot be read
-// costs a note, not the file.
+// clock parses the durations of one file. Because a duration does not change a result, one that
+// cannot be parsed causes a note instead of an error.
 type clock struct {
-	point, comma bool // a time of the file shows that this is the decimal mark
+	point, comma bool // another time of the file shows that this is the decimal mark
 	doubtful     []doubtful
-	bad          int    // times that are no duration
-	badText      string // the first of them
+	bad          int    // number of invalid durations
+	badText      string // first of them
 }
 
-// doubtful is a time such as "1,078": 1.078 or 1078 seconds. It is the first if other
-// times of the file show that the comma is the decimal mark, and else no duration.
+// doubtful is an ambiguous time such as "1,078", which may mean 1.078 or 1078 seconds. It is 1.078
+// if other times of the file show that the comma is the decimal mark; otherwise it is invalid.
 type doubtful struct {
 	text string
 	to   func(time.Duration)
 }
 
-// longestTime is the longestTime duration that is believed: numbers beyond it are nanoseconds,
-// or times since 1970.
+// longestTime is the longest plausible duration: greater numbers are nanoseconds or times since
+// 1970.
 const longestTime = 30 * 24 * time.Hour
 
 var (
 	plainTime     = regexp.MustCompile(`^\d*\.?\d+(?:[eE][-+]?\d{1,3})?$|^\d+\.$`)
-	thousandsTime = regexp.MustCompile(`^[1-9]\d{0,2}(,\d{3})+\.\d*$|^[1-9]\d{0,2}(,\d{3}){2,}$`) // as surefire writes them
+	thousandsTime = regexp.MustCompile(`^[1-9]\d{0,2}(,\d{3})+\.\d*$|^[1-9]\d{0,2}(,\d{3}){2,}$`) // written by Surefire
 	doubtfulTime  = regexp.MustCompile(`^[1-9]\d{0,2},\d{3}$`)
 	commaTime     = regexp.MustCompile(`^\d+,\d+$|^[1-9]\d{0,2}(\.\d{3})+,\d+$`)
 	unitTime      = regexp.MustCompile(`^(\d*[.,]?\d+)\s*(ns|us|µs|μs|ms|msecs?|millis|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)$`)
@@ -45,8 +45,8 @@ var timeUnits = map[string]time.Duration{
 	"h": time.Hour, "hr": time.Hour, "hour": time.Hour,
 }
 
-// read reads the duration of an element. It returns the text of a doubtful one: see
-// [clock.later].
+// read parses the duration of an element. For an ambiguous one it returns the text as doubt, to be
+// passed to [clock.later].
 func (c *clock) read(a map[string]string) (took time.Duration, doubt string) {
 	text, stated := a["time"]
 	if !stated {
@@ -66,7 +66,8 @@ func (c *clock) read(a map[string]string) (took time.Duration, doubt string) {
 	return took, ""
 }
 
-// later passes a doubtful duration to a function when the file has ended, if it is one.
+// later calls a function with an ambiguous duration at the end of the file, when the decimal mark
+// is known.
 func (c *clock) later(doubt string, to func(time.Duration)) {
 	if doubt != "" {
 		c.doubtful = append(c.doubtful, doubtful{doubt, to})
@@ -79,7 +80,7 @@ func (c *clock) refuse(text string) {
 	}
 }
 
-// seconds reads "0.25", "1e-05", "1,234.5", "0,25", "1.234,5", "00:01:02.5", "250 ms".
+// seconds parses "0.25", "1e-05", "1,234.5", "0,25", "1.234,5", "00:01:02.5", "250 ms".
 func (c *clock) seconds(value string) (time.Duration, bool) {
 	unit := time.Second
 	switch {
@@ -95,7 +96,7 @@ func (c *clock) seconds(value string) (time.Duration, bool) {
 		value = strings.ReplaceAll(strings.ReplaceAll(value, ".", ""), ",", ".")
 	default:
 		if m := hoursTime.FindStringSubmatch(value); m != nil {
-			hours, _ := strconv.Atoi(m[1]) // "" is none
+			hours, _ := strconv.Atoi(m[1]) // may be ""
 			minutes, _ := strconv.Atoi(m[2])
 			s, err := strconv.ParseFloat(strings.ReplaceAll(m[3], ",", "."), 64)
 			return time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute + text.Seconds(s), err == nil && minutes < 60 && s < 60
@@ -116,7 +117,7 @@ func (c *clock) seconds(value string) (time.Duration, bool) {
 	return text.Seconds(s), true
 }
 
-// settle decides what was doubtful, and notes what was no duration.
+// settle resolves ambiguous durations and adds a note on invalid ones.
 func (c *clock) settle(note func(string, ...any)) {
 	decimal := c.comma && !c.point
 	for _, d := range c.doubtful {
@@ -132,7 +133,7 @@ func (c *clock) settle(note func(string, ...any)) {
 	}
 }
 
-// shortText is a text of a file for a note.
+// shortText shortens a text of a file for a note.
 func shortText(text string) string {
 	if len(text) > 80 {
 		return strings.ToValidUTF8(text[:80], "") + "…"
@@ -140,7 +141,7 @@ func shortText(text string) string {
 	return text
 }
 
-// stamp reads a time stamp as junitTime does, and notes one without a zone.
+// stamp parses a time stamp with junitTime and records if it has no time zone.
 func (r *Reading) stamp(text string) time.Time {
 	t := junitTime(text)
 	if _, clock, dated := strings.Cut(strings.ReplaceAll(text, " ", "T"), "T"); !t.IsZero() && dated && !strings.ContainsAny(clock, "Zz+-") {
@@ -149,8 +150,8 @@ func (r *Reading) stamp(text string) time.Time {
 	return t
 }
 
-// junitTime reads a time stamp; one without a zone is taken as UTC. It is zero where
-// there is none, or one of another form.
+// junitTime parses a time stamp. Without a time zone it is interpreted as UTC. It returns the zero
+// time for any other text.
 func junitTime(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05.999999999Z07:00"} {
 		if t, err := time.Parse(layout, text); err == nil && t.Year() > 1 {

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// claims are the totals that a file states; -1 where it does not.
-type claims struct{ tests, failures, errors, skipped int }
+// totals are totals that a file states, or -1 for those that it does not state.
+type totals struct{ tests, failures, errors, skipped int }
 
-var noClaims = claims{-1, -1, -1, -1}
+var noTotals = totals{-1, -1, -1, -1}
 
-// failed is the number of failures and errors, which runners divide differently.
-func (c claims) failed() int {
+// failed returns the sum of failures and errors, because runners distinguish them differently.
+func (c totals) failed() int {
 	if c.errors < 0 {
 		return c.failures
 	}
 	return max(0, c.failures) + c.errors
 }
 
-// tally is what was counted.
+// tally counts the contents of a file in all the ways in which runners count them.
 type tally struct {
 	tests, failed, skipped int // testcases
-	elements               int // of failures: some runners write several for a testcase
-	skips                  int // testcases with an element that says so, also those that failed
+	elements               int // failure elements: some runners write several for a testcase
+	skips                  int // testcases with a skipped element, including failed ones
 	again                  int // testcases that are further attempts of a spec
-	failedAgain            int // failing testcases that are no failing spec of their own
-	stated                 int // tests, where a testsuite states another number than it lists
-	tries, failedTries     int // attempts of all testcases, with those that a retry followed
+	failedAgain            int // failed testcases that are not separate failed specs
+	stated                 int // tests that testsuites state minus those that they list
+	tries, failedTries     int // attempts of all testcases, including those that were retried
 }
 
 func (t *tally) add(o tally) {
@@ -44,14 +44,14 @@ func (t *tally) add(o tally) {
 	t.failedTries += o.failedTries
 }
 
-// noCount are words that writers use where they have no number.
+// noCount are texts that writers use for missing numbers.
 var noCount = []string{"", "none", "null", "nil", "undefined", "nan", "n/a", "-"}
 
-// claimed reads the totals of a testsuite or testsuites. Skipped and disabled are
-// taken together: runners divide them differently. A total that is no number is not
-// stated; bad is the first of those. Failures that are no number are an error: nobody
-// knows whether there are some.
-func claimed(a map[string]string) (c claims, bad string, err error) {
+// statedTotals reads the totals of a testsuite or testsuites. It adds skipped and disabled, because
+// runners distinguish them differently. A total that is not a number counts as not stated; bad is
+// the first of those. If the number of failures is not a number, it is an error, because there may
+// be failures.
+func statedTotals(a map[string]string) (c totals, bad string, err error) {
 	sum := func(names ...string) int {
 		total := -1
 		for _, name := range names {
@@ -75,14 +75,14 @@ func claimed(a map[string]string) (c claims, bad string, err error) {
 	}
 	c.failures, c.errors = sum("failures"), sum("errors")
 	if bad != "" {
-		return noClaims, bad, fmt.Errorf("%s is no number of testcases", bad)
+		return noTotals, bad, fmt.Errorf("%s is not a number of testcases", bad)
 	}
 	c.tests, c.skipped = sum("tests"), sum("skipped", "disabled")
 	return c, bad, nil
 }
 
-// otherTotals are names that some writers give to a total. They count only where they hold
-// a number: failed="false" is a verdict.
+// otherTotals are alternative names of totals. They count only if their value is a number, because
+// failed="false" is a verdict.
 var otherTotals = map[string]string{"failures": "failed", "errors": "errored", "skipped": "skips"}
 
 func isCount(text string) bool {
@@ -90,9 +90,9 @@ func isCount(text string) bool {
 	return err == nil
 }
 
-// TotalsError is a file whose own totals are not those of the results in it.
+// TotalsError reports a total of a file that differs from the results in it.
 type TotalsError struct {
-	Of          string // what states it: `testsuite "Internal Suite"`
+	Of          string // element that states the total, such as `testsuite "Internal Suite"`
 	What        string // "tests", "failures and errors"
 	Said, Found int
 }
@@ -101,10 +101,9 @@ func (e *TotalsError) Error() string {
 	return fmt.Sprintf("%s states %d %s and has %d: a difference of %+d", e.Of, e.Said, e.What, e.Found, e.Found-e.Said)
 }
 
-// differences compares the claims with what was counted, in any of the ways that
-// runners count in, the first of which is that of the results. It returns an error for
-// each claim that is none of them.
-func (c claims) differences(of string, counts ...tally) (all []*TotalsError) {
+// differences compares the totals with counts in all the ways in which runners count. It returns an
+// error for each total that equals none of them. The first count is that of the results.
+func (c totals) differences(of string, counts ...tally) (all []*TotalsError) {
 	agree := func(what string, said int, found func(tally) []int) {
 		if said < 0 {
 			return
@@ -125,16 +124,16 @@ func (c claims) differences(of string, counts ...tally) (all []*TotalsError) {
 	return all
 }
 
-// ofAttempts reports whether the claims count each attempt as a test, as some versions of
-// Surefire do: a test that passed at the third attempt is 3 tests and 2 failures. Both
-// totals must say so: failures alone may be ones that the file does not list.
-func (c claims) ofAttempts(t tally) bool {
+// ofAttempts reports whether the totals count each attempt as a test, as some versions of Surefire
+// do: a test that passed at the third attempt counts as 3 tests and 2 failures. Both totals must
+// match, because additional failures alone may be failures that the file does not list.
+func (c totals) ofAttempts(t tally) bool {
 	return t.tries > t.tests && c.tests == t.tries && c.failed() == t.failedTries
 }
 
 const failuresAndErrors = "failures and errors"
 
-// differing collects where a file states other totals than it lists.
+// differing collects the totals of a file that differ from its contents.
 type differing struct {
 	n     int
 	first []string
@@ -149,11 +148,11 @@ func (d *differing) add(e *TotalsError) {
 		case e.Said == 1:
 			what = strings.TrimSuffix(what, "s")
 		}
-		d.first = append(d.first, fmt.Sprintf("%s says %d %s and lists %d", e.Of, e.Said, what, e.Found))
+		d.first = append(d.first, fmt.Sprintf("%s states %d %s and lists %d", e.Of, e.Said, what, e.Found))
 	}
 }
 
-// note says what differs, once for the file.
+// note adds one note on all differences of the file.
 func (d *differing) note(note func(string, ...any)) {
 	if d.n == 0 {
 		return
@@ -162,5 +161,5 @@ func (d *differing) note(note func(string, ...any)) {
 	if d.n > len(d.first) {
 		more = fmt.Sprintf("; %d more differences", d.n-len(d.first))
 	}
-	note("the totals of the file are not those of its testcases, which are taken: %s%s", strings.Join(d.first, "; "), more)
+	note("the totals of the file differ from its testcases, which are used: %s%s", strings.Join(d.first, "; "), more)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// failurePlaces are the forms in which runners write the file and line of a failure into
-// its text. The last match counts where last is set: there the text ends with the
-// place of the failure, and the callers stand before.
+// failurePlaces are the forms in which runners write the file and line of a failure into its text.
+// If last is set, the last match counts, because such a stack trace lists the callers first.
 var failurePlaces = []struct {
 	form *regexp.Regexp // file, line
 	last bool
@@ -30,12 +29,12 @@ var failurePlaces = []struct {
 	{form: regexp.MustCompile(`(?m)^\s*(\S+_test\.go):(\d+): `)},                                                // Go
 }
 
-// foreign are files that are not the project's own.
+// foreign matches files that do not belong to the project.
 var foreign = regexp.MustCompile(`(^|/)(node_modules|site-packages|dist-packages|vendor/bundle|gems|internal/process)/|^node:|^<`)
 
-// failedAt finds the file and line of a failure in its text, by the forms that runners
-// document. A place in the file of the test, or in the frame of its class, goes first.
-// Where the text names none, the place of the test itself stays.
+// failedAt sets the file and line of a failure according to its text. Places in the file of the
+// test or in a frame of its class take precedence. If the text contains no place, that of the test
+// is kept.
 func failedAt(s *reports.Spec, class string, relative func(string) string) {
 	for _, by := range failurePlaces {
 		matches := by.form.FindAllStringSubmatch(s.Message, 40)
@@ -64,14 +63,14 @@ func failedAt(s *reports.Spec, class string, relative func(string) string) {
 		}
 		file := relative(strings.TrimPrefix(matches[best][1], "./"))
 		if s.File != "" && path.Base(s.File) == path.Base(file) && !strings.Contains(file, "/") {
-			file = s.File // the text has the name alone
+			file = s.File // the text contains only the base name
 		}
 		s.File, s.Line = file, line
 		return
 	}
 }
 
-// isOwn reports whether a match is of the file of the test, or of its class.
+// isOwn reports whether a match is in the file of the test or in its class.
 func isOwn(match []string, file, class string) bool {
 	if file != "" {
 		return path.Base(file) == path.Base(match[1])

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// The most labels of properties that are kept of a test, and bytes of each.
+// Maximum number of labels of a test that come from properties, and bytes of each.
 const maxAttrs, maxAttr = 32, 256
 
-// droppedLabels is the note on those beyond it.
+// droppedLabels is the note on labels beyond that limit.
 var droppedLabels = "properties of tests that were dropped: %d; " + fmt.Sprintf("%d of at most %d bytes are kept of a test", maxAttrs, maxAttr)
 
-// appendLabel appends what a property, trait or attribute of a test says as a label
-// "key:value", as those of Ginkgo are written, or as its value alone where it has no key.
-// What is beyond the bounds is counted in dropped.
+// appendLabel appends a property, trait or attribute of a test as a label in the form "key:value",
+// a convention of Ginkgo's users, or as its value if it has no key. Labels beyond the limits are
+// counted in dropped.
 func appendLabel(labels []string, key, value string, dropped *int) []string {
 	if strings.EqualFold(key, "owner") {
-		key = "owner" // as reports.OwnerOf looks for it
+		key = "owner" // the key that reports.OwnerOf searches for
 	}
 	label := key + ":" + value
 	if key == "" || value == "" {

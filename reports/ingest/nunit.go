@@ -27,7 +27,7 @@ type nunitReader struct {
 	netReader
 	root   string // file name of what was tested
 	result string // of the run
-	said   claims
+	said   totals
 	suites []*nunitSuite // that are open, the outermost first
 	test   *netTest      // that is open
 }
@@ -35,7 +35,7 @@ type nunitReader struct {
 type nunitSuite struct {
 	kind, name, full string
 	result, site     string
-	said             claims
+	said             totals
 	labels           []string
 	before           int   // failures when it began
 	found            tally // when it began
@@ -58,10 +58,10 @@ func (r *nunitReader) start(name string, a map[string]string) (err error) {
 		if name != "test-suite" {
 			r.root, r.result = baseName(a["name"]), a["result"]
 			r.during(a["start-time"], a["end-time"], strings.TrimSpace(a["date"]+" "+a["time"]))
-			r.said, err = nunitClaims(a)
+			r.said, err = nunitTotals(a)
 			return err
 		}
-		r.said = noClaims
+		r.said = noTotals
 	}
 	switch {
 	case r.xmlReader.text != nil: // it is part of the element around it
@@ -100,10 +100,10 @@ func (r *nunitReader) note(key, value string) {
 	*labels = r.label(*labels, key, value)
 }
 
-// nunitClaims are the totals of an element. NUnit 2.5 counts errors and invalid tests next
+// nunitTotals are the totals of an element. NUnit 2.5 counts errors and invalid tests next
 // to failures.
-func nunitClaims(a map[string]string) (c claims, err error) {
-	c = noClaims
+func nunitTotals(a map[string]string) (c totals, err error) {
+	c = noTotals
 	if c.tests, err = count(a, "total"); err != nil {
 		return c, err
 	}
@@ -113,7 +113,7 @@ func nunitClaims(a map[string]string) (c claims, err error) {
 
 func (r *nunitReader) open(a map[string]string) (err error) {
 	s := &nunitSuite{kind: a["type"], name: a["name"], full: cmp.Or(a["fullname"], a["name"]), result: a["result"], site: a["site"], before: r.failures(), found: r.found}
-	if s.said, err = nunitClaims(a); err != nil {
+	if s.said, err = nunitTotals(a); err != nil {
 		return err
 	}
 	if n := len(r.suites); n > 0 {

@@ -22,7 +22,7 @@ const trxRoot = "TestRun"
 // result are failures outside the specs.
 func readTRX(in *input, c *collector) error {
 	return readXML(in, formatTRX, func(x *xmlReader) xmlHandler {
-		return &trxReader{netReader: newNetReader(x, c), defined: map[string]*trxDefinition{}, total: noClaims}
+		return &trxReader{netReader: newNetReader(x, c), defined: map[string]*trxDefinition{}, total: noTotals}
 	})
 }
 
@@ -37,7 +37,7 @@ type trxReader struct {
 	value   excerpt
 	outcome string // of the run, "" where it is not stated
 	summary bool
-	total   claims
+	total   totals
 	info    string // outcome of the message of the run that is open
 	text    excerpt
 	errors  []string // messages of the run

@@ -25,7 +25,7 @@ type xunitReader struct {
 	netReader
 	assembly string // file name of the one that is open
 	open     bool
-	said     claims
+	said     totals
 	errors   int // stated for it, -1 where they are not
 	grouped  int // failures that its collections state
 	found1   tally
@@ -74,7 +74,7 @@ func (r *xunitReader) start(name string, a map[string]string) error {
 
 func (r *xunitReader) begin(a map[string]string) (err error) {
 	r.assembly, r.open = cmp.Or(baseName(a["name"]), "tests"), true
-	r.found1, r.listed, r.grouped, r.said = r.found, 0, 0, noClaims
+	r.found1, r.listed, r.grouped, r.said = r.found, 0, 0, noTotals
 	r.during(a["start-rtf"], a["finish-rtf"], strings.TrimSpace(a["run-date"]+" "+a["run-time"]))
 	if r.said.tests, err = count(a, "total"); err != nil {
 		return err

@@ -1,0 +1,74 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flujo/flujo-harness/reports"
+)
+
+// Facts of a spec that a reader could lose without a failing total.
+func TestSmallFactsOfSpecs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		want reports.Spec // compared in what it has
+	}{
+		"the line of a test in xUnit.net": {`<assembly name="a.dll"><collection><test name="N.C.adds" type="N.C" method="adds" result="Pass" source-file="c.cs" source-line="12"/></collection></assembly>`,
+			reports.Spec{Containers: []string{"N.C"}, Leaf: "adds", File: "c.cs", Line: 12}},
+		"brackets without Ginkgo": {`<testsuite name="s"><properties><property name="RandomSeed" value="7"/></properties><testcase name="adds [fast]"/></testsuite>`,
+			reports.Spec{Leaf: "adds [fast]"}},
+		"labels of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="true"/></properties><testcase name="[It] adds [fast]" classname="s" status="passed"/></testsuite></testsuites>`,
+			reports.Spec{Leaf: "adds", Labels: []string{"fast"}}},
+		"a failure of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="false"/></properties><testcase name="[It] adds" classname="s" status="failed"><failure message="m" type="failed">m</failure></testcase></testsuite></testsuites>`,
+			reports.Spec{Leaf: "adds", Message: "m"}},
+		"a panic of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="false"/></properties><testcase name="[It] adds" classname="s" status="panicked"><error message="m" type="panicked">m</error></testcase></testsuite></testsuites>`,
+			reports.Spec{Leaf: "adds", Message: "m", Detail: "panicked"}},
+		"a host is no project": {`<testsuites><testsuite name="cart" hostname="ci-1"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
+			reports.Spec{Leaf: "adds"}},
+		"a project of Playwright": {`<testsuites id="" name=""><testsuite name="cart" hostname="chromium"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
+			reports.Spec{Containers: []string{"chromium"}, Leaf: "adds"}},
+		"text after a failure": {`<testsuite name="s"><testcase name="adds"><failure message="m">at x</failure>stray<skip/></testcase></testsuite>`,
+			reports.Spec{Leaf: "adds", Message: "m\nat x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Read(strings.NewReader(tt.text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := r.Results.Specs[0]
+			got := reports.Spec{Containers: s.Containers, Leaf: s.Leaf, File: s.File, Line: s.Line, Labels: s.Labels, Message: s.Message, Detail: s.Detail}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Totals that agree with the tests cause no note, in each of the formats of .NET.
+func TestTotalsOfDotNetThatAgree(t *testing.T) {
+	for name, text := range map[string]string{
+		"NUnit": `<test-run total="3" passed="1" failed="1" skipped="1"><test-suite name="s"><test-case name="a" result="Passed"/><test-case name="b" result="Skipped"/><test-case name="c" result="Failed"/></test-suite></test-run>`,
+		"xUnit": `<assembly name="a" total="3" passed="1" failed="1" skipped="1"><collection><test name="a" result="Pass"/><test name="b" result="Skip"/><test name="c" result="Fail"/></collection></assembly>`,
+		"TRX":   `<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/><UnitTestResult testName="b" outcome="NotExecuted"/><UnitTestResult testName="c" outcome="Failed"/></Results><ResultSummary outcome="Failed"><Counters total="3" passed="1" failed="1" notExecuted="1"/></ResultSummary></TestRun>`,
+	} {
+		r, err := Read(strings.NewReader(text), "")
+		if err != nil || r.Notes != nil {
+			t.Errorf("%s: notes %q, %v", name, r.Notes, err)
+		}
+	}
+	other := `<assembly name="a" total="1" passed="1" failed="0" skipped="1"><collection><test name="a" result="Pass"/></collection></assembly>`
+	if r, err := Read(strings.NewReader(other), ""); err != nil || len(r.Notes) != 1 {
+		t.Errorf("another total: notes %q, %v", r.Notes, err)
+	}
+}
+
+// What stands in a file for other programs never acts on a terminal or a CI service.
+func TestExactTextHasNoControlCharacters(t *testing.T) {
+	got := ExactText([]string{"plain", "\x1b[31mred", "over\u202eride", "##vso[task.complete]x", "a\tb\nc"})
+	want := `["plain","\u001b[31mred","over\u202eride","##vso\u005btask.complete]x","a\tb\nc"]`
+	if got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
