@@ -259,6 +259,18 @@ func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 	}
 }
 
+// On the base branch itself, the run before it is of the branch, not a guess at a merge base.
+func TestBaselineOnTheBaseBranchWithoutGit(t *testing.T) {
+	b := accountOf(t, Options{}, told(t, "main a0:..", "main b0:.F")...).Baseline
+	if b.Run == nil || b.Run.ID != 1 || b.Why != "the newest run before it of another commit on branch main" || !b.Exact || b.Unsure {
+		t.Errorf("%+v", b)
+	}
+	b = accountOf(t, Options{}, told(t, "main a0:..", "x b0:.F")...).Baseline
+	if b.Why != "the newest run of branch main before it (git does not know how its commit descends from that branch)" || b.Exact {
+		t.Errorf("%+v", b)
+	}
+}
+
 // A spec that was renamed while it failed is not broken by the change.
 func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
 	runs := told(t, "main a0:.F", "x b0:.F <a0 ^main")

@@ -1,8 +1,10 @@
 package analysis
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -156,8 +158,19 @@ func TestOutcomesOfSpecs(t *testing.T) {
 			t.Errorf("%q, %v", cells, took)
 		}
 	}
-	if cells, took := o.Of(&reports.Spec{Leaf: "unknown"}); cells != "" || took != nil {
+	unknown := &reports.Spec{Leaf: "unknown"}
+	if cells, took := o.Of(unknown); cells != "" || took != nil {
 		t.Errorf("%q, %v", cells, took)
+	}
+	var set Outcomes
+	set.Set(unknown, "..", nil)
+	if cells, _ := set.Of(unknown); cells != ".." || set.Timed {
+		t.Errorf("%q, timed %v", cells, set.Timed)
+	}
+	set.Set(unknown, "..", []time.Duration{1, 2})
+	set.Set(&runs[2].Suites.Specs[0], "..", nil)
+	if _, took := set.Of(unknown); len(took) != 2 || !set.Timed {
+		t.Errorf("%v, timed %v", took, set.Timed)
 	}
 }
 
@@ -198,5 +211,30 @@ func TestLooseningsInForce(t *testing.T) {
 	in := a.InForce()
 	if len(a.Ledger) != 5 || len(in) != 1 || in[0].Entry.Workload != "loop" || in[0].Entry.Expires != "2026-11-23" {
 		t.Errorf("%+v", in)
+	}
+}
+
+// A phase ends with runs of the branch of the run, and may end with the first run of all.
+func TestPhasesAreOfOneBranch(t *testing.T) {
+	runs := sample.Cells("a:FFF", "b:FF.", "c:F..", "d:...")
+	for i, branch := range []string{"main", "topic", "main", "topic"} {
+		runs[i].Branch = branch
+	}
+	plan := &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Run: 1}, {Name: "two", Until: sample.Noon.AddDate(0, 0, 9)}}}
+	a := accountOf(t, Options{Run: 3, Plan: plan}, runs...)
+	one, two := a.Phases[0], a.Phases[1]
+	if one.Open || one.To == nil || one.To.ID != 1 || two.To == nil || two.To.ID != 3 || two.From.ID != 1 || two.Fewer != (reports.Rate{Good: 2, Of: 3}) {
+		t.Errorf("%+v\n%+v", one, two)
+	}
+	back := &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Run: 3}, {Name: "two", Run: 1}}}
+	h := open(t, filepath.Join(t.TempDir(), "h.db"))
+	for _, r := range runs {
+		if _, err := h.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wrong *reports.PlanError
+	if _, err := Analyze(t.Context(), h, Options{Run: 3, Plan: back}); !errors.As(err, &wrong) {
+		t.Errorf("a phase that ends before the one before it: %v", err)
 	}
 }

@@ -138,6 +138,39 @@ func TestAPanicOfASpecKeepsNoOtherFromRunning(t *testing.T) {
 	}
 }
 
+// What broke comes before what was broken already, whatever the order of the suites.
+func TestOrderOfFailuresOutside(t *testing.T) {
+	suites := func(failed ...bool) *reports.Results {
+		r := &reports.Results{}
+		for i, f := range failed {
+			s := reports.Suite{Path: fmt.Sprintf("shop%d", i)}
+			if f {
+				s.Failures = []reports.SuiteFailure{{Node: "BeforeSuite"}}
+			}
+			r.Suites = append(r.Suites, s)
+			r.Specs = append(r.Specs, reports.Spec{Suite: s.Path, Leaf: "x", State: reports.Passed})
+		}
+		return r
+	}
+	var got []string
+	for _, o := range CompareOutside(suites(true, true, false), suites(false, true, true), false) {
+		got = append(got, string(o.Kind)+" "+o.Suite)
+	}
+	if diff := cmp.Diff([]string{"broke shop2", "still failing shop1", "fixed shop0"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, o := range CompareOutside(nil, suites(true, false), false) {
+		if o.Kind != reports.Failing {
+			t.Errorf("without a baseline: %+v", o)
+		}
+	}
+	for _, o := range CompareOutside(suites(true, false), &reports.Results{}, false) {
+		if o.Kind != reports.Gone {
+			t.Errorf("of a suite that is gone: %+v", o)
+		}
+	}
+}
+
 func TestFlakyOutsideTheSpecs(t *testing.T) {
 	// It fails in this run and did not in another one of the commit.
 	runs := goRuns(t, "", "", "build")

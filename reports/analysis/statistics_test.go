@@ -255,6 +255,9 @@ func TestForecast(t *testing.T) {
 	if why != "" || steady.Runs != 9.5 || steady.Low != 10 || steady.High != 10 || steady.N != 5 {
 		t.Errorf("two fewer each run, 19 to go: %+v, %q", steady, why)
 	}
+	if last, why := newForecast([]int{5000, 4999, 4998, 4997, 4996, 4995}, forecastLongest); why != "" || last.High != forecastLongest {
+		t.Errorf("in as many runs as a forecast looks ahead: %+v, %q", last, why)
+	}
 	// Steps 1, 3, 2, 2, 1, 3, 2, 2: mean 2, s = 0.7559, t(7) = 2.3646 (printed tables: 2.365).
 	f, why := newForecast([]int{80, 79, 76, 74, 72, 71, 68, 66, 64}, 10)
 	if f == nil {
