@@ -52,6 +52,8 @@ type Spec struct {
 	Line       int
 	Labels     []string
 	Output     string // output of a failed spec, if the runner records it per spec; limited to [MaxMessage]
+
+	Attachments []Attachment `json:",omitempty"` // at most [MaxAttachments]
 }
 
 // BothWays reports whether the spec both failed and passed in the runs of [Repeated].

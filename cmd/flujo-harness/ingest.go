@@ -70,9 +70,11 @@ the totals of an XML file differ from its tests, the tests are taken and the dif
 printed; failures that it states and does not list count as a failure of the suite. Ginkgo
 JSON, CTRF and the files of flujo-harness must agree with their own totals.
 The output of tests that failed is kept, cut at 16 KiB each and without secrets; properties
-of a test are kept as its labels, up to 32. Properties and outputs of whole testsuites and
-attachments are not kept, which is printed. Tests of a CTRF file with
-the status "other" count as pending.
+of a test are kept as its labels, up to 32. Of attachments (lines [[ATTACHMENT|path]], properties
+"attachment", those of CTRF and NUnit, artifacts of go test, report entries of Ginkgo that name a
+file) the name, the media type and the path below --root or the address are kept, up to 20 of a
+test, never the content. Properties and outputs of whole testsuites are not kept, which is printed.
+Tests of a CTRF file with the status "other" count as pending.
 
 Some runners do not write all that failed: no file has the failure of an after hook under
 node --test, or an error of vitest outside of tests. Let their exit code fail the job as well.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,8 +35,10 @@ func reportCommand() *cobra.Command {
 	var id int64
 	var verbose bool
 	var most int
+	page := &form{flag: "html", what: "the page, all in one file,"}
+	page.write = func(w io.Writer, a *analysis.Analysis) error { return render.RenderIn(filepath.Dir(page.path), w, a) } // of "-" it is the working folder
 	forms := []*form{
-		{flag: "html", what: "the page, all in one file,", write: render.Render},
+		page,
 		{flag: "md", what: "Markdown", write: func(w io.Writer, a *analysis.Analysis) error { return render.WriteMarkdown(w, a, most) }},
 		{flag: "json", what: "JSON for programs", write: render.WriteJSON},
 		{flag: "junit", what: "JUnit XML", write: render.WriteJUnit},

@@ -47,8 +47,8 @@ browser when a run arrives. A run of this module that is in progress is shown as
 whose process died is shown as cut off. It prints the address, with a token that the browser then
 keeps; requests by another name, without the token, or other than GET are refused.
 "?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
-/spec/ID a spec of the newest run; --open opens the browser. Ends with Ctrl-C. With --store it
-takes in the runs of other machines every half minute.
+/spec/ID a spec of the newest run, /file/RUN/PATH a file that is attached to one; --open opens the
+browser. Ends with Ctrl-C. With --store it takes in the runs of other machines every half minute.
 
 With --repository it shows several, each from a store of its own: / has a row for each, with
 the newest run and the jobs of its commit, and /NAME/ the pages above.

@@ -17,6 +17,7 @@ import (
 // [reports.Visible]. Shares are from 0 to 1. Lists may be nil.
 type Analysis struct {
 	Run      reports.Run      // the analyzed run
+	Root     string           // as in Options
 	Previous *history.RunLine // the baseline run, as in Baseline; nil if there is none
 	Headline Headline
 
@@ -82,6 +83,7 @@ type Options struct {
 
 	Quarantine *quarantine.Ledger // may be nil
 
+	Root   string    // folder of the module, in which attached files are; "" if not known
 	Source Source    // source of the code under test; nil if not available
 	Now    time.Time // time at which expiry dates are evaluated; zero means the start of the run
 }

@@ -17,7 +17,7 @@ import (
 // Analyze compares a run with its history. Errors are or wrap [ErrNoRuns], [history.ErrNoRun],
 // [*AgainstError], [*reports.PlanError], and the errors of package history.
 func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, error) {
-	a := analyzer{ctx: ctx, o: o, a: &Analysis{}}
+	a := analyzer{ctx: ctx, o: o, a: &Analysis{Root: o.Root}}
 	err := h.Read(ctx, func(r *history.Reader) error {
 		a.Reader = r
 		return a.account()

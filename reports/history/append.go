@@ -99,7 +99,7 @@ func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Append
 // identity returns the digest by which duplicate runs are recognised, a SHA-256 of the run's JSON.
 // The JSON is written in pieces, because as a whole it would be larger than the run.
 func identity(r reports.Run, comparisons, verdicts string) ([]byte, error) {
-	r.ID = 0
+	r.ID, r.Suites = 0, withoutAttachments(r.Suites)
 	d := digester{sum: sha256.New()}
 	if r.Key == "" {
 		d.value(r)
@@ -119,6 +119,20 @@ func identity(r reports.Run, comparisons, verdicts string) ([]byte, error) {
 	}
 	d.text("]")
 	return d.sum.Sum(nil), d.err
+}
+
+// withoutAttachments returns results without attachments. Whether their files were found depends on
+// where and when the results were read, and results that are read again must be the same run.
+func withoutAttachments(r *reports.Results) *reports.Results {
+	if r == nil || !slices.ContainsFunc(r.Specs, func(s reports.Spec) bool { return s.Attachments != nil }) {
+		return r
+	}
+	bare := *r
+	bare.Specs = slices.Clone(r.Specs)
+	for i := range bare.Specs {
+		bare.Specs[i].Attachments = nil
+	}
+	return &bare
 }
 
 // digester computes the digest of JSON that is written in pieces.
@@ -282,10 +296,16 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 		o.codes = append(o.codes, byte(code))
 		o.attempts = append(o.attempts, max(0, s.Attempts))
 		durations[i] = s.Duration
+		attached := ""
+		if len(s.Attachments) > 0 {
+			if attached, err = list(s.Attachments); err != nil {
+				return err
+			}
+		}
 		for _, text := range []struct {
 			s    string
 			into *[]sparse
-		}{{s.Detail, &o.details}, {s.Message, &o.messages}, {s.Output, &o.outputs}} {
+		}{{s.Detail, &o.details}, {s.Message, &o.messages}, {s.Output, &o.outputs}, {attached, &o.attached}} {
 			if text.s == "" {
 				continue
 			}

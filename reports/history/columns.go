@@ -31,6 +31,7 @@ type outcomes struct {
 	details  []sparse // texts that few specs have, as numbers of blobs
 	messages []sparse
 	outputs  []sparse // nothing is written of them where no spec has one, as before version 4
+	attached []sparse // JSON arrays of reports.Attachment; likewise, as before version 7
 }
 
 // sparse is a text that one spec has.
@@ -66,8 +67,11 @@ func (o *outcomes) pack() []byte {
 		p.int(int64(at - last - 1))
 		last = at
 	}
-	if len(o.outputs) > 0 {
+	if len(o.outputs)+len(o.attached) > 0 {
 		p.sparse(o.outputs)
+	}
+	if len(o.attached) > 0 {
+		p.sparse(o.attached)
 	}
 	return p.b
 }
@@ -141,6 +145,9 @@ func unpackOutcomes(b []byte) (*outcomes, error) {
 	}
 	if len(u.b) > 0 {
 		o.outputs = u.sparse(n)
+	}
+	if len(u.b) > 0 {
+		o.attached = u.sparse(n)
 	}
 	return o, u.end()
 }

@@ -287,6 +287,43 @@ func TestVersion1IsCarriedOver(t *testing.T) {
 	}
 }
 
+// The database was made by the last program of version 6, the JSON is what it read back. Runs with
+// attachments stand next to those without.
+func TestVersion6IsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if err := os.WriteFile(path, unzip(t, "history-v6.db.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var want []reports.Run
+	if err := json.Unmarshal(unzip(t, "history-v6.json.gz"), &want); err != nil {
+		t.Fatal(err)
+	}
+	h := open(t, path)
+	got, err := h.Latest(t.Context(), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	again := want[0]
+	if added, err := h.Append(t.Context(), again); err != nil || !added.Known || added.ID != want[0].ID {
+		t.Errorf("a run of version 6 is taken for another one: %+v, %v", added, err)
+	}
+	again.Suites.Specs[0].Attachments = []reports.Attachment{{Name: "log", Path: "out/a.log"}}
+	if added, err := h.Append(t.Context(), again); err != nil || !added.Known {
+		t.Errorf("attachments make another run of the same results: %+v, %v", added, err)
+	}
+	again.Commit = "1a2b3c4"
+	added, err := h.Append(t.Context(), again)
+	if err != nil || added.Known {
+		t.Fatal(added, err)
+	}
+	if r, err := h.Load(t.Context(), added.ID); err != nil || len(r.Suites.Specs[0].Attachments) != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // What cannot be carried over stays where it is, all of it.
 func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
@@ -452,7 +489,7 @@ func TestNewerHistory(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path)
 	var newer *sqlitedb.ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 6 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 7 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
 }

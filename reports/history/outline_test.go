@@ -10,13 +10,15 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// The outline of a run is the run without messages and outputs, and FillTexts adds those of the
+// The outline of a run is the run without messages, outputs and attachments, and FillTexts adds those of the
 // specs that are asked for: in any order of the results, with texts that specs share.
 func TestOutline(t *testing.T) {
 	first, second, third := sample.Spec("first", reports.Failed), sample.Spec("second", reports.Failed), sample.Spec("third", reports.Skipped)
 	first.Message, first.Output, first.Detail = "the same", "printed", "panicked"
 	second.Message = "the same"
 	third.Message = "not today"
+	third.Attachments = []reports.Attachment{{Name: "shot.png", Type: "image/png", Path: "out/shot.png"}, {Name: "page", Path: "https://example.com"}}
+	second.Attachments = third.Attachments[:1]
 	third.Labels = []string{"owner:tea", "slow"}
 	h := open(t, filepath.Join(t.TempDir(), "history.db"))
 	for _, specs := range [][]reports.Spec{{first, second, third}, {third, second, first}} {
@@ -40,7 +42,7 @@ func TestOutline(t *testing.T) {
 			var all []*reports.Spec
 			for i := range outline.Specs {
 				s := &outline.Specs[i]
-				if s.Message != "" || s.Output != "" {
+				if s.Message != "" || s.Output != "" || s.Attachments != nil {
 					t.Errorf("%s has the message %q and the output %q", s.Leaf, s.Message, s.Output)
 				}
 				if s.Leaf == "first" || s.Leaf == "third" {
@@ -52,7 +54,7 @@ func TestOutline(t *testing.T) {
 			}
 			for i := range whole.Specs {
 				if whole.Specs[i].Leaf == "second" {
-					whole.Specs[i].Message = ""
+					whole.Specs[i].Message, whole.Specs[i].Attachments = "", nil
 				}
 			}
 			if diff := cmp.Diff(whole.Specs, outline.Specs); diff != "" {

@@ -148,6 +148,7 @@ func (c *censoring) results(r reports.Results) *reports.Results {
 		c.changed = false
 		c.text(&s.Message)
 		c.text(&s.Output)
+		s.Attachments = c.attachments(s.Attachments)
 		c.name(&s.Suite)
 		c.name(&s.Leaf)
 		c.name(&s.Detail)
@@ -162,6 +163,15 @@ func (c *censoring) results(r reports.Results) *reports.Results {
 	}
 	tellApart(r.Specs, changed)
 	return &r
+}
+
+func (c *censoring) attachments(all []reports.Attachment) []reports.Attachment {
+	clean := slices.Clone(all)
+	for i := range clean {
+		c.text(&clean[i].Name)
+		c.text(&clean[i].Path)
+	}
+	return clean
 }
 
 // tellApart assigns new occurrences to specs whose names became equal because they differed only in

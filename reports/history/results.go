@@ -38,17 +38,17 @@ func (r *Reader) Results(run int64) (*reports.Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, r.fill(out.Specs, o, o.messages, o.outputs)
+	return out, r.fill(out.Specs, o)
 }
 
-// Outline reads the results of a run without the messages and outputs of its specs, which take most
-// of the memory. [Reader.FillTexts] adds them for individual specs.
+// Outline reads the results of a run without the messages, outputs and attachments of its specs, which
+// take most of the memory. [Reader.FillTexts] adds them for individual specs.
 func (r *Reader) Outline(run int64) (*reports.Results, error) {
 	out, _, err := r.outline(run)
 	return out, err
 }
 
-// FillTexts reads the messages and outputs of specs of an outline. It does not change specs that the
+// FillTexts reads the messages, outputs and attachments of specs of an outline. It does not change specs that the
 // run does not contain.
 func (r *Reader) FillTexts(run int64, specs []*reports.Spec) error {
 	if len(specs) == 0 {
@@ -68,14 +68,14 @@ func (r *Reader) FillTexts(run int64, specs []*reports.Spec) error {
 			into[i] = s
 		}
 	}
-	asked := func(texts []sparse) []sparse {
-		return slices.DeleteFunc(texts, func(t sparse) bool { return into[o.place(t.at)] == nil })
+	for _, texts := range []*[]sparse{&o.messages, &o.outputs, &o.attached} {
+		*texts = slices.DeleteFunc(*texts, func(t sparse) bool { return into[o.place(t.at)] == nil })
 	}
-	if err := r.fill(out.Specs, o, asked(o.messages), asked(o.outputs)); err != nil {
+	if err := r.fill(out.Specs, o); err != nil {
 		return err
 	}
 	for i, s := range into {
-		s.Message, s.Output = out.Specs[i].Message, out.Specs[i].Output
+		s.Message, s.Output, s.Attachments = out.Specs[i].Message, out.Specs[i].Output, out.Specs[i].Attachments
 	}
 	return nil
 }
@@ -165,11 +165,18 @@ func (r *Reader) specs(o *outcomes, durations []time.Duration) ([]reports.Spec, 
 	})
 }
 
-// fill adds messages and outputs to specs.
-func (r *Reader) fill(specs []reports.Spec, o *outcomes, messages, outputs []sparse) error {
-	return errors.Join(
-		r.texts(messages, func(at int, text string) { specs[o.place(at)].Message = text }),
-		r.texts(outputs, func(at int, text string) { specs[o.place(at)].Output = text }))
+// fill adds messages, outputs and attachments to specs.
+func (r *Reader) fill(specs []reports.Spec, o *outcomes) error {
+	var odd error
+	err := errors.Join(
+		r.texts(o.messages, func(at int, text string) { specs[o.place(at)].Message = text }),
+		r.texts(o.outputs, func(at int, text string) { specs[o.place(at)].Output = text }),
+		r.texts(o.attached, func(at int, text string) {
+			if err := unlist(text, &specs[o.place(at)].Attachments); err != nil {
+				odd = fmt.Errorf("attachments: %w", err)
+			}
+		}))
+	return errors.Join(err, odd)
 }
 
 // blobsAtOnce is how many blobs a query reads.

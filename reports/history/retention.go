@@ -112,7 +112,7 @@ func sweep(ctx context.Context, tx *sql.Tx) error {
 		if err != nil {
 			return fmt.Errorf("run %d: %w", row.run, err)
 		}
-		for _, texts := range [][]sparse{o.details, o.messages, o.outputs} {
+		for _, texts := range [][]sparse{o.details, o.messages, o.outputs, o.attached} {
 			for _, t := range texts {
 				blobs[t.blob] = true
 			}

@@ -22,6 +22,7 @@ func tenRuns(t *testing.T) *History {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for i := range 10 {
 		own := sample.Spec(fmt.Sprint("only in run ", i), reports.Failed)
+		own.Attachments = []reports.Attachment{{Name: "log", Path: fmt.Sprint("out/", i, ".log")}}
 		own.Message = strings.Repeat(fmt.Sprint("message of run ", i, " "), 1000)
 		if _, err := h.Append(t.Context(), reports.Run{Started: sample.Noon.Add(time.Duration(i) * time.Hour), Suites: sample.Results(5, own)}); err != nil {
 			t.Fatal(err)
@@ -72,7 +73,7 @@ func TestPrune(t *testing.T) {
 			if err := h.db.QueryRow("SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM blobs)").Scan(&names, &blobs); err != nil {
 				t.Fatal(err)
 			}
-			if names != 5+p.Left || blobs != 2*p.Left { // a roster and a message each
+			if names != 5+p.Left || blobs != 3*p.Left { // a roster, a message and the attachments each
 				t.Errorf("%d names and %d blobs are left of %d runs", names, blobs, p.Left)
 			}
 			added, err := h.Append(t.Context(), reports.Run{Started: sample.Noon.Add(100 * time.Hour), Suites: sample.Results(5)})

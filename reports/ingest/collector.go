@@ -21,6 +21,7 @@ type collector struct {
 	kept    int        // bytes of texts kept so far
 	index   map[uint64]int
 	seed    maphash.Seed
+	files   attachments
 	name    []byte // buffer
 	most    struct{ specs, kept int }
 }
@@ -28,6 +29,7 @@ type collector struct {
 func newCollector(reading *Reading, root string) *collector {
 	c := &collector{reading: reading, results: reading.Results, root: root, index: map[uint64]int{}, seed: maphash.MakeSeed()}
 	c.most.specs, c.most.kept = maxSpecs, maxKept
+	c.files.bases = []string{"."}
 	return c
 }
 
@@ -45,6 +47,9 @@ func (c *collector) add(s reports.Spec) error {
 		for _, text := range texts {
 			n += len(text)
 		}
+	}
+	for _, a := range s.Attachments {
+		n += len(a.Name) + len(a.Type) + len(a.Path) + 3*16 // the strings themselves
 	}
 	if err := c.keep(n); err != nil {
 		return err

@@ -44,7 +44,6 @@ type ctrfReader struct {
 
 	badTimes int    // durations that are none, and
 	badTime  string // the first of them
-	attached int    // attachments
 	extras   int    // tests with an "extra" of others
 	dropped  int    // labels
 	oddTags  int    // tests with tags that are no texts
@@ -168,10 +167,7 @@ func (r *ctrfReader) test() error {
 	spec := reports.Spec{Leaf: t.Name, Duration: r.duration(t.Duration), Attempts: 1 + retries, Message: both(textOf(t.Message), textOf(t.Trace)),
 		File: r.c.relative(textOf(t.FilePath)), Line: max(0, line), Labels: tags}
 	spec.Labels = r.labels(spec.Labels, t.Labels)
-	var attached []jsontext.Value
-	if json.Unmarshal(t.Attached, &attached) == nil {
-		r.attached += len(attached)
-	}
+	spec.Attachments = r.c.ctrfAttachments(&t)
 	at := place{host: strings.TrimSpace(textOf(t.Browser) + " " + textOf(t.Device)), file: spec.File, line: spec.Line}
 	r.found.Tests++
 	switch t.Status {
@@ -252,6 +248,33 @@ func (r *ctrfReader) labels(all []string, v jsontext.Value) []string {
 			return all
 		}
 		all = appendLabel(all, key, textOf(value), &r.dropped)
+	}
+	return all
+}
+
+// ctrfAttachments are those of a test and of its attempts.
+func (c *collector) ctrfAttachments(t *ctrfTest) (all []reports.Attachment) {
+	var attempts []struct {
+		Attached jsontext.Value `json:"attachments"`
+	}
+	lists := []jsontext.Value{t.Attached}
+	if json.Unmarshal(t.Attempts, &attempts) == nil { // which may be of another shape
+		for _, a := range attempts {
+			lists = append(lists, a.Attached)
+		}
+	}
+	for _, list := range lists {
+		var some []struct {
+			Name jsontext.Value `json:"name"`
+			Type jsontext.Value `json:"contentType"`
+			Path jsontext.Value `json:"path"`
+		}
+		if json.Unmarshal(list, &some) != nil {
+			continue
+		}
+		for _, a := range some {
+			all = c.attach(all, textOf(a.Name), textOf(a.Type), textOf(a.Path))
+		}
 	}
 	return all
 }
@@ -440,13 +463,8 @@ func (r *ctrfReader) notes() {
 	if r.oddTags > 0 {
 		r.c.note("tests with tags that are no texts, which are passed over: %d", r.oddTags)
 	}
-	for _, fact := range []struct {
-		n    int
-		what string
-	}{{r.attached, "attachments of tests"}, {r.extras, `tests with members in "extra"`}} {
-		if fact.n > 0 {
-			r.c.note("%s, which are not kept: %d", fact.what, fact.n)
-		}
+	if r.extras > 0 {
+		r.c.note("tests with members in \"extra\", which are not kept: %d", r.extras)
 	}
 	if r.dropped > 0 {
 		r.c.note(droppedLabels, r.dropped)

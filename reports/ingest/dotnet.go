@@ -70,7 +70,8 @@ type netTest struct {
 	failures                    int    // elements that hold one
 	doubt                       string // of the duration
 	message, trace, reason, out excerpt
-	said                        faults // messages of the failures
+	said                        faults  // messages of the failures
+	files                       excerpt // attached ones, a line each
 }
 
 func newNetReader(x *xmlReader, c *collector) netReader {
@@ -121,6 +122,11 @@ func (n *netReader) decide(t *netTest) {
 	s.Message = reports.Shorten(both(t.said.String(), t.reason.String()))
 	if s.State == reports.Failed {
 		s.Output = reports.Shorten(strings.TrimSpace(t.out.String()))
+	}
+	if t.files.size() > 0 {
+		for file := range strings.Lines(strings.TrimSpace(t.files.String())) {
+			s.Attachments = n.c.attach(s.Attachments, "", "", file)
+		}
 	}
 	if s.State == reports.Passed || s.State == reports.Failed {
 		s.Attempts = 1

@@ -32,6 +32,8 @@ type ExactSpec struct {
 	Attempts   int           `json:"attempts,omitempty"`
 	Retried    bool          `json:"retried,omitempty"`
 	Labels     []string      `json:"labels,omitempty"`
+
+	Attachments []reports.Attachment `json:"attachments,omitempty"`
 }
 
 // ExactSuite contains the same for a suite.
@@ -48,7 +50,7 @@ func NewExact(s *reports.Spec) *ExactSpec {
 		failed.State, failed.Detail = reports.Failed, string(s.State)
 		s = &failed
 	}
-	return &ExactSpec{Containers: s.Containers, Leaf: s.Leaf, Occurrence: s.Occurrence, State: s.State, Detail: s.Detail, Attempts: s.Attempts, Retried: s.Retried, Labels: s.Labels}
+	return &ExactSpec{Containers: s.Containers, Leaf: s.Leaf, Occurrence: s.Occurrence, State: s.State, Detail: s.Detail, Attempts: s.Attempts, Retried: s.Retried, Labels: s.Labels, Attachments: s.Attachments}
 }
 
 func ExactNode(f *reports.SuiteFailure) *ExactSpec { return &ExactSpec{Node: &f.Node} }
@@ -80,6 +82,12 @@ func (e *ExactSpec) fill(s *reports.Spec, found reports.State) error {
 	}
 	s.Containers, s.Leaf, s.Occurrence, s.State, s.Detail = e.Containers, e.Leaf, e.Occurrence, e.State, e.Detail
 	s.Attempts, s.Retried, s.Labels = e.Attempts, e.Retried, e.Labels
+	if len(e.Attachments) > 0 {
+		s.Attachments = nil
+	}
+	for _, a := range e.Attachments[:min(len(e.Attachments), reports.MaxAttachments)] {
+		s.Attachments = append(s.Attachments, a.Safe())
+	}
 	return nil
 }
 

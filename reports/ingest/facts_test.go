@@ -90,7 +90,7 @@ func TestFactsAreKeptOrNamedAsDropped(t *testing.T) {
 	}{
 		`<testsuite><testcase name="a"><properties><property name="owner" value="ann"/><property name="issue" value="7"/><property name="smoke" value=""/></properties></testcase></testsuite>`: {[]string{"owner:ann", "issue:7", "smoke"}, nil},
 		`<testsuite><properties><property name="java.version" value="21"/></properties><system-out>log</system-out><system-err> </system-err><testcase name="a"/></testsuite>`:                  {nil, []string{"properties of testsuites, which are not kept: 1", "outputs of testsuites, which are not kept: 1"}},
-		ctrf: {[]string{"slow", "owner:ann", "priority:1"}, []string{"it has no summary: its totals could not be checked", "attachments of tests, which are not kept: 2", `tests with members in "extra", which are not kept: 1`}},
+		ctrf: {[]string{"slow", "owner:ann", "priority:1"}, []string{"it has no summary: its totals could not be checked", "tests with members in \"extra\", which are not kept: 1", "attachments of tests without a path, which are not kept: 2"}},
 	} {
 		s, r := readOne(t, text)
 		if diff := gocmp.Diff(want.labels, s.Labels) + gocmp.Diff(want.notes, r.Notes); diff != "" {

@@ -33,7 +33,9 @@ func ReadGinkgo(r io.Reader, root string) (*reports.Results, error) {
 		return nil, err
 	}
 	reading := &Reading{Format: reports.FormatGinkgo, Results: &reports.Results{}}
-	if err := readGinkgo(in, newCollector(reading, root)); err != nil {
+	c := newCollector(reading, root)
+	defer c.files.close()
+	if err := readGinkgo(in, c); err != nil {
 		return nil, err
 	}
 	return reading.Results, nil
@@ -236,6 +238,7 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 	if node.RunTime < 0 {
 		return reports.Spec{}, fmt.Errorf("spec %q ran for %v", node.FullText(), node.RunTime)
 	}
+	spec.Attachments = s.c.entries(node.ReportEntries)
 	spec.Message = reports.Shorten(text)
 	spec.File, spec.Line = s.c.relative(at.FileName), at.LineNumber
 	return spec, nil
@@ -311,6 +314,22 @@ func failureText(node *types.SpecReport) string {
 		all.add(text)
 	}
 	return all.String()
+}
+
+// entries are the report entries that name a file of the module or an address. Ginkgo has no other
+// word for an attachment.
+func (c *collector) entries(all types.ReportEntries) (attached []reports.Attachment) {
+	for _, entry := range all {
+		var value string
+		if entry.Name == thresholds.OverheadEntry || json.Unmarshal([]byte(entry.Value.AsJSON), &value) != nil || strings.ContainsAny(value, "\n") {
+			continue
+		}
+		c.files.open(c.root)
+		if file, web, ok := c.located(value); ok && (web != "" || c.files.stat(file) != nil) {
+			attached = c.attach(attached, entry.Name, "", value)
+		}
+	}
+	return attached
 }
 
 // ginkgoOutput is what a spec wrote to GinkgoWriter, to stdout and stderr, and into report

@@ -328,7 +328,7 @@ func (g *goTestReader) end() error {
 		g.c.note(droppedLabels, g.dropped)
 	}
 	if g.stored > 0 {
-		g.c.note("tests that passed and stored artifacts: %d; their folders are not kept", g.stored)
+		g.c.note("tests that passed and stored artifacts outside of the module: %d; their folders are not kept", g.stored)
 	}
 	return nil
 }

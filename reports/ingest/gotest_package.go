@@ -56,7 +56,8 @@ type goTest struct {
 	verdict   bool // the last line that it printed is go test's, of the package
 	figures   bool // it printed the result of a benchmark
 	labels    []string
-	artifacts string
+	artifacts string // folder
+	attached  []reports.Attachment
 
 	// Numbers of events of its first run, 0 where there is none.
 	begin, pause, cont, stop int
@@ -203,7 +204,7 @@ func (p *goPackage) said(name, word, took string) {
 // message is what the test printed itself.
 func (t *goTest) message() string {
 	text := goMessage(t.out.String())
-	if t.artifacts != "" {
+	if t.artifacts != "" && t.attached == nil {
 		text += "\nartifacts: " + t.artifacts
 	}
 	return strings.TrimSpace(text)
@@ -323,7 +324,10 @@ func (g *goTestReader) tests(p *goPackage, action string, fail func(node, messag
 }
 
 func (g *goTestReader) spec(p *goPackage, t *goTest, family subtests) reports.Spec {
-	s := reports.Spec{Suite: p.suite.Path, Leaf: t.name, State: t.state, Attempts: t.runs, Duration: t.took, Labels: t.labels}
+	if file, _, ok := g.c.located(t.artifacts); ok && file != "" {
+		t.attached = g.c.attach(nil, "artifacts", "", t.artifacts)
+	}
+	s := reports.Spec{Suite: p.suite.Path, Leaf: t.name, State: t.state, Attempts: t.runs, Duration: t.took, Labels: t.labels, Attachments: t.attached}
 	switch {
 	case t.running:
 		s.State, s.Detail, s.Message = reports.Failed, "unfinished", cmp.Or(t.message(), "it began and has no end: its program stopped before")
@@ -338,7 +342,7 @@ func (g *goTestReader) spec(p *goPackage, t *goTest, family subtests) reports.Sp
 		for up := family.up(t.name); up != "" && s.Message == ""; up = family.up(up) {
 			s.Message = p.named[up].message() // of a panic, which is reported of the test above
 		}
-	case t.artifacts != "":
+	case t.artifacts != "" && t.attached == nil:
 		g.stored++
 	}
 	g.c.goWhere(&s)

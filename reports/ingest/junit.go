@@ -64,14 +64,14 @@ type junitReader struct {
 	bench     []junitResult     // benchmarks that passed
 	gotestsum bool
 
-	output                                 excerpt // output of a testsuite
-	properties, outputs, dropped, attached int     // numbers of properties etc. that are not kept
-	repeated                               int     // results of names with both passes and failures
-	rescued                                int     // testcases that are attempts of another one
-	counted                                int     // testcases that are repeats of a Go test by -count
-	words, strange                         int     // unknown statuses and unknown elements of testcases
-	oddWord, oddElement                    string  // first of each
-	commented                              int     // failed tests according to the comments at the end of the file
+	output                       excerpt // output of a testsuite
+	properties, outputs, dropped int     // numbers of properties etc. that are not kept
+	repeated                     int     // results of names with both passes and failures
+	rescued                      int     // testcases that are attempts of another one
+	counted                      int     // testcases that are repeats of a Go test by -count
+	words, strange               int     // unknown statuses and unknown elements of testcases
+	oddWord, oddElement          string  // first of each
+	commented                    int     // failed tests according to the comments at the end of the file
 }
 
 // junitSuite is an open testsuite.
@@ -170,7 +170,7 @@ func (j *junitReader) noteDropped() {
 		n    int
 		what string
 	}{
-		{j.properties, "properties of testsuites"}, {j.outputs, "outputs of testsuites"}, {j.attached, "attachments of tests"},
+		{j.properties, "properties of testsuites"}, {j.outputs, "outputs of testsuites"},
 	} {
 		if fact.n > 0 {
 			j.c.note("%s, which are not kept: %d", fact.what, fact.n)
@@ -377,9 +377,13 @@ func (j *junitReader) inCase(name string, a map[string]string) {
 	case "system-err":
 		j.collect(&t.log)
 	case "property":
+		if attaches(a["name"]) && a["value"] != "" {
+			t.attached = j.c.attach(t.attached, "", "", a["value"])
+			return
+		}
 		t.labels = appendLabel(t.labels, a["name"], a["value"], &j.dropped)
 	case "attachment":
-		j.attached++
+		t.attached = j.c.attach(t.attached, a["name"], a["type"], cmp.Or(a["path"], a["href"], a["url"], a["src"], a["file"]))
 	default:
 		switch name = strings.ToLower(name); {
 		case slices.Contains(failingElements, name):

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"hash/fnv"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ type JunitCase struct {
 	out, log          excerpt // system-out and system-err
 	labels            []string
 	exact             string // property of files of render.WriteJUnit, see ExactName
+	attached          []reports.Attachment
 }
 
 // reset clears t for another testcase and keeps its buffers.
@@ -132,6 +134,7 @@ func (j *junitReader) take(t *JunitCase) error {
 		n.skips = 1
 	}
 	j.word(t)
+	spec.Attachments = j.attachedTo(t)
 	is := func(words []string) bool { return slices.Contains(words, t.status) || slices.Contains(words, t.result) }
 	switch {
 	case t.Skipped && (t.skip == mayFail || t.skipType == todo) && t.Failures > 0:
@@ -157,7 +160,7 @@ func (j *junitReader) take(t *JunitCase) error {
 		if len(t.rescued.texts) > 0 {
 			spec.Message = cmp.Or(t.faults.String(), spec.Message)
 		}
-		spec.Output = outputOf(&t.out, &t.log)
+		spec.Output = strings.TrimSpace(attachedOnly.ReplaceAllString(outputOf(&t.out, &t.log), ""))
 		failedAt(&spec, t.Class, j.c.relative)
 	case t.Skipped, is(skippedWords): // GoogleTest has no element for the latter
 		n.skipped, spec.State, spec.Attempts, spec.Message = 1, reports.Skipped, 0, both(t.skip, t.skipText.String())
@@ -192,6 +195,33 @@ func (j *junitReader) take(t *JunitCase) error {
 	}
 	s.cases = append(s.cases, r)
 	return j.c.keep(r.size)
+}
+
+// attachedLine attaches a file by a line of the output, as the plugin for attachments of Jenkins and
+// GitLab have it, and Playwright writes it.
+var attachedLine = regexp.MustCompile(`\[\[ATTACHMENT\|([^\]\n]+)\]\]`)
+
+// attachedOnly is a line with nothing else in it, which says nothing beside the attachment.
+var attachedOnly = regexp.MustCompile(`(?m)^[ \t]*\[\[ATTACHMENT\|[^\]\n]+\]\][ \t\r]*\n?`)
+
+// attachedTo are the attachments of a testcase, those of elements and properties first.
+func (j *junitReader) attachedTo(t *JunitCase) []reports.Attachment {
+	all := t.attached
+	for _, text := range append([]string{t.out.String(), t.log.String()}, t.rescued.texts...) { // attempts have what they wrote in their texts
+		if !strings.Contains(text, "[[") {
+			continue
+		}
+		for _, m := range attachedLine.FindAllStringSubmatch(text, -1) {
+			all = j.c.attach(all, "", "", m[1])
+		}
+	}
+	return all
+}
+
+// attaches reports whether a property of a test names a file, as "attachment" or
+// "testrail_attachment".
+func attaches(property string) bool {
+	return strings.HasSuffix("_"+strings.ToLower(property), "_attachment")
 }
 
 // outputOf joins the outputs of a test to its two streams, up to the size limit of a message.

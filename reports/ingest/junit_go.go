@@ -147,6 +147,7 @@ func again(s *reports.Spec, o reports.Spec, attempts bool) {
 		*s = o
 	}
 	s.Attempts, s.Duration = was.Attempts+o.Attempts, was.Duration+o.Duration
+	s.Attachments = bothAttached(was.Attachments, o.Attachments)
 	s.Retried = was.Retried || o.Retried
 	passed := was.State == reports.Passed || o.State == reports.Passed || s.Retried
 	if s.State == reports.Failed && attempts && passed {

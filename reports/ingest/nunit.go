@@ -209,8 +209,9 @@ func (r *nunitReader) inTest(t *netTest, name string) {
 		r.collect(&t.reason)
 	case name == "output":
 		r.collect(&t.out)
-	case name == "attachment":
-		r.attached++
+	case name == "filePath" && r.within("attachment"):
+		t.files.add("\n")
+		r.collect(&t.files)
 	}
 }
 

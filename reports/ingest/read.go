@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -49,12 +50,16 @@ const (
 // byte order mark, UTF-16. It recognises the format by the content. Paths below root, the folder
 // of the module, become relative to it; if root is empty, they stay unchanged. The file is read as
 // a stream: the memory needed depends on the number of specs and on the texts of failures, not on
-// the size of the file.
+// the size of the file. Attachments become paths below root and addresses of the web; no attached
+// file is read.
 //
 // Input that is not a complete and consistent file of results is a [*FormatError]. The results of
 // an interrupted run are accepted if the format shows what is missing; they then contain a
 // [reports.SuiteFailure].
-func Read(r io.Reader, root string) (*Reading, error) {
+func Read(r io.Reader, root string) (*Reading, error) { return readFrom(r, root, "") }
+
+// readFrom is [Read] for a file in a folder, "" if it is unknown.
+func readFrom(r io.Reader, root, folder string) (*Reading, error) {
 	in, err := unpack(r)
 	if err != nil {
 		return nil, err
@@ -65,6 +70,10 @@ func Read(r io.Reader, root string) (*Reading, error) {
 	}
 	reading := &Reading{Format: format.Name, Results: &reports.Results{}}
 	c := newCollector(reading, root)
+	defer c.files.close()
+	if folder != "" {
+		c.files.from(root, folder)
+	}
 	err = format.read(in, c)
 	if err == nil {
 		err = in.drained()
@@ -80,6 +89,7 @@ func Read(r io.Reader, root string) (*Reading, error) {
 		return nil, f
 	}
 	reading.Digest = in.digest()
+	c.noteAttachments()
 	if err := reports.CheckCommit(strings.ToLower(reading.Commit)); err != nil {
 		c.note("its commit is left out: %v", err)
 		reading.Commit = ""
@@ -95,7 +105,7 @@ func ReadFile(path, root string) (*Reading, error) {
 		return nil, &FormatError{File: path, Err: err, Next: "name an existing file that may be read"}
 	}
 	defer f.Close()
-	reading, err := Read(f, root)
+	reading, err := readFrom(f, root, filepath.Dir(path))
 	if format := (*FormatError)(nil); errors.As(err, &format) {
 		format.File = path
 	}

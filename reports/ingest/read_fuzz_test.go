@@ -101,6 +101,11 @@ func sound(t *testing.T, r *Reading) {
 			s.Attempts < 0, s.Duration < 0, s.Occurrence < 1, s.Line < 0, len(s.Message) > reports.MaxMessage+100:
 			t.Fatalf("%+v", *s)
 		}
+		for _, a := range s.Attachments {
+			if a != a.Safe() || a.Name == "" || len(s.Attachments) > reports.MaxAttachments {
+				t.Fatalf("%+v", s.Attachments)
+			}
+		}
 	}
 	for _, s := range r.Results.Suites {
 		if s.Duration < 0 {

@@ -187,6 +187,14 @@ func TestPageInChromium(t *testing.T) {
 	}
 	t.Run("layout", func(t *testing.T) { layouts(t, newTab(t, browser)) })
 	t.Run("keys alone", func(t *testing.T) { keysAlone(newTab(t, browser), path) })
+	t.Run("attached", func(t *testing.T) {
+		a := attachedTo(t, attachedSamples...)
+		path, err := WriteReport(filepath.Join(a.Root, ".flujo", "report"), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		attachedInBrowser(newTab(t, browser), path)
+	})
 	t.Run("live", func(t *testing.T) { livePage(newTab(t, browser)) })
 	t.Run("hostile", func(t *testing.T) { obeysNobody(newTab(t, browser)) })
 	t.Run("large", func(t *testing.T) { large(newTab(t, browser)) })

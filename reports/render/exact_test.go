@@ -32,7 +32,7 @@ func essenceOf(r *reports.Results) essence {
 	}
 	for i := range r.Specs {
 		s := &r.Specs[i]
-		e.Specs = append(e.Specs, fmt.Sprintf("%q %q %s %q attempts %d retried %v labels %q printed %q", s.Key(), s.Name(), s.State, s.Detail, s.Attempts, s.Retried, s.Labels, strings.TrimSpace(reports.VisibleBlock(s.Output))))
+		e.Specs = append(e.Specs, fmt.Sprintf("%q %q %s %q attempts %d retried %v labels %q attached %q printed %q", s.Key(), s.Name(), s.State, s.Detail, s.Attempts, s.Retried, s.Labels, s.Attachments, strings.TrimSpace(reports.VisibleBlock(s.Output))))
 	}
 	slices.Sort(e.Failures)
 	slices.Sort(e.Specs)
@@ -139,6 +139,10 @@ func drawResults(t *rapid.T) *reports.Results {
 		default:
 			s.State = reports.Passed
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "attachments") {
+			s.Attachments = append(s.Attachments, rapid.SampledFrom([]reports.Attachment{{Name: "log", Type: "text/plain", Path: "out/a.log"}, {Name: "odd\x1b \u202ename", Type: "image/png", Path: "a b/c%.png"}, {Name: "outside"}, {Name: "page", Path: "https://example.com/?a=b&c"}}).Draw(t, "attachment"))
+		}
+		s.Attachments = slices.Compact(s.Attachments)
 		r.Specs = append(r.Specs, s)
 	}
 	return r

@@ -63,7 +63,14 @@ func policy(live bool) string {
 // Render writes the account as one page that stands alone: no network, nothing beside
 // it; it can be mailed, archived and printed, and read without JavaScript. Nothing is
 // written when the page cannot be made.
-func Render(w io.Writer, a *analysis.Analysis) error { return render(w, newPage(a)) }
+func Render(w io.Writer, a *analysis.Analysis) error { return render(w, newPage(a, attachedFiles{})) }
+
+// RenderIn is [Render] for a page in a folder, from which attached files are linked.
+func RenderIn(folder string, w io.Writer, a *analysis.Analysis) error {
+	files := filesFrom(a, folder)
+	defer files.close()
+	return render(w, newPage(a, files))
+}
 
 func render(w io.Writer, p page) error {
 	var text bytes.Buffer
@@ -132,7 +139,9 @@ func WriteReport(dir string, a *analysis.Analysis) (string, error) {
 		return fail(err)
 	}
 	defer root.Close()
-	p, full := newPage(a), map[string]string{}
+	files := filesFrom(a, dir)
+	defer files.close()
+	p, full := newPage(a, files), map[string]string{}
 	for i, t := range a.Attention[:min(len(a.Attention), maxAttention)] {
 		if whole := reports.VisibleBlock(strings.TrimSpace(t.Message)); utf8.RuneCountInString(whole) > maxShown {
 			name := path.Join(messagesDir, specID(t.Spec)+".txt")

@@ -77,7 +77,8 @@ type page struct {
 
 type fact struct{ Name, Value string }
 
-func newPage(a *analysis.Analysis) page {
+// newPage makes the page of an analysis. Attached files are linked as files says.
+func newPage(a *analysis.Analysis, files attachedFiles) page {
 	run := &a.Run
 	p := page{
 		Title:   fmt.Sprintf("%s: %s", strings.ToLower(a.Headline.Word), pageOf(run.Origin, "flujo-harness report")),
@@ -109,7 +110,7 @@ func newPage(a *analysis.Analysis) page {
 		p.NoSpecs = "Suites were not part of this run."
 	}
 	if run.Suites != nil {
-		p.addSpecs(a)
+		p.addSpecs(a, files)
 	}
 	p.addRates(a)
 	p.addCosts(a)

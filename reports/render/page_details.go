@@ -13,6 +13,8 @@ type specDetails struct {
 	Quarantine string        `json:"quarantine,omitempty"`
 	Green      string        `json:"green,omitempty"` // systems on which it passes
 	Failures   []pastFailure `json:"failures,omitempty"`
+
+	Attached []attachedView `json:"attached,omitempty"` // of a spec without a card, which has them
 }
 
 // pastFailure is one distinct message of a spec in the runs before.

@@ -36,7 +36,7 @@ func TestSystemsThatASpecFailsOn(t *testing.T) {
 	run := reports.Run{Suites: sample.Results(1, bad), Origin: reports.Origin{OS: "linux", Arch: "amd64"}}
 	a := analysis.Alone(run)
 	a.Failures = []analysis.Failure{{Spec: &bad, Red: []string{"windows/amd64", "linux/amd64"}}}
-	table := newSpecTable(a)
+	table := newSpecTable(a, attachedFiles{})
 	if diff := cmp.Diff([]string{"linux/amd64", "windows/amd64"}, table.Systems); diff != "" {
 		t.Error(diff)
 	}

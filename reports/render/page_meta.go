@@ -23,7 +23,7 @@ func pageOf(o reports.Origin, otherwise string) string {
 func meta(run reports.Run) (all []link) {
 	add := func(text, address string) {
 		if text != "" {
-			all = append(all, link{text, webAddress(address)})
+			all = append(all, link{text, reports.WebAddress(address)})
 		}
 	}
 	if run.ID != 0 {
@@ -75,21 +75,12 @@ func jobText(o reports.Origin) string {
 	return text.Cut(text.OneLine(strings.Join(parts, ", ")), 100)
 }
 
-// webAddress is an address of the web that others gave, "" where it is none.
-func webAddress(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || s != reports.Visible(s) {
-		return ""
-	}
-	return s
-}
-
 // sourceLink is the place of a failure, with the address of the line; base is that of the files
 // of the commit. A file outside of the module has none.
 func sourceLink(base, file string, line int) link {
 	l := link{Text: text.Where(file, line)}
 	clean := path.Clean(strings.ReplaceAll(file, "\\", "/"))
-	if base = webAddress(base); base == "" || file == "" || path.IsAbs(clean) || strings.HasPrefix(clean, "../") || strings.Contains(clean, ":") {
+	if base = reports.WebAddress(base); base == "" || file == "" || path.IsAbs(clean) || strings.HasPrefix(clean, "../") || strings.Contains(clean, ":") {
 		return l
 	}
 	l.URL = base + (&url.URL{Path: clean}).EscapedPath()

@@ -59,7 +59,7 @@ func TestThePageSaysWhoseItIs(t *testing.T) {
 func TestLinksLeadToTheWebOnly(t *testing.T) {
 	for address, good := range map[string]bool{"https://ci.example/7": true, "http://ci.example": true, "javascript:alert(1)": false, "data:text/html,x": false, "//ci.example": false,
 		"https://ann:secret@ci.example/": false, "/7": false, "": false, "https://ci.example/\u202e": false, "file:///etc/passwd": false} {
-		if got := webAddress(address); got != "" != good {
+		if got := reports.WebAddress(address); got != "" != good {
 			t.Errorf("%q: %q", address, got)
 		}
 	}

@@ -78,9 +78,10 @@ type attentionView struct {
 	Rerun, Owner, Age, Cluster string
 	Full                       string // file with the whole message, "": it is here
 	Labels                     []string
+	Attached                   []attachedView
 }
 
-func (p *page) addSpecs(a *analysis.Analysis) {
+func (p *page) addSpecs(a *analysis.Analysis, files attachedFiles) {
 	p.Specs = newSpecs(a)
 	if t := a.Target; t != nil && p.Specs.Bar != nil {
 		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
@@ -91,14 +92,16 @@ func (p *page) addSpecs(a *analysis.Analysis) {
 			p.MoreAttention = len(a.Attention) - maxAttention
 			break
 		}
-		if v := newAttention(by, a.Run.Origin.FileURL, i, t); i < maxUnfolded {
+		v := newAttention(by, a.Run.Origin.FileURL, i, t)
+		v.Attached = files.views(t.Spec)
+		if i < maxUnfolded {
 			p.Attention = append(p.Attention, v)
 		} else {
 			p.Folded = append(p.Folded, v)
 		}
 	}
 	p.addOutside(a)
-	p.Table, p.Suites = newSpecTable(a).pack(), suiteRows(a.Run.Suites)
+	p.Table, p.Suites = newSpecTable(a, files).pack(), suiteRows(a.Run.Suites)
 	p.Matrix = newMatrix(a.Matrix, a.Moves)
 	for _, g := range a.Green {
 		id := ""

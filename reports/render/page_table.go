@@ -136,8 +136,9 @@ const idLength = 12
 func shortID(s *reports.Spec) string { return specID(s)[:idLength] }
 
 // newSpecTable makes the table of the specs of a run.
-func newSpecTable(a *analysis.Analysis) specTable {
-	t := specTable{IDLength: idLength, Runs: tableRuns(a.Outcomes.Runs), Details: newDetails(a), FileURL: webAddress(a.Run.Origin.FileURL)}
+func newSpecTable(a *analysis.Analysis, attached attachedFiles) specTable {
+	t := specTable{IDLength: idLength, Runs: tableRuns(a.Outcomes.Runs), Details: newDetails(a), FileURL: reports.WebAddress(a.Run.Origin.FileURL)}
+	addAttached(a, t.Details, attached)
 	moves := map[reports.Digest]*analysis.Move{}
 	for i := range a.Moves {
 		moves[a.Moves[i].Spec.Digest()] = &a.Moves[i]

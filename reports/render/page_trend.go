@@ -137,9 +137,9 @@ func limitsText(changes []analysis.LimitChange) string {
 func letter(i int) string { return string(rune('A' + i)) }
 
 func newTrendRow(r history.RunLine, o reports.Origin) trendRow {
-	row := trendRow{Run: lineName(r), Branch: text.Cut(reports.Visible(r.Branch), 60), Commit: link{text.ShortCommit(r.Commit), webAddress(o.CommitURL)},
+	row := trendRow{Run: lineName(r), Branch: text.Cut(reports.Visible(r.Branch), 60), Commit: link{text.ShortCommit(r.Commit), reports.WebAddress(o.CommitURL)},
 		Subject: text.Cut(text.OneLine(o.Subject), 72), Outcome: r.Outcome.String(), Passed: "no results", Rate: "none", Skipped: "none"}
-	row.Job = link{jobText(o), webAddress(o.JobURL)}
+	row.Job = link{jobText(o), reports.WebAddress(o.JobURL)}
 	if r.Seconds > 0 {
 		row.Took = text.Took(text.Seconds(r.Seconds))
 	}

@@ -58,6 +58,7 @@ func cookie(r *http.Request) string {
 //	/run/NAME           a run by its digest, or by its number in this history
 //	/compare?a=A&b=B    run B compared with run A
 //	/spec/ID            a spec of the newest run
+//	/file/RUN/PATH      a file that is attached to a spec of a run
 //	/live               the part of the page that shows runs in progress
 //	/events             news of the history and of runs in progress, as server-sent events
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -105,6 +106,8 @@ func (l *Live) answer(w http.ResponseWriter, r *http.Request) {
 	case specPath.MatchString(at):
 		w.Header().Set("Location", l.Prefix+"/#spec="+path.Base(at))
 		w.WriteHeader(http.StatusSeeOther)
+	case strings.HasPrefix(at, "/file/"):
+		l.file(w, r, strings.TrimPrefix(at, "/file/"))
 	case at == "/live":
 		l.running(w)
 	case at == "/events":
@@ -181,7 +184,10 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 		refuse(w, errors.Join(err, failed))
 		return
 	default:
-		p = newPage(a)
+		files := openAttached(a)
+		defer files.close()
+		files.href = l.fileAddress(a.Run.ID)
+		p = newPage(a, files)
 		p.serve(a.Trend.Points, l.Prefix)
 	}
 	if l.Prefix != "" {

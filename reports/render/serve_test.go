@@ -207,7 +207,7 @@ func TestServeAddresses(t *testing.T) {
 // The list of runs leads to the page of each by its digest, which is the same in every copy.
 func TestServedRunsHaveAddresses(t *testing.T) {
 	a := accountOf(t, analysis.Options{}, sample.Cells("a:.", "b:.")...)
-	p := newPage(a)
+	p := newPage(a, attachedFiles{})
 	if p.Trend.Rows[0].URL != "" {
 		t.Errorf("a file leads to %q", p.Trend.Rows[0].URL)
 	}

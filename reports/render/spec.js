@@ -29,6 +29,7 @@ function specPage(id) {
   } else if (stateOf(i) === 1) {
     box.append(el('p', {}, ['Its message is not in this page, which has those of the first specs that fail: flujo-harness report --json has all.']));
   }
+  attached(box, more.attached);
   pastFailures(box, more);
   if (cells) { box.append(el('h3', {}, ['Runs, the oldest first']), wholeStrip(cells), key()); }
   durations(box, (T.times || [])[i]);
@@ -58,6 +59,17 @@ function specFacts(i, cells, more) {
     if (state === 1 && first < cells.length) { list('failing since', runName(T.runs[first]), facts); }
   }
   return facts;
+}
+
+// attached lists the attachments of a spec without a card. Their addresses are a file's or of the web.
+function attached(box, all) {
+  if (!all) { return; }
+  var p = el('p', { 'class': 'attached' }, ['Attached: ']);
+  all.forEach(function (a, k) {
+    var safe = a.u && (/^https?:/.test(a.u) || !/^[a-z][a-z0-9+.-]*:/i.test(a.u));
+    p.append(k ? ', ' : '', safe ? el('a', { href: a.u, rel: 'noreferrer noopener' }, [a.n]) : a.n, a.t ? el('span', { 'class': 'soft small' }, [' (' + a.t + ')']) : '');
+  });
+  box.append(p);
 }
 
 // pastFailures shows each distinct failure of earlier runs once.

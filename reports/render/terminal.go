@@ -18,6 +18,7 @@ const (
 	maxFailures = 5  // shown with their messages
 	maxMessage  = 10 // lines of one
 	maxOutput   = 4  // last lines of what a failed spec wrote
+	maxPaths    = 3  // attachments of a failed spec
 	maxNotes    = 4
 )
 
@@ -109,6 +110,14 @@ func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 		for _, l := range all[max(0, len(all)-maxOutput):] {
 			lines = append(lines, "      "+on.paint(styleDim, on.cut(l, width-6)))
 		}
+	}
+	paths := attachedPaths(t.Spec)
+	for i, path := range paths {
+		if i == maxPaths {
+			lines = append(lines, indent+on.paint(styleDim, fmt.Sprintf("and %s more attached", text.Count(len(paths)-i))))
+			break
+		}
+		lines = append(lines, indent+on.paint(styleDim, "attached  ")+on.cut(path, width-14))
 	}
 	if t.Rerun != "" {
 		lines = append(lines, indent+on.paint(styleDim, "again  ")+reports.Visible(t.Rerun))

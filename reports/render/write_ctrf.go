@@ -53,7 +53,15 @@ type ctrfTestOut struct {
 	Retries  int      `json:"retries,omitempty"` // of a spec that failed in between
 	Flaky    bool     `json:"flaky,omitempty"`
 
+	Attached []ctrfAttachmentOut `json:"attachments,omitempty"`
+
 	Extra map[string]*ingest.ExactSpec `json:"extra,omitempty"` // of exactName
+}
+
+type ctrfAttachmentOut struct {
+	Name string `json:"name"`
+	Type string `json:"contentType"`
+	Path string `json:"path"` // from the root of the module, or an address
 }
 
 // WriteCTRF writes the specs of the run in the Common Test Report Format
@@ -132,6 +140,14 @@ func newCTRFTest(s *reports.Spec) ctrfTestOut {
 	if s.Retried || s.State == reports.Failed { // a spec that passed each time is not one that needed to be tried again
 		t.Retries = max(0, s.Attempts-1)
 	}
+	pathless := false // the format wants a path
+	for _, one := range safe(s.Attachments) {
+		if one.Path == "" {
+			pathless = true
+			continue
+		}
+		t.Attached = append(t.Attached, ctrfAttachmentOut{one.Name, one.Type, one.Path})
+	}
 	if s.Output != "" {
 		t.Stdout = strings.Split(s.Output, "\n")
 	}
@@ -139,7 +155,7 @@ func newCTRFTest(s *reports.Spec) ctrfTestOut {
 	if s.State == reports.Skipped || s.State == reports.Pending {
 		attempts = 0
 	}
-	if t.Name != s.Leaf || t.Raw != "" || s.Attempts != attempts || s.Retried && s.Attempts < 2 || s.Occurrence != 1 || s.Suite == "" {
+	if t.Name != s.Leaf || t.Raw != "" || s.Attempts != attempts || s.Retried && s.Attempts < 2 || s.Occurrence != 1 || s.Suite == "" || pathless {
 		t.Extra = extraOf(ingest.NewExact(s))
 	}
 	return t

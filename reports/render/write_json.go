@@ -173,6 +173,8 @@ type jsonTransition struct {
 	Message string   `json:"message,omitempty"`
 	Rerun   string   `json:"rerun,omitempty"`
 	Output  string   `json:"output,omitempty"` // what a spec that failed wrote
+
+	Attachments []reports.Attachment `json:"attachments,omitempty"` // paths from the root of the module, or addresses
 }
 
 type jsonGreen struct {
@@ -352,7 +354,7 @@ func (r *jsonReport) addSpecs(a *analysis.Analysis) {
 	r.Transitions = &ingest.Items{N: len(a.Moves), At: func(i int) any {
 		m := &a.Moves[i]
 		return jsonTransition{Kind: string(m.Kind), Before: string(m.Before), Now: string(m.Now), From: m.From, Like: m.Like,
-			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Digest()], Output: m.Spec.Output}
+			Spec: newJSONSpec(m.Spec), Message: m.Spec.Message, Rerun: rerun[m.Spec.Digest()], Output: m.Spec.Output, Attachments: safe(m.Spec.Attachments)}
 	}}
 	r.Green = &ingest.Items{N: len(a.Green), At: func(i int) any {
 		g := &a.Green[i]

@@ -195,7 +195,7 @@ func (c *junitCaseOut) plainlySays(s *reports.Spec) bool {
 	}
 	p, _ := ingest.PlainExact(&t, s.Suite)
 	return p.State == s.State && p.Leaf == s.Leaf && slices.Equal(p.Containers, s.Containers) && p.Occurrence == s.Occurrence &&
-		p.Attempts == s.Attempts && p.Retried == s.Retried && p.Detail == s.Detail && len(s.Labels) == 0
+		p.Attempts == s.Attempts && p.Retried == s.Retried && p.Detail == s.Detail && len(s.Labels) == 0 && len(s.Attachments) == 0
 }
 
 // leafName is a name that no reader takes for none, and that tells specs of the same

@@ -86,9 +86,9 @@ func markdownHead(a *analysis.Analysis) string {
 	var of []string
 	o := a.Run.Origin
 	if a.Run.Commit != "" {
-		of = append(of, "commit "+htmlLink(link{text.ShortCommit(a.Run.Commit), webAddress(o.CommitURL)}))
+		of = append(of, "commit "+htmlLink(link{text.ShortCommit(a.Run.Commit), reports.WebAddress(o.CommitURL)}))
 	}
-	if job := (link{jobText(o), webAddress(o.JobURL)}); job.Text != "" {
+	if job := (link{jobText(o), reports.WebAddress(o.JobURL)}); job.Text != "" {
 		of = append(of, htmlLink(job))
 	}
 	if len(of) > 0 && len(strings.Join(of, "")) < 800 {

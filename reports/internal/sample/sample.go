@@ -139,6 +139,7 @@ func BrokenRun() (reports.Run, []reports.Run) {
 	retried := Spec("survives kill -9", reports.Passed)
 	retried.Retried, retried.Attempts, retried.Message = true, 3, "Timed out after 1.000s."
 	broke := Spec("resumes at step 3", reports.Failed)
+	broke.Attachments = []reports.Attachment{{Name: "screenshot.png", Type: "image/png", Path: "out/resumes/screenshot.png"}, {Name: "core dump"}}
 	panicked := Spec("answers two humans at once", reports.Failed)
 	panicked.Detail, panicked.Message = "panicked", "Test Panicked\nassignment to entry in nil map"
 	run.Suites = Results(0, retried, broke, panicked, Spec("reads a newer file", reports.Skipped), Spec("talks to Postgres", reports.Pending))
@@ -270,6 +271,7 @@ func LeakyRun() (reports.Run, []reports.Run) {
 	bad := Spec("calls the model with "+Canaries[0], reports.Failed)
 	bad.Containers, bad.Labels = []string{"with " + Canaries[1]}, []string{Canaries[2]}
 	bad.Message, bad.Detail, bad.Output = said, Canaries[0], said
+	bad.Attachments = []reports.Attachment{{Name: Canaries[0] + ".txt", Path: "https://example.com/a?token=" + Canaries[1]}}
 	before := Spec("a text before the one that gives it away: "+Canaries[3], reports.Passed)
 	s := &run.Suites.Suites[0]
 	s.Path, bad.Suite = "tests of "+Canaries[1], "tests of "+Canaries[1] // JUnit has it from who wrote the test

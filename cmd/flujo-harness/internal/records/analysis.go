@@ -47,7 +47,7 @@ func (f *AnalysisFlags) Register(cmd *cobra.Command) {
 
 // Options reads the files that the flags name.
 func (f *AnalysisFlags) Options(p project.Project) (analysis.Options, error) {
-	o := analysis.Options{Window: f.Window, Source: project.Commits{Project: p}, Now: time.Now()}
+	o := analysis.Options{Window: f.Window, Root: p.Root, Source: project.Commits{Project: p}, Now: time.Now()}
 	if u, err := url.Parse(f.source); f.source != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return o, cli.Usage(fmt.Errorf("--source-url %q: use an address that starts with https://, such as https://github.com/owner/name/blob/{commit}/", f.source))
 	}
