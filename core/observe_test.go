@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -63,6 +64,7 @@ type span struct {
 	noop.Span
 	t          *tracer
 	name, note string
+	status     string // attribute flujo.status
 }
 
 type parentKey struct{}
@@ -79,12 +81,19 @@ func (tr *tracer) Start(ctx context.Context, name string, opts ...trace.SpanStar
 	return trace.ContextWithSpan(context.WithValue(ctx, parentKey{}, name), s), s
 }
 
+func (s *span) SetAttributes(all ...attribute.KeyValue) {
+	for _, a := range all {
+		if a.Key == "flujo.status" {
+			s.status = " [" + a.Value.AsString() + "]"
+		}
+	}
+}
 func (s *span) SetStatus(c codes.Code, text string)          { s.note = fmt.Sprint(" ", c, " ", text) }
 func (s *span) AddEvent(name string, _ ...trace.EventOption) { s.note = " " + name }
 func (s *span) End(...trace.SpanEndOption) {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	s.t.spans = append(s.t.spans, s.name+s.note)
+	s.t.spans = append(s.t.spans, s.name+s.note+s.status)
 }
 
 func TestEveryNodeHasASpan(t *testing.T) {
@@ -94,9 +103,47 @@ func TestEveryNodeHasASpan(t *testing.T) {
 	if _, err := run(t, p, doc{}, core.WithTracer(tr), core.WithBackend(core.NewMemory())); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"l>l#1/a", "run p>l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", "run p>f paused", ">run p"}
+	want := []string{"l>l#1/a", "run p>l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", "run p>f paused", ">run p [paused]"}
 	if !slices.Equal(tr.spans, want) {
 		t.Errorf("spans\n%s\nwant\n%s", strings.Join(tr.spans, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A trace shows how each execution of a run ended, and the error of one that failed or stopped.
+func TestSpansHaveTheStatusOfTheRun(t *testing.T) {
+	var cancel context.CancelCauseFunc
+	for name, tt := range map[string]struct {
+		node *core.Node[doc]
+		want []string
+	}{
+		"completes": {step("a", appending), []string{"run p>a", ">run p [completed]"}},
+		"fails":     {step("a", fails("no")), []string{`run p>a Error step "a" failed after 1 attempt(s): no`, `>run p Error step "a" failed after 1 attempt(s): no [failed]`}},
+		"stops": {step("a", func(ctx context.Context, _ core.Request[string]) (string, error) {
+			cancel(errors.New("deployment"))
+			<-ctx.Done()
+			return "", context.Cause(ctx)
+		}), []string{`run p>a Error run r stopped in step "a": deployment`, `>run p Error run r stopped in step "a": deployment [running]`}},
+	} {
+		var ctx context.Context
+		ctx, cancel = context.WithCancelCause(t.Context())
+		tr := &tracer{}
+		e := core.NewEngine(core.WithTracer(tr), core.WithErrorTexts())
+		_, _ = core.Run(ctx, e, plan(t, tt.node), core.RunKey{Run: "r"}, doc{})
+		if d := cmp.Diff(tt.want, tr.spans); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+		cancel(nil)
+	}
+}
+
+func TestAPauseIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, err := run(t, plan(t, approve("ask")), doc{}, core.WithLogger(log), core.WithBackend(core.NewMemory())); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "msg=step run=r path=ask status=paused attempts=0") {
+		t.Error(out.String())
 	}
 }
 

@@ -174,6 +174,28 @@ func TestPlanKnowsItsPathsInOrder(t *testing.T) {
 	}
 }
 
+// Iterations of a loop follow each other and share a lane; items of a map do not.
+func TestLaneOfAPath(t *testing.T) {
+	p := everything(t)
+	for path, want := range map[string]string{
+		"a": "a", "loop#2/g#1/f": "loop/g/f", "loop/inner#3/g": "loop/inner/g", "map#1/j": "map#1/j", "subs#2/sub/q#1/r": "subs/sub/q/r", "validate#2/m": "validate/m",
+	} {
+		if got := p.LanePath(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestHowLongARunTook(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	if took := (core.RunInfo{Started: at(1), Saved: at(3)}).Took(); took != 2*time.Second {
+		t.Errorf("running: %v", took)
+	}
+	if took := (core.RunInfo{Started: at(1), Saved: at(3), Ended: at(6)}).Took(); took != 5*time.Second {
+		t.Errorf("ended: %v", took)
+	}
+}
+
 func TestPlanKnowsItsMostCalls(t *testing.T) {
 	want := map[string]int{"a": 3, "then/b": 1, "branch/c": 1, "branch/d/e": 2, "loop/g/f": 3, "loop/g/inner/g": 12, "parallel/h": 1, "parallel/i": 2,
 		"map/j": 8, "fallback/k": 1, "fallback/l": 2, "validate/m": 6, "redirect/n": 1, "redirect/o": 2, "subs/sub/p": 2, "subs/sub/q/r": 6}
