@@ -78,7 +78,7 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/records":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/gate":      {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/publish", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/bisect":    {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
-	"cmd/flujo-harness/internal/choose":    {"cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/choose":    {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/publish":   {"cmd/flujo-harness/internal/ci", "cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/inspect":   {"cmd/flujo-harness/internal/backends", "cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/scaffold":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},

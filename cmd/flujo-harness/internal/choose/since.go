@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
@@ -47,7 +48,7 @@ func Since(ctx context.Context, p project.Project, ref string, patterns, flags [
 		}
 	}
 	s, err = Affected(ctx, p.Root, patterns, flags, changed)
-	s.Text = fmt.Sprintf("%s since %.12s: %s", plural(len(changed), "file"), base, s.Text)
+	s.Text = fmt.Sprintf("%s since %.12s: %s", cli.Plural(int64(len(changed)), "file"), base, s.Text)
 	return s, err
 }
 
@@ -130,7 +131,7 @@ func Affected(ctx context.Context, root string, patterns, flags, files []string)
 			s.Only[own] = runner.Only{}
 		}
 	}
-	s.Text = fmt.Sprintf("%d of %s with tests", len(s.Only), plural(tests, "package"))
+	s.Text = fmt.Sprintf("%d of %s with tests", len(s.Only), cli.Plural(int64(tests), "package"))
 	if names := slices.Sorted(maps.Keys(s.Only)); len(names) > 0 && len(names) <= 5 {
 		s.Text += ": " + strings.Join(names, ", ")
 	}
@@ -141,13 +142,6 @@ func Affected(ctx context.Context, root string, patterns, flags, files []string)
 func plain(path string) string {
 	path, _, _ = strings.Cut(path, " ")
 	return path
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // list is go list of the packages, of their tests, and of all that they depend on.

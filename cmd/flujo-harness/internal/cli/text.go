@@ -12,12 +12,13 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
+// FirstLines returns the first n lines of a text, without spaces around them.
 func FirstLines(text string, n int) string {
 	lines := strings.SplitAfterN(text, "\n", n+1)
 	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
 }
 
-// Micros writes microseconds with the unit that suits them.
+// Micros formats microseconds with three digits in µs, ms or s.
 func Micros(us float64) string {
 	switch a := math.Abs(us); {
 	case a >= 1e6:
@@ -28,6 +29,7 @@ func Micros(us float64) string {
 	return fmt.Sprintf("%.3g µs", us)
 }
 
+// Print writes text. An error is a fault of the harness.
 func Print(out io.Writer, text string) error {
 	if _, err := io.WriteString(out, text); err != nil {
 		return Fault(err)
@@ -35,8 +37,9 @@ func Print(out io.Writer, text string) error {
 	return nil
 }
 
-// PrintJSON writes v so that no string in it acts on a terminal: what acts there and
-// is not escaped by encoding/json is beyond ASCII, and Visible writes it as JSON does.
+// PrintJSON writes v as JSON in which control characters are escaped, so that no string changes
+// the terminal. encoding/json escapes only those of ASCII; Visible writes the others in the same
+// way.
 func PrintJSON(out io.Writer, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -49,6 +52,8 @@ func PrintJSON(out io.Writer, v any) error {
 	return Print(out, b.String())
 }
 
+// Plural is "1 step", "2 steps". It, [Grouped] and [Cut] exist in reports/internal/text, too, which
+// commands cannot import.
 func Plural(n int64, word string) string {
 	if n != 1 {
 		word += "s"
@@ -56,7 +61,7 @@ func Plural(n int64, word string) string {
 	return Grouped(n) + " " + word
 }
 
-// Grouped writes 1234567 as 1,234,567.
+// Grouped formats 1234567 as 1,234,567.
 func Grouped(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -65,10 +70,10 @@ func Grouped(n int64) string {
 	return text
 }
 
-// Money writes millionths of the unit of account in units.
+// Money formats millionths of the unit of account as a number of units.
 func Money(millionths int64) string { return strconv.FormatFloat(float64(millionths)/1e6, 'f', -1, 64) }
 
-// Brief writes a duration with about three digits.
+// Brief formats a duration with about three digits.
 func Brief(d time.Duration) string {
 	switch size := d.Abs(); {
 	case size >= time.Hour:
@@ -83,7 +88,7 @@ func Brief(d time.Duration) string {
 	return d.String()
 }
 
-// Cut keeps at most n characters; below 1 all of them.
+// Cut shortens a text to at most n characters. If n is below 1, it does not.
 func Cut(text string, n int) string {
 	if r := []rune(text); n > 0 && len(r) > n {
 		return string(r[:n-1]) + "…"
@@ -91,8 +96,8 @@ func Cut(text string, n int) string {
 	return text
 }
 
-// Wrap breaks a text into lines of at most so many characters, between words where
-// that can be, and makes it harmless.
+// Wrap breaks a text into lines of at most width characters, between words if possible, and escapes
+// control characters.
 func Wrap(text string, width int) (lines []string) {
 	width = max(width, 20)
 	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\t", "    ")

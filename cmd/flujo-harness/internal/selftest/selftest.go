@@ -144,7 +144,7 @@ func corrupt(ctx context.Context, to io.Writer, l *lab) error {
 		}
 		m := c.mark(v)
 		marks[m]++
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m, c.name, c.does, v.Outcome, shortened(c.because(v), 90))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", m, c.name, c.does, v.Outcome, cli.Cut(c.because(v), 90))
 		if m != noticed {
 			fmt.Fprintf(table, "\t\tmust become %s and say %q\t\t\n", c.want, c.says)
 		}
@@ -209,14 +209,6 @@ func (c corruption) because(v thresholds.Verdict) string {
 	}
 	line, _, _ := strings.Cut(v.Reason, "\n")
 	return line
-}
-
-// shortened cuts a text to so many characters.
-func shortened(text string, most int) string {
-	if r := []rune(text); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return text
 }
 
 // slower is the honest comparison with every block dearer by the factor.
