@@ -19,7 +19,7 @@ import (
 
 // attachedTo is an analysis of a run with these attachments of one spec that failed and of one that
 // passed, and a module with the file out/a b.txt.
-func attachedTo(t *testing.T, all ...reports.Attachment) *analysis.Analysis {
+func attachedTo(t testing.TB, all ...reports.Attachment) *analysis.Analysis {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "out"), 0o755); err != nil {

@@ -174,7 +174,7 @@ func TestPageInChromium(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(*tab, string)
-	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"charts", chartsLead}, {"without script", withoutScript}, {"access", accessible}, {"axe", axe}} {
+	}{{"panels", seesPanels}, {"filters", filters}, {"keyboard", keyboard}, {"schemes", schemes}, {"phone", phone}, {"copy", copies}, {"compare", comparesRuns}, {"charts", chartsLead}, {"without script", withoutScript}, {"access", accessible}, {"axe", axe}, {"axe elsewhere", axeElsewhere}} {
 		t.Run(test.name, func(t *testing.T) {
 			tb := newTab(t, browser)
 			tb.size(1280, 900, false)
@@ -514,20 +514,13 @@ func withoutScript(tb *tab, path string) {
 
 // axe runs axe-core, which CI fetches, over the page in light, dark and on a phone.
 func axe(tb *tab, path string) {
-	file := os.Getenv("AXE_CORE")
-	if file == "" {
-		tb.t.Skip("AXE_CORE does not name axe.min.js of the npm package axe-core")
-	}
-	script, err := os.ReadFile(file)
-	if err != nil {
-		tb.t.Fatal(err)
-	}
+	script := axeScript(tb.t)
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{1280, 390} {
 			tb.size(width, 844, width < 600)
 			tb.media("", scheme)
 			tb.open(path)
-			is[bool](tb, string(script)+";true")
+			is[bool](tb, script)
 			for _, name := range append(viewNames, "spec") {
 				if name == "spec" {
 					tb.view("specs")
@@ -536,11 +529,61 @@ func axe(tb *tab, path string) {
 				} else {
 					tb.view(name)
 				}
-				is[int](tb, openAll)
-				want(tb, fmt.Sprintf("axe, %s, %s, %d wide", name, scheme, width), []string{}, `axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.failureSummary.replace(/\n/g, ' ') + ' at ' + n.html.slice(0, 160)).slice(0, 3).join('; ')))`)
+				tb.noViolations(fmt.Sprintf("%s, %s, %d wide", name, scheme, width))
 			}
 		}
 	}
+}
+
+// axeElsewhere looks at what the account of [axe] does not have: two runs compared, attachments, a run
+// in progress, several repositories.
+func axeElsewhere(tb *tab, path string) {
+	script := axeScript(tb.t)
+	look := func(what string) {
+		for _, scheme := range []string{"light", "dark"} {
+			tb.media("", scheme)
+			tb.noViolations(what + ", " + scheme)
+		}
+	}
+	tb.open(path + "#compare=3,40")
+	is[bool](tb, script)
+	tb.until(`document.querySelector('#compared table')`)
+	look("two runs")
+	a := attachedTo(tb.t, attachedSamples...)
+	tb.open(written(tb.t, a) + "#spec=" + shortID(&a.Run.Suites.Specs[3]))
+	is[bool](tb, script)
+	tb.until(`document.querySelector('#spec-page .attached')`)
+	look("attachments")
+	var runs underWay
+	runs.set(halfWay(4))
+	address, _ := servingRuns(tb.t, runs.get)
+	tb.do(chromedp.Navigate(address + "/?token=" + liveToken))
+	is[bool](tb, script)
+	look("a run in progress")
+	tb.do(chromedp.Navigate(severalRepositories(tb.t) + "/?token=" + liveToken))
+	is[bool](tb, script)
+	look("repositories")
+}
+
+// axeScript is axe-core as a script for [is]. The test is skipped where nobody names its file.
+func axeScript(t testing.TB) string {
+	t.Helper()
+	file := os.Getenv("AXE_CORE")
+	if file == "" {
+		t.Skip("AXE_CORE does not name axe.min.js of the npm package axe-core")
+	}
+	script, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(script) + ";true"
+}
+
+// noViolations lets axe-core, which is in the page, look at it with everything open.
+func (tb *tab) noViolations(what string) {
+	tb.t.Helper()
+	is[int](tb, openAll)
+	want(tb, "axe, "+what, []string{}, `axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.failureSummary.replace(/\n/g, ' ') + ' at ' + n.html.slice(0, 160)).slice(0, 3).join('; ')))`)
 }
 
 // attacks are names and messages that try to run a script, to fetch something, to leave

@@ -66,8 +66,9 @@ func (all *Repositories) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // repositoriesPage is what the template shows.
 type repositoriesPage struct {
-	Title string
-	Rows  []repositoryRow
+	Title  string
+	Reload bool // every half minute: only where that is asked for, because it moves what people read
+	Rows   []repositoryRow
 }
 
 // Policy allows a style and nothing else.
@@ -87,7 +88,7 @@ type repositoryRow struct {
 type jobMark struct{ Name, Mark, Tone string }
 
 func (all *Repositories) page(w http.ResponseWriter, r *http.Request) {
-	p := repositoriesPage{Title: "Repositories"}
+	p := repositoriesPage{Title: "Repositories", Reload: r.URL.Query().Has("reload")}
 	for i := range all.All {
 		p.Rows = append(p.Rows, all.All[i].row(r.Context()))
 	}

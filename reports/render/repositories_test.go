@@ -15,8 +15,9 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// Several histories behind one door: each below its name, with links that stay there.
-func TestRepositories(t *testing.T) {
+// severalRepositories serves two histories, a damaged one and one without a run.
+func severalRepositories(t testing.TB) (address string) {
+	t.Helper()
 	tell := func(branch string, failed error) func(context.Context, int64, string) (*analysis.Analysis, error) {
 		return func(context.Context, int64, string) (*analysis.Analysis, error) {
 			run, earlier := sample.BrokenRun()
@@ -37,31 +38,42 @@ func TestRepositories(t *testing.T) {
 			}}})
 	}
 	s := httptest.NewServer(all)
-	defer s.Close()
-	defer s.CloseClientConnections()
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
 	all.Door.Hosts = []string{strings.TrimPrefix(s.URL, "http://")}
+	return s.URL
+}
+
+// Several histories behind one door: each below its name, with links that stay there.
+func TestRepositories(t *testing.T) {
+	address := severalRepositories(t)
 	for path, want := range map[string]int{"/": 200, "/shop": 303, "/shop/": 200, "/shop/run/1": 200, "/shop/run/2": 404, "/shop/compare?a=1&b=1": 200, "/shop/spec/0123abcd": 303, "/shop/live": 200,
 		"/shopping/": 404, "/run/1": 404, "/events": 404, "/damaged/": 500, "/new/": 200, "/pay/": 200, "/nothing": 404} {
-		if res, body := fetch(t, "GET", s.URL+path, "", liveToken); res.StatusCode != want {
+		if res, body := fetch(t, "GET", address+path, "", liveToken); res.StatusCode != want {
 			t.Errorf("%s: status %d, want %d: %.200s", path, res.StatusCode, want, body)
 		}
 		// The door is that of every page.
-		for what, res := range map[string]int{"no token": code(t, "GET", s.URL+path, "", ""), "another host": code(t, "GET", s.URL+path, "attack.invalid", liveToken), "POST": code(t, "POST", s.URL+path, "", liveToken)} {
+		for what, res := range map[string]int{"no token": code(t, "GET", address+path, "", ""), "another host": code(t, "GET", address+path, "attack.invalid", liveToken), "POST": code(t, "POST", address+path, "", liveToken)} {
 			if res != map[string]int{"no token": 403, "another host": 421, "POST": 405}[what] {
 				t.Errorf("%s, %s: status %d", path, what, res)
 			}
 		}
 	}
-	res, page := fetch(t, "GET", s.URL+"/", "", liveToken)
+	res, page := fetch(t, "GET", address+"/", "", liveToken)
 	for _, want := range []string{`<a href="/shop/">shop</a>`, `<a href="/pay/">pay</a>`, "&lt;b&gt;main&lt;/b&gt;", "it is &lt;b&gt;damaged&lt;/b&gt;", "no run yet"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page of all has no %s", want)
 		}
 	}
+	if _, again := fetch(t, "GET", address+"/?reload", "", liveToken); !strings.Contains(again, `http-equiv="refresh"`) || strings.Contains(page, `http-equiv="refresh"`) {
+		t.Error("the page is loaded again unasked, or not when asked")
+	}
 	if policy := res.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(page, "<script") {
 		t.Errorf("policy %q", policy)
 	}
-	_, page = fetch(t, "GET", s.URL+"/shop/", "", liveToken)
+	_, page = fetch(t, "GET", address+"/shop/", "", liveToken)
 	if !strings.Contains(page, `data-live="/shop/events?after=1"`) || !strings.Contains(page, `<a href="/" rel="noreferrer noopener">all repositories</a>`) {
 		t.Error("the page of one does not ask for its own news, or does not lead back")
 	}
@@ -70,7 +82,7 @@ func TestRepositories(t *testing.T) {
 			t.Errorf("a link leads to %s", link[1])
 		}
 	}
-	if res, _ := fetch(t, "GET", s.URL+"/shop/spec/0123abcd", "", liveToken); res.Header.Get("Location") != "/shop/#spec=0123abcd" {
+	if res, _ := fetch(t, "GET", address+"/shop/spec/0123abcd", "", liveToken); res.Header.Get("Location") != "/shop/#spec=0123abcd" {
 		t.Error(res.Header.Get("Location"))
 	}
 }
