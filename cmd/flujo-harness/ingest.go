@@ -165,7 +165,7 @@ func (i *ingestion) run() error {
 			return err
 		}
 	}
-	history, err := history.Open(i.cmd.Context(), p.Path(i.db, ".flujo/history.db"))
+	history, err := history.Open(i.cmd.Context(), p.History(i.db))
 	if err != nil {
 		return cli.Fault(errors.Join(failed, err))
 	}

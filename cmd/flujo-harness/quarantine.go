@@ -165,7 +165,7 @@ func openLedger() (project.Project, *quarantine.Ledger, error) {
 
 // newestAnalysis is that of the newest run of the history.
 func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
-	path := p.Path(db, ".flujo/history.db")
+	path := p.History(db)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, cli.Usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
 	}

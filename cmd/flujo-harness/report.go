@@ -100,7 +100,7 @@ file that cannot be written.`,
 				return err
 			}
 			ctx := cmd.Context()
-			history, store, err := shared.OpenShared(ctx, p, p.Path(output.db, ".flujo/history.db"))
+			history, store, err := shared.OpenShared(ctx, p, p.History(output.db))
 			if err != nil {
 				return err
 			}

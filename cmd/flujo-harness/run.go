@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,8 +23,6 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
-	"github.com/flujo/flujo-harness/reports/quarantine"
-	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/reports/runner"
 	runs "github.com/flujo/flujo-harness/reports/store"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -76,7 +73,7 @@ func (f *outputFlags) open(ctx context.Context, p project.Project) (h *history.H
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, "", fmt.Errorf("make the folder of the report: %w", err)
 	}
-	h, err = history.Open(ctx, p.Path(f.db, ".flujo/history.db"))
+	h, err = history.Open(ctx, p.History(f.db))
 	return h, out, err
 }
 
@@ -304,32 +301,7 @@ func (j job) run() error {
 		return err
 	}
 
-	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
-	r.Branch = p.Branch(ctx)
-	r.Commit, r.Dirty = p.Revision(ctx, j.own()...)
-	if r.Commit == "" {
-		if problem := p.RepositoryProblem(ctx); problem != "" {
-			r.Facts = append(r.Facts, reports.Fact{Name: "no commit", Value: problem})
-			fmt.Fprintln(j.cmd.ErrOrStderr(), "note: the run is kept without its commit: "+problem)
-		}
-	}
-	if tests != nil {
-		r.Origin.Selection = j.selection()
-		r.Origin.Selection.Dealt = tests.Dealt
-	}
-	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
-	project.Platform(&r.Origin)
-	if j.share.N > 1 {
-		r.Origin.Shard = j.share.String()
-	}
-	if tests != nil {
-		if line := tests.LeftOut(); line != "" {
-			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
-		}
-	}
-	if line := j.shared.OutOfReach(); line != "" {
-		r.Facts = append(r.Facts, reports.Fact{Name: "shared store", Value: line})
-	}
+	r := j.begin(ctx, p, tests)
 	var suites runner.Outcome
 	if tests != nil {
 		follower, stop := records.Follow(ctx, p, j.output.db, history, r, tests, progress, j.cmd.ErrOrStderr())
@@ -372,6 +344,49 @@ func (j job) run() error {
 		}
 		specs = nil
 	}
+	j.measureAll(ctx, p, specs, &r, ruled, anyMachine, progress)
+	progress.End()
+	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
+	if j.results.part != nil {
+		j.results.part.Interrupted = !r.Complete
+	}
+	r.Outcome, r.ExitCode = conclude(r, suites.Focused, j.strict, j.about.Quarantine)
+	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.Hints)
+}
+
+// begin is the run before anything of it has run: when, of what, where, and what was asked for.
+func (j job) begin(ctx context.Context, p project.Project, tests *runner.Tests) reports.Run {
+	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
+	r.Branch = p.Branch(ctx)
+	r.Commit, r.Dirty = p.Revision(ctx, j.own()...)
+	if r.Commit == "" {
+		if problem := p.RepositoryProblem(ctx); problem != "" {
+			r.Facts = append(r.Facts, reports.Fact{Name: "no commit", Value: problem})
+			fmt.Fprintln(j.cmd.ErrOrStderr(), "note: the run is kept without its commit: "+problem)
+		}
+	}
+	if tests != nil {
+		r.Origin.Selection = j.selection()
+		r.Origin.Selection.Dealt = tests.Dealt
+	}
+	p.Locate(ctx, &r, project.CIIdentity(os.Getenv))
+	project.Platform(&r.Origin)
+	if j.share.N > 1 {
+		r.Origin.Shard = j.share.String()
+	}
+	if tests != nil {
+		if line := tests.LeftOut(); line != "" {
+			r.Facts = append(r.Facts, reports.Fact{Name: reports.LeftOut, Value: line})
+		}
+	}
+	if line := j.shared.OutOfReach(); line != "" {
+		r.Facts = append(r.Facts, reports.Fact{Name: "shared store", Value: line})
+	}
+	return r
+}
+
+// measureAll measures the workloads and adds the comparisons and their verdicts to the run.
+func (j job) measureAll(ctx context.Context, p project.Project, specs []harness.Spec, r *reports.Run, ruled, anyMachine revisions.Ruled, progress *cli.Progress) {
 	for _, spec := range specs {
 		if ctx.Err() != nil {
 			break
@@ -388,13 +403,6 @@ func (j job) run() error {
 				Durability: string(spec.Durability), Reason: err.Error(), Next: "mend what the message says, then run again"})
 		}
 	}
-	progress.End()
-	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
-	if j.results.part != nil {
-		j.results.part.Interrupted = !r.Complete
-	}
-	r.Outcome, r.ExitCode = conclude(r, suites.Focused, j.strict, j.about.Quarantine)
-	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.Hints)
 }
 
 // find finds the tests to run.
@@ -433,117 +441,6 @@ func asRequest(err error) error {
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
 	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.Summary, j.store.Outbox}
-}
-
-// conclude gives the outcome of all and the exit code.
-func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (thresholds.Outcome, int) {
-	outcome := thresholds.Inconclusive
-	for i, v := range r.Verdicts {
-		if i == 0 {
-			outcome = v.Outcome
-		}
-		outcome = cli.Worse(outcome, v.Outcome)
-	}
-	if len(r.Verdicts) == 0 && r.Suites != nil {
-		outcome = thresholds.Held // nothing but specs was asked for, and they decide below
-	}
-	failed := r.Suites != nil && !greenBut(r.Suites, ledger)
-	switch {
-	case !r.Complete:
-		return thresholds.Inconclusive, cli.ExitInterrupted
-	case r.SuiteError != "":
-		return thresholds.Invalid, cli.ExitFault
-	case failed:
-		return thresholds.Broken, cli.ExitBroken
-	case focused || r.Suites != nil && r.Suites.Focused():
-		return thresholds.Inconclusive, cli.ExitFocused
-	case outcome == thresholds.Invalid:
-		return outcome, cli.ExitFault
-	case outcome == thresholds.Broken:
-		return outcome, cli.ExitBroken
-	case outcome == thresholds.Inconclusive && strict:
-		return outcome, cli.ExitInconclusive
-	}
-	return outcome, cli.ExitHeld
-}
-
-// greenBut reports whether specs ran and nothing failed but what is in quarantine.
-func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
-	now := time.Now()
-	for i := range r.Specs {
-		if s := &r.Specs[i]; s.State != reports.Passed && s.State != reports.Skipped && s.State != reports.Pending && ledger.Covers(s, now) == nil {
-			return false
-		}
-	}
-	for _, o := range analysis.OutsideOf(r.Suites) {
-		if s := o.Spec(); ledger.Covers(&s, now) == nil {
-			return false
-		}
-	}
-	return r.Counts().PassRate().Of > 0
-}
-
-// keep writes the history and the report and prints the summary. The summary comes
-// whatever fails; where the history cannot take the run, a file does.
-func (j job) keep(ctx context.Context, p project.Project, history *history.History, r reports.Run, out string, hints []string) error {
-	if j.choice.watch {
-		if err := summarize(j.results.Messages(j.cmd), analysis.Alone(r), "", hints); err != nil {
-			return cli.Fault(err)
-		}
-		if r.ExitCode == cli.ExitHeld {
-			return nil
-		}
-		return &cli.ExitError{Code: r.ExitCode}
-	}
-	added, failed := history.Append(ctx, r)
-	if failed != nil {
-		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))
-	}
-	r.ID = added.ID
-	if failed == nil && r.Complete { // another call sends what was interrupted
-		j.shared.Push(ctx, r)
-	}
-	account := analysis.Alone(r)
-	if failed == nil {
-		told, err := new(records.AnalysisFlags).Analyze(ctx, history, j.about, r.ID)
-		if failed = err; err == nil {
-			account = told
-		}
-	}
-	page, err := render.WriteReport(out, account)
-	failed = errors.Join(failed, err, j.results.write(r, j.cmd.OutOrStdout()))
-	if err != nil {
-		page = "not written"
-	}
-	if err := summarize(j.results.Messages(j.cmd), account, harness.ShortPath(page), j.shared.Lines()); err != nil {
-		failed = errors.Join(failed, err)
-	}
-	for _, hint := range hints {
-		fmt.Fprintln(j.cmd.ErrOrStderr(), "hint: "+hint)
-	}
-	failed = errors.Join(failed, j.ci.Write(ctx, p, account, j.results.Messages(j.cmd)))
-	switch {
-	case failed != nil:
-		return cli.Fault(failed)
-	case r.ExitCode != cli.ExitHeld:
-		return &cli.ExitError{Code: r.ExitCode}
-	}
-	return nil
-}
-
-// rescue writes a run that the history could not take to a file of its own.
-func rescue(r reports.Run) string {
-	data, err := json.MarshalIndent(r, "", " ")
-	if err == nil {
-		var f *os.File
-		if f, err = os.CreateTemp("", "flujo-harness-run-*.json"); err == nil {
-			_, err = f.Write(data)
-			if err = errors.Join(err, f.Close()); err == nil {
-				return "the results of this run are in " + f.Name()
-			}
-		}
-	}
-	return fmt.Sprintf("the results of this run could not be written to a file either: %v", err)
 }
 
 // commandLine is the call as it can be typed again: only the flags that were given, those

@@ -92,7 +92,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				defer closeAll()
 				handler = &render.Repositories{Door: door, All: all}
 			} else {
-				history, store, err := shared.OpenShared(ctx, p, p.Path(db, ".flujo/history.db"))
+				history, store, err := shared.OpenShared(ctx, p, p.History(db))
 				if err != nil {
 					return err
 				}

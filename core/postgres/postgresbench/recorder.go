@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -176,7 +175,8 @@ func (r *recorder) Recording() (corebench.Recording, error) {
 		rec.txs = append(rec.txs, tx)
 	}
 	r.tape.mu.Unlock()
-	return rec, errors.Join(r.findRuns(rec), rec.assignLanes())
+	rec.assignLanes()
+	return rec, r.findRuns(rec)
 }
 
 // findRuns finds out which run each statement is of: they name it by its key, or by a number
@@ -221,7 +221,7 @@ func (r *recorder) findRuns(rec *Recording) error {
 }
 
 // assignLanes gives each transaction the first lane whose latest one had ended when it began.
-func (rec *Recording) assignLanes() error {
+func (rec *Recording) assignLanes() {
 	order := make([]int, len(rec.txs))
 	for i := range order {
 		order[i] = i
@@ -238,5 +238,4 @@ func (rec *Recording) assignLanes() error {
 		ends[lane], tx.lane = tx.ended, lane
 	}
 	rec.lanes = len(ends)
-	return nil
 }

@@ -141,7 +141,7 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 		t, err := b.benchmark(name)
 		return New(len(b.commits)-1, b.wrong), t, err
 	}
-	h, shared, err := b.store.OpenShared(ctx, b.project, b.project.Path(b.db, ".flujo/history.db"))
+	h, shared, err := b.store.OpenShared(ctx, b.project, b.project.History(b.db))
 	if err != nil {
 		return nil, nil, err
 	}

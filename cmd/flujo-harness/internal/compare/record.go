@@ -65,7 +65,7 @@ func (r *Result) Record(base string) (figures []reports.Benchmark, verdicts []th
 func (c *comparing) record(ctx context.Context, p project.Project, command string, began time.Time, sides [2]revisions.Checkout, r *Result, outcome thresholds.Outcome) (err error) {
 	interrupted := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
-	path := p.Path(c.db, ".flujo/history.db")
+	path := p.History(c.db)
 	if c.db == "" {
 		if _, err := harness.Folder(p.Root); err != nil {
 			return fmt.Errorf("keep the comparison in the history: %w", err)

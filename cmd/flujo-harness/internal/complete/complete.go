@@ -15,9 +15,9 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
-	"github.com/flujo/flujo-harness/reports/history"
 )
 
 // values are what there is to choose from. What cannot be found out is not offered.
@@ -146,11 +146,7 @@ func newest(cmd *cobra.Command) []reports.Spec {
 	if f := cmd.Flags().Lookup("db"); f != nil {
 		db = f.Value.String()
 	}
-	path := p.Path(db, ".flujo/history.db")
-	if _, err := os.Stat(path); err != nil {
-		return nil
-	}
-	h, err := history.Open(cmd.Context(), path)
+	h, err := records.OpenRecorded(cmd.Context(), p.History(db))
 	if err != nil {
 		return nil
 	}

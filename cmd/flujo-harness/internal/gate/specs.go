@@ -91,7 +91,7 @@ func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base
 // specs fail of which nobody knows whether the change is to blame: never green, also
 // without --strict.
 func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.Analysis, lines []string, worst thresholds.Outcome, unknown bool, err error) {
-	history, store, err := g.store.OpenShared(ctx, p, p.Path(g.db, ".flujo/history.db"))
+	history, store, err := g.store.OpenShared(ctx, p, p.History(g.db))
 	if err != nil {
 		return nil, nil, worst, false, err
 	}

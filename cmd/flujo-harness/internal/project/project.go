@@ -109,6 +109,9 @@ func (p Project) Path(given, standard string) string {
 	return filepath.Join(p.Root, filepath.FromSlash(standard))
 }
 
+// History returns the path of the history that --db names, or else of the project's own.
+func (p Project) History(db string) string { return p.Path(db, ".flujo/history.db") }
+
 // Revision returns the commit of the work tree, "" outside of git, and whether the work tree has
 // uncommitted changes. The program's own output does not count as a change: untracked files in
 // the folder .flujo and in the given files and folders.

@@ -38,7 +38,7 @@ func Follow(ctx context.Context, p project.Project, db string, h *history.Histor
 
 // HistoryPath is the whole path of the history that --db names.
 func HistoryPath(p project.Project, db string) string {
-	path := p.Path(db, ".flujo/history.db")
+	path := p.History(db)
 	if whole, err := filepath.Abs(path); err == nil {
 		return whole
 	}

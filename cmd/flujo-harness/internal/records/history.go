@@ -40,7 +40,7 @@ func Command() *cobra.Command {
 			if err != nil {
 				return cli.Fault(err)
 			}
-			h, store, err := shared.OpenShared(cmd.Context(), p, p.Path(db, ".flujo/history.db"))
+			h, store, err := shared.OpenShared(cmd.Context(), p, p.History(db))
 			if err != nil {
 				return err
 			}
@@ -178,7 +178,7 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 	if err != nil {
 		return cli.Fault(err)
 	}
-	h, err := OpenRecorded(ctx, p.Path(db, ".flujo/history.db"))
+	h, err := OpenRecorded(ctx, p.History(db))
 	if err != nil {
 		return cli.Fault(err)
 	}

@@ -43,7 +43,7 @@ func historyMergeCommand(db *string) *cobra.Command {
 					return cli.Fault(err)
 				}
 			}
-			h, err := history.Open(cmd.Context(), p.Path(*db, ".flujo/history.db"))
+			h, err := history.Open(cmd.Context(), p.History(*db))
 			if err != nil {
 				return cli.Fault(err)
 			}

@@ -39,7 +39,7 @@ func historySyncCommand(db *string) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			h, err := history.Open(cmd.Context(), p.Path(*db, ".flujo/history.db"))
+			h, err := history.Open(cmd.Context(), p.History(*db))
 			if err != nil {
 				return cli.Fault(err)
 			}

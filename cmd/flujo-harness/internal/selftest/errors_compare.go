@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchmath"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/compare"
@@ -295,15 +296,7 @@ func alarms(samples [2][]float64, margin float64) (benchstat, threshold bool) {
 	base, head := benchmath.NewSample(samples[0], &benchmath.DefaultThresholds), benchmath.NewSample(samples[1], &benchmath.DefaultThresholds)
 	test := benchmath.AssumeNothing.Compare(base, head)
 	benchstat = test.P < test.Alpha && machine.Median(samples[1]) > machine.Median(samples[0])
-	return benchstat, mean(samples[1]) > mean(samples[0])*math.Sqrt(1+margin)
-}
-
-func mean(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x
-	}
-	return sum / float64(len(v))
+	return benchstat, stat.Mean(samples[1], nil) > stat.Mean(samples[0], nil)*math.Sqrt(1+margin)
 }
 
 // copied is a module in a repository of its own: its first commit is the base, the working tree
