@@ -113,12 +113,9 @@ func (a *against) three(ctx context.Context, n int) bool {
 	programs := [3]Revision{a.spec.Base, a.spec.Head, a.spec.Base}
 	var blocks [3][]Block
 	for _, i := range a.rng.Perm(3) {
-		res, err := programs[i].Run(ctx, a.spec.session(a.spec.Plan, n))
+		res, err := a.session(ctx, programs[i], n)
 		if ctx.Err() != nil {
 			return false
-		}
-		if err == nil && res.Problem != "" {
-			err = errors.New(res.Problem)
 		}
 		c := a.head
 		if i != 1 {
@@ -132,7 +129,15 @@ func (a *against) three(ctx context.Context, n int) bool {
 			blocks[i] = c.Blocks[before:]
 		}
 		if err != nil {
-			a.failed(i, err)
+			a.failed(i, confirmed(ctx, err, func(int) error {
+				again, err := a.session(ctx, programs[i], n)
+				if c := (&Comparison{}); err == nil {
+					if c.add(n, again); c.Problem != "" {
+						err = errors.New(c.Problem)
+					}
+				}
+				return err
+			}))
 			return false
 		}
 		for unit, v := range perRun(res.Counters[ArmBackend]) {
@@ -159,12 +164,25 @@ func (a *against) three(ctx context.Context, n int) bool {
 	return true
 }
 
+// session runs a session of a program.
+func (a *against) session(ctx context.Context, program Revision, n int) (SessionResult, error) {
+	res, err := program.Run(ctx, a.spec.session(a.spec.Plan, n))
+	if err == nil && res.Problem != "" {
+		err = errors.New(res.Problem)
+	}
+	return res, err
+}
+
 // leastCost is a (W-N)/F that is not the noise of a run which does all that the floor does.
 const leastCost = 0.5
 
 // failed records that a session of the base (0, 2) or of the head (1) failed.
 func (a *against) failed(i int, err error) {
-	if i == 1 {
+	switch {
+	case errors.Is(err, errSometimes) || errors.Is(err, ErrNoTime):
+		a.d.NotCompared = err.Error()
+		return
+	case i == 1:
 		a.d.HeadFails = err.Error()
 		return
 	}

@@ -21,6 +21,7 @@ type made struct {
 	noise   float64 // standard deviation of the logarithm of a block
 	counter Counters
 	fails   error
+	times   int // sessions that fail; 0: all
 	problem string
 	count   map[string]float64 // instructions of a run of an arm
 	rng     *rand.Rand
@@ -28,7 +29,11 @@ type made struct {
 
 func (m *made) run(_ context.Context, s Session) (res SessionResult, err error) {
 	if m.fails != nil {
-		return res, m.fails
+		failed := m.fails
+		if m.times--; m.times == 0 {
+			m.fails = nil
+		}
+		return res, failed
 	}
 	if s.Count != nil {
 		const start = 1e7
@@ -107,7 +112,10 @@ func TestAgainstSaysWhichSideFails(t *testing.T) {
 		}},
 		"the head's process": {good(), &made{fails: errors.New("killed")}, func(d *Difference) bool { return strings.Contains(d.HeadFails, "killed") }},
 		"the base's process": {&made{fails: errors.New("no workload")}, good(), func(d *Difference) bool { return d.FailsAtBase && strings.Contains(d.NotCompared, "no workload") }},
-		"no cost at all":     {good(), &made{cost: 0}, func(d *Difference) bool { return strings.Contains(d.NotCompared, "not quicker than the floor") }},
+		"a session of the head": {good(), &made{cost: 1.3, fails: errors.New("killed"), times: 1}, func(d *Difference) bool {
+			return d.HeadFails == "" && strings.Contains(d.NotCompared, "1 of 2 failed: killed")
+		}},
+		"no cost at all": {good(), &made{cost: 0}, func(d *Difference) bool { return strings.Contains(d.NotCompared, "not quicker than the floor") }},
 	} {
 		d, _, err := Against(t.Context(), againstSpec(row.base, row.head), upTo(18))
 		if err != nil || !row.want(d) {

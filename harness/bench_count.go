@@ -143,7 +143,10 @@ func (c *counting) more(ctx context.Context) {
 			if o.times == "" {
 				o.pattern, o.times = "^$", "1x"
 			}
-			p.n, p.err = c.count(ctx, o)
+			if p.n, p.err = c.count(ctx, o); errors.Is(p.err, ErrHangs) && ctx.Err() == nil {
+				o.deadline *= 2
+				p.n, p.err = c.count(ctx, o)
+			}
 		})
 	}
 	wg.Wait()

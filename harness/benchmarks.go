@@ -182,9 +182,10 @@ func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]strin
 		if ctx.Err() != nil {
 			return nil, only
 		}
-		p, err := m.spec.run(ctx, m.order(side, m.spec.Match, "1x"))
+		order := m.order(side, m.spec.Match, "1x")
+		p, err := m.spec.run(ctx, order)
 		if got[i] = p.printed; err != nil && !errors.Is(err, ErrNoBenchmark) {
-			failed[i] = fmt.Errorf("%s at %s: %w", m.spec.Benchmark, side.Revision, err)
+			failed[i] = m.confirmed(ctx, order, "", fmt.Errorf("%s at %s: %w", m.spec.Benchmark, side.Revision, err))
 			break // the first failure says it all
 		}
 	}
@@ -228,6 +229,40 @@ func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]strin
 	return names, only
 }
 
+// errSometimes is a failure of one process that another one of the same kind did not have.
+var errSometimes = errors.New("it fails in some processes and not in others")
+
+// tries is how many processes, or sessions, must fail before a program is said to fail: one may
+// fail by chance, or for what else the machine does.
+const tries = 3
+
+// confirmed returns the first failure as it is if all further tries fail, too. Otherwise it wraps
+// errSometimes, or [ErrNoTime] if the context ended before that was known.
+func confirmed(ctx context.Context, first error, again func(try int) error) error {
+	for try := 1; try < tries; try++ {
+		switch err := again(try); {
+		case ctx.Err() != nil:
+			return fmt.Errorf("it failed, and %w to try it again: %w", ErrNoTime, first)
+		case err == nil:
+			return fmt.Errorf("%w: %d of %d failed: %w", errSometimes, try, try+1, first)
+		}
+	}
+	return first
+}
+
+// confirmed runs a process that failed again, with a later deadline each time. It must print the
+// benchmark of the given name, if there is one.
+func (m *Benchmarks) confirmed(ctx context.Context, o benchOrder, name string, first error) error {
+	return confirmed(ctx, first, func(int) error {
+		o.deadline *= 2
+		p, err := m.spec.run(ctx, o)
+		if _, printed := p.printed[name]; err == nil && name != "" && !printed {
+			err = ErrNoBenchmark
+		}
+		return err
+	})
+}
+
 // failed records why no block can be made of these processes: base, head, base again.
 func (d *Difference) failed(failed [3]error) {
 	atBase := failed[0]
@@ -235,6 +270,10 @@ func (d *Difference) failed(failed [3]error) {
 		atBase = failed[2]
 	}
 	for _, err := range failed {
+		if errors.Is(err, errSometimes) || errors.Is(err, ErrNoTime) {
+			d.NotCompared = err.Error()
+			return
+		}
 		if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, ErrHangs) && !errors.Is(err, ErrNoBenchmark) {
 			d.Problem = err.Error() // it was not even run
 			d.Audit = []Finding{{checkRuns, false, d.Problem}}
@@ -366,7 +405,8 @@ func (l *leaf) block(ctx context.Context) bool {
 	var failed [3]error
 	sides := l.sides()
 	for _, i := range l.rng.Perm(3) {
-		p, err := l.spec.run(ctx, l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops)))
+		order := l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops))
+		p, err := l.spec.run(ctx, order)
 		if ctx.Err() != nil {
 			return false
 		}
@@ -375,7 +415,7 @@ func (l *leaf) block(ctx context.Context) bool {
 			err = ErrNoBenchmark
 		}
 		if err != nil {
-			failed[i] = fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err)
+			failed[i] = l.confirmed(ctx, order, l.name, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
 		}
 		got[i], cpu[i] = b, float64(p.cpu-l.start)
 	}

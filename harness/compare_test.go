@@ -324,6 +324,60 @@ func TestWhatBenchmarksDoStandsInTheDifference(t *testing.T) {
 	}
 }
 
+// One process that fails, or that a busy machine holds up beyond its deadline, shows nothing of
+// the program: only what fails again and again does.
+func TestAFailureIsConfirmed(t *testing.T) {
+	exits, hangs := fmt.Errorf("the process failed: %w", &exec.ExitError{}), fmt.Errorf("%w within 5s", ErrHangs)
+	for name, tc := range map[string]struct {
+		side         string
+		err          error
+		from, to     int // processes of the side that fail
+		not, fails   string
+		cancelBefore int // the time is over before this process of the side
+	}{
+		"head, once":           {side: "new", err: exits, from: 4, to: 4, not: "it fails in some processes and not in others: 1 of 2 failed: X at new"},
+		"head hangs, once":     {side: "new", err: hangs, from: 4, to: 4, not: "1 of 2 failed: X at new, block 3: no end within 5s"},
+		"head, twice":          {side: "new", err: exits, from: 4, to: 5, not: "2 of 3 failed"},
+		"head, at first":       {side: "new", err: hangs, from: 1, to: 1, not: "1 of 2 failed: BenchmarkX at new"},
+		"head, from some time": {side: "new", err: exits, from: 4, to: 99, fails: "X at new, block 3"},
+		"head hangs for ever":  {side: "new", err: hangs, from: 1, to: 99, fails: "BenchmarkX at new: no end within 5s"},
+		"base, once":           {side: "old", err: exits, from: 4, to: 4, not: "1 of 2 failed: X at old"},
+		"base, for ever":       {side: "old", err: exits, from: 4, to: 99, not: "it fails at the base"},
+		"head, no time left":   {side: "new", err: hangs, from: 4, to: 99, cancelBefore: 5, not: "there was no time left for it to try it again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			made := 0
+			deadline := time.Duration(0)
+			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Ops: 1, Seed: 1, Procs: 1, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, Deadline: time.Second,
+				run: func(_ context.Context, o benchOrder) (p benchProcess, err error) {
+					if o.side.Revision == tc.side && o.pattern != "^$" {
+						if made++; made == tc.cancelBefore {
+							cancel()
+						}
+						if made >= tc.from && made <= tc.to {
+							if made > tc.from && o.deadline <= deadline {
+								t.Errorf("process %d has a deadline of %v, as the one before", made, o.deadline)
+							}
+							deadline = o.deadline
+							return p, tc.err
+						}
+					}
+					p.printed = map[string]Bench{"X": {NS: 100, Ops: 1}}
+					return p, nil
+				}}
+			all, _, err := CompareBenchmarks(ctx, spec, func(*Difference, int) More { return More{Time: true} })
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%d differences, error %v", len(all), err)
+			}
+			if d := all[0]; (tc.not == "") != (d.NotCompared == "") || !strings.Contains(d.NotCompared, tc.not) || (tc.fails == "") != (d.HeadFails == "") || !strings.Contains(d.HeadFails, tc.fails) {
+				t.Errorf("not compared %q, head fails %q", d.NotCompared, d.HeadFails)
+			}
+		})
+	}
+}
+
 func prints(all map[string]Bench, err error) func() (map[string]Bench, error) {
 	return func() (map[string]Bench, error) { return all, err }
 }
