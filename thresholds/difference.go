@@ -98,13 +98,13 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 	}
 	t := j.time(d, v.Boundary)
 	v.Above, v.N, v.Self = t.test.above, t.test.n, t.self
-	if t.note != "" {
-		v.Notes = append(v.Notes, t.note)
-	}
 	if d.Ratio.High < 1/(1+j.Margin) {
 		v.Notes = append(v.Notes, fmt.Sprintf("%s is faster: %v", d.Head, d.Ratio))
 	}
 	o, by, reason, next := j.combine(d, t, i, v.Boundary)
+	if t.note != "" && by == ByTime { // of the time, which others decide without
+		v.Notes = append(v.Notes, t.note)
+	}
 	return end(o, by, reason, next)
 }
 
@@ -148,24 +148,40 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 		return Held, ByTime, fmt.Sprintf("not slower by %.3g%%: %s", 100*j.Margin, t.says), "nothing to do"
 	case useCount && i.outcome == Held && (!useTime || t.bias != "" || !t.leans):
 		return Held, ByInstructions, fmt.Sprintf("not more instructions by %.3g%%: %s; %s", 100*j.Margin, executed, t.says), "nothing to do"
+	case j.By == ByInstructions && i.more:
+		return Inconclusive, ByInstructions, i.not, "allow more time"
 	case j.By == ByInstructions:
 		return Inconclusive, ByInstructions, i.not, "judge by time: --judge time"
+	case t.test.n < j.fewest(d):
+		return Inconclusive, "", fmt.Sprintf("too little was measured: %s of at least %d; %s", blocks(t.test.n), j.fewest(d), i.not), "allow more time"
 	}
 	return Inconclusive, ByTime, fmt.Sprintf("%s, which decides nothing; %s; %s", t.says, excluded(d.Ratio, 1, ""), i.not),
 		"measure on a quieter machine, or allow more time"
 }
 
-// time judges wall-clock times and, if they are undecided, CPU times. Since two clocks are tested,
-// each has half of the error rate. The tests assume nothing about the distribution of noise; only
+// fewest is the number of blocks below which no times decide, whatever they are.
+func (j Judging) fewest(d *harness.Difference) (n int) {
+	for n = 1; signEvidence(n, n) < min(j.toBreak(d), 1/beta); n++ {
+	}
+	return n
+}
+
+// toBreak is the evidence that each clock needs. Since two clocks are tested where there are
+// two, each has half of the error rate.
+func (j Judging) toBreak(d *harness.Difference) float64 {
+	clocks := 1.0
+	if cpu, _ := d.CPUColumn(); len(cpu) > 0 {
+		clocks = 2
+	}
+	return float64(j.Family) * clocks / alpha
+}
+
+// time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about the distribution of noise; only
 // a failed A/A pair invalidates them.
 func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
-	clocks := 1.0
-	if len(cpu) > 0 {
-		clocks = 2
-	}
-	toBreak := float64(j.Family) * clocks / alpha
+	toBreak := j.toBreak(d)
 	t.test = decideAt(ratios, sessions, boundary, toBreak, 1/beta)
 	t.outcome = t.test.outcome
 	t.says = fmt.Sprintf("%d of %d blocks are above the boundary %.4g; ratio %v", t.test.above, t.test.n, boundary, d.Ratio)
@@ -216,7 +232,7 @@ func (j Judging) selfCheck(d *harness.Difference, t *timed, sessions []int, boun
 			t.bias, t.outcome = fmt.Sprintf("the self-check failed: %s was %s and must be %s: %s", s.Name, s.Got, s.Want, s.Explain), Inconclusive
 			return
 		case s.Got != s.Want:
-			t.note = fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(d.Blocks), s.Name)
+			t.note = fmt.Sprintf("the self-check is undecided after %s: %s", blocks(len(d.Blocks)), s.Name)
 			if t.outcome == Held && s.Want == Broken { // nothing proves that a slow-down would be detected
 				t.outcome = Inconclusive
 			}

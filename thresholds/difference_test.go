@@ -42,6 +42,8 @@ func TestDifferencesAreJudged(t *testing.T) {
 	skipped.NotCompared, fails.HeadFails = "no result was printed", "exit status 1"
 	metricOnly := counted("allocs/op", 2, 3, 0)
 	metricOnly.NotCompared, metricOnly.Blocks = "it prints no ns/op", nil
+	single := apart(1, 1.5, 1, 1.25)
+	single.Blocks = single.Blocks[:1]
 	whole := map[string]Verdict{}
 	for name, tc := range map[string]struct {
 		d      *harness.Difference
@@ -54,6 +56,7 @@ func TestDifferencesAreJudged(t *testing.T) {
 		"slower":                    {apart(3, 1.1, 1, 1.25), 0.1, 1, Broken, "slower: 12 of 12"},
 		"faster":                    {apart(3, 0.5, 1, 1.25), 0.1, 1, Held, "not slower"},
 		"at the boundary":           {apart(3, math.Sqrt(1.1), 1, 1.25), 0.1, 1, Inconclusive, "decides nothing"},
+		"one block":                 {single, 0.1, 1, Inconclusive, "too little was measured: 1 block of at least "},
 		"slower, one of many":       {apart(2, 1.1, 1, 1.25), 0.1, 100, Inconclusive, "decides nothing"},
 		"slower, one of many, long": {apart(4, 1.1, 1, 1.25), 0.1, 100, Broken, "slower"},
 		"arms of the pair differ":   {apart(3, 1, 1.2, 1.25), 0.1, 1, Invalid, "A/A pair was broken"},

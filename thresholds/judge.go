@@ -99,11 +99,11 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want && away > machine.AwayBound && c.Sessions() > 1 {
-			return end(Inconclusive, fmt.Sprintf("this machine is too noisy for timings: %s, more than the maximum of %.0f%%, and the self-check is undecided after %d blocks: %s",
-				awayText, 100*machine.AwayBound, len(c.Blocks), s.Name), "measure on a quieter machine, see flujo-harness doctor")
+			return end(Inconclusive, fmt.Sprintf("this machine is too noisy for timings: %s, more than the maximum of %.0f%%, and the self-check is undecided after %s: %s",
+				awayText, 100*machine.AwayBound, blocks(len(c.Blocks)), s.Name), "measure on a quieter machine, see flujo-harness doctor")
 		}
 		if s.Got != s.Want {
-			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %d blocks: %s", len(c.Blocks), s.Name), "measure on a quieter machine, or allow more sessions")
+			return end(Inconclusive, fmt.Sprintf("the self-check is undecided after %s: %s", blocks(len(c.Blocks)), s.Name), "measure on a quieter machine, or allow more sessions")
 		}
 	}
 	counts := fmt.Sprintf("%d of %d blocks are above the boundary %.4g", d.above, d.n, v.Boundary)

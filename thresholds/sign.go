@@ -1,6 +1,7 @@
 package thresholds
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -45,6 +46,14 @@ func signEvidence(k, n int) float64 {
 type decision struct {
 	outcome  Outcome
 	above, n int
+}
+
+// blocks is "1 block" or "5 blocks".
+func blocks(n int) string {
+	if n == 1 {
+		return "1 block"
+	}
+	return fmt.Sprintf("%d blocks", n)
 }
 
 // decide tests the blocks after every session from the second on, and returns the first decision:

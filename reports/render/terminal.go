@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -38,23 +39,30 @@ func Summary(a *analysis.Analysis, on Screen) []string {
 
 // verdictLines is "✗ BROKEN   2 of 18 specs failed: 1 newly broken            8.43 s".
 func verdictLines(a *analysis.Analysis, on Screen) []string {
+	return VerdictLines(a.Run.Outcome, a.Headline.Word, verdictSentence(a), text.Seconds(a.Run.Seconds), on)
+}
+
+// VerdictLines is the first line of a summary: a symbol and the word of the outcome, what came
+// of it in words, and at the right how long it took, if that is not 0. A sentence that is too
+// long for the screen goes on below.
+func VerdictLines(outcome thresholds.Outcome, word, sentence string, took time.Duration, on Screen) []string {
 	style := ansi.NewStyle().Bold().ForegroundColor(ansi.Yellow)
-	switch a.Run.Outcome {
+	switch outcome {
 	case thresholds.Held:
 		style = ansi.NewStyle().Bold().ForegroundColor(ansi.Green)
 	case thresholds.Broken, thresholds.Invalid:
 		style = ansi.NewStyle().Bold().ForegroundColor(ansi.Red)
 	}
-	word := symbols[a.Run.Outcome] + " " + a.Headline.Word
-	took := ""
-	if a.Run.Seconds > 0 {
-		took = text.Took(text.Seconds(a.Run.Seconds))
+	word = symbols[outcome] + " " + word
+	right := ""
+	if took > 0 {
+		right = text.Took(took)
 	}
 	lead := ansi.StringWidth(word) + 3
-	all := on.wrap(verdictSentence(a), lead+len(took)+3, lead)
+	all := on.wrap(sentence, lead+len(right)+3, lead)
 	all[0] = on.paint(style, word) + "   " + on.paint(styleBold, all[0])
-	if took != "" {
-		all[0] = on.spread(all[0], on.paint(styleDim, took))
+	if right != "" {
+		all[0] = on.spread(all[0], on.paint(styleDim, right))
 	}
 	return all
 }

@@ -25,6 +25,8 @@ func Micros(us float64) string {
 		return fmt.Sprintf("%.3g s", us/1e6)
 	case a >= 1e3:
 		return fmt.Sprintf("%.3g ms", us/1e3)
+	case a < 1:
+		return fmt.Sprintf("%.3g ns", us*1e3)
 	}
 	return fmt.Sprintf("%.3g µs", us)
 }

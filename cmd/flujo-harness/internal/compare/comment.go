@@ -29,7 +29,7 @@ func (r *Result) content(sides [2]revisions.Checkout, margin float64, outcome th
 		of[thresholds.Broken]+of[thresholds.Invalid], of[thresholds.Inconclusive], of[thresholds.Held])
 	return publish.Content{Part: "compare", Name: "flujo-harness compare", Title: title, Outcome: outcome, Complete: complete, Commit: sides[1].Of.Commit,
 		Write: func(w io.Writer, most int) error {
-			text, err := r.comment(sides, margin, title, most)
+			text, err := r.comment(sides, margin, outcome, title, most)
 			if err == nil {
 				_, err = w.Write(text)
 			}
@@ -37,7 +37,7 @@ func (r *Result) content(sides [2]revisions.Checkout, margin float64, outcome th
 		}}
 }
 
-func (r *Result) comment(sides [2]revisions.Checkout, margin float64, title string, most int) ([]byte, error) {
+func (r *Result) comment(sides [2]revisions.Checkout, margin float64, worst thresholds.Outcome, title string, most int) ([]byte, error) {
 	var secrets redact.Redactor
 	code := func(s string) string { return render.HTMLCode(secrets.Text(s)) }
 	var text, printed bytes.Buffer
@@ -64,7 +64,7 @@ func (r *Result) comment(sides [2]revisions.Checkout, margin float64, title stri
 		text.WriteString(row)
 	}
 	text.WriteString("</table>\n\n<details><summary>What was printed</summary>\n\n")
-	if err := r.show(&printed, sides, margin); err != nil {
+	if err := r.show(&printed, sides, margin, worst); err != nil {
 		return nil, err
 	}
 	const end = "\n</details>\n"

@@ -173,7 +173,9 @@ type Result struct {
 	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks build constraints leave out
 	Profiles    []string              `json:"profiles,omitempty"`  // of each broken benchmark, the functions whose time grew most
 
-	slower []slower // the broken ones
+	packages []string      // that of each difference
+	slower   []slower      // the broken ones
+	took     time.Duration // 0: not said
 }
 
 // target is one benchmark function of one package.
@@ -228,7 +230,8 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	case result.Empty():
 		return cli.Usage(fmt.Errorf("no benchmark of %s matches %q", strings.Join(c.packages, " "), c.bench))
 	}
-	if err := result.show(c.out.Messages(cmd), sides, c.margin); err != nil {
+	result.took = time.Since(began)
+	if err := result.show(c.out.Messages(cmd), sides, c.margin, worst); err != nil {
 		return cli.Fault(err)
 	}
 	command := harness.ShellLine(append([]string{"flujo-harness", "compare"}, args...)...)
@@ -335,7 +338,7 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 				result.Profiles = append(result.Profiles, c.profile(ctx, t, d, tmp))
 				progress.End()
 			}
-			result.Differences, result.Verdicts = append(result.Differences, d), append(result.Verdicts, v)
+			result.Differences, result.Verdicts, result.packages = append(result.Differences, d), append(result.Verdicts, v), append(result.packages, t.pkg)
 		}
 	}
 	return result, worst, nil

@@ -17,50 +17,80 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/reports/render"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// show prints the table.
-func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64) error {
-	fmt.Fprintf(to, "%s against %s, margin %.3g%%, seed %d\n", sides[1].Name, sides[0].Name, margin, r.Seed)
+// headline is what came of the comparison, in words.
+func (r Result) headline() string {
+	var n [4]int
+	for _, v := range r.Verdicts {
+		n[v.Outcome]++
+	}
+	all := int64(len(r.Verdicts))
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	of := func(n int) string {
+		if int64(n) == all {
+			return cli.Plural(all, "benchmark")
+		}
+		return fmt.Sprintf("%s of %s", cli.Grouped(int64(n)), cli.Plural(all, "benchmark"))
+	}
+	for _, o := range []struct {
+		outcome thresholds.Outcome
+		what    string
+	}{{thresholds.Broken, "worse"}, {thresholds.Invalid, "not measured correctly"}, {thresholds.Inconclusive, "undecided"}, {thresholds.Held, "not worse"}} {
+		if k := n[o.outcome]; k > 0 && len(parts) == 0 {
+			add("%s %s", of(k), o.what)
+		} else if k > 0 {
+			add("%s %s", cli.Grouped(int64(k)), o.what)
+		}
+	}
+	if k := len(r.Identical); k > 0 {
+		add("%s identical", cli.Plural(int64(k), "package"))
+	}
+	if k := len(r.Gone); k > 0 {
+		add("%s gone", cli.Grouped(int64(k)))
+	}
+	if k := len(r.NotBuilt); k > 0 {
+		add("%s not built", cli.Plural(int64(k), "package"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// show prints the verdict, and a table of the benchmarks of each package.
+func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, worst thresholds.Outcome) error {
+	on := render.Screen{}
+	if cli.Terminal(to) != nil {
+		s := cli.NewScreen(to)
+		on.Width, on.Color = s.Width, s.Colour
+	}
+	for _, line := range render.VerdictLines(worst, strings.ToUpper(worst.String()), r.headline(), r.took, on) {
+		fmt.Fprintln(to, line)
+	}
+	fmt.Fprintf(to, "\n%s against %s, margin %.3g%%, seed %d\n", sides[1].Name, sides[0].Name, margin, r.Seed)
 	for _, side := range sides {
 		if side.Of.Commit != "" {
 			fmt.Fprintf(to, "revision: %s\n", side.Of)
 		}
 	}
-	if len(r.Differences) > 0 {
-		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\ttime (95%, n)\tinstructions (95%, n)\tother figures")
-		for i, d := range r.Differences {
-			figures := "\t\t"
-			if len(d.Blocks) > 0 {
-				figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(d.Ratio))
-			}
-			executed := "not counted"
-			if e := r.Verdicts[i].Instructions; e != nil {
-				executed = change(*e)
-			}
-			var counts []string
-			for _, c := range d.Counts {
-				counts = append(counts, c.String())
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), d.Name, figures, executed, strings.Join(counts, ", "))
+	for i := 0; i < len(r.Differences); {
+		n := i
+		for n < len(r.packages) && r.packages[n] == r.packages[i] {
+			n++
 		}
-		if err := table.Flush(); err != nil {
+		if err := r.table(to, i, n); err != nil {
 			return err
 		}
-		r.geomeans(to)
-		for _, v := range r.Verdicts {
-			if v.Outcome != thresholds.Held {
-				fmt.Fprintf(to, "%s\n  %s\n", v.Reason, v.Next)
-			}
-			for _, note := range v.Notes {
-				fmt.Fprintf(to, "  %s: note: %s\n", v.Workload, note)
-			}
-		}
+		i = n
 	}
+	r.geomeans(to)
+	r.reasons(to)
 	for _, profile := range r.Profiles {
 		fmt.Fprint(to, profile)
+	}
+	if n := len(r.Identical) + len(r.New) + len(r.Gone) + len(r.Excluded) + len(r.NotBuilt); n > 0 && len(r.Differences) > 0 {
+		fmt.Fprintln(to)
 	}
 	for _, pkg := range r.Identical {
 		fmt.Fprintf(to, "HELD  %s: the test binaries and the files of the package are identical\n", pkg)
@@ -78,6 +108,65 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64) 
 	}
 	return nil
 }
+
+// table prints the differences from i up to n, which are of one package.
+func (r Result) table(to io.Writer, i, n int) error {
+	pkg := r.packages[i]
+	fmt.Fprintf(to, "\npkg: %s\n", pkg)
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "verdict\tbenchmark\tbase\thead\ttime (95%, n)\tinstructions (95%, n)\tother figures")
+	for ; i < n; i++ {
+		d := r.Differences[i]
+		figures := "\t\t"
+		if len(d.Blocks) > 0 {
+			figures = fmt.Sprintf("%s\t%s\t%s", cli.Micros(d.BaseNS.Value/1e3), cli.Micros(d.HeadNS.Value/1e3), change(d.Ratio))
+		}
+		executed := "not counted"
+		if e := r.Verdicts[i].Instructions; e != nil {
+			executed = change(*e)
+		}
+		var counts []string
+		for _, c := range d.Counts {
+			counts = append(counts, c.String())
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), strings.TrimPrefix(d.Name, pkg+"."), figures, executed, strings.Join(counts, ", "))
+	}
+	return table.Flush()
+}
+
+// reasons prints why benchmarks did not hold and what to do, and the notes on all: once where it
+// is the same for several.
+func (r Result) reasons(to io.Writer) {
+	var texts []string
+	names := map[string][]string{}
+	add := func(name, text string) {
+		if names[text] == nil {
+			texts = append(texts, text)
+		}
+		names[text] = append(names[text], name)
+	}
+	for i, v := range r.Verdicts {
+		if d := r.Differences[i]; v.Outcome != thresholds.Held {
+			reason := strings.TrimPrefix(v.Reason, fmt.Sprintf("%s: %s against %s: ", d.Name, d.Head, d.Base))
+			add(d.Name, fmt.Sprintf("%s: %s\n  %s", v.Outcome, reason, v.Next))
+		}
+	}
+	for _, v := range r.Verdicts {
+		for _, note := range v.Notes {
+			add(v.Workload, "note: "+note)
+		}
+	}
+	for _, text := range texts {
+		of := names[text]
+		if n := len(of); n > mostNames {
+			of = append(of[:mostNames:mostNames], fmt.Sprintf("and %d more", n-mostNames))
+		}
+		fmt.Fprintf(to, "\n%s\n  %s\n", strings.Join(of, ", "), text)
+	}
+}
+
+// mostNames is the number of benchmarks that are named before a reason of many.
+const mostNames = 3
 
 // change is "+1.23% (+1.20 to +1.25, n=5)"; without an interval where there is none.
 func change(e harness.Estimate) string {
@@ -119,7 +208,7 @@ func (r Result) geomeans(to io.Writer) {
 		}
 	}
 	if len(all) > 0 {
-		fmt.Fprintf(to, "geometric means of head/base: %s\n", strings.Join(all, ", "))
+		fmt.Fprintf(to, "\ngeometric means of head/base: %s\n", strings.Join(all, ", "))
 	}
 }
 
@@ -147,18 +236,14 @@ func (c *comparing) write(r *Result, sides [2]revisions.Checkout, cmd *cobra.Com
 // writeBenchmarks writes a line for each process, which benchstat -col side reads.
 func (r *Result) writeBenchmarks(to io.Writer, sides [2]revisions.Checkout) error {
 	out := benchfmt.NewWriter(to)
-	for _, d := range r.Differences {
-		pkg, _, _ := strings.Cut(d.Name, ".Benchmark")
-		if len(d.Samples) > 0 {
-			pkg = strings.TrimSuffix(d.Name, "."+d.Samples[0].Name)
-		}
+	for k, d := range r.Differences {
 		for _, s := range d.Samples {
 			side, i := "base", 0
 			if s.Head {
 				side, i = "head", 1
 			}
 			res := &benchfmt.Result{Name: benchfmt.Name(strings.ReplaceAll(s.Name, " ", "_")), Iters: max(1, s.Ops)}
-			for _, kv := range [][2]string{{"goos", d.Environment.OS}, {"goarch", d.Environment.Arch}, {"pkg", pkg}, {"cpu", d.Environment.CPU}, {"side", side}, {"revision", sides[i].Name}} {
+			for _, kv := range [][2]string{{"goos", d.Environment.OS}, {"goarch", d.Environment.Arch}, {"pkg", r.packages[k]}, {"cpu", d.Environment.CPU}, {"side", side}, {"revision", sides[i].Name}} {
 				if kv[1] != "" {
 					res.Config = append(res.Config, benchfmt.Config{Key: kv[0], Value: []byte(kv[1]), File: true})
 				}

@@ -1,0 +1,65 @@
+package compare
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
+)
+
+// A reason that many benchmarks share is printed once, and each package has a table of its own,
+// in which its path is not repeated.
+func TestReasonsAreNotRepeated(t *testing.T) {
+	r := Result{Seed: 1, Gone: []string{"example.org/a.BenchmarkGone"}, took: 3 * time.Second}
+	add := func(pkg, name, reason, next string, o thresholds.Outcome, notes ...string) {
+		d := &harness.Difference{Name: pkg + "." + name, Base: "old", Head: "new"}
+		r.packages, r.Differences = append(r.packages, pkg), append(r.Differences, d)
+		r.Verdicts = append(r.Verdicts, thresholds.Verdict{Workload: d.Name, Outcome: o, Reason: fmt.Sprintf("%s: new against old: %s", d.Name, reason), Next: next, Notes: notes})
+	}
+	for i := range 5 {
+		add("example.org/a", fmt.Sprintf("Many/n=%d", i), "too little was measured", "allow more time", thresholds.Inconclusive)
+	}
+	add("example.org/a", "One", "slower: all blocks", "find it", thresholds.Broken)
+	add("example.org/a/b", "Fine", "not slower", "nothing to do", thresholds.Held, "new is faster")
+	var out bytes.Buffer
+	if err := r.show(&out, [2]revisions.Checkout{{Name: "old"}, {Name: "new"}}, 5, thresholds.Broken); err != nil {
+		t.Fatal(err)
+	}
+	const want = `✗ BROKEN   1 of 7 benchmarks worse, 5 undecided, 1 not worse, 1 gone      3.00 s
+
+new against old, margin 5%, seed 1
+
+pkg: example.org/a
+verdict       benchmark  base  head  time (95%, n)  instructions (95%, n)  other figures
+INCONCLUSIVE  Many/n=0                              not counted            
+INCONCLUSIVE  Many/n=1                              not counted            
+INCONCLUSIVE  Many/n=2                              not counted            
+INCONCLUSIVE  Many/n=3                              not counted            
+INCONCLUSIVE  Many/n=4                              not counted            
+BROKEN        One                                   not counted            
+
+pkg: example.org/a/b
+verdict  benchmark  base  head  time (95%, n)  instructions (95%, n)  other figures
+HELD     Fine                                  not counted            
+
+example.org/a.Many/n=0, example.org/a.Many/n=1, example.org/a.Many/n=2, and 2 more
+  inconclusive: too little was measured
+  allow more time
+
+example.org/a.One
+  broken: slower: all blocks
+  find it
+
+example.org/a/b.Fine
+  note: new is faster
+
+gone or renamed, so inconclusive: example.org/a.BenchmarkGone
+`
+	if got := out.String(); got != want {
+		t.Errorf("printed:\n%s\nwant:\n%s", got, want)
+	}
+}
