@@ -19,11 +19,12 @@ import (
 type moduleProxy struct {
 	dir      string
 	modcache string
+	upstream string // the user's own GOPROXY
 }
 
 func newModuleProxy(t *testing.T) *moduleProxy {
 	t.Helper()
-	return &moduleProxy{dir: t.TempDir(), modcache: goEnv(t, "GOMODCACHE")}
+	return &moduleProxy{dir: t.TempDir(), modcache: goEnv(t, "GOMODCACHE"), upstream: goEnv(t, "GOPROXY")}
 }
 
 func goEnv(t *testing.T, name string) string {
@@ -35,12 +36,13 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// env is the environment of go commands that see the proxy and the module cache, and no network.
-// The versions are downloaded to the machine's module cache, so that SQLite need not be compiled
+// env is the environment of go commands that take modules from the proxy, then from the module
+// cache, and from the user's own proxy what neither has: go mod tidy reads modules that nothing
+// here is built of. The versions are downloaded to the machine's module cache, so that SQLite need not be compiled
 // again, and are removed from it when the test ends.
 func (p *moduleProxy) env() []string {
 	url := func(dir string) string { return "file://" + filepath.ToSlash(dir) }
-	return append(os.Environ(), "GOPROXY="+url(p.dir)+","+url(filepath.Join(p.modcache, "cache", "download")),
+	return append(os.Environ(), "GOPROXY="+url(p.dir)+","+url(filepath.Join(p.modcache, "cache", "download"))+","+p.upstream,
 		"GOSUMDB=off", "GOFLAGS=-modcacherw", "GOWORK=off", "GOTOOLCHAIN=local", "GOPRIVATE=", "GONOPROXY=")
 }
 
@@ -217,7 +219,7 @@ func TestNestedModulesAreReleased(t *testing.T) {
 		proxy.serve(t, m, []byte(gomod), func(w *bytes.Buffer) error { return zip.CreateFromVCS(w, m, clone, revision, dir) })
 	}
 	serve("", version, version)
-	env := append(proxy.env(), "GOPROXY=file://"+filepath.ToSlash(proxy.dir)+",file://"+filepath.ToSlash(filepath.Join(proxy.modcache, "cache", "download"))+","+goEnv(t, "GOPROXY"))
+	env := proxy.env()
 	nested := 0
 	for tag := range strings.Lines(must(clone, "git", "tag", "--list", "*/"+version)) {
 		dir := strings.TrimSuffix(strings.TrimSpace(tag), "/"+version)
