@@ -134,7 +134,7 @@ func (f *Waterfall) estimate() error {
 			all := make([]float64, rounds)
 			for r := range rounds {
 				if all[r] = slots[ArmTotal][r] / 1e3; !(all[r] > 0) {
-					return fmt.Errorf("session %d, block %d: the slot of arm %s is %v us: %w", n+1, b+1, ArmTotal, all[r], ErrNotPositive)
+					return fmt.Errorf("session %d, block %d: the slot of arm %s is %v us: %w", n+1, b+1, ArmTotal, all[r], errNotPositive)
 				}
 			}
 			sum := 0.0

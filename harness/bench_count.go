@@ -143,7 +143,7 @@ func (c *counting) more(ctx context.Context) {
 			if o.times == "" {
 				o.pattern, o.times = "^$", "1x"
 			}
-			if p.n, p.err = c.count(ctx, o); errors.Is(p.err, ErrHangs) && ctx.Err() == nil {
+			if p.n, p.err = c.count(ctx, o); errors.Is(p.err, errHangs) && ctx.Err() == nil {
 				o.deadline *= 2
 				p.n, p.err = c.count(ctx, o)
 			}

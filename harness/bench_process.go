@@ -64,15 +64,15 @@ type benchProcess struct {
 // ErrNoBenchmark is a process that printed no result.
 var ErrNoBenchmark = errors.New("no result was printed: is it skipped, or does it print to standard output while it runs?")
 
-// ErrHangs is a benchmark that came to no end before its deadline.
-var ErrHangs = errors.New("no end")
+// errHangs is a benchmark that came to no end before its deadline.
+var errHangs = errors.New("no end")
 
 // leaveToEnd is how long an interrupted benchmark has to end, and how long a process that it
 // left behind may hold its output.
 const leaveToEnd = 2 * time.Second
 
 // runBenchmark runs benchmarks in a process of their own. A failure of what they do wraps
-// [exec.ExitError] or [ErrHangs].
+// [exec.ExitError] or [errHangs].
 func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error) {
 	within := ctx
 	if o.deadline > 0 {
@@ -110,7 +110,7 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 	case ctx.Err() != nil:
 		return p, context.Cause(ctx)
 	case within.Err() != nil:
-		return p, fmt.Errorf("%w within %v; the process was killed: %s", ErrHangs, o.deadline, said())
+		return p, fmt.Errorf("%w within %v; the process was killed: %s", errHangs, o.deadline, said())
 	case errors.Is(err, exec.ErrWaitDelay): // it ended, and something that it started holds its output
 	case err != nil:
 		return p, fmt.Errorf("the process failed: %w: %s", err, said())

@@ -274,7 +274,7 @@ func (d *Difference) failed(failed [3]error) {
 			d.NotCompared = err.Error()
 			return
 		}
-		if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, ErrHangs) && !errors.Is(err, ErrNoBenchmark) {
+		if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, errHangs) && !errors.Is(err, ErrNoBenchmark) {
 			d.Problem = err.Error() // it was not even run
 			d.Audit = []Finding{{checkRuns, false, d.Problem}}
 			return

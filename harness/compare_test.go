@@ -327,7 +327,7 @@ func TestWhatBenchmarksDoStandsInTheDifference(t *testing.T) {
 // One process that fails, or that a busy machine holds up beyond its deadline, shows nothing of
 // the program: only what fails again and again does.
 func TestAFailureIsConfirmed(t *testing.T) {
-	exits, hangs := fmt.Errorf("the process failed: %w", &exec.ExitError{}), fmt.Errorf("%w within 5s", ErrHangs)
+	exits, hangs := fmt.Errorf("the process failed: %w", &exec.ExitError{}), fmt.Errorf("%w within 5s", errHangs)
 	for name, tc := range map[string]struct {
 		side         string
 		err          error

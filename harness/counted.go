@@ -32,8 +32,8 @@ const (
 	countedPlain  = 1000
 )
 
-// ErrNotCounted is a session that gave no count of instructions.
-var ErrNotCounted = errors.New("instructions were not counted")
+// errNotCounted is a session that gave no count of instructions.
+var errNotCounted = errors.New("instructions were not counted")
 
 // instructionsOf counts the instructions of one run of an arm: those of a process that makes
 // many operations, less those of one that makes few, so that what a process does to start is
@@ -54,7 +54,7 @@ func (s Spec) instructionsOf(ctx context.Context, run Runner, tool *instructions
 			if counted[i] = res.Instructions; err == nil && res.Problem != "" {
 				err = errors.New(res.Problem)
 			} else if err == nil && !(res.Instructions > 0) {
-				err = ErrNotCounted
+				err = errNotCounted
 			}
 			failed[i] = err
 		})

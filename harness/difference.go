@@ -88,7 +88,7 @@ func (d *Difference) add(session int, blocks []map[string][]float64) error {
 			for k, v := range slots[of] {
 				w := slots[to][k]
 				if !(v > 0) || !(w > 0) || math.IsInf(v, 0) || math.IsInf(w, 0) {
-					return 0, fmt.Errorf("session %d, block %d, round %d: slots of %v and %v ns: %w", session, i+1, k+1, v, w, ErrNotPositive)
+					return 0, fmt.Errorf("session %d, block %d, round %d: slots of %v and %v ns: %w", session, i+1, k+1, v, w, errNotPositive)
 				}
 				r = append(r, v/w)
 			}

@@ -256,8 +256,8 @@ func mergeAudit(have, more []Finding, session int) []Finding {
 	return have
 }
 
-// ErrNotPositive is a slot that is not above zero: samples that were lost.
-var ErrNotPositive = errors.New("not above zero")
+// errNotPositive is a slot that is not above zero: samples that were lost.
+var errNotPositive = errors.New("not above zero")
 
 // quicker is the mean of the quicker half of an arm's slots: its time in a block. What
 // else goes on in a machine only ever adds to a slot, and seldom to most of them. Against
@@ -277,11 +277,11 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 	at := map[string]float64{}
 	for _, arm := range costArms {
 		if len(slots[arm]) != rounds || rounds == 0 {
-			return b, fmt.Errorf("arm %s has %d slots, and arm %s %d: %w", arm, len(slots[arm]), ArmNone, rounds, ErrMissingArm)
+			return b, fmt.Errorf("arm %s has %d slots, and arm %s %d: %w", arm, len(slots[arm]), ArmNone, rounds, errMissingArm)
 		}
 		for r, v := range slots[arm] {
 			if !(v > 0) || math.IsInf(v, 0) {
-				return b, fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", r+1, arm, v, ErrNotPositive)
+				return b, fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", r+1, arm, v, errNotPositive)
 			}
 		}
 		at[arm] = quicker(slots[arm])

@@ -35,14 +35,14 @@ func TestBadSamplesAreNeverFigures(t *testing.T) {
 	for _, bad := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 		slots := slotsOf()
 		slots[ArmBackend][1] = bad
-		if _, err := blockOf(1, slots); !errors.Is(err, ErrNotPositive) {
+		if _, err := blockOf(1, slots); !errors.Is(err, errNotPositive) {
 			t.Errorf("a slot of %v ns: %v", bad, err)
 		}
 	}
 	for _, arm := range costArms {
 		slots := slotsOf()
 		delete(slots, arm)
-		if _, err := blockOf(1, slots); !errors.Is(err, ErrMissingArm) {
+		if _, err := blockOf(1, slots); !errors.Is(err, errMissingArm) {
 			t.Errorf("no slots of arm %s: %v", arm, err)
 		}
 	}

@@ -73,7 +73,7 @@ func (e *SchemaError) Error() string {
 }
 
 // ResultsError is a results file that cannot be used. It wraps the cause: a
-// [*SchemaError], [ErrNoResults], or one of the errors of [Recompute].
+// [*SchemaError], [ErrNoResults], or an error of [Recompute].
 type ResultsError struct {
 	Path string
 	Err  error
@@ -118,8 +118,8 @@ func digestOf(text []byte) (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256(text)), err
 }
 
-// ErrEdited: the digest of a results file is not that of what is in it.
-var ErrEdited = errors.New("its digest is not that of its content: the file was damaged or edited")
+// errEdited: the digest of a results file is not that of what is in it.
+var errEdited = errors.New("its digest is not that of its content: the file was damaged or edited")
 
 // commitDigits are a commit as git writes it, abbreviated or not.
 var commitDigits = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
@@ -210,7 +210,7 @@ func ResultsText(in io.Reader) ([]byte, error) {
 	}
 	if json.Unmarshal(data, &claimed) == nil && claimed.Schema == resultsSchema && claimed.Digest != nil {
 		if digest, err := digestOf(data); err != nil || digest != *claimed.Digest {
-			return nil, ErrEdited
+			return nil, errEdited
 		}
 	}
 	return data, nil

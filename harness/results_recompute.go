@@ -15,13 +15,13 @@ const (
 	minBlocks   = 5
 )
 
-// Faults of recorded results. [ErrNotPositive] is another.
+// Faults of recorded results. [errNotPositive] is another.
 var (
-	ErrTooFew     = errors.New("too few blocks to judge")
-	ErrMissingArm = errors.New("an arm is missing")
-	ErrMissing    = errors.New("samples are missing")
-	ErrNotRaw     = errors.New("does not follow from the raw slots: the results were damaged or edited")
-	ErrNoAudit    = errors.New("there is no audit: nothing shows that the arms did equal work")
+	errTooFew     = errors.New("too few blocks to judge")
+	errMissingArm = errors.New("an arm is missing")
+	errMissing    = errors.New("samples are missing")
+	errNotRaw     = errors.New("does not follow from the raw slots: the results were damaged or edited")
+	errNoAudit    = errors.New("there is no audit: nothing shows that the arms did equal work")
 )
 
 // recomputed says how far a figure computed again may lie from the stored one:
@@ -58,11 +58,11 @@ func Recompute(c *Comparison) (*Comparison, error) {
 		}{{"(W-N)/F", stored.CostRatio, b.CostRatio}, {"(W-N)/N", stored.Overhead, b.Overhead}, {"W-N", stored.CostUS, b.CostUS},
 			{"(T-N)/(W-N)", stored.Twin, b.Twin}, {"(S-N)/F", stored.Slow, b.Slow}, {"(S-N)/(W-N)", stored.Injected, b.Injected}, {"scripts", stored.ScriptsUS, b.ScriptsUS}} {
 			if !near(f.got, f.want) {
-				return nil, fmt.Errorf("%s: %s of %v, where the slots give %v: %w", name, f.name, f.got, f.want, ErrNotRaw)
+				return nil, fmt.Errorf("%s: %s of %v, where the slots give %v: %w", name, f.name, f.got, f.want, errNotRaw)
 			}
 		}
 		if stored.Session < max(1, last) || stored.Session > last+1 {
-			return nil, fmt.Errorf("%s follows session %d: %w", name, last, ErrMissing)
+			return nil, fmt.Errorf("%s follows session %d: %w", name, last, errMissing)
 		}
 		out.Blocks[i], last = b, stored.Session
 		in[stored.Session]++
@@ -74,15 +74,15 @@ func Recompute(c *Comparison) (*Comparison, error) {
 		return &out, nil
 	}
 	if len(c.Audit) == 0 {
-		return nil, ErrNoAudit
+		return nil, errNoAudit
 	}
 	if len(c.Blocks) < minBlocks || len(in) < minSessions {
 		return nil, fmt.Errorf("%d blocks of %d sessions, at least %d of %d are needed: measure again, and let it finish: %w",
-			len(c.Blocks), len(in), minBlocks, minSessions, ErrTooFew)
+			len(c.Blocks), len(in), minBlocks, minSessions, errTooFew)
 	}
 	for s := range len(in) {
 		if in[s+1] != c.Plan.Blocks {
-			return nil, fmt.Errorf("session %d has %d blocks, planned are %d: %w", s+1, in[s+1], c.Plan.Blocks, ErrMissing)
+			return nil, fmt.Errorf("session %d has %d blocks, planned are %d: %w", s+1, in[s+1], c.Plan.Blocks, errMissing)
 		}
 	}
 	out.estimate()
@@ -91,7 +91,7 @@ func Recompute(c *Comparison) (*Comparison, error) {
 		got, want Estimate
 	}{{"(W-N)/F", c.CostRatio, out.CostRatio}, {"(W-N)/N", c.Overhead, out.Overhead}, {"W-N", c.Cost, out.Cost}, {"(S-N)/(W-N)", c.Injected, out.Injected}, {"scripts", c.Scripts, out.Scripts}} {
 		if !near(f.got.Value, f.want.Value) || !near(f.got.Low, f.want.Low) || !near(f.got.High, f.want.High) || f.got.N != f.want.N {
-			return nil, fmt.Errorf("the figure of %s is %v, where the blocks give %v: %w", f.name, f.got, f.want, ErrNotRaw)
+			return nil, fmt.Errorf("the figure of %s is %v, where the blocks give %v: %w", f.name, f.got, f.want, errNotRaw)
 		}
 	}
 	return &out, nil
@@ -108,7 +108,7 @@ func (c *Comparison) recount(out *Comparison) error {
 		out.count(counters)
 	}
 	if !maps.Equal(out.Counters, c.Counters) || !maps.Equal(out.Most, c.Most) {
-		return fmt.Errorf("the counters are %v to %v, where those of the sessions give %v to %v: %w", c.Counters, c.Most, out.Counters, out.Most, ErrNotRaw)
+		return fmt.Errorf("the counters are %v to %v, where those of the sessions give %v to %v: %w", c.Counters, c.Most, out.Counters, out.Most, errNotRaw)
 	}
 	return nil
 }
@@ -117,15 +117,15 @@ func (c *Comparison) recount(out *Comparison) error {
 func (c *Comparison) complete(b Block) error {
 	for _, arm := range costArms {
 		if len(b.Slots[arm]) == 0 {
-			return fmt.Errorf("arm %s has no slots: %w", arm, ErrMissingArm)
+			return fmt.Errorf("arm %s has no slots: %w", arm, errMissingArm)
 		}
 	}
 	for arm, slots := range b.Slots {
 		if len(slots) != c.Plan.Rounds {
-			return fmt.Errorf("arm %s has %d slots, planned are %d: %w", arm, len(slots), c.Plan.Rounds, ErrMissing)
+			return fmt.Errorf("arm %s has %d slots, planned are %d: %w", arm, len(slots), c.Plan.Rounds, errMissing)
 		}
 		if i := slices.IndexFunc(slots, func(v float64) bool { return !(v > 0) || math.IsInf(v, 0) }); i >= 0 {
-			return fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", i+1, arm, slots[i], ErrNotPositive)
+			return fmt.Errorf("round %d: the slot of arm %s is %v ns: %w", i+1, arm, slots[i], errNotPositive)
 		}
 	}
 	return nil

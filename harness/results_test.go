@@ -165,34 +165,34 @@ func TestRecomputeRefusesBadSamples(t *testing.T) {
 		change func(*Comparison)
 		want   error
 	}{
-		"NaN":          {slot(math.NaN()), ErrNotPositive},
-		"infinite":     {slot(math.Inf(1)), ErrNotPositive},
-		"zero":         {slot(0), ErrNotPositive},
-		"negative":     {slot(-5), ErrNotPositive},
-		"another slot": {slot(49999), ErrNotRaw},
-		"a slot less":  {func(c *Comparison) { c.Blocks[0].Slots[ArmTwin] = c.Blocks[0].Slots[ArmTwin][:1] }, ErrMissing},
-		"no arm":       {func(c *Comparison) { delete(c.Blocks[5].Slots, ArmSlow) }, ErrMissingArm},
-		"no slots":     {func(c *Comparison) { c.Blocks[5].Slots = nil }, ErrMissingArm},
-		"no samples":   {func(c *Comparison) { c.Blocks[5].Slots[ArmNone] = nil }, ErrMissingArm},
-		"one session":  {func(c *Comparison) { c.Blocks = c.Blocks[:2] }, ErrTooFew},
+		"NaN":          {slot(math.NaN()), errNotPositive},
+		"infinite":     {slot(math.Inf(1)), errNotPositive},
+		"zero":         {slot(0), errNotPositive},
+		"negative":     {slot(-5), errNotPositive},
+		"another slot": {slot(49999), errNotRaw},
+		"a slot less":  {func(c *Comparison) { c.Blocks[0].Slots[ArmTwin] = c.Blocks[0].Slots[ArmTwin][:1] }, errMissing},
+		"no arm":       {func(c *Comparison) { delete(c.Blocks[5].Slots, ArmSlow) }, errMissingArm},
+		"no slots":     {func(c *Comparison) { c.Blocks[5].Slots = nil }, errMissingArm},
+		"no samples":   {func(c *Comparison) { c.Blocks[5].Slots[ArmNone] = nil }, errMissingArm},
+		"one session":  {func(c *Comparison) { c.Blocks = c.Blocks[:2] }, errTooFew},
 		"six blocks of one": {func(c *Comparison) {
 			c.Plan.Blocks = 6
 			for i := range c.Blocks {
 				c.Blocks[i].Session = 1
 			}
-		}, ErrTooFew},
-		"four blocks":        {func(c *Comparison) { c.Blocks = c.Blocks[:4] }, ErrTooFew},
-		"none":               {func(c *Comparison) { c.Blocks = nil }, ErrTooFew},
-		"a block less":       {func(c *Comparison) { c.Blocks = c.Blocks[:5] }, ErrMissing},
-		"a session less":     {func(c *Comparison) { c.Blocks = append(c.Blocks[:2:2], c.Blocks[4:]...) }, ErrMissing},
-		"from the second on": {func(c *Comparison) { c.Blocks = c.Blocks[2:] }, ErrMissing},
-		"out of order":       {func(c *Comparison) { c.Blocks[1], c.Blocks[2] = c.Blocks[2], c.Blocks[1] }, ErrMissing},
-		"no audit":           {func(c *Comparison) { c.Audit = nil }, ErrNoAudit},
-		"counters":           {func(c *Comparison) { c.Counters = map[string]Counters{ArmBackend: {Allocs: 1}} }, ErrNotRaw},
-		"figure":             {func(c *Comparison) { c.CostRatio.Value *= 0.99 }, ErrNotRaw},
-		"interval":           {func(c *Comparison) { c.Overhead.High *= 0.99 }, ErrNotRaw},
-		"n":                  {func(c *Comparison) { c.Cost.N++ }, ErrNotRaw},
-		"injected":           {func(c *Comparison) { c.Injected.Low = math.NaN() }, ErrNotRaw},
+		}, errTooFew},
+		"four blocks":        {func(c *Comparison) { c.Blocks = c.Blocks[:4] }, errTooFew},
+		"none":               {func(c *Comparison) { c.Blocks = nil }, errTooFew},
+		"a block less":       {func(c *Comparison) { c.Blocks = c.Blocks[:5] }, errMissing},
+		"a session less":     {func(c *Comparison) { c.Blocks = append(c.Blocks[:2:2], c.Blocks[4:]...) }, errMissing},
+		"from the second on": {func(c *Comparison) { c.Blocks = c.Blocks[2:] }, errMissing},
+		"out of order":       {func(c *Comparison) { c.Blocks[1], c.Blocks[2] = c.Blocks[2], c.Blocks[1] }, errMissing},
+		"no audit":           {func(c *Comparison) { c.Audit = nil }, errNoAudit},
+		"counters":           {func(c *Comparison) { c.Counters = map[string]Counters{ArmBackend: {Allocs: 1}} }, errNotRaw},
+		"figure":             {func(c *Comparison) { c.CostRatio.Value *= 0.99 }, errNotRaw},
+		"interval":           {func(c *Comparison) { c.Overhead.High *= 0.99 }, errNotRaw},
+		"n":                  {func(c *Comparison) { c.Cost.N++ }, errNotRaw},
+		"injected":           {func(c *Comparison) { c.Injected.Low = math.NaN() }, errNotRaw},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := recorded(t).Comparisons[0]
@@ -220,7 +220,7 @@ func TestEveryStatisticIsRecomputed(t *testing.T) {
 		c := recorded(t).Comparisons[0]
 		f := reflect.ValueOf(&c.Blocks[4]).Elem().Field(i)
 		f.SetFloat(f.Float() * 1.000001)
-		if _, err := Recompute(&c); !errors.Is(err, ErrNotRaw) {
+		if _, err := Recompute(&c); !errors.Is(err, errNotRaw) {
 			t.Errorf("an edited %s: %v", block.Field(i).Name, err)
 		}
 	}
@@ -236,7 +236,7 @@ func TestFaultyMeasurementsMayBeShort(t *testing.T) {
 	c = recorded(t).Comparisons[0]
 	c.Problem = "session 2: script ran dry"
 	c.Blocks[0].Slots[ArmNone][0] = -1
-	if _, err := Recompute(&c); !errors.Is(err, ErrNotPositive) {
+	if _, err := Recompute(&c); !errors.Is(err, errNotPositive) {
 		t.Errorf("a faulty measurement with a bad slot: %v", err)
 	}
 }

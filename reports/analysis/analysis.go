@@ -180,7 +180,7 @@ type Matrix struct {
 func (m Matrix) At(before, now reports.State) int { return m.N[before][now] }
 
 // McNemar is the exact McNemar test on the specs that failed in one of two runs and passed in the
-// other. The null hypothesis is that both directions are equally likely. See [NewMcNemar].
+// other. The null hypothesis is that both directions are equally likely. See [newMcNemar].
 type McNemar struct {
 	Fixed, Broke int
 	P            float64 // two-sided, exact; 1 if no spec changed

@@ -131,7 +131,7 @@ func alone(s *reports.Spec) *reports.Spec {
 
 // paired counts those that changed sides.
 func (c *compared) paired() McNemar {
-	return NewMcNemar(c.Matrix.At(reports.Failed, reports.Passed), c.Matrix.At(reports.Passed, reports.Failed))
+	return newMcNemar(c.Matrix.At(reports.Failed, reports.Passed), c.Matrix.At(reports.Passed, reports.Failed))
 }
 
 // renaming is where a new spec may come from.

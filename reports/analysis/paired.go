@@ -6,7 +6,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// NewMcNemar tests whether the specs that changed between pass and fail in two runs changed in one
+// newMcNemar tests whether the specs that changed between pass and fail in two runs changed in one
 // direction more often than in the other. Because it uses only the specs that changed, it has more
 // power than a comparison of the two counts: for 6 fixed and 0 broken of 59 failures p is 0.031,
 // whereas an unpaired test of 59 against 53 failures of 2,275 gives 0.63.
@@ -16,7 +16,7 @@ import (
 //
 // Source: Q. McNemar, "Note on the sampling error of the difference between
 // correlated proportions or percentages", Psychometrika 12 (1947), 153-157.
-func NewMcNemar(fixed, broke int) McNemar {
+func newMcNemar(fixed, broke int) McNemar {
 	m := McNemar{Fixed: fixed, Broke: broke, P: 1}
 	if fixed != broke {
 		half := distuv.Binomial{N: float64(fixed + broke), P: 0.5}
@@ -25,14 +25,14 @@ func NewMcNemar(fixed, broke int) McNemar {
 	return m
 }
 
-// BenjaminiHochberg returns adjusted p-values of several tests, in the order of ps, which it does
+// benjaminiHochberg returns adjusted p-values of several tests, in the order of ps, which it does
 // not change. Rejecting all hypotheses with an adjusted p-value of at most q keeps the expected
 // share of false rejections among the rejections (the false discovery rate) at q or below. It
 // assumes independent or positively dependent tests.
 //
 // Source: Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate", Journal
 // of the Royal Statistical Society B 57 (1995), 289-300.
-func BenjaminiHochberg(ps []float64) []float64 {
+func benjaminiHochberg(ps []float64) []float64 {
 	order := make([]int, len(ps))
 	for i := range order {
 		order[i] = i

@@ -151,7 +151,7 @@ func (a *analyzer) tellSlowing(t *times) {
 		}
 		found, ps = append(found, s), append(ps, s.P)
 	}
-	for i, adjusted := range BenjaminiHochberg(ps) {
+	for i, adjusted := range benjaminiHochberg(ps) {
 		if adjusted <= slowRate {
 			found[i].Tested, found[i].Significance = len(ps), adjusted
 			a.a.Slowing = append(a.a.Slowing, found[i])

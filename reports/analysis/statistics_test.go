@@ -19,7 +19,7 @@ func TestMcNemarAgainstAPrintedTable(t *testing.T) {
 		n, x int
 		p    string
 	}{{5, 0, "0.031"}, {6, 0, "0.016"}, {8, 1, "0.035"}, {10, 2, "0.055"}, {12, 3, "0.073"}, {15, 3, "0.018"}, {20, 5, "0.021"}, {25, 7, "0.022"}} {
-		for _, m := range []McNemar{NewMcNemar(row.x, row.n-row.x), NewMcNemar(row.n-row.x, row.x)} {
+		for _, m := range []McNemar{newMcNemar(row.x, row.n-row.x), newMcNemar(row.n-row.x, row.x)} {
 			if got := fmt.Sprintf("%.3f", m.P/2); got != row.p {
 				t.Errorf("%d of %d: one-tailed %s, the table has %s", row.x, row.n, got, row.p)
 			}
@@ -42,7 +42,7 @@ func TestMcNemarAgainstCounting(t *testing.T) {
 				}
 			}
 			want := float64(extreme) / float64(int(1)<<n)
-			if got := NewMcNemar(fixed, n-fixed).P; math.Abs(got-want) > 1e-12 {
+			if got := newMcNemar(fixed, n-fixed).P; math.Abs(got-want) > 1e-12 {
 				t.Errorf("%d fixed of %d: P = %v, counted %v", fixed, n, got, want)
 			}
 		}
@@ -53,7 +53,7 @@ func TestMcNemarAgainstCounting(t *testing.T) {
 func TestBenjaminiHochbergAgainstItsPaper(t *testing.T) {
 	ps := []float64{.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459, .3240, .4262, .5719, .6528, .7590, 1}
 	rejected := 0
-	for i, p := range BenjaminiHochberg(ps) {
+	for i, p := range benjaminiHochberg(ps) {
 		if p <= 0.05 {
 			rejected++
 			if i > 3 {
@@ -75,7 +75,7 @@ func TestBenjaminiHochbergAgainstItsRule(t *testing.T) {
 			ps[i] = float64(random.IntN(40)) / 200
 		}
 		before := slices.Clone(ps)
-		adjusted := BenjaminiHochberg(ps)
+		adjusted := benjaminiHochberg(ps)
 		if !slices.Equal(before, ps) {
 			t.Fatal("the caller's values were changed")
 		}

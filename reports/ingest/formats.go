@@ -79,12 +79,12 @@ func Extensions() []string {
 	return all
 }
 
-// FormatNames returns the names of all formats as an enumeration, with word before the last.
-func FormatNames(word string) string {
+// formatNames returns the names of all formats: "A, B and C".
+func formatNames() string {
 	names := make([]string, len(formats))
 	for i, f := range formats {
 		names[i] = f.Name
 	}
 	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }

@@ -122,7 +122,7 @@ var ErrUnknownFormat error = unknownFormat{}
 // to readers that refer to this error.
 type unknownFormat struct{}
 
-func (unknownFormat) Error() string { return "it is none of " + FormatNames("and") }
+func (unknownFormat) Error() string { return "it is none of " + formatNames() }
 
 // ErrNoSpecs reports a file of results without any spec, which must not count as "0 of 0 passed".
 var ErrNoSpecs = errors.New("there is no spec in it")
