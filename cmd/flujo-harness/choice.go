@@ -121,6 +121,9 @@ func (j *job) rerun(ctx context.Context, p project.Project, h *history.History, 
 		return nil, err
 	}
 	s := choose.Flaky(r, format, known.Flakes)
+	if len(known.Flakes) == 0 {
+		return []string{"flaky: no spec is known to be flaky"}, nil
+	}
 	if len(s.Specs) == 0 {
 		return []string{fmt.Sprintf("flaky: none of %s is red", cli.Plural(int64(len(known.Flakes)), "known flake"))}, nil
 	}

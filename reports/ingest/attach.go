@@ -85,7 +85,7 @@ func bothAttached(a, b []reports.Attachment) []reports.Attachment {
 // located returns a location as a file below the root or as an address of the web. ok is false if it
 // is neither.
 func (c *collector) located(location string) (file, web string, ok bool) {
-	if len(location) > maxAttachmentPath {
+	if location == "" || len(location) > maxAttachmentPath {
 		return "", "", false
 	}
 	switch scheme := reports.Scheme(location); {

@@ -61,10 +61,12 @@ func TestAttachments(t *testing.T) {
 <attachments><attachment name="page" href="https://ci.example.com/a?b=1"/></attachments></testcase></testsuite>`, []reports.Attachment{shot, gone, page}},
 		"CTRF": {"ctrf.json", `{"results":{"tests":[{"name":"a","status":"passed","attachments":[{"name":"video","contentType":"video/webm; codecs=x","path":"out/video.webm"},{"name":"page","path":"https://ci.example.com/a?b=1"}],
 "retryAttempts":[{"attempt":1,"status":"failed","attachments":[{"path":"web/test-results/a/shot.png"}]}]}]}}`, []reports.Attachment{{Name: "video", Type: "video/webm", Path: "out/video.webm"}, page, shot}},
-		"go test": {"events.json", `{"Action":"run","Package":"e.x/pkg","Test":"A"}
+		"go test": {"web/events.json", `{"Action":"run","Package":"e.x/pkg","Test":"A"}
 {"Action":"artifacts","Package":"e.x/pkg","Test":"A","Path":` + quoted("pkg", "_artifacts", "1") + `}
 {"Action":"output","Package":"e.x/pkg","Test":"A","Output":"    a_test.go:3: bad\n"}
 {"Action":"fail","Package":"e.x/pkg","Test":"A"}
+{"Action":"run","Package":"e.x/pkg","Test":"Without"}
+{"Action":"pass","Package":"e.x/pkg","Test":"Without"}
 {"Action":"fail","Package":"e.x/pkg"}`, []reports.Attachment{{Name: "a.log", Type: "text/plain", Path: "pkg/_artifacts/1/a.log"}, {Name: "b/trace.json", Type: "application/json", Path: "pkg/_artifacts/1/b/trace.json"}}},
 		"go test, a folder that is gone": {"events.json", `{"Action":"run","Package":"e.x/pkg","Test":"A"}
 {"Action":"artifacts","Package":"e.x/pkg","Test":"A","Path":` + quoted("pkg", "_artifacts", "2") + `}
@@ -85,6 +87,9 @@ func TestAttachments(t *testing.T) {
 			}
 			if diff := gocmp.Diff(of.want, r.Results.Specs[0].Attachments); diff != "" {
 				t.Error(diff)
+			}
+			if slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "attachments") }) || len(r.Results.Specs) > 1 && r.Results.Specs[1].Attachments != nil {
+				t.Errorf("notes %q, %+v", r.Notes, r.Results.Specs)
 			}
 			if s := r.Results.Specs[0]; strings.Contains(s.Message, "artifacts: ") || strings.Contains(s.Output, "ATTACHMENT") {
 				t.Errorf("message %q, output %q", s.Message, s.Output)

@@ -32,5 +32,5 @@ func Example() {
 	//
 	//   ✗ orders > refunds it
 	//
-	//   specs        1 passed · 1 failed · 1 skipped     50% of those that ran, 33.33% of all
+	//   specs        1 passed · 1 failed · 1 skipped     50% (33.33% of all)
 }

@@ -296,8 +296,8 @@ func advice(a *analysis.Analysis) (steps []string) {
 	return steps
 }
 
-// specsRow is "16 passed · 2 failed · 1 skipped     88.89% of those that ran, 84.21% of all". States that no spec is in are
-// left out, but for those that everybody looks for.
+// specsRow is "16 passed · 2 failed · 1 skipped     88.89% (84.21% of all)"; the first rate is of those
+// that ran. States that no spec is in are left out, but for those that everybody looks for.
 func specsRow(a *analysis.Analysis) string {
 	c := a.Counts
 	parts := []string{text.Count(c.Passed) + " passed", text.Count(c.Failed) + " failed", text.Count(c.Skipped) + " skipped"}
@@ -318,7 +318,7 @@ func specsRow(a *analysis.Analysis) string {
 	}
 	line += "     " + a.Rate.Percent()
 	if a.RateAll.Of != a.Rate.Of {
-		line += " of those that ran, " + a.RateAll.Percent() + " of all"
+		line += " (" + a.RateAll.Percent() + " of all)" // the longer form did not fit 80 columns
 	}
 	return line
 }
