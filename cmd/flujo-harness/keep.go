@@ -66,7 +66,7 @@ func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
 // whatever fails; where the history cannot take the run, a file does.
 func (j job) keep(ctx context.Context, p project.Project, history *history.History, r reports.Run, out string, hints []string) error {
 	if j.choice.watch {
-		if err := summarize(j.results.Messages(j.cmd), analysis.Alone(r), "", hints); err != nil {
+		if err := summarize(j.results.Messages(j.cmd), analysis.AnalyzeSingleRun(r), "", hints); err != nil {
 			return cli.Fault(err)
 		}
 		if r.ExitCode == cli.ExitHeld {
@@ -76,13 +76,13 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	}
 	added, failed := history.Append(ctx, r)
 	if failed != nil {
-		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.Alone(r).Run))
+		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.AnalyzeSingleRun(r).Run))
 	}
 	r.ID = added.ID
 	if failed == nil && r.Complete { // another call sends what was interrupted
 		j.shared.Push(ctx, r)
 	}
-	account := analysis.Alone(r)
+	account := analysis.AnalyzeSingleRun(r)
 	if failed == nil {
 		told, err := new(records.AnalysisFlags).Analyze(ctx, history, j.about, r.ID)
 		if failed = err; err == nil {

@@ -20,7 +20,7 @@ func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, err
 	a := analyzer{ctx: ctx, o: o, a: &Analysis{Root: o.Root}}
 	err := h.Read(ctx, func(r *history.Reader) error {
 		a.Reader = r
-		return a.account()
+		return a.analyze()
 	})
 	if err != nil {
 		return nil, err
@@ -31,17 +31,17 @@ func Analyze(ctx context.Context, h *history.History, o Options) (*Analysis, err
 // analyzer computes an analysis, one part after the other.
 type analyzer struct {
 	*history.Reader
-	ctx  context.Context
-	o    Options
-	a    *Analysis
-	row  history.Record           // of the run
-	was  *reports.Results         // of the run before, nil: none
-	ids  map[reports.Digest]int64 // numbers of names
-	ages map[*reports.Spec]Age    // of the failures of the run
-	w    *history.Window
-	all  []history.Record // of the window, rated or not
-	rest int              // runs before them
-	past history.Filter   // what chose them
+	ctx     context.Context
+	o       Options
+	a       *Analysis
+	row     history.Record           // of the run
+	was     *reports.Results         // of the run before, nil: none
+	ids     map[reports.Digest]int64 // numbers of names
+	streaks map[*reports.Spec]Age    // of the failures of the run
+	w       *history.Window
+	all     []history.Record // of the window, rated or not
+	rest    int              // runs before them
+	past    history.Filter   // what chose them
 
 	// For whose the failures are: see [Baseline] and [Failure].
 	chooser     chooser
@@ -56,20 +56,20 @@ type analyzer struct {
 	known       *sequences
 	outside     map[int64]outsides
 	sameWhy     map[[2]*history.RunLine]string // the evidence of what failed before, by the runs that it names
-	around      picture
+	platforms   platformStates
 	tries       map[reports.Digest]reports.Rate // failed attempts in the other runs of the commit of the run
 	both        map[reports.Digest]bool         // specs that passed and failed at that commit, the tree without changes
 }
 
-func (a *analyzer) account() error {
-	for _, part := range []func() error{a.choose, a.compare, a.look, a.tellOutside, a.tellBenchmarks, a.tellSeries, a.noteSlowerSteps, a.tellGreen, a.tellPhases, a.tellAges, a.judgeFailures, a.tellQuarantine} {
+func (a *analyzer) analyze() error {
+	for _, part := range []func() error{a.choose, a.compare, a.readWindow, a.addOutside, a.addBenchmarks, a.addSeries, a.noteSlowerSteps, a.addFixCauses, a.addPhases, a.addStreaks, a.judgeFailures, a.addQuarantine} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
-	a.tellTrend()
-	a.tellTarget()
-	a.tellRun()
+	a.addTrend()
+	a.addTarget()
+	a.addRun()
 	return a.recallFailures()
 }
 
@@ -95,11 +95,11 @@ func (a *analyzer) choose() error {
 	if a.o.Now.IsZero() {
 		a.o.Now = a.a.Run.Started
 	}
-	a.tellCounts()
+	a.addCounts()
 	return nil
 }
 
-func (a *analyzer) tellCounts() {
+func (a *analyzer) addCounts() {
 	if a.a.Run.Suites != nil {
 		a.a.Counts = a.a.Run.Suites.Counts()
 	}
@@ -145,8 +145,8 @@ func (a *analyzer) note(format string, args ...any) {
 	a.a.Notes = append(a.a.Notes, fmt.Sprintf(format, args...))
 }
 
-// look reads the window from the history.
-func (a *analyzer) look() (err error) {
+// readWindow reads the window from the history.
+func (a *analyzer) readWindow() (err error) {
 	for i := range a.all {
 		a.a.Trend.Points = append(a.a.Trend.Points, a.all[i].Line())
 	}
@@ -165,15 +165,15 @@ func (a *analyzer) look() (err error) {
 	for id, s := range names {
 		a.ids[s.Digest()] = id
 	}
-	if err := a.tellFlakes(); err != nil {
+	if err := a.addFlakes(); err != nil {
 		return err
 	}
 	a.recordOutcomes()
-	a.tellDurations()
+	a.addDurations()
 	if err := a.recall(); err != nil {
 		return err
 	}
-	a.tellMoves()
+	a.addMoves()
 	return a.fillGone()
 }
 
@@ -193,20 +193,20 @@ func (a *analyzer) readOrigins() error {
 	return nil
 }
 
-// tellRun computes the parts that need no history.
-func (a *analyzer) tellRun() {
+// addRun computes the parts that need no history.
+func (a *analyzer) addRun() {
 	run := a.a.Run
 	word, reason := headline(run, a.a.Blocked)
 	a.a.Headline = Headline{Outcome: run.Outcome, Word: word, Reason: reason, Next: next(run)}
 	a.a.Notes = append(a.a.Notes, notes(run)...)
-	a.a.Facts = accountFacts(run)
-	a.tellCategories()
-	a.tellCost()
-	a.tellLedger()
-	a.tellAttention()
+	a.a.Facts = factsOf(run)
+	a.addCategories()
+	a.addCost()
+	a.addLedger()
+	a.addAttention()
 }
 
-func accountFacts(run reports.Run) []reports.Fact {
+func factsOf(run reports.Run) []reports.Fact {
 	all := slices.Clone(run.Facts)
 	add := func(name, value string) {
 		if value != "" && !slices.Contains(all, reports.Fact{Name: name, Value: value}) {
@@ -234,8 +234,8 @@ func accountFacts(run reports.Run) []reports.Fact {
 	return all
 }
 
-// tellCategories counts specs by the label "category:".
-func (a *analyzer) tellCategories() {
+// addCategories counts specs by the label "category:".
+func (a *analyzer) addCategories() {
 	if a.a.Run.Suites == nil {
 		return
 	}
@@ -275,8 +275,8 @@ func (a *analyzer) tellCategories() {
 	})
 }
 
-// tellTrend finds change points and assigns changes of limits to runs.
-func (a *analyzer) tellTrend() {
+// addTrend finds change points and assigns changes of limits to runs.
+func (a *analyzer) addTrend() {
 	t := &a.a.Trend
 	t.Method = changeMethod
 	var shares []float64

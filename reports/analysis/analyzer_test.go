@@ -50,8 +50,8 @@ func raw(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// accountOf the newest of these runs.
-func accountOf(t *testing.T, o Options, runs ...reports.Run) *Analysis {
+// analysisOf the newest of these runs.
+func analysisOf(t *testing.T, o Options, runs ...reports.Run) *Analysis {
 	t.Helper()
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for _, r := range runs {
@@ -67,7 +67,7 @@ func accountOf(t *testing.T, o Options, runs ...reports.Run) *Analysis {
 }
 
 func TestMovesAndMatrix(t *testing.T) {
-	a := accountOf(t, Options{}, sample.Cells("a:.F.FF. s.", "b:F.R.Fs.. ")...)
+	a := analysisOf(t, Options{}, sample.Cells("a:.F.FF. s.", "b:F.R.Fs.. ")...)
 	want := map[string]reports.Kind{"aaaaaaaa": reports.Broke, "bbbbbbbb": reports.Fixed, "cccccccc": reports.RetryRescued, "dddddddd": reports.Fixed, "eeeeeeee": reports.StillFailing,
 		"ffffffff": reports.NewlySkipped, "gggggggg": reports.New, "iiiiiiii": reports.Gone}
 	got := map[string]reports.Kind{}
@@ -96,7 +96,7 @@ func TestMovesAndMatrix(t *testing.T) {
 }
 
 func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
-	a := accountOf(t, Options{}, sample.Cells("a:...", "b:.F.", "b:F..")...)
+	a := analysisOf(t, Options{}, sample.Cells("a:...", "b:.F.", "b:F..")...)
 	for _, m := range a.Moves {
 		if m.Kind != reports.Flaky {
 			t.Errorf("%s is %s", m.Spec.Leaf, m.Kind)
@@ -108,11 +108,11 @@ func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
 	if len(a.NewFailures()) != 1 || len(a.FlakyNow()) != 2 || !a.Paired.Repeated {
 		t.Errorf("new failures %v, flaky %v, %+v", a.NewFailures(), a.FlakyNow(), a.Paired)
 	}
-	dirty := accountOf(t, Options{}, sample.Cells("b+:.F", "b+:F.")...) // nobody knows what ran
+	dirty := analysisOf(t, Options{}, sample.Cells("b+:.F", "b+:F.")...) // nobody knows what ran
 	if len(dirty.Flakes) != 0 || dirty.Previous != nil {
 		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Previous)
 	}
-	if a := accountOf(t, Options{}, sample.Cells("b:.", "b+:F", "b:.")...); len(a.Flakes) != 0 {
+	if a := analysisOf(t, Options{}, sample.Cells("b:.", "b+:F", "b:.")...); len(a.Flakes) != 0 {
 		t.Errorf("it failed with changes in the tree only: %+v", a.Flakes)
 	}
 }
@@ -121,7 +121,7 @@ func TestRenames(t *testing.T) {
 	before, now := sample.CellsRun(0, "a:.F"), sample.CellsRun(1, "b:...")
 	before.Suites.Specs[0].Leaf, now.Suites.Specs[0].Leaf = "keeps the order of the customer", "keeps every order of the customer"
 	before.Suites.Specs[1].Leaf, now.Suites.Specs[1].Leaf = "refunds what was paid twice", "refunds what was paid three times"
-	a := accountOf(t, Options{}, before, now)
+	a := analysisOf(t, Options{}, before, now)
 	if len(a.Moves) != 3 || a.Moves[0].Kind != reports.Renamed || a.Moves[1].Kind != reports.Renamed || a.Moves[2].Kind != reports.New {
 		t.Fatalf("%+v", a.Moves)
 	}
@@ -138,14 +138,14 @@ func TestRenames(t *testing.T) {
 	for i := range moved.Suites.Specs {
 		moved.Suites.Specs[i].Suite = "store"
 	}
-	a = accountOf(t, Options{}, sample.CellsRun(0, "a:.F"), moved)
+	a = analysisOf(t, Options{}, sample.CellsRun(0, "a:.F"), moved)
 	for _, m := range a.Moves {
 		if m.From == "" || m.Like != 1 {
 			t.Errorf("%+v", m)
 		}
 	}
 	moved.Suites.Specs[1].Leaf += "!" // elsewhere and called otherwise: nobody can say
-	a = accountOf(t, Options{}, sample.CellsRun(0, "a:.F"), moved)
+	a = analysisOf(t, Options{}, sample.CellsRun(0, "a:.F"), moved)
 	if len(a.Moves) != 3 || a.Moves[0].Kind != reports.NewFailing || a.Moves[2].Kind != reports.Gone {
 		t.Errorf("%+v", a.Moves)
 	}
@@ -188,7 +188,7 @@ func TestFlakes(t *testing.T) {
 					runs[i].Commit = fmt.Sprint("commit ", i)
 				}
 			}
-			a := accountOf(t, Options{}, runs...)
+			a := analysisOf(t, Options{}, runs...)
 			if tt.want == nil {
 				if len(a.Flakes) != 0 {
 					t.Errorf("%+v", a.Flakes)
@@ -218,7 +218,7 @@ func TestFlakes(t *testing.T) {
 func TestAges(t *testing.T) {
 	runs := sample.Cells("a:.F .F", "b:FF .F", "c:FF..s", "d:F.F.F", "e:FF.FF")
 	for _, window := range []int{0, 2, 3} { // it looks back beyond the window
-		a := accountOf(t, Options{Window: window}, runs...)
+		a := analysisOf(t, Options{Window: window}, runs...)
 		ages := map[string]Age{}
 		for _, at := range a.Attention {
 			ages[at.Spec.Leaf] = at.Age
@@ -240,7 +240,7 @@ func TestAges(t *testing.T) {
 			}
 		}
 	}
-	young := accountOf(t, Options{}, sample.Cells("a:. ", "b:.F", "c:.F")...)
+	young := analysisOf(t, Options{}, sample.Cells("a:. ", "b:.F", "c:.F")...)
 	if age := young.Attention[0].Age; age.Runs != 2 || !age.Known || age.LastPassed != nil {
 		t.Errorf("of a spec that came failing: %+v", age)
 	}
@@ -250,7 +250,7 @@ func TestAttentionIsInOrder(t *testing.T) {
 	r := sample.CellsRun(1, "b:FF.R")
 	r.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "leak", File: "shop/suite_test.go", Line: 7}}
 	r.Suites.Specs[1].Labels = []string{"slow", "owner:team-shop"}
-	a := accountOf(t, Options{}, sample.CellsRun(0, "a:F..."), r)
+	a := analysisOf(t, Options{}, sample.CellsRun(0, "a:F..."), r)
 	var got []string
 	for _, at := range a.Attention {
 		got = append(got, fmt.Sprintf("%s %s %s", at.Kind, at.Spec.Leaf, at.Owner))
@@ -262,7 +262,7 @@ func TestAttentionIsInOrder(t *testing.T) {
 	if at := a.Attention[1]; at.Rerun != "go test ./shop -ginkgo.focus='an order bbbbbbbb$'" || at.Cluster != 0 || len(a.Clusters) != 1 {
 		t.Errorf("%+v, %d clusters", at, len(a.Clusters))
 	}
-	alone := accountOf(t, Options{}, sample.Cells("a:F.")...)
+	alone := analysisOf(t, Options{}, sample.Cells("a:F.")...)
 	if alone.Attention[0].Kind != FailingNow || alone.Previous != nil || alone.Matrix.Compared || len(alone.Green) != 0 {
 		t.Errorf("of the first run: %+v", alone.Attention[0])
 	}
@@ -382,7 +382,7 @@ func TestCausesOfGreenTurns(t *testing.T) {
 		"still failing":       {"new:FF", Options{Source: with(orderTest)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := accountOf(t, tt.o, runs(tt.after)...)
+			a := analysisOf(t, tt.o, runs(tt.after)...)
 			slices.SortFunc(a.Green, func(x, y GreenTurn) int { return strings.Compare(x.Move.Spec.Leaf, y.Move.Spec.Leaf) })
 			var got []Cause
 			for _, g := range a.Green {
@@ -459,7 +459,7 @@ func timed(seed uint64, noise float64, runs int, slow func(run, spec int) float6
 }
 
 func TestSlowing(t *testing.T) {
-	a := accountOf(t, Options{}, timed(1, 0.1, 30, func(run, spec int) float64 {
+	a := analysisOf(t, Options{}, timed(1, 0.1, 30, func(run, spec int) float64 {
 		if spec == 7 && run >= 20 {
 			return 1.5
 		}
@@ -477,12 +477,12 @@ func TestSlowing(t *testing.T) {
 		"faster":                      func(run, spec int) float64 { return map[bool]float64{true: 0.3, false: 1}[run >= 20 && spec == 3] },
 	} {
 		for seed := range uint64(4) {
-			if a := accountOf(t, Options{}, timed(10+seed, []float64{0.1, 0.6}[seed%2], 30, slow)...); len(a.Slowing) > 0 {
+			if a := analysisOf(t, Options{}, timed(10+seed, []float64{0.1, 0.6}[seed%2], 30, slow)...); len(a.Slowing) > 0 {
 				t.Errorf("%s: %+v", name, a.Slowing)
 			}
 		}
 	}
-	if few := accountOf(t, Options{}, timed(1, 0.1, 8, func(run, _ int) float64 { return float64(1 + run) })...); few.Slowing != nil {
+	if few := analysisOf(t, Options{}, timed(1, 0.1, 8, func(run, _ int) float64 { return float64(1 + run) })...); few.Slowing != nil {
 		t.Errorf("of eight runs: %+v", few.Slowing)
 	}
 	if len(a.Slowest) != MaxSlowest || a.Slowest[0].Spec.Duration < a.Slowest[1].Spec.Duration || a.Slowest[0].Median == 0 {
@@ -497,14 +497,14 @@ func TestBranches(t *testing.T) {
 		return r
 	}
 	main := []reports.Run{on(0, "main", "a:.."), on(1, "main", "b:.F")}
-	first := accountOf(t, Options{}, append(main, on(2, "topic", "c:FF"))...)
+	first := analysisOf(t, Options{}, append(main, on(2, "topic", "c:FF"))...)
 	if first.Previous.ID != 2 || !strings.Contains(strings.Join(first.Notes, ";"), "the first run of branch topic: it is compared with run 2 of branch main") {
 		t.Errorf("previous %+v, notes %q", first.Previous, first.Notes)
 	}
-	if a := accountOf(t, Options{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 2 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
+	if a := analysisOf(t, Options{}, on(0, "", "a:.."), on(1, "main", "b:.F"), on(2, "", "c:FF"), on(3, "main", "d:..")); a.Previous.ID != 2 || len(a.Notes) != 0 || len(a.Trend.Points) != 4 {
 		t.Errorf("where some runs have no branch: previous %+v, notes %q, %d points", a.Previous, a.Notes, len(a.Trend.Points))
 	}
-	second := accountOf(t, Options{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
+	second := analysisOf(t, Options{}, append(main, on(2, "topic", "c:FF"), on(3, "main", "d:.."), on(4, "topic", "e:F."))...)
 	if second.Previous.ID != 4 || len(second.Trend.Points) != 2 || second.Matrix.At(reports.Passed, reports.Failed) != 1 {
 		t.Errorf("previous %+v, %d points", second.Previous, len(second.Trend.Points))
 	}
@@ -515,7 +515,7 @@ func TestBranches(t *testing.T) {
 func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
 	runs := sample.Cells("a:F..", "b:sss", "c:F.F")
 	runs[1].Complete = false
-	a := accountOf(t, Options{Plan: &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Until: sample.Noon.AddDate(0, 0, 1).Add(time.Hour)}, {Name: "two"}}}}, runs...)
+	a := analysisOf(t, Options{Plan: &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Until: sample.Noon.AddDate(0, 0, 1).Add(time.Hour)}, {Name: "two"}}}}, runs...)
 	if fresh := a.NewFailures(); a.Previous == nil || a.Previous.ID != 1 || len(fresh) != 1 || fresh[0].Leaf != "cccccccc" || len(a.Trend.Points) != 3 {
 		t.Errorf("previous %+v, new failures %v, %d points", a.Previous, fresh, len(a.Trend.Points))
 	}
@@ -523,7 +523,7 @@ func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
 		t.Errorf("%+v", one)
 	}
 	runs[0].Branch, runs[1].Branch, runs[2].Branch = "main", "topic", "topic"
-	if a := accountOf(t, Options{}, runs...); a.Previous == nil || a.Previous.ID != 1 {
+	if a := analysisOf(t, Options{}, runs...); a.Previous == nil || a.Previous.ID != 1 {
 		t.Errorf("the first whole run of a branch is compared with %+v", a.Previous)
 	}
 }
@@ -531,7 +531,7 @@ func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
 func TestPhases(t *testing.T) {
 	runs := sample.Cells("a:FFF..", "b:FF...", "c:F....", "d:.F...", "e:.....")
 	until := func(i int) time.Time { return sample.Noon.AddDate(0, 0, i).Add(time.Hour) }
-	a := accountOf(t, Options{Plan: &reports.Plan{Phases: []reports.PlanPhase{
+	a := analysisOf(t, Options{Plan: &reports.Plan{Phases: []reports.PlanPhase{
 		{Name: "one", Until: until(0)}, {Name: "two", Run: 3, Target: 80}, {Name: "nothing ran", Until: until(2)}, {Name: "rest", Target: 100}}}}, runs...)
 	type line struct {
 		from, to     int64
@@ -572,7 +572,7 @@ func TestPhases(t *testing.T) {
 	if one, two := pruned.Phases[0], pruned.Phases[1]; one.Open || one.To != nil || !two.Open || two.To == nil || two.To.ID != 5 {
 		t.Errorf("its last run was pruned: %+v\nwhat is to come: %+v", one, two)
 	}
-	early := accountOf(t, Options{Run: 2, Plan: &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Until: until(9)}, {Name: "two"}}}}, runs...)
+	early := analysisOf(t, Options{Run: 2, Plan: &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Until: until(9)}, {Name: "two"}}}}, runs...)
 	if !early.Phases[0].Open || early.Phases[0].To.ID != 2 || early.Phases[1].To != nil || early.Overall != nil {
 		t.Errorf("%+v", early.Phases)
 	}
@@ -656,7 +656,7 @@ func TestTookFarLonger(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, l := range accountOf(t, Options{}, test.runs...).Longer {
+			for _, l := range analysisOf(t, Options{}, test.runs...).Longer {
 				got = append(got, fmt.Sprintf("%s %g to %g ms of %d", l.Spec.Leaf, l.Before.Seconds()*1e3, l.Now.Seconds()*1e3, l.N))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -669,7 +669,7 @@ func TestTookFarLonger(t *testing.T) {
 func TestOriginsOfTheTrend(t *testing.T) {
 	runs := sample.Cells("a:.", "b:.")
 	runs[0].Origin = reports.Origin{Subject: "add a cart", Ancestors: []string{"c0ffee"}}
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	if diff := cmp.Diff(map[int64]reports.Origin{1: {Subject: "add a cart"}}, a.Trend.Origins); diff != "" {
 		t.Error(diff)
 	}

@@ -17,14 +17,15 @@ import (
 
 var attentionOrder = []AttentionKind{SuiteBroken, NewlyBroken, FailingNow, FailingOn, FlakyNow, LongFailing}
 
-// tellAttention lists what to look at first: what fails now before what passed, then by
-// kind, within a kind the youngest failure first, of flaky specs the surest.
-func (a *analyzer) tellAttention() {
+// addAttention lists what needs attention, sorted by urgency: failures before passes, then by kind,
+// then the shortest failure streak first, because it is the most likely to be caused by recent
+// work. Flaky specs that pass are sorted by certainty.
+func (a *analyzer) addAttention() {
 	run := a.a.Run
 	if run.Suites == nil {
 		return
 	}
-	cluster := map[reports.Digest]int{} // one more than the place
+	cluster := map[reports.Digest]int{} // index plus 1
 	for i := range a.a.Clusters {
 		for k := range a.a.Clusters[i].Specs {
 			cluster[a.a.Clusters[i].Specs[k].Digest()] = i + 1
@@ -59,7 +60,7 @@ func (a *analyzer) tellAttention() {
 			at.Kind = FlakyNow
 		case m.Now != reports.Failed:
 			continue
-		case m.Kind == reports.StillFailing && a.ages[m.Spec].Runs >= longStreak:
+		case m.Kind == reports.StillFailing && a.streaks[m.Spec].Runs >= longStreak:
 			at.Kind = LongFailing
 		case m.Kind == reports.StillFailing:
 			at.Kind = FailingOn
@@ -69,7 +70,7 @@ func (a *analyzer) tellAttention() {
 			at.Kind = NewlyBroken
 		}
 		if m.Now == reports.Failed {
-			at.Age = a.ages[m.Spec]
+			at.Age = a.streaks[m.Spec]
 			join(&at)
 		}
 		told[key] = true
@@ -93,8 +94,8 @@ func (a *analyzer) tellAttention() {
 	})
 }
 
-// rerun is a command that runs only this spec, "" where its runner is not known or
-// its name has characters that no command line should have.
+// rerun returns a command that runs only this spec, or "" if its runner is unknown or its name
+// contains characters that could act when they are pasted into a shell.
 func rerun(s *reports.Spec, format, module string) string {
 	for _, r := range s.Suite + texts(s) {
 		if !unicode.IsPrint(r) {
@@ -115,7 +116,7 @@ func rerun(s *reports.Spec, format, module string) string {
 			where = "./" + where
 		}
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
-		return harness.ShellLine("go", "test", where, "-ginkgo.focus="+regexp.QuoteMeta(full)+"$") // needs no command of Ginkgo
+		return harness.ShellLine("go", "test", where, "-ginkgo.focus="+regexp.QuoteMeta(full)+"$") // works without the ginkgo command
 	case reports.FormatGoTest:
 		var parts []string
 		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
@@ -128,15 +129,15 @@ func rerun(s *reports.Spec, format, module string) string {
 	return ""
 }
 
-// judgedBy reports whether the limit that an entry of a ledger is about judged the run.
+// judgedBy reports whether the run was judged by the limit of a ledger entry.
 func judgedBy(r *reports.Run, f *thresholds.File, e *thresholds.Entry) bool {
 	return slices.ContainsFunc(r.Verdicts, func(v thresholds.Verdict) bool {
 		return v.Workload == e.Workload && v.Metric == e.Metric && v.Durability == e.Durability && v.Limit != 0 &&
-			filepath.Base(v.Source) == filepath.Base(f.Path) // named by its class; whose revision it is does not matter
+			filepath.Base(v.Source) == filepath.Base(f.Path) // the name of the file is the class; its revision does not matter
 	})
 }
 
-// InForce are the loosenings that helped to judge the run.
+// InForce returns the loosenings that are in effect for limits of this run.
 func (a *Analysis) InForce() []LedgerLine {
 	var all []LedgerLine
 	for _, l := range a.Ledger {
@@ -147,8 +148,8 @@ func (a *Analysis) InForce() []LedgerLine {
 	return all
 }
 
-// tellLedger lists changes of limits, the newest first, and puts them beside the trend.
-func (a *analyzer) tellLedger() {
+// addLedger lists the changes of limits, newest first, and assigns them to runs of the trend.
+func (a *analyzer) addLedger() {
 	today := Day(a.o.Now)
 	for _, f := range a.o.Limits {
 		for _, e := range f.Ledger {
@@ -167,7 +168,7 @@ func (a *analyzer) tellLedger() {
 		if at < 0 {
 			at = len(points)
 		}
-		if at > 0 || a.a.Trend.Older == 0 || Day(points[0].Started) == line.Entry.Date { // one from before the window has no place in it
+		if at > 0 || a.a.Trend.Older == 0 || Day(points[0].Started) == line.Entry.Date { // changes from before the window are left out
 			a.a.Trend.Limits = append(a.a.Trend.Limits, LimitChange{At: at, Line: line})
 		}
 	}

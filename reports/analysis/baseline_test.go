@@ -101,10 +101,10 @@ func TestWhoseAFailureIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			runs := told(t, tt.runs...)
-			a := accountOf(t, Options{Run: int64(len(runs))}, runs...)
+			a := analysisOf(t, Options{Run: int64(len(runs))}, runs...)
 			if strings.Contains(name, "in a run that is newer") || strings.Contains(name, "ahead") {
 				h := runs[0]
-				a = accountOf(t, Options{Run: 1}, append([]reports.Run{h}, runs[1:]...)...)
+				a = analysisOf(t, Options{Run: 1}, append([]reports.Run{h}, runs[1:]...)...)
 			}
 			if diff := cmp.Diff(tt.want, whoseOf(a)); diff != "" {
 				t.Errorf("%s\n%+v\n%+v", diff, a.Baseline, a.Failures)
@@ -126,7 +126,7 @@ func TestWhoseAFailureIs(t *testing.T) {
 }
 
 func TestRedSinceAndFixedNameTheBaseline(t *testing.T) {
-	a := accountOf(t, Options{}, told(t, "main a0:..", "main b0:F.", "main c0:F.", "x d0:F. <c0,b0,a0 ^main")...)
+	a := analysisOf(t, Options{}, told(t, "main a0:..", "main b0:F.", "main c0:F.", "x d0:F. <c0,b0,a0 ^main")...)
 	f := a.Failures[0]
 	if f.Since == nil || f.Since.ID != 2 || !strings.Contains(f.Why, "it fails on branch main since run 2, commit b0") {
 		t.Errorf("%+v", f)
@@ -134,14 +134,14 @@ func TestRedSinceAndFixedNameTheBaseline(t *testing.T) {
 	if b := a.Baseline; b.Depth != 0 || !b.Exact || b.Why != "the merge base with branch main" {
 		t.Errorf("%+v", b)
 	}
-	a = accountOf(t, Options{}, told(t, "main a0:..", "x d0:.. <c0,b0,a0 ^main")...)
+	a = analysisOf(t, Options{}, told(t, "main a0:..", "x d0:.. <c0,b0,a0 ^main")...)
 	if b := a.Baseline; b.Depth != 2 || b.Exact || b.Why != "the nearest recorded ancestor of the merge base with branch main, 2 commits before it" {
 		t.Errorf("%+v", b)
 	}
 }
 
 func TestOtherPlatformsOfOneCommit(t *testing.T) {
-	a := accountOf(t, Options{}, told(t, "main a0:.. @linux", "main a0:.. @windows", "x b0:.F <a0 ^main @linux", "x b0:FF <a0 ^main @windows")...)
+	a := analysisOf(t, Options{}, told(t, "main a0:.. @linux", "main a0:.. @windows", "x b0:.F <a0 ^main @linux", "x b0:FF <a0 ^main @windows")...)
 	got := map[string]string{}
 	for _, f := range a.Failures {
 		got[f.Spec.Leaf[:1]] = f.Where(a.Run.Origin.Platform())
@@ -154,7 +154,7 @@ func TestOtherPlatformsOfOneCommit(t *testing.T) {
 func TestAgainst(t *testing.T) {
 	runs := told(t, "main a0a0:..", "main b0b0:.F", "dev c0c0:F.", "x d0d0:FF <a0a0 ^main")
 	for against, want := range map[string]int64{"": 1, "2": 2, "#3": 3, "b0b0": 2, "dev": 3, "main": 1} {
-		a := accountOf(t, Options{Against: against, Ancestry: func(_ context.Context, _ reports.Run, base string) reports.Ancestry {
+		a := analysisOf(t, Options{Against: against, Ancestry: func(_ context.Context, _ reports.Run, base string) reports.Ancestry {
 			if base == "main" {
 				return reports.Ancestry{Commits: []string{"a0a0"}}
 			}
@@ -183,7 +183,7 @@ func TestQuarantineComesFirst(t *testing.T) {
 	ledger := &quarantine.Ledger{Entries: []quarantine.Entry{{Suite: "shop", Spec: "an order bbbbbbbb", Owner: "ada", Reason: "slow", Added: Day(day), Expires: Day(day)}}}
 	runs := told(t, "main a0:.F", "x b0:FF <a0 ^main")
 	for at, want := range map[time.Time][]string{day: {"a by this change", "b quarantined"}, day.AddDate(0, 0, 1): {"a by this change", "b red on main"}} {
-		a := accountOf(t, Options{Now: at, Quarantine: ledger}, runs...)
+		a := analysisOf(t, Options{Now: at, Quarantine: ledger}, runs...)
 		if diff := cmp.Diff(want, whoseOf(a)); diff != "" {
 			t.Error(diff)
 		}
@@ -192,15 +192,15 @@ func TestQuarantineComesFirst(t *testing.T) {
 
 // A partial run is compared within what both ran.
 func TestWhatNobodyAskedForIsNotGone(t *testing.T) {
-	part := accountOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main !partial")...)
+	part := analysisOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main !partial")...)
 	if len(part.Moves) != 0 {
 		t.Errorf("moves: %+v", part.Moves)
 	}
-	whole := accountOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main")...)
+	whole := analysisOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main")...)
 	if gone, _ := whole.NotRun(); len(gone) != 2 {
 		t.Errorf("gone: %+v", gone)
 	}
-	after := accountOf(t, Options{}, told(t, "main a0:. !partial", "x b0:... <a0 ^main")...)
+	after := analysisOf(t, Options{}, told(t, "main a0:. !partial", "x b0:... <a0 ^main")...)
 	if len(after.Moves) != 0 {
 		t.Errorf("moves: %+v", after.Moves)
 	}
@@ -211,11 +211,11 @@ func TestWhoseABrokenPackageIs(t *testing.T) {
 	runs := told(t, "main a0:..", "main b0:..", "x c0:.. <b0,a0 ^main")
 	failed := []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
 	runs[2].Suites.Suites[0].Failures = failed
-	if a := accountOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != ByThisChange {
+	if a := analysisOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != ByThisChange {
 		t.Errorf("%+v", a.Failures)
 	}
 	runs[1].Suites.Suites[0].Failures = failed
-	if a := accountOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != RedOnMain || a.Failures[0].Since.ID != 2 {
+	if a := analysisOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != RedOnMain || a.Failures[0].Since.ID != 2 {
 		t.Errorf("%+v", a.Failures)
 	}
 }
@@ -253,7 +253,7 @@ func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 		"none":               {[]string{"y a0:..", "x b0:.F"}, ""},
 		"no branch":          {[]string{"main a0:..", "- b0:.F"}, ""},
 	} {
-		if a := accountOf(t, Options{}, told(t, tt.runs...)...); a.Baseline.Branch != tt.want {
+		if a := analysisOf(t, Options{}, told(t, tt.runs...)...); a.Baseline.Branch != tt.want {
 			t.Errorf("%s: %q, want %q", name, a.Baseline.Branch, tt.want)
 		}
 	}
@@ -261,11 +261,11 @@ func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 
 // On the base branch itself, the run before it is of the branch, not a guess at a merge base.
 func TestBaselineOnTheBaseBranchWithoutGit(t *testing.T) {
-	b := accountOf(t, Options{}, told(t, "main a0:..", "main b0:.F")...).Baseline
+	b := analysisOf(t, Options{}, told(t, "main a0:..", "main b0:.F")...).Baseline
 	if b.Run == nil || b.Run.ID != 1 || b.Why != "the newest run before it of another commit on branch main" || !b.Exact || b.Unsure {
 		t.Errorf("%+v", b)
 	}
-	b = accountOf(t, Options{}, told(t, "main a0:..", "x b0:.F")...).Baseline
+	b = analysisOf(t, Options{}, told(t, "main a0:..", "x b0:.F")...).Baseline
 	if b.Why != "the newest run of branch main before it (git does not know how its commit descends from that branch)" || b.Exact {
 		t.Errorf("%+v", b)
 	}
@@ -275,7 +275,7 @@ func TestBaselineOnTheBaseBranchWithoutGit(t *testing.T) {
 func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
 	runs := told(t, "main a0:.F", "x b0:.F <a0 ^main")
 	runs[0].Suites.Specs[1].Leaf, runs[1].Suites.Specs[1].Leaf = "keeps the order of the customer", "keeps every order of the customer"
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	if diff := cmp.Diff([]string{"k red on main"}, whoseOf(a)); diff != "" || a.Failures[0].Since.ID != 1 {
 		t.Errorf("%s%+v", diff, a.Failures)
 	}
@@ -285,7 +285,7 @@ func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
 // new in any other run.
 func TestANewSkippedSpecIsNew(t *testing.T) {
 	for options, want := range map[string]int{"": 1, " !partial": 0} {
-		a := accountOf(t, Options{}, told(t, "main a0:.", "x b0:.s <a0 ^main"+options)...)
+		a := analysisOf(t, Options{}, told(t, "main a0:.", "x b0:.s <a0 ^main"+options)...)
 		if len(a.Moves) != want {
 			t.Errorf("with %q: %+v", options, a.Moves)
 		}
@@ -294,7 +294,7 @@ func TestANewSkippedSpecIsNew(t *testing.T) {
 
 // Each failure is in the list of its origin.
 func TestFailuresByOrigin(t *testing.T) {
-	a := accountOf(t, Options{}, told(t, "main a0:..F", "x b0:FFF <a0 ^main")...)
+	a := analysisOf(t, Options{}, told(t, "main a0:..F", "x b0:FFF <a0 ^main")...)
 	got := map[Whose]int{}
 	for _, whose := range AllWhose {
 		for _, f := range a.Of(whose) {

@@ -13,17 +13,21 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// Figure is a benchmark of a run, beside the latest run before it that has it. The two
-// were not measured side by side: what lies between them is not judged.
+// Figure is a benchmark of a run together with its value in the latest earlier run that has
+// benchmarks. The two were not measured alternately, so their difference is not judged.
 type Figure struct {
 	Name   string
 	Unit   string
 	Now    harness.Estimate
-	Before *harness.Estimate // nil: the run before with benchmarks does not have it
+	Before *harness.Estimate // nil if the earlier run does not contain it
 }
 
-// MedianOf is the median of values with its interval by order statistics, which assumes
-// nothing of their distribution; fewer than six leave it open.
+// MedianOf returns the median of values and its 95% confidence interval by order statistics, which
+// assumes independent values but no distribution. With fewer than six values the interval is
+// unbounded, because even the smallest and the largest value cover the median with only 93.8%
+// (1 - 2/2^5).
+//
+// Source: golang.org/x/perf/benchmath, AssumeNothing.
 func MedianOf(values []float64, unit, of string) harness.Estimate {
 	e := harness.Estimate{Level: 0.95, N: len(values), Of: of, Unit: unit, Method: "median, interval by order statistics"}
 	if len(values) == 0 {
@@ -32,14 +36,13 @@ func MedianOf(values []float64, unit, of string) harness.Estimate {
 	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds), e.Level)
 	e.Value, e.Low, e.High = s.Center, s.Lo, s.Hi
 	if math.IsInf(e.Low, 0) || math.IsInf(e.High, 0) {
-		e.Low, e.High = -math.MaxFloat64, math.MaxFloat64 // as harness has it: JSON has no infinity
+		e.Low, e.High = -math.MaxFloat64, math.MaxFloat64 // like the estimates of package harness, because JSON has no infinity
 	}
 	return e
 }
 
-// tellBenchmarks puts the benchmarks of the run beside those of the latest run before it
-// that has some.
-func (a *analyzer) tellBenchmarks() error {
+// addBenchmarks adds the benchmarks of the run and those of the latest earlier run with benchmarks.
+func (a *analyzer) addBenchmarks() error {
 	if len(a.a.Run.Benchmarks) == 0 {
 		return nil
 	}
@@ -59,17 +62,17 @@ func (a *analyzer) tellBenchmarks() error {
 			before[[2]string{b.Name, b.Unit}] = &e
 		}
 	}
-	a.tellFigures(before)
+	a.addFigures(before)
 	return nil
 }
 
-func (a *analyzer) tellFigures(before map[[2]string]*harness.Estimate) {
+func (a *analyzer) addFigures(before map[[2]string]*harness.Estimate) {
 	for _, b := range a.a.Run.Benchmarks {
 		a.a.Figures = append(a.a.Figures, Figure{Name: b.Name, Unit: b.Unit, Now: MedianOf(b.Values, b.Unit, "results"), Before: before[[2]string{b.Name, b.Unit}]})
 	}
 }
 
-// FiguresText is "4 figures of 2 benchmarks".
+// FiguresText returns a text such as "4 figures of 2 benchmarks".
 func FiguresText(all []reports.Benchmark) string {
 	names := map[string]bool{}
 	for _, b := range all {
@@ -78,8 +81,7 @@ func FiguresText(all []reports.Benchmark) string {
 	return text.Plural(len(all), "figure") + " of " + text.Plural(len(names), "benchmark")
 }
 
-// InUnit is "1.04 µs/op" or "64 B/op": a value with its unit, as the rest of a report writes
-// times and counts.
+// InUnit formats a value with its unit: "1.04 µs/op", "64 B/op".
 func InUnit(v float64, unit string) string {
 	if per, ok := strings.CutPrefix(unit, "sec"); ok {
 		return text.Time(v) + reports.Visible(per)
@@ -87,7 +89,7 @@ func InUnit(v float64, unit string) string {
 	return ValueIn(v, unit) + " " + reports.Visible(unit)
 }
 
-// ValueIn is a value without its unit, but for times: those have different ones.
+// ValueIn formats a value. Only times include their unit, because it depends on the value.
 func ValueIn(v float64, unit string) string {
 	switch {
 	case strings.HasPrefix(unit, "sec"):
@@ -98,7 +100,7 @@ func ValueIn(v float64, unit string) string {
 	return text.Figure(v)
 }
 
-// Interval of a figure.
+// Interval formats the interval of a figure.
 func Interval(e *harness.Estimate) string {
 	if !e.Bounded() {
 		return "no interval: too few"

@@ -42,8 +42,8 @@ func pattern(message string) string {
 	return strings.TrimSpace(message)
 }
 
-// tellClusters groups what failed, in the specs and outside of them.
-func (a *analyzer) tellClusters() {
+// addClusters groups what failed, in the specs and outside of them.
+func (a *analyzer) addClusters() {
 	var failed []*reports.Spec
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {

@@ -9,9 +9,9 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// tellCost makes of what the run has measured the curve and the parts that it can:
+// addCost derives the curve and the parts of the time from the measurements of the run.
 // flujo-harness cost measures more points and more parts.
-func (a *analyzer) tellCost() {
+func (a *analyzer) addCost() {
 	for i := range a.a.Run.Comparisons {
 		c := &a.a.Run.Comparisons[i]
 		if a.a.Curve == nil {
@@ -23,7 +23,7 @@ func (a *analyzer) tellCost() {
 	}
 }
 
-// CurveText is "share of a run by the length of a step: no time 98% (97% to 99%), …".
+// CurveText returns a text such as "share of a run by the length of a step: no time 98% (97% to 99%), …".
 func CurveText(curve []harness.Point) string {
 	if len(curve) < 2 {
 		return ""
@@ -38,7 +38,7 @@ func CurveText(curve []harness.Point) string {
 	return "share of a run that durability takes, by the length of a step: " + strings.Join(parts, ", ")
 }
 
-// PartsText is "a run of default at process takes 114 µs (…): engine 1.4, saves 92, …".
+// PartsText returns a text such as "a run of default at process takes 114 µs (…): engine 1.4, saves 92, …".
 func PartsText(w *harness.Waterfall) string {
 	if w == nil || w.Problem != "" {
 		return ""

@@ -22,7 +22,7 @@ func TestLimitsThatTurnedGreen(t *testing.T) {
 	before.Verdicts = []thresholds.Verdict{sample.Verdict("loop", thresholds.Broken, 15), sample.Verdict("map", thresholds.Broken, 15), sample.Verdict("same", thresholds.Held, 0)}
 	now.Verdicts = []thresholds.Verdict{sample.Verdict("loop", thresholds.Held, 0), sample.Verdict("map", thresholds.Held, 0), sample.Verdict("same", thresholds.Held, 0)}
 	now.Verdicts[1].Limit *= 2
-	a := accountOf(t, Options{}, before, now)
+	a := analysisOf(t, Options{}, before, now)
 	if len(a.Green) != 2 || a.Green[0].Cause != ProductChanged || a.Green[1].Cause != LimitLoosened || a.Green[1].Limit != "map at process" {
 		t.Errorf("%+v", a.Green)
 	}
@@ -32,7 +32,7 @@ func TestBenchmarksAreComparedWithEarlierOnes(t *testing.T) {
 	runs := sample.Cells("a:..", "b:..", "c:.F")
 	runs[0].Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{7e-9, 1e-9, 3e-9, 2e-9, 6e-9, 5e-9, 4e-9}}, {Name: "Gone-8", Unit: "sec/op", Values: []float64{1}}}
 	runs[2].Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{2e-9, 8e-9, 5e-9}}, {Name: "Add-8", Unit: "B/op", Values: []float64{64}}}
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	if len(a.Figures) != 2 || a.FiguresBefore.ID != 1 || a.Figures[1].Before != nil {
 		t.Fatalf("%+v", a.Figures)
 	}
@@ -40,7 +40,7 @@ func TestBenchmarksAreComparedWithEarlierOnes(t *testing.T) {
 	if f := a.Figures[0]; f.Now.Value != 5e-9 || f.Now.Bounded() || f.Before.Value != 4e-9 || f.Before.Low != 1e-9 || f.Before.High != 7e-9 {
 		t.Errorf("%+v, before %+v", f.Now, f.Before)
 	}
-	if alone := Alone(runs[2]); len(alone.Figures) != 2 || alone.FiguresBefore != nil {
+	if alone := AnalyzeSingleRun(runs[2]); len(alone.Figures) != 2 || alone.FiguresBefore != nil {
 		t.Errorf("alone: %+v", alone.Figures)
 	}
 }
@@ -58,7 +58,7 @@ func TestTrendAndLedger(t *testing.T) {
 		{Date: Day(sample.Noon.AddDate(0, 0, 10)), Change: thresholds.Loosened, Workload: "loop", From: 1, To: 2, Expires: Day(sample.Noon.AddDate(0, 0, 20))},
 		{Date: Day(sample.Noon.AddDate(0, 0, 25)), Change: thresholds.Loosened, Workload: "map", From: 1, To: 2, Expires: Day(sample.Noon.AddDate(1, 0, 0))},
 		{Date: Day(sample.Noon.AddDate(0, 0, 26)), Change: thresholds.Tightened, Workload: "map", From: 2, To: 1.5}}}}
-	a := accountOf(t, Options{Limits: limits, Plan: &reports.Plan{Target: 95}}, runs...)
+	a := analysisOf(t, Options{Limits: limits, Plan: &reports.Plan{Target: 95}}, runs...)
 	if len(a.Trend.Changes) != 1 || a.Trend.Changes[0].At != 18 || a.Trend.Changes[0].Before.Of != 18*40 || a.Trend.Changes[0].After.Of != 12*40 {
 		t.Errorf("changes: %+v", a.Trend.Changes)
 	}
@@ -75,7 +75,7 @@ func TestTrendAndLedger(t *testing.T) {
 	if a.Target.ToGo != 5 || a.Target.Progress.Of != 0 || a.Forecast != nil {
 		t.Errorf("target %+v, forecast %+v", a.Target, a.Forecast)
 	}
-	short := accountOf(t, Options{Window: 5, Limits: limits}, runs...)
+	short := analysisOf(t, Options{Window: 5, Limits: limits}, runs...)
 	if len(short.Trend.Points) != 5 || short.Trend.Older != 25 || len(short.Trend.Limits) != 2 {
 		t.Errorf("%d points, %d older, limits %+v", len(short.Trend.Points), short.Trend.Older, short.Trend.Limits)
 	}
@@ -86,7 +86,7 @@ func TestTrendAndLedger(t *testing.T) {
 func TestCostOfARunItself(t *testing.T) {
 	r := sample.CellsRun(0, "a:.")
 	r.Comparisons = []harness.Comparison{sample.Comparison("default", 1.31)}
-	a := accountOf(t, Options{}, r)
+	a := analysisOf(t, Options{}, r)
 	if len(a.Curve) != 3 || !a.Curve[0].Measured || a.Curve[2].Measured {
 		t.Errorf("curve: %+v", a.Curve)
 	}
@@ -102,7 +102,7 @@ func TestCostOfARunItself(t *testing.T) {
 		t.Errorf("%v us of parts, %+v", sum, w.Total)
 	}
 	r.Comparisons[0].Problem = "saves are missing"
-	if bad := Alone(r); bad.Curve != nil || bad.Attribution != nil {
+	if bad := AnalyzeSingleRun(r); bad.Curve != nil || bad.Attribution != nil {
 		t.Errorf("of an invalid measurement: %+v, %+v", bad.Curve, bad.Attribution)
 	}
 }
@@ -114,7 +114,7 @@ func TestLevelsOfTheTrend(t *testing.T) {
 		failing := []int{2, 12, 24}[i/20]
 		runs = append(runs, sample.CellsRun(i, fmt.Sprintf("c%d:%s%s", i, strings.Repeat("F", failing), strings.Repeat(".", 40-failing))))
 	}
-	changes := accountOf(t, Options{}, runs...).Trend.Changes
+	changes := analysisOf(t, Options{}, runs...).Trend.Changes
 	if len(changes) != 2 || changes[0].At != 20 || changes[1].At != 40 || changes[0].After != changes[1].Before {
 		t.Fatalf("%+v", changes)
 	}
@@ -128,7 +128,7 @@ func TestLevelsOfTheTrend(t *testing.T) {
 // Progress is counted in fixes, from the first run of the window.
 func TestProgressTowardsATarget(t *testing.T) {
 	plan := &reports.Plan{Target: 90}
-	a := accountOf(t, Options{Plan: plan}, sample.Cells("a:FFFF......", "b:FF........")...)
+	a := analysisOf(t, Options{Plan: plan}, sample.Cells("a:FFFF......", "b:FF........")...)
 	if a.Target.MaxFail != 1 || a.Target.ToGo != 1 || a.Target.Progress != (reports.Rate{Good: 2, Of: 3}) {
 		t.Errorf("%+v", a.Target)
 	}
@@ -140,7 +140,7 @@ func TestProgressTowardsATarget(t *testing.T) {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
-	if a := accountOf(t, Options{Plan: plan}, sample.CellsRun(0, "a:F.."), reports.Run{Started: sample.Noon.AddDate(0, 0, 1), Complete: true}); a.Target != nil {
+	if a := analysisOf(t, Options{Plan: plan}, sample.CellsRun(0, "a:F.."), reports.Run{Started: sample.Noon.AddDate(0, 0, 1), Complete: true}); a.Target != nil {
 		t.Errorf("of a run without results: %+v", a.Target)
 	}
 }
@@ -148,7 +148,7 @@ func TestProgressTowardsATarget(t *testing.T) {
 // The list of a spec's outcomes has its durations, too.
 func TestOutcomesOfSpecs(t *testing.T) {
 	runs := sample.Cells("a:.F ", "b:.sR", "c:...")
-	o := accountOf(t, Options{}, runs...).Outcomes
+	o := analysisOf(t, Options{}, runs...).Outcomes
 	if len(o.Runs) != 3 || !o.Timed {
 		t.Errorf("%d runs, timed %v", len(o.Runs), o.Timed)
 	}
@@ -207,7 +207,7 @@ func TestLooseningsInForce(t *testing.T) {
 		entry(thresholds.Loosened, "loop", ""), entry(thresholds.Tightened, "loop", "2026-12-31")}}}
 	r := sample.CellsRun(0, "a:.") // on 2026-11-23
 	r.Verdicts = []thresholds.Verdict{{Workload: "loop", Metric: thresholds.MetricCostRatio, Durability: "process", Limit: 2, Source: "/elsewhere/linux.toml"}}
-	a := accountOf(t, Options{Limits: limits}, r)
+	a := analysisOf(t, Options{Limits: limits}, r)
 	in := a.InForce()
 	if len(a.Ledger) != 5 || len(in) != 1 || in[0].Entry.Workload != "loop" || in[0].Entry.Expires != "2026-11-23" {
 		t.Errorf("%+v", in)
@@ -221,7 +221,7 @@ func TestPhasesAreOfOneBranch(t *testing.T) {
 		runs[i].Branch = branch
 	}
 	plan := &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Run: 1}, {Name: "two", Until: sample.Noon.AddDate(0, 0, 9)}}}
-	a := accountOf(t, Options{Run: 3, Plan: plan}, runs...)
+	a := analysisOf(t, Options{Run: 3, Plan: plan}, runs...)
 	one, two := a.Phases[0], a.Phases[1]
 	if one.Open || one.To == nil || one.To.ID != 1 || two.To == nil || two.To.ID != 3 || two.From.ID != 1 || two.Fewer != (reports.Rate{Good: 2, Of: 3}) {
 		t.Errorf("%+v\n%+v", one, two)

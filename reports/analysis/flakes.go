@@ -13,7 +13,7 @@ import (
 // whatever comes behind.
 const longStreak = 3
 
-// tellFlakes looks for specs that fail and pass where nothing called for it. A run
+// addFlakes looks for specs that fail and pass where nothing called for it. A run
 // flaked for a spec
 //
 //   - certainly, where an attempt failed and a later one passed in it, where it was
@@ -22,7 +22,7 @@ const longStreak = 3
 //     such row may be a break that was mended soon: without a certain one it takes two.
 //
 // A run in a row of three or more failures is a break, never a flake.
-func (a *analyzer) tellFlakes() error {
+func (a *analyzer) addFlakes() error {
 	all := make([]int, len(a.w.Runs))
 	for i := range all {
 		all[i] = i

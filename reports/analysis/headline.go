@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// headline is the outcome of a run in words. It judges nothing: the outcome is the
-// run's, and the reasons are those of the verdicts and suites that share it.
+// headline returns the outcome of a run in words. It does not judge: the outcome is that of the
+// run, and the reasons are those of the verdicts and suites with the same outcome.
 func headline(r reports.Run, notRun int) (word, reason string) {
 	word = strings.ToUpper(r.Outcome.String())
 	reasons := verdictReasons(r)
@@ -33,10 +33,10 @@ func headline(r reports.Run, notRun int) (word, reason string) {
 	return word, strings.Join(reasons, "; ")
 }
 
-// maxReasons is the most reasons of verdicts in one headline.
+// maxReasons is the maximum number of reasons of verdicts in a headline.
 const maxReasons = 2
 
-// verdictReasons are those of the verdicts that share the run's outcome.
+// verdictReasons returns the reasons of the verdicts with the outcome of the run.
 func verdictReasons(r reports.Run) []string {
 	var reasons []string
 	sharing := 0
@@ -58,7 +58,7 @@ func verdictReasons(r reports.Run) []string {
 	return reasons
 }
 
-// specsReason is what the suites say against the run, "" where nothing: see [Analysis.Blocked].
+// specsReason returns the problems of the suites, or "". notRun is [Analysis.Blocked].
 func specsReason(r reports.Run, notRun int) string {
 	if r.SuiteError != "" {
 		return "the suites gave no results: " + text.OneLine(r.SuiteError)
@@ -83,8 +83,8 @@ func specsReason(r reports.Run, notRun int) string {
 	return strings.Join(parts, "; ")
 }
 
-// next is what to do: the advice of the verdicts that decided the run, after what
-// the specs call for. There is always a step.
+// next returns what to do: first about the specs, then the advice of the verdicts that decided the
+// run. There is always at least one step.
 func next(r reports.Run) []string {
 	var steps []string
 	switch {
@@ -112,7 +112,7 @@ func next(r reports.Run) []string {
 	return steps
 }
 
-// notes of all verdicts, each once.
+// notes returns the distinct notes of all verdicts, after those on the run itself.
 func notes(r reports.Run) []string {
 	var all []string
 	if r.Suites != nil && r.Suites.Focused() {

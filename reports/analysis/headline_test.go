@@ -43,7 +43,7 @@ func TestHeadline(t *testing.T) {
 		r := reports.Run{Outcome: tt.outcome, Complete: true, Verdicts: []thresholds.Verdict{{Outcome: thresholds.Broken, Reason: "slower", Next: "find the change"},
 			{Outcome: thresholds.Invalid, Reason: "saves are missing", Next: "mend the audit"}, {Outcome: thresholds.Held, Reason: "within its limit", Next: "nothing"}}}
 		tt.change(&r)
-		h := Alone(r).Headline
+		h := AnalyzeSingleRun(r).Headline
 		if h.Reason != tt.reason || strings.Join(h.Next, "|") != tt.next || h.Outcome != tt.outcome || h.Word != strings.ToUpper(tt.outcome.String()) {
 			t.Errorf("%s: %s: %q, next %q", name, h.Word, h.Reason, strings.Join(h.Next, "|"))
 		}
@@ -55,7 +55,7 @@ func TestHeadline(t *testing.T) {
 func TestNotesOfFailuresThatAreNotOfTheChange(t *testing.T) {
 	runs := []string{"main a0:.F", "main b0:.F <a0 ^main", "x c0:.F <b0,a0 ^main"}
 	for n, want := range map[int]string{2: "", 3: "the first run of branch x: it is compared with run 2 of branch main; red on main: shop > an order > bbbbbbbb: it fails on branch main since run 1, commit a0, and did in run 2"} {
-		if got := strings.Join(accountOf(t, Options{}, told(t, runs[:n]...)...).Notes, "; "); got != want {
+		if got := strings.Join(analysisOf(t, Options{}, told(t, runs[:n]...)...).Notes, "; "); got != want {
 			t.Errorf("of run %d: %q", n, got)
 		}
 	}
@@ -66,7 +66,7 @@ func TestNotesOfTheTree(t *testing.T) {
 	r.Suites.Suites[0].Focused = true
 	r.Verdicts = []thresholds.Verdict{{Notes: []string{"few\nblocks", ""}}, {Notes: []string{"few blocks"}}}
 	want := []string{"programmatic focus: not every spec was asked for; remove it (ginkgo unfocus)", "the tree had changes that are not committed", "few blocks"}
-	if diff := cmp.Diff(want, Alone(r).Notes); diff != "" {
+	if diff := cmp.Diff(want, AnalyzeSingleRun(r).Notes); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -81,7 +81,7 @@ func TestFactsOfARun(t *testing.T) {
 	want := []reports.Fact{{Name: "Go", Value: "go1.26.0"}, {Name: "CI", Value: "yes"}, {Name: "command", Value: "flujo-harness run"}, {Name: "results", Value: "Ginkgo JSON"},
 		{Name: "seed of shop", Value: "7"}, {Name: "seed of the measurement of three-steps at process", Value: "7130992"}, {Name: "machine class", Value: "linux-amd64-2cpu"},
 		{Name: "machine", Value: "AMD EPYC 7B13, 2 cores, linux/amd64, ext4"}, {Name: "SQLite driver", Value: "v1.62.0"}}
-	if diff := cmp.Diff(want, Alone(r).Facts); diff != "" {
+	if diff := cmp.Diff(want, AnalyzeSingleRun(r).Facts); diff != "" {
 		t.Error(diff)
 	}
 }

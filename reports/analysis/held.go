@@ -15,12 +15,12 @@ import (
 type Held struct {
 	Entry  quarantine.Entry
 	Failed reports.Rate // runs of the window in which it failed, of those in which it ran
-	Passes int          // its last runs in a row without a failure
+	Passes int          // number of its latest runs without a failure
 }
 
-// tellQuarantine counts the specs of the ledger over the window, and says what it did to the
-// run: the pass rate counts them, and next to it stands the one without them.
-func (a *analyzer) tellQuarantine() error {
+// addQuarantine counts the failures of quarantined specs in the window, and adds notes on the
+// effect on the run: the pass rate includes these specs, and the note states the rate without them.
+func (a *analyzer) addQuarantine() error {
 	l := a.o.Quarantine
 	if l == nil || len(l.Entries) == 0 {
 		return nil
@@ -67,8 +67,8 @@ func (a *analyzer) tellQuarantine() error {
 	return nil
 }
 
-// tellWhose adds to the notes what is red and not by a change to a branch.
-func (a *analyzer) tellWhose() {
+// addWhose adds notes on failures that the change of a branch did not cause.
+func (a *analyzer) addWhose() {
 	b := a.a.Baseline
 	if b == nil || a.a.Run.Branch == "" || a.a.Run.Branch == b.Branch {
 		return
@@ -80,7 +80,7 @@ func (a *analyzer) tellWhose() {
 	}
 }
 
-// firstOfFailures names the first few.
+// firstOfFailures returns the names of the first three failures and the number of the rest.
 func firstOfFailures(all []Failure) string {
 	const most = 3
 	var names []string

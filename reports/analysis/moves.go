@@ -213,8 +213,8 @@ func dice(a, b map[string]int) float64 {
 	return 2 * float64(common) / float64(total)
 }
 
-// tellMoves compares with the run before.
-func (a *analyzer) tellMoves() {
+// addMoves compares with the run before.
+func (a *analyzer) addMoves() {
 	now := a.a.Run.Suites
 	if now == nil {
 		return

@@ -7,28 +7,28 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// Outcomes is what each spec of the run did in the runs of the window. The zero value has none,
-// as of a run without a history.
+// Outcomes contains the outcomes of each spec of the run in the runs of the window. It is empty for
+// a run without a history.
 type Outcomes struct {
-	Runs  []history.RunLine // the oldest first
-	Timed bool              // durations of earlier runs are known, too
+	Runs  []history.RunLine // oldest first
+	Timed bool              // whether it includes durations
 	of    map[reports.Digest]outcomesOf
 }
 
-// outcomesOf are those of one spec.
+// outcomesOf contains the outcomes of one spec.
 type outcomesOf struct {
 	cells string
 	took  []time.Duration
 }
 
-// Of returns a character for each run, as in [HeatRow], "" where nothing is known of the spec; and
-// how long the spec took in the last runs, as many as there are values, 0 where it did not run.
+// Of returns the outcomes of a spec, a character per run as in [HeatRow], or "" if the spec is
+// unknown; and its durations in the last len(took) runs, 0 for runs in which it did not run.
 func (o *Outcomes) Of(s *reports.Spec) (cells string, took []time.Duration) {
 	of := o.of[s.Digest()]
 	return of.cells, of.took
 }
 
-// Set replaces what is known of one spec.
+// Set replaces the outcomes of one spec.
 func (o *Outcomes) Set(s *reports.Spec, cells string, took []time.Duration) {
 	if o.of == nil {
 		o.of = map[reports.Digest]outcomesOf{}
@@ -36,10 +36,10 @@ func (o *Outcomes) Set(s *reports.Spec, cells string, took []time.Duration) {
 	o.of[s.Digest()], o.Timed = outcomesOf{cells, took}, o.Timed || len(took) > 0
 }
 
-// maxTimed is the most specs of a run whose durations are kept for each run.
+// maxTimed is the maximum number of specs of a run for which durations are kept, to bound memory.
 const maxTimed = 5000
 
-// recordOutcomes keeps the rows of the window that belong to specs of the run.
+// recordOutcomes stores the rows of the window that belong to specs of the run.
 func (a *analyzer) recordOutcomes() {
 	if a.a.Run.Suites == nil || len(a.w.Runs) == 0 {
 		return
@@ -47,7 +47,7 @@ func (a *analyzer) recordOutcomes() {
 	specs := a.a.Run.Suites.Specs
 	o := Outcomes{Runs: a.w.Runs, of: make(map[reports.Digest]outcomesOf, len(specs))}
 	o.Timed = len(specs) <= maxTimed && a.w.Timed > 0
-	same := map[string]string{} // most specs did the same in all runs
+	same := map[string]string{} // shares equal strings: most specs have the same outcomes
 	for i := range specs {
 		key := specs[i].Digest()
 		id, known := a.ids[key]

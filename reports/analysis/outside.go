@@ -10,21 +10,21 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// Outside is a failure outside the specs (of a build, of the set-up of a suite, of a
-// package) in the light of the run before. From run to run it is known by the path of its
-// suite, its node and its occurrence; message and line may change.
+// Outside is a failure outside the specs (of a build, a package, or the set-up of a suite),
+// compared with the baseline run. It is identified by the path of its suite, its node and its
+// occurrence, since message and line may change from run to run.
 type Outside struct {
 	Kind       reports.Kind // Broke, StillFailing, Failing, Flaky, Fixed, NotRun or Gone
-	Suite      string       // path
-	Occurrence int          // 1, and 2, 3, … where the same node of a suite failed several times
+	Suite      string       // path of the suite
+	Occurrence int          // from 1; greater if the same node of a suite failed several times
 	Failure    reports.SuiteFailure
-	Now        bool // false: it was there in the run before only, and Failure is of that run
-	Age        Age  // zero where Now is false
-	NotRun     int  // specs of the suite that it kept from running
+	Now        bool // whether it is in this run; otherwise Failure is that of the baseline run
+	Age        Age  // zero unless Now is set
+	NotRun     int  // number of specs of the suite that it kept from running
 }
 
-// Spec presents the failure in the form of a spec, for outputs that list both. The node
-// stands in brackets, so that its key is never that of a spec of the same text.
+// Spec returns the failure as a spec, for outputs that list both. The node is in brackets, so that
+// the key differs from that of a spec with the same text.
 func (o *Outside) Spec() reports.Spec {
 	s := reports.Spec{Suite: o.Suite, Leaf: "[" + o.Failure.Node + "]", Occurrence: o.Occurrence, Message: o.Failure.Message, File: o.Failure.File, Line: o.Failure.Line}
 	if o.Now {
@@ -33,7 +33,7 @@ func (o *Outside) Spec() reports.Spec {
 	return s
 }
 
-// Name is the suite and the node, and the occurrence where there are several.
+// Name returns the suite and the node, followed by the occurrence if it is not the first.
 func (o *Outside) Name() string {
 	s := o.Spec()
 	if o.Occurrence > 1 {
@@ -50,7 +50,7 @@ type outsideID struct {
 
 func (o *Outside) id() outsideID { return outsideID{o.Suite, o.Failure.Node, o.Occurrence} }
 
-// OutsideOf lists the failures outside the specs, in the order of the suites.
+// OutsideOf returns the failures outside the specs, in the order of the suites.
 func OutsideOf(suites []reports.Suite) []Outside {
 	var all []Outside
 	times := map[[2]string]int{}
@@ -64,8 +64,8 @@ func OutsideOf(suites []reports.Suite) []Outside {
 	return all
 }
 
-// CompareOutside pairs the failures outside the specs of two runs; was may be nil.
-// sameCode says that both ran the same commit.
+// CompareOutside compares the failures outside the specs of two runs; was may be nil. sameCode
+// means that both runs tested the same commit.
 func CompareOutside(was, now *reports.Results, sameCode bool) []Outside {
 	all := OutsideOf(now.Suites)
 	if was == nil {
@@ -99,7 +99,7 @@ func CompareOutside(was, now *reports.Results, sameCode bool) []Outside {
 		}
 		o.Now = false
 		switch {
-		case b.whole(o.Suite): // another failure came before it
+		case b.whole(o.Suite): // another failure prevented it
 			o.Kind = reports.NotRun
 		case !b.has(o.Suite):
 			o.Kind = reports.Gone
@@ -116,26 +116,25 @@ func CompareOutside(was, now *reports.Results, sameCode bool) []Outside {
 	return all
 }
 
-// barrier says which specs a run could not run because something outside of them failed.
+// barrier determines which specs a run could not run because of a failure outside of them.
 type barrier struct {
 	suites map[string]*barred
-	build  bool // a build failed and the results do not say of which suites
+	build  bool // a build failed, and the results do not contain the suites that it affected
 }
 
 type barred struct {
-	nodes  []string // that failed and keep specs from running
-	listed bool     // the suite is in the results
-	ran    bool     // a spec of it passed or failed
-	died   bool     // a Go test took the process of its package with it
+	nodes  []string // failed nodes that keep specs from running
+	listed bool     // whether the suite is in the results
+	ran    bool     // whether a spec of it passed or failed
+	died   bool     // whether a Go test ended the process of its package
 }
 
-// unknownBuild is the path of the suite of a failed build of which a file does not say
-// what was built.
+// unknownBuild is the path of the suite of a failed build if the file does not state what was built.
 const unknownBuild = "go build"
 
 var (
 	goTestName = regexp.MustCompile(`^(Test|Benchmark|Example|Fuzz)([^a-z]|$)`)
-	// Nodes that run behind the specs keep none of them from running.
+	// Nodes that run after the specs keep none of them from running.
 	nodeAfter = regexp.MustCompile(`^((Synchronized|Report)?AfterSuite|DeferCleanup\b.*)$`)
 )
 
@@ -172,13 +171,13 @@ func newBarrier(r *reports.Results) *barrier {
 
 func (b *barrier) has(path string) bool { return b.suites[path] != nil && b.suites[path].listed }
 
-// whole reports whether nothing of the suite could run.
+// whole reports whether no spec of the suite could run.
 func (b *barrier) whole(path string) bool {
 	s := b.suites[path]
 	return s != nil && len(s.nodes) > 0 && !s.ran
 }
 
-// missing reports whether a spec that the results do not have was kept from running.
+// missing reports whether a spec that is not in the results was kept from running.
 func (b *barrier) missing(s *reports.Spec) bool {
 	in := b.suites[s.Suite]
 	if in == nil {
@@ -188,7 +187,7 @@ func (b *barrier) missing(s *reports.Spec) bool {
 		return true
 	}
 	for _, node := range in.nodes {
-		// The failure of a Go test of its own, without its subtests, is of those only.
+		// If a Go test failed outside of its subtests, only subtests of it may be missing.
 		if !goTestName.MatchString(node) || strings.HasPrefix(s.Leaf, node+"/") {
 			return true
 		}
@@ -196,8 +195,8 @@ func (b *barrier) missing(s *reports.Spec) bool {
 	return false
 }
 
-// skipped reports whether a spec that the results have as skipped did not skip itself:
-// the suite ended, or was never set up.
+// skipped reports whether a skipped spec was kept from running, because the suite ended early or
+// its set-up failed, as opposed to a spec that skipped itself.
 func (b *barrier) skipped(s *reports.Spec) bool {
 	in := b.suites[s.Suite]
 	if s.State != reports.Skipped || in == nil || len(in.nodes) == 0 {
@@ -206,7 +205,7 @@ func (b *barrier) skipped(s *reports.Spec) bool {
 	return !in.ran || s.Message == "" || strings.HasPrefix(s.Message, "not run")
 }
 
-// any reports whether there may be specs that were kept from running.
+// any reports whether specs may have been kept from running.
 func (b *barrier) any() bool {
 	for _, s := range b.suites {
 		if len(s.nodes) > 0 || s.died {
@@ -216,9 +215,8 @@ func (b *barrier) any() bool {
 	return b.build
 }
 
-// recall completes the results of the run before with the specs that could not run in it,
-// in the state that they had when their suite ran last: a suite that is built again is
-// compared with what it was, and has neither new nor lost specs for having been broken.
+// recall adds to the baseline results the specs that could not run, in the state that they had
+// when their suite last ran. Otherwise a suite that can be built again would have only new specs.
 func (a *analyzer) recall() error {
 	if a.was == nil {
 		return nil
@@ -230,7 +228,7 @@ func (a *analyzer) recall() error {
 	w := a.w
 	previous := func(l history.RunLine) bool { return l.ID == a.a.Previous.ID }
 	at := slices.IndexFunc(w.Runs, previous)
-	if at < 0 { // of another branch
+	if at < 0 { // the baseline run is of another branch
 		if err := a.readBase(); err != nil {
 			return err
 		}
@@ -245,7 +243,7 @@ func (a *analyzer) recall() error {
 		have[a.was.Specs[i].Digest()] = i
 	}
 	barred := map[int64]reports.Spec{} // by the number of the name
-	last := map[string]int{}           // place of the last run in which the suite ran and nothing kept it from it
+	last := map[string]int{}           // index of the last run in which the suite ran without such failures
 	names, err := a.Names()
 	if err != nil {
 		return err
@@ -290,8 +288,8 @@ func (a *analyzer) recall() error {
 	return nil
 }
 
-// lastCode is the newest code of a spec that ran, else the newest of all; absent where
-// no run has it.
+// lastCode returns the newest code of a run in which the spec ran, otherwise its newest code, or
+// history.Absent if no run contains it.
 func lastCode(codes []byte) byte {
 	code := byte(history.Absent)
 	for _, c := range slices.Backward(codes) {
@@ -305,9 +303,9 @@ func lastCode(codes []byte) byte {
 	return code
 }
 
-// tellOutside compares the failures outside the specs with those of the run before, and
-// finds since when each is there.
-func (a *analyzer) tellOutside() error {
+// addOutside compares the failures outside the specs with those of the baseline run and determines
+// how long each has existed.
+func (a *analyzer) addOutside() error {
 	if a.a.Run.Suites == nil {
 		return nil
 	}
@@ -315,14 +313,14 @@ func (a *analyzer) tellOutside() error {
 	if err := a.outsideBothWays(); err != nil {
 		return err
 	}
-	a.tellClusters()
+	a.addClusters()
 	counted := map[string]bool{}
 	for i := range a.a.Outside {
 		o := &a.a.Outside[i]
 		if !o.Now || counted[o.Suite] || nodeAfter.MatchString(o.Failure.Node) {
 			continue
 		}
-		counted[o.Suite] = true // once, by the first failure of a suite
+		counted[o.Suite] = true // attribute the specs to the first failure of a suite
 		for k := range a.a.Moves {
 			if m := &a.a.Moves[k]; m.Kind == reports.NotRun && (m.Spec.Suite == o.Suite || o.Suite == unknownBuild) {
 				o.NotRun++
@@ -332,10 +330,10 @@ func (a *analyzer) tellOutside() error {
 	if a.Reader == nil {
 		return nil
 	}
-	return a.outsideAges()
+	return a.outsideStreaks()
 }
 
-// outsideBothWays marks as flaky what failed in this run and not in another of its commit.
+// outsideBothWays marks failures as flaky that did not occur in another run of the same commit.
 func (a *analyzer) outsideBothWays() error {
 	b := a.a.Baseline
 	if b == nil || a.a.Run.Dirty {
@@ -359,9 +357,9 @@ func (a *analyzer) outsideBothWays() error {
 	return nil
 }
 
-// outsideAges walks back through the runs of the window until each failure has one in
+// outsideStreaks walks back through the runs of the window until each failure has one in
 // which its suite ran without it.
-func (a *analyzer) outsideAges() error {
+func (a *analyzer) outsideStreaks() error {
 	open := map[outsideID]*Age{}
 	for i := range a.a.Outside {
 		if o := &a.a.Outside[i]; o.Now {
@@ -400,8 +398,8 @@ func (a *analyzer) outsideAges() error {
 	return nil
 }
 
-// NewOutside are the failures outside the specs that were not there in the run before:
-// a run is red for them as for [Analysis.NewFailures].
+// NewOutside returns the failures outside the specs that the baseline run did not have. Like
+// [Analysis.NewFailures], they make a run fail.
 func (a *Analysis) NewOutside() []Outside {
 	var all []Outside
 	for _, o := range a.Outside {

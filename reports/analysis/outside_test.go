@@ -58,7 +58,7 @@ func TestAFailedBuildHasAHistory(t *testing.T) {
 		{"and is mended", []string{"", "panic", ""}, nil, []string{"still failing TestSlow", "fixed TestDrop"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := accountOf(t, Options{}, goRuns(t, tt.runs...)...)
+			a := analysisOf(t, Options{}, goRuns(t, tt.runs...)...)
 			outside, moves := toldOf(a)
 			if diff := cmp.Diff(tt.outside, outside); diff != "" {
 				t.Error(diff)
@@ -76,7 +76,7 @@ func TestAFailedBuildHasAHistory(t *testing.T) {
 }
 
 func TestSinceWhenABuildFails(t *testing.T) {
-	a := accountOf(t, Options{}, goRuns(t, "", "", "build", "build")...)
+	a := analysisOf(t, Options{}, goRuns(t, "", "", "build", "build")...)
 	if age := a.Outside[0].Age; age.Runs != 2 || age.Since.ID != 3 || age.LastPassed == nil || age.LastPassed.ID != 2 || !age.Known {
 		t.Errorf("%+v", age)
 	}
@@ -85,7 +85,7 @@ func TestSinceWhenABuildFails(t *testing.T) {
 	}
 	flaky := goRuns(t, "", "build")
 	flaky[1].Commit = flaky[0].Commit
-	if a := accountOf(t, Options{}, flaky...); a.Outside[0].Kind != reports.Flaky || len(a.NewOutside()) != 1 {
+	if a := analysisOf(t, Options{}, flaky...); a.Outside[0].Kind != reports.Flaky || len(a.NewOutside()) != 1 {
 		t.Errorf("at one commit: %+v", a.Outside[0])
 	}
 }
@@ -94,19 +94,19 @@ func TestSinceWhenABuildFails(t *testing.T) {
 func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
 	broken := sample.CellsRun(1, "b:sss")
 	broken.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
-	a := accountOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken)
+	a := analysisOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken)
 	outside, moves := toldOf(a)
 	if diff := cmp.Diff([]string{"broke shop > [BeforeSuite], 3 not run, 1", "not run aaaaaaaa not run bbbbbbbb not run cccccccc"}, append(outside, strings.Join(moves, " "))); diff != "" {
 		t.Error(diff)
 	}
-	mended := accountOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken, sample.CellsRun(2, "c:FF."))
+	mended := analysisOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken, sample.CellsRun(2, "c:FF."))
 	outside, moves = toldOf(mended)
 	if diff := cmp.Diff([]string{"fixed shop > [BeforeSuite], 0 not run, 0", "broke aaaaaaaa still failing bbbbbbbb"}, append(outside, strings.Join(moves, " "))); diff != "" {
 		t.Error(diff)
 	}
 	after := sample.CellsRun(1, "b:.s.")
 	after.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "leak"}}
-	if _, moves := toldOf(accountOf(t, Options{}, sample.CellsRun(0, "a:..."), after)); len(moves) != 1 || moves[0] != "newly skipped bbbbbbbb" {
+	if _, moves := toldOf(analysisOf(t, Options{}, sample.CellsRun(0, "a:..."), after)); len(moves) != 1 || moves[0] != "newly skipped bbbbbbbb" {
 		t.Errorf("AfterSuite kept a spec from running: %q", moves)
 	}
 }
@@ -118,7 +118,7 @@ func TestLongFailingIsThreeRuns(t *testing.T) {
 		for i := range runs {
 			texts = append(texts, fmt.Sprintf("%c:F", 'b'+i))
 		}
-		if a := accountOf(t, Options{}, sample.Cells(texts...)...); a.Attention[0].Kind != want {
+		if a := analysisOf(t, Options{}, sample.Cells(texts...)...); a.Attention[0].Kind != want {
 			t.Errorf("after %d runs: %s, want %s", runs, a.Attention[0].Kind, want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestAPanicOfASpecKeepsNoOtherFromRunning(t *testing.T) {
 		now := sample.CellsRun(1, "b:F")
 		s := &now.Suites.Specs[0]
 		s.Leaf, s.Containers, s.Detail = leaf, containers, "panicked"
-		_, moves := toldOf(accountOf(t, Options{}, sample.CellsRun(0, "a: .."), now))
+		_, moves := toldOf(analysisOf(t, Options{}, sample.CellsRun(0, "a: .."), now))
 		if diff := cmp.Diff([]string{"new, failing " + leaf, "gone bbbbbbbb", "gone cccccccc"}, moves); diff != "" {
 			t.Error(diff)
 		}
@@ -175,16 +175,16 @@ func TestFlakyOutsideTheSpecs(t *testing.T) {
 	// It fails in this run and did not in another one of the commit.
 	runs := goRuns(t, "", "", "build")
 	runs[2].Commit = runs[1].Commit
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	if a.Previous == nil || a.Previous.ID != 1 || a.Outside[0].Kind != reports.Flaky {
 		t.Errorf("%+v, %+v", a.Previous, a.Outside)
 	}
 	runs[2].Dirty = true // what ran is in no commit
-	if a := accountOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
+	if a := analysisOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
 		t.Errorf("with changes in the tree: %+v", a.Outside)
 	}
 	runs[2].Dirty, runs[1].Dirty = false, true
-	if a := accountOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
+	if a := analysisOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
 		t.Errorf("the other run had changes in the tree: %+v", a.Outside)
 	}
 }
@@ -197,7 +197,7 @@ func TestAFailureOutsideIsInAGroup(t *testing.T) {
 		runs[i].Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "connection refused"}}
 	}
 	runs[2].Suites.Specs[1].Message = "connection refused"
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	if len(a.Clusters) != 1 || len(a.Clusters[0].Specs) != 2 || a.Clusters[0].Since != 2 {
 		t.Fatalf("%+v", a.Clusters)
 	}

@@ -16,7 +16,7 @@ func TestPastFailures(t *testing.T) {
 		runs[i].Suites.Specs[0].Message = message
 	}
 	runs[2].Suites.Specs[1].State, runs[2].Suites.Specs[1].Message = reports.Skipped, "not here"
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	want := map[string][]PastFailure{a.Run.Suites.Specs[0].Key(): {
 		{Message: "timed out after 9 s", Runs: []int{1, 4}},
 		{Message: "it is lost at 0x99", Runs: []int{0, 3}, Same: true},
@@ -24,7 +24,7 @@ func TestPastFailures(t *testing.T) {
 	if diff := cmp.Diff(want, a.Past); diff != "" {
 		t.Error(diff)
 	}
-	if green := accountOf(t, Options{}, sample.Cells("a:.", "b:.")...); len(green.Past) != 0 {
+	if green := analysisOf(t, Options{}, sample.Cells("a:.", "b:.")...); len(green.Past) != 0 {
 		t.Errorf("of what never failed: %+v", green.Past)
 	}
 }
@@ -37,7 +37,7 @@ func TestPastFailuresAreBounded(t *testing.T) {
 		r.Suites.Specs[0].Message = "it is " + string(rune('a'+i))
 		runs = append(runs, r)
 	}
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	past := a.Past[a.Run.Suites.Specs[0].Key()]
 	if len(past) != pastFailures || past[0].Message != "it is s" || past[4].Message != "it is o" {
 		t.Errorf("%+v", past)

@@ -9,14 +9,14 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// tellPhases compares the end of each phase with that of the one before it. Only runs
-// up to the one that is told of count, and none that was interrupted.
-func (a *analyzer) tellPhases() error {
+// addPhases compares the end of each phase with that of the previous phase. It uses complete runs up
+// to the analyzed one.
+func (a *analyzer) addPhases() error {
 	if a.o.Plan == nil || len(a.o.Plan.Phases) == 0 || !a.row.Rated {
 		return nil
 	}
 	which, args := "has_suites AND complete AND (at, id) <= (?, ?)", []any{a.row.At, a.row.ID}
-	if branch := a.a.Run.Branch; branch != "" { // the phases of one branch do not end with runs of another
+	if branch := a.a.Run.Branch; branch != "" { // a phase cannot end with a run of another branch
 		which, args = which+" AND branch IN (?, '')", append(args, branch)
 	}
 	rows, err := a.Rows("WHERE "+which+" ORDER BY at, id", args...)
@@ -51,8 +51,8 @@ func (a *analyzer) tellPhases() error {
 	return a.fillPhase(a.a.Overall, ends[len(ends)-1], a.o.Plan.Target)
 }
 
-// phaseEnd is the place of the last run of a phase whose runs begin at next; less
-// than next where it has none.
+// phaseEnd returns the index of the last run of a phase whose runs start at index next. It is less
+// than next if the phase has no run.
 func (a *analyzer) phaseEnd(rows []history.Record, next int, plan reports.PlanPhase) (end int, open bool, err error) {
 	newest := len(rows) - 1
 	switch {
@@ -68,10 +68,10 @@ func (a *analyzer) phaseEnd(rows []history.Record, next int, plan reports.PlanPh
 		if err != nil {
 			return 0, false, err
 		}
-		if gone { // nobody can say how the phase ended
+		if gone { // its last run was pruned, so its result is unknown
 			return next - 1, false, nil
 		}
-		return newest, true, nil // it is to come
+		return newest, true, nil // the run does not exist yet
 	case plan.Until.IsZero():
 		return newest, true, nil
 	}

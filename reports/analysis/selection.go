@@ -4,9 +4,9 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// askedFor returns what the run was asked for of the results of its baseline: a spec that
-// nobody asked for is not gone. Specs of a package that did not run were not asked for; nor,
-// where tests were chosen by name or label, specs that the run does not have.
+// askedFor returns the baseline results without specs that this run was not asked to run, because
+// such a spec is not gone. These are the specs of packages that did not run and, if tests were
+// selected by name or label, all specs that this run does not contain.
 func (a *analyzer) askedFor(was *reports.Results) *reports.Results {
 	selection := a.a.Run.Origin.Selection
 	if was == nil || !selection.Partial {
@@ -30,7 +30,7 @@ func (a *analyzer) askedFor(was *reports.Results) *reports.Results {
 	return &asked
 }
 
-// leftOut reports whether a move says only that one of the two runs was asked for less.
+// leftOut reports whether a move only reflects that one of the two runs was partial.
 func (a *analyzer) leftOut(m Move) bool {
 	now := a.a.Run.Origin.Selection
 	switch m.Kind {

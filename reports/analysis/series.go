@@ -11,39 +11,39 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Series is one measured figure over the runs of the window that have it. Runs of machines of
-// other kinds are in other series: times of two machines say nothing of the code.
+// Series is a measured figure in the runs of the window. Each kind of machine has its own series,
+// because a difference between machines says nothing about the code.
 type Series struct {
-	Name    string // of the workload with its durability, or of the benchmark
+	Name    string // workload and durability, or benchmark
 	Unit    string
-	Where   string // class of the machine, or system of the job; "" where it is not known
-	Counted bool   // and not timed: the same wherever the same program does the same work
+	Where   string // class of the machine, or platform of the job; "" if unknown
+	Counted bool   // a count instead of a time: independent of the speed of the machine
 	Points  []SeriesPoint
-	Changes []int // places in Points of the first run of a new level, see [Trend.Method]
+	Changes []int // indexes in Points of the first run of a new level, see [Trend.Method]
 }
 
 // SeriesPoint is the figure in one run.
 type SeriesPoint struct {
 	Run     history.RunLine
 	Value   float64
-	Low     float64 // of the 95% interval; both are Value where there is none
+	Low     float64 // 95% interval; both ends are Value if there is none
 	High    float64
-	Limit   float64 // that it was judged by, 0: none
-	Outcome thresholds.Outcome
-	Judged  bool // Outcome says how
+	Limit   float64            // limit by which it was judged; 0 if there is none
+	Outcome thresholds.Outcome // outcome if Judged is set
+	Judged  bool
 }
 
-// Bounds of what is read: the newest runs that measured, and the series that are kept.
+// Maximum number of runs with measurements that are read, newest first, and of series.
 const (
 	seriesRuns = 60
 	maxSeries  = 60
 )
 
-// seriesKey tells series apart.
+// seriesKey identifies a series.
 type seriesKey struct{ name, unit, where string }
 
-// tellSeries reads the measurements of the window.
-func (a *analyzer) tellSeries() error {
+// addSeries reads the measurements of the window.
+func (a *analyzer) addSeries() error {
 	var runs []*reports.Run
 	var lines []history.RunLine
 	for i := len(a.all) - 1; i >= 0 && len(runs) < seriesRuns; i-- {
@@ -92,8 +92,8 @@ func (a *analyzer) tellSeries() error {
 	return nil
 }
 
-// addComparison adds the cost of a workload over the floor, and what its run with a backend
-// does, counted.
+// addComparison adds the cost of a workload relative to the floor and the counts of its run with a
+// backend.
 func addComparison(add func(seriesKey, bool, SeriesPoint), run *reports.Run, c *harness.Comparison, line history.RunLine) {
 	if !c.Valid() || !text.Estimated(c.CostRatio) {
 		return

@@ -33,7 +33,7 @@ func TestSeries(t *testing.T) {
 		runs = append(runs, r)
 	}
 	runs = append(runs, sample.CellsRun(3, "c3:.")) // measured nothing, and shows what was before
-	a := accountOf(t, Options{}, runs...)
+	a := analysisOf(t, Options{}, runs...)
 	var got []string
 	for _, s := range a.Series {
 		line := fmt.Sprintf("%s, %s, %s, counted %v:", s.Name, s.Unit, s.Where, s.Counted)
@@ -71,7 +71,7 @@ func TestSeriesHaveChangePoints(t *testing.T) {
 		r.Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{value}}}
 		runs = append(runs, r)
 	}
-	if a := accountOf(t, Options{}, runs...); len(a.Series) != 1 || len(a.Series[0].Points) != 30 || !cmp.Equal(a.Series[0].Changes, []int{18}) {
+	if a := analysisOf(t, Options{}, runs...); len(a.Series) != 1 || len(a.Series[0].Points) != 30 || !cmp.Equal(a.Series[0].Changes, []int{18}) {
 		t.Errorf("%d series, changes at %v", len(a.Series), a.Series[0].Changes)
 	}
 }
@@ -98,7 +98,7 @@ func TestSlowerStepsAreNoted(t *testing.T) {
 			runs = append(runs, r)
 		}
 		got := ""
-		for _, n := range accountOf(t, Options{}, runs...).Notes {
+		for _, n := range analysisOf(t, Options{}, runs...).Notes {
 			if strings.Contains(n, "without saves") {
 				got = n
 			}

@@ -21,20 +21,20 @@ const (
 	longerLeast = 100 * time.Millisecond // and the least difference
 )
 
-// tellDurations finds the slowest specs and those that became slower. For the latter it divides
+// addDurations finds the slowest specs and those that became slower. For the latter it divides
 // each duration by the slowness of its run, the median over the specs of duration/(median of the
 // spec), so that a busy machine does not make specs appear slow. It compares newer with older runs
 // by the one-sided Mann-Whitney test, and adjusts for the number of specs by the
 // Benjamini-Hochberg procedure. Specs that slowed down by less than slowRatio count as tests with
 // P = 1.
-func (a *analyzer) tellDurations() {
+func (a *analyzer) addDurations() {
 	if a.a.Run.Suites == nil || a.w.Timed == 0 {
 		return
 	}
 	t := newTimes(a.w)
-	a.tellSlowest(t)
-	a.tellSlowing(t)
-	a.tellLonger(t)
+	a.addSlowest(t)
+	a.addSlowing(t)
+	a.addLonger(t)
 }
 
 // times holds durations in seconds by spec and run; NaN if the spec did not run.
@@ -90,7 +90,7 @@ func newTimes(w *history.Window) *times {
 	return t
 }
 
-func (a *analyzer) tellSlowest(t *times) {
+func (a *analyzer) addSlowest(t *times) {
 	specs := a.a.Run.Suites.Specs
 	total := time.Duration(0)
 	order := make([]*reports.Spec, len(specs))
@@ -111,7 +111,7 @@ func (a *analyzer) tellSlowest(t *times) {
 	}
 }
 
-func (a *analyzer) tellSlowing(t *times) {
+func (a *analyzer) addSlowing(t *times) {
 	runs := len(t.factors)
 	newer := min(slowNewer, runs/3)
 	if newer < 3 || runs-newer < slowOlder {
@@ -122,7 +122,7 @@ func (a *analyzer) tellSlowing(t *times) {
 		s := &a.a.Run.Suites.Specs[i]
 		now[a.ids[s.Digest()]] = s
 	}
-	var test rankTest
+	var test mannWhitney
 	var found []Slowing
 	var ps []float64
 	for _, id := range t.ids {
@@ -162,9 +162,9 @@ func (a *analyzer) tellSlowing(t *times) {
 	})
 }
 
-// tellLonger finds the specs whose time in this run alone stands out from their median before,
+// addLonger finds the specs whose time in this run alone stands out from their median before,
 // be that of a single run. How slow the run is as a whole is divided out of it, never into it.
-func (a *analyzer) tellLonger(t *times) {
+func (a *analyzer) addLonger(t *times) {
 	last := len(t.factors) - 1
 	if last < 1 || a.w.Runs[len(a.w.Runs)-1].ID != a.row.ID {
 		return

@@ -98,7 +98,7 @@ func TestBenjaminiHochbergAgainstItsRule(t *testing.T) {
 
 // Siegel (1956), table J: n = m = 4, P(U <= u).
 func TestRankTestAgainstAPrintedTable(t *testing.T) {
-	var test rankTest
+	var test mannWhitney
 	for u, want := range []string{"0.014", "0.029", "0.057", "0.100", "0.171", "0.243", "0.343", "0.443"} {
 		tail := test.tail(4, 4) // symmetric: P(U <= u) is P(U >= 16-u)
 		if got := fmt.Sprintf("%.3f", tail[16-u]); got != want {
@@ -133,7 +133,7 @@ func TestRankTestAgainstCounting(t *testing.T) {
 		}
 		return u
 	}
-	var test rankTest
+	var test mannWhitney
 	for range 40 {
 		n, m := 3+random.IntN(4), 3+random.IntN(5)
 		all := make([]float64, n+m)

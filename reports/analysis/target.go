@@ -8,12 +8,12 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// NewTarget tells how far a run is from a pass rate in percent.
+// NewTarget returns the distance of a run from a pass rate in percent.
 func NewTarget(percent float64, c reports.Counts) *Target {
 	ran := c.Passed + c.Failed
 	t := &Target{Share: percent / 100}
-	// 98.5% of 2,275 are 2,240.875 specs: 2,241 must pass. What is left of 1e-9 is
-	// rounding of the product and no spec.
+	// 98.5% of 2,275 are 2,240.875 specs, so 2,241 must pass. An excess below 1e-9 is a rounding
+	// error of the product.
 	t.MaxFail = ran - int(math.Ceil(t.Share*float64(ran)-1e-9))
 	t.ToGo = max(0, c.Failed-t.MaxFail)
 	t.Reached = ran > 0 && t.ToGo == 0
@@ -22,7 +22,7 @@ func NewTarget(percent float64, c reports.Counts) *Target {
 	return t
 }
 
-// String is "reached", or "19 fixes to go (at most 34 may fail)".
+// String returns a text such as "19 fixes to go (at most 34 may fail)".
 func (t *Target) String() string {
 	if t.Reached {
 		return fmt.Sprintf("reached (at most %d may fail)", t.MaxFail)
@@ -30,7 +30,7 @@ func (t *Target) String() string {
 	return fmt.Sprintf("%s to go (at most %d may fail)", text.Fixes(t.ToGo), t.MaxFail)
 }
 
-func (a *analyzer) tellTarget() {
+func (a *analyzer) addTarget() {
 	if a.o.Plan == nil || a.o.Plan.Target == 0 || !a.row.Rated {
 		return
 	}

@@ -79,7 +79,7 @@ func TestTransitionOfEveryMove(t *testing.T) {
 // A spec that did both in the runs of one command is flaky in that run, whatever it does
 // before and after.
 func TestBothWaysInOneRun(t *testing.T) {
-	a := accountOf(t, Options{}, sample.Cells("a:...B", "b:.BF.")...)
+	a := analysisOf(t, Options{}, sample.Cells("a:...B", "b:.BF.")...)
 	got := map[string]reports.Kind{}
 	for _, m := range a.Moves {
 		got[m.Spec.Leaf[:1]] = m.Kind
@@ -96,7 +96,7 @@ func TestBothWaysInOneRun(t *testing.T) {
 	if at := a.Attention[1]; at.Kind != FlakyNow || at.Spec.Retried || at.Spec.Detail != reports.BothWays || at.Flake == nil || at.Age.Runs != 0 {
 		t.Errorf("%+v", at)
 	}
-	alone := Alone(sample.CellsRun(0, "a:.B"))
+	alone := AnalyzeSingleRun(sample.CellsRun(0, "a:.B"))
 	if len(alone.Attention) != 1 || alone.Attention[0].Kind != FlakyNow {
 		t.Errorf("alone: %+v", alone.Attention)
 	}

@@ -74,7 +74,7 @@ func (a *analyzer) judgeFailures() error {
 	if a.a.Run.Suites == nil {
 		return nil
 	}
-	if err := a.lookAround(); err != nil {
+	if err := a.readPlatforms(); err != nil {
 		return err
 	}
 	a.a.Failures = make([]Failure, 0, len(a.a.Outside)+a.a.Counts.Failed)
@@ -112,14 +112,14 @@ func (a *analyzer) judgeFailures() error {
 	slices.SortStableFunc(a.a.Failures, func(x, y Failure) int {
 		return slices.Index(AllWhose, x.Whose) - slices.Index(AllWhose, y.Whose)
 	})
-	a.tellWhose()
+	a.addWhose()
 	return nil
 }
 
 // judgeSpec applies the rules in their order of precedence.
 func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 	key := f.Spec.Digest()
-	f.Red, f.Green = a.around.of(key)
+	f.Red, f.Green = a.platforms.of(key)
 	if e := a.o.Quarantine.Covers(f.Spec, a.o.Now); e != nil {
 		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", text.OneLine(e.Reason), text.OneLine(e.Owner), e.Expires)
 		return nil
@@ -266,18 +266,18 @@ func attempts(s *reports.Spec) (r reports.Rate) {
 	return r
 }
 
-// picture is what other jobs of the same commit came to: parts of one picture.
-type picture struct {
-	platforms []string
-	states    []map[reports.Digest]reports.State // of each platform
+// platformStates is what other jobs of the same commit came to: parts of one platformStates.
+type platformStates struct {
+	names  []string
+	states []map[reports.Digest]reports.State // of each platform
 }
 
 // maxAround is the most other jobs of a commit that are looked at.
 const maxAround = 30
 
-// lookAround reads the newest run of each other cell at the commit of the run.
-func (a *analyzer) lookAround() error {
-	a.around = picture{}
+// readPlatforms reads the newest run of each other cell at the commit of the run.
+func (a *analyzer) readPlatforms() error {
+	a.platforms = platformStates{}
 	mine := a.a.Run.Origin
 	red := a.a.Counts.Failed > 0
 	if !red || a.chooser.run.Commit == "" || a.a.Run.Dirty {
@@ -285,7 +285,7 @@ func (a *analyzer) lookAround() error {
 	}
 	seen := map[string]bool{a.chooser.run.Cell: true}
 	for _, l := range a.chooser.all {
-		if l.Dirty || l.Fork != mine.Fork || !reports.SameCommit(l.Commit, a.a.Run.Commit) || seen[l.Cell] || len(a.around.platforms) == maxAround {
+		if l.Dirty || l.Fork != mine.Fork || !reports.SameCommit(l.Commit, a.a.Run.Commit) || seen[l.Cell] || len(a.platforms.names) == maxAround {
 			continue
 		}
 		seen[l.Cell] = true
@@ -302,13 +302,13 @@ func (a *analyzer) lookAround() error {
 		for i := range of.Specs {
 			states[of.Specs[i].Digest()] = of.Specs[i].State
 		}
-		a.around.platforms, a.around.states = append(a.around.platforms, name), append(a.around.states, states)
+		a.platforms.names, a.platforms.states = append(a.platforms.names, name), append(a.platforms.states, states)
 	}
 	return nil
 }
 
-func (r *picture) of(key reports.Digest) (red, green []string) {
-	for i, name := range r.platforms {
+func (r *platformStates) of(key reports.Digest) (red, green []string) {
+	for i, name := range r.names {
 		switch r.states[i][key] {
 		case reports.Failed:
 			red = append(red, name)

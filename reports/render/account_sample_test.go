@@ -19,7 +19,7 @@ import (
 // told is an account of the run in the light of earlier ones, with what can be said
 // without a database.
 func told(run reports.Run, earlier []reports.Run) *analysis.Analysis {
-	a := analysis.Alone(run)
+	a := analysis.AnalyzeSingleRun(run)
 	var previous *reports.Run
 	for i, e := range earlier {
 		if e.ID >= run.ID {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestFlakyInOneRunIsInTheSummary(t *testing.T) {
-	alone := analysis.Alone(sample.CellsRun(0, "a:.B"))
+	alone := analysis.AnalyzeSingleRun(sample.CellsRun(0, "a:.B"))
 	if text := strings.Join(Summary(alone, Screen{}), "\n"); !strings.Contains(text, "bbbbbbbb") {
 		t.Error(text)
 	}

@@ -32,7 +32,7 @@ func attachedTo(t testing.TB, all ...reports.Attachment) *analysis.Analysis {
 	}
 	bad, good := sample.Spec("loses an order", reports.Failed), sample.Spec("keeps an order", reports.Passed)
 	bad.Attachments, good.Attachments = all, all
-	a := analysis.Alone(reports.Run{ID: 1, Suites: sample.Results(2, bad, good), Complete: true})
+	a := analysis.AnalyzeSingleRun(reports.Run{ID: 1, Suites: sample.Results(2, bad, good), Complete: true})
 	a.Root = root
 	return a
 }
@@ -90,7 +90,7 @@ func TestAttachmentsOfManySpecsAreBounded(t *testing.T) {
 		r.Specs[i].Attachments = []reports.Attachment{{Name: "log", Path: "out/a.log"}}
 	}
 	details := map[string]specDetails{}
-	addAttached(analysis.Alone(reports.Run{Suites: r, Complete: true}), details, attachedFiles{})
+	addAttached(analysis.AnalyzeSingleRun(reports.Run{Suites: r, Complete: true}), details, attachedFiles{})
 	cut := 0
 	for _, d := range details {
 		if d.Attached[0].Name != "log" {

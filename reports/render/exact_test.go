@@ -46,7 +46,7 @@ type failer interface {
 
 // writtenAndRead writes the results in both formats, and twice, and compares what is read.
 func writtenAndRead(t failer, name string, r *reports.Results) {
-	a := analysis.Alone(reports.Run{Suites: r, Complete: true})
+	a := analysis.AnalyzeSingleRun(reports.Run{Suites: r, Complete: true})
 	want := essenceOf(a.Run.Suites)
 	for _, form := range []string{"junit", "ctrf"} {
 		from := a
@@ -68,7 +68,7 @@ func writtenAndRead(t failer, name string, r *reports.Results) {
 			if len(read.Notes) > 0 {
 				t.Errorf("%s: %s: notes %q", name, form, read.Notes)
 			}
-			from = analysis.Alone(reports.Run{Suites: read.Results, Complete: true})
+			from = analysis.AnalyzeSingleRun(reports.Run{Suites: read.Results, Complete: true})
 		}
 	}
 }

@@ -24,7 +24,7 @@ func Example() {
 		return
 	}
 	run := reports.Run{Suites: results, Outcome: thresholds.Broken, ExitCode: 1, Complete: true}
-	for _, line := range render.Summary(analysis.Alone(run), render.Screen{}) {
+	for _, line := range render.Summary(analysis.AnalyzeSingleRun(run), render.Screen{}) {
 		fmt.Println(line)
 	}
 	// Output:

@@ -187,7 +187,7 @@ func TestLongMessages(t *testing.T) {
 	dir := t.TempDir()
 	bad := sample.Spec("../../"+sample.Hostile, reports.Failed)
 	bad.Message = strings.Repeat("a line of it\n", 1000) + "the end\x1b"
-	long := analysis.Alone(reports.Run{Suites: sample.Results(3, bad)})
+	long := analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(3, bad)})
 	path, err := WriteReport(dir, long)
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestLongMessages(t *testing.T) {
 	if !strings.Contains(string(page), "messages/"+filepath.Base(files[0])) || strings.Contains(string(page), "the end") {
 		t.Error("the page does not say where the rest is, or has it")
 	}
-	if _, err := WriteReport(dir, analysis.Alone(reports.Run{Suites: sample.Results(3)})); err != nil {
+	if _, err := WriteReport(dir, analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(3)})); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "messages", "*")); len(left) != 0 {
@@ -309,7 +309,7 @@ func TestOldPartsOfAPageAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := WriteReport(dir, analysis.Alone(reports.Run{Suites: sample.Results(1), Complete: true})); err != nil {
+	if _, err := WriteReport(dir, analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(1), Complete: true})); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)

@@ -98,7 +98,7 @@ func TestOneCauseIsOneGroup(t *testing.T) {
 			t.Errorf("%s: two causes make one group", name)
 		}
 	}
-	a := analysis.Alone(sample.CellsRun(0, "a:.F."))
+	a := analysis.AnalyzeSingleRun(sample.CellsRun(0, "a:.F."))
 	if len(a.Clusters) != 0 || a.Attention[0].Cluster != -1 || strings.Contains(output(t, "html", a), "says the same as others") {
 		t.Errorf("a lone failure is in a group: %+v", a.Clusters)
 	}
@@ -144,7 +144,7 @@ func TestThePageOfVeryManyFailuresIsBounded(t *testing.T) {
 	for i := range 20_000 {
 		r.Specs = append(r.Specs, sample.Spec(fmt.Sprintf("keeps promise %d", i), reports.Failed))
 	}
-	text := output(t, "html", analysis.Alone(reports.Run{Suites: r}))
+	text := output(t, "html", analysis.AnalyzeSingleRun(reports.Run{Suites: r}))
 	if len(text) > 3<<20 || strings.Count(text, `<article class="item card"`) != maxAttention || !strings.Contains(text, "And 19500 more: they are among") {
 		t.Errorf("%d bytes", len(text))
 	}

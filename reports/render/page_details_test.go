@@ -16,7 +16,7 @@ import (
 func TestDetailsOfASpec(t *testing.T) {
 	bad := sample.Spec("loses an order", reports.Failed)
 	bad.Message = "one\ntwo\nfour"
-	a := analysis.Alone(reports.Run{Suites: sample.Results(3, bad)})
+	a := analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(3, bad)})
 	a.Failures = []analysis.Failure{{Whose: analysis.Quarantined, Spec: &bad, Why: "it waits for a release", Green: []string{"linux/amd64", "darwin/arm64"},
 		Entry: &quarantine.Entry{Reason: "issue 7", Owner: "ann", Expires: "2026-12-01"}}}
 	a.Past = map[string][]analysis.PastFailure{bad.Key(): {{Message: "one\ntwo\nthree", Runs: []int{2, 5}}, {Message: "same\nas now", Runs: []int{1}, Same: true}}}
@@ -34,7 +34,7 @@ func TestDetailsOfASpec(t *testing.T) {
 func TestSystemsThatASpecFailsOn(t *testing.T) {
 	bad := sample.Spec("loses an order", reports.Failed)
 	run := reports.Run{Suites: sample.Results(1, bad), Origin: reports.Origin{OS: "linux", Arch: "amd64"}}
-	a := analysis.Alone(run)
+	a := analysis.AnalyzeSingleRun(run)
 	a.Failures = []analysis.Failure{{Spec: &bad, Red: []string{"windows/amd64", "linux/amd64"}}}
 	table := newSpecTable(a, attachedFiles{})
 	if diff := cmp.Diff([]string{"linux/amd64", "windows/amd64"}, table.Systems); diff != "" {

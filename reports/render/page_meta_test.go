@@ -118,7 +118,7 @@ func TestJobText(t *testing.T) {
 // A known flake is counted once.
 func TestTheTileOfFailuresCountsAFlakeOnce(t *testing.T) {
 	bad := sample.Spec("loses an order", reports.Failed)
-	a := analysis.Alone(reports.Run{Suites: sample.Results(3, bad)})
+	a := analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(3, bad)})
 	a.Matrix.Compared = true
 	a.Failures, a.Flakes = []analysis.Failure{{Spec: &bad, Whose: analysis.KnownFlaky}}, []analysis.Flake{{Spec: bad}}
 	if note := tiles(a)[1].Note; note != "1 known flaky" {

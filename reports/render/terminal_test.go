@@ -69,7 +69,7 @@ func TestSummaryFitsTheScreen(t *testing.T) {
 func TestSummaryOfAPipeIsWhole(t *testing.T) {
 	bad := sample.Spec(strings.Repeat("a very long name ", 30)+"end", reports.Failed)
 	bad.Message = strings.Repeat("b", 500)
-	text := strings.Join(Summary(analysis.Alone(reports.Run{Suites: sample.Results(1, bad)}), Screen{}), "\n")
+	text := strings.Join(Summary(analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Results(1, bad)}), Screen{}), "\n")
 	for _, want := range []string{strings.Repeat("a very long name ", 30) + "end", bad.Message} {
 		if !strings.Contains(text, want) {
 			t.Errorf("cut:\n%s", text)
@@ -103,7 +103,7 @@ func TestSummaryShowsFiveFailuresAndCountsTheRest(t *testing.T) {
 // What nobody measured has no row, and a run without a history none of what moved.
 func TestNothingRanIsNotGood(t *testing.T) {
 	run := reports.Run{Suites: sample.Results(0, sample.Spec("talks to Postgres", reports.Skipped)), Complete: true}
-	text := strings.Join(Summary(analysis.Alone(run), Screen{}), "\n")
+	text := strings.Join(Summary(analysis.AnalyzeSingleRun(run), Screen{}), "\n")
 	for _, want := range []string{"? INCONCLUSIVE   no spec ran", "no pass rate: none ran", "next         find out why no spec ran"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -120,7 +120,7 @@ func TestNothingInMarkdownActs(t *testing.T) {
 		}
 		r.SuiteError = draw("suite error")
 		r.Verdicts = []thresholds.Verdict{{Outcome: thresholds.Broken, Workload: draw("workload"), Against: draw("against"), Reason: draw("reason"), Next: draw("next"), Notes: []string{draw("note")}}}
-		a := analysis.Alone(r)
+		a := analysis.AnalyzeSingleRun(r)
 		for i := range r.Suites.Specs {
 			a.Failures = append(a.Failures, analysis.Failure{Whose: analysis.ByThisChange, Spec: &r.Suites.Specs[i], Why: draw("why")})
 		}

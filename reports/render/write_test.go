@@ -51,7 +51,7 @@ func output(t *testing.T, name string, a *analysis.Analysis) string {
 func accounts() map[string]*analysis.Analysis {
 	run, earlier := sample.HostileRun()
 	invalid, _ := sample.InvalidRun()
-	all := map[string]*analysis.Analysis{"empty": {}, "no specs": analysis.Alone(reports.Run{Suites: &reports.Results{}}), "no results": analysis.Alone(invalid), "hostile run": told(run, earlier), "full": fullAccount(120, 20, " "+sample.Hostile)}
+	all := map[string]*analysis.Analysis{"empty": {}, "no specs": analysis.AnalyzeSingleRun(reports.Run{Suites: &reports.Results{}}), "no results": analysis.AnalyzeSingleRun(invalid), "hostile run": told(run, earlier), "full": fullAccount(120, 20, " "+sample.Hostile)}
 	all["full"].Run.Commit, all["full"].Run.Branch = sample.Hostile, sample.Hostile
 	all["200 attacks"] = attacked()
 	commands := fullAccount(60, 10, "\n::error::x\n##vso[task.complete]")
@@ -166,7 +166,7 @@ func TestJUnitAndCTRFAreReadBack(t *testing.T) {
 	run.Suites.Specs = append(run.Suites.Specs, nameless)
 	a := told(run, earlier)
 	full := fullAccount(200, 10, " <b>\x1b & \"text\"")
-	for name, a := range map[string]*analysis.Analysis{"broken": a, "gomega": analysis.Alone(reports.Run{Suites: sample.Gomega(t, sample.October, ingest.ReadGinkgo)}), "full": full} {
+	for name, a := range map[string]*analysis.Analysis{"broken": a, "gomega": analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Gomega(t, sample.October, ingest.ReadGinkgo)}), "full": full} {
 		writtenAndRead(t, name, a.Run.Suites)
 	}
 }
@@ -178,7 +178,7 @@ func TestFailuresOfPartsOfOneSuite(t *testing.T) {
 	long := strings.Repeat("a line of it\n", 1000)
 	r.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: long + "left a file"}}
 	r.Suites[1].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: long + "left a process"}}
-	a := analysis.Alone(reports.Run{Suites: r})
+	a := analysis.AnalyzeSingleRun(reports.Run{Suites: r})
 	if text := output(t, "ctrf", a); !strings.Contains(text, `"suites": 1,`) {
 		t.Error("CTRF counts the parts and not the suite")
 	}

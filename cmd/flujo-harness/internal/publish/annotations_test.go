@@ -85,7 +85,7 @@ func TestNothingSecretGoesToCI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, a := range map[string]*analysis.Analysis{"alone": analysis.Alone(run), "from the history": kept} {
+	for name, a := range map[string]*analysis.Analysis{"alone": analysis.AnalyzeSingleRun(run), "from the history": kept} {
 		f := Flags{Summary: filepath.Join(t.TempDir(), "summary.md"), annotations: "github"}
 		var out strings.Builder
 		if err := f.Write(t.Context(), project.Project{Root: t.TempDir()}, a, &out); err != nil {

@@ -523,7 +523,7 @@ func TestCommentOfRuns(t *testing.T) {
 		for k := range 60 {
 			r.Suites.Specs = append(r.Suites.Specs, reports.Spec{Suite: "example.com/shop", Leaf: fmt.Sprintf("spec %d %s", k, strings.Repeat("é", 100)), Occurrence: 1, State: reports.Failed, Message: strings.Repeat("a line\n", 40) + "key " + secret})
 		}
-		runs = append(runs, analysis.Alone(r))
+		runs = append(runs, analysis.AnalyzeSingleRun(r))
 	}
 	for _, n := range []int{1, 2, 40} {
 		f := newFake(t)

@@ -11,10 +11,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// tellGreen says of everything that failed in the run before and does not now, why.
-// The causes are asked for in an order: what did not pass in the ordinary way first
-// (skipped, renamed, retried), then a limit that was loosened, then the source.
-func (a *analyzer) tellGreen() error {
+// addFixCauses determines why specs and limits that failed in the baseline run do not fail now.
+// Causes without a normal pass (skipped, renamed, retried) take precedence, then loosened limits,
+// then changes of the source.
+func (a *analyzer) addFixCauses() error {
 	if b := a.a.Baseline; b != nil {
 		for _, s := range b.Rescued {
 			if a.both[s.Digest()] {
@@ -37,10 +37,10 @@ func (a *analyzer) tellGreen() error {
 	}
 	files := sourceFiles{source: a.o.Source, read: map[string][]byte{}}
 	for _, m := range a.a.Moves {
-		if m.Before != reports.Failed || m.Now == reports.Failed || m.Kind == reports.NotRun { // what could not run has not stopped failing
+		if m.Before != reports.Failed || m.Now == reports.Failed || m.Kind == reports.NotRun { // a spec that could not run has not stopped failing
 			continue
 		}
-		if a.both[m.Spec.Digest()] { // told above, where it passed
+		if a.both[m.Spec.Digest()] { // added above if it passed
 			continue
 		}
 		turn := GreenTurn{Move: m}
@@ -50,7 +50,8 @@ func (a *analyzer) tellGreen() error {
 	return a.limitsTurned()
 }
 
-// fillFailed reads the messages of the specs that stopped failing: they may name a limit.
+// fillFailed reads the old messages of the specs that stopped failing, because they may contain the
+// name of a workload whose limit was loosened.
 func (a *analyzer) fillFailed(failed map[reports.Digest]*reports.Spec) error {
 	if len(a.o.Limits) == 0 {
 		return nil
@@ -66,7 +67,7 @@ func (a *analyzer) fillFailed(failed map[reports.Digest]*reports.Spec) error {
 	return a.FillTexts(a.a.Previous.ID, asked)
 }
 
-// Name is the spec's or the limit's.
+// Name returns the name of the spec or of the limit.
 func (g *GreenTurn) Name() string {
 	if g.Limit != "" {
 		return g.Limit
@@ -77,16 +78,16 @@ func (g *GreenTurn) Name() string {
 func (a *analyzer) cause(m Move, was *reports.Spec, files *sourceFiles) (Cause, string) {
 	switch {
 	case m.Now == "":
-		return BySkip, "it is gone"
+		return BySkip, "it no longer exists"
 	case m.Now != reports.Passed:
 		return BySkip, fmt.Sprintf("it is %s", m.Now)
 	case m.From != "":
-		return ByRename, fmt.Sprintf("%q failed, and this is like it by name", m.From)
+		return ByRename, fmt.Sprintf("%q failed, and this name is similar", m.From)
 	case m.Spec.Retried:
 		return ByRetry, fmt.Sprintf("attempt %d passed, one before it failed", m.Spec.Attempts)
 	}
 	if was != nil && was.BothWays() {
-		return ByFlake, "it passed and failed in the run before"
+		return ByFlake, "it both passed and failed in the baseline run"
 	}
 	if was != nil {
 		if e := a.loosened(was.Message); e != nil {
@@ -98,7 +99,7 @@ func (a *analyzer) cause(m Move, was *reports.Spec, files *sourceFiles) (Cause, 
 	case sameCommit(before, now):
 		return NothingChanged, "it failed and passed at commit " + text.ShortCommit(now.Commit)
 	case before.Commit == "" || now.Commit == "":
-		return CauseUnknown, "the commit of one of the runs is not known"
+		return CauseUnknown, "the commit of one of the runs is unknown"
 	case before.Dirty || now.Dirty:
 		return CauseUnknown, "the tree had changes that are not committed: what ran is in no commit"
 	case files.source == nil:
@@ -134,7 +135,7 @@ func (a *analyzer) limitsTurned() error {
 				w.Outcome != thresholds.Broken || v.Outcome != thresholds.Held {
 				continue
 			}
-			turn := GreenTurn{Move: Move{Spec: &reports.Spec{}}, Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is not known"}
+			turn := GreenTurn{Move: Move{Spec: &reports.Spec{}}, Limit: v.Workload + " at " + v.Durability, Cause: CauseUnknown, Evidence: "the commit of one of the runs is unknown"}
 			switch previous, now := *a.a.Previous, a.row.Line(); {
 			case v.Limit > w.Limit:
 				turn.Cause, turn.Evidence = LimitLoosened, fmt.Sprintf("its limit was %s and is %s", text.Figure(w.Limit), text.Figure(v.Limit))

@@ -5,25 +5,25 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// tellAges determines since when each failed spec fails. Runs in which a spec did not run neither
+// addStreaks determines since when each failed spec fails. Runs in which a spec did not run neither
 // end its streak of failures nor lengthen it. If necessary it reads runs before the window.
-func (a *analyzer) tellAges() error {
-	a.ages = make(map[*reports.Spec]Age, a.a.Counts.Failed)
+func (a *analyzer) addStreaks() error {
+	a.streaks = make(map[*reports.Spec]Age, a.a.Counts.Failed)
 	if a.a.Run.Suites == nil {
 		return nil
 	}
 	for i := range a.a.Run.Suites.Specs {
 		if s := &a.a.Run.Suites.Specs[i]; s.State == reports.Failed {
-			a.ages[s] = Age{}
+			a.streaks[s] = Age{}
 		}
 	}
 	w, oldest, rest := a.w, a.all[0], a.rest
 	for {
 		open := false
-		for s, age := range a.ages {
+		for s, age := range a.streaks {
 			if !age.Known {
 				age.lookBack(w, a.ids[s.Digest()])
-				a.ages[s] = age
+				a.streaks[s] = age
 			}
 			open = open || !age.Known
 		}

@@ -10,17 +10,17 @@ import (
 // Redacted returns a copy of the run without secrets, as the history stores it.
 func Redacted(run reports.Run) reports.Run { return new(history.Censor).Run(run) }
 
-// Alone analyzes a run without a history. It removes secrets.
-func Alone(run reports.Run) *Analysis {
+// AnalyzeSingleRun analyzes a run without a history. It removes secrets.
+func AnalyzeSingleRun(run reports.Run) *Analysis {
 	a := analyzer{a: &Analysis{Run: Redacted(run)}}
-	a.tellCounts()
+	a.addCounts()
 	if s := a.a.Run.Suites; s != nil {
 		s.Specs = slices.Clone(s.Specs) // not the caller's
-		a.tellSlowest(&times{})
+		a.addSlowest(&times{})
 	}
-	a.tellMoves()
-	_ = a.tellOutside() // it reads no history
-	a.tellFigures(nil)
-	a.tellRun()
+	a.addMoves()
+	_ = a.addOutside() // it reads no history
+	a.addFigures(nil)
+	a.addRun()
 	return a.a
 }

@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// rankTest is the exact one-sided Mann-Whitney test of whether newer values tend to be larger than
+// mannWhitney is the exact one-sided Mann-Whitney test of whether newer values tend to be larger than
 // older ones. A tie counts as if the older value were larger, so that ties can only increase P. It
 // assumes that all orders are equally likely without a change.
 //
 // Source: H. B. Mann, D. R. Whitney, "On a test of whether one of two random
 // variables is stochastically larger than the other", Annals of Mathematical
 // Statistics 18 (1947), 50-60.
-type rankTest struct {
+type mannWhitney struct {
 	tails map[[2]int][]float64 // P(U >= u) by sample sizes, which many specs share
 }
 
-func (t *rankTest) larger(older, newer []float64) float64 {
+func (t *mannWhitney) larger(older, newer []float64) float64 {
 	older = slices.Sorted(slices.Values(older))
 	u := 0
 	for _, v := range newer {
@@ -28,7 +28,7 @@ func (t *rankTest) larger(older, newer []float64) float64 {
 
 // tail returns P(U >= u) for every u by the recurrence of Mann and Whitney: the largest value is
 // either a newer one, which exceeds all m older ones, or an older one.
-func (t *rankTest) tail(n, m int) []float64 {
+func (t *mannWhitney) tail(n, m int) []float64 {
 	if have, ok := t.tails[[2]int{n, m}]; ok {
 		return have
 	}
