@@ -199,6 +199,12 @@ func TestFlakes(t *testing.T) {
 				t.Fatalf("%d flakes", len(a.Flakes))
 			}
 			f := a.Flakes[0]
+			if last := runs[len(runs)-1].Suites.Specs[0]; f.Spec.State != "" && (f.Spec.File != last.File || f.Spec.Line != last.Line) {
+				t.Errorf("%s:%d is the place of the flake", f.Spec.File, f.Spec.Line)
+			}
+			if in := tt.cells[len(tt.cells)-1] != ' '; in != (f.Spec.State != "") {
+				t.Errorf("its state is %q", f.Spec.State)
+			}
 			if got := (want{f.Flaked.Good, f.Flaked.Of, f.Certain, f.Flips}); got != *tt.want {
 				t.Errorf("%+v, want %+v", got, *tt.want)
 			}

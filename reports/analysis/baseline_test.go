@@ -311,3 +311,47 @@ func TestFailuresByOrigin(t *testing.T) {
 		t.Errorf("still failing: %v", still)
 	}
 }
+
+// Without a run of the same job, one of the same operating system is nearer than the newest.
+func TestBaselineOfTheSameSystem(t *testing.T) {
+	runs := told(t, "main a0:.F", "main a0:..", "x b0:.F <a0 ^main")
+	for i, o := range []reports.Origin{{OS: "linux", Arch: "arm64", Job: "nightly"}, {OS: "windows", Arch: "amd64", Job: "nightly"}, {OS: "linux", Arch: "amd64", Job: "test"}} {
+		runs[i].Origin.OS, runs[i].Origin.Arch, runs[i].Origin.Job = o.OS, o.Arch, o.Job
+	}
+	a := analysisOf(t, Options{}, runs...)
+	if diff := cmp.Diff([]string{"b red on main"}, whoseOf(a)); diff != "" || a.Baseline.Run.ID != 1 {
+		t.Errorf("%s%+v", diff, a.Baseline)
+	}
+}
+
+// A spec that an earlier run of the commit does not have is new, not flaky.
+func TestANewSpecAtOneCommitIsNotFlaky(t *testing.T) {
+	a := analysisOf(t, Options{}, told(t, "main a0:.", "x b0:. <a0 ^main", "x b0:.. <a0 ^main")...)
+	if len(a.Moves) != 1 || a.Moves[0].Kind != reports.New || len(a.FlakyNow()) != 0 {
+		t.Errorf("%+v", a.Moves)
+	}
+}
+
+// A run of a tree with changes says nothing of how its commit does on another platform.
+func TestOtherPlatformsWithChangesDoNotCount(t *testing.T) {
+	a := analysisOf(t, Options{}, told(t, "main a0:. @linux", "x b0+:. <a0 ^main @windows", "x b0:F <a0 ^main @linux")...)
+	if where := a.Failures[0].Where("linux"); where != "" {
+		t.Errorf("%q", where)
+	}
+}
+
+// The list of quarantined specs counts how often each failed and how long it has passed since.
+func TestQuarantinedSpecsAreCounted(t *testing.T) {
+	ledger := &quarantine.Ledger{Entries: []quarantine.Entry{{Suite: "shop", Spec: "an order aaaaaaaa", Owner: "ada", Reason: "slow", Added: "2026-11-20", Expires: "2026-11-24"},
+		{Suite: "shop", Spec: "an order bbbbbbbb", Owner: "ada", Reason: "slow", Added: "2026-11-20", Expires: "2026-12-20"}}}
+	a := analysisOf(t, Options{Quarantine: ledger}, sample.Cells("a:F.", "b:.F", "c:s.", "d:.F")...)
+	if h := a.Quarantine; len(h) != 2 || h[0].Failed != (reports.Rate{Good: 1, Of: 3}) || h[0].Passes != 2 || h[1].Failed != (reports.Rate{Good: 2, Of: 4}) || h[1].Passes != 0 {
+		t.Errorf("%+v", h)
+	}
+	notes := strings.Join(a.Notes, "; ")
+	for _, want := range []string{"1 spec in quarantine failed (pass rate 50%, 100% without them): shop > an order > bbbbbbbb", `the quarantine of "an order aaaaaaaa" expired on 2026-11-24`} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no %q in %q", want, notes)
+		}
+	}
+}

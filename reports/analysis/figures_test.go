@@ -76,7 +76,7 @@ func TestTrendAndLedger(t *testing.T) {
 		t.Errorf("target %+v, forecast %+v", a.Target, a.Forecast)
 	}
 	short := analysisOf(t, Options{Window: 5, Limits: limits}, runs...)
-	if len(short.Trend.Points) != 5 || short.Trend.Older != 25 || len(short.Trend.Limits) != 2 {
+	if len(short.Trend.Points) != 5 || short.Trend.Older != 25 || len(short.Trend.Limits) != 2 || short.Trend.Limits[0].At != 0 || short.Trend.Limits[1].At != 1 {
 		t.Errorf("%d points, %d older, limits %+v", len(short.Trend.Points), short.Trend.Older, short.Trend.Limits)
 	}
 }
@@ -236,5 +236,26 @@ func TestPhasesAreOfOneBranch(t *testing.T) {
 	var wrong *reports.PlanError
 	if _, err := Analyze(t.Context(), h, Options{Run: 3, Plan: back}); !errors.As(err, &wrong) {
 		t.Errorf("a phase that ends before the one before it: %v", err)
+	}
+}
+
+// Categories count the specs of the run, and how many of each failed before.
+func TestCategories(t *testing.T) {
+	runs := sample.Cells("a:FF..", "b:F.F.")
+	for i, category := range []string{"errors", "errors", "slow", ""} {
+		if category != "" {
+			runs[1].Suites.Specs[i].Labels = []string{"category:" + category}
+		}
+	}
+	type line struct {
+		name                   string
+		failed, passed, before int
+	}
+	var got []line
+	for _, c := range analysisOf(t, Options{}, runs...).Categories {
+		got = append(got, line{c.Name, c.Counts.Failed, c.Counts.Passed, c.Failed})
+	}
+	if diff := cmp.Diff([]line{{"errors", 1, 1, 2}, {"slow", 1, 0, 0}, {"", 0, 1, 0}}, got, cmp.AllowUnexported(line{})); diff != "" {
+		t.Error(diff)
 	}
 }

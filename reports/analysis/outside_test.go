@@ -235,3 +235,23 @@ func TestLastStateOfASpec(t *testing.T) {
 }
 
 func codeOf(s reports.State) byte { return byte(slices.Index(reports.States, s)) }
+
+// A suite of which specs ran shows whether an earlier failure is fixed, although the suite
+// fails again afterwards.
+func TestAFailureIsFixedIfSpecsRan(t *testing.T) {
+	was := &reports.Results{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}
+	now := &reports.Results{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "package"}}}}}
+	for state, want := range map[reports.State]reports.Kind{reports.Passed: reports.Fixed, reports.Failed: reports.Fixed, reports.Skipped: reports.NotRun} {
+		now.Specs = []reports.Spec{{Suite: "shop", Leaf: "x", State: state}}
+		of := CompareOutside(was, now, false)
+		if len(of) != 2 || of[0].Kind != reports.Broke || of[1].Kind != want {
+			t.Errorf("%s: %+v", state, of)
+		}
+	}
+	now.Specs = []reports.Spec{{Suite: "shop", Leaf: "x", State: reports.Passed}}
+	for message, want := range map[string]bool{"": true, "not run: the process ended": true, "no server here": false} {
+		if got := newBarrier(now).skipped(&reports.Spec{Suite: "shop", Leaf: "y", State: reports.Skipped, Message: message}); got != want {
+			t.Errorf("skipped with %q: kept from running %v, want %v", message, got, want)
+		}
+	}
+}
