@@ -72,7 +72,8 @@ func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More)
 	d.Instructions = &Instructions{Waits: 1}
 	more := More{Time: true}
 	for n := 1; more != (More{}) && ctx.Err() == nil; {
-		over, did := n > 2 && spec.Plan.Budget > 0 && time.Since(began) > spec.Plan.Budget, false
+		spent := time.Since(began)
+		over, did := n > 2 && spec.Plan.Budget > 0 && spent+spent/time.Duration(n-1) > spec.Plan.Budget, false
 		if more.Time && n <= spec.Plan.Sessions && !over {
 			if !a.three(ctx, n) {
 				break

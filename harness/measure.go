@@ -78,7 +78,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 	}
 	began := time.Now()
 	for n := 1; n <= p.Sessions; n++ {
-		if n > 2 && p.Budget > 0 && time.Since(began) > p.Budget {
+		if spent := time.Since(began); n > 2 && p.Budget > 0 && spent+spent/time.Duration(n-1) > p.Budget {
 			break
 		}
 		res, err := run(ctx, s.session(p, n))
@@ -129,45 +129,46 @@ const (
 
 // fit chooses the batches so that a slot of each arm takes about as long as it is
 // meant to. They must be the arms that are to be measured.
-func (s Session) fit(ctx context.Context, o *opener) (map[string]int, error) {
+func (s Session) fit(ctx context.Context, o *opener) (res SessionResult, err error) {
 	w := o.workload
 	x, err := w.expect(ctx)
 	if err != nil {
-		return nil, err
+		return res, err
 	}
 	const tries = 12
-	batch := map[string]int{}
+	res.Batch, res.Took = map[string]int{}, map[string]time.Duration{}
 	dir, err := os.MkdirTemp(s.Dir, "fit-")
 	if err != nil {
-		return nil, err
+		return res, err
 	}
 	defer os.RemoveAll(dir)
 	o.session, o.expected = Session{Durability: s.Durability}, x
-	quickest := func(name string, ops int) (time.Duration, error) {
+	quickest := func(name string, ops int) (least, mean time.Duration, err error) {
 		book, err := stubs.Size(w.plan, w.load(name, 0, tries, ops))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		a, err := o.open(ctx, book, name, dir)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		keys := runKeys(tries * ops * w.AtOnce)
-		least := time.Hour
+		least = time.Hour
+		all := time.Now()
 		for range tries { // the first ones are cold: the quickest counts
 			began := time.Now()
 			for range ops {
 				if err := a.once(keys, 0); err != nil {
-					return 0, errors.Join(err, a.close())
+					return 0, 0, errors.Join(err, a.close())
 				}
 			}
 			least = min(least, time.Since(began)/time.Duration(ops))
 		}
-		return max(least, 1), a.close()
+		return max(least, 1), max(time.Since(all)/time.Duration(tries*ops), 1), a.close()
 	}
-	backend, err := quickest(ArmBackend, 1)
+	backend, mean, err := quickest(ArmBackend, 1)
 	if err != nil {
-		return nil, err
+		return res, err
 	}
 	shortest := 2 * machine.MinTicks * clockTick()
 	saving := max(1, int(machine.GoodSlot/backend), int(math.Ceil(float64(shortest)/float64(backend))))
@@ -176,20 +177,21 @@ func (s Session) fit(ctx context.Context, o *opener) (map[string]int, error) {
 		saving = max(saving, int(math.Ceil(1/(s.Plan.SlowBy*float64(x.saves)))))
 	}
 	for _, name := range s.Fit {
-		if batch[name] = saving; saves(name) || name == ArmFloor {
+		res.Batch[name], res.Took[name] = saving, mean
+		if saves(name) || name == ArmFloor {
 			continue
 		}
-		took, err := quickest(name, 40)
+		took, mean, err := quickest(name, 40)
 		if err != nil {
-			return nil, err
+			return res, err
 		}
 		slot := quickSlot
 		if name == ArmStubs {
 			slot = stubsSlot
 		}
-		batch[name] = int(math.Ceil(float64(max(slot, shortest)) / float64(took)))
+		res.Batch[name], res.Took[name] = int(math.Ceil(float64(max(slot, shortest))/float64(took))), mean
 	}
-	return batch, nil
+	return res, nil
 }
 
 // add takes a session's blocks and audit into the comparison.

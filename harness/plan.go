@@ -19,7 +19,7 @@ type Plan struct {
 	Rounds   int            `json:"rounds" toml:"rounds"`     // per block
 	Batch    map[string]int `json:"batch" toml:"batch"`       // timed operations of a slot, by arm
 	SlowBy   float64        `json:"slow_by" toml:"slow_by"`   // share that the slow arm is slowed down by: 0.25
-	Budget   time.Duration  `json:"budget_ns" toml:"-"`       // no session begins after it; 0: no bound
+	Budget   time.Duration  `json:"budget_ns" toml:"-"`       // no session begins that would end after it, but two are made; 0: no bound
 }
 
 // DefaultPlan takes about 0.4 s a session at durability "process". Two sessions have the

@@ -35,8 +35,11 @@ type Session struct {
 
 // SessionResult is what a session found.
 type SessionResult struct {
-	Batch      map[string]int         `json:"batch,omitempty"` // only where they were to be found
-	Slots      []map[string][]float64 `json:"slots"`           // one a block: arm -> ns per run, by round
+	Batch map[string]int `json:"batch,omitempty"` // only where they were to be found
+
+	Took map[string]time.Duration `json:"took_ns,omitempty"` // one operation of each arm, the mean of a few; only where batches were to be found
+
+	Slots      []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
 	Counters   map[string]Counters    `json:"counters"`
 	Conditions Conditions             `json:"conditions"`
 	Audit      []Finding              `json:"audit"`
@@ -76,8 +79,7 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 		return res, err
 	}
 	if s.Fit != nil {
-		res.Batch, err = s.fit(ctx, o)
-		return res, err
+		return s.fit(ctx, o)
 	}
 	if s.Count == nil {
 		if err := s.Plan.Check(); err != nil {

@@ -24,11 +24,15 @@ const AnyClass = "any"
 // arm minus the none arm (W-N).
 const MetricInstructions = "instructions"
 
-// countsForLimit is the number of pairs of processes that a limit of instructions is derived from.
-const countsForLimit = 7
+// Numbers of pairs of processes whose instructions are counted.
+const (
+	CalibrationCounts = 7           // that a limit is derived from
+	LeastCounts       = leastToHold // that can decide a verdict
+	MostCounts        = mostCounts  // of a verdict
+)
 
-// CountsForLimit reports whether a calibration needs another count (fewer than 7 so far).
-func CountsForLimit(r *harness.RunInstructions) bool { return len(r.With) < countsForLimit }
+// CountsForLimit reports whether a calibration needs another count.
+func CountsForLimit(r *harness.RunInstructions) bool { return len(r.With) < CalibrationCounts }
 
 // ErrSpread reports that counts vary by more than the requested margin.
 var ErrSpread = errors.New("the counts vary by more than the margin")
@@ -42,8 +46,8 @@ func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
 		return Limit{}, fmt.Errorf("margin %v: use a share above 0, up to 1 (0.1 is 10%%)", order.Margin)
 	case r == nil || r.Problem != "":
 		return Limit{}, fmt.Errorf("%s: instructions were not counted: %s", c.Name(), problemOfCounts(r))
-	case len(r.With) < countsForLimit:
-		return Limit{}, fmt.Errorf("%s: %d counts of instructions: a limit is made from %d", c.Name(), len(r.With), countsForLimit)
+	case len(r.With) < CalibrationCounts:
+		return Limit{}, fmt.Errorf("%s: %d counts of instructions: a limit is made from %d", c.Name(), len(r.With), CalibrationCounts)
 	}
 	cost := r.Cost()
 	if s := spread(cost); s > order.Margin {

@@ -30,17 +30,7 @@ type Judged struct {
 // two, (W-N)/F of the same program is 1.3% higher. It also uses the limit's margin as the
 // injected slow-down, or at least the margin if the limit is for another class.
 func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.Runner, progress func(*harness.Comparison)) (j Judged, err error) {
-	if limits != nil {
-		if l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability)); l != nil {
-			own := limits.Class == machine.Class()
-			if spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin); own {
-				spec.Plan.SlowBy = l.Margin // the self-check injects exactly what the limit claims to detect
-			}
-			if made := l.Provenance.Plan; own && made.Check() == nil {
-				spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
-			}
-		}
-	}
+	spec = AsCalibrated(spec, limits)
 	judge := func(c *harness.Comparison) Verdict { return Judge(c, limits, time.Now()) }
 	j.Comparison, err = harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool {
 		progress(c)
@@ -50,6 +40,25 @@ func Measure(ctx context.Context, spec harness.Spec, limits *File, run harness.R
 		j.Verdict = judge(j.Comparison)
 	}
 	return j, err
+}
+
+// AsCalibrated returns the spec with the plan that [Measure] uses. limits may be nil.
+func AsCalibrated(spec harness.Spec, limits *File) harness.Spec {
+	if limits == nil {
+		return spec
+	}
+	l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability))
+	if l == nil {
+		return spec
+	}
+	own := limits.Class == machine.Class()
+	if spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin); own {
+		spec.Plan.SlowBy = l.Margin // the self-check injects exactly what the limit claims to detect
+	}
+	if made := l.Provenance.Plan; own && made.Check() == nil {
+		spec.Plan.Blocks, spec.Plan.Warmups, spec.Plan.Rounds, spec.Plan.Batch = made.Blocks, made.Warmups, made.Rounds, made.Batch
+	}
+	return spec
 }
 
 // String formats the verdict and the main figures as a table.

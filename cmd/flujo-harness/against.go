@@ -11,6 +11,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/compare"
+	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
@@ -148,20 +149,34 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	for _, spec := range specs {
-		if ctx.Err() != nil {
-			return nil
-		}
-		v, head, err := a.durability(ctx, p, &c, spec, len(specs), progress)
-		if err != nil {
+	type compared struct {
+		verdict thresholds.Verdict
+		head    *harness.Comparison
+	}
+	all := make([]compared, len(specs))
+	j.measure.Each(ctx, specs, progress, func(ctx context.Context, spec harness.Spec) (measure.Need, error) {
+		spec.Plan.SlowBy = a.margin / 100
+		n, err := measure.NeedOf(ctx, p, spec, nil, false)
+		return measure.Need{Least: 3 * n.Least, Most: 3 * n.Most}, err // the base twice
+	}, func(within context.Context, i int, spec harness.Spec) {
+		v, head, err := a.durability(within, p, &c, spec, len(specs), progress)
+		if err != nil && within.Err() == nil {
 			v = a.failed(spec.Workload, thresholds.MetricAgainst, err)
 			v.Durability = string(spec.Durability)
 		}
-		if v.Metric != "" {
-			r.Verdicts = append(r.Verdicts, v)
+		if within.Err() != nil && ctx.Err() == nil {
+			if v.Notes = append(v.Notes, cutOff); v.Metric == "" {
+				v = a.late(spec, measure.ErrNoTime)
+			}
 		}
-		if head != nil {
-			r.Comparisons = append(r.Comparisons, *head)
+		all[i] = compared{v, head}
+	}, func(i int, why error) { all[i].verdict = a.late(specs[i], why) })
+	for _, one := range all { // in the order that was asked for
+		if one.verdict.Metric != "" {
+			r.Verdicts = append(r.Verdicts, one.verdict)
+		}
+		if one.head != nil {
+			r.Comparisons = append(r.Comparisons, *one.head)
 		}
 	}
 	if j.packages == nil || ctx.Err() != nil {
@@ -185,6 +200,12 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 // againstBudget is the time that run gives to the comparison of benchmarks: see compare for
 // another.
 const againstBudget = 2 * time.Minute
+
+// late is the verdict where there was no time to measure.
+func (a *against) late(spec harness.Spec, why error) thresholds.Verdict {
+	return thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: spec.Workload, Metric: thresholds.MetricAgainst, Durability: spec.Durability, Against: a.ref,
+		Reason: fmt.Sprintf("%s at %s against %s: %v", spec.Workload, spec.Durability, a.ref, why), Next: moreTime}
+}
 
 // failed is the verdict where nothing could be measured.
 func (a *against) failed(workload, metric string, err error) thresholds.Verdict {

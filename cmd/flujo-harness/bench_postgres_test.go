@@ -41,7 +41,7 @@ func TestBenchOfPostgreSQL(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "results.json")
-	code, out, errs := tool("bench", "--backend", dsn, "--durability", "power", "--workload", "single", "--sessions", "2", "--time", "1ms", "--json", file)
+	code, out, errs := tool("bench", "--backend", dsn, "--durability", "power", "--workload", "single", "--sessions", "2", "--json", file)
 	if code != 0 || !strings.Contains(out, `at "postgres-power"`) {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}

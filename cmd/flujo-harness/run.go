@@ -175,8 +175,12 @@ func benchCommand() *cobra.Command {
 of machines or, where it has none, those for any machine, in instructions.
 
 With --against REF no limit is needed: the workload is measured at REF and here, in turns in
-this job. A slow-down of --margin is broken, and so is a transaction or an allocation more.`,
-		Example: `  flujo-harness bench --workload all --json results.json
+this job. A slow-down of --margin is broken, and so is a transaction or an allocation more.
+
+Several workloads, or all of them, are measured by a plan, which is printed first: the order, the
+shortest first, how long each is expected to take, and which fit into --time. Nothing goes on
+after --time; what was not begun is inconclusive.`,
+		Example: `  flujo-harness bench --workload all --time 10m --json results.json
   flujo-harness bench --against main --suite ./flows --workload review`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			j.cmd = cmd
@@ -344,7 +348,7 @@ func (j job) run() error {
 		}
 		specs = nil
 	}
-	j.measureAll(ctx, p, specs, &r, ruled, anyMachine, progress)
+	j.measureAll(ctx, p, specs, &r, ruled, anyMachine.Limits, progress)
 	progress.End()
 	r.Complete, r.Seconds = ctx.Err() == nil, time.Since(r.Started).Seconds()
 	if j.results.part != nil {
@@ -385,23 +389,51 @@ func (j job) begin(ctx context.Context, p project.Project, tests *runner.Tests) 
 	return r
 }
 
+// What a verdict says of a measurement that --time ended or kept from being begun.
+const (
+	moreTime = "give more --time, or name fewer workloads"
+	cutOff   = "--time ended the measurement"
+)
+
 // measureAll measures the workloads and adds the comparisons and their verdicts to the run.
-func (j job) measureAll(ctx context.Context, p project.Project, specs []harness.Spec, r *reports.Run, ruled, anyMachine revisions.Ruled, progress *cli.Progress) {
-	for _, spec := range specs {
-		if ctx.Err() != nil {
-			break
-		}
-		m, err := measure.Run(ctx, p, spec, ruled.Limits, progress)
+func (j *job) measureAll(ctx context.Context, p project.Project, specs []harness.Spec, r *reports.Run, ruled revisions.Ruled, anyMachine *thresholds.File, progress *cli.Progress) {
+	type result struct {
+		comparison *harness.Comparison
+		verdicts   []thresholds.Verdict
+	}
+	all := make([]result, len(specs))
+	failed := func(i int, o thresholds.Outcome, reason, next string) {
+		all[i].verdicts = append(all[i].verdicts, thresholds.Verdict{Outcome: o, Workload: specs[i].Workload, Metric: thresholds.MetricCostRatio, Durability: specs[i].Durability, Reason: reason, Next: next})
+	}
+	late := func(i int, why error) {
+		failed(i, thresholds.Inconclusive, fmt.Sprintf("%s at %s: %v", specs[i].Workload, specs[i].Durability, why), moreTime)
+	}
+	j.measure.Each(ctx, specs, progress, func(ctx context.Context, spec harness.Spec) (measure.Need, error) {
+		return measure.NeedOf(ctx, p, spec, ruled.Limits, measure.CountsFor(spec, ruled.Limits, anyMachine, j.measure.Instructions))
+	}, func(within context.Context, i int, spec harness.Spec) {
+		m, err := measure.Run(within, p, spec, ruled.Limits, progress)
 		if err == nil {
-			err = measure.Count(ctx, p, spec, &m, ruled.Limits, anyMachine.Limits, j.measure.Instructions, progress)
+			err = measure.Count(within, p, spec, &m, ruled.Limits, anyMachine, j.measure.Instructions, progress)
 		}
-		if m.Comparison != nil {
-			r.Comparisons, r.Verdicts = append(r.Comparisons, *m.Comparison), append(r.Verdicts, ruled.Note(m.Verdict))
+		over := within.Err() != nil && ctx.Err() == nil
+		switch {
+		case m.Comparison != nil:
+			if m.Verdict = ruled.Note(m.Verdict); over {
+				m.Verdict.Notes = append(m.Verdict.Notes, cutOff)
+			}
+			all[i] = result{m.Comparison, []thresholds.Verdict{m.Verdict}}
+		case over:
+			late(i, measure.ErrNoTime)
 		}
-		if err != nil && ctx.Err() == nil {
-			r.Verdicts = append(r.Verdicts, thresholds.Verdict{Outcome: thresholds.Invalid, Workload: spec.Workload, Metric: thresholds.MetricCostRatio,
-				Durability: string(spec.Durability), Reason: err.Error(), Next: "mend what the message says, then run again"})
+		if err != nil && within.Err() == nil {
+			failed(i, thresholds.Invalid, err.Error(), "mend what the message says, then run again")
 		}
+	}, late)
+	for _, one := range all { // in the order that was asked for
+		if one.comparison != nil {
+			r.Comparisons = append(r.Comparisons, *one.comparison)
+		}
+		r.Verdicts = append(r.Verdicts, one.verdicts...)
 	}
 }
 

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,7 +41,8 @@ SQLite, and judges where a class of machines has no limit of its own.
 
 Sessions are kept in .flujo/calibration until their limit is written: a calibration that
 was interrupted, or made without --write, goes on when it is called again with the same
-program and settings. --profile quick (12 sessions, 500 replays) is for trying out: it
+program and settings; so does one that --time ended. Of several limits, those that do not fit
+into --time are named before the first one is made. --profile quick (12 sessions, 500 replays) is for trying out: it
 cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for gates.`,
 		Example: `  flujo-harness calibrate --workload default --margin 10
   flujo-harness calibrate --suite ./flows --workload review --write
@@ -118,29 +120,47 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 	}
 	code := cli.ExitHeld
 	var refused error
-	for _, spec := range specs {
-		one := error(nil)
-		if k.flags.Instructions {
-			one = k.counted(ctx, spec)
-		} else {
-			one = k.one(ctx, spec)
-		}
-		if ctx.Err() != nil {
-			return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.Join(refused, one)}
-		}
-		if one == nil {
-			continue
-		}
+	refuse := func(i int, one error) {
 		var exit *cli.ExitError
 		if errors.As(one, &exit) {
 			code = max(code, exit.Code)
 		}
-		refused = errors.Join(refused, fmt.Errorf("%s at %s: %w", spec.Workload, spec.Durability, one))
+		refused = errors.Join(refused, fmt.Errorf("%s at %s: %w", specs[i].Workload, specs[i].Durability, one))
+	}
+	progress := cli.NewProgress(k.err)
+	defer progress.End()
+	k.flags.Each(ctx, specs, progress, k.need, func(within context.Context, i int, spec harness.Spec) {
+		spec.Plan.Budget = 0 // a limit takes every session; those that were made are kept
+		one := error(nil)
+		if k.flags.Instructions {
+			one = k.counted(within, spec)
+		} else {
+			one = k.one(within, spec)
+		}
+		if within.Err() != nil && ctx.Err() == nil {
+			one = cli.Usage(fmt.Errorf("%w: %w", ErrNoTime, cmp.Or(one, within.Err())))
+		}
+		if one != nil {
+			refuse(i, one)
+		}
+	}, func(i int, why error) { refuse(i, cli.Usage(why)) })
+	if ctx.Err() != nil {
+		return &cli.ExitError{Code: cli.ExitInterrupted, Err: refused}
 	}
 	if refused != nil {
 		return &cli.ExitError{Code: code, Err: refused}
 	}
 	return nil
+}
+
+// need is how long the calibration of a limit takes.
+func (k *calibration) need(ctx context.Context, spec harness.Spec) (Need, error) {
+	f, err := forecast(ctx, k.project, spec)
+	n := time.Duration(spec.Plan.Sessions) * f.Session
+	if k.flags.Instructions {
+		n = f.Counts(thresholds.CalibrationCounts)
+	}
+	return Need{Least: n, Most: n}, err
 }
 
 // one limit: measured, proven, compared with the one that is there and, if it may be,

@@ -43,7 +43,7 @@ func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	f.chosen = cmd.Flags().Changed
 	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
 	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
-	cmd.Flags().DurationVar(&f.Budget, "time", 0, "begin no session of a workload after this time, such as 20s; 0: no bound")
+	cmd.Flags().DurationVar(&f.Budget, "time", 0, "time for all measurements together, such as 5m; 0: no bound")
 	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
@@ -204,10 +204,10 @@ func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresho
 	if c == nil || ctx.Err() != nil || m.Verdict.Outcome == thresholds.Invalid || m.Verdict.Outcome == thresholds.Broken {
 		return nil
 	}
-	limited := anyMachine != nil && anyMachine.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil
-	if !always && (!limited || own.Own(machine.Class(), c.Workload, c.Durability) != nil) {
+	if !CountsFor(spec, own, anyMachine, always) {
 		return nil
 	}
+	limited := anyMachine != nil && anyMachine.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil
 	if err := count(ctx, p, spec, c, func(r *harness.RunInstructions) bool {
 		c.Instructions = r
 		return thresholds.MoreInstructions(c, anyMachine)
