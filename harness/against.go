@@ -69,7 +69,9 @@ func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More)
 		return nil, nil, err
 	}
 	a := &against{spec: spec, d: d, head: head, rng: rand.New(rand.NewPCG(spec.Seed, 0xa6a1)), counts: [2]map[string][]float64{{}, {}}}
-	d.Instructions = &Instructions{Waits: 1}
+	if spec.Counter != nil {
+		d.Instructions = &Instructions{Waits: 1}
+	}
 	more := More{Time: true}
 	for n := 1; more != (More{}) && ctx.Err() == nil; {
 		spent := time.Since(began)
@@ -160,7 +162,7 @@ func (a *against) three(ctx context.Context, n int) bool {
 	}
 	a.d.Estimate()
 	a.head.estimate()
-	a.d.Audit = a.head.Audit
+	a.d.Audit, a.d.Untimed = a.head.Audit, a.head.Untimed
 	a.d.Counts = countsOf(AgainstUnits(), a.counts)
 	return true
 }

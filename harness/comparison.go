@@ -76,6 +76,7 @@ type Comparison struct {
 	Blocks   []Block   `json:"blocks"` // one row a block, in the order measured
 	Audit    []Finding `json:"audit"`
 	Complete bool      `json:"complete"`          // false: interrupted, or a session failed
+	Untimed  string    `json:"untimed,omitempty"` // why the time is not judged, but what a run counts; "": it is
 	Problem  string    `json:"problem,omitempty"` // why the figures must not be judged
 }
 

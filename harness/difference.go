@@ -38,6 +38,7 @@ type Difference struct {
 	Problem     string            `json:"problem,omitempty"`       // why the figures are invalid
 	HeadFails   string            `json:"head_fails,omitempty"`    // how Head failed where Base did not
 	FailsAtBase bool              `json:"fails_at_base,omitempty"` // NotCompared says how
+	Untimed     string            `json:"untimed,omitempty"`       // why the time decides nothing, whatever it is
 	NotCompared string            `json:"not_compared,omitempty"`  // what the subject does that leaves no time to compare: it is skipped, or fails at Base
 }
 

@@ -208,6 +208,7 @@ func (c *Comparison) add(number int, res SessionResult) {
 	if c.Problem != "" {
 		return
 	}
+	c.Untimed = res.Untimed
 	c.count(res.Counters)
 	c.Conditions = append(c.Conditions, res.Conditions)
 	for i, slots := range res.Slots {

@@ -44,6 +44,7 @@ type SessionResult struct {
 	Conditions Conditions             `json:"conditions"`
 	Audit      []Finding              `json:"audit"`
 	Counted    Accounting             `json:"accounting"`
+	Untimed    string                 `json:"untimed,omitempty"` // of the workload: why its time is not judged
 	Problem    string                 `json:"problem,omitempty"` // a fault that ended the session
 
 	Instructions float64 `json:"instructions,omitempty"` // that the whole process executed; only of a counted session
@@ -110,6 +111,7 @@ func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error
 	if res.Conditions, err = s.conditions(ctx, o.level, dir); err != nil {
 		return res, err
 	}
+	res.Untimed = w.Untimed
 	a := &auditor{session: s, workload: w, backend: o.backend}
 	if o.expected, err = w.expect(ctx); err != nil {
 		return a.failed(res, err)

@@ -25,6 +25,10 @@ type Workload struct {
 	Pauses      int           // for a human, of each run; they are answered at once
 	Answer      any           // to each of them; nil: true
 
+	// Untimed is why its time must have no limit, such as a floor that differs from one file to the
+	// next by more than any margin. Such a workload is judged by what a run counts. "": its time is judged.
+	Untimed string
+
 	plan     stubs.Plan
 	instance func(answer any) instance
 }

@@ -32,3 +32,28 @@ func TestEveryWorkloadIsAudited(t *testing.T) {
 		}
 	}
 }
+
+// Why a workload's time is not judged is known to the process that has the workload, and comes with
+// its sessions to what judges them.
+func TestWhyTimeIsNotJudgedComesWithTheSessions(t *testing.T) {
+	w, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Name, w.Untimed = "mine", "its floor is bistable"
+	spec := Spec{Workload: w.Name, Durability: "process", Plan: Plan{Sessions: 2, Blocks: 1, Warmups: 1, Rounds: 4, SlowBy: 0.25}, Seed: 1, Dir: t.TempDir()}
+	c, err := Measure(t.Context(), spec, InProcess(w), func(*Comparison) bool { return true })
+	if err != nil || c.Untimed != w.Untimed {
+		t.Fatalf("the comparison says %q, problem %q, error %v", c.Untimed, c.Problem, err)
+	}
+	run := Revision{Name: "this", Run: InProcess(w)}
+	d, _, err := Against(t.Context(), AgainstSpec{Spec: spec, Base: run, Head: run}, func(*Difference) More { return More{} })
+	if err != nil || d.Untimed != w.Untimed || d.Instructions != nil {
+		t.Errorf("the difference says %q, instructions %v, error %v", d.Untimed, d.Instructions, err)
+	}
+	for _, name := range []string{"at-once-64", "default"} {
+		if w, err := WorkloadNamed(name); err != nil || (w.Untimed != "") != (name == "at-once-64") {
+			t.Errorf("%s: %q, error %v", name, w.Untimed, err)
+		}
+	}
+}

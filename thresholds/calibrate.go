@@ -88,20 +88,33 @@ func Calibrate(ctx context.Context, spec harness.Spec, order Order, run harness.
 	}
 	spec.Plan.SlowBy = order.Margin
 	c, err := harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool { progress(c); return false })
-	switch {
-	case err != nil:
+	if err != nil {
 		return Limit{}, nil, err
-	case !c.Valid():
-		return Limit{}, c, fmt.Errorf("calibration is invalid: %s", c.Problem)
-	case !c.Complete:
-		return Limit{}, c, fmt.Errorf("calibration was interrupted after %d of %d sessions: no limit was derived", c.Sessions(), c.Plan.Sessions)
+	}
+	if err := completed(c); err != nil {
+		return Limit{}, c, err
 	}
 	l, err := derive(c, order)
 	return l, c, err
 }
 
-// derive derives the limit from a complete calibration and proves it by replay.
+// completed returns why a limit must not be derived from a calibration.
+func completed(c *harness.Comparison) error {
+	switch {
+	case !c.Valid():
+		return fmt.Errorf("calibration is invalid: %s", c.Problem)
+	case !c.Complete:
+		return fmt.Errorf("calibration was interrupted after %d of %d sessions: no limit was derived", c.Sessions(), c.Plan.Sessions)
+	}
+	return nil
+}
+
+// derive derives the limit from a complete calibration and proves it by replay. A workload whose
+// time is not judged gets a limit of counts, which needs no proof.
 func derive(c *harness.Comparison, order Order) (Limit, error) {
+	if c.Untimed != "" {
+		return limitOfCounts(c, order)
+	}
 	null := bySession(c, func(b harness.Block) float64 { return b.CostRatio })
 	slow := bySession(c, func(b harness.Block) float64 { return b.Slow })
 	l := Limit{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, Margin: order.Margin, Baseline: round(baseline(null))}

@@ -3,6 +3,7 @@ package thresholds
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -59,10 +60,19 @@ func (c Change) Limit() Limit {
 // String formats the change as one line.
 func (c Change) String() string {
 	text := ""
-	switch c.Kind {
-	case Added:
+	switch {
+	case c.Limit().Metric == MetricCounts:
+		switch text = strings.TrimPrefix(sayMoved(moved(c.From.Counters, c.To.Counters)), "; "); {
+		case c.Kind == Added:
+			text = "at most " + CountsText(*c.To.Counters, *c.To.Counters)
+		case c.Kind == Dropped:
+			text = "counters are no longer limited"
+		case text == "":
+			text = "as before"
+		}
+	case c.Kind == Added:
 		text = fmt.Sprintf("limit %.4g (baseline %.4g, margin %.3g%%)", c.To.Limit, c.To.Baseline, 100*c.To.Margin)
-	case Dropped:
+	case c.Kind == Dropped:
 		text = fmt.Sprintf("limit %.4g", c.From.Limit)
 	default:
 		text = fmt.Sprintf("limit %.4g", c.From.Limit)

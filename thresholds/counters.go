@@ -1,9 +1,12 @@
 package thresholds
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/flujo/flujo-harness/harness"
 )
@@ -33,6 +36,20 @@ func limitCounters(least, most harness.Counters) *harness.Counters {
 		*n.of(&limits) = round(many + (many - few))
 	}
 	return &limits
+}
+
+// CountsText lists the lowest and the highest counts of a run: "allocs 110, commits 1.25 to 1.5".
+func CountsText(least, most harness.Counters) string {
+	var all []string
+	for _, n := range counts {
+		few, many := round(*n.of(&least)), round(*n.of(&most))
+		text := fmt.Sprintf("%s %.6g", n.name, few)
+		if few != many {
+			text += fmt.Sprintf(" to %.6g", many)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
 }
 
 // checkCounters returns an error for negative and infinite counts.
@@ -82,4 +99,94 @@ func sayMoved(rose, fell []string) string {
 		text += "; fell: " + strings.Join(fell, ", ")
 	}
 	return text
+}
+
+// CountsPlan returns a plan whose sessions are as short as may be: what a run counts does not
+// depend on how long it is timed.
+func CountsPlan(p harness.Plan) harness.Plan {
+	p.Blocks, p.Rounds = 1, 4
+	return p
+}
+
+// limitOfCounts derives a limit of counters alone.
+func limitOfCounts(c *harness.Comparison, order Order) (Limit, error) {
+	least, ok := c.Counters[harness.ArmBackend]
+	if !ok {
+		return Limit{}, fmt.Errorf("%s: nothing was counted", c.Name())
+	}
+	info, _ := debug.ReadBuildInfo()
+	return Limit{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, Counters: limitCounters(least, c.Most[harness.ArmBackend]),
+		Provenance: Provenance{Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Seed: c.Seed, Sessions: c.Sessions(), Blocks: len(c.Blocks),
+			Method: MetricCounts, Plan: c.Plan, Environment: c.Environment}}, nil
+}
+
+// CalibrateCounts derives the counters of a limit anew, in short sessions, and leaves the limit of the time
+// as it is: counts do not depend on what else the machine does. old is the limit so far, or
+// nil, for a workload whose time is not judged.
+func CalibrateCounts(ctx context.Context, spec harness.Spec, old *Limit, order Order, run harness.Runner, progress func(*harness.Comparison)) (Limit, *harness.Comparison, error) {
+	if spec.Plan.Sessions < leastSession {
+		return Limit{}, nil, fmt.Errorf("%d sessions: a calibration needs at least %d", spec.Plan.Sessions, leastSession)
+	}
+	spec.Plan = CountsPlan(spec.Plan)
+	c, err := harness.Measure(ctx, spec, run, func(c *harness.Comparison) bool { progress(c); return false })
+	if err == nil {
+		err = completed(c)
+	}
+	if err != nil {
+		return Limit{}, c, err
+	}
+	switch {
+	case c.Untimed != "":
+		l, err := limitOfCounts(c, order)
+		return l, c, err
+	case old == nil:
+		return Limit{}, c, fmt.Errorf("%s: its time has no limit, to which counters could be added: calibrate that", c.Name())
+	case old.Provenance.Environment.Go != c.Environment.Go:
+		return Limit{}, c, fmt.Errorf("%s: its limit was derived with %s, and this is %s, which allocates otherwise: calibrate its time, too", c.Name(), old.Provenance.Environment.Go, c.Environment.Go)
+	}
+	counts, err := limitOfCounts(c, order)
+	l := *old
+	l.Counters, l.Provenance.CountsDate, l.Provenance.CountsOf = counts.Counters, counts.Provenance.Date, order.Commit
+	return l, c, err
+}
+
+// judgeCountsAlone judges a workload whose time is not judged.
+func judgeCountsAlone(c *harness.Comparison, limits *File, source string, notes []string, now time.Time) Verdict {
+	v := Verdict{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, N: len(c.Blocks), By: ByCounts, Source: source, Notes: notes}
+	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
+	v.Notes = append(v.Notes, "its time is not judged: "+c.Untimed)
+	var limit *Limit
+	if limits != nil {
+		limit = limits.Find(c.Workload, MetricCounts, c.Durability)
+	}
+	if limit == nil {
+		return end(Inconclusive, "no limit exists for it", "create one: "+calibrateCommand(c))
+	}
+	rose, note := judgeCounters(c, limit)
+	if note != "" {
+		v.Notes = append(v.Notes, note)
+	}
+	if c.Sessions() < 2 { // a single process may have allocated for its own reasons
+		return end(Inconclusive, "one session: too few", "run again and let it finish")
+	}
+	if len(rose) > 0 {
+		return end(Broken, moreThanAllowed(rose), findMoreWork)
+	}
+	if e := limits.expired(limit, now); e != nil {
+		return end(Broken, expiredSince(e), expiredNext)
+	}
+	return end(Held, "a run counts no more than its limit allows", "nothing to do")
+}
+
+const (
+	findMoreWork = "counts have no noise: find the change that added work since the last passing run"
+	expiredNext  = "reduce the cost, or calibrate again with a reason and an expiry date"
+)
+
+func moreThanAllowed(rose []string) string {
+	return "a run does more than its limit allows: " + strings.Join(rose, ", ")
+}
+
+func expiredSince(e *Entry) string {
+	return fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason)
 }

@@ -129,8 +129,8 @@ func problemOf(d *harness.Difference) string {
 func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary float64) (o Outcome, by, reason, next string) {
 	const investigate = "find what takes longer, or say why it may"
 	executed := fmt.Sprintf("it executes %v of the instructions", i.ratio)
-	useTime, useCount := j.By != ByInstructions, j.By != ByTime && i.not == ""
-	if j.By == ByInstructions {
+	useTime, useCount := j.By != ByInstructions && d.Untimed == "", j.By != ByTime && i.not == ""
+	if !useTime {
 		t = timed{says: t.says}
 	}
 	switch {
@@ -152,6 +152,10 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 		return Inconclusive, ByInstructions, i.not, "allow more time"
 	case j.By == ByInstructions:
 		return Inconclusive, ByInstructions, i.not, "judge by time: --judge time"
+	case !useTime && i.not != "" && !i.more && j.By != ByTime && len(d.Counts) > 0:
+		return Held, ByCounts, fmt.Sprintf("it counts no more; its time is not judged: %s; %s", d.Untimed, i.not), "nothing to do"
+	case !useTime:
+		return Inconclusive, ByInstructions, fmt.Sprintf("its time is not judged: %s; %s", d.Untimed, i.not), "judge by counts: --judge counts"
 	case t.test.n < j.fewest(d):
 		return Inconclusive, "", fmt.Sprintf("too little was measured: %s of at least %d; %s", blocks(t.test.n), j.fewest(d), i.not), "allow more time"
 	}
@@ -256,6 +260,10 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	byCount := j.By != ByTime && i.not == "" && i.outcome != Inconclusive
 	m.Instructions = j.By != ByTime && i.more && i.outcome == Inconclusive
 	t := j.time(d, math.Sqrt(1+j.Margin))
+	if d.Untimed != "" {
+		m.Time = len(d.Counts) == 0 || d.Counts[0].Head < 3 // to see whether they vary
+		return m
+	}
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
 		m.Time = t.test.outcome == Inconclusive && !(byCount && len(d.Blocks) >= enough && !leans)

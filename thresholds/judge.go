@@ -50,6 +50,9 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		return end(Invalid, fmt.Sprintf("below the floor: (W-N)/F is under %.2g in %d of %d blocks: the backend arm has not done its work while it was timed", leastRatio, d.above, d.n),
 			"look for work that happens before or after the timed runs, or not at all")
 	}
+	if c.Untimed != "" {
+		return judgeCountsAlone(c, limits, v.Source, v.Notes, now)
+	}
 	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
 	margin := aaMargin
 	if limit != nil {
@@ -91,11 +94,10 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 		v.Notes = append(v.Notes, note)
 	}
 	if len(rose) > 0 && c.Sessions() > 1 { // a single process may have allocated for its own reasons
-		return end(Broken, "a run does more than its limit allows: "+strings.Join(rose, ", "),
-			"counts have no noise: find the change that added work since the last passing run")
+		return end(Broken, moreThanAllowed(rose), findMoreWork)
 	}
 	if e := limits.expired(limit, now); e != nil {
-		return end(Broken, fmt.Sprintf("the loosening of this limit expired on %s (reason given: %s)", e.Expires, e.Reason), "reduce the cost, or calibrate again with a reason and an expiry date")
+		return end(Broken, expiredSince(e), expiredNext)
 	}
 	for _, s := range v.Self {
 		if s.Got != s.Want && away > machine.AwayBound && c.Sessions() > 1 {

@@ -47,11 +47,15 @@ func AsCalibrated(spec harness.Spec, limits *File) harness.Spec {
 	if limits == nil {
 		return spec
 	}
+	own := limits.Class == machine.Class()
+	if l := limits.Find(spec.Workload, MetricCounts, spec.Durability); l != nil {
+		spec.Plan = CountsPlan(spec.Plan)
+		return spec
+	}
 	l := limits.Find(spec.Workload, MetricCostRatio, string(spec.Durability))
 	if l == nil {
 		return spec
 	}
-	own := limits.Class == machine.Class()
 	if spec.Plan.SlowBy = max(spec.Plan.SlowBy, l.Margin); own {
 		spec.Plan.SlowBy = l.Margin // the self-check injects exactly what the limit claims to detect
 	}

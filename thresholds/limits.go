@@ -19,6 +19,10 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
+// MetricCounts is the metric of a limit of counters alone, for a workload whose time is not judged: see
+// [harness.Workload.Untimed]. Such a limit has no baseline and no margin.
+const MetricCounts = "counts"
+
 // MetricCostRatio is the overhead ratio (W-N)/F: the cost of a run's saves in units of the floor
 // arm.
 const MetricCostRatio = "cost_ratio"
@@ -65,12 +69,14 @@ type Provenance struct {
 	Seed        uint64              `toml:"seed"`              // random seed
 	Sessions    int                 `toml:"sessions"`
 	Blocks      int                 `toml:"blocks"`
-	Method      string              `toml:"method"`      // method of the proof, such as "out-of-bag"
-	Replays     int                 `toml:"replays"`     // n of the following three rates
-	NullHeld    float64             `toml:"null_held"`   // share of replays of the unchanged program that held
-	NullBroken  float64             `toml:"null_broken"` // share of replays of the unchanged program that broke: false alarms
-	SlowBroken  float64             `toml:"slow_broken"` // share of replays of the slowed program that broke
-	Injected    float64             `toml:"injected"`    // measured size of the injected slow-down, a ratio
+	Method      string              `toml:"method"`                  // method of the proof, such as "out-of-bag"
+	Replays     int                 `toml:"replays"`                 // n of the following three rates
+	NullHeld    float64             `toml:"null_held"`               // share of replays of the unchanged program that held
+	NullBroken  float64             `toml:"null_broken"`             // share of replays of the unchanged program that broke: false alarms
+	SlowBroken  float64             `toml:"slow_broken"`             // share of replays of the slowed program that broke
+	Injected    float64             `toml:"injected"`                // measured size of the injected slow-down, a ratio
+	CountsDate  string              `toml:"counts_date,omitempty"`   // of the counters, if they were derived later than the rest
+	CountsOf    string              `toml:"counts_commit,omitempty"` // commit of the program that they were derived from
 	Plan        harness.Plan        `toml:"plan"`
 	Environment machine.Environment `toml:"environment"`
 }
@@ -200,21 +206,12 @@ func (f *File) check() error {
 			return fmt.Errorf("%s: duplicate limit", l.name())
 		}
 		seen[l.name()] = true
-		for name, v := range map[string]float64{"baseline": l.Baseline, "margin": l.Margin, "limit": l.Limit} {
-			if !(v > 0) || math.IsInf(v, 0) {
-				return fmt.Errorf("%s: %s is %v: use a positive, finite number", l.name(), name, v)
+		if l.Metric == MetricCounts && f.Class != AnyClass {
+			if l.Counters == nil || l.Baseline != 0 || l.Margin != 0 || l.Limit != 0 {
+				return fmt.Errorf("%s: a limit of counts has counters, and neither baseline nor margin nor limit", l.name())
 			}
-		}
-		metric := MetricCostRatio
-		if f.Class == AnyClass {
-			metric = MetricInstructions
-		}
-		if l.Metric != metric {
-			return fmt.Errorf("%s: unknown metric: limits of class %s are of %s", l.name(), f.Class, metric)
-		}
-		if want := l.Baseline * (1 + l.Margin); math.Abs(l.Limit-want) > 1e-6*want {
-			return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits must not be edited by hand: use flujo-harness calibrate",
-				l.name(), l.Limit, want)
+		} else if err := f.checkValue(&l); err != nil {
+			return err
 		}
 		if err := checkCounters(l.Counters); err != nil {
 			return fmt.Errorf("%s: %w", l.name(), err)
@@ -229,6 +226,27 @@ func (f *File) check() error {
 				return fmt.Errorf("ledger: loosening of %s on %s needs a reason and an expiry as YYYY-MM-DD", e.Workload, e.Date)
 			}
 		}
+	}
+	return nil
+}
+
+// checkValue checks a limit of one value.
+func (f *File) checkValue(l *Limit) error {
+	for name, v := range map[string]float64{"baseline": l.Baseline, "margin": l.Margin, "limit": l.Limit} {
+		if !(v > 0) || math.IsInf(v, 0) {
+			return fmt.Errorf("%s: %s is %v: use a positive, finite number", l.name(), name, v)
+		}
+	}
+	metric := MetricCostRatio
+	if f.Class == AnyClass {
+		metric = MetricInstructions
+	}
+	if l.Metric != metric {
+		return fmt.Errorf("%s: unknown metric: limits of class %s are of %s", l.name(), f.Class, metric)
+	}
+	if want := l.Baseline * (1 + l.Margin); math.Abs(l.Limit-want) > 1e-6*want {
+		return fmt.Errorf("%s: limit %v does not follow from its baseline and margin (%.6f): limits must not be edited by hand: use flujo-harness calibrate",
+			l.name(), l.Limit, want)
 	}
 	return nil
 }

@@ -97,6 +97,8 @@ func briefCost(c *harness.Comparison, v *thresholds.Verdict) string {
 	switch {
 	case v == nil:
 		return line + ": not judged"
+	case v.Metric == thresholds.MetricCounts:
+		return line + ", judged by counts: " + v.Outcome.String()
 	case v.Limit == 0:
 		return line + ", no limit yet"
 	}
@@ -142,6 +144,8 @@ func limitRow(c *harness.Comparison, v *thresholds.Verdict) string {
 	switch {
 	case v == nil:
 		return line + ", not judged"
+	case v.Metric == thresholds.MetricCounts:
+		return line + "; judged by counts alone"
 	case v.Limit == 0:
 		return line + "; no limit yet"
 	}
@@ -222,6 +226,8 @@ func ratioLine(c *harness.Comparison, v *thresholds.Verdict) string {
 	switch {
 	case v == nil:
 		return line + ", not judged"
+	case v.Metric == thresholds.MetricCounts:
+		return line + ", judged by counts alone"
 	case v.Limit == 0:
 		return line + ", no limit"
 	}

@@ -218,6 +218,8 @@ func limitsSentence(a *analysis.Analysis) string {
 		return "durability within its limit"
 	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricInstructions:
 		return "durability within its limit for any machine"
+	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricCounts:
+		return "what a run counts is within its limit"
 	case v.Outcome == thresholds.Held && v.Against == "":
 		return "within its limit"
 	case overLimit(v):

@@ -39,6 +39,10 @@ With --instructions it counts what a run executes (valgrind) and makes a limit f
 machine, thresholds/limits/any.toml: it is bound to the Go version, the architecture and
 SQLite, and judges where a class of machines has no limit of its own.
 
+With --counts it derives anew what a run may count (allocations, transactions, statements, bytes,
+syncs), in short sessions, and keeps the limit of the time: counts do not depend on what else the
+machine does. A workload whose time means nothing, such as at-once-64, has a limit of counts alone.
+
 Sessions are kept in .flujo/calibration until their limit is written: a calibration that
 was interrupted, or made without --write, goes on when it is called again with the same
 program and settings; so does one that --time ended. Of several limits, those that do not fit
@@ -62,6 +66,8 @@ cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for 
 	k.flags.RegisterInstructions(cmd, "count instructions, and make a limit for any machine of them")
 	cmd.Flags().StringVar(&profile, "profile", "full", `"quick" or "full": sessions and replays`)
 	cmd.Flags().Float64Var(&k.margin, "margin", 10, "slow-down that the limit must notice, in percent")
+	cmd.Flags().BoolVar(&k.counts, "counts", false, "derive the counters of a limit anew, and keep the limit of its time")
+	cmd.MarkFlagsMutuallyExclusive("counts", "instructions")
 	cmd.Flags().BoolVar(&k.write, "write", false, "write the limits file")
 	cmd.Flags().StringVar(&k.reason, "reason", "", "why a limit is loosened")
 	cmd.Flags().StringVar(&k.expires, "expires", "", "until when a loosening is tolerated, as YYYY-MM-DD")
@@ -73,6 +79,7 @@ type calibration struct {
 	flags           Flags
 	margin          float64 // percent
 	replays         int
+	counts          bool // derive counters alone
 	write           bool
 	reason, expires string
 
@@ -134,6 +141,8 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 		one := error(nil)
 		if k.flags.Instructions {
 			one = k.counted(within, spec)
+		} else if k.countsAlone(spec) {
+			one = k.counters(within, spec)
 		} else {
 			one = k.one(within, spec)
 		}
@@ -155,12 +164,49 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 
 // need is how long the calibration of a limit takes.
 func (k *calibration) need(ctx context.Context, spec harness.Spec) (Need, error) {
+	if k.countsAlone(spec) {
+		spec.Plan = thresholds.CountsPlan(spec.Plan)
+	}
 	f, err := forecast(ctx, k.project, spec)
 	n := time.Duration(spec.Plan.Sessions) * f.Session
 	if k.flags.Instructions {
 		n = f.Counts(thresholds.CalibrationCounts)
 	}
 	return Need{Least: n, Most: n}, err
+}
+
+// countsAlone reports whether only counters are derived: of a workload whose time is not judged, nothing
+// else can be.
+func (k *calibration) countsAlone(spec harness.Spec) bool {
+	w, err := harness.WorkloadNamed(spec.Workload)
+	return k.counts || err == nil && w.Untimed != ""
+}
+
+// counters derives the counters of a limit.
+func (k *calibration) counters(ctx context.Context, spec harness.Spec) error {
+	ready, run, remove, err := Ready(k.project, spec)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	progress := cli.NewProgress(k.err)
+	defer progress.End()
+	stage := fmt.Sprintf("counting what a run of %s at %s does", spec.Workload, spec.Durability)
+	progress.Set(stage, "")
+	old := k.limits.Find(spec.Workload, thresholds.MetricCostRatio, spec.Durability)
+	limit, c, err := thresholds.CalibrateCounts(ctx, ready, old, thresholds.Order{Commit: k.commit}, run, func(c *harness.Comparison) {
+		progress.Set(stage, fmt.Sprintf("session %d of %d", c.Sessions(), c.Plan.Sessions))
+	})
+	progress.End()
+	if err != nil {
+		return cli.Fault(err)
+	}
+	if c.Untimed != "" {
+		k.say("not timed  %s: %s", spec.Workload, c.Untimed)
+	}
+	least, most := c.Counters[harness.ArmBackend], c.Most[harness.ArmBackend]
+	k.say("counted    %d sessions, durability %s: %s", c.Sessions(), c.Durability, thresholds.CountsText(least, most))
+	return k.put(limit, "")
 }
 
 // one limit: measured, proven, compared with the one that is there and, if it may be,
