@@ -303,14 +303,7 @@ func (f *File) tolerance(l *Limit) *Entry {
 		if !e.of(l) {
 			continue
 		}
-		if e.Change == Loosened {
-			rose, _ := moved(e.FromCounters, l.Counters)
-			over := l.Boundary() > e.FromBoundary
-			if e.FromBoundary == 0 {
-				over = l.Limit > e.From
-			}
-			looser = looser || over || len(rose) > 0
-		}
+		looser = looser || e.Change == Loosened && e.stands(l)
 		if e.Expires != "" {
 			latest = e
 		}
@@ -319,6 +312,26 @@ func (f *File) tolerance(l *Limit) *Entry {
 		return nil
 	}
 	return latest
+}
+
+// stands reports whether a limit is still looser than before the loosening e.
+func (e *Entry) stands(l *Limit) bool {
+	rose, _ := moved(e.FromCounters, l.Counters)
+	over := l.Boundary() > e.FromBoundary
+	if e.FromBoundary == 0 {
+		over = l.Limit > e.From
+	}
+	return over || len(rose) > 0
+}
+
+// Undone reports whether the limit of a loosening is now as tight as before it.
+func (f *File) Undone(loosening Entry) bool {
+	for i := range f.Limits {
+		if l := &f.Limits[i]; loosening.of(l) {
+			return !loosening.stands(l)
+		}
+	}
+	return false
 }
 
 // expired returns the entry of a loosening whose expiry date has passed, or nil.

@@ -156,7 +156,7 @@ func (a *analyzer) addLedger() {
 			line := LedgerLine{Entry: e, Class: f.Class, Path: f.Path, Judged: judgedBy(&a.a.Run, f, &e)}
 			if e.Change == thresholds.Loosened && e.Expires != "" {
 				line.Expired = e.Expires < today
-				line.Current = !line.Expired
+				line.Current = !line.Expired && !f.Undone(e)
 			}
 			a.a.Ledger = append(a.a.Ledger, line)
 		}

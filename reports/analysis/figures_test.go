@@ -197,7 +197,8 @@ func TestTextsOfFigures(t *testing.T) {
 	}
 }
 
-// A loosening is in force if it has not expired and its limit judged the run.
+// A loosening is in force if it has not expired, its limit judged the run, and was not tightened since
+// to what it was before.
 func TestLooseningsInForce(t *testing.T) {
 	entry := func(change thresholds.Kind, workload, expires string) thresholds.Entry {
 		return thresholds.Entry{Date: "2026-11-01", Change: change, Workload: workload, Metric: thresholds.MetricCostRatio, Durability: "process", From: 1, To: 2, Expires: expires}
@@ -211,6 +212,12 @@ func TestLooseningsInForce(t *testing.T) {
 	in := a.InForce()
 	if len(a.Ledger) != 5 || len(in) != 1 || in[0].Entry.Workload != "loop" || in[0].Entry.Expires != "2026-11-23" {
 		t.Errorf("%+v", in)
+	}
+	for limit, want := range map[float64]int{1: 0, 1.5: 1} {
+		limits[0].Limits = []thresholds.Limit{{Workload: "loop", Metric: thresholds.MetricCostRatio, Durability: "process", Limit: limit}}
+		if a := accountOf(t, Options{Limits: limits}, r); len(a.InForce()) != want {
+			t.Errorf("a limit of %v, which was loosened from 1 to 2: %+v", limit, a.InForce())
+		}
 	}
 }
 

@@ -261,7 +261,7 @@ func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+", not judged")
 	}
 	for _, l := range a.InForce() {
-		add("loosened", ledgerText(l))
+		add("loosened", text.Cut(ledgerText(l), 160)) // all of it is in the ledger, which -v prints
 	}
 	for _, n := range a.Notes[:min(len(a.Notes), maxNotes)] {
 		add("note", text.OneLine(n))

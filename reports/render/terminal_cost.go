@@ -135,7 +135,7 @@ func signed(v float64) string {
 	return text.Figure(v)
 }
 
-// limitRow is "cost is 1.10x the floor, limit 1.26x    [#########------]  13% left".
+// limitRow is "cost is 1.10x the floor, limit 1.26x  [#########------]  13% left".
 func limitRow(c *harness.Comparison, v *thresholds.Verdict) string {
 	if !text.Estimated(c.CostRatio) {
 		return ""
@@ -150,7 +150,7 @@ func limitRow(c *harness.Comparison, v *thresholds.Verdict) string {
 		return line + "; no limit yet"
 	}
 	left := 1 - c.CostRatio.Value/v.Limit
-	line += fmt.Sprintf(", limit %sx    %s  ", text.Figure(v.Limit), gauge(c.CostRatio.Value, v.Limit))
+	line += fmt.Sprintf(", limit %sx  %s  ", text.Figure(v.Limit), gauge(c.CostRatio.Value, v.Limit))
 	if left < 0 {
 		return line + fmt.Sprintf("%.0f%% over", -100*left)
 	}
@@ -177,16 +177,22 @@ func selfHeld(v *thresholds.Verdict) bool {
 	return true
 }
 
-// selfRowText says of each check how many blocks were as they should be.
+// selfRowText is "the A/A pair held · the injected +10% noticed". Blocks are for -v, but for those of a
+// check that failed.
 func selfRowText(v *thresholds.Verdict) string {
 	if v == nil || len(v.Self) == 0 {
 		return ""
 	}
 	parts := make([]string, len(v.Self))
 	for i, s := range v.Self {
-		parts[i] = fmt.Sprintf("%s %s, %d of %d above", reports.Visible(s.Name), s.Got, s.Above, s.N)
-		if s.Got != s.Want {
-			parts[i] += fmt.Sprintf(" (must be %s)", s.Want)
+		name := reports.Visible(s.Name)
+		switch {
+		case s.Got != s.Want:
+			parts[i] = fmt.Sprintf("%s %s, %d of %d blocks above (must be %s)", name, s.Got, s.Above, s.N, s.Want)
+		case s.Want == thresholds.Broken:
+			parts[i] = name + " noticed"
+		default:
+			parts[i] = name + " " + s.Got.String()
 		}
 	}
 	return strings.Join(parts, " · ")
@@ -246,6 +252,14 @@ func costDetails(run reports.Run, c *harness.Comparison) []string {
 		"overhead (W-N)/N " + text.OverheadText(c.Overhead) + ", not gated"}
 	if text.Estimated(c.Scripts) {
 		lines = append(lines, fmt.Sprintf("the scripts alone take %s µs a run", text.Figure(c.Scripts.Value)))
+	}
+	if v != nil {
+		for _, s := range v.Self {
+			lines = append(lines, fmt.Sprintf("self-check: %s %s, as it must: %d of %d blocks above the boundary", reports.Visible(s.Name), s.Got, s.Above, s.N))
+			if s.Got != s.Want {
+				lines[len(lines)-1] = fmt.Sprintf("self-check: %s %s, must be %s: %d of %d blocks above the boundary", reports.Visible(s.Name), s.Got, s.Want, s.Above, s.N)
+			}
+		}
 	}
 	return lines
 }
