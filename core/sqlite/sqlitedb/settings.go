@@ -83,8 +83,12 @@ type Connector struct {
 	Vfs        string // SQLite VFS; empty is the default of the system
 }
 
+// maxPath is the maximum length of an absolute path, in bytes. SQLite has room for 512, of which
+// the name of the journal takes 8: MAX_PATHNAME in its os_unix.c.
+const maxPath = 504
+
 // NewConnector returns a connector for the database file at path, which is created if missing.
-// It is an error if path is a URI or names an in-memory database, if the file is on a network
+// It is an error if path is a URI, too long, or names an in-memory database, if the file is on a network
 // file system, or if locks are unreliable ([ErrWeakLocks]).
 func NewConnector(path string, d Durability) (*Connector, error) {
 	settings, err := settingsFor(d, runtime.GOOS)
@@ -100,6 +104,9 @@ func NewConnector(path string, d Durability) (*Connector, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	if runtime.GOOS != "windows" && len(abs) > maxPath {
+		return nil, fmt.Errorf("open database %s: the path has %d bytes, and SQLite opens at most %d: name a file with a shorter path", path, len(abs), maxPath)
 	}
 	if err := errors.Join(requireLocks(abs), refuseNetwork(abs, filesystem)); err != nil {
 		return nil, err

@@ -154,3 +154,28 @@ func TestOpenUnderAnyName(t *testing.T) {
 		}
 	}
 }
+
+// A path that SQLite has no room for is refused by that reason; without the check it is told to be
+// a file that cannot be opened.
+func TestLongPaths(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the bound is that of Unix")
+	}
+	dir := t.TempDir()
+	for len(dir) < maxPath-50 {
+		dir = filepath.Join(dir, strings.Repeat("d", 40))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{maxPath, maxPath + 1} {
+		db, err := Open(filepath.Join(dir, strings.Repeat("f", n-len(dir)-1)), Process)
+		if err == nil {
+			_, err = db.ExecContext(t.Context(), "CREATE TABLE t (x)")
+			err = errors.Join(err, db.Close())
+		}
+		if long := n > maxPath; long != (err != nil) || long && !strings.Contains(err.Error(), "the path has 505 bytes, and SQLite opens at most 504") {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
