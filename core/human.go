@@ -127,7 +127,6 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 }
 
 func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
-	r := l.run
 	rec, ok := l.recorded(path)
 	if ok {
 		l.purse.spent(rec.used())
@@ -141,29 +140,11 @@ func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure
 	if err != nil {
 		return &NodeError{"human", path, err}, nil
 	}
-	if stop := l.begin(ctx, path); stop != nil {
-		return nil, stop
-	}
-	if !r.saving() {
-		return nil, fmt.Errorf("run %s: step %q: %w: give it one: a pause lives in it", r.key, path, ErrNoBackend)
-	}
-	if stop := l.purse.take(Usage{Steps: 1}, path); stop != nil {
-		return nil, stop
-	}
-	rec = &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), For: b.opts.whom, Started: r.engine.now()}
-	if b.opts.after > 0 {
-		rec.Due = rec.Started.Add(b.opts.after)
-	}
+	rec = &StepRecord{Path: path, For: b.opts.whom}
 	if rec.Output, err = b.prompt.Encode(&prompt); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}
-	if stop := r.save(ctx, rec); stop != nil {
-		return nil, stop
-	}
-	r.steps.Add(1)
-	r.engine.stepped(ctx, r, rec)
-	r.paused(rec, prompt)
-	return nil, errPaused
+	return nil, l.pause(ctx, rec, prompt, b.opts.after)
 }
 
 // resume goes on behind the pause where the answer is there.
@@ -188,4 +169,30 @@ func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) 
 		b.write(s, a)
 		return nil
 	})
+}
+
+// pause saves a new pause of path, for, and prompt as rec has them, that ends by itself after
+// the given time; 0: never.
+func (l *lane[S]) pause(ctx context.Context, rec *StepRecord, prompt string, after time.Duration) (stop error) {
+	r := l.run
+	if stop := l.begin(ctx, rec.Path); stop != nil {
+		return stop
+	}
+	if !r.saving() {
+		return fmt.Errorf("run %s: step %q: %w: give it one: a pause lives in it", r.key, rec.Path, ErrNoBackend)
+	}
+	if stop := l.purse.take(Usage{Steps: 1}, rec.Path); stop != nil {
+		return stop
+	}
+	rec.Status, rec.Token, rec.Started = Paused, r.engine.token(), r.engine.now()
+	if after > 0 {
+		rec.Due = rec.Started.Add(after)
+	}
+	if stop := r.save(ctx, rec); stop != nil {
+		return stop
+	}
+	r.steps.Add(1)
+	r.engine.stepped(ctx, r, rec)
+	r.paused(rec, prompt)
+	return errPaused
 }

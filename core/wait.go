@@ -53,22 +53,5 @@ func (b *wait[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 	case lasts <= 0:
 		return nil, nil
 	}
-	if stop := l.begin(ctx, path); stop != nil {
-		return nil, stop
-	}
-	if !r.saving() {
-		return nil, fmt.Errorf("run %s: wait %q: %w: give it one: a wait lives in it", r.key, path, ErrNoBackend)
-	}
-	if stop := l.purse.take(Usage{Steps: 1}, path); stop != nil {
-		return nil, stop
-	}
-	now := r.engine.now()
-	rec := &StepRecord{Path: path, Status: Paused, Token: r.engine.token(), Started: now, Due: now.Add(lasts)}
-	if stop := r.save(ctx, rec); stop != nil {
-		return nil, stop
-	}
-	r.steps.Add(1)
-	r.engine.stepped(ctx, r, rec)
-	r.paused(rec, "")
-	return nil, errPaused
+	return nil, l.pause(ctx, &StepRecord{Path: path}, "", lasts)
 }
