@@ -32,6 +32,15 @@
 // side during an upgrade: old runs wait for a program that knows their plan. [Adopting] lets
 // a new pipeline take the runs of an older plan.
 //
+// # Looking at jobs
+//
+// River's own UI lists the jobs with the names of their runs, and says which worker has them:
+//
+//	DATABASE_URL=postgres://… go run riverqueue.com/riverui/cmd/riverui@v0.22.0
+//
+// A job is completed when its worker is done with the run for now: also where the run has
+// failed, or is paused. How runs ended is shown by: flujo-harness runs --db postgres://…
+//
 // # What it needs
 //
 // The tables of River ([Migrate]) and of package postgres in one database, by connections

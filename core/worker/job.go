@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -22,6 +24,7 @@ type Drive struct {
 	// After is the number of the job that this one replaces, since its worker was lost
 	// or could not go on: 0 for none.
 	After    int64  `json:"after" river:"unique"`
+	Name     string `json:"name"`     // for people: that of the run, readable
 	Pipeline string `json:"pipeline"` // for people
 	Failures int    `json:"failures"` // of the jobs before that could not go on
 }
@@ -41,7 +44,17 @@ func options(queue string, at time.Time) *river.InsertOpts {
 
 // driveOf is the job that takes a run on.
 func driveOf(i core.RunInfo, after int64) Drive {
-	return Drive{Tenant: []byte(i.Key.Tenant), Run: []byte(i.Key.Run), Epoch: i.Epoch, After: after, Pipeline: i.Pipeline}
+	return Drive{Tenant: []byte(i.Key.Tenant), Run: []byte(i.Key.Run), Epoch: i.Epoch, After: after, Name: readable(i.Key.String()), Pipeline: i.Pipeline}
+}
+
+// readable replaces what is no text. PostgreSQL's JSON has no character 0.
+func readable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, name)
 }
 
 // Option changes how a pipeline is handled.

@@ -283,6 +283,10 @@ func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
 	if !errors.Is(err, core.ErrRunExists) || jobs() != 1 {
 		t.Errorf("enqueued again: error %v, %d jobs", err, jobs())
 	}
+	var name string
+	if err := w.pool.QueryRow(t.Context(), `SELECT args ->> 'name' FROM river_job`).Scan(&name); err != nil || name != "\ufffd\ufffd/r" {
+		t.Errorf("the job shows the run as %q, error %v", name, err)
+	}
 }
 
 // child starts a worker in a process of its own.
