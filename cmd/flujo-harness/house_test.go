@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 	"reports/quarantine":                   {"reports"},
 	"reports/analysis":                     {"reports", "reports/internal/text", "reports/history", "reports/quarantine"},
 	"reports/render":                       {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/live", "reports/analysis"},
-	"reports/live":                         {"reports"},
+	"reports/live":                         {"reports", "reports/internal/text"},
 	"reports/runner":                       {"reports", "reports/internal/text", "reports/ingest", "reports/live"},
 	"harness/instructions":                 nil,
 	"harness/machine":                      nil,

@@ -7,10 +7,12 @@
 package live
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
 // News is what a runner reports about once a second while tests run.
@@ -85,6 +87,44 @@ func (r *Run) Waiting() (n int) {
 		}
 	}
 	return n
+}
+
+// Ended says how many specs have ended, and failed: ["3 of 5 specs", "1 failed"].
+func (r *Run) Ended() (parts []string) {
+	specs := text.Plural(r.Done(), "spec")
+	if r.Known >= r.Done() && r.Known > 0 {
+		specs = text.Count(r.Done()) + " of " + text.Plural(r.Known, "spec")
+	}
+	parts = append(parts, specs)
+	if n := r.Counts.Failed; n > 0 {
+		parts = append(parts, text.Count(n)+" failed")
+	}
+	return parts
+}
+
+// Progress says how far a run is: ["3 of 5 specs", "1 failed", "1 package to begin", "about 72 s left"].
+func (r *Run) Progress() []string {
+	waiting := r.Waiting()
+	if r.Done() == 0 && waiting == len(r.Suites) {
+		return []string{"compiling " + text.Plural(waiting, "package")}
+	}
+	parts := r.Ended()
+	if waiting > 0 {
+		parts = append(parts, text.Plural(waiting, "package")+" to begin")
+	}
+	if r.Left >= 1 {
+		parts = append(parts, "about "+Rough(time.Duration(r.Left*float64(time.Second)))+" left")
+	}
+	return parts
+}
+
+// Rough writes a time in whole seconds: "34 s", "1 min 41 s".
+func Rough(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	if s < 100 {
+		return fmt.Sprintf("%d s", s)
+	}
+	return fmt.Sprintf("%d min %d s", s/60, s%60)
 }
 
 const (

@@ -2,7 +2,7 @@ package render
 
 import (
 	"fmt"
-	"time"
+	"strings"
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/internal/text"
@@ -37,7 +37,7 @@ func runningViews(runs []live.Following) (all []runningView) {
 }
 
 func newRunning(r *live.Following) runningView {
-	v := runningView{Word: "RUNNING", Tone: "inconclusive", Text: farText(&r.Run), Meta: reports.Visible(r.Command), Now: reports.Visible(r.Now)}
+	v := runningView{Word: "RUNNING", Tone: "inconclusive", Text: strings.Join(r.Progress(), ", ") + ".", Meta: reports.Visible(r.Command), Now: reports.Visible(r.Now)}
 	if r.Known > 0 {
 		v.Share = min(100, 100*float64(r.Done())/float64(r.Known))
 	}
@@ -46,7 +46,7 @@ func newRunning(r *live.Following) runningView {
 	}
 	if r.CutOff {
 		v.Word, v.Tone, v.Now = "CUT OFF", "broken", ""
-		v.Text = fmt.Sprintf("its process ended at %s, after %s. The history does not have this run.", r.Updated.UTC().Format("15:04:05 UTC"), doneText(&r.Run))
+		v.Text = fmt.Sprintf("its process ended at %s, after %s. The history does not have this run.", r.Updated.UTC().Format("15:04:05 UTC"), strings.Join(r.Ended(), ", "))
 	}
 	for i := range r.Suites {
 		v.Suites = append(v.Suites, newRunningSuite(&r.Suites[i], r.CutOff))
@@ -79,31 +79,6 @@ func newRunningSuite(s *live.Suite, cutOff bool) runningSuite {
 		v.Took = text.Took(text.Seconds(s.Seconds))
 	}
 	return v
-}
-
-// doneText is "120 of 356 specs, 2 failed".
-func doneText(r *live.Run) string {
-	line := text.Plural(r.Done(), "spec")
-	if r.Known >= r.Done() && r.Known > 0 {
-		line = fmt.Sprintf("%s of %s", text.Count(r.Done()), text.Plural(r.Known, "spec"))
-	}
-	return line + fmt.Sprintf(", %s failed", text.Count(r.Counts.Failed))
-}
-
-// farText says how far a run is.
-func farText(r *live.Run) string {
-	waiting := r.Waiting()
-	if waiting > 0 && waiting == len(r.Suites) {
-		return fmt.Sprintf("%s being compiled.", text.Plural(waiting, "package"))
-	}
-	line := doneText(r)
-	if waiting > 0 {
-		line += fmt.Sprintf(", %s to begin", text.Plural(waiting, "package"))
-	}
-	if r.Left >= 1 {
-		line += ", about " + text.Took(time.Duration(r.Left*float64(time.Second)).Round(time.Second)) + " left"
-	}
-	return line + "."
 }
 
 // beforeTheFirst is the page of a history without a run.

@@ -273,7 +273,7 @@ func TestServeShowsRunsInProgress(t *testing.T) {
 	address, _ := servingRuns(t, runs.get)
 	for _, path := range []string{"/", "/live"} {
 		_, body := fetch(t, "GET", address+path, "", liveToken)
-		for _, part := range []string{"4 of 10 specs, 1 failed, 1 package to begin, about 12.0 s left.", "orders &gt; pays", "orders/a_test.go:7", "got 495", "RUNNING"} {
+		for _, part := range []string{"4 of 10 specs, 1 failed, 1 package to begin, about 12 s left.", "orders &gt; pays", "orders/a_test.go:7", "got 495", "RUNNING"} {
 			if !strings.Contains(body, part) {
 				t.Errorf("%s lacks %q", path, part)
 			}

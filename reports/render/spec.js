@@ -26,6 +26,7 @@ function specPage(id) {
     box.append(el('h3', {}, ['This run']));
     Array.from(card.children).slice(1).forEach(function (c) { box.append(c.cloneNode(true)); });
     box.querySelectorAll('a[href^="#spec="]').forEach(function (a) { a.remove(); });
+    box.querySelectorAll('.repeated').forEach(function (e) { e.remove(); }); // the facts have it
   } else if (stateOf(i) === 1) {
     box.append(el('p', {}, ['Its message is not in this page, which has those of the first specs that fail: flujo-harness report --json has all.']));
   }

@@ -62,14 +62,14 @@ func (f *Follower) Tell(n live.News) {
 		}
 	}
 	if f.Progress.Live() {
-		f.Progress.Set(Far(&run), "")
+		f.Progress.Set(far(&run), "")
 		return
 	}
 	f.Progress.Set(run.Stage, "")
 	if now := f.Now(); f.beat.IsZero() {
 		f.beat = now
 	} else if now.Sub(f.beat) >= heartbeat {
-		f.say(fmt.Sprintf("  %s: %s", minutes(now.Sub(run.Started)), Far(&run)))
+		f.say(fmt.Sprintf("  %s: %s", live.Rough(now.Sub(run.Started)), far(&run)))
 	}
 }
 
@@ -177,38 +177,11 @@ func (f *Follower) short(name string) string {
 	return "./" + strings.TrimPrefix(strings.TrimPrefix(name, "./"), "/")
 }
 
-// Far says how far the tests of a run are.
-func Far(r *live.Run) string {
-	waiting := r.Waiting()
-	if r.Done() == 0 && waiting == len(r.Suites) {
-		return "compiling " + Plural(int64(waiting), "package")
-	}
-	var parts []string
-	if r.Known >= r.Done() && r.Known > 0 {
-		parts = append(parts, fmt.Sprintf("%s of %s", Grouped(int64(r.Done())), Plural(int64(r.Known), "spec")))
-	} else {
-		parts = append(parts, Plural(int64(r.Done()), "spec"))
-	}
-	if n := r.Counts.Failed; n > 0 {
-		parts = append(parts, Grouped(int64(n))+" failed")
-	}
-	if waiting > 0 {
-		parts = append(parts, Plural(int64(waiting), "package")+" to begin")
-	}
-	if r.Left >= 1 {
-		parts = append(parts, "about "+minutes(time.Duration(r.Left*float64(time.Second)))+" left")
-	}
+// far says how far the tests of a run are, and which runs now.
+func far(r *live.Run) string {
+	parts := r.Progress()
 	if r.Now != "" {
 		parts = append(parts, r.Now)
 	}
 	return strings.Join(parts, " · ")
-}
-
-// minutes writes a time as the summary does: "34 s", "1 min 41 s".
-func minutes(d time.Duration) string {
-	s := int(d.Round(time.Second).Seconds())
-	if s < 100 {
-		return fmt.Sprintf("%d s", s)
-	}
-	return fmt.Sprintf("%d min %d s", s/60, s%60)
 }

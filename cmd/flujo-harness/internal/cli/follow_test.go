@@ -85,7 +85,7 @@ func TestFar(t *testing.T) {
 		"1,200 specs":                       {Counts: reports.Counts{Passed: 1200}, Known: 5, Left: -1},
 		"3 of 5 specs · 1 failed · about 72 s left · orders > adds": {Counts: reports.Counts{Passed: 2, Failed: 1}, Known: 5, Left: 72.2, Now: "orders > adds"},
 	} {
-		if got := Far(&r); got != want {
+		if got := far(&r); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
