@@ -22,7 +22,7 @@ import (
 //	var _ = suites.DescribeBackend("postgres", open, coretest.Durable)
 func DescribeBackend(name string, open coretest.Opener, life coretest.Life, decorators ...any) bool {
 	here := types.NewCodeLocation(1)
-	first := backends.claim(name)
+	first := backends.reserve(name)
 	if first {
 		coretest.Serve(name, open)
 	}
@@ -38,7 +38,7 @@ func DescribeBackend(name string, open coretest.Opener, life coretest.Life, deco
 				}
 			})
 		}
-		its("does what is demanded of it:", "conformance", coretest.ConformanceCases(func(t testing.TB) core.Backend {
+		its("meets the requirements:", "conformance", coretest.ConformanceCases(func(t testing.TB) core.Backend {
 			b, err := open(context.Background(), filepath.Join(t.TempDir(), "runs"))
 			if err != nil {
 				t.Fatalf("open: %v", err)
@@ -47,8 +47,8 @@ func DescribeBackend(name string, open coretest.Opener, life coretest.Life, deco
 		}))
 		its("in histories of any kind:", "conformance", coretest.ModelCases(open, life))
 		if life == coretest.Durable {
-			its("behind kill -9:", "recovery", coretest.RecoveryCases(name, open, everyFourth))
-			its("beside a process that wakes up late:", "recovery", coretest.FencingCases(name, open))
+			its("after kill -9:", "recovery", coretest.RecoveryCases(name, open, everyFourth))
+			its("with a process that wakes up late:", "recovery", coretest.FencingCases(name, open))
 		}
 	})...)
 }

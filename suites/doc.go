@@ -27,7 +27,7 @@
 //
 //   - of the descriptions: outcome, replay, isolation, budget, recovery,
 //     human-in-the-loop, conformance, persistence-overhead;
-//   - of this project's suites, besides: pipeline, loops, error-recovery, messages,
+//   - of this project's suites, in addition: pipeline, loops, error-recovery, messages,
 //     success-conditions, test-doubles, serialization, compatibility, comparison, gate,
 //     matchers, self-check.
 //

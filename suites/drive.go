@@ -13,13 +13,13 @@ import (
 // drive configures how a case is executed.
 type drive struct {
 	key     core.RunKey
-	open    func(context.Context) (core.Backend, error) // once for each process
-	through core.Backend                                // what the engine saves through, in place of what is opened; nil: that
+	open    func(context.Context) (core.Backend, error) // called once per process
+	through core.Backend                                // backend of the engine; nil means the opened one
 	options []core.Option
-	budget  core.Budget // in place of the pipeline's own; zero: that
-	larger  bool        // the run has stopped for a smaller budget
-	twice   bool        // each pause is also answered with a wrong token, and a second time
-	again   bool        // goes on behind a save that failed
+	budget  core.Budget // replaces that of the pipeline unless it is zero
+	larger  bool        // the run has stopped because of a smaller budget
+	twice   bool        // answer each pause with a wrong token, too, and a second time
+	again   bool        // continue after a failed save
 }
 
 // mostProcesses is the maximum number of resumptions of one run, more than any run that ends needs.
@@ -44,7 +44,7 @@ func (c *subject[S, A]) to(ctx context.Context, d drive) (*Ran[S], error) {
 		}
 		r := *ran
 		r.backend, r.engine = b, core.NewEngine(append([]core.Option{core.WithBackend(b)}, d.options...)...)
-		if d.through != nil { // only where there are no options
+		if d.through != nil { // never together with options
 			r.engine = core.NewEngine(core.WithBackend(d.through))
 		}
 		ran, more, err = c.process(ctx, d, &r)
@@ -56,7 +56,7 @@ func (c *subject[S, A]) to(ctx context.Context, d drive) (*Ran[S], error) {
 		}
 		d.larger = false
 	}
-	return ran, fmt.Errorf("case %q: the run was taken up %d times and has not ended: %w", c.Name, mostProcesses, orNothing(ran.Err))
+	return ran, fmt.Errorf("case %q: the run was resumed %d times and has not ended: %w", c.Name, mostProcesses, orNothing(ran.Err))
 }
 
 // process executes the next part of the run, if there is one.
@@ -78,7 +78,7 @@ func (c *subject[S, A]) process(ctx context.Context, d drive, r *Ran[S]) (next *
 		input := asText(c.Input)
 		next = r.next(func() (core.Result[S], error) { return core.Run(scripted, r.engine, r.pipeline, d.key, c.Input) })
 		if now := asText(c.Input); now != input {
-			err = fmt.Errorf("the run has changed its Input, from %s to %s: the copies that are made of the scope share memory with it: look at its Clone methods", input, now)
+			err = fmt.Errorf("the run has changed its Input, from %s to %s, because copies of the scope share memory with it: check its Clone methods", input, now)
 		}
 	case before.Status == core.Paused && answer != nil:
 		next, err = r.say(scripted, d, pause, answer.With)
@@ -156,7 +156,7 @@ func checkScripts(book *stubs.Book, before, after core.Snapshot) error {
 	ended := after.Status == core.Completed || after.Status == core.Failed
 	for _, err := range each(book.Verify()) {
 		var left *stubs.LeftoverError
-		if !errors.As(err, &left) || left.PerRun && ended { // how often steps are called is the plan's to say: this is one run
+		if !errors.As(err, &left) || left.PerRun && ended { // replies for further runs may be left, because this is one run
 			errs = append(errs, err)
 		}
 	}

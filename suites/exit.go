@@ -14,7 +14,7 @@ func HaveExitReason(reason core.ExitReason) *ExitMatcher { return exitMatcher(re
 
 // ExitMatcher is the matcher returned by [HaveExitReason].
 type ExitMatcher struct {
-	claim
+	runMatcher
 	reason core.ExitReason
 }
 
@@ -26,7 +26,7 @@ func exitMatcher(reason core.ExitReason, path string) *ExitMatcher {
 	if path != "" {
 		want = fmt.Sprintf("have ended the loop %q for %q", path, reason)
 	}
-	return &ExitMatcher{claim{"HaveExitReason", takesRuns, want, func(f facts) (bool, error) {
+	return &ExitMatcher{runMatcher{"HaveExitReason", takesRuns, want, func(f facts) (bool, error) {
 		if f.result == nil {
 			return false, fmt.Errorf("HaveExitReason wants %s; it got only an error or counts", takesRuns)
 		}
@@ -40,7 +40,7 @@ func exitMatcher(reason core.ExitReason, path string) *ExitMatcher {
 		case len(exits) == 0:
 			return false, fmt.Errorf("HaveExitReason: no loop of %s has ended\n%s", f.what, f.table())
 		case path == "" && len(exits) > 1:
-			return false, fmt.Errorf("HaveExitReason: several loops of %s have ended: say which, with Of: %q", f.what, known)
+			return false, fmt.Errorf("HaveExitReason: several loops of %s have ended: select one with Of: %q", f.what, known)
 		case path == "":
 			exit = exits[known[0]]
 		case !ok:

@@ -86,11 +86,11 @@ func (f facts) ended() error {
 	case core.Completed, core.Failed, core.Paused, core.Stopped:
 		return nil
 	}
-	cause := "it was cut off, or is under way"
+	cause := "it was interrupted or is in progress"
 	if f.err != nil {
 		cause = f.err.Error()
 	}
-	return fmt.Errorf("nothing can be said: %s has not ended: %s\n%s", f.what, cause, f.table())
+	return fmt.Errorf("unknown: %s has not ended: %s\n%s", f.what, cause, f.table())
 }
 
 // valid returns an error if the test is at fault.
@@ -139,7 +139,7 @@ func (f facts) table() string {
 	if f.result != nil {
 		for _, path := range slices.Sorted(maps.Keys(f.result.Exits)) {
 			e := f.result.Exits[path]
-			fmt.Fprintf(&b, "  loop %q ended behind %d iteration(s): %s\n", path, e.Iterations, e.Reason)
+			fmt.Fprintf(&b, "  loop %q ended after %d iteration(s): %s\n", path, e.Iterations, e.Reason)
 		}
 	}
 	if f.saves != nil {

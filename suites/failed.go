@@ -19,10 +19,10 @@ func HaveFailedAt(path string) types.GomegaMatcher {
 	})
 }
 
-// ofError returns a claim about why a run ended. If that is unknown, the matcher returns an error.
-func ofError(name, want string, holds func(facts) (bool, error)) claim {
+// ofError returns a matcher for why a run ended. If that is unknown, the matcher returns an error.
+func ofError(name, want string, holds func(facts) (bool, error)) runMatcher {
 	const takes = "a run or its failure: the *suites.Ran of suites.Run, or the error of core.Run"
-	return claim{name, takes, want, func(f facts) (bool, error) {
+	return runMatcher{name, takes, want, func(f facts) (bool, error) {
 		if err := f.valid(); err != nil {
 			return false, err
 		}
@@ -35,7 +35,7 @@ func ofError(name, want string, holds func(facts) (bool, error)) claim {
 			}
 			return holds(f)
 		case f.err == nil && (f.result.Status == core.Failed || f.result.Status == core.Stopped):
-			return false, fmt.Errorf("%s wants %s: neither a result nor a snapshot says at which path it was, or for want of what", name, takes)
+			return false, fmt.Errorf("%s wants %s: a result or a snapshot does not contain the path of the failure or the exhausted resource", name, takes)
 		}
 		if err := f.ended(); err != nil {
 			return false, err

@@ -126,13 +126,13 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 	},
 		Entry("another outcome", "The pipeline defective other outcome: ends as it should", `to have failed at "a", but it has completed`),
 		Entry("another scope", "The pipeline defective other scope: ends as it should", "to equal\n    <string>: bad"),
-		Entry("no outcome", "The pipeline defective no outcome: ends as it should", "say what must come of the run"),
+		Entry("no outcome", "The pipeline defective no outcome: ends as it should", "set the expected one"),
 		Entry("replies that are left", "The pipeline defective replies left: ends as it should", "The run left the others unread"),
 		Entry("a script that runs dry, whatever NotTo says", "The pipeline defective ran dry: ends as it should", "ran dry"),
 		Entry("an answer that nobody asked for", "The pipeline defective unasked: ends as it should", "answers that nobody asked for"),
-		Entry("a fault for good", "The pipeline defective disk is gone: ends the same in spite of its faults", "was taken up 200 times and has not ended: resume run suite/case: disk is gone"),
-		Entry("an agent that depends on its process", "The pipeline defective who am I: ends the same when its process is killed at any save", "killed behind commit 2 of 4 it is another run"),
-		Entry("an agent that depends on what ran before, when budgets end", "The pipeline defective counts calls: stops where its budget ends, and goes on with a larger one", "stopped for want of calls and resumed it is another run"),
+		Entry("a fault for good", "The pipeline defective disk is gone: ends the same in spite of its faults", "was resumed 200 times and has not ended: resume run suite/case: disk is gone"),
+		Entry("an agent that depends on its process", "The pipeline defective who am I: ends the same when its process is killed at any save", "killed after commit 2 of 4 it is another run"),
+		Entry("an agent that depends on what ran before, when budgets end", "The pipeline defective counts calls: stops where its budget ends, and goes on with a larger one", "stopped out of calls and resumed it is another run"),
 		Entry("an agent that depends on what ran before, beside others", "The pipeline defective counts calls: shares nothing between steps, branches and runs at once", "with isolation checks it is another run"),
 		Entry("a step that does not write what the agent said", "The pipeline counting writes: can be replayed from its records", "the difference: replay: step \"a\" makes another scope"),
 		Entry("a name that is taken", "The pipeline defective twice: has a name of its own", "two cases of a pipeline are described as twice"),
@@ -140,7 +140,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Entry("a workload whose name is taken", "What durability costs defective has a name of its own", "two workloads are described as defective"),
 		Entry("an alias of its input", "The pipeline aliasing input: ends as it should", "has changed its Input"),
 		Entry("an alias of the scope", "The pipeline aliasing step: shares nothing between steps, branches and runs at once", "which it must not reach"),
-		Entry("a backend that forgets", "The backend forgetful beside a process that wakes up late: a process that is woken behind the claim is refused", "run not found"),
+		Entry("a backend that forgets", "The backend forgetful with a process that wakes up late: a process that is woken behind the claim is refused", "run not found"),
 	)
 
 	It("nothing else in them", func() {

@@ -10,15 +10,15 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// children are processes that run cases and are killed meanwhile.
+// children are processes that are killed while they run a case.
 var children = coretest.Children[killing]{Variable: "FLUJO_SUITES_CASE"}
 
 // killing configures a child process that runs a case and kills itself with SIGKILL.
 type killing struct {
 	Pipeline, Case string
-	Path           string // of the database
-	Commit         int    // at which one, from 1
-	Before         bool   // it, rather than behind it
+	Path           string // path of the database
+	Commit         int    // number of the commit at which the process is killed, from 1
+	Before         bool   // before the commit instead of after it
 }
 
 // serve runs the case of a killing in this process and does not return.

@@ -37,7 +37,7 @@ func (m *leaks) Match(actual any) (bool, error) {
 		return false, fmt.Errorf("nothing can be said: the function failed: %w", err)
 	}
 	var found []string
-	for range 3 { // a busy machine lets them wait
+	for range 3 { // on a busy machine they may not have run yet
 		if err = goleak.Find(before); err == nil {
 			break
 		}
@@ -58,7 +58,7 @@ func (m *leaks) Match(actual any) (bool, error) {
 	return m.found == "", nil
 }
 
-// openFiles counts the descriptors of this process by what they are open on.
+// openFiles counts the descriptors of this process by the files that they refer to.
 func openFiles() (map[string]int, error) {
 	p, err := process.NewProcess(int32(os.Getpid()))
 	if err != nil {
@@ -71,8 +71,8 @@ func openFiles() (map[string]int, error) {
 	count := map[string]int{}
 	for _, f := range all {
 		switch {
-		case strings.HasPrefix(f.Path, "anon_inode:"): // what the runtime waits with
-		case strings.HasPrefix(f.Path, "/proc/"): // this list
+		case strings.HasPrefix(f.Path, "anon_inode:"): // pollers of the runtime
+		case strings.HasPrefix(f.Path, "/proc/"): // opened to read this list
 		default:
 			count[strings.TrimSuffix(f.Path, " (deleted)")]++
 		}
@@ -80,7 +80,7 @@ func openFiles() (map[string]int, error) {
 	return count, nil
 }
 
-// more lists what there is more of than before.
+// more lists the files with more descriptors than before.
 func more(before, now map[string]int) (paths []string) {
 	for path, n := range now {
 		if n > before[path] {

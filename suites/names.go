@@ -7,7 +7,7 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// names of what is described in this program: children are told by them what to do.
+// names are the names of the descriptions in this program, by which child processes find their work.
 type names struct {
 	what  string
 	taken map[string]bool
@@ -19,21 +19,21 @@ var (
 	workloads = names{what: "workloads", taken: map[string]bool{}}
 )
 
-// claim reports whether the name was free.
-func (n names) claim(name string) bool {
+// reserve takes a name and reports whether it was free.
+func (n names) reserve(name string) bool {
 	free := !n.taken[name]
 	n.taken[name] = true
 	return free
 }
 
-// refuse makes a spec that fails, in place of those of a name that was taken.
+// refuse defines a failing spec in place of those of a description with a duplicate name.
 func (n names) refuse(name string, at types.CodeLocation) {
 	It("has a name of its own", at, Label("category:self-check"), func() {
-		Fail("two " + n.what + " are described as " + name + ": rename one: child processes find their work by it")
+		Fail("two " + n.what + " are described as " + name + ": rename one, because child processes find their work by name")
 	})
 }
 
-// labelled is a label of the scheme of this package.
+// labelled returns a label "key:name" without the characters that label filters reserve.
 func labelled(key, name string) Labels {
 	return Label(key + ":" + strings.Trim(strings.NewReplacer("&", "-", "|", "-", "!", "-", ",", "-", "(", "-", ")", "-", "/", "-", ":", "-").Replace(name), "- "))
 }

@@ -32,7 +32,7 @@ import (
 // completely in JSON.
 func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 	here := types.NewCodeLocation(1)
-	first := workloads.claim(w.Name)
+	first := workloads.reserve(w.Name)
 	if first {
 		harness.Serve(w)
 	}

@@ -15,24 +15,23 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// DescribePipeline describes a pipeline by a table of cases. build makes it of its
-// agents, as the program does; agents are the scripted ones of all cases. For each case
-// there are specs that the run
+// DescribePipeline describes a pipeline by a table of cases. build builds it from its agents, as the
+// program does; agents are the scripted agents of all cases. For each case there are specs that the
+// run
 //
-//   - ends as the case says (category:outcome);
+//   - ends as the case requires (category:outcome);
 //   - can be replayed from its records (category:replay);
-//   - shares nothing between steps, branches and runs at once (category:isolation);
-//   - stops where its budget ends, and goes on with a larger one (category:budget);
-//   - takes one answer to each pause, from any process (category:human-in-the-loop);
-//   - ends the same in spite of the faults of the case, and when its process is killed
-//     at any save (category:recovery).
+//   - shares nothing between steps, branches and concurrent runs (category:isolation);
+//   - stops when its budget is exhausted and continues with a larger one (category:budget);
+//   - accepts one answer to each pause, from any process (category:human-in-the-loop);
+//   - has the same result with the faults of the case, and if its process is killed at any save
+//     (category:recovery).
 //
-// All have the label "workload:" with the name. Scripts are sized from the plan, and
-// looked at behind every run: one that ran dry, or of which replies are left, fails the
-// spec. Agents must depend on their requests alone, and not on the names of runs.
+// All have the label "workload:NAME". Scripts are sized from the plan and checked after every run: an
+// exhausted script and unused replies fail the spec. Agents must depend only on their requests, and
+// not on the names of runs.
 //
-// Call it at the level of the package: what is killed is this test program, started
-// again.
+// Call it at package level, because it starts this test program again to kill it.
 //
 //	var _ = suites.DescribePipeline("order", newOrder, scripted,
 //		suites.Case[Order, Agents]{Name: "is shipped", Input: Order{ID: 1}, Outcome: suites.HaveCompleted()})
@@ -42,7 +41,7 @@ func DescribePipeline[S, A any](name string, build func(A) (*core.Pipeline[S], e
 	for _, c := range cases {
 		subjects = append(subjects, &subject[S, A]{c, build, agents, here})
 	}
-	first := pipelines.claim(name)
+	first := pipelines.reserve(name)
 	if first {
 		serve(name, subjects)
 	}
@@ -54,7 +53,7 @@ func DescribePipeline[S, A any](name string, build func(A) (*core.Pipeline[S], e
 		seen := names{"cases of a pipeline", map[string]bool{}}
 		for _, c := range subjects {
 			Describe(c.Name+":", here, func() {
-				if !seen.claim(c.Name) {
+				if !seen.reserve(c.Name) {
 					seen.refuse(c.Name, here)
 					return
 				}
@@ -69,7 +68,7 @@ var caseKey = core.RunKey{Tenant: "suite", Run: "case"}
 
 func (c *subject[S, A]) describe(pipeline string) {
 	It("ends as it should", c.at, Label("category:outcome"), func(ctx SpecContext) {
-		Expect(c.Outcome).NotTo(BeNil(), "the case has no Outcome: say what must come of the run: suites.HaveCompleted() …")
+		Expect(c.Outcome).NotTo(BeNil(), "the case has no Outcome: set the expected one, for example suites.HaveCompleted()")
 		ran := c.undisturbed(ctx)
 		Expect(ran).To(c.Outcome)
 		if c.Scope != nil {
@@ -147,11 +146,11 @@ func (c *subject[S, A]) isolated(ctx SpecContext) {
 	for i := range atOnce {
 		Expect(errs[i]).NotTo(HaveOccurred())
 		Expect(runs[i].facts().ended()).To(Succeed())
-		c.same(want, runs[i].Saved, "beside %d others", atOnce-1)
+		c.same(want, runs[i].Saved, "concurrently with %d others", atOnce-1)
 	}
 }
 
-// budgeted lets the run stop one call, or one step, before its end.
+// budgeted gives the run a budget of one call, or one step, less than it needs.
 func (c *subject[S, A]) budgeted(ctx SpecContext) {
 	want := c.undisturbed(ctx)
 	used, small, resource := want.Result.Usage, core.Budget{}, "calls"
@@ -167,14 +166,13 @@ func (c *subject[S, A]) budgeted(ctx SpecContext) {
 	stopped := c.end(ctx, d)
 	Expect(stopped).To(HaveStoppedFor(resource))
 	d.budget, d.larger = core.Budget{}, true
-	c.same(want.Saved, c.end(ctx, d).Saved, "stopped for want of %s and resumed", resource)
+	c.same(want.Saved, c.end(ctx, d).Saved, "stopped out of %s and resumed", resource)
 }
 
-// mostKills bounds how often the process of one case is killed.
+// mostKills is the maximum number of times that the process of one case is killed.
 const mostKills = 32
 
-// mortal kills the process of the run at each of its saves, or at as many, evenly
-// spread, as there is time for.
+// mortal kills the process of the run at each of its saves, or at mostKills of them, evenly spread.
 func (c *subject[S, A]) mortal(ctx SpecContext, pipeline string) {
 	b := core.NewMemory()
 	want := c.end(ctx, drive{key: caseKey, open: kept(b)}).Saved
@@ -188,7 +186,7 @@ func (c *subject[S, A]) mortal(ctx SpecContext, pipeline string) {
 		k := killing{Pipeline: pipeline, Case: c.Name, Path: filepath.Join(GinkgoT().TempDir(), "runs.db"), Commit: max(at, 1), Before: at == 0}
 		ran, err := c.killed(ctx, k)
 		Expect(err).NotTo(HaveOccurred())
-		c.same(want, ran.Saved, "killed behind commit %d of %d", at, commits)
+		c.same(want, ran.Saved, "killed after commit %d of %d", at, commits)
 	}
-	GinkgoWriter.Printf("killed %d times, behind %d commits: the same run each time\n", kills+1, commits)
+	GinkgoWriter.Printf("killed %d times, at %d commits: the same run each time\n", kills+1, commits)
 }

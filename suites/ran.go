@@ -9,13 +9,13 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Ran is a run as a spec looks at it: what the engine returned, and what is saved.
-// The matchers of this package take it, and show in their failures what is saved.
+// Ran is an executed run: the result of the engine and the saved records, which the matchers of this
+// package print when they fail.
 type Ran[S any] struct {
 	Result core.Result[S]
-	Err    error         // what core.Run, Signal or Resume returned
-	Saved  core.Snapshot // zero where nothing is saved
-	Saves  int64         // made for it so far, counted by the backend: nobody else may save there meanwhile
+	Err    error         // error of core.Run, Signal or Resume
+	Saved  core.Snapshot // zero if nothing is saved
+	Saves  int64         // saves made for it, counted by the backend, which no other run may use at the same time
 
 	key      core.RunKey
 	pipeline *core.Pipeline[S]
@@ -23,8 +23,8 @@ type Ran[S any] struct {
 	engine   *core.Engine
 }
 
-// Run runs the pipeline over the backend, which may be nil, under a new key. It never
-// fails the spec: say with a matcher what is expected.
+// Run executes the pipeline with a new key on the backend, which may be nil. It never fails the spec;
+// use a matcher for that.
 func Run[S any](ctx context.Context, b core.Backend, p *core.Pipeline[S], key core.RunKey, scope S, opts ...core.Option) *Ran[S] {
 	if b != nil {
 		opts = append(slices.Clip(opts), core.WithBackend(b))
@@ -33,7 +33,7 @@ func Run[S any](ctx context.Context, b core.Backend, p *core.Pipeline[S], key co
 	return r.next(func() (core.Result[S], error) { return core.Run(ctx, r.engine, p, key, scope) })
 }
 
-// Answer answers the pause at path, and returns the run as it is behind it.
+// Answer answers the pause at path, continues the run and returns its new state. r is unchanged.
 func (r *Ran[S]) Answer(ctx context.Context, path string, answer any) *Ran[S] {
 	for _, p := range r.Result.Pauses {
 		if p.Path == path {
@@ -47,12 +47,12 @@ func (r *Ran[S]) Answer(ctx context.Context, path string, answer any) *Ran[S] {
 	})
 }
 
-// Resume goes on with the run, and returns it as it is behind that.
+// Resume resumes the run and returns its new state. r is unchanged.
 func (r *Ran[S]) Resume(ctx context.Context) *Ran[S] {
 	return r.next(func() (core.Result[S], error) { return core.Resume(ctx, r.engine, r.pipeline, r.key) })
 }
 
-// next is the run behind one more call of the engine.
+// next returns the run after another call of the engine.
 func (r *Ran[S]) next(call func() (core.Result[S], error)) *Ran[S] {
 	n := *r
 	if r.backend == nil {
@@ -62,7 +62,7 @@ func (r *Ran[S]) next(call func() (core.Result[S], error)) *Ran[S] {
 	before := r.backend.Counts().Saves
 	n.Result, n.Err = call()
 	n.Saves += r.backend.Counts().Saves - before
-	snap, err := r.backend.Load(context.Background(), r.key) // also where the spec's context has ended
+	snap, err := r.backend.Load(context.Background(), r.key) // even if the context of the spec has ended
 	if err == nil {
 		n.Saved = snap
 	} else if !errors.Is(err, core.ErrRunNotFound) {

@@ -10,21 +10,21 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// ReplayIdentically succeeds where the pipeline makes of the recorded outputs and
-// answers of a run the recorded scopes, step by step, and the recorded end. A run that
-// was cut off, or has stopped, is compared as far as it came. It takes a *Ran or a
-// core.Snapshot. Records of another plan, and of nothing, are an error.
+// ReplayIdentically succeeds if the pipeline computes from the recorded outputs and answers of a run
+// the recorded scope of each step and the recorded end. If the run was interrupted or has stopped,
+// its records are compared. It accepts a *Ran or a core.Snapshot. Records of another plan and a run
+// without records are an error.
 func ReplayIdentically[S any](p *core.Pipeline[S]) types.GomegaMatcher {
 	m := &replays{replay: func(s core.Snapshot) (core.Status, error) {
 		res, err := core.Replay(context.Background(), p, s)
 		return res.Status, err
 	}}
-	m.claim = claim{"ReplayIdentically", "what is saved of a run: a *suites.Ran with a backend, or a core.Snapshot", "replay identically", m.identical}
+	m.runMatcher = runMatcher{"ReplayIdentically", "what is saved of a run: a *suites.Ran with a backend, or a core.Snapshot", "replay identically", m.identical}
 	return m
 }
 
 type replays struct {
-	claim
+	runMatcher
 	replay func(core.Snapshot) (core.Status, error)
 	found  error // the first difference
 }
@@ -33,7 +33,7 @@ func (m *replays) identical(f facts) (bool, error) {
 	m.found = nil
 	switch {
 	case f.saved == nil:
-		return false, fmt.Errorf("ReplayIdentically wants %s: of this nothing is saved", m.takes)
+		return false, fmt.Errorf("ReplayIdentically wants %s; this has no saved records", m.takes)
 	case len(f.saved.Steps) == 0:
 		return false, fmt.Errorf("ReplayIdentically: %s has no record to replay\n%s", f.what, f.table())
 	}
@@ -66,5 +66,5 @@ func orNothing(err error) error {
 
 // FailureMessage implements types.GomegaMatcher.
 func (m *replays) FailureMessage(actual any) string {
-	return fmt.Sprintf("%s\nthe difference: %v", m.claim.FailureMessage(actual), m.found)
+	return fmt.Sprintf("%s\nthe difference: %v", m.runMatcher.FailureMessage(actual), m.found)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Hold succeeds where a [thresholds.Verdict] held, and fails where it is broken. Where
-// it is inconclusive or invalid it is an error, which neither To nor NotTo accepts:
-// what was not found out must not pass by accident.
+// Hold succeeds if a [thresholds.Verdict] is held, and fails if it is broken. An inconclusive or
+// invalid verdict is an error, which fails both To and NotTo, so that an undecided question never
+// passes by accident.
 func Hold() types.GomegaMatcher { return holds{} }
 
 type holds struct{}
@@ -57,7 +57,7 @@ func told(actual any) string {
 	return j.String()
 }
 
-// Samples are the durations of a measurement of a gmeasure experiment, in ns, for
+// Samples returns the durations of a measurement of a gmeasure experiment, in ns, as input for
 // harness.FromSamples.
 func Samples(e *gmeasure.Experiment, measurement string) ([]float64, error) {
 	m := e.Get(measurement)

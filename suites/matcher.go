@@ -2,11 +2,11 @@ package suites
 
 import "fmt"
 
-// claim is a matcher for a property of a run.
-type claim struct {
-	name  string // of the matcher
-	takes string // what it can be given
-	want  string // "have completed"
+// runMatcher is a matcher for a property of a run.
+type runMatcher struct {
+	name  string // name of the matcher
+	takes string // description of the values that it accepts
+	want  string // property, such as "have completed"
 	holds func(facts) (bool, error)
 }
 
@@ -14,7 +14,7 @@ type claim struct {
 const takesRuns = "a run: the *suites.Ran of suites.Run, a core.Result, or a core.Snapshot"
 
 // Match implements types.GomegaMatcher.
-func (c claim) Match(actual any) (bool, error) {
+func (c runMatcher) Match(actual any) (bool, error) {
 	f, err := factsOf(c.name, c.takes, actual)
 	if err != nil {
 		return false, err
@@ -23,12 +23,12 @@ func (c claim) Match(actual any) (bool, error) {
 }
 
 // FailureMessage implements types.GomegaMatcher.
-func (c claim) FailureMessage(actual any) string { return c.message(actual, "to ") }
+func (c runMatcher) FailureMessage(actual any) string { return c.message(actual, "to ") }
 
 // NegatedFailureMessage implements types.GomegaMatcher.
-func (c claim) NegatedFailureMessage(actual any) string { return c.message(actual, "not to ") }
+func (c runMatcher) NegatedFailureMessage(actual any) string { return c.message(actual, "not to ") }
 
-func (c claim) message(actual any, to string) string {
+func (c runMatcher) message(actual any, to string) string {
 	f, err := factsOf(c.name, c.takes, actual)
 	if err != nil {
 		return err.Error()
@@ -43,9 +43,9 @@ func (c claim) message(actual any, to string) string {
 	return text
 }
 
-// ofRun returns a claim about how a run ended. If that is unknown, the matcher returns an error.
-func ofRun(name, want string, holds func(facts) (bool, error)) claim {
-	return claim{name, takesRuns, want, func(f facts) (bool, error) {
+// ofRun returns a matcher for how a run ended. If that is unknown, the matcher returns an error.
+func ofRun(name, want string, holds func(facts) (bool, error)) runMatcher {
+	return runMatcher{name, takesRuns, want, func(f facts) (bool, error) {
 		if f.result == nil {
 			return false, fmt.Errorf("%s wants %s; it got only an error or counts", name, takesRuns)
 		}
