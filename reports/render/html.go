@@ -26,8 +26,8 @@ import (
 //go:embed page.html.tmpl repositories.html.tmpl panels.html.tmpl page.css page.js specs.js spec.js
 var templates embed.FS
 
-// pageTemplate is parsed where a page is written: most commands write none, and every session
-// of a measurement is a process of this program.
+// pageTemplate is parsed lazily: most commands write no page, and every session of a measurement
+// is a process of this program, which should start quickly.
 var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page.html.tmpl").ParseFS(templates, "page.html.tmpl", "repositories.html.tmpl", "panels.html.tmpl", "page.css", "page.js", "specs.js", "spec.js"))
 })
@@ -38,8 +38,7 @@ var (
 	scriptSource = sync.OnceValue(func() string { return sourceOf("script") })
 )
 
-// sourceOf hashes what stands in the page: the template engine may have left out
-// comments.
+// sourceOf hashes an element as the template engine writes it, which may be without its comments.
 func sourceOf(element string) string {
 	var text bytes.Buffer
 	if err := pageTemplate().ExecuteTemplate(&text, element, nil); err != nil {
@@ -50,8 +49,8 @@ func sourceOf(element string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// policy is the Content-Security-Policy of a page: nothing from anywhere, one style
-// and one script by their hashes. A live page may ask its own server for news.
+// policy returns the Content-Security-Policy of a page: it forbids everything except one style and
+// one script, by their hashes, and requests of a live page to its own server.
 func policy(live bool) string {
 	p := "default-src 'none'; style-src " + styleSource() + "; script-src " + scriptSource() + "; img-src data:; base-uri 'none'; form-action 'none'"
 	if live {
@@ -60,9 +59,9 @@ func policy(live bool) string {
 	return p
 }
 
-// Render writes the account as one page that stands alone: no network, nothing beside
-// it; it can be mailed, archived and printed, and read without JavaScript. Nothing is
-// written when the page cannot be made.
+// Render writes the analysis as one self-contained page, which needs no network and no other files:
+// it can be mailed, archived, printed, and read without JavaScript. If the page cannot be created,
+// nothing is written.
 func Render(w io.Writer, a *analysis.Analysis) error { return render(w, newPage(a, attachedFiles{})) }
 
 // RenderIn is [Render] for a page in a folder, from which attached files are linked.
@@ -83,10 +82,10 @@ func render(w io.Writer, p page) error {
 	return nil
 }
 
-// plainASCII writes the few characters beyond ASCII of a page as references: a browser keeps a
-// page of ASCII in half the memory, and reads it in two thirds of the time. A page that is in
-// another script stays as it is, for references are longer. Neither scripts nor styles have such
-// characters: in them a reference would be text.
+// plainASCII replaces characters beyond ASCII by references: a browser needs half the memory for a
+// page in ASCII, and two thirds of the time to parse it. A page with many such characters is
+// unchanged, because references are longer. Scripts and styles must not contain such characters,
+// since references do not work in them.
 func plainASCII(page []byte) []byte {
 	const most = 50 // bytes of ASCII for each other byte
 	others := 0
@@ -113,20 +112,18 @@ func plainASCII(page []byte) []byte {
 	return b.Bytes()
 }
 
-// Policy is what the template puts into the page.
+// Policy returns the policy for the template.
 func (p page) Policy() string { return policy(p.Live != "") }
 
-// messagesDir is the folder, beside the page, of messages that are too long for it.
+// messagesDir is the folder, next to the page, for messages that are too long for it.
 const messagesDir = "messages"
 
 var messageName = regexp.MustCompile(`^[0-9a-f]{16}\.txt$`)
 
-// WriteReport renders the account into index.html of the folder dir, which is created
-// where it is missing, and returns the path of the file. The page replaces an older
-// one at once: whoever reads it sees one or the other, never half. Failures too long
-// for the page are written in full beside it, in files named by a hash; those of an
-// older page go. Nothing is written outside of dir, whatever tests are called and
-// wherever links in it lead.
+// WriteReport writes the page into index.html of the folder dir, which it creates if necessary, and
+// returns the path of the file. It replaces an older page atomically. Messages too long for the page
+// are written completely into files next to it, named by a hash; those of an older page are removed.
+// Nothing is written outside of dir, regardless of the names of tests and of links in dir.
 func WriteReport(dir string, a *analysis.Analysis) (string, error) {
 	fail := func(err error) (string, error) {
 		return "", fmt.Errorf("write report: %w: name another folder", err)
@@ -166,7 +163,7 @@ func WriteReport(dir string, a *analysis.Analysis) (string, error) {
 	return filepath.Join(dir, "index.html"), nil
 }
 
-// writeMessages writes the texts by name and removes what an older page left.
+// writeMessages writes the texts into files by name and removes those of an older page.
 func writeMessages(root *os.Root, texts map[string]string) error {
 	old, err := fs.ReadDir(root.FS(), messagesDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -193,10 +190,11 @@ func writeMessages(root *os.Root, texts map[string]string) error {
 	return nil
 }
 
-// partName is what [replace] calls a file that is not whole.
+// partName matches the temporary files of [replace].
 var partName = regexp.MustCompile(`^\.\d+\.part$`)
 
-// removeParts removes what killed processes have left of a file: nobody takes an hour to write one.
+// removeParts removes temporary files of killed processes: those older than an hour, which no
+// process needs to write one.
 func removeParts(root *os.Root, name string) {
 	entries, err := fs.ReadDir(root.FS(), path.Dir(name))
 	if err != nil {
@@ -210,7 +208,7 @@ func removeParts(root *os.Root, name string) {
 	}
 }
 
-// replace writes a file, whole or not at all.
+// replace writes a file atomically.
 func replace(root *os.Root, name string, data []byte) (err error) {
 	removeParts(root, name)
 	part := name + fmt.Sprintf(".%d.part", os.Getpid())

@@ -47,11 +47,11 @@ var comparisons = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\bgot:? (?P<got>[^\n]{16,}?)[,;]? +want:? (?P<want>[^\n]{16,})(?:\n|\z)`),
 }
 
-// cmpDiff recognises a difference as go-cmp prints it, and says which side is which.
+// cmpDiff matches the heading of a difference printed with go-cmp, which names the two sides.
 var cmpDiff = regexp.MustCompile(`\(?([-+])(want|got|expected|actual|old|new|[A-Za-z]+)[ ,]+([-+])(want|got|expected|actual|old|new|[A-Za-z]+)\)?`)
 
-// compareMessage splits a message into lines, and puts a difference in place of two values
-// that it compares. The message must have been made visible.
+// compareMessage splits a message into lines and replaces a comparison of two values by their
+// difference. Control characters must already be escaped.
 func compareMessage(message string) []messageLine {
 	message = strings.TrimRight(message, "\n ")
 	for _, form := range comparisons {
@@ -81,10 +81,10 @@ func textLines(s string) (all []messageLine) {
 	return all
 }
 
-// markedLines are the lines of a message that may hold a difference already: go-cmp and
-// others begin its lines with - and +.
+// markedLines returns the lines of a message that may already contain a difference, in which lines
+// begin with - and +, as in those of go-cmp.
 func markedLines(message string) []messageLine {
-	message = strings.ReplaceAll(message, "\u00a0", " ") // go-cmp varies its spaces, so that nobody parses them
+	message = strings.ReplaceAll(message, "\u00a0", " ") // go-cmp varies its spaces on purpose, to prevent parsing
 	if at := cmpDiff.FindStringIndex(message); at != nil {
 		if end := strings.IndexByte(message[at[1]:], '\n'); end >= 0 { // go test indents what follows the first line
 			message = message[:at[1]+end+1] + dedent(message[at[1]+end+1:])
@@ -203,8 +203,8 @@ func difference(want, got string) []messageLine {
 // brokenLines are the lines of a text that Gomega writes in one.
 func brokenLines(s string) string { return strings.ReplaceAll(s, `\n`, "\n") }
 
-// marked splits a line into what it shares with another and what it does not. Where they
-// have little in common nothing is marked.
+// marked splits a line into the parts that it shares with another line and those that differ. If
+// the lines have little in common, nothing is marked.
 func marked(line, other string) []messagePart {
 	var parts []messagePart
 	at, same := 0, 0

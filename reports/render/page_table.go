@@ -16,10 +16,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// specTable is all specs of a run for the scripts of the page, which list, sort and filter
-// them and draw the page of each. It holds columns, because they compress well and are quick
-// to decode: element i of each belongs to spec i. Texts that repeat stand once, in lists;
-// columns name them by their place, -1 where there is none.
+// specTable contains all specs of a run for the scripts of the page, which list, sort and filter
+// them and draw the page of each. It consists of columns, because these compress well and decode
+// quickly: element i of each column belongs to spec i. Repeated texts are stored once, in lists, and
+// columns contain their indexes, or -1 for none.
 type specTable struct {
 	Runs       []tableRun `json:"runs"` // the columns of a strip of outcomes
 	Suites     []string   `json:"suites"`
@@ -59,9 +59,9 @@ type specTable struct {
 // column is a number for each spec.
 type column []int
 
-// MarshalJSON writes {"r": [value, rows, value, rows, …]} where that is shorter than the values
-// themselves: most columns have long stretches of one value, and decoding them is what a reader
-// with 100,000 specs waits for.
+// MarshalJSON uses the run-length encoding {"r": [value, rows, value, rows, …]} if that is shorter
+// than the values: most columns have long runs of one value, and decoding dominates the time to
+// open a page of 100,000 specs.
 func (c column) MarshalJSON() ([]byte, error) {
 	var runs []int
 	for i := 0; i < len(c); {
@@ -199,7 +199,7 @@ func tableState(s *reports.Spec) int {
 	return slices.Index(tableStates, string(s.State))
 }
 
-// otherLabels are those that have no column of their own.
+// otherLabels returns the labels that have no column.
 func otherLabels(s *reports.Spec) (all []string) {
 	for _, l := range s.Labels {
 		if !strings.HasPrefix(l, "owner:") && !strings.HasPrefix(l, "category:") {
@@ -209,8 +209,8 @@ func otherLabels(s *reports.Spec) (all []string) {
 	return all
 }
 
-// failsOn are the systems on which a spec fails: that of the run, and those of other jobs of
-// its commit.
+// failsOn returns the platforms on which a spec fails: those of the run and of other jobs of its
+// commit.
 func failsOn(a *analysis.Analysis, s *reports.Spec, f *analysis.Failure) (all []string) {
 	if s.State != reports.Failed {
 		return nil
@@ -245,7 +245,7 @@ func specName(s *reports.Spec) string {
 	return name
 }
 
-// splitName divides a name behind its last " > ".
+// splitName splits a name after its last " > ".
 func splitName(name string) (container, leaf string) {
 	i := strings.LastIndex(name, " > ")
 	if i < 0 {
@@ -280,7 +280,7 @@ func (t specTable) pack() string {
 	return base64.RawURLEncoding.EncodeToString(b.Bytes())
 }
 
-// withoutNil has an empty array wherever the scripts expect one.
+// withoutNil replaces nil slices by empty ones, because the scripts expect arrays instead of null.
 func (t specTable) withoutNil() specTable {
 	for _, l := range []*[]string{&t.Suites, &t.Kinds, &t.Owners, &t.Categories, &t.Files, &t.Labels, &t.Systems, &t.Pasts, &t.Containers} {
 		if *l == nil {

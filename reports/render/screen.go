@@ -6,8 +6,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Screen says how a summary is laid out. The zero value is plain text, in which nothing is
-// cut or wrapped.
+// Screen configures the layout of a summary. The zero value is plain text of unlimited width.
 type Screen struct {
 	Width   int    // columns; 0: no limit, as for a file or a pipe
 	Color   bool   // write colours
@@ -25,7 +24,7 @@ var (
 	styleMark  = ansi.NewStyle().Bold().UnderlineStyle(ansi.UnderlineSingle)
 )
 
-// paint writes s in a style, where there is colour at all.
+// paint formats text in a style if the screen has colours.
 func (s Screen) paint(style ansi.Style, text string) string {
 	if !s.Color || text == "" {
 		return text
@@ -33,7 +32,7 @@ func (s Screen) paint(style ansi.Style, text string) string {
 	return style.Styled(text)
 }
 
-// columns is the width to lay out for, at least 40.
+// columns returns the width of the layout, at least 40.
 func (s Screen) columns() int {
 	if s.Width == 0 {
 		return 80
@@ -41,8 +40,8 @@ func (s Screen) columns() int {
 	return max(40, s.Width)
 }
 
-// cut shortens a text in its middle to at most n columns: the ends of names and paths tell
-// more than their middles. On a screen without a limit it stays whole.
+// cut shortens a text in its middle to at most n columns, because the ends of names and paths are
+// the most informative parts. If the width is unlimited, it returns the text unchanged.
 func (s Screen) cut(text string, n int) string {
 	if s.Width == 0 || ansi.StringWidth(text) <= n {
 		return text
@@ -55,7 +54,7 @@ func (s Screen) cut(text string, n int) string {
 	return ansi.Truncate(text, head, "") + "…" + ansi.TruncateLeft(text, ansi.StringWidth(text)-tail, "")
 }
 
-// wrap breaks a text into lines, of which the ones after the first are indented.
+// wrap breaks a text into lines and indents all but the first.
 func (s Screen) wrap(text string, first, indent int) []string {
 	if s.Width == 0 {
 		return []string{text}
@@ -68,8 +67,8 @@ func (s Screen) wrap(text string, first, indent int) []string {
 	return lines
 }
 
-// spread puts two texts at the two ends of a line; the right one follows on the same line
-// where there is no room for the space.
+// spread aligns two texts to the left and right ends of a line. If they do not fit, right follows
+// left directly.
 func (s Screen) spread(left, right string) string {
 	if right == "" {
 		return left
@@ -78,8 +77,8 @@ func (s Screen) spread(left, right string) string {
 	return left + strings.Repeat(" ", max(3, gap)) + right
 }
 
-// program replaces the name of the program in a command that it advises to run by what it
-// was called as.
+// program replaces the name of the program in recommended commands by the name that the user called
+// it by.
 func (s Screen) program(advice string) string {
 	if s.Program == "" {
 		return advice

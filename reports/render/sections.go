@@ -9,14 +9,14 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// section is a part of an account in words, for outputs that are text.
+// section is a part of an analysis in words, for text outputs.
 type section struct {
 	Title string
 	Items []item
 }
 
-// item is a line, and what belongs to it. Name and what follows is as others wrote it,
-// made visible; the rest are our own words.
+// item is a line and its details. Name and the fields after it are texts of tests with control
+// characters escaped.
 type item struct {
 	Before, Name, After string
 	Block               string // over several lines
@@ -27,8 +27,7 @@ const needsAttention = "Needs attention"
 
 const maxInSection = 50 // items: more are in the page
 
-// sections are in the order of what to look at first; those with nothing to tell are
-// left out.
+// sections returns the nonempty sections, most urgent first.
 func sections(a *analysis.Analysis) []section {
 	all := []section{
 		{needsAttention, attentionItems(a)},
@@ -56,7 +55,8 @@ func sections(a *analysis.Analysis) []section {
 	return all
 }
 
-// attentionItems are those of a section and no more: each holds a message.
+// attentionItems returns the items of the attention list, up to the limit of a section, because each
+// contains a message.
 func attentionItems(a *analysis.Analysis) (all []item) {
 	by := failuresOf(a)
 	for i, t := range a.Attention[:min(len(a.Attention), maxInSection)] {

@@ -23,15 +23,15 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// Live shows the pages of a history as runs arrive. It is an [http.Handler] for one
-// person on one machine: it answers only requests that name it by one of Hosts exactly
-// (a page elsewhere can make its own name lead here, but not change the name it asks
-// for), that GET, and that know the token. Nothing can be changed through it.
+// Live serves the pages of a history and updates them when runs arrive. It is an [http.Handler] for
+// one user on one machine: it answers only GET requests with the token whose Host is exactly one of
+// Hosts. The last condition prevents DNS rebinding: another page can let its own host name resolve
+// to this machine, but cannot change the Host of its requests. Nothing can be changed through it.
 type Live struct {
 	Tell  func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) // of a run, the newest for 0, compared with another one; "": with its baseline
 	Find  func(ctx context.Context, name string) (int64, error)                            // a run by its number or digest
 	State func(ctx context.Context) (string, error)                                        // of the history: another one when a run has come or gone
-	Runs  func() []live.Following                                                          // that are in progress or were cut off; nil: nobody knows
+	Runs  func() []live.Following                                                          // runs in progress and interrupted runs; may be nil
 	Hosts []string                                                                         // "127.0.0.1:8517"
 	Token string
 	Every time.Duration // between looks for a new run; more than 0
@@ -39,14 +39,14 @@ type Live struct {
 	// Prefix begins the addresses of the pages: "/shop", for one of several [Repositories]; "": none.
 	Prefix string
 
-	// Once is a second token, which is void once it was used: for an address that others may
-	// see, as in the arguments of a browser. "": there is none.
+	// Once is a second token, which is valid for one request, for an address that others may see,
+	// such as in the arguments of a browser process. "" means none.
 	Once string
 	used atomic.Bool
 }
 
-// cookie keeps the token out of the address. Cookies are of a host, not of a port: the
-// name tells one server from another.
+// cookie returns the name of the cookie that replaces the token in the address. Cookies belong to a
+// host, not to a port, so the name distinguishes several servers.
 func cookie(r *http.Request) string {
 	_, port, _ := net.SplitHostPort(r.Host)
 	return "flujo-" + port
@@ -67,7 +67,7 @@ func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admits reports whether a request may be answered. It has answered those that may not.
+// admits reports whether a request may be answered. If not, it writes the error.
 func (l *Live) admits(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy(true)+"; frame-ancestors 'none'")
@@ -94,7 +94,7 @@ func (l *Live) admits(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// answer answers a request that is admitted.
+// answer answers an admitted request.
 func (l *Live) answer(w http.ResponseWriter, r *http.Request) {
 	switch at := strings.TrimPrefix(r.URL.Path, l.Prefix); {
 	case at == "/":
@@ -121,7 +121,7 @@ func (l *Live) knows(token string) bool {
 	return l.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(l.Token)) == 1
 }
 
-// opens reports whether a token in the address lets its bearer in.
+// opens reports whether a token in the address is valid.
 func (l *Live) opens(token string) bool {
 	if l.knows(token) {
 		return true
@@ -151,7 +151,7 @@ func (l *Live) compare(w http.ResponseWriter, r *http.Request) {
 	l.page(w, r, b, strconv.FormatInt(number, 10))
 }
 
-// refuse answers with an error.
+// refuse responds with an error.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var against *analysis.AgainstError
@@ -236,8 +236,8 @@ func (l *Live) running(w http.ResponseWriter) {
 	_, _ = w.Write(text.Bytes()) // who went away needs no answer
 }
 
-// events reports, as server-sent events, when a run in progress has moved, and when the history
-// is in another state than the one asked for. With that it ends: the page is loaded again.
+// events sends server-sent events when a run makes progress and when the history differs from the
+// requested state. After the latter it ends, because the page reloads.
 func (l *Live) events(w http.ResponseWriter, r *http.Request) {
 	after, moved := r.URL.Query().Get("after"), "null" // no run in progress
 	w.Header().Set("Content-Type", "text/event-stream")

@@ -37,7 +37,7 @@ func Summary(a *analysis.Analysis, on Screen) []string {
 	return lines
 }
 
-// verdictLines is "✗ BROKEN   2 of 18 specs failed: 1 newly broken            8.43 s".
+// verdictLines returns a line such as "✗ BROKEN   2 of 18 specs failed: 1 newly broken            8.43 s".
 func verdictLines(a *analysis.Analysis, on Screen) []string {
 	return VerdictLines(a.Run.Outcome, a.Headline.Word, verdictSentence(a), text.Seconds(a.Run.Seconds), on)
 }
@@ -67,7 +67,7 @@ func VerdictLines(outcome thresholds.Outcome, word, sentence string, took time.D
 	return all
 }
 
-// failureLines are the failures of this run, those that nobody knows first.
+// failureLines returns the failures of this run, unknown ones first.
 func failureLines(a *analysis.Analysis, on Screen) (lines []string) {
 	failed, by := failedNow(a), failuresOf(a)
 	for i, t := range failed {
@@ -81,7 +81,7 @@ func failureLines(a *analysis.Analysis, on Screen) (lines []string) {
 	return lines
 }
 
-// failedNow are the entries of the attention list that failed in this run.
+// failedNow returns the entries of the attention list that failed in this run.
 func failedNow(a *analysis.Analysis) (all []*analysis.Attention) {
 	for i := range a.Attention {
 		if t := &a.Attention[i]; t.Outside != nil || t.Spec.State == reports.Failed {
@@ -133,7 +133,7 @@ func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 	return lines
 }
 
-// lastOf says that only the last lines follow.
+// lastOf returns a heading if only the last lines follow, else "".
 func lastOf(all, shown int) string {
 	if all <= shown {
 		return ""
@@ -141,7 +141,7 @@ func lastOf(all, shown int) string {
 	return fmt.Sprintf(" (last %d of %s)", shown, text.Plural(all, "line"))
 }
 
-// attribution is whose a failure is, with its owner and category.
+// attribution returns the origin of a failure, its owner and its category.
 func attribution(by failures, t *analysis.Attention) string {
 	var parts []string
 	if w := whose(by, t); w != "failing" { // which the cross says
@@ -162,7 +162,7 @@ func attribution(by failures, t *analysis.Attention) string {
 	return strings.Join(parts, " · ")
 }
 
-// messageLines are the first lines of a message; a comparison is shown as a difference.
+// messageLines returns the first lines of a message, with comparisons as differences.
 func messageLines(message string, on Screen) (lines []string) {
 	all := compareMessage(strings.TrimSpace(reports.VisibleBlock(message)))
 	shown := all[:min(len(all), maxMessage)]
@@ -238,7 +238,7 @@ func (r summaryRow) lines(on Screen) []string {
 	return all
 }
 
-// rows are the facts of the run, each only where it is known.
+// rows returns the known facts of the run.
 func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 	add := func(label, s string) {
 		if s != "" {
@@ -279,7 +279,7 @@ func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 	return all
 }
 
-// advice is what to do, without what the failures above say by themselves.
+// advice returns what to do, apart from steps that are obvious from the failures above.
 func advice(a *analysis.Analysis) (steps []string) {
 	for _, v := range a.Run.Verdicts {
 		if step := text.OneLine(v.Next); v.Outcome == a.Run.Outcome && v.Outcome != thresholds.Held && step != "" && !slices.Contains(steps, step) {
@@ -297,7 +297,7 @@ func advice(a *analysis.Analysis) (steps []string) {
 }
 
 // specsRow is "16 passed · 2 failed · 1 skipped     88.89% (84.21% of all)"; the first rate is of those
-// that ran. States that no spec is in are left out, but for those that everybody looks for.
+// that ran. Counts of 0 are left out, except for passed and failed specs.
 func specsRow(a *analysis.Analysis) string {
 	c := a.Counts
 	parts := []string{text.Count(c.Passed) + " passed", text.Count(c.Failed) + " failed", text.Count(c.Skipped) + " skipped"}
@@ -407,8 +407,8 @@ func phaseLine(a *analysis.Analysis) string {
 	return line
 }
 
-// movedNames are the failures outside the specs, then the specs, that moved in one of
-// these ways.
+// movedNames returns the names of the failures outside the specs, then of the specs, with one of
+// these kinds of transitions.
 func movedNames(a *analysis.Analysis, kinds ...reports.Kind) []string {
 	var out []string
 	for i := range a.Outside {
@@ -424,7 +424,7 @@ func movedNames(a *analysis.Analysis, kinds ...reports.Kind) []string {
 	return out
 }
 
-// Details is all of the analysis in plain text, without line ends, to follow its [Summary].
+// Details returns the complete analysis as lines of plain text, to be printed after [Summary].
 func Details(a *analysis.Analysis) []string {
 	var lines []string
 	for _, s := range sections(a) {

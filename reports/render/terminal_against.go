@@ -12,8 +12,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// againstRows say what was compared with another revision. What held is counted where there is
-// more than one; all else has a row, the worst first.
+// againstRows returns the rows of comparisons with another revision, worst first. Several held
+// comparisons are only counted.
 func againstRows(a *analysis.Analysis) (rows []summaryRow) {
 	compared, held := comparedOf(a)
 	if len(compared) == 0 {
@@ -38,8 +38,8 @@ func againstRows(a *analysis.Analysis) (rows []summaryRow) {
 	return rows
 }
 
-// comparedOf are the verdicts on what was compared with another revision, the worst first, and
-// the number of those that held.
+// comparedOf returns the verdicts on comparisons with another revision, worst first, and the number
+// of held ones.
 func comparedOf(a *analysis.Analysis) (compared []*thresholds.Verdict, held int) {
 	for i := range a.Run.Verdicts {
 		if v := &a.Run.Verdicts[i]; v.Against != "" {

@@ -16,8 +16,8 @@ import (
 
 const maxWorkloads = 4 // with rows of their own in a summary
 
-// costRows say what durability costs, how far that is from its limit, and whether the gate
-// noticed what it must. The workloads that decided the run come first.
+// costRows returns the rows of the cost of durability, its distance from the limit, and the
+// self-checks of the gate. The workloads that decided the run come first.
 func costRows(a *analysis.Analysis) (all []summaryRow) {
 	order := worstFirst(a.Run)
 	if len(order) == 1 {
@@ -44,7 +44,7 @@ func costRows(a *analysis.Analysis) (all []summaryRow) {
 	return all
 }
 
-// costOfOne are the rows of the only measurement of a run.
+// costOfOne returns the rows of the only measurement of a run.
 func costOfOne(a *analysis.Analysis, c *harness.Comparison) []summaryRow {
 	all := []summaryRow{{Label: "durability", Text: costRow(c)}}
 	v := a.Run.VerdictFor(c)
@@ -157,7 +157,7 @@ func limitRow(c *harness.Comparison, v *thresholds.Verdict) string {
 	return line + fmt.Sprintf("%.0f%% left", 100*left)
 }
 
-// gauge draws how much of what is above the floor is used.
+// gauge draws the used share of the range from the floor to the limit.
 func gauge(ratio, limit float64) string {
 	const cells = 15
 	share := 1.0
@@ -177,8 +177,8 @@ func selfHeld(v *thresholds.Verdict) bool {
 	return true
 }
 
-// selfRowText is "the A/A pair held · the injected +10% noticed". Blocks are for -v, but for those of a
-// check that failed.
+// selfRowText returns a text such as "the A/A pair held · the injected +10% noticed". Numbers of
+// blocks are only in the details, except for those of a failed check.
 func selfRowText(v *thresholds.Verdict) string {
 	if v == nil || len(v.Self) == 0 {
 		return ""
@@ -198,7 +198,7 @@ func selfRowText(v *thresholds.Verdict) string {
 	return strings.Join(parts, " · ")
 }
 
-// worstFirst puts the comparisons whose verdict is the run's before the others.
+// worstFirst moves the comparisons whose verdict decided the run to the front.
 func worstFirst(run reports.Run) []*harness.Comparison {
 	var first, rest []*harness.Comparison
 	for i := range run.Comparisons {
@@ -212,7 +212,7 @@ func worstFirst(run reports.Run) []*harness.Comparison {
 	return append(first, rest...)
 }
 
-// comparisonOf returns the comparison that a verdict judged, nil where there is none.
+// comparisonOf returns the comparison that a verdict judged, or nil.
 func comparisonOf(run *reports.Run, v *thresholds.Verdict) *harness.Comparison {
 	for i := range run.Comparisons {
 		c := &run.Comparisons[i]
@@ -240,8 +240,8 @@ func ratioLine(c *harness.Comparison, v *thresholds.Verdict) string {
 	return fmt.Sprintf("%s, limit %s, %d of %d blocks above the boundary %s", line, text.Figure(v.Limit), v.Above, v.N, text.Figure(v.Boundary))
 }
 
-// costDetails are the lines that only the details have: the ratio with its interval and the
-// blocks, the overhead, and the scripts.
+// costDetails returns the lines that only [Details] has: the ratio with its interval and number of
+// blocks, the overhead, and the time of the scripts.
 func costDetails(run reports.Run, c *harness.Comparison) []string {
 	v := run.VerdictFor(c)
 	word := "not judged"

@@ -10,11 +10,11 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// symbols stand before the word of an outcome.
+// symbols are printed before the words of outcomes.
 var symbols = map[thresholds.Outcome]string{thresholds.Held: "✓", thresholds.Broken: "✗", thresholds.Inconclusive: "?", thresholds.Invalid: "!"}
 
-// verdictSentence says in words what came of the run, without a full stop: the specs, then
-// the limits. What was not asked for is not in it.
+// verdictSentence returns the result of the run in words, without a full stop: the specs, then the
+// limits, as far as the run was asked for them.
 func verdictSentence(a *analysis.Analysis) string {
 	var parts []string
 	for _, part := range []string{specsSentence(a), limitsSentence(a)} {
@@ -34,7 +34,7 @@ func verdictSentence(a *analysis.Analysis) string {
 	return strings.Join(parts, "; ")
 }
 
-// specsSentence is "2 of 18 specs failed: 1 newly broken, 1 still failing".
+// specsSentence returns a text such as "2 of 18 specs failed: 1 newly broken, 1 still failing".
 func specsSentence(a *analysis.Analysis) string {
 	if a.Run.SuiteError != "" {
 		return "the suites gave no results: " + text.OneLine(a.Run.SuiteError)
@@ -78,7 +78,7 @@ func specsSentence(a *analysis.Analysis) string {
 	return strings.Join(parts, "; ")
 }
 
-// unbuilt counts the packages that the compiler refused.
+// unbuilt counts the packages that did not compile.
 func unbuilt(r *reports.Results) (n int) {
 	for _, s := range r.Suites {
 		for _, f := range s.Failures {
@@ -90,8 +90,7 @@ func unbuilt(r *reports.Results) (n int) {
 	return n
 }
 
-// blame counts the failures by whose they are, where the analysis knows it of any of them;
-// else by how they moved.
+// blame counts the failures by origin or, if no origin is known, by transition.
 func blame(a *analysis.Analysis) string {
 	if !a.Matrix.Compared {
 		return ""
@@ -122,7 +121,7 @@ func blame(a *analysis.Analysis) string {
 	return strings.Join(parts, ", ")
 }
 
-// blameByWhose is "1 by this change, 1 red on main", "" where nobody's is known.
+// blameByWhose returns a text such as "1 by this change, 1 red on main", or "" if no origin is known.
 func blameByWhose(a *analysis.Analysis) string {
 	n := map[analysis.Whose]int{}
 	known := false
@@ -145,8 +144,7 @@ func blameByWhose(a *analysis.Analysis) string {
 	return strings.Join(parts, ", ")
 }
 
-// whose says of one thing to look at whose failure it is: as the analysis does, and where
-// that does not know, since when it fails.
+// whose returns the origin of a failure or, if it is unknown, how long it has been failing.
 func whose(by failures, t *analysis.Attention) string {
 	if f := by[t.Spec.Digest()]; f != nil && t.Outside == nil {
 		switch {
@@ -178,7 +176,7 @@ func whose(by failures, t *analysis.Attention) string {
 	return fmt.Sprintf("failing since run %s (%s)", lineName(*t.Age.Since), text.Plural(t.Age.Runs, "run"))
 }
 
-// failures are those of specs, by their keys.
+// failures are the failures of specs by key.
 type failures map[reports.Digest]*analysis.Failure
 
 func failuresOf(a *analysis.Analysis) failures {
@@ -191,7 +189,7 @@ func failuresOf(a *analysis.Analysis) failures {
 	return by
 }
 
-// limitsSentence says what came of the measurements.
+// limitsSentence returns the result of the measurements in words.
 func limitsSentence(a *analysis.Analysis) string {
 	verdicts := a.Run.Verdicts
 	var of [4]int
@@ -253,8 +251,8 @@ func severity(o thresholds.Outcome) int {
 	return 3
 }
 
-// overLimit reports whether a verdict broke because the cost is above its limit, and not
-// for another reason, which then is in words already.
+// overLimit reports whether a verdict is broken because the cost exceeds its limit. Other reasons
+// are already in words.
 func overLimit(v *thresholds.Verdict) bool {
 	return v.Outcome == thresholds.Broken && v.Metric == thresholds.MetricCostRatio && v.Limit != 0 && strings.Contains(v.Reason, "(W-N)/F is above its limit")
 }

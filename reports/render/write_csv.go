@@ -12,18 +12,17 @@ import (
 	"github.com/flujo/flujo-harness/reports/analysis"
 )
 
-// WriteCSV writes a row for each failure outside the specs, for each spec of the run, and
-// for each that is gone or could not run; column "outside" is the node of the first and
-// empty for specs. Cells that
-// a spreadsheet would take for a formula begin with an apostrophe, and characters that
-// act stand as visible escapes.
+// WriteCSV writes a row for each failure outside the specs, each spec of the run, and each spec that
+// is gone or could not run. Column "outside" is the node of a failure outside the specs, and empty
+// for specs. Cells that a spreadsheet would interpret as formulas begin with an apostrophe, and
+// control characters are written as escapes.
 func WriteCSV(w io.Writer, a *analysis.Analysis) error {
 	out := csv.NewWriter(w)
 	write := func(cells ...string) {
 		for i := range cells {
 			cells[i] = guarded(cells[i])
 		}
-		_ = out.Write(cells) // Flush tells
+		_ = out.Write(cells) // Flush returns the error
 	}
 	write("run", "id", "suite", "name", "state", "before", "transition", "attempts", "retried", "duration_ms", "file", "line", "owner", "labels", "message", "outside")
 	moves := map[reports.Digest]*analysis.Move{}
@@ -68,7 +67,7 @@ func WriteCSV(w io.Writer, a *analysis.Analysis) error {
 	return nil
 }
 
-// guarded makes a cell a text for every spreadsheet.
+// guarded returns a cell that no spreadsheet interprets as a formula.
 func guarded(s string) string {
 	s = reports.Visible(s)
 	if first := strings.TrimLeft(s, " \u00a0"); first != "" && strings.ContainsRune("=+-@|", rune(first[0])) {

@@ -65,9 +65,9 @@ type ctrfAttachmentOut struct {
 }
 
 // WriteCTRF writes the specs of the run in the Common Test Report Format
-// (https://ctrf.io). A failure that no spec carries is a failed test: the format has no
-// other place for it. What its fields cannot say is in "extra", so that [ingest.Read] gives the
-// same results again.
+// (https://ctrf.io). A failure outside the specs becomes a failed test, because the format has no
+// other place for it. Facts that its fields cannot express are in "extra", so that [ingest.Read]
+// returns the same results.
 func WriteCTRF(w io.Writer, a *analysis.Analysis) error {
 	out := ctrfOut{Format: "CTRF", SpecVersion: "1.0.0", GeneratedBy: "flujo-harness", Results: ctrfResultsOut{Tool: map[string]string{"name": "flujo-harness"}}}
 	r := &out.Results

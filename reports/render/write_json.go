@@ -14,13 +14,13 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// jsonReport is an account for programs. Schema grows when a field changes its
-// meaning or goes; fields may be added. Texts are as others wrote them; shares are
-// between 0 and 1, null of nothing; times are RFC 3339, durations milliseconds.
+// jsonReport is an analysis for programs. Schema is incremented when a field is removed or changes
+// its meaning, but not when one is added. Texts of tests are unchanged. Shares are between 0 and 1,
+// and null for 0 of 0; times are in RFC 3339, durations in milliseconds.
 type jsonReport struct {
 	Schema      int                 `json:"schema"` // 1
 	Verdict     jsonVerdict         `json:"verdict"`
-	Runs        []jsonRun           `json:"runs"` // of the window, the oldest first; the last one is told of
+	Runs        []jsonRun           `json:"runs"` // runs of the window, oldest first; the last is the analyzed one
 	Target      *jsonTarget         `json:"target"`
 	Outside     []jsonOutside       `json:"failures_outside_specs"`
 	Baseline    *jsonBaseline       `json:"baseline"`    // null: nothing to compare with was looked for
@@ -51,11 +51,11 @@ type jsonVerdict struct {
 	Complete bool     `json:"complete"`
 }
 
-// jsonOutside is a failure of a build, of the set-up of a suite or of a package: of this
-// run, or of the run before where it is no more.
+// jsonOutside is a failure of a build, a package or the set-up of a suite: of this run or, if it no
+// longer exists, of the baseline run.
 type jsonOutside struct {
 	ID         string `json:"id"`   // the same from run to run: a hash of suite, node and occurrence
-	Kind       string `json:"kind"` // broke, still failing, failing, flaky; of one that is no more: fixed, gone, not run, flaky
+	Kind       string `json:"kind"` // broke, still failing, failing, flaky; if it no longer exists: fixed, gone, not run, flaky
 	Failing    bool   `json:"failing"`
 	Suite      string `json:"suite"`
 	Node       string `json:"node"` // "build", "BeforeSuite", "package", …
@@ -63,15 +63,15 @@ type jsonOutside struct {
 	Message    string `json:"message"`
 	File       string `json:"file,omitempty"`
 	Line       int    `json:"line,omitempty"`
-	Runs       int    `json:"age_runs"`    // in a row, this one included; 0 where it is no more
-	Since      *int64 `json:"since_run"`   // the first of them; null where it is no more
+	Runs       int    `json:"age_runs"`    // length of the failure streak, including this run; 0 if it no longer exists
+	Since      *int64 `json:"since_run"`   // first run of the streak; null if it no longer exists
 	Passed     *int64 `json:"last_passed"` // the last run of its suite without it; null: none is known
 	NotRun     int    `json:"specs_not_run"`
 }
 
 // jsonBaseline is the run that the run is compared with.
 type jsonBaseline struct {
-	Run    *int64 `json:"run"` // null: there is none, and Why says why
+	Run    *int64 `json:"run"` // null if there is none; Why is the reason
 	Commit string `json:"commit,omitempty"`
 	Why    string `json:"why"`
 	Branch string `json:"base_branch,omitempty"`
@@ -79,7 +79,7 @@ type jsonBaseline struct {
 	Depth  *int   `json:"commits_before_merge_base"`
 }
 
-// jsonFailure is whose a failure is: "by this change", "red on main", "known flaky",
+// jsonFailure is the origin of a failure: "by this change", "red on main", "known flaky",
 // "quarantined" or "unknown".
 type jsonFailure struct {
 	Whose string   `json:"whose"`
@@ -121,15 +121,14 @@ func (r *jsonReport) addWhose(a *analysis.Analysis) {
 	}}
 }
 
-// jsonRun is one run: total = passed + failed + skipped, and flaky ones are among
-// those passed.
+// jsonRun is one run. total = passed + failed + skipped; passed includes flaky specs.
 type jsonRun struct {
 	ID          int64    `json:"id"`
 	Started     string   `json:"started,omitempty"`
 	Commit      string   `json:"commit,omitempty"`
 	Branch      string   `json:"branch,omitempty"`
 	Outcome     string   `json:"outcome"`
-	Rated       bool     `json:"has_specs"` // false: the counts say nothing
+	Rated       bool     `json:"has_specs"` // if false, the counts are meaningless
 	Total       int      `json:"total"`
 	Passed      int      `json:"passed"`
 	Failed      int      `json:"failed"`
@@ -258,7 +257,7 @@ func newJSONMedian(e *harness.Estimate) jsonMedian {
 	return jsonMedian{Median: e.Value, Low: low, High: high, N: e.N}
 }
 
-// endsOf the interval, nil where there is none.
+// endsOf returns the ends of the interval, or nil if there is none.
 func endsOf(e *harness.Estimate) (low, high *float64) {
 	if !text.Estimated(*e) || !e.Bounded() {
 		return nil, nil
@@ -266,7 +265,7 @@ func endsOf(e *harness.Estimate) (low, high *float64) {
 	return &e.Low, &e.High
 }
 
-// WriteJSON writes the account for programs.
+// WriteJSON writes the analysis for programs.
 func WriteJSON(w io.Writer, a *analysis.Analysis) error {
 	r := jsonReport{Schema: 1, Runs: jsonRuns(a), Outside: []jsonOutside{}, Clusters: []jsonCluster{}, Flakes: []jsonFlake{},
 		Phases: []jsonPhase{}, Costs: []jsonCost{}, Curve: append([]harness.Point{}, a.Curve...), Parts: []harness.Increment{}, Figures: []jsonFigure{}, Loosenings: []string{}, Notes: append([]string{}, a.Notes...), LeftOut: a.Run.LeftOut(),
@@ -407,7 +406,7 @@ func newJSONRun(l history.RunLine) jsonRun {
 	return j
 }
 
-// shareOf is nil of nothing.
+// shareOf returns the share, or nil for 0 of 0.
 func shareOf(r reports.Rate) *float64 {
 	if r.Of == 0 {
 		return nil
@@ -433,7 +432,7 @@ func newJSONSpec(s *reports.Spec) jsonSpec {
 		Labels: append([]string{}, s.Labels...), Owner: reports.OwnerOf(s), DurationMS: float64(s.Duration) / float64(time.Millisecond)}
 }
 
-// specID is a name for a spec that is safe wherever a name can stand.
+// specID returns an identifier of a spec that is valid in file names, URLs and HTML.
 func specID(s *reports.Spec) string {
 	id := s.Digest()
 	return hex.EncodeToString(id[:8])

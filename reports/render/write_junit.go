@@ -53,7 +53,7 @@ type junitCaseOut struct {
 	Out     string         `xml:"system-out,omitempty"`
 }
 
-// junitExactOut is the property with what the format has no word for: see exactName.
+// junitExactOut is the property with facts that the format cannot express, see [ingest.ExactName].
 type junitExactOut struct {
 	Property struct {
 		Name  string `xml:"name,attr"`
@@ -73,11 +73,11 @@ type junitTextOut struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes the specs of the run as JUnit XML. A pass that was retried has a
-// flakyFailure, as surefire writes it; a failure that no spec carries is a testcase
-// with an error, so that no reader takes the suite for good. Characters that XML cannot
-// hold, and those that act on a screen, stand as visible escapes. What these elements
-// cannot say is in a property, so that [ingest.Read] gives the same results again.
+// WriteJUnit writes the specs of the run as JUnit XML. A pass that was retried has a flakyFailure,
+// as in files of Surefire. A failure outside the specs becomes a testcase with an error, so that
+// every reader sees that the suite failed. Control characters and characters that XML does not allow
+// are written as escapes. Facts that the elements cannot express are in a property, so that
+// [ingest.Read] returns the same results.
 func WriteJUnit(w io.Writer, a *analysis.Analysis) error {
 	out := junitSuitesOut{Name: ingest.ExactName}
 	if a.Run.SuiteError != "" {
@@ -102,7 +102,7 @@ func WriteJUnit(w io.Writer, a *analysis.Analysis) error {
 	return err
 }
 
-// junitSuitesOf makes one testsuite of all suites of the same path.
+// junitSuitesOf joins all suites with the same path in one testsuite.
 func junitSuitesOf(r *reports.Results) []junitSuiteOut {
 	at := map[string]int{}
 	var suites []junitSuiteOut
@@ -184,7 +184,7 @@ func newJUnitCase(s *reports.Spec) junitCaseOut {
 	return c
 }
 
-// plainlySays reports whether our reader needs no property to find the spec in the case.
+// plainlySays reports whether package ingest can read the spec from the testcase without a property.
 func (c *junitCaseOut) plainlySays(s *reports.Spec) bool {
 	t := ingest.JunitCase{Name: c.Name, Class: c.Class, Skipped: c.Skipped != nil}
 	switch {
@@ -198,8 +198,7 @@ func (c *junitCaseOut) plainlySays(s *reports.Spec) bool {
 		p.Attempts == s.Attempts && p.Retried == s.Retried && p.Detail == s.Detail && len(s.Labels) == 0 && len(s.Attachments) == 0
 }
 
-// leafName is a name that no reader takes for none, and that tells specs of the same
-// texts apart.
+// leafName returns a name that is never empty and distinguishes specs with the same texts.
 func leafName(s *reports.Spec) string {
 	name := cmp.Or(s.Leaf, "(no text)")
 	if s.Occurrence > 1 {

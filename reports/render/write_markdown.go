@@ -13,20 +13,20 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// LeastMarkdown is the smallest cap of [WriteMarkdown], in bytes.
+// LeastMarkdown is the minimum size limit for [WriteMarkdown], in bytes.
 const LeastMarkdown = 2000
 
-// Rows and messages of failures in Markdown. More are in the page.
+// Maximum numbers of rows and messages of failures in Markdown. The page has more.
 const (
 	maxMarkdownRows     = 50
 	maxMarkdownMessages = 20
 	maxMarkdownLines    = 30 // of one message
 )
 
-// WriteMarkdown writes the analysis as Markdown of at most so many bytes, for the summary of a job:
-// the verdict in words, a table of what failed and whose it is, the messages, a line for each
-// fact; everything else is folded. Parts that do not fit are left out whole, and a note names them.
-// Texts of others stand in code, where no markup acts and nobody is mentioned, and no line begins
+// WriteMarkdown writes the analysis as Markdown of at most most bytes, for the summary of a job: the
+// verdict in words, a table of the failures and their origins, their messages, and a line per fact;
+// everything else is folded. Parts that do not fit are left out completely, and a note lists them.
+// Texts of tests are written as code, where markup and mentions have no effect, and no line begins
 // with one.
 func WriteMarkdown(w io.Writer, a *analysis.Analysis, most int) error {
 	return writeMarkdown(w, a, most, "<details open>")
@@ -61,7 +61,7 @@ func writeMarkdown(w io.Writer, a *analysis.Analysis, most int, details string) 
 	return nil
 }
 
-// markdown is a text that is filled up to a number of bytes.
+// markdown is a text with a maximum size in bytes.
 type markdown struct {
 	text string
 	most int
@@ -80,7 +80,7 @@ func (m *markdown) add(title, part string) bool {
 	return true
 }
 
-// markdownHead is the verdict and where it is of.
+// markdownHead returns the verdict, the branch and the commit.
 func markdownHead(a *analysis.Analysis) string {
 	head := fmt.Sprintf("## %s %s: %s\n", symbols[a.Run.Outcome], a.Headline.Word, plain(text.Cut(verdictSentence(a), 300)))
 	var of []string
@@ -97,7 +97,7 @@ func markdownHead(a *analysis.Analysis) string {
 	return head
 }
 
-// table lists what failed. It is HTML: a cell of Markdown cannot hold every text.
+// table lists the failures. It is in HTML because a cell of Markdown cannot contain every text.
 func (m *markdown) table(failed []*analysis.Attention, by failures, files string) {
 	if len(failed) == 0 {
 		return
@@ -123,8 +123,8 @@ func (m *markdown) table(failed []*analysis.Attention, by failures, files string
 	m.add("", rows+end)
 }
 
-// messages shows of each failure the evidence of whose it is, its message and the end of its
-// output, and how to run it again.
+// messages writes for each failure the evidence of its origin, its message, the end of its output,
+// and the command to run it again.
 func (m *markdown) messages(failed []*analysis.Attention, whose []analysis.Failure, details string) {
 	why := map[string]string{}
 	for i := range whose {
@@ -151,8 +151,8 @@ func (m *markdown) messages(failed []*analysis.Attention, whose []analysis.Failu
 	}
 }
 
-// diffBlock is a message, with a difference in place of two values that it compares, and the
-// last lines of the output. Every line begins with a character of ours.
+// diffBlock returns a message, in which a comparison of two values is replaced by their difference,
+// and the last lines of the output. Every line has a prefix, so that none starts with markup.
 func diffBlock(message, output string) string {
 	var lines []string
 	all := compareMessage(strings.TrimSpace(reports.VisibleBlock(message)))
@@ -182,8 +182,8 @@ func diffBlock(message, output string) string {
 	return fence + "diff\n" + body + "\n" + fence + "\n"
 }
 
-// WriteCode writes a text of several lines as a block of code in Markdown, of at most so many
-// bytes. Every line begins with spaces of ours.
+// WriteCode writes a text of several lines as an indented code block in Markdown of at most most
+// bytes.
 func WriteCode(b *bytes.Buffer, s string, most int) {
 	var lines []string
 	all := strings.Split(strings.TrimRight(reports.VisibleBlock(s), "\n"), "\n")
@@ -200,7 +200,7 @@ func WriteCode(b *bytes.Buffer, s string, most int) {
 	fmt.Fprintf(b, "%stext\n%s\n%s\n", fence, body, fence)
 }
 
-// HTMLCode is a text of others as it is shown in the HTML that Markdown may contain.
+// HTMLCode formats a text of a test as code in the HTML that Markdown may contain.
 func HTMLCode(s string) string { return htmlCode(s) }
 
 // markdownFacts are the rows of the summary that fit.
@@ -218,12 +218,12 @@ func markdownFacts(a *analysis.Analysis, room int) string {
 	return facts
 }
 
-// harmless is text in which neither Markdown nor what GitHub and GitLab add to it (mentions,
-// references, addresses, emoji) finds anything to act on. It has no digits and letters joined
-// by "-", no word behind ":" or "%".
+// harmless matches texts without any markup of Markdown or of GitHub and GitLab (mentions,
+// references, addresses, emoji): it allows no digits and letters joined by "-", and no word after
+// ":" or "%".
 var harmless = regexp.MustCompile(`^(?:[A-Za-z0-9 ;,().·×µ≤]|[:%+](?:[ ,;).]|$)|[ (][+-][0-9])+$`)
 
-// plain is the text, in a span of code where it has anything that could act.
+// plain returns the text, as a code span if it may contain markup.
 func plain(s string) string {
 	if harmless.MatchString(s) && !strings.Contains(strings.ToLower(s), "www.") {
 		return s
@@ -246,7 +246,7 @@ func htmlCode(s string) string {
 	return "<code>" + html.EscapeString(reports.Visible(s)) + "</code>"
 }
 
-// htmlLink is the text, and leads to its address where it has one.
+// htmlLink returns the text, as a link if it has an address.
 func htmlLink(l link) string {
 	if l.URL == "" || l.Text == "" {
 		return htmlCode(l.Text)
@@ -273,7 +273,8 @@ func markdownSection(s section) string {
 	return b.String()
 }
 
-// codeOr leaves short words of ours as they are; whole lines may hold what others wrote.
+// codeOr returns s unchanged unless whole is set: whole lines may contain texts of tests and become
+// code.
 func codeOr(s string, whole bool) string {
 	if whole {
 		return codeSpan(s)
@@ -281,7 +282,7 @@ func codeOr(s string, whole bool) string {
 	return s
 }
 
-// codeSpan shows the text as it is, whatever backticks it has.
+// codeSpan returns the text as a code span, which may contain backticks.
 func codeSpan(s string) string {
 	s = reports.Visible(s)
 	ticks := strings.Repeat("`", longest(s)+1)
@@ -291,7 +292,7 @@ func codeSpan(s string) string {
 	return ticks + " " + s + " " + ticks
 }
 
-// longest is the length of the longest row of backticks.
+// longest returns the length of the longest sequence of backticks.
 func longest(s string) int {
 	most, now := 0, 0
 	for _, r := range s {
