@@ -121,7 +121,7 @@ var _ = Describe("Recordings and results", Label("category:compatibility"), func
 		path := filepath.Join(GinkgoT().TempDir(), "new.jsonl")
 		Expect(os.WriteFile(path, []byte("{\"flujo_cassette\":9}\n"), 0o600)).To(Succeed())
 		_, err := cassette.Open(path, cassette.Replay)
-		Expect(err).To(MatchError(ContainSubstring("written by a newer version: its format is 9, this version reads 1: update flujo-harness")))
+		Expect(err).To(MatchError(ContainSubstring("written by a newer version: its format is 9, and this version reads up to 1: update flujo-harness")))
 	})
 
 	It("of a newer schema are refused, limits and measurements alike", func() {
