@@ -528,8 +528,8 @@ func (e *encoder) escape(r rune) {
 	e.data = append(e.data, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// plainBytes is how many bytes from the start of text stand for themselves in a string of
-// JSON.
+// plainBytes is how many bytes from the start of text are known to stand for themselves in a
+// string of JSON. Where it is 0 the first one does not.
 func plainBytes(text string) int {
 	s, n := []byte(text), 0 // the compiler makes no copy
 	for ; len(s) >= 16; s = s[16:] {
@@ -538,7 +538,7 @@ func plainBytes(text string) int {
 		}
 		n += 16
 	}
-	for _, b := range s {
+	for _, b := range s[:min(len(s), 16)] {
 		if b < 0x20 || b >= utf8.RuneSelf || b == '"' || b == '&' || b == '<' || b == '>' || b == '\\' {
 			break
 		}
@@ -547,15 +547,15 @@ func plainBytes(text string) int {
 	return n
 }
 
-// special is not 0 where one of eight bytes does not stand for itself. It looks at all of
-// them at once: where no byte has its high bit set and none below borrows, that of x-n*ones
-// is set in the bytes that are less than n, and that of (x^n*ones)-ones in those that equal n.
+// special is not 0 where one of eight bytes does not stand for itself, or is ^, | or ~. It looks
+// at all of them at once: where no byte has its high bit set and none below borrows, that of
+// x-n*ones is set in the bytes that are less than n, and that of (x^n*ones)-ones in those that
+// equal n.
 func special(x uint64) uint64 {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	quotes := (x | 0x04*ones) ^ '&'*ones // " and & differ in one bit
-	angles := (x | 0x02*ones) ^ '>'*ones // < and > too
-	slash := x ^ '\\'*ones
-	return (x | (x - 0x20*ones) | (quotes - ones) | (angles - ones) | (slash - ones)) & high
+	others := (x | 0x62*ones) ^ '~'*ones // <, > and \ differ from ~ in these three at most
+	return (x | (x - 0x20*ones) | (quotes - ones) | (others - ones)) & high
 }
 
 // plainRunes is how many bytes from the start of s are characters beyond ASCII that stand
