@@ -334,6 +334,18 @@ func TestClusters(t *testing.T) {
 	}
 }
 
+func TestTheLargestClusterIsFirst(t *testing.T) {
+	var specs []*reports.Spec
+	for i, message := range []string{"no disk", "no disk", "no network", "no network", "no network"} {
+		s := sample.Spec(fmt.Sprint(i), reports.Failed)
+		s.Message = message
+		specs = append(specs, &s)
+	}
+	if got := Clusters(specs); len(got) != 2 || got[0].Message != "no network" || len(got[1].Specs) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // versions of a file at commits.
 type versions map[string]string
 

@@ -355,3 +355,20 @@ func TestQuarantinedSpecsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// A branch without a base is compared with its own earlier run, not with that of another branch.
+func TestBaselineOfABranchAlone(t *testing.T) {
+	b := analysisOf(t, Options{}, told(t, "y a0:..", "x b0:..", "y c0:..", "x d0:.F")...).Baseline
+	if b.Run == nil || b.Run.ID != 2 || b.Why != "the newest run before it of another commit on branch x" {
+		t.Errorf("%+v", b)
+	}
+}
+
+// The attempts of all runs of a commit count.
+func TestAttemptsOfACommit(t *testing.T) {
+	failed := &reports.Spec{Leaf: "x", State: reports.Failed, Attempts: 2}
+	a := analyzer{tries: map[reports.Digest]reports.Rate{failed.Digest(): {Good: 1, Of: 3}}}
+	if got := a.attemptsOf(failed); got != (reports.Rate{Good: 3, Of: 5}) {
+		t.Errorf("%+v", got)
+	}
+}

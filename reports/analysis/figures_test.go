@@ -132,6 +132,9 @@ func TestProgressTowardsATarget(t *testing.T) {
 	if a.Target.MaxFail != 1 || a.Target.ToGo != 1 || a.Target.Progress != (reports.Rate{Good: 2, Of: 3}) {
 		t.Errorf("%+v", a.Target)
 	}
+	if a := analysisOf(t, Options{Plan: plan}, sample.Cells("a:..........", "b:FF........")...); a.Target.Progress != (reports.Rate{}) || a.Target.ToGo != 1 {
+		t.Errorf("where nothing was to be fixed at first: %+v", a.Target)
+	}
 	for _, tt := range []struct {
 		failed int
 		want   string
@@ -215,7 +218,7 @@ func TestLooseningsInForce(t *testing.T) {
 	}
 	for limit, want := range map[float64]int{1: 0, 1.5: 1} {
 		limits[0].Limits = []thresholds.Limit{{Workload: "loop", Metric: thresholds.MetricCostRatio, Durability: "process", Limit: limit}}
-		if a := accountOf(t, Options{Limits: limits}, r); len(a.InForce()) != want {
+		if a := analysisOf(t, Options{Limits: limits}, r); len(a.InForce()) != want {
 			t.Errorf("a limit of %v, which was loosened from 1 to 2: %+v", limit, a.InForce())
 		}
 	}

@@ -72,3 +72,30 @@ func TestExactTextHasNoControlCharacters(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
+
+// Everything that is kept of a spec counts towards the limit of a file.
+func TestMemoryOfASpecIsCounted(t *testing.T) {
+	s := reports.Spec{Message: "1", Output: "22", Leaf: "333", Detail: "4444", File: "55555", Containers: []string{"666666"}, Labels: []string{"7777777"}}
+	c := newCollector(&Reading{Results: &reports.Results{}}, "")
+	if err := c.add(s); err != nil || c.kept != 28 {
+		t.Errorf("%d bytes, %v", c.kept, err)
+	}
+	c.kept = 0
+	s.Attachments = []reports.Attachment{{Name: "1", Type: "22", Path: "333"}, {Name: "4444"}}
+	if err := c.add(s); err != nil || c.kept != 28+10+2*48 {
+		t.Errorf("with attachments %d bytes, %v", c.kept, err)
+	}
+}
+
+func TestNotesOfBenchmarksAndCTRF(t *testing.T) {
+	for text, want := range map[string]string{
+		"goos: linux\nBenchmarkAdd 10 5 ns/op\n":                   "",
+		"--- SKIP: TestA (0.00s)\nBenchmarkAdd 10 5 ns/op\nPASS\n": "tests of which only the last line is in the file, ignored: 1; use go test -json for them",
+		`{"reportFormat":"CTRF","results":{"tool":{"name":"t"},"summary":{"tests":2,"passed":2,"failed":0,"skipped":0,"pending":0,"other":0,"start":1,"stop":100000000000000},"tests":[{"name":"a","status":"passed","duration":1,"tags":[1]},{"name":"b","status":"passed","duration":1,"tags":{}}]}}`: "tests with tags that are no texts, which are passed over: 2",
+	} {
+		r, err := Read(strings.NewReader(text), "")
+		if err != nil || strings.Join(r.Notes, "; ") != want {
+			t.Errorf("%s: notes %q, %v", text, r.Notes, err)
+		}
+	}
+}
