@@ -36,6 +36,7 @@ type errorRates struct {
 	burners     []int
 	calibration int
 	raw         string
+	format      string    // of the tables
 	scales      []float64 // of the limit
 	compare     bool
 	comparing   compareErrors
@@ -73,6 +74,7 @@ binaries. --time bounds the whole.`,
   flujo-harness selftest errors --scale 0.9,1.1 --margin 10 --change 0,10
   flujo-harness selftest errors --against --n 300
   flujo-harness selftest errors --compare --n 20 --judge instructions
+  flujo-harness selftest errors --compare --from raw.jsonl --format markdown
   flujo-harness selftest errors --compare --module ./mymodule --row 5@5 --burners 0,4`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
@@ -83,6 +85,8 @@ binaries. --time bounds the whole.`,
 	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "processes that keep a core busy beside the measurement")
 	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
 	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
+	cmd.Flags().StringSliceVar(&c.comparing.from, "from", nil, "print the tables of verdicts that --raw wrote to this file, and make none; with or without --compare, as they were made; may be given several times")
+	cmd.Flags().StringVar(&c.format, "format", "text", `of the tables: "text" or "markdown"`)
 	cmd.Flags().Float64SliceVar(&c.scales, "scale", []float64{1}, "factors of the limit to judge by")
 	cmd.Flags().BoolVar(&c.against, "against", false, "judge the comparison with another revision, not the gate by limits")
 	cmd.Flags().IntVar(&c.resample, "resample", 2000, "with --against, verdicts of the resampling study; 0: none is made")
@@ -95,6 +99,8 @@ binaries. --time bounds the whole.`,
 	cmd.MarkFlagsMutuallyExclusive("against", "compare")
 	cmd.MarkFlagsMutuallyExclusive("against", "scale")
 	cmd.MarkFlagsMutuallyExclusive("compare", "scale")
+	cmd.MarkFlagsMutuallyExclusive("from", "against")
+	cmd.MarkFlagsMutuallyExclusive("from", "raw")
 	return cmd
 }
 
@@ -137,6 +143,15 @@ type outcomes struct {
 
 func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
+	switch c.format {
+	case "text", "markdown":
+		c.comparing.markdown = c.format == "markdown"
+	default:
+		return cli.Usage(fmt.Errorf("--format %q: use text or markdown", c.format))
+	}
+	if len(c.comparing.from) > 0 && !c.compare {
+		return c.recorded(cmd.OutOrStdout())
+	}
 	var raw *os.File
 	if c.raw != "" {
 		if raw, err = os.Create(c.raw); err != nil {
@@ -202,13 +217,7 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	if refused != nil {
 		fmt.Fprintf(out, "calibrate would refuse this limit: %v\n", refused)
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "change\tburners\tlimit\tn\tbroken\theld\tinconclusive\tinvalid\tsaid stale\tseconds: median, p95\tsessions: median")
-	for _, o := range kinds {
-		fmt.Fprintf(table, "%+.3g%%\t%d\tx%.3g\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f, %.2f\t%.3g\n", o.change, o.burners, o.scale, len(o.seconds), o.count[thresholds.Broken], o.count[thresholds.Held],
-			o.count[thresholds.Inconclusive], o.count[thresholds.Invalid], o.stale, quantile(o.seconds, 0.5), quantile(o.seconds, 0.95), machine.Median(o.sessions()))
-	}
-	if err := table.Flush(); err != nil {
+	if err := c.table(out, kinds); err != nil {
 		return cli.Fault(err)
 	}
 	for _, o := range kinds {
@@ -223,6 +232,68 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted: the table has what was judged before")}
 	}
 	return nil
+}
+
+// table prints how the verdicts of each kind came out.
+func (c *errorRates) table(to io.Writer, kinds []*outcomes) error {
+	table := rows{{"change", "busy processes", "limit", "n", "broken", "held", "inconclusive", "invalid", "said stale", "seconds: median, p95", "sessions: median"}}
+	for _, o := range kinds {
+		if len(o.seconds) == 0 {
+			continue
+		}
+		table.add(fmt.Sprintf("%+.3g%%", o.change), fmt.Sprint(o.burners), fmt.Sprintf("x%.3g", o.scale), fmt.Sprint(len(o.seconds)), fmt.Sprint(o.count[thresholds.Broken]), fmt.Sprint(o.count[thresholds.Held]),
+			fmt.Sprint(o.count[thresholds.Inconclusive]), fmt.Sprint(o.count[thresholds.Invalid]), fmt.Sprint(o.stale), fmt.Sprintf("%.2f, %.2f", quantile(o.seconds, 0.5), quantile(o.seconds, 0.95)), fmt.Sprintf("%.3g", machine.Median(o.sessions())))
+	}
+	return table.write(to, c.comparing.markdown)
+}
+
+// gateRow is a verdict of the gate as --raw writes it.
+type gateRow struct {
+	Change  float64
+	Burners int
+	Scale   float64
+	thresholds.Judged
+}
+
+// recorded prints the table of verdicts that were written before.
+func (c *errorRates) recorded(to io.Writer) error {
+	var kinds []*outcomes
+	err := eachLine(c.comparing.from, func(r gateRow) error {
+		if r.Comparison == nil {
+			return errors.New("no comparison of a workload")
+		}
+		var o *outcomes
+		for _, known := range kinds {
+			if known.change == r.Change && known.burners == r.Burners && known.scale == r.Scale {
+				o = known
+			}
+		}
+		if o == nil {
+			o = &outcomes{burners: r.Burners, scale: r.Scale, change: r.Change, count: map[thresholds.Outcome]int{}}
+			kinds = append(kinds, o)
+		}
+		o.add(r.Judged)
+		return nil
+	})
+	if err == nil && len(kinds) == 0 {
+		err = cli.Usage(errors.New("--from: no verdicts in it"))
+	}
+	if err != nil {
+		return err
+	}
+	return c.table(to, kinds)
+}
+
+// add counts a verdict.
+func (o *outcomes) add(j thresholds.Judged) {
+	m, v := j.Comparison, j.Verdict
+	if o.count[v.Outcome]++; v.Stale {
+		o.stale++
+	}
+	o.seconds, o.all = append(o.seconds, m.Seconds), append(o.all, m)
+	if v.Outcome == thresholds.Invalid && o.invalid == "" {
+		o.invalid = v.Reason
+	}
 }
 
 // measure makes the verdicts of one kind.
@@ -244,21 +315,9 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 		if ctx.Err() != nil {
 			return nil // the table says how many there are
 		}
-		m, v := j.Comparison, j.Verdict
-		if o.count[v.Outcome]++; v.Stale {
-			o.stale++
-		}
-		o.seconds, o.all = append(o.seconds, m.Seconds), append(o.all, m)
-		if v.Outcome == thresholds.Invalid && o.invalid == "" {
-			o.invalid = v.Reason
-		}
+		o.add(j)
 		if raw != nil {
-			row := struct {
-				Change  float64
-				Burners int
-				Scale   float64
-				thresholds.Judged
-			}{o.change, o.burners, o.scale, j}
+			row := gateRow{o.change, o.burners, o.scale, j}
 			if err := json.NewEncoder(raw).Encode(row); err != nil {
 				return cli.Fault(err)
 			}

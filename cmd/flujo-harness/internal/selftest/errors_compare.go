@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,14 +50,16 @@ var subjects = []subject{
 
 // compareErrors measures how often compare errs.
 type compareErrors struct {
-	rows    []string
-	modules []string
-	judge   string
-	rules   bool
-	n       int
-	burners []int
-	budget  time.Duration // of everything; 0: no bound
-	seed    uint64
+	rows     []string
+	modules  []string
+	judge    string
+	rules    bool
+	markdown bool     // print tables in Markdown
+	from     []string // print the verdicts of these files, and make none
+	n        int
+	burners  []int
+	budget   time.Duration // of everything; 0: no bound
+	seed     uint64
 
 	progress *cli.Progress
 	raw      io.Writer // nil: nowhere
@@ -87,6 +88,13 @@ func (k *compared) n() (n int) {
 
 func (c *compareErrors) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
+	c.counts = map[string][]float64{}
+	if len(c.from) > 0 {
+		if err := c.recorded(c.from); err != nil {
+			return err
+		}
+		return c.show(cmd.OutOrStdout())
+	}
 	var injections []injection
 	for _, text := range c.rows {
 		i, err := parseInjection(text)
@@ -114,7 +122,6 @@ func (c *compareErrors) run(cmd *cobra.Command) (err error) {
 		return cli.Fault(err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	c.counts = map[string][]float64{}
 	c.progress = cli.NewProgress(cmd.ErrOrStderr())
 	defer c.progress.End()
 	var all []*copied
@@ -212,31 +219,10 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 // take counts a verdict, and applies the rules of others to the same binaries.
 func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measured) error {
 	d, v := m.Difference, m.Verdict
-	k.count[v.Outcome]++
-	k.seconds = append(k.seconds, d.Seconds)
-	if v.Outcome != thresholds.Held && v.Outcome != thresholds.Broken && k.other == "" {
-		k.other = v.Reason
-	}
-	row := struct {
-		Change         string   `json:"change"`
-		Margin         float64  `json:"margin"`
-		Burners        int      `json:"burners"`
-		Benchmark      string   `json:"benchmark"`
-		Outcome        string   `json:"outcome"`
-		By             string   `json:"by"`
-		Reason         string   `json:"reason"`
-		Seconds        float64  `json:"seconds"`
-		Instructions   *float64 `json:"instructions,omitempty"` // head/base
-		Time           float64  `json:"time,omitempty"`         // head/base
-		Blocks         int      `json:"blocks"`
-		BenchstatAlarm *bool    `json:"benchstat_alarm,omitempty"`
-		ThresholdAlarm *bool    `json:"threshold_alarm,omitempty"`
-	}{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
+	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
 	if i := d.Instructions; i != nil && len(i.Base) > 0 && len(i.Head) > 0 {
 		ratio := machine.Median(i.Head) / machine.Median(i.Base)
-		row.Instructions = &ratio
-		k.change = append(k.change, ratio)
-		c.counts[d.Name] = append(c.counts[d.Name], i.Base...)
+		row.Instructions, row.Base = &ratio, i.Base
 	}
 	if c.rules && d.HeadFails == "" && d.NotCompared == "" {
 		samples, err := inARow(ctx, m, time.Duration(d.Seconds*float64(time.Second)))
@@ -248,14 +234,8 @@ func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measure
 		}
 		benchstat, threshold := alarms(samples, k.margin/100)
 		row.BenchstatAlarm, row.ThresholdAlarm = &benchstat, &threshold
-		k.ruled++
-		if benchstat {
-			k.benchstat++
-		}
-		if threshold {
-			k.threshold++
-		}
 	}
+	c.add(k, row, v.Outcome)
 	if c.raw == nil {
 		return nil
 	}
@@ -394,29 +374,35 @@ func copyFolder(from, to string) error {
 
 // show prints the tables.
 func (c *compareErrors) show(to io.Writer) error {
-	fmt.Fprintf(to, "judged by %s, on\n", cmp.Or(c.judge, "counts, time and instructions"))
+	if len(c.sums) > 0 { // else they were judged before
+		fmt.Fprintf(to, "judged by %s, on\n", cmp.Or(c.judge, "counts, time and instructions"))
+	}
 	for _, sum := range c.sums {
 		fmt.Fprintf(to, "  %s\n", sum)
 	}
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "change\tmargin\tburners\tn\tbroken\theld\tinconclusive\tinvalid\tinstructions, median\tseconds: median, p95\tbenchstat alarms\tthreshold alarms")
+	if c.markdown {
+		fmt.Fprintln(to)
+	}
+	table := rows{{"change", "margin", "busy processes", "n", "broken", "held", "inconclusive", "invalid", "instructions, median", "seconds: median, p95", "benchstat alarms", "threshold alarms"}}
 	for _, k := range c.kinds {
-		counted, ruled := "not counted", "\t"
+		counted, benchstat, threshold, seconds := "not counted", "", "", ""
 		if len(k.change) > 0 {
 			counted = fmt.Sprintf("%+.2f%% (n=%d)", 100*(machine.Median(k.change)-1), len(k.change))
 		}
 		if k.ruled > 0 {
-			ruled = fmt.Sprintf("%d of %d\t%d of %d", k.benchstat, k.ruled, k.threshold, k.ruled)
+			benchstat, threshold = fmt.Sprintf("%d of %d", k.benchstat, k.ruled), fmt.Sprintf("%d of %d", k.threshold, k.ruled)
 		}
-		if k.n() == 0 {
-			fmt.Fprintf(table, "%v\t%.3g%%\t%d\t0\n", k, k.margin, k.burners)
-			continue
+		if k.n() > 0 {
+			seconds = fmt.Sprintf("%.1f, %.1f", quantile(k.seconds, 0.5), quantile(k.seconds, 0.95))
 		}
-		fmt.Fprintf(table, "%v\t%.3g%%\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%.1f, %.1f\t%s\n", k, k.margin, k.burners, k.n(), k.count[thresholds.Broken], k.count[thresholds.Held],
-			k.count[thresholds.Inconclusive], k.count[thresholds.Invalid], counted, quantile(k.seconds, 0.5), quantile(k.seconds, 0.95), ruled)
+		table.add(k.String(), fmt.Sprintf("%.3g%%", k.margin), fmt.Sprint(k.burners), fmt.Sprint(k.n()), fmt.Sprint(k.count[thresholds.Broken]), fmt.Sprint(k.count[thresholds.Held]),
+			fmt.Sprint(k.count[thresholds.Inconclusive]), fmt.Sprint(k.count[thresholds.Invalid]), counted, seconds, benchstat, threshold)
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.write(to, c.markdown); err != nil {
 		return err
+	}
+	if c.markdown {
+		fmt.Fprintln(to)
 	}
 	for _, k := range c.kinds {
 		if k.other != "" {
@@ -434,11 +420,16 @@ func (c *compareErrors) showSpreads(to io.Writer) error {
 	}
 	margins := []float64{1, 2, 5}
 	allowed := make([]int, len(margins))
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nunchanged benchmark\tinstructions of an operation\tfrom the 5th to the 95th percentile\tcounts")
+	table := rows{{"unchanged benchmark", "instructions of an operation", "from the 5th to the 95th percentile", "counts"}}
 	var names []string
-	for name := range c.counts {
+	for name, v := range c.counts {
+		if len(v) == 0 { // files of older versions
+			continue
+		}
 		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -449,10 +440,14 @@ func (c *compareErrors) showSpreads(to io.Writer) error {
 				allowed[i]++
 			}
 		}
-		fmt.Fprintf(table, "%s\t%.6g\t%.2f%%\t%d\n", name, machine.Median(v), spread, len(v))
+		table.add(name, fmt.Sprintf("%.6g", machine.Median(v)), fmt.Sprintf("%.2f%%", spread), fmt.Sprint(len(v)))
 	}
-	if err := table.Flush(); err != nil {
+	fmt.Fprintln(to)
+	if err := table.write(to, c.markdown); err != nil {
 		return err
+	}
+	if c.markdown {
+		fmt.Fprintln(to)
 	}
 	for i, m := range margins {
 		fmt.Fprintf(to, "%d of %d benchmarks vary by no more than %.3g%%\n", allowed[i], len(names), m)
