@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -54,9 +55,16 @@ type ComparePlan struct {
 	// Enough is asked after each session from the second on, and may judge; nil: all
 	// sessions are made. It must be a rule that stays valid under repeated looks, as those
 	// of package thresholds are.
+	//
+	// With Exec, the instructions of an operation are counted where two sessions were not enough,
+	// if perf or valgrind is installed: a busy machine changes times, but not them. Without such
+	// a program the notes of the difference say how to get one.
 	Enough func([]*Difference) bool
+	// TimeOnly leaves the instructions uncounted.
+	TimeOnly bool
 
-	now func() time.Time // for tests
+	now  func() time.Time                                  // for tests
+	find func(context.Context) (*instructions.Tool, error) // for tests
 }
 
 // ErrOtherComparison is what Compare returns at once in a process that was started for
@@ -76,6 +84,8 @@ type compareOrder struct {
 	Seed   uint64         `json:"seed"`
 	Batch  map[string]int `json:"batch"`
 	Out    string         `json:"out"` // file for the result
+
+	Count *subjectCount `json:"count,omitempty"` // no session, but operations of one subject
 }
 
 // compareSession is what came of it.
@@ -133,6 +143,7 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 		return plan.end(all, began, false, Finding{Check: checkWork, Detail: fmt.Sprintf("below the floor: subject %q takes no longer than a function that does nothing: the compiler may have removed its body", dead)}), nil
 	}
 	complete := true
+	var counts *subjectCounts
 	work := Finding{checkWork, true, "each subject made the same on the last operation of every slot"}
 	for _, s := range subjects {
 		if s.Digest == nil {
@@ -164,9 +175,21 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 			}
 			d.Audit = []Finding{work, {checkRuns, true, "as many operations were made as planned"}}
 		}
-		if n > 1 && plan.Enough != nil && plan.Enough(all) {
+		if n == 1 {
+			continue
+		}
+		if plan.Enough != nil && plan.Enough(all) {
 			break
 		}
+		if counts == nil {
+			counts = plan.counts(ctx, all)
+		}
+		if counts.more(ctx, plan.Enough != nil) && plan.Enough != nil && plan.Enough(all) {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		complete = false
 	}
 	return plan.end(all, began, complete), nil
 }
@@ -186,6 +209,9 @@ func (p *ComparePlan) fill(subjects []Subject) error {
 	}
 	if p.now == nil {
 		p.now = time.Now
+	}
+	if p.find == nil {
+		p.find = instructions.Find
 	}
 	seen := map[string]bool{}
 	for _, s := range subjects {
@@ -354,22 +380,31 @@ func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects [
 		return res, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
+	cmd, result, err := p.child(ctx, order, dir)
+	if err != nil {
+		return res, err
+	}
+	return result(child.CombinedOutput(cmd))
+}
+
+// child is the command of a process for an order, and what reads its result from the folder after it
+// has ended.
+func (p ComparePlan) child(ctx context.Context, order compareOrder, dir string) (cmd *exec.Cmd, result func(said []byte, failed error) (compareSession, error), err error) {
 	order.Out = filepath.Join(dir, "result.json")
 	text, err := json.Marshal(order)
 	if err != nil {
-		return res, err
+		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
+	cmd = exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	if err := child.Tie(cmd, nil); err != nil {
-		return res, err
+	result = func(said []byte, failed error) (res compareSession, err error) {
+		data, err := os.ReadFile(order.Out)
+		if err != nil {
+			return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
+		}
+		return res, json.Unmarshal(data, &res)
 	}
-	said, failed := child.CombinedOutput(cmd)
-	data, err := os.ReadFile(order.Out)
-	if err != nil {
-		return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
-	}
-	return res, json.Unmarshal(data, &res)
+	return cmd, result, child.Tie(cmd, nil)
 }
 
 // tail is the end of what a process said.
@@ -392,7 +427,13 @@ func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject)
 	}
 	_ = os.Unsetenv(childVariable) // what the subjects start is not the session
 	child.Watch(os.Stdin)
-	res, err := p.run(ctx, order, subjects)
+	var res compareSession
+	var err error
+	if order.Count != nil {
+		err = order.Count.run(ctx, subjects)
+	} else {
+		res, err = p.run(ctx, order, subjects)
+	}
 	if err != nil {
 		res.Problem = err.Error()
 	}

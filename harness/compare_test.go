@@ -203,7 +203,7 @@ func TestCompareInProcesses(t *testing.T) {
 	}
 	for _, name := range []string{"first", "second"} {
 		isChild := os.Getenv(childVariable) != ""
-		p := ComparePlan{Name: name, Sessions: 2, Blocks: 1, Rounds: 2, Exec: TestProcess(t.Name())}
+		p := ComparePlan{Name: name, Sessions: 2, Blocks: 1, Rounds: 2, Exec: TestProcess(t.Name()), TimeOnly: true}
 		all, err := Compare(t.Context(), p, Func("base", work(2000)), Func("head", work(6000)))
 		if errors.Is(err, ErrOtherComparison) {
 			continue

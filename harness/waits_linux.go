@@ -23,6 +23,11 @@ func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
 	child.Group(cmd)
 	cmd.WaitDelay = leaveToEnd
+	return useOfProcess(cmd)
+}
+
+// useOfProcess starts a command, which must be in a group of its own, and waits for it.
+func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 	began := time.Now()
 	wait, err := child.Start(cmd)
 	if err != nil {

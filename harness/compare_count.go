@@ -1,0 +1,143 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/instructions"
+)
+
+// subjectCount makes a process that opens one subject and makes some operations of it, for a tool that
+// counts the whole process.
+type subjectCount struct {
+	Subject string `json:"subject"`
+	Ops     int    `json:"ops"`
+}
+
+// run is the side of the process.
+func (c subjectCount) run(ctx context.Context, subjects []Subject) (err error) {
+	for _, s := range subjects {
+		if s.Name != c.Subject {
+			continue
+		}
+		op, closing, err := s.Open(ctx)
+		if err != nil {
+			return fmt.Errorf("open subject %q: %w", s.Name, err)
+		}
+		for i := range c.Ops {
+			if err = op(i); err != nil {
+				break
+			}
+		}
+		if closing != nil {
+			err = errors.Join(err, closing())
+		}
+		return err
+	}
+	return fmt.Errorf("no subject %q in this process", c.Subject)
+}
+
+// enoughCounts is the number of counts of each side where nobody judges meanwhile.
+const enoughCounts = 5
+
+// subjectCounts counts the instructions of subjects, by difference.
+type subjectCounts struct{ all []*counting }
+
+// counts prepares to count both subjects of each difference, or says in its notes why they are not.
+func (p ComparePlan) counts(ctx context.Context, all []*Difference) *subjectCounts {
+	c := &subjectCounts{}
+	if len(p.Exec) == 0 || p.TimeOnly {
+		return c
+	}
+	tool, err := p.find(ctx)
+	for _, d := range all {
+		switch {
+		case errors.Is(err, instructions.ErrNone):
+			d.Notes = append(d.Notes, fmt.Sprintf("judged by time alone: %v", err))
+		case err == nil:
+			d.Instructions = &Instructions{Waits: 1}
+			one := &counting{result: d.Instructions, tool: tool, ns: max(d.BaseNS.Value, d.HeadNS.Value), count: p.countSubject, use: p.useOfSubject,
+				order: func(side int) benchOrder {
+					return benchOrder{side: BenchSide{Revision: []string{d.Base, d.Head}[side]}}
+				}}
+			one.prepare()
+			c.all = append(c.all, one)
+		}
+	}
+	return c
+}
+
+// more counts each difference once more, and reports whether anything was counted.
+func (c *subjectCounts) more(ctx context.Context, judged bool) (did bool) {
+	for _, one := range c.all {
+		if one.possible() && ctx.Err() == nil && (judged || len(one.result.Base) < enoughCounts) {
+			one.more(ctx)
+			did = true
+		}
+	}
+	return did
+}
+
+// subjectOrder is the order of a process that is counted.
+func (p ComparePlan) subjectOrder(o benchOrder) (order compareOrder, err error) {
+	c := &subjectCount{Subject: o.side.Revision}
+	if o.pattern == "" { // else no operation at all
+		if _, err := fmt.Sscanf(o.times, "%dx", &c.Ops); err != nil {
+			return order, fmt.Errorf("operations %q: %w", o.times, err)
+		}
+	}
+	return compareOrder{Name: p.Name, Seed: p.Seed, Count: c}, nil
+}
+
+// countSubject counts the instructions of a process.
+func (p ComparePlan) countSubject(ctx context.Context, o benchOrder) (n float64, err error) {
+	order, err := p.subjectOrder(o)
+	if err != nil {
+		return 0, err
+	}
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	cmd, result, err := p.child(ctx, order, dir)
+	if err != nil {
+		return 0, err
+	}
+	record := filepath.Join(dir, "record")
+	cmd.Env = append(cmd.Env, o.env...)
+	o.tool.Wrap(cmd, record)
+	res, err := result(child.CombinedOutput(cmd))
+	if err == nil && res.Problem != "" {
+		err = errors.New(res.Problem)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return o.tool.Read(record)
+}
+
+// useOfSubject returns how a process used its time.
+func (p ComparePlan) useOfSubject(ctx context.Context, o benchOrder) (u use, known bool) {
+	order, err := p.subjectOrder(o)
+	if err != nil {
+		return u, false
+	}
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
+	if err != nil {
+		return u, false
+	}
+	defer func() { known = errors.Join(remove()) == nil && known }()
+	cmd, _, err := p.child(ctx, order, dir)
+	if err != nil {
+		return u, false
+	}
+	cmd.Env = append(cmd.Env, o.env...)
+	child.Group(cmd)
+	cmd.WaitDelay = leaveToEnd
+	return useOfProcess(cmd)
+}
