@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -24,6 +25,10 @@ import (
 // called at package level, so that it can detect that this process was started for a session:
 //
 //	var _ = suites.DescribeOverhead(harness.NewWorkload("review", "…", pipeline, input), "../thresholds/limits")
+//
+// If the folder has no limit for this class of machine, but one for any machine (any.toml, made by
+// flujo-harness calibrate --instructions --suite), the instructions are counted under valgrind and judged by
+// that.
 //
 // The spec fails if the limit is broken or the measurement is invalid. It is skipped if the verdict is
 // inconclusive, if there is no limit (flujo-harness calibrate --suite creates one), and if the
@@ -62,7 +67,7 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 				Expect(err).NotTo(HaveOccurred())
 				AddReportEntry(thresholds.OverheadEntry, judged)
 				if v := judged.Verdict; v.Outcome == thresholds.Inconclusive {
-					Skip(v.Reason + "; " + v.Next)
+					Skip(strings.Join(append([]string{v.Reason, v.Next}, v.Notes...), "; "))
 				}
 				Expect(judged).To(Hold())
 			})
@@ -73,6 +78,10 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 // overhead measures and judges a workload of this test program.
 func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limits string) (j thresholds.Judged, err error) {
 	file, err := thresholds.Load(limits, machine.Class())
+	if err != nil {
+		return j, err
+	}
+	anyMachine, err := thresholds.Load(limits, thresholds.AnyClass)
 	if err != nil {
 		return j, err
 	}
@@ -96,5 +105,9 @@ func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limi
 	DeferCleanup(remove)
 	spec := harness.Spec{Workload: w.Name, Suite: "./" + filepath.ToSlash(suite), Durability: string(d),
 		Plan: harness.DefaultPlan(), Seed: uint64(GinkgoRandomSeed()), Dir: dir}
-	return thresholds.Measure(ctx, spec, file, harness.ExecTest(program, "", w.Name), func(*harness.Comparison) {})
+	run := harness.ExecTest(program, "", w.Name)
+	if j, err = thresholds.Measure(ctx, spec, file, run, func(*harness.Comparison) {}); err == nil && j.NeedsCount(file, anyMachine, false) {
+		j.Count(ctx, spec, file, anyMachine, run)
+	}
+	return j, err
 }

@@ -1,6 +1,7 @@
 package thresholds
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -13,6 +14,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // AnyClass is the class of limits that apply to every machine. Their metric is
@@ -130,6 +133,44 @@ func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 		return end(Broken, "more instructions: "+says, "find the change that added instructions since the last passing run")
 	}
 	return end(Inconclusive, says+": undecided", "run again")
+}
+
+// CountInstructions counts the instructions of a run of what was measured, until more wants no further
+// count. Where no program counts, the comparison says how to get one.
+func CountInstructions(ctx context.Context, spec harness.Spec, c *harness.Comparison, run harness.Runner, more func(*harness.RunInstructions) bool) {
+	// Counts of perf depend on the processor: its instructions for copying and hashing.
+	tool, err := instructions.FindPortable(ctx)
+	if err != nil {
+		c.Instructions = &harness.RunInstructions{Problem: err.Error()}
+		return
+	}
+	c.Instructions = harness.CountRun(ctx, spec, run, tool, more)
+}
+
+// CountDecides reports whether the limit for any machine judges a workload: this class of machine has no
+// limit of its own. The files may be nil.
+func CountDecides(workload, durability string, own, anyMachine *File) bool {
+	return anyMachine != nil && anyMachine.Find(workload, MetricInstructions, durability) != nil && own.Own(machine.Class(), workload, durability) == nil
+}
+
+// NeedsCount reports whether the instructions of what was measured are to be counted: always, or
+// where they decide. The files may be nil.
+func (j *Judged) NeedsCount(own, anyMachine *File, always bool) bool {
+	c := j.Comparison
+	return c != nil && j.Verdict.Outcome != Invalid && j.Verdict.Outcome != Broken && (always || CountDecides(c.Workload, c.Durability, own, anyMachine))
+}
+
+// Count counts the instructions of a run of what was measured, and judges them by the limit for any
+// machine, if there is one. The files may be nil.
+func (j *Judged) Count(ctx context.Context, spec harness.Spec, own, anyMachine *File, run harness.Runner) {
+	c := j.Comparison
+	CountInstructions(ctx, spec, c, run, func(r *harness.RunInstructions) bool {
+		c.Instructions = r
+		return MoreInstructions(c, anyMachine)
+	})
+	if ctx.Err() == nil && anyMachine != nil && anyMachine.Find(c.Workload, MetricInstructions, c.Durability) != nil {
+		j.Verdict = OnAnyMachine(c, j.Verdict, own, JudgeInstructions(c, anyMachine))
+	}
 }
 
 // MoreInstructions reports whether another count could make an inconclusive verdict decided.

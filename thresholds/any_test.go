@@ -178,3 +178,39 @@ func TestTheFileForAnyMachine(t *testing.T) {
 		t.Errorf("no file: %+v, %v", got, err)
 	}
 }
+
+// A class without a limit of its own is judged by the limit for any machine; without valgrind the
+// verdict says how to get it.
+func TestInstructionsAreCountedWhereTheyDecide(t *testing.T) {
+	limits := anyLimit(t)
+	workload, durability := limits.Limits[0].Workload, limits.Limits[0].Durability
+	mine := &File{Class: machine.Class(), Limits: []Limit{{Workload: workload, Metric: MetricCostRatio, Durability: durability}}}
+	j := func(o Outcome) *Judged {
+		c := executing()
+		c.Instructions = nil
+		return &Judged{Comparison: c, Verdict: Verdict{Outcome: o, Reason: "no limit exists for it"}}
+	}
+	for name, tc := range map[string]struct {
+		j        *Judged
+		own, any *File
+		always   bool
+		want     bool
+	}{
+		"no limit of this class":   {j(Inconclusive), nil, limits, false, true},
+		"a limit of this class":    {j(Held), mine, limits, false, false},
+		"asked for":                {j(Held), mine, limits, true, true},
+		"no limit for any machine": {j(Inconclusive), nil, nil, false, false},
+		"broken":                   {j(Broken), nil, limits, true, false},
+		"nothing measured":         {&Judged{}, nil, limits, true, false},
+	} {
+		if got := tc.j.NeedsCount(tc.own, tc.any, tc.always); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+	t.Setenv("PATH", t.TempDir())
+	one := j(Inconclusive)
+	one.Count(t.Context(), harness.Spec{}, nil, limits, nil)
+	if v := one.Verdict; v.Outcome != Inconclusive || !strings.Contains(strings.Join(v.Notes, "; "), "install valgrind") {
+		t.Errorf("%v, notes %q", v, v.Notes)
+	}
+}

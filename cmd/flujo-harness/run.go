@@ -409,7 +409,7 @@ func (j *job) measureAll(ctx context.Context, p project.Project, specs []harness
 		failed(i, thresholds.Inconclusive, fmt.Sprintf("%s at %s: %v", specs[i].Workload, specs[i].Durability, why), moreTime)
 	}
 	j.measure.Each(ctx, specs, progress, func(ctx context.Context, spec harness.Spec) (measure.Need, error) {
-		return measure.NeedOf(ctx, p, spec, ruled.Limits, measure.CountsFor(spec, ruled.Limits, anyMachine, j.measure.Instructions))
+		return measure.NeedOf(ctx, p, spec, ruled.Limits, j.measure.Instructions || thresholds.CountDecides(spec.Workload, spec.Durability, ruled.Limits, anyMachine))
 	}, func(within context.Context, i int, spec harness.Spec) {
 		m, err := measure.Run(within, p, spec, ruled.Limits, progress)
 		if err == nil {

@@ -277,15 +277,18 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
 	progress := cli.NewProgress(k.err)
 	defer progress.End()
+	run, _, err := Sessions(k.project, spec)
+	if err != nil {
+		return cli.Fault(err)
+	}
 	spec.Dir = k.scratch
 	environment, err := spec.Describe(ctx)
 	if err != nil {
 		return cli.Fault(err)
 	}
 	c := &harness.Comparison{Workload: spec.Workload, Durability: spec.Durability, Plan: spec.Plan, Environment: environment}
-	if err := count(ctx, k.project, spec, c, thresholds.CountsForLimit, progress); err != nil {
-		return err
-	}
+	progress.Set(fmt.Sprintf("counting instructions of %s at %s", spec.Workload, spec.Durability), "")
+	thresholds.CountInstructions(ctx, spec, c, run, thresholds.CountsForLimit)
 	progress.End()
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -16,7 +16,6 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -197,36 +196,9 @@ func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thre
 	return m, nil
 }
 
-// Count counts the instructions of a run of what was measured, where a limit for any machine
-// needs them: where this class of machine has no limit of its own, or always is asked for.
-func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresholds.Judged, own, anyMachine *thresholds.File, always bool, progress *cli.Progress) error {
-	c := m.Comparison
-	if c == nil || ctx.Err() != nil || m.Verdict.Outcome == thresholds.Invalid || m.Verdict.Outcome == thresholds.Broken {
-		return nil
-	}
-	if !CountsFor(spec, own, anyMachine, always) {
-		return nil
-	}
-	limited := anyMachine != nil && anyMachine.Find(c.Workload, thresholds.MetricInstructions, c.Durability) != nil
-	if err := count(ctx, p, spec, c, func(r *harness.RunInstructions) bool {
-		c.Instructions = r
-		return thresholds.MoreInstructions(c, anyMachine)
-	}, progress); err != nil || ctx.Err() != nil {
-		return err
-	}
-	if limited {
-		m.Verdict = thresholds.OnAnyMachine(c, m.Verdict, own, thresholds.JudgeInstructions(c, anyMachine))
-	}
-	return nil
-}
-
-// count counts, until more wants no further count. Where there is no program that counts,
-// the comparison says so.
-func count(ctx context.Context, p project.Project, spec harness.Spec, c *harness.Comparison, more func(*harness.RunInstructions) bool, progress *cli.Progress) (err error) {
-	// Counts of perf depend on the processor: its instructions for copying and hashing.
-	tool, err := instructions.FindPortable(ctx)
-	if err != nil {
-		c.Instructions = &harness.RunInstructions{Problem: err.Error()}
+// Count counts the instructions of a run of what was measured, see [thresholds.Judged.Count].
+func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresholds.Judged, own, anyMachine *thresholds.File, always bool, progress *cli.Progress) (err error) {
+	if ctx.Err() != nil || !m.NeedsCount(own, anyMachine, always) {
 		return nil
 	}
 	spec, run, remove, err := Ready(p, spec)
@@ -235,7 +207,7 @@ func count(ctx context.Context, p project.Project, spec harness.Spec, c *harness
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	progress.Set(fmt.Sprintf("counting instructions of %s at %s", spec.Workload, spec.Durability), "")
-	c.Instructions = harness.CountRun(ctx, spec, run, tool, more)
+	m.Count(ctx, spec, own, anyMachine, run)
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
-	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -49,12 +48,6 @@ func forecast(ctx context.Context, p project.Project, spec harness.Spec) (f harn
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	return spec.Forecast(ctx, run)
-}
-
-// CountsFor reports whether a verdict on the spec counts instructions, see [Count].
-func CountsFor(spec harness.Spec, own, anyMachine *thresholds.File, always bool) bool {
-	return always || anyMachine != nil && anyMachine.Find(spec.Workload, thresholds.MetricInstructions, spec.Durability) != nil &&
-		own.Own(machine.Class(), spec.Workload, spec.Durability) == nil
 }
 
 // Each makes several measurements one after the other, within --time. Before the first one it
