@@ -95,6 +95,9 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 	i := judgeInstructions(d.Instructions, j.Margin, j.Family)
 	if i.ratio.N > 0 {
 		v.Instructions = &i.ratio
+		if note := tooFine(d.Instructions.Base, j.Margin); note != "" {
+			v.Notes = append(v.Notes, note)
+		}
 	}
 	t := j.time(d, v.Boundary)
 	v.Above, v.N, v.Self = t.test.above, t.test.n, t.self

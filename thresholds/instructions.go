@@ -81,6 +81,16 @@ func judgeInstructions(c *harness.Instructions, margin float64, family int) (j c
 	return j
 }
 
+// tooFine returns a note if one instruction is more than the margin: then every change of the code
+// of an operation is. The counts themselves have no such grain, because they are means over many operations.
+func tooFine(base []float64, margin float64) string {
+	n := machine.Median(base)
+	if n*margin >= 1 {
+		return ""
+	}
+	return fmt.Sprintf("an operation executes %.3g instructions, so that one more is +%.2g%%, beyond the margin of %.3g%%: make an operation of the benchmark longer, or the margin larger", n, 100/n, 100*margin)
+}
+
 // mostCounts is the maximum number of counts per side.
 const mostCounts = 9
 

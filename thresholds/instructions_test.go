@@ -189,3 +189,29 @@ func TestInstructionsRarelyErr(t *testing.T) {
 		}
 	}
 }
+
+// A margin of less than one instruction is judged like any other, since counts are means over many
+// operations, and the verdict says that a single instruction is beyond it.
+func TestAMarginBelowOneInstructionIsSaid(t *testing.T) {
+	counts := func(n float64) []float64 { return []float64{n, n, n, n, n} }
+	for _, tc := range []struct {
+		base, head, margin float64
+		want               Outcome
+		says               string
+	}{
+		{41, 41, 0.02, Held, "an operation executes 41 instructions, so that one more is +2.4%, beyond the margin of 2%"},
+		{41, 42, 0.02, Broken, "one more is +2.4%"},
+		{41, 41.1, 0.02, Held, "one more is +2.4%"},
+		{41, 42, 0.05, Inconclusive, ""}, // at the boundary, 2.47%
+		{50, 50, 0.02, Held, ""},
+		{5000, 5000, 0.01, Held, ""},
+	} {
+		d := apart(1, 1, 1, 0)
+		d.Instructions = &harness.Instructions{Tool: "valgrind", Base: counts(tc.base), Head: counts(tc.head)}
+		v := Judging{Margin: tc.margin, Family: 1, By: ByInstructions}.Judge(d)
+		notes := strings.Join(v.Notes, "; ")
+		if v.Outcome != tc.want || (notes == "") != (tc.says == "") || !strings.Contains(notes, tc.says) {
+			t.Errorf("%v to %v instructions, margin %v: %v, notes %q; want %v, %q", tc.base, tc.head, tc.margin, v, notes, tc.want, tc.says)
+		}
+	}
+}
