@@ -198,6 +198,7 @@ func TestInstructionsAreCountedWhereTheyDecide(t *testing.T) {
 	}{
 		"no limit of this class":   {j(Inconclusive), nil, limits, false, true},
 		"a limit of this class":    {j(Held), mine, limits, false, false},
+		"a limit of counts":        {j(Held), &File{Class: machine.Class(), Limits: []Limit{{Workload: workload, Metric: MetricCounts, Durability: durability}}}, limits, false, false},
 		"asked for":                {j(Held), mine, limits, true, true},
 		"no limit for any machine": {j(Inconclusive), nil, nil, false, false},
 		"broken":                   {j(Broken), nil, limits, true, false},

@@ -283,11 +283,14 @@ func (f *File) Find(workload, metric, durability string) *Limit {
 	return nil
 }
 
-// Own returns the limit of (W-N)/F for a workload on a class of machine. It returns nil if f is
-// nil, is for another class, or has no such limit.
+// Own returns the limit of (W-N)/F for a workload on a class of machine, or that of counts, if its time is
+// not judged. It returns nil if f is nil, is for another class, or has no such limit.
 func (f *File) Own(class, workload, durability string) *Limit {
 	if f == nil || f.Class != class {
 		return nil
+	}
+	if l := f.Find(workload, MetricCounts, durability); l != nil {
+		return l
 	}
 	return f.Find(workload, MetricCostRatio, durability)
 }
