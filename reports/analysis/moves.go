@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	renameLike  = 0.7   // least likeness of names that is suggested as a renaming
-	renamePairs = 250e3 // more pairs than that are not looked at
+	renameLike  = 0.7   // minimum similarity of the names of a renamed spec, see dice
+	renamePairs = 250e3 // maximum number of pairs that are compared, to bound the time
 )
 
-// compared is two runs spec by spec.
+// compared is the comparison of two runs by spec.
 type compared struct {
 	Moves  []Move
 	Matrix Matrix
-	NotRun int // specs that ran before, or are new, and that a failure outside of them kept from running
+	NotRun int // number of specs that could not run because of a failure outside of them
 }
 
-// CompareResults pairs specs by [Spec.Key], then what is gone with what is new where
-// the names are alike. was may be nil. sameCode says that both ran the same commit.
+// CompareResults compares two runs. It pairs specs by [reports.Spec.Key], then missing specs with new
+// ones of similar names. was may be nil. sameCode means that both runs tested the same commit.
 func CompareResults(was, now *reports.Results, sameCode bool) compared {
 	c := compared{Matrix: Matrix{Compared: was != nil, N: map[reports.State]map[reports.State]int{}}}
 	for _, s := range MatrixStates {
@@ -123,26 +123,26 @@ func (c *compared) addRenamed(r renaming, s *reports.Spec) {
 	c.Moves = append(c.Moves, Move{Kind: kind, Spec: s, Before: r.old.State, Now: s.State, From: r.old.Name(), Like: r.like})
 }
 
-// alone is a copy of a spec, which does not keep the other results of its run alive.
+// alone returns a copy of a spec, so that the Move does not keep all results of the run in memory.
 func alone(s *reports.Spec) *reports.Spec {
 	one := *s
 	return &one
 }
 
-// paired counts those that changed sides.
+// paired tests the specs that changed between pass and fail.
 func (c *compared) paired() McNemar {
 	return newMcNemar(c.Matrix.At(reports.Failed, reports.Passed), c.Matrix.At(reports.Passed, reports.Failed))
 }
 
-// renaming is where a new spec may come from.
+// renaming is the probable former name of a new spec.
 type renaming struct {
 	old  *reports.Spec
 	like float64
 }
 
-// renames suggests which new spec is which old one under another name: the most alike
-// first, each once. Names are alike by their texts without the suite, so that a suite
-// may move; across suites they must be the same.
+// renames pairs new specs with missing ones of similar names, most similar pairs first, each spec at
+// most once. It compares texts without the suite, so that a suite can be moved; in different suites
+// the texts must be equal.
 func renames(gone, fresh []*reports.Spec) map[*reports.Spec]renaming {
 	from := map[*reports.Spec]renaming{}
 	if float64(len(gone))*float64(len(fresh)) > renamePairs {
@@ -194,7 +194,8 @@ func bigrams(s string) map[string]int {
 	return all
 }
 
-// dice is the share of pairs of letters that two texts have in common, 0 to 1.
+// dice returns the Sørensen-Dice coefficient of the bigrams of two texts, from 0 (nothing in common)
+// to 1 (equal bigrams).
 //
 // Source: L. R. Dice, "Measures of the amount of ecologic association between
 // species", Ecology 26 (1945), 297-302.
@@ -213,7 +214,7 @@ func dice(a, b map[string]int) float64 {
 	return 2 * float64(common) / float64(total)
 }
 
-// addMoves compares with the run before.
+// addMoves compares the run with the baseline run.
 func (a *analyzer) addMoves() {
 	now := a.a.Run.Suites
 	if now == nil {
@@ -250,7 +251,7 @@ func (a *analyzer) fillGone() error {
 	return a.FillTexts(a.a.Previous.ID, gone)
 }
 
-// bothWays marks as flaky what passed and failed in runs of the one commit.
+// bothWays marks specs as flaky that both passed and failed in runs of the commit.
 func (c *compared) bothWays(both map[reports.Digest]bool, now *reports.Results) {
 	if len(both) == 0 {
 		return
@@ -274,13 +275,14 @@ func (c *compared) bothWays(both map[reports.Digest]bool, now *reports.Results) 
 	})
 }
 
-// sameCommit is not known of a tree with changes.
+// sameCommit reports whether two runs tested the same code. It is false if either had uncommitted
+// changes, because then the code is unknown.
 func sameCommit(a, b history.RunLine) bool {
 	return a.Commit != "" && a.Commit == b.Commit && !a.Dirty && !b.Dirty
 }
 
-// NewFailures are the specs that fail and did not in the run before, or were not
-// there. A spec that is flaky and fails now is among them: the run is red for it.
+// NewFailures returns the failed specs that did not fail or did not exist in the baseline run,
+// including flaky ones, because they make the run fail.
 func (a *Analysis) NewFailures() []reports.Spec {
 	var all []reports.Spec
 	for _, m := range a.Moves {

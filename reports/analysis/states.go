@@ -9,18 +9,18 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// lookedUp is what is known of a spec before the change.
+// lookedUp is the state of a spec without the change.
 type lookedUp struct {
-	at      *history.RunLine // the run that decides; nil: none ran it
-	red     bool             // it failed there
-	since   *history.RunLine // of a red one: where its row of failures begins, as far as runs reach
-	isNew   bool             // at does not have it
-	skipped bool             // at has it and did not run it
+	at      *history.RunLine // the run that decides; nil if none ran it
+	red     bool             // it failed in that run
+	since   *history.RunLine // if red, the first run of its failure streak
+	isNew   bool             // that run does not contain it
+	skipped bool             // that run contains it, but did not run it
 }
 
-// readBase reads the states of specs in the runs that the change is compared with, in those
-// of the base branch that may have gone red since, and in the last ones of the base branch,
-// which flakes are known by. It is read once, where something failed.
+// readBase reads the states of specs in three groups of runs: those that the change is compared with,
+// later ones of the base branch, in which a spec may have broken meanwhile, and the last ones of the
+// base branch, which show flakes. It reads them once, and only if something failed.
 func (a *analyzer) readBase() error {
 	if a.base != nil {
 		return nil
@@ -60,7 +60,7 @@ func (a *analyzer) readBase() error {
 	return err
 }
 
-// isEvidence reports whether a run says how specs behave without the change.
+// isEvidence reports whether a run shows how specs behave without the change.
 func (a *analyzer) isEvidence(l history.RunLine) bool {
 	c := &a.chooser
 	if !c.mayBe(l) {
@@ -70,8 +70,8 @@ func (a *analyzer) isEvidence(l history.RunLine) bool {
 	return base == "" || l.Branch == base || l.Branch == "" || c.run.Branch == ""
 }
 
-// isLater reports whether a run of the base branch is newer than the one in which a spec was
-// looked up, and may hold what the change was built on.
+// isLater reports whether a run of the base branch is newer than the deciding one, so that the change
+// may be based on its commit.
 func (a *analyzer) isLater(l history.RunLine, than *history.RunLine) bool {
 	if a.later[l.ID] {
 		return true
@@ -87,7 +87,7 @@ func (a *analyzer) isLater(l history.RunLine, than *history.RunLine) bool {
 	return false
 }
 
-// codesOf are the states of a spec by run of a.base; nil: no run has it.
+// codesOf returns the states of a spec in the runs of a.base, or nil if none contains it.
 func (a *analyzer) codesOf(key reports.Digest) []byte {
 	id, ok := a.ids[key]
 	if !ok || id >= int64(len(a.base.Codes)) {
@@ -96,7 +96,7 @@ func (a *analyzer) codesOf(key reports.Digest) []byte {
 	return a.base.Codes[id]
 }
 
-// places are the columns of runs in a.base.
+// places returns the indexes of runs in a.base by ID.
 func (a *analyzer) places() map[int64]int {
 	if a.column == nil {
 		a.column = map[int64]int{}
@@ -107,7 +107,7 @@ func (a *analyzer) places() map[int64]int {
 	return a.column
 }
 
-// lookup finds the state of a spec in the nearest run before the change that ran it.
+// lookup returns the state of a spec in the nearest run before the change that ran it.
 func (a *analyzer) lookup(key reports.Digest, m Move) (s lookedUp, err error) {
 	if err := a.readBase(); err != nil {
 		return s, err
@@ -132,7 +132,7 @@ func (a *analyzer) lookup(key reports.Digest, m Move) (s lookedUp, err error) {
 				return s, nil
 			}
 		case history.Bad:
-			if a.ownCommit(l) { // fails without the changes of the tree, too: who broke it is still to be found
+			if a.ownCommit(l) { // it fails without the uncommitted changes, too: an older run decides who broke it
 				continue
 			}
 			s.at, s.red, s.since = l, true, l
@@ -177,7 +177,7 @@ func (a *analyzer) barredAtBaseline(key reports.Digest, m Move) bool {
 	return a.barrier.missing(m.Spec)
 }
 
-// knownFlake looks for a spec among runs that have nothing to do with the change.
+// knownFlake reports whether a spec is flaky in runs without the change.
 func (a *analyzer) knownFlake(key reports.Digest) (f Flake, ok bool, err error) {
 	if err := a.readBase(); err != nil {
 		return f, false, err
@@ -207,8 +207,8 @@ func (a *analyzer) knownFlake(key reports.Digest) (f Flake, ok bool, err error) 
 	return f, true, err
 }
 
-// branchStreak is the number of runs in a row, this one included, in which a spec failed on
-// the branch of a change, runs of other commits among them.
+// branchStreak returns the length of the failure streak of a spec on the branch of the change,
+// including this run and runs of other commits.
 func (a *analyzer) branchStreak(key reports.Digest) (int, error) {
 	branch := a.a.Run.Branch
 	if branch == "" || branch == a.a.Baseline.Branch {
@@ -234,7 +234,7 @@ func (a *analyzer) branchStreak(key reports.Digest) (int, error) {
 	return n, nil
 }
 
-// judgeOutside decides on a failure that no spec carries: of a build, a package, a set-up.
+// judgeOutside determines the origin of a failure outside the specs.
 func (a *analyzer) judgeOutside(f *Failure) error {
 	if err := a.readBase(); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (a *analyzer) judgeOutside(f *Failure) error {
 	return failed
 }
 
-// maxOutside is the most runs in which a failure outside the specs is looked for.
+// maxOutside is the maximum number of runs in which a failure outside the specs is looked up.
 const maxOutside = 20
 
 // outsideAt reports whether a run has a failure outside the specs, and whether it ran what

@@ -40,16 +40,16 @@ type Failure struct {
 	Outside *Outside      // nil for a spec
 	Why     string        // the evidence: a clause that can follow the name and a colon
 
-	At    *history.RunLine  // the run in which it was looked up; nil: none
-	Since *history.RunLine  // red on main: the first run of the row of failures that At ends
-	Flake *Flake            // of one that is known to be flaky, in runs that have nothing to do with the change
-	P     float64           // of a known flake: chance of its failures under the upper end of the band of its rate; else 0
-	Entry *quarantine.Entry // of a quarantined one
+	At    *history.RunLine  // the earlier run that decided; nil if there is none
+	Since *history.RunLine  // red on main: first run of the failure streak that ends with At
+	Flake *Flake            // known flaky: its history in runs without the change
+	P     float64           // known flaky: p-value of its failures at the upper end of the interval of its rate, see flakeChance; else 0
+	Entry *quarantine.Entry // quarantined: its entry in the ledger
 
 	Red, Green []string // platforms of other jobs of the same commit on which it fails, and passes
 }
 
-// Name is that of the spec, or of the failure outside.
+// Name returns the name of the spec or of the failure outside the specs.
 func (f *Failure) Name() string {
 	if f.Outside != nil {
 		return f.Outside.Name()
@@ -57,7 +57,7 @@ func (f *Failure) Name() string {
 	return f.Spec.Name()
 }
 
-// Of are the failures that are whose, in the order of [Analysis.Failures].
+// Of returns the failures of one origin, in the order of [Analysis.Failures].
 func (a *Analysis) Of(whose Whose) []Failure {
 	n := 0
 	from := slices.IndexFunc(a.Failures, func(f Failure) bool { return f.Whose == whose })
@@ -69,7 +69,7 @@ func (a *Analysis) Of(whose Whose) []Failure {
 	return a.Failures[from:n:n]
 }
 
-// judgeFailures finds whose each failure of the run is.
+// judgeFailures determines the origin of each failure of the run.
 func (a *analyzer) judgeFailures() error {
 	if a.a.Run.Suites == nil {
 		return nil
@@ -116,7 +116,7 @@ func (a *analyzer) judgeFailures() error {
 	return nil
 }
 
-// judgeSpec applies the rules in their order of precedence.
+// judgeSpec determines the origin of a failed spec. The order of the rules is their precedence.
 func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 	key := f.Spec.Digest()
 	f.Red, f.Green = a.platforms.of(key)
@@ -157,7 +157,7 @@ func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 	return nil
 }
 
-// redBefore says since when something is red that was red at the baseline.
+// redBefore handles a failure that also failed in the baseline run.
 func (a *analyzer) redBefore(f *Failure, s lookedUp) {
 	if a.a.Baseline.Unsure {
 		f.Whose, f.Why = Unknown, fmt.Sprintf("it fails in run %d too, which may be of the same code", s.at.ID)
@@ -181,7 +181,7 @@ func (a *analyzer) redBefore(f *Failure, s lookedUp) {
 	a.sameWhy[[2]*history.RunLine{s.at, s.since}] = f.Why
 }
 
-// notRedBefore decides on what did not fail at the baseline.
+// notRedBefore handles a failure that did not fail in the baseline run.
 func (a *analyzer) notRedBefore(f *Failure, s lookedUp, redIn func(w *history.Window, at int) bool) {
 	b := a.a.Baseline
 	switch {
@@ -244,17 +244,17 @@ func flakeChance(p float64, tries reports.Rate, streak int) float64 {
 	return min(1, 2*min(chance, row))
 }
 
-// attemptsOf are the attempts of a spec of the run in all runs of its commit: Good of them
-// failed.
+// attemptsOf counts the attempts of a spec in all runs of the commit of this run. Good is the number
+// of failed attempts.
 func (a *analyzer) attemptsOf(s *reports.Spec) reports.Rate {
 	r, others := attempts(s), a.tries[s.Digest()]
 	return reports.Rate{Good: r.Good + others.Good, Of: r.Of + others.Of}
 }
 
-// attempts are those of a spec in one run: Good of them failed.
+// attempts counts the attempts of a spec in one run. Good is the number of failed attempts.
 func attempts(s *reports.Spec) (r reports.Rate) {
 	switch n := max(1, s.Attempts); {
-	case s.BothWays(): // how many of them failed is only in its message
+	case s.BothWays(): // at least one failed; the number is only in the message
 		r.Good, r.Of = 1, n
 	case s.State == reports.Failed:
 		r.Good, r.Of = n, n
@@ -272,7 +272,7 @@ type platformStates struct {
 	states []map[reports.Digest]reports.State // of each platform
 }
 
-// maxAround is the most other jobs of a commit that are looked at.
+// maxAround is the maximum number of other jobs of a commit that are read.
 const maxAround = 30
 
 // readPlatforms reads the newest run of each other cell at the commit of the run.
@@ -319,8 +319,8 @@ func (r *platformStates) of(key reports.Digest) (red, green []string) {
 	return red, green
 }
 
-// Where is "on windows/amd64 go1.26 only, of 3 jobs", or "" where other jobs of the commit
-// say nothing else. platform is that of the run.
+// Where returns the platforms on which it fails and passes, such as "on windows only; it passes on
+// linux", or "" if it passes on none. platform is that of the run.
 func (f *Failure) Where(platform string) string {
 	switch {
 	case len(f.Green) == 0:
