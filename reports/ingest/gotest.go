@@ -29,6 +29,9 @@ const maxLine = 1 << 20
 // count twice. Where it fails and no subtest did, that failure is a [SuiteFailure],
 // as is one of a benchmark, of the build, or of the package itself.
 //
+// Tests that a passing test runs by testing.RunTests, and that fail, are left out: see
+// [goTestReader.leaveOutInner].
+//
 // What has begun and has no end has failed: a test that was running when the program
 // died, a package when the file stops, a test program that go test calls ok and that
 // never printed PASS. Tests that were repeated by -count fail when one of the repeats
@@ -107,6 +110,7 @@ type goTestReader struct {
 	events   int
 	unknown  int    // events with an action of a newer go test
 	action   string // of the first of them
+	inner    int    // tests that failed inside of a test that passed
 	missing  int    // packages whose end is known by their output only
 	dropped  int    // attributes beyond maxAttrs
 	stored   int    // tests that passed and have artifacts
@@ -320,6 +324,9 @@ func (g *goTestReader) end() error {
 	g.c.reading.Benchmarks = g.bench.all
 	if g.missing > 0 {
 		g.c.note("packages whose last event is missing, taken by what go test printed of them: %d", g.missing)
+	}
+	if g.inner > 0 {
+		g.c.note("tests that failed inside of a test that ran them by testing.RunTests, and did not fail: %d; they are not counted", g.inner)
 	}
 	if g.unknown > 0 {
 		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)

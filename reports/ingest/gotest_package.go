@@ -31,6 +31,7 @@ type goPackage struct {
 	// What it printed outside of its tests.
 	passed bool // PASS: its test program came to its end
 	broke  bool // FAIL, of the test program
+	fail   bool // FAIL at the end of a line: of the test program, or of what printed before it without a line break
 	ok     bool // "ok", of go test
 	failed bool // "FAIL" with its name, of go test
 	none   bool // that there is no test to run
@@ -171,6 +172,7 @@ func (p *goPackage) line(t *goTest, line string) {
 	case strings.HasPrefix(line, "testing: warning: no tests to run"):
 		p.none = true
 	}
+	p.fail = p.fail || strings.HasSuffix(line, "FAIL")
 	p.ok, p.failed = p.ok || ok, p.failed || failed
 	p.none = p.none || ok && strings.HasSuffix(line, "[no tests to run]") || strings.Contains(line, "[no test files]") ||
 		strings.Contains(line, "\t"+p.suite.Path+"\t\tcoverage: ")
@@ -225,6 +227,7 @@ func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
 		file, line := g.c.goPosition(p.suite.Path, place.FindStringSubmatch(message))
 		return g.c.fail(&p.suite, node, message, file, line)
 	}
+	g.leaveOutInner(p, action)
 	specs, err := g.tests(p, action, fail)
 	if err != nil {
 		return err
@@ -270,6 +273,41 @@ func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
 		return g.c.suite(p.suite)
 	}
 	return nil
+}
+
+// leaveOutInner removes the tests that failed inside of another test, which ran them by
+// testing.RunTests and took care of the result, as tests of test frameworks do. Go counts none of
+// them: its test program says PASS where they fail, and a failed subtest that t.Run had run would
+// have failed the test above it. Of what fails itself the program says FAIL, also where its main
+// function ignores that.
+func (g *goTestReader) leaveOutInner(p *goPackage, action string) {
+	clean := action == "pass" && p.passed && !p.fail && !p.failed
+	left := p.tests[:0:0]
+	for _, t := range p.tests {
+		inner := t.state == reports.Failed && !t.running && !t.benchmark() && (clean || p.insidePassed(t))
+		if !inner {
+			left = append(left, t)
+			continue
+		}
+		g.inner++
+		g.c.kept -= t.out.size()
+	}
+	if len(left) == len(p.tests) {
+		return
+	}
+	p.tests, p.named = left, map[string]*goTest{}
+	for _, t := range left {
+		p.named[t.name] = t
+	}
+}
+
+// insidePassed reports whether a test ran inside of one that passed every time.
+func (p *goPackage) insidePassed(t *goTest) bool {
+	up := above(t.name, func(name string) bool {
+		up := p.named[name]
+		return up != nil && up.begin > 0 && up.stop > 0 && t.begin > 0 && t.stop > 0 && up.mayRun(t) && up.state == reports.Passed && up.failures == 0
+	})
+	return up != ""
 }
 
 // suspect finds what speaks against a package that passed.

@@ -53,6 +53,8 @@ func TestGoTestStreams(t *testing.T) {
 		"go1.26-test2json":          {counts: reports.Counts{Passed: 6, Failed: 2}, failed: []string{"TestParallel/GET_/users", "TestSequential/GET_/users"}},
 		"go1.26-bench":              {counts: reports.Counts{Passed: 1}, outside: []string{"e.x/m/bench BenchmarkSub/fails"}, benchmarks: 3},
 		"go1.26-bench-alone":        {benchmarks: 2},
+		"go1.26-inner":              {counts: reports.Counts{Passed: 4}},
+		"go1.26-inner-red":          {counts: reports.Counts{Passed: 3, Failed: 2}, failed: []string{"TestPlain", "of its own"}},
 		"go1.26-attr":               {counts: reports.Counts{Failed: 1}, failed: []string{"TestOwned"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestGoTestStreams(t *testing.T) {
 			if len(r.Benchmarks) != want.benchmarks {
 				t.Errorf("%d figures, want %d: %+v", len(r.Benchmarks), want.benchmarks, r.Benchmarks)
 			}
-			if len(r.Notes) > 0 {
+			if inner := strings.Contains(name, "-inner"); inner && (len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "testing.RunTests")) || !inner && len(r.Notes) > 0 {
 				t.Errorf("notes %q", r.Notes)
 			}
 		})
