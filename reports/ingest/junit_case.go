@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"hash/fnv"
 	"regexp"
@@ -207,7 +208,13 @@ var attachedOnly = regexp.MustCompile(`(?m)^[ \t]*\[\[ATTACHMENT\|[^\]\n]+\]\][ 
 // attachedTo are the attachments of a testcase, those of elements and properties first.
 func (j *junitReader) attachedTo(t *JunitCase) []reports.Attachment {
 	all := t.attached
-	for _, text := range append([]string{t.out.String(), t.log.String()}, t.rescued.texts...) { // attempts have what they wrote in their texts
+	texts := slices.Clone(t.rescued.texts) // attempts have what they wrote in their texts
+	for _, x := range []*excerpt{&t.out, &t.log} {
+		if bytes.Contains(x.head, []byte("[[")) || len(x.tail) > 0 { // most tests need no copy
+			texts = append(texts, x.String())
+		}
+	}
+	for _, text := range texts {
 		if !strings.Contains(text, "[[") {
 			continue
 		}
