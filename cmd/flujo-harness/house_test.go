@@ -74,7 +74,7 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/measure":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/revisions": {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
 	"cmd/flujo-harness/internal/compare":   {"cmd/flujo-harness/internal/bisect", "cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/publish", "cmd/flujo-harness/internal/revisions"},
-	"cmd/flujo-harness/internal/complete":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project"},
+	"cmd/flujo-harness/internal/complete":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/records"},
 	"cmd/flujo-harness/internal/records":   {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/gate":      {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/publish", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
 	"cmd/flujo-harness/internal/bisect":    {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/records", "cmd/flujo-harness/internal/revisions"},
