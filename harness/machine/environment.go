@@ -3,10 +3,13 @@ package machine
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/disk"
@@ -47,15 +50,37 @@ func Describe(ctx context.Context, dir string) Environment {
 	if u, err := disk.UsageWithContext(ctx, dir); err == nil && u.Fstype != "" {
 		e.Filesystem = filesystemName(u.Fstype)
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if m.Path == "modernc.org/sqlite" {
-				e.SQLite = m.Path + " " + m.Version
-			}
-		}
+	if module := sqliteModule(); module != "" {
+		e.SQLite = module
 	}
 	return e
 }
+
+// sqliteModule returns the module of SQLite that this program is built with, and its version, or ""
+// if it is unknown. A test program has no list of its modules: there the go command is asked, in
+// the working directory, which is the folder of the tested package.
+var sqliteModule = sync.OnceValue(func() string {
+	const module = "modernc.org/sqlite"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == module {
+			return m.Path + " " + m.Version
+		}
+	}
+	if len(info.Deps) > 0 || !strings.HasSuffix(info.Path, ".test") {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Path}} {{.Version}}", module).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+})
 
 // filesystemName shortens gopsutil's "ext2/ext3". The kernel reports one magic number for
 // ext2, ext3 and ext4 (statfs(2)).

@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -21,5 +22,12 @@ func TestClassNamesTheProcessor(t *testing.T) {
 	}
 	if got := Describe(t.Context(), t.TempDir()).Class; got != Class() {
 		t.Errorf("described as %q, and the class is %q", got, Class())
+	}
+}
+
+// A test program has no list of its modules, and limits are bound to the version of SQLite.
+func TestATestProgramKnowsItsSQLite(t *testing.T) {
+	if got := Describe(t.Context(), t.TempDir()).SQLite; !strings.HasPrefix(got, "modernc.org/sqlite v") {
+		t.Errorf("SQLite is %q", got)
 	}
 }
