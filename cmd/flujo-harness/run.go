@@ -94,8 +94,9 @@ HTML report, and prints a summary: what failed, whose failure it is, how to run 
 
 Where --workload, --suite, --durability or --backend is given, it also measures what
 durability costs and judges that by the committed limits. In this program's own module it
-does so without them, unless --no-measure is given. A class of machines without limits of its own is judged
-by the limits for any machine, in instructions, where there are some and valgrind is.
+does so without them, unless --no-measure is given. A class of machines without limits of its
+own is judged by the limits for any machine, in instructions, where there are some and
+valgrind is.
 
 With --against REF nothing is judged by limits. The same workload is measured at REF and
 here, in turns in this job, and the benchmarks of the packages are compared as by the command

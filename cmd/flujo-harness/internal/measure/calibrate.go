@@ -46,8 +46,10 @@ machine does. A workload whose time means nothing, such as at-once-64, has a lim
 Sessions are kept in .flujo/calibration until their limit is written: a calibration that
 was interrupted, or made without --write, goes on when it is called again with the same
 program and settings; so does one that --time ended. Of several limits, those that do not fit
-into --time are named before the first one is made. --profile quick (12 sessions, 500 replays) is for trying out: it
-cannot tell a rate of false alarms below 0.6% from none. full (30, 2000) is for gates.`,
+into --time are named before the first one is made.
+
+--profile quick (12 sessions, 500 replays) is for trying out: it cannot tell a rate of false
+alarms below 0.6% from none. full (30, 2000) is for gates.`,
 		Example: `  flujo-harness calibrate --workload default --margin 10
   flujo-harness calibrate --suite ./flows --workload review --write
   flujo-harness calibrate --instructions --workload default --margin 5 --write`,
