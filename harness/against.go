@@ -116,33 +116,22 @@ func (a *against) three(ctx context.Context, n int) bool {
 	programs := [3]Revision{a.spec.Base, a.spec.Head, a.spec.Base}
 	var blocks [3][]Block
 	for _, i := range a.rng.Perm(3) {
-		res, err := a.session(ctx, programs[i], n)
-		if ctx.Err() != nil {
-			return false
-		}
 		c := a.head
 		if i != 1 {
 			c = &Comparison{}
 		}
-		if err == nil {
-			before := len(c.Blocks)
-			if c.add(n, res); c.Problem != "" {
-				err = errors.New(c.Problem)
-			}
-			blocks[i] = c.Blocks[before:]
+		res, made, err := a.session(ctx, programs[i], n, c)
+		if ctx.Err() != nil {
+			return false
 		}
 		if err != nil {
-			a.failed(i, confirmed(ctx, err, func(int) error {
-				again, err := a.session(ctx, programs[i], n)
-				if c := (&Comparison{}); err == nil {
-					if c.add(n, again); c.Problem != "" {
-						err = errors.New(c.Problem)
-					}
-				}
+			a.failed(i, confirmed(ctx, err, func() error {
+				_, _, err := a.session(ctx, programs[i], n, &Comparison{})
 				return err
 			}))
 			return false
 		}
+		blocks[i] = made
 		for unit, v := range perRun(res.Counters[ArmBackend]) {
 			a.counts[i%2][unit] = append(a.counts[i%2][unit], v)
 		}
@@ -167,13 +156,20 @@ func (a *against) three(ctx context.Context, n int) bool {
 	return true
 }
 
-// session runs a session of a program.
-func (a *against) session(ctx context.Context, program Revision, n int) (SessionResult, error) {
+// session runs a session of a program and adds it to c. It returns the blocks that it added.
+func (a *against) session(ctx context.Context, program Revision, n int, c *Comparison) (SessionResult, []Block, error) {
 	res, err := program.Run(ctx, a.spec.session(a.spec.Plan, n))
 	if err == nil && res.Problem != "" {
 		err = errors.New(res.Problem)
 	}
-	return res, err
+	if err != nil || ctx.Err() != nil {
+		return res, nil, err
+	}
+	before := len(c.Blocks)
+	if c.add(n, res); c.Problem != "" {
+		return res, nil, errors.New(c.Problem)
+	}
+	return res, c.Blocks[before:], nil
 }
 
 // leastCost is a (W-N)/F that is not the noise of a run which does all that the floor does.

@@ -238,9 +238,9 @@ const tries = 3
 
 // confirmed returns the first failure as it is if all further tries fail, too. Otherwise it wraps
 // errSometimes, or [ErrNoTime] if the context ended before that was known.
-func confirmed(ctx context.Context, first error, again func(try int) error) error {
+func confirmed(ctx context.Context, first error, again func() error) error {
 	for try := 1; try < tries; try++ {
-		switch err := again(try); {
+		switch err := again(); {
 		case ctx.Err() != nil:
 			return fmt.Errorf("it failed, and %w to try it again: %w", ErrNoTime, first)
 		case err == nil:
@@ -253,7 +253,7 @@ func confirmed(ctx context.Context, first error, again func(try int) error) erro
 // confirmed runs a process that failed again, with a later deadline each time. It must print the
 // benchmark of the given name, if there is one.
 func (m *Benchmarks) confirmed(ctx context.Context, o benchOrder, name string, first error) error {
-	return confirmed(ctx, first, func(int) error {
+	return confirmed(ctx, first, func() error {
 		o.deadline *= 2
 		p, err := m.spec.run(ctx, o)
 		if _, printed := p.printed[name]; err == nil && name != "" && !printed {

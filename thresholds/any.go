@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -58,9 +56,8 @@ func CalibrateInstructions(c *harness.Comparison, order Order) (Limit, error) {
 	}
 	l := Limit{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, Margin: order.Margin, Baseline: round(slices.Max(cost))}
 	l.Limit = round(l.Baseline * (1 + l.Margin))
-	info, _ := debug.ReadBuildInfo()
-	l.Provenance = Provenance{Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Sessions: len(cost),
-		Method: "counts by " + r.Tool, Plan: c.Plan, Environment: c.Environment}
+	l.Provenance = provenanceOf(c, order, "counts by "+r.Tool)
+	l.Provenance.Sessions = len(cost)
 	return l, nil
 }
 

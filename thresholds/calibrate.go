@@ -123,12 +123,10 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 		l.Counters = limitCounters(least, c.Most[harness.ArmBackend])
 	}
 	r := replay(null, slow, order.Margin, order.Replays, c.Seed)
-	info, _ := debug.ReadBuildInfo()
-	l.Provenance = Provenance{
-		Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Seed: c.Seed, Sessions: len(null), Blocks: len(c.Blocks),
-		Method: outOfBag, Replays: order.Replays, NullHeld: r.held, NullBroken: r.wrong, SlowBroken: r.broken,
-		Injected: round(c.Injected.Value), Plan: c.Plan, Environment: c.Environment,
-	}
+	l.Provenance = provenanceOf(c, order, outOfBag)
+	l.Provenance.Seed, l.Provenance.Sessions, l.Provenance.Blocks = c.Seed, len(null), len(c.Blocks)
+	l.Provenance.Replays, l.Provenance.NullHeld, l.Provenance.NullBroken, l.Provenance.SlowBroken = order.Replays, r.held, r.wrong, r.broken
+	l.Provenance.Injected = round(c.Injected.Value)
 	if r.proven() {
 		return l, nil
 	}
@@ -146,6 +144,12 @@ func derive(c *harness.Comparison, order Order) (Limit, error) {
 		}
 	}
 	return l, e
+}
+
+// provenanceOf is what the limits of all metrics say of how they were derived, and of what.
+func provenanceOf(c *harness.Comparison, order Order, method string) Provenance {
+	info, _ := debug.ReadBuildInfo()
+	return Provenance{Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Method: method, Plan: c.Plan, Environment: c.Environment}
 }
 
 // modules returns the modules on the measured path with their versions: the program, the SQLite

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -114,10 +113,9 @@ func limitOfCounts(c *harness.Comparison, order Order) (Limit, error) {
 	if !ok {
 		return Limit{}, fmt.Errorf("%s: nothing was counted", c.Name())
 	}
-	info, _ := debug.ReadBuildInfo()
-	return Limit{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, Counters: limitCounters(least, c.Most[harness.ArmBackend]),
-		Provenance: Provenance{Date: time.Now().UTC().Format(dateForm), Commit: order.Commit, Modules: modules(info), Seed: c.Seed, Sessions: c.Sessions(), Blocks: len(c.Blocks),
-			Method: MetricCounts, Plan: c.Plan, Environment: c.Environment}}, nil
+	l := Limit{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, Counters: limitCounters(least, c.Most[harness.ArmBackend]), Provenance: provenanceOf(c, order, MetricCounts)}
+	l.Provenance.Seed, l.Provenance.Sessions, l.Provenance.Blocks = c.Seed, c.Sessions(), len(c.Blocks)
+	return l, nil
 }
 
 // CalibrateCounts derives the counters of a limit anew, in short sessions, and leaves the limit of the time

@@ -21,10 +21,7 @@ const maxRows = 100
 // content is the comparison as a comment: what is not held comes first, and all that the command
 // printed is folded.
 func (r *Result) content(sides [2]revisions.Checkout, margin float64, outcome thresholds.Outcome, complete bool) publish.Content {
-	of := map[thresholds.Outcome]int{}
-	for i := range r.Verdicts {
-		of[r.Verdicts[i].Outcome]++
-	}
+	of := r.outcomes()
 	title := fmt.Sprintf("%s: %s against %s: %d broken, %d inconclusive, %d held", strings.ToUpper(outcome.String()), cli.Plural(int64(len(r.Differences)), "benchmark"), sides[0].Name,
 		of[thresholds.Broken]+of[thresholds.Invalid], of[thresholds.Inconclusive], of[thresholds.Held])
 	return publish.Content{Part: "compare", Name: "flujo-harness compare", Title: title, Outcome: outcome, Complete: complete, Commit: sides[1].Of.Commit,

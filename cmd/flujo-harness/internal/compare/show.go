@@ -21,12 +21,18 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
+// outcomes is how many benchmarks had each outcome.
+func (r Result) outcomes() map[thresholds.Outcome]int {
+	of := map[thresholds.Outcome]int{}
+	for i := range r.Verdicts {
+		of[r.Verdicts[i].Outcome]++
+	}
+	return of
+}
+
 // headline is what came of the comparison, in words.
 func (r Result) headline() string {
-	var n [4]int
-	for _, v := range r.Verdicts {
-		n[v.Outcome]++
-	}
+	n := r.outcomes()
 	all := int64(len(r.Verdicts))
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
