@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/measure"
@@ -23,7 +20,6 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/runner"
-	runs "github.com/flujo/flujo-harness/reports/store"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -424,34 +420,4 @@ func asRequest(err error) error {
 // own are the files and folders that the run itself writes.
 func (j job) own() []string {
 	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.Summary, j.store.Outbox}
-}
-
-// commandLine is the call as it can be typed again: only the flags that were given, those
-// that may be given more often once for each value.
-func commandLine(cmd *cobra.Command, packages, flags []string) string {
-	words := strings.Fields(cmd.CommandPath())
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		values := []string{f.Value.String()}
-		if f.Name == "store" {
-			values[0] = runs.Shown(values[0])
-		}
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
-		}
-		for _, value := range values {
-			// A list of texts is read as a line of CSV.
-			if f.Value.Type() == "stringSlice" && strings.ContainsAny(value, ",\"\r\n") {
-				value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
-			}
-			words = append(words, "--"+f.Name+"="+value)
-		}
-	})
-	if len(flags) == 0 && slices.ContainsFunc(packages, func(name string) bool { return name != "-" && strings.HasPrefix(name, "-") }) {
-		words = append(words, "--")
-	}
-	words = append(words, packages...)
-	if len(flags) > 0 {
-		words = append(append(words, "--"), flags...)
-	}
-	return harness.ShellLine(words...)
 }
