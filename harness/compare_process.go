@@ -1,0 +1,128 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/flujo/flujo-harness/harness/child"
+)
+
+// childVariable holds the order for a session in a process that was started for it.
+const childVariable = "FLUJO_HARNESS_COMPARE"
+
+// compareOrder is one session of a comparison.
+type compareOrder struct {
+	Name   string         `json:"name"`
+	Number int            `json:"number"`
+	Seed   uint64         `json:"seed"`
+	Batch  map[string]int `json:"batch"`
+	Out    string         `json:"out"` // file for the result
+
+	Count *subjectCount `json:"count,omitempty"` // no session, but operations of one subject
+}
+
+// compareSession is what came of it.
+type compareSession struct {
+	Slots   []map[string][]float64 `json:"slots"`
+	Calls   int                    `json:"calls"`
+	Planned int                    `json:"planned"`
+	Problem string                 `json:"problem,omitempty"`
+}
+
+// TestProcess is the [ComparePlan.Exec] of a Go test: it runs the same test binary
+// again, and in it the test of this name alone.
+func TestProcess(test string) []string {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	parts := strings.Split(test, "/")
+	for i, p := range parts {
+		parts[i] = "^" + strings.NewReplacer(`\`, `\\`, ".", `\.`, "(", `\(`, ")", `\)`, "[", `\[`, "]", `\]`, "+", `\+`, "*", `\*`, "?", `\?`, "$", `\$`, "|", `\|`, "^", `\^`, "{", `\{`, "}", `\}`).Replace(p) + "$"
+	}
+	return []string{exe, "-test.run=" + strings.Join(parts, "/"), "-test.count=1"}
+}
+
+// session runs one session, in a process of its own where there is a command for it.
+func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects []Subject) (res compareSession, err error) {
+	if len(p.Exec) == 0 {
+		return p.run(ctx, order, subjects)
+	}
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-session-")
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	cmd, result, err := p.child(ctx, order, dir)
+	if err != nil {
+		return res, err
+	}
+	return result(child.CombinedOutput(cmd))
+}
+
+// child is the command of a process for an order, and what reads its result from the folder after it
+// has ended.
+func (p ComparePlan) child(ctx context.Context, order compareOrder, dir string) (cmd *exec.Cmd, result func(said []byte, failed error) (compareSession, error), err error) {
+	order.Out = filepath.Join(dir, "result.json")
+	text, err := json.Marshal(order)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd = exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
+	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	result = func(said []byte, failed error) (res compareSession, err error) {
+		data, err := os.ReadFile(order.Out)
+		if err != nil {
+			return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
+		}
+		return res, json.Unmarshal(data, &res)
+	}
+	return cmd, result, child.Tie(cmd, nil)
+}
+
+// tail is the end of what a process said.
+func tail(text []byte) string {
+	const most = 500
+	if len(text) > most {
+		text = text[len(text)-most:]
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// serve is the child's side of session. It ends the process where the order is its own.
+func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject) error {
+	var order compareOrder
+	if err := json.Unmarshal([]byte(text), &order); err != nil {
+		return fmt.Errorf("read the order of a session from %s: %w", childVariable, err)
+	}
+	if order.Name != p.Name {
+		return fmt.Errorf("compare %q: %w: %q", p.Name, ErrOtherComparison, order.Name)
+	}
+	_ = os.Unsetenv(childVariable) // what the subjects start is not the session
+	child.Watch(os.Stdin)
+	var res compareSession
+	var err error
+	if order.Count != nil {
+		err = order.Count.run(ctx, subjects)
+	} else {
+		res, err = p.run(ctx, order, subjects)
+	}
+	if err != nil {
+		res.Problem = err.Error()
+	}
+	data, err := json.Marshal(res)
+	if err == nil {
+		err = os.WriteFile(order.Out, data, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	os.Exit(0)
+	return nil
+}
