@@ -13,7 +13,6 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
-	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/reports/live"
 )
@@ -147,82 +146,4 @@ func suiteName(root, dir string) string {
 		return filepath.ToSlash(dir)
 	}
 	return filepath.ToSlash(rel)
-}
-
-// goNews follows the events of go test.
-type goNews struct {
-	root   string
-	events tail
-	tests  map[string]*goTest // that have begun and not ended, by package and name
-}
-
-type goTest struct {
-	lines  bytes.Buffer // its events: of a test that fails they are read as the results are
-	parent bool         // it has subtests, and is no spec
-}
-
-const maxLines = 256 << 10 // of one test: more is in the results
-
-func newGoNews(root, events string) *goNews {
-	return &goNews{root: root, events: tail{path: events}, tests: map[string]*goTest{}}
-}
-
-func (g *goNews) look() (n live.News) {
-	g.events.next(func(line []byte) { g.event(line, &n) })
-	return n
-}
-
-func (g *goNews) event(line []byte, n *live.News) {
-	var e struct {
-		Action, Package, Test, ImportPath string
-		Elapsed                           float64
-	}
-	if json.Unmarshal(line, &e) != nil {
-		return
-	}
-	switch {
-	case e.Action == "build-fail":
-		n.Broken = append(n.Broken, ingest.BuiltPackage(e.ImportPath))
-	case e.Test == "" && e.Action == "start":
-		n.Begun = append(n.Begun, e.Package)
-	case e.Test == "" && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip"):
-		n.Ended = append(n.Ended, e.Package)
-	case e.Test != "":
-		g.test(e.Package, e.Test, e.Action, e.Elapsed, line, n)
-	}
-}
-
-func (g *goNews) test(pkg, name, action string, seconds float64, line []byte, n *live.News) {
-	key := pkg + "\n" + name
-	t := g.tests[key]
-	if t == nil {
-		t = &goTest{}
-		g.tests[key] = t
-		for i, r := range name { // a subtest may have a slash in its own name
-			if parent := g.tests[pkg+"\n"+name[:i]]; r == '/' && parent != nil {
-				parent.parent = true
-			}
-		}
-	}
-	if t.lines.Len() < maxLines {
-		t.lines.Write(line)
-	}
-	state := map[string]reports.State{"pass": reports.Passed, "fail": reports.Failed, "skip": reports.Skipped}[action]
-	if state == "" {
-		if action == "run" {
-			n.Now = name
-		}
-		return
-	}
-	delete(g.tests, key)
-	if t.parent {
-		return
-	}
-	spec := reports.Spec{Suite: pkg, Leaf: name, Occurrence: 1, State: state, Duration: time.Duration(seconds * float64(time.Second))}
-	if state == reports.Failed {
-		if r, err := ingest.Read(bytes.NewReader(t.lines.Bytes()), g.root); err == nil && len(r.Results.Specs) == 1 {
-			spec = r.Results.Specs[0]
-		}
-	}
-	n.Specs = append(n.Specs, spec)
 }

@@ -1,7 +1,9 @@
 package runner
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,14 +67,53 @@ func TestNewsOfGoTest(t *testing.T) {
 			n := g.look()
 			all.Specs, all.Begun, all.Ended, all.Broken = append(all.Specs, n.Specs...), append(all.Begun, n.Begun...), append(all.Ended, n.Ended...), append(all.Broken, n.Broken...)
 		}
-		if len(g.tests) > 0 {
-			t.Errorf("%d tests are kept that have ended", len(g.tests))
+		if len(g.packages) > 0 {
+			t.Errorf("%d packages are kept that have ended", len(g.packages))
 		}
 		if diff := cmp.Diff(summaries(read.Results.Specs), summaries(all.Specs)); diff != "" {
 			t.Errorf("in steps of %d bytes: %s", step, diff)
 		}
 		if got, want := [][]string{all.Begun, all.Ended, all.Broken}, [][]string{{"m/a", "m/b"}, {"m/a", "m/b"}, {"m/b"}}; !cmp.Equal(got, want) {
 			t.Errorf("suites: %q, want %q", got, want)
+		}
+	}
+}
+
+// A test that fails inside of another one, which ran it by testing.RunTests and passed, is in no
+// result. It is not reported as a failure meanwhile either, and the others are.
+func TestNewsOfInnerTests(t *testing.T) {
+	for _, name := range []string{"go1.26-inner", "go1.26-inner-red"} {
+		path := filepath.Join("..", "ingest", "testdata", "gotest", name+".jsonl")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := ingest.Read(bytes.NewReader(text), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := newGoNews("", path).look().Specs
+		if diff := cmp.Diff(summaries(read.Results.Specs), summaries(got)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// A failure is reported once it is sure to count: a subtest when the test that it is of ends, not with
+// the package.
+func TestNewsOfFailedSubtests(t *testing.T) {
+	g, reported := newGoNews("", ""), 0
+	for i, line := range []struct {
+		action, test string
+		specs        int // reported so far
+	}{
+		{"run", "TestA", 0}, {"pause", "TestA", 0}, {"run", "TestB", 0}, {"fail", "TestB", 1}, {"cont", "TestA", 1}, {"run", "TestA/x", 1},
+		{"run", "TestA/y", 1}, {"fail", "TestA/x", 1}, {"pass", "TestA/y", 2}, {"fail", "TestA", 3},
+	} {
+		var n live.News
+		g.event(fmt.Appendf(nil, `{"Action":%q,"Package":"m","Test":%q}`, line.action, line.test), &n)
+		if reported += len(n.Specs); reported != line.specs {
+			t.Errorf("after event %d, %s %s: %d specs, want %d", i+1, line.action, line.test, reported, line.specs)
 		}
 	}
 }
