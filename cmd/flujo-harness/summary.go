@@ -12,11 +12,8 @@ import (
 // summarize prints the summary of an analysis, and more lines after it: laid out for a
 // terminal, plain and uncut elsewhere.
 func summarize(out io.Writer, a *analysis.Analysis, page string, more []string) error {
-	on := render.Screen{Program: cli.Invocation(), Report: page}
-	if cli.Terminal(out) != nil {
-		s := cli.NewScreen(out)
-		on.Width, on.Color = s.Width, s.Colour
-	}
+	on := cli.NewSummaryScreen(out)
+	on.Program, on.Report = cli.Invocation(), page
 	text := strings.Join(append(render.Summary(a, on), more...), "\n") + "\n"
 	if on.Color {
 		out = cli.Acting(out) // the summary has made visible whatever others wrote

@@ -24,8 +24,8 @@ var (
 	styleMark  = ansi.NewStyle().Bold().UnderlineStyle(ansi.UnderlineSingle)
 )
 
-// paint formats text in a style if the screen has colours.
-func (s Screen) paint(style ansi.Style, text string) string {
+// Paint formats text in a style if the screen has colours. An empty style is none.
+func (s Screen) Paint(style ansi.Style, text string) string {
 	if !s.Color || text == "" {
 		return text
 	}

@@ -60,9 +60,9 @@ func VerdictLines(outcome thresholds.Outcome, word, sentence string, took time.D
 	}
 	lead := ansi.StringWidth(word) + 3
 	all := on.wrap(sentence, lead+len(right)+3, lead)
-	all[0] = on.paint(style, word) + "   " + on.paint(styleBold, all[0])
+	all[0] = on.Paint(style, word) + "   " + on.Paint(styleBold, all[0])
 	if right != "" {
-		all[0] = on.spread(all[0], on.paint(styleDim, right))
+		all[0] = on.spread(all[0], on.Paint(styleDim, right))
 	}
 	return all
 }
@@ -101,34 +101,34 @@ func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 	width := on.columns()
 	const mark, indent = "  ✗ ", "    "
 	if on.Width != 0 && ansi.StringWidth(mark+name)+3+ansi.StringWidth(right) > width {
-		lines = append(lines, on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, on.cut(name, width-4)))
+		lines = append(lines, on.Paint(styleRed, "  ✗")+" "+on.Paint(styleBold, on.cut(name, width-4)))
 		if right != "" {
-			lines = append(lines, indent+on.paint(styleDim, on.cut(right, width-4)))
+			lines = append(lines, indent+on.Paint(styleDim, on.cut(right, width-4)))
 		}
 	} else {
-		lines = append(lines, on.spread(on.paint(styleRed, "  ✗")+" "+on.paint(styleBold, name), on.paint(styleDim, right)))
+		lines = append(lines, on.spread(on.Paint(styleRed, "  ✗")+" "+on.Paint(styleBold, name), on.Paint(styleDim, right)))
 	}
 	if where := text.Where(t.Spec.File, t.Spec.Line); where != "" {
-		lines = append(lines, indent+on.paint(ansi.NewStyle().ForegroundColor(ansi.Cyan), on.cut(where, width-4)))
+		lines = append(lines, indent+on.Paint(ansi.NewStyle().ForegroundColor(ansi.Cyan), on.cut(where, width-4)))
 	}
 	lines = append(lines, messageLines(t.Message, on)...)
 	if out := strings.TrimRight(reports.VisibleBlock(t.Spec.Output), "\n "); out != "" && !strings.Contains(t.Message, strings.TrimSpace(t.Spec.Output)) {
 		all := strings.Split(out, "\n")
-		lines = append(lines, indent+on.paint(styleDim, "output"+lastOf(len(all), maxOutput)))
+		lines = append(lines, indent+on.Paint(styleDim, "output"+lastOf(len(all), maxOutput)))
 		for _, l := range all[max(0, len(all)-maxOutput):] {
-			lines = append(lines, "      "+on.paint(styleDim, on.cut(l, width-6)))
+			lines = append(lines, "      "+on.Paint(styleDim, on.cut(l, width-6)))
 		}
 	}
 	paths := attachedPaths(t.Spec)
 	for i, path := range paths {
 		if i == maxPaths {
-			lines = append(lines, indent+on.paint(styleDim, fmt.Sprintf("and %s more attached", text.Count(len(paths)-i))))
+			lines = append(lines, indent+on.Paint(styleDim, fmt.Sprintf("and %s more attached", text.Count(len(paths)-i))))
 			break
 		}
-		lines = append(lines, indent+on.paint(styleDim, "attached  ")+on.cut(path, width-14))
+		lines = append(lines, indent+on.Paint(styleDim, "attached  ")+on.cut(path, width-14))
 	}
 	if t.Rerun != "" {
-		lines = append(lines, indent+on.paint(styleDim, "again  ")+reports.Visible(t.Rerun))
+		lines = append(lines, indent+on.Paint(styleDim, "again  ")+reports.Visible(t.Rerun))
 	}
 	return lines
 }
@@ -190,16 +190,16 @@ func messageLines(message string, on Screen) (lines []string) {
 		if ansi.StringWidth(line) <= width-8 || on.Width == 0 {
 			line = on.difference(l, style)
 		} else {
-			line = on.paint(style, on.cut(line, width-8))
+			line = on.Paint(style, on.cut(line, width-8))
 		}
-		line = "      " + on.paint(style, string(l.Op)) + " " + line
+		line = "      " + on.Paint(style, string(l.Op)) + " " + line
 		if l.Note != "" && (on.Width == 0 || 8+widest+4+len(l.Note) <= width) {
-			line += strings.Repeat(" ", widest-ansi.StringWidth(l.Text())+4) + on.paint(styleDim, l.Note)
+			line += strings.Repeat(" ", widest-ansi.StringWidth(l.Text())+4) + on.Paint(styleDim, l.Note)
 		}
 		lines = append(lines, line)
 	}
 	if more := len(all) - len(shown); more > 0 {
-		lines = append(lines, on.paint(styleDim, "      … "+text.More(more, "line")))
+		lines = append(lines, on.Paint(styleDim, "      … "+text.More(more, "line")))
 	}
 	return lines
 }
@@ -209,9 +209,9 @@ func (s Screen) difference(l messageLine, style ansi.Style) string {
 	var b strings.Builder
 	for _, p := range l.Parts {
 		if p.Marked {
-			b.WriteString(s.paint(slices.Concat(style, styleMark), p.Text))
+			b.WriteString(s.Paint(slices.Concat(style, styleMark), p.Text))
 		} else {
-			b.WriteString(s.paint(style, p.Text))
+			b.WriteString(s.Paint(style, p.Text))
 		}
 	}
 	return b.String()
@@ -224,7 +224,7 @@ type summaryRow struct {
 }
 
 func (r summaryRow) lines(on Screen) []string {
-	label := "  " + on.paint(styleDim, fmt.Sprintf("%-*s", labelWidth, r.Label))
+	label := "  " + on.Paint(styleDim, fmt.Sprintf("%-*s", labelWidth, r.Label))
 	if r.Command {
 		return []string{label + r.Text}
 	}

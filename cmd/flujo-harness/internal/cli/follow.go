@@ -10,6 +10,7 @@ import (
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/live"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // Follower shows the tests of a run while they run: a line for each suite and each failure as
@@ -18,7 +19,7 @@ type Follower struct {
 	Tracker  *live.Tracker
 	File     *live.File // nil: there is none
 	Progress *Progress
-	Screen   Screen
+	Screen   render.Screen
 	Module   string                              // import path, which names of suites begin with
 	Clean    func([]reports.Spec) []reports.Spec // takes secrets out of what is shown
 	Now      func() time.Time

@@ -11,10 +11,11 @@ import (
 
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/live"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // followed is what a log has of a run: a minute of compiling, then specs.
-func followed(screen Screen, out *bytes.Buffer) (f *Follower, later func(time.Duration)) {
+func followed(screen render.Screen, out *bytes.Buffer) (f *Follower, later func(time.Duration)) {
 	now := time.Unix(1000, 0)
 	clock := func() time.Time { return now }
 	before := &reports.Results{Specs: []reports.Spec{{Suite: "example.com/shop/orders", Leaf: "adds", Occurrence: 1, Duration: time.Second}, {Suite: "example.com/shop/orders", Leaf: "pays", Occurrence: 1, Duration: 59 * time.Second}}}
@@ -25,7 +26,7 @@ func followed(screen Screen, out *bytes.Buffer) (f *Follower, later func(time.Du
 
 func TestFollowerInALog(t *testing.T) {
 	var out bytes.Buffer
-	f, later := followed(Screen{}, &out)
+	f, later := followed(render.Screen{}, &out)
 	f.Tell(live.News{Stage: "compiling and running the tests of 2 packages by go test", Suites: []string{"example.com/shop", "example.com/shop/orders"}})
 	for range 61 {
 		later(time.Second)
@@ -61,7 +62,7 @@ func TestFollowerInALog(t *testing.T) {
 // does not act.
 func TestFollowerBoundsFailures(t *testing.T) {
 	var out bytes.Buffer
-	f, _ := followed(Screen{Width: 60}, &out)
+	f, _ := followed(render.Screen{Width: 60}, &out)
 	var n live.News
 	for i := range 3 * maxFailures {
 		n.Specs = append(n.Specs, reports.Spec{Suite: "a", Leaf: fmt.Sprint(i, "\x1b[2J\n::error::", strings.Repeat("wide ", 50)), State: reports.Failed, Message: "\x1b[31m" + strings.Repeat("x", 500)})
@@ -95,7 +96,7 @@ func TestFar(t *testing.T) {
 // failed in a suite that never ended is printed at the end.
 func TestFollowerInGroups(t *testing.T) {
 	var out bytes.Buffer
-	f, _ := followed(Screen{}, &out)
+	f, _ := followed(render.Screen{}, &out)
 	f.Groups = true
 	f.Tell(live.News{Stage: "running", Suites: []string{"example.com/shop", "example.com/shop/orders"}})
 	bad := func(suite, leaf, message string) reports.Spec {

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"github.com/flujo/flujo-harness/reports"
@@ -110,14 +111,14 @@ func (i *inert) acts(r rune) bool {
 	return reports.Visible(string(r)) != string(r)
 }
 
-// ownColour is the length of a colour of this program, see screen.paint, that text begins
-// with; 0 where it does not. It changes how a text looks and nothing else.
+// ownColour returns the length of the style of this program that text begins with, see
+// render.Screen.Paint, or 0. A style changes how a text looks and nothing else.
 func (i *inert) ownColour(text []byte) int {
 	if text[0] != 0x1b || Terminal(i) == nil {
 		return 0
 	}
-	for _, colour := range []string{"0", Bold, Dim, Red} {
-		if sequence := "\x1b[" + colour + "m"; bytes.HasPrefix(text, []byte(sequence)) {
+	for _, sequence := range []string{ansi.ResetStyle, Bold.String(), Dim.String(), Red.String()} {
+		if bytes.HasPrefix(text, []byte(sequence)) {
 			return len(sequence)
 		}
 	}

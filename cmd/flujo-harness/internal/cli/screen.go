@@ -5,20 +5,17 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
-)
 
-// Screen is where text is shown.
-type Screen struct {
-	Width  int // in characters; 0: no limit
-	Colour bool
-}
+	"github.com/flujo/flujo-harness/reports/render"
+)
 
 // NewScreen looks at the terminal. Elsewhere there are no colours, and there is no
 // width but for the one in COLUMNS.
-func NewScreen(out io.Writer) (s Screen) {
+func NewScreen(out io.Writer) (s render.Screen) {
 	if f := Terminal(out); f != nil {
-		s.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		s.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		s.Width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is unknown
 	} else if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
 		s.Width = n
@@ -29,16 +26,21 @@ func NewScreen(out io.Writer) (s Screen) {
 	return s
 }
 
-// The colours, by their number in an SGR sequence.
-const (
-	Bold = "1"
-	Dim  = "2"
-	Red  = "31"
-)
-
-func (s Screen) Paint(colour, text string) string {
-	if !s.Colour || colour == "" || text == "" {
-		return text
+// NewSummaryScreen is the screen of a summary, which is plain and uncut where out is no terminal:
+// it may be kept, and COLUMNS speaks of tables.
+func NewSummaryScreen(out io.Writer) (s render.Screen) {
+	if Terminal(out) != nil {
+		s = NewScreen(out)
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	return s
 }
+
+// The styles, of those that every terminal has.
+var (
+	Bold   = ansi.NewStyle().Bold()
+	Dim    = ansi.NewStyle().Faint()
+	Red    = ansi.NewStyle().ForegroundColor(ansi.Red)
+	Green  = ansi.NewStyle().ForegroundColor(ansi.Green)
+	Yellow = ansi.NewStyle().ForegroundColor(ansi.Yellow)
+	Cyan   = ansi.NewStyle().ForegroundColor(ansi.Cyan)
+)

@@ -66,12 +66,7 @@ func (r Result) headline() string {
 
 // show prints the verdict, and a table of the benchmarks of each package.
 func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, worst thresholds.Outcome) error {
-	on := render.Screen{}
-	if cli.Terminal(to) != nil {
-		s := cli.NewScreen(to)
-		on.Width, on.Color = s.Width, s.Colour
-	}
-	for _, line := range render.VerdictLines(worst, strings.ToUpper(worst.String()), r.headline(), r.took, on) {
+	for _, line := range render.VerdictLines(worst, strings.ToUpper(worst.String()), r.headline(), r.took, cli.NewSummaryScreen(to)) {
 		fmt.Fprintln(to, line)
 	}
 	fmt.Fprintf(to, "\n%s against %s, margin %.3g%%, seed %d\n", sides[1].Name, sides[0].Name, margin, r.Seed)

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // DoctorCommand returns the doctor command.
@@ -122,7 +124,7 @@ func writeInspection(path string, p *machine.Inspection) error {
 
 // inspectionText formats one line per check, wrapped if necessary, then the advice and the
 // remedies.
-func inspectionText(s cli.Screen, p *machine.Inspection) string {
+func inspectionText(s render.Screen, p *machine.Inspection) string {
 	const markWidth, nameWidth = 7, 10
 	width := 100
 	if s.Width > 0 {
@@ -169,6 +171,6 @@ func inspectionText(s cli.Screen, p *machine.Inspection) string {
 	return b.String()
 }
 
-func markColour(m machine.Mark) string {
-	return map[machine.Mark]string{machine.MarkOK: "32", machine.MarkNote: "36", machine.MarkWarn: "33", machine.MarkBad: cli.Red, machine.MarkUnknown: cli.Dim}[m]
+func markColour(m machine.Mark) ansi.Style {
+	return map[machine.Mark]ansi.Style{machine.MarkOK: cli.Green, machine.MarkNote: cli.Cyan, machine.MarkWarn: cli.Yellow, machine.MarkBad: cli.Red, machine.MarkUnknown: cli.Dim}[m]
 }

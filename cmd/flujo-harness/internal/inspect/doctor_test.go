@@ -8,6 +8,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 func TestDoctorExit(t *testing.T) {
@@ -51,12 +52,12 @@ what to do:
               machine and of no other one
   race        build without it
 `
-	if got := inspectionText((cli.Screen{Width: 60}), p); got != want {
+	if got := inspectionText((render.Screen{Width: 60}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 	p.Checks, p.Advice, p.Reasons = p.Checks[:1], machine.MeasureHere, nil
 	want = "ok       clock       smallest tick 50ns (n=20)\n\nmeasure here\n"
-	if got := inspectionText((cli.Screen{}), p); got != want {
+	if got := inspectionText((render.Screen{}), p); got != want {
 		t.Error(cmp.Diff(want, got))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/backends"
@@ -15,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // aboutStore is part of the help of every command that reads a database of runs.
@@ -188,13 +190,13 @@ func newRunJSON(r core.RunInfo) runJSON {
 		r.Usage.Steps, r.Attempts, r.Usage.Calls, r.Usage.Tokens, r.Usage.Cost}
 }
 
-func statusColour(s core.Status) string {
-	return map[core.Status]string{core.Running: "36", core.Completed: "32", core.Failed: cli.Red, core.Paused: "33", core.Stopped: "33", core.Cancelled: cli.Dim}[s]
+func statusColour(s core.Status) ansi.Style {
+	return map[core.Status]ansi.Style{core.Running: cli.Cyan, core.Completed: cli.Green, core.Failed: cli.Red, core.Paused: cli.Yellow, core.Stopped: cli.Yellow, core.Cancelled: cli.Dim}[s]
 }
 
 // runsTable formats one line per run, followed by a line for its error and, on a narrow screen,
 // one for its counts.
-func runsTable(s cli.Screen, runs []core.RunInfo) string {
+func runsTable(s render.Screen, runs []core.RunInfo) string {
 	const status, took, counts = 2, 4, 5 // columns
 	rows := [][]string{{"RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "STEPS", "ATTEMPTS", "TOKENS", "COST"}}
 	columns := len(rows[0]) - 2

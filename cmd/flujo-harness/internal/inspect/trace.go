@@ -12,11 +12,13 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // TraceCommand returns the trace command.
@@ -76,7 +78,7 @@ that changed it, and "start_state" and "end_state".`,
 // trace formats one run.
 type trace struct {
 	core.Snapshot
-	cli.Screen
+	render.Screen
 	exits           map[string]core.Exit
 	outputs, states bool
 
@@ -209,17 +211,17 @@ func (t *trace) text() string {
 		status += fmt.Sprintf(" (resumed %s)", cli.Plural(i.Epoch-1, "time"))
 	}
 	t.block("", "run", cli.Bold, i.Key.String(), 0)
-	t.block("", "pipeline", "", fmt.Sprintf("%s (plan %016x)", i.Pipeline, t.Start.Plan), 0)
+	t.block("", "pipeline", nil, fmt.Sprintf("%s (plan %016x)", i.Pipeline, t.Start.Plan), 0)
 	t.block("", "status", statusColour(i.Status), status, 0)
 	if o := i.Origin; o.Key.Run != "" {
-		t.block("", "forked", "", fmt.Sprintf("from %s, with its first %s", o.Key, cli.Plural(o.Seq, "record")), 0)
+		t.block("", "forked", nil, fmt.Sprintf("from %s, with its first %s", o.Key, cli.Plural(o.Seq, "record")), 0)
 	}
 	if i.Error != "" {
 		t.block("", "error", cli.Red, i.Error, most)
 	}
-	t.block("", "started", "", i.Started.Format(time.RFC3339), 0)
-	t.block("", "took", "", cli.Brief(i.Took()), 0)
-	t.block("", "used", "", used(i), 0)
+	t.block("", "started", nil, i.Started.Format(time.RFC3339), 0)
+	t.block("", "took", nil, cli.Brief(i.Took()), 0)
+	t.block("", "used", nil, used(i), 0)
 	if t.states {
 		t.block("", "at start", cli.Dim, t.pretty(t.Start.State, label), 0)
 	}
@@ -259,7 +261,8 @@ func (t *trace) nodes(n *node, bars string) {
 
 // node writes a node: its line, then its details below its name.
 func (t *trace) node(n *node, corner, bars string) {
-	name, mark, colour, took := reports.Visible(n.name), "", "", cli.Brief(n.last.Sub(n.first))
+	name, mark, took := reports.Visible(n.name), "", cli.Brief(n.last.Sub(n.first))
+	var colour ansi.Style
 	var notes []string
 	s := n.step
 	var answer *core.AnswerRecord
@@ -309,16 +312,16 @@ func (t *trace) node(n *node, corner, bars string) {
 	}
 	width := utf8.RuneCountInString(under) + label
 	if s.Feedback != "" && s.Feedback != s.Error {
-		t.block(under, "feedback", "", s.Feedback, most)
+		t.block(under, "feedback", nil, s.Feedback, most)
 	}
 	if s.Error != "" {
 		t.block(under, "error", cli.Red, s.Error, most)
 	}
 	if s.Status == core.Paused {
-		t.block(under, "prompt", "", prompt(s), most)
-		t.block(under, "token", "", s.Token, 0)
+		t.block(under, "prompt", nil, prompt(s), most)
+		t.block(under, "token", nil, s.Token, 0)
 		if answer != nil {
-			t.block(under, "answer", "", t.pretty(answer.Answer, width), most)
+			t.block(under, "answer", nil, t.pretty(answer.Answer, width), most)
 		}
 	}
 	if t.outputs && s.Output != nil && s.Status == core.Completed {
@@ -330,7 +333,7 @@ func (t *trace) node(n *node, corner, bars string) {
 }
 
 // block writes a label and a text, wrapped and shortened to limit lines; 0 means no limit.
-func (t *trace) block(before, name, colour, text string, limit int) {
+func (t *trace) block(before, name string, colour ansi.Style, text string, limit int) {
 	lines := cli.Wrap(text, t.Width-utf8.RuneCountInString(before)-label)
 	if limit > 0 && len(lines) > limit {
 		lines = append(lines[:limit-1], fmt.Sprintf("… %d more lines: --json has all", len(lines)-limit+1))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/core"
+	"github.com/flujo/flujo-harness/reports/render"
 )
 
 // names returns the names of a tree in pre-order.
@@ -75,14 +76,14 @@ func TestFigures(t *testing.T) {
 
 // Colours do not change the alignment of lines.
 func TestColoursTakeNoRoom(t *testing.T) {
-	tr := func(s cli.Screen) string {
+	tr := func(s render.Screen) string {
 		tr := &trace{Screen: s}
 		tr.Start.Key.Run, tr.Status = "r", core.Failed
 		tr.Steps = []core.StepRecord{{Path: "a#1/b", Status: core.Completed, Attempts: 2}, {Path: "c", Status: core.Failed, Error: "no"}}
 		return tr.text()
 	}
-	plain, coloured := tr(cli.Screen{Width: 80}), tr(cli.Screen{Width: 80, Colour: true})
-	for _, code := range []string{"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"} {
+	plain, coloured := tr(render.Screen{Width: 80}), tr(render.Screen{Width: 80, Color: true})
+	for _, code := range []string{"\x1b[m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"} {
 		if !strings.Contains(coloured, code) {
 			t.Errorf("no %q", code)
 		}
