@@ -117,7 +117,7 @@ func (i *inert) ownColour(text []byte) int {
 	if text[0] != 0x1b || Terminal(i) == nil {
 		return 0
 	}
-	for _, sequence := range []string{ansi.ResetStyle, Bold.String(), Dim.String(), Red.String()} {
+	for _, sequence := range []string{ansi.ResetStyle, Bold.String(), Dim.String(), Red.String(), Green.String(), Yellow.String(), Cyan.String()} {
 		if bytes.HasPrefix(text, []byte(sequence)) {
 			return len(sequence)
 		}
