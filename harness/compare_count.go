@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/flujo/flujo-harness/harness/child"
@@ -93,51 +92,42 @@ func (p ComparePlan) subjectOrder(o benchOrder) (order compareOrder, err error) 
 	return compareOrder{Name: p.Name, Seed: p.Seed, Count: c}, nil
 }
 
-// countSubject counts the instructions of a process.
-func (p ComparePlan) countSubject(ctx context.Context, o benchOrder) (n float64, err error) {
+// subjectProcess prepares a process that is counted, or whose use is looked at.
+func (p ComparePlan) subjectProcess(ctx context.Context, o benchOrder, do func(compareProcess) error) error {
 	order, err := p.subjectOrder(o)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	cmd, result, err := p.child(ctx, order, dir)
-	if err != nil {
-		return 0, err
-	}
-	record := filepath.Join(dir, "record")
-	cmd.Env = append(cmd.Env, o.env...)
-	o.tool.Wrap(cmd, record)
-	res, err := result(child.CombinedOutput(cmd))
-	if err == nil && res.Problem != "" {
-		err = errors.New(res.Problem)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return o.tool.Read(record)
+	return p.inProcess(ctx, order, func(c compareProcess) error {
+		c.cmd.Env = append(c.cmd.Env, o.env...)
+		return do(c)
+	})
+}
+
+// countSubject counts the instructions of a process.
+func (p ComparePlan) countSubject(ctx context.Context, o benchOrder) (n float64, err error) {
+	err = p.subjectProcess(ctx, o, func(c compareProcess) error {
+		record := filepath.Join(c.dir, "record")
+		o.tool.Wrap(c.cmd, record)
+		res, err := c.result(child.CombinedOutput(c.cmd))
+		if err == nil && res.Problem != "" {
+			err = errors.New(res.Problem)
+		}
+		if err == nil {
+			n, err = o.tool.Read(record)
+		}
+		return err
+	})
+	return n, err
 }
 
 // useOfSubject returns how a process used its time.
 func (p ComparePlan) useOfSubject(ctx context.Context, o benchOrder) (u use, known bool) {
-	order, err := p.subjectOrder(o)
-	if err != nil {
-		return u, false
-	}
-	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
-	if err != nil {
-		return u, false
-	}
-	defer func() { known = errors.Join(remove()) == nil && known }()
-	cmd, _, err := p.child(ctx, order, dir)
-	if err != nil {
-		return u, false
-	}
-	cmd.Env = append(cmd.Env, o.env...)
-	child.Group(cmd)
-	cmd.WaitDelay = leaveToEnd
-	return useOfProcess(cmd)
+	err := p.subjectProcess(ctx, o, func(c compareProcess) error {
+		child.Group(c.cmd)
+		c.cmd.WaitDelay = leaveToEnd
+		u, known = useOfProcess(c.cmd)
+		return nil
+	})
+	return u, known && err == nil
 }

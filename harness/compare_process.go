@@ -54,36 +54,44 @@ func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects [
 	if len(p.Exec) == 0 {
 		return p.run(ctx, order, subjects)
 	}
-	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-session-")
-	if err != nil {
-		return res, err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	cmd, result, err := p.child(ctx, order, dir)
-	if err != nil {
-		return res, err
-	}
-	return result(child.CombinedOutput(cmd))
+	err = p.inProcess(ctx, order, func(c compareProcess) (err error) {
+		res, err = c.result(child.CombinedOutput(c.cmd))
+		return err
+	})
+	return res, err
 }
 
-// child is the command of a process for an order, and what reads its result from the folder after it
-// has ended.
-func (p ComparePlan) child(ctx context.Context, order compareOrder, dir string) (cmd *exec.Cmd, result func(said []byte, failed error) (compareSession, error), err error) {
+// compareProcess is a process for an order that has not begun.
+type compareProcess struct {
+	cmd    *exec.Cmd
+	dir    string // of its own, removed when it has ended
+	result func(said []byte, failed error) (compareSession, error)
+}
+
+// inProcess prepares a process for an order, which do runs. The result is read after it has ended.
+func (p ComparePlan) inProcess(ctx context.Context, order compareOrder, do func(compareProcess) error) (err error) {
+	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-session-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	order.Out = filepath.Join(dir, "result.json")
 	text, err := json.Marshal(order)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	cmd = exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
+	cmd := exec.CommandContext(ctx, p.Exec[0], p.Exec[1:]...)
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	result = func(said []byte, failed error) (res compareSession, err error) {
+	if err := child.Tie(cmd, nil); err != nil {
+		return err
+	}
+	return do(compareProcess{cmd, dir, func(said []byte, failed error) (res compareSession, err error) {
 		data, err := os.ReadFile(order.Out)
 		if err != nil {
 			return res, fmt.Errorf("the process %q came to no comparison of this name (%v): it said: %s", strings.Join(p.Exec, " "), failed, tail(said))
 		}
 		return res, json.Unmarshal(data, &res)
-	}
-	return cmd, result, child.Tie(cmd, nil)
+	}})
 }
 
 // tail is the end of what a process said.
