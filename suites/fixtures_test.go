@@ -100,7 +100,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Expect(err).NotTo(HaveOccurred())
 		report := filepath.Join(GinkgoT().TempDir(), "report.json")
 		cmd := exec.CommandContext(ctx, exe, "-test.run=^TestSuites$", "-ginkgo.json-report="+report, "-ginkgo.no-color",
-			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|of its own)|who am I.*killed|counts calls.*(budget|shares)|counting.*replayed|aliasing.*shares|forgetful.*woken behind the claim")
+			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|of its own)|who am I.*killed|counts calls.*(budget|shares)|counting.*replayed|aliasing.*shares|forgetful.*woken after the claim")
 		cmd.Env = append(os.Environ(), defective+"=1")
 		out, err := cmd.CombinedOutput()
 		Expect(err).To(MatchError("exit status 1"), "%s", out)
@@ -140,7 +140,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Entry("a workload whose name is taken", "What durability costs defective has a name of its own", "two workloads are described as defective"),
 		Entry("an alias of its input", "The pipeline aliasing input: ends as it should", "has changed its Input"),
 		Entry("an alias of the scope", "The pipeline aliasing step: shares nothing between steps, branches and runs at once", "which it must not reach"),
-		Entry("a backend that forgets", "The backend forgetful with a process that wakes up late: a process that is woken behind the claim is refused", "run not found"),
+		Entry("a backend that forgets", "The backend forgetful with a process that wakes up late: a process that is woken after the claim is refused", "run not found"),
 	)
 
 	It("nothing else in them", func() {

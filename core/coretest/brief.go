@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Brief reports whether tests are to make a part of what they make else: with -short, and
-// under the race detector, with which SQLite takes ten times as long.
+// Brief reports whether tests should run a reduced workload: with -short, and under the race
+// detector, which makes SQLite about ten times slower.
 func Brief() bool {
 	info, ok := debug.ReadBuildInfo()
 	return testing.Short() || ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

@@ -11,24 +11,24 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// children do the jobs of [Recovery], [Fencing] and [Rivals].
+// children runs the jobs of [Recovery], [Fencing] and [Rivals] in child processes.
 var children = Children[job]{"FLUJO_CORETEST_JOB"}
 
-// job is what a child process is to do.
+// job describes the work of a child process.
 type job struct {
-	Backend  string // its name, where a program has several
+	Backend  string // the name of the backend, if the program has several
 	Path     string
 	Round    int
 	Kill     kill
-	Worker   bool    // be the worker of [Fencing] instead
-	Contest  contest // be the other process of [Rivals] instead
-	Unfenced bool    // with a backend that does not fence
+	Worker   bool    // run as the worker of [Fencing]
+	Contest  contest // run as the other process of [Rivals], in this contest
+	Unfenced bool    // use a backend that does not fence
 }
 
-// kill is the moment in which a process ends itself by SIGKILL.
+// kill is the commit at which a process kills itself with SIGKILL.
 type kill struct {
-	Commit int  // counted from 1 in its process; 0: never
-	After  bool // it was made, rather than before it is
+	Commit int  // number of the commit in its process, from 1; 0 means never
+	After  bool // after the commit; otherwise before it
 }
 
 func (k kill) String() string {
@@ -38,15 +38,15 @@ func (k kill) String() string {
 	return fmt.Sprintf("before commit %d", k.Commit)
 }
 
-// Main runs the tests, or, in a child process that [Recovery], [Fencing] or [Rivals] has
-// started, what that is to do. Call it from TestMain and pass on its result.
+// Main runs the tests. In a child process that [Recovery], [Fencing] or [Rivals] has started, it
+// runs the job of that process and exits. Call it from TestMain and pass its result to os.Exit.
 func Main(m *testing.M, open Opener) int {
 	Serve("", open)
 	return m.Run()
 }
 
-// Serve is what [Main] does in a child process, for the backend of this name: see
-// [RecoveryCases]. Elsewhere it does nothing.
+// Serve runs the job of a child process that was started for the backend of this name, and exits;
+// see [RecoveryCases]. In any other process it does nothing.
 func Serve(name string, open Opener) {
 	children.Serve(func(j job) bool { return j.Backend == name }, func(j job) error {
 		switch {
@@ -59,7 +59,7 @@ func Serve(name string, open Opener) {
 	})
 }
 
-// run drives the pipeline to its end, which is seldom reached.
+// run drives the pipeline to its end, unless the process is killed first, as it mostly is.
 func (j job) run(open Opener) (err error) {
 	b, err := open(ctx, j.Path)
 	if err != nil {
@@ -67,12 +67,12 @@ func (j job) run(open Opener) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	e := effects{j.Path, j.Round}
-	_, err = e.drive(e.mortal(b, j.Kill), j.Round%2 == 0) // so that both ways are taken
+	_, err = e.drive(e.mortal(b, j.Kill), j.Round%2 == 0) // so that both values are tested
 	return err
 }
 
-// mortal counts commits, notes the ones that were acknowledged, and kills its
-// process at one of them.
+// mortal counts commits, notes the acknowledged ones, and kills its process at the commit that kill
+// selects.
 type mortal struct {
 	core.Backend
 	noted func(fields ...any) error
@@ -86,14 +86,15 @@ func (e effects) mortal(b core.Backend, k kill) *mortal {
 	return &mortal{Backend: b, kill: k, noted: func(fields ...any) error { return e.note(".acknowledged", fields...) }}
 }
 
-// Mortal is b in a process that kills itself, as kill -9 does, behind the commit of the
-// given number, from 1, or with before in place of it. Claims are commits too.
+// Mortal wraps b so that the process kills itself, as kill -9 would, right after the commit with
+// the given number, or instead of that commit if before is set. Commits are counted from 1 and
+// include claims.
 func Mortal(b core.Backend, commit int, before bool) core.Backend {
 	return &mortal{Backend: b, kill: kill{commit, !before}, noted: func(...any) error { return nil }}
 }
 
-// commit makes one commit, which returns what is to be noted of it, and kills the
-// process before or after it where it is the one.
+// commit calls do, which makes one commit and returns the fields to note for it. If this is the
+// commit that kill selects, the process is killed before or after it.
 func (m *mortal) commit(do func() ([]any, error)) error {
 	m.mu.Lock()
 	m.commits++
@@ -112,7 +113,7 @@ func (m *mortal) commit(do func() ([]any, error)) error {
 	return err
 }
 
-// die ends the process as kill -9 does: nothing is flushed, closed or told.
+// die ends the process as kill -9 does: nothing is flushed, closed or reported.
 func die() {
 	p, err := os.FindProcess(os.Getpid())
 	if err == nil {
@@ -124,13 +125,13 @@ func die() {
 	select {}
 }
 
-// What is noted of a commit.
+// Kinds of acknowledged commits. The note of each has further fields.
 const (
-	ackStart  = "start"  // with the number and the epoch of its lease
-	ackClaim  = "claim"  // likewise
-	ackStep   = "step"   // with its path
-	ackFinish = "finish" // with its status
-	ackSignal = "signal" // with its token
+	ackStart  = "start"  // number and epoch of the lease
+	ackClaim  = "claim"  // number and epoch of the lease
+	ackStep   = "step"   // path
+	ackFinish = "finish" // status
+	ackSignal = "signal" // token
 )
 
 func (m *mortal) Start(ctx context.Context, rec core.StartRecord) (l core.Lease, err error) {
@@ -157,7 +158,7 @@ func (m *mortal) Acquire(ctx context.Context, known core.Snapshot, h core.Holder
 	return l, s, err
 }
 
-// Unwrap lets [core.List] and its like find the backend.
+// Unwrap lets [core.List] and similar functions find the backend.
 func (m *mortal) Unwrap() core.Backend { return m.Backend }
 
 func (m *mortal) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {

@@ -9,20 +9,20 @@ import (
 	"os/exec"
 )
 
-// Children are processes of this very program that are started for jobs, to be killed
-// in the middle of them. A job is handed over as JSON.
+// Children starts processes of the running program for jobs during which they are killed. A job is
+// passed to its process as JSON.
 type Children[J any] struct {
-	Variable string // of the environment; set in no other process
+	Variable string // environment variable that holds the job; set in no other process
 }
 
-// How a child exits that was not killed.
+// Exit codes of a child that was not killed.
 const (
 	exitDone  = 0
 	exitError = 3
 )
 
-// Serve does the job of this process, and ends it, where it was started for one that
-// is mine. Call it before any test runs.
+// Serve runs do and exits if this process was started for a job that mine accepts. Otherwise it
+// returns. Call it before any test runs.
 func (c Children[J]) Serve(mine func(J) bool, do func(J) error) {
 	text, ok := os.LookupEnv(c.Variable)
 	if !ok {
@@ -43,7 +43,7 @@ func (c Children[J]) Serve(mine func(J) bool, do func(J) error) {
 	os.Exit(exitDone)
 }
 
-// Command is this program as a child with the job.
+// Command returns the command that runs this program as a child with the job.
 func (c Children[J]) Command(j J) (*exec.Cmd, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -53,15 +53,15 @@ func (c Children[J]) Command(j J) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(exe, "-test.run=^$") // where nobody serves the job no test must run
+	cmd := exec.Command(exe, "-test.run=^$") // if no Serve accepts the job, the child must not run tests
 	cmd.Env = append(os.Environ(), c.Variable+"="+string(text))
 	if _, ok := os.LookupEnv("GORACE"); !ok {
-		cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // or it waits for a second at its end
+		cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // otherwise the child waits for a second before it exits
 	}
 	return cmd, nil
 }
 
-// Spawn runs the job in a child and says whether it was killed.
+// Spawn runs the job in a child and reports whether the child was killed.
 func (c Children[J]) Spawn(j J) (killed bool, err error) {
 	cmd, err := c.Command(j)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c Children[J]) Spawn(j J) (killed bool, err error) {
 	err = cmd.Run()
 	switch code := cmd.ProcessState.ExitCode(); {
 	case err == nil && out.Len() > 0:
-		return false, fmt.Errorf("the child did not do its job: is it served before the first test, by a TestMain or a variable of the package? It said: %s", &out)
+		return false, fmt.Errorf("the child did not run its job: is Serve called before the first test, by TestMain or a package variable? Output: %s", &out)
 	case err == nil:
 		return false, nil
 	case !errors.As(err, new(*exec.ExitError)):

@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// rivals is how many goroutines race for one thing.
+// rivals is the number of goroutines in a race.
 const rivals = 16
 
 func (s *suite) claims() {
@@ -25,17 +25,17 @@ func (s *suite) claims() {
 		check(t, "end with a scope of the old holder",
 			b.Finish(ctx, old, core.FinishRecord{Status: core.Completed, State: []byte("1"), Seq: 2, Time: at(3)}), core.ErrFenced)
 		check(t, "pause of the old holder", b.Finish(ctx, old, core.FinishRecord{Status: core.Paused, Answers: 3, Time: at(3)}), core.ErrFenced)
-		same(t, "snapshot behind the refused saves", load(t, b, key), snap)
+		same(t, "snapshot after the refused saves", load(t, b, key), snap)
 		check(t, "step of the new holder", b.Step(ctx, lease, stepOf(2)), nil)
 		if got, want := b.Counts(), (core.Counts{Saves: 3, Claims: 1, Commits: 4}); got != want {
 			t.Errorf("counts %+v, want %+v", got, want)
 		}
 	})
-	s.must("a claim of one epoch takes no other", func(t testing.TB) {
+	s.must("a claim of one epoch claims no other", func(t testing.TB) {
 		b, first := s.begin(t)
 		for _, epoch := range []int64{2, -1} {
 			_, _, err := b.Claim(ctx, key, epoch)
-			check(t, "claim of an epoch that the run has not", err, core.ErrFenced)
+			check(t, "claim of an epoch that the run does not have", err, core.ErrFenced)
 		}
 		check(t, "step of the holder", b.Step(ctx, first, stepOf(1)), nil)
 		lease, _, err := b.Claim(ctx, key, 1)
@@ -44,11 +44,11 @@ func (s *suite) claims() {
 		check(t, "claim of an epoch that has passed", err, core.ErrFenced)
 		check(t, "step of the new holder", b.Step(ctx, lease, stepOf(2)), nil)
 		if got, want := b.Counts(), (core.Counts{Saves: 3, Claims: 1, Commits: 4}); got != want {
-			t.Errorf("counts %+v, want %+v: refused claims are none", got, want)
+			t.Errorf("counts %+v, want %+v: refused claims must not count", got, want)
 		}
 	})
 	for _, status := range []core.Status{core.Paused, core.Stopped} {
-		s.must("a "+status.String()+" run is released and goes on when it is claimed", func(t testing.TB) {
+		s.must("a "+status.String()+" run is released and continues when it is claimed", func(t testing.TB) {
 			b, first := s.begin(t)
 			check(t, "step", b.Step(ctx, first, pauseOf(1, "t")), nil)
 			want := load(t, b, key)
@@ -56,8 +56,8 @@ func (s *suite) claims() {
 			check(t, "finish", b.Finish(ctx, first, end), nil)
 			want.Status, want.Error, want.Exits, want.Ended = status, end.Error, end.Exits, at(5)
 			same(t, "released run", load(t, b, key), want)
-			check(t, "step behind the release", b.Step(ctx, first, stepOf(2)), core.ErrFenced)
-			check(t, "finish behind the release", b.Finish(ctx, first, end), core.ErrFenced)
+			check(t, "step after the release", b.Step(ctx, first, stepOf(2)), core.ErrFenced)
+			check(t, "finish after the release", b.Finish(ctx, first, end), core.ErrFenced)
 
 			lease, snap, err := b.Claim(ctx, key, 1)
 			check(t, "claim", err, nil)
@@ -71,13 +71,13 @@ func (s *suite) claims() {
 			check(t, "step of the claim", b.Step(ctx, lease, stepOf(2)), nil)
 			check(t, "end of the claim", b.Finish(ctx, lease, core.FinishRecord{Status: core.Completed, Time: at(6)}), nil)
 			if got := load(t, b, key); got.Exits != nil || got.Status != core.Completed || !got.Ended.Equal(at(6)) {
-				t.Errorf("ended %v at %v with exits %s; want those of the latest end: none", got.Status, got.Ended, got.Exits)
+				t.Errorf("ended %v at %v with exits %s; want none, as in the latest finish", got.Status, got.Ended, got.Exits)
 			}
 		})
 	}
 }
 
-// racers calls f in many goroutines at once and returns their errors.
+// racers calls f in several goroutines at the same time and returns their errors.
 func racers(f func(i int) error) []error {
 	errs := make([]error, rivals)
 	begin := make(chan struct{})
@@ -93,8 +93,7 @@ func racers(f func(i int) error) []error {
 	return errs
 }
 
-// winners returns the indexes without an error and demands that the others have
-// the given one.
+// winners returns the indexes of the racers without an error. The others must have the error lost.
 func winners(t testing.TB, errs []error, lost error) (won []int) {
 	t.Helper()
 	for i, err := range errs {

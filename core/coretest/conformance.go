@@ -12,12 +12,12 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// at is a fixed time, so that nothing depends on the clock.
+// at returns a fixed time, so that no test depends on the clock.
 func at(seconds int64) time.Time { return time.Unix(1_700_000_000+seconds, 123).UTC() }
 
 var (
 	key = core.RunKey{Tenant: "acme", Run: "r1"}
-	ctx = context.Background() // of every call that is not to be cancelled
+	ctx = context.Background() // for calls that are not cancelled
 )
 
 func startOf(k core.RunKey) core.StartRecord {
@@ -33,7 +33,7 @@ func stepOf(seq int64) core.StepRecord {
 	return rec
 }
 
-// pauseOf is the record of a pause.
+// pauseOf returns the record of a pause.
 func pauseOf(seq int64, token string) core.StepRecord {
 	rec := stepOf(seq)
 	rec.Status, rec.Token, rec.Output, rec.Feedback, rec.State = core.Paused, token, []byte(`"may I?"`), "", nil
@@ -41,13 +41,13 @@ func pauseOf(seq int64, token string) core.StepRecord {
 	return rec
 }
 
-// Conformance checks a backend. open returns an empty one, made for this test
-// and closed by it.
+// Conformance checks that a backend keeps the contract of [core.Backend]. open returns an empty
+// backend for the given test; the test closes it.
 func Conformance(t *testing.T, open func(t *testing.T) core.Backend) {
 	run(t, ConformanceCases(func(t testing.TB) core.Backend { return open(t.(*testing.T)) }))
 }
 
-// ConformanceCases are the demands of [Conformance], one by one.
+// ConformanceCases returns the requirements of [Conformance] one by one.
 func ConformanceCases(open func(t testing.TB) core.Backend) []Case {
 	s := &suite{open: open}
 	s.saves()
@@ -63,7 +63,7 @@ func ConformanceCases(open func(t testing.TB) core.Backend) []Case {
 	return s.cases
 }
 
-// suite is the tests of one backend.
+// suite collects the cases for one backend.
 type suite struct {
 	open  func(t testing.TB) core.Backend
 	cases []Case
@@ -73,7 +73,7 @@ func (s *suite) must(what string, check func(t testing.TB)) {
 	s.cases = append(s.cases, Case{what, check})
 }
 
-// begin opens a backend and starts the run of key in it.
+// begin opens a backend and starts the run with key in it.
 func (s *suite) begin(t testing.TB) (core.Backend, core.Lease) {
 	t.Helper()
 	b := s.open(t)
@@ -102,7 +102,7 @@ func (s *suite) saves() {
 		want.Status, want.Error, want.Ended = core.Failed, "no luck", at(9)
 		same(t, "snapshot of a failed run", load(t, b, key), want)
 		if got, want := b.Counts(), (core.Counts{Saves: 6, Commits: 6}); got != want {
-			t.Errorf("counts of 4 steps: %+v, want %+v (N+2)", got, want)
+			t.Errorf("counts for 4 steps: %+v, want %+v (N+2)", got, want)
 		}
 	})
 	s.must("a key starts once", func(t testing.TB) {
@@ -112,7 +112,7 @@ func (s *suite) saves() {
 		_, err = b.Start(ctx, startOf(core.RunKey{Tenant: "other", Run: key.Run}))
 		check(t, "start of another tenant", err, nil)
 		if n := b.Counts().Saves; n != 2 {
-			t.Errorf("%d saves counted, want 2: a refused one is none", n)
+			t.Errorf("%d saves counted, want 2: a refused start must not count", n)
 		}
 	})
 	s.must("an unknown run is not found", func(t testing.TB) {
@@ -146,7 +146,7 @@ func (s *suite) saves() {
 			got.State, got.Start.State, got.Steps[0].State, got.Steps[1].Output, got.Answers[0].Answer, got.Exits} {
 			clear(p)
 		}
-		same(t, "snapshot after the slices given and got were overwritten", load(t, b, key), want)
+		same(t, "snapshot after the slices passed and returned were overwritten", load(t, b, key), want)
 	})
 	s.must("a cancelled caller saves nothing", func(t testing.TB) {
 		b, lease := s.begin(t)
@@ -165,10 +165,10 @@ func (s *suite) saves() {
 		_, err = b.Renew(gone, me, []core.Lease{lease})
 		check(t, "renew", err, context.Canceled)
 		if got, want := b.Counts(), (core.Counts{Saves: 2, Commits: 2}); got != want {
-			t.Errorf("counts %+v, want %+v: the start and the pause alone", got, want)
+			t.Errorf("counts %+v, want %+v: only the start and the pause", got, want)
 		}
 	})
-	s.must("a closed backend says so", func(t testing.TB) {
+	s.must("a closed backend returns ErrClosed", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "close", b.Close(), nil)
 		_, err := b.Start(ctx, startOf(core.RunKey{Run: "late"}))
@@ -206,7 +206,7 @@ func (s *suite) ends() {
 		check(t, "step", b.Step(ctx, lease, stepOf(1)), nil)
 		before := load(t, b, key)
 		end := core.FinishRecord{Status: core.Completed, Exits: []byte(`{"loop":1}`), State: []byte(`"end"`), Time: at(5)}
-		for _, seq := range []int64{1, 3} { // taken, and too far
+		for _, seq := range []int64{1, 3} { // one that is used already, and one too far ahead
 			end.Seq = seq
 			check(t, fmt.Sprintf("finish with state %d", seq), b.Finish(ctx, lease, end), core.ErrFenced)
 		}
@@ -217,7 +217,7 @@ func (s *suite) ends() {
 		want.Status, want.Exits, want.State, want.Ended = core.Completed, end.Exits, end.State, at(5)
 		same(t, "snapshot of the end", load(t, b, key), want)
 		if got, want := b.Counts(), (core.Counts{Saves: 3, Commits: 3}); got != want {
-			t.Errorf("counts %+v, want %+v: an end with a scope is one save", got, want)
+			t.Errorf("counts %+v, want %+v: a finish with a scope is one save", got, want)
 		}
 	})
 	s.must("an end without a step keeps the scope", func(t testing.TB) {
@@ -238,7 +238,7 @@ func load(t testing.TB, b core.Backend, k core.RunKey) core.Snapshot {
 	return s
 }
 
-// same compares a loaded snapshot.
+// same compares a loaded snapshot with the expected one.
 func same(t testing.TB, what string, got, want core.Snapshot) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
@@ -246,7 +246,7 @@ func same(t testing.TB, what string, got, want core.Snapshot) {
 	}
 }
 
-// check ends the test unless err is of the wanted kind.
+// check ends the test unless err matches want.
 func check(t testing.TB, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -12,17 +12,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// A check that has never been seen to fail proves nothing: these backends have one
-// defect each, and the checks must find it.
+// A check that has never failed proves nothing. Each of these backends has one defect, which the
+// checks must find.
 
-// defect is a way to spoil a backend.
+// defect is a way to break a backend.
 type defect struct {
 	what   string
-	reopen bool // it shows only where the backend is opened again
+	reopen bool // only visible after the backend is reopened
 	spoil  func(Opener) Opener
 }
 
-// wrapped spoils what is opened by a wrapper.
+// wrapped returns a function that breaks a backend by wrapping what the opener returns.
 func wrapped(wrap func(core.Backend) core.Backend) func(Opener) Opener {
 	return func(open Opener) Opener {
 		return func(ctx context.Context, path string) (core.Backend, error) {
@@ -54,8 +54,8 @@ var defects = []defect{
 	{"prunes what is paused", false, wrapped(func(b core.Backend) core.Backend { return eager{b} })},
 }
 
-// raceDefects show only where several want something at once: the model, which plays one
-// operation after the other, cannot find them.
+// raceDefects are only visible in concurrent calls. The model, which runs one operation after the
+// other, cannot find them.
 var raceDefects = []defect{
 	{"lets a pause overtake an answer", false, wrapped(func(b core.Backend) core.Backend { return newLoser(b) })},
 }
@@ -103,7 +103,7 @@ func (b greedy) Acquire(ctx context.Context, known core.Snapshot, h core.Holder)
 	return b.Backend.Acquire(ctx, known, h)
 }
 
-// confident never loses a lease.
+// confident never reports a lost lease.
 type confident struct{ core.Backend }
 
 func (b confident) Renew(ctx context.Context, h core.Holder, leases []core.Lease) ([]core.Lease, error) {
@@ -111,7 +111,7 @@ func (b confident) Renew(ctx context.Context, h core.Holder, leases []core.Lease
 	return nil, err
 }
 
-// pedantic counts heartbeats among the saves.
+// pedantic counts heartbeats as saves.
 type pedantic struct{ core.Backend }
 
 func (b *pedantic) Counts() core.Counts {
@@ -120,7 +120,7 @@ func (b *pedantic) Counts() core.Counts {
 	return c
 }
 
-// stale looks at nothing that was saved since a run was loaded.
+// stale ignores everything that was saved after the run was loaded.
 type stale struct{ core.Backend }
 
 func (b stale) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
@@ -131,7 +131,7 @@ func (b stale) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) 
 	return l, s, err
 }
 
-// anonymous does not keep who acquires a run.
+// anonymous does not save the holder when a run is acquired.
 type anonymous struct{ core.Backend }
 
 func (b anonymous) Acquire(ctx context.Context, known core.Snapshot, _ core.Holder) (core.Lease, core.Snapshot, error) {
@@ -145,7 +145,7 @@ func (b sleepy) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord)
 	return b.Backend.Finish(ctx, l, rec)
 }
 
-// lists is a backend that lists, with its list changed.
+// lists is a backend whose list can be overridden.
 type lists struct {
 	core.Backend
 	core.Lister
@@ -156,7 +156,7 @@ func listing(b core.Backend) lists {
 	return lists{b, l}
 }
 
-// grave takes every running run for one that was cut off.
+// grave lists every running run as cut off.
 type grave struct{ core.Backend }
 
 func (b grave) List(ctx context.Context, f core.Filter) ([]core.RunInfo, error) {
@@ -170,7 +170,7 @@ func (b grave) Questions(ctx context.Context, f core.Filter) ([]core.Question, e
 	return listing(b.Backend).Questions(ctx, f)
 }
 
-// punctual lists paused runs only when their time has come.
+// punctual lists a paused run as due only when its wake time has come, not when it has an answer.
 type punctual struct{ core.Backend }
 
 func (b punctual) List(ctx context.Context, f core.Filter) ([]core.RunInfo, error) {
@@ -187,7 +187,7 @@ func (b punctual) Questions(ctx context.Context, f core.Filter) ([]core.Question
 	return listing(b.Backend).Questions(ctx, f)
 }
 
-// eager prunes paused runs although nobody asked for them.
+// eager prunes paused runs although the filter does not ask for them.
 type eager struct{ core.Backend }
 
 func (b eager) Prune(ctx context.Context, f core.PruneFilter) (int, bool, error) {
@@ -204,15 +204,15 @@ func (b eager) Prune(ctx context.Context, f core.PruneFilter) (int, bool, error)
 	return n, more, err
 }
 
-// loser lets a pause count the answers before it waits for the row, as a subquery does
-// under READ COMMITTED: an answer that is committed in between is lost, since who gave it
-// finds the run still running.
+// loser lets a pause count the answers before it waits for the row lock, as a subquery does under
+// READ COMMITTED. An answer that is committed in between is lost: its sender sees that the run is
+// still running and does not resume it.
 type loser struct {
 	core.Backend
 	mu      sync.Mutex
 	runs    map[int64]core.RunKey
 	answers map[core.RunKey]int
-	looks   map[core.RunKey]bool // somebody looked at the run after its answer
+	looks   map[core.RunKey]bool // the run was loaded after its answer
 }
 
 func newLoser(b core.Backend) *loser {
@@ -250,7 +250,8 @@ func (b *loser) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord)
 	k := b.runs[l.ID]
 	counted, looked := b.answers[k], false
 	b.mu.Unlock()
-	// The wait for the row; its length does not matter, only that others may come first.
+	// This stands for the wait for the row. Its length does not matter; others must be able to
+	// overtake.
 	for range 100_000 {
 		if looked {
 			break
@@ -262,7 +263,7 @@ func (b *loser) Finish(ctx context.Context, l core.Lease, rec core.FinishRecord)
 	}
 	err := b.Backend.Finish(ctx, l, rec)
 	if errors.Is(err, core.ErrSignalled) && counted == rec.Answers {
-		rec.Answers = counted + 1 // the count from before the wait had fitted
+		rec.Answers = counted + 1 // the count from before the wait matched
 		err = b.Backend.Finish(ctx, l, rec)
 	}
 	return err
@@ -275,7 +276,7 @@ func (b folding) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error)
 	return b.Backend.Load(ctx, k)
 }
 
-// cutting reads the names of tenants as C does.
+// cutting truncates the names of tenants at a zero byte, as C does.
 type cutting struct{ core.Backend }
 
 func (b cutting) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error) {
@@ -283,7 +284,7 @@ func (b cutting) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error)
 	return b.Backend.Load(ctx, k)
 }
 
-// lossy loses the last step of every run from the second opening on.
+// lossy loses the last step of every run from the second time that a path is opened.
 func lossy(open Opener) Opener {
 	opened := map[string]bool{}
 	return func(ctx context.Context, path string) (core.Backend, error) {
@@ -304,8 +305,8 @@ func (b amnesiac) Load(ctx context.Context, k core.RunKey) (core.Snapshot, error
 	return s, err
 }
 
-// unfenced lets every holder save, whoever has claimed its run since: it claims
-// the run back before it saves.
+// unfenced lets every former holder save, even if the run has been claimed since: it claims the run
+// back before it saves.
 type unfenced struct {
 	core.Backend
 	mu   sync.Mutex
@@ -340,7 +341,7 @@ func (b *unfenced) Acquire(ctx context.Context, known core.Snapshot, h core.Hold
 	return l, s, err
 }
 
-// again calls save with a lease that is good and the next position in the run.
+// again calls save with a valid lease and the next position in the run.
 func (b *unfenced) again(ctx context.Context, old core.Lease, err error, save func(core.Lease, int64) error) error {
 	if !errors.Is(err, core.ErrFenced) {
 		return err
@@ -369,8 +370,7 @@ func (b *unfenced) Finish(ctx context.Context, old core.Lease, rec core.FinishRe
 	})
 }
 
-// forgetful loses the last step record when a run is claimed, and has room for it
-// again.
+// forgetful loses the last step record when a run is claimed, and accepts that record again.
 type forgetful struct {
 	core.Backend
 	mu     sync.Mutex

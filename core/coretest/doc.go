@@ -1,29 +1,29 @@
-// Package coretest is the meaning of a backend: what every implementation of
-// [core.Backend] must do, as tests to be called from those of the backend.
+// Package coretest specifies [core.Backend]: it has the tests that every implementation must pass.
+// The tests of a backend call them.
 //
-//   - [Conformance] is the contract, one demand after the other.
-//   - [Model] plays generated histories of operations, with leases used wrongly and
-//     the backend closed and opened again, against a simple model.
-//   - [Recovery] kills a process before and after every commit of a pipeline that uses
-//     every combinator.
-//   - [Fencing] freezes a process, lets another finish its run, and wakes it up.
-//   - [Rivals] lets two processes want the same answer, claim or run at once.
+//   - [Conformance] checks the contract, one requirement after the other.
+//   - [Model] runs generated histories of operations, including misused leases and reopening of
+//     the backend, and compares the backend with a simple model.
+//   - [Recovery] kills a process before and after every commit of a pipeline that uses every
+//     combinator.
+//   - [Fencing] freezes a process, lets another one finish its run, and resumes the first.
+//   - [Rivals] lets two processes compete for the same answer, claim or run.
 //
-// The last three are for a backend that outlives the process. They start the test
-// program again as their child: TestMain must call [Main].
+// The last three are for backends whose data outlives the process. They start the test program
+// again as a child process, so TestMain must call [Main].
 //
-// Each comes with controls: backends with a known defect, which it must find. A check
-// of which no control is red proves nothing.
+// Each check has controls: backends with a known defect, which the check must find. A check without
+// a failing control proves nothing.
 //
-// ConformanceCases and its like are the same one by one, for test frameworks: suites.DescribeBackend
-// makes specs of them.
+// ConformanceCases and similar functions return the same checks one by one, for other test
+// frameworks: suites.DescribeBackend makes specs from them.
 //
-// The normal tests take the short form. The long ones:
+// By default a short form runs. The long forms are:
 //
 //	go test ./core/sqlite -run Model -rapid.checks=10000
 //	go test ./core/sqlite -run Recovery -coretest.rounds=2000 -coretest.seed=7 -timeout=1h
 //	go test ./core/sqlite -run 'Fencing|Rivals' -coretest.rounds=500 -coretest.seed=7 -timeout=1h
 //
-// What it does not see: a missing fsync. The memory of the system survives SIGKILL;
-// only a loss of power shows it.
+// The checks cannot detect a missing fsync: the page cache of the operating system survives
+// SIGKILL. Only a loss of power shows it.
 package coretest

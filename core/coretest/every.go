@@ -15,9 +15,9 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// doc is the scope of the pipeline that uses every combinator. Every output is a
-// digest of the text before it: a step that is left out, doubled or given other
-// feedback changes all that follows.
+// doc is the scope of the pipeline that uses every combinator. Every output is a digest of the text
+// before it, so a step that is skipped, doubled or given other feedback changes everything after
+// it.
 type doc struct {
 	Text   string
 	Rounds int
@@ -26,17 +26,18 @@ type doc struct {
 // item is the scope of the map and of the sub-pipeline.
 type item struct{ Text string }
 
-// lanes is how many branches run at once: the most steps under way at a kill.
+// lanes is the number of branches that run concurrently, and so the maximum number of steps that
+// are running when the process is killed.
 const lanes = 2
 
-// effects is the world that agents act upon: a file with a line for each call.
-// Files made by one round are told from those of the next.
+// effects records the calls of agents as side effects: a file with one line per call. Each line has
+// the round, so that calls of different processes can be distinguished.
 type effects struct {
 	path  string
-	round int // 1 for the process that starts the run, one more behind every kill
+	round int // 1 for the process that starts the run, one more after every kill
 }
 
-// note appends a line in one write: a kill does not tear it.
+// note appends a line with a single write, so that a kill cannot tear it.
 func (e effects) note(file string, fields ...any) error {
 	f, err := os.OpenFile(e.path+file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -46,7 +47,7 @@ func (e effects) note(file string, fields ...any) error {
 	return errors.Join(err, f.Close())
 }
 
-// agent refuses the first attempts, as many as said, and notes every one.
+// agent returns an agent that refuses the given number of attempts and notes every attempt.
 func (e effects) agent(refuse int) core.Agent[string, string] {
 	return core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		if err := e.note(".effects", req.Key(), req.Attempt); err != nil {
@@ -68,7 +69,7 @@ func digest(parts ...string) string {
 	return base32.StdEncoding.EncodeToString(h.Sum(nil))[:12]
 }
 
-// Get and Put make the folder beside the file a cache that outlives the process.
+// Get and Put make effects a cache of files next to the file at path, so it outlives the process.
 func (e effects) Get(_ context.Context, key string) ([]byte, bool, error) {
 	value, err := os.ReadFile(e.cached(key))
 	if errors.Is(err, os.ErrNotExist) {
@@ -83,14 +84,14 @@ func (e effects) Put(_ context.Context, key string, value []byte) error {
 
 func (e effects) cached(key string) string { return e.path + ".cache-" + digest(key) }
 
-// The paths that are not like the others.
+// Paths of the steps that use the cache.
 const (
-	lookupPath = "lookup" // costs nothing where its process was killed behind the call: the cache has it
-	againPath  = "again"  // never calls its agent: the cache has it
+	lookupPath = "lookup" // costs nothing if its process was killed after the call: the result is cached
+	againPath  = "again"  // never calls its agent: the result is cached
 )
 
-// small stops the run in the second round of the loop, behind the records that
-// smallSteps counts; large is for the rest.
+// small stops the run in the second round of the loop, after smallSteps records. large is the
+// budget for the rest.
 var (
 	small = core.Budget{Calls: 5}
 	large = core.Budget{Calls: 200, Steps: 200, Tokens: 100_000, Cost: 100_000, Wall: time.Hour}
@@ -98,10 +99,10 @@ var (
 
 const smallSteps = 4
 
-// exits of the loops of every.
+// exits are the saved exits of the loops in every.
 const exits = `{"refine":{"reason":"condition","iterations":2}}`
 
-// every makes the pipeline that uses every combinator.
+// every returns the pipeline that uses every combinator.
 func (e effects) every() (*core.Pipeline[doc], error) {
 	step := func(name string, refuse int, opts ...core.StepOption) *core.Node[doc] {
 		return core.Step(name, e.agent(refuse), docText, setText, opts...)
@@ -113,7 +114,7 @@ func (e effects) every() (*core.Pipeline[doc], error) {
 	part := func(name string) *core.Node[item] {
 		return core.Step(name, e.agent(0), func(i item) string { return i.Text }, func(i *item, out string) { i.Text = out })
 	}
-	// The same input twice, so that the second call is a hit.
+	// Both steps have the same input, so the second call is a cache hit.
 	lookup := func(name string) *core.Node[doc] {
 		cached := core.Cached("facts", e, e.agent(0))
 		return core.Step(name, cached, func(doc) string { return "what is known?" },
@@ -133,7 +134,8 @@ func (e effects) every() (*core.Pipeline[doc], error) {
 		core.Loop("refine", 5, func(d doc) (bool, error) { return d.Rounds >= 2, nil }, improve, core.NoProgress(2)),
 		core.Branch("choose", func(d doc) (string, error) { return "long", nil }, step("long", 0), core.Pass[doc]("short")),
 		core.Branch("skip", func(d doc) (string, error) { return "none", nil }, step("some", 0), core.Pass[doc](core.Default)),
-		// A merge changes the scope, and a step changes it back to what was saved last.
+		// The merge changes the scope, and the step after it restores the scope that was saved
+		// last.
 		core.Parallel("turn", turned, core.Branches(core.Pass[doc]("nothing"))),
 		core.Step("back", e.agent(0), docText, func(d *doc, _ string) { d.Text = turnedBack(d.Text) }),
 		core.Parallel("review", joined, core.Branches(
@@ -162,7 +164,7 @@ func docText(d doc) string         { return d.Text }
 func setText(d *doc, out string)   { d.Text = out }
 func answerTo(path_ string) string { return path.Base(path_) + ": yes" }
 
-// named accepts the answer of answerTo alone.
+// named returns a validator that accepts only the answer that answerTo returns.
 func named(name string) func(string) error {
 	return func(answer string) error {
 		if answer != answerTo(name) {
@@ -201,16 +203,16 @@ func merged(into *doc, items []core.Ended[item]) error {
 	return nil
 }
 
-// drive takes the run to its end, from wherever it is: it starts it, resumes it,
-// enlarges its budget and answers its pauses. eager answers before it resumes, as
-// somebody does who does not know that the process has died.
+// drive takes the run to its end from any state: it starts the run, resumes it, enlarges its budget
+// and answers its pauses. If eager is set, it answers before it resumes, like a person who does not
+// know that the process has died.
 func (e effects) drive(b core.Backend, eager bool) (res core.Result[doc], err error) {
 	whole, err := e.every()
 	if err != nil {
 		return res, err
 	}
 	engine := core.NewEngine(core.WithBackend(b))
-	for range 100 { // more than any way to the end; without a bound a defect could go on for ever
+	for range 100 { // more than any path to the end needs; the bound stops an endless loop if there is a defect
 		snap, err := b.Load(ctx, key)
 		p := whole.Within(large)
 		if snap.Status != core.Stopped && len(snap.Steps) <= smallSteps {
@@ -235,7 +237,7 @@ func (e effects) drive(b core.Backend, eager bool) (res core.Result[doc], err er
 	return res, errors.New("the run does not come to its end")
 }
 
-// unanswered returns a pause without an answer.
+// unanswered returns a pause that has no answer.
 func unanswered(s core.Snapshot) (core.StepRecord, bool) {
 	for _, rec := range s.Steps {
 		if rec.Status == core.Paused && answerIn(s, rec.Token) == nil {
@@ -245,7 +247,7 @@ func unanswered(s core.Snapshot) (core.StepRecord, bool) {
 	return core.StepRecord{}, false
 }
 
-// answerIn returns the answer to a token, nil where there is none.
+// answerIn returns the answer to a token, or nil if there is none.
 func answerIn(s core.Snapshot, token string) []byte {
 	for _, a := range s.Answers {
 		if a.Token == token {

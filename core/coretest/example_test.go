@@ -15,8 +15,8 @@ func open(ctx context.Context, path string) (core.Backend, error) {
 	return sqlite.Open(ctx, path, sqlite.Process)
 }
 
-// The tests of a backend that outlives its process. TestMain lets the test program be started again
-// as the process that is killed.
+// The tests of a backend whose data outlives the process. TestMain lets the test program be started
+// again as the child process that is killed.
 func Example() {
 	_ = func(m *testing.M) { // func TestMain(m *testing.M)
 		os.Exit(coretest.Main(m, open))

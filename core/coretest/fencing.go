@@ -14,11 +14,11 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Fencing freezes a process (SIGSTOP) inside a step, lets another take over its run,
-// and wakes it up: at once, behind the other's record of the same step, and behind
-// the end. It must be refused with core.ErrFenced, and no record may be doubled.
-// A backend that does not fence must be found out. Each of -coretest.rounds freezes one
-// more.
+// Fencing freezes a process (SIGSTOP) inside a step, lets another process take over its run, and
+// wakes it up: right after the claim, after the other process has recorded the same step, and after
+// the end of the run. The saves of the process must be refused with core.ErrFenced, and no record
+// may be doubled. As a control, the check must detect a backend that does not fence.
+// -coretest.rounds adds that many further rounds.
 func Fencing(t *testing.T, open Opener) {
 	if !canFreeze {
 		t.Skip("a process cannot be frozen on this system")
@@ -26,21 +26,21 @@ func Fencing(t *testing.T, open Opener) {
 	run(t, FencingCases("", open))
 }
 
-// FencingCases are the parts of [Fencing], named as for [RecoveryCases]; none where a
-// process cannot be frozen.
+// FencingCases returns the parts of [Fencing]; for name see [RecoveryCases]. It returns none if the
+// system cannot freeze processes.
 func FencingCases(name string, open Opener) (cases []Case) {
 	if !canFreeze {
 		return nil
 	}
 	for _, wake := range []string{"s2", "s3", ""} {
-		when := map[string]string{"s2": "behind the claim", "s3": "behind the record of its step", "": "behind the end"}[wake]
+		when := map[string]string{"s2": "after the claim", "s3": "after the record of its step", "": "after the end"}[wake]
 		cases = append(cases, Case{"a process that is woken " + when + " is refused", func(t testing.TB) {
 			said, err := freeze(t, name, wake, open, false)
 			if err != nil {
 				t.Error(err)
 			}
 			if said != saidFenced {
-				t.Errorf("the worker that was woken %s, want %s", said, saidFenced)
+				t.Errorf("the worker printed %q, want %q", said, saidFenced)
 			}
 		}})
 	}
@@ -52,7 +52,7 @@ func FencingCases(name string, open Opener) (cases []Case) {
 				wake := []string{"s2", "s3", ""}[rng.IntN(3)]
 				if said, err := freeze(t, name, wake, open, false); err != nil || said != saidFenced {
 					bad++
-					t.Errorf("woken in %q the worker %s: %v\n%s", wake, said, err, repeat(t))
+					t.Errorf("woken in %q, the worker printed %q: %v\n%s", wake, said, err, repeat(t))
 				}
 			}
 			controls := (*rounds + 9) / 10
@@ -62,27 +62,27 @@ func FencingCases(name string, open Opener) (cases []Case) {
 				}
 			}
 			if doubled == 0 {
-				t.Error("control: without a fence nothing was doubled")
+				t.Error("control: without a fence no record was doubled")
 			}
-			t.Logf("%d workers woken behind another's claim: %d not refused; without a fence %d of %d doubled a record", *rounds, bad, doubled, controls)
+			t.Logf("%d workers woken after the claim of another process: %d not refused; without a fence %d of %d doubled a record", *rounds, bad, doubled, controls)
 		}})
 	}
 	return append(cases, Case{"control: without a fence a record is doubled", func(t testing.TB) {
 		said, err := freeze(t, name, "s3", open, true)
 		if !errors.Is(err, errDoubled) {
-			t.Errorf("the worker %s, and the check found: %v", said, err)
+			t.Errorf("the worker printed %q, and the check found: %v", said, err)
 		}
 	}})
 }
 
-// What the worker says on its standard output.
+// Lines that the worker prints on its standard output.
 const (
 	saidReady  = "is in its step"
 	saidFenced = "was fenced"
 	saidSaved  = "completed the run"
 )
 
-// steps makes a pipeline of three steps, which call in before they return.
+// steps returns a pipeline of three steps, each of which calls in before it returns.
 func (e effects) steps(in func(path string) error) (*core.Pipeline[doc], error) {
 	agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		return req.Input + " " + req.Path, in(req.Path)
@@ -94,8 +94,8 @@ func (e effects) steps(in func(path string) error) (*core.Pipeline[doc], error) 
 	return core.New("fencing", nodes...)
 }
 
-// work is the worker: it runs the pipeline, and in its second step says so and
-// waits for a line on standard input.
+// work runs the pipeline as the worker. In its second step it prints saidReady and waits for a line
+// on standard input.
 func (j job) work(open Opener) (err error) {
 	b, err := open(ctx, j.Path)
 	if err != nil {
@@ -128,7 +128,7 @@ func (j job) work(open Opener) (err error) {
 	return nil
 }
 
-// worker is a child that does [job.work].
+// worker is a child process that runs [job.work].
 type worker struct {
 	io.Writer
 	out  *bufio.Reader
@@ -151,25 +151,25 @@ func hire(t testing.TB, j job) *worker {
 	out, err := cmd.StdoutPipe()
 	check(t, "connect the child", err, nil)
 	check(t, "start the child", cmd.Start(), nil)
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test failed half-way
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // in case the test fails before the child exits
 	return &worker{in, bufio.NewReader(out), cmd.Process.Pid, cmd.Wait}
 }
 
-// freeze lets a worker be frozen in s2, continues its run here, and wakes it while
-// that is in the given step, or behind the end. It returns what the worker said in
-// the end and what is wrong with the run.
+// freeze starts a worker, freezes it in s2, continues its run in this process, and wakes it when
+// the run is in the given step, or after the end if wake is empty. It returns the last line that
+// the worker printed, and the errors in the run.
 func freeze(t testing.TB, name, wake string, open Opener, unfenced bool) (said string, err error) {
 	path := filepath.Join(t.TempDir(), "runs")
 	w := hire(t, job{Backend: name, Path: path, Worker: true, Unfenced: unfenced})
 	ready, err := w.says()
 	check(t, "wait for the worker to be in its step", err, nil)
 	if ready != saidReady {
-		t.Fatalf("the worker %q", ready)
+		t.Fatalf("the worker printed %q", ready)
 	}
 	check(t, "freeze the worker", suspend(w.pid), nil)
-	// It could go on from here, but for being frozen.
+	// The worker could continue now if it were not frozen.
 	_, err = fmt.Fprintln(w, "go on")
-	check(t, "let the worker go on", err, nil)
+	check(t, "let the worker continue", err, nil)
 	thaw := func() error {
 		if err := wakeUp(w.pid); err != nil {
 			return err
@@ -196,7 +196,7 @@ func freeze(t testing.TB, name, wake string, open Opener, unfenced bool) (said s
 	}
 	var errs []error
 	if err != nil || res.Status != core.Completed || res.Scope.Text != " s1 s2 s3" {
-		errs = append(errs, fmt.Errorf("%w: who took over has %v with %q, %v", errDiffers, res.Status, res.Scope.Text, err))
+		errs = append(errs, fmt.Errorf("%w: the process that took over has %v with %q, %v", errDiffers, res.Status, res.Scope.Text, err))
 	}
 	times := map[string]int{}
 	for _, rec := range load(t, b, key).Steps {

@@ -24,7 +24,7 @@ func suspend(pid int) error {
 		case status.Stopped():
 			return nil
 		default:
-			return fmt.Errorf("process %d ended (%v) in place of stopping", pid, status)
+			return fmt.Errorf("process %d ended (%v) instead of stopping", pid, status)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// verb is what an operation does.
+// verb is the kind of an operation.
 type verb string
 
 const (
@@ -28,19 +28,19 @@ const (
 	opReopen  verb = "reopen"
 )
 
-// operation is one call, as data: a history of them means the same to every
-// backend, and rapid can make a failing one shorter.
+// operation is one call as data: a history of operations means the same on every backend, and rapid
+// can shrink a failing one.
 type operation struct {
 	Do     verb
-	Key    core.RunKey // of the run it is about
-	Lease  int         // 0: the newest of the run; n: the nth before; -1: one of the future; -2: of no run
-	Skew   int         // how far its Seq, its Answers or its epoch is from the right one
-	Any    bool        // of a claim: of whatever epoch; of an acquisition: by a snapshot without records
-	Status core.Status // of a step or of an end
+	Key    core.RunKey // the run that the operation uses
+	Lease  int         // 0: the newest of the run; n: the nth before it; -1: a future one; -2: one of no run
+	Skew   int         // difference of Seq, Answers or the epoch from the correct value
+	Any    bool        // for a claim: any epoch; for an acquire: the known snapshot has no records
+	Status core.Status // for a step or a finish
 	Token  string
-	Text   string // wherever a text is wanted
-	State  bool   // whether it has one
-	Number int64  // wherever a number is wanted
+	Text   string // used for all texts
+	State  bool   // whether the record has a state
+	Number int64  // used for all numbers
 }
 
 func (o operation) String() string {
@@ -60,15 +60,15 @@ func (o operation) String() string {
 	return s
 }
 
-// casts are the keys of the three runs of a history: alike, of two tenants, printed the
-// same, or of names that are hostile.
+// casts generates the keys of the three runs of a history: similar names of tenants or of runs,
+// keys that print the same, and hostile names.
 var casts = rapid.Custom(func(t *rapid.T) []core.RunKey {
 	names := hostile()
 	i := rapid.IntRange(0, len(names)-3).Draw(t, "name")
 	switch rapid.IntRange(0, 2).Draw(t, "cast") {
-	case 1: // of tenants that are alike
+	case 1: // similar tenants
 		return []core.RunKey{{Tenant: names[i], Run: "r"}, {Tenant: names[i+1], Run: "r"}, {Tenant: names[i+2], Run: "r"}}
-	case 2: // of runs that are
+	case 2: // similar runs
 		return []core.RunKey{{Tenant: names[i], Run: names[i]}, {Tenant: names[i], Run: names[i+1]}, {Tenant: names[i+1], Run: names[i]}}
 	}
 	return []core.RunKey{{Tenant: "a", Run: "b/c"}, {Tenant: "a/b", Run: "c"}, {Tenant: "a", Run: "B/c"}}
@@ -76,23 +76,23 @@ var casts = rapid.Custom(func(t *rapid.T) []core.RunKey {
 
 var (
 	often = rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, -1, 1})
-	// Mostly the same ones: what never meets shows nothing.
+	// Mostly the same run, because operations on different runs do not interact.
 	which   = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2})
 	tokens  = rapid.SampledFrom([]string{"t", "t", "t", "T", "t\x00"})
 	texts   = rapid.OneOf(rapid.SampledFrom([]string{"", "e\u0301", "\xff\x00'", strings.Repeat("x", 5000)}), rapid.String())
 	numbers = rapid.OneOf(rapid.Int64Range(0, 9), rapid.Int64Range(0, 1<<50))
-	// A step comes more often than what ends it, so that histories get somewhere.
+	// Steps are more frequent than operations that end a run, so that runs get long enough.
 	verbs = []verb{opStart, opStart, opStart, opStep, opStep, opStep, opStep, opStep, opFinish, opClaim, opAcquire, opRenew, opSignal, opSignal,
 		opSignal, opLoad, opList, opPrune}
 	kinds = []core.Status{core.Completed, core.Paused, core.Paused, core.Failed}
 	ends  = []core.Status{core.Paused, core.Paused, core.Paused, core.Stopped, core.Stopped, core.Completed, core.Failed, core.Cancelled}
 )
 
-// histories makes them, with reopening for a backend that outlives its closing.
+// histories returns a generator of histories. If durable is set, they include reopening.
 func histories(durable bool) *rapid.Generator[[]operation] {
 	verbs := verbs
 	if durable {
-		verbs = append(slices.Repeat(verbs, 2), opReopen) // seldom: it takes longer than all others together
+		verbs = append(slices.Repeat(verbs, 2), opReopen) // rare: it takes longer than all others together
 	}
 	one := func(t *rapid.T, cast []core.RunKey) operation {
 		o := operation{
@@ -116,8 +116,8 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 		o.Number = numbers.Draw(t, "number")
 		return o
 	}
-	// One slice has five operations on the average, which is too few to get anywhere,
-	// and a larger least length could not be made shorter.
+	// A slice alone has five operations on average, which is too few, and with a larger minimum
+	// length it could not be shrunk.
 	return rapid.Custom(func(t *rapid.T) (all []operation) {
 		cast := casts.Draw(t, "keys")
 		part := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) operation { return one(t, cast) }), 0, 40)
@@ -128,7 +128,7 @@ func histories(durable bool) *rapid.Generator[[]operation] {
 	})
 }
 
-// moment is a time made of a number.
+// moment returns a time derived from the number.
 func (o operation) moment() time.Time { return at(0).Add(time.Duration(o.Number)) }
 
 func (o operation) startRecord() core.StartRecord {
@@ -140,7 +140,7 @@ func (o operation) startRecord() core.StartRecord {
 	return rec
 }
 
-// holder is alive up to a time made of the number; sometimes there is none.
+// holder returns a holder that is alive until a time derived from the number, or none.
 func (o operation) holder() core.Holder {
 	if o.Number%4 == 0 {
 		return core.Holder{}
@@ -148,7 +148,7 @@ func (o operation) holder() core.Holder {
 	return core.Holder{Executor: fmt.Sprint("executor", o.Number%3), Until: o.moment()}
 }
 
-// filter is for what is seen at a time made of the number.
+// filter returns a filter whose time is derived from the number.
 func (o operation) filter() core.Filter {
 	return core.Filter{Status: o.Status, Now: o.moment(), Due: o.Any && o.Number%3 == 0, CutOff: o.Any && o.Number%3 == 1, Live: o.Any && o.Number%3 == 2}
 }
@@ -171,7 +171,7 @@ func (o operation) stepRecord(seq int64) core.StepRecord {
 	return rec
 }
 
-// finishRecord has a state only at an end: a run that goes on has the ones of its steps.
+// finishRecord sets a state only for final ends; other runs keep the state of their steps.
 func (o operation) finishRecord(seq, answers int64) core.FinishRecord {
 	rec := core.FinishRecord{Status: o.Status, Error: o.Text, Answers: int(answers), Time: o.moment()}
 	if o.State {

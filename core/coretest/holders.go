@@ -7,13 +7,13 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// me and you are two executors; me is alive up to at(50), you up to at(90).
+// me and you are two executors. The lease of me ends at at(50), that of you at at(90).
 var (
 	me  = core.Holder{Executor: "me \x00'", Until: at(50)}
 	you = core.Holder{Executor: "you", Until: at(90)}
 )
 
-// held starts a run that me executes.
+// held starts a run whose holder is me.
 func (s *suite) held(t testing.TB) (core.Backend, core.Lease) {
 	t.Helper()
 	b := s.open(t)
@@ -36,7 +36,7 @@ func (s *suite) holders() {
 		check(t, "finish", b.Finish(ctx, lease, core.FinishRecord{Status: core.Paused, Wake: at(77), Time: at(5)}), nil)
 		got := load(t, b, key)
 		if got.Holder != (core.Holder{Executor: me.Executor}) || !got.Wake.Equal(at(77)) {
-			t.Errorf("a paused run has holder %+v and wakes at %v; want nobody who executes it, and %v", got.Holder, got.Wake, at(77))
+			t.Errorf("a paused run has holder %+v and wakes at %v; want no time of expiry, and %v", got.Holder, got.Wake, at(77))
 		}
 		_, snap, err := b.Acquire(ctx, got, you)
 		check(t, "acquire", err, nil)
@@ -53,7 +53,7 @@ func (s *suite) holders() {
 			t.Errorf("counts %+v, want %+v", got, want)
 		}
 	})
-	s.must("a heartbeat makes a lease longer, and is no save", func(t testing.TB) {
+	s.must("a heartbeat extends a lease and does not count as a save", func(t testing.TB) {
 		b, lease := s.held(t)
 		before, counts := load(t, b, key), b.Counts()
 		lost, err := b.Renew(ctx, you, []core.Lease{lease})
@@ -68,9 +68,9 @@ func (s *suite) holders() {
 		_, err = b.Renew(ctx, core.Holder{Executor: "you"}, []core.Lease{lease})
 		check(t, "give up", err, nil)
 		if got := load(t, b, key).Holder; got != (core.Holder{Executor: "you"}) {
-			t.Errorf("a run that was given up has the holder %+v", got)
+			t.Errorf("a released run has the holder %+v", got)
 		}
-		check(t, "step of who gave up: the fence decides", b.Step(ctx, lease, stepOf(2)), nil)
+		check(t, "step of the holder that released the run: the fence decides", b.Step(ctx, lease, stepOf(2)), nil)
 	})
 	s.must("a heartbeat names the leases that are lost, and leaves their runs alone", func(t testing.TB) {
 		b, old := s.held(t)
@@ -94,7 +94,7 @@ func (s *suite) holders() {
 			t.Errorf("lost %v, want %v", lost, old)
 		}
 	})
-	s.must("who acquires a run gets what was saved since", func(t testing.TB) {
+	s.must("acquiring a run returns what was saved since it was loaded", func(t testing.TB) {
 		b, lease := s.held(t)
 		known := load(t, b, key)
 		check(t, "pause", b.Step(ctx, lease, pauseOf(1, "t")), nil)
@@ -109,7 +109,7 @@ func (s *suite) holders() {
 		check(t, "step of the old lease", b.Step(ctx, lease, stepOf(2)), core.ErrFenced)
 	})
 	for _, status := range []core.Status{core.Failed, core.Cancelled} {
-		s.must("a "+status.String()+" run goes on only for who acquires it", func(t testing.TB) {
+		s.must("a "+status.String()+" run can only be continued by acquiring it", func(t testing.TB) {
 			b, lease := s.held(t)
 			check(t, "step", b.Step(ctx, lease, stepOf(1)), nil)
 			before := load(t, b, key)

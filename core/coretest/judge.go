@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// What can be wrong with a run that was killed and taken to its end.
+// Errors found in a run that was killed and then taken to its end.
 var (
 	errLost     = errors.New("an acknowledged commit is lost")
 	errDoubled  = errors.New("a step is recorded twice")
@@ -23,16 +23,16 @@ var (
 	errDiffers  = errors.New("it differs from the unharmed run")
 )
 
-// evidence is all that is left of a run.
+// evidence is everything that a run leaves.
 type evidence struct {
-	behind  []core.Snapshot // behind each kill; zero where there was no run yet
+	behind  []core.Snapshot // after each kill; zero if there was no run yet
 	final   core.Snapshot
 	effects []line
 	acks    []line
-	result  core.Result[doc] // of the last round; zero where nothing was left to do
+	result  core.Result[doc] // result of the last round; zero if nothing was left to do
 }
 
-// line is one line of a file of effects.
+// line is one line of a file that [effects.note] writes.
 type line struct {
 	round  int
 	fields []string
@@ -55,7 +55,7 @@ func lines(path string) (all []line, err error) {
 	return all, err
 }
 
-// records by path, without what differs between any two runs.
+// records returns the records by path, without the fields that differ between any two runs.
 func records(s core.Snapshot) map[string]core.StepRecord {
 	all := map[string]core.StepRecord{}
 	for _, rec := range s.Steps {
@@ -71,7 +71,7 @@ func records(s core.Snapshot) map[string]core.StepRecord {
 	return all
 }
 
-// calls are the lines of effects without their rounds.
+// calls returns the set of lines in effects without their rounds.
 func calls(effects []line) map[string]bool {
 	all := map[string]bool{}
 	for _, l := range effects {
@@ -80,14 +80,14 @@ func calls(effects []line) map[string]bool {
 	return all
 }
 
-// verdict is what was found, in numbers and as an error.
+// verdict holds the counts of defects and the errors.
 type verdict struct {
 	lost, doubled, repeated int
 	underWay                int // steps called again because their records had not been saved
 	errs                    []error
 }
 
-// add adds the numbers of another one.
+// add adds the counts of w.
 func (v *verdict) add(w verdict) {
 	v.lost, v.doubled, v.repeated, v.underWay = v.lost+w.lost, v.doubled+w.doubled, v.repeated+w.repeated, v.underWay+w.underWay
 }
@@ -96,7 +96,7 @@ func (v *verdict) bad(kind error, format string, args ...any) {
 	v.errs = append(v.errs, fmt.Errorf("%w: %.1000s", kind, fmt.Sprintf(format, args...)))
 }
 
-// judge compares a harmed run with an unharmed one.
+// judge compares a run that was killed with one that was not.
 func judge(want, got evidence) verdict {
 	var v verdict
 	v.acknowledged(got)
@@ -123,7 +123,7 @@ func judge(want, got evidence) verdict {
 	return v
 }
 
-// acknowledged looks for every commit that was, in what was found behind the kill.
+// acknowledged checks that every acknowledged commit was found after the kill.
 func (v *verdict) acknowledged(e evidence) {
 	for i, s := range e.behind {
 		saved, last := records(s), line{}
@@ -142,30 +142,30 @@ func (v *verdict) acknowledged(e evidence) {
 			}
 			if !found {
 				v.lost++
-				v.bad(errLost, "%v is missing behind kill %d", l.fields, i+1)
+				v.bad(errLost, "%v is missing after kill %d", l.fields, i+1)
 			}
 		}
 		status := core.Running.String()
 		if len(last.fields) > 0 && last.fields[0] == ackFinish {
 			status = last.fields[1]
 		}
-		// An answer leaves the status alone: there the one before it holds.
+		// An answer does not change the status, so the check is skipped after one.
 		if len(last.fields) > 0 && last.fields[0] != ackSignal && s.Status.String() != status {
 			v.lost++
-			v.bad(errLost, "the run is %v behind %v", s.Status, last.fields)
+			v.bad(errLost, "the run is %v after %v", s.Status, last.fields)
 		}
 	}
 }
 
-// called looks at the effects: a step whose record was saved is never called again.
+// called checks the effects: a step whose record was saved must not be called again.
 func (v *verdict) called(want, got evidence) {
 	if d := cmp.Diff(calls(want.effects), calls(got.effects)); d != "" {
 		v.bad(errDiffers, "calls (-unharmed +harmed):\n%s", d)
 	}
-	once := map[string]bool{}  // a call in its round
-	round := map[string]int{}  // the last one in which a step was called
-	cut := map[[2]any]bool{}   // steps under way at a kill
-	under := make(map[int]int) // how many, by the round that was killed
+	once := map[string]bool{}  // calls that have occurred, by round
+	round := map[string]int{}  // the last round in which a step was called
+	cut := map[[2]any]bool{}   // steps that were running at a kill
+	under := make(map[int]int) // number of them, by the round that was killed
 	for _, l := range got.effects {
 		call := fmt.Sprint(l)
 		path := strings.TrimPrefix(l.fields[0], key.String()+"#")
@@ -190,12 +190,12 @@ func (v *verdict) called(want, got evidence) {
 	for killed, n := range under {
 		if n > lanes {
 			v.repeated += n - lanes
-			v.bad(errRepeated, "%d steps were under way at kill %d, where %d run at once", n, killed, lanes)
+			v.bad(errRepeated, "%d steps were running at kill %d, but at most %d run concurrently", n, killed, lanes)
 		}
 	}
 }
 
-// told looks at what the caller of the last round was given, and replays the records.
+// told checks the result that the caller of the last round got, and replays the records.
 func (v *verdict) told(e evidence) {
 	if e.result.Status != 0 {
 		var sum core.Usage

@@ -10,17 +10,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// lister is the backend as one that lists; the test ends where it is none.
+// lister returns the backend as a core.Lister, and skips the test if it is none.
 func lister(t testing.TB, b core.Backend) core.Lister {
 	t.Helper()
 	l, ok := b.(core.Lister)
 	if !ok {
-		t.Skip("the backend is no core.Lister")
+		t.Skip("the backend is not a core.Lister")
 	}
 	return l
 }
 
-// names of the runs that a filter chooses, in order.
+// names returns the runs that a filter selects, in order.
 func names(t testing.TB, b core.Backend, f core.Filter) string {
 	t.Helper()
 	runs, err := lister(t, b).List(ctx, f)
@@ -32,9 +32,9 @@ func names(t testing.TB, b core.Backend, f core.Filter) string {
 	return strings.Join(all, " ")
 }
 
-// gallery has runs of every state: live, cut off, pending (begun, with no executor),
-// paused, answered (paused with an answer that nobody has taken in), timed (wakes at
-// at(60)), stopped, done and a/done of another pipeline.
+// gallery returns a backend with runs in every state: live, cut off, pending (started, without an
+// executor), paused, answered (paused, with an answer that has not been processed), timed (wakes at
+// at(60)), stopped, done, and a/done of another pipeline.
 func (s *suite) gallery(t testing.TB) core.Backend {
 	t.Helper()
 	b := s.open(t)
@@ -73,7 +73,7 @@ func (s *suite) gallery(t testing.TB) core.Backend {
 }
 
 func (s *suite) lists() {
-	s.must("a list shows who can go on", func(t testing.TB) {
+	s.must("a list selects runs by state, time and name", func(t testing.TB) {
 		b := s.gallery(t)
 		for _, c := range []struct {
 			what string
@@ -105,7 +105,7 @@ func (s *suite) lists() {
 	})
 	s.must("a list has pages", func(t testing.TB) {
 		b := s.gallery(t)
-		k := core.RunKey{Run: "twin"} // begun at the same time as another
+		k := core.RunKey{Run: "twin"} // started at the same time as another run
 		rec := startOf(k)
 		rec.Time = at(5)
 		_, err := b.Start(ctx, rec)
@@ -123,10 +123,10 @@ func (s *suite) lists() {
 			f.After = &runs[len(runs)-1]
 		}
 		if got, want := strings.Join(got, " "), names(t, b, core.Filter{}); got != want {
-			t.Errorf("pages of 3 show %s; all at once %s", got, want)
+			t.Errorf("pages of 3 show %s; a single page %s", got, want)
 		}
 	})
-	s.must("a list says of a run what its snapshot says", func(t testing.TB) {
+	s.must("a list shows a run as its snapshot does", func(t testing.TB) {
 		b := s.gallery(t)
 		runs, err := lister(t, b).List(ctx, core.Filter{})
 		check(t, "list", err, nil)
@@ -153,7 +153,7 @@ func (s *suite) lists() {
 			}
 		}
 		if got, want := strings.Join(got, " "), "paused timed stopped"; got != want {
-			t.Errorf("questions of %s; want %s: an answered one, and those of runs that have ended, are none", got, want)
+			t.Errorf("questions of %s; want %s: without answered ones and those of ended runs", got, want)
 		}
 		questions, err = lister(t, b).Questions(ctx, core.Filter{Run: "timed", Limit: 1})
 		check(t, "list", err, nil)
@@ -164,11 +164,11 @@ func (s *suite) lists() {
 }
 
 func (s *suite) prunes() {
-	s.must("only what has ended is pruned, with all that is saved of it", func(t testing.TB) {
+	s.must("prune deletes only runs that have ended, with everything that was saved for them", func(t testing.TB) {
 		b := s.gallery(t)
 		p, ok := b.(core.Pruner)
 		if !ok {
-			t.Skip("the backend is no core.Pruner")
+			t.Skip("the backend is not a core.Pruner")
 		}
 		counts := b.Counts()
 		prune := func(f core.PruneFilter, deleted int, more bool, left string) {
@@ -190,11 +190,11 @@ func (s *suite) prunes() {
 		prune(core.PruneFilter{Before: at(21), Status: core.Paused}, 3, false, "stopped pending cut live")
 		prune(core.PruneFilter{Before: at(21)}, 0, false, "stopped pending cut live")
 		if got := b.Counts(); got != counts {
-			t.Errorf("counts %+v, want %+v: what is pruned is not saved", got, counts)
+			t.Errorf("counts %+v, want %+v: pruning does not count as a save", got, counts)
 		}
 		_, err := b.Load(ctx, core.RunKey{Run: "answered"})
 		check(t, "load a pruned run", err, core.ErrRunNotFound)
-		for i := range 3 { // room for others, of the same names too
+		for i := range 3 { // new runs can be saved, also under the same names
 			k := core.RunKey{Run: fmt.Sprint("new", i)}
 			if i == 0 {
 				k.Run = "answered"
@@ -205,11 +205,11 @@ func (s *suite) prunes() {
 			}
 		}
 	})
-	s.must("the lease of a pruned run is for no other", func(t testing.TB) {
+	s.must("the lease of a pruned run is not valid for another run", func(t testing.TB) {
 		b, old := s.begin(t)
 		p, ok := b.(core.Pruner)
 		if !ok {
-			t.Skip("the backend is no core.Pruner")
+			t.Skip("the backend is not a core.Pruner")
 		}
 		check(t, "finish", b.Finish(ctx, old, core.FinishRecord{Status: core.Completed, Time: at(5)}), nil)
 		_, _, err := p.Prune(ctx, core.PruneFilter{Before: at(6)})
@@ -217,7 +217,7 @@ func (s *suite) prunes() {
 		lease, err := b.Start(ctx, startOf(key))
 		check(t, "start", err, nil)
 		if lease.ID == old.ID {
-			t.Errorf("the number %d was used again", old.ID)
+			t.Errorf("the ID %d was reused", old.ID)
 		}
 		check(t, "step of the old lease", b.Step(ctx, old, stepOf(1)), core.ErrFenced)
 	})

@@ -16,29 +16,28 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Opener opens the backend whose file, or folder, is at path, and creates it when
-// it is missing.
+// Opener opens the backend whose file or directory is at path, and creates it if it is missing.
 type Opener func(ctx context.Context, path string) (core.Backend, error)
 
-// Life says what is left of a backend that was closed.
+// Life says whether the data of a backend survives Close.
 type Life bool
 
 const (
-	Volatile Life = false // nothing
-	Durable  Life = true  // all, at the path it was opened at
+	Volatile Life = false // no data survives
+	Durable  Life = true  // all data survives, at the same path
 )
 
-// checks is how many histories are tried where the command line does not say.
+// checks is the number of histories if the command line does not set one.
 const checks = 25
 
-// Model plays generated histories of operations on the backend and on a simple
-// model of it, and compares every error, and every run behind every operation and
-// every reopening. More histories: -rapid.checks=10000. A failure prints the shortest
-// history found and the flags that repeat it. It also plays them on backends with a
-// defect each, and demands that it finds it.
+// Model runs generated histories of operations on the backend and on a simple model of it. It
+// compares every error, and the runs after every operation and every reopening. -rapid.checks sets
+// the number of histories. A failure prints the shortest history found and the flags that reproduce
+// it. Model also runs histories on backends with one defect each, and fails unless it detects every
+// defect.
 func Model(t *testing.T, open Opener, life Life) { run(t, ModelCases(open, life)) }
 
-// ModelCases are the parts of [Model].
+// ModelCases returns the parts of [Model].
 func ModelCases(open Opener, life Life) []Case {
 	cases := []Case{{"it agrees with a model", func(t testing.TB) {
 		modestly(t)
@@ -73,8 +72,7 @@ func ModelCases(open Opener, life Life) []Case {
 	return cases
 }
 
-// modestly lowers the number of rapid's checks for one test, unless the command line
-// has set it.
+// modestly lowers the number of rapid's checks for one test, unless the command line sets it.
 func modestly(t testing.TB) {
 	f := flag.Lookup("rapid.checks")
 	given := false
@@ -86,22 +84,23 @@ func modestly(t testing.TB) {
 	if Brief() {
 		n /= 4
 	}
-	// Through the value: flag.Set would make it look given to the next test.
+	// This sets the value directly, because after flag.Set the next test would see the flag as
+	// given.
 	check(t, "set the number of checks", f.Value.Set(fmt.Sprint(n)), nil)
 	t.Cleanup(func() { check(t, "set the number of checks", f.Value.Set(before), nil) })
 }
 
-// game is a history being played on a backend and on the model.
+// game runs a history on a backend and on the model.
 type game struct {
 	path   string
 	open   Opener
 	b      core.Backend
 	keys   []core.RunKey
 	model  oracle
-	leases [][2]core.Lease // handed out, by the model and by the backend
+	leases [][2]core.Lease // all that were returned: by the model, and by the backend
 }
 
-// play returns the first difference.
+// play runs a history and returns the first difference.
 func play(path string, open Opener, ops []operation) (err error) {
 	g := &game{path: path, open: open}
 	if g.b, err = open(ctx, path); err != nil {
@@ -119,19 +118,19 @@ func play(path string, open Opener, ops []operation) (err error) {
 			err = g.compare(o.Key)
 		}
 		if err == nil && o.Do == opSignal {
-			err = g.list(core.Filter{Now: o.moment(), Due: true}) // an answer may be a reason to go on
+			err = g.list(core.Filter{Now: o.moment(), Due: true}) // an answer can make a run due
 		}
 		if err != nil {
 			return fmt.Errorf("operation %d, %v: %w", i+1, o, err)
 		}
 	}
 	if err := g.compare(g.keys...); err != nil {
-		return fmt.Errorf("behind the last operation: %w", err)
+		return fmt.Errorf("after the last operation: %w", err)
 	}
 	return nil
 }
 
-// do makes one call of both and compares the errors.
+// do calls both with one operation and compares the errors.
 func (g *game) do(o operation) error {
 	k := o.Key
 	_, r := g.model.find(k)
@@ -160,9 +159,9 @@ func (g *game) do(o operation) error {
 		return g.leased(want, lease, wantErr, err)
 	case opAcquire:
 		known := run
-		known.Epoch = max(1, known.Epoch+int64(o.Skew)) // 0 is no epoch
+		known.Epoch = max(1, known.Epoch+int64(o.Skew)) // 0 means any epoch
 		if o.Any {
-			known.Steps = nil // as if it had been loaded before they were saved
+			known.Steps = nil // as if the run had been loaded before they were saved
 		}
 		known.Start.Key = k
 		lease, snap, err := g.b.Acquire(ctx, known, o.holder())
@@ -195,7 +194,7 @@ func (g *game) do(o operation) error {
 		return err
 	case opStep, opFinish:
 		if seq < 1 {
-			return nil // nobody counts from below 1, and the contract has no error for it
+			return nil // no caller uses numbers below 1, and the contract defines no error for them
 		}
 		lease := g.lease(o, k)
 		if o.Do == opStep {
@@ -209,10 +208,10 @@ func (g *game) do(o operation) error {
 	case opReopen:
 		return g.reopen()
 	}
-	return nil // a load: every operation is compared by one
+	return nil // for a load there is nothing to do: compare loads the run
 }
 
-// list compares the runs that a filter chooses, and what is said of each.
+// list compares the runs that a filter selects, and their infos.
 func (g *game) list(f core.Filter) error {
 	l, ok := g.b.(core.Lister)
 	if !ok {
@@ -239,7 +238,7 @@ func (g *game) list(f core.Filter) error {
 	return nil
 }
 
-// leased compares the outcome of what hands out leases, and keeps them.
+// leased compares the outcomes of an operation that returns a lease, and stores the leases.
 func (g *game) leased(want, got core.Lease, wantErr, err error) error {
 	if err := agree(wantErr, err); err != nil {
 		return err
@@ -253,7 +252,7 @@ func (g *game) leased(want, got core.Lease, wantErr, err error) error {
 	return nil
 }
 
-// lease chooses a lease of the run, rightly or wrongly.
+// lease selects a valid or an invalid lease of the run.
 func (g *game) lease(o operation, k core.RunKey) [2]core.Lease {
 	id, _ := g.model.find(k)
 	var own [][2]core.Lease
@@ -288,7 +287,7 @@ func (g *game) reopen() error {
 	return g.compare(g.keys...)
 }
 
-// compare looks at the given runs and at the counts.
+// compare compares the given runs and the counts.
 func (g *game) compare(all ...core.RunKey) error {
 	for _, k := range all {
 		_, r := g.model.find(k)
@@ -312,7 +311,7 @@ func (g *game) compare(all ...core.RunKey) error {
 	return nil
 }
 
-// differ compares snapshots; the slow comparison explains what the quick one finds.
+// differ compares snapshots. The slow comparison explains what the fast one finds.
 func differ(want, got core.Snapshot) error {
 	if reflect.DeepEqual(want, got) {
 		return nil
@@ -320,10 +319,10 @@ func differ(want, got core.Snapshot) error {
 	if d := cmp.Diff(want, got); d != "" {
 		return fmt.Errorf("(-want +got):\n%s", d)
 	}
-	return nil // times are equal with other inner parts
+	return nil // the times are equal but have different internal representations
 }
 
-// agree compares the class of an error with that of the model's.
+// agree checks that both errors are of the same class.
 func agree(want, got error) error {
 	for _, class := range []error{core.ErrRunExists, core.ErrRunNotFound, core.ErrRunFinished, core.ErrFenced, core.ErrCorrupt,
 		core.ErrNoPause, core.ErrAnswered, core.ErrSignalled, core.ErrClosed} {

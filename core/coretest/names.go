@@ -8,7 +8,8 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// hostile names are alike, or mean something to somebody on the way to the disk.
+// hostile returns names that are similar, or have a special meaning to some layer between the
+// caller and the disk.
 func hostile() []string {
 	long := strings.Repeat("n", 70_000)
 	return []string{
@@ -20,7 +21,7 @@ func hostile() []string {
 }
 
 func (s *suite) names() {
-	s.must("names that are alike stay apart", func(t testing.TB) {
+	s.must("similar names are different runs", func(t testing.TB) {
 		b := s.open(t)
 		t.Cleanup(func() { check(t, "close", b.Close(), nil) })
 		keys := []core.RunKey{{Tenant: "a/b", Run: "c"}, {Tenant: "a", Run: "b/c"}, {Run: "a/b/c"}} // all print the same
@@ -45,7 +46,7 @@ func (s *suite) names() {
 			got := load(t, b, k)
 			if got.Start.Key != k || string(got.State) != fmt.Sprint(i) || len(got.Steps) != 1 || got.Steps[0].Path != "p"+k.Run ||
 				len(got.Answers) != 1 || string(got.Answers[0].Answer) != fmt.Sprint(i) {
-				t.Errorf("run %.40q has what belongs to another: state %s, %d steps, answers %v", k, got.State, len(got.Steps), got.Answers)
+				t.Errorf("run %.40q has data of another run: state %s, %d steps, answers %v", k, got.State, len(got.Steps), got.Answers)
 			}
 		}
 	})

@@ -8,12 +8,12 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// oracle says what a backend must do, as plainly as it can be said: no locks, no
-// files, no speed. It is a second writing of the contract, independent of Memory.
+// oracle is a simple model of a backend: no locks, no files, no speed. It implements the contract a
+// second time, independently of Memory.
 type oracle struct {
-	runs   []*core.Snapshot // Lease.ID is the index plus 1; nil once it was pruned
-	seen   []int            // answers that the executor of each knew of when it paused
-	counts core.Counts      // since it was opened
+	runs   []*core.Snapshot // index is Lease.ID minus 1; nil after pruning
+	seen   []int            // number of answers that the executor of each run knew when it paused
+	counts core.Counts      // since the backend was opened
 }
 
 func (o *oracle) find(k core.RunKey) (int64, *core.Snapshot) {
@@ -25,7 +25,7 @@ func (o *oracle) find(k core.RunKey) (int64, *core.Snapshot) {
 	return 0, nil
 }
 
-// held is the run of a lease, nil where the lease is not good.
+// held returns the run of a lease, or nil if the lease is not valid.
 func (o *oracle) held(l core.Lease) *core.Snapshot {
 	if l.ID < 1 || l.ID > int64(len(o.runs)) {
 		return nil
@@ -83,7 +83,7 @@ func (o *oracle) finish(l core.Lease, rec core.FinishRecord) error {
 	return nil
 }
 
-// claim is a Claim, or with reopen an Acquire.
+// claim implements Claim, or Acquire if reopen is set.
 func (o *oracle) claim(k core.RunKey, epoch int64, h core.Holder, reopen bool) (core.Lease, error) {
 	id, r := o.find(k)
 	switch {
@@ -139,7 +139,7 @@ func (o *oracle) renew(h core.Holder, l core.Lease) (lost []core.Lease) {
 	return []core.Lease{l}
 }
 
-// list is by the words of the contract: it looks at each run by itself.
+// list follows the wording of the contract and checks each run separately.
 func (o *oracle) list(f core.Filter) (keys []core.RunKey) {
 	var runs []core.RunInfo
 	for i, r := range o.runs {

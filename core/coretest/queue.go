@@ -11,13 +11,13 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// queue is the backend as one that takes steps while others are on their way; the test
-// ends where it is none.
+// queue returns the backend as a core.StepQueue, which accepts steps while earlier ones are being
+// saved. It skips the test if the backend is none.
 func queue(t testing.TB, b core.Backend) core.StepQueue {
 	t.Helper()
 	q, ok := b.(core.StepQueue)
 	if !ok {
-		t.Skip("the backend is no core.StepQueue")
+		t.Skip("the backend is not a core.StepQueue")
 	}
 	return q
 }
@@ -27,7 +27,7 @@ func (s *suite) queues() {
 		b, lease := s.begin(t)
 		check(t, "steps", inOrder(b, queue(t, b), lease), nil)
 	})
-	s.must("a step that is enqueued after one that is not saved is not saved", func(t testing.TB) {
+	s.must("a step is not saved if one enqueued before it was not", func(t testing.TB) {
 		b, lease := s.begin(t)
 		check(t, "steps", noneAfterAGap(b, queue(t, b), lease), nil)
 	})
@@ -35,7 +35,7 @@ func (s *suite) queues() {
 		b, lease := s.begin(t)
 		check(t, "steps", queueFenced(b, queue(t, b), lease), nil)
 	})
-	s.must("enqueued steps of runs at once do not mix", func(t testing.TB) {
+	s.must("enqueued steps of concurrent runs do not mix", func(t testing.TB) {
 		b, _ := s.begin(t)
 		q := queue(t, b)
 		errs := racers(func(i int) error {
@@ -55,7 +55,7 @@ func (s *suite) queues() {
 			t.Errorf("%d saves, want %d", n, want)
 		}
 	})
-	s.must("a closed backend takes no step", func(t testing.TB) {
+	s.must("a closed backend accepts no step", func(t testing.TB) {
 		b, lease := s.begin(t)
 		q := queue(t, b)
 		check(t, "close", b.Close(), nil)
@@ -64,7 +64,7 @@ func (s *suite) queues() {
 	s.checkQueueDefects()
 }
 
-// checkQueueDefects lets queues with a defect each be found. They stand on any backend.
+// checkQueueDefects checks that queues with one defect each are detected. They work on any backend.
 func (s *suite) checkQueueDefects() {
 	for _, what := range slices.Sorted(maps.Keys(queueDefects)) {
 		spoil := queueDefects[what]
@@ -75,7 +75,7 @@ func (s *suite) checkQueueDefects() {
 				found = errors.Join(found, look(b, spoil(b), lease))
 			}
 			if found == nil {
-				t.Error("no check has found it")
+				t.Error("no check has found the defect")
 			}
 			t.Logf("found: %v", found)
 		})
@@ -83,12 +83,12 @@ func (s *suite) checkQueueDefects() {
 	s.must("control: a queue without a defect passes", func(t testing.TB) {
 		for _, look := range []func(core.Backend, core.StepQueue, core.Lease) error{inOrder, noneAfterAGap, queueFenced} {
 			b, lease := s.begin(t)
-			check(t, "check of a queue that is in order", look(b, &turns{b: b}, lease), nil)
+			check(t, "check of a queue without a defect", look(b, &turns{b: b}, lease), nil)
 		}
 	})
 }
 
-// waitBackwards enqueues steps and waits for the last one first.
+// waitBackwards enqueues steps and starts waiting for them in reverse order.
 func waitBackwards(q core.StepQueue, lease core.Lease, recs ...core.StepRecord) []error {
 	errs := make([]error, len(recs))
 	enqueued := make([]core.Enqueued, len(recs))
@@ -103,7 +103,7 @@ func waitBackwards(q core.StepQueue, lease core.Lease, recs ...core.StepRecord) 
 	return errs
 }
 
-// holds returns an error unless the run has so many steps, numbered without a gap.
+// holds returns an error unless the run has the given number of steps, numbered without a gap.
 func holds(b core.Backend, steps int) error {
 	snap, err := b.Load(ctx, key)
 	if err != nil {
@@ -136,14 +136,14 @@ func inOrder(b core.Backend, q core.StepQueue, lease core.Lease) error {
 	return err
 }
 
-// noneAfterAGap leaves step 2 out, so that 3 cannot be saved; 4 and 5 follow it, and
-// another run's step does not care.
+// noneAfterAGap leaves out step 2, so step 3 cannot be saved, nor 4 and 5 after it. A step of
+// another run is not affected.
 func noneAfterAGap(b core.Backend, q core.StepQueue, lease core.Lease) error {
 	other, err := b.Start(ctx, startOf(core.RunKey{Run: "other"}))
 	if err != nil {
 		return err
 	}
-	// Waited for at the same time: whoever enqueues may have to do the work of the others.
+	// It is waited for concurrently, because saving it may fall to one of the other calls of Wait.
 	first, beside := q.Enqueue(other, stepOf(1)), make(chan error, 1)
 	go func() { beside <- first.Wait() }()
 	errs := waitBackwards(q, lease, stepOf(1), stepOf(3), stepOf(4), stepOf(5))
@@ -152,13 +152,13 @@ func noneAfterAGap(b core.Backend, q core.StepQueue, lease core.Lease) error {
 	}
 	for i, err := range errs[1:] {
 		if err == nil {
-			return fmt.Errorf("step %d is said to be saved, and none is before it", i+3)
+			return fmt.Errorf("step %d is reported as saved, but the one before it is missing", i+3)
 		}
 	}
 	if err := holds(b, 1); err != nil {
 		return err
 	}
-	// Enqueued again, with nothing left out, they are saved.
+	// If they are enqueued again without a gap, they are saved.
 	if err := errors.Join(waitBackwards(q, lease, stepOf(2), stepOf(3), stepOf(4))...); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func queueFenced(b core.Backend, q core.StepQueue, lease core.Lease) error {
 	}
 	for i, err := range waitBackwards(q, lease, stepOf(2), stepOf(3)) {
 		if !errors.Is(err, core.ErrFenced) {
-			return fmt.Errorf("step %d of a lease that was lost: error %w, want %w", i+2, err, core.ErrFenced)
+			return fmt.Errorf("step %d with a lost lease: error %w, want %w", i+2, err, core.ErrFenced)
 		}
 	}
 	if err := holds(b, 1); err != nil {
@@ -187,8 +187,7 @@ func queueFenced(b core.Backend, q core.StepQueue, lease core.Lease) error {
 	return holds(b, 3)
 }
 
-// turns is the queue of a backend that has none: steps are saved one by one, as they are
-// enqueued.
+// turns is a queue for a backend without one: each step is saved immediately when it is enqueued.
 type turns struct {
 	b core.Backend
 }
@@ -209,7 +208,7 @@ var queueDefects = map[string]func(core.Backend) core.StepQueue{
 	"refuses all after a step that was not saved":             func(b core.Backend) core.StepQueue { return &resentful{turns{b}, nil} },
 }
 
-// lazyStep is saved when somebody waits for it.
+// lazyStep is saved when Wait is called.
 type lazyStep struct {
 	b     core.Backend
 	lease core.Lease
@@ -218,7 +217,7 @@ type lazyStep struct {
 
 func (s lazyStep) Wait() error { return s.b.Step(ctx, s.lease, s.rec) }
 
-// swapping saves every second step before the first one.
+// swapping saves every second step before the one enqueued before it.
 type swapping struct {
 	turns
 	held *heldStep
@@ -241,12 +240,12 @@ func (q *swapping) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued 
 		return q.held
 	}
 	now := q.turns.Enqueue(lease, rec)
-	_ = q.held.Wait() // reported to who waits for it
+	_ = q.held.Wait() // reported by its own Wait
 	q.held = nil
 	return now
 }
 
-// hopeful reports no error.
+// hopeful never reports an error.
 type hopeful struct{ b core.Backend }
 
 func (q hopeful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
@@ -254,7 +253,7 @@ func (q hopeful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	return saved{}
 }
 
-// robbing claims the run back where its lease was lost.
+// robbing claims the run back if its lease was lost.
 type robbing struct{ b core.Backend }
 
 func (q robbing) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
@@ -268,7 +267,7 @@ func (q robbing) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	return saved{err}
 }
 
-// renumbering gives each step the next number that is free.
+// renumbering gives each step the next free number.
 type renumbering struct{ b core.Backend }
 
 func (q *renumbering) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
@@ -280,7 +279,7 @@ func (q *renumbering) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueu
 	return saved{err}
 }
 
-// resentful saves nothing of a run any more once a step of it has failed.
+// resentful saves no more steps of a run after one of them has failed.
 type resentful struct {
 	turns
 	failed error

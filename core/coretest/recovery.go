@@ -21,29 +21,28 @@ var (
 	seed   = flag.Uint64("coretest.seed", 1, "coretest: seed of -coretest.rounds")
 )
 
-// repeat is the line that runs a test again, in the folder of its package.
+// repeat returns the command that repeats a test, for the directory of its package.
 func repeat(t testing.TB) string {
 	name := strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^")
 	return fmt.Sprintf("go test -run '^%s$' -v -count=1 -coretest.rounds=%d -coretest.seed=%d", name, *rounds, *seed)
 }
 
-// Recovery runs a pipeline that uses every combinator in a child process which kills
-// itself by SIGKILL before, and in another run after, every single commit. The run is
-// then continued, in some cases in a child that is killed as well, until it is
-// completed: its scope and its records must be those of a run that nobody harmed, what
-// was acknowledged must be there, no step whose record was saved may have been called
-// again, and the process that died must not be able to save any more. Where tests are to
-// be [Brief] it takes every fourth moment; -coretest.rounds adds as many kills or a few
-// more, of runs that are killed up to four times.
+// Recovery runs a pipeline that uses every combinator in a child process that kills itself with
+// SIGKILL before, or in another run after, each commit. The run is then continued, in some cases in
+// a child that is killed as well, until it is completed. Its scope and records must equal those of
+// a run without kills, acknowledged saves must be present, no step whose record was saved may have
+// been called again, and the dead process must not be able to save any more. If [Brief], it tests
+// every fourth commit. -coretest.rounds adds that many kills or a few more, in runs that are killed
+// up to four times.
 func Recovery(t *testing.T, open Opener) {
 	run(t, RecoveryCases("", open, func(i int) bool { return !Brief() || i%4 == 0 }))
 }
 
-// RecoveryCases are the parts of [Recovery], at the moments, counted from 0, that are
-// taken. name tells several backends of one program apart: [Serve] must be called for
-// it, before any test runs.
+// RecoveryCases returns the parts of [Recovery], for the moments, counted from 0, that take
+// accepts. name distinguishes several backends of one program: [Serve] must be called with it
+// before any test runs.
 func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case {
-	cases := []Case{{"a run that is killed at any commit ends as one that is not", func(t testing.TB) {
+	cases := []Case{{"a run that is killed at any commit ends like one without a kill", func(t testing.TB) {
 		commits, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
 		check(t, "run the pipeline unharmed", err, nil)
 		kinds := map[string]int{ackStart: 0, ackClaim: 0, ackStep: 0, ackFinish: 0, ackSignal: 0}
@@ -52,7 +51,7 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 		}
 		for kind, n := range kinds {
 			if n == 0 {
-				t.Errorf("no %s is among the commits: nobody would be killed at one", kind)
+				t.Errorf("the commits include no %s, so no process is killed at one", kind)
 			}
 		}
 		var all []kill
@@ -64,7 +63,7 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 			if take(i) {
 				plans = append(plans, []kill{k})
 			}
-			if i%8 == 3 && take(i/8) { // a sample: a second death soon after the first
+			if i%8 == 3 && take(i/8) { // a sample with a second kill soon after the first
 				plans = append(plans, []kill{k, all[2+i%5]})
 			}
 		}
@@ -79,7 +78,7 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 		for _, err := range errs {
 			t.Errorf("%v\n%s", err, repeat(t))
 		}
-		t.Logf("%d commits (%v), %d runs with %d kills (-coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were under way",
+		t.Logf("%d commits (%v), %d runs with %d kills (-coretest.rounds %d -coretest.seed %d): %d lost, %d doubled, %d called again; %d calls repeated that were running at a kill",
 			commits, kinds, runs, kills, *rounds, *seed, v.lost, v.doubled, v.repeated, v.underWay)
 	}}}
 	for _, control := range []struct {
@@ -93,23 +92,23 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 		cases = append(cases, Case{"control: a backend that " + control.what + " is found", func(t testing.TB) {
 			_, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
 			check(t, "run the pipeline unharmed", err, nil)
-			// Behind the records of gather and sort: later ones may come in another order,
-			// and pauses have no call that could be made again.
+			// These are the kills after the records of gather and sort. Later records may come in
+			// another order, and pauses have no call that could be repeated.
 			plans := [][]kill{{{3, true}}, {{4, true}}}
 			v, _, errs := matrix(t, name, plans, want, open, wrapped(control.spoil)(open))
 			for _, want := range control.want {
 				if !errors.Is(errors.Join(errs...), want) {
-					t.Errorf("the check did not notice %q; it said: %v", want, errs)
+					t.Errorf("the check did not find %q, but: %v", want, errs)
 				}
 			}
-			t.Logf("found: %d lost, %d doubled, %d called again, %d faults in all", v.lost, v.doubled, v.repeated, len(errs))
+			t.Logf("found: %d lost, %d doubled, %d called again, %d faults in total", v.lost, v.doubled, v.repeated, len(errs))
 		}})
 	}
 	return cases
 }
 
-// atRandom plans runs with so many kills or a few more. The first of a run is at any
-// moment, the others are soon after it went on.
+// atRandom plans runs with the given number of kills or a few more. The first kill of a run is at
+// any moment, the others come soon after it is continued.
 func atRandom(rng *rand.Rand, all []kill, kills int) (plans [][]kill) {
 	for planned := 0; planned < kills; {
 		plan := []kill{all[rng.IntN(len(all))]}
@@ -121,7 +120,7 @@ func atRandom(rng *rand.Rand, all []kill, kills int) (plans [][]kill) {
 	return plans
 }
 
-// unharmed runs the pipeline with nobody killing it.
+// unharmed runs the pipeline without a kill.
 func unharmed(path string, open Opener) (commits int, e evidence, err error) {
 	b, err := open(ctx, path)
 	if err != nil {
@@ -134,13 +133,12 @@ func unharmed(path string, open Opener) (commits int, e evidence, err error) {
 		return 0, e, err
 	}
 	if v := judge(e, e); len(v.errs) > 0 {
-		return 0, e, fmt.Errorf("the unharmed run is not in order: %w", errors.Join(v.errs...))
+		return 0, e, fmt.Errorf("the run without a kill has defects: %w", errors.Join(v.errs...))
 	}
 	return m.commits, e, nil
 }
 
-// finish takes the run to its end and gathers what is left of it, also where there
-// is no end.
+// finish takes the run to its end and collects the evidence, even if the end was not reached.
 func (e *evidence) finish(b core.Backend, world effects, eager bool) error {
 	var errs [4]error
 	e.result, errs[0] = world.drive(b, eager)
@@ -150,8 +148,8 @@ func (e *evidence) finish(b core.Backend, world effects, eager bool) error {
 	return errors.Join(errs[:]...)
 }
 
-// matrix carries out the plans, as many at once as there are processors. Children
-// and looks behind kills use open, the last round uses spoiled.
+// matrix carries out the plans in parallel, one per processor. Children and the checks after kills
+// use open, the last round uses spoiled.
 func matrix(t testing.TB, name string, plans [][]kill, want evidence, open, spoiled Opener) (sum verdict, kills int, errs []error) {
 	dir := t.TempDir()
 	next := make(chan int)
@@ -183,8 +181,8 @@ func matrix(t testing.TB, name string, plans [][]kill, want evidence, open, spoi
 	return sum, kills, errs
 }
 
-// harm starts a run in a child for each kill, one after the other, and takes it to
-// its end in this process.
+// harm runs a child for each kill, one after the other, and then takes the run to its end in this
+// process.
 func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err error) {
 	for i, k := range plan {
 		killed, err := children.Spawn(job{Backend: name, Path: path, Round: i + 1, Kill: k})
@@ -195,11 +193,11 @@ func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err
 			if i == 0 {
 				return e, fmt.Errorf("the run ended before it was killed %v", k)
 			}
-			break // the later rounds have fewer commits left than a plan may say
+			break // later rounds may have fewer commits left than planned
 		}
 		s, err := behind(path, open)
 		if err != nil {
-			return e, fmt.Errorf("behind kill %d: %w", i+1, err)
+			return e, fmt.Errorf("after kill %d: %w", i+1, err)
 		}
 		e.behind = append(e.behind, s)
 	}
@@ -217,7 +215,7 @@ func harm(name, path string, plan []kill, open, spoiled Opener) (e evidence, err
 	return e, errors.Join(append(h.accepted, err)...)
 }
 
-// behind is what a process that comes to the run finds; zero where there is none.
+// behind returns the run as a new process finds it, or a zero snapshot if there is none.
 func behind(path string, open Opener) (s core.Snapshot, err error) {
 	b, err := open(ctx, path)
 	if err != nil {
@@ -230,7 +228,7 @@ func behind(path string, open Opener) (s core.Snapshot, err error) {
 	return s, err
 }
 
-// lastLease is the one that the process held last which died last.
+// lastLease returns the last lease of the process that died last.
 func lastLease(acks []line) (l core.Lease) {
 	for _, a := range acks {
 		if a.fields[0] == ackStart || a.fields[0] == ackClaim {
@@ -241,12 +239,12 @@ func lastLease(acks []line) (l core.Lease) {
 	return l
 }
 
-// haunted makes the process that died save once more behind each claim, as if its
-// last words had been held up on their way.
+// haunted makes the dead process save once more after each claim, as if its last writes had been
+// delayed.
 type haunted struct {
 	core.Backend
 	dead     core.Lease
-	accepted []error // what should have been refused
+	accepted []error // saves that should have been refused
 }
 
 func (h *haunted) Claim(ctx context.Context, k core.RunKey, epoch int64) (core.Lease, core.Snapshot, error) {
@@ -261,7 +259,7 @@ func (h *haunted) Acquire(ctx context.Context, known core.Snapshot, holder core.
 	return l, s, err
 }
 
-// haunt saves by the lease of the dead.
+// haunt saves with the lease of the dead process.
 func (h *haunted) haunt(ctx context.Context, s core.Snapshot, claimErr error) {
 	if claimErr != nil || h.dead == (core.Lease{}) {
 		return

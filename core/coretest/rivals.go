@@ -13,31 +13,30 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// contest is something that two processes want at once.
+// contest is something that two processes compete for.
 type contest string
 
 const (
-	forAnswer contest = "answer" // to one pause
-	forClaim  contest = "claim"  // of one epoch
-	forRun    contest = "run"    // to its end, by an engine each
+	forAnswer contest = "answer" // to answer one pause
+	forClaim  contest = "claim"  // to claim one epoch
+	forRun    contest = "run"    // to run to the end, each with its own engine
 )
 
 var contests = []contest{forAnswer, forClaim, forRun}
 
-// How it ends for one of them.
+// Outcomes of a contest for one process.
 const (
 	saidWon  = "won"
 	saidLost = "lost"
 )
 
-// few is how many rounds of a contest are made where the command line asks for none.
+// few is the number of rounds of a contest without -coretest.rounds.
 const few = 12
 
-// Rivals lets two processes that have one database open want the same thing at the same
-// time: to answer one pause, to claim one epoch, to take one run to its end. Of
-// answers and claims one must win, and no record may be doubled. Backends that take what
-// they should refuse must be found out. Each of -coretest.rounds is a further round of
-// each contest.
+// Rivals lets two processes with the same database compete: to answer one pause, to claim one
+// epoch, to take one run to its end. Only one answer and one claim may win, and no record may be
+// doubled. As a control, backends that accept what they should refuse must be detected.
+// -coretest.rounds adds that many rounds to each contest.
 func Rivals(t *testing.T, open Opener) {
 	for _, c := range contests {
 		t.Run(string(c), func(t *testing.T) {
@@ -46,7 +45,7 @@ func Rivals(t *testing.T, open Opener) {
 			for _, err := range errs {
 				t.Errorf("%v\n%s", err, repeat(t))
 			}
-			t.Logf("%d rounds, of which the other process won %d: %d with two winners or a doubled record", n, won, len(errs))
+			t.Logf("%d rounds, %d won by the other process: %d with two winners or a doubled record", n, won, len(errs))
 		})
 		t.Run("control: "+string(c)+" by a backend that refuses nothing", func(t *testing.T) {
 			_, errs := compete(t, c, few, open, true)
@@ -57,18 +56,18 @@ func Rivals(t *testing.T, open Opener) {
 				}
 			}
 			if doubled == 0 {
-				t.Errorf("in %d rounds nothing was doubled; the check found: %v", few, errs)
+				t.Errorf("in %d rounds no record was doubled; the check found: %v", few, errs)
 			}
 			t.Logf("%d rounds: %d doubled", few, doubled)
 		})
 	}
 }
 
-// spoilt refuses no answer, no claim and no save.
+// spoilt wraps b so that it refuses no answer, claim or save.
 func spoilt(b core.Backend) core.Backend { return unfence(agreeable{greedy{b}}) }
 
-// compete makes n rounds of a contest with a child, and returns how many the child won and
-// what is wrong.
+// compete runs n rounds of a contest against a child. It returns the number of rounds that the
+// child won, and the errors.
 func compete(t *testing.T, c contest, n int, open Opener, spoil bool) (won int, errs []error) {
 	path := filepath.Join(t.TempDir(), "runs")
 	b, err := open(ctx, path)
@@ -82,31 +81,31 @@ func compete(t *testing.T, c contest, n int, open Opener, spoil bool) (won int, 
 	rng := rand.New(rand.NewPCG(*seed, uint64(n)))
 	for round := range n {
 		k := core.RunKey{Run: fmt.Sprint(round)}
-		check(t, "make the run", c.prepare(b, k), nil)
+		check(t, "create the run", c.prepare(b, k), nil)
 		_, err := fmt.Fprintln(w, k.Run)
-		check(t, "tell the child", err, nil)
-		for range rng.IntN(400) { // the child needs a moment too
+		check(t, "start the round in the child", err, nil)
+		for range rng.IntN(400) { // give the child some time
 			runtime.Gosched()
 		}
 		other := ""
-		hear := func() error { // the child is in its step, or through
+		hear := func() error { // the child is in its step, or has finished
 			other, err = w.says()
 			if err == nil && other == saidReady {
 				_, err = fmt.Fprintln(w, "go on")
 			}
 			return err
 		}
-		if spoil && c != forRun { // one after the other, which shows more surely
-			check(t, "hear of the child", hear(), nil)
+		if spoil && c != forRun { // one after the other, which shows the defect more reliably
+			check(t, "wait for the child", hear(), nil)
 		}
 		own := c.enter(mine, k, 1, func() error {
 			if other != "" && other != saidReady {
-				return nil // it is through
+				return nil // the child has finished
 			}
 			return hear()
 		})
 		for other == "" || other == saidReady {
-			check(t, "hear of the child", hear(), nil)
+			check(t, "wait for the child", hear(), nil)
 		}
 		if other == saidWon {
 			won++
@@ -116,12 +115,12 @@ func compete(t *testing.T, c contest, n int, open Opener, spoil bool) (won int, 
 		}
 	}
 	_, err = fmt.Fprintln(w)
-	check(t, "send the child home", err, nil)
+	check(t, "let the child exit", err, nil)
 	check(t, "wait for the child", w.wait(), nil)
 	return won, errs
 }
 
-// rival is the child.
+// rival takes part in the contests as the child.
 func (j job) rival(open Opener) (err error) {
 	b, err := open(ctx, j.Path)
 	if err != nil {
@@ -141,7 +140,7 @@ func (j job) rival(open Opener) (err error) {
 	return nil
 }
 
-// prepare leaves a run as a process would that has died.
+// prepare leaves a run in the state in which a process that died would leave it.
 func (c contest) prepare(b core.Backend, k core.RunKey) error {
 	p, err := effects{}.steps(nil)
 	if err != nil {
@@ -156,8 +155,9 @@ func (c contest) prepare(b core.Backend, k core.RunKey) error {
 	return errors.Join(b.Step(ctx, lease, pauseOf(1, "t")), b.Finish(ctx, lease, core.FinishRecord{Status: core.Paused, Time: at(2)}))
 }
 
-// enter tries to win. Who claims saves a step, so that a second claim shows. inside is
-// called in each step of the engine, so that both are in one at once.
+// enter tries to win. A process that claims also saves a step, so that a second claim is detected.
+// inside is called in each step of the engine, so that both processes are in a step at the same
+// time.
 func (c contest) enter(b core.Backend, k core.RunKey, who int64, inside func() error) string {
 	var err error
 	switch c {
@@ -186,13 +186,13 @@ func (c contest) enter(b core.Backend, k core.RunKey, who int64, inside func() e
 	return saidWon
 }
 
-// judge looks at what was said and at what is saved.
+// judge checks the outcomes of both processes and the saved run.
 func (c contest) judge(b core.Backend, k core.RunKey, own, other string) error {
 	snap, err := b.Load(ctx, k)
 	if err != nil {
 		return err
 	}
-	said := fmt.Sprintf("one %s, the other %s", own, other)
+	said := fmt.Sprintf("outcomes %q and %q", own, other)
 	switch {
 	case own == saidWon && other == saidWon:
 		return fmt.Errorf("%w: %s", errDoubled, said)
