@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/core/worker"
 )
 
-// A process that executes the runs of one pipeline until it is asked to end. It needs a server:
-// example/ starts one.
+// A process that executes the runs of one pipeline until it receives SIGTERM. It needs a PostgreSQL
+// server: the program in example/ starts one.
 func Example() {
 	p, err := core.New("loud", core.Step("say",
 		core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) { return req.Input + "!", nil }),
@@ -33,5 +33,5 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(w.Run(ctx)) // it finishes what it has begun, or gives it back
+	fmt.Println(w.Run(ctx)) // current runs are finished or released
 }

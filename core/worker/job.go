@@ -15,18 +15,18 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Drive is the job of River that takes a run on from an epoch. Names are base64 in JSON:
-// they may hold any byte.
+// Drive holds the arguments of the River job that continues a run from an epoch. Tenant and Run are
+// byte slices, and so base64 in JSON, because names may contain any bytes.
 type Drive struct {
 	Tenant []byte `json:"tenant" river:"unique"`
 	Run    []byte `json:"run" river:"unique"`
-	Epoch  int64  `json:"epoch" river:"unique"` // that the run must have
-	// After is the number of the job that this one replaces, since its worker was lost
-	// or could not go on: 0 for none.
+	Epoch  int64  `json:"epoch" river:"unique"` // the job does nothing if the run has another epoch
+	// After is the ID of the job that this one replaces because its worker was lost or could not
+	// continue the run. 0 means none.
 	After    int64  `json:"after" river:"unique"`
-	Name     string `json:"name"`     // for people: that of the run, readable
+	Name     string `json:"name"`     // name of the run in printable characters, for people
 	Pipeline string `json:"pipeline"` // for people
-	Failures int    `json:"failures"` // of the jobs before that could not go on
+	Failures int    `json:"failures"` // number of previous jobs that could not continue the run
 }
 
 // Kind implements river.JobArgs.
@@ -34,20 +34,21 @@ func (Drive) Kind() string { return "flujo_drive" }
 
 func (d Drive) key() core.RunKey { return core.RunKey{Tenant: string(d.Tenant), Run: string(d.Run)} }
 
-// queueOf is the queue of a plan.
+// queueOf returns the name of the queue of a plan.
 func queueOf(plan uint64) string { return fmt.Sprintf("flujo_%016x", plan) }
 
-// options of a job in a queue. A run and an epoch have one job, whatever became of it.
+// options returns the options of a job. There is at most one job for given arguments, in any state.
 func options(queue string, at time.Time) *river.InsertOpts {
 	return &river.InsertOpts{Queue: queue, ScheduledAt: at, MaxAttempts: 25, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
-// driveOf is the job that takes a run on.
+// driveOf returns the arguments of the job that continues a run.
 func driveOf(i core.RunInfo, after int64) Drive {
 	return Drive{Tenant: []byte(i.Key.Tenant), Run: []byte(i.Key.Run), Epoch: i.Epoch, After: after, Name: readable(i.Key.String()), Pipeline: i.Pipeline}
 }
 
-// readable replaces what is no text. PostgreSQL's JSON has no character 0.
+// readable replaces characters that cannot be printed. PostgreSQL's JSON does not allow character
+// 0.
 func readable(name string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -60,16 +61,16 @@ func readable(name string) string {
 // Option changes how a pipeline is handled.
 type Option func(*[]uint64)
 
-// Adopting lets the pipeline also take runs that were started with other plans, by their
-// fingerprints. What their records say must be what the beginning of the pipeline would
-// have done: see [core.Resume].
+// Adopting lets the pipeline also execute runs that were started with other plans, given by their
+// fingerprints. Their records must match what the beginning of the pipeline would have done: see
+// [core.Resume].
 func Adopting(plans ...uint64) Option { return func(all *[]uint64) { *all = append(*all, plans...) } }
 
-// handler takes a run on.
+// handler continues a run.
 type handler func(ctx context.Context, key core.RunKey, epoch int64) (core.Result[any], error)
 
-// Handle lets the worker execute the runs of a pipeline, from its next [Worker.Run] on. A
-// plan that is handled already is an error.
+// Handle lets the worker execute the runs of a pipeline. It takes effect at the next call of
+// [Worker.Run]. It is an error if the plan is handled already.
 func Handle[S any](w *Worker, p *core.Pipeline[S], opts ...Option) error {
 	plans := []uint64{p.Fingerprint()}
 	for _, opt := range opts {
@@ -92,9 +93,9 @@ func Handle[S any](w *Worker, p *core.Pipeline[S], opts ...Option) error {
 	return nil
 }
 
-// Enqueue begins a run in a transaction of the caller: the run and its job are there once
-// tx commits, and some worker that handles the plan takes it. It needs no handler in this
-// process. A key that was used before is [core.ErrRunExists].
+// Enqueue begins a run in a transaction of the caller. The run and its job exist once tx commits,
+// and a worker that handles the plan takes it. This process needs no handler. If the key was used
+// before, the error is [core.ErrRunExists].
 func Enqueue[S any](ctx context.Context, w *Worker, tx pgx.Tx, p *core.Pipeline[S], key core.RunKey, scope S) error {
 	engine := core.NewEngine(core.WithBackend(w.backend.Within(tx)), core.WithClock(w.now))
 	if err := core.Begin(ctx, engine, p, key, scope); err != nil {
@@ -109,13 +110,13 @@ func Enqueue[S any](ctx context.Context, w *Worker, tx pgx.Tx, p *core.Pipeline[
 	return nil
 }
 
-// executor works jobs.
+// executor executes jobs.
 type executor struct {
 	river.WorkerDefaults[Drive]
 	w *Worker
 }
 
-// longest is the longest wait before a run that could not go on is tried again.
+// longest is the longest wait before a run that could not continue is tried again.
 const longest = 5 * time.Minute
 
 // Work implements river.Worker.
@@ -125,14 +126,14 @@ func (x *executor) Work(ctx context.Context, job *river.Job[Drive]) error {
 	take := w.planned(job.Queue)
 	w.mu.Unlock()
 	if take == nil {
-		return river.JobSnooze(time.Second) // not of a queue of this worker
+		return river.JobSnooze(time.Second) // the queue belongs to no plan of this worker
 	}
 	began := time.Now()
 	w.metrics.active.Add(ctx, 1)
 	result, err := take(ctx, key, job.Args.Epoch)
 	w.metrics.active.Add(context.WithoutCancel(ctx), -1)
 	if err != nil && result.Status == core.Running && (errors.Is(err, core.ErrFenced) || errors.Is(err, core.ErrRunNotFound)) || result.Next == core.Elsewhere {
-		return nil // somebody else has it, or it is gone
+		return nil // another worker has the run, or it was deleted
 	}
 	if errors.Is(err, core.ErrRunFinished) {
 		return nil
@@ -145,22 +146,22 @@ func (x *executor) Work(ctx context.Context, job *river.Job[Drive]) error {
 		return x.again(ctx, job, later.Wait, err)
 	}
 	if err == nil || result.Status != core.Running {
-		return nil // it has ended, was stopped, or is paused: an answer or a timer makes the next job
+		return nil // the run has ended, was stopped or is paused; an answer or a timer creates the next job
 	}
 	for _, final := range []error{core.ErrPlanChanged, core.ErrDiverged, core.ErrCorrupt} {
 		if errors.Is(err, final) {
-			w.log.ErrorContext(ctx, "run cannot go on", "run", key.String(), "error", err.Error())
+			w.log.ErrorContext(ctx, "run cannot continue", "run", key.String(), "error", err.Error())
 			return river.JobCancel(err)
 		}
 	}
 	wait := time.Duration(0)
-	if ctx.Err() == nil { // not cut off by the end of the worker
+	if ctx.Err() == nil { // otherwise the end of the worker cut it off
 		wait = min(time.Second<<min(job.Args.Failures, 20), longest)
 	}
 	return x.again(ctx, job, wait, err)
 }
 
-// planned is the handler of a queue. It needs the lock.
+// planned returns the handler of a queue. The caller holds the lock.
 func (w *Worker) planned(queue string) handler {
 	for plan, take := range w.handlers {
 		if queueOf(plan) == queue {
@@ -170,7 +171,7 @@ func (w *Worker) planned(queue string) handler {
 	return nil
 }
 
-// again makes the job that takes the run on from the epoch that it has now.
+// again creates the job that continues the run from its current epoch.
 func (x *executor) again(ctx context.Context, job *river.Job[Drive], wait time.Duration, cause error) error {
 	w := x.w
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.config.Lease)
@@ -188,9 +189,9 @@ func (x *executor) again(ctx context.Context, job *river.Job[Drive], wait time.D
 		_, err = w.insert.Insert(ctx, next, options(job.Queue, time.Now().Add(wait)))
 	}
 	if err != nil {
-		// The database is away: this job is tried again, and the run is found by the sweep.
+		// The database is unavailable: River retries this job, and the sweep finds the run.
 		return errors.Join(cause, err)
 	}
-	w.log.InfoContext(ctx, "run goes on later", "run", job.Args.key().String(), "wait", wait, "error", cause.Error())
+	w.log.InfoContext(ctx, "run will continue later", "run", job.Args.key().String(), "wait", wait, "error", cause.Error())
 	return nil
 }

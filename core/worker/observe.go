@@ -14,12 +14,12 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// metrics of a worker, by OpenTelemetry.
+// metrics holds the OpenTelemetry instruments of a worker.
 type metrics struct {
-	runs      metric.Int64Counter     // flujo.worker.executions: by pipeline and status
-	took      metric.Float64Histogram // flujo.worker.execution.duration, seconds
+	runs      metric.Int64Counter     // flujo.worker.executions, by pipeline and status
+	took      metric.Float64Histogram // flujo.worker.execution.duration, in seconds
 	active    metric.Int64UpDownCounter
-	continued metric.Int64Counter // flujo.worker.jobs.made: by reason
+	continued metric.Int64Counter // flujo.worker.jobs.made, by reason
 }
 
 func newMetrics(m metric.Meter) (*metrics, error) {
@@ -28,7 +28,7 @@ func newMetrics(m metric.Meter) (*metrics, error) {
 	all.runs, errs[0] = m.Int64Counter("flujo.worker.executions", metric.WithUnit("{execution}"), metric.WithDescription("executions of runs that ended, paused or were given back"))
 	all.took, errs[1] = m.Float64Histogram("flujo.worker.execution.duration", metric.WithUnit("s"), metric.WithDescription("how long one execution of a run took"))
 	all.active, errs[2] = m.Int64UpDownCounter("flujo.worker.executions.active", metric.WithUnit("{execution}"), metric.WithDescription("runs that are being executed"))
-	all.continued, errs[3] = m.Int64Counter("flujo.worker.jobs.made", metric.WithUnit("{job}"), metric.WithDescription("jobs made for runs whose worker was lost, or that an answer or a timer woke"))
+	all.continued, errs[3] = m.Int64Counter("flujo.worker.jobs.made", metric.WithUnit("{job}"), metric.WithDescription("jobs created for runs whose worker was lost, or that an answer or a timer woke"))
 	return &all, errors.Join(errs[:]...)
 }
 
@@ -43,8 +43,8 @@ func (m *metrics) woken(ctx context.Context, reason string) {
 	m.continued.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))
 }
 
-// Health answers requests with the state of the worker as JSON: 200 while it takes runs and
-// its session is there, else 503.
+// Health returns a handler that responds with the state of the worker as JSON. The status is 200 if
+// the worker is running and has its session, and 503 otherwise.
 func (w *Worker) Health() http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
 		w.mu.Lock()

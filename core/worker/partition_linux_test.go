@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// A worker on another host is cut off from the server in silence. Its runs are taken over once
-// its lease is over; when the network is back, what it still tries to save is refused.
+// A worker on another host is silently cut off from the server. Its runs are taken over when its
+// lease ends. When the network is back, everything that it still tries to save is refused.
 func TestWorkerThatIsCutOffIsReplaced(t *testing.T) {
 	pgserver.Need(t)
 	h := pgserver.NewHost(t)
@@ -40,11 +40,11 @@ func TestWorkerThatIsCutOffIsReplaced(t *testing.T) {
 	}
 	once(t, w, runs, 3)
 	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Errorf("the worker that was cut off has ended: %v", err)
+		t.Errorf("the worker that was cut off has exited: %v", err)
 	}
 	for _, r := range runs {
 		if r.Epoch != 3 {
-			t.Errorf("run %s has epoch %d, want 3: it was claimed once by each", r.Key, r.Epoch)
+			t.Errorf("run %s has epoch %d, want 3: each worker claims it once", r.Key, r.Epoch)
 		}
 	}
 }

@@ -11,22 +11,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// presence is the session that says that this worker is there: it holds a lock whose key
-// is made of the worker's name.
+// presence is the session that shows that this worker is alive: it holds an advisory lock whose key
+// is derived from the name of the worker.
 type presence struct {
 	w *Worker
 
 	mu     sync.Mutex
-	conn   *pgx.Conn // nil: lost
-	sweeps bool      // it also holds the lock of who looks for the lost
-	since  time.Time // when the session began; after a loss others get a lease to come back, too
-	again  bool      // it was lost before
+	conn   *pgx.Conn // nil if the session was lost
+	sweeps bool      // the session also holds the lock of the sweeper
+	since  time.Time // start of the session; after a loss the other workers get one lease to return as well
+	again  bool      // a session was lost before
 }
 
-// sweepKey is the key of the lock of the worker that looks for lost ones.
+// sweepKey is the key of the lock of the worker that looks for lost workers.
 var sweepKey = lockKey("", "sweeper")
 
-// lockKey is the key of an advisory lock.
+// lockKey returns the key of an advisory lock.
 func lockKey(kind, name string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte("flujo worker " + kind + "\x00" + name))
@@ -35,7 +35,7 @@ func lockKey(kind, name string) int64 {
 
 func newPresence(w *Worker) *presence { return &presence{w: w} }
 
-// begin makes the session, and checks that it is one.
+// begin opens the session and checks that no pooler shares it.
 func (p *presence) begin(ctx context.Context) error {
 	if err := p.connect(ctx); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (p *presence) begin(ctx context.Context) error {
 	return err
 }
 
-// connect makes the session and its lock.
+// connect opens the session and takes its lock.
 func (p *presence) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(p.w.config.Lease/3, time.Second))
 	defer cancel()
@@ -59,7 +59,7 @@ func (p *presence) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// So that the server ends the session of a machine that was cut off, within a lease.
+	// With these settings the server ends the session of an unreachable machine within a lease.
 	secs := max(1, int(p.w.config.Lease.Seconds()/4))
 	_, err = conn.Exec(ctx, fmt.Sprintf(`SET tcp_keepalives_idle = %d; SET tcp_keepalives_interval = %d; SET tcp_keepalives_count = 2; `+
 		`SET tcp_user_timeout = %d; SET idle_in_transaction_session_timeout = 0`, secs, secs, 3*secs*1000), pgx.QueryExecModeSimpleProtocol)
@@ -68,7 +68,7 @@ func (p *presence) connect(ctx context.Context) error {
 		err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey("presence", p.w.config.Name)).Scan(&locked)
 	}
 	if err == nil && !locked {
-		err = fmt.Errorf("another session holds the lock of the worker %q: no two workers may have one name", p.w.config.Name)
+		err = fmt.Errorf("another session holds the lock of the worker %q: worker names must be unique", p.w.config.Name)
 	}
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
@@ -79,7 +79,7 @@ func (p *presence) connect(ctx context.Context) error {
 	return nil
 }
 
-// end lets go of the session.
+// end closes the session.
 func (p *presence) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,16 +91,16 @@ func (p *presence) end() {
 	}
 }
 
-// present reports whether the session is there.
+// present reports whether the session exists.
 func (p *presence) present() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conn != nil
 }
 
-// beat looks whether the session is still there, makes a new one where it is not, and
-// learns the time. It reports whether this worker is the one that looks for the lost, and
-// whether it may take a session that is missing for lost.
+// beat checks that the session still exists, opens a new one if it does not, and reads the time of
+// the database. It reports whether this worker is the sweeper, and whether it may treat a worker
+// without a session as lost.
 func (p *presence) beat(ctx context.Context) (sweeps, judges bool, err error) {
 	if !p.present() {
 		if err := p.connect(ctx); err != nil {
@@ -115,10 +115,10 @@ func (p *presence) beat(ctx context.Context) (sweeps, judges bool, err error) {
 	asked := time.Now()
 	var now time.Time
 	sweeps = p.sweeps
-	// Taken once: a session may hold one lock several times.
+	// The lock is taken only once, because a session can hold the same lock several times.
 	err = p.conn.QueryRow(within, `SELECT clock_timestamp(), CASE WHEN $1 THEN true ELSE pg_try_advisory_lock($2) END`, sweeps, sweepKey).Scan(&now, &p.sweeps)
 	if err != nil {
-		_ = p.conn.Close(context.WithoutCancel(within)) // it is of no use any more
+		_ = p.conn.Close(context.WithoutCancel(within)) // the connection is unusable
 		p.conn, p.sweeps, p.again = nil, false, true
 		return false, false, fmt.Errorf("presence was lost: %w", err)
 	}
@@ -133,7 +133,7 @@ func (w *Worker) there(ctx context.Context, names []string) (map[string]bool, er
 	for i, name := range names {
 		keys[i] = lockKey("presence", name)
 	}
-	// An advisory lock by one number of 64 bits shows as two of 32.
+	// pg_locks shows the 64-bit key of an advisory lock as two 32-bit numbers.
 	rows, err := w.pool.Query(ctx, `SELECT k.n, EXISTS (SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND l.classid::bigint = ((k.key >> 32) & 4294967295) AND l.objid::bigint = (k.key & 4294967295))

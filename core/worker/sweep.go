@@ -10,10 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// page is the most runs that one look for each reason takes up.
+// page is the maximum number of runs that a sweep processes for each reason.
 const page = 1000
 
-// sweepUntil keeps the worker's presence, and looks for runs that need a job, until ctx ends.
+// sweepUntil keeps the presence of the worker and looks for runs that need a job, until ctx ends.
 func (w *Worker) sweepUntil(ctx context.Context) {
 	s := sweeper{w: w, missing: map[string]int{}}
 	tick := time.NewTicker(w.config.Sweep)
@@ -33,12 +33,12 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 // sweeper looks for runs that need a job.
 type sweeper struct {
 	w       *Worker
-	missing map[string]int // in how many looks in a row a worker was not there
-	last    time.Time      // of a look, by whoever
+	missing map[string]int // number of sweeps in a row in which a worker was missing
+	last    time.Time      // time of the last sweep of this worker
 }
 
-// sweep looks once. One of the workers looks each time; the others do so once in a lease,
-// for that one may be frozen.
+// sweep looks once for runs that need a job. The sweeper does so at every call, the other workers
+// only once per lease, because the sweeper may be frozen.
 func (s *sweeper) sweep(ctx context.Context) error {
 	sweeps, judges, err := s.w.presence.beat(ctx)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 	return nil
 }
 
-// held is a job that a worker has.
+// held is a job that a worker is executing.
 type held struct {
 	id     int64
 	job    Drive
@@ -70,8 +70,8 @@ type held struct {
 	worker string
 }
 
-// rescue makes jobs for the runs of workers that are not there in two looks in a row: one
-// look may fall between the end of a session and the beginning of its next one.
+// rescue creates jobs for the runs of workers that were missing in two sweeps in a row. A single
+// sweep may fall between the end of a session and the start of the next one.
 func (s *sweeper) rescue(ctx context.Context) error {
 	rows, err := s.w.pool.Query(ctx, `SELECT DISTINCT attempted_by[array_upper(attempted_by, 1)] FROM river_job WHERE state = 'running' AND kind = $1`, Drive{}.Kind())
 	if err != nil {
@@ -119,8 +119,7 @@ func (s *sweeper) rescue(ctx context.Context) error {
 	return nil
 }
 
-// replace makes the job that goes on with the run of a lost worker, unless somebody else
-// has it.
+// replace creates the job that continues the run of a lost worker, unless another worker has it.
 func (s *sweeper) replace(ctx context.Context, h held) error {
 	key := h.job.key()
 	runs, err := s.w.backend.List(ctx, core.Filter{Tenant: &key.Tenant, Run: key.Run})
@@ -134,8 +133,8 @@ func (s *sweeper) replace(ctx context.Context, h held) error {
 	return s.make(ctx, "lost worker", i, driveOf(i, h.id), h.queue)
 }
 
-// wake makes jobs for paused runs with an answer or whose time has come, and for runs whose
-// executor let its lease end, although its session is there: it may be frozen.
+// wake creates jobs for paused runs that have an answer or whose time has come, and for runs whose
+// executor has a session but has let its lease end, for example because it is frozen.
 func (s *sweeper) wake(ctx context.Context) error {
 	f := core.Filter{Now: s.w.now(), Due: true, Limit: page}
 	runs, err := s.w.backend.List(ctx, f)
@@ -147,7 +146,7 @@ func (s *sweeper) wake(ctx context.Context) error {
 		if i.Status == core.Running {
 			reason = "end of a lease"
 			if i.Holder.Executor == "" && f.Now.Sub(i.Started) < s.w.config.Lease {
-				continue // it waits in its queue
+				continue // its first job is still in the queue
 			}
 		}
 		if err := s.make(ctx, reason, i, driveOf(i, 0), queueOf(i.Plan)); err != nil {
@@ -157,7 +156,7 @@ func (s *sweeper) wake(ctx context.Context) error {
 	return nil
 }
 
-// make makes a job, unless there is one already.
+// make creates a job, unless it exists already.
 func (s *sweeper) make(ctx context.Context, reason string, i core.RunInfo, job Drive, queue string) error {
 	made, err := s.w.insert.Insert(ctx, job, options(queue, time.Time{}))
 	if err != nil {
@@ -165,7 +164,7 @@ func (s *sweeper) make(ctx context.Context, reason string, i core.RunInfo, job D
 	}
 	if !made.UniqueSkippedAsDuplicate {
 		s.w.metrics.woken(ctx, reason)
-		s.w.log.InfoContext(ctx, "run goes on", "run", i.Key.String(), "epoch", i.Epoch, "reason", reason)
+		s.w.log.InfoContext(ctx, "run continues", "run", i.Key.String(), "epoch", i.Epoch, "reason", reason)
 	}
 	return nil
 }

@@ -24,32 +24,31 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres"
 )
 
-// Config is what a worker needs. DSN and Durability are mandatory.
+// Config configures a worker. DSN and Durability are mandatory.
 type Config struct {
-	DSN        string // of the database, see package postgres
+	DSN        string // address of the database, see package postgres
 	Durability postgres.Durability
 
-	Name        string        // of this process; no two may have one name. Default: host, process, random
-	Concurrency int           // runs at once of each plan; default 16
+	Name        string        // unique name of this worker; default: host, process ID and a random part
+	Concurrency int           // maximum number of concurrent runs per plan; default 16
 	Lease       time.Duration // see [core.WithLease]; default [core.DefaultLease]
-	Sweep       time.Duration // how often lost workers, answers and timers are looked for; default 1 s
-	Drain       time.Duration // how long runs may go on when Run is to end; then they are given back. Default 10 s
+	Sweep       time.Duration // interval of the search for lost workers, answers and timers; default 1 s
+	Drain       time.Duration // time that runs get to finish when Run ends, before they are released; default 10 s
 
 	Engine []core.Option // further options of the engine: logger, tracer, grace
 	// Ended is called after each execution of a run, from several goroutines. May be nil.
 	Ended  func(key core.RunKey, result core.Result[any], err error)
-	Logger *slog.Logger // of the worker and of River; default: none
+	Logger *slog.Logger // used by the worker and by River; default: none
 	Meter  metric.Meter // default: none
 }
 
-// Worker executes runs, and enqueues them. Its methods may be called from several
-// goroutines.
+// Worker executes and enqueues runs. Its methods may be called from several goroutines.
 type Worker struct {
 	config  Config
 	backend *postgres.Backend
 	engine  *core.Engine
 	pool    *pgxpool.Pool
-	insert  *river.Client[pgx.Tx] // makes jobs
+	insert  *river.Client[pgx.Tx] // inserts jobs
 	log     *slog.Logger
 	metrics *metrics
 
@@ -58,12 +57,12 @@ type Worker struct {
 	running  bool
 	closed   bool
 
-	offset   atomic.Int64 // nanoseconds from this machine's clock to the database's
+	offset   atomic.Int64 // nanoseconds to add to the local clock to get that of the database
 	presence *presence
 }
 
-// New opens the database. It does not take runs before [Worker.Run] is called: a program
-// that only enqueues never calls that. Close it.
+// New opens the database. The worker executes no runs until [Worker.Run] is called; a program that
+// only enqueues runs does not call it. The caller must call Close.
 func New(ctx context.Context, c Config) (*Worker, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -101,20 +100,20 @@ func New(ctx context.Context, c Config) (*Worker, error) {
 	return w, nil
 }
 
-// now is the time of the database, as it was last heard of.
+// now returns the time of the database, as last measured.
 func (w *Worker) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
 
-// Name is the name of the worker, by which runs know who executes them.
+// Name returns the name of the worker, which runs store as their executor.
 func (w *Worker) Name() string { return w.config.Name }
 
-// Backend is the backend that the runs are in.
+// Backend returns the backend that stores the runs.
 func (w *Worker) Backend() *postgres.Backend { return w.backend }
 
-// Pool is the connections that jobs are made by: for transactions in which runs are
-// enqueued.
+// Pool returns the connection pool that jobs are inserted with. Use it for the transactions in
+// which runs are enqueued.
 func (w *Worker) Pool() *pgxpool.Pool { return w.pool }
 
-// Close closes the connections. [Worker.Run] must have returned.
+// Close closes the connections. Call it after [Worker.Run] has returned.
 func (w *Worker) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -129,8 +128,8 @@ func (w *Worker) Close() error {
 	return w.backend.Close()
 }
 
-// Migrate creates or updates River's tables in the database. It is for the owner of the
-// database, at a deployment; it needs more rights than a worker does.
+// Migrate creates or updates River's tables in the database. It is meant for deployments, with the
+// rights of the owner of the database; a worker needs fewer rights.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -142,10 +141,9 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// Run takes runs from the queues of the pipelines that are handled, until ctx ends. Then it
-// takes no more, lets those that it executes go on for Config.Drain, and gives the others
-// back: another worker goes on with them at once. It returns nil after that, or an error
-// of the start.
+// Run executes runs from the queues of the handled pipelines until ctx ends. Then it takes no new
+// runs, lets the current ones continue for Config.Drain, and releases the rest, which other workers
+// continue immediately. It then returns nil, or an error if the worker could not start.
 func (w *Worker) Run(ctx context.Context) error {
 	queues := map[string]river.QueueConfig{}
 	w.mu.Lock()
@@ -176,8 +174,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	river.AddWorker(workers, &executor{w: w})
 	client, err := river.NewClient(riverpgxv5.New(w.pool), &river.Config{
 		ID: w.config.Name, Queues: queues, Workers: workers, Logger: w.config.Logger,
-		JobTimeout: -1, // runs take as long as they take: deadlines are those of their steps
-		// A job that is given out a second time does nothing: its run has another epoch by then.
+		JobTimeout: -1, // runs may take any time: their steps have deadlines
+		// A job that River hands out a second time does nothing: its run has another epoch by then.
 		RescueStuckJobsAfter: max(time.Minute, 2*w.config.Lease),
 		FetchCooldown:        50 * time.Millisecond, FetchPollInterval: time.Second,
 		SoftStopTimeout: w.config.Drain, FetchOnlyKnownKinds: true,
@@ -185,7 +183,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Not with ctx: its end would cancel the runs.
+	// The client does not get ctx, because the end of ctx would cancel the runs.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
 	}
@@ -199,7 +197,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.config.Drain)
 	defer cancel()
 	err = client.Stop(drain)
-	if drain.Err() != nil { // what is left is cut off, and given back
+	if drain.Err() != nil { // the remaining runs are cancelled and released
 		err = client.StopAndCancel(context.WithoutCancel(ctx))
 	}
 	return err

@@ -31,7 +31,8 @@ import (
 
 var shared *pgserver.Server
 
-// childJob is set in a process that the tests start to be a worker: its configuration.
+// childJob is the environment variable with the configuration of a child process that runs as a
+// worker.
 const childJob = "FLUJO_TEST_WORKER"
 
 type childConfig struct {
@@ -39,7 +40,7 @@ type childConfig struct {
 	Lease     time.Duration
 }
 
-// proofN is as in package postgres.
+// proofN has the same meaning as in package postgres.
 var proofN = flag.Int("proof.n", 0, "worker: runs of an experiment; 0 is its short form")
 
 func TestMain(m *testing.M) {
@@ -60,7 +61,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// beWorker is a worker whose second steps never end.
+// beWorker runs a worker whose second steps never end.
 func beWorker(text string) error {
 	var c childConfig
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
@@ -73,7 +74,7 @@ func beWorker(text string) error {
 	}
 	if err := Handle(w, three(func(ctx context.Context, path string) error {
 		if path == "b" {
-			<-ctx.Done() // which is when the lease is lost
+			<-ctx.Done() // ends when the lease is lost
 			return ctx.Err()
 		}
 		return nil
@@ -85,7 +86,7 @@ func beWorker(text string) error {
 
 type doc struct{ Text string }
 
-// three is a pipeline of three steps that call in.
+// three returns a pipeline of three steps that call in, followed by the nodes in more.
 func three(in func(ctx context.Context, path string) error, more ...*core.Node[doc]) *core.Pipeline[doc] {
 	agent := core.Func[string, string](func(ctx context.Context, r core.Request[string]) (string, error) {
 		return r.Input + " " + r.Path, in(ctx, r.Path)
@@ -103,7 +104,7 @@ func three(in func(ctx context.Context, path string) error, more ...*core.Node[d
 
 func nothing(context.Context, string) error { return nil }
 
-// database makes an empty one with River's tables.
+// database creates an empty database with River's tables.
 func database(t *testing.T) string {
 	t.Helper()
 	pgserver.Need(t)
@@ -113,7 +114,7 @@ func database(t *testing.T) string {
 	}
 	defer admin.Close(context.Background())
 	name := strings.ToLower(t.Name())
-	for _, text := range []string{`DROP DATABASE IF EXISTS %s WITH (FORCE)`, `CREATE DATABASE %s`} { // with -count, it is there
+	for _, text := range []string{`DROP DATABASE IF EXISTS %s WITH (FORCE)`, `CREATE DATABASE %s`} { // with -count it exists already
 		if _, err := admin.Exec(t.Context(), fmt.Sprintf(text, pgx.Identifier{name}.Sanitize())); err != nil {
 			t.Fatal(err)
 		}
@@ -125,12 +126,12 @@ func database(t *testing.T) string {
 	return shared.DSN(name)
 }
 
-// hire makes a worker that does not run yet.
+// hire returns a worker that is not running yet.
 func hire(t *testing.T, c Config) *Worker {
 	t.Helper()
 	c.Durability, c.Sweep = postgres.Server, 50*time.Millisecond
 	if c.Lease == 0 {
-		c.Lease = time.Hour // nobody is replaced for its lease
+		c.Lease = time.Hour // no worker is replaced because of its lease
 	}
 	w, err := New(t.Context(), c)
 	if err != nil {
@@ -144,7 +145,7 @@ func hire(t *testing.T, c Config) *Worker {
 	return w
 }
 
-// start lets a worker run, and returns how to end it.
+// start runs a worker and returns a function that stops it.
 func start(t *testing.T, w *Worker, p *core.Pipeline[doc], opts ...Option) (stop func()) {
 	t.Helper()
 	if err := Handle(w, p, opts...); err != nil {
@@ -185,7 +186,7 @@ func numbered(n int) (runs []string) {
 	return runs
 }
 
-// until returns once all runs are as they should be. The test's own deadline ends it.
+// until waits until all n runs satisfy is. The deadline of the test limits the wait.
 func until(t *testing.T, w *Worker, n int, is func(core.RunInfo) bool) (runs []core.RunInfo) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -210,7 +211,7 @@ func until(t *testing.T, w *Worker, n int, is func(core.RunInfo) bool) (runs []c
 
 func completed(r core.RunInfo) bool { return r.Status == core.Completed }
 
-// once demands that each step of each run is recorded once.
+// once checks that each step of each run is recorded once.
 func once(t *testing.T, w *Worker, runs []core.RunInfo, steps int) {
 	t.Helper()
 	for _, r := range runs {
@@ -234,7 +235,7 @@ func TestRunsAreDistributed(t *testing.T) {
 	dsn := database(t)
 	a, b := hire(t, Config{DSN: dsn, Name: "a", Concurrency: 4}), hire(t, Config{DSN: dsn, Name: "b", Concurrency: 4})
 	const n = 40
-	// Two agents of different workers must be at work at once.
+	// Agents of both workers must run at the same time.
 	both := make(chan bool)
 	var first sync.Map
 	meet := func(name string) func(context.Context, string) error {
@@ -255,7 +256,7 @@ func TestRunsAreDistributed(t *testing.T) {
 	once(t, a, until(t, a, n, completed), 3)
 }
 
-// A run and its job are there if the caller's transaction commits, and only then.
+// A run and its job exist if, and only if, the transaction of the caller commits.
 func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
 	w := hire(t, Config{DSN: database(t)})
 	p, key := three(nothing), core.RunKey{Run: "r"}
@@ -291,13 +292,13 @@ func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
 	}
 }
 
-// child starts a worker in a process of its own.
+// child starts a worker in a child process.
 func child(t *testing.T, c childConfig) *exec.Cmd {
 	t.Helper()
 	return startChild(t, exec.Command(os.Args[0], "-test.run=^$"), c)
 }
 
-// startChild starts a command that is this program as a worker.
+// startChild starts cmd, which must run this program, as a worker.
 func startChild(t *testing.T, cmd *exec.Cmd, c childConfig) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(c)
@@ -316,8 +317,8 @@ func startChild(t *testing.T, cmd *exec.Cmd, c childConfig) *exec.Cmd {
 	return cmd
 }
 
-// A worker is killed in the middle of its runs, with a lease that lasts for an hour: another
-// one goes on with all of them, for the session of the first is gone.
+// A worker with a lease of one hour is killed in the middle of its runs. Another worker continues
+// all of them, because the session of the first is gone.
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	dsn := database(t)
 	w := hire(t, Config{DSN: dsn, Name: "survivor", Concurrency: 50})
@@ -337,13 +338,13 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 	t.Logf("after kill -9 of their worker %s", afterwards(runs, killed))
 	once(t, w, runs, 3)
 	for _, r := range runs {
-		if r.Epoch != 3 { // begun, claimed by the victim, and by the survivor
-			t.Errorf("run %s has epoch %d, want 3: it was claimed once by each", r.Key, r.Epoch)
+		if r.Epoch != 3 { // started, then claimed by the victim and by the survivor
+			t.Errorf("run %s has epoch %d, want 3: each worker claims it once", r.Key, r.Epoch)
 		}
 	}
 }
 
-// afterwards says how long after a moment runs were completed.
+// afterwards describes how long after a moment the runs were completed.
 func afterwards(runs []core.RunInfo, then time.Time) string {
 	var took []float64
 	for _, r := range runs {
@@ -354,8 +355,8 @@ func afterwards(runs []core.RunInfo, then time.Time) string {
 	return fmt.Sprintf("%d runs completed: the median after %.2f s, p99 after %.2f s, the last after %.2f s", len(took), rank(0.5), rank(0.99), took[len(took)-1])
 }
 
-// A frozen worker keeps its session. It is replaced when its lease ends, and refused when
-// it wakes up.
+// A frozen worker keeps its session. It is replaced when its lease ends, and its saves are refused
+// when it wakes up.
 func TestFrozenWorkerIsReplaced(t *testing.T) {
 	dsn := database(t)
 	w := hire(t, Config{DSN: dsn, Name: "survivor", Lease: 2 * time.Second})
@@ -373,7 +374,7 @@ func TestFrozenWorkerIsReplaced(t *testing.T) {
 	once(t, w, runs, 3)
 }
 
-// A living worker whose steps take longer than any look keeps its runs.
+// A live worker whose steps take longer than several sweeps keeps its runs.
 func TestLivingWorkerKeepsItsRuns(t *testing.T) {
 	dsn := database(t)
 	a, b := hire(t, Config{DSN: dsn, Name: "a"}), hire(t, Config{DSN: dsn, Name: "b"})
@@ -398,12 +399,12 @@ func TestLivingWorkerKeepsItsRuns(t *testing.T) {
 	}
 	looks <- true
 	if r := until(t, a, 1, completed); r[0].Epoch != 2 {
-		t.Errorf("epoch %d, want 2: it was claimed once", r[0].Epoch)
+		t.Errorf("epoch %d, want 2: a single claim", r[0].Epoch)
 	}
 }
 
-// A worker that ends gives its runs back: another one goes on at once, although no lease
-// ends for an hour.
+// A worker that ends releases its runs: another one continues them immediately, although the lease
+// is an hour long.
 func TestEndingWorkerGivesRunsBack(t *testing.T) {
 	dsn := database(t)
 	a, b := hire(t, Config{DSN: dsn, Name: "a", Drain: time.Millisecond}), hire(t, Config{DSN: dsn, Name: "b"})
@@ -422,7 +423,7 @@ func TestEndingWorkerGivesRunsBack(t *testing.T) {
 	once(t, b, until(t, b, n, completed), 3)
 }
 
-// Runs wait for a worker that knows their plan, and old and new ones work side by side.
+// Runs wait for a worker that knows their plan. Old and new workers can run side by side.
 func TestWorkersTakeOnlyPlansTheyKnow(t *testing.T) {
 	dsn := database(t)
 	old, new := three(nothing), three(nothing, core.Validate("v", func(doc) error { return nil },
@@ -449,7 +450,7 @@ func TestWorkersTakeOnlyPlansTheyKnow(t *testing.T) {
 	}
 }
 
-// Answers and timers let paused runs go on.
+// Answers and timers make paused runs continue.
 func TestAnswersAndTimersWakeRuns(t *testing.T) {
 	w := hire(t, Config{DSN: database(t)})
 	p := three(nothing,
@@ -469,7 +470,7 @@ func TestAnswersAndTimersWakeRuns(t *testing.T) {
 	until(t, w, 1, completed)
 }
 
-// A step that fails for want of the harness is tried again later, from where the run is.
+// A step that fails with ErrHarness is retried later, and the run continues from its last record.
 func TestRunThatCannotGoOnIsTriedAgain(t *testing.T) {
 	w := hire(t, Config{DSN: database(t)})
 	var failures atomic.Int64
@@ -496,7 +497,7 @@ func TestTwoWorkersOfOneNameAreRefused(t *testing.T) {
 	if err := Handle(b, three(nothing)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no two workers may have one name") {
+	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "worker names must be unique") {
 		t.Errorf("error %v", err)
 	}
 	if err := hire(t, Config{DSN: dsn}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "handles no pipeline") {
@@ -504,14 +505,15 @@ func TestTwoWorkersOfOneNameAreRefused(t *testing.T) {
 	}
 }
 
-// A worker whose session the server has ended makes a new one, and waits for a lease before
-// it takes others for lost.
+// A worker whose session was ended by the server opens a new one, and waits for a lease before it
+// treats other workers as lost.
 func TestPresenceComesBack(t *testing.T) {
 	w := hire(t, Config{DSN: database(t), Name: "w"})
 	start(t, w, three(nothing))
 	var before time.Time
 	for looked := false; !looked; time.Sleep(time.Millisecond) {
-		// Before its first look, Run may still be checking the session, and ends where it is gone.
+		// Before the first sweep Run may still be checking the session, and would fail if it is
+		// gone.
 		w.presence.mu.Lock()
 		looked, before = w.presence.sweeps, w.presence.since
 		w.presence.mu.Unlock()
@@ -526,10 +528,10 @@ func TestPresenceComesBack(t *testing.T) {
 		w.presence.mu.Lock()
 		back = w.presence.conn != nil && w.presence.since.After(before)
 		w.presence.mu.Unlock()
-		time.Sleep(time.Millisecond) // the lock is needed by the other side, too
+		time.Sleep(time.Millisecond) // gives the worker a chance to take the lock
 	}
 	if _, judges, err := w.presence.beat(t.Context()); err != nil || judges {
-		t.Errorf("right after its return it takes others for lost: %v, error %v", judges, err)
+		t.Errorf("right after the session is back, other workers are treated as lost: %v, error %v", judges, err)
 	}
 	if there, err := w.there(t.Context(), []string{"w", "nobody"}); err != nil || !there["w"] || there["nobody"] {
 		t.Errorf("there: %v, error %v", there, err)

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Example starts a PostgreSQL server of its own, two workers and a load, kills one of the
-// workers, and prints what happened. It needs the programs of Debian's package postgresql
-// and no running server. In the folder core/worker:
+// Example starts a PostgreSQL server, two workers and a load, kills one of the workers, and prints
+// what happened. It needs the programs of Debian's package postgresql, but no running server. In
+// the directory core/worker:
 //
 //	go run ./example
 package main
@@ -27,16 +27,16 @@ import (
 	"github.com/flujo/flujo-harness/core/worker"
 )
 
-// The variables that make this program a worker.
+// Environment variables that make this program run as a worker.
 const (
-	asWorker = "EXAMPLE_WORKER" // its name
+	asWorker = "EXAMPLE_WORKER" // name of the worker
 	database = "EXAMPLE_DATABASE"
 )
 
 // Order is the scope of a run.
 type Order struct{ Text, Draft, Review, Final string }
 
-// pipeline writes a text in three steps, each as slow as a quick call of a model.
+// pipeline writes a text in three steps, each about as slow as a fast model call.
 func pipeline() (*core.Pipeline[Order], error) {
 	step := func(name string, in func(Order) string, out func(*Order, string)) *core.Node[Order] {
 		agent := core.Func[string, string](func(ctx context.Context, r core.Request[string]) (string, error) {
@@ -55,7 +55,7 @@ func pipeline() (*core.Pipeline[Order], error) {
 		step("final", func(o Order) string { return o.Review }, func(o *Order, s string) { o.Final = s }))
 }
 
-// work is a worker process.
+// work runs a worker process.
 func work(ctx context.Context, name, dsn string) error {
 	p, err := pipeline()
 	if err != nil {
@@ -69,14 +69,14 @@ func work(ctx context.Context, name, dsn string) error {
 	return errors.Join(worker.Handle(w, p), w.Run(ctx), w.Close())
 }
 
-// outcome is what is left of the load.
+// outcome is the result of the load.
 type outcome struct {
 	completed, records, doubled int
-	taken                       int            // runs that went on with another worker
-	by                          map[string]int // runs that each worker completed
+	taken                       int            // runs that another worker continued
+	by                          map[string]int // number of runs that each worker completed
 }
 
-// demonstrate plays the example with so many runs.
+// demonstrate runs the example with the given number of runs.
 func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err error) {
 	p, err := pipeline()
 	if err != nil {
@@ -100,7 +100,7 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 	var hired []*exec.Cmd
 	defer func() {
 		for _, cmd := range hired {
-			_ = cmd.Process.Kill() // the runs are over
+			_ = cmd.Process.Kill() // all runs have ended
 			_ = cmd.Wait()
 		}
 	}()
@@ -120,7 +120,7 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 			return o, err
 		}
 		hired = append(hired, cmd)
-		// One that starts late would find the load done.
+		// A worker that starts late might find all runs completed.
 		if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
 			return o, fmt.Errorf("%s did not start: %w", name, err)
 		}
@@ -164,11 +164,11 @@ func demonstrate(ctx context.Context, out io.Writer, runs int) (o outcome, err e
 	return o.count(ctx, out, w, all)
 }
 
-// stopInside stops the worker anna at a moment when one of the runs that it executes has one of
-// its three steps recorded, and returns how many it executes. The process is stopped before
-// the runs are looked at: a process that goes on could complete them between the look and the
-// kill. A step that was on its way to the server at that moment may still be recorded, so that
-// such a run has one step or two, but never all three.
+// stopInside stops the worker anna when one of the runs that it executes has one of its three steps
+// recorded, and returns the number of runs that it executes. It stops the process before it checks
+// the runs, because a running process could complete them between the check and the kill. A step
+// that was being saved at that moment may still be recorded, so such a run has one or two steps,
+// but never three.
 func stopInside(ctx context.Context, w *worker.Worker, anna *os.Process) (held int, err error) {
 	for {
 		inside, completed := 0, 0
@@ -207,7 +207,7 @@ func stopInside(ctx context.Context, w *worker.Worker, anna *os.Process) (held i
 	}
 }
 
-// count looks at the records of all runs.
+// count counts the records of all runs.
 func (o outcome) count(ctx context.Context, out io.Writer, w *worker.Worker, all []core.RunInfo) (outcome, error) {
 	o.by = map[string]int{}
 	for _, r := range all {
@@ -216,7 +216,7 @@ func (o outcome) count(ctx context.Context, out io.Writer, w *worker.Worker, all
 			return o, err
 		}
 		o.by[r.Holder.Executor]++
-		if r.Epoch > 2 { // 1 is of its beginning, 2 of the first worker
+		if r.Epoch > 2 { // epoch 1 is the start, 2 the first worker
 			o.taken++
 		}
 		seen := map[string]bool{}
@@ -233,7 +233,7 @@ func (o outcome) count(ctx context.Context, out io.Writer, w *worker.Worker, all
 	return o, nil
 }
 
-// watch lists the runs until they are as they should be.
+// watch lists the runs until enough returns true.
 func watch(ctx context.Context, w *worker.Worker, enough func([]core.RunInfo) bool) ([]core.RunInfo, error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
