@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
-	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // lets DBOS use SQLite
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // registers SQLite with DBOS
 	"github.com/dbos-inc/dbos-transact-golang/dbos/internals"
 
 	"github.com/flujo/flujo-harness/core"
@@ -19,7 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
-// State is what a run works on: a little over 1,000 bytes as JSON on both sides.
+// State is the scope of a run: a little over 1,000 bytes as JSON on both sides.
 type State struct {
 	Request              string
 	Draft, Review, Final string
@@ -27,7 +27,7 @@ type State struct {
 
 func newState() State { return State{Request: strings.Repeat("a request ", 100)} }
 
-// step is the work of one step: quick, and the same on both sides.
+// step is the work of one step. It is fast, and the same on both sides.
 type step struct {
 	name  string
 	write func(*State, string)
@@ -41,24 +41,24 @@ var steps = []step{
 
 func (s step) work(request string) string { return s.name + " of " + request[:9] }
 
-// engine makes runs on one database file.
+// engine executes runs on one database file.
 type engine interface {
-	// Run makes one run under a name of its own and returns the final field of its state.
+	// Run executes one run with the given unique name and returns the final field of its state.
 	Run(ctx context.Context, name string) (string, error)
-	// Close ends the engine and proves that the file holds so many finished runs, all
-	// steps of each, and that the settings were the claimed ones.
+	// Close ends the engine. It returns an error unless the file holds the given number of finished
+	// runs with all their steps, and the settings were the expected ones.
 	Close(ctx context.Context, runs int) error
 }
 
-// arm is a way to make the runs.
+// arm is a way to execute the runs.
 type arm struct {
 	name string
 	open func(ctx context.Context, path string, d sqlite.Durability) (engine, error)
 }
 
-// arms to compare; core is the first. DBOS is given a handle with one connection, which
-// never waits for another's lock, or with the 8 of its own pool, all kept open. As
-// shipped it has one durability only.
+// arms returns the arms to compare; core is the first. DBOS gets a handle with one connection,
+// which never waits for the lock of another one, or with 8, as many as its own pool has, all kept
+// open. The arm as shipped has one durability only.
 func arms(d sqlite.Durability) []arm {
 	if d == onPostgres {
 		return postgresArms()
@@ -78,7 +78,7 @@ type ours struct {
 	pipeline   *core.Pipeline[State]
 }
 
-// newPipeline is the run as core has it.
+// newPipeline returns the pipeline of the run for core.
 func newPipeline() (*core.Pipeline[State], error) {
 	var nodes []*core.Node[State]
 	for _, s := range steps {
@@ -105,20 +105,21 @@ func (o *ours) Run(ctx context.Context, name string) (string, error) {
 	return res.Scope.Final, err
 }
 
-// Close relies on package sqlite for synchronous, a setting of a connection that only
-// the package can reach: Open reads it back on each. The journal mode is in the file.
+// Close relies on package sqlite for the setting synchronous. It belongs to a connection that only
+// that package can access; Open reads it back from each one. The journal mode is stored in the
+// file.
 func (o *ours) Close(ctx context.Context, runs int) error {
 	if err := o.backend.Close(); err != nil {
 		return err
 	}
 	var mode string
 	if err := inspect(ctx, o.path, "PRAGMA journal_mode", &mode); err != nil || mode != "wal" {
-		return errors.Join(err, fmt.Errorf("core left journal_mode %q, needed is wal", mode))
+		return errors.Join(err, fmt.Errorf("core left journal_mode %q, want wal", mode))
 	}
 	got, err := sqlitebench.CountRows(ctx, o.path)
 	want := corebench.RowCounts{Runs: int64(runs), Finished: int64(runs), Records: int64(runs * (1 + len(steps)))}
 	if err == nil && got != want {
-		err = fmt.Errorf("core claims %+v, stored are %+v", want, got)
+		err = fmt.Errorf("core: expected %+v, stored are %+v", want, got)
 	}
 	return err
 }
@@ -129,8 +130,8 @@ type peer struct {
 	durability sqlite.Durability
 }
 
-// withHandle gives DBOS a handle with the pragmas of its own pool but for the
-// durability, which here is that asked for, on every connection.
+// withHandle gives DBOS a handle with the pragmas of its own pool, except that the durability is
+// the requested one, on every connection.
 func withHandle(conns int) func(context.Context, string, sqlite.Durability) (engine, error) {
 	return func(ctx context.Context, path string, d sqlite.Durability) (engine, error) {
 		level := map[sqlite.Durability]string{sqlite.Process: "NORMAL", sqlite.Power: "FULL"}[d]
@@ -145,7 +146,7 @@ func withHandle(conns int) func(context.Context, string, sqlite.Durability) (eng
 	}
 }
 
-// openShipped leaves the database to DBOS: 8 connections, 4 of them kept.
+// openShipped lets DBOS open the database itself: 8 connections, 4 of them kept open.
 func openShipped(ctx context.Context, path string, d sqlite.Durability) (engine, error) {
 	return launch(ctx, dbos.Config{DatabaseURL: "sqlite:" + path}, path, d)
 }
@@ -165,7 +166,7 @@ func launched(ctx context.Context, cfg dbos.Config) (dbos.Context, error) {
 	return c, dbos.Launch(c)
 }
 
-// workflow is the run as DBOS has it: the state is the result of each step.
+// workflow is the run for DBOS: the state is the result of each step.
 func workflow(ctx dbos.Context, state State) (string, error) {
 	for _, s := range steps {
 		next, err := dbos.RunAsStep(ctx, func(context.Context) (State, error) {
@@ -196,7 +197,7 @@ func (p *peer) Close(ctx context.Context, runs int) error {
 	if err == nil {
 		err = checkSettings(ctx, dbos.SQLDB(rt.SystemDB().Pool()), p.durability)
 	}
-	// Shutdown closes the pool too, one that was given included.
+	// Shutdown closes the pool, even if the caller provided it.
 	if err = errors.Join(err, dbos.Shutdown(p.ctx, 30*time.Second)); err != nil {
 		return err
 	}
@@ -205,13 +206,13 @@ func (p *peer) Close(ctx context.Context, runs int) error {
 		JOIN workflow_output USING (workflow_uuid) WHERE status = 'SUCCESS' AND length(i.inputs) > 1000),
 		(SELECT count(*) FROM operation_outputs WHERE length(output) > 1000)`, &got, &records)
 	if err == nil && (got != runs || records != runs*len(steps)) {
-		err = fmt.Errorf("DBOS claims %d runs of %d steps, stored are %d successful runs and %d steps", runs, len(steps), got, records)
+		err = fmt.Errorf("DBOS: expected %d runs of %d steps, stored are %d successful runs and %d steps", runs, len(steps), got, records)
 	}
 	return err
 }
 
-// checkSettings reads the settings of all connections of a pool back, held at once so
-// that each is another one.
+// checkSettings reads back the settings of all connections of a pool. It holds all connections at
+// the same time, so that each is a different one.
 func checkSettings(ctx context.Context, db *sql.DB, d sqlite.Durability) error {
 	want := map[sqlite.Durability]string{sqlite.Process: "wal 1", sqlite.Power: "wal 2"}[d]
 	for range db.Stats().MaxOpenConnections {
@@ -230,7 +231,7 @@ func checkSettings(ctx context.Context, db *sql.DB, d sqlite.Durability) error {
 	return nil
 }
 
-// inspect reads one row of the database file on a connection without any settings.
+// inspect reads one row of the database file, over a connection without any settings.
 func inspect(ctx context.Context, path, query string, dest ...any) error {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {

@@ -1,28 +1,26 @@
-// Command peers measures package core next to DBOS Transact for Go on SQLite, or on one
-// PostgreSQL server: the same three-step run, the same state of about 1 KiB, at the same
-// durability.
+// Command peers compares package core with DBOS Transact for Go, on SQLite or on one PostgreSQL
+// server: the same run of three steps, the same state of about 1 KiB, at the same durability.
 //
-// A run is a start, three steps that each set one field of the state, and an end.
-// Each side commits five transactions for it and stores the state at the start and
-// behind each step; DBOS is spared the state at the end, since core does not save it
-// again either. Both sides use the same SQLite driver in the same process. A block is
-// one arm on a fresh database: opened, migrated and warmed up, then timed. Blocks
-// alternate within each round in random order, and a ratio is of two blocks of one
-// round. Sessions of some rounds are processes of their own, and intervals are over
-// sessions: they cover the change from one run of this program to the next. After its timed part every block proves that the settings were the claimed
-// ones and that its rows are in the file; one that cannot ends the program in error.
+// A run consists of a start, three steps that each set one field of the state, and an end. Each
+// side commits five transactions for it and stores the state at the start and after each step. DBOS
+// does not store the state at the end, because core does not store it again either. Both sides use
+// the same SQLite driver in the same process. A block is one arm on a new database: opened,
+// migrated, warmed up, then timed. In each round the blocks of all arms alternate in random order,
+// and a ratio compares two blocks of one round. Sessions, each with some rounds, are separate
+// processes, and intervals are computed over sessions: they include the variation from one run of
+// this program to the next. After its timed part every block checks that the settings were the
+// expected ones and that its rows are in the file. If not, the program exits with an error.
 //
-// It measures the happy path of one process on one machine. It does not measure
-// recovery, queues, several processes, large states or steps that take time: the ratio is of what the engines
-// themselves cost, and fades as the steps get slower. DBOS also checks before each
-// step whether it ran before, and keeps indexes for its queries: it pays for that
-// here, and its users may want it.
+// It measures the normal case of one process on one machine. It does not measure recovery, queues,
+// several processes, large states or slow steps: the ratio compares the overhead of the engines,
+// which matters less the slower the steps are. DBOS also checks before each step whether it ran
+// before, and maintains indexes for its queries. That costs time here, and its users may want it.
 //
-// On PostgreSQL (-durability postgres -concurrency 8,64) each session starts a server from
-// Debian's programs, and each block has a database of its own on it.
+// On PostgreSQL (-durability postgres -concurrency 8,64) each session starts a server from the
+// programs of Debian, and each block uses a new database on it.
 //
-// It is a module of its own, so that nothing of DBOS becomes a dependency of core. It
-// needs a unix. "go run . -h" lists the flags.
+// Command peers is a module of its own, so that core does not depend on DBOS. It needs a Unix
+// system. "go run . -h" lists the flags.
 package main
 
 import (
@@ -55,20 +53,20 @@ func main() {
 	}
 }
 
-// run measures as the arguments say and prints the table.
+// run measures according to the arguments and prints the table.
 func run(ctx context.Context, out io.Writer, args []string) error {
 	p := plan{}
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
-	flags.IntVar(&p.sessions, "sessions", 9, "processes that measure, one after the other; 6 or more for an interval")
+	flags.IntVar(&p.sessions, "sessions", 9, "number of processes that measure, one after the other; an interval needs 6 or more")
 	flags.IntVar(&p.rounds, "rounds", 3, "rounds of a session")
-	single := flags.Bool("session", false, "measure in this process and write the blocks as gob: what a session does")
-	flags.IntVar(&p.runs, "runs", 200, "least runs timed in a block")
-	flags.DurationVar(&p.block, "block", 400*time.Millisecond, "least time of a block: the faster arm makes more runs in it")
+	single := flags.Bool("session", false, "measure in this process and write the blocks as gob; used for the processes of sessions")
+	flags.IntVar(&p.runs, "runs", 200, "minimum number of timed runs in a block")
+	flags.DurationVar(&p.block, "block", 400*time.Millisecond, "minimum duration of a block: a faster arm executes more runs in it")
 	flags.IntVar(&p.warm, "warm", 50, "runs before the timed part of each block")
-	flags.Uint64Var(&p.seed, "seed", 1, "of the order of the blocks")
-	durability := flags.String("durability", "process,power", "of SQLite process (synchronous=NORMAL), power (FULL); postgres: on a PostgreSQL server that is started for it")
-	concurrency := flags.String("concurrency", "1,8", "runs at once")
-	dir := flags.String("dir", os.TempDir(), "where the databases are made; must be on a real disk")
+	flags.Uint64Var(&p.seed, "seed", 1, "random seed for the order of the blocks")
+	durability := flags.String("durability", "process,power", "SQLite: process (synchronous=NORMAL), power (FULL); postgres: a PostgreSQL server started for the session")
+	concurrency := flags.String("concurrency", "1,8", "number of concurrent runs")
+	dir := flags.String("dir", os.TempDir(), "directory for the databases; must be on a real disk")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -97,7 +95,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(p.dir)
-	if slices.Contains(p.durabilities, onPostgres) { // its server runs as another user where this one is root, and must get to its folder
+	if slices.Contains(p.durabilities, onPostgres) { // if this process is root, the server has another user
 		if err := os.Chmod(p.dir, 0o711); err != nil {
 			return err
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// TestEveryArmStoresItsRuns measures as little as possible: each block proves its own
-// rows and settings, and a claim of one run too many is refused.
+// TestEveryArmStoresItsRuns measures as little as possible. Each block checks its own rows and
+// settings, and Close must fail if it expects one run too many.
 func TestEveryArmStoresItsRuns(t *testing.T) {
 	ctx := context.Background()
 	p := plan{sessions: 1, rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{1, 4},
@@ -34,7 +34,7 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 			for _, w := range p.workers {
 				rows++
 				if b := results[cell{d, w, a.name}]; len(b) != 1 || len(b[0].Latencies) != p.runs {
-					t.Errorf("%s, %s, %d at once: blocks %v, want one of %d runs", a.name, d, w, b, p.runs)
+					t.Errorf("%s, %s, %d concurrent runs: blocks %v, want one of %d runs", a.name, d, w, b, p.runs)
 				}
 			}
 			e, err := a.open(ctx, filepath.Join(t.TempDir(), "runs.db"), d)
@@ -45,7 +45,7 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 				t.Error(err)
 			}
 			if err := e.Close(ctx, 2); err == nil || !strings.Contains(err.Error(), "stored are") {
-				t.Errorf("%s, %s: one run claimed as two: error %v", a.name, d, err)
+				t.Errorf("%s, %s: Close expected two runs instead of one: error %v", a.name, d, err)
 			}
 		}
 	}
@@ -55,12 +55,13 @@ func TestEveryArmStoresItsRuns(t *testing.T) {
 	}
 }
 
-// The same on a PostgreSQL server: a server that does not keep what it acknowledges is refused.
+// This is the same on a PostgreSQL server. A server that does not keep what it acknowledges is
+// refused.
 func TestEveryArmStoresItsRunsOnPostgreSQL(t *testing.T) {
 	pgserver.Need(t)
 	ctx := context.Background()
 	p := plan{sessions: 1, rounds: 1, runs: 9, warm: 2, dir: t.TempDir(), workers: []int{4}, durabilities: []sqlite.Durability{onPostgres}}
-	for dir := p.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) { // the server runs as another user where this one is root
+	for dir := p.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) { // if this process is root, the server has another user
 		if err := os.Chmod(dir, 0o711); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestEveryArmStoresItsRunsOnPostgreSQL(t *testing.T) {
 			t.Error(err)
 		}
 		if err := e.Close(ctx, 2); err == nil || !strings.Contains(err.Error(), "stored are") {
-			t.Errorf("%s: one run claimed as two: error %v", a.name, err)
+			t.Errorf("%s: Close expected two runs instead of one: error %v", a.name, err)
 		}
 		if err := drop(); err != nil {
 			t.Error(err)
@@ -146,8 +147,8 @@ func TestEveryArmStoresItsRunsOnPostgreSQL(t *testing.T) {
 	}
 }
 
-// TestIntervalIsOverSessions: rounds that agree within each session say nothing about
-// the next session.
+// TestIntervalIsOverSessions: many equal rounds within each session must not narrow the interval,
+// because they do not predict the next session.
 func TestIntervalIsOverSessions(t *testing.T) {
 	p := plan{workers: []int{1}, durabilities: []sqlite.Durability{sqlite.Power}}
 	var sessions []session
@@ -171,7 +172,7 @@ func TestIntervalIsOverSessions(t *testing.T) {
 	}
 }
 
-// TestSessionsAreProcesses runs the program as it is run.
+// TestSessionsAreProcesses runs the built program.
 func TestSessionsAreProcesses(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "peers")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -208,7 +209,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	}
 }
 
-// TestInterval checks ranks against the usual table for the sign test at 95%.
+// TestInterval checks the ranks against the usual table of the sign test at 95%.
 func TestInterval(t *testing.T) {
 	for n, want := range map[int]float64{6: 1, 8: 1, 9: 2, 11: 2, 12: 3, 15: 4, 20: 6, 25: 8} {
 		v := make([]float64, n)

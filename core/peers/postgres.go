@@ -20,25 +20,26 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// onPostgres is the "durability" of the runs that both sides keep on one PostgreSQL server, with
+// onPostgres is the "durability" of runs that both sides store on one PostgreSQL server with
 // synchronous_commit, fsync and full_page_writes.
 const onPostgres sqlite.Durability = "postgres"
 
-// server is that of this process, with its data in the folder where databases are made.
+// server is the server of this process. Its data is in the directory of the databases.
 var server = struct {
 	sync.Mutex
 	*pgserver.Server
 	databases atomic.Int64
 }{}
 
-// serverIn starts the server in dir, the first time.
+// serverIn starts the server in dir, unless it is running already.
 func serverIn(dir string) error {
 	server.Lock()
 	defer server.Unlock()
 	if server.Server != nil {
 		return nil
 	}
-	// A server makes its folder in the temporary folder, which is another one only while it starts.
+	// pgserver creates the directory of the server in TMPDIR, which is changed only during the
+	// start.
 	before, was := os.LookupEnv("TMPDIR")
 	err := os.Setenv("TMPDIR", dir)
 	if err == nil {
@@ -50,7 +51,7 @@ func serverIn(dir string) error {
 	return errors.Join(err, os.Unsetenv("TMPDIR"))
 }
 
-// stopServer stops the server, where one was started.
+// stopServer stops the server, if one was started.
 func stopServer() error {
 	server.Lock()
 	defer server.Unlock()
@@ -62,7 +63,8 @@ func stopServer() error {
 	return s.Stop()
 }
 
-// newDatabase makes an empty database on the server, and returns its address.
+// newDatabase creates an empty database on the server. It returns its address and a function to
+// drop it.
 func newDatabase(ctx context.Context) (dsn string, drop func() error, err error) {
 	name := fmt.Sprintf("peers%d", server.databases.Add(1))
 	admin := func(statement string) error {
@@ -76,12 +78,12 @@ func newDatabase(ctx context.Context) (dsn string, drop func() error, err error)
 	return server.DSN(name), func() error { return admin("DROP DATABASE " + name + " WITH (FORCE)") }, admin("CREATE DATABASE " + name)
 }
 
-// sizeOf is the size of the database at an address, in bytes.
+// sizeOf returns the size in bytes of the database at an address.
 func sizeOf(ctx context.Context, dsn string) (size int64, err error) {
 	return size, ask(ctx, dsn, `SELECT pg_database_size(current_database())`, &size)
 }
 
-// ask reads one row of a database by a connection of its own.
+// ask reads one row of a database over a new connection.
 func ask(ctx context.Context, dsn, query string, dest ...any) error {
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -90,8 +92,8 @@ func ask(ctx context.Context, dsn, query string, dest ...any) error {
 	return errors.Join(conn.QueryRow(ctx, query).Scan(dest...), conn.Close(ctx))
 }
 
-// postgresArms are the ways to make runs on the server. DBOS is given a pool of as many
-// connections as core has by default, or makes its own, of 20.
+// postgresArms returns the arms on the server. DBOS gets a pool with as many connections as core
+// has by default, or creates its own pool of 20.
 func postgresArms() []arm {
 	return []arm{{"core", openCoreOnPostgres}, {"DBOS, 8 connections", withPool(8)}, {"DBOS, as shipped", withPool(0)}}
 }
@@ -108,7 +110,7 @@ func openCoreOnPostgres(ctx context.Context, dsn string, _ sqlite.Durability) (e
 	if err != nil {
 		return nil, err
 	}
-	b, err := postgres.Open(ctx, dsn, postgres.Power) // refuses a server that does not keep what it acknowledges
+	b, err := postgres.Open(ctx, dsn, postgres.Power) // fails if the server does not keep what it acknowledges
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (o *oursOnPostgres) Close(ctx context.Context, runs int) error {
 	var finished, records int
 	err := ask(ctx, o.dsn, `SELECT (SELECT count(*) FROM flujo.runs WHERE status = 2), (SELECT count(*) FROM flujo.steps WHERE length(state) > 1000)`, &finished, &records)
 	if err == nil && (finished != runs || records != runs*(1+len(steps))) {
-		err = fmt.Errorf("core claims %d runs of %d steps, stored are %d finished runs and %d records with a state", runs, len(steps), finished, records)
+		err = fmt.Errorf("core: expected %d runs of %d steps, stored are %d finished runs and %d records with a state", runs, len(steps), finished, records)
 	}
 	return err
 }
@@ -137,7 +139,7 @@ type peerOnPostgres struct {
 	dsn string
 }
 
-// withPool gives DBOS a pool of so many connections; 0: DBOS makes its own.
+// withPool gives DBOS a pool with conns connections; with 0 DBOS creates its own.
 func withPool(conns int32) func(context.Context, string, sqlite.Durability) (engine, error) {
 	return func(ctx context.Context, dsn string, _ sqlite.Durability) (engine, error) {
 		cfg := dbos.Config{DatabaseURL: dsn}
@@ -175,16 +177,16 @@ func (p *peerOnPostgres) Close(ctx context.Context, runs int) error {
 		JOIN dbos.workflow_output USING (workflow_uuid) WHERE status = 'SUCCESS' AND length(i.inputs) > 1000),
 		(SELECT count(*) FROM dbos.operation_outputs WHERE length(output) > 1000)`, &got, &records)
 	if err == nil && (got != runs || records != runs*len(steps)) {
-		err = fmt.Errorf("DBOS claims %d runs of %d steps, stored are %d successful runs and %d steps", runs, len(steps), got, records)
+		err = fmt.Errorf("DBOS: expected %d runs of %d steps, stored are %d successful runs and %d steps", runs, len(steps), got, records)
 	}
 	return err
 }
 
-// checkServer reads the settings of the connections of a pool back that are not in use.
+// checkServer reads back the settings of the idle connections of a pool.
 func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	conns := pool.AcquireAllIdle(ctx)
 	if len(conns) == 0 {
-		return errors.New("DBOS keeps no connection open, whose settings could be read")
+		return errors.New("DBOS keeps no connection open: its settings cannot be read")
 	}
 	var errs []error
 	for _, conn := range conns {

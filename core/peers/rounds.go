@@ -21,38 +21,37 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// plan is what to measure.
+// plan describes what to measure.
 type plan struct {
-	sessions           int // processes that measure, one after the other
-	rounds, runs, warm int // of a session
+	sessions           int // number of processes that measure, one after the other
+	rounds, runs, warm int // per session
 	block              time.Duration
-	seed               uint64 // of the order of the blocks
+	seed               uint64 // for the order of the blocks
 	durabilities       []sqlite.Durability
-	workers            []int // runs at once
+	workers            []int // numbers of concurrent runs
 	dir                string
 }
 
-// cell is a group of arms that are compared, or one of them.
+// cell identifies a group of arms that are compared, or one arm of it.
 type cell struct {
 	Durability sqlite.Durability
 	Workers    int
 	Arm        string
 }
 
-// block is one arm timed once.
+// block is one timed measurement of an arm.
 type block struct {
-	Rate      float64   // runs a second
-	Latencies []float64 // of each run, milliseconds
-	Bytes     float64   // of the closed database file, a run
+	Rate      float64   // runs per second
+	Latencies []float64 // of each run, in milliseconds
+	Bytes     float64   // size of the closed database file per run
 }
 
-// session is the blocks of each cell, one a round, in order of the rounds.
+// session holds the blocks of each cell, one per round, in the order of the rounds.
 type session map[cell][]block
 
-// measure returns the blocks of each session. Two runs of this program differ by more
-// than their rounds do among themselves (where memory lies, what else the machine does
-// at the time), so each session is a process of its own, and the interval is over
-// sessions.
+// measure returns the blocks of each session. Two runs of this program differ by more than its
+// rounds differ among themselves, for example by the memory layout and the load of the machine.
+// Therefore each session is a process of its own, and the interval is computed over sessions.
 func (p plan) measure(ctx context.Context) (sessions []session, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -76,7 +75,7 @@ func (p plan) measure(ctx context.Context) (sessions []session, err error) {
 	return sessions, nil
 }
 
-// flags are those of the command line that measures this plan.
+// flags returns the command line flags that measure this plan.
 func (p plan) flags() []string {
 	var levels, workers []string
 	for _, d := range p.durabilities {
@@ -90,7 +89,7 @@ func (p plan) flags() []string {
 		"-concurrency", strings.Join(workers, ","), "-dir", p.dir}
 }
 
-// session measures in this process.
+// session runs one session in this process.
 func (p plan) session(ctx context.Context) (results session, err error) {
 	if slices.Contains(p.durabilities, onPostgres) {
 		if err := serverIn(p.dir); err != nil {
@@ -114,7 +113,7 @@ func (p plan) session(ctx context.Context) (results session, err error) {
 			for _, a := range list {
 				b, err := p.one(ctx, a, c)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s, %d at once: %w", a.name, c.Durability, c.Workers, err)
+					return nil, fmt.Errorf("%s, %s, %d concurrent runs: %w", a.name, c.Durability, c.Workers, err)
 				}
 				c.Arm = a.name
 				results[c] = append(results[c], b)
@@ -124,7 +123,7 @@ func (p plan) session(ctx context.Context) (results session, err error) {
 	return results, nil
 }
 
-// one block on a database of its own.
+// one measures one block on a new database.
 func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 	dir, err := os.MkdirTemp(p.dir, "block")
 	if err != nil {
@@ -144,7 +143,7 @@ func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 		return b, err
 	}
 	warm, err := timed(ctx, e, "warm", c.Workers, p.warm, 0)
-	runtime.GC() // no arm pays for the garbage of another, or of the warm-up
+	runtime.GC() // so that no arm collects the garbage of another one or of the warm-up
 	if err == nil {
 		b, err = timed(ctx, e, "run", c.Workers, p.runs, p.block)
 	}
@@ -164,8 +163,8 @@ func (p plan) one(ctx context.Context, a arm, c cell) (b block, err error) {
 	return b, err
 }
 
-// timed makes runs with so many workers until there are enough of them and the time
-// is over. Every run that is begun is finished and counted.
+// timed executes runs with the given number of workers until there are at least runs of them and
+// the time least has passed. Every run that was started is finished and counted.
 func timed(ctx context.Context, e engine, prefix string, workers, runs int, least time.Duration) (block, error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// table prints a row for each arm.
+// table prints one row per arm.
 func (p plan) table(out io.Writer, sessions []session) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "durability\tat once\tarm\truns/s: median\tmin - max\tp50 ms\tp99 ms\tKiB/run\tcore/row: median\t95% interval\tn")
@@ -41,27 +41,28 @@ func (p plan) table(out io.Writer, sessions []session) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, "\nLatencies: all rounds together. Ratios: runs/s of core over that of the row, in the same round; the median of each session's rounds, then that of the n sessions; interval over sessions, from order statistics.")
+	_, err := fmt.Fprintln(out, "\nLatencies: over all rounds. Ratios: runs/s of core divided by runs/s of the row, in the same round; first the median over the rounds of each session, then over the n sessions; interval over sessions, from order statistics.")
 	return err
 }
 
-// median of v, the mean of the middle two for an even number; v is left as it is.
+// median returns the median of v, which is the mean of the middle two for an even number of values.
+// It does not change v.
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	n := len(s)
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// quantile of sorted values: the smallest that at least the share q does not exceed.
+// quantile returns the smallest of the sorted values that is not exceeded by at least the share q
+// of them.
 func quantile(sorted []float64, q float64) float64 {
 	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 }
 
-// interval for the median that holds in at least 95% of cases whatever the
-// distribution: the values of rank k and n+1-k, with the largest k for which
-// 2 P(Binomial(n, 1/2) < k) <= 5% (Conover, Practical Nonparametric Statistics,
-// 3.2). Values must be independent; ties only make it wider. Below n = 6 there is
-// none and it is unbounded.
+// interval returns a confidence interval for the median that holds in at least 95% of cases for any
+// distribution: the values of rank k and n+1-k, with the largest k for which 2 P(Binomial(n, 1/2) <
+// k) <= 5% (Conover, Practical Nonparametric Statistics, 3.2). The values must be independent. Ties
+// only make it wider. For n < 6 there is no such k, and the interval is unbounded.
 func interval(v []float64) (low, high float64) {
 	s := slices.Sorted(slices.Values(v))
 	n, k := len(s), 0
