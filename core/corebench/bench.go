@@ -1,11 +1,11 @@
-// Package corebench is what a backend of package core gives to be measured by package harness,
-// in addition to what it gives to everybody. Package coretest says what a backend must do; one
-// that passes it, and has a [Backend], can be measured.
+// Package corebench defines what a backend of package core must provide, in addition to the
+// interface for its users, so that package harness can measure it. Package coretest specifies a
+// backend; every backend that passes its tests and has a [Backend] can be measured.
 //
-// A measurement compares runs without a backend (N) and with it (W) with the floor (F): the
-// same bytes in the same transactions, by bare driver calls. So a backend must be opened for
-// each of the arms that are compared, its transactions recorded and replayed, and what it
-// saved counted by somebody who did not save it.
+// A measurement compares runs without a backend (N) and with it (W) against the floor (F): the same
+// bytes in the same transactions, written with bare driver calls. For this a backend must be opened
+// once for each arm, its transactions must be recorded and replayed, and what it saved must be
+// counted independently.
 package corebench
 
 import (
@@ -17,92 +17,92 @@ import (
 // Backend is a kind of backend that can be measured. Its methods may be called from several
 // goroutines.
 //
-// A place is a database of its own: the path of a file that does not exist yet, in a folder
-// that does. A backend that keeps nothing in files derives a name from it. Places are used
-// once, and their folder is deleted in the end.
+// A place identifies a database: the path of a file that does not exist yet, in a directory that
+// exists. A backend that does not use files derives a name from it. Each place is used once, and
+// its directory is deleted at the end.
 type Backend interface {
-	// Name is one word, as "sqlite".
+	// Name returns one word, such as "sqlite".
 	Name() string
-	// Levels are what saves can survive, the weakest first: [Unsynced].
+	// Levels returns the levels of durability, the weakest first, which is [Unsynced].
 	Levels() []Level
-	// Open makes the database of a place, whose saves survive what the durability of a level
-	// names. What it returns is what users of the backend have: nothing of it is recorded.
+	// Open creates the database of a place, with the given durability. It returns the backend as
+	// its users have it, without any recording.
 	Open(ctx context.Context, place, durability string) (Store, error)
-	// OpenRecorder is Open with all that is committed recorded, which is slower.
+	// OpenRecorder is like Open, but records everything that is committed, which is slower.
 	OpenRecorder(ctx context.Context, place, durability string) (Recorder, error)
-	// OpenFloor makes a database as Open does, and a replay of what a Recorder of this backend
-	// has recorded.
+	// OpenFloor creates a database as Open does, and returns a replay of a recording that a
+	// Recorder of this backend made.
 	OpenFloor(ctx context.Context, place, durability string, rec Recording) (Floor, error)
-	// Count counts what is saved in a place, by a connection of its own.
+	// Count counts what is saved in a place, over a connection of its own.
 	Count(ctx context.Context, place string) (RowCounts, error)
-	// About names what else than the program the figures depend on, with versions: a server and
-	// its driver. Counts are compared where it is the same. It is "" where there is nothing.
+	// About describes what else the results depend on besides the program, with versions: a server
+	// and its driver. Counts are only compared if it is the same. It is "" if there is nothing.
 	About(ctx context.Context) (string, error)
 }
 
-// Unsynced is the durability of saves that wait for no storage and survive nothing: there to
-// find out what the rest of a save costs.
+// Unsynced is the durability of saves that do not wait for storage and survive nothing. It shows
+// what the rest of a save costs.
 const Unsynced = "unsynced"
 
-// Level is what saves can survive.
+// Level describes what saves can survive.
 type Level struct {
-	Durability string // as users name it, and as it stands in limits: unique among all backends but for sqlite's "process" and "power"
-	Category   string // of the cost of this level over the one before
-	Adds       string // in words, what is done for it
-	Waits      bool   // saves wait for storage
-	Local      bool   // which is that of the place's folder
+	Durability string // name for users and in limits; begins with the backend's name, except sqlite's "process" and "power"
+	Category   string // category of the cost of this level, compared with the previous one
+	Adds       string // describes what is done in addition
+	Waits      bool   // whether saves wait for storage
+	Local      bool   // whether that is the storage of the place's directory
 }
 
-// Store is an open database that is measured.
+// Store is an open database that can be measured.
 type Store interface {
 	core.Backend
-	// Durability is what saves survive, read back from the connections that make them. It is an
-	// error where that is nothing.
+	// Durability returns what saves survive, as read back from the connections that make them. It
+	// returns an error if they survive nothing.
 	Durability() (string, error)
-	// Discard closes the database and deletes what is not in the folder of its place.
+	// Discard closes the database and deletes its data outside the directory of its place.
 	Discard() error
 }
 
-// Recorder is a store whose transactions are recorded. Nothing may be saved while one of its
-// own methods is called.
+// Recorder is a store whose transactions are recorded. No save may run while one of the methods of
+// Recorder itself is called.
 type Recorder interface {
 	Store
-	// Mark ends an operation: what was committed since the mark before belongs to it.
+	// Mark ends an operation: everything committed since the previous mark belongs to it.
 	Mark()
-	// Recording is what was committed so far.
+	// Recording returns what was committed so far.
 	Recording() (Recording, error)
-	// IO is what was written so far.
+	// IO returns what was written so far.
 	IO() IOStats
 }
 
-// Recording is what was committed, in order.
+// Recording holds the committed transactions in order.
 type Recording interface {
-	Len() int        // transactions
-	Statements() int // of them, BEGIN and COMMIT aside
+	Len() int        // number of transactions
+	Statements() int // number of their statements, without BEGIN and COMMIT
 }
 
 // Floor replays a recording. It is not safe for concurrent use.
 type Floor interface {
-	// Next commits what was committed up to the next mark.
+	// Next commits the transactions up to the next mark.
 	Next() error
 	// Replay commits the next n transactions.
 	Replay(n int) error
-	// Discard closes the database as that of a [Store].
+	// Discard closes the database and deletes its data, like that of [Store].
 	Discard() error
 }
 
-// IOStats is what a store has written: to its files, or to its connections with a server.
+// IOStats counts what a store has written, to its files or over its connections to a server.
 type IOStats struct {
-	Writes int64 // calls
+	Writes int64 // number of calls
 	Bytes  int64
-	Pages  int64 // put into the log; 0 where there is none on this side
-	Syncs  int64 // likewise
+	Pages  int64 // pages written to the log; 0 if there is no log on this side
+	Syncs  int64 // 0 if there are none on this side
 }
 
-// RowCounts is how much a database holds.
+// RowCounts counts the contents of a database.
 type RowCounts struct {
 	Runs     int64
-	Finished int64 // runs that have ended, are paused or have stopped
-	Records  int64 // of steps, the start of each run included
-	Commits  int64 // transactions that made these rows as they are now, as the storage knows them; 0 where it does not
+	Finished int64 // runs that have ended, are paused or are stopped
+	Records  int64 // step records, including the start of each run
+	Commits  int64 // transactions that produced these rows, according to the storage; 0 if it does not know
 }

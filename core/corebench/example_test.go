@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
-// The levels of durability that a backend can be measured at.
+// The levels of durability at which a backend can be measured.
 func ExampleBackend() {
 	var b corebench.Backend = sqlitebench.Backend{}
 	for _, level := range b.Levels() {

@@ -1,9 +1,8 @@
-// Package locks chooses how this process locks files.
+// Package locks selects the kind of file locks of this process.
 package locks
 
 import driversqlite "modernc.org/sqlite"
 
-// Choose asks the driver for open file description locks (true) or POSIX locks (false),
-// and says which it has. It is [driversqlite.OFDLocking], but in tests of what happens
-// without the better ones.
+// Choose asks the driver for open file description locks (true) or POSIX locks (false) and returns
+// which kind it uses. It is [driversqlite.OFDLocking], except in tests of the weaker POSIX locks.
 var Choose = driversqlite.OFDLocking

@@ -1,11 +1,11 @@
-// Package probe is how package sqlitebench looks into a backend of package sqlite, so that
-// programs that only save do not carry what measures.
+// Package probe lets package sqlitebench observe a backend of package sqlite, so that programs that
+// only save do not contain the measuring code.
 package probe
 
 import "database/sql/driver"
 
-// Probe is what a backend is opened with in addition. The zero value changes nothing.
+// Probe holds additional options for opening a backend. The zero value changes nothing.
 type Probe struct {
-	VFS  string                        // by which SQLite opens the files; "": the system's own
-	Conn func(driver.Conn) driver.Conn // returns what the writer uses in place of its connection; nil: the connection
+	VFS  string                        // VFS with which SQLite opens the files; "" is the default one
+	Conn func(driver.Conn) driver.Conn // wraps the connection of the writer; nil changes nothing
 }
