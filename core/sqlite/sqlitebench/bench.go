@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 )
 
-// Backend is package sqlite as package harness measures it.
+// Backend lets package harness measure package sqlite.
 type Backend struct{}
 
 var _ corebench.Backend = Backend{}
@@ -26,10 +26,10 @@ func (Backend) Levels() []corebench.Level {
 	}
 }
 
-// About implements [corebench.Backend]: SQLite is part of the program.
+// About implements [corebench.Backend]. It is "", because SQLite is part of the program.
 func (Backend) About(context.Context) (string, error) { return "", nil }
 
-// store is an open backend.
+// store is an open backend that implements [corebench.Store].
 type store struct{ *sqlite.Backend }
 
 // Durability implements [corebench.Store].
@@ -60,7 +60,7 @@ func (Backend) OpenRecorder(ctx context.Context, place, durability string) (core
 func (Backend) OpenFloor(ctx context.Context, place, durability string, rec corebench.Recording) (corebench.Floor, error) {
 	mine, ok := rec.(*Recording)
 	if !ok {
-		return nil, fmt.Errorf("replay a recording of type %T: it is of another backend", rec)
+		return nil, fmt.Errorf("replay a recording of type %T: it belongs to another backend", rec)
 	}
 	f, err := OpenFloor(ctx, place, sqlite.Durability(durability), mine)
 	if err != nil {

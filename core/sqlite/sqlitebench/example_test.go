@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitebench"
 )
 
-// What one run saves, counted in the file by a connection of its own.
+// The rows that one run saves, counted in the file over a separate connection.
 func ExampleCountRows() {
 	dir, err := os.MkdirTemp("", "runs")
 	if err != nil {

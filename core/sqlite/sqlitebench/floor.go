@@ -10,20 +10,19 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 )
 
-// Floor replays a recording by bare prepared driver calls, in the same transactions, on a
-// connection that was prepared as the writer's of a backend. It is not safe for concurrent
-// use.
+// Floor replays a recording with bare prepared driver calls, in the same transactions, on a
+// connection that is prepared like that of a backend's writer. It is not safe for concurrent use.
 type Floor struct {
-	b                       *sqlite.Backend // saves nothing: its connection does
+	b                       *sqlite.Backend // only its connection is used for saves
 	begin, commit, rollback driver.StmtExecContext
 	statements              []driver.StmtExecContext
 	rec                     *Recording
-	next                    int // transaction
+	next                    int // index of the next transaction
 	mark                    int
 }
 
-// OpenFloor creates the database at path, as [sqlite.Open] would, and makes it ready to replay
-// the recording from its start.
+// OpenFloor creates the database at path as [sqlite.Open] would, and prepares to replay the
+// recording from its start.
 func OpenFloor(ctx context.Context, path string, d sqlite.Durability, rec *Recording) (*Floor, error) {
 	var conn driver.Conn
 	b, err := sqlite.OpenProbed(ctx, path, d, probe.Probe{Conn: func(c driver.Conn) driver.Conn {
@@ -52,7 +51,7 @@ func OpenFloor(ctx context.Context, path string, d sqlite.Durability, rec *Recor
 	return f, nil
 }
 
-// Next commits what was committed up to the next mark.
+// Next commits the transactions up to the next mark.
 func (f *Floor) Next() error {
 	if f.mark == len(f.rec.marks) {
 		return fmt.Errorf("replay operation %d: %d are recorded", f.mark+1, len(f.rec.marks))
@@ -97,10 +96,10 @@ func (f *Floor) replay(tx transaction) error {
 // Close closes the database.
 func (f *Floor) Close() error { return f.close(f.b.Close) }
 
-// Discard closes a database that is about to be deleted: see [sqlite.Backend.Discard].
+// Discard closes a database that is going to be deleted, see [sqlite.Backend.Discard].
 func (f *Floor) Discard() error { return f.close(f.b.Discard) }
 
-// close finalizes the statements before the connection: one left open would keep the lock.
+// close finalizes the statements before it closes the connection: an open one would keep the lock.
 func (f *Floor) close(backend func() error) error {
 	var errs []error
 	for _, s := range append(f.statements, f.begin, f.commit, f.rollback) {

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// TestFloorRepeatsTheBytes replays a recording on a fresh database and compares all rows.
+// TestFloorRepeatsTheBytes replays a recording on a new database and compares all rows.
 func TestFloorRepeatsTheBytes(t *testing.T) {
 	dir := t.TempDir()
 	b, err := OpenRecorder(t.Context(), filepath.Join(dir, "recorded.db"), sqlite.Process)
@@ -48,7 +48,7 @@ func TestFloorRepeatsTheBytes(t *testing.T) {
 		}
 	}
 	if single != 6 {
-		t.Errorf("%d transactions are recorded as one statement, want the steps and the end of 2 runs", single)
+		t.Errorf("%d transactions are recorded as one statement, want 6: the steps and the end of 2 runs", single)
 	}
 	path := filepath.Join(dir, "floor.db")
 	f, err := OpenFloor(t.Context(), path, sqlite.Process, rec)
@@ -134,7 +134,7 @@ func TestTheFloorReplaysOperationByOperation(t *testing.T) {
 	}
 }
 
-// What was refused or rolled back is in no recording, and what a transaction shares is in it once.
+// Refused and rolled back statements are not recorded, and a transaction is recorded once.
 func TestOnlyWhatIsCommittedIsRecorded(t *testing.T) {
 	b, err := OpenRecorder(t.Context(), filepath.Join(t.TempDir(), "b.db"), sqlite.Process)
 	if err != nil {
@@ -159,7 +159,7 @@ func TestOnlyWhatIsCommittedIsRecorded(t *testing.T) {
 	}
 }
 
-// The log of a floor is extended as that of a backend: it must cost what the backend costs.
+// The log of a floor is preallocated like that of a backend, because both must cost the same.
 func TestTheFloorIsPreparedAsTheBackend(t *testing.T) {
 	dir := t.TempDir()
 	size := func(name string) int64 {

@@ -15,8 +15,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/internal/shim"
 )
 
-// ioCounter counts what is written to the files of one database, whoever of this process
-// writes it. It is safe for concurrent use.
+// ioCounter counts what this process writes to the files of one database. It is safe for concurrent
+// use.
 type ioCounter struct {
 	path                        string
 	writes, bytes, pages, syncs atomic.Int64
@@ -26,14 +26,14 @@ func (c *ioCounter) stats() corebench.IOStats {
 	return corebench.IOStats{Writes: c.writes.Load(), Bytes: c.bytes.Load(), Pages: c.pages.Load(), Syncs: c.syncs.Load()}
 }
 
-// countIO begins to count what is written to the database at path by way of countingVFS, until
-// stop is called.
+// countIO starts to count what is written to the database at path through countingVFS, until stop
+// is called.
 func countIO(path string) (c *ioCounter, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil { // as SQLite names its files
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil { // SQLite resolves links in the names of its files
 		abs = filepath.Join(dir, filepath.Base(abs))
 	}
 	if err := registerCounting(); err != nil {
@@ -41,7 +41,7 @@ func countIO(path string) (c *ioCounter, err error) {
 	}
 	c = &ioCounter{path: abs}
 	if _, taken := counting.LoadOrStore(abs, c); taken {
-		return nil, errors.New("open database " + path + ": what is written to it is counted already")
+		return nil, errors.New("open database " + path + ": its writes are counted already")
 	}
 	return c, nil
 }
@@ -49,24 +49,24 @@ func countIO(path string) (c *ioCounter, err error) {
 // stop ends the counting.
 func (c *ioCounter) stop() { counting.Delete(c.path) }
 
-// A shim between SQLite and the files: the system's own VFS, whose files have their
-// methods for writing and syncing replaced.
+// The counting VFS is a copy of the system's default VFS. It replaces the methods of its files for
+// writing, syncing and closing.
 
 const countingVFS = "flujo-counting"
 
-// walFrameHeader is the size of what SQLite writes before each page of the log.
+// walFrameHeader is the size of the header that SQLite writes before each page of the log.
 const walFrameHeader = 24
 
 var (
-	counting  sync.Map // of *ioCounter, by path
-	openFiles sync.Map // of *countedFile, by their address
+	counting  sync.Map // path to *ioCounter
+	openFiles sync.Map // address to *countedFile
 
 	registering sync.Once
 	registered  atomic.Bool
 	systemOpen  shim.OpenFunc
 )
 
-// countedFile is an open file with the methods that it had.
+// countedFile is an open file with its original methods.
 type countedFile struct {
 	counter  *ioCounter
 	log      bool
@@ -74,7 +74,7 @@ type countedFile struct {
 	replaced uintptr
 }
 
-var errNoVFS = errors.New("count what is written to a database: SQLite does not accept the VFS that counts")
+var errNoVFS = errors.New("count writes to a database: SQLite does not accept the counting VFS")
 
 func registerCounting() error {
 	registering.Do(func() {

@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// writes saves a run of n steps and returns what it wrote.
+// writes saves a run of n steps and returns what was written.
 func writes(t *testing.T, d sqlite.Durability, n int) corebench.IOStats {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "odd name%20.db")
@@ -51,7 +51,7 @@ func TestIOIsTheSameForTheSameWork(t *testing.T) {
 		}
 		syncs := int64(0)
 		if d == sqlite.Power {
-			syncs = 21 // each commit
+			syncs = 21 // one for each commit
 		}
 		if first.Syncs < syncs || d == sqlite.Process && first.Syncs > 1 {
 			t.Errorf("%s: %d syncs in 21 saves", d, first.Syncs)
@@ -60,8 +60,8 @@ func TestIOIsTheSameForTheSameWork(t *testing.T) {
 	}
 }
 
-// SQLite opens the file that a link leads to, and so the folder of every temporary file on
-// some systems.
+// SQLite opens the file that a link points to. On some systems the directory for temporary files is
+// a link.
 func TestIOBehindALinkIsCounted(t *testing.T) {
 	dir := t.TempDir()
 	folder, link := filepath.Join(dir, "folder"), filepath.Join(dir, "link")

@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/internal/probe"
 )
 
-// Recorder is a backend of which all that it commits is recorded, and all that it writes is
-// counted. It is slower than one that is measured, and does the same.
+// Recorder is a backend that records everything it commits and counts everything it writes. It is
+// slower than one that is measured, but does the same.
 type Recorder struct {
 	store
 	tape *tape
@@ -32,23 +32,23 @@ func OpenRecorder(ctx context.Context, path string, d sqlite.Durability) (*Recor
 	return r, nil
 }
 
-// Mark marks the end of an operation: what was committed since the mark before belongs to it.
-// Call it where nothing is being saved.
+// Mark marks the end of an operation: everything committed since the previous mark belongs to it.
+// It must not be called during a save.
 func (r *Recorder) Mark() { r.tape.mark() }
 
-// Recording is what was committed so far. Call it where nothing is being saved.
+// Recording returns what was committed so far. It must not be called during a save.
 func (r *Recorder) Recording() (corebench.Recording, error) { return r.tape.recording(), nil }
 
-// IO is what was written so far.
+// IO returns what was written so far.
 func (r *Recorder) IO() corebench.IOStats { return r.io.stats() }
 
-// Close closes the backend, and ends the counting.
+// Close closes the backend and ends the counting.
 func (r *Recorder) Close() error {
 	defer r.io.stop()
 	return r.Backend.Close()
 }
 
-// Discard closes the backend as [sqlite.Backend.Discard] does, and ends the counting.
+// Discard closes the backend as [sqlite.Backend.Discard] does and ends the counting.
 func (r *Recorder) Discard() error {
 	defer r.io.stop()
 	return r.Backend.Discard()

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// Recording is what a backend committed, statement by statement with its bytes, in order.
-// Replaying it on a fresh database is the least that the same saves could cost: the floor of
-// a measurement.
+// Recording holds what a backend committed: statements with their arguments, in order. Replaying it
+// on a new database is the minimum that the same saves could cost, which is the floor of a
+// measurement.
 type Recording struct {
-	statements []string // each text once
+	statements []string // distinct texts
 	txs        []transaction
-	marks      []int // transactions that were there at the end of each operation
+	marks      []int // number of transactions at the end of each operation
 }
 
-// transaction is what was executed between BEGIN and COMMIT, or one statement that was
+// transaction holds the statements executed between BEGIN and COMMIT, or a single statement
 // executed without them.
 type transaction struct {
 	single     bool
@@ -25,14 +25,14 @@ type transaction struct {
 }
 
 type execution struct {
-	statement int // its number among the texts
+	statement int // index of the text
 	args      []driver.NamedValue
 }
 
-// Len is the number of committed transactions.
+// Len returns the number of committed transactions.
 func (r *Recording) Len() int { return len(r.txs) }
 
-// Statements is the number of statements, BEGIN and COMMIT aside.
+// Statements returns the number of statements, without BEGIN and COMMIT.
 func (r *Recording) Statements() int {
 	n := 0
 	for _, tx := range r.txs {
@@ -41,14 +41,13 @@ func (r *Recording) Statements() int {
 	return n
 }
 
-// tape records what is executed on one connection by prepared statements. It keeps copies of
-// all bytes.
+// tape records the prepared statements executed on one connection. It copies all bytes.
 type tape struct {
 	mu      sync.Mutex
 	rec     Recording
-	begun   bool           // a transaction
-	pending transaction    // what was executed in it
-	known   map[string]int // texts to their numbers
+	begun   bool           // a transaction has begun
+	pending transaction    // the transaction that has begun
+	known   map[string]int // text to its index
 }
 
 // mark marks the end of an operation.
@@ -58,7 +57,7 @@ func (t *tape) mark() {
 	t.rec.marks = append(t.rec.marks, len(t.rec.txs))
 }
 
-// recording is a copy of what is recorded so far.
+// recording returns a copy of what is recorded so far.
 func (t *tape) recording() *Recording {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,9 +65,8 @@ func (t *tape) recording() *Recording {
 	return &rec
 }
 
-// executed takes a statement that has succeeded into the recording. What was rolled back is
-// dropped, and so are transactions in which nothing was executed, or one statement that
-// changed nothing.
+// executed adds a statement that has succeeded to the recording. It drops transactions that were
+// rolled back or are empty, and single statements that changed nothing.
 func (t *tape) executed(query string, args []driver.NamedValue, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +120,7 @@ func (c taped) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	return tapedStmt{s, query, c.tape}, nil
 }
 
-// ExecContext implements driver.ExecerContext. It is for settings, which are not recorded.
+// ExecContext implements driver.ExecerContext. It is used for settings, which are not recorded.
 func (c taped) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
@@ -152,7 +150,7 @@ func (s tapedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (d
 func (s tapedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	queryer, ok := s.Stmt.(driver.StmtQueryContext)
 	if !ok {
-		return nil, errors.New("the driver's prepared statements answer no queries")
+		return nil, errors.New("the driver's prepared statements do not support queries")
 	}
 	return queryer.QueryContext(ctx, args)
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// CountRows opens the file at path and counts what is in it: the proof that saves were made,
-// by somebody who did not make them. It changes nothing, and errors are those of
-// [sqlite.OpenReader].
+// CountRows opens the file at path and counts its rows. It is an independent check that saves were
+// made. It changes nothing. Its errors are those of [sqlite.OpenReader].
 func CountRows(ctx context.Context, path string) (c corebench.RowCounts, err error) {
-	r, err := sqlite.OpenReader(ctx, path) // refuses what is no database of runs, or another version's
+	r, err := sqlite.OpenReader(ctx, path) // an error if it is not a database of runs, or has another version
 	if err != nil {
 		return c, err
 	}
