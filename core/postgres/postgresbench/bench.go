@@ -15,10 +15,10 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/internal/probe"
 )
 
-// prefix of the durabilities of this backend: limits of several backends are in one file.
+// prefix distinguishes the durabilities of this backend from those of others in a file of limits.
 const prefix = "postgres-"
 
-// Backend is package postgres as package harness measures it.
+// Backend lets package harness measure package postgres.
 type Backend struct {
 	address *url.URL
 	home    *home
@@ -26,20 +26,20 @@ type Backend struct {
 
 var _ corebench.Backend = (*Backend)(nil)
 
-// New returns the backend at an address like postgres://user@host:5432/database. It connects
-// to nothing yet. An address with a password is refused: it is part of commands that are kept
-// with their results.
+// New returns the backend at an address such as postgres://user@host:5432/database. It does not
+// connect yet. It refuses an address with a password, because addresses are part of commands that
+// are stored with their results.
 func New(address string) (*Backend, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, errors.New("the address of the server must be like postgres://user@host:5432/database") // not err: it shows the address
+		return nil, errors.New("the address of the server must be like postgres://user@host:5432/database") // without err, which contains the address
 	}
 	q := u.Query()
 	if _, has := u.User.Password(); has || q.Has("password") {
 		return nil, errors.New("the address of the server has a password: leave it to the variable PGPASSWORD or to a .pgpass file")
 	}
 	if q.Has("search_path") {
-		return nil, errors.New("the address of the server has a search_path: schemas are made for what is measured")
+		return nil, errors.New("the address of the server has a search_path: each measured database gets its own schema")
 	}
 	return &Backend{u, homeAt(address)}, nil
 }
@@ -58,7 +58,7 @@ func (*Backend) Levels() []corebench.Level {
 
 // About implements [corebench.Backend].
 func (b *Backend) About(ctx context.Context) (about string, err error) {
-	var major int // what a client executes does not depend on more
+	var major int // what a client executes does not depend on the minor version
 	err = b.home.with(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int / 10000`).Scan(&major)
 	})
@@ -76,7 +76,7 @@ func (b *Backend) About(ctx context.Context) (about string, err error) {
 	return about, nil
 }
 
-// dsn is the address of the schema of a place.
+// dsn returns the address of a schema.
 func (b *Backend) dsn(schema string) string {
 	u := *b.address
 	q := u.Query()
@@ -85,7 +85,7 @@ func (b *Backend) dsn(schema string) string {
 	return u.String()
 }
 
-// store is an open backend.
+// store is an open backend that implements [corebench.Store].
 type store struct {
 	*postgres.Backend
 	home   *home
@@ -122,14 +122,14 @@ func (b *Backend) Open(ctx context.Context, place, durability string) (corebench
 	return s, nil
 }
 
-// Count implements [corebench.Backend]. The server's own record of the transaction that made a
-// row tells how many there were: xmin is that of its latest version.
+// Count implements [corebench.Backend]. It counts the transactions by xmin, the server's record of
+// the transaction that wrote the latest version of a row.
 func (b *Backend) Count(ctx context.Context, place string) (c corebench.RowCounts, err error) {
 	schema, err := b.home.schema(ctx, place)
 	if err != nil {
 		return c, err
 	}
-	r, err := postgres.OpenReader(ctx, b.dsn(schema)) // refuses what is no schema of runs, or another version's
+	r, err := postgres.OpenReader(ctx, b.dsn(schema)) // an error if it is not a schema of runs, or has another version
 	if err != nil {
 		return c, err
 	}

@@ -32,7 +32,7 @@ func backend(t *testing.T) (*Backend, *pgserver.Server) {
 	return b, s
 }
 
-// save saves a run of three steps, and marks nothing.
+// save saves a run of three steps. It sets no mark.
 func save(ctx context.Context, b core.Backend, run string) error {
 	lease, err := b.Start(ctx, core.StartRecord{Key: core.RunKey{Run: run}, Pipeline: "p", Plan: 1, PlanText: "text", State: []byte(`{}`), Time: at})
 	for seq := int64(1); seq <= 3 && err == nil; seq++ {
@@ -44,7 +44,7 @@ func save(ctx context.Context, b core.Backend, run string) error {
 	return err
 }
 
-// contents are all rows of a place, without the numbers that the server gave.
+// contents returns all rows of a place, without the numbers that the server assigned.
 func contents(t *testing.T, b *Backend, place string) (rows []string) {
 	t.Helper()
 	schema, err := b.home.schema(t.Context(), place)
@@ -68,8 +68,8 @@ func contents(t *testing.T, b *Backend, place string) (rows []string) {
 	return rows
 }
 
-// The floor makes the rows that were recorded: of runs one after the other, and of runs at the
-// same time, whose numbers another database gives otherwise.
+// The floor reproduces the recorded rows: for runs one after the other, and for concurrent runs, to
+// which another database assigns other numbers.
 func TestFloorRepeatsTheRows(t *testing.T) {
 	b, _ := backend(t)
 	for _, atOnce := range []int{1, 24} {
@@ -138,7 +138,7 @@ func TestFloorRepeatsTheRows(t *testing.T) {
 	}
 }
 
-// Of a save that is refused nothing is recorded, and of reading neither.
+// Refused saves and reads are not recorded.
 func TestOnlyWhatChangesARowIsRecorded(t *testing.T) {
 	b, _ := backend(t)
 	r, err := b.OpenRecorder(t.Context(), filepath.Join(t.TempDir(), "r"), durability)
@@ -169,12 +169,12 @@ func TestDurabilityIsReadBack(t *testing.T) {
 		}
 		want := level.Durability
 		if want == corebench.Unsynced {
-			want = prefix + want // which no session asks for
+			want = prefix + want // which no session requests
 		}
 		if got, err := s.Durability(); got != want || err != nil {
 			t.Errorf("%s: read %q, %v", level.Durability, got, err)
 		}
-		if level.Durability == prefix+"power" { // the server is changed under the open connections
+		if level.Durability == prefix+"power" { // the setting of the server changes while connections are open
 			admin, err := pgx.Connect(t.Context(), server.DSN("postgres"))
 			if err != nil {
 				t.Fatal(err)
@@ -198,7 +198,7 @@ func TestDurabilityIsReadBack(t *testing.T) {
 	}
 }
 
-// What a killed process has left is dropped by the next one, and what a living one has is not.
+// The schemas of a killed process are dropped by the next process, but not those of a running one.
 func TestAbandonedSchemasAreDropped(t *testing.T) {
 	b, server := backend(t)
 	place := filepath.Join(t.TempDir(), "mine")
@@ -216,7 +216,7 @@ func TestAbandonedSchemasAreDropped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	next := &home{address: server.DSN("postgres")} // another process
+	next := &home{address: server.DSN("postgres")} // simulates another process
 	if _, err := next.schema(t.Context(), place); err != nil {
 		t.Fatal(err)
 	}

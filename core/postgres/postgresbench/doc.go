@@ -1,12 +1,12 @@
-// Package postgresbench is what package postgres gives to be measured, and what a program that
-// only saves runs does not carry.
+// Package postgresbench lets package harness measure package postgres. It is a package of its own,
+// so that programs that only save runs do not contain this code.
 //
-// Every database that is measured is a schema of its own, flujo_bench_…, of the database that
-// the address names: the role must be allowed to create schemas. They are dropped when they
-// are not needed any more, also those that a killed process has left. Use a server that nobody
-// else needs at the time: what others do to it is in the figures.
+// Every measured database is a schema of its own, flujo_bench_…, in the database at the given
+// address: the role must be allowed to create schemas. Schemas are dropped when they are no longer
+// needed, including those that a killed process has left. Use a server that has no other load
+// during the measurement, because other load affects the results.
 //
 // The floor executes the recorded statements with the recorded arguments in the recorded
-// transactions, each in one round trip, on as many connections as committed at the same time
-// when they were recorded.
+// transactions. Each transaction takes one round trip. It uses as many connections as committed
+// concurrently during the recording.
 package postgresbench

@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/postgresbench"
 )
 
-// A backend to be measured: flujo-harness bench --backend ADDRESS uses it so. It needs a server.
+// The backend that flujo-harness bench --backend ADDRESS measures. It needs a server.
 func ExampleNew() {
 	backend, err := postgresbench.New("postgres://bench@db.example.com/bench")
 	if err != nil {
@@ -15,5 +15,5 @@ func ExampleNew() {
 		return
 	}
 	about, err := backend.About(context.Background())
-	fmt.Println(about, err) // the versions of the server and the driver, on which figures depend
+	fmt.Println(about, err) // the versions of the server and the driver, on which the results depend
 }

@@ -15,30 +15,30 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/internal/probe"
 )
 
-// floor replays a recording by bare driver calls.
+// floor replays a recording with bare driver calls.
 type floor struct {
-	store // saves nothing: it has made the schema
+	store // only used to create and drop the schema
 	pool  *pgxpool.Pool
-	conns []*pgxpool.Conn // one a lane
+	conns []*pgxpool.Conn // one per lane
 	rec   *Recording
 	txs   []replayed
-	ids   []int64 // of the runs, here
-	next  int     // transaction
+	ids   []int64 // ids of the runs in this database
+	next  int     // index of the next transaction
 	mark  int
 }
 
-// replayed is a transaction of the recording, ready to be sent.
+// replayed is a transaction of the recording that is ready to be sent.
 type replayed struct {
 	transaction
-	after []int         // transactions on other lanes that have its runs, and ended before
-	done  chan struct{} // closed when it is committed, or was given up
+	after []int         // earlier transactions on other lanes with the same runs
+	done  chan struct{} // closed when it is committed or has failed
 }
 
 // OpenFloor implements [corebench.Backend].
 func (b *Backend) OpenFloor(ctx context.Context, place, durability string, recording corebench.Recording) (_ corebench.Floor, err error) {
 	rec, ok := recording.(*Recording)
 	if !ok {
-		return nil, fmt.Errorf("replay a recording of type %T: it is of another backend", recording)
+		return nil, fmt.Errorf("replay a recording of type %T: it belongs to another backend", recording)
 	}
 	f := &floor{rec: rec, ids: make([]int64, rec.runs)}
 	if f.store, err = b.open(ctx, place, durability, probe.Probe{}); err != nil {
@@ -63,13 +63,13 @@ func (b *Backend) OpenFloor(ctx context.Context, place, durability string, recor
 	return f, nil
 }
 
-// prepare makes the statements those of this schema, and finds out which transactions must wait
-// for which.
+// prepare adapts the statements to the schema of the floor, and finds out which transactions must
+// wait for which others.
 func (f *floor) prepare() {
 	quote := func(schema string) string { return pgx.Identifier{schema}.Sanitize() + "." }
 	here := strings.NewReplacer(quote(f.rec.schema), quote(f.schema))
 	texts := map[string]string{}
-	latest := map[int]int{} // transaction of a run
+	latest := map[int]int{} // run to its latest transaction
 	for i, tx := range f.rec.txs {
 		r := replayed{transaction: tx, done: make(chan struct{})}
 		r.statements = slices.Clone(tx.statements)
@@ -125,7 +125,7 @@ func (f *floor) Next() error {
 	return errors.Join(errs...)
 }
 
-// Replay implements [corebench.Floor]: one after the other.
+// Replay implements [corebench.Floor]. It executes the transactions one after the other.
 func (f *floor) Replay(n int) error {
 	if left := len(f.txs) - f.next; n > left {
 		return fmt.Errorf("replay %d transactions: %d of %d recorded ones are left", n, left, len(f.txs))
@@ -140,7 +140,7 @@ func (f *floor) Replay(n int) error {
 	return nil
 }
 
-// commit sends a transaction and waits for its end.
+// commit sends a transaction and waits for its result.
 func (f *floor) commit(conn *pgxpool.Conn, i int) error {
 	ctx := context.Background()
 	var batch pgx.Batch
@@ -157,7 +157,7 @@ func (f *floor) commit(conn *pgxpool.Conn, i int) error {
 		if s := &f.txs[i].statements[j]; s.returns {
 			err = results.QueryRow().Scan(&f.ids[s.run])
 		} else if tag, execErr := results.Exec(); execErr != nil || tag.RowsAffected() == 0 {
-			err = errors.Join(execErr, errors.New("it changed no row"))
+			err = errors.Join(execErr, errors.New("a statement changed no row"))
 		}
 		if err != nil {
 			break

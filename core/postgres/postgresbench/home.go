@@ -12,21 +12,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// schemas is how the names of all schemas begin. What follows is the name of a home and that of
-// a place in it, both of hexadecimal digits.
+// Names of schemas consist of the prefix schemas, the random name of a home, and the hash of a
+// place. Both are hexadecimal.
 const (
 	schemas    = "flujo_bench_"
 	homeDigits = 12
 )
 
-// home are the schemas of this process at one address. Its connection holds a lock as long as
-// the process lives, by which others know that the schemas are in use.
+// home manages the schemas of this process at one address. Its connection holds an advisory lock
+// for the life of the process, which shows other processes that the schemas are in use.
 type home struct {
 	address string
 
 	mu   sync.Mutex
 	conn *pgx.Conn
-	name string // schemas, and random digits
+	name string // schemas and random digits
 }
 
 var homes struct {
@@ -48,19 +48,19 @@ func homeAt(address string) *home {
 	return h
 }
 
-// lockKey is the key of the advisory lock of a home.
+// lockKey returns the key of the advisory lock of a home.
 func lockKey(name string) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	return int64(h.Sum64())
 }
 
-// with calls do with the connection of the home, which is made first where there is none.
+// with calls do with the connection of the home, and opens it first if necessary.
 func (h *home) with(ctx context.Context, do func(*pgx.Conn) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conn != nil && h.conn.IsClosed() {
-		return errors.New("the connection that holds the schemas under measurement was lost: measure again")
+		return errors.New("the connection that locks the measured schemas was lost: measure again")
 	}
 	if h.conn == nil {
 		conn, err := pgx.Connect(ctx, h.address)
@@ -96,7 +96,7 @@ func dropAbandoned(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, schema := range names {
 		if len(schema) < len(schemas)+homeDigits {
-			continue // not one of ours
+			continue // not created by this package
 		}
 		key := lockKey(schema[:len(schemas)+homeDigits])
 		var free bool
@@ -115,7 +115,7 @@ func dropAbandoned(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// schema is the name of the schema of a place.
+// schema returns the name of the schema of a place.
 func (h *home) schema(ctx context.Context, place string) (name string, err error) {
 	err = h.with(ctx, func(*pgx.Conn) error {
 		sum := fnv.New64a()
@@ -126,7 +126,7 @@ func (h *home) schema(ctx context.Context, place string) (name string, err error
 	return name, err
 }
 
-// drop drops a schema with all that is in it.
+// drop drops a schema with everything in it.
 func (h *home) drop(schema string) error {
 	ctx := context.Background()
 	return h.with(ctx, func(conn *pgx.Conn) error {

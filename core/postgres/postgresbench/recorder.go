@@ -18,30 +18,30 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/internal/probe"
 )
 
-// Recording is what a backend committed: batches of statements, each of which is a transaction
+// Recording holds what a backend committed: batches of statements, each of which is a transaction
 // and a round trip, in the order in which they ended.
 type Recording struct {
-	schema string // that is named in the statements
+	schema string // schema named in the statements
 	txs    []transaction
-	marks  []int // transactions that were there at the end of each operation
-	runs   int   // that the statements are of
-	lanes  int   // transactions that were under way at once
+	marks  []int // number of transactions at the end of each operation
+	runs   int   // number of runs that the statements belong to
+	lanes  int   // maximum number of concurrent transactions
 }
 
 type transaction struct {
 	statements []statement
-	begun      int64 // number among the beginnings and ends of all
+	begun      int64 // position in the sequence of all beginnings and ends
 	ended      int64
 	lane       int
 }
 
-// statement is one that has changed a row.
+// statement is a statement that has changed a row.
 type statement struct {
 	sql     string
 	args    []any
-	run     int  // number of the run in the recording; -1: of none
-	byID    bool // its first argument is the number of the run in the database
-	returns bool // that number
+	run     int  // index of its run in the recording
+	byID    bool // the first argument is the number of the run in the database
+	returns bool // the statement returns that number
 }
 
 // Len implements [corebench.Recording].
@@ -56,7 +56,7 @@ func (r *Recording) Statements() int {
 	return n
 }
 
-// tape records the batches of all connections of a backend. It is a tracer of pgx.
+// tape records the batches on all connections of a backend. It is a tracer of pgx.
 type tape struct {
 	mu    sync.Mutex
 	now   int64
@@ -64,7 +64,7 @@ type tape struct {
 	marks []int
 }
 
-// batchKey is the key of the batch that a context is of.
+// batchKey is the context key of the current batch.
 type batchKey struct{}
 
 // TraceBatchStart implements pgx.BatchTracer.
@@ -75,8 +75,7 @@ func (t *tape) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatc
 	return context.WithValue(ctx, batchKey{}, &transaction{begun: t.now})
 }
 
-// TraceBatchQuery implements pgx.BatchTracer. Reads are not recorded, and neither is what was
-// refused.
+// TraceBatchQuery implements pgx.BatchTracer. It does not record reads and refused statements.
 func (t *tape) TraceBatchQuery(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
 	tx, ok := ctx.Value(batchKey{}).(*transaction)
 	if !ok || data.Err != nil || data.CommandTag.Select() || data.CommandTag.RowsAffected() == 0 {
@@ -105,7 +104,7 @@ func (t *tape) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceBat
 	t.txs = append(t.txs, *tx)
 }
 
-// TraceQueryStart implements pgx.QueryTracer, without which there is no tracer of batches.
+// TraceQueryStart implements pgx.QueryTracer, which pgx requires of a tracer of batches.
 func (*tape) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
 	return ctx
 }
@@ -113,7 +112,7 @@ func (*tape) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryS
 // TraceQueryEnd implements pgx.QueryTracer.
 func (*tape) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// recorder is a store of which all that it commits is recorded, and all that it sends counted.
+// recorder is a store that records everything it commits and counts everything it sends.
 type recorder struct {
 	store
 	tape          *tape
@@ -161,7 +160,7 @@ func (r *recorder) Mark() {
 	r.tape.marks = append(r.tape.marks, len(r.tape.txs))
 }
 
-// IO implements [corebench.Recorder]: what was sent to the server.
+// IO implements [corebench.Recorder]. It counts what was sent to the server.
 func (r *recorder) IO() corebench.IOStats {
 	return corebench.IOStats{Writes: r.writes.Load(), Bytes: r.bytes.Load()}
 }
@@ -179,10 +178,10 @@ func (r *recorder) Recording() (corebench.Recording, error) {
 	return rec, r.findRuns(rec)
 }
 
-// findRuns finds out which run each statement is of: they name it by its key, or by a number
-// that another database will not give it.
+// findRuns finds out which run each statement belongs to. Statements identify it by its key, or by
+// a number that would be different in another database.
 func (r *recorder) findRuns(rec *Recording) error {
-	known := map[string]int{} // by key, and by number
+	known := map[string]int{} // by key and by number
 	err := r.home.with(context.Background(), func(conn *pgx.Conn) error {
 		rows, err := conn.Query(context.Background(), `SELECT id, key FROM `+pgx.Identifier{r.schema}.Sanitize()+`.runs`)
 		if err != nil {
@@ -198,7 +197,7 @@ func (r *recorder) findRuns(rec *Recording) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read which runs were recorded: %w", err)
+		return fmt.Errorf("read the recorded runs: %w", err)
 	}
 	for _, tx := range rec.txs {
 		for i := range tx.statements {
@@ -212,7 +211,7 @@ func (r *recorder) findRuns(rec *Recording) error {
 			}
 			var ok bool
 			if s.run, ok = known[name]; !ok {
-				return fmt.Errorf("a statement was recorded of a run that is not there: %.80s", s.sql)
+				return fmt.Errorf("a recorded statement belongs to an unknown run: %.80s", s.sql)
 			}
 			s.returns = strings.HasSuffix(s.sql, "RETURNING run") || strings.HasSuffix(s.sql, "RETURNING id")
 		}
@@ -220,7 +219,7 @@ func (r *recorder) findRuns(rec *Recording) error {
 	return nil
 }
 
-// assignLanes gives each transaction the first lane whose latest one had ended when it began.
+// assignLanes gives each transaction the first lane whose last transaction had ended when it began.
 func (rec *Recording) assignLanes() {
 	order := make([]int, len(rec.txs))
 	for i := range order {
