@@ -6,7 +6,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// A server of one's own, which ends with this process. It needs the programs of PostgreSQL.
+// A server that ends with this process. It needs the programs of PostgreSQL.
 func ExampleStart() {
 	server, err := pgserver.Start(pgserver.Options{})
 	if err != nil {

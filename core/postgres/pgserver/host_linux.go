@@ -9,18 +9,18 @@ import (
 	"sync/atomic"
 )
 
-// Host is another host for tests: a network namespace of this machine, with a cable to it. A
-// server that it is to reach listens on Here, see [Host.Options].
+// Host simulates another host for tests: a network namespace of this machine with a virtual cable
+// to it. A server that the host should reach must listen on Here, see [Host.Options].
 type Host struct {
-	Here, There string // addresses of this end of the cable, and of the other one
+	Here, There string // addresses of this end of the cable and of the other one
 	namespace   string
 	cable       string
 }
 
 var hosts atomic.Int64
 
-// NewHost makes a host for a test and removes it at the end. It needs root and the program ip;
-// where they are missing the test is skipped.
+// NewHost creates a host for a test and removes it when the test ends. It needs root and the
+// program ip; without them the test is skipped.
 func NewHost(t TB) *Host {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -29,11 +29,11 @@ func NewHost(t TB) *Host {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("another host is a network namespace, which needs the program ip (Debian's package iproute2)")
 	}
-	// An address nobody else of this machine has: by the process, and by the number of the host.
+	// An address that is unique on this machine: from the process ID and the number of the host.
 	n, pid := hosts.Add(1), os.Getpid()
 	net := fmt.Sprintf("10.%d.%d", 200+int(n)%50, pid%250)
 	h := &Host{Here: net + ".1", There: net + ".2", namespace: fmt.Sprintf("flujo-%d-%d", pid, n), cable: fmt.Sprintf("fl%x-%d", pid, n)}
-	t.Cleanup(func() { _ = errors.Join(ip("link del "+h.cable), ip("netns del "+h.namespace)) }) // it may not be there
+	t.Cleanup(func() { _ = errors.Join(ip("link del "+h.cable), ip("netns del "+h.namespace)) }) // either may not exist
 	err := func() error {
 		for _, step := range []string{
 			"netns add " + h.namespace,
@@ -63,7 +63,7 @@ func ip(args string) error {
 	return nil
 }
 
-// Options are those of a server that the host reaches, in addition to those given.
+// Options returns o changed so that the host can reach the server.
 func (h *Host) Options(o Options) Options {
 	settings := map[string]string{"listen_addresses": h.Here}
 	for name, value := range o.Settings {
@@ -74,26 +74,26 @@ func (h *Host) Options(o Options) Options {
 	return o
 }
 
-// DSN is the address by which the host reaches a database of the server.
+// DSN returns the address at which the host reaches a database of the server.
 func (h *Host) DSN(s *Server, database string) string {
 	return fmt.Sprintf("postgres://postgres@%s:%d/%s?sslmode=disable", h.Here, s.port, database)
 }
 
-// Command is exec.Command on the host.
+// Command is like exec.Command, but runs the command on the host.
 func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", h.namespace, name}, args...)...)
 }
 
-// nobody is a hardware address of no card.
+// nobody is a hardware address that no network card has.
 const nobody = "02:00:00:00:be:ef"
 
-// Cut makes each side send to a card that is not there: everything is lost in silence.
+// Cut makes each side send to a card that does not exist, so that all packets are lost silently.
 func (h *Host) Cut() error {
 	return errors.Join(ip("neigh replace "+h.There+" lladdr "+nobody+" nud permanent dev "+h.cable),
 		ip("-n "+h.namespace+" neigh replace "+h.Here+" lladdr "+nobody+" nud permanent dev eth0"))
 }
 
-// Heal ends the cut.
+// Heal undoes Cut.
 func (h *Host) Heal() error {
 	return errors.Join(ip("neigh del "+h.There+" dev "+h.cable), ip("-n "+h.namespace+" neigh del "+h.Here+" dev eth0"))
 }

@@ -1,10 +1,10 @@
-// Package pgserver starts PostgreSQL servers that belong to this process: for tests and
-// examples of programs that keep their runs in PostgreSQL. It needs the programs that
-// Debian's package postgresql installs and no running server.
+// Package pgserver starts PostgreSQL servers for the current process: for tests and examples of
+// programs that keep their runs in PostgreSQL. It needs the programs of Debian's package
+// postgresql, but no running server.
 //
-// A server listens on a Unix socket in a folder of its own and, where asked, on a free
-// port of 127.0.0.1. When the process ends, in whatever way, its servers end and their
-// folders are removed.
+// A server listens on a Unix socket in a directory of its own and, if requested, on a free port of
+// 127.0.0.1. When the process ends, for any reason, its servers are stopped and their directories
+// are removed.
 package pgserver
 
 import (
@@ -19,29 +19,29 @@ import (
 )
 
 // ErrMissing means that PostgreSQL's programs were not found.
-var ErrMissing = errors.New("PostgreSQL's programs are missing: install Debian's package postgresql, or name their folder in FLUJO_POSTGRES_BIN")
+var ErrMissing = errors.New("PostgreSQL's programs are missing: install Debian's package postgresql, or set FLUJO_POSTGRES_BIN to their directory")
 
-// Required is the variable of the environment that makes [Need] fail a test, rather than
-// skip it, where PostgreSQL is missing. CI sets it.
+// Required is the environment variable that makes [Need] fail a test instead of skipping it if
+// PostgreSQL is missing. CI sets it.
 const Required = "FLUJO_POSTGRES_REQUIRED"
 
-// Options of a server. The zero value listens on a Unix socket only.
+// Options configures a server. With the zero value it listens only on a Unix socket.
 type Options struct {
-	TCP      bool              // listen on a free port of 127.0.0.1, too
-	Settings map[string]string // of postgresql.conf, by name
-	HBA      string            // lines of pg_hba.conf in place of "everybody is trusted"
-	Files    map[string][]byte // further files of the data folder, as certificates
+	TCP      bool              // also listen on a free port of 127.0.0.1
+	Settings map[string]string // settings of postgresql.conf, by name
+	HBA      string            // lines of pg_hba.conf; by default all users are trusted
+	Files    map[string][]byte // further files of the data directory, such as certificates
 }
 
-// Server is a running PostgreSQL.
+// Server is a running PostgreSQL server.
 type Server struct {
-	dir  string // socket; the data lies in dir/data
+	dir  string // contains the socket; the data is in dir/data
 	port int
 	opts Options
 	proc *process
 }
 
-// programs returns the folder of PostgreSQL's programs.
+// programs returns the directory of PostgreSQL's programs.
 func programs() (string, error) {
 	if dir := os.Getenv("FLUJO_POSTGRES_BIN"); dir != "" {
 		if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
@@ -64,27 +64,27 @@ func programs() (string, error) {
 	return "", ErrMissing
 }
 
-// Dir is the folder of the server's socket. The data lies in its folder data.
+// Dir returns the directory of the server's socket. The data is in its subdirectory data.
 func (s *Server) Dir() string { return s.dir }
 
-// Port is the number of the socket and of the TCP port.
+// Port returns the number of the socket and of the TCP port.
 func (s *Server) Port() int { return s.port }
 
-// DSN is the address of a database of the server by way of the Unix socket, for the
-// superuser postgres.
+// DSN returns the address of a database of the server over the Unix socket, for the superuser
+// postgres.
 func (s *Server) DSN(database string) string { return s.DSNAs("postgres", database) }
 
-// DSNAs is [Server.DSN] for another user.
+// DSNAs is like [Server.DSN] for another user.
 func (s *Server) DSNAs(user, database string) string {
 	q := url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}, "sslmode": {"disable"}}
 	u := url.URL{Scheme: "postgres", User: url.User(user), Path: "/" + database, RawQuery: q.Encode()}
 	return u.String()
 }
 
-// Address is host and port of the TCP listener.
+// Address returns host and port of the TCP listener.
 func (s *Server) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
-// TB is what [For] needs of a test.
+// TB is the part of testing.TB that [For] needs.
 type TB interface {
 	Helper()
 	Skip(args ...any)
@@ -92,16 +92,16 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Missing returns why tests that need a server cannot run here, nil where they can.
+// Missing returns the reason why tests that need a server cannot run here, or nil if they can.
 func Missing() error {
 	if !supported {
-		return fmt.Errorf("%w (servers are started on Unix only)", ErrMissing)
+		return fmt.Errorf("%w (servers can only be started on Unix)", ErrMissing)
 	}
 	_, err := programs()
 	return err
 }
 
-// Need skips a test where PostgreSQL is missing or, with the variable [Required], fails it.
+// Need skips a test if PostgreSQL is missing, or fails it if the variable [Required] is set.
 func Need(t TB) {
 	t.Helper()
 	switch err := Missing(); {
@@ -113,7 +113,7 @@ func Need(t TB) {
 	}
 }
 
-// For starts a server for a test and stops it at the end. See [Need].
+// For starts a server for a test and stops it when the test ends. See [Need].
 func For(t TB, opts Options) *Server {
 	t.Helper()
 	Need(t)

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// A server that is killed comes back with its data, and both ends are seen.
+// A killed server can be started again with its data, and the end of the process is noticed.
 func TestServerIsKilledAndStartsAgain(t *testing.T) {
 	s := For(t, Options{})
 	pid := s.proc.cmd.Process.Pid
 	if len(children(pid)) == 0 {
 		if _, err := os.Stat("/proc/self/stat"); err == nil {
-			t.Error("the postmaster has no children: nobody would kill them")
+			t.Error("the postmaster has no children, so Kill would miss them")
 		}
 	}
 	if err := s.Kill(); err != nil {
@@ -29,11 +29,11 @@ func TestServerIsKilledAndStartsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(s.Log(), "not properly shut down") {
-		t.Errorf("the server does not recover, its log is\n%s", s.Log())
+		t.Errorf("the server did not recover, its log is\n%s", s.Log())
 	}
 }
 
-// A test without PostgreSQL is skipped, and failed where PostgreSQL is required.
+// Without PostgreSQL a test is skipped, or fails if PostgreSQL is required.
 func TestMissingProgramsSkipOrFail(t *testing.T) {
 	t.Setenv("FLUJO_POSTGRES_BIN", filepath.Join(t.TempDir(), "none"))
 	if err := Missing(); !errors.Is(err, ErrMissing) {
@@ -47,14 +47,14 @@ func TestMissingProgramsSkipOrFail(t *testing.T) {
 	}
 }
 
-// missingOutcome is what a test does that needs a server.
+// missingOutcome returns what happens to a test that needs a server.
 func missingOutcome() (said string) {
 	defer func() { said, _ = recover().(string) }()
 	Need(speaker{})
 	return ""
 }
 
-// speaker ends a test by a panic that says how.
+// speaker ends a test with a panic whose value is the outcome.
 type speaker struct{}
 
 func (speaker) Helper()        {}

@@ -6,32 +6,32 @@ const supported = false
 
 type process struct{}
 
-// Start fails here.
+// Start returns an error on this system.
 func Start(Options) (*Server, error) { return nil, ErrMissing }
 
-// Stop does nothing here.
+// Stop does nothing on this system.
 func (s *Server) Stop() error { return nil }
 
-// Kill fails here.
+// Kill returns an error on this system.
 func (s *Server) Kill() error { return ErrMissing }
 
-// Restart fails here.
+// Restart returns an error on this system.
 func (s *Server) Restart() error { return ErrMissing }
 
-// Standby fails here.
+// Standby returns an error on this system.
 func (s *Server) Standby() (*Server, error) { return nil, ErrMissing }
 
-// Promote fails here.
+// Promote returns an error on this system.
 func (s *Server) Promote() error { return ErrMissing }
 
-// Ended is nil here.
+// Ended returns nil on this system.
 func (s *Server) Ended() <-chan struct{} { return nil }
 
-// Log is empty here.
+// Log returns "" on this system.
 func (s *Server) Log() string { return "" }
 
-// Run fails here.
+// Run fails the test on this system.
 func (s *Server) Run(t TB, program string, args ...string) { t.Fatal(ErrMissing) }
 
-// WriteFile fails here.
+// WriteFile returns an error on this system.
 func (s *Server) WriteFile(name, text string) (path string, err error) { return "", ErrMissing }

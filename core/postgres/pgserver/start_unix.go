@@ -23,27 +23,27 @@ import (
 
 const supported = true
 
-// startTimeout is how long a server may take to accept connections or to stop.
+// startTimeout limits the time until a server accepts connections or has stopped.
 const startTimeout = 2 * time.Minute
 
-// process is the postmaster.
+// process is the postmaster process.
 type process struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed once it was waited for
+	ended chan struct{} // closed after the process was waited for
 
 	mu  sync.Mutex
 	log []string // the last lines
 }
 
-// home is the folder of all servers of this process.
+// home is the parent directory of all servers of this process.
 type home struct {
 	dir, bin string
-	cred     *syscall.Credential // nil: this process's own user
+	cred     *syscall.Credential // nil means the user of this process
 	servers  int
-	alive    io.Closer // open as long as this process lives: it must stay in use
+	alive    io.Closer // open for the life of this process; it must stay referenced
 }
 
-// prepare makes the folder and a template of the data once in a process.
+// prepare creates the directory and a template of the data, once per process.
 var prepare = sync.OnceValues(func() (h *home, err error) {
 	h = &home{}
 	if h.bin, err = programs(); err != nil {
@@ -71,7 +71,7 @@ var starting sync.Mutex // guards home.servers
 
 func (h *home) template() string { return filepath.Join(h.dir, "template") }
 
-// unprivileged is the user that servers run as where this process is root's.
+// unprivileged returns the user for the servers if this process runs as root.
 func unprivileged() (*syscall.Credential, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -88,8 +88,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
 
-// watch starts a process that waits for the end of this one, however it comes, and then
-// ends the servers whose data lie in the folder, and removes it.
+// watch starts a process that waits for the end of this one, for any reason. It then ends the
+// servers whose data is in the directory, and removes the directory.
 func (h *home) watch() error {
 	const script = `cat >/dev/null
 for f in "$0"/*/data/postmaster.pid; do [ -f "$f" ] && kill -QUIT "$(head -n 1 "$f")" 2>/dev/null; done
@@ -106,7 +106,7 @@ rm -rf "$0"`
 	return cmd.Start()
 }
 
-// command is one of PostgreSQL's programs, run as the user of the servers.
+// command returns a command that runs one of PostgreSQL's programs as the user of the servers.
 func (h *home) command(name string, args ...string) *exec.Cmd {
 	if !strings.Contains(name, "/") {
 		name = filepath.Join(h.bin, name)
@@ -141,7 +141,7 @@ func Start(opts Options) (*Server, error) {
 	return s, s.configure(h)
 }
 
-// server makes the folder of one.
+// server creates the directory of a server.
 func (h *home) server(opts Options) (*Server, error) {
 	starting.Lock()
 	h.servers++
@@ -153,7 +153,7 @@ func (h *home) server(opts Options) (*Server, error) {
 	return s, h.own(s.dir)
 }
 
-// own gives a file to the user of the servers.
+// own makes the user of the servers the owner of a file.
 func (h *home) own(path string) error {
 	if h.cred == nil {
 		return nil
@@ -163,7 +163,7 @@ func (h *home) own(path string) error {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// configure writes the further files and starts the server.
+// configure writes the additional files and starts the server.
 func (s *Server) configure(h *home) error {
 	files := map[string][]byte{}
 	for name, text := range s.opts.Files {
@@ -194,8 +194,8 @@ func (s *Server) configure(h *home) error {
 	return s.Restart()
 }
 
-// Restart starts the server again after [Server.Stop] or [Server.Kill], and returns when
-// it accepts connections.
+// Restart starts the server again after [Server.Stop] or [Server.Kill], and returns when it accepts
+// connections.
 func (s *Server) Restart() error {
 	h, err := prepare()
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *Server) Restart() error {
 	ready := make(chan struct{})
 	go p.read(r, ready)
 	go func() {
-		_ = cmd.Wait() // a server that is ended by a signal is no error
+		_ = cmd.Wait() // it is not an error if a signal ended the server
 		close(p.ended)
 	}()
 	select {
@@ -240,7 +240,7 @@ func (s *Server) Restart() error {
 	return errors.Join(fmt.Errorf("the server in %s does not start:\n%s", s.dir, p.lines()), s.Kill())
 }
 
-// read keeps the last lines of the log, and closes ready once connections are accepted.
+// read keeps the last lines of the log, and closes ready when connections are accepted.
 func (p *process) read(r *os.File, ready chan struct{}) {
 	defer r.Close()
 	told := false
@@ -263,17 +263,17 @@ func (p *process) lines() string {
 	return strings.Join(p.log, "\n")
 }
 
-// Ended is closed when the server has ended, for whatever reason.
+// Ended returns a channel that is closed when the server has ended, for any reason.
 func (s *Server) Ended() <-chan struct{} { return s.proc.ended }
 
 // Log returns the last lines that the server wrote.
 func (s *Server) Log() string { return s.proc.lines() }
 
-// Stop ends the server as an administrator does who does not wait for its clients. The
-// data stay until the process ends. A server that has ended already is no error.
+// Stop stops the server without waiting for its clients ("fast shutdown"). The data is kept until
+// the process ends. If the server has already ended, Stop returns nil.
 func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
 
-// end sends a signal to the postmaster and waits for its end.
+// end sends a signal to the postmaster and waits for it to end.
 func (s *Server) end(signal syscall.Signal) error {
 	p := s.proc
 	select {
@@ -292,8 +292,8 @@ func (s *Server) end(signal syscall.Signal) error {
 	}
 }
 
-// Kill ends all processes of the server at once by SIGKILL, as a crash of the server does.
-// Where /proc is missing, only the postmaster is killed and its children end soon after.
+// Kill kills all processes of the server with SIGKILL, like a crash of the server. Without /proc it
+// kills only the postmaster; its children end soon after.
 func (s *Server) Kill() error {
 	p := s.proc
 	select {
@@ -302,7 +302,7 @@ func (s *Server) Kill() error {
 	default:
 	}
 	pid := p.cmd.Process.Pid
-	// Stopped first, so that it starts no child between the look and the kill.
+	// Stop the postmaster first, so that it starts no child after they are listed.
 	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
 	killed := children(pid)
 	for _, child := range killed {
@@ -310,12 +310,12 @@ func (s *Server) Kill() error {
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.ended
-	// The next server refuses to start as long as one of them has the shared memory: on a busy
-	// machine that takes a while.
+	// The next server does not start while one of them still has the shared memory, which can take
+	// a while on a busy machine.
 	for began := time.Now(); slices.ContainsFunc(killed, alive) && time.Since(began) < startTimeout; {
 		time.Sleep(time.Millisecond)
 	}
-	// Nobody runs on these data any more.
+	// No process uses the data any more.
 	err := os.Remove(filepath.Join(s.data(), "postmaster.pid"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -323,7 +323,7 @@ func (s *Server) Kill() error {
 	return err
 }
 
-// alive reports whether a process has not ended. One that nobody has waited for yet has.
+// alive reports whether a process has not ended. A zombie counts as ended.
 func alive(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -333,15 +333,15 @@ func alive(pid int) bool {
 	return len(fields) > 0 && string(fields[0]) != "Z" && string(fields[0]) != "X"
 }
 
-// children are the processes that a process has started.
+// children returns the processes that a process has started.
 func children(parent int) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended
+			continue // it has ended meanwhile
 		}
-		// pid (name) state ppid: the name may hold anything.
+		// The format is "pid (name) state ppid". The name may contain anything.
 		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
@@ -368,7 +368,7 @@ func (s *Server) Standby() (*Server, error) {
 	return t, t.configure(h)
 }
 
-// Promote makes a standby a primary and returns when it is one.
+// Promote turns a standby into a primary, and returns when that is done.
 func (s *Server) Promote() error {
 	h, err := prepare()
 	if err != nil {
@@ -377,8 +377,8 @@ func (s *Server) Promote() error {
 	return h.run("pg_ctl", "promote", "-D", s.data(), "-w")
 }
 
-// Run starts another program as the user of the servers, in their folder: PgBouncer, as it
-// does not run as root. It is ended when the test ends.
+// Run starts another program, such as PgBouncer, as the user of the servers, in their directory.
+// Like PostgreSQL, PgBouncer does not run as root. The program is killed when the test ends.
 func (s *Server) Run(t TB, program string, args ...string) {
 	t.Helper()
 	h, err := prepare()
@@ -395,7 +395,7 @@ func (s *Server) Run(t TB, program string, args ...string) {
 	})
 }
 
-// WriteFile writes a file next to the server's socket, for the user of the servers.
+// WriteFile writes a file next to the server's socket, owned by the user of the servers.
 func (s *Server) WriteFile(name, text string) (path string, err error) {
 	h, err := prepare()
 	if err != nil {
