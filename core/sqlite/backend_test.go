@@ -88,7 +88,7 @@ func TestSettingThatIsNotTakenIsRefused(t *testing.T) {
 	}
 	for i, s := range c.Settings {
 		if s.Name == "synchronous" {
-			c.Settings[i].Set = "OFF" // the mutant: durability silently switched off
+			c.Settings[i].Set = "OFF" // the mutant silently turns durability off
 		}
 	}
 	if _, err := c.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), `synchronous is "0" where "2" is needed`) {
@@ -150,8 +150,8 @@ func TestVersionBelowNoneIsRefused(t *testing.T) {
 	}
 }
 
-// The end of a run that has as many records as it can hold has no place for a scope: the
-// next place is that of another run's start.
+// A run with the maximum number of records has no key for the scope of its end: the next key would
+// be the start of another run.
 func TestEndDoesNotLeaveItsRun(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	var lease core.Lease
@@ -193,12 +193,12 @@ func TestDamagedRecordIsNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := b.Load(t.Context(), core.RunKey{Run: "r"}); !errors.Is(err, core.ErrCorrupt) {
-			t.Errorf("%s was changed behind the backend's back, and the load gave %v", column, err)
+			t.Errorf("%s was changed outside of the backend, and Load returned %v", column, err)
 		}
 	}
 }
 
-// BenchmarkSave is one step record of 1 KB, alone on the writer.
+// BenchmarkSave saves one step record of 1 KB at a time, with no other saves.
 func BenchmarkSave(b *testing.B) {
 	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b.Run(string(d), func(b *testing.B) {

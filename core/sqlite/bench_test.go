@@ -17,18 +17,18 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// The benchmarks here compare arms within one process. An iteration is a round: every
-// arm once, in a random order of a fixed seed, timed by itself. What is reported is the
-// median over the rounds of the ratio of two arms, with its interval: neighbours in
-// time meet the same noise, so the ratio holds where absolute times do not.
+// These benchmarks compare arms within one process. An iteration is a round, in which every arm is
+// timed once, in a random order with a fixed seed. The reported value is the median over the rounds
+// of the ratio of two arms, with its interval. Arms of one round see about the same noise, so the
+// ratio is stable even if absolute times are not.
 //
 //	go test -run '^$' -bench Ratio -benchtime 300x ./core/sqlite
 
-// median of v and its 95% interval, free of any assumption on the distribution: from
-// the k-th smallest to the k-th largest value, with the largest k for which a fair coin
-// falls heads fewer than k times in n with a probability of at most 2.5% (David and
-// Nagaraja, Order Statistics, section 7.1). Below 6 values there is none: 0 to
-// infinity. Rounds are taken for independent; ties only widen the interval.
+// median returns the median of v and its 95% interval, without an assumption about the
+// distribution: from the k-th smallest to the k-th largest value, with the largest k for which a
+// fair coin falls heads fewer than k times in n with a probability of at most 2.5% (David and
+// Nagaraja, Order Statistics, section 7.1). With fewer than 6 values there is no such k, and the
+// interval is from 0 to infinity. Rounds must be independent. Ties only make the interval wider.
 func median(v []float64) (mid, low, high float64) {
 	s := slices.Sorted(slices.Values(v))
 	n := len(s)
@@ -50,13 +50,13 @@ func median(v []float64) (mid, low, high float64) {
 	return mid, s[k-1], s[n-k]
 }
 
-// Ranks from the table in Hollander and Wolfe, Nonparametric Statistical Methods, and
-// by hand: P(Bin(6, 1/2) = 0) = 1/64, P(Bin(5, 1/2) = 0) = 1/32.
+// The ranks are from the table in Hollander and Wolfe, Nonparametric Statistical Methods, or
+// computed by hand: P(Bin(6, 1/2) = 0) = 1/64, P(Bin(5, 1/2) = 0) = 1/32.
 func TestMedianInterval(t *testing.T) {
 	for n, rank := range map[int]int{5: 0, 6: 1, 8: 1, 9: 2, 10: 2, 20: 6, 50: 18, 100: 40, 1000: 469} {
 		v := make([]float64, n)
 		for i := range v {
-			v[(i*7)%n] = float64(i + 1) // 7 divides none of them: a shuffle
+			v[(i*7)%n] = float64(i + 1) // a permutation, because no n is divisible by 7
 		}
 		mid, low, high := median(v)
 		wantLow, wantHigh := float64(rank), float64(n+1-rank)
@@ -69,9 +69,9 @@ func TestMedianInterval(t *testing.T) {
 	}
 }
 
-// inTurns runs rounds of arms that time themselves, and returns the seconds of each arm
-// by round. Every so many rounds it opens the arms anew, so that all of them have
-// databases of the same age.
+// inTurns runs rounds of arms that time themselves, and returns the seconds of each arm by round.
+// After a fixed number of rounds it reopens the arms with new databases, so that all databases have
+// the same age.
 func inTurns(b *testing.B, rounds int, open func(session int) (arms []func(round int) time.Duration, done func())) [][]float64 {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var took [][]float64
@@ -102,16 +102,16 @@ func reportRatio(b *testing.B, over, under []float64) {
 	b.ReportMetric(low, "ratio_lo")
 	b.ReportMetric(high, "ratio_hi")
 	b.ReportMetric(float64(len(ratios)), "rounds")
-	b.ReportMetric(0, "ns/op") // of a round: says nothing
+	b.ReportMetric(0, "ns/op") // hides the time of a round, which means nothing
 }
 
-// reportMedian reports the median of an arm's seconds, times scale.
+// reportMedian reports the median of the seconds of an arm, multiplied by scale.
 func reportMedian(b *testing.B, seconds []float64, scale float64, unit string) {
 	mid, _, _ := median(seconds)
 	b.ReportMetric(mid*scale, unit)
 }
 
-// note is a scope of 1 KB that every step changes.
+// note is a scope of 1 KB that changes in every step.
 type note struct {
 	Text string
 	N    int
@@ -144,9 +144,10 @@ func must(b *testing.B, err error) {
 	}
 }
 
-// BenchmarkGroupRatio is how many times as many runs of 3 steps a second are made at
-// power where saves share transactions, over a transaction for each; and how long a
-// save takes there. Goals at 64 runs at once: 10 times, a p99 below 10 times the p50.
+// BenchmarkGroupRatio compares runs of 3 steps at durability power: the rate when saves share
+// transactions, divided by the rate with a transaction for each save. It also reports how long a
+// save takes in the first case. The goals for 64 concurrent runs are a ratio of 10 and a p99 below
+// 10 times the p50.
 func BenchmarkGroupRatio(b *testing.B) {
 	for _, at := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("at-once=%d", at), func(b *testing.B) { groupRatio(b, at) })
@@ -156,12 +157,12 @@ func BenchmarkGroupRatio(b *testing.B) {
 func groupRatio(b *testing.B, at int) {
 	const (
 		rounds = 10 // with the same two databases
-		each   = 8  // runs of a worker at a time: fewer would measure how a slot starts and ends
+		each   = 8  // runs of each worker per slot; with fewer the start and end of a slot would dominate
 	)
 	p, scope := benchPipeline(b, 3)
 	keys := benchKeys((1 + rounds) * at * each)
 	dir := b.TempDir()
-	var latencies []time.Duration // of the saves in the grouped arm
+	var latencies []time.Duration // of the saves in the arm with shared transactions
 	slot := func(back *Backend, n int) time.Duration {
 		watches := make([]stopwatch, at)
 		errs := make([]error, at*each)
@@ -193,12 +194,12 @@ func groupRatio(b *testing.B, at int) {
 			must(b, err)
 			back.maxBatch = batch
 			opened = append(opened, back)
-			slot(back, 0) // warm
+			slot(back, 0) // warm-up
 			arms = append(arms, func(round int) time.Duration { return slot(back, 1+round) })
 		}
 		return arms, func() { must(b, errors.Join(opened[0].Close(), opened[1].Close())) }
 	})
-	reportRatio(b, took[1], took[0]) // of times: the inverse of that of rates
+	reportRatio(b, took[1], took[0]) // a ratio of times is the inverse of a ratio of rates
 	for i, name := range []string{"grouped-runs/s", "single-runs/s"} {
 		mid, _, _ := median(took[i])
 		b.ReportMetric(float64(at*each)/mid, name)
@@ -208,7 +209,7 @@ func groupRatio(b *testing.B, at int) {
 	b.ReportMetric(float64(latencies[len(latencies)*99/100].Nanoseconds())/1e3, "p99-us/save")
 }
 
-// stopwatch times saves.
+// stopwatch measures the duration of saves.
 type stopwatch struct {
 	core.Backend
 	mu   sync.Mutex

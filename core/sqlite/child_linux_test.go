@@ -21,7 +21,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// The tests here start themselves again in a child process, which finds these set.
+// These tests run themselves again in a child process, which has these variables set.
 const (
 	childPath = "FLUJO_SQLITE_CHILD_PATH"
 	childMode = "FLUJO_SQLITE_CHILD_MODE"
@@ -44,7 +44,7 @@ func startChild(t *testing.T, name, path, mode string) *child {
 	c := &child{t: t, cmd: exec.Command(exe, "-test.run=^"+name+"$", "-test.count=1")}
 	c.cmd.Env = append(os.Environ(), childPath+"="+path, childMode+"="+mode)
 	if _, ok := os.LookupEnv("GORACE"); !ok {
-		c.cmd.Env = append(c.cmd.Env, "GORACE=atexit_sleep_ms=0") // or it waits for a second at its end
+		c.cmd.Env = append(c.cmd.Env, "GORACE=atexit_sleep_ms=0") // otherwise the child waits for a second before it exits
 	}
 	c.cmd.Stderr = os.Stderr
 	out, errOut := c.cmd.StdoutPipe()
@@ -57,11 +57,11 @@ func startChild(t *testing.T, name, path, mode string) *child {
 	return c
 }
 
-// says reads a line.
+// says reads a line that the child has printed.
 func (c *child) says() string {
 	line, err := c.out.ReadString('\n')
 	if err != nil {
-		c.t.Fatalf("the child said %q and ended: %v", line, err)
+		c.t.Fatalf("the child printed %q and ended: %v", line, err)
 	}
 	return line[:len(line)-1]
 }
@@ -74,15 +74,15 @@ func (c *child) goOn() {
 
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait() // "signal: killed" is what is wanted
+	_ = c.cmd.Wait() // the expected error is "signal: killed"
 }
 
-// pause of the child until the parent says go on.
+// pause makes the child wait until the parent calls goOn.
 func pause() { _, _ = bufio.NewReader(os.Stdin).ReadString('\n') }
 
-// A process with an open database opens and closes its file, as a hash or a backup
-// would. It must still hold its lock then: without it another process may take itself
-// for the only one. It goes on to save and is killed with kill -9, with its log extended.
+// A process with an open database opens and closes the same file, as a backup program would. It
+// must still hold its lock afterwards, because otherwise another process may assume that it is the
+// only user. The child then continues to save and is killed with kill -9 while its log is extended.
 func TestLockOutlivesAnotherDescriptor(t *testing.T) {
 	const before, all = 1, 6
 	if path := os.Getenv(childPath); path != "" {
@@ -94,12 +94,12 @@ func TestLockOutlivesAnotherDescriptor(t *testing.T) {
 		held bool
 	}{
 		{"ofd", true},
-		{"posix", false}, // the control
+		{"posix", false}, // control
 	} {
 		path := filepath.Join(t.TempDir(), "r.db")
 		c := startChild(t, t.Name(), path, tc.mode)
 		if said := c.says(); said != "ready "+tc.mode {
-			t.Fatalf("the child said %q, want %q", said, "ready "+tc.mode)
+			t.Fatalf("the child printed %q, want %q", said, "ready "+tc.mode)
 		}
 		if held := isLocked(t, path); held != tc.held {
 			t.Errorf("%s: the database is locked after its file was closed elsewhere: %v, want %v", tc.mode, held, tc.held)
@@ -107,7 +107,7 @@ func TestLockOutlivesAnotherDescriptor(t *testing.T) {
 		lookAndLeave(t, path)
 		c.goOn()
 		if said := c.says(); said != "saved" {
-			t.Errorf("the child said %q", said)
+			t.Errorf("the child printed %q", said)
 		}
 		if tc.held {
 			if n := logSize(t, path); n != walBytes {
@@ -116,12 +116,12 @@ func TestLockOutlivesAnotherDescriptor(t *testing.T) {
 		}
 		c.kill()
 		if n := found(t, path); (n == all) != tc.held {
-			t.Errorf("%s: %d of %d saves are there after kill -9", tc.mode, n, all)
+			t.Errorf("%s: %d of %d saves were found after kill -9", tc.mode, n, all)
 		}
 	}
 }
 
-// isLocked says whether anybody holds the lock that SQLite's users of a database share.
+// isLocked reports whether a process holds the lock that all users of an SQLite database share.
 func isLocked(t *testing.T, path string) bool {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -138,10 +138,10 @@ func isLocked(t *testing.T, path string) bool {
 	return err != nil
 }
 
-// lookAndLeave does what a program with another SQLite does: it opens the database, and as
-// it closes it and finds nobody's lock on it, it moves the log into the file and removes
-// it. (The SQLite of this driver also looks at the locks on the shared memory first; that of
-// Python's standard library, seen to make saves vanish here, does not.)
+// lookAndLeave does what a program with another SQLite library does: it opens the database, and if
+// it finds no lock when it closes the database, it moves the log into the file and deletes the log.
+// (The SQLite of this driver also checks the locks on the shared memory first. The one of Python's
+// standard library does not, and has made saves vanish here.)
 func lookAndLeave(t *testing.T, path string) {
 	t.Helper()
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
@@ -159,16 +159,16 @@ func lookAndLeave(t *testing.T, path string) {
 	}
 }
 
-// holdDatabase is the child of [TestLockOutlivesAnotherDescriptor].
+// holdDatabase is the body of the child of [TestLockOutlivesAnotherDescriptor].
 func holdDatabase(path string, posix bool, before, all int) {
 	err := func() error {
-		if posix { // the package as it would be without the check
+		if posix { // simulates the package without the check
 			if _, err := driversqlite.OFDLocking(false); err != nil {
 				return err
 			}
 			locks.Choose = func(bool) (bool, error) { return false, nil }
 		}
-		// The first lock of the process settles the kind of them all.
+		// The first lock of the process determines the kind of all locks.
 		other, err := openOther(path)
 		if err != nil {
 			return err
@@ -200,7 +200,7 @@ func holdDatabase(path string, posix bool, before, all int) {
 	pause()
 }
 
-// openOther opens another database of this process, past this package.
+// openOther opens another database of this process without this package.
 func openOther(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", path+".other")
 	if err != nil {
@@ -210,11 +210,10 @@ func openOther(path string) (*sql.DB, error) {
 	return db, err
 }
 
-// A process that is bound to the other kind of locks gets no database, by whatever
-// function, and no file is made.
+// In a process that uses the other kind of locks, no function opens a database or creates a file.
 func TestWeakLocksAreRefused(t *testing.T) {
 	if path := os.Getenv(childPath); path != "" {
-		_, err := driversqlite.OFDLocking(false) // as a library may do that knows better
+		_, err := driversqlite.OFDLocking(false) // as some library might do
 		if err == nil {
 			_, err = openOther(path)
 		}
@@ -238,13 +237,13 @@ func TestWeakLocksAreRefused(t *testing.T) {
 	c := startChild(t, t.Name(), filepath.Join(t.TempDir(), "r.db"), "")
 	for _, what := range []string{"Open", "OpenProbed", "OpenDB", "OpenReader", "no file"} {
 		if said := c.says(); said != "true" {
-			t.Errorf("%s: the child said %q, want it refused", what, said)
+			t.Errorf("%s: the child printed %q, want an error", what, said)
 		}
 	}
 }
 
-// The system refuses to let the log grow to its full size: the database is opened and
-// saves all the same.
+// The system does not allow the log to grow to its full size. The database can still be opened and
+// used.
 func TestOpenWithoutRoomForTheLog(t *testing.T) {
 	const most, runs = walBytes / 4, 20
 	if path := os.Getenv(childPath); path != "" {
@@ -266,13 +265,13 @@ func TestOpenWithoutRoomForTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	c := startChild(t, t.Name(), path, "")
 	if said := c.says(); said != "log 0" {
-		t.Errorf("the child said %q, want an empty log", said)
+		t.Errorf("the child printed %q, want an empty log", said)
 	}
 	if said := c.says(); said != "error <nil>" {
-		t.Errorf("the child said %q", said)
+		t.Errorf("the child printed %q", said)
 	}
 	c.kill()
 	if n := found(t, path); n != runs {
-		t.Errorf("%d of %d saves are there after kill -9", n, runs)
+		t.Errorf("%d of %d saves were found after kill -9", n, runs)
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// A claim used to be committed first and its snapshot loaded then. Where that failed, the
-// caller was given an error and the run was claimed all the same.
+// In the past a claim was committed before its snapshot was loaded. If loading failed, the caller
+// got an error although the run was claimed.
 func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
-	var broken atomic.Bool // from the first sync of the log on, reading fails
+	var broken atomic.Bool // from the first sync of the log on, reads fail
 	b, armed := openArmed(t, func(op fileOp) int32 {
 		if op.op == opSync {
 			broken.Store(true)
@@ -46,8 +46,8 @@ func TestAClaimThatCannotBeReadIsNoClaim(t *testing.T) {
 	}
 }
 
-// A claim shares a transaction with something that is saved of its run: what it returns
-// must show it.
+// A claim may share a transaction with another save of the same run. Its snapshot must contain that
+// save.
 func TestAClaimSeesWhatItsTransactionSaves(t *testing.T) {
 	step := core.StepRecord{Seq: 2, Path: "s", Status: core.Completed, Started: fixed(1), Ended: fixed(2)}
 	for name, save := range map[string]func(b *Backend, l core.Lease) error{
@@ -91,7 +91,7 @@ func TestAClaimSeesWhatItsTransactionSaves(t *testing.T) {
 				t.Fatalf("%d transactions, want one of nothing and one of both", n)
 			}
 			if d := cmp.Diff(want, snap); d != "" || snap.Epoch != 2 || snap.Status != core.Running {
-				t.Errorf("the claim (+) differs from what is loaded behind it (-):\n%s", d)
+				t.Errorf("the claim (+) differs from the run loaded after it (-):\n%s", d)
 			}
 		})
 	}

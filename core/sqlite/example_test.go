@@ -11,7 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// A run is saved step by step; a finished one is answered from the file without asking the agent.
+// Each step of a run is saved. If the run has finished, Run returns the saved result and calls no
+// agent.
 func Example() {
 	dir, err := os.MkdirTemp("", "runs")
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// broken is what the system says of each operation when the disk fails, and on a write
-// when it is full.
+// broken has the error codes of each operation if the disk fails, and for writes also the code for
+// a full disk.
 var broken = map[string][]int32{
 	opOpen: {lib.SQLITE_CANTOPEN}, opDelete: {lib.SQLITE_IOERR_DELETE}, opAccess: {lib.SQLITE_IOERR_ACCESS},
 	opRead: {lib.SQLITE_IOERR_READ}, opWrite: {lib.SQLITE_IOERR_WRITE, lib.SQLITE_FULL}, opTruncate: {lib.SQLITE_IOERR_TRUNCATE},
@@ -26,13 +26,13 @@ var broken = map[string][]int32{
 	opShmMap: {lib.SQLITE_IOERR_SHMMAP}, opShmLock: {lib.SQLITE_IOERR_SHMLOCK},
 }
 
-// fault fails one operation of a database, or all from that one on.
+// fault makes one operation on a database fail, or all operations from that one on.
 type fault struct {
-	at     int64 // number of the operation, from 1; 0: none
-	which  int   // of the codes of broken
-	sticky bool  // until it is mended
+	at     int64 // number of the operation, from 1; 0 means none
+	which  int   // index of the error code in broken
+	sticky bool  // operations fail until mended is set
 	seen   atomic.Int64
-	hit    atomic.Pointer[fileOp] // the first that failed
+	hit    atomic.Pointer[fileOp] // the first operation that failed
 	mended atomic.Bool
 }
 
@@ -52,7 +52,7 @@ func (f *fault) code(op string) int32 {
 	return codes[min(f.which, len(codes)-1)]
 }
 
-// tap is a [tap].
+// tap implements [tap].
 func (f *fault) tap(op fileOp) int32 {
 	n := f.seen.Add(1)
 	if f.mended.Load() || n != f.at && !(f.sticky && n > f.at && f.at > 0) {
@@ -62,18 +62,17 @@ func (f *fault) tap(op fileOp) int32 {
 	return f.code(op.op)
 }
 
-// suffered is what came of one fault.
+// suffered is the result of one fault.
 type suffered struct {
 	refused  int // calls that returned an error
 	absorbed bool
-	late     bool // a save that returned an error is found behind kill -9, whole
+	late     bool // a save that returned an error was found complete after kill -9
 	text     string
 }
 
-// suffer lets two runs go to their end with a fault on the way, and returns what is
-// wrong: an acknowledged save that is lost, one that was refused and made all the same,
-// damage, or a database that does not work when the fault is gone. With hide refusals
-// are taken for acknowledgements.
+// suffer drives two runs to their end with a fault on the way. It returns an error if an
+// acknowledged save is lost, a refused save was made, data is damaged, or the database does not
+// work after the fault is gone. If hide is set, refusals are treated as acknowledgements.
 func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered, err error) {
 	path := filepath.Join(dir, "r.db")
 	if err := made(ctx, path); err != nil {
@@ -111,7 +110,7 @@ func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered,
 		if err == nil {
 			n, err := p.sagas[i].found(b)
 			if err != nil {
-				refuse(err) // loading is no save
+				refuse(err) // a failed load is not a failed save
 				if !f.sticky {
 					f.mended.Store(true)
 				}
@@ -130,7 +129,7 @@ func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered,
 		}
 		late, err := p.killed(ctx, path)
 		if err != nil {
-			return fail(fmt.Errorf("behind kill -9: %w", err))
+			return fail(fmt.Errorf("after kill -9: %w", err))
 		}
 		out.late = out.late || late
 		if failures == 3 || !f.sticky {
@@ -156,7 +155,7 @@ func suffer(ctx context.Context, dir string, f *fault, hide bool) (out suffered,
 	return fail(p.exactly(b))
 }
 
-// exactly demands that what is saved is what was acknowledged, no less and no more.
+// exactly checks that exactly the acknowledged saves are saved.
 func (p *troupe) exactly(b *Backend) error {
 	for i, s := range p.sagas {
 		n, err := s.found(b)
@@ -164,14 +163,14 @@ func (p *troupe) exactly(b *Backend) error {
 			return err
 		}
 		if n != p.done[i] {
-			return fmt.Errorf("%d saves of %s are there, %d were acknowledged", n, s.key, p.done[i])
+			return fmt.Errorf("%d saves of %s were found, %d were acknowledged", n, s.key, p.done[i])
 		}
 	}
 	return nil
 }
 
-// killed looks at the files as kill -9 would leave them now. A save that was refused
-// may be there, whole, since the log was written.
+// killed checks the files as kill -9 would leave them now. A refused save may be found if it is
+// complete, because the log may have been written.
 func (p *troupe) killed(ctx context.Context, path string) (more bool, err error) {
 	look := &troupe{sagas: p.sagas, done: slices.Clone(p.done), leases: slices.Clone(p.leases)}
 	if err := look.meetAt(ctx, path); err != nil {
@@ -179,14 +178,14 @@ func (p *troupe) killed(ctx context.Context, path string) (more bool, err error)
 	}
 	for i := range p.sagas {
 		if look.done[i] < p.done[i] {
-			return false, fmt.Errorf("%d of %d acknowledged saves are there", look.done[i], p.done[i])
+			return false, fmt.Errorf("%d of %d acknowledged saves were found", look.done[i], p.done[i])
 		}
 		more = more || look.done[i] > p.done[i]
 	}
 	return more, nil
 }
 
-// Every operation on the files fails, once, and from there on until it is mended.
+// Every operation on the files fails, either once or from then on until the fault is mended.
 func TestFaultsOfTheDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -205,14 +204,14 @@ func TestFaultsOfTheDisk(t *testing.T) {
 	n := min(trials(80), len(all))
 	chance(0).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	refused, absorbed, late, texts := 0, 0, 0, map[string]int{}
-	var mu sync.Mutex // guards what is counted
+	var mu sync.Mutex // guards the counters
 	several(n, func(i int) {
 		f, dir := all[i], filepath.Join(dir, fmt.Sprint(i))
 		out, err := suffered{}, os.Mkdir(dir, 0o755)
 		if err == nil {
 			out, err = suffer(t.Context(), dir, f, false)
 		}
-		if err := errors.Join(err, os.RemoveAll(dir)); err != nil { // the folder of the test would be large
+		if err := errors.Join(err, os.RemoveAll(dir)); err != nil { // otherwise the directory of the test would grow large
 			t.Errorf("%v: %v\n%s", f, err, repeat(t, n))
 		}
 		mu.Lock()
@@ -228,7 +227,7 @@ func TestFaultsOfTheDisk(t *testing.T) {
 			late++
 		}
 	})
-	t.Logf("%d of %d faults: %d were told to the caller, %d did not matter; %d times a refused save is found, whole, behind kill -9\n%s", n, len(all), refused, absorbed, late, repeat(t, n))
+	t.Logf("%d of %d faults: %d were reported to the caller, %d had no effect; in %d cases a refused save was found complete after kill -9\n%s", n, len(all), refused, absorbed, late, repeat(t, n))
 	for _, text := range slices.Sorted(maps.Keys(texts)) {
 		t.Logf("%3d times %q", texts[text], text)
 	}

@@ -14,29 +14,29 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// sector is the most that a disk writes whole, in bytes.
+// sector is the number of bytes that a disk writes atomically.
 const sector = 512
 
-// film is all that was done to the files of a database, in order, with what was
-// acknowledged meanwhile.
+// film holds all operations on the files of a database in order, with the saves that were
+// acknowledged in between.
 type film struct {
 	path   string
 	mu     sync.Mutex
-	base   map[string][]byte // on the disk at the beginning, by the end of the name
-	begun  []int             // saves that were there then, by run
+	base   map[string][]byte // contents on the disk at the beginning, by suffix of the name
+	begun  []int             // number of saves at the beginning, by run
 	events []event
-	size   int64 // of the log, as far as it was seen
+	size   int64 // size of the log as far as it was observed
 }
 
-// event is one operation on a file, or an acknowledged save.
+// event is an operation on a file or an acknowledged save.
 type event struct {
 	fileOp
-	ack int // number of the run, where op is acked
+	ack int // number of the run if op is acked
 }
 
 const acked = "acked"
 
-// newFilm begins with the files as they are, all of them synced.
+// newFilm starts with the current files, all of them synced.
 func newFilm(path string, begun []int) (*film, error) {
 	f := &film{path: path, begun: slices.Clone(begun), base: map[string][]byte{}}
 	for _, end := range []string{"", "-wal"} {
@@ -50,14 +50,14 @@ func newFilm(path string, begun []int) (*film, error) {
 	return f, nil
 }
 
-// tap records. It is a [tap].
+// tap records an operation. It implements [tap].
 func (f *film) tap(op fileOp) int32 {
 	switch op.op {
 	case opWrite, opTruncate, opSync, opDelete:
 	default:
 		return lib.SQLITE_OK
 	}
-	if op.end == "-shm" { // made anew by whoever opens the database first
+	if op.end == "-shm" { // recreated by the first process that opens the database
 		return lib.SQLITE_OK
 	}
 	f.mu.Lock()
@@ -78,7 +78,7 @@ func (f *film) tap(op fileOp) int32 {
 	return lib.SQLITE_OK
 }
 
-// extended notices what [pad] does: it goes by no VFS.
+// extended records the work of [pad], which does not use the VFS.
 func (f *film) extended() {
 	fi, err := os.Stat(f.path + "-wal")
 	if err != nil || fi.Size() <= f.size {
@@ -99,7 +99,7 @@ func (f *film) acknowledged(run int) {
 	f.events = append(f.events, event{fileOp: fileOp{op: acked}, ack: run})
 }
 
-// saves is how many were acknowledged.
+// saves returns the number of acknowledged saves.
 func (f *film) saves() (n int) {
 	for _, e := range f.events {
 		if e.op == acked {
@@ -109,14 +109,14 @@ func (f *film) saves() (n int) {
 	return n
 }
 
-// disk is one file on the disk, with what has not been synced into it.
+// disk is one file on the disk with the writes that have not been synced.
 type disk struct {
 	content []byte
 	gone    bool
 	pending []event
 }
 
-// sync makes all that is pending durable.
+// sync makes all pending writes durable.
 func (d *disk) sync() {
 	for _, e := range d.pending {
 		d.apply(e)
@@ -151,15 +151,15 @@ func (d *disk) write(at int64, data []byte) {
 	copy(d.content[at:], data)
 }
 
-// fate is what becomes of the writes that were not synced.
+// fate says what happens to writes that were not synced.
 type fate int
 
 const (
-	allKept    fate = iota // as kill -9 would leave them
-	allDropped             // the disk had begun with nothing
-	inOrder                // up to one of them, which is torn
-	anyOrder               // each kept, dropped or torn
-	garbled                // likewise, and what is torn has sectors of neither before nor after
+	allKept    fate = iota // as after kill -9
+	allDropped             // the disk had not started to write
+	inOrder                // all before one write, which is torn
+	anyOrder               // each write is kept, dropped or torn
+	garbled                // the same, and torn writes contain sectors with neither old nor new data
 	fates
 )
 
@@ -167,7 +167,7 @@ func (f fate) String() string {
 	return [fates]string{"all unsynced writes kept", "all dropped", "kept up to one that is torn", "each kept, dropped or torn", "each kept, dropped or torn with rubbish"}[f]
 }
 
-// developed is the file behind a loss of power.
+// developed returns the file after a loss of power.
 func (d *disk) developed(f fate, rng *rand.Rand) *disk {
 	to := &disk{content: bytes.Clone(d.content), gone: d.gone}
 	last := 0
@@ -185,10 +185,10 @@ func (d *disk) developed(f fate, rng *rand.Rand) *disk {
 	return to
 }
 
-// tear writes some sectors of a write, and rubbish in place of others.
+// tear writes some sectors of a write, and possibly garbage to others.
 func (d *disk) tear(e event, garble bool, rng *rand.Rand) {
 	if e.op != opWrite {
-		return // the size of a file is not torn
+		return // other operations are not torn
 	}
 	for at := e.at; at < e.at+int64(len(e.data)); {
 		end := min((at/sector+1)*sector, e.at+int64(len(e.data)))
@@ -207,7 +207,7 @@ func (d *disk) tear(e event, garble bool, rng *rand.Rand) {
 	}
 }
 
-// put writes the file, its zeros at the end as a hole.
+// put writes the file, with a hole for the zeros at its end.
 func (d *disk) put(path string) error {
 	if d.gone {
 		return nil
@@ -220,11 +220,11 @@ func (d *disk) put(path string) error {
 	return errors.Join(err, f.Truncate(int64(len(d.content))), f.Close())
 }
 
-// images shows what the power may leave behind when it is lost at n moments of the
-// film: it writes the files to path and calls look, with the saves that had been
-// acknowledged by then. How it came about is for messages.
+// images simulates a loss of power at n moments of the film: it writes the resulting files to path
+// and calls look with the number of saves that had been acknowledged, by run. how describes the
+// loss for messages.
 func (f *film) images(n int, rng *rand.Rand, path string, look func(path, how string, acked []int) error) error {
-	var moments []int // before these events
+	var moments []int // indexes of the events before which power is lost
 	for i, e := range f.events {
 		if e.op != acked {
 			moments = append(moments, i)

@@ -17,14 +17,14 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// A run of the fleet: two items of two steps each, at once, and a step behind them.
+// A run of the fleet has two concurrent items of two steps each, and a step after them.
 const (
 	fleetRuns  = 30
 	fleetCalls = fleetRuns * (2*2 + 1)
 )
 
-// fleetPlan is a pipeline whose agents write each call to the file calls. From the call
-// number stuck on they do not return; 0 is never.
+// fleetPlan returns a pipeline whose agents write each call to the file calls. From call number
+// stuck on they do not return; 0 means never.
 func fleetPlan(calls *os.File, stuck int64) (*core.Pipeline[note], error) {
 	var n atomic.Int64
 	agent := core.Func[int, int](func(_ context.Context, r core.Request[int]) (int, error) {
@@ -49,8 +49,8 @@ func fleetPlan(calls *os.File, stuck int64) (*core.Pipeline[note], error) {
 		step("last"))
 }
 
-// fleetWorker is the child of [TestProcessesShareRuns]: it executes what nobody executes.
-// mode is its lease and the call that it gets stuck in.
+// fleetWorker is the body of the child of [TestProcessesShareRuns]. It executes runs that no
+// process executes. mode holds its lease and the call in which it gets stuck.
 func fleetWorker(path, mode string) error {
 	lease, stuck, _ := strings.Cut(mode, " ")
 	n, err := strconv.ParseInt(stuck, 10, 64)
@@ -76,7 +76,7 @@ func fleetWorker(path, mode string) error {
 		return err
 	}
 	go func() {
-		pause() // until the parent has seen the end of all runs, or is gone
+		pause() // until the parent has seen the end of all runs, or has ended
 		stop()
 	}()
 	err = core.ResumeAll(ctx, core.NewEngine(core.WithBackend(b), core.WithLease(term)), p, func(key core.RunKey, _ core.Result[note], err error) {
@@ -90,9 +90,9 @@ func fleetWorker(path, mode string) error {
 	return errors.Join(b.Close(), calls.Close())
 }
 
-// Processes on one file share the runs that were begun there: while all of them are
-// alive each call is made once. When one is killed the others take its runs up, and
-// only what was under way is called again.
+// Processes that use one file share the runs that were started there. If none is killed, each call
+// is made once. If one is killed, the others continue its runs, and only the calls that were
+// running are repeated.
 func TestProcessesShareRuns(t *testing.T) {
 	if path := os.Getenv(childPath); path != "" {
 		if err := fleetWorker(path, os.Getenv(childMode)); err != nil {
@@ -120,14 +120,15 @@ func TestProcessesShareRuns(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// A short lease is only for the runs of the dead: a process that is alive may lose a run by it too.
+			// Only the test with a killed process uses a short lease, because a slow process can
+			// lose runs by it.
 			lease := "30s"
 			if kills {
 				lease = "2s"
 			}
 			if kills {
 				doomed := startChild(t, "TestProcessesShareRuns", path, lease+" 40")
-				doomed.says() // it has some runs to the end and some in the middle
+				doomed.says() // it has completed some runs and is in the middle of others
 				doomed.kill()
 			}
 			workers := []*child{startChild(t, "TestProcessesShareRuns", path, lease+" 0"), startChild(t, "TestProcessesShareRuns", path, lease+" 0")}

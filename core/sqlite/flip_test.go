@@ -17,17 +17,17 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// flipped is what came of one bit.
+// flipped is the effect of one flipped bit.
 type flipped int
 
 const (
-	harmless flipped = iota // it means nothing, or nothing that is loaded
-	noticed                 // whoever opens the database or loads the run is told
-	checked                 // integrity_check tells, nobody else does
-	missed                  // a run is another than it was, or not there, and nothing tells
+	harmless flipped = iota // the bit has no meaning, or is in data that is not loaded
+	noticed                 // opening the database or loading the run fails
+	checked                 // only integrity_check finds it
+	missed                  // a run differs or is missing, without an error
 )
 
-// turn turns one bit of the file around.
+// turn flips one bit of the file.
 func turn(path string, bit int64) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -41,14 +41,14 @@ func turn(path string, bit int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// afterFlip loads all runs of a damaged database. It also says whether somebody would
-// have been deceived who looks at no checksums.
+// afterFlip loads all runs of a damaged database. It also reports whether a reader that does not
+// verify checksums would have read wrong data.
 func afterFlip(ctx context.Context, path string, want []core.Snapshot, plain string) (out flipped, deceived bool, detail string) {
 	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
 		return noticed, false, err.Error()
 	}
-	defer b.Close() // of a damaged database: it may well complain
+	defer b.Close() // an error is ignored, because the database is damaged
 	rows, err := unchecked(ctx, b)
 	deceived = err == nil && rows != plain
 	for _, snap := range want {
@@ -74,7 +74,7 @@ func afterFlip(ctx context.Context, path string, want []core.Snapshot, plain str
 	return harmless, false, ""
 }
 
-// unchecked reads what belongs to the runs without a look at checksums.
+// unchecked reads the data of the runs without verifying checksums.
 func unchecked(ctx context.Context, b *Backend) (text string, err error) {
 	err = b.readers.QueryRowContext(ctx, `SELECT
 		(SELECT group_concat(quote(path)||status||quote(output)||feedback||error||quote(state)||token) FROM steps) ||
@@ -82,8 +82,7 @@ func unchecked(ctx context.Context, b *Backend) (text string, err error) {
 	return text, err
 }
 
-// storedRuns makes a database of runs that have come differently far, and returns them
-// as they are loaded.
+// storedRuns creates a database with runs in different states and returns their snapshots.
 func storedRuns(ctx context.Context, path string) (all []core.Snapshot, err error) {
 	b, err := Open(ctx, path, sqlitedb.Process)
 	if err != nil {
@@ -109,8 +108,8 @@ func storedRuns(ctx context.Context, path string) (all []core.Snapshot, err erro
 	return all, nil
 }
 
-// One bit of the file is turned around, anywhere in it: in states, in records, in the
-// rows of runs, or in what holds them together.
+// One bit of the file is flipped, at any position: in states, records, rows of runs or the
+// structure of the database.
 func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "r.db")
@@ -155,13 +154,13 @@ func TestFlippedBits(t *testing.T) {
 		t.Errorf("the file is not as it was: %v", err)
 	}
 	if deceived == 0 {
-		t.Error("control: no bit deceives somebody who looks at no checksums")
+		t.Error("control: no bit changes what a reader without checksums sees")
 	}
-	t.Logf("%d of %d bits: %d noticed by opening and loading, %d by integrity_check alone, %d meant nothing, %d missed; without checksums %d would have been believed\n%s",
+	t.Logf("%d of %d bits: %d noticed by opening and loading, %d only by integrity_check, %d without effect, %d missed; %d would have been read as valid without checksums\n%s",
 		n, all, count[noticed], count[checked], count[harmless], count[missed], deceived, repeat(t, int(n)))
 }
 
-// The row of a run had no checksum: another status or error passed for the true one.
+// In the past the row of a run had no checksum, so that a damaged status or error was accepted.
 func TestDamagedRunIsNoticed(t *testing.T) {
 	t.Parallel()
 	for column, to := range map[string]string{
@@ -179,16 +178,16 @@ func TestDamagedRunIsNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := b.Load(t.Context(), want[1].Start.Key); !errors.Is(err, core.ErrCorrupt) {
-			t.Errorf("%s was changed behind the backend's back, and the load gave %v", column, err)
+			t.Errorf("%s was changed outside of the backend, and Load returned %v", column, err)
 		}
 		if _, _, err := b.Claim(t.Context(), want[1].Start.Key, 0); !errors.Is(err, core.ErrCorrupt) {
-			t.Errorf("%s was changed behind the backend's back, and the claim gave %v", column, err)
+			t.Errorf("%s was changed outside of the backend, and Claim returned %v", column, err)
 		}
 	}
 }
 
-// A flipped bit in the key of a run's last record made the run one record shorter, and
-// not even integrity_check told.
+// In the past a flipped bit in the key of the last record of a run removed that record, and not
+// even integrity_check found it.
 func TestLastRecordUnderAnotherKeyIsNoticed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	want, err := storedRuns(t.Context(), path)

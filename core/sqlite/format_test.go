@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// A file that holds something else keeps every byte, whatever its journal mode is.
+// A file with other contents is not changed, whatever its journal mode is.
 func TestForeignDatabaseIsRefusedUntouched(t *testing.T) {
 	older := []string{"CREATE TABLE runs (id INTEGER PRIMARY KEY, tenant TEXT, run TEXT, plan INTEGER, epoch INTEGER)", "PRAGMA user_version=3"}
 	for name, tc := range map[string]struct {
@@ -65,7 +65,7 @@ func TestForeignDatabaseIsRefusedUntouched(t *testing.T) {
 	}
 }
 
-// An empty file, or a database in which nothing was ever stored, becomes one of runs.
+// An empty file, or a database in which nothing was ever stored, becomes a database of runs.
 func TestEmptyDatabaseIsTaken(t *testing.T) {
 	for _, statements := range [][]string{nil, {"PRAGMA journal_mode=WAL"}, {"CREATE TABLE t (x)", "DROP TABLE t"}} {
 		path := filepath.Join(t.TempDir(), "r.db")
@@ -85,13 +85,13 @@ func TestEmptyDatabaseIsTaken(t *testing.T) {
 	}
 }
 
-// The rows of a run go with it, by whatever program it is deleted, and its number is
-// never used again: an executor may still hold a lease of it.
+// Deleting a run deletes its rows, whichever program does it. Its number is never reused, because
+// an executor may still hold a lease.
 func TestDeletedRunTakesItsRecordsAlong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	b := mustOpen(t, path, sqlitedb.Process)
 	recordRuns(t, b)
-	db, err := sql.Open("sqlite", path) // foreign keys are off here, as in the shell of SQLite
+	db, err := sql.Open("sqlite", path) // foreign keys are off here, as in the SQLite shell
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ func started(run string) core.StartRecord {
 	return core.StartRecord{Key: core.RunKey{Run: run}, Pipeline: "p", State: []byte("{}"), Time: time.Unix(1, 0)}
 }
 
-// held lets a save of nothing lead and keeps it from the writer, starts saves by
-// queue, waits until want of them are behind it, and calls then. All of them are then
-// free to be committed.
+// held makes an empty save the leader and holds it at the lock of the writer. It calls queue to
+// start saves, waits until want of them are queued, and calls the functions in then. After it
+// returns, all these saves can be committed.
 func held(b *Backend, want int, queue func(), then ...func()) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -34,7 +34,7 @@ func held(b *Backend, want int, queue func(), then ...func()) {
 			b.mu.Unlock()
 		}
 	}
-	wait(func() bool { return b.led && len(b.queue) == 0 }) // it has taken its batch: itself
+	wait(func() bool { return b.led && len(b.queue) == 0 }) // the leader has taken its batch, which is only its own save
 	queue()
 	wait(func() bool { return len(b.queue) == want })
 	for _, f := range then {
@@ -61,7 +61,7 @@ func TestQueuedSavesShareATransaction(t *testing.T) {
 	}
 }
 
-// One bad save must not fail its batch, whatever way it is bad.
+// An invalid save must not fail its batch, whatever is wrong with it.
 func TestABadSaveFailsAlone(t *testing.T) {
 	disk := errors.New("disk I/O error")
 	for name, bad := range map[string]struct {
@@ -108,8 +108,8 @@ func TestABadSaveFailsAlone(t *testing.T) {
 	}
 }
 
-// A pause with a scope is two statements: where the second one is refused the first one
-// must not be committed with the batch.
+// A pause with a scope is two statements. If the second one is refused, the first one must not be
+// committed with the batch.
 func TestARefusedSaveLeavesNothingInItsBatch(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))
@@ -130,7 +130,7 @@ func TestARefusedSaveLeavesNothingInItsBatch(t *testing.T) {
 	}
 	snap, err := b.Load(t.Context(), core.RunKey{Run: "r"})
 	if err != nil || string(snap.State) != "{}" {
-		t.Errorf("the scope of the refused pause is there: %s, error %v", snap.State, err)
+		t.Errorf("the scope of the refused pause was saved: %s, error %v", snap.State, err)
 	}
 	step := core.StepRecord{Seq: 1, Path: "s", Status: core.Completed, Started: time.Unix(2, 0), Ended: time.Unix(2, 0)}
 	if err := b.Step(t.Context(), lease, step); err != nil {
@@ -158,8 +158,8 @@ func TestAQueuedCallerCanLeave(t *testing.T) {
 	}
 }
 
-// Who leads waits for company, but not for a clock: in testing/synctest it stands still
-// while anybody runs.
+// The leader waits for other saves, but not for a clock: in testing/synctest the clock stands still
+// while a goroutine runs.
 func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	b.company, b.lasted = maxBatch, time.Hour
@@ -173,7 +173,7 @@ func TestALeaderDoesNotWaitForTheClock(t *testing.T) {
 	}
 }
 
-// A pause that is refused is fenced or signalled, or it is not known which.
+// A pause was refused because of a fence or an answer, but the cause cannot be read.
 func TestRefusedPauseWhoseCauseCannotBeRead(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))

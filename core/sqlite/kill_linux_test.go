@@ -17,16 +17,16 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// doom is what a child does before it dies.
+// doom configures a child that is killed.
 type doom struct {
 	Seed  uint64
-	Kill  int64 // before this operation on the files, from 1; 0: not at all
+	Kill  int64 // killed before this operation on the files, from 1; 0 means never
 	Power bool
-	Early bool // acknowledges before it saves: the control
+	Early bool // the control acknowledges before it saves
 }
 
-// goOn lets the runs of the database at path go on to their end, as far as it gets. Each
-// acknowledged save is a line of a file. It returns how many operations there were.
+// goOn continues the runs of the database at path as far as possible. It writes a line to a file
+// for each acknowledged save, and returns the number of operations on the files.
 func (d doom) goOn(path string) (ops int64, err error) {
 	ctx := context.Background()
 	var n atomic.Int64
@@ -85,7 +85,7 @@ func acknowledge(path string, runs []int) error {
 	return errors.Join(err, f.Close())
 }
 
-// behindKill compares what is there with what was acknowledged.
+// behindKill compares the saves in the file with the acknowledged ones.
 func behindKill(ctx context.Context, path string) (missing int, err error) {
 	p, err := castOf(3, 4, 1500)
 	if err != nil {
@@ -104,9 +104,9 @@ func behindKill(ctx context.Context, path string) (missing int, err error) {
 	return missing, nil
 }
 
-// A process is killed before an operation on the files, whichever: while it opens,
-// saves, writes its log into the database, or closes. Another one recovers and is killed
-// as well, and a third goes on to the end.
+// A process is killed before any operation on the files: while it opens, saves, writes its log into
+// the database, or closes. Another process recovers and is killed as well, and a third one
+// completes the runs.
 func TestKilledAtFileOperations(t *testing.T) {
 	if path := os.Getenv(childPath); path != "" {
 		var d doom
@@ -119,7 +119,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 		os.Exit(0)
 	}
 	t.Parallel()
-	// spawn says how many operations a child made, 0 where it was killed.
+	// spawn returns the number of operations of a child, or 0 if it was killed.
 	spawn := func(t *testing.T, path string, d doom) (n int64) {
 		t.Helper()
 		mode, err := json.Marshal(d)
@@ -131,7 +131,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 		waitErr := c.cmd.Wait()
 		if err == nil {
 			if _, err := fmt.Sscanf(said, "through %d <nil>", &n); err != nil {
-				t.Fatalf("the child said %q", said)
+				t.Fatalf("the child printed %q", said)
 			}
 			return n
 		}
@@ -170,7 +170,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 			return true
 		}
 		if killed(first) {
-			// Few operations: it is opening, and recovers.
+			// There are few operations, because this process opens the database and recovers it.
 			if killed(doom{Seed: trial, Kill: 1 + rng.Int64N(60), Power: first.Power}) {
 				recoveries++
 			}
@@ -187,7 +187,7 @@ func TestKilledAtFileOperations(t *testing.T) {
 	}
 	t.Logf("%d kills before one of %d operations, %d of them while recovering: %d acknowledged saves lost\n%s", kills, all, recoveries, lost, repeat(t, n))
 
-	t.Run("control: who acknowledges too early loses saves", func(t *testing.T) {
+	t.Run("control: a process that acknowledges too early loses saves", func(t *testing.T) {
 		for trial := uint64(0); trial < 40; trial++ {
 			path := database(t)
 			spawn(t, path, doom{Seed: trial, Kill: 1 + rng.Int64N(all), Early: true})

@@ -17,14 +17,14 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// scarcity is a limit of the system that a child runs into.
+// scarcity is a resource limit that a child exceeds.
 type scarcity struct {
 	name     string
 	resource int
-	set      func() (uint64, error) // of the limit, in the open database
+	set      func() (uint64, error) // returns the limit, given an open database
 	use      func(b *Backend, n int) error
-	codes    []int  // one of these is the error
-	says     string // and this is part of it
+	codes    []int  // expected codes of the error
+	says     string // expected part of the error
 }
 
 var scarcities = []scarcity{
@@ -36,14 +36,14 @@ var scarcities = []scarcity{
 	},
 	{
 		name: "open files", resource: syscall.RLIMIT_NOFILE,
-		set: func() (uint64, error) { // no further one
+		set: func() (uint64, error) { // no further files
 			f, err := os.Open(os.DevNull)
 			if err != nil {
 				return 0, err
 			}
 			return uint64(f.Fd()), f.Close()
 		},
-		// A reader needs a descriptor, a save does not.
+		// A load needs a new descriptor, a save does not.
 		use: func(b *Backend, n int) error {
 			if err := largeRun(b, n); err != nil {
 				return err
@@ -63,10 +63,10 @@ func largeRun(b *Backend, n int) error {
 	return err
 }
 
-// Files may not grow, or not be opened: the caller is told so, nothing that was saved is
-// lost, and when the limit is lifted the same backend works again.
+// The system does not allow files to grow, or to be opened. The caller gets an error that says so,
+// no save is lost, and after the limit is lifted the same backend works again.
 func TestTheSystemHasNoMore(t *testing.T) {
-	const more = 30 // saves when the limit is lifted
+	const more = 30 // number of saves after the limit is lifted
 	if path := os.Getenv(childPath); path != "" {
 		for _, s := range scarcities {
 			if s.name == os.Getenv(childMode) {
@@ -83,18 +83,18 @@ func TestTheSystemHasNoMore(t *testing.T) {
 			var saved, refused int
 			said := c.says()
 			if _, err := fmt.Sscanf(said, "saved %d refused %d", &saved, &refused); err != nil || refused == 0 {
-				t.Fatalf("the child said %q", said)
+				t.Fatalf("the child printed %q", said)
 			}
 			c.kill()
 			if n := found(t, path); n != saved {
-				t.Errorf("%d of %d saves are there behind kill -9", n, saved)
+				t.Errorf("%d of %d saves were found after kill -9", n, saved)
 			}
-			t.Logf("%d saves refused, %d made before and behind, all there", refused, saved)
+			t.Logf("%d saves refused, %d made before and after, all found", refused, saved)
 		})
 	}
 }
 
-// endure saves until it is refused, five times, and goes on when the limit is lifted.
+// endure saves until five saves are refused, and continues after the limit is lifted.
 func (s scarcity) endure(path string, more int) string {
 	signal.Ignore(syscall.SIGXFSZ)
 	b, err := Open(context.Background(), path, sqlitedb.Process)
@@ -122,7 +122,7 @@ func (s scarcity) endure(path string, more int) string {
 			return fmt.Sprint("unclear: ", err)
 		default:
 			refused++
-			// It was the reading where the save is there.
+			// If the save was made, it was the load that failed.
 			if saved < int(b.Counts().Saves) {
 				saved++
 			}
@@ -152,8 +152,8 @@ func (s scarcity) of(err error) bool {
 	return false
 }
 
-// Neither the file nor its folder can be written to. Where somebody is root, who may
-// write all the same, a VFS that opens for reading only stands for it.
+// Neither the file nor its directory can be written to. If the test runs as root, which can write
+// in any case, a VFS simulates this: it opens files only for reading.
 func TestReadOnlyDatabase(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "r.db")
@@ -201,9 +201,9 @@ func TestReadOnlyDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	// The cause is gone.
+	// The cause is removed.
 	if n := found(t, path); n != 3 {
-		t.Errorf("%d saves are there, want 3", n)
+		t.Errorf("%d saves were found, want 3", n)
 	}
 	if err := saveRuns(mustOpen(t, path, sqlitedb.Process), 3, 5); err != nil {
 		t.Error(err)

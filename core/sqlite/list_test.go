@@ -17,7 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// recordRuns fills a database: a/one has completed, b/one has failed, two is running.
+// recordRuns fills a database: run a/one has completed, b/one has failed, two is running.
 func recordRuns(t *testing.T, b *Backend) {
 	t.Helper()
 	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
@@ -55,7 +55,7 @@ func mustRead(t *testing.T, path string) *Reader {
 
 func TestList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b%?#.db")
-	recordRuns(t, mustOpen(t, path, sqlitedb.Process)) // still open: an engine may be at work
+	recordRuns(t, mustOpen(t, path, sqlitedb.Process)) // still open, as during the work of an engine
 	r := mustRead(t, path)
 	all, err := r.List(t.Context(), Filter{})
 	if err != nil || len(all) != 3 {
@@ -97,7 +97,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// One run whose agents have reported nonsense must not hide all others.
+// A run whose agents have reported absurd usage must not hide all others.
 func TestListOfMoreThanCanBeCounted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	b := mustOpen(t, path, sqlitedb.Process)
@@ -117,7 +117,7 @@ func TestListOfMoreThanCanBeCounted(t *testing.T) {
 	}
 }
 
-// The steps of runs that are not listed are not read.
+// A list does not read the steps of runs that it does not show.
 func TestListSearchesStepsByKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	recordRuns(t, mustOpen(t, path, sqlitedb.Process))
@@ -140,7 +140,7 @@ func TestListSearchesStepsByKey(t *testing.T) {
 	}
 }
 
-// A reader leaves files as they were, also beside a journal that a crash left.
+// A reader does not change files, not even next to a journal that a crash left.
 func TestReaderLeavesNoTrace(t *testing.T) {
 	dir := t.TempDir()
 	closed, cut := filepath.Join(dir, "closed.db"), filepath.Join(dir, "cut", "cut.db")
@@ -152,7 +152,7 @@ func TestReaderLeavesNoTrace(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(cut), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, end := range []string{"", "-wal"} { // what a killed process leaves
+	for _, end := range []string{"", "-wal"} { // files that a killed process leaves
 		data, err := os.ReadFile(closed + end)
 		if err == nil {
 			err = os.WriteFile(cut+end, data, 0o600)
@@ -180,7 +180,7 @@ func TestReaderLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// contents are the files of a folder, without the shared memory, which is no data.
+// contents returns the files of a directory, without the shared memory, which holds no data.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -284,7 +284,7 @@ func TestReaderLoadsWhatTheBackendLoads(t *testing.T) {
 	}
 }
 
-// A list of one tenant shows no run of another, whatever they are called.
+// A list for one tenant shows no run of another tenant, whatever their names are.
 func TestListShowsNoOtherTenant(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	tenants := []string{"", "a", "A", "a ", "a\x00", "a\x00b", "a%", "_", "%", "*", "a'b", `a"b`, "a/b", "a;--", "\u00e9", "e\u0301", "\xff", "\xfe", "\ufffd", "NULL", "0", "1 OR 1"}

@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// Power is lost while a database of an older version is brought up to date: it is of the
-// old version or of the new one, with all that was in it.
+// Power is lost during the migration of a database of an older version. The result has either the
+// old or the new version, with all its data.
 func TestPowerLossWhileMigrating(t *testing.T) {
 	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
@@ -58,7 +58,7 @@ func TestPowerLossWhileMigrating(t *testing.T) {
 		err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT user_version FROM pragma_user_version), (SELECT * FROM pragma_integrity_check)`).
 			Scan(&runs, &version, &verdict)
 		if err == nil {
-			err = sqlitedb.Migrate(ctx, db, image, all) // again, or further
+			err = sqlitedb.Migrate(ctx, db, image, all) // repeats or continues the migration
 		}
 		if err := errors.Join(err, db.Close()); err != nil || runs != 1 || verdict != "ok" || version < 1 {
 			t.Errorf("%s: %d runs, version %d, %q, %v\n%s", how, runs, version, verdict, err, repeat(t, n))

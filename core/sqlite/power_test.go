@@ -14,9 +14,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// shoot lets the runs go on in the database at path until all are at their end or most
-// transactions are made, and records it. The database is closed in the end where
-// that is said.
+// shoot continues the runs in the database at path until all have ended or most transactions are
+// made, and returns a film of it. If closed is set, it closes the database at the end.
 func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, rng *rand.Rand, most, checkpoint int, closed bool) (f *film, err error) {
 	f, err = newFilm(path, p.done)
 	if err != nil {
@@ -36,7 +35,7 @@ func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, 
 	if err := p.meet(b); err != nil {
 		return nil, err
 	}
-	// So that the log is written into the database, and begun again, within few saves.
+	// The log is written into the database and restarted within few saves.
 	if _, err := sqlitedb.Pragma(ctx, b.w.conn, sqlitedb.Setting{Name: "wal_autocheckpoint", Set: fmt.Sprint(checkpoint)}); err != nil {
 		return nil, err
 	}
@@ -63,11 +62,11 @@ func (p *troupe) shoot(ctx context.Context, path string, d sqlitedb.Durability, 
 	return f, nil
 }
 
-// losses is what the images of an experiment show.
+// losses counts what the images of an experiment show.
 type losses struct {
 	images, events, saves int
-	lost                  int // images without a save that had been acknowledged
-	torn                  int // images that cannot be opened, are damaged, or hold a run as it never was
+	lost                  int // images without an acknowledged save
+	torn                  int // images that cannot be opened, are damaged, or have a run in a state that it never had
 	first                 string
 }
 
@@ -75,8 +74,8 @@ func (l losses) String() string {
 	return fmt.Sprintf("%d images of %d events with %d acknowledged saves: %d with lost saves, %d torn", l.images, l.events, l.saves, l.lost, l.torn)
 }
 
-// look opens an image and compares what is in it with what was acknowledged. It
-// returns how far the runs are.
+// look opens an image and compares its contents with the acknowledged saves. It returns the number
+// of saves of each run.
 func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (found []int, err error) {
 	l.images++
 	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
@@ -88,7 +87,7 @@ func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (
 	var verdict string
 	if err := b.readers.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		l.torn++
-		return nil, fmt.Errorf("torn: integrity_check says %q, %v", verdict, err)
+		return nil, fmt.Errorf("torn: integrity_check returned %q, %v", verdict, err)
 	}
 	for i, s := range p.sagas {
 		n, err := s.found(b)
@@ -98,16 +97,16 @@ func (l *losses) look(ctx context.Context, p *troupe, path string, done []int) (
 		}
 		if n < done[i] {
 			l.lost++
-			return nil, fmt.Errorf("lost: %d of %d acknowledged saves of %s are there", n, done[i], s.key)
+			return nil, fmt.Errorf("lost: %d of %d acknowledged saves of %s were found", n, done[i], s.key)
 		}
 		found = append(found, n)
 	}
 	return found, nil
 }
 
-// losePower records runs at a durability and looks at n images of them.
+// losePower records runs at a durability and checks n images of them.
 func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losses) {
-	each := min(250, max(10, n/12)) // images of one life
+	each := min(250, max(10, n/12)) // images per life
 	for film := uint64(0); l.images < n; film++ {
 		rng := chance(film)
 		dir := filepath.Join(t.TempDir(), fmt.Sprint("film", film))
@@ -115,10 +114,10 @@ func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losse
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, "r.db")
-		if err := made(t.Context(), path); err != nil { // in peace: entries of directories are not lost here
+		if err := made(t.Context(), path); err != nil { // before the recording, because lost directory entries are not simulated here
 			t.Fatal(err)
 		}
-		// The log is begun again within few saves, or within as many as it is everywhere.
+		// The log is restarted within few saves, or as rarely as by default.
 		steps, fill, most, checkpoint := 8, 900, 1000, 8+rng.IntN(40)
 		if film%4 == 3 {
 			steps, fill, checkpoint = 10, 40<<10, 1000
@@ -130,7 +129,7 @@ func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losse
 		recovered := false
 		for life := 0; len(p.open()) > 0 && l.images < n; life++ {
 			if life == 0 && film%2 == 0 {
-				most = 12 // closed, or cut off, in the middle
+				most = 12 // closed or interrupted in the middle of the runs
 			}
 			f, err := p.shoot(t.Context(), path, d, rng, most, checkpoint, life == 0)
 			if err != nil {
@@ -157,7 +156,7 @@ func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losse
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The power comes back, the runs go on from an image, and it is lost again.
+			// Power returns, the runs continue from an image, and power is lost again.
 			if survivor != "" && !recovered {
 				path, recovered = filepath.Join(survivor, "r.db"), true
 				if err := p.meetAt(t.Context(), path); err != nil {
@@ -170,17 +169,16 @@ func losePower(t *testing.T, d sqlitedb.Durability, n int, report bool) (l losse
 	return l
 }
 
-// keepImage copies a bad image to where go test -artifacts keeps it.
+// keepImage copies a bad image to the directory that go test -artifacts keeps.
 func keepImage(t *testing.T, path, name string) {
 	if err := os.CopyFS(filepath.Join(t.ArtifactDir(), name), os.DirFS(filepath.Dir(path))); err != nil {
 		t.Log(err)
 	}
 }
 
-// Power is lost at any moment of runs that are saved at once, and of recovering from an
-// earlier loss. What was not synced is kept, dropped, or torn by sectors. No save that
-// was acknowledged may be missing, and no run may be as it never was. The controls do
-// not sync, and must be caught at it.
+// Power is lost at any moment of concurrent runs, and of the recovery from an earlier loss. Writes
+// that were not synced are kept, dropped or torn by sectors. No acknowledged save may be missing,
+// and no run may be in a state that it never had. The controls do not sync, and must be detected.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	n := trials(150)

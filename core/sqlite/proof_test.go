@@ -11,19 +11,19 @@ import (
 	"github.com/flujo/flujo-harness/core/coretest"
 )
 
-// The experiments of this package try to lose data. Each is a test with a short form,
-// which is what runs without flags, and a long one; "flujo-harness selftest durability"
-// has the lines of all of them.
+// The experiments of this package try to lose data. Each is a test with a short form, which runs
+// without flags, and a long one. "flujo-harness selftest durability" lists the commands of all
+// experiments.
 //
-// Beside every zero stands a control: the same check on something broken on purpose,
-// which must be found.
+// Every result of zero has a control: the same check of something that is broken on purpose, which
+// must be detected.
 var (
 	proofN    = flag.Int("proof.n", 0, "sqlite: trials of an experiment; 0 is its short form")
 	proofSeed = flag.Uint64("proof.seed", 1, "sqlite: seed of the experiments")
 	proofFor  = flag.Duration("proof.for", 0, "sqlite: how long TestSoak takes; 0 is its short form, of a number of runs")
 )
 
-// trials is how many an experiment makes.
+// trials returns the number of trials of an experiment.
 func trials(short int) int {
 	if *proofN > 0 {
 		return *proofN
@@ -34,7 +34,8 @@ func trials(short int) int {
 	return short
 }
 
-// several calls f for 0 to n-1, a few of them at once: mostly they wait for the disk.
+// several calls f for 0 to n-1, some of the calls concurrently, because they mostly wait for the
+// disk.
 func several(n int, f func(i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -52,13 +53,13 @@ func several(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// chance is the source of randomness of one part of an experiment.
+// chance returns the random numbers for one part of an experiment.
 func chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(*proofSeed, part)) }
 
-// repeat is the line that runs an experiment again.
+// repeat returns the command that repeats an experiment.
 func repeat(t *testing.T, n int) string {
 	return fmt.Sprintf("go test ./core/sqlite -run '^%s$' -v -count=1 -timeout=0 -proof.n=%d -proof.seed=%d", t.Name(), n, *proofSeed)
 }
 
-// fixed is a time that depends on no clock.
+// fixed returns a time that does not depend on the clock.
 func fixed(n int) time.Time { return time.Unix(1_700_000_000+int64(n), 0).UTC() }

@@ -18,7 +18,7 @@ func stepOf(seq int64) core.StepRecord {
 	return core.StepRecord{Seq: seq, Path: fmt.Sprint("s", seq), Status: core.Completed, Attempts: 1, Output: []byte("1"), Started: at, Ended: at}
 }
 
-// waitAll waits for steps in the order against the one they were enqueued in.
+// waitAll waits for steps in the reverse order of their enqueueing.
 func waitAll(steps []core.Enqueued) []error {
 	errs := make([]error, len(steps))
 	var wg sync.WaitGroup
@@ -29,7 +29,7 @@ func waitAll(steps []core.Enqueued) []error {
 	return errs
 }
 
-// Eight branches end while the writer is busy: one transaction takes all of them.
+// Eight branches end while the writer is busy. One transaction saves all of them.
 func TestBranchesOfARunShareATransaction(t *testing.T) {
 	const branches = 8
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
@@ -58,7 +58,7 @@ func TestBranchesOfARunShareATransaction(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	// The start, the save that held the writer, the branches, the end.
+	// One each for the start, the save that held the writer, the branches and the end.
 	if got := b.Counts(); got.Saves != branches+2 || got.Commits != 4 {
 		t.Errorf("%d saves in %d transactions, want %d in 4", got.Saves, got.Commits, branches+2)
 	}
@@ -68,8 +68,8 @@ func TestBranchesOfARunShareATransaction(t *testing.T) {
 	}
 }
 
-// A step that is not saved keeps those behind it out, for its own reason and in
-// whatever transactions they are; saved again, they are all there.
+// If a step cannot be saved, later steps fail too, with the same error and in whatever transactions
+// they are. When they are saved again, all of them are found.
 func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 	for _, most := range []int{maxBatch, 2, 1} {
 		b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
@@ -118,7 +118,7 @@ func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 	}
 }
 
-// The fence holds for steps that are enqueued: none of a lost lease, and no gap.
+// Enqueued steps are fenced: no step of a lost lease is saved, and there is no gap.
 func TestEnqueuedStepsAreFenced(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), started("r"))

@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// readOnly makes a folder that cannot be written to, for root too, until the test ends.
+// readOnly makes a directory read-only, also for root, until the test ends.
 func readOnly(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -61,7 +61,7 @@ func TestReaderOnAReadOnlyFileSystem(t *testing.T) {
 	}
 }
 
-// The changes in a log are read, or nothing is.
+// Either the changes in a log are read, or nothing is.
 func TestReaderOfAHotLogOnAReadOnlyFileSystem(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	recordRuns(t, mustOpen(t, path, sqlitedb.Process))

@@ -17,23 +17,23 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// runaway is a pipeline that would not end by itself, or leaves something behind.
+// runaway is a pipeline that would not end by itself, or that leaks something.
 type runaway struct {
 	name   string
 	plan   *core.Pipeline[int]
 	status core.Status
 	is     func(error) bool
-	deaf   bool // its agent does not hear that it is to end
+	deaf   bool // the agent ignores the end of its context
 }
 
-// deaf is an agent that does not hear that it is to end.
+// deaf returns an agent that ignores the end of its context.
 //
 //go:noinline
 func deaf(release <-chan struct{}) core.Func[int, int] {
 	return func(context.Context, core.Request[int]) (int, error) { <-release; return 0, nil }
 }
 
-// leaves is an agent that leaves a file and a goroutine behind, until its context ends.
+// leaves is an agent that leaks a file and a goroutine until its context ends.
 func leaves(ctx context.Context, r core.Request[int]) (int, error) {
 	f, err := os.Open(os.DevNull)
 	if err != nil {
@@ -46,13 +46,13 @@ func leaves(ctx context.Context, r core.Request[int]) (int, error) {
 	return r.Input, nil
 }
 
-// waiting is how many of those that do not hear still run.
+// waiting returns the number of deaf agents that are still running.
 func waiting() int {
 	stacks := make([]byte, 16<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "deaf.func1(")
 }
 
-// runaways need what frees the agents that do not hear.
+// runaways returns the pipelines. Closing release ends the deaf agents.
 func runaways(t *testing.T, release <-chan struct{}) []runaway {
 	t.Helper()
 	step := func(name string, f core.Func[int, int], opts ...core.StepOption) *core.Node[int] {
@@ -93,7 +93,7 @@ func runaways(t *testing.T, release <-chan struct{}) []runaway {
 	}
 }
 
-// descriptors of the process.
+// descriptors returns the number of open file descriptors of the process.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -103,12 +103,12 @@ func descriptors(t *testing.T) int {
 	return len(all)
 }
 
-// Pipelines that would not end are stopped, all of them, and leave neither goroutines nor
-// descriptors, nor does a step whose agent leaves some to its context.
+// Pipelines that would not end are stopped, and leak neither goroutines nor descriptors. The same
+// holds for a step whose agent leaves some open until its context ends.
 func TestRunawaysAreStopped(t *testing.T) {
 	n := trials(90)
 	path := filepath.Join(t.TempDir(), "r.db")
-	if err := made(t.Context(), path); err != nil { // what the first opening leaves for ever
+	if err := made(t.Context(), path); err != nil { // so that the resources that the first opening keeps do not count
 		t.Fatal(err)
 	}
 	before, files := goleak.IgnoreCurrent(), descriptors(t)
@@ -136,7 +136,7 @@ func TestRunawaysAreStopped(t *testing.T) {
 		}
 	}
 	if got, want := impatient.Detached(), n/len(kinds); got != want || e.Detached() != 0 {
-		t.Errorf("%d and %d agents that do not hear are told, want %d and 0", got, e.Detached(), want)
+		t.Errorf("%d and %d deaf agents are reported, want %d and 0", got, e.Detached(), want)
 	}
 	if deaf := waiting(); deaf != n/len(kinds) {
 		t.Errorf("control: %d agents still run, and %d are found", n/len(kinds), deaf)
@@ -150,7 +150,7 @@ func TestRunawaysAreStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if descriptors(t) <= files {
-		t.Error("control: files are open, and nobody noticed")
+		t.Error("control: open files were not detected")
 	}
 	if err := errors.Join(f.Close(), b.Close()); err != nil {
 		t.Fatal(err)
@@ -161,5 +161,5 @@ func TestRunawaysAreStopped(t *testing.T) {
 	if now := descriptors(t); now != files {
 		t.Errorf("%d descriptors are open, %d were", now, files)
 	}
-	t.Logf("%d runs of %d kinds: all stopped, %d descriptors before and behind\n%s", n, len(kinds), files, repeat(t, n))
+	t.Logf("%d runs of %d kinds: all stopped, %d descriptors before and after\n%s", n, len(kinds), files, repeat(t, n))
 }

@@ -16,17 +16,17 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// saga is the saves of one run, one after the other, with what must be loaded behind
-// each of them. The memory backend says what that is.
+// saga holds the saves of one run in order, with the snapshot that must be loaded after each of
+// them. The memory backend provides the snapshots.
 type saga struct {
 	key   core.RunKey
 	saves []func(b core.Backend, lease core.Lease) (core.Lease, error)
-	after []core.Snapshot // after[i] is the run behind i+1 saves
+	after []core.Snapshot // after[i] is the run after i+1 saves
 }
 
-// newSaga makes the saves of a run of so many steps: a start, records with and without
-// a state, a pause with its answer and its claim, and the end with a scope. fill is
-// the size of outputs in bytes.
+// newSaga returns the saves of a run with the given number of steps: a start, records with and
+// without a state, a pause with its answer and a claim, and the end with a scope. fill is the size
+// of outputs in bytes.
 func newSaga(name string, steps, fill int) (*saga, error) {
 	s := &saga{key: core.RunKey{Tenant: "t", Run: name}}
 	add := func(f func(b core.Backend, l core.Lease) (core.Lease, error)) { s.saves = append(s.saves, f) }
@@ -84,8 +84,8 @@ func newSaga(name string, steps, fill int) (*saga, error) {
 	return s, nil
 }
 
-// found says how many of the saves are in the backend; an error is a run that is none of
-// those that were ever there.
+// found returns how many of the saves are in the backend. It returns an error if the run is in a
+// state that it never had.
 func (s *saga) found(b core.Backend) (int, error) {
 	got, err := b.Load(context.Background(), s.key)
 	if errors.Is(err, core.ErrRunNotFound) {
@@ -102,10 +102,10 @@ func (s *saga) found(b core.Backend) (int, error) {
 	return 0, fmt.Errorf("run %s is in a state that it never had: %v with %d records", s.key, got.Status, len(got.Steps))
 }
 
-// troupe is runs that are saved at once.
+// troupe is a set of runs that are saved concurrently.
 type troupe struct {
 	sagas  []*saga
-	done   []int // saves that were acknowledged, by saga
+	done   []int // number of acknowledged saves, by saga
 	leases []core.Lease
 }
 
@@ -121,7 +121,7 @@ func castOf(runs, steps, fill int) (*troupe, error) {
 	return p, nil
 }
 
-// meet finds out how far the runs of a database are, and goes on from there.
+// meet reads how many saves of each run are in a database, and continues after them.
 func (p *troupe) meet(b *Backend) error {
 	for i, s := range p.sagas {
 		var err error
@@ -139,7 +139,7 @@ func (p *troupe) meet(b *Backend) error {
 	return nil
 }
 
-// meetAt is meet for a database that is not open, and leaves its log as it is.
+// meetAt is like meet for a database that is not open. It does not change its log.
 func (p *troupe) meetAt(ctx context.Context, path string) error {
 	at := filepath.Dir(path) + "-look"
 	defer os.RemoveAll(at)
@@ -153,7 +153,7 @@ func (p *troupe) meetAt(ctx context.Context, path string) error {
 	return errors.Join(p.meet(b), b.Discard())
 }
 
-// made makes an empty database.
+// made creates an empty database.
 func made(ctx context.Context, path string) error {
 	b, err := open(ctx, path, sqlitedb.Unsynced, probe.Probe{})
 	if err != nil {
@@ -162,7 +162,7 @@ func made(ctx context.Context, path string) error {
 	return b.Close()
 }
 
-// open are the runs that are not at their end.
+// open returns the runs that have not ended.
 func (p *troupe) open() (all []int) {
 	for i, s := range p.sagas {
 		if p.done[i] < len(s.saves) {
@@ -183,8 +183,7 @@ func (p *troupe) save(b core.Backend, i int) error {
 	return nil
 }
 
-// together makes the next save of each of the runs, in one transaction. Their order is
-// always the same.
+// together makes the next save of each of the runs in one transaction, always in the same order.
 func (p *troupe) together(b *Backend, runs []int) error {
 	if len(runs) == 1 {
 		return p.save(b, runs[0])
@@ -205,7 +204,7 @@ func (p *troupe) together(b *Backend, runs []int) error {
 	return errors.Join(errs...)
 }
 
-// saveRuns starts runs named by their numbers.
+// saveRuns starts runs whose names are numbers.
 func saveRuns(b *Backend, from, to int) error {
 	for n := from; n < to; n++ {
 		if _, err := b.Start(context.Background(), started(fmt.Sprint(n))); err != nil {

@@ -17,12 +17,13 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// A VFS between SQLite and the files of a test, as in traffic.go: it shows every
-// operation to the test before it is made, and fails it where the test wants it to.
+// The shim is a VFS between SQLite and the files of a test, similar to the one in
+// sqlitebench/iostats.go. It passes every operation to the test before executing it, and lets the
+// test make it fail.
 
 const shimVFS = "flujo-shim"
 
-// Operations of the VFS.
+// The operations of the VFS.
 const (
 	opOpen     = "open"
 	opDelete   = "delete"
@@ -37,28 +38,27 @@ const (
 	opShmLock  = "shmlock"
 )
 
-// fileOp is one operation. What it writes lies in memory of SQLite: it must be copied
-// to be kept.
+// fileOp is one operation. Its data is in memory of SQLite and must be copied to be kept.
 type fileOp struct {
 	op   string
-	end  string // of the file's name behind the database's: "", "-wal", "-shm", "-journal"
-	at   int64  // of a write; the size of a truncate
-	data []byte // of a write
+	end  string // suffix of the file's name: "", "-wal", "-shm", "-journal"
+	at   int64  // offset of a write, or size of a truncate
+	data []byte // data of a write
 }
 
-// tap is told of the operations on one database, from whatever goroutine makes them.
-// What it returns in place of SQLITE_OK is the outcome of the operation, which is not made.
+// tap is called for each operation on one database, by any goroutine. If it returns a code other
+// than SQLITE_OK, the operation is not executed and returns that code.
 type tap func(fileOp) int32
 
 var (
-	taps        sync.Map // of tap, by path
-	shimFiles   sync.Map // of *shimFile, by their address
+	taps        sync.Map // path to tap
+	shimFiles   sync.Map // address to *shimFile
 	shimOnce    sync.Once
 	shimErr     error
 	shimOpen    shim.OpenFunc
 	shimDelete  func(tls *libc.TLS, vfs, name uintptr, dir int32) int32
 	shimAccess  func(tls *libc.TLS, vfs, name uintptr, flags int32, out uintptr) int32
-	readOnlyFor sync.Map // paths of databases that can only be read, as on a file system mounted so
+	readOnlyFor sync.Map // paths of databases that are read-only, as on a file system mounted read-only
 )
 
 type shimFile struct {
@@ -92,8 +92,8 @@ func registerShim() error {
 	return shimErr
 }
 
-// openTapped opens a database whose operations go by f, from the first one on that
-// comes when it exists.
+// openTapped opens a database whose operations are passed to f. These begin with the first
+// operation after the database exists.
 func openTapped(ctx context.Context, path string, d sqlitedb.Durability, f tap) (*Backend, error) {
 	if err := registerShim(); err != nil {
 		return nil, err
@@ -106,8 +106,7 @@ func openTapped(ctx context.Context, path string, d sqlitedb.Durability, f tap) 
 	return open(ctx, path, d, probe.Probe{VFS: shimVFS})
 }
 
-// openArmed opens a database in which run 0 is saved, and whose operations go by f while
-// the test has it armed.
+// openArmed opens a database with run 0 saved. Its operations are passed to f while armed is set.
 func openArmed(t *testing.T, f tap) (b *Backend, armed *atomic.Bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "r.db")
@@ -128,7 +127,7 @@ func openArmed(t *testing.T, f tap) (b *Backend, armed *atomic.Bool) {
 	return b, armed
 }
 
-// split takes the end off a file's name.
+// split cuts the suffix off a file's name.
 func split(name string) (path, end string) {
 	for _, end := range []string{"-wal", "-shm", "-journal"} {
 		if path, ok := strings.CutSuffix(name, end); ok {
@@ -267,7 +266,7 @@ func tappedShmMap(tls *libc.TLS, file uintptr, page, size, extend int32, out uin
 
 func tappedShmLock(tls *libc.TLS, file uintptr, offset, n, flags int32) int32 {
 	f := shimmed(file)
-	// Giving a lock back does not fail.
+	// Releasing a lock does not fail.
 	if flags&lib.SQLITE_SHM_UNLOCK == 0 {
 		if rc := f.tapped(fileOp{op: opShmLock}); rc != lib.SQLITE_OK {
 			return rc

@@ -22,23 +22,23 @@ import (
 )
 
 const (
-	soakers = 64 // runs at once
-	soakRow = 64 // runs between two readings
+	soakers = 64 // concurrent runs
+	soakRow = 64 // number of runs between two readings
 	soakLog = 16 * walBytes
 )
 
-// reading is what a process says of itself.
+// reading is what a process reports about itself.
 type reading struct {
-	Runs int64         // finished in its life
+	Runs int64         // finished since its start
 	RSS  int64         // bytes
-	Heap int64         // bytes in use, behind a collection
+	Heap int64         // bytes in use after a garbage collection
 	Log  int64         // bytes of the write-ahead log
-	P50  time.Duration // of a save, since the reading before
+	P50  time.Duration // duration of a save since the previous reading
 	P99  time.Duration
 	Max  time.Duration
 }
 
-// reading looks at the clock since the reading before, and at the process.
+// reading returns the durations since the previous reading and the state of the process.
 func (s *stopwatch) reading(path string, runs int64) (r reading, err error) {
 	s.mu.Lock()
 	took := s.took
@@ -64,8 +64,8 @@ func (s *stopwatch) reading(path string, runs int64) (r reading, err error) {
 	return r, err
 }
 
-// soak is the child: it saves until it is told to stop, or killed. Each worker resumes
-// the run that it had, and starts the next.
+// soak is the body of the child: it saves until it is stopped or killed. Each worker first resumes
+// its last run.
 func soak(path string) error {
 	ctx := context.Background()
 	b, err := Open(ctx, path, sqlitedb.Process)
@@ -88,7 +88,7 @@ func soak(path string) error {
 	var runs atomic.Int64
 	var stop atomic.Bool
 	var wg sync.WaitGroup
-	errs := make([]error, soakers+1) // looked at when all have ended
+	errs := make([]error, soakers+1) // read when all have ended
 	worker := func(w int, work func() error) {
 		wg.Go(func() {
 			if errs[w] = work(); errs[w] != nil {
@@ -99,7 +99,7 @@ func soak(path string) error {
 	for w := range soakers {
 		worker(w, func() error { return soaker(ctx, e, p, b, path, w, &runs, &stop) })
 	}
-	worker(soakers, func() error { // somebody looks on, whose reading keeps the log from being begun again
+	worker(soakers, func() error { // a reader, which delays the restart of the log
 		for n := 0; !stop.Load(); n++ {
 			_, err := b.Load(ctx, core.RunKey{Run: fmt.Sprintf("%d-%d", n%soakers, n/soakers%8)})
 			if err != nil && !errors.Is(err, core.ErrRunNotFound) {
@@ -122,14 +122,14 @@ func soak(path string) error {
 			fmt.Println(string(text))
 			next = n + soakRow
 		}
-		time.Sleep(time.Millisecond) // between looks at a counter: nothing depends on it
+		time.Sleep(time.Millisecond) // reduces the load of polling; correctness does not depend on it
 	}
 	wg.Wait()
 	return errors.Join(append(errs, b.Close())...)
 }
 
-// soaker is one worker. Its runs are numbered, and done up to the one that it had when
-// the process before was killed.
+// soaker is one worker. Its runs are numbered. The previous process has finished all runs before
+// the one that it was killed in.
 func soaker[S any](ctx context.Context, e *core.Engine, p *core.Pipeline[S], b *Backend, path string, w int, runs *atomic.Int64, stop *atomic.Bool) error {
 	key := func(i int) core.RunKey { return core.RunKey{Run: fmt.Sprintf("%d-%d", w, i)} }
 	status := func(i int) (core.Status, error) {
@@ -167,8 +167,8 @@ func soaker[S any](ctx context.Context, e *core.Engine, p *core.Pipeline[S], b *
 	return nil
 }
 
-// 64 runs at once, for as long as -proof.for says, in processes that are killed again and
-// again: memory and log stay within bounds, and no run that was reported finished is lost.
+// 64 concurrent runs, for the duration in -proof.for, in processes that are repeatedly killed.
+// Memory and log must stay within limits, and no run that was reported as finished may be lost.
 func TestSoak(t *testing.T) {
 	if path := os.Getenv(childPath); path != "" {
 		fmt.Println("ended", soak(path))
@@ -190,7 +190,7 @@ func TestSoak(t *testing.T) {
 			said := c.says()
 			var r reading
 			if err := json.Unmarshal([]byte(said), &r); err != nil {
-				t.Fatalf("the child said %q", said)
+				t.Fatalf("the child printed %q", said)
 			}
 			all = append(all, r)
 		}
@@ -201,7 +201,7 @@ func TestSoak(t *testing.T) {
 					t.Fatal(said)
 				}
 			}
-			if err := c.cmd.Wait(); err != nil { // the race detector, for one
+			if err := c.cmd.Wait(); err != nil { // for example because of the race detector
 				t.Errorf("the last life ended with %v", err)
 			}
 		}
@@ -216,7 +216,7 @@ func TestSoak(t *testing.T) {
 		}
 		if missing := int64(strings.Count(string(text), "\n")) - found.Finished; missing > 0 {
 			lost += int(missing)
-			t.Errorf("%d finished runs are lost behind life %d", missing, lives)
+			t.Errorf("%d finished runs are lost after life %d", missing, lives)
 		}
 	}
 	largest := func(of func(reading) int64, from []reading) (most int64) {
@@ -245,16 +245,16 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d runs at once, %v, %d lives of which %d were killed: %d runs finished, %d records, %d lost (-proof.for=%v -proof.seed=%d)",
+	t.Logf("%d concurrent runs, %v, %d lives of which %d were killed: %d runs finished, %d records, %d lost (-proof.for=%v -proof.seed=%d)",
 		soakers, time.Since(began).Round(time.Second), lives, lives-1, found.Finished, found.Records, lost, *proofFor, *proofSeed)
 	t.Logf("heap %d KiB at most in the first third, %d in the last; resident %d KiB; log %d KiB; a save took %v, p99 %v (medians of %d readings), %v at most",
 		early>>10, late>>10, largest(func(r reading) int64 { return r.RSS }, all)>>10, log>>10, p50[len(p50)/2], p99[len(p99)/2], len(all), time.Duration(largest(func(r reading) int64 { return int64(r.Max) }, all)))
 }
 
-// rowCounts is how much a database holds.
+// rowCounts counts the contents of a database.
 type rowCounts struct{ Finished, Records int64 }
 
-// countRows counts by a fresh connection.
+// countRows counts over a new connection.
 func countRows(ctx context.Context, path string) (c rowCounts, err error) {
 	r, err := OpenReader(ctx, path)
 	if err != nil {

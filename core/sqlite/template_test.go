@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// migrated makes a new database in the old way: an empty file is there already.
+// migrated creates a new database by migrations: it begins with an empty file.
 func migrated(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "migrated.db")
@@ -37,7 +37,7 @@ func own(t testing.TB) fs.FS {
 	return m
 }
 
-// properties are all of a database that another one of the same kind must share.
+// properties returns everything in which two new databases must agree.
 func properties(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -93,7 +93,7 @@ func TestTemplateIsPutOverNothing(t *testing.T) {
 		"a link to nothing":       func(path string) error { return os.Symlink(path+".elsewhere", path) },
 		"a log that was left":     func(path string) error { return os.WriteFile(path+"-wal", []byte("x"), 0o600) },
 		"a journal that was left": func(path string) error { return os.WriteFile(path+"-journal", []byte("x"), 0o600) },
-		"no such folder":          func(path string) error { return os.Remove(filepath.Dir(path)) },
+		"no such directory":       func(path string) error { return os.Remove(filepath.Dir(path)) },
 	} {
 		path := filepath.Join(t.TempDir(), "r.db")
 		if err := make(path); err != nil {
@@ -104,12 +104,12 @@ func TestTemplateIsPutOverNothing(t *testing.T) {
 		}
 		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".flujo-new-*"))
 		if err != nil || len(left) > 0 {
-			t.Errorf("%s: left behind: %v, error %v", name, left, err)
+			t.Errorf("%s: leftover files: %v, error %v", name, left, err)
 		}
 	}
 }
 
-// The log of a database that was deleted alone must not come to life in a new one.
+// If a database was deleted without its log, the log must not be applied to a new database.
 func TestNewDatabaseBesideAnOldLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	b := mustOpen(t, path, sqlitedb.Process)
@@ -133,7 +133,7 @@ func TestNewDatabaseBesideAnOldLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := found(t, control); n != 1 {
-		t.Errorf("control: %d runs of the old log in a template that was put beside it, want 1", n)
+		t.Errorf("control: %d runs of the old log in a template that was copied next to it, want 1", n)
 	}
 }
 
@@ -162,13 +162,13 @@ func TestCreatingAtOnceMakesOneDatabase(t *testing.T) {
 		}
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name()[0] == '.' }) {
-			t.Errorf("left behind: %v, error %v", entries, err)
+			t.Errorf("leftover files: %v, error %v", entries, err)
 		}
 	}
 }
 
-// At power a new database whose name could be lost is an error, where the system can
-// sync folders at all; at process nothing is promised.
+// At durability power it is an error if the name of a new database could be lost, provided that the
+// system can sync directories. Durability process has no such guarantee.
 func TestNewNameIsDurableAtPower(t *testing.T) {
 	original := syncFolder
 	t.Cleanup(func() { syncFolder = original })
@@ -194,13 +194,12 @@ func TestNewNameIsDurableAtPower(t *testing.T) {
 	}
 }
 
-// BenchmarkOpen is the opening of a new database from the template, over the same by
-// migrations.
+// BenchmarkOpen compares opening a new database from the template with creating it by migrations.
 func BenchmarkOpen(b *testing.B) {
 	for _, d := range []sqlitedb.Durability{sqlitedb.Process, sqlitedb.Power} {
 		b.Run(string(d), func(b *testing.B) {
 			dir := b.TempDir()
-			if _, err := templateBytes(b.Context(), own(b)); err != nil { // once a process
+			if _, err := templateBytes(b.Context(), own(b)); err != nil { // once per process
 				b.Fatal(err)
 			}
 			open := func(path string) time.Duration {
@@ -234,7 +233,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// What killed processes have left goes when it is old, and nothing else.
+// Old leftovers of killed processes are removed, and nothing else.
 func TestOldTemplatesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-time.Hour)
@@ -253,7 +252,7 @@ func TestOldTemplatesAreRemoved(t *testing.T) {
 	removeOldTemplates(dir)
 	for name, want := range map[string]bool{"flujo-template-1": false, "flujo-template-2": true, "other-template-3": true} {
 		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
-			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+			t.Errorf("%s exists: %v, want %v", name, err == nil, want)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// Errors of the disk were SQLite's bare words: which file it was, and what to do, nobody
-// was told.
+// In the past errors of the disk were the plain messages of SQLite, which named neither the file
+// nor a remedy.
 func TestDiskErrorsAreNotBare(t *testing.T) {
 	save := func(b *Backend) error { return saveRuns(b, 1, 2) }
 	load := func(b *Backend) error {

@@ -56,7 +56,7 @@ func TestLogIsExtendedAtPower(t *testing.T) {
 	}
 }
 
-// SQLite must write an extended log again from its start, not cut it off.
+// SQLite must overwrite an extended log from its start and must not truncate it.
 func TestExtendedLogKeepsItsSize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	b := mustOpen(t, path, sqlitedb.Power)
@@ -64,7 +64,7 @@ func TestExtendedLogKeepsItsSize(t *testing.T) {
 		t.Errorf("journal_size_limit is %v (error %v), want -1: none", v, err)
 	}
 	rec := started("")
-	rec.State = make([]byte, 20<<10) // 5 pages and more: 300 of them fill the log twice
+	rec.State = make([]byte, 20<<10) // at least 5 pages, so that 300 of them fill the log twice
 	for i := range 400 {
 		rec.Key.Run = fmt.Sprint(i)
 		if _, err := b.Start(t.Context(), rec); err != nil {
@@ -76,8 +76,8 @@ func TestExtendedLogKeepsItsSize(t *testing.T) {
 	}
 }
 
-// imitation copies the files of an open database, as kill -9 would leave them, with
-// the log cut off after limit bytes.
+// imitation copies the files of an open database as kill -9 would leave them, with the log
+// truncated to limit bytes.
 func imitation(t *testing.T, path string, limit int64) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy.db")
@@ -96,8 +96,8 @@ func imitation(t *testing.T, path string, limit int64) string {
 	return to
 }
 
-// found opens the database, counts which of the runs named 0, 1, 2, ... are there up
-// to the first that is not, and checks the file.
+// found opens the database, counts the runs named 0, 1, 2, ... up to the first that is missing, and
+// checks the file.
 func found(t *testing.T, path string) int {
 	t.Helper()
 	b := mustOpen(t, path, sqlitedb.Power)
@@ -147,7 +147,7 @@ func TestExtendedLogIsRecovered(t *testing.T) {
 			}
 		}
 		save("0")
-		size := logSize(t, path) // somebody looks, and is overtaken
+		size := logSize(t, path) // measured before another process saves
 		save("1")
 		f, err := os.OpenFile(path+"-wal", os.O_WRONLY, 0)
 		if err != nil {
@@ -161,8 +161,8 @@ func TestExtendedLogIsRecovered(t *testing.T) {
 	})
 }
 
-// One connection saves while others come, extend the log where the lock is free, save
-// and go. Its own log is short, so that each first comer has all to do.
+// One connection saves while others connect, extend the log if the lock is free, save and close.
+// Its own log is short, so that each of them finds the log not extended.
 func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
 	const databases, saves, others = 5, 40, 3
 	extended := 0
@@ -194,7 +194,7 @@ func TestExtendingBesideAWriterLosesNothing(t *testing.T) {
 	t.Logf("%d of %d connections found the log extended", extended, databases*others)
 }
 
-// An optimisation waits for nobody.
+// Extending the log is an optimisation and must not wait for locks.
 func TestExtendingGivesWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.db")
 	other := mustOpen(t, path, sqlitedb.Process)
@@ -207,7 +207,7 @@ func TestExtendingGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := logSize(t, path); n >= walBytes {
-		t.Errorf("the log was extended to %d bytes under somebody else's lock", n)
+		t.Errorf("the log was extended to %d bytes although another connection held the lock", n)
 	}
 	if v, err := sqlitedb.QueryValue(t.Context(), b.w.conn, "PRAGMA busy_timeout"); err != nil || v != int64(5000) {
 		t.Errorf("busy_timeout is %v afterwards (error %v), want 5000", v, err)
@@ -217,8 +217,8 @@ func TestExtendingGivesWay(t *testing.T) {
 	}
 }
 
-// The time that the writer waits for locks is what it was, also after a failure; else no
-// save may go by it.
+// The busy timeout of the writer is restored, also after a failure. Otherwise the connection must
+// not be used for saves.
 func TestWaitForLocksIsRestored(t *testing.T) {
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	cause := errors.New("no checkpoint")
@@ -240,7 +240,7 @@ func TestWaitForLocksIsRestored(t *testing.T) {
 	}
 }
 
-// A log that cannot be shortened is reported, and fails no save.
+// If the log cannot be shortened, this is reported, and no save fails.
 func TestFailureToShortenIsReported(t *testing.T) {
 	b, armed := openArmed(t, func(op fileOp) int32 {
 		if op.op == opTruncate {
@@ -264,7 +264,7 @@ func TestFailureToShortenIsReported(t *testing.T) {
 	}
 }
 
-// brokenFile fails in its n-th call.
+// brokenFile fails at its n-th call.
 type brokenFile struct {
 	calls, failAt int
 	size          int64
@@ -281,7 +281,7 @@ func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
 	n := len(p)
 	err := f.call()
 	if err != nil {
-		n /= 2 // a full disk takes what it can
+		n /= 2 // a full disk writes as much as fits
 	}
 	f.size = max(f.size, at+int64(n))
 	return n, err
@@ -305,12 +305,12 @@ func TestPadLeavesAFullDiskAlone(t *testing.T) {
 	}
 }
 
-// BenchmarkExtendedLog is a run of 3 saves at power with the log extended, over one with
-// a log that grows, within the first 1000 frames of both.
+// BenchmarkExtendedLog compares a run of 3 saves at durability power with the log extended and with
+// a growing log, within the first 1000 frames of both.
 func BenchmarkExtendedLog(b *testing.B) {
 	const (
 		rounds = 25 // with the same two databases: 25*4 runs of about 6 frames
-		batch  = 4  // runs timed at a time
+		batch  = 4  // runs per timing
 	)
 	dir := b.TempDir()
 	p, scope := benchPipeline(b, 1)
@@ -321,7 +321,7 @@ func BenchmarkExtendedLog(b *testing.B) {
 			c, err := prepare(b.Context(), filepath.Join(dir, fmt.Sprintf("%d-%d.db", session, arm)), sqlitedb.Power)
 			must(b, err)
 			if arm == 1 {
-				c.Durability = sqlitedb.Process // in name only: the settings stay those of power
+				c.Durability = sqlitedb.Process // only the name: the settings are those of power
 			}
 			w, err := newWriter(b.Context(), c, nil)
 			must(b, err)
@@ -344,8 +344,8 @@ func BenchmarkExtendedLog(b *testing.B) {
 	reportMedian(b, took[1], 1e6/batch, "growing-us/run")
 }
 
-// Somebody who reads all the time kept the log from being begun again: it grew for as
-// long as there were saves.
+// In the past a continuous reader prevented the restart of the log, which grew as long as there
+// were saves.
 func TestLogThatAReaderKeepsGrowingIsCutOff(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[sqlitedb.Durability]int64{sqlitedb.Process: longLog, sqlitedb.Power: walBytes} {
@@ -382,7 +382,7 @@ func TestLogThatAReaderKeepsGrowingIsCutOff(t *testing.T) {
 			t.Errorf("%s: the log still has %d bytes, at most %d", d, size, want)
 		}
 		if got := found(t, imitation(t, path, 2*longLog)); got != saved+1 {
-			t.Errorf("%s: %d saves are there, want %d", d, got, saved+1)
+			t.Errorf("%s: %d saves were found, want %d", d, got, saved+1)
 		}
 	}
 }
