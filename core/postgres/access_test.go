@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// as is the address of a backend's schema for another user.
+// as returns the address of a backend's schema for another user.
 func as(t testing.TB, b *Backend, user, password string) string {
 	t.Helper()
 	u, err := url.Parse(inSchema(b.server.config.ConnString(), b.server.schema))
@@ -35,8 +35,8 @@ func execute(t testing.TB, b *Backend, texts ...string) {
 	}
 }
 
-// A role with what Grants gives it does all that a backend does, and can neither create nor
-// change a table; one that reads only reads.
+// A role with the privileges from Grants can do everything that a backend does, but cannot create
+// or change tables. A role for reading can only read.
 func TestGrantsAreEnoughAndNoMore(t *testing.T) {
 	owner := mustOpen(t, Server)
 	writer, reader := "writer_"+owner.server.schema[:9], "reader_"+owner.server.schema[:9]
@@ -86,7 +86,7 @@ func TestGrantsAreEnoughAndNoMore(t *testing.T) {
 			t.Errorf("%s: error %v, want it refused", text, err)
 		}
 	}
-	if b, err := Open(t.Context(), as(t, owner, reader, ""), Server); err == nil { // the tables are there: it opens
+	if b, err := Open(t.Context(), as(t, owner, reader, ""), Server); err == nil { // the tables exist, so it opens
 		_, err := b.Start(t.Context(), startOf("by a reader"))
 		if code(err) != "42501" {
 			t.Errorf("a start by a reader: error %v", err)
@@ -95,7 +95,7 @@ func TestGrantsAreEnoughAndNoMore(t *testing.T) {
 	}
 }
 
-// No error shows a password, whether the address can be read or not.
+// No error contains a password, whether or not the address can be parsed.
 func TestPasswordsAreInNoError(t *testing.T) {
 	pgserver.Need(t)
 	const secret = "s3cr3t-p@ss:w/rd"
@@ -139,7 +139,7 @@ func TestPasswordsAreInNoError(t *testing.T) {
 			}
 		}
 	}
-	// An error of a write, too.
+	// The same holds for the error of a write.
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,16 +149,16 @@ func TestPasswordsAreInNoError(t *testing.T) {
 	}
 }
 
-// Settings of the server that break the promise are refused, with what to do.
+// Settings of the server that break the promised durability are refused. The error says what to do.
 func TestServerThatLiesIsRefused(t *testing.T) {
 	pgserver.Need(t)
 	for _, tc := range []struct {
 		settings map[string]string
-		want     string // of the durability power; empty: it is accepted
+		want     string // part of the error for durability power; empty if it is accepted
 	}{
 		{map[string]string{"fsync": "off"}, "fsync is off"},
 		{map[string]string{"full_page_writes": "off"}, "full_page_writes is off"},
-		{map[string]string{"synchronous_commit": "off", "default_transaction_isolation": "serializable"}, ""}, // changed for the connection
+		{map[string]string{"synchronous_commit": "off", "default_transaction_isolation": "serializable"}, ""}, // overridden for each connection
 	} {
 		s := pgserver.For(t, pgserver.Options{Settings: tc.settings})
 		b, err := Open(t.Context(), s.DSN("postgres"), Power)
@@ -190,8 +190,8 @@ func TestServerThatLiesIsRefused(t *testing.T) {
 	}
 }
 
-// Tables of a newer version, of another program and none at all are told apart, and nothing
-// is changed.
+// Tables of a newer version, tables of another program and missing tables give different errors,
+// and nothing is changed.
 func TestSchemaThatDoesNotFitIsRefused(t *testing.T) {
 	b := mustOpen(t, Server)
 	q := b.server.quoted()
@@ -218,7 +218,7 @@ func TestSchemaThatDoesNotFitIsRefused(t *testing.T) {
 	}
 }
 
-// Many that open an empty schema at once make it once.
+// If many processes open an empty schema at the same time, its tables are created once.
 func TestMigrationsAtOnce(t *testing.T) {
 	pgserver.Need(t)
 	dsn := dsnOf(t.TempDir())

@@ -17,15 +17,14 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// BenchmarkFloor compares runs of three steps by the backend with their floor: the same
-// statements with the same bytes by bare driver calls, on as many connections as there are
-// runs at once, a transaction each. Both take turns within each round, and what is reported
-// is the median over the rounds of the time of the backend as a share of the floor's in the
-// same round:
+// BenchmarkFloor compares runs of three steps in the backend with their floor: the same statements
+// with the same bytes by bare driver calls, on as many connections as there are concurrent runs, in
+// a transaction each. Both alternate within each round. The reported value is the median over the
+// rounds of the time of the backend, divided by that of the floor in the same round:
 //
 //	go test ./core/postgres -run '^$' -bench Floor -benchtime 11x
 //
-// A ratio below 1 is what saves of runs at once gain by sharing transactions.
+// A ratio below 1 is the gain from sharing transactions among the saves of concurrent runs.
 func BenchmarkFloor(b *testing.B) {
 	pgserver.Need(b)
 	for _, d := range []Durability{Power, unsynced} {
@@ -35,7 +34,7 @@ func BenchmarkFloor(b *testing.B) {
 	}
 }
 
-// runsOfOne is how many runs each of those at once makes in one round.
+// runsOfOne is the number of runs of each goroutine in one round.
 const runsOfOne = 12
 
 func compareFloor(b *testing.B, d Durability, atOnce int) {
@@ -52,7 +51,7 @@ func compareFloor(b *testing.B, d Durability, atOnce int) {
 		return together(b, atOnce, func(g int) error { return whole(backend, round, g) })
 	}
 	bare := func(round string) time.Duration { return floor.round(b, backend, round, atOnce) }
-	one(through) // both warm
+	one(through) // warm up both
 	one(bare)
 	for b.Loop() {
 		var w, f time.Duration
@@ -73,8 +72,8 @@ func compareFloor(b *testing.B, d Durability, atOnce int) {
 	b.ReportMetric(float64(c.Saves)/float64(c.Commits), "saves/commit")
 }
 
-// BenchmarkSQLite compares the same runs with those of package sqlite on the same machine, in
-// turns within each round, both at a durability that survives the loss of power:
+// BenchmarkSQLite compares the same runs with those of package sqlite on the same machine,
+// alternating within each round, both with a durability that survives the loss of power:
 //
 //	go test ./core/postgres -run '^$' -bench SQLite -benchtime 11x
 func BenchmarkSQLite(b *testing.B) {
@@ -115,7 +114,7 @@ func median(all []float64) float64 {
 	return (all[len(all)/2] + all[(len(all)-1)/2]) / 2
 }
 
-// together calls do from so many goroutines and returns how long it took.
+// together calls do in the given number of goroutines and returns the duration.
 func together(b *testing.B, atOnce int, do func(g int) error) time.Duration {
 	b.Helper()
 	var wg sync.WaitGroup
@@ -147,7 +146,7 @@ func benchStep(seq int64) core.StepRecord {
 
 var benchEnd = core.FinishRecord{Status: core.Completed, Time: at(9)}
 
-// whole saves whole runs.
+// whole saves complete runs.
 func whole(b core.Backend, round string, g int) error {
 	for i := range runsOfOne {
 		lease, err := b.Start(bg, benchStart(round, g, i))
@@ -164,7 +163,7 @@ func whole(b core.Backend, round string, g int) error {
 	return nil
 }
 
-// floor makes saves by bare driver calls.
+// floor saves with bare driver calls.
 type floor struct{ pool *pgxpool.Pool }
 
 func mustOpenFloor(b *testing.B, dsn string, d Durability, conns int) floor {
@@ -181,8 +180,8 @@ func mustOpenFloor(b *testing.B, dsn string, d Durability, conns int) floor {
 	return floor{pool}
 }
 
-// round makes the saves of one round. Their arguments are made before, but for the number
-// of the run.
+// round makes the saves of one round. Their arguments are prepared in advance, except for the
+// number of the run.
 func (f floor) round(b *testing.B, backend *Backend, round string, atOnce int) time.Duration {
 	b.Helper()
 	saves := make([][][]*save, atOnce)

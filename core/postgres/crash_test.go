@@ -11,10 +11,10 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// stepsOfRun is how many steps a run of a load has.
+// stepsOfRun is the number of steps of each run of a load.
 const stepsOfRun = 6
 
-// load saves runs from many goroutines, and notes what was acknowledged.
+// load saves runs in several goroutines and notes the acknowledged records.
 type load struct {
 	b    *Backend
 	name string
@@ -48,7 +48,7 @@ func (l *load) ack(run string, seq int64) {
 	l.wake.Broadcast()
 }
 
-// run saves one run, and reports whether there shall be another one.
+// run saves one run and reports whether to save another one.
 func (l *load) run(run string) bool {
 	lease, err := l.b.Start(bg, startOf(run))
 	for seq := int64(0); err == nil; seq++ {
@@ -67,7 +67,7 @@ func (l *load) run(run string) bool {
 	return !l.stop && err == nil
 }
 
-// until returns once so many records more were acknowledged, or all goroutines failed.
+// until waits until more further records were acknowledged, or a save has failed.
 func (l *load) until(more int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +83,7 @@ func (l *load) end() {
 	l.wg.Wait()
 }
 
-// lost compares what is there with what was acknowledged.
+// lost returns the number of acknowledged records that are missing.
 func (l *load) lost(t testing.TB, b *Backend) (lost int) {
 	t.Helper()
 	for run, seq := range l.acks {
@@ -104,8 +104,8 @@ func (l *load) lost(t testing.TB, b *Backend) (lost int) {
 	return lost
 }
 
-// The server is killed as a whole under load, and starts again: nothing that was acknowledged
-// is lost, and the saves that were under way are made once.
+// All processes of the server are killed under load, and it is started again. No acknowledged
+// record is lost, and each save that was being made takes effect once.
 func TestServerKilledUnderLoad(t *testing.T) {
 	pgserver.Need(t)
 	kills := trials(3)
@@ -158,8 +158,8 @@ func TestServerKilledUnderLoad(t *testing.T) {
 	})
 }
 
-// A standby takes the place of a primary that is lost while runs are saved. Where the
-// primary waited for it nothing is lost; where it did not, the control, the last saves are.
+// A standby replaces a primary that fails while runs are saved. If the primary waited for the
+// standby, nothing is lost. If it did not, as in the control, the last saves are lost.
 func TestStandbyPromoted(t *testing.T) {
 	pgserver.Need(t)
 	for _, synchronous := range []bool{true, false} {
@@ -196,12 +196,12 @@ func TestStandbyPromoted(t *testing.T) {
 				t.Error(err)
 			}
 
-			// Both, and whichever takes writes.
+			// The address has both servers. The one that accepts writes is used.
 			b := mustOpenAt(t, "host="+primary.Dir()+","+standby.Dir()+" port=5432 user=postgres dbname=postgres target_session_attrs=read-write", Power)
 			b.patience = 5 * time.Minute
 			l := newLoad(b, "load", 8)
 			l.until(100)
-			if !synchronous { // the standby hears nothing more
+			if !synchronous { // the standby receives nothing more
 				standbyAdmin, err := OpenReader(t.Context(), standby.DSN("postgres"))
 				if err != nil {
 					t.Fatal(err)
@@ -224,7 +224,7 @@ func TestStandbyPromoted(t *testing.T) {
 			if err := primary.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			// The new primary has no standby to wait for.
+			// The new primary must not wait for a standby, because it has none.
 			if err := standby.Promote(); err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +246,7 @@ func TestStandbyPromoted(t *testing.T) {
 	}
 }
 
-// mustOpenUnwaited opens a server for statements that need no commit of others.
+// mustOpenUnwaited opens a server for statements that do not wait for a standby.
 func mustOpenUnwaited(t testing.TB, dsn string) *Backend {
 	t.Helper()
 	s, err := parse(dsn, unsynced, false)
@@ -261,7 +261,7 @@ func mustOpenUnwaited(t testing.TB, dsn string) *Backend {
 	return newBackend(s, pool)
 }
 
-// streaming returns once the standby follows.
+// streaming waits until the standby follows.
 func streaming(t testing.TB, b *Backend) {
 	t.Helper()
 	for n := 0; n == 0; {

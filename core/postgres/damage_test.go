@@ -7,8 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Whatever is changed of what is saved, by a failing disk or by another program, is noticed
-// when it is read.
+// Any change of saved data, by a failing disk or by another program, is detected when it is read.
 func TestDamageIsNoticed(t *testing.T) {
 	b := mustOpen(t, Server)
 	rec := startOf("r")

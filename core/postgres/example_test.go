@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres"
 )
 
-// An engine of which several machines share the runs. It needs a server; the password is in
+// An engine on one of several machines that share their runs. It needs a server. The password is in
 // PGPASSWORD or in .pgpass.
 func ExampleOpen() {
 	ctx := context.Background()
@@ -20,5 +20,5 @@ func ExampleOpen() {
 	defer backend.Close()
 	fmt.Println("a save survives:", backend.Durability())
 	engine := core.NewEngine(core.WithBackend(backend))
-	_ = engine // core.RunOrResume and core.ResumeAll execute runs with it
+	_ = engine // use it with core.RunOrResume and core.ResumeAll
 }

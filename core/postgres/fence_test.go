@@ -31,7 +31,7 @@ func pauseOf(seq int64, token string) core.StepRecord {
 	return rec
 }
 
-// begun starts a run with one pause.
+// begun starts a run and saves one pause.
 func begun(t testing.TB, b *Backend) core.Lease {
 	t.Helper()
 	lease, err := b.Start(t.Context(), startOf("r"))
@@ -44,7 +44,7 @@ func begun(t testing.TB, b *Backend) core.Lease {
 	return lease
 }
 
-// direct is a connection of the test's own to the schema of a backend.
+// direct opens a separate connection to the schema of a backend.
 func direct(t testing.TB, b *Backend) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.ConnectConfig(t.Context(), b.server.config.ConnConfig.Copy())
@@ -55,8 +55,8 @@ func direct(t testing.TB, b *Backend) *pgx.Conn {
 	return conn
 }
 
-// meanwhile makes a change in a transaction that is committed once a write waits for its
-// row, and returns the error of that write.
+// meanwhile makes a change in a transaction, commits it when a write waits for the same row, and
+// returns the error of that write.
 func meanwhile(t testing.TB, b *Backend, write func() error, change ...string) error {
 	t.Helper()
 	rival := direct(t, b)
@@ -89,7 +89,7 @@ func meanwhile(t testing.TB, b *Backend, write func() error, change ...string) e
 	return <-done
 }
 
-// fenceChecks are what the statements must do when others come at the same time.
+// fenceChecks are requirements on the statements under concurrent changes.
 var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 	"a step that waits for a claim is fenced": func(t testing.TB, b *Backend) error {
 		lease := begun(t, b)
@@ -124,11 +124,11 @@ var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 		s.begun, s.doubt = time.Now(), true
 		err := b.settle(s)
 		if err == nil && !s.done {
-			err = errors.New("it is said to be refused")
+			err = errors.New("the step was reported as refused")
 		}
 		return err
 	},
-	"a step of others at its place is not taken for it": func(t testing.TB, b *Backend) error {
+	"a step of others at its place is not mistaken for it": func(t testing.TB, b *Backend) error {
 		lease := begun(t, b)
 		step := stepOf(2)
 		if err := b.Step(t.Context(), lease, step); err != nil {
@@ -151,7 +151,7 @@ func want(want, err error) error {
 	return fmt.Errorf("error %v, want %v", err, want)
 }
 
-// fenceMutants are what a port of other statements would do. Each must be found by a check.
+// fenceMutants are plausible wrong statements. Each must be detected by a check.
 var fenceMutants = []struct{ name, check, old, new string }{
 	{"fences by a plain read", "a step that waits for a claim is fenced",
 		`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id)`,
@@ -161,7 +161,7 @@ var fenceMutants = []struct{ name, check, old, new string }{
 	{"does not fence", "a step of a lease that is lost is fenced", `AND epoch = $2::bigint`, `AND $2::bigint > 0`},
 	{"does not look whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
 		`WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint AND false`},
-	{"takes any record for its own", "a step of others at its place is not taken for it", `SELECT sum FROM @.steps`, ``},
+	{"takes any record for its own", "a step of others at its place is not mistaken for it", `SELECT sum FROM @.steps`, ``},
 }
 
 func TestSavesAreFencedByTheRow(t *testing.T) {
@@ -183,13 +183,13 @@ func TestSavesAreFencedByTheRow(t *testing.T) {
 				changed = changed || strings.Contains(*text, old)
 				*text = strings.ReplaceAll(*text, old, new)
 			}
-			if m.new == "" { // the sum that is looked for, whatever is saved
+			if m.new == "" { // always returns the expected sum, whatever is saved
 				step := stepOf(2)
 				step.Output = []byte("2")
 				b.sql.stepMade = fmt.Sprintf(`SELECT %d::bigint FROM %s.steps WHERE run = $1 AND seq = $2 AND epoch = $3`, sumStep(1, nil, 1, &step), q)
 			}
 			if !changed {
-				t.Fatal("the statements are other ones: the mutant changes nothing")
+				t.Fatal("the statements have changed: the mutant replaces nothing")
 			}
 			err := fenceChecks[m.check](t, b)
 			if err == nil {
@@ -200,7 +200,7 @@ func TestSavesAreFencedByTheRow(t *testing.T) {
 	}
 }
 
-// Claims and answers wait for whoever saves, and see what was saved.
+// Claims and answers wait for a concurrent save and see what it saved.
 func TestClaimSeesWhatItWaitedFor(t *testing.T) {
 	b := mustOpen(t, Server)
 	begun(t, b)

@@ -17,8 +17,8 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// fleet is many workers that make runs, of which every fifth is taken over by another worker
-// while the first one goes on saving.
+// fleet is a set of workers that execute runs. Every fifth run is taken over by another worker
+// while the first one continues to save.
 type fleet struct {
 	backends []*Backend
 	workers  int
@@ -26,7 +26,7 @@ type fleet struct {
 
 	next  atomic.Int64
 	taken atomic.Int64 // runs that another worker has claimed
-	late  atomic.Int64 // saves that were refused after that
+	late  atomic.Int64 // saves that were refused afterwards
 	acks  []atomic.Int32
 	mu    sync.Mutex
 	errs  []error
@@ -46,12 +46,12 @@ func (f *fleet) fail(i int, err error) {
 	}
 }
 
-// holder is a worker with a lease that is long enough.
+// holder returns a worker with a sufficiently long lease.
 func holder(g int) core.Holder {
 	return core.Holder{Executor: fmt.Sprintf("worker-%04d", g), Until: time.Now().Add(time.Hour)}
 }
 
-// steps saves the records from seq on, and the end, until one is refused.
+// steps saves the records from seq on and then the end, until a save is refused.
 func (f *fleet) steps(b *Backend, i int, lease core.Lease, seq int64) error {
 	for ; seq <= stepsOfRun; seq++ {
 		if err := b.Step(bg, lease, stepOf(seq)); err != nil {
@@ -62,7 +62,7 @@ func (f *fleet) steps(b *Backend, i int, lease core.Lease, seq int64) error {
 	return b.Finish(bg, lease, core.FinishRecord{Status: core.Completed, Time: at(9)})
 }
 
-// one makes a run.
+// one executes a run.
 func (f *fleet) one(g, i int) {
 	mine := f.backends[g%len(f.backends)]
 	rec := startOf(fleetRun(i))
@@ -78,7 +78,7 @@ func (f *fleet) one(g, i int) {
 		}
 		return
 	}
-	// The rival is another worker, on another connection, that takes the first one for dead.
+	// The rival is another worker on another connection. It acts as if the first one were dead.
 	var old sync.WaitGroup
 	old.Go(func() {
 		switch err := f.steps(mine, i, lease, 1); {
@@ -90,7 +90,7 @@ func (f *fleet) one(g, i int) {
 	})
 	defer old.Wait()
 	rival := f.backends[(g+1)%len(f.backends)]
-	for range rand.IntN(3) { // at any moment of the run
+	for range rand.IntN(3) { // at a random moment of the run
 		if _, err := rival.Load(bg, rec.Key); err != nil {
 			f.fail(i, err)
 			return
@@ -103,14 +103,15 @@ func (f *fleet) one(g, i int) {
 	}
 	claimed, snap, err := rival.Acquire(bg, known, holder((g+1)%f.workers))
 	if errors.Is(err, core.ErrRunFinished) {
-		return // the first one was quicker
+		return // the first worker was faster
 	}
 	if err != nil {
 		f.fail(i, err)
 		return
 	}
 	f.taken.Add(1)
-	// A record that the first one saved before, and was not told of yet, is none of the rival's.
+	// The rival continues after all saved records, including those not yet acknowledged to the
+	// first worker.
 	if err := f.steps(rival, i, claimed, int64(len(snap.Steps))+1); err != nil {
 		f.fail(i, err)
 	}
@@ -128,7 +129,7 @@ func (f *fleet) work() {
 	wg.Wait()
 }
 
-// check returns what is wrong: each record of each run must be there once, acknowledged once.
+// check returns the problems: each record of each run must be saved once and acknowledged once.
 func (f *fleet) check(b *Backend) (problems []error) {
 	problems = append(problems, f.errs...)
 	missing, twice := 0, 0
@@ -142,7 +143,7 @@ func (f *fleet) check(b *Backend) (problems []error) {
 		}
 	}
 	if missing+twice > 0 {
-		problems = append(problems, fmt.Errorf("%d records were acknowledged to nobody, %d to two workers", missing, twice))
+		problems = append(problems, fmt.Errorf("%d records were acknowledged to no worker, %d to two workers", missing, twice))
 	}
 	var runs, records int
 	err := b.read(bg, func(ctx context.Context, conn *pgxpool.Conn) error {
@@ -151,7 +152,7 @@ func (f *fleet) check(b *Backend) (problems []error) {
 	if err != nil || runs != f.runs || records != f.runs*stepsOfRun {
 		problems = append(problems, fmt.Errorf("%d runs are completed with %d records, want %d with %d (error %v)", runs, records, f.runs, f.runs*stepsOfRun, err))
 	}
-	for i := 0; i < f.runs; i += max(1, f.runs/1000) { // with checksums, and in order
+	for i := 0; i < f.runs; i += max(1, f.runs/1000) { // verifies checksums and the order
 		snap, err := b.Load(bg, keyed(fleetRun(i)))
 		if err != nil || len(snap.Steps) != stepsOfRun {
 			problems = append(problems, fmt.Errorf("run %s has %d records: %w", fleetRun(i), len(snap.Steps), err))
@@ -160,18 +161,18 @@ func (f *fleet) check(b *Backend) (problems []error) {
 	return problems
 }
 
-// Many workers make runs, and one in five is taken over by another worker while its first one
-// is still saving: each record is made once. The long form is of 1,000 workers and 100,000 runs.
+// Many workers execute runs, and one run in five is taken over by another worker while its first
+// one is still saving. Each record is saved once. The long form has 1,000 workers and 100,000 runs.
 func TestFleet(t *testing.T) {
 	pgserver.Need(t)
 	runs := trials(400)
 	open := func(t *testing.T) (all []*Backend) {
 		s := pgserver.For(t, pgserver.Options{Settings: map[string]string{"max_connections": "100", "shared_buffers": "128MB", "max_wal_size": "4GB"}})
-		for range 4 { // as many processes
+		for range 4 { // simulates four processes
 			all = append(all, mustOpenAt(t, s.DSN("postgres"), Server))
 		}
 		for _, b := range all {
-			b.patience = 10 * time.Minute // so many at once wait for each other
+			b.patience = 10 * time.Minute // because so many wait for each other
 		}
 		return all
 	}
@@ -183,7 +184,7 @@ func TestFleet(t *testing.T) {
 		t.Error(problem)
 	}
 	if f.taken.Load() == 0 || f.late.Load() == 0 {
-		t.Errorf("%d runs were taken over, %d workers were refused: nothing was tried", f.taken.Load(), f.late.Load())
+		t.Errorf("%d runs were taken over, %d workers were refused: want at least one of each", f.taken.Load(), f.late.Load())
 	}
 	t.Logf("%d workers, %d runs, %d taken over, %d workers refused after that: %d records, each acknowledged once (%.0f saves/s)",
 		f.workers, f.runs, f.taken.Load(), f.late.Load(), f.runs*stepsOfRun, float64(f.runs*(stepsOfRun+2))/took.Seconds())

@@ -18,7 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// smallDisk mounts a file system of so many megabytes in the folder of a server, for it to use.
+// smallDisk mounts a file system of the given size in the directory of a server.
 func smallDisk(t *testing.T, s *pgserver.Server, megabytes int) (path string) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -47,7 +47,7 @@ func smallDisk(t *testing.T, s *pgserver.Server, megabytes int) (path string) {
 	return path
 }
 
-// larger gives the file system more room.
+// larger enlarges the file system.
 func larger(t *testing.T, path string, megabytes int) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", path, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%dm", megabytes)); err != nil {
@@ -55,14 +55,14 @@ func larger(t *testing.T, path string, megabytes int) {
 	}
 }
 
-// fill saves runs with large states, one after the other in each of 4 goroutines, until saves
-// fail, and returns what was acknowledged and the errors.
+// fill saves runs with large states in 4 goroutines until saves fail. It returns the acknowledged
+// records and the errors.
 func fill(b *Backend, name string, more func() bool) (acks map[string]int64, errs []error) {
 	l := &load{b: b, name: name, acks: map[string]int64{}}
 	large := func(seq int64) core.StepRecord {
 		rec := stepOf(seq)
 		rec.Output = make([]byte, 64<<10)
-		_, _ = rand.Read(rec.Output) // never an error; the server compresses what it can
+		_, _ = rand.Read(rec.Output) // random, because the server compresses data; never an error
 		return rec
 	}
 	l.wake = sync.NewCond(&l.mu)
@@ -91,8 +91,9 @@ func fill(b *Backend, name string, more func() bool) (acks map[string]int64, err
 	return l.acks, l.errs
 }
 
-// The disk of the server's tables is full while runs are saved: a clear error that is not in
-// doubt, nothing that was acknowledged is lost, and the same backend goes on once there is room.
+// The disk of the server's tables becomes full while runs are saved. Saves fail with a clear error
+// that is not ErrInDoubt, no acknowledged record is lost, and the same backend works again when
+// there is space.
 func TestFullDiskOfTables(t *testing.T) {
 	pgserver.Need(t)
 	s := pgserver.For(t, pgserver.Options{})
@@ -123,8 +124,8 @@ func TestFullDiskOfTables(t *testing.T) {
 	t.Logf("%d runs until the disk was full, %d errors, 0 acknowledged records lost, %d runs once there was room", len(acks), len(errs), len(after))
 }
 
-// The disk of the server's log is full: the server ends itself, and starts again once there is
-// room. Saves wait for it, and nothing that was acknowledged is lost.
+// The disk of the server's log becomes full. The server stops and restarts when there is space.
+// Saves wait for it, and no acknowledged record is lost.
 func TestFullDiskOfTheLog(t *testing.T) {
 	pgserver.Need(t)
 	s := pgserver.For(t, pgserver.Options{Settings: map[string]string{"max_wal_size": "4GB", "checkpoint_timeout": "1h", "restart_after_crash": "off"}})

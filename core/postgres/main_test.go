@@ -14,16 +14,16 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// shared names the server of this test run to its child processes.
+// shared is the environment variable with the server of this test run, for child processes.
 const shared = "FLUJO_TEST_POSTGRES"
 
-// openAt opens the schema that stands for a path, of the shared server. All tests but those
-// that harm a server use it.
+// openAt opens the schema for a path, in the shared server. All tests use it except those that
+// damage a server.
 func openAt(ctx context.Context, path string) (core.Backend, error) {
 	return Open(ctx, dsnOf(path), Power)
 }
 
-// dsnOf is the address of the schema that stands for a path.
+// dsnOf returns the address of the schema for a path.
 func dsnOf(path string) string {
 	h := fnv.New64a()
 	h.Write([]byte(path))
@@ -63,7 +63,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// mustOpen opens an empty schema.
+// mustOpen opens a new schema.
 func mustOpen(t testing.TB, d Durability) *Backend {
 	t.Helper()
 	pgserver.Need(t)

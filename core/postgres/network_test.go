@@ -12,13 +12,13 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// deed is one write of a backend, for a network that harms it.
+// deed is one write of a backend that is tested with a faulty network.
 type deed struct {
 	name string
-	// prepare makes what the write needs, by way of the straight backend.
+	// prepare creates what the write needs, over a backend without the proxy.
 	prepare func(t testing.TB, b *Backend, run string) core.Lease
 	do      func(b *Backend, run string, lease core.Lease) error
-	// done returns an error unless the write was made, exactly once.
+	// done returns an error unless the write took effect exactly once.
 	done func(run core.Snapshot) error
 }
 
@@ -115,8 +115,8 @@ var deeds = []deed{
 		func(s core.Snapshot) error { return expect(s.Holder.Until.Equal(at(99)), "%v", s.Holder) }},
 }
 
-// Whatever message of a write is lost, or arrives when the connection is gone, the write is
-// made once and reported as made.
+// Whichever message of a write is lost, or arrives after the connection was closed, the write takes
+// effect once and succeeds.
 func TestWritesOutliveALostConnection(t *testing.T) {
 	p, b, straight := throughProxy(t)
 	names := map[harm]string{noAnswer: "its answer is lost", noRequest: "it is lost", late: "it arrives late"}
@@ -127,7 +127,7 @@ func TestWritesOutliveALostConnection(t *testing.T) {
 				for n := 1; ; n++ {
 					run := fmt.Sprint(d.name, what, n)
 					warm := d.prepare(t, straight, run+" warm")
-					if err := d.do(b, run+" warm", warm); err != nil { // its statements are known to the connection now
+					if err := d.do(b, run+" warm", warm); err != nil { // prepares the statements on the connection
 						t.Fatal(err)
 					}
 					lease := d.prepare(t, straight, run)
@@ -135,7 +135,7 @@ func TestWritesOutliveALostConnection(t *testing.T) {
 					p.arm(h, n)
 					err := d.do(b, run, lease)
 					if !p.disarm() {
-						break // there are not so many messages
+						break // the write has fewer messages
 					}
 					harmed++
 					if h == late {
@@ -157,15 +157,15 @@ func TestWritesOutliveALostConnection(t *testing.T) {
 					}
 				}
 				if harmed == 0 {
-					t.Error("nothing was harmed")
+					t.Error("no message was lost or delayed")
 				}
 			})
 		}
 	}
 }
 
-// A server that falls silent is waited for no longer than the patience lasts. Where a write
-// was sent it is in doubt; what it was shows afterwards.
+// A save waits for a silent server no longer than the patience lasts. If a write was sent, the
+// error is ErrInDoubt. Loading the run later shows whether it took effect.
 func TestSilenceIsInDoubt(t *testing.T) {
 	for h, saved := range map[harm]bool{silence: false, noDelivery: true} {
 		p, b, straight := throughProxy(t)
@@ -179,7 +179,7 @@ func TestSilenceIsInDoubt(t *testing.T) {
 		if err := b.Step(t.Context(), lease, stepOf(2)); !errors.Is(err, core.ErrInDoubt) {
 			t.Errorf("error %v, want %v", err, core.ErrInDoubt)
 		}
-		// Nothing is sent here: it is known that the step was not saved.
+		// Nothing is sent here, so it is known that the step was not saved.
 		if err := b.Step(t.Context(), lease, stepOf(3)); err == nil || errors.Is(err, core.ErrFenced) {
 			t.Errorf("a step after it: error %v", err)
 		}
@@ -189,19 +189,19 @@ func TestSilenceIsInDoubt(t *testing.T) {
 			t.Errorf("%d steps, error %v; saved %v", len(snap.Steps), err, saved)
 		}
 		b.patience = Patience
-		// The caller reads the run and goes on from there.
+		// The caller loads the run and continues from its records.
 		l, snap, err := b.Claim(t.Context(), keyed("r"), 0)
 		if err == nil {
 			err = b.Step(t.Context(), l, stepOf(int64(len(snap.Steps)+1)))
 		}
 		if err != nil {
-			t.Errorf("going on: %v", err)
+			t.Errorf("continue the run: %v", err)
 		}
 	}
 }
 
-// The server has no connection left: a write waits for one, and the error says so. Nothing
-// was sent, so nothing is in doubt.
+// The server has no free connection. A write waits for one, and the error says so. It is not
+// ErrInDoubt, because nothing was sent.
 func TestNoConnectionLeft(t *testing.T) {
 	straight := mustOpen(t, Server)
 	admin := direct(t, straight)
@@ -210,7 +210,7 @@ func TestNoConnectionLeft(t *testing.T) {
 	dsn := as(t, straight, role, "")
 	b := mustOpenAt(t, dsn+"&pool_max_conns=1", Server)
 	b.patience = 300 * time.Millisecond
-	b.pool.Reset() // its connection is closed, and other clients take its place
+	b.pool.Reset() // closes its connection; other clients take its slot
 	for left := 1; left > 0; {
 		if err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE usename = $1`, role).Scan(&left); err != nil {
 			t.Fatal(err)
@@ -243,8 +243,8 @@ func TestNoConnectionLeft(t *testing.T) {
 	}
 }
 
-// All connections of the backend are in use: who is cancelled leaves the queue and saves
-// nothing, and the others are saved when one is free.
+// All connections of the backend are in use. A cancelled caller leaves the queue and saves nothing.
+// The others are saved when a connection is free.
 func TestPoolExhausted(t *testing.T) {
 	straight := mustOpen(t, Server)
 	b := mustOpenAt(t, inSchema(straight.server.config.ConnString(), straight.server.schema)+"&pool_max_conns=1", Server)

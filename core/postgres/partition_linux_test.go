@@ -16,13 +16,13 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// Variables of a process on another host: the address of the server, and its patience.
+// Environment variables of a process on another host: the address of the server and the patience.
 const (
 	remoteDSN      = "FLUJO_TEST_REMOTE"
 	remotePatience = "FLUJO_TEST_PATIENCE"
 )
 
-// remote is a load on another host. It prints each acknowledged record, and each error.
+// remote is a load on another host. It prints each acknowledged record and each error.
 type remote struct {
 	cmd *exec.Cmd
 	in  io.Closer
@@ -35,7 +35,7 @@ type remote struct {
 	ended bool
 }
 
-// onHost starts the test once more, as a load on the host.
+// onHost starts this test again as a load on the host.
 func onHost(t *testing.T, h *pgserver.Host, s *pgserver.Server, patience time.Duration) *remote {
 	t.Helper()
 	r := &remote{acks: map[string]int64{}}
@@ -56,7 +56,7 @@ func onHost(t *testing.T, h *pgserver.Host, s *pgserver.Server, patience time.Du
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = r.cmd.Process.Kill() // it may have ended
+		_ = r.cmd.Process.Kill() // it may have exited
 		_ = r.cmd.Wait()
 	})
 	go r.read(out)
@@ -87,7 +87,7 @@ func (r *remote) read(out io.Reader) {
 	r.mu.Unlock()
 }
 
-// until returns once the condition holds, or the load has ended.
+// until waits until the condition holds or the load has ended.
 func (r *remote) until(holds func() bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +103,7 @@ func (r *remote) more(n int) func() bool {
 	return func() bool { return r.total >= goal || len(r.errs) > 0 }
 }
 
-// beRemote is the load, until standard input ends.
+// beRemote runs the load until standard input ends.
 func beRemote(t *testing.T, dsn string) {
 	patience, err := time.ParseDuration(os.Getenv(remotePatience))
 	if err != nil {
@@ -155,9 +155,9 @@ func beRemote(t *testing.T, dsn string) {
 	wg.Wait()
 }
 
-// The network between the executor and the server is cut in silence, by two hosts of this
-// machine. A cut that is shorter than the patience of a save costs time and nothing else; one
-// that is longer leaves saves in doubt, and says so. No acknowledged record is lost either way.
+// The network between the executor and the server is silently cut, between two simulated hosts on
+// this machine. A cut that is shorter than the patience of a save only delays it. After a longer
+// one saves fail with ErrInDoubt. No acknowledged record is lost in either case.
 func TestPartition(t *testing.T) {
 	if dsn := os.Getenv(remoteDSN); dsn != "" {
 		beRemote(t, dsn)
@@ -178,7 +178,7 @@ func TestPartition(t *testing.T) {
 		if err := h.Cut(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(1+cut%3) * time.Second) // a cut has a length
+		time.Sleep(time.Duration(1+cut%3) * time.Second) // the duration of the cut
 		if err := h.Heal(); err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// bouncer finds PgBouncer, which Debian keeps where only root looks.
+// bouncer finds PgBouncer, which Debian installs in a directory that only root has in its path.
 func bouncer(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
@@ -26,11 +26,11 @@ func bouncer(t testing.TB) string {
 	return ""
 }
 
-// pooled starts PgBouncer in front of the server and returns the address.
+// pooled starts PgBouncer in front of the server and returns its address.
 func pooled(t testing.TB, s *pgserver.Server, mode string) string {
 	t.Helper()
 	program := bouncer(t)
-	port := 6432 // a Unix socket in the server's own folder
+	port := 6432 // a Unix socket in the server's directory
 	users, err := s.WriteFile("users-"+mode, `"postgres" ""`+"\n")
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ logfile = %[1]s/pgbouncer-%[2]s.log
 	}
 	s.Run(t, program, config)
 	socket := fmt.Sprintf("%s/.s.PGSQL.%d", s.Dir(), port)
-	for { // until it listens; the test's own deadline ends this
+	for { // until it listens; limited by the deadline of the test
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()
@@ -65,7 +65,7 @@ logfile = %[1]s/pgbouncer-%[2]s.log
 	return fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=%d&sslmode=disable", s.Dir(), port)
 }
 
-// A pooler that gives a session's connection to others is refused, one that does not is used.
+// A pooler that shares the connection of a session is refused. One that does not can be used.
 func TestPoolers(t *testing.T) {
 	pgserver.Need(t)
 	t.Run("of transactions", func(t *testing.T) {

@@ -16,15 +16,15 @@ type harm int
 
 const (
 	none       harm = iota
-	noAnswer        // the request arrives, its answer is lost with the connection
+	noAnswer        // the request arrives, but its answer is lost with the connection
 	noRequest       // the request is lost with the connection
 	late            // the connection is lost, and the request arrives afterwards
-	silence         // from here on nothing arrives and nothing is closed
-	noDelivery      // from here on no answer arrives, and nothing is closed
+	silence         // from now on nothing arrives and nothing is closed
+	noDelivery      // from now on no answer arrives and nothing is closed
 )
 
-// proxy is a network between a backend and its server. A message is what one side sends
-// before the other one does.
+// proxy is a faulty network between a backend and its server. A message is everything that one side
+// sends before the other side sends.
 type proxy struct {
 	t  testing.TB
 	l  net.Listener
@@ -33,19 +33,19 @@ type proxy struct {
 	mu        sync.Mutex
 	next      harm
 	countdown int  // requests until the harm is done
-	done      bool // it was
-	silent    harm // silence or noDelivery, once begun
+	done      bool // whether the harm was done
+	silent    harm // silence or noDelivery, after it has begun
 	links     []*link
 	held      chan struct{} // closed to let a late request through
-	delivered chan struct{} // closed once it has arrived
+	delivered chan struct{} // closed after the request has arrived
 }
 
 // link is one connection through the proxy.
 type link struct {
 	client, server net.Conn
-	asked          bool          // the client has sent since the server did
+	asked          bool          // the client has sent something since the server did
 	doomed         bool          // the next answer is lost
-	held           chan struct{} // not nil: its request arrives late
+	held           chan struct{} // not nil if its request arrives late
 }
 
 func newProxy(t testing.TB, socket string) *proxy {
@@ -83,7 +83,7 @@ func newProxy(t testing.TB, socket string) *proxy {
 	return p
 }
 
-// dsn is an address by way of the proxy.
+// dsn returns an address that leads through the proxy.
 func (p *proxy) dsn(dsn string) string {
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -96,7 +96,7 @@ func (p *proxy) dsn(dsn string) string {
 	return u.String()
 }
 
-// arm does the harm to the nth request from now on, from 1.
+// arm harms the nth request from now on, counted from 1.
 func (p *proxy) arm(h harm, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +104,7 @@ func (p *proxy) arm(h harm, n int) {
 	p.held, p.delivered = make(chan struct{}), make(chan struct{})
 }
 
-// deliver lets a late request through, and returns when it has arrived.
+// deliver lets a late request through and returns when it has arrived.
 func (p *proxy) deliver() {
 	close(p.held)
 	<-p.delivered
@@ -135,7 +135,7 @@ func (p *proxy) copy(k *link, from, to net.Conn, request bool) {
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
-			if !p.late(k) { // else the request closes it
+			if !p.late(k) { // otherwise the late request closes it
 				_ = to.Close()
 			}
 			return
@@ -148,12 +148,12 @@ func (p *proxy) copy(k *link, from, to net.Conn, request bool) {
 			}
 		case silence:
 		case late:
-			// Where the request is in several pieces, this is the first: the rest of them
-			// comes from the client's buffer, which is empty by then.
+			// If the request has several pieces, this is the first one. The others come from the
+			// client's buffer, which is empty by then.
 			_ = k.client.Close()
 			<-k.held
 			_, _ = k.server.Write(buf[:n])
-			_, _ = k.server.Read(buf) // its answer
+			_, _ = k.server.Read(buf) // the answer
 			_ = k.server.Close()
 			close(p.delivered)
 			return
@@ -171,7 +171,7 @@ func (p *proxy) late(k *link) bool {
 	return k.held != nil
 }
 
-// judge says what happens to a message.
+// judge decides what happens to a message.
 func (p *proxy) judge(k *link, request bool) harm {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,8 +211,8 @@ func (p *proxy) judge(k *link, request bool) harm {
 	return h
 }
 
-// throughProxy opens an empty schema by way of a proxy, with one connection so that the
-// order of messages is known, and a second time without the proxy.
+// throughProxy opens a new schema twice: through a proxy, with a single connection so that the
+// order of messages is known, and without the proxy.
 func throughProxy(t testing.TB) (p *proxy, b, straight *Backend) {
 	t.Helper()
 	pgserver.Need(t)
@@ -224,7 +224,7 @@ func throughProxy(t testing.TB) (p *proxy, b, straight *Backend) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A connection that was lost in a transaction holds its rows for so long.
+	// A connection that was lost during a transaction keeps its row locks for this time.
 	s.lockWait, s.idle = 50*time.Millisecond, 100*time.Millisecond
 	pool, err := s.connect(t.Context())
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// authority signs certificates of servers.
+// authority signs the certificates of servers.
 type authority struct {
 	t    *testing.T
 	key  *ecdsa.PrivateKey
@@ -55,8 +55,8 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// server starts a server with a certificate for names, which takes TCP connections by TLS
-// only, and returns its address without further parameters.
+// server starts a server with a certificate for names. It accepts TCP connections only with TLS.
+// server returns its address without further parameters.
 func (a *authority) server(names []string, ips ...net.IP) string {
 	a.t.Helper()
 	key := newKey(a.t)
@@ -78,8 +78,8 @@ func (a *authority) server(names []string, ips ...net.IP) string {
 	return fmt.Sprintf("postgres://postgres@%s/postgres", s.Address())
 }
 
-// With sslmode=verify-full only the server of the right name, signed by the right authority,
-// is spoken to.
+// With sslmode=verify-full a connection is only made if the server has the right name and a
+// certificate of the right authority.
 func TestTLSIsVerified(t *testing.T) {
 	pgserver.Need(t)
 	ours, theirs := newAuthority(t), newAuthority(t)

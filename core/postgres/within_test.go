@@ -8,7 +8,8 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// A run that starts in a transaction of the caller is there if that commits, and only then.
+// A run that is started in a transaction of the caller exists if, and only if, that transaction
+// commits.
 func TestStartWithinATransaction(t *testing.T) {
 	b := mustOpen(t, Server)
 	for _, commit := range []bool{false, true} {
