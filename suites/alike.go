@@ -36,7 +36,7 @@ func likenessOf(s core.Snapshot) likeness {
 		l.Answers[paths[a.Token]] = string(a.Answer)
 	}
 	if s.Status == core.Paused || s.Status == core.Stopped {
-		l.Scope = "" // the latest of whatever branch
+		l.Scope = "" // it could be the state of any branch
 	}
 	return l
 }

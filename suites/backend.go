@@ -13,8 +13,8 @@ import (
 )
 
 // DescribeBackend describes the requirements of package coretest for a backend, one spec each. open
-// opens the backend whose file or folder is at a path, and creates it if it does not exist. If the
-// backend is durable (coretest.Durable), child processes are killed at commits of a run, which
+// opens the backend whose file or directory is at a path, and creates it if it does not exist. If
+// the backend is durable (coretest.Durable), child processes are killed at commits of a run, which
 // depend on Ginkgo's random seed, and suspended during a run.
 //
 // It must be called at package level, because the child processes run this test program again.
@@ -45,7 +45,7 @@ func DescribeBackend(name string, open coretest.Opener, life coretest.Life, deco
 			}
 			return b
 		}))
-		its("in histories of any kind:", "conformance", coretest.ModelCases(open, life))
+		its("in generated histories:", "conformance", coretest.ModelCases(open, life))
 		if life == coretest.Durable {
 			its("after kill -9:", "recovery", coretest.RecoveryCases(name, open, everyFourth))
 			its("with a process that wakes up late:", "recovery", coretest.FencingCases(name, open))

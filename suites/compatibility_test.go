@@ -24,11 +24,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// The files in testdata were written by the versions in their names, and are never
-// written again.
+// The files in testdata were written by the versions in their names. They are never rewritten.
 var update = flag.Bool("update", false, "write the cassette of this version to testdata")
 
-// unpacked is a copy of a file in testdata.
+// unpacked returns a copy of a file in testdata.
 func unpacked(name string) string {
 	GinkgoHelper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -63,7 +62,7 @@ var _ = Describe("A database in an older format", Label("category:compatibility"
 	}
 })
 
-var _ = Describe("A database that a newer version has taken over", Label("category:compatibility"), func() {
+var _ = Describe("A database that a newer version has migrated", Label("category:compatibility"), func() {
 	It("is refused with both numbers, and not touched", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "runs.db")
 		Expect(opened(path, sqlite.Process).Close()).To(Succeed())

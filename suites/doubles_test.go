@@ -22,7 +22,7 @@ import (
 var _ = Describe("Scripted agents", Label("category:test-doubles"), func() {
 	loads := []stubs.Load{{Arm: "without", Warmups: 2, Rounds: 10, Batch: 1}, {Arm: "with", Warmups: 2, Rounds: 10, Batch: 1}}
 
-	It("do not run dry in the seed's case: 10 and 10 iterations, warm-ups, retries", func(ctx SpecContext) {
+	It("do not run dry with 10 and 10 iterations, warm-ups and retries", func(ctx SpecContext) {
 		flaky := stubs.From(func(req core.Request[string]) stubs.Reply[string] {
 			if req.Attempt < 3 {
 				return stubs.Fail[string](errors.New("transient"))
@@ -44,7 +44,7 @@ var _ = Describe("Scripted agents", Label("category:test-doubles"), func() {
 		Expect(book.Verify()).To(Succeed())
 	})
 
-	It("say step, arm, have, asked and formula when one output is missing", func(ctx SpecContext) {
+	It("report step, arm, have, asked and formula when one output is missing", func(ctx SpecContext) {
 		p := pipeline(step("a", stubs.Always[string]("output")))
 		book, err := stubs.Size(p, loads...)
 		Expect(err).NotTo(HaveOccurred())
@@ -86,7 +86,7 @@ func scripts(ctx context.Context, p stubs.Plan, runs int) (*stubs.Book, context.
 }
 
 var _ = Describe("A script", Label("category:test-doubles"), func() {
-	It("that ran dry is told at the end, even where somebody swallowed the error", func(ctx SpecContext) {
+	It("that ran dry is reported at the end, even if the error was swallowed", func(ctx SpecContext) {
 		p := pipeline(step("a", stubs.Outputs[string]("only one")), step("b", sign))
 		book, scripted := scripts(ctx, p, 1)
 		swallow := core.Func[string, string](func(ctx context.Context, req core.Request[string]) (string, error) {
@@ -101,21 +101,21 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 		Expect(book.Verify()).To(MatchError(ContainSubstring(`script of step "a" in arm "arm", run "acme/r" ran dry`)))
 	})
 
-	It("of which replies are left is told, too", func(ctx SpecContext) {
+	It("with unused replies is reported", func(ctx SpecContext) {
 		p := pipeline(step("a", stubs.Outputs[string]("one", "two")))
 		book, scripted := scripts(ctx, p, 1)
 		Expect(suites.Run(scripted, nil, p, key, note{})).To(suites.HaveCompleted())
 		Expect(book.Verify()).To(MatchError(ContainSubstring("The run left the others unread: remove them, or AllowLeftovers")))
 	})
 
-	It("of which planned runs were not made is told, too", func(ctx SpecContext) {
+	It("with planned runs that were not made is reported", func(ctx SpecContext) {
 		p := pipeline(step("a", stubs.Always[string]("out")))
 		book, scripted := scripts(ctx, p, 3)
 		Expect(suites.Run(scripted, nil, p, key, note{})).To(suites.HaveCompleted())
 		Expect(book.Verify()).To(MatchError(ContainSubstring("was asked for 1 outputs where the planned runs need at least 3")))
 	})
 
-	It("says the same to every run and branch, whatever runs beside them", func(ctx SpecContext) {
+	It("gives the same replies to every run and branch, whatever runs concurrently", func(ctx SpecContext) {
 		list := func() core.Agent[string, string] { return stubs.Outputs[string]("1", "2", "3") }
 		merge := func(into *note, branches []core.Ended[note]) error {
 			into.Text = fmt.Sprint(branches[0].Scope.Seen, branches[1].Scope.Seen)
@@ -134,7 +134,7 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 		Expect(book.Verify()).To(Succeed())
 	})
 
-	It("holds that it was asked what it should be", func(ctx SpecContext) {
+	It("checks the requests that it gets", func(ctx SpecContext) {
 		p := pipeline(step("a", stubs.Outputs[string]("out").Expect("a question")))
 		_, scripted := scripts(ctx, p, 1)
 		ran := suites.Run(scripted, nil, p, key, note{Text: "another question"})
@@ -173,7 +173,7 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 		Expect(asked).To(Equal(1))
 	})
 
-	It("of a recording has no answer to what was never recorded, and no handler hides that", func(ctx SpecContext) {
+	It("from a recording has no reply to a request that was never recorded, and no handler hides that", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "agents.jsonl")
 		run := func(mode cassette.Mode, input string) (*cassette.Cassette, *suites.Ran[note]) {
 			tape, err := cassette.Open(path, mode)
@@ -191,7 +191,7 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 	})
 })
 
-// mock is what mock packages make: what it expects is in fields that are not stored.
+// mock is like the values of mock packages: its expectations are in fields that are not stored.
 type mock struct {
 	Calls    int
 	expected []string
@@ -204,7 +204,7 @@ var _ = Describe("A mock in the state of a run", Label("category:test-doubles"),
 		Expect(err).To(MatchError(ContainSubstring("field scope.Client.expected of type []string cannot be stored: an unexported field is not stored and would be lost")))
 	})
 
-	It("is refused by the save where an any holds it, and the run can go on with a real one", func(ctx SpecContext) {
+	It("is refused by the save if an any holds it, and the run can continue with a real value", func(ctx SpecContext) {
 		type scope struct{ Deep []any }
 		p, err := core.New("p", core.Step("a", sign, func(scope) string { return "" }, func(s *scope, _ string) { s.Deep = []any{"real", &mock{}} }))
 		Expect(err).NotTo(HaveOccurred())
@@ -216,7 +216,7 @@ var _ = Describe("A mock in the state of a run", Label("category:test-doubles"),
 })
 
 var _ = Describe("A backend with faults", Label("category:test-doubles"), func() {
-	It("fails the save that it was told to, and the run goes on behind the last good one", func(ctx SpecContext) {
+	It("fails the given save, and the run continues after the last successful one", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		full := errors.New("disk is full")
 		faulty := stubs.FaultyBackend(b, stubs.Fault{When: func(at stubs.Point) bool { return at.Path == "b" }, At: 1, Err: full})
@@ -227,7 +227,7 @@ var _ = Describe("A backend with faults", Label("category:test-doubles"), func()
 		Expect(ran.Resume(ctx)).To(And(suites.HaveCompleted(), suites.HaveSaved(5)))
 	})
 
-	It("that flips a bit on the way to the disk is found out by a replay", func(ctx SpecContext) {
+	It("that flips a bit on the way to the disk is detected by a replay", func(ctx SpecContext) {
 		corrupt := stubs.CorruptingBackend(database(sqlite.Process), 7, func(at stubs.Point) bool { return at.Path == "a" })
 		p := pipeline(step("a", sign), step("b", sign))
 		ran := suites.Run(ctx, corrupt, p, key, note{})

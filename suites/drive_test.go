@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// scripted runs a pipeline of the node by the scripts of a case.
+// scripted runs a pipeline of the node with the scripts of a case.
 func scripted(t *testing.T, node *core.Node[string]) (*stubs.Book, *Ran[string]) {
 	t.Helper()
 	p, err := core.New("p", node)
@@ -39,7 +39,8 @@ func TestACallBehindItsRecordIsNoticed(t *testing.T) {
 	}
 }
 
-// Also where so many calls came behind it that a book would have forgotten it.
+// The call is noticed even if there were so many calls after it that a book would have forgotten
+// it.
 func TestACallBehindItsRecordIsNoticedBehindManyOthers(t *testing.T) {
 	book, ran := scripted(t, core.Loop("l", 300, nil, outStep(), core.MaxIsSuccess()))
 	before := ran.Saved

@@ -14,8 +14,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Something that is not ours, with and without: encoding/json, and a wrapper that
-// leaves HTML as it is and no newline behind.
+// This compares code from outside this module with and without a wrapper: encoding/json, and a
+// wrapper that does not escape HTML and writes no newline at the end.
 
 type parcel struct {
 	To    string
@@ -32,7 +32,8 @@ func wrapped(p parcel) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// encoding is a subject of a comparison; its digest shows that all make the same.
+// encoding returns a subject of a comparison. Its digest shows that all subjects have the same
+// output.
 func encoding(name string, encode func(parcel) ([]byte, error)) harness.Subject {
 	p := parcel{To: "somebody", Items: strings.Fields(strings.Repeat("tea and sugar ", 20))}
 	var last []byte
@@ -50,19 +51,19 @@ func encoding(name string, encode func(parcel) ([]byte, error)) harness.Subject 
 
 var _ = Describe("Encoding with a wrapper and without", Serial, Label("category:comparison", "workload:json"), func() {
 	It("is compared live, interleaved, with equal work", func(ctx SpecContext) {
-		// A comparison that is to decide has the default plan, and Exec for processes of its own.
+		// For a decision use the default plan, and Exec to measure in separate processes.
 		differences, err := harness.Compare(ctx, harness.ComparePlan{Name: "json", Sessions: 2, Blocks: 1, Rounds: 2, Seed: uint64(GinkgoRandomSeed())},
 			encoding("plainly", plainly), encoding("wrapped", wrapped))
 		Expect(err).NotTo(HaveOccurred())
 		verdict := thresholds.JudgeDifference(differences[0], 0.1, 1)
 		Expect(verdict.Outcome).NotTo(Equal(thresholds.Invalid), verdict.Reason)
 		AddReportEntry("json, wrapped against plainly", differences[0].Ratio.String())
-		if verdict.Outcome == thresholds.Inconclusive { // as it must be after two blocks
+		if verdict.Outcome == thresholds.Inconclusive { // two blocks are too few for a verdict
 			undecided(suites.Hold(), verdict, "INCONCLUSIVE")
 		}
 	})
 
-	It("is invalid where the two do not make the same", func(ctx SpecContext) {
+	It("is invalid if their outputs differ", func(ctx SpecContext) {
 		other := func(p parcel) ([]byte, error) { p.To += "!"; return plainly(p) }
 		differences, err := harness.Compare(ctx, harness.ComparePlan{Name: "json", Sessions: 2, Blocks: 1, Rounds: 2, Seed: 1},
 			encoding("plainly", plainly), encoding("other", other))

@@ -12,20 +12,20 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// An order is checked for fraud and reserved at the same time, approved by a person
-// where it is large, charged, and shipped.
+// An order is checked for fraud and reserved concurrently, approved by a person if it is large,
+// charged, and shipped.
 
 type order struct {
 	Item      string
 	Cents     int
-	Risk      int // per cent
+	Risk      int // percent
 	Reserved  string
 	Decision  string
 	Receipt   string
 	Shipments []string
 }
 
-// services are what the pipeline calls. A program fills in its own.
+// services are the agents of the pipeline. A program uses its own.
 type services struct {
 	fraud   core.Agent[order, int]
 	stock   core.Agent[string, string]
@@ -68,7 +68,7 @@ func newOrder(s services) (*core.Pipeline[order], error) {
 	)
 }
 
-// scriptedServices all work.
+// scriptedServices are services without failures.
 var scriptedServices = services{
 	fraud: stubs.Always[order](3),
 	stock: stubs.From(func(req core.Request[string]) stubs.Reply[string] { return stubs.Say("shelf of " + req.Input) }),
@@ -94,14 +94,14 @@ var _ = suites.DescribePipeline("order", newOrder, scriptedServices,
 		Outcome: suites.HavePausedAt("size/large"),
 	},
 	orderCase{
-		Name:    "a large one is shipped once a person has said yes",
+		Name:    "a large one is shipped after a person has approved it",
 		Input:   order{Item: "piano", Cents: 900_000},
 		Answers: []suites.Answer{{Path: "size/large", With: "yes"}},
 		Outcome: suites.HaveCompleted(),
 		Scope:   HaveField("Shipments", ConsistOf("parcel with piano")),
 	},
 	orderCase{
-		Name:    "a suspicious one is neither charged nor shipped where a person says no",
+		Name:    "a suspicious one is neither charged nor shipped if a person rejects it",
 		Input:   order{Item: "phone", Cents: 5_000},
 		Change:  func(s *services) { s.fraud = stubs.Always[order](90) },
 		Answers: []suites.Answer{{Path: "size/large", With: "no"}},

@@ -12,9 +12,9 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// A text is drafted and reviewed, again and again until the critic has nothing to say.
-// Where the expert fails, a junior drafts; facts are looked up one by one, and those
-// that cannot be found are left out.
+// A text is drafted and reviewed repeatedly until the critic has no objections. If the expert
+// fails, a junior drafts it. Facts are looked up one by one, and those that cannot be found are
+// omitted.
 
 type article struct {
 	Topic   string
@@ -29,7 +29,7 @@ type staff struct {
 	research core.Agent[string, string]
 	expert   core.Agent[article, string]
 	junior   core.Agent[article, string]
-	critic   core.Agent[string, string] // answers what is to be better; "" when nothing is
+	critic   core.Agent[string, string] // returns objections, or "" if there are none
 }
 
 func newReview(s staff) (*core.Pipeline[article], error) {
@@ -63,7 +63,7 @@ var scriptedStaff = staff{
 	expert: stubs.From(func(req core.Request[article]) stubs.Reply[string] {
 		return stubs.Say(fmt.Sprintf("draft %d with %d facts", req.Input.Rounds+1, len(req.Input.Facts))).Using(100, 5)
 	}),
-	junior: stubs.Outputs[article, string]().AllowLeftovers(), // not needed
+	junior: stubs.Outputs[article, string]().AllowLeftovers(), // may remain unused
 	critic: stubs.Outputs[string]("be brief", ""),
 }
 
@@ -78,7 +78,7 @@ var _ = suites.DescribePipeline("review loop", newReview, scriptedStaff,
 			Draft: "draft 2 with 2 facts", Rounds: 2}),
 	},
 	reviewCase{
-		Name:    "a critic who is never content is the failure",
+		Name:    "the run fails if the critic always objects",
 		Input:   article{Topic: "saves"},
 		Change:  func(s *staff) { s.critic = stubs.Always[string]("again") },
 		Outcome: And(suites.HaveFailedAt("refine"), suites.HaveExitReason(core.ExitMax)),

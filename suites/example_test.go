@@ -10,13 +10,13 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// letter is the scope of a run: it is saved behind every step.
+// letter is the scope of a run. It is saved after every step.
 type letter struct {
 	Topic, Text string
 	Approved    bool
 }
 
-// newLetter lets an agent write a letter, and asks a person about it.
+// newLetter returns a pipeline in which an agent writes a letter and a person approves it.
 func newLetter(writer core.Agent[string, string]) (*core.Pipeline[letter], error) {
 	return core.New("letter",
 		core.Step("write", writer, func(l letter) string { return l.Topic }, func(l *letter, text string) { l.Text = text }, core.Retries(1)),
@@ -25,15 +25,15 @@ func newLetter(writer core.Agent[string, string]) (*core.Pipeline[letter], error
 
 type letterCase = suites.Case[letter, core.Agent[string, string]]
 
-// Every case becomes specs: the run ends as the case says, can be replayed, shares
-// nothing with others, stops where its budget ends, takes one answer to each pause, and
-// ends the same when its process is killed at any save.
+// Every case becomes specs: the run ends as the case requires, can be replayed, shares nothing with
+// other runs, stops when its budget is exhausted, accepts one answer to each pause, and ends the
+// same when its process is killed at any save.
 var _ = suites.DescribePipeline("letter", newLetter, core.Agent[string, string](stubs.Always[string]("Dear Ada")),
 	letterCase{
-		Name:    "is sent once a person has said yes",
+		Name:    "is sent after a person has approved it",
 		Input:   letter{Topic: "thanks"},
 		Answers: []suites.Answer{{Path: "approve", With: true}},
-		Outcome: And(suites.HaveCompleted(), suites.HaveSaved(6)), // the start, 2 steps, 2 for the pause, the end
+		Outcome: And(suites.HaveCompleted(), suites.HaveSaved(6)), // the start, 2 steps, 2 for the pause, and the end
 		Scope:   HaveField("Approved", BeTrue()),
 	},
 	letterCase{
@@ -47,5 +47,5 @@ var _ = suites.DescribePipeline("letter", newLetter, core.Agent[string, string](
 	},
 )
 
-// The suite registers itself; the RunSpecs of its package runs it.
+// The description registers itself. RunSpecs of its package runs it.
 func ExampleDescribePipeline() {}

@@ -44,7 +44,7 @@ func exitMatcher(reason core.ExitReason, path string) *ExitMatcher {
 		case path == "":
 			exit = exits[known[0]]
 		case !ok:
-			return false, fmt.Errorf("HaveExitReason: no loop %q of %s has ended: these have: %q", path, f.what, known)
+			return false, fmt.Errorf("HaveExitReason: no loop %q of %s has ended, only %q", path, f.what, known)
 		}
 		return exit.Reason == reason, nil
 	}}, reason}

@@ -23,12 +23,12 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// Pipelines and a backend with a defect each. They are described only in a process that
-// is started for it, and must be found out there.
+// Pipelines and a backend with one defect each. They are only described in a process that is
+// started for this purpose, and the suites must detect every defect.
 
 const defective = "FLUJO_SUITES_DEFECTIVE"
 
-// aliased has a Clone that copies only as often as it says.
+// aliased has a Clone method that makes only the first Deep copies deep.
 type aliased struct {
 	Words []string
 	Deep  int
@@ -42,7 +42,7 @@ func (a aliased) Clone() aliased {
 	return a
 }
 
-// counted is what an agent and a step must not depend on.
+// counted is global state, on which an agent and a step must not depend.
 var counted atomic.Int64
 
 func describeDefects() bool {
@@ -100,7 +100,7 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Expect(err).NotTo(HaveOccurred())
 		report := filepath.Join(GinkgoT().TempDir(), "report.json")
 		cmd := exec.CommandContext(ctx, exe, "-test.run=^TestSuites$", "-ginkgo.json-report="+report, "-ginkgo.no-color",
-			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|of its own)|who am I.*killed|counts calls.*(budget|shares)|counting.*replayed|aliasing.*shares|forgetful.*woken after the claim")
+			"-ginkgo.focus=(defective|aliasing).*(ends as it should|in spite|a unique name)|who am I.*killed|counts calls.*(budget|shares)|counting.*replayed|aliasing.*shares|forgetful.*woken after the claim")
 		cmd.Env = append(os.Environ(), defective+"=1")
 		out, err := cmd.CombinedOutput()
 		Expect(err).To(MatchError("exit status 1"), "%s", out)
@@ -128,24 +128,24 @@ var _ = Describe("The importable suites find", Label("category:self-check"), Ord
 		Entry("another scope", "The pipeline defective other scope: ends as it should", "to equal\n    <string>: bad"),
 		Entry("no outcome", "The pipeline defective no outcome: ends as it should", "set the expected one"),
 		Entry("replies that are left", "The pipeline defective replies left: ends as it should", "The run left the others unread"),
-		Entry("a script that runs dry, whatever NotTo says", "The pipeline defective ran dry: ends as it should", "ran dry"),
-		Entry("an answer that nobody asked for", "The pipeline defective unasked: ends as it should", "answers that nobody asked for"),
-		Entry("a fault for good", "The pipeline defective disk is gone: ends the same in spite of its faults", "was resumed 200 times and has not ended: resume run suite/case: disk is gone"),
-		Entry("an agent that depends on its process", "The pipeline defective who am I: ends the same when its process is killed at any save", "killed after commit 2 of 4 it is another run"),
-		Entry("an agent that depends on what ran before, when budgets end", "The pipeline defective counts calls: stops where its budget ends, and goes on with a larger one", "stopped out of calls and resumed it is another run"),
-		Entry("an agent that depends on what ran before, beside others", "The pipeline defective counts calls: shares nothing between steps, branches and runs at once", "with isolation checks it is another run"),
+		Entry("a script that runs dry, also with NotTo", "The pipeline defective ran dry: ends as it should", "ran dry"),
+		Entry("an answer that no pause asked for", "The pipeline defective unasked: ends as it should", "answers that no pause asked for"),
+		Entry("a permanent fault", "The pipeline defective disk is gone: ends the same in spite of its faults", "was resumed 200 times and has not ended: resume run suite/case: disk is gone"),
+		Entry("an agent that depends on its process", "The pipeline defective who am I: ends the same when its process is killed at any save", "killed after commit 2 of 4 the run differs"),
+		Entry("an agent that depends on what ran before, when budgets are exhausted", "The pipeline defective counts calls: stops when its budget is exhausted, and continues with a larger one", "stopped out of calls and resumed the run differs"),
+		Entry("an agent that depends on what ran before, concurrently", "The pipeline defective counts calls: shares nothing between steps, branches and concurrent runs", "with isolation checks the run differs"),
 		Entry("a step that does not write what the agent said", "The pipeline counting writes: can be replayed from its records", "the difference: replay: step \"a\" makes another scope"),
-		Entry("a name that is taken", "The pipeline defective twice: has a name of its own", "two cases of a pipeline are described as twice"),
-		Entry("a pipeline whose name is taken", "The pipeline defective has a name of its own", "two pipelines are described as defective"),
-		Entry("a workload whose name is taken", "What durability costs defective has a name of its own", "two workloads are described as defective"),
+		Entry("a name that is taken", "The pipeline defective twice: has a unique name", "two cases of a pipeline are described as twice"),
+		Entry("a pipeline whose name is taken", "The pipeline defective has a unique name", "two pipelines are described as defective"),
+		Entry("a workload whose name is taken", "What durability costs defective has a unique name", "two workloads are described as defective"),
 		Entry("an alias of its input", "The pipeline aliasing input: ends as it should", "has changed its Input"),
-		Entry("an alias of the scope", "The pipeline aliasing step: shares nothing between steps, branches and runs at once", "which it must not reach"),
+		Entry("an alias of the scope", "The pipeline aliasing step: shares nothing between steps, branches and concurrent runs", "which it must not reach"),
 		Entry("a backend that forgets", "The backend forgetful with a process that wakes up late: a process that is woken after the claim is refused", "run not found"),
 	)
 
 	It("nothing else in them", func() {
 		for name, s := range found {
-			// Whatever the scripts do wrong, and the alias, is seen by every spec of the case.
+			// Wrong scripts and the alias of the input fail every spec of the case.
 			if strings.Contains(name, "replies left") || strings.Contains(name, "ran dry") || strings.Contains(name, "aliasing input") {
 				continue
 			}

@@ -19,7 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// claim is a scope with something in it at every depth.
+// claim is a scope with values at every depth.
 type claim struct {
 	Title    string
 	Facts    map[string]string
@@ -31,13 +31,13 @@ type claim struct {
 	}
 }
 
-// decision is what a person answers.
+// decision is the answer of a person.
 type decision struct {
 	By    string
 	Cents int
 }
 
-// work notes that a step was done, and with what it was called.
+// work returns a step that notes that it ran and its input.
 func work(name string) *core.Node[claim] {
 	agent := core.Func[claim, string](func(_ context.Context, req core.Request[claim]) (string, error) {
 		return fmt.Sprintf("%s of %s with %d facts, %d cents", req.Path, req.Input.Title, len(req.Input.Facts), req.Input.Decision.Cents), nil
@@ -48,7 +48,7 @@ func work(name string) *core.Node[claim] {
 	})
 }
 
-// decide asks a person and takes the answer into the depth of the scope.
+// decide asks a person and stores the answer deep in the scope.
 func decide(name string) *core.Node[claim] {
 	return core.Human(name, func(c claim) string { return "grant " + c.Title + "?" }, func(c *claim, d decision) {
 		c.Decision.By, c.Decision.Cents, c.Decision.Granted = d.By, d.Cents, d.Cents > 0
@@ -78,7 +78,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		GinkgoHelper()
 		return opened(path, sqlite.Process)
 	}
-	// signal answers the only pause of the run, as another process would.
+	// signal answers the only pause of the run as another process would.
 	signal := func(ctx context.Context, p *core.Pipeline[claim], answer any) (core.Result[claim], error) {
 		GinkgoHelper()
 		b := another()
@@ -122,7 +122,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Expect(ran.Saved.Answers).To(HaveLen(3))
 	})
 
-	It("holds up its own branch alone, and its answer is merged with what the others did", func(ctx SpecContext) {
+	It("holds up only its own branch, and its answer is merged with the results of the others", func(ctx SpecContext) {
 		p := claims(core.Parallel("both", func(into *claim, branches []core.Ended[claim]) error {
 			for _, b := range branches {
 				into.Log = append(into.Log, b.Scope.Log...)
@@ -173,7 +173,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Expect(ran.Result.Scope.Title).To(Equal("roof"))
 	})
 
-	It("is asked again where the answer is refused, and nothing is saved of the refusal", func(ctx SpecContext) {
+	It("is asked again if the answer is refused, and the refusal is not saved", func(ctx SpecContext) {
 		p := claims(decide("boss"))
 		ran := suites.Run(ctx, another(), p, key, claim{Title: "roof"})
 		refused := ran.Answer(ctx, "boss", decision{Cents: 5})
@@ -183,7 +183,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Expect(ran.Answer(ctx, "boss", decision{"Flo", 5})).To(suites.HaveCompleted())
 	})
 
-	DescribeTable("takes answers that fit, from a program or from a form", func(ctx SpecContext, answer any, refusal string) {
+	DescribeTable("may give valid answers from a program or from a form", func(ctx SpecContext, answer any, refusal string) {
 		ran := suites.Run(ctx, another(), claims(decide("boss")), key, claim{}).Answer(ctx, "boss", answer)
 		if refusal == "" {
 			Expect(ran).To(suites.HaveCompleted())
@@ -201,7 +201,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Entry("what has no stored form", make(chan int), "unsupported type"),
 	)
 
-	It("counts the first of many answers, tells all others, and goes on once", func(ctx SpecContext) {
+	It("may answer once: of many answers the first counts, all others are refused, and the run continues once", func(ctx SpecContext) {
 		p, b := claims(decide("boss"), work("pay")), another()
 		ran := suites.Run(ctx, b, p, key, claim{Title: "roof"})
 		const people = 16
@@ -229,7 +229,7 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Expect(snap.State).To(ContainSubstring(fmt.Sprintf(`"boss by %s"`, winner)))
 	})
 
-	It("does not lose an answer whose process dies before it goes on", func(ctx SpecContext) {
+	It("does not lose an answer if its process dies before the run continues", func(ctx SpecContext) {
 		p, b := claims(decide("boss"), work("pay")), another()
 		dying := stubs.FaultyBackend(b, stubs.Fault{When: func(at stubs.Point) bool { return at.Name == "Claim" }, Err: errors.New("killed")})
 		ran := suites.Run(ctx, dying, p, key, claim{Title: "roof"})
@@ -249,13 +249,13 @@ var _ = Describe("A person in the loop", Label("category:human-in-the-loop"), fu
 		Expect(ran.Saved.Ended).To(BeTemporally("==", now))
 	})
 
-	It("cannot be asked where nothing is saved", func(ctx SpecContext) {
+	It("cannot be asked without a backend", func(ctx SpecContext) {
 		ran := suites.Run(ctx, nil, claims(decide("boss")), key, claim{})
 		Expect(ran.Err).To(MatchError(core.ErrNoBackend))
 		Expect(ran.Err).To(MatchError(ContainSubstring("a pause lives in it")))
 	})
 
-	It("is told where there is no such pause", func(ctx SpecContext) {
+	It("gets an error if there is no such pause", func(ctx SpecContext) {
 		p, b := claims(decide("boss")), another()
 		ran := suites.Run(ctx, b, p, key, claim{})
 		e := core.NewEngine(core.WithBackend(b))

@@ -34,7 +34,7 @@ func (m *leaks) Match(actual any) (bool, error) {
 		return false, wrongType("LeakNothing", "a func() or func() error, which it calls", actual)
 	}
 	if err != nil {
-		return false, fmt.Errorf("nothing can be said: the function failed: %w", err)
+		return false, fmt.Errorf("the result is unknown, because the function failed: %w", err)
 	}
 	var found []string
 	for range 3 { // on a busy machine they may not have run yet

@@ -10,10 +10,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// HoldLimit succeeds if a [harness.Comparison] of the workload holds its limit in the folder limits,
-// according to [thresholds.Judge], and fails if it breaks the limit. Other outcomes are errors, as in
-// [Hold], and so are a missing limit and a comparison of another workload. It also accepts a
-// [thresholds.Judged] and uses its verdict.
+// HoldLimit succeeds if a [harness.Comparison] of the workload holds its limit in the directory
+// limits, according to [thresholds.Judge], and fails if it breaks the limit. Other outcomes are
+// errors, as in [Hold], and so are a missing limit and a comparison of another workload. It also
+// accepts a [thresholds.Judged] and uses its verdict.
 func HoldLimit(workload, limits string) types.GomegaMatcher {
 	return &holdsLimit{workload: workload, limits: limits}
 }
@@ -38,7 +38,7 @@ func (m *holdsLimit) Match(actual any) (bool, error) {
 	case c == nil:
 		return false, wrongType("HoldLimit", "a *harness.Comparison, or a thresholds.Judged with one", actual)
 	case c.Workload != m.workload:
-		return false, fmt.Errorf("HoldLimit is about workload %q; this comparison is of %q", m.workload, c.Workload)
+		return false, fmt.Errorf("HoldLimit wants workload %q; this comparison is of %q", m.workload, c.Workload)
 	}
 	if _, ok := actual.(thresholds.Judged); !ok {
 		file, err := thresholds.Load(m.limits, c.Environment.Class)

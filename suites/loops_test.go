@@ -16,12 +16,12 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// upTo is the condition of a loop that is met once so much was seen.
+// upTo returns the condition of a loop that is met after n answers.
 func upTo(n int) func(note) (bool, error) {
 	return func(s note) (bool, error) { return len(s.Seen) >= n, nil }
 }
 
-// nth answers, and does in the given call of the run what is given.
+// nth returns an agent that calls do in the nth iteration.
 func nth(n int, do func() (string, error)) core.Agent[string, string] {
 	return core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		if core.PlanPath(req.Path) != req.Path && req.Path == fmt.Sprintf("refine#%d/draft", n) {
@@ -53,13 +53,13 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		Entry("the most iterations, which is a failure", core.ExitMax, 5, suites.HaveFailedAt("refine"), func() *core.Node[note] {
 			return core.Loop("refine", 5, upTo(9), add("draft", sign))
 		}, `loop "refine" ended after 5 iteration(s): max`),
-		Entry("the most iterations, where that is no failure", core.ExitMax, 5, suites.HaveCompleted(), func() *core.Node[note] {
+		Entry("the maximum of iterations, if that is not a failure", core.ExitMax, 5, suites.HaveCompleted(), func() *core.Node[note] {
 			return core.Loop("refine", 5, nil, add("draft", sign), core.MaxIsSuccess())
 		}, ""),
 		Entry("the condition in the last iteration allowed", core.ExitCondition, 5, suites.HaveCompleted(), func() *core.Node[note] {
 			return core.Loop("refine", 5, upTo(5), add("draft", sign))
 		}, ""),
-		Entry("want of progress", core.ExitNoProgress, 3, suites.HaveFailedAt("refine"), func() *core.Node[note] {
+		Entry("no progress", core.ExitNoProgress, 3, suites.HaveFailedAt("refine"), func() *core.Node[note] {
 			return core.Loop("refine", 9, upTo(9), step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
 				return "the same", nil
 			})), core.NoProgress(2))
@@ -75,7 +75,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		}, `loop "refine" ended after 1 iteration(s): condition error: panic: runtime error: index out of range [7] with length 1`),
 	)
 
-	It("that is out of budget stops, and goes on where it was with a larger one", func(ctx SpecContext) {
+	It("that is out of budget stops, and continues from there with a larger one", func(ctx SpecContext) {
 		p := pipeline(core.Loop("refine", 9, upTo(4), add("draft", sign)))
 		b := database(sqlite.Process)
 		short := suites.Run(ctx, b, p.Within(core.Budget{Calls: 2}), key, note{})
@@ -87,7 +87,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		Expect(res.Calls).To(Equal(2), "iterations that are saved were made again")
 	})
 
-	It("that is cancelled says so, and is no failure", func(ctx SpecContext) {
+	It("that is cancelled reports that, and is not a failure", func(ctx SpecContext) {
 		cut, cancel := context.WithCancelCause(ctx)
 		p := pipeline(core.Loop("refine", 9, upTo(4), add("draft", nth(2, func() (string, error) {
 			cancel(errors.New("shutting down"))
@@ -104,14 +104,14 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		Expect(res.Scope.Seen).To(HaveLen(4))
 	})
 
-	It("goes on in its next iteration where the error of its body is handled", func(ctx SpecContext) {
+	It("continues with its next iteration if the error of its body is handled", func(ctx SpecContext) {
 		ran := saved(ctx, core.Loop("refine", 5, upTo(3), core.Fallback("any", add("draft", broken, core.Retries(1)), add("spare", sign))))
 		Expect(ran).To(And(suites.HaveCompleted(), suites.HaveExitReason(core.ExitCondition)))
 		Expect(ran.Result.Scope.Seen).To(Equal([]string{"spare", "spare", "spare"}))
 		Expect(ran.Result.Calls).To(Equal(9))
 	})
 
-	It("leaves its scope, where it fails, as its last whole step made it", func(ctx SpecContext) {
+	It("leaves its scope as of its last complete step if it fails", func(ctx SpecContext) {
 		ran := saved(ctx, core.Loop("refine", 5, upTo(9), core.Then("round", add("draft", sign), add("check", core.Func[string, string](
 			func(_ context.Context, req core.Request[string]) (string, error) {
 				if req.Path == "refine#3/round/check" {
@@ -140,7 +140,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		Expect(ran.Result.Scope.Seen).To(Equal([]string{"draft", "draft", "spare"}))
 	})
 
-	It("is not ended by a harness that is at fault", func(ctx SpecContext) {
+	It("is not ended by a fault of the harness", func(ctx SpecContext) {
 		p := pipeline(core.Loop("refine", 5, upTo(3), core.Fallback("any", add("draft", stubs.Outputs[string]("only one"), core.Retries(3)), add("spare", sign))))
 		_, scripted := scripts(ctx, p, 1)
 		ran := suites.Run(scripted, database(sqlite.Process), p, key, note{})
@@ -149,7 +149,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		Expect(ran.Saved.Steps).To(HaveLen(1))
 	})
 
-	It("has the same exit whatever restarts there were", func(ctx SpecContext) {
+	It("has the same exit whatever the number of restarts", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "runs.db")
 		p := pipeline(core.Loop("refine", 5, upTo(3), add("draft", sign)))
 		for calls := int64(1); calls < 3; calls++ {

@@ -20,8 +20,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// undecided demands that a matcher is an error: neither To nor NotTo passes by it, nor
-// what is made of it.
+// undecided checks that a matcher returns an error, so that neither To nor NotTo passes, nor a
+// matcher made from it.
 func undecided(m types.GomegaMatcher, actual any, text string) {
 	GinkgoHelper()
 	for _, assert := range []func(){
@@ -34,7 +34,7 @@ func undecided(m types.GomegaMatcher, actual any, text string) {
 	}
 }
 
-// refused demands that a matcher fails, and explains itself so.
+// refused checks that a matcher fails, and that its message contains the texts.
 func refused(m types.GomegaMatcher, actual any, texts ...string) {
 	GinkgoHelper()
 	Expect(m.Match(actual)).To(BeFalse())
@@ -43,7 +43,7 @@ func refused(m types.GomegaMatcher, actual any, texts ...string) {
 	}
 }
 
-// passed demands that a matcher succeeds, and what it says where NotTo was meant.
+// passed checks that a matcher succeeds, and what its message is for NotTo.
 func passed(m types.GomegaMatcher, actual any, negated string) {
 	GinkgoHelper()
 	Expect(m.Match(actual)).To(BeTrue())
@@ -66,14 +66,14 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		return run(ctx, step("a", stubs.Outputs[string]("called outside a book")))
 	}
 
-	It("Run leaves the options of its caller alone", func(ctx SpecContext) {
+	It("Run does not change the options of its caller", func(ctx SpecContext) {
 		opts := make([]core.Option, 0, 1)
 		suites.Run(ctx, core.NewMemory(), pipeline(step("a", sign)), key, note{}, opts...)
 		Expect(opts[:1][0]).To(BeNil())
 	})
 
 	Describe("HaveCompleted", func() {
-		It("tells runs that completed from those that ended otherwise", func(ctx SpecContext) {
+		It("distinguishes runs that completed from those that ended otherwise", func(ctx SpecContext) {
 			done := run(ctx, step("a", sign))
 			passed(suites.HaveCompleted(), done, `Expected run "r" of pipeline "suite" not to have completed, but it has completed`)
 			passed(suites.HaveCompleted(), done.Result, "Expected the run not to have completed")
@@ -91,11 +91,11 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			refused(suites.HaveCompleted(), run(ctx, ask("boss")), `it has paused at ["boss"]`, "2     boss   paused")
 		})
 
-		It("takes what core.Run returns", func(ctx SpecContext) {
+		It("accepts the results of core.Run", func(ctx SpecContext) {
 			Expect(core.Run(ctx, core.NewEngine(), pipeline(step("a", sign)), key, note{})).To(suites.HaveCompleted())
 		})
 
-		It("is an error, either way, where a run was cut off or the test is at fault", func(ctx SpecContext) {
+		It("is an error, also with NotTo, if a run was interrupted or the test is at fault", func(ctx SpecContext) {
 			cut := cutOff(ctx)
 			undecided(suites.HaveCompleted(), cut, "unknown: run \"r\" of pipeline \"suite\" has not ended: run r stopped before step \"c\": context canceled\n  save")
 			undecided(suites.HaveCompleted(), cut.Result, "has not ended")
@@ -104,7 +104,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			undecided(suites.HaveCompleted(), core.Result[note]{}, "has not ended")
 		})
 
-		It("says what it wants where it is given something else", func() {
+		It("reports what it wants if it is given something else", func() {
 			for _, actual := range []any{nil, 1, errors.New("no"), core.Counts{}, (*core.Snapshot)(nil), (*core.Result[note])(nil), (*suites.Ran[note])(nil)} {
 				undecided(suites.HaveCompleted(), actual, "HaveCompleted wants a run: the *suites.Ran of suites.Run")
 			}
@@ -114,7 +114,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 	Describe("HaveFailedAt", func() {
 		nested := core.Loop("refine", 2, nil, core.Fallback("any", step("one", broken), core.Then("two", step("x", broken))), core.MaxIsSuccess())
 
-		It("takes every node that is part of the failure", func(ctx SpecContext) {
+		It("accepts every node that is part of the failure", func(ctx SpecContext) {
 			ran := run(ctx, nested)
 			for _, path := range []string{"refine", "refine#1/any", "refine#1/any/one", "refine#1/any/two/x"} {
 				passed(suites.HaveFailedAt(path), ran, fmt.Sprintf("not to have failed at %q, but it has failed: loop", path))
@@ -124,7 +124,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			passed(suites.HaveFailedAt("check"), run(ctx, core.Validate("check", func(note) error { return errors.New("no") }, step("a", sign))), "")
 		})
 
-		It("does not take a failure that was handled", func(ctx SpecContext) {
+		It("does not accept a failure that was handled", func(ctx SpecContext) {
 			ran := run(ctx, core.Fallback("any", step("one", broken), step("two", sign)))
 			Expect(ran).To(suites.HaveCompleted())
 			refused(suites.HaveFailedAt("any/one"), ran, `to have failed at "any/one", but it has completed`)
@@ -132,7 +132,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			refused(suites.HaveFailedAt("any/one"), ran, `but it has failed: step "last"`)
 		})
 
-		It("is an error where the path cannot be known", func(ctx SpecContext) {
+		It("is an error if the path is unknown", func(ctx SpecContext) {
 			ran := run(ctx, step("a", broken))
 			undecided(suites.HaveFailedAt("a"), ran.Result, "a result or a snapshot does not contain the path")
 			undecided(suites.HaveFailedAt("a"), ran.Saved, "a result or a snapshot does not contain the path")
@@ -145,7 +145,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		})
 	})
 
-	It("HavePausedAt takes each pause of a run that waits", func(ctx SpecContext) {
+	It("HavePausedAt accepts each pause of a run that waits", func(ctx SpecContext) {
 		ran := run(ctx, core.Parallel("both", core.Disjoint[note], core.Branches(ask("a"), ask("b"))))
 		for _, path := range []string{"both/a", "both/b"} {
 			passed(suites.HavePausedAt(path), ran, fmt.Sprintf("not to have paused at %q, but it has paused at", path))
@@ -163,7 +163,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		undecided(suites.HavePausedAt("a"), dry(ctx), "INVALID")
 	})
 
-	It("HaveStoppedFor names the resource that was used up", func(ctx SpecContext) {
+	It("HaveStoppedFor names the resource that was exhausted", func(ctx SpecContext) {
 		p := pipeline(step("a", sign), step("b", sign)).Within(core.Budget{Calls: 1})
 		ran := suites.Run(ctx, core.NewMemory(), p, key, note{})
 		passed(suites.HaveStoppedFor("calls"), ran, "not to have stopped because it was out of calls, but it has stopped: run r stopped in step")
@@ -178,7 +178,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		undecided(suites.HaveStoppedFor("call"), ran, `HaveStoppedFor wants one of ["calls" "steps"`)
 	})
 
-	It("HaveSaved takes the number that the backend counted", func(ctx SpecContext) {
+	It("HaveSaved compares the number that the backend counted", func(ctx SpecContext) {
 		b := core.NewMemory()
 		p := pipeline(step("a", sign), ask("boss"))
 		ran := suites.Run(ctx, b, p, key, note{})
@@ -202,7 +202,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			return core.Loop(name, 2, func(note) (bool, error) { return false, nil }, node, opts...)
 		}
 
-		It("takes the reason of the one loop", func(ctx SpecContext) {
+		It("accepts the reason of the only loop", func(ctx SpecContext) {
 			ran := run(ctx, loop("refine", step("a", sign)))
 			passed(suites.HaveExitReason(core.ExitMax), ran, `not to have a loop that ended for "max", but it has failed`)
 			passed(suites.HaveExitReason(core.ExitMax), ran.Result, "")
@@ -211,14 +211,14 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			refused(suites.HaveExitReason(core.ExitCondition), ran, "refine#2/a  completed", `loop "refine" ended after 2 iteration(s): max`)
 		})
 
-		It("wants to know which where there are several", func(ctx SpecContext) {
+		It("requires a path if there are several loops", func(ctx SpecContext) {
 			ran := run(ctx, loop("outer", loop("inner", step("a", sign), core.MaxIsSuccess()), core.MaxIsSuccess()))
 			undecided(suites.HaveExitReason(core.ExitMax), ran, `select one with Of: ["outer" "outer#1/inner" "outer#2/inner"]`)
 			passed(suites.HaveExitReason(core.ExitMax).Of("outer#2/inner"), ran, "")
 			undecided(suites.HaveExitReason(core.ExitMax).Of("outer#3/inner"), ran, `no loop "outer#3/inner"`)
 		})
 
-		It("is an error where no loop has ended", func(ctx SpecContext) {
+		It("is an error if no loop has ended", func(ctx SpecContext) {
 			undecided(suites.HaveExitReason(core.ExitMax), run(ctx, step("a", sign)), "no loop of run \"r\" of pipeline \"suite\" has ended\n  save")
 			undecided(suites.HaveExitReason(core.ExitMax), dry(ctx), "INVALID")
 			undecided(suites.HaveExitReason(core.ExitMax), cutOff(ctx), "no loop of run")
@@ -230,7 +230,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 	})
 
 	Describe("ReplayIdentically", func() {
-		It("takes records of which the pipeline makes the same", func(ctx SpecContext) {
+		It("accepts records from which the pipeline computes the same", func(ctx SpecContext) {
 			p := pipeline(step("a", sign), core.Fallback("any", step("b", broken), ask("boss")))
 			ran := suites.Run(ctx, core.NewMemory(), p, key, note{})
 			passed(suites.ReplayIdentically(p), ran, "not to replay identically, but it has paused")
@@ -241,20 +241,20 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			passed(suites.ReplayIdentically(failing), suites.Run(ctx, core.NewMemory(), failing, key, note{}), "")
 		})
 
-		It("takes the part that there is of a run without an end", func(ctx SpecContext) {
+		It("accepts the partial records of a run without an end", func(ctx SpecContext) {
 			cut := cutOff(ctx)
 			passed(suites.ReplayIdentically(pipeline(step("a", sign), step("b", sign), step("c", sign))), cut, "")
 			short := pipeline(step("a", sign), step("b", sign)).Within(core.Budget{Calls: 1})
 			passed(suites.ReplayIdentically(short), suites.Run(ctx, core.NewMemory(), short, key, note{}), "")
 		})
 
-		It("shows the first step that makes something else", func(ctx SpecContext) {
+		It("shows the first step with another result", func(ctx SpecContext) {
 			ran := run(ctx, step("a", sign), step("b", sign))
 			changed := pipeline(core.Step("a", sign, text, setText), core.Step("b", sign, text, func(n *note, out string) { n.Text = out + "!" }))
 			refused(suites.ReplayIdentically(changed), ran, "to replay identically, but it has completed", "3     b      completed", `the difference: replay: step "b" makes another scope`)
 		})
 
-		It("does not take records that the pipeline cannot read, though the run has no end", func(ctx SpecContext) {
+		It("does not accept records that the pipeline cannot read, even if the run has no end", func(ctx SpecContext) {
 			p := pipeline(step("a", sign), step("b", sign), step("c", sign))
 			for text, damage := range map[string]func(*core.Snapshot){
 				"the recorded output does not fit": func(s *core.Snapshot) { s.Steps[0].Output = []byte("7") },
@@ -266,7 +266,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			}
 		})
 
-		It("is an error where nothing can be compared", func(ctx SpecContext) {
+		It("is an error if nothing can be compared", func(ctx SpecContext) {
 			ran := run(ctx, step("a", sign))
 			undecided(suites.ReplayIdentically(pipeline(step("other", sign))), ran, "INVALID: run \"r\" of pipeline \"suite\" cannot be replayed by this pipeline: replay run r: pipeline differs")
 			undecided(suites.ReplayIdentically(pipeline(step("a", sign))), ran.Result, "this has no saved records")
@@ -279,7 +279,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 })
 
 var _ = Describe("LeakNothing", Serial, Label("category:matchers"), func() {
-	It("takes a function that tidies up, and one that leaves a goroutine a moment", func(ctx SpecContext) {
+	It("accepts a function that cleans up, also if its goroutine ends a moment later", func(ctx SpecContext) {
 		passed(suites.LeakNothing(), func() {}, "to leak something")
 		passed(suites.LeakNothing(), func() error {
 			f, err := os.Create(filepath.Join(GinkgoT().TempDir(), "x"))
@@ -301,7 +301,7 @@ var _ = Describe("LeakNothing", Serial, Label("category:matchers"), func() {
 		DeferCleanup(func() { close(stop) })
 		refused(suites.LeakNothing(), func() { go func() { <-stop }() }, "but it left\nfound unexpected goroutines", "matchers_test.go")
 		if _, err := os.Stat("/proc/self/fd"); err != nil {
-			return // open files are not listed here
+			return // this system does not list open files
 		}
 		leave := func() error {
 			f, err := os.Create(path)
@@ -311,15 +311,15 @@ var _ = Describe("LeakNothing", Serial, Label("category:matchers"), func() {
 		refused(suites.LeakNothing(), leave, "open file: "+path)
 	})
 
-	It("is an error where the function failed, or is none", func() {
-		undecided(suites.LeakNothing(), func() error { return errors.New("no disk") }, "nothing can be said: the function failed: no disk")
+	It("is an error if the function failed, or is not a function", func() {
+		undecided(suites.LeakNothing(), func() error { return errors.New("no disk") }, "the result is unknown, because the function failed: no disk")
 		undecided(suites.LeakNothing(), "f", "LeakNothing wants a func() or func() error, which it calls; it got string")
 		undecided(suites.LeakNothing(), nil, "it got <nil>")
 	})
 })
 
 var _ = Describe("HoldLimit", Label("category:gate"), func() {
-	// measured is a comparison of which every block shows the same.
+	// measured returns a comparison in which every block has the same ratio.
 	measured := func(ratio float64) *harness.Comparison {
 		c := &harness.Comparison{Workload: "review", Durability: "process", Complete: true, Plan: harness.DefaultPlan(),
 			Environment: machine.Environment{Class: "here"}}
@@ -343,18 +343,18 @@ var _ = Describe("HoldLimit", Label("category:gate"), func() {
 		refused(m, measured(1.5), "to hold, but BROKEN: review at process", "boundary", "15 of 15 blocks")
 	})
 
-	It("takes the verdict of what is judged already", func() {
+	It("uses the verdict of a comparison that is judged already", func() {
 		c := measured(1.5)
 		judged := thresholds.Judged{Comparison: c, Verdict: thresholds.Verdict{Outcome: thresholds.Held, Reason: "as the base branch has it"}}
 		passed(suites.HoldLimit("review", "nowhere"), judged, "as the base branch has it")
 	})
 
-	It("is an error, either way, where nothing was found out", func() {
+	It("is an error, also with NotTo, if the result is unknown", func() {
 		undecided(suites.HoldLimit("review", GinkgoT().TempDir()), measured(1.3), "INCONCLUSIVE: review at process: no limit exists for it")
 		bad := measured(1.3)
 		bad.Problem = "arms did unequal work"
 		undecided(suites.HoldLimit("review", limits()), bad, "INVALID")
-		undecided(suites.HoldLimit("order", limits()), measured(1.3), `about workload "order"; this comparison is of "review"`)
+		undecided(suites.HoldLimit("order", limits()), measured(1.3), `wants workload "order"; this comparison is of "review"`)
 		undecided(suites.HoldLimit("review", limits()), thresholds.Verdict{}, "HoldLimit wants a *harness.Comparison")
 		undecided(suites.HoldLimit("review", limits()), (*harness.Comparison)(nil), "HoldLimit wants")
 		broken := limits()

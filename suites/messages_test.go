@@ -64,7 +64,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 		Entry("branches without a merge", []*core.Node[note]{core.Parallel("p", nil, core.Branches(step("a", sign)))}, `step "p": no merge function: it puts the results of the branches into the scope; Disjoint is one`),
 	)
 
-	It("of a time-out says how long it was", func(ctx SpecContext) {
+	It("of a timeout contains its duration", func(ctx SpecContext) {
 		waits := core.Func[string, string](func(ctx context.Context, _ core.Request[string]) (string, error) {
 			<-ctx.Done()
 			return "", context.Cause(ctx)
@@ -73,7 +73,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 		Expect(ran.Err).To(MatchError(`step "draft" failed after 1 attempt(s): its timeout of 1ns passed: context deadline exceeded`))
 	})
 
-	It("of want of budget says what is short, and what to do", func(ctx SpecContext) {
+	It("of an exhausted budget names the resource and what to do", func(ctx SpecContext) {
 		ran := suites.Run(ctx, database(sqlite.Process), pipeline(step("a", sign), step("b", sign)).Within(core.Budget{Calls: 1}), key, note{})
 		Expect(ran.Err).To(MatchError(`run acme/r stopped in step "b": budget: step "b" needs 1 calls and 0 are left: resume with a larger budget`))
 	})
@@ -89,7 +89,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 		Expect(err).To(MatchError(`resume run none: load run none: run not found`))
 	})
 
-	DescribeTable("of a database that cannot be used says why, and nothing is made",
+	DescribeTable("of a database that cannot be used says why, and no file is created",
 		func(ctx SpecContext, path string, durability sqlite.Durability, text string) {
 			_, err := sqlite.Open(ctx, path, durability)
 			Expect(err).To(MatchError(text))
@@ -107,7 +107,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 		Expect(ran.Err).To(MatchError("save step rate of run acme/r: the scope cannot be stored: Draft.Score cannot be stored exactly: JSON has no NaN: use a pointer or a flag for no value"))
 	})
 
-	It("of a database in a folder that is not there names the file", func(ctx SpecContext) {
+	It("of a database in a missing directory names the file", func(ctx SpecContext) {
 		path := filepath.Join(GinkgoT().TempDir(), "nowhere", "runs.db")
 		_, err := sqlite.Open(ctx, path, sqlite.Process)
 		Expect(err).To(MatchError(ContainSubstring(path)))
@@ -115,7 +115,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 })
 
 var _ = Describe("Feedback", Label("category:messages"), func() {
-	// heard answers with what it was told, and needs to be told so often.
+	// heard returns an agent that records its feedback and fails the given number of times.
 	heard := func(times int, list *[]string) core.Agent[string, string] {
 		return core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 			*list = append(*list, req.Feedback)
@@ -134,7 +134,7 @@ var _ = Describe("Feedback", Label("category:messages"), func() {
 		Expect(ran.Saved.Steps).To(ConsistOf(And(HaveField("Feedback", "attempt 2 is too short"), HaveField("Attempts", 3), HaveField("Error", ""))))
 	})
 
-	It("of one step is not for the next, nor for the next round", func(ctx SpecContext) {
+	It("of one step is not passed to the next, nor to the next round", func(ctx SpecContext) {
 		var first, second []string
 		ran := saved(ctx, core.Loop("l", 2, nil, core.Then("round", add("a", heard(1, &first), core.Retries(1)), add("b", heard(0, &second))), core.MaxIsSuccess()))
 		Expect(ran).To(suites.HaveCompleted())
@@ -154,7 +154,7 @@ var _ = Describe("Feedback", Label("category:messages"), func() {
 		Expect(list).To(Equal([]string{"", "", "only 2", "only 2"}))
 	})
 
-	It("is handed to branches, each its own from then on", func(ctx SpecContext) {
+	It("is passed to branches, and later separate for each of them", func(ctx SpecContext) {
 		merge := func(into *note, branches []core.Ended[note]) error {
 			for _, b := range branches {
 				into.Seen = append(into.Seen, b.Scope.Seen...)

@@ -7,7 +7,8 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// names are the names of the descriptions in this program, by which child processes find their work.
+// names holds the names of the descriptions in this program. Child processes find their work by
+// name.
 type names struct {
 	what  string
 	taken map[string]bool
@@ -19,16 +20,16 @@ var (
 	workloads = names{what: "workloads", taken: map[string]bool{}}
 )
 
-// reserve takes a name and reports whether it was free.
+// reserve reserves a name and reports whether it was free.
 func (n names) reserve(name string) bool {
 	free := !n.taken[name]
 	n.taken[name] = true
 	return free
 }
 
-// refuse defines a failing spec in place of those of a description with a duplicate name.
+// refuse defines a failing spec instead of those of a description with a duplicate name.
 func (n names) refuse(name string, at types.CodeLocation) {
-	It("has a name of its own", at, Label("category:self-check"), func() {
+	It("has a unique name", at, Label("category:self-check"), func() {
 		Fail("two " + n.what + " are described as " + name + ": rename one, because child processes find their work by name")
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// failing fails so often, in every run, before it answers.
+// failing returns an agent that fails the given number of times in every run before it answers.
 func failing(times int) core.Agent[string, string] {
 	return core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		if req.Attempt <= times {
@@ -29,7 +29,7 @@ func failing(times int) core.Agent[string, string] {
 var told = core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) { return req.Feedback, nil })
 
 var _ = Describe("Recovery from errors, one within the other", Label("category:error-recovery"), func() {
-	It("takes the nearest handler first: retries, then validation, then fallback, then the loop's next round", func(ctx SpecContext) {
+	It("uses the nearest handler first: retries, then validation, then fallback, then the loop's next round", func(ctx SpecContext) {
 		checked := core.Validate("check", func(n note) error {
 			if len(n.Seen) < 3 {
 				return fmt.Errorf("%d of 3", len(n.Seen))
@@ -46,7 +46,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		Expect(ran.Result.Calls).To(Equal(7), "each draft is tried twice")
 	})
 
-	It("hands the failure of one alternative to the next, and that of all to the fallback around", func(ctx SpecContext) {
+	It("passes the failure of one alternative to the next, and that of all to the outer fallback", func(ctx SpecContext) {
 		inner := core.Fallback("inner", add("one", broken), add("two", failing(9), core.Retries(1)))
 		ran := saved(ctx, core.Fallback("outer", inner, add("spare", told)), add("last", told))
 		Expect(ran).To(suites.HaveCompleted())
@@ -57,7 +57,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		}))
 	})
 
-	It("is as deep as sub-pipelines are, and the path says where", func(ctx SpecContext) {
+	It("works at any depth of sub-pipelines, and the path shows where", func(ctx SpecContext) {
 		deepest := pipeline(core.Fallback("any", add("one", broken), add("two", broken)))
 		middle := pipeline(core.Sub("deepest", deepest, func(n note) note { return n }, func(n *note, m note) { n.Seen = m.Seen }))
 		ran := saved(ctx, core.Sub("middle", middle, func(n note) note { return n }, func(n *note, m note) { n.Seen = m.Seen }))
@@ -123,7 +123,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 			`loop "any/deep/l" ended after 1 iteration(s): body error: step "any/deep/l#1/scribble" failed after 1 attempt(s): panic: out of paper`}))
 	})
 
-	It("takes a merge that fails, a choice that fails and a cycle for failures like others", func(ctx SpecContext) {
+	It("handles a failed merge, a failed choice and a cycle like other failures", func(ctx SpecContext) {
 		merge := func(*note, []core.Ended[note]) error { return errors.New("they do not fit") }
 		choose := func(note) (string, error) { return "nowhere", nil }
 		round := func(_ note, from string) (string, error) { return map[string]string{"a": "b", "b": "a"}[from], nil }
@@ -139,7 +139,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		}))
 	})
 
-	It("is not for what no handler may catch", func(ctx SpecContext) {
+	It("does not catch what no handler may catch", func(ctx SpecContext) {
 		wrapped := func(n *core.Node[note]) *core.Node[note] {
 			merge := func(into *note, _ []core.Ended[note]) error { into.Seen = append(into.Seen, "caught"); return nil }
 			return core.Fallback("any", core.Parallel("p", merge, core.Branches(core.Validate("v", func(note) error { return nil }, core.Loop("l", 3, upTo(9), n), core.Rerun(2))),
@@ -156,7 +156,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 			status core.Status
 		}{
 			"a pause":                {ctx, ask("boss"), core.Budget{}, core.Paused},
-			"want of budget":         {ctx, add("step", sign), core.Budget{Calls: 1}, core.Stopped},
+			"exhausted budget":       {ctx, add("step", sign), core.Budget{Calls: 1}, core.Stopped},
 			"a fault of the harness": {ctx, by(func() (string, error) { return "", fmt.Errorf("%w: no recording", core.ErrHarness) }), core.Budget{}, core.Running},
 			"a cancelled context":    {cut, by(func() (string, error) { cancel(); return "", cut.Err() }), core.Budget{}, core.Running},
 		} {
@@ -167,7 +167,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		}
 	})
 
-	It("does not stop for a pause in an alternative, and knows the failure before it behind the answer", func(ctx SpecContext) {
+	It("does not stop for a pause in an alternative, and has the earlier failure after the answer", func(ctx SpecContext) {
 		ran := saved(ctx, core.Fallback("any", add("one", broken, core.Retries(2)), core.Then("manual", ask("person"), add("note", told))))
 		Expect(ran).To(suites.HavePausedAt("any/manual/person"))
 		ran = ran.Answer(ctx, "any/manual/person", "by hand")
@@ -176,13 +176,13 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		Expect(ran.Result.Scope).To(Equal(note{Text: "by hand", Seen: []string{`step "any/one" failed after 3 attempt(s): model unavailable`}}))
 	})
 
-	It("goes on behind a failure that is recorded when its process died in the next alternative", func(ctx SpecContext) {
+	It("continues after a recorded failure if its process died in the next alternative", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		p := pipeline(core.Fallback("any", add("one", stubs.Always[string]("never asked")), add("two", sign)))
 		dying := stubs.FaultyBackend(b, stubs.Fault{When: func(at stubs.Point) bool { return at.Path == "any/two" }, Err: errors.New("killed")})
 		first := pipeline(core.Fallback("any", add("one", broken), add("two", sign)))
 		Expect(suites.Run(ctx, dying, first, key, note{}).Err).To(MatchError(ContainSubstring("killed")))
-		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, key) // a call of "one" would be a fault
+		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), p, key) // it would be an error to call "one"
 		Expect(res, err).To(suites.HaveCompleted())
 		Expect(res.Scope.Seen).To(Equal([]string{"two"}))
 	})

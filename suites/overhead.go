@@ -18,17 +18,17 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// DescribeOverhead measures the cost of durability of a pipeline in separate processes and judges it
-// by its limit. limits is the folder of the limits files, relative to the package.
+// DescribeOverhead measures the cost of durability of a pipeline in separate processes and judges
+// it by its limit. limits is the directory of the limits files, relative to the package.
 //
 // args are the durabilities to measure (by default sqlite.Process) and Ginkgo decorators. It must be
 // called at package level, so that it can detect that this process was started for a session:
 //
 //	var _ = suites.DescribeOverhead(harness.NewWorkload("review", "…", pipeline, input), "../thresholds/limits")
 //
-// If the folder has no limit for this class of machine, but one for any machine (any.toml, made by
-// flujo-harness calibrate --instructions --suite), the instructions are counted under valgrind and judged by
-// that.
+// If the directory has no limit for this class of machine, but one for any machine (any.toml,
+// created by flujo-harness calibrate --instructions --suite), the instructions are counted under
+// valgrind and judged by that limit.
 //
 // The spec fails if the limit is broken or the measurement is invalid. It is skipped if the verdict is
 // inconclusive, if there is no limit (flujo-harness calibrate --suite creates one), and if the
@@ -61,7 +61,7 @@ func DescribeOverhead(w harness.Workload, limits string, args ...any) bool {
 		for _, d := range durabilities {
 			It(fmt.Sprintf("holds its limit at durability %s", d), here, Label("category:persistence-overhead"), func(ctx SpecContext) {
 				if instrumented || testing.CoverMode() != "" {
-					Skip("a program built with -race or -cover has other costs: run this spec without")
+					Skip("a program built with -race or -cover has other costs: run this spec without these flags")
 				}
 				judged, err := overhead(ctx, w, d, limits)
 				Expect(err).NotTo(HaveOccurred())

@@ -18,8 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// measured makes one small measurement of a built-in workload. What it takes is not
-// looked at here: that is for limits, in processes of their own.
+// measured makes one small measurement of a built-in workload. Its durations are not checked here:
+// that is the purpose of limits, measured in separate processes.
 func measured(ctx context.Context, workload string) *harness.Comparison {
 	GinkgoHelper()
 	plan := harness.DefaultPlan()
@@ -30,10 +30,10 @@ func measured(ctx context.Context, workload string) *harness.Comparison {
 	return c
 }
 
-// The eight tests of the seed's TestPersistencePerformanceOverhead by their names: what
-// was measured there is measured here, and three were about data, not speed.
-var _ = Describe("The seed's persistence suite", Serial, Label("category:persistence-overhead"), func() {
-	DescribeTable("measures, of equal work in every arm, what saves cost beside none and beside bare ones:",
+// These are the eight tests of the TestPersistencePerformanceOverhead in flujo's suite, by their
+// names. What was measured there is measured here. Three of them were about data, not about speed.
+var _ = Describe("The persistence tests of flujo's suite", Serial, Label("category:persistence-overhead"), func() {
+	DescribeTable("measures the cost of saves against runs without saves and against bare saves, with equal work in every arm:",
 		func(ctx SpecContext, workload string, saves, states int) {
 			c := measured(ctx, workload)
 			Expect(c.Valid()).To(BeTrue(), "%s %v", c.Problem, c.Audit)
@@ -43,7 +43,8 @@ var _ = Describe("The seed's persistence suite", Serial, Label("category:persist
 			}
 			run := c.Counters[harness.ArmBackend]
 			Expect(run.Commits).To(BeEquivalentTo(saves))
-			// Two pages for each save, and four at most for each state of 10 KB: no state is stored twice.
+			// There are at most two pages for each save and four for each state of 10 KB: no state
+			// is stored twice.
 			Expect(run.Pages).To(BeNumerically("<", 2*saves+4*states))
 			Expect(c.Counters[harness.ArmNone].Commits).To(BeZero())
 		},
@@ -66,7 +67,7 @@ var _ = Describe("The seed's persistence suite", Serial, Label("category:persist
 		Expect(ran.Result.Scope).To(Equal(carried[string]{big.Value, 1}))
 	})
 
-	It("test_cache_consistency_data_loss_prevention: what was paid for is neither lost nor paid for again", func(ctx SpecContext) {
+	It("test_cache_consistency_data_loss_prevention: a paid call is neither lost nor repeated", func(ctx SpecContext) {
 		paid := 0
 		agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 			paid++
@@ -94,7 +95,7 @@ var _ = Describe("The seed's persistence suite", Serial, Label("category:persist
 		}
 	})
 
-	It("test_cache_eviction_logic_fixes: what is evicted is asked again, and nothing else is", func(ctx SpecContext) {
+	It("test_cache_eviction_logic_fixes: only evicted entries are asked again", func(ctx SpecContext) {
 		var asked []string
 		agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 			asked = append(asked, req.Input)
@@ -109,7 +110,7 @@ var _ = Describe("The seed's persistence suite", Serial, Label("category:persist
 		Expect(asked).To(Equal([]string{"a", "b", "c", "a"}), "c has evicted a, which was put first")
 	})
 
-	It("test_buffer_pooling_consistency_fix: many large runs at once keep their bytes apart", func(ctx SpecContext) {
+	It("test_buffer_pooling_consistency_fix: many large concurrent runs do not mix their bytes", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		e := core.NewEngine(core.WithBackend(b))
 		double := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) { return req.Input + req.Input, nil })

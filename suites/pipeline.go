@@ -15,9 +15,9 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// DescribePipeline describes a pipeline by a table of cases. build builds it from its agents, as the
-// program does; agents are the scripted agents of all cases. For each case there are specs that the
-// run
+// DescribePipeline describes a pipeline by a table of cases. build builds the pipeline from its
+// agents, as the program does; agents are the scripted agents of all cases. For each case there are
+// specs that the run
 //
 //   - ends as the case requires (category:outcome);
 //   - can be replayed from its records (category:replay);
@@ -74,16 +74,16 @@ func (c *subject[S, A]) describe(pipeline string) {
 		if c.Scope != nil {
 			Expect(ran.Result.Scope).To(c.Scope)
 		}
-		Expect(c.unasked(ran.Saved)).To(BeEmpty(), "answers that nobody asked for; the run paused at %q", pausePaths(ran.Result.Pauses))
+		Expect(c.unasked(ran.Saved)).To(BeEmpty(), "answers that no pause asked for; the run paused at %q", pausePaths(ran.Result.Pauses))
 	})
 	It("can be replayed from its records", c.at, Label("category:replay"), func(ctx SpecContext) {
 		ran := c.undisturbed(ctx)
 		Expect(ran).To(ReplayIdentically(ran.pipeline))
 	})
-	It("shares nothing between steps, branches and runs at once", c.at, Label("category:isolation"), c.isolated)
-	It("stops where its budget ends, and goes on with a larger one", c.at, Label("category:budget"), c.budgeted)
+	It("shares nothing between steps, branches and concurrent runs", c.at, Label("category:isolation"), c.isolated)
+	It("stops when its budget is exhausted, and continues with a larger one", c.at, Label("category:budget"), c.budgeted)
 	if len(c.Answers) > 0 {
-		It("takes one answer to each pause, from any process", c.at, Label("category:human-in-the-loop"), func(ctx SpecContext) {
+		It("accepts one answer to each pause, from any process", c.at, Label("category:human-in-the-loop"), func(ctx SpecContext) {
 			c.same(c.undisturbed(ctx).Saved, c.end(ctx, drive{key: caseKey, open: temporary(), twice: true}).Saved, "answered twice")
 		})
 	}
@@ -108,24 +108,24 @@ func (c *subject[S, A]) end(ctx context.Context, d drive) *Ran[S] {
 	return ran
 }
 
-// undisturbed is the case as it runs when nothing comes in between.
+// undisturbed runs the case without interruptions.
 func (c *subject[S, A]) undisturbed(ctx context.Context) *Ran[S] {
 	GinkgoHelper()
 	return c.end(ctx, drive{key: caseKey, open: temporary()})
 }
 
-// temporary opens a database of this spec.
+// temporary returns an opener of a database that belongs to this spec.
 func temporary() func(context.Context) (core.Backend, error) {
 	return file(filepath.Join(GinkgoT().TempDir(), "runs.db"))
 }
 
-// same demands that a run has ended as the undisturbed one.
+// same checks that a run has ended like the undisturbed one.
 func (c *subject[S, A]) same(want, got core.Snapshot, how string, args ...any) {
 	GinkgoHelper()
-	Expect(unlike(want, got)).To(BeEmpty(), fmt.Sprintf(how, args...)+" it is another run (-undisturbed +this)")
+	Expect(unlike(want, got)).To(BeEmpty(), fmt.Sprintf(how, args...)+" the run differs (-undisturbed +this)")
 }
 
-// isolated runs the case under the engine's own checks, and several times at once.
+// isolated runs the case with the isolation checks of the engine, and several times concurrently.
 func (c *subject[S, A]) isolated(ctx SpecContext) {
 	want := c.undisturbed(ctx).Saved
 	checked := c.end(ctx, drive{key: caseKey, open: temporary(), options: []core.Option{core.WithIsolationChecks()}})
@@ -150,7 +150,7 @@ func (c *subject[S, A]) isolated(ctx SpecContext) {
 	}
 }
 
-// budgeted gives the run a budget of one call, or one step, less than it needs.
+// budgeted gives the run a budget that is one call, or one step, too small.
 func (c *subject[S, A]) budgeted(ctx SpecContext) {
 	want := c.undisturbed(ctx)
 	used, small, resource := want.Result.Usage, core.Budget{}, "calls"
@@ -179,14 +179,14 @@ func (c *subject[S, A]) mortal(ctx SpecContext, pipeline string) {
 	commits := int(b.Counts().Commits)
 	kills := min(commits, mostKills)
 	if instrumented {
-		kills = min(kills, 4) // such a process takes long to start
+		kills = min(kills, 4) // because such a process starts slowly
 	}
 	for i := range kills + 1 {
-		at := i * commits / kills // 0: before the first one
+		at := i * commits / kills // 0 means before the first one
 		k := killing{Pipeline: pipeline, Case: c.Name, Path: filepath.Join(GinkgoT().TempDir(), "runs.db"), Commit: max(at, 1), Before: at == 0}
 		ran, err := c.killed(ctx, k)
 		Expect(err).NotTo(HaveOccurred())
 		c.same(want, ran.Saved, "killed after commit %d of %d", at, commits)
 	}
-	GinkgoWriter.Printf("killed %d times, at %d commits: the same run each time\n", kills+1, commits)
+	GinkgoWriter.Printf("killed %d times, at %d commits: the same result each time\n", kills+1, commits)
 }

@@ -46,7 +46,7 @@ var _ = Describe("A sequence", Label("category:pipeline"), func() {
 		Expect(with).To(Equal(without))
 	})
 
-	It("stops at the first step that fails, and says which and why", func(ctx SpecContext) {
+	It("stops at the first step that fails, and reports which and why", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		p := pipeline(step("a", sign), step("b", broken, core.Retries(2)), step("c", sign))
 		res, err := core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: "r"}, note{})
@@ -59,7 +59,7 @@ var _ = Describe("A sequence", Label("category:pipeline"), func() {
 		Expect(saved.Steps[1].Error).To(Equal("model unavailable"))
 	})
 
-	It("keeps runs of two tenants apart", func(ctx SpecContext) {
+	It("separates the runs of two tenants", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		p := pipeline(step("a", sign))
 		e := core.NewEngine(core.WithBackend(b))
@@ -74,7 +74,7 @@ var _ = Describe("A sequence", Label("category:pipeline"), func() {
 		Expect(err).To(MatchError(core.ErrRunNotFound))
 	})
 
-	It("runs many at once over one database", func(ctx SpecContext) {
+	It("runs many times concurrently on one database", func(ctx SpecContext) {
 		b := database(sqlite.Process)
 		e := core.NewEngine(core.WithBackend(b))
 		p := pipeline(step("a", sign), step("b", sign), step("c", sign))

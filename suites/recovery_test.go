@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// tracked is three steps that note where they ran; hold is called in each.
+// tracked returns three steps that note where they ran and call hold.
 func tracked(where string, hold func(path string)) (*core.Pipeline[note], error) {
 	agent := core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		hold(req.Path)
@@ -41,7 +41,7 @@ var _ = Describe("Recovery", Label("category:recovery"), func() {
 		<-inFirst
 		awake, err := tracked("new", func(string) {})
 		Expect(err).NotTo(HaveOccurred())
-		// An engine takes no run from itself.
+		// An engine does not take over a run that it executes itself.
 		Expect(core.Resume(ctx, e, awake, key)).To(HaveField("Next", core.Elsewhere))
 		res, err := core.Resume(ctx, core.NewEngine(core.WithBackend(b)), awake, key)
 		Expect(err).NotTo(HaveOccurred())

@@ -10,16 +10,16 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// ReplayIdentically succeeds if the pipeline computes from the recorded outputs and answers of a run
-// the recorded scope of each step and the recorded end. If the run was interrupted or has stopped,
-// its records are compared. It accepts a *Ran or a core.Snapshot. Records of another plan and a run
-// without records are an error.
+// ReplayIdentically succeeds if the pipeline, given the recorded outputs and answers of a run,
+// computes the recorded scope of each step and the recorded end. If the run was interrupted or has
+// stopped, only its records are compared. It accepts a *Ran or a core.Snapshot. Records of another
+// plan and a run without records are an error.
 func ReplayIdentically[S any](p *core.Pipeline[S]) types.GomegaMatcher {
 	m := &replays{replay: func(s core.Snapshot) (core.Status, error) {
 		res, err := core.Replay(context.Background(), p, s)
 		return res.Status, err
 	}}
-	m.runMatcher = runMatcher{"ReplayIdentically", "what is saved of a run: a *suites.Ran with a backend, or a core.Snapshot", "replay identically", m.identical}
+	m.runMatcher = runMatcher{"ReplayIdentically", "the saved records of a run: a *suites.Ran with a backend, or a core.Snapshot", "replay identically", m.identical}
 	return m
 }
 
@@ -50,8 +50,8 @@ func (m *replays) identical(f facts) (bool, error) {
 		m.found = err
 	case partial && (err == nil || errors.Is(err, core.ErrNotRecorded)):
 	case status != want:
-		m.found = fmt.Errorf("it is %s, replayed it is %s: %w", want, status, orNothing(err))
-	case want != core.Failed && want != core.Stopped: // these end with an error
+		m.found = fmt.Errorf("the run is %s, the replay is %s: %w", want, status, orNothing(err))
+	case want != core.Failed && want != core.Stopped: // runs with these statuses end with an error
 		m.found = err
 	}
 	return m.found == nil, nil

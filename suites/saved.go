@@ -6,11 +6,11 @@ import (
 	"github.com/onsi/gomega/types"
 )
 
-// HaveSaved succeeds if the backend counted n committed saves: for a [Ran] those of the run (N steps
-// make N+2 saves, each answered pause two more), for a core.Backend or its core.Counts all since it
-// was opened.
+// HaveSaved succeeds if the backend counted n committed saves. For a [Ran] it counts those of the
+// run (N steps make N+2 saves, each answered pause two more), for a core.Backend or its core.Counts
+// all saves since it was opened.
 func HaveSaved(n int) types.GomegaMatcher {
-	const takes = "what was counted by a backend: a *suites.Ran with one, a core.Backend, or core.Counts"
+	const takes = "the counts of a backend: a *suites.Ran with a backend, a core.Backend, or core.Counts"
 	return runMatcher{"HaveSaved", takes, fmt.Sprintf("have made %d save(s)", n), func(f facts) (bool, error) {
 		if f.saves == nil {
 			return false, fmt.Errorf("HaveSaved wants %s; this contains no counts", takes)

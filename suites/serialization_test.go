@@ -17,7 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/suites"
 )
 
-// mood is an enumeration that is written by name.
+// mood is an enumeration that is encoded by name.
 type mood int
 
 func (m mood) MarshalText() ([]byte, error) {
@@ -42,14 +42,14 @@ type chapter struct {
 	Parts []*chapter
 }
 
-// carried is a scope with a value in it, of whatever type.
+// carried is a scope with a value of any type.
 type carried[T any] struct {
 	Value T
 	Steps int
 }
 
-// trip sends a value through a run: it is saved, loaded by another process in the
-// middle, saved again, and loaded at the end.
+// trip sends a value through a run: it is saved, loaded by another process in the middle of the
+// run, saved again, and loaded at the end.
 func trip[T any](ctx context.Context, value T) (back T, err error) {
 	p, err := core.New("trip", core.Step("one", sign, func(carried[T]) string { return "" }, func(c *carried[T], _ string) { c.Steps++ }),
 		core.Human("pause", func(carried[T]) string { return "" }, func(c *carried[T], _ bool) { c.Steps++ }))
@@ -80,7 +80,7 @@ func trip[T any](ctx context.Context, value T) (back T, err error) {
 	return res.Scope.Value, err
 }
 
-// returns is a check that a value comes back from a run as it was.
+// returns checks that a value is unchanged after a run.
 func returns[T any](value T) func(context.Context) {
 	return func(ctx context.Context) {
 		GinkgoHelper()
@@ -90,7 +90,7 @@ func returns[T any](value T) func(context.Context) {
 	}
 }
 
-// refuses is a check that a value, or its type, is refused with a text.
+// refuses checks that a value, or its type, is refused with an error that contains the texts.
 func refuses[T any](value T, texts ...string) func(context.Context) {
 	return func(ctx context.Context) {
 		GinkgoHelper()
@@ -112,7 +112,7 @@ var _ = Describe("A value in the scope of a run", Label("category:serialization"
 		deep = &chapter{Title: "d", Parts: []*chapter{deep}}
 	}
 
-	DescribeTable("comes back as it was", same,
+	DescribeTable("is unchanged", same,
 		Entry("integers that no float64 can hold", returns([]int64{math.MaxInt64, math.MinInt64, 1<<53 + 1})),
 		Entry("unsigned integers", returns(map[uint64]uint64{math.MaxUint64: math.MaxUint64})),
 		Entry("floats, the smallest, the largest and a tenth", returns([]float64{math.SmallestNonzeroFloat64, math.MaxFloat64, 0.1})),
@@ -144,7 +144,7 @@ var _ = Describe("A value in the scope of a run", Label("category:serialization"
 		Expect(math.Signbit(got)).To(BeTrue())
 	})
 
-	DescribeTable("is refused, with its field and what to do, where it would come back as another one", same,
+	DescribeTable("is refused, with its field and what to do, if it would change", same,
 		Entry("not a number", refuses(map[string]float64{"score": math.NaN()}, `Value["score"]`, "JSON has no NaN: use a pointer or a flag")),
 		Entry("infinity", refuses([]float64{1, math.Inf(-1)}, "Value[1]", "JSON has no -Inf")),
 		Entry("text that is no UTF-8", refuses("a\xff", "Value", "use []byte for other data")),
@@ -155,14 +155,14 @@ var _ = Describe("A value in the scope of a run", Label("category:serialization"
 		Entry("a mood that there is not", refuses(mood(7), "Value", "no mood 7")),
 	)
 
-	DescribeTable("is refused before any run where its type has no stored form", same,
+	DescribeTable("is refused before any run if its type cannot be stored", same,
 		Entry("a channel", refuses[chan int](nil, "pipeline \"trip\": the scope cannot be used", "a chan has no stored form: keep it out of the scope")),
 		Entry("a function", refuses[func()](nil, "a func has no stored form")),
 		Entry("a field that is not exported", refuses(struct{ hidden int }{}, "an unexported field is not stored and would be lost: export it, or keep it out of the scope")),
-		Entry("an interface of one's own", refuses[error](nil, "what an interface holds cannot be read back")),
+		Entry("an interface", refuses[error](nil, "what an interface holds cannot be read back")),
 	)
 
-	It("is stored once where steps leave it as it is", func(ctx SpecContext) {
+	It("is stored once if steps do not change it", func(ctx SpecContext) {
 		quiet := core.Step("quiet", sign, text, func(*note, string) {})
 		ran := saved(ctx, core.Loop("l", 5, nil, quiet, core.MaxIsSuccess()), step("loud", sign))
 		Expect(ran).To(suites.HaveCompleted())
@@ -172,7 +172,7 @@ var _ = Describe("A value in the scope of a run", Label("category:serialization"
 		Expect(ran.Saved.Steps[5].State).To(MatchJSON(`{"Text":"loud","Seen":null}`))
 	})
 
-	It("does not change behind the back of the record when the program goes on with it", func(ctx SpecContext) {
+	It("does not change in the record when the program changes it later", func(ctx SpecContext) {
 		kept := map[string]int{"a": 1}
 		p, err := core.New("p", core.Step("one", sign, func(carried[map[string]int]) string { return "" }, func(c *carried[map[string]int], _ string) { c.Value["b"] = 2 }))
 		Expect(err).NotTo(HaveOccurred())

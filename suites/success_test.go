@@ -17,7 +17,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 	none := func(*note, []core.Ended[note]) error { return nil }
 	bad := func(note) error { return errors.New("too short") }
 
-	DescribeTable("where everything that must succeed did",
+	DescribeTable("if everything that must succeed did",
 		func(ctx SpecContext, node func() *core.Node[note]) {
 			ran := saved(ctx, node())
 			Expect(ran).To(suites.HaveCompleted())
@@ -54,7 +54,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 		}),
 	)
 
-	DescribeTable("and a failure where one thing did not, however much else did",
+	DescribeTable("and a failure if one thing did not, however much else did",
 		func(ctx SpecContext, path string, node func() *core.Node[note]) {
 			ran := saved(ctx, add("before", sign), node(), add("behind", sign))
 			Expect(ran).To(suites.HaveFailedAt(path))
@@ -73,12 +73,12 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 			return core.Parallel("p", none, core.Branches(add("a", broken), add("b", broken)), core.AnySucceeds())
 		}),
 		Entry("a loop at its maximum", "l", func() *core.Node[note] { return core.Loop("l", 2, upTo(9), add("a", sign)) }),
-		Entry("an answer with an error beside it", "a", func() *core.Node[note] {
+		Entry("an answer together with an error", "a", func() *core.Node[note] {
 			return add("a", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { return "a good answer", errors.New("but") }))
 		}),
 	)
 
-	It("and neither where it waits, or is out of budget", func(ctx SpecContext) {
+	It("and neither if it waits, or is out of budget", func(ctx SpecContext) {
 		waits := saved(ctx, ask("boss"))
 		Expect(waits.Err).NotTo(HaveOccurred())
 		stopped := suites.Run(ctx, database(sqlite.Process), pipeline(add("a", sign), add("b", sign)).Within(core.Budget{Calls: 1}), key, note{})
@@ -89,7 +89,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 		}
 	})
 
-	It("and nothing at all where the test ran out of answers: not even NotTo takes that", func(ctx SpecContext) {
+	It("or unknown if the test ran out of answers: even NotTo fails", func(ctx SpecContext) {
 		p := pipeline(core.Fallback("any", add("a", stubs.Script[string, string](), core.Retries(5)), add("b", sign)))
 		_, scripted := scripts(ctx, p, 1)
 		ran := suites.Run(scripted, database(sqlite.Process), p, key, note{})
@@ -99,7 +99,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 		Expect(ran.Saved.Steps).To(BeEmpty())
 	})
 
-	It("the same with a backend and without, whatever it does", func(ctx SpecContext) {
+	It("the same with a backend and without", func(ctx SpecContext) {
 		for _, node := range []*core.Node[note]{
 			core.Fallback("f", add("a", broken, core.Retries(1)), add("b", sign)),
 			core.Loop("l", 3, upTo(9), add("a", sign)),

@@ -21,8 +21,7 @@ func TestSuites(t *testing.T) {
 	RunSpecs(t, "Durable pipelines")
 }
 
-// Reports group by category: a spec without one, or of one that nobody knows, is not
-// found in them.
+// Reports group specs by category. They do not find a spec without one, or with an unknown one.
 var _ = ReportAfterSuite("every spec has one category, which the documentation names", func(r Report) {
 	doc, err := os.ReadFile("doc.go")
 	Expect(err).NotTo(HaveOccurred())
@@ -51,31 +50,31 @@ type note struct {
 func text(n note) string             { return n.Text }
 func setText(n *note, answer string) { n.Text = answer }
 
-// key of the one run of most specs.
+// key is the key of the only run of most specs.
 var key = core.RunKey{Tenant: "acme", Run: "r"}
 
-// saved runs a pipeline of the nodes over a database of its own.
+// saved runs a pipeline of the nodes on a new database.
 func saved(ctx context.Context, nodes ...*core.Node[note]) *suites.Ran[note] {
 	GinkgoHelper()
 	return suites.Run(ctx, database(sqlite.Process), pipeline(nodes...), key, note{})
 }
 
-// ask is a person that is shown the text, and replaces it.
+// ask returns a pause for a person who sees the text and replaces it.
 func ask(name string, opts ...core.HumanOption[string]) *core.Node[note] {
 	return core.Human(name, text, setText, opts...)
 }
 
-// add appends the answer of the agent to what was seen.
+// add returns a step that appends the answer of the agent to what was seen.
 func add(name string, agent core.Agent[string, string], opts ...core.StepOption) *core.Node[note] {
 	return core.Step(name, agent, text, func(n *note, answer string) { n.Seen = append(n.Seen, answer) }, opts...)
 }
 
-// step is a node that hands its text to the agent and keeps the answer.
+// step returns a step that passes its text to the agent and stores the answer as the text.
 func step(name string, agent core.Agent[string, string], opts ...core.StepOption) *core.Node[note] {
 	return core.Step(name, agent, text, setText, opts...)
 }
 
-// pipeline must be a good one.
+// pipeline returns a pipeline of the nodes, which must be valid.
 func pipeline(nodes ...*core.Node[note]) *core.Pipeline[note] {
 	GinkgoHelper()
 	p, err := core.New("suite", nodes...)
@@ -83,14 +82,13 @@ func pipeline(nodes ...*core.Node[note]) *core.Pipeline[note] {
 	return p
 }
 
-// database is a fresh backend, closed at the end of the spec.
+// database returns a new backend that is closed at the end of the spec.
 func database(durability sqlite.Durability) *sqlite.Backend {
 	GinkgoHelper()
 	return opened(filepath.Join(GinkgoT().TempDir(), "runs.db"), durability)
 }
 
-// opened is a backend over the file, as another process would open it; closed at the end
-// of the spec.
+// opened opens the file as another process would. The backend is closed at the end of the spec.
 func opened(path string, durability sqlite.Durability) *sqlite.Backend {
 	GinkgoHelper()
 	b, err := sqlite.Open(context.Background(), path, durability)

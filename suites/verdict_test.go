@@ -25,7 +25,7 @@ var _ = Describe("The matcher for verdicts", Label("category:gate"), func() {
 		Expect(verdict(thresholds.Broken)).NotTo(suites.Hold())
 	})
 
-	It("is an error, either way, where nothing was found out", func() {
+	It("is an error, also with NotTo, if the result is unknown", func() {
 		for _, o := range []thresholds.Outcome{thresholds.Inconclusive, thresholds.Invalid} {
 			undecided(suites.Hold(), verdict(o), strings.ToUpper(o.String())+": because")
 		}
