@@ -15,12 +15,12 @@ import (
 // arm and the step of the call, or from [ForTest]. Agents of [Always] and [From] without expected
 // inputs work in any context. An Agent is safe for concurrent use.
 type Agent[In, Out any] struct {
-	last    atomic.Pointer[script] // that was found last
-	always  *Out                   // alone, and nothing is expected
+	last    atomic.Pointer[script] // the script that was found last
+	always  *Out                   // the only output, if no inputs are expected
 	answer  func(core.Request[In]) Reply[Out]
-	replies []*Reply[Out]          // in order, those with a number given as often; nil where there is none
-	expect  []func(In) *InputError // of the first calls; nil allows any input
-	order   *order                 // of the calls of several agents, where stated
+	replies []*Reply[Out]          // in order and with repetitions; nil if there is no list
+	expect  []func(In) *InputError // checks of the first calls; nil allows any input
+	order   *order                 // order of the calls of several agents, if set
 	cycle   bool
 	lenient bool
 }
@@ -124,7 +124,7 @@ func (a *Agent[In, Out]) with(change func(*Agent[In, Out])) *Agent[In, Out] {
 // Call implements core.Agent. Its errors are those of the script and, wrapping
 // core.ErrHarness, [*ExhaustedError], [*UnscriptedError] and [*InputError].
 func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Out, err error) {
-	s := a.last.Load() // most calls of an agent are for the step of the call before
+	s := a.last.Load() // most calls of an agent are for the same step as the previous call
 	if scope, ok := ctx.(*armContext); !ok || s == nil || s.arm != scope.arm || s.path != req.Path {
 		if s, err = a.find(ctx, req.Path); err != nil {
 			return out, err
@@ -150,7 +150,7 @@ func (a *Agent[In, Out]) Call(ctx context.Context, req core.Request[In]) (out Ou
 	return a.reply(ctx, s, &req)
 }
 
-// alone answers without a book.
+// alone answers a call without a book.
 func (a *Agent[In, Out]) alone(ctx context.Context, req *core.Request[In]) (out Out, err error) {
 	if a.always != nil {
 		return *a.always, nil
@@ -247,8 +247,9 @@ func (a *Agent[In, Out]) unread(n int) (least int, left bool) {
 // written is the formula of a script that is not sized.
 func written(replies int) string { return fmt.Sprintf("%d replies for each run, written out", replies) }
 
-// find finds the script of a step in the arm of the context. It is nil if there is no book and the
-// agent needs none. It first tries the script of the previous call, which most calls repeat.
+// find returns the script of a step in the arm of the context. It returns nil if there is no book
+// and the agent needs none. It first tries the script of the previous call, which most calls
+// repeat.
 func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error) {
 	scope, ok := ctx.(*armContext)
 	if !ok {
@@ -256,7 +257,7 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 			if a.replies == nil && len(a.expect) == 0 && a.order == nil {
 				return nil, nil
 			}
-			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In, or of ForTest where there is no pipeline"}
+			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In, or of ForTest if there is no pipeline"}
 		}
 	}
 	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.planned(path) {

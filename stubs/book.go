@@ -87,51 +87,51 @@ type arm struct {
 	load    Load
 	scripts map[string]*script
 
-	rehearsal *Rehearsal // nil: nobody asked for one
-	free      bool       // no plan: scripts are made when they are asked for
+	rehearsal *Rehearsal // nil if none was requested
+	free      bool       // without a plan: scripts are created on demand
 
-	// Of agents that read in order. What has been read to its end is not dropped: a
-	// further call must find that it has. It is bounded by the plan as the calls are.
+	// These are for agents that read replies in order. Entries are never dropped, because a further
+	// call must find that its script has ended. Like the calls, they are bounded by the plan.
 	mu     sync.Mutex
-	runs   map[core.RunKey]*executed // the latest execution of each
-	places map[reading]*int          // calls so far
-	latest *executed                 // that was looked up last
-	at     reading                   // that was counted last
-	calls  *int                      // of it
+	runs   map[core.RunKey]*executed // the latest execution of each run
+	places map[reading]*int          // number of calls so far
+	latest *executed                 // the execution that was found last
+	at     reading                   // the reader of the last call
+	calls  *int                      // the counter of at
 
 	elsewhere map[lane]int // calls of resumed runs in other processes, see Resumed
 }
 
-// executed is one execution of a run and its resumes, as far as this process knows.
+// executed is one execution of a run with its resumes, as far as this process knows.
 type executed struct {
 	run    core.RunKey
-	number uint64    // 0: it was begun in another process, or outside an engine
-	before *executed // under the same key
+	number uint64    // 0 if it was started in another process or outside an engine
+	before *executed // previous execution with the same key
 }
 
-// reading is one reader of a run: an agent, in one lane.
+// reading identifies a reader of a run: an agent in one lane.
 type reading struct {
 	by    *executed
 	agent reader
 	lane  string
 }
 
-// reader is an agent whatever its types.
+// reader is an agent of any types.
 type reader interface {
 	unread(n int) (least int, left bool)
 }
 
 type script struct {
 	arm      *arm
-	path     string // in the plan
-	items    bool   // each item of a map reads for itself
-	calls    int    // worst case of one run
-	requests int    // of one call, see Requests
-	least    int    // that every completed run makes, without retries
-	have     int    // outputs
-	taken    int    // outputs taken away by Remove
+	path     string // path in the plan
+	items    bool   // each item of a map reads from the beginning
+	calls    int    // maximum number of calls per run
+	requests int    // per call, see Requests
+	least    int    // number of calls that every completed run makes, without retries
+	have     int    // number of outputs
+	taken    int    // number of outputs that Remove has removed
 	asked    atomic.Int64
-	again    atomic.Int64 // asked for by retries
+	again    atomic.Int64 // number of calls by retries
 }
 
 // Size creates the scripts for a pipeline under the given loads. In each arm the script of a step
@@ -139,13 +139,13 @@ type script struct {
 // of Resumes.
 func Size(p Plan, loads ...Load) (*Book, error) {
 	if p == nil {
-		return nil, errors.New("size scripts: no plan: give the pipeline, or use ForTest where there is none")
+		return nil, errors.New("size scripts: no plan: give the pipeline, or use ForTest if there is none")
 	}
 	_, free := p.(noPlan)
 	b := &Book{plan: p, arms: map[string]*arm{}, ring: ring{born: time.Now()}}
 	b.Transcript(defaultRing)
 	if len(loads) == 0 {
-		return nil, errors.New("size scripts: no load: say how often each arm runs")
+		return nil, errors.New("size scripts: no load: set how often each arm runs")
 	}
 	calls, least := p.MaxCalls(), p.MinCalls()
 	for _, l := range loads {
@@ -177,8 +177,8 @@ func (b *Book) Seed(seed uint64) *Book {
 
 type scopeKey struct{}
 
-// armContext is a context that knows its arm: found without a search where nothing
-// has been put around it.
+// armContext is a context with an arm. If it is not wrapped in another context, the arm is found
+// without a lookup.
 type armContext struct {
 	context.Context
 	arm *arm
@@ -217,7 +217,7 @@ func (b *Book) Remove(armName, path string, n int) error {
 	}
 	s := a.scripts[path]
 	if n < 0 || n > s.have {
-		return fmt.Errorf("scripts: %d outputs cannot be taken away from the %d of step %q in arm %q", n, s.have, path, armName)
+		return fmt.Errorf("scripts: %d outputs cannot be removed from the %d of step %q in arm %q", n, s.have, path, armName)
 	}
 	s.have, s.taken = s.have-n, s.taken+n
 	return nil
@@ -428,7 +428,7 @@ func (b *Book) String() string {
 func (b *Book) each(visit func(*arm, string, *script)) {
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		if b.arms[name].free {
-			continue // any number of calls is right
+			continue // any number of calls is valid
 		}
 		for _, path := range slices.Sorted(maps.Keys(b.arms[name].scripts)) {
 			visit(b.arms[name], path, b.arms[name].scripts[path])

@@ -6,7 +6,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// A path is found in the plan without making a text of it: as core.PlanPath says.
+// A path in the plan is compared without creating a string, with the same result as core.PlanPath.
 func TestPlannedIsThePlanPath(t *testing.T) {
 	paths := []string{"", "a", "ab", "a/b", "a/bc", "ab/b", "a#1", "a#12/b", "a/b#3", "a#1/b#2", "a#1/b#2/c", "a#1#2", "#", "#1/b", "/", "a/", "a#/b", "é#1/ü", "é/ü"}
 	found := 0

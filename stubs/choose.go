@@ -30,7 +30,7 @@ func Choose[In, Out any](cases ...Case[In, Out]) core.Agent[In, Out] {
 				return c.Then.Call(ctx, req)
 			}
 		}
-		err = &UnscriptedError{Step: req.Path, Problem: fmt.Sprintf("none of its %d cases takes the input %s: add one, or an Else", len(cases), shorten(string(copied(req.Input)), 200))}
+		err = &UnscriptedError{Step: req.Path, Problem: fmt.Sprintf("none of its %d cases matches the input %s: add one, or an Else", len(cases), shorten(string(copied(req.Input)), 200))}
 		if scope, ok := ctx.Value(scopeKey{}).(*armContext); ok {
 			err = scope.arm.book.fault(err)
 		}

@@ -1,9 +1,9 @@
 // Package stubs provides scripted agents that do not run out of replies by accident.
 //
-// A script is sized, not written: [Size] multiplies the load of a test or a
-// measurement (warm-ups, rounds, batches of each arm) by the worst-case calls of
-// every step, loops, maps and retries included, which the pipeline knows before its
-// first run. The result is a [Book]; printing it shows the formula with its numbers.
+// Scripts are sized from the pipeline: [Size] multiplies the load of a test or a measurement
+// (warm-ups, rounds and batches of each arm) by the maximum number of calls of every step,
+// including loops, maps and retries, which the plan of the pipeline determines before its first
+// run. The result is a [Book]; printing it shows the formula with its numbers.
 //
 // An agent answers each call with a [Reply]: always the same ([Always]), one computed from the
 // request ([From]), or the next one of a list ([Script], [Outputs]). A reply returns an output, an

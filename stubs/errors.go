@@ -24,7 +24,7 @@ type ExhaustedError struct {
 }
 
 func (e *ExhaustedError) Error() string {
-	advice := "More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off"
+	advice := "More runs or calls were made than planned: size the book from the load that is run, with Resumes if runs are interrupted"
 	if e.PerRun {
 		advice = "The run called more often than there are replies: add replies, give one Times, or let the script Cycle"
 	}
@@ -61,27 +61,27 @@ func (e *UnscriptedError) Unwrap() error { return core.ErrHarness }
 // missing. It wraps core.ErrHarness.
 type LeftoverError struct {
 	Step    string // path, without the iterations of loops
-	Scope   string // arm, and run where the script is one of each run
+	Scope   string // arm, with the run if every run has its own script
 	Asked   int    // number of calls, without retries if the script was sized
 	Least   int    // number of calls that the planned runs require
-	Formula string // how the script was sized
-	PerRun  bool   // its replies were written out for each run, not sized
+	Formula string // formula that the script was sized by
+	PerRun  bool   // the script is a list of replies per run rather than sized
 }
 
 func (e *LeftoverError) Error() string {
-	need, advice := "the planned runs need", "Fewer runs or calls were made than planned: make them, plan fewer, or call the step Optional where its agent is not scripted or stands behind a cache"
+	need, advice := "the planned runs need", "Fewer runs or calls were made than planned: make them, plan fewer, or mark the step Optional if its agent is not scripted or is cached"
 	if e.PerRun {
-		need, advice = "the script holds", "The run left the others unread: remove them, or AllowLeftovers"
+		need, advice = "the script has", "The run left the others unread: remove them, or AllowLeftovers"
 	}
-	return fmt.Sprintf("script of step %q in %s was asked for %d outputs where %s at least %d; sized as %s. %s",
+	return fmt.Sprintf("script of step %q in %s was asked for %d outputs, but %s at least %d; sized as %s. %s",
 		e.Step, e.Scope, e.Asked, need, e.Least, e.Formula, advice)
 }
 
 // Unwrap returns core.ErrHarness.
 func (e *LeftoverError) Unwrap() error { return core.ErrHarness }
 
-// InputError reports a call with an input other than [Agent.Expect] or [Agent.ExpectThat] states.
-// It wraps core.ErrHarness.
+// InputError reports a call with an input that differs from what [Agent.Expect] or
+// [Agent.ExpectThat] require. It wraps core.ErrHarness.
 type InputError struct {
 	Step  string
 	Scope string

@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// The whole text of every error.
+// TestMessages compares the complete text of every error.
 func TestMessages(t *testing.T) {
 	calls := []stubs.Call{
 		{Seq: 1, Arm: "with", Run: core.RunKey{Tenant: "t", Run: "r"}, Path: "l#1/draft", Attempt: 1},
@@ -27,7 +27,7 @@ func TestMessages(t *testing.T) {
 	}{
 		{&stubs.ExhaustedError{Step: "draft", Scope: `arm "with"`, Have: 11, Asked: 12, Formula: "(2 warm-ups + 10 rounds x 1 runs) x 1 calls a run = 12, less 1 removed", Calls: calls},
 			`script of step "draft" in arm "with" ran dry: it has 11 outputs and output 12 was asked for; sized as (2 warm-ups + 10 rounds x 1 runs) x 1 calls a run = 12, less 1 removed. ` +
-				`More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. ` +
+				`More runs or calls were made than planned: size the book from the load that is run, with Resumes if runs are interrupted. ` +
 				`Before it: call 1: l#1/draft of run "t/r" in arm "with", attempt 1; call 2: draft of run "q" in arm "with", attempt 2, input {"a":1}`, true},
 		{&stubs.ExhaustedError{Step: "draft", Scope: `arm "with", run "r"`, Have: 1, Asked: 2, Formula: "1 replies for each run, written out", PerRun: true},
 			`script of step "draft" in arm "with", run "r" ran dry: it has 1 outputs and output 2 was asked for; sized as 1 replies for each run, written out. ` +
@@ -35,10 +35,10 @@ func TestMessages(t *testing.T) {
 		{&stubs.UnscriptedError{Step: "draft", Problem: "it was called outside a book: run under the context of Book.In"},
 			`step "draft" has no script: it was called outside a book: run under the context of Book.In`, true},
 		{&stubs.LeftoverError{Step: "draft", Scope: `arm "with"`, Asked: 2, Least: 3, Formula: "(0 warm-ups + 3 rounds x 1 runs) x 2 calls a run = 6"},
-			`script of step "draft" in arm "with" was asked for 2 outputs where the planned runs need at least 3; sized as (0 warm-ups + 3 rounds x 1 runs) x 2 calls a run = 6. ` +
-				`Fewer runs or calls were made than planned: make them, plan fewer, or call the step Optional where its agent is not scripted or stands behind a cache`, true},
+			`script of step "draft" in arm "with" was asked for 2 outputs, but the planned runs need at least 3; sized as (0 warm-ups + 3 rounds x 1 runs) x 2 calls a run = 6. ` +
+				`Fewer runs or calls were made than planned: make them, plan fewer, or mark the step Optional if its agent is not scripted or is cached`, true},
 		{&stubs.LeftoverError{Step: "draft", Scope: `arm "with", run "r"`, Asked: 2, Least: 3, Formula: "3 replies for each run, written out", PerRun: true},
-			`script of step "draft" in arm "with", run "r" was asked for 2 outputs where the script holds at least 3; sized as 3 replies for each run, written out. ` +
+			`script of step "draft" in arm "with", run "r" was asked for 2 outputs, but the script has at least 3; sized as 3 replies for each run, written out. ` +
 				`The run left the others unread: remove them, or AllowLeftovers`, true},
 		{&stubs.InputError{Step: "draft", Scope: `arm "with", run "r"`, Call: 2, Diff: "-a\n+b\n"},
 			"call 2 of step \"draft\" in arm \"with\", run \"r\" had another input than expected (-want +got):\n-a\n+b", true},
@@ -56,8 +56,8 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// What Verify says of a book to which everything happened, as it is read at the end
-// of a test: every fault that was swallowed, and then what was left over.
+// TestVerifySaysAll compares what Verify returns for a book with every kind of fault, as it is read
+// at the end of a test: first the swallowed errors, then the leftovers.
 func TestVerifySaysAll(t *testing.T) {
 	expecting := stubs.Outputs[string]("out", "out").Expect("question")
 	never := stubs.Always[string]("out")
@@ -76,17 +76,17 @@ func TestVerifySaysAll(t *testing.T) {
 + 	"answer",
   )
 step "s3" has no script: the book of arm "with" has no script for it: size the book from the pipeline that is run
-script of step "s1" in arm "with" ran dry: it has 2 outputs and output 3 was asked for; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. Before it: call 1: s1 of run "r" in arm "with", attempt 1; call 2: s1 of run "q" in arm "with", attempt 1
-script of step "s2" in arm "with" was asked for 0 outputs where the planned runs need at least 1; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. Fewer runs or calls were made than planned: make them, plan fewer, or call the step Optional where its agent is not scripted or stands behind a cache
-script of step "s1" in arm "with", run "q" was asked for 1 outputs where the script holds at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers
-script of step "s1" in arm "with", run "r" was asked for 1 outputs where the script holds at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers`
-	// go-cmp takes one kind of space or another in each process.
+script of step "s1" in arm "with" ran dry: it has 2 outputs and output 3 was asked for; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. More runs or calls were made than planned: size the book from the load that is run, with Resumes if runs are interrupted. Before it: call 1: s1 of run "r" in arm "with", attempt 1; call 2: s1 of run "q" in arm "with", attempt 1
+script of step "s2" in arm "with" was asked for 0 outputs, but the planned runs need at least 1; sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2. Fewer runs or calls were made than planned: make them, plan fewer, or mark the step Optional if its agent is not scripted or is cached
+script of step "s1" in arm "with", run "q" was asked for 1 outputs, but the script has at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers
+script of step "s1" in arm "with", run "r" was asked for 1 outputs, but the script has at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers`
+	// In different processes go-cmp uses different kinds of spaces.
 	if d := cmp.Diff(want, strings.ReplaceAll(b.Verify().Error(), "\u00a0", " ")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 
-// The whole text of what Size, In, Remove and Optional refuse.
+// TestRefusals compares the complete errors of Size, In, Remove and Optional.
 func TestRefusals(t *testing.T) {
 	p := planned(t, stubs.Always[string]("out"))
 	size := func(loads ...stubs.Load) error {
@@ -99,7 +99,7 @@ func TestRefusals(t *testing.T) {
 		err  error
 		want string
 	}{
-		{size(), `size scripts: no load: say how often each arm runs`},
+		{size(), `size scripts: no load: set how often each arm runs`},
 		{size(stubs.Load{Rounds: 1, Batch: 1}), `size scripts: load {Arm: Warmups:0 Rounds:1 Batch:1 Resumes:0}: an arm needs a name`},
 		{size(stubs.Load{Arm: "a", Rounds: 1}), `size scripts: load {Arm:a Warmups:0 Rounds:1 Batch:0 Resumes:0}: an arm needs at least one run`},
 		{size(stubs.Load{Arm: "a", Warmups: -1, Rounds: 9, Batch: 9}), `size scripts: load {Arm:a Warmups:-1 Rounds:9 Batch:9 Resumes:0}: numbers are 0 or more`},
@@ -110,8 +110,8 @@ func TestRefusals(t *testing.T) {
 		{unknown, `scripts: no arm "b": the book has [a]`},
 		{b.Remove("a", "nope", 1), `scripts: no step "nope" in arm "a"`},
 		{b.Remove("b", "s1", 1), `scripts: no step "s1" in arm "b"`},
-		{b.Remove("a", "s1", 3), `scripts: 3 outputs cannot be taken away from the 2 of step "s1" in arm "a"`},
-		{b.Remove("a", "s1", -1), `scripts: -1 outputs cannot be taken away from the 2 of step "s1" in arm "a"`},
+		{b.Remove("a", "s1", 3), `scripts: 3 outputs cannot be removed from the 2 of step "s1" in arm "a"`},
+		{b.Remove("a", "s1", -1), `scripts: -1 outputs cannot be removed from the 2 of step "s1" in arm "a"`},
 		{b.Optional("nope"), `scripts: no step "nope" in arm "a"`},
 	} {
 		if c.err == nil || c.err.Error() != c.want {

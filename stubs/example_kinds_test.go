@@ -15,10 +15,10 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// errQuota is an error of one's own that others branch on.
+// errQuota is a custom error that callers branch on.
 const errQuota = core.Code("no calls left")
 
-// An error keeps its text and its codes, in the run and after any resume of it.
+// An error keeps its text and its codes, in the run and after it was resumed.
 func ExampleFail() {
 	agent := stubs.Script[string](stubs.Fail[string](fmt.Errorf("ask the model: %w", errQuota)).Times(3))
 	_, _, err := run(agent, core.Retries(2))
@@ -26,7 +26,7 @@ func ExampleFail() {
 	// Output: true step "draft" failed after 3 attempt(s): ask the model: no calls left
 }
 
-// Two times, and no third one.
+// Two times, but not a third time.
 func ExampleReply_Times() {
 	_, _, err := run(stubs.Script[string](stubs.Fail[string](errors.New("transient")).Times(2)), core.Retries(2))
 	var dry *stubs.ExhaustedError
@@ -34,7 +34,7 @@ func ExampleReply_Times() {
 	// Output: true 2 3 2 replies for each run, written out
 }
 
-// Only a script that is asked to begins again.
+// Only a script with Cycle starts again.
 func ExampleAgent_Cycle() {
 	thrice(stubs.Outputs[string]("one", "two").Cycle())
 	// Output: hello, one, two, one <nil>
@@ -47,11 +47,11 @@ func ExampleAgent_AllowLeftovers() {
 		fmt.Println(errors.Join(err, book.Verify()))
 	}
 	// Output:
-	// script of step "draft" in arm "test", run "1" was asked for 1 outputs where the script holds at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers
+	// script of step "draft" in arm "test", run "1" was asked for 1 outputs, but the script has at least 2; sized as 2 replies for each run, written out. The run left the others unread: remove them, or AllowLeftovers
 	// <nil>
 }
 
-// A step that is asked for something else says so.
+// An unexpected input is reported.
 func ExampleAgent_Expect() {
 	_, book, _ := run(stubs.Always[string]("a draft").Expect("good bye"))
 	var other *stubs.InputError
@@ -65,7 +65,7 @@ func ExampleFixed() {
 	// Output: 20ms
 }
 
-// Half of the replies take at most the median; the slow ones make the tail.
+// Half of the latencies are at most the median. The slow ones form the tail.
 func ExampleLogNormal() {
 	latency, numbers := stubs.LogNormal(100*time.Millisecond, 0.5), rand.New(rand.NewPCG(1, 2))
 	var took []time.Duration
@@ -82,14 +82,14 @@ func ExampleLogNormal() {
 	// 99% take at most 330ms
 }
 
-// Latencies that were recorded are drawn from, with a seed.
+// Latencies are drawn from recorded ones, with a fixed random seed.
 func ExampleSampled() {
 	latency, numbers := stubs.Sampled(80*time.Millisecond, 95*time.Millisecond, 2*time.Second), rand.New(rand.NewPCG(1, 2))
 	fmt.Println(latency(numbers), latency(numbers), latency(numbers))
 	// Output: 2s 95ms 2s
 }
 
-// The tail of a script, sized, is taken away: what a newcomer reads.
+// The error when the end of a sized script was removed.
 func ExampleBook_Remove() {
 	p, err := core.New("example", core.Step("draft", stubs.Always[string]("a draft"),
 		func(s string) string { return s }, func(s *string, out string) { *s = out }))
@@ -113,10 +113,10 @@ func ExampleBook_Remove() {
 			fmt.Println(errors.Is(err, core.ErrHarness), err)
 		}
 	}
-	// Output: true run 11 stopped in step "draft": script of step "draft" in arm "with" ran dry: it has 11 outputs and output 12 was asked for; sized as (2 warm-ups + 10 rounds x 1 runs) x 1 calls a run = 12, less 1 removed. More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. Before it: call 11: draft of run "10" in arm "with", attempt 1
+	// Output: true run 11 stopped in step "draft": script of step "draft" in arm "with" ran dry: it has 11 outputs and output 12 was asked for; sized as (2 warm-ups + 10 rounds x 1 runs) x 1 calls a run = 12, less 1 removed. More runs or calls were made than planned: size the book from the load that is run, with Resumes if runs are interrupted. Before it: call 11: draft of run "10" in arm "with", attempt 1
 }
 
-// The transcript keeps who called, and on demand a copy of every input.
+// The transcript keeps the calls and, on request, a copy of every input.
 func ExampleBook_RecordInputs() {
 	agent := stubs.Script[string](stubs.Fail[string](errors.New("transient")), stubs.Say("a draft"))
 	_, book, err := run(agent, core.Retries(1))
@@ -130,7 +130,7 @@ func ExampleBook_RecordInputs() {
 	// <nil>
 }
 
-// A table in Go: for each step, what it does.
+// A table in Go with the replies of a step.
 func ExampleScript_table() {
 	for _, c := range []struct {
 		name    string
@@ -151,7 +151,7 @@ func ExampleScript_table() {
 	// garbled: 2 call(s): a draft <nil>
 }
 
-// Scripts in a file, one of them conditional on the input.
+// Scripts from a file, one of them conditional on the input.
 func ExampleLoadTable() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -190,14 +190,14 @@ steps:
 	// read scripts typo.yaml: line 5: unknown field "time": it may be say, draw, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, tools, expect, expect_text, case, cycle, allow_leftovers
 }
 
-// One output in three is garbled.
+// One output in three is changed.
 func ExampleCorrupting() {
 	agent := core.Agent[string, string](stubs.Always[string]("a draft"))
 	thrice(stubs.Corrupting(agent, func(p stubs.Point) bool { return p.N%3 == 0 }, func(out *string) { *out = strings.ToUpper(*out) }))
 	// Output: hello, a draft, a draft, A DRAFT <nil>
 }
 
-// About one call in ten fails: which ones follows from the seed and the call alone.
+// About one call in ten fails. The random seed and the call determine which ones.
 func ExampleSeldom() {
 	seldom, failed := stubs.Seldom(1, 10), 0
 	for i := range 1000 {
@@ -209,7 +209,7 @@ func ExampleSeldom() {
 	// Output: 105 of 1000
 }
 
-// The first save of a step is refused: the run stops, and a resumed one goes on.
+// The first save of a step fails and the run stops. Resuming it continues the run.
 func ExampleFaultyBackend() {
 	p, err := core.New("example", core.Step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
 		fmt.Println("the agent is called")
@@ -233,7 +233,7 @@ func ExampleFaultyBackend() {
 	// a draft <nil>
 }
 
-// One bit of a stored state is flipped: whoever reads it must notice.
+// One bit of a stored state is flipped. A reader must detect it.
 func ExampleCorruptingBackend() {
 	ctx, key := context.Background(), core.RunKey{Run: "1"}
 	inner := core.NewMemory()

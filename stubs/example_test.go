@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// play makes one run of a pipeline, with a hundred tokens to spend.
+// play executes one run of a pipeline, with a budget of a hundred tokens.
 func play(p *core.Pipeline[string]) (res core.Result[string], book *stubs.Book, err error) {
 	book, err = stubs.Size(p, stubs.Load{Arm: "test", Rounds: 1, Batch: 1})
 	if err != nil {
@@ -26,7 +26,7 @@ func play(p *core.Pipeline[string]) (res core.Result[string], book *stubs.Book, 
 	return res, book, err
 }
 
-// run makes one run of one step, "draft".
+// run executes one run of a single step, "draft".
 func run(agent core.Agent[string, string], opts ...core.StepOption) (res core.Result[string], book *stubs.Book, err error) {
 	p, err := core.New("example", core.Step("draft", agent,
 		func(s string) string { return s }, func(s *string, out string) { *s = out }, opts...))
@@ -193,7 +193,7 @@ func ExampleStream() {
 	// 2 call(s): a draft <nil>
 }
 
-// The same seed, run and step draw the same number, whatever runs beside them.
+// The same random seed, run and step draw the same number, independently of concurrent runs.
 func ExampleDraw() {
 	dice := stubs.Script[string](stubs.Draw(func(n *stubs.Numbers) string { return fmt.Sprint(1 + n.IntN(6)) }))
 	once(dice)
@@ -246,15 +246,15 @@ steps:
 	// Output: 2 call(s): a draft <nil>
 }
 
-// An answer that is lost behind its effect.
+// A response that is lost after its effect.
 func ExampleFaulty() {
 	pays := stubs.Script[string](stubs.Say("paid")).Cycle()
 	once(stubs.Faulty(core.Agent[string, string](pays), stubs.Fault{At: 1, Err: errors.New("connection lost"), After: true}))
 	// Output: 2 call(s): paid <nil>
 }
 
-// A function that calls an agent itself, without a pipeline. In a test, ForTest(t)
-// verifies at the end that every reply was read.
+// A function that calls an agent without a pipeline. In a test, ForTest(t) verifies at the end that
+// every reply was read.
 func ExampleAlways_function() {
 	summarize := func(ctx context.Context, model core.Agent[string, string], text string) (string, error) {
 		return model.Call(ctx, core.Request[string]{Input: "Summarize: " + text})

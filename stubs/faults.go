@@ -16,10 +16,10 @@ import (
 // Point identifies a call that a fault may affect.
 type Point struct {
 	Name    string      // path of the step for agents; "Start", "Step", "Finish", "Claim", "Signal" or "Load" for backends
-	Run     core.RunKey // empty for a lease that the wrapped backend did not give out
-	Path    string      // of the step; empty for calls of backends that are about none
-	Attempt int         // of agents
-	N       int         // number of the call within the wrapper, from 1: it depends on the schedule where runs are concurrent
+	Run     core.RunKey // unknown and empty for a lease that the wrapped backend did not return
+	Path    string      // path of the step; empty for calls of backends that do not concern a step
+	Attempt int         // attempt, for agents
+	N       int         // number of the call within the wrapper, from 1; for concurrent runs it depends on scheduling
 }
 
 // Fault is an injected fault. Fields with zero values have no effect.
@@ -28,7 +28,7 @@ type Fault struct {
 	Sticky bool             // also affects every later call
 	When   func(Point) bool // selects calls, for example [Seldom]; nil selects all
 	Delay  time.Duration    // delay before the call; ends with the context
-	Err    error            // returned in place of making the call
+	Err    error            // returned instead of making the call
 	After  bool             // returns Err after making the call, like a lost response
 	Hit    func(Point)      // called for every affected call
 }
@@ -37,7 +37,7 @@ type Fault struct {
 type faults struct {
 	list    []Fault
 	calls   atomic.Int64
-	allowed []atomic.Int64 // calls that When allowed, for each fault
+	allowed []atomic.Int64 // number of calls that When selected, for each fault
 }
 
 func newFaults(list []Fault) *faults {
@@ -136,15 +136,15 @@ func Seldom(seed uint64, n int) func(Point) bool {
 	}
 }
 
-// seed of the random numbers of a point, whatever the schedule.
+// seed returns the random seed of a point, which does not depend on scheduling.
 func (p Point) seed(seed, count uint64) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %q %q %q %q %d %d", seed, p.Name, p.Run.Tenant, p.Run.Run, p.Path, p.Attempt, count)
 	return h.Sum64()
 }
 
-// leases remembers whose they are: records of steps do not say.
-type leases struct{ runs sync.Map } // core.RunKey by Lease.ID
+// leases maps leases to runs, because step records do not contain the run.
+type leases struct{ runs sync.Map } // Lease.ID to core.RunKey
 
 func (l *leases) run(lease core.Lease) core.RunKey {
 	run, _ := l.runs.Load(lease.ID)
@@ -191,7 +191,7 @@ func (b *faultyBackend) Claim(ctx context.Context, key core.RunKey, epoch int64)
 	return lease, snap, err
 }
 
-// Acquire is a claim too: its points are named Claim.
+// Acquire implements core.Backend. Its points are named Claim, because it claims the run.
 func (b *faultyBackend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (lease core.Lease, snap core.Snapshot, err error) {
 	err = b.around(ctx, Point{Name: "Claim", Run: known.Start.Key}, func() (err error) {
 		if lease, snap, err = b.Backend.Acquire(ctx, known, h); err == nil {
@@ -202,7 +202,7 @@ func (b *faultyBackend) Acquire(ctx context.Context, known core.Snapshot, h core
 	return lease, snap, err
 }
 
-// Unwrap lets [core.List] and its like find the backend.
+// Unwrap lets [core.List] and similar functions find the backend.
 func (b *faultyBackend) Unwrap() core.Backend { return b.Backend }
 
 func (b *faultyBackend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
@@ -252,7 +252,7 @@ func (b *corruptingBackend) Acquire(ctx context.Context, known core.Snapshot, h 
 	return lease, snap, err
 }
 
-// Unwrap lets [core.List] and its like find the backend.
+// Unwrap lets [core.List] and similar functions find the backend.
 func (b *corruptingBackend) Unwrap() core.Backend { return b.Backend }
 
 func (b *corruptingBackend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {

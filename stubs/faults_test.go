@@ -20,7 +20,7 @@ func named(name string) func(stubs.Point) bool {
 	return func(p stubs.Point) bool { return p.Name == name }
 }
 
-// pathAgent answers its path and attempt.
+// pathAgent returns its path and attempt.
 var pathAgent = core.Func[string, string](func(_ context.Context, r core.Request[string]) (string, error) {
 	return fmt.Sprint(r.Path, " ", r.Attempt), nil
 })
@@ -30,7 +30,7 @@ func TestFaultsOfAgents(t *testing.T) {
 		boom, lost := errors.New("boom"), errors.New("lost")
 		for name, c := range map[string]struct {
 			faults []stubs.Fault
-			want   []string // outcome and time of three calls
+			want   []string // outcomes and times of three calls
 		}{
 			"none":         {nil, []string{`"s1 1" 0s`, `"s2 1" 0s`, `"s1 2" 0s`}},
 			"every":        {[]stubs.Fault{{Err: boom}}, []string{"boom 0s", "boom 0s", "boom 0s"}},
@@ -121,7 +121,7 @@ func TestFaultsOfBackends(t *testing.T) {
 			t.Errorf("%s: %d saves, want that of the start alone", name, n)
 		}
 	}
-	// A claimed lease is known as well.
+	// The lease of a claim is known as well.
 	inner := core.NewMemory()
 	if _, err := inner.Start(t.Context(), core.StartRecord{Key: key}); err != nil {
 		t.Fatal(err)
@@ -137,8 +137,7 @@ func TestFaultsOfBackends(t *testing.T) {
 	}
 }
 
-// Seldom hits the same calls in any order, about one in n, and a call that is made
-// again may come through.
+// Seldom selects the same calls in any order, about one in n. A repeated call may succeed.
 func TestSeldomDependsOnTheCallAlone(t *testing.T) {
 	var points []stubs.Point
 	for i := range 1000 {
@@ -171,7 +170,8 @@ func TestSeldomDependsOnTheCallAlone(t *testing.T) {
 	if cmp.Equal(forward, hits(points, 2)) {
 		t.Error("another seed hits the same calls")
 	}
-	// 2000 calls at 1 in 10: 200, standard deviation 13.4; the seed is fixed.
+	// The expected number is 200, for 2000 calls and 1 in 10, with a standard deviation of 13.4.
+	// The random seed is fixed.
 	total, twice := 0, 0
 	for _, n := range forward {
 		total += n

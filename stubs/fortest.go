@@ -45,7 +45,7 @@ func (noPlan) MaxCalls() map[string]int    { return nil }
 func (noPlan) MinCalls() map[string]int    { return nil }
 func (noPlan) LanePath(path string) string { return path }
 
-// unplanned creates the script of a step without a plan. mu is not held.
+// unplanned creates the script of a step without a plan. The caller must not hold mu.
 func (a *arm) unplanned(path string) *script {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *script) ordered(path string) error {
 	if !s.arm.free || !strings.Contains(path, "#") {
 		return nil
 	}
-	return s.arm.fault(&UnscriptedError{Step: path, Problem: "it lies in a loop or a map, and ForTest knows no plan: run under the context of Book.In"})
+	return s.arm.fault(&UnscriptedError{Step: path, Problem: "it is in a loop or a map, and ForTest has no plan: run under the context of Book.In"})
 }
 
 // fault records an error if there is a book, and returns it.

@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// fakeT records what ForTest reports, and runs its cleanups on demand.
+// fakeT records what ForTest reports and runs its cleanups on demand.
 type fakeT struct {
 	ctx      context.Context
 	cleanups []func()
@@ -30,7 +30,7 @@ func (t *fakeT) end() string {
 	return strings.Join(t.said, "\n")
 }
 
-// A function that calls two agents, as a user has it.
+// article is a function that calls two agents, as a user might write it.
 func article(ctx context.Context, plan, write core.Agent[string, string], topic string) (string, error) {
 	outline, err := plan.Call(ctx, core.Request[string]{Input: topic})
 	if err != nil {
@@ -52,7 +52,7 @@ func TestAlwaysNeedsNoBook(t *testing.T) {
 	} {
 		var unscripted *stubs.UnscriptedError
 		if _, err := agent.Call(t.Context(), core.Request[string]{Input: "in"}); !errors.As(err, &unscripted) {
-			t.Errorf("%s, which nobody verifies: error %v", name, err)
+			t.Errorf("%s, without verification: error %v", name, err)
 		}
 	}
 	broken := stubs.From(func(core.Request[string]) stubs.Reply[string] { return stubs.Stream[string]("a").BreakAt(1) })
@@ -64,7 +64,7 @@ func TestAlwaysNeedsNoBook(t *testing.T) {
 func TestForTest(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(ctx context.Context) error
-		want string // of the call
+		want string // error of the call
 		ends string // at the end of the test
 	}{
 		"all read": {do: func(ctx context.Context) error {
@@ -79,7 +79,7 @@ func TestForTest(t *testing.T) {
 		"left unread": {do: func(ctx context.Context) error {
 			_, err := article(ctx, stubs.Outputs[string]("one", "more"), stubs.Always[string]("x"), "topic")
 			return err
-		}, ends: `script of step "" in this test was asked for 1 outputs where the script holds at least 2`},
+		}, ends: `script of step "" in this test was asked for 1 outputs, but the script has at least 2`},
 		"other input": {do: func(ctx context.Context) error {
 			_, err := article(ctx, stubs.Always[string]("one").Expect("another"), stubs.Always[string]("x"), "topic")
 			return err
@@ -87,7 +87,7 @@ func TestForTest(t *testing.T) {
 		"in a loop": {do: func(ctx context.Context) error {
 			_, err := stubs.Outputs[string]("x").Call(ctx, core.Request[string]{Path: "l#2/s"})
 			return err
-		}, want: "ForTest knows no plan", ends: "ForTest knows no plan"},
+		}, want: "ForTest has no plan", ends: "ForTest has no plan"},
 	} {
 		fake := &fakeT{ctx: t.Context()}
 		err := c.do(stubs.ForTest(fake))
@@ -178,7 +178,7 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// Every run of a pipeline makes the calls in order, and a resumed one goes on.
+// Every run of a pipeline makes the calls in order, and a resumed one continues.
 func TestInOrderInAPipeline(t *testing.T) {
 	a, b := stubs.Always[string]("a"), stubs.Always[string]("b")
 	stubs.InOrder(a, b)

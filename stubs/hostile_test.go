@@ -8,9 +8,10 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// A small file of scripts that stands for more than anybody has is refused, and quickly.
+// A small file that expands to a huge table is refused quickly.
 func TestTableBombsAreRefused(t *testing.T) {
-	// Each of n anchors is a list of n aliases of the one before: n to the power of depth.
+	// Each of n anchors is a list of n aliases of the previous one, n to the power of depth in
+	// total.
 	aliases := func(depth, n int) string {
 		var b strings.Builder
 		b.WriteString("stubs: 1\nsteps:\n  a:\n    - say:\n      - &a0 x\n")

@@ -44,11 +44,11 @@ func (o *order) check(by Ordered, s *script, run core.RunKey, path string, execu
 // OrderError reports a call that deviates from the order of [InOrder], or a run that ended before
 // its last call. It wraps core.ErrHarness.
 type OrderError struct {
-	Step  string // path of the call; empty where the run ended
+	Step  string // path of the call; empty if the run ended
 	Scope string
-	Call  int // number of the call among those of the order, from 1; it was due, or came
-	Of    int // calls of the order
-	Came  int // place in the order of the agent that was called, from 1; 0 where the run ended
+	Call  int // number of the call in the order, from 1; if the run ended, the missing call
+	Of    int // number of calls in the order
+	Came  int // place of the called agent in the order, from 1; 0 if the run ended
 }
 
 func (e *OrderError) Error() string {

@@ -12,7 +12,7 @@ import (
 // to measure the cost of the scripts alone. [Book.Rehearse] creates one.
 type Rehearsal struct {
 	mu    sync.Mutex
-	run   core.RunKey // the first that called
+	run   core.RunKey // the first run that called an agent
 	calls []func(context.Context, core.RunKey) error
 }
 
@@ -27,7 +27,7 @@ func (b *Book) Rehearse(arm string) (*Rehearsal, error) {
 	return a.rehearsal, nil
 }
 
-// keep keeps a call, if it is of the run that is rehearsed.
+// keep stores a call if it belongs to the rehearsed run.
 func (r *Rehearsal) keep(run core.RunKey, call func(context.Context, core.RunKey) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,15 +16,15 @@ import (
 type Reply[Out any] struct {
 	out    Out
 	err    error
-	plain  bool // nothing but out and err
-	more   int  // times that a Script repeats it
+	plain  bool // it has only out and err
+	more   int  // number of repetitions in a Script
 	wait   Latency
 	tokens int64
 	cost   int64
 	tools  []tool
 	chunks []string
 	broken bool
-	breaks int // before this chunk
+	breaks int // number of the first missing chunk
 	act    func(ctx context.Context, seed uint64) (Out, error)
 }
 
@@ -187,7 +187,7 @@ func give[In, Out any](ctx context.Context, arm *arm, req *core.Request[In], r *
 	return r.out, r.err
 }
 
-// stream passes the chunks of a reply on.
+// stream passes on the chunks of a reply.
 func stream[Out any](ctx context.Context, path string, r *Reply[Out]) error {
 	each, _ := ctx.Value(chunksKey{}).(func(path, chunk string))
 	for i, chunk := range r.chunks {

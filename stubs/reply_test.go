@@ -23,7 +23,7 @@ type typedError struct{ Code int }
 
 func (e *typedError) Error() string { return fmt.Sprint("code ", e.Code) }
 
-// Replies as a pipeline sees them: one step, one retry, one run.
+// The replies are tested in a pipeline with one step, one retry and one run.
 func TestRepliesThroughTheEngine(t *testing.T) {
 	run := func(t *testing.T, agent core.Agent[string, string], opts ...core.StepOption) (core.Result[string], *stubs.Book, error) {
 		t.Helper()
@@ -32,7 +32,7 @@ func TestRepliesThroughTheEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, ctx := sized(t, p, stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
-		var last error // as the agent returned it: the run returns its recorded form
+		var last error // error of the agent; the run returns its recorded form
 		e := core.NewEngine(core.WithFailures(func(_ core.RunKey, _ string, _ int, err error) { last = err }))
 		res, err := core.Run(ctx, e, p.Within(core.Budget{Tokens: 100, Cost: 100}), core.RunKey{Run: "r"}, "in")
 		if err != nil {
@@ -100,7 +100,8 @@ func TestRepliesThroughTheEngine(t *testing.T) {
 			began := time.Now()
 			res, _, err := run(t, stubs.Script[string](stubs.RateLimited[string](2*time.Minute), stubs.RateLimited[string](time.Second), stubs.Say("ok")),
 				core.Backoff(10*time.Second, time.Hour))
-			// The longer of what the service asks for and the backoff: 2m, then 20s.
+			// The wait is the longer one of the time that the service asks for and the backoff: 2m,
+			// then 20s.
 			if took := time.Since(began); err != nil || res.Scope != "ok" || took != 2*time.Minute+20*time.Second {
 				t.Errorf("%+v, %v after %v", res, err, took)
 			}
@@ -139,7 +140,7 @@ func TestStreams(t *testing.T) {
 	if err := b.Verify(); err == nil || !strings.Contains(err.Error(), "chunk 1 of 1") {
 		t.Errorf("a break that never comes was not reported: %v", err)
 	}
-	// The end of the context, and chunks that the caller changes.
+	// This tests the end of the context, and chunks that the caller changes later.
 	chunks := []string{"x", "y"}
 	keeps := stubs.Script[string](stubs.Stream[string](chunks...)).Cycle()
 	chunks[0] = "changed"
@@ -207,8 +208,8 @@ func TestLatencies(t *testing.T) {
 	if len(counts) != 3 || counts[9] != 0 || counts[1] == 0 {
 		t.Errorf("sampled %v", counts)
 	}
-	// Of a normal sample with n = 10,000: the mean is 0 with a standard error of
-	// 0.005, the 95th percentile 1.645 x 0.5; the seed is fixed.
+	// For a normal sample with n = 10,000 the mean is 0 with a standard error of 0.005, and the
+	// 95th percentile is 1.645 x 0.5. The random seed is fixed.
 	slices.Sort(logs)
 	if median, p95 := logs[draws/2], logs[draws*95/100]; math.Abs(median) > 0.02 || math.Abs(p95-1.645*0.5) > 0.03 {
 		t.Errorf("log of the median %v, of the 95th percentile %v", median, p95)
@@ -242,7 +243,7 @@ func TestExpectedInputs(t *testing.T) {
 	}
 }
 
-// Identifiers are compared to their last digit.
+// Identifiers are compared in all digits.
 func TestExpectedNumbersAreExact(t *testing.T) {
 	agent := stubs.Always[int64]("out").Expect(1 << 53)
 	p, err := core.New("p", core.Step("s", agent, func(string) int64 { return 0 }, func(*string, string) {}))
@@ -265,7 +266,7 @@ func TestChoose(t *testing.T) {
 	for _, in := range []string{"x", "y", "x", "z"} {
 		got = append(got, outcome(agent, ctx, core.Request[string]{Path: "s1", Input: in}))
 	}
-	want := []string{`"one"`, `"why"`, `"two"`, `step "s1" has no script: none of its 2 cases takes the input "z": add one, or an Else`}
+	want := []string{`"one"`, `"why"`, `"two"`, `step "s1" has no script: none of its 2 cases matches the input "z": add one, or an Else`}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

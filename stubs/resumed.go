@@ -13,14 +13,14 @@ import (
 func (b *Book) Resumed(armName string, snap core.Snapshot) error {
 	a, err := b.arm(armName)
 	if err != nil {
-		return fmt.Errorf("go on with run %q: %w", snap.Start.Key, err)
+		return fmt.Errorf("continue run %q: %w", snap.Start.Key, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, rec := range snap.Steps {
 		s := a.scripts[core.PlanPath(rec.Path)]
 		if s == nil || rec.Usage.Calls == 0 {
-			continue // answered by a person or from a cache
+			continue // answered by a person or from the cache
 		}
 		s.asked.Add(rec.Usage.Calls)
 		s.again.Add(rec.Usage.Calls - 1)
@@ -32,7 +32,7 @@ func (b *Book) Resumed(armName string, snap core.Snapshot) error {
 	return nil
 }
 
-// lane is a line of execution of a run.
+// lane identifies a line of execution of a run.
 type lane struct {
 	run  core.RunKey
 	path string

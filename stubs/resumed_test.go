@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// The first book stands for a process that died in the second round of the loop, and
-// the second one for the process that goes on.
+// The first book is that of a process that died in the second round of the loop, the second book
+// that of the process that continues.
 func TestScriptsGoOnBehindWhatAnotherProcessCalled(t *testing.T) {
 	plan := func(agent core.Agent[string, string]) *core.Pipeline[string] {
 		p, err := core.New("p", core.Loop("l", 3, nil, core.Step("s", agent,
@@ -45,7 +45,7 @@ func TestScriptsGoOnBehindWhatAnotherProcessCalled(t *testing.T) {
 	if err != nil || len(snap.Steps) != 1 {
 		t.Fatalf("%d steps saved, error %v", len(snap.Steps), err)
 	}
-	for name, known := range map[string]*core.Snapshot{"told": &snap, "not told": nil} {
+	for name, known := range map[string]*core.Snapshot{"with the saved run": &snap, "without it": nil} {
 		b := core.NewMemory()
 		copyRun(t, b, snap)
 		book, ctx := process(plan(script), known)
@@ -54,7 +54,7 @@ func TestScriptsGoOnBehindWhatAnotherProcessCalled(t *testing.T) {
 			t.Errorf("%s: %q, error %v, verified %v", name, res.Scope, err, book.Verify())
 		}
 	}
-	// A retry in the other process is not a call of a second run.
+	// A retry in the other process does not count as a call of a second run.
 	book, err := stubs.Size(plan(stubs.Always[string]("a")), stubs.Load{Arm: "arm", Rounds: 2, Batch: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestScriptsGoOnBehindWhatAnotherProcessCalled(t *testing.T) {
 	}
 }
 
-// copyRun saves what is saved of a run to another backend.
+// copyRun copies a saved run to another backend.
 func copyRun(t *testing.T, to core.Backend, snap core.Snapshot) {
 	lease, err := to.Start(context.Background(), snap.Start)
 	for _, rec := range snap.Steps {

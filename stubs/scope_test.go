@@ -18,8 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// busy is a pipeline with everything that could make runs and lanes disturb each
-// other: one agent in several steps, a map, parallel branches, a loop and retries.
+// busy returns a pipeline with everything that could make runs and lanes affect each other: one
+// agent in several steps, a map, parallel branches, a loop and retries.
 func busy(t *testing.T, atOnce int) *core.Pipeline[string] {
 	t.Helper()
 	drawn := func(name string) stubs.Reply[string] {
@@ -60,7 +60,7 @@ func busy(t *testing.T, atOnce int) *core.Pipeline[string] {
 	return p
 }
 
-// results runs the keys, each in a goroutine of its own where atOnce is more than 1.
+// results executes the runs, concurrently if atOnce is more than 1.
 func results(t *testing.T, keys []core.RunKey, atOnce int, seed uint64) map[core.RunKey]string {
 	t.Helper()
 	p := busy(t, atOnce)
@@ -90,7 +90,7 @@ func results(t *testing.T, keys []core.RunKey, atOnce int, seed uint64) map[core
 		}
 	}
 	all.Wait()
-	// Each "z" reads two of the four replies, and nothing else is amiss.
+	// Each "z" reads two of the four replies. There are no other errors.
 	var left *stubs.LeftoverError
 	if err := b.Verify(); !errors.As(err, &left) || strings.Count(err.Error(), "\n") != 100 || strings.Contains(err.Error(), "dry") || strings.Contains(err.Error(), `"loop/x"`) {
 		t.Errorf("verify: %v", err)
@@ -110,8 +110,8 @@ func TestScheduleNeverChangesWhatARunSees(t *testing.T) {
 	if d := cmp.Diff(oneByOne, concurrent); d != "" {
 		t.Errorf("(-one after the other +concurrent):\n%s", d)
 	}
-	// The loop reads three outputs, a retry in between; each item of a map begins
-	// with the first one again, and its second turn fails.
+	// The loop reads three outputs, with a retry in between. Each item of a map starts with the
+	// first output again, and its second call fails.
 	own := regexp.MustCompile(`^(one \| two \| three \d+ \| i \d+ \| j \d+ \| k \d+) \| (one \| two \| three \d+ \| i \d+ \| j \d+ \| k \d+) \| one \| one \| b \d+ <nil>$`)
 	seen := map[string]core.RunKey{}
 	for key, text := range oneByOne {
@@ -128,7 +128,7 @@ func TestScheduleNeverChangesWhatARunSees(t *testing.T) {
 	}
 }
 
-// The seed follows from arm, tenant, run, path and attempt, each of which changes it.
+// The random seed depends on arm, tenant, run, path and attempt.
 func TestSeedsOfRepliesFromARequest(t *testing.T) {
 	agent := stubs.From(func(core.Request[string]) stubs.Reply[string] {
 		return stubs.Draw(func(n *stubs.Numbers) string { return fmt.Sprint(n.Uint64()) })
@@ -195,12 +195,12 @@ func TestResumeGoesOnAndANewExecutionBeginsAnew(t *testing.T) {
 	}
 	anew := func() {
 		if res, err := core.Run(ctx, core.NewEngine(), p, key, ""); err != nil || res.Scope != "one two three " {
-			t.Errorf("begun anew: %+v, %v", res, err)
+			t.Errorf("started again: %+v, %v", res, err)
 		}
 	}
 	anew()
 	e := cutOff()
-	if err := b.Verify(); err == nil || !strings.Contains(err.Error(), "asked for 2 outputs where the script holds at least 3") {
+	if err := b.Verify(); err == nil || !strings.Contains(err.Error(), "asked for 2 outputs, but the script has at least 3") {
 		t.Errorf("the execution that was cut off read two: %v", err)
 	}
 	if res, err := core.Resume(ctx, e, p, key); err != nil || res.Scope != "one two three " {
@@ -247,7 +247,7 @@ func TestExecutionsUnderOneKeyAtOnce(t *testing.T) {
 	}
 }
 
-// A run that is cut off within a call makes that call again: the plan says so.
+// A run that is interrupted during a call repeats that call. The size of the script includes this.
 func TestResumesAreSized(t *testing.T) {
 	var cancel context.CancelFunc
 	agent := stubs.From(func(r core.Request[string]) stubs.Reply[string] {

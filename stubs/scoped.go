@@ -9,10 +9,10 @@ import (
 // Scope identifies the call of a step that a context belongs to.
 type Scope struct {
 	Run     core.RunKey
-	Path    string // of the step within its run
+	Path    string // path of the step in its run
 	Attempt int    // from 1; 0 outside an engine
 
-	execution uint64 // of the run, see core.Request.Execution; 0 where it goes on with the latest
+	execution uint64 // see core.Request.Execution; 0 if it continues the latest execution
 }
 
 // Scoped returns the agent with the scope of each call in the context. A scripted provider (package
@@ -38,8 +38,8 @@ func ScopeOf(ctx context.Context) (Scope, bool) {
 
 type callKey struct{}
 
-// callContext is recognised by its type where nothing is wrapped around it: a lookup by
-// key costs more than a scripted call.
+// callContext is recognised by its type if it is not wrapped in another context, because a lookup
+// by key costs more than a scripted call.
 type callContext struct {
 	context.Context
 	scope Scope
@@ -52,9 +52,8 @@ func (c *callContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// execution returns the number of the execution that a request belongs to, 0 for one
-// that goes on with a run. A request that was made outside the engine may have it in its
-// context.
+// execution returns the number of the execution that a request belongs to, or 0 if it belongs to a
+// resumed run. For a request that was created outside the engine, the context may have the number.
 func execution[In any](ctx context.Context, req *core.Request[In]) uint64 {
 	n, resumed := req.Execution()
 	if resumed {

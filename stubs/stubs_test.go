@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// planned is a pipeline with a step for each agent, s1, s2, …, that may retry once.
+// planned returns a pipeline with a step for each agent, s1, s2, …, with one retry.
 func planned(t testing.TB, agents ...core.Agent[string, string]) *core.Pipeline[string] {
 	t.Helper()
 	var nodes []*core.Node[string]
@@ -25,7 +25,7 @@ func planned(t testing.TB, agents ...core.Agent[string, string]) *core.Pipeline[
 	return p
 }
 
-// sized is a book of one load and the context of its arm.
+// sized returns a book for one load, and the context of its arm.
 func sized(t testing.TB, p stubs.Plan, load stubs.Load) (*stubs.Book, context.Context) {
 	t.Helper()
 	b, err := stubs.Size(p, load)
@@ -39,7 +39,7 @@ func sized(t testing.TB, p stubs.Plan, load stubs.Load) (*stubs.Book, context.Co
 	return b, ctx
 }
 
-// outcome is what a call comes to, as a text: the output in quotes, or the error.
+// outcome returns the result of a call as text: the quoted output or the error.
 func outcome[In, Out any](agent core.Agent[In, Out], ctx context.Context, req core.Request[In]) (text string) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -53,7 +53,7 @@ func outcome[In, Out any](agent core.Agent[In, Out], ctx context.Context, req co
 	return fmt.Sprintf("%q", fmt.Sprint(out))
 }
 
-// runs makes n runs in an arm and returns the first error.
+// runs executes n runs in an arm and returns the first error.
 func runs(t testing.TB, p *core.Pipeline[string], b *stubs.Book, arm string, n int) error {
 	t.Helper()
 	ctx, err := b.In(t.Context(), arm)
@@ -69,8 +69,8 @@ func runs(t testing.TB, p *core.Pipeline[string], b *stubs.Book, arm string, n i
 	return nil
 }
 
-// The seed's case: 10 + 10 iterations, warm-ups and retries, and no size by hand.
-func TestSeedsCaseIsSizedFromThePlan(t *testing.T) {
+// This is a load with 10 + 10 iterations, warm-ups and retries, and no size given by hand.
+func TestLargeLoadIsSizedFromThePlan(t *testing.T) {
 	flaky := stubs.From(func(r core.Request[string]) stubs.Reply[string] {
 		if r.Attempt == 1 {
 			return stubs.Fail[string](errors.New("transient"))
@@ -114,7 +114,7 @@ func TestOneOutputTooFew(t *testing.T) {
 	err = runs(t, p, b, "a", 1)
 	want := `run 0 stopped in step "s1": script of step "s1" in arm "a" ran dry: it has 1 outputs and output 2 was asked for; ` +
 		`sized as (0 warm-ups + 1 rounds x 1 runs) x 2 calls a run = 2, less 1 removed. ` +
-		`More runs or calls were made than planned: size the book from the load that is run, with Resumes where runs are cut off. ` +
+		`More runs or calls were made than planned: size the book from the load that is run, with Resumes if runs are interrupted. ` +
 		`Before it: call 1: s1 of run "0" in arm "a", attempt 1`
 	var dry *stubs.ExhaustedError
 	if !errors.As(err, &dry) || !errors.Is(err, core.ErrHarness) || err.Error() != want {
@@ -127,7 +127,7 @@ func TestSwallowedExhaustionIsReported(t *testing.T) {
 	swallow := core.Func[string, string](func(ctx context.Context, r core.Request[string]) (out string, err error) {
 		for range 2 {
 			if out, err = inner.Call(ctx, r); err != nil {
-				return "made up", nil // the broad catch of the seed's project
+				return "made up", nil // swallows all errors, as some programs do
 			}
 		}
 		return out, nil
@@ -161,7 +161,7 @@ func TestLeftoversAreReported(t *testing.T) {
 	}
 }
 
-// Retries do not make up for runs that are missing.
+// Retries do not compensate for missing runs.
 func TestRetriesDoNotHideMissingRuns(t *testing.T) {
 	flaky := stubs.Script[string](stubs.Fail[string](errors.New("transient")), stubs.Say("out"))
 	p := planned(t, flaky)
@@ -196,7 +196,7 @@ func TestUnreadRepliesAreReported(t *testing.T) {
 	}
 }
 
-// A step whose agent is not scripted, or not always asked, has to be named.
+// A step whose agent is not scripted, or not always called, must be declared.
 func TestOptionalSteps(t *testing.T) {
 	cached := core.Cached("c", core.NewMemoryCache(9), core.Agent[string, string](stubs.Always[string]("out")))
 	p := planned(t, cached, pathAgent)
@@ -215,7 +215,7 @@ func TestOptionalSteps(t *testing.T) {
 	}
 }
 
-// A loop that swallows errors neither fills the memory nor hides how often it did.
+// A loop that swallows errors neither exhausts memory nor hides the number of errors.
 func TestFaultsAreBounded(t *testing.T) {
 	agent := stubs.Always[string]("out")
 	b, ctx := sized(t, planned(t, agent), stubs.Load{Arm: "a", Rounds: 1, Batch: 1})
@@ -228,7 +228,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	}
 }
 
-// One agent in two arms at once reads the script of each.
+// An agent that is used in two arms concurrently reads the script of each.
 func TestArmsAreApart(t *testing.T) {
 	agent := stubs.Outputs[string]("one", "two")
 	p := planned(t, agent, agent)
@@ -242,7 +242,7 @@ func TestArmsAreApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(ctx) // as the engine puts something around it
+		ctx, cancel := context.WithCancel(ctx) // like the wrapping by the engine
 		defer cancel()
 		ctxs = append(ctxs, ctx)
 	}
@@ -264,7 +264,7 @@ func TestCallsWithoutAScript(t *testing.T) {
 	agent := stubs.Outputs[string]("out")
 	p := planned(t, agent)
 	_, err := core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "in")
-	want := `run r stopped in step "s1": step "s1" has no script: it was called outside a book: run under the context of Book.In, or of ForTest where there is no pipeline`
+	want := `run r stopped in step "s1": step "s1" has no script: it was called outside a book: run under the context of Book.In, or of ForTest if there is no pipeline`
 	var unscripted *stubs.UnscriptedError
 	if !errors.As(err, &unscripted) || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)
@@ -279,7 +279,7 @@ func TestCallsWithoutAScript(t *testing.T) {
 	}
 }
 
-// calls is what the speed of calls is measured of.
+// calls are the calls whose speed is measured.
 var calls = map[string]struct {
 	agent core.Agent[string, string]
 	ring  int
@@ -292,8 +292,7 @@ var calls = map[string]struct {
 	"in order, in a loop": {stubs.Outputs[string]("out").Cycle(), 0, "l#2/s2"},
 }
 
-// callable is the context in which an agent can be called in s1 and l/s2 as often as
-// a measurement likes.
+// callable returns a context in which an agent can be called in s1 and l/s2 any number of times.
 func callable(t testing.TB, agent core.Agent[string, string], ring int) context.Context {
 	t.Helper()
 	in, out := func(s string) string { return s }, func(s *string, out string) { *s = out }
@@ -306,7 +305,7 @@ func callable(t testing.TB, agent core.Agent[string, string], ring int) context.
 	return ctx
 }
 
-// What is measured with a stub must not be disturbed by its garbage.
+// The garbage of a stub must not disturb what is measured with it.
 func TestCallsAllocateNothing(t *testing.T) {
 	for name, c := range calls {
 		ctx := callable(t, c.agent, c.ring)
@@ -321,8 +320,8 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkCall is one more scripted call of a run, with a request that is there: to
-// write one is the caller's. Where the caller's stack lies moves it by up to 2 ns.
+// BenchmarkCall measures one more scripted call of a run, without creating the request, which the
+// caller does. The position of the caller's stack changes the result by up to 2 ns.
 func BenchmarkCall(b *testing.B) {
 	for name, c := range calls {
 		b.Run(name, func(b *testing.B) {

@@ -28,10 +28,10 @@ import (
 //	      after: 10ms             # or {median: 10ms, sigma: 0.5}, or a list to draw from
 //	      tokens: 100
 //	      cost: 5
-//	    - draw: [{title: a}, {title: b}]  # one of them by the numbers of the seed, or a function by name
+//	    - draw: [{title: a}, {title: b}]  # one of them at random, or a function by name
 //	    - fail: the model is down
 //	    - fail: {text: out of calls, code: quota exceeded}  # wraps core.Code("quota exceeded")
-//	    - fail: {error: overloaded}       # of Table.Define; "timeout" is context.DeadlineExceeded
+//	    - fail: {error: overloaded}       # defined by Table.Define; "timeout" is context.DeadlineExceeded
 //	    - rate_limit: 2s
 //	    - malformed: '{"title": '
 //	    - stream: [a, " draft"]
@@ -39,12 +39,12 @@ import (
 //	    - panic: boom
 //	    - hang: true
 //	    - say: {title: found}
-//	      tools: [search, store]  # of Table.Define, called before the reply
+//	      tools: [search, store]  # defined by Table.Define, called before the reply
 //	      expect: {topic: saves}  # the input of this call
 //	    - say: {title: again}
-//	      expect_text: saves      # the input's JSON holds this text
+//	      expect_text: saves      # the input's JSON contains this text
 //	  review:
-//	    - case: urgent            # the input's JSON holds this text
+//	    - case: urgent            # the input's JSON contains this text
 //	      replies: [{say: yes}]
 //	      allow_leftovers: true
 //	    - replies: [{say: no}]    # all other inputs
@@ -57,31 +57,31 @@ type Table struct {
 
 	mu      sync.Mutex
 	defined map[string]any
-	made    map[string]bool // steps that an agent was made of
+	made    map[string]bool // steps that FromTable has created an agent for
 	agents  []madeAgent
 }
 
-// madeAgent is an agent that was made of entries of the table.
+// madeAgent is an agent that was created from entries of the table.
 type madeAgent struct {
 	step   string
 	line   int
-	holds  string // of a case
+	holds  string // text of the case, if it is one
 	called func() bool
 }
 
 // tableEntry is one reply, or a case with its replies.
 type tableEntry struct {
 	line int
-	kind string // of its answer: the name of the field
+	kind string // name of the field that selects the kind of answer
 
 	say            json.RawMessage
 	draw           []output
-	text           string    // of fail, malformed, panic
-	code           string    // of fail
-	named          reference // of an error, or of a function that draws
+	text           string    // for fail, malformed and panic
+	code           string    // for fail
+	named          reference // name of an error or of a function that draws
 	wait           time.Duration
 	stream         []string
-	breaks         int // -1: it does not
+	breaks         int // -1 if it does not break
 	times          int
 	after          Latency
 	tokens, cost   int64
@@ -89,18 +89,18 @@ type tableEntry struct {
 	expect         json.RawMessage
 	expectLine     int
 	expectText     string
-	holds          string // what the input of a case holds
+	holds          string // text that the input of a case must contain
 	replies        []tableEntry
 	cycle, lenient bool
 }
 
-// output is one of those that are drawn from.
+// output is one of the outputs to draw from.
 type output struct {
 	say  json.RawMessage
 	line int
 }
 
-// reference is a name that Table.Define gives a meaning.
+// reference is a name that is defined with Table.Define.
 type reference struct {
 	name string
 	line int
@@ -137,13 +137,13 @@ func (t *Table) Define(name string, v any) *Table {
 	return t
 }
 
-// definition is what a name of the table means.
+// definition returns the value of a name that the table uses.
 func definition[T any](t *Table, ref reference) (v T, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known, ok := t.defined[ref.name]
 	if !ok {
-		return v, fmt.Errorf("scripts %s: line %d: %q has no meaning: give it one with Define, before FromTable", t.name, ref.line, ref.name)
+		return v, fmt.Errorf("scripts %s: line %d: %q is not defined: define it with Define, before FromTable", t.name, ref.line, ref.name)
 	}
 	if v, ok = known.(T); !ok {
 		return v, fmt.Errorf("scripts %s: line %d: Define gives %q the type %T, and here it must be of type %v", t.name, ref.line, ref.name, known, reflect.TypeFor[T]())
@@ -175,7 +175,7 @@ func (t *Table) Verify() error {
 		if a.holds != "" {
 			what += fmt.Sprintf(", case %q,", a.holds)
 		}
-		errs = append(errs, fmt.Errorf("scripts %s: line %d: %s was not asked for: remove it, or make an agent of it with FromTable and call it: %w", t.name, a.line, what, core.ErrHarness))
+		errs = append(errs, fmt.Errorf("scripts %s: line %d: %s was not used: remove it, or create an agent from it with FromTable and call it: %w", t.name, a.line, what, core.ErrHarness))
 	}
 	return errors.Join(errs...)
 }
@@ -241,7 +241,7 @@ func holds[In any](in In, text string) bool {
 
 func scriptOf[In, Out any](t *Table, entries []tableEntry) (*Agent[In, Out], error) {
 	var replies []Reply[Out]
-	var expect []func(In) *InputError // of each call, nil up to the first that expects something
+	var expect []func(In) *InputError // check of each call; empty until the first entry that expects something
 	calls := 0
 	for _, e := range entries {
 		r, err := replyOf[Out](t, &e)
@@ -266,7 +266,7 @@ func scriptOf[In, Out any](t *Table, entries []tableEntry) (*Agent[In, Out], err
 	return agent, nil
 }
 
-// checkOf is what an entry expects of the input, nil where it expects nothing.
+// checkOf returns the check of the input of an entry, or nil if it expects nothing.
 func checkOf[In any](t *Table, e *tableEntry) (func(In) *InputError, error) {
 	switch {
 	case e.expect != nil:
@@ -278,7 +278,7 @@ func checkOf[In any](t *Table, e *tableEntry) (func(In) *InputError, error) {
 	case e.expectText != "":
 		return passes(func(in In) error {
 			if !holds(in, e.expectText) {
-				return fmt.Errorf("it does not hold %q, which line %d of %s expects", e.expectText, e.line, t.name)
+				return fmt.Errorf("it does not contain %q, which line %d of %s expects", e.expectText, e.line, t.name)
 			}
 			return nil
 		}), nil
@@ -286,14 +286,14 @@ func checkOf[In any](t *Table, e *tableEntry) (func(In) *InputError, error) {
 	return nil, nil
 }
 
-// strictly decodes JSON; fields that v lacks are errors.
+// strictly decodes JSON. Unknown fields are errors.
 func strictly(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	return d.Decode(v)
 }
 
-// replyOf makes one reply of an entry. Errors have file and line.
+// replyOf returns the reply of an entry. Errors contain file and line.
 func replyOf[Out any](t *Table, e *tableEntry) (r Reply[Out], err error) {
 	at := func(line int, format string, args ...any) error {
 		return fmt.Errorf("scripts %s: line %d: %w", t.name, line, fmt.Errorf(format, args...))
@@ -355,7 +355,7 @@ func replyOf[Out any](t *Table, e *tableEntry) (r Reply[Out], err error) {
 	return r, nil
 }
 
-// drawOf is the function that draws an output.
+// drawOf returns the function that draws an output.
 func drawOf[Out any](t *Table, e *tableEntry) (func(*Numbers) Out, error) {
 	if e.named.name != "" {
 		return definition[func(*Numbers) Out](t, e.named)
@@ -369,8 +369,8 @@ func drawOf[Out any](t *Table, e *tableEntry) (func(*Numbers) Out, error) {
 	return func(n *Numbers) Out { return outs[n.IntN(len(outs))] }, nil
 }
 
-// failOf is the error of an entry: of its text alone, or wrapping a code or an error by
-// name. An error by name without a text is that error.
+// failOf returns the error of an entry: its text alone, or wrapping a code or a named error. A
+// named error without a text is returned unchanged.
 func failOf(t *Table, e *tableEntry) (failed error, err error) {
 	switch {
 	case e.named.name != "":

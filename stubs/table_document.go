@@ -20,13 +20,13 @@ const (
 // document parses the only document of a file.
 func document(data []byte) (*yaml.Node, error) {
 	if len(data) > mostBytes {
-		return nil, fmt.Errorf("line 1: it has more than %d MiB: make several files of it", mostBytes>>20)
+		return nil, fmt.Errorf("line 1: it has more than %d MiB: split it", mostBytes>>20)
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF) || err == nil && (len(doc.Content) == 0 || doc.Content[0].Tag == "!!null"):
-		return nil, errors.New("line 1: there is nothing in it: begin it with stubs: 1")
+		return nil, errors.New("line 1: the file is empty: begin it with stubs: 1")
 	case err != nil:
 		return nil, syntax(data, err)
 	}
@@ -42,9 +42,9 @@ func document(data []byte) (*yaml.Node, error) {
 	return doc.Content[0], nil
 }
 
-// values is how many values a node stands for, aliases multiplied out; where there are
-// more than mostValues, how many more is not said. known holds the nodes that were met,
-// those that are being counted with 0: what contains itself is refused where it is read.
+// values returns the number of values in a node with aliases expanded, or mostValues+1 if there are
+// more. known holds the counts of visited nodes, which are 0 while they are being counted: a node
+// that contains itself is refused later, when it is read.
 func values(n *yaml.Node, known map[*yaml.Node]int) int {
 	n = target(n)
 	if count, ok := known[n]; ok {
@@ -59,10 +59,10 @@ func values(n *yaml.Node, known map[*yaml.Node]int) int {
 	return count
 }
 
-// syntax is an error of the YAML reader with the line where the trouble begins. The
-// reader's own number is that of the construct around it, and one too small, or
-// missing (yaml v3.0.5, parser.fail): here it is the line behind the longest part
-// of the file that can be read.
+// syntax returns an error of the YAML reader with the line where the problem begins. The reader
+// itself reports the line of the surrounding construct, which is also one too small, or no line
+// (yaml v3.0.5, parser.fail). Here it is the line after the longest part of the file that can be
+// parsed.
 func syntax(data []byte, err error) error {
 	data = bytes.TrimSuffix(data, []byte("\n"))
 	lines := bytes.SplitAfter(data, []byte("\n"))
@@ -91,7 +91,7 @@ func readable(data []byte) bool {
 	}
 }
 
-// reason is the text of an error of the YAML reader without its place.
+// reason returns the text of an error of the YAML reader without its position.
 func reason(err error) string {
 	return place.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
 }

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	tableVersion = 1         // of the format that this program reads
-	mostTimes    = 1_000_000 // that the replies of a step may be given in all
+	tableVersion = 1         // version of the format that this program reads
+	mostTimes    = 1_000_000 // maximum total of the repetitions of the replies of a step
 )
 
-// lineError is an error at a node of the file.
+// lineError returns an error at a node of the file.
 func lineError(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %w", n.Line, fmt.Errorf(format, args...))
 }
@@ -27,7 +27,7 @@ func readTable(root *yaml.Node) (map[string][]tableEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The version first: a newer format may have what this one does not know.
+	// The version is read first, because a newer format may have fields that are unknown here.
 	version := file["stubs"]
 	if version == nil {
 		return nil, lineError(root, "it does not begin with stubs: 1, the version of its format")
@@ -58,8 +58,8 @@ func readTable(root *yaml.Node) (map[string][]tableEntry, error) {
 	return steps, nil
 }
 
-// inOrder is the names of fields in the order of the file, so that the first error
-// is the one that is reported.
+// inOrder returns the names of fields in the order of the file, so that the first error in the file
+// is reported.
 func inOrder(fields map[string]*yaml.Node) []string {
 	var names []string
 	for name := range fields {
@@ -75,7 +75,7 @@ func inOrder(fields map[string]*yaml.Node) []string {
 	return names
 }
 
-// entries reads the list of a step, or of a case.
+// entries reads the list of a step or of a case.
 func entries(n *yaml.Node, what string, mayBeCases bool) ([]tableEntry, error) {
 	items, err := list(n, what)
 	if err != nil {
@@ -94,16 +94,16 @@ func entries(n *yaml.Node, what string, mayBeCases bool) ([]tableEntry, error) {
 		case e.kind == "replies" && !mayBeCases:
 			return nil, lineError(item, "replies within replies: a case has plain ones")
 		case i > 0 && (e.kind == "replies") != (read[0].kind == "replies"):
-			return nil, lineError(item, "cases beside plain replies: give the plain ones an entry with replies and without case, behind the cases")
+			return nil, lineError(item, "cases mixed with plain replies: put the plain ones into an entry with replies and without case, after the cases")
 		case i > 0 && e.kind == "replies" && read[i-1].holds == "":
-			return nil, lineError(item, "the entry before has no case and takes every input: put it last")
+			return nil, lineError(item, "the entry before has no case and matches every input: put it last")
 		}
 		read = append(read, e)
 	}
 	return read, nil
 }
 
-// given is how often an entry, or all that a case holds, is to be given.
+// given returns the number of repetitions of an entry, or the total of a case.
 func (e *tableEntry) given() (n int) {
 	if e.kind != "replies" {
 		return e.times
@@ -131,12 +131,12 @@ func readEntry(n *yaml.Node) (e tableEntry, err error) {
 			continue
 		}
 		if e.kind != "" {
-			return e, lineError(fields[kind], "%s beside %s: an entry has one of %s", kind, e.kind, strings.Join(answers, ", "))
+			return e, lineError(fields[kind], "%s in addition to %s: an entry has only one of %s", kind, e.kind, strings.Join(answers, ", "))
 		}
 		e.kind = kind
 	}
 	if e.kind == "" {
-		return e, lineError(n, "it says nothing: an entry has one of %s", strings.Join(answers, ", "))
+		return e, lineError(n, "the entry has no reply: give it one of %s", strings.Join(answers, ", "))
 	}
 	foreign := caseFields
 	if e.kind == "replies" {
@@ -165,7 +165,7 @@ func readEntry(n *yaml.Node) (e tableEntry, err error) {
 func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
 	switch name {
 	case "say":
-		e.line = n.Line // an output that does not fit is here
+		e.line = n.Line // errors of the output type refer to this line
 		e.say, err = asJSON(n, name)
 	case "draw":
 		e.line = n.Line
@@ -182,7 +182,7 @@ func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
 	case "expect_text":
 		e.expectText, err = text(n, name)
 		if err == nil && e.expectText == "" {
-			err = lineError(n, "expect_text is a text that the input holds, and this one is empty: leave it out")
+			err = lineError(n, "expect_text is empty: give a text that the input must contain, or omit it")
 		}
 	case "rate_limit":
 		e.wait, err = duration(n, name)
@@ -191,7 +191,7 @@ func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
 	case "hang":
 		var on bool
 		if on, err = boolean(n, name); err == nil && !on {
-			err = lineError(n, "hang is true, or left out")
+			err = lineError(n, "hang must be true or omitted")
 		}
 	case "break_at":
 		e.breaks, err = whole(n, name, 0, math.MaxInt)
@@ -215,8 +215,8 @@ func (e *tableEntry) read(name string, n *yaml.Node) (err error) {
 	return err
 }
 
-// mapping is the fields of a mapping. Fields of other names, where names are given,
-// and doubles are errors.
+// mapping returns the fields of a mapping. Duplicate names are errors, and so are names that are
+// not in names, unless that is nil.
 func mapping(n *yaml.Node, what string, names []string) (map[string]*yaml.Node, error) {
 	content := target(n).Content
 	if target(n).Kind != yaml.MappingNode {
@@ -239,7 +239,7 @@ func mapping(n *yaml.Node, what string, names []string) (map[string]*yaml.Node, 
 	return fields, nil
 }
 
-// target is the node that an alias stands for.
+// target returns the node that an alias refers to, or the node itself.
 func target(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -304,7 +304,8 @@ func duration(n *yaml.Node, what string) (time.Duration, error) {
 	return 0, lineError(n, "%s is a duration, for example 10ms or 2s", what)
 }
 
-// latency is a duration, a list of them to draw from, or the shape of a log-normal.
+// latency reads a duration, a list of durations to draw from, or the parameters of a log-normal
+// distribution.
 func latency(n *yaml.Node) (Latency, error) {
 	switch target(n).Kind {
 	case yaml.SequenceNode:
@@ -342,7 +343,7 @@ func latency(n *yaml.Node) (Latency, error) {
 	return Fixed(d), err
 }
 
-// readDraw reads a list of outputs, or the name of a function.
+// readDraw reads a list of outputs or the name of a function.
 func (e *tableEntry) readDraw(n *yaml.Node) error {
 	if target(n).Kind != yaml.SequenceNode {
 		name, err := text(n, "draw")
@@ -366,7 +367,7 @@ func (e *tableEntry) readDraw(n *yaml.Node) error {
 	return nil
 }
 
-// readFail reads the text of an error, or text with a code or the name of an error.
+// readFail reads the text of an error, or a mapping with a text, a code or the name of an error.
 func (e *tableEntry) readFail(n *yaml.Node) (err error) {
 	if target(n).Kind != yaml.MappingNode {
 		e.text, err = text(n, "fail")
@@ -415,20 +416,20 @@ func (e *tableEntry) readTools(n *yaml.Node) error {
 	return nil
 }
 
-// asJSON is a YAML value as JSON; what names its field in errors.
+// asJSON returns a YAML value as JSON. what is the name of its field in errors.
 func asJSON(n *yaml.Node, what string) ([]byte, error) {
 	untimed(n, map[*yaml.Node]bool{})
 	var v any
 	if err := n.Decode(&v); err != nil {
 		var bad *yaml.TypeError
 		if errors.As(err, &bad) {
-			return nil, errors.New(bad.Errors[0]) // with its line
+			return nil, errors.New(bad.Errors[0]) // contains the line
 		}
 		return nil, lineError(n, "%s", reason(err))
 	}
 	data, err := json.Marshal(v)
 	if errors.As(err, new(*json.UnsupportedTypeError)) {
-		return nil, lineError(n, "%s has a name that is no text: put it in quotes", what)
+		return nil, lineError(n, "%s has a name that is not a text: put it in quotes", what)
 	}
 	if err != nil {
 		return nil, lineError(n, "%s cannot be written as JSON: %w", what, err)
@@ -436,8 +437,8 @@ func asJSON(n *yaml.Node, what string) ([]byte, error) {
 	return data, nil
 }
 
-// untimed makes texts of what YAML takes for times: JSON has none, and a date
-// would come out with a clock. done holds the nodes that were met.
+// untimed converts timestamps of YAML to texts, because JSON has no timestamps and a date would get
+// a time of day. done holds the visited nodes.
 func untimed(n *yaml.Node, done map[*yaml.Node]bool) {
 	n = target(n)
 	if done[n] {

@@ -15,11 +15,11 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Every way in which a table can be wrong, with the whole message.
+// TestBadTables compares the complete errors of all kinds of invalid tables.
 func TestBadTables(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
-		"empty":             {"", `line 1: there is nothing in it: begin it with stubs: 1`},
-		"comments only":     {"# nothing\n", `line 1: there is nothing in it: begin it with stubs: 1`},
+		"empty":             {"", `line 1: the file is empty: begin it with stubs: 1`},
+		"comments only":     {"# nothing\n", `line 1: the file is empty: begin it with stubs: 1`},
 		"syntax":            {"stubs: 1\nsteps:\n  a: [\n", `line 3: did not find expected node content`},
 		"tab":               {"stubs: 1\nsteps:\n\ta: 1\n", `line 3: found character that cannot start any token`},
 		"unclosed quote":    {"stubs: 1\nsteps:\n  a:\n    - say: \"x\n", `line 4: found unexpected end of stream`},
@@ -48,8 +48,8 @@ func TestBadTables(t *testing.T) {
 		"scalar entry":      {"stubs: 1\nsteps:\n  a:\n    - x\n", `line 4: a reply is a mapping of names to values`},
 		"unknown field": {"stubs: 1\nsteps:\n  a:\n    - say: x\n      tims: 2\n",
 			`line 5: unknown field "tims": it may be say, draw, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, tools, expect, expect_text, case, cycle, allow_leftovers`},
-		"no answer":        {"stubs: 1\nsteps:\n  a:\n    - times: 2\n", `line 4: it says nothing: an entry has one of say, draw, fail, rate_limit, malformed, stream, panic, hang, replies`},
-		"two answers":      {"stubs: 1\nsteps:\n  a:\n    - say: x\n      fail: y\n", `line 5: fail beside say: an entry has one of say, draw, fail, rate_limit, malformed, stream, panic, hang, replies`},
+		"no answer":        {"stubs: 1\nsteps:\n  a:\n    - times: 2\n", `line 4: the entry has no reply: give it one of say, draw, fail, rate_limit, malformed, stream, panic, hang, replies`},
+		"two answers":      {"stubs: 1\nsteps:\n  a:\n    - say: x\n      fail: y\n", `line 5: fail in addition to say: an entry has only one of say, draw, fail, rate_limit, malformed, stream, panic, hang, replies`},
 		"times is text":    {"stubs: 1\nsteps:\n  a:\n    - say: x\n      times: many\n", `line 5: times is a whole number from 1 to 1000000`},
 		"times is 0":       {"stubs: 1\nsteps:\n  a:\n    - say: x\n      times: 0\n", `line 5: times is a whole number from 1 to 1000000`},
 		"too many times":   {"stubs: 1\nsteps:\n  a:\n    - {say: x, times: 1000001}\n", `line 4: times is a whole number from 1 to 1000000`},
@@ -66,11 +66,11 @@ func TestBadTables(t *testing.T) {
 		"tools is text":    {"stubs: 1\nsteps:\n  a:\n    - say: x\n      tools: search\n", `line 5: tools is a list with at least one entry`},
 		"tool is a map":    {"stubs: 1\nsteps:\n  a:\n    - say: x\n      tools: [{a: b}]\n", `line 5: a part of tools is a text`},
 		"two expectations": {"stubs: 1\nsteps:\n  a:\n    - say: x\n      expect: y\n      expect_text: y\n", `line 6: expect_text next to expect: give one of the two`},
-		"expects nothing":  {"stubs: 1\nsteps:\n  a:\n    - say: x\n      expect_text: ''\n", `line 5: expect_text is a text that the input holds, and this one is empty: leave it out`},
+		"expects nothing":  {"stubs: 1\nsteps:\n  a:\n    - say: x\n      expect_text: ''\n", `line 5: expect_text is empty: give a text that the input must contain, or omit it`},
 		"tools of a case":  {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n      tools: [a]\n", `line 5: tools does not belong to an entry with replies`},
 		"fail as a list":   {"stubs: 1\nsteps:\n  a:\n    - fail: [x]\n", `line 4: fail is a text`},
 		"hang is text":     {"stubs: 1\nsteps:\n  a:\n    - hang: long\n", `line 4: hang is true or false`},
-		"hang is false":    {"stubs: 1\nsteps:\n  a:\n    - hang: false\n", `line 4: hang is true, or left out`},
+		"hang is false":    {"stubs: 1\nsteps:\n  a:\n    - hang: false\n", `line 4: hang must be true or omitted`},
 		"rate limit":       {"stubs: 1\nsteps:\n  a:\n    - rate_limit: 2\n", `line 4: rate_limit is a duration, for example 10ms or 2s`},
 		"after is text":    {"stubs: 1\nsteps:\n  a:\n    - say: x\n      after: soon\n", `line 5: after is a duration, for example 10ms or 2s`},
 		"after is below":   {"stubs: 1\nsteps:\n  a:\n    - say: x\n      after: [1ms, -1ms]\n", `line 5: a part of after is a duration, for example 10ms or 2s`},
@@ -83,19 +83,19 @@ func TestBadTables(t *testing.T) {
 		"break_at of say":  {"stubs: 1\nsteps:\n  a:\n    - say: a\n      break_at: 0\n", `line 5: break_at is 0, and its stream has 0 chunks: give the number of a chunk, from 0`},
 		"stream is text":   {"stubs: 1\nsteps:\n  a:\n    - stream: abc\n", `line 4: stream is a list with at least one entry`},
 		"not a number":     {"stubs: 1\nsteps:\n  a:\n    - say: .nan\n", `line 4: say cannot be written as JSON: json: unsupported value: NaN`},
-		"name is number":   {"stubs: 1\nsteps:\n  a:\n    - say: {x: {1: y}}\n", `line 4: say has a name that is no text: put it in quotes`},
+		"name is number":   {"stubs: 1\nsteps:\n  a:\n    - say: {x: {1: y}}\n", `line 4: say has a name that is not a text: put it in quotes`},
 		"case alone":       {"stubs: 1\nsteps:\n  a:\n    - say: x\n      case: y\n", `line 5: case does not belong to an entry with say`},
 		"times of a case":  {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n      times: 2\n", `line 5: times does not belong to an entry with replies`},
 		"cases and plain": {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: [{say: x}]\n    - say: y\n",
-			`line 6: cases beside plain replies: give the plain ones an entry with replies and without case, behind the cases`},
+			`line 6: cases mixed with plain replies: put the plain ones into an entry with replies and without case, after the cases`},
 		"no replies":      {"stubs: 1\nsteps:\n  a:\n    - case: u\n      replies: []\n", `line 5: replies is a list with at least one entry`},
 		"nested replies":  {"stubs: 1\nsteps:\n  a:\n    - replies:\n        - replies: [{say: x}]\n", `line 5: replies within replies: a case has plain ones`},
-		"unreachable":     {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n    - case: u\n      replies: [{say: y}]\n", `line 5: the entry before has no case and takes every input: put it last`},
+		"unreachable":     {"stubs: 1\nsteps:\n  a:\n    - replies: [{say: x}]\n    - case: u\n      replies: [{say: y}]\n", `line 5: the entry before has no case and matches every input: put it last`},
 		"first of fields": {"stubs: 1\nsteps:\n  a:\n    - say: x\n      times: 0\n      tokens: -1\n      cost: -1\n      after: soon\n", `line 5: times is a whole number from 1 to 1000000`},
 		"first of two":    {"stubs: 1\nsteps:\n  b: [{say: x, n: 1}]\n  a: [{say: x, n: 1}]\n", `line 3: unknown field "n": it may be say, draw, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, tools, expect, expect_text, case, cycle, allow_leftovers`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for range 20 { // the same one every time
+			for range 20 { // the error must be the same every time
 				_, err := stubs.ParseTable("t.yaml", []byte(c.yaml))
 				if want := "read scripts t.yaml: " + c.want; err == nil || err.Error() != want {
 					t.Fatalf("%s\nerror %v\nwant  %s", c.yaml, err, want)
@@ -140,7 +140,7 @@ steps:
 	}
 }
 
-// Every kind of reply, as a table and as Go, does the same.
+// Every kind of reply does the same in a table as in Go.
 func TestTableIsAsGo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	if err := os.WriteFile(path, []byte(`stubs: 1
@@ -255,7 +255,7 @@ type outOfCalls struct{ Left int }
 
 func (e *outOfCalls) Error() string { return fmt.Sprint("calls left: ", e.Left) }
 
-// Errors with types and codes, tools, drawn outputs and expectations do what they do in Go.
+// Errors with types and codes, tools, drawn outputs and expectations do the same as in Go.
 func TestTableHasWhatGoHas(t *testing.T) {
 	type in struct{ Topic string }
 	table, err := stubs.ParseTable("t.yaml", []byte(`stubs: 1
@@ -317,23 +317,23 @@ steps:
 	}
 	fake := &fakeT{ctx: t.Context()}
 	ctx := stubs.ForTest(fake)
-	for i, want := range []string{"had another input than expected", `unexpected input: it does not hold "saves", which line 5 of t.yaml expects`} {
+	for i, want := range []string{"had another input than expected", `unexpected input: it does not contain "saves", which line 5 of t.yaml expects`} {
 		if _, err := agent.Call(ctx, core.Request[in]{Input: in{"other"}}); err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, core.ErrHarness) {
 			t.Errorf("call %d: %v", i+1, err)
 		}
 	}
-	if said := fake.end(); !strings.Contains(said, "does not hold") {
+	if said := fake.end(); !strings.Contains(said, "does not contain") {
 		t.Errorf("in the end %q", said)
 	}
 }
 
 func TestNamesOfTables(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"fail: {error: none}":               `line 4: "none" has no meaning: give it one with Define, before FromTable`,
+		"fail: {error: none}":               `line 4: "none" is not defined: define it with Define, before FromTable`,
 		"fail: {error: tool}":               `line 4: Define gives "tool" the type func(context.Context) error, and here it must be of type error`,
 		"draw: tool":                        `line 4: Define gives "tool" the type func(context.Context) error, and here it must be of type func(*rand.Rand) string`,
 		"draw: number":                      `line 4: Define gives "number" the type func(*rand.Rand) int, and here it must be of type func(*rand.Rand) string`,
-		"say: x\n      tools: [tool, none]": `line 5: "none" has no meaning: give it one with Define, before FromTable`,
+		"say: x\n      tools: [tool, none]": `line 5: "none" is not defined: define it with Define, before FromTable`,
 		"say: x\n      tools: [error]":      `line 5: Define gives "error" the type *stubs_test.outOfCalls, and here it must be of type func(context.Context) error`,
 		"draw: [a, 5]":                      `line 4: draw does not fit string: json: cannot unmarshal number into Go value of type string`,
 		"say: x\n      expect: {a: 1}":      `line 5: expect does not fit string: json: cannot unmarshal object into Go value of type string`,
@@ -349,7 +349,7 @@ func TestNamesOfTables(t *testing.T) {
 	}
 }
 
-// Steps and cases that nobody asks for are reported, with their lines.
+// Steps and cases that are not used are reported with their lines.
 func TestUnaskedStepsOfTables(t *testing.T) {
 	table, err := stubs.ParseTable("t.yaml", []byte(`stubs: 1
 steps:
@@ -381,7 +381,7 @@ steps:
 	err = table.Verify()
 	var got []string
 	for line := range strings.Lines(fmt.Sprint(err)) {
-		text, _, _ := strings.Cut(line, " was not asked for")
+		text, _, _ := strings.Cut(line, " was not used")
 		got = append(got, text)
 	}
 	if d := cmp.Diff([]string{`scripts t.yaml: line 5: step "forgotten"`, `scripts t.yaml: line 7: step "uncalled"`, `scripts t.yaml: line 10: step "cases", case "late",`, `scripts t.yaml: line 11: step "cases"`}, got); d != "" || !errors.Is(err, core.ErrHarness) {

@@ -14,12 +14,12 @@ const defaultRing = 256
 
 // Call is a call of a scripted agent in the transcript.
 type Call struct {
-	Seq     uint64 // of the book, from 1
+	Seq     uint64 // number in the book, from 1
 	Arm     string
 	Run     core.RunKey
 	Path    string
 	Attempt int
-	At      time.Duration // since the book was made; only after RecordInputs
+	At      time.Duration // time since the creation of the book; only after RecordInputs
 	Input   []byte        // as JSON; only after RecordInputs
 }
 
@@ -31,7 +31,7 @@ func (c Call) String() string {
 	return text
 }
 
-// entry is a Call as it is kept: nothing in it is copied unless it is asked for.
+// entry is a stored Call. Nothing in it is copied before [Book.Calls] requires it.
 type entry struct {
 	arm     *arm
 	run     core.RunKey
@@ -41,13 +41,13 @@ type entry struct {
 	input   []byte
 }
 
-// ring keeps the last calls in memory that is there before the first one.
+// ring keeps the last calls in preallocated memory.
 type ring struct {
 	mu    sync.Mutex
 	calls []entry
-	place int    // of the next one
-	count uint64 // of calls so far
-	full  bool   // inputs and times are kept as well
+	place int    // index of the next call
+	count uint64 // number of calls so far
+	full  bool   // also keeps inputs and times
 	born  time.Time
 }
 
@@ -67,7 +67,7 @@ func (b *Book) RecordInputs() *Book {
 	return b
 }
 
-// next returns the entry for another call. mu is held.
+// next returns the entry for another call. The caller holds mu.
 func (r *ring) next() *entry {
 	e := &r.calls[r.place]
 	if r.place++; r.place == len(r.calls) {
@@ -96,7 +96,7 @@ func (b *Book) Calls(n int) []Call {
 	return calls
 }
 
-// copied is a deep copy of an input, as JSON.
+// copied returns a deep copy of an input as JSON.
 func copied[In any](in In) []byte {
 	text, err := json.Marshal(in)
 	if err != nil {

@@ -39,7 +39,7 @@ func TestTranscriptKeepsTheLastCalls(t *testing.T) {
 	}
 }
 
-// Without a transcript there are no inputs to record.
+// Without a transcript no inputs are recorded.
 func TestRecordInputsWithoutATranscript(t *testing.T) {
 	agent := stubs.Outputs[string]("a")
 	p, err := core.New("p", core.Step("s", agent, func(s string) string { return s }, func(s *string, out string) { *s = out }))
@@ -81,7 +81,7 @@ func TestRecordedInputsAreCopies(t *testing.T) {
 			t.Errorf("recorded without a transcript: %v", calls)
 		}
 	})
-	// What has no JSON is named.
+	// An input that cannot be encoded as JSON is reported.
 	agent := stubs.Always[func()]("out")
 	p, err := core.New("p", core.Step("s", agent, func(string) func() { return nil }, func(*string, string) {}))
 	if err != nil {

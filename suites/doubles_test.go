@@ -112,7 +112,7 @@ var _ = Describe("A script", Label("category:test-doubles"), func() {
 		p := pipeline(step("a", stubs.Always[string]("out")))
 		book, scripted := scripts(ctx, p, 3)
 		Expect(suites.Run(scripted, nil, p, key, note{})).To(suites.HaveCompleted())
-		Expect(book.Verify()).To(MatchError(ContainSubstring("was asked for 1 outputs where the planned runs need at least 3")))
+		Expect(book.Verify()).To(MatchError(ContainSubstring("was asked for 1 outputs, but the planned runs need at least 3")))
 	})
 
 	It("gives the same replies to every run and branch, whatever runs concurrently", func(ctx SpecContext) {
