@@ -149,8 +149,8 @@ func ExampleRateLimited() {
 	// Output: 2 call(s): a draft <nil>
 }
 
-// A reply that takes for ever, until somebody hangs up: here its tool, so that no
-// clock is needed. core.Timeout ends it as well.
+// A reply that blocks until its context is cancelled: here by its tool, so that the example needs no
+// clock. core.Timeout ends it as well.
 func ExampleHang() {
 	var hangUp context.CancelCauseFunc
 	hangs := stubs.Script[string](stubs.Hang[string]().Tool("hang up", func(context.Context) error {

@@ -33,7 +33,7 @@ type subject[S, A any] struct {
 	Case[S, A]
 	build  func(A) (*core.Pipeline[S], error)
 	agents A
-	at     ginkgo.CodeLocation // of the call that describes it
+	at     ginkgo.CodeLocation // location of the call that describes the case
 }
 
 // pipeline builds the pipeline of the case.

@@ -47,7 +47,7 @@ func (e effects) note(file string, fields ...any) error {
 	return errors.Join(err, f.Close())
 }
 
-// agent returns an agent that refuses the given number of attempts and notes every attempt.
+// agent returns an agent that refuses its first refuse attempts and notes every attempt.
 func (e effects) agent(refuse int) core.Agent[string, string] {
 	return core.Func[string, string](func(_ context.Context, req core.Request[string]) (string, error) {
 		if err := e.note(".effects", req.Key(), req.Attempt); err != nil {

@@ -119,7 +119,7 @@ func judge(want, got evidence) verdict {
 	if len(g.Answers) != len(w.Answers) {
 		v.bad(errDiffers, "%d answers, unharmed %d", len(g.Answers), len(w.Answers))
 	}
-	v.told(got)
+	v.returned(got)
 	return v
 }
 
@@ -195,8 +195,8 @@ func (v *verdict) called(want, got evidence) {
 	}
 }
 
-// told checks the result that the caller of the last round got, and replays the records.
-func (v *verdict) told(e evidence) {
+// returned checks the result that the caller of the last round got, and replays the records.
+func (v *verdict) returned(e evidence) {
 	if e.result.Status != 0 {
 		var sum core.Usage
 		for _, rec := range e.final.Steps {

@@ -57,7 +57,7 @@ func ModelCases(open Opener, life Life) []Case {
 		if d.reopen && life != Durable {
 			continue
 		}
-		cases = append(cases, Case{"control: a backend that " + d.what + " is found", func(t testing.TB) {
+		cases = append(cases, Case{"control: a backend that " + d.what + " is detected", func(t testing.TB) {
 			const most = 500
 			for seed := range most {
 				ops := histories(d.reopen).Example(seed)

@@ -68,7 +68,7 @@ func (s *suite) queues() {
 func (s *suite) checkQueueDefects() {
 	for _, what := range slices.Sorted(maps.Keys(queueDefects)) {
 		spoil := queueDefects[what]
-		s.must("control: a backend that "+what+" is found", func(t testing.TB) {
+		s.must("control: a backend that "+what+" is detected", func(t testing.TB) {
 			var found error
 			for _, look := range []func(core.Backend, core.StepQueue, core.Lease) error{inOrder, noneAfterAGap, queueFenced} {
 				b, lease := s.begin(t)
@@ -201,11 +201,11 @@ type saved struct{ err error }
 func (s saved) Wait() error { return s.err }
 
 var queueDefects = map[string]func(core.Backend) core.StepQueue{
-	"saves a step before the one that was enqueued before it": func(b core.Backend) core.StepQueue { return &swapping{turns{b}, nil} },
-	"says of a step that it is saved when it is not":          func(b core.Backend) core.StepQueue { return hopeful{b} },
-	"does not fence enqueued steps":                           func(b core.Backend) core.StepQueue { return robbing{b} },
-	"closes the gap that a failed step leaves":                func(b core.Backend) core.StepQueue { return &renumbering{b: b} },
-	"refuses all after a step that was not saved":             func(b core.Backend) core.StepQueue { return &resentful{turns{b}, nil} },
+	"saves a step before one that was enqueued earlier": func(b core.Backend) core.StepQueue { return &swapping{turns{b}, nil} },
+	"reports a step as saved that is not":               func(b core.Backend) core.StepQueue { return hopeful{b} },
+	"does not fence enqueued steps":                     func(b core.Backend) core.StepQueue { return robbing{b} },
+	"closes the gap that a failed step leaves":          func(b core.Backend) core.StepQueue { return &renumbering{b: b} },
+	"refuses all steps after one that was not saved":    func(b core.Backend) core.StepQueue { return &resentful{turns{b}, nil} },
 }
 
 // lazyStep is saved when Wait is called.

@@ -73,7 +73,7 @@ func (s *suite) races() {
 		}
 	})
 	for _, d := range raceDefects {
-		s.must("control: a backend that "+d.what+" is found", func(t testing.TB) {
+		s.must("control: a backend that "+d.what+" is detected", func(t testing.TB) {
 			b, err := d.spoil(func(context.Context, string) (core.Backend, error) { return s.open(t), nil })(ctx, "")
 			check(t, "open", err, nil)
 			t.Cleanup(func() { check(t, "close", b.Close(), nil) })

@@ -89,7 +89,7 @@ func RecoveryCases(name string, open Opener, take func(moment int) bool) []Case 
 		{"forgets the last record", forget, []error{errDoubled, errRepeated}},
 		{"does not fence", unfence, []error{errGhost}},
 	} {
-		cases = append(cases, Case{"control: a backend that " + control.what + " is found", func(t testing.TB) {
+		cases = append(cases, Case{"control: a backend that " + control.what + " is detected", func(t testing.TB) {
 			_, want, err := unharmed(filepath.Join(t.TempDir(), "runs"), open)
 			check(t, "run the pipeline unharmed", err, nil)
 			// These are the kills after the records of gather and sort. Later records may come in

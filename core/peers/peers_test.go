@@ -184,7 +184,7 @@ func TestSessionsAreProcesses(t *testing.T) {
 		t.Errorf("error %v:\n%s", err, out)
 	}
 	if left, _ := filepath.Glob("peers[0-9]*"); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("leftover files: %v", left)
 	}
 }
 

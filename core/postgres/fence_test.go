@@ -159,9 +159,9 @@ var fenceMutants = []struct{ name, check, old, new string }{
 	{"counts the answers by a subquery", "a pause that waits for an answer is refused",
 		`answers = $8::bigint)`, `(SELECT count(*) FROM @.answers a WHERE a.run = runs.id) = $8::bigint)`},
 	{"does not fence", "a step of a lease that is lost is fenced", `AND epoch = $2::bigint`, `AND $2::bigint > 0`},
-	{"does not look whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
+	{"does not check whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
 		`WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint AND false`},
-	{"takes any record for its own", "a step of others at its place is not mistaken for it", `SELECT sum FROM @.steps`, ``},
+	{"mistakes any record for its own", "a step of others at its place is not mistaken for it", `SELECT sum FROM @.steps`, ``},
 }
 
 func TestSavesAreFencedByTheRow(t *testing.T) {
@@ -174,7 +174,7 @@ func TestSavesAreFencedByTheRow(t *testing.T) {
 		})
 	}
 	for _, m := range fenceMutants {
-		t.Run("control: a backend that "+m.name+" is found", func(t *testing.T) {
+		t.Run("control: a backend that "+m.name+" is detected", func(t *testing.T) {
 			b := mustOpen(t, Server)
 			q := b.server.quoted()
 			old, new := qualify(m.old, q), qualify(m.new, q)

@@ -231,7 +231,7 @@ func TestFaultsOfTheDisk(t *testing.T) {
 	for _, text := range slices.Sorted(maps.Keys(texts)) {
 		t.Logf("%3d times %q", texts[text], text)
 	}
-	t.Run("control: an error that is hidden is found", func(t *testing.T) {
+	t.Run("control: a hidden error is detected", func(t *testing.T) {
 		const enough = 5
 		tried, found := 0, 0
 		for ; tried < n && found < enough; tried++ {
