@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// races are concurrent calls by many goroutines. Which one wins is undefined, but exactly one must.
+// races are concurrent calls by many goroutines. Which one wins is undefined, but one must win.
 func (s *suite) races() {
 	s.must("concurrent runs do not mix", func(t testing.TB) {
 		b, _ := s.begin(t)
