@@ -64,7 +64,7 @@ func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Append
 		if len(known) > 0 {
 			return Appended{ID: known[0], Known: true}, nil
 		}
-	} else { // of a history from before runs had an identity: never drop one
+	} else { // converted from version 1, where equal runs were distinct: none may be dropped
 		same = digest(fmt.Appendf(same, " %d", id))
 	}
 	w := rowWriter{ctx: ctx, tx: tx}
@@ -189,7 +189,7 @@ func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
 const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
 	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
 
-// clockError is how far the clocks of machines may differ.
+// clockError is the difference between the clocks of two machines that is tolerated.
 const clockError = time.Hour
 
 func runRow(ctx context.Context, tx *sql.Tx, r reports.Run, same []byte) ([]any, error) {
@@ -198,8 +198,9 @@ func runRow(ctx context.Context, tx *sql.Tx, r reports.Run, same []byte) ([]any,
 	if err != nil {
 		return nil, err
 	}
-	// What is recorded now is the newest where nobody knows when it started, and where a run
-	// claims to be of a day to come: that one would stay the newest for long, and be judged.
+	// A run of unknown start is placed after all others. So is every run once the history contains
+	// one from the future (of a machine with a wrong clock): otherwise that one would remain the
+	// newest, and reports would show it instead of the run just recorded.
 	if at == 0 || r.Undated || newest[0] > time.Now().Add(clockError).UnixNano() {
 		at = max(at, newest[0]+1)
 	}
@@ -285,10 +286,10 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 		s := &r.Specs[at]
 		code := slices.Index(reports.States, s.State)
 		if code < 0 {
-			return fmt.Errorf("spec %q has the state %q, which no history can keep", s.Name(), s.State)
+			return fmt.Errorf("spec %q has the state %q, which a history cannot store", s.Name(), s.State)
 		}
 		if s.Attempts > math.MaxInt32 { // larger values could not be unpacked
-			return fmt.Errorf("spec %q has %d attempts, which no history can keep", s.Name(), s.Attempts)
+			return fmt.Errorf("spec %q has %d attempts, more than a history can store", s.Name(), s.Attempts)
 		}
 		if s.Retried || s.BothWays() {
 			code |= BothBit
@@ -331,7 +332,8 @@ func (w *rowWriter) insertResults(run int64, r *reports.Results) error {
 	return err
 }
 
-// namesAtOnce is the number of new names per INSERT statement. A file may have a million.
+// namesAtOnce is the number of new names per INSERT statement. A file of results may contain a
+// million, and SQLite limits the parameters of a statement to 32766.
 const namesAtOnce = 100
 
 // nameAll returns the ID of each spec's name, and assigns IDs to new names.
@@ -394,7 +396,8 @@ func (w *rowWriter) knownNames(specs []reports.Spec, all int64) (map[string]int6
 	return free, nil
 }
 
-// insertNames inserts new names.
+// insertNames inserts new names: four values in rows for each. A conflict of keys is an error, which
+// names the spec of specs that occurs twice.
 func (w *rowWriter) insertNames(specs []reports.Spec, rows []any) error {
 	n := len(rows) / 4
 	done, err := w.tx.ExecContext(w.ctx, "INSERT INTO names (id, key, texts, sum) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", n-1)+
@@ -409,11 +412,11 @@ func (w *rowWriter) insertNames(specs []reports.Spec, rows []any) error {
 	for i := range specs {
 		key := specs[i].Key()
 		if seen[key] {
-			return fmt.Errorf("spec %q is twice in one run: number the second by its Occurrence", specs[i].Name())
+			return fmt.Errorf("spec %q occurs twice in one run: set Occurrence of the second one", specs[i].Name())
 		}
 		seen[key] = true
 	}
-	return fmt.Errorf("names of %d specs: some are there already, without a number", n)
+	return fmt.Errorf("names of %d specs: another row of table names has one of their keys", n)
 }
 
 // rosters writes the data that runs share and returns the IDs of the blobs.

@@ -13,10 +13,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// carryOver packs what tables of version 1 hold into those of today and drops them:
-// all of it or nothing. Processes that do so at once wait for each other.
+// carryOver converts the runs in the tables of version 1 (one row per spec) to the current tables and
+// drops the old ones. It does so in one transaction, which also excludes other processes that try.
 func (h *History) carryOver(ctx context.Context) error {
-	left, err := has(ctx, h.db, "runs_v1") // looked at first without a lock
+	left, err := has(ctx, h.db, "runs_v1") // mostly false: then no lock is needed
 	if err != nil || !left {
 		return err
 	}
@@ -67,7 +67,8 @@ func resultsV1(ctx context.Context, tx *sql.Tx, r *reports.Run) (err error) {
 	r.Suites.Specs, err = collect(ctx, tx, `SELECT s.suite, s.containers, s.leaf, s.occurrence,
 			r.state, r.detail, r.attempts, r.retried, r.duration, r.message, r.file, r.line, r.labels
 		FROM results_v1 r JOIN specs_v1 s ON s.id = r.spec_id WHERE r.run_id = ? ORDER BY r.position`, []any{r.ID}, scanSpecV1)
-	// A key of version 1 told apart what differs only in where a text ends.
+	// Two specs of version 1 may have the same key now, if their texts differed only in where one
+	// ends and the next begins.
 	seen := map[string]bool{}
 	for i := range r.Suites.Specs {
 		s := &r.Suites.Specs[i]
@@ -130,7 +131,7 @@ func scanSpecV1(rows *sql.Rows) (reports.Spec, error) {
 	return s, errors.Join(unlist(containers, &s.Containers), unlist(labels, &s.Labels))
 }
 
-// decodeMeasured is the way back from encodeMeasured.
+// decodeMeasured is the inverse of encodeMeasured.
 func decodeMeasured(r *reports.Run, comparisons, verdicts []byte) error {
 	var cs []harness.Comparison
 	if err := json.Unmarshal(comparisons, &cs); err != nil {

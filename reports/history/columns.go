@@ -10,12 +10,13 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// The specs of a run are kept by column, sorted by the number of their name. What
-// seldom changes from run to run (which specs there are, their places and labels) is
-// in rosters, shared blobs of up to rosterSpan names each; what a run found is in
-// its own row: a byte for each state, and the exceptions.
+// The specs of a run are stored by column, sorted by name ID, because columns compress well. Data
+// that seldom changes between runs (which specs there are, their locations and labels) is in rosters,
+// blobs that runs share; each roster covers a range of rosterSpan name IDs, so that a new spec changes
+// only one. The outcomes are in the row of the run: one byte per state, and references to the texts of
+// the few specs that have some.
 
-// rosterSpan is how many consecutive numbers of names one roster covers.
+// rosterSpan is the number of consecutive name IDs that one roster covers.
 const rosterSpan = 128
 
 // BothBit is added to the code of a state if the spec also had the other outcome: a pass that was
@@ -24,23 +25,23 @@ const BothBit = 4
 
 // outcomes holds the results of one run.
 type outcomes struct {
-	rosters  []int64  // numbers of blobs
-	codes    []byte   // of the states
-	attempts []int    //
-	order    []int    // place of each in the results; nil: as they are sorted
-	details  []sparse // texts that few specs have, as numbers of blobs
-	messages []sparse
-	outputs  []sparse // nothing is written of them where no spec has one, as before version 4
-	attached []sparse // JSON arrays of reports.Attachment; likewise, as before version 7
+	rosters  []int64  // blob IDs
+	codes    []byte   // states: index in reports.States, with BothBit
+	attempts []int    // number of attempts
+	order    []int    // index of each spec in the original results; nil if those were sorted by name ID
+	details  []sparse // reports.Spec.Detail
+	messages []sparse // reports.Spec.Message
+	outputs  []sparse // reports.Spec.Output; if there are none, the field is not written, as before version 4
+	attached []sparse // JSON arrays of reports.Attachment; if there are none, the field is not written, as before version 7
 }
 
-// sparse is a text that one spec has.
+// sparse is an entry of a column that has values for few specs.
 type sparse struct {
-	at   int // index of the spec
-	blob int64
+	at   int   // index of the spec in codes
+	blob int64 // ID of the blob that holds the text
 }
 
-// place returns the index of a spec of the row in the results.
+// place returns the index in the original results of the spec with index at in codes.
 func (o *outcomes) place(at int) int {
 	if o.order == nil {
 		return at
@@ -86,7 +87,7 @@ func (p *packer) sparse(texts []sparse) {
 	}
 }
 
-// sparse reads the texts of some of n specs.
+// sparse decodes a column of which some of n specs have values.
 func (u *unpacker) sparse(n int) []sparse {
 	texts := make([]sparse, u.count())
 	last := 0
@@ -186,7 +187,7 @@ func (r *roster) pack() ([]byte, error) {
 	return p.b, nil
 }
 
-// column writes texts with many duplicates.
+// column encodes texts with many duplicates: a table of distinct texts, and an index for each text.
 func (p *packer) column(texts []string) {
 	known := map[string]int{}
 	var table []string
@@ -227,7 +228,7 @@ func rosterIDs(u *unpacker) []int64 {
 	ids := make([]int64, u.count())
 	last := int64(0)
 	for i := range ids {
-		if last += u.int(); last <= 0 || last > math.MaxInt32 { // rows of a window are found by these numbers
+		if last += u.int(); last <= 0 || last > math.MaxInt32 { // a Window allocates a slice up to the largest ID
 			u.fail()
 			return nil
 		}

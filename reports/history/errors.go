@@ -37,12 +37,13 @@ type UnwritableError struct {
 }
 
 func (e *UnwritableError) Error() string {
-	return fmt.Sprintf("history %s cannot be written (%v): make the file and its folder writable and see that the disk has room, or name another file with --db", e.Path, e.Err)
+	return fmt.Sprintf("history %s cannot be written (%v): make the file and its folder writable and make sure that the disk has free space, or name another file with --db", e.Path, e.Err)
 }
 
 func (e *UnwritableError) Unwrap() error { return e.Err }
 
-// ForeignError reports a database that is not a history: of the engine, or of another program.
+// ForeignError reports a database that is not a history but belongs to package core/sqlite or to
+// another program.
 type ForeignError struct{ Path string }
 
 func (e *ForeignError) Error() string {
@@ -61,7 +62,7 @@ func OfFile(err error) bool {
 }
 
 // errSum reports content that differs from what was written, although SQLite could read it.
-var errSum = errors.New("its checksum does not fit")
+var errSum = errors.New("its checksum does not match")
 
 // Primary result codes of SQLite that need different remedies.
 // https://www.sqlite.org/rescode.html

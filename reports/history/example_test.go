@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// A run is appended once, however often it is handed in.
+// Appending a run that the history already contains has no effect.
 func Example() {
 	dir, err := os.MkdirTemp("", "history")
 	if err != nil {

@@ -18,11 +18,11 @@ func (h *History) Find(ctx context.Context, name string) (int64, error) {
 	which, args := "WHERE id = ?", []any{name}
 	if len(name) >= 8 {
 		if len(name) > 64 || strings.Trim(name, "0123456789abcdef") != "" {
-			return 0, fmt.Errorf("run %.64q: %w: give its number, or eight hex digits of its digest or more", name, ErrNoRun)
+			return 0, fmt.Errorf("run %.64q: %w: give its number, or at least eight hex digits of its digest", name, ErrNoRun)
 		}
 		which, args = "WHERE lower(hex(digest)) LIKE ? LIMIT 2", []any{name + "%"}
 	} else if n, err := strconv.ParseInt(name, 10, 64); err != nil || n < 1 {
-		return 0, fmt.Errorf("run %q: %w: give its number, or eight hex digits of its digest or more", name, ErrNoRun)
+		return 0, fmt.Errorf("run %q: %w: give its number, or at least eight hex digits of its digest", name, ErrNoRun)
 	}
 	ids, err := collect(ctx, r.db, "SELECT id FROM runs "+which, args, scanNumber)
 	switch {
@@ -31,7 +31,7 @@ func (h *History) Find(ctx context.Context, name string) (int64, error) {
 	case len(ids) == 0:
 		return 0, fmt.Errorf("run %s: %w", name, ErrNoRun)
 	case len(ids) > 1:
-		return 0, fmt.Errorf("run %s: %w: more than one run begins so", name, ErrNoRun)
+		return 0, fmt.Errorf("run %s: %w: the digests of several runs begin with it", name, ErrNoRun)
 	}
 	return ids[0], nil
 }

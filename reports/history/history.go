@@ -15,7 +15,7 @@ import (
 
 // History stores runs in a SQLite file. Several goroutines may use a History, and several processes
 // the file, at the same time: a writer waits up to 5 s for others. Durability is "process": an
-// appended run survives the end of the process, but the last one may be lost with the power.
+// appended run survives the end of the process, but a power failure may lose the most recent runs.
 type History struct {
 	db     *sql.DB
 	path   string
@@ -59,7 +59,7 @@ func OpenRecorded(ctx context.Context, path string) (*History, error) {
 	}
 	db, openErr := sqlitedb.OpenReadOnly(ctx, path)
 	if openErr != nil {
-		return nil, fmt.Errorf("%w; nor can it be read where it lies: %w", err, openErr)
+		return nil, fmt.Errorf("%w; opening it for reading failed too: %w", err, openErr)
 	}
 	h = &History{db: db, path: path}
 	if err := h.checkReading(ctx); err != nil {
@@ -69,7 +69,8 @@ func OpenRecorded(ctx context.Context, path string) (*History, error) {
 	return h, nil
 }
 
-// checkReading is check for a file that cannot be written.
+// checkReading does the checks of check that need no write access. The file must have the current
+// version already, since it cannot be migrated.
 func (h *History) checkReading(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
 		return err
@@ -92,13 +93,13 @@ func (h *History) checkReading(ctx context.Context) error {
 	case version > len(files):
 		return &sqlitedb.ErrNewer{Path: h.path, Has: version, Know: len(files)}
 	case version < len(files) || old:
-		return &UnwritableError{Path: h.path, Err: fmt.Errorf("it has version %d and must be brought to version %d", version, len(files))}
+		return &UnwritableError{Path: h.path, Err: fmt.Errorf("it has version %d and must be migrated to version %d", version, len(files))}
 	}
 	return nil
 }
 
-// check checks the file before it writes to it: files that are damaged or belong to another program
-// are not changed.
+// check checks and migrates the file. The checks come first, so that a file that is damaged or
+// belongs to another program is not changed.
 func (h *History) check(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
 		return err
@@ -114,12 +115,13 @@ func (h *History) check(ctx context.Context) error {
 		return h.explain("open", err)
 	}
 	if err := h.carryOver(ctx); err != nil {
-		return h.explain("carry over from version 1 in", err)
+		return h.explain("convert runs of version 1 in", err)
 	}
 	return h.writable(ctx)
 }
 
-// sound checks the whole file.
+// sound runs SQLite's quick_check, which reads every page of the file but does not compare indexes
+// with their tables.
 func (h *History) sound(ctx context.Context) error {
 	rows, err := h.db.QueryContext(ctx, "PRAGMA quick_check(1)")
 	if err != nil {

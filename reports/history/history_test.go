@@ -56,18 +56,18 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 	notANumber := sample.Comparison("w", 1)
 	notANumber.CostRatio.Value = math.NaN()
 	for name, run := range map[string]reports.Run{
-		"the last spec is there twice":     {Suites: sample.Results(5, twice, twice)},
-		"a spec is there twice, far apart": {Suites: many},
-		"the last spec has a bad state":    {Suites: sample.Results(5, unknown)},
-		"a figure is not a number":         {Suites: sample.Results(5), Comparisons: append(sample.Comparisons(1), notANumber)},
-		"more attempts than a row holds":   {Suites: sample.Results(5, often)},
-		"nor is one of a benchmark":        {Suites: sample.Results(5), Key: "k", Benchmarks: []reports.Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
+		"the last spec occurs twice":         {Suites: sample.Results(5, twice, twice)},
+		"a spec occurs twice, far apart":     {Suites: many},
+		"the last spec has an unknown state": {Suites: sample.Results(5, unknown)},
+		"a ratio is NaN":                     {Suites: sample.Results(5), Comparisons: append(sample.Comparisons(1), notANumber)},
+		"more attempts than a row can hold":  {Suites: sample.Results(5, often)},
+		"a value of a benchmark is infinite": {Suites: sample.Results(5), Key: "k", Benchmarks: []reports.Benchmark{{Name: "Add", Values: []float64{math.Inf(1)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if added, err := h.Append(t.Context(), run); err == nil {
 				t.Fatalf("appended as %d", added.ID)
 			} else if strings.Contains(name, "twice") && !strings.Contains(err.Error(), twice.Name()) {
-				t.Errorf("it does not say which: %v", err)
+				t.Errorf("the error does not name the spec: %v", err)
 			}
 			for _, table := range []string{"runs", "names", "blobs", "results", "measurements", "benchmarks"} {
 				var n int
@@ -82,7 +82,7 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// A run that was interrupted comes with a context that is over.
+// A run that was interrupted is appended with a cancelled context.
 func TestAppendOfAnInterruptedRun(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -118,11 +118,11 @@ func TestTheSameRunTwiceIsOneRun(t *testing.T) {
 		}
 	}
 	if got, err := h.Load(t.Context(), 1); err != nil || !got.Started.Equal(sample.Noon) {
-		t.Errorf("the first was replaced: %v, %v", got, err)
+		t.Errorf("the first run was replaced: %v, %v", got, err)
 	}
 }
 
-// A field that is added to a spec or a run must be kept too.
+// This test fails if a new field of a spec or a run is not stored.
 func TestEveryFieldIsKept(t *testing.T) {
 	s := reports.Spec{Occurrence: 1, State: reports.Failed}
 	fill(reflect.ValueOf(&s).Elem())
@@ -134,7 +134,7 @@ func TestEveryFieldIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.ID, r.Undated = added.ID, false // it only says where the run is put
+	r.ID, r.Undated = added.ID, false // Undated is not stored: it only affects the order of runs
 	got, err := h.Load(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestEveryFieldIsKept(t *testing.T) {
 	}
 }
 
-// The digest of a run is of what encoding/json makes of it.
+// The digest of a run, whose JSON is written in pieces, equals that of the JSON as a whole.
 func TestIdentityIsOfTheWholeResults(t *testing.T) {
 	s := reports.Spec{Occurrence: 1, State: reports.Failed, Message: "<a> & \u2028"}
 	fill(reflect.ValueOf(&s).Elem())
@@ -160,7 +160,7 @@ func TestIdentityIsOfTheWholeResults(t *testing.T) {
 	}
 }
 
-// fill sets every field that is zero and no slice of structs of other packages.
+// fill sets every zero field, except slices of types that it does not know.
 func fill(v reflect.Value) {
 	for i := range v.NumField() {
 		f := v.Field(i)
@@ -192,7 +192,8 @@ func fill(v reflect.Value) {
 	}
 }
 
-// appendTo makes this test program a writer of the history named in the variable.
+// appendTo is an environment variable. If it is set, this test program appends runs to the history
+// that it names.
 const appendTo = "FLUJO_HARNESS_TEST_APPEND_TO"
 
 func TestTwoProcessesAppendAtOnce(t *testing.T) {
@@ -206,7 +207,7 @@ func TestTwoProcessesAppendAtOnce(t *testing.T) {
 		}
 		return
 	}
-	path := filepath.Join(t.TempDir(), "h.db") // they also make it at once
+	path := filepath.Join(t.TempDir(), "h.db") // does not exist: the processes also race to create it
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +237,7 @@ func TestTwoProcessesAppendAtOnce(t *testing.T) {
 	}
 }
 
-// unzip gives a file of testdata as it was before it was compressed.
+// unzip returns the uncompressed content of a file in testdata.
 func unzip(t *testing.T, name string) []byte {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name))
@@ -255,7 +256,8 @@ func unzip(t *testing.T, name string) []byte {
 	return content
 }
 
-// The database was made by the last program of version 1, the JSON is what it read back.
+// The database was written by the last program of version 1; the JSON is what that program read from
+// it.
 func TestVersion1IsCarriedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
@@ -265,7 +267,7 @@ func TestVersion1IsCarriedOver(t *testing.T) {
 	if err := json.Unmarshal(unzip(t, "history-v1.json.gz"), &want); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing to carry over
+	for range 2 { // the second time there is nothing left to convert
 		h := open(t, path)
 		for _, w := range want {
 			got, err := h.Load(t.Context(), w.ID)
@@ -287,8 +289,8 @@ func TestVersion1IsCarriedOver(t *testing.T) {
 	}
 }
 
-// The database was made by the last program of version 6, the JSON is what it read back. Runs with
-// attachments stand next to those without.
+// The database was written by the last program of version 6; the JSON is what that program read from
+// it. Runs with attachments can be added to it.
 func TestVersion6IsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	if err := os.WriteFile(path, unzip(t, "history-v6.db.gz"), 0o644); err != nil {
@@ -308,11 +310,11 @@ func TestVersion6IsRead(t *testing.T) {
 	}
 	again := want[0]
 	if added, err := h.Append(t.Context(), again); err != nil || !added.Known || added.ID != want[0].ID {
-		t.Errorf("a run of version 6 is taken for another one: %+v, %v", added, err)
+		t.Errorf("a run of version 6 is not recognised: %+v, %v", added, err)
 	}
 	again.Suites.Specs[0].Attachments = []reports.Attachment{{Name: "log", Path: "out/a.log"}}
 	if added, err := h.Append(t.Context(), again); err != nil || !added.Known {
-		t.Errorf("attachments make another run of the same results: %+v, %v", added, err)
+		t.Errorf("equal results with attachments are another run: %+v, %v", added, err)
 	}
 	again.Commit = "1a2b3c4"
 	added, err := h.Append(t.Context(), again)
@@ -324,7 +326,7 @@ func TestVersion6IsRead(t *testing.T) {
 	}
 }
 
-// What cannot be carried over stays where it is, all of it.
+// If one run cannot be converted, no run is.
 func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
@@ -349,19 +351,19 @@ func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
 		var runs, left int
 		err = db.QueryRow("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM results_v1)").Scan(&runs, &left)
 		if err != nil || runs != 0 || left != before {
-			t.Errorf("%d runs were carried over and %d of %d results are left: %v", runs, left, before, err)
+			t.Errorf("%d runs were converted and %d of %d results are left: %v", runs, left, before, err)
 		}
 	}
 	if _, err := db.Exec("UPDATE results_v1 SET labels = '[]' WHERE run_id = 6 AND position = 199"); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := readAll(t.Context(), path); err != nil || len(all) != 7 {
-		t.Errorf("once it is mended: %d runs, %v", len(all), err)
+		t.Errorf("after repair: %d runs, %v", len(all), err)
 	}
 }
 
-// What has left its place in the file is told or does not matter; it is never another
-// result. SQLite itself notices less than half of such flips.
+// A flipped bit in the file is an error or has no effect, but never changes a result. SQLite itself
+// detects less than half of such flips.
 func TestFlippedBits(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "whole.db")
@@ -386,7 +388,7 @@ func TestFlippedBits(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	told, same := 0, 0
+	detected, same := 0, 0
 	for range 300 {
 		at, bit := 100+random.IntN(len(sound)-100), random.IntN(8)
 		bad := bytes.Clone(sound)
@@ -403,16 +405,16 @@ func TestFlippedBits(t *testing.T) {
 		got, err := readAll(t.Context(), path)
 		switch {
 		case err != nil:
-			told++
+			detected++
 		case cmp.Equal(want, got):
 			same++
 		default:
 			t.Errorf("bit %d of byte %d: no error and another result: %s", bit, at, cmp.Diff(want, got))
 		}
 	}
-	t.Logf("of 300 flips %d were told and %d did not matter", told, same)
-	if told < 20 {
-		t.Errorf("only %d of 300 flips were told: is anything checked?", told)
+	t.Logf("of 300 flips %d were detected and %d had no effect", detected, same)
+	if detected < 20 {
+		t.Errorf("only %d of 300 flips were detected: are the checksums compared?", detected)
 	}
 }
 
@@ -449,11 +451,11 @@ func TestDamagedHistory(t *testing.T) {
 		return b
 	}
 	for name, content := range map[string][]byte{
-		"not a database":    []byte(strings.Repeat("this is a diary\n", 500)),
-		"short text":        []byte("hello"),
-		"pages overwritten": noise(len(sound)/2, len(sound)/2+3*4096),
-		"cut short":         sound[:len(sound)/2],
-		"schema gone":       noise(100, 4096),
+		"not a database":     []byte(strings.Repeat("this is a diary\n", 500)),
+		"short text":         []byte("hello"),
+		"pages overwritten":  noise(len(sound)/2, len(sound)/2+3*4096),
+		"truncated":          sound[:len(sound)/2],
+		"schema overwritten": noise(100, 4096),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "h.db")
@@ -469,7 +471,7 @@ func TestDamagedHistory(t *testing.T) {
 				t.Fatalf("err = %v, want a DamagedError", err)
 			}
 			if damaged.Path != path || !strings.Contains(err.Error(), "nothing was changed") || !strings.Contains(err.Error(), "--db") {
-				t.Errorf("the error does not say what to do: %v", err)
+				t.Errorf("the error names no remedy: %v", err)
 			}
 			after, err := os.ReadFile(path)
 			if err != nil {
@@ -510,7 +512,7 @@ func TestDatabaseOfAnotherProgram(t *testing.T) {
 	}
 	var tables int
 	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
-		t.Errorf("%d tables, %v: it was written into", tables, err)
+		t.Errorf("%d tables, %v: the database was changed", tables, err)
 	}
 }
 
@@ -520,9 +522,9 @@ func TestHistoryThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, path := range map[string]string{
-		"its folder is a file": filepath.Join(file, "h.db"),
-		"deeper":               filepath.Join(file, "a", "b", "h.db"),
-		"it is a folder":       t.TempDir(),
+		"its folder is a file":         filepath.Join(file, "h.db"),
+		"a parent folder is a file":    filepath.Join(file, "a", "b", "h.db"),
+		"the path is that of a folder": t.TempDir(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, err := Open(t.Context(), path)
@@ -534,16 +536,15 @@ func TestHistoryThatCannotBeWritten(t *testing.T) {
 				t.Fatalf("err = %v, want an UnwritableError", err)
 			}
 			if !strings.Contains(err.Error(), "--db") {
-				t.Errorf("the error does not say what to do: %v", err)
+				t.Errorf("the error names no remedy: %v", err)
 			}
 		})
 	}
 }
 
-// Permission bits bind nobody who is root.
 func TestReadOnlyHistory(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may write anywhere")
+		t.Skip("permission bits do not restrict root")
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "h.db")
@@ -575,13 +576,13 @@ func TestReadOnlyHistory(t *testing.T) {
 	}
 }
 
-// The wait is SQLite's own, for a lock that is not given back.
+// SQLite waits for a lock that is not released, until its busy timeout.
 func TestHistoryInUse(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits for the busy time-out of five seconds")
+		t.Skip("waits for the busy timeout of 5 s")
 	}
 	path := filepath.Join(t.TempDir(), "h.db")
-	tx, err := open(t, path).db.Begin() // immediate: the one writer
+	tx, err := open(t, path).db.Begin() // BEGIN IMMEDIATE takes the write lock
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -592,7 +593,7 @@ func TestHistoryInUse(t *testing.T) {
 	}
 }
 
-// What is locked is sound: nobody may be told to move it away.
+// A locked file is intact: no error may advise the user to move it away.
 func TestLockedHistoryIsNotDamaged(t *testing.T) {
 	h := &History{path: "h.db"}
 	for code, want := range map[int]any{
@@ -607,7 +608,7 @@ func TestLockedHistoryIsNotDamaged(t *testing.T) {
 	}
 	var inUse *InUseError
 	if err := h.explain("open", sqliteError(codeBusy)); errors.As(err, &inUse) && !strings.Contains(err.Error(), "in use") {
-		t.Errorf("it does not say so: %v", err)
+		t.Errorf("the error does not mention the other process: %v", err)
 	}
 }
 
@@ -616,14 +617,14 @@ type sqliteError int
 func (e sqliteError) Error() string { return fmt.Sprintf("code %d", int(e)) }
 func (e sqliteError) Code() int     { return int(e) }
 
-// What is written can be read.
+// The writer refuses values that the reader would refuse.
 func TestNothingIsPackedThatIsTooLargeToRead(t *testing.T) {
 	if packed, err := new(deflater).pack(make([]byte, maxInflated+1)); err == nil {
-		t.Errorf("%d bytes were packed into %d, and no reader takes them", maxInflated+1, len(packed))
+		t.Errorf("%d bytes were packed into %d, which cannot be unpacked", maxInflated+1, len(packed))
 	}
 }
 
-// A run is found by its number, and by its digest, which is the same in every copy.
+// A run is found by its ID and by its digest, which is the same in every copy of the history.
 func TestFind(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for _, r := range sample.Cells("a:.", "b:F") {
@@ -648,21 +649,21 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A run that claims to be of a day to come is not the newest for ever, and one of an unknown
-// time is the newest when it is recorded.
-func TestWhatIsRecordedNowIsTheNewest(t *testing.T) {
+// A run from the future does not stay the newest, and a run of unknown start is the newest when it is
+// recorded.
+func TestRecordedRunIsTheNewest(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	now := time.Now()
 	for i, r := range []reports.Run{
 		{Started: now.Add(-time.Hour)},
-		{Started: now.Add(-9 * time.Hour), Undated: true}, // of a clock that says no zone
+		{Started: now.Add(-9 * time.Hour), Undated: true}, // of a clock without a time zone
 		{Started: now.AddDate(70, 0, 0)},
 		{Started: now.Add(-2 * time.Hour)},
 		{Started: now.AddDate(70, 0, 0)},
 		{},
 		{Started: now.Add(-3 * time.Hour)},
 	} {
-		r.Complete, r.Command = true, fmt.Sprint(i) // none is the same as another
+		r.Complete, r.Command = true, fmt.Sprint(i) // runs of equal content would be one run
 		added, err := h.Append(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func (h *History) Load(ctx context.Context, id int64) (*reports.Run, error) {
 		return nil, err
 	}
 	if len(runs) == 0 {
-		return nil, fmt.Errorf("load run %d of history %s: %w: the trend in the report of the latest run numbers them", id, h.path, ErrNoRun)
+		return nil, fmt.Errorf("load run %d of history %s: %w: the trend in the report of the latest run lists the numbers", id, h.path, ErrNoRun)
 	}
 	return &runs[0], nil
 }
@@ -142,11 +142,12 @@ func (r *Reader) Whole(row Record) (reports.Run, error) {
 	return run, nil
 }
 
-// Record is a row of table runs.
+// Record is a row of table runs. Its Run has no results, measurements or benchmarks; [Reader.Whole]
+// reads them.
 type Record struct {
 	reports.Run
-	At            int64
-	Rated         bool
+	At            int64 // position in time, ns since 1970: see column at in migrations/0002_columns.sql
+	Rated         bool  // has results of suites
 	digest        string
 	counts        reports.Counts
 	suiteFailures int
@@ -159,12 +160,14 @@ type place struct {
 	fork, partial bool
 }
 
+// Line returns the run in the form that a trend uses.
 func (r *Record) Line() RunLine {
 	return RunLine{ID: r.ID, Digest: r.digest, Started: r.Started, Seconds: r.Seconds, Commit: r.Commit, Dirty: r.Dirty, Branch: r.Branch,
 		Outcome: r.Outcome, Complete: r.Complete, Rated: r.Rated, Counts: r.counts, Suites: r.suiteFailures,
 		BaseBranch: r.place.base, Cell: r.place.cell, Fork: r.place.fork, Partial: r.place.partial}
 }
 
+// Rows reads rows of table runs. which is the end of the SQL statement, from WHERE or ORDER BY on.
 func (r *Reader) Rows(which string, args ...any) ([]Record, error) {
 	return collect(r.ctx, r.db, "SELECT id, "+runColumns+", runs.sum, coalesce(base_branch, ''), coalesce(cell, ''), coalesce(fork, 0), coalesce(partial, 0) FROM runs LEFT JOIN origins ON run_id = id "+which, args, scanRun)
 }
@@ -197,6 +200,7 @@ func scanRun(rows *sql.Rows) (Record, error) {
 	return r, errors.Join(unlist(facts, &r.Facts), r.Outcome.UnmarshalText([]byte(outcome)))
 }
 
+// Measured reads the comparisons and verdicts of a run into it, if it has any.
 func (r *Reader) Measured(run *reports.Run) error {
 	type row struct {
 		comparisons, verdicts []byte
@@ -224,6 +228,7 @@ func (r *Reader) Measured(run *reports.Run) error {
 	return decodeMeasured(run, comparisons, verdicts)
 }
 
+// Benchmarks reads the figures of Go benchmarks of a run into it, if it has any.
 func (r *Reader) Benchmarks(run *reports.Run) error {
 	type row struct {
 		figures []byte
@@ -308,7 +313,7 @@ func scanNumber(rows *sql.Rows) (n int64, err error) {
 // RunLine is a run without its results.
 type RunLine struct {
 	ID       int64
-	Digest   string // hex digits that name the run in every copy of the history, which ID does not; "" of a run that is not recorded
+	Digest   string // hex digits that identify the run in every copy of the history, as ID does not; "" if the run is not recorded
 	Started  time.Time
 	Seconds  float64
 	Commit   string
@@ -316,7 +321,7 @@ type RunLine struct {
 	Branch   string
 	Outcome  thresholds.Outcome
 	Complete bool
-	Rated    bool // has results of suites: Counts are of them
+	Rated    bool // has results of suites, which Counts counts
 	Counts   reports.Counts
 	Suites   int // failures outside the specs
 

@@ -7,15 +7,16 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Message is what a spec said in a run in which it failed, or passed only when retried.
+// Message is the failure message of a spec in one run: of its failure, or of a failed attempt before
+// it passed.
 type Message struct {
 	Run  int64
 	Text string
 }
 
-// Messages reads what specs said in runs, by the numbers of their names, in the order of runs.
-// Only specs in names are read; runs without results are skipped. The texts of equal messages
-// are one string.
+// Messages reads the failure messages of specs in runs. The result is keyed by name ID and has the
+// order of runs. Specs that names does not contain and runs without results are skipped. Equal
+// messages share one string.
 func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Message, error) {
 	all, known := map[int64][]Message{}, map[string]string{}
 	for _, run := range runs {
@@ -56,7 +57,7 @@ func (r *Reader) Messages(runs []int64, names map[int64]bool) (map[int64][]Messa
 	return all, nil
 }
 
-// rosterNames are the numbers of the names of the specs of a run, in the order of its codes.
+// rosterNames returns the name IDs of the specs of a run, in the order of o.codes.
 func (r *Reader) rosterNames(o *outcomes) (ids []int64, err error) {
 	for _, blob := range o.rosters {
 		content, err := r.roster(blob)

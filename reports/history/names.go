@@ -9,14 +9,14 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// names are the texts of all specs that a history has seen, in the order of their numbers.
-// Suites and containers, which many specs share, are kept once.
+// names holds the content of table names, sorted by ID. Strings and slices of suites and containers
+// are shared between specs, because a history may have 100,000 specs in a few suites.
 type names struct {
 	ids   []int64
 	texts []specTexts
 }
 
-// specTexts is what a name consists of: see [reports.Spec.Key].
+// specTexts identifies a spec within a run; [reports.Spec.Key] is computed from these fields.
 type specTexts struct {
 	suite      string
 	containers []string
@@ -28,6 +28,7 @@ func (t *specTexts) spec() reports.Spec {
 	return reports.Spec{Suite: t.suite, Containers: t.containers, Leaf: t.leaf, Occurrence: t.occurrence}
 }
 
+// name is a row of table names.
 type name struct {
 	id    int64
 	key   string
@@ -45,8 +46,8 @@ func scanName(rows *sql.Rows) (n name, err error) {
 	return n, nil
 }
 
-// Name returns the texts of the spec with this number and nothing else of it; ok is false
-// where the history has none.
+// Name returns the spec with this name ID, or ok == false if there is none. Only the fields that
+// identify it are set.
 func (r *Reader) Name(id int64) (s reports.Spec, ok bool, err error) {
 	if err := r.readNames(); err != nil {
 		return s, false, err
@@ -58,8 +59,7 @@ func (r *Reader) Name(id int64) (s reports.Spec, ok bool, err error) {
 	return r.names.texts[at].spec(), true, nil
 }
 
-// Names returns the numbers and the texts of all specs, in the order of their numbers. The
-// specs have nothing but their texts.
+// Names returns all name IDs in ascending order, each with its spec as returned by [Reader.Name].
 func (r *Reader) Names() (iter.Seq2[int64, reports.Spec], error) {
 	if err := r.readNames(); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (r *Reader) Names() (iter.Seq2[int64, reports.Spec], error) {
 	}, nil
 }
 
-// NameCount is the number of names, 0 before they are read.
+// NameCount returns the number of names, or 0 before they are read.
 func (r *Reader) NameCount() int {
 	if r.names == nil {
 		return 0
@@ -81,7 +81,7 @@ func (r *Reader) NameCount() int {
 	return len(r.names.ids)
 }
 
-// readNames reads all names, once.
+// readNames reads the table on the first call.
 func (r *Reader) readNames() error {
 	if r.names != nil {
 		return nil

@@ -5,8 +5,8 @@ import (
 	"database/sql"
 )
 
-// Objects returns the names of all objects that the history knows, with the number of their
-// run; 0 where the run has been pruned.
+// Objects returns the names of all objects of shared stores (package store) that were written from
+// or read into this history, with the ID of their run, or 0 if that run has been pruned.
 func (h *History) Objects(ctx context.Context) (map[string]int64, error) {
 	known := map[string]int64{}
 	err := h.pairs(ctx, "SELECT name, coalesce(id, 0) FROM objects LEFT JOIN runs ON id = run_id", func(rows *sql.Rows) error {
@@ -19,7 +19,7 @@ func (h *History) Objects(ctx context.Context) (map[string]int64, error) {
 	return known, err
 }
 
-// WithoutObject returns the numbers of the runs of which no object is known, in their order.
+// WithoutObject returns the IDs of the runs for which no object is recorded, in ascending order.
 func (h *History) WithoutObject(ctx context.Context) ([]int64, error) {
 	runs, err := collect(ctx, h.db, "SELECT id FROM runs WHERE id NOT IN (SELECT run_id FROM objects) ORDER BY id", nil, scanNumber)
 	if err != nil {
@@ -28,7 +28,7 @@ func (h *History) WithoutObject(ctx context.Context) ([]int64, error) {
 	return runs, nil
 }
 
-// KnowObject records that an object is that of a run.
+// KnowObject records that an object contains a run.
 func (h *History) KnowObject(ctx context.Context, name string, run int64) error {
 	if _, err := h.db.ExecContext(ctx, "INSERT INTO objects (name, run_id) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET run_id = excluded.run_id", name, run); err != nil {
 		return h.explain("write to", err)
@@ -36,7 +36,7 @@ func (h *History) KnowObject(ctx context.Context, name string, run int64) error 
 	return nil
 }
 
-// Packs returns the names of the objects in each pack that the history knows.
+// Packs returns the names of the objects in each pack that [History.KnowPack] recorded.
 func (h *History) Packs(ctx context.Context) (map[string][]string, error) {
 	packs := map[string][]string{}
 	err := h.pairs(ctx, "SELECT pack, name FROM packs", func(rows *sql.Rows) error {
@@ -48,7 +48,7 @@ func (h *History) Packs(ctx context.Context) (map[string][]string, error) {
 	return packs, err
 }
 
-// KnowPack records which objects a pack holds, all of them or none.
+// KnowPack records the objects that a pack contains. It is atomic.
 func (h *History) KnowPack(ctx context.Context, pack string, names []string) error {
 	tx, err := h.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -66,6 +66,7 @@ func (h *History) KnowPack(ctx context.Context, pack string, names []string) err
 	return nil
 }
 
+// pairs runs a query and calls scan for every row.
 func (h *History) pairs(ctx context.Context, query string, scan func(*sql.Rows) error) error {
 	_, err := collect(ctx, h.db, query, nil, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, scan(rows) })
 	if err != nil {

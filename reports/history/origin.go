@@ -7,8 +7,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// insertOrigin keeps what is known of the change and the job of a run. What a choice among
-// many runs needs is in columns, the rest is JSON.
+// insertOrigin stores the change and the CI job that a run belongs to, if they are known. The fields
+// by which queries select runs have columns; the rest is JSON.
 func (w *rowWriter) insertOrigin(run int64, o reports.Origin) error {
 	if reflect.ValueOf(o).IsZero() {
 		return nil

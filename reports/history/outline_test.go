@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// The outline of a run is the run without messages, outputs and attachments, and FillTexts adds those of the
-// specs that are asked for: in any order of the results, with texts that specs share.
+// The outline of a run has no messages, outputs or attachments, and FillTexts adds those of the given
+// specs, for any order of the results and with texts that several specs share.
 func TestOutline(t *testing.T) {
 	first, second, third := sample.Spec("first", reports.Failed), sample.Spec("second", reports.Failed), sample.Spec("third", reports.Skipped)
 	first.Message, first.Output, first.Detail = "the same", "printed", "panicked"

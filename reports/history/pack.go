@@ -12,7 +12,7 @@ import (
 	"math"
 )
 
-// packer encodes a sequence of numbers and texts.
+// packer encodes a sequence of numbers and texts: numbers as varints, texts with their length first.
 type packer struct{ b []byte }
 
 func (p *packer) uint(v int)    { p.b = binary.AppendUvarint(p.b, uint64(v)) }
@@ -81,7 +81,7 @@ func (u *unpacker) count() int {
 // end returns the first error, or an error if bytes remain.
 func (u *unpacker) end() error {
 	if u.err == nil && len(u.b) > 0 {
-		return fmt.Errorf("%d bytes too many behind packed values", len(u.b))
+		return fmt.Errorf("%d bytes follow the last packed value", len(u.b))
 	}
 	return u.err
 }
@@ -122,10 +122,11 @@ func (d *deflater) pack(content []byte) ([]byte, error) {
 	return append([]byte{stored}, content...), nil
 }
 
-// maxInflated is the maximum uncompressed size of a value in bytes, far above that of any run.
+// maxInflated is the maximum uncompressed size of a value in bytes, so that a damaged value cannot
+// exhaust memory.
 const maxInflated = 1 << 28
 
-var errInflated = fmt.Errorf("more than %d MiB in one value, which is larger than any run", maxInflated>>20)
+var errInflated = fmt.Errorf("one value has more than %d MiB, which is the maximum", maxInflated>>20)
 
 // inflater decompresses the output of deflater. Later calls do not change earlier results.
 type inflater struct{ r io.ReadCloser }

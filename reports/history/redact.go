@@ -38,12 +38,12 @@ func (c *Censor) Run(r reports.Run) reports.Run {
 type censoring struct {
 	*Censor
 	secrets redact.Redactor
-	found   bool
+	found   bool // a secret was found in a text of this run
 	changed bool // a text was changed since the flag was reset
 }
 
-// redacted is s without its secrets. By which rule one was found depends on what was read
-// before, and a name must be the same in every run: so the markers do not name the rule.
+// redacted returns s without its secrets. The markers do not name the rule that found a secret,
+// because that depends on the texts read before, and a name must be the same in every run.
 func redacted(r *redact.Redactor, s string) string {
 	if s == "" {
 		return s
@@ -61,7 +61,8 @@ func (c *censoring) text(s *string) {
 	}
 }
 
-// name processes a text that recurs in other runs.
+// name processes a text that recurs in other runs. Its result depends on the text alone, unless this
+// run contains a secret.
 func (c *censoring) name(s *string) {
 	was := *s
 	if known, ok := c.names.Load(was); ok {
@@ -161,7 +162,7 @@ func (c *censoring) results(r reports.Results) *reports.Results {
 		}
 		r.Specs[i], changed = s, append(changed, i)
 	}
-	tellApart(r.Specs, changed)
+	renumber(r.Specs, changed)
 	return &r
 }
 
@@ -174,9 +175,9 @@ func (c *censoring) attachments(all []reports.Attachment) []reports.Attachment {
 	return clean
 }
 
-// tellApart assigns new occurrences to specs whose names became equal because they differed only in
-// a secret.
-func tellApart(specs []reports.Spec, changed []int) {
+// renumber assigns new occurrences to specs whose names became equal because they differed only in a
+// secret. changed holds the indexes of specs with changed texts, in ascending order.
+func renumber(specs []reports.Spec, changed []int) {
 	if changed == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-func TestSecretsAreTakenOutBeforeTheyAreKept(t *testing.T) {
+func TestSecretsAreRemovedBeforeStoring(t *testing.T) {
 	run, _ := sample.LeakyRun()
 	before, err := json.Marshal(run)
 	if err != nil {
@@ -24,18 +24,18 @@ func TestSecretsAreTakenOutBeforeTheyAreKept(t *testing.T) {
 	}
 	sample.HoldsNoSecret(t, "the run", string(text))
 	if !strings.Contains(string(text), "[redacted]") {
-		t.Error("nothing says that something was taken out")
+		t.Error("no marker shows where a secret was removed")
 	}
 	again, err := json.Marshal(c.Run(clean))
 	if err != nil || string(again) != string(text) {
-		t.Errorf("taking secrets out twice changes more: %v", err)
+		t.Errorf("removing secrets a second time changes the run again: %v", err)
 	}
 	if after, _ := json.Marshal(run); string(after) != string(before) {
 		t.Error("the caller's run was changed")
 	}
 }
 
-func TestWhatIsNoSecretStays(t *testing.T) {
+func TestRunWithoutSecretsIsUnchanged(t *testing.T) {
 	run, _ := sample.BrokenRun()
 	want, _ := json.Marshal(run)
 	var c Censor
@@ -44,8 +44,8 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	}
 }
 
-// Two names that differ in their secrets only are the same once those are taken out: they
-// are still two specs.
+// Two specs whose names differ only in a secret have the same name once it is removed. They must
+// remain two specs.
 func TestNamesThatDifferInTheirSecretsOnly(t *testing.T) {
 	first, second, third := sample.Spec("takes [redacted]", reports.Passed), sample.Spec("takes "+sample.Canaries[1], reports.Passed), sample.Spec("takes "+sample.Canaries[0], reports.Failed)
 	h := open(t, t.TempDir()+"/history.db")
@@ -65,6 +65,6 @@ func TestNamesThatDifferInTheirSecretsOnly(t *testing.T) {
 		t.Errorf("%v of %+v", occurrences, got.Suites.Specs)
 	}
 	if _, err := h.Append(t.Context(), reports.Run{Suites: sample.Results(0, second, first, first)}); err == nil {
-		t.Error("one spec is there twice, and nothing says so")
+		t.Error("a spec that occurs twice is not an error")
 	}
 }

@@ -62,7 +62,7 @@ func (r *Reader) FillTexts(run int64, specs []*reports.Spec) error {
 	for _, s := range specs {
 		want[s.Digest()] = s
 	}
-	into := map[int]*reports.Spec{} // by place in out.Specs
+	into := map[int]*reports.Spec{} // by index in out.Specs
 	for i := range out.Specs {
 		if s := want[out.Specs[i].Digest()]; s != nil {
 			into[i] = s
@@ -80,7 +80,8 @@ func (r *Reader) FillTexts(run int64, specs []*reports.Spec) error {
 	return nil
 }
 
-// outline reads the results without the texts of which o has the numbers.
+// outline reads the results without messages, outputs and attachments. Their blob IDs are in the
+// outcomes that it returns.
 func (r *Reader) outline(run int64) (*reports.Results, *outcomes, error) {
 	rows, err := collect(r.ctx, r.db, selectResults+"WHERE run_id = ?", []any{run}, scanResults)
 	if err != nil {
@@ -121,7 +122,7 @@ func (r *Reader) durations(w resultRow, n int) ([]time.Duration, error) {
 	return unpackDurations(content, n)
 }
 
-// specs puts the columns together, without messages and outputs.
+// specs assembles specs from the columns, without messages, outputs and attachments.
 func (r *Reader) specs(o *outcomes, durations []time.Duration) ([]reports.Spec, error) {
 	if len(o.codes) == 0 && len(o.rosters) == 0 {
 		return nil, nil
@@ -167,22 +168,23 @@ func (r *Reader) specs(o *outcomes, durations []time.Duration) ([]reports.Spec, 
 
 // fill adds messages, outputs and attachments to specs.
 func (r *Reader) fill(specs []reports.Spec, o *outcomes) error {
-	var odd error
+	var undecoded error
 	err := errors.Join(
 		r.texts(o.messages, func(at int, text string) { specs[o.place(at)].Message = text }),
 		r.texts(o.outputs, func(at int, text string) { specs[o.place(at)].Output = text }),
 		r.texts(o.attached, func(at int, text string) {
 			if err := unlist(text, &specs[o.place(at)].Attachments); err != nil {
-				odd = fmt.Errorf("attachments: %w", err)
+				undecoded = fmt.Errorf("attachments: %w", err)
 			}
 		}))
-	return errors.Join(err, odd)
+	return errors.Join(err, undecoded)
 }
 
-// blobsAtOnce is how many blobs a query reads.
+// blobsAtOnce is the maximum number of blobs that one query reads.
 const blobsAtOnce = 500
 
-// texts calls set with each text; specs that have the same text share the string.
+// texts reads the texts and calls set with each; at is that of the sparse entry. Specs with equal
+// texts share one string.
 func (r *Reader) texts(of []sparse, set func(at int, text string)) error {
 	of = slices.Clone(of)
 	slices.SortFunc(of, func(x, y sparse) int { return cmp.Compare(x.blob, y.blob) })
@@ -202,7 +204,8 @@ func (r *Reader) texts(of []sparse, set func(at int, text string)) error {
 	return nil
 }
 
-// textsOf reads the blobs ids, which are sorted as the texts are.
+// textsOf reads the blobs with the given IDs and calls set for each entry of of. Both are sorted by
+// blob.
 func (r *Reader) textsOf(ids []int64, of []sparse, set func(at int, text string)) error {
 	list, err := json.Marshal(ids)
 	if err != nil {
@@ -233,7 +236,8 @@ func (r *Reader) textsOf(ids []int64, of []sparse, set func(at int, text string)
 
 func missingBlob(id int64) error { return fmt.Errorf("shared content %d is missing: %w", id, errSum) }
 
-// checked is the content of a blob, which must have its digest. It may share memory with packed.
+// checked unpacks the content of a blob and compares it with its digest. The result may share memory
+// with packed.
 func (r *Reader) checked(id int64, sum, packed []byte) ([]byte, error) {
 	content, err := r.unpack(packed)
 	if err != nil || !bytes.Equal(digest(content), sum) {
@@ -242,7 +246,8 @@ func (r *Reader) checked(id int64, sum, packed []byte) ([]byte, error) {
 	return content, nil
 }
 
-// roster reads the content of a roster, which many runs share, once.
+// roster returns the packed content of a roster. It is cached, because most runs of a history share
+// their rosters.
 func (r *Reader) roster(id int64) ([]byte, error) {
 	if content, ok := r.rosters[id]; ok {
 		return content, nil

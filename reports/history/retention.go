@@ -29,7 +29,7 @@ type Pruned struct {
 // use, and shrinks the file. Removing is atomic. Appending a removed run again adds it as a new run.
 func (h *History) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	if keep.Newest < 1 && keep.Since.IsZero() {
-		return Pruned{}, errors.New("prune: say how many runs to keep, or how old ones")
+		return Pruned{}, errors.New("prune: neither the number of runs to keep nor their age is given")
 	}
 	p := Pruned{Before: h.size()}
 	tx, err := h.db.BeginTx(ctx, nil)
@@ -52,7 +52,7 @@ func (h *History) Prune(ctx context.Context, keep Retention) (Pruned, error) {
 	}
 	for _, statement := range []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"} {
 		if _, err := h.db.ExecContext(ctx, statement); err != nil {
-			return p, fmt.Errorf("%d runs were removed, and the file could not be made smaller: %w", p.Removed, h.explain("shrink", err))
+			return p, fmt.Errorf("%d runs were removed, but the file could not be made smaller: %w", p.Removed, h.explain("shrink", err))
 		}
 	}
 	p.After = h.size()
@@ -158,7 +158,7 @@ func sweep(ctx context.Context, tx *sql.Tx) error {
 func (h *History) Backup(ctx context.Context, path string) (runs int, err error) {
 	fail := func(err error) (int, error) { return 0, fmt.Errorf("back up history %s to %s: %w", h.path, path, err) }
 	if _, err := os.Lstat(path); err == nil {
-		return fail(errors.New("the file is there already: name a new one"))
+		return fail(errors.New("the file already exists: name a new one"))
 	}
 	var copied error
 	err = harness.Replace(path, func(part string) error {
@@ -177,7 +177,7 @@ func (h *History) Backup(ctx context.Context, path string) (runs int, err error)
 	return runs, nil
 }
 
-// readBack checks the copy without leaving other files next to it.
+// readBack checks the copy and returns its number of runs. It leaves no other files next to it.
 func readBack(ctx context.Context, path string) (int, error) {
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
@@ -192,7 +192,7 @@ func readBack(ctx context.Context, path string) (int, error) {
 	if err != nil {
 		return 0, h.explain("read", err)
 	}
-	// Back to one file: the copy is moved without what SQLite keeps beside it.
+	// Leaving WAL mode removes the files -wal and -shm, since only the database itself is renamed.
 	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode=DELETE"); err != nil {
 		return 0, h.explain("close", err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tenRuns is a history of ten runs, an hour apart, each with a spec and a message of
-// its own.
+// tenRuns returns a history of ten runs, one hour apart. Each has a spec and a message that no other
+// run has.
 func tenRuns(t *testing.T) *History {
 	t.Helper()
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
@@ -36,11 +36,11 @@ func TestPrune(t *testing.T) {
 		keep Retention
 		left []int64
 	}{
-		"the newest three":      {Retention{Newest: 3}, []int64{10, 9, 8}},
-		"of the last two hours": {Retention{Since: sample.Noon.Add(7 * time.Hour)}, []int64{10, 9, 8}},
-		"one is always left":    {Retention{Since: sample.Noon.Add(99 * time.Hour)}, []int64{10}},
-		"all":                   {Retention{Newest: 99}, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}},
-		"what either asks for":  {Retention{Newest: 1, Since: sample.Noon.Add(8 * time.Hour)}, []int64{10, 9}},
+		"the newest three":          {Retention{Newest: 3}, []int64{10, 9, 8}},
+		"of the last two hours":     {Retention{Since: sample.Noon.Add(7 * time.Hour)}, []int64{10, 9, 8}},
+		"the newest always stays":   {Retention{Since: sample.Noon.Add(99 * time.Hour)}, []int64{10}},
+		"all":                       {Retention{Newest: 99}, []int64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}},
+		"selected by either filter": {Retention{Newest: 1, Since: sample.Noon.Add(8 * time.Hour)}, []int64{10, 9}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := tenRuns(t)
@@ -73,7 +73,7 @@ func TestPrune(t *testing.T) {
 			if err := h.db.QueryRow("SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM blobs)").Scan(&names, &blobs); err != nil {
 				t.Fatal(err)
 			}
-			if names != 5+p.Left || blobs != 3*p.Left { // a roster, a message and the attachments each
+			if names != 5+p.Left || blobs != 3*p.Left { // each run has a roster, a message and attachments
 				t.Errorf("%d names and %d blobs are left of %d runs", names, blobs, p.Left)
 			}
 			added, err := h.Append(t.Context(), reports.Run{Started: sample.Noon.Add(100 * time.Hour), Suites: sample.Results(5)})
@@ -83,7 +83,7 @@ func TestPrune(t *testing.T) {
 		})
 	}
 	if _, err := tenRuns(t).Prune(t.Context(), Retention{}); err == nil {
-		t.Error("everything may go")
+		t.Error("an empty Retention is accepted")
 	}
 }
 
@@ -106,10 +106,10 @@ func TestBackup(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, err := h.Backup(t.Context(), path); err == nil || !strings.Contains(err.Error(), "new one") {
-		t.Errorf("over an older backup: %v", err)
+		t.Errorf("an existing file: %v", err)
 	}
 	if _, err := h.Backup(t.Context(), filepath.Join(t.TempDir(), "no", "such", "folder.db")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("into no folder: %v", err)
+		t.Errorf("a missing folder: %v", err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -124,7 +124,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// The newest complete run of each branch stays: others are compared with it.
+// The newest complete run of each branch is kept, because other runs are compared with it.
 func TestPruneKeepsTheNewestOfEachBranch(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for i, branch := range []string{"main", "main", "x", "x", "y"} {

@@ -13,20 +13,21 @@ const Absent = 0xff
 
 // Window holds the state of every spec in each of several runs.
 type Window struct {
-	Runs  []RunLine // runs with results, oldest first
-	Codes [][]byte  // codes by name ID and run; nil if no run contains the spec
-	Timed int       // number of last runs whose durations were read
-	Took  [][]time.Duration
+	Runs  []RunLine         // runs with results, oldest first
+	Codes [][]byte          // codes of states by name ID and run; nil if no run contains the spec
+	Timed int               // number of last runs whose durations were read
+	Took  [][]time.Duration // durations by name ID and run, of the last Timed runs only
 }
 
-// SlowWindow is the number of runs whose durations are analyzed.
+// SlowWindow is the number of runs in which package analysis looks for specs that became slower.
 const SlowWindow = 60
 
-// maxDurations is the approximate maximum number of durations in a window, 8 bytes each. For runs of
-// 100,000 specs the durations of the last 31 runs are read.
+// maxDurations is the approximate maximum number of durations in a window, 3.3 million of 8 bytes
+// each (25 MiB). For runs of 100,000 specs the durations of the last 32 runs are read.
 const maxDurations = 25 << 17
 
-// Window reads the states of runs, and the durations of the last ones.
+// Window reads the states of the given runs (oldest first), and the durations of at most the given
+// number of last ones.
 func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 	w := &Window{}
 	for i := range runs {
@@ -68,7 +69,7 @@ func (r *Reader) Window(runs []Record, durations int) (*Window, error) {
 	return w, nil
 }
 
-// column adds one run to w.
+// column adds the run with index at to w. rosters caches the name IDs by blob.
 func (r *Reader) column(w *Window, at int, row resultRow, rosters map[int64][]int64) error {
 	content, err := r.unpack(row.outcomes)
 	if err != nil {
@@ -132,17 +133,18 @@ func (w *Window) cells(id int64) []byte {
 	return w.Codes[id]
 }
 
-// outcome of a code.
+// outcome classifies the code of a state in a [Window].
 type outcome int
 
 const (
-	NotRun outcome = iota // skipped, pending or absent
-	Bad
-	Good
-	Rescued // good after a failed attempt
-	Torn    // bad in some runs of one command and good in others
+	NotRun  outcome = iota // skipped, pending or absent
+	Bad                    // failed
+	Good                   // passed
+	Rescued                // passed after a failed attempt
+	Torn                   // failed and passed when one command ran it several times
 )
 
+// OutcomeOf classifies a code of [Window.Codes].
 func OutcomeOf(code byte) outcome {
 	switch {
 	case code == Absent:

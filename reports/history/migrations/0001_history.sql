@@ -1,8 +1,8 @@
 -- Never change this file once it is released: add the next number instead.
-PRAGMA application_id = 0x666c6a68; -- "fljh": what tells a history from any other database
+PRAGMA application_id = 0x666c6a68; -- "fljh": distinguishes a history from other databases
 
 CREATE TABLE runs (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice, so that a link to a run stays true
+    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, so that a link to a run stays valid
     started     INTEGER NOT NULL,                  -- ns UTC
     seconds     REAL    NOT NULL,
     commit_id   TEXT    NOT NULL,
@@ -30,7 +30,7 @@ CREATE TABLE suites (
     PRIMARY KEY (run_id, position)
 ) STRICT;
 
--- The texts of a spec are long and the same from run to run: kept once.
+-- The texts of a spec are long and the same in every run, so they are stored once.
 CREATE TABLE specs (
     id         INTEGER PRIMARY KEY,
     key        TEXT    NOT NULL UNIQUE, -- reports.Spec.Key
@@ -54,5 +54,5 @@ CREATE TABLE results (
     line     INTEGER NOT NULL,
     labels   TEXT    NOT NULL, -- JSON array
     PRIMARY KEY (run_id, position),
-    UNIQUE (spec_id, run_id) -- one result a spec and run; and the way from a spec to its past
+    UNIQUE (spec_id, run_id) -- one result per spec and run; also the index for the past of a spec
 ) STRICT;

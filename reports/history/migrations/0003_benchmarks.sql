@@ -1,5 +1,5 @@
 -- Never change this file once it is released: add the next number instead.
--- Figures of Go benchmarks, of the runs that have some.
+-- Figures of Go benchmarks. Runs without benchmarks have no row.
 CREATE TABLE benchmarks (
     run_id  INTEGER PRIMARY KEY REFERENCES runs (id),
     figures BLOB    NOT NULL, -- JSON array of reports.Benchmark
