@@ -187,13 +187,13 @@ func (f *attachments) close() {
 func (c *collector) noteAttachments() {
 	f := &c.files
 	if f.inline > 0 {
-		c.note("attachments of tests without a path, which are not kept: %d", f.inline)
+		c.note("attachments of tests without a path, which were ignored: %d", f.inline)
 	}
 	if f.outside > 0 {
-		c.note("attachments of tests outside of the module, of which only the name is kept: %d", f.outside)
+		c.note("attachments of tests outside of the module, of which only the name was kept: %d", f.outside)
 	}
 	if f.beyond > 0 {
-		c.note("attachments of tests that were dropped: %d; %d are kept of a test", f.beyond, reports.MaxAttachments)
+		c.note("attachments of tests that were ignored: %d; at most %d are kept per test", f.beyond, reports.MaxAttachments)
 	}
 }
 

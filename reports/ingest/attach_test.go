@@ -119,7 +119,7 @@ func TestHostileAttachments(t *testing.T) {
 		if a := r.Results.Specs[0].Attachments; len(a) != 1 || a[0] != (reports.Attachment{Name: "n", Type: a[0].Type}) {
 			t.Errorf("%q: %+v", location, a)
 		}
-		if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "of which only the name is kept: 1") }) {
+		if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "of which only the name was kept: 1") }) {
 			t.Errorf("%q: notes %q", location, r.Notes)
 		}
 	}
@@ -135,7 +135,7 @@ func TestHostileAttachments(t *testing.T) {
 		fmt.Fprintf(&many, "[[ATTACHMENT|%d.png]]\n", i)
 	}
 	s, r := readOne(t, `<testsuite><testcase name="a"><system-out>`+many.String()+`</system-out></testcase></testsuite>`)
-	if len(s.Attachments) != reports.MaxAttachments || !slices.Equal(r.Notes, []string{"attachments of tests that were dropped: 5; 20 are kept of a test"}) {
+	if len(s.Attachments) != reports.MaxAttachments || !slices.Equal(r.Notes, []string{"attachments of tests that were ignored: 5; at most 20 are kept per test"}) {
 		t.Errorf("%d attachments, notes %q", len(s.Attachments), r.Notes)
 	}
 }

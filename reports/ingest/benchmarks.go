@@ -64,7 +64,7 @@ func readBenchmarks(in *input, c *collector) error {
 	case lines.other:
 		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("results of another format begin here"), Next: "write the benchmarks to a file of their own"}
 	case lines.failed > 0:
-		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it contains a failure"), Next: "mend what failed and run the benchmarks again"}
+		return &FormatError{Format: formatBenchmarks, Line: lines.failed, Err: errors.New("it contains a failure"), Next: "fix the failure and run the benchmarks again"}
 	}
 	if lines.tests > 0 {
 		c.note("tests of which only the last line is in the file, ignored: %d; use go test -json for them", lines.tests)

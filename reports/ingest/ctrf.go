@@ -17,11 +17,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// readCTRF reads the Common Test Report Format, https://ctrf.io: times in
-// milliseconds, the test runs of all tools in one shape. A spec is a test; its suite
-// and containers are its "suite", or the name of the tool where it has none. A test
-// of status "other" is pending, with that word in its Detail; a status that the format
-// does not have is a failure.
+// readCTRF reads the Common Test Report Format, https://ctrf.io, which many tools write. Each test is
+// a spec. Its suite and containers come from its member "suite", or its suite is the name of the tool
+// if that is missing. A test with status "other" is pending, with that word in its Detail. A status
+// that the format does not define counts as a failure.
 func readCTRF(in *input, c *collector) error {
 	r := ctrfReader{c: c, d: newValues(in, formatCTRF)}
 	err := r.d.whole('{', func() error {
@@ -37,25 +36,26 @@ type ctrfReader struct {
 	c       *collector
 	d       *values
 	tool    string
-	seen    bool // the array of tests
-	summary *ctrfSummary
-	places  []place
-	found   ctrfSummary
+	seen    bool         // the file has an array of tests
+	summary *ctrfSummary // as stated by the file
+	places  []place      // locations of the specs
+	found   ctrfSummary  // as counted
 
-	badTimes int    // durations that are none, and
-	badTime  string // the first of them
-	extras   int    // tests with an "extra" of others
-	dropped  int    // labels
-	oddTags  int    // tests with tags that are no texts
-	unknown  int    // tests with a status that the format does not have, and
-	other    string // the first of them
+	// Numbers and examples for notes.
+	badTimes int    // invalid durations
+	badTime  string // first invalid duration
+	extras   int    // tests with an "extra" of another tool
+	dropped  int    // labels beyond the limit
+	oddTags  int    // tests whose tags are not strings
+	unknown  int    // tests with a status that the format does not define
+	other    string // first such status
 
-	exact   bool         // we have written it: see exactName
-	suites  []ExactSuite // of it
-	outside []outsideTest
+	exact   bool          // the file was written by WriteCTRF: see ExactName
+	suites  []ExactSuite  // suites that such a file lists
+	outside []outsideTest // failures outside the specs that such a file lists as tests
 }
 
-// outsideTest is a test of our own files that stands for a failure outside the specs.
+// outsideTest is a test in a file of WriteCTRF that represents a failure outside the specs.
 type outsideTest struct {
 	suite string
 	reports.SuiteFailure
@@ -77,7 +77,7 @@ type ctrfTest struct {
 	Status    string         `json:"status"`
 	RawStatus jsontext.Value `json:"rawStatus"`
 	Duration  jsontext.Value `json:"duration"` // ms
-	Suite     jsontext.Value `json:"suite"`    // a text, or several
+	Suite     jsontext.Value `json:"suite"`    // a string, or an array of strings
 	Message   jsontext.Value `json:"message"`
 	Trace     jsontext.Value `json:"trace"`
 	FilePath  jsontext.Value `json:"filePath"`
@@ -85,14 +85,14 @@ type ctrfTest struct {
 	Tags      jsontext.Value `json:"tags"`
 	Browser   jsontext.Value `json:"browser"`
 	Device    jsontext.Value `json:"device"`
-	Labels    jsontext.Value `json:"labels"` // an object of texts, numbers and the like
-	Stdout    jsontext.Value `json:"stdout"` // lines
-	Stderr    jsontext.Value `json:"stderr"` // lines
+	Labels    jsontext.Value `json:"labels"` // an object with values of any type
+	Stdout    jsontext.Value `json:"stdout"` // array of lines
+	Stderr    jsontext.Value `json:"stderr"` // array of lines
 	Retries   jsontext.Value `json:"retries"`
 	Flaky     jsontext.Value `json:"flaky"`
 	Attempts  jsontext.Value `json:"retryAttempts"`
 	Attached  jsontext.Value `json:"attachments"`
-	Extra     jsontext.Value `json:"extra"` // of others passed over
+	Extra     jsontext.Value `json:"extra"` // only the member of WriteCTRF is read
 }
 
 func (r *ctrfReader) member(name string) error {
@@ -128,7 +128,7 @@ func (r *ctrfReader) results(name string) error {
 			Commit      string         `json:"commit"`
 			BranchName  string         `json:"branchName"`
 			BuildName   string         `json:"buildName"`
-			BuildNumber jsontext.Value `json:"buildNumber"` // a text, or a number
+			BuildNumber jsontext.Value `json:"buildNumber"` // a string or a number
 		}
 		if err := r.d.decode(&e); err != nil {
 			return err
@@ -176,7 +176,7 @@ func (r *ctrfReader) test() error {
 		spec.State = reports.Passed
 		before, failed := beforePass(t.Attempts, retries)
 		if spec.Retried = isFlaky(t.Flaky, failed); spec.Retried {
-			spec.Attempts = max(spec.Attempts, 2) // flaky, and the report does not say how often it was tried
+			spec.Attempts = max(spec.Attempts, 2) // the report may omit the number of attempts
 			spec.Message = cmp.Or(spec.Message, before)
 		}
 	case "failed":
@@ -190,7 +190,7 @@ func (r *ctrfReader) test() error {
 		spec.State, spec.Attempts = reports.Pending, 0
 	case reports.Other:
 		r.found.Other++
-		// Neither passed nor failed, unless the runner's own word is one of failure.
+		// Neither passed nor failed, unless rawStatus, the runner's own word, means a failure.
 		if raw := textOf(t.RawStatus); slices.Contains(failingWords, strings.ToLower(raw)) {
 			spec.State, spec.Detail = reports.Failed, raw
 		} else {
@@ -219,19 +219,19 @@ func (r *ctrfReader) test() error {
 	} else if t.Extra.Kind() == '{' {
 		r.extras++
 	}
-	if spec.State == reports.Failed && !r.exact { // our own files say where, or do not know
+	if spec.State == reports.Failed && !r.exact { // files of WriteCTRF contain the location if it is known
 		failedAt(&spec, "", r.c.relative)
 		at.file, at.line = spec.File, spec.Line
 	}
 	spec.Occurrence = 1
 	r.places = append(r.places, at)
-	if err := r.c.keep(len(spec.Suite) + len(at.host)); err != nil { // each has its own
+	if err := r.c.keep(len(spec.Suite) + len(at.host)); err != nil { // decoded strings are not shared between tests
 		return err
 	}
 	return r.c.add(spec)
 }
 
-// labels appends the members of the object of labels, in the order of the file.
+// labels appends the members of the JSON object v as labels, in the order of the file.
 func (r *ctrfReader) labels(all []string, v jsontext.Value) []string {
 	if v.Kind() != '{' {
 		return all
@@ -242,7 +242,7 @@ func (r *ctrfReader) labels(all []string, v jsontext.Value) []string {
 		if err != nil {
 			return all
 		}
-		key := name.String() // valid until the next token only
+		key := name.String() // a copy: name is valid only until the next token
 		value, err := d.ReadValue()
 		if err != nil {
 			return all
@@ -252,13 +252,13 @@ func (r *ctrfReader) labels(all []string, v jsontext.Value) []string {
 	return all
 }
 
-// ctrfAttachments are those of a test and of its attempts.
+// ctrfAttachments returns the attachments of a test and of its attempts.
 func (c *collector) ctrfAttachments(t *ctrfTest) (all []reports.Attachment) {
 	var attempts []struct {
 		Attached jsontext.Value `json:"attachments"`
 	}
 	lists := []jsontext.Value{t.Attached}
-	if json.Unmarshal(t.Attempts, &attempts) == nil { // which may be of another shape
+	if json.Unmarshal(t.Attempts, &attempts) == nil { // attempts of another form are ignored
 		for _, a := range attempts {
 			lists = append(lists, a.Attached)
 		}
@@ -279,7 +279,8 @@ func (c *collector) ctrfAttachments(t *ctrfTest) (all []reports.Attachment) {
 	return all
 }
 
-// duration reads milliseconds. What is no duration costs a note, not the file.
+// duration reads milliseconds. An invalid duration is a note rather than an error, because the
+// outcome of the test is still known.
 func (r *ctrfReader) duration(v jsontext.Value) time.Duration {
 	if !v.IsValid() || v.Kind() == 'n' {
 		return 0
@@ -294,8 +295,8 @@ func (r *ctrfReader) duration(v jsontext.Value) time.Duration {
 	return text.Seconds(ms / 1000)
 }
 
-// isFlaky reports whether a test that passed failed before: the word of the report
-// where it has one, and else that it was retried.
+// isFlaky reports whether a passed test failed in an earlier attempt: as the report states it, or, if
+// it does not, whether the test was retried.
 func isFlaky(flaky jsontext.Value, retried bool) bool {
 	switch flaky.Kind() {
 	case 't':
@@ -306,8 +307,8 @@ func isFlaky(flaky jsontext.Value, retried bool) bool {
 	return retried
 }
 
-// beforePass returns what the first attempt that failed said, and whether one failed.
-// Retries of which the report says no more are taken to follow failures.
+// beforePass returns the message of the first failed attempt, and whether an attempt failed. If the
+// report does not list the attempts, any retry implies a failure.
 func beforePass(v jsontext.Value, retries int) (message string, failed bool) {
 	var attempts []struct {
 		Status  string         `json:"status"`
@@ -325,7 +326,7 @@ func beforePass(v jsontext.Value, retries int) (message string, failed bool) {
 	return "", false
 }
 
-// ctrfOutput joins the lines that a test wrote to its two streams.
+// ctrfOutput joins the lines that a test wrote to stdout and stderr.
 func ctrfOutput(streams ...jsontext.Value) string {
 	var all excerpt
 	for _, v := range streams {
@@ -341,7 +342,8 @@ func ctrfOutput(streams ...jsontext.Value) string {
 	return strings.TrimSpace(all.String())
 }
 
-// textOf is a JSON string, or the JSON of anything else; "" for null and for nothing.
+// textOf returns the value of a JSON string, or the JSON text of any other value. It returns "" for
+// null and for a missing value.
 func textOf(v jsontext.Value) string {
 	switch v.Kind() {
 	case jsontext.KindInvalid, 'n':
@@ -355,7 +357,7 @@ func textOf(v jsontext.Value) string {
 	return string(v)
 }
 
-// wholeNumber reads a number, also one in a string; 0 for what is none.
+// wholeNumber reads an integer, which may also be in a string. It returns 0, false for other values.
 func wholeNumber(v jsontext.Value) (int, bool) {
 	n, err := strconv.ParseFloat(textOf(v), 64)
 	if err != nil || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
@@ -364,7 +366,7 @@ func wholeNumber(v jsontext.Value) (int, bool) {
 	return int(n), true
 }
 
-// oneOrMore reads a text, or an array of them.
+// oneOrMore reads a string or an array of strings.
 func oneOrMore(v jsontext.Value) ([]string, error) {
 	switch v.Kind() {
 	case jsontext.KindInvalid, 'n':
@@ -412,7 +414,7 @@ func (r *ctrfReader) end() error {
 func (r *ctrfReader) check() error {
 	s := r.summary
 	if s == nil {
-		r.c.note("it has no summary: its totals could not be checked")
+		r.c.note("the file has no summary, so its totals could not be checked")
 		return nil
 	}
 	for _, of := range []struct {
@@ -430,22 +432,22 @@ func (r *ctrfReader) check() error {
 	return nil
 }
 
-// span takes the time of the run from the summary, if it is one.
+// span reads the time of the run from the summary. Invalid times are ignored with a note.
 func (r *ctrfReader) span(s *ctrfSummary) {
-	const latest = 1e14 // ms: beyond the year 5000
+	const latest = 1e14 // ms since 1970: year 5138
 	var at [2]float64
 	for i, v := range []jsontext.Value{s.Start, s.Stop} {
 		if text := textOf(v); text != "" {
 			ms, err := strconv.ParseFloat(text, 64)
 			if err != nil || !(ms >= 0 && ms <= latest) {
-				r.c.note("the time of the run is not taken: the summary starts at %s and stops at %s", shortText(string(s.Start)), shortText(string(s.Stop)))
+				r.c.note("the time of the run is unknown: the summary starts at %s and stops at %s", shortText(string(s.Start)), shortText(string(s.Stop)))
 				return
 			}
 			at[i] = ms
 		}
 	}
 	if at[1] != 0 && at[1] < at[0] {
-		r.c.note("the time of the run is not taken: the summary starts at %.0f and stops at %.0f ms since 1970", at[0], at[1])
+		r.c.note("the time of the run is unknown: the summary starts at %.0f and stops at %.0f ms since 1970", at[0], at[1])
 		return
 	}
 	for _, ms := range at {
@@ -455,24 +457,24 @@ func (r *ctrfReader) span(s *ctrfSummary) {
 	}
 }
 
-// notes says what was passed over or decided.
+// notes adds notes on data that was ignored or interpreted.
 func (r *ctrfReader) notes() {
 	if r.badTimes > 0 {
-		r.c.note("times that are no duration, taken as none: %d; the first is %s", r.badTimes, shortText(r.badTime))
+		r.c.note("invalid durations, read as 0: %d; the first is %s", r.badTimes, shortText(r.badTime))
 	}
 	if r.oddTags > 0 {
-		r.c.note("tests with tags that are no texts, which are passed over: %d", r.oddTags)
+		r.c.note("tests whose tags are not strings and were ignored: %d", r.oddTags)
 	}
 	if r.extras > 0 {
-		r.c.note("tests with members in \"extra\", which are not kept: %d", r.extras)
+		r.c.note("tests with members in \"extra\", which were ignored: %d", r.extras)
 	}
 	if r.dropped > 0 {
 		r.c.note(droppedLabels, r.dropped)
 	}
-	if n := r.found.Other - r.unknown; n > 0 && !r.exact { // of our own files it is no news
+	if n := r.found.Other - r.unknown; n > 0 && !r.exact { // WriteCTRF writes it only for specs that count as pending
 		r.c.note("tests with the status \"other\", which count as pending: %d", n)
 	}
 	if r.unknown > 0 {
-		r.c.note("tests with a status that is none of passed, failed, skipped, pending and other count as failed: %d; the first has the status %q", r.unknown, shortText(r.other))
+		r.c.note("tests with a status other than passed, failed, skipped, pending and other, which count as failed: %d; the first has the status %q", r.unknown, shortText(r.other))
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The part of the reader of CTRF for files that WriteCTRF has written: what a test does not
-// say is in its "extra", see exactName.
+// Files of WriteCTRF contain, in members "extra", data for which CTRF has no members: see ExactName.
 
-// exactOf is our member of the "extra" of a test, nil where it has none.
+// exactOf returns the data of WriteCTRF in the "extra" of a test, or nil if there is none.
 func exactOf(extra jsontext.Value) (*ExactSpec, error) {
 	if extra.Kind() != '{' {
 		return nil, nil
@@ -32,7 +31,8 @@ func exactOf(extra jsontext.Value) (*ExactSpec, error) {
 	return &e, nil
 }
 
-// ownSuites reads our member of the "extra" of the results.
+// ownSuites reads the data of WriteCTRF in the "extra" of the results. If there is any, the file was
+// written by WriteCTRF.
 func (r *ctrfReader) ownSuites(extra jsontext.Value) error {
 	if extra.Kind() != '{' {
 		return nil
@@ -52,7 +52,8 @@ func (r *ctrfReader) ownSuites(extra jsontext.Value) error {
 	return nil
 }
 
-// own takes a test that we have written, with what it said itself.
+// own adds a test of a file of WriteCTRF. It is a spec, or a failure outside the specs if e has a
+// node. s has the data that CTRF can represent.
 func (r *ctrfReader) own(e *ExactSpec, s reports.Spec, at place) error {
 	if err := r.c.keep(len(s.Suite)); err != nil {
 		return err
@@ -72,7 +73,7 @@ func (r *ctrfReader) own(e *ExactSpec, s reports.Spec, at place) error {
 	return r.c.keep(len(f.Message) + overhead)
 }
 
-// endExact makes the suites of a file of our own.
+// endExact adds the suites of a file of WriteCTRF, in the order in which it lists them.
 func (r *ctrfReader) endExact() error {
 	at := map[string]int{}
 	var suites []reports.Suite

@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// A pass is flaky where the report says so, or where it was retried and the report does
-// not say that it is not. A test that did not pass is never flaky.
+// A passed test is flaky if the report says so, or if it was retried and the report does not deny it.
+// A test that did not pass is never flaky.
 func TestCTRFFlaky(t *testing.T) {
 	for test, want := range map[string]struct {
 		state    reports.State
@@ -18,7 +18,7 @@ func TestCTRFFlaky(t *testing.T) {
 		attempts int
 		message  string
 	}{
-		`"status":"passed","flaky":true`:                                                                   {reports.Passed, true, 2, ""}, // by fuzzing: nobody says how often it was tried
+		`"status":"passed","flaky":true`:                                                                   {reports.Passed, true, 2, ""}, // found by fuzzing: the number of retries is missing
 		`"status":"passed","flaky":true,"retries":2`:                                                       {reports.Passed, true, 3, ""},
 		`"status":"passed","flaky":false,"retries":2`:                                                      {reports.Passed, false, 3, ""},
 		`"status":"passed","retries":1`:                                                                    {reports.Passed, true, 2, ""},
@@ -45,7 +45,7 @@ func TestCTRFFlaky(t *testing.T) {
 	}
 }
 
-// What is no result costs no file.
+// Invalid values of members other than the status do not make the file invalid.
 func TestCTRFOddValues(t *testing.T) {
 	const test = `{"results":{"summary":{"tests":1,"passed":%d,"failed":%d,"start":"soon"},"tests":[{"name":"a","status":"%s",%s}]}}`
 	for members, want := range map[string]reports.Spec{

@@ -12,23 +12,23 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// What the readers of TRX, NUnit XML and xUnit.net XML have in common. A spec has the file
-// name of its assembly as its suite, its class as its container and its name without the
-// class as its leaf, so that a run has the same specs in each of the formats.
+// This file contains what the readers of TRX, NUnit XML and xUnit.net XML have in common. The suite of
+// a spec is the file name of its assembly, its container is its class, and its leaf is its name
+// without the class. So a run has the same specs in each of the formats.
 
-// netOutcomes are the words of the three formats for the outcome of a test, in lower case,
-// from their documentation. A word that is not in it is a failure.
+// netOutcomes maps outcomes of tests to states: the words of the three formats, from their
+// documentation, in lower case. Other words count as failures.
 var netOutcomes = map[string]struct {
 	state  reports.State
 	detail string
 }{
 	"passed": {reports.Passed, ""}, "pass": {reports.Passed, ""}, "success": {reports.Passed, ""},
-	"warning": {reports.Passed, "warning"}, // it ran to its end, and the runners count it as no failure
+	"warning": {reports.Passed, "warning"}, // the runners do not count it as a failure
 
 	"failed": {reports.Failed, ""}, "fail": {reports.Failed, ""}, "failure": {reports.Failed, ""},
 	"error":               {reports.Failed, "error"},
 	"invalid":             {reports.Failed, "invalid"},
-	"notrunnable":         {reports.Failed, "not runnable"}, // the test itself is wrong
+	"notrunnable":         {reports.Failed, "not runnable"}, // the definition of the test is invalid
 	"timeout":             {reports.Failed, "timeout"},
 	"aborted":             {reports.Failed, "aborted"},
 	"cancelled":           {reports.Failed, "cancelled"},
@@ -41,55 +41,56 @@ var netOutcomes = map[string]struct {
 	"ignored": {reports.Skipped, ""}, "explicit": {reports.Skipped, ""},
 
 	"pending":   {reports.Pending, ""},
-	"completed": {reports.Pending, reports.Other}, // it says nothing of whether the test passed
+	"completed": {reports.Pending, reports.Other}, // neither passed nor failed
 }
 
-var errCaseInCase = errors.New("a test stands in another")
+var errCaseInCase = errors.New("a test inside of another test")
 
-// netReader collects the tests of a file.
+// netReader collects the tests of a file. The readers of the three formats embed it.
 type netReader struct {
 	*xmlReader
 	c         *collector
 	clock     clock
-	differing differing
-	places    []place
+	differing differing // totals that differ from the tests
+	places    []place   // locations of the specs
 	suites    map[string]*reports.Suite
 	order     []string // paths of the suites, in the order of the file
-	found     tally
-	beyond    int // failures that no test carries
+	found     tally    // count of tests
+	beyond    int      // number of failures outside the tests
 
-	unknown, contradicted, warned, inconclusive, undecided, attached, dropped int    // tests, for notes
-	word                                                                      string // the first that is not known
+	unknown, contradicted, warned, inconclusive, undecided, attached, dropped int    // numbers for notes
+	word                                                                      string // first unknown outcome
 }
 
-// netTest is a test while it is read.
+// netTest is a test being read.
 type netTest struct {
 	spec                        reports.Spec
 	place                       place
 	outcome                     string
-	failures                    int    // elements that hold one
-	doubt                       string // of the duration
+	failures                    int    // number of elements that mean a failure
+	doubt                       string // ambiguous duration: see clock
 	message, trace, reason, out excerpt
 	said                        faults  // messages of the failures
-	files                       excerpt // attached ones, a line each
+	files                       excerpt // attached files, one per line
 }
 
 func newNetReader(x *xmlReader, c *collector) netReader {
 	return netReader{xmlReader: x, c: c, suites: map[string]*reports.Suite{}}
 }
 
-// timed takes the duration of an element.
+// timed reads the duration of an element.
 func (n *netReader) timed(t *netTest, a map[string]string) {
 	t.spec.Duration, t.doubt = n.clock.read(a)
 }
 
-// failed ends one failure of a test.
+// failed adds the message and the stack that were collected, as one failure of the test.
 func (t *netTest) failed() {
 	t.said.add(both(strings.TrimSpace(t.message.String()), t.trace.String()))
 	t.message, t.trace = t.message.empty(), t.trace.empty()
 }
 
-// decide gives the spec its state, its message and its place.
+// decide sets the state, the message, the output and the attachments of the spec, and counts it. A
+// test that contains a failure has failed, whatever its outcome.
 func (n *netReader) decide(t *netTest) {
 	s := &t.spec
 	outcome, known := netOutcomes[strings.ToLower(strings.ReplaceAll(strings.TrimSpace(t.outcome), " ", ""))]
@@ -133,8 +134,7 @@ func (n *netReader) decide(t *netTest) {
 	}
 }
 
-// add adds the spec of a test that was decided, to the suite of its path. doubt is that of
-// its duration.
+// add adds the spec of a test after decide, and its duration to that of its suite.
 func (n *netReader) add(s reports.Spec, at place, doubt string) error {
 	class := strings.Join(s.Containers, ".")
 	if class == "" {
@@ -157,7 +157,7 @@ func (n *netReader) add(s reports.Spec, at place, doubt string) error {
 	return n.c.add(s)
 }
 
-// suite returns the suite of a path.
+// suite returns the suite with the given path, and adds it if it is new.
 func (n *netReader) suite(path string) *reports.Suite {
 	s := n.suites[path]
 	if s == nil {
@@ -167,7 +167,7 @@ func (n *netReader) suite(path string) *reports.Suite {
 	return s
 }
 
-// outside adds a failure that no test carries.
+// outside adds a failure outside the tests.
 func (n *netReader) outside(path, node, message string) error {
 	at := reports.Spec{State: reports.Failed, Message: message}
 	failedAt(&at, "", n.c.relative)
@@ -175,11 +175,12 @@ func (n *netReader) outside(path, node, message string) error {
 	return n.c.fail(n.suite(path), node, message, at.File, at.Line)
 }
 
-// failures is the number of failures so far, of tests and outside of them.
+// failures returns the number of failures so far, in tests and outside of them.
 func (n *netReader) failures() int { return n.found.failed + n.beyond }
 
-// compare looks for differences between what is stated and what was counted, in any of the
-// ways in which runners count. Failures that are stated and not listed are one more.
+// compare compares totals that the file states with the count of tests. counts has one count for each
+// way in which runners count; the totals must agree with one of them. More failures than the file
+// lists are one more failure, outside the tests; excess is how many are missing.
 func (n *netReader) compare(said totals, path, of string, counts ...tally) (excess int, err error) {
 	most := 0
 	for _, t := range counts {
@@ -198,8 +199,8 @@ func (n *netReader) compare(said totals, path, of string, counts ...tally) (exce
 	return excess, nil
 }
 
-// count reads a total, -1 where it is not stated. A total that is no number is an error:
-// nobody knows whether there are failures.
+// count returns the sum of the named totals, or -1 if none is stated. A total that is not a number is
+// an error, because it could hide failures.
 func count(a map[string]string, names ...string) (int, error) {
 	total := -1
 	for _, name := range names {
@@ -209,15 +210,15 @@ func count(a map[string]string, names ...string) (int, error) {
 		}
 		k, err := strconv.Atoi(text)
 		if err != nil || k < 0 || k > 1e9 {
-			return 0, fmt.Errorf("%s=%q is no number of tests", name, shortText(a[name]))
+			return 0, fmt.Errorf("%s=%q is not a number of tests", name, shortText(a[name]))
 		}
 		total = max(0, total) + k
 	}
 	return total, nil
 }
 
-// label adds a trait, property or category of a test. A category is the name of the
-// frameworks for what is a label here.
+// label adds a trait, property or category of a test as a label. The key "category" is dropped,
+// because a category is what Ginkgo calls a label.
 func (n *netReader) label(labels []string, key, value string) []string {
 	if strings.EqualFold(key, "category") {
 		key = ""
@@ -225,7 +226,7 @@ func (n *netReader) label(labels []string, key, value string) []string {
 	return appendLabel(labels, key, value, &n.dropped)
 }
 
-// during takes a time of the run.
+// during adds times to those of the run; texts that are not times are ignored.
 func (n *netReader) during(texts ...string) {
 	for _, text := range texts {
 		if at := n.c.reading.stamp(text); !at.IsZero() {
@@ -234,7 +235,7 @@ func (n *netReader) during(texts ...string) {
 	}
 }
 
-// handOn hands on the suites, numbers the specs and writes the notes.
+// handOn adds the suites to the results, numbers the specs and adds the notes.
 func (n *netReader) handOn() error {
 	for _, path := range n.order {
 		s := n.suites[path]
@@ -250,12 +251,12 @@ func (n *netReader) handOn() error {
 		n    int
 		text string
 	}{
-		{n.unknown, "tests whose outcome is none of the format count as failed: %d; the first is " + strconv.Quote(n.word)},
-		{n.contradicted, "tests that are not called failed and hold a failure count as failed: %d"},
+		{n.unknown, "tests with an outcome that the format does not define, which count as failed: %d; the first is " + strconv.Quote(n.word)},
+		{n.contradicted, "tests that contain a failure although their outcome is another one, which count as failed: %d"},
 		{n.warned, "tests that passed with a warning: %d"},
-		{n.inconclusive, "tests that are inconclusive, which count as skipped: %d"},
-		{n.undecided, "tests that are called completed, neither passed nor failed, which count as pending: %d"},
-		{n.attached, "attachments of tests, which are not kept: %d"},
+		{n.inconclusive, "inconclusive tests, which count as skipped: %d"},
+		{n.undecided, "tests with the outcome completed, neither passed nor failed, which count as pending: %d"},
+		{n.attached, "attachments of tests, which were ignored: %d"},
 		{n.dropped, droppedLabels},
 	} {
 		if note.n > 0 {
@@ -265,11 +266,11 @@ func (n *netReader) handOn() error {
 	return nil
 }
 
-// baseName is the last part of a path of Windows or Unix.
+// baseName returns the last element of a path of Windows or Unix.
 func baseName(path string) string {
 	path = strings.TrimRight(strings.TrimSpace(path), `/\`)
 	return path[strings.LastIndexAny(path, `/\`)+1:]
 }
 
-// quoted is the name of an element for a message.
+// quoted shortens and quotes the name of an element for a message.
 func quoted(name string) string { return strconv.Quote(shortText(name)) }

@@ -13,7 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// dotnetSamples are one run in each format of .NET.
+// dotnetSamples contain the same run in each of the formats of .NET.
 var dotnetSamples = map[string]string{
 	"shop.trx": formatTRX, "shop-nunit3.xml": formatNUnit, "shop-nunit2.xml": formatNUnit, "shop-xunit2.xml": formatXUnit,
 }
@@ -36,7 +36,7 @@ func TestDotNetFormatsGiveTheSameSpecs(t *testing.T) {
 				message = "Expected: 1\n  But was:  2"
 			}
 			if name == "shop-nunit2.xml" {
-				output = "" // the format has none
+				output = "" // the format has no outputs
 			}
 			want := []reports.Spec{
 				{Suite: suite, Containers: class, Leaf: "Adds(n: 1)", Occurrence: 1, State: reports.Passed, Attempts: 1, Duration: 250 * time.Millisecond},
@@ -61,7 +61,7 @@ func TestDotNetFormatsGiveTheSameSpecs(t *testing.T) {
 			if diff := gocmp.Diff(want, specs); diff != "" {
 				t.Error(diff)
 			}
-			attached := slices.ContainsFunc(r.Notes, func(note string) bool { return strings.Contains(note, "attachments of tests, which are not kept: 1") })
+			attached := slices.ContainsFunc(r.Notes, func(note string) bool { return strings.Contains(note, "attachments of tests, which were ignored: 1") })
 			if has := name == "shop.trx"; attached != has || len(r.Notes) > 1 {
 				t.Errorf("notes %q", r.Notes)
 			}
@@ -70,7 +70,7 @@ func TestDotNetFormatsGiveTheSameSpecs(t *testing.T) {
 	}
 }
 
-// Forms of one test in each format; %s is its outcome.
+// A file with one test in each format; %q is its outcome.
 const (
 	trxOne    = `<TestRun><Results><UnitTestResult testName="a" testId="t" outcome=%q/></Results><ResultSummary outcome="Completed"/></TestRun>`
 	nunitOne  = `<test-run><test-suite type="Assembly" name="a.dll"><test-case name="a" fullname="C.a" result=%q/></test-suite></test-run>`
@@ -108,7 +108,7 @@ func TestDotNetOutcomes(t *testing.T) {
 	}
 }
 
-// What speaks against a run counts, wherever in the file it stands.
+// Any sign of a failure counts, in whatever part of the file it is.
 func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 	trx := func(results, more string) string {
 		return `<TestRun><Results><UnitTestResult testName="a" testId="t" outcome="Passed"/>` + results + `</Results>` + more + `</TestRun>`
@@ -126,15 +126,15 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 		text            string
 		failed, outside int
 	}{
-		"TRX: sound":                             {trx("", summary("Completed", `total="1" failed="0"`, "")), 0, 0},
+		"TRX: passed":                            {trx("", summary("Completed", `total="1" failed="0"`, "")), 0, 0},
 		"TRX: failures stated":                   {trx("", summary("Completed", `total="2" failed="1"`, "")), 0, 1},
-		"TRX: time-outs stated":                  {trx("", summary("Completed", `total="1" timeout="1"`, "")), 0, 1},
-		"TRX: called failed":                     {trx("", summary("Failed", "", "")), 0, 1},
+		"TRX: timeouts stated":                   {trx("", summary("Completed", `total="1" timeout="1"`, "")), 0, 1},
+		"TRX: outcome Failed":                    {trx("", summary("Failed", "", "")), 0, 1},
 		"TRX: aborted":                           {trx("", summary("Aborted", "", "")), 0, 1},
-		"TRX: an outcome nobody knows":           {trx("", summary("Exploded", "", "")), 0, 1},
+		"TRX: unknown outcome":                   {trx("", summary("Exploded", "", "")), 0, 1},
 		"TRX: an error of the run":               {trx("", summary("Completed", "", `<RunInfos><RunInfo outcome="Error"><Text>host crashed</Text></RunInfo></RunInfos>`)), 0, 1},
-		"TRX: it says FAIL of no test":           {trx("", summary("Completed", "", `<RunInfos><RunInfo outcome="Error"><Text>[xUnit.net 00:01] a [FAIL]</Text></RunInfo></RunInfos>`)), 0, 1},
-		"TRX: it says FAIL of a test":            {trx(`<UnitTestResult testName="b" outcome="Failed"/>`, summary("Failed", "", `<RunInfos><RunInfo outcome="Error"><Text>[xUnit.net 00:01] b [FAIL]</Text></RunInfo></RunInfos>`)), 1, 0},
+		"TRX: a message on a test that passed":   {trx("", summary("Completed", "", `<RunInfos><RunInfo outcome="Error"><Text>[xUnit.net 00:01] a [FAIL]</Text></RunInfo></RunInfos>`)), 0, 1},
+		"TRX: a message on a failed test":        {trx(`<UnitTestResult testName="b" outcome="Failed"/>`, summary("Failed", "", `<RunInfos><RunInfo outcome="Error"><Text>[xUnit.net 00:01] b [FAIL]</Text></RunInfo></RunInfos>`)), 1, 0},
 		"TRX: a crash and a failure":             {trx(`<UnitTestResult testName="b" outcome="Failed"/>`, summary("Failed", "", `<RunInfos><RunInfo outcome="Error"><Text>host crashed</Text></RunInfo></RunInfos>`)), 1, 1},
 		"TRX: a warning":                         {trx("", summary("Completed", "", `<RunInfos><RunInfo outcome="Warning"><Text>slow</Text></RunInfo></RunInfos>`)), 0, 0},
 		"TRX: a test without a result":           {trx("", `<TestDefinitions><UnitTest id="t" name="a"/><UnitTest id="u" name="b" storage="c:\x\b.dll"/></TestDefinitions>`), 0, 1},
@@ -143,27 +143,27 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 		"TRX: only the test of rows fails":       {trx(`<UnitTestResult testName="r" outcome="Failed"><InnerResults><UnitTestResult testName="r" outcome="Passed"/></InnerResults></UnitTestResult>`, summary("Failed", "", "")), 0, 1},
 		"TRX: passed, with a stack":              {trx(`<UnitTestResult testName="b" outcome="Passed"><Output><ErrorInfo><StackTrace>at b</StackTrace></ErrorInfo></Output></UnitTestResult>`, ""), 1, 0},
 		"TRX: skipped, with a stack":             {trx(`<UnitTestResult testName="b" outcome="NotExecuted"><Output><ErrorInfo><StackTrace>at b</StackTrace></ErrorInfo></Output></UnitTestResult>`, ""), 0, 0},
-		"NUnit: sound":                           {nunit(`result="Passed" total="1" failed="0"`, `result="Passed"`, ""), 0, 0},
+		"NUnit: passed":                          {nunit(`result="Passed" total="1" failed="0"`, `result="Passed"`, ""), 0, 0},
 		"NUnit: failures stated":                 {nunit(`total="2" failed="1"`, "", ""), 0, 1},
 		"NUnit: stated twice":                    {nunit(`total="2" failed="1"`, `failed="1"`, ""), 0, 1},
-		"NUnit: called failed":                   {nunit(`result="Failed"`, "", ""), 0, 1},
-		"NUnit: a suite called failed":           {nunit(`result="Failed"`, `result="Failed" site="Child"`, ""), 0, 1},
+		"NUnit: result Failed":                   {nunit(`result="Failed"`, "", ""), 0, 1},
+		"NUnit: a suite with result Failed":      {nunit(`result="Failed"`, `result="Failed" site="Child"`, ""), 0, 1},
 		"NUnit: a tear-down":                     {nunit(`result="Failed" failed="0"`, `result="Failed" site="TearDown"`, `<failure><message>TearDown : no</message></failure>`), 0, 1},
 		"NUnit: a tear-down and a test":          {nunit(`result="Failed" failed="1"`, `result="Failed" site="TearDown"`, `<failure><message>TearDown : no</message></failure><test-case name="b" result="Failed"/>`), 1, 1},
 		"NUnit: a set-up and its tests":          {nunit(`result="Failed" failed="1"`, `result="Failed" site="Child"`, `<test-suite type="TestFixture" name="F" result="Failed" site="SetUp"><failure><message>no</message></failure><test-case name="b" result="Failed" site="Parent"/></test-suite>`), 1, 0},
 		"NUnit: an invalid suite":                {nunit(`result="Failed" failed="0"`, `result="Failed" site="Child"`, `<test-suite type="TestFixture" name="F" result="Failed" label="Invalid" runstate="NotRunnable"><reason><message>no constructor</message></reason></test-suite>`), 0, 1},
 		"NUnit: passed, with a failure":          {nunit("", "", `<test-case name="b" result="Passed"><failure><message>m</message></failure></test-case>`), 1, 0},
-		"NUnit: success, and no success":         {nunit("", "", `<test-case name="b" executed="True" result="Success" success="False"/>`), 1, 0},
+		"NUnit: contradicting attributes":        {nunit("", "", `<test-case name="b" executed="True" result="Success" success="False"/>`), 1, 0},
 		"NUnit: success, and not executed":       {nunit("", "", `<test-case name="b" executed="False" result="Success" success="True"/>`), 0, 0},
 		"NUnit: passed, and an assertion failed": {nunit("", "", `<test-case name="b" result="Passed"><assertions><assertion result="Passed"/><assertion result="Failed"><message>m</message></assertion></assertions></test-case>`), 1, 0},
 		"NUnit: a warning of an assertion":       {nunit("", "", `<test-case name="b" result="Warning"><assertions><assertion result="Warning"><message>m</message></assertion></assertions></test-case>`), 0, 0},
 		"NUnit: passed, with a label":            {nunit("", "", `<test-case name="b" result="Passed" label="Error"/>`), 1, 0},
 		"NUnit: a skipped suite is invalid":      {nunit("", "", `<test-suite type="TestFixture" name="F" result="Skipped" label="Invalid"/>`), 0, 1},
 		"NUnit: errors of version 2":             {`<test-results name="a.dll" total="1" errors="1" failures="0"><test-suite name="s"><results><test-case name="a" executed="True" success="True"/></results></test-suite></test-results>`, 0, 1},
-		"xUnit: sound":                           {xunit(`total="1" failed="0" errors="0"`, ""), 0, 0},
+		"xUnit: passed":                          {xunit(`total="1" failed="0" errors="0"`, ""), 0, 0},
 		"xUnit: failures stated":                 {xunit(`total="2" failed="1"`, ""), 0, 1},
-		"xUnit: a collection states them":        {`<assemblies><assembly name="a.dll" total="1" failed="0"><collection failed="1"><test name="a" result="Pass"/></collection></assembly></assemblies>`, 0, 1},
-		"xUnit: a collection lists them":         {`<assemblies><assembly name="a.dll" total="1" failed="1"><collection failed="1"><test name="a" result="Fail"/></collection></assembly></assemblies>`, 1, 0},
+		"xUnit: a collection states failures":    {`<assemblies><assembly name="a.dll" total="1" failed="0"><collection failed="1"><test name="a" result="Pass"/></collection></assembly></assemblies>`, 0, 1},
+		"xUnit: a collection lists failures":     {`<assemblies><assembly name="a.dll" total="1" failed="1"><collection failed="1"><test name="a" result="Fail"/></collection></assembly></assemblies>`, 1, 0},
 		"xUnit: errors stated":                   {xunit(`errors="2"`, `<errors><error type="assembly-cleanup"><failure><message>m</message></failure></error></errors>`), 0, 2},
 		"xUnit: passed, with a failure":          {xunit("", `<collection><test name="b" result="Pass"><failure><message>m</message></failure></test></collection>`), 1, 0},
 		"xUnit: a class of version 1 fails":      {xunit("", `<class name="C"><failure><message>m</message></failure></class>`), 0, 1},
@@ -181,12 +181,12 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 	}
 }
 
-// A total that differs without hiding a failure is a note, as is a duration that is none.
+// A wrong total is only a note if it hides no failure, and so is an invalid duration.
 func TestDotNetNotes(t *testing.T) {
 	for text, want := range map[string]string{
 		fmt.Sprintf(trxOne, "Passed"): "",
 		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed" duration="soon"/></Results><ResultSummary outcome="Completed"><Counters total="7"/></ResultSummary></TestRun>`:                   `the summary states 7 tests and lists 1|the first is "soon"`,
-		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results></TestRun>`:                                                                                                           `it has no ResultSummary`,
+		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results></TestRun>`:                                                                                                           `the file has no ResultSummary`,
 		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results><ResultSummary><RunInfos><RunInfo outcome="Warning"><Text>slow</Text></RunInfo></RunInfos></ResultSummary></TestRun>`: `warnings of the run: 1; the first is "slow"`,
 		`<test-run total="3"><test-suite name="s"><test-case name="a" result="Passed" duration="-1"/></test-suite></test-run>`:                                                                            `the file states 3 tests and lists 1|the first is "-1"`,
 		`<assembly name="a" total="3"><collection><test name="a" result="Pass" time="NaN"/></collection></assembly>`:                                                                                      `assembly "a" states 3 tests and lists 1|the first is "NaN"`,
@@ -208,13 +208,13 @@ func TestDotNetRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/>`: "(TRX), line 1: it is cut short",
 		`<TestRun><Results/></TestRun>`:                                     "there is no spec in it",
-		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results><ResultSummary><Counters failed="x"/></ResultSummary></TestRun>`: `failed="x" is no number of tests`,
-		`<test-run failed="-1"><test-case name="a" result="Passed"/></test-run>`:                                                                     `failed="-1" is no number of tests`,
+		`<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/></Results><ResultSummary><Counters failed="x"/></ResultSummary></TestRun>`: `failed="x" is not a number of tests`,
+		`<test-run failed="-1"><test-case name="a" result="Passed"/></test-run>`:                                                                     `failed="-1" is not a number of tests`,
 		`<test-run><test-suite name="F"><test-case name="a" result="Passed"/>`:                                                                       `in suite "F": it is cut short`,
-		`<test-run><test-case name="a" result="Passed"><test-case name="b"/></test-case></test-run>`:                                                 "a test stands in another",
-		`<assembly name="x.dll"><collection><test name="a" result="Pass"><test name="b"/></test></collection></assembly>`:                            "a test stands in another",
+		`<test-run><test-case name="a" result="Passed"><test-case name="b"/></test-case></test-run>`:                                                 "a test inside of another test",
+		`<assembly name="x.dll"><collection><test name="a" result="Pass"><test name="b"/></test></collection></assembly>`:                            "a test inside of another test",
 		`<assembly name="x.dll"><collection><test name="a" result="Pass"/></collection></assembly><assembly/>`:                                       "a second root element",
-		`<assemblies><assembly failed="many"/></assemblies>`:                                                                                         `failed="many" is no number of tests`,
+		`<assemblies><assembly failed="many"/></assemblies>`:                                                                                         `failed="many" is not a number of tests`,
 	} {
 		r, err := Read(strings.NewReader(text), "")
 		var refused *FormatError
@@ -224,7 +224,7 @@ func TestDotNetRefuses(t *testing.T) {
 	}
 }
 
-// Rows of one name are told apart by their number, whatever their order.
+// Rows with the same name are distinguished by their number, regardless of their order.
 func TestRowsOfTRX(t *testing.T) {
 	row := func(n int, outcome string) string {
 		return fmt.Sprintf(`<UnitTestResult testName="r" dataRowInfo="%d" outcome=%q/>`, n, outcome)
@@ -243,11 +243,11 @@ func TestRowsOfTRX(t *testing.T) {
 		}
 	}
 	if all[0] != all[1] {
-		t.Errorf("the order counts:\n%s\n\n%s", all[0], all[1])
+		t.Errorf("the result depends on the order:\n%s\n\n%s", all[0], all[1])
 	}
 }
 
-// Every format says who writes it, and has a fuzz target.
+// Every format has a name, writers and a fuzz target.
 func TestTableOfFormats(t *testing.T) {
 	source, err := os.ReadFile("read_fuzz_test.go")
 	if err != nil {
@@ -263,7 +263,7 @@ func TestTableOfFormats(t *testing.T) {
 			t.Errorf("%s has no fuzz target %q", f.Name, f.Fuzz)
 		}
 		if !strings.Contains(ErrUnknownFormat.Error(), f.Name) {
-			t.Errorf("%v: %s is not in it", ErrUnknownFormat, f.Name)
+			t.Errorf("%v: does not name %s", ErrUnknownFormat, f.Name)
 		}
 	}
 }

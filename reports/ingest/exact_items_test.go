@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A list whose elements are written one after the other looks as if it had been there as a whole.
+// A list whose elements are written one by one has the same JSON as one that is encoded as a whole.
 func TestListsAreWrittenAsJSONHasThem(t *testing.T) {
 	type element struct {
 		Name string   `json:"name"`
@@ -36,14 +36,14 @@ func TestListsAreWrittenAsJSONHasThem(t *testing.T) {
 				t.Errorf("indent %q, %d elements:\n%s\nwant\n%s", indent, n, got.String(), want.String())
 			}
 			if strings.Contains(got.String(), "\x1b") {
-				t.Error("a character acts")
+				t.Error("a control character is not escaped")
 			}
 			if err := EncodeVisibly(&got, outer{first, inner{second}, 1}, indent, second, first); err == nil {
-				t.Error("lists in another order are written")
+				t.Error("lists in another order are not an error")
 			}
 		}
 	}
 	if err := EncodeVisibly(&bytes.Buffer{}, &Items{}, ""); err == nil {
-		t.Error("a list that was not given is written")
+		t.Error("a list that is not an argument is not an error")
 	}
 }

@@ -28,7 +28,7 @@ func readOne(t *testing.T, text string) (reports.Spec, *Reading) {
 	return found[0], r
 }
 
-// What a failed spec wrote is kept, from every format that has it; of one that passed it is not.
+// The output of a failed spec is kept, in every format that has outputs; that of a passed spec is not.
 func TestOutputOfFailedSpecs(t *testing.T) {
 	const junit = `<testsuite name="s"><testcase name="a">%s<system-out>to out</system-out><system-err>to err</system-err></testcase></testsuite>`
 	const ginkgo = `[{"SuitePath":"/src/a","SuiteSucceeded":%v,"PreRunStats":{"TotalSpecs":1},"SpecReports":[{"LeafNodeType":"It","LeafNodeText":"a","State":%q,"NumAttempts":1,"CapturedGinkgoWriterOutput":"to writer\n","CapturedStdOutErr":"to out\n","ReportEntries":[{"Name":"basket","Value":{"AsJSON":"{\"n\":1}","Representation":"n = 1"}},{"Name":"empty","Value":{"AsJSON":"null","Representation":""}}],"Failure":{"Message":"no"}}]}]`
@@ -56,7 +56,7 @@ func TestOutputOfFailedSpecs(t *testing.T) {
 	}
 }
 
-// All failures of a test are kept, and the attempts before the last.
+// The message of a spec contains all failures of the test, and those of earlier attempts.
 func TestAllFailuresOfASpec(t *testing.T) {
 	const ginkgo = `[{"SuitePath":"/src/a","SuiteSucceeded":false,"PreRunStats":{"TotalSpecs":1},"SpecReports":[{"LeafNodeType":"It","LeafNodeText":"a","State":"failed","NumAttempts":1,"Failure":{"Message":"one","FailureNodeType":"It","Location":{"FileName":"/src/a_test.go","LineNumber":3}},"AdditionalFailures":[{"State":"failed","Failure":{"Message":"two","FailureNodeType":"AfterEach","Location":{"FileName":"/src/a_test.go","LineNumber":9}}}]}]}]`
 	for text, want := range map[string]string{
@@ -81,7 +81,7 @@ func TestAllFailuresOfASpec(t *testing.T) {
 	}
 }
 
-// Properties of a test are labels; what is not kept is named.
+// Properties of a test become labels. Ignored data is named in a note.
 func TestFactsAreKeptOrNamedAsDropped(t *testing.T) {
 	const ctrf = `{"results":{"tests":[{"name":"a","status":"passed","tags":["slow"],"labels":{"owner":"ann","priority":1},"attachments":[{"name":"x"},{"name":"y"}],"extra":{"z":1}}]}}`
 	for text, want := range map[string]struct {
@@ -89,8 +89,8 @@ func TestFactsAreKeptOrNamedAsDropped(t *testing.T) {
 		notes  []string
 	}{
 		`<testsuite><testcase name="a"><properties><property name="owner" value="ann"/><property name="issue" value="7"/><property name="smoke" value=""/></properties></testcase></testsuite>`: {[]string{"owner:ann", "issue:7", "smoke"}, nil},
-		`<testsuite><properties><property name="java.version" value="21"/></properties><system-out>log</system-out><system-err> </system-err><testcase name="a"/></testsuite>`:                  {nil, []string{"properties of testsuites, which are not kept: 1", "outputs of testsuites, which are not kept: 1"}},
-		ctrf: {[]string{"slow", "owner:ann", "priority:1"}, []string{"it has no summary: its totals could not be checked", "tests with members in \"extra\", which are not kept: 1", "attachments of tests without a path, which are not kept: 2"}},
+		`<testsuite><properties><property name="java.version" value="21"/></properties><system-out>log</system-out><system-err> </system-err><testcase name="a"/></testsuite>`:                  {nil, []string{"properties of testsuites, which were ignored: 1", "outputs of testsuites, which were ignored: 1"}},
+		ctrf: {[]string{"slow", "owner:ann", "priority:1"}, []string{"the file has no summary, so its totals could not be checked", "tests with members in \"extra\", which were ignored: 1", "attachments of tests without a path, which were ignored: 2"}},
 	} {
 		s, r := readOne(t, text)
 		if diff := gocmp.Diff(want.labels, s.Labels) + gocmp.Diff(want.notes, r.Notes); diff != "" {
@@ -98,7 +98,7 @@ func TestFactsAreKeptOrNamedAsDropped(t *testing.T) {
 		}
 	}
 	s, r := readOne(t, `<testsuite><testcase name="a"><properties>`+strings.Repeat(`<property name="x" value="`+strings.Repeat("y", maxAttr)+`"/>`, 3)+`</properties></testcase></testsuite>`)
-	if len(s.Labels) != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "properties of tests that were dropped: 3") {
+	if len(s.Labels) != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "properties of tests that were ignored: 3") {
 		t.Errorf("%v, notes %q", s.Labels, r.Notes)
 	}
 }

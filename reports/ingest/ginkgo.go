@@ -18,15 +18,16 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// ErrNoSuites is a file of results without a single suite: never "0 of 0 passed".
-var ErrNoSuites = errors.New("there is no suite in it")
+// ErrNoSuites reports a file of results without suites. It is an error, because "0 of 0 passed" would
+// look like success.
+var ErrNoSuites = errors.New("it contains no suite")
 
-// ReadGinkgo is [Read] for the JSON report of Ginkgo (--json-report) and no other
-// format: an array with one object a suite. Specs are decoded one at a time.
+// ReadGinkgo reads the JSON report of Ginkgo (--json-report) and no other format; see [Read]. The
+// report is an array with one object per suite. Specs are decoded one at a time.
 //
-// A failure outside the specs (BeforeSuite and its like, a time-out of the suite, a
-// dry run, fewer specs than the suite announced) becomes a [SuiteFailure]. What is
-// not a complete, consistent report is a [*FormatError].
+// A failure outside the specs (of BeforeSuite and other nodes of the suite, a timeout of the suite, a
+// dry run, fewer specs than the suite announced) becomes a [reports.SuiteFailure]. An incomplete or
+// inconsistent report is a [*FormatError].
 func ReadGinkgo(r io.Reader, root string) (*reports.Results, error) {
 	in, err := unpack(r)
 	if err != nil {
@@ -41,7 +42,7 @@ func ReadGinkgo(r io.Reader, root string) (*reports.Results, error) {
 	return reading.Results, nil
 }
 
-// readGinkgo names the suite at fault beside the error.
+// readGinkgo reads the report. A [FormatError] also contains the path of the suite that was read.
 func readGinkgo(in *input, c *collector) error {
 	d := newValues(in, reports.FormatGinkgo)
 	g := ginkgoReader{c: c, d: d}
@@ -60,13 +61,14 @@ func readGinkgo(in *input, c *collector) error {
 type ginkgoReader struct {
 	c    *collector
 	d    *values
-	path string // of the suite that is read
+	path string // path of the suite being read
 }
 
-// asGinkgo decodes what encoding/json has written.
+// asGinkgo makes the decoder accept the output of encoding/json, which Ginkgo uses.
 var asGinkgo = json.JoinOptions(jsonv1.FormatDurationAsNano(true), jsonv1.ReportErrorsWithLegacySemantics(false))
 
-// suite reads one suite. Its specs come before or behind what is said of all of them.
+// suite reads one suite. Its other members may precede or follow its specs, so they are collected in
+// rest and decoded at the end.
 func (g *ginkgoReader) suite() error {
 	g.path = ""
 	s := ginkgoSuite{c: g.c, first: len(g.c.results.Specs)}
@@ -86,10 +88,10 @@ func (g *ginkgoReader) suite() error {
 			return err
 		}
 		if len(rest)+len(value) > maxValue {
-			return fmt.Errorf("%w: more than %d MiB beside the specs of a suite", ErrTooBig, maxValue>>20)
+			return fmt.Errorf("%w: more than %d MiB of a suite in addition to its specs", ErrTooBig, maxValue>>20)
 		}
 		if name == "SuitePath" {
-			_ = json.Unmarshal(value, &g.path) // what is no text is found below
+			_ = json.Unmarshal(value, &g.path) // another type is an error when rest is decoded
 		}
 		if len(rest) > 1 {
 			rest = append(rest, ',')
@@ -114,12 +116,12 @@ func (g *ginkgoReader) suite() error {
 	return nil
 }
 
-// ginkgoSuite takes over the nodes of one suite.
+// ginkgoSuite converts the nodes of one suite.
 type ginkgoSuite struct {
 	c      *collector
-	first  int // of its specs in the results
-	places []place
-	failed bool
+	first  int     // index of its first spec in the results
+	places []place // locations of the specs
+	failed bool    // a spec failed
 	suite  reports.Suite
 }
 
@@ -137,7 +139,7 @@ func (s *ginkgoSuite) node(node *types.SpecReport) error {
 		s.places = append(s.places, place{file: node.LeafNodeLocation.FileName, line: node.LeafNodeLocation.LineNumber})
 		return s.c.add(spec)
 	case node.LeafNodeType == types.NodeTypeInvalid:
-		return fmt.Errorf("node %q has a type that this version does not know", node.LeafNodeText)
+		return fmt.Errorf("node %q has a type that is unknown to this version", node.LeafNodeText)
 	case node.Failed():
 		at := node.Failure.Location
 		return s.c.fail(&s.suite, node.LeafNodeType.String(), message(node.Failure), at.FileName, at.LineNumber)
@@ -145,18 +147,18 @@ func (s *ginkgoSuite) node(node *types.SpecReport) error {
 	return nil
 }
 
-// end takes over what is said of the suite.
+// end converts the data of the suite itself, and adds it to the results.
 func (s *ginkgoSuite) end(report *types.Report) error {
 	if report.SuitePath == "" {
 		return errors.New("a suite has no SuitePath: is this a Ginkgo report?")
 	}
 	s.suite.Path, s.suite.Description = s.c.relative(report.SuitePath), report.SuiteDescription
-	s.suite.Started, s.suite.Duration = report.StartTime, max(0, report.RunTime) // across processes it is a difference of wall clocks
+	s.suite.Started, s.suite.Duration = report.StartTime, max(0, report.RunTime) // negative if the wall clock was set back while parallel processes ran
 	s.suite.Seed, s.suite.Focused = report.SuiteConfig.RandomSeed, report.SuiteHasProgrammaticFocus
 	specs := s.c.results.Specs[s.first:]
 	reasons := slices.Clone(report.SpecialSuiteFailureReasons)
-	told := s.failed || len(s.suite.Failures)+len(reasons) > 0
-	for _, reason := range append(reasons, untold(report, len(specs), told)...) {
+	explained := s.failed || len(s.suite.Failures)+len(reasons) > 0
+	for _, reason := range append(reasons, implied(report, len(specs), explained)...) {
 		name := "suite"
 		if why, ok := strings.CutPrefix(reason, reports.Truncated+": "); ok {
 			name, reason = reports.Truncated, why
@@ -174,14 +176,15 @@ func (s *ginkgoSuite) end(report *types.Report) error {
 	return s.c.suite(s.suite)
 }
 
-// What is said of a suite in every format that Ginkgo writes.
+// Messages that the readers of all formats of Ginkgo share.
 const (
-	dryRun       = "a dry run: Ginkgo reports specs as passed that it never ran; run it without --dry-run"
-	failedUntold = "the suite failed, and no spec or node of it says why: see its own output"
+	dryRun            = "a dry run: Ginkgo reports specs as passed without running them; run it without --dry-run"
+	failedUnexplained = "the suite failed, but the report contains no reason: see the output of the suite"
 )
 
-// untold finds failures that a suite does not spell out.
-func untold(report *types.Report, specs int, told bool) (found []string) {
+// implied returns failures that the report implies but does not list. specs is the number of specs
+// in it, explained whether it contains any failure.
+func implied(report *types.Report, specs int, explained bool) (found []string) {
 	if report.SuiteConfig.DryRun {
 		found = append(found, dryRun)
 	}
@@ -189,8 +192,8 @@ func untold(report *types.Report, specs int, told bool) (found []string) {
 	if report.SuiteSucceeded && specs != report.PreRunStats.TotalSpecs {
 		found = append(found, fmt.Sprintf("the suite announced %d specs and reports %d", report.PreRunStats.TotalSpecs, specs))
 	}
-	if !report.SuiteSucceeded && !told {
-		found = append(found, failedUntold)
+	if !report.SuiteSucceeded && !explained {
+		found = append(found, failedUnexplained)
 	}
 	return found
 }
@@ -216,8 +219,7 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 		spec.Output = ginkgoOutput(node)
 	case node.State == types.SpecStatePassed:
 		spec.State = reports.Passed
-		// Attempts beyond the first are asked for by MustPassRepeatedly, and a sign
-		// of a failure otherwise.
+		// Further attempts follow a failure, except with MustPassRepeatedly.
 		spec.Retried = node.NumAttempts > 1 && node.MaxMustPassRepeatedly <= 1
 		if spec.Retried && len(node.AdditionalFailures) > 0 {
 			text = message(node.AdditionalFailures[0].Failure)
@@ -227,10 +229,10 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 	case node.State == types.SpecStatePending:
 		spec.State = reports.Pending
 	default:
-		return reports.Spec{}, fmt.Errorf("spec %q has a state that this version does not know", node.FullText())
+		return reports.Spec{}, fmt.Errorf("spec %q has a state that is unknown to this version", node.FullText())
 	}
 	if spec.State == reports.Passed || spec.State == reports.Failed {
-		spec.Attempts = max(spec.Attempts, 1) // a report that does not say
+		spec.Attempts = max(spec.Attempts, 1) // the report may lack the number
 	}
 	if node.NumAttempts < 0 {
 		return reports.Spec{}, fmt.Errorf("spec %q has %d attempts", node.FullText(), node.NumAttempts)
@@ -244,12 +246,13 @@ func (s *ginkgoSuite) spec(node *types.SpecReport) (reports.Spec, error) {
 	return spec, nil
 }
 
-// stackFrame is a place in a stack as Go prints it.
+// stackFrame matches the location of a frame in a stack trace of Go.
 var stackFrame = regexp.MustCompile(`(?m)^\s*(\S.*\.go):(\d+)(?: |$)`)
 
-// ownFrame is where a spec failed. A panic is reported where the runtime raised it, as for an
-// entry in a nil map: the first frame below that is of the module, else of no runtime, is where
-// to look.
+// ownFrame returns the location of a failure. Ginkgo reports a panic such as an assignment to a nil
+// map at the location in Go's runtime that raised it. Then ownFrame returns the first frame in the
+// module, or else the location of the spec, or, if no module is known, the first frame outside the
+// runtime.
 func (c *collector) ownFrame(node *types.SpecReport) types.CodeLocation {
 	at := node.Failure.Location
 	if node.State != types.SpecStatePanicked || !ofRuntime(at.FileName) {
@@ -272,13 +275,14 @@ func (c *collector) ownFrame(node *types.SpecReport) types.CodeLocation {
 	return own
 }
 
-// ofRuntime reports whether a file is one of Go's runtime.
+// ofRuntime reports whether a file belongs to Go's runtime.
 func ofRuntime(file string) bool {
 	file = strings.ReplaceAll(file, "\\", "/")
 	return strings.Contains(file, "/src/runtime/") || strings.Contains(file, "/src/internal/runtime/")
 }
 
-// measured takes the comparison that a spec has made, the last where it has retried.
+// measured adds the comparison in the report entries of a spec. If the spec was retried, the entry of
+// the last attempt counts.
 func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 	for _, entry := range slices.Backward(node.ReportEntries) {
 		if entry.Name != thresholds.OverheadEntry {
@@ -289,7 +293,7 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 			return fmt.Errorf("the comparison of spec %q: %w", node.FullText(), err)
 		}
 		if m.Comparison == nil {
-			return fmt.Errorf("the comparison of spec %q is not there", node.FullText())
+			return fmt.Errorf("the report entry of spec %q contains no comparison", node.FullText())
 		}
 		s.c.results.Measured = append(s.c.results.Measured, m)
 		return nil
@@ -297,14 +301,14 @@ func (s *ginkgoSuite) measured(node *types.SpecReport) error {
 	return nil
 }
 
-// failureText is what the failures of a node say: the first, and those that followed it in
-// other nodes such as AfterEach, each with its place.
+// failureText joins the messages of the failures of a node: the first one, and those that followed in
+// other nodes such as AfterEach, each with its location.
 func failureText(node *types.SpecReport) string {
 	var all faults
 	all.add(message(node.Failure))
 	for _, more := range node.AdditionalFailures {
 		if !node.Failed() {
-			break // of an attempt before a pass
+			break // the failures are those of attempts before the pass
 		}
 		f := more.Failure
 		text := fmt.Sprintf("[%s] %s", f.FailureNodeType, message(f))
@@ -316,8 +320,8 @@ func failureText(node *types.SpecReport) string {
 	return all.String()
 }
 
-// entries are the report entries that name a file of the module or an address. Ginkgo has no other
-// word for an attachment.
+// entries returns the report entries that name a file of the module or a URL, as attachments. Ginkgo
+// has no attachments of its own.
 func (c *collector) entries(all types.ReportEntries) (attached []reports.Attachment) {
 	for _, entry := range all {
 		var value string
@@ -332,8 +336,7 @@ func (c *collector) entries(all types.ReportEntries) (attached []reports.Attachm
 	return attached
 }
 
-// ginkgoOutput is what a spec wrote to GinkgoWriter, to stdout and stderr, and into report
-// entries.
+// ginkgoOutput joins what a spec wrote to GinkgoWriter, to stdout and stderr, and to report entries.
 func ginkgoOutput(node *types.SpecReport) string {
 	var all excerpt
 	for _, text := range []string{node.CapturedGinkgoWriterOutput, node.CapturedStdOutErr} {
@@ -343,7 +346,7 @@ func ginkgoOutput(node *types.SpecReport) string {
 		}
 	}
 	for _, entry := range node.ReportEntries {
-		if entry.Name == thresholds.OverheadEntry { // which has a place of its own
+		if entry.Name == thresholds.OverheadEntry { // in Results.Measured
 			continue
 		}
 		all.add(strings.TrimSpace("report entry: "+entry.Name+"\n"+entryText(&entry.Value)) + "\n")
@@ -351,7 +354,7 @@ func ginkgoOutput(node *types.SpecReport) string {
 	return strings.TrimSpace(all.String())
 }
 
-// message is what a failure says; a panic has its value apart.
+// message returns the message of a failure, with the value of a panic.
 func message(f types.Failure) string {
 	if f.ForwardedPanic != "" && !strings.Contains(f.Message, f.ForwardedPanic) {
 		return strings.TrimSpace(f.Message + "\n" + f.ForwardedPanic)
@@ -359,7 +362,7 @@ func message(f types.Failure) string {
 	return f.Message
 }
 
-// entryText is the value of a report entry as Ginkgo prints it, else its JSON.
+// entryText returns the value of a report entry as Ginkgo prints it, or else its JSON.
 func entryText(v *types.ReportEntryValue) string {
 	if v.Representation != "" || v.AsJSON == "null" {
 		return v.Representation

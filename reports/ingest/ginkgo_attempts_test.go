@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A spec that passed in no attempt, where the report does not say in how many, came out of
-// the fuzzing; one of fewer than none would have.
+// Found by fuzzing: a spec passed, but the report had no number of attempts, which made it 0. A negative
+// number is an error.
 func TestGinkgoSpecThatPassedWasAttempted(t *testing.T) {
 	report := func(attempts string) string {
 		return fmt.Sprintf(`[{"SuitePath":"/m/a","SuiteSucceeded":true,"PreRunStats":{"TotalSpecs":1},"SpecReports":[

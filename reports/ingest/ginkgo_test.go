@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The numbers were counted from the files by another program.
+// The numbers were counted by another program.
 func TestReadGinkgoCountsRealReports(t *testing.T) {
 	for commit, want := range map[string]reports.Counts{
 		sample.March:   {Passed: 884, Failed: 3},
@@ -36,7 +36,7 @@ func TestReadGinkgoCountsRealReports(t *testing.T) {
 	}
 }
 
-func TestReadGinkgoKeepsWhatFailed(t *testing.T) {
+func TestReadGinkgoFailedSpec(t *testing.T) {
 	var failed []reports.Spec
 	for _, s := range sample.Gomega(t, sample.October, ReadGinkgo).Specs {
 		if s.State == reports.Failed {
@@ -71,7 +71,7 @@ func suite(succeeded bool, total int, more string, nodes ...string) string {
 		succeeded, total, more, strings.Join(nodes, ","))
 }
 
-func TestReadGinkgoRefusesWhatIsNoReport(t *testing.T) {
+func TestReadGinkgoRefusesOtherFiles(t *testing.T) {
 	good := suite(true, 1, "", node("It", "x", "passed", ""))
 	for name, text := range map[string]string{
 		"empty":            "",
@@ -80,9 +80,9 @@ func TestReadGinkgoRefusesWhatIsNoReport(t *testing.T) {
 		"not JSON":         "Running Suite: a",
 		"null":             "null",
 		"object":           good,
-		"cut in a suite":   "[" + good[:len(good)-20],
-		"cut after one":    "[" + good,
-		"cut after comma":  "[" + good + ",",
+		"ends in a suite":  "[" + good[:len(good)-20],
+		"ends after one":   "[" + good,
+		"ends after comma": "[" + good + ",",
 		"trailing garbage": "[" + good + "] oops",
 		"second report":    "[" + good + "][" + good + "]",
 		"another format":   `[{"Package":"a","Action":"pass"}]`,
@@ -100,7 +100,7 @@ func TestReadGinkgoRefusesWhatIsNoReport(t *testing.T) {
 				t.Fatalf("results %v, err %v; want a FormatError", r, err)
 			}
 			if !strings.Contains(err.Error(), "run the suites again") {
-				t.Errorf("the error does not say what to do: %v", err)
+				t.Errorf("the error names no remedy: %v", err)
 			}
 		})
 	}
@@ -108,11 +108,11 @@ func TestReadGinkgoRefusesWhatIsNoReport(t *testing.T) {
 		t.Errorf("err = %v, want ErrNoSuites", err)
 	}
 	if _, err := ReadGinkgo(strings.NewReader("["+good+"]\n"), ""); err != nil {
-		t.Errorf("the good one: %v", err)
+		t.Errorf("a valid report: %v", err)
 	}
 }
 
-// Each of these fails without a failed spec, and must not look green.
+// Each of these reports has failed although no spec failed.
 func TestReadGinkgoFindsFailuresOutsideTheSpecs(t *testing.T) {
 	pass := node("It", "x", "passed", "")
 	failure := `,"Failure":{"Message":"no database","Location":{"FileName":"/m/a_suite_test.go","LineNumber":9}}`
@@ -124,14 +124,14 @@ func TestReadGinkgoFindsFailuresOutsideTheSpecs(t *testing.T) {
 			reports.SuiteFailure{Node: "BeforeSuite", Message: "no database", File: "a_suite_test.go", Line: 9}},
 		"AfterSuite panics": {suite(false, 1, "", pass, node("AfterSuite", "", "panicked", `,"Failure":{"Message":"Test Panicked","ForwardedPanic":"nil map"}`)),
 			reports.SuiteFailure{Node: "AfterSuite", Message: "Test Panicked\nnil map"}},
-		"time-out": {suite(false, 1, `,"SpecialSuiteFailureReasons":["Suite Timeout Elapsed"]`, pass),
+		"timeout": {suite(false, 1, `,"SpecialSuiteFailureReasons":["Suite Timeout Elapsed"]`, pass),
 			reports.SuiteFailure{Node: "suite", Message: "Suite Timeout Elapsed"}},
 		"no reason": {suite(false, 1, "", pass),
-			reports.SuiteFailure{Node: "suite", Message: "the suite failed, and no spec or node of it says why: see its own output"}},
+			reports.SuiteFailure{Node: "suite", Message: "the suite failed, but the report contains no reason: see the output of the suite"}},
 		"fewer than announced": {suite(true, 5, "", pass),
 			reports.SuiteFailure{Node: "suite", Message: "the suite announced 5 specs and reports 1"}},
 		"dry run": {suite(true, 1, `,"SuiteConfig":{"DryRun":true}`, pass),
-			reports.SuiteFailure{Node: "suite", Message: "a dry run: Ginkgo reports specs as passed that it never ran; run it without --dry-run"}},
+			reports.SuiteFailure{Node: "suite", Message: "a dry run: Ginkgo reports specs as passed without running them; run it without --dry-run"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := ReadGinkgo(strings.NewReader("["+test.suite+"]"), "/m")
@@ -175,8 +175,8 @@ func TestReadGinkgoStates(t *testing.T) {
 	}
 }
 
-// Specs of the same texts keep their number when the order of running changes, when
-// labels do, and when one of them fails elsewhere.
+// Specs with equal texts keep their numbers if they run in another order, have other labels, or fail
+// at another location.
 func TestSpecsOfTheSameTextsStayApart(t *testing.T) {
 	at := func(line int, state, more string) string {
 		return fmt.Sprintf(`{"LeafNodeType":"It","LeafNodeText":"x","LeafNodeLocation":{"FileName":"/m/a_test.go","LineNumber":%d},"State":%q,"NumAttempts":1%s}`, line, state, more)
@@ -196,7 +196,7 @@ func TestSpecsOfTheSameTextsStayApart(t *testing.T) {
 		for _, s := range r.Specs {
 			states[s.Occurrence] = s.State
 			if s.State == reports.Failed && s.File != "z_test.go" {
-				t.Errorf("the failure is in %s, want the file where it happened", s.File)
+				t.Errorf("the failure is in %s, want z_test.go", s.File)
 			}
 		}
 	}
@@ -205,7 +205,7 @@ func TestSpecsOfTheSameTextsStayApart(t *testing.T) {
 	}
 }
 
-func TestPathsElsewhereStayAsTheyAre(t *testing.T) {
+func TestPathsOutsideOfTheRootAreUnchanged(t *testing.T) {
 	for root, want := range map[string]string{"/m": "a", "/m/": "a", "/other": "/m/a", "": "/m/a", "/m/a": ".", "/m/a/b": "/m/a"} {
 		r, err := ReadGinkgo(strings.NewReader("["+suite(true, 1, "", node("It", "x", "passed", ""))+"]"), root)
 		if err != nil {
@@ -220,11 +220,11 @@ func TestPathsElsewhereStayAsTheyAre(t *testing.T) {
 func TestLongMessagesAreCutBetweenRunes(t *testing.T) {
 	got := reports.Shorten("x" + strings.Repeat("é", reports.MaxMessage))
 	if head := got[:reports.MaxMessage-1]; !strings.HasSuffix(head, "é") || !strings.HasSuffix(got, " more bytes") || strings.Contains(got, "\ufffd") {
-		t.Errorf("ends in %q", got[len(got)-40:])
+		t.Errorf("it ends with %q", got[len(got)-40:])
 	}
 }
 
-// A panic that the runtime raises is at the line of the module that it came from.
+// The location of a panic that the runtime raised is the line of the module that caused it.
 func TestPanicsAreWhereTheModuleIs(t *testing.T) {
 	const stack = `/usr/local/go/src/internal/runtime/maps/runtime_faststr.go:265 +0x1c5\nexample.com/shop/lib.Put(...)\n\t/go/pkg/mod/example.com/lib@v1/lib.go:3 +0x1\nexample.com/shop.pay()\n\t/m/shop/pay.go:12 +0x1c\nexample.com/shop_test.init.func1()\n\t/m/shop/a_test.go:21 +0x1c`
 	for name, test := range map[string]struct {
@@ -232,13 +232,13 @@ func TestPanicsAreWhereTheModuleIs(t *testing.T) {
 		wantFile                 string
 		wantLine                 int
 	}{
-		"of the runtime":          {"/m", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "shop/pay.go", 12},
-		"without a module":        {"", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "/go/pkg/mod/example.com/lib@v1/lib.go", 3},
-		"a stack of others":       {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/x/y.go:3 +0x1", "shop/a_test.go", 20},
-		"no stack":                {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "", "shop/a_test.go", 20},
-		"of the spec itself":      {"/m", "panicked", "/m/shop/a_test.go", stack, "shop/a_test.go", 265},
-		"a failure, not a panic":  {"/m", "failed", "/usr/local/go/src/runtime/panic.go", stack, "/usr/local/go/src/runtime/panic.go", 265},
-		"a number beyond any int": {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/m/shop/b.go:99999999999999999999999 +0x1", "shop/a_test.go", 20},
+		"raised by the runtime":  {"/m", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "shop/pay.go", 12},
+		"without a module":       {"", "panicked", "/usr/local/go/src/internal/runtime/maps/runtime_faststr.go", stack, "/go/pkg/mod/example.com/lib@v1/lib.go", 3},
+		"no frame of the module": {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/x/y.go:3 +0x1", "shop/a_test.go", 20},
+		"no stack":               {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "", "shop/a_test.go", 20},
+		"raised by the spec":     {"/m", "panicked", "/m/shop/a_test.go", stack, "shop/a_test.go", 265},
+		"a failure, not a panic": {"/m", "failed", "/usr/local/go/src/runtime/panic.go", stack, "/usr/local/go/src/runtime/panic.go", 265},
+		"an overflowing line":    {"/m", "panicked", "/usr/local/go/src/runtime/panic.go", "/m/shop/b.go:99999999999999999999999 +0x1", "shop/a_test.go", 20},
 	} {
 		text := fmt.Sprintf(`[{"SuitePath":"/m/shop","SpecReports":[{"LeafNodeType":"It","LeafNodeText":"pays","LeafNodeLocation":{"FileName":"/m/shop/a_test.go","LineNumber":20},
 			"State":%q,"NumAttempts":1,"Failure":{"Message":"Test Panicked","Location":{"FileName":%q,"LineNumber":265,"FullStackTrace":"%s"}}}]}]`, test.state, test.file, test.stack)

@@ -19,26 +19,28 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxLine is the most bytes of one event: test2json cuts output at 4 KiB.
+// maxLine is the maximum length of a line in bytes. Lines of test2json are shorter, because it splits
+// output after 4 KiB.
 const maxLine = 1 << 20
 
-// readGoTest reads what go test -json prints, line by line, of any Go since 1.12.
+// readGoTest reads the output of go test -json, one event per line, of Go 1.12 or later.
 //
-// A spec is a test without subtests, under its full name; its suite is the package.
-// A test with subtests is no spec: it fails when one of them does, and one bug would
-// count twice. Where it fails and no subtest did, that failure is a [SuiteFailure],
-// as is one of a benchmark, of the build, or of the package itself.
+// A spec is a test without subtests; its leaf is its full name, its suite the package. A test with
+// subtests is not a spec: since it fails if one of them does, one bug would count twice. If it fails
+// although none of its subtests did, that is a [reports.SuiteFailure], and so are failures of
+// benchmarks, builds and packages.
 //
-// Tests that a passing test runs by testing.RunTests, and that fail, are left out: see
+// A failed test that a passing test ran by testing.RunTests is ignored: see
 // [goTestReader.leaveOutInner].
 //
-// What has begun and has no end has failed: a test that was running when the program
-// died, a package when the file stops, a test program that go test calls ok and that
-// never printed PASS. Tests that were repeated by -count fail when one of the repeats
-// does, as for go test itself. Packages that occur again are attempts of the same
-// specs only where the file shows a rerun of failed tests: see [goTestReader.settle].
-// Go before 1.24 prints failures of the build as text between the events: a line that
-// is no event and reports a failure is one, any other is passed over with a note.
+// Anything that started and did not end counts as failed: a test that was running when the program
+// crashed, a package whose result is missing at the end of the file, a test program that go test
+// reports as ok although it did not print PASS. A test that -count repeated fails if one of its runs
+// does, as for go test itself. If a package occurs again, its tests are further attempts of the same
+// specs only if the file shows a rerun of failed tests: see [goTestReader.settle].
+//
+// Before Go 1.24, failures of the build are text between the events. So a line that is not an event
+// counts as a failure if it reports one; other such lines are ignored with a note.
 func readGoTest(in *input, c *collector) error {
 	g := goTestReader{c: c, packages: map[string]*goPackage{}, runs: map[string][]packageRun{}, builds: map[string]*goBuild{}}
 	for number := 1; ; number++ {
@@ -59,14 +61,14 @@ func readGoTest(in *input, c *collector) error {
 			break
 		}
 	}
-	if g.events == 0 && len(g.stray.failed) == 0 { // Go before 1.24 has no event of a build
-		return &FormatError{Format: reports.FormatGoTest, Line: g.stray.first, Err: fmt.Errorf("there is no event in it: %w", g.stray.why)}
+	if g.events == 0 && len(g.stray.failed) == 0 { // before Go 1.24, a failed build has no events
+		return &FormatError{Format: reports.FormatGoTest, Line: g.stray.first, Err: fmt.Errorf("it contains no event: %w", g.stray.why)}
 	}
 	return g.end()
 }
 
-// readLine returns the next line, which is valid until the next call. Of a line
-// beyond maxLine it returns the beginning, and false.
+// readLine returns the next line, which is valid until the next call. If the line is longer than
+// maxLine, it returns the beginning of it and whole is false.
 func readLine(r *bufio.Reader) (line []byte, whole bool, err error) {
 	line, err = r.ReadSlice('\n')
 	if !errors.Is(err, bufio.ErrBufferFull) {
@@ -89,37 +91,39 @@ type goEvent struct {
 	Test        string
 	Elapsed     float64 // seconds
 	Output      string
-	ImportPath  string // of a build
-	FailedBuild string // ImportPath of the build that a package failed by
-	Key, Value  string // of an attribute
-	Path        string // folder of artifacts
+	ImportPath  string // events of builds: what is built
+	FailedBuild string // the end of a package: ImportPath of the failed build that made it fail
+	Key, Value  string // action attr
+	Path        string // action artifacts: their folder
 }
 
 type goTestReader struct {
 	c        *collector
-	packages map[string]*goPackage   // those being tested
-	runs     map[string][]packageRun // of packages that have ended, by import path
-	again    []packageRun            // of packages that had ended before, to be settled at the end
-	latest   time.Time               // last end of a package in its first run
-	late     bool                    // a package began for the first time after another one was tested again
+	packages map[string]*goPackage   // packages being tested, by import path
+	runs     map[string][]packageRun // runs of packages that have ended, by import path
+	again    []packageRun            // second and later runs of packages, for settle
+	latest   time.Time               // latest end of the first run of a package
+	late     bool                    // the first run of a package started after another package was tested again
 	builds   map[string]*goBuild     // by ImportPath
-	stray    strayLines              // that are no events
-	silent   []string                // packages with a result, and neither a test nor any output
+	stray    strayLines              // lines that are not events
+	silent   []string                // packages with a result but neither tests nor output
 	spoken   bool                    // there are events other than results
 	bench    benchmarks
-	events   int
-	unknown  int    // events with an action of a newer go test
-	action   string // of the first of them
-	inner    int    // tests that failed inside of a test that passed
-	missing  int    // packages whose end is known by their output only
-	dropped  int    // attributes beyond maxAttrs
-	stored   int    // tests that passed and have artifacts
+	events   int // number of events
+
+	// Numbers and examples for notes.
+	unknown int    // events with an unknown action, of a newer go test
+	action  string // first unknown action
+	inner   int    // failed tests inside of a passed test
+	missing int    // packages whose result is known only from their output
+	dropped int    // attributes beyond maxAttrs
+	stored  int    // passed tests with artifacts outside of the module
 }
 
-// goBuild is one build that go test reports events of.
+// goBuild is a build for which go test reports events.
 type goBuild struct {
 	out           excerpt
-	failed, named bool // named: a package failed by it
+	failed, named bool // named: a package failed because of it
 	last          int  // number of its last event
 }
 
@@ -129,13 +133,13 @@ func (g *goTestReader) line(number int, line []byte, whole bool) error {
 		err = errors.New("it is longer than 1 MiB")
 	}
 	if err != nil && whole {
-		// What writes to the same file without a line break puts its text before an event.
+		// Another program may have written text without a line break to the same file.
 		if at := bytes.LastIndex(line, []byte(`{"Time":"`)); at > 0 {
-			if behind, failed := decodeEvent(line[at:]); failed == nil {
+			if event, failed := decodeEvent(line[at:]); failed == nil {
 				if err := g.c.keep(g.stray.add(number, string(line[:at]), err)); err != nil {
 					return err
 				}
-				e, err = behind, nil
+				e, err = event, nil
 			}
 		}
 	}
@@ -160,8 +164,8 @@ func decodeEvent(line []byte) (e goEvent, err error) {
 	return e, nil
 }
 
-// withoutPackage is the suite of events that name no package, as test2json writes them
-// of a single test program.
+// withoutPackage is the suite of events without a package. test2json writes them for the output of a
+// single test program.
 const withoutPackage = "tests"
 
 func (g *goTestReader) event(e *goEvent) error {
@@ -179,7 +183,7 @@ func (g *goTestReader) event(e *goEvent) error {
 	}
 	e.Package = cmp.Or(e.Package, withoutPackage)
 	p := g.packages[e.Package]
-	if p != nil && e.Action == "start" { // again, and the first time has no end
+	if p != nil && e.Action == "start" { // tested again, although the end of the first run is missing
 		if err := g.finish(p, "", ""); err != nil {
 			return err
 		}
@@ -209,8 +213,8 @@ func (g *goTestReader) event(e *goEvent) error {
 	return nil
 }
 
-// build takes an event of a build. A package that needs it fails by it, unless the file
-// ends before.
+// build handles an event of a build. The failure is that of the package that FailedBuild refers to;
+// see endBuilds for builds without such a package.
 func (g *goTestReader) build(e *goEvent) error {
 	b := g.builds[e.ImportPath]
 	if b == nil {
@@ -222,8 +226,8 @@ func (g *goTestReader) build(e *goEvent) error {
 	return g.c.keep(b.out.add(e.Output))
 }
 
-// during widens the time of the run so that t is in it. A time that no history can
-// keep, in nanoseconds since 1970, is none.
+// during extends the time of the run to contain t. Times that a history cannot store, in nanoseconds
+// since 1970, are ignored.
 func (r *Reading) during(t time.Time) {
 	switch {
 	case t.Year() < 1970 || t.Year() > 2200:
@@ -265,7 +269,7 @@ func (g *goTestReader) test(p *goPackage, e *goEvent) error {
 		t.running = false
 	case "pass":
 		t.end(reports.Passed, text.Seconds(e.Elapsed))
-		if t.state == reports.Passed { // nobody asks for what it printed, and it may be long
+		if t.state == reports.Passed { // the output of passed tests is not reported
 			g.c.kept -= t.out.size()
 			t.out = excerpt{}
 		}
@@ -277,12 +281,13 @@ func (g *goTestReader) test(p *goPackage, e *goEvent) error {
 	return nil
 }
 
-// goPlace is where a test says that it failed, or the first line of its own in a stack.
+// goPlace matches the location in a message of t.Error, or of a frame in a test file.
 var goPlace = regexp.MustCompile(`(?m)^\s*(\S+_test\.go):(\d+)(?::|\s|$)`)
 
 var goPanic = regexp.MustCompile(`(?m)^panic: `)
 
-// goWhere finds the file and line in the message of a Go test, and a panic.
+// goWhere sets the location of a spec from its message, and its detail if the message is that of a
+// panic.
 func (c *collector) goWhere(s *reports.Spec) {
 	if s.State == reports.Failed && s.Detail == "" && goPanic.MatchString(s.Message) {
 		s.Detail = "panicked"
@@ -292,24 +297,25 @@ func (c *collector) goWhere(s *reports.Spec) {
 	}
 }
 
-// goPosition is the place that a message of a package names, by its name and its line.
+// goPosition returns the location in a message of a package. at is a match of goPlace or goSource, or
+// nil.
 func (c *collector) goPosition(pkg string, at []string) (file string, line int) {
 	if at == nil {
 		return "", 0
 	}
 	if file = c.goFile(pkg, at[1]); file != "" {
-		line, _ = strconv.Atoi(at[2]) // digits; one that is too long for a line is none
+		line, _ = strconv.Atoi(at[2]) // digits: the only error is overflow
 	}
 	return file, line
 }
 
-// goFrame are the lines that the testing package adds.
+// goFrame matches the lines that package testing adds to the output of a test.
 var goFrame = regexp.MustCompile(`(?m)^\s*(=== (RUN|PAUSE|CONT|NAME|ATTR|ARTIFACTS) |--- (PASS|FAIL|SKIP): ).*\n?`)
 
-// goMessage is what a test printed itself.
+// goMessage returns the output of a test without the lines of package testing.
 func goMessage(output string) string { return strings.TrimSpace(goFrame.ReplaceAllString(output, "")) }
 
-// end takes over what has no end.
+// end handles what has not ended at the end of the file, and adds the notes.
 func (g *goTestReader) end() error {
 	for _, name := range slices.Sorted(maps.Keys(g.packages)) {
 		if err := g.finish(g.packages[name], "", ""); err != nil {
@@ -323,24 +329,24 @@ func (g *goTestReader) end() error {
 	}
 	g.c.reading.Benchmarks = g.bench.all
 	if g.missing > 0 {
-		g.c.note("packages whose last event is missing, taken by what go test printed of them: %d", g.missing)
+		g.c.note("packages whose last event is missing and whose result was taken from their output: %d", g.missing)
 	}
 	if g.inner > 0 {
-		g.c.note("tests that failed inside of a test that ran them by testing.RunTests, and did not fail: %d; they are not counted", g.inner)
+		g.c.note("failed tests that another test ran by testing.RunTests and that did not make it fail, not counted: %d", g.inner)
 	}
 	if g.unknown > 0 {
-		g.c.note("events with an action that this version does not know, passed over: %d; the first is %q", g.unknown, g.action)
+		g.c.note("events with an unknown action, ignored: %d; the first is %q", g.unknown, g.action)
 	}
 	if g.dropped > 0 {
 		g.c.note(droppedLabels, g.dropped)
 	}
 	if g.stored > 0 {
-		g.c.note("tests that passed and stored artifacts outside of the module: %d; their folders are not kept", g.stored)
+		g.c.note("folders of artifacts outside of the module, of tests that passed, ignored: %d", g.stored)
 	}
 	return nil
 }
 
-// outside adds a suite of nothing but a failure.
+// outside adds a suite that consists of one failure.
 func (g *goTestReader) outside(path, node, message string) error {
 	s := reports.Suite{Path: path}
 	file, line := g.c.goPosition(path, goSource.FindStringSubmatch(message))
@@ -350,8 +356,8 @@ func (g *goTestReader) outside(path, node, message string) error {
 	return g.c.suite(s)
 }
 
-// BuiltPackage is the package that the import path of a build is of: that of "m/a [m/a.test]",
-// which is m/a compiled for its test, and of "m/a.test", its test program.
+// BuiltPackage returns the package that a build belongs to. Both "m/a [m/a.test]", package m/a compiled
+// for its test, and "m/a.test", its test program, belong to m/a.
 func BuiltPackage(importPath string) string {
 	pkg, _, forTest := strings.Cut(importPath, " [")
 	if !forTest {
@@ -360,12 +366,12 @@ func BuiltPackage(importPath string) string {
 	return pkg
 }
 
-// endBuilds reports the builds that failed and that no package named: the file ends
-// before the results of the packages.
+// endBuilds adds the failed builds that no package refers to, because the file ends before the
+// results of the packages.
 func (g *goTestReader) endBuilds() error {
 	for _, path := range slices.Sorted(maps.Keys(g.builds)) {
-		// A build that printed a mistake and has no end has failed too, as has one with which
-		// the file ends: it was cut.
+		// The event build-fail may be missing, too: a build has failed if the compiler reported an
+		// error, or if the file ends within its output.
 		if b := g.builds[path]; !b.named && (b.failed || b.last == g.events || mistaken(b.out.String())) {
 			if err := g.outside(cmp.Or(BuiltPackage(path), withoutPackage), "build", b.out.String()); err != nil {
 				return err
@@ -375,16 +381,16 @@ func (g *goTestReader) endBuilds() error {
 	return nil
 }
 
-// endSilent reports packages that passed without a trace of a test or an output. A file
-// that was stripped of all but results, as gotestsum writes them for timings, cannot say
-// more of a package in which no test was to be run.
+// endSilent adds a failure for packages that passed without any test or output, since something must
+// have removed them. Files that contain only results, as gotestsum writes them for timings, are an
+// exception: in these, a package without tests looks like that.
 func (g *goTestReader) endSilent() error {
 	if len(g.silent) > 0 && !g.spoken {
-		g.c.note("packages that passed without a test: %d; the first is %s", len(g.silent), g.silent[0])
+		g.c.note("packages that passed and contain no test: %d; the first is %s", len(g.silent), g.silent[0])
 		return nil
 	}
 	for _, pkg := range g.silent {
-		if err := g.outside(pkg, "package", "it passed, and reported neither a test nor that there is none to run"); err != nil {
+		if err := g.outside(pkg, "package", "it passed, but reported neither a test nor that there are no tests to run"); err != nil {
 			return err
 		}
 	}

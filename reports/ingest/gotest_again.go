@@ -9,16 +9,16 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// packageRun is what a package came to in one test of it.
+// packageRun is one run of the tests of a package.
 type packageRun struct {
 	pkg         string
 	started     time.Time
 	failed      bool
-	first, last int            // of its specs in the results, where it was the first run
-	specs       []reports.Spec // where it was not
+	first, last int            // first run: its specs are Specs[first:last] of the results
+	specs       []reports.Spec // later runs: its specs
 }
 
-// roots are the tests of the run without their subtests, and whether each failed.
+// roots returns the top-level tests of the run, and whether each failed.
 func roots(specs []reports.Spec) map[string]bool {
 	failed := map[string]bool{}
 	for i := range specs {
@@ -28,7 +28,8 @@ func roots(specs []reports.Spec) map[string]bool {
 	return failed
 }
 
-// ran keeps the specs of a package that has ended.
+// ran records a run. The specs of a first run are added to the results at once, those of later runs by
+// settle.
 func (g *goTestReader) ran(run packageRun, specs []reports.Spec, ended time.Time) error {
 	before := g.runs[run.pkg]
 	if len(before) > 0 {
@@ -57,15 +58,15 @@ func (g *goTestReader) ran(run packageRun, specs []reports.Spec, ended time.Time
 	return nil
 }
 
-// settle decides what the packages are that occur again: a rerun of failed tests, as
-// gotestsum makes it, or further tests of the same packages, as on another platform, of
-// which any failure counts.
+// settle decides what second and later runs of packages are. If they are reruns of failed tests, as by
+// gotestsum, they are further attempts of the same specs, and a pass counts. Otherwise, for example if
+// the file contains the results of two platforms, they are separate specs, and every failure counts.
 func (g *goTestReader) settle() error {
 	if len(g.again) == 0 {
 		return nil
 	}
 	rerun, retries := g.isRerun(), 0
-	at := map[string][]int{} // specs of the packages, by name
+	at := map[string][]int{} // indexes of specs, by package and name
 	for pkg := range g.runs {
 		if len(g.runs[pkg]) > 1 {
 			for i := g.runs[pkg][0].first; i < g.runs[pkg][0].last; i++ {
@@ -90,14 +91,14 @@ func (g *goTestReader) settle() error {
 		}
 	}
 	if rerun {
-		g.c.note("results of a rerun of failed tests, taken as further attempts of the same specs: %d", retries)
+		g.c.note("results of a rerun of failed tests, counted as further attempts of the same specs: %d", retries)
 	} else {
-		g.c.note("packages that were tested again, and not only what had failed: %d; their results are kept apart", len(g.again))
+		g.c.note("packages that were tested again, not only their failed tests: %d; the results are separate specs", len(g.again))
 	}
 	return nil
 }
 
-// retriedBy takes over one more attempt of a spec that has failed.
+// retriedBy adds a further attempt to a spec.
 func retriedBy(s *reports.Spec, again reports.Spec) {
 	if again.Attempts == 0 { // it was skipped
 		return
@@ -113,15 +114,15 @@ func retriedBy(s *reports.Spec, again reports.Spec) {
 	}
 }
 
-// isRerun reports whether all that occurs again is a rerun of what failed: every package
-// had ended for the first time before, each repeat has only tests that had failed in
-// the run before it, and a test that had passed anywhere is not repeated. Without the
-// last, a run on another platform could look the same.
+// isRerun reports whether all later runs of packages are reruns of failed tests. Then the first runs
+// of all packages ended before the first rerun, each rerun contains only tests that failed in the
+// previous run of the package, and at least one passed test is not repeated. Without the last
+// condition, results of another platform on which everything failed would look the same.
 func (g *goTestReader) isRerun() bool {
 	if g.late || slices.ContainsFunc(g.again, func(run packageRun) bool { return !run.started.IsZero() && run.started.Before(g.latest) }) {
 		return false
 	}
-	left := false // a test that passed is not repeated
+	left := false // a passed test is not repeated
 	for _, runs := range g.runs {
 		state := roots(g.c.results.Specs[runs[0].first:runs[0].last])
 		broken, repeated := runs[0].failed, map[string]bool{}

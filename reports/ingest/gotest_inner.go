@@ -2,11 +2,10 @@ package ingest
 
 import "github.com/flujo/flujo-harness/reports"
 
-// leaveOutInner removes the tests that failed inside of another test, which ran them by
-// testing.RunTests and took care of the result, as tests of test frameworks do. Go counts none of
-// them: its test program says PASS where they fail, and a failed subtest that t.Run had run would
-// have failed the test above it. Of what fails itself the program says FAIL, also where its main
-// function ignores that.
+// leaveOutInner removes failed tests that another test ran by testing.RunTests, as tests of test
+// frameworks do, which expect the failure. They are recognised by a package that printed PASS, or by
+// a parent that passed: a failed subtest of t.Run would have made its parent fail, and the program
+// would have printed FAIL.
 func (g *goTestReader) leaveOutInner(p *goPackage, action string) {
 	clean := action == "pass" && p.passed && !p.fail && !p.failed
 	left := p.tests[:0:0]
@@ -28,7 +27,7 @@ func (g *goTestReader) leaveOutInner(p *goPackage, action string) {
 	}
 }
 
-// insidePassed reports whether a test ran inside of one that passed every time.
+// insidePassed reports whether a test ran inside of another one all of whose runs passed.
 func (p *goPackage) insidePassed(t *goTest) bool {
 	up := above(t.name, func(name string) bool {
 		up := p.named[name]

@@ -14,55 +14,55 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// goPackage is a package while it is tested.
+// goPackage is a package being tested.
 type goPackage struct {
 	suite   reports.Suite
 	tests   []*goTest // in the order of their start
 	named   map[string]*goTest
-	out     excerpt
-	ended   time.Time    // of its last event
-	partial string       // the beginning of a line that it prints outside of tests
-	bench   bytes.Buffer // results of benchmarks, in their format
+	out     excerpt      // output outside of its tests
+	ended   time.Time    // time of its last event
+	partial string       // incomplete last line of out
+	bench   bytes.Buffer // results of benchmarks, in Go's benchmark format
 	benches bool         // a benchmark ran
 	told    bool         // a test failed
 
-	// What it printed outside of its tests.
-	passed bool // PASS: its test program came to its end
-	broke  bool // FAIL, of the test program
-	fail   bool // FAIL at the end of a line: of the test program, or of what printed before it without a line break
-	ok     bool // "ok", of go test
-	failed bool // "FAIL" with its name, of go test
-	none   bool // that there is no test to run
+	// Lines in out and in the output of benchmarks.
+	passed bool // "PASS", which the test program prints if all its tests have run
+	broke  bool // "FAIL", of the test program
+	fail   bool // "FAIL" at the end of a line: other output may precede it without a line break
+	ok     bool // "ok" and the import path, of go test
+	failed bool // "FAIL" and the import path, of go test
+	none   bool // there are no tests to run
 }
 
 func newGoPackage(e *goEvent) *goPackage {
 	return &goPackage{suite: reports.Suite{Path: e.Package, Started: e.Time}, named: map[string]*goTest{}}
 }
 
-// goTest is one test, with all its repeats.
+// goTest is one test with all its runs; -count asks for several.
 type goTest struct {
 	name      string
 	running   bool
 	state     reports.State
-	runs      int
-	failures  int // of the runs
-	passes    int
+	runs      int // number of runs that ended
+	failures  int // number of runs that failed
+	passes    int // number of runs that passed
 	took      time.Duration
 	out       excerpt
-	partial   string        // the beginning of a line that it prints
-	said      reports.State // how it ended by what is printed, where the event is missing
-	saidTook  time.Duration
-	verdict   bool // the last line that it printed is go test's, of the package
-	figures   bool // it printed the result of a benchmark
+	partial   string        // incomplete last line of out
+	said      reports.State // state according to its output, used if the event is missing
+	saidTook  time.Duration // duration according to its output
+	verdict   bool          // the last line of out is go test's line on the package
+	figures   bool          // out contains the result of a benchmark
 	labels    []string
 	artifacts string // folder
 	attached  []reports.Attachment
 
-	// Numbers of events of its first run, 0 where there is none.
+	// Numbers of events of its first run, 0 if there is none.
 	begin, pause, cont, stop int
 }
 
-// add adds a test that is not there yet.
+// add adds a test.
 func (p *goPackage) add(name string) *goTest {
 	t := &goTest{name: name}
 	p.named[name] = t
@@ -70,7 +70,7 @@ func (p *goPackage) add(name string) *goTest {
 	return t
 }
 
-// mark notes when the first run of the test had an event.
+// mark records the number of an event of the first run of the test.
 func (t *goTest) mark(action string, event int) {
 	at := map[string]*int{"run": &t.begin, "pause": &t.pause, "cont": &t.cont, "pass": &t.stop, "skip": &t.stop, "fail": &t.stop}[action]
 	if at != nil && *at == 0 {
@@ -78,7 +78,7 @@ func (t *goTest) mark(action string, event int) {
 	}
 }
 
-// end ends one run of the test: of several, a failure stays.
+// end ends one run of the test. If one of several runs failed, the test has failed.
 func (t *goTest) end(s reports.State, took time.Duration) {
 	if t.state == "" || t.state == reports.Skipped || s == reports.Failed {
 		t.state = s
@@ -96,9 +96,9 @@ func (t *goTest) end(s reports.State, took time.Duration) {
 
 func (t *goTest) benchmark() bool { return strings.HasPrefix(t.name, "Benchmark") }
 
-// endsBy reports whether an event that names a test is the end of the package. A program
-// that exits while a test runs leaves go test with that test at hand: it reports the
-// result of the package by its name, after its own last line.
+// endsBy reports whether an event that names a test is in fact the end of the package. If a program
+// exits while a test runs, test2json attributes to that test the last line of go test and the result
+// of the package.
 func (p *goPackage) endsBy(e *goEvent) bool {
 	if e.Action != "pass" && e.Action != "fail" {
 		return false
@@ -111,8 +111,8 @@ func (p *goPackage) endsBy(e *goEvent) bool {
 	return true
 }
 
-// read looks in an output for what counts, line by line: t is the test that printed it,
-// nil for what was printed outside of tests.
+// read searches the lines of an output for results. t is the test that printed it, or nil for output
+// outside of tests. An incomplete line is continued by the next output.
 func (p *goPackage) read(t *goTest, output string) {
 	partial := &p.partial
 	if t != nil {
@@ -133,16 +133,17 @@ func (p *goPackage) read(t *goTest, output string) {
 	}
 }
 
-// maxPartial is the most bytes of a line without an end that are kept: test2json cuts
-// longer ones, and a name of a test is hardly ever that long.
+// maxPartial is the maximum number of bytes of an incomplete line that are stored. The lines that line
+// recognises are shorter, unless the name of a test has thousands of bytes.
 const maxPartial = 8 << 10
 
 var (
-	// goVerdict may stand behind a text that has no line break of its own.
+	// goVerdict is not anchored at the start, since output without a line break may precede it.
 	goVerdict   = regexp.MustCompile(`--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)$`)
 	goBenchLine = regexp.MustCompile(`^(Benchmark\S*\s+\d+\s+[-+.\dInfNa]+ \S|goos: |goarch: |cpu: )`)
 )
 
+// line handles a complete line of output.
 func (p *goPackage) line(t *goTest, line string) {
 	line = strings.TrimSuffix(line, "\r")
 	ok, failed := isVerdictOf(line, "ok  ", p.suite.Path), isVerdictOf(line, "FAIL", p.suite.Path)
@@ -176,16 +177,16 @@ func (p *goPackage) line(t *goTest, line string) {
 		strings.Contains(line, "\t"+p.suite.Path+"\t\tcoverage: ")
 }
 
-// isVerdictOf reports whether a line is go test's last one of a package, as
+// isVerdictOf reports whether a line is go test's result of a package, such as
 // "ok  \texample.com/shop\t0.01s".
 func isVerdictOf(line, word, pkg string) bool {
 	rest, is := strings.CutPrefix(line, word+"\t"+pkg)
 	return is && (rest == "" || rest[0] == '\t' || rest[0] == ' ')
 }
 
-// said keeps what a text says of the end of a test. It counts where no event does: a
-// test may print what it likes. A test that is not known is one whose beginning was
-// swallowed, too, where the test above it has no end yet.
+// said records the result of a test that its output contains. It counts only if the event is missing,
+// because a test may print such a line itself. An unknown test is added if its parent is running: its
+// first event is missing, too.
 func (p *goPackage) said(name, word, took string) {
 	t := p.named[name]
 	if t == nil {
@@ -201,7 +202,7 @@ func (p *goPackage) said(name, word, took string) {
 	}
 }
 
-// message is what the test printed itself.
+// message returns the output of the test without the lines of package testing.
 func (t *goTest) message() string {
 	text := goMessage(t.out.String())
 	if t.artifacts != "" && t.attached == nil {
@@ -210,7 +211,7 @@ func (t *goTest) message() string {
 	return strings.TrimSpace(text)
 }
 
-// finish takes over a package that has ended by an action, "" for one that has not.
+// finish adds the results of a package. action is that of its last event, or "" if that is missing.
 func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
 	delete(g.packages, p.suite.Path)
 	if action == "" && p.ok && p.passed {
@@ -236,16 +237,16 @@ func (g *goTestReader) finish(p *goPackage, action, failedBuild string) error {
 	}
 	switch {
 	case action == "":
-		err = fail("package", "it has no end in the file: the file was cut short, or go test was\n"+p.out.String())
+		err = fail("package", "its result is missing: the file or the run of go test was cut short\n"+p.out.String())
 	case failedBuild != "":
 		text := ""
 		if build != nil {
 			text = build.out.String()
 		}
 		err = fail("build", text+p.out.String())
-	case action == "fail" && !p.told: // it died outside of its tests, or could not be built
+	case action == "fail" && !p.told: // it failed outside of its tests, or its build failed
 		node, text := "package", p.out.String()
-		if strings.Contains(text, " [build failed]") || strings.Contains(text, " [setup failed]") { // of Go 1.23
+		if strings.Contains(text, " [build failed]") || strings.Contains(text, " [setup failed]") { // before Go 1.24
 			node, text = "build", g.stray.about(p.suite.Path)+text
 		}
 		err = fail(node, text)
@@ -279,9 +280,9 @@ func (p *goPackage) suspect(fail func(node, message string) error) error {
 	case p.told || len(p.suite.Failures) > 0:
 		return nil
 	case p.failed, p.broke:
-		return fail("package", "go test reports that it passed, and its own output that it failed\n"+p.out.String())
+		return fail("package", "go test reports that it passed, but its output says that it failed\n"+p.out.String())
 	case p.ok && !p.passed && !p.none:
-		return fail("package", "its test program ended without the word PASS, so not all of its tests have run: it exits before (os.Exit in an init function or in a test, or a TestMain that does not call m.Run)\n"+p.out.String())
+		return fail("package", "its test program ended without printing PASS, so not all of its tests have run: it exited early (os.Exit in an init function or in a test, or a TestMain that does not call m.Run)\n"+p.out.String())
 	}
 	return nil
 }
@@ -289,13 +290,14 @@ func (p *goPackage) suspect(fail func(node, message string) error) error {
 // tests returns the specs of a package that has ended.
 func (g *goTestReader) tests(p *goPackage, action string, fail func(node, message string) error) ([]reports.Spec, error) {
 	failed := map[string]bool{}
-	cut := action == "pass" && p.ok && !p.passed // the program ended while a test ran
+	cut := action == "pass" && p.ok && !p.passed // the program exited while a test ran
+	// lost: the test did not end, although its package passed.
 	lost := func(t *goTest) bool { return t.running && action == "pass" && !cut && !t.benchmark() }
 	for _, t := range p.tests {
 		if t.said != "" && (t.running || t.state == "") {
 			t.end(t.said, t.saidTook)
 		}
-		if t.benchmark() { // it has an end only where it fails
+		if t.benchmark() { // go test reports the end of a benchmark only if it fails
 			p.benches, t.running = true, t.running && action != "pass" && !t.figures
 		}
 		failed[t.name] = t.state == reports.Failed || t.running && !lost(t)
@@ -307,7 +309,7 @@ func (g *goTestReader) tests(p *goPackage, action string, fail func(node, messag
 		var err error
 		switch {
 		case lost(t):
-			err = fail(t.name, "it began and has no end, and its package passed: its result is missing from the file")
+			err = fail(t.name, "its result is missing, although it started and its package passed")
 		case t.state == "" && !t.running:
 		case failed[t.name] && !family.failed[t.name] && (t.benchmark() || family.parent[t.name]):
 			err = fail(t.name, t.message())
@@ -331,9 +333,9 @@ func (g *goTestReader) spec(p *goPackage, t *goTest, family subtests) reports.Sp
 	s := reports.Spec{Suite: p.suite.Path, Leaf: t.name, State: t.state, Attempts: t.runs, Duration: t.took, Labels: t.labels, Attachments: t.attached}
 	switch {
 	case t.running:
-		s.State, s.Detail, s.Message = reports.Failed, "unfinished", cmp.Or(t.message(), "it began and has no end: its program stopped before")
+		s.State, s.Detail, s.Message = reports.Failed, "unfinished", cmp.Or(t.message(), "its result is missing: the test program stopped while it ran")
 		if t.verdict {
-			s.Message = "its program exited while it ran\n" + s.Message
+			s.Message = "its test program exited while it ran\n" + s.Message
 		}
 		s.Attempts++
 	case t.state == reports.Skipped:
@@ -341,20 +343,20 @@ func (g *goTestReader) spec(p *goPackage, t *goTest, family subtests) reports.Sp
 	case t.state == reports.Failed:
 		s.Message = t.message()
 		for up := family.up(t.name); up != "" && s.Message == ""; up = family.up(up) {
-			s.Message = p.named[up].message() // of a panic, which is reported of the test above
+			s.Message = p.named[up].message() // the output of a panic is attributed to the parent
 		}
 	case t.artifacts != "" && t.attached == nil:
 		g.stored++
 	}
 	g.c.goWhere(&s)
-	if s.State == reports.Failed && t.passes > 0 { // of the repeats of -count
+	if s.State == reports.Failed && t.passes > 0 { // with -count
 		s.Detail = reports.BothWays
 		s.Message = fmt.Sprintf("failed in %s runs\n\n%s", reports.Rate{Good: t.failures, Of: t.failures + t.passes}, s.Message)
 	}
 	return s
 }
 
-// benchmarks takes over the figures of a package.
+// benchmarks adds the results of benchmarks that a package printed.
 func (g *goTestReader) benchmarks(p *goPackage) error {
 	r := benchfmt.NewReader(bytes.NewReader(append([]byte("pkg: "+p.suite.Path+"\n"), p.bench.Bytes()...)), "")
 	for r.Scan() {

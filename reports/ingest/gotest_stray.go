@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// strayLines are the lines of a stream of events that are none: what Go before 1.24
-// prints of builds, and what any program prints that writes to the same file.
+// strayLines collects lines that are not events: the output of builds before Go 1.24, and output of
+// other programs that write to the same file.
 type strayLines struct {
-	count   int   // of the lines that report no failure
-	first   int   // the first stray line of all, from 1; 0: none
-	why     error // that it is no event
-	builds  map[string]*excerpt
-	build   string            // the package that the lines are about now, "" for none
-	failed  map[string]string // by package: the line that says so
-	loose   excerpt           // failures that name no package
-	end     bool              // a lone FAIL or exit status, which go test and scripts print behind any failure
-	trouble bool              // the lines belong to the one before, which is in loose
-	cut     int               // number of the last line, where it is the beginning of one that counts
-	last    bool              // the last line is the head of what a build printed
+	count   int                 // number of lines that report no failure
+	first   int                 // number of the first line, from 1; 0 if there is none
+	why     error               // why the first line is not an event
+	builds  map[string]*excerpt // output of builds, by package
+	build   string              // package whose build printed the current line, or ""
+	failed  map[string]string   // the line that reports the failure of a package, by package
+	loose   excerpt             // failures without a package
+	end     bool                // a line is only FAIL or an exit status, which go test and scripts print after any failure
+	trouble bool                // the following lines continue the failure at the end of loose
+	cut     int                 // number of the last line, if it is an incomplete line of importance
+	last    bool                // the last line is the heading of the output of a build
 }
 
 var (
@@ -29,13 +29,13 @@ var (
 	strayFail = regexp.MustCompile(`^FAIL\t(\S+)`)
 	strayEnd  = regexp.MustCompile(`^(FAIL|(.*: )?exit status [1-9]\d*)$`)
 
-	// goSource is where a compiler or vet says that it found a mistake.
+	// goSource matches the location in an error of the compiler or of vet.
 	goSource = regexp.MustCompile(`(?m)^(?:vet: )?(\S+\.go):(\d+)(?::|\s|$)`)
 
 	strayMistake = regexp.MustCompile(`^(vet: )?\S+\.go:\d+:\d+: `)
 	strayWarning = regexp.MustCompile(`^\S+\.go:\d+:\d+: (warning|note): `)
 	strayGo      = regexp.MustCompile(`^go: `)
-	// strayNews are what the go command reports of its own work.
+	// strayNews matches lines in which the go command reports its work rather than an error.
 	strayNews = regexp.MustCompile(`^go: (downloading|extracting|finding|found|added|upgraded|downgraded|removed|creating|copying|writing|switching|warning:|to add|upgrading|trying)\b`)
 
 	strayTrouble = regexp.MustCompile(`\bFAIL(ED|URE)?\b|"Action":"(fail|build-fail)"` +
@@ -43,12 +43,12 @@ var (
 		`|\[(build|setup) failed\]|exit status [1-9]|: (no Go files in|build constraints exclude all Go files|import cycle not allowed|cannot find (package|module))|^no required module provides|\*\*\* Test killed`)
 )
 
-// documentLine begins a document of results of another format: a file that holds two must
-// not be read as if the second were not there.
+// documentLine matches the first line of a document in another format of results. A file that contains
+// two documents must not be read as if the second one were missing.
 var documentLine = regexp.MustCompile(`^\s*(<\?xml |<(testsuites?|testcase|TestRun|test-run|test-results|test-suite|assembly|assemblies)[ />]` +
 	`|(\[\s*)?(\{\s*)?("SuitePath"\s*:|"reportFormat"\s*:|"results"\s*:\s*\{))`)
 
-// add takes a line, and returns how many bytes more are kept of it.
+// add adds a line and returns the number of additional bytes that are stored.
 func (s *strayLines) add(number int, line string, why error) int {
 	if s.first == 0 {
 		s.first, s.why = number, why
@@ -79,8 +79,8 @@ func (s *strayLines) add(number int, line string, why error) int {
 	return 0
 }
 
-// ended takes the last line of a file, which is no event and has no line break: what begins
-// as an event, the output of a build or a failure was cut.
+// ended handles the last line of a file if it is not an event and has no line break. If it is the
+// beginning of an event, of the output of a build or of a failure, the file is truncated.
 func (s *strayLines) ended(number int, line string) {
 	build := s.build != "" && !strayWarning.MatchString(line)
 	if build || line[0] == '{' || slices.ContainsFunc([]string{"FAIL", "exit status 1", "# "}, func(word string) bool { return strings.HasPrefix(word, line) }) {
@@ -88,7 +88,7 @@ func (s *strayLines) ended(number int, line string) {
 	}
 }
 
-// mistaken reports whether a compiler or vet says in a text that it found a mistake.
+// mistaken reports whether a text contains an error of the compiler or of vet.
 func mistaken(text string) bool {
 	for line := range strings.Lines(text) {
 		if strayMistake.MatchString(line) && !strayWarning.MatchString(line) {
@@ -98,7 +98,7 @@ func mistaken(text string) bool {
 	return false
 }
 
-// about is what the lines say of the build of a package.
+// about returns the output of the build of a package.
 func (s *strayLines) about(pkg string) string {
 	if b := s.builds[pkg]; b != nil {
 		return b.String()
@@ -106,7 +106,7 @@ func (s *strayLines) about(pkg string) string {
 	return ""
 }
 
-// keep keeps a line about the build of a package.
+// keep adds a line to the output of the current build.
 func (s *strayLines) keep(line string) int {
 	b := s.builds[s.build]
 	if b == nil {
@@ -116,13 +116,13 @@ func (s *strayLines) keep(line string) int {
 	return b.add(line+"\n") + overhead
 }
 
-// endStray reports the failures that no event does.
+// endStray adds the failures that only stray lines report.
 func (g *goTestReader) endStray() error {
 	s := &g.stray
 	if s.first == 0 {
 		return nil
 	}
-	for pkg, text := range s.builds { // one that failed, though the line with FAIL is not there
+	for pkg, text := range s.builds { // failed builds whose line with FAIL is missing
 		if s.failed[pkg] == "" && goSource.MatchString(text.String()) {
 			s.failed[pkg] = "its build failed"
 		}
@@ -143,7 +143,7 @@ func (g *goTestReader) endStray() error {
 	if text == "" && g.c.results.Counts().Failed+g.c.results.SuiteFailures() == 0 {
 		switch {
 		case s.end:
-			text = "a line that is no event says FAIL or an exit status, and no event reports a failure"
+			text = "a line that is not an event contains FAIL or an exit status, but no event reports a failure"
 		case s.cut > 0:
 			text = fmt.Sprintf("the file ends within line %d: it was cut short", s.cut)
 		case s.last:
@@ -156,7 +156,7 @@ func (g *goTestReader) endStray() error {
 		}
 	}
 	if s.count > 0 {
-		g.c.note("lines that are no events, passed over: %d; the first is line %d: %v", s.count, s.first, s.why)
+		g.c.note("lines that are not events, ignored: %d; the first is line %d: %v", s.count, s.first, s.why)
 	}
 	return nil
 }

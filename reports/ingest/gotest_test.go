@@ -14,13 +14,13 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// The streams are of the Go in their name, over one module of packages that end in all
-// ways; "stderr" has what the go command printed there in between.
+// The streams were written by the version of Go in their name. They test packages of one module that
+// end in different ways. Those with "stderr" in their name contain stderr of the go command, too.
 func TestGoTestStreams(t *testing.T) {
 	type want struct {
 		counts     reports.Counts
-		outside    []string // nodes of failures that no spec carries
-		failed     []string // specs, with their detail
+		outside    []string // nodes of failures outside the specs
+		failed     []string // failed specs with their detail
 		benchmarks int
 	}
 	const bad, vet = "e.x/m/bad build", "e.x/m/vet build"
@@ -75,7 +75,7 @@ func TestGoTestStreams(t *testing.T) {
 				if s.State == reports.Failed {
 					failed = append(failed, strings.TrimSpace(s.Leaf+" "+s.Detail))
 					if s.Message == "" {
-						t.Errorf("%s says nothing", s.Leaf)
+						t.Errorf("%s has no message", s.Leaf)
 					}
 				}
 			}
@@ -84,7 +84,7 @@ func TestGoTestStreams(t *testing.T) {
 				t.Errorf("failures outside the specs %q, failed specs %q\nwant %q, %q", outside, failed, want.outside, want.failed)
 			}
 			if len(r.Benchmarks) != want.benchmarks {
-				t.Errorf("%d figures, want %d: %+v", len(r.Benchmarks), want.benchmarks, r.Benchmarks)
+				t.Errorf("%d benchmarks, want %d: %+v", len(r.Benchmarks), want.benchmarks, r.Benchmarks)
 			}
 			if inner := strings.Contains(name, "-inner"); inner && (len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "testing.RunTests")) || !inner && len(r.Notes) > 0 {
 				t.Errorf("notes %q", r.Notes)
@@ -93,8 +93,8 @@ func TestGoTestStreams(t *testing.T) {
 	}
 }
 
-// A stream that is cut anywhere is never greener than the whole one: what had failed by
-// then has failed, and otherwise the package has no end.
+// A stream that is truncated while a package is tested is never green: either a test has failed
+// before, or the result of the package is missing.
 func TestGoTestStreamsCutShort(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "gotest", "*.jsonl"))
 	if err != nil || len(files) == 0 {
@@ -108,7 +108,7 @@ func TestGoTestStreamsCutShort(t *testing.T) {
 		lines := strings.SplitAfter(string(text), "\n")
 		for n := 1; n < len(lines)-1; n++ {
 			whole := strings.Join(lines[:n], "")
-			open := map[string]bool{} // packages that have begun and have no end
+			open := map[string]bool{} // packages that started and did not end
 			for _, m := range goPackageEvent.FindAllStringSubmatch(whole, -1) {
 				open[m[2]] = m[1] == "start"
 			}
@@ -123,15 +123,15 @@ func TestGoTestStreamsCutShort(t *testing.T) {
 	}
 }
 
-// goPackageEvent are the events that begin and end a package; go test's line of it says
-// as much as its end.
+// goPackageEvent matches the events that start and end a package. The line "ok" of go test is as good
+// as the event of the end.
 var goPackageEvent = regexp.MustCompile(`(?m)"Action":"(start|pass|fail|output)","Package":"([^"]+)"(?:\}|,"Elapsed":[^"]+\}|,"Output":"ok  .*\})$`)
 
 const (
 	goOK = `{"Action":"start","Package":"p"}` + "\n" + `{"Action":"run","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p"}` + "\n"
 )
 
-// What is printed between the events is a failure where it says so.
+// A line between the events counts as a failure if it reports one.
 func TestGoTestLinesThatReportFailures(t *testing.T) {
 	for _, line := range []string{
 		"FAIL", "FAIL\tq [build failed]", "FAIL\tq [setup failed]", "FAIL\tq\t0.01s", "exit status 2", "panic: out of band", "fatal error: all goroutines are asleep - deadlock!",
@@ -140,10 +140,10 @@ func TestGoTestLinesThatReportFailures(t *testing.T) {
 		`{"Action":"start","Package":"q"}`, `{"Action":"pass","Package":"q"}`, `{"Action":"output","Package":"q","Output":"x\n"}`, `2026/11/28 noise {"Time":"2026-11-28T15:10:29Z","Action":"fail","Package":"q"}`,
 		`{"Action":"fail"}`, "##[error]Process completed with exit code 1.", "--- FAIL: TestB (0.00s)",
 	} {
-		for how, text := range map[string]string{"before": line + "\n" + goOK, "behind": goOK + line, "between": strings.Replace(goOK, "\n", "\n"+line+"\n", 1)} {
+		for how, text := range map[string]string{"before": line + "\n" + goOK, "after": goOK + line, "between": strings.Replace(goOK, "\n", "\n"+line+"\n", 1)} {
 			r, err := Read(strings.NewReader(text), "")
 			if err != nil {
-				if how != "before" { // the first line tells the format
+				if how != "before" { // the format is recognised by the first line
 					t.Errorf("%q %s: %v", line, how, err)
 				}
 				continue
@@ -161,7 +161,7 @@ func TestGoTestLinesThatReportFailures(t *testing.T) {
 	}
 }
 
-// A package that occurs again was retried only where the file shows a rerun.
+// A package that occurs again was retried only if the file shows a rerun.
 func TestGoTestPackagesThatOccurAgain(t *testing.T) {
 	run := func(tests ...string) string {
 		var b strings.Builder
@@ -184,18 +184,18 @@ func TestGoTestPackagesThatOccurAgain(t *testing.T) {
 		text   string
 		counts reports.Counts
 	}{
-		"two platforms":                   {run("A fail") + run("A pass"), reports.Counts{Passed: 1, Failed: 1}},
-		"two platforms, the other order":  {run("A pass") + run("A fail"), reports.Counts{Passed: 1, Failed: 1}},
-		"two platforms, two tests":        {run("A fail", "B pass") + run("A pass", "B pass"), reports.Counts{Passed: 3, Failed: 1}},
-		"two platforms, two packages":     {run("A fail") + q(run("B pass")) + run("A pass") + q(run("B pass")), reports.Counts{Passed: 3, Failed: 1}},
-		"a rerun of what failed":          {run("A fail", "B pass") + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
-		"a rerun next to other packages":  {run("A fail") + q(run("B pass")) + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
-		"two reruns":                      {run("A fail", "B pass") + run("A fail") + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
-		"a rerun for each test":           {run("A fail", "B fail", "C pass") + run("A pass") + run("B fail"), reports.Counts{Passed: 2, Failed: 1, Retried: 1}},
-		"reruns that all fail":            {run("A fail", "B pass") + run("A fail"), reports.Counts{Passed: 1, Failed: 1}},
-		"again behind a pass":             {run("A fail", "B pass") + run("A pass") + run("A fail"), reports.Counts{Passed: 2, Failed: 2}},
-		"a new package behind the repeat": {run("A fail", "B pass") + run("A pass") + q(run("C pass")), reports.Counts{Passed: 3, Failed: 1}},
-		"at the same time":                {at(run("A fail", "B pass"), "2026-11-28T10:00:05Z") + at(run("A pass"), "2026-11-28T10:00:01Z"), reports.Counts{Passed: 2, Failed: 1}},
+		"two platforms":                  {run("A fail") + run("A pass"), reports.Counts{Passed: 1, Failed: 1}},
+		"two platforms, the other order": {run("A pass") + run("A fail"), reports.Counts{Passed: 1, Failed: 1}},
+		"two platforms, two tests":       {run("A fail", "B pass") + run("A pass", "B pass"), reports.Counts{Passed: 3, Failed: 1}},
+		"two platforms, two packages":    {run("A fail") + q(run("B pass")) + run("A pass") + q(run("B pass")), reports.Counts{Passed: 3, Failed: 1}},
+		"a rerun of the failed test":     {run("A fail", "B pass") + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
+		"a rerun next to other packages": {run("A fail") + q(run("B pass")) + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
+		"two reruns":                     {run("A fail", "B pass") + run("A fail") + run("A pass"), reports.Counts{Passed: 2, Retried: 1}},
+		"a rerun for each test":          {run("A fail", "B fail", "C pass") + run("A pass") + run("B fail"), reports.Counts{Passed: 2, Failed: 1, Retried: 1}},
+		"reruns that all fail":           {run("A fail", "B pass") + run("A fail"), reports.Counts{Passed: 1, Failed: 1}},
+		"a third run after a pass":       {run("A fail", "B pass") + run("A pass") + run("A fail"), reports.Counts{Passed: 2, Failed: 2}},
+		"a new package after the repeat": {run("A fail", "B pass") + run("A pass") + q(run("C pass")), reports.Counts{Passed: 3, Failed: 1}},
+		"at the same time":               {at(run("A fail", "B pass"), "2026-11-28T10:00:05Z") + at(run("A pass"), "2026-11-28T10:00:01Z"), reports.Counts{Passed: 2, Failed: 1}},
 	} {
 		r, err := Read(strings.NewReader(test.text), "")
 		if err != nil {
@@ -208,7 +208,7 @@ func TestGoTestPackagesThatOccurAgain(t *testing.T) {
 	}
 }
 
-// The verdict of a test, or of a package, that has no event stands in the output.
+// If the event for the end of a test or a package is missing, its output contains the result.
 func TestGoTestVerdictsInOutput(t *testing.T) {
 	out := func(test, text string) string {
 		return `{"Action":"output","Package":"p",` + test + `"Output":"` + text + `"}` + "\n"
@@ -220,18 +220,18 @@ func TestGoTestVerdictsInOutput(t *testing.T) {
 		counts   reports.Counts
 		failures int
 	}{
-		"passed":                        {start + out(a, `dot.--- PASS: A (0.00s)\n`) + pass, reports.Counts{Passed: 1}, 0},
-		"failed":                        {start + out(a, `dot.--- FAIL: A (0.00s)\n`) + fail, reports.Counts{Failed: 1}, 0},
-		"skipped":                       {start + out(a, `dot.--- SKIP: A (0.00s)\n`) + pass, reports.Counts{Skipped: 1}, 0},
-		"in two pieces":                 {start + out(a, `dot.--- PA`) + out(a, `SS: A (0.00s)\n`) + pass, reports.Counts{Passed: 1}, 0},
-		"a text that is no verdict":     {start + out(a, `--- PASS: A\n`) + pass, reports.Counts{}, 1},
-		"of another test":               {start + out(a, `--- PASS: B (0.00s)\n`) + pass, reports.Counts{}, 1},
-		"a text, and the event":         {start + out(a, `--- FAIL: A (0.00s)\n`) + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + pass, reports.Counts{Passed: 1}, 0},
-		"the last event is missing":     {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `PASS\n`) + out("", `ok  \tp\t0.1s\n`), reports.Counts{Passed: 1}, 0},
-		"ok of another package":         {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `PASS\n`) + out("", `ok  \tpq\t0.1s\n`), reports.Counts{Passed: 1}, 1},
-		"ok without PASS":               {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `ok  \tp\t0.1s\n`) + pass, reports.Counts{Passed: 1}, 1},
-		"a pass that printed FAIL":      {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `FAIL\n`) + pass, reports.Counts{Passed: 1}, 1},
-		"a pass that go test calls one": {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `FAIL\tp\t0.1s\n`) + pass, reports.Counts{Passed: 1}, 1},
+		"passed":                      {start + out(a, `dot.--- PASS: A (0.00s)\n`) + pass, reports.Counts{Passed: 1}, 0},
+		"failed":                      {start + out(a, `dot.--- FAIL: A (0.00s)\n`) + fail, reports.Counts{Failed: 1}, 0},
+		"skipped":                     {start + out(a, `dot.--- SKIP: A (0.00s)\n`) + pass, reports.Counts{Skipped: 1}, 0},
+		"in two pieces":               {start + out(a, `dot.--- PA`) + out(a, `SS: A (0.00s)\n`) + pass, reports.Counts{Passed: 1}, 0},
+		"a text that is not a result": {start + out(a, `--- PASS: A\n`) + pass, reports.Counts{}, 1},
+		"the result of another test":  {start + out(a, `--- PASS: B (0.00s)\n`) + pass, reports.Counts{}, 1},
+		"a text, and the event":       {start + out(a, `--- FAIL: A (0.00s)\n`) + `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + pass, reports.Counts{Passed: 1}, 0},
+		"the last event is missing":   {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `PASS\n`) + out("", `ok  \tp\t0.1s\n`), reports.Counts{Passed: 1}, 0},
+		"ok of another package":       {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `PASS\n`) + out("", `ok  \tpq\t0.1s\n`), reports.Counts{Passed: 1}, 1},
+		"ok without PASS":             {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `ok  \tp\t0.1s\n`) + pass, reports.Counts{Passed: 1}, 1},
+		"a pass that printed FAIL":    {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `FAIL\n`) + pass, reports.Counts{Passed: 1}, 1},
+		"a pass with FAIL of go test": {start + out(a, `dot.--- PASS: A (0.00s)\n`) + out("", `FAIL\tp\t0.1s\n`) + pass, reports.Counts{Passed: 1}, 1},
 	} {
 		r, err := Read(strings.NewReader(test.text), "")
 		if err != nil {
@@ -261,8 +261,8 @@ func TestGoTestAttributesAreLabels(t *testing.T) {
 	}
 }
 
-// A file is named from the root, wherever the module of its package lies, and not at all
-// where there is none.
+// A file is named relative to the root, in whatever folder the module of its package is. A file that
+// does not exist is not named.
 func TestGoFilesAreRelativeToTheRoot(t *testing.T) {
 	top := t.TempDir()
 	for name, text := range map[string]string{
@@ -309,13 +309,13 @@ func TestGoFilesAreRelativeToTheRoot(t *testing.T) {
 	}
 }
 
-// Go before 1.24 has no event of a build: a stream of a build alone has none at all. What go
-// test prints without -json is refused all the same.
+// Before Go 1.24, builds have no events, so the stream of a failed build alone contains no event. The
+// output of go test without -json is still refused.
 func TestGoBuildsWithoutEvents(t *testing.T) {
 	const failed = "FAIL\texample.com/m/b [build failed]\n"
 	const compiler = "# example.com/m/b [example.com/m/b.test]\nb/b_test.go:3:28: undefined: x\n"
 	for name, text := range map[string]string{
-		"stdout": failed, "both": compiler + failed, "the other way round": failed + compiler, "downloads": "go: downloading example.com/n v1.0.0\n" + compiler + failed,
+		"stdout": failed, "both": compiler + failed, "both in reverse order": failed + compiler, "downloads": "go: downloading example.com/n v1.0.0\n" + compiler + failed,
 	} {
 		r, err := Read(strings.NewReader(text), "")
 		if err != nil {
@@ -334,7 +334,7 @@ func TestGoBuildsWithoutEvents(t *testing.T) {
 	}
 }
 
-// A build has the name of its package also where the file ends before the package names it.
+// A build has the name of its package, even if the file ends before the package refers to it.
 func TestBuildsAreNamedForTheirPackage(t *testing.T) {
 	for path, want := range map[string]string{"m/a [m/a.test]": "m/a", "m/a.test": "m/a", "m/a": "m/a", "m/x.test [m/a.test]": "m/x.test"} {
 		r, err := Read(strings.NewReader(fmt.Sprintf(`{"ImportPath":%[1]q,"Action":"build-output","Output":"a.go:1:1: x"}`+"\n"+`{"ImportPath":%[1]q,"Action":"build-fail"}`, path)), "")

@@ -143,7 +143,7 @@ func (j *junitReader) finish() error {
 	j.clock.settle(j.c.note)
 	j.differing.note(j.c.note)
 	if j.badTotal != "" {
-		j.c.note("totals that are no number are passed over; the first is %s", j.badTotal)
+		j.c.note("totals that are not numbers were ignored; the first is %s", j.badTotal)
 	}
 	j.noteRepeats()
 	j.noteDropped()
@@ -173,7 +173,7 @@ func (j *junitReader) noteDropped() {
 		{j.properties, "properties of testsuites"}, {j.outputs, "outputs of testsuites"},
 	} {
 		if fact.n > 0 {
-			j.c.note("%s, which are not kept: %d", fact.what, fact.n)
+			j.c.note("%s, which were ignored: %d", fact.what, fact.n)
 		}
 	}
 	if j.dropped > 0 {

@@ -98,7 +98,7 @@ func (j *junitReader) ginkgoSuite(s *junitSuite) error {
 		reasons = append(reasons, dryRun)
 	}
 	if s.props["SuiteSucceeded"] == "false" && s.own.failed == 0 && len(s.Failures)+len(reasons) == 0 {
-		reasons = append(reasons, failedUntold)
+		reasons = append(reasons, failedUnexplained)
 	}
 	for _, reason := range reasons {
 		if err := j.c.fail(&s.Suite, "suite", reason, "", 0); err != nil {

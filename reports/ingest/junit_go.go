@@ -76,7 +76,7 @@ func (j *junitReader) goSuite(s *junitSuite) error {
 			continue
 		}
 		if spec.Detail == "error" { // a test without an end
-			spec.Detail, spec.Message = "unfinished", cmp.Or(strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n"), "it began and has no end: its program stopped before")
+			spec.Detail, spec.Message = "unfinished", cmp.Or(strings.TrimPrefix(strings.TrimPrefix(spec.Message, r.fault), "\n"), "its result is missing: the test program stopped while it ran")
 		}
 		spec.File, spec.Line = "", 0
 		j.c.goWhere(spec)

@@ -129,7 +129,7 @@ func (c *clock) settle(note func(string, ...any)) {
 	}
 	c.doubtful = nil
 	if c.bad > 0 {
-		note("times that are no duration, taken as none: %d; the first is %q", c.bad, shortText(c.badText))
+		note("invalid durations, read as 0: %d; the first is %q", c.bad, shortText(c.badText))
 	}
 }
 

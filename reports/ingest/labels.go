@@ -10,7 +10,7 @@ import (
 const maxAttrs, maxAttr = 32, 256
 
 // droppedLabels is the note on labels beyond that limit.
-var droppedLabels = "properties of tests that were dropped: %d; " + fmt.Sprintf("%d of at most %d bytes are kept of a test", maxAttrs, maxAttr)
+var droppedLabels = "properties of tests that were ignored: %d; " + fmt.Sprintf("at most %d of up to %d bytes each are kept per test", maxAttrs, maxAttr)
 
 // appendLabel appends a property, trait or attribute of a test as a label in the form "key:value",
 // a convention of Ginkgo's users, or as its value if it has no key. Labels beyond the limits are

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A comparison has durations, which encoding/json writes as numbers.
+// A comparison contains durations, which encoding/json writes as numbers of nanoseconds.
 func TestReadGinkgoTakesTheComparisonOfASpec(t *testing.T) {
 	c := sample.Comparison("review", 1.2)
 	c.Conditions = []harness.Conditions{{Sync: 200 * time.Microsecond, Syncs: 9}}

@@ -8,15 +8,15 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// nunitRoots are the root elements of NUnit 3, of NUnit 2.5, and of a part of either.
+// nunitRoots are the root elements of NUnit 3 and of NUnit 2.5, and of an excerpt of either.
 var nunitRoots = []string{"test-run", "test-results", "test-suite"}
 
-// readNUnit reads the results of NUnit 3 and of NUnit 2.5, which has other attributes on
-// the same elements.
+// readNUnit reads the results of NUnit 3 and of NUnit 2.5, which has other attributes on the same
+// elements.
 //
-// A spec is a test-case. A test-suite that failed by itself, in its set-up or tear-down or
-// because it is invalid, is a failure outside the specs: those that it kept from running
-// are failed as well where the file lists them.
+// A spec is a test-case. A test-suite that failed although none of its tests did, in its set-up or
+// tear-down or because it is invalid, is a failure outside the specs. Tests that did not run because
+// of it are failed specs if the file lists them.
 func readNUnit(in *input, c *collector) error {
 	return readXML(in, formatNUnit, func(x *xmlReader) xmlHandler {
 		return &nunitReader{netReader: newNetReader(x, c)}
@@ -25,20 +25,21 @@ func readNUnit(in *input, c *collector) error {
 
 type nunitReader struct {
 	netReader
-	root   string // file name of what was tested
-	result string // of the run
-	said   totals
-	suites []*nunitSuite // that are open, the outermost first
-	test   *netTest      // that is open
+	root   string        // file name of the tested assembly
+	result string        // result of the run
+	said   totals        // totals that the root element states
+	suites []*nunitSuite // suites being read, outermost first
+	test   *netTest      // test being read
 }
 
+// nunitSuite is a test-suite: an assembly, a namespace, a class, or a method with several cases.
 type nunitSuite struct {
 	kind, name, full string
-	result, site     string
-	said             totals
+	result, site     string // site is where it failed: SetUp, TearDown, Parent, Child or Test
+	said             totals // totals that it states
 	labels           []string
-	before           int   // failures when it began
-	found            tally // when it began
+	before           int   // number of failures at its start
+	found            tally // count of tests at its start
 	assembly         string
 	netTest          // its own failure
 }
@@ -64,7 +65,7 @@ func (r *nunitReader) start(name string, a map[string]string) (err error) {
 		r.said = noTotals
 	}
 	switch {
-	case r.xmlReader.text != nil: // it is part of the element around it
+	case r.xmlReader.text != nil: // nested in an element whose text is being collected
 	case name == "test-suite" && r.test == nil:
 		return r.open(a)
 	case name == "test-case":
@@ -73,7 +74,7 @@ func (r *nunitReader) start(name string, a map[string]string) (err error) {
 		}
 		return r.begin(a)
 	case name == "property" && r.within("properties"):
-		if key := a["name"]; !strings.HasPrefix(key, "_") { // which are notes of the framework to itself
+		if key := a["name"]; !strings.HasPrefix(key, "_") { // internal properties of the framework start with _
 			r.note(key, a["value"])
 		}
 	case name == "category" && r.within("categories"):
@@ -88,7 +89,7 @@ func (r *nunitReader) start(name string, a map[string]string) (err error) {
 	return nil
 }
 
-// note takes a property of what is open.
+// note adds a property to the test being read, or to the suite if there is no test.
 func (r *nunitReader) note(key, value string) {
 	labels := new([]string)
 	switch {
@@ -100,8 +101,8 @@ func (r *nunitReader) note(key, value string) {
 	*labels = r.label(*labels, key, value)
 }
 
-// nunitTotals are the totals of an element. NUnit 2.5 counts errors and invalid tests next
-// to failures.
+// nunitTotals reads the totals of an element. NUnit 2.5 counts errors and invalid tests separately
+// from failures.
 func nunitTotals(a map[string]string) (c totals, err error) {
 	c = noTotals
 	if c.tests, err = count(a, "total"); err != nil {
@@ -136,8 +137,7 @@ func (r *nunitReader) open(a map[string]string) (err error) {
 	return nil
 }
 
-// failingLabel reports whether the label of an element says more of its result: Error,
-// Invalid, Cancelled.
+// failingLabel reports whether the label of an element is a failure: Error, Invalid or Cancelled.
 func failingLabel(a map[string]string) bool {
 	return netOutcomes[strings.ToLower(a["label"])].state == reports.Failed
 }
@@ -149,7 +149,7 @@ func (r *nunitReader) begin(a map[string]string) error {
 	switch outcome := strings.ToLower(t.outcome); {
 	case t.outcome == "" && executed == "false":
 		t.outcome = "NotRun"
-	case t.outcome == "" && (success == "true" || success == "" && executed == "true"): // unless it holds a failure
+	case t.outcome == "" && (success == "true" || success == "" && executed == "true"): // decide makes it a failure if it contains one
 		t.outcome = "Success"
 	case t.outcome == "" && success == "false":
 		t.outcome = "Failure"
@@ -159,7 +159,7 @@ func (r *nunitReader) begin(a map[string]string) error {
 			t.outcome = "Failed"
 		}
 	case (outcome == "success" || outcome == "passed") && (success == "false" || failingLabel(a)):
-		t.failures++ // it contradicts itself
+		t.failures++ // contradicting attributes: a failure
 	}
 	if netOutcomes[strings.ToLower(t.outcome)].state == reports.Passed && executed == "false" {
 		t.outcome = "NotRun"
@@ -171,7 +171,7 @@ func (r *nunitReader) begin(a map[string]string) error {
 	if !ok {
 		class = a["classname"]
 	}
-	if class == "" { // of NUnit 2.5, whose name is the full one
+	if class == "" { // in NUnit 2.5, name is the full name
 		class = classOf(name)
 	}
 	t.spec.Suite, t.spec.Leaf = cmp.Or(r.root, "tests"), name
@@ -188,13 +188,13 @@ func (r *nunitReader) begin(a map[string]string) error {
 	return nil
 }
 
-// classOf is the class in the full name of a method, whose arguments may have dots.
+// classOf returns the class in the full name of a method. Arguments of the method may contain dots.
 func classOf(full string) string {
 	name, _, _ := strings.Cut(full, "(")
 	return name[:max(0, strings.LastIndexByte(name, '.'))]
 }
 
-// inTest takes over an element in a test-case, or of a test-suite itself.
+// inTest handles the start of an element in a test-case, or in a test-suite but in no test-case.
 func (r *nunitReader) inTest(t *netTest, name string) {
 	switch {
 	case name == "failure", name == "assertion":
@@ -236,7 +236,8 @@ func (r *nunitReader) end(name string) error {
 	return nil
 }
 
-// close ends a test-suite.
+// close handles the end of a test-suite. Its failure counts unless it repeats that of a test in it or
+// of the suite around it. A failed tear-down always counts, since it is never that of a test.
 func (r *nunitReader) close(s *nunitSuite) error {
 	found := r.found
 	found.tests, found.failed, found.skipped = found.tests-s.found.tests, found.failed-s.found.failed, found.skipped-s.found.skipped
@@ -262,11 +263,11 @@ func (r *nunitReader) close(s *nunitSuite) error {
 	case "TearDown":
 		node += " OneTimeTearDown"
 	}
-	return r.outside(s.assembly, node, both(cmp.Or(text, "the test-suite failed, and nothing in it says why: see the output of the runner"), t.out.String()))
+	return r.outside(s.assembly, node, both(cmp.Or(text, "the test-suite failed without a message: see the output of the runner"), t.out.String()))
 }
 
-// nunitCounts are the ways in which NUnit counts: versions differ in whether total has the
-// tests that did not run.
+// nunitCounts returns the two ways in which NUnit counts tests: versions differ in whether the total
+// includes tests that did not run.
 func nunitCounts(t tally) []tally {
 	ran := t
 	ran.tests -= t.skipped
@@ -275,13 +276,13 @@ func nunitCounts(t tally) []tally {
 
 func (r *nunitReader) finish() error {
 	path := cmp.Or(r.root, "tests")
-	outside := r.found // versions differ in whether they count these
+	outside := r.found // versions differ in whether they count failures outside the tests
 	outside.failed = r.failures()
 	if _, err := r.compare(r.said, path, "the file", append(nunitCounts(r.found), outside)...); err != nil {
 		return err
 	}
 	if netOutcomes[strings.ToLower(r.result)].state == reports.Failed && r.failures() == 0 {
-		if err := r.outside(path, "run", "the run is called "+r.result+", and nothing in the file says why: see the output of the runner"); err != nil {
+		if err := r.outside(path, "run", "the result of the run is "+r.result+", but the file contains no reason: see the output of the runner"); err != nil {
 			return err
 		}
 	}

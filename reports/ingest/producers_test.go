@@ -15,11 +15,11 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// Results of many producers, in testdata/producers: what each of them means.
+// producers contains the expected results of the files in testdata/producers, by many programs.
 var producers = map[string]struct {
 	counts   reports.Counts
-	failures int    // that no spec carries
-	note     string // in the notes; "" where there must be none
+	failures int    // failures outside the specs
+	note     string // part of the notes, or "" if there must be none
 }{
 	"ctrf-retries-not-flaky.json":    {counts: reports.Counts{Passed: 2, Pending: 1}, note: `status "other"`},
 	"doctype.xml":                    {counts: reports.Counts{Passed: 1}},
@@ -41,16 +41,16 @@ var producers = map[string]struct {
 	"single-testcase-root.xml":       {counts: reports.Counts{Passed: 1}},
 	"skipped-and-failed.xml":         {counts: reports.Counts{Failed: 1}},
 	"surefire-flakes-attr.xml":       {counts: reports.Counts{Passed: 2, Retried: 1}},
-	"time-big-commas.xml":            {counts: reports.Counts{Passed: 1}, note: "times that are no duration, taken as none: 2; the first is"},
-	"time-comma-1078.xml":            {counts: reports.Counts{Passed: 1}, note: "times that are no duration"},
+	"time-big-commas.xml":            {counts: reports.Counts{Passed: 1}, note: "invalid durations, read as 0: 2; the first is"},
+	"time-comma-1078.xml":            {counts: reports.Counts{Passed: 1}, note: "invalid durations"},
 	"time-decimal-comma.xml":         {counts: reports.Counts{Passed: 1}},
 	"time-empty.xml":                 {counts: reports.Counts{Passed: 1}, note: `the first is ""`},
 	"time-exp.xml":                   {counts: reports.Counts{Passed: 1}},
 	"time-hms.xml":                   {counts: reports.Counts{Passed: 1}},
-	"time-inf.xml":                   {counts: reports.Counts{Passed: 1}, note: "times that are no duration"},
-	"time-nan.xml":                   {counts: reports.Counts{Passed: 1}, note: "times that are no duration"},
-	"time-negative.xml":              {counts: reports.Counts{Passed: 1}, note: "times that are no duration"},
-	"time-space.xml":                 {counts: reports.Counts{Passed: 1}, note: "times that are no duration"},
+	"time-inf.xml":                   {counts: reports.Counts{Passed: 1}, note: "invalid durations"},
+	"time-nan.xml":                   {counts: reports.Counts{Passed: 1}, note: "invalid durations"},
+	"time-negative.xml":              {counts: reports.Counts{Passed: 1}, note: "invalid durations"},
+	"time-space.xml":                 {counts: reports.Counts{Passed: 1}, note: "invalid durations"},
 	"time-unit.xml":                  {counts: reports.Counts{Passed: 1}},
 }
 
@@ -77,7 +77,7 @@ func TestProducers(t *testing.T) {
 	}
 }
 
-// xmlNode is an element, to write a file again in another order.
+// xmlNode is an element of a file that is written again in another order.
 type xmlNode struct {
 	XMLName xml.Name
 	Attrs   []xml.Attr `xml:",any,attr"`
@@ -85,10 +85,10 @@ type xmlNode struct {
 	Nodes   []*xmlNode `xml:",any"`
 }
 
-// moving are the elements whose order must not count.
+// moving lists the elements whose order must not affect the results.
 var moving = []string{"testsuite", "testcase", "UnitTestResult", "UnitTest", "test-suite", "test-case", "assembly", "collection", "test"}
 
-// shuffle moves the suites and tests among each other.
+// shuffle changes the order of suites and tests.
 func (n *xmlNode) shuffle(random *rand.Rand) {
 	random.Shuffle(len(n.Nodes), func(a, b int) {
 		moves := func(e *xmlNode) bool { return slices.Contains(moving, e.XMLName.Local) }
@@ -101,9 +101,8 @@ func (n *xmlNode) shuffle(random *rand.Rand) {
 	}
 }
 
-// outline is what must not depend on the order of a file: the counts, the keys, the
-// states of the results of each name, and which of those that differ in their place is
-// which.
+// outline returns the results that must not depend on the order of a file: counts, keys, states, and
+// failures outside the specs.
 func outline(r *Reading) []string {
 	var all []string
 	for i := range r.Results.Specs {
@@ -155,7 +154,7 @@ func TestOrderChangesNothing(t *testing.T) {
 
 func newCleanXMLOf(data []byte) *cleanXML { return newCleanXML(newBuffer(bytes.NewReader(data))) }
 
-// The place of a result, and no order, says which of several of one name it is.
+// Results with equal names are distinguished by their locations, not by their order.
 func TestResultsOfOneName(t *testing.T) {
 	const adds = `<testcase name="adds" classname="c"%s>%s</testcase>`
 	one := func(more, inner string) string { return fmt.Sprintf(adds, more, inner) }

@@ -401,7 +401,7 @@ func TestUnknownActionsAreToldOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{`events with an action that this version does not know, passed over: 6; the first is "new-0"`}; gocmp.Diff(want, r.Notes) != "" {
+	if want := []string{`events with an unknown action, ignored: 6; the first is "new-0"`}; gocmp.Diff(want, r.Notes) != "" {
 		t.Errorf("notes %q, want %q", r.Notes, want)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Facts of a spec that a reader could lose without a failing total.
+// Properties of a spec that a reader could lose although the totals still agree.
 func TestSmallFactsOfSpecs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
-		want reports.Spec // compared in what it has
+		want reports.Spec // only some fields are compared
 	}{
 		"the line of a test in xUnit.net": {`<assembly name="a.dll"><collection><test name="N.C.adds" type="N.C" method="adds" result="Pass" source-file="c.cs" source-line="12"/></collection></assembly>`,
 			reports.Spec{Containers: []string{"N.C"}, Leaf: "adds", File: "c.cs", Line: 12}},
@@ -25,7 +25,7 @@ func TestSmallFactsOfSpecs(t *testing.T) {
 			reports.Spec{Leaf: "adds", Message: "m"}},
 		"a panic of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="false"/></properties><testcase name="[It] adds" classname="s" status="panicked"><error message="m" type="panicked">m</error></testcase></testsuite></testsuites>`,
 			reports.Spec{Leaf: "adds", Message: "m", Detail: "panicked"}},
-		"a host is no project": {`<testsuites><testsuite name="cart" hostname="ci-1"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
+		"a host is not a project": {`<testsuites><testsuite name="cart" hostname="ci-1"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
 			reports.Spec{Leaf: "adds"}},
 		"a project of Playwright": {`<testsuites id="" name=""><testsuite name="cart" hostname="chromium"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
 			reports.Spec{Containers: []string{"chromium"}, Leaf: "adds"}},
@@ -64,7 +64,7 @@ func TestTotalsOfDotNetThatAgree(t *testing.T) {
 	}
 }
 
-// What stands in a file for other programs never acts on a terminal or a CI service.
+// Text in a file for other programs contains no control sequences for a terminal or a CI service.
 func TestExactTextHasNoControlCharacters(t *testing.T) {
 	got := ExactText([]string{"plain", "\x1b[31mred", "over\u202eride", "##vso[task.complete]x", "a\tb\nc"})
 	want := `["plain","\u001b[31mred","over\u202eride","##vso\u005btask.complete]x","a\tb\nc"]`
@@ -73,7 +73,7 @@ func TestExactTextHasNoControlCharacters(t *testing.T) {
 	}
 }
 
-// Everything that is kept of a spec counts towards the limit of a file.
+// All stored texts of a spec count towards the limit of a file.
 func TestMemoryOfASpecIsCounted(t *testing.T) {
 	s := reports.Spec{Message: "1", Output: "22", Leaf: "333", Detail: "4444", File: "55555", Containers: []string{"666666"}, Labels: []string{"7777777"}}
 	c := newCollector(&Reading{Results: &reports.Results{}}, "")
@@ -91,7 +91,7 @@ func TestNotesOfBenchmarksAndCTRF(t *testing.T) {
 	for text, want := range map[string]string{
 		"goos: linux\nBenchmarkAdd 10 5 ns/op\n":                   "",
 		"--- SKIP: TestA (0.00s)\nBenchmarkAdd 10 5 ns/op\nPASS\n": "tests of which only the last line is in the file, ignored: 1; use go test -json for them",
-		`{"reportFormat":"CTRF","results":{"tool":{"name":"t"},"summary":{"tests":2,"passed":2,"failed":0,"skipped":0,"pending":0,"other":0,"start":1,"stop":100000000000000},"tests":[{"name":"a","status":"passed","duration":1,"tags":[1]},{"name":"b","status":"passed","duration":1,"tags":{}}]}}`: "tests with tags that are no texts, which are passed over: 2",
+		`{"reportFormat":"CTRF","results":{"tool":{"name":"t"},"summary":{"tests":2,"passed":2,"failed":0,"skipped":0,"pending":0,"other":0,"start":1,"stop":100000000000000},"tests":[{"name":"a","status":"passed","duration":1,"tags":[1]},{"name":"b","status":"passed","duration":1,"tags":{}}]}}`: "tests whose tags are not strings and were ignored: 2",
 	} {
 		r, err := Read(strings.NewReader(text), "")
 		if err != nil || strings.Join(r.Notes, "; ") != want {

@@ -15,58 +15,60 @@ const trxRoot = "TestRun"
 
 // readTRX reads the results of Visual Studio and dotnet test (TRX).
 //
-// A spec is a result without inner results, such as a row of a data-driven test; the
-// result around them is no spec, and its failure counts where none of them failed. Names
-// of classes and labels come from the definitions, which may stand before or after the
-// results. Errors of the run, a run that did not come to its end and definitions without a
-// result are failures outside the specs.
+// A spec is a result without inner results. A result with inner results, such as a data-driven test
+// with a result for each row, is not a spec; if it failed although none of the inner results did, it
+// is a failure outside the specs. Names of classes and labels come from the definitions, which may
+// come before or after the results. Errors of the run, an unfinished run and definitions without a
+// result are failures outside the specs, too.
 func readTRX(in *input, c *collector) error {
 	return readXML(in, formatTRX, func(x *xmlReader) xmlHandler {
 		return &trxReader{netReader: newNetReader(x, c), defined: map[string]*trxDefinition{}, total: noTotals}
 	})
 }
 
+// trxReader reads one file. Results are collected until its end, because their definitions may follow.
 type trxReader struct {
 	netReader
-	open    []*trxOpen // the outermost first
+	open    []*trxOpen // results being read, outermost first
 	results []trxResult
-	defined map[string]*trxDefinition
-	ids     []string       // of the definitions, in the order of the file
-	one     *trxDefinition // that is open
-	key     excerpt        // of a property
-	value   excerpt
-	outcome string // of the run, "" where it is not stated
-	summary bool
-	total   totals
-	info    string // outcome of the message of the run that is open
-	text    excerpt
-	errors  []string // messages of the run
-	warning []string
-	all     tally // results with those around others
-	top     tally // only the outermost
+	defined map[string]*trxDefinition // by ID
+	ids     []string                  // IDs of the definitions, in the order of the file
+	one     *trxDefinition            // definition being read
+	key     excerpt                   // name of the property being read
+	value   excerpt                   // value of the property being read
+	outcome string                    // outcome of the run, "" if it is not stated
+	summary bool                      // the file has a ResultSummary
+	total   totals                    // totals that it states
+	info    string                    // outcome of the RunInfo being read
+	text    excerpt                   // text of the RunInfo being read
+	errors  []string                  // messages of the run
+	warning []string                  // warnings of the run
+	all     tally                     // count of all results
+	top     tally                     // count of results that are not inner results
 }
 
-// trxOpen is a result while it is read.
+// trxOpen is a result being read.
 type trxOpen struct {
 	netTest
 	trxPart
 }
 
-// trxResult waits for its definition.
+// trxResult is a result whose definition may not have been read yet.
 type trxResult struct {
 	trxPart
 	spec  reports.Spec
 	place place
-	doubt string
-	size  int
+	doubt string // ambiguous duration: see clock
+	size  int    // memory in bytes, for the limit of the collector
 }
 
 type trxPart struct {
-	id    string // of its definition
-	inner int    // results in it
-	lost  int    // of those, and of those in them, that failed
+	id    string // ID of the definition
+	inner int    // number of inner results
+	lost  int    // number of failed inner results, of all levels
 }
 
+// trxDefinition is the definition of a test: its name and its class.
 type trxDefinition struct {
 	name, class, assembly string
 	labels                []string
@@ -112,11 +114,11 @@ func (r *trxReader) counters(a map[string]string) (err error) {
 	return err
 }
 
-// begin begins a result.
+// begin starts a result.
 func (r *trxReader) begin(a map[string]string) error {
 	t := &trxOpen{trxPart: trxPart{id: a["testId"]}}
 	t.spec.Leaf, t.outcome, t.place.host = a["testName"], a["outcome"], a["computerName"]
-	t.place.line, _ = strconv.Atoi(a["dataRowInfo"]) // 0 where it is none
+	t.place.line, _ = strconv.Atoi(a["dataRowInfo"]) // number of the row of a data-driven test; 0 if there is none
 	if a["duration"] != "" {
 		r.timed(&t.netTest, a)
 	} else if began, ended := junitTime(a["startTime"]), junitTime(a["endTime"]); !began.IsZero() && ended.After(began) {
@@ -127,11 +129,11 @@ func (r *trxReader) begin(a map[string]string) error {
 	return nil
 }
 
-// inResult takes over an element in a result.
+// inResult handles the start of an element in a result.
 func (r *trxReader) inResult(name string) {
 	t := r.open[len(r.open)-1]
 	switch {
-	case r.xmlReader.text != nil: // it is part of the element around it
+	case r.xmlReader.text != nil: // nested in an element whose text is being collected
 	case name == "Message" && r.within("ErrorInfo"):
 		r.collect(&t.message)
 	case name == "StackTrace" && r.within("ErrorInfo"):
@@ -156,12 +158,12 @@ func (r *trxReader) define(a map[string]string) error {
 	return r.c.keep(len(id) + len(a["name"]) + len(a["storage"]) + overhead)
 }
 
-// inDefinition takes over an element in a definition.
+// inDefinition handles the start of an element in a definition.
 func (r *trxReader) inDefinition(name string, a map[string]string) {
 	d := r.one
 	switch {
 	case name == "TestMethod":
-		class, _, _ := strings.Cut(a["className"], ",") // the assembly stands behind it
+		class, _, _ := strings.Cut(a["className"], ",") // an assembly-qualified name: "Class, Assembly, Version=…"
 		d.class, d.assembly = strings.TrimSpace(class), cmp.Or(a["codeBase"], d.assembly)
 		r.c.kept += len(d.class)
 	case name == "TestCategoryItem":
@@ -195,12 +197,11 @@ func (r *trxReader) end(name string) error {
 	return nil
 }
 
-// ofTests are messages of the run that only repeat what its tests say: of the adapter of
-// xUnit.net, and of Microsoft.Testing.Platform, whose exit code 2 stands for tests that
-// failed.
+// ofTests matches messages of the run that only repeat results of tests: those of the xUnit.net
+// adapter, and of Microsoft.Testing.Platform, whose exit code 2 means that tests failed.
 var ofTests = regexp.MustCompile(`^\[xUnit\.net .*\[(FAIL|SKIP)\]$|^Exit code indicates failure: '2'`)
 
-// message ends a message of the run.
+// message handles the end of a RunInfo.
 func (r *trxReader) message() {
 	text := strings.TrimSpace(r.text.String())
 	r.text = r.text.empty()
@@ -215,13 +216,13 @@ func (r *trxReader) message() {
 	*into = append(*into, text)
 }
 
-// result ends a result.
+// result handles the end of a result.
 func (r *trxReader) result() error {
 	t := r.open[len(r.open)-1]
 	r.open = r.open[:len(r.open)-1]
 	before := r.found
 	if t.trace.size() > 0 && netOutcomes[strings.ToLower(t.outcome)].state == reports.Passed {
-		t.failures++ // the stack of an exception that nothing caught; skipped tests have one too
+		t.failures++ // a passed test with the stack of an uncaught exception (skipped tests have a stack, too)
 	}
 	r.decide(&t.netTest)
 	one := tally{tests: 1, failed: r.found.failed - before.failed}
@@ -231,7 +232,7 @@ func (r *trxReader) result() error {
 		r.top.add(one)
 	}
 	if t.inner > 0 {
-		r.found = before // it is no spec
+		r.found = before // not a spec, so not counted as a test
 	}
 	if len(r.open) > 0 {
 		up := r.open[len(r.open)-1]
@@ -244,7 +245,7 @@ func (r *trxReader) result() error {
 	return r.c.keep(kept.size)
 }
 
-// finish gives the results the names of their definitions, and judges the run.
+// finish adds all results with the names of their definitions, and checks the run as a whole.
 func (r *trxReader) finish() error {
 	for i := range r.results {
 		t := &r.results[i]
@@ -272,7 +273,7 @@ func (r *trxReader) finish() error {
 	}
 	for _, id := range r.ids {
 		if d := r.defined[id]; !d.used {
-			if err := r.outside(cmp.Or(baseName(d.assembly), "tests"), cmp.Or(d.name, "test"), "the file defines the test and has no result of it"); err != nil {
+			if err := r.outside(cmp.Or(baseName(d.assembly), "tests"), cmp.Or(d.name, "test"), "the file defines the test but contains no result of it"); err != nil {
 				return err
 			}
 		}
@@ -283,10 +284,11 @@ func (r *trxReader) finish() error {
 	return r.handOn()
 }
 
-// trxRun is the path of the suite that stands for the run as a whole.
+// trxRun is the path of the suite for failures of the run as a whole.
 const trxRun = "test run"
 
-// judge takes over what the file says of the run as a whole.
+// judge adds the failures and warnings of the run as a whole, and compares its totals with the
+// results.
 func (r *trxReader) judge() error {
 	failed := r.found.failed > 0
 	for _, text := range r.errors {
@@ -301,7 +303,7 @@ func (r *trxReader) judge() error {
 		r.c.note("warnings of the run: %d; the first is %q", n, shortText(r.warning[0]))
 	}
 	if !r.summary {
-		r.c.note("it has no ResultSummary: its totals could not be checked")
+		r.c.note("the file has no ResultSummary, so its totals could not be checked")
 	}
 	if _, err := r.compare(r.total, trxRun, "the summary", r.found, r.all, r.top); err != nil {
 		return err
@@ -310,9 +312,9 @@ func (r *trxReader) judge() error {
 	case slices.Contains([]string{"", "completed", "passed", "warning", "inconclusive"}, word):
 	case (word == "failed" || word == "error") && r.failures() > 0:
 	case word == "failed", word == "error":
-		return r.outside(trxRun, "run", fmt.Sprintf("the run is called %s, and nothing in the file says why: see the output of the runner", r.outcome))
+		return r.outside(trxRun, "run", fmt.Sprintf("the outcome of the run is %s, but the file contains no reason: see the output of the runner", r.outcome))
 	default:
-		return r.outside(trxRun, "run", fmt.Sprintf("the run did not come to its end: it is called %q", shortText(r.outcome)))
+		return r.outside(trxRun, "run", fmt.Sprintf("the run did not finish: its outcome is %q", shortText(r.outcome)))
 	}
 	return nil
 }

@@ -19,15 +19,15 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// variantSample is a sample that the readers take.
+// variantSample is a file that can be read.
 type variantSample struct {
 	name    string
 	data    []byte
 	reading *Reading
 }
 
-// variantSamples are all samples of the package that are taken, unpacked. Those of more
-// than most bytes are left out: each is read many times.
+// variantSamples returns all readable files in testdata, uncompressed. Files of more than most bytes
+// are skipped, because each file is read many times.
 func variantSamples(t *testing.T, most int) (all []variantSample) {
 	t.Helper()
 	err := filepath.WalkDir("testdata", func(name string, d fs.DirEntry, err error) error {
@@ -52,7 +52,7 @@ func variantSamples(t *testing.T, most int) (all []variantSample) {
 	return all
 }
 
-// red reports whether a reading is of tests that did not all pass.
+// red reports whether a test or a suite failed.
 func red(r *Reading) bool { return !r.Results.Empty() && !r.Results.Green() }
 
 func utf16Of(text []byte, order binary.AppendByteOrder) []byte {
@@ -63,7 +63,7 @@ func utf16Of(text []byte, order binary.AppendByteOrder) []byte {
 	return out
 }
 
-// The same text in another encoding, with other line ends or packed gives the same results.
+// The results do not depend on the encoding, the line endings or the compression of a file.
 func TestEncodingsChangeNothing(t *testing.T) {
 	for _, sample := range variantSamples(t, 256<<10) {
 		want := outline(sample.reading)
@@ -85,7 +85,7 @@ func TestEncodingsChangeNothing(t *testing.T) {
 				continue
 			}
 			got := outline(r)
-			if strings.Contains(name, "CRLF") { // messages have other line ends
+			if strings.Contains(name, "CRLF") { // messages have other line endings
 				clean := func(all []string) (out []string) {
 					for _, s := range all {
 						out = append(out, strings.ReplaceAll(s, "\r", ""))
@@ -105,7 +105,7 @@ func TestEncodingsChangeNothing(t *testing.T) {
 	}
 }
 
-// cuts are places to cut a text at: some 60, and more at its end.
+// cuts returns positions at which to truncate a text: up to 60 random ones, and the last 30.
 func cuts(text []byte, random *rand.Rand) []int {
 	n := len(text)
 	most := 60
@@ -122,8 +122,8 @@ func cuts(text []byte, random *rand.Rand) []int {
 	return at
 }
 
-// A file that was cut is never green where the whole is red. A stream of go test has no end
-// of its own: cut behind the end of all packages that it has begun, it is whole.
+// A truncated file is never green if the whole file is red. Streams of go test that end after the
+// result of a package are an exception: nothing shows that more packages would follow.
 func TestCutFilesAreNeverGreen(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	tried := 0
@@ -169,7 +169,7 @@ func endsWithPackage(text []byte) bool {
 	return err == nil && e.Test == "" && (strings.HasPrefix(e.Output, "ok  \t") || e.Action == "pass" || e.Action == "skip" || e.Action == "fail")
 }
 
-// Two documents in one file are refused, or red where one of them is.
+// A file with two documents is refused, or it is red if one of them is.
 func TestTwoDocumentsInOneFile(t *testing.T) {
 	samples := variantSamples(t, 64<<10)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -192,7 +192,7 @@ func TestTwoDocumentsInOneFile(t *testing.T) {
 	}
 }
 
-// Streams of go test that were written to one file at the same time.
+// Streams of go test that were written to one file at the same time are red if one of them is.
 func TestInterleavedStreams(t *testing.T) {
 	var streams []variantSample
 	for _, s := range variantSamples(t, 64<<10) {
@@ -220,8 +220,8 @@ func TestInterleavedStreams(t *testing.T) {
 	}
 }
 
-// repeats are forms of a file with several results of one name, %s, and one of another
-// test that passed; forms of a result.
+// repeats contains, for each format, a file with a passed test and, at %s, several results of another
+// test, and the forms of such a result: F failed, P passed, S skipped.
 var repeats = map[string]struct {
 	file  string
 	forms map[string]string
@@ -252,8 +252,8 @@ func goRun(end string) string {
 	return `{"Action":"run","Package":"p","Test":"TestA"}` + "\n" + fmt.Sprintf(`{"Action":%q,"Package":"p","Test":"TestA"}`, end) + "\n"
 }
 
-// Several results of one name are red in every order if one of them failed, and have the
-// same counts in each.
+// Several results with one name are red if one of them failed, and their counts do not depend on their
+// order.
 func TestNamesThatRepeatInEveryOrder(t *testing.T) {
 	for name, of := range repeats {
 		for _, results := range []string{"FP", "FPP", "FFP", "FS", "FSP", "FPPP"} {
@@ -280,7 +280,7 @@ func TestNamesThatRepeatInEveryOrder(t *testing.T) {
 	}
 }
 
-// orders are the different orders of the letters of a word.
+// orders returns all distinct permutations of the letters of a word.
 func orders(word string) []string {
 	if len(word) < 2 {
 		return []string{word}
@@ -296,7 +296,7 @@ func orders(word string) []string {
 	return all
 }
 
-// The order of the tests in a file changes nothing, in the formats that are no JUnit XML.
+// The results do not depend on the order of tests in a file, in formats other than JUnit XML.
 func TestOrderChangesNothingInOtherFormats(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 10))
 	for _, sample := range variantSamples(t, 256<<10) {
@@ -307,7 +307,7 @@ func TestOrderChangesNothingInOtherFormats(t *testing.T) {
 			if err := xml.NewDecoder(newCleanXMLOf(sample.data)).Decode(&root); err != nil {
 				t.Fatal(err)
 			}
-			root.Attrs = slices.DeleteFunc(root.Attrs, func(a xml.Attr) bool { return a.Name.Local == "xmlns" }) // written anew
+			root.Attrs = slices.DeleteFunc(root.Attrs, func(a xml.Attr) bool { return a.Name.Local == "xmlns" }) // xml.Marshal writes it again
 			again = func() []byte {
 				root.shuffle(random)
 				text, err := xml.Marshal(&root)
@@ -345,7 +345,7 @@ func TestOrderChangesNothingInOtherFormats(t *testing.T) {
 	}
 }
 
-// shuffleJSON moves suites and tests among each other.
+// shuffleJSON changes the order of suites and tests.
 func shuffleJSON(v any, random *rand.Rand) {
 	switch v := v.(type) {
 	case []any:

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// xunitRoots are the root elements of xUnit.net 2 and 3, and of version 1.
+// xunitRoots are the root elements of xUnit.net 2 and 3, and of version 1, in this order.
 var xunitRoots = []string{"assemblies", "assembly"}
 
-// readXUnit reads the results of xUnit.net 2 and 3, and of version 1, which has classes
-// where the others have collections.
+// readXUnit reads the results of xUnit.net 2 and 3, and of version 1, which has elements "class"
+// instead of "collection".
 //
-// A spec is a test. Errors of an assembly, as of the clean-up of a class or a collection,
-// are failures outside the specs.
+// A spec is a test. Errors of an assembly, for example in the clean-up of a class or collection, are
+// failures outside the specs.
 func readXUnit(in *input, c *collector) error {
 	return readXML(in, formatXUnit, func(x *xmlReader) xmlHandler {
 		return &xunitReader{netReader: newNetReader(x, c)}
@@ -23,16 +23,18 @@ func readXUnit(in *input, c *collector) error {
 
 type xunitReader struct {
 	netReader
-	assembly string // file name of the one that is open
+	// The assembly being read.
+	assembly string // file name
 	open     bool
-	said     totals
-	errors   int // stated for it, -1 where they are not
-	grouped  int // failures that its collections state
-	found1   tally
-	listed   int      // errors of it
-	test     *netTest // that is open
-	fault    *netTest // error that is open
-	node     string   // of the error
+	said     totals // totals that it states
+	errors   int    // number of errors that it states, -1 if it does not
+	grouped  int    // number of failures that its collections state
+	found1   tally  // r.found at its start
+	listed   int    // number of errors that it contains
+
+	test  *netTest // test being read
+	fault *netTest // error being read
+	node  string   // what the error is about
 }
 
 func (r *xunitReader) suiteName() string { return r.assembly }
@@ -42,7 +44,7 @@ func (r *xunitReader) start(name string, a map[string]string) error {
 		return noSuchRoot(name, "<assemblies> or <assembly>")
 	}
 	switch {
-	case r.xmlReader.text != nil: // it is part of the element around it
+	case r.xmlReader.text != nil: // nested in an element whose text is being collected
 	case name == "assemblies":
 		r.during(a["timestamp"], a["start-rtf"], a["finish-rtf"])
 	case name == "assembly" && r.depth() <= 2:
@@ -63,7 +65,7 @@ func (r *xunitReader) start(name string, a map[string]string) error {
 		r.test.spec.Labels = r.label(r.test.spec.Labels, a["name"], a["value"])
 	case r.test != nil:
 		r.inTest(r.test, name)
-	case name == "failure" && r.fault == nil: // of a class, in version 1
+	case name == "failure" && r.fault == nil: // failure of a class, in version 1
 		r.fault = &netTest{}
 		r.node = "class"
 	case r.fault != nil:
@@ -89,7 +91,7 @@ func (r *xunitReader) begin(a map[string]string) (err error) {
 	return err
 }
 
-// one begins a test.
+// one handles the start of a test.
 func (r *xunitReader) one(a map[string]string) {
 	t := &netTest{outcome: a["result"]}
 	t.spec.Suite, t.spec.Leaf = cmp.Or(r.assembly, "tests"), cmp.Or(a["name"], a["method"])
@@ -97,7 +99,7 @@ func (r *xunitReader) one(a map[string]string) {
 		t.spec.Containers = []string{class}
 	}
 	t.spec.File = r.c.relative(a["source-file"])
-	if line, err := strconv.Atoi(a["source-line"]); err == nil { // where it is no number, there is none
+	if line, err := strconv.Atoi(a["source-line"]); err == nil { // otherwise the line is unknown
 		t.spec.Line = max(0, line)
 	}
 	t.place.file, t.place.line = t.spec.File, t.spec.Line
@@ -106,7 +108,7 @@ func (r *xunitReader) one(a map[string]string) {
 	r.test = t
 }
 
-// inTest takes over an element in a test or an error.
+// inTest handles the start of an element in a test or an error.
 func (r *xunitReader) inTest(t *netTest, name string) {
 	switch {
 	case name == "failure":
@@ -153,7 +155,8 @@ func (r *xunitReader) end(name string) error {
 	return nil
 }
 
-// close ends an assembly.
+// close handles the end of an assembly: it compares the totals with the tests. If the totals of the
+// collections state more failures than that of the assembly, they count.
 func (r *xunitReader) close() error {
 	found := r.found
 	found.tests, found.failed, found.skipped = found.tests-r.found1.tests, found.failed-r.found1.failed, found.skipped-r.found1.skipped
@@ -165,7 +168,7 @@ func (r *xunitReader) close() error {
 		return err
 	}
 	if r.errors > r.listed {
-		text := "the assembly says " + strconv.Itoa(r.errors) + " errors and lists " + strconv.Itoa(r.listed) + ": see the output of the runner"
+		text := "the assembly states " + strconv.Itoa(r.errors) + " errors and lists " + strconv.Itoa(r.listed) + ": see the output of the runner"
 		if err := r.outside(r.assembly, "error", text); err != nil {
 			return err
 		}
