@@ -8,13 +8,12 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// The tests of the module in the working folder, run once. It has no output here, as it takes the
-// Go command and the module's time.
+// Run the tests of the module in the working folder once. The example is compiled but not run.
 func ExampleFind() {
 	ctx := context.Background()
 	tests, err := runner.Find(ctx, runner.Options{Root: ".", Packages: []string{"./..."}})
 	if err != nil {
-		fmt.Println(err) // what is wrong with the request; nothing has run
+		fmt.Println(err) // the request is invalid; nothing has run
 		return
 	}
 	_, outcome, err := tests.Repeat(ctx, 1, func(n live.News) { fmt.Println(n.Stage, len(n.Specs), "specs ended") })

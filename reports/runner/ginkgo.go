@@ -2,7 +2,7 @@ package runner
 
 import (
 	"context"
-	_ "embed" // of the file that is compiled into suites
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,32 +23,35 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// ginkgo runs suites by the Ginkgo of the user's own module, in a process of its own.
+// ginkgo runs suites in a child process, by the Ginkgo of the user's module.
 type ginkgo struct {
 	root    string   // folder of go.mod
 	guard   []string // see [child.RunGroup]
 	suites  []testPackage
-	flags   []string // of the user
-	program string   // its command
-	log     string   // file of all that it says
+	flags   []string // flags of the user
+	program string   // path of the command of Ginkgo
+	log     string   // file for its output
 }
 
-//go:embed telling_test.go.tmpl
-var telling string
+// reporter is the template of a file that is compiled into suites. The file reports each spec when it
+// starts and when it ends.
+//
+//go:embed reporter_test.go.tmpl
+var reporter string
 
 const (
 	ginkgoTool   = ginkgoPackage + "/ginkgo"
-	focusedExit  = 197 // exit code of Ginkgo where a spec has programmatic focus
+	focusedExit  = 197 // exit code of Ginkgo if a spec has programmatic focus and no spec failed
 	ginkgoReport = "flujo-harness-report.json"
-	specsEnv     = "FLUJO_HARNESS_SPECS" // folder where the specs of a suite are told one by one
+	specsEnv     = "FLUJO_HARNESS_SPECS" // folder in which suites report their specs one by one
 )
 
-// newGinkgo builds the command of the version that the module requires: so the command
-// and the package in the suites are never of two versions, whatever is on the PATH.
+// newGinkgo builds the command of Ginkgo in the version that the module requires. So the command and
+// the package always have the same version, whatever command is on the PATH.
 func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, error) {
 	dir, err := o.folder()
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the command of Ginkgo: %w", err)
+		return nil, fmt.Errorf("create a folder for the command of Ginkgo: %w", err)
 	}
 	g := &ginkgo{root: o.Root, guard: o.Guard, suites: suites, flags: o.Flags,
 		program: filepath.Join(dir, "bin", "ginkgo"+child.Suffix()),
@@ -59,9 +62,9 @@ func newGinkgo(ctx context.Context, o Options, suites []testPackage) (*ginkgo, e
 	return g, nil
 }
 
-// build builds the command by the user's own module. A module may lack what the command needs in
-// addition to the package, or be vendored without it: then copies of go.mod and go.sum get that.
-// The module's own are never changed, also with GOFLAGS=-mod=mod.
+// build builds the command of Ginkgo in the user's module. The command requires more modules than the
+// package. If go.mod, go.sum or the vendor folder lack them, build adds them to copies of go.mod and
+// go.sum. It never changes the files of the module, even with GOFLAGS=-mod=mod.
 func (g *ginkgo) build(ctx context.Context) error {
 	build := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, args...), "-o", g.program, ginkgoTool)...)
@@ -93,20 +96,18 @@ func (g *ginkgo) build(ctx context.Context) error {
 		}
 	}
 	if err := build("-mod=mod", "-modfile="+filepath.Join(dir, "go.mod")); err != nil {
-		return errors.Join(fmt.Errorf("%w\nwith what it needs in addition: %w\nlet the go command download modules, or let go.mod have the command: go get -tool %s && go mod tidy",
+		return errors.Join(fmt.Errorf("%w\nand with additional requirements: %w\nallow the go command to download modules, or add the command to go.mod: go get -tool %s && go mod tidy",
 			failed, err, ginkgoTool), remove())
 	}
 	return remove()
 }
 
-// run runs all suites once and reads what they report, and what those that have died
-// have told before.
-//
-// tell is called about once a second with what is new.
+// run runs all suites once and reads their reports. For suites whose process ended early it uses the
+// specs that they reported one by one. It calls tell with the progress about once a second.
 func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
 	tmp, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-run-")
 	if err != nil {
-		return s, fmt.Errorf("make a folder for the report of the suites: %w", err)
+		return s, fmt.Errorf("create a folder for the report of the suites: %w", err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	out, err := os.Create(g.log)
@@ -114,9 +115,9 @@ func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 		return s, fmt.Errorf("log the suites: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	env, err := g.telling(ctx, tmp)
+	env, err := g.addReporter(ctx, tmp)
 	if err != nil {
-		return s, fmt.Errorf("prepare the suites to tell of their specs: %w", err)
+		return s, fmt.Errorf("make the file that reports specs one by one: %w", err)
 	}
 
 	outputs, flags := takeFlag(g.flags, "output-dir")
@@ -138,46 +139,46 @@ func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 		return s, err
 	}
 	s.Hints = hints(g.log)
-	told := readTold(tmp)
-	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(told) == 0 {
+	events := readEvents(tmp)
+	if len(whole) == 0 && failed != nil && ctx.Err() == nil && len(events) == 0 {
 		if said := refused(g.log); said != "" {
-			return s, refusal(fmt.Errorf("the flags behind -- are refused by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
+			return s, refusal(fmt.Errorf("the flags after -- are rejected by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
 		}
-		s.Problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; all it said is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; its output is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
 		return s, nil
 	}
-	whole = g.complete(ctx, whole, told, tmp)
+	whole = g.complete(ctx, whole, events, tmp)
 	text, err := json.Marshal(whole)
 	if err != nil {
-		return s, fmt.Errorf("put the reports of the suites together: %w", err)
+		return s, fmt.Errorf("join the reports of the suites: %w", err)
 	}
 	if s.Results, err = ingest.ReadGinkgo(strings.NewReader(string(text)), g.root); err != nil {
-		s.Problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; what it said is in %s", err, harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; its output is in %s", err, harness.ShortPath(g.log))
 		return s, nil
 	}
 	if failed != nil && !s.Focused && s.Results.Green() && ctx.Err() == nil {
-		s.Problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; all it said is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; its output is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
 	}
 	return s, nil
 }
 
-// command is Ginkgo over suites with reports in a folder. What the suites have beside
-// their specs for go test is left to it: each process of a suite would run that, and
-// nobody would record it.
+// command returns the command that runs suites and writes reports to a folder. It runs only the tests
+// that call RunSpecs. Ginkgo would run other tests of the package as well, once in each parallel
+// process, but would not report them; go test runs those.
 func (g *ginkgo) command(ctx context.Context, reports string, suites []testPackage, flags []string) *exec.Cmd {
 	args := append([]string{"run", "--no-color", "--keep-going", "--json-report=" + ginkgoReport, "--output-dir=" + reports}, append(focus(suites), flags...)...)
-	var tests []string // flags of the test programs
+	var tests []string // flags for the test programs
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, tests = args[:i:i], args[i+1:]
 	}
 	var entries []string
-	beside := false
+	others := false // a suite has tests that do not call RunSpecs
 	for _, s := range suites {
 		args = append(args, s.Dir)
-		entries, beside = append(entries, s.entries...), beside || len(s.plain) > 0
+		entries, others = append(entries, s.entries...), others || len(s.plain) > 0
 	}
-	if beside {
-		tests = append([]string{"-test.run=^(" + strings.Join(entries, "|") + ")$"}, tests...) // one of the user's comes behind it, and counts
+	if others {
+		tests = append([]string{"-test.run=^(" + strings.Join(entries, "|") + ")$"}, tests...) // a -test.run of the user follows it, and the last one counts
 	}
 	if len(tests) > 0 {
 		args = append(append(args, "--"), tests...)
@@ -187,18 +188,19 @@ func (g *ginkgo) command(ctx context.Context, reports string, suites []testPacka
 	return cmd
 }
 
-// toldBy is what the file that is compiled into a suite needs to know.
-type toldBy struct {
+// reporterValues is what the file that is compiled into a suite needs to know.
+type reporterValues struct {
 	Package, Env, Dir string
-	Flags             string // GOFLAGS of the environment, which the suite gets back
-	FlagsSet          bool
+	Flags             string // value of GOFLAGS, which the suite restores
+	FlagsSet          bool   // GOFLAGS was set
 }
 
-// telling makes the files that are compiled into the suites, and the environment for it.
-// A module that has an overlay of its own keeps it, and its suites tell nothing.
-func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err error) {
+// addReporter writes the files that are compiled into the suites, and returns the environment with an
+// overlay that adds them. If the user's GOFLAGS already contain an overlay, that one stays, and the
+// suites do not report their specs one by one.
+func (g *ginkgo) addReporter(ctx context.Context, tmp string) (env []string, err error) {
 	env = os.Environ()
-	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // of the environment, or of go env -w
+	ask := exec.CommandContext(context.WithoutCancel(ctx), "go", "env", "GOFLAGS") // also finds values set by go env -w
 	ask.Dir = g.root
 	goflags, err := child.Output(ask)
 	if err != nil {
@@ -207,27 +209,27 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 	if strings.Contains(string(goflags), "-overlay") {
 		return env, nil
 	}
-	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(tmp, "events"), 0o755); err != nil {
 		return nil, err
 	}
-	t, err := template.New("telling").Delims("<<", ">>").Parse(telling)
+	t, err := template.New("reporter").Delims("<<", ">>").Parse(reporter)
 	if err != nil {
 		return nil, err
 	}
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for i, s := range g.suites {
-		path := filepath.Join(tmp, fmt.Sprintf("telling%d_test.go", i))
+		path := filepath.Join(tmp, fmt.Sprintf("reporter%d_test.go", i))
 		f, err := os.Create(path)
 		if err != nil {
 			return nil, err
 		}
-		told := toldBy{Package: s.suite, Env: specsEnv, Dir: s.Dir}
-		told.Flags, told.FlagsSet = os.LookupEnv("GOFLAGS")
-		err = t.Execute(f, told)
+		values := reporterValues{Package: s.suite, Env: specsEnv, Dir: s.Dir}
+		values.Flags, values.FlagsSet = os.LookupEnv("GOFLAGS")
+		err = t.Execute(f, values)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
-		overlay.Replace[filepath.Join(s.Dir, "zz_flujo_harness_telling_test.go")] = path
+		overlay.Replace[filepath.Join(s.Dir, "zz_flujo_harness_reporter_test.go")] = path
 	}
 	text, err := json.Marshal(overlay)
 	if err != nil {
@@ -235,11 +237,11 @@ func (g *ginkgo) telling(ctx context.Context, tmp string) (env []string, err err
 	}
 	path := filepath.Join(tmp, "overlay.json")
 	all := strings.TrimSpace(string(goflags)) + " '-overlay=" + path + "'"
-	return append(env, "GOFLAGS="+all, specsEnv+"="+filepath.Join(tmp, "told")), os.WriteFile(path, text, 0o644)
+	return append(env, "GOFLAGS="+all, specsEnv+"="+filepath.Join(tmp, "events")), os.WriteFile(path, text, 0o644)
 }
 
-// readGinkgo reads the reports in the folder: the one that Ginkgo merged, or, where it
-// did not come to that, those of the suites that have ended.
+// readGinkgo reads and removes the reports in the folder: the one that Ginkgo merged, or, if it ended
+// before, those of the suites that had ended.
 func readGinkgo(dir string) (all []types.Report, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+ginkgoReport))
 	if err != nil {
@@ -251,7 +253,7 @@ func readGinkgo(dir string) (all []types.Report, err error) {
 			return nil, fmt.Errorf("read the report of the suites: %w", err)
 		}
 		var some []types.Report
-		if json.Unmarshal(text, &some) == nil { // else its process was killed while it wrote
+		if json.Unmarshal(text, &some) == nil { // an incomplete file is ignored: its process was killed
 			all = append(all, some...)
 		}
 		if err := os.Remove(path); err != nil {
@@ -261,8 +263,8 @@ func readGinkgo(dir string) (all []types.Report, err error) {
 	return all, nil
 }
 
-// moveOutputs moves what else Ginkgo was asked to write to where it would have
-// written it: the folder of --output-dir, or the one that it was called in.
+// moveOutputs moves other files that the user's flags made Ginkgo write to the folder where they
+// belong: that of --output-dir, or the folder of the module.
 func (g *ginkgo) moveOutputs(from, to string) error {
 	if to == "" {
 		to = g.root
@@ -275,7 +277,7 @@ func (g *ginkgo) moveOutputs(from, to string) error {
 		return err
 	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
-		return fmt.Errorf("keep what Ginkgo wrote: %w", err)
+		return fmt.Errorf("move the files that Ginkgo wrote: %w", err)
 	}
 	for _, e := range entries {
 		text, err := os.ReadFile(filepath.Join(from, e.Name()))
@@ -283,21 +285,21 @@ func (g *ginkgo) moveOutputs(from, to string) error {
 			err = os.WriteFile(filepath.Join(to, e.Name()), text, 0o644)
 		}
 		if err != nil {
-			return fmt.Errorf("keep what Ginkgo wrote: %w", err)
+			return fmt.Errorf("move the files that Ginkgo wrote: %w", err)
 		}
 	}
 	return nil
 }
 
-// hints turns what Ginkgo says about misuse into what to do.
+// hints returns advice for messages of Ginkgo about misuse.
 func hints(log string) (all []string) {
 	text, err := os.ReadFile(log)
 	if err != nil {
 		return nil
 	}
 	for said, advice := range map[string]string{
-		"calling RunSpecs more than once":    "two suites in one package: Ginkgo runs one RunSpecs in each; move the second one to a package of its own",
-		"Ginkgo detected a version mismatch": "the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them",
+		"calling RunSpecs more than once":    "two suites in one package: Ginkgo runs only one RunSpecs per package; move the second suite to a package of its own",
+		"Ginkgo detected a version mismatch": "the command and the package of Ginkgo have different versions: is there a go.work or a second go.mod? Require one version in all of them",
 	} {
 		if strings.Contains(string(text), said) {
 			all = append(all, advice)
@@ -307,7 +309,7 @@ func hints(log string) (all []string) {
 	return all
 }
 
-// refused is what Ginkgo has against its flags, "" where it had nothing.
+// refused returns the message by which Ginkgo rejected its flags, or "".
 func refused(log string) string {
 	text, err := os.ReadFile(log)
 	if err != nil {
@@ -327,7 +329,7 @@ func refused(log string) string {
 
 var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// lastLines returns the end of a text file, its lines joined.
+// lastLines returns the last n lines of a file, joined by " | ".
 func lastLines(path string, n int) string {
 	data, err := os.ReadFile(path)
 	if err != nil {

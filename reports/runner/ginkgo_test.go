@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Misuse is recognised by Ginkgo's words. Here they are looked for in its source, so that
-// a version with others is noticed.
-func TestGinkgoSaysWhatIsLookedFor(t *testing.T) {
+// Misuse is recognised by messages of Ginkgo. This test searches Ginkgo's source for them, so that it
+// fails if a new version changes them.
+func TestMessagesOfGinkgo(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", ginkgoPackage).Output()
 	if err != nil {
 		t.Fatal(child.Explained(err))
@@ -27,26 +27,26 @@ func TestGinkgoSaysWhatIsLookedFor(t *testing.T) {
 	} {
 		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), filepath.FromSlash(file)))
 		if err != nil || !strings.Contains(string(text), words) {
-			t.Errorf("%s does not say %q any more (%v): see hints, refused, plainer and notRun", file, words, err)
+			t.Errorf("%s does not contain %q (%v): adapt hints, refused, plainer and notRun", file, words, err)
 		}
 	}
 }
 
-// Two versions cannot meet by way of run, which builds the command that go.mod names:
-// what to do where they do in spite of that.
-func TestHintsSayWhatToDo(t *testing.T) {
+// Different versions are unlikely, because run builds the command that go.mod requires. This tests the
+// hint for that case only.
+func TestHints(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "ginkgo.log")
 	said := "Ginkgo detected a version mismatch between the Ginkgo CLI and the version of Ginkgo imported by your packages:\n  Ginkgo CLI Version:\n    2.34.0\n"
 	if err := os.WriteFile(log, []byte(said), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"the command of Ginkgo and the package are of two versions: is there a go.work or a second go.mod? Require one version in all of them"}
+	want := []string{"the command and the package of Ginkgo have different versions: is there a go.work or a second go.mod? Require one version in all of them"}
 	if diff := cmp.Diff(want, hints(log)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// What go test runs of a suite is told from what runs its specs.
+// In a package with a suite, tests that run its specs are distinguished from other tests.
 func TestTestsBesideTheSpecsAreFound(t *testing.T) {
 	const (
 		head   = "package a\n\nimport (\n\t\"testing\"\n\n\t. \"github.com/onsi/ginkgo/v2\"\n)\n\n"
@@ -74,7 +74,7 @@ func TestTestsBesideTheSpecsAreFound(t *testing.T) {
 		}
 		pkg.suite = ""
 		if entries, plain := pkg.tests(); entries != nil || len(plain) != len(test.entries)+len(test.plain) {
-			t.Errorf("%s, not as a suite: %q, %q", name, entries, plain)
+			t.Errorf("%s, without a suite: %q, %q", name, entries, plain)
 		}
 	}
 }

@@ -21,16 +21,16 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// goTests runs the tests of packages by go test: all of them where there is no Ginkgo
-// suite, else what they have beside their specs.
+// goTests runs the tests of packages by go test: all tests of packages without a Ginkgo suite, and the
+// tests of packages with a suite that do not run its specs.
 type goTests struct {
 	options  Options
 	packages []testPackage
-	flags    []string // of the user
+	flags    []string // flags of the user
 }
 
-// calls are the arguments of go test, a call for each set of tests to leave out: one
-// call for all packages without a suite.
+// calls returns the arguments for each call of go test. Packages with the same -run and -skip share a
+// call, so that all packages without a suite are one call.
 func (g goTests) calls() (calls [][]string) {
 	by := map[string][]string{}
 	for i := range g.packages {
@@ -42,24 +42,24 @@ func (g goTests) calls() (calls [][]string) {
 		by[flags] = append(by[flags], t.ImportPath)
 	}
 	for _, flags := range slices.Sorted(maps.Keys(by)) {
-		args := append([]string{"test", "-json", "-count=1"}, by[flags]...) // a result from the cache is none of this run
+		args := append([]string{"test", "-json", "-count=1"}, by[flags]...) // -count=1 prevents results from the cache
 		args = append(args, strings.Fields(flags)...)
 		calls = append(calls, append(args, g.flags...))
 	}
 	return calls
 }
 
-// run runs all packages once and reads the events, which are written as they come: what
-// had ended before a kill is there, and what had begun has failed.
+// run runs all packages once and reads the events. go test writes them to a file as they occur, so that
+// after a kill the file contains the tests that had ended, and those that were running have failed.
 func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
 	dir, err := g.options.folder()
 	if err != nil {
-		return s, fmt.Errorf("make a folder for the events of go test: %w", err)
+		return s, fmt.Errorf("create a folder for the events of go test: %w", err)
 	}
 	events, log := filepath.Join(dir, "gotest.jsonl"), filepath.Join(dir, "gotest.log")
 	out, err := os.Create(events)
 	if err != nil {
-		return s, fmt.Errorf("keep the events of go test: %w", err)
+		return s, fmt.Errorf("write the events of go test: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	said, err := os.Create(log)
@@ -88,7 +88,7 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 	}
 	reading, err := ingest.ReadFile(events, g.options.Root)
 	switch {
-	case errors.Is(err, ingest.ErrNoSpecs): // as of a pattern of -run that no test matches
+	case errors.Is(err, ingest.ErrNoSpecs): // for example if no test matches the pattern of -run
 		reading = &ingest.Reading{Results: &reports.Results{}}
 	case err != nil:
 		s.Problem = fmt.Sprintf("go test gave no results (%v): %v: %s", failed, err, lastLines(log, 3))
@@ -106,8 +106,8 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 
 var failedBuild = regexp.MustCompile(`(?m)^FAIL\t\S+ \[(build|setup) failed\]`)
 
-// addBuilds puts what go test printed to its log in front of the events, where a build
-// failed without an event of its own: Go before 1.24 prints the mistakes to the log.
+// addBuilds inserts the log of go test before the events if a build failed without an event. Before
+// Go 1.24 the errors of the compiler are only in the log.
 func addBuilds(events, log string) error {
 	out, err := os.ReadFile(events)
 	if err != nil || !failedBuild.Match(out) {
@@ -123,10 +123,9 @@ func addBuilds(events, log string) error {
 	return os.WriteFile(events, append(said, out...), 0o644)
 }
 
-// expect adds a failure to each package that go test passed without running all of its
-// tests: those of a TestMain that does not call m.Run, of a program that exits before, or
-// of a filter in GOFLAGS. Where the flags of the user choose tests, or a failure ends the
-// run, no test is missed.
+// expect adds a failure to each package that passed without running all of its tests, because TestMain
+// does not call m.Run, the program exits early, or GOFLAGS contain a filter. If the user's flags select
+// tests, or a failure ended the run, tests may be missing.
 func (g goTests) expect(r *reports.Results) {
 	if filters(g.flags) || slices.ContainsFunc(g.flags, isFailfast) && !r.Green() {
 		return
@@ -158,12 +157,12 @@ func (g goTests) expect(r *reports.Results) {
 			names += ", …"
 		}
 		r.Suites[i].Failures = append(r.Suites[i].Failures, reports.SuiteFailure{Node: "package",
-			Message: fmt.Sprintf("%d of %s did not run, and go test reports no failure: %s: does TestMain call m.Run, does nothing exit before, and do neither GOFLAGS nor TestMain set -run or -skip?",
+			Message: fmt.Sprintf("%d of %s did not run, and go test reports no failure: %s: make sure that TestMain calls m.Run, that nothing exits before, and that neither GOFLAGS nor TestMain sets -run or -skip",
 				len(missing), text.Plural(len(t.plain), "test"), names)})
 	}
 }
 
-// filters reports whether flags of go test choose tests.
+// filters reports whether flags of go test select tests.
 func filters(flags []string) bool {
 	return slices.ContainsFunc(flags, func(f string) bool {
 		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")

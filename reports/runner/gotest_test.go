@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// What Go before 1.24 prints of a failed build to its standard error is read with the events.
+// Before Go 1.24, go test prints the errors of a failed build to stderr. They are read with the events.
 func TestBuildsOfOlderGo(t *testing.T) {
 	const passed = `{"Action":"run","Package":"m/a","Test":"TestA"}` + "\n" + `{"Action":"pass","Package":"m/a","Test":"TestA"}` + "\n" + `{"Action":"output","Package":"m/a","Output":"PASS\n"}` + "\n" + `{"Action":"pass","Package":"m/a"}` + "\n"
 	const said = "go: downloading example.com/n v1.0.0\n# m/b [m/b.test]\nb/b_test.go:3:28: undefined: x"
@@ -38,7 +38,7 @@ func TestBuildsOfOlderGo(t *testing.T) {
 		}
 	}
 
-	// Without a build that failed, what a program prints there is none of the results.
+	// If no build failed, stderr is not part of the results.
 	dir := t.TempDir()
 	events, log := filepath.Join(dir, "events"), filepath.Join(dir, "log")
 	if err := os.WriteFile(events, []byte(passed), 0o644); err != nil {

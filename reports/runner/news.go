@@ -17,8 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// watch calls look about once a second and once more when it is stopped, and tell with the news
-// that it finds, if any.
+// watch calls tell with the result of look about once a second, and once more when it is stopped.
 func watch(look func() live.News, tell func(live.News)) (stop func()) {
 	done := make(chan struct{})
 	var ended sync.WaitGroup
@@ -38,14 +37,14 @@ func watch(look func() live.News, tell func(live.News)) (stop func()) {
 	return func() { close(done); ended.Wait() }
 }
 
-// tail reads whole lines of a file that grows, each once.
+// tail reads the complete lines of a growing file, each once.
 type tail struct {
 	path   string
 	offset int64
 }
 
-// next calls f with each line that has been completed since the last call. What cannot be read
-// is as if it had not been written yet.
+// next calls f with each line that was completed since the previous call. If the file cannot be read,
+// the next call tries again.
 func (t *tail) next(f func(line []byte)) {
 	file, err := os.Open(t.path)
 	if err != nil {
@@ -63,28 +62,28 @@ func (t *tail) next(f func(line []byte)) {
 	}
 }
 
-// ginkgoNews follows what suites told of their specs, and what Ginkgo said. Suites run one
-// after the other: with the first sign of one, the one before has ended.
+// ginkgoNews follows the events of specs and the output of Ginkgo. Suites run one after the other, so
+// the first event of a suite means that the previous one has ended.
 type ginkgoNews struct {
 	root    string
 	tmp     string
 	log     tail
 	files   map[string]*tail
-	current string // suite that is running
+	current string // the running suite
 }
 
 func newGinkgoNews(root, tmp, log string) *ginkgoNews {
 	return &ginkgoNews{root: root, tmp: tmp, log: tail{path: log}, files: map[string]*tail{}}
 }
 
-// look returns what is new.
+// look returns the progress since the previous call.
 func (g *ginkgoNews) look() (n live.News) {
-	paths, _ := filepath.Glob(filepath.Join(g.tmp, "told", "*.jsonl")) // the pattern is a good one
+	paths, _ := filepath.Glob(filepath.Join(g.tmp, "events", "*.jsonl")) // the only error is an invalid pattern
 	for _, path := range paths {
 		if g.files[path] == nil {
 			g.files[path] = &tail{path: path}
 		}
-		g.files[path].next(func(line []byte) { g.told(line, &n) })
+		g.files[path].next(func(line []byte) { g.specEvent(line, &n) })
 	}
 	g.log.next(func(line []byte) {
 		if m := notCompiled.FindSubmatch(colours.ReplaceAll(line, nil)); m != nil {
@@ -94,11 +93,11 @@ func (g *ginkgoNews) look() (n live.News) {
 	return n
 }
 
-// notCompiled is what Ginkgo says of a suite that does not build.
+// notCompiled matches Ginkgo's message for a suite that does not compile.
 var notCompiled = regexp.MustCompile(`^Failed to compile (\S+?):?\s*$`)
 
-func (g *ginkgoNews) told(line []byte, n *live.News) {
-	var t toldSpec
+func (g *ginkgoNews) specEvent(line []byte, n *live.News) {
+	var t specEvent
 	if json.Unmarshal(line, &t) != nil {
 		return
 	}
@@ -128,7 +127,7 @@ func (g *ginkgoNews) told(line []byte, n *live.News) {
 	n.Specs = append(n.Specs, r.Specs...)
 }
 
-// ended is the news that all suites have ended, those that told nothing as well.
+// ended reports that all suites have ended, including those without any event.
 func (g *ginkgo) ended() (n live.News) {
 	for _, s := range g.suites {
 		n.Ended = append(n.Ended, suiteName(g.root, s.Dir))
@@ -136,7 +135,7 @@ func (g *ginkgo) ended() (n live.News) {
 	return n
 }
 
-// suiteName is the suite of a folder as results name it.
+// suiteName returns the name that results use for the suite in a folder: its path relative to the root.
 func suiteName(root, dir string) string {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(root, dir)

@@ -16,33 +16,33 @@ import (
 type goNews struct {
 	root     string
 	events   tail
-	packages map[string]*goPackage // that are being tested
+	packages map[string]*goPackage // packages being tested
 }
 
-// goPackage is a package while it is tested.
+// goPackage is a package being tested.
 type goPackage struct {
-	tests   map[string]*goTest // that have begun and not ended
-	running int                // how many of them do not wait for their turn
+	tests   map[string]*goTest // tests that have begun and not ended
+	running int                // number of these that are not paused
 	held    []heldTest
 }
 
 // goTest is a test that has begun and not ended.
 type goTest struct {
-	lines    bytes.Buffer // its events: of a test that fails they are read as the results are
-	subtests int          // with one it is no spec
-	paused   bool         // it waits for its turn, as a parallel test
-	within   bool         // it began while another test ran, of which it is no subtest
+	lines    bytes.Buffer // its events, from which the message of a failed test is read
+	subtests int          // number of subtests; a test with subtests is not a spec
+	paused   bool         // it is a parallel test that waits for its turn
+	within   bool         // it began while another test ran, but is not a subtest of it
 }
 
-// heldTest is a test that failed and that the results may leave out, as [ingest.Read] does: a test
-// that passes may have run it by testing.RunTests and expected the failure. Whether it did is known
-// when that test ends or, where the name does not say which test it was, when the package ends.
+// heldTest is a failed test that may not be part of the results, as [ingest.Read] decides: a passing
+// test may have run it by testing.RunTests and expected the failure. This is known when that test ends
+// or, if the name does not show which test it was, when the package ends.
 type heldTest struct {
 	name string
-	spec *reports.Spec // nil: it has subtests
+	spec *reports.Spec // nil if it has subtests
 }
 
-const maxLines = 256 << 10 // of one test: more is in the results
+const maxLines = 256 << 10 // bytes of events of one test; the results have no such limit
 
 func newGoNews(root, events string) *goNews {
 	return &goNews{root: root, events: tail{path: events}, packages: map[string]*goPackage{}}
@@ -69,7 +69,7 @@ func (g *goNews) event(line []byte, n *live.News) {
 	case e.Action == "build-fail":
 		n.Broken = append(n.Broken, ingest.BuiltPackage(e.ImportPath))
 	case e.Test == "" && e.Action == "start":
-		delete(g.packages, e.Package) // of a package that is tested again
+		delete(g.packages, e.Package) // the package may be tested again
 		n.Begun = append(n.Begun, e.Package)
 	case e.Test == "" && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip"):
 		if e.Action == "fail" {
@@ -106,7 +106,8 @@ func (g *goNews) event(line []byte, n *live.News) {
 	}
 }
 
-// begin adds a test. The go command begins one that is no subtest only while no other one runs.
+// begin adds a test. A test that is not a subtest begins only while no other test runs, unless another
+// test runs it by testing.RunTests.
 func (p *goPackage) begin(name string) *goTest {
 	up := p.above(name)
 	for _, parent := range up {
@@ -118,7 +119,7 @@ func (p *goPackage) begin(name string) *goTest {
 	return t
 }
 
-// wait notes that a test waits for its turn, or no longer does.
+// wait records that a test is paused, or no longer paused.
 func (t *goTest) wait(p *goPackage, paused bool) {
 	switch {
 	case paused && !t.paused:
@@ -129,8 +130,8 @@ func (t *goTest) wait(p *goPackage, paused bool) {
 	t.paused = paused
 }
 
-// above returns the running tests that a test may be a subtest of. A subtest may have a slash in its
-// own name.
+// above returns the running tests of which a test may be a subtest. There may be several, since the name
+// of a subtest may contain slashes.
 func (p *goPackage) above(name string) (all []*goTest) {
 	for i, r := range name {
 		if t := p.tests[name[:i]]; r == '/' && t != nil {
@@ -140,7 +141,8 @@ func (p *goPackage) above(name string) (all []*goTest) {
 	return all
 }
 
-// end reports a test that has ended, and decides on those held that ran inside of it.
+// end handles the end of a test. It reports the test, or holds it, and reports or drops held tests that
+// ran inside of it.
 func (p *goPackage) end(name string, t *goTest, spec reports.Spec, n *live.News) {
 	delete(p.tests, name)
 	t.wait(p, true)
@@ -165,7 +167,7 @@ func (p *goPackage) end(name string, t *goTest, spec reports.Spec, n *live.News)
 	}
 }
 
-// take removes and returns the held tests whose names begin so.
+// take removes and returns the held tests whose names start with prefix.
 func (p *goPackage) take(prefix string) (taken []heldTest) {
 	p.held = slices.DeleteFunc(p.held, func(h heldTest) bool {
 		is := strings.HasPrefix(h.name, prefix)

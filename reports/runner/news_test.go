@@ -43,8 +43,8 @@ const events = `{"Action":"start","Package":"m/a"}
 {"Action":"fail","Package":"m/b","Elapsed":0,"FailedBuild":"m/b [m/b.test]"}
 `
 
-// What is reported while go test runs is what its events say when they are read as results,
-// however they were cut when they were looked at.
+// The specs reported while go test runs are those of the results, wherever the file ended each time it
+// was read.
 func TestNewsOfGoTest(t *testing.T) {
 	read, err := ingest.Read(strings.NewReader(events), "")
 	if err != nil {
@@ -68,7 +68,7 @@ func TestNewsOfGoTest(t *testing.T) {
 			all.Specs, all.Begun, all.Ended, all.Broken = append(all.Specs, n.Specs...), append(all.Begun, n.Begun...), append(all.Ended, n.Ended...), append(all.Broken, n.Broken...)
 		}
 		if len(g.packages) > 0 {
-			t.Errorf("%d packages are kept that have ended", len(g.packages))
+			t.Errorf("%d packages that ended are still stored", len(g.packages))
 		}
 		if diff := cmp.Diff(summaries(read.Results.Specs), summaries(all.Specs)); diff != "" {
 			t.Errorf("in steps of %d bytes: %s", step, diff)
@@ -79,8 +79,8 @@ func TestNewsOfGoTest(t *testing.T) {
 	}
 }
 
-// A test that fails inside of another one, which ran it by testing.RunTests and passed, is in no
-// result. It is not reported as a failure meanwhile either, and the others are.
+// A failed test that another, passing test ran by testing.RunTests is not part of the results, and it
+// is not reported as a failure while the tests run, either. Other tests are reported.
 func TestNewsOfInnerTests(t *testing.T) {
 	for _, name := range []string{"go1.26-inner", "go1.26-inner-red"} {
 		path := filepath.Join("..", "ingest", "testdata", "gotest", name+".jsonl")
@@ -99,8 +99,8 @@ func TestNewsOfInnerTests(t *testing.T) {
 	}
 }
 
-// A failure is reported once it is sure to count: a subtest when the test that it is of ends, not with
-// the package.
+// A failure is reported as soon as it is certain to count. For a subtest that is when its parent ends,
+// not only when the package ends.
 func TestNewsOfFailedSubtests(t *testing.T) {
 	g, reported := newGoNews("", ""), 0
 	for i, line := range []struct {
@@ -118,7 +118,7 @@ func TestNewsOfFailedSubtests(t *testing.T) {
 	}
 }
 
-// summaries are what live specs say, sorted.
+// summaries returns the facts of specs that live news contain, sorted.
 func summaries(specs []reports.Spec) (all []string) {
 	for _, s := range specs {
 		message, _, _ := strings.Cut(s.Message, "\n")
@@ -131,23 +131,23 @@ func summaries(specs []reports.Spec) (all []string) {
 	return all
 }
 
-// Suites of Ginkgo run one after the other; their specs are told as they end.
+// Suites of Ginkgo run one after the other; specs are reported when they end.
 func TestNewsOfGinkgo(t *testing.T) {
 	tmp := t.TempDir()
 	log := filepath.Join(tmp, "ginkgo.log")
 	if err := os.WriteFile(log, []byte("\x1b[1mFailed to compile broken:\x1b[0m\n\nx.go:1: undefined\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(tmp, "told"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(tmp, "events"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	tell := func(file, suite string, ended bool, leaf string, state types.SpecState) {
-		line, err := json.Marshal(toldSpec{Suite: filepath.Join(tmp, suite), Ended: ended, Spec: types.SpecReport{LeafNodeType: types.NodeTypeIt, LeafNodeText: leaf,
+		line, err := json.Marshal(specEvent{Suite: filepath.Join(tmp, suite), Ended: ended, Spec: types.SpecReport{LeafNodeType: types.NodeTypeIt, LeafNodeText: leaf,
 			State: state, RunTime: time.Second, NumAttempts: 1, Failure: types.Failure{Message: "it is " + leaf}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := os.OpenFile(filepath.Join(tmp, "told", file), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(filepath.Join(tmp, "events", file), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}

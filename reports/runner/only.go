@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Only says which tests of a package to run. The zero value is all of them.
+// Only selects tests of a package. The zero value selects all.
 type Only struct {
 	Tests []string // top-level tests of go test
-	Specs []string // whole texts of Ginkgo specs
+	Specs []string // full texts of Ginkgo specs
 }
 
 func (o Only) whole() bool { return len(o.Tests)+len(o.Specs) == 0 }
 
-// of is what to run of a package; ok is false where that is nothing. The keys of only are import
-// paths, or folders relative to root.
+// of returns the selected tests of a package; ok is false if none is selected. Options.Only may
+// contain the package twice, by import path and by folder.
 func (o *Options) of(pkg testPackage) (all Only, ok bool) {
 	if o.Only == nil {
 		return Only{}, true
@@ -34,7 +34,8 @@ func (o *Options) of(pkg testPackage) (all Only, ok bool) {
 	return all, ok
 }
 
-// names are those that a package has as a suite: its import path, and its folder.
+// names returns the names that results use for a package: its import path, and its folder relative to
+// the root.
 func (o *Options) names(pkg testPackage) []string {
 	names := []string{pkg.ImportPath}
 	if rel, err := filepath.Rel(o.Root, pkg.Dir); err == nil {
@@ -43,8 +44,8 @@ func (o *Options) names(pkg testPackage) []string {
 	return slices.Compact(names)
 }
 
-// seconds is how long the packages take, as far as it is known, by import path. One with a suite
-// and other tests has two results.
+// seconds returns the known durations of packages in s, by import path. It adds up the two results of a
+// package with a suite and other tests.
 func (o *Options) seconds(packages []testPackage) map[string]float64 {
 	all := map[string]float64{}
 	for _, pkg := range packages {
@@ -57,7 +58,7 @@ func (o *Options) seconds(packages []testPackage) map[string]float64 {
 	return all
 }
 
-// choose drops the packages, and the tests of packages, that are not to run.
+// choose returns the selected packages with the selected tests.
 func (o *Options) choose(packages []testPackage) (chosen []testPackage) {
 	for _, pkg := range packages {
 		only, ok := o.of(pkg)
@@ -75,8 +76,8 @@ func (o *Options) choose(packages []testPackage) (chosen []testPackage) {
 	return chosen
 }
 
-// focus is the flags by which Ginkgo runs only the chosen specs of the suites: none where all of
-// one of them is to run.
+// focus returns the flags that make Ginkgo run only the selected specs of the suites. The flags apply
+// to all suites, so there are none if one suite is to run all of its specs.
 func focus(suites []testPackage) (flags []string) {
 	for _, s := range suites {
 		if len(s.only.Specs) == 0 {
@@ -89,7 +90,7 @@ func focus(suites []testPackage) (flags []string) {
 	return flags
 }
 
-// runOf is the flag by which go test runs only the chosen tests of a package; "": all of them.
+// runOf returns the flag that makes go test run only the selected tests of a package, or "" for all.
 func (t *testPackage) runOf() string {
 	if len(t.only.Tests) == 0 {
 		return ""

@@ -1,6 +1,6 @@
-// Package runner runs the tests of a Go module in child processes and reads what they report:
-// Ginkgo suites by the Ginkgo that the module requires, all other tests by go test. A suite
-// whose process is killed keeps the specs that had ended.
+// Package runner runs the tests of a Go module in child processes and reads their results. It runs
+// Ginkgo suites by the version of Ginkgo that the module requires, and all other tests by go test. If
+// the process of a suite is killed, the results contain the specs that had ended.
 package runner
 
 import (
@@ -20,32 +20,33 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// Options choose the tests to run.
+// Options select the tests to run.
 type Options struct {
 	Root     string   // folder of go.mod
 	Packages []string // patterns as for go list, relative to the working folder
-	Flags    []string // for Ginkgo, or for go test where no package has a suite
-	Share    Share    // zero: all packages
+	Flags    []string // flags for Ginkgo, or for go test if no package has a suite
+	Share    Share    // part of the packages; the zero value selects all
 
-	// Elsewhere is the folder for the command of Ginkgo and for logs where the module cannot be
-	// written to; "" makes that an error.
+	// Elsewhere is the folder for the command of Ginkgo and for logs if the folder of the module is
+	// read-only. If it is "", a read-only folder is an error.
 	Elsewhere string
 
-	// Only are the packages to run, by import path or by folder relative to Root, and of each of
-	// them which tests; nil: all.
+	// Only selects packages, by import path or by folder relative to Root, and tests in them. nil
+	// selects everything.
 	Only map[string]Only
 
-	// Seconds is how long packages take, by import path or folder, for Share; nil: not known.
+	// Seconds is the duration of packages in s, by import path or by folder relative to Root. Share
+	// uses it to balance the parts. Packages may be missing.
 	Seconds map[string]float64
 
-	// Guard is the command line of a process that calls [child.ServeGuard]: it ends the
-	// tests if this process is killed.
+	// Guard is the command line of a process that calls [child.ServeGuard]. It ends the tests if this
+	// process is killed.
 	//
 	// [child.ServeGuard]: https://pkg.go.dev/github.com/flujo/flujo-harness/harness/child#ServeGuard
 	Guard []string
 }
 
-// folder is where the command of Ginkgo and the logs are kept.
+// folder returns the folder for the command of Ginkgo and the logs, as an absolute path.
 func (o *Options) folder() (string, error) {
 	dir, err := harness.Folder(o.Root)
 	if err == nil {
@@ -60,8 +61,8 @@ func (o *Options) folder() (string, error) {
 	return filepath.Abs(dir) // commands run in the folder of the module
 }
 
-// RequestError says that the tests cannot be run as they were asked for: the caller has to
-// change the packages, the flags or the share.
+// RequestError reports that the tests cannot be run with these packages, flags or share. The caller
+// has to change them.
 type RequestError struct{ Err error }
 
 func (e *RequestError) Error() string { return e.Err.Error() }
@@ -69,36 +70,36 @@ func (e *RequestError) Unwrap() error { return e.Err }
 
 func refusal(err error) error { return &RequestError{err} }
 
-// Outcome is what a run of the tests yields.
+// Outcome is the result of one or more runs of the tests.
 type Outcome struct {
-	Results *reports.Results // nil where Problem says why there are none
+	Results *reports.Results // nil if there are none; then Problem contains the reason
 	Problem string           // why the results must not be trusted, even if every test passed
-	Focused bool             // Ginkgo ended with the exit code of programmatic focus
-	Hints   []string         // what to do, beyond the summary
+	Focused bool             // Ginkgo exited with the code for programmatic focus
+	Hints   []string         // advice for the user
 }
 
 // Tests are the tests to run.
 type Tests struct {
-	Format string   // of what is read: "Ginkgo JSON" or "go test -json"
+	Format string   // format of the results: "Ginkgo JSON" or "go test -json"
 	All    []string // sorted import paths of the packages of all shares
-	Suites []string // of this share, as results name them
+	Suites []string // suites of this share, as the results name them
 
-	Dealt *reports.Dealt // the part of All that is run; nil where there are no parts
+	Dealt *reports.Dealt // the part of All to run; nil if there is only one part
 
-	what    string // for people
+	what    string // description of the tests for messages
 	once    func(ctx context.Context, tell func(live.News)) (Outcome, error)
-	leftOut []string // modules that the patterns do not reach
+	leftOut []string // modules that the patterns do not match
 }
 
-// Find finds the tests and all that can be wrong with the request before anything runs:
-// that is a [*RequestError].
+// Find finds the tests. It checks the request before anything runs; an invalid request is a
+// [*RequestError].
 func Find(ctx context.Context, o Options) (*Tests, error) {
 	packages, err := testPackages(ctx, o.Packages, o.Flags)
 	if err != nil {
 		return nil, refusal(err)
 	}
 	if packages = o.choose(packages); len(packages) == 0 {
-		return nil, refusal(errors.New("none of the packages that were chosen is among those that were named and has tests: name others, or none"))
+		return nil, refusal(errors.New("none of the named packages that have tests was chosen: name other packages, or none"))
 	}
 	t := &Tests{Format: "go test -json"}
 	for _, s := range packages {
@@ -130,7 +131,7 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 	return t, t.prepare(ctx, o, packages)
 }
 
-// prepare chooses how the packages are run.
+// prepare decides how the packages are run: by Ginkgo, by go test, or by both.
 func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) error {
 	suites := slices.DeleteFunc(slices.Clone(packages), func(s testPackage) bool { return s.suite == "" })
 	byGo := goTests{o, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags}
@@ -152,7 +153,7 @@ func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) 
 	if err := errors.Join(refuse(o.Flags, takenOfGinkgo), distinct(suites)); err != nil {
 		return refusal(err)
 	}
-	if len(suites) == 0 { // of this share
+	if len(suites) == 0 { // this share has no suite, but another one has
 		t.once = func(ctx context.Context, tell func(live.News)) (Outcome, error) {
 			s, err := byGo.run(ctx, tell)
 			return Outcome{Results: &reports.Results{}}.and(s), err
@@ -180,9 +181,9 @@ func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) 
 	return nil
 }
 
-// otherModules names the modules below root, which "./..." does not reach.
+// otherModules returns the modules in folders below root, which "./..." does not match.
 func otherModules(root string) (names []string) {
-	_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error { // what cannot be read has no module
+	_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error { // unreadable folders are skipped
 		base := filepath.Base(name)
 		switch {
 		case err != nil || name == root:
@@ -198,7 +199,7 @@ func otherModules(root string) (names []string) {
 	return names
 }
 
-// LeftOut says which modules were not run, "" where there are none.
+// LeftOut returns a message that names the modules that were not run, or "".
 func (t *Tests) LeftOut() string {
 	if len(t.leftOut) == 0 {
 		return ""
@@ -211,7 +212,8 @@ func (t *Tests) LeftOut() string {
 	return text.Plural(len(t.leftOut), "module") + " below this one, which ./... does not reach: " + names + "; call run in each"
 }
 
-// and adds the tests that go test ran in addition to the specs.
+// and adds the results of tests that go test ran in addition to the specs. They have the label
+// [reports.ByGoTest].
 func (s Outcome) and(plain Outcome) Outcome {
 	s.Problem = cmp.Or(s.Problem, plain.Problem)
 	s.Hints = append(s.Hints, plain.Hints...)
@@ -226,7 +228,7 @@ func (s Outcome) and(plain Outcome) Outcome {
 	return s
 }
 
-// nothingRan is what to do where no spec ran, and nothing says why.
+// nothingRan returns advice if no spec ran and no failure explains it, or "".
 func nothingRan(r *reports.Results) string {
 	switch c := r.Counts(); {
 	case c.Passed+c.Failed+r.SuiteFailures() > 0:
@@ -234,11 +236,11 @@ func nothingRan(r *reports.Results) string {
 	case c.All() == 0:
 		return "there is no spec to run: write one (an It, or a TestXxx), or name other packages"
 	}
-	return "no spec ran: all of them are skipped or pending: look at the filters behind --"
+	return "no spec ran: all of them are skipped or pending: check the filters after --"
 }
 
-// Repeat runs all tests k times, or until ctx ends. It returns the results of each time, and
-// all of them as one outcome. tell is called with what is new, by one goroutine at a time.
+// Repeat runs all tests k times, or until ctx ends. It returns the results of each run, and all of them
+// as one outcome. It calls tell with the progress, from one goroutine at a time.
 func (t *Tests) Repeat(ctx context.Context, k int, tell func(live.News)) (every []*reports.Results, all Outcome, err error) {
 	for i := range k {
 		if ctx.Err() != nil {

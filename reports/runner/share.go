@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Share is which part of the packages to run: the Index-th of N, from 1. The zero value is
-// all of them. It is a flag.Value and a pflag.Value.
+// Share selects a part of the packages: the Index-th of N, from 1. The zero value selects all. It is a
+// flag.Value and a pflag.Value.
 type Share struct{ Index, N int }
 
 func (s *Share) String() string {
@@ -24,9 +24,10 @@ func (s *Share) String() string {
 	return fmt.Sprintf("%d/%d", s.Index, s.N)
 }
 
-// Type names the value in the help.
+// Type returns the name of the value in the help text.
 func (s *Share) Type() string { return "I/N" }
 
+// Set parses a value such as "1/4".
 func (s *Share) Set(text string) error {
 	i, n, _ := strings.Cut(text, "/")
 	var err1, err2 error
@@ -38,11 +39,13 @@ func (s *Share) Set(text string) error {
 	return nil
 }
 
-// deal gives each of the packages, which are sorted, to one of n parts, from 0: the longest first,
-// each to the part that has least so far. Packages whose seconds are not known take as long as
-// others on average. Without any the parts are dealt in turns. It is LPT, whose longest part takes
-// at most 4/3 of the time of the best possible (R. L. Graham, Bounds on Multiprocessing Timing
-// Anomalies, SIAM J. Appl. Math. 17, 1969).
+// deal assigns each of the sorted packages to one of n parts, numbered from 0: in descending order of
+// their duration, each to the part with the shortest total so far. For a package of unknown duration it
+// assumes the mean of the known ones; if none is known, it assigns packages to parts in turn.
+//
+// This is the LPT rule (longest processing time first). Its longest part takes at most 4/3 of the time
+// of the best possible assignment (R. L. Graham, Bounds on Multiprocessing Timing Anomalies, SIAM J.
+// Appl. Math. 17, 1969), if the durations are those of the next run.
 func deal(packages []string, seconds map[string]float64, n int) (parts []int) {
 	known, sum := 0, 0.0
 	for _, pkg := range packages {
@@ -56,7 +59,7 @@ func deal(packages []string, seconds map[string]float64, n int) (parts []int) {
 	}
 	cost := func(i int) float64 {
 		if s, ok := seconds[packages[i]]; ok {
-			return max(s, mean/1000) // many that take no time are spread, too
+			return max(s, mean/1000) // above 0, so that packages without a measurable duration are spread over the parts
 		}
 		return mean
 	}
@@ -78,7 +81,7 @@ func deal(packages []string, seconds map[string]float64, n int) (parts []int) {
 	return parts
 }
 
-// newDealt says which part of all packages has those at the given places.
+// newDealt describes a part of all packages: mine contains their indexes.
 func newDealt(all []string, mine []int, parts int) reports.Dealt {
 	sum := sha256.Sum256([]byte(strings.Join(all, "\n")))
 	return reports.Dealt{Of: hex.EncodeToString(sum[:8]), All: len(all), Mine: mine, Parts: parts}

@@ -35,8 +35,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// However long packages take, each is in one part, and no part takes longer than 4/3 of what the
-// best could, which is at least the mean and the longest package.
+// For any durations, each package is in one part, and no part takes longer than 4/3 of the best
+// possible. The test uses a lower bound of the best: the mean per part, and the longest package.
 func TestEveryPackageIsInOnePart(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 8).Draw(t, "parts")
@@ -64,7 +64,7 @@ func TestEveryPackageIsInOnePart(t *testing.T) {
 			best = max(best, all[len(all)-n]+all[len(all)-n-1])
 		}
 		if most := slices.Max(load); most > best*4/3+1e-9 {
-			t.Fatalf("a part takes %v, the best could take %v", most, best)
+			t.Fatalf("a part takes %v, the lower bound is %v", most, best)
 		}
 		var dealt []reports.Dealt
 		for part := range n {
@@ -93,7 +93,7 @@ func TestEveryPackageIsInOnePart(t *testing.T) {
 			return
 		}
 		if err := reports.Fit(broken); err == nil || !strings.Contains(err.Error(), "run all parts") {
-			t.Fatalf("%v is taken for one run: %v", broken, err)
+			t.Fatalf("%v is accepted as one run: %v", broken, err)
 		}
 	})
 }

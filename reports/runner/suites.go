@@ -30,14 +30,14 @@ type testPackage struct {
 	ImportPath                string
 	TestGoFiles, XTestGoFiles []string
 
-	suite   string   // name of the package in the files that import Ginkgo; "": it has only tests for go test
-	entries []string // tests of a suite that run its specs: all of them where none is seen to
-	plain   []string // what go test runs: of a suite, what is not in entries
-	only    Only     // of what is above
+	suite   string   // package clause of the files that import Ginkgo, or "" if there are none
+	entries []string // tests of a suite that run its specs
+	plain   []string // tests, fuzz tests and examples for go test, without entries
+	only    Only     // the selected ones of these
 }
 
-// testPackages lists the packages that have tests. The flags are those of go test, of
-// which go list takes the ones that choose files.
+// testPackages lists the packages with tests that match the patterns. Of the flags, which are those of
+// go test, it passes on to go list the ones that affect which files belong to a package.
 func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage, error) {
 	if err := child.BuildCache(); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage,
 	return all, nil
 }
 
-// wholeModule is what to do for all of a module, in a folder below it.
+// wholeModule returns advice for a user in a subfolder of a module, or "".
 func wholeModule() string {
 	dir, err := os.Getwd()
 	root := harness.ModuleRoot(dir)
@@ -84,15 +84,15 @@ func wholeModule() string {
 	if err != nil {
 		return ""
 	}
-	return "; this folder is below the module: for all of it: " + harness.ShellLine("cd", up) + " && flujo-harness run"
+	return "; this folder is part of a module; to run all of it: " + harness.ShellLine("cd", up) + " && flujo-harness run"
 }
 
-// ginkgo is the name of the package in the first of its test files that imports Ginkgo.
+// ginkgo returns the package clause of the first test file that imports Ginkgo, or "".
 func (t testPackage) ginkgo() string {
 	for _, name := range slices.Concat(t.TestGoFiles, t.XTestGoFiles) {
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(t.Dir, name), nil, parser.ImportsOnly)
 		if err != nil {
-			continue // the compiler says it better
+			continue // the compiler will report it
 		}
 		for _, i := range f.Imports {
 			if i.Path.Value == `"`+ginkgoPackage+`"` {
@@ -103,13 +103,14 @@ func (t testPackage) ginkgo() string {
 	return ""
 }
 
-// tests finds what go test runs of the package: tests, fuzz tests, and examples with an
-// output. Those of a suite that run its specs are returned apart.
+// tests finds the tests of the package that go test runs: tests, fuzz tests, and examples with an
+// output. entries are those tests of a suite that call RunSpecs; if none does, a helper must call it,
+// and any test may be the one that calls the helper.
 func (t testPackage) tests() (entries, plain []string) {
 	for _, name := range slices.Concat(t.TestGoFiles, t.XTestGoFiles) {
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(t.Dir, name), nil, parser.ParseComments)
 		if err != nil {
-			continue // the compiler says it better
+			continue // the compiler will report it
 		}
 		for _, d := range f.Decls {
 			fn, ok := d.(*ast.FuncDecl)
@@ -127,19 +128,20 @@ func (t testPackage) tests() (entries, plain []string) {
 			}
 		}
 	}
-	if t.suite != "" && entries == nil { // a helper of theirs runs the specs, and any of them may call it
+	if t.suite != "" && entries == nil { // see above
 		return plain, nil
 	}
 	return entries, plain
 }
 
-// isTest reports whether go test takes a function of this name for one of a kind.
+// isTest reports whether a function with this name is a test of this kind ("Test" or "Fuzz").
 func isTest(name, kind string) bool {
 	rest, ok := strings.CutPrefix(name, kind)
 	first, _ := utf8.DecodeRuneInString(rest)
 	return ok && !unicode.IsLower(first)
 }
 
+// runsSpecs reports whether a function mentions RunSpecs.
 func runsSpecs(fn *ast.FuncDecl) (runs bool) {
 	ast.Inspect(fn, func(n ast.Node) bool {
 		name, ok := n.(*ast.Ident)
@@ -149,29 +151,29 @@ func runsSpecs(fn *ast.FuncDecl) (runs bool) {
 	return runs
 }
 
-// distinct refuses suites whose reports Ginkgo would write to one file: it names them
-// by the folders, with "_" for what is between.
+// distinct returns an error if Ginkgo would write the reports of two suites to the same file. The name
+// of the file is the path of the folder with "_" instead of separators.
 func distinct(suites []testPackage) error {
 	seen := map[string]string{}
 	for _, s := range suites {
 		name := strings.NewReplacer(string(filepath.Separator), "_", " ", "_").Replace(s.Dir)
 		if other, ok := seen[name]; ok {
-			return fmt.Errorf("the suites in %s and %s have one name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", harness.ShortPath(other), harness.ShortPath(s.Dir))
+			return fmt.Errorf("the suites in %s and %s have the same name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", harness.ShortPath(other), harness.ShortPath(s.Dir))
 		}
 		seen[name] = s.Dir
 	}
 	return nil
 }
 
-// The flags that run has to have for itself, with what to do instead.
+// Flags that the user cannot pass on, with the alternative.
 var (
 	takenOfGinkgo = map[string]string{
 		"json-report":           "use --json of flujo-harness, or call Ginkgo itself",
 		"keep-separate-reports": "the report is needed whole: call Ginkgo itself",
 		"dry-run":               "nothing would be run: call Ginkgo itself",
-		"repeat":                "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
-		"until-it-fails":        "it stops at the first failure, and keeps the last report only: use --runs of flujo-harness",
-		"skip-package":          "a suite that was left out cannot be told from one that was lost: name the packages to run",
+		"repeat":                "it stops at the first failure and keeps only the last report: use --runs of flujo-harness",
+		"until-it-fails":        "it stops at the first failure and keeps only the last report: use --runs of flujo-harness",
+		"skip-package":          "a skipped suite could not be distinguished from a lost one: name the packages to run",
 		"r":                     "name the packages to run, as in ./...",
 	}
 	takenOfGoTest = map[string]string{
@@ -182,7 +184,7 @@ var (
 	}
 )
 
-// refuse finds what run cannot pass on among the flags behind "--".
+// refuse returns an error if one of the user's flags is in taken.
 func refuse(flags []string, taken map[string]string) error {
 	for _, f := range flags {
 		if !strings.HasPrefix(f, "-") {
@@ -190,7 +192,7 @@ func refuse(flags []string, taken map[string]string) error {
 		}
 		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
 		if name == "" || name == "args" {
-			return nil // what is behind is for the test program
+			return nil // the rest is for the test program
 		}
 		if advice, ok := taken[name]; ok {
 			return fmt.Errorf("%s cannot be passed on: %s", f, advice)
@@ -199,7 +201,7 @@ func refuse(flags []string, taken map[string]string) error {
 	return nil
 }
 
-// forGoTest are those of the flags for Ginkgo that mean the same to go test.
+// forGoTest returns the flags of Ginkgo that have the same meaning for go test.
 func forGoTest(flags []string) (shared []string) {
 	for _, name := range []string{"tags", "timeout", "mod", "modfile", "ldflags", "gcflags", "asmflags"} {
 		if value, _ := takeFlag(flags, name); value != "" {
@@ -217,7 +219,8 @@ func forGoTest(flags []string) (shared []string) {
 	return shared
 }
 
-// ListFlags are those of the flags that go list has as well, and that choose files.
+// ListFlags returns the flags that go list has as well and that affect which files belong to a
+// package.
 func ListFlags(flags []string) (shared []string) {
 	return slices.DeleteFunc(forGoTest(flags), func(f string) bool {
 		name, _, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")

@@ -18,18 +18,19 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// toldSpec is a line that a suite told of one of its specs.
-type toldSpec struct {
+// specEvent is a line by which a suite reports that a spec started or ended: see
+// reporter_test.go.tmpl.
+type specEvent struct {
 	Suite string // folder
-	Ended bool   // else it began
+	Ended bool   // if false, the spec started
 	Spec  types.SpecReport
 }
 
-// readTold reads what the processes of the suites told. The last line of a process that
-// was killed may be cut off.
-func readTold(tmp string) (all []toldSpec) {
-	for line := range linesTold(tmp) {
-		var t toldSpec
+// readEvents reads the events of all processes of the suites. The last line of a killed process may be
+// incomplete and is ignored then.
+func readEvents(tmp string) (all []specEvent) {
+	for line := range eventLines(tmp) {
+		var t specEvent
 		if json.Unmarshal(line, &t) == nil {
 			all = append(all, t)
 		}
@@ -37,12 +38,12 @@ func readTold(tmp string) (all []toldSpec) {
 	return all
 }
 
-// linesTold are the lines that the processes have told so far, each process for itself.
-func linesTold(tmp string) iter.Seq[[]byte] {
+// eventLines returns the lines that the processes have written so far, one process after the other.
+func eventLines(tmp string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		paths, _ := filepath.Glob(filepath.Join(tmp, "told", "*.jsonl")) // the pattern is a good one
+		paths, _ := filepath.Glob(filepath.Join(tmp, "events", "*.jsonl")) // the only error is an invalid pattern
 		for _, path := range paths {
-			text, _ := os.ReadFile(path) // what cannot be read is as if it had not been told
+			text, _ := os.ReadFile(path) // an unreadable file has no events
 			for line := range bytes.Lines(text) {
 				if !yield(line) {
 					return
@@ -52,10 +53,10 @@ func linesTold(tmp string) iter.Seq[[]byte] {
 	}
 }
 
-// complete makes a report for each suite that has none, and adds to each that lacks
-// specs of those that it announced: what they told before their process ended, what
-// was running then, and what was not run.
-func (g *ginkgo) complete(ctx context.Context, whole []types.Report, told []toldSpec, tmp string) []types.Report {
+// complete adds a report for each suite without one, and adds missing specs to reports that contain
+// fewer specs than the suite announced: those that had ended according to the events, those that were
+// running when the process ended, and those that did not run.
+func (g *ginkgo) complete(ctx context.Context, whole []types.Report, events []specEvent, tmp string) []types.Report {
 	var lacking []testPackage
 	for _, s := range g.suites {
 		i := slices.IndexFunc(whole, func(r types.Report) bool { return sameDir(r.SuitePath, s.Dir) })
@@ -72,18 +73,18 @@ func (g *ginkgo) complete(ctx context.Context, whole []types.Report, told []told
 		if i < 0 {
 			whole, i = append(whole, types.Report{SuitePath: s.Dir}), len(whole)
 		}
-		mine := slices.DeleteFunc(slices.Clone(told), func(t toldSpec) bool { return t.Suite != s.Dir })
+		mine := slices.DeleteFunc(slices.Clone(events), func(t specEvent) bool { return t.Suite != s.Dir })
 		fill(&whole[i], mine, expected[s.Dir], ctx.Err() != nil)
 	}
 	return plainer(whole, ctx.Err() != nil)
 }
 
-// notRun reports whether Ginkgo did not come to the suite before its time was over.
+// notRun reports whether Ginkgo did not start the suite, because the time for all suites was over.
 func notRun(r *types.Report) bool {
 	return len(r.SpecialSuiteFailureReasons) == 1 && strings.HasPrefix(r.SpecialSuiteFailureReasons[0], "Suite did not run because")
 }
 
-// specs is how many specs a report has: the rest are nodes of the suite.
+// specs returns the number of specs in a report, without nodes of the suite such as BeforeSuite.
 func specs(r types.Report) (n int) {
 	for i := range r.SpecReports {
 		if r.SpecReports[i].LeafNodeType == types.NodeTypeIt {
@@ -93,12 +94,12 @@ func specs(r types.Report) (n int) {
 	return n
 }
 
-// expected asks the suites for their specs, by a dry run. What cannot be found out is
-// not there.
+// expected lists the specs of suites by a dry run. Suites whose specs cannot be listed are missing in
+// the result.
 func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string) map[string]*types.Report {
 	found := map[string]*types.Report{}
 	if ctx.Err() != nil {
-		return found // somebody waits for the end
+		return found // interrupted: the user waits for the end
 	}
 	flags := g.flags
 	for _, name := range []string{"timeout", "output-dir", "procs", "nodes", "junit-report", "gojson-report", "teamcity-report", "coverprofile"} {
@@ -107,7 +108,7 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 	flags = slices.DeleteFunc(slices.Clone(flags), func(f string) bool { return f == "-p" || f == "--p" || f == "-cover" || f == "--cover" })
 	dir := filepath.Join(tmp, "expected")
 	cmd := g.command(ctx, dir, suites, append([]string{"--dry-run"}, flags...))
-	_, _ = child.RunGroup(ctx, cmd, g.guard) // what it lists counts
+	_, _ = child.RunGroup(ctx, cmd, g.guard) // a failed suite may still have a report
 	all, err := readGinkgo(dir)
 	if err != nil {
 		return found
@@ -122,13 +123,14 @@ func (g *ginkgo) expected(ctx context.Context, suites []testPackage, tmp string)
 	return found
 }
 
-// fill completes the report of a suite that lost some of it.
-func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted bool) {
+// fill completes the report of a suite: see complete. expected is the report of a dry run, or nil. It
+// also adds the reason why specs are missing, as a failure of the suite.
+func fill(r *types.Report, events []specEvent, expected *types.Report, interrupted bool) {
 	key := func(s *types.SpecReport) string {
 		text, _ := json.Marshal([]any{s.ContainerHierarchyTexts, s.LeafNodeText, s.LeafNodeLocation.FileName, s.LeafNodeLocation.LineNumber})
 		return string(text)
 	}
-	have := map[string]int{} // how many there are, since several may have one text and place
+	have := map[string]int{} // number of specs by key, since several may have the same text and location
 	for i := range r.SpecReports {
 		have[key(&r.SpecReports[i])]++
 	}
@@ -141,13 +143,13 @@ func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted 
 		}
 	}
 	ended, began := map[string]int{}, map[string]int{}
-	for _, t := range told {
+	for _, t := range events {
 		if t.Ended {
 			add(ended, t.Spec)
 		}
 	}
 	finished := specs(*r)
-	for _, t := range told {
+	for _, t := range events {
 		if !t.Ended {
 			t.Spec.State, t.Spec.NumAttempts = types.SpecStateInterrupted, 1
 			t.Spec.Failure = types.Failure{Message: "the process of the suite ended while this spec ran", Location: t.Spec.LeafNodeLocation}
@@ -176,13 +178,13 @@ func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted 
 	case notRun(r), slices.ContainsFunc(r.SpecReports, func(s types.SpecReport) bool {
 		return s.LeafNodeType.Is(types.NodeTypesForSuiteLevelNodes) && s.Failed()
 	}):
-		why = "" // the report says it already
+		why = "" // the report contains the reason
 	case interrupted && finished == 0:
 		why = "the run was interrupted before a spec of it ended"
 	case interrupted:
 		why = "the run was interrupted: " + why
 	case finished == 0 && announced == 0:
-		why = "the suite gave no report and no spec began: does a test of the package call RunSpecs, and does nothing end the process before?"
+		why = "the suite wrote no report and no spec started: make sure that a test of the package calls RunSpecs and that nothing exits before"
 	case reported == 0:
 		why = "its process ended before it could report (a kill, a crash, or os.Exit): " + why
 	default:
@@ -194,8 +196,8 @@ func fill(r *types.Report, told []toldSpec, expected *types.Report, interrupted 
 	}
 }
 
-// plainer lets what a compiler says begin with where it is. One that was interrupted
-// has nothing to say.
+// plainer rewrites the reason of a suite that does not compile, so that it starts with the location of
+// the error. If the run was interrupted, the compiler was, too, and its message is dropped.
 func plainer(all []types.Report, interrupted bool) []types.Report {
 	for i := range all {
 		for j, reason := range all[i].SpecialSuiteFailureReasons {
@@ -219,8 +221,8 @@ func plainer(all []types.Report, interrupted bool) []types.Report {
 	return all
 }
 
-// sameDir compares two folders as the file system does: a suite names the one that it
-// runs in, where links are resolved.
+// sameDir reports whether two paths name the same folder. They may differ, because a suite reports its
+// working folder with symbolic links resolved.
 func sameDir(a, b string) bool {
 	if a == b {
 		return true

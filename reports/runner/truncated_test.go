@@ -8,35 +8,35 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-func TestFillTellsWhatIsKnownOfASuiteThatDied(t *testing.T) {
+func TestFillCompletesTheReportOfAKilledSuite(t *testing.T) {
 	it := func(text string, line int, state types.SpecState) types.SpecReport {
 		return types.SpecReport{LeafNodeType: types.NodeTypeIt, LeafNodeText: text, State: state,
 			LeafNodeLocation: types.CodeLocation{FileName: "a_test.go", LineNumber: line}}
 	}
 	const passed, failed, pending = types.SpecStatePassed, types.SpecStateFailed, types.SpecStatePending
-	began := func(s types.SpecReport) toldSpec { return toldSpec{Spec: s} }
-	ended := func(s types.SpecReport) toldSpec { return toldSpec{Ended: true, Spec: s} }
+	began := func(s types.SpecReport) specEvent { return specEvent{Spec: s} }
+	ended := func(s types.SpecReport) specEvent { return specEvent{Ended: true, Spec: s} }
 	all := &types.Report{SuiteDescription: "A", SpecReports: []types.SpecReport{it("x", 1, passed), it("y", 2, passed), it("row", 3, passed), it("row", 3, passed), it("later", 4, pending)}}
 	broken := types.SpecReport{LeafNodeType: types.NodeTypeBeforeSuite, State: failed}
 
 	for name, test := range map[string]struct {
 		report      types.Report
-		told        []toldSpec
+		events      []specEvent
 		expected    *types.Report
 		interrupted bool
 		want        []string
 	}{
 		"killed": {
-			told: []toldSpec{began(it("x", 1, 0)), ended(it("x", 1, failed)), began(it("row", 3, 0)), ended(it("row", 3, passed)), began(it("row", 3, 0))}, expected: all,
+			events: []specEvent{began(it("x", 1, 0)), ended(it("x", 1, failed)), began(it("row", 3, 0)), ended(it("row", 3, passed)), began(it("row", 3, 0))}, expected: all,
 			want: []string{"x failed", "row passed", "row interrupted", "y skipped", "later pending",
 				"truncated: its process ended before it could report (a kill, a crash, or os.Exit): 2 of 5 specs had ended"}},
 		"killed, and its specs cannot be listed": {
-			told: []toldSpec{began(it("x", 1, 0)), ended(it("x", 1, passed)), began(it("y", 2, 0))},
+			events: []specEvent{began(it("x", 1, 0)), ended(it("x", 1, passed)), began(it("y", 2, 0))},
 			want: []string{"x passed", "y interrupted",
 				"truncated: its process ended before it could report (a kill, a crash, or os.Exit): 1 of 2 specs had ended"}},
 		"one process of several was killed": {
 			report: types.Report{PreRunStats: types.PreRunStats{TotalSpecs: 5}, SpecReports: []types.SpecReport{it("x", 1, passed), it("later", 4, pending)}},
-			told:   []toldSpec{began(it("x", 1, 0)), ended(it("x", 1, passed)), began(it("row", 3, 0)), ended(it("row", 3, passed)), began(it("y", 2, 0))}, expected: all,
+			events: []specEvent{began(it("x", 1, 0)), ended(it("x", 1, passed)), began(it("row", 3, 0)), ended(it("row", 3, passed)), began(it("y", 2, 0))}, expected: all,
 			want: []string{"x passed", "later pending", "row passed", "y interrupted", "row skipped",
 				"truncated: a process of it ended before the others (a kill, a crash, or os.Exit): 3 of 5 specs had ended"}},
 		"BeforeSuite failed": {
@@ -46,15 +46,15 @@ func TestFillTellsWhatIsKnownOfASuiteThatDied(t *testing.T) {
 			report: types.Report{SpecialSuiteFailureReasons: []string{"Suite did not run because the timeout elapsed"}}, expected: all,
 			want: []string{"x skipped", "y skipped", "row skipped", "row skipped", "later pending", "Suite did not run because the timeout elapsed"}},
 		"no RunSpecs": {
-			want: []string{"truncated: the suite gave no report and no spec began: does a test of the package call RunSpecs, and does nothing end the process before?"}},
+			want: []string{"truncated: the suite wrote no report and no spec started: make sure that a test of the package calls RunSpecs and that nothing exits before"}},
 		"interrupted": {
-			told: []toldSpec{began(it("x", 1, 0)), ended(it("x", 1, passed))}, interrupted: true,
+			events: []specEvent{began(it("x", 1, 0)), ended(it("x", 1, passed))}, interrupted: true,
 			want: []string{"x passed", "truncated: the run was interrupted: 1 of 1 specs had ended"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := test.report
 			r.SuiteSucceeded = true
-			fill(&r, test.told, test.expected, test.interrupted)
+			fill(&r, test.events, test.expected, test.interrupted)
 			var got []string
 			for _, s := range r.SpecReports {
 				got = append(got, fmt.Sprintf("%s %s", s.LeafNodeText, s.State))
@@ -69,7 +69,7 @@ func TestFillTellsWhatIsKnownOfASuiteThatDied(t *testing.T) {
 	}
 }
 
-func TestFlagsAreTakenOutAndRefused(t *testing.T) {
+func TestTakeFlagAndRefuse(t *testing.T) {
 	for _, test := range []struct {
 		flags []string
 		value string
