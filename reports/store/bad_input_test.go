@@ -13,9 +13,9 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// A run of a machine whose clock is far ahead is taken in, and hides no run that is recorded
-// after it: that is the newest, and is sent.
-func TestSyncOfARunOfTheFuture(t *testing.T) {
+// A run of a machine whose clock is far ahead is added. A run that is recorded afterwards is still the
+// newest, and it is sent.
+func TestSyncOfARunFromTheFuture(t *testing.T) {
 	s, err := store.OpenFolder(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,9 +47,9 @@ func TestSyncOfARunOfTheFuture(t *testing.T) {
 	}
 }
 
-// The same run recorded on two machines is one object and, where it is taken in, one run; so are two
-// objects of one run, as two versions of this program may encode it.
-func TestTwoRunsOfOneDigest(t *testing.T) {
+// A run that two machines recorded is one object, and one run in each history. Two objects with the
+// same run, which two versions of this program may have encoded, are one run, too.
+func TestTwoRunsWithOneDigest(t *testing.T) {
 	s, err := store.OpenFolder(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,8 @@ func count(t *testing.T, s store.Store) (n int) {
 	return n
 }
 
-// Objects of a newer version stay in the store, are named, and stop no other.
+// Objects of a newer version are reported and stay in the store. They do not prevent others from being
+// read.
 func TestStoreOfANewerVersion(t *testing.T) {
 	dir := t.TempDir()
 	s, err := store.OpenFolder(dir)

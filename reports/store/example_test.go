@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store"
 )
 
-// Two machines with a history each come to know the runs of both.
+// Two machines exchange their runs by a store.
 func ExampleSync() {
 	dir, err := os.MkdirTemp("", "store")
 	if err != nil {

@@ -34,11 +34,11 @@ func OpenFolder(path string) (*Folder, error) {
 	return &Folder{path}, nil
 }
 
-// newObject begins the names of what Put has not finished.
+// newObject is the prefix of the names of temporary files of Put.
 const newObject = ".new-"
 
-// removeAbandoned removes what killed processes have not finished, and nobody has written to
-// for an hour. What cannot be removed, or listed, is left to the next who opens the folder.
+// removeAbandoned removes temporary files of killed processes: those that were not written to for an
+// hour. It ignores errors, because the next process that opens the folder tries again.
 func removeAbandoned(dir string, now time.Time) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// What a killed process has not finished is removed by the next who opens the folder; what
-// another one writes is not.
-func TestFolderWithoutWhatWasAbandoned(t *testing.T) {
+// OpenFolder removes the temporary files of killed processes, but not those that another process is
+// writing.
+func TestOpenFolderRemovesAbandonedFiles(t *testing.T) {
 	dir := t.TempDir()
 	old, young, object := filepath.Join(dir, ".new-1"), filepath.Join(dir, ".new-2"), filepath.Join(dir, "new-1")
 	before := time.Now().Add(-2 * time.Hour)

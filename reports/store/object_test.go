@@ -24,7 +24,7 @@ func job(i int) reports.Run {
 	return r
 }
 
-// sealed is an object of any content under a name with its digest.
+// sealed returns an object with any content, and a name with the matching digest.
 func sealed(t *testing.T, at, content, suffix string) Object {
 	t.Helper()
 	var out bytes.Buffer
@@ -72,26 +72,26 @@ func hostile(t *testing.T) map[string]Object {
 	return map[string]Object{
 		"the content of another": {other, object},
 		"a flipped bit":          {name, flipped},
-		"cut off":                {name, object[:len(object)-9]},
-		"nothing":                {name, nil},
+		"truncated":              {name, object[:len(object)-9]},
+		"empty":                  {name, nil},
 		"another time":           {"2" + name[1:3] + "0" + name[4:], object},
 		"a path":                 {"../" + name, object},
 		"a text":                 {name, []byte("<html>")},
 		"too large":              {name, make([]byte, MaxObject+1)},
-		"a bomb":                 sealed(t, at, strings.Repeat("0", maxContent+1), ""),
+		"a decompression bomb":   sealed(t, at, strings.Repeat("0", maxContent+1), ""),
 		"many empty specs":       sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":{"Specs":[{}`+strings.Repeat(",{}", maxGroups)+`]}}`, ""),
 		"many empty labels":      sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":{"Specs":[{"Labels":[""`+strings.Repeat(`,""`, maxValues)+`]}]}}`, ""),
 		"deeply nested":          sealed(t, at, `{"ID":0,"Started":"2026-11-23T12:00:01.123456789Z","Suites":`+strings.Repeat("[", 1_000_000), ""),
-		"no JSON":                sealed(t, at, "run", ""),
+		"not JSON":               sealed(t, at, "run", ""),
 		"a list":                 sealed(t, at, "[]", ""),
 		"two runs":               sealed(t, at, content+content, ""),
 		"lines":                  changed(",", ",\n"),
-		"a commit that acts":     changed(`"Commit":"0000001"`, `"Commit":"--upload-pack=x"`),
-		"an ancestor that acts":  changed(`{`, `{"Origin":{"Ancestors":["\u001b[2J"]},`),
+		"a commit with a flag":   changed(`"Commit":"0000001"`, `"Commit":"--upload-pack=x"`),
+		"an escape sequence":     changed(`{`, `{"Origin":{"Ancestors":["\u001b[2J"]},`),
 		"a newer version":        sealed(t, at, strings.TrimSuffix(content, "}")+`,"Mood":"good"}`, ""),
 		"an unknown state":       changed(`"passed"`, `"splendid"`),
-		"a name without an end":  {name + ".tmp", object},
-		"a pack that is none":    {name + ".pack", flipped},
+		"a name with a suffix":   {name + ".tmp", object},
+		"a damaged pack":         {name + ".pack", flipped},
 		"a pack without runs":    sealed(t, at, "x\ny\n", ".pack"),
 	}
 }
@@ -126,8 +126,8 @@ func TestHostileObjects(t *testing.T) {
 	}
 }
 
-// No object holds a secret, wherever in a run it was.
-func TestObjectsHoldNoSecrets(t *testing.T) {
+// Objects contain no secrets, in whatever field of the run they were.
+func TestObjectsContainNoSecrets(t *testing.T) {
 	const secret = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
 	r := job(1)
 	text := "login with token=" + secret + " failed"
@@ -178,7 +178,7 @@ func TestAddressesAreShownWithoutSecrets(t *testing.T) {
 }
 
 // An error of a store contains no password, whatever part of the address it repeats.
-func TestErrorsHoldNoPassword(t *testing.T) {
+func TestErrorsContainNoPassword(t *testing.T) {
 	for _, address := range []string{"postgres://me:hunter2@db/x", "x://db/x?password=hunter2", "host=db password=hunter2", "file://me:hunter2@host/x",
 		"git:https://hunter2@127.0.0.1:1/x", "git:https://me:hunter2@127.0.0.1:1/x"} {
 		s, err := Open(t.Context(), address, Options{Dir: t.TempDir()})

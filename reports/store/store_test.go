@@ -20,7 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// The long form: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
+// With many runs: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
 var campaign = flag.Int("campaign", 0, "send 1,000 runs of so many specs by 50 jobs at once")
 
 func open(t *testing.T, path string) *history.History {
@@ -39,7 +39,7 @@ func at(address string) opener {
 	return func(ctx context.Context) (store.Store, error) { return store.Open(ctx, address, store.Options{}) }
 }
 
-// bare makes a bare repository and returns its path.
+// bare creates a bare repository and returns its path.
 func bare(t testing.TB) string {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -77,7 +77,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// Outside of a git clone the store works with the address of a remote, and has no named remotes.
+// Outside of a git clone the store accepts the address of a remote, but not a name.
 func TestGitOutsideOfAClone(t *testing.T) {
 	remote, dir := bare(t), t.TempDir()
 	s, err := store.Open(t.Context(), "git:"+remote, store.Options{Dir: dir})
@@ -109,7 +109,7 @@ func TestManyJobs(t *testing.T) {
 	}
 }
 
-// The most that a job of 2,300 specs sends.
+// Every CI job sends an object, so its size matters.
 func TestObjectOf2300SpecsIsSmall(t *testing.T) {
 	_, object, err := store.Encode(storetest.Run(7, 2300))
 	if err != nil {
@@ -145,8 +145,7 @@ func (c *counting) Get(ctx context.Context, name string) ([]byte, error) {
 	return c.Store.Get(ctx, name)
 }
 
-// A run crosses once, whatever its way: what is known is neither sent nor read again, also
-// after a prune and a compaction.
+// Each run is sent once and read once per machine, even after runs were pruned and objects combined.
 func TestSyncSendsAndReadsEachRunOnce(t *testing.T) {
 	folder, err := store.OpenFolder(filepath.Join(t.TempDir(), "store"))
 	if err != nil {
@@ -199,8 +198,8 @@ func TestSyncSendsAndReadsEachRunOnce(t *testing.T) {
 	sync("c after a merge", c, 0, 0, 0, 0)
 }
 
-// A store that lost its objects gets them again from whoever has them.
-func TestSyncSendsAgainWhatAStoreLost(t *testing.T) {
+// If a store lost objects, the next machine whose history contains the runs sends them again.
+func TestSyncSendsLostObjectsAgain(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	if _, err := h.Append(t.Context(), storetest.Run(1, 3)); err != nil {
 		t.Fatal(err)
@@ -216,7 +215,7 @@ func TestSyncSendsAgainWhatAStoreLost(t *testing.T) {
 	}
 }
 
-// Whatever two compactions and a sender do at once, no run is lost.
+// Two machines that compact and one that sends at the same time lose no run.
 func TestCompactAtOnceLosesNothing(t *testing.T) {
 	for kind, openStore := range stores(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -272,7 +271,7 @@ func TestCompactAtOnceLosesNothing(t *testing.T) {
 	}
 }
 
-// unreadable is a store whose packs come back damaged, or not at all.
+// unreadable is a store whose packs cannot be read back: they are damaged or missing.
 type unreadable struct {
 	store.Store
 	packs func([]byte) ([]byte, error)
@@ -286,11 +285,12 @@ func (u unreadable) Get(ctx context.Context, name string) ([]byte, error) {
 	return content, err
 }
 
-func TestCompactDeletesOnlyWhatCanBeRead(t *testing.T) {
+// Compact deletes objects only after it has read back their pack.
+func TestCompactReadsBackBeforeDeleting(t *testing.T) {
 	for what, packs := range map[string]func([]byte) ([]byte, error){
-		"gone":    func([]byte) ([]byte, error) { return nil, os.ErrNotExist },
-		"cut off": func(b []byte) ([]byte, error) { return b[:len(b)/2], nil },
-		"empty":   func([]byte) ([]byte, error) { return nil, nil },
+		"missing":   func([]byte) ([]byte, error) { return nil, os.ErrNotExist },
+		"truncated": func(b []byte) ([]byte, error) { return b[:len(b)/2], nil },
+		"empty":     func([]byte) ([]byte, error) { return nil, nil },
 	} {
 		folder, err := store.OpenFolder(t.TempDir())
 		if err != nil {
@@ -321,8 +321,8 @@ func TestCompactDeletesOnlyWhatCanBeRead(t *testing.T) {
 	}
 }
 
-// A git store does not change the clone that it works in.
-func TestGitLeavesTheCloneAlone(t *testing.T) {
+// A git store does not change the clone whose remotes it uses.
+func TestGitDoesNotChangeTheClone(t *testing.T) {
 	remote, clone := bare(t), t.TempDir()
 	git(t, clone, "init", "--quiet")
 	git(t, clone, "commit", "--quiet", "--allow-empty", "-m", "x")
@@ -364,7 +364,7 @@ func TestGitLeavesTheCloneAlone(t *testing.T) {
 	}
 }
 
-// treeOf are the files below a folder with their content.
+// treeOf returns the content of all files below a folder by path.
 func treeOf(t *testing.T, root string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -382,7 +382,7 @@ func treeOf(t *testing.T, root string) map[string]string {
 	return files
 }
 
-// A repository may name its objects by SHA-256.
+// The object format of a repository may be SHA-256.
 func TestGitOfSHA256(t *testing.T) {
 	bare(t)
 	dir := t.TempDir()
@@ -408,7 +408,7 @@ func TestGitOfSHA256(t *testing.T) {
 	}
 }
 
-// What others push into the place of the objects is named and passed over.
+// Invalid commits under refs/flujo/runs are reported and skipped.
 func TestGitHostileCommits(t *testing.T) {
 	remote := bare(t)
 	clone := t.TempDir()

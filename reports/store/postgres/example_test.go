@@ -8,7 +8,7 @@ import (
 	_ "github.com/flujo/flujo-harness/reports/store/postgres" // addresses that begin with postgres://
 )
 
-// The runs of one repository in a table that others share. It needs a server; the password is in
+// Open the runs of one repository in a table that several repositories share. The password is in
 // PGPASSWORD or in .pgpass.
 func Example() {
 	s, err := store.Open(context.Background(), "postgres://ci@db.example.com/history?repository=shop", store.Options{})

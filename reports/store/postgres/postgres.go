@@ -1,9 +1,9 @@
-// Package postgres keeps the objects of package store in one table of a PostgreSQL database:
+// Package postgres stores the objects of package store in one table of a PostgreSQL database:
 //
 //	postgres://USER:PASSWORD@HOST/DATABASE?repository=shop
 //
-// Histories of several repositories lie side by side in the table; the setting repository names
-// the one that is meant. Import the package for its effect: it registers the scheme.
+// The table may contain the histories of several repositories; the setting repository selects one.
+// Import the package to register the scheme with [store.Open].
 package postgres
 
 import (
@@ -32,7 +32,7 @@ func init() {
 	}
 }
 
-// table is created where it is missing. Names are sorted by their bytes.
+// table creates the table. The collation "C" sorts names by their bytes, as [store.Store] requires.
 const table = `CREATE TABLE IF NOT EXISTS flujo_runs (
 	repository text COLLATE "C" NOT NULL,
 	name       text COLLATE "C" NOT NULL,
@@ -46,8 +46,8 @@ type Store struct {
 	repository string
 }
 
-// Open opens the store of a postgres:// address and creates the table where it is missing and the
-// user may. Its errors may hold the password: [store.Open] hides it.
+// Open opens the store at a postgres:// address and creates the table if it does not exist. Its errors
+// may contain the password; those of [store.Open] do not.
 func Open(ctx context.Context, address string) (*Store, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -66,7 +66,7 @@ func Open(ctx context.Context, address string) (*Store, error) {
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "flujo-harness"
-	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on" // kept means kept
+	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on" // Put returns when the row is durable, whatever the setting of the server
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,8 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
-// create makes the table, unless it is there: who may only read can open it too.
+// create creates the table. It checks first whether the table exists, so that a user without the right
+// to create tables can open the store.
 func (s *Store) create(ctx context.Context) error {
 	return s.try(ctx, func() error {
 		var there bool
@@ -85,7 +86,7 @@ func (s *Store) create(ctx context.Context) error {
 			return err
 		}
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			// IF NOT EXISTS alone fails where two create at once.
+			// IF NOT EXISTS alone fails if two sessions create the table at the same time.
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(7379535710)"); err != nil {
 				return err
 			}
@@ -95,8 +96,10 @@ func (s *Store) create(ctx context.Context) error {
 	})
 }
 
-// try repeats what failed because the server has no connection left or is starting, or because of
-// a deadlock: then nothing of it was done.
+// try calls do again after errors that mean that nothing was done: no free connection (53300), the
+// server is starting (57P03), a deadlock (40P01) or a serialization failure (40001). It waits 20 ms and
+// then twice as long each time, 5 s altogether. The codes are in appendix A of PostgreSQL's
+// documentation.
 func (s *Store) try(ctx context.Context, do func() error) error {
 	for pause := 20 * time.Millisecond; ; pause *= 2 {
 		err := do()
@@ -120,20 +123,20 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Put inserts a row unless it is there.
+// Put inserts a row unless it exists.
 func (s *Store) Put(ctx context.Context, name string, object []byte) (known bool, err error) {
 	created, err := s.PutAll(ctx, []store.Object{{Name: name, Content: object}})
 	return len(created) == 0, err
 }
 
-// PutAll inserts the rows in one statement for each 64.
+// PutAll inserts 64 rows per statement.
 func (s *Store) PutAll(ctx context.Context, objects []store.Object) (created []string, err error) {
 	for _, o := range objects {
 		if err := store.CheckName(o.Name); err != nil {
 			return nil, err
 		}
 	}
-	// In the order of their names, so that two statements at once do not wait for each other.
+	// Concurrent statements that insert the same rows in the same order cannot deadlock.
 	objects = slices.SortedFunc(slices.Values(objects), func(a, b store.Object) int { return strings.Compare(a.Name, b.Name) })
 	for some := range slices.Chunk(objects, atOnce) {
 		var names []string
@@ -200,8 +203,8 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	return nil, fmt.Errorf("object %s: %w", name, fs.ErrNotExist)
 }
 
-// GetAll reads the rows 16 at a time. Content of more bytes than an object may have stays in the
-// server.
+// GetAll reads 16 rows per statement. The server does not send content of more than store.MaxObject
+// bytes; such an object is a [*store.ObjectError].
 func (s *Store) GetAll(ctx context.Context, names []string) iter.Seq2[store.Object, error] {
 	return func(yield func(store.Object, error) bool) {
 		var valid []string

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// The long form: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
+// With many runs: go test ./reports/store/... -run TestManyJobs -campaign 2300 -v
 var campaign = flag.Int("campaign", 0, "send 1,000 runs of so many specs by 50 jobs at once")
 
 var server *pgserver.Server
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// address is that of a repository in the server that all tests share.
+// address returns the address of a repository in a server that all tests share.
 func address(t *testing.T, repository string) string {
 	pgserver.Need(t)
 	if server == nil {
@@ -63,8 +63,8 @@ func TestManyJobs(t *testing.T) {
 	t.Logf("%d jobs at once: %v", jobs, c)
 }
 
-// Runs of one repository are not those of another one in the same table.
-func TestRepositoriesAreApart(t *testing.T) {
+// A repository does not contain runs of another one in the same table.
+func TestRepositoriesAreSeparate(t *testing.T) {
 	for i, repository := range []string{"a", "b", ""} {
 		h, err := history.Open(t.Context(), filepath.Join(t.TempDir(), "h.db"))
 		if err != nil {
@@ -85,8 +85,8 @@ func TestRepositoriesAreApart(t *testing.T) {
 	}
 }
 
-// Whatever the driver says of a server that refuses, it does not say the password.
-func TestErrorsHoldNoPassword(t *testing.T) {
+// No error about a server or an address contains the password.
+func TestErrorsContainNoPassword(t *testing.T) {
 	address(t, "")
 	for what, address := range map[string]string{
 		"no server":       "postgres://me:hunter2@127.0.0.1:1/x",

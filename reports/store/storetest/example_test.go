@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// A folder does all that a store must. Put your own store in its place.
+// Test a folder; replace it by your own store.
 func ExampleTest() {
 	dir, err := os.MkdirTemp("", "store")
 	if err != nil {

@@ -14,32 +14,33 @@ import (
 	"github.com/flujo/flujo-harness/reports/store"
 )
 
-// Campaign is what [Jobs] found.
-type Campaign struct {
-	Sent  int             // runs, by all jobs
-	Again int             // of them, that were sent once more because the store had lost them
-	Lost  int             // of them, not in the store at the end
-	Times []time.Duration // of each push, sorted
+// JobsResult is the result of [Jobs].
+type JobsResult struct {
+	Sent  int             // runs sent by all jobs
+	Again int             // runs that had to be sent again, because the store had lost them
+	Lost  int             // runs that are not in the store at the end
+	Times []time.Duration // durations of all calls of Put, in ascending order
 }
 
-// P99 is the time that one push of a hundred exceeds.
-func (c Campaign) P99() time.Duration {
+// P99 returns the duration that 1% of the calls of Put exceed.
+func (c JobsResult) P99() time.Duration {
 	if len(c.Times) == 0 {
 		return 0
 	}
 	return c.Times[(len(c.Times)*99-1)/100]
 }
 
-func (c Campaign) String() string {
-	return fmt.Sprintf("%d runs sent, %d of them again, %d lost, push p50 %v, p99 %v, longest %v", c.Sent, c.Again, c.Lost,
+func (c JobsResult) String() string {
+	return fmt.Sprintf("%d runs sent, %d of them again, %d lost, put p50 %v, p99 %v, longest %v", c.Sent, c.Again, c.Lost,
 		c.Times[len(c.Times)/2].Round(time.Millisecond), c.P99().Round(time.Millisecond), c.Times[len(c.Times)-1].Round(time.Millisecond))
 }
 
-// Jobs lets so many jobs at once each put so many runs, one after the other, from a history of its
-// own in the folder dir, as machines do that share nothing but the store. All jobs make a run, then
-// all send it at the same moment: the times are those of the store alone. Then one more machine
-// takes all from the store and counts what is missing. Each run has so many specs.
-func Jobs(ctx context.Context, dir string, open func(context.Context) (store.Store, error), jobs, runs, specs int) (Campaign, error) {
+// Jobs simulates CI jobs that share nothing but the store. Each of the given number of concurrent jobs
+// puts the given number of runs, one after the other, from its own history in the folder dir; each run
+// has the given number of specs. In every round all jobs first make a run, and then all put it at the
+// same time, so that only the store is timed. At the end a further machine reads the store and counts
+// the runs that are missing.
+func Jobs(ctx context.Context, dir string, open func(context.Context) (store.Store, error), jobs, runs, specs int) (JobsResult, error) {
 	all := make([]job, jobs)
 	each := func(do func(*job) error) error {
 		errs := make([]error, jobs)
@@ -62,12 +63,12 @@ func Jobs(ctx context.Context, dir string, open func(context.Context) (store.Sto
 			err = each(func(j *job) error { return j.put(ctx) })
 		}
 	}
-	// What was put is in the store, so that a synchronization has nothing to send.
+	// Push sends runs that the store lacks, so there must be none.
 	if err == nil {
 		err = each(func(j *job) (err error) { j.again, err = store.NewSyncer(j.history, j.store).Push(ctx); return err })
 	}
 	err = errors.Join(err, each(func(j *job) error { return j.close() }))
-	c := Campaign{Sent: jobs * runs}
+	c := JobsResult{Sent: jobs * runs}
 	for i := range all {
 		c.Times, c.Again = append(c.Times, all[i].times...), c.Again+all[i].again
 	}
@@ -89,10 +90,10 @@ type job struct {
 	path    string
 	history *history.History
 	store   store.Store
-	next    int // run
-	object  store.Object
-	times   []time.Duration
-	again   int
+	next    int             // number of the next run
+	object  store.Object    // object of the current run
+	times   []time.Duration // durations of Put
+	again   int             // number of runs that Push sent again
 }
 
 func (j *job) open(ctx context.Context, open func(context.Context) (store.Store, error)) (err error) {
@@ -124,7 +125,7 @@ func (j *job) put(ctx context.Context) error {
 	known, err := j.store.Put(ctx, j.object.Name, j.object.Content)
 	j.times = append(j.times, time.Since(began))
 	if err == nil && known {
-		err = fmt.Errorf("the store says that it had %s before", j.object.Name)
+		err = fmt.Errorf("put reports the new object %s as known", j.object.Name)
 	}
 	return err
 }
@@ -139,7 +140,7 @@ func (j *job) close() (err error) {
 	return err
 }
 
-// commits are those of all runs of a store.
+// commits returns the commits of all runs in a store, each of which identifies a run.
 func commits(ctx context.Context, path string, open func(context.Context) (store.Store, error)) (there map[string]bool, err error) {
 	h, err := history.Open(ctx, path)
 	if err != nil {
@@ -161,7 +162,8 @@ func commits(ctx context.Context, path string, open func(context.Context) (store
 
 func commit(i int) string { return fmt.Sprintf("%040x", i+1) }
 
-// Run makes the i-th run, with so many specs of names and durations as they are in real runs.
+// Run returns the i-th run, with the given number of specs. The lengths of names and the variation of
+// durations are like those of real runs, because they affect the size of objects.
 func Run(i, specs int) reports.Run {
 	r := reports.Run{Started: time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.UTC).Add(time.Duration(i) * time.Second), Seconds: 61.5,
 		Commit: commit(i), Branch: "main", Command: "flujo-harness run ./...", Key: fmt.Sprint("github/", i), Format: reports.FormatGinkgo, Complete: true,

@@ -1,5 +1,5 @@
-// Package storetest says what any [store.Store] must do: [Test] returns what one does not. [Jobs]
-// sends runs from many histories at once and counts those that are lost.
+// Package storetest tests implementations of [store.Store]. [Test] checks that a store does what the
+// interface requires. [Jobs] sends runs from many histories at the same time and counts lost ones.
 package storetest
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/store"
 )
 
-// Test returns what the stores that open returns do wrong, nil where they do all that a
-// [store.Store] must. Each call of open is another machine at the same place, which must be empty
-// at first and is left empty. Test finds a store that overwrites, forgets, tears or mixes up
-// objects, keeps them for itself, misreports whether a name was taken, or lists what is not there.
+// Test returns an error if a store does not do what [store.Store] requires. open opens the store as
+// another machine would: all calls open the same store, which must be empty. Afterwards it is empty
+// again. Test detects a store that overwrites, loses, truncates or confuses objects, does not share
+// them with other machines, misreports whether a name existed, or lists missing objects.
 func Test(ctx context.Context, open func(context.Context) (store.Store, error)) (err error) {
 	t := &test{ctx: ctx}
 	for range 3 {
@@ -36,14 +36,14 @@ func Test(ctx context.Context, open func(context.Context) (store.Store, error)) 
 	}{
 		{"an empty store", t.empty},
 		{"one object", t.one},
-		{"a name that is taken", t.taken},
-		{"a name that is invalid", t.invalid},
+		{"an existing name", t.taken},
+		{"an invalid name", t.invalid},
 		{"objects of all sizes", t.sizes},
-		{"many objects at once", t.batch},
-		{"one name wanted by many", t.rivals},
-		{"objects read while others write", t.readers},
-		{"objects that are deleted", t.deleted},
-		{"a context that has ended", t.ended},
+		{"many objects in one call", t.batch},
+		{"concurrent puts of one name", t.rivals},
+		{"reading while others write", t.readers},
+		{"deleted objects", t.deleted},
+		{"a cancelled context", t.ended},
 	} {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -55,11 +55,12 @@ func Test(ctx context.Context, open func(context.Context) (store.Store, error)) 
 type test struct {
 	ctx      context.Context
 	machines []store.Store
-	kept     []store.Object // all that must be there
-	made     int
+	kept     []store.Object // all objects that the store must contain
+	made     int            // number of objects that were made
 }
 
-// object makes an object of n bytes with a name of its own. Later ones have earlier names.
+// object makes an object of n bytes with a new name. The names are in descending order, so that a
+// store that lists objects in the order of Put fails.
 func (t *test) object(n int) store.Object {
 	t.made++
 	random := rand.New(rand.NewPCG(uint64(t.made), uint64(n)))
@@ -70,20 +71,20 @@ func (t *test) object(n int) store.Object {
 	return store.Object{Name: fmt.Sprintf("20261123T%06dZ-%064x", 235959-t.made, t.made), Content: content}
 }
 
-// put puts a new object by machine m and expects that it is there for all.
+// put puts a new object by machine m. From then on the store must contain it.
 func (t *test) put(m int, o store.Object) error {
 	known, err := t.machines[m].Put(t.ctx, o.Name, o.Content)
 	if err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
 	if known {
-		return errors.New("a new object is said to be known")
+		return errors.New("put reports a new object as known")
 	}
 	t.kept = append(t.kept, o)
 	return nil
 }
 
-// all compares what every machine lists and gets with what must be there.
+// all checks that every machine lists and gets the objects that the store must contain, and no others.
 func (t *test) all() error {
 	slices.SortFunc(t.kept, func(a, b store.Object) int { return strings.Compare(a.Name, b.Name) })
 	var want []string
@@ -163,7 +164,7 @@ func (t *test) empty() error {
 		return err
 	}
 	if _, err := t.machines[0].Get(t.ctx, t.object(0).Name); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("get of what is not there: %v, want an error that is fs.ErrNotExist", err)
+		return fmt.Errorf("get a missing object: %v, want an error that wraps fs.ErrNotExist", err)
 	}
 	return nil
 }
@@ -175,8 +176,8 @@ func (t *test) one() error {
 	return t.all()
 }
 
-// The machines try to replace the object: with less, with more, with a part of it, with the
-// same, and with nothing.
+// taken tries to replace an object by a shorter one, a longer one, a part of it, the same, and an empty
+// one.
 func (t *test) taken() error {
 	o := t.kept[0]
 	contents := [][]byte{[]byte("another"), bytes.Repeat([]byte("more"), 1000), o.Content[:10], o.Content, nil}
@@ -187,7 +188,7 @@ func (t *test) taken() error {
 				return fmt.Errorf("put: %w", err)
 			}
 			if !known {
-				return fmt.Errorf("machine %d says that the name was not taken", m)
+				return fmt.Errorf("machine %d reports an existing name as new", m)
 			}
 			if err := t.holds(t.machines[0], o); err != nil {
 				return err
@@ -201,10 +202,10 @@ func (t *test) invalid() error {
 	good := t.object(0).Name
 	for _, name := range []string{"", "run", "../" + good, good + "/x", "20261123T120000Z-" + strings.Repeat("F", 64), good[:len(good)-1], good + "\n", good + ".tmp"} {
 		if _, err := t.machines[0].Put(t.ctx, name, []byte("x")); err == nil {
-			return fmt.Errorf("%q is put", name)
+			return fmt.Errorf("put accepts the name %q", name)
 		}
 		if _, err := t.machines[0].Get(t.ctx, name); err == nil {
-			return fmt.Errorf("%q is got", name)
+			return fmt.Errorf("get accepts the name %q", name)
 		}
 	}
 	return t.all()
@@ -224,7 +225,7 @@ func (t *test) sizes() error {
 	return t.all()
 }
 
-// batch puts objects of which one is there already.
+// batch puts several objects, one of which exists.
 func (t *test) batch() error {
 	many, ok := t.machines[0].(store.Many)
 	if !ok {
@@ -244,13 +245,14 @@ func (t *test) batch() error {
 	slices.Sort(created)
 	slices.Sort(want)
 	if !slices.Equal(created, want) {
-		return fmt.Errorf("%s are said to be new, want %s", abridged(created), abridged(want))
+		return fmt.Errorf("put all reports %s as new, want %s", abridged(created), abridged(want))
 	}
 	t.kept = append(t.kept, objects[1:]...)
 	return t.all()
 }
 
-// rivals put different content under one name: one of them wins, and its content stays.
+// rivals puts different content under one name from several goroutines: exactly one must succeed, and
+// its content must stay.
 func (t *test) rivals() error {
 	for range 2 {
 		const rivals = 6
@@ -268,7 +270,7 @@ func (t *test) rivals() error {
 		}
 		winner := slices.Index(known, false)
 		if winner < 0 || slices.Contains(known[winner+1:], false) {
-			return fmt.Errorf("of %d puts at once not one is the first: known is %v", rivals, known)
+			return fmt.Errorf("of %d concurrent puts not exactly one reports a new object: known is %v", rivals, known)
 		}
 		o.Content = contents[winner]
 		t.kept = append(t.kept, o)
@@ -276,7 +278,7 @@ func (t *test) rivals() error {
 	return t.all()
 }
 
-// readers get whatever is listed while machines write: all of it is whole.
+// readers gets each object as soon as it is listed, while other machines write: it must be complete.
 func (t *test) readers() error {
 	const writers, each = 2, 4
 	objects := make([][]store.Object, writers)
@@ -297,7 +299,7 @@ func (t *test) readers() error {
 			for _, o := range objects[w] {
 				known, err := t.machines[w].Put(t.ctx, o.Name, o.Content)
 				if err == nil && known {
-					err = errors.New("a new object is said to be known")
+					err = errors.New("put reports a new object as known")
 				}
 				if errs[w] = err; err != nil {
 					return
@@ -315,7 +317,7 @@ func (t *test) readers() error {
 	for over := false; !over; {
 		select {
 		case <-done:
-			over = true // and once more
+			over = true // list once more after the last put
 		default:
 		}
 		names, err := listed(t.ctx, reader)
@@ -347,7 +349,7 @@ func (t *test) deleted() error {
 	}
 	t.kept = slices.DeleteFunc(t.kept, func(o store.Object) bool { return slices.Contains(names, o.Name) })
 	absent := t.object(0).Name
-	for m, s := range t.machines { // who comes second finds them gone
+	for m, s := range t.machines { // the second and third machine delete missing objects
 		if err := s.Delete(t.ctx, append(slices.Clone(names), absent)...); err != nil {
 			return fmt.Errorf("machine %d: delete: %w", m, err)
 		}
@@ -357,7 +359,7 @@ func (t *test) deleted() error {
 	}
 	for m, s := range t.machines {
 		if _, err := s.Get(t.ctx, names[1]); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("machine %d gets what is deleted: %v, want an error that is fs.ErrNotExist", m, err)
+			return fmt.Errorf("machine %d gets a deleted object: %v, want an error that wraps fs.ErrNotExist", m, err)
 		}
 	}
 	again := store.Object{Name: names[1], Content: []byte("again")}
@@ -378,19 +380,19 @@ func (t *test) deleted() error {
 	return t.all()
 }
 
-// ended calls with a context that has ended: an error, and nothing half done.
+// ended calls the store with a cancelled context, which must be an error and change nothing.
 func (t *test) ended() error {
 	ctx, end := context.WithCancel(t.ctx)
 	end()
 	o := t.object(100)
 	if _, err := t.machines[0].Put(ctx, o.Name, o.Content); err == nil {
-		return errors.New("put says that it was done")
+		return errors.New("put succeeds")
 	}
 	if _, err := listed(ctx, t.machines[0]); err == nil {
-		return errors.New("list says that it was done")
+		return errors.New("list succeeds")
 	}
 	if _, err := t.machines[0].Get(ctx, o.Name); err == nil {
-		return errors.New("get says that it was done")
+		return errors.New("get succeeds")
 	}
 	return t.all()
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/flujo/flujo-harness/reports/store"
 )
 
-// place is a right store in memory, which machines share.
+// place is a correct store in memory, which machines share.
 type place struct {
 	mu      sync.Mutex
 	objects map[string][]byte
-	order   []string // in which they were put
+	order   []string // names in the order of Put
 }
 
-// machine is a store at a place. Each function that is set replaces what is right.
+// machine is a store at a place. Each function that is not nil replaces the correct implementation.
 type machine struct {
 	*place
 	put    func(name string, object []byte) (bool, error)
@@ -112,7 +112,7 @@ func (m *machine) Delete(_ context.Context, names ...string) error {
 	return nil
 }
 
-// faults are what a store may do wrong.
+// faults makes a store wrong in one way each.
 var faults = map[string]func(*machine){
 	"overwrites": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
@@ -121,7 +121,7 @@ var faults = map[string]func(*machine){
 			return known, nil
 		}
 	},
-	"overwrites by what is longer only": func(m *machine) {
+	"overwrites with longer content only": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			known := m.keep(name, object)
 			if len(object) > len(m.objects[name]) {
@@ -130,7 +130,7 @@ var faults = map[string]func(*machine){
 			return known, nil
 		}
 	},
-	"truncates what is put empty": func(m *machine) {
+	"truncates if empty content is put": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			known := m.keep(name, object)
 			if len(object) == 0 {
@@ -139,13 +139,13 @@ var faults = map[string]func(*machine){
 			return known, nil
 		}
 	},
-	"overwrites without saying that the name was taken": func(m *machine) {
+	"overwrites and reports the name as new": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) { m.objects[name] = object; return false, nil }
 	},
-	"forgets at once": func(m *machine) {
+	"loses every object": func(m *machine) {
 		m.put = func(string, []byte) (bool, error) { return false, nil }
 	},
-	"forgets the oldest": func(m *machine) {
+	"loses the oldest object": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			known := m.keep(name, object)
 			if len(m.order) > 10 {
@@ -155,16 +155,16 @@ var faults = map[string]func(*machine){
 			return known, nil
 		}
 	},
-	"keeps what it puts to itself": func(m *machine) { m.place = &place{objects: map[string][]byte{}} },
-	"tears": func(m *machine) {
+	"does not share its objects": func(m *machine) { m.place = &place{objects: map[string][]byte{}} },
+	"truncates objects": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) { return m.keep(name, object[:len(object)/2]), nil }
 	},
-	"tears what is large": func(m *machine) {
+	"truncates large objects": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			return m.keep(name, object[:min(len(object), 1<<20)]), nil
 		}
 	},
-	"shows an object before it is whole": func(m *machine) {
+	"lists an object before it is complete": func(m *machine) {
 		whole := map[string]bool{}
 		m.get = func(name string) ([]byte, bool) {
 			object, ok := m.objects[name]
@@ -175,18 +175,18 @@ var faults = map[string]func(*machine){
 			return object, ok
 		}
 	},
-	"adds a line end": func(m *machine) {
+	"adds a line break": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			return m.keep(name, append(slices.Clone(object), '\n')), nil
 		}
 	},
-	"says that a taken name was free": func(m *machine) {
+	"reports an existing name as new": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) { m.keep(name, object); return false, nil }
 	},
-	"says that a free name was taken": func(m *machine) {
+	"reports a new name as known": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) { m.keep(name, object); return true, nil }
 	},
-	"decides by what it saw when it was opened": func(m *machine) {
+	"knows only the names of when it was opened": func(m *machine) {
 		seen := maps.Clone(m.objects)
 		m.put = func(name string, object []byte) (bool, error) {
 			if _, known := seen[name]; known {
@@ -196,20 +196,20 @@ var faults = map[string]func(*machine){
 			return false, nil
 		}
 	},
-	"lists in the order of putting": func(m *machine) {
+	"lists in the order of Put": func(m *machine) {
 		m.list = func() []string { return m.order }
 	},
-	"lists what is deleted": func(m *machine) {
+	"lists deleted objects": func(m *machine) {
 		m.list = func() []string { slices.Sort(m.order); return slices.Compact(m.order) }
 	},
 	"lists only a page": func(m *machine) {
 		m.list = func() []string { names := m.sorted(); return names[:min(len(names), 10)] }
 	},
-	"lists one twice": func(m *machine) {
+	"lists one object twice": func(m *machine) {
 		m.list = func() []string { names := m.sorted(); return append(names[:min(1, len(names))], names...) }
 	},
 	"lists nothing": func(m *machine) { m.list = func() []string { return nil } },
-	"gets another": func(m *machine) {
+	"gets another object": func(m *machine) {
 		m.get = func(name string) ([]byte, bool) {
 			if _, ok := m.objects[name]; !ok {
 				return nil, false
@@ -217,7 +217,7 @@ var faults = map[string]func(*machine){
 			return m.objects[m.sorted()[0]], true
 		}
 	},
-	"gets nothing for what is not there": func(m *machine) {
+	"gets a missing object as empty": func(m *machine) {
 		m.get = func(name string) ([]byte, bool) { return m.objects[name], true }
 	},
 	"ignores packs": func(m *machine) {
@@ -225,8 +225,8 @@ var faults = map[string]func(*machine){
 	},
 	"does not delete":             func(m *machine) { m.delete = func([]string) {} },
 	"deletes the first name only": func(m *machine) { m.delete = func(names []string) { delete(m.objects, names[0]) } },
-	"deletes all":                 func(m *machine) { m.delete = func([]string) { clear(m.objects) } },
-	"does not take a deleted name again": func(m *machine) {
+	"deletes all objects":         func(m *machine) { m.delete = func([]string) { clear(m.objects) } },
+	"does not accept a deleted name again": func(m *machine) {
 		m.put = func(name string, object []byte) (bool, error) {
 			if slices.Contains(m.order, name) {
 				return true, nil
@@ -247,19 +247,19 @@ func opener(break_ func(*machine)) func(context.Context) (store.Store, error) {
 
 func TestEachFaultIsFound(t *testing.T) {
 	if err := Test(t.Context(), opener(func(*machine) {})); err != nil {
-		t.Errorf("a right store: %v", err)
+		t.Errorf("a correct store: %v", err)
 	}
 	for what, fault := range faults {
 		err := Test(t.Context(), opener(fault))
 		if err == nil {
-			t.Errorf("a store that %s is taken for right", what)
+			t.Errorf("a store that %s passes", what)
 		}
 		t.Logf("%s: %v", what, err)
 	}
 }
 
-// What a CI cache does: each job of a wave restores the file, appends a run, and saves the file
-// under the same key. The control of [Jobs]: runs are lost.
+// The control for [Jobs]: a history in the cache of a CI service loses runs, because every concurrent
+// job restores the file, appends a run, and saves the file under the same key.
 func TestCachedFileLosesRuns(t *testing.T) {
 	const waves, jobs = 5, 10
 	cache := filepath.Join(t.TempDir(), "cache.db")
@@ -310,7 +310,7 @@ func TestCachedFileLosesRuns(t *testing.T) {
 
 func TestJobsCountsLosses(t *testing.T) {
 	for what, fault := range faults {
-		if what != "forgets the oldest" && what != "forgets at once" {
+		if what != "loses the oldest object" && what != "loses every object" {
 			continue
 		}
 		if c, err := Jobs(t.Context(), t.TempDir(), opener(fault), 5, 6, 2); err != nil || c.Lost == 0 {
