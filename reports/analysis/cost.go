@@ -23,7 +23,7 @@ func (a *analyzer) addCost() {
 	}
 }
 
-// CurveText returns a text such as "share of a run by the length of a step: no time 98% (97% to 99%), …".
+// CurveText returns a text such as "share of a run by the duration of a step: no time 98% (97% to 99%), …".
 func CurveText(curve []harness.Point) string {
 	if len(curve) < 2 {
 		return ""
@@ -35,7 +35,7 @@ func CurveText(curve []harness.Point) string {
 			parts[i] += " computed"
 		}
 	}
-	return "share of a run that durability takes, by the length of a step: " + strings.Join(parts, ", ")
+	return "share of a run that durability takes, by the duration of a step: " + strings.Join(parts, ", ")
 }
 
 // PartsText returns a text such as "a run of default at process takes 114 µs (…): engine 1.4, saves 92, …".

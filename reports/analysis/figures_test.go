@@ -187,7 +187,7 @@ func TestTextsOfFigures(t *testing.T) {
 		{Interval(&harness.Estimate{Low: 1e-9, High: 2e-9, Unit: "sec/op", N: 9, Level: 0.95}), "1.00 ns to 2.00 ns"},
 		{CurveText(nil), ""},
 		{CurveText([]harness.Point{{Share: 0.98, Low: 0.97, High: 0.99, Measured: true}, {Latency: time.Millisecond, Share: 0.1, Low: 0.09, High: 0.11}}),
-			"share of a run that durability takes, by the length of a step: no time 98% (97% to 99%), 1.00 ms 10% (9% to 11%) computed"},
+			"share of a run that durability takes, by the duration of a step: no time 98% (97% to 99%), 1.00 ms 10% (9% to 11%) computed"},
 		{PartsText(nil), ""},
 		{PartsText(&harness.Waterfall{Problem: "no arm"}), ""},
 		{PartsText(&harness.Waterfall{Workload: "default", Durability: "process", Total: sample.Estimate(114, 0.02, "us/run"),

@@ -25,7 +25,7 @@ func headline(r reports.Run, notRun int) (word, reason string) {
 		reasons = append(reasons, "every spec that ran passed")
 	}
 	if !r.Complete {
-		reasons = append(reasons, "the run was interrupted: what is shown was measured before")
+		reasons = append(reasons, "the run was interrupted: the results are incomplete")
 	}
 	if len(reasons) == 0 {
 		reasons = []string{"nothing was judged"}

@@ -29,8 +29,8 @@ func TestHeadline(t *testing.T) {
 			r.Suites = sample.Results(3)
 			r.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite"}}
 		}, "1 failure outside the specs; slower", "mend the specs and suites that failed, then run again|find the change"},
-		"interrupted": {thresholds.Held, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: what is shown was measured before", "nothing to do"},
-		"interrupted, inconclusive": {thresholds.Inconclusive, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: what is shown was measured before",
+		"interrupted": {thresholds.Held, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: the results are incomplete", "nothing to do"},
+		"interrupted, inconclusive": {thresholds.Inconclusive, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: the results are incomplete",
 			"run again and let it finish"},
 		"inconclusive":    {thresholds.Inconclusive, func(r *reports.Run) { r.Verdicts = nil }, "nothing was judged", "see the report"},
 		"two limits held": {thresholds.Held, func(r *reports.Run) { r.Verdicts = append(r.Verdicts, r.Verdicts[2]) }, "all 2 limits held", "nothing"},

@@ -83,7 +83,7 @@ func TestCostOfARunItselfIsShown(t *testing.T) {
 	r := sample.CellsRun(0, "a:.")
 	r.Comparisons = []harness.Comparison{sample.Comparison("default", 1.31)}
 	details := strings.Join(Details(accountOf(t, analysis.Options{}, r)), "\n")
-	for _, want := range []string{"share of a run that durability takes, by the length of a step: no time ", "100 ms 0.071% (0.069% to 0.072%) computed", "a run of default at process takes 21", "over the floor "} {
+	for _, want := range []string{"share of a run that durability takes, by the duration of a step: no time ", "100 ms 0.071% (0.069% to 0.072%) computed", "a run of default at process takes 21", "over the floor "} {
 		if !strings.Contains(details, want) {
 			t.Errorf("no %q in\n%s", want, details)
 		}

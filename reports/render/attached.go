@@ -16,17 +16,17 @@ const maxAttached = 2000
 type attachedView struct {
 	Name string `json:"n"`
 	Note string `json:"t,omitempty"` // media type, or why there is no link
-	URL  string `json:"u,omitempty"` // "": there is no link
+	URL  string `json:"u,omitempty"` // address of the link, or ""
 }
 
-// attachedFiles finds attached files and their addresses from the place of a page. Without a root or
-// a way to write addresses nothing is linked but the web.
+// attachedFiles finds attached files and returns their addresses. If a field is nil, only web addresses
+// are links.
 type attachedFiles struct {
-	root *os.Root
-	href func(file string) string
+	root *os.Root                 // folder of the module
+	href func(file string) string // returns the address of a file, relative to the page
 }
 
-// filesFrom are the attached files of an analysis as a page in a folder links to them.
+// filesFrom returns the attached files of an analysis for a page in the given folder.
 func filesFrom(a *analysis.Analysis, folder string) attachedFiles {
 	f := openAttached(a)
 	dir, err := filepath.Abs(folder)
@@ -50,7 +50,7 @@ func filesFrom(a *analysis.Analysis, folder string) attachedFiles {
 // openAttached opens the folder of the module.
 func openAttached(a *analysis.Analysis) (f attachedFiles) {
 	if a.Root != "" {
-		f.root, _ = os.OpenRoot(a.Root) // without it nothing is linked
+		f.root, _ = os.OpenRoot(a.Root) // nil after an error
 	}
 	return f
 }
@@ -61,7 +61,7 @@ func (f attachedFiles) close() {
 	}
 }
 
-// views are the attachments of a spec.
+// views returns the attachments of a spec for the page.
 func (f attachedFiles) views(s *reports.Spec) (all []attachedView) {
 	for _, one := range s.Attachments[:min(len(s.Attachments), reports.MaxAttachments)] {
 		all = append(all, f.view(&one))
@@ -82,7 +82,7 @@ func (f attachedFiles) view(a *reports.Attachment) attachedView {
 		v.Note = file
 	default:
 		if _, err := f.root.Stat(filepath.FromSlash(file)); err != nil {
-			v.Note = "not there any more: " + file
+			v.Note = "no longer there: " + file
 		} else {
 			v.URL = f.href(file)
 		}
@@ -90,7 +90,7 @@ func (f attachedFiles) view(a *reports.Attachment) attachedView {
 	return v
 }
 
-// safe returns attachments without paths that others must not follow.
+// safe returns attachments without paths outside of the module, which other readers must not open.
 func safe(attached []reports.Attachment) (all []reports.Attachment) {
 	for _, a := range attached {
 		all = append(all, a.Safe())
@@ -98,7 +98,7 @@ func safe(attached []reports.Attachment) (all []reports.Attachment) {
 	return all
 }
 
-// attachedPaths are the paths and addresses of the attachments of a spec, for texts.
+// attachedPaths returns the paths and addresses of the attachments of a spec, for texts.
 func attachedPaths(s *reports.Spec) (all []string) {
 	for i := range s.Attachments {
 		if path := s.Attachments[i].Safe().Path; path != "" {
@@ -108,8 +108,8 @@ func attachedPaths(s *reports.Spec) (all []string) {
 	return all
 }
 
-// addAttached adds the attachments of specs without a card to the details of their pages, and
-// says of those beyond a bound where they are.
+// addAttached adds the attachments of specs without a card to the details of their pages. Beyond
+// maxAttached it adds a hint where to find them.
 func addAttached(a *analysis.Analysis, details map[string]specDetails, files attachedFiles) {
 	left := maxAttached
 	for i := range a.Run.Suites.Specs {
@@ -122,7 +122,7 @@ func addAttached(a *analysis.Analysis, details map[string]specDetails, files att
 		if left -= len(s.Attachments); left >= 0 {
 			d.Attached = files.views(s)
 		} else {
-			d.Attached = []attachedView{{Name: "not in this page, which has too many", Note: "flujo-harness report --ctrf has all"}}
+			d.Attached = []attachedView{{Name: "not in this page, because there are too many", Note: "flujo-harness report --ctrf has all"}}
 		}
 		details[id] = d
 	}

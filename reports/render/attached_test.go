@@ -50,7 +50,7 @@ func TestAttachmentsAreLinkedFromThePlaceOfThePage(t *testing.T) {
 	a := attachedTo(t, attachedSamples...)
 	want := []attachedView{
 		{Name: "output", Note: "text/plain", URL: "../../out/a%20b.txt"},
-		{Name: "gone", Note: "not there any more: out/gone.png"},
+		{Name: "gone", Note: "no longer there: out/gone.png"},
 		{Name: "job", URL: "https://ci.example.com/a?b=1&c"},
 		{Name: "elsewhere", Note: "outside of the module"},
 		{Name: "<script>", Note: "outside of the module"},
@@ -73,7 +73,7 @@ func TestAttachmentsAreLinkedFromThePlaceOfThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{`<a href="../../out/a%20b.txt" rel="noreferrer noopener">output</a>`, `gone <span class="soft small">(not there any more: out/gone.png)</span>`, `&lt;script&gt; <span`} {
+	for _, text := range []string{`<a href="../../out/a%20b.txt" rel="noreferrer noopener">output</a>`, `gone <span class="soft small">(no longer there: out/gone.png)</span>`, `&lt;script&gt; <span`} {
 		if !strings.Contains(string(page), text) {
 			t.Errorf("the page lacks %s", text)
 		}
@@ -127,7 +127,7 @@ func TestServeAttachedFiles(t *testing.T) {
 	if res.Header.Get("Content-Disposition") != "attachment" || !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "sandbox; default-src 'none'") || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("a page that a test wrote is shown as one of the server: %q", res.Header)
 	}
-	for at, want := range map[string]string{"/file/1/out/gone.png": "this file is not there any more", "/file/1/secret.txt": "404", "/file/1/link.txt": "404", "/file/1/out": "404", "/file/1/..%2fsecret.txt": "404", "/file/x/out/a%20b.txt": "404", "/file/1/": "404"} {
+	for at, want := range map[string]string{"/file/1/out/gone.png": "this file no longer exists", "/file/1/secret.txt": "404", "/file/1/link.txt": "404", "/file/1/out": "404", "/file/1/..%2fsecret.txt": "404", "/file/x/out/a%20b.txt": "404", "/file/1/": "404"} {
 		if res, text := fetch(t, "GET", s.URL+at, "", liveToken); res.StatusCode != http.StatusNotFound || !strings.Contains(text, want) {
 			t.Errorf("%s: %s %q", at, res.Status, text)
 		}
@@ -143,7 +143,7 @@ func attachedInBrowser(tb *tab, path string) {
 	tb.view("specs")
 	is[int](tb, `([...document.querySelectorAll('[data-spec-row] a')].find(a => a.textContent.includes('keeps an order')).click(), 0)`)
 	tb.until(`document.documentElement.dataset.ready === 'spec'`)
-	want(tb, "attachments of a spec", "Attached: output (text/plain), gone (not there any more: out/gone.png), job, elsewhere (outside of the module), <script> (outside of the module), up (outside of the module)", `document.querySelector('#spec-page .attached').textContent`)
+	want(tb, "attachments of a spec", "Attached: output (text/plain), gone (no longer there: out/gone.png), job, elsewhere (outside of the module), <script> (outside of the module), up (outside of the module)", `document.querySelector('#spec-page .attached').textContent`)
 	want(tb, "addresses of attachments", []string{"../../out/a%20b.txt", "https://ci.example.com/a?b=1&c"}, `[...document.querySelectorAll('#spec-page .attached a')].map(a => a.getAttribute('href'))`)
 	is[int](tb, `(document.querySelector('#spec-page .attached a').click(), 0)`)
 	tb.do(chromedp.WaitReady("pre"))

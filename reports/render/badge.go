@@ -25,8 +25,8 @@ type badge struct {
 	LabelX, TextX      float64
 }
 
-// WriteBadge writes the pass rate with its denominator as an SVG picture of one line;
-// its colour is the outcome of the run.
+// WriteBadge writes the pass rate with its denominator as an SVG picture. The colour shows the outcome
+// of the run.
 func WriteBadge(w io.Writer, a *analysis.Analysis) error {
 	b := badge{Label: "specs", Text: "no results", Color: map[string]string{"held": "#14713d", "broken": "#b3261e", "inconclusive": "#7a5200", "invalid": "#7b2d8e"}[a.Headline.Outcome.String()]}
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Charts are drawn in a box of these units; the page scales them. Text in them grows
-// on narrow screens, so rows are spaced for the larger size.
+// Dimensions of charts in units of their viewBox, which the page scales. The font is larger on narrow
+// screens, so the rows have room for the larger size.
 const (
 	chartWidth = 640.0
 	chartLeft  = 24.0
@@ -24,11 +24,11 @@ const (
 type plotView struct {
 	Width, Height   float64
 	Title, Desc     string
-	Left, Right     float64 // of the plot itself
+	Left, Right     float64 // edges of the plot itself
 	Top, Bottom     float64
 	Backend, Slow   []dot
-	Null            *segment // where blocks would lie if only chance moved them
-	BackendY, SlowY float64  // of the rows' names
+	Null            *segment // the null band: the range of blocks if only chance varies them
+	BackendY, SlowY float64  // positions of the names of the rows
 	BackendText     string
 	SlowText        string
 	Lines           []line
@@ -40,7 +40,7 @@ type plotView struct {
 
 type dot struct{ X, Y float64 }
 
-// Path is the outline of a diamond around the dot.
+// Path returns the outline of a diamond around the dot.
 func (d dot) Path() string {
 	const r = 5.5
 	return fmt.Sprintf("M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz", d.X, d.Y-r, r, r, -r, r, -r, -r)
@@ -51,14 +51,14 @@ type tick struct {
 	Text string
 }
 
-// line is a level to compare with, its name beside it.
+// line is a vertical line at a value, with its name next to it.
 type line struct {
 	X, TextX, TextY float64
 	Class, Text     string
 	Anchor          string // "start" or "end"
 }
 
-// newPlot is nil where there is nothing to draw.
+// newPlot returns nil if there is nothing to draw.
 func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 	var backend, slow []float64
 	for _, b := range c.Blocks {
@@ -98,14 +98,14 @@ func newPlot(c *harness.Comparison, v *thresholds.Verdict) *plotView {
 		}
 		if low, high, ok := nullRange(c); ok {
 			p.Null = &segment{X: a.at(v.Baseline * low), Width: a.at(v.Baseline*high) - a.at(v.Baseline*low)}
-			p.Desc += " The grey area is the null band around the baseline: how far the same arm twice came apart."
+			p.Desc += " The grey area is the null band around the baseline: the range of the ratio of two identical arms."
 		}
 	}
 	return p
 }
 
-// strip spreads the dots over a few heights, in the order measured, so that blocks of
-// one value do not hide each other.
+// strip places the dots at four heights in turn, so that blocks with equal values do not hide each
+// other.
 func strip(values []float64, a axis, y float64) []dot {
 	dots := make([]dot, len(values))
 	for i, v := range values {
@@ -114,16 +114,16 @@ func strip(values []float64, a axis, y float64) []dot {
 	return dots
 }
 
-// axis maps values to places, with round ends.
+// axis maps values to positions. Its ends are multiples of the step.
 type axis struct {
-	from, to   float64 // values
-	left, size float64 // places
-	step       float64 // between ticks
+	from, to   float64 // values at the ends
+	left, size float64 // position of the left end, and length
+	step       float64 // distance of ticks, in values
 }
 
-// newAxis takes a step of 1, 2 or 5 times a power of ten that gives 3 to 6 steps.
+// newAxis chooses a step of 1, 2 or 5 times a power of ten that results in 3 to 6 steps.
 func newAxis(low, high, left, right float64) axis {
-	low, high = max(low, -1e300), min(high, 1e300) // no measurement is beyond it, and no difference of two then overflows
+	low, high = max(low, -1e300), min(high, 1e300) // so that high-low cannot overflow
 	if high-low < max(1e-300, 1e-9*math.Abs(high)) {
 		low, high = low-0.5*cmp.Or(math.Abs(low), 1), high+0.5*cmp.Or(math.Abs(high), 1)
 	}
@@ -153,7 +153,7 @@ func (a axis) ticks() []tick {
 	}
 }
 
-// line has its name on the side where there is room.
+// line returns a line at a value, with its name on the side that has more room.
 func (a axis) line(v, y float64, class, text string) line {
 	l := line{X: a.at(v), TextX: a.at(v) + 6, TextY: y, Class: class, Text: text, Anchor: "start"}
 	if l.X > a.left+a.size/2 {

@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// curveView is the share of a run that durability takes, by the length of a step.
+// curveView is the share of a run that durability takes, by the duration of a step.
 type curveView struct {
 	Width, Height float64
 	Left, Right   float64
@@ -32,7 +32,7 @@ type curvePoint struct {
 
 type curveRow struct{ Step, Run, Cost, Share, Interval, How string }
 
-// newCurve puts the latencies at equal distances and the shares on a log scale.
+// newCurve draws the latencies at equal distances and the shares on a log scale.
 func newCurve(curve []harness.Point) *curveView {
 	const top, bottom, left, right = 24.0, 200.0, 76.0, chartWidth - 24
 	lowest := 1.0
@@ -51,7 +51,7 @@ func newCurve(curve []harness.Point) *curveView {
 		l := math.Log10(max(share, math.Pow10(int(floor))))
 		return math.Round(10*(bottom-(l-floor)/-floor*(bottom-top))) / 10
 	}
-	v := &curveView{Width: chartWidth, Height: 266, Left: left, Right: right, Bottom: bottom, TickY: 222, TextY: 256, Title: "Share of a run that durability takes, by the length of a step"}
+	v := &curveView{Width: chartWidth, Height: 266, Left: left, Right: right, Bottom: bottom, TickY: 222, TextY: 256, Title: "Share of a run that durability takes, by the duration of a step"}
 	for l := 0.0; l >= floor; l-- {
 		v.Levels = append(v.Levels, tick{X: left - 8, Y: y(math.Pow10(int(l))), Text: fmt.Sprintf("%g%%", 100*math.Pow10(int(l)))})
 	}
@@ -75,7 +75,7 @@ func newCurve(curve []harness.Point) *curveView {
 	return v
 }
 
-// fallView is what the cost of a run is made of: a bar for each thing added.
+// fallView is a waterfall chart of the cost of a run, with a bar for each increment.
 type fallView struct {
 	Width, Height float64
 	Left          float64
@@ -128,11 +128,11 @@ func newFall(w *harness.Waterfall) *fallView {
 		add(reports.Visible(i.Category), at, i.Cost.Value, i.Cost, false, reports.Visible(i.Adds))
 		at += i.Cost.Value
 	}
-	add("all at once", 0, w.Total.Value, w.Total, true, "everything, in an arm of its own")
+	add("all at once", 0, w.Total.Value, w.Total, true, "everything, measured in one arm")
 	v.Bottom, v.TickY, v.AxisY, v.Height = y+2, y+22, y+48, y+56
 	verb := "The increments add up to the total"
 	if !w.AddsUp {
-		verb = "The increments do NOT add up to the total: take them for the order of things, not for figures"
+		verb = "The increments do NOT add up to the total: only their order is reliable, not their values"
 	}
 	v.Sum = "The parts are differences of arms within each block, so they add up; flujo-harness cost measures them one by one."
 	if text.Estimated(w.Gap) {

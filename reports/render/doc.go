@@ -1,10 +1,10 @@
 // Package render writes an analysis.Analysis for people and programs.
 //
-// [WriteReport] writes a page that needs no network and reads without JavaScript; [Live]
-// serves the same page while runs arrive. [Summary] and [Details] are the lines for a
-// terminal. [WriteMarkdown], [WriteJSON], [WriteJUnit], [WriteCTRF], [WriteOpenMetrics],
-// [WriteBadge] and [WriteCSV] are for other readers. What [WriteJUnit] and [WriteCTRF]
-// write, package ingest reads back as the same results.
+// [WriteReport] writes a page that needs neither a network nor JavaScript; [Live] serves the same page
+// and updates it when a run is recorded. [Summary] and [Details] return lines for a terminal.
+// [WriteMarkdown], [WriteJSON], [WriteJUnit], [WriteCTRF], [WriteOpenMetrics], [WriteBadge] and
+// [WriteCSV] write other formats. Package ingest reads the files of [WriteJUnit] and [WriteCTRF] back
+// as the same results.
 //
 // Text of tests is escaped for each format; see reports.Visible.
 package render

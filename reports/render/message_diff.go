@@ -7,16 +7,15 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// messageLine is one line of a failure's message. Op is '-' for what was expected, '+' for
-// what the test got, ' ' for all other lines.
+// messageLine is one line of a failure's message.
 type messageLine struct {
-	Op    byte
+	Op    byte // '-' for the expected value, '+' for the actual value, ' ' for all other lines
 	Parts []messagePart
-	Note  string // "expected" or "got" after the first line of each side
-	Same  bool   // a line of both values, next to one in which they differ
+	Note  string // "expected" or "got" after the first line of each value
+	Same  bool   // a line that both values contain
 }
 
-// messagePart is a piece of a line; Marked is the piece in which the two sides differ.
+// messagePart is a part of a line. In marked parts the two values differ.
 type messagePart struct {
 	Text   string
 	Marked bool
@@ -35,15 +34,15 @@ func plainLine(op byte, s string) messageLine {
 	return messageLine{Op: op, Parts: []messagePart{{Text: s}}}
 }
 
-// The forms in which assertion libraries print two values. Each has a group for what was
-// expected, named want, and one for what the test got, named got.
+// The forms in which assertion libraries print two values. Group want is the expected value, group got
+// the actual one.
 var comparisons = []*regexp.Regexp{
-	// Gomega: Expected, the value, a matcher that compares for equality, the other value. A
-	// long text has a mark under the place of the first difference.
+	// Gomega: "Expected", the actual value, a matcher of equality, the expected value. For long texts
+	// a mark points at the first difference.
 	regexp.MustCompile(`(?m)^Expected\n(?P<got>(?:(?: {4}.*)?\n)+?)to (?:equal|be equivalent to|match (?:JSON|YAML|XML) of|be ==|be identical to)[ |]*\n(?P<want>(?: {4}.*(?:\n|\z))(?:(?: {4}.*)?(?:\n|\z))*)`),
 	// testify.
 	regexp.MustCompile(`(?m)^ *(?:Error: *)?(?:Not equal: *\n *)?expected ?: (?P<want>.*)\n *actual *: (?P<got>.*)(?:\n|\z)`),
-	// The convention of Go's own tests, where the values are long enough to need it.
+	// The convention of Go's own tests, if both values are long.
 	regexp.MustCompile(`(?i)\bgot:? (?P<got>[^\n]{16,}?)[,;]? +want:? (?P<want>[^\n]{16,})(?:\n|\z)`),
 }
 
@@ -70,7 +69,7 @@ func compareMessage(message string) []messageLine {
 	return markedLines(message)
 }
 
-// textLines are the lines of a text, none of "".
+// textLines returns the lines of a text, or nil for "".
 func textLines(s string) (all []messageLine) {
 	if s == "" {
 		return nil
@@ -123,8 +122,7 @@ func markedLines(message string) []messageLine {
 	return all
 }
 
-// dedent takes the space from each line that all of them begin with. Two columns of go-cmp's are
-// its marks.
+// dedent removes the indentation that all lines have in common.
 func dedent(s string) string {
 	lines := strings.Split(s, "\n")
 	least := -1
@@ -139,7 +137,7 @@ func dedent(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// isMarked reports whether a line is one of a difference: the mark, and space or a value.
+// isMarked reports whether a line starts with the mark of a difference.
 func isMarked(line string, mark byte) bool {
 	return len(line) > 1 && line[0] == mark && line[1] != mark
 }
@@ -151,7 +149,7 @@ func noteOf(op byte) string {
 	return "got"
 }
 
-// unindent takes the four spaces of Gomega from each line.
+// unindent removes Gomega's indentation of four spaces.
 func unindent(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n "), "\n")
 	for i, l := range lines {
@@ -160,11 +158,10 @@ func unindent(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// typed is how Gomega writes a value: its type, and the value.
+// typed matches the type that Gomega writes before a value.
 var typed = regexp.MustCompile(`^<([^\n]+?)>: `)
 
-// difference compares two values line by line; where each is one line, character by
-// character.
+// difference compares two values line by line, or, if both are single lines, character by character.
 func difference(want, got string) []messageLine {
 	wantType, gotType := typed.FindString(want), typed.FindString(got)
 	if wantType == gotType && want != got {
@@ -178,8 +175,8 @@ func difference(want, got string) []messageLine {
 	}
 	want, got = want+"\n", got+"\n"
 	unified, err := udiff.ToUnifiedDiff("", "", want, udiff.Lines(want, got), 2)
-	if err != nil || len(unified.Hunks) == 0 { // the values print alike
-		return append(textLines("expected and got print alike:"), textLines(strings.TrimRight(got, "\n"))...)
+	if err != nil || len(unified.Hunks) == 0 { // equal texts of different values
+		return append(textLines("expected and got have the same text:"), textLines(strings.TrimRight(got, "\n"))...)
 	}
 	var all []messageLine
 	noted := map[byte]bool{}
@@ -200,7 +197,7 @@ func difference(want, got string) []messageLine {
 	return all
 }
 
-// brokenLines are the lines of a text that Gomega writes in one.
+// brokenLines restores the line breaks of a text, which Gomega escapes.
 func brokenLines(s string) string { return strings.ReplaceAll(s, `\n`, "\n") }
 
 // marked splits a line into the parts that it shares with another line and those that differ. If

@@ -99,7 +99,7 @@ func TestOneCauseIsOneGroup(t *testing.T) {
 		}
 	}
 	a := analysis.AnalyzeSingleRun(sample.CellsRun(0, "a:.F."))
-	if len(a.Clusters) != 0 || a.Attention[0].Cluster != -1 || strings.Contains(output(t, "html", a), "says the same as others") {
+	if len(a.Clusters) != 0 || a.Attention[0].Cluster != -1 || strings.Contains(output(t, "html", a), "same message as others") {
 		t.Errorf("a lone failure is in a group: %+v", a.Clusters)
 	}
 }

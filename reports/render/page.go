@@ -14,29 +14,29 @@ import (
 )
 
 const (
-	maxAttention = 500  // red and flaky specs shown in full; more are in the table of all
-	maxUnfolded  = 5    // of them, those that a screen has room for
+	maxAttention = 500  // failed and flaky specs with a card; the table contains all
+	maxUnfolded  = 5    // cards that are shown at first, as many as fit on a screen
 	maxListed    = 200  // names in a list
 	maxShown     = 3000 // characters of a message
 )
 
-// page is what the template shows: text that is ready to read. Everything written by
-// others went through Visible or visibleBlock.
+// page is the data of the template: formatted texts. Control characters in texts of tests are escaped
+// by reports.Visible or reports.VisibleBlock.
 type page struct {
 	Title     string
-	Live      string        // address that tells of new runs; "": the page is a file
-	Running   []runningView // runs in progress: of a live page only
-	Module    string        // whose page it is
+	Live      string        // address of the events of new runs, or "" if the page is a file
+	Running   []runningView // runs in progress, on a live page only
+	Module    string        // name of the module or repository
 	Meta      []link        // run, time, commit, job
 	Word      string        // "BROKEN"
 	Tone      string        // class: held, broken, inconclusive, invalid
 	Reason    string
 	Next      []string
 	Notes     []string
-	MoreLoose string   // "2 more loosenings", "" where all are in Loose
-	Loose     []string // loosenings that helped to judge the run: they stand next to the pass rate
+	MoreLoose string   // "2 more loosenings", or "" if Loose contains all
+	Loose     []string // loosenings of limits in force, shown next to the pass rate
 	Specs     *specsView
-	NoSpecs   string // why there are none
+	NoSpecs   string // why Specs is nil
 
 	Target     *targetView
 	Phases     []phaseView
@@ -45,22 +45,22 @@ type page struct {
 	Forecast   string
 
 	Attention     []attentionView
-	Folded        []attentionView // the rest of them
+	Folded        []attentionView // the cards after the first ones
 	MoreAttention int
 	Outside       []outsideView
 	MoreOutside   int
 	Matrix        *matrixView
 	Green         []greenView
 	Paired        string
-	Table         string // all specs for the script: see specTable.pack
+	Table         string // all specs for the scripts: see specTable.pack
 	Suites        []suiteRow
 	Tiles         []tileView
-	Since         string // "run 11", "" where there is no earlier run
+	Since         string // "run 11", or "" if there is no earlier run
 
 	Trend      trendView
 	Clusters   []clusterView
 	Costs      []costView
-	Against    *againstView // what was compared with another revision; nil: nothing
+	Against    *againstView // comparisons with another revision, or nil
 	Curve      *curveView
 	Fall       *fallView
 	Figures    *figuresView
@@ -77,7 +77,7 @@ type page struct {
 
 type fact struct{ Name, Value string }
 
-// newPage makes the page of an analysis. Attached files are linked as files says.
+// newPage returns the page of an analysis. files determines the addresses of attached files.
 func newPage(a *analysis.Analysis, files attachedFiles) page {
 	run := &a.Run
 	p := page{
@@ -123,7 +123,7 @@ func newPage(a *analysis.Analysis, files attachedFiles) page {
 	return p
 }
 
-// lineName is a run as one calls it.
+// lineName returns the number of a run, or "this run" if it is not recorded.
 func lineName(r history.RunLine) string {
 	if r.ID == 0 {
 		return "this run"
@@ -131,7 +131,7 @@ func lineName(r history.RunLine) string {
 	return fmt.Sprint(r.ID)
 }
 
-// messageText is a text of others over several lines, cut where it would fill the page.
+// messageText escapes a message of several lines and limits its length.
 func messageText(s string) string {
 	s = reports.VisibleBlock(strings.TrimSpace(s))
 	if r := []rune(s); len(r) > maxShown {
@@ -140,8 +140,8 @@ func messageText(s string) string {
 	return s
 }
 
-// sentence ends with a full stop, and starts with a capital unless its first word is
-// a name, such as "three-steps:".
+// sentence adds a full stop, and makes the first letter a capital unless the first word looks like a
+// name, such as "three-steps:".
 func sentence(s string) string {
 	if s == "" {
 		return ""
@@ -157,7 +157,7 @@ func sentence(s string) string {
 	return s + "."
 }
 
-// facts are what one needs to measure again.
+// facts returns the environment and the settings of a run.
 func facts(a *analysis.Analysis) []fact {
 	run := &a.Run
 	all := []fact{
@@ -166,7 +166,7 @@ func facts(a *analysis.Analysis) []fact {
 		{"took", ""},
 		{"exit code", fmt.Sprint(run.ExitCode)},
 	}
-	if run.Seconds > 0 { // a file of results may not say
+	if run.Seconds > 0 { // 0 if a file of results does not contain it
 		all[2].Value = text.Took(text.Seconds(run.Seconds))
 	}
 	for _, f := range a.Facts {
@@ -183,5 +183,5 @@ func (p page) HasCost() bool {
 	return len(p.Costs) > 0 || p.Against != nil || p.Curve != nil || p.Fall != nil || p.Figures != nil || len(p.Series) > 0
 }
 
-// CanCompare reports whether the page can show two runs of its window side by side.
+// CanCompare reports whether the page can compare two runs.
 func (p page) CanCompare() bool { return p.Table != "" && len(p.Trend.Rows) > 1 }

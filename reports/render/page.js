@@ -1,10 +1,10 @@
-// What is shown lives in the fragment: "#view=specs&status=failed&q=resume", "#spec=ID" or
-// "#compare=12,15". A fragment without "=" is a place on the page.
+// The fragment of the URL states what is shown: "#view=specs&status=failed&q=resume", "#spec=ID" or
+// "#compare=12,15". A fragment without "=" is an ID on the page.
 var root = document.documentElement;
 var shown = ''; // the view
 
 function params() {
-  var h = location.hash.slice(1).replace(/^cell-/, 'cell='); // a place for readers without scripts
+  var h = location.hash.slice(1).replace(/^cell-/, 'cell='); // an ID for readers without scripts
   return new URLSearchParams(h.indexOf('=') < 0 ? '' : h);
 }
 function viewOf(p) {
@@ -13,7 +13,7 @@ function viewOf(p) {
   return p.get('view') || (Array.from(p.keys()).length ? 'specs' : 'overview');
 }
 
-// Before anything is laid out: the style sheet shows only the view that is asked for.
+// Set before the first layout, because the style sheet hides all views but this one.
 root.classList.add('js');
 root.setAttribute('data-shown', viewOf(params()));
 
@@ -23,21 +23,21 @@ function el(name, attributes, children) {
   (children || []).forEach(function (c) { e.append(c); });
   return e;
 }
-// The name is put together: a page has no address in it, and tests look for one.
+// The namespace is concatenated, because a test checks that the page contains no web address.
 function svg(name, attributes, children) {
   var e = document.createElementNS('http:/' + '/www.w3.org/2000/svg', name);
   Object.keys(attributes || {}).forEach(function (k) { e.setAttribute(k, attributes[k]); });
   (children || []).forEach(function (c) { e.append(c); });
   return e;
 }
-// A link elsewhere: only to an address of the web.
+// A link, if the address is one of the web; otherwise plain text.
 function out(address, text) {
   return /^https?:/.test(address || '') ? el('a', { href: address, rel: 'noreferrer noopener' }, [text]) : text;
 }
 function count(n) { return String(n).replace(/\B(?=(\d{3})+$)/g, ','); }
 function plural(n, noun) { return count(n) + ' ' + noun + (n === 1 ? '' : 's'); }
 function figure(v) { return v >= 99.95 ? v.toFixed(0) : v >= 9.995 ? v.toFixed(1) : v.toFixed(2); }
-// took writes a time in microseconds as the rest of the page does.
+// took formats a duration in microseconds as text.Took does for the rest of the page.
 function took(us) {
   if (us >= 3.6e9) { var m = Math.round(us / 6e7); return Math.floor(m / 60) + ' h ' + m % 60 + ' min'; }
   if (us >= 1e8) { var s = Math.round(us / 1e6); return Math.floor(s / 60) + ' min ' + s % 60 + ' s'; }
@@ -48,9 +48,8 @@ function took(us) {
 function idle(work) { (window.requestIdleCallback || setTimeout)(work, { timeout: 1000 }); }
 function report(text) { document.getElementById('say').textContent = text; }
 
-// whole makes elements of the parts of the page that stand in noscript elements. Readers without
-// scripts have them as they are; here the first screen is drawn before they are read, because
-// to a browser with scripts they are but text. The page itself has written them, all escaped.
+// whole replaces noscript elements by their content. A browser with scripts treats the content as text
+// and does not parse it, so that the first screen is drawn sooner. The content is escaped already.
 function whole(place) {
   place.querySelectorAll('noscript.later').forEach(function (n) {
     n.replaceWith.apply(n, Array.from(new DOMParser().parseFromString(n.textContent, 'text/html').body.childNodes));
@@ -72,7 +71,7 @@ function show() {
   var ready = function () { root.setAttribute('data-ready', want); };
   if (want === 'specs' || want === 'spec' || want === 'runs') {
     unpack().then(function () {
-      if (root.getAttribute('data-shown') !== want) { return; } // left in the meantime
+      if (root.getAttribute('data-shown') !== want) { return; } // the user has changed the view
       if (want === 'specs') { table(); } else if (want === 'spec') { specPage(p.get('spec')); } else { compareRuns(p.get('compare')); }
       ready();
     }, function () { report('This browser cannot unpack the table of specs: use one that has DecompressionStream.'); });
@@ -85,7 +84,7 @@ function show() {
   shown = want;
 }
 
-// step moves the focus from card to card of the overview.
+// step moves the focus to the next or previous card of the overview.
 function step(by) {
   if (shown !== 'overview') { location.hash = '#view=overview'; show(); }
   whole(document);
@@ -117,8 +116,7 @@ function onKey(e) {
   if (e.key === 'Enter' && e.target.tagName === 'ARTICLE') { e.target.firstElementChild.open = !e.target.firstElementChild.open; }
 }
 
-// running shows the runs in progress as the server has them now: it writes that part of the page
-// as it wrote the page, with everything escaped.
+// running updates the runs in progress. The server sends that part of the page as HTML, escaped.
 function running() {
   fetch(document.documentElement.getAttribute('data-live').split('/events')[0] + '/live').then(function (answer) { return answer.ok ? answer.text() : Promise.reject(); }).then(function (text) {
     var now = document.getElementById('live');
@@ -164,7 +162,7 @@ document.addEventListener('DOMContentLoaded', function () {
     source.onerror = function () { report('The server does not answer: the page is unchanged.'); };
   }
   show();
-  idle(function () { // so that all is there when somebody asks for it
+  idle(function () { // prepare the other views
     whole(document);
     root.setAttribute('data-whole', '');
     idle(unpack);

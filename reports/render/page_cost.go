@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// againstView is what was compared with another revision.
+// againstView is the table of comparisons with another revision.
 type againstView struct {
 	Base string
 	Rows []againstRow
@@ -59,11 +59,11 @@ func (p *page) addCosts(a *analysis.Analysis) {
 type costView struct {
 	Workload string
 	Sentence string
-	Word     string // of the verdict
+	Word     string // outcome of the verdict
 	Tone     string
 	Reason   string
 	Figures  []figureRow
-	Limit    string // the sentence on limit and boundary
+	Limit    string // a sentence on the limit and the boundary
 	Plot     *plotView
 	Self     []selfRow
 	Audit    []harness.Finding
@@ -86,12 +86,12 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 		Word:     "not judged",
 		Tone:     "inconclusive",
 		Figures: []figureRow{
-			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "what durability costs, over the least it could cost; the figure with a limit"),
-			row("(W-N)/N", text.Scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; not gated"),
+			row("(W-N)/F", c.CostRatio, "ratio", c.Durability, "the cost of durability relative to the floor; the limit applies to this figure"),
+			row("(W-N)/N", text.Scaled(c.Overhead, 100), "%", c.Durability, "overhead over the pipeline without a backend; has no limit"),
 			nullBand(c),
 			row("W-N", c.Cost, "µs/run", c.Durability, "what durability adds to one run"),
-			row("scripts", c.Scripts, "µs/run", c.Durability, "the calls of the scripted agents alone: in N and W alike, so in no difference of them"),
-			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "what the injected slow-down came to"),
+			row("scripts", c.Scripts, "µs/run", c.Durability, "the calls of the scripted agents alone; they are part of both N and W, so the differences do not contain them"),
+			row("(S-N)/(W-N)", c.Injected, "ratio", c.Durability, "the measured effect of the injected slow-down"),
 		},
 		Limit: "There is no limit for this workload: nothing was judged. Derive one with flujo-harness calibrate.",
 		Plot:  newPlot(c, v),
@@ -126,10 +126,10 @@ func newCost(c *harness.Comparison, v *thresholds.Verdict) costView {
 	return view
 }
 
-// nullBand is how far two arms came apart that are the same.
+// nullBand returns the row of the null band: the ratio of two identical arms.
 func nullBand(c *harness.Comparison) figureRow {
 	r := figureRow{Name: "(T-N)/(W-N)", Unit: "ratio", Durability: reports.Visible(c.Durability), Value: "not measured", Interval: "none", N: "0 blocks",
-		Note: "the null band: median and range of the same arm twice, which should be 1"}
+		Note: "the null band: median and range of the ratio of two identical arms, which should be 1"}
 	twins := twins(c)
 	if len(twins) == 0 {
 		return r
@@ -139,7 +139,7 @@ func nullBand(c *harness.Comparison) figureRow {
 	return r
 }
 
-// twins are the ratios of the A/A pair in the blocks, sorted.
+// twins returns the ratios of the A/A pair in the blocks, sorted.
 func twins(c *harness.Comparison) []float64 {
 	var all []float64
 	for _, b := range c.Blocks {
@@ -151,7 +151,7 @@ func twins(c *harness.Comparison) []float64 {
 	return all
 }
 
-// nullRange is from the smallest to the largest of them.
+// nullRange returns the range of the ratios of the A/A pair.
 func nullRange(c *harness.Comparison) (low, high float64, ok bool) {
 	all := twins(c)
 	if len(all) == 0 {
@@ -192,7 +192,7 @@ func costFacts(c *harness.Comparison, v *thresholds.Verdict) []fact {
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
 }
 
-// batches of a plan are 0 until they were fitted to the machine.
+// batches describes the sizes of batches, which are 0 until they are fitted to the machine.
 func batches(p harness.Plan) string {
 	if len(p.Batch) == 0 {
 		return "batches fitted to the machine"

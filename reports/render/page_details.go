@@ -9,22 +9,22 @@ import (
 
 // specDetails is what the page of a spec shows in addition to its row of the table.
 type specDetails struct {
-	Whose      string        `json:"whose,omitempty"` // whose the failure is, with the evidence
+	Whose      string        `json:"whose,omitempty"` // origin of the failure, with the evidence
 	Quarantine string        `json:"quarantine,omitempty"`
 	Green      string        `json:"green,omitempty"` // systems on which it passes
 	Failures   []pastFailure `json:"failures,omitempty"`
 
-	Attached []attachedView `json:"attached,omitempty"` // of a spec without a card, which has them
+	Attached []attachedView `json:"attached,omitempty"` // attachments of a spec without a card; a card contains its own
 }
 
-// pastFailure is one distinct message of a spec in the runs before.
+// pastFailure is one distinct message of a spec in earlier runs.
 type pastFailure struct {
-	Runs  []int       `json:"runs"`  // places in specTable.Runs
-	Same  bool        `json:"same"`  // as in this run, but for numbers
-	Lines [][2]string `json:"lines"` // "-" is only in that message, "+" only in that of this run, " " is in both
+	Runs  []int       `json:"runs"`  // indexes in specTable.Runs
+	Same  bool        `json:"same"`  // the message is that of this run, except for numbers
+	Lines [][2]string `json:"lines"` // "-" if a line is only in that message, "+" only in that of this run, " " in both
 }
 
-// newDetails has the details of the specs that have a card.
+// newDetails returns the details of the specs that have a card, by ID.
 func newDetails(a *analysis.Analysis) map[string]specDetails {
 	by, all := failuresOf(a), map[string]specDetails{}
 	for i := range a.Attention[:min(len(a.Attention), maxAttention)] {
@@ -48,8 +48,8 @@ func newDetails(a *analysis.Analysis) map[string]specDetails {
 	return all
 }
 
-// pastLines are the lines of a message, compared with that of this run where the spec fails in
-// it and says something else.
+// pastLines returns the lines of a message. If the spec failed in this run with another message, it
+// compares the two.
 func pastLines(past analysis.PastFailure, now *analysis.Attention) (all [][2]string) {
 	was := messageText(past.Message)
 	if past.Same || now.Spec.State != reports.Failed {

@@ -9,14 +9,14 @@ import (
 
 // figuresView is the table of Go benchmarks.
 type figuresView struct {
-	Before string // "run 11", "" where no earlier run has any
+	Before string // "run 11", or "" if no earlier run has benchmarks
 	Rows   []benchmarkRow
 	More   int
 }
 
 type benchmarkRow struct{ Name, Now, Interval, N, Before, BeforeInterval string }
 
-// newFigures is nil where there are none.
+// newFigures returns nil if there are no benchmarks.
 func newFigures(a *analysis.Analysis) *figuresView {
 	if len(a.Figures) == 0 {
 		return nil
@@ -37,7 +37,7 @@ func newFigures(a *analysis.Analysis) *figuresView {
 	return v
 }
 
-// benchmarkItems are the figures in words.
+// benchmarkItems returns the benchmarks as items of a section.
 func benchmarkItems(a *analysis.Analysis) (all []item) {
 	for _, f := range a.Figures {
 		it := item{Name: reports.Visible(f.Name), After: ": " + figureText(&f.Now)}
@@ -49,7 +49,7 @@ func benchmarkItems(a *analysis.Analysis) (all []item) {
 	return all
 }
 
-// figureText is "1.04 µs/op (1.03 µs to 1.05 µs, n=10)".
+// figureText returns a text such as "1.04 µs/op (1.03 µs to 1.05 µs, n=10)".
 func figureText(e *harness.Estimate) string {
 	return analysis.InUnit(e.Value, e.Unit) + " (" + analysis.Interval(e) + ", n=" + text.Count(e.N) + ")"
 }

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxHeat  = 100 // rows of the strip
-	maxLoose = 2   // loosenings next to the pass rate
+	maxHeat  = 100 // rows of the table of outcomes
+	maxLoose = 2   // loosenings shown next to the pass rate
 )
 
-// heatView is a row of outcomes for each flaky spec.
+// heatView is the table of outcomes, with a row for each flaky spec.
 type heatView struct {
 	Columns int
 	From    string // the oldest run
@@ -26,7 +26,7 @@ type heatView struct {
 }
 
 type heatRow struct {
-	ID, Name, Title, Text       string // Text has a letter for each run
+	ID, Name, Title, Text       string // Text contains one letter per run
 	Passed, Failed, Both, Out   string // paths
 	Flaked, Band, Certain, Last string
 }
@@ -35,7 +35,7 @@ type ledgerView struct {
 	Date, Change, What, From, To, Reason, Expires, Tone, Class string
 }
 
-// ledgerLimit is a limit and all that changed it, the newest first.
+// ledgerLimit is a limit with its changes, newest first.
 type ledgerLimit struct {
 	What, Class, Now, Tone string
 	Changes                []ledgerView
@@ -74,8 +74,8 @@ func newHeatRow(r analysis.HeatRow, f *analysis.Flake) heatRow {
 	return v
 }
 
-// cellsPath draws the cells that have one of these letters, each row of neighbours as
-// one box, one unit a run.
+// cellsPath returns the path of the cells with one of the given letters. Each run is one unit wide, and
+// adjacent cells are one box.
 func cellsPath(cells, letters string) string {
 	var b strings.Builder
 	for i := 0; i < len(cells); {
@@ -102,8 +102,8 @@ func (p *page) addLedger(a *analysis.Analysis) {
 	}
 }
 
-// newLedgerLimits puts the changes of each limit together. Limits with a loosening in force come
-// first, then those that changed last.
+// newLedgerLimits groups changes by limit. Limits with a loosening in force come first; the others are
+// in descending order of their last change.
 func newLedgerLimits(lines []analysis.LedgerLine) (all []ledgerLimit) {
 	at := map[[2]string]int{}
 	for _, l := range lines {
@@ -157,8 +157,8 @@ func newLedger(l analysis.LedgerLine) ledgerView {
 	return v
 }
 
-// ledgerText is "2026-11-02: limit of default, cost_ratio at process loosened, 1.31 to
-// 1.45, until 2026-12-01 (in force): new disk".
+// ledgerText returns a text such as "2026-11-02: limit of default, cost_ratio at process loosened, 1.31
+// to 1.45, until 2026-12-01 (in force): new disk".
 func ledgerText(l analysis.LedgerLine) string {
 	v := newLedger(l)
 	s := fmt.Sprintf("%s: limit of %s %s, %s to %s", v.Date, v.What, v.Change, v.From, v.To)
@@ -189,11 +189,11 @@ func (p *page) addSlow(a *analysis.Analysis) {
 	}
 }
 
-// longerText is "0.200 ms in the run before, 300 ms now".
+// longerText is "0.200 ms in the previous run, 300 ms now".
 func longerText(l *analysis.Longer) string {
-	before := "in the run before"
+	before := "in the previous run"
 	if l.N > 1 {
-		before = fmt.Sprintf("as the median of %d runs before", l.N)
+		before = fmt.Sprintf("as the median of %d earlier runs", l.N)
 	}
 	return fmt.Sprintf("%s %s, %s now", text.Took(l.Before), before, text.Took(l.Now))
 }

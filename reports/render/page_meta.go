@@ -11,15 +11,15 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// link is a text, and the address that it leads to; "" where it leads nowhere.
+// link is a text with the address that it links to, or "".
 type link struct{ Text, URL string }
 
-// pageOf names what the page is of: the module, else the repository, else what is given.
+// pageOf returns the name of the module, or else of the repository, or else the given text.
 func pageOf(o reports.Origin, otherwise string) string {
 	return cmp.Or(text.Cut(reports.Visible(cmp.Or(o.Module, o.Repository)), 80), otherwise)
 }
 
-// meta is the line under the name of the module.
+// meta returns the parts of the line below the name of the module.
 func meta(run reports.Run) (all []link) {
 	add := func(text, address string) {
 		if text != "" {
@@ -58,7 +58,7 @@ func meta(run reports.Run) (all []link) {
 	return all
 }
 
-// jobText is "job tests, shard 2/3, windows/amd64 go1.26": what is known of where a run was made.
+// jobText describes where a run was made, such as "job tests, shard 2/3, windows/amd64 go1.26".
 func jobText(o reports.Origin) string {
 	var parts []string
 	if o.Job != "" {
@@ -75,8 +75,8 @@ func jobText(o reports.Origin) string {
 	return text.Cut(text.OneLine(strings.Join(parts, ", ")), 100)
 }
 
-// sourceLink is the place of a failure, with the address of the line; base is that of the files
-// of the commit. A file outside of the module has none.
+// sourceLink returns the location of a failure, with the address of the line. base is the address of
+// the files of the commit. A file outside of the module has no address.
 func sourceLink(base, file string, line int) link {
 	l := link{Text: text.Where(file, line)}
 	clean := path.Clean(strings.ReplaceAll(file, "\\", "/"))

@@ -82,7 +82,7 @@ func TestWhatTookFarLongerIsSaid(t *testing.T) {
 	if all := tiles(a); all[len(all)-1].Note != "aaaaaaaa: 300 ms, was 200 µs" {
 		t.Errorf("the tile of the duration: %+v", all[len(all)-1])
 	}
-	for name, want := range map[string]string{"html": "aaaaaaaa</span>: 200 &#181;s in the run before, 300 ms now", "md": "200 µs in the run before, 300 ms now", "terminal": "aaaaaaaa: 300 ms in this run, was 200 µs"} {
+	for name, want := range map[string]string{"html": "aaaaaaaa</span>: 200 &#181;s in the previous run, 300 ms now", "md": "200 µs in the previous run, 300 ms now", "terminal": "aaaaaaaa: 300 ms in this run, was 200 µs"} {
 		if text := output(t, name, a); !strings.Contains(text, want) {
 			t.Errorf("no %q in %s:\n%s", want, name, text)
 		}

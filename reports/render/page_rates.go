@@ -8,11 +8,11 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// targetView is how far the pass rate is from where it should be.
+// targetView is the distance of the pass rate from its target.
 type targetView struct {
 	Text         string
 	Tone         string
-	Progress     float64 // percent; negative: nothing to draw
+	Progress     float64 // in percent; negative if there is nothing to draw
 	ProgressText string
 }
 
@@ -54,12 +54,12 @@ func newTarget(t analysis.Target) *targetView {
 	}
 	if t.Progress.Of > 0 {
 		v.Progress = 100 * min(1, max(0, t.Progress.Share()))
-		v.ProgressText = fmt.Sprintf("%d of %s made that were missing in the first run of the window.", t.Progress.Good, text.Fixes(t.Progress.Of))
+		v.ProgressText = fmt.Sprintf("%d of the %s that were missing in the first run of the window are made.", t.Progress.Good, text.Fixes(t.Progress.Of))
 	}
 	return v
 }
 
-// targetText is "Target 98.5%: 19 fixes to go; at most 34 may fail."
+// targetText returns a text such as "Target 98.5%: 19 fixes to go; at most 34 may fail."
 func targetText(t analysis.Target) string {
 	goal := "Target " + percent2(t.Share) + "%: "
 	if t.Reached {
@@ -98,7 +98,7 @@ func newPhase(ph analysis.Phase) phaseView {
 	return v
 }
 
-// fewer is "10.2% fewer (6 of 59)".
+// fewer returns a text such as "10.2% fewer (6 of 59)".
 func fewer(r reports.Rate) (text, tone string) {
 	switch {
 	case r.Good > 0:
@@ -124,6 +124,6 @@ func forecast(a *analysis.Analysis) string {
 		}
 		return "No forecast: " + text.OneLine(a.NoForecast) + "."
 	}
-	return fmt.Sprintf("If failures go on as they did, the target is reached after %s more runs (95%% prediction interval %d to %d, n=%s). %s",
+	return fmt.Sprintf("If failures continue to decrease at this rate, the target is reached after %s more runs (95%% prediction interval %d to %d, n=%s). %s",
 		text.Figure(f.Runs), f.Low, f.High, text.Plural(f.N, "change"), sentence(text.OneLine(f.Method)))
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// runningView is a run in progress, or one that was cut off.
+// runningView is a run in progress, or one whose process ended without recording it.
 type runningView struct {
 	Word, Tone, Text string
 	Meta             string
-	Share            float64 // of the specs known, in percent; 0: unknown
+	Share            float64 // share of the known specs that ended, in percent; 0 if unknown
 	Suites           []runningSuite
 	Failed           []runningFailure
 	More             string
@@ -46,7 +46,7 @@ func newRunning(r *live.Following) runningView {
 	}
 	if r.CutOff {
 		v.Word, v.Tone, v.Now = "CUT OFF", "broken", ""
-		v.Text = fmt.Sprintf("its process ended at %s, after %s. The history does not have this run.", r.Updated.UTC().Format("15:04:05 UTC"), strings.Join(r.Ended(), ", "))
+		v.Text = fmt.Sprintf("its process ended at %s, after %s. This run is not in the history.", r.Updated.UTC().Format("15:04:05 UTC"), strings.Join(r.Ended(), ", "))
 	}
 	for i := range r.Suites {
 		v.Suites = append(v.Suites, newRunningSuite(&r.Suites[i], r.CutOff))
@@ -81,8 +81,8 @@ func newRunningSuite(s *live.Suite, cutOff bool) runningSuite {
 	return v
 }
 
-// beforeTheFirst is the page of a history without a run.
+// beforeTheFirst returns the page of a history without runs.
 func beforeTheFirst() page {
 	return page{Title: "no run yet: flujo-harness report", Module: "flujo-harness", Word: "NO RUN YET", Tone: "inconclusive",
-		Reason: "This history has no run yet.", Next: []string{"Make one with flujo-harness run, or take one in with flujo-harness ingest: this page shows it as it comes."}}
+		Reason: "This history has no run yet.", Next: []string{"Record one with flujo-harness run or flujo-harness ingest; this page will show it."}}
 }

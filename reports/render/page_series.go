@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// The box of a small chart, and of the plot in it.
+// Dimensions of a small chart and of the plot in it.
 const (
 	smallWidth, smallHeight       = 300.0, 96.0
 	smallLeft, smallRight         = 8.0, 292.0
@@ -22,14 +22,14 @@ const (
 	seriesTitle               int = 90 // characters
 )
 
-// seriesView is a figure over the runs as a small chart, each point of which leads to its run.
+// seriesView is a small chart of a figure over the runs. Each point links to its run.
 type seriesView struct {
 	Name, Unit, Where string
 	Counted           bool
 	Now, Range        string // "1.53x the floor (1.51 to 1.55), limit 1.45"; "1.31 to 1.53 over 12 runs"
 	Tone              string
-	Label             string // of the chart, for who cannot see it
-	Line, Band, Limit string // paths, "" where there is none
+	Label             string // description of the chart for screen readers
+	Line, Band, Limit string // paths, or ""
 	Marks             []tick // change points
 	Points            []seriesPoint
 }
@@ -39,7 +39,7 @@ type seriesPoint struct {
 	URL, Text, Class string
 }
 
-// addSeries makes the charts.
+// addSeries adds the charts of the first series.
 func (p *page) addSeries(a *analysis.Analysis) {
 	for i := range a.Series[:min(len(a.Series), maxCharts)] {
 		p.Series = append(p.Series, newSeries(&a.Series[i]))
@@ -47,7 +47,7 @@ func (p *page) addSeries(a *analysis.Analysis) {
 	p.MoreSeries = len(a.Series) - len(p.Series)
 }
 
-// FirstSeries are those that the overview has room for.
+// FirstSeries returns the series that fit in the overview.
 func (p page) FirstSeries() []seriesView { return p.Series[:min(len(p.Series), 4)] }
 
 func newSeries(s *analysis.Series) seriesView {
@@ -117,7 +117,7 @@ func newSeries(s *analysis.Series) seriesView {
 	return v
 }
 
-// pointText is "run 12 of 3 March, commit 1a2b3c: 1.53x the floor (1.51 to 1.55), limit 1.45".
+// pointText returns a text such as "run 12 of 3 March, commit 1a2b3c: 1.53x (1.51 to 1.55), limit 1.45".
 func pointText(s *analysis.Series, q analysis.SeriesPoint) string {
 	name := "run " + lineName(q.Run)
 	if !q.Run.Started.IsZero() {
@@ -140,7 +140,7 @@ func pointValue(s *analysis.Series, q analysis.SeriesPoint) string {
 	return value
 }
 
-// inUnit writes a value as the rest of the page does: times in their own units, counts in full.
+// inUnit formats a value as on the rest of the page: times in suitable units, counts in full.
 func inUnit(s *analysis.Series, v float64) string {
 	if s.Unit == "x the floor" {
 		return text.Figure(v) + "x"
@@ -148,7 +148,7 @@ func inUnit(s *analysis.Series, v float64) string {
 	return analysis.ValueIn(v, s.Unit)
 }
 
-// serveSeries leads to the pages of runs, which only a server has.
+// serveSeries makes the points link to the pages of runs, which only a server has.
 func (p *page) serveSeries(lines []history.RunLine, prefix string) {
 	digests := map[string]string{}
 	for _, l := range lines {

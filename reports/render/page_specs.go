@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// segment of the bar of all specs, in percent of its width.
+// segment is a part of the bar of all specs; X and Width are percentages.
 type segment struct {
 	Tone     string
 	X, Width float64
@@ -22,7 +22,7 @@ type specsView struct {
 	Percent string // "97.67%"
 	All     string // a sentence
 	Bar     []segment
-	Target  float64 // place on the bar; 0: none
+	Target  float64 // position of the target on the bar, or 0
 	Rows    []fact
 }
 
@@ -36,7 +36,7 @@ func newSpecs(a *analysis.Analysis) *specsView {
 	}
 	v.Rows = append(v.Rows[:2:2], slices.DeleteFunc(v.Rows[2:], func(f fact) bool { return f.Value == "0" })...)
 	if n := a.Blocked; n > 0 {
-		v.Rows = append(v.Rows, fact{"not run: their suite could not", text.Count(n)})
+		v.Rows = append(v.Rows, fact{"not run, because their suite failed", text.Count(n)})
 	}
 	if n := outsideCount(a.Run); n > 0 {
 		v.Rows = append(v.Rows, fact{"failures outside the specs", text.Count(n)})
@@ -57,7 +57,7 @@ func newSpecs(a *analysis.Analysis) *specsView {
 			continue
 		}
 		width := 100 * float64(part.n) / float64(all.Of)
-		v.Bar = append(v.Bar, segment{part.tone, min(x, 99.5), max(width, 0.5)}) // one failure in a thousand is still seen
+		v.Bar = append(v.Bar, segment{part.tone, min(x, 99.5), max(width, 0.5)}) // wide enough to be visible
 		x += width
 	}
 	if v.None {
@@ -67,16 +67,16 @@ func newSpecs(a *analysis.Analysis) *specsView {
 	return v
 }
 
-// attentionView is one thing to look at.
+// attentionView is a card of the attention list: a failed or flaky spec, or a failure outside the specs.
 type attentionView struct {
-	ID, Spec                   string // of the card, and of the page of its spec
+	ID, Spec                   string // IDs of the card and of the page of its spec
 	Kind, Tone                 string
 	Name, Detail, Message      string
 	Where                      link
 	Lines                      []messageView
-	Output                     string // what the spec wrote, within the bound of a message
+	Output                     string // output of the spec, limited like a message
 	Rerun, Owner, Age, Cluster string
-	Full                       string // file with the whole message, "": it is here
+	Full                       string // file with the whole message, or "" if the card contains it
 	Labels                     []string
 	Attached                   []attachedView
 }
@@ -84,7 +84,7 @@ type attentionView struct {
 func (p *page) addSpecs(a *analysis.Analysis, files attachedFiles) {
 	p.Specs = newSpecs(a)
 	if t := a.Target; t != nil && p.Specs.Bar != nil {
-		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // of those that ran, on the bar of all
+		p.Specs.Target = 100 * t.Share * float64(a.Rate.Of) / float64(a.RateAll.Of) // a share of the specs that ran, on a bar of all specs
 	}
 	by := failuresOf(a)
 	for i, t := range a.Attention {
@@ -111,8 +111,8 @@ func (p *page) addSpecs(a *analysis.Analysis, files attachedFiles) {
 		p.Green = append(p.Green, greenView{ID: id, Name: reports.Visible(g.Name()), Cause: string(g.Cause), Sure: g.Cause == analysis.ProductChanged,
 			Evidence: sentence(text.OneLine(g.Evidence))})
 	}
-	if m := a.Paired; a.Matrix.Compared && m.Repeated && m.Fixed+m.Broke > 0 { // of one run each the counts say it all
-		p.Paired = fmt.Sprintf("Paired spec by spec over repeated runs, %d fixed and %d broke: exact McNemar p = %s, n = %d. It is how often chance alone would part them so, were a spec as likely to go either way.", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
+	if m := a.Paired; a.Matrix.Compared && m.Repeated && m.Fixed+m.Broke > 0 { // without repeated runs the counts contain the same information
+		p.Paired = fmt.Sprintf("Paired by spec over repeated runs: %d fixed, %d broke, exact McNemar test p = %s, n = %d. p is the probability of a split at least as uneven if each of these specs were equally likely to change either way.", m.Fixed, m.Broke, text.Figure(m.P), m.Fixed+m.Broke)
 	}
 	for i, c := range a.Clusters {
 		p.Clusters = append(p.Clusters, newCluster(i, c))
@@ -176,7 +176,7 @@ func newAttention(by failures, files string, i int, t analysis.Attention) attent
 	return v
 }
 
-// age is "Failing for 4 runs, since run 9 of 3 March; last passed in run 8.".
+// age returns a text such as "Failing for 4 runs, since run 9 of 3 March 2026; last passed in run 8.".
 func age(a analysis.Age) string {
 	s := fmt.Sprintf("Failing for %s, since run %s", text.Plural(a.Runs, "run"), lineName(*a.Since))
 	if !a.Known {
@@ -211,21 +211,22 @@ func stateName(s reports.State) string {
 	return string(s)
 }
 
-// cell names a cell of the matrix in the URL.
+// cell returns the name of a cell of the matrix in the URL.
 func cell(before, now reports.State) string { return stateName(before) + "-" + stateName(now) }
 
 // matrixView is the table of states before and now.
 type matrixView struct {
 	Columns []string
 	Rows    []matrixRow
-	Cells   []cellView // those that are not empty
+	Cells   []cellView // nonempty cells
 }
 
-// cellView lists the specs of a cell for readers without scripts, as far as they moved or fail.
+// cellView lists the specs of a cell for readers without scripts. It contains only specs that failed or
+// changed.
 type cellView struct {
 	Cell, Title string
 	Names       []string
-	Rest        string // of those that are not listed
+	Rest        string // how many are not listed
 }
 
 type matrixRow struct {
@@ -235,14 +236,14 @@ type matrixRow struct {
 }
 
 type matrixCell struct {
-	Cell, Count, Tone string // Count is "" where there is none
+	Cell, Count, Tone string // Count is "" for an empty cell
 	Label             string
 }
 
-// maxInCell is the names of a cell that a page lists.
+// maxInCell is the maximum number of names that a page lists for a cell.
 const maxInCell = 50
 
-// newMatrix leaves out states that no spec has or had.
+// newMatrix omits rows and columns of states that no spec has.
 func newMatrix(m analysis.Matrix, moves []analysis.Move) *matrixView {
 	if !m.Compared {
 		return nil
@@ -309,7 +310,7 @@ func newCell(c matrixCell, n int, names []string) cellView {
 }
 
 type greenView struct {
-	ID, Name, Cause, Evidence string // ID is "" of a limit and of a spec that is gone
+	ID, Name, Cause, Evidence string // ID is "" for a limit and for a spec that no longer exists
 	Sure                      bool
 }
 
@@ -321,7 +322,7 @@ type clusterView struct {
 	Names             []namedSpec
 }
 
-// namedSpec leads to the page of a spec.
+// namedSpec is a link to the page of a spec.
 type namedSpec struct{ ID, Name string }
 
 func newCluster(i int, c analysis.Cluster) clusterView {
@@ -339,11 +340,11 @@ func newCluster(i int, c analysis.Cluster) clusterView {
 
 // messageView is a line of a message on the page.
 type messageView struct {
-	Class, Mark, Note string // "del" and "-", "ins" and "+", or none
+	Class, Mark, Note string // Class and Mark are "del" and "-", "ins" and "+", or ""
 	Parts             []messagePart
 }
 
-// messageViews are the lines of a message, with a difference in place of two values.
+// messageViews returns the lines of a message. A comparison of two values is shown as their difference.
 func messageViews(message string) (all []messageView) {
 	for _, l := range compareMessage(message) {
 		v := messageView{Parts: l.Parts, Note: l.Note}

@@ -29,30 +29,30 @@ type specTable struct {
 	Files      []string   `json:"files"`
 	Labels     []string   `json:"labels"`
 	LabelSets  [][]int    `json:"labelSets"`
-	Systems    []string   `json:"systems"` // that specs fail on: "windows/amd64 go1.26"
+	Systems    []string   `json:"systems"` // platforms on which specs fail, such as "windows/amd64 go1.26"
 	SystemSets [][]int    `json:"systemSets"`
-	Pasts      []string   `json:"pasts"`      // rows of outcomes, see packCells
-	Containers []string   `json:"containers"` // beginnings of names, with the " > " at their end
+	Pasts      []string   `json:"pasts"`      // outcomes in the runs, see packCells
+	Containers []string   `json:"containers"` // beginnings of names, including the last " > "
 
 	IDLength  int       `json:"idLength"`
 	IDs       string    `json:"ids"`    // idLength characters for each spec
-	Leaves    string    `json:"leaves"` // a line each
+	Leaves    string    `json:"leaves"` // one line per spec
 	Container column    `json:"container"`
-	States    string    `json:"states"` // a digit for each spec: its place in tableStates
+	States    string    `json:"states"` // one digit per spec: index in tableStates
 	Suite     column    `json:"suite"`
 	Kind      column    `json:"kind"`
-	Cell      column    `json:"cell"` // of the matrix, among Kinds
+	Cell      column    `json:"cell"` // cell of the matrix; the names are in Kinds
 	Owner     column    `json:"owner"`
 	Category  column    `json:"category"`
 	File      column    `json:"file"`
 	Line      column    `json:"line"`
-	Took      column    `json:"took"` // in µs
+	Took      column    `json:"took"` // µs
 	Label     column    `json:"label"`
 	System    column    `json:"system"`
 	Past      column    `json:"past"`
-	Times     [][]int64 `json:"times,omitempty"` // in µs, of the last runs
+	Times     [][]int64 `json:"times,omitempty"` // durations in the last runs, µs
 
-	Details map[string]specDetails `json:"details"` // by id, of the specs that need attention
+	Details map[string]specDetails `json:"details"` // of specs that need attention or have attachments, by ID
 	FileURL string                 `json:"fileURL,omitempty"`
 }
 
@@ -87,10 +87,10 @@ type tableRun struct {
 	Commit  string `json:"c"`
 }
 
-// tableStates are the states by their number in a table. "flaky" is passed only when retried.
+// tableStates lists the states of specs in a table. "flaky" means passed only when retried.
 var tableStates = []string{"passed", "failed", "skipped", "pending", "flaky"}
 
-// list numbers texts.
+// list assigns numbers to distinct texts.
 type list struct {
 	all []string
 	at  map[string]int
@@ -111,7 +111,7 @@ func (l *list) place(s string) int {
 	return i
 }
 
-// sets numbers lists of texts, each of which is numbered in turn.
+// sets assigns numbers to distinct lists of texts, and to their texts.
 type sets struct {
 	list
 	texts list
@@ -132,10 +132,10 @@ func (s *sets) place(texts []string) int {
 
 const idLength = 12
 
-// shortID names a spec in the fragment of a page.
+// shortID returns the ID of a spec in the fragment of a URL.
 func shortID(s *reports.Spec) string { return specID(s)[:idLength] }
 
-// newSpecTable makes the table of the specs of a run.
+// newSpecTable returns the table of the specs of a run.
 func newSpecTable(a *analysis.Analysis, attached attachedFiles) specTable {
 	t := specTable{IDLength: idLength, Runs: tableRuns(a.Outcomes.Runs), Details: newDetails(a), FileURL: reports.WebAddress(a.Run.Origin.FileURL)}
 	addAttached(a, t.Details, attached)
@@ -236,7 +236,7 @@ func microseconds(times []time.Duration) []int64 {
 	return us
 }
 
-// specName is the name of a spec without its suite.
+// specName returns the name of a spec without its suite.
 func specName(s *reports.Spec) string {
 	_, name, ok := strings.Cut(s.Name(), " > ")
 	if !ok {
@@ -254,7 +254,7 @@ func splitName(name string) (container, leaf string) {
 	return name[:i+3], name[i+3:]
 }
 
-// packCells writes rows of the same character with their number: "...F.." is "3.F2.".
+// packCells run-length encodes outcomes: "...F.." becomes "3.F2.".
 func packCells(cells string) string {
 	var b strings.Builder
 	for i := 0; i < len(cells); {

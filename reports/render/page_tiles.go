@@ -10,14 +10,14 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// tileView is a fact of the overview in large: a figure, what it is of, and how it went.
+// tileView is a figure of the overview in large type.
 type tileView struct {
 	Name, Value, Note, Tone string
-	Spark                   string // points of a line of 100 by 24, "" where there is none
+	Spark                   string // points of a line in a box of 100 by 24 units, or ""
 	SparkText               string
 }
 
-// tiles are the facts of the overview.
+// tiles returns the figures of the overview.
 func tiles(a *analysis.Analysis) (all []tileView) {
 	if a.Run.Suites != nil {
 		t := tileView{Name: "pass rate", Value: a.Rate.Percent(), Note: fmt.Sprintf("%s of %s that ran passed", text.Count(a.Rate.Good), text.Plural(a.Rate.Of, "spec")), Tone: "held"}
@@ -38,7 +38,7 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 		if failed.Value != "0" {
 			failed.Tone = "broken"
 		}
-		if n := len(a.Flakes); n > 0 && blameByWhose(a) == "" { // which counts them
+		if n := len(a.Flakes); n > 0 && blameByWhose(a) == "" { // blameByWhose counts flaky specs
 			failed.Note = joinWith(", ", failed.Note, text.Count(n)+" known flaky")
 		}
 		if n := outsideCount(a.Run); n > 0 {
@@ -88,7 +88,8 @@ func joinWith(by string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), by)
 }
 
-// spark draws values from left to right, from the smallest to the largest of them.
+// spark returns the points of a line through the values. Its height ranges from the smallest value to
+// the largest.
 func spark(values []float64) (points, words string) {
 	if len(values) < 2 {
 		return "", ""
@@ -110,7 +111,7 @@ type suiteRow struct {
 	Name, Specs, Failed, Took, Tone string
 }
 
-// suiteRows are the suites of a run, the longest first.
+// suiteRows returns the suites of a run in descending order of duration.
 func suiteRows(r *reports.Results) (all []suiteRow) {
 	counts := map[string]*reports.Counts{}
 	for i := range r.Specs {

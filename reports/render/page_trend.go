@@ -20,14 +20,14 @@ type trendView struct {
 	Jobs       bool        // some row names a job
 	Note       string
 	Changes    []string
-	Limits     []limitView // a place each, the newest of them
-	MoreLimits int         // places before them
+	Limits     []limitView // changes of limits by position in the trend, the newest maxLetters of them
+	MoreLimits int         // number of earlier positions
 	Method     string
 }
 
 type trendRow struct {
 	Run, Started, Branch, Subject, Outcome, Passed, Rate, Skipped, Took string
-	URL                                                                 string // of the page of the run, "" where nobody serves it
+	URL                                                                 string // address of the page of the run, or "" if no server runs
 	Commit, Job                                                         link
 }
 
@@ -37,11 +37,11 @@ type trendChart struct {
 	Width, Height float64
 	Left, Right   float64
 	Title, Desc   string
-	Caption       string // the part of Desc that everybody reads
+	Caption       string // visible text; Desc is for screen readers
 	Line          string // path
 	Band          string // path of an area
 	Points        []trendPoint
-	Levels        []tick // of the rate
+	Levels        []tick // horizontal lines of the pass rate
 	Runs          []tick
 	RunsY, TextY  float64
 	Bottom        float64
@@ -104,8 +104,8 @@ func newTrend(t analysis.Trend) trendView {
 	return v
 }
 
-// limitPlaces are the changes of limits by their place in the trend: a calibration
-// changes many at once.
+// limitPlaces groups changes of limits by their position in the trend, since a calibration changes many
+// limits at the same time.
 func limitPlaces(limits []analysis.LimitChange) (places [][]analysis.LimitChange) {
 	for i, l := range limits {
 		if i == 0 || l.At != limits[i-1].At {
@@ -116,7 +116,7 @@ func limitPlaces(limits []analysis.LimitChange) (places [][]analysis.LimitChange
 	return places
 }
 
-// limitsText is the change at one place, or how many there are: the ledger has them all.
+// limitsText describes the changes at one position: a single change in full, several by their number.
 func limitsText(changes []analysis.LimitChange) string {
 	if len(changes) == 1 {
 		return ledgerText(changes[0].Line)
@@ -158,8 +158,7 @@ func newTrendRow(r history.RunLine, o reports.Origin) trendRow {
 	return row
 }
 
-// newTrendChart draws the runs at equal distances; those without a rate leave a gap
-// in the line, not a zero.
+// newTrendChart draws the runs at equal distances. Runs without a pass rate are a gap in the line.
 func newTrendChart(t analysis.Trend, limits [][]analysis.LimitChange) *trendChart {
 	const top, bottom, left, right = 40.0, 196.0, 76.0, chartWidth - 20
 	runs := t.Points
@@ -218,7 +217,7 @@ func (c *trendChart) name(r history.RunLine) string {
 	return "Run " + lineName(r)
 }
 
-// line draws the rate and its band, in one piece for each row of runs that have one.
+// line draws the rate and its band, with a separate piece for each sequence of runs that have a rate.
 func (c *trendChart) line(runs []history.RunLine, x, y func(float64) float64) {
 	var line, band strings.Builder
 	var upper, lower []string
@@ -254,7 +253,7 @@ func (c *trendChart) line(runs []history.RunLine, x, y func(float64) float64) {
 	c.Line, c.Band = line.String(), band.String()
 }
 
-// steps are the levels between change points.
+// steps draws the levels between change points.
 func (c *trendChart) steps(t analysis.Trend, x, y func(float64) float64) {
 	from := 0
 	for i, ch := range t.Changes {
@@ -265,7 +264,7 @@ func (c *trendChart) steps(t analysis.Trend, x, y func(float64) float64) {
 	}
 }
 
-// trendFloor is where the axis starts: as high as it can with every band in view.
+// trendFloor returns the start of the axis: the highest one that shows every band.
 func trendFloor(lowest float64) float64 {
 	for _, floor := range []float64{0.99, 0.98, 0.95, 0.9, 0.8, 0.5} {
 		if lowest >= floor {
@@ -275,7 +274,7 @@ func trendFloor(lowest float64) float64 {
 	return 0
 }
 
-// percent2 is a share in percent with as many digits as it needs.
+// percent2 formats a share in percent with at most two decimals.
 func percent2(share float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", 100*share), "0"), ".")
 }

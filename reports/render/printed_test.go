@@ -26,7 +26,7 @@ func TestOutputOfAFailingSpecIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := output(t, "html", a)
-	if _, behind, ok := strings.Cut(page, "<details><summary>What it wrote</summary>"); !ok || !strings.Contains(behind, html.EscapeString(printed)) {
+	if _, behind, ok := strings.Cut(page, "<details><summary>Output</summary>"); !ok || !strings.Contains(behind, html.EscapeString(printed)) {
 		t.Error("the page does not show it")
 	}
 	var text strings.Builder

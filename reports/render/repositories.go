@@ -16,10 +16,10 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Repositories shows several histories: a page with a row for each at /, and the pages of each
-// below its name. Hosts, Token and Once are those of Door; its other fields are not used.
+// Repositories serves several histories: a page with a row for each at /, and the pages of each at
+// /NAME/.
 type Repositories struct {
-	Door *Live
+	Door *Live // its Hosts, Token and Once apply to all; its other fields are not used
 	All  []Repository
 }
 
@@ -31,7 +31,7 @@ type Repository struct {
 
 var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// CheckRepository refuses a name that cannot begin the addresses of pages.
+// CheckRepository returns an error if a name cannot be part of an address.
 func CheckRepository(name string) error {
 	if !repositoryName.MatchString(name) {
 		return fmt.Errorf("repository %q: use letters, digits, '.', '_' and '-', at most 64", name)
@@ -39,7 +39,7 @@ func CheckRepository(name string) error {
 	return nil
 }
 
-// ServeHTTP answers / with all of them, and /NAME/… as [Live] does.
+// ServeHTTP serves the page of all repositories at /, and the pages of [Live] at /NAME/.
 func (all *Repositories) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !all.Door.admits(w, r) {
 		return
@@ -64,14 +64,14 @@ func (all *Repositories) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// repositoriesPage is what the template shows.
+// repositoriesPage is the data of the template.
 type repositoriesPage struct {
 	Title  string
-	Reload bool // every half minute: only where that is asked for, because it moves what people read
+	Reload bool // reload every 30 s; off by default, because reloading moves the text that people read
 	Rows   []repositoryRow
 }
 
-// Policy allows a style and nothing else.
+// Policy returns a content security policy that allows the style of the page and nothing else.
 func (repositoriesPage) Policy() string {
 	return "default-src 'none'; style-src " + styleSource() + "; img-src data:; base-uri 'none'; form-action 'none'"
 }
@@ -84,7 +84,7 @@ type repositoryRow struct {
 	Jobs         []jobMark
 }
 
-// jobMark is what the newest run of one job of a commit came to.
+// jobMark is the outcome of the newest run of one job of a commit.
 type jobMark struct{ Name, Mark, Tone string }
 
 func (all *Repositories) page(w http.ResponseWriter, r *http.Request) {
@@ -98,10 +98,11 @@ func (all *Repositories) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes()) // who went away needs no answer
+	_, _ = w.Write(b.Bytes()) // an error means that the client has disconnected
 }
 
-// row is the newest run. One that cannot be read is said, and does not hide the others.
+// row returns the row of the newest run. If it cannot be read, the row contains the error, so that the
+// other repositories are still shown.
 func (r *Repository) row(ctx context.Context) repositoryRow {
 	row := repositoryRow{Name: r.Name, URL: "/" + r.Name + "/"}
 	a, err := r.Live.Tell(ctx, 0, "")
@@ -123,7 +124,7 @@ func (r *Repository) row(ctx context.Context) repositoryRow {
 	return row
 }
 
-// changeText is "branch fix, commit 269a1f8: the subject".
+// changeText returns a text such as "branch fix, commit 269a1f8: the subject".
 func changeText(r *reports.Run) string {
 	var parts []string
 	if r.Branch != "" {
@@ -139,8 +140,8 @@ func changeText(r *reports.Run) string {
 	return strings.Join(parts, ", ")
 }
 
-// jobMarks are the jobs of the commit of the newest run, by system and version of Go: of each its
-// newest run. None where there is one job only.
+// jobMarks returns the newest run of each job (system and version of Go) of the commit of the newest
+// run, or nil if there is only one job.
 func jobMarks(a *analysis.Analysis) (marks []jobMark) {
 	seen := map[string]bool{}
 	for i := len(a.Trend.Points) - 1; i >= 0; i-- {

@@ -8,14 +8,14 @@ import (
 
 // Screen configures the layout of a summary. The zero value is plain text of unlimited width.
 type Screen struct {
-	Width   int    // columns; 0: no limit, as for a file or a pipe
+	Width   int    // columns; 0 means no limit, as for a file or a pipe
 	Color   bool   // write colours
-	Program string // how the program was called, "go tool flujo-harness"; "": "flujo-harness"
-	Report  string // path of the page; "": none was written
+	Program string // the command for messages, such as "go tool flujo-harness"; "" means "flujo-harness"
+	Report  string // path of the page, or "" if none was written
 }
 
-// The styles of a summary: only attributes and the 8 colours that every terminal has and
-// its user can choose.
+// The styles of a summary. They use only attributes and the 8 standard colours, which users can
+// configure.
 var (
 	styleBold  = ansi.NewStyle().Bold()
 	styleDim   = ansi.NewStyle().Faint()

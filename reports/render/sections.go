@@ -19,13 +19,13 @@ type section struct {
 // characters escaped.
 type item struct {
 	Before, Name, After string
-	Block               string // over several lines
+	Block               string // several lines
 	Command             string
 }
 
 const needsAttention = "Needs attention"
 
-const maxInSection = 50 // items: more are in the page
+const maxInSection = 50 // items; the page contains all
 
 // sections returns the nonempty sections, most urgent first.
 func sections(a *analysis.Analysis) []section {
@@ -33,7 +33,7 @@ func sections(a *analysis.Analysis) []section {
 		{needsAttention, attentionItems(a)},
 		{"What moved", movedItems(a)},
 		{"What stopped failing, and why", greenItems(a)},
-		{"Failures that say the same", clusterItems(a)},
+		{"Failures with the same message", clusterItems(a)},
 		{"Phases", phaseItems(a)},
 		{"What durability costs", costItems(a)},
 		{"Go benchmarks", benchmarkItems(a)},

@@ -14,8 +14,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// shownTypes are the media types of attached files that a browser shows. It saves every other file:
-// what a test wrote may be a page with a script, and here it would be one of the server.
+// shownTypes contains the media types of attached files that the browser may show. It downloads other
+// files: a test may have written a page with a script, which would run with the origin of the server.
 var shownTypes = map[string]string{
 	".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp", ".webm": "video/webm", ".mp4": "video/mp4",
 	".txt": "text/plain", ".log": "text/plain", ".md": "text/plain", ".csv": "text/plain", ".json": "text/plain", ".xml": "text/plain",
@@ -28,8 +28,8 @@ func (l *Live) fileAddress(run int64) func(file string) string {
 	}
 }
 
-// file answers with an attached file, named "RUN/PATH". Nothing but the files that specs of the run
-// name is served, and nothing outside of the module, wherever links in it lead.
+// file serves an attached file, named "RUN/PATH". It serves only files that are attached to specs of
+// the run and that are in the module; symbolic links that lead outside are not followed.
 func (l *Live) file(w http.ResponseWriter, r *http.Request, at string) {
 	run, file, _ := strings.Cut(at, "/")
 	id, err := strconv.ParseInt(run, 10, 64)
@@ -53,11 +53,11 @@ func (l *Live) file(w http.ResponseWriter, r *http.Request, at string) {
 	}
 	content, err := files.root.Open(filepath.FromSlash(file))
 	if errors.Is(err, os.ErrNotExist) {
-		http.Error(w, "this file is not there any more", http.StatusNotFound)
+		http.Error(w, "this file no longer exists", http.StatusNotFound)
 		return
 	}
 	if err != nil {
-		http.NotFound(w, r) // it leads outside, or may not be read
+		http.NotFound(w, r) // a link that leads outside, or an unreadable file
 		return
 	}
 	defer content.Close()

@@ -289,7 +289,7 @@ func TestServeShowsRunsInProgress(t *testing.T) {
 	died.CutOff = true
 	runs.set(died)
 	_, body := fetch(t, "GET", address+"/live", "", liveToken)
-	for _, part := range []string{"CUT OFF", "its process ended at 12:01:00 UTC, after 4 of 10 specs, 1 failed. The history does not have this run.", "cut off</td>"} {
+	for _, part := range []string{"CUT OFF", "its process ended at 12:01:00 UTC, after 4 of 10 specs, 1 failed. This run is not in the history.", "cut off</td>"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("cut off: no %q in %s", part, body)
 		}

@@ -1,16 +1,16 @@
-// The page of one spec, and two runs side by side.
+// The page of one spec, and the comparison of two runs.
 var WORDS = { '.': 'passed', F: 'failed', R: 'passed when retried', B: 'passed and failed', s: 'skipped', p: 'pending', ' ': 'not in the run' };
 
 function runName(r) { return 'run ' + r.n + (r.t ? ', ' + r.t : '') + (r.c ? ', ' + r.c : ''); }
 function list(term, value, facts) { if (value) { facts.append(el('dt', {}, [term]), el('dd', {}, [value])); } }
 
-// source is the address of a line; a file outside of the module has none.
+// source returns the address of a line, or '' for a file outside of the module.
 function source(file, line) {
   if (!T.fileURL || /^[\/\\]|:|(^|\/)\.\.\//.test(file)) { return ''; }
   return T.fileURL + file.split('/').map(encodeURIComponent).join('/') + (line ? '#L' + line : '');
 }
 
-// specPage draws everything that is known of one spec.
+// specPage draws the page of one spec.
 function specPage(id) {
   var box = document.getElementById('spec-page'), i = T ? rowOf(id) : -1;
   box.replaceChildren(el('p', { 'class': 'small' }, [el('a', { href: '#view=specs' }, ['All specs'])]));
@@ -26,13 +26,13 @@ function specPage(id) {
     box.append(el('h3', {}, ['This run']));
     Array.from(card.children).slice(1).forEach(function (c) { box.append(c.cloneNode(true)); });
     box.querySelectorAll('a[href^="#spec="]').forEach(function (a) { a.remove(); });
-    box.querySelectorAll('.repeated').forEach(function (e) { e.remove(); }); // the facts have it
+    box.querySelectorAll('.repeated').forEach(function (e) { e.remove(); }); // the list of facts contains it
   } else if (stateOf(i) === 1) {
-    box.append(el('p', {}, ['Its message is not in this page, which has those of the first specs that fail: flujo-harness report --json has all.']));
+    box.append(el('p', {}, ['Its message is not in this page, which contains only the messages of the first failed specs: flujo-harness report --json writes all.']));
   }
   attached(box, more.attached);
   pastFailures(box, more);
-  if (cells) { box.append(el('h3', {}, ['Runs, the oldest first']), wholeStrip(cells), key()); }
+  if (cells) { box.append(el('h3', {}, ['Runs, oldest first']), wholeStrip(cells), key()); }
   durations(box, (T.times || [])[i]);
   box.querySelector('h2').focus({ preventScroll: true });
 }
@@ -62,7 +62,8 @@ function specFacts(i, cells, more) {
   return facts;
 }
 
-// attached lists the attachments of a spec without a card. Their addresses are a file's or of the web.
+// attached lists the attachments of a spec without a card. Only relative paths and web addresses are
+// links.
 function attached(box, all) {
   if (!all) { return; }
   var p = el('p', { 'class': 'attached' }, ['Attached: ']);
@@ -73,10 +74,10 @@ function attached(box, all) {
   box.append(p);
 }
 
-// pastFailures shows each distinct failure of earlier runs once.
+// pastFailures shows each distinct failure message of earlier runs once.
 function pastFailures(box, more) {
   if (!more.failures || !more.failures.length) { return; }
-  box.append(el('h3', {}, ['Failures in the runs before']));
+  box.append(el('h3', {}, ['Failures in earlier runs']));
   more.failures.forEach(function (f) {
     var runs = f.runs.map(function (k) { return T.runs[k]; });
     var text = el('pre', { tabindex: '0' });
@@ -85,7 +86,7 @@ function pastFailures(box, more) {
       text.append(l[0] === ' ' ? line : el('span', { 'class': l[0] === '-' ? 'del' : 'ins' }, [(k ? '\n' : '') + l[0] + ' ' + l[1]]));
     });
     box.append(el('details', { 'class': 'with-print' }, [el('summary', {}, [plural(f.runs.length, 'run') + ', the last: ' + runName(runs[runs.length - 1])]),
-      el('p', { 'class': 'small soft' }, [f.same ? 'The same message as in this run. ' : 'Lines with - are only in that run, lines with + only in this one. ', 'Runs ' + runs.map(function (r) { return r.n; }).join(', ')]), text]));
+      el('p', { 'class': 'small soft' }, [f.same ? 'The same message as in this run. ' : 'Lines with - are only in the message of that run, lines with + only in that of this run. ', 'Runs ' + runs.map(function (r) { return r.n; }).join(', ')]), text]));
   });
 }
 
@@ -111,7 +112,7 @@ function durations(box, times) {
     el('p', { 'class': 'small soft' }, ['the last ' + plural(times.length, 'run') + '; the longest took ' + took(most)]));
 }
 
-// compareRuns shows what the specs of this run did in two runs of the window, "12,15".
+// compareRuns compares the outcomes of the specs of this run in two runs, such as "12,15".
 var picked = null; // the two lists of runs
 function compareRuns(which) {
   var box = document.getElementById('compare');

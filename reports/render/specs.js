@@ -1,14 +1,14 @@
-// The table of all specs: unpacked when it is first needed, filtered and sorted here, a page of
-// it in the document.
+// The table of all specs. It is unpacked when it is first needed, and filtered and sorted here; only
+// one page of it is in the document.
 var PAGE = 100; // rows in the document
 var STATES = ['passed', 'failed', 'skipped', 'pending', 'flaky'];
 var TONE = ['held', 'broken', '', '', 'inconclusive'];
-var RANK = [4, 0, 2, 3, 1]; // of a state: failed, flaky, skipped, pending, passed
+var RANK = [4, 0, 2, 3, 1]; // order of states: failed, flaky, skipped, pending, passed
 var T = null; // the columns, see specTable
 var ui = null; // elements of the table
-var orders = {}; // all rows, sorted, by the name of the column
-var lowered = ''; // the leaves for the search, a line each
-var unpacked = null; // the promise: unpacked once, whoever asks first
+var orders = {}; // cached orders of all rows, by column
+var lowered = ''; // the leaves in lower case, one per line, for the search
+var unpacked = null; // the promise of unpack
 
 function unpack() {
   var holder = document.getElementById('specs-packed');
@@ -21,7 +21,8 @@ function unpack() {
   }) : Promise.resolve());
   return unpacked;
 }
-// unzip reads piece by piece: a Blob or a Response would take the way through another process.
+// unzip reads from the stream directly. With a Blob or a Response, the browser would copy the data
+// through another process.
 function unzip(bytes) {
   var stream = new DecompressionStream('gzip'), writer = stream.writable.getWriter(), reader = stream.readable.getReader(), decoder = new TextDecoder(), text = [];
   writer.write(bytes);
@@ -32,7 +33,7 @@ function unzip(bytes) {
     return reader.read().then(next);
   });
 }
-// column writes out one that is packed as values, each with the number of its rows.
+// column decodes a column: see column.MarshalJSON.
 function column(c) {
   if (Array.isArray(c)) { return c; }
   var all = [];
@@ -62,8 +63,8 @@ function rowOf(id) {
 function labelsOf(i) { return of(T.labelSets, T.label[i]) || []; }
 function nameOf(i) { return of(T.containers, T.container[i]) + T.leaves[i]; }
 
-// searcher gives the test of a row for a text: it stands in the containers, the leaf, the suite,
-// the file or a label.
+// searcher returns a function that reports whether a row contains a text in its containers, leaf,
+// suite, file or labels.
 function searcher(q) {
   var has = function (s) { return s.toLowerCase().indexOf(q) >= 0; }, suites = T.suites.map(has), files = T.files.map(has), labels = T.labels.map(has), containers = T.containers.map(has);
   var sets = T.labelSets.map(function (set) { return set.some(function (l) { return labels[l]; }); });
@@ -78,8 +79,8 @@ function searcher(q) {
   return function (i) { return names[i] || containers[T.container[i]] || suites[T.suite[i]] || files[T.file[i]] || sets[T.label[i]]; };
 }
 
-// Filters by a choice: the name in the fragment, what choosing nothing says, the choices, and
-// the test of a row.
+// The filters with choices: name in the fragment, text if nothing is chosen, choices, and test of a
+// row.
 function filters() {
   var column = function (name, list) { return { of: list, has: function (i, k) { return T[name][i] === k; } }; };
   var moves = column('kind', T.kinds);
@@ -115,7 +116,7 @@ function build() {
   ui.body = el('tbody');
   ui.pager = el('p', { 'class': 'pager' });
   box.append(ui.tabs, bar, ui.hides, el('div', { 'class': 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Table: All specs' }, [
-    el('table', { 'class': 'specs' }, [el('caption', {}, ['All specs of this run; a name leads to its runs']), el('thead', {}, [head]), ui.body])]), ui.pager);
+    el('table', { 'class': 'specs' }, [el('caption', {}, ['All specs of this run; a name links to its runs']), el('thead', {}, [head]), ui.body])]), ui.pager);
   ui.q.addEventListener('input', function () { put('q', ui.q.value); });
   ui.group.addEventListener('input', function () { put('group', ui.group.value); });
   Object.keys(ui.choices).forEach(function (n) { ui.choices[n].addEventListener('input', function () { put(n, ui.choices[n].value); }); });
@@ -151,7 +152,7 @@ function clear() {
   if (ui) { ui.q.value = ''; table(); }
 }
 
-// sorted gives all rows in the order of a column; it is worked out once.
+// sorted returns all rows in the order of a column.
 function sorted(by) {
   if (orders[by]) { return orders[by]; }
   var all = T.leaves.map(function (_, i) { return i; });
@@ -163,7 +164,7 @@ function sorted(by) {
 }
 function failures(i) { return (cellsOf(of(T.pasts, T.past[i])).match(/[FRB]/g) || []).length; }
 
-// select gives the rows that match, whatever their state, in the order of all.
+// select returns the rows of all that match the filters except that for the state.
 function select(p, all) {
   var q = (p.get('q') || '').toLowerCase().trim(), tests = [], found = q && searcher(q);
   Object.keys(ui.tests).forEach(function (n) {
@@ -212,7 +213,7 @@ function turner(page, pages) {
   ui.pager.append(' page ' + count(page) + ' of ' + count(pages) + ' ');
   if (page < pages) { ui.pager.append(el('button', { type: 'button', 'data-page': String(page + 1) }, ['next'])); }
 }
-// hides says what a filter leaves out.
+// hides shows how many specs the filters hide.
 function hides(p, n) {
   var hidden = T.leaves.length - n;
   ui.hides.textContent = hidden ? count(n) + ' of ' + plural(T.leaves.length, 'spec') + (n === 1 ? ' matches' : ' match') + (p.get('cell') ? ': ' + p.get('cell').replace('-', ' before, ') + ' now' : '') + '; ' + count(hidden) + ' hidden. Esc shows all.' : '';
@@ -227,7 +228,7 @@ function tableRow(i) {
 function cellsOf(packed) { return packed.replace(/(\d+)(\D)/g, function (_, n, c) { return c.repeat(Number(n)); }); }
 var CLASS = { '.': 'p', F: 'f', R: 'r', B: 'r', s: 's', p: 's' };
 
-// strip draws the last 30 runs: one path for each class of outcome.
+// strip draws the outcomes of the last 30 runs, with one path per class of outcome.
 function strip(packed) {
   var all = cellsOf(packed), cells = all.slice(-30), paths = {}, bad = (all.match(/[FB]/g) || []).length;
   for (var i = 0, n; i < cells.length; i += n) {

@@ -15,18 +15,17 @@ import (
 )
 
 const (
-	labelWidth  = 13 // columns of a row before its text, with the indentation less
-	maxFailures = 5  // shown with their messages
-	maxMessage  = 10 // lines of one
-	maxOutput   = 4  // last lines of what a failed spec wrote
+	labelWidth  = 13 // columns of the label of a row, without the indentation
+	maxFailures = 5  // failures with their messages
+	maxMessage  = 10 // lines of a message
+	maxOutput   = 4  // last lines of the output of a failed spec
 	maxPaths    = 3  // attachments of a failed spec
 	maxNotes    = 4
 )
 
-// Summary is the analysis as rows of text, without line ends: the verdict in words, each
-// failure with its message up to five, then one row a fact. A fact that was not measured
-// has no row. Apart from commands, which are never cut so that they can be pasted, no line
-// is wider than the screen.
+// Summary returns the analysis as lines of text without line breaks: the verdict in words, up to five
+// failures with their messages, and one row per fact. Facts that were not measured have no row. No line
+// is wider than the screen, except commands, which are never shortened so that they can be pasted.
 func Summary(a *analysis.Analysis, on Screen) []string {
 	lines := verdictLines(a, on)
 	lines = append(lines, failureLines(a, on)...)
@@ -42,9 +41,9 @@ func verdictLines(a *analysis.Analysis, on Screen) []string {
 	return VerdictLines(a.Run.Outcome, a.Headline.Word, verdictSentence(a), text.Seconds(a.Run.Seconds), on)
 }
 
-// VerdictLines is the first line of a summary: a symbol and the word of the outcome, what came
-// of it in words, and at the right how long it took, if that is not 0. A sentence that is too
-// long for the screen goes on below.
+// VerdictLines returns the first line of a summary: a symbol and the word of the outcome, a sentence,
+// and at the right the duration, if it is not 0. A sentence that is too long for the screen continues
+// on further lines.
 func VerdictLines(outcome thresholds.Outcome, word, sentence string, took time.Duration, on Screen) []string {
 	style := ansi.NewStyle().Bold().ForegroundColor(ansi.Yellow)
 	switch outcome {
@@ -91,7 +90,8 @@ func failedNow(a *analysis.Analysis) (all []*analysis.Attention) {
 	return all
 }
 
-// failure is the name and whose it is, place, message and how to run it again.
+// failure returns the lines of a failure: name and attribution, location, message, output, attachments,
+// and the command that runs the test again.
 func failure(by failures, t *analysis.Attention, on Screen) (lines []string) {
 	name := t.Spec.Name()
 	if t.Outside != nil {
@@ -144,7 +144,7 @@ func lastOf(all, shown int) string {
 // attribution returns the origin of a failure, its owner and its category.
 func attribution(by failures, t *analysis.Attention) string {
 	var parts []string
-	if w := whose(by, t); w != "failing" { // which the cross says
+	if w := whose(by, t); w != "failing" { // the cross before the name means the same
 		parts = append(parts, w)
 	}
 	if d := t.Spec.Detail; d != "" && d != reports.BothWays {
@@ -177,7 +177,7 @@ func messageLines(message string, on Screen) (lines []string) {
 		if l.Op == ' ' {
 			indent := "      "
 			if l.Same {
-				indent = "        " // it lines up with what differs
+				indent = "        " // aligned with the lines that differ
 			}
 			lines = append(lines, strings.TrimRight(indent+on.cut(l.Text(), width-len(indent)), " "))
 			continue
@@ -204,7 +204,7 @@ func messageLines(message string, on Screen) (lines []string) {
 	return lines
 }
 
-// difference paints one side of a comparison, and more strongly where it differs.
+// difference formats one side of a comparison, and emphasizes the parts that differ.
 func (s Screen) difference(l messageLine, style ansi.Style) string {
 	var b strings.Builder
 	for _, p := range l.Parts {
@@ -217,7 +217,7 @@ func (s Screen) difference(l messageLine, style ansi.Style) string {
 	return b.String()
 }
 
-// fact of a summary is a label and a text; a command is never cut.
+// summaryRow is a fact of a summary. A command is never shortened.
 type summaryRow struct {
 	Label, Text string
 	Command     bool
@@ -261,7 +261,7 @@ func rows(a *analysis.Analysis, on Screen) (all []summaryRow) {
 		add("benchmarks", analysis.FiguresText(a.Run.Benchmarks)+", not judged")
 	}
 	for _, l := range a.InForce() {
-		add("loosened", text.Cut(ledgerText(l), 160)) // all of it is in the ledger, which -v prints
+		add("loosened", text.Cut(ledgerText(l), 160)) // -v prints the ledger in full
 	}
 	for _, n := range a.Notes[:min(len(a.Notes), maxNotes)] {
 		add("note", text.OneLine(n))
@@ -296,8 +296,9 @@ func advice(a *analysis.Analysis) (steps []string) {
 	return steps
 }
 
-// specsRow is "16 passed · 2 failed · 1 skipped     88.89% (84.21% of all)"; the first rate is of those
-// that ran. Counts of 0 are left out, except for passed and failed specs.
+// specsRow returns a text such as "16 passed · 2 failed · 1 skipped     88.89% (84.21% of all)". The
+// first rate is that of the specs that ran. Pending, blocked and retried specs are omitted if there are
+// none.
 func specsRow(a *analysis.Analysis) string {
 	c := a.Counts
 	parts := []string{text.Count(c.Passed) + " passed", text.Count(c.Failed) + " failed", text.Count(c.Skipped) + " skipped"}
@@ -318,7 +319,7 @@ func specsRow(a *analysis.Analysis) string {
 	}
 	line += "     " + a.Rate.Percent()
 	if a.RateAll.Of != a.Rate.Of {
-		line += " (" + a.RateAll.Percent() + " of all)" // the longer form did not fit 80 columns
+		line += " (" + a.RateAll.Percent() + " of all)" // must fit 80 columns
 	}
 	return line
 }
@@ -386,7 +387,8 @@ func slowerRow(a *analysis.Analysis) string {
 	return line
 }
 
-// phaseLine is "4: failures 10.2% fewer (6 of 59); over all phases 19.7% fewer (13 of 66)".
+// phaseLine returns a text such as "4: failures 10.2% fewer (6 of 59); over all phases 19.7% fewer (13
+// of 66)".
 func phaseLine(a *analysis.Analysis) string {
 	if len(a.Phases) == 0 {
 		return ""

@@ -53,7 +53,7 @@ func comparedOf(a *analysis.Analysis) (compared []*thresholds.Verdict, held int)
 	return compared, held
 }
 
-// againstName is "durability of default", or the name of a benchmark.
+// againstName returns a text such as "durability of default", or the name of a benchmark.
 func againstName(v *thresholds.Verdict) string {
 	if v.Metric == thresholds.MetricAgainst {
 		return "durability of " + text.OneLine(v.Workload)
@@ -61,8 +61,8 @@ func againstName(v *thresholds.Verdict) string {
 	return text.OneLine(v.Workload)
 }
 
-// againstText is "durability of default held: time +0.41% (-0.80% to +1.6%), instructions +0.02%
-// (-0.30% to +0.34%)". What decided comes first.
+// againstText returns a text such as "durability of default held: time +0.41% (-0.80% to +1.6%),
+// instructions +0.02% (-0.30% to +0.34%)". The figure that decided comes first.
 func againstText(v *thresholds.Verdict) string {
 	line := againstName(v)
 	var figures []string
@@ -81,8 +81,8 @@ func againstText(v *thresholds.Verdict) string {
 	return line + " " + v.Outcome.String() + ": " + strings.Join(figures, ", ")
 }
 
-// againstSentence is the first line's part about a comparison, "durability of default costs
-// more than at main: +7.1% (6.9% to 7.4%)".
+// againstSentence returns the sentence on a comparison for the first line, such as "durability of
+// default costs more than at main: +7.1% (6.9% to 7.4%)".
 func againstSentence(v *thresholds.Verdict) string {
 	what, base := text.OneLine(v.Workload), text.OneLine(v.Against)
 	verb := " takes"
@@ -104,7 +104,7 @@ func againstSentence(v *thresholds.Verdict) string {
 	return text.OneLine(v.Reason)
 }
 
-// percentChange is "+3.1% (2.5% to 3.6%)" for a ratio of 1.031.
+// percentChange returns "+3.1% (2.5% to 3.6%)" for a ratio of 1.031.
 func percentChange(e harness.Estimate) string {
 	change := func(ratio float64) string {
 		percent := 100 * (ratio - 1)

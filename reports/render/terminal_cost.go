@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-const maxWorkloads = 4 // with rows of their own in a summary
+const maxWorkloads = 4 // workloads that have their own rows in a summary
 
 // costRows returns the rows of the cost of durability, its distance from the limit, and the
 // self-checks of the gate. The workloads that decided the run come first.
@@ -60,8 +60,8 @@ func costOfOne(a *analysis.Analysis, c *harness.Comparison) []summaryRow {
 	return all
 }
 
-// instructionsRow is "+449,000 a run, 1.31x the floor; +0.2% (0.1% to 0.4%) against the baseline of
-// the limit for any machine: held", "" where they were not counted.
+// instructionsRow returns a text such as "+449,000 a run, 1.31x the floor; +0.2% (0.1% to 0.4%) against
+// the baseline for any machine: held", or "" if instructions were not counted.
 func instructionsRow(a *analysis.Analysis, c *harness.Comparison) string {
 	r := c.Instructions
 	if r == nil || len(r.With) == 0 && r.Problem == "" {
@@ -83,7 +83,8 @@ func instructionsRow(a *analysis.Analysis, c *harness.Comparison) string {
 	return line
 }
 
-// briefCost is "default at process: +212 µs a run, 1.31x the floor, limit 1.45x: held".
+// briefCost returns a text such as "default at process: +212 µs a run, 1.31x the floor, limit 1.45x:
+// held".
 func briefCost(c *harness.Comparison, v *thresholds.Verdict) string {
 	line := reports.Visible(c.Name()) + ": "
 	if text.Estimated(c.Cost) {
@@ -105,7 +106,7 @@ func briefCost(c *harness.Comparison, v *thresholds.Verdict) string {
 	return line + fmt.Sprintf(", limit %sx: %s", text.Figure(v.Limit), v.Outcome)
 }
 
-// costRow is "+87.0 µs a run (86.5 to 87.6) at "process": <1% of runs over 8.7 ms".
+// costRow returns a text such as "+87.0 µs a run (86.5 to 87.6) at "process": <1% of runs over 8.7 ms".
 func costRow(c *harness.Comparison) string {
 	at := ""
 	if c.Durability != "" {
@@ -121,9 +122,9 @@ func costRow(c *harness.Comparison) string {
 	line := fmt.Sprintf("%s µs a run (%s)%s", signed(c.Cost.Value), interval, at)
 	switch {
 	case !c.Valid():
-		return line + ": not to be relied on, the measurement is at fault"
+		return line + ": unreliable, because the measurement is invalid"
 	case c.Cost.Value <= 0:
-		return line + ": nothing that could be measured"
+		return line + ": not measurable"
 	}
 	return line + ": <1% of runs over " + text.HundredTimes(c.Cost.Value)
 }
@@ -135,7 +136,7 @@ func signed(v float64) string {
 	return text.Figure(v)
 }
 
-// limitRow is "cost is 1.10x the floor, limit 1.26x  [#########------]  13% left".
+// limitRow returns a text such as "cost is 1.10x the floor, limit 1.26x  [######---------]  13% left".
 func limitRow(c *harness.Comparison, v *thresholds.Verdict) string {
 	if !text.Estimated(c.CostRatio) {
 		return ""
@@ -223,7 +224,7 @@ func comparisonOf(run *reports.Run, v *thresholds.Verdict) *harness.Comparison {
 	return nil
 }
 
-// ratioLine is "(W-N)/F 1.31 (1.29 to 1.33, 95%, n=15 blocks), limit 1.45".
+// ratioLine returns a text such as "(W-N)/F 1.31 (1.29 to 1.33, 95%, n=15 blocks), limit 1.45".
 func ratioLine(c *harness.Comparison, v *thresholds.Verdict) string {
 	line := "(W-N)/F not estimated"
 	if text.Estimated(c.CostRatio) {
@@ -264,7 +265,7 @@ func costDetails(run reports.Run, c *harness.Comparison) []string {
 	return lines
 }
 
-// runName is "run 41 (main, 1a2b3c4)", as much of it as is known.
+// runName returns a text such as "run 41 (main, 1a2b3c4)". Unknown parts are omitted.
 func runName(r history.RunLine) string {
 	var in []string
 	if r.Branch != "" {

@@ -135,7 +135,7 @@ func TestCostSentence(t *testing.T) {
 		"rounds up":     {sample.Estimate(212.31, 0, "us/run"), `durability ("process") costs 212 µs a run (212 to 212, 95%, n=15 blocks): under 1% of any run longer than 21.3 ms`},
 		"seconds":       {sample.Estimate(12345, 0.1, "us/run"), `durability ("process") costs 12,300 µs a run (11,100 to 13,600, 95%, n=15 blocks): under 1% of any run longer than 1.24 s`},
 		"open interval": {open, `durability ("process") costs 212 µs a run (no interval: too few, n=15 blocks): under 1% of any run longer than 21.2 ms`},
-		"negative":      {sample.Estimate(-3, 0, "us/run"), `durability ("process") costs nothing that could be measured (-3.00 µs a run, -3.00 to -3.00, 95%, n=15 blocks)`},
+		"negative":      {sample.Estimate(-3, 0, "us/run"), `durability ("process") has no measurable cost (-3.00 µs a run, -3.00 to -3.00, 95%, n=15 blocks)`},
 		"none":          {harness.Estimate{}, `durability ("process"): its cost was not estimated`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func verdictSentence(a *analysis.Analysis) string {
 		}
 	}
 	if !a.Run.Complete {
-		parts = append(parts, "the run was interrupted: what is shown was measured before")
+		parts = append(parts, "the run was interrupted: the results are incomplete")
 	}
 	if len(parts) == 0 {
 		return text.OneLine(a.Headline.Reason)
@@ -217,7 +217,7 @@ func limitsSentence(a *analysis.Analysis) string {
 	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricInstructions:
 		return "durability within its limit for any machine"
 	case v.Outcome == thresholds.Held && v.Metric == thresholds.MetricCounts:
-		return "what a run counts is within its limit"
+		return "the counts of a run are within their limit"
 	case v.Outcome == thresholds.Held && v.Against == "":
 		return "within its limit"
 	case overLimit(v):

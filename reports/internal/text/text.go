@@ -76,10 +76,10 @@ func CostSentence(c harness.Comparison) string {
 		return name + ": its cost was not estimated"
 	}
 	if !c.Valid() {
-		return fmt.Sprintf("%s: %s µs a run (%s) is not to be relied on: the measurement is at fault", name, Figure(c.Cost.Value), Within(c.Cost, 1))
+		return fmt.Sprintf("%s: %s µs a run (%s) is unreliable, because the measurement is invalid", name, Figure(c.Cost.Value), Within(c.Cost, 1))
 	}
 	if c.Cost.Value <= 0 {
-		return fmt.Sprintf("%s costs nothing that could be measured (%s µs a run, %s)", name, Figure(c.Cost.Value), Within(c.Cost, 1))
+		return fmt.Sprintf("%s has no measurable cost (%s µs a run, %s)", name, Figure(c.Cost.Value), Within(c.Cost, 1))
 	}
 	return fmt.Sprintf("%s costs %s µs a run (%s): under 1%% of any run longer than %s", name,
 		Figure(c.Cost.Value), Within(c.Cost, 1), HundredTimes(c.Cost.Value))
