@@ -51,18 +51,18 @@ type Analysis struct {
 	Forecast   *Forecast // nil if none is possible
 	NoForecast string    // why Forecast is nil; "" without a target
 	Heat       Heat
-	Past       map[string][]PastFailure // by [reports.Spec.Key], of the first specs of Attention: each distinct failure once, the newest first
-	Outcomes   Outcomes                 // of every spec of the run in the window
+	Past       map[string][]PastFailure // earlier failures of the first specs of Attention, by [reports.Spec.Key]; newest first
+	Outcomes   Outcomes                 // outcomes of every spec of the run in the window
 	Ledger     []LedgerLine             // changes of limits, newest first
 	Facts      []reports.Fact           // environment and random seeds of the run
 	Notes      []string                 // further remarks: censored rates, focus, uncommitted changes
 
-	Figures       []Figure         // of Go benchmarks, in the order of the run
+	Figures       []Figure         // Go benchmarks, in the order of the run
 	Series        []Series         // measured figures over the runs of the window, those of the newest run first
-	FiguresBefore *history.RunLine // that they stand beside; nil: no run before has any
+	FiguresBefore *history.RunLine // run of Figure.Before; nil if no earlier run has benchmarks
 
-	// Of what the run has measured. flujo-harness cost measures both in full and is of no
-	// run: whoever has its figures puts them here.
+	// Derived from the measurements of the run. The command flujo-harness cost measures both in full,
+	// without a run, and sets these fields itself.
 	Curve       []harness.Point    // share of durability in the time of a run, by the duration of a step
 	Attribution *harness.Waterfall // parts of the time of a run
 }
@@ -75,15 +75,15 @@ type Options struct {
 	Plan   *reports.Plan      // targets and phases; may be nil
 	Limits []*thresholds.File // limits files, for their ledgers
 
-	Against string // branch, number or commit of the run to compare with; "": see [Baseline]
+	Against string // branch, number or commit of the run to compare with; if "", see [Baseline]
 
-	// Ancestry asks git for the ancestors of the commit of a run that does not record them,
-	// towards its base branch, which may be ""; nil: there is no git.
+	// Ancestry returns the ancestors of the commit of a run that does not record them, by asking git.
+	// base is its base branch, or "" if that is unknown. Ancestry may be nil.
 	Ancestry func(ctx context.Context, run reports.Run, base string) reports.Ancestry
 
 	Quarantine *quarantine.Ledger // may be nil
 
-	Root   string    // folder of the module, in which attached files are; "" if not known
+	Root   string    // folder of the module, which contains attached files; "" if unknown
 	Source Source    // source of the code under test; nil if not available
 	Now    time.Time // time at which expiry dates are evaluated; zero means the start of the run
 }
@@ -255,9 +255,9 @@ type Slowing struct {
 // is a hint rather than a statistical finding such as [Slowing].
 type Longer struct {
 	Spec   reports.Spec
-	Before time.Duration // median of its passes in the runs before
+	Before time.Duration // median of its passes in earlier runs
 	Now    time.Duration
-	N      int // runs before
+	N      int // number of these passes
 }
 
 // Phase is a phase of the plan, from the end of the previous phase to its own end.
@@ -276,17 +276,17 @@ type Phase struct {
 
 // Category counts the specs with one value of the label "category:".
 type Category struct {
-	Name   string // "" of those without one
+	Name   string // "" for specs without the label
 	Counts reports.Counts
-	Failed int // in the run before, by the category that they have now
+	Failed int // number that failed in the baseline run, by their category in this run
 	Rate   reports.Rate
 }
 
 // Trend is the pass rate over the runs of the window, oldest first.
 type Trend struct {
 	Points  []history.RunLine
-	Origins map[int64]reports.Origin // of those of Points that have one, without their ancestors
-	Older   int                      // runs before the window
+	Origins map[int64]reports.Origin // origins of Points by run ID, without ancestors
+	Older   int                      // number of runs before the window
 	Changes []ChangePoint
 	Limits  []LimitChange
 	Method  string // how change points are found, with its source
@@ -327,7 +327,7 @@ type Forecast struct {
 
 // Heat is the matrix of the outcomes of flaky specs.
 type Heat struct {
-	Runs []history.RunLine // columns, the oldest first
+	Runs []history.RunLine // columns, oldest first
 	Rows []HeatRow
 }
 

@@ -34,14 +34,14 @@ type analyzer struct {
 	ctx     context.Context
 	o       Options
 	a       *Analysis
-	row     history.Record           // of the run
-	was     *reports.Results         // of the run before, nil: none
-	ids     map[reports.Digest]int64 // numbers of names
-	streaks map[*reports.Spec]Age    // of the failures of the run
+	row     history.Record           // row of the run
+	was     *reports.Results         // results of the baseline run, nil if there is none
+	ids     map[reports.Digest]int64 // name IDs
+	streaks map[*reports.Spec]Age    // failure streaks of the failed specs of the run
 	w       *history.Window
-	all     []history.Record // of the window, rated or not
-	rest    int              // runs before them
-	past    history.Filter   // what chose them
+	all     []history.Record // runs of the window, with or without results
+	rest    int              // number of runs before them
+	past    history.Filter   // the condition that selected them
 
 	// For whose the failures are: see [Baseline] and [Failure].
 	chooser     chooser

@@ -13,65 +13,65 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// Baseline is the run that another one is compared with, and why it was chosen.
+// Baseline is the run that another run is compared with, and why it was chosen.
 type Baseline struct {
-	Run *history.RunLine // nil: there is none
-	Why string           // a clause: why this run, or why there is none
+	Run *history.RunLine // nil if there is none
+	Why string           // a clause: why this run was chosen, or why there is none
 
-	// Branch is the one that the change goes into, "" where it is unknown.
+	// Branch is the base branch, into which the change will be merged; "" if it is unknown.
 	Branch string
 
-	// Exact reports that no commit lies between the run and the change, as far as is known:
-	// what passed in the run and fails now was not broken by anybody else in the meantime.
+	// Exact reports that, as far as is known, no commit lies between the baseline run and the change.
+	// A spec that passed in the baseline run and fails now was then broken by the change.
 	Exact bool
 
-	// Depth counts first parents from the merge base (or, on the base branch, from the parent
-	// of the commit) back to the commit of Run; -1 where the ancestors are unknown.
+	// Depth is the number of first parents from the merge base (on the base branch: from the parent
+	// of the commit) back to the commit of Run; -1 if the ancestors are unknown.
 	Depth int
 
-	// Unsure reports that one of the two runs does not record its commit, so both may be of
-	// the same code. What fails in both is then not known to be older than the change.
+	// Unsure reports that one of the two runs does not record its commit, so both may have tested the
+	// same code. A spec that fails in both was then not necessarily broken before the change.
 	Unsure bool
 
-	// Same are the earlier runs of the commit of the judged run, the newest first and at most
-	// [MaxSame]: attempts of one run, none of which can be the baseline.
+	// Same contains the earlier runs of the commit of the judged run, newest first, at most [MaxSame].
+	// They are attempts of the same run, so none of them can be the baseline run.
 	Same []history.RunLine
 
-	// Rescued are the specs that passed in the judged run and failed in one of Same.
+	// Rescued contains the specs that passed in the judged run and failed in one of Same.
 	Rescued []reports.Spec
 }
 
-// MaxSame is the most runs in [Baseline.Same].
+// MaxSame is the maximum number of runs in [Baseline.Same].
 const MaxSame = 20
 
 const (
-	maxRecorded = 2000 // newest runs of the history among which a baseline is looked for
+	maxRecorded = 2000 // newest runs of the history among which a baseline run is chosen
 	maxStates   = 100  // runs in which the state of a spec is looked up
-	guessed     = 10   // newest runs of the base branch that are looked at where ancestors are unknown
+	guessed     = 10   // newest runs of the base branch that are considered if the ancestors are unknown
 )
 
-// Names that a base branch often has, where neither CI nor git names it.
+// usualBases are common names of base branches, used if neither CI nor git names one.
 var usualBases = []string{"main", "master", "trunk", "develop", "development", "default"}
 
-// AgainstError is a value of [Options.Against] that names no run.
+// AgainstError reports a value of [Options.Against] that identifies no run.
 type AgainstError struct{ Against, Problem string }
 
 func (e *AgainstError) Error() string {
 	return fmt.Sprintf("compare against %q: %s: give a branch, a number or a commit of a recorded run (flujo-harness history lists them)", e.Against, e.Problem)
 }
 
-// chooser finds the baseline of a run among all others.
+// chooser chooses the baseline run of a run.
 type chooser struct {
 	run      history.RunLine
 	origin   reports.Origin
-	earlier  []history.RunLine // before the run in time, the newest first
-	all      []history.RunLine // earlier and later ones, the newest first
+	earlier  []history.RunLine // runs that started before the run, newest first
+	all      []history.RunLine // all other runs, newest first
 	against  string
-	ancestry func(base string) reports.Ancestry // of the run's commit; nil: there is no git
-	commits  []string                           // the ancestors, once they are known
+	ancestry func(base string) reports.Ancestry // returns the ancestors of the run's commit; may be nil
+	commits  []string                           // ancestors, once they are known
 
-	// What was found: runs in which the states of specs are looked up, the baseline first, and
-	// runs of the base branch that may have gone red between the baseline and the change.
+	// The result: runs in which the states of specs are looked up, starting with the baseline run, and
+	// runs of the base branch in which specs may have broken between the baseline run and the change.
 	states []history.RunLine
 	later  []history.RunLine
 }
@@ -116,12 +116,12 @@ func firstOf(texts ...string) string {
 	return ""
 }
 
-// base is the branch that the change goes into.
+// base returns the base branch, or "".
 func (c *chooser) base() string {
 	if c.origin.BaseBranch != "" || c.run.Branch == "" {
 		return c.origin.BaseBranch
 	}
-	for _, l := range c.all { // what other runs of the repository say
+	for _, l := range c.all { // the base branch of other runs in the repository
 		if l.BaseBranch != "" && !l.Fork {
 			return l.BaseBranch
 		}
@@ -134,15 +134,15 @@ func (c *chooser) base() string {
 	return ""
 }
 
-// mayBe reports whether a run can be compared with: not of the same code, nor of a fork.
+// mayBe reports whether a run can be the baseline run: it tested another commit, and is not of a fork.
 func (c *chooser) mayBe(l history.RunLine) bool {
 	return !l.Fork && !reports.SameCommit(l.Commit, c.run.Commit)
 }
 
 var hexCommit = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
 
-// given resolves what the user named. done is false where it is a base branch, of which
-// the merge base is still to be found.
+// given finds the run that Options.Against identifies. done is false if that is a base branch, since
+// the merge base must be determined then.
 func (c *chooser) given(b *Baseline) (done bool, err error) {
 	number, _ := strconv.ParseInt(strings.TrimPrefix(c.against, "#"), 10, 64)
 	var branch, commit []history.RunLine
@@ -181,8 +181,8 @@ func (c *chooser) take(b *Baseline, states []history.RunLine, why string) {
 	b.Run, b.Why, b.Exact, c.states = &line, why, true, states[:min(len(states), maxStates)]
 }
 
-// comparable are the runs that come closest to the job of the run: of the same job and
-// platform where there is one, else of the same operating system, else all.
+// comparable returns the runs that are most similar to the run: those of the same job and platform, or
+// else of the same operating system, or else all.
 func (c *chooser) comparable(lines []history.RunLine) []history.RunLine {
 	mine := c.origin.Cell()
 	like := func(cell string) int {
@@ -202,17 +202,17 @@ func (c *chooser) comparable(lines []history.RunLine) []history.RunLine {
 	return slices.DeleteFunc(slices.Clone(lines), func(l history.RunLine) bool { return like(l.Cell) < best })
 }
 
-// system is the operating system that a platform begins with.
+// system returns the operating system of a platform such as "linux/amd64".
 func system(platform string) string {
 	name, _, _ := strings.Cut(platform, "/")
 	return name
 }
 
-// clean compares a tree with changes with the run of its commit without them. The merge
-// base comes after it: what the commit itself had broken is still broken by the change.
+// clean chooses, for a working tree with uncommitted changes, a run of its commit without them. The
+// states of runs at the merge base are used as well, because the commit itself is part of the change.
 func (c *chooser) clean(b *Baseline) bool {
 	var same []history.RunLine
-	for _, l := range append(slices.Clone(c.earlier), c.all...) { // those before it first
+	for _, l := range append(slices.Clone(c.earlier), c.all...) { // earlier runs first
 		if !l.Fork && !l.Dirty && reports.SameCommit(l.Commit, c.run.Commit) {
 			same = append(same, l)
 		}
@@ -256,7 +256,7 @@ func (c *chooser) ancestor(b *Baseline) bool {
 			c.later = append(c.later, l)
 		}
 	}
-	for _, l := range of { // of other jobs, at a commit that the baseline is older than
+	for _, l := range of { // runs of other jobs at newer commits than that of the baseline run
 		if depth[l.ID] < b.Depth {
 			c.later = append(c.later, l)
 		}
@@ -277,13 +277,13 @@ func (c *chooser) whyAncestor(b *Baseline) string {
 	return fmt.Sprintf("the nearest recorded ancestor of the merge base with branch %s, %s before it", base, text.Plural(b.Depth, "commit"))
 }
 
-// baseBranch chooses the newest run of the base branch where the ancestors are unknown.
+// baseBranch chooses the newest run of the base branch if the ancestors are unknown.
 func (c *chooser) baseBranch(b *Baseline) bool {
 	if b.Branch == "" || c.run.Branch == "" || c.run.Branch == b.Branch && c.against == "" || c.run.Commit == "" {
 		return false
 	}
 	var of []history.RunLine
-	recent := -1 // runs of the base branch since the last one of the branch itself
+	recent := -1 // number of runs of the base branch since the previous run of the branch itself
 	for _, l := range c.earlier {
 		switch {
 		case l.Branch == b.Branch && c.mayBe(l) && l.Commit != "":
@@ -304,7 +304,7 @@ func (c *chooser) baseBranch(b *Baseline) bool {
 	return true
 }
 
-// because says why the ancestors are unknown, to be appended to a clause.
+// because returns, in parentheses, why the ancestors are unknown.
 func (c *chooser) because() string {
 	switch {
 	case c.origin.Problem != "":
@@ -315,12 +315,12 @@ func (c *chooser) because() string {
 	return " (git does not know how its commit descends from that branch)"
 }
 
-// before chooses the newest run before it, of another commit and of its branch where there
-// is one; else one whose branch is unknown. Runs of other branches are no baseline.
+// before chooses the newest earlier run, preferably of another commit and of the same branch, else one
+// whose branch is unknown. Runs of other branches cannot be the baseline run.
 func (c *chooser) before(b *Baseline) {
 	known, mine := c.run.Commit != "", c.run.Branch != ""
 	for _, choice := range []struct {
-		known, mine bool // another commit is known; it is of the branch of the run
+		known, mine bool // its commit is known and another one; it is of the branch of the run
 		why         string
 	}{
 		{true, true, "the newest run before it of another commit on branch " + text.OneLine(c.run.Branch)},
@@ -336,7 +336,7 @@ func (c *chooser) before(b *Baseline) {
 			switch {
 			case l.Fork, known && choice.known == (l.Commit == ""), choice.known && !c.mayBe(l):
 			case choice.mine && l.Branch != c.run.Branch:
-			case !choice.mine && mine && l.Branch != "" && l.Branch != b.Branch: // somebody else's
+			case !choice.mine && mine && l.Branch != "" && l.Branch != b.Branch: // of another branch
 			default:
 				of = append(of, l)
 			}
@@ -349,7 +349,7 @@ func (c *chooser) before(b *Baseline) {
 	}
 	switch {
 	case b.Unsure:
-		b.Why += "; the commit of one of them is not known, so it may be of the same code"
+		b.Why += "; the commit of one of them is unknown, so it may be of the same code"
 	case b.Run == nil && slices.ContainsFunc(c.earlier, func(l history.RunLine) bool { return !c.mayBe(l) && !l.Fork }):
 		b.Why = fmt.Sprintf("every run before it is of the same commit, %.12s", c.run.Commit)
 	case b.Run == nil && len(c.earlier) > 0:
@@ -362,7 +362,7 @@ func (c *chooser) before(b *Baseline) {
 	}
 }
 
-// chooseBaseline finds what the run is compared with.
+// chooseBaseline chooses the baseline run and reads its results.
 func (a *analyzer) chooseBaseline(ctx context.Context) error {
 	rows, err := a.Rows("WHERE has_suites AND complete AND id <> ? ORDER BY at DESC, id DESC LIMIT ?", a.row.ID, maxRecorded)
 	if err != nil {
@@ -404,14 +404,15 @@ func (a *analyzer) chooseBaseline(ctx context.Context) error {
 	return err
 }
 
-// attempts are the specs that passed in the run and failed in an earlier run of its commit.
+// attempts reads the earlier runs of the commit and returns the specs that failed in one of them and
+// passed in the run.
 func (a *analyzer) attempts(same []history.RunLine) (rescued []reports.Spec, err error) {
 	a.tries, a.both = map[reports.Digest]reports.Rate{}, map[reports.Digest]bool{}
 	if len(same) == 0 {
 		return nil, nil
 	}
 	failed := map[reports.Digest]bool{}
-	clean := map[reports.Digest]reports.State{} // of a run of the commit without changes in the tree
+	clean := map[reports.Digest]reports.State{} // states in a run without uncommitted changes
 	for _, line := range same {
 		of, err := a.Outline(line.ID)
 		if err != nil {
@@ -444,7 +445,7 @@ func (a *analyzer) attempts(same []history.RunLine) (rescued []reports.Spec, err
 	return rescued, nil
 }
 
-// StillFailing are the specs that fail now and did in the run that they are compared with.
+// StillFailing returns the specs that fail now and failed in the baseline run.
 func (a *Analysis) StillFailing() []reports.Spec {
 	var all []reports.Spec
 	for _, m := range a.Moves {
@@ -455,8 +456,8 @@ func (a *Analysis) StillFailing() []reports.Spec {
 	return all
 }
 
-// NotRun are the specs that ran in the run that this one is compared with and did not run
-// in this one: those that are no longer there, and those that are left out.
+// NotRun returns the specs that ran in the baseline run and not in this one: those that no longer exist
+// and those that are skipped or pending.
 func (a *Analysis) NotRun() (gone, skipped []Move) {
 	for _, m := range a.Moves {
 		switch {

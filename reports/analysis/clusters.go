@@ -10,11 +10,11 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// maxPattern is the bytes of a message that two failures must share the pattern of.
+// maxPattern is the number of bytes at the start of a message that are compared.
 const maxPattern = 2 << 10
 
-// Parts of a message that differ from run to run, in the order in which they are
-// taken out.
+// variable contains the parts of a message that may differ between equal failures, in the order in
+// which they are replaced.
 var variable = []struct {
 	what *regexp.Regexp
 	by   string
@@ -23,7 +23,7 @@ var variable = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`), "<time>"},
 	{regexp.MustCompile(`0x[0-9a-fA-F]+`), "<address>"},
 	{regexp.MustCompile(`(?m)^goroutine \d+ .*$`), "goroutine"},
-	{regexp.MustCompile(`(/[\w.@+-]+)+/([\w.@+-]+)`), "$2"}, // folders differ between machines
+	{regexp.MustCompile(`(/[\w.@+-]+)+/([\w.@+-]+)`), "$2"}, // keeps only the file name, because folders differ between machines
 	{regexp.MustCompile(`"(\\.|[^"\\\n])*"`), `"…"`},
 	{regexp.MustCompile("`[^`\n]*`"), "`…`"},
 	{regexp.MustCompile(`\b[0-9a-f]{12,64}\b`), "<hash>"},
@@ -31,7 +31,7 @@ var variable = []struct {
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
 
-// pattern is a message with all that varies taken out.
+// pattern returns a message with its variable parts replaced.
 func pattern(message string) string {
 	if len(message) > maxPattern {
 		message = message[:maxPattern]
@@ -42,7 +42,7 @@ func pattern(message string) string {
 	return strings.TrimSpace(message)
 }
 
-// addClusters groups what failed, in the specs and outside of them.
+// addClusters groups the failures of specs and those outside the specs.
 func (a *analyzer) addClusters() {
 	var failed []*reports.Spec
 	for i := range a.a.Outside {
@@ -59,14 +59,14 @@ func (a *analyzer) addClusters() {
 	a.a.Clusters = Clusters(failed)
 }
 
-// caused begins the part of a message that another error has put there: of a matcher that
-// expected no error. That error is the cause, wherever it was noticed.
+// caused matches an unexpected error in the message of a matcher or an assertion. That error is the
+// cause of the failure, wherever it was checked.
 var caused = regexp.MustCompile(`(?is)\b(?:got an error|unexpected error|error occurred)\b[^\n:]{0,40}:\s*(.+)`)
 
-// around is what testify prints behind an error: the name of the test, and its own words.
+// around matches the lines that testify prints after an error: the name and the messages of the test.
 var around = regexp.MustCompile(`(?m)^\s*(Test|Messages):\s.*$`)
 
-// cause is the error that a message passes on, "" where it has none.
+// cause returns the unexpected error in a message, or "".
 func cause(message string) string {
 	m := caused.FindStringSubmatch(message)
 	if m == nil {
@@ -75,12 +75,13 @@ func cause(message string) string {
 	return around.ReplaceAllString(m[1], "")
 }
 
-// matched begins the messages of matchers: they say what was compared, not why it
-// went wrong, and two of them are one failure only at one place. So are two panics
-// whose stack is not in their message: the place is the first line of it.
+// matched matches the start of messages of matchers and assertions. They contain what was compared
+// rather than a cause, so that two failures are equal only if they have the same location, too. The
+// same applies to panics whose message contains no stack.
 var matched = regexp.MustCompile(`(?i)^\s*(expected|error trace|not equal|assert)`)
 
-// Clusters puts failures together that say the same: two at least make a group.
+// Clusters groups failures with the same message, apart from variable parts. A group has at least two
+// failures.
 func Clusters(specs []*reports.Spec) []Cluster {
 	type key struct{ pattern, place string }
 	at := map[key]int{}

@@ -101,15 +101,15 @@ func (a *analyzer) cause(m Move, was *reports.Spec, files *sourceFiles) (Cause, 
 	case before.Commit == "" || now.Commit == "":
 		return CauseUnknown, "the commit of one of the runs is unknown"
 	case before.Dirty || now.Dirty:
-		return CauseUnknown, "the tree had changes that are not committed: what ran is in no commit"
+		return CauseUnknown, "the working tree had uncommitted changes, so no commit contains the tested code"
 	case files.source == nil:
-		return CauseUnknown, "the source of the two commits is not at hand"
+		return CauseUnknown, "the source of the two commits is not available"
 	}
 	return files.compare(a.ctx, before.Commit, now.Commit, m.Spec)
 }
 
-// loosened is the entry of a ledger that loosened a limit between the two runs and
-// whose workload the message names; nil: none.
+// loosened returns the entry of a ledger that loosened a limit between the two runs, if the message
+// contains the name of its workload; otherwise nil.
 func (a *analyzer) loosened(message string) *thresholds.Entry {
 	from, to := Day(a.a.Previous.Started), Day(a.a.Run.Started)
 	for _, f := range a.o.Limits {
@@ -123,7 +123,7 @@ func (a *analyzer) loosened(message string) *thresholds.Entry {
 	return nil
 }
 
-// limitsTurned finds limits that were broken in the run before and hold.
+// limitsTurned finds limits that were broken in the baseline run and hold now.
 func (a *analyzer) limitsTurned() error {
 	before := reports.Run{ID: a.a.Previous.ID}
 	if err := a.Measured(&before); err != nil {
@@ -150,7 +150,7 @@ func (a *analyzer) limitsTurned() error {
 	return nil
 }
 
-// sourceFiles reads each file of a commit once.
+// sourceFiles caches the files of commits.
 type sourceFiles struct {
 	source Source
 	read   map[string][]byte
@@ -168,19 +168,19 @@ func (f *sourceFiles) file(ctx context.Context, commit, path string) ([]byte, er
 	return content, err
 }
 
-// compare says what changed between two commits for a spec that passes now: File is
-// where it is defined.
+// compare determines what changed between two commits for a spec that passes now. It compares the file
+// in which the spec is defined.
 func (f *sourceFiles) compare(ctx context.Context, before, now string, s *reports.Spec) (Cause, string) {
 	if s.File == "" {
-		return CauseUnknown, "its results do not say where it is defined"
+		return CauseUnknown, "its results do not contain where it is defined"
 	}
 	new, err := f.file(ctx, now, s.File)
 	if err != nil {
-		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, text.ShortCommit(now))
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not available", s.File, text.ShortCommit(now))
 	}
 	old, err := f.file(ctx, before, s.File)
 	if err != nil {
-		return CauseUnknown, fmt.Sprintf("%s at commit %s is not at hand", s.File, text.ShortCommit(before))
+		return CauseUnknown, fmt.Sprintf("%s at commit %s is not available", s.File, text.ShortCommit(before))
 	}
 	if bytes.Equal(old, new) {
 		return ProductChanged, fmt.Sprintf("%s is the same at both commits", s.File)

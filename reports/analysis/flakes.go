@@ -9,19 +9,18 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/text"
 )
 
-// longStreak is the failures in a row from which on a spec is broken and not flaky,
-// whatever comes behind.
+// longStreak is the number of consecutive failures from which a spec counts as broken instead of flaky,
+// even if it passes later.
 const longStreak = 3
 
-// addFlakes looks for specs that fail and pass where nothing called for it. A run
-// flaked for a spec
+// addFlakes finds specs that fail and pass without a change that explains it. A spec flaked in a run
 //
-//   - certainly, where an attempt failed and a later one passed in it, where it was
-//     repeated and did both, or where it failed and another run of the same commit passed;
-//   - probably, where it failed, at most twice in a row, between runs that passed. One
-//     such row may be a break that was mended soon: without a certain one it takes two.
+//   - certainly, if it both failed and passed in that run (when retried or repeated), or if it failed
+//     and passed in another run of the same commit;
+//   - probably, if it failed in at most two consecutive runs between runs in which it passed. Since one
+//     such streak may be a defect that was fixed soon, a spec without certain flakes needs two.
 //
-// A run in a row of three or more failures is a break, never a flake.
+// Failures in three or more consecutive runs are never a flake.
 func (a *analyzer) addFlakes() error {
 	all := make([]int, len(a.w.Runs))
 	for i := range all {
@@ -48,7 +47,7 @@ func (a *analyzer) addFlakes() error {
 		a.a.Heat.Rows = append(a.a.Heat.Rows, HeatRow{Spec: f.Spec, Cells: heatCells(codes)})
 	}
 	if censored > 0 {
-		a.note("attempts stop at the first pass: how often an attempt fails is not known of %s, only in how many runs one did", text.Plural(censored, "flaky spec"))
+		a.note("retries stop at the first pass: the rate of failed attempts of %s is unknown, only the rate of runs with one", text.Plural(censored, "flaky spec"))
 	}
 	order := make([]int, len(a.a.Flakes))
 	for i := range order {
@@ -70,7 +69,7 @@ func (a *analyzer) addFlakes() error {
 	return nil
 }
 
-// completeSpecs gives flaky specs the place and labels that they have in the run.
+// completeSpecs sets the locations and labels of flaky specs to those in the run.
 func (a *analyzer) completeSpecs() {
 	if a.a.Run.Suites == nil || len(a.a.Flakes) == 0 {
 		return
@@ -86,12 +85,12 @@ func (a *analyzer) completeSpecs() {
 	}
 }
 
-// sequences are runs of a window in which flakes are looked for, one row for each job of a
-// matrix: what fails on one platform and passes on another, at one commit, is no flake.
+// sequences splits the runs of a window by cell (job and platform), because a spec that fails on one
+// platform and passes on another one at the same commit is not flaky.
 type sequences struct {
 	runs    []history.RunLine
-	rows    [][]int          // places in runs, by cell, in order
-	commits map[string][]int // places of the runs of each clean commit in a cell
+	rows    [][]int          // indexes in runs, by cell, in order
+	commits map[string][]int // indexes of runs without uncommitted changes, by cell and commit
 }
 
 func newSequences(runs []history.RunLine, of []int) sequences {
@@ -118,9 +117,10 @@ const (
 	probable = 2
 )
 
-// flake counts one spec by its codes, one for each run of the window.
+// flake counts the flakes of a spec. codes contains a code for each run of the window. ok reports
+// whether the spec is flaky.
 func (q *sequences) flake(codes []byte) (f Flake, ok bool) {
-	if !slices.ContainsFunc(codes, func(c byte) bool { o := history.OutcomeOf(c); return o != history.NotRun && o != history.Good }) { // nearly all specs
+	if !slices.ContainsFunc(codes, func(c byte) bool { o := history.OutcomeOf(c); return o != history.NotRun && o != history.Good }) { // a shortcut for most specs
 		return f, false
 	}
 	flaked := make([]int, len(codes))
@@ -142,8 +142,8 @@ func (q *sequences) flake(codes []byte) (f Flake, ok bool) {
 	return f, f.Certain > 0 || rows >= 2
 }
 
-// mark finds the runs of one row that flaked, and returns the number of short rows of
-// failures between passes.
+// mark marks the runs of one cell in which the spec flaked, and returns the number of short failure
+// streaks between passes.
 func (q *sequences) mark(f *Flake, codes []byte, of, flaked []int) (rows int) {
 	long := map[int]bool{}
 	var streak []int
@@ -198,7 +198,7 @@ func markLong(long map[int]bool, streak []int) {
 	}
 }
 
-// heatCells are the characters of [HeatRow].
+// heatCells returns the characters of a [HeatRow].
 func heatCells(codes []byte) string {
 	cells := make([]byte, len(codes))
 	for i, c := range codes {
@@ -216,8 +216,7 @@ func heatCells(codes []byte) string {
 	return string(cells)
 }
 
-// FlakyNow are the flaky specs that this run, or another of its commit, has shown to
-// be so.
+// FlakyNow returns the specs that certainly flaked in this run or in another run of its commit.
 func (a *Analysis) FlakyNow() []reports.Spec {
 	now := history.RunLine{Commit: a.Run.Commit, Dirty: a.Run.Dirty}
 	var all []reports.Spec

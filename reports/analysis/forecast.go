@@ -47,7 +47,7 @@ func newForecast(failed []int, toGo int) (f *Forecast, why string) {
 	}
 	low, high := reach(1), reach(-1)
 	if high == 0 {
-		return nil, fmt.Sprintf("from the last %s nothing can be said: the 95%% interval has no end", text.Plural(len(steps), "change"))
+		return nil, fmt.Sprintf("the last %s allow no forecast: the 95%% interval is unbounded", text.Plural(len(steps), "change"))
 	}
 	return &Forecast{Runs: float64(toGo) / mean, Low: low, High: high, N: len(steps),
 		Method: "walk with the mean step of the runs so far, 95% prediction interval by Student's t"}, ""

@@ -89,11 +89,11 @@ func next(r reports.Run) []string {
 	var steps []string
 	switch {
 	case r.SuiteError != "":
-		steps = append(steps, "make the suites run to their end, then run again")
+		steps = append(steps, "find out why the suites did not finish, then run again")
 	case r.Suites != nil && r.Suites.SuiteFailures() == 0 && r.Suites.Counts().PassRate().Of == 0:
 		steps = append(steps, "find out why no spec ran, then run again")
 	case r.Suites != nil && !r.Suites.Green():
-		steps = append(steps, "mend the specs and suites that failed, then run again")
+		steps = append(steps, "fix the failed specs and suites, then run again")
 	}
 	for _, v := range r.Verdicts {
 		if step := text.OneLine(v.Next); v.Outcome == r.Outcome && step != "" && !slices.Contains(steps, step) {
@@ -119,7 +119,7 @@ func notes(r reports.Run) []string {
 		all = append(all, "programmatic focus: not every spec was asked for; remove it (ginkgo unfocus)")
 	}
 	if r.Dirty {
-		all = append(all, "the tree had changes that are not committed")
+		all = append(all, "the working tree had uncommitted changes")
 	}
 	for _, v := range r.Verdicts {
 		for _, n := range v.Notes {

@@ -19,16 +19,16 @@ func TestHeadline(t *testing.T) {
 		change       func(*reports.Run)
 		reason, next string
 	}{
-		"broken by a spec":     {thresholds.Broken, failing, "1 of 4 specs failed; slower", "mend the specs and suites that failed, then run again|find the change"},
-		"invalid measurement":  {thresholds.Invalid, failing, "1 of 4 specs failed; saves are missing", "mend the specs and suites that failed, then run again|mend the audit"},
-		"held, and specs fail": {thresholds.Held, failing, "within its limit; 1 of 4 specs failed", "mend the specs and suites that failed, then run again|nothing"},
+		"broken by a spec":     {thresholds.Broken, failing, "1 of 4 specs failed; slower", "fix the failed specs and suites, then run again|find the change"},
+		"invalid measurement":  {thresholds.Invalid, failing, "1 of 4 specs failed; saves are missing", "fix the failed specs and suites, then run again|mend the audit"},
+		"held, and specs fail": {thresholds.Held, failing, "within its limit; 1 of 4 specs failed", "fix the failed specs and suites, then run again|nothing"},
 		"held":                 {thresholds.Held, func(r *reports.Run) { r.Suites = sample.Results(3) }, "within its limit; every spec that ran passed", "nothing"},
 		"no spec ran":          {thresholds.Invalid, func(r *reports.Run) { r.Suites = &reports.Results{} }, "no spec ran; saves are missing", "find out why no spec ran, then run again|mend the audit"},
-		"no results":           {thresholds.Invalid, func(r *reports.Run) { r.SuiteError = "cut\nshort" }, "the suites gave no results: cut short; saves are missing", "make the suites run to their end, then run again|mend the audit"},
+		"no results":           {thresholds.Invalid, func(r *reports.Run) { r.SuiteError = "cut\nshort" }, "the suites gave no results: cut short; saves are missing", "find out why the suites did not finish, then run again|mend the audit"},
 		"outside the specs": {thresholds.Broken, func(r *reports.Run) {
 			r.Suites = sample.Results(3)
 			r.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite"}}
-		}, "1 failure outside the specs; slower", "mend the specs and suites that failed, then run again|find the change"},
+		}, "1 failure outside the specs; slower", "fix the failed specs and suites, then run again|find the change"},
 		"interrupted": {thresholds.Held, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: the results are incomplete", "nothing to do"},
 		"interrupted, inconclusive": {thresholds.Inconclusive, func(r *reports.Run) { r.Complete, r.Verdicts = false, nil }, "the run was interrupted: the results are incomplete",
 			"run again and let it finish"},
@@ -65,7 +65,7 @@ func TestNotesOfTheTree(t *testing.T) {
 	r := sample.CellsRun(0, "a+:.")
 	r.Suites.Suites[0].Focused = true
 	r.Verdicts = []thresholds.Verdict{{Notes: []string{"few\nblocks", ""}}, {Notes: []string{"few blocks"}}}
-	want := []string{"programmatic focus: not every spec was asked for; remove it (ginkgo unfocus)", "the tree had changes that are not committed", "few blocks"}
+	want := []string{"programmatic focus: not every spec was asked for; remove it (ginkgo unfocus)", "the working tree had uncommitted changes", "few blocks"}
 	if diff := cmp.Diff(want, AnalyzeSingleRun(r).Notes); diff != "" {
 		t.Error(diff)
 	}

@@ -62,7 +62,7 @@ func (a *analyzer) addQuarantine() error {
 		a.note("%s in quarantine failed (pass rate %s, %s without them): %s", text.Plural(len(held), "spec"), a.a.Rate.Percent(), rest.PassRate().Percent(), firstOfFailures(held))
 	}
 	for _, e := range l.Expired(a.o.Now) {
-		a.note("the quarantine of %q expired on %s: mend the spec and remove the entry, or renew it in review", text.OneLine(e.Spec), e.Expires)
+		a.note("the quarantine of %q expired on %s: fix the spec and remove the entry, or renew it in review", text.OneLine(e.Spec), e.Expires)
 	}
 	return nil
 }

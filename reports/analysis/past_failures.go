@@ -6,28 +6,28 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// PastFailure is one failure of a spec in the runs before this one, with all runs in which it
-// said the same but for what varies: numbers, addresses, times.
+// PastFailure is one distinct failure of a spec in earlier runs. Messages that differ only in variable
+// parts, such as numbers, addresses and times, are the same failure.
 type PastFailure struct {
-	Message string // of the newest of Runs
-	Runs    []int  // places in [Outcomes.Runs], the oldest first
-	Same    bool   // this run says the same
+	Message string // message in the newest of Runs
+	Runs    []int  // indexes in [Outcomes.Runs], in ascending order
+	Same    bool   // this run has the same failure
 }
 
-// Bounds of what is read of past failures: a page shows some, and a history has any number.
+// Limits on past failures, to bound time and memory.
 const (
-	pastSpecs    = 500 // of Attention
-	pastRuns     = 60  // the newest in which any of them failed
-	pastTexts    = 10  // different messages of one spec that are looked at
-	pastFailures = 5   // of one spec that are kept, the newest first
+	pastSpecs    = 500 // number of specs, the first ones of Attention
+	pastRuns     = 60  // number of newest runs in which any of these failed
+	pastTexts    = 10  // number of different messages per spec that are compared
+	pastFailures = 5   // number of distinct failures per spec, the newest ones
 )
 
-// recallFailures reads what the specs that need attention said in the runs before.
+// recallFailures reads the messages that the specs that need attention had in earlier runs.
 func (a *analyzer) recallFailures() error {
 	if a.a.Run.Suites == nil || len(a.w.Runs) < 2 {
 		return nil
 	}
-	names, keys := map[int64]bool{}, map[int64]int{} // to places in Attention
+	names, keys := map[int64]bool{}, map[int64]int{} // keys: indexes in Attention by name ID
 	for i := range a.a.Attention[:min(len(a.a.Attention), pastSpecs)] {
 		t := &a.a.Attention[i]
 		if id, ok := a.ids[t.Spec.Digest()]; ok && t.Outside == nil && id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil {
@@ -53,7 +53,7 @@ func (a *analyzer) recallFailures() error {
 	return nil
 }
 
-// failedIn reports whether any of the specs did not simply pass in a run of the window.
+// failedIn reports whether any of the specs failed, or passed only when retried, in a run of the window.
 func (a *analyzer) failedIn(names map[int64]bool, at int) bool {
 	for id := range names {
 		switch history.OutcomeOf(a.w.Codes[id][at]) {
@@ -64,8 +64,7 @@ func (a *analyzer) failedIn(names map[int64]bool, at int) bool {
 	return false
 }
 
-// groupFailures puts messages together that say the same; messages and groups have the newest
-// first.
+// groupFailures groups messages by their pattern. Messages and groups are sorted newest first.
 func groupFailures(messages []history.Message, place map[int64]int, now string) (all []PastFailure) {
 	patterns, same := map[string]string{}, pattern(now)
 	at := map[string]int{}

@@ -17,8 +17,8 @@ const (
 	slowRatio = 1.25 // smallest slow-down that is reported
 	slowRate  = 0.05 // false discovery rate
 
-	longerRatio = 3                      // least ratio of one run to those before that is told
-	longerLeast = 100 * time.Millisecond // and the least difference
+	longerRatio = 3                      // smallest ratio to the median of earlier runs that is reported
+	longerLeast = 100 * time.Millisecond // smallest difference that is reported
 )
 
 // addDurations finds the slowest specs and those that became slower. For the latter it divides
@@ -42,8 +42,8 @@ type times struct {
 	w       *history.Window
 	ids     []int64
 	medians []float64
-	factors []float64 // of runs
-	place   map[int64]int
+	factors []float64     // slowness of each run, see addDurations
+	place   map[int64]int // index in ids, by name ID
 }
 
 // value returns the duration of a spec in a run, in seconds, or NaN if it did not pass: the
@@ -162,8 +162,9 @@ func (a *analyzer) addSlowing(t *times) {
 	})
 }
 
-// addLonger finds the specs whose time in this run alone stands out from their median before,
-// be that of a single run. How slow the run is as a whole is divided out of it, never into it.
+// addLonger finds specs that took much longer in this run than the median of earlier runs, of which
+// there may be only one. It divides the durations by the slowness of the run if that is above 1, so that
+// a fast run does not make specs appear slow.
 func (a *analyzer) addLonger(t *times) {
 	last := len(t.factors) - 1
 	if last < 1 || a.w.Runs[len(a.w.Runs)-1].ID != a.row.ID {
@@ -174,7 +175,7 @@ func (a *analyzer) addLonger(t *times) {
 		slowing[a.a.Slowing[i].Spec.Digest()] = true
 	}
 	busy := 1.0
-	if len(t.ids) >= 10 { // of fewer, one slow spec would pass for a slow machine
+	if len(t.ids) >= 10 { // with fewer, one slow spec would look like a slow machine
 		busy = max(1, t.factors[last])
 	}
 	var before []float64

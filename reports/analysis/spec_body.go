@@ -12,10 +12,9 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// specBody is the code of a spec in a Go file, without comments and layout: of an
-// It, an Entry (with the bodies of its table) or a Test function. It is found by its
-// texts, so that it may have moved. ok is false where it is not found, or not just
-// one fits best.
+// specBody returns the code of a spec in a Go file, without comments and layout. The spec is an It, an
+// Entry (with the bodies of its table) or a Test function. It is found by its texts, so that it may
+// have moved. ok is false if it is not found, or if several calls match equally well.
 func specBody(src []byte, s reports.Spec) (body string, ok bool) {
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, "", src, parser.SkipObjectResolution) // no comments
@@ -26,7 +25,7 @@ func specBody(src []byte, s reports.Spec) (body string, ok bool) {
 	if len(s.Containers) > 0 {
 		outermost = s.Containers[0]
 	}
-	outermost, _, _ = strings.Cut(outermost, "/") // of a subtest the function that has it
+	outermost, _, _ = strings.Cut(outermost, "/") // for a subtest, its top-level test
 	for _, d := range f.Decls {
 		if fn, is := d.(*ast.FuncDecl); is && strings.HasPrefix(outermost, "Test") && fn.Recv == nil && fn.Name.Name == outermost {
 			return printed(files, fn)
@@ -40,7 +39,7 @@ func specBody(src []byte, s reports.Spec) (body string, ok bool) {
 	return printed(files, search.node...)
 }
 
-// printed is the code of nodes on one line each, whatever their layout was.
+// printed returns the code of nodes with normalized white space, one line each.
 func printed(files *token.FileSet, nodes ...ast.Node) (string, bool) {
 	var out bytes.Buffer
 	for _, n := range nodes {
@@ -54,13 +53,14 @@ func printed(files *token.FileSet, nodes ...ast.Node) (string, bool) {
 	return out.String(), true
 }
 
-// bodySearch walks calls with a text as their first argument: containers and specs.
+// bodySearch searches a file for the call that defines a spec. Such calls, and those of containers,
+// have the text as their first argument.
 type bodySearch struct {
 	spec  reports.Spec
-	stack []*ast.CallExpr // calls around, nil for other nodes
-	node  []ast.Node      // the best so far
-	best  int             // containers of the spec around it
-	ties  int
+	stack []*ast.CallExpr // enclosing calls, nil for other nodes
+	node  []ast.Node      // best match so far
+	best  int             // number of enclosing calls that are containers of the spec
+	ties  int             // number of other calls that match equally well
 }
 
 // Visit implements ast.Visitor.
@@ -106,7 +106,7 @@ func (b *bodySearch) take(call *ast.CallExpr) {
 	}
 }
 
-// callText is the literal text of a call's first argument.
+// callText returns the first argument of a call if it is a string literal, or "".
 func callText(c *ast.CallExpr) string {
 	if c == nil || len(c.Args) == 0 {
 		return ""

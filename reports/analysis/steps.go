@@ -10,12 +10,12 @@ import (
 
 const (
 	plainUnit   = "µs a run without saves"
-	slowerSteps = 1.5 // times the median of the runs before: below, the load of a machine may be the cause
+	slowerSteps = 1.5 // smallest reported ratio to the median of earlier runs; the load of a machine may cause smaller ones
 	mostShown   = 3   // notes on slower steps
 )
 
-// plainTime is what a run of the workload takes without saves, in µs: the lower quartile of all
-// that was timed, which the load of the machine moves least. 0 where nothing was timed.
+// plainTime returns the duration of a run of the workload without saves, in µs, or 0 if nothing was
+// timed. It is the lower quartile, which depends less on the load of the machine than the median.
 func plainTime(c *harness.Comparison) float64 {
 	var times []float64
 	for _, b := range c.Blocks {
@@ -28,8 +28,8 @@ func plainTime(c *harness.Comparison) float64 {
 	return times[len(times)/4] / 1e3
 }
 
-// noteSlowerSteps notes the workloads whose steps take longer than in the runs before: a limit of
-// durability judges what saving adds, so that it holds while the steps themselves slow down.
+// noteSlowerSteps adds notes on workloads whose steps take longer than in earlier runs. A limit on the
+// cost of durability does not detect that, because it judges only the time that saving adds.
 func (a *analyzer) noteSlowerSteps() error {
 	shown := 0
 	for i := range a.a.Series {

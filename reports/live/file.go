@@ -16,24 +16,24 @@ const (
 	fileName = "live.json"
 )
 
-// File is where a run can be followed by other processes of the machine. Whether the process
-// that writes it is alive is seen by a lock, which the system releases however it ends.
+// File is a file by which other processes on the machine can follow a run. A lock, which the operating
+// system releases when the process ends, shows whether the process that writes it is alive.
 type File struct {
 	path   string
 	remove func() error
 }
 
-// Create makes the file in a folder of its own in base, the folder of a module for what is kept
-// on this machine. What runs have left that were killed is removed.
+// Create creates the file in a new folder in base, the folder of a module for local data. It also
+// removes the folders of runs that were killed.
 func Create(base string) (*File, error) {
 	dir, remove, err := harness.Temporary(base, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("make a file by which the run can be followed: %w", err)
+		return nil, fmt.Errorf("create the file by which other processes follow the run: %w", err)
 	}
 	return &File{path: filepath.Join(dir, fileName), remove: remove}, nil
 }
 
-// Write replaces what is in the file.
+// Write replaces the content of the file atomically.
 func (f *File) Write(r Run) error {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -42,17 +42,17 @@ func (f *File) Write(r Run) error {
 	return harness.Replace(f.path, func(part string) error { return os.WriteFile(part, data, 0o600) })
 }
 
-// Close removes the file: the run is in the history, or has failed.
+// Close removes the file. Call it when the run has been recorded or has failed.
 func (f *File) Close() error { return f.remove() }
 
-// Following is a run as another process sees it.
+// Following is the state of a run of another process.
 type Following struct {
 	Run
-	CutOff bool // its process ended before the run did
+	CutOff bool // the process ended before the run was complete
 }
 
-// Follow reads the runs in base that are to be written to a history, in the order of their start.
-// A file that cannot be read, as one that is being made, is none.
+// Follow reads the states of the runs in base that will be written to a history, in the order of their
+// start. It ignores files that cannot be read, for example because they are being created.
 func Follow(base, history string) (all []Following) {
 	entries, err := os.ReadDir(base)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package live is what is known of a run while its tests run: what a runner reports piece by
-// piece, counted and compared with an earlier run, and a file by which other processes of the
-// machine follow it.
+// Package live tracks the progress of a run while its tests run. A [Tracker] counts the news of a
+// runner and compares them with an earlier run. A [File] makes the progress available to other
+// processes on the machine, which read it by [Follow].
 //
-// It is not the result of a run: that is read from the reports of the suites when they have
-// ended.
+// The result of a run does not come from this package: it is read from the reports of the suites when
+// they have ended.
 package live
 
 import (
@@ -17,20 +17,21 @@ import (
 
 // News is what a runner reports about once a second while tests run.
 type News struct {
-	Stage  string         // what goes on: "running 2 Ginkgo suites"
-	Suites []string       // all that will run; nil: as before
+	Stage  string         // such as "running 2 Ginkgo suites"; "" if unchanged
+	Suites []string       // all suites that will run; nil if unchanged
 	Begun  []string       // suites that have begun
-	Specs  []reports.Spec // that have ended
+	Specs  []reports.Spec // specs that have ended
 	Ended  []string       // suites that have ended
 	Broken []string       // suites that did not build
-	Now    string         // a spec that is running; "": as before
-	Again  bool           // all suites run once more, from here on
+	Now    string         // a running spec; "" if unchanged
+	Again  bool           // all suites start another run
 }
 
 // State of a suite in a run.
 type State string
 
-// A suite waits until its first spec begins: most of that time it is compiled.
+// States of a suite. It is waiting until its first spec begins, and being compiled for most of that
+// time.
 const (
 	Waiting State = "waiting"
 	Running State = "running"
@@ -44,7 +45,7 @@ type Suite struct {
 	State   State          `json:"state"`
 	Counts  reports.Counts `json:"counts"`
 	Began   time.Time      `json:"began,omitzero"`
-	Seconds float64        `json:"seconds"` // since it began; of all of it, when it has ended
+	Seconds float64        `json:"seconds"` // time since it began, or its duration if it has ended
 }
 
 // Failure is a spec that failed.
@@ -57,7 +58,7 @@ type Failure struct {
 
 // Run is the state of a run.
 type Run struct {
-	Version int       `json:"version"` // of this format
+	Version int       `json:"version"` // version of this format
 	History string    `json:"history"` // path of the history that it will be written to
 	Command string    `json:"command"`
 	Branch  string    `json:"branch,omitempty"`
@@ -68,15 +69,15 @@ type Run struct {
 	Stage  string         `json:"stage"`
 	Suites []Suite        `json:"suites"`
 	Counts reports.Counts `json:"counts"`
-	Known  int            `json:"known"` // specs of the run before; 0: there is none
-	Left   float64        `json:"left"`  // seconds, as far as the run before tells; -1: unknown
+	Known  int            `json:"known"` // number of specs of the earlier run; 0 if there is none
+	Left   float64        `json:"left"`  // estimated remaining time in s; -1 if unknown
 	Now    string         `json:"now,omitempty"`
-	Last   []string       `json:"last,omitempty"` // specs that ended, the newest first
+	Last   []string       `json:"last,omitempty"` // specs that ended, newest first
 	Failed []Failure      `json:"failed,omitempty"`
 	More   int            `json:"more,omitempty"` // failures beyond those in Failed
 }
 
-// Done is the number of specs that have ended.
+// Done returns the number of specs that have ended.
 func (r *Run) Done() int { return r.Counts.All() }
 
 // Waiting counts the suites that have not begun.
@@ -89,7 +90,7 @@ func (r *Run) Waiting() (n int) {
 	return n
 }
 
-// Ended says how many specs have ended, and failed: ["3 of 5 specs", "1 failed"].
+// Ended describes the specs that have ended: ["3 of 5 specs", "1 failed"].
 func (r *Run) Ended() (parts []string) {
 	specs := text.Plural(r.Done(), "spec")
 	if r.Known >= r.Done() && r.Known > 0 {
@@ -102,7 +103,7 @@ func (r *Run) Ended() (parts []string) {
 	return parts
 }
 
-// Progress says how far a run is: ["3 of 5 specs", "1 failed", "1 package to begin", "about 72 s left"].
+// Progress describes the progress: ["3 of 5 specs", "1 failed", "1 package to begin", "about 72 s left"].
 func (r *Run) Progress() []string {
 	waiting := r.Waiting()
 	if r.Done() == 0 && waiting == len(r.Suites) {
@@ -118,7 +119,7 @@ func (r *Run) Progress() []string {
 	return parts
 }
 
-// Rough writes a time in whole seconds: "34 s", "1 min 41 s".
+// Rough formats a duration in whole seconds: "34 s", "1 min 41 s".
 func Rough(d time.Duration) string {
 	s := int(d.Round(time.Second).Seconds())
 	if s < 100 {
@@ -134,13 +135,13 @@ const (
 	maxText   = 4000 // bytes of a message
 )
 
-// Expected is what an earlier run says of this one.
+// Expected contains the specs of an earlier run that this run is expected to run.
 type Expected struct {
-	Specs int
-	Took  map[reports.Digest]time.Duration
+	Specs int                              // number of specs
+	Took  map[reports.Digest]time.Duration // their durations
 }
 
-// Expect takes the specs of an earlier run that are of the given suites.
+// Expect returns the specs of an earlier run that belong to the given suites.
 func Expect(r *reports.Results, suites []string) (e Expected) {
 	if r == nil {
 		return e
@@ -155,19 +156,20 @@ func Expect(r *reports.Results, suites []string) (e Expected) {
 	return e
 }
 
-// Tracker keeps the state of one run. It is for one goroutine.
+// Tracker tracks the state of one run. It is not safe for concurrent use.
 type Tracker struct {
 	run    Run
 	before Expected
 	now    func() time.Time
 	first  time.Time     // when the first suite began
-	all    time.Duration // that the specs of the run before took
-	done   time.Duration // of it, those that have ended
+	all    time.Duration // duration of all specs in the earlier run
+	done   time.Duration // duration, in the earlier run, of the specs that have ended in this one
 	seen   map[reports.Digest]bool
-	at     map[string]int // place of a suite
+	at     map[string]int // index of a suite
 }
 
-// NewTracker starts with what is known before any test runs: Command, Branch, Commit, History.
+// NewTracker returns a tracker. run contains what is known before any test runs: Command, Branch,
+// Commit, History.
 func NewTracker(run Run, before Expected, now func() time.Time) *Tracker {
 	t := &Tracker{run: run, before: before, now: now, seen: map[reports.Digest]bool{}, at: map[string]int{}}
 	t.run.Version, t.run.Known, t.run.Left = version, before.Specs, -1
@@ -180,7 +182,7 @@ func NewTracker(run Run, before Expected, now func() time.Time) *Tracker {
 	return t
 }
 
-// Add takes news and returns the suites that have ended by them, or were not built.
+// Add adds news and returns the suites that have ended or failed to build since the previous call.
 func (t *Tracker) Add(n News) (ended []Suite) {
 	now := t.now()
 	if n.Again {
@@ -220,7 +222,7 @@ func (t *Tracker) Add(n News) (ended []Suite) {
 	return ended
 }
 
-// again begins another pass over the same suites; what failed stays.
+// again starts another run of the same suites. The list of failures is kept.
 func (t *Tracker) again() {
 	for i := range t.run.Suites {
 		t.run.Suites[i] = Suite{Name: t.run.Suites[i].Name, State: Waiting}
@@ -273,7 +275,7 @@ func (t *Tracker) spec(s *reports.Spec, now time.Time) {
 	t.run.Failed = append(t.run.Failed, Failure{Name: name, File: s.File, Line: s.Line, Message: message})
 }
 
-// Run is the state now. It shares nothing with the tracker.
+// Run returns the current state. It shares no memory with the tracker.
 func (t *Tracker) Run() Run {
 	r, now := t.run, t.now()
 	r.Updated, r.Suites, r.Failed, r.Last = now, slices.Clone(r.Suites), slices.Clone(r.Failed), slices.Clone(r.Last)
@@ -288,9 +290,9 @@ func (t *Tracker) Run() Run {
 	return r
 }
 
-// left guesses the time left: the specs that have not ended take as much longer than in the
-// run before as those that have ended did, processes side by side included. Below a twentieth
-// of that time nothing is said.
+// left estimates the remaining time. It assumes that the ratio of this run's elapsed time to the
+// durations in the earlier run, which includes the effect of parallel processes, will be the same for
+// the remaining specs. There is no estimate before a twentieth of the durations is done.
 func (t *Tracker) left(now time.Time) (time.Duration, bool) {
 	if t.first.IsZero() || t.done < t.all/20 || t.done <= 0 || t.all <= 0 {
 		return 0, false

@@ -11,8 +11,10 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
+// Finite reports whether v is neither infinite nor NaN.
 func Finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
+// StepText formats the duration of a step.
 func StepText(d time.Duration) string {
 	if d == 0 {
 		return "no time"
@@ -20,8 +22,8 @@ func StepText(d time.Duration) string {
 	return Took(d)
 }
 
-// Took writes a length of time with three figures and its unit: 212 ns, 87.0 µs, 12.5 ms,
-// 8.43 s, 1 min 34 s, 2 h 5 min.
+// Took formats a duration with three significant digits and a suitable unit: 212 ns, 87.0 µs, 12.5 ms,
+// 8.43 s, 1 min 44 s, 2 h 5 min.
 func Took(d time.Duration) string {
 	switch a := d.Abs(); {
 	case a >= time.Hour:
@@ -40,19 +42,19 @@ func Took(d time.Duration) string {
 	return fmt.Sprintf("%d ns", d.Nanoseconds())
 }
 
-// Time writes seconds as [Took] does, and parts of a nanosecond too.
+// Time formats seconds like [Took], including fractions of a nanosecond.
 func Time(seconds float64) string {
 	if math.Abs(seconds) < 999.5e-9 || math.IsNaN(seconds) {
 		return Figure(seconds*1e9) + " ns"
 	}
-	if math.Abs(seconds) > math.MaxInt64/1e9 { // more than a duration can hold
+	if math.Abs(seconds) > math.MaxInt64/1e9 { // beyond the range of time.Duration
 		return Figure(seconds) + " s"
 	}
 	return Took(Seconds(seconds))
 }
 
-// Share in percent, to two digits, and near 100 to a hundredth: it never rounds up to
-// 100 what is below it.
+// Share formats a share in percent with two significant digits, above 99% with two decimals. It never
+// rounds up to 100%.
 func Share(s float64) string {
 	if math.Abs(s) > 0.99 {
 		return strconv.FormatFloat(math.Floor(s*1e4+1e-9)/100, 'f', -1, 64) + "%"
@@ -60,13 +62,12 @@ func Share(s float64) string {
 	return fmt.Sprintf("%.2g%%", 100*s)
 }
 
-// CostSentence says what durability costs and for which runs that is next to
-// nothing:
+// CostSentence states the cost of durability, and from which duration of a run it is under 1%:
 //
 //	durability ("process") costs 212 µs a run (208 to 217, 95%, n=15 blocks): under 1% of any run longer than 21.2 ms
 //
-// The length is a hundred times the estimate, rounded up: never a run too short. Of a
-// measurement that is not valid it says so in place of the length.
+// The duration is a hundred times the estimate, rounded up. For an invalid measurement the sentence
+// says so instead.
 func CostSentence(c harness.Comparison) string {
 	name := "durability"
 	if c.Durability != "" {
@@ -90,7 +91,7 @@ func Estimated(e harness.Estimate) bool {
 	return e.N > 0 && !math.IsNaN(e.Value) && !math.IsInf(e.Value, 0)
 }
 
-// Within is "208 to 217, 95%, n=15 blocks", the bounds times scale.
+// Within returns a text such as "208 to 217, 95%, n=15 blocks", with the bounds multiplied by scale.
 func Within(e harness.Estimate, scale float64) string {
 	n := fmt.Sprintf("n=%d %s", e.N, reports.Visible(e.Of))
 	if !e.Bounded() {
@@ -99,7 +100,7 @@ func Within(e harness.Estimate, scale float64) string {
 	return fmt.Sprintf("%s to %s, %s%%, %s", Figure(e.Low*scale), Figure(e.High*scale), reports.Percent(e.Level), n)
 }
 
-// OverheadText is "79.8x = 7,980% (7,700 to 8,260, 95%, n=15 blocks)".
+// OverheadText returns a text such as "79.8x = 7,980% (7,700 to 8,260, 95%, n=15 blocks)".
 func OverheadText(e harness.Estimate) string {
 	if !Estimated(e) {
 		return "not estimated"
@@ -107,7 +108,7 @@ func OverheadText(e harness.Estimate) string {
 	return fmt.Sprintf("%sx = %s%% (%s)", Figure(e.Value), Figure(100*e.Value), Within(Scaled(e, 100), 1))
 }
 
-// Scaled is the estimate in another unit.
+// Scaled returns the estimate multiplied by a factor, for another unit.
 func Scaled(e harness.Estimate, by float64) harness.Estimate {
 	e.Value *= by
 	e.Low *= by
@@ -115,8 +116,7 @@ func Scaled(e harness.Estimate, by float64) harness.Estimate {
 	return e
 }
 
-// Figure shows three significant digits, all of those before the point, and commas:
-// 1.31, 212, 7,980, 0.00213.
+// Figure formats a number with three significant digits and commas: 1.31, 212, 7,980, 0.00213.
 func Figure(v float64) string {
 	switch {
 	case math.IsNaN(v):
@@ -128,8 +128,8 @@ func Figure(v float64) string {
 	}
 	digits := 2 - int(math.Floor(math.Log10(math.Abs(v))))
 	unit := math.Pow10(-digits)
-	v = math.Round(v/unit) * unit  // 7,981.4 is 7,980: three digits are all that is known
-	if math.Abs(v) >= 999.5*unit { // 99.96 is 100
+	v = math.Round(v/unit) * unit  // 7,981.4 becomes 7,980
+	if math.Abs(v) >= 999.5*unit { // 99.96 becomes 100
 		digits--
 	}
 	if digits < 0 {
@@ -150,18 +150,18 @@ func commas(s string) string {
 	return sign + s
 }
 
-// HundredTimes is a hundred times so many µs, rounded up to three digits: the shortest run
-// of which that is at most 1%.
+// HundredTimes formats a hundred times the given number of µs, rounded up to three digits: the duration
+// of the shortest run of which it is at most 1%.
 func HundredTimes(us float64) string { return milliseconds(us / 10) }
 
-// milliseconds shows a length of time, rounded up to three digits.
+// milliseconds formats a duration in ms, rounded up to three significant digits.
 func milliseconds(ms float64) string {
 	unit := "ms"
 	if ms >= 1000 {
 		ms, unit = ms/1000, "s"
 	}
 	step := math.Pow10(int(math.Floor(math.Log10(ms))) - 2)
-	up := math.Ceil(ms/step-1e-9) * step // 6.1 is not 6.11 for its last bit
+	up := math.Ceil(ms/step-1e-9) * step // 1e-9: a rounding error must not round up
 	s := Figure(up)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
@@ -169,7 +169,7 @@ func milliseconds(ms float64) string {
 	return s + " " + unit
 }
 
-// Plural is "1 spec", "2 specs".
+// Plural returns "1 spec" or "2 specs".
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -177,26 +177,27 @@ func Plural(n int, noun string) string {
 	return commas(strconv.Itoa(n)) + " " + noun + "s"
 }
 
-// More is "1 more spec", "2 more specs".
+// More returns "1 more spec" or "2 more specs".
 func More(n int, noun string) string {
 	return strings.Replace(Plural(n, noun), " ", " more ", 1)
 }
 
-// OneLine makes text from elsewhere fit to stand in a sentence: one line, nothing
-// that acts on a screen, no full stop at the end.
+// OneLine converts a text so that it can be part of a sentence: one line, control characters escaped,
+// no full stop at the end.
 func OneLine(s string) string {
 	return strings.TrimSuffix(reports.Visible(strings.Join(strings.Fields(s), " ")), ".")
 }
 
-// ShortCommit is the first 12 characters of a hash.
+// ShortCommit returns the first 12 characters of a commit ID.
 func ShortCommit(commit string) string {
 	r := []rune(reports.Visible(commit))
 	return string(r[:min(len(r), 12)])
 }
 
+// Count formats an integer with commas.
 func Count(n int) string { return commas(fmt.Sprint(n)) }
 
-// Where is "file.go:12", as much of it as is known.
+// Where returns a text such as "file.go:12", as far as the location is known.
 func Where(file string, line int) string {
 	if file == "" || line == 0 {
 		return reports.Visible(file)
@@ -204,10 +205,10 @@ func Where(file string, line int) string {
 	return fmt.Sprintf("%s:%d", reports.Visible(file), line)
 }
 
-// Seconds rounds to nanoseconds.
+// Seconds converts seconds to a duration, rounded to nanoseconds.
 func Seconds(s float64) time.Duration { return time.Duration(math.Round(s * float64(time.Second))) }
 
-// Fixes is "1 fix", "19 fixes".
+// Fixes returns "1 fix" or "19 fixes".
 func Fixes(n int) string {
 	if n == 1 {
 		return "1 fix"
@@ -215,7 +216,7 @@ func Fixes(n int) string {
 	return Count(n) + " fixes"
 }
 
-// Cut keeps at most n runes.
+// Cut shortens a text to at most n runes.
 func Cut(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return string(r[:n-1]) + "…"

@@ -132,7 +132,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 		lines = append(lines, reports.Visible(fmt.Sprintf("run %d: failures outside the specs: %s", a.Run.ID, outside)))
 	}
 	if gone := ledger.Expired(time.Now()); len(gone) > 0 {
-		add(thresholds.Broken, "quarantine: %d expired, the first that of %q on %s: mend the spec and remove the entry, or renew it in review", len(gone), gone[0].Spec, gone[0].Expires)
+		add(thresholds.Broken, "quarantine: %d expired, the first that of %q on %s: fix the spec and remove the entry, or renew it in review", len(gone), gone[0].Spec, gone[0].Expires)
 	}
 	gone, skipped := a.NotRun()
 	if g.noNew || len(gone)+len(skipped) > 0 {
