@@ -20,7 +20,7 @@ type Attachment struct {
 const MaxAttachments = 20
 
 // File returns the path of an attached file, relative to the root of the module, with slashes. It is
-// "" for everything that is not certainly a file below the root, whoever wrote it.
+// "" unless the path is certainly that of a file below the root: paths come from the tests.
 func (a *Attachment) File() string {
 	if !fs.ValidPath(a.Path) || !filepath.IsLocal(filepath.FromSlash(a.Path)) || a.Path == "." || Scheme(a.Path) != "" || a.Path != Visible(a.Path) {
 		return ""
@@ -28,7 +28,7 @@ func (a *Attachment) File() string {
 	return a.Path
 }
 
-// URL returns the address of an attachment of the web, "" for every other one.
+// URL returns the address of an attachment on the web, or "" for other attachments.
 func (a *Attachment) URL() string { return WebAddress(a.Path) }
 
 // Safe returns a copy whose path is that of [Attachment.File] or [Attachment.URL], or "".
@@ -45,7 +45,7 @@ var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 func Scheme(s string) string { return strings.ToLower(scheme.FindString(s)) }
 
 // WebAddress returns an address that a page may link to: one of HTTP or HTTPS, without a password.
-// It returns "" for every other one.
+// It returns "" for other addresses.
 func WebAddress(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || s != Visible(s) {

@@ -2,16 +2,16 @@ package reports
 
 import "fmt"
 
-// Dealt says which packages a part of a run has, of the sorted list that all its parts were dealt
-// out from: each of them is in one part.
+// Dealt describes a part of a run: which packages it contains. The packages of all parts are in one
+// sorted list, and each of them belongs to exactly one part.
 type Dealt struct {
 	Of    string `json:"of"`    // digest of the list
-	All   int    `json:"all"`   // packages in it
-	Parts int    `json:"parts"` // it was dealt out to
-	Mine  []int  `json:"mine"`  // places in the list, from 0
+	All   int    `json:"all"`   // number of packages in it
+	Parts int    `json:"parts"` // number of parts
+	Mine  []int  `json:"mine"`  // indexes of the packages of this part, from 0
 }
 
-// Fit returns why parts do not make one run, each of its packages once.
+// Fit returns an error unless the parts together contain each package of one list exactly once.
 func Fit(parts []Dealt) error {
 	place := map[int]int{}
 	for i, d := range parts {

@@ -39,7 +39,7 @@ func open(t *testing.T, path string) *history.History {
 	return h
 }
 
-// raw opens the database of a history without what package history guards.
+// raw opens the database of a history without the checks of package history.
 func raw(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
@@ -50,7 +50,7 @@ func raw(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// analysisOf the newest of these runs.
+// analysisOf returns the analysis of the newest of the given runs.
 func analysisOf(t *testing.T, o Options, runs ...reports.Run) *Analysis {
 	t.Helper()
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
@@ -108,7 +108,7 @@ func TestSameCommitIsAFlakeAndNotAFix(t *testing.T) {
 	if len(a.NewFailures()) != 1 || len(a.FlakyNow()) != 2 || !a.Paired.Repeated {
 		t.Errorf("new failures %v, flaky %v, %+v", a.NewFailures(), a.FlakyNow(), a.Paired)
 	}
-	dirty := analysisOf(t, Options{}, sample.Cells("b+:.F", "b+:F.")...) // nobody knows what ran
+	dirty := analysisOf(t, Options{}, sample.Cells("b+:.F", "b+:F.")...) // uncommitted changes may differ
 	if len(dirty.Flakes) != 0 || dirty.Previous != nil {
 		t.Errorf("with changes in the tree: %+v, %+v", dirty.Flakes, dirty.Previous)
 	}
@@ -162,7 +162,7 @@ func TestFlakes(t *testing.T) {
 		"never fails":                    {"abcdef", "......", nil},
 		"always fails":                   {"abcdef", "FFFFFF", nil},
 		"broke and stays broken":         {"abcdef", "...FFF", nil},
-		"was mended":                     {"abcdef", "FFF...", nil},
+		"was fixed":                      {"abcdef", "FFF...", nil},
 		"one short break proves nothing": {"abcdef", "..F...", nil},
 		"two short breaks":               {"abcdef", ".F..F.", &want{2, 6, 0, 4}},
 		"three in a row are a break":     {"abcdefgh", ".FFF.FFF.", nil},
@@ -176,7 +176,7 @@ func TestFlakes(t *testing.T) {
 		"repeated at the commit":         {"abb", ".FB", &want{2, 3, 2, 2}},
 		"skips and gaps lie between":     {"abcdefgh", ".sF .pF.", &want{2, 5, 0, 4}},
 		"a rescue ends no row of three":  {"abcdef", ".FFRF.", &want{4, 6, 1, 4}},
-		"the first run tells nothing":    {"abc", "F..", nil},
+		"fails only in the first run":    {"abc", "F..", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var runs []reports.Run
@@ -211,7 +211,7 @@ func TestFlakes(t *testing.T) {
 			if low, high := reports.Wilson(f.Flaked.Good, f.Flaked.Of, reports.Z95); f.Low != low || f.High != high {
 				t.Errorf("band %v to %v", f.Low, f.High)
 			}
-			if censored := strings.Contains(tt.cells, "R"); f.Censored != censored || censored != strings.Contains(strings.Join(a.Notes, ";"), "attempts stop at the first pass") {
+			if censored := strings.Contains(tt.cells, "R"); f.Censored != censored || censored != strings.Contains(strings.Join(a.Notes, ";"), "retries stop at the first pass") {
 				t.Errorf("censored %v, notes %q", f.Censored, a.Notes)
 			}
 			if len(a.Heat.Rows) != 1 || a.Heat.Rows[0].Cells != tt.cells || len(a.Heat.Runs) != len(tt.cells) {
@@ -306,7 +306,7 @@ func TestClusters(t *testing.T) {
 		fail("a", "Expected\n    <int>: 4\nto equal\n    <int>: 5", 10),
 		fail("b", `dial tcp 127.0.0.1:4242: connect: connection refused after 1.2s at 2026-11-25T10:00:00Z`, 20),
 		fail("c", `dial tcp 127.0.0.1:51: connect: connection refused after 0.7s at 2026-11-24T09:10:11.5+01:00`, 30),
-		fail("d", "Expected\n    <int>: 7\nto equal\n    <int>: 5", 40), // the same words, and who knows
+		fail("d", "Expected\n    <int>: 7\nto equal\n    <int>: 5", 40), // the same message at another location
 		fail("e", "Expected\n    <int>: 1\nto equal\n    <int>: 9", 10), // the same place
 		fail("f", "panic: nil map\ngoroutine 17 [running]:\n/home/a/src/shop/order.go:12 +0x1d", 50),
 		fail("g", "panic: nil map\ngoroutine 201 [running]:\n/builds/x9/shop/order.go:12 +0xff3", 60),
@@ -462,7 +462,8 @@ var _ = Describe("an order", func() {
 	}
 }
 
-// timed runs of 40 specs with a log-normal noise; slow says by how much a spec is slower in a run.
+// timed returns runs of 40 specs with log-normal durations; slow returns the factor by which a spec is
+// slower in a run.
 func timed(seed uint64, noise float64, runs int, slow func(run, spec int) float64) []reports.Run {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var all []reports.Run
@@ -528,8 +529,7 @@ func TestBranches(t *testing.T) {
 	}
 }
 
-// A run that was interrupted says little of what it did not reach: the next one is not
-// compared with it, and no phase ends with it.
+// An interrupted run lacks the results of some specs, so it cannot be the baseline run or end a phase.
 func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
 	runs := sample.Cells("a:F..", "b:sss", "c:F.F")
 	runs[1].Complete = false
@@ -596,7 +596,7 @@ func TestPhases(t *testing.T) {
 	}
 }
 
-func TestAccountOfWhatIsNotThere(t *testing.T) {
+func TestAnalysisOfMissingResults(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	if _, err := Analyze(t.Context(), h, Options{}); !errors.Is(err, ErrNoRuns) {
 		t.Errorf("of an empty history: %v", err)
@@ -613,7 +613,7 @@ func TestAccountOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// A row that is not what was written is told by whatever reads it.
+// A damaged row is an error.
 func TestDamagedRows(t *testing.T) {
 	for _, change := range []string{
 		"UPDATE runs SET failed = failed + 1 WHERE id = 2",
@@ -649,8 +649,8 @@ func TestDamagedRows(t *testing.T) {
 	}
 }
 
-// One slow run is told against those before it, however few there are; not of a machine that
-// is slow as a whole, nor of times too short to matter.
+// A spec that took much longer in one run is reported even if there are few earlier runs, but not if the
+// whole machine was slow or the durations are short.
 func TestTookFarLonger(t *testing.T) {
 	took := func(run int, ms ...float64) reports.Run {
 		r := sample.CellsRun(run, fmt.Sprintf("c%d:%s", run, strings.Repeat(".", len(ms))))

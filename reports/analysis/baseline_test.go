@@ -14,9 +14,9 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// told is a run in short: "branch commit:cells", then options: "<a,b" ancestors, "^main" the
+// runsOf returns runs in a short form: "branch commit:cells", then options: "<a,b" ancestors, "^main" the
 // base branch, "@windows" a platform, "!fork", "!partial".
-func told(t *testing.T, texts ...string) []reports.Run {
+func runsOf(t *testing.T, texts ...string) []reports.Run {
 	t.Helper()
 	var all []reports.Run
 	for i, line := range texts {
@@ -54,7 +54,7 @@ func told(t *testing.T, texts ...string) []reports.Run {
 	return all
 }
 
-// whoseOf is "aaaaaaaa by this change" of each failure, in the order of the analysis.
+// whoseOf returns a text such as "a by this change" for each failure, in the order of the analysis.
 func whoseOf(a *Analysis) []string {
 	all := []string{}
 	for _, f := range a.Failures {
@@ -100,7 +100,7 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"red on one platform is no flake": {[]string{"main a0:F @windows", "main a0:. @linux", "main b0:. @windows", "main b0:. @linux", "x c0:F <b0,a0 ^main @linux"}, 4, []string{"a by this change"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			runs := told(t, tt.runs...)
+			runs := runsOf(t, tt.runs...)
 			a := analysisOf(t, Options{Run: int64(len(runs))}, runs...)
 			if strings.Contains(name, "in a run that is newer") || strings.Contains(name, "ahead") {
 				h := runs[0]
@@ -126,7 +126,7 @@ func TestWhoseAFailureIs(t *testing.T) {
 }
 
 func TestRedSinceAndFixedNameTheBaseline(t *testing.T) {
-	a := analysisOf(t, Options{}, told(t, "main a0:..", "main b0:F.", "main c0:F.", "x d0:F. <c0,b0,a0 ^main")...)
+	a := analysisOf(t, Options{}, runsOf(t, "main a0:..", "main b0:F.", "main c0:F.", "x d0:F. <c0,b0,a0 ^main")...)
 	f := a.Failures[0]
 	if f.Since == nil || f.Since.ID != 2 || !strings.Contains(f.Why, "it fails on branch main since run 2, commit b0") {
 		t.Errorf("%+v", f)
@@ -134,14 +134,14 @@ func TestRedSinceAndFixedNameTheBaseline(t *testing.T) {
 	if b := a.Baseline; b.Depth != 0 || !b.Exact || b.Why != "the merge base with branch main" {
 		t.Errorf("%+v", b)
 	}
-	a = analysisOf(t, Options{}, told(t, "main a0:..", "x d0:.. <c0,b0,a0 ^main")...)
+	a = analysisOf(t, Options{}, runsOf(t, "main a0:..", "x d0:.. <c0,b0,a0 ^main")...)
 	if b := a.Baseline; b.Depth != 2 || b.Exact || b.Why != "the nearest recorded ancestor of the merge base with branch main, 2 commits before it" {
 		t.Errorf("%+v", b)
 	}
 }
 
 func TestOtherPlatformsOfOneCommit(t *testing.T) {
-	a := analysisOf(t, Options{}, told(t, "main a0:.. @linux", "main a0:.. @windows", "x b0:.F <a0 ^main @linux", "x b0:FF <a0 ^main @windows")...)
+	a := analysisOf(t, Options{}, runsOf(t, "main a0:.. @linux", "main a0:.. @windows", "x b0:.F <a0 ^main @linux", "x b0:FF <a0 ^main @windows")...)
 	got := map[string]string{}
 	for _, f := range a.Failures {
 		got[f.Spec.Leaf[:1]] = f.Where(a.Run.Origin.Platform())
@@ -152,7 +152,7 @@ func TestOtherPlatformsOfOneCommit(t *testing.T) {
 }
 
 func TestAgainst(t *testing.T) {
-	runs := told(t, "main a0a0:..", "main b0b0:.F", "dev c0c0:F.", "x d0d0:FF <a0a0 ^main")
+	runs := runsOf(t, "main a0a0:..", "main b0b0:.F", "dev c0c0:F.", "x d0d0:FF <a0a0 ^main")
 	for against, want := range map[string]int64{"": 1, "2": 2, "#3": 3, "b0b0": 2, "dev": 3, "main": 1} {
 		a := analysisOf(t, Options{Against: against, Ancestry: func(_ context.Context, _ reports.Run, base string) reports.Ancestry {
 			if base == "main" {
@@ -181,7 +181,7 @@ func TestAgainst(t *testing.T) {
 func TestQuarantineComesFirst(t *testing.T) {
 	day := sample.Noon.AddDate(0, 0, 2)
 	ledger := &quarantine.Ledger{Entries: []quarantine.Entry{{Suite: "shop", Spec: "an order bbbbbbbb", Owner: "ada", Reason: "slow", Added: Day(day), Expires: Day(day)}}}
-	runs := told(t, "main a0:.F", "x b0:FF <a0 ^main")
+	runs := runsOf(t, "main a0:.F", "x b0:FF <a0 ^main")
 	for at, want := range map[time.Time][]string{day: {"a by this change", "b quarantined"}, day.AddDate(0, 0, 1): {"a by this change", "b red on main"}} {
 		a := analysisOf(t, Options{Now: at, Quarantine: ledger}, runs...)
 		if diff := cmp.Diff(want, whoseOf(a)); diff != "" {
@@ -190,25 +190,25 @@ func TestQuarantineComesFirst(t *testing.T) {
 	}
 }
 
-// A partial run is compared within what both ran.
-func TestWhatNobodyAskedForIsNotGone(t *testing.T) {
-	part := analysisOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main !partial")...)
+// A partial run is compared only within the specs that both runs were asked to run.
+func TestUnselectedSpecsAreNotGone(t *testing.T) {
+	part := analysisOf(t, Options{}, runsOf(t, "main a0:...", "x b0:. <a0 ^main !partial")...)
 	if len(part.Moves) != 0 {
 		t.Errorf("moves: %+v", part.Moves)
 	}
-	whole := analysisOf(t, Options{}, told(t, "main a0:...", "x b0:. <a0 ^main")...)
+	whole := analysisOf(t, Options{}, runsOf(t, "main a0:...", "x b0:. <a0 ^main")...)
 	if gone, _ := whole.NotRun(); len(gone) != 2 {
 		t.Errorf("gone: %+v", gone)
 	}
-	after := analysisOf(t, Options{}, told(t, "main a0:. !partial", "x b0:... <a0 ^main")...)
+	after := analysisOf(t, Options{}, runsOf(t, "main a0:. !partial", "x b0:... <a0 ^main")...)
 	if len(after.Moves) != 0 {
 		t.Errorf("moves: %+v", after.Moves)
 	}
 }
 
-// A failure outside the specs is judged like one of a spec.
+// The origin of a failure outside the specs is determined as that of a failed spec.
 func TestWhoseABrokenPackageIs(t *testing.T) {
-	runs := told(t, "main a0:..", "main b0:..", "x c0:.. <b0,a0 ^main")
+	runs := runsOf(t, "main a0:..", "main b0:..", "x c0:.. <b0,a0 ^main")
 	failed := []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
 	runs[2].Suites.Suites[0].Failures = failed
 	if a := analysisOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != ByThisChange {
@@ -239,7 +239,7 @@ func TestFlakeChance(t *testing.T) {
 	}
 }
 
-// Where neither CI nor git names the base branch, it is one that the history has.
+// If neither CI nor git names the base branch, a usual name that the history contains is used.
 func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 	for name, tt := range map[string]struct {
 		runs []string
@@ -253,7 +253,7 @@ func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 		"none":               {[]string{"y a0:..", "x b0:.F"}, ""},
 		"no branch":          {[]string{"main a0:..", "- b0:.F"}, ""},
 	} {
-		if a := analysisOf(t, Options{}, told(t, tt.runs...)...); a.Baseline.Branch != tt.want {
+		if a := analysisOf(t, Options{}, runsOf(t, tt.runs...)...); a.Baseline.Branch != tt.want {
 			t.Errorf("%s: %q, want %q", name, a.Baseline.Branch, tt.want)
 		}
 	}
@@ -261,11 +261,11 @@ func TestBaseBranchIsOneOfTheHistory(t *testing.T) {
 
 // On the base branch itself, the run before it is of the branch, not a guess at a merge base.
 func TestBaselineOnTheBaseBranchWithoutGit(t *testing.T) {
-	b := analysisOf(t, Options{}, told(t, "main a0:..", "main b0:.F")...).Baseline
+	b := analysisOf(t, Options{}, runsOf(t, "main a0:..", "main b0:.F")...).Baseline
 	if b.Run == nil || b.Run.ID != 1 || b.Why != "the newest run before it of another commit on branch main" || !b.Exact || b.Unsure {
 		t.Errorf("%+v", b)
 	}
-	b = analysisOf(t, Options{}, told(t, "main a0:..", "x b0:.F")...).Baseline
+	b = analysisOf(t, Options{}, runsOf(t, "main a0:..", "x b0:.F")...).Baseline
 	if b.Why != "the newest run of branch main before it (git does not know how its commit descends from that branch)" || b.Exact {
 		t.Errorf("%+v", b)
 	}
@@ -273,7 +273,7 @@ func TestBaselineOnTheBaseBranchWithoutGit(t *testing.T) {
 
 // A spec that was renamed while it failed is not broken by the change.
 func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
-	runs := told(t, "main a0:.F", "x b0:.F <a0 ^main")
+	runs := runsOf(t, "main a0:.F", "x b0:.F <a0 ^main")
 	runs[0].Suites.Specs[1].Leaf, runs[1].Suites.Specs[1].Leaf = "keeps the order of the customer", "keeps every order of the customer"
 	a := analysisOf(t, Options{}, runs...)
 	if diff := cmp.Diff([]string{"k red on main"}, whoseOf(a)); diff != "" || a.Failures[0].Since.ID != 1 {
@@ -281,11 +281,10 @@ func TestARenamedSpecThatFailsIsRedOnMain(t *testing.T) {
 	}
 }
 
-// Only runs that were asked for some tests leave out what is new: a new spec that is skipped is
-// new in any other run.
+// A new spec that is skipped is reported as new, except in a run of selected tests.
 func TestANewSkippedSpecIsNew(t *testing.T) {
 	for options, want := range map[string]int{"": 1, " !partial": 0} {
-		a := analysisOf(t, Options{}, told(t, "main a0:.", "x b0:.s <a0 ^main"+options)...)
+		a := analysisOf(t, Options{}, runsOf(t, "main a0:.", "x b0:.s <a0 ^main"+options)...)
 		if len(a.Moves) != want {
 			t.Errorf("with %q: %+v", options, a.Moves)
 		}
@@ -294,7 +293,7 @@ func TestANewSkippedSpecIsNew(t *testing.T) {
 
 // Each failure is in the list of its origin.
 func TestFailuresByOrigin(t *testing.T) {
-	a := analysisOf(t, Options{}, told(t, "main a0:..F", "x b0:FFF <a0 ^main")...)
+	a := analysisOf(t, Options{}, runsOf(t, "main a0:..F", "x b0:FFF <a0 ^main")...)
 	got := map[Whose]int{}
 	for _, whose := range AllWhose {
 		for _, f := range a.Of(whose) {
@@ -314,7 +313,7 @@ func TestFailuresByOrigin(t *testing.T) {
 
 // Without a run of the same job, one of the same operating system is nearer than the newest.
 func TestBaselineOfTheSameSystem(t *testing.T) {
-	runs := told(t, "main a0:.F", "main a0:..", "x b0:.F <a0 ^main")
+	runs := runsOf(t, "main a0:.F", "main a0:..", "x b0:.F <a0 ^main")
 	for i, o := range []reports.Origin{{OS: "linux", Arch: "arm64", Job: "nightly"}, {OS: "windows", Arch: "amd64", Job: "nightly"}, {OS: "linux", Arch: "amd64", Job: "test"}} {
 		runs[i].Origin.OS, runs[i].Origin.Arch, runs[i].Origin.Job = o.OS, o.Arch, o.Job
 	}
@@ -326,15 +325,15 @@ func TestBaselineOfTheSameSystem(t *testing.T) {
 
 // A spec that an earlier run of the commit does not have is new, not flaky.
 func TestANewSpecAtOneCommitIsNotFlaky(t *testing.T) {
-	a := analysisOf(t, Options{}, told(t, "main a0:.", "x b0:. <a0 ^main", "x b0:.. <a0 ^main")...)
+	a := analysisOf(t, Options{}, runsOf(t, "main a0:.", "x b0:. <a0 ^main", "x b0:.. <a0 ^main")...)
 	if len(a.Moves) != 1 || a.Moves[0].Kind != reports.New || len(a.FlakyNow()) != 0 {
 		t.Errorf("%+v", a.Moves)
 	}
 }
 
-// A run of a tree with changes says nothing of how its commit does on another platform.
+// A run with uncommitted changes does not show how its commit behaves on another platform.
 func TestOtherPlatformsWithChangesDoNotCount(t *testing.T) {
-	a := analysisOf(t, Options{}, told(t, "main a0:. @linux", "x b0+:. <a0 ^main @windows", "x b0:F <a0 ^main @linux")...)
+	a := analysisOf(t, Options{}, runsOf(t, "main a0:. @linux", "x b0+:. <a0 ^main @windows", "x b0:F <a0 ^main @linux")...)
 	if where := a.Failures[0].Where("linux"); where != "" {
 		t.Errorf("%q", where)
 	}
@@ -358,7 +357,7 @@ func TestQuarantinedSpecsAreCounted(t *testing.T) {
 
 // A branch without a base is compared with its own earlier run, not with that of another branch.
 func TestBaselineOfABranchAlone(t *testing.T) {
-	b := analysisOf(t, Options{}, told(t, "y a0:..", "x b0:..", "y c0:..", "x d0:.F")...).Baseline
+	b := analysisOf(t, Options{}, runsOf(t, "y a0:..", "x b0:..", "y c0:..", "x d0:.F")...).Baseline
 	if b.Run == nil || b.Run.ID != 2 || b.Why != "the newest run before it of another commit on branch x" {
 		t.Errorf("%+v", b)
 	}

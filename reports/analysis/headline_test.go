@@ -50,12 +50,11 @@ func TestHeadline(t *testing.T) {
 	}
 }
 
-// Notes name what is red for other reasons than the change, on a branch and not on the base
-// branch, where everything is somebody's change.
+// On a branch other than the base branch, notes name failures that the change did not cause.
 func TestNotesOfFailuresThatAreNotOfTheChange(t *testing.T) {
 	runs := []string{"main a0:.F", "main b0:.F <a0 ^main", "x c0:.F <b0,a0 ^main"}
 	for n, want := range map[int]string{2: "", 3: "the first run of branch x: it is compared with run 2 of branch main; red on main: shop > an order > bbbbbbbb: it fails on branch main since run 1, commit a0, and did in run 2"} {
-		if got := strings.Join(analysisOf(t, Options{}, told(t, runs[:n]...)...).Notes, "; "); got != want {
+		if got := strings.Join(analysisOf(t, Options{}, runsOf(t, runs[:n]...)...).Notes, "; "); got != want {
 			t.Errorf("of run %d: %q", n, got)
 		}
 	}
@@ -71,7 +70,7 @@ func TestNotesOfTheTree(t *testing.T) {
 	}
 }
 
-// Facts of the run itself come first, and none is there twice.
+// Facts of the run itself come first, and none occurs twice.
 func TestFactsOfARun(t *testing.T) {
 	r := sample.CellsRun(0, "a:.")
 	r.Command, r.Facts = "flujo-harness run", []reports.Fact{{Name: "Go", Value: "go1.26.0"}, {Name: "CI", Value: "yes"}}

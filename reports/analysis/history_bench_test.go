@@ -16,9 +16,9 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// bigRuns are n runs of 2,300 specs in 40 suites, an hour apart: about 50 fail for
-// days, 8 are skipped, 10 flake, one suite is edited before every run (its lines move),
-// durations are log-normal to the nanosecond, and the order of suites is random.
+// bigRuns returns n runs of 2,300 specs in 40 suites, one hour apart. About 50 specs fail for days, 8
+// are skipped, and 10 are flaky. One suite is edited before every run, so that its lines move. Durations
+// are log-normal, and the order of suites is random.
 func bigRuns(n int, do func(reports.Run) error) error {
 	const suites, specs = 40, 2300
 	random := rand.New(rand.NewPCG(7, 11))
@@ -62,8 +62,8 @@ func bigRuns(n int, do func(reports.Run) error) error {
 	return nil
 }
 
-// cpu is the time that this program had on a processor, in seconds: what a figure is
-// on a machine that has others to serve.
+// cpu returns the processor time of this process in s, which does not include the load of other
+// processes.
 func cpu(b *testing.B) float64 {
 	p, err := process.NewProcess(int32(os.Getpid()))
 	if err != nil {
@@ -76,9 +76,9 @@ func cpu(b *testing.B) float64 {
 	return times.User + times.System
 }
 
-// BenchmarkHistory appends 1,000 runs of 2,300 specs (100 with -short), then accounts
-// for the newest. Its figures: seconds to append them all, MB of the file, ms to open
-// it, ms of one account, and the last in ms of a processor.
+// BenchmarkHistory appends 1,000 runs of 2,300 specs (100 with -short), then analyzes the newest. It
+// reports the time to append all runs in s, the size of the file in MB, the time to open it in ms, and
+// the elapsed time and the processor time of the analysis in ms.
 func BenchmarkHistory(b *testing.B) {
 	runs := 1000
 	if testing.Short() {

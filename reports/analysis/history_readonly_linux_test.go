@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// readOnly makes a folder that cannot be written to, for root too, until the test ends.
+// readOnly creates a folder that even root cannot write to until the test ends.
 func readOnly(t *testing.T, dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -75,7 +75,7 @@ func TestHistoryOnAReadOnlyFileSystem(t *testing.T) {
 	}
 }
 
-// The changes in a log are read, or the history is not read at all.
+// If the database has a write-ahead log, its changes are read, or opening fails.
 func TestHotLogOnAReadOnlyFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "h.db")

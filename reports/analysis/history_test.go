@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// A run that is told in one format and then in another moves no spec, and keeps its
-// containers as they were told first.
+// If the results of a suite come from another format than before, its specs are still the same, and
+// their containers are those of the first format.
 func TestHistoryGoesOnInAnotherFormat(t *testing.T) {
 	h := open(t, filepath.Join(t.TempDir(), "h.db"))
 	for _, name := range []string{"gomega-2024-10-29-eeca931.json.gz", "gomega-2024-10-29-eeca931.xml.gz"} {
@@ -58,7 +58,7 @@ func TestHistoryKeepsRuns(t *testing.T) {
 		want[i].ID = added.ID
 	}
 
-	again := open(t, path) // what is in the file, not in the handle
+	again := open(t, path) // reads the file again
 	for _, w := range want {
 		got, err := again.Load(t.Context(), w.ID)
 		if err != nil {
@@ -96,7 +96,7 @@ func TestOrderIsThatOfTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := h.Append(t.Context(), reports.Run{Complete: true, Suites: sample.Results(4)}); err != nil { // nobody knows when: after all that are there
+	if _, err := h.Append(t.Context(), reports.Run{Complete: true, Suites: sample.Results(4)}); err != nil { // an unknown start: placed after all others
 		t.Fatal(err)
 	}
 	latest, err := h.Latest(t.Context(), 10)
@@ -117,14 +117,14 @@ func TestOrderIsThatOfTheStart(t *testing.T) {
 	}
 }
 
-// Who reads does not wait for who writes, and sees what was there before.
+// A reader does not wait for a writer, and sees the state before its transaction.
 func TestReadingWhileAnotherWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	h := open(t, path)
 	if _, err := h.Append(t.Context(), reports.Run{Suites: sample.Results(3)}); err != nil {
 		t.Fatal(err)
 	}
-	tx, err := raw(t, path).Begin() // immediate: the one writer
+	tx, err := raw(t, path).Begin() // BEGIN IMMEDIATE takes the write lock
 	if err != nil {
 		t.Fatal(err)
 	}

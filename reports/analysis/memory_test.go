@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// failing is a run of n specs that all fail, each with a message of its own.
+// failing returns a run of n failed specs with distinct messages.
 func failing(n, run int) reports.Run {
 	r := &reports.Results{Suites: []reports.Suite{{Path: "shop"}}}
 	for i := range n {
@@ -24,8 +24,8 @@ func failing(n, run int) reports.Run {
 	return reports.Run{Started: time.Date(2026, 11, 20+run, 0, 0, 0, 0, time.UTC), Commit: fmt.Sprintf("%040d", run), Format: "JUnit XML", Suites: r, Outcome: thresholds.Broken, Complete: true}
 }
 
-// A run in which everything fails is what a report has most to say of: what it keeps for
-// each spec is bounded, next to the run itself.
+// The analysis needs most memory for a run in which every spec fails. The test bounds the memory per
+// spec, in addition to the run itself.
 func TestAnalysisOfFailuresIsBounded(t *testing.T) {
 	const n = 5000
 	h, err := history.Open(context.Background(), filepath.Join(t.TempDir(), "history.db"))

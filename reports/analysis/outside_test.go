@@ -90,7 +90,7 @@ func TestSinceWhenABuildFails(t *testing.T) {
 	}
 }
 
-// A suite of Ginkgo lists its specs as skipped where BeforeSuite failed.
+// If BeforeSuite failed, Ginkgo reports the specs of the suite as skipped.
 func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
 	broken := sample.CellsRun(1, "b:sss")
 	broken.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
@@ -111,7 +111,7 @@ func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
 	}
 }
 
-// Failing twice in a row is not long.
+// Two consecutive failures are not a long streak.
 func TestLongFailingIsThreeRuns(t *testing.T) {
 	for runs, want := range map[int]AttentionKind{2: FailingOn, 3: LongFailing} {
 		texts := []string{"a:."}
@@ -124,8 +124,8 @@ func TestLongFailingIsThreeRuns(t *testing.T) {
 	}
 }
 
-// A panic ends the process of a Go test, and what it did not reach was not run. Ginkgo
-// recovers panics of specs, so that a spec that is missing afterwards is gone.
+// A panic ends the process of a Go test, so missing tests did not run. Ginkgo recovers panics of specs,
+// so a missing spec is gone.
 func TestAPanicOfASpecKeepsNoOtherFromRunning(t *testing.T) {
 	for leaf, containers := range map[string][]string{"Test of a drop": {"an order"}, "drops": nil} {
 		now := sample.CellsRun(1, "b:F")
@@ -138,7 +138,7 @@ func TestAPanicOfASpecKeepsNoOtherFromRunning(t *testing.T) {
 	}
 }
 
-// What broke comes before what was broken already, whatever the order of the suites.
+// Newly broken failures come before older ones, regardless of the order of the suites.
 func TestOrderOfFailuresOutside(t *testing.T) {
 	suites := func(failed ...bool) *reports.Results {
 		r := &reports.Results{}
@@ -179,7 +179,7 @@ func TestFlakyOutsideTheSpecs(t *testing.T) {
 	if a.Previous == nil || a.Previous.ID != 1 || a.Outside[0].Kind != reports.Flaky {
 		t.Errorf("%+v, %+v", a.Previous, a.Outside)
 	}
-	runs[2].Dirty = true // what ran is in no commit
+	runs[2].Dirty = true // no commit contains the tested code
 	if a := analysisOf(t, Options{}, runs...); a.Outside[0].Kind != reports.Broke {
 		t.Errorf("with changes in the tree: %+v", a.Outside)
 	}
@@ -189,8 +189,8 @@ func TestFlakyOutsideTheSpecs(t *testing.T) {
 	}
 }
 
-// A failure outside the specs is in the group of those with its message, and the group is as old
-// as the oldest of them.
+// A failure outside the specs is grouped with failures that have the same message. The age of the group
+// is that of its oldest member.
 func TestAFailureOutsideIsInAGroup(t *testing.T) {
 	runs := sample.Cells("a:..", "b:..", "c:.F")
 	for i := 1; i < 3; i++ {
@@ -216,7 +216,7 @@ func TestNameOfAFailureOutside(t *testing.T) {
 	}
 }
 
-// Of a spec that could not run in the baseline, the state that it had when it ran last counts.
+// If a spec could not run in the baseline run, its state in the last run that ran it counts.
 func TestLastStateOfASpec(t *testing.T) {
 	code := map[rune]byte{}
 	for i, c := range ".Fs" {

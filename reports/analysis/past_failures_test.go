@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// Each distinct failure of a spec is told once, with the runs in which it was seen.
+// Each distinct failure of a spec is listed once, with the runs in which it occurred.
 func TestPastFailures(t *testing.T) {
 	runs := sample.Cells("a:F.", "b:F.", "c:..", "d:F.", "e:R.", "f:F.")
 	for i, message := range map[int]string{0: "it is lost at 0x10", 1: "timed out after 1.5 s", 3: "it is lost at 0x99", 4: "timed out after 9 s", 5: "it is lost at 0xff"} {
@@ -29,7 +29,7 @@ func TestPastFailures(t *testing.T) {
 	}
 }
 
-// A spec that says something else each time is bounded, and so is what is read.
+// The number of messages is bounded, even if a spec has another message in every run.
 func TestPastFailuresAreBounded(t *testing.T) {
 	var runs []reports.Run
 	for i := range 20 {

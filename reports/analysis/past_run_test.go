@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// The page of an older run is printed again after newer runs were recorded: it must say what it
-// said at the time, although the history has since learned the names of further tests.
+// Runs that were recorded later, with further names of tests, do not change the analysis of an older
+// run.
 func TestLaterRunsDoNotChangeTheAnalysisOfAnEarlierOne(t *testing.T) {
 	runs := goRuns(t, "", "panic", "build", "", "build", "main", "", "")
 	for i := range runs { // names that only later runs have

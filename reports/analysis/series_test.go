@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Figures over the runs: the oldest first, timed and counted, with the limit of the time, and
-// apart for machines of different kinds.
+// Series have points in the order of the runs, for times and counts, with the limits, and are separate
+// for machines of different kinds.
 func TestSeries(t *testing.T) {
 	var runs []reports.Run
 	for i, ratio := range []float64{1.31, 1.33, 1.53} {
@@ -32,7 +32,7 @@ func TestSeries(t *testing.T) {
 		r.Benchmarks = []reports.Benchmark{{Name: "Add-8", Unit: "sec/op", Values: []float64{1e-9, 2e-9, 3e-9}}, {Name: "Add-8", Unit: "B/op", Values: []float64{64}}}
 		runs = append(runs, r)
 	}
-	runs = append(runs, sample.CellsRun(3, "c3:.")) // measured nothing, and shows what was before
+	runs = append(runs, sample.CellsRun(3, "c3:.")) // measured nothing
 	a := analysisOf(t, Options{}, runs...)
 	var got []string
 	for _, s := range a.Series {
@@ -76,7 +76,7 @@ func TestSeriesHaveChangePoints(t *testing.T) {
 	}
 }
 
-// Steps that slow down without saving more are named: no limit of durability judges them.
+// A note names workloads whose steps became slower, because limits on durability do not judge that.
 func TestSlowerStepsAreNoted(t *testing.T) {
 	for name, test := range map[string]struct {
 		times []float64 // ns a run without saves, by run

@@ -12,8 +12,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// The sign test that McNemar's is: Siegel, "Nonparametric Statistics" (1956), table D,
-// one-tailed to three digits.
+// The exact McNemar test is a sign test: Siegel, "Nonparametric Statistics" (1956), table D, one-tailed,
+// three digits.
 func TestMcNemarAgainstAPrintedTable(t *testing.T) {
 	for _, row := range []struct {
 		n, x int
@@ -27,7 +27,7 @@ func TestMcNemarAgainstAPrintedTable(t *testing.T) {
 	}
 }
 
-// Every way in which n specs can go, counted.
+// A reference implementation that counts all outcomes for n specs.
 func TestMcNemarAgainstCounting(t *testing.T) {
 	for n := range 13 {
 		for fixed := range n + 1 {
@@ -66,7 +66,7 @@ func TestBenjaminiHochbergAgainstItsPaper(t *testing.T) {
 	}
 }
 
-// The step-up rule as it is written, on many random lists with ties, in any order.
+// The adjusted values agree with the step-up rule as published, for random lists with ties.
 func TestBenjaminiHochbergAgainstItsRule(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
@@ -120,7 +120,7 @@ func TestRankTestAgainstAPrintedTable(t *testing.T) {
 	}
 }
 
-// All ways to call n of the values the newer ones.
+// A reference implementation that counts all assignments of values to the two samples.
 func TestRankTestAgainstCounting(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	u := func(older, newer []float64) (u int) {
