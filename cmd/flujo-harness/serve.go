@@ -126,7 +126,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 // show lets a server show a history.
 func show(l *render.Live, h *history.History, look records.AnalysisFlags, options analysis.Options) {
 	l.Find = h.Find
-	l.Tell = func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
+	l.Analyze = func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
 		options := options
 		options.Now, options.Against = time.Now(), cmp.Or(against, options.Against)
 		return look.Analyze(ctx, h, options, run)

@@ -10,15 +10,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// needName are the roles that a screen reader announces by a name.
+// needName lists the roles that must have a name for screen readers.
 var needName = []string{"link", "button", "searchbox", "textbox", "combobox", "image", "img", "region", "heading", "progressbar", "DisclosureTriangle", "navigation", "table", "search"}
 
-// reach is what the Tab key has to come to in a view.
+// reach selects the elements that the Tab key must reach in a view.
 const reach = `[...document.querySelectorAll('a[href],button,input,select,summary,[tabindex="0"]')].filter(e => e.checkVisibility({visibilityProperty: true}) && !e.matches('.skip'))`
 
-// accessible goes over each view without eyes and without a mouse: whatever a screen reader
-// announces has a name, headings skip no level, and the Tab key comes to everything once, in the
-// order of the document, with a ring around it.
+// accessible checks each view for users of a screen reader or a keyboard: elements have names, headings
+// skip no level, and the Tab key reaches every element once, in the order of the document, with a
+// visible focus ring.
 func accessible(tb *tab, path string) {
 	tb.open(path)
 	for _, name := range append(viewNames, "spec") {
@@ -40,7 +40,7 @@ func accessible(tb *tab, path string) {
 	}
 }
 
-// unnamed lists what is announced without a name.
+// unnamed lists elements without a name for screen readers.
 func (tb *tab) unnamed() (problems []string) {
 	tb.t.Helper()
 	tree, err := chromedp.Call(tb.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -49,7 +49,7 @@ func (tb *tab) unnamed() (problems []string) {
 	}
 	text := func(v *accessibility.Value) (s string) {
 		if v != nil {
-			_ = json.Unmarshal(v.Value, &s) // what is no text has no name
+			_ = json.Unmarshal(v.Value, &s) // another type is not a name
 		}
 		return strings.TrimSpace(s)
 	}

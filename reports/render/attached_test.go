@@ -17,8 +17,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// attachedTo is an analysis of a run with these attachments of one spec that failed and of one that
-// passed, and a module with the file out/a b.txt.
+// attachedTo returns an analysis of a run in which a failed and a passed spec have the given
+// attachments, in a module with the file "out/a b.txt".
 func attachedTo(t testing.TB, all ...reports.Attachment) *analysis.Analysis {
 	t.Helper()
 	root := t.TempDir()
@@ -42,7 +42,7 @@ var attachedSamples = []reports.Attachment{
 	{Name: "gone", Type: "image/png", Path: "out/gone.png"},
 	{Name: "job", Path: "https://ci.example.com/a?b=1&c"},
 	{Name: "elsewhere"},
-	{Name: "<script>", Path: "javascript:alert(1)"}, // from a store that others write to
+	{Name: "<script>", Path: "javascript:alert(1)"}, // as another user of the store may have written it
 	{Name: "up", Path: "../secret.txt"},
 }
 
@@ -61,7 +61,7 @@ func TestAttachmentsAreLinkedFromThePlaceOfThePage(t *testing.T) {
 	if diff := cmp.Diff(want, files.views(&reports.Spec{Attachments: attachedSamples})); diff != "" {
 		t.Error(diff)
 	}
-	var nowhere attachedFiles // a page on standard output
+	var nowhere attachedFiles // as for a page on standard output
 	if v := nowhere.views(&reports.Spec{Attachments: attachedSamples}); v[0].URL != "" || v[0].Note != "out/a b.txt" || v[2].URL == "" {
 		t.Errorf("%+v", v)
 	}
@@ -83,7 +83,7 @@ func TestAttachmentsAreLinkedFromThePlaceOfThePage(t *testing.T) {
 	}
 }
 
-// Specs beyond the bound say where their attachments are.
+// Beyond the limit, the page of a spec contains a hint where its attachments are.
 func TestAttachmentsOfManySpecsAreBounded(t *testing.T) {
 	r := sample.Results(maxAttached + 3)
 	for i := range r.Specs {
@@ -111,7 +111,7 @@ func TestServeAttachedFiles(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(a.Root, "link.txt")); err != nil {
 		t.Skip(err)
 	}
-	live := &Live{Token: liveToken, Tell: func(context.Context, int64, string) (*analysis.Analysis, error) { return a, nil },
+	live := &Live{Token: liveToken, Analyze: func(context.Context, int64, string) (*analysis.Analysis, error) { return a, nil },
 		Find: func(context.Context, string) (int64, error) { return 1, nil }, State: func(context.Context) (string, error) { return "1", nil }}
 	s := httptest.NewServer(live)
 	defer s.Close()
@@ -137,7 +137,7 @@ func TestServeAttachedFiles(t *testing.T) {
 	}
 }
 
-// The page of a spec without a card shows its attachments, too, as links or as texts.
+// The page of a spec without a card shows its attachments as links or as text.
 func attachedInBrowser(tb *tab, path string) {
 	tb.open(path)
 	tb.view("specs")

@@ -25,8 +25,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// chromium starts one browser for a test and its subtests, or skips the test where
-// there is none. It has an empty profile of its own and asks nobody for anything.
+// chromium starts one browser for a test and its subtests, or skips the test if none is installed. The
+// browser has an empty profile and makes no requests of its own.
 func chromium(t testing.TB) context.Context {
 	t.Helper()
 	path := os.Getenv("CHROMIUM")
@@ -46,7 +46,7 @@ func chromium(t testing.TB) context.Context {
 	t.Cleanup(stop)
 	browser, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
-		_ = chromedp.Cancel(browser) // waits until the browser is gone, and its profile can be removed
+		_ = chromedp.Cancel(browser) // waits until the browser has exited, so that its profile can be removed
 		cancel()
 	})
 	if err := chromedp.Do(browser); err != nil {
@@ -63,7 +63,7 @@ func flags(names ...string) []chromedp.ExecAllocatorOption {
 	return all
 }
 
-// tab is one page, and what it asked for.
+// tab is one page with the requests that it made.
 type tab struct {
 	t   testing.TB
 	ctx context.Context
@@ -113,13 +113,13 @@ func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// load goes to the page anew, whatever was there.
+// load loads a page, even if it is already shown.
 func (tb *tab) load(path string) {
 	tb.t.Helper()
 	tb.do(chromedp.Navigate("about:blank"), chromedp.Navigate("file://"+path))
 }
 
-// open is load, and waits until the page has made elements of all that it has.
+// open loads a page and waits until it has parsed its noscript elements.
 func (tb *tab) open(path string) {
 	tb.t.Helper()
 	tb.load(path)
@@ -170,7 +170,7 @@ var viewNames = []string{"overview", "specs", "cost", "runs", "trust"}
 
 func TestPageInChromium(t *testing.T) {
 	browser := chromium(t)
-	path := written(t, fullAccount(240, 40, ""))
+	path := written(t, fullAnalysis(240, 40, ""))
 	for _, test := range []struct {
 		name string
 		do   func(*tab, string)
@@ -200,7 +200,7 @@ func TestPageInChromium(t *testing.T) {
 	t.Run("large", func(t *testing.T) { large(newTab(t, browser)) })
 }
 
-// pictures are for people: go test ./reports/render -run Chromium -pages DIR.
+// pictures writes pictures for people: go test ./reports/render -run Chromium -pages DIR.
 func pictures(tb *tab, path string) {
 	for _, p := range []struct {
 		media, scheme string
@@ -231,7 +231,7 @@ func pictures(tb *tab, path string) {
 	}
 }
 
-// view goes to a view as a click on its tab does, and waits until it is there.
+// view changes to a view as a click on its tab does, and waits until it is shown.
 func (tb *tab) view(name string) {
 	tb.t.Helper()
 	is[int](tb, fmt.Sprintf(`(location.hash = '#view=%s', 0)`, name))
@@ -280,14 +280,14 @@ func (tb *tab) click(css string) {
 	tb.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
-// fill puts the focus on a field and types.
+// fill focuses a field and types into it.
 func (tb *tab) fill(css, text string) {
 	tb.t.Helper()
 	is[bool](tb, fmt.Sprintf(`(document.querySelector(%q).focus(), true)`, css))
 	tb.do(chromedp.KeyEvent(text))
 }
 
-// until waits for what the page does in its own time.
+// until waits until a script returns true.
 func (tb *tab) until(script string) {
 	tb.t.Helper()
 	is[bool](tb, `new Promise(r => { (function look() { (`+script+`) ? r(true) : setTimeout(look, 2) })() })`)
@@ -307,7 +307,7 @@ func filters(tb *tab, path string) {
 	want(tb, "rows that do not match", 0, listed+`.filter(e => !e.textContent.includes('promise 44 ')).length`)
 	want(tb, "what is hidden is said", true, fmt.Sprintf(`document.querySelector('#hides').textContent.startsWith('%d of ')`, some))
 
-	tb.open(path + "#q=promise+44+") // a link to it, as older pages have it
+	tb.open(path + "#q=promise+44+") // a link in the form of older pages
 	tb.until(`document.documentElement.dataset.ready === 'specs'`)
 	want(tb, "rows after opening the link", some, listed+".length")
 	want(tb, "the field after opening the link", "promise 44 ", `document.querySelector('#q').value`)
@@ -369,14 +369,14 @@ func keyboard(tb *tab, _ string) {
 	want(tb, "things to click that the keyboard cannot reach", []string{}, `[...document.querySelectorAll('a[href],button,input,select,summary')].filter(e => e.tabIndex < 0).map(e => e.outerHTML)`)
 }
 
-// slash presses the key that leads to the search.
+// slash presses the key for the search.
 func (tb *tab) slash() {
 	tb.t.Helper()
 	call(tb, cdpinput.DispatchKeyEvent, cdpinput.DispatchKeyEventParams{Type: cdpinput.DispatchKeyEventTypeKeyDown, Key: "/", Text: "/"}) // one event, as from a keyboard
 	tb.until(`document.activeElement.id === 'q'`)
 }
 
-// tabTo moves the focus with the Tab key until it is on an element that css selects.
+// tabTo presses the Tab key until an element that css selects has the focus.
 func (tb *tab) tabTo(css string) {
 	tb.t.Helper()
 	for range 200 {
@@ -389,8 +389,8 @@ func (tb *tab) tabTo(css string) {
 	tb.t.Fatalf("200 times Tab do not lead to %s", css)
 }
 
-// keysAlone does what a reader of a red run does, without a mouse: why did this fail, what did
-// it do before, which others, and what differs from another run.
+// keysAlone answers the questions of a reader of a failed run by the keyboard alone: why did a spec
+// fail, what did it do before, which others fail like it, and what differs from another run.
 func keysAlone(tb *tab, path string) {
 	tb.size(1280, 800, false)
 	tb.open(path)
@@ -421,9 +421,9 @@ func keysAlone(tb *tab, path string) {
 	tb.until(`location.hash.startsWith('#compare=38,40') && document.querySelector('#compared p')`)
 }
 
-// comparesRuns takes two runs of the window, whatever the page is about.
+// comparesRuns compares two runs of the window.
 func comparesRuns(tb *tab, path string) {
-	a, differ, broke := fullAccount(240, 40, ""), 0, 0
+	a, differ, broke := fullAnalysis(240, 40, ""), 0, 0
 	for i := range a.Run.Suites.Specs {
 		cells, _ := a.Outcomes.Of(&a.Run.Suites.Specs[i])
 		if cells[2] != cells[39] {
@@ -443,7 +443,7 @@ func comparesRuns(tb *tab, path string) {
 	want(tb, "a run and itself", "No spec of this run differs between the two.", `document.querySelector('#compared p').textContent`)
 }
 
-// chartsLead from a point to its run.
+// chartsLead checks that a point of a chart links to its run.
 func chartsLead(tb *tab, _ string) {
 	tb.view("cost")
 	want(tb, "the last points", []string{"#run-40", "#run-40", "#run-40", "#run-40"}, `[...document.querySelectorAll('.charts svg')].map(s => [...s.querySelectorAll('a')].pop().getAttribute('href'))`)
@@ -470,9 +470,8 @@ func schemes(tb *tab, _ string) {
 	want(tb, "the tabs on paper", "none", `getComputedStyle(document.querySelector('.tabs')).display`)
 }
 
-// wider are the elements that end to the right of so many pixels, with where they end.
-// What stands in a box that scrolls by itself may. innerWidth is no measure: it grows with
-// what is too wide.
+// wider returns the elements whose right edge is beyond the given number of pixels, except those in a
+// box that scrolls. innerWidth cannot be used, because it grows with the content.
 func wider(than int, scrolling string) string {
 	return fmt.Sprintf(`document.fonts.ready.then(() => [...document.querySelectorAll('body *')].filter(e => !e.parentElement.closest('%s') && !e.matches('.skip') && e.getBoundingClientRect().right > %d + 0.5).map(e => e.getBoundingClientRect().right + ': ' + e.outerHTML.slice(0, 120)))`, scrolling, than)
 }
@@ -502,7 +501,7 @@ func copies(tb *tab, _ string) {
 func withoutScript(tb *tab, path string) {
 	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	tb.load(path)
-	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // so that the test can look
+	call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{}) // the test itself needs scripts
 	want(tb, "the page's script ran", false, `document.documentElement.classList.contains('js')`)
 	want(tb, "panels", panels, `[...document.querySelectorAll('main section')].filter(s => s.getBoundingClientRect().height >= 60).map(s => s.getAttribute('aria-labelledby'))`)
 	n := is[int](tb, `Number(document.querySelector('a[href="#cell-passed-failed"]').textContent)`)
@@ -512,7 +511,7 @@ func withoutScript(tb *tab, path string) {
 	want(tb, "red and flaky specs", true, `document.querySelectorAll('article.card').length >= 10`)
 }
 
-// axe runs axe-core, which CI fetches, over the page in light, dark and on a phone.
+// axe checks the page with axe-core, which CI downloads: in light and dark colours, and on a phone.
 func axe(tb *tab, path string) {
 	script := axeScript(tb.t)
 	for _, scheme := range []string{"light", "dark"} {
@@ -535,8 +534,8 @@ func axe(tb *tab, path string) {
 	}
 }
 
-// axeElsewhere looks at what the account of [axe] does not have: two runs compared, attachments, a run
-// in progress, several repositories.
+// axeElsewhere checks what the analysis of [axe] does not contain: the comparison of two runs,
+// attachments, a run in progress, several repositories.
 func axeElsewhere(tb *tab, path string) {
 	script := axeScript(tb.t)
 	look := func(what string) {
@@ -565,7 +564,7 @@ func axeElsewhere(tb *tab, path string) {
 	look("repositories")
 }
 
-// axeScript is axe-core as a script for [is]. The test is skipped where nobody names its file.
+// axeScript returns axe-core as a script. It skips the test if no file is given.
 func axeScript(t testing.TB) string {
 	t.Helper()
 	file := os.Getenv("AXE_CORE")
@@ -579,15 +578,15 @@ func axeScript(t testing.TB) string {
 	return string(script) + ";true"
 }
 
-// noViolations lets axe-core, which is in the page, look at it with everything open.
+// noViolations runs axe-core, which the page has loaded, with all details open.
 func (tb *tab) noViolations(what string) {
 	tb.t.Helper()
 	is[int](tb, openAll)
 	want(tb, "axe, "+what, []string{}, `axe.run({resultTypes: ['violations']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.failureSummary.replace(/\n/g, ' ') + ' at ' + n.html.slice(0, 160)).slice(0, 3).join('; ')))`)
 }
 
-// attacks are names and messages that try to run a script, to fetch something, to leave
-// their place in the page or to act on a screen.
+// attacks contains names and messages that try to run a script, to make a request, to break out of
+// their element or to control a terminal.
 func attacks() []string {
 	var all []string
 	for i := range 10 {
@@ -604,9 +603,9 @@ func attacks() []string {
 	return all // 200
 }
 
-// attacked is an account with an attack wherever somebody else can write.
+// attacked returns an analysis with an attack in every field that others can write.
 func attacked() *analysis.Analysis {
-	a := fullAccount(60, 12, " "+strings.Join(attacks()[:20], " "))
+	a := fullAnalysis(60, 12, " "+strings.Join(attacks()[:20], " "))
 	for i, attack := range attacks() {
 		s := sample.Spec(attack, reports.Failed)
 		s.Suite, s.Containers, s.Message, s.Detail, s.File, s.Occurrence = attack, []string{attack}, attack, attack, attack, i
@@ -648,13 +647,13 @@ func obeysNobody(tb *tab) {
 	want(tb, "what is wider than a phone", []string{}, wider(390, ".scroll,svg,pre"))
 }
 
-// large is the size that the page is made for: what it takes is measured by [BenchmarkPage].
+// large checks a page of the largest supported size; [BenchmarkPage] measures it.
 func large(tb *tab) {
-	path := written(tb.t, fullAccount(2300, 200, ""))
+	path := written(tb.t, fullAnalysis(2300, 200, ""))
 	if info, err := os.Stat(path); err != nil || info.Size() > 1500<<10 {
 		tb.t.Errorf("%d bytes, at most 1.5 MB: %v", info.Size(), err)
 	}
-	path = written(tb.t, fullAccount(100_000, 60, ""))
+	path = written(tb.t, fullAnalysis(100_000, 60, ""))
 	if info, err := os.Stat(path); err != nil || info.Size() > 8<<20 {
 		tb.t.Errorf("%d bytes, at most 8 MB: %v", info.Size(), err)
 	}

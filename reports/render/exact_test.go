@@ -17,7 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// essence is what our files must give back of results: nothing in it depends on order.
+// essence returns the part of results that must be the same after writing and reading. It does not
+// depend on the order.
 type essence struct {
 	Counts   reports.Counts
 	Focused  bool
@@ -73,8 +74,8 @@ func writtenAndRead(t failer, name string, r *reports.Results) {
 	}
 }
 
-// What is written as JUnit XML or CTRF and read again is what it was: of every file of
-// results among the test data, whoever wrote it.
+// The results of every file in the test data are the same after they were written as JUnit XML or CTRF
+// and read again.
 func TestEverySampleIsReadBack(t *testing.T) {
 	taken := 0
 	err := filepath.WalkDir(filepath.Join("..", "ingest", "testdata"), func(path string, d os.DirEntry, err error) error {
@@ -83,7 +84,7 @@ func TestEverySampleIsReadBack(t *testing.T) {
 		}
 		read, err := ingest.ReadFile(path, "")
 		if err != nil || len(read.Results.Specs) == 0 && read.Results.SuiteFailures() == 0 {
-			return nil // a file that is there to be refused, or of benchmarks
+			return nil // an invalid file, or one with benchmarks only
 		}
 		taken++
 		writtenAndRead(t, path, read.Results)
@@ -97,7 +98,7 @@ func TestEverySampleIsReadBack(t *testing.T) {
 	}
 }
 
-// oddTexts are names that formats, screens and readers could take for something else.
+// oddTexts contains names with special meanings in formats, on screens or for readers.
 var oddTexts = rapid.OneOf(
 	rapid.SampledFrom([]string{"", " ", "a", "b", "GET /users", "a/b/c", "x [slow, owner:me]", "[a, b]", "[BeforeSuite]", "TestMain", "TestA/b", "two\nlines", "tab\there", "\x1b[31mred", "ünïcödé 日本",
 		"<failure/>", "]]>", "&amp;", `"quoted"`, "a (2)", "(no text)", "\u202egnp", "\u2028", "::error::x", "suites/core", " spaced  twice ", "\ufffe", "no\x00zero"}),
@@ -152,7 +153,7 @@ func TestAnyResultsAreReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { writtenAndRead(t, "drawn", drawResults(t)) })
 }
 
-// A property of ours is never better than the test case that has it.
+// A property of WriteJUnit cannot make a failed test case pass.
 func TestExactIsNoWayToGreen(t *testing.T) {
 	const junit = `<testsuites name="flujo-harness"><testsuite name="a" tests="1" failures="1" errors="0" skipped="0"><testcase name="x" classname=""><properties><property name="flujo-harness" value="%s"/></properties>%s</testcase></testsuite></testsuites>`
 	failure := `<failure message="no">no</failure>`

@@ -10,11 +10,11 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// Every format of one analysis. The styles and scripts of the page, which have tests of their own,
-// are left out, and the packed table of specs, which its compression may write otherwise.
+// Golden files for every format of one analysis. That of the page omits styles and scripts, which have
+// their own tests, and the packed table of specs, whose compression may change.
 func TestEveryFormatGolden(t *testing.T) {
 	run, earlier := sample.Samples["broken"]()
-	a := told(run, earlier)
+	a := analyzed(run, earlier)
 	elided := regexp.MustCompile(`(?s)(<(?:style|script)[^>]*>).*?(</(?:style|script)>)|(data-table=")[^"]*(")`)
 	for name, write := range map[string]func(io.Writer, *analysis.Analysis) error{
 		"broken.json":        WriteJSON,

@@ -218,7 +218,7 @@ func replace(root *os.Root, name string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = root.Remove(part) // the first error is the one to tell
+			_ = root.Remove(part) // the first error is the cause
 		}
 	}()
 	_, err = f.Write(data)

@@ -26,7 +26,7 @@ import (
 func rendered(t *testing.T, run reports.Run, earlier []reports.Run) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Render(&b, told(run, earlier)); err != nil {
+	if err := Render(&b, analyzed(run, earlier)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -53,7 +53,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// standsAlone checks that the page loads nothing and runs nothing.
+// standsAlone checks that the page loads nothing and runs no scripts of others.
 func standsAlone(t *testing.T, page string) {
 	t.Helper()
 	if n := strings.Count(page, "<script"); n != 1 {
@@ -160,7 +160,7 @@ func TestWriteReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	run, earlier := sample.HeldRun()
 	for range 2 { // the second replaces the first
-		path, err := WriteReport(dir, told(run, earlier))
+		path, err := WriteReport(dir, analyzed(run, earlier))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,8 +181,8 @@ func TestWriteReport(t *testing.T) {
 	}
 }
 
-// Messages too long for the page lie beside it, under names that say nothing of the
-// tests; nothing is written where a link leads out of the folder.
+// Messages that are too long for the page are in files next to it, whose names do not reveal names of
+// tests. No file is written through a link that leads out of the folder.
 func TestLongMessages(t *testing.T) {
 	dir := t.TempDir()
 	bad := sample.Spec("../../"+sample.Hostile, reports.Failed)
@@ -233,7 +233,7 @@ func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	if path, err := WriteReport(filepath.Join(file, "report"), &analysis.Analysis{}); err == nil {
 		t.Errorf("wrote %s", path)
 	}
-	// A folder in place of the page: the rename fails, and no half page is left.
+	// The path of the page is a folder: the rename fails, and no incomplete page is left.
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "index.html"), 0o755); err != nil {
 		t.Fatal(err)
@@ -246,10 +246,10 @@ func TestWriteReportWhereNothingCanBeWritten(t *testing.T) {
 	}
 }
 
-// A letter is for a place in the trend, and what changed there is told in one line: the
-// ledger has all of it.
+// Changes of limits at one position of the trend have one letter and one line; the ledger contains them
+// all.
 func TestTheTrendOfALongLedgerIsShort(t *testing.T) {
-	a := fullAccount(40, 40, "")
+	a := fullAnalysis(40, 40, "")
 	a.Trend.Limits = nil
 	for run := range 30 {
 		for i := range 15 {
@@ -277,7 +277,7 @@ func TestTheTrendOfALongLedgerIsShort(t *testing.T) {
 	}
 }
 
-// A figure that no measurement gives, as of a file that was written by hand, ends no axis.
+// Extreme values, which only a file written by hand can contain, do not make an axis endless.
 func TestAxisEnds(t *testing.T) {
 	for _, ends := range [][2]float64{{-math.MaxFloat64, math.MaxFloat64}, {0, math.MaxFloat64}, {0, 5e-324}, {1, 1}, {1.2, 1.3}} {
 		if n := len(newAxis(ends[0], ends[1], 0, 100).ticks()); n < 2 || n > 12 {
@@ -299,7 +299,7 @@ func TestRenderTellsOfAFullDisk(t *testing.T) {
 	}
 }
 
-// What killed processes have left of a page goes once it is old; other files stay.
+// Old temporary files of killed processes are removed; other files stay.
 func TestOldPartsOfAPageAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-2 * time.Hour)
@@ -326,14 +326,15 @@ func TestOldPartsOfAPageAreRemoved(t *testing.T) {
 	}
 }
 
-// A page is ASCII, but for one in another script, and its script and style are as its policy has them.
+// A page is ASCII unless its texts are in another script. The hashes of its policy are those of its
+// script and style.
 func TestPageIsASCII(t *testing.T) {
 	for name, test := range map[string]struct {
 		text  string
 		ascii bool
 	}{"English": {"", true}, "a few words": {" été", true}, "Japanese": {strings.Repeat(" 注文は合計を", 40), false}} {
 		var page strings.Builder
-		a := fullAccount(40, 5, test.text)
+		a := fullAnalysis(40, 5, test.text)
 		if err := Render(&page, a); err != nil {
 			t.Fatal(err)
 		}
@@ -356,12 +357,12 @@ func TestPageIsASCII(t *testing.T) {
 	}
 }
 
-// A browser draws the first screen when it has read the page, of which all else is text to it
-// until then: however much there is, it makes few elements.
+// Before the first screen is drawn, the browser creates few elements, however large the page is: the
+// rest is in noscript elements.
 func TestFirstScreenHasFewElements(t *testing.T) {
 	for _, size := range [][2]int{{2300, 200}, {100_000, 60}} {
 		var page strings.Builder
-		if err := Render(&page, fullAccount(size[0], size[1], "")); err != nil {
+		if err := Render(&page, fullAnalysis(size[0], size[1], "")); err != nil {
 			t.Fatal(err)
 		}
 		later := regexp.MustCompile(`(?s)<noscript.*?</noscript>`)

@@ -15,30 +15,30 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// The histories whose pages have a golden layout.
+// Histories whose pages have a golden layout.
 var histories = []struct {
 	name string
 	of   func(t *testing.T) *analysis.Analysis
 }{
 	{"green", func(t *testing.T) *analysis.Analysis {
-		return judged(accountOf(t, analysis.Options{}, sample.Cells("a:......", "b:......", "c:......")...))
+		return judged(analysisOf(t, analysis.Options{}, sample.Cells("a:......", "b:......", "c:......")...))
 	}},
 	{"one-red", func(t *testing.T) *analysis.Analysis {
-		return judged(accountOf(t, analysis.Options{}, sample.Cells("a:......", "b:......", "c:.F....")...))
+		return judged(analysisOf(t, analysis.Options{}, sample.Cells("a:......", "b:......", "c:.F....")...))
 	}},
-	{"many-red", func(*testing.T) *analysis.Analysis { return fullAccount(240, 40, "") }},
+	{"many-red", func(*testing.T) *analysis.Analysis { return fullAnalysis(240, 40, "") }},
 	{"flaky", func(t *testing.T) *analysis.Analysis {
-		return judged(accountOf(t, analysis.Options{}, sample.Cells("a:..F...", "b:......", "c:R.....", "d:..B...", "d:..R...", "d:......")...))
+		return judged(analysisOf(t, analysis.Options{}, sample.Cells("a:..F...", "b:......", "c:R.....", "d:..B...", "d:..R...", "d:......")...))
 	}},
 	{"cost-only", func(*testing.T) *analysis.Analysis {
-		a := told(sample.BenchRun())
-		a.Series = fullAccount(40, 40, "").Series
+		a := analyzed(sample.BenchRun())
+		a.Series = fullAnalysis(40, 40, "").Series
 		return a
 	}},
-	{"100000", func(*testing.T) *analysis.Analysis { return fullAccount(100_000, 60, "") }},
+	{"100000", func(*testing.T) *analysis.Analysis { return fullAnalysis(100_000, 60, "") }},
 }
 
-// judged gives a run the verdict that flujo-harness run gives it.
+// judged sets the outcome of a run as flujo-harness run does.
 func judged(a *analysis.Analysis) *analysis.Analysis {
 	a.Headline.Outcome, a.Headline.Word, a.Run.Outcome = thresholds.Held, "HELD", thresholds.Held
 	if a.Counts.Failed > 0 {
@@ -49,13 +49,13 @@ func judged(a *analysis.Analysis) *analysis.Analysis {
 
 var widths = []int64{390, 768, 1280, 1920}
 
-// boxes lists the boxes of the overview: what it is, its left, top, width and height. Pictures
-// would differ with the fonts of every machine; boxes do within bounds.
+// boxes lists the boxes of the overview: name, left, top, width and height. They depend less on the
+// fonts of a machine than pictures do.
 const boxes = `[...document.querySelectorAll('.tabs, #verdict, .tile, .bar, .counts, #target, .warn, .view section, article.card, details.more, figure svg')].filter(e => e.checkVisibility()).map(e => {
 	const r = e.getBoundingClientRect();
 	return [e.id && e.tagName !== 'ARTICLE' ? '#' + e.id : e.getAttribute('aria-labelledby') || e.getAttribute('class'), r.left, r.top + scrollY, r.width, r.height].map(v => typeof v === 'number' ? Math.round(v) : v.split(' ').join('.')).join(' ') })`
 
-// colours are those of the scheme, as computed.
+// colours lists the computed colours.
 const colours = `[['body', 'backgroundColor'], ['body', 'color'], ['#verdict', 'backgroundColor'], ['#verdict', 'borderLeftColor'], ['.tile', 'borderTopColor'], ['.tile .big', 'color'], ['.tag', 'color'], ['.tabs a[aria-current]', 'color']].filter(c => document.querySelector(c[0])).map(c => c.join(' ') + ' ' + getComputedStyle(document.querySelector(c[0]))[c[1]])`
 
 // layouts compares the page of each history with its golden file, at each width, and the
@@ -106,9 +106,9 @@ func layouts(t *testing.T, tb *tab) {
 	}
 }
 
-// compareLayouts says in what two layouts differ by more than fonts explain: another element or
-// colour, a left edge or a width by more than 2 pixels, a height by more than two fifths and a
-// line of text, a top by more than a quarter and a line of text.
+// compareLayouts returns the differences of two layouts that fonts do not explain: another element or
+// colour, a left edge or a width that differs by more than 2 pixels, a height that differs by more than
+// two fifths plus a line of text, or a top that differs by more than a quarter plus a line of text.
 func compareLayouts(want, got []string) (problems []string) {
 	for i := range max(len(want), len(got)) {
 		if i >= len(want) || i >= len(got) {
@@ -129,7 +129,7 @@ func compareLayouts(want, got []string) (problems []string) {
 	return problems
 }
 
-// boxOf reads a line of a layout: the name and four numbers. A line of a colour is all name.
+// boxOf parses a line of a layout: a name and four numbers. A line with a colour has only a name.
 func boxOf(line string, box *[4]float64) string {
 	fields := strings.Fields(line)
 	if len(fields) != 6 || strings.Contains(line, "rgb") {

@@ -9,7 +9,7 @@ import (
 	"github.com/onsi/gomega/format"
 )
 
-// drawn writes lines as the terminal does, with what is marked in brackets.
+// drawn formats lines as for the terminal, with marked parts in brackets.
 func drawn(lines []messageLine) string {
 	var b strings.Builder
 	for _, l := range lines {
@@ -73,7 +73,7 @@ func TestMessagesAreCompared(t *testing.T) {
 	}
 }
 
-// The sides are told by the header, not by the sign.
+// The header determines which sign marks the expected value.
 func TestTheSidesOfADiffAreThoseThatItNames(t *testing.T) {
 	got := drawn(compareMessage("mismatch (-got +want):\n- 4\n+ 5"))
 	if want := "  mismatch (-got +want):\n+ 4  (got)\n- 5  (expected)\n"; got != want {

@@ -28,8 +28,8 @@ func goRuns(t *testing.T, broken ...string) []reports.Run {
 }
 
 func TestOutsideFailuresAreInEveryOutput(t *testing.T) {
-	broken := accountOf(t, analysis.Options{}, goRuns(t, "", "build")...)
-	fixed := accountOf(t, analysis.Options{}, goRuns(t, "", "build", "")...)
+	broken := analysisOf(t, analysis.Options{}, goRuns(t, "", "build")...)
+	fixed := analysisOf(t, analysis.Options{}, goRuns(t, "", "build", "")...)
 	for name, want := range map[string][2][]string{
 		"terminal":    {{"✗ cart > [build]", "newly broken · 3 specs not run", "1 newly broken · 3 not run", "broke: cart > [build]", "1 package did not build"}, {"1 fixed", "fixed: cart > [build]"}},
 		"md":          {{"`cart > [build]`", "1 newly broken · 3 not run"}, {"fixed: `cart > [build]`"}},
@@ -75,7 +75,7 @@ func TestOutsideFailuresAreInEveryOutput(t *testing.T) {
 	}
 }
 
-// One cause makes one group, and a failure that stands alone makes none.
+// Failures with one cause are one group; a single failure is not a group.
 func TestOneCauseIsOneGroup(t *testing.T) {
 	refused := "dial tcp 127.0.0.1:5432: connect: connection refused"
 	for name, messages := range map[string][2]string{
@@ -104,8 +104,8 @@ func TestOneCauseIsOneGroup(t *testing.T) {
 	}
 }
 
-// A loosening is said where its limit judged the run, and not in a run of another
-// machine class, of another workload or without measurements.
+// A loosening is shown if its limit judged the run, but not for a run of another class of machine, of
+// another workload or without measurements.
 func TestALooseningIsSaidWhereItJudged(t *testing.T) {
 	limits := []*thresholds.File{{Class: "intel", Path: "thresholds/limits/intel.toml", Ledger: []thresholds.Entry{
 		{Date: analysis.Day(sample.Noon), Change: thresholds.Loosened, Workload: "loop", Metric: thresholds.MetricCostRatio, Durability: "process", From: 1, To: 2, Expires: analysis.Day(sample.Noon.AddDate(1, 0, 0))}}}}
@@ -119,7 +119,7 @@ func TestALooseningIsSaidWhereItJudged(t *testing.T) {
 		"no limit": {[]thresholds.Verdict{none}, false}, "results of others": {nil, false}} {
 		run := sample.CellsRun(0, "a:.")
 		run.Verdicts = tt.verdicts
-		a := accountOf(t, analysis.Options{Limits: limits}, run)
+		a := analysisOf(t, analysis.Options{Limits: limits}, run)
 		for _, form := range []string{"terminal", "json", "html"} {
 			text := output(t, form, a)
 			if form == "terminal" {
@@ -138,7 +138,7 @@ func TestALooseningIsSaidWhereItJudged(t *testing.T) {
 	}
 }
 
-// A list of very many specs is cut, and says how many it leaves out.
+// A list of very many specs is shortened and states how many are missing.
 func TestThePageOfVeryManyFailuresIsBounded(t *testing.T) {
 	r := sample.Results(0)
 	for i := range 20_000 {

@@ -16,20 +16,19 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// BenchmarkPage measures what a reader of the page waits for, in Chromium: no test asserts it.
+// BenchmarkPage measures in Chromium how long a reader of the page waits. No test limits these times.
 //
 //	go test ./reports/render -run '^$' -bench Page -benchtime 15x
 //
 // first-paint-ms is from the start of the navigation to the first content on the screen,
 // open-ms from a click on the tab of specs to the table on the screen, search-ms and filter-ms
 // from a key or a choice to the next frame laid out, spec-ms from a click to the page of a spec.
-// Each is the median of the iterations; the least of them, with min in its name, is nearest to
-// what a machine without other work takes.
+// Each is the median of the iterations; the figures with min in their names are the minimum, which
+// depends least on other work on the machine.
 //
-// What other work on the machine hardly changes is counted: cpu-ms is the processor time of the
-// main thread from the navigation to the first paint; parse-ms, style-ms and layout-ms are
-// parts of it.
-// empty-… is the same of a page of as many bytes with one word: what Chromium takes for any.
+// Figures that hardly depend on other work: cpu-ms is the processor time of the main thread from the
+// navigation to the first paint; parse-ms, style-ms and layout-ms are parts of it. The figures empty-…
+// are those of a page of the same size with a single word, which Chromium needs for any page.
 func BenchmarkPage(b *testing.B) {
 	browser := chromium(b)
 	for _, size := range []struct {
@@ -37,7 +36,7 @@ func BenchmarkPage(b *testing.B) {
 		specs, runs int
 	}{{"specs=2300/runs=200", 2300, 200}, {"specs=100000/runs=60", 100_000, 60}} {
 		b.Run(size.name, func(b *testing.B) {
-			path := written(b, fullAccount(size.specs, size.runs, ""))
+			path := written(b, fullAnalysis(size.specs, size.runs, ""))
 			info, err := os.Stat(path)
 			if err != nil {
 				b.Fatal(err)
@@ -75,13 +74,13 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// timed is a script that gives the milliseconds that steps take, layout of the page included.
+// timed returns a script that measures the duration of steps in ms, including the layout of the page.
 func timed(steps string) string {
 	return `(async () => { const ready = want => new Promise(r => { (function look() { document.documentElement.dataset.ready === want ? r() : setTimeout(look) })() });
 		const start = performance.now(); ` + steps + `; document.body.offsetHeight; return performance.now() - start })()`
 }
 
-// traceEvent is one of Chromium's trace, times in microseconds.
+// traceEvent is an event of Chromium's trace, with times in µs.
 type traceEvent struct {
 	Name string  `json:"name"`
 	Ph   string  `json:"ph"`
@@ -91,7 +90,7 @@ type traceEvent struct {
 	TDur float64 `json:"tdur"` // of the thread's processor time
 }
 
-// firstPaint opens a page and says what it took until its first content was on the screen.
+// firstPaint opens a page and measures the time until its first content is on the screen.
 func (tb *tab) firstPaint(path string) map[string]float64 {
 	tb.t.Helper()
 	tb.do(chromedp.Navigate("about:blank"))

@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/quarantine"
 )
 
-// The page of a spec says whose the failure is and why, who took it into quarantine, where it
-// passes, and what it said before.
+// The page of a spec shows the origin of the failure with the evidence, its entry in the quarantine, the
+// platforms on which it passes, and earlier failures.
 func TestDetailsOfASpec(t *testing.T) {
 	bad := sample.Spec("loses an order", reports.Failed)
 	bad.Message = "one\ntwo\nfour"
@@ -29,8 +29,8 @@ func TestDetailsOfASpec(t *testing.T) {
 	}
 }
 
-// A failing spec is found by the systems on which it fails: that of its own run, and those of
-// other jobs of the same commit.
+// The filter by platform finds a failed spec by the platform of its run and by those of other jobs of
+// the commit on which it fails.
 func TestSystemsThatASpecFailsOn(t *testing.T) {
 	bad := sample.Spec("loses an order", reports.Failed)
 	run := reports.Run{Suites: sample.Results(1, bad), Origin: reports.Origin{OS: "linux", Arch: "amd64"}}

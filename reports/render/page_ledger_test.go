@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// The ledger has a line for each limit of each class, those with a loosening in force first.
+// The ledger contains an entry for each limit and class, those with a loosening in force first.
 func TestLedgerHasALineALimit(t *testing.T) {
 	line := func(date, workload, class string, change thresholds.Kind, from, to float64, current bool) analysis.LedgerLine {
 		return analysis.LedgerLine{Class: class, Current: current, Entry: thresholds.Entry{Date: date, Workload: workload, Metric: "cost_ratio", Durability: "process", Change: change, From: from, To: to}}

@@ -15,17 +15,17 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// pageText is the page of the newest of these runs.
+// pageText returns the page of the newest of the given runs.
 func pageText(t *testing.T, runs ...reports.Run) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Render(&b, accountOf(t, analysis.Options{}, runs...)); err != nil {
+	if err := Render(&b, analysisOf(t, analysis.Options{}, runs...)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
 }
 
-// originRun is a run whose origin is known in full.
+// originRun returns a run with a complete origin.
 func originRun(i int, cells string) reports.Run {
 	r := sample.CellsRun(i, cells)
 	r.Branch, r.Seconds = "main", 14.2
@@ -47,7 +47,7 @@ func TestThePageSaysWhoseItIs(t *testing.T) {
 		`<a href="https://github.com/shop/cart/commit/c0ffee1" rel="noreferrer noopener">commit c0ffee1: cart: count &lt;b&gt;twice&lt;/b&gt;</a>`,
 		`<a href="https://github.com/shop/cart/actions/runs/7" rel="noreferrer noopener">job tests, windows/amd64</a>`,
 		`<a href="https://github.com/shop/cart/blob/c0ffee1/shop/order_test.go#L11" rel="noreferrer noopener">shop/order_test.go:11</a></code>`,
-		`<code><a href="https://github.com/shop/cart/commit/c0ffee0" rel="noreferrer noopener">c0ffee0</a></code> <span class="soft">cart: count`, // the run before, in the list
+		`<code><a href="https://github.com/shop/cart/commit/c0ffee0" rel="noreferrer noopener">c0ffee0</a></code> <span class="soft">cart: count`, // the previous run, in the list
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("page lacks %q", want)
@@ -55,7 +55,7 @@ func TestThePageSaysWhoseItIs(t *testing.T) {
 	}
 }
 
-// A link leads to the web and to nothing else, whatever a file of results says.
+// Only web addresses become links, whatever a file of results contains.
 func TestLinksLeadToTheWebOnly(t *testing.T) {
 	for address, good := range map[string]bool{"https://ci.example/7": true, "http://ci.example": true, "javascript:alert(1)": false, "data:text/html,x": false, "//ci.example": false,
 		"https://ann:secret@ci.example/": false, "/7": false, "": false, "https://ci.example/\u202e": false, "file:///etc/passwd": false} {
@@ -78,7 +78,7 @@ func TestWhatTookFarLongerIsSaid(t *testing.T) {
 	quick, slow := sample.CellsRun(0, "a:.."), sample.CellsRun(1, "b:..")
 	quick.Suites.Specs[0].Duration, slow.Suites.Specs[0].Duration = 200*time.Microsecond, 300*time.Millisecond
 	slow.Seconds = 2
-	a := accountOf(t, analysis.Options{}, quick, slow)
+	a := analysisOf(t, analysis.Options{}, quick, slow)
 	if all := tiles(a); all[len(all)-1].Note != "aaaaaaaa: 300 ms, was 200 µs" {
 		t.Errorf("the tile of the duration: %+v", all[len(all)-1])
 	}
@@ -89,8 +89,8 @@ func TestWhatTookFarLongerIsSaid(t *testing.T) {
 	}
 }
 
-// Bands and tests are of rates over time and of flakes. Specs that do the same each time have
-// counts.
+// Intervals and tests are shown for rates over time and for flakes. For specs with the same outcome in
+// each run, counts are shown.
 func TestNoStatisticsOnCounts(t *testing.T) {
 	_, page, _ := strings.Cut(pageText(t, originRun(0, "a:....F"), originRun(1, "b:..FFF")), "<main>")
 	for _, banned := range []string{"McNemar", "<th scope=\"col\" class=\"num\">95% band", "p = "} {

@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// seriesOf is a series of values, a run each.
+// seriesOf returns a series with one value per run.
 func seriesOf(unit string, values ...float64) *analysis.Series {
 	s := &analysis.Series{Name: "default at process", Unit: unit, Counted: unit == "B/op"}
 	for i, v := range values {
@@ -43,7 +43,7 @@ func TestSeriesInWords(t *testing.T) {
 	}
 }
 
-// Whatever is measured, every mark lies in its chart.
+// For any values, every mark is within its chart.
 func TestSeriesStayInTheirChart(t *testing.T) {
 	for _, values := range [][]float64{{1, 2}, {0, 0}, {-5, 5, 0}, {1e-300, 1e300}, {7, 7, 7}, {math.MaxFloat64 / 4, 1}} {
 		for _, p := range newSeries(seriesOf("sec/op", values...)).Points {

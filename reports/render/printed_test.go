@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// What a failing spec wrote goes through the history into the page, folded, and into the
-// formats that have a place for it.
+// The output of a failed spec is stored in the history. It is on the page, folded, and in the formats
+// that support outputs.
 func TestOutputOfAFailingSpecIsShown(t *testing.T) {
 	const printed = "dial <db>: refused\nsecond line"
 	h := openHistory(t, t.TempDir()+"/history.db")

@@ -105,7 +105,7 @@ func (all *Repositories) page(w http.ResponseWriter, r *http.Request) {
 // other repositories are still shown.
 func (r *Repository) row(ctx context.Context) repositoryRow {
 	row := repositoryRow{Name: r.Name, URL: "/" + r.Name + "/"}
-	a, err := r.Live.Tell(ctx, 0, "")
+	a, err := r.Live.Analyze(ctx, 0, "")
 	switch {
 	case errors.Is(err, analysis.ErrNoRuns):
 		row.Text = "no run yet"

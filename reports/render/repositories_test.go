@@ -15,20 +15,20 @@ import (
 	"github.com/flujo/flujo-harness/reports/internal/sample"
 )
 
-// severalRepositories serves two histories, a damaged one and one without a run.
+// severalRepositories serves two histories, a damaged one, and one without runs.
 func severalRepositories(t testing.TB) (address string) {
 	t.Helper()
 	tell := func(branch string, failed error) func(context.Context, int64, string) (*analysis.Analysis, error) {
 		return func(context.Context, int64, string) (*analysis.Analysis, error) {
 			run, earlier := sample.BrokenRun()
 			run.Branch = branch
-			return told(run, earlier), failed
+			return analyzed(run, earlier), failed
 		}
 	}
 	all := &Repositories{Door: &Live{Token: liveToken, Once: "once-only"}}
 	for name, tell := range map[string]func(context.Context, int64, string) (*analysis.Analysis, error){
 		"shop": tell("<b>main</b>", nil), "pay": tell("pay", nil), "damaged": tell("", errors.New("it is <b>damaged</b>")), "new": tell("", analysis.ErrNoRuns)} {
-		all.All = append(all.All, Repository{Name: name, Live: &Live{Every: time.Millisecond, Prefix: "/" + name, Tell: tell,
+		all.All = append(all.All, Repository{Name: name, Live: &Live{Every: time.Millisecond, Prefix: "/" + name, Analyze: tell,
 			State: func(context.Context) (string, error) { return "1", nil },
 			Find: func(_ context.Context, name string) (int64, error) {
 				if name == "1" {
@@ -46,7 +46,7 @@ func severalRepositories(t testing.TB) (address string) {
 	return s.URL
 }
 
-// Several histories behind one door: each below its name, with links that stay there.
+// One server serves several histories, each below its name, and links on its pages stay below it.
 func TestRepositories(t *testing.T) {
 	address := severalRepositories(t)
 	for path, want := range map[string]int{"/": 200, "/shop": 303, "/shop/": 200, "/shop/run/1": 200, "/shop/run/2": 404, "/shop/compare?a=1&b=1": 200, "/shop/spec/0123abcd": 303, "/shop/live": 200,
@@ -54,7 +54,7 @@ func TestRepositories(t *testing.T) {
 		if res, body := fetch(t, "GET", address+path, "", liveToken); res.StatusCode != want {
 			t.Errorf("%s: status %d, want %d: %.200s", path, res.StatusCode, want, body)
 		}
-		// The door is that of every page.
+		// The token is required for every page.
 		for what, res := range map[string]int{"no token": code(t, "GET", address+path, "", ""), "another host": code(t, "GET", address+path, "attack.invalid", liveToken), "POST": code(t, "POST", address+path, "", liveToken)} {
 			if res != map[string]int{"no token": 403, "another host": 421, "POST": 405}[what] {
 				t.Errorf("%s, %s: status %d", path, what, res)
@@ -93,10 +93,10 @@ func code(t *testing.T, method, address, host, token string) int {
 	return res.StatusCode
 }
 
-// The jobs of one commit are one picture: of each its newest run.
+// The jobs of one commit are shown together, each with its newest run.
 func TestJobsOfACommit(t *testing.T) {
 	run, earlier := sample.BrokenRun()
-	a := told(run, earlier)
+	a := analyzed(run, earlier)
 	a.Run.Commit = "aaaaaaaaaaaa"
 	a.Trend.Points = nil
 	for i, cell := range []string{"test|linux/amd64 go1.26|", "test|windows/amd64 go1.26|", "test|linux/amd64 go1.26|"} {

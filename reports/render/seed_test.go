@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// SeedHistory keeps the runs in a new history.
+// SeedHistory returns a new history with the runs.
 func SeedHistory(ctx context.Context, path string) (*history.History, error) {
 	h, err := history.Open(ctx, path)
 	if err != nil {

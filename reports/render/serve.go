@@ -28,15 +28,19 @@ import (
 // Hosts. The last condition prevents DNS rebinding: another page can let its own host name resolve
 // to this machine, but cannot change the Host of its requests. Nothing can be changed through it.
 type Live struct {
-	Tell  func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) // of a run, the newest for 0, compared with another one; "": with its baseline
-	Find  func(ctx context.Context, name string) (int64, error)                            // a run by its number or digest
-	State func(ctx context.Context) (string, error)                                        // of the history: another one when a run has come or gone
-	Runs  func() []live.Following                                                          // runs in progress and interrupted runs; may be nil
-	Hosts []string                                                                         // "127.0.0.1:8517"
-	Token string
-	Every time.Duration // between looks for a new run; more than 0
+	// Analyze analyzes a run, or the newest one for 0. against is the run to compare with, as in
+	// [analysis.Options]; "" means the baseline run.
+	Analyze func(ctx context.Context, run int64, against string) (*analysis.Analysis, error)
 
-	// Prefix begins the addresses of the pages: "/shop", for one of several [Repositories]; "": none.
+	Find  func(ctx context.Context, name string) (int64, error) // returns the ID of a run given by its ID or digest
+	State func(ctx context.Context) (string, error)             // returns a text that changes when a run is added to or removed from the history
+	Runs  func() []live.Following                               // returns runs in progress and interrupted runs; may be nil
+	Hosts []string                                              // such as "127.0.0.1:8517"
+	Token string
+	Every time.Duration // interval of the checks for a new run; must be positive
+
+	// Prefix is the start of the addresses of all pages, such as "/shop" for one of several
+	// [Repositories]. It may be "".
 	Prefix string
 
 	// Once is a second token, which is valid for one request, for an address that others may see,
@@ -175,7 +179,7 @@ func (l *Live) page(w http.ResponseWriter, r *http.Request, name, against string
 		}
 	}
 	state, failed := l.State(r.Context()) // before the analysis: what comes between is news
-	a, err := l.Tell(r.Context(), run, against)
+	a, err := l.Analyze(r.Context(), run, against)
 	var p page
 	switch {
 	case run == 0 && failed == nil && errors.Is(err, analysis.ErrNoRuns):

@@ -37,7 +37,7 @@ func (l *Live) file(w http.ResponseWriter, r *http.Request, at string) {
 		http.NotFound(w, r)
 		return
 	}
-	a, err := l.Tell(r.Context(), id, "")
+	a, err := l.Analyze(r.Context(), id, "")
 	if err != nil {
 		refuse(w, err)
 		return

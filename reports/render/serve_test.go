@@ -27,7 +27,7 @@ import (
 
 const liveToken = "a-token-of-the-test"
 
-// serving is a server whose history goes to the next run when the test says so.
+// serving is a server whose test decides when the next run is recorded.
 func serving(t testing.TB) (address string, next func()) {
 	t.Helper()
 	return servingRuns(t, nil)
@@ -46,7 +46,7 @@ func servingRuns(t testing.TB, inProgress func() []live.Following) (address stri
 			return 0, history.ErrNoRun
 		},
 		State: func(context.Context) (string, error) { return strings.Repeat("+", int(runs.Load())), nil },
-		Tell: func(_ context.Context, id int64, against string) (*analysis.Analysis, error) {
+		Analyze: func(_ context.Context, id int64, against string) (*analysis.Analysis, error) {
 			run, earlier := sample.HeldRun()
 			if against != "" {
 				run.Branch = "against-" + against
@@ -57,18 +57,18 @@ func servingRuns(t testing.TB, inProgress func() []live.Following) (address stri
 			case id != 0:
 				run.ID = id
 			}
-			return told(run, earlier), nil
+			return analyzed(run, earlier), nil
 		}}
 	s := httptest.NewServer(live)
 	t.Cleanup(func() {
-		s.CloseClientConnections() // a page still listens
+		s.CloseClientConnections() // a page may still wait for events
 		s.Close()
 	})
 	live.Hosts = []string{strings.TrimPrefix(s.URL, "http://")}
 	return s.URL, func() { runs.Add(1) }
 }
 
-// fetch asks without following redirects.
+// fetch makes a request and does not follow redirects.
 func fetch(t *testing.T, method, address, host, token string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, address, nil)
@@ -159,7 +159,7 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-// The token goes from the address into a cookie that scripts and other sites do not see.
+// The server moves the token from the address to a cookie that scripts and other sites cannot read.
 func TestServeKeepsTheTokenOutOfTheAddress(t *testing.T) {
 	address, _ := serving(t)
 	jar, err := cookiejar.New(nil)
@@ -181,7 +181,7 @@ func TestServeKeepsTheTokenOutOfTheAddress(t *testing.T) {
 	}
 }
 
-// An address that others may have seen lets in only the first who uses it.
+// A one-time address admits only the first client that uses it.
 func TestServeTakesAnotherTokenOnce(t *testing.T) {
 	address, _ := serving(t)
 	for i, want := range []int{303, 403} {
@@ -204,9 +204,10 @@ func TestServeAddresses(t *testing.T) {
 	}
 }
 
-// The list of runs leads to the page of each by its digest, which is the same in every copy.
+// The list of runs links to the page of each run by its digest, which is the same in every copy of the
+// history.
 func TestServedRunsHaveAddresses(t *testing.T) {
-	a := accountOf(t, analysis.Options{}, sample.Cells("a:.", "b:.")...)
+	a := analysisOf(t, analysis.Options{}, sample.Cells("a:.", "b:.")...)
 	p := newPage(a, attachedFiles{})
 	if p.Trend.Rows[0].URL != "" {
 		t.Errorf("a file leads to %q", p.Trend.Rows[0].URL)
@@ -239,7 +240,7 @@ func TestServeTellsOfNewRuns(t *testing.T) {
 	}
 }
 
-// underWay is a run in progress whose state the test changes.
+// underWay is a run in progress, whose state the test changes.
 type underWay struct {
 	mu   sync.Mutex
 	runs []live.Following
@@ -257,7 +258,7 @@ func (u *underWay) get() []live.Following {
 	return u.runs
 }
 
-// halfWay is a run of which some specs have ended.
+// halfWay returns a run in which some specs have ended.
 func halfWay(done int) live.Following {
 	r := live.Run{Command: "flujo-harness run", Started: sample.Noon, Updated: sample.Noon.Add(time.Minute), Known: 10, Left: 12, Now: "adds <b>" + sample.Hostile,
 		Counts: reports.Counts{Passed: done - 1, Failed: 1}, Last: []string{"orders > adds" + sample.Hostile},
@@ -266,7 +267,7 @@ func halfWay(done int) live.Following {
 	return live.Following{Run: r}
 }
 
-// The page shows a run in progress, in a history without a run as well, and one that was cut off.
+// The page shows a run in progress, even if the history has no runs, and a run whose process ended early.
 func TestServeShowsRunsInProgress(t *testing.T) {
 	var runs underWay
 	runs.set(halfWay(4))
@@ -305,7 +306,7 @@ func TestServeOfAHistoryWithoutARun(t *testing.T) {
 	var runs underWay
 	runs.set(halfWay(4))
 	l := &Live{Token: liveToken, Every: time.Millisecond, Runs: runs.get, State: func(context.Context) (string, error) { return "empty", nil },
-		Tell: func(context.Context, int64, string) (*analysis.Analysis, error) { return nil, analysis.ErrNoRuns }}
+		Analyze: func(context.Context, int64, string) (*analysis.Analysis, error) { return nil, analysis.ErrNoRuns }}
 	s := httptest.NewServer(l)
 	defer s.Close()
 	l.Hosts = []string{strings.TrimPrefix(s.URL, "http://")}
@@ -338,7 +339,7 @@ func TestServeTellsOfRunsInProgress(t *testing.T) {
 			}
 		}
 	}
-	until("event: live") // as it is now
+	until("event: live") // the current state
 	until(": nothing new")
 	runs.set(halfWay(5))
 	until("event: live")
@@ -349,8 +350,7 @@ func TestServeTellsOfRunsInProgress(t *testing.T) {
 	until("event: run")
 }
 
-// livePage is for the browser: the page is loaded anew when a run arrives, and keeps its
-// filter.
+// livePage checks in the browser that the page reloads when a run is recorded, and keeps its filter.
 func livePage(tb *tab) {
 	var runs underWay
 	runs.set(halfWay(4))

@@ -25,7 +25,7 @@ func TestSummaryGolden(t *testing.T) {
 	for name, sample := range sample.Samples {
 		t.Run(name, func(t *testing.T) {
 			run, earlier := sample()
-			lines := Summary(told(run, earlier), Screen{Width: 100, Program: "go tool flujo-harness", Report: "reports/out/index.html"})
+			lines := Summary(analyzed(run, earlier), Screen{Width: 100, Program: "go tool flujo-harness", Report: "reports/out/index.html"})
 			for _, l := range lines {
 				if l != reports.Visible(l) {
 					t.Errorf("line acts on the terminal: %q", l)
@@ -36,12 +36,12 @@ func TestSummaryGolden(t *testing.T) {
 	}
 }
 
-// No line is wider than the screen, whatever it is made of; colour changes no letter.
+// No line is wider than the screen, and colours do not change the text.
 func TestSummaryFitsTheScreen(t *testing.T) {
 	for name, make := range sample.Samples {
 		for _, width := range []int{40, 80, 133} {
 			run, earlier := make()
-			a := told(run, earlier)
+			a := analyzed(run, earlier)
 			a.Notes = append(a.Notes, strings.Repeat("w", 300), "日本語 "+strings.Repeat("語", 200))
 			on := Screen{Width: width, Report: "r.html"}
 			lines := Summary(a, on)
@@ -65,7 +65,7 @@ func TestSummaryFitsTheScreen(t *testing.T) {
 	}
 }
 
-// Where nothing limits the width, as in a file, nothing is cut.
+// Without a limit on the width, as for a file, nothing is shortened.
 func TestSummaryOfAPipeIsWhole(t *testing.T) {
 	bad := sample.Spec(strings.Repeat("a very long name ", 30)+"end", reports.Failed)
 	bad.Message = strings.Repeat("b", 500)
@@ -86,7 +86,7 @@ func TestSummaryShowsFiveFailuresAndCountsTheRest(t *testing.T) {
 		s.Output = "one\ntwo\nthree\nfour\nfive\nsix\n"
 		run.Suites.Specs = append(run.Suites.Specs, s)
 	}
-	text := strings.Join(Summary(told(run, []reports.Run{{ID: 3, Suites: sample.Results(3)}}), Screen{}), "\n")
+	text := strings.Join(Summary(analyzed(run, []reports.Run{{ID: 3, Suites: sample.Results(3)}}), Screen{}), "\n")
 	for want, n := range map[string]int{"  ✗ ": 5, "\n  and 2 more\n": 1, "suites/core/resume_test.go:41": 5, "      … 4 more lines": 5,
 		"    output (last 4 of 6 lines)\n      three\n      four\n      five\n      six\n": 5, "✗ BROKEN   7 of 10 specs failed: 7 newly broken": 1} {
 		if got := strings.Count(text, want); got != n {
@@ -100,7 +100,7 @@ func TestSummaryShowsFiveFailuresAndCountsTheRest(t *testing.T) {
 	}
 }
 
-// What nobody measured has no row, and a run without a history none of what moved.
+// Facts that were not measured have no row, and a run without a history has no row for changes.
 func TestNothingRanIsNotGood(t *testing.T) {
 	run := reports.Run{Suites: sample.Results(0, sample.Spec("talks to Postgres", reports.Skipped)), Complete: true}
 	text := strings.Join(Summary(analysis.AnalyzeSingleRun(run), Screen{}), "\n")

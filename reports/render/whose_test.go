@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// The row of a failure says the same as the first line: whose it is, where that is known.
+// The row of a failure and the first line agree on the origin of the failure.
 func TestRowsSayWhoseAFailureIs(t *testing.T) {
 	spec := &reports.Spec{Suite: "shop", Leaf: "adds up", State: reports.Failed}
 	for _, tc := range []struct {

@@ -19,18 +19,18 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// gfm reads Markdown as GitHub does, raw HTML included.
+// gfm parses Markdown like GitHub, including raw HTML.
 var gfm = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(goldhtml.WithUnsafe()))
 
-// The elements that our Markdown is made of.
+// The elements that WriteMarkdown uses.
 var ownElements = []string{"html", "head", "body", "h2", "p", "em", "strong", "ul", "li", "details", "summary", "table", "tbody", "tr", "th", "td", "pre", "code", "a"}
 
-// What acts in the text of a comment on GitHub or GitLab: mentions, references to issues, merge
+// Texts with a special meaning in comments on GitHub or GitLab: mentions, references to issues, merge
 // requests, commits, labels, milestones and others, addresses, emoji, and commands of GitLab.
 var actsInText = regexp.MustCompile(`[@#~&$^\[\]*_]|!\d|GH-\d|%\w|:\w+:|://|(?i:www\.)`)
 
-// inertMarkdown finds what acts in Markdown: text of others outside of code, an element that
-// is not ours, an address that is not ours, and lines that GitLab takes for a command.
+// inertMarkdown finds texts with a special meaning outside of code, elements and addresses that
+// WriteMarkdown does not use, and lines that GitLab interprets as commands.
 func inertMarkdown(markdown string) error {
 	for line := range strings.Lines(markdown) {
 		if strings.HasPrefix(line, "/") {
@@ -72,7 +72,7 @@ func inertMarkdown(markdown string) error {
 	return walk(doc, false)
 }
 
-// The check itself is seen to find what it is for.
+// The check itself finds each kind of problem.
 func TestInertMarkdownFindsWhatActs(t *testing.T) {
 	for _, bad := range []string{"@all", "see #12", "!12", "~bug", "![x](https://example.com/x.png)", "[x](https://example.com)", "<img src=x>", "https://example.com", "www.example.com", "/close", "GH-12",
 		"`a` b` @all", "```\n@x\n```\n@y", "<details><summary><b>x</b></summary></details>", "<!-- flujo-harness -->", "a `b\n\n@c` d", "<a href=\"https://example.com\">x</a>", ":tada:", "%12"} {
@@ -87,7 +87,7 @@ func TestInertMarkdownFindsWhatActs(t *testing.T) {
 	}
 }
 
-// hostileText draws texts that try to leave the code they stand in.
+// hostileText draws texts that try to end the code span or block around them.
 func hostileText() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		parts := rapid.SliceOfN(rapid.SampledFrom([]string{"`", "``", "```", "````", "~~~", "\n", "\n\n", "\r\n", "/close", "/assign @me", "@all", "#1", "GH-1", "!1", "![i](https://evil.example/i.png)", "[l](https://evil.example)",
@@ -97,8 +97,8 @@ func hostileText() *rapid.Generator[string] {
 	})
 }
 
-// Whatever others write (names, messages, output, reasons, branches, files, labels), nothing of
-// it acts in a comment or a summary, and each keeps to its cap.
+// No text of others (names, messages, outputs, reasons, branches, files, labels) has a special meaning in
+// a comment or a summary, and each output respects its size limit.
 func TestNothingInMarkdownActs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := hostileText()

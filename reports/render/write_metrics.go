@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// WriteOpenMetrics writes the account as a text file in the OpenMetrics format, for a
+// WriteOpenMetrics writes the analysis as a text file in the OpenMetrics format, for a
 // textfile collector or a push. Labels hold what others wrote as visible escapes.
 func WriteOpenMetrics(w io.Writer, a *analysis.Analysis) error {
 	var m metrics

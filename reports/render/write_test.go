@@ -47,26 +47,26 @@ func output(t *testing.T, name string, a *analysis.Analysis) string {
 	return b.String()
 }
 
-// accounts are odd ones: nothing in them, no suites, text that acts everywhere.
-func accounts() map[string]*analysis.Analysis {
+// analyses contains unusual analyses: an empty one, one without suites, one with hostile texts.
+func analyses() map[string]*analysis.Analysis {
 	run, earlier := sample.HostileRun()
 	invalid, _ := sample.InvalidRun()
-	all := map[string]*analysis.Analysis{"empty": {}, "no specs": analysis.AnalyzeSingleRun(reports.Run{Suites: &reports.Results{}}), "no results": analysis.AnalyzeSingleRun(invalid), "hostile run": told(run, earlier), "full": fullAccount(120, 20, " "+sample.Hostile)}
+	all := map[string]*analysis.Analysis{"empty": {}, "no specs": analysis.AnalyzeSingleRun(reports.Run{Suites: &reports.Results{}}), "no results": analysis.AnalyzeSingleRun(invalid), "hostile run": analyzed(run, earlier), "full": fullAnalysis(120, 20, " "+sample.Hostile)}
 	all["full"].Run.Commit, all["full"].Run.Branch = sample.Hostile, sample.Hostile
 	all["200 attacks"] = attacked()
-	commands := fullAccount(60, 10, "\n::error::x\n##vso[task.complete]")
+	commands := fullAnalysis(60, 10, "\n::error::x\n##vso[task.complete]")
 	commands.Flakes[0].Spec.Suite, commands.Phases[0].Name = "::error title=x::y", "::stop-commands::z"
 	commands.Run.Branch, commands.Run.Commit, commands.Run.Command = "::b::", "::c::", "::d::"
 	all["commands"] = commands
 	return all
 }
 
-func TestEveryOutputOfEveryAccountIsWellFormed(t *testing.T) {
+func TestEveryOutputOfEveryAnalysisIsWellFormed(t *testing.T) {
 	if n := len(attacks()); n != 200 {
 		t.Fatalf("%d attacks, want 200", n)
 	}
 	acts := regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-	for kind, a := range accounts() {
+	for kind, a := range analyses() {
 		for name := range outputs {
 			text := output(t, name, a)
 			if m := acts.FindString(text); m != "" {
@@ -82,7 +82,7 @@ func TestEveryOutputOfEveryAccountIsWellFormed(t *testing.T) {
 	}
 }
 
-// commandLine is what GitHub Actions and Azure Pipelines obey in the output of a job.
+// commandLine matches commands that GitHub Actions and Azure Pipelines execute in the output of a job.
 var commandLine = regexp.MustCompile(`(?m)^\s*::[a-z].*|##[a-z]*\[.*`)
 
 func wellFormed(name, text string) error {
@@ -121,8 +121,8 @@ var (
 	metricSample = regexp.MustCompile(`^([a-z_]+)(\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? [0-9.e+-]+$`)
 )
 
-// openMetrics holds the rules of the format: families in one piece, each with its type
-// before its samples, units as the end of names, no sample twice, and the end marked.
+// openMetrics checks rules of the format: the samples of a family are adjacent and follow its type,
+// names end with the unit, no sample occurs twice, and the text ends with the mark of the end.
 func openMetrics(text string) error {
 	body, ok := strings.CutSuffix(text, "# EOF\n")
 	if !ok || strings.Contains(body, "# EOF") {
@@ -158,20 +158,20 @@ func openMetrics(text string) error {
 	return nil
 }
 
-// What we write, our own readers take, and it is the same: see writtenAndRead.
+// Package ingest reads the written files back as the same results: see writtenAndRead.
 func TestJUnitAndCTRFAreReadBack(t *testing.T) {
 	run, earlier := sample.BrokenRun()
 	run.Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "AfterSuite", Message: "left a file behind", File: "a_test.go", Line: 3}}
 	nameless := sample.Spec("", reports.Passed)
 	run.Suites.Specs = append(run.Suites.Specs, nameless)
-	a := told(run, earlier)
-	full := fullAccount(200, 10, " <b>\x1b & \"text\"")
+	a := analyzed(run, earlier)
+	full := fullAnalysis(200, 10, " <b>\x1b & \"text\"")
 	for name, a := range map[string]*analysis.Analysis{"broken": a, "gomega": analysis.AnalyzeSingleRun(reports.Run{Suites: sample.Gomega(t, sample.October, ingest.ReadGinkgo)}), "full": full} {
 		writtenAndRead(t, name, a.Run.Suites)
 	}
 }
 
-// Parts of one suite, as shards have them, fail each for itself.
+// Parts of one suite, as in shards, fail independently.
 func TestFailuresOfPartsOfOneSuite(t *testing.T) {
 	r := sample.Results(1)
 	r.Suites = append(r.Suites, r.Suites[0])
@@ -205,7 +205,7 @@ func TestJSONHasTheIntervalOfWhatDurabilityCosts(t *testing.T) {
 	few.CostRatio.Low, few.CostRatio.High = -math.MaxFloat64, math.MaxFloat64
 	run.Comparisons = append(run.Comparisons, few)
 	var got struct{ Durability []map[string]any }
-	if err := json.Unmarshal([]byte(output(t, "json", told(run, earlier))), &got); err != nil {
+	if err := json.Unmarshal([]byte(output(t, "json", analyzed(run, earlier))), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{"cost_ratio_low": 1.31 * 0.987, "cost_ratio_high": 1.31 * 1.013, "cost_us_low": 212 * 0.979, "cost_us_high": 212 * 1.021}
@@ -220,7 +220,7 @@ func TestJSONHasTheIntervalOfWhatDurabilityCosts(t *testing.T) {
 }
 
 func TestJSONFields(t *testing.T) {
-	a := fullAccount(200, 10, "")
+	a := fullAnalysis(200, 10, "")
 	var got struct {
 		Schema int
 		Runs   []map[string]any
@@ -245,7 +245,7 @@ func TestJSONFields(t *testing.T) {
 }
 
 func TestMarkdownKeepsItsCap(t *testing.T) {
-	a := fullAccount(200, 10, " "+sample.Hostile+strings.Repeat("`", 40))
+	a := fullAnalysis(200, 10, " "+sample.Hostile+strings.Repeat("`", 40))
 	for _, most := range []int{LeastMarkdown, 4000, 10000, 65000} {
 		var b bytes.Buffer
 		if err := WriteMarkdown(&b, a, most); err != nil {
@@ -257,7 +257,7 @@ func TestMarkdownKeepsItsCap(t *testing.T) {
 		}
 		for _, s := range sections(a) {
 			if s.Title == needsAttention {
-				continue // it is the table
+				continue // the table of specs
 			}
 			heading := strings.Contains(text, "<summary>"+s.Title+"</summary>")
 			if whole := strings.Contains(text, markdownSection(s)); heading != whole {
@@ -289,11 +289,11 @@ func TestCSVCells(t *testing.T) {
 	}
 }
 
-// Nothing secret is in any output, nor in the file of the history.
+// Neither an output nor the file of the history contains a secret.
 func TestNoOutputHoldsASecret(t *testing.T) {
 	h := openHistory(t, t.TempDir()+"/history.db")
 	run, earlier := sample.LeakyRun()
-	slices.Reverse(earlier) // the oldest first
+	slices.Reverse(earlier) // oldest first
 	for _, r := range append(earlier, run) {
 		if _, err := h.Append(t.Context(), r); err != nil {
 			t.Fatal(err)

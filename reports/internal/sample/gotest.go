@@ -10,8 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// GoRuns returns runs of go test, each a day after the one before and broken in the given way, see goRun.
-// The reader is passed in because the tests of package ingest import this package.
+// GoRuns returns runs of go test on consecutive days, each broken in the given way, see goRun. The reader
+// is an argument because the tests of package ingest import this package.
 func GoRuns(t *testing.T, read func(io.Reader) (*reports.Results, string, error), broken ...string) []reports.Run {
 	t.Helper()
 	var all []reports.Run
@@ -21,9 +21,9 @@ func GoRuns(t *testing.T, read func(io.Reader) (*reports.Results, string, error)
 	return all
 }
 
-// goRun is a run of go test over two packages: cart with three tests, and tax. broken is
-// what is wrong with cart: "" nothing, "build", "main" (its TestMain fails), "panic" (the
-// second test ends the process) or "sub" (a parent fails before its subtests).
+// goRun returns the output of go test for two packages: cart with three tests, and tax. broken is the
+// failure of cart: "" for none, "build", "main" (TestMain fails), "panic" (the second test ends the
+// process) or "sub" (a test fails before its subtests run).
 func goRun(t *testing.T, read func(io.Reader) (*reports.Results, string, error), i int, broken string) reports.Run {
 	t.Helper()
 	const cart, tax = "example.org/shop/cart", "example.org/shop/tax"

@@ -1,4 +1,4 @@
-// Package sample has runs, results and comparisons for the tests of package reports and its
+// Package sample contains runs, results and comparisons for the tests of package reports and its
 // sub-packages. Only tests import it.
 package sample
 
@@ -26,7 +26,7 @@ var (
 	Pages  = flag.String("pages", "", "folder to write the sample pages into, to look at them")
 )
 
-// Gomega reads a real report: Gomega's own suites at one of its commits.
+// Gomega reads a real report: that of Gomega's own suites at one of its commits.
 func Gomega(t *testing.T, commit string, read func(io.Reader, string) (*reports.Results, error)) *reports.Results {
 	t.Helper()
 	f, err := os.Open(filepath.Join("..", "ingest", "testdata", "gomega-"+commit+".json.gz"))
@@ -59,7 +59,7 @@ func Spec(leaf string, state reports.State) reports.Spec {
 	return s
 }
 
-// Results of n specs that pass and the others given.
+// Results returns the results of n passed specs and the given ones.
 func Results(n int, others ...reports.Spec) *reports.Results {
 	r := &reports.Results{Suites: []reports.Suite{{Path: "suites/core", Description: "Core", Started: Noon, Duration: 2 * time.Second, Seed: 1795432086}}}
 	for i := range n {
@@ -71,7 +71,7 @@ func Results(n int, others ...reports.Spec) *reports.Results {
 
 var Noon = time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.UTC)
 
-// Comparison whose blocks spread around ratio.
+// Comparison returns a comparison whose blocks vary around ratio.
 func Comparison(workload string, ratio float64) harness.Comparison {
 	c := harness.Comparison{
 		Schema: 1, Workload: workload, Durability: "process", Started: Noon, Seconds: 0.84, Seed: 7130992,
@@ -126,7 +126,7 @@ func Verdict(workload string, outcome thresholds.Outcome, above int) thresholds.
 	return v
 }
 
-// The runs that goldens and pages show.
+// The runs of golden files and pages.
 func HeldRun() (reports.Run, []reports.Run) {
 	run := reports.Run{ID: 12, Started: Noon, Seconds: 14.2, Commit: "9f3ab27c11d04e5f", Command: "flujo-harness run ./...",
 		Suites: Results(40, Spec("resumes a loop", reports.Passed)), Comparisons: []harness.Comparison{Comparison("three-steps", 1.31)},
@@ -176,7 +176,7 @@ func BenchRun() (reports.Run, []reports.Run) {
 	return run, earlier
 }
 
-// Hostile is text that must not act: markup, a script, escapes, overrides, length.
+// Hostile is a long text with markup, a script, escape sequences and overrides of direction.
 const Hostile = "</title><script>alert(1)</script>\x1b[31mred\u202egnp.exe\u2066\u200f\u061c\u009b \"'><img src=x onerror=alert(1)> javascript:alert(1)"
 
 func HostileRun() (reports.Run, []reports.Run) {
@@ -196,7 +196,7 @@ func HostileRun() (reports.Run, []reports.Run) {
 	return run, earlier
 }
 
-// Past is n earlier runs, the newest first, the latest of them without suites.
+// Past returns n earlier runs, newest first. The newest has no suites.
 func Past(n int) []reports.Run {
 	var runs []reports.Run
 	for id := n; id > 0; id-- {
@@ -228,8 +228,8 @@ func Comparisons(n int) []harness.Comparison {
 	return all
 }
 
-// CellsRun is a run a day after the one before: its commit, "+" behind it for a tree
-// with changes, and a character for each spec as in [HeatRow].
+// CellsRun returns a run on day i: text is its commit, "+" if there are uncommitted changes, ":" and a
+// character for each spec as in analysis.HeatRow.
 func CellsRun(i int, text string) reports.Run {
 	commit, cells, _ := strings.Cut(text, ":")
 	commit, dirty := strings.CutSuffix(commit, "+")
@@ -264,7 +264,7 @@ func Cells(texts ...string) []reports.Run {
 	return all
 }
 
-// LeakyRun has a secret in every place that a test or an agent can write to.
+// LeakyRun returns a run with a secret in every field that a test or an agent can write.
 func LeakyRun() (reports.Run, []reports.Run) {
 	run, earlier := BrokenRun()
 	said := "key " + Canaries[0] + "\nGITHUB " + Canaries[1] + " " + Canaries[2] + "\npassword = \"" + Canaries[3] + "\"\nAuthorization: Bearer " + Canaries[4]
@@ -274,7 +274,7 @@ func LeakyRun() (reports.Run, []reports.Run) {
 	bad.Attachments = []reports.Attachment{{Name: Canaries[0] + ".txt", Path: "https://example.com/a?token=" + Canaries[1]}}
 	before := Spec("a text before the one that gives it away: "+Canaries[3], reports.Passed)
 	s := &run.Suites.Suites[0]
-	s.Path, bad.Suite = "tests of "+Canaries[1], "tests of "+Canaries[1] // JUnit has it from who wrote the test
+	s.Path, bad.Suite = "tests of "+Canaries[1], "tests of "+Canaries[1] // in JUnit XML, tests determine these texts
 	s.Description, s.Failures = said, []reports.SuiteFailure{{Node: "BeforeSuite", Message: said, File: "a_test.go", Line: 3}}
 	run.Suites.Specs = append([]reports.Spec{before, bad}, run.Suites.Specs...)
 	run.Command, run.SuiteError = "flujo-harness run --token="+Canaries[0]+" --filter "+Canaries[3], said
@@ -336,7 +336,7 @@ func SeedRuns() []reports.Run {
 	return runs
 }
 
-// SeedFailing lists the 66, those that are fixed first at the end.
+// SeedFailing lists the 66 specs that fail at first; those that are fixed first come last.
 func SeedFailing() []reports.Spec {
 	var byKind [][]reports.Spec
 	for i, kind := range seedKinds {
@@ -354,7 +354,7 @@ func SeedFailing() []reports.Spec {
 	return all
 }
 
-// SeedDay is when phase i+1 ended.
+// SeedDay returns the end of phase i+1.
 func SeedDay(i int) time.Time { return time.Date(2025, 8, 6+i, 18, 0, 0, 0, time.UTC) }
 
 // SeedPlan is the seed's target and phases.
@@ -396,8 +396,8 @@ func (SeedSource) File(_ context.Context, commit, path string) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// The secrets are made up and put together here, so that no scanner of this
-// repository takes them for real ones.
+// The secrets are invented. They are concatenated here, so that scanners of this repository do not
+// report them.
 var Canaries = []string{
 	"sk-" + "proj-canary0abcdefghij1234567890", "ghp_" + "canary1abcdefghij1234567890", "AKIA" + "IOSFODNN7CANARY2",
 	"hunter2-canary3-hunter2", "canary4." + "aB3dE5fG7hJ9kL2mN4pQ6rS8",

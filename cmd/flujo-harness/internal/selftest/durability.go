@@ -91,7 +91,7 @@ var proofs = []proof{
 		in:   []string{"./reports/ingest", "./stubs", "./stubs/cassette", "./stubs/redact", "./core", "./harness"}, run: "WorkIsLinear|NoResultsAreRefused|Bombs|IsBounded|UnpacksToTooMuch|WithoutEnd|BadTables|BadCassettes|HostileAnswers"},
 	{name: "hostile-texts", does: "200 hostile texts in every name and message, into every output; the page in a browser, where there is one",
 		must: "0 scripts run, 0 requests, 0 escapes to the terminal, 0 canary secrets",
-		in:   []string{"./reports/history", "./reports/render", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAccount|SecretsAreTakenOut|TestPageInChromium/hostile"},
+		in:   []string{"./reports/history", "./reports/render", "./cmd/flujo-harness"}, run: "Hostile|EveryOutputOfEveryAnalysis|SecretsAreRemoved|TestPageInChromium/hostile"},
 	{name: "build", does: "the committed source built twice, in two folders with empty caches",
 		must: "the same bytes; control: without -trimpath they differ",
 		in:   []string{"./cmd/flujo-harness"}, run: "^TestReproducibleBuild$", more: []string{"-reproducible"}},

@@ -16,9 +16,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// told is an account of the run in the light of earlier ones, with what can be said
-// without a database.
-func told(run reports.Run, earlier []reports.Run) *analysis.Analysis {
+// analyzed returns an analysis of the run and earlier ones, made without a database.
+func analyzed(run reports.Run, earlier []reports.Run) *analysis.Analysis {
 	a := analysis.AnalyzeSingleRun(run)
 	var previous *reports.Run
 	for i, e := range earlier {
@@ -48,9 +47,9 @@ func lineOf(r reports.Run) history.RunLine {
 	return l
 }
 
-// fullAccount has something in every panel. text is put wherever a test, an agent or a
-// person can write; n is the number of specs, runs that of the window.
-func fullAccount(n, runs int, text string) *analysis.Analysis {
+// fullAnalysis returns an analysis with content for every panel. It uses text in every field that tests,
+// agents or people can write. n is the number of specs, runs that of the window.
+func fullAnalysis(n, runs int, text string) *analysis.Analysis {
 	run, _ := sample.BrokenRun()
 	run.ID, run.Branch = int64(runs), "main"
 	before := sample.Results(0)
@@ -98,7 +97,7 @@ func fullAccount(n, runs int, text string) *analysis.Analysis {
 		earlier = append(earlier, r)
 	}
 	earlier[len(earlier)-1].Suites = before
-	a := told(run, earlier)
+	a := analyzed(run, earlier)
 	a.Target = &analysis.Target{Share: 0.985, MaxFail: 4, ToGo: a.Counts.Failed - 4, Progress: reports.Rate{Good: 3, Of: 9}}
 	rerun := "go tool ginkgo --focus-file suites/core/part3_test.go:13 ./suites/core"
 	for i := range a.Attention {
@@ -205,7 +204,7 @@ func fillLimits(a *analysis.Analysis, text string) {
 	}
 }
 
-// fillOutcomes gives every spec a row of outcomes.
+// fillOutcomes sets the outcomes of every spec.
 func fillOutcomes(a *analysis.Analysis) {
 	a.Outcomes = analysis.Outcomes{Runs: a.Trend.Points}
 	a.Past = map[string][]analysis.PastFailure{}
