@@ -286,7 +286,7 @@ func TestReadRefuses(t *testing.T) {
 		"unknown encoding":       {`<?xml version="1.0" encoding="klingon"?>` + cased("", pass), `encoding "klingon" is not known`, nil},
 		"our own totals":         {`<testsuites name="flujo-harness" tests="2">` + cased(` tests="1"`, pass) + "</testsuites>", `testsuites "flujo-harness" states 2 tests and has 1: a difference of -1`, nil},
 		"no number of failures":  {cased(` tests="1" failures="many"`, pass), `failures="many" is not a number`, nil},
-		"no event":               {`{"Action":}` + "\n", "line 1: there is no event in it", nil},
+		"no event":               {`{"Action":}` + "\n", "line 1: it contains no event", nil},
 		"negative event":         {event("") + event(`,"Elapsed":-1`), "line 2: p A took -1 s", nil},
 		"CTRF cut":               {`{"results":{"tests":[{"name":"a","status":"passed"`, "it is cut short", io.ErrUnexpectedEOF},
 		"CTRF without tests":     {`{"results":{}}`, "it has no results.tests", nil},
