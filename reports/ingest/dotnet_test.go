@@ -247,6 +247,12 @@ func TestRowsOfTRX(t *testing.T) {
 	}
 }
 
+func TestExtensions(t *testing.T) {
+	if diff := gocmp.Diff([]string{".json", ".trx", ".xml", ".jsonl", ".ndjson"}, Extensions()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Every format has a name, writers and a fuzz target.
 func TestTableOfFormats(t *testing.T) {
 	source, err := os.ReadFile("read_fuzz_test.go")

@@ -48,6 +48,7 @@ type junitReader struct {
 	c         *collector
 	dialect   dialect
 	rootName  string // attribute name of the root
+	fault     string // attribute message of a failure in the root
 	verdict   string // attribute of the root that marks the run as failed
 	project   bool   // the root has the attributes of Playwright, which writes the project as host
 	root      totals
@@ -228,10 +229,11 @@ func (j *junitReader) start(name string, a map[string]string) error {
 		j.inCase(name, a)
 	case (name == "failure" || name == "error") && j.text == nil:
 		if len(j.suites) > 0 {
-			s := j.suites[len(j.suites)-1]
-			s.fault = a["message"]
-			j.collect(&excerpt{})
+			j.suites[len(j.suites)-1].fault = a["message"]
+		} else { // of the root
+			j.fault = a["message"]
 		}
+		j.collect(&excerpt{})
 	}
 	return nil
 }
@@ -421,6 +423,11 @@ func (j *junitReader) end(name string) error {
 			}
 			j.output = j.output.empty()
 			return nil
+		}
+		if len(j.suites) == 0 {
+			j.found.elements++
+			s := reports.Suite{Path: cmp.Or(j.rootName, "tests")}
+			return errors.Join(j.c.fail(&s, "suite", both(j.fault, text.String()), "", 0), j.c.suite(s))
 		}
 		s := j.suites[len(j.suites)-1]
 		s.own.elements++

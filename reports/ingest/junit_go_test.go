@@ -125,6 +125,25 @@ func TestGoBuildsOfGoJUnitReport(t *testing.T) {
 	}
 }
 
+// What vet found in one package is not the message of another one whose build failed, too.
+func TestGoBuildsOfTwoPackages(t *testing.T) {
+	const suite = `<testsuite name="%[1]s" tests="1" errors="1"><properties><property name="go.version" value="1"/></properties><testcase name="%[2]s" classname="%[1]s"><error message="Build error">%[3]s</error></testcase></testsuite>`
+	text := fmt.Sprintf(suite, "m/a", "[build failed]", "") + fmt.Sprintf(suite, "m/b", "[build failed]", "") + fmt.Sprintf(suite, "[m/a]", "", "a_test.go:7:1: vet: x")
+	r, err := Read(strings.NewReader("<testsuites>"+text+"</testsuites>"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range r.Results.Suites {
+		for _, f := range s.Failures {
+			got[s.Path+" "+f.Node] = f.Message
+		}
+	}
+	if diff := gocmp.Diff(map[string]string{"m/a build": "a_test.go:7:1: vet: x", "m/b build": ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Benchmarks are no specs, but where a file has nothing else.
 func TestGoBenchmarksInJUnit(t *testing.T) {
 	const file = `<testsuite name="p/q" tests="%d" failures="0" errors="0" id="0" hostname="ci"><testcase name="BenchmarkA" classname="p/q"/>%s</testsuite>`

@@ -244,6 +244,8 @@ func TestFailuresThatAreStatedAndNotListed(t *testing.T) {
 		`<testsuites failures="2">` + cased(` failures="1"`, pass) + `</testsuites>`:                                                          2,
 		`<testsuite name="o" failures="1"><testsuite name="i" failures="1">` + pass + `<testcase><error/></testcase></testsuite></testsuite>`: 0,
 		`<testsuite name="s" failures="1"><error message="no browser"/>` + pass + `</testsuite>`:                                              1,
+		`<testsuites><error message="no browser"/>` + cased("", pass) + `</testsuites>`:                                                       1,
+		`<testsuites errors="1"><error message="no browser">at x</error>` + cased("", pass) + `</testsuites>`:                                 1,
 		`<testsuite name="s" tests="0" failures="1"/>`:                                                                                        1,
 		`<testsuite name="s" tests="1" failed="1">` + pass + `</testsuite>`:                                                                   1,
 		`<testsuite name="s" status="FAILED">` + pass + `</testsuite>`:                                                                        1,
