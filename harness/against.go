@@ -10,21 +10,21 @@ import (
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
 
-// Revision is a program that runs sessions, with the name of the revision it was built from.
+// Revision is a program that runs sessions, and the name of the revision it was built from.
 type Revision struct {
 	Name string
 	Run  Runner
 }
 
-// AgainstSpec orders the comparison of what durability costs in two programs that have the
-// same workload.
+// AgainstSpec says how [Against] compares the cost of durability in two programs that have
+// the same workload.
 type AgainstSpec struct {
-	Spec                          // Plan.Sessions is the most sessions of each program, Plan.SlowBy the slow-down of the self-check
-	Base, Head Revision           // the same workload in two programs
+	Spec                          // Plan.Sessions is the maximum for each program, Plan.SlowBy the slow-down of the self-check
+	Base, Head Revision           // two programs with the same workload
 	Counter    *instructions.Tool // nil: instructions are not counted
 }
 
-// Units of the counts of [Against]: what one run with the backend does, of which less is better.
+// Units of the counts of [Against], per run with the backend. Less is better for all of them.
 const (
 	UnitAllocs     = "allocs/run"
 	UnitCommits    = "commits/run"
@@ -33,21 +33,21 @@ const (
 	UnitSyncs      = "syncs/run"
 )
 
-// AgainstUnits are all of them.
+// AgainstUnits returns all units of the counts of [Against].
 func AgainstUnits() []string {
 	return []string{UnitAllocs, UnitCommits, UnitStatements, UnitBytes, UnitSyncs}
 }
 
-// Against measures a workload in two programs, in turns: a session of the base, of the head
-// and of the base again, in random order, each in a process of its own. A block of the result
-// is (W-N)/F of the head over that of the base, each measured within a second of the other on
-// the same disk, so that no limit and no class of machines is needed. Since a floor that does
-// more hides a cost that does more, what a run writes is counted beside it: see
-// [AgainstUnits]. Instructions, where they are counted, are those of W-N.
+// Against measures a workload in two programs in turns: a session of the base, one of the head
+// and one of the base again, in random order, each in a process of its own. A block of the
+// result is (W-N)/F of the head divided by that of the base. Both are measured within a second
+// of each other on the same disk, so no limit and no class of machines is needed. If head
+// writes more, its floor rises with its cost, which the ratio cannot show; therefore what a
+// run writes is counted too, see [AgainstUnits]. Instructions, if counted, are those of W-N.
 //
-// next is asked after each three sessions what it still needs. A failure of a program is recorded
-// in the difference; an error means that nothing could be measured. The comparison is that of
-// the head's sessions alone; nil where there were none.
+// After each three sessions, next returns what to measure further. A failure of a program is
+// recorded in the difference; an error means that nothing could be measured. The comparison
+// returned has the sessions of the head only, and is nil if there were none.
 func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More) (*Difference, *Comparison, error) {
 	began := time.Now()
 	d := &Difference{Schema: 1, Name: spec.Workload + " at " + string(spec.Durability), Base: spec.Base.Name, Head: spec.Head.Name,
@@ -100,18 +100,18 @@ func Against(ctx context.Context, spec AgainstSpec, next func(*Difference) More)
 	return d, head, nil
 }
 
-// against is one comparison that is under way.
+// against is the state of a comparison in progress.
 type against struct {
 	spec   AgainstSpec
 	d      *Difference
 	head   *Comparison
 	rng    *rand.Rand
-	counts [2]map[string][]float64 // unit -> the figure of each session of the base, and of the head
-	plain  [2]float64              // instructions of a run without the backend, of the base and of the head
+	counts [2]map[string][]float64 // of base and head: unit -> the figure of each session
+	plain  [2]float64              // of base and head: instructions of a run without the backend
 }
 
-// three runs a session of the base, of the head and of the base again, and takes their blocks
-// in pairs. It reports whether there can be more.
+// three runs a session of the base, one of the head and one of the base again, and adds their
+// blocks in pairs. It reports whether the comparison can go on.
 func (a *against) three(ctx context.Context, n int) bool {
 	programs := [3]Revision{a.spec.Base, a.spec.Head, a.spec.Base}
 	var blocks [3][]Block
@@ -172,7 +172,7 @@ func (a *against) session(ctx context.Context, program Revision, n int, c *Compa
 	return res, c.Blocks[before:], nil
 }
 
-// leastCost is a (W-N)/F that is not the noise of a run which does all that the floor does.
+// leastCost is the least (W-N)/F that is plausible for a run that does all that the floor does.
 const leastCost = 0.5
 
 // failed records that a session of the base (0, 2) or of the head (1) failed.
@@ -188,12 +188,12 @@ func (a *against) failed(i int, err error) {
 	a.d.NotCompared, a.d.FailsAtBase = fmt.Sprintf("it cannot be measured at %s: %v", a.spec.Base.Name, err), true
 }
 
-// perRun are the counters that are compared, by unit.
+// perRun returns the counters to compare, by unit.
 func perRun(c Counters) map[string]float64 {
 	return map[string]float64{UnitAllocs: c.Allocs, UnitCommits: c.Commits, UnitStatements: c.Statements, UnitBytes: c.Bytes, UnitSyncs: c.Syncs}
 }
 
-// instructions counts W-N of both programs, at first twice each.
+// instructions counts W-N of both programs, several times in the first call and fewer later.
 func (a *against) instructions(ctx context.Context) {
 	result, tool := a.d.Instructions, a.spec.Counter
 	result.Tool, result.Ops = tool.Name, countedSaving

@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// Point of an amortization curve: the share of a run that durability takes where
-// every step takes so long.
+// Point is a point of an amortization curve: the share of a run's time that durability takes
+// when every step takes Latency.
 type Point struct {
-	Latency  time.Duration `json:"latency_ns"` // of a step, as asked for
-	Run      float64       `json:"run_us"`     // a run without durability, us
-	Cost     float64       `json:"cost_us"`    // W-N, us per run
-	Share    float64       `json:"share"`      // cost/(run+cost)
-	Low      float64       `json:"low"`        // of the share, from the interval of the cost
-	High     float64       `json:"high"`
-	Measured bool          `json:"measured"` // false: computed from the cost at the longest latency measured
+	Latency  time.Duration `json:"latency_ns"` // nominal time of a step
+	Run      float64       `json:"run_us"`     // a run without durability, µs
+	Cost     float64       `json:"cost_us"`    // W-N, µs per run
+	Share    float64       `json:"share"`      // Cost/(Run+Cost)
+	Low      float64       `json:"low"`        // lower end of the share's interval, from that of the cost
+	High     float64       `json:"high"`       // upper end
+	Measured bool          `json:"measured"`   // false: computed from the cost at the longest measured latency
 }
 
-// Amortize makes the curve of the comparisons of one durability: of the default
-// workload, whose steps take no time, and of the same with slower steps. Latencies of
-// 10 and 100 ms are computed: there is nothing to learn from waiting for them. It
-// returns nil where there is no such comparison.
+// Amortize returns the curve of one durability, from comparisons of the default workload,
+// whose steps take no time, and of the same workload with slower steps. The points at 10 and
+// 100 ms are computed, since measuring them would take long and show nothing new. Amortize
+// returns nil if there is no such comparison.
 func Amortize(durability string, comparisons []Comparison) []Point {
 	var curve []Point
 	steps, slowest := 3, Estimate{}
@@ -50,6 +50,6 @@ func Amortize(durability string, comparisons []Comparison) []Point {
 }
 
 func point(latency time.Duration, run float64, cost Estimate, measured bool) Point {
-	share := func(c float64) float64 { return max(0, c) / (run + max(0, c)) } // 0 to 1, of an interval without ends too
+	share := func(c float64) float64 { return max(0, c) / (run + max(0, c)) } // 0 to 1; an end at ±MaxFloat64 means that there is none
 	return Point{Latency: latency, Run: run, Cost: cost.Value, Share: share(cost.Value), Low: share(cost.Low), High: share(cost.High), Measured: measured}
 }

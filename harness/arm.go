@@ -19,25 +19,25 @@ import (
 // arm is one open variant within a block.
 type arm struct {
 	name     string
-	ctx      context.Context // with the scripts of the arm
+	ctx      context.Context // carries the scripts of the arm
 	work     instance        // nil where no pipeline runs
 	eng      *core.Engine
 	back     corebench.Store // nil where nothing is saved
-	fl       corebench.Floor // the floor, or what the slow arm does more
-	place    string          // of the database
+	fl       corebench.Floor // the floor; in the slow arm, the extra transactions
+	place    string          // path of the database
 	atOnce   int
-	next     int              // number of the next run: its key
-	slow     float64          // share of its own time that an operation is slowed down by
-	agents   time.Duration    // of an operation's time, that its agents take: it is not slowed down
-	more     float64          // transactions that an operation of the slow arm makes more
-	owed     float64          // of them, not made yet
-	stubs    *stubs.Rehearsal // only of the arm of the scripts
-	copies   bool             // only copies are made
-	premade  bool             // of a mutant: the timed operations do nothing
-	swallows bool             // of a mutant: a run that fails is left out
+	next     int              // number of the next run, which gives its key
+	slow     float64          // an operation is slowed down by this share of its own time
+	agents   time.Duration    // time that the agents of an operation take, which is not slowed down
+	more     float64          // extra transactions of an operation in the slow arm
+	owed     float64          // extra transactions that are still to be made
+	stubs    *stubs.Rehearsal // set in ArmStubs only
+	copies   bool             // operations only copy scopes
+	premade  bool             // MutantEmptied: timed operations do nothing
+	swallows bool             // MutantSurvivors: runs that fail are left out
 }
 
-// runKeys are made before anything is timed.
+// runKeys makes the keys of n runs, so that no timed operation has to.
 func runKeys(n int) []core.RunKey {
 	keys := make([]core.RunKey, n)
 	for i := range keys {
@@ -46,7 +46,7 @@ func runKeys(n int) []core.RunKey {
 	return keys
 }
 
-// once makes one operation of the arm.
+// once runs one operation of the arm.
 func (a *arm) once(keys []core.RunKey, input int) error {
 	mine := keys[a.next : a.next+a.atOnce]
 	a.next += a.atOnce
@@ -75,12 +75,12 @@ func (a *arm) once(keys []core.RunKey, input int) error {
 	}
 	took := time.Since(began)
 	end := began.Add(took + time.Duration(float64(max(0, took-a.agents))*a.slow))
-	for time.Now().Before(end) { // busy, as a slower backend would be
+	for time.Now().Before(end) { // keeps the core busy, as a slower backend would
 	}
 	return err
 }
 
-// fail makes one operation whose runs fail: their context has ended.
+// fail runs one operation in a context that is cancelled already, so that its runs fail.
 func (a *arm) fail(keys []core.RunKey, input int) error {
 	live := a.ctx
 	ended, cancel := context.WithCancel(live)
@@ -90,7 +90,7 @@ func (a *arm) fail(keys []core.RunKey, input int) error {
 	return a.once(keys, input)
 }
 
-// close closes the databases of the arm, which are deleted next.
+// close closes and deletes the databases of the arm.
 func (a *arm) close() error {
 	var errs []error
 	if a.back != nil {
@@ -104,10 +104,10 @@ func (a *arm) close() error {
 	return errors.Join(errs...)
 }
 
-// calls says whether the arm calls agents.
+// calls reports whether the named arm calls agents.
 func calls(name string) bool { return name != ArmFloor && name != ArmCopies }
 
-// saves says whether the arm saves to a database, by way of the backend.
+// saves reports whether the named arm saves to a database through the backend.
 func saves(name string) bool {
 	switch name {
 	case ArmNone, ArmFloor, ArmStubs, ArmCopies, ArmEncoded:
@@ -122,12 +122,12 @@ type opener struct {
 	workload Workload
 	expected expected
 	backend  corebench.Backend
-	level    corebench.Level     // that is measured
-	tape     corebench.Recording // of one block's operations, recorded from the backend
-	recorder *corebench.Recorder // where not nil, the backend arm is recorded, there
+	level    corebench.Level     // the durability that is measured
+	tape     corebench.Recording // the statements of one block's operations, which floors repeat
+	recorder *corebench.Recorder // if not nil, receives the recorder of the backend arm
 }
 
-// book sizes the scripts of one block for every arm that calls agents.
+// book makes the scripts of one block, long enough for every arm that calls agents.
 func (o *opener) book() (*stubs.Book, error) {
 	p := o.session.Plan
 	var loads []stubs.Load
@@ -143,14 +143,14 @@ func (o *opener) book() (*stubs.Book, error) {
 	}
 	book, err := stubs.Size(o.workload.plan, loads...)
 	if err == nil && o.session.Mutant == MutantShort {
-		// Down to one output less than the runs need, the reserve for retries included.
+		// Leave one output less than the runs need, which takes the reserve for retries too.
 		path, runs := o.workload.plan.Paths()[0], p.ops(ArmBackend)*o.workload.AtOnce
 		err = book.Remove(ArmBackend, path, runs*(o.workload.plan.MaxCalls()[path]-1)+1)
 	}
 	return book, err
 }
 
-// open opens an arm afresh, in a database of its own below dir.
+// open opens an arm with a new database of its own in dir.
 func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (*arm, error) {
 	s := o.session
 	a := &arm{name: name, atOnce: o.workload.AtOnce, place: filepath.Join(dir, name+".db")}
@@ -182,7 +182,7 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	case name == ArmEncoded:
 		back = discard{}
 	case name == ArmNone && o.workload.Pauses > 0:
-		back = core.NewMemory() // a pause must be kept somewhere
+		back = core.NewMemory() // a paused run must be kept somewhere until it is resumed
 	}
 	var opts []core.Option
 	if back != nil {
@@ -205,9 +205,10 @@ func (o *opener) open(ctx context.Context, book *stubs.Book, name, dir string) (
 	return a, err
 }
 
-// slowDown gives an arm its slow-down. Where saves wait for no storage it is busy for a share
-// of its time. Where they do, that would not slow it down: the disk catches up in the pause.
-// There it makes a share of the floor's transactions more, in a database of its own.
+// slowDown makes an arm slower by the plan's share. If saves do not wait for storage, the arm
+// keeps the core busy for that share of its time. If they do, busy time would not slow the arm
+// down, because the disk catches up in the meantime: there it makes that share of the floor's
+// transactions in addition, in a database of its own.
 func (o *opener) slowDown(ctx context.Context, a *arm, dir string) (err error) {
 	s := o.session
 	if !o.level.Waits {
@@ -233,7 +234,8 @@ func (o *opener) store(ctx context.Context, name, place string) (corebench.Store
 	return o.backend.Open(ctx, place, d)
 }
 
-// durabilityOf an arm: those of an attribution have one of their own, which is their name.
+// durabilityOf returns the durability of an arm. Arms that only an attribution has are named
+// for theirs.
 func durabilityOf(arm, measured string) string {
 	switch arm {
 	case ArmBackend, ArmTwin, ArmSlow, ArmFloor, ArmTraced, ArmTotal:
@@ -242,8 +244,8 @@ func durabilityOf(arm, measured string) string {
 	return arm
 }
 
-// record makes one block's worth of operations on a recording backend: the tape
-// that every floor arm of the session replays. Nothing of it is timed.
+// record runs one block's operations on a recording backend, untimed, and keeps the recording
+// in o.tape: every floor arm of the session repeats it.
 func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) error {
 	p := o.session.Plan
 	ops := 0
@@ -281,7 +283,8 @@ func (o *opener) record(ctx context.Context, dir string, keys []core.RunKey) err
 	return nil
 }
 
-// inputOf the i-th operation of an arm with the backend's batch: its round, 0 for warm-ups.
+// inputOf returns the input of the i-th operation of an arm with the backend's batch: the
+// number of its round, 0 for warm-ups.
 func (o *opener) inputOf(i int) int {
 	p := o.session.Plan
 	if i < p.Warmups {
@@ -290,14 +293,14 @@ func (o *opener) inputOf(i int) int {
 	return (i - p.Warmups) / (1 + p.Batch[ArmBackend])
 }
 
-// noSave is a backend that drops step saves: the persistence that the seed's
-// project switched off under test.
+// noSave is a backend that drops the saves of steps, as a test mode would that switches
+// persistence off.
 type noSave struct{ core.Backend }
 
 func (noSave) Step(context.Context, core.Lease, core.StepRecord) error { return nil }
 
-// discard is a backend that keeps nothing: what is left is the encoding of states
-// and outputs.
+// discard is a backend that keeps nothing. With it, the engine still encodes scopes and
+// outputs: ArmEncoded measures that.
 type discard struct{ core.Backend }
 
 func (discard) Start(context.Context, core.StartRecord) (core.Lease, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Waterfall says what the cost of a run is made of: one thing is added after the
-// other, each in an arm of its own.
+// Waterfall splits the cost of a run into parts. Each arm adds one part to the arm before it;
+// the differences are the parts.
 type Waterfall struct {
 	Schema      int                 `json:"schema"` // 1
 	Workload    string              `json:"workload"`
@@ -26,10 +26,10 @@ type Waterfall struct {
 	Environment machine.Environment `json:"environment"`
 
 	Increments []Increment `json:"increments"`
-	Total      Estimate    `json:"total"` // us per run: everything at once, in an arm of its own
-	Gap        Estimate    `json:"gap"`   // the sum of the increments less the total, us per run
-	AddsUp     bool        `json:"adds_up"`
-	Open       Estimate    `json:"open"` // us: making a database, once for a process
+	Total      Estimate    `json:"total"`   // µs per run with everything, measured in an arm of its own
+	Gap        Estimate    `json:"gap"`     // the sum of the increments minus Total, µs per run
+	AddsUp     bool        `json:"adds_up"` // the interval of Gap includes 0
+	Open       Estimate    `json:"open"`    // µs to create a database, which a process does once
 
 	Sessions []SessionResult `json:"sessions"`
 	Audit    []Finding       `json:"audit"`
@@ -40,14 +40,13 @@ type Waterfall struct {
 // Increment is one bar of a [Waterfall].
 type Increment struct {
 	Arm      string   `json:"arm"`
-	Category string   `json:"category"` // as the seed's report names it
-	Adds     string   `json:"adds"`
-	Cost     Estimate `json:"cost"` // us per run
+	Category string   `json:"category"` // such as "state management"
+	Adds     string   `json:"adds"`     // what the arm does more than the one before it
+	Cost     Estimate `json:"cost"`     // µs per run
 }
 
-// increments are the arms of an attribution in their order, each over the one before; the
-// first two stand on their own. In their middle are the levels of the backend, up to the one
-// that is measured.
+// increments returns the arms of an attribution in their order. The levels of the backend,
+// up to the measured one, are in the middle.
 func increments(levels []corebench.Level, measured string) []Increment {
 	all := []Increment{
 		{Arm: ArmCopies, Category: "context isolation", Adds: "a copy of the scope for the run and for each attempt"},
@@ -63,8 +62,8 @@ func increments(levels []corebench.Level, measured string) []Increment {
 	return append(all, Increment{Arm: ArmTraced, Category: "logging and tracing", Adds: "a log line and a span for every step"})
 }
 
-// Attribute measures what the cost of a run is made of. It makes all sessions of
-// the plan; there is nothing to stop early for. progress is called after each.
+// Attribute measures the parts of the cost of a run. It runs all sessions of the plan, for
+// no verdict can end it early. progress is called after each session.
 func Attribute(ctx context.Context, spec Spec, run Runner, progress func(sessions int)) (*Waterfall, error) {
 	if w, err := WorkloadNamed(spec.Workload); err == nil && w.Pauses > 0 {
 		return nil, fmt.Errorf("workload %q pauses, which an engine that keeps nothing cannot: attribute another one", w.Name)
@@ -78,7 +77,7 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 	if f.Environment, err = spec.Describe(ctx); err != nil {
 		return nil, err
 	}
-	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the backend and its floor keep the audit as it is elsewhere
+	arms := []string{ArmTotal, ArmBackend, ArmFloor} // the audit needs the last two
 	for _, i := range f.Increments {
 		arms = append(arms, i.Arm)
 	}
@@ -106,8 +105,8 @@ func Attribute(ctx context.Context, spec Spec, run Runner, progress func(session
 	return f, errors.Join(err, f.estimate())
 }
 
-// estimate takes the medians over the rounds of each block, and the estimates over
-// the blocks.
+// estimate computes the median of the rounds of each block, then the estimates from the
+// blocks.
 func (f *Waterfall) estimate() error {
 	if len(f.Sessions) == 0 {
 		return nil
@@ -152,9 +151,9 @@ func (f *Waterfall) estimate() error {
 	return nil
 }
 
-// Parts is what a run with a backend is made of, as far as the arms of a comparison
-// tell: each is a difference of two of them in the same block, so they add up. It is nil
-// where the comparison must not be judged, or has no block that tells.
+// Parts splits the cost of a run with a backend into the parts that the arms of a comparison
+// can tell apart. Each part is a difference of two arms in the same block, so the parts add
+// up. Parts returns nil if the comparison is invalid, or no block has finite differences.
 func (c *Comparison) Parts() *Waterfall {
 	if !c.Valid() {
 		return nil
@@ -186,13 +185,13 @@ func (c *Comparison) Parts() *Waterfall {
 		w.Increments[i].Cost = estimateSum(costs[i], sessions, "us/run")
 	}
 	w.Total = estimateSum(total, sessions, "us/run")
-	if c.Scripts.N == 0 { // not measured: the engine has them
+	if c.Scripts.N == 0 { // not measured on their own: they are part of the engine's time
 		w.Increments = w.Increments[1:]
 	}
 	return w
 }
 
-// opening measures how long it takes to make a database, in this process.
+// opening measures how long this process takes to create a database.
 func opening(ctx context.Context, backend corebench.Backend, spec Spec) (Estimate, error) {
 	dir, err := os.MkdirTemp(spec.Dir, "open-")
 	if err != nil {
@@ -211,7 +210,7 @@ func opening(ctx context.Context, backend corebench.Backend, spec Spec) (Estimat
 		if err := b.Discard(); err != nil {
 			return Estimate{}, err
 		}
-		if n > 0 { // the first one pays for the process
+		if n > 0 { // the first one includes work that a process does once
 			took, each = append(took, float64(d.Nanoseconds())/1e3), append(each, n)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// auditor gathers what the arms of a session did and says whether it was equal work.
+// auditor records what the arms of a session did and checks that all did equal work.
 type auditor struct {
 	session  Session
 	backend  corebench.Backend
@@ -18,9 +18,9 @@ type auditor struct {
 	expected expected
 	bad      []Finding // the first few failures
 	inputs   map[int]evidence
-	slots    int // compared
+	slots    int // slots compared
 	blocks   int
-	ops      int // made by all arms
+	ops      int // operations of all arms
 	saves    int64
 	rows     int64
 }
@@ -43,7 +43,7 @@ const (
 	checkSession    = "session"
 )
 
-// slot compares what an arm did in a slot with what the others did in that round.
+// slot compares what an arm did in a slot with what the other arms did in that round.
 func (a *auditor) slot(arm *arm, round, runs int) error {
 	a.ops += runs
 	if arm.work == nil || arm.copies {
@@ -74,8 +74,8 @@ func (a *auditor) slot(arm *arm, round, runs int) error {
 	return nil
 }
 
-// block compares what the files of the arms hold, as a fresh connection finds it, with
-// what was run.
+// block compares the contents of the arms' databases, read by new connections, with what
+// the arms ran.
 func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) error {
 	a.blocks++
 	if err := book.Verify(); err != nil {
@@ -117,15 +117,15 @@ func (a *auditor) block(ctx context.Context, arms []*arm, book *stubs.Book) erro
 	return nil
 }
 
-// commits compares the transactions that an arm says it has made with those that the storage
-// knows of. Of a run that was claimed again the storage knows the latest ones only.
+// commits compares the number of transactions that an arm counted with the number that its
+// database shows. Of a run that was claimed again, the database shows only the latest ones.
 func (a *auditor) commits(arm *arm, stored int64) {
 	if got := arm.back.Counts(); stored > got.Commits || got.Claims == 0 && stored != got.Commits {
 		a.fail(checkSaves, "arm %s says that it made %d transactions, and its rows are of %d", arm.name, got.Commits, stored)
 	}
 }
 
-// steps of one run.
+// steps returns the number of steps of one run.
 func (a *auditor) steps() int { return a.expected.steps / max(1, a.expected.runs) }
 
 // account checks that no sample is missing.
@@ -158,7 +158,7 @@ func (a *auditor) account(res *SessionResult) {
 	}
 }
 
-// findings are the failures, or one line for each check that held.
+// findings returns the failures, and one finding for each check without a failure.
 func (a *auditor) findings() []Finding {
 	good := []Finding{
 		{checkWork, true, fmt.Sprintf("%d slots, the same result and %d steps a run in every arm", a.slots, a.steps())},
@@ -182,7 +182,8 @@ func (a *auditor) findings() []Finding {
 	return all
 }
 
-// failed ends a session that met a fault: of a script, a step, a disk.
+// failed turns the fault that ended a session into its result. The end of a context is
+// returned as an error: it is no fault.
 func (a *auditor) failed(res SessionResult, err error) (SessionResult, error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return res, err
@@ -199,7 +200,7 @@ func (a *auditor) failed(res SessionResult, err error) (SessionResult, error) {
 	return res, nil
 }
 
-// auditError is a finding that ends the session at once.
+// auditError is a failed check that ends the session at once.
 type auditError struct{ Finding }
 
 func (e *auditError) Error() string { return e.Check + ": " + e.Detail }

@@ -15,26 +15,27 @@ import (
 // Opener returns the backend at an address of its scheme.
 type Opener func(address string) (corebench.Backend, error)
 
-// backends are those that this program can measure, by the scheme of their addresses. The one
-// without an address is SQLite's, in files of the folder that is measured.
+// backends has the backends that this program can measure, by the scheme of their addresses.
+// The scheme "" is SQLite's, whose files are in the folder to be measured.
 var backends = struct {
 	sync.Mutex
 	by map[string]Opener
 }{by: map[string]Opener{"": func(string) (corebench.Backend, error) { return sqlitebench.Backend{}, nil }}}
 
-// Register makes the backends at addresses that begin with scheme:// measurable. Call it in an
-// init function, also of a test program whose workloads are measured: its sessions are
-// processes of their own. Of a scheme the latest registration counts.
+// Register lets this program measure the backends at addresses that begin with scheme://. Call
+// it in an init function. A test program whose workloads are measured must call it too, because
+// its sessions are processes of their own. A later registration of a scheme replaces an earlier
+// one.
 func Register(scheme string, open Opener) {
 	backends.Lock()
 	defer backends.Unlock()
 	backends.by[scheme] = open
 }
 
-// ErrNoBackend is an address that no backend of this program answers to.
+// ErrNoBackend is the error for an address whose scheme no backend of this program has.
 var ErrNoBackend = errors.New("no backend for it is linked into this program: register one with harness.Register")
 
-// BackendAt is the backend that measurements at an address are of; "" is SQLite.
+// BackendAt returns the backend at an address; "" is SQLite.
 func BackendAt(address string) (corebench.Backend, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok && address != "" {
@@ -49,16 +50,17 @@ func BackendAt(address string) (corebench.Backend, error) {
 	return open(address)
 }
 
-// DefaultDurability is what is measured of SQLite where nothing else is asked for.
+// DefaultDurability is the durability that is measured of SQLite by default.
 const DefaultDurability = "process"
 
-// Check returns what is wrong with the backend, or with the durability for it.
+// Check returns an error if there is no backend at the address, or if it does not have the
+// durability.
 func (s Spec) Check() error {
 	_, _, err := levelAt(s.Backend, s.Durability)
 	return err
 }
 
-// Describe describes the machine, and what the backend of s runs on.
+// Describe describes the machine and the system that the backend runs on.
 func (s Spec) Describe(ctx context.Context) (machine.Environment, error) {
 	e := machine.Describe(ctx, s.Dir)
 	b, err := BackendAt(s.Backend)
@@ -68,7 +70,7 @@ func (s Spec) Describe(ctx context.Context) (machine.Environment, error) {
 	return e, err
 }
 
-// levelAt is a backend, and what its saves survive at a durability.
+// levelAt returns the backend at an address, and its level with the given durability.
 func levelAt(address, durability string) (corebench.Backend, corebench.Level, error) {
 	b, err := BackendAt(address)
 	if err != nil {

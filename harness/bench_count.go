@@ -13,37 +13,41 @@ import (
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
 
-// Instructions are what one operation executes in user space, counted in several processes
-// of each side. Two sizes are counted and subtracted, so that what a process does to start
-// is not in them. What a benchmark does while its timer is stopped is.
+// Instructions has the numbers of instructions that one operation executes in user space,
+// counted in several processes of each side. Processes of two sizes are counted and their
+// counts subtracted, so that the start of a process is not included. Code that a benchmark
+// runs while its timer is stopped is included.
 type Instructions struct {
-	Tool    string    `json:"tool,omitempty"` // that counted: "valgrind" or "perf"
-	Ops     int       `json:"ops,omitempty"`  // operations of a process that were counted
-	Base    []float64 `json:"base,omitempty"` // of one operation, by process
-	Head    []float64 `json:"head,omitempty"`
-	Waits   float64   `json:"waits"`             // share of its time that an operation waits for something other than the processor: the more of both sides; 1 where it is not known
-	Problem string    `json:"problem,omitempty"` // why there are no counts, or no more of them
+	Tool    string    `json:"tool,omitempty"`    // the counting tool, "valgrind" or "perf"
+	Ops     int       `json:"ops,omitempty"`     // number of operations between the two sizes
+	Base    []float64 `json:"base,omitempty"`    // per operation, by process
+	Head    []float64 `json:"head,omitempty"`    // per operation, by process
+	Waits   float64   `json:"waits"`             // share of its time that an operation waits for anything but the processor; the larger of both sides; 1 if unknown
+	Problem string    `json:"problem,omitempty"` // why counting failed or ended early; "": it did not
 }
 
 const (
-	// countFor is how long the operations of a counted process take without the tool. At
-	// one to three instructions a nanosecond the difference of two starts of a Go program
-	// (30,000 to 80,000 instructions) is 0.2% of them at most.
+	// countFor is the time that the operations of a counted process should take without the
+	// tool. At one to three instructions per nanosecond, the difference between the starts of
+	// two Go programs (30,000 to 80,000 instructions) is at most 0.2% of their count.
 	countFor = 20 * time.Millisecond
-	// countAtMost is the longest operation that is counted: under valgrind it takes 50 times
-	// as long.
+	// countAtMost is the longest operation that is counted. Under valgrind it takes about 50
+	// times as long.
 	countAtMost = 250 * time.Millisecond
-	// countMemory bounds what the operations of a counted process allocate: no garbage is
-	// collected in it.
-	countMemory  = 256 << 20
-	firstCounts  = 2 // of each side
-	furtherCount = 1 // of each side, at a time
-	mostCounts   = 9 // of each side
-	smallCounts  = 2 // of each side, of the smaller size
+	// countMemory limits what the operations of a counted process allocate, in bytes, because
+	// no garbage is collected there.
+	countMemory = 256 << 20
+
+	// Numbers of processes of each side.
+	firstCounts  = 2 // in the first round
+	furtherCount = 1 // in each further round
+	mostCounts   = 9 // in all
+	smallCounts  = 2 // of the small size
 )
 
-// countEnv makes runs alike: one thread runs Go code, no garbage is collected unless memory
-// runs out, and no signals interrupt goroutines: on a busy machine there are more of them.
+// countEnv returns environment variables that make counts repeatable: one thread runs Go code,
+// no garbage is collected unless memory runs out, and goroutines are not preempted by signals,
+// of which there are more on a busy machine.
 func countEnv() []string {
 	debug := "asyncpreemptoff=1"
 	if have := os.Getenv("GODEBUG"); have != "" {
@@ -52,23 +56,23 @@ func countEnv() []string {
 	return []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=" + debug, "GOMEMLIMIT=2GiB"}
 }
 
-// counting counts one benchmark of both sides.
+// counting counts the instructions of one benchmark, of both sides.
 type counting struct {
 	result *Instructions
 	tool   *instructions.Tool
-	order  func(side int) benchOrder // of the base (0) and the head (1), times left open
-	once   bool                      // the benchmark can make one operation only
-	ns     float64                   // an operation
-	bytes  float64                   // that it allocates
+	order  func(side int) benchOrder // the process of the base (0) or the head (1), without its benchtime
+	once   bool                      // the benchmark can run one operation only
+	ns     float64                   // time of an operation
+	bytes  float64                   // bytes that an operation allocates
 	count  func(context.Context, benchOrder) (float64, error)
 	use    func(context.Context, benchOrder) (u use, known bool)
 
-	unknown bool       // whether an operation waits: its processes failed
-	small   [2]float64 // instructions of a process of the smaller size
-	sizes   [2]string  // -test.benchtime of the two sizes; "" of the smaller: no benchmark at all
+	unknown bool       // the processes that would show whether an operation waits failed
+	small   [2]float64 // instructions of a process of the small size, by side
+	sizes   [2]string  // -test.benchtime of both sizes; "" for the small size runs no benchmark
 }
 
-// prepare chooses the sizes, or says why the benchmark is not counted.
+// prepare chooses the sizes, or records why the benchmark is not counted.
 func (c *counting) prepare() {
 	took := time.Duration(c.ns)
 	switch {
@@ -77,7 +81,7 @@ func (c *counting) prepare() {
 	case took > countAtMost:
 		c.result.Problem = fmt.Sprintf("an operation takes %v: too long to count (at most %v)", took.Round(time.Millisecond), countAtMost)
 		return
-	case c.once || took > countFor/2: // it may not be able to make two; its set-up is counted with it
+	case c.once || took > countFor/2: // it may be unable to run two operations; its set-up is counted too
 		c.result.Ops, c.sizes = 1, [2]string{"", "1x"}
 	default:
 		ops := float64(countFor) / max(c.ns, 0.5)
@@ -90,16 +94,16 @@ func (c *counting) prepare() {
 	c.result.Tool = c.tool.Name
 }
 
-// mostWaiting is the share of its time beyond which an operation is not counted: a change of
-// what it executes would say little about the whole.
+// mostWaiting is the largest share of waiting with which an operation is counted. If it waits
+// more, its instructions say too little about its time.
 const mostWaiting = 0.2
 
-// possible reports whether there can be more counts.
+// possible reports whether further counts can be made.
 func (c *counting) possible() bool {
 	return c.tool != nil && c.result.Problem == "" && len(c.result.Base) < mostCounts
 }
 
-// more counts both sides, several processes at a time: they do not disturb each other.
+// more counts both sides. Several processes run at a time, which does not change their counts.
 func (c *counting) more(ctx context.Context) {
 	first := len(c.result.Base) == 0
 	if first {
@@ -139,7 +143,7 @@ func (c *counting) more(ctx context.Context) {
 			defer func() { <-places }()
 			o := c.order(p.side)
 			o.tool, o.env, o.times = c.tool, countEnv(), c.sizes[p.size]
-			o.deadline *= 2 // countFor takes 1 to 2 s under valgrind, and a busy machine has its part
+			o.deadline *= 2 // countFor takes 1 to 2 s under valgrind, longer on a busy machine
 			if o.times == "" {
 				o.pattern, o.times = "^$", "1x"
 			}
@@ -157,7 +161,7 @@ func (c *counting) more(ctx context.Context) {
 	for _, p := range all {
 		failed = errors.Join(failed, p.err)
 		if p.size == 0 && (c.small[p.side] == 0 || p.n < c.small[p.side]) {
-			c.small[p.side] = p.n // what else happens in a process only adds to it
+			c.small[p.side] = p.n // the minimum: other activity in a process only adds to its count
 		}
 	}
 	if failed != nil {
@@ -181,25 +185,25 @@ func (c *counting) more(ctx context.Context) {
 	}
 }
 
-// use is how a process used its time.
+// use describes how a process used its time.
 type use struct {
-	wall time.Duration // since its start
-	busy time.Duration // of it, its threads ran or were ready to run
-	cpu  time.Duration // of the processor
+	wall time.Duration // from its start to its end
+	busy time.Duration // the part of wall in which its threads ran or were ready to run
+	cpu  time.Duration // processor time
 }
 
-// waitFor is about how long the operations take by which it is seen whether they wait.
+// waitFor is the approximate duration of the operations that show whether a benchmark waits.
 const waitFor = 60 * time.Millisecond
 
-// waitTries is how often it is looked at an operation that seems to wait. One that does always
-// seems to; on a machine with many busy processes one that does not may seem to, once.
+// waitTries is how often a benchmark that seems to wait is examined. One that waits always seems
+// to; one that does not may seem to in one try, on a machine with many busy processes.
 const waitTries = 6
 
-// leastSeen is the least time of operations of which it can be seen how they spend it.
+// leastSeen is the shortest duration of operations that can be examined.
 const leastSeen = 2 * time.Millisecond
 
-// waited is the share of their time that the operations of one process waited, and their time of
-// the processor: those of the process, less those of one that makes none.
+// waited returns the share of their time that the operations of one process waited, and their
+// processor time. It subtracts the figures of a process without operations.
 func (c *counting) waited(ctx context.Context, o benchOrder) (share float64, cpu time.Duration, known bool) {
 	all, known := c.use(ctx, o)
 	o.pattern = "^$"
@@ -207,21 +211,21 @@ func (c *counting) waited(ctx context.Context, o benchOrder) (share float64, cpu
 	if !known || !knownToo {
 		return 1, 0, false
 	}
-	if all.wall-start.wall > leastSeen { // else they are too short to be seen among the time to start
+	if all.wall-start.wall > leastSeen { // shorter ones cannot be told from variations of the start
 		share = max(0, 1-float64(max(0, all.busy-start.busy))/float64(all.wall-start.wall))
 	}
 	return share, all.cpu - start.cpu, true
 }
 
-// waiting finds how much of its time an operation waits, without the tool; and on a busy
-// machine, where operations seemed longer than they are, makes the larger size larger.
+// waiting measures, without the tool, which share of its time an operation waits. On a busy
+// machine, where operations seemed longer than they are, it also increases the large size.
 func (c *counting) waiting(ctx context.Context) {
 	c.result.Waits = 0
-	ops := 1 // it may not be able to make two
+	ops := 1 // it may be unable to run two operations
 	if c.sizes[0] != "" {
 		ops = max(1, int(float64(waitFor)/max(c.ns, 0.5)))
 	}
-	needs := time.Duration(0) // of the processor, the operations that are counted
+	needs := time.Duration(0) // processor time of the operations that are counted
 	for side := range 2 {
 		o := c.order(side)
 		o.env, o.times = countEnv(), fmt.Sprintf("%dx", ops)

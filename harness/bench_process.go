@@ -22,15 +22,15 @@ import (
 
 // Bench is what one benchmark printed in one process.
 type Bench struct {
-	NS     float64            // an operation; 0 where the benchmark printed no time
-	Ops    int                // operations: b.N
-	Counts map[string]float64 // by unit: "allocs/op", "B/op", and those of b.ReportMetric
+	NS     float64            // ns per operation; 0 if the benchmark printed no time
+	Ops    int                // number of operations, b.N
+	Counts map[string]float64 // by unit: "allocs/op", "B/op" and the units of b.ReportMetric
 }
 
 // BenchSample is what one process printed for one benchmark.
 type BenchSample struct {
-	Head bool   // false: the base
-	Name string // as it was printed, without "Benchmark"
+	Head bool   // true: of the head; false: of the base
+	Name string // as printed, without "Benchmark"
 	Bench
 }
 
@@ -38,40 +38,40 @@ type BenchSample struct {
 type BenchSide struct {
 	Revision string
 	Binary   string
-	Dir      string // the package's folder at that revision: where tests look for their files
+	Dir      string // folder of the package at that revision, in which the tests look for files
 }
 
-// benchOrder is what one process is to run.
+// benchOrder says what one process should run.
 type benchOrder struct {
 	side     BenchSide
 	pattern  string        // -test.bench
 	skip     string        // -test.skip
 	times    string        // -test.benchtime: "100x" or "20ms"
-	procs    int           // -test.cpu; 0: as the test binary has it
+	procs    int           // -test.cpu; 0: the default
 	deadline time.Duration // 0: none
 	env      []string
 
-	tool   *instructions.Tool // counts the process; nil: it runs alone
+	tool   *instructions.Tool // counts the instructions of the process; nil: none does
 	record string             // file for the count
 }
 
-// benchProcess is what came of it.
+// benchProcess is the result of one process.
 type benchProcess struct {
 	printed map[string]Bench
 	cpu     time.Duration // of the whole process
 }
 
-// ErrNoBenchmark is a process that printed no result.
+// ErrNoBenchmark is the error of a process that printed no result.
 var ErrNoBenchmark = errors.New("no result was printed: is it skipped, or does it print to standard output while it runs?")
 
-// errHangs is a benchmark that came to no end before its deadline.
+// errHangs is the error of a benchmark that did not end before its deadline.
 var errHangs = errors.New("no end")
 
-// leaveToEnd is how long an interrupted benchmark has to end, and how long a process that it
-// left behind may hold its output.
+// leaveToEnd is how long an interrupted benchmark may take to end, and how long a process that
+// it started may hold its output open after that.
 const leaveToEnd = 2 * time.Second
 
-// runBenchmark runs benchmarks in a process of their own. A failure of what they do wraps
+// runBenchmark runs benchmarks in a process of their own. If a benchmark fails, the error wraps
 // [exec.ExitError] or [errHangs].
 func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error) {
 	within := ctx
@@ -111,7 +111,7 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 		return p, context.Cause(ctx)
 	case within.Err() != nil:
 		return p, fmt.Errorf("%w within %v; the process was killed: %s", errHangs, o.deadline, said())
-	case errors.Is(err, exec.ErrWaitDelay): // it ended, and something that it started holds its output
+	case errors.Is(err, exec.ErrWaitDelay): // it ended; a process that it started holds its output open
 	case err != nil:
 		return p, fmt.Errorf("the process failed: %w: %s", err, said())
 	}
@@ -134,8 +134,8 @@ func countBenchmark(ctx context.Context, o benchOrder) (n float64, err error) {
 	return o.tool.Read(o.record)
 }
 
-// parseBenchmarks reads what a test binary printed; lines that are no results are left
-// out, as they are by every reader of the format.
+// parseBenchmarks reads the output of a test binary. It skips lines that are not results, as
+// the format demands.
 func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
 	all := map[string]Bench{}
 	r := benchfmt.NewReader(out, "benchmark")
@@ -149,7 +149,7 @@ func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
 			switch value, unit := v.Value, v.Unit; {
 			case v.OrigUnit == "ns/op":
 				b.NS = v.OrigValue
-			case math.IsNaN(value) || math.IsInf(value, 0): // of b.ReportMetric: nothing to compare
+			case math.IsNaN(value) || math.IsInf(value, 0): // reported by b.ReportMetric; cannot be compared
 			case v.OrigUnit != "":
 				b.Counts[v.OrigUnit] = v.OrigValue
 			default:
@@ -160,7 +160,7 @@ func parseBenchmarks(out io.Reader) (map[string]Bench, error) {
 			continue
 		}
 		name := strings.TrimPrefix(string(res.Name.Full()), "Benchmark")
-		for n, first := 2, name; all[name].Counts != nil; n++ { // of the package, and of its tests from outside
+		for n, first := 2, name; all[name].Counts != nil; n++ { // packages p and p_test may each have one
 			name = fmt.Sprintf("%s (%d)", first, n)
 		}
 		all[name] = b

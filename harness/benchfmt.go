@@ -14,11 +14,11 @@ import (
 const unitCostRatio = "cost-ratio" // (W-N)/F of a block, on the line of the backend arm
 
 // WriteBenchmarks writes the results in the Go benchmark format, which benchstat
-// reads: one line for every block and arm, the median of its rounds in ns/op and
-// the counters of the arm where they were taken. A comparison
-// without blocks has no lines.
+// reads: one line for every block and arm, with the median of its rounds in ns/op and
+// the counters of the arm, if there are any. A comparison without blocks has no lines.
 func (r Results) WriteBenchmarks(w io.Writer) error {
-	// benchstat keeps apart what differs in seed or commit; a line that it cannot read it leaves out.
+	// benchstat does not compare lines of different seeds or commits unless they are ignored. It
+	// skips lines that are not in the format, such as this one.
 	if _, err := fmt.Fprintln(w, "# compare two of these files: benchstat -ignore seed,commit OLD NEW"); err != nil {
 		return fmt.Errorf("write benchmarks: %w", err)
 	}
@@ -51,14 +51,15 @@ func meta(unit, key, value string) benchfmt.UnitMetadata {
 	return benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: key}, OrigUnit: unit, Value: value}
 }
 
-// benchUnits are the units whose meaning benchstat is told. Counts are the same
-// each time: they need no statistics.
+// benchUnits has the units with metadata for benchstat. Counts are exact: they do not vary, and
+// need no statistics.
 var benchUnits = []struct{ unit, assume string }{
 	{unitCostRatio, "nothing"}, {"allocs/op", "exact"}, {"B/op", "exact"}, {"commits/op", "exact"}, {"statements/op", "exact"},
 	{"pages/op", "exact"}, {"written-B/op", "exact"}, {"fsyncs/op", "exact"},
 }
 
-// benchConfig is what benchstat makes a table for each of.
+// benchConfig returns the configuration keys of a comparison. benchstat makes a table for each
+// combination of their values.
 func (r Results) benchConfig(c *Comparison) []benchfmt.Config {
 	var config []benchfmt.Config
 	for _, kv := range [][2]string{
@@ -72,7 +73,7 @@ func (r Results) benchConfig(c *Comparison) []benchfmt.Config {
 	return config
 }
 
-// revision of the measured tree, "" where it is unknown.
+// revision returns the revision of the measured tree, "" if it is unknown.
 func (r Results) revision() string {
 	if r.Dirty {
 		return r.Commit + "+changes"
@@ -80,9 +81,10 @@ func (r Results) revision() string {
 	return r.Commit
 }
 
-// benchName has the processors last, as package testing has it.
+// benchName returns the name of a line. It ends with the number of processors, as package
+// testing has it.
 func benchName(c *Comparison, arm string) benchfmt.Name {
-	// A name has no spaces in this format: package testing does the same to those of sub-benchmarks.
+	// Names have no spaces in this format. Package testing replaces those of sub-benchmarks too.
 	workload := strings.Join(strings.Fields(c.Workload), "_")
 	name := fmt.Sprintf("Durability/workload=%s/durability=%s/arm=%s", workload, c.Durability, arm)
 	if c.Environment.Cores > 1 {

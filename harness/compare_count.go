@@ -10,14 +10,14 @@ import (
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
 
-// subjectCount makes a process that opens one subject and makes some operations of it, for a tool that
-// counts the whole process.
+// subjectCount describes a process that opens one subject and runs some operations of it, while
+// a tool counts the instructions of the whole process.
 type subjectCount struct {
 	Subject string `json:"subject"`
 	Ops     int    `json:"ops"`
 }
 
-// run is the side of the process.
+// run is called in the process.
 func (c subjectCount) run(ctx context.Context, subjects []Subject) (err error) {
 	for _, s := range subjects {
 		if s.Name != c.Subject {
@@ -40,13 +40,14 @@ func (c subjectCount) run(ctx context.Context, subjects []Subject) (err error) {
 	return fmt.Errorf("no subject %q in this process", c.Subject)
 }
 
-// enoughCounts is the number of counts of each side where nobody judges meanwhile.
+// enoughCounts is the number of counts of each side if no rule decides after each of them.
 const enoughCounts = 5
 
 // subjectCounts counts the instructions of subjects, by difference.
 type subjectCounts struct{ all []*counting }
 
-// counts prepares to count both subjects of each difference, or says in its notes why they are not.
+// counts prepares counting both subjects of each difference. If they cannot be counted, a note
+// of the difference says why.
 func (p ComparePlan) counts(ctx context.Context, all []*Difference) *subjectCounts {
 	c := &subjectCounts{}
 	if len(p.Exec) == 0 || p.TimeOnly {
@@ -81,7 +82,7 @@ func (c *subjectCounts) more(ctx context.Context, judged bool) (did bool) {
 	return did
 }
 
-// subjectOrder is the order of a process that is counted.
+// subjectOrder returns the order for a process that is counted.
 func (p ComparePlan) subjectOrder(o benchOrder) (order compareOrder, err error) {
 	c := &subjectCount{Subject: o.side.Revision}
 	if o.pattern == "" { // else no operation at all

@@ -12,19 +12,19 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Conditions are how quiet the machine was when a session began, and how its
-// storage took a sync.
+// Conditions describes how busy the machine was when a session began, and how fast its storage
+// was.
 type Conditions struct {
 	Canary machine.CanaryResult `json:"canary"`
-	Sync   time.Duration        `json:"sync_ns"` // median of overwriting 4 KiB and syncing
-	Syncs  int                  `json:"syncs"`   // n of it; 0 where it was not measured
+	Sync   time.Duration        `json:"sync_ns"` // median time to overwrite and sync 4 KiB
+	Syncs  int                  `json:"syncs"`   // number of syncs measured; 0: none
 }
 
-// LeastSync is the quickest that a sync can be believed to be: quicker ones end in a
-// cache, whose owner must vouch for it.
+// LeastSync is the shortest time in which a sync can have reached stable storage. Faster syncs
+// end in a cache, and whether that cache survives a loss of power must be known otherwise.
 const LeastSync = 50 * time.Microsecond
 
-// conditions looks at the machine before anything is measured.
+// conditions examines the machine before anything is measured.
 func (s Session) conditions(ctx context.Context, level corebench.Level, dir string) (c Conditions, err error) {
 	c.Canary = machine.Canary(ctx)
 	if level.Waits && level.Local {
@@ -40,7 +40,7 @@ func (s Session) conditions(ctx context.Context, level corebench.Level, dir stri
 	return c, err
 }
 
-// syncTime measures a sync of 4 KiB that overwrite what is there, in dir.
+// syncTime measures n times how long it takes to overwrite and sync 4 KiB in a file of dir.
 func syncTime(dir string, n int) (median time.Duration, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "sync"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -58,7 +58,7 @@ func syncTime(dir string, n int) (median time.Duration, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("measure a sync: %w", err)
 		}
-		if i > 0 { // the first one allocates
+		if i > 0 { // the first write allocates the block
 			took = append(took, time.Since(began))
 		}
 	}

@@ -13,16 +13,16 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Operations of each counted arm: some to warm up, and then the tries, of whose
-// allocations the fewest count: whatever else allocates in the process adds to them.
+// Numbers of operations of each counted arm: countWarm warm-ups, then countTries tries of
+// countOps each. The try with the fewest allocations counts, because other activity in the
+// process only adds to them.
 const (
 	countWarm  = 2
 	countTries = 3
 	countOps   = 4
 )
 
-// count counts what one run does in the arms with and without the backend. Nothing
-// of it is timed.
+// count counts what one run does, in the arms with and without the backend. It times nothing.
 func (o *opener) count(ctx context.Context, dir string) (map[string]Counters, error) {
 	dir = filepath.Join(dir, "count")
 	counters := map[string]Counters{}
@@ -48,10 +48,10 @@ func (o *opener) count(ctx context.Context, dir string) (map[string]Counters, er
 	return counters, nil
 }
 
-// countAll is the number of operations of a counted arm.
+// countAll is the number of all operations of a counted arm.
 const countAll = countWarm + countTries*countOps
 
-// openCount opens an arm in a folder of its own, with scripts for all that is counted.
+// openCount opens an arm in a new folder, with scripts for countAll operations.
 func (o *opener) openCount(ctx context.Context, name, dir string) (*arm, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for what is counted: %w", err)
@@ -63,8 +63,8 @@ func (o *opener) openCount(ctx context.Context, name, dir string) (*arm, error) 
 	return o.open(ctx, book, name, dir)
 }
 
-// countWrites counts transactions, statements and what reaches the files: on a backend
-// that records and counts, which would spoil the count of allocations.
+// countWrites counts transactions, statements, and the pages, bytes and syncs of files. It uses
+// a recording backend, which allocates more than the plain one: allocations are counted apart.
 func (o *opener) countWrites(ctx context.Context, dir string, c *Counters) error {
 	counted := *o
 	var recorder corebench.Recorder

@@ -13,31 +13,32 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Counting makes a session whose process only makes operations of one arm, and times nothing:
-// a tool counts the instructions of the whole process.
+// Counting describes a counted session: its process runs operations of one arm and times
+// nothing, while a tool counts the instructions of the whole process.
 type Counting struct {
 	Arm    string `json:"arm"`
-	Ops    int    `json:"ops"`    // after those that warm up
-	Record int    `json:"record"` // operations whose statements are recorded for the floor; at least Ops
+	Ops    int    `json:"ops"`    // number of operations after the warm-ups
+	Record int    `json:"record"` // number of operations whose statements are recorded for the floor; at least Ops
 
-	tool *instructions.Tool // of the process that starts the session
+	tool *instructions.Tool // set in the process that starts the session
 }
 
-// Operations of a process of the smaller and of the larger size, by arm. The larger one
-// executes some 10 million instructions more at least, next to which the difference of two starts
-// of a Go program (30,000 to 80,000) is below one percent.
+// Each count uses two processes: a small one and a large one, of countedSaving operations for
+// arms that save and countedPlain for others. The large process executes at least about
+// 10 million instructions more; the starts of two Go programs differ by 30,000 to 80,000,
+// which is less than one percent of that.
 const (
 	countedSmall  = 4
 	countedSaving = 100
 	countedPlain  = 1000
 )
 
-// errNotCounted is a session that gave no count of instructions.
+// errNotCounted is the error of a counted session without a count.
 var errNotCounted = errors.New("instructions were not counted")
 
-// instructionsOf counts the instructions of one run of an arm: those of a process that makes
-// many operations, less those of one that makes few, so that what a process does to start is
-// not in them.
+// instructionsOf counts the instructions of one run of an arm. It subtracts the count of a
+// process with few operations from that of a process with many, so that the start of a process
+// is not counted.
 func (s Spec) instructionsOf(ctx context.Context, run Runner, tool *instructions.Tool, arm string) (float64, error) {
 	most := countedSaving
 	if !saves(arm) && arm != ArmFloor {
@@ -70,8 +71,8 @@ func (s Spec) instructionsOf(ctx context.Context, run Runner, tool *instructions
 	return n, nil
 }
 
-// wrap makes the command of a session run under the tool, and returns what reads the count and
-// what removes the files of the tool.
+// wrap changes the command of a session to run under the tool. It returns a function that reads
+// the count and one that removes the tool's files.
 func (c *Counting) wrap(cmd *exec.Cmd) (read func() (float64, error), remove func() error, err error) {
 	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
 	if err != nil {
@@ -86,7 +87,7 @@ func (c *Counting) wrap(cmd *exec.Cmd) (read func() (float64, error), remove fun
 	return func() (float64, error) { return c.tool.Read(record) }, remove, nil
 }
 
-// counting makes the operations of a counted session.
+// counting runs the operations of a counted session.
 func (s Session) counting(ctx context.Context, o *opener, dir string) (res SessionResult, err error) {
 	c, w := s.Count, o.workload
 	if c.Ops < 1 || c.Record < c.Ops {
@@ -123,16 +124,17 @@ func (s Session) counting(ctx context.Context, o *opener, dir string) (res Sessi
 	return res, a.close()
 }
 
-// RunInstructions are what one run executes in user space, counted in pairs of processes.
+// RunInstructions has the numbers of instructions that one run executes in user space. Each is
+// the difference of a pair of processes.
 type RunInstructions struct {
-	Tool    string    `json:"tool"`              // that counted: "valgrind"
+	Tool    string    `json:"tool"`              // name of the counting tool, such as "valgrind"
 	With    []float64 `json:"with"`              // W: with the backend, by pair
-	Without float64   `json:"without"`           // N: the same run without it
-	Floor   float64   `json:"floor"`             // F: the statements of W alone
-	Problem string    `json:"problem,omitempty"` // why there are no counts, or no more of them
+	Without float64   `json:"without"`           // N: the same run without the backend
+	Floor   float64   `json:"floor"`             // F: only the statements of W
+	Problem string    `json:"problem,omitempty"` // why counting failed or ended early; "": it did not
 }
 
-// Cost is W-N, what durability adds to a run, by pair.
+// Cost returns W-N, the instructions that durability adds to a run, by pair.
 func (r *RunInstructions) Cost() []float64 {
 	cost := make([]float64, len(r.With))
 	for i, w := range r.With {
@@ -141,8 +143,8 @@ func (r *RunInstructions) Cost() []float64 {
 	return cost
 }
 
-// CountRun counts what a run of the workload executes, until more wants no further count of W.
-// It is asked after each. A failure is recorded in the result.
+// CountRun counts the instructions of a run of the workload. It calls more after each count of
+// W and stops when more returns false. A failure is recorded in the result.
 func CountRun(ctx context.Context, spec Spec, run Runner, tool *instructions.Tool, more func(*RunInstructions) bool) *RunInstructions {
 	r := &RunInstructions{Tool: tool.Name}
 	for _, one := range []struct {

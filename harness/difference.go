@@ -8,12 +8,12 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Difference is what the comparison of two arms that claim to do the same work
-// found: facts, no judgement. Package thresholds judges it by a margin.
+// Difference is the result of comparing two arms that should do the same work: facts
+// without judgement. Package thresholds judges it by a margin.
 type Difference struct {
 	Schema      int                 `json:"schema"` // 1
-	Name        string              `json:"name"`   // of the benchmark or the plan
-	Base        string              `json:"base"`   // what Head is compared with
+	Name        string              `json:"name"`   // name of the benchmark or the plan
+	Base        string              `json:"base"`   // the arm that Head is compared with
 	Head        string              `json:"head"`
 	Started     time.Time           `json:"started"`
 	Seconds     float64             `json:"seconds"`
@@ -21,39 +21,40 @@ type Difference struct {
 	Environment machine.Environment `json:"environment"`
 
 	Ratio  Estimate `json:"ratio"`   // Head/Base, paired
-	BaseNS Estimate `json:"base_ns"` // ns an operation
-	HeadNS Estimate `json:"head_ns"` // ns an operation
+	BaseNS Estimate `json:"base_ns"` // ns per operation
+	HeadNS Estimate `json:"head_ns"` // ns per operation
 
-	CPU Estimate `json:"cpu"` // Head/Base of the processor's time, paired; zero where it is not known
+	CPU Estimate `json:"cpu"` // Head/Base of the processor time, paired; zero if unknown
 
 	Instructions *Instructions `json:"instructions,omitempty"` // nil: not counted
 
 	Blocks      []DifferenceBlock `json:"blocks"`            // in the order measured
-	Layouts     []float64         `json:"layouts,omitempty"` // Head/Base of the time where both are built with another order of their functions, by order
+	Layouts     []float64         `json:"layouts,omitempty"` // Head/Base of the time, one value per layout: both programs linked with their functions in another order
 	Audit       []Finding         `json:"audit"`
-	Notes       []string          `json:"notes,omitempty"`         // what a reader must know: "the samples were not interleaved"
-	Counts      []Count           `json:"counts,omitempty"`        // what benchmarks printed besides their time, by unit
+	Notes       []string          `json:"notes,omitempty"`         // warnings for the reader, such as "the samples were not interleaved"
+	Counts      []Count           `json:"counts,omitempty"`        // what benchmarks printed in addition to their time, by unit
 	Samples     []BenchSample     `json:"-"`                       // what each process of a benchmark printed, in the order measured
 	Complete    bool              `json:"complete"`                // false: interrupted, or a session failed
-	Problem     string            `json:"problem,omitempty"`       // why the figures are invalid
-	HeadFails   string            `json:"head_fails,omitempty"`    // how Head failed where Base did not
-	FailsAtBase bool              `json:"fails_at_base,omitempty"` // NotCompared says how
-	Untimed     string            `json:"untimed,omitempty"`       // why the time decides nothing, whatever it is
-	NotCompared string            `json:"not_compared,omitempty"`  // what the subject does that leaves no time to compare: it is skipped, or fails at Base
+	Problem     string            `json:"problem,omitempty"`       // why the figures are invalid; "": they are valid
+	HeadFails   string            `json:"head_fails,omitempty"`    // how Head failed while Base did not
+	FailsAtBase bool              `json:"fails_at_base,omitempty"` // Base failed; NotCompared says how
+	Untimed     string            `json:"untimed,omitempty"`       // why time does not decide; "": it may
+	NotCompared string            `json:"not_compared,omitempty"`  // why there is no time to compare: the benchmark is skipped, or fails at Base
 }
 
-// Count is a figure that a benchmark printed besides its time, in each of its processes.
+// Count is a figure that a benchmark printed in addition to its time, in each of its processes.
 type Count struct {
-	Unit     string  `json:"unit"` // "allocs/op", "B/op", or that of b.ReportMetric
+	Unit     string  `json:"unit"` // "allocs/op", "B/op", or a unit of b.ReportMetric
 	BaseLow  float64 `json:"base_low"`
 	BaseHigh float64 `json:"base_high"`
 	HeadLow  float64 `json:"head_low"`
 	HeadHigh float64 `json:"head_high"`
-	Base     int     `json:"base"` // processes
-	Head     int     `json:"head"`
+	Base     int     `json:"base"` // number of processes
+	Head     int     `json:"head"` // number of processes
 }
 
-// String is "allocs/op 2 -> 3", with ranges where the processes of a revision differ.
+// String returns text such as "allocs/op 2 -> 3", with ranges if the processes of a revision
+// differ.
 func (c Count) String() string {
 	side := func(low, high float64) string {
 		if low == high {
@@ -68,19 +69,19 @@ func (c Count) String() string {
 	return c.Unit + " " + base + " -> " + head
 }
 
-// DifferenceBlock is the statistics of one block.
+// DifferenceBlock has the statistics of one block.
 type DifferenceBlock struct {
-	Session int                  `json:"session"` // of the process it was measured in, from 1
-	Ratio   float64              `json:"ratio"`   // Head/Base
-	Twin    float64              `json:"twin"`    // Base once more, over Base: the A/A pair
-	Slow    float64              `json:"slow,omitempty"`
-	BaseNS  float64              `json:"base_ns"` // ns an operation
-	HeadNS  float64              `json:"head_ns"`
-	CPU     float64              `json:"cpu,omitempty"`   // Head/Base of the processor's time; 0 where it is not known
-	Slots   map[string][]float64 `json:"slots,omitempty"` // arm -> ns an operation, by round
+	Session int                  `json:"session"`         // number of the process that measured it, from 1
+	Ratio   float64              `json:"ratio"`           // Head/Base
+	Twin    float64              `json:"twin"`            // Base once more, over Base: the A/A pair
+	Slow    float64              `json:"slow,omitempty"`  // Head with an injected slow-down, over Base
+	BaseNS  float64              `json:"base_ns"`         // ns per operation
+	HeadNS  float64              `json:"head_ns"`         // ns per operation
+	CPU     float64              `json:"cpu,omitempty"`   // Head/Base of the processor time; 0 if unknown
+	Slots   map[string][]float64 `json:"slots,omitempty"` // arm -> ns per operation, by round
 }
 
-// add takes the blocks of a session.
+// add appends the blocks of a session.
 func (d *Difference) add(session int, blocks []map[string][]float64) error {
 	for i, slots := range blocks {
 		b := DifferenceBlock{Session: session, Slots: map[string][]float64{}}
@@ -115,7 +116,8 @@ func (d *Difference) add(session int, blocks []map[string][]float64) error {
 	return nil
 }
 
-// Estimate makes the figures of the blocks so far: for blocks that were recorded before.
+// Estimate computes the figures from the blocks so far. It is exported for blocks that were
+// recorded before.
 func (d *Difference) Estimate() {
 	figure := func(unit string, of func(DifferenceBlock) float64) Estimate {
 		values, sessions := d.Column(of)
@@ -129,8 +131,8 @@ func (d *Difference) Estimate() {
 	}
 }
 
-// String is one line for people: "encode: head/base is 1.02 (1.01 to 1.03, 95%, n=60 blocks)",
-// or why there is no figure.
+// String returns a line such as "encode: head/base is 1.02 (1.01 to 1.03, 95%, n=60 blocks)",
+// or the reason why there is no figure.
 func (d *Difference) String() string {
 	title := fmt.Sprintf("%s: %s/%s", d.Name, d.Head, d.Base)
 	switch {
@@ -146,7 +148,7 @@ func (d *Difference) String() string {
 	return title + " is " + d.Ratio.String()
 }
 
-// Column is one statistic of all blocks, with the session of each.
+// Column returns one statistic of all blocks and the session of each.
 func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64, sessions []int) {
 	for _, b := range d.Blocks {
 		values, sessions = append(values, of(b)), append(sessions, b.Session)
@@ -154,8 +156,8 @@ func (d *Difference) Column(of func(DifferenceBlock) float64) (values []float64,
 	return values, sessions
 }
 
-// CPUColumn is the ratio of the processor's time of the blocks where it is known, with the
-// session of each.
+// CPUColumn returns the ratios of processor time of all blocks that have one, and the session
+// of each.
 func (d *Difference) CPUColumn() (values []float64, sessions []int) {
 	for _, b := range d.Blocks {
 		if b.CPU > 0 {

@@ -9,18 +9,20 @@ import (
 )
 
 const (
-	level = 0.95 // of every interval
-	trim  = 0.2  // share cut off each end
+	level = 0.95 // confidence level of all intervals
+	trim  = 0.2  // share of the values that is cut off at each end
 )
 
-// estimate is the 20% trimmed mean of positive ratios or times, on the log scale,
-// with the interval of Yuen (1974): trimmed mean +- t(h-1) * s_w / ((1-2*trim)*sqrt(n)),
-// where s_w is the winsorized standard deviation and h the number of values kept.
-// Blocks of one session that agree with each other more than with other sessions
-// do not count as independent: then the means of the sessions are the sample. With
-// fewer than 5 values the interval is infinite rather than wrong; ties are no trouble.
-// Where a value is not above zero, which only noise as large as the figure makes it, all
-// are taken as they are: see [estimateSum].
+// estimate returns the 20% trimmed mean of positive ratios or times, on the log scale,
+// with the interval of Yuen (1974): trimmed mean ± t(h-1) * s_w / ((1-2*trim)*sqrt(n)),
+// where s_w is the winsorized standard deviation and h the number of values that were kept.
+//
+// Ratios and times are multiplicative, so their logs are closer to symmetric than they are.
+// Blocks of one session that differ less from each other than from other sessions are not
+// independent; then the means of the sessions are the sample. With fewer than 5 values the
+// interval is infinite. Equal values need no special treatment. If a value is not positive,
+// which happens only if the noise is as large as the figure, no logs are taken, as in
+// [estimateSum].
 func estimate(v []float64, sessions []int, unit string) Estimate {
 	logs := make([]float64, len(v))
 	for i, x := range v {
@@ -40,8 +42,7 @@ func estimate(v []float64, sessions []int, unit string) Estimate {
 	return e
 }
 
-// estimateSum is the same of values that may be added up and may be negative: they
-// are taken as they are.
+// estimateSum is like estimate without logs, for values that are added up or may be negative.
 func estimateSum(v []float64, sessions []int, unit string) Estimate {
 	e := Estimate{Level: level, N: len(v), Of: "blocks", Unit: unit, Method: "20% trimmed mean, Yuen's interval"}
 	if means := sessionMeans(v, sessions); sessionsDiffer(v, sessions) && len(means) >= 5 {
@@ -74,7 +75,7 @@ func yuen(v []float64) (mid, half float64) {
 	return mid, distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(h - 1)}.Quantile(1-(1-level)/2) * se
 }
 
-// sessionMeans averages the values of each session, in order of the sessions.
+// sessionMeans returns the mean of the values of each session, in the order of the sessions.
 func sessionMeans(v []float64, sessions []int) []float64 {
 	sum, n := map[int]float64{}, map[int]float64{}
 	for i, s := range sessions {
@@ -90,8 +91,8 @@ func sessionMeans(v []float64, sessions []int) []float64 {
 	return means
 }
 
-// sessionsDiffer is the F test of a one-way analysis of variance at 5%: do the
-// sessions differ more than their blocks explain?
+// sessionsDiffer reports whether the sessions differ by more than the variance of their blocks
+// explains: the F test of a one-way analysis of variance, at 5%.
 func sessionsDiffer(v []float64, sessions []int) bool {
 	groups := map[int][]float64{}
 	for i, s := range sessions {

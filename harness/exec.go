@@ -14,15 +14,15 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Exec returns a runner that runs each session in a fresh process: the program
+// Exec returns a runner that runs each session in a new process: the program
 // exe with args, which must call [ServeSession].
 func Exec(exe string, args ...string) Runner {
 	return execute(func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, exe, args...) })
 }
 
 // ExecTest returns a runner for the workload of a test program, which must call
-// [Serve] for it before it runs any test. dir is the folder to run it in, that of
-// its package; empty: the working folder.
+// [Serve] with it before it runs any test. dir is the working folder of the program,
+// usually that of its package; "" is the current one.
 func ExecTest(program, dir, workload string) Runner {
 	return execute(func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, program, "-test.run=^$")
@@ -32,18 +32,18 @@ func ExecTest(program, dir, workload string) Runner {
 	})
 }
 
-// servedWorkload is the environment variable that tells a test program of which
-// workload it is to run a session.
+// servedWorkload is the environment variable that has the name of the workload of which a test
+// program should run a session.
 const servedWorkload = "FLUJO_HARNESS_SESSION"
 
-// Serve runs a session of the workload, and ends the process, where a runner of
-// [ExecTest] has started it for that. It must be called before any test runs: from
+// Serve runs a session of the workload and exits, if a runner of [ExecTest] started the process
+// for that; otherwise it does nothing. It must be called before any test runs: from
 // a package variable, an init function or TestMain.
 func Serve(w Workload) {
 	if os.Getenv(servedWorkload) != w.Name {
 		return
 	}
-	_ = os.Unsetenv(servedWorkload) // what the session starts is not the session
+	_ = os.Unsetenv(servedWorkload) // processes that the session starts must not be sessions
 	if err := ServeSession(context.Background(), os.Stdin, os.Stdout, w); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -75,7 +75,7 @@ func execute(command func(context.Context) *exec.Cmd) Runner {
 			return res, fmt.Errorf("session process: %w: %s", err, strings.TrimSpace(stderr.String()))
 		}
 		out := bytes.TrimSpace(stdout.Bytes())
-		last := out[bytes.LastIndexByte(out, '\n')+1:] // a test program may have printed before
+		last := out[bytes.LastIndexByte(out, '\n')+1:] // a test program may have printed other lines
 		if err := json.Unmarshal(last, &res); err != nil {
 			return res, fmt.Errorf("the session process gave no result: does it call harness.Serve, or suites.DescribeOverhead, for workload %q before its first test? It printed %.200q", s.Workload, out)
 		}
@@ -86,9 +86,9 @@ func execute(command func(context.Context) *exec.Cmd) Runner {
 	}
 }
 
-// ServeSession is the other end of [Exec]: it reads an order from in, runs it in
-// this process, and writes the result to out, as one line. The workload is one of
-// own or a built-in one.
+// ServeSession runs in the process that [Exec] starts: it reads a session from in, runs it and
+// writes the result to out as one line. The workload is looked up in own first, then among
+// the built-in ones.
 func ServeSession(ctx context.Context, in io.Reader, out io.Writer, own ...Workload) error {
 	var s Session
 	dec := json.NewDecoder(in)

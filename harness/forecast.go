@@ -7,29 +7,30 @@ import (
 	"time"
 )
 
-// Forecast is how long a measurement will take on this machine, computed from the durations of
-// single operations. It is a guess: on a busy machine a session takes longer.
+// Forecast is an estimate of how long a measurement will take on this machine, computed from
+// the durations of single operations. On a busy machine a measurement takes longer.
 type Forecast struct {
-	Session time.Duration // one session
+	Session time.Duration // duration of one session
 
 	fixed, pair time.Duration // see Counts
 }
 
-// Counts returns how long it takes to count instructions: of N and F once, and of W in so many pairs of
-// processes.
+// Counts returns how long it takes to count instructions: those of N and F once, and those of W
+// in the given number of pairs of processes.
 func (f Forecast) Counts(pairs int) time.Duration { return f.fixed + time.Duration(pairs)*f.pair }
 
 const (
-	// sessionStart is what a session takes besides its operations: a process, the conditions, files.
+	// sessionStart is the time that a session takes for everything but its operations: starting a
+	// process, examining the machine, opening files.
 	sessionStart = 150 * time.Millisecond
-	// countedStart and countedSlower are the start of a process under valgrind, and how many times
-	// slower than alone its operations are.
+	// Under valgrind a process takes countedStart to start, and operations take countedSlower times
+	// as long.
 	countedStart  = 2 * time.Second
 	countedSlower = 50
 )
 
-// Forecast times single operations of each arm in a session of their own. The plan of the spec
-// decides how many of them a session makes; batches that it lacks are fitted.
+// Forecast times single operations of each arm in a session of its own, and multiplies them by
+// the numbers of the plan. Batches that the plan does not have are fitted first.
 func (s Spec) Forecast(ctx context.Context, run Runner) (f Forecast, err error) {
 	order := s.session(s.Plan, 0)
 	order.Fit = costArms
@@ -47,7 +48,7 @@ func (s Spec) Forecast(ctx context.Context, run Runner) (f Forecast, err error) 
 	return forecast(plan, res.Took), nil
 }
 
-// forecast computes the durations from those of one operation of each arm.
+// forecast computes the durations from the time of one operation of each arm.
 func forecast(p Plan, took map[string]time.Duration) (f Forecast) {
 	all := time.Duration(p.ops(ArmBackend)+2*countAll) * took[ArmBackend] // recorded for the floor, and counted
 	for _, arm := range p.Arms() {

@@ -15,24 +15,25 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Spec orders a measurement.
+// Spec says what to measure, and how.
 type Spec struct {
 	Workload   string
 	Suite      string // package of the module that has the workload, such as "./flows"; empty for a built-in one
-	Backend    string // address of the one that is measured, see [BackendAt]; "": SQLite
-	Durability string // one of the backend's: of SQLite "process" or "power"
-	Plan       Plan   // Batch empty, or of other arms: fitted to the machine
-	Seed       uint64 // of the order of the arms
+	Backend    string // address of the backend to measure, see [BackendAt]; "": SQLite
+	Durability string // a durability that the backend has: SQLite has "process" and "power"
+	Plan       Plan   // if Batch is empty or has other arms, batches are fitted to the machine
+	Seed       uint64 // random seed of the order of the arms
 	Dir        string // existing folder on the disk to be measured
 	Mutant     Mutant
-	Slower     float64 // share that every arm with the backend is slowed down by: a regression made on purpose; only where saves wait for no storage
+	Slower     float64 // injected regression: every arm with the backend is slowed down by this share; only at durabilities whose saves do not wait for storage
 }
 
-// Runner runs one session, best in a process of its own: every process carries
-// its own bias, which only another process shows.
+// Runner runs one session. It should use a process of its own for each: every process has a
+// bias that only a comparison with other processes shows.
 type Runner func(context.Context, Session) (SessionResult, error)
 
-// InProcess runs sessions in this process, of the given workloads or built-in ones.
+// InProcess returns a Runner that runs sessions in this process. A session's workload is
+// looked up in own first, then among the built-in ones.
 func InProcess(own ...Workload) Runner {
 	return func(ctx context.Context, s Session) (SessionResult, error) { return s.Run(ctx, own...) }
 }
@@ -41,11 +42,11 @@ func InProcess(own ...Workload) Runner {
 var costArms = []string{ArmNone, ArmBackend, ArmFloor, ArmTwin, ArmSlow, ArmStubs}
 
 // Measure runs session after session until enough says so, or the plan's number
-// of sessions is reached. enough is called after every session and may judge; it
-// must be a rule that stays valid under repeated looks. A cancelled context ends
-// the measurement with what was measured, marked incomplete, and no error. Faults
-// of a session are told in the comparison; an error means that nothing could be
-// measured.
+// of sessions is reached. enough is called after every session and may judge; its
+// rule must stay valid under repeated looks, as a sequential test does. If ctx is
+// cancelled, Measure returns what was measured so far, marked incomplete, and no
+// error. A session that fails is reported in the Problem of the comparison; an error
+// means that nothing could be measured.
 func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison) bool) (*Comparison, error) {
 	c := &Comparison{
 		Schema: 1, Workload: spec.Workload, Suite: spec.Suite, Durability: spec.Durability, Started: time.Now().UTC(), Seed: spec.Seed,
@@ -70,8 +71,8 @@ func Measure(ctx context.Context, spec Spec, run Runner, enough func(*Comparison
 	return c, err
 }
 
-// each runs the sessions of a plan until take has enough or the plan's time is over.
-// It is not complete where it was interrupted.
+// each runs the sessions of a plan until take returns true or the plan's time is over.
+// complete is false if ctx was cancelled first.
 func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res SessionResult) (done bool)) (complete bool, err error) {
 	if err := p.Check(); err != nil {
 		return false, err
@@ -83,7 +84,7 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 		}
 		res, err := run(ctx, s.session(p, n))
 		if ctx.Err() != nil {
-			return false, nil // what was measured is kept
+			return false, nil // the sessions so far stay valid
 		}
 		if err != nil {
 			return false, fmt.Errorf("session %d: %w", n, err)
@@ -95,13 +96,13 @@ func (s Spec) each(ctx context.Context, p Plan, run Runner, take func(n int, res
 	return true, nil
 }
 
-// session is the order for one session.
+// session returns the session with the given number, from 1; 0 finds batches.
 func (s Spec) session(p Plan, number int) Session {
 	return Session{Workload: s.Workload, Backend: s.Backend, Durability: s.Durability, Plan: p, Number: number, Seed: s.Seed, Dir: s.Dir, Mutant: s.Mutant, Slower: s.Slower}
 }
 
-// fitted is the plan with batches for the arms: those that it has or, found in a
-// session of their own, ones that fit the machine.
+// fitted returns the plan with a batch for each of the arms. If the plan has none, a session
+// is run to find batches that fit this machine.
 func (s Spec) fitted(ctx context.Context, run Runner, arms []string) (Plan, error) {
 	p := s.Plan
 	if slices.Equal(p.Arms(), slices.Sorted(slices.Values(arms))) {
@@ -117,18 +118,18 @@ func (s Spec) fitted(ctx context.Context, run Runner, arms []string) (Plan, erro
 	return p, nil
 }
 
-// slots are meant to take this long, and at least twice what the clock needs for one that
-// saves: short ones lie close together, where noise hits neighbours alike. Arms that save
-// nothing are so quick beside the others that their error does not count: with slots of
-// 300 us for them, the blocks of a session scattered more (1.6% against 1.35%, 400 blocks
-// each) and took a sixth longer. The scripts alone enter no ratio.
+// The durations that slots of arms without saves should have. Slots are short so that those
+// of one round are close in time and meet the same noise. Slots with saves take
+// [machine.GoodSlot]; each slot takes at least twice what the clock needs. Arms without saves
+// are so fast compared with the others that their error hardly matters: with slots of 300 µs
+// for them, the blocks of a session varied more (1.6% against 1.35%, 400 blocks each) and
+// took a sixth longer. ArmStubs enters no ratio.
 const (
 	quickSlot = 100 * time.Microsecond
 	stubsSlot = 60 * time.Microsecond
 )
 
-// fit chooses the batches so that a slot of each arm takes about as long as it is
-// meant to. They must be the arms that are to be measured.
+// fit finds batches with which a slot of each arm in s.Fit takes about as long as it should.
 func (s Session) fit(ctx context.Context, o *opener) (res SessionResult, err error) {
 	w := o.workload
 	x, err := w.expect(ctx)
@@ -155,7 +156,7 @@ func (s Session) fit(ctx context.Context, o *opener) (res SessionResult, err err
 		keys := runKeys(tries * ops * w.AtOnce)
 		least = time.Hour
 		all := time.Now()
-		for range tries { // the first ones are cold: the quickest counts
+		for range tries { // the first tries run with cold caches, so the fastest one counts
 			began := time.Now()
 			for range ops {
 				if err := a.once(keys, 0); err != nil {
@@ -173,7 +174,7 @@ func (s Session) fit(ctx context.Context, o *opener) (res SessionResult, err err
 	shortest := 2 * machine.MinTicks * clockTick()
 	saving := max(1, int(machine.GoodSlot/backend), int(math.Ceil(float64(shortest)/float64(backend))))
 	if o.level.Waits {
-		// The slow arm makes whole transactions more: at least one in every slot.
+		// The slow arm adds whole transactions, at least one in every slot.
 		saving = max(saving, int(math.Ceil(1/(s.Plan.SlowBy*float64(x.saves)))))
 	}
 	for _, name := range s.Fit {
@@ -194,7 +195,7 @@ func (s Session) fit(ctx context.Context, o *opener) (res SessionResult, err err
 	return res, nil
 }
 
-// add takes a session's blocks and audit into the comparison.
+// add appends the blocks and the audit of a session to the comparison.
 func (c *Comparison) add(number int, res SessionResult) {
 	if res.Problem != "" {
 		c.Problem = fmt.Sprintf("session %d: %s", number, res.Problem)
@@ -221,9 +222,9 @@ func (c *Comparison) add(number int, res SessionResult) {
 	}
 }
 
-// count takes the counters of a session. Of several sessions the fewest count, as of
-// several tries within one: what else goes on in a process only adds to them. How far they
-// vary is for a calibration to know.
+// count merges the counters of a session. The comparison has the minimum of all sessions,
+// because other activity in a process only ever adds to its counters; it keeps the maximum
+// and every session's counters too, from which a calibration learns how far they vary.
 func (c *Comparison) count(counters map[string]Counters) {
 	if c.Counters == nil {
 		c.Counters, c.Most = map[string]Counters{}, map[string]Counters{}
@@ -239,8 +240,8 @@ func (c *Comparison) count(counters map[string]Counters) {
 	}
 }
 
-// mergeAudit keeps one line for every check that held, with the newest detail, and
-// all that failed.
+// mergeAudit keeps one finding for every check that passed, with the detail of the newest
+// session, and all findings that failed.
 func mergeAudit(have, more []Finding, session int) []Finding {
 	for _, f := range more {
 		if !f.OK {
@@ -259,21 +260,21 @@ func mergeAudit(have, more []Finding, session int) []Finding {
 	return have
 }
 
-// errNotPositive is a slot that is not above zero: samples that were lost.
+// errNotPositive is the error of a slot that did not take more than 0 ns: its samples were lost.
 var errNotPositive = errors.New("not above zero")
 
-// quicker is the mean of the quicker half of an arm's slots: its time in a block. What
-// else goes on in a machine only ever adds to a slot, and seldom to most of them. Against
-// the median of the ratios paired by round, on the same 733 blocks, (W-N)/F of these has
-// 0.75 of the variance, notices 5% in 2 sessions and not 3, and moves half as much beside
-// processes that keep the cores busy. After the smallest time of Chen and Revels, "Robust
-// benchmarking in noisy environments", 2016, which varies more on slots as few as these.
+// quicker returns the mean of the faster half of an arm's slots, which is its time in a block.
+// Other activity on a machine only ever adds to a slot, and rarely to most of them. Compared
+// with the median of the ratios paired by round, on the same 733 blocks, the variance of
+// (W-N)/F is 0.75 times as large, a slow-down of 5% is found in 2 sessions instead of 3, and
+// the shift caused by busy processes is half as large. Chen and Revels, "Robust benchmarking
+// in noisy environments", 2016, take the minimum, which varies more for so few slots.
 func quicker(slots []float64) float64 {
 	s := slices.Sorted(slices.Values(slots))
 	return stat.Mean(s[:(len(s)+1)/2], nil)
 }
 
-// blockOf takes the statistics of a block. slots are ns per run by arm and round.
+// blockOf computes the statistics of a block from its slots: ns per run, by arm and round.
 func blockOf(session int, slots map[string][]float64) (Block, error) {
 	b := Block{Session: session, Slots: slots}
 	rounds := len(slots[ArmNone])
@@ -289,11 +290,11 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 		}
 		at[arm] = quicker(slots[arm])
 	}
-	// A difference may be below zero where the noise is larger than it is: a fact.
+	// Differences may be negative: noise can be larger than the difference itself.
 	n, f := at[ArmNone], at[ArmFloor]
 	w, t, s := at[ArmBackend]-n, at[ArmTwin]-n, at[ArmSlow]-n
 	if w == 0 {
-		w = 1e-9 // ns: no clock tells it from 0, and a quotient must be a number
+		w = 1e-9 // ns, below any clock's resolution: the quotients below must stay finite
 	}
 	b.CostRatio, b.Overhead, b.CostUS = w/f, w/n, w/1e3
 	b.Twin, b.Slow, b.Injected = t/w, s/f, s/w
@@ -301,7 +302,7 @@ func blockOf(session int, slots map[string][]float64) (Block, error) {
 	return b, nil
 }
 
-// estimate makes the figures of the blocks so far.
+// estimate computes the figures from the blocks so far.
 func (c *Comparison) estimate() {
 	figure := func(unit string, of func(Block) float64) Estimate {
 		values, sessions := c.Column(of)

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// Plan says how a workload is measured. A session is one process of Blocks
-// blocks; a block opens every arm afresh and runs Rounds rounds; in a round each
-// arm has one slot, in random order, of 1+Batch operations, the first of which is
-// dropped: it pays for the switch. An operation is one run, or as many as the
-// workload makes at the same time.
+// Plan says how a workload is measured. A session is one process with Blocks
+// blocks. A block opens every arm anew and runs Rounds rounds. In a round each
+// arm has one slot, in random order, of 1+Batch operations; the first of them is not
+// timed, because it runs with the caches of another arm. An operation is one run, or as
+// many as the workload makes at the same time.
 type Plan struct {
-	Sessions int            `json:"sessions" toml:"sessions"` // at most
+	Sessions int            `json:"sessions" toml:"sessions"` // maximum number of sessions
 	Blocks   int            `json:"blocks" toml:"blocks"`     // per session
 	Warmups  int            `json:"warmups" toml:"warmups"`   // operations of each arm before the first round of a block
 	Rounds   int            `json:"rounds" toml:"rounds"`     // per block
 	Batch    map[string]int `json:"batch" toml:"batch"`       // timed operations of a slot, by arm
-	SlowBy   float64        `json:"slow_by" toml:"slow_by"`   // share that the slow arm is slowed down by: 0.25
-	Budget   time.Duration  `json:"budget_ns" toml:"-"`       // no session begins that would end after it, but two are made; 0: no bound
+	SlowBy   float64        `json:"slow_by" toml:"slow_by"`   // share by which the slow arm is slowed down: 0.25 is 25%
+	Budget   time.Duration  `json:"budget_ns" toml:"-"`       // no third or later session begins that would end after this time; 0: no limit
 }
 
-// DefaultPlan takes about 0.4 s a session at durability "process". Two sessions have the
-// 12 blocks that the evidence of a break needs where all are above the boundary, three of
-// them (18) allow one that is not, and four (24) two. Batch is
-// left to [Measure], which fits it to the machine.
+// DefaultPlan returns a plan of which a session takes about 0.4 s at durability "process". A
+// break is proven by 12 blocks if all of them are above the boundary, which two sessions have;
+// by 18 (three sessions) if one is not; by 24 (four) if two are not. Batch is empty, so that
+// [Measure] fits it to the machine.
 func DefaultPlan() Plan {
 	return Plan{Sessions: 24, Blocks: 6, Warmups: 4, Rounds: 28, SlowBy: 0.25}
 }
 
-// Check returns what is wrong with the plan.
+// Check returns an error if the plan cannot be measured.
 func (p Plan) Check() error {
 	if p.Sessions < 2 || p.Blocks < 1 || p.Warmups < 1 || p.Rounds < 1 || len(p.Batch) == 0 {
 		return fmt.Errorf("plan %+v: at least 2 sessions and 1 of everything else", p)
@@ -46,8 +46,8 @@ func (p Plan) Check() error {
 	return nil
 }
 
-// Arms that are measured, by name.
+// Arms returns the sorted names of the arms.
 func (p Plan) Arms() []string { return slices.Sorted(maps.Keys(p.Batch)) }
 
-// ops is the number of operations that an arm makes in a block.
+// ops returns the number of operations of an arm in a block.
 func (p Plan) ops(arm string) int { return p.Warmups + p.Rounds*(1+p.Batch[arm]) }

@@ -17,28 +17,28 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// resultsSchema is the version of the results format that is written and read.
+// resultsSchema is the version of the results format.
 const resultsSchema = 1
 
-// Results is what a command measured, as it is written to a file: every figure
+// Results is the content of a results file: what a command measured, every figure
 // with the slots that it was computed from.
 type Results struct {
 	Schema      int             `json:"schema"` // 1
 	Program     Program         `json:"program"`
-	Command     string          `json:"command"` // as it can be typed again
-	Commit      string          `json:"commit"`  // of the measured tree, "" where it is unknown
-	Dirty       bool            `json:"dirty"`   // the tree had changes beyond Commit
+	Command     string          `json:"command"` // quoted for a shell
+	Commit      string          `json:"commit"`  // commit of the measured tree, "" if unknown
+	Dirty       bool            `json:"dirty"`   // the tree had uncommitted changes
 	Comparisons []Comparison    `json:"comparisons"`
-	Verdicts    json.RawMessage `json:"verdicts,omitempty"` // as given then, by package thresholds; never read back
-	Suites      json.RawMessage `json:"suites,omitempty"`   // what was run beside, for flujo-harness merge; never read back
-	Digest      string          `json:"digest,omitempty"`   // SHA-256 of all the rest, see digestOf; "" in files of earlier versions
+	Verdicts    json.RawMessage `json:"verdicts,omitempty"` // verdicts of package thresholds at the time; not read by this package
+	Suites      json.RawMessage `json:"suites,omitempty"`   // results of the suites that the same command ran, for flujo-harness merge; not read by this package
+	Digest      string          `json:"digest,omitempty"`   // SHA-256 of everything else, see digestOf; "" in files of older versions
 }
 
-// Program is the build that measured.
+// Program describes the build that measured.
 type Program struct {
 	Module   string `json:"module"`
 	Version  string `json:"version"`  // "(devel)" for a build of a work tree
-	Revision string `json:"revision"` // of that tree, "+changes" where it had any; "" where it is unknown
+	Revision string `json:"revision"` // of the work tree, with "+changes" if it had uncommitted ones; "" if unknown
 	Go       string `json:"go"`
 }
 
@@ -65,14 +65,14 @@ func ThisProgram() Program {
 	return p
 }
 
-// SchemaError is a file that another version of the program wrote.
+// SchemaError is the error for a file of another version of the format.
 type SchemaError struct{ Got, Want int }
 
 func (e *SchemaError) Error() string {
 	return fmt.Sprintf("schema %d: this program reads %d: use the version of the program that wrote it", e.Got, e.Want)
 }
 
-// ResultsError is a results file that cannot be used. It wraps the cause: a
+// ResultsError is the error for a results file that cannot be used. It wraps the cause: a
 // [*SchemaError], [ErrNoResults], or an error of [Recompute].
 type ResultsError struct {
 	Path string
@@ -83,7 +83,7 @@ func (e *ResultsError) Error() string { return fmt.Sprintf("results file %s: %v"
 
 func (e *ResultsError) Unwrap() error { return e.Err }
 
-// ErrNoResults: a results file without a comparison.
+// ErrNoResults is the error for a results file without a comparison.
 var ErrNoResults = errors.New("there is no comparison in it: nothing was measured")
 
 // Write writes the results as indented JSON.
@@ -105,27 +105,27 @@ func (r Results) Write(w io.Writer) error {
 	return nil
 }
 
-// digestOf is the SHA-256 of a JSON object without its member "digest", blanks between
-// tokens and the order of the members aside. It finds mistakes. It binds nobody: who edits a
-// file can compute it again.
+// digestOf returns the SHA-256 of a JSON object without its member "digest". White space and the
+// order of the members do not matter. The digest detects damage and careless edits; it is no
+// signature, since anybody can compute it.
 func digestOf(text []byte) (string, error) {
 	members := map[string]json.RawMessage{}
 	if err := json.Unmarshal(text, &members); err != nil {
 		return "", err
 	}
 	delete(members, "digest")
-	text, err := json.Marshal(members) // sorts the names, and takes the blanks out
+	text, err := json.Marshal(members) // sorts the names and removes white space
 	return fmt.Sprintf("%x", sha256.Sum256(text)), err
 }
 
-// errEdited: the digest of a results file is not that of what is in it.
+// errEdited is the error for a results file whose digest is wrong.
 var errEdited = errors.New("its digest is not that of its content: the file was damaged or edited")
 
-// commitDigits are a commit as git writes it, abbreviated or not.
+// commitDigits matches a commit as git writes it, abbreviated or not.
 var commitDigits = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// ReadResults reads a results file, compressed or not, and recomputes every
-// comparison in it from its slots. Errors are a [*ResultsError].
+// ReadResults reads a results file, which may be compressed by gzip, and recomputes every
+// comparison from its slots. All errors are of type [*ResultsError].
 func ReadResults(path string) (*Results, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -139,7 +139,7 @@ func ReadResults(path string) (*Results, error) {
 	return r, nil
 }
 
-// DecodeResults is [ReadResults] for what is not in a file.
+// DecodeResults is like [ReadResults], for a reader.
 func DecodeResults(in io.Reader) (*Results, error) {
 	data, err := ResultsText(in)
 	if err != nil {
@@ -177,12 +177,12 @@ func DecodeResults(in io.Reader) (*Results, error) {
 	return r, nil
 }
 
-// mostResults is how large a results file may be, unpacked, in bytes.
+// mostResults is the maximum size of a results file in bytes, after decompression.
 const mostResults = 256 << 20
 
-// ResultsText is the JSON of a results file, compressed by gzip or not. It refuses
-// what is too large, no JSON, or has a name twice in one object, of which readers would
-// take different ones.
+// ResultsText returns the JSON of a results file, which may be compressed by gzip. It refuses a
+// file that is too large or is not JSON, and one in which an object has a name twice, because
+// readers differ in which of the two they use.
 func ResultsText(in io.Reader) ([]byte, error) {
 	b := bufio.NewReader(in)
 	from := io.Reader(b)

@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// What recorded results must have, to be judged. A decision is possible from the
-// second session on, and an interval from 5 values on.
+// Recorded results need this much to be judged: a decision needs two sessions, an interval
+// five values.
 const (
 	minSessions = 2
 	minBlocks   = 5
 )
 
-// Faults of recorded results. [errNotPositive] is another.
+// Faults of recorded results, in addition to [errNotPositive].
 var (
 	errTooFew     = errors.New("too few blocks to judge")
 	errMissingArm = errors.New("an arm is missing")
@@ -24,15 +24,14 @@ var (
 	errNoAudit    = errors.New("there is no audit: nothing shows that the arms did equal work")
 )
 
-// recomputed says how far a figure computed again may lie from the stored one:
-// other processors round otherwise in the last bits.
+// recomputed is the relative difference allowed between a figure and the same figure computed
+// again: processors differ in how they round the last bits.
 const recomputed = 1e-9
 
-// Recompute computes the statistics of every block and the figures of recorded
-// results again, from their raw slots, and returns the comparison made of those.
-// It is an error where they differ from what is stored, where the slots are not all
-// there or not all positive, or where there are too few to judge. A comparison
-// whose measurement was at fault (see [Comparison.Valid]) may have too few.
+// Recompute computes all statistics and figures of a recorded comparison again from its slots,
+// and returns a comparison with these. It returns an error if they differ from the stored ones,
+// if slots are missing or not positive, or if there are too few to judge. An invalid comparison
+// (see [Comparison.Valid]) may have too few.
 func Recompute(c *Comparison) (*Comparison, error) {
 	if c.Schema != 1 {
 		return nil, &SchemaError{c.Schema, 1}
@@ -42,7 +41,7 @@ func Recompute(c *Comparison) (*Comparison, error) {
 	}
 	out := *c
 	out.Blocks = make([]Block, len(c.Blocks))
-	in, last := map[int]int{}, 0 // blocks of each session, and the session before
+	in, last := map[int]int{}, 0 // number of blocks of each session; the previous block's session
 	for i, stored := range c.Blocks {
 		name := fmt.Sprintf("session %d, block %d", stored.Session, in[stored.Session]+1)
 		if err := c.complete(stored); err != nil {
@@ -97,8 +96,8 @@ func Recompute(c *Comparison) (*Comparison, error) {
 	return &out, nil
 }
 
-// recount computes the counters of out again from those of every session, which are not in
-// files of earlier versions.
+// recount computes the counters of out again from those of every session. Files of older
+// versions do not have these.
 func (c *Comparison) recount(out *Comparison) error {
 	if c.Counted == nil {
 		return nil
@@ -113,7 +112,7 @@ func (c *Comparison) recount(out *Comparison) error {
 	return nil
 }
 
-// complete reports which slots of a block are missing.
+// complete returns an error that names the first missing or impossible slot of a block.
 func (c *Comparison) complete(b Block) error {
 	for _, arm := range costArms {
 		if len(b.Slots[arm]) == 0 {
@@ -131,7 +130,7 @@ func (c *Comparison) complete(b Block) error {
 	return nil
 }
 
-// near is false for NaN.
+// near reports whether two figures are equal but for rounding. It is false for NaN.
 func near(got, want float64) bool {
 	return got == want || math.Abs(got-want) <= recomputed*math.Abs(want)
 }

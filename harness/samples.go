@@ -8,20 +8,19 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// ErrBadSamples are samples that cannot be compared.
+// ErrBadSamples is the error for samples that cannot be compared.
 var ErrBadSamples = errors.New("bad samples")
 
 const (
 	samplesInBlock = 5
 	blocksInGroup  = 5
-	leastSamples   = 2 * blocksInGroup * samplesInBlock // two groups: the least that can be judged
+	leastSamples   = 2 * blocksInGroup * samplesInBlock // two groups, fewer cannot be judged
 )
 
-// FromSamples makes a difference of samples that somebody else took: durations of an
-// operation, in ns, of two variants. They are paired by their place, so they should
-// have been taken in turns; 50 of each are the least that can be judged. There is no
-// A/A pair and no injected slow-down in them, and the result says so. Errors wrap
-// [ErrBadSamples].
+// FromSamples makes a difference from samples that another program took: durations of an
+// operation of two variants, in ns. The i-th samples of both are a pair, so they should have
+// been taken in turns. At least 50 of each are needed. Such samples have no A/A pair and no
+// injected slow-down, and a note of the result says so. Errors wrap [ErrBadSamples].
 func FromSamples(name string, base, head []float64) (*Difference, error) {
 	switch {
 	case len(base) != len(head):

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ShortPath writes a path below the working folder relative to it, for messages.
+// ShortPath returns a path for messages: relative to the working folder if it is in that folder.
 func ShortPath(path string) string {
 	if dir, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(rel, "..") {
@@ -19,7 +19,7 @@ func ShortPath(path string) string {
 	return path
 }
 
-// Writable returns an error where no file can be made in a folder.
+// Writable returns an error if no file can be created in a folder.
 func Writable(dir string) error {
 	probe, err := os.CreateTemp(dir, ".flujo-probe-")
 	if err != nil {
@@ -28,7 +28,7 @@ func Writable(dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// ModuleRoot is the folder of the go.mod of a folder; "" where there is none.
+// ModuleRoot returns the nearest folder with a go.mod, from dir upwards; "" if there is none.
 func ModuleRoot(dir string) string {
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
@@ -42,8 +42,8 @@ func ModuleRoot(dir string) string {
 	}
 }
 
-// Scratch makes a folder for databases under measurement in root/.flujo: on the disk
-// of the project, and not in a temporary folder that may be memory.
+// Scratch makes a folder for the databases of a measurement in root/.flujo. It is on the disk of
+// the project, since the system's temporary folder may be in memory.
 func Scratch(root string) (dir string, remove func() error, err error) {
 	defer func() {
 		if err != nil {
@@ -57,17 +57,17 @@ func Scratch(root string) (dir string, remove func() error, err error) {
 	return Temporary(base, "measure-")
 }
 
-// ownerFile is in each temporary folder. The process that made the folder holds a lock on
-// it, which the system releases however that process ends.
+// ownerFile is the name of a file in each temporary folder. The process that made the folder
+// holds a lock on it, which the system releases when that process ends, for any reason.
 const ownerFile = "owner"
 
-// Temporary makes a folder in base, whose name begins with prefix. Folders of this prefix
-// that killed processes have left behind are removed first, as far as this user may.
+// Temporary makes a folder in base with a name that begins with prefix. First it removes the
+// folders with this prefix that killed processes have left, as far as permissions allow.
 func Temporary(base, prefix string) (dir string, remove func() error, err error) {
-	entries, _ := os.ReadDir(base) // a folder that may not be listed may be written to
+	entries, _ := os.ReadDir(base) // the folder may be writable even if it cannot be listed
 	for _, e := range entries {
 		if other := filepath.Join(base, e.Name()); e.IsDir() && strings.HasPrefix(e.Name(), prefix) && Abandoned(other) {
-			_ = os.RemoveAll(other) // or the next one will
+			_ = os.RemoveAll(other) // after an error, the next call tries again
 		}
 	}
 	if dir, err = os.MkdirTemp(base, prefix); err != nil {
@@ -80,8 +80,8 @@ func Temporary(base, prefix string) (dir string, remove func() error, err error)
 	return dir, func() error { return errors.Join(owner.Close(), os.RemoveAll(dir)) }, nil
 }
 
-// own takes the lock of a folder. The file gets its name when it is locked: nobody finds it
-// without.
+// own makes the owner file of a folder and locks it. The file gets its final name after it is
+// locked, so that no other process ever finds it unlocked.
 func own(dir string) (*os.File, error) {
 	owner, err := os.CreateTemp(dir, ownerFile+"-")
 	if err != nil {
@@ -99,8 +99,8 @@ func own(dir string) (*os.File, error) {
 	return owner, nil
 }
 
-// Abandoned reports whether the process that made the folder has ended. Where that cannot be
-// told, a folder is taken for abandoned after a day: nothing that is measured takes so long.
+// Abandoned reports whether the process that made the folder has ended. If that cannot be known,
+// a folder older than a day counts as abandoned, since no measurement takes that long.
 func Abandoned(dir string) bool {
 	owner, err := os.OpenFile(filepath.Join(dir, ownerFile), os.O_RDWR, 0)
 	if err != nil {
@@ -111,8 +111,8 @@ func Abandoned(dir string) bool {
 	return lock(owner)
 }
 
-// Folder makes the folder of a module for all that is kept on this machine only. Git
-// does not see it, in a project that has not heard of us either.
+// Folder makes root/.flujo, the folder of a module for files that stay on this machine. A
+// .gitignore inside it makes git ignore it, without a change to the module's own files.
 func Folder(root string) (string, error) {
 	base := filepath.Join(root, ".flujo")
 	if err := os.MkdirAll(base, 0o755); err != nil {

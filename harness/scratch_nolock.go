@@ -4,5 +4,5 @@ package harness
 
 import "os"
 
-// lock has no means on this system: folders are removed by their age.
+// lock does nothing on this system: folders are removed by their age.
 func lock(*os.File) bool { return false }

@@ -16,7 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Session is the order for one session, made to be sent to a fresh process.
+// Session says what one session measures. It is sent as JSON to a process of its own.
 type Session struct {
 	Workload   string    `json:"workload"`
 	Backend    string    `json:"backend,omitempty"` // its address: see [BackendAt]
@@ -26,49 +26,49 @@ type Session struct {
 	Seed       uint64    `json:"seed"`
 	Dir        string    `json:"dir"` // existing folder for the databases, on the disk to be measured
 	Mutant     Mutant    `json:"mutant,omitempty"`
-	Slower     float64   `json:"slower,omitempty"` // share that every arm with the backend is slowed down by: a regression made on purpose
-	Fit        []string  `json:"fit,omitempty"`    // only batches are to be found, for these arms and the plan's rounds
-	Count      *Counting `json:"count,omitempty"`  // nothing is timed: a tool counts the process
+	Slower     float64   `json:"slower,omitempty"` // injected regression: every arm with the backend is slowed down by this share
+	Fit        []string  `json:"fit,omitempty"`    // if set, only batches for these arms are found, and nothing is measured
+	Count      *Counting `json:"count,omitempty"`  // if set, nothing is timed: a tool counts the instructions of the process
 
-	tick time.Duration // of the clock, found by Run
+	tick time.Duration // resolution of the clock, found by Run
 }
 
-// SessionResult is what a session found.
+// SessionResult is the result of a session.
 type SessionResult struct {
-	Batch map[string]int `json:"batch,omitempty"` // only where they were to be found
+	Batch map[string]int `json:"batch,omitempty"` // only if Session.Fit is set
 
-	Took map[string]time.Duration `json:"took_ns,omitempty"` // one operation of each arm, the mean of a few; only where batches were to be found
+	Took map[string]time.Duration `json:"took_ns,omitempty"` // mean time of an operation of each arm; only if Session.Fit is set
 
-	Slots      []map[string][]float64 `json:"slots"` // one a block: arm -> ns per run, by round
+	Slots      []map[string][]float64 `json:"slots"` // one element per block: arm -> ns per run, by round
 	Counters   map[string]Counters    `json:"counters"`
 	Conditions Conditions             `json:"conditions"`
 	Audit      []Finding              `json:"audit"`
 	Counted    Accounting             `json:"accounting"`
-	Untimed    string                 `json:"untimed,omitempty"` // of the workload: why its time is not judged
-	Problem    string                 `json:"problem,omitempty"` // a fault that ended the session
+	Untimed    string                 `json:"untimed,omitempty"` // why the time of the workload is not judged; "": it is
+	Problem    string                 `json:"problem,omitempty"` // the fault that ended the session; "": none
 
-	Instructions float64 `json:"instructions,omitempty"` // that the whole process executed; only of a counted session
+	Instructions float64 `json:"instructions,omitempty"` // executed by the whole process; only if Session.Count is set
 }
 
-// Accounting of the operations: planned = kept + warm-ups + first of a slot.
+// Accounting counts the operations of a session: Planned = Kept + Warmups + First, if no
+// sample was lost.
 type Accounting struct {
 	Planned int `json:"planned"`
 	Kept    int `json:"kept"`
 	Warmups int `json:"warmups"`
-	First   int `json:"first"` // dropped: the first operation of a slot pays for the switch
+	First   int `json:"first"` // the first operations of the slots, not timed: they pay for the switch of arms
 }
 
-// A slot must take minTicks of the clock: then the clock's own error is below 0.1%. Of
-// an arm that saves nothing, whose time is a hundredth of the others', quickTicks do, 0.5%.
-const (
-	quickTicks = 200
-)
+// quickTicks is the least duration of a slot without saves, in ticks of the clock: the error
+// of the clock is 0.5% then. Other slots take at least [machine.MinTicks], for an error below
+// 0.1%; their time is about a hundred times as long.
+const quickTicks = 200
 
 // Run executes the session in this process. A fault of the harness or of the
-// product is told in the result's Problem and audit; an error means that nothing
-// could be measured at all (bad order, no disk). It collects garbage between
-// rounds only, for the whole process: nothing else should run in it. The workload
-// is one of own or a built-in one.
+// pipeline under test is reported in the result's Problem and Audit; an error means
+// that nothing could be measured (an invalid session, no disk). Run collects garbage
+// between rounds only, for the whole process, so nothing else should run in it. The
+// workload is looked up in own first, then among the built-in ones.
 func (s Session) Run(ctx context.Context, own ...Workload) (SessionResult, error) {
 	var res SessionResult
 	w, err := workloadOf(s.Workload, own)
@@ -156,7 +156,7 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 		}
 	}()
 	names := s.Plan.Arms()
-	for _, i := range rng.Perm(len(names)) { // with runs of 1 MB, what was opened later was slower
+	for _, i := range rng.Perm(len(names)) { // in random order: with runs of 1 MB, arms opened later were slower
 		a, err := o.open(ctx, book, names[i], dir)
 		if err != nil {
 			return nil, err
@@ -189,7 +189,7 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 				return nil, fmt.Errorf("arm %s, round %d: %w", a.name, round, err)
 			}
 			if s.Mutant == MutantDrop && round == 1 && a.name == ArmBackend {
-				slots[a.name] = append(slots[a.name], 0) // the slot is lost from the samples
+				slots[a.name] = append(slots[a.name], 0) // the samples of this slot are lost
 			} else {
 				slots[a.name] = append(slots[a.name], ns)
 			}
@@ -201,12 +201,12 @@ func (s Session) block(ctx context.Context, o *opener, audit *auditor, rng *rand
 	return slots, audit.block(ctx, arms, book)
 }
 
-// slot runs the batch of one arm and returns the nanoseconds a run took.
+// slot runs the batch of one arm and returns its time in ns per run.
 func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 	batch := s.Plan.Batch[a.name]
 	first, timed := 1, batch
-	// Both mutants leave out the operation that is not timed: where a slot times a single one,
-	// a slot without it would be too short for the clock, which is another check.
+	// Both mutants leave out the operation that is not timed. Without a timed one, a slot that
+	// times a single operation would be too short for the clock, and another check would fail.
 	if s.Mutant == MutantLeftover && a.name == ArmBackend && round == 0 {
 		first--
 	}
@@ -223,7 +223,7 @@ func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 	if s.Mutant == MutantSkip && a.name == ArmBackend && round == 1 {
 		input++
 	}
-	for range first { // pays for the switch
+	for range first { // refills the caches after another arm
 		if err := a.once(keys, input); err != nil {
 			return 0, err
 		}
@@ -235,7 +235,8 @@ func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 		}
 	}
 	if a.premade {
-		for time.Since(began) <= machine.MinTicks*s.tick { // no more than the clock needs, which may be half of a save
+		// No longer than the clock needs: that may be half the time of a save already.
+		for time.Since(began) <= machine.MinTicks*s.tick {
 		}
 	}
 	took, ticks := time.Since(began), time.Duration(machine.MinTicks)
@@ -249,7 +250,7 @@ func (s Session) slot(a *arm, round int, keys []core.RunKey) (float64, error) {
 	return float64(took.Nanoseconds()) / float64(batch*a.atOnce), nil
 }
 
-// clockTick is the smallest step seen of the clock.
+// clockTick measures the smallest step of the clock.
 func clockTick() time.Duration {
 	least := time.Hour
 	for range 5 {
@@ -263,10 +264,10 @@ func clockTick() time.Duration {
 	return least
 }
 
-// collectAt is the heap from which garbage is collected before a round, in bytes.
+// collectAt is the size of the heap, in bytes, above which garbage is collected before a round.
 const collectAt = 64 << 20
 
-// heapBytes is how much lies on the heap, garbage included.
+// heapBytes returns the size of all objects on the heap, garbage included.
 func heapBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)

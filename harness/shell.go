@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// plainWord is what a POSIX shell, and zsh, takes as it is: a "=" in front is not.
+// plainWord matches words that a POSIX shell, and zsh, leaves unchanged. Zsh expands a leading "=".
 var plainWord = regexp.MustCompile(`^[\w./@%+:,-][\w./@%+=:,-]*$`)
 
-// flagName is the part of a word that stays outside of the quotes, so that it can be read.
+// flagName matches the name of a flag, which is left unquoted because that is easier to read.
 var flagName = regexp.MustCompile(`^--?\w[\w.-]*=`)
 
-// ShellLine writes a command so that a POSIX shell reads the same words again: those that
-// the shell would change are quoted. A word with a zero byte cannot be given to a program.
+// ShellLine returns a command line that a POSIX shell splits into the same words; it quotes those
+// that the shell would change. Words must not have zero bytes: no program can be given one.
 func ShellLine(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		quoted[i] = word
-		if !plainWord.MatchString(word) || i == 0 && strings.Contains(word, "=") { // there it would be an assignment
+		if !plainWord.MatchString(word) || i == 0 && strings.Contains(word, "=") { // a first word with "=" would be an assignment
 			name := flagName.FindString(word)
 			if word = word[len(name):]; plainWord.MatchString(word) || i == 0 {
 				word, name = name+word, ""

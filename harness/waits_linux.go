@@ -12,10 +12,10 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// useOf runs benchmarks once and returns how their process used its time. Time without a
-// processor on a busy machine is not the same as time spent waiting: the kernel keeps for every
-// thread how long it ran and how long it was ready to run. Both are read again and again
-// while the process runs, because they are gone with the thread.
+// useOf runs benchmarks once and returns how their process used its time. On a busy machine a
+// thread that is ready to run may have to wait for a processor, which is not the waiting that
+// counts. The kernel records for every thread how long it ran and how long it was ready to run.
+// Both are read repeatedly while the process runs, because they vanish with the thread.
 func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, max(o.deadline, 10*time.Second))
 	defer cancel()
@@ -42,10 +42,11 @@ func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 		case <-ended:
 			running = false
 		case <-tick.C:
-			// A reading during which this process itself had no processor is of no known time.
+			// If this process itself was without a processor meanwhile, the time of the reading
+			// is unknown.
 			before := time.Since(began)
 			n, wall := scheduled(cmd.Process.Pid), time.Since(began)
-			if n >= u.busy && wall-before <= wall/20+time.Millisecond { // less: it has ended, and its threads are gone
+			if n >= u.busy && wall-before <= wall/20+time.Millisecond { // a smaller n means that threads have ended
 				u.busy, u.wall = n, wall
 			}
 		}
@@ -58,7 +59,7 @@ func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 	return u, true
 }
 
-// scheduled is how long the threads of a process have run or were ready to run.
+// scheduled returns how long the threads of a process have run or were ready to run.
 func scheduled(pid int) (sum time.Duration) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 )
 
-// useOf is not known on this system.
+// useOf reports that the use is unknown on this system.
 func useOf(context.Context, benchOrder) (u use, known bool) { return use{}, false }
 
-// useOfProcess is not known on this system.
+// useOfProcess reports that the use is unknown on this system.
 func useOfProcess(*exec.Cmd) (u use, known bool) { return use{}, false }

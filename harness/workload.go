@@ -14,63 +14,62 @@ import (
 	"github.com/flujo/flujo-harness/stubs"
 )
 
-// Workload is a pipeline with scripted agents whose durability is measured. Make
-// one with [NewWorkload].
+// Workload is a pipeline with scripted agents, the durability of which is measured.
+// [NewWorkload] makes one.
 type Workload struct {
 	Name        string
 	Description string
-	Seed        string        // the test of the seed's persistence suite that it stands for, if any
-	AtOnce      int           // runs that are made at the same time; 1: one after the other
-	Latency     time.Duration // of each step: what its agent takes
-	Pauses      int           // for a human, of each run; they are answered at once
-	Answer      any           // to each of them; nil: true
+	AtOnce      int           // number of runs at the same time; 1: one after the other
+	Latency     time.Duration // time that the agent of each step takes
+	Pauses      int           // number of pauses of each run for a human; they are answered at once
+	Answer      any           // the answer to each pause; nil: true
 
-	// Untimed is why its time must have no limit, such as a floor that differs from one file to the
-	// next by more than any margin. Such a workload is judged by what a run counts. "": its time is judged.
+	// Untimed is the reason why the time of the workload cannot be judged, for example a floor
+	// that differs between files by more than any margin. Only its counts are judged then. If
+	// Untimed is empty, time is judged too.
 	Untimed string
 
 	plan     stubs.Plan
 	instance func(answer any) instance
 }
 
-// instance is one arm's own use of a workload in one block.
+// instance runs a workload for one arm in one block.
 type instance interface {
-	// once makes the runs of one operation, as many as there are keys, at the same time.
-	// It is what is timed.
+	// once runs one operation: a run for each key, all at the same time. It is what is timed.
 	once(ctx context.Context, e *core.Engine, keys []core.RunKey, input int) error
-	// copies makes the copies of the scope that one run makes at least.
+	// copies makes as many copies of the scope as one run needs at least.
 	copies(input int) error
-	// evidence says what the runs since the last call have done, and forgets them.
+	// evidence describes the runs since its last call.
 	evidence() (evidence, error)
 }
 
-// evidence is what the runs of a slot have done, to be compared between arms.
+// evidence describes the runs of a slot, to be compared between arms.
 type evidence struct {
 	runs   int
-	steps  int    // of all runs
-	digest uint64 // of one run's final scope, steps and exits; 0 where two runs differ
+	steps  int    // steps of all runs
+	digest uint64 // hash of the final scope, steps and exits of one run; 0 if two runs differ
 }
 
-// NewWorkload makes a workload of a pipeline of scripted agents. input makes the
-// scope of a run from the number of its round; all arms of a round get the same.
+// NewWorkload makes a workload from a pipeline with scripted agents. input returns the scope
+// of a run for the number of its round; all arms of a round get the same scope.
 func NewWorkload[S any](name, description string, p *core.Pipeline[S], input func(round int) S) Workload {
 	w := Workload{Name: name, Description: description, AtOnce: 1, plan: p}
 	w.instance = func(answer any) instance { return &runs[S]{plan: p, input: input, answer: answer} }
 	return w
 }
 
-// branching matches the lines of a plan whose branches may save at the same time.
+// branching matches the lines of nodes in a plan whose branches may save at the same time.
 var branching = regexp.MustCompile(`(?m)^\s*(parallel|map) "`)
 
-// sharing reports whether saves of the workload may share transactions: those of runs at the
-// same time, and those of branches of one run. Then a run makes at most N+2 transactions,
-// and otherwise exactly N+2.
+// sharing reports whether saves of the workload may share a transaction, as saves of
+// simultaneous runs or branches may. Then a run makes at most N+2 transactions; otherwise it
+// makes exactly N+2.
 func (w Workload) sharing() bool {
 	p, ok := w.plan.(interface{ Plan() string })
 	return w.AtOnce > 1 || ok && branching.MatchString(p.Plan())
 }
 
-// fresh is an instance for one arm in one block.
+// fresh returns a new instance, for one arm in one block.
 func (w Workload) fresh() instance {
 	if w.Answer == nil {
 		return w.instance(true)
@@ -78,7 +77,7 @@ func (w Workload) fresh() instance {
 	return w.instance(w.Answer)
 }
 
-// load is what the scripts of an arm are sized from, for so many operations.
+// load returns the number of runs of an arm, from which its scripts are sized.
 func (w Workload) load(arm string, warmups, rounds, batch int) stubs.Load {
 	n := max(1, w.AtOnce)
 	return stubs.Load{Arm: arm, Warmups: warmups * n, Rounds: rounds, Batch: batch * n, Resumes: w.Pauses}
@@ -90,7 +89,7 @@ type runs[S any] struct {
 	answer  any
 	results []core.Result[S]
 	errs    []error
-	kept    S // so that copies are not optimised away
+	kept    S // keeps the compiler from removing copies
 }
 
 func (r *runs[S]) once(ctx context.Context, e *core.Engine, keys []core.RunKey, input int) error {
@@ -122,7 +121,7 @@ func (r *runs[S]) once(ctx context.Context, e *core.Engine, keys []core.RunKey, 
 	return nil
 }
 
-// one makes one run, and answers where it pauses.
+// one runs the pipeline once and answers its pauses.
 func (r *runs[S]) one(ctx context.Context, e *core.Engine, key core.RunKey, input int) (core.Result[S], error) {
 	res, err := core.Run(ctx, e, r.plan, key, r.input(input))
 	for err == nil && res.Status == core.Paused {
@@ -165,18 +164,18 @@ func (r *runs[S]) evidence() (evidence, error) {
 	return ev, nil
 }
 
-// expected is what one operation of a workload must do, found out by the backend
-// in memory: every arm is held to it.
+// expected is what one operation of a workload does on the backend in memory. Every arm must
+// do the same.
 type expected struct {
 	runs    int
 	steps   int
 	saves   int // start, steps, answers and finish
-	records int // of steps, the start included
+	records int // records of steps and of the start
 	digest  uint64
-	calls   *stubs.Rehearsal // of the agents, by one run
+	calls   *stubs.Rehearsal // calls of agents in one run
 }
 
-// expect makes one operation of the workload on the backend in memory.
+// expect runs one operation of the workload on the backend in memory.
 func (w Workload) expect(ctx context.Context) (expected, error) {
 	var x expected
 	book, err := stubs.Size(w.plan, w.load(ArmBackend, 1, 0, 0))
@@ -208,7 +207,7 @@ func (w Workload) expect(ctx context.Context) (expected, error) {
 		}
 		x.records += 1 + len(snap.Steps)
 	}
-	// A pause is a step, and adds the finish that says "paused" and the answer.
+	// A pause is a step and makes two further saves: the finish with status "paused", and the answer.
 	if want := x.steps + 2*x.runs + 2*w.Pauses*x.runs; x.saves != want {
 		return x, &auditError{Finding{Check: checkSaves, Detail: fmt.Sprintf(
 			"one operation of workload %q makes %d saves on the backend in memory, want %d: N+2 for each of %d runs with %d steps in all, and 2 for each pause",

@@ -13,7 +13,7 @@ import (
 // paper is the scope of most workloads: about 1 KB as JSON.
 type paper struct {
 	Topic    string   `json:"topic"`
-	Context  string   `json:"context"` // what a large context carries along
+	Context  string   `json:"context"` // makes the scope large
 	Draft    string   `json:"draft"`
 	Remarks  []string `json:"remarks"`
 	Final    string   `json:"final"`
@@ -23,7 +23,7 @@ type paper struct {
 
 var text = strings.Repeat("Durable pipelines keep what was paid for. ", 8) // 336 bytes
 
-// topics are made before anything is timed, so that no arm pays for them.
+// topics are made before anything is timed, so that their cost is in no arm.
 var topics = func() (all [64]string) {
 	for i := range all {
 		all[i] = fmt.Sprintf("topic %02d", i)
@@ -33,14 +33,14 @@ var topics = func() (all [64]string) {
 
 func topic(p paper) string { return p.Topic }
 
-// busy keeps the processor for so long. A timer would not do: it varies by more than
-// all saves of a run take, and not alike with and without them.
+// busy keeps the processor busy for a time. A timer cannot replace it: its error is larger than
+// the time of all saves of a run, and differs between runs with and without saves.
 func busy(took time.Duration) {
 	for began := time.Now(); time.Since(began) < took; {
 	}
 }
 
-// draft is a step that writes a draft, whose agent takes some time.
+// draft returns a step that writes a draft, and whose agent works for a time.
 func draft(name string, took time.Duration, opts ...core.StepOption) *core.Node[paper] {
 	say := stubs.Always[string](text)
 	if took > 0 {
@@ -49,7 +49,7 @@ func draft(name string, took time.Duration, opts ...core.StepOption) *core.Node[
 	return core.Step(name, say, topic, func(p *paper, out string) { p.Draft = out }, opts...)
 }
 
-// threeSteps are a draft, its review and the final text.
+// threeSteps returns the steps of a draft, its review and the final text.
 func threeSteps(took time.Duration) []*core.Node[paper] {
 	remarks := []string{"say what it costs", "say how it is known"}
 	review := stubs.Always[string](remarks)
@@ -67,7 +67,7 @@ func threeSteps(took time.Duration) []*core.Node[paper] {
 	}
 }
 
-// of makes a workload over a paper with a context of so many bytes.
+// of makes a workload whose scope is a paper with a Context of the given number of bytes.
 func of(name, description string, context int, nodes ...*core.Node[paper]) (Workload, error) {
 	p, err := core.New(strings.ReplaceAll(name, "-", "_"), nodes...)
 	if err != nil {
@@ -79,26 +79,25 @@ func of(name, description string, context int, nodes ...*core.Node[paper]) (Work
 	}), nil
 }
 
-// Default is three steps over a scope of about 1 KB: a draft, its review, the
-// final text. Each step may retry once, which its scripts are sized for.
+// Default returns the workload "default": three steps over a scope of about 1 KB, which write
+// a draft, its review and the final text. Each step may retry once, and the scripts are long
+// enough for that.
 func Default() (Workload, error) {
-	w, err := of("default", "3 steps, scope of about 1 KB, one retry allowed each", 0, threeSteps(0)...)
-	w.Seed = "test_default_backend_performance_overhead"
-	return w, err
+	return of("default", "3 steps, scope of about 1 KB, one retry allowed each", 0, threeSteps(0)...)
 }
 
-// turn is a step that changes the scope a little.
+// turn returns a step that changes a number in the scope.
 func turn(name string) *core.Node[paper] {
 	return core.Step(name, stubs.From(func(r core.Request[int]) stubs.Reply[int] { return stubs.Say(r.Input + 1) }),
 		func(p paper) int { return p.Turn }, func(p *paper, out int) { p.Turn = out })
 }
 
-// glance is a step that leaves the scope as it is.
+// glance returns a step that does not change the scope.
 func glance(name string) *core.Node[paper] {
 	return core.Step(name, stubs.Always[string](true), topic, func(*paper, bool) {})
 }
 
-// flaky is a step that fails once and then succeeds; stuck one that always fails.
+// flaky returns a step whose first attempt fails and whose second succeeds.
 func flaky(name string) *core.Node[paper] {
 	agent := stubs.From(func(r core.Request[string]) stubs.Reply[string] {
 		if r.Attempt == 1 {
@@ -109,6 +108,7 @@ func flaky(name string) *core.Node[paper] {
 	return core.Step(name, agent, topic, func(p *paper, out string) { p.Draft = out }, core.Retries(1))
 }
 
+// stuck returns a step all of whose attempts fail.
 func stuck(name string) *core.Node[paper] {
 	agent := stubs.From(func(core.Request[string]) stubs.Reply[string] { return stubs.Fail[string](errTransient) })
 	return core.Step(name, agent, topic, func(p *paper, out string) { p.Draft = out }, core.Retries(1))
@@ -127,16 +127,12 @@ func Workloads() ([]Workload, error) {
 	}
 	add(Default())
 	add(of("single", "1 step, scope of about 0.5 KB", 0, draft("draft", 0)))
-	add(of("large-10k", "3 steps over a scope of 10 KB, which the first and the last change", 10_000, turn("a"), glance("b"), turn("c"))).
-		Seed = "test_persistence_overhead_with_large_context"
-	add(of("large-1m", "2 steps over a scope of 1 MB, which both change", 1_000_000, turn("a"), turn("b"))).
-		Seed = "test_serialization_optimization_effectiveness"
+	add(of("large-10k", "3 steps over a scope of 10 KB, which the first and the last change", 10_000, turn("a"), glance("b"), turn("c")))
+	add(of("large-1m", "2 steps over a scope of 1 MB, which both change", 1_000_000, turn("a"), turn("b")))
 	add(of("unchanged", "5 steps over a scope of 10 KB that none of them changes", 10_000,
-		glance("a"), glance("b"), glance("c"), glance("d"), glance("e"))).
-		Seed = "test_first_principles_caching_effectiveness"
+		glance("a"), glance("b"), glance("c"), glance("d"), glance("e")))
 	add(of("delta", "6 steps over a scope of 10 KB, every second of which changes a number in it", 10_000,
-		turn("a"), glance("b"), turn("c"), glance("d"), turn("e"), glance("f"))).
-		Seed = "test_delta_detection_accuracy"
+		turn("a"), glance("b"), turn("c"), glance("d"), turn("e"), glance("f")))
 	add(of("loop-10", "a loop of 10 rounds of one step", 0,
 		core.Loop("refine", 10, func(p paper) (bool, error) { return p.Turn == 10, nil }, turn("turn"))))
 	branches := make([]*core.Node[paper], 8)
@@ -164,7 +160,7 @@ func Workloads() ([]Workload, error) {
 	return all, errors.Join(problems...)
 }
 
-// workloadOf finds a workload among those of a program and the built-in ones.
+// workloadOf returns the workload with the given name, from own or a built-in one.
 func workloadOf(name string, own []Workload) (Workload, error) {
 	for _, w := range own {
 		if _, err := WorkloadNamed(w.Name); err == nil {
