@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // childVariable holds the order for a session in a process that was started for it.
@@ -70,7 +71,7 @@ type compareProcess struct {
 
 // inProcess prepares a process for an order, which do runs. The result is read after it has ended.
 func (p ComparePlan) inProcess(ctx context.Context, order compareOrder, do func(compareProcess) error) (err error) {
-	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-session-")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-session-")
 	if err != nil {
 		return err
 	}

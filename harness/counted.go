@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/stubs"
 )
 
@@ -74,7 +75,7 @@ func (s Spec) instructionsOf(ctx context.Context, run Runner, tool *instructions
 // wrap changes the command of a session to run under the tool. It returns a function that reads
 // the count and one that removes the tool's files.
 func (c *Counting) wrap(cmd *exec.Cmd) (read func() (float64, error), remove func() error, err error) {
-	dir, remove, err := Temporary(os.TempDir(), "flujo-harness-count-")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-count-")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -89,7 +90,7 @@ func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limi
 	if err != nil {
 		return j, err
 	}
-	root := harness.ModuleRoot(here)
+	root := workdir.ModuleRoot(here)
 	suite, err := filepath.Rel(root, here)
 	if err != nil {
 		return j, fmt.Errorf("find the module of this package: %w", err)
@@ -98,7 +99,7 @@ func overhead(ctx context.Context, w harness.Workload, d sqlite.Durability, limi
 	if err != nil {
 		return j, err
 	}
-	dir, remove, err := harness.Scratch(root)
+	dir, remove, err := workdir.Scratch(root)
 	if err != nil {
 		return j, err
 	}

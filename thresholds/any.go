@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
@@ -78,7 +79,7 @@ func problemOfCounts(r *harness.RunInstructions) string {
 func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, By: ByInstructions}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
-	calibrate := "create one: flujo-harness calibrate --instructions --write --workload " + harness.ShellLine(c.Workload)
+	calibrate := "create one: flujo-harness calibrate --instructions --write --workload " + child.ShellLine(c.Workload)
 	var l *Limit
 	if limits != nil {
 		v.Source, l = limits.Path, limits.Find(c.Workload, MetricInstructions, c.Durability)

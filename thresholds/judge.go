@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
@@ -141,7 +142,7 @@ func calibrateCommand(c *harness.Comparison) string {
 	if c.Durability != harness.DefaultDurability {
 		words = append(words, "--durability", c.Durability)
 	}
-	return harness.ShellLine(append(words, "--write")...)
+	return child.ShellLine(append(words, "--write")...)
 }
 
 // end completes the verdict.

@@ -17,6 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -50,7 +51,7 @@ type checkouts struct {
 
 // open checks the base out.
 func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err error) {
-	tmp, remove, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
+	tmp, remove, err := workdir.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return c, cli.Fault(err)
 	}
@@ -113,7 +114,7 @@ func (a *against) durability(ctx context.Context, p project.Project, c *checkout
 		return v, nil, err
 	}
 	of.Base, of.Head = sides[0], sides[1]
-	dir, remove, err := harness.Scratch(p.Root)
+	dir, remove, err := workdir.Scratch(p.Root)
 	if err != nil {
 		return v, nil, err
 	}

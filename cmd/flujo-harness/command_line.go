@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	runs "github.com/flujo/flujo-harness/reports/store"
 )
 
@@ -38,5 +38,5 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	if len(flags) > 0 {
 		words = append(append(words, "--"), flags...)
 	}
-	return harness.ShellLine(words...)
+	return child.ShellLine(words...)
 }

@@ -63,6 +63,7 @@ var rooms = map[string][]string{
 	"harness/instructions":                 nil,
 	"harness/machine":                      nil,
 	"harness/child":                        nil,
+	"harness/workdir":                      nil,
 	"stubs":                                {"stubs/redact"},
 	"stubs/cassette":                       {"stubs", "stubs/redact"},
 	"stubs/provider":                       {"stubs"},

@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -94,7 +94,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	if err != nil {
 		page = "not written"
 	}
-	if err := summarize(j.results.Messages(j.cmd), account, harness.ShortPath(page), j.shared.Lines()); err != nil {
+	if err := summarize(j.results.Messages(j.cmd), account, workdir.ShortPath(page), j.shared.Lines()); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	for _, hint := range hints {

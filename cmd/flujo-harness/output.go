@@ -10,7 +10,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
@@ -43,9 +43,9 @@ func needWritable(p project.Project, missing []string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	dir, err := harness.Folder(p.Root)
+	dir, err := workdir.Folder(p.Root)
 	if err == nil {
-		err = harness.Writable(dir)
+		err = workdir.Writable(dir)
 	}
 	if err != nil {
 		return cli.Usage(fmt.Errorf("results are kept in the folder .flujo of the module, which cannot be written to: %w: name a place elsewhere: %s", err, strings.Join(missing, " and ")))

@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/quarantine"
@@ -76,7 +76,7 @@ one spec of the newest run has.`,
 			if err := ledger.Write(); err != nil {
 				return cli.Fault(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: in quarantine until %s; commit %s\n", reports.Visible(s.Name()), until, harness.ShortPath(ledger.Path))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: in quarantine until %s; commit %s\n", reports.Visible(s.Name()), until, workdir.ShortPath(ledger.Path))
 			return nil
 		},
 	}
@@ -98,7 +98,7 @@ func quarantineListCommand(db *string) *cobra.Command {
 				return err
 			}
 			if len(ledger.Entries) == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "nothing is in quarantine: %s has no entry\n", harness.ShortPath(ledger.Path))
+				fmt.Fprintf(cmd.OutOrStdout(), "nothing is in quarantine: %s has no entry\n", workdir.ShortPath(ledger.Path))
 				return nil
 			}
 			a, err := newestAnalysis(cmd, p, *db, ledger)
@@ -167,7 +167,7 @@ func openLedger() (project.Project, *quarantine.Ledger, error) {
 func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
 	path := p.History(db)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, cli.Usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", harness.ShortPath(path)))
+		return nil, cli.Usage(fmt.Errorf("there is no history at %s to find specs in: make one with flujo-harness run or ingest, or name it with --db", workdir.ShortPath(path)))
 	}
 	h, err := records.OpenRecorded(cmd.Context(), path)
 	if err != nil {

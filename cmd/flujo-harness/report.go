@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/publish"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/render"
 )
@@ -138,7 +138,7 @@ file that cannot be written.`,
 					details = append(details, comment.Post(ctx, publish.Of(runs))...)
 				}
 			}
-			return summarize(talk, a, harness.ShortPath(page), details)
+			return summarize(talk, a, workdir.ShortPath(page), details)
 		},
 	}
 	output.register(cmd)

@@ -16,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
@@ -203,7 +204,7 @@ func (j job) run() error {
 		return cli.Usage(errors.New("--against beside --limits-from: a comparison is judged by its margin, not by limits: leave out one of them"))
 	}
 	if j.against.ref != "" && j.packages == nil && !p.IsHarness() && specs[0].Suite == "" {
-		return cli.Usage(errors.New("bench --against: name the pipeline of this module that is compared: --suite PACKAGE --workload NAME; its benchmarks are compared by: flujo-harness compare " + harness.ShellLine(j.against.ref)))
+		return cli.Usage(errors.New("bench --against: name the pipeline of this module that is compared: --suite PACKAGE --workload NAME; its benchmarks are compared by: flujo-harness compare " + child.ShellLine(j.against.ref)))
 	}
 	rules, err := revisions.FindRules(ctx, p, j.measure.Limits, j.limitsFrom)
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -27,7 +27,7 @@ func (j job) selection() reports.Selection {
 		if j.share.N > 1 {
 			words = append(words, "--shard="+j.share.String())
 		}
-		s.Asked = harness.ShellLine(append(words, j.flags...)...)
+		s.Asked = child.ShellLine(append(words, j.flags...)...)
 	}
 	return s
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -116,7 +116,7 @@ func rerun(s *reports.Spec, format, module string) string {
 			where = "./" + where
 		}
 		full := strings.Join(slices.DeleteFunc(append(slices.Clone(s.Containers), s.Leaf), func(t string) bool { return t == "" }), " ")
-		return harness.ShellLine("go", "test", where, "-ginkgo.focus="+regexp.QuoteMeta(full)+"$") // works without the ginkgo command
+		return child.ShellLine("go", "test", where, "-ginkgo.focus="+regexp.QuoteMeta(full)+"$") // works without the ginkgo command
 	case reports.FormatGoTest:
 		var parts []string
 		for _, t := range append(slices.Clone(s.Containers), s.Leaf) {
@@ -124,7 +124,7 @@ func rerun(s *reports.Spec, format, module string) string {
 				parts = append(parts, "^"+regexp.QuoteMeta(p)+"$")
 			}
 		}
-		return harness.ShellLine("go", "test", "-run="+strings.Join(parts, "/"), s.Suite) // a package
+		return child.ShellLine("go", "test", "-run="+strings.Join(parts, "/"), s.Suite) // a package
 	}
 	return ""
 }

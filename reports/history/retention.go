@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // Retention states which runs to keep: those that either field selects. The newest run and the
@@ -161,7 +161,7 @@ func (h *History) Backup(ctx context.Context, path string) (runs int, err error)
 		return fail(errors.New("the file already exists: name a new one"))
 	}
 	var copied error
-	err = harness.Replace(path, func(part string) error {
+	err = workdir.Replace(path, func(part string) error {
 		if _, copied = h.db.ExecContext(ctx, "VACUUM INTO ?", part); copied != nil {
 			return copied
 		}

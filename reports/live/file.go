@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 const (
@@ -26,7 +26,7 @@ type File struct {
 // Create creates the file in a new folder in base, the folder of a module for local data. It also
 // removes the folders of runs that were killed.
 func Create(base string) (*File, error) {
-	dir, remove, err := harness.Temporary(base, prefix)
+	dir, remove, err := workdir.Temporary(base, prefix)
 	if err != nil {
 		return nil, fmt.Errorf("create the file by which other processes follow the run: %w", err)
 	}
@@ -39,7 +39,7 @@ func (f *File) Write(r Run) error {
 	if err != nil {
 		return err
 	}
-	return harness.Replace(f.path, func(part string) error { return os.WriteFile(part, data, 0o600) })
+	return workdir.Replace(f.path, func(part string) error { return os.WriteFile(part, data, 0o600) })
 }
 
 // Close removes the file. Call it when the run has been recorded or has failed.
@@ -68,7 +68,7 @@ func Follow(base, history string) (all []Following) {
 		if err != nil || json.Unmarshal(data, &f.Run) != nil || f.Version != version || f.History != history {
 			continue
 		}
-		f.CutOff = harness.Abandoned(dir)
+		f.CutOff = workdir.Abandoned(dir)
 		all = append(all, f)
 	}
 	slices.SortStableFunc(all, func(a, b Following) int { return a.Started.Compare(b.Started) })

@@ -13,7 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -218,7 +218,7 @@ func (l *Ledger) Write() error {
 	if err := os.MkdirAll(filepath.Dir(l.Path), 0o755); err != nil {
 		return &Error{l.Path, err}
 	}
-	err = harness.Replace(l.Path, func(part string) error {
+	err = workdir.Replace(l.Path, func(part string) error {
 		return os.WriteFile(part, append([]byte(header), content...), 0o644)
 	})
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 	"github.com/onsi/ginkgo/v2/types"
 
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/reports/live"
 )
@@ -82,7 +82,7 @@ func (g *ginkgo) build(ctx context.Context) error {
 	if failed == nil || ctx.Err() != nil {
 		return failed
 	}
-	dir, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-ginkgo-")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-ginkgo-")
 	if err != nil {
 		return errors.Join(failed, err)
 	}
@@ -105,7 +105,7 @@ func (g *ginkgo) build(ctx context.Context) error {
 // run runs all suites once and reads their reports. For suites whose process ended early it uses the
 // specs that they reported one by one. It calls tell with the progress about once a second.
 func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err error) {
-	tmp, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-run-")
+	tmp, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-run-")
 	if err != nil {
 		return s, fmt.Errorf("create a folder for the report of the suites: %w", err)
 	}

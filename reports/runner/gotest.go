@@ -13,8 +13,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/ingest"
 	"github.com/flujo/flujo-harness/reports/internal/text"
@@ -99,7 +99,7 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 		g.expect(s.Results)
 	}
 	if failed != nil && s.Results.Green() && ctx.Err() == nil {
-		s.Problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), harness.ShortPath(events))
+		s.Problem = fmt.Sprintf("go test failed (%v), but none of its tests did: %s; its events are in %s", failed, lastLines(log, 3), workdir.ShortPath(events))
 	}
 	return s, nil
 }

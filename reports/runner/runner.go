@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/internal/text"
 	"github.com/flujo/flujo-harness/reports/live"
@@ -48,9 +48,9 @@ type Options struct {
 
 // folder returns the folder for the command of Ginkgo and the logs, as an absolute path.
 func (o *Options) folder() (string, error) {
-	dir, err := harness.Folder(o.Root)
+	dir, err := workdir.Folder(o.Root)
 	if err == nil {
-		err = harness.Writable(dir)
+		err = workdir.Writable(dir)
 	}
 	if err != nil && o.Elsewhere != "" {
 		dir, err = o.Elsewhere, os.MkdirAll(o.Elsewhere, 0o755)

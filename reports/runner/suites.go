@@ -18,8 +18,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 const ginkgoPackage = "github.com/onsi/ginkgo/v2"
@@ -76,7 +76,7 @@ func testPackages(ctx context.Context, patterns, flags []string) ([]testPackage,
 // wholeModule returns advice for a user in a subfolder of a module, or "".
 func wholeModule() string {
 	dir, err := os.Getwd()
-	root := harness.ModuleRoot(dir)
+	root := workdir.ModuleRoot(dir)
 	if err != nil || root == "" || root == dir {
 		return ""
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/postgresbench"
 	"github.com/flujo/flujo-harness/core/sqlite"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // init makes the backends measurable that package harness does not list itself, because of
@@ -54,7 +55,7 @@ func OpenReader(ctx context.Context, p project.Project, db string) (r Reader, sh
 		}
 		return r, "postgres://" + r.Place(), nil
 	}
-	shown = harness.ShortPath(p.Path(db, ".flujo/runs.db"))
+	shown = workdir.ShortPath(p.Path(db, ".flujo/runs.db"))
 	file, err := sqlite.OpenReader(ctx, shown)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: name the one that your program gives to sqlite.Open with --db", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -297,7 +297,7 @@ func (b *bisecting) tell(ctx context.Context, name string, s *Search, a Answer) 
 			words = append(words, "--"+flag+"="+b.cmd.Flags().Lookup(flag).Value.String())
 		}
 	}
-	line("again: %s %s", cli.Invocation(), harness.ShellLine(words...))
+	line("again: %s %s", cli.Invocation(), child.ShellLine(words...))
 	return out.String()
 }
 

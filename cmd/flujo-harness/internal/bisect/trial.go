@@ -16,8 +16,8 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/live"
@@ -134,7 +134,7 @@ func (b *bisecting) newTrees() (*trees, error) {
 	if err := revisions.ForgetTrees(b.cmd.Context(), b.project); err != nil {
 		return nil, cli.Usage(err)
 	}
-	tmp, removeTmp, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
+	tmp, removeTmp, err := workdir.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return nil, cli.Fault(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 )
 
 // Invocation is how this program was called, so that a command that it advises to run works
@@ -39,7 +39,7 @@ func calledAs(called, cache, name, path string) string {
 	if found, err := exec.LookPath(base); err == nil && sameFile(found, called) {
 		return base
 	}
-	return harness.ShellLine(called)
+	return child.ShellLine(called)
 }
 
 func sameFile(a, b string) bool {

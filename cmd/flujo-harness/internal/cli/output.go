@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // CheckOutputs finds before any work what would stop the writing of the files that flags
@@ -74,7 +74,7 @@ func WriteWhole(path string, data []byte) error {
 
 // WriteStream is [WriteWhole] of what write writes, which is never in memory as a whole.
 func WriteStream(path string, write func(io.Writer) error) error {
-	return harness.Replace(path, func(part string) error { return writeFile(part, strings.HasSuffix(path, ".gz"), write) })
+	return workdir.Replace(path, func(part string) error { return writeFile(part, strings.HasSuffix(path, ".gz"), write) })
 }
 
 func writeFile(path string, compressed bool, write func(io.Writer) error) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -199,7 +200,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if !p.Module {
 		return cli.Usage(errors.New("there is no go.mod here or above: call compare inside a Go module"))
 	}
-	tmp, removeTmp, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
+	tmp, removeTmp, err := workdir.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return cli.Fault(err)
 	}
@@ -234,7 +235,7 @@ func (c *comparing) run(cmd *cobra.Command, args []string) (err error) {
 	if err := result.show(c.out.Messages(cmd), sides, c.margin, worst); err != nil {
 		return cli.Fault(err)
 	}
-	command := harness.ShellLine(append([]string{"flujo-harness", "compare"}, args...)...)
+	command := child.ShellLine(append([]string{"flujo-harness", "compare"}, args...)...)
 	if err := errors.Join(c.write(&result, sides, cmd), c.record(ctx, p, command, began, sides, &result, worst)); err != nil {
 		return cli.Fault(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/revisions"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/thresholds"
@@ -67,7 +67,7 @@ func (c *comparing) record(ctx context.Context, p project.Project, command strin
 	ctx = context.WithoutCancel(ctx)
 	path := p.History(c.db)
 	if c.db == "" {
-		if _, err := harness.Folder(p.Root); err != nil {
+		if _, err := workdir.Folder(p.Root); err != nil {
 			return fmt.Errorf("keep the comparison in the history: %w", err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/records"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/reports"
 )
 
@@ -191,7 +192,7 @@ written by: flujo-harness completion bash|zsh|fish|powershell.`,
 			if err != nil {
 				return cli.Fault(err)
 			}
-			return cli.Print(cmd.OutOrStdout(), fmt.Sprintf("%d pages are in %s: man -l %s\n", len(pages), dir, harness.ShellLine(filepath.Join(dir, root.Name()+".1"))))
+			return cli.Print(cmd.OutOrStdout(), fmt.Sprintf("%d pages are in %s: man -l %s\n", len(pages), dir, child.ShellLine(filepath.Join(dir, root.Name()+".1"))))
 		},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -117,7 +118,7 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 		k.limits = &thresholds.File{Schema: 1, Class: class, Path: filepath.Join(dir, class+".toml")}
 	}
 	var remove func() error
-	if k.scratch, remove, err = harness.Scratch(p.Root); err != nil {
+	if k.scratch, remove, err = workdir.Scratch(p.Root); err != nil {
 		return cli.Fault(err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
@@ -320,7 +321,7 @@ func (k *calibration) put(limit thresholds.Limit, kept string) error {
 	if err := k.limits.Save(); err != nil {
 		return cli.Fault(err)
 	}
-	k.say("written to %s", harness.ShortPath(k.limits.Path))
+	k.say("written to %s", workdir.ShortPath(k.limits.Path))
 	return nil
 }
 

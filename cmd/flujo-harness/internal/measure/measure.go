@@ -17,6 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/core/corebench"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -172,7 +173,7 @@ func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
 		return nil, cli.Usage(err)
 	}
 	if limits != nil {
-		limits.Path = harness.ShortPath(limits.Path)
+		limits.Path = workdir.ShortPath(limits.Path)
 	}
 	return limits, nil
 }
@@ -222,7 +223,7 @@ func Ready(p project.Project, spec harness.Spec) (ready harness.Spec, run harnes
 	if run, _, err = Sessions(p, spec); err != nil {
 		return spec, nil, nil, cli.Fault(err)
 	}
-	if spec.Dir, remove, err = harness.Scratch(p.Root); err != nil {
+	if spec.Dir, remove, err = workdir.Scratch(p.Root); err != nil {
 		return spec, nil, nil, cli.Fault(err)
 	}
 	return spec, run, remove, nil

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // Git runs git in the project's folder and returns its standard output without surrounding
@@ -86,13 +86,13 @@ func (p Project) CommitOf(ctx context.Context, asked string) (r Revision, err er
 
 // noRepository returns the error for a folder in which git finds no repository, with a remedy.
 func (p Project) noRepository(err error) error {
-	dir := harness.ShortPath(p.Root)
+	dir := workdir.ShortPath(p.Root)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return err
 	case strings.Contains(err.Error(), "dubious ownership"):
 		return fmt.Errorf("git does not read the repository of %s, which belongs to another user: if you trust it, run git config --global --add safe.directory %s",
-			dir, harness.ShellLine(p.Root))
+			dir, child.ShellLine(p.Root))
 	}
 	return fmt.Errorf("%s is not in a git repository: change to a clone, or create one with git init && git add . && git commit (%w)", dir, err)
 }
@@ -107,7 +107,7 @@ func (p Project) noRevision(ctx context.Context, asked string) error {
 	for remote := range strings.FieldsSeq(remotes) {
 		branch, ok := strings.CutPrefix(strings.TrimPrefix(asked, "refs/remotes/"), remote+"/")
 		if name := refName.FindString(branch); ok && name != "" {
-			advice = "fetch it first: " + harness.ShellLine("git", "fetch", remote, name+":refs/remotes/"+remote+"/"+name)
+			advice = "fetch it first: " + child.ShellLine("git", "fetch", remote, name+":refs/remotes/"+remote+"/"+name)
 		}
 	}
 	if out, err := p.Git(ctx, "rev-parse", "--is-shallow-repository"); err == nil && out == "true" {

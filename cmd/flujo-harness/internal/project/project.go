@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // Project is the Go module or workspace that the program was called in.
@@ -29,7 +29,7 @@ func Find() (Project, error) {
 	if err != nil {
 		return Project{}, fmt.Errorf("find the working folder: %w", err)
 	}
-	if root := harness.ModuleRoot(dir); root != "" {
+	if root := workdir.ModuleRoot(dir); root != "" {
 		return Project{Root: root, Module: true}, nil
 	}
 	root, members, err := workspace(dir)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/analysis"
 	"github.com/flujo/flujo-harness/reports/history"
@@ -23,7 +23,7 @@ import (
 func Follow(ctx context.Context, p project.Project, db string, h *history.History, r reports.Run, tests *runner.Tests, progress *cli.Progress, out io.Writer) (f *cli.Follower, stop func()) {
 	run := live.Run{History: HistoryPath(p, db), Command: r.Command, Branch: r.Branch, Commit: r.Commit, Started: r.Started}
 	file := (*live.File)(nil)
-	if base, err := harness.Folder(p.Root); err == nil {
+	if base, err := workdir.Folder(p.Root); err == nil {
 		file, _ = live.Create(base)
 	}
 	f = &cli.Follower{Tracker: live.NewTracker(run, expected(ctx, h, r, tests), time.Now), File: file, Progress: progress,

@@ -15,7 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 )
@@ -193,7 +193,7 @@ func withHistory(ctx context.Context, db string, do func(*history.History) error
 // error.
 func OpenRecorded(ctx context.Context, path string) (*history.History, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no history at %s: create one with flujo-harness run or flujo-harness ingest, or name another with --db", harness.ShortPath(path))
+		return nil, fmt.Errorf("no history at %s: create one with flujo-harness run or flujo-harness ingest, or name another with --db", workdir.ShortPath(path))
 	}
 	return history.OpenRecorded(ctx, path)
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	runs "github.com/flujo/flujo-harness/reports/store"
@@ -50,7 +50,7 @@ func historyMergeCommand(db *string) *cobra.Command {
 			defer h.Close()
 			for _, from := range m.sources {
 				taken, known, err := from.merge(cmd.Context(), h)
-				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("%s: %d added, %d already known", harness.ShortPath(from.path), taken, known)))
+				fmt.Fprintln(cmd.OutOrStdout(), reports.Visible(fmt.Sprintf("%s: %d added, %d already known", workdir.ShortPath(from.path), taken, known)))
 				if err != nil {
 					return cli.Fault(fmt.Errorf("merge %s: %w", from.path, err))
 				}

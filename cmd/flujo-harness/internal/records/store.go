@@ -15,7 +15,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	runs "github.com/flujo/flujo-harness/reports/store"
@@ -123,7 +123,7 @@ func (s *Shared) Push(ctx context.Context, r reports.Run) {
 	switch {
 	case s == nil:
 	case s.outbox != "":
-		s.kept = "the run was written to " + harness.ShortPath(s.outbox)
+		s.kept = "the run was written to " + workdir.ShortPath(s.outbox)
 		if err := toFolder(ctx, s.outbox, r); err != nil {
 			s.kept, s.problem = "", fmt.Errorf("write the run to %s: %w", s.outbox, err)
 		}

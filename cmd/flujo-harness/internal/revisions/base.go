@@ -16,6 +16,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/thresholds"
 )
@@ -64,12 +65,12 @@ func (r Rules) For(class string) (Ruled, error) {
 		return Ruled{}, cli.Usage(err)
 	}
 	if head != nil {
-		head.Path = harness.ShortPath(head.Path)
+		head.Path = workdir.ShortPath(head.Path)
 	}
 	if r.Base == nil {
 		return Ruled{Limits: head}, nil
 	}
-	base, err := thresholds.LoadFS(r.files, r.Base.Asked+":"+filepath.ToSlash(harness.ShortPath(r.tree)), class)
+	base, err := thresholds.LoadFS(r.files, r.Base.Asked+":"+filepath.ToSlash(workdir.ShortPath(r.tree)), class)
 	if err != nil {
 		return Ruled{}, cli.Usage(err)
 	}
@@ -78,7 +79,7 @@ func (r Rules) For(class string) (Ruled, error) {
 	}
 	if base == nil {
 		return Ruled{}, cli.Usage(fmt.Errorf("--limits-from %s: no limits in %s at %.12s: name a later revision, or omit --limits-from until that revision has limits",
-			r.Base.Asked, harness.ShortPath(r.tree), r.Base.Commit))
+			r.Base.Asked, workdir.ShortPath(r.tree), r.Base.Commit))
 	}
 	return Ruled{Limits: thresholds.Base(base, head), changes: thresholds.Diff(base, head), base: r.Base.Asked, head: head}, nil
 }
@@ -141,7 +142,7 @@ func PlanAt(ctx context.Context, p project.Project, ref, named string) (*reports
 	if err != nil {
 		return nil, fmt.Errorf("--limits-from %s: %w", ref, err)
 	}
-	return reports.ParsePlan(ref+":"+filepath.ToSlash(harness.ShortPath(file)), text)
+	return reports.ParsePlan(ref+":"+filepath.ToSlash(workdir.ShortPath(file)), text)
 }
 
 // filesAt returns the content of a project's folder at a commit.
@@ -159,7 +160,7 @@ func filesAt(ctx context.Context, p project.Project, commit, dir string) (fs.FS,
 	}
 	g := gitFolder{show: func(args ...string) (string, error) { return p.Git(ctx, args...) }, tree: commit + ":" + rel}
 	if g.names, err = g.show("ls-tree", "--full-tree", "--name-only", "-z", g.tree); err != nil {
-		return nil, fmt.Errorf("no folder %s at %.12s: name a later revision, or omit --limits-from until that revision has limits", harness.ShortPath(dir), commit)
+		return nil, fmt.Errorf("no folder %s at %.12s: name a later revision, or omit --limits-from until that revision has limits", workdir.ShortPath(dir), commit)
 	}
 	return g, nil
 }

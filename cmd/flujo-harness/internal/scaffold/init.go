@@ -24,7 +24,7 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 //go:embed templates
@@ -279,7 +279,7 @@ func (s *scaffold) foreign() error {
 	for _, path := range there {
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly)
 		if err == nil && strings.TrimSuffix(f.Name.Name, "_test") != s.name {
-			return fmt.Errorf("--package %s: %s is of package %s: choose another name", s.name, harness.ShortPath(path), f.Name.Name)
+			return fmt.Errorf("--package %s: %s is of package %s: choose another name", s.name, workdir.ShortPath(path), f.Name.Name)
 		}
 	}
 	return nil

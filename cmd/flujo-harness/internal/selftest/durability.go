@@ -18,7 +18,6 @@ import (
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
-	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
 	"github.com/flujo/flujo-harness/reports/ingest"
@@ -231,7 +230,7 @@ func listed() string {
 			fmt.Fprintf(&b, "  --long  %d %s\n", p.long, p.unit)
 		}
 		for _, line := range p.lines(p.long, 1) {
-			fmt.Fprintf(&b, "  runs    %s\n", harness.ShellLine(line...))
+			fmt.Fprintf(&b, "  runs    %s\n", child.ShellLine(line...))
 		}
 	}
 	return b.String()
@@ -274,7 +273,7 @@ func (d *durability) run(cmd *cobra.Command) error {
 			if p.seed != "" {
 				how += fmt.Sprintf(", seed %d", seed)
 			}
-			if err := cli.Print(out, fmt.Sprintf("experiment %s, %s: %s\n%s\n", p.name, how, p.must, harness.ShellLine(line...))); err != nil {
+			if err := cli.Print(out, fmt.Sprintf("experiment %s, %s: %s\n%s\n", p.name, how, p.must, child.ShellLine(line...))); err != nil {
 				return err
 			}
 			began := time.Now()
@@ -286,7 +285,7 @@ func (d *durability) run(cmd *cobra.Command) error {
 				return cli.Fault(fmt.Errorf("experiment %s: %w: it needs the go command", p.name, err))
 			case problem != "":
 				red++
-				problem = "FAILED: " + problem + ": run it again by\n" + harness.ShellLine(line...)
+				problem = "FAILED: " + problem + ": run it again by\n" + child.ShellLine(line...)
 			default:
 				problem = "held"
 			}

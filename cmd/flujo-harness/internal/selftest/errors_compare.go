@@ -28,6 +28,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
@@ -117,7 +118,7 @@ func (c *compareErrors) run(cmd *cobra.Command) (err error) {
 			of = append(of, s)
 		}
 	}
-	tmp, remove, err := harness.Temporary(os.TempDir(), revisions.TreesPrefix)
+	tmp, remove, err := workdir.Temporary(os.TempDir(), revisions.TreesPrefix)
 	if err != nil {
 		return cli.Fault(err)
 	}
@@ -194,7 +195,7 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 	if k.slower > 0 && len(longer) == 0 {
 		return errors.New("no benchmark has a loop that can be made longer: for i := 0; i < b.N; i++")
 	}
-	tmp, remove, err := harness.Temporary(m.dir, revisions.TreesPrefix)
+	tmp, remove, err := workdir.Temporary(m.dir, revisions.TreesPrefix)
 	if err != nil {
 		return err
 	}

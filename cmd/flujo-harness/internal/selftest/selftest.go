@@ -20,6 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/harness/machine"
+	"github.com/flujo/flujo-harness/harness/workdir"
 	"github.com/flujo/flujo-harness/reports"
 	"github.com/flujo/flujo-harness/reports/history"
 	"github.com/flujo/flujo-harness/reports/ingest"
@@ -252,7 +253,7 @@ func foreign(_ context.Context, l *lab) (thresholds.Verdict, error) {
 // rerun appends a run that broke and one that held at the same commit to a history of
 // its own.
 func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
-	dir, remove, err := harness.Temporary(os.TempDir(), "flujo-harness-selftest-")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-selftest-")
 	if err != nil {
 		return v, cli.Fault(err)
 	}

@@ -1,4 +1,4 @@
-package harness
+package workdir
 
 import (
 	"errors"

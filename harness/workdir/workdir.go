@@ -1,4 +1,7 @@
-package harness
+// Package workdir has the files that the tool keeps on one machine: the folder .flujo of a module,
+// temporary folders that are removed even if their process was killed, and files that are replaced
+// as a whole.
+package workdir
 
 import (
 	"errors"
