@@ -66,6 +66,8 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		"the same, by instructions":                {executes(apart(3, 1, 1, 0), 5, 1.05, 0.001), ByInstructions, Broken, ByInstructions, "more instructions"},
 		"the same, by time":                        {executes(apart(8, 1, 1, 0), 5, 1.05, 0.001), ByTime, Held, ByTime, "not slower"},
 		"more time, and fewer instructions":        {executes(apart(3, 1.1, 1, 0), 5, 0.95, 0.001), "", Inconclusive, ByTime, "fewer instructions"},
+		"the same, by time alone":                  {executes(apart(3, 1.1, 1, 0), 5, 0.95, 0.001), ByTime, Broken, ByTime, "slower"},
+		"more time, and hardly fewer instructions": {executes(apart(3, 1.1, 1, 0), 5, 0.995, 0.001), "", Broken, ByTime, "slower"},
 		"more time, and as many instructions":      {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", Broken, ByTime, "slower"},
 		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "with 4 other orders of the functions broken"},
 		"not in other layouts":                     {layouts(0.99, 1, 0.99, 1), "", Held, ByTime, "other orders of the functions held"},
@@ -96,6 +98,48 @@ func TestAnUndecidedPairIsNoVeto(t *testing.T) {
 	}
 	if v := JudgeDifference(d, 0.05, 1); v.Outcome != Broken || !strings.Contains(strings.Join(v.Notes, " "), "undecided") {
 		t.Errorf("%v: %s, notes %q", v.Outcome, v.Reason, v.Notes)
+	}
+}
+
+// An undecided injected slow-down proves nothing: times that would hold do not. A break stands.
+func TestAnUndecidedInjectionHoldsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		ratio float64
+		slow  [2]float64 // in turns
+		want  Outcome
+	}{
+		{1, [2]float64{1.25, 1.3}, Held},
+		{1, [2]float64{0.8, 1.3}, Inconclusive},
+		{1.2, [2]float64{0.8, 1.3}, Broken},
+	} {
+		d := apart(3, tc.ratio, 1, 1.25)
+		for i := range d.Blocks {
+			d.Blocks[i].Slow = tc.slow[i%2]
+		}
+		if v := JudgeDifference(d, 0.1, 1); v.Outcome != tc.want {
+			t.Errorf("ratio %v, slowed copies %v: %v: %s; want %v", tc.ratio, tc.slow, v.Outcome, v.Reason, tc.want)
+		}
+	}
+}
+
+// A benchmark without a time can be judged by its counts, if that is asked for and it has some.
+func TestBenchmarksWithoutATime(t *testing.T) {
+	for _, tc := range []struct {
+		unit, by string
+		want     Outcome
+		says     string
+	}{
+		{"allocs/op", ByCounts, Held, "it counts no more: allocs/op"},
+		{"fsyncs/op", ByCounts, Inconclusive, "it prints no time"},
+		{"allocs/op", ByTime, Inconclusive, "it prints no time"},
+		{"allocs/op", "", Inconclusive, "it prints no time"},
+	} {
+		d := apart(0, 1, 1, 0)
+		d.NotCompared = "it prints no time"
+		d.Counts = []harness.Count{{Unit: tc.unit, BaseLow: 2, BaseHigh: 2, HeadLow: 2, HeadHigh: 2, Base: 2, Head: 1}}
+		if v := (Judging{Margin: 0.1, Family: 1, By: tc.by}).Judge(d); v.Outcome != tc.want || !strings.Contains(v.Reason, tc.says) {
+			t.Errorf("%s by %q: %v: %s; want %v with %q", tc.unit, tc.by, v.Outcome, v.Reason, tc.want, tc.says)
+		}
 	}
 }
 
