@@ -43,11 +43,11 @@ func (c *choice) check(share runner.Share) error {
 	case c.flaky < 0:
 		return cli.Usage(fmt.Errorf("--flaky %d: use 1 or more", c.flaky))
 	case c.failed && c.since != "":
-		return cli.Usage(errors.New("--failed beside --since: each chooses tests: leave out one of them"))
+		return cli.Usage(errors.New("--failed and --since both select tests: use one of the two"))
 	case share.N > 1 && (c.failed || c.since != ""):
-		return cli.Usage(errors.New("--shard beside --failed or --since: parts are of all tests: leave out one of them"))
+		return cli.Usage(errors.New("--shard splits all tests, and --failed and --since select some: use one of the two"))
 	case c.watch && (c.failed || c.flaky > 0 || share.N > 0):
-		return cli.Usage(errors.New("--watch beside --failed, --flaky or --shard: it chooses by what changes: leave out one of them"))
+		return cli.Usage(errors.New("--watch selects tests by changed files, and --failed, --flaky and --shard otherwise: use one of the two"))
 	}
 	return nil
 }

@@ -27,6 +27,9 @@ func TestHelp(t *testing.T) {
 					t.Errorf("%s --help: %d columns: %s", cmd.CommandPath(), n, line)
 				}
 			}
+			if strings.Contains(out.String(), "\t") {
+				t.Errorf("%s --help: a line is indented as in the source", cmd.CommandPath())
+			}
 			if cmd.Example == "" {
 				t.Errorf("%s has no example", cmd.CommandPath())
 			}

@@ -42,45 +42,44 @@ func ingestCommand() *cobra.Command {
 	var i ingestion
 	cmd := &cobra.Command{
 		Use: "ingest FILE...", Args: cobra.MinimumNArgs(1),
-		Short: "Take results that other tools wrote into the history",
+		Short: "Add result files of other tools to the history",
 		Example: `  flujo-harness ingest junit.xml
   flujo-harness ingest --each reports/*.xml
   go test -json ./... | flujo-harness ingest -`,
-		Long: `Reads result files, compressed by gzip or not, and keeps them in the history. The format is
-told by the content:
+		Long: `Reads result files, which may be compressed by gzip, and adds them to the history. The format is
+recognised by the content:
 
 ` + formatTable() + `
-FILE is a file, a pattern ("out/**" is not one: name the folder), a folder, which is
-searched for ` + enumerated(resultExtensions, "and") + `, or - for
-standard input. Figures of benchmarks are kept and shown beside those of the run before, and judged
-by nobody: flujo-harness compare measures two revisions side by side.
+FILE is a file, a pattern (not "out/**": name the folder instead), "-" for standard input, or a
+folder, which is searched for ` + enumerated(resultExtensions, "and") + `.
+Figures of benchmarks are kept and shown next to those of the previous run, but not judged:
+flujo-harness compare compares two revisions.
 
-All files of one call are the parts of one run; with --each every file is a run. The same
-results are kept once, however often they are taken in. Where and when the run was made is
-told by flags, else by the file, else by the variables of GitHub Actions, GitLab CI or
-another CI service.
+All files of one call are parts of one run; with --each every file is a run of its own. The same
+results are added only once. The commit, branch, job and time of the run come from flags, otherwise
+from the file, otherwise from the variables of GitHub Actions, GitLab CI or another CI service.
 
-Results of one name are attempts of one test only where the file says so: by flakyFailure
-and rerunFailure, by totals that do not count the failed attempt, or by a runner that is
-known to repeat in this form (gotestsum --rerun-fails). Otherwise each is a test of its own.
+Results with the same name are attempts of one test only if the file shows it: by flakyFailure and
+rerunFailure, by totals that do not count the failed attempt, or because its runner is known to
+repeat tests in this form (gotestsum --rerun-fails). Otherwise each is a test of its own.
 
-A file is taken whole or not at all. It is refused where it is empty, cut short or of no
-known format; then nothing of the call is kept (with --each: nothing of that file). Where
-the totals of an XML file differ from its tests, the tests are taken and the difference is
-printed; failures that it states and does not list count as a failure of the suite. Ginkgo
-JSON, CTRF and the files of flujo-harness must agree with their own totals.
-The output of tests that failed is kept, cut at 16 KiB each and without secrets; properties
-of a test are kept as its labels, up to 32. Of attachments (lines [[ATTACHMENT|path]], properties
-"attachment", those of CTRF and NUnit, artifacts of go test, report entries of Ginkgo that name a
-file) the name, the media type and the path below --root or the address are kept, up to 20 of a
-test, never the content. Properties and outputs of whole testsuites are not kept, which is printed.
-Tests of a CTRF file with the status "other" count as pending.
+A file is refused if it is empty, truncated or of an unknown format. Then nothing of the call is
+added (with --each: nothing of that file). If the totals of an XML file differ from its tests, the
+tests are added and the difference is printed; failures that are counted but not listed become a
+failure of the suite. Ginkgo JSON, CTRF and the files of flujo-harness must agree with their totals.
 
-Some runners do not write all that failed: no file has the failure of an after hook under
-node --test, or an error of vitest outside of tests. Let their exit code fail the job as well.
+The output of failed tests is kept, up to 16 KiB each and without secrets. Properties of a test are
+kept as labels, up to 32. Attachments (lines [[ATTACHMENT|path]], properties "attachment", those of
+CTRF and NUnit, artifacts of go test, report entries of Ginkgo that name a file) are kept as a name,
+a media type and an address or a path below --root, up to 20 per test, without their content.
+Properties and outputs of whole testsuites are not kept, and a message says so. Tests of a CTRF file
+with the status "other" count as pending.
 
-Exit codes: 0 all is in the history, whatever the specs did; 2 usage; 3 a file was refused
-or the history could not be written.`,
+Some runners do not write every failure: no file has the failure of an after hook of node --test,
+or an error of vitest outside of tests. Let their exit codes fail the job too.
+
+Exit codes: 0 everything was added, whatever the results; 2 usage error; 3 a file was refused, or
+the history could not be written.`,
 		RunE: func(cmd *cobra.Command, named []string) error {
 			i.cmd, i.named = cmd, named
 			return i.run()
@@ -88,13 +87,13 @@ or the history could not be written.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&i.db, "db", "", "history database (default .flujo/history.db of the module)")
-	f.StringVar(&i.root, "root", "", "folder that absolute paths in the files are made relative to (default the module)")
-	f.BoolVar(&i.each, "each", false, "every file is a run of its own, not a part of one")
-	f.StringVar(&i.id, "run-id", "", "identity of the run: the same results under the same identity are kept once")
+	f.StringVar(&i.root, "root", "", "folder to which absolute paths in the files are made relative (default the module)")
+	f.BoolVar(&i.each, "each", false, "make every file a run of its own")
+	f.StringVar(&i.id, "run-id", "", "identity of the run: the same results with the same identity are added once")
 	f.StringVar(&i.commit, "commit", "", "commit of the code under test")
 	f.StringVar(&i.branch, "branch", "", "branch of the code under test")
 	f.StringVar(&i.job, "job", "", "name of the CI job")
-	f.StringVar(&i.started, "started", "", "when the run started: 2026-11-23T12:00:00Z, or seconds since 1970")
+	f.StringVar(&i.started, "started", "", "start of the run: 2026-11-23T12:00:00Z, or seconds since 1970")
 	i.store.RegisterOutbox(cmd)
 	return cmd
 }

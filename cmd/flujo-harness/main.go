@@ -77,15 +77,15 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flujo-harness",
 		Short: "Test durable agent pipelines, measure what durability costs, and judge it",
-		Long: `flujo-harness runs the suites of a project, measures what durability costs, judges
-it by calibrated limits and reports.
+		Long: `flujo-harness runs the tests of a Go module and reports what changed, compares the benchmarks of
+two revisions, measures what durability costs, and judges that by calibrated limits.
 
-A file .flujo.toml next to go.mod has values for flags that are not given: db, out, store,
-limits, limits-from, target, source-url; so have variables such as FLUJO_DB, before the file.
+Defaults of flags can be set in a file .flujo.toml next to go.mod (db, out, store, limits,
+limits-from, target, source-url) or in variables such as FLUJO_DB, which override the file.
 
-Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage or configuration;
-3 fault of the harness (an invalid measurement, unreadable input, a damaged
-database); 4 inconclusive, under --strict; 130 interrupted; 197 focused specs.`,
+Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage or configuration error; 3 fault of
+the harness (an invalid measurement, unreadable input, a damaged database); 4 inconclusive, with
+--strict; 130 interrupted; 197 focused specs.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -24,14 +24,14 @@ func quarantineCommand() *cobra.Command {
 	var db string
 	cmd := &cobra.Command{
 		Use:   "quarantine",
-		Short: "Keep the ledger of specs whose failures do not fail a run",
+		Short: "Manage the specs whose failures do not fail a run",
 		Example: `  flujo-harness quarantine add 'shop > TestTotal' --owner anna --reason 'needs a stable clock' --until 2027-01-31
   flujo-harness quarantine list`,
-		Long: `The ledger is thresholds/quarantine.toml of the module, under review like any other change.
-A quarantined spec still runs, is still counted as failed and is still shown; its failure
-breaks neither run nor gate. Each entry has an owner, a reason and a last day, at most 90 days
-after it was added. From the day after on it covers nothing, and the gate breaks until the
-entry is removed or renewed. At most 20 specs can be in it, or as many as its "max" says.`,
+		Long: `Quarantined specs are listed in thresholds/quarantine.toml of the module, which is reviewed like any
+other file. A quarantined spec still runs, counts as failed and is shown; its failure breaks neither
+run nor gate. Each entry has an owner, a reason and a last day, at most 90 days after it was added.
+After that day the entry has no effect, and the gate breaks until it is removed or renewed. The file
+can have at most 20 specs, or as many as its "max" says.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -81,9 +81,9 @@ one spec of the newest run has.`,
 		},
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "who mends it (needed)")
-	cmd.Flags().StringVar(&reason, "reason", "", "why its failures are to be passed over (needed)")
-	cmd.Flags().StringVar(&until, "until", "", "last day of the entry, as 2026-12-28 (default 30 days from now)")
-	cmd.Flags().StringVar(&suite, "suite", "", "suite of the spec, where several have one of its name")
+	cmd.Flags().StringVar(&reason, "reason", "", "why its failures should be ignored (required)")
+	cmd.Flags().StringVar(&until, "until", "", "last day of the entry, such as 2026-12-28 (default 30 days from now)")
+	cmd.Flags().StringVar(&suite, "suite", "", "suite of the spec, if several suites have a spec of this name")
 	return cmd
 }
 

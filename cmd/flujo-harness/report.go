@@ -54,32 +54,30 @@ func reportCommand() *cobra.Command {
   flujo-harness report --run 12 --md summary.md --junit junit.xml
   flujo-harness report --comment github
   flujo-harness report --json - | jq .counts`,
-		Long: `Tells of a recorded run, the latest by default: did it pass, what changed, is that
-real, what to do first. Nothing is measured and no verdict is made anew.
+		Long: `Shows a recorded run, by default the latest: whether it passed, what changed, which changes are
+significant, and what to do first. Nothing is measured, and no verdict is computed again.
 
-Without other flags it writes the page to the folder of --out and prints a summary; -v
-prints everything. With --html, --md and the others it writes only those; each takes a
-path, or "-" for standard output, and the summary then goes to standard error.
+Without other flags it writes the page to the folder of --out and prints a summary; -v prints
+everything. With --html, --md and similar flags it writes only those outputs. Each takes a path,
+or "-" for standard output, and then the summary is printed to standard error.
 
---json prints {"schema": 1, "verdict": {"outcome", "reason", "next", …},
-"runs": [{"id", "total", "passed", "failed", "skipped", "flaky", "pass_rate",
-"pass_rate_all", …}], "transitions": [{"kind", "before", "now", "spec", "message",
-"rerun"}], …}: total = passed + failed + skipped, pending specs are among the skipped,
-flaky ones (passed only when retried) among the passed; rates are shares between 0 and
-1, null where nothing ran; pass_rate leaves the skipped out, pass_rate_all does not.
-"failures_outside_specs" lists failed builds, set-ups of suites and packages, of this run
-and, where they are mended, of the run before: {"id", "kind" (broke, still failing,
-failing, flaky, fixed, not run, gone), "failing", "suite", "node" (build, BeforeSuite,
-package, …), "occurrence", "message", "file", "line", "age_runs", "since_run",
-"last_passed", "specs_not_run"}.
+--json prints {"schema": 1, "verdict": {"outcome", "reason", "next", …}, "runs": [{"id", "total",
+"passed", "failed", "skipped", "flaky", "pass_rate", "pass_rate_all", …}], "transitions":
+[{"kind", "before", "now", "spec", "message", "rerun"}], …}. total = passed + failed + skipped.
+Pending specs are counted as skipped, flaky ones (which passed only when retried) as passed. Rates
+are shares between 0 and 1, or null if nothing ran; pass_rate excludes skipped specs, pass_rate_all
+includes them. "failures_outside_specs" lists failures of builds, set-ups of suites and packages,
+of this run and, if they are fixed, of the run before: {"id", "kind" (broke, still failing, failing,
+flaky, fixed, not run, gone), "failing", "suite", "node" (build, BeforeSuite, package, …),
+"occurrence", "message", "file", "line", "age_runs", "since_run", "last_passed", "specs_not_run"}.
 
---comment makes one comment on the pull request of the run, or updates it. In a workflow that is
-started for another one (workflow_run, as init writes it) it shows all jobs of that one, also for
-changes of forks. A comment that cannot be made is said and changes no exit code.
+--comment creates or updates one comment on the pull request of the run. In a workflow that another
+one started (workflow_run, as init writes it) the comment shows all jobs of the other workflow, also
+for changes of forks. If it cannot be written, that is reported and the exit code does not change.
 
-Exit codes: 0 the report was written, whatever it says (flujo-harness gate judges);
-2 usage, or a plan or limits that cannot be used; 3 no run, a damaged history, or a
-file that cannot be written.`,
+Exit codes: 0 the report was written, whatever the results (flujo-harness gate judges them); 2 usage
+error, or an unusable plan or limits file; 3 there is no run, the history is damaged, or a file
+cannot be written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := project.Find()
 			if err != nil {

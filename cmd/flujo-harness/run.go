@@ -35,61 +35,59 @@ func runCommand() *cobra.Command {
   flujo-harness run --failed
   flujo-harness run --since origin/main --flaky 10
   flujo-harness run --runs 10 ./flaky`,
-		Long: `Runs the tests of the packages (./... by default; at the root of a go.work those of all
-its modules), compares the results with earlier runs, writes them to the history and to an
-HTML report, and prints a summary: what failed, whose failure it is, how to run it again.
+		Long: `Runs the tests of the packages (default ./...; at the root of a go.work, those of all its
+modules), compares the results with earlier runs, writes them to the history and to an HTML
+report, and prints a summary: what failed, who caused it, and how to run it again.
 
-Where --workload, --suite, --durability or --backend is given, it also measures what
-durability costs and judges that by the committed limits. In this program's own module it
-does so without them, unless --no-measure is given. A class of machines without limits of its
-own is judged by the limits for any machine, in instructions, where there are some and
-valgrind is.
+With --workload, --suite, --durability or --backend it also measures what durability costs and
+judges that by the committed limits. In this program's own module it does so by default, unless
+--no-measure is given. If there is no limit for this class of machines, the limit for any
+machine is used, in instructions; that needs valgrind.
 
-With --against REF nothing is judged by limits. The same workload is measured at REF and
-here, in turns in this job, and the benchmarks of the packages are compared as by the command
-compare: a slow-down of --margin is broken, and so is a transaction or an allocation more.
+With --against REF no limits are used. The same workload is measured at REF and here, in turns
+in this job, and the benchmarks of the packages are compared as the command compare does. A
+slow-down of --margin breaks, and so does an additional transaction or allocation.
 
 Ginkgo suites are run by the Ginkgo that go.mod requires, with the flags after "--":
 
   flujo-harness run ./orders -- -p --race --label-filter '!slow'
 
-All other tests of the packages are run by go test, with the flags that it has in common
-with Ginkgo (-race, -tags, -timeout …). Where none of the packages has a Ginkgo suite, all
-flags are for go test. A test that is in the source and that go test neither runs nor
-reports is a failure outside the specs, unless the flags choose tests (-run, -skip).
-Modules below this one are not reached by ./...: the summary and the report name them.
-A suite whose process is killed keeps the specs that had ended; it is
-marked as truncated, and the run is never green.
+All other tests are run by go test, with those of the flags that it shares with Ginkgo (-race,
+-tags, -timeout …). If no package has a Ginkgo suite, all flags are passed to go test. A test in
+the source that go test neither runs nor reports is a failure outside the specs, unless flags
+select tests (-run, -skip). ./... does not include nested modules: the summary and the report
+name them. If the process of a suite is killed, the specs that had ended are kept; the suite
+is marked as truncated, and the run fails.
 
---runs K runs all specs K times, each time in new processes and whatever comes of
-them. A spec that passed and failed is flaky: it counts as failed, with all that it
-did, so that its rate is not cut off at the first pass or failure, as retries are.
+--runs K runs all specs K times, each time in new processes, whatever their results. A spec that
+passed and failed is flaky and counts as failed. Unlike retries, this does not stop at the first
+result, so the failure rate of a spec is unbiased.
 
---shard I/N runs the I-th of N parts, by package: specs of one suite share set-up,
-order and processes, so a suite is never split. The parts are dealt out by the seconds that
-the suites took in runs before the commit, so that they end at about the same time; without
-such runs in turns. What each wrote with --json, or sent to a --store, makes one run again:
-flujo-harness merge.
+--shard I/N runs the I-th of N parts. Parts consist of whole packages, because the specs of a
+suite share set-up, order and processes. Packages are distributed by the time that they took in
+earlier runs, so that all parts end at about the same time; if there are none, in turns.
+flujo-harness merge combines the parts into one run, from files of --json or from a --store.
 
---failed runs what was red in the last run of the branch, with --store also one of another
-machine; --since REF the packages that depend on files that differ from the merge base with
-REF: those of their folders, with testdata and embedded files, and of all that they import.
-Such a run is compared within what it ran. --flaky N runs known flakes that are red N times
-more, each in a new process, and prints by what rule they are flaky or broken. --watch runs
-the packages that depend on files that change until Ctrl-C.
+--failed runs what failed in the last run of the branch; with --store, that may be a run of
+another machine. --since REF runs the packages that depend on files which differ from the merge
+base with REF: files of their folders, including testdata and embedded files, and of all packages
+that they import. Both are compared only with results of the same specs. --flaky N runs known
+flaky specs that failed N more times, each in a new process, and prints whether they are flaky or
+broken, and by which rule. --watch runs the packages that depend on changed files, until Ctrl-C.
 
---store names a place that machines share, such as git:origin: the runs of others are taken in
-before the tests run, and this one is sent after. A store out of reach changes no exit code; the
-summary says so, and the run is sent the next time. With --outbox the run is written to a folder,
-for a job that may write to the store and does not run the code of the change.
+--store names a place that machines share, such as git:origin. Runs of other machines are fetched
+before the tests, and this run is sent after them. If the store cannot be reached, the exit code
+does not change, the summary says so, and the run is sent the next time. --outbox writes the run
+to a folder instead, for a later job that may write to the store but does not run the code of the
+change.
 
-On GitHub Actions the summary goes to the page of the job, and what failed to the lines
-of the change. With --comment the result is one comment on the pull request, which later
-runs update; a comment that cannot be made is said and changes no exit code. The tests could
-read the token: better give it to report --comment, which runs none.
+On GitHub Actions the summary is added to the page of the job, and failures are shown on the
+lines of the change. --comment writes the result as a comment on the pull request, which later
+runs update. If that fails, it is reported, and the exit code does not change. The tests could
+read the token of --comment: use report --comment instead, which runs no tests.
 
-Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault of the harness;
-4 inconclusive, under --strict; 130 interrupted; 197 a focused spec.`,
+Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage error; 3 fault of the harness;
+4 inconclusive, with --strict; 130 interrupted; 197 a focused spec.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.packages = args
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -108,9 +106,9 @@ Exit codes: 0 held; 1 specs failed or a limit broke; 2 usage; 3 a fault of the h
 	j.register(cmd)
 	j.choice.register(cmd)
 	j.ci.RegisterFormat(cmd)
-	cmd.Flags().IntVar(&j.runs, "runs", 1, "how often to run the specs, each time in new processes")
-	cmd.Flags().BoolVar(&j.noMeasure, "no-measure", false, "run the tests only: do not measure what durability costs")
-	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, as 2/3; see merge")
+	cmd.Flags().IntVar(&j.runs, "runs", 1, "number of times to run all specs, each time in new processes")
+	cmd.Flags().BoolVar(&j.noMeasure, "no-measure", false, "run only the tests; do not measure what durability costs")
+	cmd.Flags().Var(&j.share, "shard", "run one part of the suites, such as 2/3; see merge")
 	return cmd
 }
 
@@ -119,15 +117,15 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Args: cobra.NoArgs,
 		Short: "Measure, judge and report, without the suites",
-		Long: `Measures what durability costs and judges it by the committed limits: those of this class
-of machines or, where it has none, those for any machine, in instructions.
+		Long: `Measures what durability costs and judges it by the committed limits: those of this class of
+machines or, if there are none, those for any machine, in instructions.
 
 With --against REF no limit is needed: the workload is measured at REF and here, in turns in
-this job. A slow-down of --margin is broken, and so is a transaction or an allocation more.
+this job. A slow-down of --margin breaks, and so does an additional transaction or allocation.
 
-Several workloads, or all of them, are measured by a plan, which is printed first: the order, the
-shortest first, how long each is expected to take, and which fit into --time. Nothing goes on
-after --time; what was not begun is inconclusive.`,
+For several workloads a plan is printed first: their order, the shortest first, how long each is
+expected to take, and which fit into --time. Measuring ends after --time; workloads that were not
+measured are inconclusive.`,
 		Example: `  flujo-harness bench --workload all --time 10m --json results.json
   flujo-harness bench --against main --suite ./flows --workload review`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -164,15 +162,15 @@ type job struct {
 func (j *job) register(cmd *cobra.Command) {
 	j.measure.Register(cmd, harness.DefaultPlan().Sessions)
 	revisions.RegisterLimitsFrom(cmd, &j.limitsFrom)
-	j.measure.RegisterInstructions(cmd, "count instructions (valgrind), and judge them by the limits for any machine; default where this class of machine has no limit of its own")
+	j.measure.RegisterInstructions(cmd, "count instructions (valgrind) and judge them by the limits for any machine; default if this class of machines has no limit")
 	cmd.Flags().StringVar(&j.against.ref, "against", "", "compare with this git revision, measured in turns in this job, instead of judging by limits")
-	cmd.Flags().Float64Var(&j.against.margin, "margin", 5, "of --against: slow-down that is too much, in percent: it is found; up to half of it passes")
-	cmd.Flags().StringVar(&j.against.by, "judge", "", `of --against: judge by "time", "instructions" or "counts" alone`)
+	cmd.Flags().Float64Var(&j.against.margin, "margin", 5, "for --against: slow-down to detect, in percent; up to half of it passes")
+	cmd.Flags().StringVar(&j.against.by, "judge", "", `for --against: judge only by "time", "instructions" or "counts"`)
 	j.output.register(cmd)
 	j.results.register(cmd)
 	j.ci.Register(cmd)
 	j.store.RegisterOutbox(cmd)
-	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 where the verdict is inconclusive")
+	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 if a verdict is inconclusive")
 }
 
 // run looks at everything that can be wrong before it does any work, works, and
@@ -180,7 +178,7 @@ func (j *job) register(cmd *cobra.Command) {
 func (j job) run() error {
 	ctx := j.cmd.Context()
 	if j.noMeasure && j.measure.Asked(j.cmd) {
-		return cli.Usage(errors.New("--no-measure beside --workload, --suite, --durability or --backend, which ask for a measurement: leave out one of them"))
+		return cli.Usage(errors.New("--no-measure and one of --workload, --suite, --durability and --backend, which ask for a measurement: use one of the two"))
 	}
 	p, specs, err := j.measure.PrepareAll(ctx)
 	if err != nil {
@@ -201,7 +199,7 @@ func (j job) run() error {
 		return cli.Usage(err)
 	}
 	if j.against.ref != "" && j.limitsFrom != "" {
-		return cli.Usage(errors.New("--against beside --limits-from: a comparison is judged by its margin, not by limits: leave out one of them"))
+		return cli.Usage(errors.New("--against and --limits-from: a comparison is judged by its margin, not by limits: use one of the two"))
 	}
 	if j.against.ref != "" && j.packages == nil && !p.IsHarness() && specs[0].Suite == "" {
 		return cli.Usage(errors.New("bench --against: name the pipeline of this module that is compared: --suite PACKAGE --workload NAME; its benchmarks are compared by: flujo-harness compare " + child.ShellLine(j.against.ref)))

@@ -42,18 +42,19 @@ func serveCommand() *cobra.Command {
 		Short: "Show the report on this machine, live as runs arrive",
 		Example: `  flujo-harness serve
   flujo-harness serve --repository shop=git:git@example.com:us/shop.git --repository pay=file:///mnt/pay`,
-		Long: `Serves the page of the newest run from the history on 127.0.0.1 and loads it anew in the
-browser when a run arrives. A run of this module that is in progress is shown as its specs end; one
-whose process died is shown as cut off. It prints the address, with a token that the browser then
-keeps; requests by another name, without the token, or other than GET are refused.
-"?run=N" and /run/DIGEST show another run, /compare?a=A&b=B a run compared with another,
-/spec/ID a spec of the newest run, /file/RUN/PATH a file that is attached to one; --open opens the
-browser. Ends with Ctrl-C. With --store it takes in the runs of other machines every half minute.
+		Long: `Serves the page of the newest run in the history on 127.0.0.1, and reloads it in the browser when a
+run is added. A run of this module that is in progress is shown as its specs end; one whose process
+died is shown as cut off. serve prints the address with a token, which the browser then keeps.
+Requests with another host name, without the token, or with a method other than GET are refused.
 
-With --repository it shows several, each from a store of its own: / has a row for each, with
-the newest run and the jobs of its commit, and /NAME/ the pages above.
+"?run=N" and /run/DIGEST show another run, /compare?a=A&b=B compares two runs, /spec/ID shows a spec
+of the newest run, and /file/RUN/PATH a file that is attached to a run. --open opens the browser.
+Ctrl-C ends serve. With --store the runs of other machines are fetched every half minute.
 
-Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is taken.`,
+With --repository several repositories are shown, each from a store of its own: / has a row for
+each, with the newest run and the jobs of its commit, and /NAME/ has the pages above.
+
+Exit codes: 0 it was stopped; 2 usage error; 3 the history is damaged, or the port is in use.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if port < 0 || port > 65535 {
 				return cli.Usage(fmt.Errorf("--port %d: 0 to 65535", port))
@@ -69,7 +70,7 @@ Exit codes: 0 it was stopped; 2 usage; 3 a damaged history, or a port that is ta
 				return cli.Fault(err)
 			}
 			if len(repositories) > 0 && (db != "" || cmd.Flags().Changed("store")) {
-				return cli.Usage(errors.New("--repository beside --db or --store: each repository has its store: leave them out"))
+				return cli.Usage(errors.New("--repository and one of --db and --store: each repository has a store of its own: leave out --db and --store"))
 			}
 			options, err := look.Options(p)
 			if err != nil {

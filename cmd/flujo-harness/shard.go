@@ -19,22 +19,23 @@ func mergeCommand() *cobra.Command {
 	var pipeline string
 	cmd := &cobra.Command{
 		Use:   "merge [FILE...]",
-		Short: "Make one run of the parts that were run with --shard",
+		Short: "Combine the parts of a run that was split by --shard",
 		Example: `  flujo-harness run --shard 1/2 --json 1.json   # in one job
   flujo-harness run --shard 2/2 --json 2.json   # in another one
   flujo-harness merge 1.json 2.json
   flujo-harness merge --store git:origin --run 1234567   # parts that sent themselves to the store`,
-		Long: `Reads what "flujo-harness run --shard I/N --json FILE" wrote, all N parts of it, and makes
-one run of them, with its entry in the history, its report and its exit code, as if all
-had been run here. Verdicts are taken as they were given; gate judges again.
+		Long: `Reads the files of all N parts that "flujo-harness run --shard I/N --json FILE" wrote, and combines
+them into one run with one entry in the history, one report and one exit code, as if everything had
+been run here. Verdicts are used as recorded; gate judges again.
 
-Without files it takes the parts from the history, into which --store brings those of other
-machines: those of the pipeline that --run names, as its CI service numbers it, by default that
-of the job itself. Of a part that ran again, as after a failure, the newest attempt counts.
+Without files the parts come from the history, to which --store adds those of other machines. They
+are the parts of the pipeline that --run names by its number in the CI service, by default of the
+pipeline of this job. If a part was run again, for example after a failure, its newest attempt
+counts.
 
-Parts that are missing or there twice, have a package twice or lack one, were interrupted,
-are of other commits, of another list of suites or of another number of --runs are refused:
-what was not run must not be green.
+Parts are refused if one is missing or given twice, if a package is missing or in two parts, if
+one was interrupted, or if their commits, lists of suites or numbers of --runs differ: tests that
+did not run must not look as if they had passed.
 
 Exit codes: those of run.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -64,7 +65,7 @@ func (j job) merge(paths []string, pipeline string) error {
 	}
 	ctx, of := j.cmd.Context(), project.CIIdentity(os.Getenv)
 	if len(paths) > 0 && pipeline != "" {
-		return cli.Usage(errors.New("merge: files beside --run: parts are taken from the one or the other: leave out one of them"))
+		return cli.Usage(errors.New("merge takes parts either from files or from --run: use one of the two"))
 	}
 	if pipeline == "" {
 		pipeline = of.Pipeline()

@@ -24,24 +24,23 @@ func Command() *cobra.Command {
 	b := bisecting{wrong: 0.01}
 	cmd := &cobra.Command{
 		Use: "bisect SPEC|BENCHMARK", Args: cobra.ExactArgs(1),
-		Short: "Find the commit since which a test fails, or a benchmark is slower",
-		Long: `Finds the commit since which a spec fails, or fails more often, in the commits from --good to
---bad. SPEC is its name as reports print it, or a part that only one recorded spec has.
+		Short: "Find the commit that made a test fail or a benchmark slower",
+		Long: `Finds the commit between --good and --bad that made a spec fail, or fail more often. SPEC is its
+name in reports, or a part of it that only one recorded spec has.
 
-The recorded runs say where to look: without --good it starts at the newest commit that passed
-with no failure among the ten recorded runs before. Then the spec alone is run, at commits that
-are checked out in folders of their own. A spec that passes or fails by chance is run as often
-as it takes: each run is evidence, also of earlier runs in the history, and the search ends when
-one commit is sure. At most 1% of its answers is wrong (200 planted histories for each of eight
-rates). Nothing is concluded from the history alone: the commit and the one before it are run
-here, too. Commits that do not build, or do not have the spec, are passed over, and the answer is
-as many commits as cannot be told apart.
+Without --good the search starts at the newest recorded run that passed and had no failure in the
+ten runs before it. The spec is run alone, at commits that are checked out in folders of their own.
+A spec that fails at random is run as often as necessary. Each run is evidence, including runs in
+the history, and the search ends when the probability that the answer is wrong is at most 1%
+(verified with 200 simulated histories for each of eight failure rates). The history alone never
+decides: the commit and the one before it are also run here. Commits that do not build or do not
+have the spec are skipped; then the answer may be several commits that cannot be distinguished.
 
 BENCHMARK is the name of a Go benchmark, such as BenchmarkEncode/large. Each commit is compared
-with --good by flujo-harness compare; it is bad where it is slower by --margin.
+with --good as flujo-harness compare does, and is bad if it is slower by --margin.
 
-Exit codes: 0 the commit was found; 2 usage; 3 a fault; 4 it was not found: nothing fails here,
-the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
+Exit codes: 0 the commit was found; 2 usage error; 3 a fault; 4 it was not found: nothing fails
+here, the good commit fails as often, or --max-runs was too small; 130 interrupted.`,
 		Example: `  flujo-harness bisect "orders > a cart > adds up"
   flujo-harness bisect TestTotal --good v1.4.0
   flujo-harness bisect BenchmarkEncode --pkg ./codec --good v1.4.0 --margin 10`,
@@ -51,10 +50,10 @@ the good end fails as often, or --max-runs were not enough; 130 interrupted.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&b.good, "good", "", "commit that is good (default by the recorded runs)")
-	f.StringVar(&b.bad, "bad", "HEAD", "commit that is bad")
+	f.StringVar(&b.good, "good", "", "good commit (default from the recorded runs)")
+	f.StringVar(&b.bad, "bad", "HEAD", "bad commit")
 	f.StringVar(&b.db, "db", "", "history database (default .flujo/history.db of the module)")
-	f.IntVar(&b.most, "max-runs", mostRuns, "most runs of the spec, or comparisons of the benchmark")
+	f.IntVar(&b.most, "max-runs", mostRuns, "maximum number of runs of the spec, or of comparisons of the benchmark")
 	f.StringVar(&b.pkg, "pkg", "", "package of the benchmark (default ./...)")
 	f.Float64Var(&b.margin, "margin", 5, "slow-down of the benchmark that makes a commit bad, in percent")
 	b.store.Register(cmd)

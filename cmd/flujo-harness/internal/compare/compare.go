@@ -63,30 +63,29 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "compare BASE [HEAD]", Args: cobra.RangeArgs(1, 2),
 		Short: "Compare the Go benchmarks of two revisions in one job",
-		Long: `Builds the test binaries of both revisions and runs their ordinary Go benchmarks in
-turns, each in processes of its own, the base once more as the A/A pair. Judges whether
-HEAD, by default the working tree as it is, is slower than BASE by the margin. Works in
-any Go module with Benchmark functions. Revisions are checked out in folders of their
-own, which are removed at the end.
+		Long: `Builds the test binaries of both revisions and runs their Go benchmarks in turns, each in a
+process of its own, with the base once more as the A/A pair. Judges whether HEAD, by default the
+working tree, is slower than BASE by the margin. Works in any Go module with Benchmark functions.
+Revisions are checked out in folders of their own, which are removed at the end.
 
-What is judged, in this order: objects allocated (allocs/op) and units of --lower and
---higher, exactly where they do not vary, and bytes (B/op) by the margin; the time of an
-operation, where it is decided; the instructions that an operation executes, where the
-time is not. Instructions are counted by perf or valgrind and do not depend on what else
-the machine does. Where they contradict the time, the verdict is inconclusive and shows
-both: --judge chooses. A slow-down that the time shows, and the instructions do not, is
-measured again with other orders of the functions in the binary.
+These figures decide, in this order. First counts: objects allocated (allocs/op) and the units of
+--lower and --higher, exactly if they do not vary, and bytes (B/op) by the margin. Then the time of
+an operation. If the time is undecided, the instructions that an operation executes: perf or
+valgrind counts them, and they do not depend on what else the machine does. If time and
+instructions contradict each other, the verdict is inconclusive and shows both; --judge selects
+one. A slow-down that only the time shows is measured again with the functions of the binaries in
+other orders.
 
-A slow-down of the margin is found, one of less than half of it passes, and chance decides
-between them.
+A slow-down of the margin or more is detected, and one of up to half the margin passes. In between
+either verdict is possible.
 
-A package is held without a measurement only where its test binaries and all files of its
-folder are the same at both, and no data file of the module has changed. A benchmark that is
-gone or has another name, is skipped, hangs or fails at BASE is inconclusive, as is a package
-that BASE cannot build; a benchmark that fails or hangs at HEAD only has broken.
+A package is held without a measurement only if its test binaries and all files of its folder are
+the same at both revisions, and no data file of the module has changed. A benchmark is inconclusive
+if it was removed or renamed, or if it is skipped, hangs or fails at BASE, or if BASE does not
+build. A benchmark that fails or hangs only at HEAD is broken.
 
-The verdicts and the figures of HEAD are kept in the history of the module, which the page draws
-over the commits: flujo-harness report.`,
+The verdicts and the figures of HEAD are kept in the history of the module. The page of
+flujo-harness report draws them over the commits.`,
 		Example: `  flujo-harness compare main
   flujo-harness compare v1.2.0 HEAD --pkg ./codec --bench Encode/large --margin 2
   flujo-harness compare main --comment github
@@ -97,25 +96,25 @@ over the commits: flujo-harness report.`,
 	f := cmd.Flags()
 	c.comment.Register(cmd)
 	f.StringSliceVar(&c.packages, "pkg", []string{"./..."}, "packages whose benchmarks are compared; may be given several times")
-	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, as of go test -bench, with or without \"Benchmark\": Encode/large")
-	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, as of go test -skip")
-	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, as of go test -benchtime (default 20ms)")
-	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, with commas, as of go test -cpu")
-	f.StringVar(&c.tags, "tags", "", "build tags, with commas")
-	f.IntVar(&c.count, "count", 0, "processes of each revision at most, for each benchmark; 0: as many as decide")
-	f.StringVar(&c.which, "benchmarks", "both", `"both": benchmarks that both revisions have; "head": run the benchmarks of HEAD on the code of BASE where they compile`)
-	f.Float64Var(&c.margin, "margin", 5, "slow-down that is too much, in percent: it is found; up to half of it passes")
-	f.StringVar(&c.judge, "judge", "", `judge by "time", "instructions" or "counts" alone`)
-	f.StringSliceVar(&c.lower, "lower", nil, "unit of b.ReportMetric of which less is better, such as fsyncs/op: it is judged")
-	f.StringSliceVar(&c.higher, "higher", nil, "unit of b.ReportMetric of which more is better: it is judged")
-	f.StringVar(&c.profiles, "profiles", "", "folder to keep CPU profiles of broken benchmarks in (default: they are not kept)")
-	f.BoolVar(&c.bisect, "bisect", false, "search the commits from BASE to HEAD for the one since which a broken benchmark is slower")
+	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, like go test -bench, with or without \"Benchmark\": Encode/large")
+	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, like go test -skip")
+	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, like go test -benchtime (default 20ms)")
+	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, separated by commas, like go test -cpu")
+	f.StringVar(&c.tags, "tags", "", "build tags, separated by commas")
+	f.IntVar(&c.count, "count", 0, "maximum number of processes of each revision, for each benchmark; 0: as many as are needed")
+	f.StringVar(&c.which, "benchmarks", "both", `"both": benchmarks that both revisions have; "head": benchmarks of HEAD, also on the code of BASE if they compile there`)
+	f.Float64Var(&c.margin, "margin", 5, "slow-down to detect, in percent; up to half of it passes")
+	f.StringVar(&c.judge, "judge", "", `judge only by "time", "instructions" or "counts"`)
+	f.StringSliceVar(&c.lower, "lower", nil, "unit of b.ReportMetric to judge, for which less is better, such as fsyncs/op")
+	f.StringSliceVar(&c.higher, "higher", nil, "unit of b.ReportMetric to judge, for which more is better")
+	f.StringVar(&c.profiles, "profiles", "", "folder for CPU profiles of broken benchmarks (default: none are kept)")
+	f.BoolVar(&c.bisect, "bisect", false, "find the commit between BASE and HEAD that made a broken benchmark slower")
 	f.StringVar(&c.db, "db", "", "history database that keeps the verdicts and the figures of HEAD (default .flujo/history.db of the module)")
 	f.StringVar(&c.out.JSON, "json", "", `write the differences and verdicts to this file ("-": standard output; .gz: compressed)`)
 	f.StringVar(&c.out.Benchfmt, "benchfmt", "", `write every sample in the Go benchmark format to this file ("-": standard output): benchstat -col side FILE`)
-	f.DurationVar(&c.budget, "time", 2*time.Minute, "time for all measurements together; building comes before")
+	f.DurationVar(&c.budget, "time", 2*time.Minute, "time limit for all measurements together, without building")
 	f.Uint64Var(&c.seed, "seed", 0, "seed of the order of the processes (default a random one)")
-	f.BoolVar(&c.strict, "strict", false, "exit with 4 where a verdict is inconclusive")
+	f.BoolVar(&c.strict, "strict", false, "exit with 4 if a verdict is inconclusive")
 	return cmd
 }
 

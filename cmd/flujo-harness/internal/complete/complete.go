@@ -173,9 +173,9 @@ func ManCommand(date time.Time) *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Args: cobra.ExactArgs(1),
 		Short: "Write the manual pages of all commands",
-		Long: `Writes a manual page for each command into a folder, which is made where it is missing, for
-packages of the program and for man -l. The commands for a shell that completes them are
-written by: flujo-harness completion bash|zsh|fish|powershell.`,
+		Long: `Writes a manual page for each command into a folder, which is created if it does not exist. The
+pages are for packages of the program and for man -l. Completion scripts for shells are written by:
+flujo-harness completion bash|zsh|fish|powershell.`,
 		Example: `  flujo-harness man /usr/local/share/man/man1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[0]

@@ -29,49 +29,46 @@ func Command() *cobra.Command {
 	var comment publish.Comment
 	cmd := &cobra.Command{
 		Use:   "gate [FILE...]",
-		Short: "Judge recorded results by limits and a pass-rate target; measure nothing",
+		Short: "Judge recorded results by limits and a target pass rate, without measuring",
 		Example: `  flujo-harness gate --no-new-failures
   flujo-harness gate results.json --limits-from origin/main --strict
   flujo-harness gate --target 98.5 --max-flaky 5
   flujo-harness gate --no-new-failures --comment github`,
-		Long: `Judges the results that "flujo-harness bench --json FILE" wrote, compressed by gzip or
-not, by the limits as they are now. Every figure is computed again from the raw samples in
-the file; a file that is empty, cut off, edited or of another version is a fault. Its digest
-and the raw samples find mistakes, not forgers: who can write the file can make it say what
-they like, so take it from the job that measured. Verdicts of --against are taken as recorded: the
-file has no samples of the other revision. What it says of its commit, age and class
-of machine is printed.
+		Long: `Judges results that "flujo-harness bench --json FILE" wrote, by the present limits. Every figure is
+computed again from the raw samples in the file; a file that is empty, truncated, edited or of
+another version is a fault. This detects mistakes but not forgery, because whoever can write the
+file can also make it consistent: use the file of the job that measured. Verdicts of --against are
+used as recorded, since the file has no samples of the other revision. The commit, age and class of
+machines of the file are printed.
 
-With --target, --no-new-failures, --max-flaky or --min-specs it judges the specs of the
-newest run of the history too, or of --run. Without --target the target is the plan's,
-where there is one (--plan): that of the phase which the run belongs to, else the plan's own.
-Until such a phase has ended, a target that is not reached is inconclusive; then it is
-broken. With a plan that has a target, gate without any file and flag judges by it. With
---limits-from it is the plan of that revision, too.
+With --target, --no-new-failures, --max-flaky or --min-specs the specs of a run in the history are
+judged too: the newest run, or the one of --run. The default target is the plan's (--plan): that of
+the phase of the run, otherwise the plan's own. A target that is missed is inconclusive until its
+phase has ended, and then broken. If the plan has a target, gate uses it even without any argument.
+With --limits-from the plan comes from that revision, too.
 
---no-new-failures compares with the run of the merge base with the base branch or, where that
-commit has no run, of its nearest ancestor that has one; without git, with the newest run of
-the base branch, else of the own one, of another commit. Runs of one commit are attempts of
-one run, and none of them excuses another. It prints which run that is, and why; --against
-names another. Each failure is by this change, red on main, known flaky, quarantined or
-unknown; only the first breaks the gate, the others are named. Unknown ones are inconclusive,
-exit 4 also without --strict. Specs of that run that are no longer there or
-no longer run are named; those of them that are gone and had failed count as failed for the
-target.
+--no-new-failures compares with the run of the merge base with the base branch or, if that commit
+has no run, with its nearest ancestor that has one. Without git it is the newest run of another
+commit on the base branch, otherwise on the same branch. Runs of one commit are attempts of one
+run: a failure in one does not excuse another. gate prints which run it compares with, and why;
+--against selects another. Each failure is caused by this change, red on main, known flaky,
+quarantined or unknown. Only the first kind breaks the gate, and all are listed. Unknown ones are
+inconclusive, with exit code 4 even without --strict. Specs that were removed or did not run are
+listed; removed ones that had failed count as failed for the target.
 
-With --store the runs of other machines are taken in first; the run that is judged is still the
-newest of those that were here before. A store out of reach is named.
+With --store the runs of other machines are fetched first. The run that is judged is still the
+newest of those that were here before. If the store cannot be reached, that is reported.
 
-A history that is missing, damaged or has no run, and a run without results, with
-programmatic focus, or that was interrupted is a fault.
+It is a fault if the history is missing, damaged or empty, and if the run has no results, has
+programmatic focus or was interrupted.
 
-Specs that a file of "run --json" has next to its measurements must not have failed either.
-Prints a line for each verdict, and one for each limit that no result is of; the worst
-decides. What was recorded at another commit than the one at hand is judged, with a note.
+If a file of "run --json" has specs in addition to measurements, these must not have failed either.
+gate prints a line for each verdict, and one for each limit without a result; the worst verdict
+decides. Results of another commit than the present one are judged, with a note.
 
-Exit codes: 0 held; 1 a limit broke, or the specs are not as asked for; 2 usage, or limits
-that cannot be used; 3 a fault, of a file, a history or a measurement; 4 inconclusive,
-under --strict, and failures that nobody can judge.`,
+Exit codes: 0 held; 1 a limit broke, or the specs do not meet the demands; 2 usage error, or
+unusable limits; 3 a fault of a file, the history or a measurement; 4 inconclusive with --strict,
+or failures of unknown cause.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			p, err := project.Find()
 			if err != nil {

@@ -28,16 +28,16 @@ func DoctorCommand() *cobra.Command {
 		Example: `  flujo-harness doctor
   flujo-harness doctor --dir /mnt/ci --strict`,
 		Long: `Measures the clock, the cores, the disk and saves, reads the system's settings, and
-		reports whether to measure here: at any durability, at "process" only, or not at all.
-		It takes a few seconds. Other programs that run at the same time affect the result.
-		
-		Marks: ok; note, worth knowing; warn, timings are longer or less certain; bad, timings
-		cannot be trusted; unknown, the fact cannot be determined here. Every figure has its
-		unit and n.
-		
-		Exit codes: 0 with or without warnings; 2 usage; 3 the checks could not be completed, for
-		example because the folder is not writable; 4 with --strict if timings must not be gated
-		here; 130 interrupted.
+reports whether to measure here: at any durability, at "process" only, or not at all.
+It takes a few seconds. Other programs that run at the same time affect the result.
+
+Marks: ok; note, worth knowing; warn, timings are longer or less certain; bad, timings
+cannot be trusted; unknown, the fact cannot be determined here. Every figure has its
+unit and n.
+
+Exit codes: 0 with or without warnings; 2 usage; 3 the checks could not be completed, for
+example because the folder is not writable; 4 with --strict if timings must not be gated
+here; 130 interrupted.
 
 --json writes {"schema": 1, "dir", "started", "seconds", "environment", "checks":
 [{"name", "mark", "finding", "figures": [{"name", "value", "unit", "n"}], "do", "bars"}],

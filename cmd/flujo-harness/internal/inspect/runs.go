@@ -89,9 +89,9 @@ func RunsCommand() *cobra.Command {
 		Example: `  flujo-harness runs --db runs.db --waiting
   flujo-harness runs --db postgres://host/runs --status failed`,
 		Long: `Lists the runs in a database of the engine, newest first. For a run that has not ended, the
-		duration extends to its latest save and is followed by "…". A run is running while a live
-		executor holds it, cut off when that executor has died or released it, and pending before
-		an executor has claimed it. --waiting lists open questions instead, oldest first.
+duration extends to its latest save and is followed by "…". A run is running while a live
+executor holds it, cut off when that executor has died or released it, and pending before
+an executor has claimed it. --waiting lists open questions instead, oldest first.
 
 ` + aboutStore + `
 

@@ -31,8 +31,8 @@ func TraceCommand() *cobra.Command {
 		Short:   "Show a run as a tree of its steps",
 		Example: `  flujo-harness trace order-17 --db runs.db`,
 		Long: `Shows a run as a tree of its steps: the outcome, duration and usage of each step, the
-		errors of failed attempts, why loops ended, and open questions. ID is the name of the
-		run, or tenant/name.
+errors of failed attempts, why loops ended, and open questions. ID is the name of the
+run, or tenant/name.
 
   ✓ completed, or answered    ✗ failed    ? waits for an answer
 

@@ -30,27 +30,28 @@ func CalibrateCommand() *cobra.Command {
 	var profile string
 	cmd := &cobra.Command{
 		Use: "calibrate", Args: cobra.NoArgs,
-		Short: "Derive limits anew; print the differences, write them only with --write",
-		Long: `Measures the unchanged program in fresh processes, derives the limit from all of
-them, and proves it by replay of sessions that did not make it: unchanged ones must hold,
-ones slowed down by the margin must break. Prints what would change. A limit that becomes
-easier to hold is written only with --reason and --expires, and stands in the ledger.
+		Short: "Derive limits from measurements; print the differences, write them with --write",
+		Long: `Measures the unchanged program in new processes, derives a limit from all of them, and proves it by
+replaying sessions that were not used for it: unchanged ones must hold, and ones slowed down by the
+margin must break. Prints what would change. A limit that becomes looser is written only with
+--reason and --expires, which are recorded in the ledger.
 
-With --instructions it counts what a run executes (valgrind) and makes a limit for any
-machine, thresholds/limits/any.toml: it is bound to the Go version, the architecture and
-SQLite, and judges where a class of machines has no limit of its own.
+With --instructions it counts the instructions of a run (valgrind) and makes a limit for any
+machine, thresholds/limits/any.toml. That limit is bound to the versions of Go and SQLite and to
+the architecture, and is used where a class of machines has no limit of its own.
 
-With --counts it derives anew what a run may count (allocations, transactions, statements, bytes,
-syncs), in short sessions, and keeps the limit of the time: counts do not depend on what else the
-machine does. A workload whose time means nothing, such as at-once-64, has a limit of counts alone.
+With --counts it derives only the limits of what a run counts (allocations, transactions,
+statements, bytes, syncs), in short sessions, and keeps the limit of its time: counts do not
+depend on what else the machine does. A workload whose time cannot be judged, such as at-once-64,
+has only these limits.
 
-Sessions are kept in .flujo/calibration until their limit is written: a calibration that
-was interrupted, or made without --write, goes on when it is called again with the same
-program and settings; so does one that --time ended. Of several limits, those that do not fit
-into --time are named before the first one is made.
+Sessions are kept in .flujo/calibration until their limit is written. A calibration that was
+interrupted, ended by --time, or made without --write is continued by the next call with the same
+program and settings. If there are several limits to make, those that do not fit into --time are
+named first.
 
---profile quick (12 sessions, 500 replays) is for trying out: it cannot tell a rate of false
-alarms below 0.6% from none. full (30, 2000) is for gates.`,
+--profile quick (12 sessions, 500 replays) is for trying out: it cannot tell a false alarm rate
+below 0.6% from none. --profile full (30 sessions, 2000 replays) is for gates.`,
 		Example: `  flujo-harness calibrate --workload default --margin 10
   flujo-harness calibrate --suite ./flows --workload review --write
   flujo-harness calibrate --instructions --workload default --margin 5 --write`,
@@ -66,14 +67,14 @@ alarms below 0.6% from none. full (30, 2000) is for gates.`,
 		},
 	}
 	k.flags.Register(cmd, profiles["full"].sessions)
-	k.flags.RegisterInstructions(cmd, "count instructions, and make a limit for any machine of them")
+	k.flags.RegisterInstructions(cmd, "count instructions, and make a limit for any machine")
 	cmd.Flags().StringVar(&profile, "profile", "full", `"quick" or "full": sessions and replays`)
-	cmd.Flags().Float64Var(&k.margin, "margin", 10, "slow-down that the limit must notice, in percent")
-	cmd.Flags().BoolVar(&k.counts, "counts", false, "derive the counters of a limit anew, and keep the limit of its time")
+	cmd.Flags().Float64Var(&k.margin, "margin", 10, "slow-down that the limit must detect, in percent")
+	cmd.Flags().BoolVar(&k.counts, "counts", false, "derive the counters of a limit again, and keep the limit of its time")
 	cmd.MarkFlagsMutuallyExclusive("counts", "instructions")
 	cmd.Flags().BoolVar(&k.write, "write", false, "write the limits file")
 	cmd.Flags().StringVar(&k.reason, "reason", "", "why a limit is loosened")
-	cmd.Flags().StringVar(&k.expires, "expires", "", "until when a loosening is tolerated, as YYYY-MM-DD")
+	cmd.Flags().StringVar(&k.expires, "expires", "", "last day on which a looser limit is allowed, as YYYY-MM-DD")
 	return cmd
 }
 

@@ -52,12 +52,12 @@ func CostCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "cost", Args: cobra.NoArgs,
-		Short: "Show what durability costs a run of slow steps, and what the cost is made of",
+		Short: "Show what durability costs runs with slow steps, and the parts of that cost",
 		Example: `  flujo-harness cost
   flujo-harness cost --workload large-10k --durability power`,
-		Long: `Measures the default workload, and the same with slower steps, and shows the share of
-a run that durability takes; then measures, one thing added after the other, what a run
-of the workload is made of. Judges nothing.`,
+		Long: `Measures the default workload and the same workload with slower steps, and shows the share of a run
+that durability takes. Then it measures the parts of which the cost of a run consists, adding one
+part after the other. It judges nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			p, spec, err := flags.Prepare(cmd.Context())
 			if err != nil {

@@ -36,14 +36,14 @@ type Flags struct {
 }
 
 func (f *Flags) Register(cmd *cobra.Command, sessions int) {
-	cmd.Flags().StringSliceVar(&f.Workloads, "workload", []string{"default"}, `workloads to measure, with commas; "all" of them`)
-	cmd.Flags().StringVar(&f.suite, "suite", "", "package of tests that has the --workload, by suites.DescribeOverhead: ./flows (default: ours are measured)")
-	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{harness.DefaultDurability}, `what a save must survive: "process" (kill -9), "power" (loss of power), or both with a comma; of a --backend in PostgreSQL "server" (a crash of it), "power"`)
-	cmd.Flags().StringVar(&f.backend, "backend", "", "measure the backend at this address, postgres://user@host/database, in schemas that are dropped again (default SQLite)")
+	cmd.Flags().StringSliceVar(&f.Workloads, "workload", []string{"default"}, `workloads to measure, separated by commas; "all": every workload`)
+	cmd.Flags().StringVar(&f.suite, "suite", "", "test package with the --workload, which calls suites.DescribeOverhead: ./flows (default: built-in workloads)")
+	cmd.Flags().StringSliceVar(&f.durabilities, "durability", []string{harness.DefaultDurability}, `what a save must survive: "process" (kill -9), "power" (loss of power), or "process,power"; with a PostgreSQL --backend "server" (a crash of the server) or "power"`)
+	cmd.Flags().StringVar(&f.backend, "backend", "", "backend to measure, postgres://user@host/database; it uses schemas that are dropped again (default SQLite)")
 	f.chosen = cmd.Flags().Changed
 	cmd.Flags().StringVar(&f.Limits, "limits", "", "folder of the limits files (default thresholds/limits of the module)")
-	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "sessions to measure at most")
-	cmd.Flags().DurationVar(&f.Budget, "time", 0, "time for all measurements together, such as 5m; 0: no bound")
+	cmd.Flags().IntVar(&f.sessions, "sessions", sessions, "maximum number of sessions to measure")
+	cmd.Flags().DurationVar(&f.Budget, "time", 0, "time limit for all measurements together, such as 5m; 0: none")
 	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 

@@ -31,7 +31,7 @@ func Command() *cobra.Command {
 		Example: `  flujo-harness history
   flujo-harness history sync --store git:origin`,
 		Long: `Lists the runs of the history, newest first, with the number of specs that passed, failed
-		and did not run, and the pass rate of those that ran.`,
+and did not run, and the pass rate of those that ran.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return cli.Usage(fmt.Errorf("--limit %d: list at least one run", limit))
@@ -101,9 +101,9 @@ func pruneCommand(db *string) *cobra.Command {
 		Short:   "Remove old runs from the history",
 		Example: `  flujo-harness history prune --keep 200`,
 		Long: `Removes all runs except the newest --keep, or those that started longer ago than
-		--older-than ("90d", "36h"); with both flags, runs that either flag keeps remain. The newest
-		run always remains. Names and messages that no remaining run uses are removed too, and the
-		file shrinks. Removed runs cannot be restored: run flujo-harness history backup FILE first.`,
+--older-than ("90d", "36h"); with both flags, runs that either flag keeps remain. The newest
+run always remains. Names and messages that no remaining run uses are removed too, and the
+file shrinks. Removed runs cannot be restored: run flujo-harness history backup FILE first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r history.Retention
 			if cmd.Flags().Changed("keep") {
@@ -157,8 +157,8 @@ func backupCommand(db *string) *cobra.Command {
 		Short:   "Copy the history to a new file, while it is in use",
 		Example: `  flujo-harness history backup history-2026-11.db`,
 		Long: `Writes a copy of the history to FILE, completely or not at all, and checks it. Do not copy the
-		database with file tools: its latest changes may be in a separate -wal file. FILE must not
-		exist.`,
+database with file tools: its latest changes may be in a separate -wal file. FILE must not
+exist.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withHistory(cmd.Context(), *db, func(h *history.History) error {
 				n, err := h.Backup(cmd.Context(), args[0])

@@ -23,14 +23,14 @@ func historyMergeCommand(db *string) *cobra.Command {
 		Example: `  flujo-harness history merge laptop.db ci/*.db`,
 		Short:   "Add the runs of other histories, each run once",
 		Long: `Adds the runs of other history databases that this one lacks; creates this one if it does not
-		exist. The result does not depend on the order, and repeating the command adds nothing. The
-		other databases are not changed.
-		
-		A FOLDER is one written by run --outbox. Files in it that are not valid runs are reported and
-		skipped, with exit code 3. In a GitHub Actions workflow triggered by workflow_run, the runs in
-		a folder come from a job that ran the code of a change, possibly from a fork. Their commit,
-		branch, pull request and fork are therefore taken from the event and not from the files, and a
-		run of a fork is never the baseline run of another.`,
+exist. The result does not depend on the order, and repeating the command adds nothing. The
+other databases are not changed.
+
+A FOLDER is one written by run --outbox. Files in it that are not valid runs are reported and
+skipped, with exit code 3. In a GitHub Actions workflow triggered by workflow_run, the runs in
+a folder come from a job that ran the code of a change, possibly from a fork. Their commit,
+branch, pull request and fork are therefore taken from the event and not from the files, and a
+run of a fork is never the baseline run of another.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := project.Find()
 			if err != nil {

@@ -25,9 +25,9 @@ func historySyncCommand(db *string) *cobra.Command {
   flujo-harness history sync --store file:///mnt/runs --take-only`,
 		Short: "Exchange runs with a shared store",
 		Long: `Sends the runs that the store lacks, with secrets removed, and adds those that the history
-		lacks. A run is an object that is never overwritten, so concurrent jobs lose nothing. Runs that
-		were pruned here are not added again. Objects that are damaged or not runs are reported and
-		skipped, with exit code 3.
+lacks. A run is an object that is never overwritten, so concurrent jobs lose nothing. Runs that
+were pruned here are not added again. Objects that are damaged or not runs are reported and
+skipped, with exit code 3.
 
 ` + storeTable,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,16 +70,16 @@ func historySyncCommand(db *string) *cobra.Command {
 const storeTable = `The stores:
 
   git:REMOTE              a remote of the clone, such as git:origin, or its address. Each run is
-  a separate ref under refs/flujo/runs, which clones do not fetch. No
-  setup is needed.
+                          a separate ref under refs/flujo/runs, which clones do not fetch. No
+                          setup is needed.
   file:///FOLDER          a folder that the machines share
   postgres://HOST/NAME    a table of a database, which is created; ?repository=NAME separates
-  histories in one database
+                          histories in one database
   s3:// gs:// azblob://   buckets; they need the program flujo-harness-buckets next to this one or
-  in PATH: go install .../cmd/flujo-harness-buckets@latest
-  
-  Passwords in an address are never printed; in FLUJO_STORE they do not appear in process lists
-  either.`
+                          in PATH: go install .../cmd/flujo-harness-buckets@latest
+
+Passwords in an address are never printed. In FLUJO_STORE they do not appear in process lists
+either.`
 
 func historyCompactCommand() *cobra.Command {
 	var shared StoreFlags
@@ -89,8 +89,8 @@ func historyCompactCommand() *cobra.Command {
 		Example: `  flujo-harness history compact --store git:origin`,
 		Short:   "Combine the old runs of a shared store into packs",
 		Long: `Combines the objects of runs that started longer ago than --older-than into packs, reads each
-		pack back, and deletes the objects in it. No run is lost or changed, whatever other machines do
-		at the same time, including compact. Invalid objects are reported and kept, with exit code 3.`,
+pack back, and deletes the objects in it. No run is lost or changed, whatever other machines do
+at the same time, including compact. Invalid objects are reported and kept, with exit code 3.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			age, err := parseAge(olderThan)
 			if err != nil {

@@ -42,26 +42,28 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init [dir]", Args: cobra.MaximumNArgs(1),
 		Short: "Write a CI workflow for the tests of a module",
-		Long: `Writes into the Go module of dir (default: the working folder) a workflow for the CI
-system that it finds there, which runs all tests, keeps their history and shows them on the
-change, and the line of .gitignore for what runs leave in the module; where there is a folder
-thresholds/limits, also a job to start by hand that calibrates limits on a runner and proposes
-them for review. It finds GitHub Actions and GitLab CI by their files and by the remotes of git;
---ci names them. Neither go.mod nor any Go file is changed. Beside a .gitlab-ci.yml of your own
-the job is written to a file to include.
+		Long: `Writes a workflow for CI into the Go module of dir (default: the working folder). The workflow
+runs all tests, keeps their history and shows the results on the change. init also adds a line to
+.gitignore for the files that runs leave in the module. If there is a folder thresholds/limits, it
+writes a job to be started by hand, which calibrates limits on a runner and proposes them for
+review.
+
+init recognises GitHub Actions and GitLab CI by their files and by the remotes of git; --ci names
+them instead. It changes neither go.mod nor any Go file. If you have a .gitlab-ci.yml, the job is
+written to another file, for you to include.
 
 flujo-harness init pipeline adds a durable pipeline with its suite to the module.
 
-A file that is there with other content is kept: --force overwrites it, --dry-run shows
-what init would write. Called again, init changes nothing.
+Existing files with other content are kept, unless --force is given. --dry-run shows what init would
+write. If everything is there already, init changes nothing.
 
-Exit codes: 0 all that is needed is there; 1 files with other content were kept; 2 usage,
-or no Go module; 3 a file could not be read or written.`,
+Exit codes: 0 everything is there; 1 files with other content were kept; 2 usage error, or no Go
+module; 3 a file could not be read or written.`,
 		Example: `  flujo-harness init
   flujo-harness init --ci github --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },
 	}
-	cmd.Flags().StringSliceVar(&s.ci, "ci", nil, `CI to write workflows for: "github", "gitlab", both with a comma, or "none" (default what is found)`)
+	cmd.Flags().StringSliceVar(&s.ci, "ci", nil, `CI to write workflows for: "github", "gitlab", "github,gitlab" or "none" (default what is found)`)
 	s.register(cmd)
 	cmd.AddCommand(initPipelineCommand())
 	return cmd
@@ -72,17 +74,16 @@ func initPipelineCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pipeline [dir]", Args: cobra.MaximumNArgs(1),
 		Short: "Write a durable pipeline and its suite into a module",
-		Long: `Writes into the Go module of dir (default: the working folder) a package with a small
-durable pipeline and its Ginkgo suite, and the folder of its limits. Prints which commands
-come next; go.mod is left to you.
+		Long: `Writes a package with a small durable pipeline, its Ginkgo suite and the folder of its limits into
+the Go module of dir (default: the working folder). It prints which commands come next, and does
+not change go.mod.
 
-The package is written completely or not at all: where a file is there with other content,
-nothing is written, unless --force overwrites it. --dry-run shows what would be written.
-Called again, it changes nothing. The limits are made by flujo-harness calibrate, which
-measures.
+If a file exists with other content, nothing is written, unless --force is given. --dry-run shows
+what would be written. If everything is there already, nothing changes. The limits themselves are
+made by flujo-harness calibrate, which measures.
 
-Exit codes: 0 all is there; 1 a file has other content, nothing was written; 2 usage, or no
-Go module; 3 a file could not be read or written.`,
+Exit codes: 0 everything is there; 1 a file has other content, nothing was written; 2 usage error,
+or no Go module; 3 a file could not be read or written.`,
 		Example: `  flujo-harness init pipeline
   flujo-harness init pipeline --package orders`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.called(cmd, args) },

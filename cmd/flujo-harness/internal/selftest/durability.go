@@ -43,7 +43,7 @@ var proofs = []proof{
 	{name: "power-loss", does: "images of the disk at any moment of runs at once and of recovering: unsynced writes kept, dropped, torn or garbled",
 		must: "0 acknowledged saves lost, 0 torn; control: NORMAL loses, OFF loses and tears",
 		in:   []string{"./core/sqlite"}, run: "^TestPowerLoss", n: "-proof.n=%d", long: 10_000, unit: "images", seed: "-proof.seed=%d"},
-	{name: "kill-commits", does: "kill -9 before and behind every commit of a pipeline of all nodes, again while it recovers, and at random",
+	{name: "kill-commits", does: "kill -9 before and after every commit of a pipeline of all nodes, again while it recovers, and at random",
 		must: "0 saves lost, 0 records doubled, 0 saved steps called again, every run ends as the unharmed one; control: a backend that forgets, one that does not fence",
 		in:   []string{"./core/sqlite"}, run: "^TestRecoveryAfterKill$", n: "-coretest.rounds=%d", long: 2000, unit: "kills at random", seed: "-coretest.seed=%d"},
 	{name: "kill-operations", does: "kill -9 before any operation on the files: opening, saving, checkpoint, closing, recovering",
@@ -55,7 +55,7 @@ var proofs = []proof{
 	{name: "limits", does: "files that may not grow, no further descriptor, a file system that can only be read, no room for the log",
 		must: "a clear error, nothing lost, works again when the cause is gone",
 		in:   []string{"./core/sqlite"}, run: "^(TestTheSystemHasNoMore|TestReadOnlyDatabase|TestOpenWithoutRoomForTheLog|TestPadLeavesAFullDiskAlone)$"},
-	{name: "fencing", does: "a worker stopped in its step wakes when another has its run: at once, behind that step, behind the end",
+	{name: "fencing", does: "a worker stopped in its step wakes up when another has its run: at once, after that step, after the end",
 		must: "each refused, 0 records doubled; control: without a fence they are",
 		in:   []string{"./core/sqlite"}, run: "^TestFencing$", n: "-coretest.rounds=%d", long: 500, unit: "workers", seed: "-coretest.seed=%d"},
 	{name: "rivals", does: "two processes on one database want the same answer, claim or run",
@@ -70,7 +70,7 @@ var proofs = []proof{
 	{name: "runaways", does: "pipelines that would not end, panic, do not hear, or leave goroutines and files to their context",
 		must: "all stopped, descriptors and goroutines as before; control: what is left open is found",
 		in:   []string{"./core/sqlite"}, run: "^TestRunawaysAreStopped$", n: "-proof.n=%d", long: 1000, unit: "runs", seed: "-proof.seed=%d"},
-	{name: "soak", does: "64 runs at once beside a reader, killed every few seconds",
+	{name: "soak", does: "64 simultaneous runs and a reader, killed every few seconds",
 		must: "0 finished runs lost, memory flat, the log bounded, p99 stated",
 		in:   []string{"./core/sqlite"}, run: "^TestSoak$", n: "-proof.for=%dm", long: 30, unit: "minutes", seed: "-proof.seed=%d"},
 	{name: "server-kills", does: "the PostgreSQL server and all its processes killed by kill -9 while runs are saved",
@@ -164,14 +164,13 @@ func durabilityCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "durability [NAME]", Args: cobra.MaximumNArgs(1),
 		Short: "Try to lose data: loss of power, kill -9, faults of the disk, hostile input",
-		Long: `Runs the experiment NAME, or "all" of them, and reports whether it held. They are tests
-of flujo-harness itself, so they run in a checkout of it. Each prints the number of its
-trials, its seed, the command line that runs it again, and its figures. Without a NAME it
-prints the experiments: what each does, what must come of it and of its control, and its
-command line.
+		Long: `Runs the experiment NAME, or "all" of them, and reports whether it held. The experiments are tests
+of flujo-harness itself and need a checkout of it. Each prints its figures, the number of trials,
+the seed, and the command line that repeats it. Without a NAME the experiments are listed: what each
+does, what its result and that of its control must be, and its command line.
 
-Exit codes: 0 held; 1 an experiment failed; 2 usage, or no checkout; 3 an experiment could
-not be run; 130 interrupted.`,
+Exit codes: 0 held; 1 an experiment failed; 2 usage error, or no checkout; 3 an experiment could not
+be run; 130 interrupted.`,
 		Example: `  flujo-harness selftest durability
   flujo-harness selftest durability power-loss --long`,
 		ValidArgs: append(names(), "all"),
@@ -186,9 +185,9 @@ not be run; 130 interrupted.`,
 			return d.run(cmd)
 		},
 	}
-	cmd.Flags().IntVar(&d.n, "n", 0, "trials, in the unit that the list gives; 0 is the short form, which CI runs")
-	cmd.Flags().BoolVar(&d.long, "long", false, "as many trials as the list gives")
-	cmd.Flags().Uint64Var(&d.seed, "seed", 1, "seed of what is drawn at random")
+	cmd.Flags().IntVar(&d.n, "n", 0, "number of trials, in the unit of the list; 0: the short form that CI runs")
+	cmd.Flags().BoolVar(&d.long, "long", false, "run as many trials as the list says")
+	cmd.Flags().Uint64Var(&d.seed, "seed", 1, "random seed")
 	return cmd
 }
 
@@ -214,7 +213,7 @@ func (d *durability) chosen() ([]proof, error) {
 	case d.n < 0:
 		return nil, cli.Usage(fmt.Errorf("--n %d: use 1 or more, or 0 for the short form", d.n))
 	case d.n > 0 && d.long:
-		return nil, cli.Usage(errors.New("--n beside --long: use one of them"))
+		return nil, cli.Usage(errors.New("--n and --long both set the number of tries: use one of the two"))
 	case d.n > 0 && (d.name == "all" || chosen[0].n == ""):
 		return nil, cli.Usage(fmt.Errorf("selftest durability %s has no --n: leave it out, or use --long", d.name))
 	}

@@ -50,26 +50,25 @@ func errorsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "errors", Args: cobra.NoArgs,
 		Short: "Measure how often the gate errs on this machine",
-		Long: `Calibrates a limit for --margin without writing it. Then it judges the unchanged program
-and programs slowed down by each --change, --n times each, on an idle machine and while
---burners processes keep the cores busy. Prints how many verdicts were broken, held,
-inconclusive and invalid, how long they took, and how often simpler rules would have
-raised an alarm on the same measurements.
+		Long: `Calibrates a limit for --margin without writing it. Then it judges the unchanged program, and
+programs slowed down by each --change, --n times each: on an idle machine, and while --burners
+processes keep cores busy. It prints how many verdicts were broken, held, inconclusive and invalid,
+how long they took, and how often simpler rules would have raised an alarm on the same measurements.
 
---scale 0.9,1.1 judges by the limit made a tenth lower and a tenth higher, as one that was made on
-another machine of the class is. A verdict that calls such a limit stale is counted.
+--scale 0.9,1.1 uses limits that are 10% too low and 10% too high, as a limit made on another
+machine of the class may be. Verdicts that call such a limit stale are counted.
 
-With --against it judges bench --against instead, which needs no limit: the unchanged program and
-slower ones against the unchanged program. After that the recorded sessions of the unchanged
-program are drawn with replacement, for --resample verdicts: a study of the rule, no measurement,
-and in a table of its own.
+--against judges bench --against instead, which needs no limit: the unchanged program, and slower
+ones, against the unchanged program. Then --resample verdicts are computed from the recorded
+sessions of the unchanged program, drawn with replacement. That is a study of the rule and no
+measurement, and has a table of its own.
 
-With --compare it judges compare instead: benchmarks of public modules are compared with
-copies that were changed on purpose, in comments only, in the layout of the binary only, or in
-that each benchmark does some percent more of its work than it reports. Each --row is such a
-change and the margin it is judged with, 2@1 is +2% with a margin of 1%, and gets --n verdicts on
-each benchmark. Benchstat's rule, and a threshold on the means, get as much time with the same
-binaries. --time bounds the whole.`,
+--compare judges compare instead. Benchmarks of public modules are compared with copies that were
+changed on purpose: only in comments, only in the layout of the binary, or so that each benchmark
+does some percent more work than it reports. Each --row is such a change and the margin of the
+verdict: 2@1 is +2% with a margin of 1%. It gets --n verdicts on each benchmark. Benchstat's rule
+and a threshold on the means are applied too, with the same binaries and as much time. --time limits
+the whole command.`,
 		Example: `  flujo-harness selftest errors --n 300 --change 0,5 --margin 5 --calibration 40
   flujo-harness selftest errors --scale 0.9,1.1 --margin 10 --change 0,10
   flujo-harness selftest errors --against --n 300
@@ -79,23 +78,23 @@ binaries. --time bounds the whole.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
 	c.flags.Register(cmd, harness.DefaultPlan().Sessions)
-	cmd.Flags().IntVar(&c.n, "n", 20, "verdicts of each kind")
-	cmd.Flags().Float64SliceVar(&c.changes, "change", []float64{0, 5}, "slow-downs to make, in percent; 0 is the program as it is")
-	cmd.Flags().Float64Var(&c.margin, "margin", 5, "slow-down that the limit must notice, in percent")
-	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "processes that keep a core busy beside the measurement")
-	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "sessions of the calibration")
+	cmd.Flags().IntVar(&c.n, "n", 20, "number of verdicts of each kind")
+	cmd.Flags().Float64SliceVar(&c.changes, "change", []float64{0, 5}, "slow-downs to inject, in percent; 0: the unchanged program")
+	cmd.Flags().Float64Var(&c.margin, "margin", 5, "slow-down that the limit must detect, in percent")
+	cmd.Flags().IntSliceVar(&c.burners, "burners", []int{0}, "numbers of processes that keep a core busy during the measurement")
+	cmd.Flags().IntVar(&c.calibration, "calibration", 30, "number of sessions of the calibration")
 	cmd.Flags().StringVar(&c.raw, "raw", "", "file for the comparisons with all their blocks, as JSON lines")
-	cmd.Flags().StringSliceVar(&c.comparing.from, "from", nil, "print the tables of verdicts that --raw wrote to this file, and make none; with or without --compare, as they were made; may be given several times")
-	cmd.Flags().StringVar(&c.format, "format", "text", `of the tables: "text" or "markdown"`)
-	cmd.Flags().Float64SliceVar(&c.scales, "scale", []float64{1}, "factors of the limit to judge by")
-	cmd.Flags().BoolVar(&c.against, "against", false, "judge the comparison with another revision, not the gate by limits")
-	cmd.Flags().IntVar(&c.resample, "resample", 2000, "with --against, verdicts of the resampling study; 0: none is made")
+	cmd.Flags().StringSliceVar(&c.comparing.from, "from", nil, "print the tables of the verdicts in this file, which --raw wrote, and measure nothing; give --compare if they were made with it; may be given several times")
+	cmd.Flags().StringVar(&c.format, "format", "text", `format of the tables: "text" or "markdown"`)
+	cmd.Flags().Float64SliceVar(&c.scales, "scale", []float64{1}, "factors by which the limit is multiplied")
+	cmd.Flags().BoolVar(&c.against, "against", false, "judge the comparison with another revision instead of the gate by limits")
+	cmd.Flags().IntVar(&c.resample, "resample", 2000, "with --against, number of verdicts of the resampling study; 0: none")
 	of := &c.comparing
-	cmd.Flags().BoolVar(&c.compare, "compare", false, "judge the comparisons of benchmarks, not the gate")
+	cmd.Flags().BoolVar(&c.compare, "compare", false, "judge the comparison of benchmarks instead of the gate")
 	cmd.Flags().StringSliceVar(&of.rows, "row", []string{"comments@5", "layout@5", "10@5", "5@5", "2@2", "1@1"}, "with --compare, a change and its margin in percent; may be given several times")
 	cmd.Flags().StringSliceVar(&of.modules, "module", nil, "with --compare, a module, PATH@VERSION or a folder (default five public ones)")
-	cmd.Flags().StringVar(&of.judge, "judge", "", `with --compare, judge by "time", "instructions" or "counts" alone`)
-	cmd.Flags().BoolVar(&of.rules, "rules", true, "with --compare, apply benchstat's rule and a threshold, too, for as long")
+	cmd.Flags().StringVar(&of.judge, "judge", "", `with --compare, judge only by "time", "instructions" or "counts"`)
+	cmd.Flags().BoolVar(&of.rules, "rules", true, "with --compare, also apply benchstat's rule and a threshold, for the same time")
 	cmd.MarkFlagsMutuallyExclusive("against", "compare")
 	cmd.MarkFlagsMutuallyExclusive("against", "scale")
 	cmd.MarkFlagsMutuallyExclusive("compare", "scale")

@@ -76,19 +76,19 @@ func Command() *cobra.Command {
 	var flags measure.Flags
 	cmd := &cobra.Command{
 		Use: "selftest", Args: cobra.NoArgs,
-		Short: "Break every guard on purpose and check that it notices",
+		Short: "Corrupt measurements on purpose and check that every guard notices",
 		Example: `  flujo-harness selftest
   flujo-harness selftest errors --n 20
   flujo-harness selftest durability power-loss`,
-		Long: `Corrupts a measurement in twenty ways and checks that the gate rejects each, for its
-reason. Where the machine is too noisy for a verdict the row is "undecided": run it again
-when less runs beside it. A machine without a committed limit is given one for this call.
+		Long: `Corrupts a measurement in twenty ways and checks that the gate rejects each, for the right reason.
+If the machine is too noisy for a verdict, the row is "undecided": run selftest again when the
+machine is less busy. If there is no committed limit for this machine, a temporary one is made.
 
-"selftest errors" measures how often the gate errs on this machine; "selftest durability"
-tries to lose data.
+"selftest errors" measures how often the gate errs on this machine; "selftest durability" tries to
+lose data.
 
-Exit codes: 0 every corruption was noticed; 2 usage; 3 one was missed; 4 none was missed,
-and one was undecided; 130 interrupted.`,
+Exit codes: 0 every corruption was noticed; 2 usage error; 3 one was missed; 4 none was missed, but
+at least one was undecided; 130 interrupted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, spec, err := flags.Prepare(cmd.Context())
 			if err != nil {
