@@ -122,7 +122,7 @@ func TestFilesThatAreNoResultsAreRefused(t *testing.T) {
 		"other JSON":       {`{"a": 1}`, "it has no schema"},
 		"nothing measured": {`{"schema": 1, "comparisons": []}`, "nothing was measured"},
 		"cut off":          {good.String()[:good.Len()/2], "not all of one"},
-		"more behind it":   {good.String() + "{}", "no results file"},
+		"more after it":    {good.String() + "{}", "no results file"},
 		"NaN":              {strings.Replace(good.String(), "101000", "NaN", 1), "no results file"},
 		"another schema":   {strings.Replace(good.String(), `"schema": 1`, `"schema": 2`, 1), "schema 2: this program reads 1"},
 		"a later measure":  {strings.Replace(undigested, "   \"schema\": 1", "   \"schema\": 7", 1), "schema 7: this program reads 1"},

@@ -38,7 +38,7 @@ const (
 // Order states what a calibration must prove.
 type Order struct {
 	Margin  float64 // slow-down that the limit must detect, a share: 0.1 is 10%
-	Replays int     // number of replays behind each proven rate, at least 100
+	Replays int     // number of replays after each proven rate, at least 100
 	Commit  string  // commit of the program, for the provenance
 }
 

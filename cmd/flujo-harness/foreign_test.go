@@ -144,25 +144,25 @@ func foreignRun(t *testing.T, dir string) *reports.Results {
 	return run
 }
 
-// byGinkgo is the run without the tests that go test ran beside the specs, of which
+// byGinkgo is the run without the tests that go test ran in addition to the specs, of which
 // Ginkgo says nothing.
 func byGinkgo(t *testing.T, run *reports.Results) *reports.Results {
 	t.Helper()
-	specs, beside := &reports.Results{}, map[string]int{}
+	specs, plain := &reports.Results{}, map[string]int{}
 	for _, s := range run.Specs {
 		if slices.Contains(s.Labels, reports.ByGoTest) {
-			beside[s.Suite]++
+			plain[s.Suite]++
 		} else {
 			specs.Specs = append(specs.Specs, s)
 		}
 	}
 	for _, s := range run.Suites {
-		if beside[s.Path] == 0 {
+		if plain[s.Path] == 0 {
 			specs.Suites = append(specs.Suites, s)
 		}
 	}
-	if len(beside) > 0 {
-		t.Logf("of them by go test, beside the specs, by package: %v", beside)
+	if len(plain) > 0 {
+		t.Logf("of them by go test, in addition to the specs, by package: %v", plain)
 	}
 	return specs
 }

@@ -81,10 +81,10 @@ func TestWhatWasMeantIsNamed(t *testing.T) {
 	for call, want := range map[string]string{
 		"repot":              "did you mean: flujo-harness report?",
 		"run --workloda x":   "did you mean --workload?",
-		"run -v":             `stand behind "--": flujo-harness run ./... -- -v`,
-		"run -race":          `stand behind "--": flujo-harness run ./... -- -race`,
-		"run -run=TestX":     `stand behind "--": flujo-harness run ./... -- -run`,
-		"run --count 3":      `stand behind "--": flujo-harness run ./... -- -count`,
+		"run -v":             `come after "--": flujo-harness run ./... -- -v`,
+		"run -race":          `come after "--": flujo-harness run ./... -- -race`,
+		"run -run=TestX":     `come after "--": flujo-harness run ./... -- -run`,
+		"run --count 3":      `come after "--": flujo-harness run ./... -- -count`,
 		"gate --no-new":      "unknown flag: --no-new",
 		"report --openmetic": "did you mean --openmetrics?",
 	} {

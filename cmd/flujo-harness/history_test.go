@@ -17,7 +17,7 @@ func init() { storeCommands["recordspecs"] = recordSpecs }
 
 // recordspecs FILE RUN... appends runs to a history, an hour apart. A run is its commit and
 // a character for each spec: "abc:..FRsp", "-" where it is not there. The commit may be
-// empty, have a "+" behind it for a tree with changes, and "@branch" (default main). "!" in front makes it an interrupted one, "*"
+// empty, have a "+" after it for a tree with changes, and "@branch" (default main). "!" in front makes it an interrupted one, "*"
 // a focused one, "?" one whose suites gave no results.
 func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {

@@ -227,7 +227,7 @@ func TestTopLevelHoldsWhatTheDesignNames(t *testing.T) {
 	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(allowed, e.Name()) {
-			t.Errorf("%s stands at the top level, beside what the design names", e.Name())
+			t.Errorf("%s is at the top level, and the design does not name it", e.Name())
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
-// checkCall finds what is wrong with the words behind the name of the program.
+// checkCall finds what is wrong with the words after the name of the program.
 func checkCall(words []string) error {
 	cmd, rest, err := command().Find(words)
 	if err != nil {

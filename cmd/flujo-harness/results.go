@@ -19,7 +19,7 @@ import (
 // resultFlags say where results go that other programs read.
 type resultFlags struct {
 	cli.Results
-	part *records.Part // what goes to json beside what was measured; nil: nothing
+	part *records.Part // added to the JSON of what was measured; nil: nothing
 }
 
 func (f *resultFlags) register(cmd *cobra.Command) {

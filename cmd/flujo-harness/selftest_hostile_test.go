@@ -91,7 +91,7 @@ func ingested(t *testing.T, dir string, texts []string) {
 	toldHere(t, 0, "history")
 }
 
-// 200 hostile texts, with secrets beside them, in every name and message of a run of
+// 200 hostile texts, with secrets next to them, in every name and message of a run of
 // tests: nothing that is written acts, and no secret is in any file.
 func TestHostileTextsInEveryReport(t *testing.T) {
 	texts := hostileTexts()

@@ -18,7 +18,7 @@ import (
 // writes it from its start again, so it seldom grows further. Pages are of 4096 bytes.
 const walBytes = 32 + 1024*(24+4096)
 
-// extendWAL writes zeros behind the end of the write-ahead log, up to [walBytes].
+// extendWAL writes zeros after the end of the write-ahead log, up to [walBytes].
 // Overwriting a block of a file and syncing it takes half the time of appending one:
 // the file system has no new block and no new size to write down. Zeros are written,
 // not a hole: blocks that are only reserved are written down at their first use too.
@@ -161,5 +161,5 @@ func pad(f file, size int64) {
 }
 
 // giveBack leaves to the saves what little room there is. Where it fails there are zeros
-// behind the log, which do no harm.
+// after the log, which do no harm.
 func giveBack(f file, size int64) { _ = f.Truncate(size) }

@@ -556,7 +556,7 @@ func TestDecoderThatStopsEarly(t *testing.T) {
 		}
 		if mode == cassette.Replay {
 			if rest, err := io.ReadAll(resp.Body); len(rest) != 0 || err != nil {
-				t.Errorf("behind it %q %v", rest, err)
+				t.Errorf("after it %q %v", rest, err)
 			}
 		}
 		if err := errors.Join(resp.Body.Close(), c.Close()); err != nil {

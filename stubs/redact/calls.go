@@ -182,7 +182,7 @@ func (sc *scanner) fallback(at int) {
 // tupleNames are parameters that take a user and a secret.
 var tupleNames = words(`auth basic_auth basicauth credentials creds login httpauth http_auth proxy_auth`)
 
-// tuple looks at auth=("user", "secret"); at is the position behind the "(".
+// tuple looks at auth=("user", "secret"); at is the position after the "(".
 func (sc *scanner) tuple(at int) {
 	if args, _ := sc.callArgs(at); len(args) == 2 && args[1].to > 0 && sc.acceptLiteral(sc.s[args[1].from:args[1].to], password) {
 		sc.later(args[1].from, args[1].to, "argument")
@@ -255,7 +255,7 @@ func (sc *scanner) chained(at int) string {
 	return before
 }
 
-// callArgs are the arguments that begin at position at, behind the "(", and the position of the ")".
+// callArgs are the arguments that begin at position at, after the "(", and the position of the ")".
 func (sc *scanner) callArgs(at int) (list []callArg, end int) {
 	s := sc.s[:min(len(sc.s), at+longestCall)]
 	begin, depth, from := at, 0, at

@@ -4,7 +4,7 @@ package redact
 // "/" and a word that must be among their arguments where only some subcommands do, and the rules:
 //
 //	-p     the argument after -p          -p*  what follows -p in the same argument
-//	-p+    both                           -u:  the argument after -u, behind its first ":"
+//	-p+    both                           -u:  the argument after -u, after its first ":"
 //	#2     the second argument that is no option, if it does not look like a word of a sentence
 //	#>2    the last argument that is no option, of more than 2
 //	b#>2   the same, if an option of letters holds b

@@ -63,7 +63,7 @@ func (sc *scanner) nextArgument(at int, k kind, p int) int {
 }
 
 // quotedOption looks for the value of an option in a list as Go prints it: ["--password" "x"].
-// The quote behind the option ends at position p, and the value begins at q.
+// The quote after the option ends at position p, and the value begins at q.
 func (sc *scanner) quotedOption(at, p, q int) int {
 	s := sc.s
 	if s[at] != '-' || q == p || q >= len(s) || s[q] != '"' || at == 0 || s[at-1] != '"' || s[p-1] != '"' {
@@ -133,7 +133,7 @@ func (sc *scanner) element(name string, k kind, end int) int {
 }
 
 // quotedName looks for what follows a name in quotes: fill_in "Password", with: "x", and the part of
-// a multipart form. p is the position behind the quote.
+// a multipart form. p is the position after the quote.
 func (sc *scanner) quotedName(at, end, p int) int {
 	s := sc.s
 	if p == end || p >= len(s) || !mayBeSecret(s[at:end]) || s[p] != ',' && s[p] != ' ' && s[p] != '\r' && s[p] != '\n' {

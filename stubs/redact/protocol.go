@@ -58,7 +58,7 @@ func prompted(before string) bool {
 }
 
 // several looks at an assignment of several values, the first of which is a password:
-// pw, err := "x", nil. end is behind its name.
+// pw, err := "x", nil. end is after its name.
 func (sc *scanner) several(at, end int) int {
 	s := sc.s
 	if s[end] != ',' || !lineOrSpace(s, at) {

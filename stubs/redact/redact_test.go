@@ -52,7 +52,7 @@ func TestTextRules(t *testing.T) {
 		// Of a name that is there twice both values are looked at.
 		{`{"a":"sk-` + `abcdefghij1234567890","a":"x"}`, `{"a":"[redacted:api-key]","a":"x"}`},
 		{"{\"\xfe\":\"sk-" + "abcdefghij1234567890\",\"\xff\":\"x\"}", "{\"\xfe\":\"[redacted:api-key]\",\"\xff\":\"x\"}"},
-		// Lines of an event that hold no JSON, beside one that does.
+		// Lines of an event that are not JSON, and one that is.
 		{"data: {\"a\":1}\ndata: key sk-" + "abcdefghij1234567890\n\n", "data: {\"a\":1}\ndata: key [redacted:api-key]\n\n"},
 		{"data: {\"a\":1}\n" + fakePEM + "\ndata: [1]\n", "data: {\"a\":1}\n[redacted:private-key]\ndata: [1]\n"},
 		{base64.StdEncoding.EncodeToString([]byte("password=hunter2")), base64.StdEncoding.EncodeToString([]byte("password=[redacted:assignment]"))},

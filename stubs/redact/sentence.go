@@ -293,7 +293,7 @@ func (sc *scanner) licenseKey(at, end int) int {
 	return sc.give(v, to, "assignment")
 }
 
-// wrapped is the position behind what may stand between a name and its value: Some( of Rust,
+// wrapped is the position after what may stand between a name and its value: Some( of Rust,
 // string(8) of PHP, an anchor or a tag of YAML.
 func wrapped(s string, v int) int {
 	rest := s[v:min(len(s), v+longestName)]

@@ -204,7 +204,7 @@ func isDrawn(v string) bool {
 // alikes stand between two values of one secret.
 var alikes = []string{"but got ", "but was ", "got ", "want ", "expected ", "instead of ", "not ", "!= ", "vs ", "to ", "actual ", "-> ", "=> "}
 
-// alike looks for a second value behind position at: expected password "x" but got "y".
+// alike looks for a second value after position at: expected password "x" but got "y".
 func (sc *scanner) alike(at int) int {
 	s := sc.s
 	rest := s[at:min(len(s), at+32)]

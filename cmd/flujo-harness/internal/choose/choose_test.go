@@ -75,7 +75,7 @@ func TestFailed(t *testing.T) {
 	}{
 		"no run":  {nil, map[string]runner.Only{}, 0, ""},
 		"go test": {[]reports.Run{run("main", reports.FormatGoTest, false, nil, spec("example.com/shop", "TestA/x", reports.Failed), spec("example.com/shop", "TestB", reports.Passed))}, map[string]runner.Only{"example.com/shop": {Tests: []string{"TestA"}}}, 1, "run 1 of branch main"},
-		"Ginkgo, and plain tests beside": {[]reports.Run{run("main", reports.FormatGinkgo, false, nil, ginkgo, byGo)},
+		"Ginkgo, and plain tests": {[]reports.Run{run("main", reports.FormatGinkgo, false, nil, ginkgo, byGo)},
 			map[string]runner.Only{"orders": {Specs: []string{"an order (new) is kept"}}, "example.com/shop/orders": {Tests: []string{"TestPlain"}}}, 2, "run 1 of branch main"},
 		"a build": {[]reports.Run{run("main", reports.FormatGoTest, false, []reports.Suite{suite("example.com/shop", "build")}, spec("example.com/shop", "TestA", reports.Failed))}, map[string]runner.Only{"example.com/shop": {}}, 2, "run 1"},
 		"green since": {[]reports.Run{run("main", reports.FormatGoTest, false, nil, spec("example.com/shop", "TestA", reports.Failed)), run("main", reports.FormatGoTest, false, nil, spec("example.com/shop", "TestA", reports.Passed))},

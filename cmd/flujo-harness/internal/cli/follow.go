@@ -101,7 +101,7 @@ func (f *Follower) hold(s *reports.Spec, where string) {
 	f.held[s.Suite] = lines
 }
 
-// End leaves a line free behind what was printed. Failures of suites that never ended are printed.
+// End leaves a line free after what was printed. Failures of suites that never ended are printed.
 func (f *Follower) End() {
 	for _, suite := range slices.Sorted(maps.Keys(f.held)) {
 		f.group("✗ "+reports.Visible(f.short(suite))+"  did not end", suite)

@@ -94,7 +94,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		asked, _, _ = strings.Cut(short, "=")
 	}
 	if cmd.Name() == "run" && slices.Contains(ofGoTest, asked) {
-		return fmt.Errorf("%w: flags of go test and ginkgo stand behind \"--\": flujo-harness run ./... -- -%s", err, asked)
+		return fmt.Errorf("%w: flags of go test and ginkgo come after \"--\": flujo-harness run ./... -- -%s", err, asked)
 	}
 	if near := nearest(asked, cmd); near != "" {
 		return fmt.Errorf("%w: did you mean --%s?", err, near)

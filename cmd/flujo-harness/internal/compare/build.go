@@ -76,7 +76,7 @@ func buildTests(ctx context.Context, s revisions.Checkout, pkg, to, tags string,
 	if said, err := child.CombinedOutput(build); err != nil {
 		what := cli.FirstLines(string(said), 10)
 		if strings.Contains(what, "replacement directory") || strings.Contains(what, "(replaced by ") {
-			what += "\na checkout has nothing from outside of the repository, and no submodules: name an absolute folder behind replace in go.mod, at both revisions"
+			what += "\na checkout has nothing from outside of the repository, and no submodules: use an absolute folder in the replace directive of go.mod, at both revisions"
 		}
 		return fmt.Errorf("build the tests of %s at %s: %w:\n%s", pkg, s.Name, err, what)
 	}

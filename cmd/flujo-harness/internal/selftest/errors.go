@@ -306,7 +306,7 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 	began := time.Now()
 	for i := range c.n {
 		spec.Seed++
-		progress.Set(fmt.Sprintf("judging %+.3g%% beside %d burners", o.change, o.burners), fmt.Sprintf("%d of %d, %s", i, c.n, cli.SecondsLeft(began, i, c.n)))
+		progress.Set(fmt.Sprintf("judging %+.3g%% with %d burners", o.change, o.burners), fmt.Sprintf("%d of %d, %s", i, c.n, cli.SecondsLeft(began, i, c.n)))
 		j, err := thresholds.Measure(ctx, spec, limits, run, func(*harness.Comparison) {})
 		if err != nil {
 			return cli.Fault(err)

@@ -124,7 +124,7 @@ func (a *againstErrors) verdicts(ctx context.Context, kinds []*verdicts, progres
 			if ctx.Err() != nil {
 				return nil
 			}
-			progress.Set(fmt.Sprintf("comparing %+.3g%% with the unchanged program beside %d burners", k.change, k.burners), fmt.Sprintf("%d of %d", n, a.n))
+			progress.Set(fmt.Sprintf("comparing %+.3g%% with the unchanged program with %d burners", k.change, k.burners), fmt.Sprintf("%d of %d", n, a.n))
 			a.seed++
 			if err := a.one(ctx, k); err != nil {
 				return cli.Fault(err)

@@ -171,7 +171,7 @@ func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*comp
 				if ctx.Err() != nil {
 					return nil
 				}
-				c.progress.Set(fmt.Sprintf("comparing %s, %v, beside %d burners", m.module, k, k.burners), fmt.Sprintf("%d of %d", n, c.n))
+				c.progress.Set(fmt.Sprintf("comparing %s, %v, with %d burners", m.module, k, k.burners), fmt.Sprintf("%d of %d", n, c.n))
 				c.seed++
 				if err := c.verdicts(ctx, m, k); err != nil && ctx.Err() == nil {
 					return cli.AsFault(fmt.Errorf("%s, %v: %w", m.module, k, err))
@@ -183,7 +183,7 @@ func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*comp
 }
 
 // eachBudget is the most time for each benchmark of a comparison: a verdict takes a few seconds
-// on an idle machine, and minutes beside thirty busy processes.
+// on an idle machine, and minutes next to thirty busy processes.
 const eachBudget = 5 * time.Minute
 
 // verdicts compares one module with a changed copy.

@@ -113,7 +113,7 @@ func (s *sources) change(i injection, seed uint64) (longer []string, err error) 
 }
 
 // layout is a file with functions of random sizes that are never called, and that the linker
-// cannot know to be never called: all functions behind them move.
+// cannot know to be never called: all functions after them move.
 func layout(pkg string, rng *rand.Rand) []byte {
 	var b, calls bytes.Buffer
 	fmt.Fprintf(&b, "package %s\n\nimport \"os\"\n", pkg)
