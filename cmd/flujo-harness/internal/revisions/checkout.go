@@ -16,7 +16,7 @@ import (
 const TreesPrefix = "flujo-harness-compare-"
 
 // ForgetTrees removes work trees of killed comparisons, whose folders no longer exist (see
-// [harness.Temporary]), from the repository's list. It leaves other work trees alone: their
+// package workdir), from the repository's list. It leaves other work trees alone: their
 // folders may be on a disk that is not mounted.
 func ForgetTrees(ctx context.Context, p project.Project) error {
 	all, err := p.Git(ctx, "worktree", "list", "--porcelain")
