@@ -28,7 +28,7 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 	run := stored{Snapshot: known}
 	var err error
 	if run.row, err = b.row(ctx, known.Start.Key); err == nil && run.sum != run.sumOf(known) {
-		run, err = b.load(ctx, known.Start.Key) // its row has changed
+		run, err = b.load(ctx, known.Start.Key) // the row has changed since known was read
 	}
 	if err != nil {
 		return core.Lease{}, core.Snapshot{}, err
@@ -36,14 +36,14 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 	return b.take(ctx, run, c)
 }
 
-// claim is how a run is claimed.
+// claim says under which conditions a run is claimed, and by whom.
 type claim struct {
-	epoch  int64 // that it must have; 0: any
+	epoch  int64 // epoch that the run must have; 0: any
 	holder core.Holder
-	reopen bool // also when it has failed or was cancelled
+	reopen bool // failed and cancelled runs can be claimed too
 }
 
-// allows returns why a run may not be claimed so.
+// allows returns an error if a run must not be claimed.
 func (c claim) allows(run stored) error {
 	switch key := run.Start.Key; {
 	case run.Status == core.Completed || run.Status.Ended() && !c.reopen:
@@ -54,7 +54,7 @@ func (c claim) allows(run stored) error {
 	return nil
 }
 
-// take claims a run as it was read.
+// take claims a run that was read before.
 func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, core.Snapshot, error) {
 	if err := c.allows(run); err != nil {
 		return core.Lease{}, core.Snapshot{}, err
@@ -64,14 +64,14 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 		now := run
 		ok, err := b.claim(now, c, false)
 		if err == nil && !ok {
-			// The holder before may have saved since. It is read within the transaction: an error
-			// after the commit would be one of a claim that was made.
+			// The previous holder may have saved meanwhile. The run is read again within the
+			// transaction, because after the commit an error would be that of a successful claim.
 			if now, err = read(context.Background(), b.w.reads, run.Start.Key); err == nil && now.Epoch == run.Epoch && c.allows(now) == nil {
 				ok, err = b.claim(now, c, true)
 			}
 		}
 		if err == nil && !ok {
-			return fmt.Errorf("run %s: %w", run.Start.Key, core.ErrFenced) // another claim, or the end, came between
+			return fmt.Errorf("run %s: %w", run.Start.Key, core.ErrFenced) // it ended, or was claimed by another, meanwhile
 		}
 		if err == nil && now.Status.Ended() {
 			now.State = reopened(now.Snapshot)
@@ -91,9 +91,9 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 	return lease, claimed, nil
 }
 
-// claim makes the run the claimer's, where what it has read of it is all that is saved;
-// sure is that nobody else can have saved.
-func (b *Backend) claim(run stored, c claim, sure bool) (bool, error) {
+// claim makes the claimer the holder of the run, unless something was saved after run was read;
+// then it returns false. exclusive means that no other process can have saved since.
+func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
 	var now int64
 	b.buf, now = sumNow(b.buf, current{epoch: run.Epoch + 1, status: core.Running, exits: run.Exits})
 	next := run.id<<seqBits | int64(len(run.Steps)+1)
@@ -101,14 +101,12 @@ func (b *Backend) claim(run stored, c claim, sure bool) (bool, error) {
 		next++
 	}
 	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), sumHolder(c.holder), run.id, run.Epoch, c.reopen,
-		sure, run.sum, int64(len(run.Answers)), next)
-	ok, err := b.w.affect(stmtClaim, args)
-	if ok {
-	}
-	return ok, err
+		exclusive, run.sum, int64(len(run.Answers)), next)
+	return b.w.affect(stmtClaim, args)
 }
 
-// reopened is the state of a run that goes on after its end: that of its records.
+// reopened returns the state of a run that goes on after its end: the last state that a record
+// has.
 func reopened(s core.Snapshot) []byte {
 	state := s.Start.State
 	for _, rec := range s.Steps {
@@ -122,7 +120,7 @@ func reopened(s core.Snapshot) []byte {
 // Renew implements [core.Backend].
 func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease) (lost []core.Lease, err error) {
 	err = b.write(ctx, &b.heartbeats, false, func() error {
-		lost = nil // the transaction may be made a second time
+		lost = nil // the transaction may be repeated
 		sum := sumHolder(h)
 		for _, l := range leases {
 			args := b.bind(h.Executor, nanos(h.Until), sum, l.ID, l.Epoch)
@@ -132,7 +130,6 @@ func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease)
 			}
 			if !ok {
 				lost = append(lost, l)
-				continue
 			}
 		}
 		return nil
@@ -143,7 +140,7 @@ func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease)
 	return lost, nil
 }
 
-// Signal implements [core.Backend]. It reads nothing of the run but its number.
+// Signal implements [core.Backend]. It reads only the number of the run.
 func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
 	run, err := b.row(ctx, key)
 	if err != nil {
@@ -164,8 +161,8 @@ func (b *Backend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRe
 	return err
 }
 
-// Prune implements [core.Pruner]. Each run is deleted in a transaction of its own, so that
-// saves wait for one run at most.
+// Prune implements [core.Pruner]. Each run is deleted in a transaction of its own, so that a save
+// waits for the deletion of one run at most.
 func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, more bool, err error) {
 	fail := func(err error) (int, bool, error) {
 		return deleted, false, fmt.Errorf("prune the runs in %s: %w", b.path, b.trouble(err))
@@ -198,7 +195,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 	for _, r := range old[:min(limit, len(old))] {
 		gone := false
 		err := b.write(ctx, &b.deletions, false, func() (err error) {
-			gone, err = b.w.affect(stmtPrune, b.bind(r[0], r[1], r[2])) // unless it was resumed meanwhile
+			gone, err = b.w.affect(stmtPrune, b.bind(r[0], r[1], r[2])) // does nothing if the run was resumed meanwhile
 			return err
 		})
 		if err != nil {
@@ -211,7 +208,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 	return deleted, more, nil
 }
 
-// row reads the row of a run, and none of its records.
+// row reads the row of a run without its records.
 func (b *Backend) row(ctx context.Context, key core.RunKey) (r row, err error) {
 	err = b.readers.QueryRowContext(ctx, `SELECT id, sum, seen FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).Scan(&r.id, &r.sum, &r.seen)
 	if errors.Is(err, sql.ErrNoRows) {

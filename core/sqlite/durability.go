@@ -5,16 +5,16 @@ import "github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 // Durability is what a save survives once it has returned.
 type Durability = sqlitedb.Durability
 
-// The durabilities: see [sqlitedb.Power] and [sqlitedb.Process].
+// The durabilities, see [sqlitedb.Power] and [sqlitedb.Process].
 const (
 	Power   = sqlitedb.Power
 	Process = sqlitedb.Process
 )
 
-// ErrNewer is a database written by a newer version of this program.
+// ErrNewer is the error for a database that a newer version of this program wrote.
 type ErrNewer = sqlitedb.ErrNewer
 
-// ErrHotLog and ErrWeakLocks are those of package sqlitedb.
+// ErrHotLog and ErrWeakLocks are the errors of package sqlitedb.
 var (
 	ErrHotLog    = sqlitedb.ErrHotLog
 	ErrWeakLocks = sqlitedb.ErrWeakLocks

@@ -18,17 +18,17 @@ const applicationID = 0x666c6a6f
 // schemaVersion is the number of migrations, kept in PRAGMA user_version.
 const schemaVersion = 1
 
-// format is what tells databases apart.
+// format identifies the program and the version that wrote a database.
 type format struct {
 	application, version int64
-	tables               int64 // and other objects in it
-	runs                 bool  // whether it has the table of runs that versions before this format had
+	tables               int64 // number of tables and other objects
+	runs                 bool  // it has the table of runs of versions before this format
 }
 
-// empty reports whether nothing was ever stored.
+// empty reports whether nothing was ever stored in the database.
 func (f format) empty() bool { return f.tables == 0 && f.application == 0 && f.version == 0 }
 
-// check returns why a database that is not empty cannot be used.
+// check returns an error if a database that is not empty cannot be used.
 func (f format) check(path string) error {
 	switch {
 	case f.application == applicationID && f.version > schemaVersion:
@@ -45,7 +45,7 @@ func (f format) check(path string) error {
 		"name the one that was given to sqlite.Open; nothing was changed", path)
 }
 
-// readFormat reads the format by way of a connection.
+// readFormat reads the format with SQL.
 func readFormat(ctx context.Context, db *sql.DB) (f format, err error) {
 	err = db.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema),
 		(SELECT count(*) FROM pragma_table_info('runs') WHERE name IN ('tenant', 'run', 'plan', 'epoch')) = 4
@@ -53,23 +53,23 @@ func readFormat(ctx context.Context, db *sql.DB) (f format, err error) {
 	return f, err
 }
 
-// refuseForeign returns an error when the file at c.path is a database of another format or
-// another program. It looks before any connection is opened that could change a byte of
-// the file: even the journal mode is kept in it.
+// refuseForeign returns an error if the file at c.Path is a database of another format or of
+// another program. It runs before any connection is opened that could change the file: even
+// setting the journal mode does.
 func refuseForeign(ctx context.Context, c *sqlitedb.Connector) error {
 	if info, err := os.Stat(c.Path); err != nil || info.Size() == 0 {
 		return nil // it is missing or empty, or SQLite reports what is wrong
 	}
-	if sqlitedb.LocksStay() { // else closing the file would drop the locks of others in this process
+	if sqlitedb.LocksStay() { // otherwise closing the file would release all locks of this process on it
 		header, err := readHeader(c.Path)
 		if err != nil {
-			return nil // it is no database, which SQLite reports
+			return nil // not a database: SQLite reports that
 		}
 		if be32(header[68:]) == applicationID && be32(header[60:]) == schemaVersion {
 			return nil
 		}
 	}
-	// What was saved last may still be in the log: SQLite must read it.
+	// The latest changes may still be in the log, so SQLite must read the format.
 	db := sql.OpenDB(c.ReadOnly())
 	f, err := readFormat(ctx, db)
 	if err := errors.Join(err, db.Close()); err != nil {
@@ -81,7 +81,7 @@ func refuseForeign(ctx context.Context, c *sqlitedb.Connector) error {
 	return f.check(c.Path)
 }
 
-// readHeader reads the header of a database.
+// readHeader reads the 100 bytes of the header of a database.
 func readHeader(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -92,10 +92,10 @@ func readHeader(path string) ([]byte, error) {
 	return header, errors.Join(err, file.Close())
 }
 
-// be32 reads a number of a database header.
+// be32 decodes a number of the header.
 func be32(b []byte) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
-// migrationFiles are the schema, one file for each version.
+// migrationFiles returns the files of the schema, one for each version.
 func migrationFiles() (fs.FS, error) { return fs.Sub(files, "migrations") }

@@ -11,18 +11,18 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// Reader looks at a database of the engine and cannot change it: the file is
-// neither created nor migrated nor repaired. Engines may go on saving to it. Its
-// methods may be called from several goroutines.
+// Reader reads a database of the engine and cannot change it: the file is not
+// created, migrated or repaired. Engines may save to it at the same time. The
+// methods of a Reader may be called from several goroutines.
 type Reader struct {
 	db   *sql.DB
 	path string
 }
 
-// OpenReader opens the database at path. A missing file is [fs.ErrNotExist], a
-// database of a newer version [*ErrNewer]. One that an older version wrote, or
-// another program, is refused too. On a read-only file system it is read as
-// [OpenReadOnly] does.
+// OpenReader opens the database at path. The error for a missing file is
+// [fs.ErrNotExist], and that for a database of a newer version is [*ErrNewer].
+// Databases of older versions or of other programs are refused too. A read-only
+// file system is allowed, see [sqlitedb.OpenReadOnly].
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	db, err := sqlitedb.OpenReadOnly(ctx, path)
 	if err != nil {
@@ -35,7 +35,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	return r, nil
 }
 
-// check tells a database that can be read from all others.
+// check returns an error if the database cannot be read by this version.
 func (r *Reader) check(ctx context.Context) error {
 	f, err := readFormat(ctx, r.db)
 	switch {
@@ -50,8 +50,7 @@ func (r *Reader) check(ctx context.Context) error {
 // Close closes the file.
 func (r *Reader) Close() error { return r.db.Close() }
 
-// Load returns all that is saved of a run, with checksums looked at: see
-// [core.Backend].
+// Load returns a run and verifies its checksums, see [core.Backend].
 func (r *Reader) Load(ctx context.Context, key core.RunKey) (core.Snapshot, error) {
 	return (&Backend{path: r.path, readers: r.db}).Load(ctx, key)
 }
@@ -62,8 +61,8 @@ type (
 	Filter  = core.Filter
 )
 
-// List returns the chosen runs, the newest first, in one query. It looks at no
-// checksums: [Reader.Load] does.
+// List returns the runs that the filter selects, the newest first, by one query. It does not
+// verify checksums, as [Reader.Load] does.
 func (r *Reader) List(ctx context.Context, f Filter) ([]RunInfo, error) {
 	return list(ctx, r.db, r.path, f)
 }
@@ -131,7 +130,7 @@ func questions(ctx context.Context, db *sql.DB, path string, f Filter) (all []co
 	return all, nil
 }
 
-// each runs a query over the runs that a filter chooses.
+// each calls row for each row of a query over the runs that a filter selects.
 func each(ctx context.Context, db *sql.DB, query string, f Filter, row func(*sql.Rows) error) error {
 	var tenant, after, afterID any
 	if f.Tenant != nil {
@@ -158,7 +157,7 @@ func each(ctx context.Context, db *sql.DB, query string, f Filter, row func(*sql
 	return rows.Err()
 }
 
-// bound is a time that bounds others: NULL where there is none.
+// bound returns a bound of the start time for a query: NULL if there is none.
 func bound(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -166,7 +165,7 @@ func bound(t time.Time) any {
 	return t.UnixNano()
 }
 
-// chosen is the condition of a [Filter], but for what comes after a run, and how many.
+// chosen is the SQL condition of a [Filter], without its limit.
 const chosen = `(?1 IS NULL OR runs.tenant = ?1) AND (?3 = 0 OR runs.status = ?3)
 		AND (?2 = '' OR runs.run = ?2 OR ?1 IS NULL AND runs.tenant != '' AND runs.tenant || '/' || runs.run = ?2)
 		AND (?5 = '' OR runs.pipeline = ?5) AND (?6 IS NULL OR runs.started >= ?6) AND (?7 IS NULL OR runs.started < ?7)
@@ -175,9 +174,9 @@ const chosen = `(?1 IS NULL OR runs.tenant = ?1) AND (?3 = 0 OR runs.status = ?3
 			OR runs.seen != (SELECT count(*) FROM answers WHERE answers.run = runs.id)))
 		AND (?12 IS NULL OR runs.started < ?12 OR runs.started = ?12 AND runs.id < ?13)`
 
-// listRuns chooses runs first, so that only their steps are read. Records without a
-// path are states at a start or an end, those of status 7 void another. sum() fails where
-// an integer would overflow; total() does not, and counts exactly up to 2^53.
+// listRuns selects the runs in a subquery, so that only their steps are read. Records without
+// a path have the state at a start or an end; records of status 7 invalidate another one.
+// total() is used because sum() fails if an integer overflows; it is exact up to 2^53.
 const listRuns = `SELECT r.id, r.tenant, r.run, r.pipeline, r.plan, r.status, r.error, r.epoch, r.started, r.ended,
 		r.executor, r.until, r.origin_tenant, r.origin_run, r.origin_seq, r.wake,
 		max(r.started, coalesce(max(s.ended), r.started)), count(CASE WHEN s.status != 7 THEN 1 END), CAST(total(s.attempts) AS INTEGER),
@@ -188,7 +187,7 @@ const listRuns = `SELECT r.id, r.tenant, r.run, r.pipeline, r.plan, r.status, r.
 	LEFT JOIN steps s ON s.key BETWEEN r.id << 20 AND r.id << 20 | 1048575 AND s.path != ''
 	GROUP BY r.id ORDER BY r.started DESC, r.id DESC`
 
-// listQuestions begins with the pauses, of which there is an index.
+// listQuestions starts from the pauses, because they have an index.
 const listQuestions = `SELECT runs.tenant, runs.run, runs.pipeline, s.path, s.token, s.output, s.whom, s.ended, s.due
 	FROM steps s CROSS JOIN runs ON runs.id = s.key >> 20
 	WHERE s.status = 4 AND runs.status NOT IN (2, 3, 6) AND ` + chosen + `

@@ -9,17 +9,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// stored is a run as it lies in the database.
+// stored is a run as the database has it.
 type stored struct {
 	core.Snapshot
 	row
-	ends bool // after its steps there is a record of the state at its end
+	ends bool // the last record is the state at the end of the run
 }
 
-// row identifies a run and its versions.
+// row identifies a run and its version.
 type row struct {
 	id, sum int64
-	seen    int64 // answers known at its pause
+	seen    int64 // number of answers that were known when it paused
 }
 
 func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err error) {
@@ -31,7 +31,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err er
 			err = fmt.Errorf("load run %s: %w", key, b.trouble(err))
 		}
 	}()
-	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot for all that is read
+	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // all queries see the same version of the database
 	if err != nil {
 		return run, err
 	}
@@ -39,7 +39,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err er
 	return read(ctx, tx, key)
 }
 
-// sumOf is the checksum that the row of the run must have for a snapshot of it.
+// sumOf returns the checksum of a snapshot, which the row of the run must have.
 func (s *stored) sumOf(of core.Snapshot) int64 {
 	buf, born := sumStart(nil, of.Start)
 	_, now := sumNow(buf, current{of.Epoch, of.Status, of.Error, nanos(of.Ended), nanos(of.Wake), s.seen, of.Exits})
@@ -52,7 +52,7 @@ type queries interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// read returns a run, its checksums looked at.
+// read returns a run and verifies its checksums.
 func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	fail := func(err error) (stored, error) { return stored{}, err }
 	var s stored
@@ -83,7 +83,7 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 		return fail(fmt.Errorf("%w: the executor or the plan of the run has another checksum than the one that is stored", core.ErrCorrupt))
 	}
 	if s.Status != core.Running {
-		s.Holder.Until = moment(0) // nobody executes it
+		s.Holder.Until = moment(0) // it is not being executed
 	}
 	if after.Int64&maxSeq != 0 {
 		return fail(fmt.Errorf("%w: after the run lies record %d of no run, which may be its last", core.ErrCorrupt, after.Int64))
@@ -117,7 +117,7 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 		switch {
 		case r.Seq == 0:
 			s.Start.State = r.State
-		case r.Path != "": // without one it is the state at the end
+		case r.Path != "": // a record without a path has the state at the end
 			s.Steps = append(s.Steps, r)
 		default:
 			s.ends = true

@@ -10,11 +10,11 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sum is the CRC-32C over a step record at its key. SQLite does not checksum its
-// main file: a flipped bit in a payload passes its integrity check. CRC-32C finds
-// every error burst of up to 32 bits and misses one other damage in 2^32; it is no
-// protection against somebody who wants to deceive. buf is where the record is put
-// together, in one piece, and is returned to be used again.
+// sum returns the CRC-32C of a step record and its key. SQLite has no checksums in its
+// main file, and its integrity check does not notice a flipped bit in a payload. CRC-32C
+// detects every burst of up to 32 wrong bits, and misses one in 2^32 of other damages. It
+// does not protect against forgery. The record is assembled in buf, which is returned for
+// reuse.
 func sum(buf []byte, key int64, r *core.StepRecord) ([]byte, int64) {
 	// Each part is preceded by its length, so that bytes cannot move between parts.
 	number := func(buf []byte, n uint64) []byte { return binary.LittleEndian.AppendUint64(buf, n) }
@@ -46,7 +46,7 @@ func sum(buf []byte, key int64, r *core.StepRecord) ([]byte, int64) {
 	return buf, int64(crc32.Checksum(buf, castagnoli))
 }
 
-// sumAnswer is the CRC-32C over an answer and what it belongs to.
+// sumAnswer returns the CRC-32C of an answer and the number of its run.
 func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(run))
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.Time.UnixNano()))
@@ -55,10 +55,10 @@ func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 	return int64(crc32.Checksum(b, castagnoli))
 }
 
-// The checksum of a run is of two halves, so that each statement knows all that its
-// half is over.
+// The checksum of a run has two halves, so that a statement which changes a run can compute
+// the half that changes without reading the other columns.
 
-// sumStart is the CRC-32C over what never changes of a run, as the high half.
+// sumStart returns the high half: the CRC-32C of the columns of a run that never change.
 func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
 	buf = binary.LittleEndian.AppendUint64(buf[:0], rec.Plan)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(rec.Time.UnixNano()))
@@ -74,7 +74,7 @@ func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
 	return buf, int64(crc32.Checksum(buf, castagnoli)) << 32
 }
 
-// current is what changes of a run, as its row holds it.
+// current has the columns of a run that change.
 type current struct {
 	epoch             int64
 	status            core.Status
@@ -83,7 +83,7 @@ type current struct {
 	exits             []byte
 }
 
-// sumNow is the CRC-32C over what changes of a run, as the low half.
+// sumNow returns the low half: the CRC-32C of the columns of a run that change.
 func sumNow(buf []byte, c current) ([]byte, int64) {
 	for i, n := range []int64{c.epoch, int64(c.status), c.ended, c.wake, c.seen, int64(len(c.error))} {
 		if i == 0 {
@@ -92,18 +92,18 @@ func sumNow(buf []byte, c current) ([]byte, int64) {
 		buf = binary.LittleEndian.AppendUint64(buf, uint64(n))
 	}
 	buf = append(buf, c.error...)
-	if c.exits != nil { // an empty one is another than none
+	if c.exits != nil { // empty and NULL differ
 		buf = append(append(buf, 1), c.exits...)
 	}
 	return buf, int64(crc32.Checksum(buf, castagnoli))
 }
 
-// sumHolder is the CRC-32C over the holder of a run.
+// sumHolder returns the CRC-32C of the holder of a run.
 func sumHolder(h core.Holder) int64 {
 	var fixed [128]byte // no allocation for an executor with a usual name
 	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(h.Until)))
 	return int64(crc32.Checksum(append(b, h.Executor...), castagnoli))
 }
 
-// sumText is the CRC-32C over the text of a plan.
+// sumText returns the CRC-32C of the text of a plan.
 func sumText(text string) int64 { return int64(crc32.Checksum([]byte(text), castagnoli)) }

@@ -18,8 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// template holds the bytes of a new database of this version. They are made by the
-// migrations, once a process, when first asked for.
+// template holds the bytes of a new database of this version. The migrations make them, once per
+// process, when they are first needed.
 var template struct {
 	sync.Mutex
 	bytes []byte
@@ -39,7 +39,7 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "new.db")
-	c, err := sqlitedb.NewConnector(path, sqlitedb.Process) // durability is no property of the file
+	c, err := sqlitedb.NewConnector(path, sqlitedb.Process) // the file does not depend on the durability
 	if err != nil {
 		return nil, err
 	}
@@ -60,31 +60,30 @@ func templateBytes(ctx context.Context, migrations fs.FS) (_ []byte, err error) 
 
 const templatePrefix = "flujo-template-"
 
-// removeOldTemplates removes the folders of processes that were killed while they made a template,
-// which takes milliseconds. A process that was stopped for a minute in between finds none and does
-// without.
+// removeOldTemplates removes the folders of processes that were killed while they made a template.
+// That takes milliseconds; a process that is stopped for a minute meanwhile loses its folder, and
+// then opens its database without a template.
 func removeOldTemplates(temp string) {
-	entries, _ := os.ReadDir(temp) // it need not be readable
+	entries, _ := os.ReadDir(temp) // the folder may be unreadable; then nothing is removed
 	for _, e := range entries {
 		if !e.IsDir() || !strings.HasPrefix(e.Name(), templatePrefix) {
 			continue
 		}
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > time.Minute {
-			_ = os.RemoveAll(filepath.Join(temp, e.Name())) // or the next process will
+			_ = os.RemoveAll(filepath.Join(temp, e.Name())) // after an error, the next process tries again
 		}
 	}
 }
 
-// place makes a new database at path from the template: quicker than migrations do, see
-// BenchmarkOpen. It reports whether it did. It does so only where nothing is: not over a database, an empty
-// file or a link, and not next to a log that a lost database has left, which would be
-// taken for the log of the new one. Where it cannot, SQLite makes the database in its
-// own time, or says what is wrong.
+// place creates a database at path from the template, which is faster than migrations (see
+// BenchmarkOpen), and reports whether it did. It never replaces a file or a link, and does nothing
+// next to the log of a lost database, which SQLite would apply to the new one. If place returns
+// false, SQLite creates the database, or reports what is wrong.
 //
-// The file appears whole: it is written under another name and linked, which fails
-// where the name is taken. So processes that do this at once end up with the one
-// database of whoever was first. An error is that the name of the file may not survive the
-// loss of power, which [Power] promises.
+// The file is written under another name and then linked to path, which fails if path exists. So
+// it appears complete, and of several processes that do this at the same time one succeeds, and the
+// others use its database. An error means that the name of the file may not survive a loss of power,
+// which [Power] promises.
 func place(ctx context.Context, path string, d sqlitedb.Durability, migrations fs.FS) (bool, error) {
 	for _, suffix := range []string{"", "-wal", "-journal"} {
 		if _, err := os.Lstat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +100,7 @@ func place(ctx context.Context, path string, d sqlitedb.Durability, migrations f
 	if err := writeSynced(temp, b); err != nil {
 		return false, nil
 	}
-	folder, err := os.Open(dir) // before the file is there: it may not be readable
+	folder, err := os.Open(dir) // before the file is created, since the folder may be unreadable
 	if err != nil {
 		return false, unsyncedName(path, d, err)
 	}
@@ -112,9 +111,9 @@ func place(ctx context.Context, path string, d sqlitedb.Durability, migrations f
 	return true, unsyncedName(path, d, syncFolder(folder))
 }
 
-// unsyncedName is the error of a database whose name in its folder may not survive the
-// loss of power, where that is promised. Windows and some file systems cannot sync a
-// folder, and SQLite does not insist there.
+// unsyncedName returns an error if the name of a database may not survive a loss of power although
+// the durability promises it. Windows and some file systems cannot sync a folder; SQLite accepts
+// that, too.
 func unsyncedName(path string, d sqlitedb.Durability, err error) error {
 	if err == nil || d != sqlitedb.Power || runtime.GOOS == "windows" || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		return nil
@@ -125,8 +124,8 @@ func unsyncedName(path string, d sqlitedb.Durability, err error) error {
 // syncFolder is replaced in tests.
 var syncFolder = (*os.File).Sync
 
-// writeSynced writes a new file, with the mode that SQLite gives to one, and syncs it:
-// a database of half its pages would be worse than none.
+// writeSynced writes a new file with the mode that SQLite uses, and syncs it, so that no crash can
+// leave a database with part of its pages.
 func writeSynced(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

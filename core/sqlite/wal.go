@@ -13,23 +13,23 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// walBytes is the size that the write-ahead log is extended to: its header and 1024
-// frames of one page each. SQLite checkpoints the log after 1000 frames and then
-// writes it from its start again, so it seldom grows further. Pages are of 4096 bytes.
+// walBytes is the size to which the write-ahead log is extended: its header and 1024
+// frames of one page each. SQLite checkpoints the log after 1000 frames and then starts
+// again at its beginning, so it rarely becomes longer. A page has 4096 bytes.
 const walBytes = 32 + 1024*(24+4096)
 
 // extendWAL writes zeros after the end of the write-ahead log, up to [walBytes].
-// Overwriting a block of a file and syncing it takes half the time of appending one:
-// the file system has no new block and no new size to write down. Zeros are written,
-// not a hole: blocks that are only reserved are written down at their first use too.
+// Overwriting a block of a file and syncing it takes half the time of appending one, because
+// the file system does not have to record a new block and a new size. Zeros are written
+// instead of reserving blocks, because the first use of a reserved block is recorded too.
 //
-// It does so only with the database's write lock held, so that no other connection
-// appends meanwhile. Zeros are no frame to SQLite: recovery stops at the first frame
-// whose salt is not the header's, and takes a log without a header for an empty one.
+// extendWAL holds the write lock of the database, so that no other connection appends
+// meanwhile. SQLite does not mistake zeros for frames: recovery stops at the first frame
+// whose salt is not that of the header, and treats a log without a header as empty.
 //
-// This only saves time, so it gives up without an error, and without a wait, where
-// the lock is taken, the file cannot be opened or the disk is full: then the file gets
-// its old size back. An error means that the connection must not be used.
+// Since this only saves time, extendWAL does nothing, without an error or a wait, if the lock
+// is taken, the file cannot be opened or the disk is full; in the last case the file gets its
+// old size again. An error means that the connection must not be used.
 func (w *writer) extendWAL(ctx context.Context) error {
 	if w.logSize() >= walBytes {
 		return nil
@@ -44,15 +44,15 @@ func (w *writer) extendWAL(ctx context.Context) error {
 	})
 }
 
-// logName is the log's name by SQLite's own name for the database: it has resolved symbolic
-// links.
+// logName returns the name of the log. It is derived from SQLite's own name of the database, in
+// which symbolic links are resolved.
 func logName(ctx context.Context, conn driver.Conn) (string, error) {
 	v, err := sqlitedb.QueryValue(ctx, conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")
 	name, _ := v.(string)
 	return name + "-wal", err
 }
 
-// logSize is the size of the log; where it is not to be had, more than any.
+// logSize returns the size of the log, or MaxInt64 if it is unknown.
 func (w *writer) logSize() int64 {
 	fi, err := os.Stat(w.log)
 	if err != nil {
@@ -61,9 +61,9 @@ func (w *writer) logSize() int64 {
 	return fi.Size()
 }
 
-// waiting calls f with another time that the connection waits for locks, in milliseconds.
-// Where the time from before cannot be restored the writer takes no more saves: they would
-// give up on a lock that is held for a moment, or wait for longer than was promised.
+// waiting calls f while the connection waits for locks for at most the given number of
+// milliseconds. If the previous value cannot be restored, the writer refuses further saves,
+// because they would fail for a lock that is held briefly, or wait longer than promised.
 func (w *writer) waiting(ctx context.Context, most string, f func() error) error {
 	timeout, err := sqlitedb.QueryValue(ctx, w.conn, "PRAGMA busy_timeout")
 	if err != nil {
@@ -95,15 +95,14 @@ func (w *writer) waitAgain(ctx context.Context, was string) error {
 }
 
 const (
-	longLog  = 4 * walBytes // the log is cut off where it is longer
-	logLooks = 256          // transactions between two looks at it
+	longLog  = 4 * walBytes // a longer log is truncated
+	logLooks = 256          // number of transactions between two checks of its size
 )
 
-// shorten cuts a long log off. SQLite begins it again from its start only in a moment in
-// which nobody reads from it, and where somebody always does it grows without an end.
-// Readers that come now do not hold it up; to those that are there it gives 100 ms, and
-// tries again later. It is called after each transaction. An error is none of the saves,
-// which are made: the log stays unchanged.
+// shorten truncates a long log. SQLite restarts the log only when nobody reads from it; if there
+// is always a reader, it grows without a limit. shorten waits up to 100 ms for present readers,
+// not for new ones, and tries again later. It is called after each transaction. An error does not
+// concern the saves, which are made already: the log stays unchanged.
 func (w *writer) shorten(ctx context.Context) error {
 	if w.unlooked++; w.unlooked < logLooks {
 		return nil
@@ -115,7 +114,7 @@ func (w *writer) shorten(ctx context.Context) error {
 	err := w.waiting(ctx, "100", func() error {
 		_, err := sqlitedb.QueryValue(ctx, w.conn, "PRAGMA wal_checkpoint(TRUNCATE)")
 		if sqlitedb.Code(err)&0xff == lib.SQLITE_BUSY {
-			return nil // somebody reads or writes: at the next look
+			return nil // another connection reads or writes: try again at the next check
 		}
 		return err
 	})
@@ -125,7 +124,7 @@ func (w *writer) shorten(ctx context.Context) error {
 	return err
 }
 
-// lengthen extends the file with that name, if it can.
+// lengthen extends the named file, if possible.
 func lengthen(name string) {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
@@ -137,14 +136,14 @@ func lengthen(name string) {
 	}
 }
 
-// file is what pad needs of an [os.File].
+// file has the methods of [os.File] that pad uses.
 type file interface {
 	io.WriterAt
 	Sync() error
 	Truncate(size int64) error
 }
 
-// pad writes zeros from the file's size up to [walBytes], or leaves it as it was.
+// pad writes zeros from the end of the file up to [walBytes]. If that fails, it restores the size.
 func pad(f file, size int64) {
 	zeros := make([]byte, 256<<10)
 	for at := size; at < walBytes; {
@@ -155,11 +154,11 @@ func pad(f file, size int64) {
 		}
 		at += int64(n)
 	}
-	if f.Sync() != nil { // some file systems find out only now that there is no room
+	if f.Sync() != nil { // some file systems notice only now that the disk is full
 		giveBack(f, size)
 	}
 }
 
-// giveBack leaves to the saves what little room there is. Where it fails there are zeros
-// after the log, which do no harm.
+// giveBack truncates the file again, so that the remaining space is free for saves. If that fails,
+// the zeros after the log do no harm.
 func giveBack(f file, size int64) { _ = f.Truncate(size) }
