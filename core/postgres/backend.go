@@ -21,21 +21,21 @@ type Backend struct {
 	server     *server
 	pool       *pgxpool.Pool
 	sql        *statements
-	patience   time.Duration // of one write
-	maxBatch   int           // most saves of one transaction
-	maxLeaders int           // most transactions of saves at once
+	patience   time.Duration // maximum duration of one write
+	maxBatch   int           // maximum number of saves of a transaction
+	maxLeaders int           // maximum number of simultaneous transactions of saves
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	queue    []*save
 	leaders  int
-	inFlight map[int64]bool            // runs whose saves are on their way
+	inFlight map[int64]bool            // runs whose saves are being committed
 	broken   map[core.Lease]brokenStep // steps that were not saved
 	writing  sync.WaitGroup
 
-	plans sync.Map // fingerprints whose texts are saved
+	plans sync.Map // fingerprints of plans whose texts are saved
 
 	closed                             atomic.Bool
-	lastReset                          atomic.Int64 // of the pool, nanoseconds
+	lastReset                          atomic.Int64 // time of the last reset of the pool, in ns
 	saves, claims, commits, heartbeats atomic.Int64
 }
 
@@ -51,7 +51,7 @@ func newBackend(s *server, pool *pgxpool.Pool) *Backend {
 		maxLeaders: int(pool.Config().MaxConns), inFlight: map[int64]bool{}}
 }
 
-// Durability is what a save survives. It was read back from every connection that is open.
+// Durability returns what a save survives. It was read back from every open connection.
 func (b *Backend) Durability() Durability { return b.server.durability }
 
 // Start implements [core.Backend].
@@ -85,10 +85,10 @@ func (b *Backend) startOf(rec core.StartRecord) *save {
 	return s
 }
 
-// Within is b with runs that start in a transaction of the caller: a run that is begun
-// ([core.Begin]) through it is there if tx commits. All other methods are b's, outside of
-// tx. Such a start is not counted. An error of it may have ended the transaction, except
-// for [core.ErrRunExists].
+// Within returns a backend that starts runs in a transaction of the caller: a run that is begun
+// through it ([core.Begin]) exists if tx commits. All other methods are those of b and do not use
+// tx. Such starts are not counted. Any error of a start but [core.ErrRunExists] may have aborted
+// the transaction.
 func (b *Backend) Within(tx pgx.Tx) core.Backend { return starter{b, tx} }
 
 type starter struct {
@@ -109,7 +109,7 @@ func (b starter) Start(ctx context.Context, rec core.StartRecord) (core.Lease, e
 	return core.Lease{ID: s.id, Epoch: 1}, nil
 }
 
-// found tells no row from an error of a query for one.
+// found reports whether a query for one row found it.
 func found(err error) (bool, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
@@ -136,7 +136,7 @@ func (b *Backend) step(lease core.Lease, rec *core.StepRecord) *save {
 	return s
 }
 
-// stepError is the error of a step.
+// stepError returns the error of a step.
 func (s *save) stepError(err error) error {
 	if err == nil && !s.done {
 		err = core.ErrFenced
@@ -157,7 +157,7 @@ func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	return queuedStep{s}
 }
 
-// queuedStep is a step that is enqueued. It is committed whether somebody waits or not.
+// queuedStep is a step in the queue. It is committed even if Wait is not called.
 type queuedStep struct{ *save }
 
 // Wait implements [core.Enqueued].
@@ -166,7 +166,7 @@ func (s queuedStep) Wait() error {
 	return s.stepError(s.err)
 }
 
-// finishOf is the save of an end, a pause or a stop.
+// finishOf returns the save of an end, a pause or a stop.
 func (b *Backend) finishOf(lease core.Lease, rec core.FinishRecord) *save {
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	sum := current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits}.sum()
@@ -201,7 +201,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		return fail(err)
 	case s.done:
 		return nil
-	case rec.Status == core.Paused: // refused for its answers, or fenced
+	case rec.Status == core.Paused: // refused because of new answers, or fenced
 		err := b.read(ctx, func(ctx context.Context, q *pgxpool.Conn) (err error) {
 			now, err = b.finished(ctx, q, lease)
 			return err
@@ -216,7 +216,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 	return fail(core.ErrFenced)
 }
 
-// finished is what tells how the end of a lease went; zero where there is no such run.
+// finished has the columns that show whether a run was released; zero if there is no such run.
 type finished struct {
 	epoch, answers, released int64
 	status                   core.Status
@@ -265,11 +265,11 @@ func (b *Backend) Signal(ctx context.Context, k core.RunKey, rec core.AnswerReco
 	return fmt.Errorf("answer to run %s: %w", k, err)
 }
 
-// asked is what tells why an answer was refused.
+// asked has the columns that show why an answer was refused.
 type asked struct {
 	status core.Status // 0: there is no run
 	pause  bool
-	sum    *int64 // of the answer that is saved
+	sum    *int64 // checksum of the saved answer; nil: none
 }
 
 func (b *Backend) asked(ctx context.Context, q querier, key []byte, token string) (a asked, err error) {
@@ -282,7 +282,7 @@ func (b *Backend) Counts() core.Counts {
 	return core.Counts{Saves: b.saves.Load(), Claims: b.claims.Load(), Commits: b.commits.Load(), Heartbeats: b.heartbeats.Load()}
 }
 
-// Close implements [core.Backend]. It waits for saves under way. Closing again does nothing.
+// Close implements [core.Backend]. It waits for saves that are being committed. A second Close does nothing.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	first := !b.closed.Swap(true)

@@ -13,14 +13,14 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// claim is how a run is claimed.
+// claim says under which conditions a run is claimed, and by whom.
 type claim struct {
-	epoch  int64 // that it must have; 0: any
+	epoch  int64 // epoch that the run must have; 0: any
 	holder core.Holder
-	reopen bool // also when it has failed or was cancelled
+	reopen bool // failed and cancelled runs can be claimed too
 }
 
-// allows returns why a run may not be claimed so.
+// allows returns an error if a run must not be claimed.
 func (c claim) allows(run *stored) error {
 	switch {
 	case run.Status == core.Completed || run.Status.Ended() && !c.reopen:
@@ -36,8 +36,8 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 	return b.claim(ctx, key, claim{epoch: epoch})
 }
 
-// Acquire implements [core.Backend]. Where nothing was saved since known was loaded, it is
-// one statement.
+// Acquire implements [core.Backend]. If nothing was saved since known was loaded, it needs one
+// statement.
 func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
 	key, nonce := keyOf(known.Start.Key), rand.Int64()
 	lease := core.Lease{Epoch: known.Epoch + 1}
@@ -57,14 +57,14 @@ func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holde
 	return lease, claimed(known, lease, h), nil
 }
 
-// claimed is the snapshot of a run that was claimed.
+// claimed returns the snapshot of a run after it was claimed.
 func claimed(s core.Snapshot, lease core.Lease, h core.Holder) core.Snapshot {
 	s.Status, s.Error, s.Epoch, s.Holder, s.Wake, s.Ended = core.Running, "", lease.Epoch, h, time.Time{}, time.Time{}
 	return s
 }
 
-// claim reads and claims a run in one transaction. Whoever holds the lease before may be
-// saving: the row is locked first, and each later statement sees what was committed then.
+// claim reads and claims a run in one transaction. The previous holder may be saving; therefore the
+// row is locked first, and each later statement sees what was committed before the lock.
 func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core.Lease, snap core.Snapshot, err error) {
 	fail := func(err error) (core.Lease, core.Snapshot, error) {
 		return core.Lease{}, core.Snapshot{}, fmt.Errorf("claim run %s: %w", k, err)
@@ -81,7 +81,7 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 			if err != nil {
 				return err
 			}
-			if doubt && run.nonce == nonce { // an earlier attempt was made
+			if doubt && run.nonce == nonce { // an earlier attempt took effect
 				lease, snap = core.Lease{ID: run.id, Epoch: run.Epoch}, run.Snapshot
 				return nil
 			}
@@ -94,7 +94,7 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 			if _, err := tx.Exec(ctx, b.sql.claim, run.id, lease.Epoch, nonce, seq, sum, text(c.holder.Executor), nanos(c.holder.Until), sumHolder(c.holder)); err != nil {
 				return err
 			}
-			if run.ends { // the state at the end of a run that goes on
+			if run.ends { // remove the record of the state at the end
 				if _, err := tx.Exec(ctx, b.sql.reopen, run.id, seq+1); err != nil {
 					return err
 				}
@@ -114,7 +114,7 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 	return lease, snap, nil
 }
 
-// reopened is the state of a run that goes on after its end: that of its records.
+// reopened returns the state of a run that goes on after its end: the last state that a record has.
 func reopened(s core.Snapshot) []byte {
 	state := s.Start.State
 	for _, rec := range s.Steps {
@@ -125,7 +125,7 @@ func reopened(s core.Snapshot) []byte {
 	return state
 }
 
-// Renew implements [core.Backend]. Made twice it does no harm, so that it is never in doubt.
+// Renew implements [core.Backend]. Repeating it is harmless, so its outcome is never in doubt.
 func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease) (lost []core.Lease, err error) {
 	leave, err := b.enter(ctx)
 	if err != nil {

@@ -16,51 +16,50 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// maxBatch is the most saves that one transaction takes.
+// maxBatch is the maximum number of saves of a transaction.
 const maxBatch = 256
 
-// mostBroken is how many failures are remembered for the steps that follow them.
+// mostBroken is the maximum number of failures that are remembered for the steps after them.
 const mostBroken = 1000
 
-// brokenStep is why a step was not saved.
+// brokenStep says why a step was not saved.
 type brokenStep struct {
 	seq int64
 	err error
 }
 
-// querier is a connection, also within a transaction.
+// querier is a connection or a transaction.
 type querier interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// save is one write of one statement, which changes something exactly once: made a second
-// time it is refused. made looks whether it was made, and is asked only where a connection
-// failed before.
+// save is one write by one statement. The statement takes effect only once: a repetition is
+// refused. made finds out whether it took effect; it is called only after a connection failed.
 type save struct {
 	sql     string
 	args    []any
-	returns bool // the number of the run, into id
+	returns bool // the statement returns the number of the run
 	made    func(ctx context.Context, q querier) (bool, error)
 	counter *atomic.Int64
 
-	key   []byte     // of a start, which has no lease: for the order of locks
-	lease core.Lease // of other saves that have one
-	seq   int64      // of a step; 0 for other saves
+	key   []byte     // set for a start, which has no lease; gives the order of locks
+	lease core.Lease // set for other saves that have one
+	seq   int64      // set for a step; 0 for other saves
 
-	// Of who commits it, until ended is closed.
+	// Owned by the goroutine that commits the save until ended is closed.
 	id    int64
-	done  bool // it was made; otherwise, without err, it was refused
+	done  bool // it took effect; if false and err is nil, it was refused
 	begun time.Time
-	doubt bool // a connection failed after it may have been sent
+	doubt bool // a connection failed when the statement may have been sent already
 	err   error
 	ended chan struct{}
 }
 
-// errOverwritten means that what would tell whether a save was made is gone.
+// errOverwritten means that it can no longer be known whether a save took effect.
 var errOverwritten = errors.New("others have saved since")
 
-// write commits one save. Saves of runs at once are combined into transactions. s.done says
-// whether it was made or refused.
+// write commits one save. Saves of simultaneous runs are combined into transactions. s.done says
+// whether the save took effect or was refused.
 func (b *Backend) write(ctx context.Context, s *save) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -74,13 +73,13 @@ func (b *Backend) write(ctx context.Context, s *save) error {
 		if b.withdraw(s) {
 			return context.Cause(ctx)
 		}
-		<-s.ended // too late: it is on its way
+		<-s.ended // too late: it is being committed
 	}
 	return s.err
 }
 
-// enqueue gives a save its place, and lets it be committed: by a transaction of its own as
-// long as connections are left, else by the next one that takes all that wait.
+// enqueue puts a save into the queue. If a connection is free, a new transaction commits it;
+// otherwise the next transaction does, with all other saves that wait.
 func (b *Backend) enqueue(s *save) error {
 	s.ended = make(chan struct{})
 	b.mu.Lock()
@@ -97,7 +96,7 @@ func (b *Backend) enqueue(s *save) error {
 	return nil
 }
 
-// withdraw takes a save out of the queue, unless it is on its way.
+// withdraw removes a save from the queue, unless it is being committed.
 func (b *Backend) withdraw(s *save) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,8 +107,8 @@ func (b *Backend) withdraw(s *save) bool {
 	return i >= 0
 }
 
-// take takes saves out of the queue. Those of a run of which others are on their way stay:
-// another connection could overtake them.
+// take removes saves from the queue. If saves of a run are being committed on another connection,
+// further saves of that run stay in the queue, because they could be executed first.
 func (b *Backend) take() (batch []*save) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,9 +130,9 @@ func (b *Backend) take() (batch []*save) {
 	return batch
 }
 
-// idle reports whether nothing waits that may be taken, and ends the lead then. In the same
-// lock: who enqueues afterwards starts another leader, and what stays is taken by those who
-// have its runs in their hands.
+// idle reports whether no save can be taken, and then ends the leader. Both happen under one lock:
+// a later enqueue starts another leader, and saves that stay are taken by the leaders that are
+// committing saves of the same runs.
 func (b *Backend) idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -144,15 +143,15 @@ func (b *Backend) idle() bool {
 	return true
 }
 
-// lead commits what is queued until nothing is left. The connection is given back after
-// each transaction, so that readers and claims get their turn.
+// lead commits saves until the queue has none that can be taken. It releases the connection after
+// each transaction, so that readers and claims get one too.
 func (b *Backend) lead() {
 	defer b.writing.Done()
 	for !b.idle() {
 		ctx, cancel := context.WithTimeout(context.Background(), b.patience)
-		conn, err := b.pool.Acquire(ctx) // before the batch: while it is waited for, the batch grows
+		conn, err := b.pool.Acquire(ctx) // before take: while this waits, the batch grows
 		batch := b.take()
-		// All who lock rows do so in one order: else they could wait for each other in a circle.
+		// Rows are always locked in the same order, which prevents deadlocks.
 		slices.SortStableFunc(batch, func(x, y *save) int {
 			return cmp.Or(bytes.Compare(y.key, x.key), cmp.Compare(x.lease.ID, y.lease.ID))
 		})
@@ -176,7 +175,7 @@ func (b *Backend) lead() {
 	}
 }
 
-// alone commits a save that locks a row by another order than batches do.
+// alone commits a save that locks rows in another order than batches do.
 func (b *Backend) alone(ctx context.Context, s *save) error {
 	leave, err := b.enter(ctx)
 	if err != nil {
@@ -206,7 +205,7 @@ func (b *Backend) enter(ctx context.Context) (leave func(), err error) {
 	return b.writing.Done, nil
 }
 
-// committed counts saves, and tells those who wait for them.
+// committed counts saves and wakes the goroutines that wait for them.
 func (b *Backend) committed(batch []*save, together bool) {
 	commits := int64(0)
 	for _, s := range batch {
@@ -230,9 +229,9 @@ func (b *Backend) committed(batch []*save, together bool) {
 	}
 }
 
-// follows sets the reason why a step was not saved. A step that was enqueued after one that
-// then failed finds no record before its own, as if the run were another's: its error is
-// the one of the first. It needs the lock.
+// follows sets the error of a step that was not saved. If an earlier step in the queue failed, a
+// later one finds no record before its own, as if the run had another holder: it gets the error
+// of the earlier step. The caller holds the lock.
 func (b *Backend) follows(s *save) {
 	if s.seq == 0 {
 		return
@@ -241,7 +240,7 @@ func (b *Backend) follows(s *save) {
 	switch {
 	case s.done:
 		if broken && s.seq >= first.seq {
-			delete(b.broken, s.lease) // made again, with success
+			delete(b.broken, s.lease) // repeated with success
 		}
 	case s.err == nil && broken && s.seq > first.seq:
 		s.err = first.err
@@ -253,8 +252,8 @@ func (b *Backend) follows(s *save) {
 	}
 }
 
-// together commits the batch in one transaction and one round trip. A save that is refused
-// changes nothing and leaves the others alone; after any error nothing is known of any.
+// together commits the batch in one transaction and one round trip. A save that is refused changes
+// nothing and does not affect the others. After an error the outcome of all saves is unknown.
 func (b *Backend) together(ctx context.Context, conn *pgxpool.Conn, batch []*save) error {
 	var statements pgx.Batch
 	for _, s := range batch {
@@ -290,9 +289,9 @@ func (s *save) take(results pgx.BatchResults) error {
 	return err
 }
 
-// severally commits saves one by one, in their order, after their common transaction failed
-// or there was no connection: so that each fails or succeeds for reasons of its own. doubt
-// says that the common one may have been made all the same.
+// severally commits saves one by one, in their order, after their common transaction failed or no
+// connection was available, so that no save fails because of another. doubt means that the common
+// transaction may have been committed.
 func (b *Backend) severally(batch []*save, doubt bool) {
 	for _, s := range batch {
 		s.done, s.doubt = false, doubt
@@ -300,9 +299,9 @@ func (b *Backend) severally(batch []*save, doubt bool) {
 	}
 }
 
-// settle commits a save alone, on as many connections as it takes, until it is known
-// whether it was made. That it is repeated makes sure: a first attempt that is still on its
-// way to the server is either found, or refused when it comes.
+// settle commits one save, on one connection after the other, until it is known whether it took
+// effect. Repeating it is safe: if an earlier attempt reaches the server late, either it is found
+// by the repetition, or it is refused because of it.
 func (b *Backend) settle(s *save) error {
 	err := b.persist(s.begun, &s.doubt, func(ctx context.Context, conn *pgxpool.Conn) error {
 		err := b.together(ctx, conn, []*save{s})
@@ -311,7 +310,7 @@ func (b *Backend) settle(s *save) error {
 			if !s.doubt || inDoubt(err) || again(err) {
 				return err
 			}
-			definite = err // of this attempt; an earlier one may have been made
+			definite = err // of this attempt; an earlier one may have taken effect
 		}
 		if s.doubt && !s.done {
 			made, lookErr := s.made(ctx, conn)
@@ -331,9 +330,9 @@ func (b *Backend) settle(s *save) error {
 	return err
 }
 
-// persist calls do with a connection, and again with another one where the first has
-// failed, until the patience since begun is over. doubt is set when a failure leaves open
-// whether the server has done it: then the error in the end is [core.ErrInDoubt].
+// persist calls do with a connection, and again with another one if the connection failed, until
+// the patience since begun is over. It sets doubt if the server may have done the work when a
+// connection failed; the final error is then [core.ErrInDoubt].
 func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Context, conn *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithDeadline(context.Background(), begun.Add(b.patience))
 	defer cancel()
@@ -375,8 +374,8 @@ func (b *Backend) persist(begun time.Time, doubt *bool, do func(ctx context.Cont
 	}
 }
 
-// reset lets go of all connections that are idle, for they lead to where the failed one
-// led. Others are closed when they are given back.
+// reset closes all idle connections, because they lead to the same server as the failed one.
+// Connections in use are closed when they are released.
 func (b *Backend) reset() {
 	now := time.Now().UnixNano()
 	if last := b.lastReset.Load(); now-last > int64(time.Second) && b.lastReset.CompareAndSwap(last, now) {
@@ -384,7 +383,7 @@ func (b *Backend) reset() {
 	}
 }
 
-// read calls do with a connection, and again where that turns out to be dead.
+// read calls do with a connection, and again with another one if the first is dead.
 func (b *Backend) read(ctx context.Context, do func(ctx context.Context, conn *pgxpool.Conn) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err

@@ -11,12 +11,12 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Reader looks at a database of the engine and cannot change it; a standby will do. It
+// Reader reads a database of the engine and cannot change it; the server may be a standby. It
 // creates and migrates nothing. Its methods may be called from several goroutines.
 type Reader struct{ b *Backend }
 
-// OpenReader opens the database at an address: see [Open]. A schema of a newer version is
-// [*ErrNewer]. One of an older version, or without the engine's tables, is refused too.
+// OpenReader opens the database at an address, see [Open]. The error for a schema of a newer
+// version is [*ErrNewer]. Schemas of older versions or without the engine's tables are refused too.
 func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
 	s, err := parse(dsn, "", true)
 	if err != nil {
@@ -46,12 +46,12 @@ func OpenReader(ctx context.Context, dsn string) (*Reader, error) {
 	return &Reader{newBackend(s, pool)}, nil
 }
 
-// Load returns all that is saved of a run, with checksums looked at: see [core.Backend].
+// Load returns a run and verifies its checksums, see [core.Backend].
 func (r *Reader) Load(ctx context.Context, key core.RunKey) (core.Snapshot, error) {
 	return r.b.Load(ctx, key)
 }
 
-// List implements [core.Lister]. It looks at no checksums: [Reader.Load] does.
+// List implements [core.Lister]. It does not verify checksums, as [Reader.Load] does.
 func (r *Reader) List(ctx context.Context, f core.Filter) ([]core.RunInfo, error) {
 	return r.b.List(ctx, f)
 }
@@ -61,19 +61,19 @@ func (r *Reader) Questions(ctx context.Context, f core.Filter) ([]core.Question,
 	return r.b.Questions(ctx, f)
 }
 
-// Place is host, port and name of the database, without user and password.
+// Place returns the host, the port and the name of the database, without user and password.
 func (r *Reader) Place() string { return r.b.server.place }
 
 // Close closes the connections.
 func (r *Reader) Close() error { return r.b.Close() }
 
-// query is a statement that is put together.
+// query is a statement under construction.
 type query struct {
 	all  []string
 	args []any
 }
 
-// arg numbers an argument.
+// arg adds an argument and returns its placeholder.
 func (q *query) arg(value any) string {
 	q.args = append(q.args, value)
 	return fmt.Sprint("$", len(q.args))
@@ -88,8 +88,8 @@ func (q *query) conditions() string {
 	return " WHERE " + strings.Join(q.all, " AND ")
 }
 
-// choose adds the conditions of a filter on the table runs, but for how many. Only those
-// that it has: the server plans for them.
+// choose adds the conditions of a filter on the table runs, without its limit. It adds only the
+// conditions that the filter has, so that the server plans for these.
 func (q *query) choose(f core.Filter) {
 	if f.Tenant != nil {
 		q.where("runs.tenant = " + q.arg(text(*f.Tenant)) + "::bytea")
@@ -139,7 +139,7 @@ func (q *query) limit(n int) string {
 	return " LIMIT " + q.arg(int64(n))
 }
 
-// clamped is a sum that fits into 64 bits.
+// clamped returns the SQL of a sum that is limited to 64 bits.
 func clamped(column string) string {
 	return "least(coalesce(sum(s." + column + "), 0), 9223372036854775807)::bigint"
 }
@@ -148,8 +148,8 @@ func clamped(column string) string {
 func (b *Backend) List(ctx context.Context, f core.Filter) (runs []core.RunInfo, err error) {
 	var q query
 	q.choose(f)
-	// Runs are chosen first, so that only their steps are read. Records without a path are
-	// states at a start or an end, those of status 7 void another.
+	// Runs are selected in a subquery, so that only their steps are read. Records without a path
+	// have the state at a start or an end; records of status 7 invalidate another one.
 	text := `SELECT r.id, r.tenant, r.run, r.pipeline, r.plan, r.status, r.error, r.epoch, r.started, r.ended, r.executor, r.until,
 			r.origin_tenant, r.origin_run, r.origin_seq, r.wake, t.*
 		FROM (SELECT * FROM @.runs` + q.conditions() + ` ORDER BY started DESC, id DESC` + q.limit(f.Limit) + `) r
@@ -207,12 +207,12 @@ func (b *Backend) Questions(ctx context.Context, f core.Filter) (all []core.Ques
 	return all, nil
 }
 
-// each calls row for each row of a query. begin is called before the first one, once more
-// where the query has to be made again.
+// each calls row for each row of a query. It calls begin before the first row, and again if the
+// query has to be repeated.
 func (b *Backend) each(ctx context.Context, q *query, text string, begin func(), row func(pgx.Rows) error) error {
 	return b.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		begin()
-		// Statements that differ each time are not kept by the server.
+		// Statements that differ each time should not be cached by the server.
 		args := append([]any{pgx.QueryExecModeExec}, q.args...)
 		rows, err := conn.Query(ctx, qualify(text, b.server.quoted()), args...)
 		if err != nil {

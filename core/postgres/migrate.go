@@ -16,7 +16,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// ErrNewer is a schema written by a newer version of this program.
+// ErrNewer is the error for a schema that a newer version of this program wrote.
 type ErrNewer struct {
 	Place     string // host and database
 	Schema    string
@@ -33,23 +33,23 @@ type rows interface {
 	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
-// migrationNames are the files of the schema, one for each version, in order. They are
-// never changed once released.
+// migrationNames returns the names of the files of the schema, one for each version, in order.
+// Released files are never changed.
 func migrationNames() ([]string, error) {
 	names, err := fs.Glob(files, "migrations/*.sql")
 	slices.Sort(names)
 	return names, err
 }
 
-// version reads the version of the schema, 0 where there is nothing. A schema with
-// a table of runs that is not this package's is an error.
+// version reads the version of the schema; 0 means that it has no tables of this package. It is an
+// error if there is a table of runs that this package did not create.
 func (s *server) version(ctx context.Context, db rows) (has int, err error) {
 	names, err := migrationNames()
 	if err != nil {
 		return 0, err
 	}
 	var meta, runs bool
-	// The catalogue is read, not to_regclass called: that may answer from before the lock.
+	// This reads the catalogue because to_regclass may use a snapshot from before the lock.
 	err = db.QueryRow(ctx, `SELECT coalesce(bool_or(c.relname = 'flujo_version'), false), coalesce(bool_or(c.relname = 'runs'), false)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1`, s.schema).Scan(&meta, &runs)
 	switch {
@@ -69,14 +69,14 @@ func (s *server) version(ctx context.Context, db rows) (has int, err error) {
 	return has, nil
 }
 
-// migrate brings the schema to the newest version, each step in one transaction. Whoever
-// comes while another migrates waits for it.
+// migrate brings the schema to the newest version, with a transaction for each step. If another
+// client is migrating, it waits.
 func (s *server) migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	names, err := migrationNames()
 	if err != nil {
 		return err
 	}
-	has, err := s.version(ctx, pool) // first without a lock, and without the right to create anything
+	has, err := s.version(ctx, pool) // first without a lock, which also works without the right to create tables
 	if err != nil || has == len(names) {
 		return err
 	}
@@ -109,7 +109,7 @@ func (s *server) migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	})
 }
 
-// exec runs scripts of several statements.
+// exec runs scripts with several statements.
 func (s *server) exec(ctx context.Context, tx pgx.Tx, scripts ...string) error {
 	var errs []error
 	for _, script := range scripts {

@@ -18,26 +18,26 @@ import (
 type Durability string
 
 const (
-	// Power is synchronous_commit with fsync and full_page_writes: a save survives the
-	// loss of power of the server's machine.
+	// Power requires synchronous_commit, fsync and full_page_writes: a save survives a loss of
+	// power of the server's machine.
 	Power Durability = "power"
-	// Server is synchronous_commit: a save survives kill -9 of the server and of its
-	// clients. Where the server runs without fsync, the last saves, or the whole
-	// cluster, may be lost with the power.
+	// Server requires synchronous_commit: a save survives kill -9 of the server and of its
+	// clients. If the server runs without fsync, a loss of power may destroy the last saves or
+	// the whole cluster.
 	Server Durability = "server"
 
-	// unsynced is without synchronous_commit. It is for controls, and for what the rest
-	// of a save costs.
+	// unsynced turns synchronous_commit off. It is used by control experiments, and to measure
+	// the other parts of the cost of a save.
 	unsynced Durability = "unsynced"
 )
 
-// Patience is how long a write may take, the time for new connections included.
+// Patience is the maximum duration of a write, including the time for new connections.
 const Patience = 30 * time.Second
 
 const (
 	defaultSchema = "flujo"
 	defaultConns  = 8
-	// oldest is the first version of PostgreSQL that is tested for.
+	// oldest is the oldest supported version of PostgreSQL.
 	oldest = 130000
 )
 
@@ -48,20 +48,21 @@ func (d Durability) check() error {
 	return fmt.Errorf("durability %q: use %q or %q", string(d), Power, Server)
 }
 
-// server is an address, and what a connection to it must be.
+// server has an address and the demands on connections to it.
 type server struct {
 	config     *pgxpool.Config
 	place      string // host and database, for messages
-	schema     string // as it was given
+	schema     string // unquoted
 	durability Durability
-	reader     bool // writes nothing: a standby will do
+	reader     bool // it only reads, so a standby is allowed
 
-	// How long the server lets a statement wait for a row, and a transaction for its client.
-	// One whose client is gone must not hold a row for as long as others have patience.
+	// Timeouts of the server for a statement that waits for a row, and for a transaction that waits
+	// for its client. If a client vanishes, its locks must be released before the patience of the
+	// others is over.
 	lockWait, idle time.Duration
 }
 
-// parse reads an address. No error shows what is in it: there may be a password.
+// parse reads an address. Errors do not show it, because it may have a password.
 func parse(dsn string, d Durability, reader bool) (*server, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -91,10 +92,10 @@ func parse(dsn string, d Durability, reader bool) (*server, error) {
 	return s, nil
 }
 
-// quoted is the schema as it stands in statements.
+// quoted returns the quoted name of the schema.
 func (s *server) quoted() string { return pgx.Identifier{s.schema}.Sanitize() }
 
-// hide takes the password out of an error. What wraps it goes on: see [hidden].
+// hide removes the password from the text of an error, which it wraps. See [hidden].
 func (s *server) hide(err error) error {
 	password := s.config.ConnConfig.Password
 	if err == nil || password == "" || !strings.Contains(err.Error(), password) {
@@ -103,7 +104,7 @@ func (s *server) hide(err error) error {
 	return hidden{err, strings.ReplaceAll(err.Error(), password, "xxxxx")}
 }
 
-// hidden is an error of which another text is shown.
+// hidden is an error with another text than the error that it wraps.
 type hidden struct {
 	error
 	text string
@@ -112,11 +113,11 @@ type hidden struct {
 func (h hidden) Error() string { return h.text }
 func (h hidden) Unwrap() error { return h.error }
 
-// errSettings is what the server is not, or does not do, as it must.
+// errSettings is the error for a server that does not meet the demands.
 var errSettings = errors.New("the server cannot keep what is saved")
 
-// ready makes a new connection fit for use, or refuses it: the settings are made by
-// statement, and read back.
+// ready applies the settings to a new connection by statements and reads them back. It returns an
+// error if the connection must not be used.
 func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
 	set := fmt.Sprintf(`SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; `+
 		`SET lock_timeout = %d; SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d`,
@@ -127,7 +128,7 @@ func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
 	case s.durability == unsynced:
 		set += `; SET synchronous_commit = off`
 	default:
-		// A stronger setting, as remote_apply, stays.
+		// Stronger settings, such as remote_apply, are kept.
 		set += `; SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 	}
 	if _, err := conn.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -136,7 +137,7 @@ func (s *server) ready(ctx context.Context, conn *pgx.Conn) error {
 	return s.check(ctx, conn)
 }
 
-// check reads the settings of a connection back, and refuses those that break the promise.
+// check reads the settings of a connection back, and returns an error if they are too weak for the durability.
 func (s *server) check(ctx context.Context, conn *pgx.Conn) error {
 	var standby bool
 	var version int
@@ -171,9 +172,9 @@ func (s *server) check(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// connect opens the pool and one connection of it.
+// connect opens the pool and its first connection.
 func (s *server) connect(ctx context.Context) (*pgxpool.Pool, error) {
-	if err := refusePooler(ctx, s.config.ConnConfig); err != nil { // first: nothing else can be relied on behind one
+	if err := refusePooler(ctx, s.config.ConnConfig); err != nil { // first, because a pooler makes all other checks unreliable
 		return nil, s.hide(err)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, s.config)
@@ -187,19 +188,18 @@ func (s *server) connect(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// errPooler is a pooler that gives one client's server connection to another.
+// errPooler is the error for a pooler that passes server connections from client to client.
 var errPooler = errors.New("a pooler shares its server connections between clients: settings and locks of a session would be another's. " +
 	"Let it pool sessions (PgBouncer: pool_mode = session), or name the server itself")
 
-// refusePooler returns an error where connections are not sessions. The number of the
-// server's process is known twice: the connection was told one at its start, where a pooler
-// tells one of its own, and the server says its own. Where they differ there is a pooler.
-// One in transaction mode gives the server's connection to the next client after each
-// transaction: either another client, in a transaction, is given the one that this client
-// has, or this one is given another one.
+// refusePooler returns an error if a connection is not a session of the server. It compares the
+// process number that the connection got at its start, which a pooler makes up, with the number
+// that the server reports. If they differ, there is a pooler. A pooler in transaction mode passes
+// the server's connection on after each transaction: either another client, in a transaction, gets
+// the one that this client had, or this client gets another one.
 func refusePooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	config = config.Copy()
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // no prepared statement is found on another session
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // prepared statements do not exist in other sessions
 	mine, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
@@ -234,9 +234,9 @@ func refusePooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	return nil
 }
 
-// Open opens the database at an address and creates or migrates its tables where that is
-// needed. Errors are those of the address, of the connection, of settings of the server
-// that break the durability, of a pooler that shares connections, and [*ErrNewer].
+// Open opens the database at an address, and creates or migrates its tables if necessary. It returns
+// an error for an invalid address, a failed connection, settings of the server that are too weak for
+// the durability, a pooler that shares connections, and a newer schema ([*ErrNewer]).
 func Open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -244,8 +244,8 @@ func Open(ctx context.Context, dsn string, d Durability) (*Backend, error) {
 	return open(ctx, dsn, d, probe.Probe{})
 }
 
-// OpenProbed is Open for package postgresbench, which also opens databases whose saves do not
-// wait for the server's disk (synchronous_commit=off), to find out what the rest of a save costs.
+// OpenProbed is Open for package postgresbench. That package also opens databases whose saves do not
+// wait for the server's disk (synchronous_commit=off), to measure the other parts of their cost.
 func OpenProbed(ctx context.Context, dsn string, d Durability, p probe.Probe) (*Backend, error) {
 	if err := d.check(); err != nil && d != unsynced {
 		return nil, err
@@ -273,7 +273,7 @@ func open(ctx context.Context, dsn string, d Durability, p probe.Probe) (*Backen
 	return newBackend(s, pool), nil
 }
 
-// advice is what to do about an error of the server, by its code or class.
+// advice has remedies for errors of the server, by their code or class.
 var advice = map[string]string{
 	"28":    "see the user, the password and pg_hba.conf",
 	"3D":    "create the database first",
@@ -281,7 +281,7 @@ var advice = map[string]string{
 	"53":    "the server is out of disk, memory or connections: nothing was saved",
 }
 
-// advised says what to do about an error, where there is something.
+// advised appends a remedy to an error, if there is one.
 func advised(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) || len(e.Code) < 2 {
@@ -297,9 +297,9 @@ func advised(err error) error {
 	return fmt.Errorf("%w: %s", err, text)
 }
 
-// Grants are the statements by which the owner of the tables gives a role what
-// [Open] needs (or, of a reader, [OpenReader]) in a schema that was created before. They
-// give no right to create, change or drop a table.
+// Grants returns the statements with which the owner of the tables gives a role the rights that
+// [Open] needs (or, for a reader, [OpenReader]) in an existing schema. They give no right to create,
+// change or drop a table.
 func Grants(schema, role string, reader bool) []string {
 	if schema == "" {
 		schema = defaultSchema

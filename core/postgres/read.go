@@ -12,17 +12,17 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// stored is a run as it lies in the database.
+// stored is a run as the database has it.
 type stored struct {
 	core.Snapshot
 	id, nonce, seq, answers, seen, sum int64
-	ends                               bool // after its steps there is a record of the state at its end
+	ends                               bool // the last record is the state at the end of the run
 }
 
 // Load implements [core.Backend].
 func (b *Backend) Load(ctx context.Context, key core.RunKey) (snap core.Snapshot, err error) {
 	err = b.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		// One snapshot for all that is read, in one round trip.
+		// All queries see the same version of the database, in one round trip.
 		tx := within{conn, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, `COMMIT`}
 		run, err := b.readIn(ctx, tx, key, b.sql.readRun)
 		snap = run.Snapshot
@@ -34,18 +34,18 @@ func (b *Backend) Load(ctx context.Context, key core.RunKey) (snap core.Snapshot
 	return snap, nil
 }
 
-// batcher is a connection, or a transaction.
+// batcher is a connection or a transaction.
 type batcher interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// within is a connection of which each batch is a transaction.
+// within is a connection each batch of which is a transaction.
 type within struct {
 	batcher
 	begin, commit string
 }
 
-// readIn reads a run, its checksums looked at. first is the statement that reads its row.
+// readIn reads a run and verifies its checksums. first is the statement that reads its row.
 func (b *Backend) readIn(ctx context.Context, tx batcher, k core.RunKey, first string) (run stored, err error) {
 	key := keyOf(k)
 	var statements pgx.Batch
@@ -87,7 +87,7 @@ func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", core.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// scan reads the row of the run: see runColumns.
+// scan reads the row of the run, see runColumns.
 func (s *stored) scan(row pgx.Row) error {
 	var pipeline, fault, executor, originTenant, originRun, planText []byte
 	var plan, started, ended, wake, until, held int64
@@ -112,12 +112,12 @@ func (s *stored) scan(row pgx.Row) error {
 	case sumHolder(s.Holder) != held || planSum != nil && sumText(s.Start.PlanText) != *planSum:
 		return corrupt("the executor or the plan of the run has another checksum than the one that is stored")
 	case s.Status != core.Running:
-		s.Holder.Until = moment(0) // nobody executes it
+		s.Holder.Until = moment(0) // it is not being executed
 	}
 	return nil
 }
 
-// scanSteps reads the records: see stepColumns.
+// scanSteps reads the records, see stepColumns.
 func (s *stored) scanSteps(results pgx.BatchResults, key []byte) error {
 	rows, err := results.Query()
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *stored) scanSteps(results pgx.BatchResults, key []byte) error {
 		switch {
 		case r.Seq == 0:
 			s.Start.State = slices.Clone(r.State)
-		case r.Path != "": // without one it is the state at the end
+		case r.Path != "": // a record without a path has the state at the end
 			s.Steps = append(s.Steps, r)
 		default:
 			s.ends = true

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// NewPool opens further connections to the database of b, for those who work next to it,
-// with the same durability. They may hold rows and transactions for as long as they like.
-// Close it.
+// NewPool opens further connections to the database of b with the same durability, for other work
+// such as a queue. There is no limit on how long they hold locks and transactions. The caller closes
+// the pool.
 func (b *Backend) NewPool(ctx context.Context) (*pgxpool.Pool, error) {
 	s := *b.server
 	s.config = s.config.Copy()
@@ -20,15 +20,15 @@ func (b *Backend) NewPool(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, b.trouble(err)
 }
 
-// Connect opens a connection to the database of b that is a session of its own. Close it.
+// Connect opens one more connection to the database of b. The caller closes it.
 func (b *Backend) Connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, b.server.config.ConnConfig.Copy())
 	return conn, b.trouble(err)
 }
 
-// ReadDurability reads back what a save survives from every connection of the backend that is
-// not in use: settings can change under an open connection. It is an error where that is not
-// what the backend was opened for.
+// ReadDurability reads the durability back from every connection of the backend that is not in use,
+// because settings can change while a connection is open. It is an error if it is not the durability
+// that the backend was opened with.
 func (b *Backend) ReadDurability(ctx context.Context) (Durability, error) {
 	conns := b.pool.AcquireAllIdle(ctx)
 	if len(conns) == 0 {

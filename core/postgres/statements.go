@@ -2,11 +2,11 @@ package postgres
 
 import "strings"
 
-// stepColumns are in the order of their arguments: see stepArgs.
+// stepColumns has the columns in the order of their arguments, see stepArgs.
 const stepColumns = `run, seq, epoch, status, attempts, started, ended, calls, tokens, cost, due, sum, path, token, whom, feedback, error, output, state`
 
-// insertRun begins a start. The number of the run that it makes goes into the record of
-// its state.
+// insertRun is the first part of a start. The record of the state uses the number of the run that it
+// returns.
 const insertRun = `r AS (INSERT INTO @.runs (key, tenant, run, pipeline, plan, birth, epoch, status, started, sum, executor, until, held,
 		origin_tenant, origin_run, origin_seq)
 		VALUES ($1::bytea, $2::bytea, $3::bytea, $4::bytea, $5::bigint, $6::bigint, 1, 1, $7::bigint, $8::bigint, $9::bytea, $10::bigint, $11::bigint,
@@ -14,23 +14,23 @@ const insertRun = `r AS (INSERT INTO @.runs (key, tenant, run, pipeline, plan, b
 	INSERT INTO @.steps (` + stepColumns + `)
 	SELECT r.id, 0, 1, 1, 0, $7::bigint, $7::bigint, 0, 0, 0, 0, $15::bigint, '', '', '', '', '', NULL, $16::bytea FROM r RETURNING run`
 
-// insertStep saves a record where the CTE f has changed the row of its run.
+// insertStep inserts a record if the CTE f has changed the row of its run.
 const insertStep = ` INSERT INTO @.steps (` + stepColumns + `)
 	SELECT f.id, $3::bigint, $2::bigint, $4::smallint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint, $11::bigint, $12::bigint,
 		$13::bytea, $14::bytea, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea FROM f`
 
-// fence is the condition of all saves by lease: number of the run, epoch.
+// fence is the condition of all saves with a lease; its arguments are the number of the run and the epoch.
 const fence = ` WHERE id = $1::bigint AND epoch = $2::bigint AND status = 1`
 
-// finishRow releases a run. A pause (status 4) is refused where there are other answers than
-// its executor knows of: the number stands in the row, for a subquery would not see answers
-// that were committed while the statement waited for the row.
+// finishRow releases a run. A pause (status 4) is refused if there are answers that its executor
+// does not know. Their number is a column of the row, because a subquery would not see answers that
+// were committed while the statement waited for the row.
 const finishRow = `UPDATE @.runs SET status = $3::smallint, error = $4::bytea, ended = $5::bigint, exits = $6::bytea, wake = $7::bigint,
 	seen = $8::bigint, released = $2::bigint, sum = (sum & -4294967296) | $9::bigint`
 
 const finishFence = fence + ` AND ($3::smallint <> 4 OR answers = $8::bigint)`
 
-// statements are those of a schema.
+// statements has the statements for one schema.
 type statements struct {
 	start, startPlan, step, finish, finishState, answer, acquire, lock, claim, reopen, renew string
 	readRun, readSteps, readAnswers                                                          string
@@ -38,11 +38,11 @@ type statements struct {
 	pruneRun, pruneSteps, pruneAnswers                                                       string
 }
 
-// runColumns are those that stored.scan reads.
+// runColumns has the columns that stored.scan reads.
 const runColumns = `r.id, r.pipeline, r.plan, r.nonce, r.epoch, r.status, r.seq, r.answers, r.seen, r.error, r.started, r.ended, r.wake, r.exits, r.sum,
 	r.executor, r.until, r.held, r.origin_tenant, r.origin_run, r.origin_seq`
 
-// newStatements makes the statements for a quoted schema.
+// newStatements returns the statements for a quoted schema.
 func newStatements(schema string) *statements {
 	q := func(text string) string { return qualify(text, schema) }
 	return &statements{
@@ -56,15 +56,15 @@ func newStatements(schema string) *statements {
 			INSERT INTO @.steps (` + stepColumns + `)
 			SELECT f.id, $10::bigint, $2::bigint, $3::smallint, 0, $5::bigint, $5::bigint, 0, 0, 0, 0, $11::bigint, '', '', '', '', '', NULL, $12::bytea FROM f`),
 
-		// The pause must be there, and the run not at its end. Of two answers at once the
-		// second one breaks the primary key.
+		// The pause must exist, and the run must not have ended. Of two simultaneous answers the
+		// second violates the primary key.
 		answer: q(`WITH f AS (UPDATE @.runs SET answers = answers + 1 WHERE key = $1::bytea AND status NOT IN (2, 3, 6)
 				AND EXISTS (SELECT 1 FROM @.steps s WHERE s.run = runs.id AND s.status = 4 AND s.token = $2::bytea)
 				AND NOT EXISTS (SELECT 1 FROM @.answers a WHERE a.run = runs.id AND a.key = $3::bytea) RETURNING id)
 			INSERT INTO @.answers (run, key, token, answer, at, sum) SELECT f.id, $3::bytea, $2::bytea, $4::bytea, $5::bigint, $6::bigint FROM f`),
 
-		// A run of which nothing was saved since it was loaded. One that has ended has a
-		// record of its state, which the other way removes.
+		// Only if nothing was saved since the run was loaded. If it has ended, there is a record of
+		// its state, which statement claim removes.
 		acquire: q(`UPDATE @.runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, nonce = $6::bigint,
 			sum = (sum & -4294967296) | $7::bigint, executor = $8::bytea, until = $9::bigint, held = $10::bigint
 			WHERE key = $1::bytea AND epoch = $2::bigint AND status = $3::smallint AND status IN (1, 4, 5)
@@ -76,7 +76,7 @@ func newStatements(schema string) *statements {
 
 		reopen: q(`DELETE FROM @.steps WHERE run = $1::bigint AND seq = $2::bigint AND path = ''`),
 
-		// In the order of the batches, so that nobody waits in a circle.
+		// In the same order as batches lock rows, which prevents deadlocks.
 		renew: q(`UPDATE @.runs SET executor = $3::bytea, until = $4::bigint, held = $5::bigint
 			FROM (SELECT l.id, l.epoch FROM @.runs l JOIN unnest($1::bigint[], $2::bigint[]) AS x (id, epoch) ON l.id = x.id AND l.epoch = x.epoch
 				WHERE l.status = 1 ORDER BY l.id FOR UPDATE OF l) mine
@@ -100,7 +100,7 @@ func newStatements(schema string) *statements {
 	}
 }
 
-// qualify puts the quoted schema in place of each @.
+// qualify replaces each @ by the quoted schema.
 func qualify(text, schema string) string { return strings.ReplaceAll(text, "@.", schema+".") }
 
 func stepColumnsOf(table string) string {

@@ -9,15 +9,14 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// Checksums are CRC-32C. PostgreSQL checks its pages only in clusters that were created
-// with data checksums, which are off by default up to version 17, and no cluster notices a
-// row that another program has changed. They find every burst of up to 32 wrong bits and
-// miss one other damage in 2^32; they are no protection against somebody who wants to
-// deceive.
+// Checksums are CRC-32C. PostgreSQL verifies its pages only in clusters with data checksums, which
+// are off by default up to version 17, and no cluster notices a row that another program changed.
+// CRC-32C detects every burst of up to 32 wrong bits, and misses one in 2^32 of other damages. It
+// does not protect against forgery.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// digest is a CRC-32C that grows.
+// digest computes a CRC-32C step by step.
 type digest struct {
 	crc uint32
 	buf [8]byte
@@ -31,8 +30,8 @@ func (d *digest) numbers(all ...int64) *digest {
 	return d
 }
 
-// part adds bytes after their length, so that none can move from one part to the next. A
-// nil slice differs from an empty one.
+// part adds the length of the bytes and then the bytes, so that none can move from one part to the
+// next. A nil slice differs from an empty one.
 func (d *digest) part(p []byte) *digest {
 	n := int64(len(p))
 	if p == nil {
@@ -52,10 +51,10 @@ func (d *digest) texts(all ...string) *digest {
 
 func (d *digest) sum() int64 { return int64(d.crc) }
 
-// text returns the bytes of a string, never nil: nil is NULL.
+// text returns the bytes of a string. It never returns nil, which would be NULL.
 func text(s string) []byte { return append(make([]byte, 0, len(s)), s...) }
 
-// keyOf names a run in the database.
+// keyOf returns the key of a run in the database.
 func keyOf(k core.RunKey) []byte {
 	h := sha256.New()
 	h.Write(binary.AppendUvarint(nil, uint64(len(k.Tenant))))
@@ -64,14 +63,14 @@ func keyOf(k core.RunKey) []byte {
 	return h.Sum(nil)
 }
 
-// tokenKey names an answer of a run.
+// tokenKey returns the key of an answer of a run.
 func tokenKey(token string) []byte {
 	h := sha256.Sum256([]byte(token))
 	return h[:]
 }
 
-// sumStep is the checksum of a record of a run. The first one, of seq 0, is saved by a
-// statement that does not know the number of the run: there run is 0, and key the run's.
+// sumStep returns the checksum of a record of a run. The statement that saves the first record (seq 0)
+// does not know the number of the run: for it, run is 0 and key is the key of the run.
 func sumStep(run int64, key []byte, epoch int64, r *core.StepRecord) int64 {
 	var d digest
 	if r.Seq == 0 {
@@ -83,22 +82,22 @@ func sumStep(run int64, key []byte, epoch int64, r *core.StepRecord) int64 {
 		texts(r.Path, r.Token, r.For, r.Feedback, r.Error).part(r.Output).part(r.State).sum()
 }
 
-// sumAnswer is the checksum of an answer to a pause of the run of this key.
+// sumAnswer returns the checksum of an answer to a pause of the run with this key.
 func sumAnswer(key []byte, a *core.AnswerRecord) int64 {
 	return new(digest).part(key).numbers(a.Time.UnixNano()).texts(a.Token).part(a.Answer).sum()
 }
 
-// The checksum of a run is of two halves, so that each statement knows all that its half
-// is over.
+// The checksum of a run has two halves, so that a statement which changes a run can compute the
+// half that changes without reading the other columns.
 
-// sumStart is the high half: over what never changes of a run.
+// sumStart returns the high half, over the columns that never change.
 func sumStart(rec core.StartRecord) int64 {
 	o := rec.Origin
 	return new(digest).numbers(int64(rec.Plan), rec.Time.UnixNano(), o.Seq).
 		texts(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, o.Key.Tenant, o.Key.Run).sum() << 32
 }
 
-// current is what changes of a run.
+// current has the columns of a run that change.
 type current struct {
 	epoch             int64
 	status            core.Status
@@ -107,7 +106,7 @@ type current struct {
 	exits             []byte
 }
 
-// sum is the low half of the checksum of a run.
+// sum returns the low half, over the columns that change.
 func (c current) sum() int64 {
 	return new(digest).numbers(c.epoch, int64(c.status), c.ended, c.wake, c.seen).texts(c.error).part(c.exits).sum()
 }
@@ -118,7 +117,7 @@ func sumHolder(h core.Holder) int64 {
 
 func sumText(s string) int64 { return new(digest).texts(s).sum() }
 
-// nanos is a time as it is stored: 0 for the zero time.
+// nanos returns the stored form of a time: 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -128,7 +127,7 @@ func nanos(t time.Time) int64 {
 
 func instant(n int64) time.Time { return time.Unix(0, n).UTC() }
 
-// moment is the time of nanoseconds that [nanos] made.
+// moment is the inverse of [nanos].
 func moment(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}

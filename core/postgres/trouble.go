@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/core"
 )
 
-// code is the SQLSTATE of an error of the server, "" where err is of another kind.
+// code returns the SQLSTATE of an error of the server, or "" for other errors.
 func code(err error) string {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && len(e.Code) == 5 {
@@ -21,8 +21,8 @@ func code(err error) string {
 
 func isUnique(err error) bool { return code(err) == "23505" }
 
-// inDoubt reports whether an error leaves open what the server has done: it is of the
-// connection, or the server was ending it.
+// inDoubt reports whether it is unknown what the server did before an error: the connection failed,
+// or the server was ending it.
 func inDoubt(err error) bool {
 	if err == nil || known(err) {
 		return false
@@ -37,11 +37,11 @@ func inDoubt(err error) bool {
 	}
 }
 
-// lost reports whether an error came after a statement may have been sent whose outcome is
-// not known.
+// lost reports whether a statement may have been sent before an error, so that its outcome is
+// unknown.
 func lost(err error) bool { return inDoubt(err) && !pgconn.SafeToRetry(err) }
 
-// known reports whether an error was made on this side, with nothing sent.
+// known reports whether an error occurred on this side before anything was sent.
 func known(err error) bool {
 	for _, kind := range []error{errOverwritten, errSettings, core.ErrRunNotFound, core.ErrRunFinished, core.ErrFenced, core.ErrCorrupt,
 		core.ErrClosed, pgx.ErrNoRows} {
@@ -52,7 +52,7 @@ func known(err error) bool {
 	return false
 }
 
-// again reports whether a statement that the server has undone is worth another attempt.
+// again reports whether a statement that the server rolled back should be repeated.
 func again(err error) bool {
 	switch c := code(err); c {
 	case "40001", "40P01", "55P03", "57014": // serialization, deadlock, lock timeout, statement timeout
@@ -60,12 +60,12 @@ func again(err error) bool {
 	case "53300", "57P03": // too many connections, starting up
 		return true
 	default:
-		// A standby: the primary that it becomes, or that takes its name, may be there soon.
+		// A standby: it may soon become the primary, or the primary may get its name.
 		return c == "25006" || errors.Is(err, errSettings)
 	}
 }
 
-// trouble names the database and says what to do, where the error is not of the engine's own.
+// trouble adds the name of the database and a remedy to an error, unless it is an error of the engine.
 func (b *Backend) trouble(err error) error {
 	if err == nil || known(err) && !errors.Is(err, errSettings) {
 		return err
