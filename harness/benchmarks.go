@@ -18,26 +18,26 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// BenchSpec orders the comparison of one benchmark function, with its sub-benchmarks, of
-// two revisions.
+// BenchSpec says how one benchmark function, with its sub-benchmarks, of two revisions is
+// compared.
 type BenchSpec struct {
 	Package    string
 	Benchmark  string // the name of the function
-	Match      string // -test.bench of the sub-benchmarks that are compared; "": all of the function
+	Match      string // -test.bench of the sub-benchmarks to compare; "": all of the function
 	Skip       string // -test.skip
 	Base, Head BenchSide
 	Twin       string        // a copy of Base's binary, for the A/A pair
-	Time       time.Duration // that the operations of a process take; 0: 20 ms
-	Ops        int           // of a process; 0: as many as take Time
+	Time       time.Duration // duration of the operations of a process; 0: 20 ms
+	Ops        int           // number of operations of a process; 0: as many as take Time
 	Procs      int           // GOMAXPROCS; 0: that of this process
 	Seed       uint64
-	Blocks     int                // at most; 0: 240
-	Budget     time.Duration      // nothing begins after it; 0: no bound
-	Deadline   time.Duration      // of a process; 0: none
+	Blocks     int                // maximum number of blocks; 0: 240
+	Budget     time.Duration      // no process is started after this time; 0: no limit
+	Deadline   time.Duration      // maximum duration of a process; 0: none
 	Counter    *instructions.Tool // nil: instructions are not counted
 
-	// Layout, where it is not nil, builds both sides with their functions in the n-th of
-	// many random orders, from 1. It is used only where it is asked for by [More].
+	// Layout, if not nil, builds both sides with their functions in the n-th of many random
+	// orders; n starts at 1. It is called only if [More] asks for it.
 	Layout func(ctx context.Context, n int) (base, head BenchSide, err error)
 
 	run   func(context.Context, benchOrder) (benchProcess, error) // for tests
@@ -45,24 +45,25 @@ type BenchSpec struct {
 	use   func(context.Context, benchOrder) (u use, known bool)   // for tests
 }
 
-// More is what a judge needs to decide; the zero value ends the measurement.
+// More says what should be measured further; the zero value ends the measurement.
 type More struct {
 	Time         bool // another session of blocks
-	Instructions bool // more counts
-	Layouts      bool // the same in another layout of the binaries
+	Instructions bool // further counts
+	Layouts      bool // the time of binaries with another layout
 }
 
 const (
-	// blocksInSession of a comparison of benchmarks: every block is three fresh processes
-	// of its own.
+	// blocksInSession is the number of blocks of a session of benchmarks. Each block has three
+	// processes of its own.
 	blocksInSession = 6
 	blocksOfLayout  = 6
 	mostLayouts     = 12
-	// fastest is what no operation is below, ns: what is has no body left.
+	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
+	// a faster one.
 	fastest = 0.5
 )
 
-// ErrNoTime is a benchmark that was not measured because the context ended before.
+// ErrNoTime is the error for a benchmark that was not measured because the context ended first.
 var ErrNoTime = errors.New("there was no time left for it")
 
 // CompareBenchmarks finds the sub-benchmarks of a benchmark function, and measures them: see
@@ -72,23 +73,23 @@ func CompareBenchmarks(ctx context.Context, spec BenchSpec, next func(d *Differe
 	return b.Measure(ctx, spec.Budget, next), b.Only, nil
 }
 
-// Benchmarks are the benchmarks of one function that both revisions have.
+// Benchmarks has the benchmarks of one function that both revisions have.
 type Benchmarks struct {
-	Names []string    // as they are printed, without "Benchmark"
-	Only  [2][]string // names that only the base has, or only the head
-	Facts *Difference // what stands in the way of all of them, as that they fail; nil: nothing
+	Names []string    // as printed, without "Benchmark"
+	Only  [2][]string // names that only the base has, and names that only the head has
+	Facts *Difference // why none of them can be measured, for example because all fail; nil: they can
 
 	spec   BenchSpec
 	began  time.Time
 	rng    *rand.Rand
 	leaves []*leaf
-	first  map[string]Bench // what the base printed first, by name
-	start  time.Duration    // of the processor, that a process takes to start
+	first  map[string]Bench // the first results of the base, by name
+	start  time.Duration    // processor time of the start of a process
 }
 
-// FindBenchmarks makes one operation of every sub-benchmark of a function, at the base, the
-// head and the base again, and then one block of each. What a benchmark does itself, as to fail or to print nothing, is
-// in Facts. Where the context ends, Facts says [ErrNoTime].
+// FindBenchmarks runs one operation of every sub-benchmark of a function, at the base, the head
+// and the base again, and then one block of each sub-benchmark. If the function fails or prints
+// nothing, Facts says so; if the context ends, Facts says [ErrNoTime].
 func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 	spec.fill()
 	m := &Benchmarks{spec: spec, rng: rand.New(rand.NewPCG(spec.Seed, 0xbe7c))}
@@ -113,9 +114,10 @@ func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 }
 
 // Measure measures one benchmark after the other: the instructions of an operation, and its
-// time in processes of the base, the head and the base again in random order, until next
-// wants nothing more or the budget is spent (0: no bound). next is given a difference and
-// their number. A context that ends, ends it with what was measured: see [ErrNoTime].
+// time in processes of the base, the head and the base again, in random order. It measures a
+// benchmark until next returns the zero value or its share of the budget is spent (0: no
+// limit). next gets a difference and the number of all differences. If the context ends,
+// Measure returns what was measured; see [ErrNoTime].
 func (m *Benchmarks) Measure(ctx context.Context, budget time.Duration, next func(d *Difference, of int) More) (all []*Difference) {
 	if m.Facts != nil {
 		return []*Difference{m.Facts}
@@ -173,8 +175,8 @@ func (m *Benchmarks) difference(name string) *Difference {
 		Started: time.Now().UTC(), Seed: m.spec.Seed, Environment: machine.Describe(context.Background(), m.spec.Base.Dir), Audit: []Finding{{checkRuns, true, "nothing was measured"}}}
 }
 
-// probe makes one operation of every sub-benchmark at the base, the head and the base again,
-// and returns the names that all of them printed.
+// probe runs one operation of every sub-benchmark at the base, the head and the base again, and
+// returns the names that all three processes printed.
 func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]string) {
 	var got [3]map[string]Bench
 	var failed [3]error
@@ -186,7 +188,7 @@ func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]strin
 		p, err := m.spec.run(ctx, order)
 		if got[i] = p.printed; err != nil && !errors.Is(err, ErrNoBenchmark) {
 			failed[i] = m.confirmed(ctx, order, "", fmt.Errorf("%s at %s: %w", m.spec.Benchmark, side.Revision, err))
-			break // the first failure says it all
+			break // one failure is enough
 		}
 	}
 	if ctx.Err() != nil {
@@ -229,7 +231,7 @@ func (m *Benchmarks) probe(ctx context.Context) (names []string, only [2][]strin
 	return names, only
 }
 
-// failed records why no block can be made of these processes: base, head, base again.
+// failed records why the processes of the base, the head and the base again give no block.
 func (d *Difference) failed(failed [3]error) {
 	atBase := failed[0]
 	if atBase == nil {
@@ -241,7 +243,7 @@ func (d *Difference) failed(failed [3]error) {
 			return
 		}
 		if err != nil && !errors.As(err, new(*exec.ExitError)) && !errors.Is(err, errHangs) && !errors.Is(err, ErrNoBenchmark) {
-			d.Problem = err.Error() // it was not even run
+			d.Problem = err.Error() // the process was not started
 			d.Audit = []Finding{{checkRuns, false, d.Problem}}
 			return
 		}
@@ -256,20 +258,21 @@ func (d *Difference) failed(failed [3]error) {
 // leaf is the measurement of one benchmark without sub-benchmarks.
 type leaf struct {
 	*Benchmarks
-	name    string // as it is printed, "Decode/spec-2"
-	pattern string // -test.bench that selects it alone
-	ops     int    // operations of a process
+	name    string // as printed, such as "Decode/spec-2"
+	pattern string // -test.bench that selects only this benchmark
+	ops     int    // number of operations of a process
 	d       *Difference
 	count   counting
 	open    bool                    // it can be measured further
-	counts  [2]map[string][]float64 // unit -> the figure in each process of the base, and of the head
+	counts  [2]map[string][]float64 // of base and head: unit -> the figure in each process
 }
 
-// suffix of a printed name: the number of processors.
+// suffix matches the number of processors at the end of a printed name.
 var suffix = regexp.MustCompile(`-(\d+)$`)
 
-// BenchPattern is the -test.bench that selects one benchmark alone, by the name that it was
-// printed with at so many processors (0: those of this process), without "Benchmark".
+// BenchPattern returns the -test.bench that selects only one benchmark. name is its printed name
+// without "Benchmark"; procs is the GOMAXPROCS with which it was printed (0: that of this
+// process).
 func BenchPattern(name string, procs int) string {
 	plain, _, _ := strings.Cut(name, " (") // see parseBenchmarks
 	if procs == 0 {
@@ -304,8 +307,8 @@ func newLeaf(m *Benchmarks, name string) *leaf {
 	return l
 }
 
-// measure takes blocks and counts until next wants no more, or until the time since the
-// beginning of the measurement has reached end.
+// measure measures blocks and counts instructions until next returns the zero value, or until
+// the time since the beginning of the measurement has reached end.
 func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Difference) More) {
 	began := time.Now()
 	defer func() { l.d.Seconds += time.Since(began).Seconds() }()
@@ -338,7 +341,7 @@ func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Differ
 	l.soFar()
 }
 
-// size finds how many operations a process makes.
+// size chooses the number of operations of a process.
 func (l *leaf) size(ctx context.Context) (ok bool) {
 	l.ops = l.spec.Ops
 	l.count.ns, l.count.bytes = l.first[l.name].NS, l.first[l.name].Counts["B/op"]
@@ -352,7 +355,7 @@ func (l *leaf) size(ctx context.Context) (ok bool) {
 		l.ops = max(1, b.Ops)
 		l.count.ns, l.count.bytes = b.NS, b.Counts["B/op"]
 	case errors.As(err, new(*exec.ExitError)):
-		l.ops, l.count.once = 1, true // one operation worked
+		l.ops, l.count.once = 1, true // the first process ran one operation without an error
 		l.d.Notes = append(l.d.Notes, "it fails when it makes more than one operation: measured with -benchtime=1x")
 	case err == nil || errors.Is(err, ErrNoBenchmark):
 		l.d.NotCompared = "it is not printed every time"
@@ -442,7 +445,7 @@ func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
 	return len(ratios) > 0
 }
 
-// soFar completes the difference with what was measured, so that it can be judged.
+// soFar computes the figures of the difference from what was measured so far.
 func (l *leaf) soFar() {
 	d := l.d
 	if d.Problem == "" {
@@ -457,7 +460,7 @@ func (l *leaf) soFar() {
 	}
 }
 
-// countsOf are the figures of these units that both sides have.
+// countsOf returns the figures that both sides have, of the given units.
 func countsOf(units []string, of [2]map[string][]float64) (all []Count) {
 	for _, unit := range units {
 		if base, head := of[0][unit], of[1][unit]; len(base) > 0 && len(head) > 0 {

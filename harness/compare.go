@@ -14,19 +14,19 @@ import (
 	"github.com/flujo/flujo-harness/harness/machine"
 )
 
-// Subject is a variant of some work, to be compared with others by [Compare].
+// Subject is one variant of some work. [Compare] compares variants.
 type Subject struct {
 	Name string
-	// Open prepares the work afresh, for each block: what it opens carries a bias of its
-	// own. op does it once, for the i-th time since Open, and is what is timed; a failure
-	// ends the comparison. close, which may be nil, undoes what Open did.
+	// Open prepares the work. It is called for each block, because everything that it opens
+	// has a bias of its own. op does the work once, for the i-th time since Open, and is
+	// timed; an error ends the comparison. close may be nil; it undoes what Open did.
 	Open func(ctx context.Context) (op func(i int) error, close func() error, err error)
-	// Digest, which may be nil, is a hash of what the last operation made: the subjects
-	// of a comparison must agree on it.
+	// Digest, which may be nil, returns a hash of the result of the last operation. It must
+	// be the same for all subjects of a comparison.
 	Digest func() uint64
 }
 
-// Func is a subject that needs no preparation.
+// Func returns a subject that needs no preparation.
 func Func(name string, op func() error) Subject {
 	return Subject{Name: name, Open: func(context.Context) (func(int) error, func() error, error) {
 		return func(int) error { return op() }, nil, nil
@@ -35,38 +35,38 @@ func Func(name string, op func() error) Subject {
 
 // ComparePlan says how subjects are compared. Zero values stand for the defaults.
 type ComparePlan struct {
-	Name     string        // of the comparison, unique in the program
-	Sessions int           // at most; 24
-	Blocks   int           // per session; 8
-	Rounds   int           // per block; 20
-	SlowBy   float64       // share that a copy of each later subject is slowed down by, for the self-check; 0.25
-	Seed     uint64        // of the order in the rounds
-	Budget   time.Duration // no session begins after it; 0: no bound
+	Name     string        // name of the comparison, unique in the program
+	Sessions int           // maximum number of sessions; default 24
+	Blocks   int           // per session; default 8
+	Rounds   int           // per block; default 20
+	SlowBy   float64       // share by which a copy of each later subject is slowed down for the self-check; default 0.25
+	Seed     uint64        // random seed of the order in the rounds
+	Budget   time.Duration // no session begins after this time; 0: no limit
 
-	// Exec is the command that runs this program again so that it comes to the same call
-	// of Compare: then every session runs in a process of its own, as it should. See
-	// [TestProcess]. Empty: all run in this process, and the result says so.
+	// Exec is a command that runs this program again so that it reaches the same call of
+	// Compare, such as [TestProcess]. Every session then runs in a process of its own, as it
+	// should. If Exec is empty, all sessions run in this process, and a note says so.
 	Exec []string
-	// Enough is asked after each session from the second on, and may judge; nil: all
-	// sessions are made. It must be a rule that stays valid under repeated looks, as those
-	// of package thresholds are.
+	// Enough is called after each session from the second on, and ends the comparison by
+	// returning true. If it judges, its rule must stay valid under repeated looks, as those of
+	// package thresholds do. If Enough is nil, all sessions are run.
 	//
-	// With Exec, the instructions of an operation are counted where two sessions were not enough,
-	// if perf or valgrind is installed: a busy machine changes times, but not them. Without such
-	// a program the notes of the difference say how to get one.
+	// With Exec, the instructions of an operation are counted if two sessions were not enough
+	// and perf or valgrind is installed: a busy machine changes times, but hardly instructions.
+	// Without these programs a note of the difference says how to get one.
 	Enough func([]*Difference) bool
-	// TimeOnly leaves the instructions uncounted.
+	// TimeOnly turns the counting of instructions off.
 	TimeOnly bool
 
 	now  func() time.Time                                  // for tests
 	find func(context.Context) (*instructions.Tool, error) // for tests
 }
 
-// ErrOtherComparison is what Compare returns at once in a process that was started for
-// a session of a comparison of another name: pass it by.
+// ErrOtherComparison is the error of Compare in a process that was started for a session of a
+// comparison with another name. The caller should ignore it and go on.
 var ErrOtherComparison = errors.New("this process is there for a session of another comparison")
 
-// ErrBadComparison is a comparison that cannot be made.
+// ErrBadComparison is the error for an invalid plan or subject.
 var ErrBadComparison = errors.New("bad comparison")
 
 const (
@@ -74,10 +74,10 @@ const (
 	slowSuffix = " (slowed)"
 )
 
-// Compare measures subjects that claim to do the same work, each against the first,
-// interleaved in random order, and returns a difference for each but the first. Faults
-// of a subject are told in the differences; an error means that nothing could be
-// measured. A cancelled context ends it with what was measured, marked incomplete.
+// Compare measures subjects that do the same work, in turns and in random order. It returns a
+// difference from the first subject for each other one. Failures of a subject are recorded in
+// the differences; an error means that nothing could be measured. If ctx is cancelled, Compare
+// returns what was measured, marked incomplete.
 func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Difference, error) {
 	if err := plan.fill(subjects); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func Compare(ctx context.Context, plan ComparePlan, subjects ...Subject) ([]*Dif
 	return plan.end(all, began, complete), nil
 }
 
-// fill sets the defaults and checks the rest.
+// fill sets the defaults and checks the plan and the subjects.
 func (p *ComparePlan) fill(subjects []Subject) error {
 	for _, f := range []struct {
 		n *int
@@ -195,7 +195,7 @@ func (p *ComparePlan) fill(subjects []Subject) error {
 	return nil
 }
 
-// end completes the differences.
+// end adds findings to the differences and completes them.
 func (p ComparePlan) end(all []*Difference, began time.Time, complete bool, findings ...Finding) []*Difference {
 	for _, d := range all {
 		d.Audit = append(d.Audit, findings...)
@@ -219,8 +219,8 @@ type runner struct {
 	calls  int
 }
 
-// many makes n operations. A slowed subject is slowed down as a whole: its single
-// operations may be shorter than a tick of the clock.
+// many runs n operations. A slowed subject is slowed down after all of them, because a single
+// operation may be shorter than a tick of the clock.
 func (r *runner) many(n int, now func() time.Time) error {
 	began := now()
 	for range n {
@@ -232,13 +232,13 @@ func (r *runner) many(n int, now func() time.Time) error {
 	}
 	if r.slow > 0 {
 		end := began.Add(time.Duration(float64(now().Sub(began)) * (1 + r.slow)))
-		for now().Before(end) { // busy, as slower work would be
+		for now().Before(end) { // keeps the core busy, as slower work would
 		}
 	}
 	return nil
 }
 
-// open opens every subject, the twin of the first and a slowed copy of the others.
+// open opens every subject, the twin of the first, and slowed copies of the others.
 func (p ComparePlan) open(ctx context.Context, subjects []Subject) (all []*runner, err error) {
 	one := func(s Subject, suffix string, slow float64) error {
 		op, closing, err := s.Open(ctx)
@@ -271,8 +271,8 @@ func closeAll(all []*runner) (err error) {
 	return err
 }
 
-// fit chooses how many operations a slot of each subject has, and names a subject that
-// does nothing.
+// fit chooses the number of operations of a slot. dead is the name of a subject that does
+// nothing, if there is one.
 func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[string]int, dead string, err error) {
 	all, err := p.open(ctx, subjects)
 	if err != nil {
@@ -306,7 +306,7 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 			return nil, "", err
 		}
 		batch[r.name] = n
-		// Something else may have run just then: what is near is looked at again, both.
+		// If the two are close, something else may have disturbed one of them: measure both again.
 		for try := 0; try < 10 && ns >= 1.2*nothing && ns < 4*nothing && r.slow == 0; try++ {
 			_, a, err := quickest(r, 1<<18)
 			_, b, none := quickest(empty, 1<<18)
@@ -319,14 +319,14 @@ func (p ComparePlan) fit(ctx context.Context, subjects []Subject) (batch map[str
 			dead = r.name
 		}
 	}
-	// Equal work in equal slots: all as many as the first.
+	// All slots have as many operations as those of the first subject, so that their work is equal.
 	for name := range batch {
 		batch[name] = batch[subjects[0].Name]
 	}
 	return batch, dead, nil
 }
 
-// nothingAtAll is what a subject does whose body the compiler has removed.
+// nothingAtAll does what remains of a subject if the compiler has removed its body.
 var nothingAtAll = func() error { return nil }
 
 // run runs a session in this process.
@@ -368,7 +368,7 @@ func (p ComparePlan) block(ctx context.Context, all []*runner, batch map[string]
 				return nil, err
 			}
 			r, n := all[i], batch[all[i].name]
-			err := r.many(1, p.now) // pays for the switch
+			err := r.many(1, p.now) // not timed: refills the caches after another subject
 			began := p.now()
 			if err == nil {
 				err = r.many(n, p.now)

@@ -14,21 +14,22 @@ import (
 	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
-// childVariable holds the order for a session in a process that was started for it.
+// childVariable is the environment variable with the order of a process that was started for a
+// session.
 const childVariable = "FLUJO_HARNESS_COMPARE"
 
-// compareOrder is one session of a comparison.
+// compareOrder describes one session of a comparison.
 type compareOrder struct {
 	Name   string         `json:"name"`
 	Number int            `json:"number"`
 	Seed   uint64         `json:"seed"`
 	Batch  map[string]int `json:"batch"`
-	Out    string         `json:"out"` // file for the result
+	Out    string         `json:"out"` // path of the file for the result
 
-	Count *subjectCount `json:"count,omitempty"` // no session, but operations of one subject
+	Count *subjectCount `json:"count,omitempty"` // if set, only operations of one subject are run
 }
 
-// compareSession is what came of it.
+// compareSession is the result of a session.
 type compareSession struct {
 	Slots   []map[string][]float64 `json:"slots"`
 	Calls   int                    `json:"calls"`
@@ -36,8 +37,8 @@ type compareSession struct {
 	Problem string                 `json:"problem,omitempty"`
 }
 
-// TestProcess is the [ComparePlan.Exec] of a Go test: it runs the same test binary
-// again, and in it the test of this name alone.
+// TestProcess returns the [ComparePlan.Exec] for a Go test: a command that runs the test with the
+// given name, and no other, in the same test binary.
 func TestProcess(test string) []string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -50,7 +51,7 @@ func TestProcess(test string) []string {
 	return []string{exe, "-test.run=" + strings.Join(parts, "/"), "-test.count=1"}
 }
 
-// session runs one session, in a process of its own where there is a command for it.
+// session runs one session, in a process of its own if there is a command for it.
 func (p ComparePlan) session(ctx context.Context, order compareOrder, subjects []Subject) (res compareSession, err error) {
 	if len(p.Exec) == 0 {
 		return p.run(ctx, order, subjects)
@@ -95,7 +96,7 @@ func (p ComparePlan) inProcess(ctx context.Context, order compareOrder, do func(
 	}})
 }
 
-// tail is the end of what a process said.
+// tail returns the end of the output of a process.
 func tail(text []byte) string {
 	const most = 500
 	if len(text) > most {
@@ -104,7 +105,7 @@ func tail(text []byte) string {
 	return strings.TrimSpace(string(text))
 }
 
-// serve is the child's side of session. It ends the process where the order is its own.
+// serve runs a session in the process that was started for it, and exits.
 func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject) error {
 	var order compareOrder
 	if err := json.Unmarshal([]byte(text), &order); err != nil {
@@ -113,7 +114,7 @@ func (p ComparePlan) serve(ctx context.Context, text string, subjects []Subject)
 	if order.Name != p.Name {
 		return fmt.Errorf("compare %q: %w: %q", p.Name, ErrOtherComparison, order.Name)
 	}
-	_ = os.Unsetenv(childVariable) // what the subjects start is not the session
+	_ = os.Unsetenv(childVariable) // processes that the subjects start must not be sessions
 	child.Watch(os.Stdin)
 	var res compareSession
 	var err error

@@ -6,15 +6,15 @@ import (
 	"fmt"
 )
 
-// errSometimes is a failure of one process that another one of the same kind did not have.
+// errSometimes is the error for a process that failed while another with the same order did not.
 var errSometimes = errors.New("it fails in some processes and not in others")
 
-// tries is how many processes, or sessions, must fail before a program is said to fail: one may
-// fail by chance, or for what else the machine does.
+// tries is the number of processes or sessions that must fail before a program counts as failing.
+// One may fail by chance, or because the machine is busy.
 const tries = 3
 
-// confirmed returns the first failure as it is if all further tries fail, too. Otherwise it wraps
-// errSometimes, or [ErrNoTime] if the context ended before that was known.
+// confirmed returns the first failure unchanged if all further tries fail too. Otherwise the error
+// wraps errSometimes, or [ErrNoTime] if the context ended before all tries were made.
 func confirmed(ctx context.Context, first error, again func() error) error {
 	for try := 1; try < tries; try++ {
 		switch err := again(); {
