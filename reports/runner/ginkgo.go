@@ -144,7 +144,7 @@ func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 		if said := refused(g.log); said != "" {
 			return s, refusal(fmt.Errorf("the flags after -- are rejected by Ginkgo: %s: go run %s help run lists them", said, ginkgoTool))
 		}
-		s.Problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; its output is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("Ginkgo wrote no report (%v): %s; its output is in %s", failed, lastLines(g.log, 3), workdir.ShortPath(g.log))
 		return s, nil
 	}
 	whole = g.complete(ctx, whole, events, tmp)
@@ -153,11 +153,11 @@ func (g *ginkgo) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 		return s, fmt.Errorf("join the reports of the suites: %w", err)
 	}
 	if s.Results, err = ingest.ReadGinkgo(strings.NewReader(string(text)), g.root); err != nil {
-		s.Problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; its output is in %s", err, harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("the report of Ginkgo cannot be read: %v; its output is in %s", err, workdir.ShortPath(g.log))
 		return s, nil
 	}
 	if failed != nil && !s.Focused && s.Results.Green() && ctx.Err() == nil {
-		s.Problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; its output is in %s", failed, lastLines(g.log, 3), harness.ShortPath(g.log))
+		s.Problem = fmt.Sprintf("Ginkgo failed (%v), but its report has no failure: %s; its output is in %s", failed, lastLines(g.log, 3), workdir.ShortPath(g.log))
 	}
 	return s, nil
 }

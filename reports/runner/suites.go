@@ -84,7 +84,7 @@ func wholeModule() string {
 	if err != nil {
 		return ""
 	}
-	return "; this folder is part of a module; to run all of it: " + harness.ShellLine("cd", up) + " && flujo-harness run"
+	return "; this folder is part of a module; to run all of it: " + child.ShellLine("cd", up) + " && flujo-harness run"
 }
 
 // ginkgo returns the package clause of the first test file that imports Ginkgo, or "".
@@ -158,7 +158,7 @@ func distinct(suites []testPackage) error {
 	for _, s := range suites {
 		name := strings.NewReplacer(string(filepath.Separator), "_", " ", "_").Replace(s.Dir)
 		if other, ok := seen[name]; ok {
-			return fmt.Errorf("the suites in %s and %s have the same name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", harness.ShortPath(other), harness.ShortPath(s.Dir))
+			return fmt.Errorf("the suites in %s and %s have the same name for Ginkgo, and the report of one would be lost: rename a folder, or run them one by one", workdir.ShortPath(other), workdir.ShortPath(s.Dir))
 		}
 		seen[name] = s.Dir
 	}
