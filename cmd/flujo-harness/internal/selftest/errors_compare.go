@@ -78,6 +78,8 @@ type compared struct {
 	benchstat, threshold int
 	ruled                int
 	other                string // the first reason of a verdict that is neither held nor broken
+	rounded              int    // verdicts left out because the change was rounded to another size
+	firstRounded         string // the first of them
 }
 
 func (k *compared) n() (n int) {
@@ -221,6 +223,9 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measured) error {
 	d, v := m.Difference, m.Verdict
 	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
+	if k.slower > 0 {
+		row.Injected = injected(d, v.By, k.slower)
+	}
 	if i := d.Instructions; i != nil && len(i.Base) > 0 && len(i.Head) > 0 {
 		ratio := machine.Median(i.Head) / machine.Median(i.Base)
 		row.Instructions, row.Base = &ratio, i.Base
@@ -408,6 +413,11 @@ func (c *compareErrors) show(to io.Writer) error {
 	for _, k := range c.kinds {
 		if k.other != "" {
 			fmt.Fprintf(to, "neither held nor broken (%v, margin %.3g%%), the first: %s\n", k, k.margin, k.other)
+		}
+	}
+	for _, k := range c.kinds {
+		if k.rounded > 0 {
+			fmt.Fprintf(to, "verdicts left out (%v, margin %.3g%%), because so few operations change by another share: %d, the first: %s\n", k, k.margin, k.rounded, k.firstRounded)
 		}
 	}
 	return c.showSpreads(to)

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // injection is a change that is made to the sources of a module on purpose, and the margin that
@@ -181,7 +184,7 @@ func lengthen(name string, text []byte, percent float64) (changed []byte, in []s
 		}
 	}
 	if len(edits) > 0 {
-		text = fmt.Appendf(slices.Clip(text), "\nvar %s = int64(%d)\n", share, 100_000+int(percent*1000+0.5))
+		text = fmt.Appendf(slices.Clip(text), "\nvar %s = int64(%d)\n", share, shareOf(percent))
 	}
 	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(b.from, a.from) }) // from the end
 	changed = slices.Clone(text)
@@ -189,6 +192,32 @@ func lengthen(name string, text []byte, percent float64) (changed []byte, in []s
 		changed = slices.Replace(changed, files.Position(e.from).Offset, files.Position(e.to).Offset, []byte(e.text)...)
 	}
 	return changed, in, nil
+}
+
+// longer returns the number of iterations of a loop that lengthen changed.
+func longer(n int, percent float64) int { return int(int64(n) * shareOf(percent) / 100_000) }
+
+// shareOf returns the value of the variable that lengthen adds: 100,000 and 1,000 for each percent.
+func shareOf(percent float64) int64 { return 100_000 + int64(percent*1000+0.5) }
+
+// injected returns the percentage that lengthen added to the operations of a benchmark which decided:
+// those that are counted, or else those that are timed. It differs from percent if they are few,
+// because iterations are whole. It is nil if the number of operations is unknown.
+func injected(d *harness.Difference, by string, percent float64) *float64 {
+	few, many := 0, 0 // operations of the processes whose difference decides
+	if i := d.Instructions; by != thresholds.ByTime && i != nil && len(i.Head) > 0 {
+		if few = 2; i.Ops == 1 {
+			few = 0 // see harness: a single operation is compared with none
+		}
+		many = few + i.Ops
+	} else if len(d.Samples) > 0 {
+		many = d.Samples[0].Ops
+	}
+	if many == 0 {
+		return nil
+	}
+	added := 100 * (float64(longer(many, percent)-longer(few, percent))/float64(many-few) - 1)
+	return &added
 }
 
 // isBN reports whether an expression is the N of a variable: "b.N".

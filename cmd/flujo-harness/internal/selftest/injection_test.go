@@ -2,6 +2,7 @@ package selftest
 
 import (
 	"go/format"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/thresholds"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -188,6 +191,40 @@ func TestRowsOfInjections(t *testing.T) {
 	for _, text := range []string{"", "5", "5@", "@5", "0@5", "-1@5", "5@0", "5@101", "NaN@5", "5@NaN", "slow@5"} {
 		if i, err := parseInjection(text); err == nil {
 			t.Errorf("%q: %+v", text, i)
+		}
+	}
+}
+
+// Iterations are whole: the change of a benchmark of 39 operations by 2% is none, and that of 100 is 2.
+func TestInjectedSharesAreWholeOperations(t *testing.T) {
+	of := func(counted, timed int) *harness.Difference {
+		d := &harness.Difference{Instructions: &harness.Instructions{Ops: counted}}
+		if counted > 0 {
+			d.Instructions.Head = []float64{1}
+		}
+		if timed > 0 {
+			d.Samples = []harness.BenchSample{{Bench: harness.Bench{Ops: timed}}}
+		}
+		return d
+	}
+	for _, tc := range []struct {
+		counted, timed int
+		by             string
+		percent, want  float64
+	}{
+		{39, 1000, thresholds.ByInstructions, 2, 0},
+		{98, 10, thresholds.ByInstructions, 2, 200.0 / 98},
+		{100_000, 10, "", 1, 1},
+		{1, 10, thresholds.ByInstructions, 50, 0}, // compared with none
+		{39, 1000, thresholds.ByTime, 2, 2},
+		{0, 30, "", 5, 100.0 / 30},
+		{39, 0, thresholds.ByTime, 2, -1}, // unknown
+	} {
+		got := injected(of(tc.counted, tc.timed), tc.by, tc.percent)
+		switch {
+		case tc.want < 0 && got == nil:
+		case got == nil || math.Abs(*got-tc.want) > 1e-6:
+			t.Errorf("%+v: %v", tc, got)
 		}
 	}
 }

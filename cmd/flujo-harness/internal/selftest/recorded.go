@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -82,6 +83,7 @@ type compareRow struct {
 	Base           []float64 `json:"base,omitempty"`         // instructions of the unchanged benchmark, by process
 	Time           float64   `json:"time,omitempty"`         // head/base
 	Blocks         int       `json:"blocks"`
+	Injected       *float64  `json:"injected,omitempty"` // percent that the change adds to the operations which decided
 	BenchstatAlarm *bool     `json:"benchstat_alarm,omitempty"`
 	ThresholdAlarm *bool     `json:"threshold_alarm,omitempty"`
 }
@@ -118,8 +120,15 @@ func (c *compareErrors) recorded(paths []string) error {
 	return err
 }
 
-// add counts a verdict.
+// add counts a verdict. If a benchmark makes so few operations that the change was rounded to
+// another size, its verdict says nothing about the change and is left out.
 func (c *compareErrors) add(k *compared, r compareRow, o thresholds.Outcome) {
+	if r.Injected != nil && math.Abs(*r.Injected-k.slower) > k.slower/10 {
+		if k.rounded++; k.firstRounded == "" {
+			k.firstRounded = fmt.Sprintf("%s, %+.2g%%", r.Benchmark, *r.Injected)
+		}
+		return
+	}
 	k.count[o]++
 	k.seconds = append(k.seconds, r.Seconds)
 	if o != thresholds.Held && o != thresholds.Broken && k.other == "" {

@@ -30,6 +30,8 @@ const comparedRows = `{"change":"comments only","margin":2,"burners":4,"benchmar
 {"change":"+2%","margin":2,"burners":4,"benchmark":"a.X","outcome":"broken","seconds":3,"instructions":1.02}
 {"change":"+2%","margin":2,"burners":4,"benchmark":"a.X","outcome":"broken","seconds":5,"instructions":1.019}
 {"change":"+2%","margin":2,"burners":4,"benchmark":"a.Y","outcome":"inconclusive","seconds":9,"reason":"it varies"}
+{"change":"+2%","margin":2,"burners":4,"benchmark":"a.Z","outcome":"held","seconds":9,"injected":0,"instructions":1}
+{"change":"+2%","margin":2,"burners":4,"benchmark":"a.X","outcome":"broken","seconds":5,"injected":1.95,"instructions":1.02}
 `
 
 func TestRecordedVerdictsOfCompareArePrinted(t *testing.T) {
@@ -38,9 +40,10 @@ func TestRecordedVerdictsOfCompareArePrinted(t *testing.T) {
 | change | margin | busy processes | n | broken | held | inconclusive | invalid | instructions, median | seconds: median, p95 | benchstat alarms | threshold alarms |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 | comments only | 2% | 4 | 1 | 0 | 1 | 0 | 0 | +0.01% (n=1) | 4.0, 4.0 | 1 of 1 | 0 of 1 |
-| +2% | 2% | 4 | 3 | 2 | 0 | 1 | 0 | +1.95% (n=2) | 5.0, 9.0 |  |  |
+| +2% | 2% | 4 | 4 | 3 | 0 | 1 | 0 | +2.00% (n=3) | 5.0, 9.0 |  |  |
 
 neither held nor broken (+2%, margin 2%), the first: it varies
+verdicts left out (+2%, margin 2%), because so few operations change by another share: 1, the first: a.Z, +0%
 
 | unchanged benchmark | instructions of an operation | from the 5th to the 95th percentile | counts |
 |---|---|---|---|
