@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,25 +18,46 @@ import (
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
 
-// benchmarksOf builds a test binary of a module with one test file.
-func benchmarksOf(t *testing.T, test string) BenchSide {
+// oddBinary is a test binary of oddBenchmarks, built by the first test that needs it; TestMain removes it.
+var oddBinary struct {
+	once sync.Once
+	dir  string
+	said []byte
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if oddBinary.dir != "" {
+		_ = os.RemoveAll(oddBinary.dir)
+	}
+	os.Exit(code)
+}
+
+// oddSide returns the test binary of oddBenchmarks, without debug information, as compare builds it.
+func oddSide(t *testing.T) BenchSide {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip(err)
 	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.24\n", "x_test.go": test} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	b := &oddBinary
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "flujo-odd-benchmarks-"); b.err != nil {
+			return
 		}
+		for name, text := range map[string]string{"go.mod": "module example.org/x\n\ngo 1.24\n", "x_test.go": oddBenchmarks} {
+			if b.err = os.WriteFile(filepath.Join(b.dir, name), []byte(text), 0o600); b.err != nil {
+				return
+			}
+		}
+		build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", "x.test", ".")
+		build.Dir = b.dir
+		b.said, b.err = build.CombinedOutput()
+	})
+	if b.err != nil {
+		t.Fatalf("%v: %s", b.err, b.said)
 	}
-	binary := filepath.Join(dir, "x.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, ".")
-	build.Dir = dir
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	return BenchSide{Revision: "one", Binary: binary, Dir: dir}
+	return BenchSide{Revision: "one", Binary: filepath.Join(b.dir, "x.test"), Dir: b.dir}
 }
 
 const oddBenchmarks = `package x
@@ -93,7 +115,7 @@ func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	side := benchmarksOf(t, oddBenchmarks)
+	side := oddSide(t)
 	for name, low := range map[string]float64{"BenchmarkSub": 10_000, "BenchmarkOnce": 10_000_000} {
 		spec := BenchSpec{Package: "x", Benchmark: name, Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: tool, Procs: 2}
 		all, only, err := CompareBenchmarks(t.Context(), spec, countOnce)
@@ -115,7 +137,7 @@ func TestWhatWaitsIsNotCounted(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("waiting is known on Linux")
 	}
-	side := benchmarksOf(t, oddBenchmarks)
+	side := oddSide(t)
 	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkSleeps", Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: &instructions.Tool{Name: "valgrind"},
 		count: func(context.Context, benchOrder) (float64, error) { t.Error("counted"); return 1, nil }}
 	all, _, err := CompareBenchmarks(t.Context(), spec, countOnce)
@@ -126,7 +148,7 @@ func TestWhatWaitsIsNotCounted(t *testing.T) {
 
 // A process has a deadline, and a benchmark that reaches it is named.
 func TestAHangingBenchmarkIsNamed(t *testing.T) {
-	side := benchmarksOf(t, oddBenchmarks)
+	side := oddSide(t)
 	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkHangs", Base: side, Head: side, Twin: side.Binary, Deadline: 200 * time.Millisecond}
 	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
 	if err != nil || len(all) != 1 || !strings.Contains(all[0].NotCompared, "fails at the base: BenchmarkHangs at one: no end within 200ms") {
