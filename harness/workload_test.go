@@ -14,6 +14,9 @@ func TestEveryWorkloadIsAudited(t *testing.T) {
 	for _, w := range all {
 		for _, d := range []string{"process", "power"} {
 			t.Run(w.Name+"/"+string(d), func(t *testing.T) {
+				if testing.Short() && (!w.sharing() || w.AtOnce > 8) {
+					t.Skip("with -short, as under the race detector, those whose runs or branches save at the same time")
+				}
 				s := order(t, MutantNone)
 				s.Workload, s.Durability = w.Name, d
 				res, err := s.Run(t.Context())

@@ -369,9 +369,6 @@ func TestCommitsAreHexadecimal(t *testing.T) {
 // The annotations that run prints for GitHub are the only commands in its output: no name and
 // no message of a test is one, and none gets into the fields of another.
 func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a module")
-	}
 	dir := t.TempDir()
 	t.Chdir(dir)
 	for name, value := range map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir, "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary.md"), "CI": "true", "GITLAB_CI": "", "TF_BUILD": ""} {
