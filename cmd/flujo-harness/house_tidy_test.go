@@ -11,6 +11,7 @@ import (
 // A program that keeps its runs in memory or in SQLite gets no line of PostgreSQL's driver or
 // of River into its go.mod; one that keeps them in PostgreSQL does, the control.
 func TestProgramsNeedOnlyTheirBackend(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs go mod tidy")
 	}

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)

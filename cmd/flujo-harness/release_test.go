@@ -172,6 +172,7 @@ func TestToolFromAProxy(t *testing.T) {
 // A release tags every nested module so that it can be required, and its command installed, without
 // the replacement that it has in the work tree.
 func TestNestedModulesAreReleased(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("clones the repository")
 	}
