@@ -108,6 +108,12 @@ func countOnce(d *Difference, _ int) More {
 
 // The instructions of one operation are the same in every process, of a sub-benchmark by
 // itself, and of one that cannot make two.
+// compareBenchmarks finds the benchmarks of a function and measures them.
+func compareBenchmarks(ctx context.Context, spec BenchSpec, next func(*Difference, int) More) (all []*Difference, only [2][]string) {
+	b := FindBenchmarks(ctx, spec)
+	return b.Measure(ctx, spec.Budget, next), b.Only
+}
+
 func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
 	tool, err := instructions.Find(t.Context())
 	if errors.Is(err, instructions.ErrNone) {
@@ -118,9 +124,9 @@ func TestInstructionsOfAnOperationAreCounted(t *testing.T) {
 	side := oddSide(t)
 	for name, low := range map[string]float64{"BenchmarkSub": 10_000, "BenchmarkOnce": 10_000_000} {
 		spec := BenchSpec{Package: "x", Benchmark: name, Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: tool, Procs: 2}
-		all, only, err := CompareBenchmarks(t.Context(), spec, countOnce)
-		if err != nil || len(all) != 1 || len(only[0])+len(only[1]) != 0 {
-			t.Fatalf("%s: %d differences, only %q, error %v", name, len(all), only, err)
+		all, only := compareBenchmarks(t.Context(), spec, countOnce)
+		if len(all) != 1 || len(only[0])+len(only[1]) != 0 {
+			t.Fatalf("%s: %d differences, only %q", name, len(all), only)
 		}
 		c := all[0].Instructions
 		if c == nil || c.Problem != "" || len(c.Base) != 2 || len(c.Head) != 2 || c.Base[0] < low || c.Base[0] > 30*low || c.Waits > mostWaiting {
@@ -140,9 +146,9 @@ func TestWhatWaitsIsNotCounted(t *testing.T) {
 	side := oddSide(t)
 	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkSleeps", Base: side, Head: side, Twin: side.Binary, Blocks: 1, Counter: &instructions.Tool{Name: "valgrind"},
 		count: func(context.Context, benchOrder) (float64, error) { t.Error("counted"); return 1, nil }}
-	all, _, err := CompareBenchmarks(t.Context(), spec, countOnce)
-	if err != nil || all[0].Instructions.Waits <= mostWaiting || !strings.Contains(all[0].Instructions.Problem, "waits for ") {
-		t.Errorf("%+v, error %v", all[0].Instructions, err)
+	all, _ := compareBenchmarks(t.Context(), spec, countOnce)
+	if all[0].Instructions.Waits <= mostWaiting || !strings.Contains(all[0].Instructions.Problem, "waits for ") {
+		t.Errorf("%+v", all[0].Instructions)
 	}
 }
 
@@ -150,9 +156,9 @@ func TestWhatWaitsIsNotCounted(t *testing.T) {
 func TestAHangingBenchmarkIsNamed(t *testing.T) {
 	side := oddSide(t)
 	spec := BenchSpec{Package: "x", Benchmark: "BenchmarkHangs", Base: side, Head: side, Twin: side.Binary, Deadline: 200 * time.Millisecond}
-	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
-	if err != nil || len(all) != 1 || !strings.Contains(all[0].NotCompared, "fails at the base: BenchmarkHangs at one: no end within 200ms") {
-		t.Errorf("%+v, error %v", all, err)
+	all, _ := compareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true} })
+	if len(all) != 1 || !strings.Contains(all[0].NotCompared, "fails at the base: BenchmarkHangs at one: no end within 200ms") {
+		t.Errorf("%+v", all)
 	}
 }
 
@@ -168,9 +174,9 @@ func TestWhatCannotBeCountedIsTimed(t *testing.T) {
 			return 0, fmt.Errorf("the process failed: %w", &exec.ExitError{})
 		},
 		use: func(context.Context, benchOrder) (use, bool) { return use{}, true }}
-	all, _, err := CompareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true, Instructions: true} })
-	if err != nil || len(all) != 1 || len(all[0].Blocks) != 6 || !strings.Contains(all[0].Instructions.Problem, "cannot be run under valgrind") || counts.Load() != 8 {
-		t.Errorf("%d counts, %+v, error %v", counts.Load(), all[0], err)
+	all, _ := compareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true, Instructions: true} })
+	if len(all) != 1 || len(all[0].Blocks) != 6 || !strings.Contains(all[0].Instructions.Problem, "cannot be run under valgrind") || counts.Load() != 8 {
+		t.Errorf("%d counts, %+v", counts.Load(), all[0])
 	}
 }
 
@@ -264,8 +270,8 @@ func TestLayoutsAreMeasuredWhereAsked(t *testing.T) {
 	spec.Layout = func(_ context.Context, n int) (base, head BenchSide, err error) {
 		return BenchSide{Binary: fmt.Sprint("base", n)}, BenchSide{Binary: fmt.Sprint("head", n)}, nil
 	}
-	all, _, err := CompareBenchmarks(t.Context(), spec, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 2} })
-	if err != nil || fmt.Sprint(all[0].Layouts) != "[1.01 0.99]" || len(all[0].Blocks) != 1 {
-		t.Errorf("%v after %d blocks, error %v", all[0].Layouts, len(all[0].Blocks), err)
+	all, _ := compareBenchmarks(t.Context(), spec, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 2} })
+	if fmt.Sprint(all[0].Layouts) != "[1.01 0.99]" || len(all[0].Blocks) != 1 {
+		t.Errorf("%v after %d blocks", all[0].Layouts, len(all[0].Blocks))
 	}
 }

@@ -66,13 +66,6 @@ const (
 // ErrNoTime is the error for a benchmark that was not measured because the context ended first.
 var ErrNoTime = errors.New("there was no time left for it")
 
-// CompareBenchmarks finds the sub-benchmarks of a benchmark function, and measures them: see
-// [FindBenchmarks] and [Benchmarks.Measure].
-func CompareBenchmarks(ctx context.Context, spec BenchSpec, next func(d *Difference, of int) More) (all []*Difference, only [2][]string, err error) {
-	b := FindBenchmarks(ctx, spec)
-	return b.Measure(ctx, spec.Budget, next), b.Only, nil
-}
-
 // Benchmarks has the benchmarks of one function that both revisions have.
 type Benchmarks struct {
 	Names []string    // as printed, without "Benchmark"
