@@ -1,3 +1,3 @@
-// Package cli holds what every command needs: exit codes, output that cannot act on a
-// terminal or a CI service, progress, and figures for people.
+// Package cli has what all commands share: exit codes, the help, settings, progress, the
+// formatting of figures, and output in which control sequences are escaped.
 package cli

@@ -13,12 +13,12 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Rank orders outcomes: held, inconclusive, broken, invalid.
+// Rank orders outcomes from best to worst: held, inconclusive, broken, invalid.
 func Rank(o thresholds.Outcome) int {
 	return slices.Index([]thresholds.Outcome{thresholds.Held, thresholds.Inconclusive, thresholds.Broken, thresholds.Invalid}, o)
 }
 
-// Worse of two outcomes: invalid, broken, inconclusive, held.
+// Worse returns the worse of two outcomes, in the order of [Rank].
 func Worse(a, b thresholds.Outcome) thresholds.Outcome {
 	if Rank(b) > Rank(a) {
 		return b
@@ -26,7 +26,7 @@ func Worse(a, b thresholds.Outcome) thresholds.Outcome {
 	return a
 }
 
-// ExitCode of the worst outcome.
+// ExitCode returns the exit code for the worst outcome of a command.
 func ExitCode(o thresholds.Outcome, strict bool) int {
 	switch {
 	case o == thresholds.Invalid:
@@ -39,19 +39,18 @@ func ExitCode(o thresholds.Outcome, strict bool) int {
 	return ExitHeld
 }
 
-// Exit codes.
 const (
 	ExitHeld         = 0
-	ExitBroken       = 1 // specs failed or a limit broke
+	ExitBroken       = 1 // specs failed, or a limit was exceeded
 	ExitUsage        = 2
-	ExitFault        = 3 // of the harness: invalid, unreadable input, damaged database
-	ExitInconclusive = 4 // under --strict
+	ExitFault        = 3 // fault of the harness: invalid result, unreadable input, damaged database
+	ExitInconclusive = 4 // with --strict
 	ExitInterrupted  = 130
-	ExitFocused      = 197 // programmatic focus, as Ginkgo has it
+	ExitFocused      = 197 // programmatic focus, the same code as Ginkgo's
 )
 
-// ExitError carries the exit code of a command. Its error may be nil: then
-// everything has been said.
+// ExitError carries the exit code of a command. Err may be nil, if all that there is to report
+// has been printed.
 type ExitError struct {
 	Code int
 	Err  error
@@ -66,7 +65,8 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// CodeOf is the exit code that an error carries, that of a usage error where it carries none.
+// CodeOf returns the exit code that an error carries, or that of a usage error if it carries
+// none.
 func CodeOf(err error) int {
 	if exit := (*ExitError)(nil); errors.As(err, &exit) {
 		return exit.Code
@@ -74,13 +74,13 @@ func CodeOf(err error) int {
 	return ExitUsage
 }
 
-// Usage marks an error as the caller's.
+// Usage marks err as a mistake of the caller.
 func Usage(err error) error { return &ExitError{ExitUsage, err} }
 
-// Fault marks an error as the harness's, or of what it reads and writes.
+// Fault marks err as a fault of the harness, or of the files that it reads and writes.
 func Fault(err error) error { return &ExitError{ExitFault, err} }
 
-// marked is an error that nobody has marked yet as a fault.
+// AsFault marks err as a fault unless it already has an exit code.
 func AsFault(err error) error {
 	if exit := (*ExitError)(nil); errors.As(err, &exit) {
 		return err
@@ -88,8 +88,8 @@ func AsFault(err error) error {
 	return Fault(err)
 }
 
-// VisibleLines makes a message of several lines visible. Its texts may be those of a file,
-// and a CI service obeys a line that begins with a command of its own.
+// VisibleLines returns a message of several lines with control characters escaped. Texts in it
+// may come from a file, and a CI service executes a line that begins with one of its commands.
 func VisibleLines(message string) string {
 	lines := strings.Split(message, "\n")
 	for i, line := range lines {
@@ -101,8 +101,9 @@ func VisibleLines(message string) string {
 	return strings.Join(lines, "\n")
 }
 
-// NoEmptyValues refuses a flag that was given without a value, as in --limits-from="$BASE" where
-// that variable is not set: the command would go on as if the flag had not been asked for.
+// NoEmptyValues returns an error if a flag was given with an empty value, as in
+// --limits-from="$BASE" if that variable is not set. Otherwise the command would run as if the
+// flag had not been given.
 func NoEmptyValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		values := []string{f.Value.String()}

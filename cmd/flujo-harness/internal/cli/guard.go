@@ -9,7 +9,7 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// GuardLine is the command line of a process that runs [guardCommand].
+// GuardLine returns the command line of a process that runs [GuardCommand].
 func GuardLine() ([]string, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -18,7 +18,7 @@ func GuardLine() ([]string, error) {
 	return []string{exe, "guard"}, nil
 }
 
-// GuardCommand is the guard's side: not for people.
+// GuardCommand returns the command that the guard process runs. It is hidden from the help.
 func GuardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "guard", Hidden: true, Args: cobra.NoArgs,

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// helpWidth is the most columns of a help text.
+// helpWidth is the maximum width of a help text, in columns.
 const helpWidth = 100
 
 // The groups of commands in the help of the program, in the order shown.
@@ -26,7 +26,8 @@ const (
 )
 
 // Dress sets up what all commands share: groups, the version, help that fits the width, and
-// errors that name what was meant. groups has the group of each command by its name.
+// errors that suggest the flag that was probably meant. groups maps the name of each command to
+// its group.
 func Dress(root *cobra.Command, groups map[string]string) {
 	root.AddGroup(&cobra.Group{ID: GroupTest, Title: "Test:"}, &cobra.Group{ID: GroupMeasure, Title: "Measure:"},
 		&cobra.Group{ID: GroupLook, Title: "Look:"}, &cobra.Group{ID: GroupTrust, Title: "Trust:"})
@@ -42,7 +43,7 @@ func Dress(root *cobra.Command, groups map[string]string) {
 	root.SetFlagErrorFunc(flagError)
 }
 
-// version is "v1.2.3", or "(devel)" without a tag, with the commit and the Go version.
+// version returns "v1.2.3", or "(devel)" without a tag, with the commit and the Go version.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -66,7 +67,7 @@ func version() string {
 	return text + ", " + info.GoVersion
 }
 
-// Date is that of the commit that the program was built from, or the beginning of 1970 where it is
+// Date returns the time of the commit that the program was built from, or 1 January 1970 if it is
 // unknown.
 func Date() time.Time {
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -79,11 +80,11 @@ func Date() time.Time {
 	return time.Unix(0, 0).UTC()
 }
 
-// ofGoTest are flags of go test and Ginkgo that people give to run.
+// ofGoTest lists flags of go test and Ginkgo that users pass to run by mistake.
 var ofGoTest = []string{"run", "v", "race", "count", "short", "tags", "timeout", "cover", "coverprofile", "p", "parallel", "skip", "bench",
 	"focus", "label-filter", "procs", "until-it-fails", "repeat", "vv", "failfast", "fail-fast", "covermode", "coverpkg", "cpu"}
 
-// flagError names the flag that was probably meant.
+// flagError adds to err the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
@@ -102,7 +103,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// nearest is the flag of a command that is most like a name, "" where none is.
+// nearest returns the flag of a command whose name is most similar to name, or "" if none is.
 func nearest(name string, cmd *cobra.Command) (best string) {
 	least := 1 + len(name)/3
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -113,7 +114,7 @@ func nearest(name string, cmd *cobra.Command) (best string) {
 	return best
 }
 
-// distance is that of Levenshtein: the letters to insert, remove or replace.
+// distance returns the Levenshtein distance: the number of letters to insert, remove or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -133,8 +134,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Meant is the command that was probably meant by one that there is not, "" where none is
-// like it.
+// Meant returns the command that was probably meant by an unknown one, or "" if none is similar.
 func Meant(root *cobra.Command, args []string) string {
 	root.SuggestionsMinimumDistance = 2
 	for _, name := range root.SuggestionsFor(append(args, "")[0]) {

@@ -15,27 +15,28 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// inert writes text to a screen or a log of CI so that nothing in it acts there: names of
-// specs, branches and files, messages of git and the output of children are written by
-// others. Characters that a terminal obeys, and the beginnings of commands to a CI service,
-// are written as escapes of JSON, so that JSON keeps its meaning. What the program itself has
-// to make a screen or a CI service do, it writes to the writer that [acting] returns.
+// inert writes text to a terminal or to the log of a CI service so that the text cannot control
+// either: names of specs, branches and files, messages of git and output of child processes are
+// not trusted. Characters with an effect on a terminal, and the beginnings of commands to a CI
+// service, are written as JSON escapes, so that JSON keeps its meaning. Control sequences of the
+// program itself are written to the writer that [Acting] returns.
 type inert struct {
 	to io.Writer
 
 	mu     sync.Mutex
-	rest   []byte // the beginning of a character whose end has not been written yet
-	begins bool   // so far there are only spaces in this line
-	colon  bool   // and one colon after them
+	rest   []byte // the line has only spaces so far
+	begins bool   // after the spaces there was one colon
+	colon  bool   // number of '#' immediately before, at most 2; commandWord if letters follow two of them
 	number int    // of '#' just before; commandWord: and letters after two of them
 }
 
-// commandWord is the state of inert after "##" and letters: what may be the command of CI.
+// commandWord is the state of inert after "##" and letters, which may become a CI command.
 const commandWord = 3
 
 func NewInert(to io.Writer) *inert { return &inert{to: to, begins: true} }
 
-// Acting is the writer below, for what is to act.
+// Acting returns the writer that w escapes its text for, which is for intended control sequences.
+// If w does not escape, Acting returns w.
 func Acting(w io.Writer) io.Writer {
 	if i, ok := w.(*inert); ok {
 		return i.to
@@ -43,7 +44,7 @@ func Acting(w io.Writer) io.Writer {
 	return w
 }
 
-// Terminal returns the terminal that is written to, nil where it is none.
+// Terminal returns the terminal that w writes to, or nil if w does not write to one.
 func Terminal(w io.Writer) *os.File {
 	if f, ok := Acting(w).(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f
@@ -64,7 +65,7 @@ func (i *inert) Write(text []byte) (int, error) {
 			b.Write(all[:own])
 			all = all[own:]
 			continue
-		case r == '\r' && len(all) > 1 && all[1] == '\n': // the end of a line of Windows
+		case r == '\r' && len(all) > 1 && all[1] == '\n': // a Windows line ending
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, all[0])
 		case i.acts(r):
@@ -81,7 +82,8 @@ func (i *inert) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// acts reports whether a character acts where it stands. It must be called for each in turn.
+// acts reports whether a character has an effect at its position. It must be called for every
+// character in order.
 func (i *inert) acts(r rune) bool {
 	command := i.begins && i.colon && r == ':' || i.number >= 2 && r == '['
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// Invocation is how this program was called, so that a command that it advises to run works
-// where it is pasted: "go tool flujo-harness", "go run …", its name, or its path.
+// Invocation returns how this program was called: "go tool flujo-harness", "go run …", its name,
+// or its path. Commands that messages advise begin with it, so that they work when pasted.
 func Invocation() string {
 	const name, path = "flujo-harness", "github.com/flujo/flujo-harness/cmd/flujo-harness"
 	called := os.Args[0]
@@ -23,7 +23,7 @@ func Invocation() string {
 	return calledAs(called, cache, name, path)
 }
 
-// calledAs tells by the path of the program's file who started it.
+// calledAs derives the invocation from the path of the executable.
 func calledAs(called, cache, name, path string) string {
 	dir := filepath.Dir(called)
 	switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
-// CheckOutputs finds before any work what would stop the writing of the files that flags
-// name: "" is none, "-" standard output.
+// CheckOutputs reports, before any work is done, why a file that flags name could not be written.
+// A path may be "", for no file, or "-", for standard output.
 func CheckOutputs(paths ...string) error {
 	for _, path := range paths {
 		if path == "" || path == "-" {
@@ -31,8 +31,8 @@ func CheckOutputs(paths ...string) error {
 	return nil
 }
 
-// Talk is where messages for people go: not standard output where one of the outputs goes
-// there.
+// Talk returns the writer for messages: standard error if one of the outputs is standard output,
+// otherwise standard output.
 func Talk(cmd *cobra.Command, outputs ...string) io.Writer {
 	if slices.Contains(outputs, "-") {
 		return cmd.ErrOrStderr()
@@ -40,7 +40,7 @@ func Talk(cmd *cobra.Command, outputs ...string) io.Writer {
 	return cmd.OutOrStdout()
 }
 
-// WriteJSON writes v to the file that --json names, or to standard output for "-".
+// WriteJSON writes v as JSON to a file, or to standard output if path is "-".
 func WriteJSON(path string, v any, stdout io.Writer) error {
 	data, err := json.MarshalIndent(v, "", " ")
 	switch {
@@ -53,7 +53,7 @@ func WriteJSON(path string, v any, stdout io.Writer) error {
 	return WriteWhole(path, data)
 }
 
-// Writable finds before any work what would stop the writing of a file.
+// Writable reports, before any work is done, why a file could not be written.
 func Writable(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("%s is a folder: name a file", path)
@@ -64,7 +64,7 @@ func Writable(path string) error {
 	return nil
 }
 
-// WriteWhole writes a file, whole or not at all, compressed where its name ends in ".gz".
+// WriteWhole writes a file atomically. It compresses the file if the name ends in ".gz".
 func WriteWhole(path string, data []byte) error {
 	return WriteStream(path, func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -72,7 +72,7 @@ func WriteWhole(path string, data []byte) error {
 	})
 }
 
-// WriteStream is [WriteWhole] of what write writes, which is never in memory as a whole.
+// WriteStream is like [WriteWhole], but does not need the whole content in memory.
 func WriteStream(path string, write func(io.Writer) error) error {
 	return workdir.Replace(path, func(part string) error { return writeFile(part, strings.HasSuffix(path, ".gz"), write) })
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Progress tells on standard error what is going on: one line that changes on a
-// terminal, a plain line for each new stage elsewhere.
+// Progress reports on standard error what a command is doing: on a terminal in one line that is
+// redrawn, elsewhere with a line for each new stage.
 type Progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -35,7 +35,7 @@ func NewProgress(out io.Writer) *Progress {
 	return p
 }
 
-// tick redraws the line every second, so that its time moves while a stage is silent.
+// tick redraws the line every second, so that the elapsed time advances during a long stage.
 func (p *Progress) tick() {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -51,7 +51,7 @@ func (p *Progress) tick() {
 	}
 }
 
-// draw needs the lock.
+// draw redraws the line. The caller holds the lock.
 func (p *Progress) draw() {
 	if !p.live || p.stage == "" {
 		return
@@ -73,7 +73,7 @@ func (p *Progress) draw() {
 	fmt.Fprint(p.out, reports.Visible(line))
 }
 
-// Set says what is done now, and how far it is.
+// Set sets the current stage, and how far it is.
 func (p *Progress) Set(stage, detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,7 +84,7 @@ func (p *Progress) Set(stage, detail string) {
 	p.draw()
 }
 
-// End wipes the line.
+// End removes the line.
 func (p *Progress) End() {
 	p.mu.Lock()
 	live := p.live
@@ -99,7 +99,7 @@ func (p *Progress) End() {
 	}
 }
 
-// SecondsLeft writes a guess of the time left, from what is done of all.
+// SecondsLeft estimates the remaining time from the finished part of the work.
 func SecondsLeft(began time.Time, done, all int) string {
 	if done == 0 {
 		return ""
@@ -108,7 +108,7 @@ func SecondsLeft(began time.Time, done, all int) string {
 	return fmt.Sprintf("at most %v left", left.Round(time.Second))
 }
 
-// Say prints a line that stays.
+// Say prints a line above the one that is redrawn.
 func (p *Progress) Say(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,8 +119,8 @@ func (p *Progress) Say(line string) {
 	p.draw()
 }
 
-// Group prints lines as a group of GitHub Actions. Nothing that they or the title say is taken for
-// a command.
+// Group prints lines as a group of GitHub Actions. Neither they nor the title can contain a
+// command to it.
 func (p *Progress) Group(title string, lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,7 +133,7 @@ func (p *Progress) Group(title string, lines []string) {
 	fmt.Fprintln(to, "::endgroup::")
 }
 
-// Live reports whether the line changes in its place, as on a terminal.
+// Live reports whether the line is redrawn, as on a terminal.
 func (p *Progress) Live() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

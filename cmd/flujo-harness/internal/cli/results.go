@@ -7,13 +7,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Results are the files that a command writes its results to, "-" for standard output.
+// Results names the files that a command writes its results to; "-" is standard output.
 type Results struct {
 	JSON     string
 	Benchfmt string
 }
 
-// Check finds before any work what would stop the writing.
+// Check reports, before any work is done, why the files could not be written.
 func (r *Results) Check() error {
 	if r.JSON == "-" && r.Benchfmt == "-" {
 		return Usage(errors.New("--json - and --benchfmt -: only one of them can go to standard output"))
@@ -21,5 +21,5 @@ func (r *Results) Check() error {
 	return CheckOutputs(r.JSON, r.Benchfmt)
 }
 
-// Messages is where messages for people go: not standard output where results go there.
+// Messages returns the writer for messages, see [Talk].
 func (r *Results) Messages(cmd *cobra.Command) io.Writer { return Talk(cmd, r.JSON, r.Benchfmt) }

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// SettingsFile is the file of a module that has values for flags which CI repeats.
+// SettingsFile is the name of the file in which a module sets values for flags.
 const SettingsFile = ".flujo.toml"
 
 // settings are the values of [SettingsFile]. Paths are relative to the file.
@@ -24,19 +24,19 @@ type settings struct {
 	Store      string   `toml:"store"`       // store of runs that machines share
 	Limits     string   `toml:"limits"`      // folder of the limits files
 	LimitsFrom string   `toml:"limits-from"` // revision whose limits judge
-	Target     *float64 `toml:"target"`      // pass rate that gate asks for, percent
-	SourceURL  string   `toml:"source-url"`  // of links to lines of files
+	Target     *float64 `toml:"target"`      // pass rate that gate requires, percent
+	SourceURL  string   `toml:"source-url"`  // for links to lines of files
 }
 
-// settingNames are the flags that have settings.
+// settingNames lists the flags that have settings.
 var settingNames = []string{"db", "out", "store", "limits", "limits-from", "target", "source-url"}
 
-// withoutSettings are the commands whose --db is of the engine, and not the history.
+// withoutSettings lists the commands whose --db is not the history but a database of the engine.
 var withoutSettings = []string{"runs", "trace"}
 
-// ApplySettings sets the flags of a command that were not given: from variables such as
-// FLUJO_DB, else from the settings file of the folder root, where there is one. A setting that
-// nobody knows is an error: a misspelt one would change what is judged, unsaid.
+// ApplySettings sets flags of a command that were not given: from variables such as FLUJO_DB, or
+// else from the settings file in the folder root, if it exists. An unknown setting is an error,
+// because a misspelt one would silently change what is judged.
 func ApplySettings(cmd *cobra.Command, root string) error {
 	if slices.Contains(withoutSettings, cmd.Name()) {
 		return nil
@@ -56,7 +56,7 @@ func ApplySettings(cmd *cobra.Command, root string) error {
 		case strings.TrimSpace(value) == "":
 			from, value = SettingsFile, of[name]
 		case name == "store":
-			continue // read where the store is opened: a password belongs in no command line
+			continue // read when the store is opened, because a password must not be in a command line
 		}
 		if value == "" {
 			continue
@@ -68,7 +68,7 @@ func ApplySettings(cmd *cobra.Command, root string) error {
 	return nil
 }
 
-// readSettings reads the file; nil where there is none.
+// readSettings reads the settings file. It returns nil if there is none.
 func readSettings(path string) (map[string]string, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

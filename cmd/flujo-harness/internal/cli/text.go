@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// FirstLines returns the first n lines of a text, without spaces around them.
+// FirstLines returns the first n lines of a text, without space around them.
 func FirstLines(text string, n int) string {
 	lines := strings.SplitAfterN(text, "\n", n+1)
 	return strings.TrimSpace(strings.Join(lines[:min(n, len(lines))], ""))
@@ -31,7 +31,7 @@ func Micros(us float64) string {
 	return fmt.Sprintf("%.3g µs", us)
 }
 
-// Print writes text. An error is a fault of the harness.
+// Print writes text. An error is classified as a fault.
 func Print(out io.Writer, text string) error {
 	if _, err := io.WriteString(out, text); err != nil {
 		return Fault(err)
@@ -54,8 +54,8 @@ func PrintJSON(out io.Writer, v any) error {
 	return Print(out, b.String())
 }
 
-// Plural is "1 step", "2 steps". It, [Grouped] and [Cut] exist in reports/internal/text, too, which
-// commands cannot import.
+// Plural returns "1 step" or "2 steps". Plural, [Grouped] and [Cut] also exist in
+// reports/internal/text, which commands cannot import.
 func Plural(n int64, word string) string {
 	if n != 1 {
 		word += "s"
@@ -90,7 +90,7 @@ func Brief(d time.Duration) string {
 	return d.String()
 }
 
-// Cut shortens a text to at most n characters. If n is below 1, it does not.
+// Cut shortens a text to at most n characters. If n is below 1, it returns the text unchanged.
 func Cut(text string, n int) string {
 	if r := []rune(text); n > 0 && len(r) > n {
 		return string(r[:n-1]) + "…"
