@@ -141,12 +141,12 @@ func (f *AnalysisFlags) Analyze(ctx context.Context, h *history.History, o analy
 	return a, nil
 }
 
-// maxJobs is the most jobs of one pipeline that are looked at.
+// maxJobs is the maximum number of jobs of one pipeline that are analyzed.
 const maxJobs = 50
 
-// OfPipeline is the analyses of all runs of the pipeline that a job takes in on behalf of another
-// workflow: of each cell of its matrix the newest run of that attempt, none where the history has
-// none. Of other jobs it is a alone.
+// OfPipeline returns the analyses of all runs of the pipeline on whose behalf the job runs: for
+// each cell of the pipeline's matrix, that of the newest run of the attempt, if the history has
+// one. For a job that does not run on behalf of another workflow, it returns a alone.
 func (f *AnalysisFlags) OfPipeline(ctx context.Context, h *history.History, o analysis.Options, a *analysis.Analysis, of project.CIRun) (all []*analysis.Analysis, err error) {
 	if !of.OnBehalf {
 		return []*analysis.Analysis{a}, nil

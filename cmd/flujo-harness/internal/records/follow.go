@@ -16,10 +16,11 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// Follow shows the tests of a run while they run, here and to serve; stop ends that. What an
-// earlier run says of them is a help: without it, or without the file, the tests run as well.
+// Follow displays the tests of a run while they run, in the log and on the page of serve, until
+// stop is called. It estimates progress from an earlier run; without one, or if the file for
+// serve cannot be created, the tests run all the same.
 //
-// db is the history as --db names it.
+// db is the value of --db.
 func Follow(ctx context.Context, p project.Project, db string, h *history.History, r reports.Run, tests *runner.Tests, progress *cli.Progress, out io.Writer) (f *cli.Follower, stop func()) {
 	run := live.Run{History: HistoryPath(p, db), Command: r.Command, Branch: r.Branch, Commit: r.Commit, Started: r.Started}
 	file := (*live.File)(nil)
@@ -31,12 +32,12 @@ func Follow(ctx context.Context, p project.Project, db string, h *history.Histor
 	return f, func() {
 		f.End()
 		if file != nil {
-			_ = file.Close() // or the next run removes it
+			_ = file.Close() // if it fails, the next run removes the file
 		}
 	}
 }
 
-// HistoryPath is the whole path of the history that --db names.
+// HistoryPath returns the absolute path of the history that --db names.
 func HistoryPath(p project.Project, db string) string {
 	path := p.History(db)
 	if whole, err := filepath.Abs(path); err == nil {
@@ -45,8 +46,8 @@ func HistoryPath(p project.Project, db string) string {
 	return path
 }
 
-// expected is what the newest complete run says of the tests. Of a selection by flags nothing is
-// expected.
+// expected returns the tests that the newest complete run had. It returns none if flags select
+// tests.
 func expected(ctx context.Context, h *history.History, r reports.Run, tests *runner.Tests) live.Expected {
 	const newest = 20
 	if r.Origin.Selection.Filtered {
@@ -69,7 +70,7 @@ func expected(ctx context.Context, h *history.History, r reports.Run, tests *run
 	return live.Expected{}
 }
 
-// clean takes secrets out of specs that are shown before the run is kept.
+// clean removes secrets from specs that are shown before the run is recorded.
 func clean(specs []reports.Spec) []reports.Spec {
 	return analysis.Redacted(reports.Run{Suites: &reports.Results{Specs: specs}}).Suites.Specs
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// PartFile is a results file, as far as merge needs it.
+// PartFile has the parts of a results file that merge reads.
 type PartFile struct {
 	Schema      int                  `json:"schema"`
 	Command     string               `json:"command"`
@@ -25,7 +25,7 @@ type PartFile struct {
 	Suites      *Part                `json:"suites"`
 }
 
-// PartOf is a run of a part as its file would be.
+// PartOf converts a recorded run of a shard to its results file, and returns a name for messages.
 func PartOf(r *reports.Run) (name string, f PartFile) {
 	f = PartFile{Schema: 1, Command: r.Command, Commit: r.Commit, Dirty: r.Dirty, Comparisons: r.Comparisons, Verdicts: r.Verdicts,
 		Suites: &Part{Shard: r.Origin.Shard, Dealt: r.Origin.Selection.Dealt, Format: r.Format, Runs: []*reports.Results{r.Suites}, Problem: r.SuiteError, Interrupted: !r.Complete}}
@@ -56,7 +56,7 @@ func ReadPart(path string) (f PartFile, err error) {
 	return f, nil
 }
 
-// FitParts refuses files that are not all the parts of one run.
+// FitParts returns an error unless the files are all the parts of one run.
 func FitParts(paths []string, files []PartFile) error {
 	first := files[0]
 	there := map[string]string{}
@@ -84,7 +84,7 @@ func FitParts(paths []string, files []PartFile) error {
 	}
 	var dealt []reports.Dealt
 	for _, f := range files {
-		if f.Suites.Dealt == nil { // an earlier version wrote it
+		if f.Suites.Dealt == nil { // written by an earlier version
 			return nil
 		}
 		dealt = append(dealt, *f.Suites.Dealt)
@@ -95,7 +95,7 @@ func FitParts(paths []string, files []PartFile) error {
 	return nil
 }
 
-// Merged are the results of all parts, for each repetition.
+// Merged returns the results of all parts, one element per repetition.
 func Merged(files []PartFile) []*reports.Results {
 	runs := make([]*reports.Results, len(files[0].Suites.Runs))
 	for i := range runs {
@@ -108,7 +108,7 @@ func Merged(files []PartFile) []*reports.Results {
 	return runs
 }
 
-// Together is the run that the parts make.
+// Together returns the run that the parts form.
 func Together(files []PartFile) reports.Run {
 	r := reports.Run{Started: time.Now().UTC(), Commit: files[0].Commit, Complete: true, Format: files[0].Suites.Format,
 		Suites: reports.Repeated(Merged(files))}
