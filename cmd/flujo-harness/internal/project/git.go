@@ -23,8 +23,8 @@ func (p Project) Git(ctx context.Context, args ...string) (string, error) {
 
 // gitBytes runs git and returns its standard output unchanged.
 //
-// It disables replace refs and grafts. Both substitute one commit for another, and whoever
-// prepares a clone can add them: a change could supply limits of its own under the name of the
+// It disables replace refs and grafts, which substitute one commit for another. Anyone who
+// prepares a clone can add them, so a change could pass off limits of its own as those of the
 // base branch.
 func (p Project) gitBytes(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
