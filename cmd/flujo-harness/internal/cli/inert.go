@@ -24,10 +24,10 @@ type inert struct {
 	to io.Writer
 
 	mu     sync.Mutex
-	rest   []byte // the line has only spaces so far
-	begins bool   // after the spaces there was one colon
-	colon  bool   // number of '#' immediately before, at most 2; commandWord if letters follow two of them
-	number int    // of '#' just before; commandWord: and letters after two of them
+	rest   []byte // the beginning of a character whose end has not been written yet
+	begins bool   // the line has only spaces so far
+	colon  bool   // after the spaces there was one colon
+	number int    // number of '#' immediately before, at most 2; commandWord if letters follow two of them
 }
 
 // commandWord is the state of inert after "##" and letters, which may become a CI command.

@@ -21,18 +21,18 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// SummaryBytes is the most that the summary of a job has. GitHub takes 1 MiB of a step.
+// SummaryBytes is the maximum size of a job's summary. GitHub accepts 1 MiB from each step.
 const SummaryBytes = 65_000
 
-// Flags say what the pages of a CI system show.
+// Flags are the flags for publishing a run on the pages of a CI service.
 type Flags struct {
 	Summary     string
 	annotations string
-	format      string // of the log while the tests run
+	format      string // format of the log while the tests run
 	Comment     Comment
 }
 
-// Groups reports whether what failed in a suite is printed as a group of GitHub Actions.
+// Groups reports whether the failures of a suite are printed as a group of GitHub Actions.
 func (f *Flags) Groups() bool { return f.format == "github" }
 
 // Register adds --summary, --annotations and --comment.
@@ -55,7 +55,7 @@ func (f *Flags) RegisterFormat(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.format, "format", format, `of the log while the tests run: "github" (the default on GitHub Actions) folds what failed in a suite, with whole messages, or "plain"`)
 }
 
-// Check finds before any work what would stop the writing.
+// Check reports, before any work is done, why the results could not be published.
 func (f *Flags) Check() error {
 	if err := f.Comment.Check(); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (f *Flags) Check() error {
 	return nil
 }
 
-// Write shows a run where that was asked for. An analysis has no secrets in it.
+// Write publishes a run as the flags say. Secrets were removed when the run was analyzed.
 func (f *Flags) Write(ctx context.Context, p project.Project, a *analysis.Analysis, out io.Writer) error {
 	if f.annotations == "github" {
 		prefix, _ := p.Git(ctx, "rev-parse", "--show-prefix") // "" outside of git
@@ -89,7 +89,7 @@ func (f *Flags) Write(ctx context.Context, p project.Project, a *analysis.Analys
 	if f.Summary == "" {
 		return nil
 	}
-	text := bytes.NewBufferString("\n") // the file may have a line without end
+	text := bytes.NewBufferString("\n") // the file may end without a newline
 	err := render.WriteMarkdown(text, a, SummaryBytes)
 	if err == nil {
 		err = appendTo(f.Summary, text.Bytes())
@@ -109,13 +109,13 @@ func appendTo(path string, text []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// maxAnnotations is how many errors, and how many warnings, GitHub shows of one step.
+// maxAnnotations is the number of errors, and also of warnings, that GitHub shows for a step.
 const maxAnnotations = 10
 
-// annotations are the commands to GitHub Actions for what failed: specs and failures
-// of suites at their lines, limits without one; and, as warnings, specs that passed
-// only when retried. Files are named from the root of the repository, where prefix
-// is the module's folder, root, in it.
+// annotations returns the GitHub Actions commands that annotate a run: errors for failed specs
+// and for failures of suites, at their lines, and for broken limits, without a line; warnings for
+// specs that passed only on a retry. File names are relative to the root of the repository; root
+// is the folder of the module, and prefix its path in the repository.
 func annotations(r reports.Run, whose map[string]string, root, prefix string) []string {
 	errs, warnings := &annotated{kind: "error"}, &annotated{kind: "warning"}
 	if r.SuiteError != "" {
@@ -145,8 +145,8 @@ func annotations(r reports.Run, whose map[string]string, root, prefix string) []
 	return append(errs.lines(), warnings.lines()...)
 }
 
-// whoseTitles is what titles say of failures that are not by the change, by the key of the
-// spec or by suite and node.
+// whoseTitles returns what to append to the titles of failures that the change did not cause, by
+// the key of the spec, or by suite and node.
 func whoseTitles(a *analysis.Analysis) map[string]string {
 	titles := map[string]string{}
 	for i := range a.Failures {
@@ -163,8 +163,8 @@ func whoseTitles(a *analysis.Analysis) map[string]string {
 	return titles
 }
 
-// inRepository is the file below the root of the repository; "" where it does not exist
-// or lies elsewhere.
+// inRepository returns the path of a file relative to the root of the repository, or "" if the
+// file does not exist or is elsewhere.
 func inRepository(root, prefix, file string) string {
 	if file == "" || path.IsAbs(file) || filepath.IsAbs(file) {
 		return ""
@@ -178,7 +178,7 @@ func inRepository(root, prefix, file string) string {
 	return file
 }
 
-// annotated are the annotations of one kind.
+// annotated collects the annotations of one kind.
 type annotated struct {
 	kind  string
 	shown []string
@@ -198,14 +198,14 @@ func (a *annotated) add(file string, line int, title, message string) {
 }
 
 func (a *annotated) lines() []string {
-	if a.more > 0 { // in the place of the last one, which would not be shown
+	if a.more > 0 { // replaces the last one that would be shown
 		a.shown[len(a.shown)-1] = fmt.Sprintf("::%s title=flujo-harness::and %d more: see the report", a.kind, a.more+1)
 	}
 	return a.shown
 }
 
-// data and property write texts so that GitHub reads them as one value: a line break
-// would end the command, and what follows could be another one.
+// data and property escape texts so that GitHub reads them as one value. A line break would end
+// the command, and the text after it could be another command.
 func data(s string) string {
 	s = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
 	return reports.Visible(s)

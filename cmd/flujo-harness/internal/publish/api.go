@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	tries     = 4                // of a request
-	patience  = 90 * time.Second // for all waits of one comment
-	maxAnswer = 16 << 20         // bytes of one answer
-	maxPages  = 100              // of comments, of 100 each
+	tries     = 4                // attempts for one request
+	patience  = 90 * time.Second // total time to wait before retries, for one comment
+	maxAnswer = 16 << 20         // bytes of one response
+	maxPages  = 100              // pages of comments, 100 on each
 )
 
-// client calls the API of a CI service. It follows no redirects, which could lead the token
-// elsewhere.
+// client calls the API of a CI service. It does not follow redirects, because they could send the
+// token to another server.
 type client struct {
 	base   string // without a slash at its end
 	header http.Header
@@ -33,7 +33,7 @@ type client struct {
 	waited time.Duration
 }
 
-// newClient refuses addresses over which a token would travel readable.
+// newClient returns an error for an address to which a token would be sent unencrypted.
 func newClient(base string, header http.Header) (*client, error) {
 	u, err := url.Parse(base)
 	switch {
@@ -59,10 +59,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// apiError is an answer that says no, or none.
+// apiError is the error of a request that the server refused or did not answer.
 type apiError struct {
 	what    string // "POST /repos/…"
-	status  int    // 0: there was no answer
+	status  int    // HTTP status; 0 if there was no response
 	message string
 	inDoubt bool // the request may have been carried out
 }
@@ -83,9 +83,9 @@ func statusOf(err error) int {
 
 var direct = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// do sends a request and reads its answer into into, unless that is nil. It repeats what failed for
-// reasons that pass: a limit of the rate, an error of the server, an answer that never came. A
-// POST that may have been carried out is not repeated: its error is in doubt.
+// do sends a request and decodes the response into into, unless it is nil. It retries after
+// temporary failures: a rate limit, a server error, or a missing response. It does not retry a
+// POST that may have been carried out, but returns an error with inDoubt set.
 func (c *client) do(ctx context.Context, method, path string, body, into any) (http.Header, error) {
 	var text []byte
 	if body != nil {
@@ -119,7 +119,8 @@ func (c *client) do(ctx context.Context, method, path string, body, into any) (h
 	}
 }
 
-// once returns after what time to try again: 0 where that is not said, below 0 where it is of no use.
+// once sends a request once. The duration is the time to wait before a retry: 0 if the server
+// does not specify it, negative if a retry is pointless.
 func (c *client) once(ctx context.Context, method, address string, body []byte, into any) (http.Header, time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
@@ -160,14 +161,14 @@ func (c *client) once(ctx context.Context, method, address string, body []byte, 
 	return resp.Header, 0, nil
 }
 
-// again is as for [client.once]. The rules are those of
+// again returns how long to wait before a retry, as [client.once] does. The rules are those of
 // https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api.
 func again(resp *http.Response, message string) time.Duration {
 	limited := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusForbidden && strings.Contains(strings.ToLower(message), "rate limit")
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s >= 0 {
 		return time.Duration(max(1, s)) * time.Second
 	}
-	for _, name := range []string{"X-Ratelimit-", "Ratelimit-"} { // GitHub's and GitLab's
+	for _, name := range []string{"X-Ratelimit-", "Ratelimit-"} { // of GitHub and of GitLab
 		reset, err := strconv.ParseInt(resp.Header.Get(name+"Reset"), 10, 64)
 		if resp.Header.Get(name+"Remaining") == "0" && err == nil && (limited || resp.StatusCode == http.StatusForbidden) {
 			return max(time.Second, time.Until(time.Unix(reset, 0)).Round(time.Second))
@@ -182,7 +183,7 @@ func again(resp *http.Response, message string) time.Duration {
 	return -1
 }
 
-// said is the message of an answer that says no.
+// said returns the message of an error response.
 func said(text []byte, status string) string {
 	var m struct {
 		Message any    `json:"message"`
@@ -203,7 +204,7 @@ func said(text []byte, status string) string {
 	return reports.Visible(message)
 }
 
-// pages reads a list page by page and gives each to take.
+// pages reads a list page by page and calls take with every element.
 func pages[T any](ctx context.Context, c *client, path string, take func(T)) error {
 	for range maxPages {
 		var page []T
@@ -226,7 +227,7 @@ func pages[T any](ctx context.Context, c *client, path string, take func(T)) err
 	return fmt.Errorf("GET %s: more than %d pages", path, maxPages)
 }
 
-// nextPage is the address with rel="next" in the header Link; "" where there is none.
+// nextPage returns the address with rel="next" in the Link header, or "".
 func nextPage(header http.Header) string {
 	for _, links := range header.Values("Link") {
 		for l := range strings.SplitSeq(links, ",") {

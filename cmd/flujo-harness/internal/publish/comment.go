@@ -24,16 +24,17 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// MostComment is the most characters of a comment, and of the summary of a check, on GitHub.
+// MostComment is the maximum number of characters of a comment, and of the summary of a check, on
+// GitHub.
 const MostComment = 65_536
 
 // Comment is the flag --comment.
 type Comment struct {
 	service string
 
-	getenv   func(string) string // nil: os.Getenv
+	getenv   func(string) string // nil means os.Getenv
 	readFile func(string) ([]byte, error)
-	wait     func(context.Context, time.Duration) error // nil: sleep
+	wait     func(context.Context, time.Duration) error // nil means sleep
 }
 
 // Register adds the flag.
@@ -41,7 +42,7 @@ func (c *Comment) Register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.service, "comment", "", `show the result as one comment on the pull request, which is updated: "github" (with GITHUB_TOKEN; also as a check) or "gitlab" (with GITLAB_TOKEN)`)
 }
 
-// Check finds a wrong value before any work.
+// Check returns an error for an invalid value.
 func (c *Comment) Check() error {
 	if c.service != "" && c.service != "github" && c.service != "gitlab" {
 		return cli.Usage(fmt.Errorf(`--comment %s: use "github" or "gitlab"`, c.service))
@@ -49,18 +50,18 @@ func (c *Comment) Check() error {
 	return nil
 }
 
-// Asked reports whether there is to be a comment.
+// Asked reports whether a comment was requested.
 func (c *Comment) Asked() bool { return c.service != "" }
 
-// Content is what a comment and a check show.
+// Content is the content of a comment and of a check.
 type Content struct {
-	Part     string // comments of one change with other parts are apart
-	Name     string // of the check
+	Part     string // key of the comment: a change has one comment for each part
+	Name     string // name of the check
 	Title    string
 	Outcome  thresholds.Outcome
 	Complete bool
-	Commit   string // that was tested; "": unknown
-	Details  string // address of the job; "": none
+	Commit   string // commit that was tested; "" if unknown
+	Details  string // address of the job's page; "" if unknown
 	Write    func(w io.Writer, most int) error
 }
 
@@ -76,7 +77,8 @@ func (c *Content) conclusion() string {
 	return "failure"
 }
 
-// Of is the content for the runs of one change: of one job, or of all jobs of its pipeline.
+// Of returns the content for the runs of one change: that of one job, or those of all jobs of its
+// pipeline.
 func Of(runs []*analysis.Analysis) Content {
 	runs = slices.Clone(runs)
 	slices.SortStableFunc(runs, func(x, y *analysis.Analysis) int {
@@ -122,8 +124,8 @@ func Of(runs []*analysis.Analysis) Content {
 	return c
 }
 
-// Lines is the content for what a command printed, and for the run that it is about: nil where it
-// is about none.
+// Lines returns the content for the output of a command. about is the run that the output is
+// about, or nil.
 func Lines(command string, outcome thresholds.Outcome, lines []string, about *analysis.Analysis) Content {
 	word := strings.ToUpper(outcome.String())
 	c := Content{Part: command, Name: "flujo-harness " + command, Title: word, Outcome: outcome, Complete: true}
@@ -151,7 +153,7 @@ func Lines(command string, outcome thresholds.Outcome, lines []string, about *an
 	return c
 }
 
-// comment is one that is there.
+// comment is an existing comment.
 type comment struct {
 	id     int64
 	author string
@@ -159,7 +161,7 @@ type comment struct {
 	url    string
 }
 
-// service is the API of a CI service, as far as a comment needs it.
+// service is the part of a CI service's API that comments need.
 type service interface {
 	me(ctx context.Context) (author string, err error)
 	head(ctx context.Context, pull string) (commit string, err error)
@@ -173,8 +175,8 @@ type service interface {
 
 func (c *client) pause(ctx context.Context, d time.Duration) error { return c.wait(ctx, d) }
 
-// Post makes the comment, or updates the one that is there, and on GitHub adds the check. It
-// returns lines to print. It returns no error: what a run came to does not depend on who sees it.
+// Post creates or updates the comment and, on GitHub, adds the check. It returns lines to print,
+// and no error, because the outcome of a run does not depend on whether it was published.
 func (c *Comment) Post(ctx context.Context, of Content) (lines []string) {
 	if !c.Asked() {
 		return nil
@@ -233,7 +235,7 @@ func (c *Comment) Post(ctx context.Context, of Content) (lines []string) {
 	return lines
 }
 
-// refusal says why there can be no comment, "" where there can be one.
+// refusal returns why no comment can be made, or "".
 func refusal(service string, id ci.Identity, commit string) string {
 	switch {
 	case id.Origin.Service != service:
@@ -248,7 +250,7 @@ func refusal(service string, id ci.Identity, commit string) string {
 	return ""
 }
 
-// comment says what became of the comment.
+// comment creates or updates the comment, and returns the result as a message.
 func (c *Comment) comment(ctx context.Context, api service, pull, commit string, of Content) string {
 	if pull == "" {
 		return "not made: no open pull request is of this commit"
@@ -271,7 +273,7 @@ func (c *Comment) comment(ctx context.Context, api service, pull, commit string,
 	return did + ": " + url
 }
 
-// written is the text, which must keep to its cap: GitHub refuses more.
+// written returns the text of a comment. The size is checked because GitHub refuses longer texts.
 func written(of Content, most int) (string, error) {
 	var body bytes.Buffer
 	if err := of.Write(&body, most); err != nil {
@@ -283,9 +285,9 @@ func written(of Content, most int) (string, error) {
 	return body.String(), nil
 }
 
-// upsert writes the comment with the marker. Only comments that the token itself has made are
-// changed: anybody can copy a marker. Should there be several, jobs at once have made them: the
-// first stays.
+// upsert creates or updates the comment with the marker. It changes only comments made with the
+// same token, because anyone can copy a marker. If there are several, concurrent jobs made them;
+// the first is kept.
 func upsert(ctx context.Context, api service, pull, marker, body string) (did, url string, err error) {
 	me, err := api.me(ctx)
 	if err != nil {
@@ -301,7 +303,7 @@ func upsert(ctx context.Context, api service, pull, marker, body string) (did, u
 		})
 		if len(mine) == 0 {
 			url, err := api.create(ctx, pull, body)
-			if failed := new(apiError); try < tries && errors.As(err, &failed) && failed.inDoubt { // it may have been made: look again
+			if failed := new(apiError); try < tries && errors.As(err, &failed) && failed.inDoubt { // it may have been created: list the comments again
 				if err := api.pause(ctx, time.Second<<(try-1)); err != nil {
 					return "", "", err
 				}
@@ -310,17 +312,17 @@ func upsert(ctx context.Context, api service, pull, marker, body string) (did, u
 			return "made", url, err
 		}
 		url, err := api.update(ctx, pull, mine[0].id, body)
-		if statusOf(err) == 404 && try < tries { // somebody deleted it just now
+		if statusOf(err) == 404 && try < tries { // deleted since it was listed
 			continue
 		}
 		for _, more := range mine[1:] {
-			_ = api.remove(ctx, pull, more.id) // the next one tries again
+			_ = api.remove(ctx, pull, more.id) // if it fails, the next run tries again
 		}
 		return "updated", url, err
 	}
 }
 
-// explained adds to an error what to do.
+// explained adds advice to an error.
 func explained(err error, permission string) string {
 	failed := new(apiError)
 	switch status := statusOf(err); {

@@ -1,6 +1,7 @@
-// Package publish shows a run where people look at a change: the summary on the page of its job,
-// annotations at lines of files, one comment on the pull request, and a check of its commit.
+// Package publish shows a run where a change is reviewed: in the summary on the page of its job,
+// in annotations at lines of files, in a comment on the pull request, and in a check of its
+// commit.
 //
-// Texts of tests go through here to places that obey markup: they are shown as they are, without
-// secrets, and nothing in them acts. What cannot be published is said and changes no exit code.
+// Texts of tests are not trusted: secrets are removed from them, and markup and commands in them
+// are escaped. A failure to publish is reported, but does not change the exit code.
 package publish

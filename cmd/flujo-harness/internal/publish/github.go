@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// github is the API of GitHub, or of an enterprise server.
+// github is the API of GitHub or of a GitHub Enterprise server.
 type github struct {
 	*client
 	repository string // "owner/name"
-	graphql    string // address
+	graphql    string // address of the GraphQL API
 }
 
 func newGitHub(getenv func(string) string) (*github, error) {
@@ -42,13 +42,13 @@ func newGitHub(getenv func(string) string) (*github, error) {
 	return g, nil
 }
 
-// me is the name that comments of the token have: "github-actions[bot]". Only GraphQL says it to
-// the token of a job.
+// me returns the author of comments made with the token, such as "github-actions[bot]". A job's
+// token can read it only from the GraphQL API.
 func (g *github) me(ctx context.Context) (string, error) {
 	var answer struct {
 		Data struct{ Viewer struct{ Login string } }
 	}
-	// It changes nothing, so it may be repeated, as no other POST may.
+	// A query changes nothing, so this POST can be repeated.
 	_, err := g.do(ctx, http.MethodPost, g.graphql, map[string]string{"query": "query { viewer { login } }"}, &answer)
 	if failed := new(apiError); errors.As(err, &failed) && failed.inDoubt {
 		_, err = g.do(ctx, http.MethodPost, g.graphql, map[string]string{"query": "query { viewer { login } }"}, &answer)
@@ -71,7 +71,8 @@ func (g *github) head(ctx context.Context, pull string) (string, error) {
 	return p.Head.SHA, err
 }
 
-// find is the open pull request of a branch of another repository: its event does not name it.
+// find returns the number of the open pull request of a branch in another repository, which the
+// event of the workflow does not contain.
 func (g *github) find(ctx context.Context, repository, branch, commit string) (string, error) {
 	owner, _, _ := strings.Cut(repository, "/")
 	number := ""
@@ -120,7 +121,7 @@ func (g *github) permission() string {
 	return "the token must be allowed to write comments: permissions: pull-requests: write"
 }
 
-// check adds a check of a commit.
+// check adds a check to a commit.
 func (g *github) check(ctx context.Context, commit string, of Content, summary, details string) (string, error) {
 	var made struct {
 		URL string `json:"html_url"`
@@ -134,7 +135,7 @@ func (g *github) check(ctx context.Context, commit string, of Content, summary, 
 	return made.URL, err
 }
 
-// path is below the repository.
+// path returns the path of an API resource of the repository.
 func (g *github) path(rest string) string {
 	owner, name, _ := strings.Cut(g.repository, "/")
 	return "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name) + "/" + rest

@@ -12,8 +12,8 @@ import (
 // gitlab is the API of GitLab.
 type gitlab struct {
 	*client
-	project string // number of the project that the merge request goes into
-	web     string // its address
+	project string // number of the project that the merge request targets
+	web     string // web address of the project
 }
 
 func newGitLab(getenv func(string) string) (*gitlab, error) {
