@@ -9,22 +9,22 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// MaxAncestors is the most commits in the ancestry of a run: as far as main may be ahead of
-// the newest commit with a recorded run.
+// MaxAncestors is the maximum number of commits in the ancestry of a run. The base branch can be
+// that many commits ahead of its newest recorded run.
 const MaxAncestors = 100
 
-// Git runs git in the clone and returns its standard output without the spaces around it.
+// Git runs git in the clone and returns its standard output without surrounding space.
 type Git func(ctx context.Context, args ...string) (string, error)
 
 var commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 
-// Ancestors asks git which commits the tested one can be compared with. base is the branch
-// that the change goes into, "" where it is unknown; branch is that of the change. merged says
-// that the commit merges the change into base, as CI services make it of a pull request: then
-// its first parent is what the change is compared with.
+// Ancestors asks git for the commits that the tested commit can be compared with, newest first.
+// branch is the branch of the change, and base the one that it is merged into, or "" if unknown.
+// merged means that commit is a merge of the change into base, as CI services create it for a
+// pull request; the comparison then starts at its first parent.
 func Ancestors(ctx context.Context, git Git, commit, branch, base string, merged bool) reports.Ancestry {
 	if !commitID.MatchString(commit) {
-		return reports.Ancestry{} // the name that somebody gave it
+		return reports.Ancestry{} // a name in place of a hash
 	}
 	if _, err := git(ctx, "cat-file", "-e", commit+"^{commit}"); err != nil {
 		return reports.Ancestry{Problem: fmt.Sprintf("commit %.12s is not in this clone", commit)}
@@ -64,8 +64,8 @@ func Ancestors(ctx context.Context, git Git, commit, branch, base string, merged
 
 func short(commit string) string { return commit[:min(len(commit), 12)] }
 
-// firstParent reads it from the commit itself: in a shallow clone git hides parents that it
-// does not have.
+// firstParent reads the parent from the commit object, because in a shallow clone other git
+// commands hide parents that are missing.
 func firstParent(ctx context.Context, git Git, commit string) string {
 	text, err := git(ctx, "cat-file", "commit", commit)
 	if err != nil {
@@ -82,8 +82,8 @@ func firstParent(ctx context.Context, git Git, commit string) string {
 	return ""
 }
 
-// baseRef is the full name of the base branch in the clone, that of the remote first: the
-// local one may be old.
+// baseRef returns the full name of the base branch in the clone. It prefers the remote's branch,
+// because the local one may be outdated.
 func baseRef(ctx context.Context, git Git, base string) string {
 	for _, ref := range []string{"refs/remotes/origin/" + base, "refs/heads/" + base} {
 		if _, err := git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}"); err == nil {
@@ -93,7 +93,8 @@ func baseRef(ctx context.Context, git Git, base string) string {
 	return ""
 }
 
-// DefaultBranch is the default branch of the remote as the clone knows it; "" where it does not.
+// DefaultBranch returns the default branch of the remote as the clone knows it. Without one it
+// returns main, master or trunk, whichever exists, or "".
 func DefaultBranch(ctx context.Context, git Git) string {
 	ref, err := git(ctx, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
 	if name, ok := strings.CutPrefix(ref, "refs/remotes/origin/"); err == nil && ok {

@@ -1,8 +1,9 @@
-// Package ci reads from the variables of a CI service which change and which job a run is of.
+// Package ci derives from the variables of a CI service which change and which job a run belongs
+// to.
 //
-// All services are rows of one table (services.go), taken from their public documentation. A
-// service that is not in it is recognized by CI=true and the names that most services share.
-// [Ancestors] asks git which commits a run can be compared with.
+// The services are the rows of a table (services.go), which follows their public documentation. A
+// service that is not in the table is recognized by CI=true and by variables that most services
+// set. [Ancestors] asks git for the commits that a run can be compared with.
 package ci
 
 import (
@@ -16,22 +17,22 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Identity is what a CI service says of a run. The zero value means that there is no service.
+// Identity describes a run as its CI service does. The zero value means that there is no service.
 type Identity struct {
-	ID     string // of the job and its attempt; "" where the service does not say it
-	Commit string // that is tested: of a pull request its head, not the commit that merges it
-	Branch string // of the change; of a pull request the source branch
+	ID     string // identifies the job and its attempt; "" if the service does not
+	Commit string // tested commit: for a pull request its head, not the merge commit
+	Branch string // branch of the change: for a pull request the source branch
 	Origin reports.Origin
 
-	// OnBehalf says that the job takes in what another workflow made, which may have run anybody's
-	// code: the rest of Identity is of that one, as the event names it.
+	// OnBehalf means that the job processes results of another workflow, which may have run code
+	// that is not trusted. The other fields then describe that workflow, according to the event.
 	OnBehalf bool
 
-	HeadRepository string // "owner/name" that the commit of that workflow is in
+	HeadRepository string // "owner/name" of the repository that has the commit of that workflow
 }
 
-// Identify reads the variables. readFile reads the event of a GitHub job and the properties
-// of a TeamCity build: os.ReadFile.
+// Identify reads the variables. readFile, usually os.ReadFile, reads the event of a GitHub job
+// and the properties of a TeamCity build.
 func Identify(getenv func(string) string, readFile func(string) ([]byte, error)) Identity {
 	for i := range services {
 		if s := &services[i]; s.is(getenv) {
@@ -41,11 +42,11 @@ func Identify(getenv func(string) string, readFile func(string) ([]byte, error))
 	return Identity{}
 }
 
-// variables are those of one job, with what files add to them.
+// variables are the variables of one job and the values from files.
 type variables struct {
 	getenv   func(string) string
 	readFile func(string) ([]byte, error)
-	more     map[string]string // by names with a leading dot
+	more     map[string]string // values from files; their names begin with a dot
 }
 
 func (v variables) get(name string) string {
@@ -55,7 +56,7 @@ func (v variables) get(name string) string {
 	return strings.TrimSpace(v.getenv(name))
 }
 
-// first is the value of the first variable that is set: "A|B".
+// first returns the value of the first variable that is set of names such as "A|B".
 func (v variables) first(names string) string {
 	for name := range strings.SplitSeq(names, "|") {
 		if value := v.get(name); name != "" && value != "" && value != "false" && value != "undefined" {
@@ -65,7 +66,7 @@ func (v variables) first(names string) string {
 	return ""
 }
 
-// commit is [variables.first] of commits, "" where the value is none, such as "HEAD".
+// commit is like [variables.first], but returns "" if the value is not a commit, such as "HEAD".
 func (v variables) commit(names string) string {
 	commit := strings.ToLower(v.first(names))
 	if reports.CheckCommit(commit) != nil {
@@ -76,7 +77,7 @@ func (v variables) commit(names string) string {
 
 var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// fill replaces each ${A|B}; "" where one of them is not set.
+// fill replaces each ${A|B} in a template. It returns "" if one of them is not set.
 func (v variables) fill(template string) string {
 	missing := template == ""
 	text := placeholder.ReplaceAllStringFunc(template, func(name string) string {
@@ -130,13 +131,13 @@ func (s *service) identify(v variables) Identity {
 		o.Shard = strconv.Itoa(number(v.first(s.shard))+s.shardFrom) + "/" + strconv.Itoa(total)
 	}
 	o.CommitURL, o.JobURL, o.FileURL = v.fill(s.commitURL), v.fill(s.jobURL), v.fill(s.fileURL)
-	if c.ID = v.id(s, o); c.ID == "" && s.idName != "" { // any program may set CI
+	if c.ID = v.id(s, o); c.ID == "" && s.idName != "" { // CI is set by other programs too
 		return Identity{}
 	}
 	return c
 }
 
-// id is "" where the service does not say which run it is.
+// id returns the ID of a run, or "" if the service does not identify it.
 func (v variables) id(s *service, o *reports.Origin) string {
 	unique := v.first(s.id)
 	if unique == "" {
@@ -148,7 +149,7 @@ func (v variables) id(s *service, o *reports.Origin) string {
 	}
 	if unique == o.Pipeline {
 		parts[5] = ""
-	} else if o.Pipeline != "" && strings.Contains(s.id, "JOB_ID") { // says it all
+	} else if o.Pipeline != "" && strings.Contains(s.id, "JOB_ID") { // the job's ID is enough
 		parts[4] = ""
 	}
 	var there []string
@@ -160,7 +161,7 @@ func (v variables) id(s *service, o *reports.Origin) string {
 	return strings.Join(there, "/")
 }
 
-// branchName is the name without what git or Jenkins put before it.
+// branchName removes the prefixes that git or Jenkins add to a branch.
 func branchName(ref string) string {
 	for _, prefix := range []string{"refs/heads/", "refs/remotes/origin/", "origin/"} {
 		if name, ok := strings.CutPrefix(ref, prefix); ok {
@@ -178,7 +179,7 @@ func number(s string) int {
 	return n
 }
 
-// goName is a system or a processor as Go calls it.
+// goName returns Go's name for an operating system or a processor.
 func goName(name string) string {
 	name = strings.ToLower(name)
 	for _, known := range [][2]string{{"windows", "windows"}, {"visual studio", "windows"}, {"macos", "darwin"}, {"osx", "darwin"}, {"darwin", "darwin"}, {"ubuntu", "linux"},
@@ -190,8 +191,8 @@ func goName(name string) string {
 	return name
 }
 
-// githubEvent adds what only the event of a GitHub job says: the head of a pull request,
-// whether it is of a fork, and the default branch.
+// githubEvent adds values that only the event of a GitHub job has: the head of a pull request,
+// whether it comes from a fork, and the default branch.
 func githubEvent(v variables) {
 	if ref, ok := strings.CutPrefix(v.getenv("GITHUB_REF"), "refs/pull/"); ok {
 		v.more[".pull"], _, _ = strings.Cut(ref, "/")
@@ -207,7 +208,7 @@ func githubEvent(v variables) {
 		} `json:"repo"`
 	}
 	var event struct {
-		Number int `json:"number"` // of a pull request
+		Number int `json:"number"` // number of the pull request
 		Pull   struct {
 			Head side `json:"head"`
 			Base side `json:"base"`
@@ -226,16 +227,16 @@ func githubEvent(v variables) {
 		v.more[".default"] = event.Repository.Default
 		return
 	}
-	if event.Number > 0 && event.Pull.Head.SHA != "" { // of pull_request_target, too
+	if event.Number > 0 && event.Pull.Head.SHA != "" { // also for pull_request_target
 		v.more[".pull"] = strconv.Itoa(event.Number)
 	}
 	v.more[".head"], v.more[".default"] = event.Pull.Head.SHA, event.Repository.Default
-	if event.Pull.Base.Repo.FullName != event.Pull.Head.Repo.FullName { // a fork that was deleted has no name
+	if event.Pull.Base.Repo.FullName != event.Pull.Head.Repo.FullName { // a deleted fork has no name
 		v.more[".fork"] = "true"
 	}
 }
 
-// workflowRun is the run of another workflow that a job is started for.
+// workflowRun is the run of another workflow that triggered a job.
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_run
 type workflowRun struct {
 	ID      int64  `json:"id"`
@@ -245,7 +246,7 @@ type workflowRun struct {
 	Head    struct {
 		FullName string `json:"full_name"`
 	} `json:"head_repository"`
-	Pulls []struct { // empty where the change is of a fork
+	Pulls []struct { // empty if the change comes from a fork
 		Number int `json:"number"`
 		Base   struct {
 			Ref string `json:"ref"`
@@ -257,7 +258,7 @@ func (w *workflowRun) add(more map[string]string, repository string) {
 	more[".behalf"], more[".repository"] = "true", w.Head.FullName
 	more[".tested"], more[".branch"] = w.SHA, w.Branch
 	more[".pipeline"], more[".attempt"] = strconv.FormatInt(w.ID, 10), strconv.Itoa(w.Attempt)
-	if w.Head.FullName != repository { // a fork that was deleted has no name
+	if w.Head.FullName != repository { // a deleted fork has no name
 		more[".fork"] = "true"
 	}
 	if len(w.Pulls) > 0 {
@@ -265,8 +266,8 @@ func (w *workflowRun) add(more map[string]string, repository string) {
 	}
 }
 
-// teamCityProperties adds the parameters of the build: TeamCity does not make variables of all
-// of them.
+// teamCityProperties adds the parameters of the build, because TeamCity does not pass all of them
+// as variables.
 func teamCityProperties(v variables) {
 	system := properties(v, v.getenv("TEAMCITY_BUILD_PROPERTIES_FILE"))
 	config := properties(v, system["teamcity.configuration.properties.file"])
@@ -276,7 +277,7 @@ func teamCityProperties(v variables) {
 	}
 }
 
-// properties reads a file of Java properties.
+// properties reads a Java properties file.
 func properties(v variables, path string) map[string]string {
 	all := map[string]string{}
 	if path == "" {
@@ -294,5 +295,5 @@ func properties(v variables, path string) map[string]string {
 	return all
 }
 
-// Here is the identity of this process.
+// Here returns the identity of this process.
 func Here() Identity { return Identify(os.Getenv, os.ReadFile) }

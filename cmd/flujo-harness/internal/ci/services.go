@@ -1,32 +1,32 @@
 package ci
 
-// service is one row of the table: names of variables, of which the first that is set counts
-// ("A|B"). A name with a leading dot is of a file that the service wrote.
+// service is a row of the table. Most fields are names of variables; in "A|B" the first one that
+// is set counts. A name with a leading dot is a value from a file of the service.
 type service struct {
 	name   string
-	idName string // in the identity of runs, where it is not name
+	idName string // service name in [Identity].ID; "" means name
 	is     func(getenv func(string) string) bool
 	files  func(variables)
 
-	commit string // that is checked out
-	head   string // of a pull request
-	branch string // that is built
-	source string // branch of a pull request, where branch is then another
-	base   string // branch that a pull request goes into
-	def    string // default branch of the repository, which other changes go into
+	commit string // commit that is checked out
+	head   string // head of a pull request
+	branch string // branch that is built
+	source string // branch of a pull request, if branch is a different one
+	base   string // branch that a pull request is merged into
+	def    string // default branch, which other changes are merged into
 	pull   string // number of the pull request
 	fork   func(variables) bool
 
-	id          string // unique with pipeline, attempt and job
+	id          string // unique together with pipeline, attempt and job
 	repository  string
 	pipeline    string
 	attempt     string
-	attemptFrom int // added to attempt, so that the first is 1
+	attemptFrom int // added to attempt, so that it starts at 1
 	job         string
 	os, arch    string
 	variant     string
 	shard       string
-	shardFrom   int // added to shard, so that the first is 1
+	shardFrom   int // added to shard, so that it starts at 1
 	shards      string
 
 	commitURL, jobURL, fileURL string // with ${NAME}; ${.commit} is the commit
@@ -43,7 +43,7 @@ func set(names ...string) func(func(string) string) bool {
 	}
 }
 
-// differ reports a fork where two variables that are both set differ.
+// differ returns a function that reports a fork if both variables are set and differ.
 func differ(a, b string) func(variables) bool {
 	return func(v variables) bool {
 		x, y := v.first(a), v.first(b)
@@ -55,8 +55,8 @@ func given(name string) func(variables) bool {
 	return func(v variables) bool { return v.first(name) != "" && v.first(name) != "False" }
 }
 
-// services in the order in which they are recognized: those that set the variables of another
-// one, too, come first.
+// services lists the services in the order in which they are recognized. A service that also sets
+// the variables of another one comes before it.
 var services = []service{
 	{ // https://forgejo.org/docs/latest/user/actions/reference/: the variables of GitHub Actions
 		name: "forgejo", is: set("FORGEJO_ACTIONS"), files: githubEvent,
@@ -151,7 +151,7 @@ var services = []service{
 		commit: "GIT_COMMIT", branch: "BRANCH_NAME|GIT_LOCAL_BRANCH|GIT_BRANCH", source: "CHANGE_BRANCH", base: "CHANGE_TARGET", pull: "CHANGE_ID", fork: given("CHANGE_FORK"),
 		id: "BUILD_NUMBER|BUILD_ID", pipeline: "BUILD_TAG|BUILD_NUMBER|BUILD_ID", job: "JOB_NAME", variant: "STAGE_NAME", jobURL: "${BUILD_URL}",
 	},
-	{ // any other: the names that most services share
+	{ // any other service: variables that most services set
 		name: "CI", idName: "ci", is: set("CI"),
 		commit: "GIT_COMMIT|COMMIT_SHA|CI_COMMIT_SHA", branch: "GIT_BRANCH|BRANCH_NAME|CI_COMMIT_REF_NAME",
 		id: "BUILD_ID|BUILD_NUMBER|CI_BUILD_ID|CI_JOB_ID", job: "JOB_NAME|CI_JOB_NAME|BUILD_NAME", jobURL: "${BUILD_URL|CI_JOB_URL}",
