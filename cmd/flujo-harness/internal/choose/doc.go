@@ -1,3 +1,3 @@
-// Package choose finds which tests to run where not all are wanted: those that were red, those that
-// depend on what changed, the known flakes among the red ones; and how long packages take.
+// Package choose selects the tests to run if not all are wanted: those that failed, those that
+// depend on changed files, and known flaky ones. It also estimates how long packages take.
 package choose

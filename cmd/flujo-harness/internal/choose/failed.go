@@ -12,14 +12,14 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// Selection are tests to run.
+// Selection is a set of tests to run.
 type Selection struct {
 	Only  map[string]runner.Only // see [runner.Options]
-	Specs []reports.Spec         // those that were red, failures outside the specs in the form of one
-	Text  string                 // in words, for people
+	Specs []reports.Spec         // the specs that failed, with failures outside the specs converted to specs
+	Text  string                 // description for messages
 }
 
-// add adds a spec, or all of its package where it is of none that can be run alone.
+// add adds a spec, or its whole package if the spec cannot be run alone.
 func (s *Selection) add(spec *reports.Spec, format string, outside bool) {
 	only, known := s.Only[spec.Suite]
 	whole := known && len(only.Tests)+len(only.Specs) == 0
@@ -39,13 +39,12 @@ func (s *Selection) add(spec *reports.Spec, format string, outside bool) {
 	s.Only[spec.Suite] = only
 }
 
-// maxPartial is the most runs of a part of the tests that are looked at, on the way back to the
-// newest run of all tests.
+// maxPartial is the maximum number of runs that Failed reads to find a run of all tests.
 const maxPartial = 50
 
-// Failed are the tests that were red in the newest run of the branch; of all where none is of it.
-// Of tests that a run left out, the newest run before it that ran them counts, back to a run of all
-// tests.
+// Failed returns the tests that failed in the newest run of the branch, or in the newest of all
+// runs if the branch has none. For tests that this run did not include, the newest earlier run
+// with them counts, back to a run of all tests.
 func Failed(ctx context.Context, h *history.History, branch string) (s Selection, err error) {
 	s.Only = map[string]runner.Only{}
 	err = h.Read(ctx, func(r *history.Reader) error {
@@ -64,7 +63,7 @@ func Failed(ctx context.Context, h *history.History, branch string) (s Selection
 		if l.Commit != "" {
 			s.Text += fmt.Sprintf(", commit %.12s", l.Commit)
 		}
-		specs, suites := map[reports.Digest]bool{}, map[string]bool{} // that are decided
+		specs, suites := map[reports.Digest]bool{}, map[string]bool{} // whose results are known
 		for i := range rows {
 			of, err := r.Results(rows[i].ID)
 			if err != nil {
@@ -80,7 +79,7 @@ func Failed(ctx context.Context, h *history.History, branch string) (s Selection
 	return s, err
 }
 
-// read adds what is red in a run and has not been decided by a newer one.
+// read adds the failures of a run, except those of specs and suites with a newer result.
 func (s *Selection) read(of *reports.Results, format string, specs map[reports.Digest]bool, suites map[string]bool) {
 	outside := analysis.OutsideOf(of.Suites)
 	for i := range outside {
@@ -93,7 +92,7 @@ func (s *Selection) read(of *reports.Results, format string, specs map[reports.D
 	}
 	for i := range of.Specs {
 		spec := &of.Specs[i]
-		if spec.State != reports.Passed && spec.State != reports.Failed { // left out: it says nothing
+		if spec.State != reports.Passed && spec.State != reports.Failed { // skipped or pending: no result
 			continue
 		}
 		if key := spec.Digest(); !specs[key] {
@@ -104,8 +103,8 @@ func (s *Selection) read(of *reports.Results, format string, specs map[reports.D
 	}
 }
 
-// NotRun are the specs of a selection that a run of it did not have: they are gone, or have
-// another name. A failed build or set-up has no result of its own.
+// NotRun returns the names of selected specs that are missing in the results of the selection:
+// they were removed or renamed. A failed build or set-up has no result of its own.
 func (s *Selection) NotRun(of *reports.Results) (names []string) {
 	if of == nil {
 		return nil
@@ -124,7 +123,7 @@ func (s *Selection) NotRun(of *reports.Results) (names []string) {
 	return names
 }
 
-// Flaky are the specs that are red in results and known to be flaky, by the runs of the history.
+// Flaky returns the failed specs that are known to be flaky from the runs of the history.
 func Flaky(of *reports.Results, format string, flakes []analysis.Flake) (s Selection) {
 	s.Only = map[string]runner.Only{}
 	known := map[reports.Digest]bool{}
@@ -139,9 +138,9 @@ func Flaky(of *reports.Results, format string, flakes []analysis.Flake) (s Selec
 	return s
 }
 
-// Rerun puts what reruns of the selected specs came to in the place of their results: passed and
-// failed is flaky, failed each time is failed with that number of attempts, by which the analysis
-// tells a broken spec from a flaky one. It returns a line for each.
+// Rerun updates the results of the selected specs by those of their reruns. A spec that also
+// passed is flaky; one that failed every time has failed with that number of attempts, by which
+// the analysis distinguishes broken specs from flaky ones. Rerun returns a line for each spec.
 func (s *Selection) Rerun(of *reports.Results, again []*reports.Results) (lines []string) {
 	wanted := map[reports.Digest]bool{}
 	for i := range s.Specs {

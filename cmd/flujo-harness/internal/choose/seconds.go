@@ -9,16 +9,16 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// timedRuns is how many runs before are asked how long a package takes. Of each package the newest
-// ones count, at most medianOf.
+// timedRuns is the number of earlier runs that are read for durations. For each package, the
+// newest medianOf of them count.
 const (
 	timedRuns = 50
 	medianOf  = 5
 )
 
-// Seconds is how long the suites of packages took, in runs that began before a time: the median of
-// the newest five of each. The time is that of the commit, so that all parts of one pipeline read
-// the same runs. Keys are the paths of suites.
+// Seconds returns how long the suites took, by their paths: the median of the newest five
+// durations in runs that began before a time. Callers pass the time of the commit, so that all
+// shards of a pipeline read the same runs.
 func Seconds(ctx context.Context, h *history.History, before time.Time) (map[string]float64, error) {
 	took := map[string][]float64{}
 	err := h.Read(ctx, func(r *history.Reader) error {

@@ -19,9 +19,9 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// Since are the packages that depend on what changed since a revision: the files that differ
-// between the merge base with it and the working tree, those that git does not know included. A nil
-// Only is all of them.
+// Since returns the packages that depend on files changed since a revision: files that differ
+// between its merge base with HEAD and the working tree, including untracked ones. A nil Only
+// means all packages.
 func Since(ctx context.Context, p project.Project, ref string, patterns, flags []string) (s Selection, err error) {
 	of, err := p.CommitOf(ctx, ref)
 	if err != nil {
@@ -52,28 +52,29 @@ func Since(ctx context.Context, p project.Project, ref string, patterns, flags [
 	return s, err
 }
 
-// listed is a package as go list -deps -test has it.
+// listed is a package in the output of go list -deps -test.
 type listed struct {
 	ImportPath, Dir, ForTest string
 	Deps                     []string
-	Standard, Incomplete     bool // Incomplete: what it depends on cannot be found
+	Standard, Incomplete     bool // Incomplete: a dependency was not found
 	Module                   *struct {
 		Main bool
 		Dir  string
 	}
 }
 
-// Affected are the packages whose tests depend on files, which are named by absolute paths. A file
-// belongs to the package of its folder or, as one in testdata and embedded ones do, of the nearest
-// folder above. A test file concerns its own package only; go.mod and the like all packages. Files
-// of no package (as the README of a module without Go files in its root) concern none.
+// Affected returns the packages whose tests depend on files, given as absolute paths. A file
+// belongs to the package in its folder or, if that is none, in the nearest folder above, as files
+// in testdata and embedded files do. A test file affects only its own package; go.mod and similar
+// files affect all packages. A file without such a package, as the README of a module without Go
+// files in its root, affects none.
 func Affected(ctx context.Context, root string, patterns, flags, files []string) (s Selection, err error) {
 	all, err := list(ctx, patterns, flags)
 	if err != nil {
 		return s, err
 	}
 	real := func(path string) string {
-		for dir, rest := path, ""; ; { // of a file that was deleted, its folder may be, too
+		for dir, rest := path, ""; ; { // a deleted file's folder may be deleted too
 			if found, err := filepath.EvalSymlinks(dir); err == nil {
 				return filepath.Join(found, rest)
 			}
@@ -92,9 +93,9 @@ func Affected(ctx context.Context, root string, patterns, flags, files []string)
 			modules[real(pkg.Module.Dir)] = true
 		}
 	}
-	changed, tested := map[string]bool{}, map[string]bool{} // packages; of the second only the tests
+	changed, tested := map[string]bool{}, map[string]bool{} // changed packages, and packages of which only tests changed
 	for _, pkg := range all {
-		if pkg.Incomplete { // nobody knows what its tests depend on
+		if pkg.Incomplete { // its dependencies are not fully known
 			changed[plain(pkg.ImportPath)] = true
 		}
 	}
@@ -122,7 +123,7 @@ func Affected(ctx context.Context, root string, patterns, flags, files []string)
 	s.Only = map[string]runner.Only{}
 	tests := 0
 	for _, pkg := range all {
-		own, ok := strings.CutSuffix(pkg.ImportPath, ".test") // the program of its tests
+		own, ok := strings.CutSuffix(pkg.ImportPath, ".test") // the package's test binary
 		if !ok {
 			continue
 		}
@@ -138,13 +139,13 @@ func Affected(ctx context.Context, root string, patterns, flags, files []string)
 	return s, nil
 }
 
-// plain is an import path without the test that it is compiled for.
+// plain returns an import path without the suffix for the test that the package is compiled for.
 func plain(path string) string {
 	path, _, _ = strings.Cut(path, " ")
 	return path
 }
 
-// list is go list of the packages, of their tests, and of all that they depend on.
+// list runs go list for packages, their tests and all their dependencies.
 func list(ctx context.Context, patterns, flags []string) (all []listed, err error) {
 	args := append([]string{"list", "-e", "-deps", "-test", "-json=ImportPath,Dir,ForTest,Deps,Standard,Incomplete,Module"}, runner.ListFlags(flags)...)
 	out, err := child.Output(exec.CommandContext(ctx, "go", append(append(args, "--"), patterns...)...))

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// watchEvery is how often the files are looked at. The kernel is not asked to watch them: that has
-// limits, and does not reach file systems of other machines and of containers.
+// watchEvery is the interval at which the files are examined. Kernel notifications are not used:
+// their number is limited, and they do not work for network file systems and some containers.
 const watchEvery = 500 * time.Millisecond
 
-// stamp is what changes with a file.
+// stamp holds the attributes by which a changed file is recognized.
 type stamp struct {
 	size int64
 	at   time.Time
 }
 
-// snapshot is the stamps of all files below root. Hidden folders are left out: what a run writes is
-// in one of them.
+// snapshot returns the stamps of all files below root. It skips hidden folders; a run writes only
+// to one of them.
 func snapshot(root string) map[string]stamp {
 	all := map[string]stamp{}
-	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // what cannot be read does not change
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // files that cannot be read are ignored
 		switch {
 		case err != nil:
 			return nil
@@ -39,7 +39,7 @@ func snapshot(root string) map[string]stamp {
 	return all
 }
 
-// differing are the files that are in one of two snapshots only, or differ.
+// differing returns the files that differ between two snapshots or are in only one of them.
 func differing(was, is map[string]stamp) (files []string) {
 	for path, s := range is {
 		if was[path] != s {
@@ -54,8 +54,9 @@ func differing(was, is map[string]stamp) (files []string) {
 	return files
 }
 
-// Watch calls run with the files below root that changed, each time that some did and no more do,
-// until ctx ends. Changes while run runs are those of the next call.
+// Watch calls run with the changed files below root, whenever files changed and then stayed the
+// same for one interval, until ctx ends. Changes made while run is executing are passed to the
+// next call.
 func Watch(ctx context.Context, root string, run func(changed []string)) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
