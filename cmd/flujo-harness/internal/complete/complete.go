@@ -1,5 +1,4 @@
-// Package complete gives the values that a shell offers for flags and arguments, and writes the
-// manual pages.
+// Package complete provides shell completion of flags and arguments, and writes the manual pages.
 package complete
 
 import (
@@ -21,13 +20,13 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// values are what there is to choose from. What cannot be found out is not offered.
+// values returns the possible values, or none if they cannot be determined.
 type values func(cmd *cobra.Command) []string
 
 func fixed(all ...string) values { return func(*cobra.Command) []string { return all } }
 
-// Values registers what a shell offers: for flags of all commands by their name, for arguments by
-// the command.
+// Values registers the completions of flags, by the name of the flag, and of arguments, by the
+// command.
 func Values(root *cobra.Command) error {
 	flags := map[string]values{
 		"workload": workloads, "durability": fixed("process", "power"), "judge": fixed("time", "instructions", "counts"),
@@ -38,7 +37,7 @@ func Values(root *cobra.Command) error {
 	arguments := map[string]values{"bisect": specs, "quarantine add": specs, "compare": revisions}
 	return each(root, func(cmd *cobra.Command) error {
 		for name, of := range flags {
-			if cmd.LocalFlags().Lookup(name) == nil || name == "suite" && cmd.Name() != "add" { // else it is a package
+			if cmd.LocalFlags().Lookup(name) == nil || name == "suite" && cmd.Name() != "add" { // for other commands, --suite is a package
 				continue
 			}
 			if err := cmd.RegisterFlagCompletionFunc(name, offer(of)); err != nil {
@@ -59,7 +58,7 @@ func Values(root *cobra.Command) error {
 	})
 }
 
-// each calls f with all commands.
+// each calls f for cmd and all commands below it.
 func each(cmd *cobra.Command, f func(*cobra.Command) error) error {
 	if err := f(cmd); err != nil {
 		return err
@@ -72,11 +71,11 @@ func each(cmd *cobra.Command, f func(*cobra.Command) error) error {
 	return nil
 }
 
-// offer gives those values that begin with what was typed.
+// offer returns a completion function for the values that begin with the typed text.
 func offer(of values) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) (some []string, _ cobra.ShellCompDirective) {
 		for _, v := range of(cmd) {
-			if strings.HasPrefix(v, typed) && v == reports.Visible(v) { // a name that acts on a screen is typed by nobody
+			if strings.HasPrefix(v, typed) && v == reports.Visible(v) { // names with control characters are not offered
 				some = append(some, v)
 			}
 		}
@@ -96,7 +95,7 @@ func workloads(*cobra.Command) []string {
 	return names
 }
 
-// revisions are the branches and tags that git knows, the newest first.
+// revisions returns the branches and tags in the repository, newest first.
 func revisions(cmd *cobra.Command) []string {
 	p, err := project.Find()
 	if err != nil {
@@ -109,9 +108,9 @@ func revisions(cmd *cobra.Command) []string {
 	return strings.Fields(out)
 }
 
-const maxSpecs = 1000 // offered
+const maxSpecs = 1000 // maximum number of offered specs
 
-// specs are those of the newest run, the failed first.
+// specs returns the names of the specs of the newest run, failed ones first.
 func specs(cmd *cobra.Command) (names []string) {
 	all := newest(cmd)
 	slices.SortStableFunc(all, func(a, b reports.Spec) int { return rank(a) - rank(b) })
@@ -136,8 +135,8 @@ func suites(cmd *cobra.Command) (names []string) {
 	return slices.Compact(names)
 }
 
-// newest are the specs of the newest run of the history that --db names. A history that is not
-// there is not made.
+// newest returns the specs of the newest run of the history that --db names. It does not create a
+// history.
 func newest(cmd *cobra.Command) []reports.Spec {
 	p, err := project.Find()
 	if err != nil {
@@ -167,8 +166,8 @@ func newest(cmd *cobra.Command) []reports.Spec {
 	return nil
 }
 
-// ManCommand writes the manual pages. date is of the program; it stands in the pages, so that the
-// same program writes the same.
+// ManCommand returns the command that writes the manual pages. date is the date in the pages:
+// that of the program, so that the output is reproducible.
 func ManCommand(date time.Time) *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Args: cobra.ExactArgs(1),
