@@ -1,4 +1,5 @@
-// Package backends lists the backends that the commands know: the one place that names them.
+// Package backends lists the backends that the commands support. No other package of the commands
+// names them.
 package backends
 
 import (
@@ -18,8 +19,8 @@ import (
 	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
-// init makes the backends measurable that package harness does not list itself, because of
-// their drivers.
+// init registers the backends that package harness does not list itself, because of their
+// drivers.
 func init() {
 	open := func(address string) (corebench.Backend, error) {
 		b, err := postgresbench.New(address)
@@ -32,13 +33,13 @@ func init() {
 	harness.Register("postgresql", open)
 }
 
-// About is said in the help of every command that reads a database of runs.
+// About is part of the help of every command that reads a database of runs.
 const About = `The database is the one that your program gives to sqlite.Open or postgres.Open: name its
 file, or its address postgres://user@host/database, with --db. It is only read: not
 created, not migrated, not repaired. Engines may go on saving to it. Leave a password to
 the variable PGPASSWORD or to a .pgpass file.`
 
-// Reader is a database of runs that is open to be looked at.
+// Reader is a database of runs, opened for reading.
 type Reader interface {
 	core.Lister
 	Load(ctx context.Context, key core.RunKey) (core.Snapshot, error)
@@ -46,7 +47,7 @@ type Reader interface {
 }
 
 // OpenReader opens the database of runs that db names: an address, or a file of the project.
-// shown is how to name it to people.
+// shown is its name in messages.
 func OpenReader(ctx context.Context, p project.Project, db string) (r Reader, shown string, err error) {
 	if isAddress(db) {
 		r, err := postgres.OpenReader(ctx, db)
@@ -66,7 +67,7 @@ func OpenReader(ctx context.Context, p project.Project, db string) (r Reader, sh
 	return file, shown, nil
 }
 
-// isAddress tells the address of a PostgreSQL database from a file.
+// isAddress reports whether db is the address of a PostgreSQL database, not a file.
 func isAddress(db string) bool {
 	return strings.HasPrefix(db, "postgres://") || strings.HasPrefix(db, "postgresql://")
 }
