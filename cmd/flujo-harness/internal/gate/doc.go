@@ -1,2 +1,2 @@
-// Package gate has the command that judges recorded results.
+// Package gate contains the command that judges recorded results.
 package gate

@@ -21,7 +21,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Command is "gate".
+// Command returns the gate command.
 func Command() *cobra.Command {
 	var limits, base string
 	var strict bool
@@ -126,7 +126,7 @@ or failures of unknown cause.`,
 	return cmd
 }
 
-// gateFiles judges measurement files; its error has its exit code.
+// gateFiles judges results files. Its error has an exit code.
 func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, base string) (lines []string, worst thresholds.Outcome, err error) {
 	rules, err := revisions.FindRules(cmd.Context(), p, limits, base)
 	if err != nil {
@@ -166,8 +166,8 @@ func gateFiles(cmd *cobra.Command, p project.Project, paths []string, limits, ba
 	return slices.Concat(lines, verdicts, ofSuites), cli.Worse(worst, suites), err
 }
 
-// against are the verdicts of a results file on what was compared with another revision. They
-// are taken as they were recorded: the file has no samples of the other revision.
+// against returns the recorded verdicts of a results file on comparisons with another revision.
+// They cannot be computed again, because the file has no samples of the other revision.
 func against(r *harness.Results) (lines []string, worst thresholds.Outcome, err error) {
 	worst = thresholds.Held
 	var verdicts []thresholds.Verdict
@@ -184,8 +184,8 @@ func against(r *harness.Results) (lines []string, worst thresholds.Outcome, err 
 	return lines, worst, nil
 }
 
-// suitesOf judges the specs that a results file has next to its measurements: a file of a
-// failed run is not held because what it measured was.
+// suitesOf judges the specs in a results file. A file of a failed run must not hold only because
+// its measurements did.
 func suitesOf(r *harness.Results) (outcome thresholds.Outcome, text string, err error) {
 	var p *records.Part
 	if len(r.Suites) > 0 {
@@ -213,7 +213,7 @@ func suitesOf(r *harness.Results) (outcome thresholds.Outcome, text string, err 
 	return thresholds.Held, "", nil
 }
 
-// origin says what a results file says of itself and nothing can prove.
+// origin describes what a results file states about its own origin, which cannot be verified.
 func origin(r *harness.Results, now time.Time) string {
 	text := "commit not known"
 	if r.Commit != "" {
@@ -246,7 +246,7 @@ func origin(r *harness.Results, now time.Time) string {
 	return text
 }
 
-// gate judges recorded comparisons, each by the limits for the class that it was
+// gate judges recorded comparisons, each by the limits for the class of machine that it was
 // measured on, and returns what to print.
 func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines []string, worst thresholds.Outcome, err error) {
 	worst = thresholds.Held
@@ -286,7 +286,7 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 		}
 		add(v.Outcome, text)
 	}
-	said := map[string]bool{} // classes may share a file
+	said := map[string]bool{} // classes can share a file
 	for _, r := range order {
 		if r.Limits == nil || said[r.Limits.Path] {
 			continue
@@ -301,7 +301,7 @@ func gate(all []harness.Comparison, rules revisions.Rules, now time.Time) (lines
 	return lines, worst, nil
 }
 
-// verdictLine is one verdict in one line, its outcome first.
+// verdictLine formats a verdict as one line that begins with the outcome.
 func verdictLine(o thresholds.Outcome, what string) string {
 	return fmt.Sprintf("%-12s %s", strings.ToUpper(o.String()), reports.Visible(strings.Join(strings.Fields(what), " ")))
 }

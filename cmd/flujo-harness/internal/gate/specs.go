@@ -21,16 +21,16 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// specGate is what the specs of a run must be.
+// specGate holds the conditions for the specs of a run.
 type specGate struct {
 	db       string
 	run      int64
-	target   float64       // percent; 0: not asked for
-	file     string        // of the plan
-	plan     *reports.Plan // nil: none, or there is a target
-	whose    string        // whose plan it is, where a change brings another; a line to print
+	target   float64       // percent; 0 means none
+	file     string        // file of the plan
+	plan     *reports.Plan // nil if there is none, or if target is set
+	whose    string        // note to print if the change has another plan than the base
 	noNew    bool
-	maxFlaky int // -1: not asked for
+	maxFlaky int // -1 means no limit
 	minSpecs int
 	against  string
 	store    records.StoreFlags
@@ -49,9 +49,9 @@ func (g *specGate) register(cmd *cobra.Command) {
 	f.IntVar(&g.minSpecs, "min-specs", 0, "least number of specs that must have run")
 }
 
-// check reports whether anything was asked of the specs. A plan asks where the history is
-// meant, and where alone says that nothing else is judged. With a base it is the plan of
-// the base, which a change cannot lower for itself.
+// check reports whether there are conditions for the specs. A plan is a condition if the flags
+// refer to the history, or if alone is set, which means that nothing else is judged. With a base,
+// the plan of the base is used, so that a change cannot lower its own target.
 func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base string) (asked bool, err error) {
 	given := cmd.Flags().Changed
 	asked = given("target") || g.noNew || given("max-flaky") || given("min-specs")
@@ -87,9 +87,9 @@ func (g *specGate) check(cmd *cobra.Command, p project.Project, alone bool, base
 	return asked, nil
 }
 
-// judge judges a run of the history. What cannot be judged is an error. unknown says that
-// specs fail of which nobody knows whether the change is to blame: never green, also
-// without --strict.
+// judge judges a run of the history. It returns an error if the run cannot be judged. unknown
+// means that specs failed and it is not known whether the change caused it: then the gate is
+// never green, even without --strict.
 func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.Analysis, lines []string, worst thresholds.Outcome, unknown bool, err error) {
 	history, store, err := g.store.OpenShared(ctx, p, p.History(g.db))
 	if err != nil {
@@ -99,7 +99,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 	defer store.Close()
 	lines = store.Lines()
 	if store != nil && g.run == 0 {
-		g.run = store.Newest // not a run of another job that was taken in just now
+		g.run = store.Newest // not a run of another job that was just received
 	}
 	ledger, err := p.Quarantine()
 	if err != nil {
@@ -187,7 +187,7 @@ func (g *specGate) judge(ctx context.Context, p project.Project) (a *analysis.An
 	return a, lines, worst, unknown, nil
 }
 
-// comparedWith says which run a run is judged against, and why.
+// comparedWith says which run a run is compared with, and why.
 func comparedWith(ref *analysis.Baseline) string {
 	if ref.Run == nil {
 		return "compared with no run: " + ref.Why
@@ -199,9 +199,9 @@ func comparedWith(ref *analysis.Baseline) string {
 	return fmt.Sprintf("compared with run %d %s: %s", ref.Run.ID, commit, ref.Why)
 }
 
-// newFailures judges the failures of a run by whose they are: those by this change break,
-// those of which nobody knows are inconclusive, the others are named. unknown reports that
-// there are some of the second kind.
+// newFailures judges the failures of a run by their cause: failures caused by the change break,
+// those of unknown cause are inconclusive, and the others are only listed. unknown means that
+// there are failures of unknown cause and none caused by the change.
 func newFailures(a *analysis.Analysis) (outcome thresholds.Outcome, text string, unknown bool) {
 	mine, open := a.Of(analysis.ByThisChange), a.Of(analysis.Unknown)
 	outcome, text = thresholds.Held, "none"
@@ -235,7 +235,7 @@ func newFailures(a *analysis.Analysis) (outcome thresholds.Outcome, text string,
 	return outcome, text, unknown
 }
 
-// whoseLines name the failures that are not by the change, with the evidence of the first.
+// whoseLines lists the failures that the change did not cause, with the evidence for the first.
 func whoseLines(a *analysis.Analysis) (lines []string) {
 	for _, whose := range []analysis.Whose{analysis.RedOnMain, analysis.KnownFlaky, analysis.Quarantined} {
 		if of := a.Of(whose); len(of) > 0 {
@@ -248,8 +248,8 @@ func whoseLines(a *analysis.Analysis) (lines []string) {
 	return lines
 }
 
-// outsideText names the failures outside the specs by how they moved, and the specs that they
-// kept from running; "" where there are none.
+// outsideText lists the failures outside the specs by their kind of change, with the number of
+// specs that did not run because of them. It returns "" if there are none.
 func outsideText(a *analysis.Analysis) string {
 	var parts []string
 	for _, as := range []struct {
@@ -267,7 +267,7 @@ func outsideText(a *analysis.Analysis) string {
 		for i := range a.Outside {
 			o := &a.Outside[i]
 			kind := o.Kind
-			if kind == reports.Flaky && !o.Now { // it failed in another run of this commit
+			if kind == reports.Flaky && !o.Now { // it failed only in another run of this commit
 				kind = reports.Fixed
 			}
 			if slices.Contains(as.kinds, kind) {
@@ -284,13 +284,13 @@ func outsideText(a *analysis.Analysis) string {
 	return strings.Join(parts, "; ")
 }
 
-// failureNames is a number with the first few names.
+// failureNames returns the number of failures and the first few names.
 func failureNames(failures []analysis.Failure) string {
 	return records.ListNames(len(failures), func(i int) string { return failures[i].Name() })
 }
 
-// onlyNew reports whether the gate is asked for new failures, and every failure outside the
-// specs is known to be somebody else's.
+// onlyNew reports whether the gate only checks for new failures, and no failure outside the specs
+// is caused by the change or of unknown cause.
 func (g *specGate) onlyNew(a *analysis.Analysis) bool {
 	for _, f := range a.Failures {
 		if f.Outside != nil && (f.Whose == analysis.ByThisChange || f.Whose == analysis.Unknown) {
@@ -300,7 +300,7 @@ func (g *specGate) onlyNew(a *analysis.Analysis) bool {
 	return g.noNew
 }
 
-// failedBefore counts the moves of specs that failed.
+// failedBefore returns the number of moves of specs that failed before.
 func failedBefore(moves []analysis.Move) (n int) {
 	for _, m := range moves {
 		if m.Before == reports.Failed {
@@ -310,7 +310,8 @@ func failedBefore(moves []analysis.Move) (n int) {
 	return n
 }
 
-// missingNames is firstNames of specs that are missing, those that failed first and marked.
+// missingNames is like records.FirstNames for missing specs. Those that failed are listed first,
+// and marked.
 func missingNames(moves []analysis.Move) string {
 	order := slices.Clone(moves)
 	slices.SortStableFunc(order, func(x, y analysis.Move) int {
@@ -331,8 +332,8 @@ func bit(b bool) int {
 	return 0
 }
 
-// aim is the pass rate to judge by in percent, 0 for none, whose it is, and whether its time
-// has come.
+// aim returns the target pass rate in percent, or 0 if there is none, a description of its
+// source, and whether it is due.
 func (g *specGate) aim(a *analysis.Analysis) (target float64, whose string, due bool) {
 	if g.plan == nil {
 		return g.target, "", true
@@ -343,7 +344,7 @@ func (g *specGate) aim(a *analysis.Analysis) (target float64, whose string, due 
 			continue
 		}
 		of, mine := g.plan.Phases[i], phase.To.ID == a.Run.ID
-		if of.Target > 0 && (mine || g.plan.Target == 0) { // what an earlier phase has reached must stay so
+		if of.Target > 0 && (mine || g.plan.Target == 0) { // a target that an earlier phase reached still applies
 			target, whose = of.Target, fmt.Sprintf(" of phase %q", of.Name)
 		}
 		if !mine || !phase.Open || of.Target == 0 && g.plan.Target == 0 {
@@ -366,7 +367,7 @@ func heldIf(ok bool) thresholds.Outcome {
 	return thresholds.Broken
 }
 
-// judgeable finds what makes the specs of a run say nothing: never green.
+// judgeable returns an error if the specs of a run cannot be judged. Such a run is never green.
 func judgeable(a *analysis.Analysis) error {
 	switch r := a.Run; {
 	case r.SuiteError != "":
