@@ -19,7 +19,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// Command is "bisect".
+// Command returns the bisect command.
 func Command() *cobra.Command {
 	b := bisecting{wrong: 0.01}
 	cmd := &cobra.Command{
@@ -63,14 +63,14 @@ here, the good commit fails as often, or --max-runs was too small; 130 interrupt
 // mostRuns is the default of --max-runs.
 const mostRuns = 1000
 
-// Benchmark searches the commits from good to bad for the one since which a benchmark of a package
-// is slower by a margin in percent. It writes what it finds to out.
+// Benchmark searches the commits from good to bad for the one since which a benchmark of a
+// package is slower by a margin in percent. It writes the answer to out.
 func Benchmark(cmd *cobra.Command, out io.Writer, name, pkg, good, bad string, margin float64) error {
 	b := bisecting{cmd: cmd, out: out, good: good, bad: bad, pkg: pkg, most: mostRuns, margin: margin, wrong: 0.01}
 	return b.run(cmd.Context(), name)
 }
 
-// bisecting is one call of the command.
+// bisecting is the state of one bisect command.
 type bisecting struct {
 	out                io.Writer
 	cmd                *cobra.Command
@@ -81,17 +81,17 @@ type bisecting struct {
 
 	project  project.Project
 	commits  []string // oldest first; the first is good, the last bad
-	recorded int      // runs of the history that are evidence
+	recorded int      // number of recorded runs used as evidence
 }
 
-// trial runs what is searched for at a commit.
+// trial runs the spec or the benchmark at a commit.
 type trial interface {
-	// at returns whether it fails there. An *untestable error says that the commit cannot tell.
+	// at reports whether it fails there. The error is *untestable if the commit cannot be tested.
 	at(ctx context.Context, commit string) (failed bool, err error)
 	close() error
 }
 
-// untestable is a commit at which nothing can be told.
+// untestable is the error of a commit that cannot be tested.
 type untestable struct{ why string }
 
 func (e *untestable) Error() string { return e.why }
@@ -125,10 +125,10 @@ func (b *bisecting) run(ctx context.Context, name string) (err error) {
 		fmt.Fprintln(b.out, reports.Visible("not found: "+why))
 		return &cli.ExitError{Code: cli.ExitInconclusive}
 	}
-	return cli.Print(b.out, b.tell(ctx, name, search, answer))
+	return cli.Print(b.out, b.answerText(ctx, name, search, answer))
 }
 
-// prepare finds what name is and the commits to search.
+// prepare finds the spec or benchmark that name refers to, and the commits to search.
 func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Progress) (*Search, trial, error) {
 	if strings.HasPrefix(name, "Benchmark") {
 		if b.good == "" {
@@ -173,10 +173,10 @@ func (b *bisecting) prepare(ctx context.Context, name string, progress *cli.Prog
 	return s, t, err
 }
 
-// maxCommits bounds the search: each commit is a hypothesis.
+// maxCommits limits the search, because each commit is a hypothesis.
 const maxCommits = 20_000
 
-// list fills commits.
+// list fills b.commits.
 func (b *bisecting) list(ctx context.Context) error {
 	var ends [2]string
 	for i, asked := range []string{b.good, b.bad} {
@@ -192,7 +192,7 @@ func (b *bisecting) list(ctx context.Context) error {
 	if _, err := b.project.Git(ctx, "merge-base", "--is-ancestor", ends[0], ends[1]); err != nil {
 		return cli.Usage(fmt.Errorf("bisect: %s is not an ancestor of %s in this clone: name one with --good; in a shallow clone call git fetch --unshallow first", b.good, b.bad))
 	}
-	for _, how := range []string{"--first-parent", "--ancestry-path"} { // merges as a whole, where good is on the branch itself
+	for _, how := range []string{"--first-parent", "--ancestry-path"} { // merges count as one commit if good is on the branch itself
 		out, err := b.project.Git(ctx, "rev-list", "--topo-order", "--reverse", how, ends[0]+".."+ends[1])
 		if err != nil {
 			return cli.Fault(err)
@@ -211,7 +211,7 @@ func (b *bisecting) list(ctx context.Context) error {
 	return nil
 }
 
-// search runs until there is an answer; why says what is missing.
+// search runs the trial until there is an answer. If there is none, why is the reason.
 func (b *bisecting) search(ctx context.Context, s *Search, t trial, progress *cli.Progress) (answer Answer, found bool, why string, err error) {
 	last := len(b.commits) - 1
 	for ctx.Err() == nil {
@@ -250,8 +250,8 @@ func (b *bisecting) search(ctx context.Context, s *Search, t trial, progress *cl
 	return answer, false, "", nil
 }
 
-// tell is the answer for people.
-func (b *bisecting) tell(ctx context.Context, name string, s *Search, a Answer) string {
+// answerText returns the text of the answer.
+func (b *bisecting) answerText(ctx context.Context, name string, s *Search, a Answer) string {
 	var out strings.Builder
 	line := func(format string, args ...any) {
 		fmt.Fprintln(&out, reports.Visible(fmt.Sprintf(format, args...)))
@@ -300,7 +300,8 @@ func (b *bisecting) tell(ctx context.Context, name string, s *Search, a Answer) 
 	return out.String()
 }
 
-// enter makes dir the working folder, as packages are found from there, and returns the way back.
+// enter changes the working folder to dir, because packages are resolved relative to it, and
+// returns a function that changes back.
 func enter(dir string) (back func() error, err error) {
 	was, err := os.Getwd()
 	if err != nil {

@@ -1,58 +1,59 @@
-// Package bisect finds the commit since which a test fails, or fails more often, from runs of
-// which each may come out either way.
+// Package bisect finds the commit since which a test fails, or fails more often, from runs whose
+// outcome may be random.
 //
-// The hypotheses are "commit k is the first bad one", for each k, and "no commit changed it".
-// Good commits fail at one unknown rate, bad ones at another, each with a Beta prior, so that the
-// likelihood of all runs is known in closed form (the beta-binomial distribution). The next run is
-// at the commit that is expected to tell most (Lindley 1956: the mutual information of its outcome
-// and the hypothesis), and the search ends when one hypothesis has the wanted probability. A test
-// that always fails since one commit is found with few more runs than by halving.
+// The hypotheses are "commit k is the first bad one", for each k, and "no commit changed
+// anything". Good commits fail at one unknown rate, bad ones at another. Each rate has a Beta
+// prior, so that the likelihood of all runs has a closed form (the beta-binomial distribution).
+// The next run is at the commit whose outcome is expected to be most informative, which is the
+// one with the largest mutual information of the outcome and the hypothesis (Lindley 1956). The
+// search ends when one hypothesis has the required probability. For a test that always fails
+// since one commit, the search needs a few more runs than binary search.
 package bisect
 
 import "math"
 
-// Search is a search among the commits 0 to n, oldest first, of which 0 is good and n bad. It is
-// for one goroutine.
+// Search is a search among the commits 0 to n, oldest first, of which 0 is good and n is bad. It
+// is not safe for concurrent use.
 type Search struct {
-	passes, fails []int  // by commit, of all evidence
-	runs          []int  // by commit, made by this search
+	passes, fails []int  // evidence by commit, recorded runs included
+	runs          []int  // number of runs of this search, by commit
 	cannot        []bool // commits that cannot be tested
 	wrong         float64
 
-	now *belief // nil: evidence came since it was computed
+	now *belief // nil if evidence was added since it was computed
 }
 
-// belief is what the evidence says.
+// belief is the posterior, given all evidence.
 type belief struct {
 	p []float64 // probability of each hypothesis: at 0 that no commit changed anything, at k that k is the first bad one
 
-	// Expected rates at which good and bad commits fail under each hypothesis; at 0 the same.
+	// Expected failure rates of good and bad commits under each hypothesis; they are equal at 0.
 	good, bad []float64
 }
 
-// Priors of the rates: bad commits may fail at any rate, good ones hardly ever. A search starts
-// with the odds against "no commit changed it" at 19 to 1.
+// Priors of the failure rates: any rate is plausible for bad commits, only low rates for good
+// ones. noChange is the prior probability that no commit changed anything.
 const (
 	badA, badB   = 0.5, 0.5
 	goodA, goodB = 0.1, 8
 	noChange     = 0.05
 )
 
-// New returns a search in which at most the share wrong of the answers is wrong: 0.01.
+// New returns a search in which at most the share wrong of the answers are wrong, such as 0.01.
 func New(n int, wrong float64) *Search {
-	// The rates of a test are not drawn from the priors. An eighth keeps the promise for each rate
-	// of TestPlantedHistories alone, not only on average.
+	// Failure rates of real tests are not drawn from the priors. With an eighth of wrong, the
+	// bound holds for each rate of TestPlantedHistories, not only on average.
 	return &Search{passes: make([]int, n+1), fails: make([]int, n+1), runs: make([]int, n+1), cannot: make([]bool, n+1), wrong: wrong / 8}
 }
 
-// Recorded adds what is known of a commit before the search.
+// Recorded adds results of a commit from before the search.
 func (s *Search) Recorded(commit, passes, fails int) {
 	s.passes[commit] += passes
 	s.fails[commit] += fails
 	s.now = nil
 }
 
-// Ran adds a run that the search asked for.
+// Ran adds the result of a run that Next asked for.
 func (s *Search) Ran(commit int, failed bool) {
 	s.runs[commit]++
 	s.now = nil
@@ -66,10 +67,10 @@ func (s *Search) Ran(commit int, failed bool) {
 // CannotTest marks a commit that does not build, or does not have the test.
 func (s *Search) CannotTest(commit int) { s.cannot[commit] = true }
 
-// Evidence is what is known of a commit.
+// Evidence returns the number of passes and failures of a commit.
 func (s *Search) Evidence(commit int) (passes, fails int) { return s.passes[commit], s.fails[commit] }
 
-// Runs is the number of runs that were made.
+// Runs returns the number of runs of this search.
 func (s *Search) Runs() (n int) {
 	for _, r := range s.runs {
 		n += r
@@ -77,7 +78,7 @@ func (s *Search) Runs() (n int) {
 	return n
 }
 
-// lbeta is the logarithm of the beta function.
+// lbeta returns the logarithm of the beta function.
 func lbeta(a, b float64) float64 {
 	x, _ := math.Lgamma(a)
 	y, _ := math.Lgamma(b)
@@ -85,7 +86,7 @@ func lbeta(a, b float64) float64 {
 	return x + y - z
 }
 
-// believe computes what the evidence says.
+// believe returns the posterior. It is computed only if evidence was added.
 func (s *Search) believe() *belief {
 	if s.now != nil {
 		return s.now
@@ -121,20 +122,20 @@ func (s *Search) believe() *belief {
 	return b
 }
 
-// Answer is what a search found: the first bad commit is one of First to Last, which differ where
+// Answer is the result of a search: the first bad commit is one of First to Last. They differ if
 // commits between them cannot be tested.
 type Answer struct {
 	First, Last int
-	NoChange    bool    // it fails as often at the good end
-	Sure        float64 // probability
-	Good, Bad   float64 // rates of failure before and since
+	NoChange    bool    // the good end fails as often as the bad end
+	Sure        float64 // probability that the answer is right
+	Good, Bad   float64 // failure rates before and since
 }
 
-// Done returns the answer once there is one. The commits on both sides of it have then been run
-// at least once by the search itself, unless they cannot be tested.
+// Done returns the answer if there is one. The search itself has then run the commits on both
+// sides of it at least once, unless they cannot be tested.
 func (s *Search) Done() (Answer, bool) {
 	b := s.believe()
-	if b.p[0] >= 0.8 && s.fails[0] > 1 && s.ran(0) && s.ran(len(b.p)-1) { // evidence that nothing differs grows slowly
+	if b.p[0] >= 0.8 && s.fails[0] > 1 && s.ran(0) && s.ran(len(b.p)-1) { // a lower threshold, because evidence for no change accumulates slowly
 		return Answer{NoChange: true, Sure: b.p[0], Good: b.good[0], Bad: b.bad[0]}, true
 	}
 	a := s.likeliest(b.p)
@@ -144,8 +145,8 @@ func (s *Search) Done() (Answer, bool) {
 
 func (s *Search) ran(commit int) bool { return s.runs[commit] > 0 || s.cannot[commit] }
 
-// likeliest is the group with the highest probability. A group ends with a commit that can be
-// tested: those before it that cannot are told apart by nothing.
+// likeliest returns the group of commits with the highest probability. A group ends with a commit
+// that can be tested: commits before it that cannot be tested are indistinguishable.
 func (s *Search) likeliest(p []float64) (best Answer) {
 	first, sum := 1, 0.0
 	for k := 1; k < len(p); k++ {
@@ -161,24 +162,24 @@ func (s *Search) likeliest(p []float64) (best Answer) {
 	return best
 }
 
-// Next returns the commit to run at; false where none is left that can be tested.
+// Next returns the commit to run next. ok is false if no commit can be tested.
 func (s *Search) Next() (commit int, ok bool) {
 	n := len(s.passes) - 1
-	for _, end := range []int{n, 0} { // both are seen here before anything is concluded from them
+	for _, end := range []int{n, 0} { // both ends are run here before they are used as evidence
 		if !s.ran(end) {
 			return end, true
 		}
 	}
-	if a, sure := s.Done(); !sure && a.Sure >= 1-s.wrong { // only seen by others so far
+	if a, sure := s.Done(); !sure && a.Sure >= 1-s.wrong { // the evidence so far is only from recorded runs
 		for _, c := range []int{a.Last, a.First - 1} {
 			if !s.ran(c) {
 				return c, true
 			}
 		}
 	}
-	// The information of a run at m: the entropy of its outcome, less what is left of it where
-	// the hypothesis is known. Sums over the hypotheses of which m is bad grow with m, the others
-	// shrink.
+	// The information of a run at m is the entropy of its outcome minus the expected entropy if
+	// the hypothesis is known. From one m to the next, the sum over hypotheses under which m is
+	// bad gains one term, which the sum over the others loses.
 	b := s.believe()
 	mean, left := b.p[0]*b.bad[0], b.p[0]*entropy(b.bad[0])
 	for k := 1; k <= n; k++ {
@@ -197,7 +198,7 @@ func (s *Search) Next() (commit int, ok bool) {
 	return found, found >= 0
 }
 
-// entropy of an event of probability p, in nats.
+// entropy returns the entropy of an event with probability p, in nats.
 func entropy(p float64) float64 {
 	if p <= 0 || p >= 1 {
 		return 0

@@ -25,23 +25,24 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// past is what the history knows of one spec.
+// past holds the recorded results of one spec.
 type past struct {
 	spec   reports.Spec
-	format string // of the run that has it
+	format string // format of the run that has the spec
 	seen   []observation
 }
 
-// observation is one recorded run of the spec, of a known commit without further changes.
+// observation is the result of one recorded run of the spec, at a known commit without
+// uncommitted changes.
 type observation struct {
 	commit        string
 	passes, fails int
 }
 
-// pastRuns is how many runs are looked at.
+// pastRuns is the number of recorded runs that are read.
 const pastRuns = 500
 
-// findSpec finds the spec of a name among the recorded runs, and its results, the oldest first.
+// findSpec finds a spec by its name in the recorded runs, with its results, oldest first.
 func findSpec(ctx context.Context, h *history.History, name string) (*past, error) {
 	runs, err := h.Latest(ctx, pastRuns)
 	if err != nil {
@@ -80,8 +81,8 @@ func observe(s *reports.Spec) (o observation, ok bool) {
 	return o, false
 }
 
-// namedSpec finds the spec with the name, or the only one with a part of it. The newest run that
-// has one decides.
+// namedSpec finds the spec with the name, or the only spec whose name contains it, in the newest
+// run that has one.
 func namedSpec(runs []reports.Run, name string) (*past, error) {
 	for _, whole := range []bool{true, false} {
 		for _, r := range runs {
@@ -105,8 +106,8 @@ func namedSpec(runs []reports.Run, name string) (*past, error) {
 	return nil, fmt.Errorf("bisect: no recorded run has a spec %q: give its name as the report prints it, or run it once with flujo-harness run", name)
 }
 
-// lastGood is the newest commit that passed, with no failure among the ten results before it: one
-// pass of a flaky spec says little.
+// lastGood returns the newest commit that passed and had no failure in the ten results before it,
+// or else the oldest one that passed. A single pass of a flaky spec is weak evidence.
 func (p *past) lastGood() string {
 	const clean = 10
 	oldest := ""
@@ -122,7 +123,7 @@ func (p *past) lastGood() string {
 	return oldest
 }
 
-// trees are the commits that are checked out, each once.
+// trees holds the commits that are checked out, each once.
 type trees struct {
 	b      *bisecting
 	tmp    string
@@ -160,7 +161,7 @@ func (t *trees) close() (err error) {
 	return err
 }
 
-// specTrial runs one spec.
+// specTrial runs a spec.
 type specTrial struct {
 	*trees
 	spec  reports.Spec
@@ -244,7 +245,7 @@ func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err err
 	return false, &untestable{"there is no such spec there"}
 }
 
-// benchTrial compares a benchmark with the good end, by the command compare.
+// benchTrial compares a benchmark with the good end by running the compare command.
 type benchTrial struct {
 	b        *bisecting
 	dir, exe string
@@ -267,7 +268,7 @@ func (t *benchTrial) close() error { return os.RemoveAll(t.dir) }
 
 func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err error) {
 	if commit == t.b.commits[0] {
-		return false, nil // it is what the others are compared with
+		return false, nil // the other commits are compared with it
 	}
 	file := filepath.Join(t.dir, "compared.json")
 	var parts []string
