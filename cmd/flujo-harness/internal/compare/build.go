@@ -23,11 +23,11 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// isBenchmark matches the functions that go test takes for benchmarks.
+// isBenchmark matches functions that go test considers benchmarks.
 var isBenchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(`)
 
-// packagesOf finds the packages with benchmarks: import path -> folder; and those that have
-// benchmarks only in files that build constraints leave out.
+// packagesOf returns the folders of the packages with benchmarks, by import path, and the
+// packages whose benchmarks are all in files that build constraints exclude.
 func (c *comparing) packagesOf(ctx context.Context, side revisions.Checkout) (found map[string]string, excluded []string, err error) {
 	args := append([]string{"list", "-e", "-tags=" + c.tags, "-f", `{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .TestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .XTestGoFiles}}{{"\t"}}{{.}}{{end}}{{range .IgnoredGoFiles}}{{"\t!"}}{{.}}{{end}}`, "--"}, c.packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
@@ -57,10 +57,11 @@ func (c *comparing) packagesOf(ctx context.Context, side revisions.Checkout) (fo
 	return found, excluded, nil
 }
 
-// benchmarkName is a line of -test.list; a TestMain may print others.
+// benchmarkName matches a benchmark in the output of -test.list. A TestMain may print other
+// lines.
 var benchmarkName = regexp.MustCompile(`^Benchmark[\pL\pN_]*$`)
 
-// buildTests builds the test binary of a package. Symbols are left out: a tool that counts
+// buildTests builds the test binary of a package. It omits symbols, because a tool that counts
 // instructions would read them at every start.
 func buildTests(ctx context.Context, s revisions.Checkout, pkg, to, tags string, trim bool, layout int) error {
 	link := "-ldflags=-s -w"
@@ -83,11 +84,11 @@ func buildTests(ctx context.Context, s revisions.Checkout, pkg, to, tags string,
 	return nil
 }
 
-// listDeadline is how long a test binary has to list its benchmarks: its init functions and
-// TestMain run before.
+// listDeadline is the time in which a test binary must list its benchmarks. Its init functions
+// and TestMain run first.
 const listDeadline = time.Minute
 
-// testBinary builds the test binary of a package, and returns the list of its benchmarks.
+// testBinary builds the test binary of a package and returns the list of its benchmarks.
 func testBinary(ctx context.Context, s revisions.Checkout, pkg, dir, to, tags string) (list string, err error) {
 	if err := buildTests(ctx, s, pkg, to, tags, true, 0); err != nil {
 		return "", err
@@ -103,13 +104,13 @@ func testBinary(ctx context.Context, s revisions.Checkout, pkg, dir, to, tags st
 	return string(said), nil
 }
 
-// packageBuild builds the tests of one package in other ways.
+// packageBuild builds variants of the test binaries of a package.
 type packageBuild struct {
 	pkg, stem, tags string
 	sides           [2]revisions.Checkout
 	dirs            [2]string
 	trim            bool
-	plain           [2]harness.BenchSide // with whole paths, once they were asked for
+	plain           [2]harness.BenchSide // with untrimmed paths; empty until requested
 	layouts         map[int][2]harness.BenchSide
 }
 
@@ -136,7 +137,7 @@ func (b *packageBuild) layout(ctx context.Context, n int) (base, head harness.Be
 	return sides[0], sides[1], nil
 }
 
-// untrimmed builds both sides with the whole paths of their files in them.
+// untrimmed builds both sides without -trimpath.
 func (b *packageBuild) untrimmed(ctx context.Context) (base, head harness.BenchSide, twin string, err error) {
 	if b.plain[0].Binary == "" {
 		b.trim, b.layouts = false, map[int][2]harness.BenchSide{}
@@ -152,7 +153,7 @@ func (b *packageBuild) untrimmed(ctx context.Context) (base, head harness.BenchS
 	return b.plain[0], b.plain[1], b.plain[0].Binary + ".twin", nil
 }
 
-// copyBinary makes the twin of a binary.
+// copyBinary copies a binary as its twin.
 func copyBinary(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -161,9 +162,9 @@ func copyBinary(path string) error {
 	return os.WriteFile(path+".twin", data, 0o700)
 }
 
-// otherData reports whether a file that git tracks in the module differs between the
-// revisions that a benchmark of any package may read: one that is neither Go source, which
-// would change the binary, nor a text about the module, nor hidden.
+// otherData reports whether the revisions differ in a tracked file of the module that benchmarks
+// of any package may read. That excludes Go source files, which would change the binary, texts
+// about the module, and hidden files.
 func otherData(ctx context.Context, p project.Project, sides [2]revisions.Checkout) (bool, error) {
 	args := []string{"diff", "--name-only", "--no-renames", "-z", sides[0].Of.Commit}
 	if sides[1].Of.Commit != "" {
@@ -183,7 +184,7 @@ func otherData(ctx context.Context, p project.Project, sides [2]revisions.Checko
 	return false, nil
 }
 
-// build builds the test binaries and lists what there is to compare.
+// build builds the test binaries and lists what to compare.
 func (c *comparing) build(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, result *Result) ([]*target, error) {
 	var dirs [2]map[string]string
 	for i := range sides {
@@ -281,14 +282,14 @@ func (c *comparing) build(ctx context.Context, p project.Project, tmp string, si
 	return targets, nil
 }
 
-// deadline of a process: a benchmark that takes a minute cannot be compared, and one that hangs
-// must leave some of the time to others.
+// deadline returns the time limit of a process. A benchmark that takes a minute cannot be
+// compared, and one that hangs must leave time for others.
 func (c *comparing) deadline() time.Duration {
 	return min(time.Minute, max(c.budget/4, 2*time.Second)) + 10*c.time
 }
 
-// headBenchmarks gives the base the test files of the head, package by package where they
-// compile with its code. The base is a checkout of its own, which is removed at the end.
+// headBenchmarks replaces the test files of the base by those of the head, for each package in
+// which they compile with the code of the base. The base is a temporary checkout.
 func (c *comparing) headBenchmarks(ctx context.Context, sides [2]revisions.Checkout, dirs [2]map[string]string) error {
 	for pkg, from := range dirs[1] {
 		within, err := filepath.Rel(sides[1].Dir, from)
@@ -316,8 +317,8 @@ func (c *comparing) headBenchmarks(ctx context.Context, sides [2]revisions.Check
 	return nil
 }
 
-// swapTests replaces the test files of a folder with those of another, and returns what was
-// there: nil for a file that was not.
+// swapTests replaces the test files of a folder by those of another. It returns the replaced
+// files; the value is nil for a file that did not exist.
 func swapTests(to, from string) (before map[string][]byte, err error) {
 	before = map[string][]byte{}
 	for _, dir := range []string{to, from} {
@@ -347,7 +348,7 @@ func swapTests(to, from string) (before map[string][]byte, err error) {
 	return before, nil
 }
 
-// writeOrRemove writes a file, or removes it where there is no text.
+// writeOrRemove writes a file, or removes it if text is nil.
 func writeOrRemove(path string, text []byte) error {
 	if text == nil {
 		return os.Remove(path)
@@ -365,8 +366,7 @@ func equalFiles(a, b string) (bool, error) {
 }
 
 // equalFolders reports whether two folders of a package have the same files with the same
-// content: those that its benchmarks may read. The folders of git and of this program
-// are left out.
+// content, which the benchmarks may read. It ignores the folders .git and .flujo.
 func equalFolders(a, b string) (bool, error) {
 	var found [2]map[string][sha256.Size]byte
 	for i, dir := range []string{a, b} {
@@ -384,7 +384,7 @@ func equalFolders(a, b string) (bool, error) {
 			if err != nil {
 				return err
 			}
-			text := []byte(d.Type().String()) // of what is no file, and must not be opened
+			text := []byte(d.Type().String()) // for files that are not regular and must not be opened
 			switch {
 			case d.Type()&fs.ModeSymlink != 0:
 				var to string

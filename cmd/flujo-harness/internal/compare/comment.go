@@ -15,11 +15,12 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// maxRows is the most benchmarks in the table of a comment. More are in what the command prints.
+// maxRows is the maximum number of benchmarks in the table of a comment. The command prints all
+// of them.
 const maxRows = 100
 
-// content is the comparison as a comment: what is not held comes first, and all that the command
-// printed is folded.
+// content returns the content of a comment on the comparison. Benchmarks that did not hold come
+// first, and the whole output of the command is folded.
 func (r *Result) content(sides [2]revisions.Checkout, margin float64, outcome thresholds.Outcome, complete bool) publish.Content {
 	of := r.outcomes()
 	title := fmt.Sprintf("%s: %s against %s: %d broken, %d inconclusive, %d held", strings.ToUpper(outcome.String()), cli.Plural(int64(len(r.Differences)), "benchmark"), sides[0].Name,

@@ -27,7 +27,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// comparing is one call of compare.
+// comparing is the state of one compare command.
 type comparing struct {
 	packages  []string
 	bench     string
@@ -51,13 +51,13 @@ type comparing struct {
 	comment   publish.Comment
 
 	selected []selection
-	each     func(Measured) // nil: nobody asks
-	ops      int            // of a process; 0: from time
-	time     time.Duration  // of a process; 0: the default
+	each     func(Measured) // called with each judged benchmark; may be nil
+	ops      int            // operations of a process; 0 means to derive them from time
+	time     time.Duration  // duration of a process; 0 means the default
 	procs    []int
 }
 
-// Command is "compare".
+// Command returns the compare command.
 func Command() *cobra.Command {
 	var c comparing
 	cmd := &cobra.Command{
@@ -118,7 +118,7 @@ flujo-harness report draws them over the commits.`,
 	return cmd
 }
 
-// check reads the flags.
+// check validates the flags.
 func (c *comparing) check() (err error) {
 	if c.selected, err = selections(c.bench); err != nil {
 		return fmt.Errorf("--bench: %w", err)
@@ -160,25 +160,25 @@ func (c *comparing) check() (err error) {
 	return errors.Join(child.BuildCache(), c.out.Check())
 }
 
-// Result is what the command writes as JSON.
+// Result is what --json writes.
 type Result struct {
 	Schema      int                   `json:"schema"` // 1
 	Seed        uint64                `json:"seed"`
 	Differences []*harness.Difference `json:"differences"`
 	Verdicts    []thresholds.Verdict  `json:"verdicts"`
-	New         []string              `json:"new,omitempty"`       // benchmarks of HEAD only
-	Gone        []string              `json:"gone,omitempty"`      // of BASE only
-	Identical   []string              `json:"identical,omitempty"` // packages with the same binary and the same files at both
-	NotBuilt    []string              `json:"not_built,omitempty"` // packages that BASE cannot build, with what the compiler says
-	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks build constraints leave out
-	Profiles    []string              `json:"profiles,omitempty"`  // of each broken benchmark, the functions whose time grew most
+	New         []string              `json:"new,omitempty"`       // benchmarks that only HEAD has
+	Gone        []string              `json:"gone,omitempty"`      // benchmarks that only BASE has
+	Identical   []string              `json:"identical,omitempty"` // packages whose test binaries and files are the same in both
+	NotBuilt    []string              `json:"not_built,omitempty"` // packages that BASE cannot build, with the compiler's message
+	Excluded    []string              `json:"excluded,omitempty"`  // packages whose benchmarks are excluded by build constraints
+	Profiles    []string              `json:"profiles,omitempty"`  // for each broken benchmark, the functions whose time grew most
 
-	packages []string      // that of each difference
-	slower   []slower      // the broken ones
-	took     time.Duration // 0: not said
+	packages []string      // package of each difference
+	slower   []slower      // broken benchmarks
+	took     time.Duration // 0 means not to print it
 }
 
-// target is one benchmark function of one package.
+// target is a benchmark function of a package.
 type target struct {
 	pkg, name string
 	spec      harness.BenchSpec
@@ -260,31 +260,31 @@ func (r *Result) Empty() bool {
 	return len(r.Differences)+len(r.Identical)+len(r.New)+len(r.Gone)+len(r.NotBuilt) == 0
 }
 
-// Options are what other commands choose of a comparison; the zero value of a field is the
-// default of the flag.
+// Options are the settings of [Benchmarks]. The zero value of a field means the default of the
+// flag.
 type Options struct {
 	Packages []string
-	Bench    string // "": all
+	Bench    string // "" means all
 	Margin   float64
 	Judge    string
 	Budget   time.Duration
 	Seed     uint64
 
-	// Each, where it is not nil, is called with every judged benchmark while its binaries are
-	// there. Then broken benchmarks are not profiled.
+	// Each, if not nil, is called with every judged benchmark while its binaries exist. Broken
+	// benchmarks are then not profiled.
 	Each func(Measured)
 }
 
-// Measured is one judged benchmark.
+// Measured is a judged benchmark.
 type Measured struct {
 	Difference *harness.Difference
 	Verdict    thresholds.Verdict
 	Base, Head harness.BenchSide
-	Pattern    string // -test.bench that selects it alone
+	Pattern    string // -test.bench pattern that matches only this benchmark
 }
 
-// Benchmarks compares the benchmarks of two revisions, as the command does. tmp is a folder for what is
-// built.
+// Benchmarks compares the benchmarks of two revisions as the command does. tmp is a folder for
+// the binaries.
 func Benchmarks(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, o Options, progress *cli.Progress) (Result, thresholds.Outcome, error) {
 	c := comparing{packages: o.Packages, bench: cmp.Or(o.Bench, "."), which: "both", margin: o.Margin, judge: o.Judge, budget: o.Budget, seed: o.Seed, each: o.Each}
 	if err := c.check(); err != nil {
@@ -293,8 +293,8 @@ func Benchmarks(ctx context.Context, p project.Project, tmp string, sides [2]rev
 	return c.compare(ctx, p, tmp, sides, progress)
 }
 
-// compare builds, measures and judges the benchmarks of both sides. tmp is a folder for what
-// is built.
+// compare builds, measures and judges the benchmarks of both sides. tmp is a folder for the
+// binaries.
 func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, sides [2]revisions.Checkout, progress *cli.Progress) (result Result, worst thresholds.Outcome, err error) {
 	if c.seed == 0 {
 		c.seed = uint64(rand.Uint32())
@@ -318,7 +318,7 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 	progress.End()
 	worst = thresholds.Held
 	if len(targets)+len(result.Identical) == 0 || len(result.Gone)+len(result.NotBuilt) > 0 {
-		worst = thresholds.Inconclusive // nobody knows what became of a benchmark that is gone, or has another name
+		worst = thresholds.Inconclusive // a missing benchmark may have been renamed, and may be slower
 	}
 	all := 0
 	for _, t := range targets {
@@ -347,8 +347,8 @@ func (c *comparing) compare(ctx context.Context, p project.Project, tmp string, 
 // slower is a broken benchmark.
 type slower struct{ pkg, name string }
 
-// plainName is the name of a benchmark as it is in the source, "BenchmarkEncode/large", of the one
-// that it was printed with.
+// plainName returns the name of a benchmark in the source, "BenchmarkEncode/large", for the name
+// that was printed.
 func plainName(printed string, procs int) string {
 	plain, _, _ := strings.Cut(printed, " (")
 	if procs == 0 {
@@ -357,8 +357,8 @@ func plainName(printed string, procs int) string {
 	return "Benchmark" + strings.TrimSuffix(plain, fmt.Sprintf("-%d", procs))
 }
 
-// search looks for the commits since which benchmarks are slower. That none is found is no error of
-// the comparison.
+// search searches for the commits since which benchmarks are slower. It is not an error of the
+// comparison if none is found.
 func (c *comparing) search(cmd *cobra.Command, args []string, broken []slower) error {
 	bad := "HEAD"
 	if len(args) == 2 {
@@ -374,7 +374,7 @@ func (c *comparing) search(cmd *cobra.Command, args []string, broken []slower) e
 	return nil
 }
 
-// judging is how differences are judged, of which there are so many.
+// judging returns the settings for judging one of family differences.
 func (c *comparing) judging(family int) thresholds.Judging {
 	return thresholds.Judging{Margin: c.margin / 100, Family: max(1, family), By: c.judge, Lower: c.lower, Higher: c.higher}
 }

@@ -1,2 +1,2 @@
-// Package compare has the command that compares the benchmarks of two revisions.
+// Package compare contains the command that compares the benchmarks of two revisions.
 package compare

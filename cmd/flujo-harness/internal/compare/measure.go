@@ -9,9 +9,9 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// measure finds all benchmarks first, so that what they do themselves is named whatever the
-// time, and then measures one after the other. Each may take its share of the time that is
-// left, and at least what a verdict takes. Nothing goes on after the time of all.
+// measure first finds all benchmarks, so that failures of benchmarks are reported even if the
+// time runs out, and then measures one after the other. Each may use its share of the time that
+// is left, but at least what a verdict needs. Everything stops when the total time is over.
 func (c *comparing) measure(ctx context.Context, targets []*target, result *Result, progress *cli.Progress) {
 	end := time.Now().Add(c.budget)
 	ctx, cancel := context.WithDeadline(ctx, end)
@@ -36,7 +36,7 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *Resu
 		}
 		t.found = t.bench.Measure(ctx, budget, func(d *harness.Difference, _ int) harness.More {
 			progress.Set("measuring "+t.pkg+"."+t.name, fmt.Sprintf("%s: %d blocks, %s left of --time", d.Name, len(d.Blocks), time.Until(end).Round(time.Second)))
-			// Each benchmark has its share of the chance of a false alarm.
+			// The probability of a false alarm is divided among the benchmarks.
 			return c.judging(all).More(d)
 		})
 		if left -= len(t.bench.Names); len(t.bench.Names) > 0 && left > 0 && !said {
@@ -46,7 +46,7 @@ func (c *comparing) measure(ctx context.Context, targets []*target, result *Resu
 	}
 }
 
-// estimate says after the first benchmarks where the time is too short for all.
+// estimate prints, after the first benchmarks, that the time is too short for all, if it is.
 func (c *comparing) estimate(each time.Duration, all, left int, remains time.Duration, progress *cli.Progress) {
 	if needs := each * time.Duration(left); needs > remains {
 		fits := all - left + max(0, int(remains/max(each, time.Millisecond)))
@@ -55,8 +55,9 @@ func (c *comparing) estimate(each time.Duration, all, left int, remains time.Dur
 	}
 }
 
-// find finds the benchmarks of a target. Where they fail, they may look for files by the path
-// that the compiler saw, which is trimmed: then both are built with whole paths.
+// find finds the benchmarks of a target. If they fail, a reason may be that they look for files
+// by the path that the compiler saw, which is trimmed. Then both sides are built again with whole
+// paths.
 func (c *comparing) find(ctx context.Context, t *target) {
 	t.bench = harness.FindBenchmarks(ctx, t.spec)
 	if f := t.bench.Facts; f == nil || !f.FailsAtBase && f.HeadFails == "" || ctx.Err() != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/flujo/flujo-harness/harness/child"
 )
 
-// profileFor is about how long a profiled process runs.
+// profileFor is the approximate duration of a profiled process.
 const profileFor = time.Second
 
-// profile runs a broken benchmark once more at both revisions under the profiler, with as
-// many operations each, and returns the functions whose time grew most, or why there are none.
+// profile runs a broken benchmark again at both revisions with the profiler, with the same number
+// of operations. It returns the functions whose time grew most, or why there are none.
 func (c *comparing) profile(ctx context.Context, t *target, d *harness.Difference, tmp string) string {
 	dir := c.profiles
 	if dir == "" {
@@ -57,7 +57,7 @@ func (c *comparing) profile(ctx context.Context, t *target, d *harness.Differenc
 	return topFunctions(d.Name, string(out), ops, c.profiles)
 }
 
-// topFunctions takes the rows from what pprof -top printed.
+// topFunctions extracts the rows from the output of pprof -top.
 func topFunctions(name, out string, ops int, kept string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: the functions whose time changed most (head minus base, %d operations each; sampled, not judged):\n", name, ops)

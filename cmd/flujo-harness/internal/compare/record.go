@@ -19,8 +19,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// Figures are what the head was measured at, by benchmark and unit: a history draws them over
-// the commits.
+// Figures returns the measurements of the head by benchmark and unit, for charts over the commits
+// of a history.
 func (r *Result) Figures() (all []reports.Benchmark) {
 	for _, d := range r.Differences {
 		units := map[string][]float64{}
@@ -45,8 +45,8 @@ func (r *Result) Figures() (all []reports.Benchmark) {
 	return all
 }
 
-// Record is what a run of a history has of the comparison: the figures of the head, and verdicts
-// also on what was not measured. base is the name of the base as it was given.
+// Record returns what a history records of the comparison: the figures of the head, and verdicts
+// also on benchmarks that were not measured. base is the name of the base as given.
 func (r *Result) Record(base string) (figures []reports.Benchmark, verdicts []thresholds.Verdict) {
 	verdicts = slices.Clone(r.Verdicts)
 	of := func(o thresholds.Outcome, reason, next string) {

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// selection is one alternative of a -bench pattern: of the function, and of its parts.
+// selection is one alternative of a -bench pattern.
 type selection struct {
 	function *regexp.Regexp
-	parts    string // with a slash before each element; "": all
+	parts    string // patterns of sub-benchmarks, each after a slash; "" means all
 }
 
-// selections reads a pattern as go test does: alternatives separated by | hold elements
-// separated by slashes, both outside of brackets and parentheses. The first element may be
-// written without "Benchmark".
+// selections parses a pattern as go test does: alternatives are separated by | and have elements
+// separated by slashes; separators in brackets or parentheses do not count. The first element may
+// omit "Benchmark".
 func selections(pattern string) (all []selection, err error) {
 	for _, alternative := range split(pattern, '|') {
 		first, rest, _ := strings.Cut(strings.Join(split(alternative, '/'), "\x00"), "\x00")
@@ -57,7 +57,8 @@ func split(pattern string, separator byte) (parts []string) {
 	return append(parts, pattern[from:])
 }
 
-// match is the -test.bench pattern of what is selected of a function, "" for nothing.
+// match returns the -test.bench pattern for the selected benchmarks of a function, or "" if there
+// are none.
 func match(selected []selection, function string) string {
 	var all []string
 	for _, s := range selected {
@@ -71,14 +72,14 @@ func match(selected []selection, function string) string {
 	return strings.Join(all, "|")
 }
 
-// skips reports whether a -skip pattern leaves out a whole function.
+// skips reports whether a -skip pattern excludes a function with all its sub-benchmarks.
 func skips(pattern, function string) bool {
 	if pattern == "" {
 		return false
 	}
 	all, err := selections(pattern)
 	if err != nil {
-		return false // it was checked
+		return false // check has reported it
 	}
 	for _, s := range all {
 		if s.parts == "" && s.function.MatchString(function) {

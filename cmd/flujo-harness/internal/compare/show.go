@@ -21,7 +21,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// outcomes is how many benchmarks had each outcome.
+// outcomes returns the number of benchmarks with each outcome.
 func (r Result) outcomes() map[thresholds.Outcome]int {
 	of := map[thresholds.Outcome]int{}
 	for i := range r.Verdicts {
@@ -30,7 +30,7 @@ func (r Result) outcomes() map[thresholds.Outcome]int {
 	return of
 }
 
-// headline is what came of the comparison, in words.
+// headline summarizes the outcomes in words.
 func (r Result) headline() string {
 	n := r.outcomes()
 	all := int64(len(r.Verdicts))
@@ -64,7 +64,7 @@ func (r Result) headline() string {
 	return strings.Join(parts, ", ")
 }
 
-// show prints the verdict, and a table of the benchmarks of each package.
+// show prints the verdict and a table of the benchmarks of each package.
 func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, worst thresholds.Outcome) error {
 	for _, line := range render.VerdictLines(worst, strings.ToUpper(worst.String()), r.headline(), r.took, cli.NewSummaryScreen(to)) {
 		fmt.Fprintln(to, line)
@@ -110,7 +110,7 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 	return nil
 }
 
-// table prints the differences from i up to n, which are of one package.
+// table prints the differences from i to n-1, which belong to one package.
 func (r Result) table(to io.Writer, i, n int) error {
 	pkg := r.packages[i]
 	fmt.Fprintf(to, "\npkg: %s\n", pkg)
@@ -135,8 +135,8 @@ func (r Result) table(to io.Writer, i, n int) error {
 	return table.Flush()
 }
 
-// reasons prints why benchmarks did not hold and what to do, and the notes on all: once where it
-// is the same for several.
+// reasons prints why benchmarks did not hold, what to do, and the notes on all benchmarks. A text
+// that applies to several benchmarks is printed once.
 func (r Result) reasons(to io.Writer) {
 	var texts []string
 	names := map[string][]string{}
@@ -166,10 +166,11 @@ func (r Result) reasons(to io.Writer) {
 	}
 }
 
-// mostNames is the number of benchmarks that are named before a reason of many.
+// mostNames is the maximum number of benchmarks listed before a reason.
 const mostNames = 3
 
-// change is "+1.23% (+1.20 to +1.25, n=5)"; without an interval where there is none.
+// change formats an estimate as "+1.23% (+1.20 to +1.25, n=5)", without the interval if there is
+// none.
 func change(e harness.Estimate) string {
 	percent := func(v float64) float64 { return 100 * (v - 1) }
 	if !e.Bounded() {
@@ -178,8 +179,8 @@ func change(e harness.Estimate) string {
 	return fmt.Sprintf("%+.2f%% (%+.2f to %+.2f, n=%d)", percent(e.Value), percent(e.Low), percent(e.High), e.N)
 }
 
-// geomeans prints the geometric mean of head/base for every unit of which all figures are
-// above zero. It is not judged.
+// geomeans prints the geometric mean of head/base for every unit whose values are all positive.
+// It is not judged.
 func (r Result) geomeans(to io.Writer) {
 	logs := map[string][]float64{}
 	add := func(unit string, ratio float64) {
@@ -213,7 +214,7 @@ func (r Result) geomeans(to io.Writer) {
 	}
 }
 
-// write writes the results in each form that was asked for.
+// write writes the result files that the flags name.
 func (c *comparing) write(r *Result, sides [2]revisions.Checkout, cmd *cobra.Command) error {
 	if c.out.JSON != "" {
 		if err := cli.WriteJSON(c.out.JSON, r, cmd.OutOrStdout()); err != nil {
@@ -234,7 +235,7 @@ func (c *comparing) write(r *Result, sides [2]revisions.Checkout, cmd *cobra.Com
 	return os.WriteFile(c.out.Benchfmt, text.Bytes(), 0o644)
 }
 
-// writeBenchmarks writes a line for each process, which benchstat -col side reads.
+// writeBenchmarks writes a line for each process, in the format that benchstat -col side reads.
 func (r *Result) writeBenchmarks(to io.Writer, sides [2]revisions.Checkout) error {
 	out := benchfmt.NewWriter(to)
 	for k, d := range r.Differences {
