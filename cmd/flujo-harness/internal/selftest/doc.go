@@ -1,3 +1,3 @@
-// Package selftest has the commands that test the product itself: a gate that must
-// notice every corruption, its error rates, and experiments that try to lose data.
+// Package selftest contains the commands that test flujo-harness itself: corruptions that the
+// gate must reject, the error rates of the gate, and experiments that try to lose data.
 package selftest

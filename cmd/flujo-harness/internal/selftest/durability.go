@@ -23,22 +23,22 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// proof is a stress experiment that tries to lose data, or to run what must not run. It is a
-// test of this module, and the command line that runs it is all that there is to know.
+// proof is a stress experiment that tries to lose data, or to make the engine repeat or skip
+// work. It is a test of this module; the fields describe it and give its command line.
 type proof struct {
 	name string
 	does string
-	must string   // come of it, and of its control
+	must string   // required result, also of its control
 	in   []string // packages
-	run  string   // tests, for -run
-	n    string   // flag for N, with %d for it; none: there is no N
-	long int      // N of the long form
-	unit string   // of N
-	seed string   // flag for the seed, likewise; none: nothing is drawn
-	more []string // further flags
+	run  string   // tests, as for -run
+	n    string   // flag for N, with %d for the value; "" if there is no N
+	long int      // N for --long
+	unit string   // unit of N
+	seed string   // flag for the seed, with %d for the value; "" if nothing is random
+	more []string // more flags
 }
 
-// proofs is the whole table.
+// proofs lists all experiments.
 var proofs = []proof{
 	{name: "power-loss", does: "images of the disk at any moment of runs at once and of recovering: unsynced writes kept, dropped, torn or garbled",
 		must: "0 acknowledged saves lost, 0 torn; control: NORMAL loses, OFF loses and tears",
@@ -106,8 +106,8 @@ var proofs = []proof{
 	fuzzing("reports/ingest", readerTargets()...),
 }
 
-// readerTargets are the fuzz targets of the readers of results: of the detection of the
-// format, and of each format.
+// readerTargets returns the fuzz targets of the readers of result files: that of format
+// detection, and that of each format.
 func readerTargets() []string {
 	targets := []string{"FuzzRead"}
 	for _, f := range ingest.Formats() {
@@ -116,21 +116,21 @@ func readerTargets() []string {
 	return targets
 }
 
-// fuzzFlag is the flag for N of an experiment that fuzzes. Its value is minutes of wall time:
-// processor time is less where other programs use the core.
+// fuzzFlag is the flag for N of an experiment that fuzzes. N is in minutes of wall time; the
+// processor time is less if other programs use the core.
 const fuzzFlag = "-fuzztime=%dm"
 
-// fuzzing is the experiment of the fuzz targets of a package.
+// fuzzing returns the experiment that runs the fuzz targets of a package.
 func fuzzing(pkg string, targets ...string) proof {
 	return proof{name: "fuzz-" + path.Base(pkg), does: "what a machine makes up, into " + strings.Join(targets, ", "), must: "0 panics, typed errors, what is read is sound",
 		in: []string{"./" + pkg}, run: strings.Join(targets, "|"), n: fuzzFlag, long: 10, unit: "minutes for each target, on one core"}
 }
 
-// lines are the commands of the experiment: one, or one for each fuzz target. Of n 0 they
-// are those of the short form.
+// lines returns the command lines of the experiment: one, or one for each fuzz target. If n is 0,
+// they are those of the short form.
 func (p *proof) lines(n int, seed uint64) (lines [][]string) {
-	// Go makes each interesting input smaller for up to a minute, and tries no other
-	// meanwhile where there is one worker: a second is enough.
+	// By default Go minimizes each interesting input for up to a minute, and a single worker
+	// fuzzes nothing else meanwhile. A second is enough.
 	fuzz := []string{"-parallel=1", "-fuzzminimizetime=1s", "-timeout=0"}
 	base := slices.Concat([]string{"go", "test"}, p.in)
 	tail := []string{"-v", "-count=1", "-timeout=0"}
@@ -150,7 +150,7 @@ func (p *proof) lines(n int, seed uint64) (lines [][]string) {
 	return [][]string{line}
 }
 
-// durability is one call of "selftest durability".
+// durability holds the arguments of "selftest durability".
 type durability struct {
 	name string
 	n    int
@@ -158,7 +158,7 @@ type durability struct {
 	seed uint64
 }
 
-// durabilityCommand is "selftest durability".
+// durabilityCommand returns the command "selftest durability".
 func durabilityCommand() *cobra.Command {
 	var d durability
 	cmd := &cobra.Command{
@@ -191,7 +191,7 @@ be run; 130 interrupted.`,
 	return cmd
 }
 
-// names are the names of all experiments.
+// names returns the names of all experiments.
 func names() (all []string) {
 	for _, p := range proofs {
 		all = append(all, p.name)
@@ -199,7 +199,7 @@ func names() (all []string) {
 	return all
 }
 
-// chosen are the experiments to run.
+// chosen returns the experiments to run.
 func (d *durability) chosen() ([]proof, error) {
 	var chosen []proof
 	for _, p := range proofs {
@@ -220,7 +220,7 @@ func (d *durability) chosen() ([]proof, error) {
 	return chosen, nil
 }
 
-// listed is the table for people.
+// listed returns the list of experiments that is printed without a NAME.
 func listed() string {
 	var b strings.Builder
 	for _, p := range proofs {
@@ -235,7 +235,7 @@ func listed() string {
 	return b.String()
 }
 
-// run runs the chosen experiments, one after the other, even where one fails.
+// run runs the chosen experiments in order. It continues after a failure.
 func (d *durability) run(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
 	chosen, err := d.chosen()
@@ -299,9 +299,9 @@ func (d *durability) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// attempt runs a command line and returns what is wrong, and how much processor time the line and all
-// that it started and waited for have used, compilers too; children that it killed and left
-// are not in it.
+// attempt runs a command line. It returns what went wrong and the processor time used by the
+// command and by all processes that it started and waited for, compilers included. Child
+// processes that it killed without waiting are not included.
 func attempt(ctx context.Context, dir string, line []string, out, said io.Writer) (problem string, used time.Duration, err error) {
 	var heard bytes.Buffer
 	guard, err := cli.GuardLine()

@@ -26,8 +26,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// errorRates measures how often the gate errs: verdicts on the unchanged program and on one
-// that is slower on purpose, each from processes of its own.
+// errorRates measures how often the gate errs. It judges the unchanged program and one that is
+// slowed down on purpose, and uses new processes for each verdict.
 type errorRates struct {
 	flags       measure.Flags
 	n           int
@@ -36,8 +36,8 @@ type errorRates struct {
 	burners     []int
 	calibration int
 	raw         string
-	format      string    // of the tables
-	scales      []float64 // of the limit
+	format      string    // format of the tables
+	scales      []float64 // factors for the limit
 	compare     bool
 	comparing   compareErrors
 	against     bool
@@ -103,8 +103,8 @@ the whole command.`,
 	return cmd
 }
 
-// provisional calibrates a limit of a margin (a share) for this machine without writing it.
-// It returns the limits, and why calibrate would refuse to write them, where it would.
+// provisional calibrates a limit for this machine without writing it. margin is a share, such as
+// 0.25. It returns the limits and, if calibrate would refuse to write them, why.
 func provisional(ctx context.Context, spec harness.Spec, margin float64, sessions int, run harness.Runner, progress *cli.Progress) (*thresholds.File, *thresholds.MarginError, error) {
 	progress.Set("calibrating", "")
 	spec.Plan.Sessions, spec.Plan.Budget = sessions, 0
@@ -117,7 +117,8 @@ func provisional(ctx context.Context, spec harness.Spec, margin float64, session
 	return &thresholds.File{Schema: 1, Class: machine.Class(), Limits: []thresholds.Limit{limit}, Path: "a limit made for this call"}, refused, nil
 }
 
-// scaled are limits as they would be from a machine on which everything is so much dearer.
+// scaled returns limits as if they came from a machine on which the cost ratio is by times as
+// high.
 func scaled(limits *thresholds.File, by float64) *thresholds.File {
 	other := *limits
 	other.Limits = slices.Clone(limits.Limits)
@@ -128,7 +129,8 @@ func scaled(limits *thresholds.File, by float64) *thresholds.File {
 	return &other
 }
 
-// outcomes of the verdicts of one kind.
+// outcomes holds the verdicts of one kind: those with the same change, number of burners and
+// scale.
 type outcomes struct {
 	burners int
 	scale   float64
@@ -137,7 +139,7 @@ type outcomes struct {
 	count   map[thresholds.Outcome]int
 	seconds []float64
 	all     []*harness.Comparison
-	invalid string // the first reason
+	invalid string // reason of the first invalid verdict
 }
 
 func (c *errorRates) run(cmd *cobra.Command) (err error) {
@@ -233,7 +235,7 @@ func (c *errorRates) run(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// table prints how the verdicts of each kind came out.
+// table prints the outcomes of each kind.
 func (c *errorRates) table(to io.Writer, kinds []*outcomes) error {
 	table := rows{{"change", "busy processes", "limit", "n", "broken", "held", "inconclusive", "invalid", "said stale", "seconds: median, p95", "sessions: median"}}
 	for _, o := range kinds {
@@ -246,7 +248,7 @@ func (c *errorRates) table(to io.Writer, kinds []*outcomes) error {
 	return table.write(to, c.comparing.markdown)
 }
 
-// gateRow is a verdict of the gate as --raw writes it.
+// gateRow is a verdict of the gate as written by --raw.
 type gateRow struct {
 	Change  float64
 	Burners int
@@ -254,7 +256,7 @@ type gateRow struct {
 	thresholds.Judged
 }
 
-// recorded prints the table of verdicts that were written before.
+// recorded prints the table of verdicts read from files.
 func (c *errorRates) recorded(to io.Writer) error {
 	var kinds []*outcomes
 	err := eachLine(c.comparing.from, func(r gateRow) error {
@@ -283,7 +285,7 @@ func (c *errorRates) recorded(to io.Writer) error {
 	return c.table(to, kinds)
 }
 
-// add counts a verdict.
+// add adds a verdict.
 func (o *outcomes) add(j thresholds.Judged) {
 	m, v := j.Comparison, j.Verdict
 	if o.count[v.Outcome]++; v.Stale {
@@ -312,7 +314,7 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 			return cli.Fault(err)
 		}
 		if ctx.Err() != nil {
-			return nil // the table says how many there are
+			return nil // the table prints n
 		}
 		o.add(j)
 		if raw != nil {
@@ -325,8 +327,8 @@ func (c *errorRates) measure(ctx context.Context, o *outcomes, spec harness.Spec
 	return nil
 }
 
-// compareRules prints the alarms that simpler rules raise on the same blocks: each measurement
-// is compared with that of the unchanged program before it.
+// compareRules prints how often simpler rules raise an alarm on the same blocks. Each measurement
+// is compared with the previous one of the unchanged program.
 func (c *errorRates) compareRules(cmd *cobra.Command, kinds []*outcomes) error {
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nalarms of simpler rules on the same blocks\tchange\tburners\talarms\tn")
@@ -364,7 +366,7 @@ func (o *outcomes) sessions() (n []float64) {
 	return n
 }
 
-// quantile by nearest rank.
+// quantile returns the q-quantile of v by nearest rank.
 func quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()
@@ -373,7 +375,7 @@ func quantile(v []float64, q float64) float64 {
 	return s[max(0, int(math.Ceil(q*float64(len(s))))-1)]
 }
 
-// burn starts processes that keep a core busy each, until stop.
+// burn starts n processes that keep one core busy each, until stop is called.
 func burn(n int) (stop func(), err error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -398,14 +400,14 @@ func burn(n int) (stop func(), err error) {
 		}
 		stops = append(stops, func() {
 			_ = cmd.Process.Kill()
-			_ = wait() // it was killed
+			_ = wait() // the error is that it was killed
 		})
 	}
 	return stop, nil
 }
 
-// BurnCommand keeps a core busy until its standard input ends, which is where the process
-// that started it has ended: not for people.
+// BurnCommand returns the hidden command that keeps a core busy until its standard input ends,
+// which happens at the latest when the parent process ends.
 func BurnCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "burn", Hidden: true, Args: cobra.NoArgs,

@@ -20,36 +20,36 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// againstErrors measures how often the comparison of a workload with another revision errs: both
-// revisions are this program, and the head is slowed down on purpose.
+// againstErrors measures how often the comparison of a workload with another revision errs. Both
+// revisions are this program; the head is slowed down on purpose.
 type againstErrors struct {
 	n        int
 	changes  []float64 // percent
 	margin   float64   // percent
 	burners  []int
-	resample int // verdicts of the resampling study; 0: none is made
+	resample int // verdicts of the resampling study; 0 means to skip it
 	seed     uint64
-	budget   time.Duration // of everything; 0: no bound
-	raw      io.Writer     // nil: nowhere
+	budget   time.Duration // for everything; 0 means no limit
+	raw      io.Writer     // may be nil
 
 	spec     harness.Spec
 	run      harness.Runner
 	judging  thresholds.Judging
 	kinds    []*verdicts
-	recorded []recorded // the blocks of the unchanged program, by session
+	recorded []recorded // sessions with the unchanged program
 }
 
-// recorded is one session of three processes with the unchanged program.
+// recorded has the blocks of one session of three processes with the unchanged program.
 type recorded []harness.DifferenceBlock
 
-// verdicts of one kind.
+// verdicts holds the verdicts with one change and one number of burners.
 type verdicts struct {
 	burners  int
 	change   float64
 	count    map[thresholds.Outcome]int
 	seconds  []float64
 	sessions []float64
-	other    string // the first reason of a verdict that is neither held nor broken
+	other    string // reason of the first verdict that is neither held nor broken
 }
 
 func (k *verdicts) add(v thresholds.Verdict, d *harness.Difference) {
@@ -103,7 +103,7 @@ func (a *againstErrors) measure(cmd *cobra.Command, flags *measure.Flags) (err e
 	return nil
 }
 
-// bounded ends a context after so much time; 0: never.
+// bounded returns a context that ends after a duration, or never if it is 0.
 func bounded(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
 	if after == 0 {
 		return context.WithCancel(ctx)
@@ -111,8 +111,8 @@ func bounded(ctx context.Context, after time.Duration) (context.Context, context
 	return context.WithTimeout(ctx, after)
 }
 
-// verdicts makes n verdicts of each kind, in turns: what the machine does meanwhile is the same
-// for all.
+// verdicts makes n verdicts of each kind. It alternates between the kinds, so that other activity
+// of the machine affects all of them equally.
 func (a *againstErrors) verdicts(ctx context.Context, kinds []*verdicts, progress *cli.Progress) error {
 	stop, err := burn(kinds[0].burners)
 	if err != nil {
@@ -134,7 +134,7 @@ func (a *againstErrors) verdicts(ctx context.Context, kinds []*verdicts, progres
 	return nil
 }
 
-// one makes a verdict.
+// one makes one verdict.
 func (a *againstErrors) one(ctx context.Context, k *verdicts) error {
 	of := harness.AgainstSpec{Spec: a.spec, Base: harness.Revision{Name: "unchanged", Run: a.run}, Head: harness.Revision{Name: "slowed", Run: slowedBy(a.run, k.change/100)}}
 	of.Seed = a.seed
@@ -157,7 +157,7 @@ func (a *againstErrors) one(ctx context.Context, k *verdicts) error {
 	}{k.change, k.burners, v, d})
 }
 
-// slowedBy slows down every arm with the backend by a share of its time.
+// slowedBy returns a runner that slows down every arm with the backend by a share of its time.
 func slowedBy(run harness.Runner, share float64) harness.Runner {
 	return func(ctx context.Context, s harness.Session) (harness.SessionResult, error) {
 		s.Slower = share
@@ -176,9 +176,9 @@ func sessionsOf(blocks []harness.DifferenceBlock) (all []recorded) {
 	return all
 }
 
-// resampled makes verdicts from recorded sessions of the unchanged program, drawn with replacement,
-// with every figure of the head multiplied. It is what the rule does with such figures; it takes
-// sessions for independent, and a slow-down for one that changes nothing else.
+// resampled makes verdicts from recorded sessions of the unchanged program, drawn with
+// replacement, with every value of the head multiplied. It shows how the rule behaves for such
+// values. It assumes that sessions are independent, and that a slow-down changes nothing else.
 func (a *againstErrors) resampled(change float64) *verdicts {
 	k := &verdicts{change: change, count: map[thresholds.Outcome]int{}}
 	rng := rand.New(rand.NewPCG(a.seed, 0x4e5a))
@@ -198,7 +198,7 @@ func (a *againstErrors) resampled(change float64) *verdicts {
 	return k
 }
 
-// leastToResample recorded sessions are resampled.
+// leastToResample is the minimum number of recorded sessions for resampling.
 const leastToResample = 10
 
 // show prints the tables.

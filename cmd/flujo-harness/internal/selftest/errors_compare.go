@@ -39,8 +39,8 @@ type subject struct {
 	bench    string
 }
 
-// subjects are modules of others whose benchmarks keep one processor busy, take at most some
-// 50 us an operation, and loop over b.N.
+// subjects lists modules of other authors, with benchmarks that keep one processor busy, take at
+// most about 50 µs per operation, and loop over b.N.
 var subjects = []subject{
 	{"github.com/BurntSushi/toml@v1.5.0", []string{"."}, "^Example$|^Key$|^Escapes$"},
 	{"github.com/tidwall/gjson@v1.18.0", []string{"."}, "^Valid"},
@@ -49,27 +49,27 @@ var subjects = []subject{
 	{"github.com/buger/jsonparser@v1.1.1", []string{"."}, "^EqualStr$|^ParseInt"},
 }
 
-// compareErrors measures how often compare errs.
+// compareErrors measures how often the compare command errs.
 type compareErrors struct {
 	rows     []string
 	modules  []string
 	judge    string
 	rules    bool
 	markdown bool     // print tables in Markdown
-	from     []string // print the verdicts of these files, and make none
+	from     []string // read the verdicts from these files and make none
 	n        int
 	burners  []int
-	budget   time.Duration // of everything; 0: no bound
+	budget   time.Duration // for everything; 0 means no limit
 	seed     uint64
 
 	progress *cli.Progress
-	raw      io.Writer // nil: nowhere
+	raw      io.Writer // may be nil
 	kinds    []*compared
-	counts   map[string][]float64 // benchmark -> instructions of the unchanged program, by process
-	sums     []string             // the modules, with their checksums
+	counts   map[string][]float64 // instructions of the unchanged program, by benchmark and process
+	sums     []string             // the modules with their checksums
 }
 
-// compared are the verdicts on one change.
+// compared holds the verdicts on one change.
 type compared struct {
 	injection
 	burners              int
@@ -77,7 +77,7 @@ type compared struct {
 	seconds, change      []float64
 	benchstat, threshold int
 	ruled                int
-	other                string // the first reason of a verdict that is neither held nor broken
+	other                string // reason of the first verdict that is neither held nor broken
 	rounded              int    // verdicts left out because the change was rounded to another size
 	firstRounded         string // the first of them
 }
@@ -159,8 +159,8 @@ func (c *compareErrors) run(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// measure makes n verdicts on each benchmark and change, in turns: what the machine does
-// meanwhile is the same for all.
+// measure makes n verdicts on each benchmark and change. It alternates between them, so that
+// other activity of the machine affects all of them equally.
 func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*compared) error {
 	stop, err := burn(kinds[0].burners)
 	if err != nil {
@@ -184,8 +184,8 @@ func (c *compareErrors) measure(ctx context.Context, of []*copied, kinds []*comp
 	return nil
 }
 
-// eachBudget is the most time for each benchmark of a comparison: a verdict takes a few seconds
-// on an idle machine, and minutes next to thirty busy processes.
+// eachBudget is the maximum time for each benchmark of a comparison. A verdict takes a few
+// seconds on an idle machine, and minutes next to thirty busy processes.
 const eachBudget = 5 * time.Minute
 
 // verdicts compares one module with a changed copy.
@@ -219,7 +219,7 @@ func (c *compareErrors) verdicts(ctx context.Context, m *copied, k *compared) (e
 	return errors.Join(err, failed)
 }
 
-// take counts a verdict, and applies the rules of others to the same binaries.
+// take adds a verdict, and applies the rules of other tools to the same binaries.
 func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measured) error {
 	d, v := m.Difference, m.Verdict
 	row := compareRow{Change: k.String(), Margin: k.margin, Burners: k.burners, Benchmark: d.Name, Outcome: v.Outcome.String(), By: v.By, Reason: v.Reason, Seconds: d.Seconds, Time: d.Ratio.Value, Blocks: len(d.Blocks)}
@@ -248,11 +248,11 @@ func (c *compareErrors) take(ctx context.Context, k *compared, m compare.Measure
 	return json.NewEncoder(c.raw).Encode(row)
 }
 
-// rulesSamples is how many samples of each side the rules of others look at.
+// rulesSamples is the number of samples of each side that the rules of other tools use.
 const rulesSamples = 10
 
-// inARow measures as people do: the base ten times, then the head ten times, in the time that
-// a verdict took. It returns ns of an operation.
+// inARow measures in the usual way without interleaving: the base ten times, then the head ten
+// times, in the time that a verdict took. It returns ns per operation.
 func inARow(ctx context.Context, m compare.Measured, whole time.Duration) (samples [2][]float64, err error) {
 	each := max(time.Millisecond, whole/(2*rulesSamples))
 	for i, side := range []harness.BenchSide{m.Base, m.Head} {
@@ -276,8 +276,9 @@ func inARow(ctx context.Context, m compare.Measured, whole time.Duration) (sampl
 	return samples, nil
 }
 
-// alarms says what others conclude: benchstat, that the head is slower (Mann-Whitney, p < .05),
-// and a threshold on the means, which is where our own boundary is.
+// alarms returns the conclusions of other rules. That of benchstat is an alarm if the head is
+// slower (Mann-Whitney, p < .05). That of a threshold on the means is one above sqrt(1+margin),
+// the boundary that compare also uses.
 func alarms(samples [2][]float64, margin float64) (benchstat, threshold bool) {
 	base, head := benchmath.NewSample(samples[0], &benchmath.DefaultThresholds), benchmath.NewSample(samples[1], &benchmath.DefaultThresholds)
 	test := benchmath.AssumeNothing.Compare(base, head)
@@ -285,8 +286,8 @@ func alarms(samples [2][]float64, margin float64) (benchstat, threshold bool) {
 	return benchstat, stat.Mean(samples[1], nil) > stat.Mean(samples[0], nil)*math.Sqrt(1+margin)
 }
 
-// copied is a module in a repository of its own: its first commit is the base, the working tree
-// is what is changed.
+// copied is a module copied to a repository of its own. The base is the first commit, and changes
+// are made in the working tree.
 type copied struct {
 	subject
 	sum        string // path, version and checksum
@@ -294,7 +295,7 @@ type copied struct {
 	project    project.Project
 	sides      [2]revisions.Checkout
 	sources    *sources
-	benchmarks int // that were found last
+	benchmarks int // number of benchmarks in the newest comparison
 }
 
 // copyModule fetches a module and copies it.
@@ -306,7 +307,7 @@ func copyModule(ctx context.Context, s subject, to string) (m *copied, err error
 			return nil, err
 		}
 		get := exec.CommandContext(ctx, "go", "mod", "download", "-json", s.module)
-		get.Dir = to // in no module
+		get.Dir = to // outside of any module
 		out, err := child.Output(get)
 		var got struct{ Dir, Sum, Error string }
 		if json.Unmarshal(out, &got) == nil && got.Error != "" {
@@ -352,7 +353,7 @@ func copyModule(ctx context.Context, s subject, to string) (m *copied, err error
 	return m, nil
 }
 
-// copyFolder copies the files of a folder, writable.
+// copyFolder copies the files of a folder and makes them writable.
 func copyFolder(from, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -380,7 +381,7 @@ func copyFolder(from, to string) error {
 
 // show prints the tables.
 func (c *compareErrors) show(to io.Writer) error {
-	if len(c.sums) > 0 { // else they were judged before
+	if len(c.sums) > 0 { // empty for verdicts that were read from files
 		fmt.Fprintf(to, "judged by %s, on\n", cmp.Or(c.judge, "counts, time and instructions"))
 	}
 	for _, sum := range c.sums {
@@ -423,8 +424,8 @@ func (c *compareErrors) show(to io.Writer) error {
 	return c.showSpreads(to)
 }
 
-// showSpreads prints how much the instructions of the unchanged benchmarks vary, and which
-// margins that allows.
+// showSpreads prints how much the instructions of the unchanged benchmarks vary, and for how many
+// benchmarks the variation is below each margin.
 func (c *compareErrors) showSpreads(to io.Writer) error {
 	if len(c.counts) == 0 {
 		return nil
@@ -434,7 +435,7 @@ func (c *compareErrors) showSpreads(to io.Writer) error {
 	table := rows{{"unchanged benchmark", "instructions of an operation", "from the 5th to the 95th percentile", "counts"}}
 	var names []string
 	for name, v := range c.counts {
-		if len(v) == 0 { // files of older versions
+		if len(v) == 0 { // from a file of an older version
 			continue
 		}
 		names = append(names, name)

@@ -18,11 +18,11 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// injection is a change that is made to the sources of a module on purpose, and the margin that
-// it is judged with.
+// injection is a deliberate change of the sources of a module, and the margin that it is judged
+// with.
 type injection struct {
-	comments bool    // comments alone change
-	slower   float64 // percent that every benchmark does more; 0: nothing but the layout of the binary changes
+	comments bool    // only comments change
+	slower   float64 // percent of additional work in every benchmark; if 0, only the layout of the binary changes
 	margin   float64 // percent
 }
 
@@ -36,7 +36,7 @@ func (i injection) String() string {
 	return fmt.Sprintf("%+.3g%%", i.slower)
 }
 
-// parseInjection reads "comments@5", "layout@5" or "2@1": the change, and the margin.
+// parseInjection parses a change and a margin, such as "comments@5", "layout@5" or "2@1".
 func parseInjection(text string) (i injection, err error) {
 	change, margin, ok := strings.Cut(text, "@")
 	if i.margin, err = strconv.ParseFloat(margin, 64); !ok || err != nil || !(i.margin > 0 && i.margin <= 100) {
@@ -54,11 +54,11 @@ func parseInjection(text string) (i injection, err error) {
 	return i, nil
 }
 
-// sources are the Go files of some packages, which can be changed and restored.
+// sources holds the Go files of some packages, which can be changed and restored.
 type sources struct {
-	names map[string]string // folder -> name of its package
-	files map[string][]byte // path -> text
-	added []string          // files that an injection has added
+	names map[string]string // package name by folder
+	files map[string][]byte // content by path
+	added []string          // files added by the current injection
 }
 
 func readSources(packages map[string]string) (*sources, error) {
@@ -77,9 +77,9 @@ func readSources(packages map[string]string) (*sources, error) {
 	return s, nil
 }
 
-// change makes one change, of which seed makes each different from the others; the zero injection
-// is the base that they are compared with, whose loops have the form of the others. It returns the
-// functions that have such loops.
+// change applies an injection to the original sources; different seeds give different results.
+// The zero injection gives the base of the comparison, in which loops have the same form as in
+// the changed sources. change returns the functions that have such loops.
 func (s *sources) change(i injection, seed uint64) (longer []string, err error) {
 	for _, path := range s.added {
 		if err := os.Remove(path); err != nil {
@@ -106,7 +106,7 @@ func (s *sources) change(i injection, seed uint64) (longer []string, err error) 
 		return nil, nil
 	}
 	for dir, name := range s.names {
-		path := filepath.Join(dir, "a_changed_layout.go") // its functions come before those of other files
+		path := filepath.Join(dir, "a_changed_layout.go") // sorts before the other files, so that their functions move
 		if err := os.WriteFile(path, layout(name, rand.New(rand.NewPCG(seed, 0x1a90))), 0o644); err != nil {
 			return nil, err
 		}
@@ -115,8 +115,8 @@ func (s *sources) change(i injection, seed uint64) (longer []string, err error) 
 	return longer, nil
 }
 
-// layout is a file with functions of random sizes that are never called, and that the linker
-// cannot know to be never called: all functions after them move.
+// layout returns a file with functions of random sizes. They are never called, but the linker
+// cannot know that, so it keeps them, and all functions after them move.
 func layout(pkg string, rng *rand.Rand) []byte {
 	var b, calls bytes.Buffer
 	fmt.Fprintf(&b, "package %s\n\nimport \"os\"\n", pkg)
@@ -132,15 +132,16 @@ func layout(pkg string, rng *rand.Rand) []byte {
 	return b.Bytes()
 }
 
-// lengthen makes the loops of benchmarks longer by so many percent: "for i := 0; i < b.N; i++"
-// makes b.N and a share more operations, and the benchmark still reports b.N. So time,
-// instructions and allocations of an operation all grow by that share, and by nothing else.
-// Where b.N times the share is not whole, it is rounded down. It returns the functions with such loops.
+// lengthen makes the loops of benchmarks longer by a percentage. A loop "for i := 0; i < b.N;
+// i++" runs that share of b.N more iterations, rounded down, while the benchmark still reports
+// b.N. So time, instructions and allocations per operation all grow by the same share. lengthen
+// returns the functions with such loops.
 //
-// The share is a variable, so that the code of all shares is the same, 0 among them: with a
-// constant the compiler makes other loops, and one instruction less is 1.5% of a benchmark of 70.
-// It is named for the file, since a package may have several, and is
-// never 0, which the linker places elsewhere.
+// The share is a variable, so that the code is the same for all shares, 0 included. With a
+// constant the compiler generates different loops, and one instruction less is 1.5% of a
+// benchmark of 70. The name of the variable contains the name of the file, because a package can
+// have several such files. The variable is never 0, because the linker places variables that are
+// 0 elsewhere.
 func lengthen(name string, text []byte, percent float64) (changed []byte, in []string, err error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, "", text, parser.SkipObjectResolution)
@@ -186,7 +187,7 @@ func lengthen(name string, text []byte, percent float64) (changed []byte, in []s
 	if len(edits) > 0 {
 		text = fmt.Appendf(slices.Clip(text), "\nvar %s = int64(%d)\n", share, shareOf(percent))
 	}
-	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(b.from, a.from) }) // from the end
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(b.from, a.from) }) // last one first, so that offsets stay valid
 	changed = slices.Clone(text)
 	for _, e := range edits {
 		changed = slices.Replace(changed, files.Position(e.from).Offset, files.Position(e.to).Offset, []byte(e.text)...)
@@ -220,7 +221,7 @@ func injected(d *harness.Difference, by string, percent float64) *float64 {
 	return &added
 }
 
-// isBN reports whether an expression is the N of a variable: "b.N".
+// isBN reports whether an expression is the field N of a variable, as in "b.N".
 func isBN(e ast.Expr) bool {
 	s, ok := e.(*ast.SelectorExpr)
 	if !ok || s.Sel.Name != "N" {

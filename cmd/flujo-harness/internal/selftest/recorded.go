@@ -15,12 +15,12 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// rows are a table; the first one is its head.
+// rows are the rows of a table. The first row is the header.
 type rows [][]string
 
 func (r *rows) add(cells ...string) { *r = append(*r, cells) }
 
-// write prints the table, aligned or in Markdown.
+// write prints the table, aligned or as Markdown.
 func (r rows) write(to io.Writer, markdown bool) error {
 	if !markdown {
 		table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
@@ -40,7 +40,7 @@ func (r rows) write(to io.Writer, markdown bool) error {
 	return nil
 }
 
-// eachLine decodes every line of files of JSON lines that --raw wrote.
+// eachLine decodes every line of JSON lines files written by --raw.
 func eachLine[T any](paths []string, take func(T) error) error {
 	for _, path := range paths {
 		if err := linesOf(path, take); err != nil {
@@ -69,7 +69,7 @@ func linesOf[T any](path string, take func(T) error) (err error) {
 	return nil
 }
 
-// compareRow is a verdict of the study of compare as --raw writes it.
+// compareRow is a verdict of the study of compare as written by --raw.
 type compareRow struct {
 	Change         string    `json:"change"`
 	Margin         float64   `json:"margin"`
@@ -88,7 +88,7 @@ type compareRow struct {
 	ThresholdAlarm *bool     `json:"threshold_alarm,omitempty"`
 }
 
-// recorded takes verdicts that were written before.
+// recorded reads verdicts from files.
 func (c *compareErrors) recorded(paths []string) error {
 	err := eachLine(paths, func(r compareRow) error {
 		var o thresholds.Outcome
@@ -120,7 +120,7 @@ func (c *compareErrors) recorded(paths []string) error {
 	return err
 }
 
-// add counts a verdict. If a benchmark makes so few operations that the change was rounded to
+// add adds a verdict. If a benchmark makes so few operations that the change was rounded to
 // another size, its verdict says nothing about the change and is left out.
 func (c *compareErrors) add(k *compared, r compareRow, o thresholds.Outcome) {
 	if r.Injected != nil && math.Abs(*r.Injected-k.slower) > k.slower/10 {

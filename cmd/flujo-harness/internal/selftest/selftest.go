@@ -27,18 +27,18 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// corruption is a defect made on purpose that the gate must notice.
+// corruption is a deliberate defect that the gate must notice.
 type corruption struct {
 	name   string
-	mutant harness.Mutant // corrupts a measurement; none where try does something else
-	does   string         // what the mutant does
+	mutant harness.Mutant // corrupts a measurement; MutantNone if try does something else
+	does   string         // description of the defect
 	want   thresholds.Outcome
-	says   string // must be part of the reason, or of a note
+	says   string // must occur in the reason or in a note
 	try    func(context.Context, *lab) (thresholds.Verdict, error)
 }
 
-// corruptions is the whole table, ordered by what they corrupt: the gate, the work, the
-// figures, the machine, the limits, the history.
+// corruptions lists all corruptions, grouped by their target: the gate, the work, the figures,
+// the machine, the limits, the history.
 var corruptions = []corruption{
 	{"the gate fires on nothing", harness.MutantNone, "nothing: the unchanged program", thresholds.Held, "", nil},
 	{"the gate cannot fail", harness.MutantNone, "the backend arm is slower by the margin and more", thresholds.Broken, "above its limit", slowed},
@@ -62,16 +62,16 @@ var corruptions = []corruption{
 	{"truncated report", harness.MutantNone, "the report of the suites ends in the middle", thresholds.Invalid, "cut short", truncated},
 }
 
-// lab is what the corruptions are made in.
+// lab holds what the corruptions need.
 type lab struct {
 	project  project.Project
 	spec     harness.Spec
-	limits   *thresholds.File // with one of what is measured
+	limits   *thresholds.File // has a limit for the spec
 	progress *cli.Progress
-	honest   *harness.Comparison // of the unchanged program
+	honest   *harness.Comparison // comparison of the unchanged program
 }
 
-// Command is "selftest".
+// Command returns the selftest command.
 func Command() *cobra.Command {
 	var flags measure.Flags
 	cmd := &cobra.Command{
@@ -113,14 +113,14 @@ at least one was undecided; 130 interrupted.`,
 	return cmd
 }
 
-// here makes limits for this machine, which has none.
+// here calibrates temporary limits for a machine that has none.
 func here(cmd *cobra.Command, p project.Project, spec harness.Spec, progress *cli.Progress) (limits *thresholds.File, err error) {
 	spec, run, remove, err := measure.Ready(p, spec)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	const margin, sessions = 0.25, 12 // quick: the corruptions are far larger
+	const margin, sessions = 0.25, 12 // a wide margin is enough: the corruptions are far larger
 	if limits, _, err = provisional(cmd.Context(), spec, margin, sessions, run, progress); err == nil {
 		l := limits.Limits[0]
 		fmt.Fprintf(cmd.OutOrStdout(), "no limit of %s at %s is committed for %s: judged by one made for this call, %.3g with a margin of %.3g%%\n",
@@ -129,7 +129,7 @@ func here(cmd *cobra.Command, p project.Project, spec harness.Spec, progress *cl
 	return limits, err
 }
 
-// corrupt makes every corruption and prints the table of what became of each.
+// corrupt tries every corruption and prints the table of results.
 func corrupt(ctx context.Context, to io.Writer, l *lab) error {
 	marks, began := map[mark]int{}, time.Now()
 	var out bytes.Buffer
@@ -165,7 +165,7 @@ func corrupt(ctx context.Context, to io.Writer, l *lab) error {
 	return nil
 }
 
-// make makes the corruption and returns the verdict of the gate.
+// make applies the corruption and returns the verdict of the gate.
 func (c corruption) make(ctx context.Context, lab *lab) (thresholds.Verdict, error) {
 	if c.try != nil {
 		return c.try(ctx, lab)
@@ -179,16 +179,16 @@ func (c corruption) make(ctx context.Context, lab *lab) (thresholds.Verdict, err
 	return m.Verdict, err
 }
 
-// mark says what became of a corruption.
+// mark is the result of a corruption.
 type mark string
 
 const (
 	noticed   mark = "ok"
 	missed    mark = "MISSED"
-	undecided mark = "undecided" // the gate could not look: it was inconclusive
+	undecided mark = "undecided" // the gate was inconclusive
 )
 
-// mark compares the verdict with the one that there must be, and with its reason.
+// mark compares the verdict and its reason with those required.
 func (c corruption) mark(v thresholds.Verdict) mark {
 	says := strings.Contains(strings.Join(append([]string{v.Reason}, v.Notes...), "\n"), c.says)
 	switch {
@@ -200,7 +200,7 @@ func (c corruption) mark(v thresholds.Verdict) mark {
 	return missed
 }
 
-// because is the line of the verdict that names the corruption.
+// because returns the line of the verdict that mentions the corruption.
 func (c corruption) because(v thresholds.Verdict) string {
 	for _, text := range append(slices.Clone(v.Notes), v.Reason) {
 		if i := strings.Index(text, c.says); i >= 0 && c.says != "" {
@@ -212,7 +212,7 @@ func (c corruption) because(v thresholds.Verdict) string {
 	return line
 }
 
-// slower is the honest comparison with every block dearer by the factor.
+// slower returns the honest comparison with the cost ratio of every block multiplied by factor.
 func (l *lab) slower(factor float64) *harness.Comparison {
 	c := *l.honest
 	c.Blocks = slices.Clone(c.Blocks)
@@ -228,13 +228,13 @@ func slowed(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	return thresholds.Judge(l.slower(1+2*limit.Margin), l.limits, time.Now()), nil
 }
 
-// limit is the limit of what is measured: there always is one.
+// limit returns the limit for the spec, which always exists.
 func (l *lab) limit() *thresholds.Limit {
 	return l.limits.Find(l.spec.Workload, thresholds.MetricCostRatio, string(l.spec.Durability))
 }
 
-// smuggled judges a slower program by the limits of the base branch, where the change
-// brings looser ones along.
+// smuggled judges a slower program by the limits of the base branch, although the change includes
+// looser limits.
 func smuggled(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	loose := *l.limit()
 	loose.Baseline, loose.Limit = 3*loose.Baseline, 3*loose.Limit
@@ -250,8 +250,7 @@ func foreign(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	return thresholds.Judge(l.honest, &limits, time.Now()), nil
 }
 
-// rerun appends a run that broke and one that held at the same commit to a history of
-// its own.
+// rerun appends a broken run and a held run of the same commit to a temporary history.
 func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
 	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-selftest-")
 	if err != nil {
@@ -282,7 +281,7 @@ func rerun(ctx context.Context, l *lab) (v thresholds.Verdict, err error) {
 	return thresholds.Verdict{Outcome: thresholds.Held, Reason: fmt.Sprintf("%d of 2 attempts are in the history", len(runs))}, nil
 }
 
-// truncated reads a report of Ginkgo that ends in the middle.
+// truncated reads a Ginkgo report that ends in the middle.
 func truncated(_ context.Context, l *lab) (thresholds.Verdict, error) {
 	const report = `[{"SuitePath":"/suite","SuiteDescription":"Suite","SuiteSucceeded":true,"SpecReports":[{"LeafNodeType":"It","LeafNodeText":"works","State":"passed"`
 	if _, err := ingest.ReadGinkgo(strings.NewReader(report), l.project.Root); err != nil {
