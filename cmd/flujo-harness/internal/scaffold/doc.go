@@ -1,3 +1,3 @@
-// Package scaffold has the command init, which writes a first pipeline, its suite and CI
-// workflows into a Go module.
+// Package scaffold contains the init command, which writes a first pipeline with its suite, or CI
+// workflows, into a Go module.
 package scaffold

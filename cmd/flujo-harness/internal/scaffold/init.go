@@ -107,11 +107,11 @@ func (s *scaffold) called(cmd *cobra.Command, args []string) error {
 	return s.run(cmd.Context(), dir)
 }
 
-// scaffold is one call of init.
+// scaffold is the state of one init command.
 type scaffold struct {
-	pipeline bool     // write the package of a pipeline, else the workflows
-	name     string   // of the package
-	ci       []string // nil: those that are found
+	pipeline bool     // write the package of a pipeline, not the workflows
+	name     string   // name of the package
+	ci       []string // nil means to detect them
 	force    bool
 	dry      bool
 	out      io.Writer
@@ -121,7 +121,7 @@ type scaffold struct {
 	mod     goMod
 }
 
-// goMod is what init needs to know of a go.mod.
+// goMod has the parts of go.mod that init needs.
 type goMod struct {
 	Module        struct{ Path string }
 	Require, Tool []struct{ Path string }
@@ -130,22 +130,22 @@ type goMod struct {
 	}
 }
 
-// scaffoldFile is one file that init writes.
+// scaffoldFile is a file that init writes.
 type scaffoldFile struct {
-	path     string // in the module, with slashes
-	template string // what it is made of
+	path     string // path in the module, with slashes
+	template string // name of the template
 	text     []byte
-	state    string // one of those below
-	note     string // on the state
+	state    string // fileWritten, fileUnchanged or fileKept
+	note     string // remark on the state
 }
 
 const (
 	fileWritten   = "written"
 	fileUnchanged = "unchanged"
-	fileKept      = "kept" // it has other content
+	fileKept      = "kept" // not written, because it exists with other content
 )
 
-// run looks at everything before it writes anything.
+// run checks everything before it writes any file.
 func (s *scaffold) run(ctx context.Context, dir string) error {
 	if err := s.enter(ctx, dir); err != nil {
 		return err
@@ -194,7 +194,7 @@ func (s *scaffold) run(ctx context.Context, dir string) error {
 	return nil
 }
 
-// enter makes dir the working folder, so that the module is looked for from there.
+// enter changes the working folder to dir, so that the module is searched from there.
 func (s *scaffold) enter(ctx context.Context, dir string) (err error) {
 	if s.from, err = os.Getwd(); err != nil {
 		return cli.Fault(fmt.Errorf("find the working folder: %w", err))
@@ -227,7 +227,7 @@ func (s *scaffold) enter(ctx context.Context, dir string) (err error) {
 
 var packageName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// check finds what is wrong with the flags.
+// check returns an error for invalid flags.
 func (s *scaffold) check() error {
 	if slices.Equal(s.ci, []string{"none"}) {
 		s.ci = nil
@@ -249,7 +249,7 @@ func (s *scaffold) check() error {
 	return s.foreign()
 }
 
-// taken reports whether the Go files use the name of the package for something else.
+// taken reports whether the Go files already use the name of the package as an identifier.
 func (s *scaffold) taken() bool {
 	for _, f := range s.files() {
 		if !strings.HasSuffix(f.path, ".go") {
@@ -271,7 +271,7 @@ func (s *scaffold) taken() bool {
 	return false
 }
 
-// foreign refuses a folder that holds a package of another name.
+// foreign returns an error if the folder contains a package with another name.
 func (s *scaffold) foreign() error {
 	there, err := filepath.Glob(filepath.Join(s.project.Root, s.name, "*.go"))
 	if err != nil {
@@ -286,7 +286,7 @@ func (s *scaffold) foreign() error {
 	return nil
 }
 
-// files are those that are made of templates.
+// files returns the files that are created from templates.
 func (s *scaffold) files() []scaffoldFile {
 	if s.pipeline {
 		return []scaffoldFile{
@@ -315,13 +315,13 @@ func (s *scaffold) files() []scaffoldFile {
 	return list
 }
 
-// source is the text of the file's template; it is part of the program.
+// source returns the text of the file's template, which is embedded in the program.
 func (f scaffoldFile) source() []byte {
 	text, _ := templates.ReadFile("templates/" + f.template + ".tmpl")
 	return text
 }
 
-// plan makes the files and compares each with what is there.
+// plan creates the content of the files and compares it with existing files.
 func (s *scaffold) plan() ([]scaffoldFile, error) {
 	files := s.files()
 	for i := range files {
@@ -337,7 +337,8 @@ func (s *scaffold) plan() ([]scaffoldFile, error) {
 }
 
 func (s *scaffold) compare(f *scaffoldFile) error {
-	// The workflows have braces of their own, and generic types brackets.
+	// These delimiters do not conflict with the braces of the workflows and the brackets of
+	// generic types.
 	t, err := template.New(f.template).Delims("<<", ">>").Parse(string(f.source()))
 	if err != nil {
 		return err
@@ -355,7 +356,7 @@ func (s *scaffold) compare(f *scaffoldFile) error {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
-	case bytes.Equal(bytes.ReplaceAll(there, []byte("\r\n"), []byte("\n")), f.text): // git may have changed the ends of lines
+	case bytes.Equal(bytes.ReplaceAll(there, []byte("\r\n"), []byte("\n")), f.text): // git may convert line endings
 		f.state = fileUnchanged
 	case s.force:
 		f.note = "overwritten"
@@ -391,7 +392,7 @@ func (s *scaffold) tell(f scaffoldFile) {
 	s.say("%s", line)
 }
 
-// show prints the files that are not there as init would write them.
+// show prints the content that init would write for files that are missing or differ.
 func (s *scaffold) show(files []scaffoldFile) {
 	for _, f := range files {
 		if f.state != fileUnchanged {
@@ -400,7 +401,7 @@ func (s *scaffold) show(files []scaffoldFile) {
 	}
 }
 
-// next says what leads to a first run.
+// next prints the commands that lead to a first run.
 func (s *scaffold) next(ctx context.Context) {
 	if slices.Contains(s.ci, "gitlab") && s.hasOwnGitLab() {
 		s.say("note: .gitlab-ci.yml is your own: add to it: include: {local: %s}", gitlabInclude)
@@ -426,7 +427,7 @@ func (s *scaffold) next(ctx context.Context) {
 	if strings.Contains(away, " ") {
 		away = `"` + away + `"`
 	}
-	if away != "." { // the commands are for the whole module
+	if away != "." { // the commands apply to the whole module
 		s.say("  cd %s", away)
 	}
 	if s.pipeline {
@@ -445,7 +446,7 @@ func (s *scaffold) next(ctx context.Context) {
 	}
 }
 
-// missing are the commands that enter into go.mod what is not there yet.
+// missing returns the commands that add missing requirements and tools to go.mod.
 func (s *scaffold) missing() (lines []string) {
 	has := func(list []struct{ Path string }, path string) bool {
 		return slices.ContainsFunc(list, func(e struct{ Path string }) bool { return e.Path == path })

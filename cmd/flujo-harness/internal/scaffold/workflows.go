@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/project"
 )
 
-// gitlabInclude holds the job where .gitlab-ci.yml is the user's own.
+// gitlabInclude is the file for the job if the module already has another .gitlab-ci.yml.
 const gitlabInclude = ".gitlab/flujo-harness.yml"
 
 // hasOwnGitLab reports whether there is a .gitlab-ci.yml that init did not write.
@@ -24,8 +24,8 @@ func (s *scaffold) hasOwnGitLab() bool {
 	return s.compare(&own) == nil && own.state == fileKept
 }
 
-// found are the CI systems that the module's repository uses: by their files, and by
-// the addresses of its remotes.
+// found returns the CI systems that the repository uses, according to its files and the addresses
+// of its remotes.
 func (s *scaffold) found(ctx context.Context) (all []string) {
 	remotes, _ := s.project.Git(ctx, "remote", "-v") // fails outside of git
 	for _, ci := range []struct{ name, file string }{{"github", ".github"}, {"gitlab", ".gitlab-ci.yml"}} {
@@ -36,7 +36,7 @@ func (s *scaffold) found(ctx context.Context) (all []string) {
 	return all
 }
 
-// tool is how the workflows call this program.
+// tool returns the command by which the workflows run this program.
 func (s *scaffold) tool() string {
 	if slices.ContainsFunc(s.mod.Tool, func(t struct{ Path string }) bool { return t.Path == harnessTool }) {
 		return "go tool flujo-harness"
@@ -44,7 +44,7 @@ func (s *scaffold) tool() string {
 	return "flujo-harness"
 }
 
-// install is the command that gets the program, where go.mod does not have it as a tool.
+// install returns the command that installs the program, or "" if go.mod has it as a tool.
 func (s *scaffold) install() string {
 	if s.tool() != "flujo-harness" {
 		return ""
@@ -56,7 +56,8 @@ func (s *scaffold) install() string {
 	return "go install " + harnessTool + "@" + version
 }
 
-// limits reports whether the module has a place for limits: then something of it is measured.
+// limits reports whether the module has a folder for limits, which means that it has
+// measurements.
 func (s *scaffold) limits() bool {
 	return project.IsDir(filepath.Join(s.project.Root, "thresholds", "limits"))
 }
@@ -67,7 +68,7 @@ func (s *scaffold) benchmarks() (found bool) {
 		name := e.Name()
 		switch {
 		case err != nil || found:
-			return fs.SkipAll // what cannot be read has no benchmarks for us
+			return fs.SkipAll // an unreadable folder ends the search
 		case e.IsDir() && path != s.project.Root && (name == "testdata" || name == "vendor" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")):
 			return fs.SkipDir
 		case !e.IsDir() && strings.HasSuffix(name, "_test.go"):
@@ -81,7 +82,7 @@ func (s *scaffold) benchmarks() (found bool) {
 
 var benchmark = regexp.MustCompile(`(?m)^func Benchmark([^a-z\s(]\w*)?\(\w+ \*testing\.B\)`)
 
-// ignore is .gitignore with the lines that it lacks, of what runs leave in the module.
+// ignore returns .gitignore with the missing lines for files that runs leave in the module.
 func (s *scaffold) ignore() (scaffoldFile, error) {
 	f := scaffoldFile{path: ".gitignore", state: fileUnchanged}
 	text, err := os.ReadFile(s.at(f))
