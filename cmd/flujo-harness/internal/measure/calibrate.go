@@ -22,7 +22,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// profiles say how thoroughly to calibrate.
+// profiles are the values of --profile.
 var profiles = map[string]struct{ sessions, replays int }{"quick": {12, 500}, "full": {30, 2000}}
 
 func CalibrateCommand() *cobra.Command {
@@ -78,26 +78,26 @@ below 0.6% from none. --profile full (30 sessions, 2000 replays) is for gates.`,
 	return cmd
 }
 
-// calibration is one call of calibrate.
+// calibration is the state of one calibrate command.
 type calibration struct {
 	flags           Flags
 	margin          float64 // percent
 	replays         int
-	counts          bool // derive counters alone
+	counts          bool // derive only counters
 	write           bool
 	reason, expires string
 
 	project project.Project
 	limits  *thresholds.File
-	head    string // commit of the tree
-	commit  string // the same, and whether the tree has changes
+	head    string // commit of the work tree
+	commit  string // the same, with a mark if there are uncommitted changes
 	scratch string // folder to measure in
 	out     io.Writer
 	err     io.Writer // for progress
 }
 
-// run calibrates one limit after the other. One that is refused stops none of the
-// others, and is named at the end.
+// run calibrates the limits in order. If one is refused, the others are still calibrated, and the
+// refusal is reported at the end.
 func (k *calibration) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
 	p, specs, err := k.flags.PrepareAll(ctx)
@@ -141,7 +141,7 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 	progress := cli.NewProgress(k.err)
 	defer progress.End()
 	k.flags.Each(ctx, specs, progress, k.need, func(within context.Context, i int, spec harness.Spec) {
-		spec.Plan.Budget = 0 // a limit takes every session; those that were made are kept
+		spec.Plan.Budget = 0 // a limit needs every session; finished sessions are kept
 		one := error(nil)
 		if k.flags.Instructions {
 			one = k.counted(within, spec)
@@ -166,7 +166,7 @@ func (k *calibration) run(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// need is how long the calibration of a limit takes.
+// need returns how long the calibration of a limit takes.
 func (k *calibration) need(ctx context.Context, spec harness.Spec) (Need, error) {
 	if k.countsAlone(spec) {
 		spec.Plan = thresholds.CountsPlan(spec.Plan)
@@ -179,8 +179,8 @@ func (k *calibration) need(ctx context.Context, spec harness.Spec) (Need, error)
 	return Need{Least: n, Most: n}, err
 }
 
-// countsAlone reports whether only counters are derived: of a workload whose time is not judged, nothing
-// else can be.
+// countsAlone reports whether only counters are derived. A workload whose time is not judged has
+// nothing else.
 func (k *calibration) countsAlone(spec harness.Spec) bool {
 	w, err := harness.WorkloadNamed(spec.Workload)
 	return k.counts || err == nil && w.Untimed != ""
@@ -213,8 +213,8 @@ func (k *calibration) counters(ctx context.Context, spec harness.Spec) error {
 	return k.put(limit, "")
 }
 
-// one limit: measured, proven, compared with the one that is there and, if it may be,
-// written.
+// one measures a limit, validates it, compares it with the existing one and, if permitted, writes
+// it.
 func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	spec.Dir, spec.Plan.SlowBy = k.scratch, k.margin/100
 	session, program, err := Sessions(k.project, spec)
@@ -256,7 +256,7 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w; call it again to go on", err)
-	case err != nil && c != nil: // from these sessions no other limit can come
+	case err != nil && c != nil: // these sessions cannot give another limit
 		return cli.Fault(errors.Join(err, kept.Remove()))
 	case err != nil:
 		return cli.Fault(err)
@@ -277,7 +277,7 @@ func (k *calibration) one(ctx context.Context, spec harness.Spec) error {
 	return nil
 }
 
-// counted makes the limit of a workload for any machine.
+// counted calibrates the limit of a workload for any machine.
 func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
 	progress := cli.NewProgress(k.err)
 	defer progress.End()
@@ -307,8 +307,8 @@ func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
 	return k.put(limit, "")
 }
 
-// put prints how a limit differs from the one that is there and, if it may, writes it. kept
-// is what becomes of the measurement where it is not written.
+// put prints how a limit differs from the existing one and, if permitted, writes it. kept is
+// added to the message if the limit is not written.
 func (k *calibration) put(limit thresholds.Limit, kept string) error {
 	change := k.limits.Compare(limit)
 	k.say("%s", change)
@@ -330,7 +330,7 @@ func (k *calibration) say(format string, args ...any) {
 	fmt.Fprintf(k.out, format+"\n", args...)
 }
 
-// clock is a time of today, or a day and a time.
+// clock formats a time of today without the date.
 func clock(t, now time.Time) string {
 	if t, now := t.Local(), now.Local(); t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format("15:04")
@@ -338,7 +338,7 @@ func clock(t, now time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// hashOf tells builds of a program apart: of what changes, only that matters.
+// hashOf returns a hash of a program, by which different builds are recognized.
 func hashOf(program string) (string, error) {
 	f, err := os.Open(program)
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// costs is what the command writes as JSON.
+// costs is the content of the file that --json names.
 type costs struct {
 	Schema    int                `json:"schema"` // 1
 	Curve     []harness.Point    `json:"amortization"`
 	Waterfall *harness.Waterfall `json:"attribution"`
 }
 
-// ReadCosts reads them again, compressed or not.
+// ReadCosts reads such a file, compressed or not.
 func ReadCosts(path string) (c costs, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -104,7 +104,7 @@ part after the other. It judges nothing.`,
 				one := spec
 				one.Workload, one.Suite = w.Name, ""
 				if w.Latency > 0 {
-					one.Plan.Blocks, one.Plan.Rounds = 4, 10 // they take long, and nothing is judged
+					one.Plan.Blocks, one.Plan.Rounds = 4, 10 // these take long and are not judged
 				}
 				progress.Set("measuring "+w.Name, "")
 				c, err := harness.Measure(ctx, one, ours, func(*harness.Comparison) bool { return false })
@@ -153,7 +153,7 @@ func (c costs) show(to io.Writer) error {
 		cli.Micros(w.Total.Value), cli.Micros(w.Total.Low), cli.Micros(w.Total.High), w.Total.N, w.Total.Of)
 	table = tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, i := range w.Increments {
-		if i.Cost.Low <= 0 { // a part below zero is noise as large as the part
+		if i.Cost.Low <= 0 { // a value below zero means that the noise is as large as the part
 			fmt.Fprintf(table, "  %s\tnone measurable\t(up to %s)\t\t%s\n", i.Category, cli.Micros(max(0, i.Cost.High)), i.Adds)
 			continue
 		}
@@ -172,7 +172,7 @@ func (c costs) show(to io.Writer) error {
 	return nil
 }
 
-// percent is a share with two digits. What is nearly all of a run is not shown as all of it.
+// percent formats a share with two digits, but never as 100%.
 func percent(share float64) string {
 	if share >= 0.995 {
 		return ">99%"

@@ -1,3 +1,3 @@
-// Package measure has the commands that measure this machine (calibrate, cost), and the
-// flags and the sessions of every command that measures.
+// Package measure contains the commands that measure this machine (calibrate, cost), and the
+// flags and sessions that all measuring commands share.
 package measure

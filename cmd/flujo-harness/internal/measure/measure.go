@@ -21,18 +21,18 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// measureFlags are the flags of every command that measures.
+// Flags are the flags of every command that measures.
 type Flags struct {
 	Workloads    []string
 	suite        string
 	durabilities []string
 	backend      string
-	chosen       func(flag string) bool // on the command line
+	chosen       func(flag string) bool // reports whether a flag was given
 	Limits       string
 	sessions     int
 	Budget       time.Duration
 	Seed         uint64
-	Instructions bool // count them, see RegisterInstructions
+	Instructions bool // count instructions, see RegisterInstructions
 }
 
 func (f *Flags) Register(cmd *cobra.Command, sessions int) {
@@ -47,8 +47,8 @@ func (f *Flags) Register(cmd *cobra.Command, sessions int) {
 	cmd.Flags().Uint64Var(&f.Seed, "seed", 0, "seed of the order of the arms (default a random one, which the report shows)")
 }
 
-// Prepare finds the project, checks the flags and makes the order of the
-// measurement of them, before anything is run.
+// Prepare finds the project, checks the flags and returns the spec of the measurement. It runs no
+// measurement.
 func (f *Flags) Prepare(ctx context.Context) (project.Project, harness.Spec, error) {
 	p, specs, err := f.PrepareAll(ctx)
 	if err != nil {
@@ -60,7 +60,7 @@ func (f *Flags) Prepare(ctx context.Context) (project.Project, harness.Spec, err
 	return p, specs[0], nil
 }
 
-// PrepareAll is prepare for a command that measures one after the other.
+// PrepareAll is like Prepare, for a command that can run several measurements.
 func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec, error) {
 	p, err := project.Find()
 	if err != nil {
@@ -80,12 +80,12 @@ func (f *Flags) PrepareAll(ctx context.Context) (project.Project, []harness.Spec
 	return p, specs, nil
 }
 
-// Asked reports whether the command line names something to measure.
+// Asked reports whether the flags say what to measure.
 func (f *Flags) Asked(cmd *cobra.Command) bool {
 	return slices.ContainsFunc([]string{"workload", "suite", "durability", "backend"}, cmd.Flags().Changed)
 }
 
-// specs are the orders of all measurements: each workload at each durability.
+// specs returns the specs of all measurements: each workload at each durability.
 func (f *Flags) specs() ([]harness.Spec, error) {
 	if f.sessions < 2 {
 		return nil, cli.Usage(fmt.Errorf("--sessions %d: at least 2", f.sessions))
@@ -134,8 +134,8 @@ func (f *Flags) specs() ([]harness.Spec, error) {
 	return specs, nil
 }
 
-// levels are the durabilities to measure at as the backend names them. Those of one that is not
-// SQLite begin with its name, which may be left out.
+// levels returns the durabilities to measure, with the backend's names for them. Backends other
+// than SQLite have names that begin with that of the backend, which the flag may omit.
 func (f *Flags) levels() ([]string, error) {
 	if f.backend == "" {
 		return f.durabilities, nil
@@ -163,10 +163,10 @@ func (f *Flags) levels() ([]string, error) {
 	return asked, nil
 }
 
-// limitsDir is the folder of the limits files.
+// limitsDir returns the folder of the limits files.
 func (f *Flags) limitsDir(p project.Project) string { return p.Path(f.Limits, "thresholds/limits") }
 
-// ReadLimits loads the limits for this machine; nil where there are none.
+// ReadLimits loads the limits for this machine. It returns nil if there are none.
 func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
 	limits, err := thresholds.Load(f.limitsDir(p), machine.Class())
 	if err != nil {
@@ -178,7 +178,7 @@ func (f *Flags) ReadLimits(p project.Project) (*thresholds.File, error) {
 	return limits, nil
 }
 
-// measure runs sessions until the verdict is decided.
+// Run runs sessions until the verdict is decided.
 func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thresholds.File, progress *cli.Progress) (m thresholds.Judged, err error) {
 	spec, run, remove, err := Ready(p, spec)
 	if err != nil {
@@ -197,7 +197,7 @@ func Run(ctx context.Context, p project.Project, spec harness.Spec, limits *thre
 	return m, nil
 }
 
-// Count counts the instructions of a run of what was measured, see [thresholds.Judged.Count].
+// Count counts the instructions of a measured workload, see [thresholds.Judged.Count].
 func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresholds.Judged, own, anyMachine *thresholds.File, always bool, progress *cli.Progress) (err error) {
 	if ctx.Err() != nil || !m.NeedsCount(own, anyMachine, always) {
 		return nil
@@ -212,13 +212,13 @@ func Count(ctx context.Context, p project.Project, spec harness.Spec, m *thresho
 	return nil
 }
 
-// RegisterInstructions registers --instructions.
+// RegisterInstructions adds the flag --instructions.
 func (f *Flags) RegisterInstructions(cmd *cobra.Command, usage string) {
 	cmd.Flags().BoolVar(&f.Instructions, "instructions", false, usage)
 }
 
-// Ready returns a spec with a folder on the disk to be measured, what runs its sessions, and what
-// removes the folder. Its errors are faults.
+// Ready returns the spec with a new folder on the disk to measure, a runner of its sessions, and
+// a function that removes the folder. Its errors are faults.
 func Ready(p project.Project, spec harness.Spec) (ready harness.Spec, run harness.Runner, remove func() error, err error) {
 	if run, _, err = Sessions(p, spec); err != nil {
 		return spec, nil, nil, cli.Fault(err)
@@ -229,8 +229,8 @@ func Ready(p project.Project, spec harness.Spec) (ready harness.Spec, run harnes
 	return spec, run, remove, nil
 }
 
-// Sessions runs every session in a fresh process, of this program or of the suite
-// that has the workload. It returns the path of that program, too.
+// Sessions returns a runner that runs every session in a new process, and the program that it
+// runs: this program, or that of the suite which has the workload.
 func Sessions(p project.Project, spec harness.Spec) (run harness.Runner, program string, err error) {
 	if spec.Suite != "" {
 		program = p.Program(spec.Suite)

@@ -14,21 +14,21 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// ErrNoTime reports a measurement that was not begun, or not finished, because of --time.
+// ErrNoTime is the cause of a measurement that was not started or not finished because of --time.
 var ErrNoTime = errors.New("--time is over")
 
-// Need is how long one measurement takes, as far as it can be known before. The zero value is unknown.
+// Need is an estimate of how long one measurement takes. The zero value means unknown.
 type Need struct {
-	Least time.Duration // the shortest measurement that can give a result
-	Most  time.Duration // all that may be measured
-	After time.Duration // of Least, what comes after the sessions: counts of instructions
+	Least time.Duration // shortest measurement that can give a result
+	Most  time.Duration // longest measurement
+	After time.Duration // part of Least that follows the sessions: counts of instructions
 }
 
-// leastSessions is the number of sessions that are always made.
+// leastSessions is the minimum number of sessions.
 const leastSessions = 2
 
-// NeedOf returns what the measurement of a verdict takes on this machine. count reports whether
-// instructions are counted too.
+// NeedOf estimates how long a verdict takes on this machine. count means that instructions are
+// counted too.
 func NeedOf(ctx context.Context, p project.Project, spec harness.Spec, limits *thresholds.File, count bool) (Need, error) {
 	spec = thresholds.AsCalibrated(spec, limits)
 	f, err := forecast(ctx, p, spec)
@@ -50,14 +50,14 @@ func forecast(ctx context.Context, p project.Project, spec harness.Spec) (f harn
 	return spec.Forecast(ctx, run)
 }
 
-// Each makes several measurements one after the other, within --time. Before the first one it
-// prints a plan: the order, the shortest first, how long each takes, and which fit. need is asked
-// where there is more than one.
+// Each runs several measurements in sequence, within --time. Before the first one it prints a
+// plan: the order, which begins with the shortest, how long each takes, and which fit. It calls
+// need only if there are several measurements.
 //
-// one measures the i-th spec, whose plan has its part of the time: what the others leave, in
-// proportion to what those need at least. Nothing goes on after --time: the context that
-// one is given ends then, with the cause [ErrNoTime]. A measurement that needs more than is left is
-// not begun: late is called with an error that wraps ErrNoTime.
+// one measures the i-th spec. The budget in the spec's plan is its share of the time that is
+// left, in proportion to what the measurements need at least. When --time is over, the context of
+// one ends with the cause [ErrNoTime]. If a measurement needs more time than is left, Each does
+// not start it, but calls late with an error that wraps ErrNoTime.
 func (f *Flags) Each(ctx context.Context, specs []harness.Spec, progress *cli.Progress, need func(context.Context, harness.Spec) (Need, error), one func(ctx context.Context, i int, spec harness.Spec), late func(i int, why error)) {
 	if len(specs) == 0 {
 		return
@@ -74,7 +74,7 @@ func (f *Flags) Each(ctx context.Context, specs []harness.Spec, progress *cli.Pr
 			progress.Set("planning the measurements", fmt.Sprintf("%s at %s", spec.Workload, spec.Durability))
 			var err error
 			if needs[i], err = need(ctx, spec); err != nil {
-				needs[i] = Need{} // the measurement itself will report what is wrong
+				needs[i] = Need{} // the measurement itself will report the problem
 			}
 		}
 		progress.End()
@@ -88,12 +88,12 @@ func (f *Flags) Each(ctx context.Context, specs []harness.Spec, progress *cli.Pr
 	q.each(ctx, began, one, late)
 }
 
-// queue is the order of several measurements, and the time that they share.
+// queue has the order of several measurements, and the time that they share.
 type queue struct {
 	specs []harness.Spec
 	needs []Need        // by spec
 	order []int         // indexes of specs, the shortest measurement first
-	whole time.Duration // 0: no bound
+	whole time.Duration // 0 means no limit
 }
 
 func newQueue(specs []harness.Spec, needs []Need, whole time.Duration) *queue {
@@ -105,7 +105,7 @@ func newQueue(specs []harness.Spec, needs []Need, whole time.Duration) *queue {
 	return q
 }
 
-// lines print the plan for the time that is left.
+// lines returns the plan, given the time that is left.
 func (q *queue) lines(left time.Duration) (lines []string) {
 	var all Need
 	for _, n := range q.needs {
@@ -128,7 +128,7 @@ func (q *queue) lines(left time.Duration) (lines []string) {
 	return lines
 }
 
-// String is "about 12s", "about 2s to 24s", or "an unknown time".
+// String returns "about 12s", "about 2s to 24s", or "an unknown time".
 func (n Need) String() string {
 	least, most := rounded(n.Least), rounded(n.Most)
 	switch {
@@ -140,7 +140,7 @@ func (n Need) String() string {
 	return fmt.Sprintf("about %v to %v", least, most)
 }
 
-// rounded has the precision of a forecast.
+// rounded rounds a duration to the precision of a forecast.
 func rounded(d time.Duration) time.Duration {
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond)
@@ -148,7 +148,7 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
-// each makes the measurements. ctx ends when the time does.
+// each runs the measurements. ctx ends when the time is over.
 func (q *queue) each(ctx context.Context, began time.Time, one func(ctx context.Context, i int, spec harness.Spec), late func(i int, why error)) {
 	for k, i := range q.order {
 		spec, need := q.specs[i], q.needs[i]
