@@ -18,7 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/store"
 )
 
-// bucket is a store in a bucket. Writes are conditional: the service refuses to write a key twice.
+// bucket is a store in a bucket. Writes are conditional: the service rejects a write to an
+// existing key.
 type bucket struct{ b *blob.Bucket }
 
 func open(ctx context.Context, address string, _ store.Options) (store.Store, error) {
@@ -31,7 +32,8 @@ func open(ctx context.Context, address string, _ store.Options) (store.Store, er
 
 func (s bucket) Close() error { return s.b.Close() }
 
-// tries is how often a write is made that another write of the same key is in the way of.
+// tries is the maximum number of attempts for a write that conflicts with another write to the
+// same key.
 const tries = 5
 
 func (s bucket) Put(ctx context.Context, name string, object []byte) (known bool, err error) {

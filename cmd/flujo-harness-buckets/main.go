@@ -1,13 +1,13 @@
-// Command flujo-harness-buckets keeps the runs of flujo-harness in buckets:
+// Command flujo-harness-buckets stores the runs of flujo-harness in buckets:
 //
 //	flujo-harness history sync --store s3://BUCKET?region=eu-central-1
 //	flujo-harness history sync --store gs://BUCKET
 //	flujo-harness history sync --store azblob://CONTAINER
 //
-// flujo-harness starts it where it finds it next to itself or in PATH; people do not call it. It is
-// a program and a module of its own because the libraries of the three services are larger than
-// flujo-harness. Credentials are those that each library finds in the environment. ?prefix=shop/
-// keeps several histories apart.
+// It is not meant to be called directly: flujo-harness starts it if it is in the same folder or
+// in PATH. It is a separate program and module because the libraries of the three services are
+// larger than flujo-harness. Each library finds its credentials in the environment. With
+// ?prefix=shop/ a bucket can hold several histories.
 package main
 
 import (
