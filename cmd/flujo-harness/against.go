@@ -22,14 +22,15 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// against compares what was asked for with another revision, in turns in this job.
+// against holds the flags for comparing with another revision, with interleaved measurements in
+// one job.
 type against struct {
-	ref    string  // "": nothing is compared
+	ref    string  // revision to compare with; "" if none
 	margin float64 // percent
-	by     string  // what judges, see thresholds.Judging.By
+	by     string  // figures to judge by, see thresholds.Judging.By
 }
 
-// check reads the flags.
+// check validates the flags.
 func (a *against) check() error {
 	switch {
 	case !(a.margin > 0 && a.margin <= 100):
@@ -42,7 +43,7 @@ func (a *against) check() error {
 	return nil
 }
 
-// checkouts are the base, checked out in a folder of its own, and the working tree.
+// checkouts are the base, checked out into a temporary folder, and the working tree.
 type checkouts struct {
 	sides [2]revisions.Checkout
 	tmp   string
@@ -67,8 +68,8 @@ func (a *against) open(ctx context.Context, p project.Project) (c checkouts, err
 	return c, nil
 }
 
-// programs are those of both revisions that run the sessions of a workload: the test program of
-// the suite that has it or, in this program's own module, this program.
+// programs builds the programs of both revisions that run the sessions of a workload: the test
+// program of the suite that has it or, in the module of flujo-harness, the command itself.
 func (c *checkouts) programs(ctx context.Context, spec harness.Spec) (sides [2]harness.Revision, err error) {
 	for i, side := range c.sides {
 		sides[i].Name = side.Name
@@ -94,19 +95,19 @@ func (c *checkouts) programs(ctx context.Context, spec harness.Spec) (sides [2]h
 	return sides, nil
 }
 
-// durability compares what the durability of a workload costs. family is the number of
-// comparisons that are judged together.
+// durability compares the cost of durability for a workload. family is the number of comparisons
+// that are judged together.
 func (a *against) durability(ctx context.Context, p project.Project, c *checkouts, spec harness.Spec, family int, progress *cli.Progress) (v thresholds.Verdict, head *harness.Comparison, err error) {
 	stage := fmt.Sprintf("comparing %s at %s with %s", spec.Workload, spec.Durability, a.ref)
 	progress.Set(stage, "building both programs")
 	judging := thresholds.Judging{Margin: a.margin / 100, Family: family, By: a.by, Lower: harness.AgainstUnits()}
 	of := harness.AgainstSpec{Spec: spec}
-	of.Plan.SlowBy = judging.Margin // a control has the strength of the promise
+	of.Plan.SlowBy = judging.Margin // the injected slow-down is as large as the margin
 	sides, err := c.programs(ctx, spec)
 	switch {
 	case ctx.Err() != nil:
 		return v, nil, nil
-	case err != nil && sides[1].Name == "": // nobody can say what it cost there
+	case err != nil && sides[1].Name == "": // the cost at the base cannot be known
 		v = a.failed(spec.Workload, thresholds.MetricAgainst, err)
 		v.Outcome, v.Durability, v.Next = thresholds.Inconclusive, string(spec.Durability), "compare with a revision that builds and has the workload"
 		return v, nil, nil
@@ -141,8 +142,8 @@ func (a *against) durability(ctx context.Context, p project.Project, c *checkout
 	return v, head, nil
 }
 
-// compare measures what was asked for against another revision, into a run: what durability
-// costs the workloads and, where tests were run, the benchmarks of their packages.
+// compare compares with another revision and adds the results to a run: the cost of durability
+// for the workloads and, if tests were run, the benchmarks of their packages.
 func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Spec, r *reports.Run, progress *cli.Progress) (err error) {
 	a := &j.against
 	c, err := a.open(ctx, p)
@@ -158,7 +159,7 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	j.measure.Each(ctx, specs, progress, func(ctx context.Context, spec harness.Spec) (measure.Need, error) {
 		spec.Plan.SlowBy = a.margin / 100
 		n, err := measure.NeedOf(ctx, p, spec, nil, false)
-		return measure.Need{Least: 3 * n.Least, Most: 3 * n.Most}, err // the base twice
+		return measure.Need{Least: 3 * n.Least, Most: 3 * n.Most}, err // three measurements, because the base is measured twice
 	}, func(within context.Context, i int, spec harness.Spec) {
 		v, head, err := a.durability(within, p, &c, spec, len(specs), progress)
 		if err != nil && within.Err() == nil {
@@ -172,7 +173,7 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 		}
 		all[i] = compared{v, head}
 	}, func(i int, why error) { all[i].verdict = a.late(specs[i], why) })
-	for _, one := range all { // in the order that was asked for
+	for _, one := range all { // in the order of the flags
 		if one.verdict.Metric != "" {
 			r.Verdicts = append(r.Verdicts, one.verdict)
 		}
@@ -198,17 +199,17 @@ func (j *job) compare(ctx context.Context, p project.Project, specs []harness.Sp
 	return nil
 }
 
-// againstBudget is the time that run gives to the comparison of benchmarks: see compare for
-// another.
+// againstBudget is the time for comparing benchmarks in run. The compare command has a flag for
+// it.
 const againstBudget = 2 * time.Minute
 
-// late is the verdict where there was no time to measure.
+// late returns the verdict if there was no time to measure.
 func (a *against) late(spec harness.Spec, why error) thresholds.Verdict {
 	return thresholds.Verdict{Outcome: thresholds.Inconclusive, Workload: spec.Workload, Metric: thresholds.MetricAgainst, Durability: spec.Durability, Against: a.ref,
 		Reason: fmt.Sprintf("%s at %s against %s: %v", spec.Workload, spec.Durability, a.ref, why), Next: moreTime}
 }
 
-// failed is the verdict where nothing could be measured.
+// failed returns the verdict if nothing could be measured.
 func (a *against) failed(workload, metric string, err error) thresholds.Verdict {
 	return thresholds.Verdict{Outcome: thresholds.Invalid, Workload: workload, Metric: metric, Against: a.ref, Reason: err.Error(), Next: "mend what the message says, then run again"}
 }

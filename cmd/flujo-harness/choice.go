@@ -20,15 +20,15 @@ import (
 	"github.com/flujo/flujo-harness/reports/runner"
 )
 
-// choice says which of the tests a run is of.
+// choice holds the flags that select tests.
 type choice struct {
 	failed bool
 	since  string
 	flaky  int
 	watch  bool
 
-	selected choose.Selection // of failed and since
-	changed  []string         // files, of a round of watch; nil: the first one
+	selected choose.Selection // tests selected by failed and since
+	changed  []string         // files that changed, in rounds of watch after the first
 }
 
 func (c *choice) register(cmd *cobra.Command) {
@@ -52,12 +52,12 @@ func (c *choice) check(share runner.Share) error {
 	return nil
 }
 
-// asks reports whether the tests depend on the history or on what changed.
+// asks reports whether the selection depends on the history or on changed files.
 func (c *choice) asks(share runner.Share) bool {
 	return c.failed || c.since != "" || c.changed != nil || share.N > 1
 }
 
-// choose finds the tests to run again, in the light of the history. nothing says that there are none.
+// choose applies the flags to the tests. nothing means that no tests are left to run.
 func (j *job) choose(ctx context.Context, p project.Project, h *history.History, all *runner.Tests, say io.Writer) (tests *runner.Tests, nothing bool, err error) {
 	if all == nil || !j.choice.asks(j.share) {
 		return all, false, nil
@@ -89,7 +89,7 @@ func (j *job) choose(ctx context.Context, p project.Project, h *history.History,
 	default:
 		at, err := p.Git(ctx, "show", "--no-patch", "--format=%cI", "HEAD")
 		if err != nil {
-			return all, false, nil // without a commit no two parts would read the same runs: they are dealt in turns
+			return all, false, nil // without a commit, shards could read different runs, so no durations are used
 		}
 		committed, err := time.Parse(time.RFC3339, at)
 		if err != nil {
@@ -107,8 +107,8 @@ func (j *job) choose(ctx context.Context, p project.Project, h *history.History,
 	return tests, false, asRequest(err)
 }
 
-// rerun runs known flakes that are red again, and puts what came of it into the results. It returns
-// lines that say so, with the rule.
+// rerun reruns known flaky specs that failed, and adds the outcome to the results. It returns
+// lines that report it and the rule.
 func (j *job) rerun(ctx context.Context, p project.Project, h *history.History, r *reports.Results, format string, progress *cli.Progress) (lines []string, err error) {
 	if j.choice.flaky == 0 || r == nil || ctx.Err() != nil {
 		return nil, nil
@@ -145,7 +145,7 @@ func (j *job) rerun(ctx context.Context, p project.Project, h *history.History, 
 	return append(lines, s.Rerun(r, every)...), nil
 }
 
-// watch runs the tests, and again those that depend on files that change.
+// watch runs the tests, and then, whenever files change, those that depend on them.
 func (j job) watch() error {
 	p, err := project.Find()
 	if err != nil {
@@ -160,7 +160,7 @@ func (j job) watch() error {
 		return err
 	}
 	if err := round(); err != nil && cli.CodeOf(err) == cli.ExitUsage {
-		return err // nothing that a change of files could mend
+		return err // a usage error, which changing files cannot fix
 	}
 	choose.Watch(ctx, p.Root, func(changed []string) {
 		j.choice.changed = changed

@@ -27,14 +27,14 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// large reports whether a file of results is so large that memory is worth more than the time of
-// collecting garbage. A file of 31 MB with 100,000 failures takes 190 MB.
+// large reports whether a result file is so large that saving memory is worth more garbage
+// collection. A file of 31 MB with 100,000 failures takes 190 MB.
 func large(f resultFile) bool {
 	info, err := os.Stat(f.path)
 	return err == nil && info.Size() >= 8<<20
 }
 
-// ingestMemory is what the collector of garbage keeps to, in bytes: files of hundreds
+// ingestMemory is the soft memory limit for large files, in bytes. With it, files with hundreds
 // of thousands of specs are read within 512 MiB.
 const ingestMemory = 416 << 20
 
@@ -98,7 +98,7 @@ the history could not be written.`,
 	return cmd
 }
 
-// formatTable lists the formats and who writes them, a line for each.
+// formatTable lists the formats and the tools that write them, one format per line.
 func formatTable() string {
 	var b strings.Builder
 	for _, f := range ingest.Formats() {
@@ -107,13 +107,13 @@ func formatTable() string {
 	return b.String()
 }
 
-// enumerated is "a, b and c".
+// enumerated formats a list as "a, b and c"; word is the conjunction.
 func enumerated(all []string, word string) string {
 	last := len(all) - 1
 	return strings.Join(all[:last], ", ") + " " + word + " " + all[last]
 }
 
-// ingest is one call of the command.
+// ingestion is the state of one ingest command.
 type ingestion struct {
 	cmd                                        *cobra.Command
 	named                                      []string
@@ -121,7 +121,7 @@ type ingestion struct {
 	each                                       bool
 	store                                      records.StoreFlags
 	shared                                     *records.Shared
-	at                                         time.Time // that --started names
+	at                                         time.Time // value of --started
 	ci                                         project.CIRun
 	project                                    project.Project
 }
@@ -180,7 +180,7 @@ func (i *ingestion) run() error {
 	}
 	for k, parts := range runs {
 		named := i.named
-		if i.each { // the command that takes in this run: all names in each row are their square
+		if i.each { // the command of this run alone: with all names in every row, size would be quadratic
 			named = names[k : k+1]
 		}
 		if err := i.keep(i.cmd.Context(), history, parts, named); err != nil {
@@ -194,7 +194,7 @@ func (i *ingestion) run() error {
 	return nil
 }
 
-// check finds before any work what is wrong with the flags.
+// check returns an error for invalid flags, before any work is done.
 func (i *ingestion) check() error {
 	if err := reports.CheckCommit(i.commit); err != nil {
 		return fmt.Errorf("--commit: %w", err)
@@ -214,7 +214,7 @@ func (i *ingestion) check() error {
 	return i.past()
 }
 
-// past refuses a start in the future.
+// past returns an error for a start in the future.
 func (i *ingestion) past() error {
 	if i.at.After(time.Now().Add(clockError)) {
 		return fmt.Errorf("--started %s: it is in the future, and the run would stay the newest: give the time at which it did start", i.started)
@@ -222,10 +222,10 @@ func (i *ingestion) past() error {
 	return nil
 }
 
-// read reads all files, each content once, and says what is in them; paths are those of
-// the readings. The error is of all that were refused.
+// read reads all files, but each distinct content once, and prints what they contain. paths are
+// those of the readings. The error joins those of all files that could not be read.
 func (i *ingestion) read(files []resultFile, root string) (readings []*ingest.Reading, paths []string, failed error) {
-	seen := map[string]string{} // names by digest
+	seen := map[string]string{} // file name by digest of the content
 	for _, f := range files {
 		var r *ingest.Reading
 		var err error
@@ -257,9 +257,9 @@ func (i *ingestion) read(files []resultFile, root string) (readings []*ingest.Re
 	return readings, paths, failed
 }
 
-// untilInterrupted reads what open returns, and ends with an error where ctx ends: both
-// opening a named pipe and reading from it wait for as long as nobody writes. What is opened
-// stays open until the program ends.
+// untilInterrupted reads from the reader that open returns, and fails when ctx ends. Both opening
+// a named pipe and reading from it block until it has a writer. The opened file stays open until
+// the program ends.
 func untilInterrupted(ctx context.Context, open func() (io.Reader, error)) io.Reader {
 	out, in := io.Pipe()
 	context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
@@ -273,12 +273,13 @@ func untilInterrupted(ctx context.Context, open func() (io.Reader, error)) io.Re
 	return out
 }
 
-// say prints a line. What files are named and what is in them may be anybody's.
+// say prints a line. Control characters are escaped, because names and contents of files are not
+// trusted.
 func (i *ingestion) say(format string, args ...any) {
 	fmt.Fprintln(i.cmd.OutOrStdout(), reports.Visible(fmt.Sprintf(format, args...)))
 }
 
-// foundLine is what is in a file or a run.
+// foundLine summarizes the content of a file or a run.
 func foundLine(r *reports.Results, all []reports.Benchmark) string {
 	switch {
 	case len(all) == 0:
@@ -289,7 +290,7 @@ func foundLine(r *reports.Results, all []reports.Benchmark) string {
 	return countsLine(r) + "; " + analysis.FiguresText(all)
 }
 
-// countsLine is "911 specs: 910 passed, 1 failed, 0 skipped", with what is not usual.
+// countsLine returns "911 specs: 910 passed, 1 failed, 0 skipped", with unusual counts added.
 func countsLine(r *reports.Results) string {
 	c := r.Counts()
 	text := fmt.Sprintf("%s: %s passed, %s failed, %s skipped", cli.Plural(int64(c.All()), "spec"), cli.Grouped(int64(c.Passed)), cli.Grouped(int64(c.Failed)), cli.Grouped(int64(c.Skipped)))
@@ -305,7 +306,7 @@ func countsLine(r *reports.Results) string {
 	return text
 }
 
-// keep appends the run that the parts make.
+// keep appends the run that consists of the parts.
 func (i *ingestion) keep(ctx context.Context, history *history.History, parts []*ingest.Reading, named []string) error {
 	results, several := ingest.Combine(parts...)
 	if several > 0 {
@@ -333,12 +334,12 @@ func (i *ingestion) keep(ctx context.Context, history *history.History, parts []
 	return err
 }
 
-// widestZone is how far a clock without a zone may be from UTC, and clockError how far the
-// clocks of two machines may differ.
+// widestZone is the largest offset from UTC of a clock without a zone. clockError is the largest
+// assumed difference between the clocks of two machines.
 const widestZone, clockError = 14 * time.Hour, time.Hour
 
-// date gives the run its start, and does not believe one that is still to come: the run
-// would be the newest for long, and gate would judge it in place of what was recorded since.
+// date sets the start of the run. It ignores a start in the future, with which the run would
+// remain the newest for a long time, and gate would judge it in place of later runs.
 func (i *ingestion) date(r *reports.Run, noZone bool) {
 	off := clockError
 	if noZone {
@@ -350,12 +351,12 @@ func (i *ingestion) date(r *reports.Run, noZone bool) {
 	case r.Started.After(now.Add(off)):
 		i.say("note: the start that the file gives is in the future, and not taken: %s", r.Started.Format(time.RFC3339))
 		r.Started = time.Time{}
-	case noZone && !i.each && now.Sub(r.Started) < off: // its clock may be hours behind that of other runs
+	case noZone && !i.each && now.Sub(r.Started) < off: // the clock may be hours behind those of other runs
 		r.Undated = true
 	}
 }
 
-// describe is the run with all that is known of it: by flags, by its files, by CI.
+// describe returns the run as described by flags, files and CI.
 func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, named []string) reports.Run {
 	r := reports.Run{Command: commandLine(i.cmd, named, nil), Suites: results, Benchmarks: ingest.CombineBenchmarks(parts...), Complete: true,
 		Outcome: thresholds.Held, Facts: i.ci.Facts}
@@ -390,7 +391,7 @@ func (i *ingestion) describe(parts []*ingest.Reading, results *reports.Results, 
 		r.Key = project.Joined(cmp.Or(i.ci.ID, "file"), i.commit, i.started, content)
 	}
 	switch {
-	case len(results.Specs) == 0 && results.SuiteFailures() == 0: // benchmarks, which nobody judges
+	case len(results.Specs) == 0 && results.SuiteFailures() == 0: // only benchmarks, which are not judged
 		r.Suites, r.Outcome = nil, thresholds.Inconclusive
 	case !results.Green():
 		r.Outcome, r.ExitCode = thresholds.Broken, cli.ExitBroken

@@ -20,7 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// conclude gives the outcome of all and the exit code.
+// conclude returns the outcome of a run and the exit code.
 func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (thresholds.Outcome, int) {
 	outcome := thresholds.Inconclusive
 	for i, v := range r.Verdicts {
@@ -30,7 +30,7 @@ func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (t
 		outcome = cli.Worse(outcome, v.Outcome)
 	}
 	if len(r.Verdicts) == 0 && r.Suites != nil {
-		outcome = thresholds.Held // nothing but specs was asked for, and they decide below
+		outcome = thresholds.Held // only specs were requested; they decide below
 	}
 	failed := r.Suites != nil && !greenBut(r.Suites, ledger)
 	switch {
@@ -46,7 +46,7 @@ func conclude(r reports.Run, focused, strict bool, ledger *quarantine.Ledger) (t
 	return outcome, cli.ExitCode(outcome, strict)
 }
 
-// greenBut reports whether specs ran and nothing failed but what is in quarantine.
+// greenBut reports whether specs ran and all failures are quarantined.
 func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
 	now := time.Now()
 	for i := range r.Specs {
@@ -62,8 +62,8 @@ func greenBut(r *reports.Results, ledger *quarantine.Ledger) bool {
 	return r.Counts().PassRate().Of > 0
 }
 
-// keep writes the history and the report and prints the summary. The summary comes
-// whatever fails; where the history cannot take the run, a file does.
+// keep writes the history and the report, and prints the summary. It prints the summary even if
+// writing fails. If the history cannot store the run, keep writes it to a file.
 func (j job) keep(ctx context.Context, p project.Project, history *history.History, r reports.Run, out string, hints []string) error {
 	if j.choice.watch {
 		if err := summarize(j.results.Messages(j.cmd), analysis.AnalyzeSingleRun(r), "", hints); err != nil {
@@ -79,7 +79,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 		failed = fmt.Errorf("%w\n%s", failed, rescue(analysis.AnalyzeSingleRun(r).Run))
 	}
 	r.ID = added.ID
-	if failed == nil && r.Complete { // another call sends what was interrupted
+	if failed == nil && r.Complete { // an interrupted run is sent by a later command
 		j.shared.Push(ctx, r)
 	}
 	account := analysis.AnalyzeSingleRun(r)
@@ -110,7 +110,7 @@ func (j job) keep(ctx context.Context, p project.Project, history *history.Histo
 	return nil
 }
 
-// rescue writes a run that the history could not take to a file of its own.
+// rescue writes a run that the history could not store to a temporary file.
 func rescue(r reports.Run) string {
 	data, err := json.MarshalIndent(r, "", " ")
 	if err == nil {

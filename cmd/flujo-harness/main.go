@@ -1,6 +1,6 @@
-// Command flujo-harness runs the suites of a project, measures what durability
-// costs, judges it by calibrated limits and reports. "flujo-harness help" lists
-// its commands and exit codes.
+// Command flujo-harness runs the test suites of a project, measures the cost of durability,
+// judges it by calibrated limits, and writes reports. "flujo-harness help" lists its commands and
+// exit codes.
 package main
 
 import (
@@ -30,18 +30,18 @@ import (
 
 func main() {
 	interrupts := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it; else the suites would outlive a closed terminal
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores SIGHUP; otherwise the suites would outlive a closed terminal
 		interrupts = append(interrupts, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once, also where it waits for input
+	context.AfterFunc(ctx, stop) // a second signal ends the program immediately, even while it waits for input
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// run is the whole program. Errors that no command has marked are usage errors:
-// they come from cobra, before anything was done.
+// run runs the program and returns its exit code. Errors without an exit code are usage errors
+// from cobra, which occur before any work is done.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command()
 	root.SetArgs(args)
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.As(err, &exit) {
 		code = exit.Code
 	}
-	if ctx.Err() != nil { // what failed, failed for that
+	if ctx.Err() != nil { // the interruption is the cause of the error
 		code = cli.ExitInterrupted
 	}
 	if exit == nil || exit.Err != nil {
@@ -95,7 +95,7 @@ the harness (an invalid measurement, unreadable input, a damaged database); 4 in
 			if err := cli.NoEmptyValues(cmd); err != nil {
 				return err
 			}
-			if cmd.Hidden { // a process that this program starts itself, such as each session
+			if cmd.Hidden { // an internal process of this program, such as a session
 				return nil
 			}
 			p, err := project.Find()
@@ -114,7 +114,7 @@ the harness (an invalid measurement, unreadable input, a damaged database); 4 in
 		"selftest": cli.GroupTrust, "doctor": cli.GroupTrust, "man": cli.GroupLook,
 	})
 	if err := complete.Values(root); err != nil {
-		panic(err) // a flag has two lists of values
+		panic(err) // two completions were registered for one flag
 	}
 	return root
 }

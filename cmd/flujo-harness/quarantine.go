@@ -163,7 +163,7 @@ func openLedger() (project.Project, *quarantine.Ledger, error) {
 	return p, ledger, nil
 }
 
-// newestAnalysis is that of the newest run of the history.
+// newestAnalysis returns the analysis of the newest run of the history.
 func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *quarantine.Ledger) (*analysis.Analysis, error) {
 	path := p.History(db)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +177,8 @@ func newestAnalysis(cmd *cobra.Command, p project.Project, db string, ledger *qu
 	return records.Analyzed(analysis.Analyze(cmd.Context(), h, analysis.Options{Quarantine: ledger, Now: time.Now(), Ancestry: p.Ancestry()}))
 }
 
-// specNamed is the one spec of the run whose text is, or else contains, a text.
+// specNamed returns the spec of the run whose text is wanted or, failing that, the only one that
+// contains it.
 func specNamed(a *analysis.Analysis, suite, wanted string) (*reports.Spec, error) {
 	var whole, part []*reports.Spec
 	wanted = strings.Join(strings.Fields(wanted), " ")

@@ -20,7 +20,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
-// form is one way to write a report.
+// form is a format of a report.
 type form struct {
 	flag, what string
 	path       string
@@ -36,7 +36,7 @@ func reportCommand() *cobra.Command {
 	var verbose bool
 	var most int
 	page := &form{flag: "html", what: "the page, all in one file,"}
-	page.write = func(w io.Writer, a *analysis.Analysis) error { return render.RenderIn(filepath.Dir(page.path), w, a) } // of "-" it is the working folder
+	page.write = func(w io.Writer, a *analysis.Analysis) error { return render.RenderIn(filepath.Dir(page.path), w, a) } // for "-" it is the working folder
 	forms := []*form{
 		page,
 		{flag: "md", what: "Markdown", write: func(w io.Writer, a *analysis.Analysis) error { return render.WriteMarkdown(w, a, most) }},
@@ -105,7 +105,7 @@ cannot be written.`,
 			defer history.Close()
 			defer store.Close()
 			if comment.Asked() && id == 0 && store != nil {
-				id = store.Newest // not a run of another job that was taken in just now
+				id = store.Newest // not a run of another job that was just received
 			}
 			a, err := look.Analyze(ctx, history, options, id)
 			if err != nil {
@@ -152,8 +152,8 @@ cannot be written.`,
 	return cmd
 }
 
-// askedFor are the forms with a path, and where people are told things: not standard
-// output where a form goes there.
+// askedFor returns the forms that have a path, and the writer for messages: standard error if a
+// form is written to standard output.
 func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer, err error) {
 	talk = cmd.OutOrStdout()
 	var there []string
@@ -176,7 +176,7 @@ func askedFor(cmd *cobra.Command, forms []*form) (asked []*form, talk io.Writer,
 	return asked, talk, nil
 }
 
-// writeForms writes each; one that fails does not stop the others.
+// writeForms writes all forms, even if one fails.
 func writeForms(forms []*form, a *analysis.Analysis, stdout io.Writer) (failed error) {
 	for _, f := range forms {
 		write := func(w io.Writer) error { return f.write(w, a) }

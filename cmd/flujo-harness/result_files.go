@@ -13,17 +13,17 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// resultFile is a file of results to read.
+// resultFile is a result file to read.
 type resultFile struct {
 	path  string // "-" is standard input
-	found bool   // in a folder, not named: it may be something else
+	found bool   // found in a folder, so that it may be something else
 }
 
-// resultExtensions are those that a folder is searched for, each also with .gz.
+// resultExtensions are the extensions that a folder is searched for, each also with .gz.
 var resultExtensions = ingest.Extensions()
 
-// resultFiles finds the files that were named: as they are, by a pattern, or by their
-// folder, without what is hidden there. Nothing found is an error.
+// resultFiles returns the files for names of files, patterns, and folders, without hidden files
+// in them. It is an error if a name gives no file.
 func resultFiles(named []string) ([]resultFile, error) {
 	var files []resultFile
 	for _, name := range named {
@@ -36,7 +36,7 @@ func resultFiles(named []string) ([]resultFile, error) {
 			if paths, err = filepath.Glob(name); err != nil {
 				return nil, cli.Usage(fmt.Errorf("ingest %s: %w: see the rules of patterns, or name the files", name, err))
 			}
-			paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }) // as a shell has it
+			paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }) // as in a shell
 			if len(paths) == 0 {
 				return nil, cli.Fault(fmt.Errorf("ingest %s: no file matches: see where the test runner writes its results", name))
 			}
@@ -85,8 +85,7 @@ func resultFilesBelow(path string) ([]resultFile, error) {
 	return files, nil
 }
 
-// passedOver reports whether the error says that a file, which nobody named, is no
-// file of results at all.
+// passedOver reports whether err only means that a file found in a folder is not a result file.
 func (f resultFile) passedOver(err error) bool {
 	return f.found && errors.Is(err, ingest.ErrUnknownFormat)
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/flujo/flujo-harness/reports/analysis"
 )
 
-// resultFlags say where results go that other programs read.
+// resultFlags name the files for results that other programs read.
 type resultFlags struct {
 	cli.Results
-	part *records.Part // added to the JSON of what was measured; nil: nothing
+	part *records.Part // added to the JSON file; may be nil
 }
 
 func (f *resultFlags) register(cmd *cobra.Command) {
@@ -27,12 +27,12 @@ func (f *resultFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.Benchfmt, "benchfmt", "", `write the results in the Go benchmark format to this file ("-": standard output): benchstat -ignore seed,commit OLD NEW`)
 }
 
-// write writes what was measured in each form that was asked for, without secrets.
+// write writes the results of the measurements in the requested formats, without secrets.
 func (f *resultFlags) write(r reports.Run, stdout io.Writer) error {
 	if f.JSON == "" && f.Benchfmt == "" {
 		return nil
 	}
-	r.Suites = nil // they are in the part
+	r.Suites = nil // the part has them
 	r = analysis.Redacted(r)
 	verdicts, err := json.Marshal(r.Verdicts)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// choosing are the flags of Ginkgo and go test that leave tests of a package out.
+// choosing lists the flags of Ginkgo and go test that exclude tests of a package.
 var choosing = []string{"run", "skip", "focus", "label-filter", "focus-file", "skip-file", "sem-ver-filter"}
 
-// selection says which tests a run is asked for.
+// selection describes which tests a run selects.
 func (j job) selection() reports.Selection {
 	s := reports.Selection{Filtered: slices.ContainsFunc(j.flags, chooses) || j.choice.failed}
 	some := j.choice.selected.Only != nil
@@ -34,7 +34,7 @@ func (j job) selection() reports.Selection {
 
 func chooses(flag string) bool { return slices.Contains(choosing, flagName(flag)) }
 
-// flagName is the name in "--ginkgo.focus=x"; "" of what is no flag.
+// flagName returns the name of a flag such as "--ginkgo.focus=x", or "" for other words.
 func flagName(word string) string {
 	name, ok := strings.CutPrefix(word, "-")
 	if !ok {

@@ -106,7 +106,7 @@ Exit codes: 0 it was stopped; 2 usage error; 3 the history is damaged, or the po
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "http://127.0.0.1:%d/?token=%s\n", at, token)
 			if open {
-				door.Once = rand.Text() // other users see the arguments of a browser
+				door.Once = rand.Text() // other users can see the arguments of a browser
 				if err := openBrowser(ctx, fmt.Sprintf("http://127.0.0.1:%d/?token=%s", at, door.Once)); err != nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "note: no browser was opened: %v: use the address above\n", err)
 				}
@@ -124,7 +124,7 @@ Exit codes: 0 it was stopped; 2 usage error; 3 the history is damaged, or the po
 	return cmd
 }
 
-// show lets a server show a history.
+// show connects a server to a history.
 func show(l *render.Live, h *history.History, look records.AnalysisFlags, options analysis.Options) {
 	l.Find = h.Find
 	l.Analyze = func(ctx context.Context, run int64, against string) (*analysis.Analysis, error) {
@@ -141,9 +141,8 @@ func show(l *render.Live, h *history.History, look records.AnalysisFlags, option
 	}
 }
 
-// openRepositories opens the store of each NAME=STORE, with an index of its own in the module. The
-// sources, the plan and the limits of the module are not those of the repositories: they are not
-// used.
+// openRepositories opens the store of each NAME=STORE, with an index of its own in the module.
+// Sources, plan and limits of the module do not belong to the repositories and are not used.
 func openRepositories(ctx context.Context, p project.Project, named []string, look records.AnalysisFlags, say io.Writer) (all []render.Repository, closeAll func(), err error) {
 	var closing []func()
 	closeAll = func() {
@@ -200,7 +199,7 @@ func openRepositories(ctx context.Context, p project.Project, named []string, lo
 	return all, closeAll, nil
 }
 
-// openBrowser shows an address in the browser of the desktop.
+// openBrowser opens an address in the browser of the desktop.
 func openBrowser(ctx context.Context, address string) error {
 	command := []string{"xdg-open", address}
 	switch runtime.GOOS {
@@ -213,14 +212,14 @@ func openBrowser(ctx context.Context, address string) error {
 	if err := browser.Start(); err != nil {
 		return err
 	}
-	go func() { _ = browser.Wait() }() // how it ends is not our business
+	go func() { _ = browser.Wait() }() // its exit status does not matter
 	return nil
 }
 
-// serve answers until ctx ends.
+// serve handles requests until ctx ends.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, errs *log.Logger) error {
 	s := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: errs,
-		BaseContext: func(net.Listener) context.Context { return ctx }} // events end with it
+		BaseContext: func(net.Listener) context.Context { return ctx }} // so that event streams end with it
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(listener) }()
 	select {

@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// sessionCommand is what the program starts itself as for each session: not for people.
+// sessionCommand returns the hidden command that the program starts for each session.
 func sessionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "session", Hidden: true, Args: cobra.NoArgs,

@@ -81,7 +81,7 @@ func (j job) merge(paths []string, pipeline string) error {
 		}
 		files = append(files, f)
 	}
-	if len(paths) > 0 { // before anything is opened
+	if len(paths) > 0 { // checked before anything is opened
 		if err := records.FitParts(paths, files); err != nil {
 			return cli.Fault(err)
 		}
