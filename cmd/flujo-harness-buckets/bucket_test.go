@@ -22,7 +22,7 @@ import (
 // The long form: go test -run TestManyJobs -campaign 2300 -v
 var campaign = flag.Int("campaign", 0, "send 1,000 runs of so many specs by 50 jobs at once")
 
-// TestMain is the program itself where a test starts it.
+// TestMain runs the program itself if a test starts the test binary as a child process.
 func TestMain(m *testing.M) {
 	if os.Getenv("FLUJO_BUCKETS_TEST") != "" {
 		os.Args = os.Args[:1]
@@ -47,7 +47,7 @@ func direct(address string) func(context.Context) (store.Store, error) {
 	return func(ctx context.Context) (store.Store, error) { return open(ctx, address, store.Options{}) }
 }
 
-// inProgram opens it as flujo-harness does, in a process of its own.
+// inProgram returns a function that opens a store in a child process, as flujo-harness does.
 func inProgram(address string) func(context.Context) (store.Store, error) {
 	return func(ctx context.Context) (store.Store, error) {
 		cmd := exec.Command(os.Args[0])
@@ -68,7 +68,7 @@ func TestStoreInProgram(t *testing.T) {
 	}
 }
 
-// Histories under two prefixes of one bucket are apart.
+// Two prefixes in one bucket hold separate histories.
 func TestPrefixesAreApart(t *testing.T) {
 	address := fake(t)
 	a, err := direct(address + "&prefix=a/")(t.Context())
@@ -96,7 +96,7 @@ func TestManyJobs(t *testing.T) {
 	t.Logf("%d jobs at once: %v", jobs, c)
 }
 
-// A program that cannot reach the service, or that ends, says so and not the password.
+// If the program cannot reach the service, or exits, the error reports it without the password.
 func TestErrors(t *testing.T) {
 	fake(t)
 	s, err := inProgram("s3://history?region=us-east-1&use_path_style=true&endpoint=http://127.0.0.1:1")(t.Context())

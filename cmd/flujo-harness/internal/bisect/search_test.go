@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// planted is a history of n commits of which first is the first bad one; first = 0: none is.
+// planted is a history of n commits with a known first bad commit; first is 0 if there is none.
 type planted struct {
 	n, first  int
 	good, bad float64 // rates
 	cannot    map[int]bool
 }
 
-// find searches a planted history; ok is false where the runs were not enough.
+// find searches a planted history. ok is false if most runs gave no answer.
 func (h planted) find(random *rand.Rand, most int) (a Answer, runs int, ok bool) {
 	s := New(h.n, 0.01)
 	for runs = range most {
@@ -44,7 +44,7 @@ func (h planted) right(a Answer) bool {
 	return !a.NoChange && a.First <= h.first && h.first <= a.Last
 }
 
-// At most 1% of the answers is wrong, for each rate, and few searches give up.
+// At most 1% of the answers are wrong, for each pair of rates, and few searches give up.
 func TestPlantedHistories(t *testing.T) {
 	for _, rates := range [][2]float64{{0, 1}, {0, 0.5}, {0, 0.2}, {0, 0.1}, {0, 0.05}, {0.01, 0.3}, {0.02, 0.5}, {0.05, 1}} {
 		t.Run(fmt.Sprint(rates), func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestPlantedHistories(t *testing.T) {
 	}
 }
 
-// A test that fails as often at both ends was changed by no commit.
+// The answer for a test that fails as often at both ends is that no commit changed it.
 func TestNoCommitChangedIt(t *testing.T) {
 	for _, rate := range []float64{1, 0.5, 0.2} {
 		random := rand.New(rand.NewPCG(3, 4))
@@ -86,14 +86,15 @@ func TestNoCommitChangedIt(t *testing.T) {
 				wrong++
 			}
 		}
-		if wrong > 1 || gaveUp > 30 { // of 100: such evidence grows slowly
+		if wrong > 1 || gaveUp > 30 { // of 100: evidence for no change accumulates slowly
 
 			t.Errorf("rate %v: %d of 100 wrong, %d gave up", rate, wrong, gaveUp)
 		}
 	}
 }
 
-// What always fails since one commit costs few more runs than halving.
+// For a test that always fails since one commit, the search needs few more runs than binary
+// search.
 func TestCertainFailuresCostFewRuns(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{1, 2, 16, 1000} {
@@ -113,7 +114,7 @@ func TestCertainFailuresCostFewRuns(t *testing.T) {
 	}
 }
 
-// Commits that cannot be tested widen the answer, and make no wrong one.
+// Commits that cannot be tested make the answer wider, not wrong.
 func TestCommitsThatCannotBeTested(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	for i := range 200 {
@@ -137,7 +138,7 @@ func TestCommitsThatCannotBeTested(t *testing.T) {
 	}
 }
 
-// What is recorded points to the commit, and is seen here before it is believed.
+// Recorded runs direct the search, but the answer also needs runs of the search itself.
 func TestTheHistoryIsUsedAndNotTrusted(t *testing.T) {
 	s := New(100, 0.01)
 	for i := range 101 {

@@ -51,8 +51,8 @@ func run(branch, format string, partial bool, suites []reports.Suite, specs ...r
 	return reports.Run{Branch: branch, Format: format, Complete: true, Suites: &reports.Results{Suites: suites, Specs: specs}, Origin: reports.Origin{Module: "example.com/shop", Selection: reports.Selection{Partial: partial}}}
 }
 
-// What was red in the newest run of the branch, and of what that left out in the runs before it,
-// back to one of all tests.
+// Failed selects the tests that failed in the newest run of the branch, and, for tests that it
+// left out, in earlier runs, back to a run of all tests.
 func TestFailed(t *testing.T) {
 	suite := func(path string, failures ...string) reports.Suite {
 		s := reports.Suite{Path: path}
@@ -109,7 +109,7 @@ func TestNotRun(t *testing.T) {
 	}
 }
 
-// Reruns of known flakes are attempts: one that never passes fails with all of them.
+// Reruns count as attempts: a known flaky spec that never passes has failed with all of them.
 func TestRerun(t *testing.T) {
 	now := &reports.Results{Specs: []reports.Spec{spec("shop", "flaky", reports.Failed), spec("shop", "broken", reports.Failed), spec("shop", "unknown", reports.Failed), spec("shop", "green", reports.Passed)}}
 	var flakes []analysis.Flake
@@ -143,7 +143,7 @@ func TestRerun(t *testing.T) {
 	}
 }
 
-// The median of the newest five that passed, of runs before the commit.
+// The estimate is the median of the newest five passed runs before the commit.
 func TestSeconds(t *testing.T) {
 	var runs []reports.Run
 	for i, s := range []float64{100, 1, 2, 3, 4, 9, 1000} {
@@ -225,8 +225,8 @@ import (
 func Test(t *testing.T) {}
 `
 
-// A file concerns the packages that depend on the package of its folder; one whose dependencies
-// cannot be found always runs.
+// A file affects the packages that depend on the package of its folder. A package whose
+// dependencies are unknown is always selected.
 func TestAffected(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks go list")
@@ -280,7 +280,8 @@ func TestAffected(t *testing.T) {
 	since(t, dir)
 }
 
-// since are changes in git: committed, staged, not staged and unknown to it, since the merge base.
+// since tests that changes since the merge base count: committed, staged, unstaged and untracked
+// ones.
 func since(t *testing.T, dir string) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("needs git")
@@ -310,7 +311,7 @@ func since(t *testing.T, dir string) {
 	git("commit", "-q", "-a", "-m", "two")
 	git("checkout", "-q", "main")
 	write("cart/cart.go", "package cart\n")
-	git("commit", "-q", "-a", "-m", "elsewhere") // of main alone
+	git("commit", "-q", "-a", "-m", "elsewhere") // only on main
 	git("checkout", "-q", "fix")
 	p := project.Project{Root: dir, Module: true}
 	check := func(ref, want string) {
@@ -326,7 +327,7 @@ func since(t *testing.T, dir string) {
 	check("HEAD", "order shop")
 	write("shop/shop.go", "package shop\n")
 	git("add", "shop")
-	check("HEAD", "order shop") // shop imports order no more, and changed itself
+	check("HEAD", "order shop") // shop no longer imports order, and changed itself
 	if _, err := Since(t.Context(), p, "nowhere", []string{"./..."}, nil); err == nil || !strings.Contains(err.Error(), `no revision "nowhere"`) {
 		t.Error(err)
 	}
@@ -372,7 +373,7 @@ func TestDiffering(t *testing.T) {
 	}
 }
 
-// Each change is run once, and one while the tests run in the round after it.
+// Each change triggers one round. A change made while tests run triggers the next one.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {

@@ -11,7 +11,7 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// clone is a repository in which git is called.
+// clone is a repository for git commands.
 type clone struct {
 	t   *testing.T
 	dir string

@@ -16,7 +16,7 @@ const (
 	merge = "2222222222222222222222222222222222222222"
 )
 
-// Each service has a pull request, with the variables that its documentation names.
+// For each service, the identity of a pull request is derived from the documented variables.
 func TestPullRequestsOfEveryService(t *testing.T) {
 	event := `{"number": 7, "pull_request": {"head": {"sha": "` + head + `", "repo": {"full_name": "them/shop"}}, "base": {"repo": {"full_name": "us/shop"}}}, "repository": {"default_branch": "main"}}`
 	for name, tt := range map[string]struct {
@@ -127,7 +127,7 @@ func TestPullRequestsOfEveryService(t *testing.T) {
 	}
 }
 
-// A push has the default branch as its base, and no pull request.
+// A push has the default branch as its base and no pull request.
 func TestPushes(t *testing.T) {
 	for name, env := range map[string]map[string]string{
 		"gitlab":     {"GITLAB_CI": "true", "CI_COMMIT_SHA": head, "CI_COMMIT_BRANCH": "fix", "CI_DEFAULT_BRANCH": "main", "CI_JOB_ID": "1"},
@@ -151,7 +151,8 @@ func TestPushes(t *testing.T) {
 	}
 }
 
-// A job that takes in what another workflow made has the identity of that one, as the event says it.
+// A job that processes results of another workflow has the identity of that workflow, according
+// to the event.
 func TestWorkflowRun(t *testing.T) {
 	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_SHA": merge, "GITHUB_REF_NAME": "main", "GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": "event",
 		"GITHUB_RUN_ID": "99", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_REPOSITORY": "us/shop", "GITHUB_JOB": "record"}
@@ -174,8 +175,8 @@ func TestWorkflowRun(t *testing.T) {
 	}
 }
 
-// A variable that holds no commit names none: BUILDKITE_COMMIT is "HEAD" where a build was started
-// without one, and anything may be in it.
+// A value that is not a commit is ignored. BUILDKITE_COMMIT is "HEAD" if a build was started
+// without a commit, and the variables can contain any text.
 func TestCommitsOfServicesAreHexadecimal(t *testing.T) {
 	for value, want := range map[string]string{"HEAD": "", "main": "", "\x1b[2J": "", "abc1234\n::error::x": "", "--upload-pack=x": "", "ABC1234": "abc1234"} {
 		for _, names := range [][2]string{{"GITHUB_ACTIONS", "GITHUB_SHA"}, {"BUILDKITE", "BUILDKITE_COMMIT"}, {"GITLAB_CI", "CI_COMMIT_SHA"}, {"TF_BUILD", "BUILD_SOURCEVERSION"}, {"JENKINS_URL", "GIT_COMMIT"}} {

@@ -11,7 +11,7 @@ func TestNothingThatOthersWroteActs(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain: a::b ## c [d] ünï €\tx\n": "plain: a::b ## c [d] ünï €\tx\n",
 		"\x1b[2Jgone\r\b\x7f":             `\u001b[2Jgone\u000d\u0008\u007f`,
-		"\x1b[31mred\x1b[0m":              `\u001b[31mred\u001b[0m`, // no terminal
+		"\x1b[31mred\x1b[0m":              `\u001b[31mred\u001b[0m`, // not a terminal
 		"::error::x":                      `:\u003aerror::x`,
 		"a\n  ::set-output name=x::y\n":   "a\n  :\\u003aset-output name=x::y\n",
 		"a ##[error]b ##vso[task.x]c":     `a ##\u005berror]b ##vso\u005btask.x]c`,
@@ -19,9 +19,9 @@ func TestNothingThatOthersWroteActs(t *testing.T) {
 		"\xff\xfe":                        `\xff\xfe`,
 		"of Windows\r\nnext\r\n":          "of Windows\nnext\n",
 	} {
-		for _, size := range []int{len(text), 1, 2, 3} { // however it is cut
+		for _, size := range []int{len(text), 1, 2, 3} { // the result does not depend on how the text is split
 			if size < len(text) && strings.Contains(text, "\r\n") {
-				continue // a pair that is cut shows its half
+				continue // \r and \n in separate writes are escaped separately
 			}
 			var out strings.Builder
 			w := NewInert(&out)
@@ -37,10 +37,10 @@ func TestNothingThatOthersWroteActs(t *testing.T) {
 	}
 }
 
-// actsOnScreen is what a screen obeys instead of showing it, except for tabs and line ends.
+// actsOnScreen matches characters that a terminal interprets, except for tabs and line endings.
 var actsOnScreen = regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-// JSON that is written to standard output keeps its meaning.
+// JSON written to standard output keeps its meaning.
 func TestInertKeepsTheMeaningOfJSON(t *testing.T) {
 	want := "\x1b[2J\u202e\x7f ::error:: ##[group]x ##vso[a] \u2028"
 	text, err := json.MarshalIndent(map[string]string{want: want}, "", " ")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What is advised can be pasted: it begins as the program was called.
+// Advised commands begin with the invocation of the program, so that they can be pasted.
 func TestCalledAs(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A benchmark that reads other data is measured, though its binary is the same.
+// A benchmark that reads other data is measured even if its binary is the same.
 func TestPackagesWithOtherFilesAreNotEqual(t *testing.T) {
 	folder := func(size int) string {
 		dir := t.TempDir()

@@ -10,7 +10,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A history has the figures of the head alone, and a verdict on what was not measured.
+// A history records the figures of the head only, and a verdict on benchmarks that were not
+// measured.
 func TestWhatAHistoryHasOfAComparison(t *testing.T) {
 	r := Result{
 		Differences: []*harness.Difference{{Name: "example.com/shop.Sum-2", Instructions: &harness.Instructions{Base: []float64{90}, Head: []float64{100, 101}},

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Benchmarks are selected as by go test -bench, and their names may be short.
+// Patterns select benchmarks as go test -bench does, but may omit "Benchmark".
 func TestBenchmarksAreSelectedAsByGoTest(t *testing.T) {
 	for name, tc := range map[string]struct{ pattern, function, want string }{
 		"all":                       {".", "BenchmarkSum", "^BenchmarkSum$"},

@@ -11,8 +11,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A reason that many benchmarks share is printed once, and each package has a table of its own,
-// in which its path is not repeated.
+// A reason that many benchmarks share is printed once. Each package has a table of its own, in
+// which names do not repeat its path.
 func TestReasonsAreNotRepeated(t *testing.T) {
 	r := Result{Seed: 1, Gone: []string{"example.org/a.BenchmarkGone"}, took: 3 * time.Second}
 	add := func(pkg, name, reason, next string, o thresholds.Outcome, notes ...string) {

@@ -8,7 +8,7 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// A share near all of a run is shown without an exponent, and not as all of it.
+// A share of nearly all of a run is shown without an exponent, but not as 100%.
 func TestSharesOfARunAreReadable(t *testing.T) {
 	var out strings.Builder
 	c := costs{Curve: []harness.Point{{Latency: time.Millisecond, Share: 0.9996, Low: 0.9949, High: 1}, {Latency: time.Second, Share: 0.04, Low: 0.0312, High: 0.12}}, Waterfall: &harness.Waterfall{}}

@@ -50,13 +50,14 @@ func TestThePlanSaysTheOrderTheTimeAndWhatFits(t *testing.T) {
 	}
 }
 
-// What is measured when, by a clock that only the measurements advance.
+// Measurements start in the expected order and get the expected budgets. Only they advance the
+// clock.
 func TestTheTimeOfAllMeasurementsIsBounded(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		budget time.Duration
-		least  []time.Duration // forecast, by spec
-		takes  []time.Duration // in truth; at most the budget is used, where it is longer
+		least  []time.Duration // forecast of each spec
+		takes  []time.Duration // actual time; at most the budget if that is shorter
 		want   string
 		ends   time.Duration
 	}{
@@ -79,7 +80,7 @@ func TestTheTimeOfAllMeasurementsIsBounded(t *testing.T) {
 					return Need{Least: tc.least[index(spec.Workload)] * time.Second}, nil
 				}, func(ctx context.Context, i int, spec harness.Spec) {
 					needs := tc.takes[i] * time.Second
-					if needs < 90*time.Second && spec.Plan.Budget > 0 { // as sessions do that would end after their budget
+					if needs < 90*time.Second && spec.Plan.Budget > 0 { // sessions stop at their budget
 						needs = min(needs, spec.Plan.Budget)
 					}
 					says := fmt.Sprintf("%s %v", spec.Workload, spec.Plan.Budget)
@@ -110,7 +111,8 @@ func TestTheTimeOfAllMeasurementsIsBounded(t *testing.T) {
 	}
 }
 
-// The counts of instructions come after the sessions: their time is no session's.
+// Counts of instructions follow the sessions, so the budget of the sessions does not include
+// their time.
 func TestSessionsLeaveTimeForCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := Flags{Budget: 20 * time.Second}
@@ -125,7 +127,7 @@ func TestSessionsLeaveTimeForCounts(t *testing.T) {
 	})
 }
 
-// An interrupt ends all, and is no lack of time.
+// An interrupt ends all measurements and is not reported as missing time.
 func TestAnInterruptEndsThePlan(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := Flags{Budget: time.Hour}

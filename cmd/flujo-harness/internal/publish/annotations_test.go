@@ -34,7 +34,7 @@ func TestAnnotations(t *testing.T) {
 		"::error file=mod/shop/shop_suite_test.go,line=9,title=shop%3A BeforeSuite::no database",
 		`::error file=mod/shop/a%2Cb%3Ac.go,line=12,title=shop > adds up%3A 1%2C 2::Expected%0D%0A 100%25%0A::error::not a command\x1b[31m`,
 		"::error title=shop > elsewhere::m",
-		"::error title=shop > gone::m", // GitHub shows nothing at a line of a file that is not there
+		"::error title=shop > gone::m", // GitHub shows nothing for a line of a file that does not exist
 		"::error title=broken::above its limit; look",
 		"::warning file=mod/shop/l_test.go,line=4,title=shop > late passed only when retried::m",
 	}
@@ -52,7 +52,7 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// GitHub shows ten of a kind, and says nothing of the others.
+// GitHub shows ten annotations of a kind and does not mention the others.
 func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	r := reports.Run{Suites: &reports.Results{}}
 	for i := range 13 {
@@ -64,9 +64,9 @@ func TestAnnotationsSayHowManyAreLeftOut(t *testing.T) {
 	}
 }
 
-// What goes to the pages of a CI system holds no secret and nothing that acts.
+// Texts sent to CI contain no secrets, and no markup or commands that have an effect.
 func TestNothingSecretGoesToCI(t *testing.T) {
-	secret := "ghp_" + "canary1abcdefghij1234567890" // put together here, so that no scanner takes it for real
+	secret := "ghp_" + "canary1abcdefghij1234567890" // concatenated, so that secret scanners do not report it
 	said := "key " + secret + "\n::error::\x1b[31m\u202e <script>"
 	run := reports.Run{Format: "Ginkgo JSON", Command: "run --token=" + secret, Outcome: thresholds.Broken, Complete: true, Suites: &reports.Results{
 		Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "BeforeSuite", Message: said}}}},

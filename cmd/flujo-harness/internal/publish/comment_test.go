@@ -29,26 +29,26 @@ const (
 	token = "the-token-of-the-job"
 )
 
-// note is a comment of the fake.
+// note is a comment on the fake server.
 type note struct {
 	ID   int64
 	By   string
 	Body string
 }
 
-// fake is the API of GitHub and of GitLab, as far as it is used, with the faults that a test asks for.
+// fake implements the used parts of the APIs of GitHub and GitLab, with injected faults.
 type fake struct {
 	*httptest.Server
 	mu     sync.Mutex
 	notes  []note
 	checks []map[string]any
-	head   string // of the pull request
-	open   string // "owner:branch" that has an open pull request
+	head   string // head of the pull request
+	open   string // "owner:branch" with an open pull request
 	last   int64
 	calls  []string
-	page   int // comments of a page
+	page   int // comments per page
 	fault  func(call string, n int, w http.ResponseWriter) (done bool)
-	made   map[string]int // calls by method and path
+	made   map[string]int // number of calls by method and path
 }
 
 func newFake(t *testing.T) *fake {
@@ -176,8 +176,8 @@ func (f *fake) bodies(by string) (all []string) {
 	return all
 }
 
-// The first run makes the comment, later ones update it, wherever it stands among others; parts
-// have comments of their own.
+// The first run creates the comment, and later ones update it, wherever it is among other
+// comments. Each part has a comment of its own.
 func TestOneCommentIsUpdated(t *testing.T) {
 	for _, service := range []string{"github", "gitlab"} {
 		f := newFake(t)
@@ -209,8 +209,8 @@ func TestOneCommentIsUpdated(t *testing.T) {
 	}
 }
 
-// Anybody can copy the marker: only what the token itself has written is changed. Where jobs at
-// once made two comments, the first stays.
+// Only comments made with the same token are changed, because anyone can copy the marker. If
+// concurrent jobs created two comments, the first is kept.
 func TestOnlyOwnCommentsAreChanged(t *testing.T) {
 	f := newFake(t)
 	j := f.github()
@@ -246,15 +246,15 @@ func TestCheckOfTheCommit(t *testing.T) {
 			t.Errorf("%v: %s, want %s", o, got, want)
 		}
 	}
-	// A push has no pull request, and a check.
+	// A push has a check but no pull request.
 	j.env["GITHUB_REF"], j.event = "refs/heads/main", `{"repository": {"default_branch": "main"}}`
 	if said := j.post(t, "github", content("text")); !strings.Contains(said, "comment: not made: no open pull request is of this commit") || len(f.checks) != 2 {
 		t.Errorf("%s, %d checks", said, len(f.checks))
 	}
 }
 
-// A fork is what the event says. Its own job is refused before anything is sent; a job of the base
-// finds its pull request by the branch and the commit.
+// The event says whether a change comes from a fork. A job of the fork sends nothing. A job of
+// the base finds the pull request by branch and commit.
 func TestForks(t *testing.T) {
 	f := newFake(t)
 	j := f.github()
@@ -284,8 +284,7 @@ func TestForks(t *testing.T) {
 	}
 }
 
-// Results of a commit that is no longer the newest, or is not that of the job, are not shown as if
-// they were.
+// Results are not published if their commit is no longer the newest, or is not that of the job.
 func TestResultsOfOtherCommits(t *testing.T) {
 	f := newFake(t)
 	j := f.github()
@@ -301,7 +300,8 @@ func TestResultsOfOtherCommits(t *testing.T) {
 	}
 }
 
-// What passes is waited for, within bounds; a comment is not made twice where an answer got lost.
+// Temporary faults are retried within bounds. If a response is lost, the comment is not created
+// twice.
 func TestFaultsOfTheServer(t *testing.T) {
 	comments := "POST /repos/us/shop/issues/7/comments"
 	for name, tt := range map[string]struct {
@@ -309,7 +309,7 @@ func TestFaultsOfTheServer(t *testing.T) {
 		say     string
 		waits   []time.Duration
 		notes   int
-		without string // what must not be called
+		without string // call that must not occur
 	}{
 		"an error of the server": {func(*fake) func(string, int, http.ResponseWriter) bool {
 			return func(call string, n int, w http.ResponseWriter) bool {
@@ -446,7 +446,7 @@ func TestFaultsOfTheServer(t *testing.T) {
 	}
 }
 
-// marked is a comment as the program writes it.
+// marked returns a comment as the program writes it.
 func (f *fake) marked(of Content) string {
 	var made string
 	c := &Comment{}
@@ -454,7 +454,7 @@ func (f *fake) marked(of Content) string {
 	return made
 }
 
-// capture is a service that keeps what is written.
+// capture is a service that stores the text of the comment.
 type capture struct{ body *string }
 
 func (c capture) me(context.Context) (string, error)                  { return "flujo[bot]", nil }
@@ -471,7 +471,7 @@ func (c capture) remove(context.Context, string, int64) error { return errors.Er
 func (c capture) permission() string                          { return "" }
 func (c capture) pause(context.Context, time.Duration) error  { return nil }
 
-// What is missing is said with what to do, and nothing is sent.
+// If something is missing, the message says what to do, and nothing is sent.
 func TestWhatIsMissing(t *testing.T) {
 	f := newFake(t)
 	for name, tt := range map[string]struct {
@@ -511,7 +511,8 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The comment of a run keeps to what GitHub takes, whatever there is to say, and holds no secret.
+// The comment of a run respects GitHub's limit, however much it has to contain, and contains no
+// secrets.
 func TestCommentOfRuns(t *testing.T) {
 	secret := "ghp_" + "canary1abcdefghij1234567890"
 	var runs []*analysis.Analysis

@@ -15,7 +15,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/store/storetest"
 )
 
-// The identity of a run from another workflow is that of the event, whatever the run claims.
+// A run from another workflow gets its identity from the event, not from its own claims.
 func TestMergeTakesTheIdentityFromTheEvent(t *testing.T) {
 	dir := t.TempDir()
 	box, err := runs.OpenFolder(filepath.Join(dir, "box"))

@@ -7,7 +7,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// The study must show a slow-down as broken and none as held, and depend on the recorded figures.
+// The study reports a slow-down as broken, never as held, and depends on the recorded values.
 func TestResamplingJudgesTheRecordedSessions(t *testing.T) {
 	study := func(bias float64) *againstErrors {
 		a := &againstErrors{resample: 50, seed: 1, judging: thresholds.Judging{Margin: 0.05, Family: 1, Lower: harness.AgainstUnits()}}

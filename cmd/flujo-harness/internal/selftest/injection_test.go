@@ -64,8 +64,8 @@ var changedShare615f746573742e676f = int64(102500)
 	}
 }
 
-// The programs of two shares are the same but for the number: what a loop costs is not part of
-// the change.
+// Two shares give the same program except for the number, so that the change does not include a
+// change of the loop's code.
 func TestLongerLoopsAreTheSameCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two programs")
@@ -88,7 +88,7 @@ func main() {
 }
 `
 	var built [2][]byte
-	dir := t.TempDir() // one for both, since a program has the path of its source
+	dir := t.TempDir() // the same folder for both, because a program contains the path of its source
 	for i, percent := range []float64{0, 2} {
 		text, in, err := lengthen("main.go", []byte(program), percent)
 		if err != nil || len(in) != 1 {
@@ -119,7 +119,7 @@ func main() {
 	}
 }
 
-// What one change adds must not be there with the next, and each is another one.
+// A change removes the previous one, and each change differs from the others.
 func TestChangesOfSourcesAreUndoneByTheNext(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"p.go": "//go:build linux\n\npackage p\n", "p_test.go": "package p\nfunc BenchmarkA(b *testing.B) { for i := 0; i < b.N; i++ {} }\n"}

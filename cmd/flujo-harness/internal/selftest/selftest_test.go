@@ -13,7 +13,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A mutant that selftest does not run is a guard nobody has seen notice.
+// Selftest runs every mutant; otherwise it is not known that its guard works.
 func TestSelftestRunsEveryMutant(t *testing.T) {
 	var run []harness.Mutant
 	for _, c := range corruptions {
@@ -29,7 +29,7 @@ func TestSelftestRunsEveryMutant(t *testing.T) {
 // root is the folder of go.mod.
 var root = filepath.Join("..", "..", "..", "..")
 
-// testsOf are the names of the tests and fuzz targets of a package.
+// testsOf returns the names of the tests and fuzz targets of a package.
 func testsOf(t *testing.T, pkg string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*_test.go"))
@@ -48,14 +48,14 @@ func testsOf(t *testing.T, pkg string) (names []string) {
 	return names
 }
 
-// An experiment whose test was renamed would run nothing, and hold.
+// Every experiment names existing tests. One whose test was renamed would run nothing and hold.
 func TestExperimentsNameTestsThatAreThere(t *testing.T) {
 	for _, p := range proofs {
 		var all []string
 		for _, pkg := range p.in {
 			names := testsOf(t, pkg)
 			all = append(all, names...)
-			top := regexp.MustCompile(`/\w+`).ReplaceAllString(p.run, "") // of subtests: the test itself
+			top := regexp.MustCompile(`/\w+`).ReplaceAllString(p.run, "") // without the names of subtests
 			if !slices.ContainsFunc(names, regexp.MustCompile(top).MatchString) {
 				t.Errorf("experiment %s: no test of %s is %s", p.name, pkg, p.run)
 			}
@@ -97,7 +97,8 @@ func TestEveryFuzzTargetIsInAnExperiment(t *testing.T) {
 	}
 }
 
-// A machine that is too noisy for a verdict must not read as a guard that fails.
+// An inconclusive verdict on a noisy machine is reported as undecided, not as a missed
+// corruption.
 func TestMarkTellsMissedFromUndecided(t *testing.T) {
 	slower := corruption{want: thresholds.Broken, says: "above its limit"}
 	idle := corruption{want: thresholds.Held}
