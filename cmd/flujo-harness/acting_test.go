@@ -22,7 +22,7 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// hostile are texts of which each acts on a terminal or in the log of a CI service.
+// hostile are texts that each have an effect on a terminal or in the log of a CI service.
 var hostile = []string{
 	"\x1b[2J\x1b[1;31m", "\x1b]8;;https://example.com\x07link\x1b]8;;\x07", "\x1b]0;title\x1b\\", "\u009b31m", "a\rb\bc\x7f\x00",
 	"\u202egnp.exe", "\u2066isolated", "\u200f\u061c", "\u2028\u2029",
@@ -31,12 +31,11 @@ var hostile = []string{
 	"</script><script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "`\n# heading\n@everyone", "\xff\xc3",
 }
 
-// obeyed finds what a terminal or a CI service would obey. It is written without the code that it
-// tests.
+// obeyed matches what a terminal or a CI service would obey. It does not use the code under test.
 var obeyed = regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{9f}\x{61c}\x{200e}\x{200f}\x{2028}\x{2029}\x{202a}-\x{202e}\x{2066}-\x{2069}]|\r|(?m:^[ \t]*::[a-z-]+)|##[A-Za-z]*\[`)
 
-// TestNoTextOfOthersActs gives every command that prints what others wrote texts that act, in
-// every field, and looks for one that still does.
+// TestNoTextOfOthersActs passes texts with such effects, in every field, to every command that
+// prints texts from outside, and checks that the output has none of the effects.
 func TestNoTextOfOthersActs(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -102,7 +101,7 @@ func TestNoTextOfOthersActs(t *testing.T) {
 	servedPagesActNot(t)
 }
 
-// servedPagesActNot asks serve for all pages that its pages link to.
+// servedPagesActNot requests all pages that are linked from the pages of serve.
 func servedPagesActNot(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	said, stdout := io.Pipe()
@@ -170,8 +169,8 @@ func servedPagesActNot(t *testing.T) {
 	}
 }
 
-// hostileRun is a run of which every text acts. Specs fail in some runs and pass in others, so that
-// every view has something to show.
+// hostileRun returns a run in which every text is hostile. Specs fail in some runs and pass in
+// others, so that every view has content.
 func hostileRun(n int) reports.Run {
 	f := filler{}
 	r := reports.Run{Started: time.Date(2026, 11, 20+n, 0, 0, 0, 0, time.UTC), Complete: true, Outcome: thresholds.Broken, Commit: fmt.Sprintf("%040d", n), Seconds: 3, ExitCode: 1}
@@ -209,7 +208,7 @@ func hostileRun(n int) reports.Run {
 	return r
 }
 
-// filler gives out the hostile texts in turn.
+// filler returns the hostile texts in turn.
 type filler struct{ next int }
 
 func (f *filler) text() string {
@@ -217,7 +216,7 @@ func (f *filler) text() string {
 	return fmt.Sprint("text", hostile[f.next%len(hostile)])
 }
 
-// fill writes a hostile text into every string of a value.
+// fill sets every string in a value to a hostile text.
 func (f *filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -238,7 +237,7 @@ func (f *filler) fill(v reflect.Value) {
 	}
 }
 
-// hostileFiles writes files of results whose texts act.
+// hostileFiles writes result files with hostile texts.
 func hostileFiles(t *testing.T) (paths []string) {
 	write := func(name, text string) {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -297,7 +296,7 @@ func hostileFiles(t *testing.T) (paths []string) {
 	return paths
 }
 
-// A commit is hexadecimal wherever one is read: of a flag, a file, a variable of CI, another
+// A commit must be hexadecimal, whether it comes from a flag, a file, a CI variable or another
 // history.
 func TestCommitsAreHexadecimal(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -366,8 +365,8 @@ func TestCommitsAreHexadecimal(t *testing.T) {
 	}
 }
 
-// The annotations that run prints for GitHub are the only commands in its output: no name and
-// no message of a test is one, and none gets into the fields of another.
+// The annotations for GitHub are the only commands in the output of run. A name or a message of a
+// test cannot be a command, or get into the fields of one.
 func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -395,7 +394,7 @@ func TestAnnotationsOfRunHoldNoTextThatActs(t *testing.T) {
 		t.Fatalf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 	own := regexp.MustCompile(`^::(error|warning|notice) (file=(shop|late)/it_test\.go,line=\d+,)?title=[^\r\n]*::`)
-	groups := regexp.MustCompile(`^::(group::✗ \./(shop|late)  [^\r\n]*|endgroup::)\n$`) // the folds of --format github
+	groups := regexp.MustCompile(`^::(group::✗ \./(shop|late)  [^\r\n]*|endgroup::)\n$`) // groups of --format github
 	annotations := 0
 	summary, err := os.ReadFile("summary.md")
 	if err != nil {

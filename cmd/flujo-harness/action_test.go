@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// action is the composite action, as far as its steps need it.
+// action has the parts of the composite action that its steps need.
 type action struct {
 	Inputs map[string]struct {
 		Default string
@@ -31,8 +31,8 @@ const actionPath = ".github/actions/flujo-harness/action.yml"
 
 var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)
 
-// The values of inputs reach the shell as variables only: in the text of a step they would be
-// run.
+// Values of inputs reach the shell only as variables. In the text of a step they would be
+// executed.
 func TestActionRunsNoInput(t *testing.T) {
 	var a action
 	if err := yaml.Unmarshal([]byte(readTree(t, actionPath)), &a); err != nil {
@@ -51,9 +51,9 @@ func TestActionRunsNoInput(t *testing.T) {
 	}
 }
 
-// runAction runs the steps of the composite action as GitHub does, with nothing in the environment
-// but what a runner has: action [NAME=VALUE...]. What they print is in action.log, their outputs in
-// action.outputs. GITHUB_ variables are those of the script.
+// runAction runs the steps of the composite action as GitHub does, in an environment with only
+// the variables of a runner: action [NAME=VALUE...]. It writes their output to action.log and
+// their outputs to action.outputs. Variables whose names begin with GITHUB_ come from the script.
 func runAction(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := os.ReadFile(filepath.Join(ts.Getenv("REPO"), filepath.FromSlash(actionPath)))
 	ts.Check(err)

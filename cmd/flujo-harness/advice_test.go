@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// advisedCall is a call of the program in the text of a message.
+// advisedCall matches a call of the program in the text of a message.
 var advisedCall = regexp.MustCompile(`flujo-harness ((?:run|bench|merge|ingest|report|serve|bisect|history|gate|quarantine|compare|cost|calibrate|runs|trace|selftest|doctor|init)\b[^\n;:,()"'` + "`" + `]*)`)
 
-// Every call of the program in a message is one that can be made: the command has the flags.
+// Every call of the program in a message names an existing command and its flags.
 func TestAdviceCallsWhatThereIs(t *testing.T) {
 	calls := 0
 	root := filepath.Join("..", "..")
@@ -56,7 +56,7 @@ func TestAdviceCallsWhatThereIs(t *testing.T) {
 	}
 }
 
-// adviceProblem says which flag of a call there is not, "" where all are there.
+// adviceProblem returns what is wrong with a call, or "".
 func adviceProblem(call string) string {
 	call, _, _ = strings.Cut(call+" ", ". ") // a sentence ends there
 	words := strings.Fields(call)

@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// bench measures a backend in PostgreSQL in processes of its own, names what saves survive, and
-// shows no password.
+// bench measures a PostgreSQL backend in child processes, names what saves survive, and does not
+// print the password.
 func TestBenchOfPostgreSQL(t *testing.T) {
 	s := pgserver.For(t, pgserver.Options{})
 	dsn := s.DSN("postgres")
@@ -59,8 +59,8 @@ func TestBenchOfPostgreSQL(t *testing.T) {
 	}
 }
 
-// run measures a backend at an address without a further flag that asks for it. It and cost say
-// what they do not reach.
+// run measures the backend at an address even if no other flag asks for a measurement. If the
+// server is unreachable, run and cost report it.
 func TestServerThatIsNotThere(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{"go.mod": "module example.com/m\n", "m_test.go": "package m\n\nimport \"testing\"\n\nfunc TestM(t *testing.T) {}\n"} {

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What a run records as its command is read by a shell as the same call, whatever was given.
+// A shell parses the recorded command of a run as the same call, whatever the arguments are.
 func TestTheRecordedCommandCanBeTypedAgain(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("there is no shell here")

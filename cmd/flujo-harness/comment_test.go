@@ -16,9 +16,9 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A workflow of the base that takes in what the job of a fork made comments all jobs of that
-// pipeline, and no others, on the pull request that it finds by the commit; whatever becomes of the
-// comment, the exit code is that of the report.
+// A workflow of the base branch that processes results of a fork comments on the pull request,
+// which it finds by the commit, about all jobs of that pipeline and no others. Whether or not the
+// comment can be made, the exit code is that of the report.
 func TestReportCommentsForAFork(t *testing.T) {
 	const head = "1111111111111111111111111111111111111111"
 	var body string
@@ -46,7 +46,7 @@ func TestReportCommentsForAFork(t *testing.T) {
 			body = sent["body"].(string)
 			fmt.Fprint(w, `{"html_url": "https://example.com/7"}`)
 		default:
-			w.WriteHeader(http.StatusForbidden) // no right to write checks
+			w.WriteHeader(http.StatusForbidden) // no permission to write checks
 		}
 	}))
 	defer api.Close()

@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// A shell offers values that there are, for flags and for arguments.
+// A shell is offered existing values for flags and for arguments.
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -31,7 +31,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%q: exit code %d", args, code)
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		return lines[:len(lines)-1] // the last is for the shell
+		return lines[:len(lines)-1] // the last line is the directive for the shell
 	}
 	for call, want := range map[string][]string{
 		"run --durability ":      {"process", "power"},
@@ -41,7 +41,7 @@ func TestCompletion(t *testing.T) {
 		"compare ":               {"main", "topic", "v1"},
 		"bisect ":                {},
 		"quarantine add ":        {},
-		"run --suite ":           {}, // packages: files are offered
+		"run --suite ":           {}, // a package, for which the shell offers files
 		"bisect --good v":        {"v1"},
 		"report --comment git":   {"github", "gitlab"},
 		"run --annotations ":     {"github", "none"},
@@ -89,7 +89,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// Each command has a manual page that man can show, the same each time.
+// Each command has a manual page that man can show. The pages are reproducible.
 func TestManualPages(t *testing.T) {
 	pages := func(dir string) map[string]string {
 		var out strings.Builder

@@ -14,11 +14,11 @@ import (
 	"github.com/flujo/flujo-harness/harness"
 )
 
-// The tests of this file go red where something new is left out of a place that must know
-// it. CONTRIBUTING.md names the places of each kind. For formats of result files, see
+// The tests of this file fail if something new is missing in a place that must mention it.
+// CONTRIBUTING.md lists the places for each kind. For formats of result files, see
 // TestFormatsAreNamedFromOneTable.
 
-// nodeConstructors are the exported functions of the sources that return a *Node.
+// nodeConstructors returns the exported functions of the sources that return a *Node.
 func nodeConstructors(sources map[string]string) (names []string, err error) {
 	for file, text := range sources {
 		f, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
@@ -45,9 +45,10 @@ func nodeConstructors(sources map[string]string) (names []string, err error) {
 	return names, nil
 }
 
-// nodeGaps lists which of the places, by name and text, do not name which nodes.
+// nodeGaps returns which places, given by name and text, do not mention which nodes.
 func nodeGaps(nodes []string, places map[string]string) (gaps []string) {
-	// The experiments that kill cannot wait: TestWaitAndDeadlineSurviveRestarts of core cuts waits off.
+	// The kill experiments cannot wait; TestWaitAndDeadlineSurviveRestarts in core interrupts
+	// waits.
 	exempt := map[string]string{"Wait": "core/coretest/every.go"}
 	forms := map[string]func(string) []string{
 		"core/coretest/every.go": func(n string) []string { return []string{"core." + n + "(", "core." + n + "["} },
@@ -74,8 +75,8 @@ func readTree(t *testing.T, name string) string {
 	return string(data)
 }
 
-// Every node is part of the pipeline that is killed at every save, of the package
-// documentation and of the README.
+// Every node is in the pipeline that is killed at every save, in the package documentation and in
+// the README.
 func TestEveryNodeIsCovered(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join("..", "..", "core", "*.go"))
 	if err != nil {
@@ -100,7 +101,7 @@ func TestEveryNodeIsCovered(t *testing.T) {
 	}
 }
 
-// The check itself is seen red.
+// The check finds a missing node.
 func TestAForgottenNodeIsFound(t *testing.T) {
 	nodes, err := nodeConstructors(map[string]string{"race.go": "package core\nfunc Race[S any](nodes ...*Node[S]) *Node[S] { return nil }\nfunc New[S any]() *Pipeline[S] { return nil }\n"})
 	if err != nil || !slices.Equal(nodes, []string{"Race"}) {
@@ -112,7 +113,7 @@ func TestAForgottenNodeIsFound(t *testing.T) {
 	}
 }
 
-// Every workload stands in the README's table; of names that differ in their end, the end.
+// Every workload is in the README's table. For variants of a workload, the suffix is enough.
 func TestEveryWorkloadIsInTheREADME(t *testing.T) {
 	readme := readTree(t, "harness/README.md")
 	all, err := harness.Workloads()

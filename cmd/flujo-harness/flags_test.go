@@ -18,7 +18,7 @@ func TestFlagsWithoutAValueAreRefused(t *testing.T) {
 		for _, cmd := range parent.Commands() {
 			cmd.Flags().VisitAll(func(f *pflag.Flag) {
 				if f.Name == "tenant" {
-					return // an empty text is the tenant without a name
+					return // "" is the tenant without a name
 				}
 				flags++
 				fresh, _, err := command().Find(strings.Fields(cmd.CommandPath())[1:])

@@ -9,8 +9,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/live"
 )
 
-// A run can be followed while its tests run: compiling, the specs that ended with their messages,
-// and that its process was killed. The next run ends with nothing left.
+// A run can be followed while its tests run: that they compile, the specs that ended with their
+// messages, and that the process was killed. After the next run nothing is left of it.
 func TestRunInProgress(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
@@ -51,7 +51,7 @@ func TestWaits(t *testing.T) {
 	following := func() []live.Following {
 		return live.Follow(filepath.Join(dir, ".flujo"), filepath.Join(dir, ".flujo", "history.db"))
 	}
-	if out, err := run().CombinedOutput(); err == nil { // for the number of specs
+	if out, err := run().CombinedOutput(); err == nil { // gives the expected number of specs
 		t.Fatalf("the red test passed: %s", out)
 	}
 	if all := following(); all != nil {
@@ -81,7 +81,7 @@ func TestWaits(t *testing.T) {
 		all := following()
 		return len(all) == 1 && all[0].CutOff && all[0].Done() == 1
 	})
-	_ = run().Run() // it fails
+	_ = run().Run() // the test fails
 	if all := following(); all != nil {
 		t.Errorf("after the next run: %+v", all)
 	}

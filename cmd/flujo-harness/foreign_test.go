@@ -22,19 +22,18 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// The trial of suites that nobody here wrote. It needs the module proxy, and takes
-// about 5 minutes:
+// The trial with suites of other projects. It needs the module proxy, and takes about 5 minutes:
 //
 //	go test ./cmd/flujo-harness -run TestForeign -foreign -v -timeout 20m
 //
-// Each module is run as it was released. Some specs fail in a copy of a module, without a
-// network or without git: the trial does not ask for green, but that what is recorded
-// is what the runner says, and what the same runner says without flujo-harness.
+// Each module is run as it was released. Some specs fail in a copy of a module, without a network
+// or without git. Therefore the trial does not require that they pass, but that the recorded
+// results are those that the runner reports, with and without flujo-harness.
 var runForeign = flag.Bool("foreign", false, "run the suites of public modules from the module proxy")
 
 func TestForeignGinkgoSuites(t *testing.T) {
 	for _, module := range []string{
-		"github.com/onsi/gomega@v1.38.0", // later releases come without their tests
+		"github.com/onsi/gomega@v1.38.0", // later releases do not contain their tests
 		"github.com/containernetworking/cni@v1.3.1",
 	} {
 		t.Run(module, func(t *testing.T) {
@@ -44,7 +43,7 @@ func TestForeignGinkgoSuites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Ginkgo's own words, of each suite: "[1795602973] GHTTP Suite - 85/85 specs".
+			// Ginkgo prints for each suite: "[1795602973] GHTTP Suite - 85/85 specs".
 			suites, specs := 0, 0
 			for _, said := range regexp.MustCompile(`(?m)^\[\d+\] .* - \d+/(\d+) specs`).FindAllStringSubmatch(string(log), -1) {
 				n, err := strconv.Atoi(said[1])
@@ -68,7 +67,7 @@ func TestForeignGoTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(child.Explained(err))
 	}
-	// go test's own words; a test with subtests is no spec of its own.
+	// Output of go test. A test with subtests does not count as a spec.
 	names := regexp.MustCompile(`(?m)^\s*--- PASS: (\S+) `).FindAllStringSubmatch(string(out), -1)
 	leaves := 0
 	for _, name := range names {
@@ -81,7 +80,7 @@ func TestForeignGoTests(t *testing.T) {
 	}
 }
 
-// released copies a released module to where it may be written to.
+// released copies a released module to a writable folder.
 func released(t *testing.T, module string) string {
 	t.Helper()
 	if !*runForeign {
@@ -115,7 +114,7 @@ func released(t *testing.T, module string) string {
 	return dir
 }
 
-// inside is a command in a folder, without what this test was called with.
+// inside returns a command that runs in a folder, without the CI variables of this test.
 func inside(dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -144,8 +143,8 @@ func foreignRun(t *testing.T, dir string) *reports.Results {
 	return run
 }
 
-// byGinkgo is the run without the tests that go test ran in addition to the specs, of which
-// Ginkgo says nothing.
+// byGinkgo returns the run without the tests that go test ran in addition to the specs, which
+// Ginkgo does not report.
 func byGinkgo(t *testing.T, run *reports.Results) *reports.Results {
 	t.Helper()
 	specs, plain := &reports.Results{}, map[string]int{}
@@ -167,7 +166,7 @@ func byGinkgo(t *testing.T, run *reports.Results) *reports.Results {
 	return specs
 }
 
-// ginkgoAlone runs the same command of Ginkgo over the same suites without us.
+// ginkgoAlone runs the same Ginkgo command on the same suites without flujo-harness.
 func ginkgoAlone(t *testing.T, dir string) *reports.Results {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alone.json")
@@ -194,8 +193,8 @@ func ginkgoAlone(t *testing.T, dir string) *reports.Results {
 	return alone
 }
 
-// compareRuns wants the same specs in both, and tells which differ in their state: specs
-// about time do on a busy machine.
+// compareRuns requires the same specs in both, and logs which differ in their state. Specs that
+// depend on time may differ on a busy machine.
 func compareRuns(t *testing.T, ours, alone *reports.Results) {
 	t.Helper()
 	states := map[string]reports.State{}

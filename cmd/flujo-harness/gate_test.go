@@ -14,8 +14,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A results file of a run whose suites failed is not green because its figures are: here
-// they are inconclusive, which is exit code 0 without --strict.
+// A results file of a run with failed suites is not green even if its measurements are. Here they
+// are inconclusive, which gives exit code 0 without --strict.
 func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 	results, err := harness.ReadResults(filepath.Join("testdata", "results.json.gz"))
 	if err != nil {
@@ -35,7 +35,7 @@ func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 		"failed":      {records.Part{Shard: "1/1", Runs: spec(reports.Failed)}, cli.ExitBroken, "its suites: 1 failed spec"},
 		"outside":     {records.Part{Runs: []*reports.Results{{Suites: []reports.Suite{{Path: "shop", Failures: []reports.SuiteFailure{{Node: "build"}}}}}}}, cli.ExitBroken, "1 failure outside the specs"},
 		"no results":  {records.Part{Problem: "Ginkgo wrote no report"}, cli.ExitFault, "Ginkgo wrote no report"},
-		"interrupted": {records.Part{Interrupted: true, Runs: spec(reports.Passed)}, cli.ExitHeld, "were interrupted"}, // exit 4 under --strict
+		"interrupted": {records.Part{Interrupted: true, Runs: spec(reports.Passed)}, cli.ExitHeld, "were interrupted"}, // exit code 4 with --strict
 		"unreadable":  {7, cli.ExitFault, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,8 +64,8 @@ func TestAGateSeesTheSuitesOfAFile(t *testing.T) {
 	}
 }
 
-// What "run --against" found is in the file as a verdict: a gate that passed over it would be
-// green where the run was not.
+// The results of "run --against" are in the file as verdicts. If gate ignored them, it would be
+// green for a run that was not.
 func TestAGateSeesWhatWasComparedWithARevision(t *testing.T) {
 	results, err := harness.ReadResults(filepath.Join("testdata", "results.json.gz"))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
-// program is this program as a process of its own, in dir.
+// program returns a command that runs this program in dir.
 func program(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -29,7 +29,7 @@ func program(t testing.TB, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// eventually waits until is reports true; what names what is waited for.
+// eventually waits until is returns true. what describes the condition.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
@@ -47,7 +47,8 @@ func gone(pid int) bool {
 	return err != nil || strings.HasPrefix(string(text[bytes.LastIndexByte(text, ')')+1:]), " Z")
 }
 
-// A run that is killed leaves no test program behind, though it is a child of go test.
+// A killed run leaves no test program behind, although test programs are child processes of go
+// test.
 func TestAKilledRunLeavesNoTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")
@@ -98,8 +99,8 @@ func TestShop(t *testing.T) {
 	eventually(t, "the test program has ended", func() bool { return gone(pid) })
 }
 
-// The first signal ends a command that waits for input: of a pipe that was opened, and of a
-// named pipe that nobody opens.
+// The first signal ends a command that waits for input, from an open pipe or from a named pipe
+// without a writer.
 func TestTheFirstInterruptEndsReading(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -123,13 +124,13 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 			if err := errors.Join(ready(in, bufio.NewReader(out)), cmd.Process.Signal(sig)); err != nil {
 				t.Fatal(err)
 			}
-			_ = cmd.Wait() // for ever, where it went on reading
+			_ = cmd.Wait() // would block forever if it went on reading
 			if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted {
 				t.Errorf("%q, %v: exit %d, want %d", args, sig, code, cli.ExitInterrupted)
 			}
 		}
 		interrupt([]string{"ingest", "-"}, func(in io.WriteCloser, _ *bufio.Reader) error {
-			_, err := io.WriteString(in, "<testsuite>"+strings.Repeat(" ", 1<<20)) // more than a pipe holds: somebody reads
+			_, err := io.WriteString(in, "<testsuite>"+strings.Repeat(" ", 1<<20)) // more than a pipe buffers, so the command is reading
 			return err
 		})
 		interrupt([]string{"ingest", "-", fifo}, func(in io.WriteCloser, out *bufio.Reader) error {
@@ -146,8 +147,8 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 	}
 }
 
-// The first signal is passed on to the tests, for which the command waits; a second one ends
-// it by the signal itself, without that wait, and leaves nothing that runs.
+// The first signal is forwarded to the tests, and the command waits for them. A second one ends
+// it immediately, by the signal itself, and leaves no processes.
 func TestTheSecondInterruptEndsAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a module")

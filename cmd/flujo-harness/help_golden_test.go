@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of the help texts")
 
-// Every help text, in a file of its own: a changed flag is seen in review.
+// Every help text is in a golden file of its own, so that a changed flag is seen in review.
 func TestHelpGolden(t *testing.T) {
 	var written []string
 	var walk func(*cobra.Command)

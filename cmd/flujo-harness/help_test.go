@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A help text has an example whose commands and flags there are, and fits 100 columns. The
+// Every help text has an example with existing commands and flags, and fits into 100 columns. The
 // first page groups the commands.
 func TestHelp(t *testing.T) {
 	var walk func(*cobra.Command)
@@ -51,8 +51,8 @@ func TestHelp(t *testing.T) {
 
 var exampleFlag = regexp.MustCompile(`\s--([a-z][a-z-]*)`)
 
-// checkExample looks whether a line calls a command that there is, with flags that it has, and
-// reports whether it is this one.
+// checkExample checks that a line calls an existing command with its flags, and reports whether
+// it is cmd.
 func checkExample(t *testing.T, cmd *cobra.Command, line string) bool {
 	t.Helper()
 	_, call, ok := strings.Cut(line, "flujo-harness")

@@ -15,10 +15,11 @@ import (
 
 func init() { storeCommands["recordspecs"] = recordSpecs }
 
-// recordspecs FILE RUN... appends runs to a history, an hour apart. A run is its commit and
-// a character for each spec: "abc:..FRsp", "-" where it is not there. The commit may be
-// empty, have a "+" after it for a tree with changes, and "@branch" (default main). "!" in front makes it an interrupted one, "*"
-// a focused one, "?" one whose suites gave no results.
+// recordspecs FILE RUN... appends runs to a history, an hour apart. A run is written as its
+// commit and a character for each spec, "abc:..FRsp", where "-" means that the spec does not
+// exist. The commit may be empty, and may be followed by "+" for uncommitted changes and
+// "@branch" (default main). A prefix "!" makes the run interrupted, "*" focused, and "?" one
+// whose suites gave no results.
 func recordSpecs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: recordspecs FILE RUN...")

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// packageDocs is what the source of a package shows to a reader of its documentation.
+// packageDocs has what the documentation of a package contains.
 type packageDocs struct {
 	name     string
 	exported int // functions and types
@@ -20,7 +20,7 @@ type packageDocs struct {
 	examples int
 }
 
-// docsOf reads the Go files of one folder. The error is fs.ErrNotExist where it has none.
+// docsOf reads the Go files of one folder. The error is fs.ErrNotExist if there are none.
 func docsOf(dir string) (p packageDocs, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -60,7 +60,7 @@ func docsOf(dir string) (p packageDocs, err error) {
 	return p, nil
 }
 
-// problem says what a reader of the documentation misses, "" where nothing.
+// problem returns what the documentation is missing, or "".
 func (p packageDocs) problem() string {
 	switch {
 	case p.name == "" || p.name == "main" || p.exported == 0:
@@ -73,7 +73,7 @@ func (p packageDocs) problem() string {
 	return ""
 }
 
-// Every package that others can import has a comment and an example of its main use.
+// Every importable package has a package comment and an example of its main use.
 func TestEveryPackageHasAnExample(t *testing.T) {
 	root, packages := filepath.Join("..", ".."), 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -15,12 +15,13 @@ import (
 
 const (
 	module = "github.com/flujo/flujo-harness/"
-	// In two parts: the ginkgo command takes any test file with the whole for a suite.
+	// Split, because the ginkgo command considers any test file that contains the whole path a
+	// suite.
 	dsl = "github.com/onsi/" + "ginkgo/v2"
 )
 
-// mayImport is the import table: which top-level folders of this module each may
-// use. Imports run one way.
+// mayImport lists the top-level folders of this module that each of them may import. Imports run
+// one way.
 var mayImport = map[string][]string{
 	"core":       {"core"},
 	"stubs":      {"core", "stubs"},
@@ -31,9 +32,9 @@ var mayImport = map[string][]string{
 	"cmd":        {"core", "stubs", "harness", "thresholds", "reports", "cmd"},
 }
 
-// rooms are the walls within a top-level folder: which packages of the same folder the
-// source files of each package may import. A package that is not listed may import any.
-// Tests are free to look further up.
+// rooms restricts imports within a top-level folder: it lists the packages of the same folder
+// that the source files of a package may import. A package that is not listed may import any.
+// Tests are not restricted.
 var rooms = map[string][]string{
 	"core":                                 {"core/internal/codec"},
 	"core/internal/codec":                  nil,
@@ -86,12 +87,12 @@ var rooms = map[string][]string{
 	"cmd/flujo-harness/internal/selftest":  {"cmd/flujo-harness/internal/cli", "cmd/flujo-harness/internal/project", "cmd/flujo-harness/internal/measure", "cmd/flujo-harness/internal/compare", "cmd/flujo-harness/internal/revisions"},
 }
 
-// listsBackends are the files outside core that may name a backend: measurements reach one by
-// core/corebench, and commands that look into runs by a small interface.
+// listsBackends are the files outside core that may name a backend. Measurements use
+// core/corebench, and commands that read runs use a small interface.
 var listsBackends = []string{"harness/backends.go", "cmd/flujo-harness/internal/backends/backends.go"}
 
 // backendProblem returns why a file of the harness or of the commands may not import a backend.
-// Databases of other things than runs are opened by core/sqlite/sqlitedb, which is none.
+// It allows core/sqlite/sqlitedb, which opens other databases than those of runs.
 func backendProblem(file, imported string, isTest bool) string {
 	is := func(name string) bool { return imported == name || strings.HasPrefix(imported, name+"/") }
 	if isTest || slices.Contains(listsBackends, file) || imported == "core/sqlite/sqlitedb" ||
@@ -132,8 +133,8 @@ func importProblem(file, imported string) string {
 	return ""
 }
 
-// The source is read, not "go list" asked: a test that asks stays green from the
-// cache after the table was broken.
+// The test reads the source files itself. With "go list", go test would not notice changed files
+// and could report a cached success.
 func TestImportTable(t *testing.T) {
 	root := filepath.Join("..", "..")
 	files := 0
@@ -177,7 +178,7 @@ func skipOr(err error) error {
 	return fs.SkipDir
 }
 
-// The table itself is seen red.
+// The check finds forbidden imports.
 func TestImportTableFindsWhatItForbids(t *testing.T) {
 	for _, tc := range []struct {
 		file, imported string

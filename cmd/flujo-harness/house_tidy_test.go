@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A program that keeps its runs in memory or in SQLite gets no line of PostgreSQL's driver or
-// of River into its go.mod; one that keeps them in PostgreSQL does, the control.
+// A program that keeps its runs in memory or in SQLite gets neither PostgreSQL's driver nor River
+// into its go.mod. The control, one that keeps them in PostgreSQL, does.
 func TestProgramsNeedOnlyTheirBackend(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -17,7 +17,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/ingest"
 )
 
-// Flags go before what the file says, and that before what CI says.
+// Flags take precedence over the file, and the file over CI.
 func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 	began := time.Date(2026, 11, 23, 11, 8, 26, 0, time.UTC)
 	results := &reports.Results{Specs: []reports.Spec{{State: reports.Passed}}}
@@ -51,8 +51,8 @@ func TestWhatIsKnownOfAnIngestedRun(t *testing.T) {
 	}
 }
 
-// Each of many runs keeps the command of its own file: all names in every row would grow
-// with the square of their number.
+// With --each, every run records the command for its own file. With all names in every row, the
+// size would be quadratic.
 func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 	t.Chdir(t.TempDir())
 	args := []string{"ingest", "--db", "h.db", "--each"}
@@ -84,7 +84,7 @@ func TestEachRunKeepsItsOwnCommand(t *testing.T) {
 	}
 }
 
-// The formats that the README and the help name are those that the readers know.
+// The README and the help list exactly the formats that the readers know.
 func TestFormatsAreNamedFromOneTable(t *testing.T) {
 	readme, err := os.ReadFile("../../reports/README.md")
 	if err != nil {

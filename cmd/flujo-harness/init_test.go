@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
-// checkCall finds what is wrong with the words after the name of the program.
+// checkCall returns what is wrong with the words after the name of the program.
 func checkCall(words []string) error {
 	cmd, rest, err := command().Find(words)
 	if err != nil {
@@ -29,13 +29,13 @@ func checkCall(words []string) error {
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
 
-// A call of the program, as it stands in a script or in Markdown.
+// harnessCall matches a call of the program in a script or in Markdown.
 var harnessCall = regexp.MustCompile("(?:go tool |go run \\./cmd/|run: |- |`)flujo-harness ([a-z]+(?: [^`\n&|#]*)?)")
 
-// A variable of a shell stands for a word that only a run knows.
+// shellVariable matches a shell variable, whose value is only known at run time.
 var shellVariable = regexp.MustCompile(`"\$\w+"`)
 
-// calls are the calls of the program in a text.
+// calls returns the calls of the program in a text.
 func calls(text string) (all [][]string) {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	text = shellVariable.ReplaceAllString(text, "1")
@@ -53,7 +53,7 @@ func TestCheckCallFindsWhatThereIsNot(t *testing.T) {
 	}
 }
 
-// The workflows are what the services read, and call commands and flags that there are.
+// The workflows are valid for the services, and call existing commands and flags.
 func TestWorkflows(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("go.mod", []byte("module example.com/shop\n"), 0o644); err != nil {
@@ -108,7 +108,8 @@ func TestWorkflows(t *testing.T) {
 		t.Errorf("github: the history is restored and saved as one, not %v", cached)
 	}
 
-	// What runs the module's code may only read; what may write runs nothing of it.
+	// Jobs that run the module's code have read permission only; jobs that can write run none of
+	// its code.
 	var calibrate struct {
 		Permissions map[string]string
 		Jobs        map[string]struct {
@@ -153,7 +154,7 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// What the READMEs tell to type can be typed.
+// Commands in the READMEs exist, with their flags.
 func TestReadmeCallsWhatThereIs(t *testing.T) {
 	n := 0
 	for _, name := range []string{"README.md", "core/README.md", "harness/README.md", "reports/README.md", "suites/README.md"} {

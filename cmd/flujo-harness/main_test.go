@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && slices.Contains([]string{"guard", "burn", "session"}, os.Args[1]) { // what this program starts itself as
+	if len(os.Args) == 2 && slices.Contains([]string{"guard", "burn", "session"}, os.Args[1]) { // commands that this program starts itself
 		main()
 	}
 	testscript.Main(m, map[string]func(){"flujo-harness": main})
@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata",
 		Cmds: storeCommands,
-		// [race]: the program is built with the race detector, under which a session of a
+		// [race] holds if the program is built with the race detector, with which a session of a
 		// measurement takes ten times as long.
 		Condition: func(name string) (bool, error) {
 			if name != "race" {
@@ -42,7 +42,7 @@ func TestCommands(t *testing.T) {
 			return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}), nil
 		},
 		Setup: func(env *testscript.Env) error {
-			// A script that builds a Go module of its own needs the caches of this machine.
+			// A script that builds its own Go module needs the caches of this machine.
 			home, err := os.UserHomeDir()
 			if err != nil {
 				return err
@@ -60,8 +60,8 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// Whatever a command makes of it: who was interrupted is told so, not of a mistake.
-func TestAnInterruptIsToldAsOne(t *testing.T) {
+// If a command is interrupted, it reports the interrupt and not another error.
+func TestInterruptsAreReportedAsSuch(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{"go.mod": "module example.com/shop\n", "shop_test.go": "package shop\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {

@@ -14,8 +14,8 @@ import (
 //
 //	go test ./cmd/flujo-harness -run '^$' -bench MemoryOfReports -benchtime 1x
 //
-// On Linux/amd64 with Go 1.26: ingest 190, report 192, --json 195, gate 186. What the analysis keeps
-// of each spec is bounded by TestAnalysisOfFailuresIsBounded, which counts bytes.
+// On Linux/amd64 with Go 1.26: ingest 190, report 192, --json 195, gate 186. The memory of the
+// analysis for each spec is bounded by TestAnalysisOfFailuresIsBounded, which counts bytes.
 func BenchmarkMemoryOfReports(b *testing.B) {
 	const failing = 100_000
 	dir := b.TempDir()
@@ -42,7 +42,7 @@ func BenchmarkMemoryOfReports(b *testing.B) {
 	}
 }
 
-// writeFailures writes a JUnit file in which every test case fails with a message of its own.
+// writeFailures writes a JUnit file in which every test case fails with a distinct message.
 func writeFailures(path string, n, run int) error {
 	f, err := os.Create(path)
 	if err != nil {

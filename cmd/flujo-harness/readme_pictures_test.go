@@ -26,7 +26,7 @@ import (
 
 var updatePictures = flag.Bool("update-pictures", false, "draw the pictures of the README again, from the red run that it shows; needs script and Chromium")
 
-// The pictures of the README, of the run in the block that shows a red run.
+// The pictures of the README show the run of its block with a failing run.
 const (
 	terminalPicture = "../../.github/terminal.svg"
 	pagePicture     = "../../.github/page.png"
@@ -34,8 +34,8 @@ const (
 	drawAgain       = "go test ./cmd/flujo-harness -run '^TestREADME$' -update-pictures"
 )
 
-// The picture of the terminal has the text of the README's red run, which TestREADME compares with
-// a real one.
+// The picture of the terminal has the text of that block, which TestREADME compares with a real
+// run.
 func TestTerminalPictureIsCurrent(t *testing.T) {
 	picture, err := os.ReadFile(terminalPicture)
 	if err != nil {
@@ -58,14 +58,14 @@ func TestTerminalPictureIsCurrent(t *testing.T) {
 	t.Errorf("no block of the README shows %q", redRun)
 }
 
-// maxDistance is the largest distance of the page in the picture from the present one. A run of
-// another minute and commit is at 0.00, the same page in another font at 0.07, the page of other specs
-// of another module at 0.14.
+// maxDistance is the maximum distance between the picture of the page and the present page. A run
+// of another minute and commit has the distance 0.00, the same page in another font 0.07, and the
+// page of another module with other specs 0.14.
 const maxDistance = 0.1
 
-// pictures draws the pictures where that is asked for, else it compares the page with the one in the
-// picture: the words of its first screen everywhere, its looks where there is a browser. The sandbox
-// stands where the red run was made.
+// pictures draws the pictures if the flag is set. Otherwise it compares the page with the one in
+// the picture: the words of its first screen always, its appearance if there is a browser. The
+// sandbox's folder must be that of the failing run.
 func (s *sandbox) pictures() {
 	s.t.Helper()
 	page, err := os.ReadFile(filepath.Join(s.dir, ".flujo", "report", "index.html"))
@@ -98,8 +98,8 @@ func (s *sandbox) pictures() {
 	}
 }
 
-// distance of two pictures of one size: the share of squares whose mean colours differ clearly, of
-// those that are not empty in both.
+// distance returns the distance between two pictures of the same size: the share of squares whose
+// mean colours differ clearly, among squares that are not empty in both.
 func distance(a, b []byte) (float64, error) {
 	one, err := png.Decode(bytes.NewReader(a))
 	if err != nil {
@@ -129,12 +129,12 @@ func distance(a, b []byte) (float64, error) {
 	return float64(differ) / float64(max(1, drawn)), nil
 }
 
-// alike reports whether two colours differ by at most so much of 255.
+// alike reports whether two colours differ by at most most, on a scale to 255.
 func alike(a, b [3]float64, most float64) bool {
 	return max(math.Abs(a[0]-b[0]), math.Abs(a[1]-b[1]), math.Abs(a[2]-b[2])) <= most
 }
 
-// mean is the mean colour of a square.
+// mean returns the mean colour of a square.
 func mean(m image.Image, x, y, side int) (c [3]float64) {
 	square := image.Rect(x, y, x+side, y+side).Intersect(m.Bounds())
 	for y := square.Min.Y; y < square.Max.Y; y++ {
@@ -148,7 +148,7 @@ func mean(m image.Image, x, y, side int) (c [3]float64) {
 	return c
 }
 
-// keepHistory copies the history as it is before the red run, which can then be made once more.
+// keepHistory copies the history before the failing run, so that the run can be repeated.
 func (s *sandbox) keepHistory() {
 	s.t.Helper()
 	if out, said, err := s.do("flujo-harness history backup ../before.db"); err != nil {
@@ -170,7 +170,7 @@ func (s *sandbox) drawTerminal() {
 	}
 }
 
-// photograph is the first screen of the page, as PNG.
+// photograph returns the first screen of the page as PNG.
 func (s *sandbox) photograph() []byte {
 	s.t.Helper()
 	file := filepath.Join(s.root, "page.png")
@@ -203,9 +203,9 @@ var (
 	pageDigits  = regexp.MustCompile(`[0-9][0-9a-f.,:%]*`)
 )
 
-// pageWords are the headings and labels of the first screen of a page, without figures: they are the
-// same on every machine. The line of the run names the machine and how long it took, and other views
-// have sections that depend on that.
+// pageWords returns the headings and labels of the first screen of a page, without figures. These
+// are the same on every machine. The line of the run, which names the machine and a duration, and
+// other views, which depend on them, are not included.
 func pageWords(page []byte) string {
 	if first := firstScreen.Find(page); first != nil {
 		page = first
@@ -218,7 +218,7 @@ func pageWords(page []byte) string {
 	return strings.Join(words, "\n")
 }
 
-// pageChunk is a chunk of PNG that names the words of a page by their digest.
+// pageChunk returns a PNG chunk with a digest of the words of a page.
 func pageChunk(page []byte) []byte {
 	body := fmt.Appendf(nil, "tEXtpage\x00%x", sha256.Sum256([]byte(pageWords(page))))
 	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(body)-4))
@@ -227,7 +227,7 @@ func pageChunk(page []byte) []byte {
 
 // terminalSVG draws the text of a terminal, with the colours of SGR sequences.
 func terminalSVG(text string) []byte {
-	const advance, height, margin = 8.4, 18, 16 // of a monospaced font of 14 px
+	const advance, height, margin = 8.4, 18, 16 // for a monospaced font of 14 px
 	var body bytes.Buffer
 	columns, row := 0, 0
 	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
@@ -263,7 +263,7 @@ func terminalSVG(text string) []byte {
 
 var sgr = regexp.MustCompile("\x1b\\[([0-9;]*)m")
 
-// sgrClass is the class of SVG after the parameters of an SGR sequence.
+// sgrClass returns the SVG class after an SGR sequence with the parameters.
 func sgrClass(class, parameters string) string {
 	names := map[string]string{"1": "bold", "2": "dim", "31": "red", "32": "green", "33": "yellow", "91": "red", "92": "green", "93": "yellow"}
 	for p := range strings.SplitSeq(parameters, ";") {
@@ -277,7 +277,7 @@ func sgrClass(class, parameters string) string {
 	return class
 }
 
-// svgText is the text of a picture, a line for each element "text".
+// svgText returns the text of a picture, with a line for each "text" element.
 func svgText(picture []byte) (string, error) {
 	var lines []string
 	inside := false

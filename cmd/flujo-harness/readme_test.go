@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// notRun are the commands of the README that TestREADME does not run, with the reason.
+// notRun lists the commands of the README that TestREADME does not run, with the reason.
 var notRun = map[string]string{
 	"go run ./cmd/flujo-harness run": "minutes: the step \"job\" of .ci/run calls it for the suites",
 	"go test ./...":                  "it would call itself; the step \"tests\" of .ci/run takes this command from the README",
@@ -22,13 +22,13 @@ var notRun = map[string]string{
 
 // readmeBlock is a fenced block of Markdown.
 type readmeBlock struct {
-	line     int    // of its first line, from 1
+	line     int    // line number of its first line, from 1
 	language string // "console", "go", "text", ...
-	before   string // what a comment above it has the shell do first: <!-- sandbox: cd shop -->
+	before   string // shell command from a comment above it: <!-- sandbox: cd shop -->
 	text     string
 }
 
-// readmeBlocks are the fenced blocks of a Markdown text.
+// readmeBlocks returns the fenced blocks of a Markdown text.
 func readmeBlocks(text string) (blocks []readmeBlock, err error) {
 	var open *readmeBlock
 	before := ""
@@ -54,17 +54,17 @@ func readmeBlocks(text string) (blocks []readmeBlock, err error) {
 	return blocks, nil
 }
 
-// consoleCall is a command of a block, and what the block shows of its standard output.
+// consoleCall is a command in a block and the part of its standard output that the block shows.
 type consoleCall struct{ command, shown string }
 
-// words is the command without the comment after it.
+// words returns the command without the comment after it.
 func (c consoleCall) words() string {
 	command, _, _ := strings.Cut(c.command, "  #")
 	return strings.TrimSpace(command)
 }
 
-// consoleCalls splits a block of type "console": "$ " begins a command, which goes on after a
-// backslash at the end of a line.
+// consoleCalls splits a block of type "console". A line that begins with "$ " is a command; it
+// continues after a backslash at the end of the line.
 func consoleCalls(text string) (calls []consoleCall) {
 	continued := false
 	for line := range strings.Lines(text) {
@@ -85,8 +85,8 @@ func consoleCalls(text string) (calls []consoleCall) {
 	return calls
 }
 
-// volatile are the figures that differ from call to call, with what takes their place in a
-// comparison. Counts of specs and what is in words is compared as it is.
+// volatile lists patterns of figures that differ from call to call, with their replacements for a
+// comparison. Numbers of specs and words are compared unchanged.
 var volatile = []struct {
 	pattern *regexp.Regexp
 	with    string
@@ -104,7 +104,7 @@ var volatile = []struct {
 	{regexp.MustCompile(` +`), " "},
 }
 
-// masked is a text without its volatile figures.
+// masked replaces the volatile figures of a text.
 func masked(text string) string {
 	for _, v := range volatile {
 		text = v.pattern.ReplaceAllString(text, v.with)
@@ -116,7 +116,7 @@ func masked(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// shows reports whether a text is what a block shows of it: a line of "…" stands for any lines.
+// shows reports whether a block shows the text; a line "…" in it stands for any lines.
 func shows(shown, text string) bool {
 	parts := strings.Split("\n"+masked(shown)+"\n", "\n…\n")
 	rest := "\n" + masked(text) + "\n"
@@ -167,7 +167,7 @@ func TestShownOutputIsCompared(t *testing.T) {
 	}
 }
 
-// A newcomer reads all of it.
+// The README is short, because a newcomer reads all of it.
 func TestREADMEIsShort(t *testing.T) {
 	text := readTree(t, "README.md")
 	if n := strings.Count(text, "\n"); n > 250 {
@@ -189,7 +189,7 @@ func TestREADMEIsShort(t *testing.T) {
 	}
 }
 
-// Every command of the README is run in a folder of its own, by the program that the README
+// Every command of the README runs in a temporary folder, with the program that the README
 // installs, and prints what the README shows.
 func TestREADME(t *testing.T) {
 	t.Parallel()
@@ -240,13 +240,14 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-// sandbox is a folder with a module "shop", a link to this project as the clone that the README speaks of,
-// and an environment in which versions come from the work tree. In a clone, every package would be
-// compiled once more, because its folder is part of what is compiled; nothing is written to the link.
+// sandbox is a folder with a module "shop", a link to this project in place of the README's clone,
+// and an environment in which versions of this project come from the work tree. With a real clone
+// every package would be compiled again, because its folder is part of what is compiled. Nothing is
+// written to the link.
 type sandbox struct {
 	t    *testing.T
 	root string
-	dir  string // where the shell is
+	dir  string // working folder of the shell
 	env  []string
 }
 
@@ -286,8 +287,8 @@ func newSandbox(t *testing.T) *sandbox {
 	return s
 }
 
-// shell runs a command of the test itself in the root of the sandbox, and stays where it ends; an
-// empty one stays where the last one ended.
+// shell runs a command of the test itself in the root of the sandbox, and keeps the working
+// folder in which it ends. An empty command keeps the current one.
 func (s *sandbox) shell(command string) {
 	s.t.Helper()
 	if command == "" {
@@ -299,7 +300,7 @@ func (s *sandbox) shell(command string) {
 	}
 }
 
-// do runs a command where the last one ended.
+// do runs a command in the working folder in which the last one ended.
 func (s *sandbox) do(command string) (stdout, stderr string, err error) {
 	where := filepath.Join(s.root, "where")
 	cmd := exec.Command("sh", "-c", "trap 'pwd -P >\""+where+"\"' EXIT\n"+command)
@@ -313,10 +314,10 @@ func (s *sandbox) do(command string) (stdout, stderr string, err error) {
 	return out.String(), said.String(), err
 }
 
-// unreachable is what the go command says where there is no network.
+// unreachable matches errors of the go command without a network.
 var unreachable = regexp.MustCompile(`dial tcp|no such host|module lookup disabled by GOPROXY=off`)
 
-// call runs a command of the README and compares what it prints on standard output.
+// call runs a command of the README and compares its standard output.
 func (s *sandbox) call(line int, c consoleCall) {
 	s.t.Helper()
 	out, said, err := s.do(c.command)
@@ -332,7 +333,7 @@ func (s *sandbox) call(line int, c consoleCall) {
 	}
 }
 
-// snippet compiles and runs a block of Go in a program that has what the block takes for granted.
+// snippet compiles and runs a Go block in a program that declares what the block uses.
 func (s *sandbox) snippet(b readmeBlock) {
 	s.t.Helper()
 	s.shell(b.before)

@@ -15,11 +15,11 @@ import (
 	"golang.org/x/mod/zip"
 )
 
-// moduleProxy serves versions of this project's modules as proxy.golang.org would, from a folder.
+// moduleProxy serves versions of this project's modules from a folder, as proxy.golang.org would.
 type moduleProxy struct {
 	dir      string
 	modcache string
-	upstream string // the user's own GOPROXY
+	upstream string // GOPROXY of the user
 }
 
 func newModuleProxy(t *testing.T) *moduleProxy {
@@ -36,17 +36,17 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// env is the environment of go commands that take modules from the proxy, then from the module
-// cache, and from the user's own proxy what neither has: go mod tidy reads modules that nothing
-// here is built of. The versions are downloaded to the machine's module cache, so that SQLite need not be compiled
-// again, and are removed from it when the test ends.
+// env returns the environment for go commands. They get modules from the proxy, then from the
+// module cache, and then from the user's own proxy, since go mod tidy reads modules that nothing
+// here is built from. The versions are downloaded to the machine's module cache, so that SQLite
+// need not be compiled again, and are removed from it when the test ends.
 func (p *moduleProxy) env() []string {
 	url := func(dir string) string { return "file://" + filepath.ToSlash(dir) }
 	return append(os.Environ(), "GOPROXY="+url(p.dir)+","+url(filepath.Join(p.modcache, "cache", "download"))+","+p.upstream,
 		"GOSUMDB=off", "GOFLAGS=-modcacherw", "GOWORK=off", "GOTOOLCHAIN=local", "GOPRIVATE=", "GONOPROXY=")
 }
 
-// serve adds a version of a module, whose zip is written by the given function.
+// serve adds a version of a module. write writes its zip file.
 func (p *moduleProxy) serve(t *testing.T, m modpath.Version, gomod []byte, write func(*bytes.Buffer) error) {
 	t.Helper()
 	var archive bytes.Buffer
@@ -82,8 +82,7 @@ func (p *moduleProxy) forget(t *testing.T, m modpath.Version) {
 	}
 }
 
-// treeProxy serves the work tree, changes that are not committed included, under a version that
-// no release has.
+// treeProxy serves the work tree, uncommitted changes included, as a version that no release has.
 func treeProxy(t *testing.T) (p *moduleProxy, version string) {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -98,7 +97,7 @@ func treeProxy(t *testing.T) (p *moduleProxy, version string) {
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 		if os.IsNotExist(err) {
-			continue // deleted, and not yet committed
+			continue // deleted, but not committed
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +113,7 @@ func treeProxy(t *testing.T) (p *moduleProxy, version string) {
 	return p, version
 }
 
-// outsideNested leaves out the files of nested modules, as the go command does.
+// outsideNested removes the files of nested modules, as the go command does.
 func outsideNested(files []zip.File) (kept []zip.File) {
 	var nested []string
 	for _, f := range files {
@@ -141,7 +140,8 @@ func (f treeFile) Path() string                 { return f.name }
 func (f treeFile) Lstat() (os.FileInfo, error)  { return os.Lstat(f.path) }
 func (f treeFile) Open() (io.ReadCloser, error) { return os.Open(f.path) }
 
-// The program can be a tool of another module, by its version; TestREADME installs it as a command.
+// The program can be a tool of another module, by its version. TestREADME installs it as a
+// command.
 func TestToolFromAProxy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("links the program")
@@ -169,8 +169,8 @@ func TestToolFromAProxy(t *testing.T) {
 	}
 }
 
-// A release tags every nested module so that it can be required, and its command installed, without
-// the replacement that it has in the work tree.
+// A release tags every nested module in a form that can be required, and whose command can be
+// installed, without the replacement in the work tree.
 func TestNestedModulesAreReleased(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -244,14 +244,14 @@ func TestNestedModulesAreReleased(t *testing.T) {
 	if out, err := in(t.TempDir(), env, "go", "install", "-n", module+buckets+"@"+version); err != nil {
 		t.Errorf("go install -n: %v\n%s", err, out)
 	}
-	// The control: the module as it is in the work tree.
+	// The control is the module with its replacement, as in the work tree.
 	serve(buckets, "v0.1.0-test.0", version)
 	if out, err := in(t.TempDir(), env, "go", "install", "-n", module+buckets+"@v0.1.0-test.0"); err == nil || !strings.Contains(out, "replace directives") {
 		t.Errorf("the control: a module with a replacement can be installed: %v\n%s", err, out)
 	}
 }
 
-// The archives of a release are the same bytes wherever they are built, and hold the program, the
+// The archives of a release are identical wherever they are built, and contain the program, the
 // license and the README.
 func TestArchivesAreReproducible(t *testing.T) {
 	if !*reproducible {

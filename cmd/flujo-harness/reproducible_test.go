@@ -13,7 +13,8 @@ import (
 
 var reproducible = flag.Bool("reproducible", false, "build the program twice from nothing, which takes minutes: go test ./cmd/flujo-harness -run TestReproducibleBuild -reproducible -v -timeout=1h")
 
-// builtIn copies the committed source to dir and builds there with an empty cache.
+// builtIn copies the committed source to dir, builds it with an empty cache, and returns a
+// digest.
 func builtIn(t *testing.T, dir, tree string, args ...string) [sha256.Size]byte {
 	t.Helper()
 	source := filepath.Join(dir, "source")
@@ -44,13 +45,13 @@ func builtIn(t *testing.T, dir, tree string, args ...string) [sha256.Size]byte {
 	return sha256.Sum256(program)
 }
 
-// The same commit, built in two folders with empty caches, is the same program.
+// Builds of the same commit in two folders with empty caches are identical.
 func TestReproducibleBuild(t *testing.T) {
 	if !*reproducible {
 		t.Skip("it takes minutes: -reproducible")
 	}
 	cmd := exec.Command("git", "archive", "HEAD")
-	cmd.Dir = filepath.Join("..", "..") // of git's own work tree: git archive takes the folder that it is in
+	cmd.Dir = filepath.Join("..", "..") // the root, because git archive includes only the current folder
 	tree, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/flujo/flujo-harness/thresholds"
 )
 
-// A results file is an artefact that CI keeps: what the specs said goes into it as into
-// the history.
+// A results file is an artifact that CI stores, so secrets are removed from it as from the
+// history.
 func TestNothingSecretGoesToResults(t *testing.T) {
 	secret := "ghp_" + "canary1abcdefghij1234567890"
 	specs := &reports.Results{Specs: []reports.Spec{{Suite: "shop", Leaf: "asks", State: reports.Failed, Message: "key " + secret}}}

@@ -12,7 +12,7 @@ import (
 	"github.com/flujo/flujo-harness/core/postgres/pgserver"
 )
 
-// runs and trace look at a PostgreSQL database as they look at a file, and show no password.
+// runs and trace read a PostgreSQL database as they read a file, and print no password.
 func TestRunsInPostgreSQL(t *testing.T) {
 	s := pgserver.For(t, pgserver.Options{})
 	dsn := s.DSN("postgres")

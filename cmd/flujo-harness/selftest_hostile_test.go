@@ -16,8 +16,9 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite"
 )
 
-// hostileTexts are 200 that try to run, to fetch, to leave their place, to act on a
-// terminal, or to speak to a CI service or a spreadsheet.
+// hostileTexts returns 200 texts that try to execute code, to make requests, to break out of
+// their context, to control a terminal, or to be commands to a CI service or formulas in a
+// spreadsheet.
 func hostileTexts() (all []string) {
 	for i := range 10 {
 		for _, form := range []string{
@@ -32,15 +33,14 @@ func hostileTexts() (all []string) {
 	return all
 }
 
-// canaries are secrets in what tests wrote: made up, and put together here.
+// canaries are invented secrets, concatenated so that secret scanners do not report them.
 var canaries = []string{"sk-" + "proj-canary0abcdefghij1234567890", "ghp_" + "canary1abcdefghij1234567890", "hunter2-canary2-hunter2"}
 
-// actsOnTerminal is what a screen obeys instead of showing it, but for tabs and the ends of
-// lines.
+// actsOnTerminal matches characters that a terminal interprets, except for tabs and line endings.
 var actsOnTerminal = regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-// toldHere runs the program here and looks at all that it says.
-func toldHere(t *testing.T, code int, args ...string) string {
+// runHere runs the program in this process and checks its output.
+func runHere(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	var out, said bytes.Buffer
 	if got := run(t.Context(), args, strings.NewReader(""), &out, &said); got != code {
@@ -58,8 +58,8 @@ func toldHere(t *testing.T, code int, args ...string) string {
 	return text
 }
 
-// ingested takes two runs of tests with these names and messages in, and writes every
-// form of the report of the second.
+// ingested adds two runs with these names and messages, and writes the report of the second in
+// every form.
 func ingested(t *testing.T, dir string, texts []string) {
 	t.Helper()
 	for i, status := range []string{"passed", "failed"} {
@@ -81,18 +81,18 @@ func ingested(t *testing.T, dir string, texts []string) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		toldHere(t, 0, "ingest", file, "--commit", fmt.Sprintf("%040d", i), "--run-id", fmt.Sprint("run ", i))
-		if err := os.Remove(file); err != nil { // the canaries are in it
+		runHere(t, 0, "ingest", file, "--commit", fmt.Sprintf("%040d", i), "--run-id", fmt.Sprint("run ", i))
+		if err := os.Remove(file); err != nil { // it contains the canaries
 			t.Fatal(err)
 		}
 	}
-	toldHere(t, 0, "report", "-v", "--out", "out", "--html", "r.html", "--md", "r.md", "--json", "r.json", "--junit", "r.xml", "--ctrf", "r.ctrf",
+	runHere(t, 0, "report", "-v", "--out", "out", "--html", "r.html", "--md", "r.md", "--json", "r.json", "--junit", "r.xml", "--ctrf", "r.ctrf",
 		"--openmetrics", "r.txt", "--badge", "r.svg", "--csv", "r.csv")
-	toldHere(t, 0, "history")
+	runHere(t, 0, "history")
 }
 
-// 200 hostile texts, with secrets next to them, in every name and message of a run of
-// tests: nothing that is written acts, and no secret is in any file.
+// 200 hostile texts next to secrets, in every name and message of a run of tests, have no effect
+// in any output, and no secret gets into any file.
 func TestHostileTextsInEveryReport(t *testing.T) {
 	texts := hostileTexts()
 	if len(texts) != 200 {
@@ -133,7 +133,7 @@ func TestHostileTextsInEveryReport(t *testing.T) {
 			t.Errorf("%s has %q", name, m)
 		}
 	}
-	// Of texts the quotes are escaped, so this is an attribute.
+	// Quotes in texts are escaped, so this matches attributes only.
 	fetches := regexp.MustCompile(`(?i)\s(?:src|href|action)\s*=\s*["']\s*(?:https?:|//|javascript:)`)
 	for _, name := range []string{"r.html", "out/index.html"} {
 		was, err1 := os.ReadFile(filepath.Join(tame, name))
@@ -152,7 +152,7 @@ func TestHostileTextsInEveryReport(t *testing.T) {
 	}
 }
 
-// The same in every name and text of the runs of an engine.
+// The same for every name and text in the runs of an engine.
 func TestHostileTextsOfRuns(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -178,18 +178,18 @@ func TestHostileTextsOfRuns(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	list := toldHere(t, 0, "runs", "--db", "r.db", "--limit", "0")
+	list := runHere(t, 0, "runs", "--db", "r.db", "--limit", "0")
 	if n := len(regexp.MustCompile(`(?m) failed +\d{4}-`).FindAllString(list, -1)); n != len(texts) {
 		t.Errorf("%d runs are listed", n)
 	}
-	toldHere(t, 0, "runs", "--db", "r.db", "--limit", "0", "--json")
+	runHere(t, 0, "runs", "--db", "r.db", "--limit", "0", "--json")
 	for i, text := range texts {
 		of := []string{"--db", "r.db", "--tenant", text, "--", text}
-		toldHere(t, 0, append([]string{"trace", "--output", "--states"}, of...)...)
+		runHere(t, 0, append([]string{"trace", "--output", "--states"}, of...)...)
 		if i >= 20 {
-			continue // by now each form was there
+			continue // by then each form has occurred
 		}
-		toldHere(t, 0, append([]string{"trace", "--json", "--output", "--states"}, of...)...)
-		toldHere(t, 2, append([]string{"trace"}, "--db", "r.db", "--", "no "+text)...)
+		runHere(t, 0, append([]string{"trace", "--json", "--output", "--states"}, of...)...)
+		runHere(t, 2, append([]string{"trace"}, "--db", "r.db", "--", "no "+text)...)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// serve shows the run of the history to who knows the address that it prints, and ends
-// with its context.
+// serve shows a run of the history to clients that have the address it prints, and ends with its
+// context.
 func TestServe(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "history.db")
 	h, err := history.Open(t.Context(), db)

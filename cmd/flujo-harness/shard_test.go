@@ -8,7 +8,8 @@ import (
 	"github.com/flujo/flujo-harness/reports"
 )
 
-// A part whose suites were at fault, though all that it reports is green, makes the whole so.
+// A shard with a fault of its suites makes the whole run a fault, even if all its results are
+// green.
 func TestAProblemOfAPartIsOneOfTheWhole(t *testing.T) {
 	green := func(shard, problem string) records.PartFile {
 		return records.PartFile{Suites: &records.Part{Shard: shard, Problem: problem, Runs: []*reports.Results{{Specs: []reports.Spec{{Suite: shard, Leaf: "passes", State: reports.Passed}}}}}}

@@ -17,9 +17,10 @@ import (
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
 )
 
-// TestSignals interrupts, ends and kills the commands that run for long and start processes, and
-// looks at what is left of them: processes, files in the temporary folder, work trees of git,
-// temporary files next to results. Without a variable it does so once to run; the whole table is
+// TestSignals interrupts, terminates and kills the commands that run long and start processes,
+// and checks what they leave behind: processes, files in the temporary folder, git work trees,
+// temporary files next to results. By default it does so once, for run. The whole table needs a
+// variable:
 //
 //	FLUJO_SIGNALS=12 go test ./cmd/flujo-harness -run TestSignals -v -timeout 60m
 //
@@ -38,7 +39,7 @@ func TestSignals(t *testing.T) {
 	commands := []struct {
 		name, dir string
 		args      []string
-		again     []string // a short call, which removes what a killed one has left
+		again     []string // short call that cleans up after a killed one
 	}{
 		{"run", run, []string{"run", "--no-measure", "--json", "out.json"}, []string{"run", "./quick", "--no-measure", "--json", "out.json"}},
 		{"bench", "", []string{"bench", "--sessions", "200", "--json", "out.json"}, []string{"bench", "--sessions", "2", "--json", "out.json"}},
@@ -78,7 +79,7 @@ func TestSignals(t *testing.T) {
 type signalled struct {
 	exits                   map[int]int
 	processes, files, after int
-	templates               int // of files: of databases, which a process that is killed in between leaves
+	templates               int // templates of databases that a killed process left
 	which                   []string
 }
 
@@ -92,7 +93,7 @@ func (r *signalled) send(t *testing.T, exe, dir string, args []string, sig sysca
 	before := leftovers(t, dir, temp)
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = dir
-	mark := fmt.Sprintf("FLUJO_SIGNALS_TEST=%d.%d", os.Getpid(), time.Now().UnixNano()) // in the environment of all that it starts
+	mark := fmt.Sprintf("FLUJO_SIGNALS_TEST=%d.%d", os.Getpid(), time.Now().UnixNano()) // inherited by all processes that it starts
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp, mark)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -112,7 +113,7 @@ func (r *signalled) send(t *testing.T, exe, dir string, args []string, sig sysca
 		}
 		return false
 	})
-	time.Sleep(later) // the point of the work at which the signal comes: any must do
+	time.Sleep(later) // varies the point at which the signal arrives
 	if err := cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("%q: %v: %s", args, err, said.String())
 	}
@@ -141,7 +142,7 @@ func (r *signalled) send(t *testing.T, exe, dir string, args []string, sig sysca
 	}
 }
 
-// next makes another call, and counts what is left after it.
+// next runs another command and counts what is left after it.
 func (r *signalled) next(t *testing.T, exe, dir string, args []string) {
 	temp := filepath.Join(dir, "..", filepath.Base(dir)+".tmp")
 	for _, path := range templatesIn(t, temp) { // as if some time had passed
@@ -152,7 +153,7 @@ func (r *signalled) next(t *testing.T, exe, dir string, args []string) {
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
-	out, _ := cmd.CombinedOutput() // whatever it finds
+	out, _ := cmd.CombinedOutput() // any outcome is allowed
 	for _, path := range leftovers(t, dir, temp) {
 		r.after, r.which = r.after+1, append(r.which, "after "+string(out[:min(len(out), 80)])+": "+path)
 	}
@@ -166,7 +167,7 @@ func templatesIn(t *testing.T, temp string) []string {
 	return paths
 }
 
-// installed is this program under its name, by which its sessions start it again.
+// installed copies this program under its real name, by which it starts its sessions.
 func installed(t *testing.T) string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -183,15 +184,15 @@ func installed(t *testing.T) string {
 	return path
 }
 
-// leftovers lists temporary files: all of the temporary folder, what is named as one in the folder
-// of the command, and work trees that git knows.
+// leftovers lists temporary files: everything in the temporary folder, files in the folder of the
+// command that are named like temporary ones, and git work trees.
 func leftovers(t *testing.T, dir, temp string) (all []string) {
 	entries, err := os.ReadDir(temp)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "go-") { // go build and go test remove theirs, unless they are killed
+		if !strings.HasPrefix(e.Name(), "go-") { // go build and go test remove their files unless they are killed
 			all = append(all, "temporary folder: "+e.Name())
 		}
 	}
@@ -222,7 +223,7 @@ func leftovers(t *testing.T, dir, temp string) (all []string) {
 	return all
 }
 
-// marked are the processes that have a variable in their environment and have not ended.
+// marked returns the running processes whose environment contains mark.
 func marked(mark string) (pids []int) {
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
 	for _, path := range paths {
@@ -237,7 +238,8 @@ func marked(mark string) (pids []int) {
 	return pids
 }
 
-// signalModules makes a module whose test never ends, and one with a benchmark at two revisions.
+// signalModules creates a module with a test that does not end, and one with a benchmark at two
+// revisions.
 func signalModules(t *testing.T) (run, compare string) {
 	run, compare = filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "compare")
 	const test = "package %s\n\nimport (\n\t\"testing\"\n\t\"time\"\n)\n\nfunc TestIt(t *testing.T) { time.Sleep(%s) }\n"

@@ -20,11 +20,11 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// storeCommands make databases of runs for the scripts.
+// storeCommands are commands for the scripts.
 var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"action": runAction,
-	// exits CODE ARGUMENT... runs the program, which must exit with the code, or with one
-	// of several: 0,1.
+	// exits CODE ARGUMENT... runs the program, which must exit with the code, or with one of
+	// several: 0,1.
 	"exits": func(ts *testscript.TestScript, _ bool, args []string) {
 		code := 0
 		if exit := new(exec.ExitError); errors.As(ts.Exec("flujo-harness", args[1:]...), &exit) {
@@ -34,7 +34,7 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 			ts.Fatalf("exit code %d, want %s", code, args[0])
 		}
 	},
-	// unprivileged CODE ARGUMENT... is exits without the right of root to write to any file.
+	// unprivileged CODE ARGUMENT... is like exits, but without root's right to write any file.
 	"unprivileged": func(ts *testscript.TestScript, _ bool, args []string) {
 		name, words := "flujo-harness", args[1:]
 		if os.Geteuid() == 0 {
@@ -51,8 +51,8 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 			ts.Fatalf("exit code %d, want %s", code, args[0])
 		}
 	},
-	// advised CODE REGEXP runs in a shell what the group of the pattern finds in the last output, here;
-	// it must exit with the code.
+	// advised CODE REGEXP finds advice in the last output with a pattern, and runs the text of
+	// its group in a shell, which must exit with the code.
 	"advised": func(ts *testscript.TestScript, _ bool, args []string) {
 		m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
 		if len(m) != 2 {
@@ -66,7 +66,8 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 			ts.Fatalf("%s: exit code %d, want %s", m[1], code, args[0])
 		}
 	},
-	// caches lets the go command find the machine's caches without a home folder.
+	// caches sets the variables of the go command's caches, which it cannot find without a home
+	// folder.
 	"caches": func(ts *testscript.TestScript, _ bool, _ []string) {
 		for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
 			out, err := exec.Command("go", "env", name).Output()
@@ -74,7 +75,7 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 			ts.Setenv(name, strings.TrimSpace(string(out)))
 		}
 	},
-	// without PROGRAM leaves go and git on the PATH, but for the one.
+	// without PROGRAM sets PATH to go, git and flujo-harness, without the named program.
 	"without": func(ts *testscript.TestScript, _ bool, args []string) {
 		dir := ts.MkAbs("without-" + args[0])
 		ts.Check(os.Mkdir(dir, 0o755))
@@ -86,13 +87,13 @@ var storeCommands = map[string]func(ts *testscript.TestScript, neg bool, args []
 		}
 		ts.Setenv("PATH", dir)
 	},
-	// record FILE KIND writes the runs of a kind, the same bytes of them every time.
+	// record FILE KIND writes the runs of a kind. The bytes are the same every time.
 	"record": func(ts *testscript.TestScript, _ bool, args []string) {
 		b, err := sqlite.Open(context.Background(), ts.MkAbs(args[0]), sqlite.Process)
 		ts.Check(err)
 		ts.Check(errors.Join(kinds[args[1]](b), b.Close()))
 	},
-	// sql FILE STATEMENT changes a database behind the engine's back.
+	// sql FILE STATEMENT changes a database without the engine.
 	"sql": func(ts *testscript.TestScript, _ bool, args []string) {
 		db, err := sqlitedb.Open(ts.MkAbs(args[0]), sqlite.Process)
 		ts.Check(err)
@@ -109,7 +110,7 @@ var kinds = map[string]func(core.Backend) error{
 	"changed": func(b core.Backend) error { return recordPaper(b, ", and then some") },
 }
 
-// bench is an engine whose time goes on only when an agent works.
+// bench is an engine whose clock advances only while an agent works.
 type bench struct {
 	*core.Engine
 	now    time.Time
@@ -132,7 +133,7 @@ type article struct {
 
 func topic(a article) string { return a.Topic }
 
-// agent works for d, uses tokens, and fails as often as it is told to.
+// agent returns an agent that works for d, uses tokens, and fails as often as failures says.
 func (w *bench) agent(d time.Duration, tokens int64, failures map[string]int, why error) core.Func[string, string] {
 	return func(_ context.Context, r core.Request[string]) (string, error) {
 		w.now = w.now.Add(d)
@@ -200,11 +201,11 @@ func recordShop(b core.Backend) error {
 	return err
 }
 
-// recordHostile writes texts that would act on a terminal, wherever a run has any; one
-// of its runs has a name that can be typed.
+// recordHostile writes texts that would control a terminal, wherever a run has texts. One of its
+// runs has a name that can be typed.
 func recordHostile(b core.Backend) error {
 	const evil = "x\x1b[2J\x1b]0;owned\x07\u009b31m\u202etxt\x7f\x00"
-	const worse = evil + "\xff" // not UTF-8: no scope, output or answer may hold it
+	const worse = evil + "\xff" // invalid UTF-8, which no scope, output or answer may contain
 	w, ctx := newBench(b), context.Background()
 	p, err := core.New("p"+evil,
 		core.Step("s"+evil, w.agent(time.Second, 0, map[string]int{"plain": 1}, errors.New("feedback\r\n"+worse)), topic, func(a *article, out string) { a.Notes = out }, core.Retries(1)),
@@ -224,10 +225,10 @@ func recordHostile(b core.Backend) error {
 	return nil
 }
 
-// recordPaper writes runs of a pipeline with the plan of the default workload; more is
-// what it writes into the final text beyond the output.
+// recordPaper writes runs of a pipeline with the plan of the default workload. more is appended
+// to the output in the final text.
 func recordPaper(b core.Backend, more string) error {
-	type paper struct { // as the workload has it
+	type paper struct { // as in the workload
 		Topic    string   `json:"topic"`
 		Context  string   `json:"context"`
 		Draft    string   `json:"draft"`

@@ -149,7 +149,7 @@ func (c *client) once(ctx context.Context, method, address string, body []byte, 
 	case len(text) > maxAnswer:
 		return nil, -1, fmt.Errorf("%s: an answer of more than %d bytes", failed.what, maxAnswer)
 	case resp.StatusCode >= 300:
-		failed.status, failed.message = resp.StatusCode, said(text, resp.Status)
+		failed.status, failed.message = resp.StatusCode, errorMessage(text, resp.Status)
 		failed.inDoubt = failed.inDoubt && resp.StatusCode >= 500
 		return nil, again(resp, failed.message), failed
 	case into == nil:
@@ -183,8 +183,8 @@ func again(resp *http.Response, message string) time.Duration {
 	return -1
 }
 
-// said returns the message of an error response.
-func said(text []byte, status string) string {
+// errorMessage returns the message of an error response.
+func errorMessage(text []byte, status string) string {
 	var m struct {
 		Message any    `json:"message"`
 		Error   string `json:"error"`

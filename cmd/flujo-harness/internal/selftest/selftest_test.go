@@ -99,7 +99,7 @@ func TestEveryFuzzTargetIsInAnExperiment(t *testing.T) {
 
 // An inconclusive verdict on a noisy machine is reported as undecided, not as a missed
 // corruption.
-func TestMarkTellsMissedFromUndecided(t *testing.T) {
+func TestMarkDistinguishesMissedFromUndecided(t *testing.T) {
 	slower := corruption{want: thresholds.Broken, says: "above its limit"}
 	idle := corruption{want: thresholds.Held}
 	for _, row := range []struct {
