@@ -137,7 +137,7 @@ measured are inconclusive.`,
 	return cmd
 }
 
-// job is one call of run or bench.
+// job is the state of one run or bench command.
 type job struct {
 	cmd        *cobra.Command
 	measure    measure.Flags
@@ -149,10 +149,10 @@ type job struct {
 	strict     bool
 	limitsFrom string // judge by the limits of this revision
 	against    against
-	packages   []string // nil: no suites
+	packages   []string // nil means to run no suites
 	everything bool     // no package was named
 	about      analysis.Options
-	flags      []string // for Ginkgo, or go test
+	flags      []string // flags for Ginkgo or go test
 	runs       int
 	noMeasure  bool
 	share      runner.Share
@@ -173,8 +173,8 @@ func (j *job) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&j.strict, "strict", false, "exit with 4 if a verdict is inconclusive")
 }
 
-// run looks at everything that can be wrong before it does any work, works, and
-// keeps what it has whatever happens.
+// run checks everything before it does any work, and stores the results that it has whatever
+// fails.
 func (j job) run() error {
 	ctx := j.cmd.Context()
 	if j.noMeasure && j.measure.Asked(j.cmd) {
@@ -190,7 +190,7 @@ func (j job) run() error {
 		}
 	}
 	if j.noMeasure || j.packages != nil && !j.measure.Asked(j.cmd) && !p.IsHarness() {
-		specs = nil // what our engine costs is no concern of a module that has not asked
+		specs = nil // other modules measure the built-in workloads only on request
 	}
 	if err := errors.Join(j.results.Check(), j.ci.Check()); err != nil {
 		return err
@@ -285,7 +285,7 @@ func (j job) run() error {
 		}
 		r.Suites.Measured = nil
 		if !j.cmd.Flags().Changed("workload") {
-			specs = nil // the module measures what is its own
+			specs = nil // the module measures its own workloads
 		}
 	}
 	if j.against.ref != "" {
@@ -304,7 +304,8 @@ func (j job) run() error {
 	return j.keep(context.WithoutCancel(ctx), p, history, r, out, suites.Hints)
 }
 
-// begin is the run before anything of it has run: when, of what, where, and what was asked for.
+// begin returns the run before its tests: its time, commit and environment, and the requested
+// selection.
 func (j job) begin(ctx context.Context, p project.Project, tests *runner.Tests) reports.Run {
 	r := reports.Run{Started: time.Now().UTC(), Command: commandLine(j.cmd, j.packages, j.flags)}
 	r.Branch = p.Branch(ctx)
@@ -335,7 +336,7 @@ func (j job) begin(ctx context.Context, p project.Project, tests *runner.Tests) 
 	return r
 }
 
-// What a verdict says of a measurement that --time ended or kept from being begun.
+// Parts of a verdict on a measurement that --time ended or prevented.
 const (
 	moreTime = "give more --time, or name fewer workloads"
 	cutOff   = "--time ended the measurement"
@@ -375,7 +376,7 @@ func (j *job) measureAll(ctx context.Context, p project.Project, specs []harness
 			failed(i, thresholds.Invalid, err.Error(), "mend what the message says, then run again")
 		}
 	}, late)
-	for _, one := range all { // in the order that was asked for
+	for _, one := range all { // in the order of the flags
 		if one.comparison != nil {
 			r.Comparisons = append(r.Comparisons, *one.comparison)
 		}
@@ -404,7 +405,8 @@ func (j job) options(p project.Project) (runner.Options, error) {
 	return runner.Options{Root: p.Root, Packages: j.packages, Flags: j.flags, Share: j.share, Guard: guard, Elsewhere: j.output.out}, nil
 }
 
-// asRequest makes a usage error of what the runner refuses, and a fault of any other error.
+// asRequest converts an error of the runner to a usage error if the runner refused the request,
+// and otherwise to a fault.
 func asRequest(err error) error {
 	var refused *runner.RequestError
 	switch {
@@ -416,7 +418,7 @@ func asRequest(err error) error {
 	return cli.Fault(err)
 }
 
-// own are the files and folders that the run itself writes.
+// own returns the files and folders that the run itself writes.
 func (j job) own() []string {
 	return []string{j.output.db, j.output.db + "-wal", j.output.db + "-shm", j.output.out, j.results.JSON, j.results.Benchfmt, j.ci.Summary, j.store.Outbox}
 }

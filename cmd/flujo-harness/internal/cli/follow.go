@@ -13,34 +13,34 @@ import (
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
-// Follower shows the tests of a run while they run: a line for each suite and each failure as
-// they come, and how far all of it is. It keeps the file by which serve follows the run.
+// Follower prints the progress of a run's tests: a line for each suite and each failure when it
+// ends, and how far the run is. It also updates the file from which serve shows the run.
 type Follower struct {
 	Tracker  *live.Tracker
 	File     *live.File // nil: there is none
 	Progress *Progress
 	Screen   render.Screen
 	Module   string                              // import path, which names of suites begin with
-	Clean    func([]reports.Spec) []reports.Spec // takes secrets out of what is shown
+	Clean    func([]reports.Spec) []reports.Spec // removes secrets from displayed specs
 	Now      func() time.Time
 
-	// Groups prints each suite that has failed as a group of GitHub Actions, which the log folds,
-	// with the messages in full.
+	// Groups prints each failed suite as a group of GitHub Actions, which the log folds, with the
+	// complete messages.
 	Groups bool
 
-	held     map[string][]string // lines of failures, by the suite that has not ended
-	beat     time.Time           // of the last line, where lines do not change
-	failures int                 // that have a line
-	said     bool                // a line was printed
+	held     map[string][]string // lines of failures, by suite, until the suite ends
+	beat     time.Time           // time of the last line
+	failures int                 // number of failed specs
+	said     bool                // whether a line was printed
 }
 
 const (
-	heartbeat   = 30 * time.Second // between lines of a log in which nothing else happens
-	maxFailures = 20               // with lines of their own: the summary has five in full, the report all
-	maxGrouped  = 200              // in groups, which are folded
+	heartbeat   = 30 * time.Second // longest time without a line in a log
+	maxFailures = 20               // failures with lines of their own; the summary has five in full, the report all
+	maxGrouped  = 200              // the same if they are grouped, because groups are folded
 )
 
-// Tell takes news of the tests.
+// Tell processes news of the tests.
 func (f *Follower) Tell(n live.News) {
 	if len(n.Specs) > 0 {
 		n.Specs = f.Clean(n.Specs)
@@ -48,7 +48,7 @@ func (f *Follower) Tell(n live.News) {
 	ended := f.Tracker.Add(n)
 	run := f.Tracker.Run()
 	if f.File != nil {
-		_ = f.File.Write(run) // for who looks on: the run itself does not need it
+		_ = f.File.Write(run) // only serve needs the file, so an error does not matter
 	}
 	for i := range n.Specs {
 		if s := &n.Specs[i]; s.State == reports.Failed {
@@ -74,17 +74,17 @@ func (f *Follower) Tell(n live.News) {
 	}
 }
 
-// group prints what has failed in a suite.
+// group prints the failures of a suite.
 func (f *Follower) group(title, suite string) {
 	f.Progress.Group(strings.TrimSpace(title), f.held[suite])
 	f.beat, f.said = f.Now(), true
 	delete(f.held, suite)
 }
 
-// maxGroup is the most lines of one message in a group.
+// maxGroup is the maximum number of lines of one message in a group.
 const maxGroup = 100
 
-// hold keeps the lines of a failure until its suite ends.
+// hold stores the lines of a failure until its suite ends.
 func (f *Follower) hold(s *reports.Spec, where string) {
 	if f.held == nil {
 		f.held = map[string][]string{}
@@ -101,7 +101,7 @@ func (f *Follower) hold(s *reports.Spec, where string) {
 	f.held[s.Suite] = lines
 }
 
-// End leaves a line free after what was printed. Failures of suites that never ended are printed.
+// End prints the failures of suites that did not end, and an empty line if anything was printed.
 func (f *Follower) End() {
 	for _, suite := range slices.Sorted(maps.Keys(f.held)) {
 		f.group("✗ "+reports.Visible(f.short(suite))+"  did not end", suite)
@@ -116,7 +116,7 @@ func (f *Follower) say(line string) {
 	f.Progress.Say(line)
 }
 
-// failed prints a spec that failed, and the first line of why.
+// failed prints a failed spec and the first line of its message.
 func (f *Follower) failed(s *reports.Spec) {
 	most := maxFailures
 	if f.Groups {
@@ -142,13 +142,13 @@ func (f *Follower) failed(s *reports.Spec) {
 	}
 	f.say("  " + f.Screen.Paint(Red, "✗") + " " + f.Screen.Paint(Bold, Cut(reports.Visible(s.Name()), width-5)))
 	message := strings.Join(strings.Fields(s.Message), " ")
-	message = Cut(strings.TrimPrefix(message, fmt.Sprintf("%s:%d: ", path.Base(s.File), s.Line)), 100) // go test begins with it
+	message = Cut(strings.TrimPrefix(message, fmt.Sprintf("%s:%d: ", path.Base(s.File), s.Line)), 100) // go test prefixes the message with it
 	if message+where != "" {
 		f.say(f.Screen.Paint(Dim, Cut(strings.TrimRight("  "+reports.Visible(where+"  "+message), " "), width-1)))
 	}
 }
 
-// suite is the line of one that has ended, "" where nothing is known of it.
+// suite returns the line for a suite that has ended, or "" if it has no results.
 func (f *Follower) suite(s *live.Suite) string {
 	name := reports.Visible(f.short(s.Name))
 	if s.State == live.Broken {
@@ -167,7 +167,7 @@ func (f *Follower) suite(s *live.Suite) string {
 	return fmt.Sprintf("  %s %s  %s", mark, name, strings.Join(parts, " · "))
 }
 
-// short is the name of a suite within the module.
+// short returns the path of a suite relative to the module.
 func (f *Follower) short(name string) string {
 	if rest, ok := strings.CutPrefix(name, f.Module); ok && f.Module != "" && (rest == "" || rest[0] == '/') {
 		name = rest
@@ -178,7 +178,7 @@ func (f *Follower) short(name string) string {
 	return "./" + strings.TrimPrefix(strings.TrimPrefix(name, "./"), "/")
 }
 
-// far says how far the tests of a run are, and which runs now.
+// far returns how far the run is, and which test is running.
 func far(r *live.Run) string {
 	parts := r.Progress()
 	if r.Now != "" {

@@ -58,8 +58,8 @@ func TestFollowerInALog(t *testing.T) {
 	}
 }
 
-// However many fail, a log has lines for some and says that there are more; what others wrote
-// does not act.
+// The log has lines for a limited number of failures and says that there are more. Control
+// sequences in names and messages are escaped.
 func TestFollowerBoundsFailures(t *testing.T) {
 	var out bytes.Buffer
 	f, _ := followed(render.Screen{Width: 60}, &out)
@@ -92,8 +92,8 @@ func TestFar(t *testing.T) {
 	}
 }
 
-// On GitHub what failed in a suite is a group of the log, which no message can end or leave; what
-// failed in a suite that never ended is printed at the end.
+// On GitHub, the failures of a suite are a group of the log, which no message can end or leave.
+// Failures of a suite that never ended are printed at the end.
 func TestFollowerInGroups(t *testing.T) {
 	var out bytes.Buffer
 	f, _ := followed(render.Screen{}, &out)
