@@ -11,8 +11,8 @@ import (
 	runs "github.com/flujo/flujo-harness/reports/store"
 )
 
-// commandLine is the call as it can be typed again: only the flags that were given, those
-// that may be given more often once for each value.
+// commandLine returns a command line that repeats the call. It has only the flags that were given; a
+// flag with several values is repeated.
 func commandLine(cmd *cobra.Command, packages, flags []string) string {
 	words := strings.Fields(cmd.CommandPath())
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -24,7 +24,7 @@ func commandLine(cmd *cobra.Command, packages, flags []string) string {
 			values = list.GetSlice()
 		}
 		for _, value := range values {
-			// A list of texts is read as a line of CSV.
+			// A value of a stringSlice flag is parsed as a line of CSV.
 			if f.Value.Type() == "stringSlice" && strings.ContainsAny(value, ",\"\r\n") {
 				value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
 			}

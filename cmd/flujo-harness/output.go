@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/history"
 )
 
-// outputFlags say where results go.
+// outputFlags name the history and the folder of the report.
 type outputFlags struct {
 	db  string
 	out string
@@ -25,7 +25,7 @@ func (f *outputFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.out, "out", "", "folder of the HTML report (default .flujo/report of the module)")
 }
 
-// check refuses a module that cannot be written to, unless the outputs go elsewhere.
+// check returns an error if the outputs would go to a module that is not writable.
 func (f *outputFlags) check(p project.Project) error {
 	var missing []string
 	if f.db == "" {
@@ -37,8 +37,8 @@ func (f *outputFlags) check(p project.Project) error {
 	return needWritable(p, missing)
 }
 
-// needWritable returns an error that names the missing flags where the outputs without them have no
-// place: the module cannot be written to.
+// needWritable returns an error that names the missing flags if the module, to which outputs go
+// without them, is not writable.
 func needWritable(p project.Project, missing []string) error {
 	if len(missing) == 0 {
 		return nil
@@ -53,7 +53,7 @@ func needWritable(p project.Project, missing []string) error {
 	return nil
 }
 
-// open opens the history and makes the folder of the report.
+// open opens the history and creates the folder of the report.
 func (f *outputFlags) open(ctx context.Context, p project.Project) (h *history.History, out string, err error) {
 	out = p.Path(f.out, ".flujo/report")
 	if err := os.MkdirAll(out, 0o755); err != nil {

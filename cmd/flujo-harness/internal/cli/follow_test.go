@@ -14,7 +14,7 @@ import (
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
-// followed is what a log has of a run: a minute of compiling, then specs.
+// followed returns a follower for a log. The run before took a minute.
 func followed(screen render.Screen, out *bytes.Buffer) (f *Follower, later func(time.Duration)) {
 	now := time.Unix(1000, 0)
 	clock := func() time.Time { return now }

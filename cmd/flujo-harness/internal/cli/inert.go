@@ -24,7 +24,7 @@ type inert struct {
 	to io.Writer
 
 	mu     sync.Mutex
-	rest   []byte // the beginning of a character whose end has not been written yet
+	rest   []byte // start of a character that is not complete yet
 	begins bool   // the line has only spaces so far
 	colon  bool   // after the spaces there was one colon
 	number int    // number of '#' immediately before, at most 2; commandWord if letters follow two of them
@@ -113,8 +113,8 @@ func (i *inert) acts(r rune) bool {
 	return reports.Visible(string(r)) != string(r)
 }
 
-// ownColour returns the length of the style of this program that text begins with, see
-// render.Screen.Paint, or 0. A style changes how a text looks and nothing else.
+// ownColour returns the length of the style sequence of this program with which text begins, or 0
+// if there is none. A style only changes how text looks. See [render.Screen.Paint].
 func (i *inert) ownColour(text []byte) int {
 	if text[0] != 0x1b || Terminal(i) == nil {
 		return 0

@@ -11,23 +11,23 @@ import (
 	"github.com/flujo/flujo-harness/reports/render"
 )
 
-// NewScreen looks at the terminal. Elsewhere there are no colours, and there is no
-// width but for the one in COLUMNS.
+// NewScreen returns the width and colours of a terminal. If out is not a terminal, there are no
+// colours, and the width is that in COLUMNS or unlimited.
 func NewScreen(out io.Writer) (s render.Screen) {
 	if f := Terminal(out); f != nil {
 		s.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-		s.Width, _, _ = term.GetSize(int(f.Fd())) // 0 where it is unknown
+		s.Width, _, _ = term.GetSize(int(f.Fd())) // 0 if unknown
 	} else if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
 		s.Width = n
 	}
 	if s.Width != 0 {
-		s.Width = max(s.Width, 60) // below, nothing lines up anyway
+		s.Width = max(s.Width, 60) // tables need at least that
 	}
 	return s
 }
 
-// NewSummaryScreen is the screen of a summary, which is plain and uncut where out is no terminal:
-// it may be kept, and COLUMNS speaks of tables.
+// NewSummaryScreen returns the screen for a summary. If out is not a terminal, the summary is plain
+// and not cut, because it may be stored, and COLUMNS is meant for tables.
 func NewSummaryScreen(out io.Writer) (s render.Screen) {
 	if Terminal(out) != nil {
 		s = NewScreen(out)
@@ -35,7 +35,7 @@ func NewSummaryScreen(out io.Writer) (s render.Screen) {
 	return s
 }
 
-// The styles, of those that every terminal has.
+// Styles that every terminal supports.
 var (
 	Bold   = ansi.NewStyle().Bold()
 	Dim    = ansi.NewStyle().Faint()

@@ -10,7 +10,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// openTerminal returns both ends of a terminal: what is written to the one is read from the other.
+// openTerminal returns both ends of a pseudoterminal.
 func openTerminal(t *testing.T) (tty, screen *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -32,11 +32,11 @@ func openTerminal(t *testing.T) (tty, screen *os.File) {
 	return tty, screen
 }
 
-// A terminal obeys the styles of this program, of commands like doctor too, and no other sequence.
+// Only the styles of this program reach a terminal unescaped, also those of commands like doctor.
 func TestATerminalIsGivenOwnStyles(t *testing.T) {
 	tty, screen := openTerminal(t)
 	on := NewScreen(NewInert(tty))
-	on.Color = true // whatever NO_COLOR and TERM say
+	on.Color = true // independent of NO_COLOR and TERM
 	for _, style := range []ansi.Style{Bold, Dim, Red, Green, Yellow, Cyan} {
 		text := on.Paint(style, "ok")
 		if _, err := fmt.Fprint(NewInert(tty), text, "\x1b[2J"); err != nil {
