@@ -181,3 +181,33 @@ func TestWhereTheSamplesFailed(t *testing.T) {
 		}
 	}
 }
+
+// The totals of the root agree with the tests if they are the sums of what its suites count or state:
+// a root has no difference of its own then.
+func TestTotalsOfTheRootAreSums(t *testing.T) {
+	const fails, passes = `<testcase name="a"><failure message="m"/></testcase>`, `<testcase name="a"/>`
+	for name, test := range map[string]struct{ root, suite, cases, note string }{
+		"attempts do not count":        {`tests="2" failures="0"`, `tests="1" failures="0"`, fails + passes, ""},
+		"attempts count":               {`tests="4" failures="2"`, `tests="2" failures="1"`, fails + passes, ""},
+		"suites state more tests":      {`tests="6" failures="0"`, `tests="3" failures="0"`, passes, "states 3 tests"},
+		"the root states another sum":  {`tests="5" failures="0"`, `tests="1" failures="0"`, passes, `testsuites "all"`},
+		"skipped tests of both suites": {`tests="2" skipped="2"`, `tests="1" skipped="1"`, `<testcase name="a"><skipped/></testcase>`, ""},
+	} {
+		text := `<testsuites name="all" ` + test.root + `>`
+		for _, suite := range []string{"s", "t"} {
+			text += `<testsuite name="` + suite + `" ` + test.suite + `>` + test.cases + `</testsuite>`
+		}
+		r, err := Read(strings.NewReader(text+`</testsuites>`), "")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		differs := slices.DeleteFunc(slices.Clone(r.Notes), func(note string) bool { return !strings.HasPrefix(note, "the totals") })
+		switch notes := strings.Join(differs, "\n"); {
+		case !strings.Contains(notes, test.note) || (test.note == "") != (notes == ""):
+			t.Errorf("%s: notes %q, want %q", name, r.Notes, test.note)
+		case test.note != `testsuites "all"` && strings.Contains(notes, `"all"`):
+			t.Errorf("%s: the root differs: %q", name, r.Notes)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -25,6 +27,8 @@ func TestSmallFactsOfSpecs(t *testing.T) {
 			reports.Spec{Leaf: "adds", Message: "m"}},
 		"a panic of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="false"/></properties><testcase name="[It] adds" classname="s" status="panicked"><error message="m" type="panicked">m</error></testcase></testsuite></testsuites>`,
 			reports.Spec{Leaf: "adds", Message: "m", Detail: "panicked"}},
+		"the first of several frames": {`<testsuite name="s"><testcase name="adds"><failure>` + "at a.B.c(One.java:3)\nat d.E.f(Two.java:4)\nat g.H.i(Three.java:5)" + `</failure></testcase></testsuite>`,
+			reports.Spec{Leaf: "adds", File: "One.java", Line: 3, Message: "at a.B.c(One.java:3)\nat d.E.f(Two.java:4)\nat g.H.i(Three.java:5)"}},
 		"a host is not a project": {`<testsuites><testsuite name="cart" hostname="ci-1"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
 			reports.Spec{Leaf: "adds"}},
 		"a project of Playwright": {`<testsuites id="" name=""><testsuite name="cart" hostname="chromium"><testcase classname="cart" name="adds"/></testsuite></testsuites>`,
@@ -49,12 +53,14 @@ func TestSmallFactsOfSpecs(t *testing.T) {
 // Totals that agree with the tests cause no note, in each of the formats of .NET.
 func TestTotalsOfDotNetThatAgree(t *testing.T) {
 	for name, text := range map[string]string{
-		"NUnit": `<test-run total="3" passed="1" failed="1" skipped="1"><test-suite name="s"><test-case name="a" result="Passed"/><test-case name="b" result="Skipped"/><test-case name="c" result="Failed"/></test-suite></test-run>`,
-		"xUnit": `<assembly name="a" total="3" passed="1" failed="1" skipped="1"><collection><test name="a" result="Pass"/><test name="b" result="Skip"/><test name="c" result="Fail"/></collection></assembly>`,
-		"TRX":   `<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/><UnitTestResult testName="b" outcome="NotExecuted"/><UnitTestResult testName="c" outcome="Failed"/></Results><ResultSummary outcome="Failed"><Counters total="3" passed="1" failed="1" notExecuted="1"/></ResultSummary></TestRun>`,
+		"NUnit":                 `<test-run total="3" passed="1" failed="1" skipped="1"><test-suite name="s"><test-case name="a" result="Passed"/><test-case name="b" result="Skipped"/><test-case name="c" result="Failed"/></test-suite></test-run>`,
+		"xUnit":                 `<assembly name="a" total="3" passed="1" failed="1" skipped="1"><collection><test name="a" result="Pass"/><test name="b" result="Skip"/><test name="c" result="Fail"/></collection></assembly>`,
+		"TRX":                   `<TestRun><Results><UnitTestResult testName="a" outcome="Passed"/><UnitTestResult testName="b" outcome="NotExecuted"/><UnitTestResult testName="c" outcome="Failed"/></Results><ResultSummary outcome="Failed"><Counters total="3" passed="1" failed="1" notExecuted="1"/></ResultSummary></TestRun>`,
+		"NUnit, two suites":     `<test-run total="3" failed="1" skipped="1"><test-suite name="s" total="1" failed="0"><test-case name="a" result="Passed"/></test-suite><test-suite name="t" total="2" failed="1" skipped="1"><test-case name="b" result="Skipped"/><test-case name="c" result="Failed"/></test-suite></test-run>`,
+		"xUnit, two assemblies": `<assemblies><assembly name="a" total="1" failed="1" skipped="0"><collection><test name="a" result="Fail"/></collection></assembly><assembly name="b" total="2" failed="1" skipped="1"><collection><test name="b" result="Skip"/><test name="c" result="Fail"/></collection></assembly></assemblies>`,
 	} {
 		r, err := Read(strings.NewReader(text), "")
-		if err != nil || r.Notes != nil {
+		if err != nil || r.Notes != nil || r.Results.SuiteFailures() != 0 {
 			t.Errorf("%s: notes %q, %v", name, r.Notes, err)
 		}
 	}
@@ -84,6 +90,26 @@ func TestMemoryOfASpecIsCounted(t *testing.T) {
 	s.Attachments = []reports.Attachment{{Name: "1", Type: "22", Path: "333"}, {Name: "4444"}}
 	if err := c.add(s); err != nil || c.kept != 28+10+2*48 {
 		t.Errorf("with attachments %d bytes, %v", c.kept, err)
+	}
+}
+
+// Results of TRX wait in memory for their definitions. All their texts count towards the limit of a file
+// before the end of the file, which here never comes.
+func TestMemoryOfResultsWithoutDefinitions(t *testing.T) {
+	const result = `<UnitTestResult testName="%[1]s" testId="%[2]s" outcome="Failed"><Output><StdOut>%[3]s</StdOut><ErrorInfo><Message>%[4]s</Message></ErrorInfo></Output></UnitTestResult>`
+	long := strings.Repeat("x", 1000)
+	for at, name := range []string{"name", "ID", "output", "message"} {
+		texts := []any{"a", "b", "c", "d"}
+		texts[at] = long
+		in, err := unpack(strings.NewReader(`<TestRun><Results>` + strings.Repeat(fmt.Sprintf(result, texts...), 30)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCollector(&Reading{Results: &reports.Results{}}, "")
+		c.most.kept = 20_000 // 30 results have 12,000 bytes of overhead
+		if err := readTRX(in, c); !errors.Is(err, ErrTooBig) {
+			t.Errorf("30 results with a %s of 1,000 bytes: %v", name, err)
+		}
 	}
 }
 
