@@ -193,21 +193,23 @@ func TestTotalsOfTheRootAreSums(t *testing.T) {
 		"the root states another sum":  {`tests="5" failures="0"`, `tests="1" failures="0"`, passes, `testsuites "all"`},
 		"skipped tests of both suites": {`tests="2" skipped="2"`, `tests="1" skipped="1"`, `<testcase name="a"><skipped/></testcase>`, ""},
 	} {
-		text := `<testsuites name="all" ` + test.root + `>`
+		suites := ""
 		for _, suite := range []string{"s", "t"} {
-			text += `<testsuite name="` + suite + `" ` + test.suite + `>` + test.cases + `</testsuite>`
+			suites += `<testsuite name="` + suite + `" ` + test.suite + `>` + test.cases + `</testsuite>`
 		}
-		r, err := Read(strings.NewReader(text+`</testsuites>`), "")
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		differs := slices.DeleteFunc(slices.Clone(r.Notes), func(note string) bool { return !strings.HasPrefix(note, "the totals") })
-		switch notes := strings.Join(differs, "\n"); {
-		case !strings.Contains(notes, test.note) || (test.note == "") != (notes == ""):
-			t.Errorf("%s: notes %q, want %q", name, r.Notes, test.note)
-		case test.note != `testsuites "all"` && strings.Contains(notes, `"all"`):
-			t.Errorf("%s: the root differs: %q", name, r.Notes)
+		for form, text := range map[string]string{"flat": suites, "nested": `<testsuite name="outer" ` + test.root + `>` + suites + `</testsuite>`} {
+			r, err := Read(strings.NewReader(`<testsuites name="all" `+test.root+`>`+text+`</testsuites>`), "")
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, form, err)
+				continue
+			}
+			differs := slices.DeleteFunc(slices.Clone(r.Notes), func(note string) bool { return !strings.HasPrefix(note, "the totals") })
+			switch notes := strings.Join(differs, "\n"); {
+			case !strings.Contains(notes, test.note) || (test.note == "") != (notes == ""):
+				t.Errorf("%s, %s: notes %q, want %q", name, form, r.Notes, test.note)
+			case test.note != `testsuites "all"` && strings.Contains(notes, `"all"`):
+				t.Errorf("%s, %s: the root differs: %q", name, form, r.Notes)
+			}
 		}
 	}
 }
