@@ -181,6 +181,31 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 	}
 }
 
+// A failure outside the tests has a message, with the stack and the reason if there are any.
+func TestMessagesOutsideOfTheTests(t *testing.T) {
+	for text, want := range map[string]reports.SuiteFailure{
+		`<assemblies><assembly name="a.dll"><errors><error type="assembly-cleanup" name="db"><failure><message>no disk</message><stack-trace>at x</stack-trace></failure></error></errors></assembly></assemblies>`: {Node: "assembly-cleanup db", Message: "no disk\nat x"},
+		`<assembly name="a.dll"><class name="C"><failure><message>no disk</message></failure></class></assembly>`:                                                                                                   {Node: "class", Message: "no disk"},
+		`<assembly name="a.dll"><errors><error type="assembly-cleanup"/></errors></assembly>`:                                                                                                                       {Node: "assembly-cleanup", Message: "an error without a message"},
+		`<test-run><test-suite type="TestFixture" name="F" fullname="N.F" result="Failed" site="SetUp"><failure><message>no disk</message><stack-trace>at x</stack-trace></failure></test-suite></test-run>`:        {Node: "N.F OneTimeSetUp", Message: "no disk\nat x"},
+		`<test-run><test-suite type="TestFixture" name="F" result="Failed" site="TearDown"><reason><message>no disk</message></reason><output>closed</output></test-suite></test-run>`:                              {Node: "F OneTimeTearDown", Message: "no disk\nclosed"},
+		`<TestRun><ResultSummary outcome="Completed"><RunInfos><RunInfo><Text>host crashed</Text></RunInfo></RunInfos></ResultSummary></TestRun>`:                                                                   {Node: "run", Message: "host crashed"},
+	} {
+		r, err := Read(strings.NewReader(text), "")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		var got []reports.SuiteFailure
+		for _, s := range r.Results.Suites {
+			got = append(got, s.Failures...)
+		}
+		if diff := gocmp.Diff([]reports.SuiteFailure{want}, got); diff != "" {
+			t.Errorf("%s\n%s", text, diff)
+		}
+	}
+}
+
 // A wrong total is only a note if it hides no failure, and so is an invalid duration.
 func TestDotNetNotes(t *testing.T) {
 	for text, want := range map[string]string{

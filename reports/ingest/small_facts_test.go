@@ -19,6 +19,10 @@ func TestSmallFactsOfSpecs(t *testing.T) {
 	}{
 		"the line of a test in xUnit.net": {`<assembly name="a.dll"><collection><test name="N.C.adds" type="N.C" method="adds" result="Pass" source-file="c.cs" source-line="12"/></collection></assembly>`,
 			reports.Spec{Containers: []string{"N.C"}, Leaf: "adds", File: "c.cs", Line: 12}},
+		"a name that begins with a dot": {`<assembly name="a.dll"><collection><test name=".adds" result="Pass"/></collection></assembly>`,
+			reports.Spec{Leaf: ".adds"}},
+		"a name that is that of the class": {`<assembly name="a.dll"><collection><test name="C." type="C" result="Pass"/></collection></assembly>`,
+			reports.Spec{Containers: []string{"C"}, Leaf: "C."}},
 		"brackets without Ginkgo": {`<testsuite name="s"><properties><property name="RandomSeed" value="7"/></properties><testcase name="adds [fast]"/></testsuite>`,
 			reports.Spec{Leaf: "adds [fast]"}},
 		"labels of Ginkgo": {`<testsuites><testsuite name="s" package="/p"><properties><property name="SuiteSucceeded" value="true"/></properties><testcase name="[It] adds [fast]" classname="s" status="passed"/></testsuite></testsuites>`,
