@@ -161,6 +161,23 @@ func TestGoTestLinesThatReportFailures(t *testing.T) {
 	}
 }
 
+// A failed subtest of a passed test is left out only if the events show that it ran inside of it. If one
+// of them is missing, the failure counts.
+func TestGoTestInnerTestsNeedTheirEvents(t *testing.T) {
+	const all = `run A,run A/x,fail A/x,pass A`
+	for missing, failed := range map[string]int{"": 0, "run A,": 1, "run A/x,": 1} {
+		text := `{"Action":"start","Package":"p"}` + "\n"
+		for event := range strings.SplitSeq(strings.Replace(all, missing, "", 1), ",") {
+			action, test, _ := strings.Cut(event, " ")
+			text += fmt.Sprintf(`{"Action":%q,"Package":"p","Test":%q}`+"\n", action, test)
+		}
+		r, err := Read(strings.NewReader(text+`{"Action":"pass","Package":"p"}`), "")
+		if err != nil || r.Results.Counts().Failed != failed || r.Results.Green() != (failed == 0) {
+			t.Errorf("without %q: %+v, %v, want %d failed", missing, r, err, failed)
+		}
+	}
+}
+
 // A package that occurs again was retried only if the file shows a rerun.
 func TestGoTestPackagesThatOccurAgain(t *testing.T) {
 	run := func(tests ...string) string {
