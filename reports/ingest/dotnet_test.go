@@ -160,6 +160,8 @@ func TestDotNetIsNeverBetterThanItsFile(t *testing.T) {
 		"NUnit: passed, with a label":            {nunit("", "", `<test-case name="b" result="Passed" label="Error"/>`), 1, 0},
 		"NUnit: a skipped suite is invalid":      {nunit("", "", `<test-suite type="TestFixture" name="F" result="Skipped" label="Invalid"/>`), 0, 1},
 		"NUnit: errors of version 2":             {`<test-results name="a.dll" total="1" errors="1" failures="0"><test-suite name="s"><results><test-case name="a" executed="True" success="True"/></results></test-suite></test-results>`, 0, 1},
+		"NUnit: executed, without a result":      {nunit("", "", `<test-case name="b" executed="True"/>`), 0, 0},
+		"NUnit: executed, an unknown success":    {nunit("", "", `<test-case name="b" executed="True" success="odd"/>`), 1, 0},
 		"xUnit: passed":                          {xunit(`total="1" failed="0" errors="0"`, ""), 0, 0},
 		"xUnit: failures stated":                 {xunit(`total="2" failed="1"`, ""), 0, 1},
 		"xUnit: a collection states failures":    {`<assemblies><assembly name="a.dll" total="1" failed="0"><collection failed="1"><test name="a" result="Pass"/></collection></assembly></assemblies>`, 0, 1},

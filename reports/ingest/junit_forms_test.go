@@ -182,6 +182,50 @@ func TestWhereTheSamplesFailed(t *testing.T) {
 	}
 }
 
+// A suite of Ginkgo that failed without a failed spec has one failure, with the reason if the file
+// contains one.
+func TestReasonsOfGinkgoSuites(t *testing.T) {
+	for properties, want := range map[string]string{
+		`SuiteSucceeded=false`:             failedUnexplained,
+		`SuiteSucceeded=true`:              "",
+		`SuiteSucceeded=true,DryRun=true`:  dryRun,
+		`SuiteSucceeded=false,DryRun=true`: dryRun,
+		`SuiteSucceeded=false,SpecialSuiteFailureReason=Suite Timeout Elapsed`: "Suite Timeout Elapsed",
+	} {
+		for state, more := range map[string]string{"passed": "", "failed": `<failure message="m"/>`} {
+			text := `<testsuites><testsuite name="s" package="/p"><properties>`
+			for property := range strings.SplitSeq(properties, ",") {
+				name, value, _ := strings.Cut(property, "=")
+				text += fmt.Sprintf(`<property name=%q value=%q/>`, name, value)
+			}
+			r, err := Read(strings.NewReader(text+`</properties><testcase name="[It] a" classname="s" status="`+state+`">`+more+`</testcase></testsuite></testsuites>`), "")
+			if err != nil {
+				t.Errorf("%s: %v", properties, err)
+				continue
+			}
+			var got []string
+			for _, f := range r.Results.Suites[0].Failures {
+				got = append(got, f.Message)
+			}
+			explained := state == "failed" && want == failedUnexplained // by the spec
+			if strings.Join(got, "|") != want && !explained || explained && len(got) > 0 {
+				t.Errorf("%s, %s: %q, want %q", properties, state, got, want)
+			}
+		}
+	}
+}
+
+// The totals of a suite with inner suites do not show that its testcases are attempts of one spec.
+func TestAttemptsAreNotAssumedNextToInnerSuites(t *testing.T) {
+	const cases = `<testcase name="a"><failure message="m"/></testcase><testcase name="a"/>`
+	for inner, failed := range map[string]int{"": 0, `<testsuite name="i"><testcase name="b"/></testsuite>`: 1} {
+		r, err := Read(strings.NewReader(`<testsuite name="o" tests="1" failures="0">`+cases+inner+`</testsuite>`), "")
+		if err != nil || r.Results.Counts().Failed != failed {
+			t.Errorf("%q: %+v, %v, want %d failed", inner, r, err, failed)
+		}
+	}
+}
+
 // The totals of the root agree with the tests if they are the sums of what its suites count or state:
 // a root has no difference of its own then.
 func TestTotalsOfTheRootAreSums(t *testing.T) {
