@@ -41,34 +41,44 @@ func (e *encoder) escape(r rune) {
 	e.data = append(e.data, '\\', 'u', hex[r>>12], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// plainBytes is how many bytes from the start of text are known to stand for themselves in a
-// string of JSON. Where it is 0 the first one does not.
+// plainByte is true for bytes that are written unchanged in a string of JSON.
+var plainByte = func() (plain [256]bool) {
+	for b := 0x20; b < utf8.RuneSelf; b++ {
+		plain[b] = b != '"' && b != '&' && b != '<' && b != '>' && b != '\\'
+	}
+	return plain
+}()
+
+// plainBytes returns a number of bytes from the start of text that are written unchanged in a
+// string of JSON. It is 0 only if the first byte is not.
 func plainBytes(text string) int {
-	s, n := []byte(text), 0 // the compiler makes no copy
-	for ; len(s) >= 16; s = s[16:] {
-		if special(binary.LittleEndian.Uint64(s))|special(binary.LittleEndian.Uint64(s[8:])) != 0 {
-			break
-		}
-		n += 16
+	s := []byte(text) // the compiler makes no copy
+	for len(s) >= 32 && (special(s)|special(s[8:])|special(s[16:])|special(s[24:]))&high == 0 {
+		s = s[32:]
 	}
-	for _, b := range s[:min(len(s), 16)] {
-		if b < 0x20 || b >= utf8.RuneSelf || b == '"' || b == '&' || b == '<' || b == '>' || b == '\\' {
-			break
-		}
-		n++
+	for len(s) >= 8 && special(s)&high == 0 {
+		s = s[8:]
 	}
-	return n
+	for i, b := range s[:min(len(s), 8)] {
+		if !plainByte[b] {
+			return len(text) - len(s) + i
+		}
+	}
+	return len(text) - len(s) + min(len(s), 8)
 }
 
-// special is not 0 where one of eight bytes does not stand for itself, or is ^, | or ~. It looks
-// at all of them at once: where no byte has its high bit set and none below borrows, that of
-// x-n*ones is set in the bytes that are less than n, and that of (x^n*ones)-ones in those that
-// equal n.
-func special(x uint64) uint64 {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
+// Each byte of a word is one, or has only its high bit set.
+const ones, high = 0x0101010101010101, 0x8080808080808080
+
+// special returns a word with a high bit that is set if one of the first eight bytes is not
+// written unchanged, or is ^, | or ~. It tests all of them at once: if no byte has its high bit
+// set and none below borrows, the high bit of x-n*ones is set in the bytes that are less than n,
+// and that of (x^n*ones)-ones in those that equal n.
+func special(s []byte) uint64 {
+	x := binary.LittleEndian.Uint64(s)
 	quotes := (x | 0x04*ones) ^ '&'*ones // " and & differ in one bit
 	others := (x | 0x62*ones) ^ '~'*ones // <, > and \ differ from ~ in these three at most
-	return (x | (x - 0x20*ones) | (quotes - ones) | (others - ones)) & high
+	return x | (x - 0x20*ones) | (quotes - ones) | (others - ones)
 }
 
 // plainRunes is how many bytes from the start of s are characters beyond ASCII that stand
