@@ -20,22 +20,22 @@ func (k RunKey) String() string {
 	return k.Tenant + "/" + k.Run
 }
 
-// Request is what an agent is called with.
+// Request is the argument of an agent's call.
 type Request[In any] struct {
 	Input    In
 	Run      RunKey
 	Path     string // path of the step within its run, for example "refine#3/draft"
 	Attempt  int    // from 1
-	Feedback string // why the attempt, or the alternative, before this one failed; empty on the first
+	Feedback string // why the previous attempt, or alternative, failed; empty on the first
 
 	meter     *meter
-	ticket    uint64 // the attempt that may still use the meter
-	execution uint64 // see Execution; the lowest bit says that it is a resumed one
+	ticket    uint64 // of the attempt, see meter
+	execution uint64 // see Execution; the lowest bit is set if it is a resumed one
 }
 
-// Execution numbers the calls of [Run], [Resume] and [Signal] in this process, so
-// that a test double can tell two runs under one key apart, and a resumed run from
-// a new one. It is 0 outside an engine.
+// Execution numbers the calls of [Run], [Resume] and [Signal] in this process, so that a
+// test double can distinguish two runs of one key, and a resumed run from a new one. It
+// is 0 outside an engine.
 func (r Request[In]) Execution() (number uint64, resumed bool) {
 	return r.execution >> 1, r.execution&1 == 1
 }
@@ -46,7 +46,7 @@ func (r Request[In]) Key() string {
 	return r.Run.unique() + "#" + r.Path
 }
 
-// unique is a text of the key that no other key has: "a/b" and "c" is not "a" and "b/c".
+// unique returns a text that differs for different keys, also for "a/b", "c" and "a", "b/c".
 func (k RunKey) unique() string {
 	return RunKey{separators.Replace(k.Tenant), separators.Replace(k.Run)}.String()
 }
@@ -56,10 +56,10 @@ var separators = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23")
 
 // Agent does the work of a step: it calls a model, a service or a function.
 //
-// Call may be used by several runs at once. It should return soon after ctx is
-// done. It must not keep or change what Input points to. An error makes the
-// attempt fail, and is tried again as the step's retries allow, unless it wraps
-// [ErrHarness]. A panic is an error too ([PanicError]).
+// Call may be used by several runs at once. It should return soon after ctx is done,
+// and must not keep or change what Input points to. An error makes the attempt fail,
+// which is retried as the options of the step allow, unless the error wraps
+// [ErrHarness]. A panic is an error too ([ErrPanic]).
 type Agent[In, Out any] interface {
 	Call(ctx context.Context, req Request[In]) (Out, error)
 }
@@ -77,8 +77,8 @@ func (f Func[In, Out]) check() string {
 // Call calls f.
 func (f Func[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req) }
 
-// AgentFunc makes an [Agent] of a plain function of the input, for example of a
-// client's method. A function that needs the rest of the [Request] is a [Func].
+// AgentFunc makes an [Agent] of a function of the input, for example a method of a
+// client. A function that needs the whole [Request] is a [Func].
 func AgentFunc[In, Out any](f func(ctx context.Context, in In) (Out, error)) Agent[In, Out] {
 	if f == nil {
 		return Func[In, Out](nil)
@@ -86,10 +86,9 @@ func AgentFunc[In, Out any](f func(ctx context.Context, in In) (Out, error)) Age
 	return Func[In, Out](func(ctx context.Context, req Request[In]) (Out, error) { return f(ctx, req.Input) })
 }
 
-// MeteredFunc is [AgentFunc] for a function that also returns what its call has
-// used, as the answers of model services say. Tokens and Cost are reported as by
-// [Request.Spend], also where the function returns an error; Calls and Steps are
-// counted by the engine and ignored.
+// MeteredFunc is [AgentFunc] for a function that also returns what its call used, as
+// clients of model services do. Tokens and Cost are reported as by [Request.Spend], also
+// if the function returns an error. Calls and Steps are ignored: the engine counts them.
 func MeteredFunc[In, Out any](f func(ctx context.Context, in In) (Out, Usage, error)) Agent[In, Out] {
 	if f == nil {
 		return Func[In, Out](nil)

@@ -15,33 +15,22 @@ const (
 	Failed    Status = 3
 	Paused    Status = 4 // waits for an answer
 	Stopped   Status = 5 // out of budget, or asked to wait for longer than it may
-	Cancelled Status = 6 // ended from outside, see [Cancel]
+	Cancelled Status = 6 // ended from outside, see [Engine.Cancel]
 	Retried   Status = 7 // of a step record only: it voids the failed one of its path, see [Retry]
 )
 
-// Ended reports whether a run of this status has come to its end: it cannot be
-// resumed. [Retry] goes on with a failed or cancelled one.
+// Ended reports whether a run of this status has ended and cannot be resumed. [Retry]
+// continues a failed or cancelled one.
 func (s Status) Ended() bool { return s == Completed || s == Failed || s == Cancelled }
+
+var statusNames = [...]string{"unknown", "running", "completed", "failed", "paused", "stopped", "cancelled", "retried"}
 
 // String returns the lower-case name.
 func (s Status) String() string {
-	switch s {
-	case Running:
-		return "running"
-	case Completed:
-		return "completed"
-	case Failed:
-		return "failed"
-	case Paused:
-		return "paused"
-	case Stopped:
-		return "stopped"
-	case Cancelled:
-		return "cancelled"
-	case Retried:
-		return "retried"
+	if s < 0 || int(s) >= len(statusNames) {
+		s = 0
 	}
-	return "unknown"
+	return statusNames[s]
 }
 
 // Lease is the right to save to one run. A later [Backend.Claim] or
@@ -52,22 +41,21 @@ type Lease struct {
 	Epoch int64 // 1 for the starter, one more with every claim
 }
 
-// Holder is the executor that runs a run, and the time up to which others should
-// believe that it is alive. It is a hint for those who look for runs without an
-// executor: what decides who may save is the epoch, so that clocks which differ can
-// cost a call but never a record.
+// Holder is the executor of a run, and the time until which others should assume that
+// it is alive. It is a hint for finding runs without an executor. The epoch decides who
+// may save, so clocks that differ can cost a repeated call but never a record.
 type Holder struct {
 	Executor string
 	Until    time.Time // zero: nobody executes the run
 }
 
-// Alive reports whether the executor should be believed to be alive at now.
+// Alive reports whether the executor should be assumed to be alive at now.
 func (h Holder) Alive(now time.Time) bool { return now.Before(h.Until) }
 
-// Origin is where a run made by [Fork] comes from. The zero value is no fork.
+// Origin is the run that a run was forked from (see [Fork]). The zero value means none.
 type Origin struct {
 	Key RunKey
-	Seq int64 // that many records were taken over, from the first one
+	Seq int64 // number of records that were taken over, from the first one
 }
 
 // StartRecord is the first save of a run.
@@ -75,7 +63,7 @@ type StartRecord struct {
 	Key      RunKey
 	Pipeline string
 	Plan     uint64 // fingerprint of the pipeline, see [Pipeline.Fingerprint]
-	PlanText string // what the fingerprint was made of, see [Pipeline.Plan]: one text for each fingerprint
+	PlanText string // [Pipeline.Plan], of which Plan is the hash
 	State    []byte // the scope as JSON
 	Origin   Origin
 	Holder   Holder // who executes the run from here on
@@ -100,15 +88,15 @@ type StepRecord struct {
 	Ended    time.Time
 }
 
-// FinishRecord is the last save of a run, or of this part of it: a Paused or
-// Stopped run can be claimed again.
+// FinishRecord is the last save of an execution of a run. A Paused or Stopped run can
+// be claimed again.
 type FinishRecord struct {
 	Status  Status // Completed, Failed, Cancelled, Paused or Stopped
 	Error   string
 	Exits   []byte    // of loops, as JSON; nil where there was none
 	State   []byte    // the scope of a run that has completed or failed; nil where it is the one saved last
 	Seq     int64     // position of State, where there is one
-	Answers int       // that the executor knows of: with another number a pause is refused
+	Answers int       // number that the executor knows of; if there are others, a pause is refused
 	Wake    time.Time // of a pause: when the run can go on without an answer; zero: never
 	Time    time.Time
 }
@@ -126,8 +114,8 @@ type Snapshot struct {
 	Status  Status
 	Error   string
 	Epoch   int64
-	Holder  Holder         // who executes the run, or did last; without Until when nobody does
-	State   []byte         // the latest, of whatever branch; the scope itself once the run has ended
+	Holder  Holder         // who executes the run, or did last; without Until if nobody does
+	State   []byte         // the latest one, of any branch; the scope itself once the run has ended
 	Steps   []StepRecord   // in order of Seq
 	Answers []AnswerRecord // in order of Time and Token
 	Exits   []byte         // of the latest FinishRecord
@@ -144,8 +132,8 @@ func (s *Snapshot) answers() map[string][]byte {
 	return answers
 }
 
-// Counts are what a backend has done since it was opened, counted where it is
-// done and not where it is asked for.
+// Counts are the writes of a backend since it was opened, counted where they are
+// committed, not where they are requested.
 type Counts struct {
 	Saves      int64 // start, step, answer and finish records committed
 	Claims     int64 // claims committed
@@ -155,10 +143,9 @@ type Counts struct {
 
 // Backend is where saves go.
 //
-// All methods may be called from several goroutines. A cancelled ctx is honoured
-// while the call waits for its turn, never in the middle of a write. Byte slices
-// belong to the caller: a backend copies what it keeps, and what it returns is the
-// caller's own.
+// All methods may be called from several goroutines. A cancelled ctx ends a call while
+// it waits for its turn, but never in the middle of a write. Byte slices belong to the
+// caller: a backend copies those it keeps, and returns copies.
 //
 // # Outcomes
 //
@@ -167,14 +154,14 @@ type Counts struct {
 //
 //   - made: the call returns nil, and the change is committed.
 //   - not made: the call returns an error that does not wrap [ErrInDoubt], and nothing
-//     has changed. Only where the disk failed in the commit may a crash right after
-//     it bring the change back, whole.
-//   - in doubt: the call returns an error that wraps [ErrInDoubt]. The backend is behind
-//     a network and has lost the answer. A backend resolves this itself as far as it
-//     can, by reading the record back: the same epoch and content at its position is a
-//     change that was made. It returns ErrInDoubt only while the server stays away. Its
-//     caller never guesses and never repeats the work: it reads the run, or leaves it to
-//     the next executor, whose claim decides.
+//     has changed. Only if the disk failed during the commit, a crash right after it may
+//     bring the whole change back.
+//   - in doubt: the call returns an error that wraps [ErrInDoubt]. The backend is reached
+//     over a network and the answer was lost. The backend first tries to resolve this by
+//     reading the record back: if the same epoch and content are at its position, the
+//     change was made. It returns ErrInDoubt only while the server is unreachable. The
+//     caller must not guess or repeat the work: it reads the run, or leaves it to the next
+//     executor, whose claim decides.
 //
 // # Errors
 //
@@ -183,49 +170,50 @@ type Counts struct {
 // [ErrSignalled] (Finish), [ErrNoPause] and [ErrAnswered] (Signal), [ErrCorrupt]
 // (Claim, Acquire, Load) and [ErrClosed] (all).
 //
-// The meaning of a backend is the suite in package coretest. Optional interfaces
-// beside it: [Lister] and [Pruner].
+// The suite in package coretest defines the meaning of a backend. Optional interfaces
+// are [StepQueue], [Lister] and [Pruner].
 type Backend interface {
 	Start(ctx context.Context, rec StartRecord) (Lease, error)
 	Step(ctx context.Context, lease Lease, rec StepRecord) error
-	// Finish ends the lease and the hold. It is refused as [ErrSignalled] where rec is
-	// a pause and there are other answers than it knows of.
+	// Finish ends the lease; the run has no holder any more. A pause is refused with
+	// [ErrSignalled] if there are more answers than rec knows of.
 	Finish(ctx context.Context, lease Lease, rec FinishRecord) error
 	// Claim takes over a run that has not ended, makes it running with no holder, and
-	// returns what is saved of it. Where epoch is not 0 the run must still have it.
+	// returns it. If epoch is not 0, the run must still have that epoch.
 	Claim(ctx context.Context, key RunKey, epoch int64) (Lease, Snapshot, error)
-	// Acquire claims a run for an executor that has loaded it: known is what [Backend.Load]
-	// returned. The run must still have its epoch. When nothing else was saved since, the
-	// history is not read again. Unlike Claim it also takes a run that has failed or was
-	// cancelled, which is how [Retry] begins. It returns what is saved of the run, with h
-	// as its holder.
+	// Acquire claims a run for an executor that has loaded it: known is the result of
+	// [Backend.Load]. The run must still have that epoch. If nothing was saved since, its
+	// history is not read again. Unlike Claim, it also accepts a run that has failed or was
+	// cancelled, for [Retry]. It returns the run, with h as its holder.
 	Acquire(ctx context.Context, known Snapshot, h Holder) (Lease, Snapshot, error)
-	// Renew is the heartbeat of an executor: it makes h the holder of the runs of the
-	// leases and returns the leases that are lost, whose runs are left alone. A zero
-	// h.Until gives the runs up. It is no save.
+	// Renew is the heartbeat of an executor: it makes h the holder of the runs of the leases.
+	// It returns the leases that are lost, whose runs are not changed. A zero h.Until gives
+	// the runs up. It is not counted as a save.
 	Renew(ctx context.Context, h Holder, leases []Lease) (lost []Lease, err error)
-	// Signal records the answer to a saved pause, once. It needs no lease and leaves
-	// the one of the executor alone.
+	// Signal records the first answer to a saved pause. It needs no lease and does not
+	// change that of the executor.
 	Signal(ctx context.Context, key RunKey, rec AnswerRecord) error
 	Load(ctx context.Context, key RunKey) (Snapshot, error)
 	Counts() Counts
 	Close() error
 }
 
-// StepQueue is a [Backend] that takes further steps of a run while earlier ones are being
-// committed, so that branches of one run share transactions. It is optional: without it
-// the branches take turns, a commit for each step.
+// StepQueue is a [Backend] that accepts further steps of a run while earlier ones are
+// being committed, so that branches of one run share transactions. It is optional:
+// without it the branches take turns, with one commit for each step.
 type StepQueue interface {
-	// Enqueue takes the next step of a run and returns at once. Steps are committed in the
-	// order in which they were enqueued, and none without those before it: where one is not
-	// saved, those after it are not saved either, with an error that is not [ErrFenced]
-	// unless the lease has ended. The slices of rec belong to the backend until Wait
-	// returns. Whoever enqueues must call Wait, once and soon: it may do the work of others.
+	// Enqueue takes the next step of a run and returns immediately. The caller must call
+	// Wait once and soon, because it may commit the steps of others. The slices of rec
+	// belong to the backend until Wait returns.
+	//
+	// Steps are committed in the order in which they were enqueued. If one is not saved,
+	// those after it are not saved either, with an error that is not [ErrFenced] unless
+	// the lease has ended.
 	Enqueue(lease Lease, rec StepRecord) Enqueued
 }
 
-// Enqueued is a step on its way.
+// Enqueued is a step that is being saved.
 type Enqueued interface {
-	// Wait returns nil once the step is committed, else why it is not: see [Backend.Step].
+	// Wait returns nil once the step is committed, otherwise an error as of [Backend.Step].
 	Wait() error
 }

@@ -6,13 +6,9 @@ import (
 	"slices"
 )
 
-// Default is the name of the case that a [Branch] takes where no other has the
-// chosen name.
-const Default = "default"
-
-// Branch runs the case whose name choose returns, or the one named [Default]. A
-// name without a case is a failure. choose must depend on the scope alone: after a
-// crash it is asked again.
+// Branch runs the case whose name choose returns, or the one named "default" if there
+// is no such case. If there is none of either name, it fails. choose must depend on the
+// scope alone: after a crash it is called again.
 func Branch[S any](name string, choose func(S) (string, error), cases ...*Node[S]) *Node[S] {
 	return &Node[S]{name, &branch[S]{choose: choose, cases: slices.Clone(cases)}}
 }
@@ -34,19 +30,19 @@ func (b *branch[S]) place(p *planner, path string, often tally) error {
 }
 
 func (b *branch[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
-	if stop := l.fresh(); stop != nil {
+	chosen, err, stop := ask(l, b.choose)
+	switch {
+	case stop != nil:
 		return nil, stop
-	}
-	chosen, err := ask(l, b.choose)
-	if err != nil {
+	case err != nil:
 		return &NodeError{"branch", path, err}, nil
 	}
 	n := byName(b.cases, chosen)
 	if n == nil {
-		n = byName(b.cases, Default)
+		n = byName(b.cases, "default")
 	}
 	if n == nil {
-		return &NodeError{"branch", path, fmt.Errorf("no case is named %q, and there is no %q", chosen, Default)}, nil
+		return &NodeError{"branch", path, fmt.Errorf(`no case is named %q, and there is no "default"`, chosen)}, nil
 	}
 	return l.exec(ctx, n, path+"/"+n.name)
 }

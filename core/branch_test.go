@@ -13,7 +13,7 @@ func to(d doc) (string, error) { return d.Text, nil }
 
 func TestBranchRunsTheChosenCaseAlone(t *testing.T) {
 	p := plan(t,
-		core.Branch("b", to, work("x", appending), core.Then("y", work("1", appending), work("2", appending)), work(core.Default, appending)),
+		core.Branch("b", to, work("x", appending), core.Then("y", work("1", appending), work("2", appending)), work("default", appending)),
 		work("z", appending))
 	for chosen, text := range map[string]string{"x": "x b/x z", "y": "y b/y/1 b/y/2 z"} {
 		t.Run(chosen, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestBranchRunsTheChosenCaseAlone(t *testing.T) {
 
 func TestBranchTakesTheDefaultWhereNoCaseHasTheName(t *testing.T) {
 	for _, chosen := range []string{"other", ""} {
-		got := everyWay(t, plan(t, core.Branch("b", to, work("x", appending), work(core.Default, says("d")))), doc{Text: chosen})
+		got := everyWay(t, plan(t, core.Branch("b", to, work("x", appending), work("default", says("d")))), doc{Text: chosen})
 		if got.Err != nil || got.Scope.Text != "d" {
 			t.Errorf("%q: %+v, error %v", chosen, got.Result, got.Err)
 		}
@@ -76,7 +76,7 @@ func TestPassDoesNothing(t *testing.T) {
 }
 
 func TestFailureOfACaseIsTheFailureOfItsBranch(t *testing.T) {
-	got := everyWay(t, plan(t, core.Branch("b", to, work("x", fails("no")), work(core.Default, appending)), work("z", appending)), doc{Text: "x"})
+	got := everyWay(t, plan(t, core.Branch("b", to, work("x", fails("no")), work("default", appending)), work("z", appending)), doc{Text: "x"})
 	wantText(t, got.Err, `step "b/x" failed after 1 attempt(s): no`)
 	wantSeen(t, got.Seen, `b/x 1 "x" ""`)
 }

@@ -3,9 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -26,34 +24,35 @@ func (u Usage) minus(v Usage) Usage {
 	return Usage{u.Calls - v.Calls, u.Steps - v.Steps, u.Tokens - v.Tokens, u.Cost - v.Cost}
 }
 
-// Budget is the most that one run may use, all its resumes together. Zero is no
-// limit, but for Steps: there it is [DefaultSteps].
+// Budget is the most that one run may use, including its resumes. Zero means no limit,
+// except that Steps is then 100,000.
 //
-// Before a step and before each attempt its part is reserved, behind it the rest
-// is given back. [Parallel] and [Map] split what is left evenly over their
-// branches, so that no branch depends on the speed of another, and take back what
-// a branch did not use. A reservation without cover stops the run with
-// [*BudgetError]: nothing is overspent. It is saved as [Stopped] and can be
-// resumed with a larger budget. What a step has used whose record was not saved, since
-// a crash, a cancelled context or want of budget came before, is not counted by the
-// resume, which begins that step again.
+// A reservation is made before each step and each attempt, and what was not used is
+// given back afterwards. [Parallel] and [Map] split what is left evenly over their
+// branches, so that no branch depends on the speed of another, and take back what a
+// branch did not use. A reservation that the budget does not cover stops the run with
+// [*BudgetError]: nothing is overspent. The run is saved as [Stopped] and can be resumed
+// with a larger budget. If a step was cut off before its record was saved, the resume
+// runs the step again and does not count what its first execution used.
 type Budget struct {
 	Calls, Steps, Tokens, Cost int64
-	// Wall is time in which steps are executed. Waiting for a person or a restart
-	// does not count. An agent that has not returned at its end is abandoned.
+	// Wall limits the time in which steps are executed. Waiting for a person or a restart
+	// does not count. An agent that has not returned when it is used up is abandoned.
 	Wall time.Duration
 }
 
-// DefaultSteps is the most steps of a run that has no other limit.
-const DefaultSteps = 100_000
+// defaultSteps limits the steps of a run whose budget does not.
+const defaultSteps = 100_000
 
-// BudgetError is a run, or sub-pipeline, without budget for what comes next. No
+// BudgetError is a run, or sub-pipeline, without budget for its next step. No
 // retry, fallback or loop can catch it.
 type BudgetError struct {
-	Resource   string // one of [Resources]
+	Resource   string // "calls", "steps", "tokens", "cost" or "wall time"
 	Left, Need int64  // wall time in nanoseconds
 	Path       string // of the step that needs it
 }
+
+func (e *BudgetError) outline() string { return e.Error() }
 
 func (e *BudgetError) Error() string {
 	if e.Resource == wallTime {
@@ -62,9 +61,10 @@ func (e *BudgetError) Error() string {
 	return fmt.Sprintf("budget: step %q needs %d %s and %d are left: resume with a larger budget", e.Path, e.Need, e.Resource, e.Left)
 }
 
-// purse is a budget in use.
+// purse is what is left of a budget. What is taken from it is also taken from outer, the
+// purse of the enclosing pipeline.
 type purse struct {
-	outer   *purse // of the budget around: what is taken here is taken there too
+	outer   *purse
 	limited [4]bool
 
 	mu   sync.Mutex
@@ -76,9 +76,6 @@ var resources = [4]string{"calls", "steps", "tokens", "cost"}
 
 const wallTime = "wall time"
 
-// Resources are what a run can be out of, as a [BudgetError] names them.
-func Resources() []string { return append(slices.Clone(resources[:]), wallTime) }
-
 func (u Usage) list() [4]int64 { return [4]int64{u.Calls, u.Steps, u.Tokens, u.Cost} }
 
 func (p *purse) fill(b Budget) {
@@ -88,7 +85,7 @@ func (p *purse) fill(b Budget) {
 	}
 }
 
-// reserve takes u out of the purse and all around it, or nothing. Locks are taken
+// reserve takes u out of the purse and all outer ones, or nothing. Locks are taken
 // from the inside out.
 func (p *purse) reserve(u Usage, path string) error {
 	if p == nil {
@@ -109,7 +106,7 @@ func (p *purse) reserve(u Usage, path string) error {
 	return nil
 }
 
-// settle replaces a reservation by what was used.
+// settle replaces a reservation with what was used.
 func (p *purse) settle(reserved, used Usage) {
 	if p == nil {
 		return
@@ -173,26 +170,25 @@ func (p *purse) giveBack(part *purse) {
 	p.outer.giveBack(part.outer)
 }
 
-// meter is what one attempt uses. It belongs to a thread and is used again for
-// the next attempt; the ticket keeps an abandoned agent off it.
+// meter counts what one attempt uses. A thread has one meter for all its attempts; the
+// ticket prevents an abandoned agent from using it.
 type meter struct {
 	mu             sync.Mutex
-	ticket         uint64 // of the attempt under way
+	ticket         uint64 // of the current attempt
 	running        bool
 	purse          *purse
-	due            Usage // to be reserved when the agent asks for it
+	due            Usage // to be reserved when the agent demands it
 	reserved, used Usage
 	reported       bool
 	free           bool // the answer came from a cache
 	overdrawn      error
 }
 
-// asker is an agent that may do without a call: it asks for what an attempt
-// reserves when it needs it ([Request.demand]).
+// asker is an agent that may not need a call, and demands the reservation of an attempt
+// when it does ([Request.demand]).
 type asker interface{ asks() }
 
-// open begins an attempt. What it needs is reserved now, or where asks when the
-// agent asks for it.
+// open begins an attempt. If asks is false, what it needs is reserved now.
 func (m *meter) open(p *purse, needs Usage, path string, asks bool) (ticket uint64, stop error) {
 	due := Usage{}
 	if asks {
@@ -208,7 +204,7 @@ func (m *meter) open(p *purse, needs Usage, path string, asks bool) (ticket uint
 	return m.ticket, nil
 }
 
-// demand reserves what is still due of the attempt.
+// demand makes the reservation of an attempt whose agent is an asker.
 func (r Request[In]) demand() error {
 	return r.meter.with(r.ticket, r.Path, func() error {
 		m := r.meter
@@ -238,7 +234,7 @@ func (m *meter) close() (used Usage, overdrawn error) {
 	return used, m.overdrawn
 }
 
-// with calls f while the attempt of the ticket is under way.
+// with calls f if the attempt of the ticket has not ended.
 func (m *meter) with(ticket uint64, path string, f func() error) error {
 	if m == nil {
 		return nil // a request made outside an engine
@@ -251,10 +247,10 @@ func (m *meter) with(ticket uint64, path string, f func() error) error {
 	return f()
 }
 
-// Spend reports tokens and cost of this attempt, before they are spent where that
-// is possible. What goes beyond the step's [Reserve] is taken out of the budget;
-// where there is no cover it is a [*BudgetError], nothing is spent, the agent
-// should return, and the run stops.
+// Spend reports tokens and cost of this attempt, if possible before they are spent.
+// What exceeds the step's [Reserve] is taken out of the budget. If the budget does not
+// cover it, Spend returns a [*BudgetError] and counts nothing; the agent should return,
+// and the run stops.
 func (r Request[In]) Spend(tokens, cost int64) error {
 	return r.meter.with(r.ticket, r.Path, func() error {
 		m := r.meter
@@ -287,8 +283,8 @@ func (t *thread) narrow(ctx context.Context, r *run, path string, b Budget) (nar
 	}
 }
 
-// wall ends the context when the wall time is used up, less what the loaded
-// records under path have used of it.
+// wall returns a context that ends when the wall time is used up. The loaded records
+// under path have used part of it.
 func (r *run) wall(ctx context.Context, path string, most time.Duration) (context.Context, context.CancelFunc) {
 	if most == 0 {
 		return ctx, func() {}
@@ -301,13 +297,8 @@ func (r *run) wall(ctx context.Context, path string, most time.Duration) (contex
 // their times, since branches overlap.
 func (r *run) active(path string) (total time.Duration) {
 	var steps []*StepRecord
-	if path == "" {
-		steps = slices.Collect(maps.Values(r.records))
-	}
 	for _, p := range r.under(path) {
-		if strings.HasPrefix(p, path+"/") {
-			steps = append(steps, r.records[p])
-		}
+		steps = append(steps, r.records[p])
 	}
 	slices.SortFunc(steps, func(a, b *StepRecord) int { return a.Started.Compare(b.Started) })
 	var end time.Time

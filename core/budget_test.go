@@ -218,9 +218,9 @@ func TestSpendIsRefusedWhereItMakesNoSense(t *testing.T) {
 
 func TestRunsWithoutABudgetEndToo(t *testing.T) {
 	quick := func(context.Context, core.Request[string]) (string, error) { return "", nil }
-	p := plan(t, core.Loop("l", core.DefaultSteps+1, func(doc) (bool, error) { return false, nil }, step("a", quick)))
+	p := plan(t, core.Loop("l", 100_001, func(doc) (bool, error) { return false, nil }, step("a", quick)))
 	res, err := run(t, p, doc{})
-	if !errors.As(err, new(*core.BudgetError)) || res.Steps != core.DefaultSteps {
+	if !errors.As(err, new(*core.BudgetError)) || res.Steps != 100_000 {
 		t.Errorf("%d steps, error %v", res.Steps, err)
 	}
 }

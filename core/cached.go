@@ -13,20 +13,19 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Cache keeps outputs of agents beyond a run. It may be used by several goroutines
-// at once. The key holds the tenant: a cache need not know of it. Values belong to the
-// caller: a cache copies what it keeps and what it returns.
+// Cache keeps outputs of agents beyond a run. It may be used by several goroutines at
+// once. The key contains the tenant. Values belong to the caller: a cache copies what it
+// keeps and what it returns.
 type Cache interface {
-	// Get returns ok false where nothing was put under the key, or it is kept no longer.
+	// Get returns ok false if nothing was put under the key, or it is no longer kept.
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
 	Put(ctx context.Context, key string, value []byte) error
 }
 
-// Cached is an agent that asks the cache before it calls agent. Outputs are kept
-// under name, tenant and input; errors are not kept. Requests for one input that
-// come at once in a process make one call: the others wait for its output. A hit
-// counts as no call and needs no budget for one. An error of the cache makes the
-// attempt fail.
+// Cached returns an agent that looks in the cache before it calls agent. Outputs are
+// kept by name, tenant and input; errors are not kept. Concurrent requests for one input
+// in a process make one call, and all receive its output. A hit counts as no call and
+// needs no budget. An error of the cache makes the attempt fail.
 func Cached[In, Out any](name string, cache Cache, agent Agent[In, Out]) Agent[In, Out] {
 	c := &cached[In, Out]{name: name, cache: cache, agent: agent}
 	if c.in, c.problem = codec.New[In](); c.problem == nil {
@@ -75,7 +74,7 @@ func (c *cached[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error
 	}
 	key := fmt.Sprintf("%s %x", parts, sha256.Sum256(input))
 	for {
-		f, leads := flights.join(ctx, c.flight(key))
+		f, leads := join(ctx, c.flight(key))
 		if leads {
 			return c.lead(ctx, req, key, f)
 		}
@@ -86,13 +85,13 @@ func (c *cached[In, Out]) Call(ctx context.Context, req Request[In]) (Out, error
 		if value != nil {
 			return c.hit(req, value)
 		}
-		// Its call failed, which is not kept: this one calls itself.
+		// That call failed, and errors are not shared: try again.
 	}
 }
 
-// lead answers a request for which no other is under way.
+// lead answers the first of the concurrent requests for an input.
 func (c *cached[In, Out]) lead(ctx context.Context, req Request[In], key string, f *flight) (out Out, err error) {
-	defer flights.land(f) // also where the agent panics or ends its goroutine
+	defer f.land() // also if the agent panics or ends its goroutine
 	value, ok, err := c.cache.Get(ctx, key)
 	if err != nil {
 		return out, fmt.Errorf("cached agent %q: read the cache: %w", c.name, err)
@@ -130,7 +129,7 @@ func (c *cached[In, Out]) hit(req Request[In], value []byte) (out Out, err error
 
 func (c *cached[In, Out]) asks() {}
 
-// flight is the identity of a request: one for all agents that use the cache.
+// flight returns the key of a request, which is the same for all agents that use the cache.
 func (c *cached[In, Out]) flight(key string) flightKey {
 	if reflect.ValueOf(c.cache).Comparable() {
 		return flightKey{c.cache, key}
@@ -138,51 +137,49 @@ func (c *cached[In, Out]) flight(key string) flightKey {
 	return flightKey{c, key}
 }
 
-// flights of this process: requests to caches that are under way.
-var flights = flightMap{under: map[flightKey]*flight{}}
-
-type flightMap struct {
-	mu    sync.Mutex
-	under map[flightKey]*flight
-}
+// flights are the requests to caches that this process is answering.
+var flights = struct {
+	sync.Mutex
+	open map[flightKey]*flight
+}{open: map[flightKey]*flight{}}
 
 type flightKey struct {
 	cache any
 	key   string
 }
 
-// flight is a request under way.
+// flight is a request that is being answered.
 type flight struct {
 	key   flightKey
 	ctx   context.Context // of the request
 	done  chan struct{}   // closed at its end
-	value []byte          // of the output; nil where there is none. Written before done is closed
+	value []byte          // the output, written before done is closed; nil after an error
 }
 
-// join returns the flight under way, or begins one, which the caller leads and lands.
-func (m *flightMap) join(ctx context.Context, key flightKey) (f *flight, leads bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	// One whose context has ended may be that of an abandoned agent: nobody waits for it.
-	if f = m.under[key]; f != nil && f.ctx.Err() == nil {
+// join returns the open flight, or opens one, which the caller leads and lands.
+func join(ctx context.Context, key flightKey) (f *flight, leads bool) {
+	flights.Lock()
+	defer flights.Unlock()
+	// If its context has ended, its agent may be abandoned: nobody waits for that one.
+	if f = flights.open[key]; f != nil && f.ctx.Err() == nil {
 		return f, false
 	}
 	f = &flight{key: key, ctx: ctx, done: make(chan struct{})}
-	m.under[key] = f
+	flights.open[key] = f
 	return f, true
 }
 
 // land ends a flight.
-func (m *flightMap) land(f *flight) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.under[f.key] == f {
-		delete(m.under, f.key)
+func (f *flight) land() {
+	flights.Lock()
+	defer flights.Unlock()
+	if flights.open[f.key] == f {
+		delete(flights.open, f.key)
 	}
 	close(f.done)
 }
 
-// wait returns the output, nil where there is none.
+// wait returns the output, or nil if the flight ended without one.
 func (f *flight) wait(ctx context.Context) ([]byte, error) {
 	select {
 	case <-f.done:
@@ -194,8 +191,8 @@ func (f *flight) wait(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// NewMemoryCache is a [Cache] in the process that keeps the most recently put
-// outputs, at most the given number.
+// NewMemoryCache returns a [Cache] in memory for at most the given number of outputs. It
+// drops the least recently put one.
 func NewMemoryCache(most int) Cache { return &memoryCache{most: most, values: map[string][]byte{}} }
 
 type memoryCache struct {

@@ -8,19 +8,15 @@ import (
 	"strings"
 )
 
-// examined is what a pipeline makes of the records of a run, before anything is called
-// or saved.
+// examined is the state of a run according to its records.
 type examined[S any] struct {
 	result  Result[S]
-	more    bool  // there is something to do beyond the records
-	failure error // of a run that its records let fail
+	more    bool  // there are steps that are not recorded
+	failure error // of the run
 }
 
-// waits reports whether nothing can be done until there is another answer.
-func (x examined[S]) waits() bool { return x.result.Status == Paused && !x.more }
-
-// examine goes through the records of a run. An error says why the pipeline cannot go
-// on from them.
+// examine walks the plan through the records of a run, without calling an agent or saving.
+// An error is the reason why the pipeline cannot continue from the records.
 func examine[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (x examined[S], err error) {
 	x.result = Result[S]{Status: snap.Status, Next: Nobody}
 	if snap.Start.Pipeline != p.name {
@@ -35,7 +31,7 @@ func examine[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (x exami
 	}
 	switch {
 	case errors.As(err, new(*BudgetError)) && status == Stopped:
-		x.more, err = true, nil // whoever executes it finds the same
+		x.more, err = true, nil // its execution finds the same
 	case status == Failed && snap.Start.Plan != p.print && len(failedPaths(err)) == 0:
 		// Not by a step: by a maximum that is smaller now, or by another function.
 	case status == Failed:
@@ -58,7 +54,7 @@ func examine[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (x exami
 	return x, nil
 }
 
-// planChanged is ErrPlanChanged with the first difference. do is what was to be done.
+// planChanged is ErrPlanChanged with the first difference. do is the attempted operation.
 func planChanged(do, plan string, snap Snapshot) error {
 	was, now := strings.Split(snap.Start.PlanText, "\n"), strings.Split(plan, "\n")
 	i := 0
@@ -83,7 +79,7 @@ func failedPaths(failure error) (paths []string) {
 		paths = append(paths, e.Path)
 	case *NodeError:
 		if joined, ok := e.Err.(interface{ Unwrap() []error }); ok && e.Kind == "fallback" {
-			// The alternatives before the last one were left behind for good.
+			// Only the last alternative can be run again.
 			all := joined.Unwrap()
 			return failedPaths(all[len(all)-1])
 		}

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Fallback runs its nodes in order until one succeeds. Each gets the failure of
-// the one before as feedback, and finds the scope as that one left it: completed
-// steps stay done. Where all fail the failure joins theirs.
+// Fallback runs its nodes in order until one succeeds. Each gets the failure of the
+// previous one as feedback, and the scope as that one left it: completed steps stay done.
+// If all fail, the failure joins theirs.
 func Fallback[S any](name string, primary *Node[S], others ...*Node[S]) *Node[S] {
 	return &Node[S]{name, &fallback[S]{nodes: append([]*Node[S]{primary}, others...)}}
 }
@@ -41,8 +41,8 @@ func (b *fallback[S]) run(ctx context.Context, l *lane[S], path string) (failure
 	return &NodeError{"fallback", path, errors.Join(failures...)}, nil
 }
 
-// withFeedback gives feedback to the steps that follow; the returned function
-// takes it back.
+// withFeedback sets the feedback for the steps that follow, until the returned function is
+// called.
 func (t *thread) withFeedback(text string) (end func()) {
 	before := t.feedback
 	t.feedback = text

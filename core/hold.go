@@ -4,25 +4,27 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
 
-// DefaultLease is how long other executors believe that an engine is alive after it
-// was heard of last. It is heard of at the start of a run, when it takes a run over, and
-// every third of this time.
+// DefaultLease is how long other executors assume that an engine is alive after its
+// last sign of life: the start or the claim of a run, or a heartbeat, which it makes
+// three times in each lease while it executes runs.
 const DefaultLease = 30 * time.Second
 
-// WithExecutor names the engine in its runs: lists show who executes a run. Two
-// engines must not have one name. The default is made of the host, the process and a
-// random number.
+// WithExecutor names the engine in its runs, so that lists show who executes a run. No
+// two engines may have the same name. The default is made of the host, the process and
+// a random number.
 func WithExecutor(name string) Option { return func(e *Engine) { e.executor = name } }
 
-// WithLease is how long others believe that the engine is alive without hearing of
-// it. A shorter lease lets the runs of a dead process go on sooner, and makes more
-// heartbeats: three for each lease, whatever the number of runs. The default is
-// [DefaultLease].
+// WithLease sets how long other executors assume that the engine is alive after its last
+// sign of life; the default is [DefaultLease]. With a shorter lease the runs of a dead
+// process are continued sooner, but there are more heartbeats: three in each lease, for
+// any number of runs.
 func WithLease(term time.Duration) Option { return func(e *Engine) { e.lease = term } }
 
 // executorName is the default name of an engine.
@@ -34,51 +36,49 @@ func executorName() string {
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6])
 }
 
-// holder is this engine, alive from now on.
-func (e *Engine) holder() Holder { return Holder{Executor: e.executor, Until: e.now().Add(e.lease)} }
+// holder is this engine, which is alive at now.
+func (e *Engine) holder(now time.Time) Holder {
+	return Holder{Executor: e.executor, Until: now.Add(e.lease)}
+}
 
-// held are the runs that an engine executes at this time.
+// held are the runs that an engine is executing.
 type held struct {
 	mu    sync.Mutex
-	runs  map[Lease]heldRun
+	runs  map[Lease]*tenure
 	armed bool // a heartbeat is due
 }
 
-type heldRun struct {
-	key  RunKey
-	lose context.CancelCauseFunc // ends the contexts of its agents
-}
-
-// hold enters a run among those whose leases are renewed. Its context ends when the
-// lease is lost. The tenure must be ended.
-func (e *Engine) hold(caller context.Context, key RunKey, lease Lease) (context.Context, tenure) {
-	ctx, lose := context.WithCancelCause(caller)
-	h := &e.held
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.runs == nil {
-		h.runs = map[Lease]heldRun{}
-	}
-	h.runs[lease] = heldRun{key, lose}
-	if !h.armed {
-		// A timer and no goroutine: while no run is executed there is nothing to do.
-		h.armed = true
-		time.AfterFunc(e.lease/3, e.beat)
-	}
-	return ctx, tenure{engine: e, caller: caller, key: key, lease: lease, lose: lose}
-}
-
-// tenure is the time in which an engine executes a run.
+// tenure is the execution of a run by an engine.
 type tenure struct {
 	engine *Engine
 	caller context.Context
 	key    RunKey
 	lease  Lease
-	lose   context.CancelCauseFunc // ends the context of the run
+	lose   context.CancelCauseFunc // ends the context of the run and of its agents
 	over   bool
 }
 
-// end takes the run out of those whose leases are renewed.
+// hold begins a tenure: the lease is renewed until it ends, and the context ends when
+// the lease is lost.
+func (e *Engine) hold(caller context.Context, key RunKey, lease Lease) (context.Context, *tenure) {
+	ctx, lose := context.WithCancelCause(caller)
+	t := &tenure{engine: e, caller: caller, key: key, lease: lease, lose: lose}
+	h := &e.held
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.runs == nil {
+		h.runs = map[Lease]*tenure{}
+	}
+	h.runs[lease] = t
+	if !h.armed {
+		// A timer instead of a goroutine: without runs there is nothing to do.
+		h.armed = true
+		time.AfterFunc(e.lease/3, e.beat)
+	}
+	return ctx, t
+}
+
+// end ends the tenure.
 func (t *tenure) end() {
 	t.over = true
 	h := &t.engine.held
@@ -88,8 +88,8 @@ func (t *tenure) end() {
 	t.lose(nil)
 }
 
-// cutShort, deferred, ends the tenure where the goroutine is being ended or panics,
-// and lets others take the run up at once.
+// cutShort, deferred, ends the tenure if the goroutine is being ended or panics, so that
+// others can continue the run immediately.
 func (t *tenure) cutShort() {
 	if !t.over {
 		t.end()
@@ -105,58 +105,49 @@ func (e *Engine) beat() {
 		h.mu.Unlock()
 		return
 	}
-	leases := make([]Lease, 0, len(h.runs))
-	for l := range h.runs {
-		leases = append(leases, l)
-	}
+	leases := slices.Collect(maps.Keys(h.runs))
 	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), e.lease)
 	defer cancel()
-	lost, err := e.backend.Renew(ctx, e.holder(), leases)
+	lost, err := e.backend.Renew(ctx, e.holder(e.now()), leases)
 	if err != nil {
 		e.warn(ctx, "heartbeat", err) // the next one may succeed; until then the epoch decides
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, l := range lost {
-		if r, ok := h.runs[l]; ok {
-			r.lose(fmt.Errorf("run %s, epoch %d: %w", r.key, l.Epoch, ErrFenced))
+		if t, ok := h.runs[l]; ok {
+			t.lose(fmt.Errorf("run %s, epoch %d: %w", t.key, l.Epoch, ErrFenced))
 		}
 	}
 	time.AfterFunc(e.lease/3, e.beat)
 }
 
-// executes reports whether this engine executes the run at this time.
-func (e *Engine) executes(key RunKey) bool {
-	h := &e.held
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.runs {
-		if r.key == key {
-			return true
+// tenures returns those of a run. There are none unless this engine executes it.
+func (e *Engine) tenures(key RunKey) (all []*tenure) {
+	e.held.mu.Lock()
+	defer e.held.mu.Unlock()
+	for _, t := range e.held.runs {
+		if t.key == key {
+			all = append(all, t)
 		}
 	}
-	return false
+	return all
 }
 
-// lose ends the contexts of a run that this engine may be executing.
-func (e *Engine) lose(key RunKey, cause error) {
-	h := &e.held
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.runs {
-		if r.key == key {
-			r.lose(cause)
-		}
-	}
+// executes reports whether this engine is executing the run.
+func (e *Engine) executes(key RunKey) bool { return len(e.tenures(key)) > 0 }
+
+// attended reports whether an executor that is alive has the run.
+func (e *Engine) attended(snap *Snapshot) bool {
+	return snap.Status == Running && (e.executes(snap.Start.Key) || snap.Holder.Alive(e.now()))
 }
 
-// giveUp lets others take up a run at once that this engine has stopped executing
-// before its end.
+// giveUp lets others continue a run that this engine has stopped executing before its end.
 func (e *Engine) giveUp(ctx context.Context, key RunKey, lease Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.lease)
 	defer cancel()
 	if _, err := e.backend.Renew(ctx, Holder{Executor: e.executor}, []Lease{lease}); err != nil {
-		e.warn(ctx, fmt.Sprintf("give up run %s", key), err) // its lease ends by itself
+		e.warn(ctx, fmt.Sprintf("give up run %s", key), err) // the lease will expire
 	}
 }

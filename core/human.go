@@ -8,15 +8,13 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Human pauses the run until a person has answered. ask makes the prompt of the
-// scope; write puts the answer into it. The pause is saved with a token; [Signal]
-// gives the answer, in any process, at any later time. A run pauses once nothing
-// else of it can go on: branches beside this one run to their end first.
+// Human pauses the run until a person has answered. ask makes the prompt from the
+// scope; write puts the answer into it. The pause is saved with a token. [Signal] gives
+// the answer, in any process, at any later time. A run pauses when no other part of it
+// can continue: parallel branches run to their end first.
 func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ...HumanOption[A]) *Node[S] {
 	b := &human[S, A]{ask: ask, write: write}
-	if b.codec, b.problem = codec.New[A](); b.problem == nil {
-		b.prompt, b.problem = codec.New[string]()
-	}
+	b.codec, b.problem = codec.New[A]()
 	for _, opt := range opts {
 		opt(&b.opts)
 	}
@@ -26,32 +24,31 @@ func Human[S, A any](name string, ask func(S) string, write func(*S, A), opts ..
 	return &Node[S]{name, b}
 }
 
-// HumanOption changes which answers are taken.
+// HumanOption configures a [Human] node.
 type HumanOption[A any] func(*humanOptions[A])
 
 type humanOptions[A any] struct {
 	checks   []func(A) error
 	whom     string
-	after    time.Duration // 0: it waits for ever
-	fallback A             // the answer then
+	after    time.Duration // 0: no deadline
+	fallback A             // the answer after the deadline
 }
 
-// For says who is asked: a person, a role or a queue. It is kept with the question: see
-// [Questions].
+// For names who is asked: a person, a role or a queue. It is stored with the question,
+// see [Engine.Questions].
 func For[A any](whom string) HumanOption[A] {
 	return func(o *humanOptions[A]) { o.whom = whom }
 }
 
-// Deadline takes answer for the answer once nobody has given one for so long. The time
-// is counted from the question and goes on while no process runs; it is up when
-// somebody resumes the run after it, as [ResumeAll] does by itself. A person who answers
-// before that is not too late.
+// Deadline makes answer the answer if nobody gives one in time. The time starts with the
+// question and continues while no process runs. It takes effect when the run is resumed
+// after it, as [ResumeAll] does; until then a person can still answer.
 func Deadline[A any](after time.Duration, answer A) HumanOption[A] {
 	return func(o *humanOptions[A]) { o.after, o.fallback = after, answer }
 }
 
-// Accept refuses the answers for which check returns an error, before they are
-// recorded: the run stays paused and can be answered again.
+// Accept rejects answers for which check returns an error, before they are recorded:
+// the run stays paused and can be answered again.
 func Accept[A any](check func(A) error) HumanOption[A] {
 	return func(o *humanOptions[A]) { o.checks = append(o.checks, check) }
 }
@@ -65,29 +62,29 @@ type Pause struct {
 	Due    time.Time // when it ends without an answer; zero: never
 }
 
-// paused enters a pause into the run.
+// paused adds a pause to those of the run.
 func (r *run) paused(rec *StepRecord, prompt string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pauses = append(r.pauses, Pause{Path: rec.Path, Token: rec.Token, Prompt: prompt, For: rec.For, Due: rec.Due})
 }
 
-// accepter is a node that takes answers.
+// accepter is a node that pauses. Both methods return the stored form of an answer.
 type accepter interface {
-	// canonical checks an answer and returns it as it is stored.
-	canonical(answer []byte) ([]byte, error)
-	// timeout is the answer, as it is stored, of a pause that nobody has answered in time.
-	timeout() []byte
+	canonical(answer []byte) ([]byte, error) // checks the answer
+	timeout() []byte                         // the answer if nobody gives one in time
 }
+
+// prompts encodes prompts. A string can be stored, so there is no error.
+var prompts, _ = codec.New[string]()
 
 type human[S, A any] struct {
 	ask     func(S) string
 	write   func(*S, A)
 	opts    humanOptions[A]
 	codec   *codec.Codec[A]
-	prompt  *codec.Codec[string]
-	late    []byte // the answer of the deadline, as it is stored
-	problem error  // of the codecs
+	late    []byte // stored form of the deadline's answer
+	problem error  // of the codec, or of late
 }
 
 func (b *human[S, A]) place(p *planner, path string, often tally) error {
@@ -129,30 +126,29 @@ func (b *human[S, A]) canonical(answer []byte) ([]byte, error) {
 func (b *human[S, A]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
 	rec, ok := l.recorded(path)
 	if ok {
-		l.purse.spent(rec.used())
 		return b.resume(l, rec)
 	}
-	if stop := l.fresh(); stop != nil {
-		return nil, stop
-	}
 	// Before anything else: a prompt that fails has no record, also in a replay.
-	prompt, err := ask(l, func(s S) (string, error) { return b.ask(s), nil })
-	if err != nil {
+	prompt, err, stop := ask(l, func(s S) (string, error) { return b.ask(s), nil })
+	switch {
+	case stop != nil:
+		return nil, stop
+	case err != nil:
 		return &NodeError{"human", path, err}, nil
 	}
 	rec = &StepRecord{Path: path, For: b.opts.whom}
-	if rec.Output, err = b.prompt.Encode(&prompt); err != nil {
+	if rec.Output, err = prompts.Encode(&prompt); err != nil {
 		return &NodeError{"human", path, fmt.Errorf("the prompt: %w", err)}, nil
 	}
 	return nil, l.pause(ctx, rec, prompt, b.opts.after)
 }
 
-// resume goes on behind the pause where the answer is there.
+// resume continues after the pause if there is an answer.
 func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) {
 	answer, ok := l.run.answers[rec.Token]
 	if !ok {
 		var prompt string
-		if err := b.prompt.Decode(rec.Output, &prompt); err != nil {
+		if err := prompts.Decode(rec.Output, &prompt); err != nil {
 			return nil, fmt.Errorf("run %s: %w: prompt of step %q: %v", l.run.key, ErrCorrupt, rec.Path, err)
 		}
 		l.run.paused(rec, prompt)
@@ -171,8 +167,8 @@ func (b *human[S, A]) resume(l *lane[S], rec *StepRecord) (failure, stop error) 
 	})
 }
 
-// pause saves a new pause of path, for, and prompt as rec has them, that ends by itself after
-// the given time; 0: never.
+// pause saves a new pause with the path, the addressee and the prompt of rec. It ends
+// without an answer after the given time; 0: never.
 func (l *lane[S]) pause(ctx context.Context, rec *StepRecord, prompt string, after time.Duration) (stop error) {
 	r := l.run
 	if stop := l.begin(ctx, rec.Path); stop != nil {

@@ -6,13 +6,14 @@ import (
 	"slices"
 )
 
-// IsolationError is a step that changed a scope which was not its own: it shares
-// memory with it, most often through a Clone method that copies too little. Where
-// Scope is empty, its agent (or its read function) changed its input.
+// IsolationError reports a step that changed a scope that was not its own. The scopes
+// share memory, usually because a Clone method does not copy enough.
 type IsolationError struct {
 	Step  string // path of the step that made the change
-	Scope string // path of the fork, or of the step, whose scope was changed; empty for the input of the step
+	Scope string // path of the fork or step whose scope was changed; empty if the step's agent or read function changed its input
 }
+
+func (e *IsolationError) outline() string { return e.Error() }
 
 func (e *IsolationError) Error() string {
 	if e.Scope == "" {
@@ -23,25 +24,25 @@ func (e *IsolationError) Error() string {
 		"look at the Clone methods of the scope, and at agents that keep or change their input", e.Step, e.Scope)
 }
 
-// guard notices a change of one scope.
+// guard detects changes of one scope.
 type guard struct {
 	path   string
 	encode func() ([]byte, error)
 	before []byte
 }
 
-// guard watches a scope until the returned function is called.
+// guard adds a guard, until the returned function is called.
 func (t *thread) guard(path string, encode func() ([]byte, error)) (end func()) {
 	before, err := encode()
 	if err != nil {
-		return func() {} // it cannot be stored: the save will say so
+		return func() {} // it cannot be stored: the save returns that error
 	}
 	guards := t.guards
 	t.guards = append(slices.Clip(guards), guard{path, encode, before})
 	return func() { t.guards = guards }
 }
 
-// guarded checks the scopes around, behind the given step.
+// guarded checks the guarded scopes after the given step.
 func (t *thread) guarded(path string) (stop error) {
 	for _, g := range t.guards {
 		if now, err := g.encode(); err != nil || !bytes.Equal(now, g.before) {

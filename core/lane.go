@@ -11,31 +11,31 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// lane is one line of execution with a scope: the run's own, that of a branch, or
-// that of a sub-pipeline. One goroutine uses it.
+// lane is a sequential part of a run and its scope: the run itself, a branch, or a
+// sub-pipeline. One goroutine uses it.
 type lane[S any] struct {
 	run *run
 	*thread
 	codec  *codec.Codec[S]
 	scope  S
 	stored []byte // the scope as last saved or loaded in this lane
-	stale  bool   // scope is still to be made of stored
-	dirty  bool   // changed since by something other than a saved step
+	stale  bool   // scope has not been decoded from stored yet
+	dirty  bool   // scope was changed since by something other than a saved step
 }
 
-// thread is what a lane shares with the sub-pipelines that it runs one after the
-// other, whatever their scopes.
+// thread is the part of a lane that does not depend on the type of its scope. A lane
+// shares it with the sub-pipelines that it runs.
 type thread struct {
 	parent   *thread
 	apart    bool         // user code is called in goroutines of the engine, which it may end
-	left     atomic.Int64 // loaded records of this thread and its children not met again yet
+	left     atomic.Int64 // loaded records of this thread and its children that were not reached again yet
 	purse    *purse
 	meter    meter
-	rec      StepRecord // of the step under way
+	rec      StepRecord // of the current step
 	feedback string     // for the first attempt of the steps that follow
-	watched  bool       // a loop wants the digest of the outputs
+	watched  bool       // a loop needs the digest of the outputs
 	outputs  uint64
-	guards   []guard // of the scopes around; only in the mode that looks for aliases
+	guards   []guard // of the enclosing scopes; only with isolation checks
 }
 
 // exec runs one node at its path in the run.
@@ -52,8 +52,8 @@ func (l *lane[S]) exec(ctx context.Context, n *Node[S], path string) (failure, s
 	return failure, stop
 }
 
-// fresh makes the scope current: while records are replayed it is decoded only
-// where somebody looks at it.
+// fresh makes the scope current. While records are replayed, the scope is decoded only
+// when it is needed.
 func (l *lane[S]) fresh() (stop error) {
 	if !l.stale {
 		return nil
@@ -66,7 +66,7 @@ func (l *lane[S]) fresh() (stop error) {
 	return nil
 }
 
-// change lets f change the scope, entirely or not at all.
+// change lets f change the scope. If f fails, nothing has changed.
 func (l *lane[S]) change(kind, path string, f func(*S) error) (failure, stop error) {
 	if stop := l.fresh(); stop != nil {
 		return nil, stop
@@ -85,8 +85,7 @@ func (l *lane[S]) change(kind, path string, f func(*S) error) (failure, stop err
 	return nil, nil
 }
 
-// recorded returns the record that was loaded for a path and takes it off the
-// thread's account.
+// recorded returns the record that was loaded for a path and counts it as reached.
 func (l *lane[S]) recorded(path string) (*StepRecord, bool) {
 	rec, ok := l.run.records[path]
 	if !ok {
@@ -95,10 +94,11 @@ func (l *lane[S]) recorded(path string) (*StepRecord, bool) {
 	for t := l.thread; t != nil; t = t.parent {
 		t.left.Add(-1)
 	}
+	l.purse.spent(rec.used())
 	return rec, true
 }
 
-// begin is called before work that is not recorded yet.
+// begin is called before a step that is not recorded yet.
 func (l *lane[S]) begin(ctx context.Context, path string) (stop error) {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("run %s stopped before step %q: %w", l.run.key, path, cause)
@@ -108,7 +108,7 @@ func (l *lane[S]) begin(ctx context.Context, path string) (stop error) {
 			"conditions, choices and merges must depend on the scope alone", l.run.key, ErrDiverged, path, n)
 	}
 	if l.run.probe {
-		// Not a stop like others: the other lanes are to be looked at too.
+		// A pause, unlike other stops, does not end the other lanes.
 		l.run.more.Store(true)
 		return errPaused
 	}
@@ -118,13 +118,16 @@ func (l *lane[S]) begin(ctx context.Context, path string) (stop error) {
 	return nil
 }
 
-// under returns the paths of the loaded records at and below a path.
+// under returns the paths of the loaded records at and below a path; "" is the whole run.
 func (r *run) under(path string) (paths []string) {
 	if r.paths == nil {
 		return nil
 	}
+	all := r.paths()
+	if path == "" {
+		return all
+	}
 	for _, prefix := range []string{path + "#", path + "/"} {
-		all := r.paths()
 		from, _ := slices.BinarySearch(all, prefix)
 		n, _ := slices.BinarySearchFunc(all[from:], prefix, func(p, prefix string) int {
 			if strings.HasPrefix(p, prefix) {
@@ -140,5 +143,5 @@ func (r *run) under(path string) (paths []string) {
 	return paths
 }
 
-// errPaused is the stop of a lane that waits for an answer.
+// errPaused stops a lane that waits for an answer.
 var errPaused = errors.New("paused")

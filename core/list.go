@@ -9,21 +9,21 @@ import (
 
 // Lister is a [Backend] that can list its runs. It is optional.
 type Lister interface {
-	// List returns the chosen runs, the newest first.
+	// List returns the selected runs, the newest first.
 	List(ctx context.Context, f Filter) ([]RunInfo, error)
-	// Questions returns the pauses of the chosen runs that have no answer, the oldest
+	// Questions returns the pauses of the selected runs that have no answer, the oldest
 	// first. Runs that have ended have none. Filter.After does not apply.
 	Questions(ctx context.Context, f Filter) ([]Question, error)
 }
 
 // Pruner is a [Backend] that can delete runs. It is optional.
 type Pruner interface {
-	// Prune deletes runs that have ended: see [Prune]. It returns how many were
+	// Prune deletes runs that have ended: see [Engine.Prune]. It returns how many were
 	// deleted, and whether there are more.
 	Prune(ctx context.Context, p PruneFilter) (deleted int, more bool, err error)
 }
 
-// Filter chooses runs. The zero value is all of them.
+// Filter selects runs. The zero value selects all.
 type Filter struct {
 	Tenant   *string // nil: of every tenant
 	Run      string  // name of the run; without a Tenant also "tenant/run"; empty: every run
@@ -32,18 +32,18 @@ type Filter struct {
 
 	Since, Before time.Time // started at Since or later, and before Before; zero: no bound
 
-	Now    time.Time // for what follows
-	Live   bool      // only runs that an executor runs which is alive at Now
-	CutOff bool      // only runs that are running by their record, but have no executor that is alive at Now
-	// Due is for only the runs that somebody should resume at Now: those that are cut
-	// off, and paused ones with an answer that was not taken in, or whose time has come.
+	Now    time.Time // for Live, CutOff and Due
+	Live   bool      // only running runs whose executor is alive at Now
+	CutOff bool      // only running runs without an executor that is alive at Now
+	// Due selects only the runs that should be resumed at Now: those that are cut off, and
+	// paused ones that have an answer their executor did not use, or whose time has come.
 	Due bool
 
 	After *RunInfo // only runs that come after this one in the list
 	Limit int      // most runs, or questions; 0: no limit
 }
 
-// RunInfo is a run at a glance.
+// RunInfo summarizes a run.
 type RunInfo struct {
 	ID       int64 // the backend's own number
 	Key      RunKey
@@ -58,13 +58,13 @@ type RunInfo struct {
 	Attempts int64  // of all steps; hits of a cache count here, and not in Usage.Calls
 	Usage    Usage  // Steps are executed steps and pauses
 	Started  time.Time
-	Saved    time.Time // end of the latest record of a step; Started where there is none
-	Wake     time.Time // when a paused run can go on without an answer; zero: never
+	Saved    time.Time // end of the latest record of a step; Started if there is none
+	Wake     time.Time // when a paused run can continue without an answer; zero: never
 	Ended    time.Time // or paused, or stopped; zero while running
 }
 
-// Took is the time from the start to the end, or to the latest save of a run
-// without an end. Waiting for answers and restarts is in it.
+// Took is the time from the start to the end, or to the latest save if the run has not
+// ended. It includes the time spent waiting for answers and restarts.
 func (i RunInfo) Took() time.Duration {
 	if i.Ended.IsZero() {
 		return i.Saved.Sub(i.Started)
@@ -72,12 +72,12 @@ func (i RunInfo) Took() time.Duration {
 	return i.Ended.Sub(i.Started)
 }
 
-// CutOff reports whether the run is running by its record, but has no executor that
-// is alive at now.
+// CutOff reports whether the run is recorded as running but has no executor that is
+// alive at now.
 func (i RunInfo) CutOff(now time.Time) bool { return i.Status == Running && !i.Holder.Alive(now) }
 
-// State is the status, in which a running run that nobody executes at now is told
-// apart: "cut off", or "pending" when no executor has had it yet (see [Begin]).
+// State returns the status, or for a running run that nobody executes at now: "cut off",
+// or "pending" if no executor has had it yet (see [Begin]).
 func (i RunInfo) State(now time.Time) string {
 	switch {
 	case !i.CutOff(now):
@@ -100,28 +100,25 @@ type Question struct {
 	Due      time.Time // when it ends without an answer; zero: never
 }
 
-// PruneFilter chooses what is deleted. Only runs that ended before Before are.
+// PruneFilter selects runs to delete.
 type PruneFilter struct {
 	Tenant *string   // nil: of every tenant
-	Status Status    // 0: completed, failed and cancelled ones; Paused and Stopped must be asked for; never Running
-	Before time.Time // they ended, paused or stopped before
+	Status Status    // 0: completed, failed and cancelled runs; Paused and Stopped must be named; never Running
+	Before time.Time // only runs that ended, paused or stopped before
 	Limit  int       // most runs of one call; 0: 100
 }
 
-// pruneLimit is the most runs that one call of [Prune] deletes where it is not told.
-const pruneLimit = 100
-
 // Most is the most runs that one call deletes.
-func (p PruneFilter) Most() int { return cmp.Or(p.Limit, pruneLimit) }
+func (p PruneFilter) Most() int { return cmp.Or(p.Limit, 100) }
 
-// prunable reports whether a run of this status and end may be deleted.
+// prunable reports whether the filter selects a run.
 func (p PruneFilter) prunable(s *Snapshot) bool {
 	chosen := s.Status == p.Status || p.Status == 0 && s.Status.Ended()
 	return chosen && s.Status != Running && s.Ended.Before(p.Before) && (p.Tenant == nil || *p.Tenant == s.Start.Key.Tenant)
 }
 
-// as finds the part of a backend that implements T. A wrapper of a backend shows what
-// it wraps by a method Unwrap() Backend.
+// as returns b, or a backend that it wraps, as a T. A wrapper has a method
+// Unwrap() Backend.
 func as[T any](b Backend, what string) (T, error) {
 	for inner := b; inner != nil; {
 		if t, ok := inner.(T); ok {
@@ -140,31 +137,30 @@ func as[T any](b Backend, what string) (T, error) {
 	return none, fmt.Errorf("backend %T cannot %s: use one that does, or give the wrapper a method Unwrap() core.Backend", b, what)
 }
 
-// List returns the chosen runs of a backend, the newest first.
-func List(ctx context.Context, b Backend, f Filter) ([]RunInfo, error) {
-	l, err := as[Lister](b, "list its runs")
+// List returns the selected runs, the newest first. The backend must be a [Lister].
+func (e *Engine) List(ctx context.Context, f Filter) ([]RunInfo, error) {
+	l, err := as[Lister](e.backend, "list its runs")
 	if err != nil {
 		return nil, err
 	}
 	return l.List(ctx, f)
 }
 
-// Questions returns what waits for an answer in the chosen runs of a backend, the oldest
-// question first.
-func Questions(ctx context.Context, b Backend, f Filter) ([]Question, error) {
-	l, err := as[Lister](b, "list its runs")
+// Questions returns the questions of the selected runs that wait for an answer, the
+// oldest first. The backend must be a [Lister].
+func (e *Engine) Questions(ctx context.Context, f Filter) ([]Question, error) {
+	l, err := as[Lister](e.backend, "list its runs")
 	if err != nil {
 		return nil, err
 	}
 	return l.Questions(ctx, f)
 }
 
-// Prune deletes runs that have ended, with all that is saved of them, so that a
-// backend does not grow for ever. One call deletes at most [PruneFilter.Limit] runs: call
-// it again while more is true. A run that is running, or that was cut off, is never
-// deleted. A paused or stopped one is only when its status is asked for.
-func Prune(ctx context.Context, b Backend, f PruneFilter) (deleted int, more bool, err error) {
-	p, err := as[Pruner](b, "delete runs")
+// Prune deletes runs that have ended, with all their records. One call deletes at most
+// [PruneFilter.Limit] runs: call it again while more is true. It never deletes a run that
+// is running or was cut off. The backend must be a [Pruner].
+func (e *Engine) Prune(ctx context.Context, f PruneFilter) (deleted int, more bool, err error) {
+	p, err := as[Pruner](e.backend, "delete runs")
 	if err != nil {
 		return 0, false, err
 	}

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// ExitReason says why a loop ended.
+// ExitReason is the reason why a loop ended.
 type ExitReason string
 
 // The exit reasons. They are stored: their texts never change.
@@ -26,14 +26,13 @@ const (
 // Exit is how a loop ended.
 type Exit struct {
 	Reason     ExitReason `json:"reason"`
-	Iterations int        `json:"iterations"` // begun
+	Iterations int        `json:"iterations"` // that were started
 }
 
-// Loop runs its nodes again and again until the condition holds behind an
-// iteration, at most max times. Not to reach the condition is a failure
-// ([*LoopError]) unless [MaxIsSuccess] is given. The paths of iteration 3 of
-// "refine" begin with "refine#3/". The condition must depend on the scope alone:
-// after a crash it is asked again.
+// Loop runs its node until the condition holds after an iteration, at most max times.
+// If the condition never holds, that is a failure ([*LoopError]) unless [MaxIsSuccess]
+// is given. The paths of iteration 3 of "refine" begin with "refine#3/". The condition
+// must depend on the scope alone: after a crash it is called again.
 func Loop[S any](name string, max int, until func(S) (bool, error), node *Node[S], opts ...LoopOption) *Node[S] {
 	b := &loop[S]{max: max, until: until, nodes: []*Node[S]{node}}
 	for _, opt := range opts {
@@ -42,7 +41,7 @@ func Loop[S any](name string, max int, until func(S) (bool, error), node *Node[S
 	return &Node[S]{name, b}
 }
 
-// LoopOption changes how a loop ends.
+// LoopOption configures a [Loop].
 type LoopOption func(*loopOptions)
 
 type loopOptions struct {
@@ -50,26 +49,27 @@ type loopOptions struct {
 	stall int
 }
 
-// MaxIsSuccess makes the last iteration an end like any other. The condition may
-// then be nil.
+// MaxIsSuccess makes the loop succeed after its last iteration. The condition may then
+// be nil.
 func MaxIsSuccess() LoopOption { return func(o *loopOptions) { o.maxOK = true } }
 
-// NoProgress ends the loop with [ErrNoProgress] once k iterations in a row left
-// the scope, and gave outputs, as the one before.
+// NoProgress ends the loop with [ErrNoProgress] after k consecutive iterations that left
+// the scope, and all outputs, the same as the iteration before.
 func NoProgress(k int) LoopOption { return func(o *loopOptions) { o.stall = k } }
 
-// ErrNoProgress: iterations of a loop changed nothing.
-var ErrNoProgress = errors.New("no progress")
-
-// LoopError is a loop that did not end as it should.
+// LoopError is the failure of a loop.
 type LoopError struct {
 	Path string
 	Exit
-	Err error // of the body or the condition; [ErrNoProgress]; nil for the maximum
+	Err error // of the body or the condition, or [ErrNoProgress]; nil for the maximum
+}
+
+func (e *LoopError) outline() string {
+	return fmt.Sprintf("loop %q ended after %d iteration(s): %s", e.Path, e.Iterations, e.Reason)
 }
 
 func (e *LoopError) Error() string {
-	text := fmt.Sprintf("loop %q ended after %d iteration(s): %s", e.Path, e.Iterations, e.Reason)
+	text := e.outline()
 	if e.Err != nil && e.Reason != ExitNoProgress {
 		text += ": " + e.Err.Error()
 	}
@@ -105,7 +105,7 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 		return &LoopError{path, Exit{reason, i}, err}
 	}
 	watch := stallWatch{most: b.opts.stall}
-	var seen uint64 // outputs of the iterations before
+	var seen uint64 // outputs of the previous iterations
 	if watch.most > 0 {
 		end := l.watchOutputs()
 		defer func() {
@@ -128,15 +128,14 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 		case failure != nil:
 			return exit(ExitBodyError, failure), nil
 		}
-		if stop := l.fresh(); stop != nil {
-			return nil, stop
-		}
 		if b.until != nil {
-			done, err := ask(l, b.until)
-			if err != nil {
+			done, err, stop := ask(l, b.until)
+			switch {
+			case stop != nil:
+				return nil, stop
+			case err != nil:
 				return exit(ExitConditionError, err), nil
-			}
-			if done {
+			case done:
 				_ = exit(ExitCondition, nil)
 				return nil, nil
 			}
@@ -149,6 +148,9 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 			return err, nil
 		}
 		if watch.most > 0 {
+			if stop := l.fresh(); stop != nil {
+				return nil, stop
+			}
 			state, err := l.codec.Encode(&l.scope)
 			if err != nil {
 				return exit(ExitBodyError, fmt.Errorf("compare iterations: %w", err)), nil
@@ -161,8 +163,8 @@ func (b *loop[S]) run(ctx context.Context, l *lane[S], path string) (failure, st
 	}
 }
 
-// iterate runs a body for the ith time. Steps look at ctx themselves; a body that comes to
-// none would go on when nobody waits any more.
+// iterate runs a body for the ith time. Steps check ctx themselves; without a check here a
+// body that runs no step would continue after ctx has ended.
 func (l *lane[S]) iterate(ctx context.Context, path string, i int, body []*Node[S]) (failure, stop error) {
 	if i > 1 && ctx.Err() != nil && l.left.Load() == 0 && l.run.verify == nil {
 		return nil, fmt.Errorf("run %s stopped before iteration %d of %q: %w", l.run.key, i, path, context.Cause(ctx))
@@ -170,7 +172,7 @@ func (l *lane[S]) iterate(ctx context.Context, path string, i int, body []*Node[
 	return l.each(ctx, path+"#"+strconv.Itoa(i)+"/", body)
 }
 
-// stallWatch counts iterations in a row that changed nothing.
+// stallWatch counts consecutive iterations that changed nothing.
 type stallWatch struct {
 	most, count int
 	state       []byte
@@ -186,12 +188,12 @@ func (w *stallWatch) same(state []byte, outputs uint64) bool {
 	return w.count >= w.most
 }
 
-// outputSeed of the digests is one for the process: they are only compared here.
+// outputSeed can differ between processes: digests are not stored.
 var outputSeed = maphash.MakeSeed()
 
-// watchOutputs makes steps add their outputs to the digest of the thread; the
-// returned function ends that. A loop within a loop has a digest of its own and
-// gives it to the outer one.
+// watchOutputs makes steps add their outputs to the digest of the thread, until the
+// returned function is called. A loop within a loop has a digest of its own, which is
+// added to the outer one at its end.
 func (t *thread) watchOutputs() (end func()) {
 	outer, watched := t.outputs, t.watched
 	t.outputs, t.watched = 0, true

@@ -8,11 +8,11 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Map runs the node once for each item that split makes of the scope, on a scope
-// of type T that is the item itself, and then lets merge put the results, in the
-// order of the items, into the scope. More than max items are a failure: the plan
-// must know its worst case. The paths of item 2 of "score" begin with "score#2/".
-// Otherwise it is as [Parallel].
+// Map runs the node once for each item that split makes of the scope. The item is the
+// scope of the node, of type T. Then merge puts the results, in the order of the items,
+// into the outer scope. More than max items are a failure, because the plan must know
+// its worst case. The paths of item 2 of "score" begin with "score#2/". In all else it
+// works like [Parallel].
 func Map[S, T any](name string, max int, split func(S) []T, node *Node[T], merge func(into *S, items []Ended[T]) error, opts ...ForkOption) *Node[S] {
 	b := &mapping[S, T]{max: max, split: split, nodes: []*Node[T]{node}, merge: merge, opts: forked(opts)}
 	b.codec, b.problem = codec.New[T]()
@@ -49,14 +49,14 @@ func (b *mapping[S, T]) place(p *planner, path string, often tally) error {
 }
 
 func (b *mapping[S, T]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
-	if stop := l.fresh(); stop != nil {
-		return nil, stop
-	}
-	items, err := ask(l, func(s S) ([]T, error) { return b.split(s), nil })
+	items, err, stop := ask(l, func(s S) ([]T, error) { return b.split(s), nil })
 	if err == nil && len(items) > b.max {
 		err = fmt.Errorf("%d items where the plan allows %d: raise the maximum or split less", len(items), b.max)
 	}
-	if err != nil {
+	switch {
+	case stop != nil:
+		return nil, stop
+	case err != nil:
 		return &NodeError{"map", path, err}, nil
 	}
 	f := &fork[S, T]{kind: "map", path: path, opts: b.opts, merge: b.merge, codec: b.codec}

@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// Memory is a [Backend] that keeps everything in the process: for tests and for
-// runs that need no durability. Its runs survive the engine, not the process.
+// Memory is a [Backend] in memory, for tests and for runs that need no durability.
 type Memory struct {
 	mu     sync.Mutex
 	ids    map[RunKey]int64
-	runs   []*kept // at index Lease.ID-1; nil where it was pruned
+	runs   []*kept // at index Lease.ID-1; nil if it was pruned
 	counts Counts
 	closed bool
 }
@@ -23,13 +22,14 @@ type Memory struct {
 // kept is a run in memory.
 type kept struct {
 	Snapshot
-	seen int // answers that the executor knew of when it paused
+	id   int64
+	seen int // number of answers that the executor knew of when it paused
 }
 
 // NewMemory returns an empty backend.
 func NewMemory() *Memory { return &Memory{ids: map[RunKey]int64{}} }
 
-// enter locks; the caller unlocks when it returns nil.
+// enter locks m. If it returns nil, the caller must unlock it.
 func (m *Memory) enter(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -58,14 +58,23 @@ func (m *Memory) Start(ctx context.Context, rec StartRecord) (Lease, error) {
 	}
 	holder := rec.Holder
 	rec.State, rec.Holder = bytes.Clone(rec.State), Holder{}
-	m.runs = append(m.runs, &kept{Snapshot: Snapshot{Start: rec, Status: Running, Epoch: 1, Holder: holder, State: rec.State}})
-	id := int64(len(m.runs))
+	id := int64(len(m.runs) + 1)
+	m.runs = append(m.runs, &kept{id: id, Snapshot: Snapshot{Start: rec, Status: Running, Epoch: 1, Holder: holder, State: rec.State}})
 	m.ids[rec.Key] = id
 	m.saved()
 	return Lease{ID: id, Epoch: 1}, nil
 }
 
-// held returns the run of a lease that is still good.
+// find returns the run of a key.
+func (m *Memory) find(key RunKey) (*kept, error) {
+	id, ok := m.ids[key]
+	if !ok {
+		return nil, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	}
+	return m.runs[id-1], nil
+}
+
+// held returns the run of a lease that is still valid.
 func (m *Memory) held(l Lease) (*kept, error) {
 	if l.ID < 1 || l.ID > int64(len(m.runs)) || m.runs[l.ID-1] == nil {
 		return nil, fmt.Errorf("lease of run number %d: %w", l.ID, ErrFenced)
@@ -134,17 +143,16 @@ func (m *Memory) Acquire(ctx context.Context, known Snapshot, h Holder) (Lease, 
 	return m.claim(ctx, known.Start.Key, known.Epoch, h, func(s Status) bool { return s == Completed })
 }
 
-// claim claims a run, unless final says that its status is for ever.
+// claim claims a run, unless its status is final.
 func (m *Memory) claim(ctx context.Context, key RunKey, epoch int64, h Holder, final func(Status) bool) (Lease, Snapshot, error) {
 	if err := m.enter(ctx); err != nil {
 		return Lease{}, Snapshot{}, err
 	}
 	defer m.mu.Unlock()
-	id, ok := m.ids[key]
-	if !ok {
-		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	r, err := m.find(key)
+	if err != nil {
+		return Lease{}, Snapshot{}, err
 	}
-	r := m.runs[id-1]
 	if final(r.Status) {
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: %w: %v", key, ErrRunFinished, r.Status)
 	}
@@ -152,13 +160,13 @@ func (m *Memory) claim(ctx context.Context, key RunKey, epoch int64, h Holder, f
 		return Lease{}, Snapshot{}, fmt.Errorf("run %s: epoch %d, now %d: %w", key, epoch, r.Epoch, ErrFenced)
 	}
 	if r.Status.Ended() {
-		r.State = r.reopened()
+		r.State = r.LastState()
 	}
 	r.Epoch++
 	r.Status, r.Error, r.Holder, r.Wake, r.Ended = Running, "", h, time.Time{}, time.Time{}
 	m.counts.Claims++
 	m.counts.Commits++
-	return Lease{ID: id, Epoch: r.Epoch}, copied(&r.Snapshot), nil
+	return Lease{ID: r.id, Epoch: r.Epoch}, copied(&r.Snapshot), nil
 }
 
 // Renew implements [Backend].
@@ -185,11 +193,10 @@ func (m *Memory) Signal(ctx context.Context, key RunKey, rec AnswerRecord) error
 		return err
 	}
 	defer m.mu.Unlock()
-	id, ok := m.ids[key]
-	if !ok {
-		return fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	r, err := m.find(key)
+	if err != nil {
+		return err
 	}
-	r := m.runs[id-1]
 	asked := slices.ContainsFunc(r.Steps, func(s StepRecord) bool { return s.Status == Paused && s.Token == rec.Token })
 	if !asked || r.Status.Ended() {
 		return fmt.Errorf("run %s: %w", key, ErrNoPause)
@@ -217,11 +224,11 @@ func (m *Memory) Load(ctx context.Context, key RunKey) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	defer m.mu.Unlock()
-	id, ok := m.ids[key]
-	if !ok {
-		return Snapshot{}, fmt.Errorf("run %s: %w", key, ErrRunNotFound)
+	r, err := m.find(key)
+	if err != nil {
+		return Snapshot{}, err
 	}
-	return copied(&m.runs[id-1].Snapshot), nil
+	return copied(&r.Snapshot), nil
 }
 
 func copied(r *Snapshot) Snapshot {
@@ -259,10 +266,10 @@ func (m *Memory) List(ctx context.Context, f Filter) (runs []RunInfo, err error)
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	for i, r := range m.runs {
-		if r != nil && f.chooses(&r.Snapshot, len(r.Answers) != r.seen) {
-			runs = append(runs, info(int64(i+1), &r.Snapshot))
-		}
+	for _, r := range m.selected(&f) {
+		info := r.Info()
+		info.ID = r.id
+		runs = append(runs, info)
 	}
 	slices.SortFunc(runs, newestFirst)
 	if f.After != nil {
@@ -278,27 +285,28 @@ func newestFirst(a, b RunInfo) int {
 	return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID))
 }
 
-// chooses reports whether a run is one of the filter's, After and Limit aside. unseen
-// says that a paused run has an answer that its executor has not taken in.
-func (f *Filter) chooses(r *Snapshot, unseen bool) bool {
+// selected returns the runs that the filter selects, apart from After and Limit.
+func (m *Memory) selected(f *Filter) (runs []*kept) {
+	for _, r := range m.runs {
+		if r != nil && f.selects(r) {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+func (f *Filter) selects(r *kept) bool {
 	k := r.Start.Key
 	named := f.Run == "" || k.Run == f.Run || f.Tenant == nil && k.Tenant != "" && k.String() == f.Run
 	cutOff := r.Status == Running && !r.Holder.Alive(f.Now)
-	woken := r.Status == Paused && (unseen || !r.Wake.IsZero() && !r.Wake.After(f.Now))
+	woken := r.Status == Paused && (len(r.Answers) != r.seen || !r.Wake.IsZero() && !r.Wake.After(f.Now))
 	return named && (f.Tenant == nil || k.Tenant == *f.Tenant) && (f.Pipeline == "" || r.Start.Pipeline == f.Pipeline) &&
 		(f.Status == 0 || r.Status == f.Status) &&
 		(f.Since.IsZero() || !r.Start.Time.Before(f.Since)) && (f.Before.IsZero() || r.Start.Time.Before(f.Before)) &&
 		(!f.Live || r.Status == Running && !cutOff) && (!f.CutOff || cutOff) && (!f.Due || cutOff || woken)
 }
 
-// info is a run at a glance.
-func info(id int64, r *Snapshot) RunInfo {
-	i := r.Info()
-	i.ID = id
-	return i
-}
-
-// Info is the run at a glance, without the backend's number.
+// Info summarizes the run, without the backend's number.
 func (s *Snapshot) Info() RunInfo {
 	i := RunInfo{Key: s.Start.Key, Pipeline: s.Start.Pipeline, Plan: s.Start.Plan, Status: s.Status, Error: s.Error, Epoch: s.Epoch, Holder: s.Holder,
 		Origin: s.Start.Origin, Open: int64(len(s.open())), Started: s.Start.Time, Saved: s.Start.Time, Wake: s.Wake, Ended: s.Ended}
@@ -334,10 +342,7 @@ func (m *Memory) Questions(ctx context.Context, f Filter) (questions []Question,
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	for _, r := range m.runs {
-		if r == nil || !f.chooses(&r.Snapshot, len(r.Answers) != r.seen) {
-			continue
-		}
+	for _, r := range m.selected(&f) {
 		for _, rec := range r.open() {
 			questions = append(questions, Question{Key: r.Start.Key, Pipeline: r.Start.Pipeline, Path: rec.Path, Token: rec.Token,
 				Prompt: bytes.Clone(rec.Output), For: rec.For, Asked: rec.Ended, Due: rec.Due})
@@ -363,15 +368,16 @@ func (m *Memory) Prune(ctx context.Context, p PruneFilter) (deleted int, more bo
 			return deleted, true, nil
 		default:
 			delete(m.ids, r.Start.Key)
-			m.runs[i] = nil // its number is never used again
+			m.runs[i] = nil // its number is not reused
 			deleted++
 		}
 	}
 	return deleted, false, nil
 }
 
-// reopened is the state of a run that had ended and goes on: that of its records.
-func (s *Snapshot) reopened() []byte {
+// LastState returns the scope after the last record. A run that has ended and is
+// continued (see [Retry]) continues with it; State is the scope at its end.
+func (s *Snapshot) LastState() []byte {
 	state := s.Start.State
 	for _, rec := range s.Steps {
 		if rec.State != nil {

@@ -47,7 +47,7 @@ func (l letter) MarshalJSON() ([]byte, error) {
 
 // A run that one program has begun goes on in another one, whose scope has other fields:
 // its UnmarshalJSON reads what is stored in either form.
-func Example_migration() {
+func ExampleResume_migration() {
 	ctx, key := context.Background(), core.RunKey{Run: "r"}
 	engine := core.NewEngine(core.WithBackend(core.NewMemory())) // sqlite.Open gives a durable one
 

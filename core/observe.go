@@ -1,41 +1,39 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// WithLogger logs the end of every run, and every step at the level of debugging.
-// Prompts, inputs and outputs are never logged, and neither are the texts of errors
-// that agents and functions return, which often quote them: an error is logged by
-// its kind, its path and its codes ([Code]). [WithErrorTexts] changes that. The
-// default is silence.
+// WithLogger logs the end of every run, and every step at debug level. Prompts, inputs
+// and outputs are never logged. Nor are the texts of errors of agents and functions,
+// because they often quote them: an error is logged by its kind, its path and its codes
+// ([Code]), unless [WithErrorTexts] is given. By default nothing is logged.
 func WithLogger(log *slog.Logger) Option { return func(e *Engine) { e.log = log } }
 
-// WithTracer makes a span of every execution of a run, called "run" and its pipeline,
-// and below it one of every node that is run. Nodes that a resumed run only passes have
-// one too, of no length. The executions of one run, its resumes in other processes
-// included, are in the traces of whoever called them; each links to one span context,
-// which is made of the key of the run ([TraceOf]). Spans hold of errors what logs do, see
-// [WithLogger]. The default is none.
+// WithTracer creates a span for every execution of a run, called "run" and the name of
+// the pipeline, and a child span for every node, also for those that a resumed run only
+// replays. The executions of one run are in the traces of their callers, and each links
+// to the same span context ([RunKey.SpanContext]). Spans contain the same of errors as
+// logs, see [WithLogger]. By default there are no spans.
 func WithTracer(t trace.Tracer) Option { return func(e *Engine) { e.tracer = t } }
 
-// WithErrorTexts puts the whole texts of errors into logs and spans. They may quote
-// prompts, inputs and outputs.
+// WithErrorTexts includes the texts of errors in logs and spans. They may quote prompts,
+// inputs and outputs.
 func WithErrorTexts() Option { return func(e *Engine) { e.texts = true } }
 
-// WithFailures calls seen after every failed attempt, with the error as the agent
-// returned it: what the run goes on with, and returns, is its recorded form
-// ([*RecordedError]). It is called by the goroutine of the step and must not block.
+// WithFailures calls seen after every failed attempt, with the error that the agent
+// returned; the run continues with its recorded form ([*RecordedError]). seen is called
+// by the goroutine of the step and must not block.
 func WithFailures(seen func(key RunKey, path string, attempt int, err error)) Option {
 	return func(e *Engine) { e.failed = seen }
 }
@@ -48,31 +46,21 @@ func (e *Engine) shown(err error) string {
 	return outline(err)
 }
 
-// outline names an error without the texts that come from the user's code.
+// outliner is an error of the engine that can describe itself without the texts of user
+// code.
+type outliner interface {
+	error
+	outline() string
+}
+
+// outline describes an error without the texts of user code.
 func outline(err error) string {
-	text := "another error"
-	for _, kind := range []func(error) string{
-		outlined(func(e *StepError) string {
-			return fmt.Sprintf("step %q failed after %d attempt(s)", e.Path, e.Attempts)
-		}),
-		outlined(func(e *LoopError) string {
-			return fmt.Sprintf("loop %q ended after %d iteration(s): %s", e.Path, e.Iterations, e.Reason)
-		}),
-		outlined(func(e *ValidationError) string { return fmt.Sprintf("validation %q refused the output", e.Path) }),
-		outlined(func(e *NodeError) string { return fmt.Sprintf("%s %q failed", e.Kind, e.Path) }),
-		outlined(func(e *BudgetError) string { return e.Error() }),
-		outlined(func(e *RetryLaterError) string {
-			return fmt.Sprintf("step %q asks to be tried again in %v, and may wait for %v", e.Path, e.Wait, e.Most)
-		}),
-		outlined(func(e *IsolationError) string { return e.Error() }),
-		outlined(func(e *SaveError) string { return fmt.Sprintf("save %s of run %s failed", e.What, e.Run) }),
-	} {
-		if found := kind(err); found != "" {
-			text = found
-			break
-		}
+	var parts, codes []string
+	var known outliner
+	for rest := err; errors.As(rest, &known); rest = errors.Unwrap(known) {
+		parts = append(parts, known.outline())
 	}
-	var codes []string
+	text := cmp.Or(strings.Join(parts, ": "), "another error")
 	for _, known := range []error{ErrHarness, ErrRunExists, ErrRunNotFound, ErrRunFinished, ErrPlanChanged, ErrFenced, ErrCorrupt,
 		ErrDiverged, ErrNotRecorded, ErrNoBackend, ErrClosed, ErrNoProgress, ErrRedirectCycle} {
 		if errors.Is(err, known) {
@@ -87,27 +75,16 @@ func outline(err error) string {
 	return text
 }
 
-// outlined makes the outline of one kind of error; it is empty for others.
-func outlined[E error](of func(E) string) func(error) string {
-	return func(err error) string {
-		var found E
-		if !errors.As(err, &found) {
-			return ""
-		}
-		return of(found)
-	}
-}
-
-// TraceOf is the span context that every execution of a run links to. No span has it:
-// it is what the executions are found together by.
-func TraceOf(key RunKey) trace.SpanContext {
-	sum := sha256.Sum256([]byte("flujo run " + key.unique()))
+// SpanContext returns the span context to which the spans of all executions of the run
+// link ([WithTracer]). No span has it.
+func (k RunKey) SpanContext() trace.SpanContext {
+	sum := sha256.Sum256([]byte("flujo run " + k.unique()))
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID(sum[:16]), SpanID: trace.SpanID(sum[16:24]), Remote: true})
 }
 
-// runSpan begins the span of an execution of a run.
+// runSpan starts the span of an execution of a run.
 func (e *Engine) runSpan(ctx context.Context, pipeline string, r *run) (context.Context, trace.Span) {
-	return e.tracer.Start(ctx, "run "+pipeline, trace.WithLinks(trace.Link{SpanContext: TraceOf(r.key)}), trace.WithAttributes(
+	return e.tracer.Start(ctx, "run "+pipeline, trace.WithLinks(trace.Link{SpanContext: r.key.SpanContext()}), trace.WithAttributes(
 		attribute.String("flujo.tenant", r.key.Tenant), attribute.String("flujo.run", r.key.Run), attribute.String("flujo.pipeline", pipeline),
 		attribute.Int64("flujo.epoch", r.lease.Epoch), attribute.Bool("flujo.resumed", r.execution&1 == 1)))
 }
@@ -120,7 +97,7 @@ func (e *Engine) endRunSpan(span trace.Span, status Status, err error) {
 	span.End()
 }
 
-// span begins the span of a node.
+// span starts the span of a node.
 func (e *Engine) span(ctx context.Context, key RunKey, path string) (context.Context, func(failure, stop error)) {
 	ctx, span := e.tracer.Start(ctx, path, trace.WithAttributes(
 		attribute.String("flujo.tenant", key.Tenant), attribute.String("flujo.run", key.Run), attribute.String("flujo.path", path)))
@@ -143,7 +120,7 @@ func (e *Engine) spanError(span trace.Span, err error) {
 	span.SetStatus(codes.Error, text)
 }
 
-// stepped reports an executed step.
+// stepped adds an executed step to its span and to the log.
 func (e *Engine) stepped(ctx context.Context, r *run, rec *StepRecord) {
 	if e.tracer != nil {
 		trace.SpanFromContext(ctx).SetAttributes(
@@ -153,11 +130,11 @@ func (e *Engine) stepped(ctx context.Context, r *run, rec *StepRecord) {
 		return
 	}
 	e.log.LogAttrs(ctx, slog.LevelDebug, "step", slog.String("run", r.key.String()), slog.String("path", rec.Path),
-		slog.String("status", rec.Status.String()), slog.Int("attempts", rec.Attempts), slog.Duration("took", rec.took()),
+		slog.String("status", rec.Status.String()), slog.Int("attempts", rec.Attempts), slog.Duration("took", rec.Ended.Sub(rec.Started)),
 		slog.Int64("tokens", rec.Usage.Tokens), slog.Int64("cost", rec.Usage.Cost), slog.String("error", e.stepText(rec)))
 }
 
-// stepText is what is logged of the error of a step.
+// stepText is the logged text of the error of a step.
 func (e *Engine) stepText(rec *StepRecord) string {
 	if rec.Status != Failed {
 		return ""
@@ -172,18 +149,15 @@ func (e *Engine) stepText(rec *StepRecord) string {
 	return outline(&StepError{Path: rec.Path, Attempts: rec.Attempts, Err: failed})
 }
 
-// warn logs what went wrong beside a run.
+// warn logs an error that is not one of a run.
 func (e *Engine) warn(ctx context.Context, what string, err error) {
 	if e.log != nil {
 		e.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", err.Error()))
 	}
 }
 
-// took is how long the step was executed, 0 where no times were taken.
-func (r *StepRecord) took() time.Duration { return r.Ended.Sub(r.Started) }
-
-// ended reports the end of a run, or of this part of it.
-func (e *Engine) ended(ctx context.Context, key RunKey, status Status, steps, calls, abandoned int64, err error) {
+// ended logs the end of an execution of a run.
+func (e *Engine) ended(ctx context.Context, r *run, status Status, err error) {
 	if e.log == nil {
 		return
 	}
@@ -191,6 +165,6 @@ func (e *Engine) ended(ctx context.Context, key RunKey, status Status, steps, ca
 	if err != nil {
 		level, text = slog.LevelWarn, e.shown(err)
 	}
-	e.log.LogAttrs(ctx, level, "run", slog.String("run", key.String()), slog.String("status", status.String()),
-		slog.Int64("steps", steps), slog.Int64("calls", calls), slog.Int64("abandoned", abandoned), slog.String("error", text))
+	e.log.LogAttrs(ctx, level, "run", slog.String("run", r.key.String()), slog.String("status", status.String()), slog.Int64("steps", r.steps.Load()),
+		slog.Int64("calls", r.calls.Load()), slog.Int64("abandoned", r.abandoned.Load()), slog.String("error", text))
 }

@@ -160,10 +160,10 @@ func TestExecutionsOfARunLinkToOneContext(t *testing.T) {
 	if res, err = core.Signal(t.Context(), engine(), p, key, res.Pauses[0].Token, "yes"); err != nil || res.Status != core.Completed {
 		t.Fatalf("%v, %v", res.Status, err)
 	}
-	if want := core.TraceOf(key); len(tr.links) != 2 || !tr.links[0].Equal(want) || !tr.links[1].Equal(want) || !want.IsValid() {
+	if want := key.SpanContext(); len(tr.links) != 2 || !tr.links[0].Equal(want) || !tr.links[1].Equal(want) || !want.IsValid() {
 		t.Errorf("links %v, want twice %v", tr.links, want)
 	}
-	if core.TraceOf(core.RunKey{Tenant: "a/b", Run: "c"}).Equal(core.TraceOf(core.RunKey{Tenant: "a", Run: "b/c"})) {
+	if (core.RunKey{Tenant: "a/b", Run: "c"}).SpanContext().Equal((core.RunKey{Tenant: "a", Run: "b/c"}).SpanContext()) {
 		t.Error("two runs have one context")
 	}
 }

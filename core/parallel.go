@@ -10,12 +10,11 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Parallel runs its branches at the same time, each on a copy of the scope, and
-// then lets merge put the results into it. merge is required; [Disjoint] is the
-// one for branches that change different parts. Every branch runs to its end, also
-// when another has failed: what was begun may have been paid for. A branch that
-// pauses does not hold up the others. merge must depend on its arguments alone:
-// after a crash it is called again.
+// Parallel runs its branches at the same time, each on a copy of the scope; then merge
+// puts the results into the scope. Use [Disjoint] as merge if the branches change
+// different parts. Every branch runs to its end, even if another one has failed or
+// paused, because its calls may be paid for already. merge must depend on its arguments
+// alone: after a crash it is called again.
 func Parallel[S any](name string, merge func(into *S, branches []Ended[S]) error, branches []*Node[S], opts ...ForkOption) *Node[S] {
 	return &Node[S]{name, &parallel[S]{merge: merge, nodes: slices.Clone(branches), opts: forked(opts)}}
 }
@@ -23,10 +22,10 @@ func Parallel[S any](name string, merge func(into *S, branches []Ended[S]) error
 // Branches lists the branches of a [Parallel].
 func Branches[S any](nodes ...*Node[S]) []*Node[S] { return nodes }
 
-// ForkOption changes how a [Parallel] or a [Map] runs and judges its branches.
+// ForkOption configures a [Parallel] or a [Map].
 type ForkOption func(*forkOptions)
 
-// policy says what a failed branch means.
+// policy is the effect of a failed branch.
 type policy int8
 
 const (
@@ -52,12 +51,11 @@ func forked(opts []ForkOption) forkOptions {
 // The default is that all must succeed.
 func AnySucceeds() ForkOption { return func(o *forkOptions) { o.policy = anySucceeds } }
 
-// CollectFailures never fails for a branch: merge gets all of them, the failed
-// ones with their error.
+// CollectFailures makes merge get all branches, the failed ones with their error.
 func CollectFailures() ForkOption { return func(o *forkOptions) { o.policy = collect } }
 
-// AtOnce bounds how many branches run at the same time, each in a goroutine of its
-// own. The default is 8.
+// AtOnce limits how many branches run at the same time, each in a goroutine of its own.
+// The default is 8.
 func AtOnce(n int) ForkOption { return func(o *forkOptions) { o.atOnce = n } }
 
 type parallel[S any] struct {
@@ -130,7 +128,7 @@ func (f *fork[S, T]) run(ctx context.Context, l *lane[S]) (failure, stop error) 
 	}
 	atOnce := f.opts.atOnce
 	if l.run.engine.isolation {
-		// One after the other, so that a change of the scope around has one possible author.
+		// One after the other, so that only one branch can have made a change.
 		defer l.guard(f.path, func() ([]byte, error) { return l.codec.Encode(&l.scope) })()
 		for _, b := range lanes {
 			b.guards = l.guards
@@ -167,7 +165,7 @@ func (f *fork[S, T]) run(ctx context.Context, l *lane[S]) (failure, stop error) 
 	return l.change(f.kind, f.path, func(s *S) error { return f.merge(s, ended) })
 }
 
-// lanes makes a lane for each branch, with its own copy and its part of the budget.
+// lanes creates a lane for each branch, with a copy of its scope and its part of the budget.
 func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
 	purses := l.purse.split(len(f.branches))
 	lanes := make([]*lane[T], len(f.branches))
@@ -188,16 +186,16 @@ func (f *fork[S, T]) lanes(l *lane[S]) ([]*lane[T], error) {
 	return lanes, nil
 }
 
-// all runs every branch, atOnce at a time, and returns the failure of each. A pause
-// leaves the others alone, any other stop cancels them.
+// all runs every branch, atOnce at a time, and returns the failure of each. Any stop but a
+// pause cancels the other branches.
 func (f *fork[S, T]) all(ctx context.Context, lanes []*lane[T], atOnce int) (failures []error, stop error) {
 	failures = make([]error, len(lanes))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var mu sync.Mutex // guards stop: the first one counts, the others follow from it
 	branch := func(i int) {
-		// What remains where the branch ends its goroutine. The agents and functions of
-		// a plan cannot: what is left is a backend, a tracer or a method of the scope.
+		// Remains if the branch ends its goroutine. Agents and functions cannot do that here,
+		// but a backend, a tracer or a method of the scope can.
 		s := fmt.Errorf("%s %q: branch %q: %w", f.kind, f.path, f.branches[i].name, errGoexit)
 		defer func() {
 			mu.Lock()
@@ -211,7 +209,7 @@ func (f *fork[S, T]) all(ctx context.Context, lanes []*lane[T], atOnce int) (fai
 		}()
 		failures[i], s = f.branches[i].run(ctx, lanes[i])
 	}
-	// A goroutine for each branch, and not one for several: it may be ended by what it calls.
+	// One goroutine per branch, because the branch may end it.
 	slots := make(chan struct{}, atOnce)
 	var branches sync.WaitGroup
 	for i := range lanes {
@@ -232,14 +230,14 @@ type Ended[S any] struct {
 	Err   error  // nil where the branch succeeded
 }
 
-// Disjoint is a merge function for [Parallel]: it takes over what each branch that
-// succeeded changed against into, the scope before the fork. Two that changed the
-// same to different values are a [*ConflictError], and into stays as it was.
+// Disjoint is a merge function for [Parallel]. It puts into into, the scope before the
+// fork, what each successful branch changed. If two branches changed the same part to
+// different values, the error is a [*ConflictError], and into is unchanged.
 //
-// Structs are compared field by field, also through pointers, and maps entry by
-// entry; everything else, a slice or the value of an entry too, as a whole.
-// Times are the same where instant and offset are. The branches' values end up
-// in into and must not be used after.
+// Structs are compared field by field, also through pointers, and maps entry by entry.
+// Everything else, including a slice or the value of an entry, is compared as a whole.
+// Times are equal if their instant and offset are. The values of the branches become
+// part of into and must not be used afterwards.
 func Disjoint[S any](into *S, branches []Ended[S]) error {
 	var names []string
 	var scopes []*S

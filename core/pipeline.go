@@ -10,37 +10,34 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Node is a part of a pipeline over the scope S: a step, or a shape that holds
-// other nodes. It is data, may be used in several places and never changes. Make
-// one with [Step], [Then], [Loop], [Branch], [Parallel], [Map], [Human],
-// [Fallback], [Validate], [Redirect], [Sub] or [Pass].
+// Node is a part of a pipeline over the scope S: a step, or a node that holds others. It
+// never changes and may be used in several places. The functions below create nodes.
 type Node[S any] struct {
 	name string
 	body body[S]
 }
 
-// body is what one kind of node does. Each kind has a file of its own.
+// body is the behaviour of one kind of node. Each kind has its own file.
 type body[S any] interface {
-	// place checks the node and enters what it holds at path into the plan.
+	// place checks the node and adds it, and the nodes it holds, to the plan at path.
 	place(p *planner, path string, often tally) error
-	// run does the work. A failure is what fallbacks, loops and policies may handle;
-	// a stop (paused, out of budget, fenced, cancelled, fault of the harness) is not:
-	// everybody passes it on.
+	// run executes the node. Fallbacks, loops and policies may handle a failure. A stop
+	// (paused, out of budget, fenced, cancelled, fault of the harness) is always passed on.
 	run(ctx context.Context, l *lane[S], path string) (failure, stop error)
 }
 
 // Then is a sequence: its nodes run one after the other, and the first failure
-// ends it. What was done before a failure stays done: nothing is rolled back.
+// ends it. Nothing is rolled back: what was done before a failure stays done.
 func Then[S any](name string, nodes ...*Node[S]) *Node[S] {
 	return &Node[S]{name, &sequence[S]{nodes: slices.Clone(nodes)}}
 }
 
-// Pass is a node that does nothing: the case of a [Branch] where nothing is to do.
+// Pass is a node that does nothing, for example as a case of a [Branch].
 func Pass[S any](name string) *Node[S] { return &Node[S]{name, &sequence[S]{empty: true}} }
 
 type sequence[S any] struct {
 	nodes []*Node[S]
-	empty bool // on purpose
+	empty bool // intentionally
 }
 
 func (q *sequence[S]) place(p *planner, path string, often tally) error {
@@ -72,9 +69,9 @@ func (l *lane[S]) each(ctx context.Context, prefix string, nodes []*Node[S]) (fa
 	return nil, nil
 }
 
-// Pipeline is a checked plan over the scope S. It is immutable, may be run by
-// several goroutines at once and, being data, has its paths and its worst-case
-// number of calls before any run.
+// Pipeline is a checked plan over the scope S. It is immutable and may be run by several
+// goroutines at once. Its paths and its worst-case number of calls are known before any
+// run.
 type Pipeline[S any] struct {
 	name   string
 	root   sequence[S]
@@ -85,10 +82,14 @@ type Pipeline[S any] struct {
 	budget Budget
 }
 
-// New checks the nodes and makes a pipeline of them, run in this order. Whatever
-// can be known before the first run is checked here: missing agents and
-// functions, duplicate paths, nodes that contain themselves, and scopes and
-// outputs that cannot be copied and stored. A problem is a [*PlanError].
+// New creates a pipeline that runs the nodes in this order. It checks everything that can
+// be known before the first run: missing agents and functions, duplicate paths, nodes that
+// contain themselves, and scopes and outputs that cannot be copied and stored exactly. A
+// mistake is a [*PlanError].
+//
+// If storage does not keep all of a scope or output, for example the monotonic reading of
+// a time, it is decoded from its stored form after each save: functions receive the same
+// values in an undisturbed run and after a resume.
 func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
 	p := &Pipeline[S]{name: name, root: sequence[S]{nodes: slices.Clone(nodes)}, plan: newPlanner(name)}
 	if name == "" {
@@ -111,24 +112,24 @@ func New[S any](name string, nodes ...*Node[S]) (*Pipeline[S], error) {
 	return p, nil
 }
 
-// Within returns the same pipeline with a budget for each run. The budget is not
-// part of the plan's fingerprint: a run that stopped for want of budget can be
-// resumed with a larger one.
+// Within returns the same pipeline with a budget for each run. The budget is not part of
+// the plan's fingerprint: a run that has used up its budget can be resumed with a larger
+// one.
 func (p *Pipeline[S]) Within(b Budget) *Pipeline[S] {
 	q := *p
 	q.budget = b
 	return &q
 }
 
-// Copy returns a copy of the scope as every attempt and every branch gets one: it
-// shares nothing with the original that either of them could change.
+// Copy returns a copy of the scope, as every attempt and every branch gets one. It shares
+// nothing with the original that can be changed.
 func (p *Pipeline[S]) Copy(scope S) (S, error) { return p.codec.Copy(&scope) }
 
 // Name of the pipeline.
 func (p *Pipeline[S]) Name() string { return p.name }
 
-// Paths of the steps in the plan, in order. A step within a loop or a map has one
-// path here and one for each iteration in a run: see [PlanPath].
+// Paths returns the paths of the steps in the plan, in order. A step within a loop or a
+// map has one path here, and one for each iteration in a run: see [PlanPath].
 func (p *Pipeline[S]) Paths() []string {
 	paths := make([]string, len(p.plan.steps))
 	for i, s := range p.plan.steps {
@@ -137,26 +138,26 @@ func (p *Pipeline[S]) Paths() []string {
 	return paths
 }
 
-// MaxCalls is the largest number of calls of its agent that one run can make,
-// loops and retries multiplied out, for every step by its path in the plan.
+// MaxCalls returns for every step, by its path in the plan, the largest number of calls
+// of its agent in one run, including those of loops and retries.
 func (p *Pipeline[S]) MaxCalls() map[string]int {
 	return p.plan.calls(func(s tally) int { return s.max })
 }
 
-// MinCalls is the number of calls of its agent that every completed run has made
-// at least: 0 where a branch, a fallback or an empty map may leave the step out.
+// MinCalls returns the least number of calls that every completed run has made: 0 if a
+// branch, a fallback or an empty map can leave the step out.
 func (p *Pipeline[S]) MinCalls() map[string]int {
 	return p.plan.calls(func(s tally) int { return s.min })
 }
 
-// Plan is the text of the plan, a line for each node: its kind, its path, and the
-// maximum of a loop or a map. It is saved with every run.
+// Plan returns the text of the plan, with a line for each node: its kind, its path, and
+// the maximum of a loop or a map. It is saved with every run.
 func (p *Pipeline[S]) Plan() string { return p.text }
 
-// Fingerprint is the hash of [Pipeline.Plan].
+// Fingerprint returns the hash of [Pipeline.Plan].
 func (p *Pipeline[S]) Fingerprint() uint64 { return p.print }
 
-// PlanPath is the path in the plan of a path in a run: "refine/draft" for
+// PlanPath returns the path in the plan of a path in a run: "refine/draft" for
 // "refine#3/draft".
 func PlanPath(path string) string {
 	if !strings.Contains(path, "#") {
@@ -169,9 +170,9 @@ func PlanPath(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// LanePath is a path in a run without the iterations that come one after the other
-// (of loops and validations) and with the items of maps, which do not: what calls
-// with the same lane path and run see has an order.
+// LanePath returns a path in a run without the numbers of sequential iterations (of loops
+// and validations), but with those of the items of maps. The calls with the same lane path
+// in one run are sequential.
 func (p *Pipeline[S]) LanePath(path string) string {
 	if !strings.Contains(path, "#") {
 		return path

@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// planner walks a tree of nodes before the first run: it finds what is wrong and
-// writes down every step and pause.
+// planner walks a tree of nodes before the first run: it finds mistakes and collects the
+// steps and pauses.
 type planner struct {
 	pipeline string
 	steps    []planned
-	humans   map[string]accepter // by path in the plan
-	maps     map[string]bool     // their paths in the plan
-	seen     map[string]bool
-	open     map[any]bool    // nodes that are being walked: one met again contains itself
-	fallible int             // nodes so far that may fail although their steps have not
-	marks    strings.Builder // the text that the fingerprint is made of, a line for each node
+	humans   map[string]accepter // pauses by their paths in the plan
+	maps     map[string]bool     // paths of maps in the plan
+	seen     map[string]bool     // all paths
+	open     map[any]bool        // nodes that are being walked: one that is reached again contains itself
+	fallible int                 // number of nodes so far that may fail even if none of their steps has
+	marks    strings.Builder     // the text of the plan, a line for each node
 }
 
 // planned is a step in the plan.
 type planned struct {
 	path     string
 	often    tally
-	fallible int // of the plan when the step was entered
+	fallible int // the planner's, when the step was added
 }
 
 // tally is how often something happens in one run.
@@ -30,10 +30,10 @@ type tally struct{ min, max int }
 
 var once = tally{1, 1}
 
-// mostCalls bounds the worst case of one step, so that products cannot overflow.
+// mostCalls limits the worst case of one step, so that products cannot overflow.
 const mostCalls = 1 << 40
 
-// times stops above mostCalls. A max below 0 is a number that has overflown.
+// times stops above mostCalls. A negative max has overflown.
 func (s tally) times(min, max int) tally {
 	if max < 0 || s.max > 0 && max > mostCalls/s.max {
 		return tally{s.min * min, mostCalls + 1}
@@ -41,7 +41,7 @@ func (s tally) times(min, max int) tally {
 	return tally{s.min * min, s.max * max}
 }
 
-// optional is for what a run may leave out.
+// optional is the tally of a node that a run may leave out.
 func (s tally) optional() tally { return tally{0, s.max} }
 
 func newPlanner(pipeline string) *planner {
@@ -52,8 +52,8 @@ func (p *planner) bad(path, problem string) error {
 	return &PlanError{Pipeline: p.pipeline, Path: path, Problem: problem}
 }
 
-// mark adds a line to the text of the plan: the kind of a node, its path, and what else
-// the records of a run depend on, such as the maximum of a loop.
+// mark adds a line to the text of the plan: the kind of a node, its path, and other details
+// on which the records of a run depend, such as the maximum of a loop.
 func (p *planner) mark(kind, path string, details ...any) {
 	fmt.Fprintf(&p.marks, "%s %q", kind, path)
 	for _, d := range details {
@@ -62,7 +62,7 @@ func (p *planner) mark(kind, path string, details ...any) {
 	p.marks.WriteByte('\n')
 }
 
-// step enters a step.
+// step adds a step to the plan.
 func (p *planner) step(path string, often tally) error {
 	p.mark("step", path)
 	if often.max > mostCalls {
@@ -72,9 +72,9 @@ func (p *planner) step(path string, often tally) error {
 	return nil
 }
 
-// mayFail is called before nodes are entered whose failure does not fail the run, and
-// what it returns behind them: all steps but the first may be left out, and that too
-// where something may fail before it.
+// mayFail is called before nodes are placed whose failure does not fail the run, and the
+// returned function after them. It makes all their steps optional except the first one,
+// and that too if something can fail before it.
 func (p *planner) mayFail() (entered func()) {
 	n, fallible := len(p.steps), p.fallible
 	return func() {
@@ -126,7 +126,7 @@ func placeAll[S any](p *planner, owner any, prefix string, nodes []*Node[S], oft
 	}
 	switch owner.(type) {
 	case *sequence[S], *fallback[S]:
-	default: // its choice, condition, check or merge may fail
+	default: // the choice, condition, check or merge may fail
 		p.fallible++
 	}
 	return nil

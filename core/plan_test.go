@@ -95,7 +95,7 @@ func TestWhatIsWrongWithAPlanIsSaidBeforeAnyRun(t *testing.T) {
 		"fallback of nil":        {nodes{core.Fallback("f", nil, a)}, `pipeline "p": step "f": node 1 is nil`},
 		"fallback to nil":        {nodes{core.Fallback("f", a, b, nil)}, `pipeline "p": step "f": node 3 is nil`},
 		"fallback to the same":   {nodes{core.Fallback("f", a, a)}, `pipeline "p": step "f/a": two nodes have this path: rename one`},
-		"validate without check": {nodes{core.Validate("v", nil, a)}, `pipeline "p": step "v": no check function: it says what is wrong with the scope`},
+		"validate without check": {nodes{core.Validate("v", nil, a)}, `pipeline "p": step "v": no check function: it returns what is wrong with the scope`},
 		"validate fewer reruns":  {nodes{core.Validate("v", ok, a, core.Rerun(-1))}, `pipeline "p": step "v": -1 reruns: use 0 or more`},
 		"validate of nil":        {nodes{core.Validate("v", ok, nil)}, `pipeline "p": step "v": node 1 is nil`},
 		"redirect without next":  {nodes{core.Redirect("r", nil, a)}, `pipeline "p": step "r": no next function: it names the node that takes over`},

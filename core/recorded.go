@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Code is an error that keeps its identity when it is recorded. Declare one for
-// each error that other parts of a pipeline, or the caller of [Run], branch on:
+// Code is an error that keeps its identity when it is recorded. Declare one for each
+// error that other parts of a pipeline, or the caller of [Run], must recognize:
 //
 //	const ErrRateLimited = core.Code("rate limited")
 //
-// An agent wraps it (fmt.Errorf("ask the model: %w", ErrRateLimited)), and
-// errors.Is finds it in what merges and callers receive, in this process and after
-// any resume. Codes are recorded as their text, so their text never changes.
+// An agent wraps it (fmt.Errorf("ask the model: %w", ErrRateLimited)), and errors.Is
+// finds it in the errors that merges and callers receive, in this process and after any
+// resume. A code is recorded as its text, which must never change.
 type Code string
 
 func (c Code) Error() string { return string(c) }
@@ -25,19 +25,19 @@ func (c Code) Error() string { return string(c) }
 const (
 	// ErrPanic: an agent, or a function of its step, panicked.
 	ErrPanic = Code("panic")
-	// ErrGoexit: an agent or a function ended its goroutine and neither returned nor
-	// panicked. runtime.Goexit does that, and testing.T.FailNow.
+	// ErrGoexit: an agent or a function ended its goroutine, as runtime.Goexit and
+	// testing.T.FailNow do.
 	ErrGoexit = Code("goroutine ended")
 	// ErrAbandoned: an agent did not return although its context had ended. Its
-	// goroutine may still run; what it returns is dropped. See [WithGrace].
+	// goroutine may still run, and its output is dropped. See [WithGrace].
 	ErrAbandoned = Code("abandoned")
-	// ErrFinal: the agent does not want to be tried again, see [Final].
+	// ErrFinal: further attempts are useless, see [Final].
 	ErrFinal = Code("final")
 )
 
-// Final marks an error that no further attempt can mend, for example a key that
-// was refused: the step fails at once, whatever its [Retries]. Fallbacks and other
-// nodes around the step handle it like any other failure.
+// Final marks an error that no further attempt can correct, for example an invalid key:
+// the step fails immediately, whatever its [Retries]. Fallbacks and other nodes handle
+// it like any other failure.
 func Final(err error) error {
 	if err == nil {
 		return nil
@@ -50,13 +50,11 @@ type finalError struct{ err error }
 func (e *finalError) Error() string   { return e.err.Error() }
 func (e *finalError) Unwrap() []error { return []error{e.err, ErrFinal} }
 
-// RecordedError is an error of an agent in the form in which it is recorded, and
-// in which everybody receives it: merge functions, fallbacks and the caller of
-// [Run]. It is the same when the step has just failed and after any resume. It
-// wraps the recorded codes ([Code]) and, where it wrapped them,
-// [context.DeadlineExceeded] and [context.Canceled]; it does not wrap other
-// errors, and errors.As finds no other type in it. [WithFailures] shows the
-// original.
+// RecordedError is the recorded form of an agent's error. Merge functions, fallbacks and
+// the caller of [Run] always receive this form, so that the error is the same when the
+// step has just failed and after any resume. errors.Is finds in it the codes ([Code]) of
+// the original error, [context.DeadlineExceeded] and [context.Canceled], but no other
+// errors, and errors.As finds no other type. [WithFailures] gives access to the original.
 type RecordedError struct {
 	Text  string   `json:"-"`
 	Codes []string `json:"codes,omitempty"` // sorted
@@ -74,26 +72,23 @@ func (e *RecordedError) Is(target error) bool {
 	return ok && slices.Contains(e.Codes, string(code))
 }
 
-// Errors of package context have codes of their own: agents return them as they are.
+// Errors of package context have codes of their own, because agents return them directly.
 var (
 	contextErrors = [...]error{context.DeadlineExceeded, context.Canceled}
 	contextCodes  = [...]Code{"context deadline exceeded", "context canceled"}
 )
 
-// storable replaces what not every database can store in a text.
+// storable replaces a character that not every database can store.
 var storable = strings.NewReplacer("\x00", "\uFFFD")
 
-// recordedText is the text of an error as every backend can store it.
+// recordedText returns the text of an error in a form that every backend can store.
 func recordedText(err error) string {
 	return storable.Replace(strings.ToValidUTF8(err.Error(), "\uFFFD"))
 }
 
-// AsRecorded returns the form in which the engine records an error, for test
-// doubles that record one themselves.
-func AsRecorded(err error) *RecordedError { return asRecorded(err) }
-
-// asRecorded returns the recorded form of an error.
-func asRecorded(err error) *RecordedError {
+// AsRecorded returns the recorded form of an error, for test doubles that record errors
+// themselves.
+func AsRecorded(err error) *RecordedError {
 	if e, ok := err.(*RecordedError); ok {
 		return e
 	}
@@ -102,7 +97,7 @@ func asRecorded(err error) *RecordedError {
 	return e
 }
 
-// classify enters the codes of err, and the stack of a panic.
+// classify adds the codes of err, and the stack of a panic.
 func (e *RecordedError) classify(err error) {
 	e.collect(err)
 	for i, target := range contextErrors {
@@ -140,8 +135,8 @@ func (e *RecordedError) collect(err error) {
 	}
 }
 
-// fail enters an error into the record of its step: codes and stack are stored in
-// place of the output that a failed step does not have.
+// fail makes r the record of a failed step. Codes and stack are stored in place of the
+// output.
 func (r *StepRecord) fail(e *RecordedError) error {
 	r.Status, r.Error = Failed, e.Text
 	if len(e.Codes) == 0 && e.Stack == "" {
@@ -152,7 +147,7 @@ func (r *StepRecord) fail(e *RecordedError) error {
 	return err
 }
 
-// failure reads back what fail entered.
+// failure returns the error that fail recorded.
 func (r *StepRecord) failure() (*RecordedError, error) {
 	e := &RecordedError{Text: r.Error}
 	if r.Output == nil {

@@ -2,19 +2,15 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// ErrRedirectCycle: a redirect was sent back to a node that it has run.
-var ErrRedirectCycle = errors.New("redirect cycle")
-
-// Redirect runs the first node and asks next, behind each node, which one takes
-// over: "" ends it. A node runs at most once: to be sent back to it is a failure
-// with [ErrRedirectCycle] that shows the way taken. next must depend on its
-// arguments alone: after a crash it is asked again.
+// Redirect runs the first node, and after each node calls next, which names the node
+// that takes over; "" ends it. A node runs at most once: to be sent back to it is a
+// failure ([ErrRedirectCycle]) that shows the way taken. next must depend on its
+// arguments alone: after a crash it is called again.
 func Redirect[S any](name string, next func(s S, from string) (to string, err error), nodes ...*Node[S]) *Node[S] {
 	return &Node[S]{name, &redirect[S]{next: next, nodes: slices.Clone(nodes)}}
 }
@@ -45,11 +41,10 @@ func (b *redirect[S]) run(ctx context.Context, l *lane[S], path string) (failure
 		if failure, stop = l.exec(ctx, n, path+"/"+n.name); failure != nil || stop != nil {
 			return failure, stop
 		}
-		if stop := l.fresh(); stop != nil {
-			return nil, stop
-		}
-		to, err := ask(l, func(s S) (string, error) { return b.next(s, n.name) })
+		to, err, stop := ask(l, func(s S) (string, error) { return b.next(s, n.name) })
 		switch {
+		case stop != nil:
+			return nil, stop
 		case err != nil:
 			return &NodeError{"redirect", path, err}, nil
 		case to == "":

@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// ReplayError is the first step whose recorded output, written by the pipeline of
-// today, makes another scope than the recorded one, or a run that ends with
-// another scope.
+// ReplayError is the first step whose recorded output, written by the given pipeline,
+// makes another scope than the recorded one, or a run that ends with another scope.
 type ReplayError struct {
 	Path      string // empty for the end of the run
 	Want, Got []byte // the scopes, as JSON
@@ -22,12 +21,11 @@ func (e *ReplayError) Error() string {
 	return fmt.Sprintf("replay: %s another scope than the recorded one:\n  recorded %.400s\n  replayed %.400s", what, e.Want, e.Got)
 }
 
-// Replay runs a recorded run again from the recorded outputs of its agents and
-// answers of its people. No agent is called and nothing is saved. It shows that a
-// changed pipeline still makes the same of them ([*ReplayError], [ErrDiverged],
-// [ErrNotRecorded]), and brings back any run for a debugger. A failed run fails
-// with the recorded text; where it no longer fails the error is nil, so compare
-// the status with the recorded one.
+// Replay runs a recorded run again with the recorded outputs and answers. No agent is
+// called and nothing is saved. It checks that a changed pipeline still makes the same
+// scopes ([*ReplayError], [ErrDiverged], [ErrNotRecorded]), and reproduces a run for a
+// debugger. A failed run fails with the recorded text; if it no longer fails, the error
+// is nil, so compare the status with the recorded one.
 func Replay[S any](ctx context.Context, p *Pipeline[S], snap Snapshot) (Result[S], error) {
 	if snap.Start.Plan != p.print {
 		return Result[S]{Status: Running}, planChanged("replay", p.text, snap)

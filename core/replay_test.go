@@ -464,7 +464,7 @@ func TestResumeDecodesTheSavedScopeOverNothing(t *testing.T) {
 		return core.Step(name, noted(core.Func[int, map[string]int](func(context.Context, core.Request[int]) (map[string]int, error) { return items, nil })),
 			func(b bag) int { return len(b.Items) }, func(b *bag, out map[string]int) { b.Items = out })
 	}
-	looking := core.Branch("look", func(b bag) (string, error) { return core.Default, nil }, core.Pass[bag](core.Default))
+	looking := core.Branch("look", func(b bag) (string, error) { return "default", nil }, core.Pass[bag]("default"))
 	p, err := core.New("p", set("a", map[string]int{"x": 1}), looking, set("b", map[string]int{"y": 2}), set("c", map[string]int{"z": 3}))
 	if err != nil {
 		t.Fatal(err)

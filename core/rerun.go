@@ -7,18 +7,19 @@ import (
 	"slices"
 )
 
-// Cancel ends a run from outside, whoever executes it, also one that is paused, stopped
-// or cut off. reason is kept as its error. The executor is refused at its next save at
-// the latest; the contexts of its agents end at once where it is this engine, else with
-// its next heartbeat. It returns [ErrCancelled] to its caller. A run that has ended is
-// [ErrRunFinished]; cancelling one again does nothing, so after any error it can be repeated.
-func Cancel(ctx context.Context, e *Engine, key RunKey, reason string) error {
+// Cancel ends a run, whoever executes it, also if it is paused, stopped or cut off.
+// reason is stored as its error. The next save of the executor is refused, and its call
+// returns [ErrCancelled]. The contexts of its agents end immediately if this engine
+// executes the run, otherwise with the executor's next heartbeat. For a run that has
+// ended the error is [ErrRunFinished]; to cancel a run again does nothing, so that the
+// call can be repeated after any error.
+func (e *Engine) Cancel(ctx context.Context, key RunKey, reason string) error {
 	fail := func(err error) error { return fmt.Errorf("cancel run %s: %w", key, err) }
 	if e.backend == nil {
 		return fail(ErrNoBackend)
 	}
 	lease, _, err := e.backend.Claim(ctx, key, 0)
-	for tries := 0; errors.Is(err, ErrFenced) && tries < 10; tries++ { // another claim was faster
+	for tries := 0; errors.Is(err, ErrFenced) && tries < 10; tries++ { // another claim came first
 		lease, _, err = e.backend.Claim(ctx, key, 0)
 	}
 	if errors.Is(err, ErrRunFinished) {
@@ -36,7 +37,9 @@ func Cancel(ctx context.Context, e *Engine, key RunKey, reason string) error {
 	if err != nil {
 		return fail(err)
 	}
-	e.lose(key, fmt.Errorf("run %s: %w: %s", key, ErrCancelled, reason))
+	for _, t := range e.tenures(key) {
+		t.lose(fmt.Errorf("run %s: %w: %s", key, ErrCancelled, reason))
+	}
 	return nil
 }
 
@@ -45,17 +48,16 @@ func cancelled(snap Snapshot) error {
 	return fmt.Errorf("run %s: %w: %s", snap.Start.Key, ErrCancelled, snap.Error)
 }
 
-// Retry goes on with a run that has failed, or was cancelled, after its last good steps:
-// the failed steps that made it fail are called again, all others keep their records, so
-// nothing is paid twice. What has failed stays among the records. A run whose failure is
-// not that of a step (a check, a condition, the maximum of a loop) is gone through
-// again: it fails again unless the pipeline has changed. A run that has not ended is
-// resumed, a completed one is [ErrRunFinished].
+// Retry continues a run that has failed or was cancelled: the steps that made it fail are
+// called again, and all others keep their records, so that nothing is paid for twice. The
+// records of the failures are kept too. If the run did not fail in a step (but by a check,
+// a condition, or the maximum of a loop), it fails again unless the pipeline has changed.
+// A run that has not ended is resumed; for a completed one the error is [ErrRunFinished].
 func Retry[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey) (Result[S], error) {
 	return resume(ctx, e, p, key, claimant{retry: true})
 }
 
-// void saves that the failed records of the given paths count no more.
+// void saves that the failed records of the given paths are no longer valid.
 func (e *Engine) void(ctx context.Context, lease Lease, snap *Snapshot, paths []string) error {
 	for _, path := range paths {
 		rec := StepRecord{Seq: int64(len(snap.Steps)) + 1, Path: path, Status: Retried, Started: e.now(), Ended: e.now()}
@@ -67,12 +69,11 @@ func (e *Engine) void(ctx context.Context, lease Lease, snap *Snapshot, paths []
 	return nil
 }
 
-// Fork makes a new run under the key to that begins as the run of the key from did, up
-// to the first record of the step at, and executes it from there. What the run had paid
-// for before is taken over and not called again. at is a path in the run, or in the plan
-// for the first time that the step was executed. The run that is forked is left alone,
-// and the new one keeps where it comes from: see [Origin]. When the fork is cut off it
-// can be resumed, also while its records are still being taken over.
+// Fork starts a new run, to, with the records of another one, from, up to the first
+// record of the step at, and executes it from there: earlier steps are not called again.
+// at is a path in the run, or in the plan for the first execution of the step. The
+// original run is not changed, and the new one stores its [Origin]. A fork that was cut
+// off can be resumed, even if not all records were taken over yet.
 func Fork[S any](ctx context.Context, e *Engine, p *Pipeline[S], from RunKey, at string, to RunKey) (Result[S], error) {
 	result := Result[S]{Status: Running, Next: Nobody}
 	fail := func(err error) (Result[S], error) { return result, fmt.Errorf("fork run %s at %q: %w", from, at, err) }
@@ -98,7 +99,7 @@ func Fork[S any](ctx context.Context, e *Engine, p *Pipeline[S], from RunKey, at
 		return fail(err)
 	}
 	rec := snap.Start
-	rec.Holder = e.holder()
+	rec.Holder = e.holder(rec.Time)
 	lease, err := e.backend.Start(ctx, rec)
 	if err != nil {
 		return fail(err)
@@ -110,14 +111,11 @@ func Fork[S any](ctx context.Context, e *Engine, p *Pipeline[S], from RunKey, at
 	return execute(ctx, p, loaded(e, p, lease, known))
 }
 
-// completed is a run with all records that it takes over from the run that it was forked
-// from: it may have been cut off while they were saved.
+// completed returns a fork with all records that it takes over: it may have been cut off
+// while they were being saved. Other runs are returned unchanged.
 func (e *Engine) completed(ctx context.Context, snap Snapshot) (Snapshot, error) {
 	o := snap.Start.Origin
-	if int64(len(snap.Steps)) > o.Seq {
-		return snap, nil // it went on from there
-	}
-	if o.Seq == 0 {
+	if o.Seq == 0 || int64(len(snap.Steps)) > o.Seq {
 		return snap, nil
 	}
 	parent, err := e.backend.Load(ctx, o.Key)
@@ -130,15 +128,13 @@ func (e *Engine) completed(ctx context.Context, snap Snapshot) (Snapshot, error)
 	return taken(snap, parent), nil
 }
 
-// taken adds to a fork what it has not taken over yet.
+// taken adds to a fork the records of its parent that it has not taken over yet.
 func taken(snap, parent Snapshot) Snapshot {
 	have := snap.answers()
 	snap.Steps = append(slices.Clip(snap.Steps), parent.Steps[len(snap.Steps):snap.Start.Origin.Seq]...)
+	snap.State = snap.LastState()
 	tokens := map[string]bool{}
 	for _, rec := range snap.Steps {
-		if rec.State != nil {
-			snap.State = rec.State
-		}
 		tokens[rec.Token] = rec.Token != ""
 	}
 	snap.Answers = slices.Clone(snap.Answers)
@@ -151,7 +147,7 @@ func taken(snap, parent Snapshot) Snapshot {
 	return snap
 }
 
-// adopt saves what known has and snap has not.
+// adopt saves the records that known has and snap does not.
 func (e *Engine) adopt(ctx context.Context, lease Lease, snap, known Snapshot) error {
 	have, asked := snap.answers(), map[string]bool{}
 	for i, rec := range known.Steps {

@@ -26,7 +26,7 @@ func TestCancelEndsTheAgentAndTheRun(t *testing.T) {
 				p := plan(t, work("a", slowly(24*time.Hour, &calls)), work("b", appending))
 				began := time.Now()
 				time.AfterFunc(time.Hour, func() {
-					if err := core.Cancel(t.Context(), other, runR, "not needed"); err != nil {
+					if err := other.Cancel(t.Context(), runR, "not needed"); err != nil {
 						t.Error(err)
 					}
 				})
@@ -40,7 +40,7 @@ func TestCancelEndsTheAgentAndTheRun(t *testing.T) {
 				if snap := load(t, b); snap.Status != core.Cancelled || snap.Error != "not needed" || len(snap.Steps) != 0 {
 					t.Errorf("saved: %v, %q, %d steps", snap.Status, snap.Error, len(snap.Steps))
 				}
-				if err := core.Cancel(t.Context(), other, runR, "again"); err != nil {
+				if err := other.Cancel(t.Context(), runR, "again"); err != nil {
 					t.Errorf("cancelled again: %v", err)
 				}
 			})
@@ -50,7 +50,7 @@ func TestCancelEndsTheAgentAndTheRun(t *testing.T) {
 
 func TestCancelledPauseTakesNoAnswer(t *testing.T) {
 	e, b, p, res := paused(t, approve("ask"), step("a", appending))
-	if err := core.Cancel(t.Context(), e, runR, "withdrawn"); err != nil {
+	if err := e.Cancel(t.Context(), runR, "withdrawn"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := core.Signal(t.Context(), e, p, runR, res.Pauses[0].Token, "yes"); !errors.Is(err, core.ErrRunFinished) {

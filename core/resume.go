@@ -10,40 +10,36 @@ import (
 	"time"
 )
 
-// ResumeOption changes which runs [Resume] takes.
-type ResumeOption func(*claimant)
-
-// AtEpoch resumes the run only while it has this epoch: [ErrFenced] otherwise. It is for
-// jobs that name a run and the epoch that they saw.
-func AtEpoch(epoch int64) ResumeOption { return func(c *claimant) { c.epoch = epoch } }
-
-// claimant is how a run is taken up.
+// claimant is how a run is claimed.
 type claimant struct {
-	epoch  int64 // that it must have; 0: any
+	epoch  int64 // that the run must have; 0: any
 	gentle bool  // not from an executor that is alive
-	retry  bool  // also when it has failed or was cancelled
-	news   bool  // there may be an answer that no executor has taken in: the run is claimed even where nothing follows from it
+	retry  bool  // also if the run has failed or was cancelled
+	news   bool  // even if the run only waits: it may have an answer that its executor did not use
 }
 
-// Resume goes on with a saved run after its last saved steps. It claims the run, so
-// that another executor which still has it is refused ([ErrFenced]) at its next save:
-// for runs that may be alive elsewhere use [ResumeAll] or [RunOrResume]. A run that this
-// very engine executes is left alone: the result is Running and Elsewhere.
+// Resume continues a saved run after its last saved steps. It claims the run, so that
+// the next save of another executor that still has it is refused ([ErrFenced]). For runs
+// that may be alive elsewhere use [ResumeAll] or [RunOrResume]. A run that this engine
+// itself executes is left alone: the result is Running and Elsewhere.
 //
-// A run that has ended returns its result and [ErrRunFinished]. A run that waits for an
-// answer which is not there returns as it is, without a save.
+// For a run that has ended, Resume returns its result and [ErrRunFinished]. A run that
+// waits for an answer returns unchanged, without a save.
 //
-// The records of the run are gone through before anything is claimed or saved. Where
-// the pipeline has changed since they were made, they must be what its beginning would
-// have made: steps may be added after the last recorded one. Errors wrap
-// [ErrRunNotFound], [ErrRunFinished], [ErrPlanChanged], [ErrDiverged] or [ErrCorrupt], or
-// are those of [Run].
-func Resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, opts ...ResumeOption) (Result[S], error) {
-	var c claimant
-	for _, opt := range opts {
-		opt(&c)
-	}
-	return resume(ctx, e, p, key, c)
+// The pipeline may have changed while the run was open, if it would still make the
+// existing records: steps can be added after the last recorded one. This is checked
+// before anything is claimed or saved. A scope whose fields have changed needs an
+// UnmarshalJSON that also reads the old form, and the matching MarshalJSON: see the
+// example. Errors wrap [ErrRunNotFound], [ErrRunFinished], [ErrPlanChanged],
+// [ErrDiverged] or [ErrCorrupt], or are those of [Run].
+func Resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey) (Result[S], error) {
+	return resume(ctx, e, p, key, claimant{})
+}
+
+// ResumeAt is [Resume] for a run that must still have the given epoch; otherwise the
+// error is [ErrFenced]. It is for jobs that name a run and the epoch they saw.
+func ResumeAt[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, epoch int64) (Result[S], error) {
+	return resume(ctx, e, p, key, claimant{epoch: epoch})
 }
 
 func resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, c claimant) (Result[S], error) {
@@ -54,16 +50,16 @@ func resume[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, c
 	return resumeFrom(ctx, e, p, snap, c)
 }
 
-// errUnclaimed is wrapped around the error of a run that was not claimed.
+// errUnclaimed matches unclaimed errors, with errors.Is.
 var errUnclaimed = errors.New("not claimed")
 
-// unclaimed is an error before the run was claimed.
+// unclaimed is an error that occurred before the run was claimed.
 type unclaimed struct{ error }
 
 func (u unclaimed) Is(target error) bool { return target == errUnclaimed }
 func (u unclaimed) Unwrap() error        { return u.error }
 
-// resumeFrom goes on with a run as it was loaded.
+// resumeFrom continues a run that was loaded.
 func resumeFrom[S any](ctx context.Context, e *Engine, p *Pipeline[S], snap Snapshot, c claimant) (Result[S], error) {
 	key := snap.Start.Key
 	idle := Result[S]{Status: snap.Status, Next: Nobody}
@@ -87,7 +83,7 @@ func resumeFrom[S any](ctx context.Context, e *Engine, p *Pipeline[S], snap Snap
 	switch {
 	case err != nil:
 		return state.result, unclaimed{err}
-	case snap.Status == Paused && state.waits() && len(timedOut) == 0 && !c.news:
+	case snap.Status == Paused && state.result.Status == Paused && !state.more && len(timedOut) == 0 && !c.news:
 		return state.result, nil
 	}
 	for _, a := range timedOut {
@@ -97,12 +93,12 @@ func resumeFrom[S any](ctx context.Context, e *Engine, p *Pipeline[S], snap Snap
 		snap.Answers = append(snap.Answers, a)
 	}
 	sortAnswers(snap.Answers)
-	lease, now, err := e.backend.Acquire(ctx, snap, e.holder())
+	lease, now, err := e.backend.Acquire(ctx, snap, e.holder(e.now()))
 	if err != nil {
 		return fail(err)
 	}
 	if known, err = e.completed(ctx, now); err == nil && (len(now.Steps) != len(snap.Steps) || len(now.Answers) != len(snap.Answers)) {
-		state, err = examine(ctx, p, known) // the holder before has saved since
+		state, err = examine(ctx, p, known) // the previous holder has saved since
 	}
 	if err == nil {
 		err = e.adopt(ctx, lease, now, known)
@@ -142,7 +138,7 @@ func finished[S any](p *Pipeline[S], snap Snapshot) (Result[S], error) {
 	return result, unclaimed{fmt.Errorf("resume run %s: %w", snap.Start.Key, &finishedError{snap})}
 }
 
-// finishedError is ErrRunFinished with how the run ended.
+// finishedError is ErrRunFinished, with the error of the run.
 type finishedError struct{ snap Snapshot }
 
 func (e *finishedError) Error() string {
@@ -151,7 +147,7 @@ func (e *finishedError) Error() string {
 
 func (e *finishedError) Is(target error) bool { return target == ErrRunFinished }
 
-// Unwrap returns what the run ended with.
+// Unwrap returns the error of the run.
 func (e *finishedError) Unwrap() error {
 	switch e.snap.Status {
 	case Failed:
@@ -177,20 +173,17 @@ func due[S any](p *Pipeline[S], snap *Snapshot, now time.Time) (answers []Answer
 	return answers
 }
 
-// ResumeAll takes up every run of the pipeline that nobody executes and that can go on,
-// at its start and from then on, until ctx ends: runs that were cut off, that were only
-// begun ([Begin]), paused ones with an answer that nobody has taken in, and those whose
-// time has come. It leaves alone what an executor has that is alive, in whatever
-// process. each, which may be nil, is called with the result of every run that was taken
-// up, from several goroutines. The backend must be a [Lister]. It returns the cause of
-// the end of ctx, or an error of the listing.
+// ResumeAll resumes every run of the pipeline that nobody executes and that can
+// continue, now and until ctx ends: runs that were cut off or only begun ([Begin]),
+// paused runs with an answer that their executor did not use, and runs whose time has
+// come. It leaves alone the runs of executors that are alive, in any process. each,
+// which may be nil, is called with the result of every resumed run, from several
+// goroutines. The backend must be a [Lister]. ResumeAll returns the cause of the end of
+// ctx, or an error of the listing.
 //
-// Call it in each process that executes runs: a process that dies is replaced by the
-// others within its lease (see [WithLease]).
+// Call it in each process that executes runs. When a process dies, the others take over
+// its runs within its lease (see [WithLease]).
 func ResumeAll[S any](ctx context.Context, e *Engine, p *Pipeline[S], each func(RunKey, Result[S], error)) error {
-	if e.backend == nil {
-		return ErrNoBackend
-	}
 	lister, err := as[Lister](e.backend, "list its runs")
 	if err != nil {
 		return fmt.Errorf("resume all runs of %q: %w", p.name, err)
@@ -210,7 +203,7 @@ func ResumeAll[S any](ctx context.Context, e *Engine, p *Pipeline[S], each func(
 // resumedAtOnce is the most runs that one [ResumeAll] executes at the same time.
 const resumedAtOnce = 16
 
-// sweeper takes up runs that nobody executes.
+// sweeper resumes runs that nobody executes.
 type sweeper[S any] struct {
 	e     *Engine
 	p     *Pipeline[S]
@@ -219,10 +212,10 @@ type sweeper[S any] struct {
 	wait  sync.WaitGroup
 
 	mu     sync.Mutex
-	gaveUp map[RunKey]int64 // epoch of runs that this pipeline cannot go on with
+	gaveUp map[RunKey]int64 // epoch of runs that this pipeline cannot continue
 }
 
-// sweep takes up the runs that are due now.
+// sweep resumes the runs that are due now.
 func (s *sweeper[S]) sweep(ctx context.Context, lister Lister) error {
 	f := Filter{Pipeline: s.p.name, Now: s.e.now(), Due: true, Limit: 100}
 	for {
@@ -245,7 +238,7 @@ func (s *sweeper[S]) sweep(ctx context.Context, lister Lister) error {
 	}
 }
 
-// take resumes one run in a goroutine of its own, when there is room for it.
+// take resumes one run in a goroutine of its own, once a slot is free.
 func (s *sweeper[S]) take(ctx context.Context, r RunInfo) error {
 	s.mu.Lock()
 	refused := s.gaveUp[r.Key] == r.Epoch
@@ -263,7 +256,7 @@ func (s *sweeper[S]) take(ctx context.Context, r RunInfo) error {
 		result, err := resume(ctx, s.e, s.p, r.Key, claimant{epoch: r.Epoch, gentle: true, news: true})
 		switch {
 		case errors.Is(err, ErrFenced) && errors.Is(err, errUnclaimed), errors.Is(err, ErrRunFinished), err == nil && result.Next == Elsewhere:
-			return // somebody else was faster
+			return // another executor came first
 		case errors.Is(err, errUnclaimed):
 			s.mu.Lock()
 			s.gaveUp[r.Key] = r.Epoch

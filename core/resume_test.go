@@ -109,7 +109,7 @@ func TestWaitAndDeadlineSurviveRestarts(t *testing.T) {
 		if res := <-taken; res.Status != core.Paused || time.Since(began) < time.Hour || time.Since(began) > time.Hour+core.DefaultLease {
 			t.Errorf("after %v: %v", time.Since(began), res.Status)
 		}
-		questions, err := core.Questions(ctx, b, core.Filter{})
+		questions, err := core.NewEngine(core.WithBackend(b)).Questions(ctx, core.Filter{})
 		if err != nil || len(questions) != 1 || questions[0].For != "editors" || questions[0].Path != "ask" {
 			t.Errorf("questions %+v, %v", questions, err)
 		}
@@ -245,7 +245,7 @@ func TestChangesInDoubtAreReadBack(t *testing.T) {
 					t.Fatal(err)
 				}
 				call(func() (core.Result[doc], error) {
-					return core.Result[doc]{}, core.Cancel(t.Context(), e, other, "no need")
+					return core.Result[doc]{}, e.Cancel(t.Context(), other, "no need")
 				})
 				if snap, err := b.Load(t.Context(), other); err != nil || snap.Status != core.Cancelled {
 					t.Errorf("cancelled run: %v, %v", snap.Status, err)

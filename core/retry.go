@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// StepOption changes how a step is run.
+// StepOption configures a [Step].
 type StepOption func(*stepOptions)
 
 type stepOptions struct {
@@ -46,50 +46,53 @@ func (o stepOptions) wait(attempt int) time.Duration {
 // error that wraps [ErrFinal] is never tried again.
 func Retries(n int) StepOption { return func(o *stepOptions) { o.retries = n } }
 
-// RetryIf tries again only after the errors for which worth returns true. It gets
-// the error as the agent returned it. The default is every error; those that wrap
-// [ErrFinal] are not asked about.
+// RetryIf allows a retry only after errors for which worth returns true. worth gets the
+// error that the agent returned, but none that wraps [ErrFinal]. By default every error
+// allows a retry.
 func RetryIf(worth func(error) bool) StepOption { return func(o *stepOptions) { o.worth = worth } }
 
-// Backoff waits base before the first retry and twice as long before each
-// further one, but never longer than most. The default is not to wait.
+// Backoff waits base before the first retry, and twice as long before each further one,
+// up to most. By default there is no wait.
 //
-// An error with a method RetryAfter() time.Duration, as of a service that limits
-// its callers, makes the wait at least that long. No run sleeps for longer than
-// most, the step's [Timeout] (one minute where the step has neither), or the rest of its wall
-// time: it stops with [*RetryLaterError] instead and can be resumed.
+// If the error has a method RetryAfter() time.Duration, as that of a rate-limited service,
+// the wait is at least that long. But if that is longer than most, the step's [Timeout]
+// (one minute if the step has neither) or the rest of the wall time, the run stops with
+// [*RetryLaterError] and can be resumed.
 func Backoff(base, most time.Duration) StepOption {
 	return func(o *stepOptions) { o.base, o.most = base, most }
 }
 
-// Timeout ends the context of each attempt after d. An agent that does not return
-// then is abandoned: see [WithGrace].
+// Timeout ends the context of each attempt after d. An agent that does not return then
+// is abandoned, see [WithGrace].
 func Timeout(d time.Duration) StepOption { return func(o *stepOptions) { o.timeout = d } }
 
-// Reserve is the most that one attempt is expected to use. It is taken out of the
-// budget before the call; what the agent did not use ([Request.Spend]) is given
-// back. An agent that never reports has used it all.
+// Reserve is the most that one attempt is expected to use. It is taken out of the budget
+// before the call, and what the agent did not use ([Request.Spend]) is given back. An agent
+// that never calls Spend has used all of it.
 func Reserve(tokens, cost int64) StepOption {
 	return func(o *stepOptions) { o.reserve = Usage{Tokens: tokens, Cost: cost} }
 }
 
-// RetryLaterError stops a run in which a step should be tried again, but later than
-// the run may wait. It is saved as [Stopped]; resume the run when the time has come.
+// RetryLaterError stops a run in which a retry must wait for longer than the run may. The
+// run is saved as [Stopped]; resume it when the time has come.
 type RetryLaterError struct {
 	Path string
-	Wait time.Duration // that the error of the attempt asks for
+	Wait time.Duration // requested by the error of the attempt
 	Most time.Duration // that the run may wait, see [Backoff]
 	Err  error         // of the attempt: a [*RecordedError]
 }
 
+func (e *RetryLaterError) outline() string {
+	return fmt.Sprintf("step %q asks to be tried again in %v, and may wait for %v", e.Path, e.Wait, e.Most)
+}
+
 func (e *RetryLaterError) Error() string {
-	return fmt.Sprintf("step %q asks to be tried again in %v, and may wait for %v: resume the run then, or raise its Backoff, Timeout or wall time: %v",
-		e.Path, e.Wait, e.Most, e.Err)
+	return fmt.Sprintf("%s: resume the run then, or raise its Backoff, Timeout or wall time: %v", e.outline(), e.Err)
 }
 
 func (e *RetryLaterError) Unwrap() error { return e.Err }
 
-// retryAfter is how long an error asks to wait.
+// retryAfter returns the wait that an error requests.
 func retryAfter(err error) time.Duration {
 	var limited interface{ RetryAfter() time.Duration }
 	if errors.As(err, &limited) {
@@ -98,12 +101,9 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// mostAsked is the longest wait without a limit of the step's own.
-const mostAsked = time.Minute
-
-// longest is how long the run may wait because an error asks for it.
+// longest is how long the run may wait if an error requests it.
 func (o stepOptions) longest(ctx context.Context) time.Duration {
-	most := mostAsked
+	most := time.Minute
 	switch {
 	case o.most > 0 && o.timeout > 0:
 		most = min(o.most, o.timeout)
@@ -116,19 +116,19 @@ func (o stepOptions) longest(ctx context.Context) time.Duration {
 	return most
 }
 
-// rest waits before the given attempt. A stop is why the run cannot wait for it.
+// rest waits before the given attempt. A stop is the reason why the run cannot wait.
 func (o stepOptions) rest(ctx context.Context, path string, attempt int, failed error) (stop error) {
 	wait := o.wait(attempt)
 	if asked := retryAfter(failed); asked > wait {
 		if most := o.longest(ctx); asked > most {
-			return &RetryLaterError{Path: path, Wait: asked, Most: most, Err: asRecorded(failed)}
+			return &RetryLaterError{Path: path, Wait: asked, Most: most, Err: AsRecorded(failed)}
 		}
 		wait = asked
 	}
 	return pause(ctx, wait)
 }
 
-// pause waits, or returns the cause why ctx ended before.
+// pause waits, or returns the cause if ctx ends before.
 func pause(ctx context.Context, d time.Duration) error {
 	if d > 0 {
 		t := time.NewTimer(d)

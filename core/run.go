@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// run is one execution of a pipeline, whatever the scopes of its lanes.
+// run is the part of an execution that does not depend on the types of its scopes.
 type run struct {
 	engine    *Engine
 	execution uint64 // see Request.Execution
@@ -27,26 +27,36 @@ type run struct {
 	// Loaded, and not changed while lanes run.
 	records map[string]*StepRecord // by path
 	answers map[string][]byte      // by token
-	verify  func(rec *StepRecord, want, got []byte) error
-	probe   bool            // the records are gone through, and nothing is done beyond them
-	more    atomic.Bool     // a probe came to something that is to be done
-	paths   func() []string // of records, sorted
+	paths   func() []string        // of records, sorted
 
-	steps, calls, abandoned atomic.Int64
+	verify func(rec *StepRecord, want, got []byte) error // compares scopes in a replay; nil: it is none
+	probe  bool                                          // only the records are walked, nothing is called or saved
+	more   atomic.Bool                                   // a probe reached a step that is not recorded
+
+	counters
 
 	mu     sync.Mutex // guards what follows
 	seq    int64      // of the last saved step
-	last   []byte     // the state saved last, of whatever lane
+	last   []byte     // the state saved last, of any lane
 	pauses []Pause
 	exits  map[string]Exit
 }
 
-// executions of this process.
+// counters are what one call has executed so far.
+type counters struct{ steps, calls, abandoned atomic.Int64 }
+
+func (c *counters) add(d *counters) {
+	c.steps.Add(d.steps.Load())
+	c.calls.Add(d.calls.Load())
+	c.abandoned.Add(d.abandoned.Load())
+}
+
+// executions counts those of this process.
 var executions atomic.Uint64
 
 func (r *run) saving() bool { return r.engine.backend != nil && r.verify == nil }
 
-// waiting returns the pauses in the order of their paths: branches come to them in any.
+// waiting returns the pauses in the order of their paths: branches reach them in any order.
 func (r *run) waiting() []Pause {
 	slices.SortFunc(r.pauses, func(a, b Pause) int { return comparePaths(a.Path, b.Path) })
 	return r.pauses
@@ -71,11 +81,11 @@ func (r *run) exit(path string, e Exit) {
 	r.exits[path] = e
 }
 
-// newLane makes the first lane of a run, all that it needs in one piece of memory.
+// newLane creates the first lane of a run, with one allocation.
 func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 	budget := p.budget
 	if budget.Steps == 0 {
-		budget.Steps = DefaultSteps
+		budget.Steps = defaultSteps
 	}
 	var root struct {
 		lane   lane[S]
@@ -91,23 +101,24 @@ func newLane[S any](e *Engine, p *Pipeline[S], key RunKey) *lane[S] {
 }
 
 // start saves the start of the run.
-func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], holder Holder, origin Origin) error {
+func (l *lane[S]) start(ctx context.Context, p *Pipeline[S], here bool) error {
 	r := l.run
 	state, err := l.codec.Encode(&l.scope)
 	if err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: fmt.Errorf("the scope cannot be stored: %w", err)}
 	}
-	r.lease, err = r.engine.backend.Start(ctx, StartRecord{
-		Key: r.key, Pipeline: p.name, Plan: p.print, PlanText: p.text, State: state, Origin: origin, Holder: holder, Time: r.engine.now(),
-	})
-	if err != nil {
+	rec := StartRecord{Key: r.key, Pipeline: p.name, Plan: p.print, PlanText: p.text, State: state, Time: r.engine.now()}
+	if here {
+		rec.Holder = r.engine.holder(rec.Time)
+	}
+	if r.lease, err = r.engine.backend.Start(ctx, rec); err != nil {
 		return &SaveError{Run: r.key, What: "start", Err: err}
 	}
 	l.stored, r.last, l.stale = state, state, l.codec.Lossy
 	return nil
 }
 
-// loaded makes the lane of a run that goes on after what is saved of it.
+// loaded creates the first lane of a run that continues after its records.
 func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[S] {
 	l := newLane(e, p, snap.Start.Key)
 	r := l.run
@@ -121,7 +132,7 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 			continue
 		}
 		if void, ok := r.records[rec.Path]; ok {
-			l.purse.spent(void.used()) // it was paid for all the same
+			l.purse.spent(void.used()) // it was paid for
 			delete(r.records, rec.Path)
 		}
 	}
@@ -131,56 +142,53 @@ func loaded[S any](e *Engine, p *Pipeline[S], lease Lease, snap Snapshot) *lane[
 	return l
 }
 
-// execute walks the plan, past what is recorded and on from there, and saves how
-// it ended.
+// execute walks the plan, through the records and on from there, and saves how the run
+// ended.
 func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (result Result[S], err error) {
-	e := l.run.engine
-	var steps, calls, abandoned int64
-	var tenure tenure
-	if l.run.saving() {
-		ctx, tenure = e.hold(ctx, l.run.key, l.run.lease)
+	e, r := l.run.engine, l.run
+	var tenure *tenure
+	if r.saving() {
+		ctx, tenure = e.hold(ctx, r.key, r.lease)
 		defer tenure.cutShort()
 	}
 	if e.tracer != nil {
 		var span trace.Span
-		ctx, span = e.runSpan(ctx, p.name, l.run)
+		ctx, span = e.runSpan(ctx, p.name, r)
 		defer func() { e.endRunSpan(span, result.Status, err) }()
 	}
-	for {
-		r := l.run
-		var status Status
-		status, err = p.walk(ctx, l)
-		steps, calls, abandoned = steps+r.steps.Load(), calls+r.calls.Load(), abandoned+r.abandoned.Load()
-		if status == Running && r.saving() && errors.Is(err, ErrSignalled) {
-			// An answer came while the last lanes were running: take it in.
-			snap, loadErr := e.backend.Load(ctx, r.key)
-			if loadErr == nil {
-				l = loaded(e, p, r.lease, snap)
-				continue
-			}
+	status, err := p.walk(ctx, l)
+	for status == Running && r.saving() && errors.Is(err, ErrSignalled) {
+		// An answer came before the pause was saved: use it.
+		snap, loadErr := e.backend.Load(ctx, r.key)
+		if loadErr != nil {
 			err = loadErr
+			break
 		}
-		if r.saving() {
-			tenure.end()
-			status, err = e.released(ctx, r, status, err)
-		}
-		result = Result[S]{
-			Status: status, Pauses: r.waiting(), Wake: wake(r.pauses), Exits: maps.Clone(r.exits),
-			Steps: int(steps), Calls: int(calls), Abandoned: int(abandoned), Usage: l.purse.used,
-		}
-		if status == Running {
-			result.Next = Nobody
-		}
-		if stop := l.fresh(); stop != nil && err == nil {
-			err = stop
-		}
-		result.Scope = l.scope
-		e.ended(ctx, r.key, status, steps, calls, abandoned, err)
-		return result, err
+		l = loaded(e, p, r.lease, snap)
+		l.run.add(&r.counters)
+		r = l.run
+		status, err = p.walk(ctx, l)
 	}
+	if r.saving() {
+		tenure.end()
+		status, err = e.released(ctx, r, status, err)
+	}
+	result = Result[S]{
+		Status: status, Pauses: r.waiting(), Wake: wake(r.pauses), Exits: maps.Clone(r.exits),
+		Steps: int(r.steps.Load()), Calls: int(r.calls.Load()), Abandoned: int(r.abandoned.Load()), Usage: l.purse.used,
+	}
+	if status == Running {
+		result.Next = Nobody
+	}
+	if stop := l.fresh(); stop != nil && err == nil {
+		err = stop
+	}
+	result.Scope = l.scope
+	e.ended(ctx, r, status, err)
+	return result, err
 }
 
-// released returns why a run has stopped before its end, and lets others take it up.
+// released returns why a run has stopped before its end, and lets others continue it.
 func (e *Engine) released(ctx context.Context, r *run, status Status, err error) (Status, error) {
 	if status != Running {
 		return status, err
@@ -196,7 +204,7 @@ func (e *Engine) released(ctx context.Context, r *run, status Status, err error)
 	return status, err
 }
 
-// wake is when the first of the pauses ends by itself.
+// wake is when the first of the pauses ends without an answer.
 func wake(pauses []Pause) (first time.Time) {
 	for _, p := range pauses {
 		if !p.Due.IsZero() && (first.IsZero() || p.Due.Before(first)) {
@@ -240,7 +248,7 @@ func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
 	return r.end(ctx, rec, failure)
 }
 
-// lastState gives the end of the run its scope, unless that was saved last.
+// lastState adds the scope to the record of the end, unless that scope was saved last.
 func (l *lane[S]) lastState(rec *FinishRecord) error {
 	if !l.run.saving() {
 		return nil
@@ -261,8 +269,7 @@ func (l *lane[S]) lastState(rec *FinishRecord) error {
 	return nil
 }
 
-// end saves how the run ended, or that it is given up for now. It returns err unless the
-// save fails.
+// end saves how the run ended, paused or stopped. It returns err unless the save fails.
 func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, error) {
 	if !r.saving() {
 		return rec.Status, err
@@ -275,7 +282,7 @@ func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, err
 		}
 		rec.Exits = exits
 	}
-	// An end is saved even when the caller has cancelled meanwhile: it has been reached.
+	// An end is saved even if the caller has cancelled meanwhile.
 	saveErr := r.engine.backend.Finish(context.WithoutCancel(ctx), r.lease, rec)
 	if errors.Is(saveErr, ErrInDoubt) {
 		saveErr = r.engine.settle(ctx, r.key, r.lease, saveErr, rec.isEndOf)
@@ -286,8 +293,8 @@ func (r *run) end(ctx context.Context, rec FinishRecord, err error) (Status, err
 	return rec.Status, err
 }
 
-// keepState enters the state into the record, unless it is the one stored before.
-// Bytes are compared, not hashes: a collision would lose the new state in silence.
+// keepState adds the state to the record, unless it is the one stored before. It compares
+// bytes, not hashes: a collision would lose the new state silently.
 func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 	if l.stored == nil || !bytes.Equal(state, l.stored) {
 		rec.State = state
@@ -295,10 +302,10 @@ func (l *lane[S]) keepState(rec *StepRecord, state []byte) {
 	l.stored, l.dirty, l.stale = state, false, l.codec.Lossy
 }
 
-// save saves the record of a step. Work that is done is saved even when the
-// caller has cancelled meanwhile: it may have been paid for. Records are numbered in the
-// order in which they are saved; branches then wait for their commit together, where the
-// backend allows it, and take turns where it does not.
+// save saves the record of a step, even if the caller has cancelled meanwhile: the step may
+// have been paid for. Records are numbered in the order in which they are saved. Branches
+// then wait for their commit together if the backend is a [StepQueue], otherwise they take
+// turns.
 func (r *run) save(ctx context.Context, rec *StepRecord) error {
 	fail := func(err error) error {
 		if errors.Is(err, ErrInDoubt) {
@@ -321,7 +328,7 @@ func (r *run) save(ctx context.Context, rec *StepRecord) error {
 		r.numbered(rec)
 		return nil
 	}
-	// If it is not saved, none with a higher number is, and the run stops.
+	// If it is not saved, no record with a higher number is, and the run stops.
 	enqueued := queue.Enqueue(r.lease, *rec)
 	r.numbered(rec)
 	r.mu.Unlock()
@@ -339,9 +346,8 @@ func (r *run) numbered(rec *StepRecord) {
 	}
 }
 
-// settle finds out about a save in doubt by reading the run back. Where that says that
-// the save was made, there is no error; else the run stops, for the next executor's
-// claim to decide.
+// settle resolves a save in doubt by reading the run back. It returns nil if the save was
+// made. Otherwise the run stops, and the claim of the next executor decides.
 func (e *Engine) settle(ctx context.Context, key RunKey, lease Lease, doubt error, made func(*Snapshot) bool) error {
 	snap, err := e.backend.Load(context.WithoutCancel(ctx), key)
 	if err == nil && snap.Epoch == lease.Epoch && made(&snap) {
@@ -355,7 +361,7 @@ func (r *FinishRecord) isEndOf(s *Snapshot) bool {
 	return s.Status == r.Status && s.Ended.Equal(r.Time)
 }
 
-// isAt reports whether the record is the one at its position.
+// isAt reports whether the record is the one at its position among the steps.
 func (r *StepRecord) isAt(steps []StepRecord) bool {
 	if int64(len(steps)) < r.Seq {
 		return false

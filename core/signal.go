@@ -8,11 +8,11 @@ import (
 	"fmt"
 )
 
-// SignalError is an answer that was not taken. It wraps [ErrNoPause],
-// [ErrAnswered], or says what is wrong with the answer.
+// SignalError is an answer that was not recorded. It wraps [ErrNoPause], [ErrAnswered],
+// or an error that describes what is wrong with the answer.
 type SignalError struct {
 	Run   RunKey
-	Path  string // of the pause; empty where the token belongs to none
+	Path  string // of the pause; empty if no pause has the token
 	Token string
 	Err   error
 }
@@ -26,33 +26,33 @@ func (e *SignalError) Error() string {
 
 func (e *SignalError) Unwrap() error { return e.Err }
 
-// Signal answers a pause and goes on with the run: it checks the answer, records it, and
-// takes the run up unless an executor that is alive has it. Result.Next says who goes on:
-// this call (Here), or another executor (Elsewhere, named by Result.Holder), which takes
-// the answer in. answer is the value that the [Human] node takes, or its JSON as
-// [json.RawMessage]. Of several answers to one token the first is recorded, the others
-// get [ErrAnswered].
+// Signal answers a pause and continues the run: it checks the answer, records it, and
+// takes over the run unless an executor that is alive has it. Result.Next reports who
+// continues: this call (Here), or another executor (Elsewhere, named by Result.Holder),
+// which will use the answer. answer is the value that the [Human] node expects, or its
+// JSON as [json.RawMessage]. Of several answers to one token the first is recorded, and
+// the others get [ErrAnswered].
 //
-// Where the error is a [*SignalError] the answer was not recorded. An answer is recorded
-// only when the pipeline can go on from the records of the run with it.
+// If the error is a [*SignalError], the answer was not recorded. An answer is recorded
+// only if the pipeline can continue from the records of the run with it.
 func Signal[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Result[S], error) {
 	snap, err := recordAnswer(ctx, e, p, key, token, answer)
 	if err != nil {
 		return Result[S]{Status: Running, Next: Nobody}, err
 	}
-	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
-		// Its executor takes the answer in before it pauses, unless it has paused meanwhile.
+	if e.attended(&snap) {
+		// Its executor uses the answer before it pauses, unless it has paused meanwhile.
 		if snap, err = e.backend.Load(ctx, key); err != nil {
 			return Result[S]{Status: Running, Next: Nobody}, fmt.Errorf("resume run %s after the answer was recorded: %w", key, err)
 		}
-		if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) || snap.Status.Ended() {
+		if e.attended(&snap) || snap.Status.Ended() {
 			return Result[S]{Status: snap.Status, Next: Elsewhere, Holder: snap.Holder}, nil
 		}
 	}
 	result, err := resumeFrom(ctx, e, p, snap, claimant{epoch: snap.Epoch, gentle: true, news: true})
 	if errors.Is(err, errUnclaimed) && (errors.Is(err, ErrFenced) || errors.Is(err, ErrRunFinished)) {
-		// Somebody else has taken the run up meanwhile, with this answer, or to its end.
-		result, err = Result[S]{Status: Running, Next: Elsewhere}, nil
+		// Another executor has taken over the run meanwhile, with this answer, or finished it.
+		result = Result[S]{Status: Running, Next: Elsewhere}
 		if snap, loadErr := e.backend.Load(ctx, key); loadErr == nil {
 			result.Holder = snap.Holder
 		}
@@ -61,27 +61,27 @@ func Signal[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, t
 	return result, err
 }
 
-// Answer records the answer to a pause as [Signal] does, and leaves it to others to go on
-// with the run: it returns at once, as the handler of a request needs it. The result
-// says who goes on: an executor that has the run (Elsewhere), or, after the next
-// look of [ResumeAll], whoever takes it up (Nobody).
+// Answer records the answer to a pause as [Signal] does, but does not continue the run,
+// so that it returns soon, as the handler of a request needs it. The result reports who
+// continues: an executor that has the run (Elsewhere), or nobody until [ResumeAll] or
+// [Resume] takes it up (Nobody).
 func Answer[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Next, Holder, error) {
 	snap, err := recordAnswer(ctx, e, p, key, token, answer)
 	if err != nil {
 		return Nobody, Holder{}, err
 	}
-	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
+	if e.attended(&snap) {
 		if now, err := e.backend.Load(ctx, key); err == nil {
 			snap = now // it may have paused meanwhile
 		}
 	}
-	if snap.Status == Running && (e.executes(key) || snap.Holder.Alive(e.now())) {
+	if e.attended(&snap) {
 		return Elsewhere, snap.Holder, nil
 	}
 	return Nobody, snap.Holder, nil
 }
 
-// recordAnswer checks an answer and records it. The returned snapshot has it.
+// recordAnswer checks an answer and records it. The returned snapshot includes it.
 func recordAnswer[S any](ctx context.Context, e *Engine, p *Pipeline[S], key RunKey, token string, answer any) (Snapshot, error) {
 	path := ""
 	fail := func(err error) (Snapshot, error) {
@@ -133,7 +133,7 @@ func recordAnswer[S any](ctx context.Context, e *Engine, p *Pipeline[S], key Run
 		}
 	}
 	if errors.Is(err, ErrNoPause) {
-		// It was there a moment ago: the run has ended meanwhile, most often after another answer.
+		// The pause was there when the run was loaded, so the run has ended, probably after another answer.
 		err = ErrRunFinished
 		if snap, loadErr := e.backend.Load(ctx, key); loadErr == nil && snap.answers()[token] != nil {
 			err = ErrAnswered

@@ -9,11 +9,10 @@ import (
 	"github.com/flujo/flujo-harness/core/internal/codec"
 )
 
-// Step is a node that calls an agent once, and again after a failure as its
-// options allow. read makes the agent's input from the scope, write puts its
-// output into the scope; both must be quick and free of effects. Every attempt
-// works on a copy of the scope as it was before the first; only the copy of the
-// one that succeeds is kept.
+// Step is a node that calls an agent, and calls it again after a failure if its options
+// allow. read makes the agent's input from the scope, and write puts its output into the
+// scope; both must be quick and have no other effects. Every attempt works on a copy of
+// the scope before the step; only the copy of the successful attempt is kept.
 func Step[S, In, Out any](name string, agent Agent[In, Out], read func(S) In, write func(*S, Out), opts ...StepOption) *Node[S] {
 	c := &call[S, In, Out]{agent: agent, read: read, write: write}
 	c.codec, c.problem = codec.New[Out]()
@@ -29,7 +28,7 @@ type call[S, In, Out any] struct {
 	read    func(S) In
 	write   func(*S, Out)
 	opts    stepOptions
-	asks    bool // the agent reserves what it needs itself, see asker
+	asks    bool // the agent demands its reservations itself, see asker
 	codec   *codec.Codec[Out]
 	problem error // of the codec
 }
@@ -79,7 +78,8 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 	if r.engine.isolation {
 		defer l.guard(path, func() ([]byte, error) { return l.codec.Encode(&l.scope) })()
 	}
-	try, feedback := attempt[S, Out]{}, l.feedback
+	var try *attempt[S, In, Out]
+	feedback := l.feedback
 	for {
 		rec.Attempts++
 		try, stop = c.attempt(ctx, l, rec, feedback)
@@ -104,7 +104,7 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 		return nil, stop
 	}
 	if try.err != nil {
-		failed := asRecorded(try.err)
+		failed := AsRecorded(try.err)
 		if err := rec.fail(failed); err != nil {
 			return nil, &SaveError{Run: r.key, What: "step " + path, Err: err}
 		}
@@ -112,15 +112,15 @@ func (c *call[S, In, Out]) run(ctx context.Context, l *lane[S], path string) (fa
 	} else {
 		l.scope = try.scope
 	}
-	if stop := c.keep(ctx, l, rec, &try); stop != nil {
+	if stop := c.keep(ctx, l, rec, try); stop != nil {
 		return nil, stop
 	}
 	r.engine.stepped(ctx, r, rec)
 	return failure, nil
 }
 
-// again reports whether an error is worth a retry. Where the function that decides
-// it fails, the step fails with that.
+// again reports whether an error is worth a retry. If the function that decides this
+// fails, the step fails with its error.
 func (c *call[S, In, Out]) again(l *lane[S], failed error) (bool, error) {
 	if errors.Is(failed, ErrFinal) {
 		return false, failed
@@ -135,128 +135,108 @@ func (c *call[S, In, Out]) again(l *lane[S], failed error) (bool, error) {
 	return worth, failed
 }
 
-// attempt is what one attempt came to.
-type attempt[S, Out any] struct {
-	scope S // with the output written
-	out   Out
-	err   error
-	stop  error // ends the run
+// attempt is one attempt. It has two copies of the scope: the agent may keep or change
+// what its input points to, so the output is not written into the copy that the input was
+// made from.
+type attempt[S, In, Out any] struct {
+	call    *call[S, In, Out]
+	codec   *codec.Codec[S]
+	settle  bool // the output is recorded
+	guarded bool // changes of view are reported
+	view    S    // from which the input is made
+	scope   S    // into which the output is written
+	out     Out
+	err     error // of the attempt
+	stop    error // ends the run
 }
 
-// attempt makes one attempt. What ends the run rather than the attempt is a stop.
-func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRecord, feedback string) (try attempt[S, Out], stop error) {
+// attempt makes one attempt. An error that ends the run, not only the attempt, is a stop.
+func (c *call[S, In, Out]) attempt(ctx context.Context, l *lane[S], rec *StepRecord, feedback string) (a *attempt[S, In, Out], stop error) {
+	e := l.run.engine
 	reserved := c.opts.reserve
 	reserved.Calls = 1
 	ticket, stop := l.meter.open(l.purse, reserved, rec.Path, c.asks)
 	if stop != nil {
-		return try, stop
+		return nil, stop
 	}
 	req := Request[In]{
 		Run: l.run.key, Path: rec.Path, Attempt: rec.Attempts, Feedback: feedback,
 		meter: &l.meter, ticket: ticket, execution: l.run.execution,
 	}
-	work := c.work(l)
-	if _, ends := ctx.Deadline(); ends || c.opts.timeout > 0 {
-		try = c.detached(ctx, l.run, work, req)
-	} else {
-		if l.apart {
-			work.isolated(ctx, req)
-		} else {
-			c.try(ctx, work, req)
-		}
-		try = work.try
+	a = &attempt[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), guarded: e.isolation}
+	if a.view, a.err = l.codec.Copy(&l.scope); a.err == nil {
+		a.scope, a.err = l.codec.Copy(&l.scope)
+	}
+	_, ends := ctx.Deadline()
+	switch {
+	case ends || c.opts.timeout > 0:
+		a = a.detached(ctx, l.run, req)
+	case l.apart:
+		a.isolated(ctx, req)
+	default:
+		a.try(ctx, req)
 	}
 	used, overdrawn := l.meter.close()
 	rec.Usage = rec.Usage.plus(used)
 	l.run.calls.Add(used.Calls)
-	if try.err != nil && l.run.engine.failed != nil {
-		l.run.engine.failed(l.run.key, rec.Path, rec.Attempts, try.err)
+	if a.err != nil && e.failed != nil {
+		e.failed(l.run.key, rec.Path, rec.Attempts, a.err)
 	}
 	switch {
 	case overdrawn != nil:
-		return try, overdrawn
-	case try.stop != nil:
-		return try, try.stop
-	case try.err == nil:
-		return try, nil
-	case errors.Is(try.err, ErrHarness):
-		return try, try.err
-	case context.Cause(ctx) != nil:
-		return try, context.Cause(ctx)
+		return a, overdrawn
+	case a.stop != nil || a.err == nil:
+		return a, a.stop
+	case errors.Is(a.err, ErrHarness):
+		return a, a.err
 	}
-	return try, nil
+	return a, context.Cause(ctx)
 }
 
-// work is what an attempt works on and comes to. It has two copies of the scope: the
-// agent may keep or change what its input points to, so the output is not written
-// into the copy that the input was made of.
-type work[S, In, Out any] struct {
-	call    *call[S, In, Out]
-	codec   *codec.Codec[S]
-	view    S    // for the input; the output is written into try.scope
-	settle  bool // the output is recorded
-	guarded bool // look for changes of view
-	try     attempt[S, Out]
-}
-
-func (c *call[S, In, Out]) work(l *lane[S]) *work[S, In, Out] {
-	e := l.run.engine
-	w := &work[S, In, Out]{call: c, codec: l.codec, settle: l.run.saving(), guarded: e.isolation}
-	if w.view, w.try.err = l.codec.Copy(&l.scope); w.try.err == nil {
-		w.try.scope, w.try.err = l.codec.Copy(&l.scope)
-	}
-	return w
-}
-
-// isolated makes an attempt in a goroutine of its own, which the agent may end.
-func (w *work[S, In, Out]) isolated(ctx context.Context, req Request[In]) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.call.try(ctx, w, req)
-	}()
-	<-done
+// isolated calls the agent in a goroutine of its own, which the agent may end.
+func (a *attempt[S, In, Out]) isolated(ctx context.Context, req Request[In]) {
+	aside(func() { a.try(ctx, req) })
 }
 
 // try calls the agent.
-func (c *call[S, In, Out]) try(ctx context.Context, w *work[S, In, Out], req Request[In]) {
-	if w.try.err != nil {
+func (a *attempt[S, In, Out]) try(ctx context.Context, req Request[In]) {
+	if a.err != nil {
 		return // the scope cannot be copied
 	}
 	var o outcome
-	defer o.end(&w.try.err)
-	w.try.err = w.do(ctx, req)
+	defer o.end(&a.err)
+	a.err = a.do(ctx, req)
 	o.returned = true
 }
 
-func (w *work[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) {
+func (a *attempt[S, In, Out]) do(ctx context.Context, req Request[In]) (err error) {
 	var before []byte
-	if w.guarded {
-		before, _ = w.codec.Encode(&w.view) // what cannot be stored is refused by the save
+	if a.guarded {
+		before, _ = a.codec.Encode(&a.view) // the save refuses a scope that cannot be stored
 	}
-	req.Input = w.call.read(w.view)
-	out, err := w.call.agent.Call(ctx, req)
+	req.Input = a.call.read(a.view)
+	out, err := a.call.agent.Call(ctx, req)
 	if before != nil {
-		if after, bad := w.codec.Encode(&w.view); bad != nil || !bytes.Equal(before, after) {
-			w.try.stop = &IsolationError{Step: req.Path}
+		if after, bad := a.codec.Encode(&a.view); bad != nil || !bytes.Equal(before, after) {
+			a.stop = &IsolationError{Step: req.Path}
 		}
 	}
 	if err != nil {
 		return err
 	}
-	w.try.out = w.call.own(out, w.settle)
-	w.call.write(&w.try.scope, w.try.out)
+	a.out = a.call.own(out, a.settle)
+	a.call.write(&a.scope, a.out)
 	return nil
 }
 
-// own makes a copy of an output, which the agent may go on to change. Where outputs
-// are recorded it is what will be read from the record. An output that cannot be
-// copied is left alone: the save says why.
-func (c *call[S, In, Out]) own(out Out, settle bool) Out {
+// own returns a copy of an output, because the agent may change the original later. If
+// outputs are recorded, it is the value that would be read from the record. An output
+// that cannot be copied is returned unchanged: the save reports why.
+func (c *call[S, In, Out]) own(out Out, recorded bool) Out {
 	if c.codec.Plain() && !c.codec.Lossy {
 		return out
 	}
-	return c.copied(out, settle && c.codec.Lossy)
+	return c.copied(out, recorded && c.codec.Lossy) // apart, because there out escapes to the heap
 }
 
 func (c *call[S, In, Out]) copied(out Out, stored bool) (made Out) {
@@ -275,12 +255,12 @@ func (c *call[S, In, Out]) copied(out Out, stored bool) (made Out) {
 	return made
 }
 
-// used is what the step of a record has used, the step itself included.
+// used is what the step of a record has used, including the step itself.
 func (r *StepRecord) used() Usage { return r.Usage.plus(Usage{Steps: 1}) }
 
-// keep saves the record of the step, where runs are saved, and shows the output
-// to who wants it.
-func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord, try *attempt[S, Out]) (stop error) {
+// keep saves the record of the step if the run is saved, and adds the output to the
+// digest of a loop.
+func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord, try *attempt[S, In, Out]) (stop error) {
 	r := l.run
 	if !r.saving() && !l.watched {
 		return nil
@@ -290,8 +270,7 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 	}
 	var err error
 	if rec.Status == Completed {
-		out := try.out // a copy that escapes only where it is stored
-		if rec.Output, err = c.codec.Encode(&out); err != nil {
+		if rec.Output, err = c.codec.Encode(&try.out); err != nil {
 			return fail("output of the agent", err)
 		}
 		if l.watched {
@@ -311,9 +290,8 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 	return r.save(ctx, rec)
 }
 
-// replay takes a record in place of the work.
+// replay uses the record of a step instead of calling the agent.
 func (c *call[S, In, Out]) replay(l *lane[S], rec *StepRecord) (failure, stop error) {
-	l.purse.spent(rec.used())
 	if rec.Status == Failed {
 		failed, err := rec.failure()
 		if err != nil {
@@ -333,14 +311,14 @@ func (c *call[S, In, Out]) replay(l *lane[S], rec *StepRecord) (failure, stop er
 	if rec.State != nil {
 		l.stored = rec.State
 	}
-	if rec.State != nil || l.dirty { // no state is the one stored before, not the one changed since
+	if rec.State != nil || l.dirty { // without a state, the scope is the stored one, not the one changed since
 		l.stale, l.dirty = true, false
 	}
 	return nil, nil
 }
 
-// reenact makes the state from the recorded output and compares it with the
-// recorded state.
+// reenact writes the recorded output into the scope and compares that with the
+// recorded scope.
 func (c *call[S, In, Out]) reenact(l *lane[S], rec *StepRecord) (stop error) {
 	var out Out
 	if err := c.codec.Decode(rec.Output, &out); err != nil {

@@ -2,9 +2,9 @@ package core
 
 import "context"
 
-// Sub runs a whole pipeline, with a scope of its own, as one node: in makes its
-// scope, out takes over its result. Its paths begin with name; its budget, where
-// it has one, holds besides the one of the run.
+// Sub runs a whole pipeline, with a scope of its own, as one node: in makes its scope,
+// and out puts its result into the outer scope. Its paths begin with name. If it has a
+// budget, that applies in addition to the one of the run.
 func Sub[S, T any](name string, p *Pipeline[T], in func(S) T, out func(*S, T)) *Node[S] {
 	return &Node[S]{name, &sub[S, T]{pipeline: p, in: in, out: out}}
 }
@@ -29,20 +29,20 @@ func (b *sub[S, T]) place(p *planner, path string, often tally) error {
 }
 
 func (b *sub[S, T]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
-	if stop := l.fresh(); stop != nil {
-		return nil, stop
-	}
 	ctx, end := l.narrow(ctx, l.run, path, b.pipeline.budget)
 	defer end()
 	inner := &lane[T]{run: l.run, thread: l.thread, codec: b.pipeline.codec}
-	var err error
-	inner.scope, err = ask(l, func(s S) (T, error) {
+	scope, err, stop := ask(l, func(s S) (T, error) {
 		made := b.in(s)
 		return inner.codec.Copy(&made)
 	})
-	if err != nil {
+	switch {
+	case stop != nil:
+		return nil, stop
+	case err != nil:
 		return &NodeError{"sub-pipeline", path, err}, nil
 	}
+	inner.scope = scope
 	if failure, stop = inner.each(ctx, path+"/", b.pipeline.root.nodes); failure != nil || stop != nil {
 		return failure, stop
 	}

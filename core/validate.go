@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// Validate runs the node and then checks the scope. What check returns is the
-// failure ([*ValidationError]): the output stays in the scope, the node is not run
-// again unless [Rerun] asks for it, and a [Fallback] around it takes over. check
-// must depend on the scope alone: after a crash it is asked again.
+// Validate runs the node and then checks the scope. An error of check is a failure
+// ([*ValidationError]): the output stays in the scope, and the node is not run again
+// unless [Rerun] allows it. check must depend on the scope alone: after a crash it is
+// called again.
 func Validate[S any](name string, check func(S) error, node *Node[S], opts ...ValidateOption) *Node[S] {
 	b := &validate[S]{check: check, nodes: []*Node[S]{node}}
 	for _, opt := range opts {
@@ -18,7 +18,7 @@ func Validate[S any](name string, check func(S) error, node *Node[S], opts ...Va
 	return &Node[S]{name, b}
 }
 
-// ValidateOption changes what follows a failed validation.
+// ValidateOption configures a [Validate] node.
 type ValidateOption func(*validateOptions)
 
 type validateOptions struct{ reruns int }
@@ -27,15 +27,17 @@ type validateOptions struct{ reruns int }
 // as feedback. The default is 0.
 func Rerun(n int) ValidateOption { return func(o *validateOptions) { o.reruns = n } }
 
-// ValidationError is an output that was refused.
+// ValidationError is the failure of a check of [Validate].
 type ValidationError struct {
 	Path string
-	Err  error // what the check returned
+	Err  error // of the check
 }
 
-func (e *ValidationError) Error() string {
-	return fmt.Sprintf("validation %q refused the output: %v", e.Path, e.Err)
+func (e *ValidationError) outline() string {
+	return fmt.Sprintf("validation %q refused the output", e.Path)
 }
+
+func (e *ValidationError) Error() string { return fmt.Sprintf("%s: %v", e.outline(), e.Err) }
 
 func (e *ValidationError) Unwrap() error { return e.Err }
 
@@ -49,7 +51,7 @@ func (b *validate[S]) place(p *planner, path string, often tally) error {
 	p.mark("validate", path, "reruns", b.opts.reruns)
 	switch {
 	case b.check == nil:
-		return p.bad(path, "no check function: it says what is wrong with the scope")
+		return p.bad(path, "no check function: it returns what is wrong with the scope")
 	case b.opts.reruns < 0:
 		return p.bad(path, fmt.Sprintf("%d reruns: use 0 or more", b.opts.reruns))
 	}
@@ -63,11 +65,10 @@ func (b *validate[S]) run(ctx context.Context, l *lane[S], path string) (failure
 		if failure != nil || stop != nil {
 			return failure, stop
 		}
-		if stop := l.fresh(); stop != nil {
-			return nil, stop
-		}
-		_, err := ask(l, func(s S) (struct{}, error) { return struct{}{}, b.check(s) })
+		_, err, stop := ask(l, func(s S) (struct{}, error) { return struct{}{}, b.check(s) })
 		switch {
+		case stop != nil:
+			return nil, stop
 		case err == nil:
 			return nil, nil
 		case i > b.opts.reruns || errors.Is(err, ErrHarness):

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Wait pauses the run for as long as lasts says, also when no process runs meanwhile:
-// nothing sleeps. The run is saved as [Paused] with the time at which it can go on
-// ([Result.Wake]); [ResumeAll] takes it up then, or [Resume] after that. Nothing is
-// waited for where lasts gives 0 or less. lasts must depend on the scope alone.
+// Wait pauses the run for the time that lasts returns; 0 or less is no pause. No process
+// needs to run meanwhile: the run is saved as [Paused] with the time at which it can
+// continue ([Result.Wake]), and [ResumeAll] continues it then, or [Resume] later. lasts
+// must depend on the scope alone.
 func Wait[S any](name string, lasts func(S) time.Duration) *Node[S] {
 	return &Node[S]{name, &wait[S]{lasts: lasts}}
 }
@@ -19,7 +19,7 @@ type wait[S any] struct{ lasts func(S) time.Duration }
 func (b *wait[S]) place(p *planner, path string, _ tally) error {
 	p.mark("wait", path)
 	if b.lasts == nil {
-		return p.bad(path, "no lasts function: it says how long to wait")
+		return p.bad(path, "no lasts function: it returns how long to wait")
 	}
 	p.humans[path] = b
 	p.fallible++
@@ -34,20 +34,17 @@ func (b *wait[S]) canonical([]byte) ([]byte, error) {
 func (b *wait[S]) timeout() []byte { return []byte("null") }
 
 func (b *wait[S]) run(ctx context.Context, l *lane[S], path string) (failure, stop error) {
-	r := l.run
 	if rec, ok := l.recorded(path); ok {
-		l.purse.spent(rec.used())
-		if _, over := r.answers[rec.Token]; !over {
-			r.paused(rec, "")
+		if _, over := l.run.answers[rec.Token]; !over {
+			l.run.paused(rec, "")
 			return nil, errPaused
 		}
 		return nil, nil
 	}
-	if stop := l.fresh(); stop != nil {
-		return nil, stop
-	}
-	lasts, err := contained(l.thread, func() (time.Duration, error) { return b.lasts(l.scope), nil })
+	lasts, err, stop := ask(l, func(s S) (time.Duration, error) { return b.lasts(s), nil })
 	switch {
+	case stop != nil:
+		return nil, stop
 	case err != nil:
 		return &NodeError{"wait", path, err}, nil
 	case lasts <= 0:

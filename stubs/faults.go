@@ -202,7 +202,7 @@ func (b *faultyBackend) Acquire(ctx context.Context, known core.Snapshot, h core
 	return lease, snap, err
 }
 
-// Unwrap lets [core.List] and similar functions find the backend.
+// Unwrap lets [core.Engine.List] and similar functions find the backend.
 func (b *faultyBackend) Unwrap() core.Backend { return b.Backend }
 
 func (b *faultyBackend) Signal(ctx context.Context, key core.RunKey, rec core.AnswerRecord) error {
@@ -252,7 +252,7 @@ func (b *corruptingBackend) Acquire(ctx context.Context, known core.Snapshot, h 
 	return lease, snap, err
 }
 
-// Unwrap lets [core.List] and similar functions find the backend.
+// Unwrap lets [core.Engine.List] and similar functions find the backend.
 func (b *corruptingBackend) Unwrap() core.Backend { return b.Backend }
 
 func (b *corruptingBackend) Step(ctx context.Context, lease core.Lease, rec core.StepRecord) error {

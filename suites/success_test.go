@@ -47,7 +47,7 @@ var _ = Describe("A run is a success", Label("category:success-conditions"), fun
 			return core.Then("t", core.Map("m", 3, func(note) []note { return nil }, add("a", broken), none), add("b", sign))
 		}),
 		Entry("a case with nothing to do", func() *core.Node[note] {
-			return core.Then("t", core.Branch("which", func(note) (string, error) { return "other", nil }, core.Pass[note](core.Default), add("a", broken)), add("b", sign))
+			return core.Then("t", core.Branch("which", func(note) (string, error) { return "other", nil }, core.Pass[note]("default"), add("a", broken)), add("b", sign))
 		}),
 		Entry("an output that is empty", func() *core.Node[note] {
 			return step("a", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { return "", nil }))

@@ -158,7 +158,7 @@ func (m *mortal) Acquire(ctx context.Context, known core.Snapshot, h core.Holder
 	return l, s, err
 }
 
-// Unwrap lets [core.List] and similar functions find the backend.
+// Unwrap lets [core.Engine.List] and similar functions find the backend.
 func (m *mortal) Unwrap() core.Backend { return m.Backend }
 
 func (m *mortal) Step(ctx context.Context, l core.Lease, rec core.StepRecord) error {

@@ -133,7 +133,7 @@ func (e effects) every() (*core.Pipeline[doc], error) {
 		core.Then("prepare", step("gather", 0), step("sort", 0)),
 		core.Loop("refine", 5, func(d doc) (bool, error) { return d.Rounds >= 2, nil }, improve, core.NoProgress(2)),
 		core.Branch("choose", func(d doc) (string, error) { return "long", nil }, step("long", 0), core.Pass[doc]("short")),
-		core.Branch("skip", func(d doc) (string, error) { return "none", nil }, step("some", 0), core.Pass[doc](core.Default)),
+		core.Branch("skip", func(d doc) (string, error) { return "none", nil }, step("some", 0), core.Pass[doc]("default")),
 		// The merge changes the scope, and the step after it restores the scope that was saved
 		// last.
 		core.Parallel("turn", turned, core.Branches(core.Pass[doc]("nothing"))),

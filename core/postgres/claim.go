@@ -100,7 +100,7 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 				}
 			}
 			if run.Status.Ended() {
-				run.State = reopened(run.Snapshot)
+				run.State = run.LastState()
 			}
 			snap = claimed(run.Snapshot, lease, c.holder)
 			return nil
@@ -112,17 +112,6 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 	b.claims.Add(1)
 	b.commits.Add(1)
 	return lease, snap, nil
-}
-
-// reopened returns the state of a run that goes on after its end: the last state that a record has.
-func reopened(s core.Snapshot) []byte {
-	state := s.Start.State
-	for _, rec := range s.Steps {
-		if rec.State != nil {
-			state = rec.State
-		}
-	}
-	return state
 }
 
 // Renew implements [core.Backend]. Repeating it is harmless, so its outcome is never in doubt.

@@ -54,18 +54,18 @@ type Backend struct {
 	mu    sync.Mutex      // guards what follows
 	plans map[uint64]bool // fingerprints whose texts are saved
 	queue []*save
-	led   bool // somebody leads: commits, or has been chosen to
+	led   bool    // a save leads, which is not in the queue
+	batch []*save // that is being committed
 
-	// Of who leads, and of nobody else.
-	batch   []*save
+	// Used only by the save that leads.
 	company int           // saves that the last transaction had and left waiting, at most maxBatch
 	lasted  time.Duration // the last transaction with company
 
 	writing sync.Mutex // guards the writer and what it needs
 	w       *writer
-	args    [maxArgs]driver.NamedValue
-	buf     []byte                    // for checksums
-	broken  map[core.Lease]brokenStep // by the lease of the run
+	args    [maxArgs]driver.NamedValue // with their numbers
+	buf     []byte                     // for checksums
+	broken  map[core.Lease]brokenStep  // by the lease of the run
 
 	closed                             atomic.Bool
 	saves, claims, commits, heartbeats atomic.Int64
@@ -128,77 +128,91 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	}
 	b := &Backend{path: c.Path, w: w, plans: map[uint64]bool{}, maxBatch: maxBatch, readers: sql.OpenDB(c)}
 	b.readers.SetMaxOpenConns(4)
+	for i := range b.args {
+		b.args[i].Ordinal = i + 1
+	}
 	sqlitedb.LogWarnings(b.path, b.Warnings())
 	return b, nil
 }
 
-// bind numbers the arguments of a statement, in a buffer that is used again.
+// bind returns the arguments of a statement, in a buffer that is used again.
 func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 	args := b.args[:len(values)]
 	for i, v := range values {
-		args[i].Ordinal, args[i].Value = i+1, v
+		args[i].Value = v
 	}
 	return args
 }
 
 // Start implements [core.Backend].
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
-	var lease core.Lease
 	b.mu.Lock()
-	saved := b.plans[rec.Plan]
+	known := b.plans[rec.Plan]
 	b.mu.Unlock()
-	err := b.write(ctx, &b.saves, false, func() error {
-		if !saved && rec.PlanText != "" {
-			if err := b.insertPlan(rec); err != nil {
-				return err
-			}
-		}
-		var born, now int64
-		b.buf, born = sumStart(b.buf, rec)
-		b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
-		args := b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(), born|now,
-			rec.Holder.Executor, nanos(rec.Holder.Until), sumHolder(rec.Holder))
-		res, err := b.w.exec(stmtInsertRun, args)
-		if err != nil {
-			return err
-		}
-		id, err := res.LastInsertId()
-		if err != nil {
-			return err
-		}
-		lease = core.Lease{ID: id, Epoch: 1}
-		if o := rec.Origin; o != (core.Origin{}) {
-			args := b.bind(o.Key.Tenant, o.Key.Run, o.Seq, id)
-			if _, err := b.w.exec(stmtOrigin, args); err != nil {
-				return halfDone{err}
-			}
-		}
-		err = b.insertStep(lease, &core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time})
-		if errors.Is(err, core.ErrFenced) {
-			err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, id)
-		}
-		if err != nil {
-			return halfDone{err}
-		}
-		return nil
-	})
+	s := &start{b: b, rec: rec, plan: !known && rec.PlanText != ""}
+	s.job, s.counter = s, &b.saves
+	err := b.submit(ctx, &s.save)
 	if sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE {
 		err = fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
 	}
 	if err != nil {
 		return core.Lease{}, err
 	}
-	if !saved && rec.PlanText != "" {
+	if s.plan {
 		b.mu.Lock()
 		b.plans[rec.Plan] = true
 		b.mu.Unlock()
 	}
-	return lease, nil
+	return core.Lease{ID: s.id, Epoch: 1}, nil
+}
+
+// start is the start of a run.
+type start struct {
+	save
+	b    *Backend
+	rec  core.StartRecord
+	plan bool // the text of the plan is saved too
+	id   int64
+}
+
+// do implements [job].
+func (s *start) do() error {
+	b, rec := s.b, &s.rec
+	if s.plan {
+		if err := b.insertPlan(rec); err != nil {
+			return err
+		}
+	}
+	var born, now int64
+	b.buf, born = sumStart(b.buf, rec)
+	b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
+	res, err := b.w.exec(stmtInsertRun, b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(),
+		born|now, rec.Holder.Executor, nanos(rec.Holder.Until), sumHolder(rec.Holder)))
+	if err != nil {
+		return err
+	}
+	if s.id, err = res.LastInsertId(); err != nil {
+		return err
+	}
+	if o := rec.Origin; o != (core.Origin{}) {
+		if _, err := b.w.exec(stmtOrigin, b.bind(o.Key.Tenant, o.Key.Run, o.Seq, s.id)); err != nil {
+			return halfDone{err}
+		}
+	}
+	first := core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}
+	err = b.insertStep(core.Lease{ID: s.id, Epoch: 1}, &first)
+	if errors.Is(err, core.ErrFenced) {
+		err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, s.id)
+	}
+	if err != nil {
+		return halfDone{err}
+	}
+	return nil
 }
 
 // insertPlan saves the text of a plan with the first run of it that this backend starts.
 // Texts are never deleted: there are few.
-func (b *Backend) insertPlan(rec core.StartRecord) error {
+func (b *Backend) insertPlan(rec *core.StartRecord) error {
 	args := b.bind(int64(rec.Plan), rec.PlanText, sumText(rec.PlanText))
 	_, err := b.w.exec(stmtInsertPlan, args)
 	return err
@@ -299,27 +313,9 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 			return err
 		}
 	}
-	err := b.write(ctx, &b.saves, rec.State == nil, func() error {
-		if rec.State != nil {
-			// A record without a path: the run is still running here, so the fence holds for it too.
-			end := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
-			if err := b.insertStep(lease, &end); err != nil {
-				return err
-			}
-		}
-		var now int64
-		end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
-		b.buf, now = sumNow(b.buf, current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
-		args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, lease.ID, lease.Epoch, rec.Status != core.Paused, seen)
-		ok, err := b.w.affect(stmtFinish, args)
-		if err == nil && !ok {
-			err = fmt.Errorf("run number %d, epoch %d: %w", lease.ID, lease.Epoch, core.ErrFenced)
-		}
-		if err != nil && rec.State != nil {
-			err = halfDone{err}
-		}
-		return err
-	})
+	s := &finish{b: b, of: lease, rec: rec}
+	s.job, s.counter, s.single = s, &b.saves, rec.State == nil
+	err := b.submit(ctx, &s.save)
 	if rec.Status == core.Paused && errors.Is(err, core.ErrFenced) {
 		answered, readErr := b.answered(ctx, lease, rec.Answers)
 		switch {
@@ -328,6 +324,38 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		case answered:
 			err = fmt.Errorf("run number %d: %w", lease.ID, core.ErrSignalled)
 		}
+	}
+	return err
+}
+
+// finish is the end of a run, or its pause or stop.
+type finish struct {
+	save
+	b   *Backend
+	of  core.Lease
+	rec core.FinishRecord
+}
+
+// do implements [job].
+func (s *finish) do() error {
+	b, rec := s.b, &s.rec
+	if rec.State != nil {
+		// A record without a path: the run is still running here, so the fence holds for it too.
+		last := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
+		if err := b.insertStep(s.of, &last); err != nil {
+			return err
+		}
+	}
+	var now int64
+	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
+	b.buf, now = sumNow(b.buf, current{s.of.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
+	args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, s.of.ID, s.of.Epoch, rec.Status != core.Paused, seen)
+	ok, err := b.w.affect(stmtFinish, args)
+	if err == nil && !ok {
+		err = fmt.Errorf("run number %d, epoch %d: %w", s.of.ID, s.of.Epoch, core.ErrFenced)
+	}
+	if err != nil && rec.State != nil {
+		err = halfDone{err}
 	}
 	return err
 }

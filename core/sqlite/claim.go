@@ -74,7 +74,7 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 			return fmt.Errorf("run %s: %w", run.Start.Key, core.ErrFenced) // it ended, or was claimed by another, meanwhile
 		}
 		if err == nil && now.Status.Ended() {
-			now.State = reopened(now.Snapshot)
+			now.State = now.LastState()
 			args := b.bind(now.id<<seqBits | int64(len(now.Steps)+1))
 			if _, err = b.w.exec(stmtReopen, args); err != nil {
 				err = halfDone{err}
@@ -103,18 +103,6 @@ func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
 	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), sumHolder(c.holder), run.id, run.Epoch, c.reopen,
 		exclusive, run.sum, int64(len(run.Answers)), next)
 	return b.w.affect(stmtClaim, args)
-}
-
-// reopened returns the state of a run that goes on after its end: the last state that a record
-// has.
-func reopened(s core.Snapshot) []byte {
-	state := s.Start.State
-	for _, rec := range s.Steps {
-		if rec.State != nil {
-			state = rec.State
-		}
-	}
-	return state
 }
 
 // Renew implements [core.Backend].

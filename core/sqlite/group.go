@@ -33,7 +33,6 @@ type save struct {
 	counter *atomic.Int64 // counts it once it is committed
 	err     error
 	turn    chan bool  // true: lead the next batch; false: done, see err; nil: leads from the start
-	chosen  bool       // to lead; needs the queue's lock
 	single  bool       // of one statement, which is a transaction by itself
 	lease   core.Lease // of the run whose step it is; zero for other saves
 	seq     int64      // of the step
@@ -47,30 +46,33 @@ type statement func() error
 
 func (f statement) do() error { return f() }
 
-// write commits one save. Saves of runs at once are combined: while one
-// transaction is on its way to the disk the next ones queue up, and the first of
-// them then commits all that wait in one transaction of its own. A goroutine that
-// did nothing else would add two switches to every save. single says that do executes one
-// statement.
+// write commits a save that is a function. single means that it executes one statement.
 func (b *Backend) write(ctx context.Context, counter *atomic.Int64, single bool, do func() error) error {
+	return b.submit(ctx, &save{job: statement(do), counter: counter, single: single})
+}
+
+// submit commits one save. Concurrent saves are combined: while one transaction is being
+// written to the disk, the next ones queue up, and the first of them then commits all that
+// wait in one transaction. A separate goroutine for this would add two switches to every
+// save.
+func (b *Backend) submit(ctx context.Context, s *save) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("save to %s: %w", b.path, err)
 	}
-	s := &save{job: statement(do), counter: counter, single: single}
 	b.enqueue(s)
 	return b.wait(ctx, s)
 }
 
-// enqueue gives a save its place in the order of commits. Whoever enqueues must wait:
-// the save may have been chosen to commit those of others.
+// enqueue gives a save its place in the order of commits. The caller must wait for it: it
+// may have to lead.
 func (b *Backend) enqueue(s *save) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if s.chosen = !b.led; !s.chosen {
+	if b.led {
 		s.turn = make(chan bool, 1)
+		b.queue = append(b.queue, s)
 	}
 	b.led = true
-	b.queue = append(b.queue, s)
+	b.mu.Unlock()
 }
 
 // wait returns once an enqueued save is committed, or is not.
@@ -95,80 +97,81 @@ func (b *Backend) wait(ctx context.Context, s *save) error {
 	return nil
 }
 
-// withdraw takes a save out of the queue, unless somebody commits it already or it
-// has been chosen to lead.
+// withdraw removes a save from the queue, unless it is being committed or leads.
 func (b *Backend) withdraw(s *save) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.Index(b.queue, s)
-	if i < 0 || s.chosen {
+	if i < 0 {
 		return false
 	}
 	b.queue = slices.Delete(b.queue, i, i+1)
 	return true
 }
 
-// lead commits what is queued, its own save first, and hands the lead on.
+// lead commits its own save and what is queued, and lets the next save in the queue lead.
 func (b *Backend) lead(own *save) {
 	company := b.gather()
 	b.mu.Lock()
-	n := min(len(b.queue), b.maxBatch)
-	b.batch = append(b.batch[:0], b.queue[:n]...)
+	n := min(len(b.queue), b.maxBatch-1)
+	b.batch = append(append(b.batch, own), b.queue[:n]...)
 	b.queue = slices.Delete(b.queue, 0, n)
 	b.mu.Unlock()
 
+	var began time.Time
 	if company {
-		began := time.Now()
-		b.commit(b.batch)
-		b.lasted = time.Since(began)
-	} else {
-		b.commit(b.batch)
+		began = time.Now()
 	}
-	for _, s := range b.batch {
-		if s != own {
-			s.turn <- false
-		}
+	b.writing.Lock()
+	b.commit(b.batch)
+	if company {
+		b.lasted = time.Since(began)
+	}
+	for _, s := range b.batch[1:] {
+		s.turn <- false
 	}
 	b.tidy()
+	b.writing.Unlock()
 
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	// Halved, not forgotten: one batch that was cut short by a busy machine would make the next
-	// one lonely too, and every second one after it.
+	// At least half as before: otherwise one batch that was cut short by a busy machine would
+	// make the next one small too, and every second one after it.
 	b.company = max(min(len(b.batch)+len(b.queue), b.maxBatch), b.company/2)
 	clear(b.batch)
+	b.batch = b.batch[:0]
 	if b.led = len(b.queue) > 0; b.led {
-		b.queue[0].chosen = true
 		b.queue[0].turn <- true
+		b.queue = slices.Delete(b.queue, 0, 1)
 	}
+	b.mu.Unlock()
 }
 
-// gather waits for company before a batch is taken, and says whether there was any
-// last time. The runs of the last batch have just been woken and may bring their next
-// saves within microseconds: who led without them would commit half of the runs with
-// each transaction, and make each half wait for the other's.
+// gather waits for other saves before a batch is taken, and reports whether the last
+// transaction had any. The runs of the last batch have just been woken and may make their
+// next saves within microseconds. Without them, each transaction would commit half of the
+// runs, and each half would wait for the transaction of the other.
 //
-// It waits only while the queue grows, up to as many saves as there were last time:
-// nothing new for an eighth of the time that the last transaction took ends it, and so
-// does all of that time. Runs whose agents are slow lose that eighth, 0.2 ms at most. A
-// run that is alone again waits so for its next few saves, and then never.
+// It waits only while the queue grows, up to the number of saves of the last transaction.
+// It stops when no save came for an eighth of the time that the last transaction took, and
+// at the latest after all of that time. So runs with slow agents lose that eighth, at most
+// 0.2 ms. A run that is alone again waits before its next few saves, and then no more.
 //
-// It yields the processor rather than sleeping: the wait is of some microseconds, and the
-// shortest sleep or timer takes tens. It also lets the very goroutines run that are
-// waited for. Of a map of 800 items, 8 at once, on a busy machine of two processors, 802
-// saves came to 105 to 270 transactions at [Process] (n=48), against 802 without company.
+// It yields the processor instead of sleeping, because the wait takes some microseconds, and
+// the shortest sleep takes tens. Yielding also lets the goroutines run that it waits for. For
+// a map of 800 items, 8 at a time, on a busy machine with two processors, 802 saves took 105
+// to 270 transactions at [Process] (n=48), and 802 without waiting.
 func (b *Backend) gather() (company bool) {
 	if b.company <= 1 {
 		return false
 	}
 	patience := min(b.lasted/8, 200*time.Microsecond)
 	began := time.Now()
-	grew, n := began, 0
-	// Rounds are bounded too, for a clock that stands still while somebody runs, as in
-	// testing/synctest.
+	grew, n := began, 1
+	// The number of rounds is limited too, for a clock that stands still while a goroutine
+	// runs, as in testing/synctest.
 	for range 4096 {
 		b.mu.Lock()
-		now := len(b.queue)
+		now := 1 + len(b.queue)
 		b.mu.Unlock()
 		t := time.Now()
 		if now > n {
@@ -182,10 +185,9 @@ func (b *Backend) gather() (company bool) {
 	return true
 }
 
-// commit sets the error of every save of the batch.
+// commit sets the error of every save of the batch. Like tidy, it needs the lock of the
+// writer.
 func (b *Backend) commit(batch []*save) {
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	if b.closed.Load() {
 		for _, s := range batch {
 			s.err = core.ErrClosed
@@ -195,22 +197,22 @@ func (b *Backend) commit(batch []*save) {
 	if len(batch) > 1 && b.together(batch) == nil {
 		return
 	}
-	// One save, or a batch that failed: one by one, so that each fails or succeeds for
-	// reasons of its own.
+	// One save, or a batch that failed: one by one, so that each succeeds or fails by itself.
 	for _, s := range batch {
-		run := b.w.tx
 		if s.single {
-			run = b.w.autocommit
+			s.err = b.w.autocommit(s.job)
+		} else {
+			s.err = b.w.tx(s.job)
 		}
-		if s.err = b.follows(s, run(s.job)); s.err == nil {
+		if s.err = b.follows(s, s.err); s.err == nil {
 			b.committed(s)
 		}
 	}
 }
 
-// follows returns the reason why a step was not saved. A step that was enqueued after one
-// that then failed finds no record before its own, as if the run were another's: its
-// error is the one of the first.
+// follows returns the reason why a step was not saved. If a step fails, those that were
+// enqueued after it find no record before their own, as if the lease had ended: their error
+// is that of the first.
 func (b *Backend) follows(s *save, err error) error {
 	first, broken := b.broken[s.lease]
 	switch {
@@ -228,11 +230,9 @@ func (b *Backend) follows(s *save, err error) error {
 	return err
 }
 
-// tidy keeps the log short, in between. A failure is none of the saves that were made: it
-// is logged, and refuses further ones where the writer must not be used any more.
+// tidy keeps the log short. An error does not concern the saves that were made: it is
+// logged, and if the writer must not be used any more, further saves are refused.
 func (b *Backend) tidy() {
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	if b.closed.Load() {
 		return
 	}

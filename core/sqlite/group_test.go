@@ -34,7 +34,7 @@ func held(b *Backend, want int, queue func(), then ...func()) {
 			b.mu.Unlock()
 		}
 	}
-	wait(func() bool { return b.led && len(b.queue) == 0 }) // the leader has taken its batch, which is only its own save
+	wait(func() bool { return len(b.batch) == 1 }) // the leader has taken its batch, which is only its own save
 	queue()
 	wait(func() bool { return len(b.queue) == want })
 	for _, f := range then {

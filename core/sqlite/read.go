@@ -41,7 +41,7 @@ func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err er
 
 // sumOf returns the checksum of a snapshot, which the row of the run must have.
 func (s *stored) sumOf(of core.Snapshot) int64 {
-	buf, born := sumStart(nil, of.Start)
+	buf, born := sumStart(nil, &of.Start)
 	_, now := sumNow(buf, current{of.Epoch, of.Status, of.Error, nanos(of.Ended), nanos(of.Wake), s.seen, of.Exits})
 	return born | now
 }

@@ -59,7 +59,7 @@ func sumAnswer(run int64, a *core.AnswerRecord) int64 {
 // the half that changes without reading the other columns.
 
 // sumStart returns the high half: the CRC-32C of the columns of a run that never change.
-func sumStart(buf []byte, rec core.StartRecord) ([]byte, int64) {
+func sumStart(buf []byte, rec *core.StartRecord) ([]byte, int64) {
 	buf = binary.LittleEndian.AppendUint64(buf[:0], rec.Plan)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(rec.Time.UnixNano()))
 	parts := []string{rec.Key.Tenant, rec.Key.Run, rec.Pipeline}

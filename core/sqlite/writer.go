@@ -54,13 +54,13 @@ var statements = [stmtCount]string{
 	// A pause (status 4) is refused where there are other answers than its executor knows of.
 	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, wake = ?, seen = ?, sum = sum & -4294967296 | ?
 		WHERE id = ? AND epoch = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	// A run that has failed (3) or was cancelled (6) is claimed only by who says so. Refused
-	// where more is saved than the claim has read, unless it says that it is sure.
+	// A run that has failed (3) or was cancelled (6) is claimed only on request. Refused if
+	// more is saved than the claim has read, unless nobody else can have saved.
 	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, sum = sum & -4294967296 | ?,
 		executor = ?, until = ?, held = ?
 		WHERE id = ? AND epoch = ? AND status != 2 AND (? OR status NOT IN (3, 6))
 		AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ? AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
-	// The state at the end of a run that goes on.
+	// The state at the end of a run that is continued.
 	stmtReopen: `DELETE FROM steps WHERE key = ? AND path = ''`,
 	stmtRenew:  `UPDATE runs SET executor = ?, until = ?, held = ? WHERE id = ? AND epoch = ? AND status = 1`,
 	// The pause must be there, and the run not at its end.
@@ -85,7 +85,7 @@ type writer struct {
 	unfit error // why it may not be used any more
 }
 
-// newWriter connects. probed, where it is not nil, returns what is used in place of the connection.
+// newWriter connects. If probed is not nil, the writer uses the connection that it returns.
 func newWriter(ctx context.Context, c *sqlitedb.Connector, probed func(driver.Conn) driver.Conn) (*writer, error) {
 	conn, err := c.Connect(ctx)
 	if err != nil {
@@ -120,7 +120,7 @@ func (w *writer) exec(stmt int, args []driver.NamedValue) (driver.Result, error)
 	return w.stmts[stmt].ExecContext(context.Background(), args)
 }
 
-// affect runs a statement and says whether it changed a row.
+// affect runs a statement and reports whether it changed a row.
 func (w *writer) affect(stmt int, args []driver.NamedValue) (bool, error) {
 	res, err := w.exec(stmt, args)
 	if err != nil {

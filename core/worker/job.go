@@ -77,7 +77,7 @@ func Handle[S any](w *Worker, p *core.Pipeline[S], opts ...Option) error {
 		opt(&plans)
 	}
 	take := func(ctx context.Context, key core.RunKey, epoch int64) (core.Result[any], error) {
-		result, err := core.Resume(ctx, w.engine, p, key, core.AtEpoch(epoch))
+		result, err := core.ResumeAt(ctx, w.engine, p, key, epoch)
 		return result.Untyped(), err
 	}
 	w.mu.Lock()
