@@ -228,18 +228,21 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 
 // Enqueue implements [core.StepQueue].
 func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	s := &queuedStep{b: b, rec: rec}
+	s := queuedSteps.Get().(*queuedStep)
 	s.job, s.counter, s.single, s.lease, s.seq = s, &b.saves, true, lease, rec.Seq
+	s.b, s.rec = b, rec
 	b.enqueue(&s.save)
 	return s
 }
 
-// queuedStep is a step that is enqueued.
+// queuedStep is a step that is enqueued. It is used again once somebody has waited for it.
 type queuedStep struct {
 	save
 	b   *Backend
 	rec core.StepRecord
 }
+
+var queuedSteps = sync.Pool{New: func() any { return new(queuedStep) }}
 
 // do implements [job].
 func (s *queuedStep) do() error {
@@ -250,7 +253,12 @@ func (s *queuedStep) do() error {
 }
 
 // Wait implements [core.Enqueued].
-func (s *queuedStep) Wait() error { return s.b.wait(context.Background(), &s.save) }
+func (s *queuedStep) Wait() error {
+	err := s.b.wait(context.Background(), &s.save)
+	*s = queuedStep{}
+	queuedSteps.Put(s)
+	return err
+}
 
 // checkSeq keeps a record within the keys of its run.
 func checkSeq(seq int64) error {

@@ -72,7 +72,7 @@ const mostKept = 1 << 20
 func (c *Codec[T]) Encode(v *T) (data []byte, err error) {
 	defer Contain(&err)
 	e := encoders.Get().(*encoder)
-	*e = encoder{data: e.data[:0]}
+	e.data, e.foreign, e.depth, e.seen = e.data[:0], false, 0, nil
 	if err := e.encode(c.shape, reflect.ValueOf(v)); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,18 @@ type encoder struct {
 	depth   int
 	seen    map[spot]bool
 	want    spot // the walk ends where it is met; zero: nowhere
+
+	// Long strings of this and earlier values that are written unchanged, by their lengths. A run
+	// stores most strings of its scope again with each step, and to compare a string with itself
+	// takes the same time whatever its length.
+	plain [16]string
 }
+
+// Lengths of the strings that an encoder keeps, in bytes.
+const (
+	leastPlain = 64
+	mostPlain  = 16 << 10
+)
 
 // encode appends the value that v points to, which s describes, to e.data.
 func (e *encoder) encode(s *shape, v reflect.Value) error {

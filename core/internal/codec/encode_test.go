@@ -235,7 +235,7 @@ func FuzzTextIsWrittenAsByEncodingJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for shift := range 9 { // at every place within a word
+		for shift := range 41 { // at every place within the words that are tested at once
 			s := strings.Repeat("x", shift) + s
 			var e encoder
 			bad := e.text(s)
@@ -249,6 +249,23 @@ func FuzzTextIsWrittenAsByEncodingJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An encoder keeps long strings that it found to be written unchanged. Others of the same
+// length are not taken for them.
+func TestKeptStringsAreWrittenAsByEncodingJSON(t *testing.T) {
+	plain := strings.Repeat("x", leastPlain)
+	var e encoder
+	for i, s := range []string{plain, plain, plain[1:] + "\"", plain, "<" + plain[1:], strings.Repeat("y", leastPlain), plain[:leastPlain-2] + "é", plain, ""} {
+		e.data = e.data[:0]
+		bad := e.text(s)
+		if want, err := json.Marshal(s); err != nil || bad != nil || string(e.data) != string(want) {
+			t.Errorf("string %d: got %s, want %s, %v, %v", i, e.data, want, bad, err)
+		}
+	}
+	if kept := e.plain[leastPlain%len(e.plain)]; kept != plain {
+		t.Errorf("kept %q", kept)
+	}
 }
 
 func TestNumbersAreWrittenAsByEncodingJSON(t *testing.T) {

@@ -10,8 +10,16 @@ import (
 // meaning in HTML or JavaScript.
 func (e *encoder) text(s string) *fault {
 	e.data = append(e.data, '"')
-	for s != "" {
+	kept := &e.plain[len(s)%len(e.plain)]
+	if s != "" && *kept == s {
+		e.data = append(append(e.data, s...), '"')
+		return nil
+	}
+	for whole := s; s != ""; {
 		n := plainBytes(s)
+		if n == len(whole) && n >= leastPlain && n <= mostPlain {
+			*kept = whole
+		}
 		if n == 0 {
 			n = plainRunes(s)
 		}
