@@ -134,7 +134,31 @@ func TestReadIsBounded(t *testing.T) {
 	}
 }
 
-// A small file that unpacks to more than anyone has.
+// One test more than the limit is an error as soon as it occurs, before its package ends and its
+// tests become specs.
+func TestReadGoTestUpToTheLimit(t *testing.T) {
+	for n, want := range map[int]string{3: "<nil>", 4: "more than 3 tests"} {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"Action":"run","Package":"p","Test":"Test%d"}`+"\n"+`{"Action":"pass","Package":"p","Test":"Test%d"}`+"\n", i, i)
+		}
+		in, err := unpack(strings.NewReader(b.String() + `{"Action":"pass","Package":"p"}` + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		format, err := in.detect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCollector(&Reading{Results: &reports.Results{}}, "")
+		c.most.specs = 3
+		if err := format.read(in, c); !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%d tests: %v, want %v", n, err, want)
+		}
+	}
+}
+
+// A small file that unpacks to more than the limit.
 func TestReadRefusesWhatUnpacksToTooMuch(t *testing.T) {
 	in, err := unpack(&streamed{head: "<testsuite>", text: "<testcase/>" + strings.Repeat(" ", 1<<10), n: 1 << 20})
 	if err != nil {

@@ -144,7 +144,7 @@ func TestGoBuildsOfTwoPackages(t *testing.T) {
 	}
 }
 
-// Benchmarks are no specs, but where a file has nothing else.
+// Benchmarks count as specs only if a file contains nothing else, and a note says so.
 func TestGoBenchmarksInJUnit(t *testing.T) {
 	const file = `<testsuite name="p/q" tests="%d" failures="0" errors="0" id="0" hostname="ci"><testcase name="BenchmarkA" classname="p/q"/>%s</testsuite>`
 	for more, want := range map[string]reports.Counts{"": {Passed: 1}, `<testcase name="TestA" classname="p/q"/>`: {Passed: 1}, `<testcase name="BenchmarkB" classname="p/q"><failure message="Failed"/></testcase>`: {}} {
@@ -154,6 +154,9 @@ func TestGoBenchmarksInJUnit(t *testing.T) {
 		}
 		if diff := gocmp.Diff(want, r.Results.Counts()); diff != "" || r.Results.SuiteFailures() != strings.Count(more, "<failure") {
 			t.Errorf("%s: %+v, %s", more, r.Results, diff)
+		}
+		if noted := strings.Contains(strings.Join(r.Notes, "\n"), "it has benchmarks and no tests"); noted != (more == "") {
+			t.Errorf("%s: notes %q", more, r.Notes)
 		}
 	}
 }

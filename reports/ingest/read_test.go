@@ -375,18 +375,39 @@ func TestCombineTakesAFailureForAFailure(t *testing.T) {
 	}
 }
 
-// Suites stand in a file in any order; a run begins with the earliest of them.
+// A file lists suites in any order; the start of the run is the start of the earliest.
 func TestARunBeginsWithItsEarliestSuite(t *testing.T) {
 	text := `<testsuites>` + strings.Repeat("%s", 3) + `</testsuites>`
 	text = fmt.Sprintf(text, cased(` timestamp="2026-11-23T12:00:10Z" time="5"`, `<testcase name="a"/>`),
 		cased(` timestamp="2026-11-23T12:00:00Z" time="1"`, `<testcase name="b"/>`),
-		cased(` timestamp="1200-01-01T00:00:00Z"`, `<testcase name="c"/>`)) // no clock says that, and no history can keep it
+		cased(` timestamp="1200-01-01T00:00:00Z"`, `<testcase name="c"/>`)) // a history cannot store it, so it is ignored
 	r, err := Read(strings.NewReader(text), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC); !r.Started.Equal(want) || r.Took != 15*time.Second {
 		t.Errorf("from %v for %v, want %v for 15s", r.Started, r.Took, want)
+	}
+}
+
+// .NET writes the first moment of the year 1 for an unknown time, in the time zone of the machine.
+func TestUnknownTimesOfNET(t *testing.T) {
+	for _, text := range []string{"0001-01-01T00:00:00", "0001-01-01T00:00:00.0000000+01:00", "0001-01-01T00:00:00.0000000-05:00"} {
+		if got := junitTime(text); !got.IsZero() {
+			t.Errorf("%s: %v, want the zero time", text, got)
+		}
+	}
+}
+
+// xUnit.net v3 writes the times of a run in the root, too; assemblies that ran nothing have none.
+func TestXUnitRootHasTheTimeOfTheRun(t *testing.T) {
+	r, err := Read(strings.NewReader(`<assemblies timestamp="2026-11-23T12:00:00" start-rtf="2026-11-23T12:00:01.0000000+00:00" finish-rtf="2026-11-23T12:00:05.0000000+00:00">`+
+		`<assembly name="/src/Shop.dll" total="1" passed="1" failed="0" skipped="0" errors="0"><collection name="c" failed="0"><test name="Shop.A.B" type="Shop.A" method="B" result="Pass" time="0.1"/></collection></assembly></assemblies>`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC); !r.Started.Equal(want) || r.Took != 5*time.Second {
+		t.Errorf("from %v for %v, want %v for 5s", r.Started, r.Took, want)
 	}
 }
 
