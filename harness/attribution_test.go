@@ -11,7 +11,7 @@ import (
 
 // attributed returns a runner whose arms take 1, 3, 6, 10 … µs, each with a constant excess over
 // the one before it of 1, 2, 3, 4 … µs. The arm with everything takes total µs.
-func attributed(total func(sum float64) float64) Runner {
+func attributed(total func(sum float64, session int) float64) Runner {
 	return func(_ context.Context, s Session) (res SessionResult, err error) {
 		if s.Fit != nil {
 			res.Batch = map[string]int{}
@@ -26,7 +26,7 @@ func attributed(total func(sum float64) float64) Runner {
 			sum += float64(i + 1)
 			slots[bar.Arm] = []float64{1e3 * sum, 1e3 * sum}
 		}
-		slots[ArmTotal] = []float64{1e3 * total(sum), 1e3 * total(sum)}
+		slots[ArmTotal] = []float64{1e3 * total(sum, s.Number), 1e3 * total(sum, s.Number)}
 		res.Audit = []Finding{{checkWork, true, "fine"}}
 		for range 5 {
 			res.Slots = append(res.Slots, slots)
@@ -47,7 +47,7 @@ func TestPartsOfTheCostAddUp(t *testing.T) {
 			spec := specOf(t)
 			spec.Durability = tc.durability
 			sessions := 0
-			f, err := Attribute(t.Context(), spec, attributed(func(sum float64) float64 { return sum + excess }), func(n int) { sessions = n })
+			f, err := Attribute(t.Context(), spec, attributed(func(sum float64, _ int) float64 { return sum + excess }), func(n int) { sessions = n })
 			if err != nil || f.Problem != "" || !f.Complete || sessions != spec.Plan.Sessions {
 				t.Fatalf("%d sessions, complete %v, problem %q, error %v", sessions, f.Complete, f.Problem, err)
 			}
@@ -73,12 +73,22 @@ func TestPartsOfTheCostAddUp(t *testing.T) {
 	}
 }
 
+// If sessions differ more than their blocks, the sessions are the sample of the total.
+func TestSessionsOfAnAttributionMayDiffer(t *testing.T) {
+	spec := specOf(t)
+	spec.Plan.Sessions = 6
+	f, err := Attribute(t.Context(), spec, attributed(func(sum float64, session int) float64 { return sum + float64(session) }), func(int) {})
+	if err != nil || f.Total.Of != "sessions" || f.Total.N != 6 || f.Gap.N != 6 || f.Gap.Value != -3.5 {
+		t.Errorf("total %v, gap %v, error %v", f.Total, f.Gap, err)
+	}
+}
+
 func TestAttributionNeedsWholeSessions(t *testing.T) {
 	spec := specOf(t)
-	if _, err := Attribute(t.Context(), spec, attributed(func(float64) float64 { return 0 }), func(int) {}); !errors.Is(err, errNotPositive) {
+	if _, err := Attribute(t.Context(), spec, attributed(func(float64, int) float64 { return 0 }), func(int) {}); !errors.Is(err, errNotPositive) {
 		t.Errorf("a total of 0 µs: error %v", err)
 	}
-	right := attributed(func(sum float64) float64 { return sum })
+	right := attributed(func(sum float64, _ int) float64 { return sum })
 	f, err := Attribute(t.Context(), spec, func(ctx context.Context, s Session) (SessionResult, error) {
 		res, err := right(ctx, s)
 		if s.Number == 2 {
