@@ -1,14 +1,14 @@
 // Package sqlite is the embedded backend of package core: one SQLite file,
 // through modernc.org/sqlite, with a single writing connection.
 //
-// Every connection has its settings made and read back ([Durability] says what
-// a save survives). Each save is made in one transaction, which saves of runs at
-// once may share, and is fenced by the run's epoch in the statement itself. Runs, step
-// records and answers carry checksums.
+// The settings of every connection are applied and read back; [Durability] says what a
+// save survives. Each save is part of one transaction, which simultaneous saves may share,
+// and its statement is fenced by the run's epoch. Runs, step records and answers have
+// checksums.
 //
-// Open a database once per process and share the [Backend]. Several processes may
-// use one file. The file must be on a local file system: WAL does not work over
-// a network, and a database there is refused where that can be found out.
+// Open a database once per process and share the [Backend]. Several processes may use one
+// file. The file must be on a local file system, because WAL does not work over a network;
+// a database on a network file system is refused if that can be detected.
 package sqlite
 
 import (
@@ -32,16 +32,16 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// seqBits of a step's key hold its sequence number within the run.
+// seqBits is the number of bits of a step's key that have its sequence number within the run.
 const (
 	seqBits = 20
-	maxSeq  = 1<<seqBits - 1 // steps a run can have
+	maxSeq  = 1<<seqBits - 1 // maximum number of steps of a run
 )
 
-// mostKept is the largest buffer for checksums that is kept, in bytes.
+// mostKept is the size of the largest buffer for checksums that is kept, in bytes.
 const mostKept = 1 << 20
 
-// maxArgs is the most arguments that a statement has: those of a pause.
+// maxArgs is the maximum number of arguments of a statement; a pause has that many.
 const maxArgs = 21
 
 // Backend is a [core.Backend] in a SQLite file. All methods may be called from
@@ -49,27 +49,27 @@ const maxArgs = 21
 type Backend struct {
 	path     string
 	readers  *sql.DB
-	maxBatch int // 1: no save shares a transaction
+	maxBatch int // maximum number of saves of a transaction
 
-	mu    sync.Mutex      // guards what follows
-	plans map[uint64]bool // fingerprints whose texts are saved
+	mu    sync.Mutex      // guards the fields up to batch
+	plans map[uint64]bool // fingerprints of plans whose texts are saved
 	queue []*save
 	led   bool    // a save leads, which is not in the queue
-	batch []*save // that is being committed
+	batch []*save // the batch that is being committed
 
 	// Used only by the save that leads.
-	company int           // saves that the last transaction had and left waiting, at most maxBatch
-	lasted  time.Duration // the last transaction with company
+	company int           // saves in the last transaction and in the queue after it, at most maxBatch
+	lasted  time.Duration // duration of the last transaction with more than one save
 
-	writing sync.Mutex // guards the writer and what it needs
+	writing sync.Mutex // guards the writer and the fields up to broken
 	w       *writer
-	args    [maxArgs]driver.NamedValue // with their numbers
+	args    [maxArgs]driver.NamedValue // their ordinals are set once
 	buf     []byte                     // for checksums
-	broken  map[core.Lease]brokenStep  // by the lease of the run
+	broken  map[core.Lease]brokenStep  // steps that were not saved, by the lease of their run
 
 	closed                             atomic.Bool
 	saves, claims, commits, heartbeats atomic.Int64
-	deletions                          atomic.Int64 // of no interest to [core.Counts]
+	deletions                          atomic.Int64 // deletions of runs, which [core.Counts] does not have
 }
 
 var (
@@ -98,8 +98,8 @@ func prepare(ctx context.Context, path string, d sqlitedb.Durability) (*sqlitedb
 	return c, errors.Join(err, db.Close())
 }
 
-// Open opens the database file at path and creates it when it is missing. Errors
-// are those of the file system, settings that SQLite did not take, or [*ErrNewer].
+// Open opens the database file at path, and creates it if it does not exist. It returns errors of
+// the file system, an error if SQLite did not accept a setting, and [*ErrNewer].
 func Open(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, error) {
 	if err := d.Check(); err != nil {
 		return nil, err
@@ -107,8 +107,8 @@ func Open(ctx context.Context, path string, d sqlitedb.Durability) (*Backend, er
 	return open(ctx, path, d, probe.Probe{})
 }
 
-// OpenProbed is Open for package sqlitebench, which also opens databases whose saves are left to
-// the operating system (synchronous=OFF), to find out what the rest of a save costs.
+// OpenProbed is Open for package sqlitebench. That package also opens databases whose saves are not
+// synced (synchronous=OFF), to measure the other parts of their cost.
 func OpenProbed(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe) (*Backend, error) {
 	if err := d.Check(); err != nil && d != sqlitedb.Unsynced {
 		return nil, err
@@ -135,7 +135,7 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	return b, nil
 }
 
-// bind returns the arguments of a statement, in a buffer that is used again.
+// bind returns the arguments of a statement in a buffer that the next call reuses.
 func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 	args := b.args[:len(values)]
 	for i, v := range values {
@@ -171,7 +171,7 @@ type start struct {
 	save
 	b    *Backend
 	rec  core.StartRecord
-	plan bool // the text of the plan is saved too
+	plan bool // save the text of the plan too
 	id   int64
 }
 
@@ -210,8 +210,8 @@ func (s *start) do() error {
 	return nil
 }
 
-// insertPlan saves the text of a plan with the first run of it that this backend starts.
-// Texts are never deleted: there are few.
+// insertPlan saves the text of a plan with the first run of the plan that this backend starts. Texts
+// are never deleted, because there are few.
 func (b *Backend) insertPlan(rec *core.StartRecord) error {
 	args := b.bind(int64(rec.Plan), rec.PlanText, sumText(rec.PlanText))
 	_, err := b.w.exec(stmtInsertPlan, args)
@@ -235,7 +235,7 @@ func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 	return s
 }
 
-// queuedStep is a step that is enqueued. It is used again once somebody has waited for it.
+// queuedStep is a step in the queue. It is reused after Wait.
 type queuedStep struct {
 	save
 	b   *Backend
@@ -260,7 +260,7 @@ func (s *queuedStep) Wait() error {
 	return err
 }
 
-// checkSeq keeps a record within the keys of its run.
+// checkSeq returns an error if the sequence number of a record does not fit into a key.
 func checkSeq(seq int64) error {
 	if seq < 1 || seq > maxSeq {
 		return fmt.Errorf("step record %d: a run holds at most %d", seq, maxSeq)
@@ -270,7 +270,7 @@ func checkSeq(seq int64) error {
 
 func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	key := lease.ID<<seqBits | rec.Seq
-	var boxed driver.Value = key // once
+	var boxed driver.Value = key // converted once, for two arguments
 	var crc int64
 	if b.buf, crc = sum(b.buf, key, rec); cap(b.buf) > mostKept {
 		b.buf = nil
@@ -287,10 +287,10 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	return err
 }
 
-// isPause reports whether a record has what only pauses have.
+// isPause reports whether a record has columns that only pauses have.
 func isPause(r *core.StepRecord) bool { return r.Token != "" || r.For != "" || !r.Due.IsZero() }
 
-// nanos is the stored form of a time: 0 for the zero time.
+// nanos returns the stored form of a time: 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -298,7 +298,7 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// moment is the time of nanoseconds that [nanos] made.
+// moment is the inverse of [nanos].
 func moment(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -306,7 +306,7 @@ func moment(n int64) time.Time {
 	return instant(n)
 }
 
-// blob keeps nil apart from empty: the driver stores an empty slice as an empty blob.
+// blob returns NULL for nil. The driver stores an empty slice as an empty blob.
 func blob(p []byte) driver.Value {
 	if p == nil {
 		return nil
@@ -327,7 +327,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 	if rec.Status == core.Paused && errors.Is(err, core.ErrFenced) {
 		answered, readErr := b.answered(ctx, lease, rec.Answers)
 		switch {
-		case readErr != nil: // it may have been either
+		case readErr != nil: // the cause is unknown
 			err = fmt.Errorf("run number %d: its pause was not saved, and why could not be read: %w", lease.ID, b.trouble(readErr))
 		case answered:
 			err = fmt.Errorf("run number %d: %w", lease.ID, core.ErrSignalled)
@@ -336,7 +336,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 	return err
 }
 
-// finish is the end of a run, or its pause or stop.
+// finish is the end, the pause or the stop of a run.
 type finish struct {
 	save
 	b   *Backend
@@ -348,7 +348,7 @@ type finish struct {
 func (s *finish) do() error {
 	b, rec := s.b, &s.rec
 	if rec.State != nil {
-		// A record without a path: the run is still running here, so the fence holds for it too.
+		// A record without a path. The run is still running at this point, so the fence applies to it too.
 		last := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
 		if err := b.insertStep(s.of, &last); err != nil {
 			return err
@@ -368,7 +368,7 @@ func (s *finish) do() error {
 	return err
 }
 
-// answered reports whether a pause was refused for its answers, and not by the fence.
+// answered reports whether a pause was refused because of new answers, and not by the fence.
 func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) (bool, error) {
 	var n int
 	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND epoch = ? AND status = 1`,
@@ -387,10 +387,9 @@ func (b *Backend) Load(ctx context.Context, key core.RunKey) (core.Snapshot, err
 
 func instant(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
 
-// Durability is what a save survives, read back from the connection that makes
-// them. Where the database is not in WAL mode, or its saves are left to the operating
-// system, that is an error. What else may fail a save on this system is in
-// [Backend.Warnings].
+// Durability returns what a save survives, read back from the connection that saves. It is an error if
+// the database is not in WAL mode or its saves are not synced. [Backend.Warnings] has other risks to
+// saves on this system.
 func (b *Backend) Durability() (sqlitedb.Durability, error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -417,7 +416,7 @@ func (b *Backend) Durability() (sqlitedb.Durability, error) {
 	return "", fmt.Errorf("database %s: journal_mode is %q and synchronous %s: nothing is durable", b.path, mode, level)
 }
 
-// Warnings are the protections that the database cannot have here: see [Warnings].
+// Warnings returns the protections that the database does not have here, see [Warnings].
 func (b *Backend) Warnings() []string { return sqlitedb.Warnings(b.path) }
 
 // Counts implements [core.Backend].
@@ -425,15 +424,15 @@ func (b *Backend) Counts() core.Counts {
 	return core.Counts{Saves: b.saves.Load(), Claims: b.claims.Load(), Commits: b.commits.Load(), Heartbeats: b.heartbeats.Load()}
 }
 
-// Close implements [core.Backend]. It waits for a save under way. Closing again does
+// Close implements [core.Backend]. It waits for a save that is being committed. A second Close does
 // nothing.
 func (b *Backend) Close() error { return b.close(func() error { return nil }) }
 
-// Discard closes a database that is about to be deleted: what its log holds is not
-// synced into the file any more, which takes most of the time of [Backend.Close].
+// Discard closes a database that is about to be deleted. It does not sync the log into the database
+// file, which takes most of the time of [Backend.Close].
 func (b *Backend) Discard() error { return b.close(b.w.careless) }
 
-// close calls before and closes the files, the first time.
+// close calls before and then closes the files; a second call does nothing.
 func (b *Backend) close(before func() error) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -443,7 +442,7 @@ func (b *Backend) close(before func() error) error {
 	return errors.Join(before(), b.readers.Close(), b.w.close())
 }
 
-// trouble names the database as well, where the error is not of the engine's own.
+// trouble adds the name of the database to an error, unless it is an error of the engine.
 func (b *Backend) trouble(err error) error {
 	if sqlitedb.Code(err) == 0 {
 		return err

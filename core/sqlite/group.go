@@ -15,13 +15,13 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// maxBatch is the most saves that one transaction takes.
+// maxBatch is the maximum number of saves of a transaction.
 const maxBatch = 256
 
-// mostBroken is how many failures are remembered for the steps that follow them.
+// mostBroken is the maximum number of failures that are remembered for the steps after them.
 const mostBroken = 1000
 
-// brokenStep is why a step was not saved.
+// brokenStep says why a step was not saved.
 type brokenStep struct {
 	seq int64
 	err error
@@ -30,15 +30,15 @@ type brokenStep struct {
 // save is one write that waits for its turn.
 type save struct {
 	job     job
-	counter *atomic.Int64 // counts it once it is committed
+	counter *atomic.Int64 // incremented when the save is committed
 	err     error
-	turn    chan bool  // true: lead the next batch; false: done, see err; nil: leads from the start
-	single  bool       // of one statement, which is a transaction by itself
-	lease   core.Lease // of the run whose step it is; zero for other saves
-	seq     int64      // of the step
+	turn    chan bool  // receives true to lead the next batch, false when err is set; nil: the save leads from the start
+	single  bool       // the job is one statement, which needs no BEGIN and COMMIT
+	lease   core.Lease // lease of a step; zero for other saves
+	seq     int64      // sequence number of a step
 }
 
-// job is what a save does within its transaction: statements on the writer.
+// job executes the statements of a save on the writer, within its transaction.
 type job interface{ do() error }
 
 // statement is a job that is a function.
@@ -75,7 +75,7 @@ func (b *Backend) enqueue(s *save) {
 	b.mu.Unlock()
 }
 
-// wait returns once an enqueued save is committed, or is not.
+// wait returns when an enqueued save is committed or has failed.
 func (b *Backend) wait(ctx context.Context, s *save) error {
 	lead := s.turn == nil
 	if !lead {
@@ -218,7 +218,7 @@ func (b *Backend) follows(s *save, err error) error {
 	switch {
 	case s.lease == core.Lease{} || err == nil && !broken:
 	case err == nil:
-		delete(b.broken, s.lease) // made again, with success
+		delete(b.broken, s.lease) // repeated with success
 	case broken && s.seq > first.seq && errors.Is(err, core.ErrFenced):
 		return first.err
 	case !errors.Is(err, core.ErrFenced):
@@ -241,8 +241,8 @@ func (b *Backend) tidy() {
 	}
 }
 
-// together commits the batch in one transaction. A save that is refused changes
-// nothing and leaves the others alone; any other error undoes them all.
+// together commits the batch in one transaction. A save that is refused changes nothing and does not
+// affect the others; any other error rolls all of them back.
 func (b *Backend) together(batch []*save) error {
 	err := b.w.tx(statement(func() error {
 		for _, s := range batch {
@@ -279,13 +279,13 @@ func (b *Backend) committed(saves ...*save) {
 	}
 }
 
-// halfDone is the error of a save of which an earlier statement has changed something.
+// halfDone is the error of a save after one of its earlier statements has changed something.
 type halfDone struct{ error }
 
 func (e halfDone) Unwrap() error { return e.error }
 
-// refused reports whether an error is of one statement, which SQLite has undone by itself or
-// which matched no row. Any other puts the whole transaction in doubt.
+// refused reports whether an error concerns only one statement, which SQLite has rolled back or which
+// matched no row. After any other error the whole transaction must be rolled back.
 func refused(err error) bool {
 	return (errors.Is(err, core.ErrFenced) || sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE) && !errors.As(err, new(halfDone))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/flujo/flujo-harness/core/sqlite/sqlitedb"
 )
 
-// The statements of the writer, prepared once.
+// Statements of the writer, which are prepared once.
 const (
 	stmtBegin = iota
 	stmtCommit
@@ -29,10 +29,9 @@ const (
 	stmtCount
 )
 
-// insertStep inserts a step record. Unless the lease is good, the run is
-// running and the record before is there, the path is NULL, and the column refuses it. Not
-// INSERT ... SELECT: from the table itself that goes by way of a temporary one, and keeps a
-// copy of every page that it changes.
+// insertStep inserts a step record. Unless the lease is valid, the run is running and the previous
+// record exists, the path is NULL, which the column refuses. INSERT ... SELECT is not used: if it
+// reads the same table, SQLite uses a temporary table and keeps a copy of every page that it changes.
 const insertStep = `INSERT INTO steps (key, path, status, attempts, output, state, started, ended, sum, calls, tokens, cost, feedback, error%s)
 	VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
 		AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, %s)`
@@ -41,21 +40,21 @@ var statements = [stmtCount]string{
 	stmtBegin:    `BEGIN IMMEDIATE`,
 	stmtCommit:   `COMMIT`,
 	stmtRollback: `ROLLBACK`,
-	// Parameters have no numbers: the driver would look each up by its name.
+	// Parameters have no numbers, because the driver would look each up by its name.
 	stmtInsertPlan: `INSERT OR IGNORE INTO plans (plan, text, sum) VALUES (?, ?, ?)`,
-	// The number is larger than that of every run that there is or was.
+	// The number of a run is larger than those of all runs that exist or existed.
 	stmtInsertRun: `INSERT INTO runs (id, tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held)
 		VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM runs), 0)) + 1 FROM gone), ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
 	stmtOrigin:     `UPDATE runs SET origin_tenant = ?, origin_run = ?, origin_seq = ? WHERE id = ?`,
 	stmtInsertStep: fmt.Sprintf(insertStep, "", "'', ''"),
-	// Pauses, failures and retries: all other steps have nothing in these columns, and take
-	// less time without binding them.
+	// Only pauses, failures and retries use these columns. Other steps are faster without
+	// binding them.
 	stmtInsertOther: fmt.Sprintf(insertStep, ", token, whom, due", "?, ?, ?, ?, ?"),
-	// A pause (status 4) is refused where there are other answers than its executor knows of.
+	// A pause (status 4) is refused if there are answers that its executor does not know.
 	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, wake = ?, seen = ?, sum = sum & -4294967296 | ?
 		WHERE id = ? AND epoch = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
-	// A run that has failed (3) or was cancelled (6) is claimed only on request. Refused if
-	// more is saved than the claim has read, unless nobody else can have saved.
+	// A run that has failed (3) or was cancelled (6) is claimed only on request. The claim is
+	// refused if more was saved than it has read, unless no other process can have saved.
 	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, sum = sum & -4294967296 | ?,
 		executor = ?, until = ?, held = ?
 		WHERE id = ? AND epoch = ? AND status != 2 AND (? OR status NOT IN (3, 6))
@@ -63,26 +62,25 @@ var statements = [stmtCount]string{
 	// The state at the end of a run that is continued.
 	stmtReopen: `DELETE FROM steps WHERE key = ? AND path = ''`,
 	stmtRenew:  `UPDATE runs SET executor = ?, until = ?, held = ? WHERE id = ? AND epoch = ? AND status = 1`,
-	// The pause must be there, and the run not at its end.
+	// The pause must exist, and the run must not have ended.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
 		WHERE id = ? AND status NOT IN (2, 3, 6)
 		AND EXISTS (SELECT 1 FROM steps WHERE key BETWEEN ? AND ? AND status = 4 AND token = ?)`,
 	stmtPrune: `DELETE FROM runs WHERE id = ? AND epoch = ? AND status = ? AND status != 1`,
 }
 
-// writer is the one connection that writes: driver calls on prepared
-// statements, without database/sql between. Its methods are not safe for
-// concurrent use.
+// writer is the only connection that writes. It calls the driver with prepared statements, without
+// database/sql. Its methods are not safe for concurrent use.
 type writer struct {
 	conn  driver.Conn
 	stmts [stmtCount]driver.StmtExecContext
-	reads *sql.DB // by way of conn, within its transaction: only where no time matters
+	reads *sql.DB // uses conn, within its transaction; slow, only for rare reads
 
-	log      string // name of the file
-	extended bool   // whether it is extended beforehand
-	unlooked int    // transactions since somebody looked at it
+	log      string // name of the write-ahead log
+	extended bool   // the log is extended in advance
+	unlooked int    // number of transactions since its size was checked
 
-	unfit error // why it may not be used any more
+	unfit error // why the writer must not be used any more; nil: it may
 }
 
 // newWriter connects. If probed is not nil, the writer uses the connection that it returns.
@@ -114,8 +112,8 @@ func newWriter(ctx context.Context, c *sqlitedb.Connector, probed func(driver.Co
 	return w, nil
 }
 
-// exec runs a statement. A caller's context never gets here: a cancellable one
-// costs 1.7 times the time and could interrupt a write half-way.
+// exec runs a statement. It takes no context of the caller: a context that can be cancelled makes it
+// 1.7 times as slow, and could interrupt a write.
 func (w *writer) exec(stmt int, args []driver.NamedValue) (driver.Result, error) {
 	return w.stmts[stmt].ExecContext(context.Background(), args)
 }
@@ -130,7 +128,7 @@ func (w *writer) affect(stmt int, args []driver.NamedValue) (bool, error) {
 	return n > 0, err
 }
 
-// tx does a job within a transaction: committed when it returns nil, else undone.
+// tx runs a job in a transaction, which is committed if the job returns nil and rolled back otherwise.
 func (w *writer) tx(j job) error {
 	if w.unfit != nil {
 		return w.unfit
@@ -143,14 +141,14 @@ func (w *writer) tx(j job) error {
 		_, err = w.exec(stmtCommit, nil)
 	}
 	if err != nil {
-		// SQLite may have rolled back by itself (full disk, I/O error): then there is nothing to undo.
+		// SQLite may have rolled back already, after a full disk or an I/O error.
 		_, _ = w.exec(stmtRollback, nil)
 	}
 	return err
 }
 
-// autocommit does a job of one statement, which SQLite commits or undoes by itself. A
-// statement that writes takes the write lock before it reads, as BEGIN IMMEDIATE does.
+// autocommit runs a job of one statement, which SQLite commits or rolls back by itself. A statement
+// that writes takes the write lock before it reads, as BEGIN IMMEDIATE does.
 func (w *writer) autocommit(j job) error {
 	if w.unfit != nil {
 		return w.unfit
@@ -158,14 +156,14 @@ func (w *writer) autocommit(j job) error {
 	return j.do()
 }
 
-// careless lets the connection sync nothing from now on.
+// careless turns syncing off for this connection.
 func (w *writer) careless() error {
 	_, err := sqlitedb.Pragma(context.Background(), w.conn, sqlitedb.Setting{Name: "synchronous", Set: "OFF"})
 	return err
 }
 
-// close finalizes the statements before the connection: one left open would
-// keep the lock.
+// close finalizes the statements before it closes the connection, because an open statement would keep
+// the lock.
 func (w *writer) close() error {
 	var errs []error
 	for _, s := range w.stmts {
@@ -176,7 +174,7 @@ func (w *writer) close() error {
 	return errors.Join(append(errs, w.reads.Close(), w.conn.Close())...)
 }
 
-// lent is a connection that a pool may use and not close. It is its own connector.
+// lent is a connection that a pool may use but not close. It is its own connector.
 type lent struct {
 	driver.Connector
 	driver.Conn
