@@ -14,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flujo/flujo-harness/harness"
 	"github.com/flujo/flujo-harness/reports"
+	"github.com/flujo/flujo-harness/thresholds"
 )
 
 // Appended is the result of [History.Append].
@@ -36,7 +38,7 @@ func (h *History) Append(ctx context.Context, r reports.Run) (Appended, error) {
 		return Appended{}, h.explain("append to", err)
 	}
 	defer tx.Rollback()
-	added, err := appendRun(ctx, tx, r, 0)
+	added, err := appendRun(ctx, tx, r)
 	if err != nil {
 		return Appended{}, h.explain("append to", err)
 	}
@@ -46,8 +48,7 @@ func (h *History) Append(ctx context.Context, r reports.Run) (Appended, error) {
 	return added, nil
 }
 
-// appendRun adds the run with the given ID, or with the next free ID if id is 0.
-func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Appended, error) {
+func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run) (Appended, error) {
 	comparisons, verdicts, err := encodeMeasured(r)
 	if err != nil {
 		return Appended{}, err
@@ -56,23 +57,20 @@ func appendRun(ctx context.Context, tx *sql.Tx, r reports.Run, id int64) (Append
 	if err != nil {
 		return Appended{}, err
 	}
-	if id == 0 {
-		known, err := collect(ctx, tx, "SELECT id FROM runs WHERE digest = ?", []any{same}, scanNumber)
-		if err != nil {
-			return Appended{}, err
-		}
-		if len(known) > 0 {
-			return Appended{ID: known[0], Known: true}, nil
-		}
-	} else { // converted from version 1, where equal runs were distinct: none may be dropped
-		same = digest(fmt.Appendf(same, " %d", id))
+	known, err := collect(ctx, tx, "SELECT id FROM runs WHERE digest = ?", []any{same}, scanNumber)
+	if err != nil {
+		return Appended{}, err
+	}
+	if len(known) > 0 {
+		return Appended{ID: known[0], Known: true}, nil
 	}
 	w := rowWriter{ctx: ctx, tx: tx}
 	row, err := runRow(ctx, tx, r, same)
 	if err != nil {
 		return Appended{}, err
 	}
-	if id, err = w.insertRun(row, id); err != nil {
+	id, err := w.insertRun(row)
+	if err != nil {
 		return Appended{}, err
 	}
 	if r.Suites != nil {
@@ -185,6 +183,25 @@ func encodeMeasured(r reports.Run) (comparisons, verdicts string, err error) {
 	return comparisons, verdicts, nil
 }
 
+// decodeMeasured is the inverse of encodeMeasured.
+func decodeMeasured(r *reports.Run, comparisons, verdicts []byte) error {
+	var cs []harness.Comparison
+	if err := json.Unmarshal(comparisons, &cs); err != nil {
+		return fmt.Errorf("comparisons: %w", err)
+	}
+	var vs []thresholds.Verdict
+	if err := json.Unmarshal(verdicts, &vs); err != nil {
+		return fmt.Errorf("verdicts: %w", err)
+	}
+	if len(cs) > 0 {
+		r.Comparisons = cs
+	}
+	if len(vs) > 0 {
+		r.Verdicts = vs
+	}
+	return nil
+}
+
 // runColumns lists the columns of table runs except id and sum, in the order of runRow.
 const runColumns = `digest, at, started, seconds, commit_id, dirty, branch, command, key, format, facts,
 	has_suites, suite_error, outcome, exit_code, complete, passed, failed, skipped, pending, retried, suite_failures`
@@ -233,14 +250,10 @@ type rowWriter struct {
 	deflater
 }
 
-func (w *rowWriter) insertRun(row []any, id int64) (int64, error) {
-	var given any
-	if id != 0 {
-		given = id
-	}
-	err := w.tx.QueryRowContext(w.ctx, `INSERT INTO runs (id, `+runColumns+`, sum)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		append(append([]any{given}, row...), checksum(row...))...).Scan(&id)
+func (w *rowWriter) insertRun(row []any) (id int64, err error) {
+	err = w.tx.QueryRowContext(w.ctx, `INSERT INTO runs (`+runColumns+`, sum)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		append(slices.Clip(row), checksum(row...))...).Scan(&id)
 	return id, err
 }
 

@@ -31,8 +31,8 @@ type outcomes struct {
 	order    []int    // index of each spec in the original results; nil if those were sorted by name ID
 	details  []sparse // reports.Spec.Detail
 	messages []sparse // reports.Spec.Message
-	outputs  []sparse // reports.Spec.Output; if there are none, the field is not written, as before version 4
-	attached []sparse // JSON arrays of reports.Attachment; if there are none, the field is not written, as before version 7
+	outputs  []sparse // reports.Spec.Output; if there are none, the field is not written
+	attached []sparse // JSON arrays of reports.Attachment; if there are none, the field is not written
 }
 
 // sparse is an entry of a column that has values for few specs.

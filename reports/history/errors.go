@@ -50,6 +50,14 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("database %s is not a history of flujo-harness: nothing was changed in it; name another file with --db", e.Path)
 }
 
+// OlderError reports a history in a format that was used before the first release. It was not changed.
+type OlderError struct{ Path string }
+
+func (e *OlderError) Error() string {
+	return fmt.Sprintf("history %s is in an older format, which this program cannot read: nothing was changed in it; "+
+		"move it away to begin a new one (history sync adds the runs of a store again), or name another file with --db", e.Path)
+}
+
 // ErrNoRun reports that the history does not contain a run.
 var ErrNoRun = errors.New("no such run in the history")
 
@@ -58,7 +66,8 @@ func OfFile(err error) bool {
 	var damaged *DamagedError
 	var inUse *InUseError
 	var unwritable *UnwritableError
-	return errors.As(err, &damaged) || errors.As(err, &inUse) || errors.As(err, &unwritable)
+	var older *OlderError
+	return errors.As(err, &damaged) || errors.As(err, &inUse) || errors.As(err, &unwritable) || errors.As(err, &older)
 }
 
 // errSum reports content that differs from what was written, although SQLite could read it.

@@ -25,16 +25,23 @@ type History struct {
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// applicationID is PRAGMA application_id of a history, see the first migration.
-const applicationID = 0x666c6a68
+// applicationID is PRAGMA application_id of a history, see the first migration. Histories of the
+// programs before that migration, none of which was released, have olderID.
+const (
+	applicationID = 0x666c6a48
+	olderID       = 0x666c6a68
+)
 
 // Open opens the history at path, and creates it and its folder if they do not exist. It checks that
 // the file is intact and writable, so that a command fails before minutes of measuring rather than
-// after. The error is a [*DamagedError], an [*InUseError], an [*UnwritableError], a [*ForeignError]
-// or a [*sqlitedb.ErrNewer]. Open never deletes, renames or repairs a file.
+// after. The error is a [*DamagedError], an [*InUseError], an [*UnwritableError], a [*ForeignError],
+// an [*OlderError] or a [*sqlitedb.ErrNewer]. Open never deletes, renames or repairs a file.
 func Open(ctx context.Context, path string) (*History, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, &UnwritableError{Path: path, Err: err}
+	}
+	if err := refuse(ctx, path); err != nil {
+		return nil, err
 	}
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
 	if err != nil {
@@ -75,9 +82,6 @@ func (h *History) checkReading(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
 		return err
 	}
-	if err := h.own(ctx); err != nil {
-		return err
-	}
 	files, err := fs.Glob(embedded, "migrations/*.sql")
 	if err != nil {
 		return err
@@ -86,25 +90,18 @@ func (h *History) checkReading(ctx context.Context) error {
 	if err := h.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return h.explain("read", err)
 	}
-	old, err := has(ctx, h.db, "runs_v1")
 	switch {
-	case err != nil:
-		return h.explain("read", err)
 	case version > len(files):
 		return &sqlitedb.ErrNewer{Path: h.path, Has: version, Know: len(files)}
-	case version < len(files) || old:
+	case version < len(files):
 		return &UnwritableError{Path: h.path, Err: fmt.Errorf("it has version %d and must be migrated to version %d", version, len(files))}
 	}
 	return nil
 }
 
-// check checks and migrates the file. The checks come first, so that a file that is damaged or
-// belongs to another program is not changed.
+// check checks and migrates the file. The check comes first, so that a damaged file is not changed.
 func (h *History) check(ctx context.Context) error {
 	if err := h.sound(ctx); err != nil {
-		return err
-	}
-	if err := h.own(ctx); err != nil {
 		return err
 	}
 	migrations, err := fs.Sub(embedded, "migrations")
@@ -113,9 +110,6 @@ func (h *History) check(ctx context.Context) error {
 	}
 	if err := sqlitedb.Migrate(ctx, h.db, h.path, migrations); err != nil {
 		return h.explain("open", err)
-	}
-	if err := h.carryOver(ctx); err != nil {
-		return h.explain("convert runs of version 1 in", err)
 	}
 	return h.writable(ctx)
 }
@@ -143,17 +137,28 @@ func (h *History) sound(ctx context.Context) error {
 	return nil
 }
 
-// own returns an error if the file is the database of another program, so that a mistyped path does
-// not create tables in it.
-func (h *History) own(ctx context.Context) error {
-	var id, tables int
-	err := h.db.QueryRowContext(ctx,
-		"SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &tables)
-	if err != nil {
-		return h.explain("check", err)
+// refuse returns an error if the file is the database of another program, which a mistyped path may
+// name, or a history in an older format. It reads the file through a connection that cannot change it:
+// a connection that can write would already change the journal mode. Other faults are left to [Open].
+func refuse(ctx context.Context, path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil
 	}
-	if id != applicationID && (id != 0 || tables != 0) {
-		return &ForeignError{Path: h.path}
+	db, err := sqlitedb.OpenReadOnly(ctx, path)
+	if err != nil {
+		return nil
+	}
+	defer db.Close()
+	var id, tables int
+	err = db.QueryRowContext(ctx,
+		"SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id").Scan(&id, &tables)
+	switch {
+	case err != nil:
+		return nil
+	case id == olderID:
+		return &OlderError{Path: path}
+	case id != applicationID && (id != 0 || tables != 0):
+		return &ForeignError{Path: path}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -256,48 +257,41 @@ func unzip(t *testing.T, name string) []byte {
 	return content
 }
 
-// The database was written by the last program of version 1; the JSON is what that program read from
-// it.
-func TestVersion1IsCarriedOver(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "h.db")
-	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var want []reports.Run
-	if err := json.Unmarshal(unzip(t, "history-v1.json.gz"), &want); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second time there is nothing left to convert
-		h := open(t, path)
-		for _, w := range want {
-			got, err := h.Load(t.Context(), w.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(&w, got, cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("run %d: %s", w.ID, diff)
+// history-older1.db.gz and history-older6.db.gz were written by programs before the first release. They
+// are refused, and no byte of them changes.
+func TestOlderHistoriesAreRefusedUntouched(t *testing.T) {
+	for _, name := range []string{"history-older1.db.gz", "history-older6.db.gz"} {
+		path := filepath.Join(t.TempDir(), "h.db")
+		before := unzip(t, name)
+		if err := os.WriteFile(path, before, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for what, open := range map[string]func(context.Context, string) (*History, error){"Open": Open, "OpenRecorded": OpenRecorded} {
+			h, err := open(t.Context(), path)
+			var older *OlderError
+			if !errors.As(err, &older) || !OfFile(err) || !strings.Contains(err.Error(), path+" is in an older format") {
+				t.Errorf("%s of %s: %v, error %v", what, name, h, err)
 			}
 		}
-		var old int
-		if err := h.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%v1'").Scan(&old); err != nil || old != 0 {
-			t.Errorf("%d tables of version 1 are left, %v", old, err)
+		after, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s was changed, error %v", name, err)
 		}
-	}
-	added, err := open(t, path).Append(t.Context(), reports.Run{Started: sample.Noon.Add(time.Hour)})
-	if err != nil || added.ID != want[0].ID+1 {
-		t.Errorf("the next run is %+v, %v, want number %d", added, err, want[0].ID+1)
 	}
 }
 
-// The database was written by the last program of version 6; the JSON is what that program read from
-// it. Runs with attachments can be added to it.
-func TestVersion6IsRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "h.db")
-	if err := os.WriteFile(path, unzip(t, "history-v6.db.gz"), 0o644); err != nil {
+// history.db.gz has the format of the first migration and the content of history.json.gz. Every later
+// program must read it; before the first release, -update writes it again after a change of the format.
+func TestFormatIsReadable(t *testing.T) {
+	var want []reports.Run
+	if err := json.Unmarshal(unzip(t, "history.json.gz"), &want); err != nil {
 		t.Fatal(err)
 	}
-	var want []reports.Run
-	if err := json.Unmarshal(unzip(t, "history-v6.json.gz"), &want); err != nil {
+	path := filepath.Join(t.TempDir(), "h.db")
+	if *sample.Update {
+		writeFixture(t, want)
+	}
+	if err := os.WriteFile(path, unzip(t, "history.db.gz"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	h := open(t, path)
@@ -310,7 +304,7 @@ func TestVersion6IsRead(t *testing.T) {
 	}
 	again := want[0]
 	if added, err := h.Append(t.Context(), again); err != nil || !added.Known || added.ID != want[0].ID {
-		t.Errorf("a run of version 6 is not recognised: %+v, %v", added, err)
+		t.Errorf("a run of the file is not recognised: %+v, %v", added, err)
 	}
 	again.Suites.Specs[0].Attachments = []reports.Attachment{{Name: "log", Path: "out/a.log"}}
 	if added, err := h.Append(t.Context(), again); err != nil || !added.Known {
@@ -326,39 +320,36 @@ func TestVersion6IsRead(t *testing.T) {
 	}
 }
 
-// If one run cannot be converted, no run is.
-func TestVersion1IsCarriedOverWholeOrNotAtAll(t *testing.T) {
+// writeFixture writes history.db.gz with the given runs, the newest first.
+func writeFixture(t *testing.T, runs []reports.Run) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "h.db")
-	if err := os.WriteFile(path, unzip(t, "history-v1.db.gz"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlitedb.Open(path, sqlitedb.Process)
+	h, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	var before int
-	if err := db.QueryRow("SELECT count(*) FROM results").Scan(&before); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec("UPDATE results SET labels = '[broken' WHERE run_id = 6 AND position = 199"); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if _, err := readAll(t.Context(), path); err == nil || !strings.Contains(err.Error(), "run 6") || !strings.Contains(err.Error(), path) {
-			t.Fatalf("err = %v, want one that names the run and the file", err)
-		}
-		var runs, left int
-		err = db.QueryRow("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM results_v1)").Scan(&runs, &left)
-		if err != nil || runs != 0 || left != before {
-			t.Errorf("%d runs were converted and %d of %d results are left: %v", runs, left, before, err)
+	for _, r := range slices.Backward(runs) {
+		if added, err := h.Append(t.Context(), r); err != nil || added.ID != r.ID {
+			t.Fatal(added, err)
 		}
 	}
-	if _, err := db.Exec("UPDATE results_v1 SET labels = '[]' WHERE run_id = 6 AND position = 199"); err != nil {
+	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := readAll(t.Context(), path); err != nil || len(all) != 7 {
-		t.Errorf("after repair: %d runs, %v", len(all), err)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("testdata", "history.db.gz"), zipped.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -491,11 +482,12 @@ func TestNewerHistory(t *testing.T) {
 	}
 	_, err := Open(t.Context(), path)
 	var newer *sqlitedb.ErrNewer
-	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 7 {
+	if !errors.As(err, &newer) || newer.Has != 99 || newer.Know != 1 {
 		t.Errorf("err = %v, want ErrNewer with both numbers", err)
 	}
 }
 
+// No byte of the file changes, not even its journal mode.
 func TestDatabaseOfAnotherProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.db")
 	db, err := sqlitedb.Open(path, sqlitedb.Process)
@@ -503,12 +495,19 @@ func TestDatabaseOfAnotherProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("CREATE TABLE wages (amount INTEGER)"); err != nil {
+	if _, err := db.Exec("PRAGMA journal_mode = DELETE; CREATE TABLE wages (amount INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var foreign *ForeignError
 	if _, err := Open(t.Context(), path); !errors.As(err, &foreign) {
 		t.Errorf("err = %v, want a ForeignError", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed, error %v", err)
 	}
 	var tables int
 	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
