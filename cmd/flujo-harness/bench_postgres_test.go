@@ -74,7 +74,7 @@ func TestServerThatIsNotThere(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{2, []string{"run", "--no-measure", "--backend", nobody}, []string{"--durability or --backend, which ask for a measurement"}},
+		{2, []string{"run", "--no-measure", "--backend", nobody}, []string{"--durability and --backend, which ask for a measurement"}},
 		{3, []string{"run", "--backend", nobody}, []string{"1 spec passed", "measure default at postgres-server: ", "connect to the server of the backend: ", "connection refused"}},
 		{3, []string{"cost", "--backend", nobody}, []string{"connect to the server of the backend: ", "connection refused"}},
 	} {
