@@ -17,7 +17,7 @@ import (
 )
 
 // Class names the kind of machine for which limits are stored, such as
-// "linux-amd64-2cpu-amd-epyc". It includes the processor's model, because the overhead ratio
+// "linux-amd64-2cpu-amd-epyc-7b13". It includes the processor's model, because the overhead ratio
 // (backend - none)/floor of an unchanged program differed by up to 20% between two processors
 // of otherwise equal machines.
 func Class() string { return class(processor(context.Background())) }
@@ -31,9 +31,20 @@ func class(cpu string) string {
 // processor returns the name of the processor's model, or "unknown".
 func processor(ctx context.Context) string {
 	if infos, err := cpu.InfoWithContext(ctx); err == nil && len(infos) > 0 && infos[0].ModelName != "" {
-		return infos[0].ModelName
+		return unmasked(infos[0])
 	}
 	return "unknown"
+}
+
+// unmasked returns the name of a processor's model. Hypervisors mask it to a name that several
+// models share, such as "AMD EPYC": (W-N)/F of an unchanged program was 1.13 on one machine of this
+// name and 1.22 on another. Then the numbers that CPUID gives tell the models apart.
+func unmasked(info cpu.InfoStat) string {
+	name, _, _ := strings.Cut(info.ModelName, "@") // the clock rate is not part of the model
+	if strings.ContainsAny(name, "0123456789") || info.Family == "" {
+		return info.ModelName
+	}
+	return fmt.Sprintf("%s family %s model %s stepping %d", strings.TrimSpace(name), info.Family, info.Model, info.Stepping)
 }
 
 // Describe returns the environment of a measurement whose databases are in dir. Properties that

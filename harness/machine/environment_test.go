@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/shirou/gopsutil/v4/cpu"
 )
 
 func TestClassNamesTheProcessor(t *testing.T) {
@@ -22,6 +24,24 @@ func TestClassNamesTheProcessor(t *testing.T) {
 	}
 	if got := Describe(t.Context(), t.TempDir()).Class; got != Class() {
 		t.Errorf("described as %q, and the class is %q", got, Class())
+	}
+}
+
+// Masked names are completed by the numbers of CPUID; names with a number are kept.
+func TestMaskedProcessorsAreToldApart(t *testing.T) {
+	for _, tc := range []struct {
+		info cpu.InfoStat
+		want string
+	}{
+		{cpu.InfoStat{ModelName: "AMD EPYC", Family: "25", Model: "1", Stepping: 1}, "AMD EPYC family 25 model 1 stepping 1"},
+		{cpu.InfoStat{ModelName: "Intel(R) Xeon(R) Processor @ 2.60GHz", Family: "6", Model: "143", Stepping: 8}, "Intel(R) Xeon(R) Processor family 6 model 143 stepping 8"},
+		{cpu.InfoStat{ModelName: "AMD EPYC 7B13", Family: "25", Model: "1"}, "AMD EPYC 7B13"},
+		{cpu.InfoStat{ModelName: "Apple M4"}, "Apple M4"},
+		{cpu.InfoStat{ModelName: "Masked"}, "Masked"}, // the system does not give the numbers
+	} {
+		if got := unmasked(tc.info); got != tc.want {
+			t.Errorf("%+v: %q, want %q", tc.info, got, tc.want)
+		}
 	}
 }
 
