@@ -195,8 +195,8 @@ func lengthen(name string, text []byte, percent float64) (changed []byte, in []s
 	return changed, in, nil
 }
 
-// longer returns the number of iterations of a loop that lengthen changed.
-func longer(n int, percent float64) int { return int(int64(n) * shareOf(percent) / 100_000) }
+// lengthened returns the number of iterations of a loop that lengthen changed.
+func lengthened(n int, percent float64) int { return int(int64(n) * shareOf(percent) / 100_000) }
 
 // shareOf returns the value of the variable that lengthen adds: 100,000 and 1,000 for each percent.
 func shareOf(percent float64) int64 { return 100_000 + int64(percent*1000+0.5) }
@@ -217,7 +217,7 @@ func injected(d *harness.Difference, by string, percent float64) *float64 {
 	if many == 0 {
 		return nil
 	}
-	added := 100 * (float64(longer(many, percent)-longer(few, percent))/float64(many-few) - 1)
+	added := 100 * (float64(lengthened(many, percent)-lengthened(few, percent))/float64(many-few) - 1)
 	return &added
 }
 
