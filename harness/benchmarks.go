@@ -29,7 +29,7 @@ type BenchSpec struct {
 	Twin       string        // a copy of Base's binary, for the A/A pair
 	Time       time.Duration // duration of the operations of a process; 0: 20 ms
 	Ops        int           // number of operations of a process; 0: as many as take Time
-	Procs      int           // GOMAXPROCS; 0: that of this process
+	Procs      int           // GOMAXPROCS; 0: that of this process, or 1 for a benchmark that takes as long with 1
 	Seed       uint64
 	Blocks     int                // maximum number of blocks; 0: 240
 	Budget     time.Duration      // no process is started after this time; 0: no limit
@@ -95,7 +95,11 @@ func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 	for _, name := range m.Names {
 		began, l := time.Now(), newLeaf(m, name)
 		m.leaves = append(m.leaves, l)
-		if l.open = l.size(ctx) && l.block(ctx); l.open {
+		if l.open = l.size(ctx); l.open {
+			l.chooseProcs(ctx)
+			l.open = l.block(ctx)
+		}
+		if l.open {
 			l.count.prepare()
 		}
 		if l.soFar(); ctx.Err() != nil && len(l.d.Blocks) == 0 {
@@ -145,9 +149,6 @@ func (s *BenchSpec) fill() {
 	if s.Blocks == 0 {
 		s.Blocks = 240
 	}
-	if s.Procs == 0 {
-		s.Procs = runtime.GOMAXPROCS(0)
-	}
 	if s.Match == "" {
 		s.Match = "^" + s.Benchmark + "$"
 	}
@@ -160,7 +161,15 @@ func (m *Benchmarks) sides() [3]BenchSide {
 }
 
 func (m *Benchmarks) order(side BenchSide, pattern, times string) benchOrder {
-	return benchOrder{side: side, pattern: pattern, skip: m.spec.Skip, times: times, procs: m.spec.Procs, deadline: m.spec.Deadline}
+	return benchOrder{side: side, pattern: pattern, skip: m.spec.Skip, times: times, procs: givenProcs(m.spec.Procs), deadline: m.spec.Deadline}
+}
+
+// givenProcs returns the GOMAXPROCS that a specification means; 0 is that of this process.
+func givenProcs(procs int) int {
+	if procs == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return procs
 }
 
 func (m *Benchmarks) difference(name string) *Difference {
@@ -253,6 +262,8 @@ type leaf struct {
 	*Benchmarks
 	name    string // as printed, such as "Decode/spec-2"
 	pattern string // -test.bench that selects only this benchmark
+	again   bool   // another benchmark of the function has the same name
+	procs   int    // GOMAXPROCS of the timed processes
 	ops     int    // number of operations of a process
 	d       *Difference
 	count   counting
@@ -260,20 +271,12 @@ type leaf struct {
 	counts  [2]map[string][]float64 // of base and head: unit -> the figure in each process
 }
 
-// suffix matches the number of processors at the end of a printed name.
-var suffix = regexp.MustCompile(`-(\d+)$`)
-
 // BenchPattern returns the -test.bench that selects only one benchmark. name is its printed name
 // without "Benchmark"; procs is the GOMAXPROCS with which it was printed (0: that of this
 // process).
 func BenchPattern(name string, procs int) string {
 	plain, _, _ := strings.Cut(name, " (") // see parseBenchmarks
-	if procs == 0 {
-		procs = runtime.GOMAXPROCS(0)
-	}
-	if of := suffix.FindStringSubmatch(plain); procs != 1 && of != nil && of[1] == strconv.Itoa(procs) {
-		plain = strings.TrimSuffix(plain, of[0])
-	}
+	plain = withoutProcs(plain, givenProcs(procs))
 	var parts []string
 	for i, part := range strings.Split(plain, "/") {
 		if i == 0 {
@@ -284,9 +287,18 @@ func BenchPattern(name string, procs int) string {
 	return strings.Join(parts, "/")
 }
 
+// withoutProcs returns a printed name without the GOMAXPROCS that ends it, unless that is 1, which is
+// not printed.
+func withoutProcs(printed string, procs int) string {
+	if procs == 1 {
+		return printed
+	}
+	return strings.TrimSuffix(printed, "-"+strconv.Itoa(procs))
+}
+
 func newLeaf(m *Benchmarks, name string) *leaf {
-	l := &leaf{Benchmarks: m, name: name, d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
-	_, again, _ := strings.Cut(name, " (") // see parseBenchmarks
+	l := &leaf{Benchmarks: m, name: name, procs: givenProcs(m.spec.Procs), d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
+	l.again = strings.Contains(name, " (") // see parseBenchmarks
 	l.pattern = BenchPattern(name, m.spec.Procs)
 	l.d.Instructions = &Instructions{Waits: 1}
 	l.count = counting{result: l.d.Instructions, tool: m.spec.Counter, count: m.spec.count, use: m.spec.use, order: func(side int) benchOrder {
@@ -294,7 +306,7 @@ func newLeaf(m *Benchmarks, name string) *leaf {
 		o.procs = 1
 		return o
 	}}
-	if again != "" {
+	if l.again {
 		l.count.tool, l.d.Instructions.Problem = nil, "two benchmarks have this name"
 	}
 	return l
@@ -365,19 +377,19 @@ func (l *leaf) block(ctx context.Context) bool {
 	var got [3]Bench
 	var cpu [3]float64
 	var failed [3]error
-	sides := l.sides()
+	sides, name := l.sides(), l.printed()
 	for _, i := range l.rng.Perm(3) {
 		order := l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops))
 		p, err := l.spec.run(ctx, order)
 		if ctx.Err() != nil {
 			return false
 		}
-		b, printed := p.printed[l.name]
+		b, printed := p.printed[name]
 		if err == nil && !printed {
 			err = ErrNoBenchmark
 		}
 		if err != nil {
-			failed[i] = l.confirmed(ctx, order, l.name, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
+			failed[i] = l.confirmed(ctx, order, name, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
 		}
 		got[i], cpu[i] = b, float64(p.cpu-l.start)
 	}
@@ -386,7 +398,7 @@ func (l *leaf) block(ctx context.Context) bool {
 		return false
 	}
 	for i, b := range got {
-		l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: l.name, Bench: b})
+		l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: name, Bench: b})
 		for unit, n := range b.Counts {
 			l.counts[i%2][unit] = append(l.counts[i%2][unit], n)
 		}
@@ -426,7 +438,7 @@ func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
 			if err != nil {
 				return false
 			}
-			ns[i] = p.printed[l.name].NS
+			ns[i] = p.printed[l.printed()].NS
 		}
 		if ns[0] > 0 && ns[1] > 0 {
 			ratios = append(ratios, ns[1]/ns[0])

@@ -19,6 +19,7 @@ type Difference struct {
 	Seconds     float64             `json:"seconds"`
 	Seed        uint64              `json:"seed"`
 	Environment machine.Environment `json:"environment"`
+	Procs       int                 `json:"procs,omitempty"` // GOMAXPROCS of the timed processes if it is not that of the name; 0: it is
 
 	Ratio  Estimate `json:"ratio"`   // Head/Base, paired
 	BaseNS Estimate `json:"base_ns"` // ns per operation

@@ -269,7 +269,7 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	}
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
-		m.Time = t.test.outcome == Inconclusive && !(byCount && len(d.Blocks) >= enough && !leans)
+		m.Time = t.outcome == Inconclusive && !t.layouts && !(byCount && len(d.Blocks) >= enough && !leans)
 		m.Layouts = t.layouts && !(byCount && i.outcome == Broken)
 	}
 	if len(d.Blocks) < enough && j.By == "" && !m.Layouts {

@@ -191,6 +191,7 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 		"too few blocks to see a change": {executes(apart(1, 1, 1, 0), 3, 1, 0.001), "", harness.More{Time: true}},
 		"slower, in one layout":          {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", harness.More{Layouts: true}},
 		"slower, in all layouts":         {layouts, "", harness.More{}},
+		"held, but for the self-check":   {apart(3, 0.985, 1, 1.025), "", harness.More{Time: true}},
 		"by instructions":                {counting(undecidedTimes()), ByInstructions, harness.More{Instructions: true}},
 		"by time":                        {counting(undecidedTimes()), ByTime, harness.More{Time: true}},
 	} {

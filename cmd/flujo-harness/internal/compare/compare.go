@@ -99,7 +99,7 @@ flujo-harness report draws them over the commits.`,
 	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, like go test -bench, with or without \"Benchmark\": Encode/large")
 	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, like go test -skip")
 	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, like go test -benchtime (default 20ms)")
-	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, separated by commas, like go test -cpu")
+	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, separated by commas, like go test -cpu (default that of the machine, or 1 for benchmarks that take as long with it)")
 	f.StringVar(&c.tags, "tags", "", "build tags, separated by commas")
 	f.IntVar(&c.count, "count", 0, "maximum number of processes of each revision, for each benchmark; 0: as many as are needed")
 	f.StringVar(&c.which, "benchmarks", "both", `"both": benchmarks that both revisions have; "head": benchmarks of HEAD, also on the code of BASE if they compile there`)

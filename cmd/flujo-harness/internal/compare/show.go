@@ -85,6 +85,7 @@ func (r Result) show(to io.Writer, sides [2]revisions.Checkout, margin float64, 
 		}
 		i = n
 	}
+	r.oneProcessor(to)
 	r.geomeans(to)
 	r.reasons(to)
 	for _, profile := range r.Profiles {
@@ -133,6 +134,19 @@ func (r Result) table(to io.Writer, i, n int) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(r.Verdicts[i].Outcome.String()), strings.TrimPrefix(d.Name, pkg+"."), figures, executed, strings.Join(counts, ", "))
 	}
 	return table.Flush()
+}
+
+// oneProcessor prints how many benchmarks were timed with another GOMAXPROCS than their names have.
+func (r Result) oneProcessor(to io.Writer) {
+	n := 0
+	for _, d := range r.Differences {
+		if d.Procs == 1 {
+			n++
+		}
+	}
+	if n > 0 {
+		fmt.Fprintf(to, "\ntimed with GOMAXPROCS=1, which changes their time by less than 10%%: %d of %s; --cpu sets another\n", n, cli.Plural(int64(len(r.Differences)), "benchmark"))
+	}
 }
 
 // reasons prints why benchmarks did not hold, what to do, and the notes on all benchmarks. A text

@@ -1,0 +1,74 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+)
+
+const (
+	// sameTime is the largest factor between the times of an operation with one processor and with
+	// several at which it counts as taking as long with one.
+	sameTime = 1.1
+	// procsTries is the number of processes of each kind whose shortest time is used.
+	procsTries = 3
+)
+
+// chooseProcs sets GOMAXPROCS to 1 for the timed processes of a benchmark that takes as long with
+// it, at both revisions. With several processors, the garbage collector and idle threads of the
+// scheduler use the others, which disturbs even a benchmark with one goroutine: with one, the
+// times of successive processes differ half as much, so that a quarter of the processes suffices.
+// A GOMAXPROCS that the caller gave is kept, as is that of a benchmark of few long operations.
+func (l *leaf) chooseProcs(ctx context.Context) {
+	if l.spec.Procs != 0 || l.procs == 1 || l.ops < 2 || l.again {
+		return
+	}
+	for _, side := range []BenchSide{l.spec.Base, l.spec.Head} {
+		if !l.sameWithOne(ctx, side) {
+			return
+		}
+	}
+	l.procs, l.d.Procs = 1, 1
+}
+
+// sameWithOne reports whether an operation takes as long with one processor as with l.procs.
+func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
+	many := l.order(side, l.pattern, fmt.Sprintf("%dx", l.ops))
+	one := many
+	one.procs = 1
+	var least [2]float64
+	for range procsTries {
+		for i, o := range []benchOrder{many, one} {
+			p, err := l.spec.run(ctx, o)
+			ns := p.printed[l.printedWith(o.procs)].NS
+			if err != nil || ctx.Err() != nil || !(ns > 0) {
+				return false
+			}
+			if least[i] == 0 || ns < least[i] {
+				least[i] = ns
+			}
+		}
+		if ratio := least[1] / least[0]; ratio < sameTime && ratio > 1/sameTime {
+			return true
+		}
+	}
+	return false
+}
+
+// order returns the order of a timed process.
+func (l *leaf) order(side BenchSide, pattern, times string) benchOrder {
+	o := l.Benchmarks.order(side, pattern, times)
+	o.procs = l.procs
+	return o
+}
+
+// printed returns the name of the benchmark as timed processes print it, without "Benchmark".
+func (l *leaf) printed() string { return l.printedWith(l.procs) }
+
+// printedWith returns that name as a process with the given GOMAXPROCS prints it.
+func (l *leaf) printedWith(procs int) string {
+	given := givenProcs(l.spec.Procs)
+	if procs == given {
+		return l.name
+	}
+	return withoutProcs(l.name, given)
+}
