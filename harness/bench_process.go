@@ -18,6 +18,7 @@ import (
 
 	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // Bench is what one benchmark printed in one process.
@@ -122,11 +123,11 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 // countBenchmark runs benchmarks under the tool of the order, and returns the instructions
 // of the whole process.
 func countBenchmark(ctx context.Context, o benchOrder) (n float64, err error) {
-	dir, err := os.MkdirTemp("", "flujo-harness-count-")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-count-")
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	o.record = filepath.Join(dir, "record")
 	if _, err := runBenchmark(ctx, o); err != nil && !errors.Is(err, ErrNoBenchmark) {
 		return 0, err

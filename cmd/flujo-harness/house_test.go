@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 	"reports/render":                       {"reports", "reports/internal/text", "reports/history", "reports/ingest", "reports/live", "reports/analysis"},
 	"reports/live":                         {"reports", "reports/internal/text"},
 	"reports/runner":                       {"reports", "reports/internal/text", "reports/ingest", "reports/live"},
-	"harness/instructions":                 nil,
+	"harness/instructions":                 {"harness/workdir"},
 	"harness/machine":                      nil,
 	"harness/child":                        nil,
 	"harness/workdir":                      nil,

@@ -20,6 +20,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // ErrNone reports that no tool on this machine counts instructions.
@@ -69,12 +71,12 @@ func FindPortable(ctx context.Context) (*Tool, error) {
 }
 
 // works counts the instructions of a program that does nothing, to check that the tool works.
-func (t *Tool) works(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "flujo-harness-count-")
+func (t *Tool) works(ctx context.Context) (err error) {
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-harness-count-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, remove()) }()
 	program, err := exec.LookPath("true")
 	if err != nil {
 		return err

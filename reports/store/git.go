@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"github.com/flujo/flujo-harness/harness/child"
+	"github.com/flujo/flujo-harness/harness/workdir"
 )
 
 // gitStore is a store in a git remote. Every object is a commit with one file and a separate
@@ -31,7 +32,8 @@ type gitStore struct {
 	dir    string // folder of the clone, or of an empty repository
 	remote string
 	temp   string
-	sha256 bool // object format of the repository, otherwise SHA-1
+	remove func() error // removes temp
+	sha256 bool         // object format of the repository, otherwise SHA-1
 	env    []string
 	// secrets are those in the remote's address, which is in the configuration of the clone.
 	secrets []string
@@ -51,11 +53,11 @@ func openGit(ctx context.Context, address string, o Options) (Store, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, fmt.Errorf("%w: install git", err)
 	}
-	temp, err := os.MkdirTemp("", "flujo-store-*")
+	temp, remove, err := workdir.Temporary(os.TempDir(), "flujo-store-")
 	if err != nil {
 		return nil, err
 	}
-	g := &gitStore{dir: o.Dir, remote: remote, temp: temp}
+	g := &gitStore{dir: o.Dir, remote: remote, temp: temp, remove: remove}
 	if err := g.prepare(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -101,8 +103,12 @@ func (g *gitStore) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Close implements [Store]. It removes the temporary folder.
-func (g *gitStore) Close() error { return os.RemoveAll(g.temp) }
+// Close implements [Store]. It removes the temporary folder. A later call does nothing.
+func (g *gitStore) Close() error {
+	remove := g.remove
+	g.remove = func() error { return nil }
+	return remove()
+}
 
 // settings override settings of the clone that would run further actions.
 var settings = []string{"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "push.gpgSign=false",

@@ -250,6 +250,7 @@ type benchTrial struct {
 	b        *bisecting
 	dir, exe string
 	name     string
+	remove   func() error // removes dir
 }
 
 func (b *bisecting) benchmark(name string) (trial, error) {
@@ -257,14 +258,14 @@ func (b *bisecting) benchmark(name string) (trial, error) {
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
-	dir, err := os.MkdirTemp("", "flujo-bisect-*")
+	dir, remove, err := workdir.Temporary(os.TempDir(), "flujo-bisect-")
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
-	return &benchTrial{b, dir, exe, name}, nil
+	return &benchTrial{b, dir, exe, name, remove}, nil
 }
 
-func (t *benchTrial) close() error { return os.RemoveAll(t.dir) }
+func (t *benchTrial) close() error { return t.remove() }
 
 func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err error) {
 	if commit == t.b.commits[0] {
