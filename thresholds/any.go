@@ -70,8 +70,8 @@ func problemOfCounts(r *harness.RunInstructions) string {
 }
 
 // JudgeInstructions judges the counts of a comparison by the limits for any machine. It is
-// inconclusive if the limit was derived with another version of Go or SQLite or for another
-// architecture.
+// inconclusive if the limit is stale, or was derived with another version of Go or SQLite or for
+// another architecture.
 //
 // The test is a one-sample t test on the logarithms of the counts, which assumes that the counts
 // of separate processes are independent and log-normal around their mean. Their standard
@@ -124,7 +124,10 @@ func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	v.Notices = v.Boundary/math.Exp(stat.Mean(w, nil)) - 1
 	distance := (d - math.Log(1+l.Margin)/2) / se
 	says := fmt.Sprintf("durability executes %.0f instructions a run, %v of the calibrated baseline, limit %.0f", math.Exp(stat.Mean(w, nil)), *v.Instructions, l.Limit)
+	v.Stale = limitIsStale(v.Instructions.High, v.Margin)
 	switch {
+	case t.Survival(-distance) < beta/looks && v.Stale:
+		return end(Inconclusive, fmt.Sprintf("its limit is stale: %s, so that %s", says, v.noticesOnly()), "tighten it: "+strings.TrimPrefix(calibrate, "create one: "))
 	case t.Survival(-distance) < beta/looks:
 		return end(Held, says, "nothing to do")
 	case t.Survival(distance) < alpha/looks && len(w) >= leastToBreak:
@@ -174,12 +177,13 @@ func (j *Judged) Count(ctx context.Context, spec harness.Spec, own, anyMachine *
 // MoreInstructions reports whether another count could make an inconclusive verdict decided.
 func MoreInstructions(c *harness.Comparison, limits *File) bool {
 	v := JudgeInstructions(c, limits)
-	return v.Outcome == Inconclusive && len(c.Instructions.With) < mostCounts && (v.N < leastToHold || v.Instructions != nil)
+	return v.Outcome == Inconclusive && !v.Stale && len(c.Instructions.With) < mostCounts && (v.N < leastToHold || v.Instructions != nil)
 }
 
 // OnAnyMachine combines the verdict by the limit of this class of machine with the verdict on
 // instructions, whose limit applies to any machine. If the counts broke their limit, the result
-// is broken. If this class has no limit of its own, the counts decide. Otherwise they are a note.
+// is broken. If this class has no limit of its own, the counts decide, or say that their limit is
+// stale. Otherwise they are a note.
 func OnAnyMachine(c *harness.Comparison, byClass Verdict, own *File, counted Verdict) Verdict {
 	with := func(v Verdict, of Verdict) Verdict {
 		v.Notes = append(slices.Clone(v.Notes), of.Reason)
@@ -192,7 +196,7 @@ func OnAnyMachine(c *harness.Comparison, byClass Verdict, own *File, counted Ver
 		return byClass
 	case counted.Outcome == Broken:
 		return with(counted, byClass)
-	case unknown && counted.Outcome == Held && byClass.Outcome == Inconclusive:
+	case unknown && (counted.Outcome == Held || counted.Stale) && byClass.Outcome == Inconclusive:
 		return with(counted, byClass)
 	}
 	return with(byClass, counted)

@@ -51,6 +51,9 @@ func TestLimitsOfInstructionsJudgeAnyMachine(t *testing.T) {
 	}{
 		"unchanged":                {five(0), Held, "instructions a run"},
 		"a quarter of the margin":  {five(5_600), Held, ""},
+		"a little cheaper":         {five(-8_000), Held, ""},
+		"cheaper by the margin":    {five(-22_500), Inconclusive, "its limit is stale: durability executes "},
+		"much cheaper":             {five(-120_000), Inconclusive, "only a slow-down of more than 40.1% would be noticed here, not one of 5%"},
 		"the margin":               {five(23_000), Broken, "more instructions"},
 		"twice the margin":         {five(46_000), Broken, "more instructions"},
 		"few counts do not break":  {executing(493_000, 493_100), Inconclusive, "undecided"},
@@ -84,6 +87,9 @@ func TestMoreInstructionsAreCountedWhereTheyDecide(t *testing.T) {
 	if MoreInstructions(executing(469_000, 469_500, 469_100), limits) {
 		t.Error("counts that have decided want more")
 	}
+	if MoreInstructions(executing(369_000, 369_500, 369_100), limits) {
+		t.Error("counts below a stale limit want more")
+	}
 	if MoreInstructions(executing(440_000, 500_000), limits) {
 		t.Error("counts that vary by more than the margin want more: none can decide")
 	}
@@ -96,6 +102,9 @@ func TestOnAnyMachine(t *testing.T) {
 	own := &File{Class: c.Environment.Class, Limits: []Limit{{Workload: "default", Metric: MetricCostRatio, Durability: "process"}}}
 	foreign := &File{Class: "linux-amd64-2cpu-amd-epyc", Limits: own.Limits}
 	v := func(o Outcome) Verdict { return Verdict{Outcome: o, Reason: o.String()} }
+	if got := OnAnyMachine(c, v(Inconclusive), foreign, Verdict{Stale: true, Reason: "stale"}); got.Reason != "stale" {
+		t.Errorf("a stale limit is not said: %+v", got)
+	}
 	for _, row := range []struct {
 		own         *File
 		time, count Outcome

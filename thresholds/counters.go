@@ -160,10 +160,8 @@ func judgeCountsAlone(c *harness.Comparison, limits *File, source string, notes 
 	if limit == nil {
 		return end(Inconclusive, "no limit exists for it", "create one: "+calibrateCommand(c))
 	}
-	rose, note := judgeCounters(c, limit)
-	if note != "" {
-		v.Notes = append(v.Notes, note)
-	}
+	rose, more := judgeCounters(c, limit)
+	v.Notes = append(v.Notes, more...)
 	if c.Sessions() < 2 { // a single process may have allocated for its own reasons
 		return end(Inconclusive, "one session: too few", "run again and let it finish")
 	}

@@ -70,7 +70,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v.Above, v.N = d.above, d.n
 	if e := c.CostRatio; !foreign && e.Value > 0 {
 		v.Notices = v.Boundary/e.Value - 1
-		v.Stale = e.High > 0 && e.High < v.Baseline/(1+v.Margin/2)
+		v.Stale = e.High > 0 && limitIsStale(e.High/v.Baseline, v.Margin)
 	}
 	away := awayMedian(c)
 	awayText := fmt.Sprintf("the process was away from the processor for %.0f%% of the time (median of %d sessions)", 100*away, len(c.Conditions))
@@ -84,16 +84,14 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 				return end(Inconclusive, fmt.Sprintf("%s was %s by the limit of another class of machine, %s", s.Name, s.Got, limits.Class), "create a limit for this class: "+calibrateCommand(c))
 			}
 			if v.Stale && s.Want == Broken {
-				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%",
-					s.Name, s.Got, c.CostRatio, v.Baseline, 100*v.Notices, 100*v.Margin), "tighten it: "+calibrateCommand(c))
+				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that %s",
+					s.Name, s.Got, c.CostRatio, v.Baseline, v.noticesOnly()), "tighten it: "+calibrateCommand(c))
 			}
 			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
 	}
-	rose, note := judgeCounters(c, limit)
-	if note != "" {
-		v.Notes = append(v.Notes, note)
-	}
+	rose, notes := judgeCounters(c, limit)
+	v.Notes = append(v.Notes, notes...)
 	if len(rose) > 0 && c.Sessions() > 1 { // a single process may have allocated for its own reasons
 		return end(Broken, moreThanAllowed(rose), findMoreWork)
 	}
@@ -113,7 +111,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	switch d.outcome {
 	case Held:
 		if v.Stale {
-			v.Notes = append(v.Notes, fmt.Sprintf("the limit is stale: only a slow-down of more than %.3g%% would be noticed here: %s", 100*v.Notices, calibrateCommand(c)))
+			return end(Inconclusive, fmt.Sprintf("its limit is stale: (W-N)/F is %v and the calibrated baseline %.4g, so that %s", c.CostRatio, v.Baseline, v.noticesOnly()), "tighten it: "+calibrateCommand(c))
 		}
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
@@ -125,6 +123,15 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			"find the change that made saves slower since the last passing run")
 	}
 	return end(Inconclusive, fmt.Sprintf("%s, which decides nothing; %s", counts, excluded(c.CostRatio, v.Baseline, " above the baseline")), "measure on a quieter machine, or allow more sessions")
+}
+
+// limitIsStale reports whether a program that has become cheaper could become dearer by the margin of its
+// limit without breaking it. high is the upper end of the interval of its cost, divided by the baseline.
+func limitIsStale(high, margin float64) bool { return high < 1/(1+margin/2) }
+
+// noticesOnly says what a stale limit would notice.
+func (v Verdict) noticesOnly() string {
+	return fmt.Sprintf("only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%", 100*v.Notices, 100*v.Margin)
 }
 
 // calibrateCommand returns the command that derives a limit for the measurement.
@@ -183,26 +190,38 @@ func opposite(o Outcome) Outcome {
 	return Held
 }
 
-// judgeCounters lists the counters that exceed their limits. Allocations depend on the compiler
-// and the standard library, so they are not judged if the Go version differs from that of the
-// calibration.
-func judgeCounters(c *harness.Comparison, limit *Limit) (rose []string, note string) {
+// judgeCounters lists the counters that exceed their limits, and notes those that could rise
+// without exceeding them. Allocations depend on the compiler and the standard library, so they are
+// not judged if the Go version differs from that of the calibration.
+func judgeCounters(c *harness.Comparison, limit *Limit) (rose, notes []string) {
 	got, counted := c.Counters[harness.ArmBackend]
 	if limit.Counters == nil || !counted {
-		return nil, ""
+		return nil, nil
 	}
 	allowed, at := *limit.Counters, limit.Provenance.Environment
 	if c.Environment.Go != at.Go {
 		allowed.Allocs, allowed.AllocBytes = got.Allocs, got.AllocBytes
-		note = fmt.Sprintf("allocations were not judged: calibrated with %s, measured with %s", at.Go, c.Environment.Go)
+		notes = append(notes, fmt.Sprintf("allocations were not judged: calibrated with %s, measured with %s", at.Go, c.Environment.Go))
 	}
+	var low []string
 	for _, n := range counts {
-		if have, most := *n.of(&got), *n.of(&allowed); round(have) > most {
-			rose = append(rose, fmt.Sprintf("%s %.6g, at most %.6g", n.name, have, most))
+		have, most := *n.of(&got), *n.of(&allowed)
+		text := fmt.Sprintf("%s %.6g, at most %.6g", n.name, have, most)
+		if round(have) > most {
+			rose = append(rose, text)
+		} else if have*(1+countsSlack) < most {
+			low = append(low, text)
 		}
 	}
-	return rose, note
+	if len(low) > 0 {
+		notes = append(notes, fmt.Sprintf("a run counts so much less than its limit allows that a rise could pass: %s: %s --counts", strings.Join(low, ", "), calibrateCommand(c)))
+	}
+	return rose, notes
 }
+
+// countsSlack is the share by which a counter may rise without breaking its limit before a verdict
+// says so. Limits of counters that vary are above what is counted by their range.
+const countsSlack = 0.05
 
 // storageNote returns a warning if syncs are faster than storage can be.
 func storageNote(c *harness.Comparison) []string {
