@@ -137,7 +137,7 @@ func TestCountsThatMakeNoLimit(t *testing.T) {
 		"few":            {executing(seven[:6]...), 0.05, "6 counts"},
 		"none":           {&harness.Comparison{}, 0.05, "not counted"},
 		"failed":         {failed, 0.05, "killed"},
-		"a small margin": {executing(seven...), 0.001, "use a margin of"},
+		"a small margin": {executing(seven...), 0.001, "by 0.45% from process to process: use a margin of 0.445% or more"},
 		"no margin":      {executing(seven...), 0, "margin 0"},
 	} {
 		if _, err := CalibrateInstructions(row.c, Order{Margin: row.margin}); err == nil || !strings.Contains(err.Error(), row.says) {

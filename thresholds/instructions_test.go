@@ -40,6 +40,9 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 	}
 	failed := undecidedTimes()
 	failed.Instructions = &harness.Instructions{Problem: "it cannot be run under valgrind"}
+	equal := undecidedTimes()
+	equal.Instructions = failed.Instructions
+	equal.Counts = []harness.Count{{Unit: "allocs/op", BaseLow: 2, BaseHigh: 2, HeadLow: 2, HeadHigh: 2, Base: 36, Head: 18}}
 	cpu := func(ratio, waits float64) *harness.Difference {
 		d := undecidedTimes()
 		for i := range d.Blocks {
@@ -77,6 +80,7 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		"a bias of the place, and instructions":    {executes(biased(), 3, 1, 0.001), "", Held, ByInstructions, ""},
 		"a bias, and more instructions":            {executes(biased(), 5, 1.05, 0.001), "", Broken, ByInstructions, ""},
 		"not counted":                              {failed, "", Inconclusive, ByTime, "cannot be run under valgrind"},
+		"not counted, as many objects":             {equal, "", Inconclusive, ByTime, "cannot be run under valgrind"},
 		"more of the processor's time":             {cpu(1.1, 1), "", Broken, ByTime, "of the processor's time"},
 		"as much of the processor's time":          {cpu(1, 0), "", Held, ByTime, ""},
 		"as much, of what waits":                   {cpu(1, 0.9), "", Inconclusive, ByTime, ""},
@@ -198,6 +202,14 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 		if got := (Judging{Margin: 0.02, Family: 1, By: tc.by}).More(tc.d); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
 		}
+	}
+}
+
+// Judged by instructions, a difference wants no blocks beyond those that it has.
+func TestMoreByInstructionsIsNoTime(t *testing.T) {
+	d := executes(apart(1, 1, 1, 0), 3, 1.02, 0.0001)
+	if got, want := (Judging{Margin: 0.02, Family: 1, By: ByInstructions}).More(d), (harness.More{Instructions: true}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
