@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,12 +174,20 @@ func TestATornCheckpointGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := open(t, path, identity())
-		if k.Sessions() != want {
+		if k.Sessions() != want || (k.Discarded != "") != (cut < len(lines[0])) {
 			t.Fatalf("cut after %d of %d bytes: %d sessions, want %d (%s)", cut, len(data), k.Sessions(), want, k.Discarded)
 		}
 		ran, _, err := calibrate(t, k, 77, 0)
 		if err != nil || len(ran) != 6-want || open(t, path, identity()).Sessions() != 6 {
 			t.Fatalf("cut after %d bytes: ran %v, error %v", cut, ran, err)
+		}
+	}
+	for _, bad := range []string{"nonsense\n", `{"problem":"boom"}` + "\n"} { // and with it what follows
+		if err := os.WriteFile(path, slices.Concat(lines[0], lines[1], []byte(bad), lines[2]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if k := open(t, path, identity()); k.Sessions() != 1 {
+			t.Errorf("%d sessions with %q after the first", k.Sessions(), bad)
 		}
 	}
 	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {

@@ -59,6 +59,11 @@ func TestAWorkloadWithoutTimeIsJudgedByCounts(t *testing.T) {
 			t.Errorf("%s: notes %q", name, v.Notes)
 		}
 	}
+	other := counting(2, allowed)
+	other.Environment.Go = "go1.99"
+	if v := Judge(other, countsFile(allowed), today); v.Outcome != Held || !strings.Contains(strings.Join(v.Notes, "; "), "allocations were not judged") {
+		t.Errorf("with another Go: %v, notes %q", v, v.Notes)
+	}
 	// The same comparison of a workload that is timed.
 	timed := counting(4, allowed)
 	timed.Untimed = ""
@@ -117,13 +122,14 @@ func TestLimitsOfCountsAreReadAndWritten(t *testing.T) {
 
 // The counters of a limit are derived anew, and its time is left as it is.
 func TestCountersAreCalibratedAlone(t *testing.T) {
-	untimed := ""
+	untimed, ok := "", true
 	sessions, blocks := 0, 0
 	run := func(_ context.Context, s harness.Session) (harness.SessionResult, error) {
 		sessions, blocks = sessions+1, s.Plan.Blocks
 		res := measured(s)
 		res.Slots = res.Slots[:1]
 		res.Untimed = untimed
+		res.Audit[0].OK = ok
 		res.Counters = map[string]harness.Counters{harness.ArmBackend: {Allocs: 110, Commits: 1 + float64(s.Number)/4}}
 		return res, nil
 	}
@@ -135,14 +141,15 @@ func TestCountersAreCalibratedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := &Limit{Workload: "default", Metric: MetricCostRatio, Durability: "process", Baseline: 1.3, Margin: 0.1, Limit: 1.43, Provenance: Provenance{Commit: "old", Environment: here}}
+	reported := 0
 	calibrate := func(old *Limit) (Limit, error) {
-		l, _, err := CalibrateCounts(t.Context(), spec, old, Order{Commit: "new"}, run, func(*harness.Comparison) {})
+		l, _, err := CalibrateCounts(t.Context(), spec, old, Order{Commit: "new"}, run, func(*harness.Comparison) { reported++ })
 		return l, err
 	}
 	want := &harness.Counters{Allocs: 110, Commits: 2.75} // the most, and the range once more
 	l, err := calibrate(old)
-	if err != nil || l.Baseline != old.Baseline || l.Limit != old.Limit || l.Metric != MetricCostRatio || l.Provenance.Commit != "old" || l.Provenance.CountsOf != "new" || sessions != 4 || blocks != 1 {
-		t.Errorf("%+v, %d sessions of %d blocks, error %v", l, sessions, blocks, err)
+	if err != nil || l.Baseline != old.Baseline || l.Limit != old.Limit || l.Metric != MetricCostRatio || l.Provenance.Commit != "old" || l.Provenance.CountsOf != "new" || sessions != 4 || blocks != 1 || reported != 4 {
+		t.Errorf("%+v, %d sessions of %d blocks, %d reported, error %v", l, sessions, blocks, reported, err)
 	}
 	if diff := cmp.Diff(want, l.Counters); diff != "" {
 		t.Errorf("counters (-want +got)\n%s", diff)
@@ -163,6 +170,11 @@ func TestCountersAreCalibratedAlone(t *testing.T) {
 	if l, _, err := Calibrate(t.Context(), spec, prove(0.1, 100), run, func(*harness.Comparison) {}); err != nil || l.Metric != MetricCounts || l.Provenance.Replays != 0 {
 		t.Errorf("calibrated: %+v, error %v", l, err)
 	}
+	ok = false
+	if _, err := calibrate(old); err == nil || !strings.Contains(err.Error(), "equal work") {
+		t.Errorf("of a failed audit: error %v", err)
+	}
+	ok = true
 	spec.Plan.Sessions = 3
 	if _, err := calibrate(old); err == nil {
 		t.Error("a calibration of 3 sessions")

@@ -3,6 +3,7 @@ package thresholds
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -205,11 +206,70 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	}
 }
 
-// Judged by instructions, a difference wants no blocks beyond those that it has.
-func TestMoreByInstructionsIsNoTime(t *testing.T) {
-	d := executes(apart(1, 1, 1, 0), 3, 1.02, 0.0001)
-	if got, want := (Judging{Margin: 0.02, Family: 1, By: ByInstructions}).More(d), (harness.More{Instructions: true}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+// Times that lean to slower are measured on, although the instructions hold: above 2 of 3 blocks are
+// above the boundary, and so is the ratio.
+func TestMoreIsNotAskedForWhereItCannotDecide(t *testing.T) {
+	few := func() *harness.Difference { return apart(1, 1, 1, 0) }
+	counts := func(d *harness.Difference, unit string, head float64, processes int) *harness.Difference {
+		d.Counts = []harness.Count{{Unit: unit, BaseLow: 2, BaseHigh: 2, HeadLow: head, HeadHigh: head, Base: processes, Head: processes}}
+		return d
+	}
+	problem, fails := few(), apart(0, 1, 1, 0)
+	problem.Problem, fails.HeadFails = "boom", "exit status 1"
+	one := few()
+	one.Blocks = one.Blocks[:1]
+	mute := func() *harness.Difference {
+		d := apart(0, 1, 1, 0)
+		d.NotCompared = "it prints no ns/op"
+		return d
+	}
+	untimed := func() *harness.Difference {
+		d := apart(3, 1, 1, 0)
+		d.Untimed = "its floor is bistable"
+		return d
+	}
+	leans := func(above int, ratio, executed float64) *harness.Difference {
+		d := undecidedTimes()
+		for i := range d.Blocks {
+			if d.Blocks[i].Ratio = 0.9; i%6*2+i/6 < above {
+				d.Blocks[i].Ratio = 1.1
+			}
+		}
+		d.Ratio.Value = ratio
+		return executes(d, 5, executed, 0.001)
+	}
+	bound := math.Sqrt(1.02)
+	time := harness.More{Time: true}
+	for name, tc := range map[string]struct {
+		d    *harness.Difference
+		by   string
+		want harness.More
+	}{
+		"a problem":                        {problem, "", harness.More{}},
+		"it fails":                         {fails, "", harness.More{}},
+		"a bias, of undecided counts":      {executes(apart(3, 1, 1.2, 0), 3, 1.02, 0.0001), "", harness.More{Instructions: true}},
+		"one block":                        {one, "", time},
+		"no time, no counts":               {mute(), "", harness.More{}},
+		"no time, counts of two":           {counts(mute(), "allocs/op", 2, 2), "", time},
+		"no time, counts of three":         {counts(mute(), "allocs/op", 2, 3), "", harness.More{}},
+		"broken by counts of three":        {counts(few(), "allocs/op", 3, 3), "", harness.More{}},
+		"time is not judged, no counts":    {untimed(), "", time},
+		"time is not judged, counts of 2":  {executes(counts(untimed(), "allocs/op", 2, 2), 3, 1, 0.001), "", time},
+		"time is not judged, counts of 3":  {executes(counts(untimed(), "allocs/op", 2, 3), 3, 1, 0.001), "", harness.More{}},
+		"by instructions, few blocks":      {executes(few(), 3, 1.02, 0.0001), ByInstructions, harness.More{Instructions: true}},
+		"by time, instructions held":       {executes(undecidedTimes(), 3, 1, 0.001), ByTime, time},
+		"times held":                       {apart(8, 1, 1, 0), "", harness.More{}},
+		"leans":                            {leans(9, 1.05, 1), "", time},
+		"2 of 3 above":                     {leans(8, 1.05, 1), "", harness.More{}},
+		"half above":                       {leans(6, 1.05, 1), "", harness.More{}},
+		"the ratio at the boundary":        {leans(9, bound, 1), "", harness.More{}},
+		"the ratio below it":               {leans(9, 0.995, 1), "", harness.More{}},
+		"leans, and more are executed":     {leans(9, 1.05, 1.05), "", harness.More{}},
+		"half above, and more is executed": {leans(6, 1.05, 1.05), "", harness.More{}},
+	} {
+		if got := (Judging{Margin: 0.02, Family: 1, By: tc.by}).More(tc.d); got != tc.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
+		}
 	}
 }
 
@@ -269,6 +329,59 @@ func TestAMarginBelowOneInstructionIsSaid(t *testing.T) {
 		notes := strings.Join(v.Notes, "; ")
 		if v.Outcome != tc.want || (notes == "") != (tc.says == "") || !strings.Contains(notes, tc.says) {
 			t.Errorf("%v to %v instructions, margin %v: %v, notes %q; want %v, %q", tc.base, tc.head, tc.margin, v, notes, tc.want, tc.says)
+		}
+	}
+}
+
+// The interval is that of Student's t with 8 degrees of freedom, whose 97.5% quantile is 2.306004
+// in printed tables.
+func TestFiguresOfInstructions(t *testing.T) {
+	side := func(ratio float64) (v []float64) {
+		for _, log := range []float64{-0.01, -0.005, 0, 0.005, 0.01} { // with a standard deviation of 0.0079057
+			v = append(v, 50_000*ratio*math.Exp(log))
+		}
+		return v
+	}
+	got := judgeInstructions(&harness.Instructions{Base: side(1), Head: side(1.01)}, 0.05, 1).ratio
+	half := 2.306004 * 0.0079057 * math.Sqrt(2.0/5)
+	for name, row := range map[string][2]float64{"value": {got.Value, 1.01}, "low": {got.Low, 1.01 * math.Exp(-half)}, "high": {got.High, 1.01 * math.Exp(half)}} {
+		if math.Abs(row[0]-row[1]) > 1e-6 {
+			t.Errorf("%s %v, want %v", name, row[0], row[1])
+		}
+	}
+}
+
+func TestInstructionsAtTheirBounds(t *testing.T) {
+	n := func(n int, v float64) []float64 { return slices.Repeat([]float64{v}, n) }
+	for name, tc := range map[string]struct {
+		base, head []float64
+		family     int
+		want       Outcome
+		more       bool
+		not        string
+	}{
+		"one of a side":              {n(5, 100), n(1, 100), 1, Inconclusive, true, "too few"},
+		"vary by the margin":         {[]float64{99, 100, 101}, n(3, 100), 1, Inconclusive, true, "decide nothing after 3"},
+		"vary by more":               {[]float64{98.5, 100, 101.5}, n(3, 100), 1, Inconclusive, false, "vary by 3% from process to process, more than the margin of 2%"},
+		"as many as are counted":     {n(9, 100), n(9, 101), 1, Inconclusive, false, "decide nothing after 9"},
+		"one less":                   {n(8, 100), n(8, 101), 1, Inconclusive, true, "decide nothing after 8"},
+		"8 standard errors above":    {n(5, 100), n(5, 101.353), 1, Broken, true, ""}, // p = 2e-5
+		"the same, one of a hundred": {n(5, 100), n(5, 101.353), 100, Inconclusive, true, "decide nothing"},
+	} {
+		got := judgeInstructions(&harness.Instructions{Base: tc.base, Head: tc.head}, 0.02, tc.family)
+		if got.outcome != tc.want || got.more != tc.more || (got.not == "") != (tc.not == "") || !strings.Contains(got.not, tc.not) {
+			t.Errorf("%s: %+v; want %v, more %v, %q", name, got, tc.want, tc.more, tc.not)
+		}
+	}
+}
+
+// Layouts that agree, by their distance from the boundary in standard errors. With 3 degrees of
+// freedom 5.3 are no evidence against 1 in 300, with 5 they would be.
+func TestLayoutsAtTheirBounds(t *testing.T) {
+	for errors, want := range map[float64]Outcome{8: Broken, 5.3: Inconclusive, -3: Inconclusive, -8: Held} {
+		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
+		if got := judgeLayouts([]float64{one, one, one, one}, 0.02); got != want {
+			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)
 		}
 	}
 }

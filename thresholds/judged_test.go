@@ -3,6 +3,7 @@ package thresholds
 import (
 	"context"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +59,13 @@ func TestMeasuredAsItWasCalibrated(t *testing.T) {
 				t.Errorf("measured with %+v, want slots %v and %d blocks", got, c.want, blocks)
 			}
 		})
+	}
+}
+
+func TestOnlyAnAmountIsNoticed(t *testing.T) {
+	for notices, want := range map[float64]bool{0.05: true, 0: false, -0.1: false} {
+		if got := (Judged{Verdict: Verdict{Boundary: 1.1, Notices: notices}}).String(); strings.Contains(got, "notices here") != want {
+			t.Errorf("notices %v:\n%s", notices, got)
+		}
 	}
 }

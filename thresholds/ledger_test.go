@@ -44,3 +44,36 @@ func TestLimitsFollowTheirLedger(t *testing.T) {
 		})
 	}
 }
+
+// The sixth decimal of a limit is rounded, which is no edit by hand, however large the limit is.
+func TestLimitsOfManyInstructionsAreSaved(t *testing.T) {
+	l := Limit{Workload: "default", Metric: MetricInstructions, Durability: "process", Baseline: 250_000.123457, Margin: 0.07}
+	l.Limit = round(l.Baseline * (1 + l.Margin))
+	f := &File{Schema: 1, Class: AnyClass, Path: filepath.Join(t.TempDir(), "any.toml"), Limits: []Limit{l}}
+	if err := f.Save(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALooseningIsUndoneByItsOwnLimit(t *testing.T) {
+	f := fileWith(1.3) // limit 1.43
+	other := f.Limits[0]
+	other.Workload, other.Baseline, other.Limit = "loop", 2.6, 2.86
+	f.Limits = append(f.Limits, other)
+	for name, tc := range map[string]struct {
+		workload string
+		from     float64
+		want     bool
+	}{
+		"looser than before":          {"loop", 2.75, false},
+		"as tight as before":          {"loop", 2.86, true},
+		"the same of the first":       {"default", 1.3, false},
+		"tighter than before":         {"default", 1.5, true},
+		"of a limit that was dropped": {"tools", 1, false},
+	} {
+		e := Entry{Change: Loosened, Workload: tc.workload, Metric: MetricCostRatio, Durability: "process", From: tc.from}
+		if got := f.Undone(e); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

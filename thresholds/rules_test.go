@@ -40,7 +40,7 @@ func TestRulesSeeADoubledCost(t *testing.T) {
 		return c
 	}
 	for _, r := range Rules() {
-		if !r.Alarm(of(1e5), of(2e5), 0.05) || r.Alarm(of(1e5), of(1e5), 0.05) {
+		if !r.Alarm(of(1e5), of(2e5), 0.05) || r.Alarm(of(1e5), of(1e5), 0.05) || r.Alarm(of(1e5), of(1e5), 0) {
 			t.Errorf("%s: does not tell twice the cost from the same", r.Name)
 		}
 	}

@@ -192,3 +192,21 @@ func TestLimitsAreFoundByAllThreeNames(t *testing.T) {
 		}
 	}
 }
+
+// A limit is stale only if the whole interval is below its baseline by half of the margin, 1.238 here, and a
+// machine is noisy only above its bound.
+func TestBoundsOfNotes(t *testing.T) {
+	limits := fileWith(1.3)
+	for high, want := range map[float64]bool{0: false, 1.2: true, 1.25: false} {
+		c := made(4, 1.2, 1, 1.25)
+		c.CostRatio = harness.Estimate{Value: 1.2, High: high}
+		if v := Judge(c, limits, today); v.Stale != want {
+			t.Errorf("up to %v: stale %v", high, v.Stale)
+		}
+	}
+	c := made(2, 1.3, 1, 1.25)
+	c.Conditions = []harness.Conditions{{Canary: machine.CanaryResult{Away: machine.AwayBound}}}
+	if v := Judge(c, limits, today); len(v.Notes) != 0 || !strings.Contains(v.Reason, "the self-check is undecided after") || strings.Contains(v.Reason, "noisy") {
+		t.Errorf("%v, notes %q", v, v.Notes)
+	}
+}
