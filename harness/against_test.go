@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/flujo/flujo-harness/harness/instructions"
 )
@@ -97,6 +99,36 @@ func TestAgainstComparesTheCostOfTwoPrograms(t *testing.T) {
 	}
 	if head == nil || head.Sessions() != 3 || len(head.Blocks) != 18 || math.Abs(head.CostRatio.Value-1.3*1.07) > 1e-9 {
 		t.Errorf("the comparison of the head: %+v", head)
+	}
+}
+
+// Two sessions of each are made whatever the budget, and a further one if the budget has room for
+// the mean of those before.
+func TestAgainstKeepsToItsBudget(t *testing.T) {
+	for budget, want := range map[time.Duration]int{time.Second: 12, 11 * time.Second: 18, 12 * time.Second: 24} {
+		synctest.Test(t, func(t *testing.T) {
+			spec := againstSpec(&made{cost: 1.3}, &made{cost: 1.3})
+			spec.Plan.Budget = budget
+			for _, r := range []*Revision{&spec.Base, &spec.Head} {
+				quick := r.Run
+				r.Run = func(ctx context.Context, s Session) (SessionResult, error) {
+					time.Sleep(time.Second) // of the fake clock
+					return quick(ctx, s)
+				}
+			}
+			d, _, err := Against(t.Context(), spec, upTo(24))
+			if err != nil || len(d.Blocks) != want || !d.Complete {
+				t.Errorf("%v: %d blocks, want %d; error %v", budget, len(d.Blocks), want, err)
+			}
+		})
+	}
+}
+
+func TestCountsAreThoseOfBothSides(t *testing.T) {
+	one, two := []float64{1}, []float64{2, 3}
+	got := countsOf([]string{"a", "b", "c", "d"}, [2]map[string][]float64{{"a": one, "b": one}, {"b": two, "c": one}})
+	if len(got) != 1 || got[0] != (Count{Unit: "b", BaseLow: 1, BaseHigh: 1, HeadLow: 2, HeadHigh: 3, Base: 1, Head: 2}) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -191,7 +191,7 @@ func TestSizesOfCounts(t *testing.T) {
 		"quick":     {counting{ns: 500}, 40_000, [2]string{"2x", "40002x"}, ""},
 		"empty":     {counting{ns: 0}, 40_000_000, [2]string{"2x", "40000002x"}, ""},
 		"allocates": {counting{ns: 500, bytes: 1 << 20}, 256, [2]string{"2x", "258x"}, ""},
-		"slow":      {counting{ns: 9e6}, 2, [2]string{"2x", "4x"}, ""},
+		"slow":      {counting{ns: 10e6}, 2, [2]string{"2x", "4x"}, ""},
 		"slower":    {counting{ns: 100e6}, 1, [2]string{"", "1x"}, ""},
 		"slowest":   {counting{ns: 3e9}, 0, [2]string{}, "takes 3s: too long"},
 		"once":      {counting{ns: 500, once: true}, 1, [2]string{"", "1x"}, ""},
@@ -270,8 +270,22 @@ func TestLayoutsAreMeasuredWhereAsked(t *testing.T) {
 	spec.Layout = func(_ context.Context, n int) (base, head BenchSide, err error) {
 		return BenchSide{Binary: fmt.Sprint("base", n)}, BenchSide{Binary: fmt.Sprint("head", n)}, nil
 	}
-	all, _ := compareBenchmarks(t.Context(), spec, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 2} })
+	twoLayouts := func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 2} }
+	all, _ := compareBenchmarks(t.Context(), spec, twoLayouts)
 	if fmt.Sprint(all[0].Layouts) != "[1.01 0.99]" || len(all[0].Blocks) != 1 {
 		t.Errorf("%v after %d blocks", all[0].Layouts, len(all[0].Blocks))
+	}
+	for _, mute := range []string{"base2", "head2"} { // prints no time
+		one := spec
+		one.run = func(ctx context.Context, o benchOrder) (benchProcess, error) {
+			p, err := spec.run(ctx, o)
+			if o.side.Binary == mute {
+				p.printed = map[string]Bench{"X": {Ops: 10}}
+			}
+			return p, err
+		}
+		if all, _ := compareBenchmarks(t.Context(), one, twoLayouts); fmt.Sprint(all[0].Layouts) != "[1.01]" {
+			t.Errorf("%s prints no time: %v", mute, all[0].Layouts)
+		}
 	}
 }

@@ -75,6 +75,19 @@ func TestCompareStopsWhereThereIsEnough(t *testing.T) {
 	}
 }
 
+// Two sessions are made whatever the budget.
+func TestCompareKeepsToItsBudget(t *testing.T) {
+	for budget, want := range map[time.Duration]int{1: 6, time.Hour: 9} {
+		c := newClockwork()
+		p := quickPlan(c)
+		p.Budget = budget
+		all, err := Compare(t.Context(), p, c.subject("a", 10_000), c.subject("b", 10_000))
+		if err != nil || len(all[0].Blocks) != want || !all[0].Complete {
+			t.Errorf("%v: %d blocks, %v", budget, len(all[0].Blocks), err)
+		}
+	}
+}
+
 // judgeable demands what a judge needs of differences that still grow: one without an
 // audit is invalid, which would end the measurement.
 func judgeable(t *testing.T, all ...*Difference) {
