@@ -1,7 +1,9 @@
 package thresholds
 
 import (
+	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +60,9 @@ func TestLimitsOfInstructionsJudgeAnyMachine(t *testing.T) {
 		"twice the margin":         {five(46_000), Broken, "more instructions"},
 		"few counts do not break":  {executing(493_000, 493_100), Inconclusive, "undecided"},
 		"one count":                {executing(469_000), Inconclusive, "too few"},
-		"counts that vary":         {executing(440_000, 470_000, 500_000, 450_000, 480_000), Inconclusive, "vary by"},
+		"counts that vary":         {executing(440_000, 470_000, 500_000, 450_000, 480_000), Inconclusive, "vary by 13% from process to process, more than the margin of 5%"},
+		"counts that vary by it":   {executing(460_000, 470_000, 482_500), Inconclusive, "undecided"},
+		"counts of nothing":        {executing(469_000, 20_000, 469_000), Invalid, "a count of 0"},
 		"not a count":              {executing(469_000, 10_000, 469_000), Invalid, "a count of"},
 		"not counted":              {other(func(c *harness.Comparison) { c.Instructions = nil }), Inconclusive, "not counted"},
 		"no program that counts":   {other(func(c *harness.Comparison) { c.Instructions.Problem = "install valgrind" }), Inconclusive, "install valgrind"},
@@ -73,6 +77,32 @@ func TestLimitsOfInstructionsJudgeAnyMachine(t *testing.T) {
 	}
 	if v := JudgeInstructions(five(0), nil); v.Outcome != Inconclusive {
 		t.Errorf("without limits: %+v", v)
+	}
+}
+
+// The interval is that of Student's t with 4 degrees of freedom, whose 97.5% quantile is 2.776445
+// in printed tables.
+func TestFiguresOfJudgedInstructions(t *testing.T) {
+	limits := anyLimit(t)
+	l := limits.Limits[0]
+	var with []float64
+	for _, log := range []float64{-0.01, -0.005, 0, 0.005, 0.01} { // with a standard deviation of 0.0079057
+		with = append(with, 20_000+1.01*l.Boundary()*math.Exp(log))
+	}
+	v := JudgeInstructions(executing(with...), limits)
+	if v.Above != 4 || v.N != 5 { // the first is at 0.99995 of the boundary
+		t.Errorf("%d of %d above", v.Above, v.N)
+	}
+	mid, half := 1.01*l.Boundary()/l.Baseline, 2.776445*0.0079057/math.Sqrt(5)
+	for name, row := range map[string][2]float64{
+		"value":   {v.Instructions.Value, mid},
+		"low":     {v.Instructions.Low, mid * math.Exp(-half)},
+		"high":    {v.Instructions.High, mid * math.Exp(half)},
+		"notices": {v.Notices, 1/1.01 - 1},
+	} {
+		if math.Abs(row[0]-row[1]) > 1e-6 {
+			t.Errorf("%s %v, want %v", name, row[0], row[1])
+		}
 	}
 }
 
@@ -142,6 +172,15 @@ func TestCountsThatMakeNoLimit(t *testing.T) {
 	} {
 		if _, err := CalibrateInstructions(row.c, Order{Margin: row.margin}); err == nil || !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: %v, want %q", name, err, row.says)
+		}
+	}
+	for _, margin := range []float64{0.05, 1} { // counts that vary by 5%
+		varied := executing(460_000, 462_000, 466_000, 470_000, 480_000, 482_000, 482_500)
+		if !CountsForLimit(&harness.RunInstructions{With: varied.Instructions.With[:6]}) || CountsForLimit(varied.Instructions) {
+			t.Error("a limit is not made from 7 counts")
+		}
+		if _, err := CalibrateInstructions(varied, Order{Margin: margin}); err != nil {
+			t.Errorf("a margin of %v: %v", margin, err)
 		}
 	}
 	if _, err := CalibrateInstructions(executing(seven...), Order{Margin: 0.001}); !errors.Is(err, ErrSpread) {
@@ -218,6 +257,17 @@ func TestInstructionsAreCountedWhereTheyDecide(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for name, tc := range map[string]struct {
+		ctx context.Context
+		any *File
+	}{"without limits": {t.Context(), nil}, "interrupted": {stopped, limits}} {
+		one := j(Inconclusive)
+		if one.Count(tc.ctx, harness.Spec{}, nil, tc.any, nil); len(one.Verdict.Notes) != 0 {
+			t.Errorf("%s: %v, notes %q", name, one.Verdict, one.Verdict.Notes)
+		}
+	}
 	one := j(Inconclusive)
 	one.Count(t.Context(), harness.Spec{}, nil, limits, nil)
 	if v := one.Verdict; v.Outcome != Inconclusive || !strings.Contains(strings.Join(v.Notes, "; "), "install valgrind") {
