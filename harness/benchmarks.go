@@ -57,7 +57,7 @@ const (
 	// processes of its own.
 	blocksInSession = 6
 	blocksOfLayout  = 6
-	mostLayouts     = 12
+	mostLayouts     = 36
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5
