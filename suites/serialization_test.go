@@ -42,7 +42,8 @@ type chapter struct {
 	Parts []*chapter
 }
 
-// carried is a scope with a value of any type.
+// carried is what a scope with a value of any type points to. The compiler makes one instance of the
+// engine for all pointers, and a new one for each struct.
 type carried[T any] struct {
 	Value T
 	Steps int
@@ -51,8 +52,8 @@ type carried[T any] struct {
 // trip sends a value through a run: it is saved, loaded by another process in the middle of the
 // run, saved again, and loaded at the end.
 func trip[T any](ctx context.Context, value T) (back T, err error) {
-	p, err := core.New("trip", core.Step("one", sign, func(carried[T]) string { return "" }, func(c *carried[T], _ string) { c.Steps++ }),
-		core.Human("pause", func(carried[T]) string { return "" }, func(c *carried[T], _ bool) { c.Steps++ }))
+	p, err := core.New("trip", core.Step("one", sign, func(*carried[T]) string { return "" }, func(c **carried[T], _ string) { (*c).Steps++ }),
+		core.Human("pause", func(*carried[T]) string { return "" }, func(c **carried[T], _ bool) { (*c).Steps++ }))
 	if err != nil {
 		return back, err
 	}
@@ -61,7 +62,7 @@ func trip[T any](ctx context.Context, value T) (back T, err error) {
 	if err != nil {
 		return back, err
 	}
-	ran := suites.Run(ctx, b, p, key, carried[T]{Value: value})
+	ran := suites.Run(ctx, b, p, key, &carried[T]{Value: value})
 	if ran.Err != nil {
 		Expect(b.Close()).To(Succeed())
 		return back, ran.Err
