@@ -201,9 +201,10 @@ func (p Project) Suite(ctx context.Context, pkg string) (string, error) {
 	return suite, p.BuildSuite(ctx, suite, p.Program(suite))
 }
 
-// BuildSuite builds the test program of a package, such as "./flows", as the file program.
+// BuildSuite builds the test program of a package, such as "./flows", as the file program. It omits
+// debug information, which no session needs, and does not vet: the tests of the package do.
 func (p Project) BuildSuite(ctx context.Context, suite, program string) error {
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", program, suite)
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", program, suite)
 	build.Dir = p.Root
 	if out, err := child.CombinedOutput(build); err != nil {
 		return fmt.Errorf("--suite %s: build tests: %w\n%s", suite, err, out)
