@@ -150,7 +150,7 @@ func TestCompareTellsFaultsOfSubjects(t *testing.T) {
 			a, b := c.subject("a", 10_000), c.subject("b", 10_000)
 			a.Digest, b.Digest = func() uint64 { return 1 }, func() uint64 { return 2 }
 			return []Subject{a, b}
-		}, "made something else than the others"},
+		}, `session 1: block 1: round 1: subject "b (slowed)" made something else than the others`},
 		"dead code": {func(c *clockwork) []Subject {
 			return []Subject{c.subject("a", 10_000), Func("b", func() error { return nil })}
 		}, "below the floor"},
