@@ -35,7 +35,7 @@ func TestBadSamplesAreNeverFigures(t *testing.T) {
 	for _, bad := range []float64{0, -1, math.NaN(), math.Inf(1)} {
 		slots := slotsOf()
 		slots[ArmBackend][1] = bad
-		if _, err := blockOf(1, slots); !errors.Is(err, errNotPositive) {
+		if _, err := blockOf(1, slots); !errors.Is(err, errNotPositive) || !strings.Contains(err.Error(), "round 2: the slot of arm backend") {
 			t.Errorf("a slot of %v ns: %v", bad, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"math"
 	"testing"
 )
 
@@ -32,6 +33,19 @@ func TestEveryWorkloadIsAudited(t *testing.T) {
 					t.Errorf("the backend arm allocates %v objects a run, the other %v", c.Allocs, res.Counters[ArmNone].Allocs)
 				}
 			})
+		}
+	}
+}
+
+// A commit syncs once against a loss of power, and not at all against the end of a process. What the
+// warm-ups sync does not count.
+func TestSyncsOfARun(t *testing.T) {
+	for durability, each := range map[string]float64{"process": 0, "power": 1} {
+		s := order(t, MutantNone)
+		s.Durability = durability
+		res, err := s.Run(t.Context())
+		if c := res.Counters[ArmBackend]; err != nil || c.Commits == 0 || math.Abs(c.Syncs-each*c.Commits) > 0.1 {
+			t.Errorf("%s: %+v, error %v", durability, c, err)
 		}
 	}
 }
