@@ -76,6 +76,8 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"a merge base in a run that is newer":         {[]string{"x c0:.F <d0,a0 ^main", "main a0:..", "main d0:.F"}, 3, []string{"b red on main"}},
 		"main was rewritten":                          {[]string{"main a0:..", "main b0:.F", "main c0:.. <a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b red on main"}},
 		"the clock of the merge base is ahead":        {[]string{"x c0:.F <d0,a0 ^main", "main a0:.F", "main e0:.F", "main d0:.."}, 4, []string{"b by this change"}},
+		"the nearer ancestor was run first":           {[]string{"main b0:.F", "main a0:..", "x c0:.F <b0,a0 ^main"}, 1, []string{"b red on main"}},
+		"a newer run of main has no such spec":        {[]string{"x z0:...", "main a0:. .", "main c0:. .", "x d0:.F. <b0,a0 ^main"}, 2, []string{"b by this change"}},
 		"a newer run of main that is no ancestor":     {[]string{"main a0:..", "main b0:.. ", "main c0:.F <b0,a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b by this change"}},
 		"an older ancestor": {[]string{"main a0:...", "main c0:F..", "x d0:FF. <b0,a0 ^main"}, 1,
 			[]string{"b by this change", "a unknown"}},
@@ -288,6 +290,24 @@ func TestANewSkippedSpecIsNew(t *testing.T) {
 		if len(a.Moves) != want {
 			t.Errorf("with %q: %+v", options, a.Moves)
 		}
+	}
+}
+
+func TestWhyAFailureIsByThisChange(t *testing.T) {
+	for cells, want := range map[string]string{"..": "it passed in run 1, commit a0", ".s": "it did not run in run 1, commit a0", ".": "it is new: run 1 does not have it, commit a0"} {
+		if all := analysisOf(t, Options{}, runsOf(t, "main a0:"+cells, "x b0:.F <a0 ^main")...).Failures; len(all) != 1 || all[0].Why != want {
+			t.Errorf("after %s: %+v, want %q", cells, all, want)
+		}
+	}
+}
+
+func TestThreeFailuresAreNamed(t *testing.T) {
+	var all []Failure
+	for _, name := range []string{"a", "b", "c", "d"} {
+		all = append(all, Failure{Spec: &reports.Spec{Leaf: name}})
+	}
+	if three, four := firstOfFailures(all[:3]), firstOfFailures(all); three != ". > a, . > b, . > c" || four != three+", 1 more" {
+		t.Errorf("%q, %q", three, four)
 	}
 }
 

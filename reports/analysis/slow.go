@@ -166,10 +166,7 @@ func (a *analyzer) addSlowing(t *times) {
 // there may be only one. It divides the durations by the slowness of the run if that is above 1, so that
 // a fast run does not make specs appear slow.
 func (a *analyzer) addLonger(t *times) {
-	last := len(t.factors) - 1
-	if last < 1 || a.w.Runs[len(a.w.Runs)-1].ID != a.row.ID {
-		return
-	}
+	last := len(t.factors) - 1 // this run, whose specs are known
 	slowing := map[reports.Digest]bool{}
 	for i := range a.a.Slowing {
 		slowing[a.a.Slowing[i].Spec.Digest()] = true
