@@ -96,6 +96,8 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"a flake of main":                        {[]string{"main a0:R.", "main b0:..", "main c0:..", "x d0:F. <c0,b0,a0 ^main"}, 3, []string{"a known flaky"}},
 		"a flake that now always fails": {[]string{"main a0:R.", "main b0:..", "main b1:..", "main b2:..", "main b3:..", "main b4:..", "main b5:..", "main b6:..", "main b7:..", "main c0:..",
 			"x d0:F. ^main", "x d1:F. ^main", "x d2:F. ^main", "x d3:F. ^main", "x d4:F. ^main", "x d5:F. ^main", "x d6:F. ^main", "x d7:F. ^main", "x e0:F. <c0,b0,a0 ^main"}, 10, []string{"a by this change"}},
+		"a flake that fails elsewhere, too": {[]string{"main a0:R. @linux", "main b0:.. @linux", "main b1:.. @linux", "main b2:.. @linux", "main b3:.. @linux", "main b4:.. @linux", "main b5:.. @linux", "main b6:.. @linux", "main b7:.. @linux", "main c0:.. @linux",
+			"x d0:F. ^main @windows", "x d1:F. ^main @windows", "x d2:F. ^main @windows", "x d3:F. ^main @windows", "x d4:F. ^main @windows", "x d5:F. ^main @windows", "x d6:F. ^main @windows", "x d7:F. ^main @windows", "x e0:F. <c0,b0,a0 ^main @linux"}, 10, []string{"a known flaky"}},
 		"red at the baseline comes before flaky": {[]string{"main a0:R.", "main b0:..", "main c0:F.", "x d0:F. <c0,b0,a0 ^main"}, 3, []string{"a red on main"}},
 		"the platform decides": {[]string{"main a0:.F @windows", "main a0:.. @linux", "x b0:FF <a0 ^main @windows"}, 1,
 			[]string{"a by this change", "b red on main"}},
