@@ -546,6 +546,14 @@ func TestAnInterruptedRunIsNotComparedWith(t *testing.T) {
 	}
 }
 
+func TestPhasesAreOfTheBranch(t *testing.T) {
+	two := &reports.Plan{Phases: []reports.PlanPhase{{Name: "one", Until: sample.Noon.AddDate(0, 0, 1).Add(time.Hour)}, {Name: "two"}}}
+	a := analysisOf(t, Options{Plan: two}, runsOf(t, "main a0:.", "x b0:.", "main c0:.")...)
+	if len(a.Phases) != 2 || a.Phases[0].To == nil || a.Phases[0].To.ID != 1 || a.Phases[1].To.ID != 3 {
+		t.Errorf("%+v", a.Phases)
+	}
+}
+
 func TestPhases(t *testing.T) {
 	runs := sample.Cells("a:FFF..", "b:FF...", "c:F....", "d:.F...", "e:.....")
 	until := func(i int) time.Time { return sample.Noon.AddDate(0, 0, i).Add(time.Hour) }
@@ -659,6 +667,12 @@ func TestTookFarLonger(t *testing.T) {
 		}
 		return r
 	}
+	failed := took(0, 1)
+	failed.Suites.Specs[0].State = reports.Failed
+	shares := analysisOf(t, Options{}, took(0, 100, 300)).Slowest
+	if len(shares) != 2 || shares[0].Share != 0.75 || shares[1].Share != 0.25 {
+		t.Errorf("shares %+v", shares)
+	}
 	for name, test := range map[string]struct {
 		runs []reports.Run
 		want []string
@@ -671,6 +685,7 @@ func TestTookFarLonger(t *testing.T) {
 		"the first run":           {[]reports.Run{took(0, 900)}, nil},
 		"a machine of a third":    {[]reports.Run{took(0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59), took(1, 200, 204, 208, 212, 216, 220, 224, 228, 232, 236)}, nil},
 		"faster, and slow before": {[]reports.Run{took(0, 900), took(1, 10)}, nil},
+		"failed before":           {[]reports.Run{failed, took(1, 900)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

@@ -77,6 +77,8 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"main was rewritten":                          {[]string{"main a0:..", "main b0:.F", "main c0:.. <a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b red on main"}},
 		"the clock of the merge base is ahead":        {[]string{"x c0:.F <d0,a0 ^main", "main a0:.F", "main e0:.F", "main d0:.."}, 4, []string{"b by this change"}},
 		"the nearer ancestor was run first":           {[]string{"main b0:.F", "main a0:..", "x c0:.F <b0,a0 ^main"}, 1, []string{"b red on main"}},
+		"without git, main was red before the branch": {[]string{"main a0:.F", "x b0:..", "main c0:..", "x d0:.F"}, 3, []string{"b by this change"}},
+		"without git, main may have been red":         {[]string{"main a0:.F", "main c0:..", "x d0:.F"}, 2, []string{"b unknown"}},
 		"a newer run of main has no such spec":        {[]string{"x z0:...", "main a0:. .", "main c0:. .", "x d0:.F. <b0,a0 ^main"}, 2, []string{"b by this change"}},
 		"a newer run of main that is no ancestor":     {[]string{"main a0:..", "main b0:.. ", "main c0:.F <b0,a0 ^main", "x d0:.F <b0,a0 ^main"}, 2, []string{"b by this change"}},
 		"an older ancestor": {[]string{"main a0:...", "main c0:F..", "x d0:FF. <b0,a0 ^main"}, 1,
@@ -152,6 +154,18 @@ func TestOtherPlatformsOfOneCommit(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"a": "on windows only; it passes on linux", "b": ""}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Git is asked for the ancestors of a commit that was recorded without them.
+func TestAncestorsOfACommitWithout(t *testing.T) {
+	for recorded, want := range map[string]int64{"": 1, " <b0": 2} {
+		b := analysisOf(t, Options{Ancestry: func(context.Context, reports.Run, string) reports.Ancestry {
+			return reports.Ancestry{Commits: []string{"a0"}}
+		}}, runsOf(t, "main a0:.", "main b0:.", "x c0:. ^main"+recorded)...).Baseline
+		if b.Run == nil || b.Run.ID != want || !b.Exact {
+			t.Errorf("recorded %q: %+v", recorded, b)
+		}
 	}
 }
 

@@ -99,6 +99,12 @@ func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
 	if diff := cmp.Diff([]string{"broke shop > [BeforeSuite], 3 not run, 1", "not run aaaaaaaa not run bbbbbbbb not run cccccccc"}, append(outside, strings.Join(moves, " "))); diff != "" {
 		t.Error(diff)
 	}
+	if a.Blocked != 3 {
+		t.Errorf("%d blocked", a.Blocked)
+	}
+	if a := analysisOf(t, Options{}, sample.CellsRun(0, "a:."), broken); a.Blocked != 3 {
+		t.Errorf("of which two are new: %d blocked", a.Blocked)
+	}
 	mended := analysisOf(t, Options{}, sample.CellsRun(0, "a:.F."), broken, sample.CellsRun(2, "c:FF."))
 	outside, moves = toldOf(mended)
 	if diff := cmp.Diff([]string{"fixed shop > [BeforeSuite], 0 not run, 0", "broke aaaaaaaa still failing bbbbbbbb"}, append(outside, strings.Join(moves, " "))); diff != "" {
