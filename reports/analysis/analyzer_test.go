@@ -367,6 +367,38 @@ var _ = Describe("an order", func() {
 })
 `
 
+// A limit counts as the cause if it was loosened between the days of the two runs, and the failure names its workload.
+func TestALimitLoosenedBetweenRuns(t *testing.T) {
+	day := func(i int) time.Time { return sample.Noon.AddDate(0, 0, i) }
+	entry := func(i int, change thresholds.Kind, workload string) thresholds.Entry {
+		return thresholds.Entry{Date: Day(day(i)), Change: change, Workload: workload}
+	}
+	for name, tc := range map[string]struct {
+		e    thresholds.Entry
+		want bool
+	}{
+		"before":           {entry(-1, thresholds.Loosened, "loop"), false},
+		"on the first day": {entry(0, thresholds.Loosened, "loop"), true},
+		"on the last day":  {entry(2, thresholds.Loosened, "loop"), true},
+		"after":            {entry(3, thresholds.Loosened, "loop"), false},
+		"tightened":        {entry(1, thresholds.Tightened, "loop"), false},
+		"another workload": {entry(1, thresholds.Loosened, "tools"), false},
+		"of no workload":   {entry(1, thresholds.Loosened, ""), false},
+	} {
+		a := analyzer{a: &Analysis{Previous: &history.RunLine{Started: day(0)}, Run: reports.Run{Started: day(2)}}, o: Options{Limits: []*thresholds.File{{Ledger: []thresholds.Entry{tc.e}}}}}
+		if got := a.loosened("overhead of loop is above its limit"); (got != nil) != tc.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestNameOfAGreenTurn(t *testing.T) {
+	limit, spec := GreenTurn{Limit: "loop at process"}, GreenTurn{Move: Move{Spec: &reports.Spec{Suite: "shop", Leaf: "x"}}}
+	if limit.Name() != "loop at process" || spec.Name() != "shop > x" {
+		t.Errorf("%q, %q", limit.Name(), spec.Name())
+	}
+}
+
 func TestCausesOfGreenTurns(t *testing.T) {
 	runs := func(after string) []reports.Run {
 		r := sample.Cells("old:FF", after)

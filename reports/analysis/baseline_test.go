@@ -157,6 +157,30 @@ func TestOtherPlatformsOfOneCommit(t *testing.T) {
 	}
 }
 
+// The reason names how far back the baseline run is, or why there is none.
+func TestWhyABaseline(t *testing.T) {
+	for want, runs := range map[string][]string{
+		"its parent on branch main":                                                            {"main a0:.", "main b0:. <a0 ^main"},
+		"the nearest recorded ancestor on branch main, 2 commits back":                         {"main a0:.", "main c0:. <b0,a0 ^main"},
+		"the merge base with branch main":                                                      {"main a0:.", "x b0:. <a0 ^main"},
+		"the nearest recorded ancestor of the merge base with branch main, 1 commit before it": {"main a0:.", "x c0:. <b0,a0 ^main"},
+		"no run before it is of its branch or of the branch that it goes into":                 {"main a0:. !fork", "x b0:."},
+		"every run before it is of the same commit, b0":                                        {"x b0:.", "x b0:."},
+		"there is no complete run with results of suites before it":                            {"x b0:."},
+	} {
+		if b := analysisOf(t, Options{}, runsOf(t, runs...)...).Baseline; !strings.HasPrefix(b.Why, want) {
+			t.Errorf("%q: %q, want %q", runs, b.Why, want)
+		}
+	}
+}
+
+func TestSpecsThatNoLongerRun(t *testing.T) {
+	gone, skipped := analysisOf(t, Options{}, sample.Cells("a:.F.ps", "b:ps sp")...).NotRun()
+	if len(gone) != 1 || len(skipped) != 2 {
+		t.Errorf("gone %+v, skipped %+v", gone, skipped)
+	}
+}
+
 // Git is asked for the ancestors of a commit that was recorded without them.
 func TestAncestorsOfACommitWithout(t *testing.T) {
 	for recorded, want := range map[string]int64{"": 1, " <b0": 2} {
@@ -188,10 +212,11 @@ func TestAgainst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, against := range []string{"nowhere", "99", "4", "x", "d0d0", "eeee"} {
+	none := "no other complete run with results of suites is of it"
+	for against, want := range map[string]string{"nowhere": none, "99": none, "4": "it is the run itself", "x": none, "d0d0": none, "eeee": none} {
 		var wrong *AgainstError
-		if _, err := Analyze(t.Context(), h, Options{Against: against}); !errors.As(err, &wrong) {
-			t.Errorf("against %q: err = %v", against, err)
+		if _, err := Analyze(t.Context(), h, Options{Against: against}); !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) {
+			t.Errorf("against %q: err = %v, want %q", against, err, want)
 		}
 	}
 }

@@ -42,6 +42,47 @@ func TestTransitionsOfRealRuns(t *testing.T) {
 	}
 }
 
+// A spec that is missing could not run if its suite ended early, or a build failed that may be of any
+// suite. Otherwise it is gone.
+func TestWhatKeepsASpecFromRunning(t *testing.T) {
+	of := func(leaf string, state reports.State, detail string) reports.Spec {
+		return reports.Spec{Suite: "cart", Leaf: leaf, State: state, Detail: detail}
+	}
+	failed := func(path string) *reports.Results {
+		return &reports.Results{Suites: []reports.Suite{{Path: path, Failures: []reports.SuiteFailure{{Node: "build"}}}}}
+	}
+	one := func(leaf, detail string) *reports.Results {
+		return &reports.Results{Specs: []reports.Spec{of(leaf, reports.Failed, detail)}}
+	}
+	for name, tc := range map[string]struct {
+		now  *reports.Results
+		want reports.Kind
+	}{
+		"a build of any suite":     {failed(unknownBuild), reports.NotRun},
+		"a build of another suite": {failed("shop"), reports.Gone},
+		"a build of its suite":     {failed("cart"), reports.NotRun},
+		"a test panicked":          {one("TestA", "panicked"), reports.NotRun},
+		"a test did not finish":    {one("TestA", "unfinished"), reports.NotRun},
+		"a test failed":            {one("TestA", ""), reports.Gone},
+		"a spec did not finish":    {one("adds", "unfinished"), reports.Gone},
+	} {
+		was := &reports.Results{Specs: []reports.Spec{of("TestDropped", reports.Passed, "")}}
+		if got := kindsOf(was, tc.now); got[tc.want] != 1 {
+			t.Errorf("%s: %v, want one %s", name, got, tc.want)
+		}
+	}
+}
+
+// The most similar name is the new one, whatever the order.
+func TestTheMostSimilarIsTheRenamed(t *testing.T) {
+	old, alike, equal := reports.Spec{Leaf: "pays an order in euro"}, reports.Spec{Leaf: "pays an order in euros now"}, reports.Spec{Leaf: "pays an order in euros"}
+	for _, fresh := range [][]*reports.Spec{{&alike, &equal}, {&equal, &alike}} {
+		if from := renames([]*reports.Spec{&old}, fresh); len(from) != 1 || from[&equal].old != &old {
+			t.Errorf("%+v", from)
+		}
+	}
+}
+
 func TestTransitionOfEveryMove(t *testing.T) {
 	retried := sample.Spec("x", reports.Passed)
 	retried.Retried = true
