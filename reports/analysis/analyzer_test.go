@@ -392,6 +392,15 @@ func TestALimitLoosenedBetweenRuns(t *testing.T) {
 	}
 }
 
+func TestBodyOfATestFunction(t *testing.T) {
+	src := []byte("package x\n\nimport \"testing\"\n\nfunc adds() {}\n\nfunc TestA(t *testing.T) { adds() }\n\nfunc (s *suite) TestB() {}\n")
+	for leaf, want := range map[string]string{"TestA": "func TestA(t *testing.T) { adds() }", "TestA/one": "func TestA(t *testing.T) { adds() }", "adds": "", "TestB": "", "TestC": ""} {
+		if got, ok := specBody(src, reports.Spec{Leaf: leaf}); strings.TrimSpace(got) != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", leaf, got, ok)
+		}
+	}
+}
+
 func TestNameOfAGreenTurn(t *testing.T) {
 	limit, spec := GreenTurn{Limit: "loop at process"}, GreenTurn{Move: Move{Spec: &reports.Spec{Suite: "shop", Leaf: "x"}}}
 	if limit.Name() != "loop at process" || spec.Name() != "shop > x" {
@@ -713,6 +722,9 @@ func TestTookFarLonger(t *testing.T) {
 		"against the median":      {[]reports.Run{took(0, 50), took(1, 900), took(2, 60), took(3, 400)}, []string{"aaaaaaaa 60 to 400 ms of 3"}},
 		"the worst first":         {[]reports.Run{took(0, 1, 1, 1), took(1, 200, 1, 900)}, []string{"cccccccc 1 to 900 ms of 1", "aaaaaaaa 1 to 200 ms of 1"}},
 		"twice as long":           {[]reports.Run{took(0, 300), took(1, 600)}, nil},
+		"longer by the least":     {[]reports.Run{took(0, 25), took(1, 125)}, []string{"aaaaaaaa 25 to 125 ms of 1"}},
+		"by less than that":       {[]reports.Run{took(0, 30), took(1, 110)}, nil},
+		"by more, not for longer": {[]reports.Run{took(0, 150, 1), took(1, 500, 410)}, []string{"bbbbbbbb 1 to 410 ms of 1", "aaaaaaaa 150 to 500 ms of 1"}},
 		"short all the same":      {[]reports.Run{took(0, 1), took(1, 80)}, nil},
 		"the first run":           {[]reports.Run{took(0, 900)}, nil},
 		"a machine of a third":    {[]reports.Run{took(0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59), took(1, 200, 204, 208, 212, 216, 220, 224, 228, 232, 236)}, nil},

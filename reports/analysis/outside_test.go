@@ -117,6 +117,16 @@ func TestSkippedForBeforeSuiteIsNotRun(t *testing.T) {
 	}
 }
 
+// A spec of another branch can have the name of a suite's failure.
+func TestASuiteFailureNamedAsASpec(t *testing.T) {
+	runs := runsOf(t, "x a0:.", "main b0:..", "x c0:s")
+	runs[1].Suites.Specs[1] = reports.Spec{Suite: "shop", Leaf: "[BeforeSuite]", Occurrence: 1, State: reports.Failed, Message: "it hangs"}
+	runs[2].Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
+	if a := analysisOf(t, Options{}, runs...); len(a.Attention) != 1 || len(a.Past) != 0 || a.Attention[0].Spec.Digest() != runs[1].Suites.Specs[1].Digest() {
+		t.Errorf("%+v, past failures %+v", a.Attention, a.Past)
+	}
+}
+
 // Two consecutive failures are not a long streak.
 func TestLongFailingIsThreeRuns(t *testing.T) {
 	for runs, want := range map[int]AttentionKind{2: FailingOn, 3: LongFailing} {

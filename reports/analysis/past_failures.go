@@ -30,7 +30,8 @@ func (a *analyzer) recallFailures() error {
 	names, keys := map[int64]bool{}, map[int64]int{} // keys: indexes in Attention by name ID
 	for i := range a.a.Attention[:min(len(a.a.Attention), pastSpecs)] {
 		t := &a.a.Attention[i]
-		if id, ok := a.ids[t.Spec.Digest()]; ok && t.Outside == nil && id < int64(len(a.w.Codes)) && a.w.Codes[id] != nil {
+		if t.Outside == nil { // its spec is in a run of the window
+			id := a.ids[t.Spec.Digest()]
 			names[id], keys[id] = true, i
 		}
 	}

@@ -207,31 +207,27 @@ func (a *analyzer) knownFlake(key reports.Digest) (f Flake, ok bool, err error) 
 	return f, true, err
 }
 
-// branchStreak returns the length of the failure streak of a spec on the branch of the change,
+// branchStreak returns the length of the failure streak of a spec of this run on the branch of the change,
 // including this run and runs of other commits.
-func (a *analyzer) branchStreak(key reports.Digest) (int, error) {
+func (a *analyzer) branchStreak(key reports.Digest) (n int) {
 	branch := a.a.Run.Branch
 	if branch == "" || branch == a.a.Baseline.Branch {
-		return 0, nil
+		return 0
 	}
-	id, ok := a.ids[key]
-	if !ok || id >= int64(len(a.w.Codes)) || a.w.Codes[id] == nil {
-		return 0, nil
-	}
-	n := 0
+	codes := a.w.Codes[a.ids[key]] // the window contains this run
 	for i, l := range slices.Backward(a.w.Runs) {
 		if l.Branch != branch || l.Cell != a.chooser.run.Cell {
 			continue
 		}
-		switch history.OutcomeOf(a.w.Codes[id][i]) {
+		switch history.OutcomeOf(codes[i]) {
 		case history.Bad:
 			n++
 		case history.NotRun:
 		default:
-			return n, nil
+			return n
 		}
 	}
-	return n, nil
+	return n
 }
 
 // judgeOutside determines the origin of a failure outside the specs.

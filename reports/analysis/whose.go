@@ -137,11 +137,7 @@ func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 		return err
 	} else if ok {
 		f.Flake = &known
-		streak, err := a.branchStreak(key)
-		if err != nil {
-			return err
-		}
-		f.P = flakeChance(known.High, a.attemptsOf(f.Spec), streak)
+		f.P = flakeChance(known.High, a.attemptsOf(f.Spec), a.branchStreak(key))
 		rate := fmt.Sprintf("%s, last seen in run %d", known.Flaked, known.Last.ID)
 		if f.P >= MaxChance {
 			f.Whose, f.Why = KnownFlaky, "it fails now and then: "+rate
