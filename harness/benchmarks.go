@@ -49,7 +49,7 @@ type BenchSpec struct {
 type More struct {
 	Time         bool // another session of blocks
 	Instructions bool // further counts
-	Layouts      bool // the time of binaries with another layout
+	Layouts      bool // the time of binaries with another layout, in place of Time if they can be built
 }
 
 const (
@@ -57,7 +57,7 @@ const (
 	// processes of its own.
 	blocksInSession = 6
 	blocksOfLayout  = 6
-	mostLayouts     = 36
+	mostLayouts     = 48
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5
@@ -325,7 +325,13 @@ func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Differ
 			l.count.more(ctx)
 			did = true
 		}
-		for full := false; more.Time && !full; full = len(l.d.Blocks)%blocksInSession == 0 {
+		relinked := false
+		if more.Layouts && l.spec.Layout != nil && layouts < mostLayouts && !over() && ctx.Err() == nil {
+			layouts++
+			relinked = l.layout(ctx, layouts)
+			did = did || relinked
+		}
+		for full := false; more.Time && !relinked && !full; full = len(l.d.Blocks)%blocksInSession == 0 {
 			if len(l.d.Blocks) >= l.spec.Blocks || over() || ctx.Err() != nil {
 				break
 			}
@@ -333,10 +339,6 @@ func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Differ
 				l.soFar()
 				return
 			}
-		}
-		if more.Layouts && l.spec.Layout != nil && layouts < mostLayouts && !over() && ctx.Err() == nil {
-			layouts++
-			did = l.layout(ctx, layouts) || did
 		}
 		if l.soFar(); !did || over() {
 			return

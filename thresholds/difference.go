@@ -50,6 +50,7 @@ type timed struct {
 	self    []Check
 	bias    string // failed self-check, because of which times must not decide
 	says    string
+	slower  bool // Head is slower in its own layout of the binary; other layouts decide whether that is due to its layout
 	layouts bool // measuring other layouts of the binaries could change the outcome
 	leans   bool // undecided, but the interval lies above the boundary
 	note    string
@@ -136,26 +137,27 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	if !useTime {
 		t = timed{says: t.says}
 	}
+	// Counts that are used have decided: the instructions are held or broken.
 	switch {
 	case useCount && i.outcome == Broken && useTime && t.bias == "" && (t.outcome == Held || d.Ratio.High < 1/boundary):
 		return Inconclusive, ByInstructions, fmt.Sprintf("more instructions, and no more time: %s; %s", executed, t.says), "look which of them matters here, and judge by it: --judge time or --judge instructions"
 	case useCount && i.outcome == Broken:
 		return Broken, ByInstructions, "more instructions: " + executed + "; " + t.says, investigate
-	case t.bias != "" && (!useCount || i.outcome != Held):
+	case t.bias != "" && !useCount:
 		return Invalid, ByTime, t.bias, "measure on a quieter machine, or install valgrind: instructions have no such bias"
-	case useTime && t.outcome == Broken && useCount && i.ratio.High < 1/boundary:
+	case t.outcome == Broken && useCount && i.ratio.High < 1/boundary:
 		return Inconclusive, ByTime, fmt.Sprintf("more time, and fewer instructions: %s; %s", t.says, executed), "look which of them matters here, and judge by it: --judge time or --judge instructions"
-	case useTime && t.outcome == Broken:
+	case t.outcome == Broken:
 		return Broken, ByTime, "slower: " + t.says, investigate
-	case useTime && t.outcome == Held:
+	case t.outcome == Held:
 		return Held, ByTime, fmt.Sprintf("not slower by %.3g%%: %s", 100*j.Margin, t.says), "nothing to do"
-	case useCount && i.outcome == Held && (!useTime || t.bias != "" || !t.leans):
+	case useCount && i.outcome == Held && (t.bias != "" || !t.leans):
 		return Held, ByInstructions, fmt.Sprintf("not more instructions by %.3g%%: %s; %s", 100*j.Margin, executed, t.says), "nothing to do"
 	case j.By == ByInstructions && i.more:
 		return Inconclusive, ByInstructions, i.not, "allow more time"
 	case j.By == ByInstructions:
 		return Inconclusive, ByInstructions, i.not, "judge by time: --judge time"
-	case !useTime && i.not != "" && !i.more && j.By != ByTime && len(d.Counts) > 0:
+	case !useTime && !i.more && j.By != ByTime && len(d.Counts) > 0:
 		return Held, ByCounts, fmt.Sprintf("it counts no more; its time is not judged: %s; %s", d.Untimed, i.not), "nothing to do"
 	case !useTime:
 		return Inconclusive, ByInstructions, fmt.Sprintf("its time is not judged: %s; %s", d.Untimed, i.not), "judge by counts: --judge counts"
@@ -183,8 +185,13 @@ func (j Judging) toBreak(d *harness.Difference) float64 {
 	return float64(j.Family) * clocks / alpha
 }
 
+// patience is the number of blocks after which undecided times are judged by other layouts of the
+// binaries. The difference is near the boundary then, where a layout can decide on which side it is.
+const patience = 60
+
 // time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about the distribution of noise; only
-// a failed A/A pair invalidates them.
+// a failed A/A pair invalidates them. Where times say that Head is slower, or say nothing after
+// many blocks, other layouts of the binaries decide.
 func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
@@ -203,16 +210,19 @@ func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	}
 	j.selfCheck(d, &t, sessions, boundary)
 	t.leans = d.Ratio.Low > boundary
-	if len(d.Layouts) > 0 && t.outcome == Broken {
-		over := judgeLayouts(d.Layouts, j.Margin)
-		t.says += fmt.Sprintf("; with %d other orders of the functions %v: %.3g", len(d.Layouts), over, d.Layouts)
-		t.layouts, t.leans = over == Inconclusive, stat.Mean(logs(d.Layouts), nil) > math.Log(boundary)
-		t.outcome = over
-		if over == Held {
+	t.slower = t.outcome == Broken
+	t.layouts = t.slower || t.outcome == Inconclusive && t.bias == "" && len(d.Blocks) >= patience
+	if len(d.Layouts) > 0 && t.layouts {
+		family := 1 // the times have shown a difference at the error rate of the family
+		if !t.slower {
+			family = j.Family
+		}
+		t.outcome = judgeLayouts(d.Layouts, j.Margin, family)
+		t.says += fmt.Sprintf("; with %d other orders of the functions %v: %.3g", len(d.Layouts), t.outcome, d.Layouts)
+		t.layouts, t.leans = t.outcome == Inconclusive, stat.Mean(logs(d.Layouts), nil) > math.Log(boundary)
+		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says
 		}
-	} else {
-		t.layouts = t.outcome == Broken
 	}
 	return t
 }
@@ -269,8 +279,8 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	}
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
-		m.Time = t.outcome == Inconclusive && !t.layouts && !(byCount && len(d.Blocks) >= enough && !leans)
-		m.Layouts = t.layouts && !(byCount && i.outcome == Broken)
+		m.Time = t.outcome == Inconclusive && !t.slower && !(byCount && len(d.Blocks) >= enough && !leans)
+		m.Layouts = t.layouts && (m.Time || t.slower && !(byCount && i.outcome == Broken))
 	}
 	if len(d.Blocks) < enough && j.By == "" && !m.Layouts {
 		m.Time = true

@@ -179,6 +179,49 @@ func TestDirectionsOfFigures(t *testing.T) {
 	}
 }
 
+// often returns a difference with n times its sessions.
+func often(d *harness.Difference, n int) *harness.Difference {
+	one := d.Blocks
+	for i := 1; i < n; i++ {
+		for _, b := range one {
+			b.Session += i * len(one)
+			d.Blocks = append(d.Blocks, b)
+		}
+	}
+	return d
+}
+
+// relinked returns a difference with 12 other layouts, whose ratios vary by 1%.
+func relinked(d *harness.Difference, ratio float64) *harness.Difference {
+	for i := range 12 {
+		d.Layouts = append(d.Layouts, ratio*(1+0.01*float64(i%3-1)))
+	}
+	return d
+}
+
+// Times that say nothing after many blocks are decided by other layouts of the binaries.
+func TestLayoutsDecideUndecidedTimes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		d      *harness.Difference
+		family int
+		want   Outcome
+		says   string
+	}{
+		"slower":                       {relinked(often(undecidedTimes(), 5), 1.03), 1, Broken, "slower: 30 of 60 blocks"},
+		"not slower":                   {relinked(often(undecidedTimes(), 5), 1), 1, Held, "with 12 other orders of the functions held"},
+		"at the boundary":              {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), 1, Inconclusive, "with 12 other orders of the functions inconclusive"},
+		"slower, one of a hundred":     {relinked(often(undecidedTimes(), 5), 1.021), 100, Inconclusive, "functions inconclusive"},
+		"the same, alone":              {relinked(often(undecidedTimes(), 5), 1.021), 1, Broken, "functions broken"},
+		"of too few blocks":            {relinked(undecidedTimes(), 1.03), 1, Inconclusive, "decides nothing"},
+		"a biased pair needs no order": {relinked(often(apart(12, 1, 1.2, 0), 1), 1.03), 1, Invalid, "the A/A pair was broken"},
+	} {
+		v := Judging{Margin: 0.02, Family: tc.family, By: ByTime}.Judge(tc.d)
+		if v.Outcome != tc.want || !strings.Contains(v.Reason, tc.says) {
+			t.Errorf("%s: %v: %s; want %v, %q", name, v.Outcome, v.Reason, tc.want, tc.says)
+		}
+	}
+}
+
 // More requests only data that could change the verdict.
 func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	counting := func(d *harness.Difference) *harness.Difference { return executes(d, 3, 1.02, 0.0001) }
@@ -199,6 +242,11 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 		"held, but for the self-check":   {apart(3, 0.985, 1, 1.025), "", harness.More{Time: true}},
 		"by instructions":                {counting(undecidedTimes()), ByInstructions, harness.More{Instructions: true}},
 		"by time":                        {counting(undecidedTimes()), ByTime, harness.More{Time: true}},
+		"undecided after many":           {often(undecidedTimes(), 5), ByTime, harness.More{Time: true, Layouts: true}},
+		"one session less":               {often(undecidedTimes(), 4), ByTime, harness.More{Time: true}},
+		"the same, held by instructions": {executes(often(undecidedTimes(), 5), 3, 1, 0.001), "", harness.More{}},
+		"decided by layouts":             {relinked(often(undecidedTimes(), 5), 1.03), ByTime, harness.More{}},
+		"undecided by layouts":           {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), ByTime, harness.More{Time: true, Layouts: true}},
 	} {
 		if got := (Judging{Margin: 0.02, Family: 1, By: tc.by}).More(tc.d); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
@@ -376,11 +424,11 @@ func TestInstructionsAtTheirBounds(t *testing.T) {
 }
 
 // Layouts that agree, by their distance from the boundary in standard errors. With 3 degrees of
-// freedom 7 are no evidence against 1 in 500, with 5 they would be.
+// freedom 7 are no evidence against 1 in 600, with 5 they would be.
 func TestLayoutsAtTheirBounds(t *testing.T) {
-	for errors, want := range map[float64]Outcome{8.5: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
+	for errors, want := range map[float64]Outcome{9: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
 		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
-		if got := judgeLayouts([]float64{one, one, one, one}, 0.02); got != want {
+		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1); got != want {
 			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)
 		}
 	}
