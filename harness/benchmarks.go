@@ -56,8 +56,8 @@ const (
 	// blocksInSession is the number of blocks of a session of benchmarks. Each block has three
 	// processes of its own.
 	blocksInSession = 6
-	blocksOfLayout  = 6
-	mostLayouts     = 48
+	blocksOfLayout  = 3
+	mostLayouts     = 128
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5

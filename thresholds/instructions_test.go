@@ -424,9 +424,9 @@ func TestInstructionsAtTheirBounds(t *testing.T) {
 }
 
 // Layouts that agree, by their distance from the boundary in standard errors. With 3 degrees of
-// freedom 7 are no evidence against 1 in 600, with 5 they would be.
+// freedom 7 are no evidence against 1 in 800, with 5 they would be.
 func TestLayoutsAtTheirBounds(t *testing.T) {
-	for errors, want := range map[float64]Outcome{9: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
+	for errors, want := range map[float64]Outcome{11: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
 		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
 		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1); got != want {
 			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)

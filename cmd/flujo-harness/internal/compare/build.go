@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/flujo/flujo-harness/cmd/flujo-harness/internal/cli"
@@ -114,25 +116,33 @@ type packageBuild struct {
 	layouts         map[int][2]harness.BenchSide
 }
 
+// both builds both sides at the same time.
 func (b *packageBuild) both(ctx context.Context, name string, layout int) (sides [2]harness.BenchSide, err error) {
+	var failed [2]error
+	var wg sync.WaitGroup
 	for i := range sides {
 		to := fmt.Sprintf("%s-%d-%s.test", b.stem, i, name)
-		if err := buildTests(ctx, b.sides[i], b.pkg, to, b.tags, b.trim, layout); err != nil {
-			return sides, err
-		}
 		sides[i] = harness.BenchSide{Revision: b.sides[i].Name, Binary: to, Dir: b.dirs[i]}
+		wg.Go(func() { failed[i] = buildTests(ctx, b.sides[i], b.pkg, to, b.tags, b.trim, layout) })
 	}
-	return sides, nil
+	wg.Wait()
+	return sides, cmp.Or(failed[0], failed[1])
 }
+
+// keptLayouts is the number of layouts whose binaries are kept for other benchmarks of the package.
+// Few benchmarks need more.
+const keptLayouts = 16
 
 // layout builds both sides with their functions in the n-th random order.
 func (b *packageBuild) layout(ctx context.Context, n int) (base, head harness.BenchSide, err error) {
 	sides, ok := b.layouts[n]
 	if !ok {
-		if sides, err = b.both(ctx, fmt.Sprint("layout", n), n); err != nil {
+		if sides, err = b.both(ctx, fmt.Sprint("layout", min(n, keptLayouts+1)), n); err != nil {
 			return base, head, err
 		}
-		b.layouts[n] = sides
+		if n <= keptLayouts {
+			b.layouts[n] = sides
+		}
 	}
 	return sides[0], sides[1], nil
 }
