@@ -210,8 +210,8 @@ func TestLayoutsDecideUndecidedTimes(t *testing.T) {
 		"slower":                       {relinked(often(undecidedTimes(), 5), 1.03), 1, Broken, "slower: 30 of 60 blocks"},
 		"not slower":                   {relinked(often(undecidedTimes(), 5), 1), 1, Held, "with 12 other orders of the functions held"},
 		"at the boundary":              {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), 1, Inconclusive, "with 12 other orders of the functions inconclusive"},
-		"slower, one of a hundred":     {relinked(often(undecidedTimes(), 5), 1.021), 100, Inconclusive, "functions inconclusive"},
-		"the same, alone":              {relinked(often(undecidedTimes(), 5), 1.021), 1, Broken, "functions broken"},
+		"slower, one of a hundred":     {relinked(often(undecidedTimes(), 5), 1.024), 100, Inconclusive, "functions inconclusive"},
+		"the same, alone":              {relinked(often(undecidedTimes(), 5), 1.024), 1, Broken, "functions broken"},
 		"of too few blocks":            {relinked(undecidedTimes(), 1.03), 1, Inconclusive, "decides nothing"},
 		"a biased pair needs no order": {relinked(often(apart(12, 1, 1.2, 0), 1), 1.03), 1, Invalid, "the A/A pair was broken"},
 	} {
