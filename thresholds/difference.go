@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/flujo/flujo-harness/harness"
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 // MetricRatio is the time of Head divided by that of Base.
@@ -219,7 +218,7 @@ func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 		}
 		t.outcome = judgeLayouts(d.Layouts, j.Margin, family)
 		t.says += fmt.Sprintf("; with %d other orders of the functions %v: %.3g", len(d.Layouts), t.outcome, d.Layouts)
-		t.layouts, t.leans = t.outcome == Inconclusive, stat.Mean(logs(d.Layouts), nil) > math.Log(boundary)
+		t.layouts, t.leans = t.outcome == Inconclusive, machine.Median(d.Layouts) > boundary
 		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says
 		}
