@@ -217,7 +217,8 @@ func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 			family = j.Family
 		}
 		t.outcome = judgeLayouts(d.Layouts, j.Margin, family)
-		t.says += fmt.Sprintf("; with %d other orders of the functions %v: %.3g", len(d.Layouts), t.outcome, d.Layouts)
+		t.says += fmt.Sprintf("; with %d other orders of the functions %v: median ratio %.4g, %.3g to %.3g", len(d.Layouts), t.outcome,
+			machine.Median(d.Layouts), slices.Min(d.Layouts), slices.Max(d.Layouts))
 		t.layouts, t.leans = t.outcome == Inconclusive, machine.Median(d.Layouts) > boundary
 		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says

@@ -73,7 +73,7 @@ func TestTimeAndInstructionsMakeOneVerdict(t *testing.T) {
 		"the same, by time alone":                  {executes(apart(3, 1.1, 1, 0), 5, 0.95, 0.001), ByTime, Broken, ByTime, "slower"},
 		"more time, and hardly fewer instructions": {executes(apart(3, 1.1, 1, 0), 5, 0.995, 0.001), "", Broken, ByTime, "slower"},
 		"more time, and as many instructions":      {executes(apart(3, 1.1, 1, 0), 5, 1, 0.001), "", Broken, ByTime, "slower"},
-		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "with 4 other orders of the functions broken"},
+		"the same in every layout":                 {layouts(1.09, 1.1, 1.11, 1.1), "", Broken, ByTime, "with 4 other orders of the functions broken: median ratio 1.1, 1.09 to 1.11"},
 		"not in other layouts":                     {layouts(0.99, 1, 0.99, 1), "", Held, ByTime, "other orders of the functions held"},
 		"in some layouts":                          {layouts(0.95, 1.1, 1.1, 0.97), "", Inconclusive, ByTime, "functions inconclusive"},
 		"in some layouts, not on average":          {layouts(0.95, 1.04, 1.04, 0.97), "", Held, ByInstructions, "functions inconclusive"},
