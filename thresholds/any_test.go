@@ -75,6 +75,11 @@ func TestLimitsOfInstructionsJudgeAnyMachine(t *testing.T) {
 			t.Errorf("%s: %s, %s; want %s, %q", name, v.Outcome, v.Reason, row.want, row.says)
 		}
 	}
+	of := five(-120_000)
+	of.Suite = "./flows"
+	if v, want := JudgeInstructions(of, limits), "tighten it: flujo-harness calibrate --suite ./flows --write --margin 5 --instructions"; v.Next != want {
+		t.Errorf("next %q, want %q", v.Next, want)
+	}
 	if v := JudgeInstructions(five(0), nil); v.Outcome != Inconclusive {
 		t.Errorf("without limits: %+v", v)
 	}

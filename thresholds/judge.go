@@ -85,7 +85,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			}
 			if v.Stale && s.Want == Broken {
 				return end(Inconclusive, fmt.Sprintf("its limit is stale: %s was %s; (W-N)/F is %v and the calibrated baseline %.4g, so that %s",
-					s.Name, s.Got, c.CostRatio, v.Baseline, v.noticesOnly()), "tighten it: "+calibrateCommand(c))
+					s.Name, s.Got, c.CostRatio, v.Baseline, v.noticesOnly()), v.tighten(c))
 			}
 			return end(Invalid, fmt.Sprintf("the gate failed its self-check: %s was %s and must be %s", s.Name, s.Got, s.Want), s.Explain)
 		}
@@ -111,7 +111,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	switch d.outcome {
 	case Held:
 		if v.Stale {
-			return end(Inconclusive, fmt.Sprintf("its limit is stale: (W-N)/F is %v and the calibrated baseline %.4g, so that %s", c.CostRatio, v.Baseline, v.noticesOnly()), "tighten it: "+calibrateCommand(c))
+			return end(Inconclusive, fmt.Sprintf("its limit is stale: (W-N)/F is %v and the calibrated baseline %.4g, so that %s", c.CostRatio, v.Baseline, v.noticesOnly()), v.tighten(c))
 		}
 		return end(Held, fmt.Sprintf("(W-N)/F is within its limit %.4g: %s", v.Limit, counts), "nothing to do")
 	case Broken:
@@ -132,6 +132,11 @@ func limitIsStale(high, margin float64) bool { return high < 1/(1+margin/2) }
 // noticesOnly says what a stale limit would notice.
 func (v Verdict) noticesOnly() string {
 	return fmt.Sprintf("only a slow-down of more than %.3g%% would be noticed here, not one of %.3g%%", 100*v.Notices, 100*v.Margin)
+}
+
+// tighten says how to replace a stale limit by one with the same margin.
+func (v Verdict) tighten(c *harness.Comparison) string {
+	return fmt.Sprintf("tighten it: %s --margin %.3g", calibrateCommand(c), 100*v.Margin)
 }
 
 // calibrateCommand returns the command that derives a limit for the measurement.
