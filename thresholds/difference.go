@@ -267,6 +267,9 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	case d.NotCompared != "" || v.By == ByCounts:
 		m.Time = len(d.Counts) > 0 && d.Counts[0].Head < 3 // to see whether they vary
 		return m
+	case len(d.Blocks) == 0:
+		m.Time = true
+		return m
 	}
 	const enough = 12 // blocks, where instructions decide: they show a large difference of the times
 	i := judgeInstructions(d.Instructions, j.Margin, j.Family)

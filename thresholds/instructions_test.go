@@ -232,6 +232,7 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 		by   string
 		want harness.More
 	}{
+		"nothing yet":                    {apart(0, 1, 1, 0), "", harness.More{Time: true}},
 		"times alone":                    {undecidedTimes(), "", harness.More{Time: true}},
 		"held by instructions":           {executes(undecidedTimes(), 3, 1, 0.001), "", harness.More{}},
 		"two counts more to break":       {counting(undecidedTimes()), "", harness.More{Time: true, Instructions: true}},
