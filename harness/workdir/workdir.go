@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -65,7 +66,8 @@ func Scratch(root string) (dir string, remove func() error, err error) {
 const ownerFile = "owner"
 
 // Temporary makes a folder in base with a name that begins with prefix. First it removes the
-// folders with this prefix that killed processes have left, as far as permissions allow.
+// folders with this prefix that killed processes have left, as far as permissions allow. A second
+// call of remove does nothing and returns the same error.
 func Temporary(base, prefix string) (dir string, remove func() error, err error) {
 	entries, _ := os.ReadDir(base) // the folder may be writable even if it cannot be listed
 	for _, e := range entries {
@@ -80,7 +82,7 @@ func Temporary(base, prefix string) (dir string, remove func() error, err error)
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return dir, func() error { return errors.Join(owner.Close(), os.RemoveAll(dir)) }, nil
+	return dir, sync.OnceValue(func() error { return errors.Join(owner.Close(), os.RemoveAll(dir)) }), nil
 }
 
 // own makes the owner file of a folder and locks it. The file gets its final name after it is

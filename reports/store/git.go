@@ -103,12 +103,8 @@ func (g *gitStore) prepare(ctx context.Context) error {
 	return nil
 }
 
-// Close implements [Store]. It removes the temporary folder. A later call does nothing.
-func (g *gitStore) Close() error {
-	remove := g.remove
-	g.remove = func() error { return nil }
-	return remove()
-}
+// Close implements [Store]. It removes the temporary folder.
+func (g *gitStore) Close() error { return g.remove() }
 
 // settings override settings of the clone that would run further actions.
 var settings = []string{"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "push.gpgSign=false",
