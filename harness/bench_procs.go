@@ -9,7 +9,7 @@ const (
 	// sameTime is the largest factor between the times of an operation with one processor and with
 	// several at which it counts as taking as long with one.
 	sameTime = 1.1
-	// procsTries is the number of processes of each kind whose shortest time is used.
+	// procsTries is the largest number of processes of each kind; the shortest time of each counts.
 	procsTries = 3
 )
 
@@ -27,6 +27,7 @@ func (l *leaf) chooseProcs(ctx context.Context) {
 			return
 		}
 	}
+	l.printed = withoutProcs(l.name, l.procs)
 	l.procs, l.d.Procs = 1, 1
 }
 
@@ -35,11 +36,12 @@ func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
 	many := l.order(side, l.pattern, fmt.Sprintf("%dx", l.ops))
 	one := many
 	one.procs = 1
+	names := [2]string{l.name, withoutProcs(l.name, l.procs)}
 	var least [2]float64
 	for range procsTries {
 		for i, o := range []benchOrder{many, one} {
 			p, err := l.spec.run(ctx, o)
-			ns := p.printed[l.printedWith(o.procs)].NS
+			ns := p.printed[names[i]].NS
 			if err != nil || ctx.Err() != nil || !(ns > 0) {
 				return false
 			}
@@ -59,16 +61,4 @@ func (l *leaf) order(side BenchSide, pattern, times string) benchOrder {
 	o := l.Benchmarks.order(side, pattern, times)
 	o.procs = l.procs
 	return o
-}
-
-// printed returns the name of the benchmark as timed processes print it, without "Benchmark".
-func (l *leaf) printed() string { return l.printedWith(l.procs) }
-
-// printedWith returns that name as a process with the given GOMAXPROCS prints it.
-func (l *leaf) printedWith(procs int) string {
-	given := givenProcs(l.spec.Procs)
-	if procs == given {
-		return l.name
-	}
-	return withoutProcs(l.name, given)
 }

@@ -260,7 +260,8 @@ func (d *Difference) failed(failed [3]error) {
 // leaf is the measurement of one benchmark without sub-benchmarks.
 type leaf struct {
 	*Benchmarks
-	name    string // as printed, such as "Decode/spec-2"
+	name    string // such as "Decode/spec-2"
+	printed string // name in the output of timed processes: without the "-2" if procs is 1 instead
 	pattern string // -test.bench that selects only this benchmark
 	again   bool   // another benchmark of the function has the same name
 	procs   int    // GOMAXPROCS of the timed processes
@@ -297,7 +298,7 @@ func withoutProcs(printed string, procs int) string {
 }
 
 func newLeaf(m *Benchmarks, name string) *leaf {
-	l := &leaf{Benchmarks: m, name: name, procs: givenProcs(m.spec.Procs), d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
+	l := &leaf{Benchmarks: m, name: name, printed: name, procs: givenProcs(m.spec.Procs), d: m.difference(name), counts: [2]map[string][]float64{{}, {}}}
 	l.again = strings.Contains(name, " (") // see parseBenchmarks
 	l.pattern = BenchPattern(name, m.spec.Procs)
 	l.d.Instructions = &Instructions{Waits: 1}
@@ -379,19 +380,19 @@ func (l *leaf) block(ctx context.Context) bool {
 	var got [3]Bench
 	var cpu [3]float64
 	var failed [3]error
-	sides, name := l.sides(), l.printed()
+	sides := l.sides()
 	for _, i := range l.rng.Perm(3) {
 		order := l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops))
 		p, err := l.spec.run(ctx, order)
 		if ctx.Err() != nil {
 			return false
 		}
-		b, printed := p.printed[name]
+		b, printed := p.printed[l.printed]
 		if err == nil && !printed {
 			err = ErrNoBenchmark
 		}
 		if err != nil {
-			failed[i] = l.confirmed(ctx, order, name, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
+			failed[i] = l.confirmed(ctx, order, l.printed, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
 		}
 		got[i], cpu[i] = b, float64(p.cpu-l.start)
 	}
@@ -400,7 +401,7 @@ func (l *leaf) block(ctx context.Context) bool {
 		return false
 	}
 	for i, b := range got {
-		l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: name, Bench: b})
+		l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: l.printed, Bench: b})
 		for unit, n := range b.Counts {
 			l.counts[i%2][unit] = append(l.counts[i%2][unit], n)
 		}
@@ -440,7 +441,7 @@ func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
 			if err != nil {
 				return false
 			}
-			ns[i] = p.printed[l.printed()].NS
+			ns[i] = p.printed[l.printed].NS
 		}
 		if ns[0] > 0 && ns[1] > 0 {
 			ratios = append(ratios, ns[1]/ns[0])

@@ -78,7 +78,7 @@ func problemOfCounts(r *harness.RunInstructions) string {
 func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricInstructions, Durability: c.Durability, By: ByInstructions}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
-	calibrate := "create one: " + calibrateCommand(c) + " --instructions"
+	calibrate := "create one: " + calibrateCommand(c, "--instructions")
 	var l *Limit
 	if limits != nil {
 		v.Source, l = limits.Path, limits.Find(c.Workload, MetricInstructions, c.Durability)
@@ -126,7 +126,7 @@ func JudgeInstructions(c *harness.Comparison, limits *File) Verdict {
 	v.Stale = limitIsStale(v.Instructions.High, v.Margin)
 	switch {
 	case t.Survival(-distance) < beta/looks && v.Stale:
-		return end(Inconclusive, fmt.Sprintf("its limit is stale: %s, so that %s", says, v.noticesOnly()), v.tighten(c)+" --instructions")
+		return end(Inconclusive, fmt.Sprintf("its limit is stale: %s, so that %s", says, v.noticesOnly()), v.tighten(c, "--instructions"))
 	case t.Survival(-distance) < beta/looks:
 		return end(Held, says, "nothing to do")
 	case t.Survival(distance) < alpha/looks && len(w) >= leastToBreak:

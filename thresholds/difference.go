@@ -136,7 +136,7 @@ func (j Judging) combine(d *harness.Difference, t timed, i counted, boundary flo
 	if !useTime {
 		t = timed{says: t.says}
 	}
-	// Counts that are used have decided: the instructions are held or broken.
+	// If useCount is true, the instructions are held or broken: i.not says why they are undecided.
 	switch {
 	case useCount && i.outcome == Broken && useTime && t.bias == "" && (t.outcome == Held || d.Ratio.High < 1/boundary):
 		return Inconclusive, ByInstructions, fmt.Sprintf("more instructions, and no more time: %s; %s", executed, t.says), "look which of them matters here, and judge by it: --judge time or --judge instructions"

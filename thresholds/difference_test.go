@@ -127,8 +127,9 @@ func TestAFailedAuditIsTheProblem(t *testing.T) {
 	}
 }
 
-// Instructions that break decide unless head is faster by as much as the margin's boundary. A bias
-// of the times lets instructions decide, also where the times lean. Judged by one, the other does not decide.
+// Instructions that break decide unless head is faster by as much as the margin's boundary. If the
+// A/A pair is broken, instructions decide, even if the interval of the times is above the boundary.
+// If only times or only instructions are judged, the others never decide.
 func TestWhatDecidesAtItsBounds(t *testing.T) {
 	bound := math.Sqrt(1.02)
 	interval := func(d *harness.Difference, low, high float64) *harness.Difference {

@@ -135,12 +135,12 @@ func (v Verdict) noticesOnly() string {
 }
 
 // tighten says how to replace a stale limit by one with the same margin.
-func (v Verdict) tighten(c *harness.Comparison) string {
-	return fmt.Sprintf("tighten it: %s --margin %.3g", calibrateCommand(c), 100*v.Margin)
+func (v Verdict) tighten(c *harness.Comparison, flags ...string) string {
+	return "tighten it: " + calibrateCommand(c, append([]string{"--margin", fmt.Sprintf("%.3g", 100*v.Margin)}, flags...)...)
 }
 
-// calibrateCommand returns the command that derives a limit for the measurement.
-func calibrateCommand(c *harness.Comparison) string {
+// calibrateCommand returns the command that derives a limit for the measurement, with further flags.
+func calibrateCommand(c *harness.Comparison, flags ...string) string {
 	words := []string{"flujo-harness", "calibrate"}
 	if c.Suite != "" {
 		words = append(words, "--suite", c.Suite)
@@ -154,7 +154,7 @@ func calibrateCommand(c *harness.Comparison) string {
 	if c.Durability != harness.DefaultDurability {
 		words = append(words, "--durability", c.Durability)
 	}
-	return child.ShellLine(append(words, "--write")...)
+	return child.ShellLine(append(append(words, "--write"), flags...)...)
 }
 
 // end completes the verdict.
@@ -219,7 +219,7 @@ func judgeCounters(c *harness.Comparison, limit *Limit) (rose, notes []string) {
 		}
 	}
 	if len(low) > 0 {
-		notes = append(notes, fmt.Sprintf("a run counts so much less than its limit allows that a rise could pass: %s: %s --counts", strings.Join(low, ", "), calibrateCommand(c)))
+		notes = append(notes, fmt.Sprintf("a run counts so much less than its limit allows that a rise could pass: %s: %s", strings.Join(low, ", "), calibrateCommand(c, "--counts")))
 	}
 	return rose, notes
 }
