@@ -152,21 +152,22 @@ func (j job) watch() error {
 		return cli.Fault(err)
 	}
 	ctx := j.cmd.Context()
-	round := func() error {
-		err := j.run()
-		if ctx.Err() == nil && (err == nil || cli.CodeOf(err) != cli.ExitUsage) {
-			fmt.Fprintln(j.cmd.OutOrStdout(), "waiting for changes; Ctrl-C ends")
-		}
-		return err
-	}
-	if err := round(); err != nil && cli.CodeOf(err) == cli.ExitUsage {
-		return err // a usage error, which changing files cannot fix
-	}
-	choose.Watch(ctx, p.Root, func(changed []string) {
+	err = choose.Watch(ctx, p.Root, func(changed []string) error {
 		j.choice.changed = changed
-		if err := round(); err != nil && err.Error() != "" && cli.CodeOf(err) != cli.ExitBroken {
+		err := j.run()
+		if changed == nil && err != nil && cli.CodeOf(err) == cli.ExitUsage {
+			return err // changing files cannot fix it
+		}
+		if err != nil && err.Error() != "" && cli.CodeOf(err) != cli.ExitBroken {
 			fmt.Fprintf(j.cmd.ErrOrStderr(), "flujo-harness: %s\n", cli.VisibleLines(err.Error()))
 		}
+		if ctx.Err() == nil {
+			fmt.Fprintln(j.cmd.OutOrStdout(), "waiting for changes; Ctrl-C ends")
+		}
+		return nil
 	})
+	if err != nil {
+		return err
+	}
 	return &cli.ExitError{Code: cli.ExitInterrupted}
 }

@@ -2,6 +2,7 @@ package choose
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -373,37 +374,35 @@ func TestDiffering(t *testing.T) {
 	}
 }
 
-// Each change triggers one round. A change made while tests run triggers the next one.
+// Each change triggers one round. A change made while tests run, in the first round too, triggers
+// the next one.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var rounds [][]string
-	started := make(chan struct{})
-	go func() {
-		<-started
-		write("a.go", "a")
-	}()
-	close(started)
-	Watch(ctx, dir, func(changed []string) {
-		if rounds = append(rounds, changed); len(rounds) == 1 {
-			write("b.go", "b")
-			return
+	err := Watch(ctx, dir, func(changed []string) error {
+		for i, path := range changed {
+			changed[i] = filepath.Base(path)
 		}
-		cancel()
+		rounds = append(rounds, changed)
+		if len(rounds) == 3 {
+			cancel()
+			return nil
+		}
+		return os.WriteFile(filepath.Join(dir, string(rune('a'+len(rounds)-1))), nil, 0o644)
 	})
-	var got []string
-	for _, r := range rounds {
-		for _, f := range r {
-			got = append(got, filepath.Base(f))
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(rounds) != 2 || got[len(got)-1] != "b.go" {
-		t.Errorf("rounds %v", rounds)
+	if diff := cmp.Diff([][]string{nil, {"a"}, {"b"}}, rounds); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWatchEndsWithAnError(t *testing.T) {
+	refused := errors.New("no such flag")
+	if err := Watch(t.Context(), t.TempDir(), func([]string) error { return refused }); err != refused {
+		t.Errorf("got %v", err)
 	}
 }

@@ -54,18 +54,21 @@ func differing(was, is map[string]stamp) (files []string) {
 	return files
 }
 
-// Watch calls run with the changed files below root, whenever files changed and then stayed the
-// same for one interval, until ctx ends. Changes made while run is executing are passed to the
-// next call.
-func Watch(ctx context.Context, root string, run func(changed []string)) {
+// Watch calls run at once, and then again with the changed files below root, whenever files changed
+// and then stayed the same for one interval. Changes made while run is executing, the first time
+// too, are passed to the next call. It returns when run fails, with that error, or when ctx ends.
+func Watch(ctx context.Context, root string, run func(changed []string) error) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	was := snapshot(root)
 	before := was
+	if err := run(nil); err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 		now := snapshot(root)
@@ -73,7 +76,9 @@ func Watch(ctx context.Context, root string, run func(changed []string)) {
 		before = now
 		if files := differing(was, now); settled && len(files) > 0 {
 			was = now
-			run(files)
+			if err := run(files); err != nil {
+				return err
+			}
 		}
 	}
 }
