@@ -99,7 +99,7 @@ func (j Judging) Judge(d *harness.Difference) Verdict {
 			v.Notes = append(v.Notes, note)
 		}
 	}
-	t := j.time(d, v.Boundary)
+	t := j.time(d, i, v.Boundary)
 	v.Above, v.N, v.Self = t.test.above, t.test.n, t.self
 	if d.Ratio.High < 1/(1+j.Margin) {
 		v.Notes = append(v.Notes, fmt.Sprintf("%s is faster: %v", d.Head, d.Ratio))
@@ -190,8 +190,9 @@ const patience = 60
 
 // time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about the distribution of noise; only
 // a failed A/A pair invalidates them. Where times say that Head is slower, or say nothing after
-// many blocks, other layouts of the binaries decide.
-func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
+// many blocks, other layouts of the binaries decide. They also confirm that Head is not slower,
+// where no instructions do: the layout of its binary may be a lucky one, which hides a slow-down.
+func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
 	toBreak := j.toBreak(d)
@@ -210,16 +211,25 @@ func (j Judging) time(d *harness.Difference, boundary float64) (t timed) {
 	j.selfCheck(d, &t, sessions, boundary)
 	t.leans = d.Ratio.Low > boundary
 	t.slower = t.outcome == Broken
-	t.layouts = t.slower || t.outcome == Inconclusive && t.bias == "" && len(d.Blocks) >= patience
+	alone := j.By == ByTime || i.outcome == Inconclusive && !i.more
+	confirm := t.outcome == Held && alone && d.Ratio.High > 1/(1+j.Margin) // no layout hides more than that
+	t.layouts = t.slower || confirm || t.outcome == Inconclusive && t.bias == "" && len(d.Blocks) >= patience
 	if len(d.Layouts) > 0 && t.layouts {
-		family := 1 // the times have shown a difference at the error rate of the family
-		if !t.slower {
-			family = j.Family
+		family, toHold := j.Family, layoutsHold
+		switch {
+		case t.slower:
+			family = 1 // the times have shown a difference at the error rate of the family
+		case confirm:
+			toHold = layoutsConfirm
 		}
-		t.outcome = judgeLayouts(d.Layouts, j.Margin, family)
-		t.says += fmt.Sprintf("; with %d other orders of the functions %v: median ratio %.4g, %.3g to %.3g", len(d.Layouts), t.outcome,
+		o := judgeLayouts(d.Layouts, j.Margin, family, toHold)
+		t.layouts = o == Inconclusive
+		if !confirm || o != Inconclusive || machine.Median(d.Layouts) > boundary {
+			t.outcome = o
+		}
+		t.says += fmt.Sprintf("; with %d other orders of the functions %v: median ratio %.4g, %.3g to %.3g", len(d.Layouts), o,
 			machine.Median(d.Layouts), slices.Min(d.Layouts), slices.Max(d.Layouts))
-		t.layouts, t.leans = t.outcome == Inconclusive, machine.Median(d.Layouts) > boundary
+		t.leans = machine.Median(d.Layouts) > boundary
 		if t.slower && t.outcome == Held {
 			t.note = "slower in this layout of the binary only: " + t.says
 		}
@@ -275,7 +285,7 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	i := judgeInstructions(d.Instructions, j.Margin, j.Family)
 	byCount := j.By != ByTime && i.not == "" && i.outcome != Inconclusive
 	m.Instructions = j.By != ByTime && i.more && i.outcome == Inconclusive
-	t := j.time(d, math.Sqrt(1+j.Margin))
+	t := j.time(d, i, math.Sqrt(1+j.Margin))
 	if d.Untimed != "" {
 		m.Time = len(d.Counts) == 0 || d.Counts[0].Head < 3 // to see whether they vary
 		return m
@@ -283,7 +293,7 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
 		m.Time = t.outcome == Inconclusive && !t.slower && !(byCount && len(d.Blocks) >= enough && !leans)
-		m.Layouts = t.layouts && (m.Time || t.slower && !(byCount && i.outcome == Broken))
+		m.Layouts = t.layouts && (m.Time || t.outcome == Held || t.slower && !(byCount && i.outcome == Broken))
 	}
 	if len(d.Blocks) < enough && j.By == "" && !m.Layouts {
 		m.Time = true

@@ -104,6 +104,14 @@ func logs(v []float64) []float64 {
 
 func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / machine.Median(v) }
 
+// layoutsHold is the toHold of judgeLayouts, and layoutsConfirm the one where times have held
+// already: layouts need not show it again from nothing. With layouts whose standard deviation is
+// 2%, 5 of them confirm an unchanged program, where 7 would be needed to judge it.
+const (
+	layoutsHold    = beta / 3
+	layoutsConfirm = beta
+)
+
 // judgeLayouts judges whether a difference in time persists if both binaries are linked with
 // other orders of their functions, because code layout alone can slow a program down by several
 // percent (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!",
@@ -112,8 +120,9 @@ func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / mach
 // It can be called after every layout: with up to 128 of them, a program at the boundary of a margin
 // of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and one
 // slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in 94%
-// where it is 6%. family is the number of differences that are judged together.
-func judgeLayouts(ratios []float64, margin float64, family int) Outcome {
+// where it is 6%. family is the number of differences that are judged together, toHold the
+// probability of "held" at the boundary in one look, without the earlier ones.
+func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) Outcome {
 	if len(ratios) < 4 {
 		return Inconclusive
 	}
@@ -132,7 +141,7 @@ func judgeLayouts(ratios []float64, margin float64, family int) Outcome {
 	switch {
 	case t.Survival(distance) < falsely:
 		return Broken
-	case t.Survival(-distance) < beta/3:
+	case t.Survival(-distance) < toHold:
 		return Held
 	}
 	return Inconclusive

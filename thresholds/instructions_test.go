@@ -222,6 +222,42 @@ func TestLayoutsDecideUndecidedTimes(t *testing.T) {
 	}
 }
 
+// Where times hold and no instructions decide, other layouts confirm it, or show that the layout of
+// the binary hid a slow-down.
+func TestLayoutsConfirmHeldTimes(t *testing.T) {
+	held := func() *harness.Difference { return often(apart(12, 1, 1, 0), 1) }
+	faster := often(apart(12, 0.9, 1, 0), 1)
+	faster.Ratio.High = 0.95
+	near := []float64{1.005, 1.03, 0.99, 1.012} // median below the boundary of a margin of 2%
+	far := []float64{1.005, 1.03, 0.99, 1.022}  // median above it
+	for name, tc := range map[string]struct {
+		d       *harness.Difference
+		by      string
+		layouts []float64
+		want    Outcome
+		more    bool // layouts are asked for
+	}{
+		"none measured":            {held(), ByTime, nil, Held, true},
+		"not slower":               {relinked(held(), 1), ByTime, nil, Held, false},
+		"slower":                   {relinked(held(), 1.03), ByTime, nil, Broken, false},
+		"undecided, rather not":    {held(), ByTime, near, Held, true},
+		"undecided, rather slower": {held(), ByTime, far, Inconclusive, true},
+		"no instructions":          {held(), "", nil, Held, true},
+		"instructions that vary":   {executes(held(), 3, 1, 0.5), "", nil, Held, true},
+		"instructions":             {executes(held(), 3, 1, 0.0001), "", nil, Held, false},
+		"faster than any layout":   {faster, ByTime, nil, Held, false},
+	} {
+		tc.d.Layouts = append(tc.d.Layouts, tc.layouts...)
+		j := Judging{Margin: 0.02, Family: 1, By: tc.by}
+		if v := j.Judge(tc.d); v.Outcome != tc.want {
+			t.Errorf("%s: %v: %s; want %v", name, v.Outcome, v.Reason, tc.want)
+		}
+		if m := j.More(tc.d); m.Layouts != tc.more {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}
+
 // More requests only data that could change the verdict.
 func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	counting := func(d *harness.Difference) *harness.Difference { return executes(d, 3, 1.02, 0.0001) }
@@ -307,7 +343,7 @@ func TestMoreIsNotAskedForWhereItCannotDecide(t *testing.T) {
 		"time is not judged, counts of 3":  {executes(counts(untimed(), "allocs/op", 2, 3), 3, 1, 0.001), "", harness.More{}},
 		"by instructions, few blocks":      {executes(few(), 3, 1.02, 0.0001), ByInstructions, harness.More{Instructions: true}},
 		"by time, instructions held":       {executes(undecidedTimes(), 3, 1, 0.001), ByTime, time},
-		"times held":                       {apart(8, 1, 1, 0), "", harness.More{}},
+		"times and layouts held":           {relinked(apart(8, 1, 1, 0), 1), "", harness.More{}},
 		"leans":                            {leans(9, 1.05, 1), "", time},
 		"2 of 3 above":                     {leans(8, 1.05, 1), "", harness.More{}},
 		"half above":                       {leans(6, 1.05, 1), "", harness.More{}},
@@ -429,7 +465,7 @@ func TestInstructionsAtTheirBounds(t *testing.T) {
 func TestLayoutsAtTheirBounds(t *testing.T) {
 	for errors, want := range map[float64]Outcome{11: Broken, 7: Inconclusive, -3: Inconclusive, -8: Held} {
 		one := math.Sqrt(1.02) * math.Exp(errors*leastSpread/2)
-		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1); got != want {
+		if got := judgeLayouts([]float64{one, one, one, one}, 0.02, 1, layoutsHold); got != want {
 			t.Errorf("%v standard errors above the boundary: %v, want %v", errors, got, want)
 		}
 	}

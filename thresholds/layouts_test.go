@@ -13,32 +13,35 @@ func TestDisturbedLayouts(t *testing.T) {
 		ratios = append(ratios, 1.05+0.03*float64(i%5-2)/2)
 	}
 	ratios[10], ratios[13] = 1.7, 0.6
-	if got := judgeLayouts(ratios, 0.05, 1); got != Broken {
+	if got := judgeLayouts(ratios, 0.05, 1, layoutsHold); got != Broken {
 		t.Errorf("%v", got)
 	}
 }
 
-// Judging after each layout errs as rarely as judgeLayouts says.
+// Judging after each layout errs as rarely as judgeLayouts says, and confirming what times have
+// held, too.
 func TestLayoutsRarelyErr(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const n, most, margin = 1000, 128, 0.05 // most is that of package harness
-	for _, sd := range []float64{0.02, 0.035, 0.06} {
-		for _, tc := range []struct {
-			slower                             float64
-			leastHeld, leastBroken, mostBroken int
-		}{{0, n * 98 / 100, 0, n / 500}, {math.Sqrt(1+margin) - 1, 0, 0, n / 40}, {margin, 0, n * 92 / 100, n}} {
-			count := map[Outcome]int{}
-			for range n {
-				var ratios []float64
-				o := Inconclusive
-				for len(ratios) < most && o == Inconclusive {
-					ratios = append(ratios, (1+tc.slower)*math.Exp(sd*rng.NormFloat64()))
-					o = judgeLayouts(ratios, margin, 1)
+	for _, toHold := range []float64{layoutsHold, layoutsConfirm} {
+		for _, sd := range []float64{0.02, 0.035, 0.06} {
+			for _, tc := range []struct {
+				slower                                       float64
+				leastHeld, mostHeld, leastBroken, mostBroken int
+			}{{0, n * 98 / 100, n, 0, n / 500}, {math.Sqrt(1+margin) - 1, 0, n, 0, n / 40}, {margin, 0, n * 4 / 100, n * 92 / 100, n}} {
+				count := map[Outcome]int{}
+				for range n {
+					var ratios []float64
+					o := Inconclusive
+					for len(ratios) < most && o == Inconclusive {
+						ratios = append(ratios, (1+tc.slower)*math.Exp(sd*rng.NormFloat64()))
+						o = judgeLayouts(ratios, margin, 1, toHold)
+					}
+					count[o]++
 				}
-				count[o]++
-			}
-			if count[Held] < tc.leastHeld || count[Broken] < tc.leastBroken || count[Broken] > tc.mostBroken {
-				t.Errorf("sd %v, slower by %.3g%%: %v of %d", sd, 100*tc.slower, count, n)
+				if h, b := count[Held], count[Broken]; h < tc.leastHeld || h > tc.mostHeld || b < tc.leastBroken || b > tc.mostBroken {
+					t.Errorf("held at %.2g, sd %v, slower by %.3g%%: %v of %d", toHold, sd, 100*tc.slower, count, n)
+				}
 			}
 		}
 	}
