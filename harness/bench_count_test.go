@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -287,5 +289,65 @@ func TestLayoutsAreMeasuredWhereAsked(t *testing.T) {
 		if all, _ := compareBenchmarks(t.Context(), one, twoLayouts); fmt.Sprint(all[0].Layouts) != "[1.01]" {
 			t.Errorf("%s prints no time: %v", mute, all[0].Layouts)
 		}
+	}
+}
+
+// Where other programs slow down half of the processes, the quickest of more processes count, in
+// blocks and in layouts. On a quiet machine a block has three processes.
+func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
+	for name, tc := range map[string]struct {
+		slower float64 // a disturbed process
+		most   int     // processes of a side in the last block
+	}{"quiet": {1.02, 1}, "disturbed": {1.8, mostProcesses}} {
+		rng := rand.New(rand.NewPCG(1, 2))
+		runs := map[string]int{}
+		spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Procs: 1, Ops: 10, Twin: "twin", Base: BenchSide{Binary: "base"}, Head: BenchSide{Binary: "head"}}
+		spec.run = func(_ context.Context, o benchOrder) (benchProcess, error) {
+			runs[o.side.Binary]++
+			ns := map[string]float64{"head": 105, "head1": 107}[o.side.Binary]
+			if ns == 0 {
+				ns = 100
+			}
+			if rng.IntN(2) == 0 {
+				ns *= tc.slower
+			}
+			return benchProcess{printed: map[string]Bench{"X": {NS: ns, Ops: 10}}}, nil
+		}
+		spec.Layout = func(context.Context, int) (base, head BenchSide, err error) {
+			return BenchSide{Binary: "base1"}, BenchSide{Binary: "head1"}, nil
+		}
+		all, _ := compareBenchmarks(t.Context(), spec, func(d *Difference, _ int) More {
+			return More{Time: len(d.Blocks) < spec.Blocks, Layouts: len(d.Blocks) == spec.Blocks && len(d.Layouts) < 1}
+		})
+		d := all[0]
+		samples := map[bool]int{}
+		for _, s := range d.Samples {
+			samples[s.Head]++
+		}
+		last := d.Blocks[len(d.Blocks)-1]
+		if want := max(processesOfLayout, tc.most); runs["head1"] != want || runs["base1"] != want {
+			t.Errorf("%s: %v, want %d of a layout", name, runs, want)
+		}
+		if many := runs["head"] > 1+spec.Blocks; many != (tc.most > 1) || runs["head"] != 1+samples[true] || runs["base"]+runs["twin"] != 3+samples[false] {
+			t.Errorf("%s: %v, samples %v", name, runs, samples)
+		}
+		if tc.most > 1 && (math.Abs(last.Ratio-1.05) > 1e-9 || last.Twin != 1 || math.Abs(d.Layouts[0]-1.07) > 1e-9) {
+			t.Errorf("%s: %+v, layouts %v", name, last, d.Layouts)
+		}
+		if says := d.Audit[0].Detail; !strings.Contains(says, fmt.Sprintf("the quickest of %d ", tc.most)) {
+			t.Errorf("%s: %q", name, says)
+		}
+	}
+}
+
+// valgrind cannot execute RDTSCP on every machine.
+func TestCountedProcessesDoNotReadTheClockByRDTSCP(t *testing.T) {
+	t.Setenv("GODEBUG", "madvdontneed=1")
+	want := "GODEBUG=madvdontneed=1,asyncpreemptoff=1"
+	if runtime.GOARCH == "amd64" {
+		want += ",cpu.rdtscp=off"
+	}
+	if env := countEnv(); !slices.Contains(env, want) {
+		t.Errorf("%q, want %q", env, want)
 	}
 }
