@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,18 +43,21 @@ const (
 	furtherCount = 1 // in each further round
 	mostCounts   = 9 // in all
 	smallCounts  = 2 // of the small size
+
+	// enoughCounts is the number of counts of each side that shows a difference, and that is made
+	// where no rule decides after each of them.
+	enoughCounts = 5
+
+	// atOnce is the largest number of processes that are counted at once. Beside other busy
+	// processes, more of them get a larger share of the processors; each needs up to 300 MB.
+	atOnce = 8
 )
 
 // countEnv returns environment variables that make counts repeatable: one thread runs Go code,
 // no garbage is collected unless memory runs out, and goroutines are not preempted by signals,
-// of which there are more on a busy machine. RDTSCP is not used to read the clock: valgrind says
-// that its processor has it, but where the real one has not, as on some virtual machines, the
-// instruction ends the program (SIGILL; valgrind 3.19).
+// of which there are more on a busy machine.
 func countEnv() []string {
 	debug := "asyncpreemptoff=1"
-	if runtime.GOARCH == "amd64" {
-		debug += ",cpu.rdtscp=off"
-	}
 	if have := os.Getenv("GODEBUG"); have != "" {
 		debug = have + "," + debug
 	}
@@ -108,6 +111,20 @@ func (c *counting) possible() bool {
 	return c.tool != nil && c.result.Problem == "" && len(c.result.Base) < mostCounts
 }
 
+// next returns how many processes of each side are counted next. If the counts of one side exceed
+// all of the other, those that show a difference are counted at once.
+func (c *counting) next() int {
+	base, head := c.result.Base, c.result.Head
+	n := len(base)
+	switch {
+	case n == 0:
+		return firstCounts
+	case n < enoughCounts && (slices.Min(head) > slices.Max(base) || slices.Max(head) < slices.Min(base)):
+		return enoughCounts - n
+	}
+	return furtherCount
+}
+
 // more counts both sides. Several processes run at a time, which does not change their counts.
 func (c *counting) more(ctx context.Context) {
 	first := len(c.result.Base) == 0
@@ -132,15 +149,11 @@ func (c *counting) more(ctx context.Context) {
 				all = append(all, &process{side: side})
 			}
 		}
-		n := furtherCount
-		if first {
-			n = firstCounts
-		}
-		for range n {
+		for range c.next() {
 			all = append(all, &process{side: side, size: 1})
 		}
 	}
-	places := make(chan struct{}, min(8, 2*runtime.GOMAXPROCS(0)))
+	places := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for _, p := range all {
 		wg.Go(func() {

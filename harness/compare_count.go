@@ -40,9 +40,6 @@ func (c subjectCount) run(ctx context.Context, subjects []Subject) (err error) {
 	return fmt.Errorf("no subject %q in this process", c.Subject)
 }
 
-// enoughCounts is the number of counts of each side if no rule decides after each of them.
-const enoughCounts = 5
-
 // subjectCounts counts the instructions of subjects, by difference.
 type subjectCounts struct{ all []*counting }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -77,6 +78,20 @@ func TestWorkIsCounted(t *testing.T) {
 	none, once, twice := count("x"), count("xxxxxxxxxx"), count("xxxxxxxxxxxxxxxxxxx")
 	if ratio := (twice - none) / (once - none); math.Abs(ratio-2) > 0.05 {
 		t.Errorf("19, 10 and 1 rounds: %v, %v and %v instructions: a ratio of %v, want 2", twice, once, none, ratio)
+	}
+}
+
+// Settings that the program has are kept.
+func TestSettingsOfTheToolAreAdded(t *testing.T) {
+	tool := &Tool{Name: "valgrind", before: valgrindArguments, debug: "cpu.rdtscp=off"}
+	for have, want := range map[string]string{"": "GODEBUG=cpu.rdtscp=off", "a=1,b=2": "GODEBUG=a=1,b=2,cpu.rdtscp=off"} {
+		t.Setenv("GODEBUG", "inherited=1")
+		cmd := exec.Command("true")
+		cmd.Env = append(os.Environ(), "GODEBUG="+have)
+		tool.Wrap(cmd, "record")
+		if env := cmd.Environ(); !slices.Contains(env, want) {
+			t.Errorf("%q: %q, want %q", have, env, want)
+		}
 	}
 }
 
