@@ -74,7 +74,7 @@ an operation. If the time is undecided, the instructions that an operation execu
 valgrind counts them, and they do not depend on what else the machine does. If time and
 instructions contradict each other, the verdict is inconclusive and shows both; --judge selects
 one. A slow-down that only the time shows is measured again with the functions of the binaries in
-other orders.
+other orders, and so are times that hold where no instructions decide.
 
 A slow-down of the margin or more is detected, and one of up to half the margin passes. In between
 either verdict is possible.
