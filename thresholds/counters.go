@@ -149,14 +149,13 @@ func CalibrateCounts(ctx context.Context, spec harness.Spec, old *Limit, order O
 }
 
 // judgeCountsAlone judges a workload whose time is not judged.
-func judgeCountsAlone(c *harness.Comparison, limits *File, source string, notes []string, now time.Time) Verdict {
-	v := Verdict{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, N: len(c.Blocks), By: ByCounts, Source: source, Notes: notes}
+func judgeCountsAlone(c *harness.Comparison, limits *File, limit *Limit, notes []string, now time.Time) Verdict {
+	v := Verdict{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, N: len(c.Blocks), By: ByCounts, Notes: notes}
+	if limits != nil {
+		v.Source = limits.Path
+	}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
 	v.Notes = append(v.Notes, "its time is not judged: "+c.Untimed)
-	var limit *Limit
-	if limits != nil {
-		limit = limits.Find(c.Workload, MetricCounts, c.Durability)
-	}
 	if limit == nil {
 		return end(Inconclusive, "no limit exists for it", "create one: "+calibrateCommand(c))
 	}

@@ -27,14 +27,18 @@ const leastRatio = 0.9
 func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 	v := Verdict{Workload: c.Workload, Metric: MetricCostRatio, Durability: c.Durability, N: len(c.Blocks)}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
+	metric := MetricCostRatio
+	if c.Untimed != "" {
+		metric = MetricCounts
+	}
 	var limit *Limit
-	foreign := false
 	if limits != nil {
 		v.Source = limits.Path
-		limit = limits.Find(c.Workload, MetricCostRatio, c.Durability)
-		if foreign = limits.Class != c.Environment.Class; foreign {
-			v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of another class of machine: calibrated on %s, measured on %s", limits.Class, c.Environment.Class))
-		}
+		limit = limits.Find(c.Workload, metric, c.Durability)
+	}
+	foreign := limit != nil && limits.Class != c.Environment.Class
+	if foreign {
+		v.Notes = append(v.Notes, fmt.Sprintf("judged by the limit of another class of machine: calibrated on %s, measured on %s", limits.Class, c.Environment.Class))
 	}
 	if !c.Valid() {
 		return end(Invalid, "the measurement is at fault, not the product: "+c.Problem, "mend what the audit found, then run again")
@@ -52,7 +56,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			"look for work that happens before or after the timed runs, or not at all")
 	}
 	if c.Untimed != "" {
-		return judgeCountsAlone(c, limits, v.Source, v.Notes, now)
+		return judgeCountsAlone(c, limits, limit, v.Notes, now)
 	}
 	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
 	margin := aaMargin

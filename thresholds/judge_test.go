@@ -149,6 +149,11 @@ func TestForeignClassIsSaid(t *testing.T) {
 	if v := Judge(made(3, 1.3, 1, 1.25), limits, today); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "another class") {
 		t.Errorf("notes %q", v.Notes)
 	}
+	other := made(3, 1.3, 1, 1.25)
+	other.Workload = "without a limit"
+	if v := Judge(other, limits, today); len(v.Notes) != 0 {
+		t.Errorf("no limit judged it: notes %q", v.Notes)
+	}
 }
 
 // The command in Next is quoted for a shell.
