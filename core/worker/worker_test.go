@@ -186,27 +186,42 @@ func numbered(n int) (runs []string) {
 	return runs
 }
 
-// until waits until all n runs satisfy is. The deadline of the test limits the wait.
+// patience limits the waits of the tests, each of which takes seconds at most.
+const patience = 2 * time.Minute
+
+// eventually waits until is returns true. what describes the condition.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
+}
+
+// until waits until all n runs satisfy is.
 func until(t *testing.T, w *Worker, n int, is func(core.RunInfo) bool) (runs []core.RunInfo) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		runs, err := w.backend.List(context.Background(), core.Filter{})
-		if err != nil {
+	good := 0
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d of %d runs are as awaited: %+v", good, n, runs)
+		}
+	}()
+	eventually(t, fmt.Sprintf("%d runs are as awaited", n), func() (all bool) {
+		var err error
+		if runs, err = w.backend.List(context.Background(), core.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		good := 0
+		good = 0
 		for _, r := range runs {
 			if is(r) {
 				good++
 			}
 		}
-		if good == n {
-			return runs
-		}
-		<-tick.C
-	}
+		return good == n
+	})
+	return runs
 }
 
 func completed(r core.RunInfo) bool { return r.Status == core.Completed }
@@ -235,24 +250,24 @@ func TestRunsAreDistributed(t *testing.T) {
 	dsn := database(t)
 	a, b := hire(t, Config{DSN: dsn, Name: "a", Concurrency: 4}), hire(t, Config{DSN: dsn, Name: "b", Concurrency: 4})
 	const n = 40
-	// Agents of both workers must run at the same time.
-	both := make(chan bool)
-	var first sync.Map
-	meet := func(name string) func(context.Context, string) error {
-		return func(context.Context, string) error {
-			if _, met := first.LoadOrStore(name, true); met {
-				return nil
-			}
+	// Agents of both workers must run at the same time: no agent goes on before, so that neither
+	// worker can finish all runs before the other one has begun.
+	ran := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}
+	meet := func(name, other string) func(context.Context, string) error {
+		here := sync.OnceFunc(func() { close(ran[name]) })
+		return func(ctx context.Context, _ string) error {
+			here()
 			select {
-			case both <- true:
-			case <-both:
+			case <-ran[other]:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-			return nil
 		}
 	}
 	enqueue(t, a, three(nothing), numbered(n)...)
-	start(t, a, three(meet("a")))
-	start(t, b, three(meet("b")))
+	start(t, a, three(meet("a", "b")))
+	start(t, b, three(meet("b", "a")))
 	once(t, a, until(t, a, n, completed), 3)
 }
 
@@ -492,15 +507,16 @@ func TestTwoWorkersOfOneNameAreRefused(t *testing.T) {
 	dsn := database(t)
 	a, b := hire(t, Config{DSN: dsn, Name: "same"}), hire(t, Config{DSN: dsn, Name: "same"})
 	start(t, a, three(nothing))
-	for !a.presence.present() {
-	}
+	eventually(t, "the first worker has its session", a.presence.present)
 	if err := Handle(b, three(nothing)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "worker names must be unique") {
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // of a worker that is not refused
+	defer cancel()
+	if err := b.Run(ctx); err == nil || !strings.Contains(err.Error(), "worker names must be unique") {
 		t.Errorf("error %v", err)
 	}
-	if err := hire(t, Config{DSN: dsn}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "handles no pipeline") {
+	if err := hire(t, Config{DSN: dsn}).Run(ctx); err == nil || !strings.Contains(err.Error(), "handles no pipeline") {
 		t.Errorf("without a pipeline: error %v", err)
 	}
 }
@@ -511,25 +527,24 @@ func TestPresenceComesBack(t *testing.T) {
 	w := hire(t, Config{DSN: database(t), Name: "w"})
 	start(t, w, three(nothing))
 	var before time.Time
-	for looked := false; !looked; time.Sleep(time.Millisecond) {
-		// Before the first sweep Run may still be checking the session, and would fail if it is
-		// gone.
+	// Before the first sweep Run may still be checking the session, and would fail if it is gone.
+	eventually(t, "the worker has made its first sweep", func() bool {
 		w.presence.mu.Lock()
-		looked, before = w.presence.sweeps, w.presence.since
-		w.presence.mu.Unlock()
-	}
+		defer w.presence.mu.Unlock()
+		before = w.presence.since
+		return w.presence.sweeps
+	})
 	ended := false
 	err := w.pool.QueryRow(t.Context(), `SELECT bool_or(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_backend_pid()
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&ended)
 	if err != nil || !ended {
 		t.Fatalf("ended %v, error %v", ended, err)
 	}
-	for back := false; !back; {
+	eventually(t, "the worker has a new session", func() bool {
 		w.presence.mu.Lock()
-		back = w.presence.conn != nil && w.presence.since.After(before)
-		w.presence.mu.Unlock()
-		time.Sleep(time.Millisecond) // gives the worker a chance to take the lock
-	}
+		defer w.presence.mu.Unlock()
+		return w.presence.conn != nil && w.presence.since.After(before)
+	})
 	if _, judges, err := w.presence.beat(t.Context()); err != nil || judges {
 		t.Errorf("right after the session is back, other workers are treated as lost: %v, error %v", judges, err)
 	}
