@@ -82,7 +82,9 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = os.Stdout.WriteString("written\n")
-		select {} // until it is killed
+		for { // until it is killed; with select{} a program without cgo would end with a deadlock
+			time.Sleep(time.Hour)
+		}
 	}
 	if all := Follow(base, "/h.db"); all != nil {
 		t.Errorf("in an empty folder: %+v", all)
