@@ -211,11 +211,12 @@ func TestStandbyPromoted(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				for gone := false; !gone; {
+				eventually(t, "the standby no longer receives", func() (gone bool) {
 					if err := standbyAdmin.b.pool.QueryRow(t.Context(), `SELECT NOT EXISTS (SELECT 1 FROM pg_stat_wal_receiver)`).Scan(&gone); err != nil {
 						t.Fatal(err)
 					}
-				}
+					return gone
+				})
 				if err := standbyAdmin.Close(); err != nil {
 					t.Error(err)
 				}
@@ -264,9 +265,11 @@ func mustOpenUnwaited(t testing.TB, dsn string) *Backend {
 // streaming waits until the standby follows.
 func streaming(t testing.TB, b *Backend) {
 	t.Helper()
-	for n := 0; n == 0; {
+	eventually(t, "the standby follows", func() bool {
+		var n int
 		if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return n > 0
+	})
 }

@@ -72,16 +72,19 @@ func meanwhile(t testing.TB, b *Backend, write func() error, change ...string) e
 	done := make(chan error, 1)
 	go func() { done <- write() }()
 	watch := direct(t, b)
-	for waits := false; !waits; {
-		select {
-		case err := <-done: // it did not wait
-			return errors.Join(err, tx.Commit(t.Context()))
-		default:
+	ended := false // it did not wait
+	eventually(t, "the write waits for the row", func() (waits bool) {
+		if ended = len(done) > 0; ended {
+			return true
 		}
 		if err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND $1::int = ANY (pg_blocking_pids(pid)))`,
 			rival.PgConn().PID()).Scan(&waits); err != nil {
 			t.Fatal(err)
 		}
+		return waits
+	})
+	if ended {
+		return errors.Join(<-done, tx.Commit(t.Context()))
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)

@@ -147,12 +147,16 @@ func TestFullDiskOfTheLog(t *testing.T) {
 		acks map[string]int64
 		errs []error
 	}
-	done := make(chan result)
+	done := make(chan result, 1)
 	go func() {
 		acks, errs := fill(b, "full", func() bool { return !stop.Load() })
 		done <- result{acks, errs}
 	}()
-	<-s.Ended()
+	select {
+	case <-s.Ended():
+	case r := <-done:
+		t.Fatalf("all saves have failed while the server runs: %v\n%s", errors.Join(r.errs...), s.Log())
+	}
 	if log := s.Log(); !strings.Contains(log, "No space left on device") {
 		t.Errorf("the server ended for another reason:\n%s", log)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/flujo/flujo-harness/core"
 	"github.com/flujo/flujo-harness/core/coretest"
@@ -61,6 +62,17 @@ func TestMain(m *testing.M) {
 		}
 		return coretest.Main(m, openAt)
 	}())
+}
+
+// eventually waits until is returns true. what describes the condition.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	const patience = 2 * time.Minute
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %v", what, patience)
+		}
+	}
 }
 
 // mustOpen opens a new schema.

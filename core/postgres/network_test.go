@@ -211,11 +211,13 @@ func TestNoConnectionLeft(t *testing.T) {
 	b := mustOpenAt(t, dsn+"&pool_max_conns=1", Server)
 	b.patience = 300 * time.Millisecond
 	b.pool.Reset() // closes its connection; other clients take its slot
-	for left := 1; left > 0; {
+	eventually(t, "the connection is closed", func() bool {
+		var left int
 		if err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE usename = $1`, role).Scan(&left); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return left == 0
+	})
 	config, err := parse(dsn, Server, false)
 	if err != nil {
 		t.Fatal(err)
@@ -256,11 +258,11 @@ func TestPoolExhausted(t *testing.T) {
 	gone, stays := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := b.Start(ctx, startOf("gone")); gone <- err }()
 	go func() { _, err := b.Start(t.Context(), startOf("stays")); stays <- err }()
-	for queued := 0; queued < 2; {
+	eventually(t, "both saves are queued", func() bool {
 		b.mu.Lock()
-		queued = len(b.queue)
-		b.mu.Unlock()
-	}
+		defer b.mu.Unlock()
+		return len(b.queue) == 2
+	})
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)

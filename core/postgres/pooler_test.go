@@ -52,16 +52,13 @@ logfile = %[1]s/pgbouncer-%[2]s.log
 	}
 	s.Run(t, program, config)
 	socket := fmt.Sprintf("%s/.s.PGSQL.%d", s.Dir(), port)
-	for { // until it listens; limited by the deadline of the test
+	eventually(t, "PgBouncer listens", func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()
-			break
 		}
-		if t.Context().Err() != nil {
-			t.Fatal(err)
-		}
-	}
+		return err == nil
+	})
 	return fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=%d&sslmode=disable", s.Dir(), port)
 }
 

@@ -132,8 +132,14 @@ func TestProcessesShareRuns(t *testing.T) {
 				doomed.kill()
 			}
 			workers := []*child{startChild(t, "TestProcessesShareRuns", path, lease+" 0"), startChild(t, "TestProcessesShareRuns", path, lease+" 0")}
-			for open := fleetRuns; open > 0; {
-				done, err := b.List(t.Context(), core.Filter{Status: core.Completed, Now: time.Now(), Limit: 2 * fleetRuns})
+			const patience = 5 * time.Minute
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			for open := fleetRuns; open > 0; time.Sleep(time.Millisecond) {
+				done, err := b.List(ctx, core.Filter{Status: core.Completed, Now: time.Now(), Limit: 2 * fleetRuns})
+				if ctx.Err() != nil {
+					t.Fatalf("%d of %d runs have not completed after %v", open, fleetRuns, patience)
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
