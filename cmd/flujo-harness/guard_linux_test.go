@@ -41,6 +41,17 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// ended waits until a process has ended by itself, and kills it if that takes too long.
+func ended(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	const patience = 2 * time.Minute
+	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // it may have ended
+	_ = cmd.Wait()                                                      // the caller looks at its state
+	if !kill.Stop() {
+		t.Fatalf("%q has not ended after %v", cmd.Args, patience)
+	}
+}
+
 // gone reports whether a process has ended.
 func gone(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -124,7 +135,7 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 			if err := errors.Join(ready(in, bufio.NewReader(out)), cmd.Process.Signal(sig)); err != nil {
 				t.Fatal(err)
 			}
-			_ = cmd.Wait() // would block forever if it went on reading
+			ended(t, cmd) // unless it goes on reading
 			if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted {
 				t.Errorf("%q, %v: exit %d, want %d", args, sig, code, cli.ExitInterrupted)
 			}
@@ -211,7 +222,7 @@ func TestShop(t *testing.T) {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait()
+		ended(t, cmd)
 		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
 			t.Errorf("%v: %v, want an end by the second signal: %s", sig, cmd.ProcessState, said.String())
 		}

@@ -45,6 +45,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() { _, _ = io.Copy(io.Discard, said) }() // serve must not wait for a reader
 	address = strings.TrimSpace(address)
 	if !regexp.MustCompile(`^http://127\.0\.0\.1:\d+/\?token=\w{16,}$`).MatchString(address) {
 		t.Fatalf("printed %q", address)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 )
 
 // A guard kills the group if its parent ends without reporting completion, and only then.
@@ -30,6 +31,7 @@ func TestAGuardEndsWhatAKilledParentLeaves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		ours := time.AfterFunc(time.Minute, func() { _ = victim.Process.Kill() }) // it may have ended
 		if killed {
 			if err := errors.Join(g.in.Close(), g.cmd.Wait()); err != nil {
 				t.Fatal(err)
@@ -44,5 +46,8 @@ func TestAGuardEndsWhatAKilledParentLeaves(t *testing.T) {
 			_ = victim.Process.Kill()
 		}
 		_ = victim.Wait() // blocks until the victim is killed
+		if !ours.Stop() {
+			t.Error("the guard has not killed the group after a minute")
+		}
 	}
 }

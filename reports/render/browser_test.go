@@ -290,7 +290,10 @@ func (tb *tab) fill(css, text string) {
 // until waits until a script returns true.
 func (tb *tab) until(script string) {
 	tb.t.Helper()
-	is[bool](tb, `new Promise(r => { (function look() { (`+script+`) ? r(true) : setTimeout(look, 2) })() })`)
+	is[bool](tb, `new Promise((r, no) => {
+		const end = Date.now() + 120000;
+		(function look() { (`+script+`) ? r(true) : Date.now() > end ? no(new Error('not after two minutes')) : setTimeout(look, 2) })()
+	})`)
 }
 
 const listed = `[...document.querySelectorAll('[data-spec-row]')]`
