@@ -49,9 +49,18 @@ const (
 	enoughCounts = 5
 
 	// atOnce is the largest number of processes that are counted at once. Beside other busy
-	// processes, more of them get a larger share of the processors; each needs up to 300 MB.
+	// processes, more of them get a larger share of the processors.
 	atOnce = 8
 )
+
+// places returns how many processes are counted at once: fewer than atOnce if their operations
+// would allocate more than 1 GB together.
+func (c *counting) places() int {
+	if each := c.bytes * float64(c.result.Ops); each > 0 {
+		return min(atOnce, max(2, int(4*countMemory/each)))
+	}
+	return atOnce
+}
 
 // countEnv returns environment variables that make counts repeatable: one thread runs Go code,
 // no garbage is collected unless memory runs out, and goroutines are not preempted by signals,
@@ -153,7 +162,7 @@ func (c *counting) more(ctx context.Context) {
 			all = append(all, &process{side: side, size: 1})
 		}
 	}
-	places := make(chan struct{}, atOnce)
+	places := make(chan struct{}, c.places())
 	var wg sync.WaitGroup
 	for _, p := range all {
 		wg.Go(func() {

@@ -338,3 +338,39 @@ func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
 		}
 	}
 }
+
+// Eight processes are counted at once, fewer if they allocate much.
+func TestCountedAtOnce(t *testing.T) {
+	for bytes, want := range map[float64]int{0: 8, 1e3: 8, 16e6: 6, 25e6: 4, 1e12: 2} {
+		var mu sync.Mutex
+		var here, most int
+		all := make(chan struct{})
+		c := counting{result: &Instructions{Waits: 0, Ops: 10}, tool: &instructions.Tool{Name: "valgrind"}, bytes: bytes, sizes: [2]string{"2x", "12x"},
+			order: func(int) benchOrder { return benchOrder{} },
+			use: func(context.Context, benchOrder) (use, bool) {
+				return use{wall: time.Second, busy: time.Second, cpu: time.Second}, true
+			},
+			count: func(ctx context.Context, o benchOrder) (float64, error) {
+				mu.Lock()
+				if here++; here > most {
+					if most = here; most == want {
+						close(all)
+					}
+				}
+				mu.Unlock()
+				select {
+				case <-all:
+				case <-ctx.Done():
+				}
+				mu.Lock()
+				here--
+				mu.Unlock()
+				return map[string]float64{"2x": 100, "12x": 200}[o.times], nil
+			}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		c.more(ctx)
+		if cancel(); most != want || len(c.result.Base) != firstCounts {
+			t.Errorf("%v bytes: %d at once, want %d: %+v", bytes, most, want, c.result)
+		}
+	}
+}
