@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -155,6 +156,31 @@ func TestTheFirstInterruptEndsReading(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+// The end of the context may cause a second signal, which must not be caught. With one processor,
+// what waits for the end of a context is called in random order.
+func TestASecondSignalIsNotCaught(t *testing.T) {
+	const child = "FLUJO_TEST_SECOND_SIGNAL"
+	kill := func() { _ = syscall.Kill(os.Getpid(), syscall.SIGTERM) }
+	if os.Getenv(child) != "" {
+		caught := make(chan bool)
+		context.AfterFunc(interruptible(syscall.SIGTERM), func() {
+			kill()
+			close(caught)
+		})
+		kill()
+		<-caught
+		return
+	}
+	for range 20 {
+		cmd := program(t, t.TempDir(), "-test.run=^TestASecondSignalIsNotCaught$")
+		cmd.Args[0], cmd.Env = cmd.Path, append(os.Environ(), child+"=1", "GOMAXPROCS=1")
+		out, _ := cmd.CombinedOutput() // its state is looked at
+		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+			t.Fatalf("%v, want an end by the second signal: %s", cmd.ProcessState, out)
+		}
 	}
 }
 

@@ -33,11 +33,22 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores SIGHUP; otherwise the suites would outlive a closed terminal
 		interrupts = append(interrupts, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), interrupts...)
-	context.AfterFunc(ctx, stop) // a second signal ends the program immediately, even while it waits for input
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(run(interruptible(interrupts...), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruptible returns a context that the first of the signals ends. A second one ends the program
+// immediately, even while it waits for input. So the signals are no longer caught when the context
+// ends: whoever learns of the first one, such as the tests of a run, may already cause the second.
+func interruptible(signals ...os.Signal) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan os.Signal, 1)
+	signal.Notify(first, signals...)
+	go func() {
+		<-first
+		signal.Stop(first)
+		cancel()
+	}()
+	return ctx
 }
 
 // run runs the program and returns its exit code. Errors without an exit code are usage errors
