@@ -203,13 +203,13 @@ type Backend interface {
 // without it the branches take turns, with one commit for each step.
 type StepQueue interface {
 	// Enqueue takes the next step of a run and returns immediately. The caller must call
-	// Wait once and soon, because it may commit the steps of others. The slices of rec
-	// belong to the backend until Wait returns.
+	// Wait once and soon, because it may commit the steps of others. The record and its
+	// slices belong to the backend until Wait returns.
 	//
 	// Steps are committed in the order in which they were enqueued. If one is not saved,
 	// those after it are not saved either, with an error that is not [ErrFenced] unless
 	// the lease has ended.
-	Enqueue(lease Lease, rec StepRecord) Enqueued
+	Enqueue(lease Lease, rec *StepRecord) Enqueued
 }
 
 // Enqueued is a step that is being saved.

@@ -329,7 +329,7 @@ func (r *run) save(ctx context.Context, rec *StepRecord) error {
 		return nil
 	}
 	// If it is not saved, no record with a higher number is, and the run stops.
-	enqueued := queue.Enqueue(r.lease, *rec)
+	enqueued := queue.Enqueue(r.lease, rec)
 	r.numbered(rec)
 	r.mu.Unlock()
 	if err := enqueued.Wait(); err != nil {

@@ -59,7 +59,7 @@ func (s *suite) queues() {
 		b, lease := s.begin(t)
 		q := queue(t, b)
 		check(t, "close", b.Close(), nil)
-		check(t, "step", q.Enqueue(lease, stepOf(1)).Wait(), core.ErrClosed)
+		check(t, "step", q.Enqueue(lease, new(stepOf(1))).Wait(), core.ErrClosed)
 	})
 	s.checkQueueDefects()
 }
@@ -92,8 +92,8 @@ func (s *suite) checkQueueDefects() {
 func waitBackwards(q core.StepQueue, lease core.Lease, recs ...core.StepRecord) []error {
 	errs := make([]error, len(recs))
 	enqueued := make([]core.Enqueued, len(recs))
-	for i, rec := range recs {
-		enqueued[i] = q.Enqueue(lease, rec)
+	for i := range recs {
+		enqueued[i] = q.Enqueue(lease, &recs[i])
 	}
 	var waiting sync.WaitGroup
 	for i := len(recs) - 1; i >= 0; i-- {
@@ -144,7 +144,7 @@ func noneAfterAGap(b core.Backend, q core.StepQueue, lease core.Lease) error {
 		return err
 	}
 	// It is waited for concurrently, because saving it may fall to one of the other calls of Wait.
-	first, beside := q.Enqueue(other, stepOf(1)), make(chan error, 1)
+	first, beside := q.Enqueue(other, new(stepOf(1))), make(chan error, 1)
 	go func() { beside <- first.Wait() }()
 	errs := waitBackwards(q, lease, stepOf(1), stepOf(3), stepOf(4), stepOf(5))
 	if err := errors.Join(errs[0], <-beside); err != nil {
@@ -166,7 +166,7 @@ func noneAfterAGap(b core.Backend, q core.StepQueue, lease core.Lease) error {
 }
 
 func queueFenced(b core.Backend, q core.StepQueue, lease core.Lease) error {
-	if err := q.Enqueue(lease, stepOf(1)).Wait(); err != nil {
+	if err := q.Enqueue(lease, new(stepOf(1))).Wait(); err != nil {
 		return err
 	}
 	now, _, err := b.Claim(ctx, key, 0)
@@ -192,8 +192,8 @@ type turns struct {
 	b core.Backend
 }
 
-func (q *turns) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	return saved{q.b.Step(ctx, lease, rec)}
+func (q *turns) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
+	return saved{q.b.Step(ctx, lease, *rec)}
 }
 
 type saved struct{ err error }
@@ -212,10 +212,10 @@ var queueDefects = map[string]func(core.Backend) core.StepQueue{
 type lazyStep struct {
 	b     core.Backend
 	lease core.Lease
-	rec   core.StepRecord
+	rec   *core.StepRecord
 }
 
-func (s lazyStep) Wait() error { return s.b.Step(ctx, s.lease, s.rec) }
+func (s lazyStep) Wait() error { return s.b.Step(ctx, s.lease, *s.rec) }
 
 // swapping saves every second step before the one enqueued before it.
 type swapping struct {
@@ -234,7 +234,7 @@ func (s *heldStep) Wait() error {
 	return s.err
 }
 
-func (q *swapping) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+func (q *swapping) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
 	if q.held == nil || q.held.lease != lease {
 		q.held = &heldStep{lazyStep: lazyStep{q.b, lease, rec}}
 		return q.held
@@ -248,20 +248,20 @@ func (q *swapping) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued 
 // hopeful never reports an error.
 type hopeful struct{ b core.Backend }
 
-func (q hopeful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	_ = q.b.Step(ctx, lease, rec) // the defect
+func (q hopeful) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
+	_ = q.b.Step(ctx, lease, *rec) // the defect
 	return saved{}
 }
 
 // robbing claims the run back if its lease was lost.
 type robbing struct{ b core.Backend }
 
-func (q robbing) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	err := q.b.Step(ctx, lease, rec)
+func (q robbing) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
+	err := q.b.Step(ctx, lease, *rec)
 	snap, loadErr := q.b.Load(ctx, key)
 	if errors.Is(err, core.ErrFenced) && loadErr == nil && snap.Epoch != lease.Epoch && rec.Seq == int64(len(snap.Steps)+1) {
 		if lease, _, err = q.b.Claim(ctx, key, 0); err == nil {
-			err = q.b.Step(ctx, lease, rec)
+			err = q.b.Step(ctx, lease, *rec)
 		}
 	}
 	return saved{err}
@@ -270,11 +270,12 @@ func (q robbing) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 // renumbering gives each step the next free number.
 type renumbering struct{ b core.Backend }
 
-func (q *renumbering) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	err := q.b.Step(ctx, lease, rec)
+func (q *renumbering) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
+	err := q.b.Step(ctx, lease, *rec)
+	other := *rec
 	for seq := rec.Seq - 1; seq > 0 && errors.Is(err, core.ErrFenced); seq-- {
-		rec.Seq = seq
-		err = q.b.Step(ctx, lease, rec)
+		other.Seq = seq
+		err = q.b.Step(ctx, lease, other)
 	}
 	return saved{err}
 }
@@ -285,7 +286,7 @@ type resentful struct {
 	failed error
 }
 
-func (q *resentful) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+func (q *resentful) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
 	if q.failed != nil {
 		return saved{q.failed}
 	}

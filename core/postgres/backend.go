@@ -148,8 +148,8 @@ func (s *save) stepError(err error) error {
 }
 
 // Enqueue implements [core.StepQueue].
-func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
-	s := b.step(lease, &rec)
+func (b *Backend) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
+	s := b.step(lease, rec)
 	if err := b.enqueue(s); err != nil {
 		s.err = err
 		close(s.ended)

@@ -54,7 +54,7 @@ var deeds = []deed{
 		func(s core.Snapshot) error { return expect(len(s.Steps) == 2, "%d steps", len(s.Steps)) }},
 	{"enqueued steps", prepared,
 		func(b *Backend, _ string, l core.Lease) error {
-			first, second := b.Enqueue(l, stepOf(2)), b.Enqueue(l, stepOf(3))
+			first, second := b.Enqueue(l, new(stepOf(2))), b.Enqueue(l, new(stepOf(3)))
 			return errors.Join(first.Wait(), second.Wait())
 		},
 		func(s core.Snapshot) error { return expect(len(s.Steps) == 3, "%d steps", len(s.Steps)) }},

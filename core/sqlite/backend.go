@@ -227,7 +227,7 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 }
 
 // Enqueue implements [core.StepQueue].
-func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
+func (b *Backend) Enqueue(lease core.Lease, rec *core.StepRecord) core.Enqueued {
 	s := queuedSteps.Get().(*queuedStep)
 	s.job, s.counter, s.single, s.lease, s.seq = s, &b.saves, true, lease, rec.Seq
 	s.b, s.rec = b, rec
@@ -239,7 +239,7 @@ func (b *Backend) Enqueue(lease core.Lease, rec core.StepRecord) core.Enqueued {
 type queuedStep struct {
 	save
 	b   *Backend
-	rec core.StepRecord
+	rec *core.StepRecord
 }
 
 var queuedSteps = sync.Pool{New: func() any { return new(queuedStep) }}
@@ -249,7 +249,7 @@ func (s *queuedStep) do() error {
 	if err := checkSeq(s.rec.Seq); err != nil {
 		return err
 	}
-	return s.b.insertStep(s.lease, &s.rec)
+	return s.b.insertStep(s.lease, s.rec)
 }
 
 // Wait implements [core.Enqueued].

@@ -88,13 +88,13 @@ func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 		var wg sync.WaitGroup
 		held(b, 6, func() {
 			for seq := int64(1); seq <= 5; seq++ {
-				s := b.Enqueue(lease, stepOf(seq))
+				s := b.Enqueue(lease, new(stepOf(seq)))
 				steps = append(steps, s)
 				if seq == 2 {
 					s.(*queuedStep).job = statement(func() error { return cause })
 				}
 			}
-			steps = append(steps, b.Enqueue(other, stepOf(1)))
+			steps = append(steps, b.Enqueue(other, new(stepOf(1))))
 			wg.Go(func() { errs = waitAll(steps) })
 		})
 		wg.Wait()
@@ -105,7 +105,7 @@ func TestStepsBehindAFailedOneAreNotSaved(t *testing.T) {
 			}
 		}
 		for seq := int64(2); seq <= 5; seq++ {
-			if err := b.Enqueue(lease, stepOf(seq)).Wait(); err != nil {
+			if err := b.Enqueue(lease, new(stepOf(seq))).Wait(); err != nil {
 				t.Errorf("batches of %d: step %d once more: %v", most, seq, err)
 			}
 		}
@@ -125,16 +125,16 @@ func TestEnqueuedStepsAreFenced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Enqueue(lease, stepOf(2)).Wait(); !errors.Is(err, core.ErrFenced) {
+	if err := b.Enqueue(lease, new(stepOf(2))).Wait(); !errors.Is(err, core.ErrFenced) {
 		t.Errorf("a step with a gap before it: error %v", err)
 	}
-	if err := b.Enqueue(lease, stepOf(maxSeq+1)).Wait(); err == nil {
+	if err := b.Enqueue(lease, new(stepOf(maxSeq+1))).Wait(); err == nil {
 		t.Error("a step beyond the last number was saved")
 	}
 	if _, _, err := b.Claim(t.Context(), core.RunKey{Run: "r"}, 0); err != nil {
 		t.Fatal(err)
 	}
-	for i, err := range waitAll([]core.Enqueued{b.Enqueue(lease, stepOf(1)), b.Enqueue(lease, stepOf(2))}) {
+	for i, err := range waitAll([]core.Enqueued{b.Enqueue(lease, new(stepOf(1))), b.Enqueue(lease, new(stepOf(2)))}) {
 		if !errors.Is(err, core.ErrFenced) {
 			t.Errorf("step %d of a lost lease: error %v", i+1, err)
 		}
@@ -142,7 +142,7 @@ func TestEnqueuedStepsAreFenced(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Enqueue(lease, stepOf(1)).Wait(); !errors.Is(err, core.ErrClosed) {
+	if err := b.Enqueue(lease, new(stepOf(1))).Wait(); !errors.Is(err, core.ErrClosed) {
 		t.Errorf("after Close: error %v", err)
 	}
 }
