@@ -14,7 +14,8 @@ import (
 
 // Engine runs pipelines. It is safe for concurrent use.
 type Engine struct {
-	backend   Backend // nil: nothing is saved
+	backend   Backend   // nil: nothing is saved
+	queue     StepQueue // the backend, if it is one
 	now       func() time.Time
 	token     func() string
 	log       *slog.Logger // nil: silent
@@ -57,6 +58,7 @@ func NewEngine(opts ...Option) *Engine {
 	for _, opt := range opts {
 		opt(e)
 	}
+	e.queue, _ = e.backend.(StepQueue)
 	if e.executor == "" && e.backend != nil {
 		e.executor = executorName()
 	}

@@ -317,8 +317,8 @@ func (r *run) save(ctx context.Context, rec *StepRecord) error {
 	}
 	r.mu.Lock()
 	rec.Seq, rec.Ended = r.seq+1, r.engine.now()
-	queue, ok := r.engine.backend.(StepQueue)
-	if !ok {
+	queue := r.engine.queue
+	if queue == nil {
 		defer r.mu.Unlock()
 		if err := r.engine.backend.Step(context.WithoutCancel(ctx), r.lease, *rec); err != nil {
 			if err := fail(err); err != nil {
