@@ -65,7 +65,8 @@ type Backend struct {
 	w       *writer
 	args    [maxArgs]driver.NamedValue // their ordinals are set once
 	buf     []byte                     // for checksums
-	broken  map[core.Lease]brokenStep  // steps that were not saved, by the lease of their run
+	kept    kept
+	broken  map[core.Lease]brokenStep // steps that were not saved, by the lease of their run
 
 	closed                             atomic.Bool
 	saves, claims, commits, heartbeats atomic.Int64
@@ -135,6 +136,22 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 	return b, nil
 }
 
+// kept has arguments that are likely to be needed again. The conversion of a value to an interface
+// allocates memory.
+type kept struct {
+	pipeline, plan, executor driver.Value     // of the last start
+	run                      driver.Value     // number of the run of the last save
+	paths                    [16]driver.Value // of steps, by their sequence numbers
+}
+
+// reuse returns v as an argument: the old one if it is equal, otherwise a new one, which replaces it.
+func reuse[T string | int64](old *driver.Value, v T) driver.Value {
+	if have, ok := (*old).(T); !ok || have != v {
+		*old = v
+	}
+	return *old
+}
+
 // bind returns the arguments of a statement in a buffer that the next call reuses.
 func (b *Backend) bind(values ...driver.Value) []driver.NamedValue {
 	args := b.args[:len(values)]
@@ -183,11 +200,12 @@ func (s *start) do() error {
 			return err
 		}
 	}
-	var born, now int64
+	var born, now, held int64
 	b.buf, born = sumStart(b.buf, rec)
 	b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
-	res, err := b.w.exec(stmtInsertRun, b.bind(rec.Key.Tenant, rec.Key.Run, rec.Pipeline, int64(rec.Plan), int64(core.Running), rec.Time.UnixNano(),
-		born|now, rec.Holder.Executor, nanos(rec.Holder.Until), sumHolder(rec.Holder)))
+	b.buf, held = sumHolder(b.buf, rec.Holder)
+	res, err := b.w.exec(stmtInsertRun, b.bind(rec.Key.Tenant, rec.Key.Run, reuse(&b.kept.pipeline, rec.Pipeline), reuse(&b.kept.plan, int64(rec.Plan)),
+		int64(core.Running), rec.Time.UnixNano(), born|now, reuse(&b.kept.executor, rec.Holder.Executor), nanos(rec.Holder.Until), held))
 	if err != nil {
 		return err
 	}
@@ -275,8 +293,9 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	if b.buf, crc = sum(b.buf, key, rec); cap(b.buf) > mostKept {
 		b.buf = nil
 	}
-	stmt, values := stmtInsertStep, []driver.Value{boxed, rec.Path, lease.ID, lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts),
-		blob(rec.Output), blob(rec.State), rec.Started.UnixNano(), rec.Ended.UnixNano(), crc, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost}
+	stmt, values := stmtInsertStep, []driver.Value{boxed, reuse(&b.kept.paths[rec.Seq%int64(len(b.kept.paths))], rec.Path), reuse(&b.kept.run, lease.ID),
+		lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), blob(rec.State),
+		rec.Started.UnixNano(), rec.Ended.UnixNano(), crc, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost}
 	if rec.Feedback != "" || rec.Error != "" || isPause(rec) {
 		stmt, values = stmtInsertOther, append(values, rec.Feedback, rec.Error, rec.Token, rec.For, nanos(rec.Due))
 	}
@@ -357,7 +376,7 @@ func (s *finish) do() error {
 	var now int64
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	b.buf, now = sumNow(b.buf, current{s.of.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
-	args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, s.of.ID, s.of.Epoch, rec.Status != core.Paused, seen)
+	args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, reuse(&b.kept.run, s.of.ID), s.of.Epoch, rec.Status != core.Paused, seen)
 	ok, err := b.w.affect(stmtFinish, args)
 	if err == nil && !ok {
 		err = fmt.Errorf("run number %d, epoch %d: %w", s.of.ID, s.of.Epoch, core.ErrFenced)

@@ -96,11 +96,13 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
 	var now int64
 	b.buf, now = sumNow(b.buf, current{epoch: run.Epoch + 1, status: core.Running, exits: run.Exits})
+	var held int64
+	b.buf, held = sumHolder(b.buf, c.holder)
 	next := run.id<<seqBits | int64(len(run.Steps)+1)
 	if run.ends {
 		next++
 	}
-	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), sumHolder(c.holder), run.id, run.Epoch, c.reopen,
+	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), held, run.id, run.Epoch, c.reopen,
 		exclusive, run.sum, int64(len(run.Answers)), next)
 	return b.w.affect(stmtClaim, args)
 }
@@ -109,7 +111,8 @@ func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
 func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease) (lost []core.Lease, err error) {
 	err = b.write(ctx, &b.heartbeats, false, func() error {
 		lost = nil // the transaction may be repeated
-		sum := sumHolder(h)
+		var sum int64
+		b.buf, sum = sumHolder(b.buf, h)
 		for _, l := range leases {
 			args := b.bind(h.Executor, nanos(h.Until), sum, l.ID, l.Epoch)
 			ok, err := b.w.affect(stmtRenew, args)

@@ -85,10 +85,8 @@ type current struct {
 
 // sumNow returns the low half: the CRC-32C of the columns of a run that change.
 func sumNow(buf []byte, c current) ([]byte, int64) {
-	for i, n := range []int64{c.epoch, int64(c.status), c.ended, c.wake, c.seen, int64(len(c.error))} {
-		if i == 0 {
-			buf = buf[:0]
-		}
+	buf = buf[:0]
+	for _, n := range [...]int64{c.epoch, int64(c.status), c.ended, c.wake, c.seen, int64(len(c.error))} {
 		buf = binary.LittleEndian.AppendUint64(buf, uint64(n))
 	}
 	buf = append(buf, c.error...)
@@ -99,10 +97,10 @@ func sumNow(buf []byte, c current) ([]byte, int64) {
 }
 
 // sumHolder returns the CRC-32C of the holder of a run.
-func sumHolder(h core.Holder) int64 {
-	var fixed [128]byte // no allocation for an executor with a usual name
-	b := binary.LittleEndian.AppendUint64(fixed[:0], uint64(nanos(h.Until)))
-	return int64(crc32.Checksum(append(b, h.Executor...), castagnoli))
+func sumHolder(buf []byte, h core.Holder) ([]byte, int64) {
+	buf = binary.LittleEndian.AppendUint64(buf[:0], uint64(nanos(h.Until)))
+	buf = append(buf, h.Executor...)
+	return buf, int64(crc32.Checksum(buf, castagnoli))
 }
 
 // sumText returns the CRC-32C of the text of a plan.
