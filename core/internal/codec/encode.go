@@ -161,16 +161,21 @@ func (e *encoder) marshal(v reflect.Value) *fault {
 	return nil
 }
 
-// enter begins an object or an array.
-func (e *encoder) enter(open byte) *fault {
+// deeper counts an object or an array.
+func (e *encoder) deeper() *fault {
 	if e.depth++; e.depth > maxDepth {
 		return &fault{problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back: keep it flat, with identifiers", maxDepth)}
 	}
-	e.data = append(e.data, open)
 	return nil
 }
 
-// leave ends an object or an array, in place of the comma after its last part.
+// enter begins an array or a map.
+func (e *encoder) enter(open byte) *fault {
+	e.data = append(e.data, open)
+	return e.deeper()
+}
+
+// leave ends an array or a map, in place of the comma after its last part.
 func (e *encoder) leave(end byte) {
 	e.depth--
 	if last := len(e.data) - 1; e.data[last] == ',' {
@@ -188,19 +193,27 @@ func (e *encoder) record(s *shape, v reflect.Value) *fault {
 		}
 		return nil
 	}
-	if bad := e.enter('{'); bad != nil {
+	if bad := e.deeper(); bad != nil {
 		return bad
 	}
+	from := len(e.data)
 	if bad := e.fields(s, v); bad != nil {
 		return bad
 	}
-	e.leave('}')
+	e.depth--
+	if len(e.data) == from {
+		e.data = append(e.data, '{')
+	}
+	e.data[from] = '{' // in place of the comma before the first field
+	e.data = append(e.data, '}')
 	return nil
 }
 
+// fields writes the fields of a record, each after a comma.
 func (e *encoder) fields(s *shape, v reflect.Value) (bad *fault) {
 	for i := range s.fields {
-		f, v := &s.fields[i], v.Field(s.fields[i].index)
+		f := &s.fields[i]
+		v := v.Field(f.index)
 		switch {
 		case f.omit != nil && f.omit(v):
 			if !v.IsZero() || negativeZero(v) {
@@ -208,14 +221,15 @@ func (e *encoder) fields(s *shape, v reflect.Value) (bad *fault) {
 			}
 		case f.flat:
 			bad = e.fields(f.shape, v)
-		default:
+		case f.quoted:
 			e.data = append(e.data, f.key...)
 			from := len(e.data)
-			bad = e.value(f.shape, v)
-			if f.quoted && bad == nil {
+			if bad = e.value(f.shape, v); bad == nil {
 				bad = e.quote(from)
 			}
-			e.data = append(e.data, ',')
+		default:
+			e.data = append(e.data, f.key...)
+			bad = e.value(f.shape, v)
 		}
 		if bad != nil {
 			return bad.within("." + f.name)

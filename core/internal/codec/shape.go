@@ -65,7 +65,7 @@ type field struct {
 	index  int
 	name   string
 	shape  *shape
-	key    []byte                   // its name in JSON and a colon
+	key    []byte                   // a comma, its name in JSON and a colon
 	flat   bool                     // embedded: stored as fields of the outer struct
 	quoted bool                     // written as a string
 	omit   func(reflect.Value) bool // left out of the JSON; nil: never
@@ -412,7 +412,7 @@ func (b *shaper) record(s *shape, path string) error {
 		}
 		var e encoder
 		_ = e.text(tag) // names are of letters, digits and some signs
-		f.key = append(e.data, ':')
+		f.key = append(append([]byte{','}, e.data...), ':')
 		s.fields = append(s.fields, f)
 		plain = plain && fs.plain
 	}

@@ -9,31 +9,34 @@ import (
 // text writes a string as encoding/json does, with the characters escaped that have a
 // meaning in HTML or JavaScript.
 func (e *encoder) text(s string) *fault {
-	e.data = append(e.data, '"')
-	kept := &e.plain[len(s)%len(e.plain)]
-	if s != "" && *kept == s {
-		e.data = append(append(e.data, s...), '"')
+	kept, n := &e.plain[len(s)%len(e.plain)], len(s)
+	if *kept != s {
+		n = plainBytes(s)
+		if n == len(s) && n >= leastPlain && n <= mostPlain {
+			*kept = s
+		}
+	}
+	if n == len(s) {
+		e.data = append(append(append(e.data, '"'), s...), '"')
 		return nil
 	}
-	for whole := s; s != ""; {
-		n := plainBytes(s)
-		if n == len(whole) && n >= leastPlain && n <= mostPlain {
-			*kept = whole
-		}
+	e.data = append(e.data, '"')
+	for s != "" {
 		if n == 0 {
 			n = plainRunes(s)
 		}
 		if n > 0 {
 			e.data = append(e.data, s[:n]...)
 			s = s[n:]
-			continue
+		} else {
+			r, size := utf8.DecodeRuneInString(s)
+			if r == utf8.RuneError {
+				return notUTF8()
+			}
+			e.escape(r)
+			s = s[size:]
 		}
-		r, size := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError {
-			return notUTF8()
-		}
-		e.escape(r)
-		s = s[size:]
+		n = plainBytes(s)
 	}
 	e.data = append(e.data, '"')
 	return nil
