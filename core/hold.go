@@ -50,26 +50,25 @@ type held struct {
 
 // tenure is the execution of a run by an engine.
 type tenure struct {
-	engine *Engine
+	run    *run
 	caller context.Context
-	key    RunKey
-	lease  Lease
 	lose   context.CancelCauseFunc // ends the context of the run and of its agents
 	over   bool
 }
 
 // hold begins a tenure: the lease is renewed until it ends, and the context ends when
 // the lease is lost.
-func (e *Engine) hold(caller context.Context, key RunKey, lease Lease) (context.Context, *tenure) {
+func (e *Engine) hold(caller context.Context, r *run) (context.Context, *tenure) {
 	ctx, lose := context.WithCancelCause(caller)
-	t := &tenure{engine: e, caller: caller, key: key, lease: lease, lose: lose}
+	t := &r.tenure
+	*t = tenure{run: r, caller: caller, lose: lose}
 	h := &e.held
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.runs == nil {
 		h.runs = map[Lease]*tenure{}
 	}
-	h.runs[lease] = t
+	h.runs[r.lease] = t
 	if !h.armed {
 		// A timer instead of a goroutine: without runs there is nothing to do.
 		h.armed = true
@@ -81,9 +80,9 @@ func (e *Engine) hold(caller context.Context, key RunKey, lease Lease) (context.
 // end ends the tenure.
 func (t *tenure) end() {
 	t.over = true
-	h := &t.engine.held
+	h := &t.run.engine.held
 	h.mu.Lock()
-	delete(h.runs, t.lease)
+	delete(h.runs, t.run.lease)
 	h.mu.Unlock()
 	t.lose(nil)
 }
@@ -93,7 +92,7 @@ func (t *tenure) end() {
 func (t *tenure) cutShort() {
 	if !t.over {
 		t.end()
-		t.engine.giveUp(t.caller, t.key, t.lease)
+		t.run.engine.giveUp(t.caller, t.run.key, t.run.lease)
 	}
 }
 
@@ -117,7 +116,7 @@ func (e *Engine) beat() {
 	defer h.mu.Unlock()
 	for _, l := range lost {
 		if t, ok := h.runs[l]; ok {
-			t.lose(fmt.Errorf("run %s, epoch %d: %w", t.key, l.Epoch, ErrFenced))
+			t.lose(fmt.Errorf("run %s, epoch %d: %w", t.run.key, l.Epoch, ErrFenced))
 		}
 	}
 	time.AfterFunc(e.lease/3, e.beat)
@@ -128,7 +127,7 @@ func (e *Engine) tenures(key RunKey) (all []*tenure) {
 	e.held.mu.Lock()
 	defer e.held.mu.Unlock()
 	for _, t := range e.held.runs {
-		if t.key == key {
+		if t.run.key == key {
 			all = append(all, t)
 		}
 	}

@@ -23,6 +23,7 @@ type run struct {
 	execution uint64 // see Request.Execution
 	key       RunKey
 	lease     Lease
+	tenure    tenure // of this call, if it saves
 
 	// Loaded, and not changed while lanes run.
 	records map[string]*StepRecord // by path
@@ -148,7 +149,7 @@ func execute[S any](ctx context.Context, p *Pipeline[S], l *lane[S]) (result Res
 	e, r := l.run.engine, l.run
 	var tenure *tenure
 	if r.saving() {
-		ctx, tenure = e.hold(ctx, r.key, r.lease)
+		ctx, tenure = e.hold(ctx, r)
 		defer tenure.cutShort()
 	}
 	if e.tracer != nil {
