@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -63,6 +64,29 @@ func mustOpen(t *testing.T, path string, d sqlitedb.Durability) *Backend {
 		}
 	})
 	return b
+}
+
+// Arguments that are needed again are not allocated again, and others are replaced.
+func TestArgumentsAreKept(t *testing.T) {
+	var text, number driver.Value
+	for _, s := range []string{"a", "b", "b", "", "a"} {
+		n := int64(1000 + len(s))
+		if got := reuse(&text, s); got != s {
+			t.Errorf("%q instead of %q", got, s)
+		}
+		if got := reuse(&number, n); got != n {
+			t.Errorf("%v instead of %d", got, n)
+		}
+	}
+	h := core.Holder{Executor: strings.Repeat("x", 40), Until: time.Unix(1, 0)}
+	var buf []byte
+	if n := testing.AllocsPerRun(100, func() {
+		reuse(&text, h.Executor)
+		reuse(&number, h.Until.UnixNano())
+		buf, _ = sumHolder(buf, h)
+	}); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
 }
 
 func TestSettingsAreReadBack(t *testing.T) {
