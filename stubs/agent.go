@@ -260,7 +260,7 @@ func (a *Agent[In, Out]) find(ctx context.Context, path string) (*script, error)
 			return nil, &UnscriptedError{Step: path, Problem: "it was called outside a book: run under the context of Book.In, or of ForTest if there is no pipeline"}
 		}
 	}
-	if s := a.last.Load(); s != nil && s.arm == scope.arm && s.planned(path) {
+	if s := a.last.Load(); s != nil && s.arm == scope.arm && (s.path == path || s.planned(path)) {
 		return s, nil
 	}
 	s, err := scope.arm.script(path)

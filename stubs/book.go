@@ -185,7 +185,7 @@ type armContext struct {
 }
 
 func (c *armContext) Value(key any) any {
-	if key == (scopeKey{}) {
+	if _, ok := key.(scopeKey); ok {
 		return c
 	}
 	return c.Context.Value(key)
