@@ -6,7 +6,10 @@
 //
 // All mutants are compiled into one test binary, and the environment selects which of them
 // is in effect, so a mutant costs a run of the tests and no build. The first run, with none
-// in effect, must pass and records which mutants the tests execute at all.
+// in effect, must pass and records which mutants the tests execute at all, and how long they take:
+// a mutant whose run takes three times as long, and ten seconds more, counts as killed, because one
+// that loops for ever would otherwise keep the tests busy. With -slow, the other tests have a limit
+// of their own.
 //
 // The operators are those of gremlins v0.6.0 (comparison boundary and negation, arithmetic,
 // increments, signs) and its optional one for && and ||. Further ones negate a condition that
@@ -59,7 +62,7 @@ type options struct {
 	match, slow     string
 }
 
-// Results of one mutant. A timeout counts as killed: CI would not have passed.
+// Results of one mutant. One that exceeds the time limit counts as killed: CI would not have passed.
 const (
 	killed     = "killed"
 	timedOut   = "timed out"
@@ -90,14 +93,11 @@ func (o options) mutate(pattern string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build with mutants: %w\n%s", err, out)
 	}
-	r := runner{binary: binary, dir: p.Dir, limit: 10 * time.Minute}
+	r := runner{binary: binary, dir: p.Dir, stages: o.stages()}
 	reached := filepath.Join(scratch, "reached")
-	began := time.Now()
-	if out, result := r.try(0, "MUTATE_REACHED="+reached); result != lived {
-		return fmt.Errorf("the tests do not pass without a mutant (%s):\n%s", result, out)
+	if err := r.unchanged(reached, max(1, o.workers)); err != nil {
+		return err
 	}
-	took := time.Since(began)
-	r.limit = 5*took + 30*time.Second
 	covered, err := readReached(reached)
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (o options) mutate(pattern string) error {
 			for m := range work {
 				result := notCovered
 				if covered[m.id] {
-					result = o.fate(r, m.id)
+					result = r.fate(m.id)
 				}
 				mu.Lock()
 				results[result]++
@@ -135,37 +135,62 @@ func (o options) mutate(pattern string) error {
 	close(work)
 	wg.Wait()
 	dead := results[killed] + results[timedOut]
-	fmt.Printf("%s: %d mutants, %d killed (%d by a timeout), %d lived, %d not covered: %.1f%% killed; the tests take %v\n", p.ImportPath, len(mutants), dead,
-		results[timedOut], results[lived], results[notCovered], 100*float64(dead)/float64(max(1, len(mutants))), took.Round(100*time.Millisecond))
+	fmt.Printf("%s: %d mutants, %d killed (%d of them at the time limit), %d lived, %d not covered: %.1f%% killed\n", p.ImportPath, len(mutants), dead,
+		results[timedOut], results[lived], results[notCovered], 100*float64(dead)/float64(max(1, len(mutants))))
 	return nil
 }
 
-// fate of a mutant that the tests execute.
-func (o options) fate(r runner, id int) string {
+// stage is a part of the tests. A mutant that survives one is tried by the next.
+type stage struct {
+	args  []string
+	limit time.Duration
+}
+
+func (o options) stages() []stage {
 	if o.slow == "" {
-		_, result := r.try(id)
-		return result
+		return []stage{{}}
 	}
-	r.args = []string{"-test.skip=" + o.slow}
-	if _, result := r.try(id); result != lived {
-		return result
-	}
-	r.args = []string{"-test.run=" + o.slow}
-	_, result := r.try(id)
-	return result
+	return []stage{{args: []string{"-test.skip=" + o.slow}}, {args: []string{"-test.run=" + o.slow}}}
 }
 
 // runner runs the test binary in the folder of its package.
 type runner struct {
 	binary, dir string
-	args        []string
-	limit       time.Duration
+	stages      []stage
 }
 
-func (r runner) try(id int, env ...string) (output []byte, result string) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
+// unchanged runs the tests without a mutant, and sets the limits of later runs, of which so many
+// run at the same time.
+func (r *runner) unchanged(reached string, workers int) error {
+	for i := range r.stages {
+		s := &r.stages[i]
+		s.limit = 10 * time.Minute
+		began := time.Now()
+		if out, result := r.try(*s, 0, "MUTATE_REACHED="+reached); result != lived {
+			return fmt.Errorf("the tests do not pass without a mutant (%s):\n%s", result, out)
+		}
+		took := time.Since(began)
+		s.limit = time.Duration(workers)*3*took + 10*time.Second
+		tests := strings.Join(append([]string{"unchanged tests"}, s.args...), " ")
+		fmt.Printf("%s: %.1f s, so a mutant has %.0f s\n", tests, took.Seconds(), s.limit.Seconds())
+	}
+	return nil
+}
+
+// fate of a mutant that the tests execute.
+func (r *runner) fate(id int) string {
+	for _, s := range r.stages {
+		if _, result := r.try(s, id); result != lived {
+			return result
+		}
+	}
+	return lived
+}
+
+func (r *runner) try(s stage, id int, env ...string) (output []byte, result string) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.binary, append([]string{"-test.failfast", "-test.count=1"}, r.args...)...)
+	cmd := exec.CommandContext(ctx, r.binary, append([]string{"-test.failfast", "-test.count=1"}, s.args...)...)
 	cmd.Dir, cmd.WaitDelay = r.dir, time.Second
 	cmd.Env = append(os.Environ(), append(env, "MUTATE_ID="+strconv.Itoa(id))...)
 	out, err := cmd.CombinedOutput()
