@@ -62,7 +62,7 @@ func TestAbandonedAgentIsNamed(t *testing.T) {
 		release := make(chan struct{})
 		deaf := func(context.Context, core.Request[string]) (string, error) { <-release; return "", nil }
 		_, err := run(t, plan(t, step("s", deaf, core.Timeout(time.Second))), doc{})
-		want := `step "s" failed after 1 attempt(s): step "s" was abandoned: it did not return within 1s of the end of its context (its timeout of 1s passed: context deadline exceeded): its agent must return when the context is done`
+		want := `step "s" failed after 1 attempt: step "s" was abandoned: it did not return within 1s of the end of its context (its timeout of 1s passed: context deadline exceeded): its agent must return when the context is done`
 		if !errors.Is(err, core.ErrAbandoned) || !errors.Is(err, context.DeadlineExceeded) || fmt.Sprint(err) != want {
 			t.Errorf("error\n%v\nwant\n%s", err, want)
 		}

@@ -77,7 +77,7 @@ func TestPassDoesNothing(t *testing.T) {
 
 func TestFailureOfACaseIsTheFailureOfItsBranch(t *testing.T) {
 	got := everyWay(t, plan(t, core.Branch("b", to, work("x", fails("no")), work("default", appending)), work("z", appending)), doc{Text: "x"})
-	wantText(t, got.Err, `step "b/x" failed after 1 attempt(s): no`)
+	wantText(t, got.Err, `step "b/x" failed after 1 attempt: no`)
 	wantSeen(t, got.Seen, `b/x 1 "x" ""`)
 }
 
@@ -95,9 +95,9 @@ func TestChoiceThatChangesItsMindIsNoticedAndCallsNobody(t *testing.T) {
 		chosen string
 		text   string
 	}{
-		"another case": {"y", `step "b/y" is next, but 1 saved record(s) of other steps come first`},
-		"nothing":      {"pass", `step "z" is next, but 1 saved record(s) of other steps come first`},
-		"no case":      {"none", `it would end with 1 saved record(s) of other steps left`},
+		"another case": {"y", `step "b/y" is next, but other steps have 1 saved record left`},
+		"nothing":      {"pass", `step "z" is next, but other steps have 1 saved record left`},
+		"no case":      {"none", `it would end while other steps have 1 saved record left`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chosen := "x"

@@ -205,7 +205,7 @@ func TestSpendIsRefusedWhereItMakesNoSense(t *testing.T) {
 		return "", req.Spend(-1, 0)
 	}
 	_, err := run(t, plan(t, step("a", agent)), doc{})
-	if want := `step "a" failed after 1 attempt(s): step "a": -1 tokens and a cost of 0 cannot be spent: use 0 or more`; fmt.Sprint(err) != want {
+	if want := `step "a" failed after 1 attempt: step "a": -1 tokens and a cost of 0 cannot be spent: use 0 or more`; fmt.Sprint(err) != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	if err, want := late.Spend(1, 1), `step "a": its attempt has ended, nothing can be spent for it`; fmt.Sprint(err) != want {

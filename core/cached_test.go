@@ -121,7 +121,7 @@ func TestErrorsAreNotCached(t *testing.T) {
 			})
 			p := plan(t, asking("a", core.Cached("c", core.NewMemoryCache(9), flaky), core.Retries(1)))
 			_, err := core.Run(t.Context(), e, p, core.RunKey{Run: "1"}, doc{})
-			wantText(t, err, `step "a" failed after 2 attempt(s): no 2`)
+			wantText(t, err, `step "a" failed after 2 attempts: no 2`)
 			for _, run := range []string{"2", "3"} {
 				if res := runAs(t, e, p, core.RunKey{Run: run}, ""); res.Scope.Text != "done" {
 					t.Errorf("%+v", res)
@@ -180,8 +180,8 @@ func TestBrokenCacheFailsTheAttemptAndIsTriedAgain(t *testing.T) {
 
 func TestCacheThatStaysBrokenFailsTheStep(t *testing.T) {
 	for want, cache := range map[string]*brokenCache{
-		`step "a" failed after 2 attempt(s): cached agent "c": read the cache: down`:  {core.NewMemoryCache(9), 9, 0},
-		`step "a" failed after 2 attempt(s): cached agent "c": write the cache: full`: {core.NewMemoryCache(9), 0, 9},
+		`step "a" failed after 2 attempts: cached agent "c": read the cache: down`:  {core.NewMemoryCache(9), 9, 0},
+		`step "a" failed after 2 attempts: cached agent "c": write the cache: full`: {core.NewMemoryCache(9), 0, 9},
 	} {
 		calls := 0
 		got := once(t, core.NewEngine(), plan(t, asking("a", core.Cached("c", cache, counted(&calls)), core.Retries(1))), doc{Text: "in"})
@@ -201,7 +201,7 @@ func (c oneValue) Put(context.Context, string, []byte) error         { return ni
 func TestCachedOutputOfAnotherTypeFailsTheAttempt(t *testing.T) {
 	calls := 0
 	got := once(t, core.NewEngine(), plan(t, asking("a", core.Cached("c", oneValue("17"), counted(&calls)))), doc{})
-	wantText(t, got.Err, `step "a" failed after 1 attempt(s): cached agent "c": the cached output does not fit string: `+
+	wantText(t, got.Err, `step "a" failed after 1 attempt: cached agent "c": the cached output does not fit string: `+
 		`json: cannot unmarshal number into Go value of type string`)
 	if calls != 0 {
 		t.Errorf("%d calls", calls)

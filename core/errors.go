@@ -78,7 +78,7 @@ type StepError struct {
 }
 
 func (e *StepError) outline() string {
-	return fmt.Sprintf("step %q failed after %d attempt(s)", e.Path, e.Attempts)
+	return fmt.Sprintf("step %q failed after %s", e.Path, plural(e.Attempts, "attempt"))
 }
 
 func (e *StepError) Error() string { return fmt.Sprintf("%s: %v", e.outline(), e.Err) }
@@ -136,3 +136,11 @@ func (e *SaveError) outline() string { return fmt.Sprintf("save %s of run %s fai
 func (e *SaveError) Error() string { return fmt.Sprintf("save %s of run %s: %v", e.What, e.Run, e.Err) }
 
 func (e *SaveError) Unwrap() error { return e.Err }
+
+// plural returns "1 step" or "2 steps".
+func plural(n int, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return fmt.Sprintf("%d %s", n, word)
+}

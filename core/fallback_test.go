@@ -25,9 +25,9 @@ func TestFallbackTriesInOrderAndTellsTheNextWhyTheOneBeforeFailed(t *testing.T) 
 	wantText(t, got.Err, "")
 	wantSeen(t, got.Seen,
 		`f/a 1 "" ""`,
-		`f/b 1 "" "step \"f/a\" failed after 1 attempt(s): first"`,
+		`f/b 1 "" "step \"f/a\" failed after 1 attempt: first"`,
 		`f/b 2 "" "second"`,
-		`f/c 1 "" "step \"f/b\" failed after 2 attempt(s): second"`,
+		`f/c 1 "" "step \"f/b\" failed after 2 attempts: second"`,
 		`z 1 "f/c" ""`)
 	if got.Status != core.Completed {
 		t.Errorf("%v", got.Status)
@@ -39,19 +39,19 @@ func TestFeedbackOfAFallbackReachesAllStepsOfTheNext(t *testing.T) {
 	wantText(t, got.Err, "")
 	wantSeen(t, got.Seen,
 		`f/a 1 "" ""`,
-		`f/g/1 1 "" "step \"f/a\" failed after 1 attempt(s): no"`,
-		`f/g/s/2 1 "f/g/1" "step \"f/a\" failed after 1 attempt(s): no"`)
+		`f/g/1 1 "" "step \"f/a\" failed after 1 attempt: no"`,
+		`f/g/s/2 1 "f/g/1" "step \"f/a\" failed after 1 attempt: no"`)
 }
 
 func TestFallbackGivesBackTheFeedbackOfTheOneAround(t *testing.T) {
 	inner := core.Fallback("i", work("b", fails("inner")), work("c", appending))
 	got := everyWay(t, plan(t, core.Fallback("o", work("a", fails("outer")), core.Then("g", inner, work("d", appending))), work("z", appending)), doc{})
 	wantText(t, got.Err, "")
-	const outer = `"step \"o/a\" failed after 1 attempt(s): outer"`
+	const outer = `"step \"o/a\" failed after 1 attempt: outer"`
 	wantSeen(t, got.Seen,
 		`o/a 1 "" ""`,
 		`o/g/i/b 1 "" `+outer,
-		`o/g/i/c 1 "" "step \"o/g/i/b\" failed after 1 attempt(s): inner"`,
+		`o/g/i/c 1 "" "step \"o/g/i/b\" failed after 1 attempt: inner"`,
 		`o/g/d 1 "o/g/i/c" `+outer,
 		`z 1 "o/g/i/c o/g/d" ""`)
 }
@@ -79,8 +79,8 @@ func TestFallbackWhereAllFailJoinsTheirFailures(t *testing.T) {
 	const cause = core.Code("third")
 	third := func(context.Context, core.Request[string]) (string, error) { return "", cause }
 	got := everyWay(t, plan(t, core.Fallback("f", core.Then("p", work("a", appending), work("x", fails("first"))), work("b", fails("second")), work("c", third)), work("z", appending)), doc{})
-	wantText(t, got.Err, "fallback \"f\" failed: step \"f/p/x\" failed after 1 attempt(s): first\n"+
-		"step \"f/b\" failed after 1 attempt(s): second\nstep \"f/c\" failed after 1 attempt(s): third")
+	wantText(t, got.Err, "fallback \"f\" failed: step \"f/p/x\" failed after 1 attempt: first\n"+
+		"step \"f/b\" failed after 1 attempt: second\nstep \"f/c\" failed after 1 attempt: third")
 	var failed *core.NodeError
 	if !errors.As(got.Err, &failed) || failed.Kind != "fallback" || failed.Path != "f" || !errors.Is(got.Err, cause) {
 		t.Errorf("error %#v", got.Err)
@@ -96,18 +96,18 @@ func TestFallbackCatchesTheFailureOfEveryNode(t *testing.T) {
 		node *core.Node[doc]
 		text string
 	}{
-		"step":     {work("n", fails("no")), `step "f/n" failed after 1 attempt(s): no`},
-		"panic":    {work("n", func(context.Context, core.Request[string]) (string, error) { panic("boom") }), `step "f/n" failed after 1 attempt(s): panic: boom`},
-		"sequence": {core.Then("n", work("a", fails("no"))), `step "f/n/a" failed after 1 attempt(s): no`},
-		"loop":     {core.Loop("n", 1, never, work("a", appending)), `loop "f/n" ended after 1 iteration(s): max`},
+		"step":     {work("n", fails("no")), `step "f/n" failed after 1 attempt: no`},
+		"panic":    {work("n", func(context.Context, core.Request[string]) (string, error) { panic("boom") }), `step "f/n" failed after 1 attempt: panic: boom`},
+		"sequence": {core.Then("n", work("a", fails("no"))), `step "f/n/a" failed after 1 attempt: no`},
+		"loop":     {core.Loop("n", 1, never, work("a", appending)), `loop "f/n" ended after 1 iteration: max`},
 		"branch":   {core.Branch("n", to, work("x", appending)), `branch "f/n" failed: no case is named "", and there is no "default"`},
 		"validate": {core.Validate("n", func(doc) error { return errors.New("bad") }, work("a", appending)), `validation "f/n" refused the output: bad`},
 		"sub":      {core.Sub("n", plan(t, work("a", appending)), func(doc) doc { panic("in") }, func(*doc, doc) {}), `sub-pipeline "f/n" failed: panic: in`},
-		"parallel": {core.Parallel("n", keepFirst, core.Branches(work("a", fails("no")))), `parallel "f/n" failed: step "f/n/a" failed after 1 attempt(s): no`},
+		"parallel": {core.Parallel("n", keepFirst, core.Branches(work("a", fails("no")))), `parallel "f/n" failed: step "f/n/a" failed after 1 attempt: no`},
 		"map": {core.Map("n", 1, func(doc) []doc { return make([]doc, 2) }, work("a", appending), none),
 			`map "f/n" failed: 2 items where the plan allows 1: raise the maximum or split less`},
 		"fallback": {core.Fallback("n", work("a", fails("1")), work("b", fails("2"))),
-			"fallback \"f/n\" failed: step \"f/n/a\" failed after 1 attempt(s): 1\nstep \"f/n/b\" failed after 1 attempt(s): 2"},
+			"fallback \"f/n\" failed: step \"f/n/a\" failed after 1 attempt: 1\nstep \"f/n/b\" failed after 1 attempt: 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := everyWay(t, plan(t, core.Fallback("f", tc.node, work("z", says("rescued")))), doc{})

@@ -127,7 +127,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	_, err = core.Signal(t.Context(), e, plan(t, step("a", appending), approve("ask")), key, token, "yes")
 	refuse("other plan", core.ErrPlanChanged, `answer to "ask" of run r: resume run r: pipeline differs from the one the run was started with: `+
 		`the first difference is step "a", where it was human "ask": use the pipeline of the start, or start a new run; its records do not fit: `+
-		`run r: run went another way than its records: step "a" is next, but 1 saved record(s) of other steps come first: `+
+		`run r: run went another way than its records: step "a" is next, but other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone`, err)
 	if _, err := core.Signal(t.Context(), e, p, key, token, 7); err == nil || !strings.Contains(err.Error(), "it is not a string") {
 		t.Errorf("answer of another type: %v", err)

@@ -104,8 +104,8 @@ func (l *lane[S]) begin(ctx context.Context, path string) (stop error) {
 		return fmt.Errorf("run %s stopped before step %q: %w", l.run.key, path, cause)
 	}
 	if n := l.left.Load(); n != 0 {
-		return fmt.Errorf("run %s: %w: step %q is next, but %d saved record(s) of other steps come first: "+
-			"conditions, choices and merges must depend on the scope alone", l.run.key, ErrDiverged, path, n)
+		return fmt.Errorf("run %s: %w: step %q is next, but other steps have %s left: "+
+			"conditions, choices and merges must depend on the scope alone", l.run.key, ErrDiverged, path, plural(int(n), "saved record"))
 	}
 	if l.run.probe {
 		// A pause, unlike other stops, does not end the other lanes.

@@ -65,7 +65,7 @@ type LoopError struct {
 }
 
 func (e *LoopError) outline() string {
-	return fmt.Sprintf("loop %q ended after %d iteration(s): %s", e.Path, e.Iterations, e.Reason)
+	return fmt.Sprintf("loop %q ended after %s: %s", e.Path, plural(e.Iterations, "iteration"), e.Reason)
 }
 
 func (e *LoopError) Error() string {

@@ -55,7 +55,7 @@ func TestLoopRunsOnceBeforeItsConditionIsAsked(t *testing.T) {
 
 func TestLoopThatReachesItsMaximumFails(t *testing.T) {
 	got := everyWay(t, plan(t, core.Loop("l", 2, words(3), work("a", appending)), work("z", appending)), doc{})
-	wantText(t, got.Err, `loop "l" ended after 2 iteration(s): max`)
+	wantText(t, got.Err, `loop "l" ended after 2 iterations: max`)
 	exit := core.Exit{Reason: core.ExitMax, Iterations: 2}
 	if failed := wantLoopError(t, got.Err, "l", exit); failed.Unwrap() != nil {
 		t.Errorf("it wraps %v", failed.Unwrap())
@@ -89,7 +89,7 @@ func TestLoopEndsOnceKIterationsMadeNoProgress(t *testing.T) {
 		t.Run(fmt.Sprint("k ", k), func(t *testing.T) {
 			got := everyWay(t, plan(t, core.Loop("l", 9, never, ignoring("a", says("same")), core.NoProgress(k))), doc{})
 			exit := core.Exit{Reason: core.ExitNoProgress, Iterations: k + 1}
-			wantText(t, got.Err, fmt.Sprintf(`loop "l" ended after %d iteration(s): no progress`, k+1))
+			wantText(t, got.Err, fmt.Sprintf(`loop "l" ended after %d iterations: no progress`, k+1))
 			wantLoopError(t, got.Err, "l", exit)
 			wantExits(t, got.Exits, map[string]core.Exit{"l": exit})
 			if !errors.Is(got.Err, core.ErrNoProgress) || got.Status != core.Failed {
@@ -165,7 +165,7 @@ func TestOuterIterationsThatRepeatThemselvesMakeNoProgress(t *testing.T) {
 	inner := core.Loop("i", 2, nil, ignoring("a", byPath(func(path string) string { return path[strings.LastIndex(path, "i#"):] })),
 		core.MaxIsSuccess(), core.NoProgress(1))
 	got := everyWay(t, plan(t, core.Loop("o", 9, nil, inner, core.MaxIsSuccess(), core.NoProgress(1))), doc{})
-	wantText(t, got.Err, `loop "o" ended after 2 iteration(s): no progress`)
+	wantText(t, got.Err, `loop "o" ended after 2 iterations: no progress`)
 	wantExits(t, got.Exits, map[string]core.Exit{
 		"o":     {Reason: core.ExitNoProgress, Iterations: 2},
 		"o#1/i": {Reason: core.ExitMax, Iterations: 2},
@@ -182,7 +182,7 @@ func TestLoopEndsWithTheFailureOfItsBody(t *testing.T) {
 		return appending(ctx, req)
 	}
 	got := everyWay(t, plan(t, core.Loop("l", 5, never, work("a", second))), doc{})
-	wantText(t, got.Err, `loop "l" ended after 2 iteration(s): body error: step "l#2/a" failed after 1 attempt(s): no`)
+	wantText(t, got.Err, `loop "l" ended after 2 iterations: body error: step "l#2/a" failed after 1 attempt: no`)
 	exit := core.Exit{Reason: core.ExitBodyError, Iterations: 2}
 	wantLoopError(t, got.Err, "l", exit)
 	wantExits(t, got.Exits, map[string]core.Exit{"l": exit})
@@ -195,7 +195,7 @@ func TestLoopEndsWithTheFailureOfItsBody(t *testing.T) {
 func TestLoopEndsWithTheErrorOfItsCondition(t *testing.T) {
 	cause := errors.New("undecided")
 	got := everyWay(t, plan(t, core.Loop("l", 5, func(doc) (bool, error) { return true, cause }, work("a", appending))), doc{})
-	wantText(t, got.Err, `loop "l" ended after 1 iteration(s): condition error: undecided`)
+	wantText(t, got.Err, `loop "l" ended after 1 iteration: condition error: undecided`)
 	exit := core.Exit{Reason: core.ExitConditionError, Iterations: 1}
 	wantLoopError(t, got.Err, "l", exit)
 	wantExits(t, got.Exits, map[string]core.Exit{"l": exit})
@@ -206,7 +206,7 @@ func TestLoopEndsWithTheErrorOfItsCondition(t *testing.T) {
 
 func TestPanicOfAConditionIsItsError(t *testing.T) {
 	got := everyWay(t, plan(t, core.Loop("l", 5, func(doc) (bool, error) { panic("boom") }, work("a", appending))), doc{})
-	wantText(t, got.Err, `loop "l" ended after 1 iteration(s): condition error: panic: boom`)
+	wantText(t, got.Err, `loop "l" ended after 1 iteration: condition error: panic: boom`)
 	wantLoopError(t, got.Err, "l", core.Exit{Reason: core.ExitConditionError, Iterations: 1})
 	var p *core.PanicError
 	if !errors.As(got.Err, &p) || !strings.Contains(string(p.Stack), "loop_test.go") {
@@ -346,7 +346,7 @@ func TestNestedLoopsHaveAnExitForEachTime(t *testing.T) {
 
 func TestFailureOfAnInnerLoopIsABodyErrorOfTheOuterOne(t *testing.T) {
 	got := everyWay(t, plan(t, core.Loop("o", 5, never, core.Loop("i", 2, never, work("a", appending)))), doc{})
-	wantText(t, got.Err, `loop "o" ended after 1 iteration(s): body error: loop "o#1/i" ended after 2 iteration(s): max`)
+	wantText(t, got.Err, `loop "o" ended after 1 iteration: body error: loop "o#1/i" ended after 2 iterations: max`)
 	wantExits(t, got.Exits, map[string]core.Exit{
 		"o":     {Reason: core.ExitBodyError, Iterations: 1},
 		"o#1/i": {Reason: core.ExitMax, Iterations: 2},
@@ -356,7 +356,7 @@ func TestFailureOfAnInnerLoopIsABodyErrorOfTheOuterOne(t *testing.T) {
 func TestOuterLoopTellsThatTheInnerOneMadeNoProgress(t *testing.T) {
 	inner := core.Loop("i", 5, never, ignoring("a", says("same")), core.NoProgress(1))
 	got := everyWay(t, plan(t, core.Loop("o", 5, never, inner)), doc{})
-	wantText(t, got.Err, `loop "o" ended after 1 iteration(s): body error: loop "o#1/i" ended after 2 iteration(s): no progress`)
+	wantText(t, got.Err, `loop "o" ended after 1 iteration: body error: loop "o#1/i" ended after 2 iterations: no progress`)
 	wantLoopError(t, got.Err, "o", core.Exit{Reason: core.ExitBodyError, Iterations: 1})
 }
 
@@ -393,7 +393,7 @@ func TestConditionThatChangesItsMindIsNoticed(t *testing.T) {
 	enough = 1
 	log := &callLog{}
 	_, err := core.Resume(log.in(t.Context()), stopped(b), p, runR)
-	wantText(t, err, `run r: run went another way than its records: step "z" is next, but 1 saved record(s) of other steps come first: `+
+	wantText(t, err, `run r: run went another way than its records: step "z" is next, but other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone; the plan has not changed, so one of them has`)
 	wantSeen(t, log.calls)
 	if !errors.Is(err, core.ErrDiverged) || len(load(t, b).Steps) != 2 {

@@ -36,8 +36,8 @@ func TestRunsAndStepsAreLogged(t *testing.T) {
 	}, core.Retries(1)))
 	_, _ = run(t, p, doc{Text: "confidential"}, core.WithLogger(log), core.WithBackend(core.NewMemory()), core.WithClock(tick))
 	want := `level=DEBUG msg=step run=r path=secret status=completed attempts=1 took=1s tokens=5 cost=7 error=""
-level=DEBUG msg=step run=r path=bad status=failed attempts=2 took=1s tokens=0 cost=0 error="step \"bad\" failed after 2 attempt(s)"
-level=WARN msg=run run=r status=failed steps=2 calls=3 abandoned=0 error="step \"bad\" failed after 2 attempt(s)"
+level=DEBUG msg=step run=r path=bad status=failed attempts=2 took=1s tokens=0 cost=0 error="step \"bad\" failed after 2 attempts"
+level=WARN msg=run run=r status=failed steps=2 calls=3 abandoned=0 error="step \"bad\" failed after 2 attempts"
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("log (-want +got):\n%s", d)
@@ -103,7 +103,7 @@ func TestEveryNodeHasASpan(t *testing.T) {
 	if _, err := run(t, p, doc{}, core.WithTracer(tr), core.WithBackend(core.NewMemory())); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"l>l#1/a", "run p>l", `f>f/x Error step "f/x" failed after 1 attempt(s)`, "f>f/ask paused", "run p>f paused", ">run p [paused]"}
+	want := []string{"l>l#1/a", "run p>l", `f>f/x Error step "f/x" failed after 1 attempt`, "f>f/ask paused", "run p>f paused", ">run p [paused]"}
 	if !slices.Equal(tr.spans, want) {
 		t.Errorf("spans\n%s\nwant\n%s", strings.Join(tr.spans, "\n"), strings.Join(want, "\n"))
 	}
@@ -117,7 +117,7 @@ func TestSpansHaveTheStatusOfTheRun(t *testing.T) {
 		want []string
 	}{
 		"completes": {step("a", appending), []string{"run p>a", ">run p [completed]"}},
-		"fails":     {step("a", fails("no")), []string{`run p>a Error step "a" failed after 1 attempt(s): no`, `>run p Error step "a" failed after 1 attempt(s): no [failed]`}},
+		"fails":     {step("a", fails("no")), []string{`run p>a Error step "a" failed after 1 attempt: no`, `>run p Error step "a" failed after 1 attempt: no [failed]`}},
 		"stops": {step("a", func(ctx context.Context, _ core.Request[string]) (string, error) {
 			cancel(errors.New("deployment"))
 			<-ctx.Done()

@@ -44,7 +44,7 @@ func TestFailurePolicies(t *testing.T) {
 	branches := func() []*core.Node[doc] {
 		return core.Branches(step("a", fails("no")), step("b", appending), step("c", fails("never")))
 	}
-	failed := `parallel "fan" failed: step "fan/a" failed after 1 attempt(s): no` + "\n" + `step "fan/c" failed after 1 attempt(s): never`
+	failed := `parallel "fan" failed: step "fan/a" failed after 1 attempt: no` + "\n" + `step "fan/c" failed after 1 attempt: never`
 	for name, tc := range map[string]struct {
 		nodes     []*core.Node[doc]
 		opts      []core.ForkOption
@@ -52,8 +52,8 @@ func TestFailurePolicies(t *testing.T) {
 	}{
 		"all":             {branches(), nil, failed, "in"},
 		"any":             {branches(), []core.ForkOption{core.AnySucceeds()}, "", "b=in fan/b"},
-		"any, none does":  {core.Branches(step("a", fails("no"))), []core.ForkOption{core.AnySucceeds()}, `parallel "fan" failed: step "fan/a" failed after 1 attempt(s): no`, "in"},
-		"collect":         {branches(), []core.ForkOption{core.CollectFailures()}, "", `a=in!step "fan/a" failed after 1 attempt(s): no, b=in fan/b, c=in!step "fan/c" failed after 1 attempt(s): never`},
+		"any, none does":  {core.Branches(step("a", fails("no"))), []core.ForkOption{core.AnySucceeds()}, `parallel "fan" failed: step "fan/a" failed after 1 attempt: no`, "in"},
+		"collect":         {branches(), []core.ForkOption{core.CollectFailures()}, "", `a=in!step "fan/a" failed after 1 attempt: no, b=in fan/b, c=in!step "fan/c" failed after 1 attempt: never`},
 		"all, one by one": {branches(), []core.ForkOption{core.AtOnce(1)}, failed, "in"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -328,7 +328,7 @@ func TestResumeWithOtherLimitsGoesOn(t *testing.T) {
 		return appending(ctx, req)
 	}
 	res, err := core.Resume(t.Context(), stopped(b), with(9, flaky, core.Retries(1)), runR)
-	wantText(t, err, `step "z" failed after 1 attempt(s): no`)
+	wantText(t, err, `step "z" failed after 1 attempt: no`)
 	if res.Scope.Text != "l#1/a l#2/a l#3/a" || res.Calls != 5 {
 		t.Errorf("%+v", res)
 	}

@@ -130,7 +130,7 @@ func TestPanicOfARedirectIsAFailure(t *testing.T) {
 
 func TestFailureOfANodeEndsItsRedirect(t *testing.T) {
 	got := everyWay(t, plan(t, core.Redirect("r", along("a", "b", "c"), work("a", appending), work("b", fails("no")), work("c", appending))), doc{})
-	wantText(t, got.Err, `step "r/b" failed after 1 attempt(s): no`)
+	wantText(t, got.Err, `step "r/b" failed after 1 attempt: no`)
 	wantSeen(t, got.Seen, `r/a 1 "" ""`, `r/b 1 "r/a" ""`)
 }
 
@@ -160,7 +160,7 @@ func TestRedirectThatChangesItsMindIsNoticedAndCallsNobody(t *testing.T) {
 	target = "c"
 	log := &callLog{}
 	_, err := core.Resume(log.in(t.Context()), stopped(b), p, runR)
-	wantText(t, err, `run r: run went another way than its records: step "r/c" is next, but 1 saved record(s) of other steps come first: `+
+	wantText(t, err, `run r: run went another way than its records: step "r/c" is next, but other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone; the plan has not changed, so one of them has`)
 	wantSeen(t, log.calls)
 	if !errors.Is(err, core.ErrDiverged) {

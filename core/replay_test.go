@@ -305,7 +305,7 @@ func TestReplayOfACompletedRunEndsAsItDid(t *testing.T) {
 func TestReplayOfAFailedRunFailsWithItsText(t *testing.T) {
 	p := plan(t, work("a", appending), core.Loop("l", 3, words(9), work("b", fails("no"), core.Retries(1))))
 	was := everyWay(t, p, doc{})
-	const text = `loop "l" ended after 1 iteration(s): body error: step "l#1/b" failed after 2 attempt(s): no`
+	const text = `loop "l" ended after 1 iteration: body error: step "l#1/b" failed after 2 attempts: no`
 	res, err := replay(t, p, was.Snap)
 	wantText(t, err, text)
 	var failed *core.StepError
@@ -434,13 +434,13 @@ func TestReplayTellsWhereAChangedConditionGoes(t *testing.T) {
 	}
 	was := everyWay(t, with(3), doc{})
 	_, err := replay(t, with(2), was.Snap)
-	wantText(t, err, `run r: run went another way than its records: it would end with 1 saved record(s) of other steps left: `+
+	wantText(t, err, `run r: run went another way than its records: it would end while other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone`)
 	if !errors.Is(err, core.ErrDiverged) {
 		t.Errorf("one iteration less: error %v", err)
 	}
 	_, err = replay(t, with(4), was.Snap)
-	wantText(t, err, `run r: run went another way than its records: step "l#4/a" is next, but 1 saved record(s) of other steps come first: `+
+	wantText(t, err, `run r: run went another way than its records: step "l#4/a" is next, but other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone`)
 }
 

@@ -236,8 +236,8 @@ func (p *Pipeline[S]) walk(ctx context.Context, l *lane[S]) (Status, error) {
 		return Running, stop
 	}
 	if n := l.left.Load(); n != 0 {
-		return Running, fmt.Errorf("run %s: %w: it would end with %d saved record(s) of other steps left: "+
-			"conditions, choices and merges must depend on the scope alone", r.key, ErrDiverged, n)
+		return Running, fmt.Errorf("run %s: %w: it would end while other steps have %s left: "+
+			"conditions, choices and merges must depend on the scope alone", r.key, ErrDiverged, plural(int(n), "saved record"))
 	}
 	rec := FinishRecord{Status: Completed}
 	if failure != nil {

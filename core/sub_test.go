@@ -75,7 +75,7 @@ func TestPathsOfASubPipelineBeginWithItsName(t *testing.T) {
 
 func TestFailureOfASubPipelineIsTheFailureOfItsStep(t *testing.T) {
 	got := everyWay(t, plan(t, work("a", appending), subOf(t, "s", plan(t, work("b", appending), work("c", fails("no")))), work("z", appending)), doc{})
-	wantText(t, got.Err, `step "s/c" failed after 1 attempt(s): no`)
+	wantText(t, got.Err, `step "s/c" failed after 1 attempt: no`)
 	wantSeen(t, got.Seen, `a 1 "" ""`, `s/b 1 "a" ""`, `s/c 1 "a s/b" ""`)
 	if got.Status != core.Failed || got.Scope.Text != "a" {
 		t.Errorf("%v, scope %+v: want nothing of a sub-pipeline that failed", got.Status, got.Scope)

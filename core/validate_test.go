@@ -65,7 +65,7 @@ func TestRerunsEndInTheLastRefusal(t *testing.T) {
 
 func TestFailureOfTheNodeIsNotRerun(t *testing.T) {
 	got := everyWay(t, plan(t, core.Validate("v", atLeast(0), work("a", fails("no"), core.Retries(1)), core.Rerun(3))), doc{})
-	wantText(t, got.Err, `step "v#1/a" failed after 2 attempt(s): no`)
+	wantText(t, got.Err, `step "v#1/a" failed after 2 attempts: no`)
 	wantSeen(t, got.Seen, `v#1/a 1 "" ""`, `v#1/a 2 "" "no"`)
 	if errors.As(got.Err, new(*core.ValidationError)) {
 		t.Errorf("error %#v", got.Err)
@@ -104,7 +104,7 @@ func TestCheckThatChangesItsMindIsNoticedAndCallsNobody(t *testing.T) {
 	least = 1
 	log := &callLog{}
 	_, err := core.Resume(log.in(t.Context()), stopped(b), p, runR)
-	wantText(t, err, `run r: run went another way than its records: step "z" is next, but 1 saved record(s) of other steps come first: `+
+	wantText(t, err, `run r: run went another way than its records: step "z" is next, but other steps have 1 saved record left: `+
 		`conditions, choices and merges must depend on the scope alone; the plan has not changed, so one of them has`)
 	wantSeen(t, log.calls)
 }

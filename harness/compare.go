@@ -186,7 +186,7 @@ func (p *ComparePlan) fill(subjects []Subject) error {
 	case p.Name == "":
 		return fmt.Errorf("%w: it has no name", ErrBadComparison)
 	case len(subjects) < 2:
-		return fmt.Errorf("%w %q: %d subject(s): two at least", ErrBadComparison, p.Name, len(subjects))
+		return fmt.Errorf("%w %q: it needs at least 2 subjects, not %d", ErrBadComparison, p.Name, len(subjects))
 	case p.Sessions < 2 || p.Blocks < 1 || p.Rounds < 1:
 		return fmt.Errorf("%w %q: at least 2 sessions and 1 of everything else", ErrBadComparison, p.Name)
 	case !(p.SlowBy > 0 && p.SlowBy <= 10):

@@ -249,7 +249,7 @@ func mergeAudit(have, more []Finding, session int) []Finding {
 			have = append(have, f)
 			continue
 		}
-		f.Detail = fmt.Sprintf("in each of %d session(s); the last: %s", session, f.Detail)
+		f.Detail = fmt.Sprintf("in every session (n = %d); the last: %s", session, f.Detail)
 		known := slices.IndexFunc(have, func(h Finding) bool { return h.OK && h.Check == f.Check })
 		if known < 0 {
 			have = append(have, f)

@@ -23,7 +23,7 @@ func ExampleFail() {
 	agent := stubs.Script[string](stubs.Fail[string](fmt.Errorf("ask the model: %w", errQuota)).Times(3))
 	_, _, err := run(agent, core.Retries(2))
 	fmt.Println(errors.Is(err, errQuota), err)
-	// Output: true step "draft" failed after 3 attempt(s): ask the model: no calls left
+	// Output: true step "draft" failed after 3 attempts: ask the model: no calls left
 }
 
 // Two times, but not a third time.
@@ -141,14 +141,14 @@ func ExampleScript_table() {
 		{"garbled", []stubs.Reply[string]{stubs.Malformed[string](`"a dr`), stubs.Stream[string]("a", " draft")}},
 	} {
 		res, book, err := run(stubs.Script[string](c.replies...), core.Retries(2))
-		fmt.Printf("%s: %d call(s): %s %v\n", c.name, res.Calls, res.Scope, errors.Join(err, book.Verify()))
+		fmt.Printf("%s: calls: %d, %s %v\n", c.name, res.Calls, res.Scope, errors.Join(err, book.Verify()))
 	}
 	// Output:
-	// at once: 1 call(s): a draft <nil>
-	// overloaded: 2 call(s): a draft <nil>
+	// at once: calls: 1, a draft <nil>
+	// overloaded: calls: 2, a draft <nil>
 	// chunk: "a"
 	// chunk: " draft"
-	// garbled: 2 call(s): a draft <nil>
+	// garbled: calls: 2, a draft <nil>
 }
 
 // Scripts from a file, one of them conditional on the input.
@@ -186,7 +186,7 @@ steps:
 	_, err = stubs.ParseTable("typo.yaml", []byte("stubs: 1\nsteps:\n  draft:\n    - say: a draft\n      time: 2\n"))
 	fmt.Println(err)
 	// Output:
-	// 2 call(s): a draft <nil>
+	// calls: 2, a draft <nil>
 	// read scripts typo.yaml: line 5: unknown field "time": it may be say, draw, fail, rate_limit, malformed, stream, panic, hang, replies, break_at, times, after, tokens, cost, tools, expect, expect_text, case, cycle, allow_leftovers
 }
 

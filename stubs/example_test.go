@@ -59,7 +59,7 @@ func once(agent core.Agent[string, string], opts ...core.StepOption) {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("%d call(s): %s %v\n", res.Calls, res.Scope, errors.Join(err, book.Verify()))
+	fmt.Printf("calls: %d, %s %v\n", res.Calls, res.Scope, errors.Join(err, book.Verify()))
 }
 
 // A script is sized from the plan and the load: nothing is counted by hand.
@@ -113,7 +113,7 @@ func ExampleSize() {
 
 func ExampleAlways() {
 	once(stubs.Always[string]("a draft"))
-	// Output: 1 call(s): a draft <nil>
+	// Output: calls: 1, a draft <nil>
 }
 
 // Outputs that are generated from the input, or from the attempt.
@@ -124,13 +124,13 @@ func ExampleFrom() {
 		}
 		return stubs.Say(strings.ToUpper(r.Input))
 	}))
-	// Output: 3 call(s): HELLO <nil>
+	// Output: calls: 3, HELLO <nil>
 }
 
 // Errors come n times, and the text follows.
 func ExampleScript() {
 	once(stubs.Script[string](stubs.Fail[string](errors.New("transient")).Times(2), stubs.Say("a draft")))
-	// Output: 3 call(s): a draft <nil>
+	// Output: calls: 3, a draft <nil>
 }
 
 // What is left over is a fault, unless it is allowed, and so is what is missing,
@@ -140,13 +140,13 @@ func ExampleOutputs() {
 	once(agent.AllowLeftovers())
 	once(agent.Cycle())
 	// Output:
-	// 1 call(s): one <nil>
-	// 1 call(s): one <nil>
+	// calls: 1, one <nil>
+	// calls: 1, one <nil>
 }
 
 func ExampleRateLimited() {
 	once(stubs.Script[string](stubs.RateLimited[string](time.Millisecond), stubs.Say("a draft")))
-	// Output: 2 call(s): a draft <nil>
+	// Output: calls: 2, a draft <nil>
 }
 
 // A reply that blocks until its context is cancelled: here by its tool, so that the example needs no
@@ -161,7 +161,7 @@ func ExampleHang() {
 		ctx, hangUp = context.WithCancelCause(ctx)
 		return hangs.Call(ctx, req)
 	}))
-	// Output: 2 call(s): a draft <nil>
+	// Output: calls: 2, a draft <nil>
 }
 
 // Replies take a fixed time, a time of a distribution, or one that was recorded.
@@ -171,17 +171,17 @@ func ExampleReply_After() {
 		fails.After(stubs.Fixed(time.Millisecond)),
 		fails.After(stubs.LogNormal(time.Millisecond, 0.5)),
 		stubs.Say("a draft").After(stubs.Sampled(900*time.Microsecond, 1200*time.Microsecond))))
-	// Output: 3 call(s): a draft <nil>
+	// Output: calls: 3, a draft <nil>
 }
 
 func ExamplePanic() {
 	once(stubs.Script[string](stubs.Panic[string]("boom"), stubs.Say("a draft")))
-	// Output: 2 call(s): a draft <nil>
+	// Output: calls: 2, a draft <nil>
 }
 
 func ExampleMalformed() {
 	once(stubs.Script[string](stubs.Malformed[string](`"half a dr`).Times(3)))
-	// Output: 3 call(s): hello step "draft" failed after 3 attempt(s): malformed output "\"half a dr": unexpected end of JSON input
+	// Output: calls: 3, hello step "draft" failed after 3 attempts: malformed output "\"half a dr": unexpected end of JSON input
 }
 
 func ExampleStream() {
@@ -190,7 +190,7 @@ func ExampleStream() {
 	// chunk: "a"
 	// chunk: "a"
 	// chunk: " draft"
-	// 2 call(s): a draft <nil>
+	// calls: 2, a draft <nil>
 }
 
 // The same random seed, run and step draw the same number, independently of concurrent runs.
@@ -199,8 +199,8 @@ func ExampleDraw() {
 	once(dice)
 	once(dice)
 	// Output:
-	// 1 call(s): 5 <nil>
-	// 1 call(s): 5 <nil>
+	// calls: 1, 5 <nil>
+	// calls: 1, 5 <nil>
 }
 
 func ExampleReply_Tool() {
@@ -208,12 +208,12 @@ func ExampleReply_Tool() {
 	once(stubs.Script[string](stubs.Say("a draft").Tool("search", search)))
 	// Output:
 	// searched
-	// 1 call(s): a draft <nil>
+	// calls: 1, a draft <nil>
 }
 
 func ExampleReply_Using() {
 	once(stubs.Script[string](stubs.Say("a long draft").Using(101, 0)))
-	// Output: 1 call(s): hello run 1 stopped in step "draft": budget: step "draft" needs 101 tokens and 100 are left: resume with a larger budget
+	// Output: calls: 1, hello run 1 stopped in step "draft": budget: step "draft" needs 101 tokens and 100 are left: resume with a larger budget
 }
 
 func ExampleChoose() {
@@ -221,7 +221,7 @@ func ExampleChoose() {
 	once(stubs.Choose(
 		stubs.When(urgent, core.Agent[string, string](stubs.Always[string]("at once"))),
 		stubs.Else(core.Agent[string, string](stubs.Always[string]("a draft")))))
-	// Output: 1 call(s): a draft <nil>
+	// Output: calls: 1, a draft <nil>
 }
 
 func ExampleFromTable() {
@@ -243,14 +243,14 @@ steps:
 		return
 	}
 	once(agent)
-	// Output: 2 call(s): a draft <nil>
+	// Output: calls: 2, a draft <nil>
 }
 
 // A response that is lost after its effect.
 func ExampleFaulty() {
 	pays := stubs.Script[string](stubs.Say("paid")).Cycle()
 	once(stubs.Faulty(core.Agent[string, string](pays), stubs.Fault{At: 1, Err: errors.New("connection lost"), After: true}))
-	// Output: 2 call(s): paid <nil>
+	// Output: calls: 2, paid <nil>
 }
 
 // A function that calls an agent without a pipeline. In a test, ForTest(t) verifies at the end that

@@ -134,16 +134,15 @@ func (f facts) table() string {
 	case f.saved != nil:
 		tabulate(&b, f.saved)
 	case f.result != nil:
-		fmt.Fprintf(&b, "  %d step(s), %d call(s)\n", f.result.Steps, f.result.Calls)
+		fmt.Fprintf(&b, "  steps: %d, calls: %d\n", f.result.Steps, f.result.Calls)
 	}
 	if f.result != nil {
 		for _, path := range slices.Sorted(maps.Keys(f.result.Exits)) {
-			e := f.result.Exits[path]
-			fmt.Fprintf(&b, "  loop %q ended after %d iteration(s): %s\n", path, e.Iterations, e.Reason)
+			fmt.Fprintf(&b, "  %v\n", &core.LoopError{Path: path, Exit: f.result.Exits[path]})
 		}
 	}
 	if f.saves != nil {
-		fmt.Fprintf(&b, "  %d save(s), counted by the backend\n", *f.saves)
+		fmt.Fprintf(&b, "  save count of the backend: %d\n", *f.saves)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

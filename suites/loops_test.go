@@ -52,7 +52,7 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 		}, ""),
 		Entry("the most iterations, which is a failure", core.ExitMax, 5, suites.HaveFailedAt("refine"), func() *core.Node[note] {
 			return core.Loop("refine", 5, upTo(9), add("draft", sign))
-		}, `loop "refine" ended after 5 iteration(s): max`),
+		}, `loop "refine" ended after 5 iterations: max`),
 		Entry("the maximum of iterations, if that is not a failure", core.ExitMax, 5, suites.HaveCompleted(), func() *core.Node[note] {
 			return core.Loop("refine", 5, nil, add("draft", sign), core.MaxIsSuccess())
 		}, ""),
@@ -63,16 +63,16 @@ var _ = Describe("A loop", Label("category:loops"), func() {
 			return core.Loop("refine", 9, upTo(9), step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) {
 				return "the same", nil
 			})), core.NoProgress(2))
-		}, `loop "refine" ended after 3 iteration(s): no progress`),
+		}, `loop "refine" ended after 3 iterations: no progress`),
 		Entry("a body that failed", core.ExitBodyError, 2, suites.HaveFailedAt("refine#2/draft"), func() *core.Node[note] {
 			return core.Loop("refine", 5, upTo(3), add("draft", nth(2, no)))
-		}, `loop "refine" ended after 2 iteration(s): body error: step "refine#2/draft" failed after 1 attempt(s): model unavailable`),
+		}, `loop "refine" ended after 2 iterations: body error: step "refine#2/draft" failed after 1 attempt: model unavailable`),
 		Entry("a condition that failed", core.ExitConditionError, 1, suites.HaveFailedAt("refine"), func() *core.Node[note] {
 			return core.Loop("refine", 5, func(note) (bool, error) { return true, errors.New("cannot tell") }, add("draft", sign))
-		}, `loop "refine" ended after 1 iteration(s): condition error: cannot tell`),
+		}, `loop "refine" ended after 1 iteration: condition error: cannot tell`),
 		Entry("a condition that panicked", core.ExitConditionError, 1, suites.HaveFailedAt("refine"), func() *core.Node[note] {
 			return core.Loop("refine", 5, func(n note) (bool, error) { return n.Seen[7] == "", nil }, add("draft", sign))
-		}, `loop "refine" ended after 1 iteration(s): condition error: panic: runtime error: index out of range [7] with length 1`),
+		}, `loop "refine" ended after 1 iteration: condition error: panic: runtime error: index out of range [7] with length 1`),
 	)
 
 	It("that is out of budget stops, and continues from there with a larger one", func(ctx SpecContext) {

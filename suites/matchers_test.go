@@ -80,13 +80,13 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			passed(suites.HaveCompleted(), done.Saved, "")
 			passed(suites.HaveCompleted(), &done.Saved, "")
 			failed := run(ctx, step("a", sign), step("b", broken, core.Retries(2)))
-			refused(suites.HaveCompleted(), failed, `but it has failed: step "b" failed after 3 attempt(s): model unavailable`,
+			refused(suites.HaveCompleted(), failed, `but it has failed: step "b" failed after 3 attempts: model unavailable`,
 				"  save  what   status     attempts  why\n"+
 					"  1     start\n"+
 					"  2     a      completed  1\n"+
 					"  3     b      failed     3         model unavailable\n"+
-					"  +     end    failed               step \"b\" failed after 3 attempt(s): model unavailable\n"+
-					"  4 save(s), counted by the backend")
+					"  +     end    failed               step \"b\" failed after 3 attempts: model unavailable\n"+
+					"  save count of the backend: 4")
 			refused(suites.HaveCompleted(), failed.Saved, "it has failed: step")
 			refused(suites.HaveCompleted(), run(ctx, ask("boss")), `it has paused at ["boss"]`, "2     boss   paused")
 		})
@@ -182,15 +182,15 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 		b := core.NewMemory()
 		p := pipeline(step("a", sign), ask("boss"))
 		ran := suites.Run(ctx, b, p, key, note{})
-		passed(suites.HaveSaved(4), ran, "not to have made 4 save(s)")
+		passed(suites.HaveSaved(4), ran, "not to have a save count of 4")
 		ran = ran.Answer(ctx, "boss", "yes")
 		passed(suites.HaveSaved(6), ran, "")
 		second := suites.Run(ctx, b, p, core.RunKey{Run: "second"}, note{})
 		passed(suites.HaveSaved(4), second, "")
-		passed(suites.HaveSaved(10), b, "not to have made 10 save(s)")
+		passed(suites.HaveSaved(10), b, "not to have a save count of 10")
 		passed(suites.HaveSaved(10), b.Counts(), "")
-		refused(suites.HaveSaved(5), ran, "to have made 5 save(s), but it has completed", "3     boss            paused", "6 save(s), counted by the backend")
-		refused(suites.HaveSaved(5), b, "Expected the backend to have made 5 save(s)\n  10 save(s), counted by the backend")
+		refused(suites.HaveSaved(5), ran, "to have a save count of 5, but it has completed", "3     boss            paused", "save count of the backend: 6")
+		refused(suites.HaveSaved(5), b, "Expected the backend to have a save count of 5\n  save count of the backend: 10")
 		undecided(suites.HaveSaved(0), suites.Run(ctx, nil, pipeline(step("a", sign)), key, note{}), "contains no counts")
 		undecided(suites.HaveSaved(4), ran.Saved, "contains no counts")
 		undecided(suites.HaveSaved(1), dry(ctx), "INVALID")
@@ -208,7 +208,7 @@ var _ = Describe("Matchers for runs", Label("category:matchers"), func() {
 			passed(suites.HaveExitReason(core.ExitMax), ran.Result, "")
 			passed(suites.HaveExitReason(core.ExitMax), ran.Saved, "")
 			passed(suites.HaveExitReason(core.ExitMax).Of("refine"), ran, `not to have ended the loop "refine" for "max"`)
-			refused(suites.HaveExitReason(core.ExitCondition), ran, "refine#2/a  completed", `loop "refine" ended after 2 iteration(s): max`)
+			refused(suites.HaveExitReason(core.ExitCondition), ran, "refine#2/a  completed", `loop "refine" ended after 2 iterations: max`)
 		})
 
 		It("requires a path if there are several loops", func(ctx SpecContext) {

@@ -25,17 +25,17 @@ var _ = Describe("A message", Label("category:messages"), func() {
 			Expect(ran.Saved.Error).To(Equal(text), "the record says the same")
 		},
 		Entry("of a step", func() *core.Node[note] { return step("draft", broken, core.Retries(2)) },
-			`step "draft" failed after 3 attempt(s): model unavailable`),
+			`step "draft" failed after 3 attempts: model unavailable`),
 		Entry("of a step within others", func() *core.Node[note] { return core.Then("write", core.Then("first", step("draft", broken))) },
-			`step "write/first/draft" failed after 1 attempt(s): model unavailable`),
+			`step "write/first/draft" failed after 1 attempt: model unavailable`),
 		Entry("of a validation", func() *core.Node[note] { return core.Validate("check", always, step("draft", sign)) },
 			`validation "check" refused the output: too short`),
 		Entry("of a fallback, with every alternative", func() *core.Node[note] {
 			return core.Fallback("any", step("one", broken), core.Validate("two", always, step("draft", sign)))
-		}, "fallback \"any\" failed: step \"any/one\" failed after 1 attempt(s): model unavailable\nvalidation \"any/two\" refused the output: too short"),
+		}, "fallback \"any\" failed: step \"any/one\" failed after 1 attempt: model unavailable\nvalidation \"any/two\" refused the output: too short"),
 		Entry("of branches, with every one that failed", func() *core.Node[note] {
 			return core.Parallel("both", core.Disjoint[note], core.Branches(step("a", broken), step("b", sign), step("c", broken)))
-		}, "parallel \"both\" failed: step \"both/a\" failed after 1 attempt(s): model unavailable\nstep \"both/c\" failed after 1 attempt(s): model unavailable"),
+		}, "parallel \"both\" failed: step \"both/a\" failed after 1 attempt: model unavailable\nstep \"both/c\" failed after 1 attempt: model unavailable"),
 		Entry("of branches that overwrite each other", func() *core.Node[note] {
 			return core.Parallel("both", core.Disjoint[note], core.Branches(step("a", sign), step("b", sign)))
 		}, `parallel "both" failed: branches "a" and "b" both changed Text, to different values: let only one of them change it, or merge with a function of your own`),
@@ -45,7 +45,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 		}, `map "each" failed: 2 items where the plan allows 1: raise the maximum or split less`),
 		Entry("of a panic", func() *core.Node[note] {
 			return step("draft", core.Func[string, string](func(context.Context, core.Request[string]) (string, error) { panic("out of tokens") }))
-		}, `step "draft" failed after 1 attempt(s): panic: out of tokens`),
+		}, `step "draft" failed after 1 attempt: panic: out of tokens`),
 	)
 
 	DescribeTable("of a plan that cannot run comes before any run, with the path and what to do",
@@ -70,7 +70,7 @@ var _ = Describe("A message", Label("category:messages"), func() {
 			return "", context.Cause(ctx)
 		})
 		ran := suites.Run(ctx, database(sqlite.Process), pipeline(step("draft", waits, core.Timeout(time.Nanosecond))), key, note{}, core.WithGrace(time.Hour))
-		Expect(ran.Err).To(MatchError(`step "draft" failed after 1 attempt(s): its timeout of 1ns passed: context deadline exceeded`))
+		Expect(ran.Err).To(MatchError(`step "draft" failed after 1 attempt: its timeout of 1ns passed: context deadline exceeded`))
 	})
 
 	It("of an exhausted budget names the resource and what to do", func(ctx SpecContext) {
@@ -164,7 +164,7 @@ var _ = Describe("Feedback", Label("category:messages"), func() {
 		ran := saved(ctx, core.Fallback("any", step("one", broken),
 			core.Parallel("both", merge, core.Branches(add("a", told), core.Then("b", core.Fallback("inner", step("x", broken), add("y", told)), add("z", told))))))
 		Expect(ran).To(suites.HaveCompleted())
-		outer := `step "any/one" failed after 1 attempt(s): model unavailable`
-		Expect(ran.Result.Scope.Seen).To(Equal([]string{outer, `step "any/both/b/inner/x" failed after 1 attempt(s): model unavailable`, outer}))
+		outer := `step "any/one" failed after 1 attempt: model unavailable`
+		Expect(ran.Result.Scope.Seen).To(Equal([]string{outer, `step "any/both/b/inner/x" failed after 1 attempt: model unavailable`, outer}))
 	})
 })

@@ -51,8 +51,8 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		ran := saved(ctx, core.Fallback("outer", inner, add("spare", told)), add("last", told))
 		Expect(ran).To(suites.HaveCompleted())
 		Expect(ran.Result.Scope.Seen).To(Equal([]string{
-			"fallback \"outer/inner\" failed: step \"outer/inner/one\" failed after 1 attempt(s): model unavailable\n" +
-				"step \"outer/inner/two\" failed after 2 attempt(s): failure 2 of outer/inner/two",
+			"fallback \"outer/inner\" failed: step \"outer/inner/one\" failed after 1 attempt: model unavailable\n" +
+				"step \"outer/inner/two\" failed after 2 attempts: failure 2 of outer/inner/two",
 			"", // the feedback ends with the fallback
 		}))
 	})
@@ -86,7 +86,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		},
 		Entry("not at all", nil, "both/b"),
 		Entry("but one", []string{"a <nil>", "c <nil>"}, "", core.AnySucceeds()),
-		Entry("all of them", []string{"a <nil>", `b step "both/b" failed after 1 attempt(s): model unavailable`, "c <nil>"}, "", core.CollectFailures()),
+		Entry("all of them", []string{"a <nil>", `b step "both/b" failed after 1 attempt: model unavailable`, "c <nil>"}, "", core.CollectFailures()),
 	)
 
 	It("keeps the good items of a map in which others fail", func(ctx SpecContext) {
@@ -109,7 +109,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 				return nil
 			}, core.CollectFailures()))
 		Expect(ran).To(suites.HaveCompleted())
-		Expect(ran.Result.Scope).To(Equal(note{Text: `step "each#2/read" failed after 2 attempt(s): unreadable`, Seen: []string{"A", "C"}}))
+		Expect(ran.Result.Scope).To(Equal(note{Text: `step "each#2/read" failed after 2 attempts: unreadable`, Seen: []string{"A", "C"}}))
 	})
 
 	It("contains a panic, wherever it is, and the attempt leaves no trace in the scope", func(ctx SpecContext) {
@@ -120,7 +120,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		ran := saved(ctx, add("first", sign), core.Fallback("any", core.Then("deep", core.Loop("l", 1, nil, scribbles, core.MaxIsSuccess())), add("spare", told)))
 		Expect(ran).To(suites.HaveCompleted())
 		Expect(ran.Result.Scope.Seen).To(Equal([]string{"first",
-			`loop "any/deep/l" ended after 1 iteration(s): body error: step "any/deep/l#1/scribble" failed after 1 attempt(s): panic: out of paper`}))
+			`loop "any/deep/l" ended after 1 iteration: body error: step "any/deep/l#1/scribble" failed after 1 attempt: panic: out of paper`}))
 	})
 
 	It("handles a failed merge, a failed choice and a cycle like other failures", func(ctx SpecContext) {
@@ -173,7 +173,7 @@ var _ = Describe("Recovery from errors, one within the other", Label("category:e
 		ran = ran.Answer(ctx, "any/manual/person", "by hand")
 		Expect(ran).To(suites.HaveCompleted())
 		Expect(ran.Result.Calls).To(Equal(1), "what has failed is not tried again")
-		Expect(ran.Result.Scope).To(Equal(note{Text: "by hand", Seen: []string{`step "any/one" failed after 3 attempt(s): model unavailable`}}))
+		Expect(ran.Result.Scope).To(Equal(note{Text: "by hand", Seen: []string{`step "any/one" failed after 3 attempts: model unavailable`}}))
 	})
 
 	It("continues after a recorded failure if its process died in the next alternative", func(ctx SpecContext) {

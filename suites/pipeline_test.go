@@ -50,7 +50,7 @@ var _ = Describe("A sequence", Label("category:pipeline"), func() {
 		b := database(sqlite.Process)
 		p := pipeline(step("a", sign), step("b", broken, core.Retries(2)), step("c", sign))
 		res, err := core.Run(ctx, core.NewEngine(core.WithBackend(b)), p, core.RunKey{Run: "r"}, note{})
-		Expect(err).To(MatchError(`step "b" failed after 3 attempt(s): model unavailable`))
+		Expect(err).To(MatchError(`step "b" failed after 3 attempts: model unavailable`))
 		Expect(res.Status).To(Equal(core.Failed))
 		saved, err := b.Load(ctx, core.RunKey{Run: "r"})
 		Expect(err).NotTo(HaveOccurred())

@@ -11,7 +11,7 @@ import (
 // all saves since it was opened.
 func HaveSaved(n int) types.GomegaMatcher {
 	const takes = "the counts of a backend: a *suites.Ran with a backend, a core.Backend, or core.Counts"
-	return runMatcher{"HaveSaved", takes, fmt.Sprintf("have made %d save(s)", n), func(f facts) (bool, error) {
+	return runMatcher{"HaveSaved", takes, fmt.Sprintf("have a save count of %d", n), func(f facts) (bool, error) {
 		if f.saves == nil {
 			return false, fmt.Errorf("HaveSaved wants %s; this contains no counts", takes)
 		}

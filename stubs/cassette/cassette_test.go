@@ -348,7 +348,7 @@ func TestPanicIsRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = core.Run(t.Context(), core.NewEngine(), p, core.RunKey{Run: "r"}, "")
-		if got, want := fmt.Sprint(err), `step "s" failed after 1 attempt(s): panic: index out of range`; got != want {
+		if got, want := fmt.Sprint(err), `step "s" failed after 1 attempt: panic: index out of range`; got != want {
 			t.Errorf("%v: %s", mode, got)
 		}
 		var failed *core.RecordedError
