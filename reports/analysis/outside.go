@@ -228,7 +228,7 @@ func (a *analyzer) recall() error {
 	w := a.w
 	previous := func(l history.RunLine) bool { return l.ID == a.a.Previous.ID }
 	at := slices.IndexFunc(w.Runs, previous)
-	if at < 0 { // the baseline run is of another branch
+	if at < 1 { // the baseline run is of another branch, or the oldest of the window
 		if err := a.readBase(); err != nil {
 			return err
 		}

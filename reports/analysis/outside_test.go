@@ -75,6 +75,37 @@ func TestAFailedBuildHasAHistory(t *testing.T) {
 	}
 }
 
+// Where the build failed in the baseline run, the states before come from the window, or from the
+// runs that lead to the baseline run if none of the window is older.
+func TestStatesBeforeAFailedBuild(t *testing.T) {
+	for name, tt := range map[string]struct {
+		window    int
+		runs      []string // a letter of the branch, one of the commit, then the failure
+		ancestors string
+	}{
+		"the baseline run is the oldest of the window": {2, []string{"xa", "xb build", "xc"}, "ba"},
+		"the baseline run is of another branch":        {0, []string{"ma", "xb", "mc build", "xd"}, "ca"},
+		"the run before the baseline is no ancestor":   {0, []string{"mz build", "xa", "xb build", "xc"}, "b"},
+	} {
+		var broken []string
+		for _, r := range tt.runs {
+			broken = append(broken, strings.TrimSpace(r[2:]))
+		}
+		runs := goRuns(t, broken...)
+		for i, r := range tt.runs {
+			runs[i].Branch, runs[i].Commit = r[:1], r[1:2]+"0"
+		}
+		now := &runs[len(runs)-1].Origin
+		now.BaseBranch = "m"
+		for _, c := range tt.ancestors {
+			now.Ancestors = append(now.Ancestors, string(c)+"0")
+		}
+		if _, moves := toldOf(analysisOf(t, Options{Window: tt.window}, runs...)); !slices.Equal(moves, []string{"still failing TestSlow"}) {
+			t.Errorf("%s: %q", name, moves)
+		}
+	}
+}
+
 func TestSinceWhenABuildFails(t *testing.T) {
 	a := analysisOf(t, Options{}, goRuns(t, "", "", "build", "build")...)
 	if age := a.Outside[0].Age; age.Runs != 2 || age.Since.ID != 3 || age.LastPassed == nil || age.LastPassed.ID != 2 || !age.Known {
