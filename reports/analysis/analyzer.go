@@ -282,7 +282,7 @@ func (a *analyzer) addTrend() {
 	var shares []float64
 	var places []int
 	for i, p := range t.Points {
-		if r := p.Counts.PassRate(); p.Rated && r.Of > 0 {
+		if r := p.Counts.PassRate(); r.Of > 0 {
 			shares, places = append(shares, r.Share()), append(places, i)
 		}
 	}

@@ -268,6 +268,13 @@ func TestAttentionIsInOrder(t *testing.T) {
 	if at := a.Attention[1]; at.Rerun != "go test ./shop -ginkgo.focus='an order bbbbbbbb$'" || at.Cluster != 0 || len(a.Clusters) != 1 {
 		t.Errorf("%+v, %d clusters", at, len(a.Clusters))
 	}
+	got = nil
+	for _, at := range analysisOf(t, Options{}, sample.Cells("a:..", "b:RB")...).Attention {
+		got = append(got, fmt.Sprintf("%s %s", at.Spec.State, at.Kind))
+	}
+	if diff := cmp.Diff([]string{"failed flaky", "passed flaky"}, got); diff != "" {
+		t.Error(diff)
+	}
 	alone := analysisOf(t, Options{}, sample.Cells("a:F.")...)
 	if alone.Attention[0].Kind != FailingNow || alone.Previous != nil || alone.Matrix.Compared || len(alone.Green) != 0 {
 		t.Errorf("of the first run: %+v", alone.Attention[0])
@@ -550,6 +557,24 @@ func TestSlowing(t *testing.T) {
 	}
 }
 
+// What costs the most time is first, not what takes the longest or has the largest ratio.
+func TestOrderOfSlowing(t *testing.T) {
+	factor := map[int]float64{7: 3, 20: 1.4, 30: 1.4} // spec k takes (1+k)*10 ms: 160, 84 and 124 ms more
+	a := analysisOf(t, Options{}, timed(1, 0.05, 30, func(run, spec int) float64 {
+		if run >= 20 {
+			return max(1, factor[spec])
+		}
+		return 1
+	})...)
+	var lines []int
+	for _, s := range a.Slowing {
+		lines = append(lines, s.Spec.Line)
+	}
+	if !slices.Equal(lines, []int{17, 40, 30}) {
+		t.Errorf("%v", lines)
+	}
+}
+
 func TestBranches(t *testing.T) {
 	on := func(i int, branch, text string) reports.Run {
 		r := sample.CellsRun(i, text)
@@ -721,6 +746,7 @@ func TestTookFarLonger(t *testing.T) {
 		"from 0.2 to 300 ms":      {[]reports.Run{took(0, 0.2, 5), took(1, 300, 5)}, []string{"aaaaaaaa 0.2 to 300 ms of 1"}},
 		"against the median":      {[]reports.Run{took(0, 50), took(1, 900), took(2, 60), took(3, 400)}, []string{"aaaaaaaa 60 to 400 ms of 3"}},
 		"the worst first":         {[]reports.Run{took(0, 1, 1, 1), took(1, 200, 1, 900)}, []string{"cccccccc 1 to 900 ms of 1", "aaaaaaaa 1 to 200 ms of 1"}},
+		"the smaller sum first":   {[]reports.Run{took(0, 1, 200), took(1, 500, 690)}, []string{"aaaaaaaa 1 to 500 ms of 1", "bbbbbbbb 200 to 690 ms of 1"}},
 		"twice as long":           {[]reports.Run{took(0, 300), took(1, 600)}, nil},
 		"longer by the least":     {[]reports.Run{took(0, 25), took(1, 125)}, []string{"aaaaaaaa 25 to 125 ms of 1"}},
 		"by less than that":       {[]reports.Run{took(0, 30), took(1, 110)}, nil},

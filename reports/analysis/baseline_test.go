@@ -93,6 +93,7 @@ func TestWhoseAFailureIs(t *testing.T) {
 		"a tree with changes on main":            {[]string{"main a0:..", "main b0:F.", "main b0+:FF <a0 ^main"}, 2, []string{"b by this change", "a red on main"}},
 		"a tree with changes on a branch":        {[]string{"main a0:..", "x b0:F.", "x b0+:FF <a0 ^main"}, 2, []string{"a by this change", "b by this change"}},
 		"a spec that is new":                     {[]string{"main a0:.", "x b0:.F <a0 ^main"}, 1, []string{"b by this change"}},
+		"a spec that is new in a later run":      {[]string{"main a0:.", "x b0:. <a0 ^main", "x c0:.F <a0 ^main"}, 1, []string{"b by this change"}},
 		"left out at the baseline by its choice": {[]string{"main a0:.F", "main b0:. !partial", "x c0:.F <b0,a0 ^main"}, 2, []string{"b red on main"}},
 		"never run at a partial baseline":        {[]string{"main b0:. !partial", "x c0:.F <b0 ^main"}, 1, []string{"b unknown"}},
 		"a flake of main":                        {[]string{"main a0:R.", "main b0:..", "main c0:..", "x d0:F. <c0,b0,a0 ^main"}, 3, []string{"a known flaky"}},
@@ -263,6 +264,38 @@ func TestWhoseABrokenPackageIs(t *testing.T) {
 	}
 }
 
+// Whether a suite without a failure was part of a run decides what the run shows of its later failure.
+func TestWhoseABrokenSuiteIsThatDidNotRun(t *testing.T) {
+	for name, tt := range map[string]struct {
+		runs []string // with "-" before the branch if the suite is not in the run, "!" if it fails
+		want Whose
+		at   int64
+	}{
+		"the baseline run does not have it":                           {[]string{"main a0:.", "-main b0:.", "!x c0:. <b0,a0 ^main"}, ByThisChange, 2},
+		"the baseline run left it out":                                {[]string{"!main a0:.", "-main b0:. !partial", "!x c0:. <b0,a0 ^main"}, RedOnMain, 1},
+		"the baseline run left it out, an older one does not have it": {[]string{"!main a0:.", "-main b0:.", "-main c0:. !partial", "!x d0:. <c0,b0,a0 ^main"}, RedOnMain, 1},
+	} {
+		var texts []string
+		for _, r := range tt.runs {
+			texts = append(texts, strings.TrimLeft(r, "-!"))
+		}
+		runs := runsOf(t, texts...)
+		for i, r := range tt.runs {
+			suite := reports.Suite{Path: "cart"}
+			switch r[0] {
+			case '-':
+				continue
+			case '!':
+				suite.Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
+			}
+			runs[i].Suites.Suites = append(runs[i].Suites.Suites, suite)
+		}
+		if f := analysisOf(t, Options{}, runs...).Failures; len(f) != 1 || f[0].Whose != tt.want || f[0].At.ID != tt.at {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
 func TestFlakeChance(t *testing.T) {
 	for _, tt := range []struct {
 		p      float64
@@ -394,9 +427,11 @@ func TestANewSpecAtOneCommitIsNotFlaky(t *testing.T) {
 
 // A run with uncommitted changes does not show how its commit behaves on another platform.
 func TestOtherPlatformsWithChangesDoNotCount(t *testing.T) {
-	a := analysisOf(t, Options{}, runsOf(t, "main a0:. @linux", "x b0+:. <a0 ^main @windows", "x b0:F <a0 ^main @linux")...)
-	if where := a.Failures[0].Where("linux"); where != "" {
-		t.Errorf("%q", where)
+	for _, commits := range [][2]string{{"b0+", "b0"}, {"b0", "b0+"}} {
+		a := analysisOf(t, Options{}, runsOf(t, "main a0:. @linux", "x "+commits[0]+":. <a0 ^main @windows", "x "+commits[1]+":F <a0 ^main @linux")...)
+		if where := a.Failures[0].Where("linux"); where != "" {
+			t.Errorf("%v: %q", commits, where)
+		}
 	}
 }
 

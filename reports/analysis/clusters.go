@@ -33,9 +33,7 @@ var variable = []struct {
 
 // pattern returns a message with its variable parts replaced.
 func pattern(message string) string {
-	if len(message) > maxPattern {
-		message = message[:maxPattern]
-	}
+	message = message[:min(len(message), maxPattern)]
 	for _, v := range variable {
 		message = v.what.ReplaceAllString(message, v.by)
 	}

@@ -125,6 +125,24 @@ func TestLevelsOfTheTrend(t *testing.T) {
 	}
 }
 
+// Runs that show no pass rate, because they have no results or no spec ran, do not hide a change.
+func TestRunsWithoutAPassRateHideNoChange(t *testing.T) {
+	var runs []reports.Run
+	for i, cells := range []string{"....", "....", "ssss", "", "FFF.", "FFF."} {
+		for k := range 4 {
+			r := sample.CellsRun(4*i+k, fmt.Sprintf("c%d:%s", 4*i+k, cells))
+			if cells == "" {
+				r.Suites = nil
+			}
+			runs = append(runs, r)
+		}
+	}
+	changes := analysisOf(t, Options{}, runs...).Trend.Changes
+	if len(changes) != 1 || changes[0].At != 16 || changes[0].Before != (reports.Rate{Good: 32, Of: 32}) || changes[0].After != (reports.Rate{Good: 8, Of: 32}) {
+		t.Errorf("%+v", changes)
+	}
+}
+
 // Progress is counted in fixes, from the first run of the window.
 func TestProgressTowardsATarget(t *testing.T) {
 	plan := &reports.Plan{Target: 90}

@@ -106,6 +106,42 @@ func TestStatesBeforeAFailedBuild(t *testing.T) {
 	}
 }
 
+// A spec that the last run of its suite without such failures does not have was removed.
+func TestRemovedBeforeItsSuiteFailed(t *testing.T) {
+	none := func(*reports.Results) {}
+	failed := func(r *reports.Results) {
+		r.Suites[0].Failures = []reports.SuiteFailure{{Node: "BeforeSuite", Message: "no database"}}
+	}
+	another := func(r *reports.Results) {
+		r.Suites[0].Path, r.Specs[0].Suite = "cart", "cart"
+	}
+	for name, tt := range map[string]struct {
+		change func(*reports.Results) // of the run in which one of two specs is missing
+		want   []string
+	}{
+		"it was removed":                          {none, []string{"new bbbbbbbb"}},
+		"its suite failed in that run, too":       {failed, nil},
+		"that run had the specs of another suite": {another, nil},
+	} {
+		runs := sample.Cells("a:..", "b:.", "c:", "d:..")
+		tt.change(runs[1].Suites)
+		failed(runs[2].Suites)
+		_, moves := toldOf(analysisOf(t, Options{}, runs...))
+		if diff := cmp.Diff(tt.want, moves); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// A new spec that ran although its suite failed was not kept from running.
+func TestANewSpecOfAFailedSuiteRan(t *testing.T) {
+	runs := sample.Cells("a:.", "b:..")
+	runs[1].Suites.Suites[0].Failures = []reports.SuiteFailure{{Node: "package", Message: "exit status 1"}}
+	if a := analysisOf(t, Options{}, runs...); a.Blocked != 0 {
+		t.Errorf("%d specs were kept from running", a.Blocked)
+	}
+}
+
 func TestSinceWhenABuildFails(t *testing.T) {
 	a := analysisOf(t, Options{}, goRuns(t, "", "", "build", "build")...)
 	if age := a.Outside[0].Age; age.Runs != 2 || age.Since.ID != 3 || age.LastPassed == nil || age.LastPassed.ID != 2 || !age.Known {
@@ -113,6 +149,12 @@ func TestSinceWhenABuildFails(t *testing.T) {
 	}
 	if at := a.Attention[0]; at.Kind != SuiteBroken || at.Age.Runs != 2 || at.Outside == nil {
 		t.Errorf("%+v", at)
+	}
+	for window, known := range map[int]bool{2: false, 3: true} { // older runs may be without the failure
+		a := analysisOf(t, Options{Window: window}, goRuns(t, "build", "build", "build")...)
+		if age := a.Outside[0].Age; age.Runs != window || age.LastPassed != nil || age.Known != known {
+			t.Errorf("in a window of %d: %+v", window, age)
+		}
 	}
 	flaky := goRuns(t, "", "build")
 	flaky[1].Commit = flaky[0].Commit

@@ -89,8 +89,8 @@ func (a *analyzer) isLater(l history.RunLine, than *history.RunLine) bool {
 
 // codesOf returns the states of a spec in the runs of a.base, or nil if none contains it.
 func (a *analyzer) codesOf(key reports.Digest) []byte {
-	id, ok := a.ids[key]
-	if !ok || id >= int64(len(a.base.Codes)) {
+	id := a.ids[key] // 0 if no run contains it: names are numbered from 1
+	if id >= int64(len(a.base.Codes)) {
 		return nil
 	}
 	return a.base.Codes[id]
@@ -272,8 +272,8 @@ func (a *analyzer) judgeOutside(f *Failure) error {
 		return nil
 	}
 	var failed error
-	a.notRedBefore(f, s, func(w *history.Window, at int) bool {
-		red, _, err := a.outsideAt(w.Runs[at].ID, id)
+	a.notRedBefore(f, s, func(at int) bool {
+		red, _, err := a.outsideAt(a.base.Runs[at].ID, id)
 		failed = cmp.Or(failed, err)
 		return red
 	})

@@ -146,10 +146,8 @@ func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 		f.Whose, f.Why = ByThisChange, fmt.Sprintf("it is flaky (%s), and now fails more often than that explains (p = %.2g, below %v)", rate, f.P, MaxChance)
 		return nil
 	}
-	a.notRedBefore(f, s, func(w *history.Window, at int) bool {
-		id, ok := a.ids[key]
-		return ok && id < int64(len(w.Codes)) && w.Codes[id] != nil && history.OutcomeOf(w.Codes[id][at]) == history.Bad
-	})
+	codes := a.codesOf(key)
+	a.notRedBefore(f, s, func(at int) bool { return codes != nil && history.OutcomeOf(codes[at]) == history.Bad })
 	return nil
 }
 
@@ -177,8 +175,9 @@ func (a *analyzer) redBefore(f *Failure, s lookedUp) {
 	a.sameWhy[[2]*history.RunLine{s.at, s.since}] = f.Why
 }
 
-// notRedBefore handles a failure that did not fail in the baseline run.
-func (a *analyzer) notRedBefore(f *Failure, s lookedUp, redIn func(w *history.Window, at int) bool) {
+// notRedBefore handles a failure that did not fail in the baseline run. redIn reports whether it
+// is in a run of a.base.
+func (a *analyzer) notRedBefore(f *Failure, s lookedUp, redIn func(at int) bool) {
 	b := a.a.Baseline
 	switch {
 	case b.Run == nil:
@@ -190,7 +189,7 @@ func (a *analyzer) notRedBefore(f *Failure, s lookedUp, redIn func(w *history.Wi
 	}
 	if !b.Exact || s.at.ID != b.Run.ID {
 		for i, l := range a.base.Runs {
-			if a.isLater(l, s.at) && redIn(a.base, i) {
+			if a.isLater(l, s.at) && redIn(i) {
 				f.Whose, f.Why = Unknown, fmt.Sprintf("it did not fail in run %d, but fails in run %d of branch %s, which is newer: the change may or may not include that; make a run of the commit that the change started from",
 					s.at.ID, l.ID, text.OneLine(l.Branch))
 				return
@@ -275,8 +274,7 @@ const maxAround = 30
 func (a *analyzer) readPlatforms() error {
 	a.platforms = platformStates{}
 	mine := a.a.Run.Origin
-	red := a.a.Counts.Failed > 0
-	if !red || a.chooser.run.Commit == "" || a.a.Run.Dirty {
+	if a.a.Counts.Failed == 0 || a.a.Run.Dirty {
 		return nil
 	}
 	seen := map[string]bool{a.chooser.run.Cell: true}

@@ -28,7 +28,7 @@ func tiles(a *analysis.Analysis) (all []tileView) {
 		}
 		var shares []float64
 		for _, p := range a.Trend.Points {
-			if r := p.Counts.PassRate(); p.Rated && r.Of > 0 {
+			if r := p.Counts.PassRate(); r.Of > 0 {
 				shares = append(shares, r.Share())
 			}
 		}

@@ -94,7 +94,7 @@ func newTrend(t analysis.Trend) trendView {
 	v.Method = sentence(text.OneLine(t.Method))
 	rated := 0
 	for _, r := range t.Points {
-		if r.Rated && r.Counts.PassRate().Of > 0 {
+		if r.Counts.PassRate().Of > 0 {
 			rated++
 		}
 	}
@@ -164,7 +164,7 @@ func newTrendChart(t analysis.Trend, limits [][]analysis.LimitChange) *trendChar
 	runs := t.Points
 	lowest, most := 1.0, 0
 	for _, r := range runs {
-		if rate := r.Counts.PassRate(); r.Rated && rate.Of > 0 {
+		if rate := r.Counts.PassRate(); rate.Of > 0 {
 			low, _ := rate.Band()
 			lowest = min(lowest, low)
 		}
@@ -233,7 +233,7 @@ func (c *trendChart) line(runs []history.RunLine, x, y func(float64) float64) {
 	}
 	for i, r := range runs {
 		rate := r.Counts.PassRate()
-		if !r.Rated || rate.Of == 0 {
+		if rate.Of == 0 {
 			closeArea()
 			continue
 		}
