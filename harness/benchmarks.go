@@ -61,7 +61,6 @@ const (
 	mostProcesses     = 8    // of each side in a block
 	disturbed         = 0.08 // mean absolute logarithm of the ratio of base and twin above which more are used
 	processesOfLayout = 3    // of each side, at least
-	mostLayouts       = 128
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5
@@ -332,7 +331,7 @@ func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Differ
 			did = true
 		}
 		relinked := false
-		if more.Layouts && l.spec.Layout != nil && layouts < mostLayouts && !over() && ctx.Err() == nil {
+		if more.Layouts && l.spec.Layout != nil && !over() && ctx.Err() == nil {
 			layouts++
 			relinked = l.layout(ctx, layouts)
 			did = did || relinked

@@ -293,7 +293,7 @@ func (j Judging) More(d *harness.Difference) (m harness.More) {
 	if j.By != ByInstructions && t.bias == "" {
 		leans := i.outcome == Held && 3*t.test.above > 2*t.test.n && d.Ratio.Value > math.Sqrt(1+j.Margin)
 		m.Time = t.outcome == Inconclusive && !t.slower && !(byCount && len(d.Blocks) >= enough && !leans)
-		m.Layouts = t.layouts && (m.Time || t.outcome == Held || t.slower && !(byCount && i.outcome == Broken))
+		m.Layouts = t.layouts && len(d.Layouts) < mostLayouts && (m.Time || t.outcome == Held || t.slower && !(byCount && i.outcome == Broken))
 	}
 	if len(d.Blocks) < enough && j.By == "" && !m.Layouts {
 		m.Time = true

@@ -104,6 +104,9 @@ func logs(v []float64) []float64 {
 
 func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / machine.Median(v) }
 
+// mostLayouts is the maximum number of other layouts.
+const mostLayouts = 128
+
 // layoutsHold is the toHold of judgeLayouts, and layoutsConfirm the one where times have held
 // already: layouts need not show it again from nothing. With layouts whose standard deviation is
 // 2%, 5 of them confirm an unchanged program, where 7 would be needed to judge it.
@@ -117,7 +120,7 @@ const (
 // percent (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!",
 // ASPLOS 2009). It is a t test on the logarithms of the ratios; each layout is one observation. The
 // mean is trimmed by a tenth at both ends (Yuen 1974), because a busy machine can disturb a layout.
-// It can be called after every layout: with up to 128 of them, a program at the boundary of a margin
+// It can be called after every layout: with up to mostLayouts of them, a program at the boundary of a margin
 // of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and one
 // slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in 94%
 // where it is 6%. family is the number of differences that are judged together, toHold the

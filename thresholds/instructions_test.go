@@ -263,6 +263,14 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 	counting := func(d *harness.Difference) *harness.Difference { return executes(d, 3, 1.02, 0.0001) }
 	layouts := executes(apart(3, 1.1, 1, 0), 5, 1, 0.001)
 	layouts.Layouts = []float64{1.1, 1.1, 1.1, 1.1}
+	undecided := func(layouts int) *harness.Difference {
+		d := often(undecidedTimes(), 5)
+		for len(d.Layouts) < layouts {
+			relinked(d, math.Sqrt(1.02))
+		}
+		d.Layouts = d.Layouts[:layouts]
+		return d
+	}
 	for name, tc := range map[string]struct {
 		d    *harness.Difference
 		by   string
@@ -283,7 +291,9 @@ func TestMoreIsAskedForWhereItMayDecide(t *testing.T) {
 		"one session less":               {often(undecidedTimes(), 4), ByTime, harness.More{Time: true}},
 		"the same, held by instructions": {executes(often(undecidedTimes(), 5), 3, 1, 0.001), "", harness.More{}},
 		"decided by layouts":             {relinked(often(undecidedTimes(), 5), 1.03), ByTime, harness.More{}},
-		"undecided by layouts":           {relinked(often(undecidedTimes(), 5), math.Sqrt(1.02)), ByTime, harness.More{Time: true, Layouts: true}},
+		"undecided by layouts":           {undecided(12), ByTime, harness.More{Time: true, Layouts: true}},
+		"by all layouts but one":         {undecided(mostLayouts - 1), ByTime, harness.More{Time: true, Layouts: true}},
+		"by all layouts":                 {undecided(mostLayouts), ByTime, harness.More{Time: true}},
 	} {
 		if got := (Judging{Margin: 0.02, Family: 1, By: tc.by}).More(tc.d); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", name, got, tc.want)

@@ -22,7 +22,7 @@ func TestDisturbedLayouts(t *testing.T) {
 // held, too.
 func TestLayoutsRarelyErr(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	const n, most, margin = 1000, 128, 0.05 // most is that of package harness
+	const n, margin = 1000, 0.05
 	for _, toHold := range []float64{layoutsHold, layoutsConfirm} {
 		for _, sd := range []float64{0.02, 0.035, 0.06} {
 			for _, tc := range []struct {
@@ -33,7 +33,7 @@ func TestLayoutsRarelyErr(t *testing.T) {
 				for range n {
 					var ratios []float64
 					o := Inconclusive
-					for len(ratios) < most && o == Inconclusive {
+					for len(ratios) < mostLayouts && o == Inconclusive {
 						ratios = append(ratios, (1+tc.slower)*math.Exp(sd*rng.NormFloat64()))
 						o = judgeLayouts(ratios, margin, 1, toHold)
 					}
