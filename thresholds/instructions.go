@@ -129,16 +129,9 @@ func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) 
 	if len(ratios) < 4 {
 		return Inconclusive
 	}
-	v := logs(ratios)
-	slices.Sort(v)
-	cut := len(v) / 10
-	kept := float64(len(v) - 2*cut)
-	mean := stat.Mean(v[cut:len(v)-cut], nil)
-	for i := range cut {
-		v[i], v[len(v)-1-i] = v[cut], v[len(v)-1-cut]
-	}
-	se := max(stat.StdDev(v, nil), leastSpread) * math.Sqrt(float64(len(v))) / kept
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: kept - 1}
+	mean, sd, kept := harness.TrimmedMean(logs(ratios), 0.1)
+	se := max(sd, leastSpread) * math.Sqrt(float64(len(ratios))) / float64(kept)
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}
 	distance := (mean - math.Log(1+margin)/2) / se
 	falsely := 0.01 / 8 / float64(family) // for interim analyses, of which consecutive ones share most ratios
 	switch {
