@@ -439,12 +439,13 @@ func (l *leaf) block(ctx context.Context) bool {
 	return true
 }
 
-// adapt doubles the number of processes whose quickest counts if the times of the base and its twin
-// differed much in the last session. What else a machine does makes processes slower, never
-// faster, and the quickest of several is rarely one of those: on a virtual machine whose processors were shared,
-// so that half of the processes took 1.8 times as long, the logarithm of the ratio of two processes
-// had a standard deviation of 0.4, of the quickest of 8 on each side 0.05 (robust, n=30), whereas 8 ratios
-// have a median of 0.15. On a quiet machine the mean of as many ratios would be better.
+// adapt doubles the number of processes of which the quickest counts if the times of the base and
+// its twin differed much in the last session. Other programs of the machine make a process slower,
+// never faster, and rarely all of several. On a virtual machine with shared processors half of
+// the processes took 1.8 times as long. There the logarithm of the ratio of two processes had a
+// standard deviation of 0.4, the median of 8 such ratios one of 0.15, and the ratio of the quickest
+// of 8 on each side one of 0.05 (robust estimates, n=30). On a quiet machine one process of each
+// side in more blocks tells more.
 func (l *leaf) adapt() {
 	n := len(l.d.Blocks)
 	if n < blocksInSession || l.repeat == mostProcesses {

@@ -6,6 +6,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/flujo/flujo-harness/harness/machine"
 )
 
 const (
@@ -59,26 +61,12 @@ func estimateSum(v []float64, sessions []int, unit string) Estimate {
 // yuen returns the trimmed mean and half the width of its interval. Source: Yuen,
 // Biometrika 61 (1974), with the one-sample form of Tukey and McLaughlin (1963).
 func yuen(v []float64) (mid, half float64) {
-	mid, sd, kept := TrimmedMean(v, trim)
+	mid, sd, kept := machine.TrimmedMean(v, trim)
 	if len(v) < 5 || kept < 3 {
 		return mid, math.Inf(1)
 	}
 	se := sd / ((1 - 2*trim) * math.Sqrt(float64(len(v))))
 	return mid, distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}.Quantile(1-(1-level)/2) * se
-}
-
-// TrimmedMean returns the mean of v without the given share of its values, from 0 to below 0.5, at
-// each end, the number of values that it kept, and their standard deviation for the standard error
-// of the mean: that of v winsorized, where the nearest kept value replaces each one cut off.
-func TrimmedMean(v []float64, share float64) (mean, sd float64, kept int) {
-	s := slices.Sorted(slices.Values(v))
-	cut := int(share * float64(len(s)))
-	inner := s[cut : len(s)-cut]
-	mean = stat.Mean(inner, nil)
-	for i := range cut {
-		s[i], s[len(s)-1-i] = inner[0], inner[len(inner)-1]
-	}
-	return mean, stat.StdDev(s, nil), len(inner)
 }
 
 // sessionMeans returns the mean of the values of each session, in the order of the sessions.

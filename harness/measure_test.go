@@ -217,7 +217,7 @@ func TestYuenAgainstAPrintedExample(t *testing.T) {
 	if math.Abs(mid-282.7) > 0.05 || math.Abs(mid-half-160.4) > 0.5 || math.Abs(mid+half-404.99) > 0.5 {
 		t.Errorf("trimmed mean %.2f, interval %.2f to %.2f; printed are 282.7, 160 to 405", mid, mid-half, mid+half)
 	}
-	if mean, _, kept := TrimmedMean(v, 0); kept != len(v) || math.Abs(mean-448.1) > 0.05 {
+	if mean, _, kept := machine.TrimmedMean(v, 0); kept != len(v) || math.Abs(mean-448.1) > 0.05 {
 		t.Errorf("mean of %d values %.2f, want 448.1", kept, mean)
 	}
 	if _, half := yuen(v[:4]); !math.IsInf(half, 1) {

@@ -188,10 +188,10 @@ func (j Judging) toBreak(d *harness.Difference) float64 {
 // binaries. The difference is near the boundary then, where a layout can decide on which side it is.
 const patience = 60
 
-// time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about the distribution of noise; only
-// a failed A/A pair invalidates them. Where times say that Head is slower, or say nothing after
-// many blocks, other layouts of the binaries decide. They also confirm that Head is not slower,
-// where no instructions do: the layout of its binary may be a lucky one, which hides a slow-down.
+// time judges wall-clock times and, if they are undecided, CPU times. The tests assume nothing about
+// the distribution of noise; only a failed A/A pair invalidates them. Where times say that Head is
+// slower, or say nothing after many blocks, other layouts of the binaries decide. They also confirm
+// that Head is not slower, where no instructions do: the layout of its binary may hide a slow-down.
 func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t timed) {
 	ratios, sessions := d.Column(func(b harness.DifferenceBlock) float64 { return b.Ratio })
 	cpu, cpuSessions := d.CPUColumn()
@@ -212,7 +212,7 @@ func (j Judging) time(d *harness.Difference, i counted, boundary float64) (t tim
 	t.leans = d.Ratio.Low > boundary
 	t.slower = t.outcome == Broken
 	alone := j.By == ByTime || i.outcome == Inconclusive && !i.more
-	confirm := t.outcome == Held && alone && d.Ratio.High > 1/(1+j.Margin) // no layout hides more than that
+	confirm := t.outcome == Held && alone && d.Ratio.High > 1/(1+j.Margin) // if it is faster by more, no layout hides a slow-down
 	t.layouts = t.slower || confirm || t.outcome == Inconclusive && t.bias == "" && len(d.Blocks) >= patience
 	if len(d.Layouts) > 0 && t.layouts {
 		family, toHold := j.Family, layoutsHold

@@ -120,16 +120,16 @@ const (
 // percent (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!",
 // ASPLOS 2009). It is a t test on the logarithms of the ratios; each layout is one observation. The
 // mean is trimmed by a tenth at both ends (Yuen 1974), because a busy machine can disturb a layout.
-// It can be called after every layout: with up to mostLayouts of them, a program at the boundary of a margin
-// of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and one
-// slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in 94%
-// where it is 6%. family is the number of differences that are judged together, toHold the
-// probability of "held" at the boundary in one look, without the earlier ones.
+// It can be called after every layout: with up to mostLayouts of them, a program at the boundary of a
+// margin of 5% is broken in 1 to 2% of simulated measurements, an unchanged one in at most 0.1%, and
+// one slower by the margin in 99.9% where the layouts have a standard deviation of 2 to 3.5%, and in
+// 94% where it is 6%. family is the number of differences that are judged together. toHold is the
+// probability that one call says "held" of a program at the boundary.
 func judgeLayouts(ratios []float64, margin float64, family int, toHold float64) Outcome {
 	if len(ratios) < 4 {
 		return Inconclusive
 	}
-	mean, sd, kept := harness.TrimmedMean(logs(ratios), 0.1)
+	mean, sd, kept := machine.TrimmedMean(logs(ratios), 0.1)
 	se := max(sd, leastSpread) * math.Sqrt(float64(len(ratios))) / float64(kept)
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(kept - 1)}
 	distance := (mean - math.Log(1+margin)/2) / se
