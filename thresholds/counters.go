@@ -149,11 +149,8 @@ func CalibrateCounts(ctx context.Context, spec harness.Spec, old *Limit, order O
 }
 
 // judgeCountsAlone judges a workload whose time is not judged.
-func judgeCountsAlone(c *harness.Comparison, limits *File, limit *Limit, notes []string, now time.Time) Verdict {
-	v := Verdict{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, N: len(c.Blocks), By: ByCounts, Notes: notes}
-	if limits != nil {
-		v.Source = limits.Path
-	}
+func judgeCountsAlone(c *harness.Comparison, limits *File, limit *Limit, source string, notes []string, now time.Time) Verdict {
+	v := Verdict{Workload: c.Workload, Metric: MetricCounts, Durability: c.Durability, N: len(c.Blocks), By: ByCounts, Source: source, Notes: notes}
 	end := func(o Outcome, reason, next string) Verdict { return v.end(o, c.Name()+": "+reason, next) }
 	v.Notes = append(v.Notes, "its time is not judged: "+c.Untimed)
 	if limit == nil {

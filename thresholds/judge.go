@@ -56,7 +56,7 @@ func Judge(c *harness.Comparison, limits *File, now time.Time) Verdict {
 			"look for work that happens before or after the timed runs, or not at all")
 	}
 	if c.Untimed != "" {
-		return judgeCountsAlone(c, limits, limit, v.Notes, now)
+		return judgeCountsAlone(c, limits, limit, v.Source, v.Notes, now)
 	}
 	twins, _ := c.Column(func(b harness.Block) float64 { return b.Twin })
 	margin := aaMargin

@@ -97,8 +97,9 @@ func (t *Tool) works(ctx context.Context) (err error) {
 	return err
 }
 
-// Wrap changes cmd, which must not have been started, to run under the tool, also by settings in
-// its GODEBUG. The tool writes its count to the file record and leaves the program's output and exit code unchanged.
+// Wrap changes cmd, which must not have been started, to run under the tool, and adds what the tool
+// needs to its GODEBUG. The tool writes its count to the file record and leaves the program's output
+// and exit code unchanged.
 func (t *Tool) Wrap(cmd *exec.Cmd, record string) {
 	args := append(t.before(record), cmd.Path)
 	cmd.Args = append(append([]string{t.path}, args...), cmd.Args[1:]...)

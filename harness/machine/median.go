@@ -18,9 +18,10 @@ func Median(v []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// TrimmedMean returns the mean of v without the given share of its values, from 0 to below 0.5, at
-// each end, the number of values that it kept, and their standard deviation for the standard error
-// of the mean: that of v winsorized, where the nearest kept value replaces each one cut off.
+// TrimmedMean returns the mean of v without its smallest and its largest values, and how many values
+// it kept. share, from 0 to below 0.5, is the share of the values that it cuts off at each end. sd
+// is the standard deviation from which the standard error of this mean is computed: that of v
+// winsorized, which means that each value cut off is replaced by the nearest one kept.
 func TrimmedMean(v []float64, share float64) (mean, sd float64, kept int) {
 	s := slices.Sorted(slices.Values(v))
 	cut := int(share * float64(len(s)))

@@ -54,8 +54,8 @@ func differing(was, is map[string]stamp) (files []string) {
 	return files
 }
 
-// Watch calls run at once, and then again with the changed files below root, whenever files changed
-// and then stayed the same for one interval. Changes made while run is executing, the first time
+// Watch calls run at once, with nil, and then again with the changed files below root, whenever files
+// changed and then stayed the same for one interval. Changes made while run is executing, the first time
 // too, are passed to the next call. It returns when run fails, with that error, or when ctx ends.
 func Watch(ctx context.Context, root string, run func(changed []string) error) error {
 	tick := time.NewTicker(watchEvery)
