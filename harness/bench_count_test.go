@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/instructions"
@@ -307,10 +308,17 @@ func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
 			if ns == 0 {
 				ns = 100
 			}
-			if rng.IntN(2) == 0 {
+			if o.side.Binary != "base1" && rng.IntN(2) == 0 {
 				ns *= tc.slower
 			}
-			return benchProcess{printed: map[string]Bench{"X": {NS: ns, Ops: 10}}}, nil
+			cpu := 100 * time.Millisecond
+			switch {
+			case o.pattern == "^$":
+				cpu = 0
+			case o.side.Binary == "head":
+				cpu = time.Duration(ns * float64(time.Millisecond))
+			}
+			return benchProcess{printed: map[string]Bench{"X": {NS: ns, Ops: 10}}, cpu: cpu}, nil
 		}
 		spec.Layout = func(context.Context, int) (base, head BenchSide, err error) {
 			return BenchSide{Binary: "base1"}, BenchSide{Binary: "head1"}, nil
@@ -330,7 +338,7 @@ func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
 		if many := runs["head"] > 1+spec.Blocks; many != (tc.most > 1) || runs["head"] != 1+samples[true] || runs["base"]+runs["twin"] != 3+samples[false] {
 			t.Errorf("%s: %v, samples %v", name, runs, samples)
 		}
-		if tc.most > 1 && (math.Abs(last.Ratio-1.05) > 1e-9 || last.Twin != 1 || math.Abs(d.Layouts[0]-1.07) > 1e-9) {
+		if tc.most > 1 && (math.Abs(last.Ratio-1.05) > 1e-9 || last.Twin != 1 || last.BaseNS != 100 || math.Abs(last.CPU-1.05) > 1e-9 || math.Abs(d.Layouts[0]-1.07) > 1e-9) {
 			t.Errorf("%s: %+v, layouts %v", name, last, d.Layouts)
 		}
 		if says := d.Audit[0].Detail; !strings.Contains(says, fmt.Sprintf("the quickest of %d ", tc.most)) {
@@ -341,36 +349,34 @@ func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
 
 // Eight processes are counted at once, fewer if they allocate much.
 func TestCountedAtOnce(t *testing.T) {
-	for bytes, want := range map[float64]int{0: 8, 1e3: 8, 16e6: 6, 25e6: 4, 1e12: 2} {
-		var mu sync.Mutex
-		var here, most int
-		all := make(chan struct{})
-		c := counting{result: &Instructions{Waits: 0, Ops: 10}, tool: &instructions.Tool{Name: "valgrind"}, bytes: bytes, sizes: [2]string{"2x", "12x"},
-			order: func(int) benchOrder { return benchOrder{} },
-			use: func(context.Context, benchOrder) (use, bool) {
-				return use{wall: time.Second, busy: time.Second, cpu: time.Second}, true
-			},
-			count: func(ctx context.Context, o benchOrder) (float64, error) {
-				mu.Lock()
-				if here++; here > most {
-					if most = here; most == want {
-						close(all)
-					}
-				}
-				mu.Unlock()
-				select {
-				case <-all:
-				case <-ctx.Done():
-				}
-				mu.Lock()
-				here--
-				mu.Unlock()
-				return map[string]float64{"2x": 100, "12x": 200}[o.times], nil
-			}}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		c.more(ctx)
-		if cancel(); most != want || len(c.result.Base) != firstCounts {
-			t.Errorf("%v bytes: %d at once, want %d: %+v", bytes, most, want, c.result)
-		}
+	for bytes, want := range map[float64]int64{0: 8, 1e3: 8, 16e6: 6, 25e6: 4, 1e12: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			var here atomic.Int64
+			release := make(chan struct{})
+			c := counting{result: &Instructions{Waits: 0, Ops: 10}, tool: &instructions.Tool{Name: "valgrind"}, bytes: bytes, sizes: [2]string{"2x", "12x"},
+				order: func(int) benchOrder { return benchOrder{} },
+				use: func(context.Context, benchOrder) (use, bool) {
+					return use{wall: time.Second, busy: time.Second, cpu: time.Second}, true
+				},
+				count: func(_ context.Context, o benchOrder) (float64, error) {
+					here.Add(1)
+					<-release
+					return map[string]float64{"2x": 100, "12x": 200}[o.times], nil
+				}}
+			done := make(chan struct{})
+			go func() {
+				c.more(t.Context())
+				close(done)
+			}()
+			synctest.Wait()
+			if n := here.Load(); n != want {
+				t.Errorf("%v bytes: %d at once, want %d", bytes, n, want)
+			}
+			close(release)
+			<-done
+			if len(c.result.Base) != firstCounts {
+				t.Errorf("%+v", c.result)
+			}
+		})
 	}
 }
