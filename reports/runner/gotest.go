@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -27,6 +28,7 @@ type goTests struct {
 	options  Options
 	packages []testPackage
 	flags    []string // flags of the user
+	kept     *kept    // nil if each run builds the test programs again
 }
 
 // calls returns the arguments for each call of go test. Packages with the same -run and -skip share a
@@ -47,6 +49,34 @@ func (g goTests) calls() (calls [][]string) {
 		calls = append(calls, append(args, g.flags...))
 	}
 	return calls
+}
+
+// call makes one of the calls of go test, or starts the program that an earlier one kept.
+func (g goTests) call(ctx context.Context, args []string, events, log io.Writer) (failed, err error) {
+	if flags, ok := g.forProgram(args); ok && g.kept.find(ctx, g.options.Root) {
+		if g.kept.built() {
+			return g.kept.run(ctx, g.packages[0], flags, g.options.Guard, events)
+		}
+		args = slices.Insert(args, 1, g.kept.build()...)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = g.options.Root, events, log
+	if failed, err = child.RunGroup(ctx, cmd, g.options.Guard); err != nil {
+		err = fmt.Errorf("start go test: %w", err)
+	}
+	return failed, err
+}
+
+// forProgram returns the flags of a call that are for the test program. It reports false if the
+// program must not be kept: there are several, or a flag may have another meaning for go test.
+func (g goTests) forProgram(args []string) (flags []string, ok bool) {
+	if g.kept == nil || len(g.packages) != 1 {
+		return nil, false
+	}
+	flags = args[slices.Index(args, g.packages[0].ImportPath)+1:]
+	return flags, !slices.ContainsFunc(flags, func(f string) bool {
+		return !strings.HasPrefix(f, "-run=") && !strings.HasPrefix(f, "-skip=")
+	})
 }
 
 // run runs all packages once and reads the events. go test writes them to a file as they occur, so that
@@ -72,11 +102,9 @@ func (g goTests) run(ctx context.Context, tell func(live.News)) (s Outcome, err 
 	defer stop()
 	var failed error
 	for _, args := range g.calls() {
-		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir, cmd.Stdout, cmd.Stderr = g.options.Root, out, said
-		one, err := child.RunGroup(ctx, cmd, g.options.Guard)
+		one, err := g.call(ctx, args, out, said)
 		if err != nil {
-			return s, fmt.Errorf("start go test: %w", err)
+			return s, err
 		}
 		failed = errors.Join(failed, one)
 	}

@@ -39,6 +39,11 @@ type Options struct {
 	// uses it to balance the parts. Packages may be missing.
 	Seconds map[string]float64
 
+	// Program is a file for the test program of the package, if only one is selected and has no Ginkgo
+	// suite. The first run leaves the program there, and later runs start it without go test: they
+	// are faster and do not see changes of the source. If it is "", each run is a call of go test.
+	Program string
+
 	// Guard is the command line of a process that calls [child.ServeGuard]. It ends the tests if this
 	// process is killed.
 	//
@@ -134,7 +139,10 @@ func Find(ctx context.Context, o Options) (*Tests, error) {
 // prepare decides how the packages are run: by Ginkgo, by go test, or by both.
 func (t *Tests) prepare(ctx context.Context, o Options, packages []testPackage) error {
 	suites := slices.DeleteFunc(slices.Clone(packages), func(s testPackage) bool { return s.suite == "" })
-	byGo := goTests{o, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags}
+	byGo := goTests{o, slices.DeleteFunc(packages, func(s testPackage) bool { return s.suite != "" && len(s.plain) == 0 }), o.Flags, nil}
+	if o.Program != "" {
+		byGo.kept = &kept{file: o.Program}
+	}
 	for _, s := range suites {
 		t.Suites = append(t.Suites, suiteName(o.Root, s.Dir))
 	}

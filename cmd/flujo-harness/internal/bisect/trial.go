@@ -168,10 +168,11 @@ type specTrial struct {
 	pkg   string
 	flags []string
 	guard []string
+	tests map[string]*runner.Tests // by commit
 }
 
 func (b *bisecting) specTrial(s reports.Spec, format string) (trial, error) {
-	t := &specTrial{spec: s, pkg: s.Suite}
+	t := &specTrial{spec: s, pkg: s.Suite, tests: map[string]*runner.Tests{}}
 	if slices.Contains(s.Labels, reports.ByGoTest) {
 		format = reports.FormatGoTest
 	}
@@ -201,20 +202,34 @@ func (b *bisecting) specTrial(s reports.Spec, format string) (trial, error) {
 	return t, err
 }
 
-func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err error) {
+// find finds the tests at a commit once: its checkout does not change, and so its test program is
+// built once, however often the spec runs there.
+func (t *specTrial) find(ctx context.Context, commit string) (tests *runner.Tests, err error) {
+	if tests, ok := t.tests[commit]; ok {
+		return tests, nil
+	}
 	c, err := t.checkout(ctx, commit)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	back, err := enter(c.Dir)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, back()) }()
-	tests, err := runner.Find(ctx, runner.Options{Root: c.Dir, Packages: []string{t.pkg}, Flags: t.flags, Guard: t.guard})
+	program := filepath.Join(t.tmp, fmt.Sprintf("spec%d.test%s", len(t.tests), child.Suffix()))
+	tests, err = runner.Find(ctx, runner.Options{Root: c.Dir, Packages: []string{t.pkg}, Flags: t.flags, Guard: t.guard, Program: program})
 	if refused := new(runner.RequestError); errors.As(err, &refused) {
-		return false, &untestable{err.Error()}
+		return nil, &untestable{err.Error()}
 	}
+	if err == nil {
+		t.tests[commit] = tests
+	}
+	return tests, err
+}
+
+func (t *specTrial) at(ctx context.Context, commit string) (failed bool, err error) {
+	tests, err := t.find(ctx, commit)
 	if err != nil {
 		return false, err
 	}
