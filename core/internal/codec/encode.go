@@ -27,15 +27,15 @@ type encoder struct {
 	seen    map[spot]bool
 	want    spot // the walk ends where it is met; zero: nowhere
 
-	// Long strings of this and earlier values that are written unchanged, by their lengths. A run
+	// Strings of this and earlier values that are written unchanged, by their lengths. A run
 	// stores most strings of its scope again with each step, and to compare a string with itself
 	// takes the same time whatever its length.
 	plain [16]string
 }
 
-// Lengths of the strings that an encoder keeps, in bytes.
+// Lengths of the strings that an encoder keeps, in bytes. Shorter ones are checked as fast.
 const (
-	leastPlain = 64
+	leastPlain = 8
 	mostPlain  = 16 << 10
 )
 

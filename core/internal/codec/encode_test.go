@@ -251,7 +251,7 @@ func FuzzTextIsWrittenAsByEncodingJSON(f *testing.F) {
 	})
 }
 
-// An encoder keeps long strings that it found to be written unchanged. Others of the same
+// An encoder keeps strings that it found to be written unchanged. Others of the same
 // length are not taken for them.
 func TestKeptStringsAreWrittenAsByEncodingJSON(t *testing.T) {
 	plain := strings.Repeat("x", leastPlain)
