@@ -268,20 +268,24 @@ func (c *call[S, In, Out]) keep(ctx context.Context, l *lane[S], rec *StepRecord
 	fail := func(what string, err error) error {
 		return &SaveError{Run: r.key, What: "step " + rec.Path, Err: fmt.Errorf("the %s cannot be stored: %w", what, err)}
 	}
-	var err error
 	if rec.Status == Completed {
-		if rec.Output, err = c.codec.Encode(&try.out); err != nil {
+		b := codec.NewBuffer()
+		if err := c.codec.Append(b, &try.out); err != nil {
 			return fail("output of the agent", err)
 		}
+		n := b.Len()
+		if r.saving() {
+			if err := l.codec.Append(b, &l.scope); err != nil {
+				return fail("scope", err)
+			}
+		}
+		data := b.Release()
+		rec.Output = data[:n:n]
 		if l.watched {
 			l.sawOutput(rec.Output)
 		}
 		if r.saving() {
-			state, err := l.codec.Encode(&l.scope)
-			if err != nil {
-				return fail("scope", err)
-			}
-			l.keepState(rec, state)
+			l.keepState(rec, data[n:])
 		}
 	}
 	if !r.saving() {

@@ -61,31 +61,57 @@ func (c *Codec[T]) Copy(v *T) (to T, err error) {
 	return deep, nil
 }
 
-// encoders keep their buffers for the next value.
-var encoders = sync.Pool{New: func() any { return &encoder{} }}
+// Buffer collects encoded values, for which it allocates memory only once. It is not safe
+// for concurrent use.
+type Buffer struct{ e encoder }
+
+// buffers keep their memory for the next values.
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 
 // mostKept is the largest buffer that is kept, in bytes.
 const mostKept = 1 << 20
 
-// Encode returns v as JSON. The error is a [*ValueError] or, where a
-// method of v panicked, a [*PanicError].
-func (c *Codec[T]) Encode(v *T) (data []byte, err error) {
+// NewBuffer returns an empty buffer.
+func NewBuffer() *Buffer { return buffers.Get().(*Buffer) }
+
+// Len returns the number of bytes collected so far.
+func (b *Buffer) Len() int { return len(b.e.data) }
+
+// Release returns what was collected. The buffer must not be used afterwards.
+func (b *Buffer) Release() []byte {
+	written := b.e.data
+	data := make([]byte, len(written))
+	copy(data, written)
+	if cap(written) <= mostKept {
+		b.e.data = written[:0]
+		buffers.Put(b)
+	}
+	return data
+}
+
+// Append adds v as JSON. After an error the buffer must not be used. The error is a
+// [*ValueError] or, where a method of v panicked, a [*PanicError].
+func (c *Codec[T]) Append(b *Buffer, v *T) (err error) {
 	defer Contain(&err)
-	e := encoders.Get().(*encoder)
-	e.data, e.foreign, e.depth, e.seen = e.data[:0], false, 0, nil
+	e, from := &b.e, b.Len()
+	e.foreign, e.depth, e.seen = false, 0, nil
 	if err := e.encode(c.shape, reflect.ValueOf(v)); err != nil {
+		return err
+	}
+	// What marshal methods return may nest as well.
+	if data := e.data[from:]; e.foreign && bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > maxDepth && !json.Valid(data) {
+		return &ValueError{Problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back", maxDepth)}
+	}
+	return nil
+}
+
+// Encode returns v as JSON; the error is that of [Codec.Append].
+func (c *Codec[T]) Encode(v *T) ([]byte, error) {
+	b := NewBuffer()
+	if err := c.Append(b, v); err != nil {
 		return nil, err
 	}
-	data = make([]byte, len(e.data))
-	copy(data, e.data)
-	// What marshal methods return may nest as well.
-	if e.foreign && bytes.Count(data, []byte("["))+bytes.Count(data, []byte("{")) > maxDepth && !json.Valid(data) {
-		return nil, &ValueError{Problem: fmt.Sprintf("it is nested deeper than %d levels, which cannot be read back", maxDepth)}
-	}
-	if cap(e.data) <= mostKept {
-		encoders.Put(e)
-	}
-	return data, nil
+	return b.Release(), nil
 }
 
 // Decode reads what Encode wrote, and nothing else. It changes v only on success.

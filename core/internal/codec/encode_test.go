@@ -449,3 +449,49 @@ func raced() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
+
+// Values in one buffer are encoded independently of each other, as Encode would.
+func TestBufferCollectsValues(t *testing.T) {
+	type link struct{ To *int }
+	n := 1
+	links, err := New[link]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raws, err := New[json.RawMessage]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, raw, second := link{&n}, json.RawMessage(`["x"]`), link{&n} // the same pointer, but in another value
+	b := NewBuffer()
+	if err := errors.Join(links.Append(b, &first), raws.Append(b, &raw), links.Append(b, &second)); err != nil {
+		t.Fatal(err)
+	}
+	size := b.Len()
+	got := b.Release()
+	if want := `{"To":1}["x"]{"To":1}`; string(got) != want || size != len(want) {
+		t.Errorf("got %s of %d bytes, want %s", got, size, want)
+	}
+	n = 2
+	for range 10 { // one of them reuses the memory of the buffer
+		if data, err := links.Encode(&first); err != nil || string(data) != `{"To":2}` {
+			t.Errorf("got %s, %v", data, err)
+		}
+	}
+	if want := `{"To":1}["x"]{"To":1}`; string(got) != want {
+		t.Errorf("what was released changed to %s", got)
+	}
+}
+
+// Only the value that is nested too deep is refused, not what is in the buffer before it.
+func TestBufferLimitsTheDepthOfEachValue(t *testing.T) {
+	raws, err := New[json.RawMessage]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewBuffer()
+	raw := json.RawMessage(strings.Repeat("[", 6_000) + strings.Repeat("]", 6_000))
+	if err := errors.Join(raws.Append(b, &raw), raws.Append(b, &raw)); err != nil {
+		t.Error(err)
+	}
+}
