@@ -293,13 +293,20 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	if b.buf, crc = sum(b.buf, key, rec); cap(b.buf) > mostKept {
 		b.buf = nil
 	}
-	stmt, values := stmtInsertStep, []driver.Value{boxed, reuse(&b.kept.paths[rec.Seq%int64(len(b.kept.paths))], rec.Path), reuse(&b.kept.run, lease.ID),
-		lease.Epoch, rec.Seq, boxed, int64(rec.Status), int64(rec.Attempts), blob(rec.Output), blob(rec.State),
-		rec.Started.UnixNano(), rec.Ended.UnixNano(), crc, rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost}
+	args := b.args[:16] // set in place: bind would copy them all
+	args[0].Value, args[1].Value, args[2].Value = boxed, reuse(&b.kept.paths[rec.Seq%int64(len(b.kept.paths))], rec.Path), reuse(&b.kept.run, lease.ID)
+	args[3].Value, args[4].Value, args[5].Value = lease.Epoch, rec.Seq, boxed
+	args[6].Value, args[7].Value = int64(rec.Status), int64(rec.Attempts)
+	args[8].Value, args[9].Value = blob(rec.Output), blob(rec.State)
+	args[10].Value, args[11].Value, args[12].Value = rec.Started.UnixNano(), rec.Ended.UnixNano(), crc
+	args[13].Value, args[14].Value, args[15].Value = rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost
+	stmt := stmtInsertStep
 	if rec.Feedback != "" || rec.Error != "" || isPause(rec) {
-		stmt, values = stmtInsertOther, append(values, rec.Feedback, rec.Error, rec.Token, rec.For, nanos(rec.Due))
+		stmt, args = stmtInsertOther, b.args[:maxArgs]
+		args[16].Value, args[17].Value = rec.Feedback, rec.Error
+		args[18].Value, args[19].Value, args[20].Value = rec.Token, rec.For, nanos(rec.Due)
 	}
-	_, err := b.w.exec(stmt, b.bind(values...))
+	_, err := b.w.exec(stmt, args)
 	if c := sqlitedb.Code(err); c == lib.SQLITE_CONSTRAINT_NOTNULL || c == lib.SQLITE_CONSTRAINT_PRIMARYKEY {
 		return fmt.Errorf("run number %d, epoch %d, step record %d: %w", lease.ID, lease.Epoch, rec.Seq, core.ErrFenced)
 	}
