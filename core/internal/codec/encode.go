@@ -213,29 +213,36 @@ func (e *encoder) record(s *shape, v reflect.Value) *fault {
 func (e *encoder) fields(s *shape, v reflect.Value) (bad *fault) {
 	for i := range s.fields {
 		f := &s.fields[i]
-		v := v.Field(f.index)
-		switch {
-		case f.omit != nil && f.omit(v):
-			if !v.IsZero() || negativeZero(v) {
-				bad = &fault{problem: "its tag leaves it out although it is not the zero value: remove omitempty or omitzero"}
-			}
-		case f.flat:
-			bad = e.fields(f.shape, v)
-		case f.quoted:
+		if f.special {
+			bad = e.special(f, v.Field(f.index))
+		} else {
 			e.data = append(e.data, f.key...)
-			from := len(e.data)
-			if bad = e.value(f.shape, v); bad == nil {
-				bad = e.quote(from)
-			}
-		default:
-			e.data = append(e.data, f.key...)
-			bad = e.value(f.shape, v)
+			bad = e.value(f.shape, v.Field(f.index))
 		}
 		if bad != nil {
 			return bad.within("." + f.name)
 		}
 	}
 	return nil
+}
+
+// special writes a field that is embedded or has an option in its tag.
+func (e *encoder) special(f *field, v reflect.Value) *fault {
+	if f.omit != nil && f.omit(v) {
+		if !v.IsZero() || negativeZero(v) {
+			return &fault{problem: "its tag leaves it out although it is not the zero value: remove omitempty or omitzero"}
+		}
+		return nil
+	}
+	if f.flat {
+		return e.fields(f.shape, v)
+	}
+	e.data = append(e.data, f.key...)
+	from := len(e.data)
+	if bad := e.value(f.shape, v); bad != nil || !f.quoted {
+		return bad
+	}
+	return e.quote(from)
 }
 
 // quote puts what was written since then into a string.

@@ -62,13 +62,14 @@ type shape struct {
 
 // field of a record.
 type field struct {
-	index  int
-	name   string
-	shape  *shape
-	key    []byte                   // a comma, its name in JSON and a colon
-	flat   bool                     // embedded: stored as fields of the outer struct
-	quoted bool                     // written as a string
-	omit   func(reflect.Value) bool // left out of the JSON; nil: never
+	index   int
+	name    string
+	shape   *shape
+	key     []byte                   // a comma, its name in JSON and a colon
+	flat    bool                     // embedded: stored as fields of the outer struct
+	quoted  bool                     // written as a string
+	omit    func(reflect.Value) bool // left out of the JSON; nil: never
+	special bool                     // flat, quoted or with omit
 }
 
 var (
@@ -410,6 +411,7 @@ func (b *shaper) record(s *shape, path string) error {
 		case opts["omitempty"]:
 			f.omit = isEmpty
 		}
+		f.special = f.flat || f.quoted || f.omit != nil
 		var e encoder
 		_ = e.text(tag) // names are of letters, digits and some signs
 		f.key = append(append([]byte{','}, e.data...), ':')
