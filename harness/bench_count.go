@@ -214,9 +214,11 @@ func (c *counting) more(ctx context.Context) {
 
 // use describes how a process used its time.
 type use struct {
-	wall time.Duration // from its start to its end
-	busy time.Duration // the part of wall in which its threads ran or were ready to run
-	cpu  time.Duration // processor time
+	wall    time.Duration    // from its start to its end
+	busy    time.Duration    // the part of wall in which its threads ran or were ready to run
+	ready   time.Duration    // the part of busy in which they were ready, but did not run
+	cpu     time.Duration    // processor time
+	printed map[string]Bench // by name, like benchProcess.printed
 }
 
 // waitFor is the approximate duration of the operations that show whether a benchmark waits.

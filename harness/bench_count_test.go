@@ -213,11 +213,11 @@ func TestWaitingAndLoadAreToldApart(t *testing.T) {
 		waits      float64
 		ops        int
 	}{
-		"idle":    {use{64e6, 63e6, 63e6}, use{4e6, 4e6, 3e6}, 0.02, 2000},
-		"waits":   {use{64e6, 6e6, 5e6}, use{4e6, 4e6, 4e6}, 0.97, 2000 * 50},
-		"loaded":  {use{640e6, 638e6, 7e6}, use{40e6, 40e6, 4e6}, 0, 2000 * 20},
+		"idle":    {use{wall: 64e6, busy: 63e6, cpu: 63e6}, use{wall: 4e6, busy: 4e6, cpu: 3e6}, 0.02, 2000},
+		"waits":   {use{wall: 64e6, busy: 6e6, cpu: 5e6}, use{wall: 4e6, busy: 4e6, cpu: 4e6}, 0.97, 2000 * 50},
+		"loaded":  {use{wall: 640e6, busy: 638e6, cpu: 7e6}, use{wall: 40e6, busy: 40e6, cpu: 4e6}, 0, 2000 * 20},
 		"unknown": {use{}, use{}, 0, 2000},
-		"short":   {use{5e6, 4e6, 4e6}, use{4e6, 4e6, 4e6}, 0, 2000},
+		"short":   {use{wall: 5e6, busy: 4e6, cpu: 4e6}, use{wall: 4e6, busy: 4e6, cpu: 4e6}, 0, 2000},
 	} {
 		c := counting{tool: &instructions.Tool{}, result: &Instructions{}, ns: 10_000, order: func(int) benchOrder { return benchOrder{pattern: "X"} },
 			use: func(_ context.Context, o benchOrder) (use, bool) {
@@ -247,12 +247,12 @@ func TestAnOperationThatSeemedToWaitOnceIsCounted(t *testing.T) {
 		c := counting{tool: &instructions.Tool{}, result: &Instructions{}, ns: 10_000, order: func(int) benchOrder { return benchOrder{pattern: "X"} },
 			use: func(_ context.Context, o benchOrder) (use, bool) {
 				if o.pattern == "^$" {
-					return use{4e6, 4e6, 3e6}, tc.known
+					return use{wall: 4e6, busy: 4e6, cpu: 3e6}, tc.known
 				}
 				if looks++; looks < tc.good {
-					return use{64e6, 4e6, 63e6}, tc.known
+					return use{wall: 64e6, busy: 4e6, cpu: 63e6}, tc.known
 				}
-				return use{64e6, 64e6, 63e6}, tc.known
+				return use{wall: 64e6, busy: 64e6, cpu: 63e6}, tc.known
 			}}
 		c.prepare()
 		if c.waiting(t.Context()); c.result.Waits != tc.waits || c.unknown != tc.unknown {
@@ -301,7 +301,7 @@ func TestTheQuickestOfMoreProcessesCounts(t *testing.T) {
 	}{"quiet": {1.02, 1}, "disturbed": {1.8, mostProcesses}} {
 		rng := rand.New(rand.NewPCG(1, 2))
 		runs := map[string]int{}
-		spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Procs: 1, Ops: 10, Twin: "twin", Base: BenchSide{Binary: "base"}, Head: BenchSide{Binary: "head"}}
+		spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 60, Procs: 1, Ops: 10, Twin: "twin", cpus: []int{}, Base: BenchSide{Binary: "base"}, Head: BenchSide{Binary: "head"}}
 		spec.run = func(_ context.Context, o benchOrder) (benchProcess, error) {
 			runs[o.side.Binary]++
 			ns := map[string]float64{"head": 105, "head1": 107}[o.side.Binary]

@@ -51,6 +51,8 @@ type benchOrder struct {
 	procs    int           // -test.cpu; 0: the default
 	deadline time.Duration // 0: none
 	env      []string
+	pinned   bool // it runs on the processor cpu only
+	cpu      int
 
 	tool   *instructions.Tool // counts the instructions of the process; nil: none does
 	record string             // file for the count
@@ -97,7 +99,11 @@ func runBenchmark(ctx context.Context, o benchOrder) (p benchProcess, err error)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	child.Group(cmd) // a benchmark may start processes of its own
 	cmd.WaitDelay = leaveToEnd
-	err = child.Run(cmd)
+	if o.pinned {
+		err = child.RunOn(cmd, o.cpu)
+	} else {
+		err = child.Run(cmd)
+	}
 	if cmd.Process != nil {
 		child.EndGroup(cmd.Process.Pid)
 	}

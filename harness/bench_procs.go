@@ -10,7 +10,7 @@ const (
 	// several at which it counts as taking as long with one.
 	sameTime = 1.1
 	// procsTries is the largest number of processes of each kind; the shortest time of each counts.
-	procsTries = 3
+	procsTries = 6
 )
 
 // chooseProcs sets GOMAXPROCS to 1 for the timed processes of a benchmark that takes as long with

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
+	"time"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 	blocksInSession   = 6
 	mostProcesses     = 8    // of each side in a block
 	disturbed         = 0.08 // mean absolute logarithm of the ratio of base and twin above which more are used
-	processesOfLayout = 3    // of each side, at least
+	processesOfLayout = 4    // of each side, at least
 	// fastest is the shortest plausible operation in ns: the compiler has removed the body of
 	// a faster one.
 	fastest = 0.5
@@ -25,40 +27,32 @@ const (
 // block runs the base, the head and the base again, each l.repeat times, and reports whether it
 // could. The quickest process of each counts.
 func (l *leaf) block(ctx context.Context) bool {
-	var all [3][]Bench
-	var cpu [3]float64
-	var failed [3]error
 	sides := l.sides()
+	var all [3][]timedProcess
 	for range l.repeat {
-		for _, i := range l.rng.Perm(3) {
-			order := l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops))
-			p, err := l.spec.run(ctx, order)
-			if ctx.Err() != nil {
-				return false
+		var failed [3]error
+		processes := l.processes(ctx, sides[:])
+		if ctx.Err() != nil {
+			return false
+		}
+		for i, p := range processes {
+			if p.err != nil {
+				failed[i] = l.confirmed(ctx, p.order, l.printed, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, p.err))
 			}
-			b, printed := p.printed[l.printed]
-			if err == nil && !printed {
-				err = ErrNoBenchmark
-			}
-			if err != nil && failed[i] == nil {
-				failed[i] = l.confirmed(ctx, order, l.printed, fmt.Errorf("%s at %s, block %d: %w", l.name, sides[i].Revision, len(l.d.Blocks)+1, err))
-			}
-			all[i] = append(all[i], b)
-			if used := float64(p.cpu - l.start); cpu[i] == 0 || used < cpu[i] {
-				cpu[i] = used
-			}
+			all[i] = append(all[i], p)
 		}
 		if errors.Join(failed[:]...) != nil {
 			l.d.failed(failed)
 			return false
 		}
 	}
-	var ns [3]float64
+	var ns, cpu [3]float64
 	for i, processes := range all {
-		ns[i] = slices.MinFunc(processes, func(a, b Bench) int { return cmp.Compare(a.NS, b.NS) }).NS
-		for _, b := range processes {
-			l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: l.printed, Bench: b})
-			for unit, n := range b.Counts {
+		ns[i] = quickest(processes)
+		cpu[i] = float64(slices.MinFunc(processes, func(a, b timedProcess) int { return cmp.Compare(a.cpu, b.cpu) }).cpu - l.start)
+		for _, p := range processes {
+			l.d.Samples = append(l.d.Samples, BenchSample{Head: i == 1, Name: l.printed, Bench: p.Bench})
+			for unit, n := range p.Counts {
 				l.counts[i%2][unit] = append(l.counts[i%2][unit], n)
 			}
 		}
@@ -72,11 +66,59 @@ func (l *leaf) block(ctx context.Context) bool {
 		l.d.NotCompared = fmt.Sprintf("%s: below the floor: %.3g and %.3g ns an operation: the compiler has removed the body", checkWork, ns[0], ns[1])
 	}
 	b.Ratio, b.Twin = ns[1]/ns[0], ns[2]/ns[0]
-	if cpu[0] > 0 && cpu[1] > 0 {
+	if !l.shared && cpu[0] > 0 && cpu[1] > 0 {
 		b.CPU = cpu[1] / cpu[0]
 	}
 	l.d.Blocks = append(l.d.Blocks, b)
 	return true
+}
+
+// timedProcess is what one timed process gave.
+type timedProcess struct {
+	Bench
+	cpu   time.Duration // of the whole process
+	order benchOrder
+	err   error
+}
+
+// quickest returns the least time of an operation in ns.
+func quickest(processes []timedProcess) float64 {
+	return slices.MinFunc(processes, func(a, b timedProcess) int { return cmp.Compare(a.NS, b.NS) }).NS
+}
+
+// processes runs one process of each side, in random order: at the same time if l.shared is true,
+// else one after the other. The sides are the base, the head, and perhaps the base again.
+func (l *leaf) processes(ctx context.Context, sides []BenchSide) []timedProcess {
+	all := make([]timedProcess, len(sides))
+	var running sync.WaitGroup
+	cpu := 0
+	if l.shared {
+		cpu = l.spec.cpus[l.rng.IntN(len(l.spec.cpus))]
+	}
+	for _, i := range l.rng.Perm(len(sides)) {
+		p := &all[i]
+		p.order = l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops))
+		run := func() {
+			ran, err := l.spec.run(ctx, p.order)
+			b, printed := ran.printed[l.printed]
+			if err == nil && !printed {
+				err = ErrNoBenchmark
+			}
+			p.Bench, p.cpu, p.err = b, ran.cpu, err
+		}
+		if !l.shared {
+			run()
+			continue
+		}
+		p.order.pinned, p.order.cpu = true, cpu
+		p.order.deadline *= time.Duration(len(sides))
+		running.Go(func() {
+			run()
+			p.NS = l.processorTime(i%2, p.cpu)
+		})
+	}
+	running.Wait()
+	return all
 }
 
 // adapt doubles the number of processes of which the quickest counts if the times of the base and
@@ -88,7 +130,7 @@ func (l *leaf) block(ctx context.Context) bool {
 // side in more blocks tells more.
 func (l *leaf) adapt() {
 	n := len(l.d.Blocks)
-	if n < blocksInSession || l.repeat == mostProcesses {
+	if n < blocksInSession || l.repeat == mostProcesses || l.shared {
 		return
 	}
 	sum := 0.0
@@ -110,20 +152,23 @@ func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
 		}
 		return false
 	}
-	var least [2]float64
-	sides := [2]BenchSide{base, head}
-	for range max(processesOfLayout, l.repeat) {
-		for _, i := range l.rng.Perm(2) {
-			p, err := l.spec.run(ctx, l.order(sides[i], l.pattern, fmt.Sprintf("%dx", l.ops)))
-			ns := p.printed[l.printed].NS
-			if err != nil || !(ns > 0) {
+	var all [2][]timedProcess
+	logs := 0.0
+	times := max(processesOfLayout, l.repeat)
+	for range times {
+		pair := l.processes(ctx, []BenchSide{base, head})
+		for i, p := range pair {
+			if p.err != nil || !(p.NS > 0) {
 				return false
 			}
-			if least[i] == 0 || ns < least[i] {
-				least[i] = ns
-			}
+			all[i] = append(all[i], p)
 		}
+		logs += math.Log(pair[1].NS / pair[0].NS)
 	}
-	l.d.Layouts = append(l.d.Layouts, least[1]/least[0])
+	ratio := quickest(all[1]) / quickest(all[0])
+	if l.shared { // both met the same disturbances, so that the mean tells more
+		ratio = math.Exp(logs / float64(times))
+	}
+	l.d.Layouts = append(l.d.Layouts, ratio)
 	return true
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flujo/flujo-harness/harness/child"
 	"github.com/flujo/flujo-harness/harness/instructions"
 	"github.com/flujo/flujo-harness/harness/machine"
 )
@@ -39,6 +40,9 @@ type BenchSpec struct {
 	// Layout, if not nil, builds both sides with their functions in the n-th of many random
 	// orders; n starts at 1. It is called only if [More] asks for it.
 	Layout func(ctx context.Context, n int) (base, head BenchSide, err error)
+
+	lengthen bool  // Time is the default, which is too short for processes that share a processor
+	cpus     []int // processors for such processes; empty: none
 
 	run   func(context.Context, benchOrder) (benchProcess, error) // for tests
 	count func(context.Context, benchOrder) (float64, error)      // for tests
@@ -86,6 +90,7 @@ func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 		m.leaves = append(m.leaves, l)
 		if l.open = l.size(ctx); l.open {
 			l.chooseProcs(ctx)
+			l.chooseShared(ctx)
 			l.open = l.block(ctx)
 		}
 		if l.open {
@@ -132,8 +137,11 @@ func (s *BenchSpec) fill() {
 	if s.use == nil {
 		s.use = useOf
 	}
+	if s.cpus == nil {
+		s.cpus = child.CPUs()
+	}
 	if s.Time == 0 {
-		s.Time = 20 * time.Millisecond
+		s.Time, s.lengthen = 20*time.Millisecond, s.Ops == 0
 	}
 	if s.Blocks == 0 {
 		s.Blocks = 240
@@ -249,17 +257,19 @@ func (d *Difference) failed(failed [3]error) {
 // leaf is the measurement of one benchmark without sub-benchmarks.
 type leaf struct {
 	*Benchmarks
-	name    string // such as "Decode/spec-2"
-	printed string // name in the output of timed processes: without the "-2" if procs is 1 instead
-	pattern string // -test.bench that selects only this benchmark
-	again   bool   // another benchmark of the function has the same name
-	procs   int    // GOMAXPROCS of the timed processes
-	ops     int    // number of operations of a process
-	repeat  int    // processes of each side in a block, of which the quickest counts
-	d       *Difference
-	count   counting
-	open    bool                    // it can be measured further
-	counts  [2]map[string][]float64 // of base and head: unit -> the figure in each process
+	name     string           // such as "Decode/spec-2"
+	printed  string           // name in the output of timed processes: without the "-2" if procs is 1 instead
+	pattern  string           // -test.bench that selects only this benchmark
+	again    bool             // another benchmark of the function has the same name
+	procs    int              // GOMAXPROCS of the timed processes
+	ops      int              // number of operations of a process
+	repeat   int              // processes of each side in a block, of which the quickest counts
+	shared   bool             // the processes of a block run at the same time on one processor, and their processor time counts
+	overhead [2]time.Duration // processor time of a process of base and head without its operations, see processorTime
+	d        *Difference
+	count    counting
+	open     bool                    // it can be measured further
+	counts   [2]map[string][]float64 // of base and head: unit -> the figure in each process
 }
 
 // BenchPattern returns the -test.bench that selects only one benchmark. name is its printed name
@@ -372,7 +382,11 @@ func (l *leaf) size(ctx context.Context) (ok bool) {
 func (l *leaf) soFar() {
 	d := l.d
 	if d.Problem == "" {
-		d.Audit = []Finding{{checkRuns, true, fmt.Sprintf("%d blocks of processes of the base, the head and the base again; the quickest of %d counted in the last one", len(d.Blocks), l.repeat)}}
+		how := fmt.Sprintf("one after the other; the quickest of %d counted in the last one", l.repeat)
+		if l.shared {
+			how = "at the same time on one processor; their processor time counts"
+		}
+		d.Audit = []Finding{{checkRuns, true, fmt.Sprintf("%d blocks of processes of the base, the head and the base again, %s", len(d.Blocks), how)}}
 	}
 	if len(d.Blocks) > 0 {
 		d.Estimate()

@@ -21,9 +21,13 @@ func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, o.side.Binary, "-test.run=^$", "-test.bench="+o.pattern, "-test.benchtime="+o.times, "-test.cpu=1", "-test.timeout=0")
 	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
 	child.Group(cmd)
 	cmd.WaitDelay = leaveToEnd
-	return useOfProcess(cmd)
+	u, known = useOfProcess(cmd)
+	u.printed, _ = parseBenchmarks(&stdout) // a process without operations prints nothing
+	return u, known
 }
 
 // useOfProcess starts a command, which must be in a group of its own, and waits for it.
@@ -45,9 +49,10 @@ func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 			// If this process itself was without a processor meanwhile, the time of the reading
 			// is unknown.
 			before := time.Since(began)
-			n, wall := scheduled(cmd.Process.Pid), time.Since(began)
-			if n >= u.busy && wall-before <= wall/20+time.Millisecond { // a smaller n means that threads have ended
-				u.busy, u.wall = n, wall
+			ran, ready := scheduled(cmd.Process.Pid)
+			wall := time.Since(began)
+			if n := ran + ready; n >= u.busy && wall-before <= wall/20+time.Millisecond { // a smaller n means that threads have ended
+				u.busy, u.ready, u.wall = n, ready, wall
 			}
 		}
 	}
@@ -59,19 +64,19 @@ func useOfProcess(cmd *exec.Cmd) (u use, known bool) {
 	return u, true
 }
 
-// scheduled returns how long the threads of a process have run or were ready to run.
-func scheduled(pid int) (sum time.Duration) {
+// scheduled returns how long the threads of a process have run, and how long they were ready to run.
+func scheduled(pid int) (ran, ready time.Duration) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	for _, task := range tasks {
-		var ran, ready int64
+		var r, w int64
 		if text, err := os.ReadFile(task); err == nil {
-			if n, _ := fmt.Fscan(bytes.NewReader(text), &ran, &ready); n == 2 {
-				sum += time.Duration(ran + ready)
+			if n, _ := fmt.Fscan(bytes.NewReader(text), &r, &w); n == 2 {
+				ran, ready = ran+time.Duration(r), ready+time.Duration(w)
 			}
 		}
 	}
-	return sum
+	return ran, ready
 }

@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		}
 		Watch(in)
 		select {}
+	case "counting processors":
+		fmt.Print(runtime.NumCPU(), CPUs())
 	case "sleeping":
 		for { // not select{}: the runtime would report a deadlock
 			time.Sleep(time.Hour)
@@ -126,5 +128,40 @@ func TestOutputIsThatOfTheCommand(t *testing.T) {
 	}
 	if _, err := Start(exec.Command("no-such-program-anywhere")); err == nil {
 		t.Error("a missing program was started")
+	}
+}
+
+// A child of RunOn has one processor; this process and its later children keep all of theirs.
+func TestRunOn(t *testing.T) {
+	all := CPUs()
+	if len(all) == 0 && runtime.GOOS == "linux" {
+		t.Fatal("no processors")
+	}
+	sees := func(run func(*exec.Cmd) error) string {
+		cmd := self("counting processors")
+		var out strings.Builder
+		cmd.Stdout = &out
+		if err := run(cmd); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	for _, cpu := range all {
+		if got, want := sees(func(cmd *exec.Cmd) error { return RunOn(cmd, cpu) }), fmt.Sprint(1, []int{cpu}); got != want {
+			t.Errorf("on processor %d the child sees %q, want %q", cpu, got, want)
+		}
+		for range 20 { // some of them start on the thread that started the child before
+			if got, want := sees(Run), fmt.Sprint(len(all), all); runtime.GOOS == "linux" && got != want {
+				t.Fatalf("after processor %d a child sees %q, want %q", cpu, got, want)
+			}
+		}
+	}
+	if runtime.GOOS == "linux" {
+		if err := RunOn(self("counting processors"), 1023); err == nil || !strings.Contains(err.Error(), "processor 1023") {
+			t.Errorf("a processor that does not exist: %v", err)
+		}
+	}
+	if err := RunOn(exec.Command("does/not/exist"), 0); err == nil {
+		t.Error("a program that does not exist was run")
 	}
 }

@@ -76,6 +76,11 @@ instructions contradict each other, the verdict is inconclusive and shows both; 
 one. A slow-down that only the time shows is measured again with the functions of the binaries in
 other orders, and so are times that hold where no instructions decide.
 
+On Linux, the processes of both revisions run at the same time on one processor, so that what else
+the machine does slows all of them down alike, and the time of an operation is their processor time.
+Benchmarks that wait or use several processors run one after the other. The linker aligns functions
+to 64 bytes, from Go 1.25 on, since a function that moves within them can become slower or faster.
+
 A slow-down of the margin or more is detected, and one of up to half the margin passes. In between
 either verdict is possible.
 
@@ -98,7 +103,7 @@ flujo-harness report draws them over the commits.`,
 	f.StringSliceVar(&c.packages, "pkg", []string{"./..."}, "packages whose benchmarks are compared; may be given several times")
 	f.StringVar(&c.bench, "bench", ".", "benchmarks to compare, like go test -bench, with or without \"Benchmark\": Encode/large")
 	f.StringVar(&c.skip, "skip", "", "benchmarks to leave out, like go test -skip")
-	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, like go test -benchtime (default 20ms)")
+	f.StringVar(&c.benchtime, "benchtime", "", "time or operations (100x) of each process, like go test -benchtime (default 20ms, or 40ms if they run at the same time)")
 	f.StringVar(&c.cpu, "cpu", "", "values of GOMAXPROCS to compare at, separated by commas, like go test -cpu (default that of the machine, or 1 for benchmarks that take as long with it)")
 	f.StringVar(&c.tags, "tags", "", "build tags, separated by commas")
 	f.IntVar(&c.count, "count", 0, "maximum number of processes of each revision, for each benchmark; 0: as many as are needed")

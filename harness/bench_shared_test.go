@@ -1,0 +1,151 @@
+package harness
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// sharing simulates benchmarks on processors that other programs disturb.
+type sharing struct {
+	op, setup, start map[string]time.Duration // processor time by revision: of an operation, before the operations, and of the start of a process
+	aside            time.Duration            // processor time of an operation while its timer is stopped
+	sleeps           time.Duration            // time for which an operation waits
+	load             float64                  // wall-clock time over processor time, because of other processes
+	noise            float64                  // standard deviation of the time of a start
+
+	rng     *rand.Rand
+	mu      sync.Mutex
+	running int
+	most    map[int]int // number of processes at the same time, by processor; -1: not pinned
+	orders  []benchOrder
+}
+
+// use runs one process, which takes a simulated second.
+func (s *sharing) use(_ context.Context, o benchOrder) (u use, known bool) {
+	s.mu.Lock()
+	cpu := -1
+	if o.pinned {
+		cpu = o.cpu
+	}
+	s.running++
+	s.most[cpu] = max(s.most[cpu], s.running)
+	s.orders = append(s.orders, o)
+	noise := math.Exp(s.noise * s.rng.NormFloat64())
+	s.mu.Unlock()
+	time.Sleep(time.Second)
+	s.mu.Lock()
+	s.running--
+	s.mu.Unlock()
+	ops, calls := 0, time.Duration(2)
+	if _, err := fmt.Sscanf(o.times, "%dx", &ops); err != nil {
+		ops = 1000
+	}
+	if ops == 1 {
+		calls = 1
+	}
+	if ops > setupOps {
+		noise = 1
+	}
+	at := o.side.Revision
+	all := time.Duration(ops+int(calls)-1) * (s.op[at] + s.aside)
+	u.cpu = time.Duration(noise*float64(s.start[at])) + calls*s.setup[at] + all
+	u.busy = time.Duration(s.load * float64(u.cpu))
+	u.ready = u.busy - u.cpu
+	u.wall = u.busy + time.Duration(ops)*s.sleeps
+	ns := s.load*float64(s.op[at]) + float64(s.sleeps)
+	u.printed = map[string]Bench{"X": {NS: ns, Ops: ops, Counts: map[string]float64{"allocs/op": 1}}}
+	return u, true
+}
+
+func (s *sharing) run(ctx context.Context, o benchOrder) (p benchProcess, err error) {
+	u, _ := s.use(ctx, o)
+	return benchProcess{printed: u.printed, cpu: u.cpu}, nil
+}
+
+// Processes of a block run at the same time on one processor where their processor time is the time of
+// their operations, and nowhere else.
+func TestProcessesShareAProcessor(t *testing.T) {
+	const us, ms = time.Microsecond, time.Millisecond
+	both := func(base, head time.Duration) map[string]time.Duration {
+		return map[string]time.Duration{"old": base, "new": head}
+	}
+	for name, tc := range map[string]struct {
+		s      *sharing
+		change func(*BenchSpec)
+		shares bool
+		ops    int     // of a process; 0: 1000
+		ratio  float64 // within 1%
+	}{
+		"slower":                       {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, shares: true, ops: 2000, ratio: 1.05},
+		"beside other processes":       {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), load: 3}, shares: true, ops: 2000, ratio: 1.05},
+		"another start":                {s: &sharing{op: both(20*us, 20*us), start: both(3*ms, 6*ms)}, shares: true, ops: 2000, ratio: 1},
+		"another setup":                {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), setup: both(5*ms, 1*ms)}, shares: true, ops: 2000, ratio: 1.05},
+		"starts that vary":             {s: &sharing{op: both(20*us, 20*us), start: both(3*ms, 3*ms), noise: 0.3}, shares: true, ops: 2000, ratio: 1},
+		"a setup longer than the rest": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms), setup: both(40*ms, 40*ms)}, ratio: 1.05},
+		"it waits":                     {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), sleeps: 5 * us}, ratio: 1.25},
+		"its timer is stopped":         {s: &sharing{op: both(15*us, 20*us), start: both(3*ms, 3*ms), aside: 5 * us}, ratio: 4. / 3},
+		"on several processors":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Procs = 2 }, ratio: 1.05},
+		"no processor to be pinned to": {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.cpus = []int{} }, ratio: 1.05},
+		"too few operations":           {s: &sharing{op: both(20*ms, 21*ms), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 3 }, ops: 3, ratio: 1.05},
+		"operations that were given":   {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Ops = 900 }, shares: true, ops: 900, ratio: 1.05},
+		"a time that was given":        {s: &sharing{op: both(20*us, 21*us), start: both(3*ms, 3*ms)}, change: func(b *BenchSpec) { b.Time = 20 * ms }, shares: true, ops: 1000, ratio: 1.05},
+		"operations that take no time": {s: &sharing{op: both(1, 1), start: both(3*ms, 3*ms)}, ratio: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := tc.s
+				s.rng, s.most = rand.New(rand.NewPCG(1, 2)), map[int]int{}
+				if s.load == 0 {
+					s.load = 1
+				}
+				spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Seed: 1, Deadline: time.Hour, cpus: []int{3, 5},
+					Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
+				spec.Layout = func(context.Context, int) (base, head BenchSide, err error) { return spec.Base, spec.Head, nil }
+				if tc.change != nil {
+					tc.change(&spec)
+				}
+				m := FindBenchmarks(t.Context(), spec)
+				if m.Facts != nil {
+					t.Fatal(m.Facts)
+				}
+				s.most = map[int]int{}
+				first := len(s.orders)
+				d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More {
+					return More{Time: len(d.Blocks) < spec.Blocks, Layouts: len(d.Blocks) == spec.Blocks && len(d.Layouts) < 1}
+				})[0]
+				if len(d.Blocks) != 12 || len(d.Layouts) != 1 {
+					t.Fatalf("%+v", d)
+				}
+				for _, got := range []float64{d.Ratio.Value, d.Layouts[0]} {
+					if math.Abs(got/tc.ratio-1) > 0.01 {
+						t.Errorf("ratio %v, want %v: %v", got, tc.ratio, d.Layouts)
+					}
+				}
+				if on := s.most[3] == 3 && s.most[5] == 3; on != tc.shares || !tc.shares && s.most[-1] != 1 {
+					t.Errorf("processes at the same time, by processor: %v", s.most)
+				}
+				if says := strings.Contains(d.Audit[0].Detail, "at the same time on one processor"); says != tc.shares || (d.CPU.N == 0) != tc.shares {
+					t.Errorf("it says %q, of the processor's time %v", d.Audit[0].Detail, d.CPU)
+				}
+				for i, o := range s.orders[first:] {
+					if o.times != fmt.Sprintf("%dx", cmp.Or(tc.ops, 1000)) || (o.deadline < 2*time.Hour) == tc.shares {
+						t.Fatalf("process %d: %+v", i, o)
+					}
+				}
+				for _, sample := range d.Samples {
+					if want := float64(s.op["old"]); tc.shares && !sample.Head && math.Abs(sample.NS/want-1) > 0.02 {
+						t.Fatalf("a sample of %v ns, want %v", sample.NS, want)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,50 @@
+package child
+
+import (
+	"fmt"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+)
+
+// CPUs returns the numbers of the processors on which this process may run, or nil if this system
+// does not tell or cannot restrict a child to one of them.
+func CPUs() (numbers []int) {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return nil
+	}
+	for n := 0; len(numbers) < set.Count(); n++ {
+		if set.IsSet(n) {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// RunOn calls [Run] for a child that runs on one processor only, whose number is one of [CPUs]. The
+// child inherits the restriction from the thread that starts it, so that the runtime of a Go program
+// sees a single processor from its start.
+func RunOn(cmd *exec.Cmd, cpu int) error {
+	_, err := onThread(cmd, func() ([]byte, error) {
+		var before, one unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &before); err != nil {
+			return nil, fmt.Errorf("find the processors of this process: %w", err)
+		}
+		one.Set(cpu)
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			return nil, fmt.Errorf("restrict a child to processor %d: %w", cpu, err)
+		}
+		started := cmd.Start()
+		lifted := unix.SchedSetaffinity(0, &before)
+		if started != nil {
+			return nil, started
+		}
+		if lifted != nil {
+			_, _ = cmd.Process.Kill(), cmd.Wait()
+			return nil, fmt.Errorf("lift the restriction to processor %d: %w", cpu, lifted)
+		}
+		return nil, cmd.Wait()
+	})
+	return err
+}
