@@ -19,7 +19,7 @@ const (
 	// sharedTries is the largest number of processes that compare the clocks.
 	sharedTries = 6
 	// overheadPairs is the number of pairs of processes that measure what is not operations.
-	overheadPairs = 8
+	overheadPairs = 16
 )
 
 // chooseShared decides whether the timed processes of the base and the head run at the same time on
@@ -77,7 +77,7 @@ func (l *leaf) measureOverhead(ctx context.Context) (ok bool) {
 	}
 	mean, sd, kept := machine.TrimmedMean(more, 0.2)
 	least := machine.Median(base)
-	if se := sd * math.Sqrt(overheadPairs) / float64(kept); math.Abs(mean) < max(3*se, least/20) {
+	if se := sd * math.Sqrt(overheadPairs) / float64(kept); math.Abs(mean) < max(4*se, least/20) {
 		mean = 0
 	}
 	l.overhead = [2]time.Duration{time.Duration(least), time.Duration(least + mean)}

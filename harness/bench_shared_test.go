@@ -21,7 +21,7 @@ type sharing struct {
 	load             float64                  // wall-clock time over processor time, because of other processes
 	noise            float64                  // standard deviation of the time of a start
 
-	rng     *rand.Rand
+	rng     map[string]*rand.Rand // by revision, because the order of processes at the same time varies
 	mu      sync.Mutex
 	running int
 	most    map[int]int // number of processes at the same time, by processor; -1: not pinned
@@ -38,7 +38,7 @@ func (s *sharing) use(_ context.Context, o benchOrder) (u use, known bool) {
 	s.running++
 	s.most[cpu] = max(s.most[cpu], s.running)
 	s.orders = append(s.orders, o)
-	noise := math.Exp(s.noise * s.rng.NormFloat64())
+	noise := math.Exp(s.noise * s.rng[o.side.Revision].NormFloat64())
 	s.mu.Unlock()
 	time.Sleep(time.Second)
 	s.mu.Lock()
@@ -102,7 +102,7 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := tc.s
-				s.rng, s.most = rand.New(rand.NewPCG(1, 2)), map[int]int{}
+				s.rng, s.most = map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "new": rand.New(rand.NewPCG(3, 4))}, map[int]int{}
 				if s.load == 0 {
 					s.load = 1
 				}
