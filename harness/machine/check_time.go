@@ -3,7 +3,10 @@ package machine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"gonum.org/v1/gonum/stat"
 )
 
 // checkClock measures the smallest step of the clock and the cost of a reading. A session
@@ -81,6 +84,35 @@ func (s *site) checkCanary(ctx context.Context) (Check, error) {
 	case all.Away > awayWarn:
 		c.Mark = MarkWarn
 		c.Do = "end other programs: ratios stay correct, but measurements take longer and absolute times are too long"
+	}
+	return c, nil
+}
+
+const (
+	fills         = 50   // windows of checkNeighbours
+	neighbourWarn = 1.15 // factor between its windows; an idle machine without neighbours has 1.01 to 1.05
+)
+
+// checkNeighbours finds disturbances by hyperthreads of the same core, which the other guests of a
+// virtual machine's host may use: the machine's own load and steal do not show them. They come and go
+// within 20 ms to some seconds.
+func (s *site) checkNeighbours(ctx context.Context) (Check, error) {
+	var loops []float64
+	for range fills {
+		if r := s.filled(ctx); r.LoopUS > 0 {
+			loops = append(loops, r.LoopUS)
+		}
+	}
+	if len(loops) < fills/2 {
+		return Check{Mark: MarkUnknown, Finding: "no loop could be timed", Do: "run the doctor again"}, nil
+	}
+	slices.Sort(loops)
+	by := stat.Quantile(0.9, stat.Empirical, loops, nil) / loops[0]
+	c := Check{Mark: MarkOK, Figures: []Figure{{"slow-down", by, "ratio", len(loops)}}}
+	c.Finding = fmt.Sprintf("a loop that fills a core takes %.2f times its least time (p90, n=%d x 20 ms)", by, len(loops))
+	if by > neighbourWarn {
+		c.Mark = MarkWarn
+		c.Do = "others use the same cores at times, perhaps guests of the same host: compare measures beside them; other measurements need more sessions"
 	}
 	return c, nil
 }

@@ -58,6 +58,29 @@ func TestCanaryCheck(t *testing.T) {
 	})
 }
 
+func TestNeighboursCheck(t *testing.T) {
+	slowed := func(by float64, of int) func(*site, *hands, fstest.MapFS) { // of each ten windows
+		return func(s *site, _ *hands, _ fstest.MapFS) {
+			i := 0
+			s.filled = func(context.Context) CanaryResult {
+				i++
+				if i%10 < of {
+					return CanaryResult{LoopUS: 100 * by}
+				}
+				return CanaryResult{LoopUS: 100}
+			}
+		}
+	}
+	fires(t, func(s *site) func(context.Context) (Check, error) { return s.checkNeighbours }, change{
+		"alone":       {nil, said{MarkOK, "", "takes 1.00 times its least time (p90, n=50 x 20 ms)", ""}},
+		"a neighbour": {slowed(1.8, 3), said{MarkWarn, "", "1.80 times", "guests of the same host"}},
+		"rarely":      {slowed(1.8, 1), said{MarkOK, "", "1.00 times", ""}},
+		"a little":    {slowed(1.1, 5), said{MarkOK, "", "1.10 times", ""}},
+		"always":      {slowed(1.8, 10), said{MarkOK, "", "1.00 times", ""}},
+		"no clock":    {slowed(0, 8), said{MarkUnknown, "", "no loop", "again"}},
+	})
+}
+
 func TestCoresCheck(t *testing.T) {
 	together := func(rate float64) func(*site, *hands, fstest.MapFS) {
 		return func(s *site, _ *hands, _ fstest.MapFS) {

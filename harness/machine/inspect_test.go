@@ -43,8 +43,9 @@ func made(t *testing.T) (*site, *hands, fstest.MapFS) {
 		canary: func(context.Context) CanaryResult {
 			return CanaryResult{Loops: 200, LoopUS: 100, Spread: 0.01, Away: 0.02}
 		},
-		rate:  func(_ context.Context, n int) float64 { return 10_000 },
-		procs: 2, cpus: 2,
+		filled: func(context.Context) CanaryResult { return CanaryResult{LoopUS: 100} },
+		rate:   func(_ context.Context, n int) float64 { return 10_000 },
+		procs:  2, cpus: 2,
 		getenv: func(string) string { return "" },
 		usage: func(context.Context, string) (*disk.UsageStat, error) {
 			return &disk.UsageStat{Free: 50 << 30, Total: 100 << 30}, nil
@@ -176,7 +177,7 @@ func TestAGoodSiteIsOneToMeasureIn(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	want := []string{"clock", "canary", "cores", "fsync", "sqlite", "filesystem", "space", "quota", "frequency", "load", "steal", "machine", "memory", "race"}
+	want := []string{"clock", "canary", "cores", "neighbours", "fsync", "sqlite", "filesystem", "space", "quota", "frequency", "load", "steal", "machine", "memory", "race"}
 	if !cmp.Equal(names, want) || !cmp.Equal(told, want) {
 		t.Errorf("checks %q, announced %q; want %q", names, told, want)
 	}
@@ -249,7 +250,7 @@ func TestInspectThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Schema != 1 || p.Dir != dir || p.Advice == "" || p.Environment.Class != Class() || len(p.Checks) != 14 {
+	if p.Schema != 1 || p.Dir != dir || p.Advice == "" || p.Environment.Class != Class() || len(p.Checks) != 15 {
 		t.Errorf("%+v", p)
 	}
 	for _, c := range p.Checks {

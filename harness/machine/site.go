@@ -23,6 +23,7 @@ type site struct {
 
 	now    func() time.Time
 	canary func(context.Context) CanaryResult
+	filled func(context.Context) CanaryResult                // a canary whose loop fills a core
 	rate   func(ctx context.Context, goroutines int) float64 // loops per second of each goroutine
 	procs  int                                               // GOMAXPROCS
 	cpus   int                                               // processors that the process may use
@@ -55,7 +56,8 @@ func thisSite(dir, scratch string, backend corebench.Backend) *site {
 	return &site{
 		dir: dir, scratch: scratch, files: os.DirFS("/"),
 		now: time.Now, canary: Canary, rate: spinRate,
-		procs: runtime.GOMAXPROCS(0), cpus: runtime.NumCPU(), race: builtWithRace(), getenv: os.Getenv,
+		filled: func(ctx context.Context) CanaryResult { return canary(ctx, time.Now, fill) },
+		procs:  runtime.GOMAXPROCS(0), cpus: runtime.NumCPU(), race: builtWithRace(), getenv: os.Getenv,
 		usage: disk.UsageWithContext, virtual: host.VirtualizationWithContext,
 		sync:    (*os.File).Sync,
 		backend: backend,
@@ -86,7 +88,7 @@ func (s *site) inspect(ctx context.Context, doing func(string)) ([]Check, error)
 		name string
 		make func(context.Context) (Check, error)
 	}{
-		{"clock", s.checkClock}, {"canary", s.checkCanary}, {"cores", s.checkCores},
+		{"clock", s.checkClock}, {"canary", s.checkCanary}, {"cores", s.checkCores}, {"neighbours", s.checkNeighbours},
 		{"fsync", s.checkSync}, {s.backend.Name(), s.checkSaves},
 		{"filesystem", s.checkFilesystem}, {"space", s.checkSpace},
 		{"quota", s.checkQuota}, {"frequency", s.checkFrequency}, {"load", s.checkLoad}, {"steal", s.checkSteal},
