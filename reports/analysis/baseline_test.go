@@ -262,6 +262,11 @@ func TestWhoseABrokenPackageIs(t *testing.T) {
 	if a := analysisOf(t, Options{}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != RedOnMain || a.Failures[0].Since.ID != 2 {
 		t.Errorf("%+v", a.Failures)
 	}
+	broken := analysisOf(t, Options{}, runs...).Failures[0].Spec
+	ledger := &quarantine.Ledger{Entries: []quarantine.Entry{{Suite: broken.Suite, Spec: string(broken.AppendText(nil)), Owner: "ada", Reason: "slow\ndisk", Added: Day(sample.Noon), Expires: Day(sample.Noon)}}}
+	if a := analysisOf(t, Options{Now: sample.Noon, Quarantine: ledger}, runs...); len(a.Failures) != 1 || a.Failures[0].Whose != Quarantined || !strings.HasPrefix(a.Failures[0].Why, "slow disk, by ada until ") {
+		t.Errorf("%+v", a.Failures)
+	}
 }
 
 // Whether a suite without a failure was part of a run decides what the run shows of its later failure.

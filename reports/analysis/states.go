@@ -235,8 +235,7 @@ func (a *analyzer) judgeOutside(f *Failure) error {
 	if err := a.readBase(); err != nil {
 		return err
 	}
-	if e := a.o.Quarantine.Covers(f.Spec, a.o.Now); e != nil {
-		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", e.Reason, e.Owner, e.Expires)
+	if a.quarantined(f) {
 		return nil
 	}
 	id := f.Outside.id()

@@ -116,12 +116,21 @@ func (a *analyzer) judgeFailures() error {
 	return nil
 }
 
+// quarantined reports whether the quarantine covers a failure, which then has its origin.
+func (a *analyzer) quarantined(f *Failure) bool {
+	e := a.o.Quarantine.Covers(f.Spec, a.o.Now)
+	if e == nil {
+		return false
+	}
+	f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", text.OneLine(e.Reason), text.OneLine(e.Owner), e.Expires)
+	return true
+}
+
 // judgeSpec determines the origin of a failed spec. The order of the rules is their precedence.
 func (a *analyzer) judgeSpec(f *Failure, m Move) error {
 	key := f.Spec.Digest()
 	f.Red, f.Green = a.platforms.of(key)
-	if e := a.o.Quarantine.Covers(f.Spec, a.o.Now); e != nil {
-		f.Whose, f.Entry, f.Why = Quarantined, e, fmt.Sprintf("%s, by %s until %s", text.OneLine(e.Reason), text.OneLine(e.Owner), e.Expires)
+	if a.quarantined(f) {
 		return nil
 	}
 	s, err := a.lookup(key, m)
