@@ -265,7 +265,8 @@ type benchTrial struct {
 	b        *bisecting
 	dir, exe string
 	name     string
-	remove   func() error // removes dir
+	remove   func() error    // removes dir
+	counted  map[string]bool // commits that counts without noise showed to be bad
 }
 
 func (b *bisecting) benchmark(name string) (trial, error) {
@@ -277,7 +278,7 @@ func (b *bisecting) benchmark(name string) (trial, error) {
 	if err != nil {
 		return nil, cli.Fault(err)
 	}
-	return &benchTrial{b, dir, exe, name, remove}, nil
+	return &benchTrial{b, dir, exe, name, remove, map[string]bool{}}, nil
 }
 
 func (t *benchTrial) close() error { return t.remove() }
@@ -285,6 +286,9 @@ func (t *benchTrial) close() error { return t.remove() }
 func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err error) {
 	if commit == t.b.commits[0] {
 		return false, nil // the other commits are compared with it
+	}
+	if t.counted[commit] {
+		return true, nil // another comparison would count the same
 	}
 	file := filepath.Join(t.dir, "compared.json")
 	var parts []string
@@ -311,6 +315,7 @@ func (t *benchTrial) at(ctx context.Context, commit string) (failed bool, err er
 	worst := thresholds.Held
 	for _, v := range result.Verdicts {
 		worst = cli.Worse(worst, v.Outcome)
+		t.counted[commit] = t.counted[commit] || v.Outcome == thresholds.Broken && v.By == thresholds.ByCounts
 	}
 	switch worst {
 	case thresholds.Broken:
