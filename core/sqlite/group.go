@@ -111,6 +111,7 @@ func (b *Backend) withdraw(s *save) bool {
 
 // lead commits its own save and what is queued, and lets the next save in the queue lead.
 func (b *Backend) lead(own *save) {
+	reserveStack(false)
 	company := b.gather()
 	b.mu.Lock()
 	n := min(len(b.queue), b.maxBatch-1)
@@ -144,6 +145,22 @@ func (b *Backend) lead(own *save) {
 		b.queue = slices.Delete(b.queue, 0, 1)
 	}
 	b.mu.Unlock()
+}
+
+// stackNeeded is a size of stack in bytes with which SQLite commits a save; half of it was enough for
+// steps of up to 40 KB.
+const stackNeeded = 8 << 10
+
+// reserveStack makes the stack of this goroutine large enough for a commit, because its own frame
+// is that large. The stack of a new goroutine, such as one of a branch, has 2 to 8 KB. Otherwise it
+// would be moved several times in the middle of a commit, and each move adjusts all frames of SQLite.
+//
+//go:noinline
+func reserveStack(use bool) {
+	if use { // never, because it takes time to clear the array
+		var room [stackNeeded]byte
+		runtime.KeepAlive(&room)
+	}
 }
 
 // gather waits for other saves before a batch is taken, and reports whether the last
