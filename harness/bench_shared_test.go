@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +147,62 @@ func TestProcessesShareAProcessor(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// While the binaries of one layout are measured, the next are built, and nothing is built after the
+// measurement.
+func TestTheNextLayoutIsBuiltMeanwhile(t *testing.T) {
+	for name, cpus := range map[string][]int{"at the same time": {3}, "one after the other": {}} {
+		synctest.Test(t, func(t *testing.T) {
+			op := map[string]time.Duration{"old": 20 * time.Microsecond, "new": 20 * time.Microsecond}
+			s := &sharing{op: op, start: op, load: 1, most: map[int]int{}, rng: map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "new": rand.New(rand.NewPCG(5, 6))}}
+			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Procs: 1, cpus: cpus, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
+			var asked, meanwhile []int
+			building := 0
+			spec.Layout = func(ctx context.Context, n int) (base, head BenchSide, err error) {
+				building++
+				defer func() { building-- }()
+				s.mu.Lock()
+				asked = append(asked, n)
+				s.mu.Unlock()
+				for range 10 {
+					s.mu.Lock()
+					if s.running > 0 && (len(meanwhile) == 0 || meanwhile[len(meanwhile)-1] != n) {
+						meanwhile = append(meanwhile, n)
+					}
+					s.mu.Unlock()
+					select {
+					case <-ctx.Done():
+						return base, head, ctx.Err()
+					case <-time.After(time.Second / 4):
+					}
+				}
+				base, head = spec.Base, spec.Head
+				base.Binary, head.Binary = fmt.Sprint(n), fmt.Sprint(n)
+				return base, head, nil
+			}
+			m := FindBenchmarks(t.Context(), spec)
+			first := len(s.orders)
+			d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 3} })[0]
+			if building != 0 || len(d.Layouts) != 3 || len(d.Notes) != 0 {
+				t.Errorf("%s: %d are built after the end; %v, %v", name, building, d.Layouts, d.Notes)
+			}
+			var measured []string
+			for _, o := range s.orders[first:] {
+				measured = append(measured, o.side.Binary)
+			}
+			if measured = slices.Compact(measured); !slices.Equal(measured, []string{"1", "2", "3"}) {
+				t.Errorf("%s: measured %v", name, measured)
+			}
+			want := [2]string{"[1 2 3 4]", "[2 3 4]"}
+			if len(cpus) == 0 {
+				want = [2]string{"[1 2 3]", "[]"}
+			}
+			if got := [2]string{fmt.Sprint(asked), fmt.Sprint(meanwhile)}; got != want {
+				t.Errorf("%s: built %v, want %v", name, got, want)
+			}
 		})
 	}
 }

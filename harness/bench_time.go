@@ -142,12 +142,39 @@ func (l *leaf) adapt() {
 	}
 }
 
+// builtLayout has both sides built with another order of their functions.
+type builtLayout struct {
+	sides [2]BenchSide
+	err   error
+}
+
+// built builds layout n, or takes it if it was built meanwhile. Processes at the same time on one
+// processor are disturbed alike by the linker, so that the next layout is built while this one is
+// measured.
+func (l *leaf) built(ctx context.Context, n int) (b builtLayout) {
+	build := func(n int) (b builtLayout) {
+		b.sides[0], b.sides[1], b.err = l.spec.Layout(ctx, n)
+		return b
+	}
+	if l.next != nil {
+		b = <-l.next
+	} else {
+		b = build(n)
+	}
+	if l.next = nil; l.shared && b.err == nil {
+		next := make(chan builtLayout, 1)
+		l.next = next
+		go func() { next <- build(n + 1) }()
+	}
+	return b
+}
+
 // layout measures both sides built with another order of their functions.
 func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
-	base, head, err := l.spec.Layout(ctx, n)
-	if err != nil {
+	built := l.built(ctx, n)
+	if built.err != nil {
 		if ctx.Err() == nil {
-			l.d.Notes = append(l.d.Notes, fmt.Sprintf("no other layout could be built: %.300s", err))
+			l.d.Notes = append(l.d.Notes, fmt.Sprintf("no other layout could be built: %.300s", built.err))
 			l.spec.Layout = nil
 		}
 		return false
@@ -156,7 +183,7 @@ func (l *leaf) layout(ctx context.Context, n int) (ok bool) {
 	logs := 0.0
 	times := max(processesOfLayout, l.repeat)
 	for range times {
-		pair := l.processes(ctx, []BenchSide{base, head})
+		pair := l.processes(ctx, built.sides[:])
 		for i, p := range pair {
 			if p.err != nil || !(p.NS > 0) {
 				return false
