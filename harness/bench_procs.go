@@ -9,6 +9,11 @@ const (
 	// sameTime is the largest factor between the times of an operation with one processor and with
 	// several at which it counts as taking as long with one.
 	sameTime = 1.1
+	// nearTime is that factor for a benchmark that uses no more than one processor. Disturbances by other
+	// programs can make even the shortest of several times that much longer.
+	nearTime = 1.4
+	// serialUse is the largest processor time of such a benchmark in relation to its wall-clock time.
+	serialUse = 1.15
 	// procsTries is the largest number of processes of each kind; the shortest time of each counts.
 	procsTries = 6
 )
@@ -38,6 +43,7 @@ func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
 	one.procs = 1
 	names := [2]string{l.name, withoutProcs(l.name, l.procs)}
 	var least [2]float64
+	ratio := 0.0
 	for range procsTries {
 		for i, o := range []benchOrder{many, one} {
 			p, err := l.spec.run(ctx, o)
@@ -49,7 +55,21 @@ func (l *leaf) sameWithOne(ctx context.Context, side BenchSide) bool {
 				least[i] = ns
 			}
 		}
-		if ratio := least[1] / least[0]; ratio < sameTime && ratio > 1/sameTime {
+		if ratio = least[1] / least[0]; ratio < sameTime && ratio > 1/sameTime {
+			return true
+		}
+	}
+	return ratio < nearTime && ratio > 1/nearTime && l.serial(ctx, many)
+}
+
+// serial reports whether a process uses no more than one processor at any time.
+func (l *leaf) serial(ctx context.Context, o benchOrder) bool {
+	for range procsTries {
+		u, known := l.spec.use(ctx, o)
+		if !known || ctx.Err() != nil || u.busy == 0 || u.ready > u.busy/2 { // too busy a machine shows nothing
+			return false
+		}
+		if float64(u.cpu) < serialUse*float64(u.wall) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A benchmark is timed with one processor if both revisions take as long with one as with several.
@@ -16,6 +17,8 @@ func TestProcessorsOfATimedBenchmark(t *testing.T) {
 		given, ops int
 		base, head float64 // time with one processor; 100 ns with several
 		disturbed  int     // number of first processes that take twice as long
+		cpu        float64 // processor time over wall-clock time; 0: unknown
+		load       float64 // share of the busy time in which it is ready, but does not run
 		fails      bool    // with one processor
 		want       int
 	}{
@@ -24,6 +27,11 @@ func TestProcessorsOfATimedBenchmark(t *testing.T) {
 		"longer at the head":  {base: 100, head: 115, want: many},
 		"shorter":             {base: 60, head: 60, want: many},
 		"disturbed at first":  {base: 100, head: 100, disturbed: 1, want: 1},
+		"longer, but serial":  {base: 103, head: 130, cpu: 1.05, want: 1},
+		"longer and parallel": {base: 103, head: 130, cpu: 1.3, want: many},
+		"longer, on load":     {base: 103, head: 130, cpu: 0.9, load: 0.6, want: many},
+		"far longer":          {base: 103, head: 150, cpu: 1.05, want: many},
+		"far shorter, serial": {base: 60, head: 60, cpu: 1.05, want: many},
 		"given by the caller": {given: many, base: 100, head: 100, want: many},
 		"given as one":        {given: 1, base: 100, head: 100, want: 1},
 		"one operation":       {ops: 1, base: 100, head: 100, want: many},
@@ -32,7 +40,15 @@ func TestProcessorsOfATimedBenchmark(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(many))
 			timed, tries := map[int]int{}, 0
-			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 6, Seed: 1, Procs: tc.given, Ops: tc.ops, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"},
+			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 6, Seed: 1, Procs: tc.given, Ops: tc.ops, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, cpus: []int{},
+				use: func(_ context.Context, o benchOrder) (u use, known bool) {
+					if o.procs != many {
+						t.Errorf("its use with GOMAXPROCS %d", o.procs)
+					}
+					u = use{wall: time.Second, busy: 2 * time.Second, cpu: time.Duration(tc.cpu * 1e9)}
+					u.ready = time.Duration(tc.load * float64(u.busy))
+					return u, tc.cpu > 0
+				},
 				run: func(_ context.Context, o benchOrder) (p benchProcess, err error) {
 					b := Bench{NS: 100, Ops: 1000}
 					if o.procs == 1 {

@@ -16,6 +16,9 @@ const (
 	// sameClock is the largest factor between the wall-clock time and the processor time of the
 	// operations of one process at which they count as the same.
 	sameClock = 1.2
+	// loaded is the share of the busy time of a process in which its threads wait for a processor that
+	// is due to other processes. Less can be due to its own threads.
+	loaded = 0.15
 	// sharedTries is the largest number of processes that compare the clocks.
 	sharedTries = 6
 	// overheadPairs is the number of pairs of processes that measure what is not operations.
@@ -94,8 +97,8 @@ func (l *leaf) sameClocks(ctx context.Context, i int) bool {
 			return false
 		}
 		wall, cpu := u.printed[l.printed].NS, l.processorTime(i, u.cpu)
-		if u.busy > 0 {
-			wall *= float64(u.busy-u.ready) / float64(u.busy)
+		if ready := float64(u.ready) / float64(max(1, u.busy)); ready > loaded {
+			wall *= 1 - ready
 		}
 		if ratio := cpu / wall; u.cpu >= 2*l.overhead[i] && ratio < sameClock && ratio > 1/sameClock {
 			return true

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/child"
@@ -19,7 +20,7 @@ import (
 func useOf(ctx context.Context, o benchOrder) (u use, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, max(o.deadline, 10*time.Second))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, o.side.Binary, "-test.run=^$", "-test.bench="+o.pattern, "-test.benchtime="+o.times, "-test.cpu=1", "-test.timeout=0")
+	cmd := exec.CommandContext(ctx, o.side.Binary, "-test.run=^$", "-test.bench="+o.pattern, "-test.benchtime="+o.times, "-test.cpu="+strconv.Itoa(max(1, o.procs)), "-test.timeout=0")
 	cmd.Dir, cmd.Env = o.side.Dir, append(os.Environ(), o.env...)
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
