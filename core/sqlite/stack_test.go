@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 	"unsafe"
@@ -12,6 +13,7 @@ import (
 
 // The stack of a new goroutine is not moved while it commits a save, see reserveStack.
 func TestStackStaysDuringCommit(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector shrinks stacks
 	b := mustOpen(t, filepath.Join(t.TempDir(), "r.db"), sqlitedb.Process)
 	lease, err := b.Start(t.Context(), core.StartRecord{Key: core.RunKey{Run: "r"}, Time: time.Unix(1, 0)})
 	if err != nil {

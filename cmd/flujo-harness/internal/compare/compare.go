@@ -63,10 +63,10 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "compare BASE [HEAD]", Args: cobra.RangeArgs(1, 2),
 		Short: "Compare the Go benchmarks of two revisions in one job",
-		Long: `Builds the test binaries of both revisions and runs their Go benchmarks in turns, each in a
-process of its own, with the base once more as the A/A pair. Judges whether HEAD, by default the
-working tree, is slower than BASE by the margin. Works in any Go module with Benchmark functions.
-Revisions are checked out in folders of their own, which are removed at the end.
+		Long: `Builds the test binaries of both revisions and runs their Go benchmarks, each in a process of
+its own, with the base once more as the A/A pair. Judges whether HEAD, by default the working tree,
+is slower than BASE by the margin. Works in any Go module with Benchmark functions. Revisions are
+checked out in folders of their own, which are removed at the end.
 
 These figures decide, in this order. First counts: objects allocated (allocs/op) and the units of
 --lower and --higher, exactly if they do not vary, and bytes (B/op) by the margin. Then the time of
@@ -76,10 +76,10 @@ instructions contradict each other, the verdict is inconclusive and shows both; 
 one. A slow-down that only the time shows is measured again with the functions of the binaries in
 other orders, and so are times that hold where no instructions decide.
 
-On Linux, the processes of both revisions run at the same time on one processor, so that what else
-the machine does slows all of them down alike, and the time of an operation is their processor time.
-Benchmarks that wait or use several processors run one after the other. The linker aligns functions
-to 64 bytes, from Go 1.25 on, since a function that moves within them can become slower or faster.
+On Linux, the processes of both revisions run at the same time on one processor, so that other
+programs slow them down alike, and the time of an operation is their processor time. Benchmarks that
+wait or use several processors run one after the other. The linker aligns functions to 64 bytes, if
+it is of Go 1.25 or newer, because a function that moves within them can become slower or faster.
 
 A slow-down of the margin or more is detected, and one of up to half the margin passes. In between
 either verdict is possible.
