@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/flujo/flujo-harness/harness/machine"
@@ -23,6 +24,8 @@ const (
 	sharedTries = 6
 	// overheadPairs is the number of pairs of processes that measure what is not operations.
 	overheadPairs = 16
+	// longestSetup is how long the first of them may take.
+	longestSetup = 500 * time.Millisecond
 )
 
 // chooseShared decides whether the timed processes of the base and the head run at the same time on
@@ -38,7 +41,8 @@ const (
 //
 // Processor time stands for wall-clock time only if a benchmark neither waits nor uses several processors,
 // and if it does not stop its timer for long. Therefore both clocks must agree when a process runs
-// alone.
+// alone. Benchmarks that fail beside each other, because they use the same file or port, run one
+// after the other.
 func (l *leaf) chooseShared(ctx context.Context) {
 	ops := l.ops
 	if l.spec.lengthen {
@@ -53,9 +57,22 @@ func (l *leaf) chooseShared(ctx context.Context) {
 	for i := range l.overhead {
 		l.shared = l.shared && l.sameClocks(ctx, i)
 	}
+	if l.shared {
+		_, l.shared = l.beside(ctx)
+	}
 	if !l.shared {
 		l.ops = before
+		return
 	}
+	l.d.Blocks, l.d.Samples, l.d.CPU = nil, nil, Estimate{} // of processes one after the other
+}
+
+// beside runs a process of the base, the head and the base again at the same time, and reports whether all
+// succeeded.
+func (l *leaf) beside(ctx context.Context) (all []timedProcess, ok bool) {
+	sides := l.sides()
+	all = l.processes(ctx, sides[:])
+	return all, ctx.Err() == nil && !slices.ContainsFunc(all, func(p timedProcess) bool { return p.err != nil || p.cpu <= 0 })
 }
 
 // setupOps is the number of operations of the processes whose time is subtracted. Like processes of
@@ -68,13 +85,11 @@ const setupOps = 2
 func (l *leaf) measureOverhead(ctx context.Context) (ok bool) {
 	l.ops, l.shared = setupOps, true
 	var base, more []float64
-	sides := l.sides()
-	for range overheadPairs {
-		pair := l.processes(ctx, sides[:2])
-		for _, p := range pair {
-			if p.err != nil || p.cpu <= 0 || ctx.Err() != nil {
-				return false
-			}
+	for n := range overheadPairs {
+		began := time.Now()
+		pair, ok := l.beside(ctx)
+		if !ok || n == 0 && time.Since(began) > longestSetup {
+			return false
 		}
 		base, more = append(base, float64(pair[0].cpu)), append(more, float64(pair[1].cpu-pair[0].cpu))
 	}

@@ -90,7 +90,6 @@ func FindBenchmarks(ctx context.Context, spec BenchSpec) *Benchmarks {
 		m.leaves = append(m.leaves, l)
 		if l.open = l.size(ctx); l.open {
 			l.chooseProcs(ctx)
-			l.chooseShared(ctx)
 			l.open = l.block(ctx)
 		}
 		if l.open {
@@ -325,12 +324,16 @@ func (l *leaf) measure(ctx context.Context, end time.Duration, next func(*Differ
 		}
 	}()
 	over := func() bool { return l.spec.Budget > 0 && time.Since(l.began) > end }
-	more, layouts := next(l.d), 0
+	more, layouts, chosen := next(l.d), 0, false
 	for more != (More{}) && ctx.Err() == nil {
 		did := false
 		if more.Instructions && l.count.possible() && (len(l.d.Instructions.Base) == 0 || !over()) {
 			l.count.more(ctx)
 			did = true
+		}
+		if !chosen && (more.Time || more.Layouts) && !over() {
+			l.chooseShared(ctx)
+			chosen = true
 		}
 		relinked := false
 		if more.Layouts && l.spec.Layout != nil && !over() && ctx.Err() == nil {
