@@ -54,8 +54,11 @@ const (
 )
 
 // places returns how many processes are counted at once: fewer than atOnce if their operations
-// would allocate more than 1 GB together.
+// would allocate more than 1 GB together, and one if they fail beside each other.
 func (c *counting) places() int {
+	if c.alone {
+		return 1
+	}
 	if each := c.bytes * float64(c.result.Ops); each > 0 {
 		return min(atOnce, max(2, int(4*countMemory/each)))
 	}
@@ -79,6 +82,7 @@ type counting struct {
 	tool   *instructions.Tool
 	order  func(side int) benchOrder // the process of the base (0) or the head (1), without its benchtime
 	once   bool                      // the benchmark can run one operation only
+	alone  bool                      // processes are counted one after the other, because they fail beside each other
 	ns     float64                   // time of an operation
 	bytes  float64                   // bytes that an operation allocates
 	count  func(context.Context, benchOrder) (float64, error)
@@ -164,23 +168,35 @@ func (c *counting) more(ctx context.Context) {
 	}
 	places := make(chan struct{}, c.places())
 	var wg sync.WaitGroup
+	count := func(p *process) {
+		o := c.order(p.side)
+		o.tool, o.env, o.times = c.tool, countEnv(), c.sizes[p.size]
+		o.deadline *= 2 // countFor takes 1 to 2 s under valgrind, longer on a busy machine
+		if o.times == "" {
+			o.pattern, o.times = "^$", "1x"
+		}
+		if p.n, p.err = c.count(ctx, o); errors.Is(p.err, errHangs) && ctx.Err() == nil {
+			o.deadline *= 2
+			p.n, p.err = c.count(ctx, o)
+		}
+	}
 	for _, p := range all {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			o := c.order(p.side)
-			o.tool, o.env, o.times = c.tool, countEnv(), c.sizes[p.size]
-			o.deadline *= 2 // countFor takes 1 to 2 s under valgrind, longer on a busy machine
-			if o.times == "" {
-				o.pattern, o.times = "^$", "1x"
-			}
-			if p.n, p.err = c.count(ctx, o); errors.Is(p.err, errHangs) && ctx.Err() == nil {
-				o.deadline *= 2
-				p.n, p.err = c.count(ctx, o)
-			}
+			count(p)
 		})
 	}
 	wg.Wait()
+	for _, p := range all { // processes that use the same file or port may have failed beside each other
+		if p.err == nil {
+			continue
+		}
+		if count(p); p.err != nil {
+			break
+		}
+		c.alone = true
+	}
 	if ctx.Err() != nil {
 		return
 	}

@@ -177,7 +177,7 @@ func TestWhatCannotBeCountedIsTimed(t *testing.T) {
 		},
 		use: func(context.Context, benchOrder) (use, bool) { return use{}, true }}
 	all, _ := compareBenchmarks(t.Context(), spec, func(*Difference, int) More { return More{Time: true, Instructions: true} })
-	if len(all) != 1 || len(all[0].Blocks) != 6 || !strings.Contains(all[0].Instructions.Problem, "cannot be run under valgrind") || counts.Load() != 8 {
+	if len(all) != 1 || len(all[0].Blocks) != 6 || !strings.Contains(all[0].Instructions.Problem, "cannot be run under valgrind") || counts.Load() != 9 { // 8 at once, and one alone
 		t.Errorf("%d counts, %+v", counts.Load(), all[0])
 	}
 }
@@ -376,6 +376,48 @@ func TestCountedAtOnce(t *testing.T) {
 			<-done
 			if len(c.result.Base) != firstCounts {
 				t.Errorf("%+v", c.result)
+			}
+		})
+	}
+}
+
+// Processes that fail beside each other are counted one after the other, then and later. A process
+// that fails alone, too, is not counted again.
+func TestCountedOneAfterTheOther(t *testing.T) {
+	for name, tc := range map[string]struct {
+		alone   bool // it succeeds alone
+		problem string
+	}{"one port": {true, ""}, "it always fails": {false, "it cannot be run under valgrind"}} {
+		synctest.Test(t, func(t *testing.T) {
+			var here, made atomic.Int64
+			c := counting{result: &Instructions{Waits: 0, Ops: 10}, tool: &instructions.Tool{Name: "valgrind"}, sizes: [2]string{"2x", "12x"},
+				order: func(int) benchOrder { return benchOrder{} },
+				use: func(context.Context, benchOrder) (use, bool) {
+					return use{wall: time.Second, busy: time.Second, cpu: time.Second}, true
+				},
+				count: func(_ context.Context, o benchOrder) (float64, error) {
+					made.Add(1)
+					beside := here.Add(1) > 1
+					time.Sleep(time.Second)
+					defer here.Add(-1)
+					if beside || !tc.alone {
+						return 0, errors.New("address already in use")
+					}
+					return map[string]float64{"2x": 100, "12x": 200}[o.times], nil
+				}}
+			c.more(t.Context())
+			if !strings.Contains(c.result.Problem, tc.problem) || (c.result.Problem == "") != tc.alone || len(c.result.Base) != 2 && tc.alone {
+				t.Errorf("%s: %+v", name, c.result)
+			}
+			if !tc.alone {
+				if n := made.Load(); n != 9 { // all at once, and the first once more
+					t.Errorf("%s: %d processes", name, n)
+				}
+				return
+			}
+			made.Store(0)
+			if c.more(t.Context()); c.result.Problem != "" || len(c.result.Base) != 3 || made.Load() != 2 {
+				t.Errorf("%s: %d further processes, %+v", name, made.Load(), c.result)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ const (
 	// overheadPairs is the number of pairs of processes that measure what is not operations.
 	overheadPairs = 16
 	// longestSetup is how long the first of them may take.
-	longestSetup = 500 * time.Millisecond
+	longestSetup = 250 * time.Millisecond
 )
 
 // chooseShared decides whether the timed processes of the base and the head run at the same time on
