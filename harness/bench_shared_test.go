@@ -26,7 +26,7 @@ type sharing struct {
 	quick            string                   // benchtime of processes that do not fail
 	noise            float64                  // standard deviation of the time of a start
 
-	rng     map[string]*rand.Rand // by revision, because the order of processes at the same time varies
+	rng     map[string]*rand.Rand // by revision and binary, because the order of processes at the same time varies
 	mu      sync.Mutex
 	running int
 	most    map[int]int // number of processes at the same time, by processor; -1: not pinned
@@ -43,7 +43,10 @@ func (s *sharing) use(_ context.Context, o benchOrder) (u use, known bool) {
 	s.running++
 	s.most[cpu] = max(s.most[cpu], s.running)
 	s.orders = append(s.orders, o)
-	noise := math.Exp(s.noise * s.rng[o.side.Revision].NormFloat64())
+	noise := 1.0
+	if r := s.rng[o.side.Revision+o.side.Binary]; r != nil {
+		noise = math.Exp(s.noise * r.NormFloat64())
+	}
 	s.mu.Unlock()
 	time.Sleep(s.lasts)
 	s.mu.Lock()
@@ -113,9 +116,9 @@ func TestProcessesShareAProcessor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := tc.s
-				s.rng, s.most = map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "new": rand.New(rand.NewPCG(5, 6))}, map[int]int{}
+				s.rng, s.most = map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "old twin": rand.New(rand.NewPCG(3, 4)), "new": rand.New(rand.NewPCG(5, 6))}, map[int]int{}
 				s.load, s.lasts = cmp.Or(s.load, 1), cmp.Or(s.lasts, 100*ms)
-				spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Seed: 1, Deadline: time.Hour, cpus: []int{3, 5},
+				spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Blocks: 12, Procs: 1, Seed: 1, Deadline: time.Hour, cpus: []int{3, 5}, Twin: " twin",
 					Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
 				spec.Layout = func(context.Context, int) (base, head BenchSide, err error) { return spec.Base, spec.Head, nil }
 				if tc.change != nil {
@@ -167,7 +170,7 @@ func TestTheNextLayoutIsBuiltMeanwhile(t *testing.T) {
 	for name, cpus := range map[string][]int{"at the same time": {3}, "one after the other": {}} {
 		synctest.Test(t, func(t *testing.T) {
 			op := map[string]time.Duration{"old": 20 * time.Microsecond, "new": 20 * time.Microsecond}
-			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}, rng: map[string]*rand.Rand{"old": rand.New(rand.NewPCG(1, 2)), "new": rand.New(rand.NewPCG(5, 6))}}
+			s := &sharing{op: op, start: op, load: 1, lasts: 100 * time.Millisecond, most: map[int]int{}}
 			spec := BenchSpec{Package: "p", Benchmark: "BenchmarkX", Procs: 1, cpus: cpus, Base: BenchSide{Revision: "old"}, Head: BenchSide{Revision: "new"}, run: s.run, use: s.use}
 			var asked, meanwhile []int
 			building := 0
