@@ -104,46 +104,34 @@ func evenness(took []float64) CanaryResult {
 	return r
 }
 
-// spin is one loop of the canary: xorshift64 (Marsaglia, Journal of Statistical Software 8,
-// 2003). Each step depends on the previous one, so the processor cannot overlap them, and none
-// accesses memory. seed must not be 0, which xorshift maps to itself.
+// step is a step of xorshift64 (Marsaglia, Journal of Statistical Software 8, 2003), which maps only 0
+// to itself.
+func step(x uint64) uint64 {
+	x ^= x << 13
+	x ^= x >> 7
+	return x ^ x<<17
+}
+
+// spin is one loop of the canary. Each step depends on the previous one, so the processor cannot
+// overlap them, and none accesses memory. seed must not be 0.
 //
 //go:noinline
 func spin(seed uint64) uint64 {
 	for range spinSteps {
-		seed ^= seed << 13
-		seed ^= seed >> 7
-		seed ^= seed << 17
+		seed = step(seed)
 	}
 	return seed
 }
 
-// fill is a loop of fixed work that occupies the execution units of a core: six generators like that
-// of spin, which do not depend on each other. A program on the other hyperthread of the core slows it
-// down, and hardly slows spin down. seed must not be 0.
+// fill is a loop of fixed work that occupies the execution units of a core: six chains of steps
+// that do not depend on each other. A program on the other hyperthread of the core slows it down, and
+// hardly slows spin down. seed must not be 0.
 //
 //go:noinline
 func fill(seed uint64) uint64 {
 	a, b, c, d, e, f := seed, seed+1, seed+2, seed+3, seed+4, seed+5
 	for range spinSteps / 2 {
-		a ^= a << 13
-		b ^= b << 13
-		c ^= c << 13
-		d ^= d << 13
-		e ^= e << 13
-		f ^= f << 13
-		a ^= a >> 7
-		b ^= b >> 7
-		c ^= c >> 7
-		d ^= d >> 7
-		e ^= e >> 7
-		f ^= f >> 7
-		a ^= a << 17
-		b ^= b << 17
-		c ^= c << 17
-		d ^= d << 17
-		e ^= e << 17
-		f ^= f << 17
+		a, b, c, d, e, f = step(a), step(b), step(c), step(d), step(e), step(f)
 	}
 	return a | b | c | d | e | f
 }
