@@ -57,14 +57,16 @@ func (l *leaf) chooseShared(ctx context.Context) {
 	for i := range l.overhead {
 		l.shared = l.shared && l.sameClocks(ctx, i)
 	}
+	var first []timedProcess
 	if l.shared {
-		_, l.shared = l.beside(ctx)
+		first, l.shared = l.beside(ctx)
 	}
 	if !l.shared {
 		l.ops = before
 		return
 	}
-	l.d.Blocks, l.d.Samples, l.d.CPU = nil, nil, Estimate{} // of processes one after the other
+	l.d.Blocks, l.d.Samples = nil, nil // of processes one after the other
+	l.add([3][]timedProcess{first[:1], first[1:2], first[2:]})
 }
 
 // beside runs a process of the base, the head and the base again at the same time, and reports whether all

@@ -198,7 +198,7 @@ func TestTheNextLayoutIsBuiltMeanwhile(t *testing.T) {
 			}
 			m := FindBenchmarks(t.Context(), spec)
 			d := m.Measure(t.Context(), 0, func(d *Difference, _ int) More { return More{Layouts: len(d.Layouts) < 3} })[0]
-			if building != 0 || len(d.Layouts) != 3 || len(d.Notes) != 0 {
+			if building != 0 || len(d.Layouts) != 3 || len(d.Blocks) != 1 || len(d.Notes) != 0 {
 				t.Errorf("%s: %d are built after the end; %v, %v", name, building, d.Layouts, d.Notes)
 			}
 			var measured []string

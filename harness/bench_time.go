@@ -46,6 +46,12 @@ func (l *leaf) block(ctx context.Context) bool {
 			return false
 		}
 	}
+	return l.add(all)
+}
+
+// add appends a block of processes of the base, the head and the base again, and reports whether
+// another one could tell more.
+func (l *leaf) add(all [3][]timedProcess) bool {
 	var ns, cpu [3]float64
 	for i, processes := range all {
 		ns[i] = quickest(processes)

@@ -127,6 +127,7 @@ func (d *Difference) Estimate() {
 	d.Ratio = figure("ratio", func(b DifferenceBlock) float64 { return b.Ratio })
 	d.BaseNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.BaseNS })
 	d.HeadNS = figure("ns/op", func(b DifferenceBlock) float64 { return b.HeadNS })
+	d.CPU = Estimate{}
 	if values, sessions := d.CPUColumn(); len(values) > 0 {
 		d.CPU = estimate(values, sessions, "ratio")
 	}
