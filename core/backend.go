@@ -39,6 +39,11 @@ func (s Status) String() string {
 type Lease struct {
 	ID    int64 // the backend's own number of the run
 	Epoch int64 // 1 for the starter, one more with every claim
+	// Nonce is a random number of the start or the claim. A database that was set back, by a backup
+	// or by a failover that has lost records, gives numbers and epochs out a second time; the nonce
+	// tells such leases apart. It is 0 if the runs cannot be set back without their executors, as
+	// those of [Memory].
+	Nonce int64
 }
 
 // Holder is the executor of a run, and the time until which others should assume that

@@ -127,8 +127,8 @@ func die() {
 
 // Kinds of acknowledged commits. The note of each has further fields.
 const (
-	ackStart  = "start"  // number and epoch of the lease
-	ackClaim  = "claim"  // number and epoch of the lease
+	ackStart  = "start"  // number, epoch and nonce of the lease
+	ackClaim  = "claim"  // number, epoch and nonce of the lease
 	ackStep   = "step"   // path
 	ackFinish = "finish" // status
 	ackSignal = "signal" // token
@@ -137,7 +137,7 @@ const (
 func (m *mortal) Start(ctx context.Context, rec core.StartRecord) (l core.Lease, err error) {
 	err = m.commit(func() ([]any, error) {
 		l, err = m.Backend.Start(ctx, rec)
-		return []any{ackStart, l.ID, l.Epoch}, err
+		return []any{ackStart, l.ID, l.Epoch, l.Nonce}, err
 	})
 	return l, err
 }
@@ -145,7 +145,7 @@ func (m *mortal) Start(ctx context.Context, rec core.StartRecord) (l core.Lease,
 func (m *mortal) Claim(ctx context.Context, k core.RunKey, epoch int64) (l core.Lease, s core.Snapshot, err error) {
 	err = m.commit(func() ([]any, error) {
 		l, s, err = m.Backend.Claim(ctx, k, epoch)
-		return []any{ackClaim, l.ID, l.Epoch}, err
+		return []any{ackClaim, l.ID, l.Epoch, l.Nonce}, err
 	})
 	return l, s, err
 }
@@ -153,7 +153,7 @@ func (m *mortal) Claim(ctx context.Context, k core.RunKey, epoch int64) (l core.
 func (m *mortal) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (l core.Lease, s core.Snapshot, err error) {
 	err = m.commit(func() ([]any, error) {
 		l, s, err = m.Backend.Acquire(ctx, known, h)
-		return []any{ackClaim, l.ID, l.Epoch}, err
+		return []any{ackClaim, l.ID, l.Epoch, l.Nonce}, err
 	})
 	return l, s, err
 }

@@ -289,6 +289,7 @@ func (g *game) lease(o operation, k core.RunKey) [2]core.Lease {
 		next := own[0]
 		next[0].Epoch++
 		next[1].Epoch++
+		next[1].Nonce++
 		return next
 	}
 	return own[min(o.Lease, len(own)-1)]

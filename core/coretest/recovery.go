@@ -234,6 +234,7 @@ func lastLease(acks []line) (l core.Lease) {
 		if a.fields[0] == ackStart || a.fields[0] == ackClaim {
 			fmt.Sscan(a.fields[1], &l.ID)
 			fmt.Sscan(a.fields[2], &l.Epoch)
+			fmt.Sscan(a.fields[3], &l.Nonce)
 		}
 	}
 	return l

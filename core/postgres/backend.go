@@ -56,7 +56,7 @@ func (b *Backend) Durability() Durability { return b.server.durability }
 
 // Start implements [core.Backend].
 func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
-	s := b.startOf(rec)
+	s, lease := b.startOf(rec)
 	if err := b.write(ctx, s); err != nil {
 		return core.Lease{}, fmt.Errorf("start run %s: %w", rec.Key, err)
 	}
@@ -64,10 +64,12 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 		return core.Lease{}, fmt.Errorf("run %s: %w", rec.Key, core.ErrRunExists)
 	}
 	b.plans.Store(rec.Plan, true)
-	return core.Lease{ID: s.id, Epoch: 1}, nil
+	lease.ID = s.id
+	return lease, nil
 }
 
-func (b *Backend) startOf(rec core.StartRecord) *save {
+// startOf returns the save of a start, and the lease that it gives, without the number of the run.
+func (b *Backend) startOf(rec core.StartRecord) (*save, core.Lease) {
 	key, birth := keyOf(rec.Key), rand.Int64()
 	sum := sumStart(rec) | current{epoch: 1, status: core.Running}.sum()
 	first := core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}
@@ -82,7 +84,7 @@ func (b *Backend) startOf(rec core.StartRecord) *save {
 	s.made = func(ctx context.Context, q querier) (bool, error) {
 		return found(q.QueryRow(ctx, b.sql.startMade, key, birth).Scan(&s.id))
 	}
-	return s
+	return s, core.Lease{Epoch: 1, Nonce: birth}
 }
 
 // Within returns a backend that starts runs in a transaction of the caller: a run that is begun
@@ -98,7 +100,7 @@ type starter struct {
 
 // Start implements [core.Backend].
 func (b starter) Start(ctx context.Context, rec core.StartRecord) (core.Lease, error) {
-	s := b.startOf(rec)
+	s, lease := b.startOf(rec)
 	err := b.tx.QueryRow(ctx, s.sql, s.args...).Scan(&s.id)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -106,7 +108,8 @@ func (b starter) Start(ctx context.Context, rec core.StartRecord) (core.Lease, e
 	case err != nil:
 		return core.Lease{}, fmt.Errorf("start run %s: %w", rec.Key, b.trouble(err))
 	}
-	return core.Lease{ID: s.id, Epoch: 1}, nil
+	lease.ID = s.id
+	return lease, nil
 }
 
 // found reports whether a query for one row found it.
@@ -125,7 +128,7 @@ func (b *Backend) Step(ctx context.Context, lease core.Lease, rec core.StepRecor
 
 func (b *Backend) step(lease core.Lease, rec *core.StepRecord) *save {
 	sum := sumStep(lease.ID, nil, lease.Epoch, rec)
-	s := &save{sql: b.sql.step, lease: lease, seq: rec.Seq, counter: &b.saves, args: []any{lease.ID, lease.Epoch, rec.Seq, int16(rec.Status),
+	s := &save{sql: b.sql.step, lease: lease, seq: rec.Seq, counter: &b.saves, args: []any{lease.ID, lease.Nonce, rec.Seq, int16(rec.Status),
 		int64(rec.Attempts), rec.Started.UnixNano(), rec.Ended.UnixNano(), rec.Usage.Calls, rec.Usage.Tokens, rec.Usage.Cost, nanos(rec.Due), sum,
 		text(rec.Path), text(rec.Token), text(rec.For), text(rec.Feedback), text(rec.Error), rec.Output, rec.State}}
 	s.made = func(ctx context.Context, q querier) (bool, error) {
@@ -171,11 +174,18 @@ func (b *Backend) finishOf(lease core.Lease, rec core.FinishRecord) *save {
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	sum := current{lease.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits}.sum()
 	s := &save{sql: b.sql.finish, lease: lease, counter: &b.saves,
-		args: []any{lease.ID, lease.Epoch, int16(rec.Status), text(rec.Error), end, rec.Exits, wake, seen, sum}}
+		args: []any{lease.ID, lease.Nonce, int16(rec.Status), text(rec.Error), end, rec.Exits, wake, seen, sum}}
 	if rec.State != nil {
 		last := core.StepRecord{Seq: rec.Seq, Status: rec.Status, State: rec.State, Started: rec.Time, Ended: rec.Time}
 		s.sql = b.sql.finishState
 		s.args = append(s.args, rec.Seq, sumStep(lease.ID, nil, lease.Epoch, &last), rec.State)
+	}
+	s.made = func(ctx context.Context, q querier) (bool, error) {
+		now, err := b.finished(ctx, q, lease)
+		if err == nil && now.released > lease.Epoch {
+			err = errOverwritten
+		}
+		return err == nil && now.releaser == lease.Nonce, err
 	}
 	return s
 }
@@ -183,17 +193,6 @@ func (b *Backend) finishOf(lease core.Lease, rec core.FinishRecord) *save {
 // Finish implements [core.Backend].
 func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishRecord) error {
 	s := b.finishOf(lease, rec)
-	var now finished
-	s.made = func(ctx context.Context, q querier) (made bool, err error) {
-		now, err = b.finished(ctx, q, lease)
-		switch {
-		case err == nil && now.released > lease.Epoch:
-			return false, errOverwritten
-		case err == nil:
-			return now.released == lease.Epoch, nil
-		}
-		return false, err
-	}
 	err := b.write(ctx, s)
 	fail := func(err error) error { return fmt.Errorf("run number %d, epoch %d: %w", lease.ID, lease.Epoch, err) }
 	switch {
@@ -202,6 +201,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 	case s.done:
 		return nil
 	case rec.Status == core.Paused: // refused because of new answers, or fenced
+		var now finished
 		err := b.read(ctx, func(ctx context.Context, q *pgxpool.Conn) (err error) {
 			now, err = b.finished(ctx, q, lease)
 			return err
@@ -209,7 +209,7 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 		switch {
 		case err != nil:
 			return fail(fmt.Errorf("its pause was not saved, and why could not be read: %w", err))
-		case now.epoch == lease.Epoch && now.status == core.Running && now.answers != int64(rec.Answers):
+		case now.nonce == lease.Nonce && now.status == core.Running && now.answers != int64(rec.Answers):
 			return fail(core.ErrSignalled)
 		}
 	}
@@ -218,12 +218,12 @@ func (b *Backend) Finish(ctx context.Context, lease core.Lease, rec core.FinishR
 
 // finished has the columns that show whether a run was released; zero if there is no such run.
 type finished struct {
-	epoch, answers, released int64
-	status                   core.Status
+	nonce, answers, released, releaser int64
+	status                             core.Status
 }
 
 func (b *Backend) finished(ctx context.Context, q querier, lease core.Lease) (f finished, err error) {
-	_, err = found(q.QueryRow(ctx, b.sql.finishMade, lease.ID).Scan(&f.epoch, &f.status, &f.answers, &f.released))
+	_, err = found(q.QueryRow(ctx, b.sql.finishMade, lease.ID).Scan(&f.nonce, &f.status, &f.answers, &f.released, &f.releaser))
 	return f, err
 }
 

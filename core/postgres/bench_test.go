@@ -188,12 +188,13 @@ func (f floor) round(b *testing.B, backend *Backend, round string, atOnce int) t
 	conns := make([]*pgx.Conn, atOnce)
 	for g := range atOnce {
 		for i := range runsOfOne {
-			one := []*save{backend.startOf(benchStart(round, g, i))}
+			start, lease := backend.startOf(benchStart(round, g, i))
+			one := []*save{start}
 			for seq := int64(1); seq <= 3; seq++ {
 				rec := benchStep(seq)
-				one = append(one, backend.step(core.Lease{Epoch: 1}, &rec))
+				one = append(one, backend.step(lease, &rec))
 			}
-			saves[g] = append(saves[g], append(one, backend.finishOf(core.Lease{Epoch: 1}, benchEnd)))
+			saves[g] = append(saves[g], append(one, backend.finishOf(lease, benchEnd)))
 		}
 		conn, err := f.pool.Acquire(b.Context())
 		if err != nil {

@@ -40,7 +40,7 @@ func (b *Backend) Claim(ctx context.Context, key core.RunKey, epoch int64) (core
 // statement.
 func (b *Backend) Acquire(ctx context.Context, known core.Snapshot, h core.Holder) (core.Lease, core.Snapshot, error) {
 	key, nonce := keyOf(known.Start.Key), rand.Int64()
-	lease := core.Lease{Epoch: known.Epoch + 1}
+	lease := core.Lease{Epoch: known.Epoch + 1, Nonce: nonce}
 	sum := current{epoch: lease.Epoch, status: core.Running, exits: known.Exits}.sum()
 	s := &save{sql: b.sql.acquire, counter: &b.claims, returns: true, args: []any{key, known.Epoch, int16(known.Status), int64(len(known.Steps)),
 		int64(len(known.Answers)), nonce, sum, text(h.Executor), nanos(h.Until), sumHolder(h)}}
@@ -82,13 +82,13 @@ func (b *Backend) claim(ctx context.Context, k core.RunKey, c claim) (lease core
 				return err
 			}
 			if doubt && run.nonce == nonce { // an earlier attempt took effect
-				lease, snap = core.Lease{ID: run.id, Epoch: run.Epoch}, run.Snapshot
+				lease, snap = core.Lease{ID: run.id, Epoch: run.Epoch, Nonce: nonce}, run.Snapshot
 				return nil
 			}
 			if err := c.allows(&run); err != nil {
 				return err
 			}
-			lease = core.Lease{ID: run.id, Epoch: run.Epoch + 1}
+			lease = core.Lease{ID: run.id, Epoch: run.Epoch + 1, Nonce: nonce}
 			seq := int64(len(run.Steps))
 			sum := current{epoch: lease.Epoch, status: core.Running, exits: run.Exits}.sum()
 			if _, err := tx.Exec(ctx, b.sql.claim, run.id, lease.Epoch, nonce, seq, sum, text(c.holder.Executor), nanos(c.holder.Until), sumHolder(c.holder)); err != nil {
@@ -121,19 +121,19 @@ func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease)
 		return nil, fmt.Errorf("heartbeat: %w", err)
 	}
 	defer leave()
-	ids, epochs := make([]int64, len(leases)), make([]int64, len(leases))
+	ids, nonces := make([]int64, len(leases)), make([]int64, len(leases))
 	for i, l := range leases {
-		ids[i], epochs[i] = l.ID, l.Epoch
+		ids[i], nonces[i] = l.ID, l.Nonce
 	}
 	var held map[core.Lease]bool
 	err = b.persist(time.Now(), new(bool), func(ctx context.Context, conn *pgxpool.Conn) error {
-		rows, err := conn.Query(ctx, b.sql.renew, ids, epochs, text(h.Executor), nanos(h.Until), sumHolder(h))
+		rows, err := conn.Query(ctx, b.sql.renew, ids, nonces, text(h.Executor), nanos(h.Until), sumHolder(h))
 		if err != nil {
 			return err
 		}
 		held = map[core.Lease]bool{}
 		var l core.Lease
-		_, err = pgx.ForEachRow(rows, []any{&l.ID, &l.Epoch}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&l.ID, &l.Epoch, &l.Nonce}, func() error {
 			held[l] = true
 			return nil
 		})
@@ -167,18 +167,18 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 	}
 	limit := p.Most()
 	type old struct {
-		id, epoch int64
+		id, nonce int64
 		status    int16
 	}
 	var all []old
 	err = b.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		rows, err := conn.Query(ctx, qualify(`SELECT id, epoch, status FROM @.runs`+q.conditions()+` ORDER BY id LIMIT `+q.arg(int64(limit)+1), b.server.quoted()), q.args...)
+		rows, err := conn.Query(ctx, qualify(`SELECT id, nonce, status FROM @.runs`+q.conditions()+` ORDER BY id LIMIT `+q.arg(int64(limit)+1), b.server.quoted()), q.args...)
 		if err != nil {
 			return err
 		}
 		all = nil
 		var r old
-		_, err = pgx.ForEachRow(rows, []any{&r.id, &r.epoch, &r.status}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&r.id, &r.nonce, &r.status}, func() error {
 			all = append(all, r)
 			return nil
 		})
@@ -188,7 +188,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 		return fail(err)
 	}
 	for _, r := range all[:min(limit, len(all))] {
-		gone, err := b.delete(ctx, r.id, r.epoch, r.status)
+		gone, err := b.delete(ctx, r.id, r.nonce, r.status)
 		if err != nil {
 			return fail(err)
 		}
@@ -200,7 +200,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 }
 
 // delete deletes a run, unless it was resumed meanwhile.
-func (b *Backend) delete(ctx context.Context, id, epoch int64, status int16) (gone bool, err error) {
+func (b *Backend) delete(ctx context.Context, id, nonce int64, status int16) (gone bool, err error) {
 	leave, err := b.enter(ctx)
 	if err != nil {
 		return false, err
@@ -209,7 +209,7 @@ func (b *Backend) delete(ctx context.Context, id, epoch int64, status int16) (go
 	doubt := false
 	err = b.persist(time.Now(), &doubt, func(ctx context.Context, conn *pgxpool.Conn) error {
 		var statements pgx.Batch
-		statements.Queue(b.sql.pruneRun, id, epoch, status)
+		statements.Queue(b.sql.pruneRun, id, nonce, status)
 		// After the row: an answer that came at the same time is seen only by a later statement.
 		statements.Queue(b.sql.pruneSteps, id)
 		statements.Queue(b.sql.pruneAnswers, id)

@@ -16,8 +16,8 @@
 //
 // # What is saved
 //
-// Each save is one statement, fenced by the epoch, the status and the number of records in
-// the row of the run. Saves of simultaneous runs share transactions and round trips; there are at
+// Each save is one statement, fenced by the nonce of the lease, the status and the number of records
+// in the row of the run. Saves of simultaneous runs share transactions and round trips; there are at
 // most as many simultaneous transactions as connections. Rows have checksums.
 //
 // # Outcomes
@@ -32,7 +32,7 @@
 // [Durability] says what a save survives. Settings of the server that break the promise
 // are refused when a connection is opened. With asynchronous replication, a promoted standby may
 // lack the last saves of the lost primary: to prevent that, name the standby in
-// synchronous_standby_names.
+// synchronous_standby_names. Executors of runs and claims that are lost in this way are fenced.
 //
 // # Poolers
 //

@@ -97,12 +97,12 @@ var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 	"a step that waits for a claim is fenced": func(t testing.TB, b *Backend) error {
 		lease := begun(t, b)
 		return want(core.ErrFenced, meanwhile(t, b, func() error { return b.Step(t.Context(), lease, stepOf(2)) },
-			`UPDATE @.runs SET epoch = epoch + 1`))
+			`UPDATE @.runs SET epoch = epoch + 1, nonce = nonce + 1`))
 	},
 	"an end that waits for a claim is fenced": func(t testing.TB, b *Backend) error {
 		lease := begun(t, b)
 		end := core.FinishRecord{Status: core.Completed, State: []byte("1"), Seq: 2, Time: at(5)}
-		return want(core.ErrFenced, meanwhile(t, b, func() error { return b.Finish(t.Context(), lease, end) }, `UPDATE @.runs SET epoch = epoch + 1`))
+		return want(core.ErrFenced, meanwhile(t, b, func() error { return b.Finish(t.Context(), lease, end) }, `UPDATE @.runs SET epoch = epoch + 1, nonce = nonce + 1`))
 	},
 	"a pause that waits for an answer is refused": func(t testing.TB, b *Backend) error {
 		lease := begun(t, b)
@@ -145,6 +145,75 @@ var fenceChecks = map[string]func(t testing.TB, b *Backend) error{
 		}
 		return nil
 	},
+	"a lease of a run that is lost is fenced": func(t testing.TB, b *Backend) error {
+		lost := begun(t, b)
+		change(t, b, `DELETE FROM @.runs`, `DELETE FROM @.steps`, fmt.Sprintf(`ALTER TABLE @.runs ALTER id RESTART WITH %d`, lost.ID))
+		now := begun(t, b)
+		return anotherHas(t, b, lost, now)
+	},
+	"a lease of a claim that is lost is fenced": func(t testing.TB, b *Backend) error {
+		begun(t, b)
+		change(t, b, `CREATE TABLE @.saved AS SELECT * FROM @.runs`)
+		lost, _, err := b.Claim(t.Context(), startOf("r").Key, 0)
+		if err != nil {
+			return err
+		}
+		change(t, b, `UPDATE @.runs SET epoch = saved.epoch, nonce = saved.nonce, sum = saved.sum FROM @.saved`)
+		now, _, err := b.Claim(t.Context(), startOf("r").Key, 0)
+		if err != nil {
+			return err
+		}
+		return anotherHas(t, b, lost, now)
+	},
+}
+
+// change executes statements on a separate connection.
+func change(t testing.TB, b *Backend, statements ...string) {
+	t.Helper()
+	conn := direct(t, b)
+	for _, text := range statements {
+		if _, err := conn.Exec(t.Context(), qualify(text, b.server.quoted())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// anotherHas returns an error unless every save by a lost lease is fenced, while another executor has
+// the same number and epoch, one record, and after that while it has ended the run.
+func anotherHas(t testing.TB, b *Backend, lost, now core.Lease) error {
+	t.Helper()
+	if now.ID != lost.ID || now.Epoch != lost.Epoch {
+		t.Fatalf("lease %+v, want the number and the epoch of %+v", now, lost)
+	}
+	doubted := func(s *save) error { // its answer was lost by the failover
+		s.begun, s.doubt = time.Now(), true
+		if err := b.settle(s); err != nil || s.done {
+			return fmt.Errorf("in doubt: made %v, error %v", s.done, err)
+		}
+		return nil
+	}
+	saves := func() error {
+		return errors.Join(
+			want(core.ErrFenced, b.Step(t.Context(), lost, stepOf(2))),
+			want(core.ErrFenced, b.Enqueue(lost, new(stepOf(2))).Wait()),
+			want(core.ErrFenced, b.Finish(t.Context(), lost, core.FinishRecord{Status: core.Completed, State: []byte("1"), Seq: 2, Time: at(5)})),
+			want(core.ErrFenced, b.Finish(t.Context(), lost, core.FinishRecord{Status: core.Paused, Answers: 1, Time: at(5)})),
+			want(core.ErrFenced, b.Finish(t.Context(), lost, core.FinishRecord{Status: core.Stopped, Time: at(5)})),
+			doubted(b.step(lost, new(stepOf(2)))), doubted(b.finishOf(lost, core.FinishRecord{Status: core.Stopped, Time: at(5)})))
+	}
+	err := saves()
+	leases, renewErr := b.Renew(t.Context(), core.Holder{Executor: "lost", Until: at(99)}, []core.Lease{lost, now})
+	if renewErr != nil || len(leases) != 1 || leases[0] != lost {
+		err = errors.Join(err, fmt.Errorf("a heartbeat has lost %+v, error %v; want %+v", leases, renewErr, lost))
+	}
+	own := stepOf(2)
+	own.Ended = at(4) // the records of two executors differ at least in their times
+	err = errors.Join(err, b.Step(t.Context(), now, own), b.Finish(t.Context(), now, core.FinishRecord{Status: core.Stopped, Time: at(6)}), saves())
+	gone, deleteErr := b.delete(t.Context(), lost.ID, lost.Nonce, int16(core.Stopped))
+	if deleteErr != nil || gone {
+		err = errors.Join(err, fmt.Errorf("pruned %v, error %v", gone, deleteErr))
+	}
+	return err
 }
 
 func want(want, err error) error {
@@ -157,11 +226,13 @@ func want(want, err error) error {
 // fenceMutants are plausible wrong statements. Each must be detected by a check.
 var fenceMutants = []struct{ name, check, old, new string }{
 	{"fences by a plain read", "a step that waits for a claim is fenced",
-		`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id)`,
-		`WITH f AS (SELECT id FROM @.runs` + fence + ` AND seq = $3::bigint - 1), g AS (UPDATE @.runs SET seq = $3::bigint WHERE id = (SELECT id FROM f))`},
+		`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id, epoch)`,
+		`WITH f AS (SELECT id, epoch FROM @.runs` + fence + ` AND seq = $3::bigint - 1), g AS (UPDATE @.runs SET seq = $3::bigint WHERE id = (SELECT id FROM f))`},
 	{"counts the answers by a subquery", "a pause that waits for an answer is refused",
 		`answers = $8::bigint)`, `(SELECT count(*) FROM @.answers a WHERE a.run = runs.id) = $8::bigint)`},
-	{"does not fence", "a step of a lease that is lost is fenced", `AND epoch = $2::bigint`, `AND $2::bigint > 0`},
+	{"does not fence", "a step of a lease that is lost is fenced", `AND nonce = $2::bigint`, `AND $2::bigint <> 0`},
+	{"fences by the epoch", "a lease of a run that is lost is fenced", `AND nonce = $2::bigint`, `AND epoch IN (1, 2) AND $2::bigint <> 0`},
+	{"fences by the epoch", "a lease of a claim that is lost is fenced", `AND nonce = $2::bigint`, `AND epoch IN (1, 2) AND $2::bigint <> 0`},
 	{"does not check whether a save was made", "a step that was made and whose answer was lost is made", `WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`,
 		`WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint AND false`},
 	{"mistakes any record for its own", "a step of others at its place is not mistaken for it", `SELECT sum FROM @.steps`, ``},

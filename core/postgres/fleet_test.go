@@ -189,11 +189,11 @@ func TestFleet(t *testing.T) {
 	t.Logf("%d workers, %d runs, %d taken over, %d workers refused after that: %d records, each acknowledged once (%.0f saves/s)",
 		f.workers, f.runs, f.taken.Load(), f.late.Load(), f.runs*stepsOfRun, float64(f.runs*(stepsOfRun+2))/took.Seconds())
 
-	t.Run("control: a fence without the epoch is detected", func(t *testing.T) {
+	t.Run("control: a fence without the nonce is detected", func(t *testing.T) {
 		all := open(t)
 		for _, b := range all {
 			for _, text := range []*string{&b.sql.step, &b.sql.finish, &b.sql.finishState} {
-				*text = strings.ReplaceAll(*text, "AND epoch = $2::bigint", "AND $2::bigint > 0")
+				*text = strings.ReplaceAll(*text, "AND nonce = $2::bigint", "AND $2::bigint <> 0")
 			}
 		}
 		f := newFleet(all, 50, 200)

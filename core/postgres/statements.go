@@ -7,26 +7,28 @@ const stepColumns = `run, seq, epoch, status, attempts, started, ended, calls, t
 
 // insertRun is the first part of a start. The record of the state uses the number of the run that it
 // returns.
-const insertRun = `r AS (INSERT INTO @.runs (key, tenant, run, pipeline, plan, birth, epoch, status, started, sum, executor, until, held,
+const insertRun = `r AS (INSERT INTO @.runs (key, tenant, run, pipeline, plan, birth, nonce, epoch, status, started, sum, executor, until, held,
 		origin_tenant, origin_run, origin_seq)
-		VALUES ($1::bytea, $2::bytea, $3::bytea, $4::bytea, $5::bigint, $6::bigint, 1, 1, $7::bigint, $8::bigint, $9::bytea, $10::bigint, $11::bigint,
+		VALUES ($1::bytea, $2::bytea, $3::bytea, $4::bytea, $5::bigint, $6::bigint, $6::bigint, 1, 1, $7::bigint, $8::bigint, $9::bytea, $10::bigint, $11::bigint,
 		$12::bytea, $13::bytea, $14::bigint) ON CONFLICT (key) DO NOTHING RETURNING id)
 	INSERT INTO @.steps (` + stepColumns + `)
 	SELECT r.id, 0, 1, 1, 0, $7::bigint, $7::bigint, 0, 0, 0, 0, $15::bigint, '', '', '', '', '', NULL, $16::bytea FROM r RETURNING run`
 
 // insertStep inserts a record if the CTE f has changed the row of its run.
 const insertStep = ` INSERT INTO @.steps (` + stepColumns + `)
-	SELECT f.id, $3::bigint, $2::bigint, $4::smallint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint, $11::bigint, $12::bigint,
+	SELECT f.id, $3::bigint, f.epoch, $4::smallint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint, $11::bigint, $12::bigint,
 		$13::bytea, $14::bytea, $15::bytea, $16::bytea, $17::bytea, $18::bytea, $19::bytea FROM f`
 
-// fence is the condition of all saves with a lease; its arguments are the number of the run and the epoch.
-const fence = ` WHERE id = $1::bigint AND epoch = $2::bigint AND status = 1`
+// fence is the condition of all saves with a lease; its arguments are the number of the run and the
+// nonce. It does not compare epochs: after a failover that has lost records, the numbers of lost runs
+// and the epochs of lost claims are given out again.
+const fence = ` WHERE id = $1::bigint AND nonce = $2::bigint AND status = 1`
 
 // finishRow releases a run. A pause (status 4) is refused if there are answers that its executor
 // does not know. Their number is a column of the row, because a subquery would not see answers that
 // were committed while the statement waited for the row.
 const finishRow = `UPDATE @.runs SET status = $3::smallint, error = $4::bytea, ended = $5::bigint, exits = $6::bytea, wake = $7::bigint,
-	seen = $8::bigint, released = $2::bigint, sum = (sum & -4294967296) | $9::bigint`
+	seen = $8::bigint, released = epoch, releaser = $2::bigint, sum = (sum & -4294967296) | $9::bigint`
 
 const finishFence = fence + ` AND ($3::smallint <> 4 OR answers = $8::bigint)`
 
@@ -49,12 +51,12 @@ func newStatements(schema string) *statements {
 		start: q(`WITH ` + insertRun),
 		startPlan: q(`WITH p AS (INSERT INTO @.plans (plan, text, sum) VALUES ($5::bigint, $17::bytea, $18::bigint) ON CONFLICT DO NOTHING), ` +
 			insertRun),
-		step: q(`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id)` + insertStep),
+		step: q(`WITH f AS (UPDATE @.runs SET seq = $3::bigint` + fence + ` AND seq = $3::bigint - 1 RETURNING id, epoch)` + insertStep),
 
 		finish: q(finishRow + finishFence),
-		finishState: q(`WITH f AS (` + finishRow + `, seq = $10::bigint` + finishFence + ` AND seq = $10::bigint - 1 RETURNING id)
+		finishState: q(`WITH f AS (` + finishRow + `, seq = $10::bigint` + finishFence + ` AND seq = $10::bigint - 1 RETURNING id, epoch)
 			INSERT INTO @.steps (` + stepColumns + `)
-			SELECT f.id, $10::bigint, $2::bigint, $3::smallint, 0, $5::bigint, $5::bigint, 0, 0, 0, 0, $11::bigint, '', '', '', '', '', NULL, $12::bytea FROM f`),
+			SELECT f.id, $10::bigint, f.epoch, $3::smallint, 0, $5::bigint, $5::bigint, 0, 0, 0, 0, $11::bigint, '', '', '', '', '', NULL, $12::bytea FROM f`),
 
 		// The pause must exist, and the run must not have ended. Of two simultaneous answers the
 		// second violates the primary key.
@@ -78,9 +80,9 @@ func newStatements(schema string) *statements {
 
 		// In the same order as batches lock rows, which prevents deadlocks.
 		renew: q(`UPDATE @.runs SET executor = $3::bytea, until = $4::bigint, held = $5::bigint
-			FROM (SELECT l.id, l.epoch FROM @.runs l JOIN unnest($1::bigint[], $2::bigint[]) AS x (id, epoch) ON l.id = x.id AND l.epoch = x.epoch
+			FROM (SELECT l.id, l.nonce FROM @.runs l JOIN unnest($1::bigint[], $2::bigint[]) AS x (id, nonce) ON l.id = x.id AND l.nonce = x.nonce
 				WHERE l.status = 1 ORDER BY l.id FOR UPDATE OF l) mine
-			WHERE runs.id = mine.id AND runs.epoch = mine.epoch AND runs.status = 1 RETURNING runs.id, runs.epoch`),
+			WHERE runs.id = mine.id AND runs.nonce = mine.nonce AND runs.status = 1 RETURNING runs.id, runs.epoch, runs.nonce`),
 
 		readRun:   q(`SELECT ` + runColumns + `, p.text, p.sum FROM @.runs r LEFT JOIN @.plans p ON p.plan = r.plan WHERE r.key = $1::bytea`),
 		readSteps: q(`SELECT ` + stepColumnsOf("s") + ` FROM @.steps s JOIN @.runs r ON r.id = s.run WHERE r.key = $1::bytea ORDER BY s.seq`),
@@ -90,11 +92,11 @@ func newStatements(schema string) *statements {
 		startMade:  q(`SELECT id FROM @.runs WHERE key = $1::bytea AND birth = $2::bigint`),
 		claimMade:  q(`SELECT id FROM @.runs WHERE key = $1::bytea AND nonce = $2::bigint`),
 		stepMade:   q(`SELECT sum FROM @.steps WHERE run = $1::bigint AND seq = $2::bigint AND epoch = $3::bigint`),
-		finishMade: q(`SELECT epoch, status, answers, released FROM @.runs WHERE id = $1::bigint`),
+		finishMade: q(`SELECT nonce, status, answers, released, releaser FROM @.runs WHERE id = $1::bigint`),
 		answerMade: q(`SELECT r.status, EXISTS (SELECT 1 FROM @.steps s WHERE s.run = r.id AND s.status = 4 AND s.token = $2::bytea),
 			(SELECT a.sum FROM @.answers a WHERE a.run = r.id AND a.key = $3::bytea) FROM @.runs r WHERE r.key = $1::bytea`),
 
-		pruneRun:     q(`DELETE FROM @.runs WHERE id = $1::bigint AND epoch = $2::bigint AND status = $3::smallint AND status <> 1`),
+		pruneRun:     q(`DELETE FROM @.runs WHERE id = $1::bigint AND nonce = $2::bigint AND status = $3::smallint AND status <> 1`),
 		pruneSteps:   q(`DELETE FROM @.steps WHERE run = $1::bigint AND NOT EXISTS (SELECT 1 FROM @.runs WHERE id = $1::bigint)`),
 		pruneAnswers: q(`DELETE FROM @.answers WHERE run = $1::bigint AND NOT EXISTS (SELECT 1 FROM @.runs WHERE id = $1::bigint)`),
 	}

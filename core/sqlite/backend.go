@@ -3,7 +3,7 @@
 //
 // The settings of every connection are applied and read back; [Durability] says what a
 // save survives. Each save is part of one transaction, which simultaneous saves may share,
-// and its statement is fenced by the run's epoch. Runs, step records and answers have
+// and its statement is fenced by the lease. Runs, step records and answers have
 // checksums.
 //
 // Open a database once per process and share the [Backend]. Several processes may use one
@@ -18,6 +18,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,7 +141,7 @@ func open(ctx context.Context, path string, d sqlitedb.Durability, p probe.Probe
 // allocates memory.
 type kept struct {
 	pipeline, plan, executor driver.Value     // of the last start
-	run                      driver.Value     // number of the run of the last save
+	run, nonce               driver.Value     // of the lease of the last save
 	paths                    [16]driver.Value // of steps, by their sequence numbers
 }
 
@@ -166,7 +167,7 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 	b.mu.Lock()
 	known := b.plans[rec.Plan]
 	b.mu.Unlock()
-	s := &start{b: b, rec: rec, plan: !known && rec.PlanText != ""}
+	s := &start{b: b, rec: rec, of: core.Lease{Epoch: 1, Nonce: rand.Int64()}, plan: !known && rec.PlanText != ""}
 	s.job, s.counter = s, &b.saves
 	err := b.submit(ctx, &s.save)
 	if sqlitedb.Code(err) == lib.SQLITE_CONSTRAINT_UNIQUE {
@@ -180,7 +181,7 @@ func (b *Backend) Start(ctx context.Context, rec core.StartRecord) (core.Lease, 
 		b.plans[rec.Plan] = true
 		b.mu.Unlock()
 	}
-	return core.Lease{ID: s.id, Epoch: 1}, nil
+	return s.of, nil
 }
 
 // start is the start of a run.
@@ -189,7 +190,7 @@ type start struct {
 	b    *Backend
 	rec  core.StartRecord
 	plan bool // save the text of the plan too
-	id   int64
+	of   core.Lease
 }
 
 // do implements [job].
@@ -205,22 +206,22 @@ func (s *start) do() error {
 	b.buf, now = sumNow(b.buf, current{epoch: 1, status: core.Running})
 	b.buf, held = sumHolder(b.buf, rec.Holder)
 	res, err := b.w.exec(stmtInsertRun, b.bind(rec.Key.Tenant, rec.Key.Run, reuse(&b.kept.pipeline, rec.Pipeline), reuse(&b.kept.plan, int64(rec.Plan)),
-		int64(core.Running), rec.Time.UnixNano(), born|now, reuse(&b.kept.executor, rec.Holder.Executor), nanos(rec.Holder.Until), held))
+		reuse(&b.kept.nonce, s.of.Nonce), int64(core.Running), rec.Time.UnixNano(), born|now, reuse(&b.kept.executor, rec.Holder.Executor), nanos(rec.Holder.Until), held))
 	if err != nil {
 		return err
 	}
-	if s.id, err = res.LastInsertId(); err != nil {
+	if s.of.ID, err = res.LastInsertId(); err != nil {
 		return err
 	}
 	if o := rec.Origin; o != (core.Origin{}) {
-		if _, err := b.w.exec(stmtOrigin, b.bind(o.Key.Tenant, o.Key.Run, o.Seq, s.id)); err != nil {
+		if _, err := b.w.exec(stmtOrigin, b.bind(o.Key.Tenant, o.Key.Run, o.Seq, s.of.ID)); err != nil {
 			return halfDone{err}
 		}
 	}
 	first := core.StepRecord{Status: core.Running, State: rec.State, Started: rec.Time, Ended: rec.Time}
-	err = b.insertStep(core.Lease{ID: s.id, Epoch: 1}, &first)
+	err = b.insertStep(s.of, &first)
 	if errors.Is(err, core.ErrFenced) {
-		err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, s.id)
+		err = fmt.Errorf("run %s: %w: under its number %d there are records of another run", rec.Key, core.ErrCorrupt, s.of.ID)
 	}
 	if err != nil {
 		return halfDone{err}
@@ -295,7 +296,7 @@ func (b *Backend) insertStep(lease core.Lease, rec *core.StepRecord) error {
 	}
 	args := b.args[:16] // set in place: bind would copy them all
 	args[0].Value, args[1].Value, args[2].Value = boxed, reuse(&b.kept.paths[rec.Seq%int64(len(b.kept.paths))], rec.Path), reuse(&b.kept.run, lease.ID)
-	args[3].Value, args[4].Value, args[5].Value = lease.Epoch, rec.Seq, boxed
+	args[3].Value, args[4].Value, args[5].Value = reuse(&b.kept.nonce, lease.Nonce), rec.Seq, boxed
 	args[6].Value, args[7].Value = int64(rec.Status), int64(rec.Attempts)
 	args[8].Value, args[9].Value = blob(rec.Output), blob(rec.State)
 	args[10].Value, args[11].Value, args[12].Value = rec.Started.UnixNano(), rec.Ended.UnixNano(), crc
@@ -383,7 +384,7 @@ func (s *finish) do() error {
 	var now int64
 	end, wake, seen := rec.Time.UnixNano(), nanos(rec.Wake), int64(rec.Answers)
 	b.buf, now = sumNow(b.buf, current{s.of.Epoch, rec.Status, rec.Error, end, wake, seen, rec.Exits})
-	args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, reuse(&b.kept.run, s.of.ID), s.of.Epoch, rec.Status != core.Paused, seen)
+	args := b.bind(int64(rec.Status), rec.Error, end, blob(rec.Exits), wake, seen, now, reuse(&b.kept.run, s.of.ID), reuse(&b.kept.nonce, s.of.Nonce), rec.Status != core.Paused, seen)
 	ok, err := b.w.affect(stmtFinish, args)
 	if err == nil && !ok {
 		err = fmt.Errorf("run number %d, epoch %d: %w", s.of.ID, s.of.Epoch, core.ErrFenced)
@@ -397,8 +398,8 @@ func (s *finish) do() error {
 // answered reports whether a pause was refused because of new answers, and not by the fence.
 func (b *Backend) answered(ctx context.Context, lease core.Lease, known int) (bool, error) {
 	var n int
-	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND epoch = ? AND status = 1`,
-		lease.ID, lease.Epoch).Scan(&n)
+	err := b.readers.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM answers WHERE run = runs.id) FROM runs WHERE id = ? AND nonce = ? AND status = 1`,
+		lease.ID, lease.Nonce).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	lib "modernc.org/sqlite/lib"
@@ -59,15 +60,15 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 	if err := c.allows(run); err != nil {
 		return core.Lease{}, core.Snapshot{}, err
 	}
-	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1}, core.Snapshot{}
+	lease, claimed := core.Lease{ID: run.id, Epoch: run.Epoch + 1, Nonce: rand.Int64()}, core.Snapshot{}
 	err := b.write(ctx, &b.claims, false, func() error {
 		now := run
-		ok, err := b.claim(now, c, false)
+		ok, err := b.claim(now, c, lease.Nonce, false)
 		if err == nil && !ok {
 			// The previous holder may have saved meanwhile. The run is read again within the
 			// transaction, because after the commit an error would be that of a successful claim.
 			if now, err = read(context.Background(), b.w.reads, run.Start.Key); err == nil && now.Epoch == run.Epoch && c.allows(now) == nil {
-				ok, err = b.claim(now, c, true)
+				ok, err = b.claim(now, c, lease.Nonce, true)
 			}
 		}
 		if err == nil && !ok {
@@ -93,7 +94,7 @@ func (b *Backend) take(ctx context.Context, run stored, c claim) (core.Lease, co
 
 // claim makes the claimer the holder of the run, unless something was saved after run was read;
 // then it returns false. exclusive means that no other process can have saved since.
-func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
+func (b *Backend) claim(run stored, c claim, nonce int64, exclusive bool) (bool, error) {
 	var now int64
 	b.buf, now = sumNow(b.buf, current{epoch: run.Epoch + 1, status: core.Running, exits: run.Exits})
 	var held int64
@@ -102,7 +103,7 @@ func (b *Backend) claim(run stored, c claim, exclusive bool) (bool, error) {
 	if run.ends {
 		next++
 	}
-	args := b.bind(now, c.holder.Executor, nanos(c.holder.Until), held, run.id, run.Epoch, c.reopen,
+	args := b.bind(nonce, now, c.holder.Executor, nanos(c.holder.Until), held, run.id, run.nonce, c.reopen,
 		exclusive, run.sum, int64(len(run.Answers)), next)
 	return b.w.affect(stmtClaim, args)
 }
@@ -114,7 +115,7 @@ func (b *Backend) Renew(ctx context.Context, h core.Holder, leases []core.Lease)
 		var sum int64
 		b.buf, sum = sumHolder(b.buf, h)
 		for _, l := range leases {
-			args := b.bind(h.Executor, nanos(h.Until), sum, l.ID, l.Epoch)
+			args := b.bind(h.Executor, nanos(h.Until), sum, l.ID, l.Nonce)
 			ok, err := b.w.affect(stmtRenew, args)
 			if err != nil {
 				return halfDone{err}
@@ -166,7 +167,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 	if p.Tenant != nil {
 		tenant = *p.Tenant
 	}
-	rows, err := b.readers.QueryContext(ctx, `SELECT id, epoch, status FROM runs WHERE (?1 = 0 AND status IN (2, 3, 6) OR status = ?1) AND status != 1
+	rows, err := b.readers.QueryContext(ctx, `SELECT id, nonce, status FROM runs WHERE (?1 = 0 AND status IN (2, 3, 6) OR status = ?1) AND status != 1
 		AND ended < ?2 AND (?3 IS NULL OR tenant = ?3) ORDER BY id LIMIT ?4`, int64(p.Status), nanos(p.Before), tenant, limit+1)
 	if err != nil {
 		return fail(err)
@@ -201,7 +202,7 @@ func (b *Backend) Prune(ctx context.Context, p core.PruneFilter) (deleted int, m
 
 // row reads the row of a run without its records.
 func (b *Backend) row(ctx context.Context, key core.RunKey) (r row, err error) {
-	err = b.readers.QueryRowContext(ctx, `SELECT id, sum, seen FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).Scan(&r.id, &r.sum, &r.seen)
+	err = b.readers.QueryRowContext(ctx, `SELECT id, nonce, sum, seen FROM runs WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).Scan(&r.id, &r.nonce, &r.sum, &r.seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = core.ErrRunNotFound
 	}

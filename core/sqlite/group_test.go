@@ -180,7 +180,7 @@ func TestRefusedPauseWhoseCauseCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lease.Epoch++
+	lease.Nonce++
 	pause := core.FinishRecord{Status: core.Paused, Time: time.Unix(9, 0)}
 	if err := b.Finish(t.Context(), lease, pause); !errors.Is(err, core.ErrFenced) {
 		t.Errorf("error %v, want fenced", err)

@@ -18,8 +18,8 @@ type stored struct {
 
 // row identifies a run and its version.
 type row struct {
-	id, sum int64
-	seen    int64 // number of answers that were known when it paused
+	id, sum, nonce int64
+	seen           int64 // number of answers that were known when it paused
 }
 
 func (b *Backend) load(ctx context.Context, key core.RunKey) (run stored, err error) {
@@ -62,10 +62,10 @@ func read(ctx context.Context, tx queries, key core.RunKey) (stored, error) {
 	var after sql.NullInt64 // key of the next run's first record
 	s.Start.Key = key
 	err := tx.QueryRowContext(ctx, `SELECT (SELECT min(key) FROM steps WHERE key > id << 20 | 1048575),
-		id, pipeline, runs.plan, epoch, status, error, started, ended, exits, runs.sum, wake, seen, executor, until, held,
+		id, pipeline, runs.plan, epoch, nonce, status, error, started, ended, exits, runs.sum, wake, seen, executor, until, held,
 		origin_tenant, origin_run, origin_seq, plans.text, plans.sum
 		FROM runs LEFT JOIN plans ON plans.plan = runs.plan WHERE tenant = ? AND run = ?`, key.Tenant, key.Run).
-		Scan(&after, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum, &wake, &s.seen,
+		Scan(&after, &s.id, &s.Start.Pipeline, &plan, &s.Epoch, &s.nonce, &s.Status, &s.Error, &started, &ended, &s.Exits, &s.sum, &wake, &s.seen,
 			&s.Holder.Executor, &until, &held, &s.Start.Origin.Key.Tenant, &s.Start.Origin.Key.Run, &s.Start.Origin.Seq, &text, &textSum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fail(core.ErrRunNotFound)

@@ -133,7 +133,7 @@ func (p *troupe) meet(b *Backend) error {
 			if err != nil {
 				return err
 			}
-			p.leases[i] = core.Lease{ID: run.id, Epoch: run.Epoch}
+			p.leases[i] = core.Lease{ID: run.id, Epoch: run.Epoch, Nonce: run.nonce}
 		}
 	}
 	return nil

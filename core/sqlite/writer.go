@@ -29,11 +29,14 @@ const (
 	stmtCount
 )
 
+// Leases are compared by their nonce and not by their epoch: in a database that was restored from a
+// backup, the numbers of lost runs and the epochs of lost claims are given out again.
+
 // insertStep inserts a step record. Unless the lease is valid, the run is running and the previous
 // record exists, the path is NULL, which the column refuses. INSERT ... SELECT is not used: if it
 // reads the same table, SQLite uses a temporary table and keeps a copy of every page that it changes.
 const insertStep = `INSERT INTO steps (key, path, status, attempts, output, state, started, ended, sum, calls, tokens, cost, feedback, error%s)
-	VALUES (?, (SELECT ? FROM runs WHERE id = ? AND epoch = ? AND status = 1
+	VALUES (?, (SELECT ? FROM runs WHERE id = ? AND nonce = ? AND status = 1
 		AND (? = 0 OR EXISTS (SELECT 1 FROM steps WHERE key = ? - 1))), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, %s)`
 
 var statements = [stmtCount]string{
@@ -43,8 +46,8 @@ var statements = [stmtCount]string{
 	// Parameters have no numbers, because the driver would look each up by its name.
 	stmtInsertPlan: `INSERT OR IGNORE INTO plans (plan, text, sum) VALUES (?, ?, ?)`,
 	// The number of a run is larger than those of all runs that exist or existed.
-	stmtInsertRun: `INSERT INTO runs (id, tenant, run, pipeline, plan, epoch, status, started, sum, executor, until, held)
-		VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM runs), 0)) + 1 FROM gone), ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
+	stmtInsertRun: `INSERT INTO runs (id, tenant, run, pipeline, plan, nonce, epoch, status, started, sum, executor, until, held)
+		VALUES ((SELECT max(last, coalesce((SELECT max(id) FROM runs), 0)) + 1 FROM gone), ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
 	stmtOrigin:     `UPDATE runs SET origin_tenant = ?, origin_run = ?, origin_seq = ? WHERE id = ?`,
 	stmtInsertStep: fmt.Sprintf(insertStep, "", "'', ''"),
 	// Only pauses, failures and retries use these columns. Other steps are faster without
@@ -52,21 +55,21 @@ var statements = [stmtCount]string{
 	stmtInsertOther: fmt.Sprintf(insertStep, ", token, whom, due", "?, ?, ?, ?, ?"),
 	// A pause (status 4) is refused if there are answers that its executor does not know.
 	stmtFinish: `UPDATE runs SET status = ?, error = ?, ended = ?, exits = ?, wake = ?, seen = ?, sum = sum & -4294967296 | ?
-		WHERE id = ? AND epoch = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
+		WHERE id = ? AND nonce = ? AND status = 1 AND (? OR (SELECT count(*) FROM answers WHERE run = runs.id) = ?)`,
 	// A run that has failed (3) or was cancelled (6) is claimed only on request. The claim is
 	// refused if more was saved than it has read, unless no other process can have saved.
-	stmtClaim: `UPDATE runs SET epoch = epoch + 1, status = 1, error = '', ended = 0, wake = 0, seen = 0, sum = sum & -4294967296 | ?,
+	stmtClaim: `UPDATE runs SET epoch = epoch + 1, nonce = ?, status = 1, error = '', ended = 0, wake = 0, seen = 0, sum = sum & -4294967296 | ?,
 		executor = ?, until = ?, held = ?
-		WHERE id = ? AND epoch = ? AND status != 2 AND (? OR status NOT IN (3, 6))
+		WHERE id = ? AND nonce = ? AND status != 2 AND (? OR status NOT IN (3, 6))
 		AND (? OR sum = ? AND (SELECT count(*) FROM answers WHERE run = runs.id) = ? AND NOT EXISTS (SELECT 1 FROM steps WHERE key = ?))`,
 	// The state at the end of a run that is continued.
 	stmtReopen: `DELETE FROM steps WHERE key = ? AND path = ''`,
-	stmtRenew:  `UPDATE runs SET executor = ?, until = ?, held = ? WHERE id = ? AND epoch = ? AND status = 1`,
+	stmtRenew:  `UPDATE runs SET executor = ?, until = ?, held = ? WHERE id = ? AND nonce = ? AND status = 1`,
 	// The pause must exist, and the run must not have ended.
 	stmtAnswer: `INSERT INTO answers (token, answer, at, sum, run) SELECT ?, ?, ?, ?, id FROM runs
 		WHERE id = ? AND status NOT IN (2, 3, 6)
 		AND EXISTS (SELECT 1 FROM steps WHERE key BETWEEN ? AND ? AND status = 4 AND token = ?)`,
-	stmtPrune: `DELETE FROM runs WHERE id = ? AND epoch = ? AND status = ? AND status != 1`,
+	stmtPrune: `DELETE FROM runs WHERE id = ? AND nonce = ? AND status = ? AND status != 1`,
 }
 
 // writer is the only connection that writes. It calls the driver with prepared statements, without
