@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/flujo/flujo-harness/harness/instructions"
@@ -125,50 +126,56 @@ func (s Session) counting(ctx context.Context, o *opener, dir string) (res Sessi
 	return res, a.close()
 }
 
-// RunInstructions has the numbers of instructions that one run executes in user space. Each is
-// the difference of a pair of processes.
+// RunInstructions has the numbers of instructions that one run executes in user space, by turn. Each
+// is the difference of a pair of processes. A count depends on what else the machine does, that of
+// the floor by up to 2%, so all three are counted in each turn.
 type RunInstructions struct {
 	Tool    string    `json:"tool"`              // name of the counting tool, such as "valgrind"
-	With    []float64 `json:"with"`              // W: with the backend, by pair
-	Without float64   `json:"without"`           // N: the same run without the backend
-	Floor   float64   `json:"floor"`             // F: only the statements of W
+	With    []float64 `json:"with"`              // W: with the backend
+	Without []float64 `json:"without"`           // N: the same run without the backend
+	Floor   []float64 `json:"floor"`             // F: only the statements of W
 	Problem string    `json:"problem,omitempty"` // why counting failed or ended early; "": it did not
 }
 
-// Cost returns W-N, the instructions that durability adds to a run, by pair.
+// Cost returns W-N, the instructions that durability adds to a run, by turn.
 func (r *RunInstructions) Cost() []float64 {
 	cost := make([]float64, len(r.With))
 	for i, w := range r.With {
-		cost[i] = w - r.Without
+		cost[i] = w - r.Without[i]
 	}
 	return cost
 }
 
-// CountRun counts the instructions of a run of the workload. It calls more after each count of
-// W and stops when more returns false. A failure is recorded in the result.
+// CostRatio returns (W-N)/F by turn.
+func (r *RunInstructions) CostRatio() []float64 {
+	ratio := r.Cost()
+	for i, f := range r.Floor {
+		ratio[i] /= f
+	}
+	return ratio
+}
+
+// CountRun counts the instructions of a run of the workload. It calls more after each turn and stops
+// when more returns false. A failure is recorded in the result, which has only complete turns.
 func CountRun(ctx context.Context, spec Spec, run Runner, tool *instructions.Tool, more func(*RunInstructions) bool) *RunInstructions {
 	r := &RunInstructions{Tool: tool.Name}
-	for _, one := range []struct {
-		arm string
-		to  *float64
-	}{{ArmNone, &r.Without}, {ArmFloor, &r.Floor}} {
-		n, err := spec.instructionsOf(ctx, run, tool, one.arm)
-		if err != nil {
-			r.Problem = err.Error()
-			return r
-		}
-		*one.to = n
-	}
+	arms := []string{ArmNone, ArmFloor, ArmBackend}
 	for len(r.With) < mostCounts {
-		n, err := spec.instructionsOf(ctx, run, tool, ArmBackend)
-		if err == nil && n <= r.Without {
-			err = errors.New("a run with the backend executes no more than one without")
+		n := map[string]float64{}
+		for _, arm := range arms {
+			var err error
+			if n[arm], err = spec.instructionsOf(ctx, run, tool, arm); err != nil {
+				r.Problem = err.Error()
+				return r
+			}
 		}
-		if err != nil {
-			r.Problem = err.Error()
+		slices.Reverse(arms) // so that a load that grows or shrinks changes all arms equally
+		if n[ArmBackend] <= n[ArmNone] {
+			r.Problem = "a run with the backend executes no more than one without"
 			return r
 		}
-		if r.With = append(r.With, n); !more(r) {
+		r.With, r.Without, r.Floor = append(r.With, n[ArmBackend]), append(r.Without, n[ArmNone]), append(r.Floor, n[ArmFloor])
+		if !more(r) {
 			break
 		}
 	}

@@ -12,12 +12,12 @@ import (
 type Forecast struct {
 	Session time.Duration // duration of one session
 
-	fixed, pair time.Duration // see Counts
+	turn time.Duration // see Counts
 }
 
-// Counts returns how long it takes to count instructions: those of N and F once, and those of W
-// in the given number of pairs of processes.
-func (f Forecast) Counts(pairs int) time.Duration { return f.fixed + time.Duration(pairs)*f.pair }
+// Counts returns how long it takes to count instructions: those of N, F and W in each of the given
+// number of turns.
+func (f Forecast) Counts(turns int) time.Duration { return time.Duration(turns) * f.turn }
 
 const (
 	// sessionStart is the time that a session takes for everything but its operations: starting a
@@ -58,7 +58,7 @@ func forecast(p Plan, took map[string]time.Duration) (f Forecast) {
 	counted := func(ops int, arm string) time.Duration {
 		return countedStart + time.Duration(countWarm+ops)*took[arm]*countedSlower
 	}
-	f.fixed = counted(countedPlain, ArmNone) + counted(2*countedSaving, ArmFloor) // the floor's statements are recorded first
-	f.pair = counted(countedSaving, ArmBackend)
+	f.turn = counted(countedPlain, ArmNone) + counted(2*countedSaving, ArmFloor) + // the floor's statements are recorded first
+		counted(countedSaving, ArmBackend)
 	return f
 }

@@ -27,8 +27,8 @@ func TestAForecastIsTheSumOfAllOperations(t *testing.T) {
 	if want := sessionStart + time.Duration(ops)*time.Millisecond; f.Session != want {
 		t.Errorf("a session of %v, want %v", f.Session, want)
 	}
-	if pair := f.Counts(2) - f.Counts(1); pair != countedStart+(countWarm+countedSaving)*countedSlower*time.Millisecond || f.Counts(0) <= pair {
-		t.Errorf("counts of %v and %v", f.Counts(0), pair)
+	if want := 2 * (3*countedStart + (3*countWarm+countedPlain+3*countedSaving)*countedSlower*time.Millisecond); f.Counts(2) != want {
+		t.Errorf("2 turns of counts take %v, want %v", f.Counts(2), want)
 	}
 	spec.Plan.Batch = map[string]int{}
 	for _, arm := range costArms {

@@ -25,7 +25,7 @@ const AnyClass = "any"
 // arm minus the none arm (W-N).
 const MetricInstructions = "instructions"
 
-// Numbers of pairs of processes whose instructions are counted.
+// Numbers of turns in which instructions are counted, see [harness.RunInstructions].
 const (
 	CalibrationCounts = 7           // that a limit is derived from
 	LeastCounts       = leastToHold // that can decide a verdict

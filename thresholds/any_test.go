@@ -18,9 +18,10 @@ import (
 // executing returns a comparison whose runs executed the given numbers of instructions with the
 // backend and 20,000 without it.
 func executing(with ...float64) *harness.Comparison {
+	n := len(with)
 	return &harness.Comparison{Workload: "default", Durability: "process",
 		Environment:  machine.Environment{Class: "linux-arm64-4cpu-unknown", Go: "go1.26.8", Arch: "amd64", SQLite: "v1.62.0"},
-		Instructions: &harness.RunInstructions{Tool: "valgrind", With: with, Without: 20_000, Floor: 350_000}}
+		Instructions: &harness.RunInstructions{Tool: "valgrind", With: with, Without: slices.Repeat([]float64{20_000}, n), Floor: slices.Repeat([]float64{350_000}, n)}}
 }
 
 // anyLimit returns a limit of 450,000 instructions with a margin of 5% for executing.

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/flujo/flujo-harness/harness"
@@ -60,8 +61,8 @@ func costOfOne(a *analysis.Analysis, c *harness.Comparison) []summaryRow {
 	return all
 }
 
-// instructionsRow returns a text such as "+449,000 a run, 1.31x the floor; +0.2% (0.1% to 0.4%) against
-// the baseline for any machine: held", or "" if instructions were not counted.
+// instructionsRow returns a text such as "+449,000 a run, 1.31x the floor (1.29 to 1.32 in 5 counts);
+// +0.2% (0.1% to 0.4%) against the baseline for any machine: held", or "" if instructions were not counted.
 func instructionsRow(a *analysis.Analysis, c *harness.Comparison) string {
 	r := c.Instructions
 	if r == nil || len(r.With) == 0 && r.Problem == "" {
@@ -70,11 +71,9 @@ func instructionsRow(a *analysis.Analysis, c *harness.Comparison) string {
 	if len(r.With) == 0 {
 		return "not counted: " + text.OneLine(r.Problem)
 	}
-	cost := machine.Median(r.Cost())
-	line := fmt.Sprintf("+%s a run", text.Count(int(cost)))
-	if r.Floor > 0 {
-		line += ", " + text.Figure(cost/r.Floor) + "x the floor"
-	}
+	ratio := r.CostRatio()
+	line := fmt.Sprintf("+%s a run, %sx the floor (%s to %s in %s)", text.Count(int(machine.Median(r.Cost()))), text.Figure(machine.Median(ratio)),
+		text.Figure(slices.Min(ratio)), text.Figure(slices.Max(ratio)), text.Plural(len(ratio), "count"))
 	for i := range a.Run.Verdicts {
 		if v := &a.Run.Verdicts[i]; v.Metric == thresholds.MetricInstructions && v.Workload == c.Workload && v.Durability == c.Durability && v.Instructions != nil {
 			line += fmt.Sprintf("; %s against the baseline for any machine: %s", percentChange(*v.Instructions), v.Outcome)

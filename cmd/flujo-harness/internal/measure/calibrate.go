@@ -302,8 +302,8 @@ func (k *calibration) counted(ctx context.Context, spec harness.Spec) error {
 		return cli.Fault(err)
 	}
 	r := c.Instructions
-	k.say("counted    W %.0f to %.0f, N %.0f, F %.0f instructions a run, durability %s, %d pairs of processes under %s",
-		slices.Min(r.With), slices.Max(r.With), r.Without, r.Floor, c.Durability, len(r.With), r.Tool)
+	k.say("counted    W %.0f to %.0f, N %.0f to %.0f, F %.0f to %.0f instructions a run, durability %s, %d turns under %s",
+		slices.Min(r.With), slices.Max(r.With), slices.Min(r.Without), slices.Max(r.Without), slices.Min(r.Floor), slices.Max(r.Floor), c.Durability, len(r.With), r.Tool)
 	return k.put(limit, "")
 }
 
